@@ -1,0 +1,200 @@
+import { LockstepError } from './errors.ts'
+
+/** Grows as it is written to. Little-endian floats, LEB128 varints: one way to write each value, so equal values have equal bytes. */
+export class ByteWriter {
+  #bytes: Buffer
+  #at = 0
+
+  constructor(capacity = 256) {
+    this.#bytes = Buffer.allocUnsafe(capacity)
+  }
+
+  get length(): number {
+    return this.#at
+  }
+
+  byte(value: number): void {
+    this.#need(1)
+    this.#bytes[this.#at++] = value
+  }
+
+  /** An unsigned integer up to 2^53 - 1. */
+  uint(value: number): void {
+    this.#need(8)
+    let rest = value
+    while (rest >= 0x80) {
+      this.#bytes[this.#at++] = (rest % 0x80) | 0x80
+      rest = Math.floor(rest / 0x80)
+    }
+    this.#bytes[this.#at++] = rest
+  }
+
+  /** A signed safe integer: the sign in the lowest bit of the first byte, then the magnitude, so that no doubling can pass 2^53. */
+  int(value: number): void {
+    const negative = value < 0 ? 1 : 0
+    const magnitude = negative === 1 ? -value : value
+    this.#need(10)
+    const low = magnitude % 0x40
+    const rest = Math.floor(magnitude / 0x40)
+    this.#bytes[this.#at++] = (rest > 0 ? 0x80 : 0) | (low << 1) | negative
+    if (rest > 0) this.uint(rest)
+  }
+
+  bigint64(value: bigint): void {
+    this.#need(8)
+    this.#bytes.writeBigInt64LE(value, this.#at)
+    this.#at += 8
+  }
+
+  float64(value: number): void {
+    this.#need(8)
+    if (value !== value) {
+      // one NaN
+      this.#bytes.writeUInt32LE(0, this.#at)
+      this.#bytes.writeUInt32LE(0x7ff80000, this.#at + 4)
+    } else {
+      this.#bytes.writeDoubleLE(value + 0, this.#at)
+    }
+    this.#at += 8
+  }
+
+  float32(value: number): void {
+    this.#need(4)
+    if (value !== value) this.#bytes.writeUInt32LE(0x7fc00000, this.#at)
+    else this.#bytes.writeFloatLE(value + 0, this.#at)
+    this.#at += 4
+  }
+
+  /** Length in bytes, then UTF-8. */
+  string(value: string): void {
+    const size = Buffer.byteLength(value)
+    this.uint(size)
+    this.#need(size)
+    this.#bytes.write(value, this.#at, size, 'utf8')
+    this.#at += size
+  }
+
+  /** Length, then the bytes. */
+  blob(value: Uint8Array): void {
+    this.uint(value.length)
+    this.raw(value)
+  }
+
+  raw(value: Uint8Array): void {
+    this.#need(value.length)
+    this.#bytes.set(value, this.#at)
+    this.#at += value.length
+  }
+
+  /** What was written, without copying; the writer must not be used again unless `reset`. */
+  view(): Buffer {
+    return this.#bytes.subarray(0, this.#at)
+  }
+
+  /** A copy of what was written. */
+  bytes(): Buffer {
+    return Buffer.from(this.view())
+  }
+
+  reset(): void {
+    this.#at = 0
+  }
+
+  #need(size: number): void {
+    if (this.#at + size <= this.#bytes.length) return
+    const grown = Buffer.allocUnsafe(Math.max(this.#bytes.length * 2, this.#at + size))
+    grown.set(this.view())
+    this.#bytes = grown
+  }
+}
+
+/** Reads what `ByteWriter` wrote; past the end or malformed it throws `STATE_CORRUPT`. */
+export class ByteReader {
+  readonly #bytes: Buffer
+  #at: number
+  readonly #end: number
+
+  constructor(bytes: Uint8Array, start = 0, end = bytes.length) {
+    this.#bytes = Buffer.isBuffer(bytes) ? bytes : Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength)
+    this.#at = start
+    this.#end = end
+  }
+
+  get offset(): number {
+    return this.#at
+  }
+
+  get done(): boolean {
+    return this.#at >= this.#end
+  }
+
+  byte(): number {
+    this.#need(1)
+    return this.#bytes[this.#at++] as number
+  }
+
+  uint(): number {
+    let scale = 1
+    let value = 0
+    for (let i = 0; i < 8; i++) {
+      const byte = this.byte()
+      value += (byte & 0x7f) * scale
+      if (byte < 0x80) return value
+      scale *= 0x80
+    }
+    throw corrupt()
+  }
+
+  int(): number {
+    const first = this.byte()
+    const low = (first >> 1) & 0x3f
+    const magnitude = first >= 0x80 ? low + this.uint() * 0x40 : low
+    return (first & 1) === 1 ? -magnitude : magnitude
+  }
+
+  bigint64(): bigint {
+    this.#need(8)
+    const value = this.#bytes.readBigInt64LE(this.#at)
+    this.#at += 8
+    return value
+  }
+
+  float64(): number {
+    this.#need(8)
+    const value = this.#bytes.readDoubleLE(this.#at)
+    this.#at += 8
+    return value
+  }
+
+  float32(): number {
+    this.#need(4)
+    const value = this.#bytes.readFloatLE(this.#at)
+    this.#at += 4
+    return value
+  }
+
+  string(): string {
+    const size = this.uint()
+    this.#need(size)
+    const value = this.#bytes.toString('utf8', this.#at, this.#at + size)
+    this.#at += size
+    return value
+  }
+
+  /** A view into the bytes that are read, not a copy. */
+  blob(): Buffer {
+    const size = this.uint()
+    this.#need(size)
+    const value = this.#bytes.subarray(this.#at, this.#at + size)
+    this.#at += size
+    return value
+  }
+
+  #need(size: number): void {
+    if (this.#at + size > this.#end) throw corrupt()
+  }
+}
+
+function corrupt(): LockstepError {
+  return new LockstepError('STATE_CORRUPT', 'The stored bytes end too early or are malformed; materialize the view again to rebuild them.')
+}

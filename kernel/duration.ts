@@ -1,0 +1,40 @@
+import { LockstepError } from './errors.ts'
+
+const units: Readonly<Record<string, number>> = {
+  us: 1,
+  ms: 1_000,
+  s: 1_000_000,
+  m: 60_000_000,
+  h: 3_600_000_000,
+  d: 86_400_000_000,
+  w: 604_800_000_000,
+}
+
+/**
+ * Reads `'90s'`, `'6h'`, `'1h30m'`, `'12d'` into microseconds. Units: us, ms, s, m, h, d (24 h exactly), w.
+ *
+ * @throws LockstepError `INVALID_DURATION` naming the text and `what` it was for
+ */
+export function parseDuration(text: string, what = 'The duration'): number {
+  let total = 0
+  if (typeof text === 'string' && /^(\d+(us|ms|s|m|h|d|w))+$/.test(text)) {
+    for (const [, amount, unit] of text.matchAll(/(\d+)(us|ms|s|m|h|d|w)/g)) total += Number(amount) * (units[unit ?? ''] ?? Number.NaN)
+  }
+  if (!Number.isSafeInteger(total) || total <= 0) {
+    throw new LockstepError('INVALID_DURATION', `${what} "${String(text)}" is not a duration; write whole numbers with units us, ms, s, m, h, d or w, as in "90s", "6h" or "1h30m".`)
+  }
+  return total
+}
+
+/** The shortest way to write a duration that reads back to the same microseconds. */
+export function formatDuration(micros: number): string {
+  let rest = micros
+  let text = ''
+  for (const unit of ['d', 'h', 'm', 's', 'ms', 'us']) {
+    const size = units[unit] ?? 1
+    const amount = Math.floor(rest / size)
+    if (amount > 0) text += `${amount}${unit}`
+    rest -= amount * size
+  }
+  return text === '' ? '0s' : text
+}

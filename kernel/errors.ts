@@ -1,0 +1,83 @@
+/** Every code that a Lockstep error can carry. Closed: a new failure is a new line here. */
+export type ErrorCode =
+  // definitions
+  | 'DEFINITIONS_INVALID' // the file does not parse, fails to load or holds a wrong definition
+  | 'DEFINITIONS_EMPTY'
+  | 'DUPLICATE_NAME'
+  | 'INVALID_NAME'
+  | 'INVALID_DURATION'
+  | 'INVALID_SCHEDULE'
+  | 'INVALID_TYPE' // a value type where another is needed
+  | 'UNKNOWN_COLUMN'
+  | 'UNKNOWN_FEATURE'
+  | 'UNKNOWN_DEFINITION'
+  | 'FEATURE_NAME_CLASH'
+  | 'VERSION_CHANGED' // a changed definition under a version that exists
+  | 'IN_USE' // still needed by something else
+  // transforms
+  | 'TRANSFORM_NOT_STATIC'
+  | 'TRANSFORM_IMPURE'
+  | 'TRANSFORM_FAILED'
+  | 'CODE_HASH_MISMATCH'
+  // sources and rows
+  | 'SOURCE_MISSING' // the table or a column of it is not there
+  | 'SOURCE_TYPE_MISMATCH'
+  | 'INVALID_ROW'
+  | 'INVALID_TIME'
+  | 'ORDER_VIOLATED' // a stream that should be sorted is not
+  | 'PENDING_OVERFLOW'
+  // files, spines and training sets
+  | 'FILE_UNREADABLE'
+  | 'FILE_EXISTS'
+  | 'COLUMNS_MISMATCH'
+  | 'SPINE_INVALID'
+  | 'LABEL_LEAK'
+  | 'WRITE_FAILED'
+  // online
+  | 'STATE_CORRUPT'
+  | 'STATE_VERSION'
+  | 'HISTORY_NEEDED' // the moment asked for is before the stored state's high-water mark
+  // requests
+  | 'INVALID_REQUEST'
+  | 'INVALID_ENTITY'
+  | 'MISSING_REQUEST_VALUE'
+  | 'REQUIRED_FEATURE_MISSING'
+  | 'BODY_TOO_LARGE'
+  | 'NOT_FOUND'
+  | 'NOT_READY'
+  // models
+  | 'MODEL_INVALID'
+  | 'MODEL_MISMATCH'
+  | 'MODEL_FAILED'
+  // processes
+  | 'CONFIG_INVALID'
+  | 'USAGE'
+  | 'POSTGRES_UNAVAILABLE'
+  | 'REDIS_UNAVAILABLE'
+  | 'EMBEDDED_IN_USE'
+  | 'PORT_IN_USE'
+  | 'MIGRATIONS_PENDING'
+  | 'INTERNAL'
+
+/**
+ * The one error class. `message` says what failed, names the offender in double quotes and says what to do;
+ * `details` holds the same facts for programs.
+ *
+ * @example throw new LockstepError('INVALID_DURATION', 'The window "1x" is not a duration; write a number and a unit, as in "90s" or "6h".')
+ */
+export class LockstepError extends Error {
+  override readonly name = 'LockstepError'
+  readonly code: ErrorCode
+  readonly details: Readonly<Record<string, unknown>>
+
+  constructor(code: ErrorCode, message: string, options: { cause?: unknown; details?: Record<string, unknown> } = {}) {
+    super(message, options.cause === undefined ? undefined : { cause: options.cause })
+    this.code = code
+    this.details = options.details ?? {}
+  }
+}
+
+/** The message of anything that was thrown. */
+export function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error)
+}

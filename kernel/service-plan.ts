@@ -1,0 +1,58 @@
+import type { Status, ViewValues } from './state.ts'
+import type { Column, KeyType, Value, ValueType } from './value-type.ts'
+import type { ViewPlan } from './view-plan.ts'
+import type { DefinitionId } from './view-spec.ts'
+
+/**
+ * A feature service, compiled: which views to read under which keys, and how to turn their values and the request's into the
+ * service's features. Training and serving both call `evaluate`; there is no other path. Made by `compileService`.
+ */
+export interface ServicePlan {
+  readonly id: DefinitionId
+  readonly name: string
+  readonly version: number
+  readonly fingerprint: string
+  /** The distinct (view, key mapping) pairs to read, inputs of on-demand views included. */
+  readonly uses: readonly ViewUse[]
+  /** Columns that name the entities: what a spine must carry and a request must send. */
+  readonly keys: readonly Column<KeyType>[]
+  /** Request data that on-demand views need, beside the keys. */
+  readonly request: readonly Column[]
+  /** The service's features, in order. */
+  readonly features: readonly ServiceFeature[]
+  /**
+   * All features for one entity row.
+   *
+   * @param read by index of `uses`
+   * @param request by index of `request`
+   * @param asOf the row's moment, epoch microseconds
+   * @throws LockstepError `TRANSFORM_FAILED`
+   */
+  evaluate(read: readonly ViewValues[], request: readonly Value[], asOf: number): ServiceValues
+}
+
+export interface ViewUse {
+  readonly plan: ViewPlan
+  readonly alias: string | null
+  /** For each part of the entity's key, its column in the spine or request. */
+  readonly key: readonly string[]
+}
+
+export interface ServiceFeature {
+  /** `feature`, or `alias__feature`. */
+  readonly name: string
+  readonly type: ValueType
+  readonly required: boolean
+  /** The view that it comes from, for messages: `airport_delays@1`. */
+  readonly view: DefinitionId
+  /** False where a default guarantees a value, or where it is required. */
+  readonly nullable: boolean
+}
+
+/** By index of `features`. */
+export interface ServiceValues {
+  readonly values: readonly (Value | null)[]
+  readonly statuses: readonly Status[]
+  /** Event time of the row behind each value; null for on-demand features and where nothing was found. */
+  readonly eventTimes: readonly (number | null)[]
+}

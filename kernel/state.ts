@@ -1,0 +1,71 @@
+import type { ByteWriter } from './binary.ts'
+import type { Value } from './value-type.ts'
+
+/** One source row on its way into a state: already transformed, and already known to become visible. */
+export interface FoldRow {
+  /** Epoch microseconds. */
+  readonly eventTime: number
+  /** Epoch microseconds; the event time where the source says nothing. */
+  readonly knownTime: number
+  /** When it counts: `plan.visibleAt(eventTime, knownTime)`, availability included. */
+  readonly visibleAt: number
+  /** Breaks ties of event and known time: `_row` where Lockstep owns the table, else the row's raw canonical columns (`tieOf`). */
+  readonly tie: Tie
+  /** By slot of `plan.row`: the source's columns, then the derived ones. */
+  readonly values: readonly (Value | null)[]
+}
+
+export type Tie = number | string
+
+/** Whether `a` comes before `b` in the one total order of an entity's rows: event time, known time, tie. */
+export function isBefore(a: OrderKey, b: OrderKey): boolean {
+  if (a.eventTime !== b.eventTime) return a.eventTime < b.eventTime
+  if (a.knownTime !== b.knownTime) return a.knownTime < b.knownTime
+  if (typeof a.tie === typeof b.tie) return a.tie < b.tie
+  return typeof a.tie === 'number'
+}
+export type OrderKey = Pick<FoldRow, 'eventTime' | 'knownTime' | 'tie'>
+
+/** Statuses as small integers; `statusNames[status]` is what users see. */
+export const Status = { present: 0, nullValue: 1, notFound: 2, outsideMaxAge: 3, invalid: 4 } as const
+export type Status = (typeof Status)[keyof typeof Status]
+export const statusNames = ['PRESENT', 'NULL_VALUE', 'NOT_FOUND', 'OUTSIDE_MAX_AGE', 'INVALID'] as const
+
+/** A view's features for one entity at one moment, by index of `plan.features`. Defaults are applied; statuses tell what was really there. */
+export interface ViewValues {
+  readonly values: readonly (Value | null)[]
+  readonly statuses: readonly Status[]
+  /** Event time of the greatest visible row within the view's horizon, or null where there is none (then every status is NOT_FOUND). */
+  readonly eventTime: number | null
+}
+
+/**
+ * The state machine of one entity in one view. The order of `add` calls never changes an answer or a byte.
+ *
+ *     empty --add(row)--> folded rows, high-water mark H, pending rows --valueAt(t >= H)--> values
+ */
+export interface EntityState {
+  /** The greatest `visibleAt` folded; -Infinity when nothing is. `valueAt(t)` is defined for t >= this. */
+  readonly highWater: number
+  /**
+   * Takes a row. One that is visible by `now` is folded; a later one waits in the bounded pending list until `valueAt` or `add`
+   * reaches its `visibleAt`.
+   *
+   * @throws LockstepError `PENDING_OVERFLOW` past `maxPendingRows`
+   */
+  add(row: FoldRow, now: number): void
+  /**
+   * The view's feature values at `t` (epoch microseconds). Pending rows visible by `t` are folded first, so later calls need a later t.
+   *
+   * @throws LockstepError `HISTORY_NEEDED` where t is before the high-water mark
+   */
+  valueAt(t: number): ViewValues
+  /** Folds pending rows that are visible by `t`. */
+  advance(t: number): void
+  /** Joins the partial state of other rows of the same entity into this one. */
+  merge(other: EntityState): void
+  /** The canonical body: equal states write equal bytes. The high-water mark and the frontier are not part of it (`encodeStored`). */
+  encode(writer: ByteWriter): void
+}
+
+export const maxPendingRows = 10_000

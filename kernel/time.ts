@@ -1,0 +1,61 @@
+import { LockstepError } from './errors.ts'
+import { maxMicros } from './value-type.ts'
+
+/** Microseconds between 1970-01-01 and 2000-01-01 UTC: where PostgreSQL's own count starts. */
+export const postgresEpochMicros = 946_684_800_000_000
+
+const pattern = /^(\d{4})-(\d\d)-(\d\d)(?:[Tt ](\d\d):(\d\d)(?::(\d\d)(?:[.,](\d{1,9}))?)?\s*([Zz]|[+-]\d\d(?::?\d\d)?)?)?$/
+const daysInMonth = [31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31]
+
+/**
+ * Reads an ISO 8601 / RFC 3339 moment into epoch microseconds; without a zone it is UTC. Digits past the sixth are cut, not rounded, as
+ * PostgreSQL's own binary form has no place for them.
+ *
+ * @throws LockstepError `INVALID_TIME` naming the text
+ */
+export function parseTimestamp(text: string): number {
+  const parts = pattern.exec(text.trim())
+  if (parts === null) throw invalid(text)
+  const [, year, month, day, hour = '0', minute = '0', second = '0', fraction = '', zone = 'Z'] = parts
+  const [y, mo, d, h, mi, s] = [Number(year), Number(month), Number(day), Number(hour), Number(minute), Number(second)]
+  const leap = (y % 4 === 0 && y % 100 !== 0) || y % 400 === 0
+  const days = mo === 2 && leap ? 29 : daysInMonth[mo - 1]
+  if (days === undefined || d < 1 || d > days || h > 23 || mi > 59 || s > 59) throw invalid(text)
+  const base = new Date(0)
+  base.setUTCFullYear(y, mo - 1, d)
+  const millis = base.getTime() + ((h * 60 + mi) * 60 + s) * 1000 - zoneMinutes(zone) * 60_000
+  return checkMicros(millis * 1000 + Number(fraction.padEnd(6, '0').slice(0, 6)), text)
+}
+
+/** RFC 3339 in UTC with as many decimals as needed, six at most: `2001-07-01T00:00:00Z`, `2001-07-01T00:00:00.000001Z`. */
+export function formatTimestamp(micros: number): string {
+  const millis = Math.floor(micros / 1000)
+  const iso = new Date(millis).toISOString() // always three decimals and a Z
+  const fraction = `${iso.slice(-4, -1)}${String(micros - millis * 1000).padStart(3, '0')}`.replace(/0+$/, '')
+  return `${iso.slice(0, -5)}${fraction === '' ? '' : `.${fraction}`}Z`
+}
+
+/** Refuses what a number of microseconds cannot hold exactly, naming its origin. */
+export function checkMicros(micros: number, what: string): number {
+  if (!Number.isSafeInteger(micros)) {
+    throw new LockstepError('INVALID_TIME', `The time "${what}" is outside +-2^53 microseconds from 1970 (about the years 1684 to 2255); correct the row.`)
+  }
+  return micros
+}
+
+/** The greatest multiple of `step` at or below `micros` (mathematical floor, also before 1970). */
+export function floorTo(micros: number, step: number): number {
+  return Math.floor(micros / step) * step
+}
+
+export const endOfTime = maxMicros
+
+function zoneMinutes(zone: string): number {
+  if (zone === 'Z' || zone === 'z') return 0
+  const minutes = Number(zone.slice(1, 3)) * 60 + Number(zone.slice(3).replace(':', '') || '0')
+  return zone.startsWith('-') ? -minutes : minutes
+}
+
+function invalid(text: string): LockstepError {
+  return new LockstepError('INVALID_TIME', `"${text}" is not a time; write it as 2001-07-01T00:00:00Z (a time without a zone is UTC).`)
+}

@@ -1,0 +1,57 @@
+import { LockstepError, messageOf } from './errors.ts'
+
+/** A row transform or an on-demand transform as stored: the text of an expression whose value is the function (see registry/bundle). */
+export type TransformFunction = (input: never) => unknown
+
+/**
+ * Names that stored code must not reach. At run time they are shadowed by parameters that are undefined; `Date` and `Math` are
+ * replaced by forms without the clock and without randomness. This keeps honest code pure; it is no boundary: stored code is trusted code.
+ */
+export const shadowedNames = [
+  'globalThis', 'global', 'process', 'require', 'module', 'exports', 'fetch', 'XMLHttpRequest', 'WebSocket', 'EventSource', 'performance', 'crypto',
+  'setTimeout', 'setInterval', 'setImmediate', 'clearTimeout', 'clearInterval', 'clearImmediate', 'queueMicrotask', 'structuredClone', 'console',
+  'Buffer', 'Intl', 'WebAssembly', 'Worker', 'SharedArrayBuffer', 'Atomics', 'navigator', 'localStorage', 'sessionStorage', 'Temporal', 'Function',
+  'FinalizationRegistry', 'WeakRef', 'gc',
+] as const
+
+/**
+ * The function that `code` (the text of one expression) evaluates to, in a scope without clock, randomness or I/O.
+ *
+ * @throws LockstepError `TRANSFORM_FAILED` naming `what` where the code does not evaluate to a function
+ */
+export function loadTransform(code: string, what: string): TransformFunction {
+  let value: unknown
+  try {
+    const build = new Function('Date', 'Math', ...shadowedNames, `"use strict"; return (${code}\n)`)
+    value = build(pureDate, pureMath)
+  } catch (cause) {
+    throw new LockstepError('TRANSFORM_FAILED', `The stored code of "${what}" does not load: ${messageOf(cause)}. Apply the definition again.`, { cause })
+  }
+  if (typeof value !== 'function') throw new LockstepError('TRANSFORM_FAILED', `The stored code of "${what}" is not a function. Apply the definition again.`)
+  return value as TransformFunction
+}
+
+const pureMath: object = Object.freeze(
+  Object.defineProperties(Object.create(null), {
+    ...Object.getOwnPropertyDescriptors(Math),
+    random: { value: refused('Math.random()'), enumerable: false },
+  }),
+)
+
+/** `new Date(x)`, `Date.UTC` and `Date.parse` of a zoned text are fine; `new Date()`, `Date()` and `Date.now()` are the clock. */
+const pureDate: unknown = new Proxy(Date, {
+  construct(target, args: []) {
+    if (args.length === 0) refused('new Date()')()
+    return Reflect.construct(target, args) as object
+  },
+  apply: refused('Date()'),
+  get(target, property) {
+    return property === 'now' ? refused('Date.now()') : (Reflect.get(target, property) as unknown)
+  },
+})
+
+function refused(what: string): () => never {
+  return () => {
+    throw new LockstepError('TRANSFORM_IMPURE', `A transform called ${what}; it must depend on its input alone (an on-demand transform gets its moment as "asOf").`)
+  }
+}

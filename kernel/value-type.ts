@@ -1,0 +1,116 @@
+import { LockstepError } from './errors.ts'
+
+/** A value type of a column, a key part, a request value or a feature. Plain data: it is stored in the registry as it is. */
+export type ValueType = ScalarType | VectorType
+export interface ScalarType {
+  readonly kind: ScalarKind
+}
+/** A fixed-length vector of float32. */
+export interface VectorType {
+  readonly kind: 'vector'
+  readonly length: number
+}
+export type ScalarKind = 'bool' | 'int32' | 'int64' | 'float32' | 'float64' | 'string' | 'timestamp'
+
+/** What an entity key may be made of. */
+export type KeyType = { readonly kind: 'string' | 'int32' | 'int64' | 'bool' | 'timestamp' }
+
+/**
+ * A value in memory: bool is boolean; int32, float32, float64 and timestamp (epoch microseconds) are number; int64 is bigint;
+ * string is string; vector is Float32Array. Absent is always null, never undefined.
+ */
+export type Value = boolean | number | bigint | string | Float32Array
+
+/** The TypeScript type of a value of type `V`. */
+export type ValueOf<V extends ValueType> = V extends { readonly kind: 'bool' }
+  ? boolean
+  : V extends { readonly kind: 'int64' }
+    ? bigint
+    : V extends { readonly kind: 'string' }
+      ? string
+      : V extends { readonly kind: 'vector' }
+        ? Float32Array
+        : number
+
+export interface Column<V extends ValueType = ValueType> {
+  readonly name: string
+  readonly type: V
+}
+
+/** `float64`, `vector(3)`: how a type is printed. */
+export function typeName(type: ValueType): string {
+  return type.kind === 'vector' ? `vector(${type.length})` : type.kind
+}
+
+export function sameType(a: ValueType, b: ValueType): boolean {
+  return typeName(a) === typeName(b)
+}
+
+const int64Max = 2n ** 63n - 1n
+const int64Min = -(2n ** 63n)
+/** Times outside +-2^53 microseconds cannot be told apart in a number and are refused. */
+export const maxMicros = Number.MAX_SAFE_INTEGER
+
+export function fitsInt64(value: bigint): boolean {
+  return value >= int64Min && value <= int64Max
+}
+
+/** Whether `value` is a value of `type`, exactly (an int32 is a whole number in range; a float32 is not rounded here). */
+export function isValueOf(type: ValueType, value: unknown): value is Value {
+  switch (type.kind) {
+    case 'bool':
+      return typeof value === 'boolean'
+    case 'int32':
+      return typeof value === 'number' && (value | 0) === value
+    case 'int64':
+      return typeof value === 'bigint' && fitsInt64(value)
+    case 'float32':
+    case 'float64':
+      return typeof value === 'number'
+    case 'string':
+      return typeof value === 'string'
+    case 'timestamp':
+      return Number.isSafeInteger(value)
+    case 'vector':
+      return value instanceof Float32Array && value.length === type.length
+    default:
+      return type satisfies never
+  }
+}
+
+/**
+ * The one form in which a value is stored, compared and served: -0 becomes +0 (integers too), a float32 is rounded to float32.
+ * (Every NaN is already one value in JavaScript; the codec writes one bit pattern for it.)
+ */
+export function canonical(type: ValueType, value: Value): Value {
+  switch (type.kind) {
+    case 'int32':
+    case 'timestamp':
+    case 'float64':
+      return (value as number) + 0 // -0 + 0 is +0
+    case 'float32':
+      return Math.fround(value as number) + 0
+    case 'vector':
+      return (value as Float32Array).map((v) => v + 0)
+    default:
+      return value
+  }
+}
+
+/** `isValueOf` and `canonical` in one, with an error that names the place. */
+export function checkValue(type: ValueType, value: unknown, what: string): Value {
+  if (!isValueOf(type, value)) {
+    throw new LockstepError('INVALID_TYPE', `${what} is ${show(value)}, which is not ${typeName(type)}.`)
+  }
+  return canonical(type, value)
+}
+
+/** A short printed form of any value for messages. */
+export function show(value: unknown): string {
+  if (typeof value === 'bigint') return `${value}n`
+  if (typeof value === 'string') return JSON.stringify(value.length > 60 ? `${value.slice(0, 57)}...` : value)
+  if (value instanceof Float32Array) return `a vector of ${value.length}`
+  if (typeof value === 'function') return 'a function'
+  if (typeof value === 'object' && value !== null) return Array.isArray(value) ? `an array of ${value.length}` : 'an object'
+  return Object.is(value, -0) ? '-0' : String(value)
+}

@@ -1,0 +1,42 @@
+import type { ByteReader } from './binary.ts'
+import type { EntityState, FoldRow, Tie } from './state.ts'
+import type { Column, KeyType, Value, ValueType } from './value-type.ts'
+import type { DefinitionId, ViewSpec } from './view-spec.ts'
+
+/**
+ * A feature view, compiled: everything that the drivers need to fold its rows and answer from its states. Made by `compileView`
+ * (kernel/compile-view.ts) from the stored spec and the stored code.
+ */
+export interface ViewPlan {
+  readonly id: DefinitionId
+  readonly spec: ViewSpec
+  readonly fingerprint: string
+  readonly key: readonly Column<KeyType>[]
+  /** The source's columns in slot order: what a stream must deliver in `values` before the transform. */
+  readonly columns: readonly Column[]
+  readonly features: readonly { readonly name: string; readonly type: ValueType; readonly required: boolean }[]
+  /**
+   * A source row into the row that is folded: the transform's columns appended to `values`, the visible moment worked out.
+   * null where the transform drops the row or it never becomes visible. `values` are canonical and by slot of `columns`.
+   * `knowledge: 'latest'` sets the known time aside; `ideal` sets the schedule aside.
+   *
+   * @throws LockstepError `TRANSFORM_FAILED` naming view and row
+   */
+  fold(eventTime: number, knownTime: number | null, tie: Tie, values: readonly (Value | null)[], rule?: TimeRule): FoldRow | null
+  /** When a row with these times counts in this view, availability included; Infinity: never. */
+  visibleAt(eventTime: number, knownTime: number | null, rule?: TimeRule): number
+  newState(): EntityState
+  decodeState(reader: ByteReader): EntityState
+  /**
+   * How far back a visible row can matter: rows with an event time before `t - horizonMicros` (hop-aligned, so this is generous) have no part in any
+   * value or status at `t`. Infinity for a view with latest-value features.
+   */
+  readonly horizonMicros: number
+}
+
+/** How a training set opts out of what was known (`knowledge`) or of the schedule (`freshness`). Absent: neither. */
+export interface TimeRule {
+  readonly knowledge: 'bitemporal' | 'latest'
+  readonly freshness: 'served' | 'ideal'
+}
+export const servedTime: TimeRule = { knowledge: 'bitemporal', freshness: 'served' }

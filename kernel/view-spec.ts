@@ -1,0 +1,88 @@
+import type { Column, KeyType, ValueType } from './value-type.ts'
+
+/**
+ * What a feature view is, as plain JSON: what the registry stores and fingerprints, what `compileView` turns into a `ViewPlan`.
+ * Order matters wherever there is an array.
+ */
+export interface ViewSpec {
+  readonly name: string
+  readonly version: number
+  readonly entity: EntitySpec
+  readonly source: SourceSpec
+  readonly availability: Availability
+  /** Columns that the transform adds to each source row; empty without a transform. */
+  readonly derive: readonly Column[]
+  /** Hash of the stored code of the row transform, or null. */
+  readonly code: string | null
+  readonly features: readonly FeatureSpec[]
+}
+
+export interface EntitySpec {
+  readonly name: string
+  readonly key: readonly Column<KeyType>[]
+}
+
+export interface SourceSpec {
+  readonly name: string
+  readonly relation: SourceRelation
+  /** For each part of the entity's key (by the entity's name for it), the source's column. */
+  readonly key: readonly { readonly part: string; readonly column: string }[]
+  readonly eventTime: string
+  /** The column that says when a row could first have been known; null: at its event time. */
+  readonly known: string | null
+  readonly columns: readonly Column[]
+}
+
+export type SourceRelation =
+  /** A table that the user made: `flights` or `schema.flights`. */
+  | { readonly kind: 'table'; readonly table: string }
+  | { readonly kind: 'sql'; readonly sql: string }
+  /** A table that `apply` makes in the schema `lockstep_source`, named after the source. */
+  | { readonly kind: 'owned' }
+
+/**
+ * `continuous`: a row counts from its `visibleAt` on. `schedule`: from the first instant of the cron schedule (UTC) at or after
+ * `visibleAt`, plus the delay, as a view that a job refreshes would serve it.
+ */
+export type Availability =
+  | { readonly kind: 'continuous' }
+  | { readonly kind: 'schedule'; readonly schedule: string; readonly delayMicros: number }
+
+export type FeatureSpec = LatestFeatureSpec | WindowFeatureSpec
+
+interface FeatureBase {
+  readonly name: string
+  readonly type: ValueType
+  /** What a missing value becomes, in its JSON form (`valueToJson`); null: it stays null. */
+  readonly default: JsonValue
+  /** A missing value refuses the entity in serving. */
+  readonly required: boolean
+}
+
+/** The value of `column` in the greatest visible row; null with `OUTSIDE_MAX_AGE` where t - eventTime > ttl. */
+export interface LatestFeatureSpec extends FeatureBase {
+  readonly kind: 'latest'
+  readonly column: string
+  readonly ttlMicros: number | null
+}
+
+/** An aggregate over the sawtooth window `[floor(t - window, hop), t]`. */
+export interface WindowFeatureSpec extends FeatureBase {
+  readonly kind: 'window'
+  readonly aggregate: AggregateName
+  /** null only for `count` of rows. */
+  readonly column: string | null
+  readonly windowMicros: number
+  readonly hopMicros: number
+}
+
+export type AggregateName = 'count' | 'sum' | 'mean' | 'min' | 'max' | 'last'
+
+export type JsonValue = null | boolean | number | string | readonly number[]
+
+/** `airport_delays@1` */
+export type DefinitionId = `${string}@${number}`
+
+export function definitionId(definition: { readonly name: string; readonly version: number }): DefinitionId {
+  return `${definition.name}@${definition.version}`
+}

@@ -1,0 +1,84 @@
+import type { ColumnType, Generated } from 'kysely'
+
+/** The tables of the schema `lockstep`, as Kysely sees them. A column that a migration adds is a line here. */
+export interface LockstepTables {
+  'lockstep.definitions': DefinitionsTable
+  'lockstep.code': CodeTable
+  'lockstep.registry_state': RegistryStateTable
+  'lockstep.model_versions': ModelVersionsTable
+  'lockstep.materialization_runs': MaterializationRunsTable
+  'lockstep.datasets': DatasetsTable
+}
+
+export type DefinitionKind = 'entity' | 'source' | 'view' | 'onDemand' | 'service' | 'model'
+
+/** `spec` is json, not jsonb: the order of its fields is part of what it says. It is read parsed and written as text. */
+type Json = ColumnType<unknown, string, string>
+
+export interface DefinitionsTable {
+  kind: DefinitionKind
+  name: string
+  /** 0 for what has no version: entities, sources and models. */
+  version: number
+  fingerprint: string
+  spec: Json
+  /** Fields outside the fingerprint: online, owner, description. */
+  operational: Json
+  created_at: Generated<Date>
+  retired_at: Date | null
+}
+
+export interface CodeTable {
+  /** SHA-256 of `body`, hex. */
+  hash: string
+  body: string
+  created_at: Generated<Date>
+}
+
+/** One row; `revision` grows with every change to the registry, so that a server sees that there is something to load. */
+export interface RegistryStateTable {
+  only: Generated<boolean>
+  revision: number
+}
+
+export interface ModelVersionsTable {
+  model: string
+  version: number
+  bytes: Buffer
+  sha256: string
+  size_bytes: number
+  inputs: Json
+  outputs: Json
+  metadata: Json
+  service_name: string
+  service_version: number
+  service_fingerprint: string
+  created_at: Generated<Date>
+}
+
+export interface MaterializationRunsTable {
+  id: Generated<string>
+  /** `airport_delays@1` */
+  view: string
+  fingerprint: string
+  /** The identity of the online store that was written (`OnlineStore.identity`). */
+  store: string
+  /** Arrival interval: rows with `_xid` in [from_xid, to_xid) were read. */
+  from_xid: string
+  to_xid: string
+  /** The moment of the run, epoch microseconds. */
+  moment: string
+  rows: string
+  entities: string
+  started_at: Generated<Date>
+  finished_at: Date | null
+}
+
+export interface DatasetsTable {
+  id: string
+  service: string
+  fingerprint: string
+  path: string
+  manifest: Json
+  created_at: Generated<Date>
+}

@@ -1,0 +1,40 @@
+import type { EntityKey } from '../kernel/entity-key.ts'
+import type { DefinitionId } from '../kernel/view-spec.ts'
+
+/**
+ * An online store keeps bytes by (view version, entity) and nothing else; what the bytes mean is the kernel's business (kernel/stored-state.ts).
+ * One contract suite, `test/online/store-contract.ts`, is run by every implementation.
+ */
+export interface OnlineStore {
+  readonly kind: 'redis' | 'embedded'
+  /**
+   * An id that lives in the store itself and is made on first use, so that an emptied or exchanged store is seen to be another one.
+   */
+  identity(): Promise<string>
+  /** The stored bytes of each key, null where there are none, by index. One round trip. The bytes are the caller's to keep. */
+  read(keys: readonly OnlineKey[]): Promise<(Buffer | null)[]>
+  /**
+   * Stores each entry whose key's present arrival frontier (kernel/stored-state.ts) is exactly `expectedFrontier`, or, where that is null, whose
+   * key is absent. Atomic by entry; entries of one call may be applied in part.
+   *
+   * @returns by index, whether it was stored; where not, somebody else wrote first: read again and decide
+   */
+  write(entries: readonly OnlineWrite[]): Promise<boolean[]>
+  /** Deletes every key of a view version, in bounded steps. */
+  removeView(view: DefinitionId): Promise<number>
+  /** @throws LockstepError `REDIS_UNAVAILABLE` */
+  ping(): Promise<void>
+  close(): Promise<void>
+}
+
+export interface OnlineKey {
+  readonly view: DefinitionId
+  /** The entity's name, which keys of all its views share. */
+  readonly entity: string
+  readonly key: EntityKey
+}
+
+export interface OnlineWrite extends OnlineKey {
+  readonly expectedFrontier: number | null
+  readonly bytes: Buffer
+}

@@ -1,0 +1,36 @@
+import type { ModelSpec, OnDemandSpec, ServiceSpec } from '../kernel/service-spec.ts'
+import type { EntitySpec, SourceSpec, ViewSpec } from '../kernel/view-spec.ts'
+
+/**
+ * Everything that one definitions file declares, reduced to data: specs, fingerprints and the bundled code. `loadDefinitions` makes it, `plan` and
+ * `apply` take it. Definitions that are reached by reference without being exported are part of it too.
+ */
+export interface DefinitionSet {
+  readonly file: string
+  readonly entities: readonly Declared<EntitySpec>[]
+  readonly sources: readonly Declared<SourceSpec>[]
+  readonly views: readonly Declared<ViewSpec, ViewOperational>[]
+  readonly onDemand: readonly Declared<OnDemandSpec>[]
+  readonly services: readonly Declared<ServiceSpec>[]
+  readonly models: readonly Declared<ModelSpec>[]
+  /** Bundled transforms by hash (SHA-256 of the text, hex); a spec's `code` names one. */
+  readonly code: ReadonlyMap<string, string>
+}
+
+export interface Declared<Spec, Operational extends object = Described> {
+  readonly spec: Spec
+  /** Merkle hash: the semantic fields, the fingerprints of what it refers to, and the identity of its code. Hex. */
+  readonly fingerprint: string
+  /** Fields outside the fingerprint, which may change under a version. */
+  readonly operational: Operational & Described
+}
+
+export interface Described {
+  readonly description?: string
+  readonly owner?: string
+}
+
+export interface ViewOperational extends Described {
+  /** Whether the view is kept in the online store. */
+  readonly online: boolean
+}

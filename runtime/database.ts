@@ -1,0 +1,45 @@
+import type { Kysely } from 'kysely'
+import type { LockstepTables } from '../migrations/schema.ts'
+
+/**
+ * The database that holds the registry and the offline history: PostgreSQL (`openPostgres`) or the embedded PGlite (`openPglite`).
+ * Every session runs with TimeZone UTC. What cannot be reached throws `POSTGRES_UNAVAILABLE` within 5 s.
+ */
+export interface Database {
+  readonly kind: 'postgres' | 'pglite'
+  readonly kysely: Kysely<LockstepTables>
+  /** One statement. int8 comes back as string, timestamps as Date: use `tuples` for data, this for control. */
+  query<Row = Record<string, unknown>>(sql: string, parameters?: readonly unknown[]): Promise<Row[]>
+  /** Runs several statements, separated by semicolons, as a user's schema file has them. */
+  script(sql: string): Promise<void>
+  /**
+   * `COPY … FROM STDIN`: feeds the chunks to it in order, in one statement of its own transaction: all rows or none.
+   *
+   * @returns the number of rows copied
+   */
+  copyIn(copy: string, chunks: AsyncIterable<Uint8Array>): Promise<number>
+  /**
+   * Runs `fn` on one frozen view of the data (REPEATABLE READ). Inside, use the snapshot alone: on PGlite there is one session, so any other call
+   * waits until `fn` ends.
+   */
+  snapshot<T>(fn: (snapshot: Snapshot) => Promise<T>): Promise<T>
+  ping(): Promise<void>
+  close(): Promise<void>
+}
+
+export interface Snapshot {
+  /** `pg_snapshot_xmin`: every row whose `_xid` is below it is committed, or never will be. */
+  readonly xmin: number
+  query<Row = Record<string, unknown>>(sql: string): Promise<Row[]>
+  /** Streams the rows of a SELECT (no parameters: quote with runtime/sql.ts). Several streams may be read in turn, interleaved. */
+  tuples(select: string): AsyncIterable<TupleBatch>
+}
+
+/**
+ * Rows in PostgreSQL's binary form. A tuple starts at `starts[i]`: int16 number of fields, then for each an int32 length (-1 for NULL) and the
+ * value in its type's binary send format, all big-endian. `bytes` and `starts` may be reused after the next batch is asked for: decode first.
+ */
+export interface TupleBatch {
+  readonly bytes: Buffer
+  readonly starts: readonly number[]
+}

@@ -1,0 +1,15 @@
+/** Quotes one identifier: `a"b` becomes `"a""b"`. */
+export function sqlIdentifier(name: string): string {
+  return `"${name.replaceAll('"', '""')}"`
+}
+
+/** Quotes `table` or `schema.table` as users write it. */
+export function sqlRelation(name: string): string {
+  return name.split('.').map(sqlIdentifier).join('.')
+}
+
+/** Quotes a text literal, whatever `standard_conforming_strings` says. */
+export function sqlText(value: string): string {
+  const quoted = `'${value.replaceAll("'", "''").replaceAll('\\', '\\\\')}'`
+  return value.includes('\\') ? ` E${quoted}` : quoted
+}
