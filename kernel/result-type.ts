@@ -1,0 +1,29 @@
+import type { ValueType } from './value-type.ts'
+import type { AggregateName } from './view-spec.ts'
+
+/**
+ * The type of an aggregate's value, or null where it does not go with the column's type. `column` is null for a count of rows. Counts are int32; the sum
+ * of int64 stays int64 (out of range it is null with status INVALID), other sums and every mean are float64; min and max keep
+ * the type of numbers and times; last keeps any type.
+ */
+export function aggregateResultType(aggregate: AggregateName, column: ValueType | null): ValueType | null {
+  if (aggregate === 'count') return { kind: 'int32' }
+  if (column === null) return null
+  switch (aggregate) {
+    case 'last':
+      return column
+    case 'min':
+    case 'max':
+      return isNumeric(column) || column.kind === 'timestamp' ? column : null
+    case 'sum':
+      return column.kind === 'int64' ? column : isNumeric(column) ? { kind: 'float64' } : null
+    case 'mean':
+      return isNumeric(column) ? { kind: 'float64' } : null
+    default:
+      return aggregate satisfies never
+  }
+}
+
+function isNumeric(type: ValueType): boolean {
+  return type.kind === 'int32' || type.kind === 'int64' || type.kind === 'float32' || type.kind === 'float64'
+}

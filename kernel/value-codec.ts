@@ -1,0 +1,76 @@
+import type { ByteReader, ByteWriter } from './binary.ts'
+import type { Value, ValueType } from './value-type.ts'
+
+export interface ValueCodec {
+  write(writer: ByteWriter, value: Value | null): void
+  read(reader: ByteReader): Value | null
+}
+
+/** The canonical codec of a type: a byte 0 for null, else a byte 1 (for bool 1 or 2) and the value. Values are canonical already. */
+export function valueCodec(type: ValueType): ValueCodec {
+  switch (type.kind) {
+    case 'bool':
+      return {
+        write: (w, v) => w.byte(v === null ? 0 : v === true ? 2 : 1),
+        read: (r) => {
+          const byte = r.byte()
+          return byte === 0 ? null : byte === 2
+        },
+      }
+    case 'int32':
+    case 'timestamp':
+      return nullable(
+        (w, v) => w.int(v as number),
+        (r) => r.int(),
+      )
+    case 'int64':
+      return nullable(
+        (w, v) => w.bigint64(v as bigint),
+        (r) => r.bigint64(),
+      )
+    case 'float32':
+      return nullable(
+        (w, v) => w.float32(v as number),
+        (r) => r.float32(),
+      )
+    case 'float64':
+      return nullable(
+        (w, v) => w.float64(v as number),
+        (r) => r.float64(),
+      )
+    case 'string':
+      return nullable(
+        (w, v) => w.string(v as string),
+        (r) => r.string(),
+      )
+    case 'vector': {
+      const { length } = type
+      return nullable(
+        (w, v) => {
+          for (const x of v as Float32Array) w.float32(x)
+        },
+        (r) => {
+          const vector = new Float32Array(length)
+          for (let i = 0; i < length; i++) vector[i] = r.float32()
+          return vector
+        },
+      )
+    }
+    default:
+      return type satisfies never
+  }
+}
+
+function nullable(write: (writer: ByteWriter, value: Value) => void, read: (reader: ByteReader) => Value): ValueCodec {
+  return {
+    write(writer, value) {
+      if (value === null) {
+        writer.byte(0)
+      } else {
+        writer.byte(1)
+        write(writer, value)
+      }
+    },
+    read: (reader) => (reader.byte() === 0 ? null : read(reader)),
+  }
+}
