@@ -1,0 +1,282 @@
+import { LockstepError } from '../kernel/errors.ts'
+import type { ModelSpec } from '../kernel/service-spec.ts'
+import type { ServiceFeature, ServicePlan } from '../kernel/service-plan.ts'
+import type { Column, ValueType } from '../kernel/value-type.ts'
+import { typeName } from '../kernel/value-type.ts'
+import type { ModelContract, TensorInfo } from './model-contract.ts'
+import { fixedSize, tensorText } from './model-contract.ts'
+import { didYouMean } from './nearest.ts'
+
+/**
+ * How the features of a service become a model's tensors and its tensors become an answer: plain data that the tensor writer follows.
+ *
+ * For N rows, an input is one buffer of `N * width` elements of its `type`, row after row; its dims are `[N, ...rowShape]`. Within a row each
+ * column writes `width` elements at `offset`. A missing value (null) is NaN in float tensors, once for every element of a vector; in other
+ * tensors the binding guarantees that there is none.
+ */
+export interface ModelBinding {
+  /** `packed`: one float tensor [N, F] of the service's numeric features in service order. `named`: one tensor for each feature, by name. */
+  readonly layout: 'packed' | 'named'
+  readonly inputs: readonly InputBinding[]
+  readonly outputs: readonly OutputBinding[]
+  /** How many rows one run takes: null for any number, 1 where the model's first axis is fixed at 1. */
+  readonly maxRows: 1 | null
+  /** Features of the service that the model has no input for: they are read and answered, but not fed. */
+  readonly unused: readonly string[]
+}
+
+export interface InputBinding {
+  readonly name: string
+  readonly type: ElementType
+  /** Elements of one row. */
+  readonly width: number
+  /** The dims after the first: `[]` for [N], `[1]` for [N, 1], `[F]` for [N, F]. */
+  readonly rowShape: readonly number[]
+  readonly columns: readonly InputColumn[]
+}
+
+/**
+ * One feature's place in a row of a tensor. Into float tensors: int32, int64, float32, float64 by value (int64 rounds to the nearest), bool as
+ * 0 or 1, vector by element. Into int64: int32, int64, bool, timestamp as epoch microseconds. Into int32: int32, bool. Into bool and string: their own.
+ */
+export interface InputColumn {
+  /** Index into the service's `features`. */
+  readonly feature: number
+  readonly name: string
+  readonly type: ValueType
+  readonly offset: number
+  readonly width: number
+}
+
+/**
+ * One declared output. The tensor is [N], or [N, K]. A scalar is element 0 of [N] and [N, 1], and element 1 of [N, 2], which is how classifiers
+ * write the probabilities of two classes: the answer is that of the second (positive) one. A vector(K) is the row of K elements.
+ */
+export interface OutputBinding {
+  readonly name: string
+  readonly type: ValueType
+  readonly elementType: ElementType
+  /** Elements of one row where the model fixes them, else null: then the tensor that comes back says. */
+  readonly width: number | null
+}
+
+export type ElementType = 'float32' | 'float64' | 'int32' | 'int64' | 'bool' | 'string'
+
+const takes: Readonly<Record<ElementType, readonly ValueType['kind'][]>> = {
+  float32: ['float32', 'float64', 'int32', 'int64', 'bool', 'vector'],
+  float64: ['float64', 'float32', 'int32', 'int64', 'bool', 'vector'],
+  int32: ['int32', 'bool'],
+  int64: ['int64', 'int32', 'bool', 'timestamp'],
+  bool: ['bool'],
+  string: ['string'],
+}
+
+const answers: Readonly<Record<ElementType, readonly ValueType['kind'][]>> = {
+  float32: ['float32', 'float64', 'vector'],
+  float64: ['float64'],
+  int32: ['int32', 'int64'],
+  int64: ['int64'],
+  bool: ['bool'],
+  string: ['string'],
+}
+
+/**
+ * Decides how the service's features feed the model and which of its outputs are answered.
+ *
+ * @throws LockstepError `MODEL_INVALID` where an input or an output is no tensor; `MODEL_MISMATCH` where names, counts, types or shapes do not fit,
+ * saying what the service gives and what the model takes
+ */
+export function bindModel(service: ServicePlan, contract: ModelContract, model: ModelSpec): ModelBinding {
+  for (const [side, tensors] of [
+    ['input', contract.inputs],
+    ['output', contract.outputs],
+  ] as const) {
+    for (const tensor of tensors) if (!tensor.isTensor) throw noTensor(model.name, side, tensor)
+  }
+  const [only] = contract.inputs
+  const byName = new Map(service.features.map((feature, index) => [feature.name, index]))
+  const named = contract.inputs.length !== 1 || (only !== undefined && byName.has(only.name))
+  const inputs = named || only === undefined ? namedInputs(service, contract, model, byName) : [packedInput(service, only, model)]
+  const rows = contract.inputs.map((input) => fixedSize(input.shape[0])).filter((size) => size !== null)
+  const other = rows.find((size) => size !== 1)
+  if (other !== undefined) {
+    throw mismatch(model, service, contract, `its first axis is fixed at ${other} rows; export it with a free first axis (or 1)`)
+  }
+  const fed = new Set(inputs.flatMap((input) => input.columns.map((column) => column.feature)))
+  return {
+    layout: named ? 'named' : 'packed',
+    inputs,
+    outputs: model.output.map((column) => outputBinding(column, contract, model)),
+    maxRows: rows.length > 0 ? 1 : null,
+    unused: service.features.filter((_, index) => !fed.has(index)).map((feature) => feature.name),
+  }
+}
+
+function packedInput(service: ServicePlan, input: TensorInfo, model: ModelSpec): InputBinding {
+  const contract = { inputs: [input], outputs: [] }
+  if (input.type !== 'float32' && input.type !== 'float64') {
+    throw mismatch(
+      model,
+      service,
+      contract,
+      `its one input "${input.name}" is ${tensorText(input)}, which is neither a float tensor nor named after a feature`,
+    )
+  }
+  const columns: InputColumn[] = []
+  let offset = 0
+  for (const [index, feature] of service.features.entries()) {
+    if (!takes[input.type].includes(feature.type.kind)) continue
+    const width = widthOf(feature.type)
+    columns.push({ feature: index, name: feature.name, type: feature.type, offset, width })
+    offset += width
+  }
+  const size = fixedSize(input.shape[1])
+  if (input.shape.length !== 2 || (size !== null && size !== offset) || offset === 0) {
+    throw mismatch(
+      model,
+      service,
+      contract,
+      `its input "${input.name}" is ${tensorText(input)}, and the service's ${columns.length} numeric features make [N, ${offset}]`,
+    )
+  }
+  return { name: input.name, type: input.type, width: offset, rowShape: [offset], columns }
+}
+
+function namedInputs(service: ServicePlan, contract: ModelContract, model: ModelSpec, byName: ReadonlyMap<string, number>): InputBinding[] {
+  if (contract.inputs.length === 0) throw mismatch(model, service, contract, 'it has no inputs')
+  return contract.inputs.map((input) => {
+    const index = byName.get(input.name)
+    const feature = index === undefined ? undefined : service.features[index]
+    if (index === undefined || feature === undefined) {
+      throw mismatch(
+        model,
+        service,
+        contract,
+        `its input "${input.name}" is no feature of the service`,
+        didYouMean(input.name, byName.keys()),
+      )
+    }
+    const type = elementType(input.type)
+    if (type === null || !takes[type].includes(feature.type.kind)) {
+      throw mismatch(
+        model,
+        service,
+        contract,
+        `its input "${input.name}" is ${tensorText(input)}, which cannot take a feature of type ${typeName(feature.type)}`,
+      )
+    }
+    if (type !== 'float32' && type !== 'float64' && feature.nullable) {
+      throw mismatch(
+        model,
+        service,
+        contract,
+        `its input "${input.name}" is ${tensorText(input)}, which has no form for a missing value, and the feature can be missing: give the feature a default or make it required`,
+      )
+    }
+    const width = widthOf(feature.type)
+    const rank = input.shape.length
+    const size = fixedSize(input.shape[1])
+    const fits = rank === 1 ? feature.type.kind !== 'vector' : rank === 2 && (size === null || size === width)
+    if (!fits)
+      throw mismatch(model, service, contract, `its input "${input.name}" is ${tensorText(input)}, and the feature makes [N, ${width}]`)
+    return {
+      name: input.name,
+      type,
+      width,
+      rowShape: rank === 1 ? [] : [width],
+      columns: [{ feature: index, name: feature.name, type: feature.type, offset: 0, width }],
+    }
+  })
+}
+
+function outputBinding(column: Column, contract: ModelContract, model: ModelSpec): OutputBinding {
+  const output = contract.outputs.find((candidate) => candidate.name === column.name)
+  const names = contract.outputs.map((candidate) => candidate.name)
+  if (output === undefined) {
+    throw new LockstepError(
+      'MODEL_MISMATCH',
+      `The model "${model.name}" declares the output "${column.name}", which the file does not have; it has ${contract.outputs.map(named).join(', ')}.${didYouMean(column.name, names)} Declare one of these, or export the model with that name.`,
+      { details: { model: model.name, output: column.name, outputs: names } },
+    )
+  }
+  const type = elementType(output.type)
+  const size = output.shape.length === 2 ? fixedSize(output.shape[1]) : output.shape.length === 1 ? 1 : Number.NaN
+  const shapeFits =
+    column.type.kind === 'vector'
+      ? output.shape.length === 2 && (size === null || size === column.type.length)
+      : size === null || size === 1 || (size === 2 && type !== null && type.startsWith('float'))
+  if (type === null || !answers[type].includes(column.type.kind) || !shapeFits) {
+    throw new LockstepError(
+      'MODEL_MISMATCH',
+      `The model "${model.name}" declares the output "${column.name}" as ${typeName(column.type)}, and the file has ${named(output)}; declare ${declarable(output)}.`,
+      { details: { model: model.name, output: column.name } },
+    )
+  }
+  return { name: column.name, type: column.type, elementType: type, width: size }
+}
+
+/** What an output can be declared as, for the message that refuses another declaration. */
+function declarable(output: TensorInfo): string {
+  const type = elementType(output.type)
+  const size = fixedSize(output.shape[1])
+  if (type === null || output.shape.length === 0 || output.shape.length > 2) return 'another output: this one cannot be answered'
+  const scalar = answers[type].find((kind) => kind !== 'vector') ?? 'another output'
+  if (output.shape.length === 1 || size === 1) return scalar
+  if (!type.startsWith('float')) return 'another output: this one has several elements a row, and only float32 can be a vector'
+  const vector = type === 'float32' ? `vector(${size ?? 'its length'})` : null
+  return (
+    [size === null || size === 2 ? scalar : null, vector].filter((text) => text !== null).join(' or ') ||
+    'another output, or export it as float32'
+  )
+}
+
+function noTensor(model: string, side: 'input' | 'output', tensor: TensorInfo): LockstepError {
+  return new LockstepError(
+    'MODEL_INVALID',
+    `The ${side} "${tensor.name}" of the model "${model}" is a sequence or a map, not a tensor, and would fail when it is run` +
+      (side === 'output'
+        ? '; export the model with zipmap=False (skl2onnx: options={id(model): {"zipmap": False}}).'
+        : '; export the model with tensor inputs.'),
+    { details: { model, [side]: tensor.name } },
+  )
+}
+
+function mismatch(model: ModelSpec, service: ServicePlan, contract: ModelContract, reason: string, hint = ''): LockstepError {
+  return new LockstepError(
+    'MODEL_MISMATCH',
+    `The model "${model.name}" does not fit its feature service "${service.id}": ${reason}. The model takes ${listed(contract.inputs.map(named))}; the service gives ${listed(
+      service.features.map(featureText),
+    )}. Name the inputs after features, or take one float tensor [N, F] of the numeric features in this order.${hint}`,
+    { details: { model: model.name, service: service.id, inputs: contract.inputs, features: service.features.map(featureText) } },
+  )
+}
+
+function listed(texts: readonly string[]): string {
+  return `${texts.length} (${texts.join(', ')})`
+}
+
+function named(tensor: TensorInfo): string {
+  return `"${tensor.name}" ${tensorText(tensor)}`
+}
+
+function featureText(feature: ServiceFeature): string {
+  return `"${feature.name}" ${typeName(feature.type)}${feature.nullable ? '' : ' (never missing)'}`
+}
+
+function widthOf(type: ValueType): number {
+  return type.kind === 'vector' ? type.length : 1
+}
+
+function elementType(type: string): ElementType | null {
+  switch (type) {
+    case 'float32':
+    case 'float64':
+    case 'int32':
+    case 'int64':
+    case 'bool':
+    case 'string':
+      return type
+    default:
+      return null
+  }
+}

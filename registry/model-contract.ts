@@ -1,0 +1,35 @@
+/**
+ * What a model's bytes say that goes in and comes out, as data. Reading it from the bytes is the business of serving/inference (`inspectModel`);
+ * here it is compared with the feature service and stored.
+ */
+export interface ModelContract {
+  readonly inputs: readonly TensorInfo[]
+  readonly outputs: readonly TensorInfo[]
+}
+
+export interface TensorInfo {
+  readonly name: string
+  /** Element type as ONNX Runtime names it: `float32`, `float64`, `int64`, `int32`, `bool`, `string`, …; of what is no tensor, anything. */
+  readonly type: string
+  /** A number is a fixed size; a text (or a number below 0) is a size that is free. Empty for what is no tensor, and for scalars. */
+  readonly shape: readonly (number | string)[]
+  /** False for sequences and maps, such as the output of ZipMap. */
+  readonly isTensor: boolean
+}
+
+/** `float32[N, 3]` */
+export function tensorText(tensor: TensorInfo): string {
+  if (!tensor.isTensor) return 'no tensor'
+  return `${tensor.type}[${tensor.shape.map((size, axis) => sizeText(size, axis)).join(', ')}]`
+}
+
+/** The size of an axis where it is fixed, else null. */
+export function fixedSize(size: number | string | undefined): number | null {
+  return typeof size === 'number' && size >= 0 ? size : null
+}
+
+function sizeText(size: number | string, axis: number): string {
+  if (fixedSize(size) !== null) return String(size)
+  if (axis === 0) return 'N'
+  return typeof size === 'string' && size !== '' ? size : '?'
+}
