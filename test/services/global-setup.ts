@@ -1,0 +1,71 @@
+import { randomBytes } from 'node:crypto'
+import { Redis } from 'ioredis'
+import type { TestProject } from 'vitest/node'
+import type { Service } from './keeper.ts'
+import { administer } from './administer.ts'
+import { postgresWays } from './postgres.ts'
+import { redisWays } from './redis.ts'
+import { makeTemplate } from './template.ts'
+import { firstThatWorks } from './ways.ts'
+
+declare module 'vitest' {
+  export interface ProvidedContext {
+    /** Where the services of this run are. A worker takes the PostgreSQL cluster of its own number. */
+    services: { readonly run: string; readonly postgres: readonly string[]; readonly redis: string }
+  }
+}
+
+/**
+ * Finds or starts the services once per run. Each worker has a PostgreSQL cluster of its own, because a transaction that is open in one database
+ * holds back `pg_snapshot_xmin` in all databases of its cluster.
+ */
+export default async function setup(project: TestProject): Promise<() => Promise<void>> {
+  const run = `lockstep_test_${randomBytes(4).toString('hex')}`
+  const started: Service[] = []
+  try {
+    const found = await Promise.allSettled([
+      firstThatWorks('PostgreSQL', postgresWays, project.config.maxWorkers),
+      firstThatWorks('Redis', redisWays, 1),
+    ])
+    const [clusters, redis] = found.map((result) => {
+      if (result.status === 'rejected') return []
+      started.push(...result.value)
+      return result.value
+    })
+    const reasons = found.flatMap((result) => (result.status === 'rejected' ? [result.reason] : []))
+    if (reasons.length > 0) throw reasons.length === 1 ? reasons[0] : new Error(reasons.map(String).join('\n'))
+    const postgres = (clusters ?? []).map((cluster) => cluster.url)
+    const redisUrl = redis?.[0]?.url ?? ''
+    await Promise.all(postgres.map((url) => makeTemplate(url, run)))
+    project.provide('services', { run, postgres, redis: redisUrl })
+    return async () => {
+      const left = (await Promise.all(postgres.map((url) => dropDatabases(url, run)))).flat()
+      await forgetKeys(redisUrl, `${run}:`)
+      await Promise.all(started.map((service) => service.stop()))
+      if (left.length > 0) throw new Error(`${left.length} test databases were not dropped: a test file lacks its "await database.drop()".`)
+    }
+  } catch (error) {
+    await Promise.all(started.map((service) => service.stop()))
+    throw error
+  }
+}
+
+/** Drops what the run has made, and returns the databases that the tests should have dropped. */
+async function dropDatabases(url: string, run: string): Promise<string[]> {
+  return administer(url, async (client) => {
+    const { rows } = await client.query<{ datname: string }>('select datname from pg_database where starts_with(datname, $1)', [run])
+    for (const { datname } of rows) await client.query(`drop database "${datname}" with (force)`)
+    return rows.map((row) => row.datname).filter((name) => name !== `${run}_template`)
+  })
+}
+
+async function forgetKeys(url: string, prefix: string): Promise<void> {
+  const redis = new Redis(url)
+  try {
+    for await (const keys of redis.scanStream({ match: `${prefix}*`, count: 1000 })) {
+      if (Array.isArray(keys) && keys.length > 0) await redis.unlink(keys.map(String))
+    }
+  } finally {
+    redis.disconnect()
+  }
+}

@@ -1,0 +1,126 @@
+import { spawn } from 'node:child_process'
+import { chown, mkdtemp, readFile, rm } from 'node:fs/promises'
+import { createServer } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+
+/** A service that answers at `url`, and how to end it. */
+export interface Service {
+  readonly url: string
+  stop(): Promise<void>
+}
+
+/** The user that a server runs under: PostgreSQL refuses to run as root. Undefined: as ourselves. */
+export interface ServerUser {
+  readonly uid: number
+  readonly gid: number
+}
+
+/**
+ * Holds one server: the server lives as long as our end of its standard input is open, so it ends with this process however this process ends,
+ * and its folder with it. It leads a process group of its own, so that Ctrl-C reaches us alone.
+ */
+const keeper = `
+dir=$1; signal=$2; shift 2
+exec 3<&0
+"$@" </dev/null 3<&- & pid=$!
+{ cat <&3 >/dev/null; kill -s "$signal" "$pid" 2>/dev/null; } &
+wait "$pid"
+rm -rf "$dir"
+`
+
+export interface ServerCommand {
+  readonly command: string
+  readonly args: readonly string[]
+  /** Removed when the server ends. */
+  readonly folder: string
+  /** The signal that ends the server at once and cleanly. */
+  readonly signal: 'INT' | 'TERM'
+  readonly user: ServerUser | undefined
+  readonly url: string
+  /** Resolves once the server answers; is tried every 25 ms for up to 15 s. */
+  answers(): Promise<void>
+}
+
+/**
+ * Starts a server and waits until it answers.
+ *
+ * @throws with the server's last words where it ends, or does not answer within 15 s
+ */
+export async function startServer(server: ServerCommand): Promise<Service> {
+  const child = spawn('/bin/sh', ['-c', keeper, 'keeper', server.folder, server.signal, server.command, ...server.args], {
+    cwd: server.folder,
+    detached: true,
+    stdio: ['pipe', 'pipe', 'pipe'],
+    ...server.user,
+  })
+  let said = ''
+  const listen = (chunk: Buffer): void => {
+    said = (said + chunk.toString()).slice(-2000)
+  }
+  child.stdout.on('data', listen)
+  child.stderr.on('data', listen)
+  child.stdin.on('error', () => undefined)
+  let ended = false
+  const exit = new Promise<void>((resolve) => {
+    const end = (): void => {
+      ended = true
+      child.stdin.end()
+      resolve()
+    }
+    child.on('exit', end)
+    child.on('error', (error) => {
+      said += error.message
+      end()
+    })
+  })
+  const stop = async (): Promise<void> => {
+    child.stdin.end()
+    await exit
+    await rm(server.folder, { recursive: true, force: true })
+  }
+  const deadline = Date.now() + 15_000
+  for (;;) {
+    try {
+      await server.answers()
+      return { url: server.url, stop }
+    } catch (cause) {
+      if (!ended && Date.now() < deadline) {
+        await new Promise((resolve) => setTimeout(resolve, 25))
+        continue
+      }
+      await stop()
+      throw new Error(`"${server.command}" ${ended ? 'ended' : 'did not answer within 15 s'}: ${said.trim()}`, { cause })
+    }
+  }
+}
+
+/** A new folder in the system's temporary folder that the server's user owns. */
+export async function serverFolder(service: string, user: ServerUser | undefined): Promise<string> {
+  const folder = await mkdtemp(join(user === undefined ? tmpdir() : '/tmp', `lockstep-test-${service}-`))
+  if (user !== undefined) await chown(folder, user.uid, user.gid)
+  return folder
+}
+
+/** The unprivileged user that servers run under when we are root. */
+export async function unprivilegedUser(): Promise<ServerUser | undefined> {
+  if (process.getuid?.() !== 0) return undefined
+  const users = (await readFile('/etc/passwd', 'utf8')).split('\n').map((line) => line.split(':'))
+  for (const name of ['postgres', 'nobody']) {
+    const user = users.find((fields) => fields[0] === name)
+    if (user !== undefined) return { uid: Number(user[2]), gid: Number(user[3]) }
+  }
+  throw new Error('This is root, PostgreSQL refuses to run as root, and /etc/passwd has neither "postgres" nor "nobody".')
+}
+
+export async function freePort(): Promise<number> {
+  const server = createServer()
+  await new Promise<void>((resolve, reject) => {
+    server.once('error', reject)
+    server.listen(0, '127.0.0.1', resolve)
+  })
+  const address = server.address()
+  await new Promise((resolve) => server.close(resolve))
+  if (address === null || typeof address === 'string') throw new Error('The system gave no free port.')
+  return address.port
+}

