@@ -1,0 +1,89 @@
+import { randomUUID } from 'node:crypto'
+import { mkdirSync } from 'node:fs'
+import { open } from 'lmdb'
+import { frontierOffset } from '../kernel/stored-state.ts'
+import type { DefinitionId } from '../kernel/view-spec.ts'
+import { frontierBytes } from './frontier-bytes.ts'
+import type { OnlineKey, OnlineStore } from './store.ts'
+
+const keysPerRemoval = 10_000
+/** No view's name starts with a zero byte. */
+const identityKey = Buffer.from('\0store', 'latin1')
+
+/**
+ * An online store in a folder of this machine (LMDB), for the embedded default. The keys of a view lie together, in the order of the entities:
+ *
+ *     VIEW@VERSION 0x00 ENTITY 0x1f KEY BYTES
+ */
+export function openEmbeddedStore(directory: string): OnlineStore {
+  mkdirSync(directory, { recursive: true })
+  const db = open<Buffer, Buffer>({ path: directory, encoding: 'binary', keyEncoding: 'binary', noSubdir: false, cache: false })
+  let closing: Promise<void> | null = null
+
+  return {
+    kind: 'embedded',
+
+    async identity() {
+      return db.transactionSync(() => {
+        const present = db.getBinary(identityKey)
+        if (present !== undefined) return present.toString('latin1')
+        const made = randomUUID()
+        db.putSync(identityKey, Buffer.from(made, 'latin1'))
+        return made
+      })
+    },
+
+    async read(keys) {
+      // Without this, a read sees what was there when this turn of the event loop began, not what another process has written since.
+      db.resetReadTxn()
+      return keys.map((key) => db.getBinary(embeddedKey(key)) ?? null)
+    },
+
+    async write(entries) {
+      if (entries.length === 0) return []
+      return db.transactionSync(() =>
+        entries.map((entry) => {
+          const key = embeddedKey(entry)
+          const present = db.getBinaryFast(key)
+          const free =
+            present === undefined
+              ? entry.expectedFrontier === null
+              : entry.expectedFrontier !== null && frontierBytes(entry.expectedFrontier).equals(present.subarray(frontierOffset, frontierOffset + 8))
+          if (free) db.putSync(key, entry.bytes)
+          return free
+        }),
+      )
+    },
+
+    async removeView(view) {
+      let removed = 0
+      for (;;) {
+        const step = db.transactionSync(() => {
+          const keys = [...db.getKeys({ ...rangeOf(view), limit: keysPerRemoval })]
+          for (const key of keys) db.removeSync(key)
+          return keys.length
+        })
+        removed += step
+        if (step < keysPerRemoval) return removed
+      }
+    },
+
+    async ping() {
+      db.resetReadTxn()
+      db.getBinaryFast(identityKey)
+    },
+
+    async close() {
+      closing ??= db.close()
+      await closing
+    },
+  }
+}
+
+function embeddedKey({ view, entity, key }: OnlineKey): Buffer {
+  return Buffer.from(`${view}\0${entity}\x1f${key}`, 'latin1')
+}
+
+function rangeOf(view: DefinitionId): { start: Buffer; end: Buffer } {
+  return { start: Buffer.from(`${view}\0`, 'latin1'), end: Buffer.from(`${view}\x01`, 'latin1') }
+}

@@ -1,0 +1,87 @@
+import { Redis } from 'ioredis'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { readHeader } from '../../kernel/stored-state.ts'
+import { createRedisStore, redisKey } from '../../online/redis-store.ts'
+import type { OnlineKey, OnlineStore } from '../../online/store.ts'
+import { testRedis } from '../services/index.ts'
+import { stored } from './stored-bytes.ts'
+import { storeContract } from './store-contract.ts'
+
+storeContract('Redis', async () => {
+  const { url, prefix } = await testRedis()
+  const admin = new Redis(url)
+  // The Redis is shared: only what lies under the prefix goes.
+  const empty = async () => {
+    const keys = await admin.keysBuffer(`${prefix}:*`)
+    if (keys.length > 0) await admin.del(...keys)
+  }
+  return {
+    open: async () => createRedisStore({ redis: new Redis(url), prefix }),
+    empty,
+    address: ['redis', url, prefix],
+    dispose: async () => {
+      await empty()
+      await admin.quit()
+    },
+  }
+})
+
+describe('the Redis store, beyond the contract', () => {
+  const key: OnlineKey = { view: 'odd@1', entity: 'thing', key: 'k' }
+  let admin: Redis
+  let store: OnlineStore
+  let prefix: string
+  beforeAll(async () => {
+    const redis = await testRedis()
+    // Characters that mean something in a pattern are only themselves in a prefix.
+    prefix = `${redis.prefix}[a]*?\\`
+    admin = new Redis(redis.url)
+    store = createRedisStore({ redis: new Redis(redis.url), prefix })
+  })
+  afterAll(async () => {
+    await admin.del(redisKey(prefix, key))
+    await store.close()
+    await admin.quit()
+  })
+
+  it('tags keys by the entity, so that its views share a slot', () => {
+    expect(redisKey('p', { view: 'a@1', entity: 'airport', key: 'ATL\0' }).toString('latin1')).toBe('p:{airport\x1fATL\0}:a@1')
+  })
+
+  it('removes a view under a prefix of pattern characters, and nothing of a prefix that the pattern would match', async () => {
+    const alike = createRedisStore({ redis: admin.duplicate(), prefix: prefix.replace('[a]*?\\', 'abc\\') })
+    for (const each of [store, alike]) await each.write([{ ...key, expectedFrontier: null, bytes: stored(1, '') }])
+    expect(await store.removeView('odd@1')).toBe(1)
+    expect(await alike.removeView('odd@1')).toBe(1)
+    await alike.close()
+  })
+
+  it('neither overwrites nor takes for a state what another program wrote under its key', async () => {
+    for (const foreign of ['', 'short', 'something of another program altogether']) {
+      await admin.set(redisKey(prefix, key), foreign)
+      expect(await store.write([{ ...key, expectedFrontier: null, bytes: stored(1, '') }])).toEqual([false])
+      const [bytes] = await store.read([key])
+      expect(() => readHeader(bytes ?? Buffer.alloc(0), 'odd@1')).toThrow(/another program|has format/)
+    }
+  })
+
+  it('says so where its key holds another type', async () => {
+    await admin.del(redisKey(prefix, key))
+    await admin.rpush(redisKey(prefix, key), 'a list')
+    await expect(store.write([{ ...key, expectedFrontier: null, bytes: stored(1, '') }])).rejects.toMatchObject({ code: 'STATE_CORRUPT', message: expect.stringContaining('LOCKSTEP_REDIS_PREFIX') })
+  })
+
+  it('refuses what it cannot reach with REDIS_UNAVAILABLE, on every path, and closes all the same', async () => {
+    // Port 1 is closed everywhere; one attempt, no waiting.
+    const redis = new Redis('redis://127.0.0.1:1', { lazyConnect: true, retryStrategy: () => null, maxRetriesPerRequest: 0 })
+    redis.on('error', () => {})
+    const lost = createRedisStore({ redis, prefix })
+    const unavailable = { code: 'REDIS_UNAVAILABLE' }
+    await expect(lost.ping()).rejects.toMatchObject(unavailable)
+    await expect(lost.read([key])).rejects.toMatchObject(unavailable)
+    await expect(lost.write([{ ...key, expectedFrontier: null, bytes: stored(1, '') }])).rejects.toMatchObject(unavailable)
+    await expect(lost.identity()).rejects.toMatchObject(unavailable)
+    await expect(lost.removeView('odd@1')).rejects.toMatchObject(unavailable)
+    await lost.close()
+  })
+})

@@ -1,0 +1,234 @@
+import { spawn } from 'node:child_process'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import fc from 'fast-check'
+import type { DefinitionId } from '../../kernel/view-spec.ts'
+import { maxKeyBytes } from '../../kernel/entity-key.ts'
+import type { OnlineKey, OnlineStore } from '../../online/store.ts'
+import { increment } from './increment.ts'
+import { stored, storedCount } from './stored-bytes.ts'
+
+export interface StoreFixture {
+  /** Another handle on the same store. */
+  open(): Promise<OnlineStore>
+  /** Empties the store behind its back, as an operator would. */
+  empty(): Promise<void>
+  /** Arguments for test/online/increment-process.ts that open the same store. */
+  readonly address: readonly string[]
+  dispose(): Promise<void>
+}
+
+/** What every online store must do; each implementation's test file calls it. */
+export function storeContract(name: string, setUp: () => Promise<StoreFixture>): void {
+  describe(`the ${name} store`, () => {
+    let fixture: StoreFixture
+    let store: OnlineStore
+    beforeAll(async () => {
+      fixture = await setUp()
+      store = await fixture.open()
+    })
+    afterAll(async () => {
+      await store.close()
+      await fixture.dispose()
+    })
+
+    it('answers null for keys that are absent, and nothing for no keys', async () => {
+      expect(await store.read([keyOf('absent@1', 'a'), keyOf('absent@1', 'b')])).toEqual([null, null])
+      expect(await store.read([])).toEqual([])
+      expect(await store.write([])).toEqual([])
+    })
+
+    it('answers in the order of the keys, duplicates included', async () => {
+      const [a, b] = [keyOf('order@1', 'a'), keyOf('order@1', 'b')]
+      await store.write([put(b, null, stored(1, 'bee')), put(a, null, stored(1, 'ay'))])
+      expect(await store.read([b, a, keyOf('order@1', 'c'), b, b])).toEqual([stored(1, 'bee'), stored(1, 'ay'), null, stored(1, 'bee'), stored(1, 'bee')])
+    })
+
+    it('keeps the answers of concurrent reads apart', async () => {
+      const keys = Array.from({ length: 300 }, (_, i) => keyOf('many@1', `k${i}`))
+      await store.write(keys.map((key, i) => put(key, null, stored(1, `v${i}`))))
+      const reads = await Promise.all(keys.map((_, i) => store.read(keys.slice(i % 7, i + 1))))
+      for (const [i, values] of reads.entries()) {
+        expect(values.map(bodyOf)).toEqual(keys.slice(i % 7, i + 1).map((_, at) => `v${at + (i % 7)}`))
+      }
+    })
+
+    it('reads and writes more keys at once than fit one command', async () => {
+      const keys = Array.from({ length: 2_501 }, (_, i) => keyOf('wide@1', `k${i}`))
+      expect(await store.write(keys.map((key, i) => put(key, null, stored(1, `${i}`))))).toEqual(keys.map(() => true))
+      expect((await store.read(keys)).map(bodyOf)).toEqual(keys.map((_, i) => `${i}`))
+    })
+
+    it('stores under an expected absence only where the key is absent', async () => {
+      const key = keyOf('cas@1', 'absent')
+      expect(await store.write([put(key, null, stored(5, 'first'))])).toEqual([true])
+      expect(await store.write([put(key, null, stored(6, 'second'))])).toEqual([false])
+      expect(await store.read([key])).toEqual([stored(5, 'first')])
+    })
+
+    it('stores over an expected frontier only where it is the stored one', async () => {
+      const key = keyOf('cas@1', 'frontier')
+      expect(await store.write([put(key, 5, stored(6, 'too early'))])).toEqual([false])
+      expect(await store.read([key])).toEqual([null])
+      await store.write([put(key, null, stored(5, 'first'))])
+      expect(await store.write([put(key, 4, stored(6, 'behind'))])).toEqual([false])
+      expect(await store.write([put(key, 6, stored(7, 'ahead'))])).toEqual([false])
+      expect(await store.read([key])).toEqual([stored(5, 'first')])
+      expect(await store.write([put(key, 5, stored(6, 'next'))])).toEqual([true])
+      expect(await store.read([key])).toEqual([stored(6, 'next')])
+    })
+
+    it('takes frontier zero, and frontiers beyond 2^32, exactly', async () => {
+      const key = keyOf('cas@1', 'wide')
+      const far = 2 ** 52 + 1
+      expect(await store.write([put(key, null, stored(0, 'zero'))])).toEqual([true])
+      expect(await store.write([put(key, -0, stored(far, 'far'))])).toEqual([true])
+      expect(await store.write([put(key, far - 1, stored(1, 'no'))])).toEqual([false])
+      expect(await store.write([put(key, far, stored(far + 1, 'farther'))])).toEqual([true])
+    })
+
+    it('decides each entry of one call by itself, in order', async () => {
+      const [a, b, c] = [keyOf('mixed@1', 'a'), keyOf('mixed@1', 'b'), keyOf('mixed@1', 'c')]
+      await store.write([put(a, null, stored(1, 'a')), put(b, null, stored(1, 'b'))])
+      const outcome = await store.write([put(a, 1, stored(2, 'A')), put(b, 9, stored(2, 'B')), put(c, null, stored(1, 'c')), put(c, 1, stored(2, 'C'))])
+      expect(outcome).toEqual([true, false, true, true])
+      expect((await store.read([a, b, c])).map(bodyOf)).toEqual(['A', 'b', 'C'])
+    })
+
+    it('loses no increment of several processes that write the same keys', async () => {
+      const [processes, increments] = [3, 150]
+      await Promise.all(Array.from({ length: processes }, () => incrementElsewhere(fixture, increments)))
+      const counts = await store.read([keyOf('increment@1', 'a'), keyOf('increment@1', 'b')])
+      expect(counts.map((bytes) => bytes && storedCount(bytes))).toEqual([processes * increments, processes * increments])
+    }, 20_000)
+
+    it('loses no increment of several handles in one process', async () => {
+      const handles = await Promise.all([fixture.open(), fixture.open(), fixture.open()])
+      const key = keyOf('handles@1', 'k')
+      await Promise.all(handles.map((handle) => increment(handle, key, 30)))
+      const [bytes] = await store.read([key])
+      expect(bytes && storedCount(bytes)).toBe(90)
+      for (const handle of handles) await handle.close()
+    })
+
+    it('sees at once what another handle wrote', async () => {
+      const other = await fixture.open()
+      const key = keyOf('fresh@1', 'k')
+      await other.write([put(key, null, stored(1, ''))])
+      for (let frontier = 1; frontier < 50; frontier++) {
+        const [bytes] = await store.read([key])
+        expect(bytes && storedCount(bytes)).toBe(frontier)
+        await other.write([put(key, frontier, stored(frontier + 1, ''))])
+      }
+      await other.close()
+    })
+
+    it('keeps any bytes as keys apart', async () => {
+      let round = 0
+      await fc.assert(
+        fc.asyncProperty(fc.uniqueArray(binaryKey, { minLength: 1, maxLength: 20 }), async (keys) => {
+          const view: DefinitionId = `binary${round++}@1`
+          const entries = keys.map((key, i) => put(keyOf(view, key), null, stored(1, `${i}`)))
+          expect(await store.write(entries)).toEqual(keys.map(() => true))
+          expect((await store.read(entries)).map(bodyOf)).toEqual(keys.map((_, i) => `${i}`))
+        }),
+        { numRuns: 50 },
+      )
+    })
+
+    it('keeps keys apart that look like another key with its view', async () => {
+      const a: OnlineKey = { view: 'w@1', entity: 'e', key: 'x}:v@1' }
+      const b: OnlineKey = { view: 'v@1', entity: 'e', key: 'x' }
+      const c: OnlineKey = { view: 'v@1', entity: 'ee', key: 'x' }
+      await store.write([put(a, null, stored(1, 'a')), put(b, null, stored(1, 'b')), put(c, null, stored(1, 'c'))])
+      expect((await store.read([a, b, c])).map(bodyOf)).toEqual(['a', 'b', 'c'])
+    })
+
+    it('takes the longest key that the kernel allows', async () => {
+      const long = { view: `${'v'.repeat(63)}@1`, entity: 'e'.repeat(63) } as const
+      const keys = ['a', 'b'].map((end) => ({ ...long, key: `${'\xff'.repeat(maxKeyBytes - 1)}${end}` }))
+      await store.write(keys.map((key, i) => put(key, null, stored(1, `${i}`))))
+      expect((await store.read(keys)).map(bodyOf)).toEqual(['0', '1'])
+    })
+
+    it('takes values of a megabyte, and the bytes stay the reader\'s own', async () => {
+      const keys = ['a', 'b', 'c', 'd', 'e', 'f'].map((key) => keyOf('big@1', key))
+      const body = 'x'.repeat(1_000_000)
+      expect(await store.write(keys.map((key) => put(key, null, stored(1, body + key.key))))).toEqual(keys.map(() => true))
+      const values = await store.read(keys)
+      values[0]?.fill(0)
+      await store.write(keys.map((key) => put(key, 1, stored(2, 'small'))))
+      expect(values.slice(1).map(bodyOf)).toEqual(keys.slice(1).map((key) => body + key.key))
+      expect((await store.read(keys)).map(bodyOf)).toEqual(keys.map(() => 'small'))
+    })
+
+    it('removes one view and leaves those whose names begin or end alike', async () => {
+      const views: DefinitionId[] = ['gone@1', 'gone@11', 'gone@2', 'gon@1', 'begone@1', 'gone_too@1']
+      const keys = views.flatMap((view) => ['a', '}:gone@1', '*', '\0'].map((key) => keyOf(view, key)))
+      await store.write(keys.map((key) => put(key, null, stored(1, ''))))
+      expect(await store.removeView('gone@1')).toBe(4)
+      expect((await store.read(keys)).map((bytes) => bytes !== null)).toEqual(keys.map((key) => key.view !== 'gone@1'))
+      expect(await store.removeView('gone@1')).toBe(0)
+      expect(await store.write([put(keyOf('gone@1', 'a'), null, stored(1, 'again'))])).toEqual([true])
+    })
+
+    it('removes a view of many keys whole', async () => {
+      const keys = Array.from({ length: 12_345 }, (_, i) => keyOf('crowd@1', `k${i}`))
+      await store.write(keys.map((key) => put(key, null, stored(1, ''))))
+      expect(await store.removeView('crowd@1')).toBe(keys.length)
+      expect((await store.read(keys)).every((bytes) => bytes === null)).toBe(true)
+    })
+
+    it('answers a ping', async () => {
+      await store.ping()
+    })
+
+    it('keeps bytes and identity for whoever opens it later, and has another identity once it is emptied', async () => {
+      const key = keyOf('lasting@1', 'k')
+      const first = await fixture.open()
+      const identity = await first.identity()
+      await first.write([put(key, null, stored(3, 'kept'))])
+      await first.close()
+      const second = await fixture.open()
+      expect(await Promise.all([second.identity(), second.identity(), store.identity()])).toEqual([identity, identity, identity])
+      expect(await second.read([key])).toEqual([stored(3, 'kept')])
+      await store.close()
+      await second.close()
+      await fixture.empty()
+      store = await fixture.open()
+      expect(await store.identity()).not.toBe(identity)
+      expect(await store.read([key])).toEqual([null])
+    })
+
+    it('closes twice without complaint', async () => {
+      const handle = await fixture.open()
+      await handle.close()
+      await handle.close()
+    })
+  })
+}
+
+const binaryKey = fc
+  .oneof(fc.uint8Array({ maxLength: 40 }), fc.constantFrom('', '\0', '\0\0', '}', '{', '{}', '}:', '\xff', '\x1f', '\0\x1f', '\xc3\x28').map((text) => Buffer.from(text, 'latin1')))
+  .map((bytes) => Buffer.from(bytes).toString('latin1'))
+
+function keyOf(view: DefinitionId, key: string): OnlineKey {
+  return { view, entity: 'thing', key }
+}
+
+function put(key: OnlineKey, expectedFrontier: number | null, bytes: Buffer) {
+  return { ...key, expectedFrontier, bytes }
+}
+
+function bodyOf(bytes: Buffer | null): string | null {
+  return bytes && bytes.toString('latin1', 17)
+}
+
+function incrementElsewhere(fixture: StoreFixture, times: number): Promise<void> {
+  const child = spawn(process.execPath, [new URL('increment-process.ts', import.meta.url).pathname, String(times), ...fixture.address], { stdio: ['ignore', 'ignore', 'pipe'] })
+  let errors = ''
+  child.stderr.on('data', (chunk) => (errors += String(chunk)))
+  return new Promise((resolve, reject) => {
+    child.on('error', reject)
+    child.on('close', (code) => (code === 0 ? resolve() : reject(new Error(`The incrementing process ended with ${code}: ${errors}`))))
+  })
+}
