@@ -1,0 +1,147 @@
+import { ByteWriter } from '../kernel/binary.ts'
+import type { EntityKey } from '../kernel/entity-key.ts'
+import { decodeKey } from '../kernel/entity-key.ts'
+import { LockstepError } from '../kernel/errors.ts'
+import type { Tie } from '../kernel/state.ts'
+import { valueCodec } from '../kernel/value-codec.ts'
+import type { Column, KeyType, Value } from '../kernel/value-type.ts'
+import { show } from '../kernel/value-type.ts'
+import type { TupleBatch } from '../runtime/database.ts'
+import { keyReader } from './tuple-key.ts'
+import { microsAt, safeInt64At, timeOutside, valueReader } from './tuple-values.ts'
+
+/** One row of a source, as an ordered stream delivers it. */
+export interface SourceRow {
+  readonly key: EntityKey
+  /** Epoch microseconds. */
+  readonly eventTime: number
+  /** Epoch microseconds; null where the source says nothing; Infinity: never visible. */
+  readonly knownTime: number | null
+  /** What the database sorted by, within the key: the later of both times, or the event time alone. */
+  readonly sortTime: number
+  readonly tie: Tie
+  /** The transaction that wrote the row; -1 where it was not asked for. */
+  readonly xid: number
+  /** By slot of the stream's columns, canonical. */
+  readonly values: readonly (Value | null)[]
+}
+
+/** The fields of a tuple, in the order of `streamSelect`. */
+export interface RowLayout {
+  /** The source's name, for messages. */
+  readonly source: string
+  readonly key: readonly Column<KeyType>[]
+  readonly known: boolean
+  readonly row: boolean
+  readonly xid: boolean
+  /** What was selected: the stream's columns first. */
+  readonly columns: readonly Column[]
+  /** How many of `columns` belong to `SourceRow.values`; the others serve the tie only. */
+  readonly delivered: number
+  /** Without `row`: the slots whose raw canonical values, in this order, break ties. */
+  readonly tie: readonly number[]
+  readonly order: 'known' | 'event'
+}
+
+/**
+ * Decodes tuples into rows and checks that they are ordered by (key, sort time).
+ *
+ * @throws LockstepError `INVALID_ROW`, `INVALID_TIME`, `ORDER_VIOLATED`
+ */
+export function createRowDecoder(layout: RowLayout): (batch: TupleBatch) => SourceRow[] {
+  const source = `source "${layout.source}"`
+  const keys = keyReader(layout.key, source)
+  const readers = layout.columns.map(({ name, type }) => valueReader(type, `The column "${name}" of ${source}`))
+  const width = readers.length
+  const { known, row, xid, delivered } = layout
+  const byEvent = layout.order === 'event'
+  const tieOf = tieWriter(layout.tie.map((slot) => ({ slot, codec: valueCodec((layout.columns[slot] as Column).type) })))
+  let lastKey: EntityKey = ''
+  let lastSortTime = Number.NEGATIVE_INFINITY
+
+  return ({ bytes, starts }) => {
+    const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength)
+    const rows = new Array<SourceRow>(starts.length)
+    for (let i = 0; i < starts.length; i++) {
+      const key = keys.read(bytes, view, (starts[i] as number) + 2)
+      let at = keys.end()
+      if (view.getInt32(at) < 0) throw invalidRow(layout, key, 'has no event time')
+      const eventTime = microsAt(view, at + 4)
+      if (!Number.isSafeInteger(eventTime)) throw timeOutside(`The event time of a row of ${source} with key ${showKey(layout.key, key)}`)
+      at += 12
+      let knownTime: number | null = null
+      if (known) {
+        if (view.getInt32(at) >= 0) {
+          knownTime = microsAt(view, at + 4)
+          if (knownTime !== Number.POSITIVE_INFINITY && !Number.isSafeInteger(knownTime)) {
+            throw timeOutside(`The known time of a row of ${source} with key ${showKey(layout.key, key)}`)
+          }
+          at += 12
+        } else {
+          at += 4
+        }
+      }
+      let identity = 0
+      if (row) {
+        if (view.getInt32(at) < 0) throw invalidRow(layout, key, 'has NULL in "_row"')
+        identity = safeInt64At(view, at + 4)
+        at += 12
+      }
+      let writer = -1
+      if (xid) {
+        if (view.getInt32(at) < 0) throw invalidRow(layout, key, 'has NULL in "_xid"')
+        writer = safeInt64At(view, at + 4)
+        at += 12
+      }
+      const values = new Array<Value | null>(width)
+      for (let c = 0; c < width; c++) {
+        const length = view.getInt32(at)
+        at += 4
+        if (length < 0) {
+          values[c] = null
+        } else {
+          values[c] = (readers[c] as (typeof readers)[number])(bytes, view, at, length)
+          at += length
+        }
+      }
+      const sortTime = byEvent || knownTime === null || knownTime < eventTime ? eventTime : knownTime
+      if (key === lastKey ? sortTime < lastSortTime : key < lastKey) throw unordered(source)
+      lastKey = key
+      lastSortTime = sortTime
+      const tie = row ? identity : tieOf(values)
+      if (delivered < width) values.length = delivered
+      rows[i] = { key, eventTime, knownTime, sortTime, tie, xid: writer, values }
+    }
+    return rows
+  }
+}
+
+interface TieColumn {
+  readonly slot: number
+  readonly codec: ReturnType<typeof valueCodec>
+}
+
+function tieWriter(columns: readonly TieColumn[]): (values: readonly (Value | null)[]) => string {
+  const writer = new ByteWriter()
+  return (values) => {
+    writer.reset()
+    for (const { slot, codec } of columns) codec.write(writer, values[slot] as Value | null)
+    return writer.view().toString('latin1')
+  }
+}
+
+export function showKey(parts: readonly Column<KeyType>[], key: EntityKey): string {
+  const values = decodeKey(parts, key)
+  return parts.map(({ name }, i) => `"${name}" = ${show(values[i])}`).join(', ')
+}
+
+function invalidRow(layout: RowLayout, key: EntityKey, what: string): LockstepError {
+  return new LockstepError('INVALID_ROW', `A row of source "${layout.source}" with key ${showKey(layout.key, key)} ${what}; correct or delete the row.`)
+}
+
+function unordered(what: string): LockstepError {
+  return new LockstepError(
+    'ORDER_VIOLATED',
+    `The rows of ${what} did not come in the order of key and time, so that an answer could be wrong. An index of the table may be damaged or built under another collation; run REINDEX on it.`,
+  )
+}

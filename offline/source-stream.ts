@@ -1,0 +1,102 @@
+import { LockstepError } from '../kernel/errors.ts'
+import type { Column, KeyType, Value } from '../kernel/value-type.ts'
+import type { TimeRule, ViewPlan } from '../kernel/view-plan.ts'
+import type { SourceSpec } from '../kernel/view-spec.ts'
+import type { Snapshot } from '../runtime/database.ts'
+import type { SourceRow } from './row-decoder.ts'
+import { createRowDecoder } from './row-decoder.ts'
+import type { SourceTable } from './source-table.ts'
+import { readSourceTable } from './source-table.ts'
+import type { StreamBounds } from './stream-sql.ts'
+import { nullKeyCount, streamSelect } from './stream-sql.ts'
+
+export interface SourceStreamOptions extends StreamBounds {
+  /** Decides what the rows are sorted by. Absent: the rule of time. */
+  readonly rule?: TimeRule
+  /** Deliver `xid`. */
+  readonly withXid?: boolean
+}
+
+/**
+ * The rows of the one source that all `plans` share, ordered by entity key, then by the moment from which they count (the later of event and known time). Rows with a
+ * NULL in the key belong to no entity and are left out. `values` are by slot of `streamColumns(plans)`, which for one plan are `plan.columns`:
+ * pass them to `plan.fold`; for several, through `projection`.
+ *
+ * @throws LockstepError `SOURCE_MISSING`, `INVALID_ROW`, `INVALID_TIME`, `ORDER_VIOLATED`
+ */
+export async function* sourceRows(snapshot: Snapshot, plans: readonly ViewPlan[], options: SourceStreamOptions = {}): AsyncGenerator<readonly SourceRow[]> {
+  const { source } = firstOf(plans).spec
+  const table = await readSourceTable((sql) => snapshot.query(sql), source)
+  if (options.arrival !== undefined && !table.hasXid) {
+    throw new LockstepError('SOURCE_MISSING', `The table of source "${source.name}" has no column "_xid" of type xid8, so what arrived since a moment cannot be told; read all of it.`)
+  }
+  const { sql, decode } = prepareStream(table, plans, options)
+  for await (const batch of snapshot.tuples(sql)) yield decode(batch)
+}
+
+/** The SELECT of a stream and the decoder of its tuples. */
+export function prepareStream(table: SourceTable, plans: readonly ViewPlan[], options: SourceStreamOptions): { sql: string; decode: ReturnType<typeof createRowDecoder> } {
+  const { source } = firstOf(plans).spec
+  const key = sourceKey(firstOf(plans))
+  const columns = streamColumns(plans)
+  const fetched = table.hasRow ? columns : unionOf([columns, source.columns])
+  const xid = options.withXid === true
+  const order = options.rule?.knowledge === 'latest' ? 'event' : 'known'
+  const { known } = source
+  const sql = streamSelect({ table, key, eventTime: source.eventTime, known, columns: fetched, row: table.hasRow, xid, order, bounds: options })
+  const tie = table.hasRow ? [] : tieSlots(source, fetched)
+  const decode = createRowDecoder({ source: source.name, key, known: known !== null, row: table.hasRow, xid, columns: fetched, delivered: columns.length, tie, order })
+  return { sql, decode }
+}
+
+/** How many rows of the plans' source have a NULL in the key, which no entity gets to see. */
+export async function countNullKeys(snapshot: Snapshot, plan: ViewPlan): Promise<number> {
+  const table = await readSourceTable((sql) => snapshot.query(sql), plan.spec.source)
+  const [row] = await snapshot.query<{ rows: string }>(nullKeyCount(table, sourceKey(plan)))
+  return Number(row?.rows ?? 0)
+}
+
+/** The columns that a stream for these plans delivers: those that any of them needs. */
+export function streamColumns(plans: readonly ViewPlan[]): readonly Column[] {
+  return plans.length === 1 ? firstOf(plans).columns : unionOf(plans.map((plan) => plan.columns))
+}
+
+/** From the values of a stream to those of one of its plans. */
+export function projection(columns: readonly Column[], plan: ViewPlan): (values: SourceRow['values']) => SourceRow['values'] {
+  const slots = plan.columns.map(({ name }) => columns.findIndex((column) => column.name === name))
+  if (slots.length === columns.length && slots.every((slot, i) => slot === i)) return (values) => values
+  return (values) => {
+    const projected = new Array<Value | null>(slots.length)
+    for (let i = 0; i < slots.length; i++) projected[i] = values[slots[i] as number] as Value | null
+    return projected
+  }
+}
+
+/** The source's columns that hold the entity's key, with the entity's types, in the entity's order. */
+export function sourceKey(plan: ViewPlan): Column<KeyType>[] {
+  const { source } = plan.spec
+  return plan.key.map((part) => {
+    const mapped = source.key.find((k) => k.part === part.name)
+    if (mapped === undefined) {
+      throw new LockstepError('UNKNOWN_COLUMN', `The source "${source.name}" names no column for the key "${part.name}" of the entity "${plan.spec.entity.name}"; add it to the source's key.`)
+    }
+    return { name: mapped.column, type: part.type }
+  })
+}
+
+function tieSlots(source: SourceSpec, fetched: readonly Column[]): number[] {
+  const names = source.columns.map((column) => column.name).sort()
+  return names.map((name) => fetched.findIndex((column) => column.name === name))
+}
+
+function unionOf(lists: readonly (readonly Column[])[]): Column[] {
+  const union = new Map<string, Column>()
+  for (const list of lists) for (const column of list) if (!union.has(column.name)) union.set(column.name, column)
+  return [...union.values()]
+}
+
+function firstOf(plans: readonly ViewPlan[]): ViewPlan {
+  const [first] = plans
+  if (first === undefined) throw new LockstepError('INTERNAL', 'A source stream was asked for without a view.')
+  return first
+}

@@ -1,0 +1,61 @@
+import type { ValueType } from '../kernel/value-type.ts'
+
+/** PostgreSQL's short name (`pg_type.typname`) of a type as values travel in binary form. */
+export function sqlTypeName(type: ValueType): string {
+  switch (type.kind) {
+    case 'bool':
+      return 'bool'
+    case 'int32':
+      return 'int4'
+    case 'int64':
+      return 'int8'
+    case 'float32':
+      return 'float4'
+    case 'float64':
+      return 'float8'
+    case 'string':
+      return 'text'
+    case 'timestamp':
+      return 'timestamptz'
+    case 'vector':
+      return '_float4'
+    default:
+      return type satisfies never
+  }
+}
+
+/**
+ * `expression` cast so that its binary form is the one that the decoders read. `actual` is the expression's own `typname` where it is known; then no cast is
+ * made that would change nothing, so that PostgreSQL can still use an index, and pays for no conversion.
+ */
+export function castTo(type: ValueType, expression: string, actual: string | undefined): string {
+  const wanted = sqlTypeName(type)
+  if (actual === wanted) return expression
+  if (type.kind === 'timestamp' && actual === 'timestamp') return expression // the same microseconds: a time without a zone is UTC
+  if (type.kind === 'timestamp' && actual === 'date') return `${expression}::timestamp`
+  return `${expression}::${type.kind === 'vector' ? 'float4[]' : wanted}`
+}
+
+/** What an untold column of a query becomes: the value type that loses nothing, or text. */
+export function naturalType(typname: string): ValueType {
+  switch (typname) {
+    case 'bool':
+      return { kind: 'bool' }
+    case 'int2':
+    case 'int4':
+      return { kind: 'int32' }
+    case 'int8':
+      return { kind: 'int64' }
+    case 'float4':
+      return { kind: 'float32' }
+    case 'float8':
+    case 'numeric':
+      return { kind: 'float64' }
+    case 'timestamp':
+    case 'timestamptz':
+    case 'date':
+      return { kind: 'timestamp' }
+    default:
+      return { kind: 'string' }
+  }
+}

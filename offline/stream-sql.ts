@@ -1,0 +1,93 @@
+import type { EntityKey } from '../kernel/entity-key.ts'
+import { decodeKey } from '../kernel/entity-key.ts'
+import { formatTimestamp } from '../kernel/time.ts'
+import type { Column, KeyType, Value } from '../kernel/value-type.ts'
+import { sqlIdentifier, sqlText } from '../runtime/sql.ts'
+import type { SourceTable } from './source-table.ts'
+import { castTo, sqlTypeName } from './sql-type.ts'
+
+/** What is to be read of a source, and in which order. */
+export interface StreamRequest {
+  readonly table: SourceTable
+  /** The source's columns that hold the entity's key, with the entity's types. */
+  readonly key: readonly Column<KeyType>[]
+  readonly eventTime: string
+  readonly known: string | null
+  /** The columns to deliver, after the key, the times and what is asked for by `row` and `xid`. */
+  readonly columns: readonly Column[]
+  readonly row: boolean
+  readonly xid: boolean
+  /** Sort by when a row was known (the rule of time), or by when it happened (`knowledge: 'latest'`). */
+  readonly order: 'known' | 'event'
+  readonly bounds: StreamBounds
+}
+
+/** Which rows are wanted; each bound only leaves out rows that cannot matter. */
+export interface StreamBounds {
+  readonly keys?: readonly EntityKey[]
+  /** A SELECT of key parts, in the key's order and types. */
+  readonly keysIn?: string
+  /** Epoch microseconds: rows that sort after it are left out. */
+  readonly until?: number
+  /** Epoch microseconds: rows that happened before it are left out. */
+  readonly eventFrom?: number
+  /** Only rows written by transactions in [from, to). */
+  readonly arrival?: { readonly from: number; readonly to: number }
+}
+
+/**
+ * The SELECT behind an ordered stream: key parts, event time, known time where there is one, `_row`, `_xid`, columns. Every column is named
+ * through the alias `s`, so that ORDER BY never mistakes an output for a column.
+ */
+export function streamSelect(request: StreamRequest): string {
+  const { table, key } = request
+  const column = (name: string): string => `s.${sqlIdentifier(name)}`
+  const typed = ({ name, type }: Column): string => castTo(type, column(name), table.types.get(name))
+  const time = (name: string): string => castTo({ kind: 'timestamp' }, column(name), table.types.get(name))
+  const keys = key.map((part) => (part.type.kind === 'string' ? `${typed(part)} COLLATE "C"` : typed(part)))
+  const outputs = [
+    ...keys,
+    time(request.eventTime),
+    ...(request.known === null ? [] : [time(request.known)]),
+    ...(request.row ? ['s."_row"'] : []),
+    ...(request.xid ? ['s."_xid"'] : []),
+    ...request.columns.map(typed),
+  ]
+  const sortTime = request.known === null || request.order === 'event' ? column(request.eventTime) : `greatest(${column(request.eventTime)}, ${column(request.known)})`
+  const literal = (micros: number): string => timeLiteral(micros, table.types.get(request.eventTime))
+  const { keys: only, keysIn, until, eventFrom, arrival } = request.bounds
+  const conditions = [
+    ...key.map((part) => `${column(part.name)} IS NOT NULL`),
+    ...(only === undefined ? [] : [keyCondition(key, keys, only)]),
+    ...(keysIn === undefined ? [] : [`(${keys.join(', ')}) IN (${keysIn})`]),
+    ...(until === undefined ? [] : [`${sortTime} <= ${literal(until)}`]),
+    ...(eventFrom === undefined ? [] : [`${column(request.eventTime)} >= ${literal(eventFrom)}`]),
+    ...(arrival === undefined ? [] : [`s."_xid" >= '${arrival.from}'::xid8 AND s."_xid" < '${arrival.to}'::xid8`]),
+  ]
+  return `SELECT ${outputs.join(', ')} FROM ${table.relation} s WHERE ${conditions.join(' AND ')} ORDER BY ${[...keys, sortTime].join(', ')}`
+}
+
+/** How many of the source's rows lack a part of the key, and so belong to no entity. */
+export function nullKeyCount(table: SourceTable, key: readonly Column[]): string {
+  return `SELECT count(*)::text AS rows FROM ${table.relation} s WHERE ${key.map(({ name }) => `s.${sqlIdentifier(name)} IS NULL`).join(' OR ')}`
+}
+
+/** Epoch microseconds as a literal that compares with a column of type `actual` without converting the column. */
+export function timeLiteral(micros: number, actual: string | undefined): string {
+  return `${actual === 'timestamp' || actual === 'date' ? 'timestamp' : 'timestamptz'} '${formatTimestamp(micros)}'`
+}
+
+function keyCondition(parts: readonly Column<KeyType>[], expressions: readonly string[], keys: readonly EntityKey[]): string {
+  if (keys.length === 0) return 'false'
+  const tuples = keys.map((key) => {
+    const values = decodeKey(parts, key)
+    return `(${parts.map(({ type }, i) => keyLiteral(type, values[i] as Value)).join(', ')})`
+  })
+  return `(${expressions.join(', ')}) IN (${tuples.join(', ')})`
+}
+
+function keyLiteral(type: KeyType, value: Value): string {
+  if (type.kind === 'string') return sqlText(value as string)
+  if (type.kind === 'timestamp') return timeLiteral(value as number, undefined)
+  return `'${String(value)}'::${sqlTypeName(type)}`
+}
