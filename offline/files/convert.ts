@@ -1,0 +1,125 @@
+import { parseTimestamp } from '../../kernel/time.ts'
+import { show } from '../../kernel/value-type.ts'
+import type { FileColumn } from './tabular-file.ts'
+
+/** A value that its column cannot take. The message reads on from the column's name: `is "x", which is not a number`. */
+export class UnfitValue extends Error {}
+
+const whole = /^[+-]?\d+$/
+const decimal = /^[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?$/
+const infinity = /^([+-]?)inf(?:inity)?$/i
+
+export function toBool(value: unknown): boolean {
+  if (typeof value === 'boolean') return value
+  if (value === 0 || value === 1) return value === 1
+  if (typeof value === 'string') {
+    const text = value.trim().toLowerCase()
+    if (text === 'true' || text === 't' || text === '1') return true
+    if (text === 'false' || text === 'f' || text === '0') return false
+  }
+  throw unfit(value, 'true or false')
+}
+
+/** A whole number of any size; a bigint where it is past 2^53. */
+export function toInteger(value: unknown, column: FileColumn): number | bigint {
+  if (typeof value === 'number') {
+    if (column.type?.kind === 'timestamp') throw unfit(value, 'a whole number but a time')
+    if (Number.isSafeInteger(value)) return value
+    if (Number.isInteger(value)) return BigInt(value)
+  } else if (typeof value === 'bigint') {
+    return value
+  } else if (typeof value === 'string' && whole.test(value.trim())) {
+    const number = Number(value)
+    return Number.isSafeInteger(number) ? number : BigInt(value.trim().replace(/^\+/, ''))
+  } else if (typeof value === 'string' && decimal.test(value.trim())) {
+    // as data frames write integers in columns with gaps: 3.0
+    const number = Number(value)
+    if (Number.isSafeInteger(number)) return number
+  }
+  throw unfit(value, 'a whole number')
+}
+
+/** @returns the integer itself, checked to fit into so many bytes */
+export function inInteger(value: number | bigint, bytes: 2 | 4 | 8): number | bigint {
+  if (bytes === 8) {
+    if (typeof value === 'number' || BigInt.asIntN(64, value) === value) return value
+  } else {
+    const limit = bytes === 4 ? 2 ** 31 : 2 ** 15
+    if (value >= -limit && value < limit) return value
+  }
+  throw new UnfitValue(`is ${value}, which is outside the range of a ${bytes * 8}-bit integer`)
+}
+
+export function toFloat(value: unknown, column: FileColumn): number {
+  if (typeof value === 'number') {
+    if (column.type?.kind === 'timestamp') throw unfit(value, 'a number but a time')
+    return value
+  }
+  if (typeof value === 'bigint') return Number(value)
+  if (typeof value === 'string') {
+    const text = value.trim()
+    if (decimal.test(text)) {
+      const number = Number(text)
+      if (Number.isFinite(number)) return number
+      throw new UnfitValue(`is ${show(value)}, which is outside the range of a float64`)
+    }
+    if (text.toLowerCase() === 'nan') return Number.NaN
+    const sign = infinity.exec(text)
+    if (sign !== null) return sign[1] === '-' ? -Infinity : Infinity
+  }
+  throw unfit(value, 'a number')
+}
+
+/** Rounds to float32; a finite number must stay finite. */
+export function inFloat32(value: number): number {
+  const rounded = Math.fround(value)
+  if (Number.isFinite(value) && !Number.isFinite(rounded)) throw new UnfitValue(`is ${value}, which is outside the range of a float32`)
+  return rounded
+}
+
+export function toText(value: unknown): string {
+  if (typeof value !== 'string') throw unfit(value, 'text')
+  if (value.includes('\0')) throw unfit(value, 'text that can be stored, as it holds a zero byte')
+  if (!value.isWellFormed()) throw unfit(value, 'well-formed Unicode')
+  return value
+}
+
+/** Epoch microseconds. A bare number is a time only in a column that the file itself declares to hold times: its unit is not guessed. */
+export function toMicros(value: unknown, column: FileColumn): number {
+  if (typeof value === 'number' || typeof value === 'bigint') {
+    if (column.type?.kind !== 'timestamp') throw unfit(value, 'a time; write times as 2001-07-01T00:00:00Z or as a Parquet timestamp')
+    if (Number.isSafeInteger(value)) return Number(value)
+    throw new UnfitValue(`is ${value} microseconds, which is outside +-2^53 (about the years 1684 to 2255)`)
+  }
+  if (typeof value !== 'string') throw unfit(value, 'a time')
+  try {
+    return parseTimestamp(value)
+  } catch {
+    throw unfit(value, 'a time within the years 1684 to 2255, as in 2001-07-01T00:00:00Z')
+  }
+}
+
+/** An array of numbers, also as JSON text (`[1, 2]`, for CSV) or in braces as PostgreSQL prints it. */
+export function toVector(value: unknown): Float32Array {
+  const elements = typeof value === 'string' ? elementsOf(value) : value
+  if (!Array.isArray(elements) && !(elements instanceof Float32Array) && !(elements instanceof Float64Array)) throw unfit(value, 'an array of numbers')
+  const vector = new Float32Array(elements.length)
+  for (let i = 0; i < elements.length; i++) {
+    const element: unknown = elements[i]
+    if (typeof element !== 'number') throw new UnfitValue(`has ${show(element)} as element ${i + 1}, which is not a number`)
+    vector[i] = inFloat32(element)
+  }
+  return vector
+}
+
+function elementsOf(text: string): unknown {
+  const inner = /^\s*(?:\[(.*)\]|\{(.*)\})\s*$/s.exec(text)
+  const list = inner?.[1] ?? inner?.[2]
+  if (list === undefined) return null
+  if (list.trim() === '') return []
+  return list.split(',').map((element) => (decimal.test(element.trim()) || /^\s*nan\s*$/i.test(element) ? Number(element.trim().replace(/nan/i, 'NaN')) : element))
+}
+
+function unfit(value: unknown, wanted: string): UnfitValue {
+  return new UnfitValue(`is ${show(value)}, which is not ${wanted}`)
+}

@@ -1,0 +1,70 @@
+import { formatTimestamp } from '../../kernel/time.ts'
+import type { Column, Value, ValueType } from '../../kernel/value-type.ts'
+import type { BatchEncoder } from './dataset-writer.ts'
+
+/**
+ * RFC 4180 with a header: times as RFC 3339, null as nothing, empty text as `""`, NaN and the infinities by name, a vector as a JSON
+ * array in quotes.
+ */
+export function createCsvEncoder(columns: readonly Column[]): BatchEncoder {
+  const formats = columns.map(({ type }) => fieldFormat(type))
+  let header: string | null = `${columns.map(({ name }) => quoted(name)).join(',')}\r\n`
+
+  function takeHeader(): string {
+    const text = header ?? ''
+    header = null
+    return text
+  }
+
+  return {
+    write(batch) {
+      let text = takeHeader()
+      const rows = batch[0]?.length ?? 0
+      for (let i = 0; i < rows; i++) {
+        for (let j = 0; j < formats.length; j++) {
+          const value = batch[j]?.[i] ?? null
+          if (j > 0) text += ','
+          if (value !== null) text += (formats[j] as FieldFormat)(value)
+        }
+        // a lone null would be an empty line, which readers skip
+        text += formats.length === 1 && (batch[0]?.[i] ?? null) === null ? ' \r\n' : '\r\n'
+      }
+      return text === '' ? [] : [Buffer.from(text)]
+    },
+    finish() {
+      const text = takeHeader()
+      return text === '' ? [] : [Buffer.from(text)]
+    },
+  }
+}
+
+type FieldFormat = (value: Value) => string
+
+function fieldFormat(type: ValueType): FieldFormat {
+  switch (type.kind) {
+    case 'timestamp':
+      return (value) => formatTimestamp(value as number)
+    case 'string':
+      return (value) => quoted(value as string)
+    case 'vector':
+      return (value) => quoted(`[${Array.from(value as Float32Array, number).join(',')}]`)
+    case 'float32':
+    case 'float64':
+      return (value) => number(value as number)
+    case 'bool':
+    case 'int32':
+    case 'int64':
+      return String
+    default:
+      return type satisfies never
+  }
+}
+
+/** The shortest decimal that reads back to the same bits. */
+function number(value: number): string {
+  return Object.is(value, -0) ? '-0' : String(value)
+}
+
+function quoted(text: string): string {
+  return text === '' || /[",\r\n]|^\s|\s$/.test(text) ? `"${text.replaceAll('"', '""')}"` : text
+}

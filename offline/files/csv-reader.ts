@@ -1,0 +1,88 @@
+import { createReadStream } from 'node:fs'
+import { pipeline, Transform } from 'node:stream'
+import { CsvError, parse } from 'csv-parse'
+import { LockstepError, messageOf } from '../../kernel/errors.ts'
+import type { FileBatch, TabularFile } from './tabular-file.ts'
+
+const batchRows = 10_000
+
+/** CSV with a header, comma-separated, RFC 4180 quoting, UTF-8. A field with nothing in it is null; `""` is the empty text. */
+export async function openCsv(path: string): Promise<TabularFile> {
+  const header = await readHeader(path)
+  const columns = header.map((name) => ({ name, type: { kind: 'string' }, described: 'CSV text' }) as const)
+  return { path, format: 'csv', columns, rows: null, batches }
+
+  async function* batches(names: readonly string[]): AsyncGenerator<FileBatch> {
+    const places = names.map((name) => {
+      const place = header.indexOf(name)
+      if (place < 0) throw new LockstepError('COLUMNS_MISMATCH', `The file "${path}" has no column "${name}".`, { details: { path, missing: [name] } })
+      return place
+    })
+    let firstRow = 1
+    let data: unknown[][] = places.map(() => [])
+    let rows = 0
+    for await (const record of records(path, 2)) {
+      for (const [i, place] of places.entries()) data[i]?.push(record[place] ?? null)
+      rows++
+      if (rows === batchRows) {
+        yield { firstRow, rows, columns: data }
+        firstRow += rows
+        rows = 0
+        data = places.map(() => [])
+      }
+    }
+    if (rows > 0) yield { firstRow, rows, columns: data }
+  }
+}
+
+async function readHeader(path: string): Promise<string[]> {
+  for await (const record of records(path, 1)) {
+    const names = record.map((name) => name ?? '')
+    const repeated = names.find((name, i) => names.indexOf(name) !== i)
+    if (repeated !== undefined) throw unreadable(path, `its header names the column "${repeated}" twice`)
+    if (names.includes('')) throw unreadable(path, `its header has no name for column ${names.indexOf('') + 1}`)
+    return names
+  }
+  throw unreadable(path, 'it has no header')
+}
+
+async function* records(path: string, fromLine: number): AsyncGenerator<(string | null)[]> {
+  const parser = parse({
+    bom: true,
+    from: fromLine,
+    skip_empty_lines: true,
+    cast: (value, context) => (value === '' && !context.quoting ? null : value),
+  })
+  const stream = pipeline(createReadStream(path, { highWaterMark: 1 << 18 }), utf8Check(), parser, () => {})
+  try {
+    for await (const record of stream as AsyncIterable<(string | null)[]>) yield record
+  } catch (cause) {
+    if (cause instanceof CsvError) {
+      // the parser counts the header as a record
+      const row = Number(cause['records'] ?? 0)
+      throw new LockstepError('INVALID_ROW', `Row ${row} of "${path}" is malformed: ${cause.message}. Correct the row.`, { cause, details: { path, row } })
+    }
+    throw cause instanceof LockstepError ? cause : unreadable(path, messageOf(cause), cause)
+  } finally {
+    stream.destroy()
+  }
+}
+
+/** Lets bytes pass that are UTF-8, and fails on others, which would otherwise turn into replacement characters. */
+function utf8Check(): Transform {
+  const decoder = new TextDecoder('utf-8', { fatal: true })
+  return new Transform({
+    transform(chunk: Buffer, _encoding, done) {
+      try {
+        decoder.decode(chunk, { stream: true })
+        done(null, chunk)
+      } catch {
+        done(new Error('it is not UTF-8 text'))
+      }
+    },
+  })
+}
+
+function unreadable(path: string, why: string, cause?: unknown): LockstepError {
+  return new LockstepError('FILE_UNREADABLE', `The CSV file "${path}" could not be read: ${why}.`, { cause, details: { path } })
+}

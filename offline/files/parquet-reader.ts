@@ -1,0 +1,201 @@
+import { brotliDecompressSync, gunzipSync, zstdDecompressSync } from 'node:zlib'
+import type { AsyncBuffer, FileMetaData, ParquetParsers, SchemaElement, SchemaTree } from 'hyparquet'
+import { asyncBufferFromFile, parquetMetadataAsync, parquetScan, parquetSchema } from 'hyparquet'
+import { compressors as portableCompressors } from 'hyparquet-compressors'
+import { LockstepError, messageOf } from '../../kernel/errors.ts'
+import type { ValueType } from '../../kernel/value-type.ts'
+import type { FileBatch, FileColumn, TabularFile } from './tabular-file.ts'
+
+/** Row groups are decoded whole up to this size, larger ones in parts of it. */
+const maxBatchRows = 524_288
+
+const compressors = {
+  ...portableCompressors,
+  // several times faster than the portable ones
+  ZSTD: (input: Uint8Array) => zstdDecompressSync(input),
+  GZIP: (input: Uint8Array) => gunzipSync(input),
+  BROTLI: (input: Uint8Array) => brotliDecompressSync(input),
+}
+
+export async function openParquet(path: string): Promise<TabularFile> {
+  const { file, metadata } = await reading(path, async () => {
+    const opened = await asyncBufferFromFile(path)
+    return { file: opened, metadata: await parquetMetadataAsync(opened) }
+  })
+  const columns: ParquetColumn[] = []
+  for (const node of parquetSchema(metadata).children) columns.push(planColumn(node))
+  const plain: FileMetaData = { ...metadata, schema: retyped(metadata.schema, columns) }
+  const rows = Number(metadata.num_rows)
+  for (const [i, column] of columns.entries()) {
+    if (column.list) columns[i] = { ...column, type: await reading(path, () => listType(file, plain, column.name)) }
+  }
+  return { path, format: 'parquet', rows, columns: columns.map(({ name, type, described }) => ({ name, type, described })), batches }
+
+  async function* batches(names: readonly string[]): AsyncGenerator<FileBatch> {
+    const wanted = names.map((name) => {
+      const column = columns.find((c) => c.name === name)
+      if (column === undefined) throw new LockstepError('COLUMNS_MISMATCH', `The file "${path}" has no column "${name}".`, { details: { path, missing: [name] } })
+      if (column.type === null && !column.list) {
+        throw new LockstepError('FILE_UNREADABLE', `The column "${name}" of "${path}" is of the type ${column.described}, which cannot be read; leave it out of the file.`)
+      }
+      return column
+    })
+    const scan = await reading(path, () => scanOf(file, plain, [...new Set(names)]))
+    for (const { rowStart, rowEnd } of scan.ranges) {
+      for (let from = rowStart; from < rowEnd; from += maxBatchRows) {
+        const to = Math.min(rowEnd, from + maxBatchRows)
+        const data: ArrayLike<unknown>[] = []
+        for (const column of wanted) {
+          const values = await reading(path, () => scan.readColumn({ column: column.name, rowStart: from, rowEnd: to }))
+          data.push(column.decimalScale === null ? values : Array.from(values, (v: unknown) => decimalText(v, column.decimalScale ?? 0)))
+        }
+        yield { firstRow: from + 1, rows: to - from, columns: data }
+      }
+    }
+  }
+}
+
+interface ParquetColumn extends FileColumn {
+  readonly list: boolean
+  readonly decimalScale: number | null
+  /** The annotations that hyparquet is to read it by; null: those in the file. */
+  readonly readAs: Annotations | null
+}
+
+type Annotations = Pick<SchemaElement, 'converted_type' | 'logical_type'>
+
+function scanOf(file: AsyncBuffer, metadata: FileMetaData, columns: string[]): ReturnType<typeof parquetScan> {
+  return parquetScan({ file, metadata, columns, compressors, parsers, utf8: false, useOffsetIndex: false })
+}
+
+function planColumn({ element, children }: SchemaTree): ParquetColumn {
+  const { name, type, converted_type: converted, logical_type: logical } = element
+  const base = { name, described: describe(element), list: false, decimalScale: null, readAs: null }
+  if (children.length > 0) {
+    const leaf = children[0]?.children[0] ?? children[0]
+    const floats = leaf?.element.type === 'FLOAT' || leaf?.element.type === 'DOUBLE'
+    return { ...base, type: null, list: converted === 'LIST' && floats && leaf.children.length === 0 }
+  }
+  if (element.repetition_type === 'REPEATED') return { ...base, type: null, list: type === 'FLOAT' || type === 'DOUBLE' }
+  if (converted === 'DECIMAL' || logical?.type === 'DECIMAL') {
+    const scale = element.scale ?? (logical?.type === 'DECIMAL' ? logical.scale : 0)
+    return { ...base, type: { kind: 'float64' }, decimalScale: scale, readAs: {} }
+  }
+  return { ...base, ...scalar(element) }
+}
+
+function scalar({ type, converted_type: converted, logical_type: logical }: SchemaElement): { type: ValueType | null; readAs?: Annotations } {
+  if (logical?.type === 'TIMESTAMP' || converted === 'TIMESTAMP_MILLIS' || converted === 'TIMESTAMP_MICROS' || type === 'INT96') {
+    return { type: { kind: 'timestamp' } }
+  }
+  if (logical?.type === 'DATE' || converted === 'DATE') return { type: { kind: 'timestamp' }, readAs: { converted_type: 'DATE' } }
+  if (logical?.type === 'TIME' || converted === 'TIME_MILLIS' || converted === 'TIME_MICROS' || converted === 'INTERVAL') return { type: null }
+  switch (type) {
+    case 'BOOLEAN':
+      return { type: { kind: 'bool' } }
+    case 'INT32':
+      return { type: { kind: converted === 'UINT_32' || (logical?.type === 'INTEGER' && logical.bitWidth === 32 && !logical.isSigned) ? 'int64' : 'int32' } }
+    case 'INT64':
+      if (converted === 'UINT_64' || (logical?.type === 'INTEGER' && !logical.isSigned)) return { type: { kind: 'int64' } }
+      // read through the parser of timestamps, which gives numbers where they are exact, and once for each dictionary entry
+      return { type: { kind: 'int64' }, readAs: { logical_type: { type: 'TIMESTAMP', isAdjustedToUTC: true, unit: 'MICROS' } } }
+    case 'FLOAT':
+      return { type: { kind: 'float32' } }
+    case 'DOUBLE':
+      return { type: { kind: 'float64' } }
+    case 'BYTE_ARRAY':
+      if (converted === 'BSON' || logical?.type === 'BSON' || logical?.type === 'GEOMETRY' || logical?.type === 'GEOGRAPHY') return { type: null }
+      return { type: { kind: 'string' }, readAs: { converted_type: 'UTF8', logical_type: { type: 'STRING' } } }
+    case 'FIXED_LEN_BYTE_ARRAY':
+      if (logical?.type === 'UUID') return { type: { kind: 'string' } }
+      return { type: logical?.type === 'FLOAT16' ? { kind: 'float32' } : null }
+    default:
+      return { type: null }
+  }
+}
+
+function retyped(schema: readonly SchemaElement[], columns: readonly ParquetColumn[]): SchemaElement[] {
+  // a top-level leaf is known by its place: walk over the subtrees of those that have children
+  const result = [...schema]
+  let at = 1
+  for (const column of columns) {
+    const element = schema[at]
+    if (element !== undefined && column.readAs !== null) result[at] = { ...withoutAnnotations(element), ...column.readAs }
+    at = endOf(schema, at)
+  }
+  return result
+}
+
+function withoutAnnotations(element: SchemaElement): SchemaElement {
+  const bare = { ...element }
+  delete bare.converted_type
+  delete bare.logical_type
+  return bare
+}
+
+function endOf(schema: readonly SchemaElement[], at: number): number {
+  let next = at + 1
+  for (let child = 0; child < (schema[at]?.num_children ?? 0); child++) next = endOf(schema, next)
+  return next
+}
+
+/** The length of a list column's vectors, from the first one in the file; null where there is none to see. */
+async function listType(file: AsyncBuffer, metadata: FileMetaData, column: string): Promise<ValueType | null> {
+  const scan = await scanOf(file, metadata, [column])
+  const first = scan.ranges[0]
+  if (first === undefined) return null
+  const values: ArrayLike<unknown> = await scan.readColumn({ column, rowStart: first.rowStart, rowEnd: Math.min(first.rowEnd, first.rowStart + 1000) })
+  const vector = Array.from(values).find((v) => Array.isArray(v))
+  return Array.isArray(vector) ? { kind: 'vector', length: vector.length } : null
+}
+
+const strictUtf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })
+
+function textOf(bytes: Uint8Array): string {
+  const text = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString('utf8')
+  // the replacement character is there, or was put in for bytes that are no text
+  return text.includes('\uFFFD') ? strictUtf8.decode(bytes) : text
+}
+
+function exact(value: bigint): number | bigint {
+  const number = Number(value)
+  return Number.isSafeInteger(number) ? number : value
+}
+
+/** hyparquet types the results as Date; they go through untouched. */
+const parsers = {
+  timestampFromMilliseconds: (millis: bigint) => exact(BigInt(millis) * 1000n),
+  timestampFromMicroseconds: (micros: bigint) => exact(BigInt(micros)),
+  timestampFromNanoseconds: (nanos: bigint) => exact((nanos - (((nanos % 1000n) + 1000n) % 1000n)) / 1000n),
+  dateFromDays: (days: number) => days * 86_400_000_000,
+  stringFromBytes: textOf,
+  jsonFromBytes: textOf,
+} as unknown as Partial<ParquetParsers>
+
+/** Exact decimal text of an unscaled value: 12345 at scale 2 is `123.45`. */
+function decimalText(value: unknown, scale: number): string | null {
+  if (value === null || value === undefined) return null
+  const unscaled = value instanceof Uint8Array ? signed(value) : BigInt(value as number | bigint)
+  return `${unscaled}e-${scale}`
+}
+
+function signed(bytes: Uint8Array): bigint {
+  return bytes.length === 0 ? 0n : BigInt.asIntN(bytes.length * 8, BigInt(`0x${Buffer.from(bytes).toString('hex')}`))
+}
+
+function describe({ type, converted_type: converted, logical_type: logical }: SchemaElement): string {
+  const annotation = logical?.type ?? converted
+  return [type, annotation].filter((part) => part !== undefined).join(' ') || 'group'
+}
+
+async function reading<T>(path: string, read: () => Promise<T>): Promise<T> {
+  try {
+    return await read()
+  } catch (cause) {
+    if (cause instanceof LockstepError) throw cause
+    throw new LockstepError('FILE_UNREADABLE', `The Parquet file "${path}" could not be read: ${messageOf(cause)}. Check that it is there and whole.`, {
+      cause,
+      details: { path },
+    })
+  }
+}
