@@ -73,7 +73,9 @@ export function createRowDecoder(layout: RowLayout): (batch: TupleBatch) => Sour
       if (known) {
         if (view.getInt32(at) >= 0) {
           knownTime = microsAt(view, at + 4)
-          if (knownTime !== Number.POSITIVE_INFINITY && !Number.isSafeInteger(knownTime)) {
+          if (knownTime === Number.NEGATIVE_INFINITY) {
+            knownTime = null // says no more than nothing
+          } else if (knownTime !== Number.POSITIVE_INFINITY && !Number.isSafeInteger(knownTime)) {
             throw timeOutside(`The known time of a row of ${source} with key ${showKey(layout.key, key)}`)
           }
           at += 12

@@ -26,7 +26,7 @@ export interface SourceStreamOptions extends StreamBounds {
  */
 export async function* sourceRows(snapshot: Snapshot, plans: readonly ViewPlan[], options: SourceStreamOptions = {}): AsyncGenerator<readonly SourceRow[]> {
   const { source } = firstOf(plans).spec
-  const table = await readSourceTable((sql) => snapshot.query(sql), source)
+  const table = await readSourceTable(snapshot, source)
   if (options.arrival !== undefined && !table.hasXid) {
     throw new LockstepError('SOURCE_MISSING', `The table of source "${source.name}" has no column "_xid" of type xid8, so what arrived since a moment cannot be told; read all of it.`)
   }
@@ -51,7 +51,7 @@ export function prepareStream(table: SourceTable, plans: readonly ViewPlan[], op
 
 /** How many rows of the plans' source have a NULL in the key, which no entity gets to see. */
 export async function countNullKeys(snapshot: Snapshot, plan: ViewPlan): Promise<number> {
-  const table = await readSourceTable((sql) => snapshot.query(sql), plan.spec.source)
+  const table = await readSourceTable(snapshot, plan.spec.source)
   const [row] = await snapshot.query<{ rows: string }>(nullKeyCount(table, sourceKey(plan)))
   return Number(row?.rows ?? 0)
 }

@@ -1,0 +1,38 @@
+import { LockstepError } from '../../kernel/errors.ts'
+import type { Column, KeyType } from '../../kernel/value-type.ts'
+import { sqlIdentifier } from '../../runtime/sql.ts'
+import type { Spine } from './spine.ts'
+import { ordinalColumn } from './spine.ts'
+
+const ordinal = `s.${sqlIdentifier(ordinalColumn)}`
+
+/**
+ * The questions that a spine asks under some mappings, ordered by key and time: key parts, time, ordinal, number of the mapping. A row with a NULL in the key
+ * asks nothing.
+ */
+export function questionsSelect(spine: Spine, key: readonly Column<KeyType>[], mappings: readonly { readonly columns: readonly string[] }[]): string {
+  const time = columnSql(spine, spine.time)
+  const selects = mappings.map(({ columns }, mapping) => {
+    const parts = columns.map((name, i) => `${columnSql(spine, name)} AS k${i}`)
+    const present = columns.map((name) => `${columnSql(spine, name)} IS NOT NULL`)
+    return `SELECT ${[...parts, `${time} AS t`, `${ordinal} AS o`, `${mapping} AS m`].join(', ')} FROM ${spine.table} s WHERE ${present.join(' AND ')}`
+  })
+  const keys = key.map(({ type }, i) => (type.kind === 'string' ? `q.k${i} COLLATE "C"` : `q.k${i}`))
+  return `SELECT ${[...keys, 'q.t', 'q.o', 'q.m'].join(', ')} FROM (${selects.join(' UNION ALL ')}) q ORDER BY ${[...keys, 'q.t'].join(', ')}`
+}
+
+/** The distinct keys that some mappings of a spine ask for. */
+export function keysSelect(spine: Spine, mappings: readonly { readonly columns: readonly string[] }[]): string {
+  return mappings.map(({ columns }) => `SELECT ${columns.map((name) => columnSql(spine, name)).join(', ')} FROM ${spine.table} s`).join(' UNION ')
+}
+
+/** The spine itself, in its own order: ordinal, time, columns. */
+export function rowsSelect(spine: Spine): string {
+  return `SELECT ${[ordinal, columnSql(spine, spine.time), ...spine.columns.map((column) => column.sql)].join(', ')} FROM ${spine.table} s ORDER BY ${ordinal}`
+}
+
+export function columnSql(spine: Pick<Spine, 'columns'>, name: string): string {
+  const column = spine.columns.find((c) => c.name === name)
+  if (column === undefined) throw new LockstepError('SPINE_INVALID', `The spine has no column "${name}"; add it.`)
+  return column.sql
+}

@@ -1,0 +1,30 @@
+import type { Column } from '../../kernel/value-type.ts'
+
+/** What a training set is drawn on: rows of entity keys and moments, with labels and whatever else is to be carried along. */
+export type SpineInput = { readonly file: string } | { readonly sql: string }
+
+/** A spine in the database, in its own order, with typed columns. */
+export interface Spine {
+  /** Its table, quoted. */
+  readonly table: string
+  /** The columns that pass through, in order: keys, time, request values and others. */
+  readonly columns: readonly SpineColumn[]
+  /** Name of the time column. */
+  readonly time: string
+  readonly rows: number
+  /** Epoch microseconds; null where there are no rows. */
+  readonly firstTime: number | null
+  readonly lastTime: number | null
+  /** Rows with a NULL in any of the service's keys: they stay, and find nothing under that key. */
+  readonly nullKeyRows: number
+  /** Removes the table. */
+  drop(): Promise<void>
+}
+
+export interface SpineColumn extends Column {
+  /** Its value as SQL, typed, over the table as `s`. */
+  readonly sql: string
+}
+
+/** The hidden column that numbers the rows, from 1. */
+export const ordinalColumn = '_lockstep_ordinal'
