@@ -1,7 +1,7 @@
 import { createReadStream } from 'node:fs'
 import { LockstepError, messageOf } from '../../kernel/errors.ts'
 import type { ValueType } from '../../kernel/value-type.ts'
-import { show } from '../../kernel/value-type.ts'
+import { show, typeName } from '../../kernel/value-type.ts'
 import type { FileBatch, FileColumn, TabularFile } from './tabular-file.ts'
 
 const batchRows = 10_000
@@ -50,7 +50,11 @@ async function inferColumns(path: string): Promise<FileColumn[]> {
     }
     if (++rows === batchRows) break
   }
-  return [...seen].map(([name, values]) => ({ name, type: inferType(values), described: 'JSON' }))
+  return [...seen].map(([name, values]) => ({ name, ...described(inferType(values)) }))
+}
+
+function described(type: ValueType | null): Pick<FileColumn, 'type' | 'described'> {
+  return { type, described: type === null ? 'JSON of several types' : `JSON ${typeName(type)}` }
 }
 
 function inferType(values: readonly unknown[]): ValueType | null {

@@ -1,0 +1,105 @@
+const chunkBytes = 1 << 18
+
+/** Bytes in network order, cut into chunks of 256 KB that are the receiver's to keep. */
+export class CopyBuffer {
+  #bytes = Buffer.allocUnsafeSlow(chunkBytes)
+  #view = new DataView(this.#bytes.buffer)
+  #at = 0
+  #full: Buffer[] = []
+
+  /** The chunks that are full, taken away. */
+  takeFull(): Buffer[] {
+    const full = this.#full
+    if (full.length > 0) this.#full = []
+    return full
+  }
+
+  /** All that is left, taken away. */
+  takeRest(): Buffer[] {
+    this.#cut(chunkBytes)
+    return this.takeFull()
+  }
+
+  int16(value: number): void {
+    this.#need(2)
+    this.#view.setInt16(this.#at, value)
+    this.#at += 2
+  }
+
+  int32(value: number): void {
+    this.#need(4)
+    this.#view.setInt32(this.#at, value)
+    this.#at += 4
+  }
+
+  int64(value: number | bigint): void {
+    this.#need(8)
+    if (typeof value === 'bigint') {
+      this.#view.setBigInt64(this.#at, value)
+    } else {
+      const high = Math.floor(value / 4_294_967_296)
+      this.#view.setInt32(this.#at, high)
+      this.#view.setUint32(this.#at + 4, value - high * 4_294_967_296)
+    }
+    this.#at += 8
+  }
+
+  float32(value: number): void {
+    this.#need(4)
+    this.#view.setFloat32(this.#at, value)
+    this.#at += 4
+  }
+
+  float64(value: number): void {
+    this.#need(8)
+    this.#view.setFloat64(this.#at, value)
+    this.#at += 8
+  }
+
+  byte(value: number): void {
+    this.#need(1)
+    this.#bytes[this.#at++] = value
+  }
+
+  raw(bytes: Uint8Array): void {
+    this.#need(bytes.length)
+    this.#bytes.set(bytes, this.#at)
+    this.#at += bytes.length
+  }
+
+  /** Length in bytes as int32, then UTF-8. Short ASCII text, which most is, goes byte by byte. */
+  text(value: string): void {
+    const { length } = value
+    if (length <= 32) {
+      this.#need(4 + length)
+      const start = this.#at + 4
+      let i = 0
+      for (; i < length; i++) {
+        const code = value.charCodeAt(i)
+        if (code > 0x7f) break
+        this.#bytes[start + i] = code
+      }
+      if (i === length) {
+        this.#view.setInt32(this.#at, length)
+        this.#at = start + length
+        return
+      }
+    }
+    const size = Buffer.byteLength(value)
+    this.int32(size)
+    this.#need(size)
+    this.#bytes.write(value, this.#at, size, 'utf8')
+    this.#at += size
+  }
+
+  #need(size: number): void {
+    if (this.#at + size > this.#bytes.length) this.#cut(Math.max(chunkBytes, size))
+  }
+
+  #cut(nextBytes: number): void {
+    if (this.#at > 0) this.#full.push(this.#bytes.subarray(0, this.#at))
+    this.#bytes = Buffer.allocUnsafeSlow(nextBytes)
+    this.#view = new DataView(this.#bytes.buffer)
+    this.#at = 0
+  }
+}

@@ -1,0 +1,163 @@
+import { LockstepError, messageOf } from '../kernel/errors.ts'
+import type { SourceSpec } from '../kernel/view-spec.ts'
+import type { Database } from '../runtime/database.ts'
+import { sqlIdentifier } from '../runtime/sql.ts'
+import type { CopyColumn, CopyEncoder } from './copy-encoder.ts'
+import { createCopyEncoder } from './copy-encoder.ts'
+import { openTabularFile } from './files/tabular-file.ts'
+import type { FileColumn, TabularFile } from './files/tabular-file.ts'
+import type { TableColumn } from './table.ts'
+import { describeTable, sourceTable } from './table.ts'
+
+export interface IngestOptions {
+  /** Loads only every n-th row of the file: its first, its (n + 1)-th and so on. */
+  readonly every?: number
+  /** Told about ten times a second, and once at the end. */
+  readonly onProgress?: (progress: IngestProgress) => void
+  readonly signal?: AbortSignal
+}
+
+export interface IngestProgress {
+  /** Rows of the file that are read. */
+  readonly rows: number
+  /** Rows of the whole file, where it says so, else null. */
+  readonly totalRows: number | null
+}
+
+export interface IngestResult {
+  readonly source: string
+  /** Quoted, with its schema where it has one. */
+  readonly table: string
+  /** Rows loaded. */
+  readonly rows: number
+  readonly seconds: number
+}
+
+const progressIntervalMs = 100
+
+/**
+ * Loads a Parquet, CSV or JSON lines file into a source's table by one binary COPY: all of its rows or none. Columns go by name, each value is
+ * converted to the table's own type and checked. A row without a key is loaded; joins pass it over.
+ *
+ * @throws LockstepError `USAGE` for a source that is a query, `SOURCE_MISSING`, `COLUMNS_MISMATCH` listing what is missing and what is too much,
+ *   `SOURCE_TYPE_MISMATCH`, `FILE_UNREADABLE`, `INVALID_ROW` naming file, row, column and value
+ */
+export async function ingestFile(db: Database, source: SourceSpec, path: string, options: IngestOptions = {}): Promise<IngestResult> {
+  const started = performance.now()
+  const every = options.every ?? 1
+  if (!Number.isInteger(every) || every < 1) throw new LockstepError('USAGE', `"every" is ${every}; give a whole number from 1 on.`)
+  const table = sourceTable(source)
+  if (table === null) {
+    throw new LockstepError('USAGE', `The source "${source.name}" is a SQL query, into which nothing can be loaded; load the tables that it reads.`)
+  }
+  const tableColumns = await describeTable(db, table)
+  const file = await openTabularFile(path)
+  const columns = matchColumns(source, table, tableColumns, file)
+  const names = columns.map(({ from }) => from.name)
+  const encoder = createCopyEncoder(path, columns)
+  const copy = `COPY ${table} (${names.map(sqlIdentifier).join(', ')}) FROM STDIN (FORMAT binary)`
+  let rows: number
+  try {
+    rows = await db.copyIn(copy, chunks(file, names, encoder, every, options))
+  } catch (error) {
+    throw refusedByTable(error, path, table, every)
+  }
+  // so that the joins that follow are planned for the rows that are there now
+  await db.query(`ANALYZE ${table}`)
+  return { source: source.name, table, rows, seconds: (performance.now() - started) / 1000 }
+}
+
+async function* chunks(file: TabularFile, names: readonly string[], encoder: CopyEncoder, every: number, options: IngestOptions): AsyncGenerator<Buffer> {
+  let reported = performance.now()
+  let done = 0
+  for await (const batch of file.batches(names)) {
+    const before = encoder.rows
+    for (const chunk of encoder.encode(batch, every)) {
+      options.signal?.throwIfAborted()
+      yield chunk
+      if (options.onProgress !== undefined && performance.now() - reported >= progressIntervalMs) {
+        reported = performance.now()
+        options.onProgress({ rows: Math.min(done + batch.rows, done + (encoder.rows - before) * every), totalRows: file.rows })
+      }
+    }
+    done += batch.rows
+  }
+  yield* encoder.finish()
+  options.onProgress?.({ rows: done, totalRows: file.rows })
+}
+
+/** What to load, in the file's order; the database fills the rest. */
+function matchColumns(source: SourceSpec, table: string, tableColumns: readonly TableColumn[], file: TabularFile): CopyColumn[] {
+  const declared = new Set([...source.key.map(({ column }) => column), source.eventTime, ...source.columns.map(({ name }) => name)])
+  if (source.known !== null) declared.add(source.known)
+  const inTable = new Map(tableColumns.map((column) => [column.name, column]))
+  const inFile = new Set(file.columns.map(({ name }) => name))
+
+  const absent = [...declared].filter((name) => !inTable.has(name))
+  if (absent.length > 0) {
+    throw new LockstepError('SOURCE_MISSING', `The table ${table} has no column ${list(absent)}, which the source "${source.name}" declares; add it to the table or correct the source.`)
+  }
+  const missing = tableColumns
+    .filter(({ name, generated, hasDefault, nullable }) => !inFile.has(name) && !generated && !hasDefault && (declared.has(name) || !nullable))
+    .map(({ name }) => name)
+  const extra = file.columns.map(({ name }) => name).filter((name) => !inTable.has(name))
+  if (missing.length > 0 || extra.length > 0) {
+    const parts = [missing.length > 0 ? `it lacks ${list(missing)}` : '', extra.length > 0 ? `the table has no column ${list(extra)}` : '']
+    throw new LockstepError(
+      'COLUMNS_MISMATCH',
+      `The file "${file.path}" does not fit the table ${table} of the source "${source.name}": ${parts.filter((part) => part !== '').join('; ')}. Rename, add or remove columns in the file.`,
+      { details: { path: file.path, table, missing, extra } },
+    )
+  }
+
+  const columns = new Map<string, CopyColumn>()
+  for (const from of file.columns) {
+    const to = inTable.get(from.name)
+    if (to !== undefined && !filledByDatabase(to)) columns.set(from.name, copyColumn(source, from, to))
+  }
+  if (file.format === 'jsonl') {
+    // fields that only later rows have
+    for (const to of tableColumns) {
+      if (columns.has(to.name) || filledByDatabase(to) || to.hasDefault) continue
+      columns.set(to.name, copyColumn(source, { name: to.name, type: null, described: 'JSON' }, to))
+    }
+  }
+  return [...columns.values()]
+}
+
+function copyColumn(source: SourceSpec, from: FileColumn, to: TableColumn): CopyColumn {
+  const declared = source.columns.find(({ name }) => name === to.name)?.type
+  return {
+    from,
+    type: to.type,
+    // a row without its event time is at no moment, and could never be used
+    nullable: to.nullable && to.name !== source.eventTime,
+    length: declared?.kind === 'vector' ? declared.length : null,
+    infinity: to.name === source.known,
+  }
+}
+
+function filledByDatabase({ name, generated }: TableColumn): boolean {
+  return generated || name === '_row' || name === '_xid'
+}
+
+/** Constraints, lengths and triggers are the database's own checks; its message and the row it names are put into ours. */
+function refusedByTable(error: unknown, path: string, table: string, every: number): unknown {
+  for (let cause = error; cause instanceof Error; cause = cause.cause) {
+    const code = 'code' in cause && typeof cause.code === 'string' ? cause.code : ''
+    if (!/^(22|23|P0)\w{3}$/.test(code)) continue
+    const where = 'where' in cause && typeof cause.where === 'string' ? cause.where : ''
+    const line = /line (\d+)/.exec(where)?.[1]
+    const row = line === undefined ? null : (Number(line) - 1) * every + 1
+    const place = row === null ? `A row of "${path}"` : `Row ${row} of "${path}"`
+    return new LockstepError('INVALID_ROW', `${place} is refused by the table ${table}: ${messageOf(cause)}. Correct the row; nothing was loaded.`, {
+      cause,
+      details: { path, table, row },
+    })
+  }
+  return error
+}
+
+function list(names: readonly string[]): string {
+  return names.map((name) => `"${name}"`).join(', ')
+}
