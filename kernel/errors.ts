@@ -36,6 +36,7 @@ export type ErrorCode =
   // online
   | 'STATE_CORRUPT'
   | 'STATE_VERSION'
+  | 'STORE_MISMATCH' // the online store holds the view of another database or definition
   | 'HISTORY_NEEDED' // the moment asked for is before the stored state's high-water mark
   // requests
   | 'INVALID_REQUEST'
@@ -44,6 +45,7 @@ export type ErrorCode =
   | 'REQUIRED_FEATURE_MISSING'
   | 'BODY_TOO_LARGE'
   | 'NOT_FOUND'
+  | 'METHOD_NOT_ALLOWED'
   | 'NOT_READY'
   // models
   | 'MODEL_INVALID'

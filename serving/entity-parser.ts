@@ -1,0 +1,100 @@
+import { encodeKey } from '../kernel/entity-key.ts'
+import type { EntityKey } from '../kernel/entity-key.ts'
+import { LockstepError, messageOf } from '../kernel/errors.ts'
+import type { ServicePlan } from '../kernel/service-plan.ts'
+import { valueFromJson } from '../kernel/value-json.ts'
+import type { Column, Value } from '../kernel/value-type.ts'
+import { show, typeName } from '../kernel/value-type.ts'
+import { didYouMean } from '../registry/nearest.ts'
+
+/** One entity of a request, checked and encoded. */
+export interface ServedEntity {
+  /** By index of the service's `uses`. */
+  readonly keys: readonly EntityKey[]
+  /** By index of the service's `request`. */
+  readonly request: readonly Value[]
+}
+
+/**
+ * Compiles a service's reader of entity objects, such as `{ airport: 'ATL', distance: 594 }`: the key columns and the request values, no more
+ * and no less. An int64 is an integer or a decimal string, a timestamp RFC 3339 or epoch microseconds.
+ *
+ * @throws LockstepError (the parser) `INVALID_ENTITY` or `MISSING_REQUEST_VALUE`, naming the entity's index and its field
+ */
+export function createEntityParser(service: ServicePlan): (entity: unknown, index: number) => ServedEntity {
+  const names = new Set([...service.keys, ...service.request].map((column) => column.name))
+  const keyIndex = new Map(service.keys.map((column, index) => [column.name, index]))
+  const uses = service.uses.map((use) => ({
+    parts: use.plan.key,
+    at: use.key.map((name) => keyIndex.get(name) ?? -1),
+  }))
+  // Uses of one entity under one mapping share the encoded key.
+  const sameAs = uses.map((use) => uses.findIndex((other) => String(other.at) === String(use.at) && typesOf(other.parts) === typesOf(use.parts)))
+
+  return (entity, index) => {
+    if (!isRecord(entity)) {
+      throw new LockstepError(
+        'INVALID_ENTITY',
+        `Entity ${index} is ${show(entity)}; send an object with ${[...names].map((name) => `"${name}"`).join(', ')}.`,
+        { details: { entity: index } },
+      )
+    }
+    for (const name of Object.keys(entity)) if (!names.has(name)) throw unknownField(name, index)
+    const keyValues = service.keys.map((column) => parse(entity, column, index, 'INVALID_ENTITY'))
+    const request = service.request.map((column) => parse(entity, column, index, 'MISSING_REQUEST_VALUE'))
+    const keys: EntityKey[] = []
+    for (const [u, use] of uses.entries()) {
+      const same = sameAs[u] as number
+      keys.push(same < u ? (keys[same] as EntityKey) : encode(use, keyValues, index))
+    }
+    return { keys, request }
+  }
+
+  function unknownField(name: string, index: number): LockstepError {
+    return new LockstepError(
+      'INVALID_ENTITY',
+      `Entity ${index} has the field "${name}", which the service "${service.id}" does not take.${didYouMean(name, names)} It takes ${[...names].map((known) => `"${known}"`).join(', ')}.`,
+      { details: { entity: index, field: name } },
+    )
+  }
+}
+
+function parse(
+  entity: Readonly<Record<string, unknown>>,
+  column: Column,
+  index: number,
+  missing: 'INVALID_ENTITY' | 'MISSING_REQUEST_VALUE',
+): Value {
+  const json = Object.hasOwn(entity, column.name) ? entity[column.name] : null
+  const what = `The field "${column.name}" of entity ${index}`
+  const details = { entity: index, field: column.name }
+  if (json === null || json === undefined) {
+    throw new LockstepError(missing, `${what} is missing; send it as ${typeName(column.type)}.`, { details })
+  }
+  // The body's integers beyond 2^53 arrive as bigint; for a float that is one more number.
+  const plain = typeof json === 'bigint' && (column.type.kind === 'float64' || column.type.kind === 'float32') ? Number(json) : json
+  try {
+    return valueFromJson(column.type, plain, what) as Value
+  } catch (cause) {
+    throw new LockstepError('INVALID_ENTITY', messageOf(cause), { cause, details })
+  }
+}
+
+function encode(use: { parts: Parameters<typeof encodeKey>[0]; at: readonly number[] }, values: readonly Value[], index: number): EntityKey {
+  try {
+    return encodeKey(
+      use.parts,
+      use.at.map((at) => values[at]),
+    )
+  } catch (cause) {
+    throw new LockstepError('INVALID_ENTITY', `Entity ${index}: ${messageOf(cause)}`, { cause, details: { entity: index } })
+  }
+}
+
+function typesOf(parts: readonly Column[]): string {
+  return parts.map((part) => typeName(part.type)).join()
+}
+
+function isRecord(value: unknown): value is Record<string, unknown> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value)
+}

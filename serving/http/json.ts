@@ -1,0 +1,76 @@
+import type { ServiceFeature, ServiceValues } from '../../kernel/service-plan.ts'
+import { Status, statusNames } from '../../kernel/state.ts'
+import { formatTimestamp } from '../../kernel/time.ts'
+import type { Column, Value, ValueType } from '../../kernel/value-type.ts'
+
+/** Sixteen digits in a row: only such a body can hold an integer beyond 2^53. */
+const longDigits = /\d{16}/
+const integer = /^-?\d+$/
+
+/** `JSON.parse`, but an integer literal that a number cannot hold exactly becomes a bigint. Throws SyntaxError as `JSON.parse` does. */
+export function parseJson(text: string): unknown {
+  if (!longDigits.test(text)) return JSON.parse(text)
+  return JSON.parse(text, function exact(this: unknown, _key: string, value: unknown, context?: { source?: string }) {
+    if (typeof value !== 'number' || Number.isSafeInteger(value)) return value
+    const source = context?.source
+    return source !== undefined && integer.test(source) ? BigInt(source) : value
+  } as (key: string, value: unknown) => unknown)
+}
+
+/** Compiled text of a value as JSON: int64 as an integer literal, timestamp as RFC 3339, what JSON cannot say as null. */
+export function valueWriter(type: ValueType): (value: Value | null) => string {
+  switch (type.kind) {
+    case 'bool':
+    case 'int32':
+    case 'int64':
+      return String
+    case 'float32':
+    case 'float64':
+      return (value) => (Number.isFinite(value) ? String(value) : 'null')
+    case 'string':
+      return (value) => JSON.stringify(value)
+    case 'timestamp':
+      return (value) => (value === null ? 'null' : `"${formatTimestamp(value as number)}"`)
+    case 'vector':
+      return (value) => (value === null ? 'null' : `[${Array.from(value as Float32Array, (v) => (Number.isFinite(v) ? String(v) : 'null')).join()}]`)
+    default:
+      return type satisfies never
+  }
+}
+
+/** Whether JSON has a form for the value: NaN and the infinities have none. */
+export function jsonCanSay(value: Value | null): boolean {
+  if (typeof value === 'number') return Number.isFinite(value)
+  return value instanceof Float32Array ? value.every(Number.isFinite) : true
+}
+
+/** Compiled text of an object of named values, in the order of the columns. */
+export function recordWriter(columns: readonly Column[]): (values: readonly (Value | null)[]) => string {
+  const writers = columns.map((column) => valueWriter(column.type))
+  const names = columns.map((column, i) => `${i === 0 ? '{' : ','}${JSON.stringify(column.name)}:`)
+  if (columns.length === 0) return () => '{}'
+  return (values) => {
+    let text = ''
+    for (let i = 0; i < names.length; i++) text += (names[i] as string) + (writers[i] as (typeof writers)[number])(values[i] ?? null)
+    return `${text}}`
+  }
+}
+
+export interface ServiceValuesWriter {
+  features(row: ServiceValues): string
+  /** A value that JSON cannot say is null there and `INVALID` here. */
+  statuses(row: ServiceValues): string
+  eventTimes(row: ServiceValues): string
+}
+
+export function serviceValuesWriter(features: readonly ServiceFeature[]): ServiceValuesWriter {
+  const status = recordWriter(features.map(({ name }) => ({ name, type: { kind: 'string' } })))
+  const time = recordWriter(features.map(({ name }) => ({ name, type: { kind: 'timestamp' } })))
+  const value = recordWriter(features)
+  return {
+    features: (row) => value(row.values),
+    statuses: (row) =>
+      status(row.statuses.map((code, i) => statusNames[jsonCanSay(row.values[i] ?? null) ? code : Status.invalid])),
+    eventTimes: (row) => time(row.eventTimes),
+  }
+}

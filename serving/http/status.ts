@@ -1,0 +1,31 @@
+import type { ErrorCode } from '../../kernel/errors.ts'
+
+export type HttpErrorStatus = 400 | 404 | 405 | 413 | 422 | 500 | 503
+
+/** The HTTP status of an error. Chosen here and nowhere else; what is not a caller's doing is 500. */
+export function statusOf(code: ErrorCode): HttpErrorStatus {
+  switch (code) {
+    case 'INVALID_REQUEST':
+    case 'INVALID_ENTITY':
+    case 'INVALID_TYPE':
+    case 'INVALID_TIME':
+    case 'MISSING_REQUEST_VALUE':
+      return 400
+    case 'UNKNOWN_DEFINITION':
+    case 'NOT_FOUND':
+      return 404
+    case 'METHOD_NOT_ALLOWED':
+      return 405
+    case 'BODY_TOO_LARGE':
+      return 413
+    case 'REQUIRED_FEATURE_MISSING':
+      return 422
+    case 'POSTGRES_UNAVAILABLE':
+    case 'REDIS_UNAVAILABLE':
+    case 'MIGRATIONS_PENDING':
+    case 'NOT_READY':
+      return 503
+    default:
+      return 500
+  }
+}

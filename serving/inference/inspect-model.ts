@@ -1,0 +1,68 @@
+import { spawn } from 'node:child_process'
+import { fileURLToPath } from 'node:url'
+import { LockstepError } from '../../kernel/errors.ts'
+import type { ModelContract } from '../../registry/model-contract.ts'
+
+/** Loading takes milliseconds to a second or two; a file that takes longer is not one to serve. */
+const defaultTimeoutMs = 60_000
+
+/**
+ * What goes into a model and what comes out, read from its ONNX bytes. The bytes are loaded in a child process, so a file that crashes or
+ * stalls the runtime costs the child alone.
+ *
+ * @example const contract = await inspectModel(await readFile('delay.onnx'))
+ * @throws LockstepError `MODEL_INVALID` where the bytes are not a model that ONNX Runtime can load
+ */
+export async function inspectModel(bytes: Uint8Array, timeoutMs = defaultTimeoutMs): Promise<ModelContract> {
+  if (bytes.length === 0) throw new LockstepError('MODEL_INVALID', 'The model file is empty; export the model to ONNX and push that file.')
+  const { output, end } = await runChild(bytes, timeoutMs)
+  let answer: InspectAnswer | null = null
+  try {
+    answer = JSON.parse(output) as InspectAnswer
+  } catch {
+    // said below: the child ended without an answer
+  }
+  if (answer === null) {
+    throw new LockstepError('MODEL_INVALID', `The model file cannot be loaded: ONNX Runtime ended with ${end}. Export the model to ONNX again.`)
+  }
+  if ('error' in answer) {
+    throw new LockstepError(
+      'MODEL_INVALID',
+      `The model file is not an ONNX model that can be loaded: ${answer.error} Export the model to ONNX and push that file.`,
+    )
+  }
+  return answer
+}
+
+/** What the child writes to its standard output. */
+export type InspectAnswer = ModelContract | { readonly error: string }
+
+/** The child's script lies beside this file, as `.ts` in the repository and as `.js` once built. */
+function childPath(): string {
+  return fileURLToPath(new URL(`./inspect-child${import.meta.url.endsWith('.ts') ? '.ts' : '.js'}`, import.meta.url))
+}
+
+function runChild(bytes: Uint8Array, timeoutMs: number): Promise<{ output: string; end: string }> {
+  return new Promise((resolve, reject) => {
+    const child = spawn(process.execPath, [childPath()], { stdio: ['pipe', 'pipe', 'ignore'] })
+    const chunks: Buffer[] = []
+    let timedOut = false
+    const timer = setTimeout(() => {
+      timedOut = true
+      child.kill('SIGKILL')
+    }, timeoutMs)
+    child.stdout.on('data', (chunk: Buffer) => chunks.push(chunk))
+    child.on('error', (cause) => {
+      clearTimeout(timer)
+      reject(new LockstepError('INTERNAL', `The process that inspects models could not start: ${cause.message}.`, { cause }))
+    })
+    child.on('close', (code, signal) => {
+      clearTimeout(timer)
+      const end = timedOut ? `no answer after ${timeoutMs} ms` : signal === null ? `exit code ${code}` : `signal ${signal}`
+      resolve({ output: Buffer.concat(chunks).toString('utf8'), end })
+    })
+    // A child that died early closes its end of the pipe; how it ended is told by 'close'.
+    child.stdin.on('error', () => undefined)
+    child.stdin.end(bytes)
+  })
+}

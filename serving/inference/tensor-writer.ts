@@ -1,0 +1,88 @@
+import { Tensor } from 'onnxruntime-node'
+import { LockstepError } from '../../kernel/errors.ts'
+import type { Value } from '../../kernel/value-type.ts'
+import type { InputBinding, InputColumn } from '../../registry/model-binding.ts'
+
+/** A service's feature values of one entity, in service order. */
+export type FeatureRow = readonly (Value | null)[]
+
+export type TensorWriter = (rows: readonly FeatureRow[]) => Tensor
+
+/**
+ * Compiles the writer of one input: from feature rows to a tensor of dims `[rows, ...rowShape]`. A null is NaN in float tensors. The buffer is
+ * a new one for each run: the runtime reads it until the run has ended.
+ *
+ * @throws LockstepError (the writer) `MODEL_FAILED` for a null in a tensor that has no form for it
+ */
+export function createTensorWriter(input: InputBinding): TensorWriter {
+  const { columns, width } = input
+  const dims = (rows: readonly FeatureRow[]) => [rows.length, ...input.rowShape]
+  switch (input.type) {
+    case 'float32':
+      return (rows) => new Tensor('float32', fillFloats(new Float32Array(rows.length * width), rows, columns, width), dims(rows))
+    case 'float64':
+      return (rows) => new Tensor('float64', fillFloats(new Float64Array(rows.length * width), rows, columns, width), dims(rows))
+    case 'int32':
+      return (rows) => {
+        const data = new Int32Array(rows.length * width)
+        fill(rows, columns, width, (at, value) => (data[at] = Number(value)))
+        return new Tensor('int32', data, dims(rows))
+      }
+    case 'int64':
+      return (rows) => {
+        const data = new BigInt64Array(rows.length * width)
+        fill(rows, columns, width, (at, value) => (data[at] = BigInt(value as bigint | number | boolean)))
+        return new Tensor('int64', data, dims(rows))
+      }
+    case 'bool':
+      return (rows) => {
+        const data = new Uint8Array(rows.length * width)
+        fill(rows, columns, width, (at, value) => (data[at] = value === true ? 1 : 0))
+        return new Tensor('bool', data, dims(rows))
+      }
+    case 'string':
+      return (rows) => {
+        const data = new Array<string>(rows.length * width).fill('')
+        fill(rows, columns, width, (at, value) => (data[at] = String(value)))
+        return new Tensor('string', data, dims(rows))
+      }
+    default:
+      return input.type satisfies never
+  }
+}
+
+function fillFloats<Data extends Float32Array | Float64Array>(
+  data: Data,
+  rows: readonly FeatureRow[],
+  columns: readonly InputColumn[],
+  width: number,
+): Data {
+  for (let r = 0; r < rows.length; r++) {
+    const row = rows[r] as FeatureRow
+    for (const column of columns) {
+      const at = r * width + column.offset
+      const value = row[column.feature]
+      if (value === null || value === undefined) data.fill(Number.NaN, at, at + column.width)
+      else if (typeof value === 'object') data.set(value, at)
+      else data[at] = Number(value)
+    }
+  }
+  return data
+}
+
+function fill(rows: readonly FeatureRow[], columns: readonly InputColumn[], width: number, set: (at: number, value: Value) => void): void {
+  for (let r = 0; r < rows.length; r++) {
+    const row = rows[r] as FeatureRow
+    for (const column of columns) {
+      const value = row[column.feature]
+      if (value === null || value === undefined) {
+        throw new LockstepError(
+          'MODEL_FAILED',
+          `The feature "${column.name}" is missing, and the model's input has no form for that; give the feature a default.`,
+          { details: { feature: column.name } },
+        )
+      }
+      set(r * width + column.offset, value)
+    }
+  }
+}

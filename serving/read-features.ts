@@ -1,0 +1,130 @@
+import { LockstepError } from '../kernel/errors.ts'
+import type { ServicePlan, ServiceValues } from '../kernel/service-plan.ts'
+import type { ViewValues } from '../kernel/state.ts'
+import { formatTimestamp } from '../kernel/time.ts'
+import type { EntityKey } from '../kernel/entity-key.ts'
+import type { ViewPlan } from '../kernel/view-plan.ts'
+import type { DefinitionId } from '../kernel/view-spec.ts'
+import { readOnline } from '../online/read.ts'
+import type { OnlineAnswer } from '../online/read.ts'
+import type { OnlineStore } from '../online/store.ts'
+import type { ServedEntity } from './entity-parser.ts'
+
+export interface FeatureReaderDeps {
+  readonly store: OnlineStore
+  /** Whether a view is kept in the online store; one that is not is answered from the offline history. */
+  readonly isOnline: (view: DefinitionId) => boolean
+  /** The offline history, by index of the requests. */
+  readonly history: (requests: readonly HistoryRequest[]) => Promise<readonly ViewValues[]>
+}
+
+export interface HistoryRequest {
+  readonly plan: ViewPlan
+  readonly key: EntityKey
+  readonly asOf: number
+}
+
+export interface FeatureMoment {
+  /** Epoch microseconds. */
+  readonly asOf: number
+  /** True where the caller named the moment; false where it is this machine's "now", which a skewed clock may put before what is stored. */
+  readonly asked: boolean
+}
+
+export interface FeatureRead {
+  /** By index of the entities. */
+  readonly rows: readonly ServiceValues[]
+  /** The one moment that all of it holds for, epoch microseconds. */
+  readonly asOf: number
+  /** True where this machine's clock is behind what is stored: then `asOf` is the greatest high-water mark that was met. */
+  readonly skewed: boolean
+  /** Online answers of an entity and view that came from the history. */
+  readonly fromHistory: number
+  /** By view: rows with an arrival below it are in every answer of this read; null where nothing is stored. Online views only. */
+  readonly frontiers: ReadonlyMap<DefinitionId, number | null>
+}
+
+/**
+ * The service's features for each entity at one moment, by the same `evaluate` as training: one read of the online store for all entities and views,
+ * one of the offline history for what the store can no longer say.
+ *
+ * @throws LockstepError `REQUIRED_FEATURE_MISSING` naming the entity's index and the features; what the stores throw
+ */
+export async function readFeatures(
+  deps: FeatureReaderDeps,
+  service: ServicePlan,
+  entities: readonly ServedEntity[],
+  moment: FeatureMoment,
+): Promise<FeatureRead> {
+  const { uses } = service
+  const online = uses.map((use) => deps.isOnline(use.plan.id))
+  const requests: { plan: ViewPlan; key: EntityKey }[] = []
+  for (const entity of entities) {
+    for (let u = 0; u < uses.length; u++) if (online[u]) requests.push({ plan: (uses[u] as { plan: ViewPlan }).plan, key: entity.keys[u] as EntityKey })
+  }
+  let { asOf } = moment
+  let answers = await readOnline(deps.store, requests, asOf)
+  if (!moment.asked) {
+    // Another machine's clock is ahead of this one: move the moment of the whole request, so that all its values hold for one.
+    let ahead = greatestHighWater(answers)
+    for (let tries = 0; ahead > asOf && tries < 3; tries++) {
+      asOf = ahead
+      answers = await readOnline(deps.store, requests, asOf)
+      ahead = greatestHighWater(answers)
+    }
+  }
+
+  const reads: (ViewValues | null)[] = []
+  const missing: HistoryRequest[] = []
+  const missingAt: number[] = []
+  let next = 0
+  for (const entity of entities) {
+    for (let u = 0; u < uses.length; u++) {
+      const values = online[u] ? (answers[next++] as OnlineAnswer).values : null
+      if (values === null) {
+        missing.push({ plan: (uses[u] as { plan: ViewPlan }).plan, key: entity.keys[u] as EntityKey, asOf })
+        missingAt.push(reads.length)
+      }
+      reads.push(values)
+    }
+  }
+  if (missing.length > 0) {
+    const found = await deps.history(missing)
+    for (const [i, at] of missingAt.entries()) reads[at] = found[i] as ViewValues
+  }
+
+  const rows = entities.map((entity, e) => service.evaluate(reads.slice(e * uses.length, (e + 1) * uses.length) as ViewValues[], entity.request, asOf))
+  refuseMissing(service, rows, asOf)
+  return { rows, asOf, skewed: asOf !== moment.asOf, fromHistory: missing.length, frontiers: frontiersOf(requests, answers) }
+}
+
+function greatestHighWater(answers: readonly OnlineAnswer[]): number {
+  let greatest = Number.NEGATIVE_INFINITY
+  for (const { highWater } of answers) if (highWater > greatest) greatest = highWater
+  return greatest
+}
+
+function frontiersOf(requests: readonly { plan: ViewPlan }[], answers: readonly OnlineAnswer[]): Map<DefinitionId, number | null> {
+  const frontiers = new Map<DefinitionId, number | null>()
+  for (const [i, { frontier }] of answers.entries()) {
+    const view = (requests[i] as { plan: ViewPlan }).plan.id
+    const least = frontiers.get(view)
+    if (least === undefined || least === null || (frontier !== null && frontier < least)) frontiers.set(view, frontier)
+  }
+  return frontiers
+}
+
+/** A feature that is `required` and missing refuses the request: there is nothing that the model was trained to be given instead. */
+function refuseMissing(service: ServicePlan, rows: readonly ServiceValues[], asOf: number): void {
+  if (!service.features.some((feature) => feature.required)) return
+  for (const [index, row] of rows.entries()) {
+    const features = service.features.filter((feature, f) => feature.required && row.values[f] === null).map((feature) => feature.name)
+    if (features.length > 0) {
+      throw new LockstepError(
+        'REQUIRED_FEATURE_MISSING',
+        `Entity ${index} has no value for ${features.map((name) => `"${name}"`).join(', ')} at ${formatTimestamp(asOf)}, and the service "${service.id}" requires it; materialize the view, or leave the entity out.`,
+        { details: { entity: index, features } },
+      )
+    }
+  }
+}
