@@ -1,4 +1,4 @@
-import { ByteReader, ByteWriter } from './binary.ts'
+import { ByteWriter } from './binary.ts'
 import { LockstepError } from './errors.ts'
 import type { EntityState } from './state.ts'
 import type { ViewPlan } from './view-plan.ts'
@@ -43,7 +43,8 @@ export function readHeader(bytes: Uint8Array, what: string): StoredHeader {
   return { frontier: view.getFloat64(frontierOffset, true), highWater: view.getFloat64(frontierOffset + 8, true) }
 }
 
-/** The state in stored bytes. Check the header first. */
+/** The state in stored bytes. @throws as `readHeader` */
 export function decodeStored(plan: ViewPlan, bytes: Uint8Array): EntityState {
-  return plan.decodeState(new ByteReader(bytes, storedHeaderBytes))
+  const { highWater } = readHeader(bytes, plan.id)
+  return plan.decodeState(bytes.subarray(storedHeaderBytes), highWater)
 }

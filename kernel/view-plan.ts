@@ -1,4 +1,3 @@
-import type { ByteReader } from './binary.ts'
 import type { EntityState, FoldRow, Tie } from './state.ts'
 import type { Column, KeyType, Value, ValueType } from './value-type.ts'
 import type { DefinitionId, ViewSpec } from './view-spec.ts'
@@ -26,7 +25,8 @@ export interface ViewPlan {
   /** When a row with these times counts in this view, availability included; Infinity: never. */
   visibleAt(eventTime: number, knownTime: number | null, rule?: TimeRule): number
   newState(): EntityState
-  decodeState(reader: ByteReader): EntityState
+  /** The state of which `bytes` is the canonical body and `highWater` the mark (see `decodeStored`). */
+  decodeState(bytes: Uint8Array, highWater: number): EntityState
   /**
    * How far back a visible row can matter: rows with an event time before `t - horizonMicros` (hop-aligned, so this is generous) have no part in any
    * value or status at `t`. Infinity for a view with latest-value features.

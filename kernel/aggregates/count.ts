@@ -1,0 +1,41 @@
+import type { ByteReader, ByteWriter } from '../binary.ts'
+import type { FoldRow } from '../state.ts'
+import { isValueOf } from '../value-type.ts'
+import type { Accumulator, Aggregate } from './aggregate.ts'
+
+/** The number of rows, or, with a slot, of rows whose value there is not null. Zero for none. */
+export function count(slot: number | null): Aggregate<CountAccumulator> {
+  return {
+    lane: slot === null ? 'rows' : `count:${slot}`,
+    create: () => new CountAccumulator(slot, 0),
+    decode: (reader: ByteReader) => new CountAccumulator(slot, reader.uint()),
+    value: ({ total }) => (isValueOf({ kind: 'int32' }, total) ? total : undefined),
+  }
+}
+
+class CountAccumulator implements Accumulator {
+  total: number
+  readonly #slot: number | null
+
+  constructor(slot: number | null, total: number) {
+    this.#slot = slot
+    this.total = total
+  }
+
+  add(row: FoldRow): void {
+    if (this.#slot === null || row.values[this.#slot] !== null) this.total++
+  }
+
+  merge(other: CountAccumulator): void {
+    this.total += other.total
+  }
+
+  remove(other: CountAccumulator): boolean {
+    this.total -= other.total
+    return true
+  }
+
+  encode(writer: ByteWriter): void {
+    writer.uint(this.total)
+  }
+}

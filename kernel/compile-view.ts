@@ -1,0 +1,100 @@
+import { ByteReader } from './binary.ts'
+import { LockstepError, messageOf } from './errors.ts'
+import { parseSchedule } from './schedule.ts'
+import type { EntityState } from './state.ts'
+import { planState } from './state-plan.ts'
+import { endOfTime, formatTimestamp } from './time.ts'
+import { loadTransform } from './transform.ts'
+import type { Column, Value } from './value-type.ts'
+import { checkValue, show } from './value-type.ts'
+import type { TimeRule, ViewPlan } from './view-plan.ts'
+import { servedTime } from './view-plan.ts'
+import type { DefinitionId, ViewSpec } from './view-spec.ts'
+import { definitionId } from './view-spec.ts'
+import { ViewState } from './view-state.ts'
+
+/**
+ * Compiles a stored view. Everything that trains and serves goes through what this returns.
+ *
+ * @param code the stored text of its row transform, null where it has none
+ * @throws LockstepError `UNKNOWN_COLUMN`, `INVALID_SCHEDULE`, `TRANSFORM_FAILED`
+ */
+export function compileView({ spec, code, fingerprint }: { readonly spec: ViewSpec; readonly code: string | null; readonly fingerprint: string }): ViewPlan {
+  const id = definitionId(spec)
+  const { columns } = spec.source
+  const state = planState(id, [...columns, ...spec.derive], spec.features)
+  const derive = code === null ? null : rowTransform(id, code, columns, spec.derive)
+  const visibleAt = visibility(spec)
+  return {
+    id,
+    spec,
+    fingerprint,
+    key: spec.entity.key,
+    columns,
+    features: spec.features.map(({ name, type, required }) => ({ name, type, required })),
+    visibleAt,
+    fold(eventTime, knownTime, tie, values, rule) {
+      const visible = visibleAt(eventTime, knownTime, rule)
+      if (visible === Number.POSITIVE_INFINITY) return null
+      const row = derive === null ? values : derive(values, eventTime)
+      if (row === null) return null
+      // A known time of -infinity says no more than none; one of infinity comes this far only where known times are set aside.
+      const known = knownTime === null || knownTime === Number.NEGATIVE_INFINITY ? eventTime : Math.min(knownTime, endOfTime)
+      return { eventTime, knownTime: known, visibleAt: visible, tie, values: row }
+    },
+    newState: (): EntityState => new ViewState(state),
+    decodeState: (bytes, highWater) => ViewState.decode(state, new ByteReader(bytes), highWater),
+    horizonMicros: horizon(spec),
+  }
+}
+
+function visibility(spec: ViewSpec): (eventTime: number, knownTime: number | null, rule?: TimeRule) => number {
+  const { availability } = spec
+  const schedule = availability.kind === 'schedule' ? parseSchedule(availability.schedule) : null
+  const delayMicros = availability.kind === 'schedule' ? availability.delayMicros : 0
+  return (eventTime, knownTime, rule = servedTime) => {
+    const visible = rule.knowledge === 'latest' || knownTime === null || knownTime < eventTime ? eventTime : knownTime
+    if (schedule === null || rule.freshness === 'ideal' || visible === Number.POSITIVE_INFINITY) return visible
+    return schedule.at(visible) + delayMicros
+  }
+}
+
+/** A tail moves by at most one hop beyond its window. */
+function horizon(spec: ViewSpec): number {
+  return spec.features.reduce((reach, f) => Math.max(reach, f.kind === 'latest' ? Number.POSITIVE_INFINITY : f.windowMicros + f.hopMicros), 0)
+}
+
+type Values = readonly (Value | null)[]
+
+function rowTransform(view: DefinitionId, code: string, columns: readonly Column[], derive: readonly Column[]): (values: Values, eventTime: number) => Values | null {
+  const transform = loadTransform(code, view) as (row: Record<string, Value | null>) => unknown
+  const fail = (eventTime: number, why: string, cause?: unknown): LockstepError =>
+    new LockstepError('TRANSFORM_FAILED', `The transform of "${view}" failed on the row at ${formatTimestamp(eventTime)}: ${why}. Correct it under a new version.`, { cause })
+  return (values, eventTime) => {
+    const row: Record<string, Value | null> = {}
+    for (let i = 0; i < columns.length; i++) row[(columns[i] as Column).name] = values[i] ?? null
+    let derived: unknown
+    try {
+      derived = transform(row)
+    } catch (cause) {
+      throw fail(eventTime, messageOf(cause), cause)
+    }
+    if (derived === null) return null
+    if (typeof derived !== 'object') throw fail(eventTime, `it returned ${show(derived)}, not an object or null`)
+    const out = [...values]
+    for (const { name, type } of derive) {
+      const value: unknown = (derived as Record<string, unknown>)[name]
+      if (value === undefined) throw fail(eventTime, `it returned no "${name}"`)
+      out.push(value === null ? null : checkDerived(type, value, name, eventTime, fail))
+    }
+    return out
+  }
+}
+
+function checkDerived(type: Column['type'], value: unknown, name: string, eventTime: number, fail: (eventTime: number, why: string, cause?: unknown) => LockstepError): Value {
+  try {
+    return checkValue(type, value, `"${name}"`)
+  } catch (cause) {
+    throw fail(eventTime, messageOf(cause).replace(/\.$/, ''), cause)
+  }
+}

@@ -1,0 +1,228 @@
+import type { Accumulator, Aggregate } from './aggregates/aggregate.ts'
+import type { ByteReader, ByteWriter } from './binary.ts'
+import type { FoldRow } from './state.ts'
+import { floorTo } from './time.ts'
+
+/** What the windows of one divisor chain share. */
+export interface ChainPlan {
+  /** Tile sizes in microseconds, ascending, each dividing the next. */
+  readonly hops: readonly number[]
+  /** By level: the longest window, in microseconds, whose tail moves by that hop. */
+  readonly reach: readonly number[]
+  readonly lanes: readonly Aggregate[]
+  readonly windows: readonly WindowPlan[]
+}
+
+export interface WindowPlan {
+  readonly level: number
+  readonly windowMicros: number
+  /** Indexes of the lanes that its features read. */
+  readonly lanes: readonly number[]
+}
+
+interface Tile {
+  readonly start: number
+  readonly lanes: readonly Accumulator[]
+}
+
+/**
+ * Sawtooth windows (as in Chronon's `SawtoothAggregator`): the window of length W at t covers `[floor(t - W, hop), t]`. Since a state at high-water mark H holds no
+ * row after H <= t, the head is exact by itself, and only the tail needs boundaries: rows are kept in tiles aligned to the hop.
+ *
+ *     level 1 (coarse hop)      |        |        |
+ *     level 0 (fine hop)                          | | | | | |
+ *                               ^ cutoff 1        ^ cutoff 0      H
+ *
+ * Fine tiles are kept as far back as a window needs them, `cutoff(level) = floor(H - reach, next hop)`; older ones are merged into the next level, and past the last
+ * cutoff nothing can matter at any t >= H. So the tiles after `collapse(H)` depend on the rows and H alone, not on the order of arrival.
+ *
+ * Each window also keeps a running aggregate between calls: rows are added as they come and tiles that the tail has passed are taken out, which exact sums allow. So
+ * the cost of a row, or of an answer, does not grow with the window.
+ */
+export class TileChain {
+  readonly #plan: ChainPlan
+  readonly #levels: Map<number, Tile>[]
+  readonly #cutoffs: number[]
+  readonly #running: (RunningWindow | null)[]
+  #recent: Tile | null = null
+  #collapseAt = Number.NEGATIVE_INFINITY
+
+  constructor(plan: ChainPlan) {
+    this.#plan = plan
+    this.#levels = plan.hops.map(() => new Map())
+    this.#cutoffs = plan.hops.map(() => Number.NEGATIVE_INFINITY)
+    this.#running = plan.windows.map(() => null)
+  }
+
+  add(row: FoldRow, highWater: number): void {
+    if (highWater > this.#collapseAt) this.collapse(highWater)
+    const { eventTime } = row
+    const level = this.#levelOf(eventTime)
+    if (level < 0) return
+    const tile = this.#tile(level, eventTime)
+    for (const lane of tile.lanes) lane.add(row)
+    for (const running of this.#running) running?.add(row)
+  }
+
+  /** The accumulators of a window at `t`, by index of its plan's `lanes`. Only to be read. */
+  windowAt(index: number, t: number): readonly Accumulator[] {
+    const window = this.#plan.windows[index] as WindowPlan
+    const from = this.#tail(window, t)
+    const running = this.#running[index] ?? null
+    if (running !== null && running.from <= from && this.#evict(running, window, from)) return running.lanes
+    const rebuilt = new RunningWindow(from, window.lanes.map((lane) => this.#lane(lane).create()))
+    for (let level = 0; level <= window.level; level++) {
+      for (const tile of this.#levels[level] as Map<number, Tile>) {
+        if (tile[0] >= from) rebuilt.merge(tile[1], window)
+      }
+    }
+    this.#running[index] = rebuilt
+    return rebuilt.lanes
+  }
+
+  /** The start of the window at `t`. */
+  windowStart(index: number, t: number): number {
+    return this.#tail(this.#plan.windows[index] as WindowPlan, t)
+  }
+
+  /** Moves tiles to where high-water mark `highWater` wants them and drops what no answer at or after it can need. */
+  collapse(highWater: number): void {
+    if (highWater === Number.NEGATIVE_INFINITY) return
+    const { hops, reach, windows } = this.#plan
+    // A running aggregate must lose its tiles one by one before they are merged into coarser ones.
+    for (const [i, running] of this.#running.entries()) {
+      const window = windows[i] as WindowPlan
+      const from = this.#tail(window, highWater)
+      if (running !== null && running.from < from && !this.#evict(running, window, from)) this.#running[i] = null
+    }
+    let above = Number.POSITIVE_INFINITY
+    for (let level = 0; level < hops.length; level++) {
+      const next = hops[level + 1] ?? (hops[level] as number)
+      const cutoff = Math.min(above, floorTo(highWater - (reach[level] as number), next))
+      above = cutoff
+      this.#cutoffs[level] = cutoff
+      const tiles = this.#levels[level] as Map<number, Tile>
+      for (const [start, tile] of tiles) {
+        if (start >= cutoff) continue
+        tiles.delete(start)
+        if (level + 1 < hops.length) this.#mergeInto(this.#tile(level + 1, start), tile)
+      }
+    }
+    this.#recent = null
+    this.#collapseAt = highWater + Math.max(hops[0] as number, Math.floor((reach[0] as number) / 2))
+  }
+
+  merge(other: TileChain, highWater: number): void {
+    this.collapse(highWater)
+    other.collapse(highWater)
+    this.#running.fill(null)
+    for (const [level, tiles] of other.#levels.entries()) {
+      for (const tile of tiles.values()) this.#mergeInto(this.#tile(level, tile.start), tile)
+    }
+  }
+
+  /** Call `collapse` first. By level: the number of tiles, then each tile's distance from the one before, in hops, and its lanes. */
+  encode(writer: ByteWriter): void {
+    for (const [level, tiles] of this.#levels.entries()) {
+      const hop = this.#plan.hops[level] as number
+      writer.uint(tiles.size)
+      let before = 0
+      for (const start of [...tiles.keys()].sort((a, b) => a - b)) {
+        const index = Math.round(start / hop)
+        writer.int(index - before)
+        before = index
+        for (const lane of (tiles.get(start) as Tile).lanes) lane.encode(writer)
+      }
+    }
+  }
+
+  static decode(plan: ChainPlan, reader: ByteReader, highWater: number): TileChain {
+    const chain = new TileChain(plan)
+    for (const [level, hop] of plan.hops.entries()) {
+      let index = 0
+      for (let left = reader.uint(); left > 0; left--) {
+        index += reader.int()
+        const start = index * hop
+        chain.#levels[level]?.set(start, { start, lanes: plan.lanes.map((lane) => lane.decode(reader)) })
+      }
+    }
+    chain.collapse(highWater)
+    return chain
+  }
+
+  #tail(window: WindowPlan, t: number): number {
+    return floorTo(t - window.windowMicros, this.#plan.hops[window.level] as number)
+  }
+
+  /** Takes the tiles before `from` out of a running aggregate; false where one of its lanes cannot give them up. */
+  #evict(running: RunningWindow, window: WindowPlan, from: number): boolean {
+    for (let level = 0; level <= window.level; level++) {
+      const tiles = this.#levels[level] as Map<number, Tile>
+      const hop = this.#plan.hops[level] as number
+      if ((from - running.from) / hop <= tiles.size) {
+        for (let start = floorTo(running.from, hop); start < from; start += hop) {
+          const tile = tiles.get(start)
+          if (tile !== undefined && !running.remove(tile, window)) return false
+        }
+      } else {
+        for (const tile of tiles.values()) {
+          if (tile.start >= running.from && tile.start < from && !running.remove(tile, window)) return false
+        }
+      }
+    }
+    running.from = from
+    return true
+  }
+
+  #levelOf(eventTime: number): number {
+    for (let level = 0; level < this.#cutoffs.length; level++) if (eventTime >= (this.#cutoffs[level] as number)) return level
+    return -1
+  }
+
+  #tile(level: number, time: number): Tile {
+    const start = floorTo(time, this.#plan.hops[level] as number)
+    if (level === 0 && this.#recent?.start === start) return this.#recent
+    const tiles = this.#levels[level] as Map<number, Tile>
+    let tile = tiles.get(start)
+    if (tile === undefined) {
+      tile = { start, lanes: this.#plan.lanes.map((lane) => lane.create()) }
+      tiles.set(start, tile)
+    }
+    if (level === 0) this.#recent = tile
+    return tile
+  }
+
+  #mergeInto(target: Tile, tile: Tile): void {
+    for (const [i, lane] of target.lanes.entries()) lane.merge(tile.lanes[i] as Accumulator)
+  }
+
+  #lane(index: number): Aggregate {
+    return this.#plan.lanes[index] as Aggregate
+  }
+}
+
+class RunningWindow {
+  from: number
+  readonly lanes: readonly Accumulator[]
+
+  constructor(from: number, lanes: readonly Accumulator[]) {
+    this.from = from
+    this.lanes = lanes
+  }
+
+  add(row: FoldRow): void {
+    if (row.eventTime < this.from) return
+    for (const lane of this.lanes) lane.add(row)
+  }
+
+  merge(tile: Tile, window: WindowPlan): void {
+    for (let i = 0; i < this.lanes.length; i++) this.lanes[i]?.merge(tile.lanes[window.lanes[i] as number] as Accumulator)
+  }
+
+  remove(tile: Tile, window: WindowPlan): boolean {
+    for (let i = 0; i < this.lanes.length; i++) {
+      if (this.lanes[i]?.remove(tile.lanes[window.lanes[i] as number] as Accumulator) === false) return false
+    }
+    return true
+  }
+}

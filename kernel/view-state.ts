@@ -1,0 +1,196 @@
+import type { Accumulator } from './aggregates/aggregate.ts'
+import type { ByteReader, ByteWriter } from './binary.ts'
+import { LockstepError } from './errors.ts'
+import { readOrderKey, writeOrderKey } from './order-key.ts'
+import type { EntityState, FoldRow, OrderKey, ViewValues } from './state.ts'
+import { isBefore, maxPendingRows, Status } from './state.ts'
+import type { StatePlan } from './state-plan.ts'
+import { TileChain } from './tile-chain.ts'
+import { formatTimestamp } from './time.ts'
+import type { Value } from './value-type.ts'
+
+interface LatestRow {
+  readonly key: OrderKey
+  /** By index of `plan.latestSlots`. */
+  readonly values: readonly (Value | null)[]
+}
+
+/** The state of one entity in one view: its greatest row, its windows' tiles, and the rows that are not visible yet. */
+export class ViewState implements EntityState {
+  readonly #plan: StatePlan
+  readonly #chains: TileChain[]
+  #highWater = Number.NEGATIVE_INFINITY
+  /** Event time of the greatest folded row. */
+  #lastEvent = Number.NEGATIVE_INFINITY
+  /** The greatest folded row; kept only where a latest-value feature needs it. */
+  #latest: LatestRow | null = null
+  #pending: FoldRow[] = []
+  #pendingFrom = Number.POSITIVE_INFINITY
+
+  constructor(plan: StatePlan, chains = plan.chains.map((chain) => new TileChain(chain))) {
+    this.#plan = plan
+    this.#chains = chains
+  }
+
+  get highWater(): number {
+    return this.#highWater
+  }
+
+  add(row: FoldRow, now: number): void {
+    if (row.visibleAt <= now) this.#fold(row)
+    else this.#wait(row)
+  }
+
+  advance(t: number): void {
+    if (this.#pendingFrom > t) return
+    const due = this.#pending.filter((row) => row.visibleAt <= t)
+    this.#pending = this.#pending.filter((row) => row.visibleAt > t)
+    this.#pendingFrom = this.#pending.reduce((least, row) => Math.min(least, row.visibleAt), Number.POSITIVE_INFINITY)
+    for (const row of due) this.#fold(row)
+  }
+
+  valueAt(t: number): ViewValues {
+    this.advance(t)
+    if (t < this.#highWater) {
+      throw new LockstepError(
+        'HISTORY_NEEDED',
+        `The state of "${this.#plan.view}" has folded rows up to ${formatTimestamp(this.#highWater)} and cannot say what held at ${formatTimestamp(t)}; read it from the offline history.`,
+      )
+    }
+    const { features, defaults } = this.#plan
+    const found = this.#lastEvent >= this.#horizonAt(t)
+    const values: (Value | null)[] = []
+    const statuses: Status[] = []
+    let chain = -1
+    let window = -1
+    let lanes: readonly Accumulator[] = []
+    for (let i = 0; i < features.length; i++) {
+      const feature = features[i] as (typeof features)[number]
+      let value: Value | null = null
+      let status: Status = Status.notFound
+      if (feature.kind === 'latest') {
+        if (this.#latest !== null) {
+          if (feature.ttlMicros !== null && t - this.#latest.key.eventTime > feature.ttlMicros) {
+            status = Status.outsideMaxAge
+          } else {
+            value = this.#latest.values[feature.index] ?? null
+            status = value === null ? Status.nullValue : Status.present
+          }
+        }
+      } else {
+        if (chain !== feature.chain || window !== feature.window) {
+          chain = feature.chain
+          window = feature.window
+          lanes = (this.#chains[chain] as TileChain).windowAt(window, t)
+        }
+        const read = feature.aggregate.value(lanes[feature.lane] as Accumulator)
+        value = read ?? null
+        if (found) status = read === undefined ? Status.invalid : value === null ? Status.nullValue : Status.present
+      }
+      values.push(value ?? defaults[i] ?? null)
+      statuses.push(status)
+    }
+    return { values, statuses, eventTime: found ? this.#lastEvent : null }
+  }
+
+  merge(other: EntityState): void {
+    if (!(other instanceof ViewState) || other.#plan !== this.#plan) {
+      throw new LockstepError('INTERNAL', `States of different views cannot be merged into "${this.#plan.view}".`)
+    }
+    this.#highWater = Math.max(this.#highWater, other.#highWater)
+    this.#lastEvent = Math.max(this.#lastEvent, other.#lastEvent)
+    if (other.#latest !== null && (this.#latest === null || isBefore(this.#latest.key, other.#latest.key))) this.#latest = other.#latest
+    for (const [i, chain] of this.#chains.entries()) chain.merge(other.#chains[i] as TileChain, this.#highWater)
+    for (const row of other.#pending) this.#wait(row)
+  }
+
+  encode(writer: ByteWriter): void {
+    const folded = this.#lastEvent !== Number.NEGATIVE_INFINITY
+    writer.byte((folded ? 1 : 0) | (this.#pending.length > 0 ? 2 : 0))
+    if (folded) {
+      if (this.#plan.latestSlots.length > 0) {
+        const latest = this.#latest as LatestRow
+        writeOrderKey(writer, latest.key)
+        for (const [i, slot] of this.#plan.latestSlots.entries()) slot.codec.write(writer, latest.values[i] ?? null)
+      } else {
+        writer.int(this.#lastEvent)
+      }
+      for (const chain of this.#chains) {
+        chain.collapse(this.#highWater)
+        chain.encode(writer)
+      }
+    }
+    if (this.#pending.length > 0) this.#encodePending(writer)
+  }
+
+  static decode(plan: StatePlan, reader: ByteReader, highWater: number): ViewState {
+    const flags = reader.byte()
+    const folded = (flags & 1) !== 0
+    let latest: LatestRow | null = null
+    let lastEvent = Number.NEGATIVE_INFINITY
+    if (folded && plan.latestSlots.length > 0) {
+      latest = { key: readOrderKey(reader), values: plan.latestSlots.map((slot) => slot.codec.read(reader)) }
+      lastEvent = latest.key.eventTime
+    } else if (folded) {
+      lastEvent = reader.int()
+    }
+    const state = new ViewState(plan, folded ? plan.chains.map((chain) => TileChain.decode(chain, reader, highWater)) : undefined)
+    state.#highWater = highWater
+    state.#lastEvent = lastEvent
+    state.#latest = latest
+    if ((flags & 2) !== 0) state.#decodePending(reader)
+    return state
+  }
+
+  #fold(row: FoldRow): void {
+    if (row.visibleAt > this.#highWater) this.#highWater = row.visibleAt
+    if (row.eventTime > this.#lastEvent) this.#lastEvent = row.eventTime
+    const { latestSlots } = this.#plan
+    if (latestSlots.length > 0 && (this.#latest === null || isBefore(this.#latest.key, row))) {
+      const key = { eventTime: row.eventTime, knownTime: row.knownTime, tie: row.tie }
+      this.#latest = { key, values: latestSlots.map(({ slot }) => row.values[slot] ?? null) }
+    }
+    for (const chain of this.#chains) chain.add(row, this.#highWater)
+  }
+
+  #wait(row: FoldRow): void {
+    if (this.#pending.length >= maxPendingRows) {
+      throw new LockstepError(
+        'PENDING_OVERFLOW',
+        `An entity of "${this.#plan.view}" has over ${maxPendingRows} rows that are not visible yet; correct event times that lie in the future, or materialize up to a later moment.`,
+      )
+    }
+    this.#pending.push(row)
+    if (row.visibleAt < this.#pendingFrom) this.#pendingFrom = row.visibleAt
+  }
+
+  #encodePending(writer: ByteWriter): void {
+    const rows = [...this.#pending].sort((a, b) => a.visibleAt - b.visibleAt || (isBefore(a, b) ? -1 : 1))
+    writer.uint(rows.length)
+    for (const row of rows) {
+      writer.int(row.visibleAt)
+      writeOrderKey(writer, row)
+      for (const { slot, codec } of this.#plan.usedSlots) codec.write(writer, row.values[slot] ?? null)
+    }
+  }
+
+  #decodePending(reader: ByteReader): void {
+    for (let left = reader.uint(); left > 0; left--) {
+      const visibleAt = reader.int()
+      const key = readOrderKey(reader)
+      const values: (Value | null)[] = Array.from({ length: this.#plan.slots }, () => null)
+      for (const { slot, codec } of this.#plan.usedSlots) values[slot] = codec.read(reader)
+      this.#wait({ ...key, visibleAt, values })
+    }
+  }
+
+  /** The earliest event time that still counts as a visible row at `t`: without latest-value features, the start of the longest window. */
+  #horizonAt(t: number): number {
+    if (this.#plan.latestSlots.length > 0) return Number.MIN_SAFE_INTEGER
+    let start = Number.POSITIVE_INFINITY
+    for (const [c, chain] of this.#plan.chains.entries()) {
+      for (let w = 0; w < chain.windows.length; w++) start = Math.min(start, (this.#chains[c] as TileChain).windowStart(w, t))
+    }
+    return start
+  }
+}
