@@ -1,0 +1,71 @@
+import type { EntityKey } from '../kernel/entity-key.ts'
+import type { ViewPlan } from '../kernel/view-plan.ts'
+import type { OnlineStore } from '../online/store.ts'
+
+const entitiesPerWrite = 500
+const bytesPerWrite = 8 * 1024 * 1024
+
+export interface FoldedEntity {
+  readonly key: EntityKey
+  /** Of the stored state that it was folded from; null where there was none. */
+  readonly expectedFrontier: number | null
+  readonly bytes: Buffer
+  /** How many rows were folded into it. */
+  readonly rows: number
+}
+
+/** Writes folded entities in batches, one batch under way while the next one fills. */
+export interface StateWriter {
+  add(entity: FoldedEntity): Promise<void>
+  /** Waits for all writes and hands over the keys that somebody else wrote first, in order. */
+  drain(): Promise<EntityKey[]>
+  /** What has been stored so far. */
+  readonly stored: { readonly rows: number; readonly entities: number }
+}
+
+export function createStateWriter(store: OnlineStore, plan: ViewPlan): StateWriter {
+  const [view, entity] = [plan.id, plan.spec.entity.name]
+  const stored = { rows: 0, entities: 0 }
+  let batch: FoldedEntity[] = []
+  let bytes = 0
+  let underWay: Promise<void> = Promise.resolve()
+  let refused: EntityKey[] = []
+
+  async function write(entities: readonly FoldedEntity[]): Promise<void> {
+    const outcome = await store.write(entities.map(({ key, expectedFrontier, bytes }) => ({ view, entity, key, expectedFrontier, bytes })))
+    for (const [i, { key, rows }] of entities.entries()) {
+      if (outcome[i] === true) {
+        stored.rows += rows
+        stored.entities++
+      } else {
+        refused.push(key)
+      }
+    }
+  }
+
+  async function turn(): Promise<void> {
+    const full = batch
+    batch = []
+    bytes = 0
+    await underWay
+    underWay = write(full)
+    // Its failure is reported by the next `turn` or `drain`, which waits for it.
+    underWay.catch(() => {})
+  }
+
+  return {
+    stored,
+    async add(folded) {
+      batch.push(folded)
+      bytes += folded.bytes.length
+      if (batch.length >= entitiesPerWrite || bytes >= bytesPerWrite) await turn()
+    },
+    async drain() {
+      await turn()
+      await underWay
+      const keys = refused
+      refused = []
+      return keys
+    },
+  }
+}

@@ -1,0 +1,55 @@
+import type { Database } from '../runtime/database.ts'
+
+/** The last finished run of one view into one store. */
+export interface MaterializationStatus {
+  /** `airport_delays@1` */
+  readonly view: string
+  readonly fingerprint: string
+  /** `OnlineStore.identity` of the store. */
+  readonly store: string
+  readonly rows: number
+  readonly entities: number
+  /** Epoch microseconds that the run counted as now. */
+  readonly moment: number
+  /** Rows with an arrival below it are in the store. */
+  readonly frontier: number
+  readonly startedAt: Date
+  readonly finishedAt: Date
+  /** How long ago it finished, in milliseconds. */
+  readonly ageMs: number
+}
+
+/**
+ * What was last materialized, by view and store, newest first.
+ *
+ * @param nowMs epoch milliseconds
+ */
+export async function materializationStatus(db: Database, nowMs: number): Promise<MaterializationStatus[]> {
+  const runs = await db.kysely
+    .selectFrom('lockstep.materialization_runs')
+    .distinctOn(['view', 'fingerprint', 'store'])
+    .select(['id', 'view', 'fingerprint', 'store', 'rows', 'entities', 'moment', 'to_xid', 'started_at', 'finished_at'])
+    .where('finished_at', 'is not', null)
+    .orderBy('view')
+    .orderBy('fingerprint')
+    .orderBy('store')
+    .orderBy('finished_at', 'desc')
+    .execute()
+  const statuses: MaterializationStatus[] = []
+  for (const run of runs) {
+    if (run.finished_at === null) continue
+    statuses.push({
+      view: run.view,
+      fingerprint: run.fingerprint,
+      store: run.store,
+      rows: Number(run.rows),
+      entities: Number(run.entities),
+      moment: Number(run.moment),
+      frontier: Number(run.to_xid),
+      startedAt: run.started_at,
+      finishedAt: run.finished_at,
+      ageMs: Math.max(0, nowMs - run.finished_at.getTime()),
+    })
+  }
+  return statuses.sort((a, b) => b.finishedAt.getTime() - a.finishedAt.getTime())
+}
