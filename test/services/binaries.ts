@@ -10,7 +10,9 @@ export async function binaryFolders(): Promise<string[]> {
   const debian = '/usr/lib/postgresql'
   const versions = await readdir(debian).catch(() => [])
   const newestFirst = versions.toSorted((a, b) => Number(b) - Number(a)).map((version) => join(debian, version, 'bin'))
-  return [...new Set([...newestFirst, ...(process.env['PATH'] ?? '').split(delimiter), '/usr/local/bin', '/usr/sbin'])].filter((path) => path !== '')
+  return [...new Set([...newestFirst, ...(process.env['PATH'] ?? '').split(delimiter), '/usr/local/bin', '/usr/sbin'])].filter(
+    (path) => path !== '',
+  )
 }
 
 export async function isExecutable(file: string): Promise<boolean> {

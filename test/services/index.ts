@@ -22,12 +22,15 @@ export interface TestDatabaseOptions {
 export async function testDatabase(options: TestDatabaseOptions = {}): Promise<TestDatabase> {
   const { run, postgres } = inject('services')
   const cluster = postgres[(Number(process.env['VITEST_POOL_ID']) - 1) % postgres.length]
-  if (cluster === undefined) throw new Error('The run has no PostgreSQL: tests that need one are run by vitest with test/services/global-setup.ts.')
+  if (cluster === undefined)
+    throw new Error('The run has no PostgreSQL: tests that need one are run by vitest with test/services/global-setup.ts.')
   const name = `${run}_${randomBytes(4).toString('hex')}`
   const url = databaseUrl(cluster, name)
   const migrated = options.migrate ?? true
   if (options.collation === undefined) {
-    await administer(cluster, (client) => client.query(`create database "${name}" template "${migrated ? `${run}_template` : 'template0'}"`))
+    await administer(cluster, (client) =>
+      client.query(`create database "${name}" template "${migrated ? `${run}_template` : 'template0'}"`),
+    )
   } else {
     const locale = options.collation === 'C' ? `locale 'C'` : `locale_provider icu icu_locale 'en-US' locale 'C'`
     await administer(cluster, (client) => client.query(`create database "${name}" template template0 encoding 'UTF8' ${locale}`))

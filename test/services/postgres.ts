@@ -1,4 +1,4 @@
-import { chown, cp, readFile, readdir, symlink } from 'node:fs/promises'
+import { chown, cp, readFile, readdir, rm, symlink } from 'node:fs/promises'
 import { createRequire } from 'node:module'
 import { basename, dirname, join } from 'node:path'
 import { Client } from 'pg'
@@ -70,9 +70,10 @@ async function startCluster(binaries: string): Promise<Service> {
   const user = await unprivilegedUser()
   const folder = await serverFolder('postgres', user)
   const data = join(folder, 'data')
-  const bin = await reachable(binaries, folder, user)
-  const made = ['-D', data, '-U', 'postgres', '-A', 'trust', '-E', 'UTF8', '--locale=C', '--no-sync', '--no-instructions']
-  await run(join(bin, 'initdb'), made, { cwd: folder, ...user })
+  const bin = await makeCluster(binaries, folder, data, user).catch(async (error: unknown) => {
+    await rm(folder, { recursive: true, force: true })
+    throw error
+  })
   const port = await freePort()
   const url = `postgres://postgres@127.0.0.1:${port}/postgres`
   return startServer({
@@ -89,6 +90,13 @@ async function startCluster(binaries: string): Promise<Service> {
       await client.end()
     },
   })
+}
+
+async function makeCluster(binaries: string, folder: string, data: string, user: ServerUser | undefined): Promise<string> {
+  const bin = await reachable(binaries, folder, user)
+  const how = ['-D', data, '-U', 'postgres', '-A', 'trust', '-E', 'UTF8', '--locale=C', '--no-sync', '--no-instructions']
+  await run(join(bin, 'initdb'), how, { cwd: folder, ...user })
+  return bin
 }
 
 /** The binaries themselves, or a copy in `folder` where the server's user may not reach them (a clone under /root). */

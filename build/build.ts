@@ -1,0 +1,55 @@
+import { execFileSync } from 'node:child_process'
+import { chmodSync, copyFileSync, globSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { createRequire } from 'node:module'
+import { dirname, join, resolve } from 'node:path'
+
+// Writes the package that is published: JavaScript and declarations, with a package.json of its own. `node build/build.ts [FOLDER]`, default dist.
+const root = dirname(import.meta.dirname)
+const out = resolve(process.argv[2] ?? join(root, 'dist'))
+
+const config: { include: string[] } = JSON.parse(readFileSync(join(root, 'tsconfig.build.json'), 'utf8'))
+const folders = config.include.filter((place) => !place.endsWith('.ts'))
+
+rmSync(out, { recursive: true, force: true })
+compile()
+refuseSourceNames()
+copyAssets()
+writeManifest()
+
+function compile(): void {
+  const tsc = join(dirname(createRequire(import.meta.url).resolve('typescript/package.json')), 'bin', 'tsc')
+  execFileSync(process.execPath, [tsc, '-p', join(root, 'tsconfig.build.json'), '--outDir', out], { cwd: root, stdio: 'inherit' })
+}
+
+/** The compiler rewrites the endings of imports, but not of files that are named by URL: such a name would point to nothing. */
+function refuseSourceNames(): void {
+  for (const file of globSync('**/*.js', { cwd: out })) {
+    const name = /new URL\(\s*(['"`])(\.[^'"`]*\.ts)\1/.exec(readFileSync(join(out, file), 'utf8'))?.[2]
+    if (name !== undefined) throw new Error(`"${file}" names "${name}", which is not in the package: take the ending from import.meta.url.`)
+  }
+}
+
+/** Whatever a room holds besides TypeScript goes along: scripts of Redis, pages. */
+function copyAssets(): void {
+  const assets = globSync(
+    folders.map((folder) => `${folder}/**/*.*`),
+    { cwd: root },
+  ).filter((file) => !file.endsWith('.ts') && !file.endsWith('.md'))
+  for (const file of ['bin/lockstep.cjs', 'README.md', 'LICENSE', ...assets]) {
+    mkdirSync(dirname(join(out, file)), { recursive: true })
+    copyFileSync(join(root, file), join(out, file))
+  }
+  chmodSync(join(out, 'bin/lockstep.cjs'), 0o755)
+}
+
+function writeManifest(): void {
+  const source: Record<string, unknown> = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'))
+  const kept = ['name', 'version', 'description', 'license', 'type', 'engines', 'dependencies'].map((field) => [field, source[field]])
+  const manifest = {
+    ...Object.fromEntries(kept),
+    exports: { '.': { types: './index.d.ts', default: './index.js' }, './package.json': './package.json' },
+    bin: { lockstep: 'bin/lockstep.cjs' },
+    sideEffects: false,
+  }
+  writeFileSync(join(out, 'package.json'), `${JSON.stringify(manifest, null, 2)}\n`)
+}

@@ -1,0 +1,197 @@
+import { globSync, readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { describe, expect, it } from 'vitest'
+import { type SourceFile, packageOf, parse, rootFolder, sourceFiles } from './source-files.ts'
+
+/** A file imports from its own room or from a room of a lower rank: never sideways, never up. */
+const ranks: Readonly<Record<string, number>> = {
+  kernel: 0,
+  migrations: 0,
+  runtime: 1,
+  registry: 2,
+  offline: 3,
+  online: 3,
+  materializer: 4,
+  serving: 4,
+  cli: 5,
+  'index.ts': 5,
+}
+
+/** The rooms that take the compiled plan as an argument, and so know nothing of the registry. */
+const withoutRegistry: readonly string[] = ['offline', 'online']
+
+/** The npm packages that each room may import. */
+const packages: Readonly<Record<string, readonly string[]>> = {
+  kernel: [],
+  migrations: ['kysely'],
+  runtime: ['@electric-sql/pglite', 'ioredis', 'kysely', 'pg', 'pg-copy-streams', 'pino', 'prom-client', 'zod'],
+  registry: ['esbuild', 'kysely', 'oxc-parser', 'zod'],
+  offline: ['csv-parse', 'hyparquet', 'hyparquet-compressors', 'hyparquet-writer', 'kysely'],
+  online: ['ioredis', 'lmdb'],
+  materializer: ['kysely'],
+  serving: ['@hono/node-server', 'hono', 'kysely', 'onnxruntime-node', 'pino', 'prom-client', 'zod'],
+  cli: [],
+  'index.ts': [],
+}
+
+/** The places, within their rooms, that alone may import these packages. */
+const homes: Readonly<Record<string, readonly string[]>> = {
+  ioredis: ['online/redis-store.ts', 'runtime/redis.ts'],
+  'onnxruntime-node': ['serving/inference/'],
+  hono: ['serving/http/', 'serving/dashboard/'],
+  '@hono/node-server': ['serving/http/', 'serving/dashboard/'],
+}
+
+const rooms = Object.keys(ranks)
+const product = sourceFiles(rooms)
+const everything = [...product, ...sourceFiles(['test', 'bench', 'build', 'examples'])]
+
+const roomOf = (path: string): string => path.split('/')[0] ?? path
+const isOwn = (imported: string): boolean => /\.(ts|json)$/.test(imported) && !imported.startsWith('node:')
+
+/** Says what is wrong with each import of a product file: nothing, if all is well. */
+function wrongImports(file: SourceFile): string[] {
+  const room = roomOf(file.path)
+  const rank = ranks[room] ?? -1
+  return file.imports.flatMap((imported) => {
+    if (imported.startsWith('node:')) return room === 'kernel' ? [`${file.path} imports ${imported}: the kernel is pure`] : []
+    if (isOwn(imported)) {
+      const other = roomOf(imported)
+      const otherRank = ranks[other]
+      if (otherRank === undefined) return [`${file.path} imports ${imported}, which is not of the product`]
+      if (other !== room && otherRank >= rank) return [`${file.path} imports ${imported}, which is not of a lower room`]
+      if (other === 'registry' && withoutRegistry.includes(room))
+        return [`${file.path} imports ${imported}: ${room}/ takes plans as arguments`]
+      return []
+    }
+    const name = packageOf(imported)
+    if (packages[room]?.includes(name) !== true) return [`${file.path} imports ${name}, which is not on the list of ${room}`]
+    const home = homes[name]
+    if (home !== undefined && !home.some((place) => file.path.startsWith(place)))
+      return [`${file.path} imports ${name}, whose home is ${home.join(' and ')}`]
+    return []
+  })
+}
+
+/** The import cycles: each as the path from a file back to itself. */
+function cycles(files: readonly SourceFile[]): string[] {
+  const byPath = new Map(files.map((file) => [file.path, file]))
+  const done = new Set<string>()
+  const found: string[] = []
+  const visit = (path: string, trail: readonly string[]): void => {
+    const at = trail.indexOf(path)
+    if (at >= 0) found.push([...trail.slice(at), path].join(' -> '))
+    if (at >= 0 || done.has(path)) return
+    for (const imported of byPath.get(path)?.imports ?? []) visit(imported, [...trail, path])
+    done.add(path)
+  }
+  for (const file of files) visit(file.path, [])
+  return found
+}
+
+describe('the rooms', () => {
+  it('are all there', () => {
+    expect(rooms.filter((room) => !product.some((file) => roomOf(file.path) === room))).toEqual([])
+  })
+
+  it('lean only on lower rooms and on the packages of their own list', () => {
+    expect(product.flatMap(wrongImports)).toEqual([])
+  })
+
+  it('have no import cycle', () => {
+    expect(cycles(everything)).toEqual([])
+  })
+
+  it('import only files that exist', () => {
+    const files = new Set(globSync(['*', '*/**'], { cwd: rootFolder, exclude: ['node_modules/**', 'dist/**'] }))
+    expect(
+      everything.flatMap((file) => file.imports.filter((name) => isOwn(name) && !files.has(name)).map((name) => `${file.path}: ${name}`)),
+    ).toEqual([])
+  })
+
+  it('depend at run time only on what package.json lists as dependencies', () => {
+    const manifest: { dependencies: Record<string, string> } = JSON.parse(readFileSync(join(rootFolder, 'package.json'), 'utf8'))
+    expect(
+      Object.values(packages)
+        .flat()
+        .filter((name) => !Object.hasOwn(manifest.dependencies, name)),
+    ).toEqual([])
+  })
+})
+
+describe('every file', () => {
+  it('has at most 500 lines', () => {
+    expect(everything.filter((file) => file.lines > 500).map((file) => `${file.path}: ${file.lines} lines`)).toEqual([])
+  })
+
+  it('is named in kebab-case', () => {
+    expect(
+      everything.filter((file) => !/^([a-z0-9-]+\/)*[a-z0-9-]+(\.(test|test-d|config))?\.ts$/.test(file.path)).map((file) => file.path),
+    ).toEqual([])
+  })
+
+  it('is not in a folder that sorts by kind of syntax', () => {
+    expect(
+      everything.filter((file) => /(^|\/)(utils?|types|classes|interfaces|helpers)(\/|\.ts$)/.test(file.path)).map((file) => file.path),
+    ).toEqual([])
+  })
+})
+
+describe('the product', () => {
+  const readers = (member: string | RegExp): string[] =>
+    product
+      .filter((file) => [...file.members].some((name) => (typeof member === 'string' ? name === member : member.test(name))))
+      .map((file) => file.path)
+
+  it('reads the environment in runtime/config.ts alone', () => {
+    const env = new Set([
+      ...readers('process.env'),
+      ...product.filter((file) => file.imports.includes('node:process')).map((file) => file.path),
+    ])
+    expect([...env].filter((path) => path !== 'runtime/config.ts')).toEqual([])
+  })
+
+  it('prints in cli/ alone', () => {
+    expect(
+      readers(/^(console\.|process\.(stdout|stderr)$)/).filter((path) => !path.startsWith('cli/') && !path.endsWith('-child.ts')),
+    ).toEqual([])
+  })
+
+  it('has no clock and no chance in the kernel', () => {
+    const impure = /^(Date\.now|performance\.now|Math\.random|crypto\.\w+|process\.\w+)$/
+    expect(readers(impure).filter((path) => path.startsWith('kernel/'))).toEqual([])
+  })
+})
+
+describe('these rules', () => {
+  const wrong = (path: string, text: string): string[] => wrongImports(parse(path, text))
+
+  it('see a static, a re-exporting, a dynamic and a type import, and a file that is named by URL', () => {
+    const text = `import '../a.ts'; export * from '../b.ts'; await import('../c.ts'); type D = import('../d.ts').D; new URL('./e.ts', import.meta.url)`
+    expect(parse('kernel/x.ts', text).imports).toEqual(['a.ts', 'b.ts', 'c.ts', 'd.ts', 'kernel/e.ts'])
+  })
+
+  it('refuse an import that goes up, sideways, out of the list or out of its home', () => {
+    expect(wrong('kernel/x.ts', `import type { A } from '../runtime/database.ts'`)).toHaveLength(1)
+    expect(wrong('serving/x.ts', `import { a } from '../materializer/a.ts'`)).toHaveLength(1)
+    expect(wrong('online/x.ts', `import { a } from '../registry/a.ts'`)).toHaveLength(1)
+    expect(wrong('runtime/x.ts', `import { a } from '../test/a.ts'`)).toHaveLength(1)
+    expect(wrong('kernel/x.ts', `import { readFile } from 'node:fs/promises'`)).toHaveLength(1)
+    expect(wrong('offline/x.ts', `import { z } from 'zod/mini'`)).toHaveLength(1)
+    expect(wrong('serving/x.ts', `import { Hono } from 'hono'`)).toHaveLength(1)
+    expect(wrong('serving/http/x.ts', `import { Hono } from 'hono'\nimport { a } from '../../online/a.ts'`)).toEqual([])
+  })
+
+  it('see a cycle, in whatever form', () => {
+    const files = [
+      parse('kernel/a.ts', `import type { B } from './b.ts'`),
+      parse('kernel/b.ts', `export * from './c.ts'`),
+      parse('kernel/c.ts', `import('./a.ts')`),
+    ]
+    expect(cycles(files)).toEqual(['kernel/a.ts -> kernel/b.ts -> kernel/c.ts -> kernel/a.ts'])
+  })
+
+  it('see the environment and the console', () => {
+    expect([...parse('kernel/x.ts', `process.env['A']; process['env']; console.log(1)`).members]).toEqual(['process.env', 'console.log'])
+  })
+})
