@@ -1,0 +1,167 @@
+import type { ValueOf, ValueType } from '../../kernel/value-type.ts'
+import type { AggregateName } from '../../kernel/view-spec.ts'
+import type { StatedValue, Types } from './t.ts'
+
+/** One feature of a view, as `count`, `sum`, `mean`, `min`, `max` and `last` make it; durations are still text. */
+export interface Aggregate<
+  A extends AggregateName = AggregateName,
+  C extends string | null = string | null,
+  D extends StatedValue | undefined = StatedValue | undefined,
+  R extends boolean = boolean,
+> {
+  readonly aggregate: A
+  /** null: a count of rows. */
+  readonly column: C
+  /** null: the latest value, without a window. */
+  readonly window: string | null
+  readonly hop: string | null
+  readonly ttl: string | null
+  readonly default: D
+  readonly required: R
+}
+
+export interface AggregateOptions<D, R> {
+  /** What a missing value becomes, in training and in serving. */
+  readonly default?: D
+  /** Refuses an entity whose value is missing. */
+  readonly required?: R
+  /** How far the tail of the window moves at a time, as in `'5m'`; see kernel/hop.ts for what it is otherwise. */
+  readonly hop?: string
+}
+export interface LatestOptions<D, R> {
+  readonly default?: D
+  readonly required?: R
+  /** How old the row may be at most, as in `'2d'`. */
+  readonly ttl?: string
+}
+
+/** The columns whose type an aggregate takes. */
+type ColumnsFor<A extends AggregateName, C extends Types> = {
+  [K in keyof C & string]: ResultType<A, C[K]> extends never ? never : K
+}[keyof C & string]
+
+type NumberKind = 'int32' | 'int64' | 'float32' | 'float64'
+
+/** The type of an aggregate over a column type; never where it takes none. The compiler's side of kernel/result-type.ts. */
+export type ResultType<A extends AggregateName, V extends ValueType> = A extends 'count'
+  ? { readonly kind: 'int32' }
+  : A extends 'last'
+    ? V
+    : A extends 'min' | 'max'
+      ? V['kind'] extends NumberKind | 'timestamp'
+        ? V
+        : never
+      : A extends 'sum'
+        ? V['kind'] extends 'int64'
+          ? V
+          : V['kind'] extends NumberKind
+            ? { readonly kind: 'float64' }
+            : never
+        : V['kind'] extends NumberKind
+          ? { readonly kind: 'float64' }
+          : never
+
+/** Every aggregate that rows with these columns allow, with the default that its type allows. */
+export type AggregateOver<C extends Types> =
+  | Aggregate<'count', null | (keyof C & string), number | undefined>
+  | {
+      [A in Exclude<AggregateName, 'count'>]: {
+        [K in ColumnsFor<A, C>]: Aggregate<A, K, ValueOf<ResultType<A, C[K]>> | undefined>
+      }[ColumnsFor<A, C>]
+    }[Exclude<AggregateName, 'count'>]
+
+/**
+ * How many rows fall into the window `[floor(t - window, hop), t]`; with a column, how many of its values are not null. Never null.
+ *
+ * @example count('1h')
+ * @example count('delay', '6h')
+ */
+export function count<D extends number | undefined = undefined, R extends boolean = false>(
+  window: string,
+  options?: AggregateOptions<D, R>,
+): Aggregate<'count', null, NoInfer<D>, NoInfer<R>>
+export function count<const C extends string, D extends number | undefined = undefined, R extends boolean = false>(
+  column: C,
+  window: string,
+  options?: AggregateOptions<D, R>,
+): Aggregate<'count', NoInfer<C>, NoInfer<D>, NoInfer<R>>
+export function count(
+  first: string,
+  second?: string | AggregateOptions<number | undefined, boolean>,
+  third?: AggregateOptions<number | undefined, boolean>,
+): Aggregate {
+  return typeof second === 'string' ? windowed('count', first, second, third) : windowed('count', null, first, second)
+}
+
+type Windowed<A extends AggregateName> = <
+  const C extends string,
+  const D extends StatedValue | undefined = undefined,
+  R extends boolean = false,
+>(
+  column: C,
+  window: string,
+  options?: AggregateOptions<D, R>,
+) => Aggregate<A, NoInfer<C>, NoInfer<D>, NoInfer<R>>
+
+/** The exact sum of the non-null values in the window; int64 stays int64, other numbers give float64. Null where there are none. */
+export const sum: Windowed<'sum'> = (column, window, options) => windowed('sum', column, window, options)
+
+/** The exact sum over the count of the non-null values in the window, rounded once. Null where there are none. */
+export const mean: Windowed<'mean'> = (column, window, options) => windowed('mean', column, window, options)
+
+/** The least non-null value in the window. Null where there are none. */
+export const min: Windowed<'min'> = (column, window, options) => windowed('min', column, window, options)
+
+/** The greatest non-null value in the window. Null where there are none. */
+export const max: Windowed<'max'> = (column, window, options) => windowed('max', column, window, options)
+
+/**
+ * The value of the newest visible row, null included. Without a window it is the latest value ever, or at most `ttl` old; with a window, the latest
+ * row of the window.
+ *
+ * @example last('delay')
+ * @example last('delay', { ttl: '2d' })
+ * @example last('delay', '6h', { default: 0 })
+ */
+export function last<const C extends string, const D extends StatedValue | undefined = undefined, R extends boolean = false>(
+  column: C,
+  options?: LatestOptions<D, R>,
+): Aggregate<'last', NoInfer<C>, NoInfer<D>, NoInfer<R>>
+export function last<const C extends string, const D extends StatedValue | undefined = undefined, R extends boolean = false>(
+  column: C,
+  window: string,
+  options?: AggregateOptions<D, R>,
+): Aggregate<'last', NoInfer<C>, NoInfer<D>, NoInfer<R>>
+export function last(
+  column: string,
+  second?: string | LatestOptions<StatedValue | undefined, boolean>,
+  third?: AggregateOptions<StatedValue | undefined, boolean>,
+): Aggregate {
+  if (typeof second === 'string') return windowed('last', column, second, third)
+  return Object.freeze({
+    aggregate: 'last',
+    column,
+    window: null,
+    hop: null,
+    ttl: second?.ttl ?? null,
+    default: second?.default,
+    required: second?.required ?? false,
+  })
+}
+
+function windowed<A extends AggregateName, C extends string | null, D extends StatedValue | undefined, R extends boolean>(
+  aggregate: A,
+  column: C,
+  window: string,
+  options: AggregateOptions<D, R> | undefined,
+): Aggregate<A, C, D, R> {
+  return Object.freeze({
+    aggregate,
+    column,
+    window,
+    hop: options?.hop ?? null,
+    ttl: null,
+    default: options?.default as D,
+    required: (options?.required ?? false) as R,
+  })
+}

@@ -1,0 +1,57 @@
+import { LockstepError } from '../../kernel/errors.ts'
+import { show } from '../../kernel/value-type.ts'
+
+export type DefinitionKind = 'entity' | 'source' | 'featureView' | 'viewUse' | 'onDemandView' | 'onDemandPick' | 'featureService' | 'model'
+
+/** What every definition may say for people; it changes no value and may change under a version. */
+export interface Description {
+  readonly description?: string
+  readonly owner?: string
+}
+
+/** Registered by name, so that two copies of the package know each other's definitions. */
+const brand: unique symbol = Symbol.for('lockstep.definition') as never
+
+/** Marks a definition and freezes it. */
+export function define<T extends { readonly kind: DefinitionKind }>(definition: T): Readonly<T> {
+  Object.defineProperty(definition, brand, { value: definition.kind, enumerable: false })
+  return Object.freeze(definition)
+}
+
+/** Which kind of definition a value is, or null. */
+export function definitionKind(value: unknown): DefinitionKind | null {
+  if (typeof value !== 'object' || value === null) return null
+  return ((value as Record<symbol, unknown>)[brand] as DefinitionKind | undefined) ?? null
+}
+
+/** Refuses a value that is not a definition of one of these kinds; for definitions written in JavaScript. */
+export function checkKind(value: unknown, kinds: readonly DefinitionKind[], what: string, wanted: string): void {
+  const kind = definitionKind(value)
+  if (kind !== null && kinds.includes(kind)) return
+  throw new LockstepError(
+    'DEFINITIONS_INVALID',
+    `${what} is ${kind ?? show(value)}; it must be ${wanted}, given as the value itself and not by name.`,
+  )
+}
+
+/** The body that a definition was given, which JavaScript may have left out. */
+export function checkBody(body: unknown, what: string, known: readonly string[]): void {
+  if (typeof body !== 'object' || body === null) {
+    throw new LockstepError('DEFINITIONS_INVALID', `${what} has no body; its second argument is an object.`)
+  }
+  for (const key of Object.keys(body)) {
+    if (!known.includes(key) && key !== 'description' && key !== 'owner') {
+      throw new LockstepError(
+        'DEFINITIONS_INVALID',
+        `${what} has a field "${key}", which does not exist; its fields are ${known.join(', ')}, description and owner.`,
+      )
+    }
+  }
+}
+
+export function describe(body: Description): Description {
+  return {
+    ...(body.description === undefined ? {} : { description: body.description }),
+    ...(body.owner === undefined ? {} : { owner: body.owner }),
+  }
+}

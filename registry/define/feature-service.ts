@@ -1,0 +1,119 @@
+import { LockstepError } from '../../kernel/errors.ts'
+import type { ServiceMember, ServiceSpec } from '../../kernel/service-spec.ts'
+import { definitionId } from '../../kernel/view-spec.ts'
+import type { Description } from './definition.ts'
+import { checkBody, checkKind, define, definitionKind, describe } from './definition.ts'
+import type { Features, FeatureValues } from './feature.ts'
+import type { AnyFeatureView } from './feature-view.ts'
+import { checkName, checkVersion } from './names.ts'
+import { mergeNeeds } from './needs.ts'
+import type { Flat, UnionToIntersection } from './needs.ts'
+import type { OnDemandPick, OnDemandView } from './on-demand-view.ts'
+import type { Types, ValuesOf } from './t.ts'
+import type { ViewUse } from './view-use.ts'
+import { useOf } from './view-use.ts'
+
+/** What a service is made of: views and on-demand views, whole or picked, under an alias or not. */
+export type Member = AnyFeatureView | ViewUse | OnDemandView | OnDemandPick
+
+/** An ordered list of features that a model is trained on and served with. */
+export interface FeatureService<N extends string = string, Needs extends Types = Types, F extends Features = Features> {
+  readonly kind: 'featureService'
+  readonly name: N
+  readonly version: number
+  /** The columns that a spine carries and a request sends: keys of entities and request data. */
+  readonly needs: Needs
+  /** By the name that they have here: `feature`, under an alias `alias__feature`. */
+  readonly features: F
+  readonly members: readonly Member[]
+  readonly spec: ServiceSpec
+  readonly described: Description
+}
+
+/** What a request for this service sends for each entity, beside the time. */
+export type EntityRow<S extends FeatureService> = ValuesOf<S['needs']>
+/** What this service answers for each entity. */
+export type FeatureRow<S extends FeatureService> = FeatureValues<S['features']>
+
+type MemberFeatures<M> = M extends { readonly features: infer F extends Features }
+  ? M extends { readonly alias: infer A extends string }
+    ? { readonly [K in keyof F & string as `${A}__${K}`]: F[K] }
+    : F
+  : never
+
+type MemberNeeds<M> = M extends { readonly needs: infer N } ? N : M extends AnyFeatureView ? M['entity']['key'] : never
+
+type AllFeatures<M extends readonly Member[]> =
+  UnionToIntersection<MemberFeatures<M[number]>> extends infer F extends Features ? { readonly [K in keyof F]: F[K] } : never
+
+/**
+ * Declares a feature service.
+ *
+ * @example
+ * export const flightFeatures = featureService('flight_features', {
+ *   version: 1, features: [airportDelays, airportDelays.as('destination', { airport: 'destination' }), flightContext.pick('hour')],
+ * })
+ * @throws LockstepError `FEATURE_NAME_CLASH` naming both views, `INVALID_NAME`, `INVALID_TYPE`, `DEFINITIONS_INVALID`
+ */
+export function featureService<const N extends string, const M extends readonly Member[]>(
+  name: N,
+  body: { readonly version: number; readonly features: M } & Description,
+): FeatureService<N, Flat<UnionToIntersection<MemberNeeds<M[number]>>>, AllFeatures<M>> {
+  const what = `service "${checkName(name, 'A feature service')}"`
+  checkBody(body, `The ${what}`, ['version', 'features'])
+  if (!Array.isArray(body.features) || body.features.length === 0) {
+    throw new LockstepError('DEFINITIONS_INVALID', `The ${what} has no features; list views in it, as in features: [airportDelays].`)
+  }
+  const members = body.features.map((member, i) => normalized(member, `Member ${i + 1} of ${what}`))
+  const features: Record<string, Features[string]> = {}
+  const from = new Map<string, string>()
+  for (const member of members) {
+    const alias = member.kind === 'viewUse' ? member.alias : null
+    const origin = `${member.kind === 'viewUse' ? 'view' : 'on-demand view'} "${definitionId(member.view)}"`
+    for (const [feature, facts] of Object.entries(member.features)) {
+      const full = alias === null ? feature : `${alias}__${feature}`
+      const other = from.get(full)
+      if (other !== undefined) {
+        throw new LockstepError(
+          'FEATURE_NAME_CLASH',
+          `The ${what} would have two features called "${full}", of ${other} and of ${origin}; pick others with .pick(…), or give one an alias with .as(…).`,
+        )
+      }
+      from.set(full, origin)
+      features[full] = facts
+    }
+  }
+  const needs = mergeNeeds(
+    members.map((m) => ({ needs: m.needs, of: `view "${m.view.name}"` })),
+    what,
+  )
+  const spec: ServiceSpec = { name, version: checkVersion(body.version, `The ${what}`), members: Object.freeze(members.map(memberSpec)) }
+  return define({
+    kind: 'featureService',
+    name,
+    version: body.version,
+    needs: needs as Flat<UnionToIntersection<MemberNeeds<M[number]>>>,
+    features: Object.freeze(features) as AllFeatures<M>,
+    members: Object.freeze(members),
+    spec: Object.freeze(spec),
+    described: describe(body),
+  })
+}
+
+function normalized(member: Member, what: string): ViewUse | OnDemandPick {
+  checkKind(member, ['featureView', 'viewUse', 'onDemandView', 'onDemandPick'], what, 'a feature view or an on-demand view')
+  switch (definitionKind(member)) {
+    case 'onDemandView':
+      return (member as OnDemandView).pick(...Object.keys(member.features))
+    case 'onDemandPick':
+      return member as OnDemandPick
+    default:
+      return useOf(member as AnyFeatureView | ViewUse, what)
+  }
+}
+
+function memberSpec(member: ViewUse | OnDemandPick): ServiceMember {
+  const features = Object.freeze(Object.keys(member.features))
+  if (member.kind === 'viewUse') return Object.freeze({ kind: 'view', use: member.spec, features })
+  return Object.freeze({ kind: 'onDemand', view: definitionId(member.view), features })
+}

@@ -1,0 +1,68 @@
+import { parseDuration } from '../../kernel/duration.ts'
+import { LockstepError } from '../../kernel/errors.ts'
+import { defaultHop } from '../../kernel/hop.ts'
+import { aggregateResultType } from '../../kernel/result-type.ts'
+import { valueToJson } from '../../kernel/value-json.ts'
+import type { Column, ValueType } from '../../kernel/value-type.ts'
+import { checkValue, show, typeName } from '../../kernel/value-type.ts'
+import type { AggregateName, FeatureSpec, JsonValue } from '../../kernel/view-spec.ts'
+import { didYouMean } from '../nearest.ts'
+import type { Aggregate } from './aggregate.ts'
+import { checkFieldName } from './names.ts'
+
+const aggregates: ReadonlySet<unknown> = new Set<AggregateName>(['count', 'sum', 'mean', 'min', 'max', 'last'])
+
+/**
+ * One feature of a view as data, checked against the columns that it may read: the source's and the derived ones.
+ *
+ * @throws LockstepError `UNKNOWN_COLUMN`, `INVALID_TYPE`, `INVALID_DURATION`, `INVALID_NAME` naming view, feature and column
+ */
+export function featureSpec(view: string, name: string, aggregate: Aggregate, columns: readonly Column[]): FeatureSpec {
+  const what = `feature "${checkFieldName(name, `A feature of view "${view}"`)}" of view "${view}"`
+  if (typeof aggregate !== 'object' || aggregate === null || !aggregates.has(aggregate.aggregate)) {
+    throw new LockstepError(
+      'DEFINITIONS_INVALID',
+      `The ${what} is ${show(aggregate)}; write one of count, sum, mean, min, max and last, as in mean('delay', '6h').`,
+    )
+  }
+  const columnType = aggregate.column === null ? null : columnTypeOf(aggregate.column, columns, what)
+  const type = aggregateResultType(aggregate.aggregate, columnType)
+  if (type === null) {
+    const takes = aggregate.aggregate === 'min' || aggregate.aggregate === 'max' ? 'numbers and timestamps' : 'numbers'
+    throw new LockstepError(
+      'INVALID_TYPE',
+      `The ${what} takes the ${aggregate.aggregate} of column "${aggregate.column}", which is ${columnType === null ? 'absent' : typeName(columnType)}; ${aggregate.aggregate} takes ${takes}.`,
+    )
+  }
+  const base = { name, type, default: statedDefault(type, aggregate.default, what), required: aggregate.required === true }
+  if (aggregate.window === null && aggregate.aggregate === 'last' && aggregate.column !== null) {
+    const ttlMicros = aggregate.ttl === null ? null : parseDuration(aggregate.ttl, `The ttl of ${what}`)
+    return Object.freeze({ kind: 'latest', ...base, column: aggregate.column, ttlMicros })
+  }
+  const windowMicros = parseDuration(aggregate.window as string, `The window of ${what}`)
+  const hopMicros = aggregate.hop === null ? defaultHop(windowMicros) : parseDuration(aggregate.hop, `The hop of ${what}`)
+  if (hopMicros > windowMicros) {
+    throw new LockstepError(
+      'INVALID_DURATION',
+      `The hop "${aggregate.hop}" of ${what} is longer than its window "${aggregate.window}"; make it shorter, or leave it out.`,
+    )
+  }
+  return Object.freeze({ kind: 'window', ...base, aggregate: aggregate.aggregate, column: aggregate.column, windowMicros, hopMicros })
+}
+
+/** A default in its JSON form; null where none is stated. */
+export function statedDefault(type: ValueType, value: unknown, what: string): JsonValue {
+  if (value === undefined || value === null) return null
+  return valueToJson(type, checkValue(type, value, `The default of ${what}`))
+}
+
+function columnTypeOf(column: unknown, columns: readonly Column[], what: string): ValueType {
+  const found = columns.find((c) => c.name === column)
+  if (found !== undefined) return found.type
+  const names = columns.map((c) => c.name)
+  throw new LockstepError(
+    'UNKNOWN_COLUMN',
+    `The ${what} reads the column ${show(column)}, which is neither in its source nor derived.${didYouMean(String(column), names)} There are: ${names.map(show).join(', ') || 'none'}.`,
+    { details: { column } },
+  )
+}

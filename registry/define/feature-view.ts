@@ -1,0 +1,177 @@
+import { LockstepError } from '../../kernel/errors.ts'
+import type { ViewSpec } from '../../kernel/view-spec.ts'
+import type { Aggregate, AggregateOver, ResultType } from './aggregate.ts'
+import type { StatedAvailability } from './availability.ts'
+import { availabilitySpec } from './availability.ts'
+import type { Description } from './definition.ts'
+import { checkBody, checkKind, define, describe } from './definition.ts'
+import type { Entity } from './entity.ts'
+import type { Feature, Features, Nullable } from './feature.ts'
+import { featureSpec } from './feature-spec.ts'
+import { checkColumnName, checkFieldName, checkName, checkVersion } from './names.ts'
+import type { Source } from './source.ts'
+import type { KeyTypes, RowOf, Types } from './t.ts'
+import { checkType } from './t.ts'
+import type { Renamed, ViewUse } from './view-use.ts'
+import { picked, viewUse } from './view-use.ts'
+
+/** Features of an entity, computed from the rows of a source. */
+export interface FeatureView<N extends string = string, K extends KeyTypes = KeyTypes, F extends Features = Features> {
+  readonly kind: 'featureView'
+  readonly name: N
+  readonly version: number
+  readonly entity: Entity<string, K>
+  readonly source: Source
+  readonly features: F
+  /** All but the hash of the transform's code, which is known once it is bundled. */
+  readonly spec: Omit<ViewSpec, 'code'>
+  readonly transform: ((row: never) => unknown) | null
+  readonly online: boolean
+  readonly described: Description
+  /** The view under another name, its entity named by other columns: `airportDelays.as('destination', { airport: 'destination' })`. */
+  as<const A extends string, const M extends { readonly [P in keyof K]: string }>(alias: A, key: M): ViewUse<Renamed<K, M>, F, A>
+  /** Only these features. */
+  pick<P extends keyof F & string>(...names: P[]): ViewUse<K, Pick<F, P>, null>
+}
+
+export type AnyFeatureView = FeatureView<string, KeyTypes, Features>
+
+/** The features that these aggregates make of rows with columns `C`. */
+export type FeaturesOf<A extends Readonly<Record<string, Aggregate>>, C extends Types> = {
+  readonly [K in keyof A]: Feature<
+    A[K]['aggregate'] extends 'count'
+      ? { readonly kind: 'int32' }
+      : A[K]['column'] extends keyof C
+        ? ResultType<A[K]['aggregate'], C[A[K]['column']]>
+        : never,
+    A[K]['aggregate'] extends 'count' ? false : Nullable<A[K]['default'], A[K]['required']>
+  >
+}
+
+interface FeatureViewBody<K extends KeyTypes, C extends Types, D extends Types, A> extends Description {
+  readonly version: number
+  readonly entity: Entity<string, K>
+  /** Its key names a column for every part of the entity's key. */
+  readonly source: Source<string, { readonly [P in keyof K]: string }, C>
+  /** When a row counts: at once (`'continuous'`), or when the next scheduled refresh has run. */
+  readonly availability?: StatedAvailability
+  /** Columns that the transform adds to each row. */
+  readonly derive?: D & { readonly [P in keyof C]?: never }
+  /** Pure, for each source row: the derived columns, or null to leave the row out. */
+  readonly transform?: (row: RowOf<C>) => RowOf<NoInfer<D>> | null
+  readonly features: A
+  /** Whether the view is kept in the online store; it is unless this says false. */
+  readonly online?: boolean
+}
+
+/**
+ * Declares a feature view. Its values, in training and in serving, are those of the rows visible at the moment asked about.
+ *
+ * @example
+ * export const airportDelays = featureView('airport_delays', {
+ *   version: 1, entity: airport, source: landings,
+ *   derive: { late: t.int32 },
+ *   transform: (row) => ({ late: row.delay === null ? null : row.delay > 15 ? 1 : 0 }),
+ *   features: { landed1h: count('1h'), lateShare24h: mean('late', '24h'), lastDelay: last('delay', { ttl: '2d' }) },
+ * })
+ * @throws LockstepError `UNKNOWN_COLUMN`, `INVALID_TYPE`, `INVALID_DURATION`, `INVALID_SCHEDULE`, `INVALID_NAME`, `DEFINITIONS_INVALID`
+ */
+export function featureView<
+  const N extends string,
+  const K extends KeyTypes,
+  const C extends Types,
+  const A extends Readonly<Record<string, AggregateOver<C & D>>>,
+  const D extends Types = {},
+>(name: N, body: FeatureViewBody<K, C, D, A>): FeatureView<N, K, FeaturesOf<A, C & D>> {
+  const what = `view "${checkName(name, 'A feature view')}"`
+  checkBody(body, `The ${what}`, ['version', 'entity', 'source', 'availability', 'derive', 'transform', 'features', 'online'])
+  checkKind(body.entity, ['entity'], `The entity of ${what}`, 'an entity')
+  checkKind(body.source, ['source'], `The source of ${what}`, 'a source')
+  const { entity, source } = body
+  const derive = Object.entries(body.derive ?? {}).map(([column, type]) => {
+    const place = `The derived column "${column}" of ${what}`
+    if (Object.hasOwn(source.columns, column)) {
+      throw new LockstepError('INVALID_NAME', `${place} is also a column of source "${source.name}"; give it another name.`)
+    }
+    return Object.freeze({ name: checkColumnName(column, place), type: checkType(type, place) })
+  })
+  if (body.transform !== undefined && typeof body.transform !== 'function') {
+    throw new LockstepError('DEFINITIONS_INVALID', `The transform of ${what} is not a function; write transform: (row) => ({ … }).`)
+  }
+  if (derive.length > 0 && body.transform === undefined) {
+    throw new LockstepError('DEFINITIONS_INVALID', `The ${what} derives "${derive[0]?.name}" but has no transform to compute it; add one.`)
+  }
+  const columns = [...source.spec.columns, ...derive]
+  const specs = Object.entries(body.features ?? {}).map(([feature, aggregate]) => featureSpec(name, feature, aggregate, columns))
+  if (specs.length === 0)
+    throw new LockstepError('DEFINITIONS_INVALID', `The ${what} has no features; add one, as in features: { seen1h: count('1h') }.`)
+  const spec: Omit<ViewSpec, 'code'> = {
+    name,
+    version: checkVersion(body.version, `The ${what}`),
+    entity: entity.spec,
+    source: { ...source.spec, key: Object.freeze(entity.spec.key.map((part) => keyColumn(part.name, source, what))) },
+    availability: availabilitySpec(body.availability, `The ${what}`),
+    derive: Object.freeze(derive),
+    features: Object.freeze(specs),
+  }
+  const features = Object.freeze(
+    Object.fromEntries(
+      specs.map((s) => [s.name, Object.freeze({ type: s.type, nullable: !isCount(s) && s.default === null && !s.required })]),
+    ),
+  ) as FeaturesOf<A, C & D>
+  const view: FeatureView<N, K, FeaturesOf<A, C & D>> = define({
+    kind: 'featureView',
+    name,
+    version: body.version,
+    entity,
+    source,
+    features,
+    spec: Object.freeze(spec),
+    transform: body.transform ?? null,
+    online: body.online ?? true,
+    described: describe(body),
+    as: (alias, key) => {
+      checkName(alias, `An alias of ${what}`)
+      if (alias.includes('__'))
+        throw new LockstepError('INVALID_NAME', `The alias "${alias}" of ${what} holds two underscores in a row; use one.`)
+      const columns = aliasColumns(entity, key, `The alias "${alias}" of ${what}`)
+      const needs = Object.fromEntries(entity.spec.key.map((part, i) => [columns[i], part.type]))
+      return viewUse(view, alias, columns, Object.freeze(needs) as Renamed<K, typeof key>, features)
+    },
+    pick: (...names) => viewUse(view, null, Object.keys(entity.key), entity.key, picked(features, names, what)),
+  })
+  return view
+}
+
+function isCount(spec: ViewSpec['features'][number]): boolean {
+  return spec.kind === 'window' && spec.aggregate === 'count'
+}
+
+function keyColumn(part: string, source: Source, what: string): { readonly part: string; readonly column: string } {
+  const found = source.spec.key.find((k) => k.part === part)
+  if (found !== undefined) return found
+  throw new LockstepError(
+    'UNKNOWN_COLUMN',
+    `The source "${source.name}" of ${what} does not say which column holds the key "${part}"; add it to the source's key, as in key: { ${part}: '…' }.`,
+  )
+}
+
+function aliasColumns(entity: Entity, key: Readonly<Record<string, string>>, what: string): string[] {
+  for (const part of Object.keys(key ?? {})) {
+    if (!Object.hasOwn(entity.key, part)) {
+      throw new LockstepError('UNKNOWN_COLUMN', `${what} maps "${part}", which is no part of the key of entity "${entity.name}".`)
+    }
+  }
+  const columns = entity.spec.key.map((part) => {
+    const column = key?.[part.name]
+    if (column === undefined)
+      throw new LockstepError(
+        'UNKNOWN_COLUMN',
+        `${what} does not say which column holds the key "${part.name}"; write .as('…', { ${part.name}: '…' }).`,
+      )
+    return checkFieldName(column, `${what}: the column for "${part.name}"`)
+  })
+  if (new Set(columns).size < columns.length)
+    throw new LockstepError('INVALID_NAME', `${what} maps two parts of the key to one column; name a column for each.`)
+  return columns
+}

@@ -1,0 +1,112 @@
+import { LockstepError } from '../../kernel/errors.ts'
+import type { SourceRelation, SourceSpec } from '../../kernel/view-spec.ts'
+import type { Description } from './definition.ts'
+import { checkBody, define, describe } from './definition.ts'
+import { checkColumnName, checkFieldName, checkName } from './names.ts'
+import type { Types } from './t.ts'
+import { checkType } from './t.ts'
+
+/** Rows with a time and a key: an append-only log of what happened. */
+export interface Source<
+  N extends string = string,
+  K extends Readonly<Record<string, string>> = Readonly<Record<string, string>>,
+  C extends Types = Types,
+> {
+  readonly kind: 'source'
+  readonly name: N
+  /** For each part of an entity's key, the column that holds it. */
+  readonly key: K
+  readonly columns: C
+  readonly spec: SourceSpec
+  readonly described: Description
+}
+
+interface SourceBody<K, C> extends Description {
+  /** A table of yours: `flights` or `schema.flights`. */
+  readonly table?: string
+  /** A query of yours. Without table and sql, Lockstep makes a table for what is ingested or pushed. */
+  readonly sql?: string
+  /** For each part of an entity's key, the column that holds it. */
+  readonly key: K
+  /** The column that says when the row happened. */
+  readonly eventTime: string
+  /** The column that says when the row could first have been known; without it, at its event time. */
+  readonly known?: string
+  readonly columns: C
+}
+
+/**
+ * Declares a source. Its columns may be null in any row.
+ *
+ * @example
+ * export const landings = source('landings', {
+ *   table: 'flights', key: { airport: 'origin' }, eventTime: 'date', known: 'landed_at',
+ *   columns: { delay: t.float64, distance: t.int32 },
+ * })
+ * @throws LockstepError `INVALID_NAME`, `INVALID_TYPE`, `DEFINITIONS_INVALID`
+ */
+export function source<const N extends string, const K extends Readonly<Record<string, string>>, const C extends Types>(
+  name: N,
+  body: SourceBody<K, C>,
+): Source<N, K, C> {
+  const what = `The source "${checkName(name, 'A source')}"`
+  checkBody(body, what, ['table', 'sql', 'key', 'eventTime', 'known', 'columns'])
+  const key = Object.entries(body.key ?? {}).map(([part, column]) =>
+    Object.freeze({
+      part: checkFieldName(part, `A key part of source "${name}"`),
+      column: checkColumnName(column, `The column of key "${part}" of source "${name}"`),
+    }),
+  )
+  const columns = Object.entries(body.columns ?? {}).map(([column, type]) => {
+    const place = `The column "${column}" of source "${name}"`
+    return Object.freeze({ name: checkColumnName(column, place), type: checkType(type, place) })
+  })
+  const relation = relationOf(body, what)
+  if (relation.kind === 'owned') {
+    for (const column of [...columns.map((c) => c.name), ...key.map((k) => k.column), body.eventTime, body.known]) {
+      if (column === '_row' || column === '_xid') {
+        throw new LockstepError(
+          'INVALID_NAME',
+          `${what} has a column "${column}", a name that Lockstep keeps for itself in the tables that it makes; choose another.`,
+        )
+      }
+    }
+  }
+  const spec: SourceSpec = {
+    name,
+    relation,
+    key: Object.freeze(key),
+    eventTime: checkColumnName(body.eventTime, `The eventTime of source "${name}"`),
+    known: body.known === undefined ? null : checkColumnName(body.known, `The known of source "${name}"`),
+    columns: Object.freeze(columns),
+  }
+  return define({
+    kind: 'source',
+    name,
+    key: Object.freeze({ ...body.key }),
+    columns: Object.freeze({ ...body.columns }),
+    spec: Object.freeze(spec),
+    described: describe(body),
+  })
+}
+
+function relationOf(body: { readonly table?: string; readonly sql?: string }, what: string): SourceRelation {
+  if (body.table !== undefined && body.sql !== undefined) {
+    throw new LockstepError(
+      'DEFINITIONS_INVALID',
+      `${what} has both a table and a query; give one of them, or neither for a table that Lockstep makes.`,
+    )
+  }
+  if (body.table !== undefined) {
+    if (typeof body.table !== 'string' || !/^[^.\0]+(\.[^.\0]+)?$/.test(body.table)) {
+      throw new LockstepError('INVALID_NAME', `${what} has the table "${String(body.table)}"; write it as "flights" or "schema.flights".`)
+    }
+    return Object.freeze({ kind: 'table', table: body.table })
+  }
+  if (body.sql !== undefined) {
+    const sql = typeof body.sql === 'string' ? body.sql.trim().replace(/;$/, '').trimEnd() : ''
+    if (sql === '') throw new LockstepError('DEFINITIONS_INVALID', `${what} has an empty query; write a SELECT, or leave sql out.`)
+    return Object.freeze({ kind: 'sql', sql })
+  }
+  return Object.freeze({ kind: 'owned' })
+}

@@ -1,0 +1,67 @@
+import { LockstepError } from '../../kernel/errors.ts'
+import type { ViewUseSpec } from '../../kernel/service-spec.ts'
+import { definitionId } from '../../kernel/view-spec.ts'
+import { didYouMean } from '../nearest.ts'
+import { checkKind, define, definitionKind } from './definition.ts'
+import type { Features } from './feature.ts'
+import type { AnyFeatureView } from './feature-view.ts'
+import type { KeyTypes } from './t.ts'
+
+/**
+ * A feature view as a service or an on-demand view uses it: under an alias, or with some of its features only. Made by `.as` and `.pick`.
+ */
+export interface ViewUse<Needs extends KeyTypes = KeyTypes, F extends Features = Features, A extends string | null = string | null> {
+  readonly kind: 'viewUse'
+  readonly view: AnyFeatureView
+  readonly alias: A
+  /** The columns of the spine or request that name the entity. */
+  readonly needs: Needs
+  readonly features: F
+  readonly spec: ViewUseSpec
+  /** Only these features. */
+  pick<P extends keyof F & string>(...names: P[]): ViewUse<Needs, Pick<F, P>, A>
+}
+
+/** A view's key under other names: for each part of the entity's key, the column that holds it. */
+export type Renamed<K extends KeyTypes, M extends { readonly [P in keyof K]: string }> = { readonly [P in keyof K as M[P]]: K[P] }
+
+export function viewUse<Needs extends KeyTypes, F extends Features, A extends string | null>(
+  view: AnyFeatureView,
+  alias: A,
+  key: readonly string[],
+  needs: Needs,
+  features: F,
+): ViewUse<Needs, F, A> {
+  return define({
+    kind: 'viewUse',
+    view,
+    alias,
+    needs,
+    features,
+    spec: Object.freeze({ view: definitionId(view), alias, key: Object.freeze(key) }),
+    pick: (...names) => viewUse(view, alias, key, needs, picked(features, names, `view "${view.name}"`)),
+  })
+}
+
+/** The use of a view that is given as it is. */
+export function useOf(value: AnyFeatureView | ViewUse, what: string): ViewUse {
+  checkKind(value, ['featureView', 'viewUse'], what, 'a feature view, or one with .as(…) or .pick(…)')
+  if (definitionKind(value) === 'viewUse') return value as ViewUse
+  const view = value as AnyFeatureView
+  return viewUse(view, null, Object.keys(view.entity.key), view.entity.key, view.features)
+}
+
+/** @throws LockstepError `UNKNOWN_FEATURE` naming the feature and the nearest one, `DEFINITIONS_INVALID` for none or one twice */
+export function picked<F extends Features, P extends keyof F & string>(features: F, names: readonly P[], what: string): Pick<F, P> {
+  if (names.length === 0) throw new LockstepError('DEFINITIONS_INVALID', `pick() of ${what} names no feature; name at least one.`)
+  const result: Partial<Record<string, unknown>> = {}
+  for (const name of names) {
+    if (!Object.hasOwn(features, name)) {
+      throw new LockstepError('UNKNOWN_FEATURE', `The ${what} has no feature "${name}".${didYouMean(name, Object.keys(features))}`)
+    }
+    if (Object.hasOwn(result, name))
+      throw new LockstepError('DEFINITIONS_INVALID', `pick() of ${what} names "${name}" twice; name it once.`)
+    result[name] = features[name]
+  }
+  return Object.freeze(result) as Pick<F, P>
+}
