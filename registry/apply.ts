@@ -1,0 +1,114 @@
+import { createHash } from 'node:crypto'
+import type { Kysely } from 'kysely'
+import { sql } from 'kysely'
+import { LockstepError } from '../kernel/errors.ts'
+import type { LockstepTables } from '../migrations/schema.ts'
+import type { Database } from '../runtime/database.ts'
+import type { ChangePlan } from './change-plan.ts'
+import type { Comparison } from './compare.ts'
+import type { Definition } from './definition.ts'
+import type { DefinitionSet } from './definition-set.ts'
+import type { PlanOptions } from './plan.ts'
+import { planOn } from './plan.ts'
+import { bumpRevision, lockRegistry } from './revision.ts'
+
+export interface AppliedChanges {
+  /** What was done. */
+  readonly plan: ChangePlan
+  /** The registry's revision afterwards; that of the plan where nothing changed. */
+  readonly revision: number
+  /** Whether anything was written. */
+  readonly changed: boolean
+}
+
+/**
+ * Brings the registry, and the tables of sources that Lockstep makes, to what the file declares: in one transaction and one at a time, so all of it or
+ * nothing. What is in the registry and not in the file stays, unless `prune`.
+ *
+ * @throws LockstepError the plan's first problem (`VERSION_CHANGED`, `SOURCE_MISSING`, `UNKNOWN_COLUMN`, `SOURCE_TYPE_MISMATCH`, `IN_USE`, …); where there are several, the message
+ * holds them all, and `details.problems` too
+ */
+export async function applyChanges(db: Database, set: DefinitionSet, options: PlanOptions = {}): Promise<AppliedChanges> {
+  return await db.kysely.transaction().execute(async (transaction) => {
+    await lockRegistry(transaction)
+    const { plan, comparisons, removed, tables } = await planOn(transaction, set, options)
+    refuse(plan)
+    let changed = false
+    for (const statement of tables.flatMap((table) => table.statements)) await sql.raw(statement).execute(transaction)
+    for (const [hash, body] of set.code) changed = (await storeCode(transaction, hash, body)) || changed
+    for (const comparison of comparisons) changed = (await storeDefinition(transaction, comparison)) || changed
+    for (const definition of removed) changed = (await retire(transaction, definition)) || changed
+    if (plan.tables.length > 0) changed = true
+    return { plan, changed, revision: changed ? await bumpRevision(transaction) : plan.revision }
+  })
+}
+
+function refuse(plan: ChangePlan): void {
+  const [first, ...more] = plan.problems
+  if (first === undefined) return
+  if (more.length === 0) throw first
+  throw new LockstepError(first.code, plan.problems.map(({ message }) => message).join('\n'), {
+    details: { problems: plan.problems.map(({ code, message, details }) => ({ code, message, details })) },
+  })
+}
+
+/** Stores a transform's text under its hash; a text that was changed outside Lockstep is put right. */
+async function storeCode(transaction: Kysely<LockstepTables>, hash: string, body: string): Promise<boolean> {
+  if (createHash('sha256').update(body).digest('hex') !== hash) {
+    throw new LockstepError('CODE_HASH_MISMATCH', `The bundled code "${hash}" does not have that hash; load the definitions file again.`)
+  }
+  const written = await transaction
+    .insertInto('lockstep.code')
+    .values({ hash, body })
+    .onConflict((conflict) => conflict.column('hash').doUpdateSet({ body }).whereRef('lockstep.code.body', '!=', sql.ref('excluded.body')))
+    .returning('hash')
+    .execute()
+  return written.length > 0
+}
+
+async function storeDefinition(
+  transaction: Kysely<LockstepTables>,
+  { declared, stored, semantic, operational }: Comparison,
+): Promise<boolean> {
+  if (stored === null) {
+    const { kind, name, version, fingerprint, spec } = declared
+    await transaction
+      .insertInto('lockstep.definitions')
+      .values({
+        kind,
+        name,
+        version,
+        fingerprint,
+        spec: JSON.stringify(spec),
+        operational: JSON.stringify(declared.operational),
+        retired_at: null,
+      })
+      .execute()
+    return true
+  }
+  if (semantic.length === 0 && operational.length === 0 && !stored.retired) return false
+  await transaction
+    .updateTable('lockstep.definitions')
+    .set({
+      operational: JSON.stringify(declared.operational),
+      retired_at: null,
+      // only what has no version comes here with another meaning
+      ...(semantic.length > 0 ? { fingerprint: declared.fingerprint, spec: JSON.stringify(declared.spec) } : {}),
+    })
+    .where('kind', '=', stored.kind)
+    .where('name', '=', stored.name)
+    .where('version', '=', stored.version)
+    .execute()
+  return true
+}
+
+async function retire(transaction: Kysely<LockstepTables>, definition: Definition): Promise<boolean> {
+  await transaction
+    .updateTable('lockstep.definitions')
+    .set({ retired_at: sql<Date>`now()` })
+    .where('kind', '=', definition.kind)
+    .where('name', '=', definition.name)
+    .where('version', '=', definition.version)
+    .execute()
+  return true
+}

@@ -1,0 +1,117 @@
+import { LockstepError } from '../kernel/errors.ts'
+import type { ServicePlan } from '../kernel/service-plan.ts'
+import type { ModelSpec } from '../kernel/service-spec.ts'
+import type { ViewPlan } from '../kernel/view-plan.ts'
+import type { DefinitionId, EntitySpec, SourceSpec } from '../kernel/view-spec.ts'
+import type { Database } from '../runtime/database.ts'
+import { compileDefinitions } from './compile-definitions.ts'
+import type { Definition } from './definition.ts'
+import { storedDefinitions } from './definition.ts'
+import type { ModelVersion } from './model-versions.ts'
+import { readModelVersions } from './model-versions.ts'
+import { didYouMean } from './nearest.ts'
+import { readRevision } from './revision.ts'
+import { verifiedCode } from './verified-code.ts'
+
+/**
+ * The registry, compiled: what data sets are made by and what servers serve, from the stored specs and the stored code alone. It is a value: load
+ * another one where `catalogRevision` has moved.
+ *
+ * A definition that does not compile, or whose code is not what it was, is in none of the maps; asking for it by name throws why.
+ */
+export interface Catalog {
+  readonly revision: number
+  readonly entities: ReadonlyMap<string, EntitySpec>
+  readonly sources: ReadonlyMap<string, SourceSpec>
+  readonly views: ReadonlyMap<DefinitionId, ViewPlan>
+  /** The views that are kept in the online store. */
+  readonly online: ReadonlySet<DefinitionId>
+  readonly services: ReadonlyMap<DefinitionId, ServicePlan>
+  readonly models: ReadonlyMap<string, CatalogModel>
+  /** Why a view, an on-demand view or a service cannot be used. */
+  readonly broken: ReadonlyMap<DefinitionId, LockstepError>
+  /** `airport_delays@1`, or `airport_delays` for its newest version. @throws LockstepError `UNKNOWN_DEFINITION`, or why it is broken */
+  view(reference: string): ViewPlan
+  /** `flight_features@1`, or `flight_features` for its newest version. @throws LockstepError `UNKNOWN_DEFINITION`, or why it is broken */
+  service(reference: string): ServicePlan
+  /** @throws LockstepError `UNKNOWN_DEFINITION` */
+  model(name: string): CatalogModel
+  /** @throws LockstepError `UNKNOWN_DEFINITION` */
+  source(name: string): SourceSpec
+}
+
+export interface CatalogModel {
+  readonly name: string
+  readonly spec: ModelSpec
+  /** What was pushed, oldest first, without the bytes (`readModelBytes`). */
+  readonly versions: readonly ModelVersion[]
+}
+
+/** Reads and compiles the whole registry, as it was at one moment. */
+export async function loadCatalog(db: Database): Promise<Catalog> {
+  const stored = await db.kysely
+    .transaction()
+    .setIsolationLevel('repeatable read')
+    .setAccessMode('read only')
+    .execute(async (transaction) => ({
+      revision: await readRevision(transaction),
+      definitions: (await storedDefinitions(transaction)).filter((definition) => !definition.retired),
+      code: await verifiedCode(transaction),
+      versions: await readModelVersions(transaction),
+    }))
+  const compiled = compileDefinitions(stored.definitions, stored.code)
+  const entities = new Map<string, EntitySpec>()
+  const sources = new Map<string, SourceSpec>()
+  const online = new Set<DefinitionId>()
+  const models = new Map<string, CatalogModel>()
+  for (const definition of stored.definitions) {
+    const { name } = definition
+    if (definition.kind === 'entity') entities.set(name, definition.spec)
+    if (definition.kind === 'source') sources.set(name, definition.spec)
+    if (definition.kind === 'view' && definition.operational.online === true) online.add(`${name}@${definition.version}`)
+    if (definition.kind === 'model') {
+      models.set(name, { name, spec: definition.spec, versions: stored.versions.filter((version) => version.model === name) })
+    }
+  }
+  const ids = (kind: Definition['kind']): DefinitionId[] =>
+    stored.definitions.flatMap((definition) => (definition.kind === kind ? [`${definition.name}@${definition.version}` as const] : []))
+  const [viewIds, serviceIds] = [ids('view'), ids('service')]
+  return {
+    ...compiled,
+    revision: stored.revision,
+    entities,
+    sources,
+    online,
+    models,
+    view: (reference) => pick(reference, 'feature view', viewIds, compiled.views, compiled.broken),
+    service: (reference) => pick(reference, 'feature service', serviceIds, compiled.services, compiled.broken),
+    model: (name) => models.get(name) ?? unknown(name, 'model', [...models.keys()]),
+    source: (name) => sources.get(name) ?? unknown(name, 'source', [...sources.keys()]),
+  }
+}
+
+/** The definition of that id, or the newest of that name. */
+function pick<T>(
+  reference: string,
+  kind: string,
+  ids: readonly DefinitionId[],
+  sound: ReadonlyMap<DefinitionId, T>,
+  broken: ReadonlyMap<DefinitionId, LockstepError>,
+): T {
+  // ids come by name and version, ascending
+  const id = ids.findLast((each) => each === reference || each.slice(0, each.lastIndexOf('@')) === reference)
+  if (id === undefined) return unknown(reference, kind, [...ids, ...ids.map((each) => each.slice(0, each.lastIndexOf('@')))])
+  const found = sound.get(id)
+  if (found !== undefined) return found
+  throw broken.get(id) ?? new LockstepError('INTERNAL', `The ${kind} "${id}" was not compiled.`)
+}
+
+function unknown(name: string, kind: string, candidates: readonly string[]): never {
+  const there =
+    candidates.length === 0
+      ? `The registry has no ${kind} yet; apply a definitions file.`
+      : `Apply a file that declares it, or ask for another.`
+  throw new LockstepError('UNKNOWN_DEFINITION', `There is no ${kind} "${name}" in the registry.${didYouMean(name, candidates)} ${there}`, {
+    details: { kind, name },
+  })
+}

@@ -1,0 +1,73 @@
+import type { Definition, DefinitionKey } from './definition.ts'
+import { codeOf, definitionKey, references } from './definition.ts'
+import type { Difference } from './difference.ts'
+import { codeDifference, differences } from './difference.ts'
+
+/** What a declared definition is to the registry. */
+export interface Comparison {
+  readonly declared: Definition
+  readonly stored: Definition | null
+  /** In what it means; empty where it means the same. */
+  readonly semantic: readonly Difference[]
+  /** In the fields that may change under a version. */
+  readonly operational: readonly Difference[]
+}
+
+export interface CodeTexts {
+  readonly declared: ReadonlyMap<string, string>
+  readonly stored: ReadonlyMap<string, string>
+}
+
+/**
+ * Compares each declared definition with the stored one of its name and version. Equal fingerprints are equal definitions; where they differ, the
+ * fields and the code decide, so that another version of the bundler, which prints the same code in another way, changes nothing.
+ *
+ * @param declared in `kindOrder`, so that what is referred to is compared first
+ */
+export async function compareDefinitions(
+  declared: readonly Definition[],
+  stored: ReadonlyMap<DefinitionKey, Definition>,
+  code: CodeTexts,
+  sameCode: (a: string, b: string) => Promise<boolean>,
+): Promise<Comparison[]> {
+  const changed = new Set<DefinitionKey>()
+  const comparisons: Comparison[] = []
+  for (const definition of declared) {
+    const key = definitionKey(definition)
+    const before = stored.get(key) ?? null
+    const semantic = before === null ? [] : await semanticDifferences(before, definition, code, sameCode)
+    if (before !== null && before.fingerprint !== definition.fingerprint) {
+      for (const reference of references(definition)) {
+        if (changed.has(reference)) semantic.push({ path: 'what it refers to', was: reference, now: `${reference}, changed` })
+      }
+    }
+    if (semantic.length > 0) changed.add(key)
+    const operational = before === null ? [] : differences(before.operational, definition.operational)
+    comparisons.push({ declared: definition, stored: before, semantic, operational })
+  }
+  return comparisons
+}
+
+async function semanticDifferences(
+  before: Definition,
+  now: Definition,
+  code: CodeTexts,
+  sameCode: (a: string, b: string) => Promise<boolean>,
+): Promise<Difference[]> {
+  if (before.fingerprint === now.fingerprint) return []
+  const found = differences({ ...before.spec, code: null }, { ...now.spec, code: null })
+  const [hashBefore, hashNow] = [codeOf(before), codeOf(now)]
+  if (hashBefore === hashNow) return found
+  const textBefore = hashBefore === null ? undefined : code.stored.get(hashBefore)
+  const textNow = hashNow === null ? undefined : code.declared.get(hashNow)
+  if (textBefore === undefined || textNow === undefined) {
+    found.push({
+      path: 'transform',
+      was: textBefore ?? (hashBefore === null ? null : hashBefore),
+      now: textNow ?? (hashNow === null ? null : hashNow),
+    })
+  } else if (!(await sameCode(textBefore, textNow))) {
+    found.push(codeDifference(textBefore, textNow))
+  }
+  return found
+}

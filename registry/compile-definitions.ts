@@ -1,0 +1,63 @@
+import { compileService } from '../kernel/compile-service.ts'
+import { compileView } from '../kernel/compile-view.ts'
+import { LockstepError, messageOf } from '../kernel/errors.ts'
+import type { ServicePlan } from '../kernel/service-plan.ts'
+import type { OnDemandSpec } from '../kernel/service-spec.ts'
+import type { ViewPlan } from '../kernel/view-plan.ts'
+import type { DefinitionId } from '../kernel/view-spec.ts'
+import type { Definition } from './definition.ts'
+import { displayName, references } from './definition.ts'
+import type { VerifiedCode } from './verified-code.ts'
+
+export interface CompiledDefinitions {
+  readonly views: ReadonlyMap<DefinitionId, ViewPlan>
+  readonly services: ReadonlyMap<DefinitionId, ServicePlan>
+  readonly broken: ReadonlyMap<DefinitionId, LockstepError>
+}
+
+/**
+ * Compiles stored definitions, each for itself: one that does not compile breaks those that refer to it and no others.
+ *
+ * @param definitions in `kindOrder`
+ */
+export function compileDefinitions(definitions: readonly Definition[], code: VerifiedCode): CompiledDefinitions {
+  const views = new Map<DefinitionId, ViewPlan>()
+  const onDemand = new Map<DefinitionId, { spec: OnDemandSpec; code: string }>()
+  const services = new Map<DefinitionId, ServicePlan>()
+  const broken = new Map<DefinitionId, LockstepError>()
+  for (const definition of definitions) {
+    const id: DefinitionId = `${definition.name}@${definition.version}`
+    try {
+      for (const reference of references(definition)) {
+        const error = definition.kind === 'model' ? undefined : broken.get(idOf(reference))
+        if (error !== undefined) throw error
+      }
+      const { fingerprint } = definition
+      if (definition.kind === 'view') {
+        const { spec } = definition
+        views.set(id, compileView({ spec, fingerprint, code: spec.code === null ? null : code.textOf(spec.code, id) }))
+      } else if (definition.kind === 'onDemand') {
+        onDemand.set(id, { spec: definition.spec, code: code.textOf(definition.spec.code, id) })
+      } else if (definition.kind === 'service') {
+        services.set(id, compileService({ spec: definition.spec, fingerprint, views, onDemand }))
+      }
+    } catch (error) {
+      broken.set(id, error instanceof LockstepError ? error : uncompiled(definition, error))
+    }
+  }
+  return { views, services, broken }
+}
+
+function idOf(reference: string): DefinitionId {
+  return reference.slice(reference.indexOf(' ') + 1) as DefinitionId // references to views, on-demand views and services end in an id
+}
+
+function uncompiled(definition: Definition, cause: unknown): LockstepError {
+  return new LockstepError(
+    'INTERNAL',
+    `The stored ${displayName(definition)} does not compile: ${messageOf(cause)}. Apply its definitions file again, or declare a new version.`,
+    {
+      cause,
+    },
+  )
+}

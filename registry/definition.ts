@@ -1,0 +1,117 @@
+import type { Kysely } from 'kysely'
+import type { ModelSpec, OnDemandSpec, ServiceSpec } from '../kernel/service-spec.ts'
+import type { EntitySpec, SourceSpec, ViewSpec } from '../kernel/view-spec.ts'
+import type { DefinitionKind, LockstepTables } from '../migrations/schema.ts'
+import type { DefinitionSet, ViewOperational } from './definition-set.ts'
+
+/** One definition, declared in a file or stored in the registry. */
+export type Definition = DefinitionBase &
+  (
+    | { readonly kind: 'entity'; readonly spec: EntitySpec }
+    | { readonly kind: 'source'; readonly spec: SourceSpec }
+    | { readonly kind: 'view'; readonly spec: ViewSpec }
+    | { readonly kind: 'onDemand'; readonly spec: OnDemandSpec }
+    | { readonly kind: 'service'; readonly spec: ServiceSpec }
+    | { readonly kind: 'model'; readonly spec: ModelSpec }
+  )
+
+interface DefinitionBase {
+  readonly name: string
+  /** 0 for entities, sources and models, which have no version. */
+  readonly version: number
+  readonly fingerprint: string
+  readonly operational: Partial<ViewOperational>
+  /** Pruned from the registry, but remembered: its name and version stay taken. */
+  readonly retired: boolean
+}
+
+/** `view airport_delays@1`, `model delay`: tells definitions apart, whatever their kind. */
+export type DefinitionKey = `${DefinitionKind} ${string}`
+
+export function definitionKey(definition: {
+  readonly kind: DefinitionKind
+  readonly name: string
+  readonly version: number
+}): DefinitionKey {
+  return `${definition.kind} ${labelOf(definition)}`
+}
+
+/** `airport_delays@1`, or the name alone where there is no version. */
+export function labelOf(definition: { readonly name: string; readonly version: number }): string {
+  return definition.version === 0 ? definition.name : `${definition.name}@${definition.version}`
+}
+
+/** What users call each kind. */
+export const kindNames: Readonly<Record<DefinitionKind, string>> = {
+  entity: 'entity',
+  source: 'source',
+  view: 'feature view',
+  onDemand: 'on-demand view',
+  service: 'feature service',
+  model: 'model',
+}
+
+/** `feature view "airport_delays@1"` */
+export function displayName(definition: { readonly kind: DefinitionKind; readonly name: string; readonly version: number }): string {
+  return `${kindNames[definition.kind]} "${labelOf(definition)}"`
+}
+
+/** A definition comes after everything that it can refer to. */
+export const kindOrder: readonly DefinitionKind[] = ['entity', 'source', 'view', 'onDemand', 'service', 'model']
+
+/** All definitions of a file, in `kindOrder`. */
+export function declaredDefinitions(set: DefinitionSet): Definition[] {
+  const unversioned = { version: 0, retired: false }
+  return [
+    ...set.entities.map(({ spec, ...rest }) => ({ kind: 'entity', name: spec.name, ...unversioned, spec, ...rest }) as const),
+    ...set.sources.map(({ spec, ...rest }) => ({ kind: 'source', name: spec.name, ...unversioned, spec, ...rest }) as const),
+    ...set.views.map(
+      ({ spec, ...rest }) => ({ kind: 'view', name: spec.name, version: spec.version, retired: false, spec, ...rest }) as const,
+    ),
+    ...set.onDemand.map(
+      ({ spec, ...rest }) => ({ kind: 'onDemand', name: spec.name, version: spec.version, retired: false, spec, ...rest }) as const,
+    ),
+    ...set.services.map(
+      ({ spec, ...rest }) => ({ kind: 'service', name: spec.name, version: spec.version, retired: false, spec, ...rest }) as const,
+    ),
+    ...set.models.map(({ spec, ...rest }) => ({ kind: 'model', name: spec.name, ...unversioned, spec, ...rest }) as const),
+  ]
+}
+
+/** All definitions of the registry, retired ones included, in `kindOrder`. */
+export async function storedDefinitions(handle: Kysely<LockstepTables>): Promise<Definition[]> {
+  const rows = await handle
+    .selectFrom('lockstep.definitions')
+    .select(['kind', 'name', 'version', 'fingerprint', 'spec', 'operational', 'retired_at'])
+    .orderBy('name')
+    .orderBy('version')
+    .execute()
+  return rows
+    .map(({ retired_at, ...row }) => ({ ...row, retired: retired_at !== null }) as Definition) // the registry's rows are written by apply alone
+    .sort((a, b) => kindOrder.indexOf(a.kind) - kindOrder.indexOf(b.kind))
+}
+
+/** What a definition refers to by name: what must be there for it to work. */
+export function references(definition: Definition): DefinitionKey[] {
+  switch (definition.kind) {
+    case 'entity':
+    case 'source':
+    case 'view': // a view carries its entity and source within it
+      return []
+    case 'onDemand':
+      return definition.spec.inputs.map((input) => `view ${input.use.view}` as const)
+    case 'service':
+      return definition.spec.members.map((member) =>
+        member.kind === 'view' ? (`view ${member.use.view}` as const) : (`onDemand ${member.view}` as const),
+      )
+    case 'model':
+      return [`service ${definition.spec.service}`]
+    default:
+      return definition satisfies never
+  }
+}
+
+/** The hash of the definition's stored code, or null. */
+export function codeOf(definition: Definition): string | null {
+  return definition.kind === 'view' || definition.kind === 'onDemand' ? definition.spec.code : null
+}

@@ -1,0 +1,68 @@
+import { formatDuration } from '../kernel/duration.ts'
+
+/** One field that is not what it was. */
+export interface Difference {
+  /** `features.meanDelay6h.window` */
+  readonly path: string
+  /** As printed; null where it was, or is, not there. */
+  readonly was: string | null
+  readonly now: string | null
+}
+
+/** Field by field what differs between two pieces of JSON data; arrays of named things are compared by name, and then in their order. */
+export function differences(was: unknown, now: unknown, path = ''): Difference[] {
+  if (JSON.stringify(was) === JSON.stringify(now)) return []
+  const [before, after] = [fieldsOf(was), fieldsOf(now)]
+  if (before === null || after === null) return [{ path: path.replace(/Micros$/, ''), was: print(was, path), now: print(now, path) }]
+  const found = [...new Set([...before.keys(), ...after.keys()])].flatMap((name) =>
+    differences(before.get(name), after.get(name), path === '' ? name : `${path}.${name}`),
+  )
+  const [orderBefore, orderAfter] = [[...before.keys()].join(', '), [...after.keys()].join(', ')]
+  if (found.length > 0 || !Array.isArray(now) || orderBefore === orderAfter) return found
+  return [{ path: `${path} (order)`, was: orderBefore, now: orderAfter }]
+}
+
+/** Where two texts part: some of what was there and of what is, around the first place that differs. */
+export function codeDifference(was: string, now: string): Difference {
+  let start = 0
+  while (start < was.length && start < now.length && was[start] === now[start]) start++
+  let end = 0
+  while (end < was.length - start && end < now.length - start && was.at(-1 - end) === now.at(-1 - end)) end++
+  const from = Math.max(0, start - 24)
+  const cut = (text: string): string => {
+    const to = Math.min(text.length, text.length - end + 24, from + 120)
+    return `${from > 0 ? '…' : ''}${text.slice(from, to)}${to < text.length ? '…' : ''}`
+  }
+  return { path: 'transform', was: cut(was), now: cut(now) }
+}
+
+/** `features.x.window was 6h, now 12h` */
+export function differenceText({ path, was, now }: Difference): string {
+  if (was === null) return `${path} is new (${now})`
+  if (now === null) return `${path} is gone (it was ${was})`
+  return `${path} was ${was}, now ${now}`
+}
+
+function fieldsOf(value: unknown): Map<string, unknown> | null {
+  if (typeof value !== 'object' || value === null) return null
+  if (!Array.isArray(value)) return new Map(Object.entries(value))
+  const named = new Map(value.map((item: unknown, i) => [nameOf(item) ?? `[${i}]`, item]))
+  return named.size === value.length ? named : new Map(value.map((item: unknown, i) => [`[${i}]`, item]))
+}
+
+/** The field by which an item of a spec's array is known: its name, the key part, or what it uses. */
+function nameOf(item: unknown): string | null {
+  if (typeof item !== 'object' || item === null) return typeof item === 'string' ? item : null
+  for (const field of ['name', 'part'] as const) {
+    const value: unknown = Reflect.get(item, field)
+    if (typeof value === 'string') return value
+  }
+  return null
+}
+
+function print(value: unknown, path: string): string | null {
+  if (value === undefined) return null
+  if (typeof value === 'number' && path.endsWith('Micros')) return formatDuration(value)
+  const text = JSON.stringify(value)
+  return text.length > 120 ? `${text.slice(0, 117)}...` : text
+}

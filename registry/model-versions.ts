@@ -1,0 +1,96 @@
+import { createHash } from 'node:crypto'
+import type { Kysely } from 'kysely'
+import { LockstepError } from '../kernel/errors.ts'
+import type { DefinitionId } from '../kernel/view-spec.ts'
+import type { LockstepTables } from '../migrations/schema.ts'
+import type { Database } from '../runtime/database.ts'
+import type { ModelContract, TensorInfo } from './model-contract.ts'
+
+/** One pushed version of a model, without its bytes. */
+export interface ModelVersion {
+  readonly model: string
+  readonly version: number
+  /** SHA-256 of the bytes, hex. */
+  readonly sha256: string
+  readonly sizeBytes: number
+  readonly contract: ModelContract
+  /** What the pusher said about it. */
+  readonly metadata: Readonly<Record<string, unknown>>
+  /** The feature service whose features it takes. */
+  readonly service: DefinitionId
+  /** The service's fingerprint when the version was pushed. */
+  readonly serviceFingerprint: string
+  readonly createdAt: Date
+}
+
+/** The versions of a model, or of all models, oldest first. */
+export async function listModelVersions(db: Database, model?: string): Promise<ModelVersion[]> {
+  return await readModelVersions(db.kysely, model)
+}
+
+export async function readModelVersions(handle: Kysely<LockstepTables>, model?: string): Promise<ModelVersion[]> {
+  const rows = await handle
+    .selectFrom('lockstep.model_versions')
+    .select([
+      'model',
+      'version',
+      'sha256',
+      'size_bytes',
+      'inputs',
+      'outputs',
+      'metadata',
+      'service_name',
+      'service_version',
+      'service_fingerprint',
+      'created_at',
+    ])
+    .$if(model !== undefined, (query) => query.where('model', '=', model ?? ''))
+    .orderBy('model')
+    .orderBy('version')
+    .execute()
+  return rows.map((row) => ({
+    model: row.model,
+    version: row.version,
+    sha256: row.sha256,
+    sizeBytes: Number(row.size_bytes),
+    // these columns are written by pushModel alone
+    contract: { inputs: row.inputs as TensorInfo[], outputs: row.outputs as TensorInfo[] },
+    metadata: row.metadata as Record<string, unknown>,
+    service: `${row.service_name}@${row.service_version}`,
+    serviceFingerprint: row.service_fingerprint,
+    createdAt: row.created_at,
+  }))
+}
+
+/**
+ * The bytes of a model version, as they were pushed.
+ *
+ * @throws LockstepError `UNKNOWN_DEFINITION` where there is no such version; `CODE_HASH_MISMATCH` where the bytes are not those that were pushed
+ */
+export async function readModelBytes(db: Database, model: string, version: number): Promise<Buffer> {
+  const row = await db.kysely
+    .selectFrom('lockstep.model_versions')
+    .select(['bytes', 'sha256'])
+    .where('model', '=', model)
+    .where('version', '=', version)
+    .executeTakeFirst()
+  if (row === undefined) {
+    throw new LockstepError(
+      'UNKNOWN_DEFINITION',
+      `The model "${model}" has no version ${version}; list what there is with "lockstep model list ${model}".`,
+      {
+        details: { model, version },
+      },
+    )
+  }
+  // PGlite gives a Uint8Array, pg a Buffer
+  const bytes = Buffer.from(row.bytes.buffer, row.bytes.byteOffset, row.bytes.byteLength)
+  if (createHash('sha256').update(bytes).digest('hex') !== row.sha256) {
+    throw new LockstepError(
+      'CODE_HASH_MISMATCH',
+      `The stored bytes of the model "${model}" version ${version} do not have their SHA-256, so they were changed outside Lockstep; they are not run. Push the model file again.`,
+      { details: { model, version } },
+    )
+  }
+  return bytes
+}

@@ -1,0 +1,116 @@
+import { createHash } from 'node:crypto'
+import { LockstepError } from '../kernel/errors.ts'
+import type { ValueType } from '../kernel/value-type.ts'
+import { sameType, typeName } from '../kernel/value-type.ts'
+import type { EntitySpec, SourceSpec } from '../kernel/view-spec.ts'
+import { sqlIdentifier } from '../runtime/sql.ts'
+import { keyColumns } from './source-check.ts'
+import type { SourceTable } from './source-table.ts'
+import { ownedSchema, sourceRelation } from './source-table.ts'
+
+/** What `apply` does to the table of a source that Lockstep makes. Nothing is ever dropped. */
+export interface TableChange {
+  readonly source: string
+  readonly relation: string
+  readonly kind: 'create' | 'addColumns' | 'none'
+  readonly columns: readonly string[]
+  /** The statements, to be run in order. */
+  readonly statements: readonly string[]
+}
+
+/**
+ * The statements that bring the table of an owned source to its declaration: key columns, event and known time, columns, `_row` and `_xid` (which say in
+ * what order and by which transaction rows arrived), and the index by which ordered reading goes.
+ *
+ * @returns null where the types of its key columns are not known yet, because no view reads the source
+ * @throws LockstepError `SOURCE_TYPE_MISMATCH` where two entities want one key column in different types
+ */
+export function ownedTableChange(source: SourceSpec, entities: readonly EntitySpec[], table: SourceTable): TableChange | null {
+  const types = columnTypes(source, entities)
+  if (types === null) return null
+  const relation = sourceRelation(source)
+  const columns = [...types].map(([name, type]) => ({ name, text: `${sqlIdentifier(name)} ${postgresType(type)}` }))
+  const indexes = visibleIndexes(source, entities, types)
+  if (!table.exists) {
+    const lines = [
+      ...columns.map(({ name, text }) => (name === source.eventTime ? `${text} not null` : text)),
+      '_row bigint generated always as identity',
+      '_xid xid8 not null default pg_current_xact_id()',
+    ]
+    const create = `create table ${relation} (\n  ${lines.join(',\n  ')}\n)`
+    return { source: source.name, relation, kind: 'create', columns: columns.map(({ name }) => name), statements: [create, ...indexes] }
+  }
+  const missing = columns.filter(({ name }) => !table.columns.has(name))
+  return {
+    source: source.name,
+    relation,
+    kind: missing.length === 0 ? 'none' : 'addColumns',
+    columns: missing.map(({ name }) => name),
+    statements: [...missing.map(({ text }) => `alter table ${relation} add column ${text}`), ...indexes],
+  }
+}
+
+/** Key columns first, then times, then the rest; each once. */
+function columnTypes(source: SourceSpec, entities: readonly EntitySpec[]): Map<string, ValueType> | null {
+  const types = new Map<string, ValueType>()
+  const declared = new Map<string, ValueType>(source.columns.map(({ name, type }) => [name, type]))
+  for (const key of entities.flatMap((entity) => keyColumns(source, entity))) {
+    const other = types.get(key.name) ?? declared.get(key.name)
+    if (other !== undefined && !sameType(other, key.type)) {
+      throw new LockstepError(
+        'SOURCE_TYPE_MISMATCH',
+        `The source "${source.name}" has the key column "${key.name}" as ${typeName(key.type)} and as ${typeName(other)}; entities and columns must agree on its type.`,
+        { details: { source: source.name, column: key.name } },
+      )
+    }
+    types.set(key.name, key.type)
+  }
+  for (const { column } of source.key) {
+    const type = types.get(column) ?? declared.get(column)
+    if (type === undefined) return null
+    types.set(column, type)
+  }
+  types.set(source.eventTime, { kind: 'timestamp' })
+  if (source.known !== null) types.set(source.known, { kind: 'timestamp' })
+  for (const { name, type } of source.columns) if (!types.has(name)) types.set(name, type)
+  return types
+}
+
+/** The indexes that give rows by key (text by its bytes), in the order of each entity's parts, and then by the moment at which they become visible. */
+function visibleIndexes(source: SourceSpec, entities: readonly EntitySpec[], types: ReadonlyMap<string, ValueType>): string[] {
+  const keys =
+    entities.length === 0
+      ? [source.key.map(({ column }) => column)]
+      : entities.map((entity) => keyColumns(source, entity).map(({ name }) => name))
+  const event = sqlIdentifier(source.eventTime)
+  const visible = source.known === null ? event : `greatest(${event}, ${sqlIdentifier(source.known)})`
+  const column = (name: string): string => `${sqlIdentifier(name)}${types.get(name)?.kind === 'string' ? ' collate "C"' : ''}`
+  return [...new Set(keys.map((names) => [...names.map(column), visible].join(', ')))].map((parts) => {
+    // the name tells indexes on other columns apart
+    const name = `${source.name.slice(0, 40)}_visible_${createHash('sha256').update(parts).digest('hex').slice(0, 8)}`
+    return `create index if not exists ${sqlIdentifier(name)} on ${ownedSchema}.${sqlIdentifier(source.name)} (${parts})`
+  })
+}
+
+function postgresType(type: ValueType): string {
+  switch (type.kind) {
+    case 'bool':
+      return 'boolean'
+    case 'int32':
+      return 'integer'
+    case 'int64':
+      return 'bigint'
+    case 'float32':
+      return 'real'
+    case 'float64':
+      return 'double precision'
+    case 'string':
+      return 'text'
+    case 'timestamp':
+      return 'timestamptz'
+    case 'vector':
+      return 'real[]'
+    default:
+      return type satisfies never
+  }
+}

@@ -1,0 +1,81 @@
+import type { Kysely } from 'kysely'
+import { LockstepError } from '../kernel/errors.ts'
+import type { EntitySpec, SourceSpec, ViewSpec } from '../kernel/view-spec.ts'
+import { definitionId } from '../kernel/view-spec.ts'
+import type { LockstepTables } from '../migrations/schema.ts'
+import type { Backfill } from './change-plan.ts'
+import type { DefinitionSet } from './definition-set.ts'
+import type { TableChange } from './owned-table.ts'
+import { ownedTableChange } from './owned-table.ts'
+import { estimateRows } from './row-estimate.ts'
+import { checkSource } from './source-check.ts'
+import type { SourceTable } from './source-table.ts'
+import { describeSource } from './source-table.ts'
+
+export interface SourcesPlan {
+  readonly tables: readonly TableChange[]
+  readonly notes: readonly string[]
+  readonly problems: readonly LockstepError[]
+  /** The sources that fit the database, by name. */
+  readonly found: ReadonlyMap<string, SourceTable>
+}
+
+/** Holds the declared sources against the database. */
+export async function planSources(handle: Kysely<LockstepTables>, set: DefinitionSet): Promise<SourcesPlan> {
+  const tables: TableChange[] = []
+  const notes: string[] = []
+  const problems: LockstepError[] = []
+  const found = new Map<string, SourceTable>()
+  for (const { spec: source } of set.sources) {
+    try {
+      const entities = entitiesOf(source, set)
+      const table = await describeSource(handle, source)
+      const wrong = checkSource(source, entities, table)
+      problems.push(...wrong)
+      if (wrong.length > 0) continue
+      found.set(source.name, table)
+      if (source.relation.kind === 'owned') {
+        const change = ownedTableChange(source, entities, table)
+        if (change !== null) tables.push(change)
+        else
+          notes.push(
+            `No view reads the source "${source.name}" yet, so the types of its key are not known: its table is made with its first view.`,
+          )
+      } else if (!table.hasArrival) {
+        notes.push(scanningNote(source, table))
+      }
+    } catch (error) {
+      if (!(error instanceof LockstepError)) throw error
+      problems.push(error)
+    }
+  }
+  return { tables, notes, problems, found }
+}
+
+/** The materialization that a view needs, or null where its source cannot be read yet. */
+export async function planBackfill(
+  handle: Kysely<LockstepTables>,
+  view: ViewSpec,
+  reason: Backfill['reason'],
+  found: ReadonlyMap<string, SourceTable>,
+): Promise<Backfill | null> {
+  const table = found.get(view.source.name)
+  if (table === undefined) return null
+  const estimate = table.exists ? await estimateRows(handle, table.relation, view.source.relation.kind === 'sql') : { rows: 0, exact: true }
+  return { view: definitionId(view), reason, ...estimate }
+}
+
+function entitiesOf(source: SourceSpec, set: DefinitionSet): EntitySpec[] {
+  const entities = set.views.filter(({ spec }) => spec.source.name === source.name).map(({ spec }) => spec.entity)
+  return [...new Map(entities.map((entity) => [entity.name, entity])).values()]
+}
+
+function scanningNote(source: SourceSpec, table: SourceTable): string {
+  const consequence =
+    'so what is new in it cannot be told from what was read before: scanning it is best effort, and every materialization reads it whole'
+  if (source.relation.kind === 'sql') return `The source "${source.name}" is a query, ${consequence}.`
+  return (
+    `The table ${table.relation} of the source "${source.name}" has no "_row" and "_xid", ${consequence}. To change that: ` +
+    `alter table ${table.relation} add column _row bigint generated always as identity, add column _xid xid8 not null default pg_current_xact_id();`
+  )
+}

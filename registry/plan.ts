@@ -1,0 +1,174 @@
+import type { Kysely } from 'kysely'
+import { LockstepError } from '../kernel/errors.ts'
+import type { LockstepTables } from '../migrations/schema.ts'
+import type { Database } from '../runtime/database.ts'
+import type { Backfill, Breakage, Change, ChangePlan, ChangeStatus } from './change-plan.ts'
+import { checkReferences } from './check-references.ts'
+import type { Comparison } from './compare.ts'
+import { compareDefinitions } from './compare.ts'
+import type { Definition } from './definition.ts'
+import { codeOf, declaredDefinitions, definitionKey, displayName, kindNames, labelOf, storedDefinitions } from './definition.ts'
+import type { DefinitionSet } from './definition-set.ts'
+import { differenceText } from './difference.ts'
+import { sameCode } from './code-identity.ts'
+import type { TableChange } from './owned-table.ts'
+import { planBackfill, planSources } from './plan-sources.ts'
+import { readRevision } from './revision.ts'
+import type { ModelUse } from './usage.ts'
+import { modelUses, usersOf } from './usage.ts'
+
+export interface PlanOptions {
+  /** Whether what is in the registry and not in the file goes. */
+  readonly prune?: boolean
+}
+
+/**
+ * What `applyChanges` would do: reads the registry and the sources' tables, and writes nothing.
+ *
+ * @returns the plan, with every reason for which `apply` would refuse the file in `problems`
+ */
+export async function planChanges(db: Database, set: DefinitionSet, options: PlanOptions = {}): Promise<ChangePlan> {
+  return (await planOn(db.kysely, set, options)).plan
+}
+
+/** The plan and what it was made from, on a given connection or transaction. */
+export async function planOn(
+  handle: Kysely<LockstepTables>,
+  set: DefinitionSet,
+  { prune = false }: PlanOptions,
+): Promise<{
+  readonly plan: ChangePlan
+  readonly comparisons: readonly Comparison[]
+  readonly removed: readonly Definition[]
+  readonly tables: readonly TableChange[]
+}> {
+  const revision = await readRevision(handle)
+  const stored = await storedDefinitions(handle)
+  const storedByKey = new Map(stored.map((definition) => [definitionKey(definition), definition]))
+  const declared = declaredDefinitions(set)
+  const declaredKeys = new Set(declared.map(definitionKey))
+  const absent = stored.filter((definition) => !definition.retired && !declaredKeys.has(definitionKey(definition)))
+  const code = { declared: set.code, stored: await storedCode(handle, stored) }
+  const comparisons = await compareDefinitions(declared, storedByKey, code, sameCode)
+  const sources = await planSources(handle, set)
+  const uses = await modelUses(handle)
+  const changes = [...comparisons.map(changeOf), ...absent.map((definition) => change(definition, prune ? 'removed' : 'absent', []))]
+  const removed = prune ? absent : []
+  const plan: ChangePlan = {
+    file: set.file,
+    revision,
+    changes,
+    tables: sources.tables.filter((table) => table.kind !== 'none'),
+    backfills: await backfills(handle, comparisons, sources.found),
+    breaks: breakages([...declared, ...absent], comparisons, removed, uses),
+    notes: [...sources.notes, ...modelNotes(comparisons, uses)],
+    problems: [
+      ...checkReferences(declared, storedByKey),
+      ...comparisons.filter((each) => changeOf(each).status === 'conflict').map((each) => conflict(each, [...declared, ...stored])),
+      ...sources.problems,
+      ...stillNeeded(declared, absent, removed, uses),
+    ],
+  }
+  return { plan, comparisons, removed, tables: sources.tables }
+}
+
+function changeOf({ declared, stored, semantic, operational }: Comparison): Change {
+  if (stored === null) return change(declared, 'added', [])
+  if (semantic.length > 0 && declared.version > 0) return change(declared, 'conflict', semantic)
+  const found = [...semantic, ...operational]
+  if (stored.retired) return change(declared, 'revived', found)
+  return change(declared, found.length > 0 ? 'changed' : 'unchanged', found)
+}
+
+function change({ kind, name, version }: Definition, status: ChangeStatus, differences: Change['differences']): Change {
+  return { kind, name, version, label: labelOf({ name, version }), status, differences }
+}
+
+function conflict({ declared, semantic }: Comparison, all: readonly Definition[]): LockstepError {
+  const next =
+    Math.max(...all.filter(({ kind, name }) => kind === declared.kind && name === declared.name).map(({ version }) => version)) + 1
+  const what = semantic.map(differenceText).join('; ')
+  return new LockstepError(
+    'VERSION_CHANGED',
+    `The ${displayName(declared)} is in the registry and differs from the file: ${what}. A version never changes: give the new definition "version: ${next}" (the old one stays until it is pruned), or restore the old definition.`,
+    { details: { kind: declared.kind, definition: labelOf(declared), differences: semantic, nextVersion: next } },
+  )
+}
+
+async function backfills(
+  handle: Kysely<LockstepTables>,
+  comparisons: readonly Comparison[],
+  found: Parameters<typeof planBackfill>[3],
+): Promise<Backfill[]> {
+  const result: Backfill[] = []
+  for (const { declared, stored } of comparisons) {
+    if (declared.kind !== 'view' || declared.operational.online !== true) continue
+    const known = stored !== null && !stored.retired
+    if (known && stored.operational.online === true) continue
+    const backfill = await planBackfill(handle, declared.spec, known ? 'the view comes online' : 'the view is new', found)
+    if (backfill !== null) result.push(backfill)
+  }
+  return result
+}
+
+function breakages(
+  definitions: readonly Definition[],
+  comparisons: readonly Comparison[],
+  removed: readonly Definition[],
+  uses: readonly ModelUse[],
+): Breakage[] {
+  const users = usersOf(definitions, uses)
+  const gone = new Set(removed.map(displayName))
+  const conflicts = comparisons.filter((each) => changeOf(each).status === 'conflict').map((each) => each.declared)
+  return [...conflicts, ...removed].flatMap((definition) =>
+    [...(users.get(definitionKey(definition)) ?? [])]
+      .filter((broken) => !gone.has(broken))
+      .map((broken) => ({ cause: displayName(definition), broken })),
+  )
+}
+
+/** What `prune` would take from those who stay. */
+function stillNeeded(
+  declared: readonly Definition[],
+  absent: readonly Definition[],
+  removed: readonly Definition[],
+  uses: readonly ModelUse[],
+): LockstepError[] {
+  const models = new Set(declared.filter(({ kind }) => kind === 'model').map(({ name }) => name))
+  const gone = new Set(removed.map(displayName))
+  const users = usersOf(
+    [...declared, ...absent],
+    uses.filter((use) => models.has(use.model)),
+  )
+  return removed.flatMap((definition) => {
+    const needing = [...(users.get(definitionKey(definition)) ?? [])].filter((user) => !gone.has(user))
+    if (needing.length === 0) return []
+    return [
+      new LockstepError(
+        'IN_USE',
+        `The ${displayName(definition)} cannot be pruned: ${needing.join(', ')} still ${needing.length === 1 ? 'needs' : 'need'} it. Declare it in the file again, or apply without pruning.`,
+        { details: { kind: definition.kind, definition: labelOf(definition), users: needing } },
+      ),
+    ]
+  })
+}
+
+function modelNotes(comparisons: readonly Comparison[], uses: readonly ModelUse[]): string[] {
+  return comparisons.flatMap(({ declared }) => {
+    if (declared.kind !== 'model') return []
+    const older = uses.filter((use) => use.model === declared.name && use.service !== `service ${declared.spec.service}`)
+    if (older.length === 0) return []
+    const versions = older.map((use) => `${use.version} (${use.service.slice('service '.length)})`).join(', ')
+    return [
+      `The model "${declared.name}" takes the ${kindNames.service} "${declared.spec.service}"; its pushed versions keep the one that they were pushed for: ${versions}.`,
+    ]
+  })
+}
+
+/** The stored texts of the definitions' code, by hash. */
+async function storedCode(handle: Kysely<LockstepTables>, stored: readonly Definition[]): Promise<Map<string, string>> {
+  const hashes = [...new Set(stored.map(codeOf).filter((hash) => hash !== null))]
+  if (hashes.length === 0) return new Map()
+  const rows = await handle.selectFrom('lockstep.code').select(['hash', 'body']).where('hash', 'in', hashes).execute()
+  return new Map(rows.map(({ hash, body }) => [hash, body]))
+}

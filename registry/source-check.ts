@@ -1,0 +1,90 @@
+import { LockstepError } from '../kernel/errors.ts'
+import type { KeyType, ValueType } from '../kernel/value-type.ts'
+import { sameType, typeName } from '../kernel/value-type.ts'
+import type { EntitySpec, SourceSpec } from '../kernel/view-spec.ts'
+import { didYouMean } from './nearest.ts'
+import type { SourceTable } from './source-table.ts'
+
+/** The types of a table's columns that each value type is read from without loss (numeric to float64 rounds to the nearest). */
+const readFrom: Readonly<Record<ValueType['kind'], readonly string[]>> = {
+  bool: ['bool'],
+  int32: ['int2', 'int4'],
+  int64: ['int2', 'int4', 'int8'],
+  float32: ['float4'],
+  float64: ['float4', 'float8', 'int2', 'int4', 'numeric'],
+  string: ['text', 'varchar', 'bpchar', 'uuid', 'enum'],
+  timestamp: ['timestamp', 'timestamptz', 'date'],
+  vector: ['_float4'],
+}
+
+/** What is wrong between a source's declaration and what the database has; empty when all fits. Entities are those whose views read the source. */
+export function checkSource(source: SourceSpec, entities: readonly EntitySpec[], table: SourceTable): LockstepError[] {
+  if (!table.exists) {
+    if (source.relation.kind === 'owned') return []
+    return [
+      new LockstepError(
+        'SOURCE_MISSING',
+        `The source "${source.name}" reads the table ${table.relation}, which does not exist; create it, or correct the source's "table".`,
+        {
+          details: { source: source.name, table: table.relation },
+        },
+      ),
+    ]
+  }
+  const needs = [
+    ...source.columns.map(({ name, type }) => ({ name, type, as: 'a column' })),
+    { name: source.eventTime, type: { kind: 'timestamp' } as const, as: 'its event time' },
+    ...(source.known === null ? [] : [{ name: source.known, type: { kind: 'timestamp' } as const, as: 'its known time' }]),
+    ...source.key.map(({ part, column }) => ({ name: column, type: null, as: `its key "${part}"` })),
+    ...entities.flatMap((entity) =>
+      keyColumns(source, entity).map(({ name, part, type }) => ({ name, type, as: `the key "${part}" of the entity "${entity.name}"` })),
+    ),
+  ]
+  const problems = new Map<string, LockstepError>()
+  for (const need of needs) {
+    const problem = checkColumn(source, table, need)
+    if (problem !== null && !problems.has(`${need.name} ${problem.code}`)) problems.set(`${need.name} ${problem.code}`, problem)
+  }
+  return [...problems.values()]
+}
+
+/** The columns of the source that hold the entity's key, in the entity's order. */
+export function keyColumns(source: SourceSpec, entity: EntitySpec): { name: string; part: string; type: KeyType }[] {
+  return entity.key.flatMap(({ name: part, type }) => {
+    const mapped = source.key.find((key) => key.part === part)
+    return mapped === undefined ? [] : [{ name: mapped.column, part, type }]
+  })
+}
+
+function checkColumn(
+  source: SourceSpec,
+  table: SourceTable,
+  need: { readonly name: string; readonly type: ValueType | null; readonly as: string },
+): LockstepError | null {
+  const column = table.columns.get(need.name)
+  const details = { source: source.name, column: need.name }
+  if (column === undefined) {
+    // a table that apply made gains the column when it is applied
+    if (source.relation.kind === 'owned') return null
+    const where = source.relation.kind === 'sql' ? 'its query' : `the table ${table.relation}`
+    return new LockstepError(
+      'UNKNOWN_COLUMN',
+      `The source "${source.name}" names the column "${need.name}" as ${need.as}, which ${where} does not have; it has ${[...table.columns.keys()].map((name) => `"${name}"`).join(', ')}.${didYouMean(need.name, table.columns.keys())} Correct the source.`,
+      { details },
+    )
+  }
+  if (need.type === null || readFrom[need.type.kind].includes(column.base)) return null
+  return new LockstepError(
+    'SOURCE_TYPE_MISMATCH',
+    `The source "${source.name}" reads the column "${need.name}" as ${need.as} of type ${typeName(need.type)}, and the database has it as ${column.text}; ${advice(need.type, column.base)}.`,
+    { details: { ...details, declared: typeName(need.type), found: column.text } },
+  )
+}
+
+function advice(type: ValueType, base: string): string {
+  const fitting = (['bool', 'int32', 'int64', 'float32', 'float64', 'string', 'timestamp'] as const).filter(
+    (kind) => !sameType({ kind }, type) && readFrom[kind].includes(base),
+  )
+  const change = `change the column's type (${readFrom[type.kind].join(', ').replaceAll('_float4', 'real[]').replaceAll('bpchar', 'char')})`
+  return fitting.length === 0 ? `${change}, or cast it in a source with sql` : `declare it as ${fitting.join(' or ')}, or ${change}`
+}
