@@ -104,7 +104,7 @@ async function foldSnapshot(
   const { moment, marker, signal } = options
   const to = snapshot.xmin
   if (to < marker.frontier) throw mismatch(plan, `up to transaction ${marker.frontier}, and this database has only come to ${to} (it was restored from a backup, or moved)`)
-  const table = await readSourceTable((sql) => snapshot.query(sql), plan.spec.source)
+  const table = await readSourceTable(snapshot, plan.spec.source)
   const incremental = table.hasRow && table.hasXid
   const from = incremental ? marker.frontier : 0
   const writer = createStateWriter(store, plan)

@@ -1,0 +1,130 @@
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import fc from 'fast-check'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import type { ViewPlan } from '../../kernel/view-plan.ts'
+import { foldStream } from '../../materializer/fold-stream.ts'
+import { createStateWriter } from '../../materializer/state-writer.ts'
+import type { SourceRow } from '../../offline/row-decoder.ts'
+import { openEmbeddedStore } from '../../online/embedded-store.ts'
+import type { OnlineStore } from '../../online/store.ts'
+import { asRow, foldAll, minute, payment, start, storedStates } from './payments.ts'
+import { paymentsPlan } from './plans.ts'
+
+const moment = start + 400 * minute
+
+describe('folding an ordered stream into stored states', () => {
+  let directory: string
+  let store: OnlineStore
+  let views = 0
+  const freshPlan = (options: { code?: string; scheduled?: boolean } = {}): ViewPlan =>
+    paymentsPlan({
+      name: `payments${views++}`,
+      relation: { kind: 'table', table: 'payments' },
+      ...(options.code === undefined ? {} : { code: options.code }),
+      ...(options.scheduled === true ? { availability: { kind: 'schedule', schedule: '*/30 * * * *', delayMicros: minute } } : {}),
+    })
+  beforeAll(async () => {
+    directory = await mkdtemp(join(tmpdir(), 'lockstep-fold-'))
+    store = openEmbeddedStore(directory)
+  })
+  afterAll(async () => {
+    await store.close()
+    await rm(directory, { recursive: true })
+  })
+
+  it('gives the bytes of one fold over all rows, however arrivals are split into runs, runs overlap and streams are cut into batches', async () => {
+    const run = fc.record({ upTo: fc.integer({ min: 0, max: 100 }), again: fc.integer({ min: 0, max: 60 }), batch: fc.integer({ min: 1, max: 9 }) })
+    await fc.assert(
+      fc.asyncProperty(fc.array(payment, { maxLength: 60 }), fc.array(run, { maxLength: 6 }), fc.boolean(), async (payments, runs, scheduled) => {
+        const plan = freshPlan({ scheduled })
+        const rows = payments.map((each, i) => asRow(plan, each, i, i))
+        let covered = 0
+        for (const { upTo, again, batch } of [...runs, { upTo: payments.length, again: 0, batch: 7 }]) {
+          const to = Math.max(covered, Math.min(upTo, payments.length))
+          // Reading again what is covered already must not count it again.
+          await fold(store, plan, arrived(rows, Math.max(0, covered - again), to), to, batch)
+          covered = to
+        }
+        expect(await storedStates(store, plan, rows.map((row) => row.key))).toEqual(foldAll(plan, rows, moment))
+      }),
+      { numRuns: 150 },
+    )
+  }, 20_000)
+
+  it('writes nothing when there is nothing new', async () => {
+    const plan = freshPlan()
+    const rows = fc.sample(payment, 40).map((each, i) => asRow(plan, each, i, i))
+    expect((await fold(store, plan, rows, 40)).entities).toBe(new Set(rows.map((row) => row.key)).size)
+    expect(await fold(store, plan, rows, 40)).toEqual({ rows: 0, entities: 0 })
+    expect(await fold(store, plan, rows, 50)).toEqual({ rows: 0, entities: 0 })
+    expect(await fold(store, plan, arrived(rows, 0, 20), 20)).toEqual({ rows: 0, entities: 0 })
+  })
+
+  it('stores nothing for an entity whose rows are all dropped or never visible', async () => {
+    const plan = freshPlan({ code: '(row) => row.label === "drop" ? null : {}' })
+    const at = { paidAt: start, knownAt: null, amount: 1, label: 'drop' }
+    const never = { ...at, label: null, knownAt: Number.POSITIVE_INFINITY }
+    const rows = [asRow(plan, { ...at, account: 'dropped' }, 0, 0), asRow(plan, { ...never, account: 'never' }, 1, 1), asRow(plan, { ...at, label: null, account: 'kept' }, 2, 2)]
+    expect(await fold(store, plan, rows, 3)).toEqual({ rows: 1, entities: 1 })
+    expect([...(await storedStates(store, plan, rows.map((row) => row.key))).keys()]).toEqual(['kept\0'])
+  })
+
+  it('hands over the keys that somebody else wrote meanwhile, and leaves their states alone', async () => {
+    const plan = freshPlan()
+    const rows = fc.sample(payment, 60).map((each, i) => asRow(plan, each, i, i))
+    const other = createStateWriter(store, plan)
+    async function* overtaken(): AsyncGenerator<SourceRow[]> {
+      yield ordered(rows)
+      // The other run sees more and finishes while this one still holds its first batch.
+      await fold(store, plan, rows, 60)
+    }
+    await foldStream({ store, plan, writer: other, to: 50, moment, start: 'resume' }, overtaken())
+    const refused = await other.drain()
+    // The last entity is still open when the other finishes, so all of them are refused.
+    expect(new Set(refused)).toEqual(new Set(rows.map((row) => row.key)))
+    expect(await storedStates(store, plan, refused)).toEqual(foldAll(plan, rows, moment))
+  })
+
+  it('renews states from a whole stream, replacing older ones and never newer ones', async () => {
+    const plan = freshPlan()
+    const rows = fc.sample(payment, 40).map((each, i) => asRow(plan, each, i, -1))
+    await fold(store, plan, rows.slice(0, 20), 10, 5, 'renew')
+    await fold(store, plan, rows, 20, 5, 'renew')
+    await fold(store, plan, rows.slice(0, 20), 15, 5, 'renew')
+    expect(await storedStates(store, plan, rows.map((row) => row.key))).toEqual(foldAll(plan, rows, moment))
+    expect(await fold(store, plan, rows, 20, 5, 'renew')).toEqual({ rows: 0, entities: 0 })
+  })
+
+  it('passes on a failed write, and has nothing under way afterwards', async () => {
+    const plan = freshPlan()
+    const rows = fc.sample(payment, 20).map((each, i) => asRow(plan, each, i, i))
+    const closed = openEmbeddedStore(await mkdtemp(join(directory, 'closed-')))
+    const writer = createStateWriter(closed, plan)
+    await foldStream({ store: closed, plan, writer, to: 20, moment, start: 'resume' }, batches(rows, 100))
+    await closed.close()
+    await expect(writer.drain()).rejects.toThrow()
+    expect(writer.stored).toEqual({ rows: 0, entities: 0 })
+  })
+})
+
+async function fold(store: OnlineStore, plan: ViewPlan, rows: readonly SourceRow[], to: number, batch = 7, how: 'resume' | 'renew' = 'resume') {
+  const writer = createStateWriter(store, plan)
+  await foldStream({ store, plan, writer, to, moment, start: how }, batches(rows, batch))
+  expect(await writer.drain()).toEqual([])
+  return writer.stored
+}
+
+function arrived(rows: readonly SourceRow[], from: number, to: number): SourceRow[] {
+  return rows.filter((row) => row.xid >= from && row.xid < to)
+}
+
+async function* batches(rows: readonly SourceRow[], size: number): AsyncGenerator<SourceRow[]> {
+  const sorted = ordered(rows)
+  for (let i = 0; i < sorted.length; i += size) yield sorted.slice(i, i + size)
+}
+
+function ordered(rows: readonly SourceRow[]): SourceRow[] {
+  return [...rows].sort((a, b) => (a.key === b.key ? a.sortTime - b.sortTime : a.key < b.key ? -1 : 1))
+}

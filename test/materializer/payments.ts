@@ -1,0 +1,62 @@
+import fc from 'fast-check'
+import type { EntityKey } from '../../kernel/entity-key.ts'
+import { encodeKey } from '../../kernel/entity-key.ts'
+import { encodeStored } from '../../kernel/stored-state.ts'
+import type { ViewPlan } from '../../kernel/view-plan.ts'
+import type { SourceRow } from '../../offline/row-decoder.ts'
+import type { OnlineStore } from '../../online/store.ts'
+
+export const start = 990_000_000_000_000
+export const minute = 60_000_000
+
+/** One row of the payments table; times in epoch microseconds. */
+export interface Payment {
+  readonly account: string
+  readonly paidAt: number
+  /** null: with the event. */
+  readonly knownAt: number | null
+  readonly amount: number | null
+  readonly label: string | null
+}
+
+/** Few accounts and coarse times, so that ties, late rows and rows of the future are common. */
+export const payment: fc.Arbitrary<Payment> = fc.record({
+  account: fc.constantFrom('a', 'b', 'c', 'é', '}{'),
+  paidAt: fc.integer({ min: 0, max: 60 }).map((i) => start + i * 11 * minute),
+  knownAt: fc.option(fc.integer({ min: -10, max: 200 }).map((i) => start + i * 7 * minute)),
+  amount: fc.option(fc.oneof(fc.integer({ min: -5, max: 5 }), fc.double())),
+  label: fc.option(fc.constantFrom('', 'x', 'ü')),
+})
+
+export function accountKey(plan: ViewPlan, account: string): EntityKey {
+  return encodeKey(plan.key, [account])
+}
+
+/** The payment as a stream delivers it, `identity` being its `_row`. */
+export function asRow(plan: ViewPlan, { account, paidAt, knownAt, amount, label }: Payment, identity: number, xid: number): SourceRow {
+  return { key: accountKey(plan, account), eventTime: paidAt, knownTime: knownAt, sortTime: Math.max(paidAt, knownAt ?? paidAt), tie: identity, xid, values: [amount === null ? null : amount + 0, label] }
+}
+
+/** The oracle: every account's state folded from nothing in the order of arrival, without its frontier. */
+export function foldAll(plan: ViewPlan, rows: readonly SourceRow[], moment: number): Map<EntityKey, string> {
+  const states = new Map<EntityKey, ReturnType<ViewPlan['newState']>>()
+  for (const row of rows) {
+    const folded = plan.fold(row.eventTime, row.knownTime, row.tie, row.values)
+    if (folded === null) continue
+    const state = states.get(row.key) ?? plan.newState()
+    states.set(row.key, state)
+    state.add(folded, moment)
+  }
+  return new Map([...states].map(([key, state]) => [key, withoutFrontier(encodeStored(state, 0))]))
+}
+
+/** What the store holds for these keys, without frontiers: those tell which run wrote last. */
+export async function storedStates(store: OnlineStore, plan: ViewPlan, keys: readonly EntityKey[]): Promise<Map<EntityKey, string>> {
+  const unique = [...new Set(keys)]
+  const found = await store.read(unique.map((key) => ({ view: plan.id, entity: plan.spec.entity.name, key })))
+  return new Map(unique.flatMap((key, i) => (found[i] ? [[key, withoutFrontier(found[i])] as const] : [])))
+}
+
+function withoutFrontier(bytes: Buffer): string {
+  return bytes.toString('hex', 0, 1) + bytes.toString('hex', 9)
+}

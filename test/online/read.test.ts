@@ -1,0 +1,111 @@
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import fc from 'fast-check'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { Status } from '../../kernel/state.ts'
+import { encodeStored } from '../../kernel/stored-state.ts'
+import { openEmbeddedStore } from '../../online/embedded-store.ts'
+import { readOnline } from '../../online/read.ts'
+import type { OnlineKey, OnlineStore } from '../../online/store.ts'
+import { accountKey, asRow, minute, payment, start } from '../materializer/payments.ts'
+import { paymentsPlan } from '../materializer/plans.ts'
+
+const moment = start + 400 * minute
+
+describe('reading features from the online store', () => {
+  const plan = paymentsPlan({ relation: { kind: 'table', table: 'payments' } })
+  const other = paymentsPlan({ name: 'others', relation: { kind: 'table', table: 'payments' } })
+  let directory: string
+  let store: OnlineStore
+  beforeAll(async () => {
+    directory = await mkdtemp(join(tmpdir(), 'lockstep-read-'))
+    store = openEmbeddedStore(directory)
+  })
+  afterAll(async () => {
+    await store.close()
+    await rm(directory, { recursive: true })
+  })
+
+  const keyOf = (account: string): OnlineKey => ({ view: plan.id, entity: 'account', key: accountKey(plan, account) })
+
+  async function put(account: string, ...payments: readonly { minutes: number; amount: number }[]): Promise<void> {
+    const state = plan.newState()
+    for (const [i, { minutes, amount }] of payments.entries()) {
+      const row = plan.fold(start + minutes * minute, null, i, [amount, null])
+      if (row !== null) state.add(row, moment)
+    }
+    const [stored] = await store.write([{ ...keyOf(account), expectedFrontier: null, bytes: encodeStored(state, 7) }])
+    expect(stored).toBe(true)
+  }
+
+  it('answers as of a moment with values, frontier and high-water mark, in the order of the requests', async () => {
+    await put('one', { minutes: 1, amount: 10 }, { minutes: 3, amount: 20 })
+    const asOf = start + 10 * minute
+    const requests = ['nobody', 'one', null, 'one'].map((account) => ({ plan, key: account === null ? null : accountKey(plan, account) }))
+    const [nobody, one, without, again] = await readOnline(store, requests, asOf)
+    expect(one).toMatchObject({ evaluatedAt: asOf, frontier: 7, highWater: start + 3 * minute })
+    expect(one?.values?.values.slice(0, 3)).toEqual([20, 2, 30])
+    expect(again).toEqual(one)
+    expect(nobody).toMatchObject({ evaluatedAt: asOf, frontier: null, highWater: Number.NEGATIVE_INFINITY })
+    expect(nobody?.values?.statuses.every((status) => status === Status.notFound)).toBe(true)
+    expect(without).toEqual(nobody)
+  })
+
+  it('reads each view under its own plan', async () => {
+    await put('shared', { minutes: 1, amount: 1 })
+    const key = accountKey(plan, 'shared')
+    const [mine, theirs] = await readOnline(store, [{ plan, key }, { plan: other, key }], moment)
+    expect(mine?.frontier).toBe(7)
+    expect(theirs?.frontier).toBe(null)
+  })
+
+  it('leaves a moment before the high-water mark to the history, and answers at the mark itself', async () => {
+    await put('past', { minutes: 5, amount: 1 })
+    const key = accountKey(plan, 'past')
+    const mark = start + 5 * minute
+    const [before] = await readOnline(store, [{ plan, key }], mark - 1)
+    expect(before).toEqual({ values: null, evaluatedAt: mark - 1, frontier: 7, highWater: mark })
+    const [at] = await readOnline(store, [{ plan, key }], mark)
+    expect(at?.values?.values[0]).toBe(1)
+  })
+
+  it('answers at the high-water mark where that is asked for, saying so', async () => {
+    await put('skewed', { minutes: 5, amount: 1 })
+    const key = accountKey(plan, 'skewed')
+    const mark = start + 5 * minute
+    const [skewed] = await readOnline(store, [{ plan, key }], mark - 1, 'highWater')
+    expect(skewed).toMatchObject({ evaluatedAt: mark, highWater: mark })
+    expect(skewed?.values?.values[0]).toBe(1)
+    const [later] = await readOnline(store, [{ plan, key }], mark + 1, 'highWater')
+    expect(later?.evaluatedAt).toBe(mark + 1)
+  })
+
+  it('answers as the state that was never stored would', async () => {
+    let round = 0
+    await fc.assert(
+      fc.asyncProperty(fc.array(payment, { maxLength: 20 }), fc.integer({ min: 0, max: 900 }), async (payments, minutes) => {
+        const account = `generated${round++}`
+        const [direct, saved] = [plan.newState(), plan.newState()]
+        for (const [i, each] of payments.entries()) {
+          const { eventTime, knownTime, tie, values } = asRow(plan, { ...each, account }, i, 0)
+          const row = plan.fold(eventTime, knownTime, tie, values)
+          if (row !== null) for (const state of [direct, saved]) state.add(row, moment)
+        }
+        await store.write([{ ...keyOf(account), expectedFrontier: null, bytes: encodeStored(saved, 1) }])
+        const asOf = start + minutes * minute
+        const [answer] = await readOnline(store, [{ plan, key: accountKey(plan, account) }], asOf)
+        if (asOf < direct.highWater) expect(answer?.values).toBe(null)
+        else expect(answer?.values).toEqual(direct.valueAt(asOf))
+      }),
+      { numRuns: 100 },
+    )
+  })
+
+  it('names the view where the bytes are not a state', async () => {
+    await store.write([{ ...keyOf('foreign'), expectedFrontier: null, bytes: Buffer.from('not ours') }])
+    await expect(readOnline(store, [{ plan, key: accountKey(plan, 'foreign') }], moment)).rejects.toMatchObject({ code: 'STATE_CORRUPT', message: expect.stringContaining('"payments@1"') })
+    await store.write([{ ...keyOf('newer'), expectedFrontier: null, bytes: Buffer.from('\x02 the format of a later build') }])
+    await expect(readOnline(store, [{ plan, key: accountKey(plan, 'newer') }], moment)).rejects.toMatchObject({ code: 'STATE_VERSION' })
+  })
+})
