@@ -22,8 +22,9 @@ export function questionsSelect(spine: Spine, key: readonly Column<KeyType>[], m
 }
 
 /** The distinct keys that some mappings of a spine ask for. */
-export function keysSelect(spine: Spine, mappings: readonly { readonly columns: readonly string[] }[]): string {
-  return mappings.map(({ columns }) => `SELECT ${columns.map((name) => columnSql(spine, name)).join(', ')} FROM ${spine.table} s`).join(' UNION ')
+export function keysSelect(spine: Spine, key: readonly Column<KeyType>[], mappings: readonly { readonly columns: readonly string[] }[]): string {
+  const part = (name: string, i: number): string => `${columnSql(spine, name)}${key[i]?.type.kind === 'string' ? ' COLLATE "C"' : ''}`
+  return mappings.map(({ columns }) => `SELECT ${columns.map(part).join(', ')} FROM ${spine.table} s`).join(' UNION ')
 }
 
 /** The spine itself, in its own order: ordinal, time, columns. */

@@ -1,0 +1,180 @@
+import { LockstepError } from '../kernel/errors.ts'
+import type { ServicePlan } from '../kernel/service-plan.ts'
+import type { Status, ViewValues } from '../kernel/state.ts'
+import type { Value } from '../kernel/value-type.ts'
+import type { TimeRule } from '../kernel/view-plan.ts'
+import { servedTime } from '../kernel/view-plan.ts'
+import type { Database, Snapshot } from '../runtime/database.ts'
+import type { MergeOptions } from './merge.ts'
+import { merge } from './merge.ts'
+import { createQuestionDecoder } from './question-decoder.ts'
+import type { ResultBuckets } from './result-buckets.ts'
+import { createResultBuckets } from './result-buckets.ts'
+import { countNullKeys, sourceRows } from './source-stream.ts'
+import { keysSelect, questionsSelect } from './spine/spine-sql.ts'
+import { spineRows } from './spine/spine-rows.ts'
+import type { Spine } from './spine/spine.ts'
+import type { Pass } from './stream-groups.ts'
+import { planPasses } from './stream-groups.ts'
+import { sourceBounds } from './stream-bounds.ts'
+
+export interface JoinOptions {
+  /** Absent: what was known when, and schedules as served. */
+  readonly rule?: TimeRule
+  /** `at` (the default): what becomes visible at the row's own moment counts; `before`: only what was visible earlier. */
+  readonly bound?: 'at' | 'before'
+  readonly signal?: AbortSignal
+  readonly onProgress?: (progress: JoinProgress) => void
+}
+
+export interface JoinProgress {
+  /** `join`: questions answered; `write`: rows handed over. */
+  readonly step: 'join' | 'write'
+  readonly done: number
+  readonly total: number
+}
+
+/** Consecutive rows of the spine with their features, by column. */
+export interface JoinedBatch {
+  readonly length: number
+  /** By index of `spine.columns`. */
+  readonly spine: readonly (readonly (Value | null)[])[]
+  /** Epoch microseconds. */
+  readonly times: readonly number[]
+  /** By index of `service.features`. */
+  readonly values: readonly (readonly (Value | null)[])[]
+  readonly statuses: readonly (readonly Status[])[]
+}
+
+export interface JoinSummary {
+  readonly rows: number
+  /** `pg_snapshot_xmin` of the data that was read. */
+  readonly xmin: number
+  /** Source rows with a NULL in their key, by source. */
+  readonly droppedRows: Readonly<Record<string, number>>
+}
+
+/**
+ * The point-in-time join: every row of the spine, in its order, with the service's features as they stood at its moment. The source tables are read once each, whatever
+ * the number of views and aliases; memory does not grow with the spine.
+ *
+ * @param consume takes the batches in order, each before the next is made
+ * @throws LockstepError `ORDER_VIOLATED`, `INVALID_ROW`, `INVALID_TIME`, `TRANSFORM_FAILED`, `SOURCE_MISSING`, `WRITE_FAILED`
+ */
+export function joinSpine(db: Database, service: ServicePlan, spine: Spine, options: JoinOptions, consume: (batch: JoinedBatch) => Promise<void> | void): Promise<JoinSummary> {
+  return db.snapshot(async (snapshot) => {
+    const passes = planPasses(service.uses)
+    const plansOf = (pass: Pass, mapping: number): ViewPlanList => (pass.mappings[mapping]?.asked ?? []).map(({ use }) => service.uses[use]?.plan as ViewPlanList[number])
+    const places = passes.flatMap((pass) => pass.mappings.map((mapping, i) => ({ mapping, plans: plansOf(pass, i) })))
+    const buckets = await createResultBuckets(places.map((place) => place.plans))
+    try {
+      await answerAll(snapshot, spine, passes, buckets, options)
+      const rows = await zip(snapshot, service, spine, places.map((place) => place.mapping.asked.map(({ use }) => use)), buckets, options, consume)
+      if (rows !== spine.rows) throw new LockstepError('INTERNAL', `The spine had ${spine.rows} rows and gave ${rows}.`)
+      return { rows, xmin: snapshot.xmin, droppedRows: await droppedRows(snapshot, service) }
+    } finally {
+      await buckets.close()
+    }
+  })
+}
+type ViewPlanList = readonly ServicePlan['uses'][number]['plan'][]
+
+/** First half: in the order of keys, every question's answers go into the buckets. */
+async function answerAll(snapshot: Snapshot, spine: Spine, passes: readonly Pass[], buckets: ResultBuckets, options: JoinOptions): Promise<void> {
+  const merging: MergeOptions = { rule: options.rule ?? servedTime, bound: options.bound ?? 'at' }
+  const total = spine.rows * passes.reduce((sum, pass) => sum + pass.mappings.length, 0)
+  let done = 0
+  let place = 0
+  for (const pass of passes) {
+    const first = place
+    const decode = createQuestionDecoder(pass.key)
+    async function* questions(): AsyncGenerator<ReturnType<typeof decode>> {
+      for await (const batch of snapshot.tuples(questionsSelect(spine, pass.key, pass.mappings))) {
+        options.signal?.throwIfAborted()
+        yield decode(batch)
+        if (full) {
+          full = false
+          await buckets.flush()
+        }
+        done += batch.starts.length
+        options.onProgress?.({ step: 'join', done, total })
+      }
+    }
+    let full = false
+    const streams = []
+    for (const { plans } of pass.streams) {
+      const bounds = await sourceBounds(snapshot, plans, spine, keysSelect(spine, pass.key, pass.mappings), merging.rule)
+      streams.push(sourceRows(snapshot, plans, bounds))
+    }
+    await merge(pass, questions(), streams, merging, (question, values) => {
+      if (buckets.put(question.ordinal, first + question.mapping, values)) full = true
+    })
+    place += pass.mappings.length
+  }
+  await buckets.flush()
+}
+
+/** Second half: in the spine's own order, its columns meet the answers. */
+async function zip(
+  snapshot: Snapshot,
+  service: ServicePlan,
+  spine: Spine,
+  places: readonly (readonly number[])[],
+  buckets: ResultBuckets,
+  options: JoinOptions,
+  consume: (batch: JoinedBatch) => Promise<void> | void,
+): Promise<number> {
+  const empty = service.uses.map(({ plan }) => plan.newState())
+  const request = service.request.map(({ name }) => spine.columns.findIndex((column) => column.name === name))
+  const width = service.features.length
+  let bucket = -1
+  let answers: Awaited<ReturnType<ResultBuckets['read']>> | null = null
+  let rows = 0
+  for await (const batch of spineRows(snapshot, spine)) {
+    options.signal?.throwIfAborted()
+    const { length, columns, times } = batch
+    const values = Array.from({ length: width }, () => new Array<Value | null>(length))
+    const statuses = Array.from({ length: width }, () => new Array<Status>(length))
+    const asked = new Array<Value>(request.length)
+    for (let row = 0; row < length; row++) {
+      const ordinal = rows + row
+      const needed = Math.floor(ordinal / buckets.rowsPerBucket)
+      if (answers === null || needed !== bucket) {
+        bucket = needed
+        answers = await buckets.read(bucket)
+      }
+      const time = times[row] as number
+      const read = new Array<ViewValues>(service.uses.length)
+      for (const [place, uses] of places.entries()) {
+        const found = answers.get(ordinal, place)
+        for (let i = 0; i < uses.length; i++) {
+          const use = uses[i] as number
+          read[use] = found?.[i] ?? (empty[use] as (typeof empty)[number]).valueAt(time)
+        }
+      }
+      for (let i = 0; i < request.length; i++) asked[i] = columns[request[i] as number]?.[row] as Value
+      const result = service.evaluate(read, asked, time)
+      for (let f = 0; f < width; f++) {
+        ;(values[f] as (Value | null)[])[row] = result.values[f] ?? null
+        ;(statuses[f] as Status[])[row] = result.statuses[f] as Status
+      }
+    }
+    rows += length
+    await consume({ length, spine: columns, times, values, statuses })
+    options.onProgress?.({ step: 'write', done: rows, total: spine.rows })
+  }
+  return rows
+}
+
+async function droppedRows(snapshot: Snapshot, service: ServicePlan): Promise<Record<string, number>> {
+  const dropped: Record<string, number> = {}
+  for (const pass of planPasses(service.uses)) {
+    for (const { plans } of pass.streams) {
+      const [plan] = plans
+      if (plan === undefined) continue
+      const { name } = plan.spec.source
+      dropped[name] = (dropped[name] ?? 0) + (await countNullKeys(snapshot, plan))
+    }
+  }
+  return dropped
+}

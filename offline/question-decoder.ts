@@ -1,0 +1,20 @@
+import type { Column, KeyType } from '../kernel/value-type.ts'
+import type { TupleBatch } from '../runtime/database.ts'
+import type { Question } from './merge.ts'
+import { keyReader } from './tuple-key.ts'
+import { microsAt, safeInt64At } from './tuple-values.ts'
+
+/** Decodes the tuples of `questionsSelect`: key parts, time, ordinal (from 1), mapping. */
+export function createQuestionDecoder(key: readonly Column<KeyType>[]): (batch: TupleBatch) => Question[] {
+  const keys = keyReader(key, 'the spine')
+  return ({ bytes, starts }) => {
+    const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength)
+    const questions = new Array<Question>(starts.length)
+    for (let i = 0; i < starts.length; i++) {
+      const entity = keys.read(bytes, view, (starts[i] as number) + 2)
+      const at = keys.end()
+      questions[i] = { key: entity, time: microsAt(view, at + 4), ordinal: safeInt64At(view, at + 16) - 1, mapping: view.getInt32(at + 28) }
+    }
+    return questions
+  }
+}

@@ -1,0 +1,62 @@
+import { LockstepError } from '../../kernel/errors.ts'
+import type { ServicePlan } from '../../kernel/service-plan.ts'
+import { typeName } from '../../kernel/value-type.ts'
+import type { Database } from '../../runtime/database.ts'
+import { sqlIdentifier } from '../../runtime/sql.ts'
+import { createCopyEncoder } from '../copy-encoder.ts'
+import type { FileColumn } from '../files/tabular-file.ts'
+import { openTabularFile } from '../files/tabular-file.ts'
+import { sqlTypeName } from '../sql-type.ts'
+import type { SpineRole } from './spine-columns.ts'
+import { assignRoles } from './spine-columns.ts'
+import { ordinalColumn } from './spine.ts'
+
+/**
+ * Loads a file into a new unlogged table, each column with the type that the service gives it, else with its own.
+ *
+ * @throws LockstepError `SPINE_INVALID`, `MISSING_REQUEST_VALUE`, `FILE_UNREADABLE`, `INVALID_ROW` naming row, column and value
+ */
+export async function loadSpineFile(
+  db: Database,
+  service: ServicePlan,
+  table: string,
+  path: string,
+  time: string | undefined,
+  signal: AbortSignal | undefined,
+): Promise<{ readonly time: string; readonly roles: readonly SpineRole[] }> {
+  const file = await openTabularFile(path)
+  const what = `The spine "${path}"`
+  const assigned = assignRoles(service, file.columns, time, what)
+  const typed = assigned.roles.map((role, i) => ({ role, from: file.columns[i] as FileColumn, type: targetType(role, file.columns[i] as FileColumn, what) }))
+  const encoder = createCopyEncoder(path, [
+    { from: { name: ordinalColumn, type: { kind: 'int64' }, described: 'row number' }, type: 'int8', nullable: false },
+    ...typed.map(({ from, type }) => ({ from, type: sqlTypeName(type), nullable: true, length: type.kind === 'vector' ? type.length : null })),
+  ])
+  const names = file.columns.map((column) => column.name)
+  const columns = [ordinalColumn, ...names].map(sqlIdentifier)
+  await db.query(`CREATE UNLOGGED TABLE ${table} (${[`${columns[0]} int8`, ...typed.map(({ type }, i) => `${columns[i + 1]} ${sqlTypeName(type)}`)].join(', ')})`)
+
+  async function* chunks(): AsyncGenerator<Uint8Array> {
+    for await (const batch of file.batches(names)) {
+      const ordinals = Array.from({ length: batch.rows }, (_, i) => batch.firstRow + i)
+      for (const chunk of encoder.encode({ ...batch, columns: [ordinals, ...batch.columns] })) {
+        signal?.throwIfAborted()
+        yield chunk
+      }
+    }
+    yield* encoder.finish()
+  }
+  await db.copyIn(`COPY ${table} (${columns.join(', ')}) FROM STDIN (FORMAT binary)`, chunks())
+  return { time: assigned.time, roles: typed.map(({ role, type }) => ({ ...role, type })) }
+}
+
+function targetType(role: SpineRole, from: FileColumn, what: string): NonNullable<SpineRole['type']> {
+  const wanted = role.type ?? from.type
+  if (wanted === null) {
+    throw new LockstepError('SPINE_INVALID', `${what} has a column "${role.name}" of the type ${from.described}, which cannot be carried into a training set; leave it out.`)
+  }
+  const isTime = from.type?.kind === 'timestamp'
+  const fits = wanted.kind === 'timestamp' ? isTime || from.type === null || from.type.kind === 'string' : !isTime
+  if (fits) return wanted
+  throw new LockstepError('SPINE_INVALID', `${what} has ${from.described} in its column "${role.name}", where ${typeName(wanted)} is needed; convert the column.`)
+}

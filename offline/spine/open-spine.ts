@@ -1,0 +1,101 @@
+import { LockstepError } from '../../kernel/errors.ts'
+import type { ServicePlan } from '../../kernel/service-plan.ts'
+import { maxMicros } from '../../kernel/value-type.ts'
+import type { Database } from '../../runtime/database.ts'
+import { sqlIdentifier } from '../../runtime/sql.ts'
+import { castTo, sqlTypeName } from '../sql-type.ts'
+import { timeLiteral } from '../stream-sql.ts'
+import { loadSpineFile } from './load-file.ts'
+import { loadSpineQuery } from './load-query.ts'
+import type { SpineRole } from './spine-columns.ts'
+import { dropLeftovers, spineTable, spineTableName } from './spine-table.ts'
+import type { Spine, SpineColumn, SpineInput } from './spine.ts'
+import { ordinalColumn } from './spine.ts'
+
+export interface SpineOptions {
+  /** Name of the time column. Absent: the only column of times, else the one named `event_timestamp` or `timestamp`. */
+  readonly time?: string
+  readonly signal?: AbortSignal
+}
+
+/**
+ * Brings a spine into the database and checks it against the service: its keys, its time, its request values. Order, duplicates and NULL keys are kept. Call
+ * `drop` when done with it, whatever happens.
+ *
+ * @throws LockstepError `SPINE_INVALID`, `MISSING_REQUEST_VALUE`, `FEATURE_NAME_CLASH`, `INVALID_ROW`, `FILE_UNREADABLE`
+ */
+export async function openSpine(db: Database, service: ServicePlan, input: SpineInput, options: SpineOptions = {}): Promise<Spine> {
+  await dropLeftovers(db)
+  const table = spineTable(spineTableName())
+  const drop = async (): Promise<void> => {
+    await db.query(`DROP TABLE IF EXISTS ${table}`)
+  }
+  try {
+    const { time, roles, types } = await load(db, service, table, input, options)
+    const columns = roles.map((role): SpineColumn => {
+      const type = role.type ?? { kind: 'string' }
+      return { name: role.name, type, sql: castTo(type, `s.${sqlIdentifier(role.name)}`, types.get(role.name)) }
+    })
+    const facts = await checkSpine(db, table, time, roles, types)
+    return { table, columns, time, ...facts, drop }
+  } catch (error) {
+    await drop()
+    throw error
+  }
+}
+
+async function load(
+  db: Database,
+  service: ServicePlan,
+  table: string,
+  input: SpineInput,
+  options: SpineOptions,
+): Promise<{ time: string; roles: readonly SpineRole[]; types: ReadonlyMap<string, string> }> {
+  if ('sql' in input) return loadSpineQuery(db, service, table, input.sql, options.time)
+  const loaded = await loadSpineFile(db, service, table, input.file, options.time, options.signal)
+  return { ...loaded, types: new Map(loaded.roles.map(({ name, type }) => [name, type === null ? 'text' : sqlTypeName(type)])) }
+}
+
+interface SpineFacts {
+  readonly rows: number
+  readonly firstTime: number | null
+  readonly lastTime: number | null
+  readonly nullKeyRows: number
+}
+
+/** One pass over the table that counts and finds the first row at fault, by column. */
+async function checkSpine(db: Database, table: string, time: string, roles: readonly SpineRole[], types: ReadonlyMap<string, string>): Promise<SpineFacts> {
+  const column = (name: string): string => `s.${sqlIdentifier(name)}`
+  const first = (condition: string): string => `(min(s.${sqlIdentifier(ordinalColumn)}) FILTER (WHERE ${condition}))::text`
+  const within = (name: string): string => `${column(name)} BETWEEN ${timeLiteral(-maxMicros, types.get(name))} AND ${timeLiteral(maxMicros, types.get(name))}`
+  const faults: { readonly condition: string; readonly error: (row: string) => LockstepError }[] = []
+  for (const { name, use, type } of roles) {
+    if (name === time) {
+      faults.push({ condition: `${column(name)} IS NULL`, error: (row) => invalid(`Row ${row} of the spine has no time in "${name}"`) })
+    } else if (use === 'request') {
+      const error = (row: string): LockstepError => new LockstepError('MISSING_REQUEST_VALUE', `Row ${row} of the spine has no value for the request's "${name}"; fill it, or leave the row out.`)
+      faults.push({ condition: `${column(name)} IS NULL`, error })
+    }
+    if (type?.kind === 'timestamp') {
+      faults.push({ condition: `NOT ${within(name)}`, error: (row) => invalid(`Row ${row} of the spine has a time in "${name}" that is infinite or outside the years 1684 to 2255`) })
+    }
+    if (type?.kind === 'int32' && types.get(name) === 'int8') {
+      faults.push({ condition: `${column(name)} NOT BETWEEN -2147483648 AND 2147483647`, error: (row) => invalid(`Row ${row} of the spine has a number in "${name}" that is too large for int32`) })
+    }
+  }
+  const keys = roles.filter((role) => role.use === 'key').map((role) => `${column(role.name)} IS NULL`)
+  const micros = (aggregate: string): string => `(extract(epoch FROM ${aggregate}(${castTo({ kind: 'timestamp' }, column(time), types.get(time))})) * 1000000)::text`
+  const facts = ['count(*)::text', keys.length === 0 ? `'0'` : `(count(*) FILTER (WHERE ${keys.join(' OR ')}))::text`, micros('min'), micros('max')]
+  const [row] = await db.query<{ facts: (string | null)[] }>(`SELECT ARRAY[${[...facts, ...faults.map(({ condition }) => first(condition))].join(', ')}] AS facts FROM ${table} s`)
+  const [rows, nullKeyRows, firstTime, lastTime, ...at] = row?.facts ?? []
+  for (const [i, fault] of faults.entries()) {
+    const ordinal = at[i] ?? null
+    if (ordinal !== null) throw fault.error(ordinal)
+  }
+  const number = (text: string | null | undefined): number | null => (text === null || text === undefined ? null : Math.round(Number(text)))
+  return { rows: number(rows) ?? 0, nullKeyRows: number(nullKeyRows) ?? 0, firstTime: number(firstTime), lastTime: number(lastTime) }
+}
+
+function invalid(what: string): LockstepError {
+  return new LockstepError('SPINE_INVALID', `${what}; correct the row, or leave it out.`)
+}

@@ -1,0 +1,73 @@
+import { LockstepError } from '../../kernel/errors.ts'
+import type { ServicePlan } from '../../kernel/service-plan.ts'
+import type { ValueType } from '../../kernel/value-type.ts'
+import { typeName } from '../../kernel/value-type.ts'
+
+/** What a column of the spine is for: its type is the service's where it is a key or request value, a time where it is the time, else its own. */
+export interface SpineRole {
+  readonly name: string
+  /** null: whatever it is. */
+  readonly type: ValueType | null
+  readonly use: 'key' | 'request' | 'time' | 'other'
+}
+
+/** A column as the file or the query has it. */
+export interface FoundColumn {
+  readonly name: string
+  /** null: text that may be anything, or nothing that is known. */
+  readonly type: ValueType | null
+}
+
+const timeNames = ['event_timestamp', 'timestamp']
+
+/**
+ * Finds the time, the keys and the request values among the columns of a spine.
+ *
+ * @param time the name that the user gave for the time column
+ * @throws LockstepError `SPINE_INVALID`, `MISSING_REQUEST_VALUE`, `FEATURE_NAME_CLASH`
+ */
+export function assignRoles(service: ServicePlan, found: readonly FoundColumn[], time: string | undefined, what: string): { readonly time: string; readonly roles: SpineRole[] } {
+  const names = new Set(found.map((column) => column.name))
+  const has = `it has ${found.map((column) => `"${column.name}"`).join(', ')}`
+  const timeColumn = findTime(found, time, what)
+  for (const key of service.keys) {
+    if (!names.has(key.name)) throw new LockstepError('SPINE_INVALID', `${what} lacks the key "${key.name}" (${typeName(key.type)}) of "${service.id}"; ${has}. Add or rename a column.`)
+  }
+  for (const request of service.request) {
+    if (!names.has(request.name)) {
+      throw new LockstepError('MISSING_REQUEST_VALUE', `${what} lacks the request value "${request.name}" (${typeName(request.type)}) of "${service.id}"; ${has}. Add or rename a column.`)
+    }
+  }
+  for (const feature of service.features) {
+    if (!names.has(feature.name)) continue
+    throw new LockstepError('FEATURE_NAME_CLASH', `${what} has a column "${feature.name}", which is also a feature of "${feature.view}"; rename the column.`)
+  }
+  const roles = found.map(({ name }): SpineRole => {
+    const key = service.keys.find((column) => column.name === name)
+    if (key !== undefined) return { name, type: key.type, use: 'key' }
+    const request = service.request.find((column) => column.name === name)
+    if (request !== undefined) return { name, type: request.type, use: 'request' }
+    return name === timeColumn ? { name, type: { kind: 'timestamp' }, use: 'time' } : { name, type: null, use: 'other' }
+  })
+  const conflicting = roles.find((role) => role.name === timeColumn && role.type?.kind !== 'timestamp')
+  if (conflicting !== undefined) {
+    throw new LockstepError('SPINE_INVALID', `${what} gives "${timeColumn}" as its time, but "${service.id}" takes it as a ${conflicting.use} of another type; name another time column.`)
+  }
+  return { time: timeColumn, roles }
+}
+
+function findTime(found: readonly FoundColumn[], time: string | undefined, what: string): string {
+  if (time !== undefined) {
+    if (found.some((column) => column.name === time)) return time
+    throw new LockstepError('SPINE_INVALID', `${what} has no column "${time}" for its time; it has ${found.map((column) => `"${column.name}"`).join(', ')}.`)
+  }
+  const typed = found.filter((column) => column.type?.kind === 'timestamp').map((column) => column.name)
+  if (typed.length === 1) return typed[0] as string
+  const candidates = typed.length > 0 ? typed : found.map((column) => column.name)
+  const named = candidates.filter((name) => timeNames.includes(name.toLowerCase()))
+  if (named.length === 1) return named[0] as string
+  throw new LockstepError(
+    'SPINE_INVALID',
+    `${what} does not say which column is its time; it could be ${candidates.map((name) => `"${name}"`).join(', ')}. Name it (--time), or call it "event_timestamp".`,
+  )
+}
