@@ -59,6 +59,7 @@ export type ErrorCode =
   | 'EMBEDDED_IN_USE'
   | 'PORT_IN_USE'
   | 'MIGRATIONS_PENDING'
+  | 'SCHEMA_NEWER' // migrated by a newer Lockstep
   | 'INTERNAL'
 
 /**

@@ -1,0 +1,92 @@
+import type { Connection, Submittable } from 'pg'
+import type { TupleBatch } from './database.ts'
+import { createTupleScanner } from './tuple-scanner.ts'
+
+const COPY_DATA = 0x64
+const SKIPPED = new Set(['H', 'N', 'S', 'c'].map((type) => type.charCodeAt(0)))
+const READ_AHEAD_CHUNKS = 4
+
+/** A running `COPY … TO STDOUT (FORMAT binary)`, for `client.query(copyOut)`. */
+export interface CopyOut extends Submittable {
+  /** The next rows; null when all have been read and the connection is free for the next statement. */
+  next(): Promise<TupleBatch | null>
+  /** Gives up: cuts the connection, which can then not be used any more. */
+  abort(): void
+}
+
+/**
+ * Reads the socket itself while the COPY runs, as pg-copy-streams does, because the rows of a chunk are then found in place: a batch is a chunk of
+ * the socket, uncopied. What is not a row goes to the driver's own parser. The socket is paused while the reader lags behind.
+ */
+export function createCopyOut(sql: string): CopyOut {
+  const scanner = createTupleScanner(COPY_DATA, SKIPPED)
+  const chunks: Buffer[] = []
+  let socket: Connection['stream'] | null = null
+  let driver: ((chunk: Buffer) => void) | null = null
+  let attached = false
+  let finished = false
+  let failure: unknown = null
+  let wake: (() => void) | null = null
+
+  const notify = () => {
+    wake?.()
+    wake = null
+  }
+  const onData = (chunk: Buffer) => {
+    chunks.push(chunk)
+    if (chunks.length >= READ_AHEAD_CHUNKS) socket?.pause()
+    notify()
+  }
+  /** Returns the socket to the driver, with the bytes that are the driver's. */
+  const detach = (rest: Buffer) => {
+    if (!attached || socket === null || driver === null) return
+    attached = false
+    socket.off('data', onData)
+    socket.on('data', driver)
+    const unread = [rest, ...chunks]
+    chunks.length = 0
+    for (const chunk of unread) driver(chunk)
+    socket.resume()
+  }
+
+  const copyOut = {
+    submit(connection: Connection) {
+      socket = connection.stream
+      // pg's parser is the one listener of the socket's data
+      driver = socket.listeners('data')[0] as (chunk: Buffer) => void
+      socket.off('data', driver)
+      socket.on('data', onData)
+      attached = true
+      connection.query(sql)
+    },
+    async next(): Promise<TupleBatch | null> {
+      for (;;) {
+        const chunk = attached ? chunks.shift() : undefined
+        if (chunk !== undefined) {
+          if (chunks.length === 0) socket?.resume()
+          const { batch, rest } = scanner.push(chunk)
+          if (rest !== null) detach(rest)
+          if (batch.starts.length > 0) return batch
+          continue
+        }
+        if (failure !== null) throw failure
+        if (finished) return null
+        await new Promise<void>((resolve) => (wake = resolve))
+      }
+    },
+    abort() {
+      socket?.destroy()
+    },
+    // what pg's client calls on the query that runs
+    handleError(error: unknown) {
+      failure = error
+      notify()
+    },
+    handleReadyForQuery() {
+      finished = true
+      notify()
+    },
+    handleCommandComplete() {},
+  }
+  return copyOut
+}

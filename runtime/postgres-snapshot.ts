@@ -1,0 +1,86 @@
+import type { PoolClient } from 'pg'
+import { createCopyOut } from './copy-out.ts'
+import type { Snapshot, TupleBatch } from './database.ts'
+
+/** Hands out connections of their own to a snapshot and its streams, and says what an error means. */
+export interface SnapshotConnections {
+  connect(): Promise<PoolClient>
+  explain(error: unknown): unknown
+}
+
+const TERMINATE_TIMEOUT_MS = 2_000
+
+/**
+ * One connection, the leader, holds the snapshot open and exports it; every stream imports it on a connection of its own. A stream that is left
+ * early, or still open when `fn` ends, has its session ended on the server, so that a long sort does not go on for nobody.
+ */
+export async function withPostgresSnapshot<T>(connections: SnapshotConnections, fn: (snapshot: Snapshot) => Promise<T>): Promise<T> {
+  const leader = await connections.connect()
+  const open = new Set<() => Promise<void>>()
+  let broken = false
+  try {
+    await leader.query('BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY')
+    const { rows } = await leader.query<{ id: string; xmin: string }>(
+      'SELECT pg_export_snapshot() AS id, pg_snapshot_xmin(pg_current_snapshot())::text AS xmin',
+    )
+    const { id, xmin } = rows[0] ?? { id: '', xmin: '0' }
+    const snapshot: Snapshot = {
+      xmin: Number(xmin),
+      query: async <Row>(sql: string) => (await leader.query(sql)).rows as Row[],
+      tuples: (select) => streamTuples(connections, { leader, id, open }, select),
+    }
+    const result = await fn(snapshot)
+    for (const end of open) await end()
+    await leader.query('COMMIT')
+    return result
+  } catch (error) {
+    broken = true
+    for (const end of open) await end().catch(() => undefined)
+    throw connections.explain(error)
+  } finally {
+    leader.release(broken)
+  }
+}
+
+async function* streamTuples(
+  connections: SnapshotConnections,
+  snapshot: { leader: PoolClient; id: string; open: Set<() => Promise<void>> },
+  select: string,
+): AsyncGenerator<TupleBatch, void, undefined> {
+  const client = await connections.connect()
+  const copyOut = createCopyOut(`COPY (${select}) TO STDOUT (FORMAT binary)`)
+  let state: 'running' | 'finished' | 'ended' = 'running'
+  const end = async () => {
+    snapshot.open.delete(end)
+    if (state === 'ended') return
+    const finished = state === 'finished'
+    state = 'ended'
+    if (finished) {
+      client.release()
+      return
+    }
+    copyOut.abort()
+    client.release(true)
+    await snapshot.leader.query('SELECT pg_terminate_backend(pid, $2) FROM pg_stat_activity WHERE pid = $1', [
+      backendOf(client),
+      TERMINATE_TIMEOUT_MS,
+    ])
+  }
+  snapshot.open.add(end)
+  try {
+    await client.query(`BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SET TRANSACTION SNAPSHOT '${snapshot.id}'`)
+    client.query(copyOut)
+    for (let batch = await copyOut.next(); batch !== null; batch = await copyOut.next()) yield batch
+    await client.query('COMMIT')
+    state = 'finished'
+  } catch (error) {
+    throw connections.explain(error)
+  } finally {
+    await end()
+  }
+}
+
+/** The server process of a connection, which pg knows and its types do not. */
+function backendOf(client: PoolClient): number | null {
+  return 'processID' in client && typeof client.processID === 'number' ? client.processID : null
+}

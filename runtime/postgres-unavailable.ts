@@ -1,0 +1,46 @@
+import { LockstepError } from '../kernel/errors.ts'
+
+const UNAVAILABLE_CODES = new Set([
+  'ECONNREFUSED',
+  'ECONNRESET',
+  'EPIPE',
+  'ENOTFOUND',
+  'EAI_AGAIN',
+  'ETIMEDOUT',
+  'EHOSTUNREACH',
+  'ENETUNREACH',
+  '53300', // too many connections
+  '57P01', // shut down by the administrator
+  '57P02', // crash of another session
+  '57P03', // starting up
+])
+
+const UNAVAILABLE_MESSAGES = [
+  /^Connection terminated/,
+  /^timeout expired/,
+  /^Client has encountered a connection error/,
+  /^Client was closed/,
+]
+
+/** Whether an error says that the server is away, and not that a statement is wrong. */
+export function isUnavailable(error: unknown): boolean {
+  if (!(error instanceof Error)) return false
+  if ('code' in error && typeof error.code === 'string' && (UNAVAILABLE_CODES.has(error.code) || error.code.startsWith('08'))) return true
+  return UNAVAILABLE_MESSAGES.some((pattern) => pattern.test(error.message))
+}
+
+/** `POSTGRES_UNAVAILABLE` for a server, which is named as host:port; neither user nor password is told. */
+export function postgresUnavailable(server: string, cause: unknown): LockstepError {
+  return new LockstepError(
+    'POSTGRES_UNAVAILABLE',
+    `PostgreSQL at "${server}" cannot be used: ${reasonOf(cause)}. Start it, or correct LOCKSTEP_POSTGRES_URL.`,
+    { cause, details: { server } },
+  )
+}
+
+function reasonOf(cause: unknown): string {
+  if (cause instanceof AggregateError && cause.message === '') return reasonOf(cause.errors[0])
+  if (!(cause instanceof Error)) return String(cause)
+  if (cause.message.startsWith('timeout expired')) return 'it does not answer in time'
+  return cause.message.replace(/\.$/, '')
+}
