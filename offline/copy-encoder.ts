@@ -142,7 +142,7 @@ function fieldWriter(column: CopyColumn): FieldWriter {
       }
     case '_float4':
     case '_float8':
-      return vectorWriter(type, column.length ?? null)
+      return vectorWriter(column)
     default:
       throw mismatch(
         `The table's column "${from.name}" is of the type ${type}, which cannot be loaded; make it one of bool, int2, int4, int8, float4, float8, numeric, text, varchar, timestamptz, timestamp, date or float4[].`,
@@ -166,10 +166,10 @@ function timeWriter({ from, infinity }: CopyColumn): FieldWriter {
 }
 
 /** One dimension, no nulls, element type float4 (oid 700) or float8 (oid 701), lower bound 1. An empty array has no dimension. */
-function vectorWriter(type: '_float4' | '_float8', length: number | null): FieldWriter {
+function vectorWriter({ from, type, length = null }: CopyColumn): FieldWriter {
   const wide = type === '_float8'
   return (out, value) => {
-    const vector = toVector(value)
+    const vector = toVector(value, from)
     if (length !== null && vector.length !== length) throw new UnfitValue(`has ${vector.length} elements, not ${length}`)
     const dimensions = vector.length === 0 ? 0 : 1
     out.int32(12 + dimensions * 8 + vector.length * (wide ? 12 : 8))

@@ -99,25 +99,26 @@ export function toMicros(value: unknown, column: FileColumn): number {
   }
 }
 
-/** An array of numbers, also as JSON text (`[1, 2]`, for CSV) or in braces as PostgreSQL prints it. */
-export function toVector(value: unknown): Float32Array {
+/** An array of numbers; also as text, for CSV: a JSON array, or in braces as PostgreSQL prints it. NaN and the infinities go by name. */
+export function toVector(value: unknown, column: FileColumn): Float32Array {
   const elements = typeof value === 'string' ? elementsOf(value) : value
-  if (!Array.isArray(elements) && !(elements instanceof Float32Array) && !(elements instanceof Float64Array)) throw unfit(value, 'an array of numbers')
+  if (!Array.isArray(elements)) throw unfit(value, 'an array of numbers')
   const vector = new Float32Array(elements.length)
   for (let i = 0; i < elements.length; i++) {
-    const element: unknown = elements[i]
-    if (typeof element !== 'number') throw new UnfitValue(`has ${show(element)} as element ${i + 1}, which is not a number`)
-    vector[i] = inFloat32(element)
+    try {
+      vector[i] = inFloat32(toFloat(elements[i], column))
+    } catch (error) {
+      throw error instanceof UnfitValue ? new UnfitValue(`has an element ${i + 1} that ${error.message}`) : error
+    }
   }
   return vector
 }
 
-function elementsOf(text: string): unknown {
+function elementsOf(text: string): string[] | null {
   const inner = /^\s*(?:\[(.*)\]|\{(.*)\})\s*$/s.exec(text)
   const list = inner?.[1] ?? inner?.[2]
   if (list === undefined) return null
-  if (list.trim() === '') return []
-  return list.split(',').map((element) => (decimal.test(element.trim()) || /^\s*nan\s*$/i.test(element) ? Number(element.trim().replace(/nan/i, 'NaN')) : element))
+  return list.trim() === '' ? [] : list.split(',')
 }
 
 function unfit(value: unknown, wanted: string): UnfitValue {

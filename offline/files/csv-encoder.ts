@@ -26,8 +26,7 @@ export function createCsvEncoder(columns: readonly Column[]): BatchEncoder {
           if (j > 0) text += ','
           if (value !== null) text += (formats[j] as FieldFormat)(value)
         }
-        // a lone null would be an empty line, which readers skip
-        text += formats.length === 1 && (batch[0]?.[i] ?? null) === null ? ' \r\n' : '\r\n'
+        text += '\r\n'
       }
       return text === '' ? [] : [Buffer.from(text)]
     },

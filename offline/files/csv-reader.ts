@@ -21,7 +21,7 @@ export async function openCsv(path: string): Promise<TabularFile> {
     let firstRow = 1
     let data: unknown[][] = places.map(() => [])
     let rows = 0
-    for await (const record of records(path, 2)) {
+    for await (const record of records(path, header.length)) {
       for (const [i, place] of places.entries()) data[i]?.push(record[place] ?? null)
       rows++
       if (rows === batchRows) {
@@ -36,7 +36,7 @@ export async function openCsv(path: string): Promise<TabularFile> {
 }
 
 async function readHeader(path: string): Promise<string[]> {
-  for await (const record of records(path, 1)) {
+  for await (const record of records(path, null)) {
     const names = record.map((name) => name ?? '')
     const repeated = names.find((name, i) => names.indexOf(name) !== i)
     if (repeated !== undefined) throw unreadable(path, `its header names the column "${repeated}" twice`)
@@ -46,11 +46,12 @@ async function readHeader(path: string): Promise<string[]> {
   throw unreadable(path, 'it has no header')
 }
 
-async function* records(path: string, fromLine: number): AsyncGenerator<(string | null)[]> {
+/** The records after the header of so many columns; null: the header first. An empty line is a record only where a null alone looks like it. */
+async function* records(path: string, columns: number | null): AsyncGenerator<(string | null)[]> {
   const parser = parse({
     bom: true,
-    from: fromLine,
-    skip_empty_lines: true,
+    from: columns === null ? 1 : 2,
+    skip_empty_lines: columns !== 1,
     cast: (value, context) => (value === '' && !context.quoting ? null : value),
   })
   const stream = pipeline(createReadStream(path, { highWaterMark: 1 << 18 }), utf8Check(), parser, () => {})

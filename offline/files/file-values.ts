@@ -48,7 +48,7 @@ function valueReader(column: FileColumn, type: ValueType): (value: unknown) => V
       return (value) => toMicros(value, column)
     case 'vector':
       return (value) => {
-        const vector = toVector(value)
+        const vector = toVector(value, column)
         if (vector.length !== type.length) throw new UnfitValue(`has ${vector.length} elements, not the ${type.length} of ${typeName(type)}`)
         return vector
       }

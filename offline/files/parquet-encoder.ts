@@ -16,7 +16,10 @@ export function createParquetEncoder(columns: readonly Column[]): BatchEncoder {
   let waiting: unknown[][] = columns.map(() => [])
 
   function writeGroup(): void {
-    const columnData = columns.map(({ name }, i) => ({ name, data: waiting[i] ?? [] }))
+    const columnData = columns.map(({ name, type }, i) => {
+      const data = waiting[i] ?? []
+      return isFloat(type) && data.some(hasNegativeZero) ? { name, data, encoding: 'PLAIN' as const } : { name, data }
+    })
     void writer.write({ columnData, rowGroupSize: rowGroupRows }) // synchronous: the writer has no flush of its own
     waiting = columns.map(() => [])
   }
@@ -89,6 +92,15 @@ function conversion(type: ValueType): (value: Value) => unknown {
     default:
       return (value) => value
   }
+}
+
+function isFloat({ kind }: ValueType): boolean {
+  return kind === 'float32' || kind === 'float64' || kind === 'vector'
+}
+
+/** A dictionary page would make -0 and 0 one value, whichever came first. */
+function hasNegativeZero(value: unknown): boolean {
+  return Object.is(value, -0) || (Array.isArray(value) && value.some(hasNegativeZero))
 }
 
 /** Keeps what the Parquet writer appends until `drain` takes it away; offsets count on. */

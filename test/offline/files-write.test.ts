@@ -1,0 +1,218 @@
+import { execFile } from 'node:child_process'
+import { createHash } from 'node:crypto'
+import { existsSync } from 'node:fs'
+import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { promisify } from 'node:util'
+import fc from 'fast-check'
+import { parquetMetadata, parquetReadObjects } from 'hyparquet'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import type { Column, Value } from '../../kernel/value-type.ts'
+import { createDatasetWriter } from '../../offline/files/dataset-writer.ts'
+import { fileValues } from '../../offline/files/file-values.ts'
+import { openTabularFile } from '../../offline/files/tabular-file.ts'
+
+let folder: string
+beforeAll(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'lockstep-files-'))
+})
+afterAll(() => rm(folder, { recursive: true }))
+
+const columns: Column[] = [
+  { name: 'flag', type: { kind: 'bool' } },
+  { name: 'small', type: { kind: 'int32' } },
+  { name: 'big', type: { kind: 'int64' } },
+  { name: 'single', type: { kind: 'float32' } },
+  { name: 'double', type: { kind: 'float64' } },
+  { name: 'text', type: { kind: 'string' } },
+  { name: 'at', type: { kind: 'timestamp' } },
+  { name: 'vector', type: { kind: 'vector', length: 3 } },
+]
+
+const rows: (Value | null)[][] = [
+  [true, 1, 9_007_199_254_740_993n, 0.5, Number.NaN, '', 978_307_200_000_001, new Float32Array([1, 2, 3])],
+  [false, -(2 ** 31), -(2n ** 63n), -0, -0, 'say "hi", \r\nthen go', -1, new Float32Array([0.1, Number.NaN, -Infinity])],
+  [null, null, null, null, null, null, null, null],
+  [true, 2 ** 31 - 1, 2n ** 63n - 1n, Infinity, 5e-324, 'Zürich 東京 🛫', Number.MAX_SAFE_INTEGER, new Float32Array([0, -0, 1e-45])],
+  [false, 0, 0n, Math.fround(0.1), 0.1, ' padded ', 0, new Float32Array(3)],
+]
+
+/** By column, as a writer takes them. */
+function byColumn(data: readonly (readonly (Value | null)[])[]): (Value | null)[][] {
+  return columns.map((_, j) => data.map((row) => row[j] ?? null))
+}
+
+async function readBack(path: string): Promise<(Value | null)[][]> {
+  const file = await openTabularFile(path)
+  const result: (Value | null)[][] = []
+  for await (const batch of file.batches(columns.map(({ name }) => name))) {
+    const values = columns.map(({ type }, j) => fileValues(file, file.columns[j]!, batch, j, type))
+    for (let i = 0; i < batch.rows; i++) result.push(values.map((column) => column[i] ?? null))
+  }
+  return result
+}
+
+/** -0 and +0 are one value once read; the bytes are looked at on their own. */
+function canonicalRow(row: readonly (Value | null)[]): (Value | null)[] {
+  return row.map((v) => (typeof v === 'number' ? v + 0 : v instanceof Float32Array ? v.map((x) => x + 0) : v))
+}
+
+describe('a dataset writer', () => {
+  it.each(['parquet', 'csv'] as const)('writes every type to %s so that it reads back exactly', async (format) => {
+    const path = join(folder, `exact.${format}`)
+    const writer = await createDatasetWriter(path, columns, { format })
+    await writer.write(byColumn(rows))
+    await writer.write(byColumn([]))
+    await writer.write(byColumn(rows.toReversed()))
+    const written = await writer.close()
+    const bytes = await readFile(path)
+    expect(written).toEqual({ rows: 10, bytes: bytes.length, sha256: createHash('sha256').update(bytes).digest('hex') })
+    expect(await readBack(path)).toEqual([...rows, ...rows.toReversed()].map(canonicalRow))
+  })
+
+  it('writes generated rows so that they read back exactly, across row groups and formats', async () => {
+    const value = fc.tuple(
+      fc.option(fc.boolean()),
+      fc.option(fc.integer()),
+      fc.option(fc.bigInt({ min: -(2n ** 63n), max: 2n ** 63n - 1n })),
+      fc.option(fc.float()),
+      fc.option(fc.double()),
+      fc.option(fc.string({ unit: 'grapheme' }).map((s) => s.replaceAll('\0', ''))),
+      fc.option(fc.maxSafeInteger()),
+      fc.option(fc.array(fc.float(), { minLength: 3, maxLength: 3 }).map((v) => new Float32Array(v))),
+    )
+    await fc.assert(
+      fc.asyncProperty(fc.array(value, { maxLength: 30 }), fc.constantFrom('parquet', 'csv'), fc.nat(30), async (data, format, cut) => {
+        const path = join(folder, `generated.${format}`)
+        const writer = await createDatasetWriter(path, columns, { format, overwrite: true })
+        await writer.write(byColumn(data.slice(0, cut)))
+        await writer.write(byColumn(data.slice(cut)))
+        expect((await writer.close()).rows).toBe(data.length)
+        expect(await readBack(path)).toEqual(data.map(canonicalRow))
+      }),
+      { numRuns: 60 },
+    )
+  })
+
+  it('writes Parquet that says what its types are, in row groups of 20,000', async () => {
+    const path = join(folder, 'groups.parquet')
+    const writer = await createDatasetWriter(path, [{ name: 'n', type: { kind: 'int32' } }, { name: 'at', type: { kind: 'timestamp' } }], { format: 'parquet' })
+    for (let batch = 0; batch < 5; batch++) {
+      const numbers = Array.from({ length: 9_000 }, (_, i) => batch * 9_000 + i)
+      await writer.write([numbers, numbers.map((n) => n * 1_000_000)])
+    }
+    await writer.close()
+    const file = (await readFile(path)).buffer
+    const metadata = parquetMetadata(file)
+    expect(metadata.row_groups.map((group) => Number(group.num_rows))).toEqual([20_000, 20_000, 5_000])
+    expect(metadata.schema[2]?.logical_type).toEqual({ type: 'TIMESTAMP', isAdjustedToUTC: true, unit: 'MICROS' })
+    const objects = await parquetReadObjects({ file })
+    expect(objects.map((row) => row['n'] as number)).toEqual(Array.from({ length: 45_000 }, (_, i) => i))
+    expect(objects[44_999]?.['at']).toEqual(new Date('1970-01-01T12:29:59Z'))
+  })
+
+  it('keeps the sign of a negative zero in the bytes of both formats', async () => {
+    const zero: Column[] = [{ name: 'zero', type: { kind: 'float64' } }]
+    for (const format of ['parquet', 'csv'] as const) {
+      const path = join(folder, `zero.${format}`)
+      const writer = await createDatasetWriter(path, zero, { format })
+      await writer.write([[-0, 0]])
+      await writer.close()
+      const file = await openTabularFile(path)
+      for await (const { columns: [values] } of file.batches(['zero'])) expect(Array.from(values ?? [], Number)).toEqual([-0, 0])
+    }
+  })
+
+  it('quotes CSV as RFC 4180 has it, and tells null from empty text', async () => {
+    const path = join(folder, 'quoting.csv')
+    const writer = await createDatasetWriter(path, [{ name: 'a,b', type: { kind: 'string' } }, { name: 'at', type: { kind: 'timestamp' } }, { name: 'x', type: { kind: 'float64' } }], { format: 'csv' })
+    await writer.write([['', null, 'a "b"'], [978_307_200_000_001, null, 0], [Number.NaN, -Infinity, 1e21]])
+    await writer.close()
+    expect(await readFile(path, 'utf8')).toBe('"a,b",at,x\r\n"",2001-01-01T00:00:00.000001Z,NaN\r\n,,-Infinity\r\n"a ""b""",1970-01-01T00:00:00Z,1e+21\r\n')
+  })
+
+  it('keeps a row of one null in a CSV file of one column', async () => {
+    const path = join(folder, 'lone.csv')
+    const writer = await createDatasetWriter(path, [{ name: 'only', type: { kind: 'float64' } }], { format: 'csv' })
+    await writer.write([[1, null, 3]])
+    await writer.close()
+    const file = await openTabularFile(path)
+    const values: unknown[] = []
+    for await (const batch of file.batches(['only'])) values.push(...fileValues(file, file.columns[0]!, batch, 0, { kind: 'float64' }))
+    expect(values).toEqual([1, null, 3])
+  })
+
+  it('writes a whole file where there are no rows', async () => {
+    for (const format of ['parquet', 'csv'] as const) {
+      const path = join(folder, `empty.${format}`)
+      expect((await (await createDatasetWriter(path, columns, { format })).close()).rows).toBe(0)
+      expect((await openTabularFile(path)).columns.map(({ name }) => name)).toEqual(columns.map(({ name }) => name))
+      expect(await readBack(path)).toEqual([])
+    }
+  })
+
+  it('refuses a file that exists and leaves it alone, unless told to overwrite', async () => {
+    const path = join(folder, 'taken.csv')
+    await writeFile(path, 'precious')
+    await expect(createDatasetWriter(path, columns, { format: 'csv' })).rejects.toMatchObject({ code: 'FILE_EXISTS', message: expect.stringContaining(path) })
+    const writer = await createDatasetWriter(path, columns, { format: 'csv', overwrite: true })
+    await writer.write(byColumn(rows))
+    expect(await readFile(path, 'utf8')).toBe('precious')
+    await writer.close()
+    expect(await readFile(path, 'utf8')).toMatch(/^flag,/)
+  })
+
+  it('lets one of two writers of the same file win', async () => {
+    const own = await mkdtemp(join(folder, 'race-'))
+    const path = join(own, 'raced.csv')
+    const first = await createDatasetWriter(path, columns, { format: 'csv' })
+    const second = await createDatasetWriter(path, columns, { format: 'csv' })
+    await first.close()
+    await expect(second.close()).rejects.toMatchObject({ code: 'FILE_EXISTS' })
+    expect(await readdir(own)).toEqual(['raced.csv'])
+  })
+
+  it('shows nothing under the name until it is closed, and leaves nothing after an abort', async () => {
+    const own = await mkdtemp(join(folder, 'abort-'))
+    const path = join(own, 'set.parquet')
+    const writer = await createDatasetWriter(path, columns, { format: 'parquet' })
+    await writer.write(byColumn(rows))
+    expect(existsSync(path)).toBe(false)
+    await writer.abort()
+    await writer.abort()
+    expect(await readdir(own)).toEqual([])
+    await expect(writer.close()).rejects.toMatchObject({ code: 'WRITE_FAILED' })
+  })
+
+  it('leaves nothing behind where a value is of the wrong type', async () => {
+    const own = await mkdtemp(join(folder, 'wrong-'))
+    const writer = await createDatasetWriter(join(own, 'set.parquet'), [{ name: 'n', type: { kind: 'int64' } }], { format: 'parquet' })
+    await writer.write([['text']])
+    await expect(writer.close()).rejects.toThrow('bigint')
+    expect(await readdir(own)).toEqual([])
+  })
+
+  it('names the path where the folder is not there', async () => {
+    const path = join(folder, 'nowhere', 'set.csv')
+    await expect(createDatasetWriter(path, columns, { format: 'csv' })).rejects.toMatchObject({ code: 'WRITE_FAILED', message: expect.stringContaining(path) })
+  })
+
+  it('fails and cleans up where the disk takes no more', async () => {
+    const own = await mkdtemp(join(folder, 'full-'))
+    const path = join(own, 'set.csv')
+    // a limit on the size of files stands in for a full disk
+    const script = `
+      const { createDatasetWriter } = await import(${JSON.stringify(new URL('../../offline/files/dataset-writer.ts', import.meta.url).href)})
+      const writer = await createDatasetWriter(${JSON.stringify(path)}, [{ name: 'n', type: { kind: 'float64' } }], { format: 'csv' })
+      try {
+        for (;;) await writer.write([new Array(1000).fill(0.5)])
+      } catch (error) {
+        process.stdout.write(error.code + ' ' + error.message)
+      }`
+    const run = promisify(execFile)('sh', ['-c', `trap '' XFSZ; ulimit -f 64; exec "$0" --input-type=module -e "$1"`, process.execPath, script])
+    const { stdout } = await run
+    expect(stdout).toMatch(/^WRITE_FAILED The file ".*set\.csv" could not be written: EFBIG/)
+    expect(await readdir(own)).toEqual([])
+  })
+})
