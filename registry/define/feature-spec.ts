@@ -34,7 +34,7 @@ export function featureSpec(view: string, name: string, aggregate: Aggregate, co
       `The ${what} takes the ${aggregate.aggregate} of column "${aggregate.column}", which is ${columnType === null ? 'absent' : typeName(columnType)}; ${aggregate.aggregate} takes ${takes}.`,
     )
   }
-  const base = { name, type, default: statedDefault(type, aggregate.default, what), required: aggregate.required === true }
+  const base = { name, type, default: statedDefault(type, aggregate.default, what), required: aggregate.required }
   if (aggregate.window === null && aggregate.aggregate === 'last' && aggregate.column !== null) {
     const ttlMicros = aggregate.ttl === null ? null : parseDuration(aggregate.ttl, `The ttl of ${what}`)
     return Object.freeze({ kind: 'latest', ...base, column: aggregate.column, ttlMicros })

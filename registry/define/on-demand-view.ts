@@ -183,5 +183,5 @@ function onDemandFeature(name: string, stated: StatedFeature, what: string): OnD
   }
   if (!('type' in stated)) return Object.freeze({ name, type: checkType(stated, `The ${place}`), default: null, required: false })
   const type = checkType(stated.type, `The ${place}`)
-  return Object.freeze({ name, type, default: statedDefault(type, stated.default, place), required: stated.required === true })
+  return Object.freeze({ name, type, default: statedDefault(type, stated.default, place), required: stated.required ?? false })
 }

@@ -101,33 +101,13 @@ describe('feature views', () => {
   })
 
   it('refuse a transform that returns something else than derive says', () => {
+    const base = { version: 1, entity: airport, source: landings, features: { x: count('1h') } } as const
     // @ts-expect-error late is a number
-    featureView('v', {
-      version: 1,
-      entity: airport,
-      source: landings,
-      derive: { late: t.int32 },
-      transform: () => ({ late: 'yes' }),
-      features: { x: count('1h') },
-    })
+    featureView('v', { ...base, derive: { late: t.int32 }, transform: () => ({ late: 'yes' }) })
     // @ts-expect-error late is missing
-    featureView('v', {
-      version: 1,
-      entity: airport,
-      source: landings,
-      derive: { late: t.int32 },
-      transform: () => ({}),
-      features: { x: count('1h') },
-    })
+    featureView('v', { ...base, derive: { late: t.int32 }, transform: () => ({}) })
     // @ts-expect-error delay is a column already
-    featureView('v', {
-      version: 1,
-      entity: airport,
-      source: landings,
-      derive: { delay: t.int32 },
-      transform: () => ({ delay: 1 }),
-      features: { x: count('1h') },
-    })
+    featureView('v', { ...base, derive: { delay: t.int32 }, transform: () => ({ delay: 1 }) })
   })
 
   it('allow a transform that only leaves rows out, and an entity without a key', () => {
