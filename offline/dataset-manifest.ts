@@ -1,0 +1,61 @@
+import { rename, rm, writeFile } from 'node:fs/promises'
+import { LockstepError, messageOf } from '../kernel/errors.ts'
+import type { ServicePlan } from '../kernel/service-plan.ts'
+import type { Column } from '../kernel/value-type.ts'
+import { typeName } from '../kernel/value-type.ts'
+import type { TimeRule } from '../kernel/view-plan.ts'
+
+/** What a training set was made of, and how to tell that it is still the same. Stands beside it as `<file>.manifest.json`, and in the registry. */
+export interface DatasetManifest {
+  readonly id: string
+  /** RFC 3339. */
+  readonly createdAt: string
+  readonly service: { readonly id: string; readonly fingerprint: string }
+  readonly views: readonly { readonly id: string; readonly fingerprint: string; readonly code: string | null }[]
+  readonly spine: {
+    readonly from: { readonly file: string } | { readonly sql: string }
+    readonly time: string
+    readonly rows: number
+    readonly nullKeyRows: number
+    /** SHA-256 over the typed values of its rows, in order. */
+    readonly sha256: string
+  }
+  readonly rule: TimeRule & { readonly asOf: 'at' | 'before' }
+  readonly source: {
+    /** Every row written by a transaction below it was seen, or never will be. */
+    readonly xmin: number
+    /** Rows with a NULL in their key, by source. */
+    readonly droppedRows: Readonly<Record<string, number>>
+  }
+  /** How many rows lack a feature that serving requires, by feature. */
+  readonly missingRequired: Readonly<Record<string, number>>
+  readonly columns: readonly { readonly name: string; readonly type: string; readonly from: 'spine' | 'feature' }[]
+  readonly file: { readonly path: string; readonly format: 'parquet' | 'csv'; readonly rows: number; readonly bytes: number; readonly sha256: string }
+}
+
+export function manifestPath(path: string): string {
+  return `${path}.manifest.json`
+}
+
+export function viewsOf(service: ServicePlan): DatasetManifest['views'] {
+  const views = new Map(service.uses.map(({ plan }) => [plan.id, { id: plan.id, fingerprint: plan.fingerprint, code: plan.spec.code }]))
+  return [...views.values()]
+}
+
+export function columnsOf(spine: readonly Column[], features: readonly Column[]): DatasetManifest['columns'] {
+  const named = (columns: readonly Column[], from: 'spine' | 'feature'): DatasetManifest['columns'] => columns.map(({ name, type }) => ({ name, type: typeName(type), from }))
+  return [...named(spine, 'spine'), ...named(features, 'feature')]
+}
+
+/** @throws LockstepError `WRITE_FAILED` naming the path */
+export async function writeManifest(manifest: DatasetManifest): Promise<void> {
+  const path = manifestPath(manifest.file.path)
+  const part = `${path}.${manifest.id}.part`
+  try {
+    await writeFile(part, `${JSON.stringify(manifest, null, 2)}\n`, { flush: true })
+    await rename(part, path)
+  } catch (cause) {
+    await rm(part, { force: true })
+    throw new LockstepError('WRITE_FAILED', `The manifest "${path}" cannot be written: ${messageOf(cause)}. Free space, or choose another folder.`, { cause })
+  }
+}
