@@ -1,0 +1,82 @@
+import type { Context } from 'hono'
+import { z } from 'zod'
+import { LockstepError } from '../../kernel/errors.ts'
+import type { ServicePlan } from '../../kernel/service-plan.ts'
+import { formatTimestamp } from '../../kernel/time.ts'
+import { valueFromJson } from '../../kernel/value-json.ts'
+import type { Catalog } from '../../registry/catalog.ts'
+import { byPlan } from '../by-plan.ts'
+import { createEntityParser } from '../entity-parser.ts'
+import type { FeatureRead } from '../read-features.ts'
+import { readFeatures } from '../read-features.ts'
+import { readBody } from './body.ts'
+import type { AppDeps, RequestEnv } from './context.ts'
+import { serviceValuesWriter } from './json.ts'
+
+/** Entities of one request at most: each takes its share of one turn of the event loop. */
+export const maxEntities = 10_000
+
+export const entitiesSchema = z.array(z.unknown()).min(1).max(maxEntities)
+export const asOfSchema = z.union([z.string(), z.number()]).optional()
+
+const featuresSchema = z.strictObject({
+  service: z.string(),
+  entities: entitiesSchema,
+  asOf: asOfSchema,
+  include: z.array(z.enum(['eventTimes'])).optional(),
+})
+
+const parserOf = byPlan(createEntityParser)
+export const writerOf = byPlan((service: ServicePlan) => serviceValuesWriter(service.features))
+
+/** `POST /v1/features`: the features of a service for each entity, with the status of each value. */
+export async function answerFeatures(c: Context<RequestEnv>, deps: AppDeps): Promise<Response> {
+  const now = deps.clock()
+  const body = await readBody(c, deps.bodyLimitBytes, featuresSchema)
+  const catalog = deps.catalog()
+  const service = catalog.service(body.service)
+  const read = await readEntities(deps, catalog, service, body, now)
+  const write = writerOf(service)
+  const eventTimes = body.include?.includes('eventTimes') ?? false
+  const results = read.rows.map(
+    (row) =>
+      `{"features":${write.features(row)},"statuses":${write.statuses(row)}${eventTimes ? `,"eventTimes":${write.eventTimes(row)}` : ''}}`,
+  )
+  const head = `{"service":${JSON.stringify(service.name)},"version":${service.version},"fingerprint":"${service.fingerprint}"`
+  return c.body(`${head},${momentJson(c, deps, service, read)},"results":[${results.join()}]}`, 200, { 'content-type': 'application/json' })
+}
+
+/** Parses the entities and reads their features at the moment that the request asks for, or the server's default, or now. */
+export async function readEntities(
+  deps: AppDeps,
+  catalog: Catalog,
+  service: ServicePlan,
+  body: { readonly entities: readonly unknown[]; readonly asOf?: string | number | undefined },
+  now: number,
+): Promise<FeatureRead> {
+  const asked = body.asOf === undefined ? deps.defaultAsOf : readMoment(body.asOf)
+  const entities = body.entities.map(parserOf(service))
+  const read = await readFeatures(deps.reader(catalog), service, entities, { asOf: asked ?? now, asked: asked !== null })
+  deps.metrics.features(service, read.rows)
+  if (read.fromHistory > 0) deps.metrics.history(service, read.fromHistory)
+  if (read.skewed) deps.metrics.skewed(service)
+  return read
+}
+
+/** The members that say when an answer holds and which request it answers. They are logged too. */
+export function momentJson(c: Context<RequestEnv>, deps: AppDeps, service: ServicePlan, read: FeatureRead): string {
+  const requestId = c.get('requestId')
+  if (deps.log.isLevelEnabled('debug')) {
+    deps.log.debug(
+      { requestId, service: service.id, asOf: read.asOf, entities: read.rows.length, skewed: read.skewed, fromHistory: read.fromHistory, frontiers: Object.fromEntries(read.frontiers) },
+      'features were read',
+    )
+  }
+  return `"asOf":"${formatTimestamp(read.asOf)}"${read.skewed ? ',"skewed":true' : ''},"requestId":${JSON.stringify(requestId)}`
+}
+
+function readMoment(asOf: string | number): number {
+  const moment = valueFromJson({ kind: 'timestamp' }, asOf, 'The field "asOf"')
+  if (typeof moment === 'number') return moment
+  throw new LockstepError('INVALID_TIME', 'The field "asOf" is not a time; write it as 2001-07-01T00:00:00Z or leave it out.')
+}

@@ -1,0 +1,36 @@
+import type { Context } from 'hono'
+import type { CatalogModel } from '../../registry/catalog.ts'
+import { typeName } from '../../kernel/value-type.ts'
+import type { AppDeps, RequestEnv } from './context.ts'
+
+/** `GET /v1/models`: every model with its versions. */
+export function answerModels(c: Context<RequestEnv>, deps: AppDeps): Response {
+  const models = [...deps.catalog().models.values()].map(describe)
+  return c.json({ models, requestId: c.get('requestId') })
+}
+
+/** `GET /v1/models/{name}` */
+export function answerModel(c: Context<RequestEnv>, deps: AppDeps, name: string): Response {
+  return c.json({ ...describe(deps.catalog().model(name)), requestId: c.get('requestId') })
+}
+
+function describe(model: CatalogModel) {
+  return {
+    model: model.name,
+    service: model.spec.service,
+    outputs: model.spec.output.map((output) => ({ name: output.name, type: typeName(output.type) })),
+    /** The version that answers a request which names none. */
+    version: model.versions.at(-1)?.version ?? null,
+    versions: model.versions.map((version) => ({
+      version: version.version,
+      service: version.service,
+      serviceFingerprint: version.serviceFingerprint,
+      sha256: version.sha256,
+      sizeBytes: version.sizeBytes,
+      createdAt: version.createdAt.toISOString(),
+      inputs: version.contract.inputs,
+      outputs: version.contract.outputs,
+      metadata: version.metadata,
+    })),
+  }
+}

@@ -1,0 +1,90 @@
+import type { Registry } from 'prom-client'
+import { Counter, Histogram } from 'prom-client'
+import type { ServicePlan, ServiceValues } from '../kernel/service-plan.ts'
+import { statusNames } from '../kernel/state.ts'
+
+export interface ServingMetrics {
+  readonly registry: Registry
+  request(route: string, status: number, seconds: number): void
+  /** One run of a model. */
+  run(model: string, rows: number): void
+  features(service: ServicePlan, rows: readonly ServiceValues[]): void
+  /** Answers that came from the offline history, and requests that met a clock behind the stored data. */
+  history(service: ServicePlan, answers: number): void
+  skewed(service: ServicePlan): void
+}
+
+/** The serving metrics, registered in `registry`. No label holds anything of an entity. */
+export function createServingMetrics(registry: Registry): ServingMetrics {
+  const registers = [registry]
+  const seconds = new Histogram({
+    name: 'lockstep_http_request_seconds',
+    help: 'Time from the request to the answer, by route and HTTP status.',
+    labelNames: ['route', 'status'],
+    buckets: [0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10],
+    registers,
+  })
+  const batchRows = new Histogram({
+    name: 'lockstep_model_batch_rows',
+    help: 'Rows of each run of a model.',
+    labelNames: ['model'],
+    buckets: [1, 2, 4, 8, 16, 32, 64, 128, 256, 1024],
+    registers,
+  })
+  const history = new Counter({
+    name: 'lockstep_history_answers_total',
+    help: 'Answers of a view that the offline history gave instead of the online store.',
+    labelNames: ['service'],
+    registers,
+  })
+  const skewed = new Counter({
+    name: 'lockstep_skewed_requests_total',
+    help: 'Requests answered as of a moment after this machine\'s clock, because the stored data are ahead of it.',
+    labelNames: ['service'],
+    registers,
+  })
+  // Counting a status must cost next to nothing: arrays by service, turned into samples when they are asked for.
+  const counts = new Map<string, { plan: ServicePlan; counts: Float64Array }>()
+  registry.registerMetric(
+    new Counter({
+      name: 'lockstep_feature_statuses_total',
+      help: 'Feature values answered, by their status.',
+      labelNames: ['service', 'feature', 'status'],
+      registers: [],
+      collect() {
+        this.reset()
+        for (const { plan, counts: byFeature } of counts.values()) {
+          for (const [f, feature] of plan.features.entries()) {
+            for (const [s, status] of statusNames.entries()) {
+              const count = byFeature[f * statusNames.length + s] ?? 0
+              if (count > 0) this.inc({ service: plan.id, feature: feature.name, status }, count)
+            }
+          }
+        }
+      },
+    }),
+  )
+
+  return {
+    registry,
+    request: (route, status, duration) => seconds.observe({ route, status }, duration),
+    run: (model, rows) => batchRows.observe({ model }, rows),
+    history: (service, answers) => history.inc({ service: service.id }, answers),
+    skewed: (service) => skewed.inc({ service: service.id }),
+    features(service, rows) {
+      const known = counts.get(service.id)
+      // A service of this id with other features can only be there after a prune: its counts start anew.
+      const entry =
+        known?.plan.fingerprint === service.fingerprint
+          ? known
+          : { plan: service, counts: new Float64Array(service.features.length * statusNames.length) }
+      if (entry !== known) counts.set(service.id, entry)
+      for (const row of rows) {
+        for (let f = 0; f < row.statuses.length; f++) {
+          const slot = f * statusNames.length + (row.statuses[f] as number)
+          entry.counts[slot] = (entry.counts[slot] ?? 0) + 1
+        }
+      }
+    },
+  }
+}

@@ -1,0 +1,142 @@
+import type { Logger } from 'pino'
+import { LockstepError, messageOf } from '../kernel/errors.ts'
+import type { ServicePlan } from '../kernel/service-plan.ts'
+import type { Column } from '../kernel/value-type.ts'
+import type { Catalog, CatalogModel } from '../registry/catalog.ts'
+import { bindModel } from '../registry/model-binding.ts'
+import type { ModelVersion } from '../registry/model-versions.ts'
+import { createBatcher } from './inference/batcher.ts'
+import type { Batcher } from './inference/batcher.ts'
+import { loadModel } from './inference/load-model.ts'
+
+export interface ServedModel {
+  readonly version: ModelVersion
+  readonly service: ServicePlan
+  readonly outputs: readonly Column[]
+  readonly predict: Batcher['predict']
+}
+
+export interface ModelHostDeps {
+  readonly readBytes: (model: string, version: number) => Promise<Uint8Array>
+  readonly onRun: (model: string, rows: number) => void
+  readonly log: Logger
+}
+
+/** Keeps model versions loaded: the newest of each model always, others from when they are first asked for. */
+export interface ModelHost {
+  /**
+   * Gives `fn` the model, which stays loaded until it is done.
+   *
+   * @param version absent: the newest
+   * @throws LockstepError `UNKNOWN_DEFINITION`, `MODEL_MISMATCH`, `MODEL_INVALID`, and what `fn` throws
+   */
+  use<T>(catalog: Catalog, name: string, version: number | undefined, fn: (model: ServedModel) => Promise<T>): Promise<T>
+  /** Loads the newest version of each model. One that fails is logged, and answers with its error when it is asked for. */
+  prepare(catalog: Catalog): Promise<void>
+  /** Lets go of versions that the catalog no longer has, each once nobody uses it. */
+  retain(catalog: Catalog): void
+  close(): Promise<void>
+}
+
+interface Entry {
+  readonly loading: Promise<{ served: ServedModel; close: () => Promise<void> }>
+  users: number
+  retired: boolean
+}
+
+export function createModelHost(deps: ModelHostDeps): ModelHost {
+  const entries = new Map<string, Entry>()
+
+  function open(catalog: Catalog, model: CatalogModel, version: ModelVersion): Entry {
+    const id = identity(model, version)
+    const known = entries.get(id)
+    if (known !== undefined) return known
+    const entry: Entry = { loading: loadVersion(catalog, model, version), users: 0, retired: false }
+    entries.set(id, entry)
+    // A failure is not kept: the next request tries again, for PostgreSQL may answer by then.
+    entry.loading.catch(() => {
+      if (entries.get(id) === entry) entries.delete(id)
+    })
+    return entry
+  }
+
+  async function loadVersion(catalog: Catalog, model: CatalogModel, version: ModelVersion) {
+    const name = `${model.name}@${version.version}`
+    const service = catalog.service(version.service)
+    if (service.fingerprint !== version.serviceFingerprint) {
+      throw new LockstepError(
+        'MODEL_MISMATCH',
+        `The model "${name}" was made for another definition of the service "${service.id}" than the registry holds; push it again for this one.`,
+        { details: { model: model.name, version: version.version, service: service.id } },
+      )
+    }
+    const binding = bindModel(service, version.contract, model.spec)
+    const loaded = await loadModel(await deps.readBytes(model.name, version.version), binding, name)
+    const batcher = createBatcher(loaded, { onRun: (rows) => deps.onRun(model.name, rows) })
+    return { served: { version, service, outputs: loaded.outputs, predict: batcher.predict }, close: loaded.close }
+  }
+
+  function discard(entry: Entry): void {
+    entry.loading.then(
+      ({ close }) => close(),
+      () => undefined,
+    ).catch((error: unknown) => deps.log.warn({ error: messageOf(error) }, 'a model could not be freed'))
+  }
+
+  return {
+    async use(catalog, name, version, fn) {
+      const model = catalog.model(name)
+      const entry = open(catalog, model, pickVersion(model, version))
+      entry.users++
+      try {
+        return await fn((await entry.loading).served)
+      } finally {
+        entry.users--
+        if (entry.retired && entry.users === 0) discard(entry)
+      }
+    },
+    async prepare(catalog) {
+      for (const model of catalog.models.values()) {
+        const newest = model.versions.at(-1)
+        if (newest === undefined) continue
+        try {
+          await open(catalog, model, newest).loading
+        } catch (error) {
+          deps.log.error({ model: model.name, version: newest.version, error: messageOf(error) }, 'a model does not load')
+        }
+      }
+    },
+    retain(catalog) {
+      const there = new Set([...catalog.models.values()].flatMap((model) => model.versions.map((version) => identity(model, version))))
+      for (const [id, entry] of entries) {
+        if (there.has(id)) continue
+        entries.delete(id)
+        entry.retired = true
+        if (entry.users === 0) discard(entry)
+      }
+    },
+    async close() {
+      const open = [...entries.values()]
+      entries.clear()
+      for (const { loading } of open) await loading.then(({ close }) => close()).catch(() => undefined)
+    },
+  }
+}
+
+/** Versions never change, but a model's declared outputs may: then it is loaded anew. */
+function identity(model: CatalogModel, version: ModelVersion): string {
+  return JSON.stringify([model.name, version.version, version.sha256, version.serviceFingerprint, model.spec.output])
+}
+
+function pickVersion(model: CatalogModel, wanted: number | undefined): ModelVersion {
+  const found = wanted === undefined ? model.versions.at(-1) : model.versions.find((version) => version.version === wanted)
+  if (found !== undefined) return found
+  const there = model.versions.map((version) => version.version).join(', ')
+  throw new LockstepError(
+    'UNKNOWN_DEFINITION',
+    there === ''
+      ? `The model "${model.name}" has no version yet; push one with "lockstep model push ${model.name} FILE".`
+      : `The model "${model.name}" has no version ${wanted}; it has ${there}.`,
+    { details: { model: model.name } },
+  )
+}
