@@ -1,0 +1,42 @@
+import { createConnection } from 'node:net'
+import { z } from 'zod'
+import { withShortPath } from './short-path.ts'
+
+const ANSWER_TIMEOUT_MS = 500
+
+export type OwnerAnswer = z.infer<typeof ownerAnswer>
+
+const ownerAnswer = z.object({ pid: z.number(), command: z.string(), owner: z.boolean() })
+
+/**
+ * Asks the process behind a socket of an embedded folder who it is.
+ *
+ * @returns `dead` where nobody listens on the socket any more, `gone` where there is no such socket, null where somebody listens but gives no answer
+ */
+export function askOwner(directory: string, name: string): Promise<OwnerAnswer | 'dead' | 'gone' | null> {
+  return withShortPath(
+    directory,
+    name,
+    (path) =>
+      new Promise((resolve) => {
+        let text = ''
+        const socket = createConnection(path)
+        socket.setTimeout(ANSWER_TIMEOUT_MS, () => socket.destroy())
+        socket.setEncoding('utf8')
+        socket.on('data', (part) => (text += part))
+        socket.on('error', (error: NodeJS.ErrnoException) => {
+          if (error.code === 'ECONNREFUSED') resolve('dead')
+          if (error.code === 'ENOENT') resolve('gone')
+        })
+        socket.on('close', () => resolve(parseAnswer(text)))
+      }),
+  )
+}
+
+function parseAnswer(text: string): OwnerAnswer | null {
+  try {
+    return ownerAnswer.parse(JSON.parse(text))
+  } catch {
+    return null
+  }
+}

@@ -1,0 +1,87 @@
+import { resolve } from 'node:path'
+import { z } from 'zod'
+import { LockstepError } from '../kernel/errors.ts'
+
+/** What a process is told from outside, by environment variables (docs/configuration.md). */
+export interface Config {
+  /** null: the embedded database. May hold a password: never print it. */
+  readonly postgresUrl: string | null
+  /** null: the embedded online store. May hold a password: never print it. */
+  readonly redisUrl: string | null
+  /** What every key in Redis starts with. */
+  readonly redisPrefix: string
+  /** The folder of the embedded database and store, absolute. */
+  readonly directory: string
+  readonly host: string
+  readonly port: number
+  /** The longest body that a request may have, bytes. */
+  readonly bodyLimitBytes: number
+  readonly logLevel: LogLevel
+}
+
+export type LogLevel = (typeof logLevels)[number]
+
+const logLevels = ['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'] as const
+const MAX_BODY_BYTES = 1024 ** 3
+
+const integer = (min: number, max: number) => {
+  const allowed = `a whole number from ${min} to ${max}`
+  return z.string().regex(/^\d+$/, allowed).transform(Number).pipe(z.number().min(min, allowed).max(max, allowed))
+}
+
+const url = (protocols: readonly string[], example: string) =>
+  z.string().refine((text) => URL.canParse(text) && protocols.includes(new URL(text).protocol), `a URL such as ${example}`)
+
+/** Every variable, with what it allows and what it is when it is absent. */
+export const variables = z.object({
+  LOCKSTEP_POSTGRES_URL: url(['postgres:', 'postgresql:'], 'postgres://user:password@host:5432/database').optional(),
+  LOCKSTEP_REDIS_URL: url(['redis:', 'rediss:'], 'redis://:password@host:6379').optional(),
+  LOCKSTEP_REDIS_PREFIX: z
+    .string()
+    .regex(/^[A-Za-z0-9_.:-]{1,64}$/, '1 to 64 letters, digits, or the signs _ . : -')
+    .default('lockstep'),
+  LOCKSTEP_DIR: z.string().default('.lockstep'),
+  LOCKSTEP_HOST: z.string().default('127.0.0.1'),
+  LOCKSTEP_PORT: integer(0, 65_535).default(8080),
+  LOCKSTEP_BODY_LIMIT_BYTES: integer(1, MAX_BODY_BYTES).default(1024 ** 2),
+  LOCKSTEP_LOG_LEVEL: z.enum(logLevels, `one of ${logLevels.join(', ')}`).default('info'),
+})
+
+/**
+ * Reads the configuration. A variable that is empty counts as absent; one that starts with LOCKSTEP_ and is none of ours is an error, since it is
+ * most likely a misspelt one (LOCKSTEP_TEST_… belong to the tests, and are passed over).
+ *
+ * @throws LockstepError `CONFIG_INVALID`, which names every wrong variable, and the value where it cannot hold a password
+ */
+export function loadConfig(env: Readonly<Record<string, string | undefined>> = process.env): Config {
+  const given = Object.fromEntries(
+    Object.entries(env).filter(([name, value]) => name.startsWith('LOCKSTEP_') && !name.startsWith('LOCKSTEP_TEST_') && value !== ''),
+  )
+  const known = Object.keys(variables.shape)
+  const problems = Object.keys(given)
+    .filter((name) => !known.includes(name))
+    .map((name) => `"${name}" is not a setting (there are ${known.join(', ')})`)
+  const parsed = variables.safeParse(given)
+  for (const issue of parsed.error?.issues ?? []) {
+    const name = String(issue.path[0])
+    problems.push(`"${name}" is ${shown(name, given[name])}, and must be ${issue.message}`)
+  }
+  if (!parsed.success || problems.length > 0) {
+    throw new LockstepError('CONFIG_INVALID', `The environment is not a configuration: ${problems.join('; ')}.`, { details: { problems } })
+  }
+  const { data } = parsed
+  return {
+    postgresUrl: data.LOCKSTEP_POSTGRES_URL ?? null,
+    redisUrl: data.LOCKSTEP_REDIS_URL ?? null,
+    redisPrefix: data.LOCKSTEP_REDIS_PREFIX,
+    directory: resolve(data.LOCKSTEP_DIR),
+    host: data.LOCKSTEP_HOST,
+    port: data.LOCKSTEP_PORT,
+    bodyLimitBytes: data.LOCKSTEP_BODY_LIMIT_BYTES,
+    logLevel: data.LOCKSTEP_LOG_LEVEL,
+  }
+}
+
+function shown(name: string, value: string | undefined): string {
+  return name.endsWith('_URL') ? 'something else (not shown: it may hold a password)' : `"${value}"`
+}

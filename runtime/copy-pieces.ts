@@ -1,0 +1,75 @@
+const SIGNATURE = Buffer.from('PGCOPY\n\xff\r\n\0', 'latin1')
+const FIXED_HEADER_BYTES = SIGNATURE.length + 8
+
+/** A binary COPY without header extension or flags, to precede tuples. */
+export const copyHeader = Buffer.concat([SIGNATURE, Buffer.alloc(8)])
+/** What ends a binary COPY: a tuple of -1 fields. */
+export const copyTrailer = Buffer.from([0xff, 0xff])
+
+/**
+ * Gathers the bytes of one COPY into pieces that can each be a COPY of their own. Those of the binary format are cut between tuples, and come
+ * without header and trailer; those of another format have no cheap place to cut and come in one piece.
+ */
+export async function* copyPieces(
+  chunks: AsyncIterable<Uint8Array>,
+  pieceBytes: number,
+): AsyncGenerator<{ binary: boolean; bytes: Buffer }, void, undefined> {
+  let parts: Uint8Array[] = []
+  let held = 0
+  let binary: boolean | null = null
+  for await (const chunk of chunks) {
+    parts.push(chunk)
+    held += chunk.length
+    if (binary === false || held < pieceBytes) continue
+    let bytes = Buffer.concat(parts, held)
+    if (binary === null) {
+      binary = isBinary(bytes)
+      if (binary) bytes = bytes.subarray(headerLength(bytes))
+      parts = [bytes]
+      held = bytes.length
+      if (!binary) continue
+    }
+    const end = lastTupleEnd(bytes)
+    if (end > 0) yield { binary: true, bytes: bytes.subarray(0, end) }
+    parts = [bytes.subarray(end)]
+    held = bytes.length - end
+    // what is left is a tuple that is longer than a piece
+    if (end === 0) pieceBytes = Math.max(pieceBytes, held * 2)
+  }
+  let bytes = Buffer.concat(parts, held)
+  if (binary === null) {
+    binary = isBinary(bytes)
+    if (binary) bytes = bytes.subarray(headerLength(bytes))
+  }
+  if (binary) {
+    const end = lastTupleEnd(bytes)
+    if (bytes.subarray(end).equals(copyTrailer)) bytes = bytes.subarray(0, end)
+  }
+  yield { binary, bytes }
+}
+
+function isBinary(bytes: Buffer): boolean {
+  return bytes.length >= FIXED_HEADER_BYTES && bytes.subarray(0, SIGNATURE.length).equals(SIGNATURE)
+}
+
+function headerLength(bytes: Buffer): number {
+  return FIXED_HEADER_BYTES + bytes.readUInt32BE(SIGNATURE.length + 4)
+}
+
+/** Where the last whole tuple ends, before the trailer. */
+function lastTupleEnd(bytes: Buffer): number {
+  let at = 0
+  while (at + 2 <= bytes.length) {
+    const fields = bytes.readInt16BE(at)
+    if (fields < 0) return at
+    let next = at + 2
+    for (let field = 0; field < fields; field++) {
+      if (next + 4 > bytes.length) return at
+      const size = bytes.readInt32BE(next)
+      next += size < 0 ? 4 : 4 + size
+    }
+    if (next > bytes.length) return at
+    at = next
+  }
+  return at
+}

@@ -1,0 +1,114 @@
+import { randomBytes } from 'node:crypto'
+import { mkdir, readdir, rename, unlink } from 'node:fs/promises'
+import type { Server } from 'node:net'
+import { createServer } from 'node:net'
+import { basename, join } from 'node:path'
+import { setTimeout as delay } from 'node:timers/promises'
+import { LockstepError, messageOf } from '../kernel/errors.ts'
+import { askOwner, type OwnerAnswer } from './ask-owner.ts'
+import { withShortPath } from './short-path.ts'
+
+const PATTERN = /^owner-[0-9a-z-]+\.sock$/
+const YIELD_MS = 800
+const POLL_MS = 20
+
+export interface EmbeddedOwner {
+  /** Gives the folder back. */
+  release(): Promise<void>
+}
+
+/**
+ * Makes this process the one owner of an embedded folder, until `release` or its end, however it ends.
+ *
+ * Whoever wants the folder listens on a Unix socket in it, under a name that nobody had or will have, and only then looks for others. So of two
+ * starters the later looker sees the other, and two never own the folder. A socket that refuses has lost its process, and is removed; since a name
+ * appears only when its socket listens already, and never comes back, nothing that lives is removed. Of two starters that see each other, the
+ * smaller name stays.
+ *
+ * @throws LockstepError `EMBEDDED_IN_USE` within 1 s, with pid and command of the owner
+ */
+export async function ownEmbeddedFolder(directory: string): Promise<EmbeddedOwner> {
+  await mkdir(directory, { recursive: true })
+  const answer = { pid: process.pid, command: commandLine(), owner: false }
+  const name = `owner-${process.pid}-${randomBytes(8).toString('hex')}.sock`
+  const server = await listen(directory, name, answer)
+  const release = async () => {
+    await unlink(join(directory, name)).catch(() => undefined)
+    await new Promise((resolve) => server.close(resolve))
+  }
+  try {
+    for (const deadline = Date.now() + YIELD_MS; ; await delay(POLL_MS)) {
+      const others = await livingOthers(directory, name)
+      if (others.length === 0) break
+      const stronger = others.find((other) => other.answer?.owner !== false || other.name < name)
+      const winner = stronger ?? (Date.now() > deadline ? others[0] : undefined)
+      if (winner !== undefined) throw inUse(directory, winner.answer)
+    }
+    answer.owner = true
+    return { release }
+  } catch (error) {
+    await release()
+    throw error
+  }
+}
+
+interface Other {
+  readonly name: string
+  /** null: it listens but does not answer, as a stopped process does. */
+  readonly answer: OwnerAnswer | null
+}
+
+async function livingOthers(directory: string, own: string): Promise<Other[]> {
+  const names = (await readdir(directory)).filter((name) => PATTERN.test(name) && name !== own)
+  const asked = await Promise.all(
+    names.map(async (name) => {
+      const answer = await askOwner(directory, name)
+      if (answer === 'dead') await unlink(join(directory, name)).catch(() => undefined)
+      return answer === 'dead' || answer === 'gone' ? [] : [{ name, answer }]
+    }),
+  )
+  return asked.flat()
+}
+
+/** The socket gets its name when it listens, so that a socket with such a name that refuses is a dead one. */
+async function listen(directory: string, name: string, answer: OwnerAnswer): Promise<Server> {
+  const server = createServer((socket) => {
+    socket.on('error', () => undefined)
+    socket.end(JSON.stringify(answer))
+  })
+  const unnamed = `${name}.new`
+  try {
+    await withShortPath(directory, unnamed, async (path) => {
+      await new Promise<void>((resolve, reject) => {
+        server.once('error', reject)
+        server.listen(path, resolve)
+      })
+    })
+    await rename(join(directory, unnamed), join(directory, name))
+  } catch (error) {
+    server.close()
+    throw new LockstepError(
+      'CONFIG_INVALID',
+      `The folder "${directory}" cannot hold the socket that keeps other processes out: ${messageOf(error)}. Set LOCKSTEP_DIR to a folder on a local disk.`,
+      { cause: error, details: { directory } },
+    )
+  }
+  // owning a folder is no reason to stay alive
+  server.unref()
+  return server
+}
+
+function inUse(directory: string, owner: OwnerAnswer | null): LockstepError {
+  const who = owner === null ? 'another process' : `process ${owner.pid} ("${owner.command}")`
+  return new LockstepError(
+    'EMBEDDED_IN_USE',
+    `The embedded database in "${directory}" is in use by ${who}. Stop that process, or send it your request over HTTP, or set LOCKSTEP_POSTGRES_URL, ` +
+      'since only PostgreSQL serves several processes.',
+    { details: { directory, pid: owner?.pid ?? null, command: owner?.command ?? null } },
+  )
+}
+
+function commandLine(): string {
+  const [, script = 'node', ...rest] = process.argv
+  return [basename(script), ...rest].join(' ')
+}

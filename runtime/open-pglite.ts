@@ -1,0 +1,73 @@
+import { mkdir } from 'node:fs/promises'
+import type { PGlite } from '@electric-sql/pglite'
+import { Kysely, PGliteDialect } from 'kysely'
+import type { LockstepTables } from '../migrations/schema.ts'
+import { controlValues } from './control-values.ts'
+import { copyHeader, copyPieces, copyTrailer } from './copy-pieces.ts'
+import type { Database } from './database.ts'
+import { withPgliteSnapshot } from './pglite-snapshot.ts'
+import { copyMessages, queryMessage } from './wire.ts'
+
+const COPY_PIECE_BYTES = 8 * 1024 * 1024
+
+/** Memory to sort some million rows without files. A cursor's plan must be the plan for all its rows: they are all read. */
+const SETTINGS = ['work_mem=128MB', 'maintenance_work_mem=128MB', 'max_wal_size=1GB', 'cursor_tuple_fraction=1', 'TimeZone=UTC']
+
+/**
+ * Opens the embedded PostgreSQL whose data are in a folder, which is made where it is missing. The folder must have one owner
+ * (runtime/embedded-owner.ts): two processes on it lose each other's data.
+ *
+ * It writes its log before it answers, as PostgreSQL does, but without waiting for the disk: a killed process loses nothing that was committed; a
+ * machine that loses power may.
+ */
+export async function openPglite(directory: string): Promise<Database> {
+  const { PGlite } = await import('@electric-sql/pglite')
+  await mkdir(directory, { recursive: true })
+  const pglite = await PGlite.create(directory, {
+    parsers: Object.fromEntries(controlValues),
+    startParams: [...PGlite.defaultStartParams, ...SETTINGS.flatMap((setting) => ['-c', setting])],
+  })
+  const kysely = new Kysely<LockstepTables>({ dialect: new PGliteDialect({ pglite }) })
+
+  const database: Database = {
+    kind: 'pglite',
+    kysely,
+    query: async <Row>(sql: string, parameters: readonly unknown[] = []) => (await pglite.query<Row>(sql, [...parameters])).rows,
+    script: (sql) => runScript(pglite, sql),
+    copyIn: (copy, chunks) => copyIn(pglite, copy, chunks),
+    snapshot: (fn) => withPgliteSnapshot(pglite, fn),
+    async ping() {
+      await pglite.query('SELECT 1')
+    },
+    async close() {
+      await kysely.destroy()
+      if (!pglite.closed) await pglite.close()
+    },
+  }
+  return database
+}
+
+/**
+ * A script may leave a transaction or settings behind, which must not reach the next user of the session: the three are queued at once, so that no
+ * other statement comes between them.
+ */
+async function runScript(pglite: PGlite, sql: string): Promise<void> {
+  const [script] = await Promise.allSettled([pglite.exec(sql), pglite.exec('ROLLBACK'), pglite.exec('DISCARD ALL')])
+  if (script.status === 'rejected') throw script.reason
+}
+
+/** The engine reads a COPY in one blocking call, so that a large one is made of several, in one transaction. */
+function copyIn(pglite: PGlite, copy: string, chunks: AsyncIterable<Uint8Array>): Promise<number> {
+  return pglite.transaction(async () => {
+    let rows = 0
+    for await (const { binary, bytes } of copyPieces(chunks, COPY_PIECE_BYTES)) {
+      const data = binary ? [copyHeader, bytes, copyTrailer] : [bytes]
+      const wire = Buffer.concat([queryMessage(copy), ...copyMessages(data)])
+      const { messages } = await pglite.runExclusive(() => pglite.execProtocol(wire, { syncToFs: false }))
+      for (const message of messages) {
+        if ('text' in message && typeof message.text === 'string') rows += Number(/^COPY (\d+)$/.exec(message.text)?.[1] ?? 0)
+      }
+    }
+    return rows
+  })
+}

@@ -1,0 +1,77 @@
+import { setImmediate as nextTurn } from 'node:timers/promises'
+import type { PGlite, Transaction } from '@electric-sql/pglite'
+import type { Snapshot, TupleBatch } from './database.ts'
+import { createTupleScanner } from './tuple-scanner.ts'
+import { errorOf, queryMessage } from './wire.ts'
+
+const DATA_ROW = 0x44
+const SKIPPED = new Set(['T', 'N', 'S'].map((type) => type.charCodeAt(0)))
+const FIRST_FETCH_ROWS = 64
+const MAX_FETCH_ROWS = 20_000
+const BATCH_BYTES = 512 * 1024
+
+/** One read-only transaction of the one session; streams are binary cursors in it, so that they can take turns. */
+export function withPgliteSnapshot<T>(pglite: PGlite, fn: (snapshot: Snapshot) => Promise<T>): Promise<T> {
+  return pglite.transaction(async (transaction) => {
+    await transaction.exec('SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY')
+    const { rows } = await transaction.query<{ xmin: string }>('SELECT pg_snapshot_xmin(pg_current_snapshot())::text AS xmin')
+    let cursors = 0
+    const result = await fn({
+      xmin: Number(rows[0]?.xmin),
+      query: async <Row>(sql: string) => (await transaction.query<Row>(sql)).rows,
+      tuples: (select) => streamTuples(pglite, transaction, `lockstep_${++cursors}`, select),
+    })
+    // nothing was written; a rollback also ends a transaction in which a stream has failed
+    await transaction.rollback()
+    return result
+  })
+}
+
+async function* streamTuples(
+  pglite: PGlite,
+  transaction: Transaction,
+  cursor: string,
+  select: string,
+): AsyncGenerator<TupleBatch, void, undefined> {
+  await transaction.exec(`DECLARE ${cursor} BINARY NO SCROLL CURSOR FOR ${select}`)
+  const scanner = createTupleScanner(DATA_ROW, SKIPPED)
+  let buffer = Buffer.allocUnsafe(BATCH_BYTES)
+  let fetchRows = FIRST_FETCH_ROWS
+  let failed = false
+  try {
+    for (;;) {
+      let used = 0
+      const onRawData = (bytes: Uint8Array) => {
+        if (used + bytes.length > buffer.length) {
+          const larger = Buffer.allocUnsafe(Math.max(buffer.length * 2, used + bytes.length))
+          buffer.copy(larger, 0, 0, used)
+          buffer = larger
+        }
+        buffer.set(bytes, used)
+        used += bytes.length
+      }
+      const fetch = queryMessage(`FETCH ${fetchRows} FROM ${cursor}`)
+      await pglite.runExclusive(() => pglite.execProtocolRawStream(fetch, { syncToFs: false, onRawData }))
+      const { batch, rest } = scanner.push(buffer.subarray(0, used))
+      const error = rest && errorOf(rest)
+      if (error) {
+        failed = true
+        throw error
+      }
+      const rows = batch.starts.length
+      if (rows > 0) yield batch
+      if (rows < fetchRows) return
+      fetchRows = nextFetchRows(fetchRows, used)
+      // a FETCH blocks: let timers, sockets and signals have their turn
+      await nextTurn()
+    }
+  } finally {
+    if (!failed && !transaction.closed) await transaction.exec(`CLOSE ${cursor}`)
+  }
+}
+
+/** As many rows as fill a batch, going by the last one; growing by steps, since later rows may be wider. */
+function nextFetchRows(rows: number, bytes: number): number {
+  const fitting = Math.floor((rows * BATCH_BYTES) / bytes)
+  return Math.max(1, Math.min(fitting, rows * 4, MAX_FETCH_ROWS))
+}
