@@ -1,7 +1,7 @@
 import type { CopyBuffer } from './copy-buffer.ts'
 import { UnfitValue } from './files/convert.ts'
 
-const decimal = /^([+-]?)(\d*)(?:\.(\d*))?(?:[eE]([+-]?\d{1,5}))?$/
+const decimal = /^([+-]?)(\d*)(?:\.(\d*))?(?:[eE]([+-]?\d{1,6}))?$/
 
 /** Writes a decimal number as PostgreSQL's `numeric` in binary: digits in base 10,000, exactly as many as the text has. */
 export function writeNumeric(out: CopyBuffer, text: string): void {
@@ -29,7 +29,7 @@ export function writeNumeric(out: CopyBuffer, text: string): void {
     weight--
   }
   while (groups.at(-1) === 0) groups.pop()
-  if (groups.length > 20_000 || scale > 16_383 || weight > 32_767) throw new UnfitValue(`is "${text}", which is outside the range of numeric`)
+  if (groups.length > 32_767 || scale > 16_383 || weight > 32_767) throw new UnfitValue(`is "${text}", which is outside the range of numeric`)
   header(out, groups.length, groups.length === 0 ? 0 : weight, sign === '-' && groups.length > 0 ? 0x4000 : 0, scale)
   for (const group of groups) out.int16(group)
 }

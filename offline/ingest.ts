@@ -7,7 +7,7 @@ import { createCopyEncoder } from './copy-encoder.ts'
 import { openTabularFile } from './files/tabular-file.ts'
 import type { FileColumn, TabularFile } from './files/tabular-file.ts'
 import type { TableColumn } from './table.ts'
-import { describeTable, sourceTable } from './table.ts'
+import { describeTable, isView, sourceTable } from './table.ts'
 
 export interface IngestOptions {
   /** Loads only every n-th row of the file: its first, its (n + 1)-th and so on. */
@@ -51,6 +51,9 @@ export async function ingestFile(db: Database, source: SourceSpec, path: string,
     throw new LockstepError('USAGE', `The source "${source.name}" is a SQL query, into which nothing can be loaded; load the tables that it reads.`)
   }
   const tableColumns = await describeTable(db, table)
+  if (await isView(db, table)) {
+    throw new LockstepError('USAGE', `The source "${source.name}" reads the view ${table}, into which nothing can be loaded; load the tables behind it.`)
+  }
   const file = await openTabularFile(path)
   const columns = matchColumns(source, table, tableColumns, file)
   const names = columns.map(({ from }) => from.name)

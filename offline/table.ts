@@ -46,6 +46,11 @@ export function describeTableSql(relation: string): string {
     ORDER BY a.attnum`
 }
 
+export async function isView(db: Queryable, relation: string): Promise<boolean> {
+  const rows = await db.query(`SELECT 1 FROM pg_class WHERE oid = to_regclass(${sqlText(relation)}) AND relkind IN ('v', 'm')`)
+  return rows.length > 0
+}
+
 /** Whether the table has the columns `_row` and `_xid`, which tell the order and the transaction in which its rows arrived. */
 export function keepsArrival(columns: readonly TableColumn[]): boolean {
   return columns.some((c) => c.name === '_row' && c.type === 'int8') && columns.some((c) => c.name === '_xid' && c.type === 'xid8')
