@@ -1,0 +1,167 @@
+import fc from 'fast-check'
+import { describe, expect, it } from 'vitest'
+import { ByteReader, ByteWriter } from '../../kernel/binary.ts'
+import { formatDuration, parseDuration } from '../../kernel/duration.ts'
+import { decodeKey, encodeKey } from '../../kernel/entity-key.ts'
+import { divisorChains } from '../../kernel/hop.ts'
+import { formatTimestamp, parseTimestamp } from '../../kernel/time.ts'
+import { valueCodec } from '../../kernel/value-codec.ts'
+import { valueFromJson, valueToJson } from '../../kernel/value-json.ts'
+import { canonical, isValueOf, type Value, type ValueType } from '../../kernel/value-type.ts'
+
+const micros = fc.integer({ min: Number.MIN_SAFE_INTEGER, max: Number.MAX_SAFE_INTEGER })
+
+describe('times', () => {
+  it('read back exactly from RFC 3339', () => {
+    fc.assert(fc.property(fc.integer({ min: -8e15, max: 8e15 }), (t) => void expect(parseTimestamp(formatTimestamp(t))).toBe(t)))
+  })
+
+  it('print as few decimals as they need', () => {
+    expect(formatTimestamp(0)).toBe('1970-01-01T00:00:00Z')
+    expect(formatTimestamp(1)).toBe('1970-01-01T00:00:00.000001Z')
+    expect(formatTimestamp(-1)).toBe('1969-12-31T23:59:59.999999Z')
+    expect(formatTimestamp(120_000)).toBe('1970-01-01T00:00:00.12Z')
+  })
+
+  it('take a zone, and are UTC without one', () => {
+    const noon = parseTimestamp('2001-07-01T12:00:00Z')
+    for (const text of ['2001-07-01 12:00', '2001-07-01T12:00:00', '2001-07-01T14:00:00+02:00', '2001-07-01T05:00:00-0700', '2001-07-01 12:00:00+00']) expect(parseTimestamp(text)).toBe(noon)
+    expect(parseTimestamp('2001-07-01')).toBe(parseTimestamp('2001-07-01T00:00:00Z'))
+  })
+
+  it.each(['', 'yesterday', '2001-02-29', '2001-13-01', '2001-01-01T24:00:00Z', '2001-01-01T00:60:00Z', '1500-01-01', '9999-01-01', '2001-1-1'])('refuse "%s" by name', (text) => {
+    expect(() => parseTimestamp(text)).toThrow(expect.objectContaining({ code: 'INVALID_TIME', message: expect.stringContaining(text) as string }))
+  })
+})
+
+describe('durations', () => {
+  it('read back from their shortest form', () => {
+    fc.assert(fc.property(fc.integer({ min: 1, max: Number.MAX_SAFE_INTEGER }), (d) => void expect(parseDuration(formatDuration(d))).toBe(d)))
+    expect(parseDuration('1h30m')).toBe(5_400_000_000)
+    expect(formatDuration(5_400_000_000)).toBe('1h30m')
+  })
+
+  it.each(['', '0s', '1x', '-1h', '1.5h', '1 h', 'h', '99999999999d'])('refuse "%s" by name', (text) => {
+    expect(() => parseDuration(text, 'The window')).toThrow(expect.objectContaining({ code: 'INVALID_DURATION', message: expect.stringContaining(`The window "${text}"`) as string }))
+  })
+})
+
+describe('default hops', () => {
+  it('form one chain where they divide each other, and more where they do not', () => {
+    expect(divisorChains([86_400, 300, 3600, 300])).toEqual([[300, 3600, 86_400]])
+    expect(divisorChains([150, 225, 300])).toEqual([[150, 300], [225]])
+  })
+})
+
+describe('entity keys', () => {
+  const parts = [
+    { name: 'a', type: { kind: 'string' } },
+    { name: 'b', type: { kind: 'int64' } },
+    { name: 'c', type: { kind: 'string' } },
+    { name: 'd', type: { kind: 'int32' } },
+    { name: 'e', type: { kind: 'bool' } },
+    { name: 'f', type: { kind: 'timestamp' } },
+  ] as const
+  const text = fc.string({ unit: 'binary', maxLength: 6 }).filter((s) => !s.includes('\0') && s.isWellFormed())
+  const entity = fc.tuple(text, fc.bigInt({ min: -(2n ** 63n), max: 2n ** 63n - 1n }), text, fc.integer(), fc.boolean(), micros)
+
+  it('sort as the typed parts do, text by its UTF-8 bytes', () => {
+    const order = (a: Value, b: Value): number =>
+      typeof a === 'string' ? Buffer.compare(Buffer.from(a), Buffer.from(b as string)) : a < (b as typeof a) ? -1 : a > (b as typeof a) ? 1 : 0
+    fc.assert(
+      fc.property(entity, entity, (a, b) => {
+        const expected = a.map((value, i) => order(value, b[i] as Value)).find((o) => o !== 0) ?? 0
+        const [x, y] = [encodeKey(parts, a), encodeKey(parts, b)]
+        expect(x < y ? -1 : x > y ? 1 : 0).toBe(Math.sign(expected))
+      }),
+      { numRuns: 1000 },
+    )
+  })
+
+  it('read back', () => {
+    fc.assert(fc.property(entity, (values) => void expect(decodeKey(parts, encodeKey(parts, values))).toEqual(values)))
+  })
+
+  it('never confuse composite keys whose texts hold separators', () => {
+    const two = parts.slice(0, 1).concat(parts.slice(2, 3) as never)
+    expect(encodeKey(two, ['a', 'b,c'])).not.toBe(encodeKey(two, ['a,b', 'c']))
+    expect(encodeKey(two, ['', 'a'])).not.toBe(encodeKey(two, ['a', '']))
+  })
+
+  it('name the part that is missing, wrong or impossible', () => {
+    const one = parts.slice(0, 1)
+    for (const bad of [undefined, null, 5, 'a\0b', 'x'.repeat(2000)]) {
+      expect(() => encodeKey(one, [bad])).toThrow(expect.objectContaining({ code: 'INVALID_ENTITY' }))
+    }
+  })
+})
+
+const typed: fc.Arbitrary<{ type: ValueType; value: Value }> = fc.oneof(
+  fc.boolean().map((value) => ({ type: { kind: 'bool' } as const, value })),
+  fc.integer().map((value) => ({ type: { kind: 'int32' } as const, value })),
+  fc.bigInt({ min: -(2n ** 63n), max: 2n ** 63n - 1n }).map((value) => ({ type: { kind: 'int64' } as const, value })),
+  fc.float().map((value) => ({ type: { kind: 'float32' } as const, value })),
+  fc.double().map((value) => ({ type: { kind: 'float64' } as const, value })),
+  fc.string({ unit: 'grapheme' }).map((value) => ({ type: { kind: 'string' } as const, value })),
+  fc.integer({ min: -8e15, max: 8e15 }).map((value) => ({ type: { kind: 'timestamp' } as const, value })),
+  fc.array(fc.float(), { minLength: 3, maxLength: 3 }).map((v) => ({ type: { kind: 'vector', length: 3 } as const, value: new Float32Array(v) })),
+)
+
+describe('values', () => {
+  it('read back from bytes and from JSON in their canonical form', () => {
+    fc.assert(
+      fc.property(typed, ({ type, value }) => {
+        const kept = canonical(type, value)
+        const writer = new ByteWriter(1)
+        valueCodec(type).write(writer, kept)
+        const reader = new ByteReader(writer.bytes())
+        expect(valueCodec(type).read(reader)).toEqual(kept)
+        expect(reader.done).toBe(true)
+        // A vector of numbers that JSON cannot say is no concern of specs.
+        if (type.kind !== 'vector') expect(valueFromJson(type, JSON.parse(JSON.stringify(valueToJson(type, kept))), 'x')).toEqual(kept)
+      }),
+      { numRuns: 1000 },
+    )
+  })
+
+  it('lose the minus of zero and nothing else', () => {
+    expect(Object.is(canonical({ kind: 'float64' }, -0), 0)).toBe(true)
+    expect(Object.is(canonical({ kind: 'float32' }, -0), 0)).toBe(true)
+    expect(Object.is(canonical({ kind: 'int32' }, -0), 0)).toBe(true)
+    expect(canonical({ kind: 'vector', length: 2 }, new Float32Array([-0, 1]))).toEqual(new Float32Array([0, 1]))
+    expect(canonical({ kind: 'float64' }, Number.NaN)).toBeNaN()
+  })
+
+  it('are told from values of other types', () => {
+    const wrong: [ValueType, unknown][] = [
+      [{ kind: 'int32' }, 2 ** 31],
+      [{ kind: 'int32' }, 1.5],
+      [{ kind: 'int32' }, 1n],
+      [{ kind: 'int64' }, 1],
+      [{ kind: 'int64' }, 2n ** 63n],
+      [{ kind: 'float64' }, '1'],
+      [{ kind: 'timestamp' }, 2 ** 53],
+      [{ kind: 'timestamp' }, new Date()],
+      [{ kind: 'vector', length: 2 }, new Float32Array(3)],
+      [{ kind: 'bool' }, 1],
+    ]
+    for (const [type, value] of wrong) expect(isValueOf(type, value)).toBe(false)
+  })
+
+  it('report a stored form that ends early', () => {
+    expect(() => valueCodec({ kind: 'string' }).read(new ByteReader(Buffer.from([1, 5, 65])))).toThrow(expect.objectContaining({ code: 'STATE_CORRUPT' }))
+  })
+
+  it('write all safe integers in one way', () => {
+    fc.assert(
+      fc.property(micros, (n) => {
+        const writer = new ByteWriter(1)
+        writer.int(n)
+        writer.uint(Math.abs(n))
+        const reader = new ByteReader(writer.bytes())
+        expect(reader.int()).toBe(n + 0)
+        expect(reader.uint()).toBe(Math.abs(n))
+      }),
+    )
+  })
+})

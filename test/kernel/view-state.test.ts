@@ -1,0 +1,135 @@
+import fc from 'fast-check'
+import { describe, expect, it } from 'vitest'
+import { ByteWriter } from '../../kernel/binary.ts'
+import { compileView } from '../../kernel/compile-view.ts'
+import type { EntityState } from '../../kernel/state.ts'
+import { statusNames } from '../../kernel/state.ts'
+import { decodeStored, encodeStored } from '../../kernel/stored-state.ts'
+import { parseTimestamp } from '../../kernel/time.ts'
+import type { ViewPlan } from '../../kernel/view-plan.ts'
+import { everyMinutes, featuresArbitrary, hour, minute, oracle, type RawRow, rowsArbitrary, viewSpec, visibleAt } from './view-oracle.ts'
+
+const origin = parseTimestamp('2001-03-01T00:00:00Z')
+const end = origin + 18 * hour
+const availability = fc.constantFrom({ kind: 'continuous' } as const, everyMinutes(5, 0), everyMinutes(30, minute))
+const world = fc.record({ features: featuresArbitrary, availability, rows: rowsArbitrary(origin, 40) })
+const times = fc.array(fc.oneof(fc.integer({ min: -10, max: 1080 }).map((m) => origin + m * minute), fc.integer({ min: 0, max: 18 * hour }).map((us) => origin + us)), { minLength: 1, maxLength: 12 })
+
+function plan({ features, availability: when }: { features: Parameters<typeof viewSpec>[1]; availability: Parameters<typeof viewSpec>[2] }): ViewPlan {
+  return compileView({ spec: viewSpec('things', features, when), code: null, fingerprint: 'f' })
+}
+
+function fold(view: ViewPlan, state: EntityState, rows: readonly RawRow[], now: number): EntityState {
+  for (const { eventTime, knownTime, tie, values } of rows) {
+    const row = view.fold(eventTime, knownTime, tie, values)
+    if (row !== null) state.add(row, now)
+  }
+  return state
+}
+
+function body(state: EntityState): string {
+  const writer = new ByteWriter()
+  state.encode(writer)
+  return writer.bytes().toString('hex')
+}
+
+function answer(state: EntityState, t: number): unknown {
+  const { values, statuses, eventTime } = state.valueAt(t)
+  return { values, statuses: statuses.map((s) => statusNames[s]), eventTime }
+}
+
+describe('a view state', () => {
+  it('answers as a fold over all visible rows does, at every moment of a pass in order of visibility', () => {
+    fc.assert(
+      fc.property(world, times, ({ rows, ...definition }, moments) => {
+        const view = plan(definition)
+        const state = view.newState()
+        const waiting = [...rows].sort((a, b) => visibleAt(definition.availability, a) - visibleAt(definition.availability, b))
+        for (const t of moments.toSorted((a, b) => a - b)) {
+          while (waiting[0] !== undefined && visibleAt(definition.availability, waiting[0]) <= t) fold(view, state, waiting.splice(0, 1), t)
+          expect(answer(state, t)).toEqual(oracle(view.spec, rows, t))
+        }
+      }),
+      { numRuns: 1500 },
+    )
+  })
+
+  it('answers the same from stored bytes, for rows in any order, later ones pending', () => {
+    fc.assert(
+      fc.property(world, times, ({ rows, ...definition }, moments) => {
+        const view = plan(definition)
+        const [run, ...later] = moments.toSorted((a, b) => a - b) as [number, ...number[]]
+        const bytes = encodeStored(fold(view, view.newState(), rows, run), 7)
+        for (const t of [run, ...later]) expect(answer(decodeStored(view, bytes), t)).toEqual(oracle(view.spec, rows, t))
+      }),
+      { numRuns: 1000 },
+    )
+  })
+
+  it('has one body for the same rows, whatever their order, their split into runs and the moments of the runs', () => {
+    fc.assert(
+      fc.property(world, fc.infiniteStream(fc.nat()), fc.array(fc.nat(40), { maxLength: 3 }), ({ rows, ...definition }, order, cuts) => {
+        const view = plan(definition)
+        const shuffled = rows.map((row) => ({ row, at: order.next().value as number })).sort((a, b) => a.at - b.at)
+        let bytes = encodeStored(view.newState(), 0)
+        let from = 0
+        for (const [i, cut] of [...cuts.toSorted((a, b) => a - b), rows.length].entries()) {
+          const state = decodeStored(view, bytes)
+          fold(view, state, shuffled.slice(from, cut).map((s) => s.row), origin + i * 4 * hour)
+          state.advance(origin + i * 4 * hour)
+          bytes = encodeStored(state, i)
+          from = Math.max(from, cut)
+        }
+        const inRuns = decodeStored(view, bytes)
+        inRuns.advance(end)
+        const atOnce = fold(view, view.newState(), rows, end)
+        expect(body(inRuns)).toBe(body(atOnce))
+        expect(inRuns.highWater).toBe(atOnce.highWater)
+      }),
+      { numRuns: 1000 },
+    )
+  })
+
+  it('is what its merged parts are', () => {
+    fc.assert(
+      fc.property(world, fc.infiniteStream(fc.boolean()), ({ rows, ...definition }, sides) => {
+        const view = plan(definition)
+        const side = rows.map(() => sides.next().value as boolean)
+        const one = fold(view, view.newState(), rows.filter((_, i) => side[i]), origin + 6 * hour)
+        const other = fold(view, view.newState(), rows.filter((_, i) => !side[i]), origin + 6 * hour)
+        one.merge(other)
+        const all = fold(view, view.newState(), rows, origin + 6 * hour)
+        expect(body(one)).toBe(body(all))
+        expect(answer(one, end)).toEqual(answer(all, end))
+      }),
+      { numRuns: 1000 },
+    )
+  })
+
+  it('refuses a moment before its high-water mark', () => {
+    const view = plan({ features: [{ kind: 'latest', name: 'i', type: { kind: 'int32' }, column: 'i', ttlMicros: null, default: null, required: false }], availability: { kind: 'continuous' } })
+    const state = fold(view, view.newState(), [{ eventTime: origin, knownTime: origin + hour, tie: 1, values: [1, null, null, null] }], end)
+    expect(() => state.valueAt(origin + hour - 1)).toThrow(expect.objectContaining({ code: 'HISTORY_NEEDED' }))
+    expect(state.valueAt(origin + hour).values).toEqual([1])
+  })
+
+  it('keeps no more tiles than its windows can need', () => {
+    const view = plan({ features: [{ kind: 'window', name: 'n', type: { kind: 'int32' }, aggregate: 'count', column: null, windowMicros: hour, hopMicros: 5 * minute, default: null, required: false }], availability: { kind: 'continuous' } })
+    const state = view.newState()
+    for (let m = 0; m < 100_000; m++) fold(view, state, [{ eventTime: origin + m * minute, knownTime: null, tie: m, values: [null, null, null, null] }], origin + m * minute)
+    expect(encodeStored(state, 1).length).toBeLessThan(100)
+    expect(state.valueAt(origin + 99_999 * minute).values).toEqual([65])
+  })
+
+  it('names view, moment and column where a transform returns the wrong type', () => {
+    const spec = { ...viewSpec('things', [{ kind: 'latest', name: 'd', type: { kind: 'int32' }, column: 'd', ttlMicros: null, default: null, required: false }], { kind: 'continuous' }), derive: [{ name: 'd', type: { kind: 'int32' } }], code: 'x' } as const
+    const view = (code: string): ViewPlan => compileView({ spec, code, fingerprint: 'f' })
+    const values = [1, null, null, null]
+    expect(view('(row) => ({ d: row.i + 1 })').fold(origin, null, 1, values)?.values).toEqual([1, null, null, null, 2])
+    expect(view('(row) => null').fold(origin, null, 1, values)).toBeNull()
+    expect(() => view('(row) => ({ d: row.i / 2 })').fold(origin, null, 1, values)).toThrow(/"things@1".*2001-03-01T00:00:00Z.*"d" is 0.5, which is not int32/)
+    expect(() => view('(row) => ({})').fold(origin, null, 1, values)).toThrow(/returned no "d"/)
+    expect(() => view('(row) => ({ d: Date.now() })').fold(origin, null, 1, values)).toThrow(/Date.now\(\)/)
+    expect(() => view('(row) => ({ d: process.pid })').fold(origin, null, 1, values)).toThrow(expect.objectContaining({ code: 'TRANSFORM_FAILED' }))
+  })
+})
