@@ -1,8 +1,10 @@
 #!/usr/bin/env node
-// Old syntax on purpose: an old Node must get as far as the sentence below.
-var version = process.versions.node.split('.').map(Number)
+// CommonJS and old syntax: an old Node must get as far as the sentence below.
+const version = process.versions.node.split('.').map(Number)
 if (version[0] < 22 || (version[0] === 22 && version[1] < 18)) {
-  console.error('Lockstep needs Node 22.18 or newer, and this is Node ' + process.versions.node + '. Install a newer Node and run it again.')
+  console.error(
+    'Lockstep needs Node 22.18 or newer, and this is Node ' + process.versions.node + '. Install a newer Node and run it again.',
+  )
   process.exit(1)
 }
-import('../cli/main.js')
+void import('../cli/main.js')

@@ -1,7 +1,6 @@
-import { readFileSync } from 'node:fs'
+import { globSync, readFileSync } from 'node:fs'
 import { dirname, join, relative } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { globSync } from 'node:fs'
 import { Visitor, parseSync } from 'oxc-parser'
 
 export const rootFolder = dirname(dirname(fileURLToPath(import.meta.url)))
@@ -12,6 +11,10 @@ export interface SourceFile {
   readonly lines: number
   /** What it imports, in whatever form: files of the repository by their path, everything else as it is written. */
   readonly imports: readonly string[]
+  /** Those of them that are there when it runs: not what `import type` says. */
+  readonly runtimeImports: readonly string[]
+  /** Whether it imports something whose name is computed. */
+  readonly importsComputed: boolean
   /** `process.env`, `Date.now` and the like: members of global objects that it reads. */
   readonly members: ReadonlySet<string>
 }
@@ -27,23 +30,27 @@ export function sourceFiles(places: readonly string[]): SourceFile[] {
 export function parse(path: string, text: string): SourceFile {
   const { program, errors } = parseSync(path, text, { sourceType: 'module' })
   if (errors.length > 0) throw new Error(`"${path}" does not parse: ${errors.map((error) => error.message).join('; ')}`)
-  const specifiers: string[] = []
+  const imports = new Set<string>()
+  const runtimeImports = new Set<string>()
   const members = new Set<string>()
-  const literal = (node: { readonly type: string; readonly value?: unknown } | null): void => {
-    if (node === null) return
-    if (node.type !== 'Literal' || typeof node.value !== 'string') throw new Error(`"${path}" imports what is not a plain string.`)
-    specifiers.push(node.value)
+  let importsComputed = false
+  const add = (name: string, kind: 'type' | 'value' | null | undefined): void => {
+    const imported = name.startsWith('.') ? relative(rootFolder, join(rootFolder, dirname(path), name)) : name
+    imports.add(imported)
+    if (kind !== 'type') runtimeImports.add(imported)
   }
   new Visitor({
-    ImportDeclaration: (node) => literal(node.source),
-    ExportNamedDeclaration: (node) => literal(node.source),
-    ExportAllDeclaration: (node) => literal(node.source),
-    ImportExpression: (node) => literal(node.source),
-    TSImportType: (node) => literal(node.source),
-    NewExpression: (node) => {
-      const [first] = node.arguments
-      const isUrl = node.callee.type === 'Identifier' && node.callee.name === 'URL'
-      if (isUrl && first?.type === 'Literal' && typeof first.value === 'string' && first.value.endsWith('.ts')) literal(first)
+    ImportDeclaration: (node) => add(node.source.value, node.importKind),
+    ExportNamedDeclaration: (node) => void (node.source !== null && add(node.source.value, node.exportKind)),
+    ExportAllDeclaration: (node) => add(node.source.value, node.exportKind),
+    TSImportType: (node) => add(node.source.value, 'type'),
+    ImportExpression: ({ source }) => {
+      if (source.type === 'Literal' && typeof source.value === 'string') add(source.value, 'value')
+      else importsComputed = true
+    },
+    NewExpression: ({ callee, arguments: [first] }) => {
+      if (callee.type !== 'Identifier' || callee.name !== 'URL' || first?.type !== 'Literal') return
+      if (typeof first.value === 'string' && first.value.endsWith('.ts')) add(first.value.replace(/^(?!\.)/, './'), 'type')
     },
     MemberExpression: (node) => {
       if (node.object.type !== 'Identifier') return
@@ -51,8 +58,8 @@ export function parse(path: string, text: string): SourceFile {
       if (node.property.type === 'Literal') members.add(`${node.object.name}.${String(node.property.value)}`)
     },
   }).visit(program)
-  const imports = specifiers.map((name) => (name.startsWith('.') ? relative(rootFolder, join(rootFolder, dirname(path), name)) : name))
-  return { path, lines: text.split('\n').length - (text.endsWith('\n') ? 1 : 0), imports: [...new Set(imports)], members }
+  const lines = text.split('\n').length - (text.endsWith('\n') ? 1 : 0)
+  return { path, lines, imports: [...imports], runtimeImports: [...runtimeImports], importsComputed, members }
 }
 
 /** `@scope/name/part` is the package `@scope/name`. */

@@ -13,10 +13,12 @@ async function query(url: string, sql: string): Promise<unknown[][]> {
   }
 }
 
-it('gives each caller a database of its own, in UTF-8', async () => {
+it('gives each caller a database of its own, in UTF-8, migrated unless it asks for none', async () => {
   const [one, other] = await Promise.all([testDatabase(), testDatabase({ migrate: false })])
+  expect(await query(one.url, `select count(*) > 0 from information_schema.tables where table_schema = 'lockstep'`)).toEqual([[true]])
   await query(one.url, 'create table only_here ()')
   expect(await query(one.url, `select to_regclass('only_here')::text, current_setting('server_encoding')`)).toEqual([['only_here', 'UTF8']])
+  expect(await query(other.url, `select to_regnamespace('lockstep')::text`)).toEqual([[null]])
   expect(await query(other.url, `select to_regclass('only_here')::text`)).toEqual([[null]])
   await Promise.all([one.drop(), other.drop()])
 })

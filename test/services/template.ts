@@ -1,4 +1,5 @@
-import { existsSync } from 'node:fs'
+import { migrate } from '../../migrations/migrate.ts'
+import { openPostgres } from '../../runtime/open-postgres.ts'
 import { administer, databaseUrl } from './administer.ts'
 
 /** Makes the migrated database that every test file's database is a copy of. */
@@ -8,12 +9,7 @@ export async function makeTemplate(cluster: string, run: string): Promise<void> 
 }
 
 export async function migrateDatabase(url: string): Promise<void> {
-  const migrations = new URL('../../migrations/migrate.ts', import.meta.url)
-  const runtime = new URL('../../runtime/open-postgres.ts', import.meta.url)
-  if (!existsSync(migrations) || !existsSync(runtime)) return
-  const { migrate } = await import(migrations.href)
-  const { openPostgres } = await import(runtime.href)
-  const database = await openPostgres(url)
+  const database = openPostgres(url)
   try {
     await migrate(database.kysely)
   } finally {
