@@ -7,7 +7,7 @@ export interface Dependency<T> {
   readonly value: T | null
   /** Why it could not be used at the last check, or null. */
   readonly failure: string | null
-  /** Opens it, or asks whether it is still there. Never rejects. */
+  /** Opens it where that has not succeeded yet, and asks whether it answers. Never rejects. */
   check(): Promise<void>
   close(): Promise<void>
 }
@@ -35,8 +35,8 @@ export function createDependency<T extends { close(): Promise<void> }>(options: 
     },
     async check() {
       try {
-        if (value === null) value = await options.open()
-        else await options.ping(value)
+        value ??= await options.open()
+        await options.ping(value) // opening may not have connected yet
         if (announced) log.info({ dependency: name }, 'a dependency answers again')
         announced = false
         failure = null

@@ -1,5 +1,6 @@
 import type { Logger } from 'pino'
 import { LockstepError, messageOf } from '../kernel/errors.ts'
+import { requireMigrated } from '../migrations/migrate.ts'
 import type { Catalog } from '../registry/catalog.ts'
 import { loadCatalog } from '../registry/catalog.ts'
 import { catalogRevision } from '../registry/revision.ts'
@@ -34,6 +35,7 @@ export function createLiveCatalog(models: ModelHost, log: Logger): LiveCatalog {
     },
     async refresh(db) {
       try {
+        if (catalog === null) await requireMigrated(db.kysely)
         if (catalog === null || (await catalogRevision(db)) !== catalog.revision) {
           const next = await loadCatalog(db)
           for (const [id, error] of next.broken) log.error({ definition: id, error: error.message }, 'a definition cannot be used')

@@ -1,13 +1,12 @@
 import type { Logger } from 'pino'
-import { LockstepError, messageOf } from '../kernel/errors.ts'
+import { messageOf } from '../kernel/errors.ts'
 import type { ServicePlan } from '../kernel/service-plan.ts'
 import type { Column } from '../kernel/value-type.ts'
 import type { Catalog, CatalogModel } from '../registry/catalog.ts'
-import { bindModel } from '../registry/model-binding.ts'
 import type { ModelVersion } from '../registry/model-versions.ts'
 import { createBatcher } from './inference/batcher.ts'
 import type { Batcher } from './inference/batcher.ts'
-import { loadModel } from './inference/load-model.ts'
+import { loadModelVersion, pickVersion } from './model-version.ts'
 
 export interface ServedModel {
   readonly version: ModelVersion
@@ -51,7 +50,7 @@ export function createModelHost(deps: ModelHostDeps): ModelHost {
     const id = identity(model, version)
     const known = entries.get(id)
     if (known !== undefined) return known
-    const entry: Entry = { loading: loadVersion(catalog, model, version), users: 0, retired: false }
+    const entry: Entry = { loading: load(catalog, model, version), users: 0, retired: false }
     entries.set(id, entry)
     // A failure is not kept: the next request tries again, for PostgreSQL may answer by then.
     entry.loading.catch(() => {
@@ -60,18 +59,8 @@ export function createModelHost(deps: ModelHostDeps): ModelHost {
     return entry
   }
 
-  async function loadVersion(catalog: Catalog, model: CatalogModel, version: ModelVersion) {
-    const name = `${model.name}@${version.version}`
-    const service = catalog.service(version.service)
-    if (service.fingerprint !== version.serviceFingerprint) {
-      throw new LockstepError(
-        'MODEL_MISMATCH',
-        `The model "${name}" was made for another definition of the service "${service.id}" than the registry holds; push it again for this one.`,
-        { details: { model: model.name, version: version.version, service: service.id } },
-      )
-    }
-    const binding = bindModel(service, version.contract, model.spec)
-    const loaded = await loadModel(await deps.readBytes(model.name, version.version), binding, name)
+  async function load(catalog: Catalog, model: CatalogModel, version: ModelVersion) {
+    const { service, loaded } = await loadModelVersion(catalog, model, version, deps.readBytes)
     const batcher = createBatcher(loaded, { onRun: (rows) => deps.onRun(model.name, rows) })
     return { served: { version, service, outputs: loaded.outputs, predict: batcher.predict }, close: loaded.close }
   }
@@ -126,17 +115,4 @@ export function createModelHost(deps: ModelHostDeps): ModelHost {
 /** Versions never change, but a model's declared outputs may: then it is loaded anew. */
 function identity(model: CatalogModel, version: ModelVersion): string {
   return JSON.stringify([model.name, version.version, version.sha256, version.serviceFingerprint, model.spec.output])
-}
-
-function pickVersion(model: CatalogModel, wanted: number | undefined): ModelVersion {
-  const found = wanted === undefined ? model.versions.at(-1) : model.versions.find((version) => version.version === wanted)
-  if (found !== undefined) return found
-  const there = model.versions.map((version) => version.version).join(', ')
-  throw new LockstepError(
-    'UNKNOWN_DEFINITION',
-    there === ''
-      ? `The model "${model.name}" has no version yet; push one with "lockstep model push ${model.name} FILE".`
-      : `The model "${model.name}" has no version ${wanted}; it has ${there}.`,
-    { details: { model: model.name } },
-  )
 }

@@ -147,9 +147,10 @@ export function createServer(options: ServerOptions): LockstepServer {
 
 function listening(http: Server, host: string, port: number): Promise<void> {
   return new Promise((resolve, reject) => {
-    http.once('error', (cause: NodeJS.ErrnoException) => reject(listenError(cause, host, port)))
+    const refuse = (cause: NodeJS.ErrnoException) => reject(listenError(cause, host, port))
+    http.once('error', refuse)
     http.listen(port, host, () => {
-      http.removeAllListeners('error')
+      http.off('error', refuse)
       resolve()
     })
   })

@@ -22,7 +22,6 @@ export function statusOf(code: ErrorCode): HttpErrorStatus {
       return 422
     case 'POSTGRES_UNAVAILABLE':
     case 'REDIS_UNAVAILABLE':
-    case 'MIGRATIONS_PENDING':
     case 'NOT_READY':
       return 503
     default:

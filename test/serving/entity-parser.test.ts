@@ -1,0 +1,56 @@
+import { describe, expect, it } from 'vitest'
+import { encodeKey } from '../../kernel/entity-key.ts'
+import { createEntityParser } from '../../serving/entity-parser.ts'
+import { servicePlan } from './plans.ts'
+
+const flight = createEntityParser(servicePlan('flight'))
+const accounts = createEntityParser(servicePlan('accounts'))
+const route = createEntityParser(servicePlan('route'))
+
+describe('the entity parser', () => {
+  it('encodes keys as the stores do and takes request values in order', () => {
+    const plan = servicePlan('flight')
+    const { keys, request } = flight({ distance: 594, airport: 'ATL' }, 0)
+    expect(keys).toEqual(plan.uses.map((use) => encodeKey(use.plan.key, ['ATL'])))
+    expect(request).toEqual([594])
+  })
+
+  it('reads each alias under its own key', () => {
+    const plan = servicePlan('route')
+    const { keys } = route({ airport: 'ATL', destination: 'JFK' }, 0)
+    expect(keys).toEqual(plan.uses.map((use) => encodeKey(use.plan.key, [use.alias === null ? 'ATL' : 'JFK'])))
+  })
+
+  it('takes an int64 as a number, a bigint or a decimal text', () => {
+    const key = accounts({ id: 12n }, 0).keys
+    expect(accounts({ id: 12 }, 0).keys).toEqual(key)
+    expect(accounts({ id: '12' }, 0).keys).toEqual(key)
+    expect(accounts({ id: '9007199254740993' }, 0).keys).toEqual(accounts({ id: 9_007_199_254_740_993n }, 0).keys)
+  })
+
+  it.each([
+    ['a text', 'ATL', 'INVALID_ENTITY', '"airport"'],
+    ['null', null, 'INVALID_ENTITY', '"airport"'],
+    ['an array', ['ATL'], 'INVALID_ENTITY', '"distance"'],
+    ['a missing key', { distance: 1 }, 'INVALID_ENTITY', '"airport"'],
+    ['a null key', { airport: null, distance: 1 }, 'INVALID_ENTITY', '"airport"'],
+    ['a key of another type', { airport: 7, distance: 1 }, 'INVALID_ENTITY', '"airport"'],
+    ['a missing request value', { airport: 'ATL' }, 'MISSING_REQUEST_VALUE', '"distance"'],
+    ['a null request value', { airport: 'ATL', distance: null }, 'MISSING_REQUEST_VALUE', '"distance"'],
+    ['a request value of another type', { airport: 'ATL', distance: 'far' }, 'INVALID_ENTITY', '"distance"'],
+    ['an unknown field', { airport: 'ATL', distance: 1, distnace: 1 }, 'INVALID_ENTITY', 'Did you mean "distance"'],
+    ['a key from the prototype', Object.create({ airport: 'ATL', distance: 1 }), 'INVALID_ENTITY', '"airport"'],
+    ['an own __proto__', JSON.parse('{"__proto__":1,"airport":"ATL","distance":1}'), 'INVALID_ENTITY', '"__proto__"'],
+    ['a key that is too long', { airport: 'x'.repeat(2000), distance: 1 }, 'INVALID_ENTITY', '2001 bytes'],
+    ['a key with a zero byte', { airport: 'A\0', distance: 1 }, 'INVALID_ENTITY', 'zero byte'],
+  ])('refuses %s, naming index and field', (_, entity: unknown, code, part) => {
+    const parse = () => flight(entity, 3)
+    expect(parse).toThrow(expect.objectContaining({ code }))
+    expect(parse).toThrow(part)
+    expect(parse).toThrow(/[Ee]ntity 3/)
+  })
+
+  it.each([[2n ** 63n], [1.5], ['1.5'], ['x'], [true], ['9223372036854775808']])('refuses %s as an int64', (id) => {
+    expect(() => accounts({ id }, 0)).toThrow(expect.objectContaining({ code: 'INVALID_ENTITY' }))
+  })
+})

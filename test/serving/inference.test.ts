@@ -1,0 +1,160 @@
+import fc from 'fast-check'
+import { describe, expect, it } from 'vitest'
+import type { ModelSpec } from '../../kernel/service-spec.ts'
+import { bindModel } from '../../registry/model-binding.ts'
+import { createBatcher } from '../../serving/inference/batcher.ts'
+import { inspectModel } from '../../serving/inference/inspect-model.ts'
+import type { LoadedModel } from '../../serving/inference/load-model.ts'
+import { loadModel } from '../../serving/inference/load-model.ts'
+import type { FeatureRow } from '../../serving/inference/tensor-writer.ts'
+import { servingSet } from './definitions.ts'
+import { onnx } from './fixtures.ts'
+import { servicePlan } from './plans.ts'
+
+async function load(file: string, service: string, model: string, output?: ModelSpec['output']): Promise<LoadedModel> {
+  const bytes = await onnx(file)
+  const declared = servingSet.models.find(({ spec }) => spec.name === model)?.spec as ModelSpec
+  const spec = output === undefined ? declared : { ...declared, output }
+  return await loadModel(bytes, bindModel(servicePlan(service), await inspectModel(bytes), spec), model)
+}
+
+describe('inspectModel', () => {
+  it('reads names, types and shapes of inputs and outputs', async () => {
+    const contract = await inspectModel(await onnx('logistic'))
+    expect(contract.inputs).toMatchObject([{ name: 'features', type: 'float32', isTensor: true }])
+    expect(contract.inputs[0]?.shape[1]).toBe(3)
+    expect(contract.outputs.map(({ name, type, isTensor }) => [name, type, isTensor])).toEqual([
+      ['label', 'int64', true],
+      ['probabilities', 'float32', true],
+    ])
+  })
+
+  it('tells a ZipMap output from a tensor', async () => {
+    const contract = await inspectModel(await onnx('zipmap'))
+    expect(contract.outputs.map((output) => output.isTensor)).toEqual([true, false])
+  })
+
+  it.each([
+    ['an empty file', Buffer.alloc(0)],
+    ['text', Buffer.from('PK not a model at all')],
+    ['noise', Buffer.from(Array.from({ length: 5000 }, (_, i) => (i * 7919) % 256))],
+  ])('refuses %s as no ONNX model', async (_, bytes) => {
+    await expect(inspectModel(bytes)).rejects.toMatchObject({ code: 'MODEL_INVALID' })
+  })
+
+  it('refuses a model that was cut off', async () => {
+    const bytes = await onnx('mlp')
+    await expect(inspectModel(bytes.subarray(0, bytes.length / 2))).rejects.toMatchObject({ code: 'MODEL_INVALID' })
+  })
+
+  it('gives up on a file that stalls the runtime', async () => {
+    await expect(inspectModel(await onnx('mlp'), 1)).rejects.toThrow('no answer after 1 ms')
+  })
+})
+
+describe('a loaded model', () => {
+  it('gets the numeric features in service order, a null as NaN', async () => {
+    const model = await load('identity', 'flight', 'echo')
+    const answers = await model.run([
+      [1.5, 2, 3.25],
+      [null, -7, null],
+    ])
+    expect(answers).toEqual([[new Float32Array([1.5, 2, 3.25])], [new Float32Array([Number.NaN, -7, Number.NaN])]])
+    await model.close()
+  })
+
+  it('answers the probability of the second class for a scalar, and both for a vector', async () => {
+    const scalar = await load('logistic', 'flight', 'delay')
+    const both = await load('logistic', 'flight', 'classes')
+    const row: FeatureRow = [2, -1, 0.5]
+    const [[probability] = []] = await scalar.run([row])
+    const [[label, pair] = []] = await both.run([row])
+    expect(pair).toBeInstanceOf(Float32Array)
+    expect((pair as Float32Array)[1]).toBe(probability)
+    expect(Number((pair as Float32Array)[0]) + Number(probability)).toBeCloseTo(1, 6)
+    expect(label).toBe(1n)
+    await scalar.close()
+    await both.close()
+  })
+
+  it('passes every value type through named inputs exactly', async () => {
+    const model = await load('named', 'typed', 'typed')
+    const rows: FeatureRow[] = [
+      [0.1, 9_007_199_254_740_993n, 'Zürich', true, new Float32Array([1, 2])],
+      [null, -(2n ** 63n), '', false, null],
+    ]
+    expect(await model.run(rows)).toEqual([
+      [Math.fround(0.1), 9_007_199_254_740_993n, 'Zürich', true, new Float32Array([1, 2])],
+      [Number.NaN, -(2n ** 63n), '', false, new Float32Array([Number.NaN, Number.NaN])],
+    ])
+    await model.close()
+  })
+
+  it('says which feature is missing where the input has no form for that', async () => {
+    const model = await load('named', 'typed', 'typed')
+    await expect(model.run([[1, null, '', false, null]])).rejects.toThrow('"count"')
+    await model.close()
+  })
+
+  it('finishes runs under way when it is closed, refuses later ones and may be closed twice', async () => {
+    const model = await load('mlp', 'flight', 'delay')
+    const run = model.run([[1, 2, 3]])
+    const closed = model.close()
+    expect(await run).toHaveLength(1)
+    await closed
+    await model.close()
+    await expect(model.run([[1, 2, 3]])).rejects.toMatchObject({ code: 'MODEL_FAILED' })
+  })
+})
+
+describe('the batcher', () => {
+  const value = fc.option(fc.float({ noNaN: true, noDefaultInfinity: true }))
+  const callers = fc.array(fc.array(fc.tuple(value, fc.integer({ min: -1000, max: 1000 }), value), { maxLength: 9 }), { maxLength: 12 })
+
+  it.each(['identity', 'mlp'])('gives each caller of %s what its rows give alone, bit for bit', async (file) => {
+    const model = file === 'identity' ? await load(file, 'flight', 'echo') : await load(file, 'flight', 'delay')
+    await fc.assert(
+      fc.asyncProperty(callers, async (requests) => {
+        const runs: number[] = []
+        const batcher = createBatcher(model, { maxRows: 8, onRun: (rows) => runs.push(rows) })
+        const answers = await Promise.all(requests.map((rows) => batcher.predict(rows)))
+        const alone = []
+        for (const rows of requests) {
+          const single = []
+          for (const row of rows) single.push(...(await model.run([row])))
+          alone.push(single)
+        }
+        expect(answers).toEqual(alone)
+        expect(Math.max(0, ...runs)).toBeLessThanOrEqual(8)
+      }),
+      { numRuns: 60 },
+    )
+    await model.close()
+  })
+
+  it('runs what arrives in one turn together', async () => {
+    const model = await load('identity', 'flight', 'echo')
+    const runs: number[] = []
+    const batcher = createBatcher(model, { onRun: (rows) => runs.push(rows) })
+    await Promise.all(Array.from({ length: 50 }, (_, i) => batcher.predict([[i, i, i]])))
+    expect(runs).toEqual([50])
+    await model.close()
+  })
+
+  it('runs a model of one row at a time row by row', async () => {
+    const model = await load('single', 'flight', 'echo', [{ name: 'total', type: { kind: 'float32' } }])
+    const batcher = createBatcher(model)
+    const answers = await Promise.all([batcher.predict([[1, 2, 3], [4, 5, 6]]), batcher.predict([[7, 8, 9]])]) // prettier-ignore
+    expect(answers).toEqual([[[6], [15]], [[24]]])
+    await model.close()
+  })
+
+  it('lets a row that fails fail its own caller only', async () => {
+    const model = await load('named', 'typed', 'typed')
+    const batcher = createBatcher(model)
+    const good: FeatureRow = [1, 2n, 'x', true, new Float32Array([3, 4])]
+    const [first, second, third] = await Promise.allSettled([batcher.predict([good]), batcher.predict([[1, null, 'x', true, null]]), batcher.predict([good])])
+    expect([first.status, second.status, third.status]).toEqual(['fulfilled', 'rejected', 'fulfilled'])
+    await model.close()
+  })
+})
