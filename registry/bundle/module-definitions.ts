@@ -1,0 +1,115 @@
+import type { CallExpression, Expression, Node, Program, VariableDeclarator } from 'oxc-parser'
+
+/** A module-level `const x = featureView('name', { … })`, or another call of the DSL. */
+export interface StaticDefinition {
+  /** The function of the DSL that is called: `featureView`. */
+  readonly call: string
+  readonly declarator: VariableDeclarator & { readonly init: Expression }
+  readonly exported: boolean
+  /** The name and the version that it is given, where they stand there as literals. */
+  readonly name: string | null
+  readonly version: number | null
+  /** Where the source of the transform stands. `method` is one written as `transform(row) { … }`, its range that of the whole property. */
+  readonly transform: { readonly start: number; readonly end: number; readonly method: boolean } | null
+}
+
+/**
+ * The definitions that a module makes in plain sight. `isLockstep` says which import specifiers lead to this package.
+ */
+export function moduleDefinitions(program: Program, isLockstep: (specifier: string) => boolean): StaticDefinition[] {
+  const dsl = dslNames(program, isLockstep)
+  const found: StaticDefinition[] = []
+  for (const { declaration, exported } of moduleVariables(program)) {
+    if (declaration.kind !== 'const') continue
+    for (const declarator of declaration.declarations) {
+      const call = declarator.init === null || declarator.id.type !== 'Identifier' ? null : unwrapped(declarator.init)
+      if (call?.type !== 'CallExpression') continue
+      const name = dslFunction(call.callee, dsl)
+      if (name === null) continue
+      found.push({ call: name, declarator: declarator as StaticDefinition['declarator'], exported, ...argumentsOf(call) })
+    }
+  }
+  return found
+}
+
+/** The variable declarations at module level, exported or not. */
+export function moduleVariables(program: Program) {
+  return program.body.flatMap((statement) => {
+    if (statement.type === 'VariableDeclaration') return [{ declaration: statement, exported: false }]
+    if (statement.type === 'ExportNamedDeclaration' && statement.declaration?.type === 'VariableDeclaration') {
+      return [{ declaration: statement.declaration, exported: true }]
+    }
+    return []
+  })
+}
+
+interface DslNames {
+  /** `featureView`, or what it was imported as, to what it is. */
+  readonly functions: ReadonlyMap<string, string>
+  readonly namespaces: ReadonlySet<string>
+}
+
+function dslNames(program: Program, isLockstep: (specifier: string) => boolean): DslNames {
+  const functions = new Map<string, string>()
+  const namespaces = new Set<string>()
+  for (const statement of program.body) {
+    if (statement.type !== 'ImportDeclaration' || !isLockstep(statement.source.value)) continue
+    for (const specifier of statement.specifiers) {
+      if (specifier.type === 'ImportNamespaceSpecifier') namespaces.add(specifier.local.name)
+      if (specifier.type !== 'ImportSpecifier') continue
+      functions.set(specifier.local.name, specifier.imported.type === 'Literal' ? specifier.imported.value : specifier.imported.name)
+    }
+  }
+  return { functions, namespaces }
+}
+
+function dslFunction(callee: Node, dsl: DslNames): string | null {
+  if (callee.type === 'Identifier') return dsl.functions.get(callee.name) ?? null
+  if (callee.type !== 'MemberExpression' || callee.computed || callee.object.type !== 'Identifier') return null
+  return dsl.namespaces.has(callee.object.name) && callee.property.type === 'Identifier' ? callee.property.name : null
+}
+
+function argumentsOf(call: CallExpression): Pick<StaticDefinition, 'name' | 'version' | 'transform'> {
+  const [first, second] = call.arguments
+  const name = first?.type === 'Literal' && typeof first.value === 'string' ? first.value : null
+  const body = second === undefined || second.type === 'SpreadElement' ? null : unwrapped(second)
+  let version: number | null = null
+  let transform: StaticDefinition['transform'] = null
+  if (body?.type === 'ObjectExpression') {
+    for (const property of body.properties) {
+      if (property.type === 'SpreadElement') {
+        // a later spread may replace what was read
+        version = null
+        transform = null
+        continue
+      }
+      const key = property.computed
+        ? null
+        : property.key.type === 'Identifier'
+          ? property.key.name
+          : property.key.type === 'Literal'
+            ? property.key.value
+            : null
+      if (key === 'version')
+        version = property.value.type === 'Literal' && typeof property.value.value === 'number' ? property.value.value : null
+      if (key === 'transform') {
+        const range = property.method ? property : property.value
+        transform = property.kind === 'init' ? { start: range.start, end: range.end, method: property.method } : null
+      }
+    }
+  }
+  return { name, version, transform }
+}
+
+/** An expression without the parentheses and type assertions around it. */
+function unwrapped(expression: Expression): Expression {
+  switch (expression.type) {
+    case 'ParenthesizedExpression':
+    case 'TSAsExpression':
+    case 'TSSatisfiesExpression':
+    case 'TSNonNullExpression':
+      return unwrapped(expression.expression)
+    default:
+      return expression
+  }
+}

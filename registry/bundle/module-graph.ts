@@ -1,0 +1,35 @@
+import { readFileSync } from 'node:fs'
+import type { Program } from 'oxc-parser'
+import { isLockstepImport } from './lockstep-imports.ts'
+import type { StaticDefinition } from './module-definitions.ts'
+import { moduleDefinitions } from './module-definitions.ts'
+import { parseModule } from './syntax.ts'
+
+/** A module of the user's, parsed. */
+export interface ParsedModule {
+  readonly file: string
+  readonly text: string
+  readonly program: Program
+  readonly definitions: readonly StaticDefinition[]
+}
+
+/** Whether a file is the user's own source, rather than a package's. */
+export function isOwnSource(file: string): boolean {
+  return /\.[cm]?[jt]s$/.test(file) && !/[\\/]node_modules[\\/]/.test(file)
+}
+
+/** Reads and parses modules, each once. */
+export class ModuleCache {
+  readonly #modules = new Map<string, ParsedModule>()
+
+  /** @throws LockstepError `DEFINITIONS_INVALID` naming file and line */
+  get(file: string): ParsedModule {
+    const known = this.#modules.get(file)
+    if (known !== undefined) return known
+    const text = readFileSync(file, 'utf8')
+    const program = parseModule(file, text)
+    const parsed = { file, text, program, definitions: moduleDefinitions(program, (specifier) => isLockstepImport(specifier, file)) }
+    this.#modules.set(file, parsed)
+    return parsed
+  }
+}

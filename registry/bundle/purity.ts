@@ -1,0 +1,96 @@
+import type { Node, Program } from 'oxc-parser'
+import { freeReferences } from './free-references.ts'
+import { awaitMarker, definitionMarker } from './rewrite-module.ts'
+import { children } from './syntax.ts'
+
+/** What in a bundle keeps it from being a function of its input alone. */
+export interface Impurity {
+  /** What it is, to be read behind "uses": `Math.random`. */
+  readonly what: string
+  /** Index into the bundle's text. */
+  readonly at: number
+}
+
+/** The globals of ECMAScript whose results depend on their arguments alone. */
+const deterministicGlobals: ReadonlySet<string> = new Set(
+  (
+    'undefined NaN Infinity isNaN isFinite parseInt parseFloat encodeURI encodeURIComponent decodeURI decodeURIComponent escape unescape ' +
+    'Object Array String Number Boolean BigInt Symbol Math Date JSON Map Set WeakMap WeakSet RegExp Reflect Proxy Promise Iterator ' +
+    'Error AggregateError EvalError RangeError ReferenceError SyntaxError TypeError URIError ArrayBuffer DataView ' +
+    'Int8Array Uint8Array Uint8ClampedArray Int16Array Uint16Array Int32Array Uint32Array BigInt64Array BigUint64Array Float16Array Float32Array Float64Array'
+  ).split(' '),
+)
+
+/** Methods whose results depend on the zone or the language of the machine. */
+const localMethods: ReadonlySet<string> = new Set(
+  (
+    'getDate getDay getFullYear getHours getMilliseconds getMinutes getMonth getSeconds getYear getTimezoneOffset ' +
+    'setDate setFullYear setHours setMilliseconds setMinutes setMonth setSeconds setYear ' +
+    'toLocaleString toLocaleDateString toLocaleTimeString toLocaleLowerCase toLocaleUpperCase localeCompare toDateString toTimeString'
+  ).split(' '),
+)
+
+/** Everything impure in a bundle, in the order of its text. An unreachable part of it counts too. */
+export function impurities(program: Program): Impurity[] {
+  const found: Impurity[] = []
+  for (const { name, node, parent } of freeReferences(program)) {
+    const what = impureGlobal(name, parent)
+    if (what !== null) found.push({ what, at: node.start })
+  }
+  visit(program, false, found)
+  return found.sort((a, b) => a.at - b.at)
+}
+
+function impureGlobal(name: string, parent: Node): string | null {
+  if (name === definitionMarker) return `the definition ${literalArgument(parent)}; a transform reads its input and helpers only`
+  if (name === awaitMarker) return `${literalArgument(parent)}, a value that is awaited at module level`
+  if (parent.type === 'UnaryExpression' && parent.operator === 'typeof') return null
+  if (name === 'Date') {
+    if (parent.type === 'NewExpression' && parent.arguments.length === 0) return 'new Date() without arguments'
+    if (parent.type === 'CallExpression' && parent.callee.type === 'Identifier' && parent.callee.name === 'Date') return 'Date()'
+    return memberName(parent) === 'now' ? 'Date.now' : null
+  }
+  if (name === 'Math') return memberName(parent) === 'random' ? 'Math.random' : null
+  return deterministicGlobals.has(name) ? null : `the global "${name}"`
+}
+
+function visit(node: Node, insideFunction: boolean, found: Impurity[]): void {
+  const report = (what: string): void => void found.push({ what, at: node.start })
+  switch (node.type) {
+    case 'ImportExpression':
+      report('import()')
+      break
+    case 'MetaProperty':
+      if (node.meta.name === 'import') report('import.meta')
+      break
+    case 'AwaitExpression':
+      if (!insideFunction) report('await at module level')
+      break
+    case 'ForOfStatement':
+      if (node.await && !insideFunction) report('await at module level')
+      break
+    case 'ImportDeclaration':
+      report(`the import "${node.source.value}"`)
+      break
+    case 'MemberExpression': {
+      const name = memberName(node)
+      if (name !== null && localMethods.has(name)) report(`${name}, which depends on the machine's zone or language; use the UTC form`)
+      break
+    }
+    default:
+  }
+  const inside =
+    insideFunction || node.type === 'FunctionDeclaration' || node.type === 'FunctionExpression' || node.type === 'ArrowFunctionExpression'
+  for (const child of children(node)) visit(child.node, inside, found)
+}
+
+function memberName(node: Node): string | null {
+  if (node.type !== 'MemberExpression') return null
+  if (!node.computed) return node.property.type === 'Identifier' ? node.property.name : null
+  return node.property.type === 'Literal' && typeof node.property.value === 'string' ? node.property.value : null
+}
+
+function literalArgument(call: Node): string {
+  const first = call.type === 'CallExpression' ? call.arguments[0] : undefined
+  return first?.type === 'Literal' ? `"${String(first.value)}"` : 'that it names'
+}

@@ -1,0 +1,58 @@
+import { existsSync, realpathSync } from 'node:fs'
+import { dirname, resolve } from 'node:path'
+import { LockstepError } from '../../kernel/errors.ts'
+import type { TransformPlace } from './bundle-transform.ts'
+import type { ModuleCache, ParsedModule } from './module-graph.ts'
+import { isOwnSource } from './module-graph.ts'
+
+/**
+ * A module of the user's and those that it imports by path, each parsed.
+ *
+ * @throws LockstepError `DEFINITIONS_INVALID` for the first that does not parse, naming file and line
+ */
+export function ownModules(entry: string, modules: ModuleCache): ParsedModule[] {
+  const found = new Map<string, ParsedModule>()
+  const waiting = [entry]
+  for (let file = waiting.pop(); file !== undefined; file = waiting.pop()) {
+    if (found.has(file)) continue
+    const parsed = modules.get(file)
+    found.set(file, parsed)
+    for (const statement of parsed.program.body) {
+      const imports =
+        statement.type === 'ImportDeclaration' || statement.type === 'ExportNamedDeclaration' || statement.type === 'ExportAllDeclaration'
+      const specifier = imports ? statement.source?.value : undefined
+      if (specifier === undefined || !/^\.{0,2}\//.test(specifier)) continue
+      const path = resolve(dirname(file), specifier)
+      // What is missing is reported by the import itself.
+      if (isOwnSource(path) && existsSync(path)) waiting.push(realpathSync(path))
+    }
+  }
+  return [...found.values()]
+}
+
+/**
+ * Where the transform of a definition stands.
+ *
+ * @param call `featureView` or `onDemandView`
+ * @throws LockstepError `TRANSFORM_NOT_STATIC` unless it is in plain sight, once
+ */
+export function findTransform(
+  modules: readonly ParsedModule[],
+  call: string,
+  definition: { readonly name: string; readonly version: number },
+): TransformPlace {
+  const what = `${call === 'featureView' ? 'view' : 'on-demand view'} "${definition.name}"`
+  const named = modules.flatMap(({ file, definitions }) =>
+    definitions.filter((d) => d.call === call && d.name === definition.name).map((d) => ({ file, definition: d })),
+  )
+  const places = named.length > 1 ? named.filter((p) => p.definition.version === definition.version) : named
+  const [place] = places
+  if (place === undefined || places.length > 1 || place.definition.transform === null) {
+    throw new LockstepError(
+      'TRANSFORM_NOT_STATIC',
+      `The transform of ${what} version ${definition.version} is not in plain sight; write the view as a module-level const x = ${call}('${definition.name}', { version: ${definition.version}, transform: … }), ` +
+        'its name, version and transform right there, in this file or in one that it imports by path.',
+    )
+  }
+  return { ...place, what }
+}

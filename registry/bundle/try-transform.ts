@@ -1,0 +1,156 @@
+import { LockstepError, messageOf } from '../../kernel/errors.ts'
+import { loadTransform } from '../../kernel/transform.ts'
+import type { Column, Value, ValueType } from '../../kernel/value-type.ts'
+import { show, typeName } from '../../kernel/value-type.ts'
+import { sampleCount, sampleValue } from './sample-values.ts'
+
+/** What a transform is tried with: groups of columns, each an object of its input; a group without a name is the input itself. */
+export interface Trial {
+  /** `view "airport_delays"`, for messages. */
+  readonly what: string
+  readonly code: string
+  readonly groups: readonly { readonly name: string | null; readonly columns: readonly (Column & { readonly nullable: boolean })[] }[]
+  /** Whether the input has a moment, `asOf`. */
+  readonly asOf: boolean
+  readonly output: readonly Column[]
+  /** Whether null, for "leave the row out", is a result. */
+  readonly dropsRows: boolean
+}
+
+/**
+ * Tries a transform on sample inputs: twice, the second time freshly loaded and in another order. An exception on a strange sample is no fault, as long as it
+ * comes each time.
+ *
+ * @throws LockstepError `TRANSFORM_IMPURE` where results differ or the input is changed; `TRANSFORM_FAILED` where a result has the wrong shape
+ */
+export function tryTransform(trial: Trial): void {
+  const order = Array.from({ length: sampleCount }, (_, i) => i)
+  const first = runAll(trial, order)
+  const second = runAll(
+    trial,
+    order.map((i) => (i * 29 + 17) % sampleCount),
+  )
+  for (const i of order) {
+    if (first[i] === second[i]) continue
+    throw new LockstepError(
+      'TRANSFORM_IMPURE',
+      `The transform of ${trial.what} gave ${first[i]} and then ${second[i]} for the same input; it must depend on its input alone and keep nothing between calls.`,
+    )
+  }
+}
+
+/** The printed outcome of each sample, by its number. */
+function runAll(trial: Trial, order: readonly number[]): string[] {
+  const transform = loadTransform(trial.code, trial.what) as (input: object) => unknown
+  const outcomes: string[] = []
+  for (const i of order) outcomes[i] = runOne(trial, transform, i)
+  return outcomes
+}
+
+function runOne(trial: Trial, transform: (input: object) => unknown, sample: number): string {
+  const changes: string[] = []
+  const input = sampleInput(trial, sample, changes)
+  const before = print(input.plain)
+  let result: unknown
+  let failure: unknown = null
+  try {
+    result = transform(input.guarded)
+  } catch (error) {
+    failure = error ?? new Error('nothing')
+  }
+  if (changes.length > 0 || print(input.plain) !== before) {
+    throw new LockstepError(
+      'TRANSFORM_IMPURE',
+      `The transform of ${trial.what} changes its input${changes.length > 0 ? ` (${changes[0]})` : ''}; make a new value instead.`,
+    )
+  }
+  if (failure !== null) {
+    if (failure instanceof LockstepError) {
+      throw new LockstepError('TRANSFORM_IMPURE', `The transform of ${trial.what} cannot be used. ${failure.message}`, { cause: failure })
+    }
+    return `the error ${messageOf(failure)}`
+  }
+  if (result === null && trial.dropsRows) return 'null'
+  return checked(trial, result)
+}
+
+function checked(trial: Trial, result: unknown): string {
+  const expected = `{ ${trial.output.map((c) => `${c.name}: ${typeName(c.type)}`).join(', ')} }${trial.dropsRows ? ' or null' : ''}`
+  if (typeof result !== 'object' || result === null || Array.isArray(result)) {
+    throw new LockstepError('TRANSFORM_FAILED', `The transform of ${trial.what} returned ${show(result)}; it must return ${expected}.`)
+  }
+  const values = new Map(Object.entries(result))
+  for (const { name, type } of trial.output) {
+    const value: unknown = values.get(name)
+    if (value === undefined) {
+      throw new LockstepError(
+        'TRANSFORM_FAILED',
+        `The transform of ${trial.what} returned no "${name}"; it must return ${expected}, null where there is no value.`,
+      )
+    }
+    if (value !== null && !isOfKind(type, value)) {
+      throw new LockstepError(
+        'TRANSFORM_FAILED',
+        `The transform of ${trial.what} returned ${show(value)} for "${name}", which is not ${typeName(type)}.`,
+      )
+    }
+  }
+  return print(Object.fromEntries(trial.output.map(({ name }) => [name, values.get(name)])))
+}
+
+/** The JavaScript type alone: that a strange sample leads to a number out of range is no fault of the transform. */
+function isOfKind(type: ValueType, value: unknown): boolean {
+  switch (type.kind) {
+    case 'bool':
+      return typeof value === 'boolean'
+    case 'int64':
+      return typeof value === 'bigint'
+    case 'string':
+      return typeof value === 'string'
+    case 'vector':
+      return value instanceof Float32Array && value.length === type.length
+    default:
+      return typeof value === 'number'
+  }
+}
+
+function sampleInput(trial: Trial, sample: number, changes: string[]): { readonly plain: object; readonly guarded: object } {
+  const plain: Record<string, unknown> = trial.asOf ? { asOf: sampleValue({ kind: 'timestamp' }, sample, 99, false) } : {}
+  const guarded: Record<string, unknown> = { ...plain }
+  let number = 0
+  for (const group of trial.groups) {
+    const values: Record<string, Value | null> = {}
+    for (const { name, type, nullable } of group.columns) values[name] = sampleValue(type, sample, number++, nullable)
+    if (group.name === null) {
+      Object.assign(plain, values)
+      Object.assign(guarded, values)
+    } else {
+      plain[group.name] = values
+      guarded[group.name] = guard(values, changes)
+    }
+  }
+  return { plain, guarded: guard(guarded, changes) }
+}
+
+/** An object that reports every attempt to change it. */
+function guard(target: object, changes: string[]): object {
+  const refuse = (verb: string) => (_: object, property: string | symbol) => {
+    changes.push(`it ${verb} "${String(property)}"`)
+    return false
+  }
+  return new Proxy(target, { set: refuse('sets'), defineProperty: refuse('defines'), deleteProperty: refuse('deletes') })
+}
+
+/** A text that tells every value from every other, NaN and -0 included. */
+function print(value: unknown): string {
+  if (typeof value === 'string') return JSON.stringify(value)
+  if (typeof value === 'bigint') return `${value}n`
+  if (Object.is(value, -0)) return '-0'
+  if (value instanceof Float32Array) return `[${[...value].map(print).join(', ')}]`
+  if (typeof value === 'object' && value !== null) {
+    return `{ ${Object.entries(value)
+      .map(([key, v]) => `${key}: ${print(v)}`)
+      .join(', ')} }`
+  }
+  return String(value)
+}

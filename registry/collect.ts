@@ -1,0 +1,102 @@
+import { LockstepError } from '../kernel/errors.ts'
+import type { DefinitionKind } from './define/definition.ts'
+import { definitionKind } from './define/definition.ts'
+import type { Entity } from './define/entity.ts'
+import type { FeatureService } from './define/feature-service.ts'
+import type { AnyFeatureView } from './define/feature-view.ts'
+import type { Model } from './define/model.ts'
+import type { OnDemandPick, OnDemandView } from './define/on-demand-view.ts'
+import type { Source } from './define/source.ts'
+import type { ViewUse } from './define/view-use.ts'
+
+/** The definitions that some values are or reach, in the order in which they are met; each is there once. */
+export interface Collected {
+  readonly entities: readonly Entity[]
+  readonly sources: readonly Source[]
+  readonly views: readonly AnyFeatureView[]
+  readonly onDemand: readonly OnDemandView[]
+  readonly services: readonly FeatureService[]
+  readonly models: readonly Model[]
+}
+
+/** @throws LockstepError `DUPLICATE_NAME` where two definitions of a kind share a name, or name and version */
+export function collectDefinitions(values: Iterable<unknown>): Collected {
+  const found = {
+    entities: new Named<Entity>('entity'),
+    sources: new Named<Source>('source'),
+    views: new Named<AnyFeatureView>('feature view'),
+    onDemand: new Named<OnDemandView>('on-demand view'),
+    services: new Named<FeatureService>('feature service'),
+    models: new Named<Model>('model'),
+  }
+  const addView = (view: AnyFeatureView): void => {
+    found.entities.add(view.entity, view.entity.name)
+    found.sources.add(view.source, view.source.name)
+    found.views.add(view, `${view.name}@${view.version}`)
+  }
+  const addOnDemand = (view: OnDemandView): void => {
+    for (const input of view.inputs) addView(input.view)
+    found.onDemand.add(view, `${view.name}@${view.version}`)
+  }
+  const addService = (service: FeatureService): void => {
+    for (const member of service.members) add(definitionKind(member), member)
+    found.services.add(service, `${service.name}@${service.version}`)
+  }
+  const add = (kind: DefinitionKind | null, value: unknown): void => {
+    switch (kind) {
+      case 'entity':
+        return found.entities.add(value as Entity, (value as Entity).name)
+      case 'source':
+        return found.sources.add(value as Source, (value as Source).name)
+      case 'featureView':
+        return addView(value as AnyFeatureView)
+      case 'viewUse':
+        return addView((value as ViewUse).view)
+      case 'onDemandView':
+        return addOnDemand(value as OnDemandView)
+      case 'onDemandPick':
+        return addOnDemand((value as OnDemandPick).view as OnDemandView)
+      case 'featureService':
+        return addService(value as FeatureService)
+      case 'model':
+        addService((value as Model).service)
+        return found.models.add(value as Model, (value as Model).name)
+      case null:
+        return undefined
+      default:
+        return kind satisfies never
+    }
+  }
+  for (const value of values) add(definitionKind(value), value)
+  return {
+    entities: found.entities.all,
+    sources: found.sources.all,
+    views: found.views.all,
+    onDemand: found.onDemand.all,
+    services: found.services.all,
+    models: found.models.all,
+  }
+}
+
+class Named<T extends object> {
+  readonly all: T[] = []
+  readonly #byName = new Map<string, T>()
+  readonly #kind: string
+
+  constructor(kind: string) {
+    this.#kind = kind
+  }
+
+  add(definition: T, name: string): void {
+    const other = this.#byName.get(name)
+    if (other === definition) return
+    if (other !== undefined) {
+      const way = name.includes('@') ? 'give one of them another name or version' : 'give one of them another name'
+      throw new LockstepError('DUPLICATE_NAME', `Two definitions are the ${this.#kind} "${name}"; ${way}.`, {
+        details: { kind: this.#kind, name },
+      })
+    }
+    this.#byName.set(name, definition)
+    this.all.push(definition)
+  }
+}

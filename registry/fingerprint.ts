@@ -1,0 +1,103 @@
+import type { ModelSpec, OnDemandSpec, ServiceSpec } from '../kernel/service-spec.ts'
+import type { DefinitionId, EntitySpec, SourceSpec, ViewSpec } from '../kernel/view-spec.ts'
+import { definitionId } from '../kernel/view-spec.ts'
+import { hashText } from './bundle/expression.ts'
+import { canonicalJson } from './canonical-json.ts'
+
+/**
+ * Fingerprints, Merkle hashes of what decides a value: the semantic fields, the fingerprints of what a definition refers to, and the identity of its code
+ * (`codeIdentity`: the hash of the code as the running esbuild prints it). The order of columns, of request data and of inputs decides nothing and is left out of
+ * it; the order of features is part of it, because a model's tensor follows it. SHA-256, hex.
+ */
+export function entityFingerprint(spec: EntitySpec): string {
+  return hashed('entity', spec)
+}
+
+export function sourceFingerprint(spec: SourceSpec): string {
+  return hashed('source', unordered(spec))
+}
+
+export function viewFingerprint(spec: ViewSpec, code: string | null): string {
+  return hashed('view', { ...spec, source: unordered(spec.source), derive: byName(spec.derive), code })
+}
+
+/** @param of the fingerprint of a feature view */
+export function onDemandFingerprint(spec: OnDemandSpec, code: string, of: (view: DefinitionId) => string): string {
+  const inputs = byName(spec.inputs).map((input) => ({ name: input.name, key: input.use.key, view: of(input.use.view) }))
+  return hashed('onDemand', { ...spec, request: byName(spec.request), inputs, code })
+}
+
+/** @param of the fingerprint of a feature view or of an on-demand view */
+export function serviceFingerprint(spec: ServiceSpec, of: (kind: 'view' | 'onDemand', view: DefinitionId) => string): string {
+  const members = spec.members.map((member) =>
+    member.kind === 'view'
+      ? { alias: member.use.alias, key: member.use.key, view: of('view', member.use.view), features: member.features }
+      : { onDemand: of('onDemand', member.view), features: member.features },
+  )
+  return hashed('service', { ...spec, members })
+}
+
+/** @param service the fingerprint of its service */
+export function modelFingerprint(spec: ModelSpec, service: string): string {
+  return hashed('model', { ...spec, output: byName(spec.output), service })
+}
+
+/** Specs that refer to nothing outside themselves. */
+export interface ClosedSpecs {
+  readonly entities: readonly EntitySpec[]
+  readonly sources: readonly SourceSpec[]
+  readonly views: readonly ViewSpec[]
+  readonly onDemand: readonly OnDemandSpec[]
+  readonly services: readonly ServiceSpec[]
+  readonly models: readonly ModelSpec[]
+}
+
+/** By name (entities, sources, models) or by id. */
+export interface Fingerprints {
+  readonly entities: ReadonlyMap<string, string>
+  readonly sources: ReadonlyMap<string, string>
+  readonly views: ReadonlyMap<DefinitionId, string>
+  readonly onDemand: ReadonlyMap<DefinitionId, string>
+  readonly services: ReadonlyMap<DefinitionId, string>
+  readonly models: ReadonlyMap<string, string>
+}
+
+/**
+ * The fingerprints of a set of specs.
+ *
+ * @param identity the identity of each code, by the hash that specs name it by
+ */
+export function fingerprints(specs: ClosedSpecs, identity: ReadonlyMap<string, string>): Fingerprints {
+  const known = <K>(map: ReadonlyMap<K, string>, key: K): string => map.get(key) ?? `unknown ${String(key)}`
+  const views = new Map(specs.views.map((s) => [definitionId(s), viewFingerprint(s, s.code === null ? null : known(identity, s.code))]))
+  const onDemand = new Map(
+    specs.onDemand.map((s) => [definitionId(s), onDemandFingerprint(s, known(identity, s.code), (view) => known(views, view))]),
+  )
+  const services = new Map(
+    specs.services.map((s) => [definitionId(s), serviceFingerprint(s, (kind, view) => known(kind === 'view' ? views : onDemand, view))]),
+  )
+  return {
+    entities: new Map(specs.entities.map((s) => [s.name, entityFingerprint(s)])),
+    sources: new Map(specs.sources.map((s) => [s.name, sourceFingerprint(s)])),
+    views,
+    onDemand,
+    services,
+    models: new Map(specs.models.map((s) => [s.name, modelFingerprint(s, known(services, s.service))])),
+  }
+}
+
+function unordered(spec: SourceSpec): SourceSpec {
+  return { ...spec, columns: byName(spec.columns), key: spec.key.toSorted((a, b) => compare(a.part, b.part)) }
+}
+
+function byName<T extends { readonly name: string }>(items: readonly T[]): T[] {
+  return items.toSorted((a, b) => compare(a.name, b.name))
+}
+
+function compare(a: string, b: string): number {
+  return a < b ? -1 : a > b ? 1 : 0
+}
+
+function hashed(kind: string, content: object): string {
+  return hashText(canonicalJson({ kind, content }))
+}

@@ -1,0 +1,154 @@
+import { existsSync, realpathSync } from 'node:fs'
+import { resolve } from 'node:path'
+import { pathToFileURL } from 'node:url'
+import { LockstepError, messageOf } from '../kernel/errors.ts'
+import type { OnDemandSpec } from '../kernel/service-spec.ts'
+import type { ViewSpec } from '../kernel/view-spec.ts'
+import { definitionId } from '../kernel/view-spec.ts'
+import { bundleTransform } from './bundle/bundle-transform.ts'
+import { hashText } from './bundle/expression.ts'
+import type { ParsedModule } from './bundle/module-graph.ts'
+import { ModuleCache } from './bundle/module-graph.ts'
+import { findTransform, ownModules } from './bundle/transform-places.ts'
+import type { Trial } from './bundle/try-transform.ts'
+import { tryTransform } from './bundle/try-transform.ts'
+import type { Collected } from './collect.ts'
+import { collectDefinitions } from './collect.ts'
+import type { AnyFeatureView } from './define/feature-view.ts'
+import type { OnDemandView } from './define/on-demand-view.ts'
+import type { DefinitionSet } from './definition-set.ts'
+import { fingerprints } from './fingerprint.ts'
+
+/**
+ * Loads a definitions file: runs it, takes the definitions that it exports and those that they reach, bundles and tries their transforms, and
+ * computes the fingerprints. A file is run once in a process, however often it is loaded.
+ *
+ * @throws LockstepError `DEFINITIONS_INVALID` where the file is missing, does not parse or throws, naming file and line; `DEFINITIONS_EMPTY`, `DUPLICATE_NAME`,
+ * `TRANSFORM_NOT_STATIC`, `TRANSFORM_IMPURE`, `TRANSFORM_FAILED`; and what a wrong definition throws, with file and line added
+ */
+export async function loadDefinitions(file: string): Promise<DefinitionSet> {
+  const asked = resolve(file)
+  if (!existsSync(asked))
+    throw new LockstepError('DEFINITIONS_INVALID', `There is no definitions file "${asked}"; give the path of one.`, {
+      details: { file: asked },
+    })
+  const path = realpathSync(asked)
+  const cache = new ModuleCache()
+  const modules = ownModules(path, cache)
+  const collected = collectDefinitions(await exportsOf(path, modules))
+  if (Object.values(collected).every((list) => list.length === 0)) {
+    throw new LockstepError(
+      'DEFINITIONS_EMPTY',
+      `The file "${path}" exports no definitions; export what you define, as in export const airport = entity('airport', …).`,
+    )
+  }
+  const code = new Map<string, string>()
+  const store = async (
+    call: string,
+    definition: AnyFeatureView | OnDemandView,
+    trial: (text: string, what: string) => Trial,
+  ): Promise<string> => {
+    const place = findTransform(modules, call, definition)
+    const text = await bundleTransform(place, cache)
+    tryTransform(trial(text, place.what))
+    const hash = hashText(text)
+    code.set(hash, text)
+    return hash
+  }
+  const views: ViewSpec[] = []
+  for (const view of collected.views) {
+    views.push({
+      ...view.spec,
+      code: view.transform === null ? null : await store('featureView', view, (text, what) => viewTrial(view, text, what)),
+    })
+  }
+  const onDemand: OnDemandSpec[] = []
+  for (const view of collected.onDemand) {
+    onDemand.push({ ...view.spec, code: await store('onDemandView', view, (text, what) => onDemandTrial(view, text, what)) })
+  }
+  return definitionSet(path, collected, views, onDemand, code)
+}
+
+function definitionSet(
+  file: string,
+  collected: Collected,
+  views: readonly ViewSpec[],
+  onDemand: readonly OnDemandSpec[],
+  code: ReadonlyMap<string, string>,
+): DefinitionSet {
+  const specs = {
+    entities: collected.entities.map((d) => d.spec),
+    sources: collected.sources.map((d) => d.spec),
+    views,
+    onDemand,
+    services: collected.services.map((d) => d.spec),
+    models: collected.models.map((d) => d.spec),
+  }
+  // The texts were printed by the running esbuild, so their hashes are their identities.
+  const prints = fingerprints(specs, new Map([...code.keys()].map((hash) => [hash, hash])))
+  const declared = <Spec, Operational>(spec: Spec, fingerprint: string | undefined, operational: Operational) => {
+    if (fingerprint === undefined) throw new LockstepError('INTERNAL', 'A definition has no fingerprint; report this.')
+    return { spec, fingerprint, operational }
+  }
+  return {
+    file,
+    entities: collected.entities.map((d) => declared(d.spec, prints.entities.get(d.name), d.described)),
+    sources: collected.sources.map((d) => declared(d.spec, prints.sources.get(d.name), d.described)),
+    views: collected.views.map((d, i) =>
+      declared(views[i] as ViewSpec, prints.views.get(definitionId(d)), { online: d.online, ...d.described }),
+    ),
+    onDemand: collected.onDemand.map((d, i) => declared(onDemand[i] as OnDemandSpec, prints.onDemand.get(definitionId(d)), d.described)),
+    services: collected.services.map((d) => declared(d.spec, prints.services.get(definitionId(d)), d.described)),
+    models: collected.models.map((d) => declared(d.spec, prints.models.get(d.name), d.described)),
+    code,
+  }
+}
+
+function viewTrial(view: AnyFeatureView, code: string, what: string): Trial {
+  const columns = view.spec.source.columns.map((c) => ({ ...c, nullable: true }))
+  return { what, code, groups: [{ name: null, columns }], asOf: false, output: view.spec.derive, dropsRows: true }
+}
+
+function onDemandTrial(view: OnDemandView, code: string, what: string): Trial {
+  const inputs = view.spec.inputs.map((input, i) => {
+    const features = view.inputs[i]?.view.features ?? {}
+    return { name: input.name, columns: Object.entries(features).map(([name, { type, nullable }]) => ({ name, type, nullable })) }
+  })
+  const request = { name: 'request', columns: view.spec.request.map((c) => ({ ...c, nullable: false })) }
+  return { what, code, groups: [request, ...inputs], asOf: true, output: view.spec.features, dropsRows: false }
+}
+
+async function exportsOf(path: string, modules: readonly ParsedModule[]): Promise<unknown[]> {
+  try {
+    const namespace: unknown = await import(pathToFileURL(path).href)
+    return Object.values(namespace as Readonly<Record<string, unknown>>)
+  } catch (cause) {
+    const place = placeOf(cause, modules)
+    const where = place === null ? path : `${place.file}:${place.line}`
+    const details = { file: place?.file ?? path, ...(place === null ? {} : { line: place.line }) }
+    // Another copy of this package throws another class of the same name.
+    if (cause instanceof Error && cause.name === 'LockstepError' && 'code' in cause) {
+      throw new LockstepError(cause.code as LockstepError['code'], `${cause.message} (${where})`, { cause, details })
+    }
+    throw new LockstepError('DEFINITIONS_INVALID', `The definitions file could not be run: ${messageOf(cause)} (${where}).`, {
+      cause,
+      details,
+    })
+  }
+}
+
+/** The place in the user's files that an error comes from, by its stack. */
+function placeOf(error: unknown, modules: readonly ParsedModule[]): { readonly file: string; readonly line: number } | null {
+  const stack = error instanceof Error ? (error.stack ?? '') : ''
+  const files = new Map(
+    modules.flatMap(({ file }) => [
+      [file, file],
+      [pathToFileURL(file).pathname, file],
+    ]),
+  )
+  for (const [, path, line] of stack.matchAll(/(?:file:\/\/)?(\/[^\n()]+?):(\d+)(?::\d+)?(?=[)\n]|$)/g)) {
+    const file = files.get((path ?? '').replace(/\?.*$/, ''))
+    if (file !== undefined) return { file, line: Number(line) }
+  }
+  return null
+}
