@@ -1,0 +1,111 @@
+import { execFile } from 'node:child_process'
+import { mkdir, mkdtemp, readFile, readdir, rm, symlink, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { dirname, join } from 'node:path'
+import { promisify } from 'node:util'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { rootFolder } from './source-files.ts'
+
+const run = promisify(execFile)
+
+describe('the package that is published', () => {
+  let folder = ''
+  /** Where a user has installed it: `node_modules` holds the package and its declared dependencies, and nothing else. */
+  let project = ''
+  let installed = ''
+  let packed: string[] = []
+
+  beforeAll(async () => {
+    folder = await mkdtemp(join(tmpdir(), 'lockstep-build-'))
+    await run(process.execPath, ['build/build.ts', join(folder, 'dist')], { cwd: rootFolder })
+    await run('npm', ['pack', '--silent', '--ignore-scripts', '--offline', '--pack-destination', folder], { cwd: join(folder, 'dist') })
+    const tarball = (await readdir(folder)).find((name) => name.endsWith('.tgz')) ?? 'no tarball'
+    packed = (await run('tar', ['-tzf', join(folder, tarball)])).stdout.trim().split('\n')
+    project = join(folder, 'project')
+    installed = join(project, 'node_modules', 'lockstep')
+    await mkdir(installed, { recursive: true })
+    await run('tar', ['-xzf', join(folder, tarball), '--strip-components=1', '-C', installed])
+    await writeFile(join(project, 'package.json'), '{ "type": "module" }')
+    for (const name of Object.keys((await manifest()).dependencies)) {
+      const link = join(project, 'node_modules', name)
+      await mkdir(dirname(link), { recursive: true })
+      await symlink(join(rootFolder, 'node_modules', name), link)
+    }
+  }, 60_000)
+
+  afterAll(() => rm(folder, { recursive: true, force: true }))
+
+  async function manifest(): Promise<{ dependencies: Record<string, string>; bin: { lockstep: string }; private?: boolean }> {
+    return JSON.parse(await readFile(join(installed, 'package.json'), 'utf8'))
+  }
+
+  async function lockstep(args: readonly string[]): Promise<{ stdout: string; stderr: string }> {
+    return run(process.execPath, [join(installed, (await manifest()).bin.lockstep), ...args], { cwd: project })
+  }
+
+  it('holds the built product, its licence and nothing of the tests', () => {
+    expect(packed).toEqual(
+      expect.arrayContaining(['package/index.js', 'package/index.d.ts', 'package/cli/main.js', 'package/LICENSE', 'package/README.md']),
+    )
+    expect(packed.filter((file) => /(^package\/(test|bench|examples|build)\/)|(?<!\.d)\.ts$/.test(file))).toEqual([])
+  })
+
+  it('says how to use it', async () => {
+    const { stdout } = await lockstep(['--help'])
+    expect(stdout).toContain('materialize')
+    expect(stdout).toContain('serve')
+  })
+
+  it('gives a definitions file what it imports, without a driver of a database or a model runtime', async () => {
+    const definitions = `
+      import { createRequire, registerHooks } from 'node:module'
+      const loaded = []
+      registerHooks({ load: (url, context, next) => (loaded.push(url), next(url, context)) })
+      const { count, entity, featureView, source, t } = await import('lockstep')
+      const airport = entity('airport', { key: { airport: t.string } })
+      const landings = source('landings', { table: 'flights', key: { airport: 'origin' }, eventTime: 'date', columns: { delay: t.float64 } })
+      const view = featureView('delays', { version: 1, entity: airport, source: landings, features: { landed: count('1h') } })
+      console.log(JSON.stringify({ frozen: Object.isFrozen(view), loaded }))
+    `
+    await writeFile(join(project, 'features.mjs'), definitions)
+    const { stdout } = await run(process.execPath, ['features.mjs'], { cwd: project })
+    const { frozen, loaded }: { frozen: boolean; loaded: string[] } = JSON.parse(stdout)
+    expect(frozen).toBe(true)
+    expect(loaded.filter((url) => /node_modules\/(pg|ioredis|lmdb|onnxruntime-node|esbuild|hono|@electric-sql)\//.test(url))).toEqual([])
+  })
+
+  it('loads every module that it holds, with its declared dependencies alone', async () => {
+    const modules = packed
+      .filter((file) => file.endsWith('.js') && !/(cli\/main|-child|-worker)\.js$/.test(file))
+      .map((file) => file.replace('package/', ''))
+    await writeFile(join(project, 'all.mjs'), modules.map((file) => `import './node_modules/lockstep/${file}'\n`).join(''))
+    await expect(run(process.execPath, ['all.mjs'], { cwd: project })).resolves.toEqual({ stdout: '', stderr: '' })
+  })
+
+  it('types a definitions file in TypeScript', async () => {
+    const text = `
+      import { entity, t } from 'lockstep'
+      export const airport = entity('airport', { key: { airport: t.string } })
+      // @ts-expect-error a key has types, not names of types
+      export const wrong = entity('wrong', { key: { airport: 'string' } })
+    `
+    await writeFile(join(project, 'features.ts'), text)
+    const options = ['--noEmit', '--strict', '--module', 'nodenext', '--target', 'es2024', '--skipLibCheck', '--types', '', 'features.ts']
+    await expect(
+      run(process.execPath, [join(rootFolder, 'node_modules/typescript/bin/tsc'), ...options], { cwd: project }),
+    ).resolves.toBeTruthy()
+  })
+
+  it('tells an old Node what it needs, before anything else', async () => {
+    const old = `Object.defineProperty(process.versions, 'node', { value: '20.20.2' })`
+    await writeFile(join(project, 'old.cjs'), old)
+    const start = run(process.execPath, ['--require', join(project, 'old.cjs'), join(installed, 'bin/lockstep.cjs'), '--help'], {
+      cwd: project,
+    })
+    await expect(start).rejects.toMatchObject({
+      code: 1,
+      stdout: '',
+      stderr: expect.stringMatching(/^Lockstep needs Node 22\.18 or newer, and this is Node 20\.20\.2\. .*\n$/),
+    })
+  })
+})
