@@ -22,7 +22,7 @@ export interface FoldTarget {
 }
 
 /**
- * Folds an ordered stream entity by entity into the states of the store; at no time is more than one batch of rows and one state held. An entity
+ * Folds an ordered stream entity by entity into the states of the store; at no time are more than two batches of rows and one state held. An entity
  * that the store already knows as far as `to`, or that no row adds to, is left alone.
  *
  *     stored frontier f     rows folded         written
@@ -33,8 +33,7 @@ export interface FoldTarget {
 export async function foldStream(target: FoldTarget, stream: AsyncIterable<readonly SourceRow[]>): Promise<void> {
   const { plan, moment } = target
   let entity: OpenEntity | null = null
-  for await (const rows of stream) {
-    const stored = await readStored(target, beginning(rows, entity))
+  for await (const { rows, stored } of withStored(target, stream)) {
     for (const row of rows) {
       if (entity === null || row.key !== entity.key) {
         if (entity !== null) await close(target, entity)
@@ -80,10 +79,30 @@ async function close({ writer, to, moment }: FoldTarget, { key, stored, expected
   await writer.add({ key, expectedFrontier, bytes, rows })
 }
 
-/** The keys whose first row is in `rows`. */
-function beginning(rows: readonly SourceRow[], before: OpenEntity | null): EntityKey[] {
+interface StoredBatch {
+  readonly rows: readonly SourceRow[]
+  /** The stored bytes of those entities whose first row is in `rows`. */
+  readonly stored: ReadonlyMap<EntityKey, Buffer>
+}
+
+/** Reads each batch's states ahead, while the batch before it is folded. */
+async function* withStored(target: FoldTarget, stream: AsyncIterable<readonly SourceRow[]>): AsyncGenerator<StoredBatch> {
+  let before: EntityKey | null = null
+  let ahead: Promise<StoredBatch> | null = null
+  for await (const rows of stream) {
+    const next = readStored(target, beginning(rows, before)).then((stored) => ({ rows, stored }))
+    // Its failure is reported when it is its turn.
+    next.catch(() => {})
+    before = rows.at(-1)?.key ?? before
+    if (ahead !== null) yield await ahead
+    ahead = next
+  }
+  if (ahead !== null) yield await ahead
+}
+
+function beginning(rows: readonly SourceRow[], before: EntityKey | null): EntityKey[] {
   const keys: EntityKey[] = []
-  let last = before === null ? null : before.key
+  let last = before
   for (const { key } of rows) {
     if (key === last) continue
     keys.push(key)

@@ -5,21 +5,21 @@ import { frontierOffset } from '../kernel/stored-state.ts'
  *
  *     KEYS  the keys
  *     ARGV  for each key: the expected frontier as its 8 stored bytes, or empty where the key must be absent; the new value
- *     returns, for each key, 1 where it was stored and 0 where another frontier was found
+ *     returns, for each key, 1 where it was stored and 0 where it was not
  *
- * A key that exists and has no frontier (fewer bytes than a header) is another program's and is never overwritten.
+ * A key whose bytes hold no frontier is another program's: it is neither absent nor equal to any, and is never overwritten.
  */
 export const compareAndSet = `
 local stored = {}
 for i, key in ipairs(KEYS) do
   local expected = ARGV[2 * i - 1]
-  local found = redis.call('GETRANGE', key, ${frontierOffset}, ${frontierOffset + 7})
-  if found == expected and (expected ~= '' or redis.call('EXISTS', key) == 0) then
-    redis.call('SET', key, ARGV[2 * i])
-    stored[i] = 1
-  else
-    stored[i] = 0
+  local done
+  if expected == '' then
+    done = redis.call('SET', key, ARGV[2 * i], 'NX')
+  elseif redis.call('GETRANGE', key, ${frontierOffset}, ${frontierOffset + 7}) == expected then
+    done = redis.call('SET', key, ARGV[2 * i])
   end
+  stored[i] = done and 1 or 0
 end
 return stored
 `
