@@ -13,5 +13,5 @@ export const controlValues: ReadonlyMap<number, ParseText> = new Map<number, Par
   [BYTEA, (text) => Buffer.from(text.slice(2), 'hex')],
   [DATE, (text) => new Date(`${text}T00:00:00Z`)],
   [TIMESTAMP, (text) => new Date(`${text.replace(' ', 'T')}Z`)],
-  [TIMESTAMPTZ, (text) => new Date(`${text.replace(' ', 'T').replace(/([+-]\d\d)$/, '$1:00')}`)],
+  [TIMESTAMPTZ, (text) => new Date(text.replace(' ', 'T').replace(/([+-]\d\d)$/, '$1:00'))],
 ])

@@ -25,7 +25,7 @@ export function createCopyOut(sql: string): CopyOut {
   let driver: ((chunk: Buffer) => void) | null = null
   let attached = false
   let finished = false
-  let failure: unknown = null
+  let failure: Error | null = null
   let wake: (() => void) | null = null
 
   const notify = () => {
@@ -78,7 +78,7 @@ export function createCopyOut(sql: string): CopyOut {
       socket?.destroy()
     },
     // what pg's client calls on the query that runs
-    handleError(error: unknown) {
+    handleError(error: Error) {
       failure = error
       notify()
     },

@@ -74,7 +74,7 @@ async function livingOthers(directory: string, own: string): Promise<Other[]> {
 async function listen(directory: string, name: string, answer: OwnerAnswer): Promise<Server> {
   const server = createServer((socket) => {
     socket.on('error', () => undefined)
-    socket.end(JSON.stringify(answer))
+    socket.end(JSON.stringify(answer), () => socket.destroy())
   })
   const unnamed = `${name}.new`
   try {

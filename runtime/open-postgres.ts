@@ -107,7 +107,7 @@ function createPool(connectionString: string, max: number): pg.Pool {
   return pool
 }
 
-function getTypeParser(oid: number, format?: 'text' | 'binary') {
+function getTypeParser(oid: Parameters<typeof pg.types.getTypeParser>[0], format?: 'text' | 'binary') {
   return (format !== 'binary' && controlValues.get(oid)) || pg.types.getTypeParser(oid, format)
 }
 
