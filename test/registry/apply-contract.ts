@@ -1,0 +1,232 @@
+import { sql } from 'kysely'
+import { beforeEach, describe, expect, it } from 'vitest'
+import type { LockstepError } from '../../kernel/errors.ts'
+import { applyChanges } from '../../registry/apply.ts'
+import type { DefinitionSet } from '../../registry/definition-set.ts'
+import { catalogRevision } from '../../registry/revision.ts'
+import { openPostgres } from '../../runtime/open-postgres.ts'
+import type { TestRegistry } from './databases.ts'
+import { flightsTable, hash, landings, sampleSet, weather, windowFeature } from './sample-set.ts'
+
+/** What `applyChanges` promises, on any database. */
+export function applyContract(opened: () => TestRegistry): void {
+  describe('apply', () => {
+    let registry: TestRegistry
+
+    beforeEach(async () => {
+      registry = opened()
+      await registry.reset()
+      await registry.db.script(flightsTable)
+    })
+
+    const refusal = async (set: DefinitionSet, prune = false): Promise<LockstepError> => {
+      const before = await contents()
+      const error = await applyChanges(registry.db, set, { prune }).then(
+        () => new Error('nothing was refused'),
+        (reason: unknown) => reason,
+      )
+      expect(await contents(), 'nothing is half-written').toEqual(before)
+      return error as LockstepError
+    }
+
+    /** Everything that apply may write. */
+    const contents = async (): Promise<unknown[]> => [
+      await registry.db.query(
+        'select kind, name, version, fingerprint, spec, operational, retired_at from lockstep.definitions order by 1, 2, 3',
+      ),
+      await registry.db.query('select hash, body from lockstep.code order by 1'),
+      await registry.db.query('select revision from lockstep.registry_state'),
+      await registry.db.query(
+        `select table_name, column_name, data_type from information_schema.columns where table_schema = 'lockstep_source' order by 1, 2`,
+      ),
+    ]
+
+    it('stores specs, operational fields and code, and counts the revision up once', async () => {
+      const set = sampleSet()
+      const applied = await applyChanges(registry.db, set)
+      expect([applied.changed, applied.revision]).toEqual([true, 1])
+      const rows = await registry.db.query<{ spec: unknown; operational: unknown }>(
+        `select spec, operational from lockstep.definitions where name = 'airport_delays' and version = 1`,
+      )
+      expect(rows).toEqual([{ spec: set.views[0]?.spec, operational: { online: true } }])
+      const code = await registry.db.query<{ hash: string; body: string }>('select hash, body from lockstep.code')
+      expect(new Map(code.map((row) => [row.hash, row.body]))).toEqual(set.code)
+    })
+
+    it('does nothing the second time', async () => {
+      await applyChanges(registry.db, sampleSet())
+      const before = await contents()
+      const again = await applyChanges(registry.db, sampleSet())
+      expect([again.changed, again.revision]).toEqual([false, 1])
+      expect(await contents()).toEqual(before)
+    })
+
+    it('changes operational fields under a version', async () => {
+      await applyChanges(registry.db, sampleSet())
+      const applied = await applyChanges(registry.db, sampleSet({ description: 'delays at an airport' }))
+      expect([applied.changed, applied.revision]).toEqual([true, 2])
+      const rows = await registry.db.query(`select operational from lockstep.definitions where name = 'airport_delays'`)
+      expect(rows).toEqual([{ operational: { online: true, description: 'delays at an airport' } }])
+    })
+
+    it('refuses a changed definition under its version and leaves everything as it was', async () => {
+      await applyChanges(registry.db, sampleSet())
+      const wetter = { ...weather, columns: [...weather.columns, { name: 'humidity', type: { kind: 'float32' } as const }] }
+      const error = await refusal(
+        sampleSet({
+          delays: { availability: { kind: 'schedule', schedule: '*/5 * * * *', delayMicros: 60_000_000 } },
+          weather: wetter,
+          service: { version: 2 },
+        }),
+      )
+      expect(error.code).toBe('VERSION_CHANGED')
+      expect(error.message).toContain('"airport_delays@1"')
+      expect(error.message).toContain('"airport_weather@1"')
+      expect(error.details['problems']).toHaveLength(3)
+    })
+
+    it('refuses what the database does not have and leaves everything as it was', async () => {
+      expect((await refusal(sampleSet({ landings: { ...landings, eventTime: 'dat' } }))).code).toBe('UNKNOWN_COLUMN')
+      const query = await refusal(sampleSet({ landings: { ...landings, relation: { kind: 'sql', sql: 'select * from nowhere' } } }))
+      expect(query.code).toBe('SOURCE_MISSING')
+    })
+
+    it('keeps older versions beside newer ones', async () => {
+      await applyChanges(registry.db, sampleSet())
+      await applyChanges(
+        registry.db,
+        sampleSet({
+          delays: { version: 2, features: [windowFeature('landed1h', 'count', 2)] },
+          context: { version: 2 },
+          service: { version: 2, members: [] },
+        }),
+      )
+      const rows = await registry.db.query(
+        `select version, retired_at from lockstep.definitions where name = 'airport_delays' order by version`,
+      )
+      expect(rows).toEqual([
+        { version: 1, retired_at: null },
+        { version: 2, retired_at: null },
+      ])
+    })
+
+    it('makes the table of a source with arrival columns and the index that ordered reading goes by', async () => {
+      await applyChanges(registry.db, sampleSet())
+      await registry.db.script(
+        `insert into lockstep_source.weather (station, at, reported_at, temperature) values ('ATL', '2001-01-01Z', null, 21.5), (null, '2001-01-02Z', 'infinity', null)`,
+      )
+      const rows = await registry.db.query(
+        `select _row, _xid::text = pg_current_xact_id()::text as same, temperature from lockstep_source.weather order by _row`,
+      )
+      expect(rows).toEqual([
+        { _row: '1', same: false, temperature: 21.5 },
+        { _row: '2', same: false, temperature: null },
+      ])
+      // a table of two rows is sorted sooner than its index is read: the planner must be able to use it
+      const text = await registry.db.kysely.transaction().execute(async (transaction) => {
+        for (const method of ['seqscan', 'sort', 'bitmapscan']) await sql.raw(`set local enable_${method} = off`).execute(transaction)
+        const { rows } = await sql<{ 'QUERY PLAN': string }>`
+        explain select s.station collate "C", s.at from lockstep_source.weather s where s.station is not null
+        order by s.station collate "C", greatest(s.at, s.reported_at)`.execute(transaction)
+        return rows.map((row) => row['QUERY PLAN']).join('\n')
+      })
+      expect(text).toMatch(/Index Scan using weather_visible_/)
+      expect(text).not.toContain('Sort')
+    })
+
+    it('adds columns to the table of a source, keeps its rows and drops nothing', async () => {
+      await applyChanges(registry.db, sampleSet())
+      await registry.db.script(`insert into lockstep_source.weather (station, at, temperature) values ('ATL', '2001-01-01Z', 21.5)`)
+      const columns = [{ name: 'humidity', type: { kind: 'float32' } as const }]
+      const set = sampleSet({ weather: { ...weather, columns } })
+      const next = {
+        ...set,
+        views: set.views.map((view) => (view.spec.name === 'airport_weather' ? { ...view, spec: { ...view.spec, version: 2 } } : view)),
+      }
+      await applyChanges(registry.db, next)
+      const rows = await registry.db.query('select station, temperature, humidity from lockstep_source.weather')
+      expect(rows).toEqual([{ station: 'ATL', temperature: 21.5, humidity: null }])
+    })
+
+    it('prunes what the file no longer has, and revives it when it is back unchanged', async () => {
+      await applyChanges(registry.db, sampleSet())
+      const next = sampleSet({ delays: { version: 2 }, context: { version: 2 }, service: { version: 2 } })
+      await applyChanges(registry.db, next, { prune: true })
+      const live = `select kind, name, version from lockstep.definitions where retired_at is null and version = 1 order by 1, 2`
+      expect(await registry.db.query(live)).toEqual([{ kind: 'view', name: 'airport_weather', version: 1 }])
+      const revived = await applyChanges(registry.db, sampleSet())
+      expect(revived.plan.changes.filter((change) => change.status === 'revived').map((change) => change.label)).toEqual([
+        'airport_delays@1',
+        'flight_context@1',
+        'flight_features@1',
+      ])
+      expect(await registry.db.query(live)).toHaveLength(4)
+    })
+
+    it('keeps a pruned name and version taken', async () => {
+      await applyChanges(registry.db, sampleSet())
+      await applyChanges(registry.db, sampleSet({ delays: { version: 2 }, context: { version: 2 }, service: { version: 2 } }), {
+        prune: true,
+      })
+      const error = await refusal(
+        sampleSet({
+          delays: { features: [windowFeature('landed1h', 'count', 2)] },
+          context: { version: 3 },
+          service: { version: 3, members: [] },
+        }),
+      )
+      expect(error.code).toBe('VERSION_CHANGED')
+      expect(error.message).toContain('"version: 3"')
+    })
+
+    it('does not prune what a pushed model version still needs', async () => {
+      await applyChanges(registry.db, sampleSet())
+      await registry.db.query(
+        `insert into lockstep.model_versions (model, version, bytes, sha256, size_bytes, inputs, outputs, metadata, service_name, service_version, service_fingerprint)
+       values ('delay', 1, '', '', 0, '[]', '[]', '{}', 'flight_features', 1, '')`,
+      )
+      const next = sampleSet({ delays: { version: 2 }, context: { version: 2 }, service: { version: 2 } })
+      const error = await refusal(next, true)
+      expect(error.code).toBe('IN_USE')
+      expect(error.message).toContain('feature view "airport_delays@1"')
+      expect(error.message).toContain('model "delay" version 1')
+      expect((await applyChanges(registry.db, next)).plan.notes.join()).toContain('1 (flight_features@1)')
+    })
+
+    it('puts stored code right that was changed outside', async () => {
+      const set = sampleSet()
+      await applyChanges(registry.db, set)
+      await registry.db.query(`update lockstep.code set body = 'evil'`)
+      const again = await applyChanges(registry.db, set)
+      expect(again.changed).toBe(true)
+      const code = await registry.db.query<{ hash: string; body: string }>('select hash, body from lockstep.code')
+      expect(code.every((row) => hash(row.body) === row.hash)).toBe(true)
+    })
+
+    it('refuses code that is not what its hash says', async () => {
+      const set = sampleSet()
+      expect((await refusal({ ...set, code: new Map([...set.code].map(([key, text]) => [key, `${text} `])) })).code).toBe(
+        'CODE_HASH_MISMATCH',
+      )
+    })
+
+    it('applied twice at once is one after the other', async () => {
+      const sets = [sampleSet(), sampleSet({ delays: { version: 2 }, context: { version: 2 }, service: { version: 2 } })]
+      const others = registry.url === null ? [registry.db] : [registry.db, openPostgres(registry.url)]
+      const done = await Promise.all(
+        Array.from({ length: 6 }, (_, i) => applyChanges(others[i % others.length] ?? registry.db, sets[i % 2] ?? sampleSet())),
+      )
+      for (const db of others) if (db !== registry.db) await db.close()
+      expect(done.filter((applied) => applied.changed).length).toBe(await catalogRevision(registry.db))
+      expect(await registry.db.query(`select 1 from lockstep.definitions where name = 'airport_delays'`)).toHaveLength(2)
+    })
+
+    it('applied at once with a conflict lets one through and refuses the other whole', async () => {
+      const sets = [sampleSet(), sampleSet({ delays: { features: [windowFeature('landed1h', 'count', 2)] }, service: { members: [] } })]
+      const done = await Promise.allSettled(sets.map((set) => applyChanges(registry.db, set)))
+      expect(done.map((each) => each.status).sort()).toEqual(['fulfilled', 'rejected'])
+      expect(done.flatMap((each) => (each.status === 'rejected' ? [(each.reason as LockstepError).code] : []))).toEqual(['VERSION_CHANGED'])
+      expect(await registry.db.query('select 1 from lockstep.definitions')).toHaveLength(8)
+    })
+  })
+}

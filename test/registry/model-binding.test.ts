@@ -1,0 +1,209 @@
+import { describe, expect, it } from 'vitest'
+import { LockstepError } from '../../kernel/errors.ts'
+import type { ServicePlan } from '../../kernel/service-plan.ts'
+import type { Column, ValueType } from '../../kernel/value-type.ts'
+import { bindModel } from '../../registry/model-binding.ts'
+import type { ModelBinding } from '../../registry/model-binding.ts'
+import type { TensorInfo } from '../../registry/model-contract.ts'
+
+type Feature = readonly [name: string, type: ValueType['kind'] | ValueType, nullable?: boolean]
+
+function service(...features: readonly Feature[]): ServicePlan {
+  return {
+    id: 'flight_features@1',
+    name: 'flight_features',
+    version: 1,
+    fingerprint: 'f',
+    uses: [],
+    keys: [],
+    request: [],
+    features: features.map(([name, type, nullable = true]) => ({
+      name,
+      type: typeof type === 'string' ? ({ kind: type } as ValueType) : type,
+      required: false,
+      view: 'airport_delays@1' as const,
+      nullable,
+    })),
+    evaluate: () => ({ values: [], statuses: [], eventTimes: [] }),
+  }
+}
+
+function tensor(name: string, type: string, ...shape: (number | string)[]): TensorInfo {
+  return { name, type, shape, isTensor: true }
+}
+
+const probability: Column = { name: 'probability', type: { kind: 'float32' } }
+const probabilities = tensor('probability', 'float32', 'N', 1)
+
+function bind(
+  plan: ServicePlan,
+  inputs: TensorInfo[],
+  outputs = [probabilities],
+  declared: readonly Column[] = [probability],
+): ModelBinding {
+  return bindModel(plan, { inputs, outputs }, { name: 'delay', service: 'flight_features@1', output: declared })
+}
+
+function refusal(run: () => unknown): LockstepError {
+  try {
+    run()
+  } catch (error) {
+    if (error instanceof LockstepError) return error
+    throw error
+  }
+  throw new Error('nothing was refused')
+}
+
+describe('one float tensor', () => {
+  const plan = service(
+    ['count', 'int32'],
+    ['city', 'string'],
+    ['embedding', { kind: 'vector', length: 3 }],
+    ['late', 'bool'],
+    ['seen', 'timestamp'],
+    ['total', 'int64'],
+  )
+
+  it('takes the numeric features in service order, a vector spread over its elements', () => {
+    const binding = bind(plan, [tensor('input', 'float32', 'N', 6)])
+    expect(binding.layout).toBe('packed')
+    expect(binding.maxRows).toBeNull()
+    expect(binding.unused).toEqual(['city', 'seen'])
+    const [input] = binding.inputs
+    expect(input).toMatchObject({ name: 'input', type: 'float32', width: 6, rowShape: [6] })
+    expect(input?.columns.map(({ name, feature, offset, width }) => [name, feature, offset, width])).toEqual([
+      ['count', 0, 0, 1],
+      ['embedding', 2, 1, 3],
+      ['late', 3, 4, 1],
+      ['total', 5, 5, 1],
+    ])
+  })
+
+  it('may leave its width free', () => {
+    expect(bind(plan, [tensor('input', 'float64', '', '')]).inputs[0]?.width).toBe(6)
+  })
+
+  it('is refused when the number of features is another, naming both sides', () => {
+    const error = refusal(() => bind(plan, [tensor('input', 'float32', 'N', 5)]))
+    expect(error.code).toBe('MODEL_MISMATCH')
+    expect(error.message).toContain('float32[N, 5]')
+    expect(error.message).toContain('[N, 6]')
+    expect(error.message).toContain('"total" int64')
+    expect(error.message).toContain('"delay"')
+  })
+
+  it('is refused when it is not a float tensor, or not of two axes', () => {
+    expect(refusal(() => bind(plan, [tensor('input', 'int64', 'N', 6)])).message).toContain(
+      'neither a float tensor nor named after a feature',
+    )
+    expect(refusal(() => bind(plan, [tensor('input', 'float32', 6)])).code).toBe('MODEL_MISMATCH')
+    expect(refusal(() => bind(plan, [tensor('input', 'float32', 'N', 6, 1)])).code).toBe('MODEL_MISMATCH')
+  })
+
+  it('is refused for a service without numeric features', () => {
+    expect(refusal(() => bind(service(['city', 'string']), [tensor('input', 'float32', 'N', 'F')])).code).toBe('MODEL_MISMATCH')
+  })
+})
+
+describe('one tensor for each feature', () => {
+  it('is told by the names of the inputs, in the order of the model', () => {
+    const plan = service(['count', 'int32'], ['city', 'string', false], ['embedding', { kind: 'vector', length: 3 }], ['unused', 'string'])
+    const binding = bind(plan, [tensor('embedding', 'float32', 'N', 3), tensor('city', 'string', 'N', 1), tensor('count', 'float32', 'N')])
+    expect(binding.layout).toBe('named')
+    expect(binding.inputs.map(({ name, rowShape, width, columns }) => [name, rowShape, width, columns[0]?.feature])).toEqual([
+      ['embedding', [3], 3, 2],
+      ['city', [1], 1, 1],
+      ['count', [], 1, 0],
+    ])
+    expect(binding.unused).toEqual(['unused'])
+  })
+
+  it('refuses a type without a form for a missing value, unless the feature has a default or is required', () => {
+    const inputs = [tensor('stops', 'int64', 'N', 1), tensor('delay', 'float32', 'N', 1)]
+    const error = refusal(() => bind(service(['stops', 'int32'], ['delay', 'float64']), inputs))
+    expect(error.code).toBe('MODEL_MISMATCH')
+    expect(error.message).toContain('"stops"')
+    expect(error.message).toContain('give the feature a default or make it required')
+    expect(bind(service(['stops', 'int32', false], ['delay', 'float64']), inputs).inputs).toHaveLength(2)
+  })
+
+  it('refuses an input that is no feature, naming the nearest', () => {
+    const error = refusal(() =>
+      bind(service(['stops', 'int32'], ['delay', 'float64']), [tensor('dealy', 'float32', 'N'), tensor('stops', 'float32', 'N')]),
+    )
+    expect(error.message).toContain('"dealy"')
+    expect(error.message).toContain('Did you mean "delay"?')
+  })
+
+  it('refuses types and shapes that do not fit', () => {
+    const plan = service(['city', 'string', false], ['embedding', { kind: 'vector', length: 3 }], ['seen', 'timestamp', false])
+    expect(refusal(() => bind(plan, [tensor('city', 'float32', 'N'), tensor('seen', 'int64', 'N')])).message).toContain(
+      'cannot take a feature of type string',
+    )
+    expect(refusal(() => bind(plan, [tensor('seen', 'float32', 'N'), tensor('city', 'string', 'N')])).message).toContain(
+      'cannot take a feature of type timestamp',
+    )
+    expect(refusal(() => bind(plan, [tensor('embedding', 'float32', 'N'), tensor('city', 'string', 'N')])).message).toContain(
+      'makes [N, 3]',
+    )
+    expect(refusal(() => bind(plan, [tensor('city', 'string', 'N', 2), tensor('seen', 'int64', 'N')])).message).toContain('makes [N, 1]')
+  })
+})
+
+describe('rows', () => {
+  it('go one by one into a model whose first axis is fixed at 1, and any other number is refused', () => {
+    const plan = service(['a', 'float32'], ['b', 'float32'])
+    expect(bind(plan, [tensor('input', 'float32', 1, 2)]).maxRows).toBe(1)
+    expect(refusal(() => bind(plan, [tensor('input', 'float32', 4, 2)])).message).toContain('fixed at 4 rows')
+  })
+})
+
+describe('outputs', () => {
+  const plan = service(['a', 'float32'])
+  const input = [tensor('input', 'float32', 'N', 1)]
+
+  it('are answered by their declared names: scalars from [N], [N, 1] and [N, 2], vectors from [N, K]', () => {
+    const outputs = [
+      tensor('label', 'int64', 'N'),
+      tensor('two', 'float32', 'N', 2),
+      tensor('scores', 'float32', 'N', 4),
+      tensor('free', 'float32', 'N', '?'),
+    ]
+    const binding = bind(plan, input, outputs, [
+      { name: 'scores', type: { kind: 'vector', length: 4 } },
+      { name: 'label', type: { kind: 'int64' } },
+      { name: 'two', type: { kind: 'float64' } },
+      { name: 'free', type: { kind: 'float32' } },
+    ])
+    expect(binding.outputs.map(({ name, elementType, width }) => [name, elementType, width])).toEqual([
+      ['scores', 'float32', 4],
+      ['label', 'int64', 1],
+      ['two', 'float32', 2],
+      ['free', 'float32', null],
+    ])
+  })
+
+  it('that the file does not have are refused, naming what it has', () => {
+    const error = refusal(() => bind(plan, input, [tensor('probabilities', 'float32', 'N', 2), tensor('label', 'int64', 'N')]))
+    expect(error.code).toBe('MODEL_MISMATCH')
+    expect(error.message).toContain('"label" int64[N]')
+    expect(error.message).toContain('Did you mean "probabilities"?')
+  })
+
+  it('of another type or width are refused, saying what can be declared', () => {
+    const declare = (type: ValueType, output: TensorInfo): string =>
+      refusal(() => bind(plan, input, [output], [{ name: output.name, type }])).message
+    expect(declare({ kind: 'float32' }, tensor('scores', 'float32', 'N', 4))).toContain('declare vector(4)')
+    expect(declare({ kind: 'int32' }, tensor('label', 'int64', 'N'))).toContain('declare int64')
+    expect(declare({ kind: 'vector', length: 3 }, tensor('two', 'float32', 'N', 2))).toContain('declare float32 or vector(2)')
+    expect(declare({ kind: 'int64' }, tensor('labels', 'int64', 'N', 2))).toContain('several elements a row')
+  })
+
+  it('that are maps, as ZipMap makes them, are refused whether they are declared or not', () => {
+    const zipped = { name: 'output_probability', type: 'seq', shape: [], isTensor: false }
+    const error = refusal(() => bind(plan, input, [probabilities, zipped]))
+    expect(error.code).toBe('MODEL_INVALID')
+    expect(error.message).toContain('"output_probability"')
+    expect(error.message).toContain('zipmap=False')
+  })
+})

@@ -1,0 +1,115 @@
+import { beforeEach, describe, expect, it } from 'vitest'
+import type { LockstepError } from '../../kernel/errors.ts'
+import { applyChanges } from '../../registry/apply.ts'
+import { loadCatalog } from '../../registry/catalog.ts'
+import type { ModelContract } from '../../registry/model-contract.ts'
+import { listModelVersions, readModelBytes } from '../../registry/model-versions.ts'
+import { pushModel } from '../../registry/models.ts'
+import { catalogRevision } from '../../registry/revision.ts'
+import { openPostgres } from '../../runtime/open-postgres.ts'
+import type { TestRegistry } from './databases.ts'
+import { flightsTable, hash, sampleSet } from './sample-set.ts'
+
+const contract: ModelContract = {
+  inputs: [{ name: 'input', type: 'float32', shape: ['N', 4], isTensor: true }],
+  outputs: [{ name: 'probability', type: 'float32', shape: ['N', 1], isTensor: true }],
+}
+
+/** What pushing models and reading them back promises, on any database. */
+export function modelsContract(opened: () => TestRegistry): void {
+  describe('a model', () => {
+    let registry: TestRegistry
+
+    beforeEach(async () => {
+      registry = opened()
+      await registry.reset()
+      await registry.db.script(flightsTable)
+      await applyChanges(registry.db, sampleSet())
+    })
+
+    const push = (text: string, fields: Partial<Parameters<typeof pushModel>[1]> = {}) =>
+      pushModel(registry.db, { model: 'delay', bytes: Buffer.from(text), contract, ...fields })
+
+    const refusal = async (work: Promise<unknown>): Promise<LockstepError> =>
+      (await work.then(
+        () => new Error('nothing was refused'),
+        (error: unknown) => error,
+      )) as LockstepError
+
+    it('is stored under the next version with its hash, contract, metadata and service', async () => {
+      const before = await catalogRevision(registry.db)
+      const bytes = Buffer.from(Array.from({ length: 100_000 }, (_, i) => i % 256))
+      const pushed = await push('', { bytes, metadata: { auc: 0.71 } })
+      expect(pushed.created).toBe(true)
+      expect(pushed.binding.inputs[0]?.columns.map((column) => column.name)).toEqual(['landed1h', 'meanDelay6h', 'lastDelay', 'hour'])
+      const { createdAt, ...version } = pushed.version
+      expect(createdAt.getTime()).toBeGreaterThan(Date.now() - 60_000)
+      const service = (await loadCatalog(registry.db)).service('flight_features')
+      expect(version).toEqual({
+        model: 'delay',
+        version: 1,
+        sha256: hash(bytes),
+        sizeBytes: 100_000,
+        contract,
+        metadata: { auc: 0.71 },
+        service: 'flight_features@1',
+        serviceFingerprint: service.fingerprint,
+      })
+      expect(await readModelBytes(registry.db, 'delay', 1)).toEqual(bytes)
+      expect(await catalogRevision(registry.db)).toBe(before + 1)
+      expect((await loadCatalog(registry.db)).model('delay').versions).toEqual([pushed.version])
+    })
+
+    it('pushed again is the version that is there', async () => {
+      const first = await push('one')
+      const second = await push('two')
+      const again = await push('one', { metadata: { note: 'again' } })
+      expect([first.version.version, second.version.version]).toEqual([1, 2])
+      expect(again.created).toBe(false)
+      expect(again.version).toEqual(first.version)
+      expect(await listModelVersions(registry.db, 'delay')).toHaveLength(2)
+    })
+
+    it('pushed again for another service is a new version', async () => {
+      await push('one')
+      await applyChanges(registry.db, sampleSet({ service: { version: 2 } }))
+      const again = await push('one')
+      expect([again.created, again.version.version, again.version.service]).toEqual([true, 2, 'flight_features@2'])
+    })
+
+    it('gets a version of its own when many are pushed at once', async () => {
+      const other = registry.url === null ? registry.db : openPostgres(registry.url)
+      const pushed = await Promise.all(
+        Array.from({ length: 8 }, (_, i) =>
+          pushModel(i % 2 === 0 ? registry.db : other, { model: 'delay', bytes: Buffer.from(`model ${i}`), contract }),
+        ),
+      )
+      if (other !== registry.db) await other.close()
+      expect(pushed.map(({ version }) => version.version).sort((a, b) => a - b)).toEqual([1, 2, 3, 4, 5, 6, 7, 8])
+      for (const [i, { version }] of pushed.entries()) {
+        expect(String(await readModelBytes(registry.db, 'delay', version.version))).toBe(`model ${i}`)
+      }
+    })
+
+    it('that does not fit its service is refused and not stored', async () => {
+      const wrong = { ...contract, inputs: [{ name: 'input', type: 'float32', shape: ['N', 3], isTensor: true }] }
+      const error = await refusal(push('one', { contract: wrong }))
+      expect(error.code).toBe('MODEL_MISMATCH')
+      expect(error.message).toContain('[N, 4]')
+      expect(await listModelVersions(registry.db)).toEqual([])
+    })
+
+    it('that nobody declared is refused, naming the nearest', async () => {
+      const error = await refusal(push('one', { model: 'delays' }))
+      expect([error.code, error.message]).toEqual(['UNKNOWN_DEFINITION', expect.stringContaining('Did you mean "delay"?')])
+    })
+
+    it('whose stored bytes were changed is not given out', async () => {
+      await push('one')
+      await registry.db.query(`update lockstep.model_versions set bytes = 'two'`)
+      const error = await refusal(readModelBytes(registry.db, 'delay', 1))
+      expect([error.code, error.message]).toEqual(['CODE_HASH_MISMATCH', expect.stringContaining('"delay" version 1')])
+      expect((await refusal(readModelBytes(registry.db, 'delay', 9))).code).toBe('UNKNOWN_DEFINITION')
+    })
+  })
+}

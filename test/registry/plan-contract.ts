@@ -1,0 +1,275 @@
+import { beforeEach, describe, expect, it } from 'vitest'
+import type { LockstepError } from '../../kernel/errors.ts'
+import { applyChanges } from '../../registry/apply.ts'
+import type { ChangePlan } from '../../registry/change-plan.ts'
+import { differenceText } from '../../registry/difference.ts'
+import { planChanges } from '../../registry/plan.ts'
+import type { TestRegistry } from './databases.ts'
+import { airport, flightsTable, landings, sampleSet, weather, windowFeature } from './sample-set.ts'
+
+const statuses = (plan: ChangePlan): Record<string, string> =>
+  Object.fromEntries(plan.changes.map((change) => [`${change.kind} ${change.label}`, change.status]))
+
+const only = (problems: readonly LockstepError[]): LockstepError => {
+  expect(problems.map((problem) => problem.message)).toHaveLength(1)
+  return problems[0] as LockstepError
+}
+
+/** What `planChanges` promises, on any database. */
+export function planContract(opened: () => TestRegistry): void {
+  describe('a plan', () => {
+    let registry: TestRegistry
+
+    beforeEach(async () => {
+      registry = opened()
+      await registry.reset()
+      await registry.db.script(flightsTable)
+    })
+
+    it('adds everything to an empty registry, makes the table that is missing and says what to backfill', async () => {
+      const plan = await planChanges(registry.db, sampleSet())
+      expect(plan.problems).toEqual([])
+      expect(new Set(Object.values(statuses(plan)))).toEqual(new Set(['added']))
+      expect(Object.keys(statuses(plan))).toEqual([
+        'entity airport',
+        'source landings',
+        'source weather',
+        'view airport_delays@1',
+        'view airport_weather@1',
+        'onDemand flight_context@1',
+        'service flight_features@1',
+        'model delay',
+      ])
+      expect(plan.tables).toMatchObject([{ source: 'weather', kind: 'create', columns: ['station', 'at', 'reported_at', 'temperature'] }])
+      expect(plan.backfills).toEqual([{ view: 'airport_delays@1', reason: 'the view is new', rows: 100, exact: true }])
+      expect(plan.notes).toEqual([])
+    })
+
+    it('writes nothing', async () => {
+      await planChanges(registry.db, sampleSet())
+      expect(await registry.db.query('select 1 from lockstep.definitions')).toEqual([])
+      expect(await registry.db.query(`select to_regclass('lockstep_source.weather') as found`)).toEqual([{ found: null }])
+    })
+
+    it('finds an applied file unchanged', async () => {
+      await applyChanges(registry.db, sampleSet())
+      const plan = await planChanges(registry.db, sampleSet())
+      expect(new Set(Object.values(statuses(plan)))).toEqual(new Set(['unchanged']))
+      expect([plan.problems, plan.tables, plan.backfills, plan.breaks]).toEqual([[], [], [], []])
+      expect(plan.revision).toBe(1)
+    })
+
+    it('takes a change of operational fields for a change, and a view that comes online for a backfill', async () => {
+      await applyChanges(registry.db, sampleSet({ delaysOperational: { online: false, owner: 'ops' } }))
+      const plan = await planChanges(registry.db, sampleSet())
+      expect(plan.problems).toEqual([])
+      const change = plan.changes.find((each) => each.label === 'airport_delays@1')
+      expect(change?.status).toBe('changed')
+      expect(change?.differences.map(differenceText)).toEqual(['online was false, now true', 'owner is gone (it was "ops")'])
+      expect(plan.backfills).toMatchObject([{ view: 'airport_delays@1', reason: 'the view comes online' }])
+    })
+
+    it('names each field of a definition that changed under its version, and the version to add', async () => {
+      await applyChanges(registry.db, sampleSet())
+      const features = [windowFeature('landed1h', 'count', 2), windowFeature('meanDelay6h', 'mean', 6, { default: 0 })]
+      const plan = await planChanges(
+        registry.db,
+        sampleSet({ delays: { features }, service: { members: [{ kind: 'onDemand', view: 'flight_context@1', features: ['hour'] }] } }),
+      )
+      expect(statuses(plan)).toMatchObject({
+        'view airport_delays@1': 'conflict',
+        'onDemand flight_context@1': 'conflict',
+        'service flight_features@1': 'conflict',
+      })
+      const [view, context] = plan.problems
+      expect(view?.code).toBe('VERSION_CHANGED')
+      expect(view?.message).toContain('features.landed1h.window was 1h, now 2h')
+      expect(view?.message).toContain('features.lastDelay is gone')
+      expect(view?.message).toContain('"version: 2"')
+      expect(context?.message).toContain('view airport_delays@1, changed')
+      expect(plan.breaks).toContainEqual({ cause: 'feature view "airport_delays@1"', broken: 'on-demand view "flight_context@1"' })
+      expect(plan.breaks).toContainEqual({ cause: 'feature view "airport_delays@1"', broken: 'model "delay"' })
+    })
+
+    it('shows the code that changed under its version', async () => {
+      await applyChanges(registry.db, sampleSet())
+      const plan = await planChanges(
+        registry.db,
+        sampleSet({ transform: '(row) => ({ late: row.delay === null ? null : row.delay > 20 ? 1 : 0 })' }),
+      )
+      const problem = plan.problems[0]
+      expect(problem?.code).toBe('VERSION_CHANGED')
+      expect(problem?.message).toMatch(/transform was .*row\.delay > 15.*, now .*row\.delay > 20/)
+    })
+
+    it('takes code that another bundler printed in another way for the same, and all that refers to it', async () => {
+      await applyChanges(registry.db, sampleSet())
+      const plan = await planChanges(registry.db, sampleSet({ transform: '(row)=>({late:row.delay===null?null:row.delay>15?1:0})' }))
+      expect(plan.problems).toEqual([])
+      expect(new Set(Object.values(statuses(plan)))).toEqual(new Set(['unchanged']))
+    })
+
+    it('adds a new version beside the old one, which is absent from the file and kept', async () => {
+      await applyChanges(registry.db, sampleSet())
+      const plan = await planChanges(registry.db, sampleSet({ delays: { version: 2 }, context: { version: 2 }, service: { version: 2 } }))
+      expect(plan.problems).toEqual([])
+      expect(statuses(plan)).toMatchObject({
+        'view airport_delays@2': 'added',
+        'service flight_features@2': 'added',
+        'model delay': 'changed',
+        'view airport_delays@1': 'absent',
+        'service flight_features@1': 'absent',
+        'view airport_weather@1': 'unchanged',
+      })
+    })
+
+    it('tells the columns that a table that Lockstep made will gain', async () => {
+      await applyChanges(registry.db, sampleSet())
+      const wetter = { ...weather, columns: [...weather.columns, { name: 'humidity', type: { kind: 'float32' } as const }] }
+      const plan = await planChanges(registry.db, sampleSet({ weather: wetter }))
+      expect(plan.tables).toMatchObject([{ source: 'weather', kind: 'addColumns', columns: ['humidity'] }])
+      expect(plan.tables[0]?.statements[0]).toBe('alter table lockstep_source."weather" add column "humidity" real')
+    })
+
+    it('refuses a missing table, naming source and table', async () => {
+      const problem = only(
+        (await planChanges(registry.db, sampleSet({ landings: { ...landings, relation: { kind: 'table', table: 'public.flihgts' } } })))
+          .problems,
+      )
+      expect(problem.code).toBe('SOURCE_MISSING')
+      expect(problem.message).toContain('"landings"')
+      expect(problem.message).toContain('"public"."flihgts"')
+    })
+
+    it('refuses an unknown column, naming source, column and the nearest', async () => {
+      const columns = [{ name: 'dealy', type: { kind: 'float64' } as const }]
+      const problems = (await planChanges(registry.db, sampleSet({ landings: { ...landings, columns, known: 'landedat' } }))).problems
+      expect(problems.map((problem) => problem.code)).toEqual(['UNKNOWN_COLUMN', 'UNKNOWN_COLUMN'])
+      expect(problems[0]?.message).toContain('"dealy"')
+      expect(problems[0]?.message).toContain('Did you mean "delay"?')
+      expect(problems[1]?.message).toContain('Did you mean "landed_at"?')
+    })
+
+    it('refuses columns, times and keys of types that cannot be read', async () => {
+      const columns = [
+        { name: 'delay', type: { kind: 'int32' } as const },
+        { name: 'distance', type: { kind: 'int64' } as const },
+      ]
+      const key = [{ part: 'airport', column: 'distance' }]
+      const problems = (await planChanges(registry.db, sampleSet({ landings: { ...landings, columns, eventTime: 'origin', key } })))
+        .problems
+      expect(problems.map((problem) => [problem.code, problem.details['column']])).toEqual([
+        ['SOURCE_TYPE_MISMATCH', 'delay'],
+        ['SOURCE_TYPE_MISMATCH', 'origin'],
+        ['SOURCE_TYPE_MISMATCH', 'distance'],
+      ])
+      expect(problems[0]?.message).toContain('double precision')
+      expect(problems[0]?.message).toContain('declare it as float64')
+      expect(problems[2]?.message).toContain('the entity "airport"')
+    })
+
+    it('reads every type that fits, domains and enumerations too', async () => {
+      await registry.db.script(`
+      drop table if exists things; drop domain if exists code; drop type if exists size;
+      create domain code as varchar(3); create type size as enum ('S', 'L');
+      create table things (airport code, at date, b bool, i2 int2, i4 int4, i8 int8, f4 float4, f8 float8, n numeric(9,2), u uuid, c char(2), s size, ts timestamp, tz timestamptz, v real[],
+        _row bigint generated always as identity, _xid xid8 not null default pg_current_xact_id());
+    `)
+      const type = (name: string, kind: 'bool' | 'int32' | 'int64' | 'float32' | 'float64' | 'string' | 'timestamp') => ({
+        name,
+        type: { kind },
+      })
+      const columns = [
+        type('b', 'bool'),
+        type('i2', 'int32'),
+        type('i4', 'int32'),
+        type('i8', 'int64'),
+        type('f4', 'float32'),
+        type('f8', 'float64'),
+        type('n', 'float64'),
+        type('u', 'string'),
+        type('c', 'string'),
+        type('s', 'string'),
+        type('ts', 'timestamp'),
+        type('tz', 'timestamp'),
+        { name: 'v', type: { kind: 'vector', length: 4 } as const },
+      ]
+      const things = {
+        ...landings,
+        relation: { kind: 'table', table: 'things' } as const,
+        key: [{ part: 'airport', column: 'airport' }],
+        eventTime: 'at',
+        known: null,
+        columns,
+      }
+      expect((await planChanges(registry.db, sampleSet({ landings: things }))).problems).toEqual([])
+      const asText = { ...things, columns: [type('i8', 'int32'), type('f8', 'float32'), type('v', 'string')] }
+      expect((await planChanges(registry.db, sampleSet({ landings: asText }))).problems.map((problem) => problem.code)).toEqual(
+        Array(3).fill('SOURCE_TYPE_MISMATCH'),
+      )
+    })
+
+    it('says that scanning a table without arrival is best effort, and how to change that', async () => {
+      await registry.db.script('alter table flights drop column _xid')
+      const plan = await planChanges(registry.db, sampleSet())
+      expect(plan.notes).toHaveLength(1)
+      expect(plan.notes[0]).toContain('best effort')
+      expect(plan.notes[0]).toContain('alter table "flights" add column _row')
+    })
+
+    it('describes a query without running it', async () => {
+      await registry.db.script(`
+      drop function if exists boom;
+      create function boom() returns float8 language plpgsql volatile as $$ begin raise exception 'this query was run'; end $$;
+    `)
+      const sql = `select origin, date, landed_at, boom() as delay, distance from flights; -- the flights`
+      const queried = (text: string) => sampleSet({ landings: { ...landings, relation: { kind: 'sql', sql: text } } })
+      const plan = await planChanges(registry.db, queried(sql.replace('; -- the flights', ';')))
+      expect(plan.problems).toEqual([])
+      expect(plan.notes[0]).toContain('"landings" is a query')
+      expect(plan.backfills[0]?.exact).toBe(false)
+      const mistyped = await planChanges(
+        registry.db,
+        queried('select origin, date, landed_at, delay::text as delay, distance from flights -- trailing'),
+      )
+      expect(only(mistyped.problems).message).toContain('"delay"')
+    })
+
+    it('tells what is wrong with a query as the database says it', async () => {
+      const planned = async (text: string): Promise<LockstepError> =>
+        only((await planChanges(registry.db, sampleSet({ landings: { ...landings, relation: { kind: 'sql', sql: text } } }))).problems)
+      const missing = await planned('select * from flihgts')
+      expect([missing.code, missing.message]).toEqual(['SOURCE_MISSING', expect.stringContaining('flihgts')])
+      const broken = await planned('selct 1')
+      expect([broken.code, broken.message]).toEqual(['DEFINITIONS_INVALID', expect.stringContaining('"landings"')])
+    })
+
+    it('refuses references to what is nowhere, naming the nearest', async () => {
+      const set = sampleSet({
+        model: { service: 'flight_feature@1' },
+        service: { members: [{ kind: 'view', use: { view: 'airport_delays@1', alias: null, key: ['airport'] }, features: ['landed2h'] }] },
+      })
+      const problems = (await planChanges(registry.db, set)).problems
+      expect(problems.map((problem) => problem.code)).toEqual(['UNKNOWN_FEATURE', 'UNKNOWN_DEFINITION'])
+      expect(problems[0]?.message).toContain('Did you mean "landed1h"?')
+      expect(problems[1]?.message).toContain('Did you mean "flight_features@1"?')
+    })
+
+    it('leaves the table of a source that no view reads until there is one', async () => {
+      const set = sampleSet()
+      const plan = await planChanges(registry.db, { ...set, views: set.views.filter(({ spec }) => spec.name !== 'airport_weather') })
+      expect(plan.problems).toEqual([])
+      expect(plan.tables).toEqual([])
+      expect(plan.notes[0]).toContain('No view reads the source "weather" yet')
+    })
+
+    it('refuses two entities that want one key column in different types', async () => {
+      const set = sampleSet()
+      const numbered = { ...airport, name: 'numbered', key: [{ name: 'airport', type: { kind: 'int64' } as const }] }
+      const view = set.views.find(({ spec }) => spec.name === 'airport_weather')
+      if (view === undefined) throw new Error('the sample lacks its view')
+      const other = { ...view, spec: { ...view.spec, name: 'numbered_weather', entity: numbered } }
+      expect(only((await planChanges(registry.db, { ...set, views: [...set.views, other] })).problems).code).toBe('SOURCE_TYPE_MISMATCH')
+    })
+  })
+}
