@@ -63,7 +63,7 @@ export async function ingestFile(db: Database, source: SourceSpec, path: string,
   try {
     rows = await db.copyIn(copy, chunks(file, names, encoder, every, options))
   } catch (error) {
-    throw refusedByTable(error, path, table, every)
+    throw refusedByTable(error, path, table, db.kind === 'postgres' ? every : null)
   }
   // so that the joins that follow are planned for the rows that are there now
   await db.query(`ANALYZE ${table}`)
@@ -144,14 +144,17 @@ function filledByDatabase({ name, generated }: TableColumn): boolean {
   return generated || name === '_row' || name === '_xid'
 }
 
-/** Constraints, lengths and triggers are the database's own checks; its message and the row it names are put into ours. */
-function refusedByTable(error: unknown, path: string, table: string, every: number): unknown {
+/**
+ * Constraints, lengths and triggers are the database's own checks; its message and the row it names are put into ours. PGlite is fed in pieces, and
+ * counts in each from 1: there `every` is null and no row is named.
+ */
+function refusedByTable(error: unknown, path: string, table: string, every: number | null): unknown {
   for (let cause = error; cause instanceof Error; cause = cause.cause) {
     const code = 'code' in cause && typeof cause.code === 'string' ? cause.code : ''
     if (!/^(22|23|P0)\w{3}$/.test(code)) continue
     const where = 'where' in cause && typeof cause.where === 'string' ? cause.where : ''
     const line = /line (\d+)/.exec(where)?.[1]
-    const row = line === undefined ? null : (Number(line) - 1) * every + 1
+    const row = line === undefined || every === null ? null : (Number(line) - 1) * every + 1
     const place = row === null ? `A row of "${path}"` : `Row ${row} of "${path}"`
     return new LockstepError('INVALID_ROW', `${place} is refused by the table ${table}: ${messageOf(cause)}. Correct the row; nothing was loaded.`, {
       cause,
