@@ -18,18 +18,21 @@ export interface ServerUser {
 
 /**
  * Holds one server: the server lives as long as our end of its standard input is open, so it ends with this process however this process ends,
- * and its folder with it. It leads a process group of its own, so that Ctrl-C reaches us alone.
+ * and its folder with it. It leads a process group of its own, so that Ctrl-C reaches us alone. The signal is repeated, because a server that is
+ * only just starting may miss one.
  */
 const keeper = `
 dir=$1; signal=$2; shift 2
 exec 3<&0
 "$@" </dev/null 3<&- & pid=$!
-{ cat <&3 >/dev/null; kill -s "$signal" "$pid" 2>/dev/null; } &
+{ cat <&3 >/dev/null; while kill -s "$signal" "$pid" 2>/dev/null; do sleep 0.1; done; } &
 wait "$pid"
 rm -rf "$dir"
 `
 
 export interface ServerCommand {
+  /** What errors call it. */
+  readonly name: string
   readonly command: string
   readonly args: readonly string[]
   /** Removed when the server ends. */
@@ -90,7 +93,7 @@ export async function startServer(server: ServerCommand): Promise<Service> {
         continue
       }
       await stop()
-      throw new Error(`"${server.command}" ${ended ? 'ended' : 'did not answer within 15 s'}: ${said.trim()}`, { cause })
+      throw new Error(`"${server.name}" ${ended ? 'ended' : 'did not answer within 15 s'}: ${said.trim()}`, { cause })
     }
   }
 }

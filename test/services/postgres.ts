@@ -69,16 +69,16 @@ async function startInstalled(count: number): Promise<Service[]> {
 async function startCluster(binaries: string): Promise<Service> {
   const user = await unprivilegedUser()
   const folder = await serverFolder('postgres', user)
-  const data = join(folder, 'data')
-  const bin = await makeCluster(binaries, folder, data, user).catch(async (error: unknown) => {
+  const bin = await reachable(binaries, folder, user).catch(async (error: unknown) => {
     await rm(folder, { recursive: true, force: true })
     throw error
   })
   const port = await freePort()
   const url = `postgres://postgres@127.0.0.1:${port}/postgres`
   return startServer({
-    command: join(bin, 'postgres'),
-    args: ['-D', data, '-p', String(port), '-c', 'listen_addresses=127.0.0.1', '-c', 'unix_socket_directories=', ...flags],
+    name: join(bin, 'postgres'),
+    command: '/bin/sh',
+    args: ['-c', makeAndRun, 'cluster', bin, join(folder, 'data'), '-p', String(port), ...flags],
     folder,
     signal: 'INT',
     user,
@@ -92,12 +92,11 @@ async function startCluster(binaries: string): Promise<Service> {
   })
 }
 
-async function makeCluster(binaries: string, folder: string, data: string, user: ServerUser | undefined): Promise<string> {
-  const bin = await reachable(binaries, folder, user)
-  const how = ['-D', data, '-U', 'postgres', '-A', 'trust', '-E', 'UTF8', '--locale=C', '--no-sync', '--no-instructions']
-  await run(join(bin, 'initdb'), how, { cwd: folder, ...user })
-  return bin
-}
+const makeAndRun = `
+bin=$1; data=$2; shift 2
+"$bin/initdb" -D "$data" -U postgres -A trust -E UTF8 --locale=C --no-sync --no-instructions &&
+exec "$bin/postgres" -D "$data" -c listen_addresses=127.0.0.1 -c unix_socket_directories= "$@"
+`
 
 /** The binaries themselves, or a copy in `folder` where the server's user may not reach them (a clone under /root). */
 async function reachable(binaries: string, folder: string, user: ServerUser | undefined): Promise<string> {

@@ -52,6 +52,7 @@ async function startRedis(command: string): Promise<Service> {
   const folder = await serverFolder('redis', undefined)
   const port = await freePort()
   return startServer({
+    name: command,
     command,
     args: [...volatile, '--port', String(port), '--bind', '127.0.0.1', '--dir', folder],
     folder,
