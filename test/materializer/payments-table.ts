@@ -1,0 +1,42 @@
+import type { EntityKey } from '../../kernel/entity-key.ts'
+import { formatTimestamp } from '../../kernel/time.ts'
+import type { ViewPlan } from '../../kernel/view-plan.ts'
+import type { Database } from '../../runtime/database.ts'
+import { accountKey, asRow, foldAll, type Payment } from './payments.ts'
+
+export interface PaymentsTable {
+  readonly name: string
+  /** Inserts rows in one transaction; their `_row` follows the order of all calls. */
+  insert(payments: readonly Payment[]): Promise<void>
+  /** The SQL of such an insert, for callers with a session of their own. */
+  insertSql(payments: readonly Payment[]): string
+  /** What a store must hold of the view after folding everything that was inserted through `insert`. */
+  expected(plan: ViewPlan, moment: number): Map<EntityKey, string>
+  keys(plan: ViewPlan): EntityKey[]
+}
+
+/** A table as Lockstep makes them (`owned`), or as a user does. */
+export async function createPaymentsTable(db: Database, name: string, kind: 'owned' | 'plain' = 'owned'): Promise<PaymentsTable> {
+  const identity = kind === 'owned' ? ', _row bigint generated always as identity, _xid xid8 not null default pg_current_xact_id()' : ''
+  await db.script(`create table ${name} (account text, paid_at timestamptz not null, known_at timestamptz, amount float8, label text${identity})`)
+  const inserted: Payment[] = []
+  const insertSql = (payments: readonly Payment[]): string =>
+    `insert into ${name} (account, paid_at, known_at, amount, label) values ${payments.map((payment) => `(${literals(payment).join(', ')})`).join(', ')}`
+  return {
+    name,
+    insertSql,
+    async insert(payments) {
+      if (payments.length === 0) return
+      await db.query(insertSql(payments))
+      inserted.push(...payments)
+    },
+    expected: (plan, moment) => foldAll(plan, inserted.map((payment, i) => asRow(plan, payment, i + 1, 0)), moment),
+    keys: (plan) => inserted.map(({ account }) => accountKey(plan, account)),
+  }
+}
+
+function literals({ account, paidAt, knownAt, amount, label }: Payment): string[] {
+  const text = (value: string | null): string => (value === null ? 'null' : `'${value.replaceAll("'", "''")}'`)
+  const known = knownAt === Number.POSITIVE_INFINITY ? 'infinity' : knownAt === null ? null : formatTimestamp(knownAt)
+  return [text(account), text(formatTimestamp(paidAt)), text(known), text(amount === null ? null : String(amount)), text(label)].map((literal, i) => `${literal}${['', '::timestamptz', '::timestamptz', '::float8', ''][i]}`)
+}
