@@ -38,7 +38,7 @@ export async function compareDefinitions(
     const semantic = before === null ? [] : await semanticDifferences(before, definition, code, sameCode)
     if (before !== null && before.fingerprint !== definition.fingerprint) {
       for (const reference of references(definition)) {
-        if (changed.has(reference)) semantic.push({ path: 'what it refers to', was: reference, now: `${reference}, changed` })
+        if (changed.has(reference)) semantic.push({ path: `its ${reference}`, was: 'as applied before', now: 'changed' })
       }
     }
     if (semantic.length > 0) changed.add(key)
@@ -66,7 +66,7 @@ async function semanticDifferences(
       was: textBefore ?? (hashBefore === null ? null : hashBefore),
       now: textNow ?? (hashNow === null ? null : hashNow),
     })
-  } else if (!(await sameCode(textBefore, textNow))) {
+  } else if (!(await sameCode(textBefore, textNow).catch(() => false))) {
     found.push(codeDifference(textBefore, textNow))
   }
   return found

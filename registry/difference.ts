@@ -13,7 +13,8 @@ export interface Difference {
 export function differences(was: unknown, now: unknown, path = ''): Difference[] {
   if (JSON.stringify(was) === JSON.stringify(now)) return []
   const [before, after] = [fieldsOf(was), fieldsOf(now)]
-  if (before === null || after === null || Array.isArray(was) !== Array.isArray(now)) return [{ path: path.replace(/Micros$/, ''), was: print(was, path), now: print(now, path) }]
+  if (before === null || after === null || Array.isArray(was) !== Array.isArray(now))
+    return [{ path: path.replace(/Micros$/, ''), was: print(was, path), now: print(now, path) }]
   const found = [...new Set([...before.keys(), ...after.keys()])].flatMap((name) =>
     differences(before.get(name), after.get(name), path === '' ? name : `${path}.${name}`),
   )

@@ -2,7 +2,9 @@ import type { Kysely } from 'kysely'
 import { LockstepError } from '../kernel/errors.ts'
 import type { LockstepTables } from '../migrations/schema.ts'
 import type { Database } from '../runtime/database.ts'
+import { sameCode } from './bundle/expression.ts'
 import type { Backfill, Breakage, Change, ChangePlan, ChangeStatus } from './change-plan.ts'
+import { checkCompiles } from './check-compiles.ts'
 import { checkReferences } from './check-references.ts'
 import type { Comparison } from './compare.ts'
 import { compareDefinitions } from './compare.ts'
@@ -10,7 +12,6 @@ import type { Definition } from './definition.ts'
 import { codeOf, declaredDefinitions, definitionKey, displayName, kindNames, labelOf, storedDefinitions } from './definition.ts'
 import type { DefinitionSet } from './definition-set.ts'
 import { differenceText } from './difference.ts'
-import { sameCode } from './code-identity.ts'
 import type { TableChange } from './owned-table.ts'
 import { planBackfill, planSources } from './plan-sources.ts'
 import { readRevision } from './revision.ts'
@@ -51,6 +52,15 @@ export async function planOn(
   const code = { declared: set.code, stored: await storedCode(handle, stored) }
   const comparisons = await compareDefinitions(declared, storedByKey, code, sameCode)
   const sources = await planSources(handle, set)
+  const unknown = checkReferences(declared, storedByKey)
+  const uncompiled =
+    unknown.length > 0
+      ? []
+      : checkCompiles(
+          declared,
+          stored.filter((definition) => !definition.retired),
+          code,
+        )
   const uses = await modelUses(handle)
   const changes = [...comparisons.map(changeOf), ...absent.map((definition) => change(definition, prune ? 'removed' : 'absent', []))]
   const removed = prune ? absent : []
@@ -63,7 +73,8 @@ export async function planOn(
     breaks: breakages([...declared, ...absent], comparisons, removed, uses),
     notes: [...sources.notes, ...modelNotes(comparisons, uses)],
     problems: [
-      ...checkReferences(declared, storedByKey),
+      ...unknown,
+      ...uncompiled,
       ...comparisons.filter((each) => changeOf(each).status === 'conflict').map((each) => conflict(each, [...declared, ...stored])),
       ...sources.problems,
       ...stillNeeded(declared, absent, removed, uses),

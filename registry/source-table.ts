@@ -31,11 +31,15 @@ type Handle = Kysely<LockstepTables>
 /**
  * Reads the columns of a source's table, or of its query (which is described, not run).
  *
- * @throws LockstepError `DEFINITIONS_INVALID` where the query of a `sql` source is wrong, `SOURCE_MISSING` where it names a missing table or column
+ * @throws LockstepError `DEFINITIONS_INVALID` where the query of a `sql` source or the name of a table is wrong, `SOURCE_MISSING` where the query names
+ * a missing table or column (a missing table is told by `exists`)
  */
 export async function describeSource(handle: Handle, source: SourceSpec): Promise<SourceTable> {
   const relation = sourceRelation(source)
-  const columns = source.relation.kind === 'sql' ? await queryColumns(handle, source, relation) : await tableColumns(handle, relation)
+  const columns =
+    source.relation.kind === 'sql'
+      ? await queryColumns(handle, source, relation)
+      : await guarded(handle, source, () => tableColumns(handle, relation))
   return {
     source: source.name,
     relation,
@@ -104,13 +108,11 @@ async function guarded<T>(handle: Handle, source: SourceSpec, work: () => Promis
     if (!/^(0A|21|22|42)/.test(state)) throw cause
     if (handle.isTransaction) await sql`rollback to savepoint describe_source`.execute(handle)
     const missing = state === '42P01' || state === '42703'
+    const [what, field] = source.relation.kind === 'sql' ? ['query', 'sql'] : ['table', 'table']
     throw new LockstepError(
       missing ? 'SOURCE_MISSING' : 'DEFINITIONS_INVALID',
-      `The query of the source "${source.name}" does not run: ${messageOf(cause)}. Correct its sql.`,
-      {
-        cause,
-        details: { source: source.name },
-      },
+      `The ${what} of the source "${source.name}" cannot be read: ${messageOf(cause)}. Correct its "${field}".`,
+      { cause, details: { source: source.name } },
     )
   }
 }

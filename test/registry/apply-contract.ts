@@ -141,7 +141,11 @@ export function applyContract(opened: () => TestRegistry): void {
       const set = sampleSet({ weather: { ...weather, columns } })
       const next = {
         ...set,
-        views: set.views.map((view) => (view.spec.name === 'airport_weather' ? { ...view, spec: { ...view.spec, version: 2 } } : view)),
+        views: set.views.map((view) =>
+          view.spec.name === 'airport_weather'
+            ? { ...view, spec: { ...view.spec, version: 2, features: [windowFeature('reports', 'count', 1)] } }
+            : view,
+        ),
       }
       await applyChanges(registry.db, next)
       const rows = await registry.db.query('select station, temperature, humidity from lockstep_source.weather')

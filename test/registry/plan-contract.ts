@@ -5,6 +5,7 @@ import type { ChangePlan } from '../../registry/change-plan.ts'
 import { differenceText } from '../../registry/difference.ts'
 import { planChanges } from '../../registry/plan.ts'
 import type { TestRegistry } from './databases.ts'
+import type { SampleParts } from './sample-set.ts'
 import { airport, flightsTable, landings, sampleSet, weather, windowFeature } from './sample-set.ts'
 
 const statuses = (plan: ChangePlan): Record<string, string> =>
@@ -13,6 +14,12 @@ const statuses = (plan: ChangePlan): Record<string, string> =>
 const only = (problems: readonly LockstepError[]): LockstepError => {
   expect(problems.map((problem) => problem.message)).toHaveLength(1)
   return problems[0] as LockstepError
+}
+
+/** A view that needs no column of its source. */
+const counted: Partial<SampleParts> = {
+  delays: { features: [windowFeature('landed1h', 'count', 1)], derive: [], code: null },
+  service: { members: [{ kind: 'view', use: { view: 'airport_delays@1', alias: null, key: ['airport'] }, features: ['landed1h'] }] },
 }
 
 /** What `planChanges` promises, on any database. */
@@ -86,7 +93,7 @@ export function planContract(opened: () => TestRegistry): void {
       expect(view?.message).toContain('features.landed1h.window was 1h, now 2h')
       expect(view?.message).toContain('features.lastDelay is gone')
       expect(view?.message).toContain('"version: 2"')
-      expect(context?.message).toContain('view airport_delays@1, changed')
+      expect(context?.message).toContain('its view airport_delays@1 was as applied before, now changed')
       expect(plan.breaks).toContainEqual({ cause: 'feature view "airport_delays@1"', broken: 'on-demand view "flight_context@1"' })
       expect(plan.breaks).toContainEqual({ cause: 'feature view "airport_delays@1"', broken: 'model "delay"' })
     })
@@ -142,8 +149,9 @@ export function planContract(opened: () => TestRegistry): void {
     })
 
     it('refuses an unknown column, naming source, column and the nearest', async () => {
-      const columns = [{ name: 'dealy', type: { kind: 'float64' } as const }]
-      const problems = (await planChanges(registry.db, sampleSet({ landings: { ...landings, columns, known: 'landedat' } }))).problems
+      const columns = [{ name: 'dealy', type: { kind: 'float64' } as const }, ...landings.columns.slice(1)]
+      const problems = (await planChanges(registry.db, sampleSet({ ...counted, landings: { ...landings, columns, known: 'landedat' } })))
+        .problems
       expect(problems.map((problem) => problem.code)).toEqual(['UNKNOWN_COLUMN', 'UNKNOWN_COLUMN'])
       expect(problems[0]?.message).toContain('"dealy"')
       expect(problems[0]?.message).toContain('Did you mean "delay"?')
@@ -202,9 +210,9 @@ export function planContract(opened: () => TestRegistry): void {
         known: null,
         columns,
       }
-      expect((await planChanges(registry.db, sampleSet({ landings: things }))).problems).toEqual([])
+      expect((await planChanges(registry.db, sampleSet({ ...counted, landings: things }))).problems).toEqual([])
       const asText = { ...things, columns: [type('i8', 'int32'), type('f8', 'float32'), type('v', 'string')] }
-      expect((await planChanges(registry.db, sampleSet({ landings: asText }))).problems.map((problem) => problem.code)).toEqual(
+      expect((await planChanges(registry.db, sampleSet({ ...counted, landings: asText }))).problems.map((problem) => problem.code)).toEqual(
         Array(3).fill('SOURCE_TYPE_MISMATCH'),
       )
     })
@@ -253,6 +261,32 @@ export function planContract(opened: () => TestRegistry): void {
       expect(problems.map((problem) => problem.code)).toEqual(['UNKNOWN_FEATURE', 'UNKNOWN_DEFINITION'])
       expect(problems[0]?.message).toContain('Did you mean "landed1h"?')
       expect(problems[1]?.message).toContain('Did you mean "flight_features@1"?')
+    })
+
+    it('refuses what would not compile in a server', async () => {
+      const use = { view: 'airport_delays@1', alias: null, key: ['airport'] } as const
+      const member = { kind: 'view', use, features: ['landed1h'] } as const
+      const twice = await planChanges(registry.db, sampleSet({ service: { members: [member, member] } }))
+      expect([only(twice.problems).code, only(twice.problems).message]).toEqual([
+        'FEATURE_NAME_CLASH',
+        expect.stringContaining('"landed1h"'),
+      ])
+      const broken = await planChanges(registry.db, sampleSet({ transform: 'not code (' }))
+      expect([only(broken.problems).code, only(broken.problems).message]).toEqual([
+        'TRANSFORM_FAILED',
+        expect.stringContaining('"airport_delays@1"'),
+      ])
+    })
+
+    it('refuses the name of a table that is none', async () => {
+      const planned = await planChanges(
+        registry.db,
+        sampleSet({ landings: { ...landings, relation: { kind: 'table', table: 'a.b.c.d' } } }),
+      )
+      expect([only(planned.problems).code, only(planned.problems).message]).toEqual([
+        'DEFINITIONS_INVALID',
+        expect.stringContaining('"landings"'),
+      ])
     })
 
     it('leaves the table of a source that no view reads until there is one', async () => {
