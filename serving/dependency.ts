@@ -1,4 +1,4 @@
-import type { Logger } from 'pino'
+import type { Logger } from '../runtime/log.ts'
 import { messageOf } from '../kernel/errors.ts'
 
 /** A server that may not answer yet, or no longer: opened when it first answers, then watched. */

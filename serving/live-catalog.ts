@@ -1,4 +1,4 @@
-import type { Logger } from 'pino'
+import type { Logger } from '../runtime/log.ts'
 import { LockstepError, messageOf } from '../kernel/errors.ts'
 import { requireMigrated } from '../migrations/migrate.ts'
 import type { Catalog } from '../registry/catalog.ts'

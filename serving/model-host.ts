@@ -1,4 +1,4 @@
-import type { Logger } from 'pino'
+import type { Logger } from '../runtime/log.ts'
 import { messageOf } from '../kernel/errors.ts'
 import type { ServicePlan } from '../kernel/service-plan.ts'
 import type { Column } from '../kernel/value-type.ts'

@@ -1,7 +1,7 @@
 import { createAdaptorServer } from '@hono/node-server'
 import type { Server } from 'node:http'
 import type { AddressInfo } from 'node:net'
-import type { Logger } from 'pino'
+import type { Logger } from '../runtime/log.ts'
 import type { Registry } from 'prom-client'
 import { LockstepError, messageOf } from '../kernel/errors.ts'
 import { readHistory } from '../offline/history.ts'

@@ -1,4 +1,4 @@
-import type { Logger } from 'pino'
+import type { Logger } from '../../runtime/log.ts'
 import type { Catalog } from '../../registry/catalog.ts'
 import type { ServingMetrics } from '../metrics.ts'
 import type { ModelHost } from '../model-host.ts'

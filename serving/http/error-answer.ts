@@ -1,5 +1,5 @@
 import type { Context } from 'hono'
-import type { Logger } from 'pino'
+import type { Logger } from '../../runtime/log.ts'
 import { LockstepError, messageOf } from '../../kernel/errors.ts'
 import type { RequestEnv } from './context.ts'
 import { statusOf } from './status.ts'

@@ -1,0 +1,107 @@
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { Registry } from 'prom-client'
+import { materializeView } from '../../materializer/materialize.ts'
+import { openEmbeddedStore } from '../../online/embedded-store.ts'
+import { createRedisStore } from '../../online/redis-store.ts'
+import type { OnlineStore } from '../../online/store.ts'
+import { applyChanges } from '../../registry/apply.ts'
+import { loadCatalog } from '../../registry/catalog.ts'
+import { pushModel } from '../../registry/models.ts'
+import type { Database } from '../../runtime/database.ts'
+import { createLogger } from '../../runtime/log.ts'
+import { openPostgres } from '../../runtime/open-postgres.ts'
+import { openRedis } from '../../runtime/redis.ts'
+import { inspectModel } from '../../serving/inference/inspect-model.ts'
+import type { LockstepServer, ServerOptions } from '../../serving/server.ts'
+import { createServer } from '../../serving/server.ts'
+import { testDatabase, testRedis } from '../services/index.ts'
+import { servingSet } from './definitions.ts'
+import { onnx } from './fixtures.ts'
+
+/** 2001-07-01T12:00:00Z, epoch microseconds: the "now" of these tests unless they say otherwise. */
+export const noon = Date.UTC(2001, 6, 1, 12) * 1000
+
+export interface World {
+  readonly db: Database
+  readonly postgresUrl: string
+  readonly openStore: () => OnlineStore
+  /** Lines of the servers' logs. */
+  readonly logged: string[]
+  materialize(view: string, moment?: number): Promise<void>
+  push(model: string, file: string): Promise<number>
+  /** A server of this world that listens on a free port; closed with the world. */
+  serve(options?: Partial<ServerOptions>): Promise<{ server: LockstepServer; url: string; registry: Registry }>
+  close(): Promise<void>
+}
+
+/** A migrated database with the serving definitions applied, and an online store of the given kind. */
+export async function createWorld(kind: OnlineStore['kind']): Promise<World> {
+  const database = await testDatabase()
+  const db = openPostgres(database.url)
+  await applyChanges(db, servingSet)
+  const directory = await mkdtemp(join(tmpdir(), 'lockstep-serving-'))
+  const redis = await testRedis()
+  const openStore = () =>
+    kind === 'embedded' ? openEmbeddedStore(directory) : createRedisStore({ redis: openRedis(redis.url), prefix: redis.prefix })
+  const store = openStore()
+  const servers: LockstepServer[] = []
+  const logged: string[] = []
+
+  return {
+    db,
+    postgresUrl: database.url,
+    openStore,
+    logged,
+    async materialize(view, moment = noon) {
+      await materializeView(db, store, (await loadCatalog(db)).view(view), { moment, now: () => moment })
+    },
+    async push(model, file) {
+      const bytes = await onnx(file)
+      return (await pushModel(db, { model, bytes, contract: await inspectModel(bytes) })).version.version
+    },
+    async serve(options = {}) {
+      const registry = new Registry()
+      const server = createServer({
+        config: { bodyLimitBytes: 100_000 },
+        database: async () => openPostgres(database.url),
+        store: async () => openStore(),
+        log: createLogger('debug', { write: (line) => void logged.push(line) }),
+        metrics: registry,
+        clock: () => noon,
+        pollMs: 100,
+        drainMs: 2000,
+        ...options,
+      })
+      servers.push(server)
+      const { url } = await server.listen('127.0.0.1', 0)
+      return { server, url, registry }
+    },
+    async close() {
+      for (const server of servers) await server.close()
+      await store.close()
+      await db.close()
+      await rm(directory, { recursive: true, force: true })
+      await database.drop()
+    },
+  }
+}
+
+export interface Answer {
+  readonly status: number
+  readonly headers: Headers
+  readonly text: string
+  // What a test expects of a body is what it checks.
+  readonly body: any
+}
+
+export async function ask(url: string, path: string, body?: unknown, headers: Record<string, string> = {}): Promise<Answer> {
+  const init: RequestInit =
+    body === undefined ? {} : { method: 'POST', body: typeof body === 'string' ? body : JSON.stringify(body), headers: { 'content-type': 'application/json' } }
+  const response = await fetch(url + path, { ...init, headers: { ...init.headers, ...headers } })
+  const text = await response.text()
+  const json = response.headers.get('content-type')?.includes('json') === true
+  return { status: response.status, headers: response.headers, text, body: json ? JSON.parse(text) : null }
+}
+
