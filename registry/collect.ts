@@ -55,7 +55,7 @@ export function collectDefinitions(values: Iterable<unknown>): Collected {
       case 'onDemandView':
         return addOnDemand(value as OnDemandView)
       case 'onDemandPick':
-        return addOnDemand((value as OnDemandPick).view as OnDemandView)
+        return addOnDemand((value as OnDemandPick).view)
       case 'featureService':
         return addService(value as FeatureService)
       case 'model':

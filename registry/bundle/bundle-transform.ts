@@ -100,7 +100,7 @@ function shedding(place: TransformPlace, modules: ModuleCache): Plugin {
         if (!isOwnSource(args.path)) return undefined
         const { text, program, definitions } = modules.get(args.path)
         const contents = rewriteModule(text, program, definitions, args.path === place.file ? place.definition : null)
-        return { contents, loader: /ts$/.test(args.path) ? 'ts' : 'js', resolveDir: dirname(args.path) }
+        return { contents, loader: args.path.endsWith('ts') ? 'ts' : 'js', resolveDir: dirname(args.path) }
       })
     },
   }

@@ -9,6 +9,8 @@ export interface Impurity {
   readonly what: string
   /** Index into the bundle's text. */
   readonly at: number
+  /** Whether it is a marker that `rewriteModule` left. */
+  readonly marker: boolean
 }
 
 /** The globals of ECMAScript whose results depend on their arguments alone. */
@@ -30,15 +32,18 @@ const localMethods: ReadonlySet<string> = new Set(
   ).split(' '),
 )
 
-/** Everything impure in a bundle, in the order of its text. An unreachable part of it counts too. */
+/**
+ * Everything impure in a bundle, in the order of its text, references to definitions last: a bundle with `eval` in it holds everything. An unreachable part
+ * counts too.
+ */
 export function impurities(program: Program): Impurity[] {
   const found: Impurity[] = []
   for (const { name, node, parent } of freeReferences(program)) {
     const what = impureGlobal(name, parent)
-    if (what !== null) found.push({ what, at: node.start })
+    if (what !== null) found.push({ what, at: node.start, marker: name === definitionMarker || name === awaitMarker })
   }
   visit(program, false, found)
-  return found.sort((a, b) => a.at - b.at)
+  return found.sort((a, b) => Number(a.marker) - Number(b.marker) || a.at - b.at)
 }
 
 function impureGlobal(name: string, parent: Node): string | null {
@@ -55,7 +60,7 @@ function impureGlobal(name: string, parent: Node): string | null {
 }
 
 function visit(node: Node, insideFunction: boolean, found: Impurity[]): void {
-  const report = (what: string): void => void found.push({ what, at: node.start })
+  const report = (what: string): void => void found.push({ what, at: node.start, marker: false })
   switch (node.type) {
     case 'ImportExpression':
       report('import()')

@@ -5,7 +5,7 @@ import { LockstepError } from '../../kernel/errors.ts'
 /** Parses a module; positions are indexes into `text`. @throws LockstepError `DEFINITIONS_INVALID` naming file and line */
 export function parseModule(file: string, text: string): Program {
   const { program, errors } = parseSync(file, text)
-  const error = errors.find((e) => e.severity === 'Error')
+  const error = errors.find((e) => String(e.severity) === 'Error')
   if (error !== undefined) {
     const line = lineOf(text, error.labels[0]?.start ?? 0)
     throw new LockstepError('DEFINITIONS_INVALID', `The file "${file}" does not parse at line ${line}: ${error.message}.`, {

@@ -2,6 +2,7 @@ import { existsSync, realpathSync } from 'node:fs'
 import { dirname, resolve } from 'node:path'
 import { LockstepError } from '../../kernel/errors.ts'
 import type { TransformPlace } from './bundle-transform.ts'
+import { isLockstepImport } from './lockstep-imports.ts'
 import type { ModuleCache, ParsedModule } from './module-graph.ts'
 import { isOwnSource } from './module-graph.ts'
 
@@ -21,7 +22,7 @@ export function ownModules(entry: string, modules: ModuleCache): ParsedModule[] 
       const imports =
         statement.type === 'ImportDeclaration' || statement.type === 'ExportNamedDeclaration' || statement.type === 'ExportAllDeclaration'
       const specifier = imports ? statement.source?.value : undefined
-      if (specifier === undefined || !/^\.{0,2}\//.test(specifier)) continue
+      if (specifier === undefined || !/^\.{0,2}\//.test(specifier) || isLockstepImport(specifier, file)) continue
       const path = resolve(dirname(file), specifier)
       // What is missing is reported by the import itself.
       if (isOwnSource(path) && existsSync(path)) waiting.push(realpathSync(path))

@@ -168,7 +168,7 @@ describe('on-demand views', () => {
     // @ts-expect-error on-demand views do not chain
     onDemandView('v', { version: 1, inputs: { other: context }, features: { hour: t.int32 }, transform: () => ({ hour: 1 }) })
     // @ts-expect-error origin is not an input
-    onDemandView('v', { version: 1, features: { hour: t.int32 }, transform: ({ origin: _ }) => ({ hour: 1 }) })
+    onDemandView('v', { version: 1, features: { hour: t.int32 }, transform: ({ origin }) => ({ hour: Number(origin) }) })
   })
 })
 

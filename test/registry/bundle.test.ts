@@ -1,0 +1,232 @@
+import { describe, expect, it } from 'vitest'
+import { loadTransform } from '../../kernel/transform.ts'
+import { codeIdentity, reprint, sameCode } from '../../registry/bundle/expression.ts'
+import { load, withTransform } from './definition-files.ts'
+
+/** The only code of a set, as a function. */
+async function loaded(files: Record<string, string>): Promise<(row: object) => unknown> {
+  const set = await load(files)
+  const [code] = [...set.code.values()]
+  return loadTransform(code ?? '', 'test') as (row: object) => unknown
+}
+
+describe('the bundle of a transform', () => {
+  it('takes along constants, helpers, other files and JSON', async () => {
+    const transform = await loaded({
+      'features.ts': withTransform(
+        '(row) => ({ x: scaled(row.delay) + OFFSET + table.plus })',
+        "import { scaled } from './lib/scale.ts'\nimport table from './table.json' with { type: 'json' }\nconst OFFSET: number = Math.sqrt(16)",
+      ),
+      'lib/scale.ts':
+        "import { factor } from './factor.js'\nexport function scaled(x: number | null): number { return (x ?? 0) * factor }\n",
+      'lib/factor.js': 'export const factor = 10\nexport const unused = process.env.HOME\n',
+      'table.json': '{ "plus": 0.5 }',
+    })
+    expect(transform({ delay: 3 })).toEqual({ x: 34.5 })
+  })
+
+  it('takes along packages of plain JavaScript, ES modules and CommonJS', async () => {
+    const transform = await loaded({
+      'features.ts': withTransform(
+        '(row) => ({ x: twice(half.half(row.delay ?? 0)) + 1 })',
+        "import { twice } from 'twice'\nimport half from 'half'",
+      ),
+      'node_modules/twice/package.json': '{ "name": "twice", "type": "module", "exports": "./index.js" }',
+      'node_modules/twice/index.js': 'export const twice = (x) => x * 2\n',
+      'node_modules/twice/index.d.ts': 'export declare const twice: (x: number) => number\n',
+      'node_modules/half/package.json': '{ "name": "half", "main": "index.js" }',
+      'node_modules/half/index.js': 'exports.half = (x) => x / 2\n',
+    })
+    expect(transform({ delay: 8 })).toEqual({ x: 9 })
+  })
+
+  it('is one expression, found through aliases and namespaces, written as an arrow, a function, a method or a reference', async () => {
+    const forms = [
+      withTransform('(row) => ({ x: row.delay })'),
+      withTransform('function (row) { return { x: row.delay } }'),
+      withTransform('passed', 'const passed = (row: { delay: number | null }) => ({ x: row.delay })'),
+      withTransform('((row) => ({ x: row.delay })) satisfies unknown'),
+      withTransform('(row) => ({ x: row.delay })')
+        .replace('transform: (row) => (', 'transform(row) { return (')
+        .replace('row.delay }),', 'row.delay }) },'),
+      withTransform('(row) => ({ x: row.delay })').replace('featureView,', 'featureView as fv,').replace('= featureView(', '= fv('),
+      withTransform('(row) => ({ x: row.delay })')
+        .replace("from 'lockstep'", "from 'lockstep'\nimport * as ls from 'lockstep'")
+        .replace('= featureView(', '= ls.featureView('),
+    ]
+    for (const text of forms) expect((await loaded({ 'features.ts': text }))({ delay: 4 })).toEqual({ x: 4 })
+  })
+
+  it('keeps what a helper does at its top level to prepare a value', async () => {
+    const above = "const codes = new Map<string, number>()\ncodes.set('ATL', 7)\nconst { delay, ...others } = { delay: 2, more: 3 }"
+    const transform = await loaded({
+      'features.ts': withTransform('(row) => ({ x: (codes.get(row.code ?? "") ?? 0) + delay + others.more })', above),
+    })
+    expect(transform({ code: 'ATL' })).toEqual({ x: 12 })
+  })
+
+  it('finds transforms in the files that the definitions file imports', async () => {
+    const set = await load({
+      'features.ts': "export * from './views/delays.ts'\n",
+      'views/delays.ts': withTransform('(row) => ({ x: row.delay })'),
+    })
+    expect(set.code.size).toBe(1)
+    expect(set.views[0]?.spec.code).toBe([...set.code.keys()][0])
+  })
+
+  it('tells two versions of one view apart', async () => {
+    const text = withTransform('(row) => ({ x: 1 })')
+    const second = text
+      .slice(text.indexOf('export const delays'))
+      .replace('const delays', 'const delaysTwo')
+      .replace('version: 1', 'version: 2')
+      .replace('x: 1 }', 'x: 2 }')
+    const set = await load({ 'features.ts': text + second })
+    const results = set.views.map((v) => (loadTransform(set.code.get(v.spec.code ?? '') ?? '', 'test') as (row: object) => unknown)({}))
+    expect(results).toEqual([{ x: 1 }, { x: 2 }])
+  })
+})
+
+describe('a transform that is not in plain sight', () => {
+  const cases: Record<string, string> = {
+    'made in a function': withTransform('(row) => ({ x: 1 })')
+      .replace('export const delays = ', 'const make = () => ')
+      .replace(/\n$/, '\nexport const delays = make()\n'),
+    'under a computed name': withTransform('(row) => ({ x: 1 })').replace("featureView('delays'", "featureView('del' + 'ays'"),
+    'exported as default': withTransform('(row) => ({ x: 1 })').replace('export const delays =', 'export default'),
+    'in a body made elsewhere': withTransform('(row) => ({ x: 1 })')
+      .replace("featureView('delays', {", 'const body = {')
+      .replace('x: 1 }),', 'x: 1 }), ')
+      .replace(/^export const delays = const body/m, 'const body')
+      .replace(/\}\)\n$/, "}\nexport const delays = featureView('delays', body)\n"),
+    'in a let': withTransform('(row) => ({ x: 1 })').replace('export const delays', 'export let delays'),
+  }
+  for (const [name, text] of Object.entries(cases)) {
+    it(`is refused ${name}`, async () => {
+      await expect(load({ 'features.ts': text })).rejects.toMatchObject({
+        code: 'TRANSFORM_NOT_STATIC',
+        message: expect.stringContaining('"delays"'),
+      })
+    })
+  }
+})
+
+describe('an impure transform', () => {
+  const cases: [what: string, transform: string, above?: string][] = [
+    ['Date.now', '(row) => ({ x: Date.now() })'],
+    ['new Date() without arguments', '(row) => ({ x: new Date().getTime() })'],
+    ['Date()', '(row) => ({ x: Date().length })'],
+    ['Math.random', '(row) => ({ x: Math.random() })'],
+    ['Math.random', '(row) => ({ x: Math["random"]() })'],
+    ['the global "performance"', '(row) => ({ x: performance.now() })'],
+    ['the global "process"', '(row) => ({ x: Number(process.env.X) })'],
+    ['the global "fetch"', '(row) => { void fetch("http://localhost"); return { x: 1 } }'],
+    ['the global "eval"', '(row) => ({ x: eval("1") })'],
+    ['the global "Function"', '(row) => ({ x: new Function("return 1")() })'],
+    ['the global "Intl"', '(row) => ({ x: new Intl.NumberFormat().format(1).length })'],
+    ['the global "globalThis"', '(row) => ({ x: globalThis.x })'],
+    ['getHours', '(row) => ({ x: new Date(row.at ?? 0).getHours() })'],
+    ['toLocaleString', '(row) => ({ x: (1).toLocaleString().length })'],
+    ['getTimezoneOffset', '(row) => ({ x: new Date(0).getTimezoneOffset() })'],
+    ['import()', "(row) => { void import('./other.ts'); return { x: 1 } }"],
+    ['the import "node:fs"', "(row) => ({ x: readFileSync('/etc/hostname').length })", "import { readFileSync } from 'node:fs'"],
+    ['the import "os"', '(row) => ({ x: os.cpus().length })', "import os from 'os'"],
+    ['import.meta', '(row) => ({ x: import.meta.url.length })'],
+    ['"setting", a value that is awaited', '(row) => ({ x: setting })', 'const setting = await Promise.resolve(1)'],
+    ['the definition "airport"', '(row) => ({ x: airport.name.length })'],
+    ['the import', '(row) => ({ x: t.vector(3).length })'],
+  ]
+  for (const [what, transform, above] of cases) {
+    it(`is refused for ${what} in ${transform}`, async () => {
+      const error: unknown = await load({ 'features.ts': withTransform(transform, above), 'other.ts': 'export {}\n' }).catch(
+        (e: unknown) => e,
+      )
+      expect(error).toMatchObject({ code: 'TRANSFORM_IMPURE', message: expect.stringContaining('view "delays"') })
+      expect((error as Error).message).toContain(what)
+    })
+  }
+
+  it('is named with the file and the line of what it uses', async () => {
+    const files = {
+      'features.ts': withTransform('(row) => ({ x: jitter(row.delay) })', "import { jitter } from './jitter.ts'"),
+      'jitter.ts':
+        'interface Unused {\n  a: number\n}\nexport const other = 1\nexport function jitter(x: number | null): number {\n  return (x ?? 0) +\n    Math.random()\n}\n',
+    }
+    await expect(load(files)).rejects.toMatchObject({ message: expect.stringMatching(/jitter\.ts:7\)/) })
+    const own = withTransform(
+      '(row) => {\n    const now = 1\n    return { x: now + performance.now() }\n  }',
+      'const a = {\n  b: 1,\n}\nconst [c] = [\n  1,\n]',
+    )
+    const line = own.split('\n').findIndex((l) => l.includes('performance')) + 1
+    await expect(load({ 'features.ts': own })).rejects.toMatchObject({ message: expect.stringContaining(`features.ts:${line})`) })
+  })
+
+  it('is refused where it keeps something between calls, or changes its input', async () => {
+    await expect(load({ 'features.ts': withTransform('(row) => ({ x: calls++ })', 'let calls = 0') })).rejects.toMatchObject({
+      code: 'TRANSFORM_IMPURE',
+    })
+    await expect(
+      load({ 'features.ts': withTransform('(row) => { (row as { delay: number }).delay = 1; return { x: 1 } }') }),
+    ).rejects.toMatchObject({
+      code: 'TRANSFORM_IMPURE',
+      message: expect.stringContaining('"delay"'),
+    })
+    await expect(load({ 'features.ts': withTransform('(row) => ({ x: new D().getTime() })', 'const D = Date') })).rejects.toMatchObject({
+      code: 'TRANSFORM_IMPURE',
+    })
+  })
+})
+
+describe('a pure transform', () => {
+  const cases = [
+    '(row) => ({ x: row.at === null ? null : new Date(row.at / 1000).getUTCHours() })',
+    '(row) => ({ x: Date.UTC(2001, 0, 1) + Math.max(1, row.delay ?? 0) })',
+    '(row) => { const fetch = (n: number) => n; return { x: fetch(1) } }',
+    '({ delay: process = 0 }) => ({ x: process })',
+    '(row) => { try { return { x: JSON.parse(row.code ?? "null").a ?? null } } catch (window) { return null } }',
+    '(row) => { outer: for (const [performance] of [[1]]) { if (performance) break outer } return { x: ((global) => global.fetch)({ fetch: 1 }) } }',
+    '(row) => { class A { getTime = 1; static process() { return new A().getTime } } return { x: A.process() } }',
+    '(row) => ({ x: row.delay!.toFixed(1).length })',
+    '(row) => ({ ...row, x: typeof window === "undefined" ? 1 : 2 })',
+  ]
+  for (const transform of cases) {
+    it(`is accepted: ${transform}`, async () => {
+      expect((await load({ 'features.ts': withTransform(transform) })).code.size).toBe(1)
+    })
+  }
+})
+
+describe('a transform that returns the wrong shape', () => {
+  it('is refused, naming the view and the column', async () => {
+    const wrong = [
+      '() => 1',
+      '() => undefined',
+      '() => ({})',
+      '() => ({ x: undefined })',
+      '() => ({ x: "1" })',
+      '() => ({ x: 1n })',
+      'async () => ({ x: 1 })',
+      '() => [1]',
+    ]
+    for (const transform of wrong) {
+      const text = withTransform(transform.replace('() =>', '(row): any =>'))
+      await expect(load({ 'features.ts': text })).rejects.toMatchObject({
+        code: 'TRANSFORM_FAILED',
+        message: expect.stringContaining('view "delays"'),
+      })
+    }
+  })
+})
+
+describe('code identity', () => {
+  it('looks through spaces and equal ways to write, not through names or meaning', async () => {
+    expect(await sameCode('(row) => {\n  return { x: true }\n}', '(row=>({x:!0}))')).toBe(true)
+    expect(await sameCode('(row) => ({ x: 1 })', '(row) => ({ x: 2 })')).toBe(false)
+    expect(await codeIdentity('(row) => ({ x: 1 }) // a note')).toBe(await codeIdentity('row=>({x:1})'))
+  })
+
+  it('is settled by printing once', async () => {
+    const set = await load({ 'features.ts': withTransform('(row) => { if (row.delay) { return { x: 1 } } else { return { x: 2 } } }') })
+    for (const code of set.code.values()) expect(await reprint(code)).toBe(code)
+  })
+})

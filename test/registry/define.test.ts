@@ -1,0 +1,299 @@
+import { describe, expect, it } from 'vitest'
+import type { LockstepError } from '../../index.ts'
+import { count, entity, featureService, featureView, last, max, mean, min, model, onDemandView, source, sum, t } from '../../index.ts'
+import { definitionKind } from '../../registry/define/definition.ts'
+
+const airport = entity('airport', { key: { airport: t.string } })
+const route = entity('route', { key: { from: t.string, to: t.string } })
+const landings = source('landings', {
+  table: 'flights',
+  key: { airport: 'origin', to: 'destination', from: 'origin' },
+  eventTime: 'date',
+  known: 'landed_at',
+  columns: { delay: t.float64, distance: t.int32, seats: t.int64, code: t.string, at: t.timestamp },
+})
+const base = { version: 1, entity: airport, source: landings }
+const delays = featureView('delays', { ...base, features: { n: count('1h'), newest: last('delay') } })
+
+/** What JavaScript would let through to the run. */
+const untyped = { entity, source, featureView, onDemandView, featureService, model } as unknown as Record<
+  string,
+  (...args: unknown[]) => unknown
+>
+const call =
+  (name: string, ...args: unknown[]) =>
+  () =>
+    untyped[name]?.(...args)
+
+function errorOf(run: () => unknown): Pick<LockstepError, 'code' | 'message'> {
+  try {
+    run()
+  } catch (error) {
+    return error as LockstepError
+  }
+  throw new Error('It was accepted.')
+}
+
+describe('a feature view', () => {
+  it('becomes a plain spec with micros, hops and types', () => {
+    const { spec } = featureView('v', {
+      ...base,
+      availability: { schedule: '*/5  * * * *', delay: '1m' },
+      features: {
+        rows: count('1h'),
+        known: count('delay', '10m', { hop: '1m' }),
+        total: sum('seats', '12h', { default: 5n }),
+        mean: mean('distance', '12d'),
+        least: min('at', '6h', { default: 1_000_000 }),
+        most: max('distance', '6h', { required: true }),
+        latest: last('delay', { ttl: '2d', default: Number.NaN }),
+        inWindow: last('code', '6h'),
+      },
+    })
+    const minute = 60_000_000
+    const window = { default: null, required: false, kind: 'window' }
+    expect(spec.features).toEqual([
+      { ...window, name: 'rows', aggregate: 'count', column: null, type: t.int32, windowMicros: 60 * minute, hopMicros: 5 * minute },
+      { ...window, name: 'known', aggregate: 'count', column: 'delay', type: t.int32, windowMicros: 10 * minute, hopMicros: minute },
+      {
+        ...window,
+        name: 'total',
+        aggregate: 'sum',
+        column: 'seats',
+        type: t.int64,
+        default: '5',
+        windowMicros: 720 * minute,
+        hopMicros: 60 * minute,
+      },
+      {
+        ...window,
+        name: 'mean',
+        aggregate: 'mean',
+        column: 'distance',
+        type: t.float64,
+        windowMicros: 17_280 * minute,
+        hopMicros: 1440 * minute,
+      },
+      {
+        ...window,
+        name: 'least',
+        aggregate: 'min',
+        column: 'at',
+        type: t.timestamp,
+        default: '1970-01-01T00:00:01Z',
+        windowMicros: 360 * minute,
+        hopMicros: 5 * minute,
+      },
+      {
+        ...window,
+        name: 'most',
+        aggregate: 'max',
+        column: 'distance',
+        type: t.int32,
+        required: true,
+        windowMicros: 360 * minute,
+        hopMicros: 5 * minute,
+      },
+      { name: 'latest', kind: 'latest', column: 'delay', type: t.float64, default: 'NaN', required: false, ttlMicros: 2880 * minute },
+      { ...window, name: 'inWindow', aggregate: 'last', column: 'code', type: t.string, windowMicros: 360 * minute, hopMicros: 5 * minute },
+    ])
+    expect(spec.availability).toEqual({ kind: 'schedule', schedule: '*/5 * * * *', delayMicros: minute })
+    expect(JSON.parse(JSON.stringify(spec))).toEqual(spec)
+  })
+
+  it('takes from its source the columns of its own key, in the order of the entity', () => {
+    expect(featureView('v', { ...base, entity: route, features: { n: count('1h') } }).spec.source.key).toEqual([
+      { part: 'from', column: 'origin' },
+      { part: 'to', column: 'destination' },
+    ])
+    const world = entity('world', { key: {} })
+    expect(featureView('v', { ...base, entity: world, features: { n: count('1h') } }).spec.source.key).toEqual([])
+  })
+
+  it('is frozen, and known by its brand', () => {
+    expect(Object.isFrozen(delays)).toBe(true)
+    expect(Object.isFrozen(delays.spec.features[0])).toBe(true)
+    expect(definitionKind(delays)).toBe('featureView')
+    expect(definitionKind({ ...delays })).toBe(null)
+    expect(Object.getOwnPropertySymbols(delays)).toEqual([Symbol.for('lockstep.definition')])
+  })
+
+  const view = (body: object) => call('featureView', 'v', { ...base, features: { n: count('1h') }, ...body })
+  const refused: [what: string, run: () => unknown, code: string, parts: string[]][] = [
+    [
+      'an unknown column',
+      view({ features: { x: mean('delya', '1h') } }),
+      'UNKNOWN_COLUMN',
+      ['"x"', '"v"', '"delya"', 'Did you mean "delay"?'],
+    ],
+    ['the mean of a text', view({ features: { x: mean('code', '1h') } }), 'INVALID_TYPE', ['"x"', '"v"', '"code"', 'string', 'numbers']],
+    ['the greatest of texts', view({ features: { x: max('code', '1h') } }), 'INVALID_TYPE', ['"code"', 'numbers and timestamps']],
+    ['a wrong default', view({ features: { x: mean('delay', '1h', { default: 'none' }) } }), 'INVALID_TYPE', ['"x"', '"none"', 'float64']],
+    ['a number for an int64', view({ features: { x: sum('seats', '1h', { default: 0 }) } }), 'INVALID_TYPE', ['"x"', 'int64']],
+    ['a bad window', view({ features: { x: count('1x') } }), 'INVALID_DURATION', ['"x"', '"v"', '"1x"']],
+    ['a bad ttl', view({ features: { x: last('delay', { ttl: 'soon' }) } }), 'INVALID_DURATION', ['ttl', '"x"', '"soon"']],
+    ['a hop longer than its window', view({ features: { x: count('1h', { hop: '2h' }) } }), 'INVALID_DURATION', ['"x"', '"2h"', '"1h"']],
+    ['a bad schedule', view({ availability: { schedule: '* * *' } }), 'INVALID_SCHEDULE', ['"v"', '"* * *"']],
+    ['two underscores in a feature', view({ features: { a__b: count('1h') } }), 'INVALID_NAME', ['"a__b"', '"v"']],
+    ['no features', view({ features: {} }), 'DEFINITIONS_INVALID', ['"v"']],
+    ['a feature that is none', view({ features: { x: 'count' } }), 'DEFINITIONS_INVALID', ['"x"', '"count"']],
+    ['derived columns without a transform', view({ derive: { late: t.int32 } }), 'DEFINITIONS_INVALID', ['"late"']],
+    [
+      'a derived column that is there already',
+      view({ derive: { delay: t.int32 }, transform: () => null }),
+      'INVALID_NAME',
+      ['"delay"', '"landings"'],
+    ],
+    ['a derived column without a type', view({ derive: { late: 'int32' }, transform: () => null }), 'INVALID_TYPE', ['"late"', '"int32"']],
+    ['a source by name', view({ source: 'landings' }), 'DEFINITIONS_INVALID', ['"landings"', 'not by name']],
+    ['an entity by name', view({ entity: 'airport' }), 'DEFINITIONS_INVALID', ['"airport"']],
+    ['a version of zero', view({ version: 0 }), 'DEFINITIONS_INVALID', ['version 0']],
+    ['an unknown field', view({ fetaures: {} }), 'DEFINITIONS_INVALID', ['"fetaures"']],
+    ['a bad name', call('featureView', 'Airport Delays', base), 'INVALID_NAME', ['"Airport Delays"']],
+    ['a name of 64 letters', call('featureView', 'a'.repeat(64), base), 'INVALID_NAME', ['63']],
+    ['a source without the key', view({ entity: entity('user', { key: { user: t.int64 } }) }), 'UNKNOWN_COLUMN', ['"landings"', '"user"']],
+  ]
+  for (const [what, run, code, parts] of refused) {
+    it(`is refused for ${what}`, () => {
+      const error = errorOf(run)
+      expect(error.code).toBe(code)
+      for (const part of parts) expect(error.message).toContain(part)
+    })
+  }
+})
+
+describe('entities, sources and types', () => {
+  it('refuse what cannot be a key, a table or a column', () => {
+    expect(errorOf(call('entity', 'e', { key: { at: t.float64 } }))).toMatchObject({
+      code: 'INVALID_TYPE',
+      message: expect.stringContaining('float64'),
+    })
+    expect(errorOf(call('entity', 'e', { key: { 'a b': t.string } })).code).toBe('INVALID_NAME')
+    const rest = { key: { airport: 'origin' }, eventTime: 'date', columns: {} }
+    expect(errorOf(call('source', 's', { ...rest, table: 'a', sql: 'select 1' })).code).toBe('DEFINITIONS_INVALID')
+    expect(errorOf(call('source', 's', { ...rest, table: 'a.b.c' })).code).toBe('INVALID_NAME')
+    expect(errorOf(call('source', 's', { ...rest, sql: ' ; ' })).code).toBe('DEFINITIONS_INVALID')
+    expect(errorOf(call('source', 's', { ...rest, eventTime: undefined })).code).toBe('INVALID_NAME')
+    expect(errorOf(call('source', 's', { ...rest, columns: { _row: t.int64 } })).code).toBe('INVALID_NAME')
+    expect(errorOf(call('source', 's')).code).toBe('DEFINITIONS_INVALID')
+    expect(errorOf(() => t.vector(0)).code).toBe('INVALID_TYPE')
+  })
+
+  it('tell the three kinds of relation apart', () => {
+    const rest = { key: { airport: 'origin' }, eventTime: 'date', columns: {} }
+    expect(source('s', { ...rest, table: 'public.flights' }).spec.relation).toEqual({ kind: 'table', table: 'public.flights' })
+    expect(source('s', { ...rest, sql: 'select * from flights;\n' }).spec.relation).toEqual({ kind: 'sql', sql: 'select * from flights' })
+    expect(source('s', rest).spec).toMatchObject({ relation: { kind: 'owned' }, known: null })
+  })
+})
+
+describe('aliases and picks', () => {
+  it('name the columns of the key and the features', () => {
+    const use = delays.as('destination', { airport: 'to_airport' }).pick('newest')
+    expect(use.spec).toEqual({ view: 'delays@1', alias: 'destination', key: ['to_airport'] })
+    expect(Object.keys(use.features)).toEqual(['newest'])
+  })
+
+  it('refuse unknown parts and features', () => {
+    const loose = delays as unknown as { as: (...a: unknown[]) => unknown; pick: (...a: unknown[]) => unknown }
+    expect(errorOf(() => loose.as('x', { port: 'a', airport: 'b' }))).toMatchObject({
+      code: 'UNKNOWN_COLUMN',
+      message: expect.stringContaining('"port"'),
+    })
+    expect(errorOf(() => loose.as('x', {})).code).toBe('UNKNOWN_COLUMN')
+    expect(errorOf(() => loose.as('a__b', { airport: 'c' })).code).toBe('INVALID_NAME')
+    expect(errorOf(() => loose.pick('newset'))).toMatchObject({
+      code: 'UNKNOWN_FEATURE',
+      message: expect.stringContaining('Did you mean "newest"?'),
+    })
+    expect(errorOf(() => loose.pick()).code).toBe('DEFINITIONS_INVALID')
+    expect(errorOf(() => loose.pick('n', 'n')).code).toBe('DEFINITIONS_INVALID')
+  })
+})
+
+const context = onDemandView('context', {
+  version: 1,
+  request: { at: t.timestamp },
+  inputs: { here: delays, there: delays.as('there', { airport: 'destination' }) },
+  features: { hour: t.int32, n: { type: t.int32, default: 0 } },
+  transform: () => ({ hour: 1, n: null }),
+})
+
+describe('on-demand views', () => {
+  it('become plain specs', () => {
+    expect(context.spec).toEqual({
+      name: 'context',
+      version: 1,
+      request: [{ name: 'at', type: t.timestamp }],
+      inputs: [
+        { name: 'here', use: { view: 'delays@1', alias: null, key: ['airport'] } },
+        { name: 'there', use: { view: 'delays@1', alias: 'there', key: ['destination'] } },
+      ],
+      features: [
+        { name: 'hour', type: t.int32, default: null, required: false },
+        { name: 'n', type: t.int32, default: 0, required: false },
+      ],
+    })
+    expect(context.needs).toEqual({ at: t.timestamp, airport: t.string, destination: t.string })
+  })
+
+  it('refuse other on-demand views as inputs, taken names and conflicting types', () => {
+    const view = (body: object) => call('onDemandView', 'v', { version: 1, features: { x: t.int32 }, transform: () => ({ x: 1 }), ...body })
+    expect(errorOf(view({ inputs: { other: context } }))).toMatchObject({
+      code: 'DEFINITIONS_INVALID',
+      message: expect.stringContaining('"other"'),
+    })
+    expect(errorOf(view({ inputs: { other: context.pick('hour') } })).code).toBe('DEFINITIONS_INVALID')
+    expect(errorOf(view({ inputs: { request: delays } })).code).toBe('INVALID_NAME')
+    expect(errorOf(view({ request: { airport: t.int64 }, inputs: { here: delays } }))).toMatchObject({
+      code: 'INVALID_TYPE',
+      message: expect.stringContaining('"airport"'),
+    })
+    expect(errorOf(view({ transform: undefined })).code).toBe('DEFINITIONS_INVALID')
+    expect(errorOf(view({ features: { x: { type: t.int32, default: 'a' } } })).code).toBe('INVALID_TYPE')
+  })
+})
+
+describe('services and models', () => {
+  it('list features in order under their full names', () => {
+    const service = featureService('s', {
+      version: 1,
+      features: [delays.as('there', { airport: 'destination' }), context.pick('hour'), delays.pick('n')],
+    })
+    expect(Object.keys(service.features)).toEqual(['there__n', 'there__newest', 'hour', 'n'])
+    expect(service.spec.members).toEqual([
+      { kind: 'view', use: { view: 'delays@1', alias: 'there', key: ['destination'] }, features: ['n', 'newest'] },
+      { kind: 'onDemand', view: 'context@1', features: ['hour'] },
+      { kind: 'view', use: { view: 'delays@1', alias: null, key: ['airport'] }, features: ['n'] },
+    ])
+    expect(model('m', { service, output: { p: t.float32 } }).spec).toEqual({
+      name: 'm',
+      service: 's@1',
+      output: [{ name: 'p', type: t.float32 }],
+    })
+  })
+
+  it('refuse two features of one name, naming both views', () => {
+    expect(errorOf(() => featureService('s', { version: 1, features: [delays, context] }))).toMatchObject({
+      code: 'FEATURE_NAME_CLASH',
+      message: expect.stringMatching(/"n", of view "delays@1" and of on-demand view "context@1"/),
+    })
+  })
+
+  it('refuse members, services and outputs that are none', () => {
+    expect(errorOf(call('featureService', 's', { version: 1, features: [airport] })).code).toBe('DEFINITIONS_INVALID')
+    expect(errorOf(call('featureService', 's', { version: 1, features: [] })).code).toBe('DEFINITIONS_INVALID')
+    expect(errorOf(call('model', 'm', { service: 's', output: { p: t.float32 } })).code).toBe('DEFINITIONS_INVALID')
+    const service = featureService('s', { version: 1, features: [delays] })
+    expect(errorOf(call('model', 'm', { service, output: {} })).code).toBe('DEFINITIONS_INVALID')
+  })
+
+  it('refuse one column needed with two types', () => {
+    const numbered = entity('numbered', { key: { airport: t.int64 } })
+    const other = featureView('other', { version: 1, entity: numbered, source: landings, features: { m: count('1h') } })
+    expect(errorOf(() => featureService('s', { version: 1, features: [delays, other] }))).toMatchObject({
+      code: 'INVALID_TYPE',
+      message: expect.stringMatching(/"airport" as string for view "delays" and as int64 for view "other"/),
+    })
+  })
+})

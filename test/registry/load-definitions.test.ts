@@ -1,0 +1,139 @@
+import { execFileSync } from 'node:child_process'
+import { join, resolve } from 'node:path'
+import { describe, expect, it } from 'vitest'
+import { compileService } from '../../kernel/compile-service.ts'
+import { compileView } from '../../kernel/compile-view.ts'
+import { definitionId } from '../../kernel/view-spec.ts'
+import { loadDefinitions } from '../../registry/load-definitions.ts'
+import { definitionFiles, load, preamble } from './definition-files.ts'
+
+const delays = `export const delays = featureView('delays', {
+  version: 1, entity: airport, source: landings, derive: { late: t.int32 },
+  transform: (row) => ({ late: row.delay === null ? null : row.delay > 15 ? 1 : 0 }),
+  features: { n: count('1h'), late: mean('late', '6h', { default: 0 }) },
+})
+`
+
+describe('loading a definitions file', () => {
+  it('gives what it exports and what that reaches, as specs that the kernel compiles', async () => {
+    const hidden = (preamble + delays).replaceAll('export const', 'const')
+    const set = await load({
+      'features.ts': `${hidden}
+const context = onDemandView('context', {
+  version: 2, request: { at: t.timestamp }, inputs: { here: delays, there: delays.as('there', { airport: 'destination' }) }, features: { sum: t.int32 },
+  transform: ({ here, there }) => ({ sum: here.n + there.n }),
+})
+const service = featureService('service', { version: 3, features: [delays.as('there', { airport: 'destination' }).pick('late'), context] })
+export const chosen = model('chosen', { service, output: { score: t.float32 }, description: 'The one' })
+export const helper = () => 1
+`,
+    })
+    expect(
+      [set.entities, set.sources, set.views, set.onDemand, set.services, set.models].map((list) => list.map((d) => d.spec.name)),
+    ).toEqual([['airport'], ['landings'], ['delays'], ['context'], ['service'], ['chosen']])
+    expect(set.views[0]?.operational).toEqual({ online: true })
+    expect(set.models[0]?.operational).toEqual({ description: 'The one' })
+    const code = (hash: string | null) => (hash === null ? null : (set.code.get(hash) ?? null))
+    const views = new Map(
+      set.views.map(({ spec, fingerprint }) => [definitionId(spec), compileView({ spec, code: code(spec.code), fingerprint })]),
+    )
+    const onDemand = new Map(set.onDemand.map(({ spec }) => [definitionId(spec), { spec, code: code(spec.code) ?? '' }]))
+    const [service] = set.services.map(({ spec, fingerprint }) => compileService({ spec, fingerprint, views, onDemand }))
+    expect(service?.features.map((f) => [f.name, f.nullable])).toEqual([
+      ['there__late', false],
+      ['sum', true],
+    ])
+    expect(service?.keys.map((k) => k.name)).toEqual(['destination', 'airport'])
+    expect(service?.request.map((r) => r.name)).toEqual(['at'])
+  })
+
+  it('refuses a file that is missing', async () => {
+    await expect(loadDefinitions('/nowhere/features.ts')).rejects.toMatchObject({
+      code: 'DEFINITIONS_INVALID',
+      message: expect.stringContaining('/nowhere/features.ts'),
+    })
+  })
+
+  it('refuses a file that does not parse, naming file and line', async () => {
+    await expect(load({ 'features.ts': 'const a = 1\n\nconst b = = 2\n' })).rejects.toMatchObject({
+      code: 'DEFINITIONS_INVALID',
+      message: expect.stringMatching(/features\.ts" does not parse at line 3/),
+    })
+    await expect(load({ 'features.ts': "export * from './other.ts'\n", 'other.ts': '\nexport const = 1\n' })).rejects.toMatchObject({
+      code: 'DEFINITIONS_INVALID',
+      message: expect.stringMatching(/other\.ts" does not parse at line 2/),
+    })
+  })
+
+  it('refuses a file that throws, naming its file', async () => {
+    const text = `${preamble}\nfunction fail(): never {\n  throw new Error('out of order')\n}\nfail()\n`
+    await expect(load({ 'features.ts': text })).rejects.toMatchObject({
+      code: 'DEFINITIONS_INVALID',
+      message: expect.stringMatching(/out of order.*features\.ts/),
+    })
+    await expect(load({ 'features.ts': "import './missing.ts'\n" })).rejects.toMatchObject({
+      code: 'DEFINITIONS_INVALID',
+      message: expect.stringContaining('missing.ts'),
+    })
+  })
+
+  it('refuses a file without definitions', async () => {
+    await expect(load({ 'features.ts': 'export const a = 1\n' })).rejects.toMatchObject({
+      code: 'DEFINITIONS_EMPTY',
+      message: expect.stringContaining('features.ts'),
+    })
+    await expect(load({ 'features.ts': '' })).rejects.toMatchObject({ code: 'DEFINITIONS_EMPTY' })
+  })
+
+  it('refuses two definitions of one name, and takes two versions or one definition met twice', async () => {
+    await expect(
+      load({ 'features.ts': `${preamble}export const again = entity('airport', { key: { airport: t.string } })\n` }),
+    ).rejects.toMatchObject({
+      code: 'DUPLICATE_NAME',
+      message: expect.stringContaining('the entity "airport"'),
+    })
+    const second = delays.replace('const delays', 'const second').replace('> 15', '> 20')
+    await expect(load({ 'features.ts': preamble + delays + second })).rejects.toMatchObject({
+      code: 'DUPLICATE_NAME',
+      message: expect.stringContaining('feature view "delays@1"'),
+    })
+    const set = await load({
+      'features.ts': `${preamble}${delays}${second.replace('version: 1', 'version: 2')}export const alias = delays\n`,
+    })
+    expect(set.views.map((v) => definitionId(v.spec))).toEqual(['delays@1', 'delays@2'])
+  })
+
+  it('keeps the code of a wrong definition and adds where it stands, in a process of its own', () => {
+    const folder = definitionFiles({
+      'features.ts': preamble + delays.replace("mean('late'", "mean('lade'"),
+      'throws.ts': `${preamble}\nconst nothing: any = null\nnothing.more()\n`,
+    })
+    const program = `
+      const { loadDefinitions } = await import(${JSON.stringify(resolve(import.meta.dirname, '../../registry/load-definitions.ts'))})
+      for (const file of process.argv.slice(1)) await loadDefinitions(file).catch((e) => console.log(JSON.stringify({ code: e.code, message: e.message, details: e.details })))`
+    const files = [join(folder, 'features.ts'), join(folder, 'throws.ts')]
+    const output = execFileSync(process.execPath, ['--input-type=module', '-e', program, '--', ...files], { encoding: 'utf8' })
+    const [wrong, throwing] = output
+      .trim()
+      .split('\n')
+      .map((line) => JSON.parse(line) as { code: string; message: string; details: object })
+    expect(wrong).toMatchObject({ code: 'UNKNOWN_COLUMN', details: { file: files[0], line: 4 } })
+    expect(wrong?.message).toMatch(/"late" of view "delays" reads the column "lade".*Did you mean "late"\?/)
+    expect(throwing).toMatchObject({ code: 'DEFINITIONS_INVALID', details: { file: files[1], line: 6 } })
+  })
+})
+
+describe('a definitions file', () => {
+  it('loads neither database drivers, nor the bundler, nor the model runtime', () => {
+    const entry = JSON.stringify(resolve(import.meta.dirname, '../../index.ts'))
+    const program = `
+      import { registerHooks } from 'node:module'
+      const seen = []
+      registerHooks({ resolve(specifier, context, next) { const found = next(specifier, context); seen.push(found.url); return found } })
+      await import(${entry})
+      console.log(JSON.stringify(seen))`
+    const seen = JSON.parse(execFileSync(process.execPath, ['--input-type=module', '-e', program], { encoding: 'utf8' })) as string[]
+    expect(seen.length).toBeGreaterThan(10)
+    for (const url of seen) expect(url).toMatch(/\/(index|kernel\/[a-z-]+|registry\/nearest|registry\/define\/[a-z-]+)\.ts$/)
+  })
+})
