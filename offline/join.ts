@@ -1,5 +1,5 @@
 import { LockstepError } from '../kernel/errors.ts'
-import type { ServicePlan } from '../kernel/service-plan.ts'
+import type { ServicePlan, ViewUse } from '../kernel/service-plan.ts'
 import type { Status, ViewValues } from '../kernel/state.ts'
 import type { Value } from '../kernel/value-type.ts'
 import type { TimeRule } from '../kernel/view-plan.ts'
@@ -64,12 +64,11 @@ export interface JoinSummary {
 export function joinSpine(db: Database, service: ServicePlan, spine: Spine, options: JoinOptions, consume: (batch: JoinedBatch) => Promise<void> | void): Promise<JoinSummary> {
   return db.snapshot(async (snapshot) => {
     const passes = planPasses(service.uses)
-    const plansOf = (pass: Pass, mapping: number): ViewPlanList => (pass.mappings[mapping]?.asked ?? []).map(({ use }) => service.uses[use]?.plan as ViewPlanList[number])
-    const places = passes.flatMap((pass) => pass.mappings.map((mapping, i) => ({ mapping, plans: plansOf(pass, i) })))
-    const buckets = await createResultBuckets(places.map((place) => place.plans))
+    const places = passes.flatMap((pass) => pass.mappings.map((mapping) => mapping.asked.map(({ use }) => use)))
+    const buckets = await createResultBuckets(places.map((uses) => uses.map((use) => (service.uses[use] as ViewUse).plan)))
     try {
       await answerAll(snapshot, spine, passes, buckets, options)
-      const rows = await zip(snapshot, service, spine, places.map((place) => place.mapping.asked.map(({ use }) => use)), buckets, options, consume)
+      const rows = await zip(snapshot, service, spine, places, buckets, options, consume)
       if (rows !== spine.rows) throw new LockstepError('INTERNAL', `The spine had ${spine.rows} rows and gave ${rows}.`)
       return { rows, xmin: snapshot.xmin, droppedRows: await droppedRows(snapshot, service) }
     } finally {
@@ -77,7 +76,6 @@ export function joinSpine(db: Database, service: ServicePlan, spine: Spine, opti
     }
   })
 }
-type ViewPlanList = readonly ServicePlan['uses'][number]['plan'][]
 
 /** First half: in the order of keys, every question's answers go into the buckets. */
 async function answerAll(snapshot: Snapshot, spine: Spine, passes: readonly Pass[], buckets: ResultBuckets, options: JoinOptions): Promise<void> {
@@ -87,6 +85,7 @@ async function answerAll(snapshot: Snapshot, spine: Spine, passes: readonly Pass
   let place = 0
   for (const pass of passes) {
     const first = place
+    let full = false
     const decode = createQuestionDecoder(pass.key)
     async function* questions(): AsyncGenerator<ReturnType<typeof decode>> {
       for await (const batch of snapshot.tuples(questionsSelect(spine, pass.key, pass.mappings))) {
@@ -100,7 +99,6 @@ async function answerAll(snapshot: Snapshot, spine: Spine, passes: readonly Pass
         options.onProgress?.({ step: 'join', done, total })
       }
     }
-    let full = false
     const streams = []
     for (const { plans } of pass.streams) {
       const bounds = await sourceBounds(snapshot, plans, spine, keysSelect(spine, pass.key, pass.mappings), merging.rule)

@@ -41,6 +41,7 @@ export async function createResultBuckets(mappings: readonly (readonly ViewPlan[
   const file = await openUnnamed(folder)
   const open = new Map<number, ByteWriter>()
   const stored = new Map<number, { readonly at: number; readonly length: number }[]>()
+  const answer = new ByteWriter()
   let end = 0
   let buffered = 0
 
@@ -53,11 +54,13 @@ export async function createResultBuckets(mappings: readonly (readonly ViewPlan[
         writer = new ByteWriter(4_096)
         open.set(bucket, writer)
       }
+      answer.reset()
+      const row = codecs[mapping] as ValuesCodec[]
+      for (let i = 0; i < row.length; i++) (row[i] as ValuesCodec).write(answer, values[i] as ViewValues)
       const before = writer.length
       writer.uint(ordinal - bucket * rowsPerBucket)
       writer.uint(mapping)
-      const row = codecs[mapping] as ValuesCodec[]
-      for (let i = 0; i < row.length; i++) (row[i] as ValuesCodec).write(writer, values[i] as ViewValues)
+      writer.blob(answer.view())
       buffered += writer.length - before
       return buffered >= bufferedBytes
     },
@@ -89,16 +92,24 @@ export async function createResultBuckets(mappings: readonly (readonly ViewPlan[
   }
 }
 
+/** Keeps the bytes, and where in them each answer stands: objects for all of them at once would be a burden to the garbage collector. */
 function readBucket(bytes: Buffer, codecs: readonly (readonly ValuesCodec[])[], rows: number, first: number): BucketReader {
-  const answers = codecs.map(() => new Array<readonly ViewValues[] | null>(rows).fill(null))
+  const places = codecs.map(() => new Int32Array(rows).fill(-1))
   const reader = new ByteReader(bytes)
   while (!reader.done) {
     const row = reader.uint()
     const mapping = reader.uint()
-    const values = (codecs[mapping] as ValuesCodec[]).map((codec) => codec.read(reader))
-    ;(answers[mapping] as (readonly ViewValues[] | null)[])[row] = values
+    const { length } = reader.blob()
+    ;(places[mapping] as Int32Array)[row] = reader.offset - length
   }
-  return { get: (ordinal, mapping) => answers[mapping]?.[ordinal - first] ?? null }
+  return {
+    get(ordinal, mapping) {
+      const at = places[mapping]?.[ordinal - first] ?? -1
+      if (at < 0) return null
+      const answer = new ByteReader(bytes, at)
+      return (codecs[mapping] as ValuesCodec[]).map((codec) => codec.read(answer))
+    },
+  }
 }
 
 interface ValuesCodec {
