@@ -36,7 +36,8 @@ export default async function setup(project: TestProject): Promise<() => Promise
     if (reasons.length > 0) throw reasons.length === 1 ? reasons[0] : new Error(reasons.map(String).join('\n'))
     const postgres = (clusters ?? []).map((cluster) => cluster.url)
     const redisUrl = redis?.[0]?.url ?? ''
-    await Promise.all(postgres.map((url) => makeTemplate(url, run)))
+    await forgetKeys(redisUrl, `${run}:`).catch(unusable('Redis', redisUrl, 'LOCKSTEP_TEST_REDIS_URL'))
+    for (const url of postgres) await makeTemplate(url, run).catch(unusable('PostgreSQL', url, 'LOCKSTEP_TEST_POSTGRES_URL'))
     project.provide('services', { run, postgres, redis: redisUrl })
     return async () => {
       const left = (await Promise.all(postgres.map((url) => dropDatabases(url, run)))).flat()
@@ -50,6 +51,15 @@ export default async function setup(project: TestProject): Promise<() => Promise
   }
 }
 
+function unusable(service: string, url: string, variable: string): (cause: unknown) => never {
+  return (cause) => {
+    const why = cause instanceof Error ? cause.message : String(cause)
+    throw new Error(`The tests cannot use the ${service} at "${new URL(url).host}": ${why}. Where ${variable} names it, correct that.`, {
+      cause,
+    })
+  }
+}
+
 /** Drops what the run has made, and returns the databases that the tests should have dropped. */
 async function dropDatabases(url: string, run: string): Promise<string[]> {
   return administer(url, async (client) => {
@@ -60,8 +70,10 @@ async function dropDatabases(url: string, run: string): Promise<string[]> {
 }
 
 async function forgetKeys(url: string, prefix: string): Promise<void> {
-  const redis = new Redis(url)
+  const redis = new Redis(url, { lazyConnect: true, retryStrategy: () => null, connectTimeout: 5000 })
+  redis.on('error', () => undefined)
   try {
+    await redis.connect()
     for await (const keys of redis.scanStream({ match: `${prefix}*`, count: 1000 })) {
       if (Array.isArray(keys) && keys.length > 0) await redis.unlink(keys.map(String))
     }
