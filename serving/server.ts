@@ -62,6 +62,7 @@ export function createServer(options: ServerOptions): LockstepServer {
   const models = createModelHost({ readBytes: (model, version) => readModelBytes(needDatabase(), model, version), onRun: metrics.run, log })
   const catalog = createLiveCatalog(models, log)
   let closing = false
+  let closed: Promise<void> | null = null
   let becameReady: () => void
   const ready = new Promise<void>((resolve) => (becameReady = resolve))
 
@@ -115,6 +116,15 @@ export function createServer(options: ServerOptions): LockstepServer {
     noteReady()
   }
 
+  async function shutDown(): Promise<void> {
+    closing = true
+    await drained(http, options.drainMs ?? 10_000)
+    await Promise.all(loops.map((loop) => loop.stop()))
+    for (const close of [models.close, store.close, database.close]) {
+      await close().catch((error: unknown) => log.warn({ error: messageOf(error) }, 'something did not close'))
+    }
+  }
+
   function noteReady(): void {
     if (readiness().ready) becameReady()
   }
@@ -133,14 +143,9 @@ export function createServer(options: ServerOptions): LockstepServer {
     },
     readiness,
     whenReady: () => ready,
-    async close() {
-      if (closing) return
-      closing = true
-      await drained(http, options.drainMs ?? 10_000)
-      await Promise.all(loops.map((loop) => loop.stop()))
-      for (const close of [models.close, store.close, database.close]) {
-        await close().catch((error: unknown) => log.warn({ error: messageOf(error) }, 'something did not close'))
-      }
+    close() {
+      closed ??= shutDown()
+      return closed
     },
   }
 }

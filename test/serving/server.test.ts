@@ -1,0 +1,220 @@
+import { connect, createServer as createTcpServer } from 'node:net'
+import type { AddressInfo, Server, Socket } from 'node:net'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { createRedisStore } from '../../online/redis-store.ts'
+import { openPostgres } from '../../runtime/open-postgres.ts'
+import { openRedis } from '../../runtime/redis.ts'
+import { testDatabase, testRedis } from '../services/index.ts'
+import type { World } from './world.ts'
+import { ask, createWorld, noon } from './world.ts'
+
+let world: World
+
+beforeAll(async () => {
+  world = await createWorld('redis')
+  await world.db.script(`insert into lockstep_source.landings (airport, at, delay) values ('ATL', '2001-07-01T11:30:00Z', 25)`)
+  await world.materialize('airport_delays')
+  await world.push('echo', 'identity')
+})
+afterAll(() => world?.close())
+
+const question = { service: 'flight', entities: [{ airport: 'ATL', distance: 1 }] }
+
+async function until(what: () => Promise<boolean>): Promise<void> {
+  const deadline = Date.now() + 8000
+  while (!(await what())) {
+    if (Date.now() > deadline) throw new Error('it did not happen within 8 s')
+    await new Promise((resolve) => setTimeout(resolve, 50))
+  }
+}
+
+/** A way to a server that can be closed and opened, so that the server itself is never touched. */
+class Gate {
+  readonly #to: { host: string; port: number }
+  readonly #sockets = new Set<Socket>()
+  #server: Server | null = null
+  port = 0
+
+  constructor(url: string) {
+    const { hostname, port } = new URL(url)
+    this.#to = { host: hostname === '' ? '127.0.0.1' : hostname, port: Number(port) }
+  }
+
+  /** The url with this gate in the place of the server. */
+  through(url: string): string {
+    const target = new URL(url)
+    target.hostname = '127.0.0.1'
+    target.port = String(this.port)
+    return target.href
+  }
+
+  async open(): Promise<void> {
+    const server = createTcpServer((socket) => {
+      const inner = connect(this.#to)
+      for (const [one, other] of [[socket, inner], [inner, socket]] as const) { // prettier-ignore
+        this.#sockets.add(one)
+        one.on('error', () => undefined)
+        one.on('close', () => {
+          this.#sockets.delete(one)
+          other.destroy()
+        })
+        one.pipe(other)
+      }
+    })
+    await new Promise<void>((resolve) => server.listen(this.port, '127.0.0.1', resolve))
+    this.port = (server.address() as AddressInfo).port
+    this.#server = server
+  }
+
+  async shut(): Promise<void> {
+    const server = this.#server
+    this.#server = null
+    if (server === null) return
+    const closed = new Promise<void>((resolve) => server.close(() => resolve()))
+    for (const socket of this.#sockets) socket.destroy()
+    await closed
+  }
+}
+
+async function gated(url: string): Promise<Gate> {
+  const gate = new Gate(url)
+  await gate.open()
+  return gate
+}
+
+describe('a server whose stores are away', () => {
+  it('starts without PostgreSQL, says so, and becomes ready by itself when it answers', async () => {
+    const gate = await gated(world.postgresUrl)
+    await gate.shut()
+    const { url, server } = await world.serve({ database: async () => openPostgres(gate.through(world.postgresUrl)) })
+    await until(async () => (await ask(url, '/readyz')).body.reasons?.some((reason: string) => reason.includes(String(gate.port))))
+    expect((await ask(url, '/readyz')).status).toBe(503)
+    expect((await ask(url, '/livez')).status).toBe(200)
+    const refused = await ask(url, '/v1/features', question)
+    expect([refused.status, refused.body.error.code]).toEqual([503, 'NOT_READY'])
+    await gate.open()
+    await until(async () => (await ask(url, '/readyz')).status === 200)
+    expect((await ask(url, '/v1/features', question)).body.results[0].features.lastDelay).toBe(25)
+    await server.close()
+    await gate.shut()
+  })
+
+  it('goes on with online reads and loaded models when PostgreSQL is lost, and refuses what needs the history', async () => {
+    const gate = await gated(world.postgresUrl)
+    const { url, server } = await world.serve({ database: async () => openPostgres(gate.through(world.postgresUrl)) })
+    await server.whenReady()
+    await gate.shut()
+    await until(async () => (await ask(url, '/readyz')).body.warnings !== undefined)
+    expect((await ask(url, '/readyz')).status).toBe(200)
+    expect((await ask(url, '/v1/features', question)).status).toBe(200)
+    expect((await ask(url, '/v1/predict', { model: 'echo', entities: question.entities })).status).toBe(200)
+    const past = await ask(url, '/v1/features', { ...question, asOf: '2001-07-01T00:00:00Z' })
+    expect([past.status, past.body.error.code]).toEqual([503, 'POSTGRES_UNAVAILABLE'])
+    await gate.open()
+    await until(async () => (await ask(url, '/readyz')).body.warnings === undefined)
+    expect((await ask(url, '/v1/features', { ...question, asOf: '2001-07-01T00:00:00Z' })).status).toBe(200)
+    await server.close()
+    await gate.shut()
+  })
+
+  it('is not ready while Redis is away, refuses with 503, and recovers by itself', async () => {
+    const redis = await testRedis()
+    const gate = await gated(redis.url)
+    await gate.shut()
+    const { url, server } = await world.serve({ store: async () => createRedisStore({ redis: openRedis(gate.through(redis.url)), prefix: redis.prefix }) })
+    await until(async () => (await ask(url, '/v1/features', question)).body.error?.code === 'REDIS_UNAVAILABLE')
+    await until(async () => (await ask(url, '/readyz')).body.reasons?.some((reason: string) => reason.includes('Redis')))
+    expect((await ask(url, '/readyz')).status).toBe(503)
+    await gate.open()
+    await until(async () => (await ask(url, '/readyz')).status === 200)
+    expect((await ask(url, '/v1/features', question)).status).toBe(200)
+    await gate.shut()
+    await until(async () => (await ask(url, '/readyz')).status === 503)
+    await gate.open()
+    await until(async () => (await ask(url, '/readyz')).status === 200)
+    await server.close()
+    await gate.shut()
+  })
+
+  it('says that migrations are to be run, and becomes ready once they are', async () => {
+    const bare = await testDatabase({ migrate: false })
+    const db = openPostgres(bare.url)
+    const { url, server } = await world.serve({ database: async () => openPostgres(bare.url) })
+    await until(async () => (await ask(url, '/readyz')).body.reasons?.some((reason: string) => reason.includes('lockstep migrate')))
+    const { migrate } = await import('../../migrations/migrate.ts')
+    await migrate(db.kysely)
+    await until(async () => (await ask(url, '/readyz')).status === 200)
+    await server.close()
+    await db.close()
+    await bare.drop()
+  })
+})
+
+describe('a server that starts and stops', () => {
+  it('names a port that is in use and says what to do', async () => {
+    const { url, server } = await world.serve()
+    const port = Number(new URL(url).port)
+    const { createServer } = await import('../../serving/server.ts')
+    const { Registry } = await import('prom-client')
+    const { createLogger } = await import('../../runtime/log.ts')
+    const second = createServer({
+      config: { bodyLimitBytes: 1000 },
+      database: async () => openPostgres(world.postgresUrl),
+      store: async () => world.openStore(),
+      log: createLogger('silent'),
+      metrics: new Registry(),
+      clock: () => noon,
+    })
+    await expect(second.listen('127.0.0.1', port)).rejects.toMatchObject({ code: 'PORT_IN_USE', message: expect.stringContaining(String(port)) })
+    await expect(second.listen('203.0.113.1', 0)).rejects.toMatchObject({ code: 'CONFIG_INVALID', message: expect.stringContaining('203.0.113.1') })
+    await second.close()
+    await server.close()
+  })
+
+  it('finishes requests under way when it closes, and takes no new ones', async () => {
+    const redis = await testRedis()
+    const gate = await gated(redis.url)
+    const store = createRedisStore({ redis: openRedis(gate.through(redis.url)), prefix: redis.prefix })
+    let release: () => void = () => undefined
+    const held = new Promise<void>((resolve) => (release = resolve))
+    let asked: () => void = () => undefined
+    const reading = new Promise<void>((resolve) => (asked = resolve))
+    const { url, server } = await world.serve({
+      store: async () => ({
+        ...store,
+        async read(keys) {
+          asked()
+          await held
+          return store.read(keys)
+        },
+      }),
+    })
+    await server.whenReady()
+    const answer = ask(url, '/v1/features', question)
+    await reading
+    const closing = server.close()
+    expect(server.readiness().ready).toBe(false)
+    await expect(ask(url, '/livez')).rejects.toThrow()
+    release()
+    expect((await answer).status).toBe(200)
+    await closing
+    await gate.shut()
+  })
+
+  it('cuts requests that take longer than the drain, and may be closed twice', async () => {
+    const { url, server } = await world.serve({
+      drainMs: 200,
+      store: async () => {
+        const store = world.openStore()
+        return { ...store, read: () => new Promise(() => undefined) }
+      },
+    })
+    await server.whenReady()
+    const answer = ask(url, '/v1/features', question).catch(() => 'cut')
+    await new Promise((resolve) => setTimeout(resolve, 100))
+    const start = performance.now()
+    await Promise.all([server.close(), server.close()])
+    expect(performance.now() - start).toBeLessThan(2000)
+    expect(await answer).toBe('cut')
+  })
+})
