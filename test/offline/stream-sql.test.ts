@@ -1,0 +1,54 @@
+import { describe, expect, it } from 'vitest'
+import { encodeKey } from '../../kernel/entity-key.ts'
+import { parseTimestamp } from '../../kernel/time.ts'
+import type { StreamRequest } from '../../offline/stream-sql.ts'
+import { nullKeyCount, streamSelect } from '../../offline/stream-sql.ts'
+
+const key = [{ name: 'origin', type: { kind: 'string' } }] as const
+const plain: StreamRequest = {
+  table: { relation: '"flights"', types: new Map([['origin', 'text'], ['date', 'timestamp'], ['landed', 'timestamptz'], ['delay', 'int8']]), hasRow: true, hasXid: true },
+  key,
+  eventTime: 'date',
+  known: 'landed',
+  columns: [{ name: 'delay', type: { kind: 'int32' } }],
+  row: true,
+  xid: false,
+  order: 'known',
+  bounds: {},
+}
+const june = parseTimestamp('2001-06-01T00:00:00Z')
+
+describe('the SELECT of an ordered stream', () => {
+  it('sorts by key in byte order, then by the later of both times, and casts what is not of the declared type', () => {
+    expect(streamSelect(plain)).toBe(
+      'SELECT s."origin" COLLATE "C", s."date", s."landed", s."_row", s."delay"::int4 FROM "flights" s ' +
+        'WHERE s."origin" IS NOT NULL ORDER BY s."origin" COLLATE "C", greatest(s."date", s."landed")',
+    )
+  })
+
+  it('sorts by event time where nothing is known later, or where that is set aside', () => {
+    expect(streamSelect({ ...plain, known: null })).toContain('ORDER BY s."origin" COLLATE "C", s."date"')
+    expect(streamSelect({ ...plain, order: 'event' })).toContain('ORDER BY s."origin" COLLATE "C", s."date"')
+  })
+
+  it('leaves out rows that come too late, happened too early or arrived in another run, without converting a column', () => {
+    expect(streamSelect({ ...plain, xid: true, bounds: { until: june, eventFrom: june, arrival: { from: 5, to: 9 } } })).toBe(
+      'SELECT s."origin" COLLATE "C", s."date", s."landed", s."_row", s."_xid", s."delay"::int4 FROM "flights" s WHERE s."origin" IS NOT NULL ' +
+        `AND greatest(s."date", s."landed") <= timestamp '2001-06-01T00:00:00Z' AND s."date" >= timestamp '2001-06-01T00:00:00Z' ` +
+        `AND s."_xid" >= '5'::xid8 AND s."_xid" < '9'::xid8 ORDER BY s."origin" COLLATE "C", greatest(s."date", s."landed")`,
+    )
+  })
+
+  it('names the wanted keys, quoted, or looks them up in another query', () => {
+    expect(streamSelect({ ...plain, bounds: { keys: [encodeKey(key, ["O'Hare"]), encodeKey(key, ['é'])] } })).toContain(`AND (s."origin" COLLATE "C") IN (('O''Hare'), ('é'))`)
+    expect(streamSelect({ ...plain, bounds: { keys: [] } })).toContain('AND false')
+    expect(streamSelect({ ...plain, bounds: { keysIn: 'SELECT a FROM b' } })).toContain('AND (s."origin" COLLATE "C") IN (SELECT a FROM b)')
+  })
+
+  it('compares composite keys part by part, each in its own type', () => {
+    const parts = [{ name: 'a"b', type: { kind: 'int64' } }, { name: 't', type: { kind: 'timestamp' } }, { name: 'f', type: { kind: 'bool' } }] as const
+    const sql = streamSelect({ ...plain, key: parts, bounds: { keys: [encodeKey(parts, [-7n, june, true])] } })
+    expect(sql).toContain(`(s."a""b"::int8, s."t"::timestamptz, s."f"::bool) IN (('-7'::int8, timestamptz '2001-06-01T00:00:00Z', 'true'::bool))`)
+    expect(nullKeyCount(plain.table, parts)).toBe('SELECT count(*)::text AS rows FROM "flights" s WHERE s."a""b" IS NULL OR s."t" IS NULL OR s."f" IS NULL')
+  })
+})

@@ -1,0 +1,161 @@
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { compileView } from '../../kernel/compile-view.ts'
+import { decodeKey, encodeKey } from '../../kernel/entity-key.ts'
+import { parseTimestamp } from '../../kernel/time.ts'
+import type { Column, KeyType, ValueType } from '../../kernel/value-type.ts'
+import type { ViewPlan } from '../../kernel/view-plan.ts'
+import type { SourceRelation } from '../../kernel/view-spec.ts'
+import type { SourceRow } from '../../offline/row-decoder.ts'
+import type { SourceStreamOptions } from '../../offline/source-stream.ts'
+import { countNullKeys, sourceRows } from '../../offline/source-stream.ts'
+import type { OpenedDatabase } from './databases.ts'
+import { databases } from './databases.ts'
+
+const march = parseTimestamp('2001-03-01T00:00:00Z')
+
+function plan(relation: SourceRelation, key: readonly Column<KeyType>[], columns: readonly Column[], known: string | null = null): ViewPlan {
+  const first = columns[0] as Column
+  return compileView({
+    spec: {
+      name: 'v',
+      version: 1,
+      entity: { name: 'e', key },
+      source: { name: 'rows', relation, key: key.map(({ name }) => ({ part: name, column: name })), eventTime: 'at', known, columns },
+      availability: { kind: 'continuous' },
+      derive: [],
+      code: null,
+      features: [{ kind: 'latest', name: 'x', column: first.name, type: first.type, ttlMicros: null, default: null, required: false }],
+    },
+    code: null,
+    fingerprint: 'f',
+  })
+}
+
+const column = <V extends ValueType>(name: string, type: V): Column<V> => ({ name, type })
+const text: KeyType = { kind: 'string' }
+
+for (const { kind, open } of databases) {
+  describe(`a source stream on ${kind}`, () => {
+    let opened: OpenedDatabase
+    beforeAll(async () => {
+      opened = await open()
+    })
+    afterAll(() => opened.close())
+
+    function read(view: ViewPlan, options: SourceStreamOptions = {}): Promise<SourceRow[]> {
+      return opened.db.snapshot(async (snapshot) => {
+        const rows: SourceRow[] = []
+        for await (const batch of sourceRows(snapshot, [view], options)) rows.push(...batch)
+        return rows
+      })
+    }
+
+    it('decodes every type exactly, in canonical form', async () => {
+      const columns = [
+        column('b', { kind: 'bool' }),
+        column('i', { kind: 'int32' }),
+        column('n', { kind: 'int64' }),
+        column('r', { kind: 'float32' }),
+        column('d', { kind: 'float64' }),
+        column('s', { kind: 'string' }),
+        column('t', { kind: 'timestamp' }),
+        column('day', { kind: 'timestamp' }),
+        column('v', { kind: 'vector', length: 2 }),
+      ]
+      await opened.db.query(
+        `CREATE TABLE typed (k text, at timestamptz, b bool, i int2, n int8, r float4, d float8, s text, t timestamp, day date, v float4[], "_row" bigint)`,
+      )
+      await opened.db.query(
+        `INSERT INTO typed VALUES ('k', '2001-03-01T00:00:00.000001Z', true, -5, 9223372036854775807, '-0', '-0', 'é\u{1F600}', '1969-12-31T23:59:59.999999', '2001-03-01', '{-0,1.5}', 1),
+          ('k', '2001-03-01T00:00:00.000002Z', false, 7, -9223372036854775808, 'NaN', '-Infinity', '', '2255-06-05', '1684-08-01', '{NaN,Infinity}', 2),
+          ('k', '2001-03-01T00:00:00.000003Z', null, null, null, null, null, null, null, null, null, 3)`,
+      )
+      const rows = await read(plan({ kind: 'table', table: 'typed' }, [column('k', text)], columns))
+      expect(rows.map(({ eventTime, knownTime, tie }) => [eventTime - march, knownTime, tie])).toEqual([[1, null, 1], [2, null, 2], [3, null, 3]])
+      expect(rows.map(({ values }) => values)).toEqual([
+        [true, -5, 2n ** 63n - 1n, 0, 0, 'é\u{1F600}', -1, march, new Float32Array([0, 1.5])],
+        [false, 7, -(2n ** 63n), Number.NaN, Number.NEGATIVE_INFINITY, '', parseTimestamp('2255-06-05T00:00:00Z'), parseTimestamp('1684-08-01T00:00:00Z'), new Float32Array([Number.NaN, Number.POSITIVE_INFINITY])],
+        [null, null, null, null, null, null, null, null, null],
+      ])
+      expect(Object.is((rows[0] as SourceRow).values[3], 0) && Object.is((rows[0] as SourceRow).values[4], 0)).toBe(true)
+    })
+
+    it('orders composite keys of every type as their bytes, and drops and counts those with a NULL', async () => {
+      const key = [column('s', text), column('i', { kind: 'int32' } as const), column('n', { kind: 'int64' } as const), column('b', { kind: 'bool' } as const), column('t', { kind: 'timestamp' } as const)]
+      const values = [
+        ['a', 'B', 'b', 'é', '', 'Z', 'a ', 'ab'],
+        [-2147483648, -1, 0, 2147483647],
+        [-(2n ** 63n), -1n, 0n, 2n ** 53n + 1n],
+        [false, true],
+        [-1, march],
+      ] as const
+      const keys = Array.from({ length: 200 }, (_, i) => values.map((list, part) => list[(i * (part * 7 + 3) + ((i / 5) | 0)) % list.length] as never))
+      await opened.db.query(`CREATE TABLE keyed (s text, i int4, n int8, b bool, t timestamptz, at timestamp, x int4)`)
+      for (const [i, k] of keys.entries()) {
+        await opened.db.query(`INSERT INTO keyed VALUES ($1, $2, $3, $4, 'epoch'::timestamptz + $5 * interval '1 microsecond', '2001-03-01', $6)`, [k[0], k[1], String(k[2]), k[3], String(k[4]), i])
+      }
+      await opened.db.query(`INSERT INTO keyed VALUES (null, 1, 1, true, now(), '2001-03-01', 1), ('a', null, 1, true, now(), '2001-03-01', 1)`)
+      const view = plan({ kind: 'table', table: 'keyed' }, key, [column('x', { kind: 'int32' })])
+      const rows = await read(view)
+      expect(rows.map((row) => row.key)).toEqual(keys.map((k) => encodeKey(key, k)).sort())
+      for (const row of rows) expect(decodeKey(key, row.key)).toEqual(keys[row.values[0] as number])
+      expect(await opened.db.snapshot((snapshot) => countNullKeys(snapshot, view))).toBe(2)
+      const wanted = [rows[3] as SourceRow, rows[150] as SourceRow].map((row) => row.key)
+      expect(new Set((await read(view, { keys: wanted })).map((row) => row.key))).toEqual(new Set(wanted))
+    })
+
+    it('takes rows as they become known; infinity is never, and a known time of -infinity says nothing', async () => {
+      await opened.db.query(`CREATE TABLE late (k text, at timestamp, known timestamptz, x int4)`)
+      await opened.db.query(
+        `INSERT INTO late VALUES ('k', '2001-03-01', '2001-03-03', 1), ('k', '2001-03-02', null, 2), ('k', '2001-03-01', 'infinity', 3), ('k', '2001-03-02 12:00', '-infinity', 4), ('k', '2001-03-04', '2001-03-01', 5)`,
+      )
+      const view = plan({ kind: 'table', table: 'late' }, [column('k', text)], [column('x', { kind: 'int32' })], 'known')
+      const rows = await read(view)
+      expect(rows.map((row) => row.values[0])).toEqual([2, 4, 1, 5, 3])
+      expect(rows.map((row) => row.knownTime)).toEqual([null, null, march + 2 * 86_400_000_000, march, Number.POSITIVE_INFINITY])
+      expect((await read(view, { until: march + 86_400_000_000 })).map((row) => row.values[0])).toEqual([2])
+      expect((await read(view, { rule: { knowledge: 'latest', freshness: 'served' } })).map((row) => row.values[0])).toHaveLength(5)
+    })
+
+    it('breaks ties by the declared columns in name order where rows have no identity', async () => {
+      await opened.db.query(`CREATE TABLE tied (k text, at timestamptz, b int4, a text, other int4)`)
+      await opened.db.query(`INSERT INTO tied VALUES ('k', '2001-03-01', 1, 'z', 1), ('k', '2001-03-01', 2, 'y', 2), ('k', '2001-03-01', 1, 'z', 3)`)
+      const columns = [column('b', { kind: 'int32' }), column('a', { kind: 'string' })]
+      const rows = await read(plan({ kind: 'sql', sql: 'SELECT * FROM tied -- all of it;\n;' }, [column('k', text)], columns))
+      const byTie = Map.groupBy(rows, (row) => row.tie)
+      expect([...byTie.values()].map((list) => list.length).sort()).toEqual([1, 2])
+      const greatest = rows.reduce((a, b) => (b.tie > a.tie ? b : a))
+      expect(greatest.values).toEqual([1, 'z'])
+    })
+
+    it('reads what arrived in an interval of transactions, and says where a table cannot tell', async () => {
+      await opened.db.query(`CREATE TABLE arrivals (k text, at timestamptz, x int4, "_row" bigint generated always as identity, "_xid" xid8 NOT NULL DEFAULT pg_current_xact_id())`)
+      await opened.db.query(`INSERT INTO arrivals (k, at, x) VALUES ('a', '2001-03-01', 1), ('b', '2001-03-01', 2)`)
+      const view = plan({ kind: 'table', table: 'arrivals' }, [column('k', text)], [column('x', { kind: 'int32' })])
+      const before = await opened.db.snapshot(async (snapshot) => snapshot.xmin)
+      await opened.db.query(`INSERT INTO arrivals (k, at, x) VALUES ('a', '2001-03-02', 3)`)
+      const after = await opened.db.snapshot(async (snapshot) => snapshot.xmin)
+      expect((await read(view, { arrival: { from: 0, to: before }, withXid: true })).map((row) => row.values[0])).toEqual([1, 2])
+      const second = await read(view, { arrival: { from: before, to: after }, withXid: true })
+      expect(second.map((row) => [row.values[0], row.xid >= before && row.xid < after])).toEqual([[3, true]])
+      await expect(read(plan({ kind: 'table', table: 'tied' }, [column('k', text)], [column('b', { kind: 'int32' })]), { arrival: { from: 0, to: 1 } })).rejects.toMatchObject({ code: 'SOURCE_MISSING' })
+    })
+
+    it('refuses rows that it cannot place, naming them', async () => {
+      await opened.db.query(`CREATE TABLE broken (k text, at timestamptz, x int4)`)
+      const view = plan({ kind: 'table', table: 'broken' }, [column('k', text)], [column('x', { kind: 'int32' })])
+      for (const [row, code, message] of [
+        [`('forever', 'infinity', 1)`, 'INVALID_TIME', '"forever"'],
+        [`('far', '9999-01-01', 1)`, 'INVALID_TIME', '"far"'],
+        [`('when', null, 1)`, 'INVALID_ROW', '"when"'],
+        [`(repeat('x', 1100), '2001-03-01', 1)`, 'INVALID_ROW', '1101 bytes'],
+      ] as const) {
+        await opened.db.query(`TRUNCATE broken`)
+        await opened.db.query(`INSERT INTO broken VALUES ${row}`)
+        await expect(read(view)).rejects.toMatchObject({ code, message: expect.stringContaining(message) })
+      }
+      await expect(read(plan({ kind: 'table', table: 'nowhere' }, [column('k', text)], [column('x', { kind: 'int32' })]))).rejects.toMatchObject({ code: 'SOURCE_MISSING' })
+      await expect(read(plan({ kind: 'table', table: 'broken' }, [column('k', text)], [column('gone', { kind: 'int32' })]))).rejects.toMatchObject({ code: 'SOURCE_MISSING', message: expect.stringContaining('"gone"') })
+    })
+  })
+}
