@@ -29,7 +29,8 @@ export function writeNumeric(out: CopyBuffer, text: string): void {
     weight--
   }
   while (groups.at(-1) === 0) groups.pop()
-  if (groups.length > 32_767 || scale > 16_383 || weight > 32_767) throw new UnfitValue(`is "${text}", which is outside the range of numeric`)
+  if (groups.length > 32_767 || scale > 16_383 || weight > 32_767)
+    throw new UnfitValue(`is "${text}", which is outside the range of numeric`)
   header(out, groups.length, groups.length === 0 ? 0 : weight, sign === '-' && groups.length > 0 ? 0x4000 : 0, scale)
   for (const group of groups) out.int16(group)
 }

@@ -48,11 +48,17 @@ export async function ingestFile(db: Database, source: SourceSpec, path: string,
   if (!Number.isInteger(every) || every < 1) throw new LockstepError('USAGE', `"every" is ${every}; give a whole number from 1 on.`)
   const table = sourceTable(source)
   if (table === null) {
-    throw new LockstepError('USAGE', `The source "${source.name}" is a SQL query, into which nothing can be loaded; load the tables that it reads.`)
+    throw new LockstepError(
+      'USAGE',
+      `The source "${source.name}" is a SQL query, into which nothing can be loaded; load the tables that it reads.`,
+    )
   }
   const tableColumns = await describeTable(db, table)
   if (await isView(db, table)) {
-    throw new LockstepError('USAGE', `The source "${source.name}" reads the view ${table}, into which nothing can be loaded; load the tables behind it.`)
+    throw new LockstepError(
+      'USAGE',
+      `The source "${source.name}" reads the view ${table}, into which nothing can be loaded; load the tables behind it.`,
+    )
   }
   const file = await openTabularFile(path)
   const columns = matchColumns(source, table, tableColumns, file)
@@ -70,7 +76,13 @@ export async function ingestFile(db: Database, source: SourceSpec, path: string,
   return { source: source.name, table, rows, seconds: (performance.now() - started) / 1000 }
 }
 
-async function* chunks(file: TabularFile, names: readonly string[], encoder: CopyEncoder, every: number, options: IngestOptions): AsyncGenerator<Buffer> {
+async function* chunks(
+  file: TabularFile,
+  names: readonly string[],
+  encoder: CopyEncoder,
+  every: number,
+  options: IngestOptions,
+): AsyncGenerator<Buffer> {
   let reported = performance.now()
   let done = 0
   for await (const batch of file.batches(names)) {
@@ -98,10 +110,15 @@ function matchColumns(source: SourceSpec, table: string, tableColumns: readonly 
 
   const absent = [...declared].filter((name) => !inTable.has(name))
   if (absent.length > 0) {
-    throw new LockstepError('SOURCE_MISSING', `The table ${table} has no column ${list(absent)}, which the source "${source.name}" declares; add it to the table or correct the source.`)
+    throw new LockstepError(
+      'SOURCE_MISSING',
+      `The table ${table} has no column ${list(absent)}, which the source "${source.name}" declares; add it to the table or correct the source.`,
+    )
   }
   const missing = tableColumns
-    .filter(({ name, generated, hasDefault, nullable }) => !inFile.has(name) && !generated && !hasDefault && (declared.has(name) || !nullable))
+    .filter(
+      ({ name, generated, hasDefault, nullable }) => !inFile.has(name) && !generated && !hasDefault && (declared.has(name) || !nullable),
+    )
     .map(({ name }) => name)
   const extra = file.columns.map(({ name }) => name).filter((name) => !inTable.has(name))
   if (missing.length > 0 || extra.length > 0) {
@@ -156,10 +173,14 @@ function refusedByTable(error: unknown, path: string, table: string, every: numb
     const line = /line (\d+)/.exec(where)?.[1]
     const row = line === undefined || every === null ? null : (Number(line) - 1) * every + 1
     const place = row === null ? `A row of "${path}"` : `Row ${row} of "${path}"`
-    return new LockstepError('INVALID_ROW', `${place} is refused by the table ${table}: ${messageOf(cause)}. Correct the row; nothing was loaded.`, {
-      cause,
-      details: { path, table, row },
-    })
+    return new LockstepError(
+      'INVALID_ROW',
+      `${place} is refused by the table ${table}: ${messageOf(cause)}. Correct the row; nothing was loaded.`,
+      {
+        cause,
+        details: { path, table, row },
+      },
+    )
   }
   return error
 }

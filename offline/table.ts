@@ -27,7 +27,8 @@ export interface Queryable {
  */
 export async function describeTable(db: Queryable, relation: string): Promise<TableColumn[]> {
   const rows = await db.query<TableColumn>(describeTableSql(relation))
-  if (rows.length === 0) throw new LockstepError('SOURCE_MISSING', `There is no table ${relation}; create it, or correct its name.`, { details: { relation } })
+  if (rows.length === 0)
+    throw new LockstepError('SOURCE_MISSING', `There is no table ${relation}; create it, or correct its name.`, { details: { relation } })
   return rows
 }
 

@@ -15,7 +15,8 @@ export async function openCsv(path: string): Promise<TabularFile> {
   async function* batches(names: readonly string[]): AsyncGenerator<FileBatch> {
     const places = names.map((name) => {
       const place = header.indexOf(name)
-      if (place < 0) throw new LockstepError('COLUMNS_MISMATCH', `The file "${path}" has no column "${name}".`, { details: { path, missing: [name] } })
+      if (place < 0)
+        throw new LockstepError('COLUMNS_MISMATCH', `The file "${path}" has no column "${name}".`, { details: { path, missing: [name] } })
       return place
     })
     let firstRow = 1
@@ -61,7 +62,10 @@ async function* records(path: string, columns: number | null): AsyncGenerator<(s
     if (cause instanceof CsvError) {
       // the parser counts the header as a record
       const row = Number(cause['records'] ?? 0)
-      throw new LockstepError('INVALID_ROW', `Row ${row} of "${path}" is malformed: ${cause.message}. Correct the row.`, { cause, details: { path, row } })
+      throw new LockstepError('INVALID_ROW', `Row ${row} of "${path}" is malformed: ${cause.message}. Correct the row.`, {
+        cause,
+        details: { path, row },
+      })
     }
     throw cause instanceof LockstepError ? cause : unreadable(path, messageOf(cause), cause)
   } finally {

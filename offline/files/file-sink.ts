@@ -44,7 +44,7 @@ export async function createFileSink(path: string, options: { readonly overwrite
   return {
     write: (chunk) =>
       attempt(async (handle) => {
-        for (let at = 0; at < chunk.length; ) at += (await handle.write(chunk, at, chunk.length - at)).bytesWritten
+        for (let at = 0; at < chunk.length;) at += (await handle.write(chunk, at, chunk.length - at)).bytesWritten
         hash.update(chunk)
         bytes += chunk.length
       }),
@@ -89,14 +89,20 @@ function exists(path: string): Promise<boolean> {
 }
 
 function alreadyThere(path: string): LockstepError {
-  return new LockstepError('FILE_EXISTS', `The file "${path}" exists already; choose another name, or allow it to be overwritten.`, { details: { path } })
+  return new LockstepError('FILE_EXISTS', `The file "${path}" exists already; choose another name, or allow it to be overwritten.`, {
+    details: { path },
+  })
 }
 
 function failed(path: string, cause: unknown): LockstepError {
-  return new LockstepError('WRITE_FAILED', `The file "${path}" could not be written: ${messageOf(cause)}. Nothing was left behind; make room or choose another place.`, {
-    cause,
-    details: { path },
-  })
+  return new LockstepError(
+    'WRITE_FAILED',
+    `The file "${path}" could not be written: ${messageOf(cause)}. Nothing was left behind; make room or choose another place.`,
+    {
+      cause,
+      details: { path },
+    },
+  )
 }
 
 function codeOf(error: unknown): unknown {

@@ -9,7 +9,13 @@ import type { FileBatch, FileColumn } from './tabular-file.ts'
  *
  * @throws LockstepError `INVALID_ROW` naming file, row, column and value
  */
-export function fileValues(file: { readonly path: string }, column: FileColumn, batch: FileBatch, index: number, type: ValueType): (Value | null)[] {
+export function fileValues(
+  file: { readonly path: string },
+  column: FileColumn,
+  batch: FileBatch,
+  index: number,
+  type: ValueType,
+): (Value | null)[] {
   const read = valueReader(column, type)
   const source = batch.columns[index] ?? []
   const values = new Array<Value | null>(batch.rows)
@@ -27,7 +33,9 @@ export function fileValues(file: { readonly path: string }, column: FileColumn, 
 /** Puts the place into the error of a value that does not fit; other errors pass as they are. */
 export function inRow(error: unknown, path: string, row: number, column: string): unknown {
   if (!(error instanceof UnfitValue)) return error
-  return new LockstepError('INVALID_ROW', `Row ${row} of "${path}": column "${column}" ${error.message}; correct the row.`, { details: { path, row, column } })
+  return new LockstepError('INVALID_ROW', `Row ${row} of "${path}": column "${column}" ${error.message}; correct the row.`, {
+    details: { path, row, column },
+  })
 }
 
 function valueReader(column: FileColumn, type: ValueType): (value: unknown) => Value {
@@ -49,7 +57,8 @@ function valueReader(column: FileColumn, type: ValueType): (value: unknown) => V
     case 'vector':
       return (value) => {
         const vector = toVector(value, column)
-        if (vector.length !== type.length) throw new UnfitValue(`has ${vector.length} elements, not the ${type.length} of ${typeName(type)}`)
+        if (vector.length !== type.length)
+          throw new UnfitValue(`has ${vector.length} elements, not the ${type.length} of ${typeName(type)}`)
         return vector
       }
     default:

@@ -115,5 +115,8 @@ async function* lines(path: string): AsyncGenerator<string> {
 }
 
 function malformed(path: string, line: number, why: string, cause?: unknown): LockstepError {
-  return new LockstepError('INVALID_ROW', `Line ${line} of "${path}" is not a JSON object: ${why}. Correct the line.`, { cause, details: { path, row: line } })
+  return new LockstepError('INVALID_ROW', `Line ${line} of "${path}" is not a JSON object: ${why}. Correct the line.`, {
+    cause,
+    details: { path, row: line },
+  })
 }

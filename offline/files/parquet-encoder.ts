@@ -27,7 +27,7 @@ export function createParquetEncoder(columns: readonly Column[]): BatchEncoder {
   return {
     write(batch) {
       const rows = batch[0]?.length ?? 0
-      for (let from = 0; from < rows; ) {
+      for (let from = 0; from < rows;) {
         const to = Math.min(rows, from + rowGroupRows - (waiting[0]?.length ?? 0))
         for (const [j, convert] of toParquet.entries()) {
           const [source, target] = [batch[j] ?? [], waiting[j] ?? []]
@@ -70,7 +70,12 @@ function schemaElements(name: string, type: ValueType): SchemaElement[] {
       return [{ ...optional, type: 'BYTE_ARRAY', converted_type: 'UTF8', logical_type: { type: 'STRING' } }]
     case 'timestamp':
       return [
-        { ...optional, type: 'INT64', converted_type: 'TIMESTAMP_MICROS', logical_type: { type: 'TIMESTAMP', isAdjustedToUTC: true, unit: 'MICROS' } },
+        {
+          ...optional,
+          type: 'INT64',
+          converted_type: 'TIMESTAMP_MICROS',
+          logical_type: { type: 'TIMESTAMP', isAdjustedToUTC: true, unit: 'MICROS' },
+        },
       ]
     case 'vector':
       return [

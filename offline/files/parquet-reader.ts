@@ -34,9 +34,13 @@ export async function openParquet(path: string): Promise<TabularFile> {
   async function* batches(names: readonly string[]): AsyncGenerator<FileBatch> {
     const wanted = names.map((name) => {
       const column = columns.find((c) => c.name === name)
-      if (column === undefined) throw new LockstepError('COLUMNS_MISMATCH', `The file "${path}" has no column "${name}".`, { details: { path, missing: [name] } })
+      if (column === undefined)
+        throw new LockstepError('COLUMNS_MISMATCH', `The file "${path}" has no column "${name}".`, { details: { path, missing: [name] } })
       if (column.type === null && !column.list) {
-        throw new LockstepError('FILE_UNREADABLE', `The column "${name}" of "${path}" is of the type ${column.described}, which cannot be read; leave it out of the file.`)
+        throw new LockstepError(
+          'FILE_UNREADABLE',
+          `The column "${name}" of "${path}" is of the type ${column.described}, which cannot be read; leave it out of the file.`,
+        )
       }
       return column
     })
@@ -84,17 +88,26 @@ function planColumn({ element, children }: SchemaTree): ParquetColumn {
   return { ...base, ...scalar(element) }
 }
 
-function scalar({ type, converted_type: converted, logical_type: logical }: SchemaElement): { type: ValueType | null; readAs?: Annotations } {
+function scalar({ type, converted_type: converted, logical_type: logical }: SchemaElement): {
+  type: ValueType | null
+  readAs?: Annotations
+} {
   if (logical?.type === 'TIMESTAMP' || converted === 'TIMESTAMP_MILLIS' || converted === 'TIMESTAMP_MICROS' || type === 'INT96') {
     return { type: { kind: 'timestamp' } }
   }
   if (logical?.type === 'DATE' || converted === 'DATE') return { type: { kind: 'timestamp' }, readAs: { converted_type: 'DATE' } }
-  if (logical?.type === 'TIME' || converted === 'TIME_MILLIS' || converted === 'TIME_MICROS' || converted === 'INTERVAL') return { type: null }
+  if (logical?.type === 'TIME' || converted === 'TIME_MILLIS' || converted === 'TIME_MICROS' || converted === 'INTERVAL')
+    return { type: null }
   switch (type) {
     case 'BOOLEAN':
       return { type: { kind: 'bool' } }
     case 'INT32':
-      return { type: { kind: converted === 'UINT_32' || (logical?.type === 'INTEGER' && logical.bitWidth === 32 && !logical.isSigned) ? 'int64' : 'int32' } }
+      return {
+        type: {
+          kind:
+            converted === 'UINT_32' || (logical?.type === 'INTEGER' && logical.bitWidth === 32 && !logical.isSigned) ? 'int64' : 'int32',
+        },
+      }
     case 'INT64':
       if (converted === 'UINT_64' || (logical?.type === 'INTEGER' && !logical.isSigned)) return { type: { kind: 'int64' } }
       // read through the parser of timestamps, which gives numbers where they are exact, and once for each dictionary entry
@@ -104,7 +117,8 @@ function scalar({ type, converted_type: converted, logical_type: logical }: Sche
     case 'DOUBLE':
       return { type: { kind: 'float64' } }
     case 'BYTE_ARRAY':
-      if (converted === 'BSON' || logical?.type === 'BSON' || logical?.type === 'GEOMETRY' || logical?.type === 'GEOGRAPHY') return { type: null }
+      if (converted === 'BSON' || logical?.type === 'BSON' || logical?.type === 'GEOMETRY' || logical?.type === 'GEOGRAPHY')
+        return { type: null }
       return { type: { kind: 'string' }, readAs: { converted_type: 'UTF8', logical_type: { type: 'STRING' } } }
     case 'FIXED_LEN_BYTE_ARRAY':
       if (logical?.type === 'UUID') return { type: { kind: 'string' } }
@@ -144,7 +158,11 @@ async function listType(file: AsyncBuffer, metadata: FileMetaData, column: strin
   const scan = await scanOf(file, metadata, [column])
   const first = scan.ranges[0]
   if (first === undefined) return null
-  const values: ArrayLike<unknown> = await scan.readColumn({ column, rowStart: first.rowStart, rowEnd: Math.min(first.rowEnd, first.rowStart + 1000) })
+  const values: ArrayLike<unknown> = await scan.readColumn({
+    column,
+    rowStart: first.rowStart,
+    rowEnd: Math.min(first.rowEnd, first.rowStart + 1000),
+  })
   const vector = Array.from(values).find((v) => Array.isArray(v))
   return Array.isArray(vector) ? { kind: 'vector', length: vector.length } : null
 }
@@ -193,9 +211,13 @@ async function reading<T>(path: string, read: () => Promise<T>): Promise<T> {
     return await read()
   } catch (cause) {
     if (cause instanceof LockstepError) throw cause
-    throw new LockstepError('FILE_UNREADABLE', `The Parquet file "${path}" could not be read: ${messageOf(cause)}. Check that it is there and whole.`, {
-      cause,
-      details: { path },
-    })
+    throw new LockstepError(
+      'FILE_UNREADABLE',
+      `The Parquet file "${path}" could not be read: ${messageOf(cause)}. Check that it is there and whole.`,
+      {
+        cause,
+        details: { path },
+      },
+    )
   }
 }

@@ -51,7 +51,9 @@ describe('a Parquet file', () => {
   const optional = { repetition_type: 'OPTIONAL' } as const
 
   it('tells its types and its number of rows', async () => {
-    const path = createRequire(import.meta.url).resolve('vega-datasets').replace(/vega-datasets\/.*/, 'vega-datasets/data/flights-3m.parquet')
+    const path = createRequire(import.meta.url)
+      .resolve('vega-datasets')
+      .replace(/vega-datasets\/.*/, 'vega-datasets/data/flights-3m.parquet')
     const file = await openTabularFile(path)
     expect(file.rows).toBe(3_000_000)
     expect(file.columns).toEqual([
@@ -84,7 +86,7 @@ describe('a Parquet file', () => {
         [11_323, null, -1],
       ],
     )
-    expect(await typesOf(path)).toEqual(new Array(4).fill({ kind: 'timestamp' }))
+    expect(await typesOf(path)).toEqual(Array.from({ length: 4 }, () => ({ kind: 'timestamp' })))
     expect(await columnOf(path, 'MILLIS', { kind: 'timestamp' })).toEqual([978_307_200_001_000, null, -1000])
     expect(await columnOf(path, 'MICROS', { kind: 'timestamp' })).toEqual([978_307_200_000_001, null, -9_007_199_254_740_991])
     expect(await columnOf(path, 'NANOS', { kind: 'timestamp' })).toEqual([978_307_200_000_001, null, -1])
@@ -92,7 +94,11 @@ describe('a Parquet file', () => {
   })
 
   it('refuses a time past 2^53 microseconds with its row, where a rounded one would pass', async () => {
-    const path = parquetFile('late.parquet', [{ ...optional, name: 't', type: 'INT64', converted_type: 'TIMESTAMP_MICROS' }], [[0n, 9_007_199_254_740_993n]])
+    const path = parquetFile(
+      'late.parquet',
+      [{ ...optional, name: 't', type: 'INT64', converted_type: 'TIMESTAMP_MICROS' }],
+      [[0n, 9_007_199_254_740_993n]],
+    )
     await expect(columnOf(path, 't', { kind: 'timestamp' })).rejects.toMatchObject({
       code: 'INVALID_ROW',
       message: `Row 2 of "${path}": column "t" is 9007199254740993 microseconds, which is outside +-2^53 (about the years 1684 to 2255); correct the row.`,
@@ -119,8 +125,12 @@ describe('a Parquet file', () => {
     expect(await columnOf(path, 'int64', { kind: 'int64' })).toEqual([9_007_199_254_740_993n, null, -1n])
     expect(await columnOf(path, 'uint32', { kind: 'int64' })).toEqual([4_294_967_295n, null, 0n])
     expect(await columnOf(path, 'int8', { kind: 'int32' })).toEqual([-128, null, 127])
-    await expect(columnOf(path, 'uint64', { kind: 'int64' })).rejects.toThrow(/Row 3 .*column "uint64" is 18446744073709551615, which is outside/)
-    await expect(columnOf(path, 'int64', { kind: 'int32' })).rejects.toThrow(/Row 1 .*"int64" is 9007199254740993, which is outside the range of a 32-bit integer/)
+    await expect(columnOf(path, 'uint64', { kind: 'int64' })).rejects.toThrow(
+      /Row 3 .*column "uint64" is 18446744073709551615, which is outside/,
+    )
+    await expect(columnOf(path, 'int64', { kind: 'int32' })).rejects.toThrow(
+      /Row 1 .*"int64" is 9007199254740993, which is outside the range of a 32-bit integer/,
+    )
   })
 
   it('reads decimals as the nearest float, and small ones without the error of a multiplication', async () => {
@@ -147,13 +157,22 @@ describe('a Parquet file', () => {
     ]
     const path = parquetFile('vectors.parquet', list, [[null, [0.5, 2], [1, 2, 3]]])
     expect(await typesOf(path)).toEqual([{ kind: 'vector', length: 2 }])
-    await expect(columnOf(path, 'embedding', { kind: 'vector', length: 2 })).rejects.toThrow(/Row 3 .*"embedding" has 3 elements, not the 2 of vector\(2\)/)
+    await expect(columnOf(path, 'embedding', { kind: 'vector', length: 2 })).rejects.toThrow(
+      /Row 3 .*"embedding" has 3 elements, not the 2 of vector\(2\)/,
+    )
     const holed = parquetFile('holed.parquet', list, [[[0.5, null]]])
-    await expect(columnOf(holed, 'embedding', { kind: 'vector', length: 2 })).rejects.toThrow('has an element 2 that is null, which is not a number')
+    await expect(columnOf(holed, 'embedding', { kind: 'vector', length: 2 })).rejects.toThrow(
+      'has an element 2 that is null, which is not a number',
+    )
   })
 
   it('reads compressed pages', async () => {
-    const path = parquetFile('gzip.parquet', [{ ...optional, name: 's', type: 'BYTE_ARRAY', converted_type: 'UTF8' }], [['é', null, '']], 'GZIP')
+    const path = parquetFile(
+      'gzip.parquet',
+      [{ ...optional, name: 's', type: 'BYTE_ARRAY', converted_type: 'UTF8' }],
+      [['é', null, '']],
+      'GZIP',
+    )
     expect(await columnOf(path, 's', { kind: 'string' })).toEqual(['é', null, ''])
   })
 
@@ -162,7 +181,10 @@ describe('a Parquet file', () => {
     const text = parquetFile('text.parquet', [element], [[Buffer.from('naïve \uFFFD'), null]])
     expect(await columnOf(text, 'raw', { kind: 'string' })).toEqual(['naïve \uFFFD', null])
     const bytes = parquetFile('bytes.parquet', [element], [[Buffer.from([0x61, 0xff])]])
-    await expect(columnOf(bytes, 'raw', { kind: 'string' })).rejects.toMatchObject({ code: 'FILE_UNREADABLE', message: expect.stringContaining(bytes) })
+    await expect(columnOf(bytes, 'raw', { kind: 'string' })).rejects.toMatchObject({
+      code: 'FILE_UNREADABLE',
+      message: expect.stringContaining(bytes),
+    })
   })
 
   it('names a column whose type cannot be read, when it is asked for', async () => {
@@ -181,10 +203,22 @@ describe('a CSV file', () => {
   it('is text by column: an empty field is null, quotes around nothing are empty text', async () => {
     const path = await textFile('quotes.csv', '\uFEFFa,"b ""x""",c\r\n1,"line\nbreak, ""quoted""",\r\n"",é,🛫\r\n\r\n')
     const file = await openTabularFile(path)
-    expect(file.columns.map(({ name, type }) => [name, type?.kind])).toEqual([['a', 'string'], ['b "x"', 'string'], ['c', 'string']])
+    expect(file.columns.map(({ name, type }) => [name, type?.kind])).toEqual([
+      ['a', 'string'],
+      ['b "x"', 'string'],
+      ['c', 'string'],
+    ])
     expect(file.rows).toBe(null)
     for await (const batch of file.batches(['c', 'a', 'b "x"'])) {
-      expect(batch).toEqual({ firstRow: 1, rows: 2, columns: [[null, '🛫'], ['1', ''], ['line\nbreak, "quoted"', 'é']] })
+      expect(batch).toEqual({
+        firstRow: 1,
+        rows: 2,
+        columns: [
+          [null, '🛫'],
+          ['1', ''],
+          ['line\nbreak, "quoted"', 'é'],
+        ],
+      })
     }
   })
 
@@ -223,14 +257,19 @@ describe('a CSV file', () => {
 
   it('names the row that has too many fields', async () => {
     const path = await textFile('ragged.csv', 'a,b\n1,2\n1,2,3\n')
-    await expect(columnOf(path, 'a', { kind: 'int32' })).rejects.toMatchObject({ code: 'INVALID_ROW', message: expect.stringContaining(`Row 2 of "${path}"`) })
+    await expect(columnOf(path, 'a', { kind: 'int32' })).rejects.toMatchObject({
+      code: 'INVALID_ROW',
+      message: expect.stringContaining(`Row 2 of "${path}"`),
+    })
   })
 
   it('is refused without a header, with a name twice, or where it is not UTF-8', async () => {
     await expect(openTabularFile(await textFile('none.csv', ''))).rejects.toThrow('it has no header')
     await expect(openTabularFile(await textFile('twice.csv', 'a,b,a\n'))).rejects.toThrow('names the column "a" twice')
     await expect(openTabularFile(await textFile('nameless.csv', 'a,,b\n'))).rejects.toThrow('no name for column 2')
-    await expect(openTabularFile(await textFile('latin.csv', Buffer.from('a\nM\xfcnchen\n', 'latin1')))).rejects.toThrow('it is not UTF-8 text')
+    await expect(openTabularFile(await textFile('latin.csv', Buffer.from('a\nM\xfcnchen\n', 'latin1')))).rejects.toThrow(
+      'it is not UTF-8 text',
+    )
   })
 
   it('counts rows across batches', async () => {
@@ -243,7 +282,10 @@ describe('a JSON lines file', () => {
   it('infers its types from its rows', async () => {
     const path = await textFile(
       'types.jsonl',
-      [{ flag: true, whole: 1, part: 1, text: 'a', vector: [1, 2], mixed: 1, none: null }, { flag: false, whole: 2, part: 1.5, text: 'b', vector: [3, 4], mixed: 'x' }]
+      [
+        { flag: true, whole: 1, part: 1, text: 'a', vector: [1, 2], mixed: 1, none: null },
+        { flag: false, whole: 2, part: 1.5, text: 'b', vector: [3, 4], mixed: 'x' },
+      ]
         .map((row) => JSON.stringify(row))
         .join('\n'),
     )
@@ -262,35 +304,53 @@ describe('a JSON lines file', () => {
   })
 
   it('keeps integers exact at any size, as numbers and as decimal strings', async () => {
-    const path = await textFile('big.ndjson', '{"n":9007199254740993}\n{"n":-9223372036854775808}\n{"n":"9223372036854775807"}\n{"n":7}\n\n')
+    const path = await textFile(
+      'big.ndjson',
+      '{"n":9007199254740993}\n{"n":-9223372036854775808}\n{"n":"9223372036854775807"}\n{"n":7}\n\n',
+    )
     expect(await columnOf(path, 'n', { kind: 'int64' })).toEqual([9_007_199_254_740_993n, -(2n ** 63n), 2n ** 63n - 1n, 7n])
   })
 
   it('names the line that is no JSON object or holds a number out of range', async () => {
-    await expect(openTabularFile(await textFile('broken.jsonl', '{"a":1}\n{"a":\n'))).rejects.toMatchObject({ code: 'INVALID_ROW', message: expect.stringContaining('Line 2 of ') })
+    await expect(openTabularFile(await textFile('broken.jsonl', '{"a":1}\n{"a":\n'))).rejects.toMatchObject({
+      code: 'INVALID_ROW',
+      message: expect.stringContaining('Line 2 of '),
+    })
     await expect(openTabularFile(await textFile('array.jsonl', '[1]\n'))).rejects.toThrow('it is an array of 1, not an object')
-    await expect(openTabularFile(await textFile('huge.jsonl', '{"a":1e400}\n'))).rejects.toThrow('the number 1e400 is outside the range of a float64')
+    await expect(openTabularFile(await textFile('huge.jsonl', '{"a":1e400}\n'))).rejects.toThrow(
+      'the number 1e400 is outside the range of a float64',
+    )
   })
 
   it('names a field that no earlier row has', async () => {
     const path = await textFile('late.jsonl', `${'{"a":1}\n'.repeat(10_000)}{"a":1,"b":2}\n`)
-    await expect(columnOf(path, 'a', { kind: 'int32' })).rejects.toThrow(`Row 10001 of "${path}" has the field "b", which no earlier row has`)
+    await expect(columnOf(path, 'a', { kind: 'int32' })).rejects.toThrow(
+      `Row 10001 of "${path}" has the field "b", which no earlier row has`,
+    )
   })
 
   it('refuses bare numbers as times, whose unit it would have to guess', async () => {
     const path = await textFile('epoch.jsonl', '{"t":978307200000}\n')
-    await expect(columnOf(path, 't', { kind: 'timestamp' })).rejects.toThrow('is 978307200000, which is not a time; write times as 2001-07-01T00:00:00Z')
+    await expect(columnOf(path, 't', { kind: 'timestamp' })).rejects.toThrow(
+      'is 978307200000, which is not a time; write times as 2001-07-01T00:00:00Z',
+    )
   })
 })
 
 describe('a file of another kind', () => {
   it('is refused, naming it and the kinds there are', async () => {
-    await expect(openTabularFile('/somewhere/rows.xlsx')).rejects.toMatchObject({ code: 'FILE_UNREADABLE', message: expect.stringContaining('"/somewhere/rows.xlsx"') })
+    await expect(openTabularFile('/somewhere/rows.xlsx')).rejects.toMatchObject({
+      code: 'FILE_UNREADABLE',
+      message: expect.stringContaining('"/somewhere/rows.xlsx"'),
+    })
   })
 
   it('is refused where it is not there', async () => {
     for (const kind of ['parquet', 'csv', 'jsonl']) {
-      await expect(openTabularFile(join(folder, `absent.${kind}`))).rejects.toMatchObject({ code: 'FILE_UNREADABLE', message: expect.stringContaining('ENOENT') })
+      await expect(openTabularFile(join(folder, `absent.${kind}`))).rejects.toMatchObject({
+        code: 'FILE_UNREADABLE',
+        message: expect.stringContaining('ENOENT'),
+      })
     }
   })
 })

@@ -97,7 +97,14 @@ describe('a dataset writer', () => {
 
   it('writes Parquet that says what its types are, in row groups of 20,000', async () => {
     const path = join(folder, 'groups.parquet')
-    const writer = await createDatasetWriter(path, [{ name: 'n', type: { kind: 'int32' } }, { name: 'at', type: { kind: 'timestamp' } }], { format: 'parquet' })
+    const writer = await createDatasetWriter(
+      path,
+      [
+        { name: 'n', type: { kind: 'int32' } },
+        { name: 'at', type: { kind: 'timestamp' } },
+      ],
+      { format: 'parquet' },
+    )
     for (let batch = 0; batch < 5; batch++) {
       const numbers = Array.from({ length: 9_000 }, (_, i) => batch * 9_000 + i)
       await writer.write([numbers, numbers.map((n) => n * 1_000_000)])
@@ -120,16 +127,33 @@ describe('a dataset writer', () => {
       await writer.write([[-0, 0]])
       await writer.close()
       const file = await openTabularFile(path)
-      for await (const { columns: [values] } of file.batches(['zero'])) expect(Array.from(values ?? [], Number)).toEqual([-0, 0])
+      for await (const {
+        columns: [values],
+      } of file.batches(['zero']))
+        expect(Array.from(values ?? [], Number)).toEqual([-0, 0])
     }
   })
 
   it('quotes CSV as RFC 4180 has it, and tells null from empty text', async () => {
     const path = join(folder, 'quoting.csv')
-    const writer = await createDatasetWriter(path, [{ name: 'a,b', type: { kind: 'string' } }, { name: 'at', type: { kind: 'timestamp' } }, { name: 'x', type: { kind: 'float64' } }], { format: 'csv' })
-    await writer.write([['', null, 'a "b"'], [978_307_200_000_001, null, 0], [Number.NaN, -Infinity, 1e21]])
+    const writer = await createDatasetWriter(
+      path,
+      [
+        { name: 'a,b', type: { kind: 'string' } },
+        { name: 'at', type: { kind: 'timestamp' } },
+        { name: 'x', type: { kind: 'float64' } },
+      ],
+      { format: 'csv' },
+    )
+    await writer.write([
+      ['', null, 'a "b"'],
+      [978_307_200_000_001, null, 0],
+      [Number.NaN, -Infinity, 1e21],
+    ])
     await writer.close()
-    expect(await readFile(path, 'utf8')).toBe('"a,b",at,x\r\n"",2001-01-01T00:00:00.000001Z,NaN\r\n,,-Infinity\r\n"a ""b""",1970-01-01T00:00:00Z,1e+21\r\n')
+    expect(await readFile(path, 'utf8')).toBe(
+      '"a,b",at,x\r\n"",2001-01-01T00:00:00.000001Z,NaN\r\n,,-Infinity\r\n"a ""b""",1970-01-01T00:00:00Z,1e+21\r\n',
+    )
   })
 
   it('keeps a row of one null in a CSV file of one column', async () => {
@@ -155,7 +179,10 @@ describe('a dataset writer', () => {
   it('refuses a file that exists and leaves it alone, unless told to overwrite', async () => {
     const path = join(folder, 'taken.csv')
     await writeFile(path, 'precious')
-    await expect(createDatasetWriter(path, columns, { format: 'csv' })).rejects.toMatchObject({ code: 'FILE_EXISTS', message: expect.stringContaining(path) })
+    await expect(createDatasetWriter(path, columns, { format: 'csv' })).rejects.toMatchObject({
+      code: 'FILE_EXISTS',
+      message: expect.stringContaining(path),
+    })
     const writer = await createDatasetWriter(path, columns, { format: 'csv', overwrite: true })
     await writer.write(byColumn(rows))
     expect(await readFile(path, 'utf8')).toBe('precious')
@@ -195,7 +222,10 @@ describe('a dataset writer', () => {
 
   it('names the path where the folder is not there', async () => {
     const path = join(folder, 'nowhere', 'set.csv')
-    await expect(createDatasetWriter(path, columns, { format: 'csv' })).rejects.toMatchObject({ code: 'WRITE_FAILED', message: expect.stringContaining(path) })
+    await expect(createDatasetWriter(path, columns, { format: 'csv' })).rejects.toMatchObject({
+      code: 'WRITE_FAILED',
+      message: expect.stringContaining(path),
+    })
   })
 
   it('fails and cleans up where the disk takes no more', async () => {
@@ -210,7 +240,12 @@ describe('a dataset writer', () => {
       } catch (error) {
         process.stdout.write(error.code + ' ' + error.message)
       }`
-    const run = promisify(execFile)('sh', ['-c', `trap '' XFSZ; ulimit -f 64; exec "$0" --input-type=module -e "$1"`, process.execPath, script])
+    const run = promisify(execFile)('sh', [
+      '-c',
+      `trap '' XFSZ; ulimit -f 64; exec "$0" --input-type=module -e "$1"`,
+      process.execPath,
+      script,
+    ])
     const { stdout } = await run
     expect(stdout).toMatch(/^WRITE_FAILED The file ".*set\.csv" could not be written: EFBIG/)
     expect(await readdir(own)).toEqual([])

@@ -51,7 +51,14 @@ const landings: SourceSpec = {
 /** A source over a table `typed` with an event time `at`, a key `k` and one more column `v`. */
 function typed(column: Partial<Column> = {}): SourceSpec {
   const { type = { kind: 'string' } } = column
-  return { name: 'typed', relation: { kind: 'table', table: 'typed' }, key: [{ part: 'k', column: 'k' }], eventTime: 'at', known: null, columns: [{ name: 'v', type }] }
+  return {
+    name: 'typed',
+    relation: { kind: 'table', table: 'typed' },
+    key: [{ part: 'k', column: 'k' }],
+    eventTime: 'at',
+    known: null,
+    columns: [{ name: 'v', type }],
+  }
 }
 
 async function makeTyped(type: string): Promise<void> {
@@ -78,7 +85,9 @@ describe('loading flights', () => {
       )`),
   )
 
-  const flights = createRequire(import.meta.url).resolve('vega-datasets').replace(/vega-datasets\/.*/, 'vega-datasets/data/flights-3m.parquet')
+  const flights = createRequire(import.meta.url)
+    .resolve('vega-datasets')
+    .replace(/vega-datasets\/.*/, 'vega-datasets/data/flights-3m.parquet')
 
   it('takes every hundredth row of the real file, and the database fills what it computes', async () => {
     const seen: IngestProgress[] = []
@@ -91,11 +100,21 @@ describe('loading flights', () => {
     )
     expect(row).toEqual({ rows: 30_000, transactions: 1, landed: 30_000, first: '2001-01-01 00:01:00', last: 30_000 })
     const [first] = await db.query(`select date::text, delay, distance, origin, destination, landed_at::text from flights where _row = 1`)
-    expect(first).toEqual({ date: '2001-01-01 00:01:00', delay: 33, distance: 2176, origin: 'LAS', destination: 'PHL', landed_at: '2001-01-01 04:55:07.2' })
+    expect(first).toEqual({
+      date: '2001-01-01 00:01:00',
+      delay: 33,
+      distance: 2176,
+      origin: 'LAS',
+      destination: 'PHL',
+      landed_at: '2001-01-01 04:55:07.2',
+    })
   })
 
   it('loads a row without a key, and never writes a generated column that the file has', async () => {
-    const path = await textFile('keyless.csv', 'date,delay,distance,origin,landed_at,_row\n2001-01-01,,100,,1999-01-01,77\n2001-01-02,5,200,ATL,1999-01-01,78\n')
+    const path = await textFile(
+      'keyless.csv',
+      'date,delay,distance,origin,landed_at,_row\n2001-01-01,,100,,1999-01-01,77\n2001-01-02,5,200,ATL,1999-01-01,78\n',
+    )
     expect(await ingestFile(db, landings, path)).toMatchObject({ rows: 2 })
     expect(await db.query(`select origin, delay, destination, landed_at::text, _row::int from flights order by _row`)).toEqual([
       { origin: null, delay: null, destination: 'unknown', landed_at: null, _row: 1 },
@@ -115,7 +134,11 @@ describe('loading flights', () => {
   it.each([
     ['a value that is no number', '2001-01-01,soon,100,ATL', 'column "delay" is "soon", which is not a number'],
     ['a value that is no time', 'yesterday,1,100,ATL', 'column "date" is "yesterday", which is not a time'],
-    ['a number out of range', '2001-01-01,1,3000000000,ATL', 'column "distance" is 3000000000, which is outside the range of a 32-bit integer'],
+    [
+      'a number out of range',
+      '2001-01-01,1,3000000000,ATL',
+      'column "distance" is 3000000000, which is outside the range of a 32-bit integer',
+    ],
     ['no value where there must be one', '2001-01-01,1,,ATL', 'column "distance" has no value, which it must have'],
     ['no event time', ',1,100,ATL', 'column "date" has no value, which it must have'],
   ])('loads nothing where a late row has %s', async (_, row, message) => {
@@ -126,12 +149,17 @@ describe('loading flights', () => {
       details: { path, row: 30_001 },
     })
     expect(await db.query('select count(*)::int as rows from flights')).toEqual([{ rows: 0 }])
-    expect(await ingestFile(db, landings, await textFile('good.csv', 'date,delay,distance,origin\n2001-01-01,1,1,ATL\n'))).toMatchObject({ rows: 1 })
+    expect(await ingestFile(db, landings, await textFile('good.csv', 'date,delay,distance,origin\n2001-01-01,1,1,ATL\n'))).toMatchObject({
+      rows: 1,
+    })
   })
 
   it('names the row that a constraint of the table refuses', async () => {
     await db.script('alter table flights add check (distance > 0)')
-    const path = await textFile('constraint.csv', 'date,delay,distance,origin\n2001-01-01,1,1,A\n2001-01-01,1,1,A\n2001-01-01,1,1,A\n2001-01-01,1,1,A\n2001-01-01,1,-1,ATL\n')
+    const path = await textFile(
+      'constraint.csv',
+      'date,delay,distance,origin\n2001-01-01,1,1,A\n2001-01-01,1,1,A\n2001-01-01,1,1,A\n2001-01-01,1,1,A\n2001-01-01,1,-1,ATL\n',
+    )
     await expect(ingestFile(db, landings, path, { every: 2 })).rejects.toMatchObject({
       code: 'INVALID_ROW',
       message: expect.stringMatching(/^Row 5 of ".*constraint\.csv" is refused by the table "flights": .*flights_distance_check/),
@@ -152,19 +180,30 @@ describe('loading flights', () => {
       code: 'SOURCE_MISSING',
       message: 'There is no table "nowhere"."flights"; create it, or correct its name.',
     })
-    await expect(ingestFile(db, { ...landings, known: 'heard' }, path)).rejects.toMatchObject({ code: 'SOURCE_MISSING', message: expect.stringContaining('has no column "heard"') })
+    await expect(ingestFile(db, { ...landings, known: 'heard' }, path)).rejects.toMatchObject({
+      code: 'SOURCE_MISSING',
+      message: expect.stringContaining('has no column "heard"'),
+    })
   })
 
   it('refuses a source that is a query, and a table that is a view', async () => {
     const path = await textFile('good.csv', 'date,delay,distance,origin\n2001-01-01,1,1,ATL\n')
-    await expect(ingestFile(db, { ...landings, relation: { kind: 'sql', sql: 'select 1' } }, path)).rejects.toMatchObject({ code: 'USAGE', message: expect.stringContaining('"landings"') })
+    await expect(ingestFile(db, { ...landings, relation: { kind: 'sql', sql: 'select 1' } }, path)).rejects.toMatchObject({
+      code: 'USAGE',
+      message: expect.stringContaining('"landings"'),
+    })
     await db.script('drop view if exists seen; create view seen as select * from flights')
-    await expect(ingestFile(db, { ...landings, relation: { kind: 'table', table: 'seen' } }, path)).rejects.toMatchObject({ code: 'USAGE', message: expect.stringContaining('"seen"') })
+    await expect(ingestFile(db, { ...landings, relation: { kind: 'table', table: 'seen' } }, path)).rejects.toMatchObject({
+      code: 'USAGE',
+      message: expect.stringContaining('"seen"'),
+    })
     await db.script('drop view seen')
   })
 
   it('loads into the table that an owned source has', async () => {
-    await db.script('create schema lockstep_source; create table lockstep_source."odd""name" (k text not null, at timestamptz not null, v float4)')
+    await db.script(
+      'create schema lockstep_source; create table lockstep_source."odd""name" (k text not null, at timestamptz not null, v float4)',
+    )
     const source: SourceSpec = { ...typed({ type: { kind: 'float32' } }), name: 'odd"name', relation: { kind: 'owned' } }
     expect(await ingestFile(db, source, await jsonl(rowsOf([0.1])))).toMatchObject({ rows: 1, table: 'lockstep_source."odd""name"' })
     expect(await db.query('select v::text from lockstep_source."odd""name"')).toEqual([{ v: '0.1' }])
@@ -176,12 +215,20 @@ describe('the types of a table', () => {
     ['bool', [true, 'f', 1, null], ['true', 'false', 'true', null]],
     ['int2', [-32_768, '32767', null], ['-32768', '32767', null]],
     ['int4', [-2_147_483_648, 2_147_483_647, '7', 3.0, null], ['-2147483648', '2147483647', '7', '3', null]],
-    ['int8', [-1, '9223372036854775807', '-9223372036854775808', -9_007_199_254_740_991, 4_294_967_296], ['-1', '9223372036854775807', '-9223372036854775808', '-9007199254740991', '4294967296']],
+    [
+      'int8',
+      [-1, '9223372036854775807', '-9223372036854775808', -9_007_199_254_740_991, 4_294_967_296],
+      ['-1', '9223372036854775807', '-9223372036854775808', '-9007199254740991', '4294967296'],
+    ],
     ['float4', [0.1, 'NaN', '-inf', 1e-45, null], ['0.1', 'NaN', '-Infinity', '1e-45', null]],
     ['float8', [0.1, 'NaN', 'Infinity', 5e-324, -0, 12], ['0.1', 'NaN', 'Infinity', '5e-324', '0', '12']],
     ['text', ['', 'naïve 🛫', 'x'.repeat(300_000), 'ü'.repeat(40), null], ['', 'naïve 🛫', 'x'.repeat(300_000), 'ü'.repeat(40), null]],
     ['varchar(3)', ['abc', null], ['abc', null]],
-    ['timestamptz', ['2001-01-01T01:00:00.000001+01:00', '1684-08-01T00:00:00.000001Z', '2255-01-01'], ['2001-01-01 00:00:00.000001+00', '1684-08-01 00:00:00.000001+00', '2255-01-01 00:00:00+00']],
+    [
+      'timestamptz',
+      ['2001-01-01T01:00:00.000001+01:00', '1684-08-01T00:00:00.000001Z', '2255-01-01'],
+      ['2001-01-01 00:00:00.000001+00', '1684-08-01 00:00:00.000001+00', '2255-01-01 00:00:00+00'],
+    ],
     ['timestamp', ['1969-12-31T23:59:59.999999', null], ['1969-12-31 23:59:59.999999', null]],
     ['date', ['1999-12-31', '2001-07-01T00:00:00Z', null], ['1999-12-31', '2001-07-01', null]],
     ['float4[]', [[1, 0.5], [], null], ['{1,0.5}', '{}', null]],
@@ -202,7 +249,10 @@ describe('the types of a table', () => {
     await makeTyped('mood')
     await ingestFile(db, typed(), await jsonl(rowsOf(['keen'])))
     expect(await valuesOf()).toEqual(['keen'])
-    await expect(ingestFile(db, typed(), await jsonl(rowsOf(['sad'])))).rejects.toMatchObject({ code: 'INVALID_ROW', message: expect.stringContaining('sad') })
+    await expect(ingestFile(db, typed(), await jsonl(rowsOf(['sad'])))).rejects.toMatchObject({
+      code: 'INVALID_ROW',
+      message: expect.stringContaining('sad'),
+    })
   })
 
   it.each([
@@ -220,24 +270,43 @@ describe('the types of a table', () => {
     ['varchar(3)', 'abcd', 'value too long'],
   ])('refuse for %s what does not fit: %j', async (type, value, message) => {
     await makeTyped(type)
-    await expect(ingestFile(db, typed(), await jsonl(rowsOf([value])))).rejects.toMatchObject({ code: 'INVALID_ROW', message: expect.stringContaining(message) })
+    await expect(ingestFile(db, typed(), await jsonl(rowsOf([value])))).rejects.toMatchObject({
+      code: 'INVALID_ROW',
+      message: expect.stringContaining(message),
+    })
     expect(await valuesOf()).toEqual([])
   })
 
   it('refuse a vector of another length than the source declares', async () => {
     await makeTyped('float4[]')
-    await expect(ingestFile(db, typed({ type: { kind: 'vector', length: 3 } }), await jsonl(rowsOf([[1, 2]])))).rejects.toThrow('column "v" has 2 elements, not 3')
+    await expect(ingestFile(db, typed({ type: { kind: 'vector', length: 3 } }), await jsonl(rowsOf([[1, 2]])))).rejects.toThrow(
+      'column "v" has 2 elements, not 3',
+    )
   })
 
   it('are refused by name where they cannot be loaded, or do not go with the file', async () => {
     await makeTyped('jsonb')
-    await expect(ingestFile(db, typed(), await jsonl(rowsOf(['{}'])))).rejects.toMatchObject({ code: 'SOURCE_TYPE_MISMATCH', message: expect.stringContaining('column "v" is of the type jsonb') })
+    await expect(ingestFile(db, typed(), await jsonl(rowsOf(['{}'])))).rejects.toMatchObject({
+      code: 'SOURCE_TYPE_MISMATCH',
+      message: expect.stringContaining('column "v" is of the type jsonb'),
+    })
     await makeTyped('float8')
     const path = join(folder, 'times.parquet')
-    const writer = await createDatasetWriter(path, [{ name: 'k', type: { kind: 'string' } }, { name: 'at', type: { kind: 'timestamp' } }, { name: 'v', type: { kind: 'timestamp' } }], { format: 'parquet', overwrite: true })
+    const writer = await createDatasetWriter(
+      path,
+      [
+        { name: 'k', type: { kind: 'string' } },
+        { name: 'at', type: { kind: 'timestamp' } },
+        { name: 'v', type: { kind: 'timestamp' } },
+      ],
+      { format: 'parquet', overwrite: true },
+    )
     await writer.write([['a'], [0], [0]])
     await writer.close()
-    await expect(ingestFile(db, typed(), path)).rejects.toMatchObject({ code: 'SOURCE_TYPE_MISMATCH', message: expect.stringMatching(/"v" is INT64 TIMESTAMP in the file and float8 in the table/) })
+    await expect(ingestFile(db, typed(), path)).rejects.toMatchObject({
+      code: 'SOURCE_TYPE_MISMATCH',
+      message: expect.stringMatching(/"v" is INT64 TIMESTAMP in the file and float8 in the table/),
+    })
   })
 
   it('let the known time alone be infinite: such a row is never visible', async () => {
@@ -250,8 +319,17 @@ describe('the types of a table', () => {
     await makeTyped('float8')
     const path = await textFile('sparse.jsonl', `${'{"k":"a","at":"2001-01-01","v":1}\n'.repeat(10_000)}{"at":"2001-01-02","v":2}\n`)
     await db.script('alter table typed add column note text')
-    await ingestFile(db, typed(), await textFile('noted.jsonl', `${'{"k":"a","at":"2001-01-01","v":1}\n'.repeat(10_001)}{"k":"a","at":"2001-01-02","v":2,"note":"late"}\n`))
-    expect(await db.query(`select count(*)::int as rows, max(note) as note, count(note)::int as notes from typed`)).toEqual([{ rows: 10_002, note: 'late', notes: 1 }])
+    await ingestFile(
+      db,
+      typed(),
+      await textFile(
+        'noted.jsonl',
+        `${'{"k":"a","at":"2001-01-01","v":1}\n'.repeat(10_001)}{"k":"a","at":"2001-01-02","v":2,"note":"late"}\n`,
+      ),
+    )
+    expect(await db.query(`select count(*)::int as rows, max(note) as note, count(note)::int as notes from typed`)).toEqual([
+      { rows: 10_002, note: 'late', notes: 1 },
+    ])
     await ingestFile(db, typed(), path)
     expect(await db.query(`select count(*)::int as rows from typed where k is null`)).toEqual([{ rows: 1 }])
   })
@@ -260,8 +338,16 @@ describe('the types of a table', () => {
     await makeTyped('numeric')
     const digits = fc.stringMatching(/^\d{1,30}$/)
     const decimal = fc
-      .tuple(fc.constantFrom('', '-', '+'), digits, fc.option(digits, { nil: null }), fc.option(fc.integer({ min: -40, max: 40 }), { nil: null }))
-      .map(([sign, whole, fraction, exponent]) => `${sign}${whole}${fraction === null ? '' : `.${fraction}`}${exponent === null ? '' : `e${exponent}`}`)
+      .tuple(
+        fc.constantFrom('', '-', '+'),
+        digits,
+        fc.option(digits, { nil: null }),
+        fc.option(fc.integer({ min: -40, max: 40 }), { nil: null }),
+      )
+      .map(
+        ([sign, whole, fraction, exponent]) =>
+          `${sign}${whole}${fraction === null ? '' : `.${fraction}`}${exponent === null ? '' : `e${exponent}`}`,
+      )
     const texts = [...fc.sample(decimal, 1000), '.5', '5.', '0', '-0.000', '0.00010000', '10000', '9999', '1e-16000', '1e131000', 'NaN']
     const rows = texts.map((v, i) => ({ k: v, at: new Date(i).toISOString(), v }))
     await ingestFile(db, typed(), await jsonl(rows))
