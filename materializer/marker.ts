@@ -34,7 +34,9 @@ export async function writeMarker(store: OnlineStore, view: DefinitionId, marker
   writer.string(marker.fingerprint)
   writer.string(marker.origin.id)
   writer.int(marker.origin.startedAt.getTime())
-  const [stored] = await store.write([{ ...markerKey(view), expectedFrontier: present === null ? null : present.frontier, bytes: writer.bytes() }])
+  const [stored] = await store.write([
+    { ...markerKey(view), expectedFrontier: present === null ? null : present.frontier, bytes: writer.bytes() },
+  ])
   return stored === true
 }
 

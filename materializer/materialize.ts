@@ -57,7 +57,12 @@ export interface MaterializeResult {
  * @throws LockstepError `STORE_MISMATCH` where the store holds this view of another database or definition; `SOURCE_MISSING`, `TRANSFORM_FAILED`,
  *   `PENDING_OVERFLOW`, `REDIS_UNAVAILABLE`, `POSTGRES_UNAVAILABLE`
  */
-export async function materializeView(db: Database, store: OnlineStore, plan: ViewPlan, options: MaterializeOptions = {}): Promise<MaterializeResult> {
+export async function materializeView(
+  db: Database,
+  store: OnlineStore,
+  plan: ViewPlan,
+  options: MaterializeOptions = {},
+): Promise<MaterializeResult> {
   const now = options.now ?? (() => Date.now() * 1000)
   const moment = options.moment ?? now()
   const identity = await store.identity()
@@ -66,7 +71,12 @@ export async function materializeView(db: Database, store: OnlineStore, plan: Vi
   if (options.rebuild === true) await store.removeView(plan.id)
   const marker = await beginView(db, store, plan, run)
   const result = await db.snapshot((snapshot) => foldSnapshot(snapshot, store, plan, { ...options, moment, marker }))
-  await finishRun(db, run, { fromXid: result.from, toXid: result.to, rows: result.rows, entities: result.entities }, new Date(Math.floor(now() / 1000)))
+  await finishRun(
+    db,
+    run,
+    { fromXid: result.from, toXid: result.to, rows: result.rows, entities: result.entities },
+    new Date(Math.floor(now() / 1000)),
+  )
   if (!(await advanceMarker(store, plan.id, marker, result.to))) await abandon(store, plan, result)
   return result
 }
@@ -77,7 +87,10 @@ export async function materializeView(db: Database, store: OnlineStore, plan: Vi
  */
 async function abandon(store: OnlineStore, plan: ViewPlan, { from }: MaterializeResult): Promise<never> {
   if (from > 0) await store.removeView(plan.id)
-  throw new LockstepError('STORE_MISMATCH', `The online store lost "${plan.id}" while it was materialized: it was emptied, or another run rebuilt the view. Materialize it again.`)
+  throw new LockstepError(
+    'STORE_MISMATCH',
+    `The online store lost "${plan.id}" while it was materialized: it was emptied, or another run rebuilt the view. Materialize it again.`,
+  )
 }
 
 /** The marker to start from: the store's own, or a first one that names this run. */
@@ -103,7 +116,11 @@ async function foldSnapshot(
 ): Promise<MaterializeResult> {
   const { moment, marker, signal } = options
   const to = snapshot.xmin
-  if (to < marker.frontier) throw mismatch(plan, `up to transaction ${marker.frontier}, and this database has only come to ${to} (it was restored from a backup, or moved)`)
+  if (to < marker.frontier)
+    throw mismatch(
+      plan,
+      `up to transaction ${marker.frontier}, and this database has only come to ${to} (it was restored from a backup, or moved)`,
+    )
   const table = await readSourceTable(snapshot, plan.spec.source)
   const incremental = table.hasRow && table.hasXid
   const from = incremental ? marker.frontier : 0

@@ -14,7 +14,10 @@ export interface RunOutcome {
   readonly entities: number
 }
 
-export async function startRun(db: Database, run: { view: string; fingerprint: string; store: string; moment: number; startedAt: Date }): Promise<Run> {
+export async function startRun(
+  db: Database,
+  run: { view: string; fingerprint: string; store: string; moment: number; startedAt: Date },
+): Promise<Run> {
   const { id } = await db.kysely
     .insertInto('lockstep.materialization_runs')
     .values({

@@ -7,7 +7,8 @@ import { frontierOffset } from '../kernel/stored-state.ts'
  *     ARGV  for each key: the expected frontier as its 8 stored bytes, or empty where the key must be absent; the new value
  *     returns, for each key, 1 where it was stored and 0 where it was not
  *
- * A key whose bytes hold no frontier is another program's: it is neither absent nor equal to any, and is never overwritten.
+ * A key whose bytes hold no frontier is another program's: it is neither absent nor equal to any, and is never overwritten. One that is no string ends
+ * the script with WRONGTYPE, since a read (MGET) takes it for absent.
  */
 export const compareAndSet = `
 local stored = {}
@@ -16,6 +17,7 @@ for i, key in ipairs(KEYS) do
   local done
   if expected == '' then
     done = redis.call('SET', key, ARGV[2 * i], 'NX')
+    if not done and redis.call('TYPE', key).ok ~= 'string' then return redis.error_reply('WRONGTYPE of a key') end
   elseif redis.call('GETRANGE', key, ${frontierOffset}, ${frontierOffset + 7}) == expected then
     done = redis.call('SET', key, ARGV[2 * i])
   end

@@ -1,6 +1,8 @@
 import { randomUUID } from 'node:crypto'
 import { mkdirSync } from 'node:fs'
+import { setImmediate } from 'node:timers/promises'
 import { open } from 'lmdb'
+import { LockstepError, messageOf } from '../kernel/errors.ts'
 import { frontierOffset } from '../kernel/stored-state.ts'
 import type { DefinitionId } from '../kernel/view-spec.ts'
 import { frontierBytes } from './frontier-bytes.ts'
@@ -14,17 +16,22 @@ const identityKey = Buffer.from('\0store', 'latin1')
  * An online store in a folder of this machine (LMDB), for the embedded default. The keys of a view lie together, in the order of the entities:
  *
  *     VIEW@VERSION 0x00 ENTITY 0x1f KEY BYTES
+ *
+ * @throws LockstepError `WRITE_FAILED` where the folder cannot be written
  */
 export function openEmbeddedStore(directory: string): OnlineStore {
-  mkdirSync(directory, { recursive: true })
-  const db = open<Buffer, Buffer>({ path: directory, encoding: 'binary', keyEncoding: 'binary', noSubdir: false, cache: false })
+  const db = guarded(directory, () => {
+    mkdirSync(directory, { recursive: true })
+    return open<Buffer, Buffer>({ path: directory, encoding: 'binary', keyEncoding: 'binary', noSubdir: false, cache: false })
+  })
+  const transaction = <T>(run: () => T): T => guarded(directory, () => db.transactionSync(run))
   let closing: Promise<void> | null = null
 
   return {
     kind: 'embedded',
 
     async identity() {
-      return db.transactionSync(() => {
+      return transaction(() => {
         const present = db.getBinary(identityKey)
         if (present !== undefined) return present.toString('latin1')
         const made = randomUUID()
@@ -41,14 +48,15 @@ export function openEmbeddedStore(directory: string): OnlineStore {
 
     async write(entries) {
       if (entries.length === 0) return []
-      return db.transactionSync(() =>
+      return transaction(() =>
         entries.map((entry) => {
           const key = embeddedKey(entry)
           const present = db.getBinaryFast(key)
           const free =
             present === undefined
               ? entry.expectedFrontier === null
-              : entry.expectedFrontier !== null && frontierBytes(entry.expectedFrontier).equals(present.subarray(frontierOffset, frontierOffset + 8))
+              : entry.expectedFrontier !== null &&
+                frontierBytes(entry.expectedFrontier).equals(present.subarray(frontierOffset, frontierOffset + 8))
           if (free) db.putSync(key, entry.bytes)
           return free
         }),
@@ -58,13 +66,14 @@ export function openEmbeddedStore(directory: string): OnlineStore {
     async removeView(view) {
       let removed = 0
       for (;;) {
-        const step = db.transactionSync(() => {
+        const step = transaction(() => {
           const keys = [...db.getKeys({ ...rangeOf(view), limit: keysPerRemoval })]
           for (const key of keys) db.removeSync(key)
           return keys.length
         })
         removed += step
         if (step < keysPerRemoval) return removed
+        await setImmediate() // others have their turn
       }
     },
 
@@ -86,4 +95,16 @@ function embeddedKey({ view, entity, key }: OnlineKey): Buffer {
 
 function rangeOf(view: DefinitionId): { start: Buffer; end: Buffer } {
   return { start: Buffer.from(`${view}\0`, 'latin1'), end: Buffer.from(`${view}\x01`, 'latin1') }
+}
+
+function guarded<T>(directory: string, run: () => T): T {
+  try {
+    return run()
+  } catch (cause) {
+    throw new LockstepError(
+      'WRITE_FAILED',
+      `The online store in "${directory}" cannot be written: ${messageOf(cause)}. Check that the folder may be written to and that its disk has room.`,
+      { cause },
+    )
+  }
 }

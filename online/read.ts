@@ -13,8 +13,6 @@ export interface OnlineRequest {
 export interface OnlineAnswer {
   /** null where `asOf` is before `highWater`: what held then only the offline history knows. */
   readonly values: ViewValues | null
-  /** The moment that `values` hold for, epoch microseconds: `asOf`, or `highWater` where that was asked for. */
-  readonly evaluatedAt: number
   /** Rows with an arrival below it are in the answer; null where nothing is stored. */
   readonly frontier: number | null
   /** The greatest moment at which a folded row became visible, epoch microseconds; -Infinity where there is none. */
@@ -24,28 +22,19 @@ export interface OnlineAnswer {
 /**
  * Answers every request from the online store as of `asOf` (epoch microseconds), in one read.
  *
- * @param earlier what to do where `asOf` is before a state's high-water mark: leave it to the caller, who asks the offline history (`history`), or
- *   answer as of the mark (`highWater`: for a request that means "now", on a machine whose clock is behind)
  * @returns by index of `requests`
  * @throws LockstepError `REDIS_UNAVAILABLE`, `STATE_VERSION`, `STATE_CORRUPT`
  */
-export async function readOnline(
-  store: OnlineStore,
-  requests: readonly OnlineRequest[],
-  asOf: number,
-  earlier: 'history' | 'highWater' = 'history',
-): Promise<OnlineAnswer[]> {
+export async function readOnline(store: OnlineStore, requests: readonly OnlineRequest[], asOf: number): Promise<OnlineAnswer[]> {
   const keys: OnlineKey[] = []
   for (const { plan, key } of requests) if (key !== null) keys.push({ view: plan.id, entity: plan.spec.entity.name, key })
   const stored = await store.read(keys)
   let at = 0
-  return requests.map(({ plan, key }) => answer(plan, key === null ? null : (stored[at++] ?? null), asOf, earlier))
+  return requests.map(({ plan, key }) => answer(plan, key === null ? null : (stored[at++] ?? null), asOf))
 }
 
-function answer(plan: ViewPlan, bytes: Buffer | null, asOf: number, earlier: 'history' | 'highWater'): OnlineAnswer {
-  if (bytes === null) return { values: plan.newState().valueAt(asOf), evaluatedAt: asOf, frontier: null, highWater: Number.NEGATIVE_INFINITY }
+function answer(plan: ViewPlan, bytes: Buffer | null, asOf: number): OnlineAnswer {
+  if (bytes === null) return { values: plan.newState().valueAt(asOf), frontier: null, highWater: Number.NEGATIVE_INFINITY }
   const { frontier, highWater } = readHeader(bytes, plan.id)
-  if (asOf < highWater && earlier === 'history') return { values: null, evaluatedAt: asOf, frontier, highWater }
-  const evaluatedAt = Math.max(asOf, highWater)
-  return { values: decodeStored(plan, bytes).valueAt(evaluatedAt), evaluatedAt, frontier, highWater }
+  return { values: asOf < highWater ? null : decodeStored(plan, bytes).valueAt(asOf), frontier, highWater }
 }

@@ -44,7 +44,8 @@ export function createRedisStore({ redis, prefix }: RedisStoreDeps): OnlineStore
       return guarded(async () => {
         await redis.set(key, randomUUID(), 'NX')
         const identity = await redis.get(key)
-        if (identity === null) throw new LockstepError('REDIS_UNAVAILABLE', `Redis lost the key "${key}" while the store was opened; try again.`)
+        if (identity === null)
+          throw new LockstepError('REDIS_UNAVAILABLE', `Redis lost the key "${key}" while the store was opened; try again.`)
         return identity
       })
     },
@@ -112,7 +113,8 @@ async function writeChunk(redis: Redis, prefix: string, entries: readonly Online
   const keys = entries.map((entry) => redisKey(prefix, entry))
   const values = entries.flatMap((entry) => [frontierBytes(entry.expectedFrontier), entry.bytes])
   const stored = await redis.eval(compareAndSet, keys.length, ...keys, ...values)
-  if (!Array.isArray(stored) || stored.length !== entries.length) throw new Error(`The script answered ${String(stored)} for ${entries.length} keys.`)
+  if (!Array.isArray(stored) || stored.length !== entries.length)
+    throw new Error(`The script answered ${String(stored)} for ${entries.length} keys.`)
   return stored.map((value) => value === 1)
 }
 
@@ -156,8 +158,14 @@ async function guarded<T>(run: () => Promise<T>): Promise<T> {
     if (cause instanceof LockstepError) throw cause
     const message = messageOf(cause)
     if (message.includes('WRONGTYPE')) {
-      throw new LockstepError('STATE_CORRUPT', 'A key of the online store holds something that is not a string; another program writes to this Redis under the same prefix. Set another LOCKSTEP_REDIS_PREFIX, or remove that key.', { cause })
+      throw new LockstepError(
+        'STATE_CORRUPT',
+        'A key of the online store holds something that is not a string; another program writes to this Redis under the same prefix. Set another LOCKSTEP_REDIS_PREFIX, or remove that key.',
+        { cause },
+      )
     }
-    throw new LockstepError('REDIS_UNAVAILABLE', `Redis does not answer: ${message} Check LOCKSTEP_REDIS_URL and that the server runs.`, { cause })
+    throw new LockstepError('REDIS_UNAVAILABLE', `Redis does not answer: ${message} Check LOCKSTEP_REDIS_URL and that the server runs.`, {
+      cause,
+    })
   }
 }

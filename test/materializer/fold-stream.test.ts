@@ -35,20 +35,35 @@ describe('folding an ordered stream into stored states', () => {
   })
 
   it('gives the bytes of one fold over all rows, however arrivals are split into runs, runs overlap and streams are cut into batches', async () => {
-    const run = fc.record({ upTo: fc.integer({ min: 0, max: 100 }), again: fc.integer({ min: 0, max: 60 }), batch: fc.integer({ min: 1, max: 9 }) })
+    const run = fc.record({
+      upTo: fc.integer({ min: 0, max: 100 }),
+      again: fc.integer({ min: 0, max: 60 }),
+      batch: fc.integer({ min: 1, max: 9 }),
+    })
     await fc.assert(
-      fc.asyncProperty(fc.array(payment, { maxLength: 60 }), fc.array(run, { maxLength: 6 }), fc.boolean(), async (payments, runs, scheduled) => {
-        const plan = freshPlan({ scheduled })
-        const rows = payments.map((each, i) => asRow(plan, each, i, i))
-        let covered = 0
-        for (const { upTo, again, batch } of [...runs, { upTo: payments.length, again: 0, batch: 7 }]) {
-          const to = Math.max(covered, Math.min(upTo, payments.length))
-          // Reading again what is covered already must not count it again.
-          await fold(store, plan, arrived(rows, Math.max(0, covered - again), to), to, batch)
-          covered = to
-        }
-        expect(await storedStates(store, plan, rows.map((row) => row.key))).toEqual(foldAll(plan, rows, moment))
-      }),
+      fc.asyncProperty(
+        fc.array(payment, { maxLength: 60 }),
+        fc.array(run, { maxLength: 6 }),
+        fc.boolean(),
+        async (payments, runs, scheduled) => {
+          const plan = freshPlan({ scheduled })
+          const rows = payments.map((each, i) => asRow(plan, each, i, i))
+          let covered = 0
+          for (const { upTo, again, batch } of [...runs, { upTo: payments.length, again: 0, batch: 7 }]) {
+            const to = Math.max(covered, Math.min(upTo, payments.length))
+            // Reading again what is covered already must not count it again.
+            await fold(store, plan, arrived(rows, Math.max(0, covered - again), to), to, batch)
+            covered = to
+          }
+          expect(
+            await storedStates(
+              store,
+              plan,
+              rows.map((row) => row.key),
+            ),
+          ).toEqual(foldAll(plan, rows, moment))
+        },
+      ),
       { numRuns: 150 },
     )
   }, 20_000)
@@ -66,9 +81,21 @@ describe('folding an ordered stream into stored states', () => {
     const plan = freshPlan({ code: '(row) => row.label === "drop" ? null : {}' })
     const at = { paidAt: start, knownAt: null, amount: 1, label: 'drop' }
     const never = { ...at, label: null, knownAt: Number.POSITIVE_INFINITY }
-    const rows = [asRow(plan, { ...at, account: 'dropped' }, 0, 0), asRow(plan, { ...never, account: 'never' }, 1, 1), asRow(plan, { ...at, label: null, account: 'kept' }, 2, 2)]
+    const rows = [
+      asRow(plan, { ...at, account: 'dropped' }, 0, 0),
+      asRow(plan, { ...never, account: 'never' }, 1, 1),
+      asRow(plan, { ...at, label: null, account: 'kept' }, 2, 2),
+    ]
     expect(await fold(store, plan, rows, 3)).toEqual({ rows: 1, entities: 1 })
-    expect([...(await storedStates(store, plan, rows.map((row) => row.key))).keys()]).toEqual(['kept\0'])
+    expect([
+      ...(
+        await storedStates(
+          store,
+          plan,
+          rows.map((row) => row.key),
+        )
+      ).keys(),
+    ]).toEqual(['kept\0'])
   })
 
   it('hands over the keys that somebody else wrote meanwhile, and leaves their states alone', async () => {
@@ -93,7 +120,13 @@ describe('folding an ordered stream into stored states', () => {
     await fold(store, plan, rows.slice(0, 20), 10, 5, 'renew')
     await fold(store, plan, rows, 20, 5, 'renew')
     await fold(store, plan, rows.slice(0, 20), 15, 5, 'renew')
-    expect(await storedStates(store, plan, rows.map((row) => row.key))).toEqual(foldAll(plan, rows, moment))
+    expect(
+      await storedStates(
+        store,
+        plan,
+        rows.map((row) => row.key),
+      ),
+    ).toEqual(foldAll(plan, rows, moment))
     expect(await fold(store, plan, rows, 20, 5, 'renew')).toEqual({ rows: 0, entities: 0 })
   })
 
@@ -104,12 +137,19 @@ describe('folding an ordered stream into stored states', () => {
     const writer = createStateWriter(closed, plan)
     await foldStream({ store: closed, plan, writer, to: 20, moment, start: 'resume' }, batches(rows, 100))
     await closed.close()
-    await expect(writer.drain()).rejects.toThrow()
+    await expect(writer.drain()).rejects.toMatchObject({ code: 'WRITE_FAILED' })
     expect(writer.stored).toEqual({ rows: 0, entities: 0 })
   })
 })
 
-async function fold(store: OnlineStore, plan: ViewPlan, rows: readonly SourceRow[], to: number, batch = 7, how: 'resume' | 'renew' = 'resume') {
+async function fold(
+  store: OnlineStore,
+  plan: ViewPlan,
+  rows: readonly SourceRow[],
+  to: number,
+  batch = 7,
+  how: 'resume' | 'renew' = 'resume',
+) {
   const writer = createStateWriter(store, plan)
   await foldStream({ store, plan, writer, to, moment, start: how }, batches(rows, batch))
   expect(await writer.drain()).toEqual([])

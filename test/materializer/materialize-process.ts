@@ -9,7 +9,10 @@ import { paymentsPlan } from './plans.ts'
 const [url = '', table = '', view = '', moment, kind, where = '', prefix = ''] = process.argv.slice(2)
 const db = openPostgres(url)
 const store = kind === 'embedded' ? openEmbeddedStore(where) : createRedisStore({ redis: new Redis(where), prefix })
-const result = await materializeView(db, store, paymentsPlan({ name: view, relation: { kind: 'table', table } }), { moment: Number(moment), onProgress: () => process.send?.('progress') })
+const result = await materializeView(db, store, paymentsPlan({ name: view, relation: { kind: 'table', table } }), {
+  moment: Number(moment),
+  onProgress: () => process.send?.('progress'),
+})
 process.send?.(result)
 await store.close()
 await db.close()

@@ -18,7 +18,9 @@ export interface PaymentsTable {
 /** A table as Lockstep makes them (`owned`), or as a user does. */
 export async function createPaymentsTable(db: Database, name: string, kind: 'owned' | 'plain' = 'owned'): Promise<PaymentsTable> {
   const identity = kind === 'owned' ? ', _row bigint generated always as identity, _xid xid8 not null default pg_current_xact_id()' : ''
-  await db.script(`create table ${name} (account text, paid_at timestamptz not null, known_at timestamptz, amount float8, label text${identity})`)
+  await db.script(
+    `create table ${name} (account text, paid_at timestamptz not null, known_at timestamptz, amount float8, label text${identity})`,
+  )
   const inserted: Payment[] = []
   const insertSql = (payments: readonly Payment[]): string =>
     `insert into ${name} (account, paid_at, known_at, amount, label) values ${payments.map((payment) => `(${literals(payment).join(', ')})`).join(', ')}`
@@ -30,7 +32,12 @@ export async function createPaymentsTable(db: Database, name: string, kind: 'own
       await db.query(insertSql(payments))
       inserted.push(...payments)
     },
-    expected: (plan, moment) => foldAll(plan, inserted.map((payment, i) => asRow(plan, payment, i + 1, 0)), moment),
+    expected: (plan, moment) =>
+      foldAll(
+        plan,
+        inserted.map((payment, i) => asRow(plan, payment, i + 1, 0)),
+        moment,
+      ),
     keys: (plan) => inserted.map(({ account }) => accountKey(plan, account)),
   }
 }
@@ -38,5 +45,7 @@ export async function createPaymentsTable(db: Database, name: string, kind: 'own
 function literals({ account, paidAt, knownAt, amount, label }: Payment): string[] {
   const text = (value: string | null): string => (value === null ? 'null' : `'${value.replaceAll("'", "''")}'`)
   const known = knownAt === Number.POSITIVE_INFINITY ? 'infinity' : knownAt === null ? null : formatTimestamp(knownAt)
-  return [text(account), text(formatTimestamp(paidAt)), text(known), text(amount === null ? null : String(amount)), text(label)].map((literal, i) => `${literal}${['', '::timestamptz', '::timestamptz', '::float8', ''][i]}`)
+  return [text(account), text(formatTimestamp(paidAt)), text(known), text(amount === null ? null : String(amount)), text(label)].map(
+    (literal, i) => `${literal}${['', '::timestamptz', '::timestamptz', '::float8', ''][i]}`,
+  )
 }

@@ -34,7 +34,15 @@ export function accountKey(plan: ViewPlan, account: string): EntityKey {
 
 /** The payment as a stream delivers it, `identity` being its `_row`. */
 export function asRow(plan: ViewPlan, { account, paidAt, knownAt, amount, label }: Payment, identity: number, xid: number): SourceRow {
-  return { key: accountKey(plan, account), eventTime: paidAt, knownTime: knownAt, sortTime: Math.max(paidAt, knownAt ?? paidAt), tie: identity, xid, values: [amount === null ? null : amount + 0, label] }
+  return {
+    key: accountKey(plan, account),
+    eventTime: paidAt,
+    knownTime: knownAt,
+    sortTime: Math.max(paidAt, knownAt ?? paidAt),
+    tie: identity,
+    xid,
+    values: [amount === null ? null : amount + 0, label],
+  }
 }
 
 /** The oracle: every account's state folded from nothing in the order of arrival, without its frontier. */

@@ -3,7 +3,7 @@ import { stored, storedCount } from './stored-bytes.ts'
 
 /** Adds one to the stored frontier of a key, `times` times, as any writer must: read, compare, try again. */
 export async function increment(store: OnlineStore, key: OnlineKey, times: number): Promise<void> {
-  for (let done = 0; done < times; ) {
+  for (let done = 0; done < times;) {
     const [bytes] = await store.read([key])
     const count = bytes ? storedCount(bytes) : null
     const [won] = await store.write([{ ...key, expectedFrontier: count, bytes: stored((count ?? 0) + 1, '') }])

@@ -68,7 +68,10 @@ describe('the Redis store, beyond the contract', () => {
   it('says so where its key holds another type', async () => {
     await admin.del(redisKey(prefix, key))
     await admin.rpush(redisKey(prefix, key), 'a list')
-    await expect(store.write([{ ...key, expectedFrontier: null, bytes: stored(1, '') }])).rejects.toMatchObject({ code: 'STATE_CORRUPT', message: expect.stringContaining('LOCKSTEP_REDIS_PREFIX') })
+    await expect(store.write([{ ...key, expectedFrontier: null, bytes: stored(1, '') }])).rejects.toMatchObject({
+      code: 'STATE_CORRUPT',
+      message: expect.stringContaining('LOCKSTEP_REDIS_PREFIX'),
+    })
   })
 
   it('refuses what it cannot reach with REDIS_UNAVAILABLE, on every path, and closes all the same', async () => {

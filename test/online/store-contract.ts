@@ -40,7 +40,13 @@ export function storeContract(name: string, setUp: () => Promise<StoreFixture>):
     it('answers in the order of the keys, duplicates included', async () => {
       const [a, b] = [keyOf('order@1', 'a'), keyOf('order@1', 'b')]
       await store.write([put(b, null, stored(1, 'bee')), put(a, null, stored(1, 'ay'))])
-      expect(await store.read([b, a, keyOf('order@1', 'c'), b, b])).toEqual([stored(1, 'bee'), stored(1, 'ay'), null, stored(1, 'bee'), stored(1, 'bee')])
+      expect(await store.read([b, a, keyOf('order@1', 'c'), b, b])).toEqual([
+        stored(1, 'bee'),
+        stored(1, 'ay'),
+        null,
+        stored(1, 'bee'),
+        stored(1, 'bee'),
+      ])
     })
 
     it('keeps the answers of concurrent reads apart', async () => {
@@ -89,7 +95,12 @@ export function storeContract(name: string, setUp: () => Promise<StoreFixture>):
     it('decides each entry of one call by itself, in order', async () => {
       const [a, b, c] = [keyOf('mixed@1', 'a'), keyOf('mixed@1', 'b'), keyOf('mixed@1', 'c')]
       await store.write([put(a, null, stored(1, 'a')), put(b, null, stored(1, 'b'))])
-      const outcome = await store.write([put(a, 1, stored(2, 'A')), put(b, 9, stored(2, 'B')), put(c, null, stored(1, 'c')), put(c, 1, stored(2, 'C'))])
+      const outcome = await store.write([
+        put(a, 1, stored(2, 'A')),
+        put(b, 9, stored(2, 'B')),
+        put(c, null, stored(1, 'c')),
+        put(c, 1, stored(2, 'C')),
+      ])
       expect(outcome).toEqual([true, false, true, true])
       expect((await store.read([a, b, c])).map(bodyOf)).toEqual(['A', 'b', 'C'])
     })
@@ -150,7 +161,7 @@ export function storeContract(name: string, setUp: () => Promise<StoreFixture>):
       expect((await store.read(keys)).map(bodyOf)).toEqual(['0', '1'])
     })
 
-    it('takes values of a megabyte, and the bytes stay the reader\'s own', async () => {
+    it("takes values of a megabyte, and the bytes stay the reader's own", async () => {
       const keys = ['a', 'b', 'c', 'd', 'e', 'f'].map((key) => keyOf('big@1', key))
       const body = 'x'.repeat(1_000_000)
       expect(await store.write(keys.map((key) => put(key, null, stored(1, body + key.key))))).toEqual(keys.map(() => true))
@@ -208,7 +219,12 @@ export function storeContract(name: string, setUp: () => Promise<StoreFixture>):
 }
 
 const binaryKey = fc
-  .oneof(fc.uint8Array({ maxLength: 40 }), fc.constantFrom('', '\0', '\0\0', '}', '{', '{}', '}:', '\xff', '\x1f', '\0\x1f', '\xc3\x28').map((text) => Buffer.from(text, 'latin1')))
+  .oneof(
+    fc.uint8Array({ maxLength: 40 }),
+    fc
+      .constantFrom('', '\0', '\0\0', '}', '{', '{}', '}:', '\xff', '\x1f', '\0\x1f', '\xc3\x28')
+      .map((text) => Buffer.from(text, 'latin1')),
+  )
   .map((bytes) => Buffer.from(bytes).toString('latin1'))
 
 function keyOf(view: DefinitionId, key: string): OnlineKey {
@@ -224,7 +240,9 @@ function bodyOf(bytes: Buffer | null): string | null {
 }
 
 function incrementElsewhere(fixture: StoreFixture, times: number): Promise<void> {
-  const child = spawn(process.execPath, [new URL('increment-process.ts', import.meta.url).pathname, String(times), ...fixture.address], { stdio: ['ignore', 'ignore', 'pipe'] })
+  const child = spawn(process.execPath, [new URL('increment-process.ts', import.meta.url).pathname, String(times), ...fixture.address], {
+    stdio: ['ignore', 'ignore', 'pipe'],
+  })
   let errors = ''
   child.stderr.on('data', (chunk) => (errors += String(chunk)))
   return new Promise((resolve, reject) => {

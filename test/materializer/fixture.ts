@@ -1,0 +1,78 @@
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { Redis } from 'ioredis'
+import { afterAll, beforeAll } from 'vitest'
+import type { ViewPlan } from '../../kernel/view-plan.ts'
+import { openEmbeddedStore } from '../../online/embedded-store.ts'
+import { createRedisStore } from '../../online/redis-store.ts'
+import type { OnlineStore } from '../../online/store.ts'
+import type { Database } from '../../runtime/database.ts'
+import { openPostgres } from '../../runtime/open-postgres.ts'
+import { testDatabase, testRedis } from '../services/index.ts'
+import type { PaymentsTable } from './payments-table.ts'
+import { createPaymentsTable } from './payments-table.ts'
+import type { Payment } from './payments.ts'
+import { minute, start } from './payments.ts'
+import { paymentsPlan } from './plans.ts'
+
+export const moment = start + 2_000 * minute
+export const storeKinds = ['redis', 'embedded'] as const
+export type StoreKind = (typeof storeKinds)[number]
+
+export interface MaterializerFixture {
+  readonly databaseUrl: string
+  readonly db: Database
+  readonly stores: Readonly<Record<StoreKind, OnlineStore>>
+  /** How test/materializer/materialize-process.ts opens the same store. */
+  readonly addresses: Readonly<Record<StoreKind, readonly string[]>>
+}
+
+/** A database and both stores for a test file; call it at the top of the file, and the answer within tests. */
+export function materializerFixture(): () => MaterializerFixture {
+  let fixture: MaterializerFixture
+  let close: () => Promise<void>
+  beforeAll(async () => {
+    const database = await testDatabase()
+    const directory = await mkdtemp(join(tmpdir(), 'lockstep-materialize-'))
+    const redis = await testRedis()
+    const db = openPostgres(database.url)
+    const stores = {
+      redis: createRedisStore({ redis: new Redis(redis.url), prefix: redis.prefix }),
+      embedded: openEmbeddedStore(directory),
+    }
+    fixture = {
+      databaseUrl: database.url,
+      db,
+      stores,
+      addresses: { redis: ['redis', redis.url, redis.prefix], embedded: ['embedded', directory] },
+    }
+    close = async () => {
+      for (const store of Object.values(stores)) await store.close()
+      await db.close()
+      await rm(directory, { recursive: true })
+      await database.drop()
+    }
+  })
+  afterAll(() => close())
+  return () => fixture
+}
+
+let names = 0
+
+/** A table of its own and a view over it. */
+export async function freshView(db: Database, kind: 'owned' | 'plain' = 'owned'): Promise<{ table: PaymentsTable; plan: ViewPlan }> {
+  const name = `payments${names++}`
+  return { table: await createPaymentsTable(db, name, kind), plan: paymentsPlan({ name, relation: { kind: 'table', table: name } }) }
+}
+
+/** Rows over many accounts, so that a run takes many writes. */
+export function many(rows: number): Payment[] {
+  return Array.from({ length: rows }, (_, i) => ({
+    account: `account ${(i * 7919) % 2_003}`,
+    paidAt: start + (i % 97) * minute,
+    knownAt: null,
+    amount: i / 8,
+    label: i % 3 === 0 ? null : 'x',
+  }))
+}

@@ -1,0 +1,150 @@
+import { fork } from 'node:child_process'
+import fc from 'fast-check'
+import { Client } from 'pg'
+import { describe, expect, it } from 'vitest'
+import type { ViewPlan } from '../../kernel/view-plan.ts'
+import { materializeView } from '../../materializer/materialize.ts'
+import type { OnlineStore } from '../../online/store.ts'
+import type { Database } from '../../runtime/database.ts'
+import type { StoreKind } from './fixture.ts'
+import { freshView, many, materializerFixture, moment, storeKinds } from './fixture.ts'
+import type { PaymentsTable } from './payments-table.ts'
+import { payment, storedStates } from './payments.ts'
+
+const fixture = materializerFixture()
+
+function open(kind: StoreKind): { db: Database; store: OnlineStore } {
+  return { db: fixture().db, store: fixture().stores[kind] }
+}
+
+describe.each(storeKinds)('materializing into the %s store, several runs at once or killed', (kind) => {
+  it('counts each row once when several processes run at once while rows arrive', async () => {
+    const { db, store } = open(kind)
+    const { table, plan } = await freshView(db)
+    await table.insert(many(3_000))
+    const runs = [1, 2].map(() => runElsewhere(kind, table, plan))
+    for (let i = 0; i < 5; i++) {
+      await table.insert(many(200))
+      await Promise.all([materializeView(db, store, plan, { moment }), materializeView(db, store, plan, { moment })])
+    }
+    for (const run of runs) expect((await run.result)?.rows).toBeGreaterThanOrEqual(0)
+    await materializeView(db, store, plan, { moment })
+    expect(await storedStates(store, plan, table.keys(plan))).toEqual(table.expected(plan, moment))
+  }, 60_000)
+
+  it('gives the same bytes when runs are killed at any point and run again', async () => {
+    const { db, store } = open(kind)
+    const { table, plan } = await freshView(db)
+    await table.insert(many(20_000))
+    let interrupted = 0
+    for (const batches of [1, 6, 14]) {
+      const run = runElsewhere(kind, table, plan, batches)
+      if ((await run.result) === null) interrupted++
+      await table.insert(many(50 + batches))
+    }
+    expect(interrupted).toBeGreaterThan(0)
+    await materializeView(db, store, plan, { moment })
+    expect(await storedStates(store, plan, table.keys(plan))).toEqual(table.expected(plan, moment))
+  }, 60_000)
+
+  it('folds the missing rows into what another run stored first', async () => {
+    const { db, store } = open(kind)
+    const { table, plan } = await freshView(db)
+    await table.insert(many(1_500))
+    // Both runs have read the store empty and frozen the database, the one before these rows came and the other after.
+    const older = gatedStore(store)
+    const olderRun = materializeView(db, older.store, plan, { moment })
+    await older.reached
+    await table.insert(many(1_700))
+    const newer = gatedStore(store)
+    const newerRun = materializeView(db, newer.store, plan, { moment })
+    await newer.reached
+    older.open()
+    const first = await olderRun
+    newer.open()
+    const second = await newerRun
+    expect(first.to).toBeLessThan(second.to)
+    // The newer run had folded all; what counts is what it stored on top of the other.
+    expect([first.rows, second.rows]).toEqual([1_500, 1_700])
+    expect(await storedStates(store, plan, table.keys(plan))).toEqual(table.expected(plan, moment))
+  })
+
+  it('leaves alone what a newer run stored first', async () => {
+    const { db, store } = open(kind)
+    const { table, plan } = await freshView(db)
+    await table.insert(many(1_500))
+    const older = gatedStore(store)
+    const olderRun = materializeView(db, older.store, plan, { moment })
+    await older.reached
+    await table.insert(many(100))
+    const newer = await materializeView(db, store, plan, { moment })
+    older.open()
+    expect([newer.rows, (await olderRun).rows]).toEqual([1_600, 0])
+    expect(await storedStates(store, plan, table.keys(plan))).toEqual(table.expected(plan, moment))
+    expect(await materializeView(db, store, plan, { moment })).toMatchObject({ from: newer.to, rows: 0 })
+  })
+
+  it('takes up once what a long transaction commits late', async () => {
+    const { db, store } = open(kind)
+    const { table, plan } = await freshView(db)
+    const late = new Client({ connectionString: fixture().databaseUrl })
+    await late.connect()
+    await late.query('begin')
+    const slow = fc.sample(payment, 5)
+    await late.query(table.insertSql(slow))
+    const quick = fc.sample(payment, 5)
+    await db.query(table.insertSql(quick))
+    const during = await materializeView(db, store, plan, { moment })
+    await late.query('commit')
+    await late.end()
+    const after = await materializeView(db, store, plan, { moment })
+    const again = await materializeView(db, store, plan, { moment })
+    expect([during.rows + after.rows, again.rows]).toEqual([10, 0])
+    const same = await freshView(db)
+    await same.table.insert([...slow, ...quick])
+    expect(await storedStates(store, plan, same.table.keys(plan))).toEqual(same.table.expected(plan, moment))
+  })
+})
+
+/** The store, with a gate before the first write of states. */
+function gatedStore(store: OnlineStore): { store: OnlineStore; reached: Promise<void>; open(): void } {
+  const [reached, gate] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()]
+  return {
+    store: {
+      ...store,
+      async write(entries) {
+        if (entries.some((entry) => entry.entity === 'account')) {
+          reached.resolve()
+          await gate.promise
+        }
+        return store.write(entries)
+      },
+    },
+    reached: reached.promise,
+    open: gate.resolve,
+  }
+}
+
+/** A run in a process of its own, killed after so many batches; its result is null where the kill came in time. */
+function runElsewhere(kind: StoreKind, table: PaymentsTable, plan: ViewPlan, killAfter = Number.POSITIVE_INFINITY) {
+  const child = fork(
+    new URL('materialize-process.ts', import.meta.url),
+    [fixture().databaseUrl, table.name, plan.spec.name, String(moment), ...fixture().addresses[kind]],
+    { stdio: ['ignore', 'ignore', 'pipe', 'ipc'] },
+  )
+  let errors = ''
+  child.stderr?.on('data', (chunk) => (errors += String(chunk)))
+  let outcome: { rows: number } | null = null
+  let batches = 0
+  child.on('message', (message) => {
+    if (message !== 'progress') outcome = message as { rows: number }
+    else if (++batches === killAfter) child.kill('SIGKILL')
+  })
+  const result = new Promise<{ rows: number } | null>((resolve, reject) => {
+    child.on('error', reject)
+    child.on('exit', (code, signal) =>
+      code === 0 || signal === 'SIGKILL' ? resolve(outcome) : reject(new Error(`The materializing process ended with ${code}: ${errors}`)),
+    )
+  })
+  return { result }
+}
