@@ -1,3 +1,4 @@
+import { createContext, Script } from 'node:vm'
 import { LockstepError, messageOf } from '../../kernel/errors.ts'
 import { loadTransform } from '../../kernel/transform.ts'
 import type { Column, Value, ValueType } from '../../kernel/value-type.ts'
@@ -17,11 +18,18 @@ export interface Trial {
   readonly dropsRows: boolean
 }
 
+/** How long a transform may take for one sample. */
+const limitMs = 250
+/** The first samples hold nulls, zeros and ordinary values; on those it has to come to an end. */
+const ordinarySamples = 8
+const tooLong = 'no answer in time'
+
 /**
  * Tries a transform on sample inputs: twice, the second time freshly loaded and in another order. An exception on a strange sample is no fault, as long as it
- * comes each time.
+ * comes each time; nor is a long loop over an extreme value.
  *
- * @throws LockstepError `TRANSFORM_IMPURE` where results differ or the input is changed; `TRANSFORM_FAILED` where a result has the wrong shape
+ * @throws LockstepError `TRANSFORM_IMPURE` where results differ or the input is changed; `TRANSFORM_FAILED` where a result has the wrong shape or an
+ * ordinary row takes over 250 ms
  */
 export function tryTransform(trial: Trial): void {
   const order = Array.from({ length: sampleCount }, (_, i) => i)
@@ -31,7 +39,7 @@ export function tryTransform(trial: Trial): void {
     order.map((i) => (i * 29 + 17) % sampleCount),
   )
   for (const i of order) {
-    if (first[i] === second[i]) continue
+    if (first[i] === second[i] || first[i] === tooLong || second[i] === tooLong) continue
     throw new LockstepError(
       'TRANSFORM_IMPURE',
       `The transform of ${trial.what} gave ${first[i]} and then ${second[i]} for the same input; it must depend on its input alone and keep nothing between calls.`,
@@ -54,9 +62,16 @@ function runOne(trial: Trial, transform: (input: object) => unknown, sample: num
   let result: unknown
   let failure: unknown = null
   try {
-    result = transform(input.guarded)
+    result = withinLimit(() => transform(input.guarded))
   } catch (error) {
     failure = error ?? new Error('nothing')
+  }
+  if (isTimeout(failure)) {
+    if (sample >= ordinarySamples) return tooLong
+    throw new LockstepError(
+      'TRANSFORM_FAILED',
+      `The transform of ${trial.what} took over ${limitMs} ms for one row; it must come to an end, and soon.`,
+    )
   }
   if (changes.length > 0 || print(input.plain) !== before) {
     throw new LockstepError(
@@ -72,6 +87,20 @@ function runOne(trial: Trial, transform: (input: object) => unknown, sample: num
   }
   if (result === null && trial.dropsRows) return 'null'
   return checked(trial, result)
+}
+
+const realm = createContext({ call: undefined as unknown })
+const script = new Script('call()')
+
+/** Calls a function and breaks it off when its time is up. */
+function withinLimit(call: () => unknown): unknown {
+  realm['call'] = call
+  return script.runInContext(realm, { timeout: limitMs })
+}
+
+/** Such an error is of the other realm, so that it is no instance of this one's Error. */
+function isTimeout(error: unknown): boolean {
+  return typeof error === 'object' && error !== null && 'code' in error && error.code === 'ERR_SCRIPT_EXECUTION_TIMEOUT'
 }
 
 function checked(trial: Trial, result: unknown): string {

@@ -218,6 +218,19 @@ describe('a transform that returns the wrong shape', () => {
   })
 })
 
+describe('a transform that does not come to an end', () => {
+  it('is refused where ordinary rows do it, and only there', async () => {
+    await expect(
+      load({ 'features.ts': withTransform('(row) => { for (;;) if (row.delay === -1e9) return { x: 1 } }') }),
+    ).rejects.toMatchObject({
+      code: 'TRANSFORM_FAILED',
+      message: expect.stringContaining('view "delays"'),
+    })
+    const strange = '(row) => { while (row.code?.length === 300 && Number.isNaN(row.delay)); return { x: 1 } }'
+    expect((await load({ 'features.ts': withTransform(strange) })).code.size).toBe(1)
+  })
+})
+
 describe('code identity', () => {
   it('looks through spaces and equal ways to write, not through names or meaning', async () => {
     expect(await sameCode('(row) => {\n  return { x: true }\n}', '(row=>({x:!0}))')).toBe(true)
