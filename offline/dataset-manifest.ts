@@ -30,7 +30,13 @@ export interface DatasetManifest {
   /** How many rows lack a feature that serving requires, by feature. */
   readonly missingRequired: Readonly<Record<string, number>>
   readonly columns: readonly { readonly name: string; readonly type: string; readonly from: 'spine' | 'feature' }[]
-  readonly file: { readonly path: string; readonly format: 'parquet' | 'csv'; readonly rows: number; readonly bytes: number; readonly sha256: string }
+  readonly file: {
+    readonly path: string
+    readonly format: 'parquet' | 'csv'
+    readonly rows: number
+    readonly bytes: number
+    readonly sha256: string
+  }
 }
 
 export function manifestPath(path: string): string {
@@ -43,7 +49,8 @@ export function viewsOf(service: ServicePlan): DatasetManifest['views'] {
 }
 
 export function columnsOf(spine: readonly Column[], features: readonly Column[]): DatasetManifest['columns'] {
-  const named = (columns: readonly Column[], from: 'spine' | 'feature'): DatasetManifest['columns'] => columns.map(({ name, type }) => ({ name, type: typeName(type), from }))
+  const named = (columns: readonly Column[], from: 'spine' | 'feature'): DatasetManifest['columns'] =>
+    columns.map(({ name, type }) => ({ name, type: typeName(type), from }))
   return [...named(spine, 'spine'), ...named(features, 'feature')]
 }
 
@@ -56,6 +63,10 @@ export async function writeManifest(manifest: DatasetManifest): Promise<void> {
     await rename(part, path)
   } catch (cause) {
     await rm(part, { force: true })
-    throw new LockstepError('WRITE_FAILED', `The manifest "${path}" cannot be written: ${messageOf(cause)}. Free space, or choose another folder.`, { cause })
+    throw new LockstepError(
+      'WRITE_FAILED',
+      `The manifest "${path}" cannot be written: ${messageOf(cause)}. Free space, or choose another folder.`,
+      { cause },
+    )
   }
 }

@@ -45,7 +45,7 @@ export async function createDataset(db: Database, service: ServicePlan, options:
   const bound = options.asOf ?? 'at'
   if ('sql' in options.spine && bound === 'at') await refuseLabelLeak(db, service, options.spine.sql, rule)
   const format = options.format ?? (options.out.toLowerCase().endsWith('.csv') ? 'csv' : 'parquet')
-  const given = { ...(options.signal === undefined ? {} : { signal: options.signal }) }
+  const given = options.signal === undefined ? {} : { signal: options.signal }
   const spine = await openSpine(db, service, options.spine, { ...given, ...(options.time === undefined ? {} : { time: options.time }) })
   try {
     const carried = carriedColumns(spine, options.columns)
@@ -93,7 +93,13 @@ async function record(db: Database, manifest: DatasetManifest): Promise<void> {
     await writeManifest(manifest)
     await db.kysely
       .insertInto('lockstep.datasets')
-      .values({ id: manifest.id, service: manifest.service.id, fingerprint: manifest.service.fingerprint, path, manifest: JSON.stringify(manifest) })
+      .values({
+        id: manifest.id,
+        service: manifest.service.id,
+        fingerprint: manifest.service.fingerprint,
+        path,
+        manifest: JSON.stringify(manifest),
+      })
       .execute()
   } catch (error) {
     await rm(path, { force: true })
@@ -107,7 +113,10 @@ function carriedColumns(spine: Spine, names: readonly string[] | undefined): num
   return names.map((name) => {
     const slot = spine.columns.findIndex((column) => column.name === name)
     if (slot >= 0) return slot
-    throw new LockstepError('SPINE_INVALID', `The spine has no column "${name}" to carry over; it has ${spine.columns.map((column) => `"${column.name}"`).join(', ')}.`)
+    throw new LockstepError(
+      'SPINE_INVALID',
+      `The spine has no column "${name}" to carry over; it has ${spine.columns.map((column) => `"${column.name}"`).join(', ')}.`,
+    )
   })
 }
 

@@ -43,10 +43,20 @@ export async function readHistory(db: Database, requests: readonly HistoryReques
       const asked = indexes.map((index) => ({ index, ...(requests[index] as HistoryRequest) }))
       const plans = [...new Map(asked.map(({ plan }) => [plan.id, plan])).values()]
       const times = asked.map(({ asOf }) => asOf)
-      const bounds = { keys: [...new Set(asked.map(({ key }) => key as EntityKey))], until: maximum(times), ...eventBound(plans, minimum(times)) }
-      await merge(passOf(plans), questionsOf(asked, plans), [sourceRows(snapshot, plans, bounds)], { rule: servedTime, bound: 'at' }, (question, values) => {
-        answers[question.ordinal] = values[0] as ViewValues
-      })
+      const bounds = {
+        keys: [...new Set(asked.map(({ key }) => key as EntityKey))],
+        until: maximum(times),
+        ...eventBound(plans, minimum(times)),
+      }
+      await merge(
+        passOf(plans),
+        questionsOf(asked, plans),
+        [sourceRows(snapshot, plans, bounds)],
+        { rule: servedTime, bound: 'at' },
+        (question, values) => {
+          answers[question.ordinal] = values[0] as ViewValues
+        },
+      )
     }
   })
   return answers
@@ -65,7 +75,12 @@ type Asked = HistoryRequest & { readonly index: number }
 
 async function* questionsOf(asked: readonly Asked[], plans: readonly ViewPlan[]): AsyncGenerator<Question[]> {
   yield asked
-    .map(({ key, asOf, index, plan }) => ({ key: key as EntityKey, time: asOf, ordinal: index, mapping: plans.findIndex(({ id }) => id === plan.id) }))
+    .map(({ key, asOf, index, plan }) => ({
+      key: key as EntityKey,
+      time: asOf,
+      ordinal: index,
+      mapping: plans.findIndex(({ id }) => id === plan.id),
+    }))
     .sort((a, b) => (a.key === b.key ? a.time - b.time : a.key < b.key ? -1 : 1))
 }
 

@@ -61,7 +61,13 @@ export interface JoinSummary {
  * @param consume takes the batches in order, each before the next is made
  * @throws LockstepError `ORDER_VIOLATED`, `INVALID_ROW`, `INVALID_TIME`, `TRANSFORM_FAILED`, `SOURCE_MISSING`, `WRITE_FAILED`
  */
-export function joinSpine(db: Database, service: ServicePlan, spine: Spine, options: JoinOptions, consume: (batch: JoinedBatch) => Promise<void> | void): Promise<JoinSummary> {
+export function joinSpine(
+  db: Database,
+  service: ServicePlan,
+  spine: Spine,
+  options: JoinOptions,
+  consume: (batch: JoinedBatch) => Promise<void> | void,
+): Promise<JoinSummary> {
   return db.snapshot(async (snapshot) => {
     const passes = planPasses(service.uses)
     const places = passes.flatMap((pass) => pass.mappings.map((mapping) => mapping.asked.map(({ use }) => use)))
@@ -78,7 +84,13 @@ export function joinSpine(db: Database, service: ServicePlan, spine: Spine, opti
 }
 
 /** First half: in the order of keys, every question's answers go into the buckets. */
-async function answerAll(snapshot: Snapshot, spine: Spine, passes: readonly Pass[], buckets: ResultBuckets, options: JoinOptions): Promise<void> {
+async function answerAll(
+  snapshot: Snapshot,
+  spine: Spine,
+  passes: readonly Pass[],
+  buckets: ResultBuckets,
+  options: JoinOptions,
+): Promise<void> {
   const merging: MergeOptions = { rule: options.rule ?? servedTime, bound: options.bound ?? 'at' }
   const total = spine.rows * passes.reduce((sum, pass) => sum + pass.mappings.length, 0)
   let done = 0

@@ -191,5 +191,8 @@ class Lane {
 }
 
 function unordered(): LockstepError {
-  return new LockstepError('ORDER_VIOLATED', 'The rows of the spine did not come in the order of key and time; this is a defect of the database or of Lockstep.')
+  return new LockstepError(
+    'ORDER_VIOLATED',
+    'The rows of the spine did not come in the order of key and time; this is a defect of the database or of Lockstep.',
+  )
 }

@@ -36,7 +36,9 @@ const mostRowsPerBucket = 65_536
  */
 export async function createResultBuckets(mappings: readonly (readonly ViewPlan[])[], folder = tmpdir()): Promise<ResultBuckets> {
   const codecs = mappings.map((plans) => plans.map(valuesCodec))
-  const width = mappings.flat().reduce((sum, plan) => sum + 8 + plan.features.reduce((all, { type }) => all + (type.kind === 'vector' ? 4 * type.length : 12), 0), 0)
+  const width = mappings
+    .flat()
+    .reduce((sum, plan) => sum + 8 + plan.features.reduce((all, { type }) => all + (type.kind === 'vector' ? 4 * type.length : 12), 0), 0)
   const rowsPerBucket = Math.max(1_024, Math.min(mostRowsPerBucket, Math.floor(bucketBytes / Math.max(1, width))))
   const file = await openUnnamed(folder)
   const open = new Map<number, ByteWriter>()
@@ -150,14 +152,22 @@ async function openUnnamed(folder: string): Promise<FileHandle> {
       await rm(own, { recursive: true })
     }
   } catch (cause) {
-    throw new LockstepError('WRITE_FAILED', `No temporary file can be made in "${folder}": ${messageOf(cause)}. Free space there, or set TMPDIR to another folder.`, { cause })
+    throw new LockstepError(
+      'WRITE_FAILED',
+      `No temporary file can be made in "${folder}": ${messageOf(cause)}. Free space there, or set TMPDIR to another folder.`,
+      { cause },
+    )
   }
 }
 
 async function writeAll(file: FileHandle, bytes: Buffer, position: number, folder: string): Promise<void> {
   try {
-    for (let at = 0; at < bytes.length; ) at += (await file.write(bytes, at, bytes.length - at, position + at)).bytesWritten
+    for (let at = 0; at < bytes.length;) at += (await file.write(bytes, at, bytes.length - at, position + at)).bytesWritten
   } catch (cause) {
-    throw new LockstepError('WRITE_FAILED', `A temporary file in "${folder}" cannot be written: ${messageOf(cause)}. Free space there, or set TMPDIR to another folder.`, { cause })
+    throw new LockstepError(
+      'WRITE_FAILED',
+      `A temporary file in "${folder}" cannot be written: ${messageOf(cause)}. Free space there, or set TMPDIR to another folder.`,
+      { cause },
+    )
   }
 }

@@ -138,7 +138,10 @@ export function showKey(parts: readonly Column<KeyType>[], key: EntityKey): stri
 }
 
 function invalidRow(layout: RowLayout, key: EntityKey, what: string): LockstepError {
-  return new LockstepError('INVALID_ROW', `A row of source "${layout.source}" with key ${showKey(layout.key, key)} ${what}; correct or delete the row.`)
+  return new LockstepError(
+    'INVALID_ROW',
+    `A row of source "${layout.source}" with key ${showKey(layout.key, key)} ${what}; correct or delete the row.`,
+  )
 }
 
 function unordered(what: string): LockstepError {

@@ -24,18 +24,29 @@ export interface SourceStreamOptions extends StreamBounds {
  *
  * @throws LockstepError `SOURCE_MISSING`, `INVALID_ROW`, `INVALID_TIME`, `ORDER_VIOLATED`
  */
-export async function* sourceRows(snapshot: Snapshot, plans: readonly ViewPlan[], options: SourceStreamOptions = {}): AsyncGenerator<readonly SourceRow[]> {
+export async function* sourceRows(
+  snapshot: Snapshot,
+  plans: readonly ViewPlan[],
+  options: SourceStreamOptions = {},
+): AsyncGenerator<readonly SourceRow[]> {
   const { source } = firstOf(plans).spec
   const table = await readSourceTable(snapshot, source)
   if (options.arrival !== undefined && !table.hasXid) {
-    throw new LockstepError('SOURCE_MISSING', `The table of source "${source.name}" has no column "_xid" of type xid8, so what arrived since a moment cannot be told; read all of it.`)
+    throw new LockstepError(
+      'SOURCE_MISSING',
+      `The table of source "${source.name}" has no column "_xid" of type xid8, so what arrived since a moment cannot be told; read all of it.`,
+    )
   }
   const { sql, decode } = prepareStream(table, plans, options)
   for await (const batch of snapshot.tuples(sql)) yield decode(batch)
 }
 
 /** The SELECT of a stream and the decoder of its tuples. */
-export function prepareStream(table: SourceTable, plans: readonly ViewPlan[], options: SourceStreamOptions): { sql: string; decode: ReturnType<typeof createRowDecoder> } {
+export function prepareStream(
+  table: SourceTable,
+  plans: readonly ViewPlan[],
+  options: SourceStreamOptions,
+): { sql: string; decode: ReturnType<typeof createRowDecoder> } {
   const { source } = firstOf(plans).spec
   const key = sourceKey(firstOf(plans))
   const columns = streamColumns(plans)
@@ -43,9 +54,29 @@ export function prepareStream(table: SourceTable, plans: readonly ViewPlan[], op
   const xid = options.withXid === true
   const order = options.rule?.knowledge === 'latest' ? 'event' : 'known'
   const { known } = source
-  const sql = streamSelect({ table, key, eventTime: source.eventTime, known, columns: fetched, row: table.hasRow, xid, order, bounds: options })
+  const sql = streamSelect({
+    table,
+    key,
+    eventTime: source.eventTime,
+    known,
+    columns: fetched,
+    row: table.hasRow,
+    xid,
+    order,
+    bounds: options,
+  })
   const tie = table.hasRow ? [] : tieSlots(source, fetched)
-  const decode = createRowDecoder({ source: source.name, key, known: known !== null, row: table.hasRow, xid, columns: fetched, delivered: columns.length, tie, order })
+  const decode = createRowDecoder({
+    source: source.name,
+    key,
+    known: known !== null,
+    row: table.hasRow,
+    xid,
+    columns: fetched,
+    delivered: columns.length,
+    tie,
+    order,
+  })
   return { sql, decode }
 }
 
@@ -78,7 +109,10 @@ export function sourceKey(plan: ViewPlan): Column<KeyType>[] {
   return plan.key.map((part) => {
     const mapped = source.key.find((k) => k.part === part.name)
     if (mapped === undefined) {
-      throw new LockstepError('UNKNOWN_COLUMN', `The source "${source.name}" names no column for the key "${part.name}" of the entity "${plan.spec.entity.name}"; add it to the source's key.`)
+      throw new LockstepError(
+        'UNKNOWN_COLUMN',
+        `The source "${source.name}" names no column for the key "${part.name}" of the entity "${plan.spec.entity.name}"; add it to the source's key.`,
+      )
     }
     return { name: mapped.column, type: part.type }
   })

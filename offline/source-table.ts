@@ -20,11 +20,19 @@ export async function readSourceTable(db: Queryable, source: SourceSpec): Promis
   const table = sourceTable(source)
   if (table === null) return { relation: sourceRelation(source), types: new Map(), hasRow: false, hasXid: false }
   const types = new Map((await describeTable(db, table)).map((column) => [column.name, column.type]))
-  const needed = [...source.key.map((k) => k.column), source.eventTime, ...(source.known === null ? [] : [source.known]), ...source.columns.map((c) => c.name)]
+  const needed = [
+    ...source.key.map((k) => k.column),
+    source.eventTime,
+    ...(source.known === null ? [] : [source.known]),
+    ...source.columns.map((c) => c.name),
+  ]
   const missing = needed.filter((name) => !types.has(name))
   if (missing.length > 0) {
     const names = missing.map((name) => `"${name}"`).join(', ')
-    throw new LockstepError('SOURCE_MISSING', `The table ${table} of source "${source.name}" has no column ${names}; add it to the table, or correct the definition.`)
+    throw new LockstepError(
+      'SOURCE_MISSING',
+      `The table ${table} of source "${source.name}" has no column ${names}; add it to the table, or correct the definition.`,
+    )
   }
   return { relation: table, types, hasRow: types.get('_row') === 'int8', hasXid: types.get('_xid') === 'xid8' }
 }

@@ -10,7 +10,13 @@ import type { Spine } from './spine/spine.ts'
 const pruneKeysFrom = 4
 
 /** What of the plans' source a spine can need at all: it saves reading the rest. */
-export async function sourceBounds(snapshot: Snapshot, plans: readonly ViewPlan[], spine: Spine, keysIn: string, rule: TimeRule): Promise<SourceStreamOptions> {
+export async function sourceBounds(
+  snapshot: Snapshot,
+  plans: readonly ViewPlan[],
+  spine: Spine,
+  keysIn: string,
+  rule: TimeRule,
+): Promise<SourceStreamOptions> {
   const [plan] = plans
   if (plan === undefined || spine.firstTime === null || spine.lastTime === null) return { rule, keys: [] }
   const { relation } = await readSourceTable(snapshot, plan.spec.source)

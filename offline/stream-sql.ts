@@ -53,7 +53,10 @@ export function streamSelect(request: StreamRequest): string {
     ...(request.xid ? ['s."_xid"'] : []),
     ...request.columns.map(typed),
   ]
-  const sortTime = request.known === null || request.order === 'event' ? column(request.eventTime) : `greatest(${column(request.eventTime)}, ${column(request.known)})`
+  const sortTime =
+    request.known === null || request.order === 'event'
+      ? column(request.eventTime)
+      : `greatest(${column(request.eventTime)}, ${column(request.known)})`
   const literal = (micros: number): string => timeLiteral(micros, table.types.get(request.eventTime))
   const { keys: only, keysIn, until, eventFrom, arrival } = request.bounds
   const conditions = [

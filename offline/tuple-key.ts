@@ -30,7 +30,10 @@ export function keyReader(parts: readonly Column<KeyType>[], what: string): KeyR
       }
       key = makeKey(types, bytes, view, at)
       if (key.length > maxKeyBytes) {
-        throw new LockstepError('INVALID_ROW', `A row of ${what} has a key of ${key.length} bytes; at most ${maxKeyBytes} are allowed. Correct the row.`)
+        throw new LockstepError(
+          'INVALID_ROW',
+          `A row of ${what} has a key of ${key.length} bytes; at most ${maxKeyBytes} are allowed. Correct the row.`,
+        )
       }
       if (length > last.length) last = Buffer.alloc(length * 2)
       bytes.copy(last, 0, at, end)
@@ -71,6 +74,7 @@ function makeKey(types: readonly KeyType[], bytes: Buffer, view: DataView, start
 }
 
 function finite(micros: number): number {
-  if (!Number.isSafeInteger(micros)) throw new LockstepError('INVALID_TIME', 'A time in a key is infinite or outside +-2^53 microseconds from 1970; correct the row.')
+  if (!Number.isSafeInteger(micros))
+    throw new LockstepError('INVALID_TIME', 'A time in a key is infinite or outside +-2^53 microseconds from 1970; correct the row.')
   return micros
 }

@@ -51,7 +51,10 @@ export function safeInt64At(view: DataView, at: number): number {
 }
 
 export function timeOutside(what: string): LockstepError {
-  return new LockstepError('INVALID_TIME', `${what} is infinite or outside +-2^53 microseconds from 1970 (about the years 1684 to 2255); correct the row.`)
+  return new LockstepError(
+    'INVALID_TIME',
+    `${what} is infinite or outside +-2^53 microseconds from 1970 (about the years 1684 to 2255); correct the row.`,
+  )
 }
 
 /** float4[]: number of dimensions, a flag for NULLs, the element type, then for each dimension its length and lower bound, then the elements. */
@@ -59,11 +62,18 @@ function vectorAt(view: DataView, at: number, length: number, what: string): Flo
   const dimensions = view.getInt32(at)
   const found = dimensions === 0 ? 0 : view.getInt32(at + 12)
   if (dimensions > 1 || found !== length) {
-    throw new LockstepError('INVALID_ROW', `${what} holds an array of ${dimensions > 1 ? `${dimensions} dimensions` : found}, where a vector of ${length} is declared; correct the row.`)
+    throw new LockstepError(
+      'INVALID_ROW',
+      `${what} holds an array of ${dimensions > 1 ? `${dimensions} dimensions` : found}, where a vector of ${length} is declared; correct the row.`,
+    )
   }
   const vector = new Float32Array(length)
   for (let i = 0, from = at + 20; i < length; i++, from += 8) {
-    if (view.getInt32(from) !== 4) throw new LockstepError('INVALID_ROW', `${what} holds NULL at position ${i + 1} of the array; a vector is NULL as a whole or not at all. Correct the row.`)
+    if (view.getInt32(from) !== 4)
+      throw new LockstepError(
+        'INVALID_ROW',
+        `${what} holds NULL at position ${i + 1} of the array; a vector is NULL as a whole or not at all. Correct the row.`,
+      )
     vector[i] = view.getFloat32(from + 4) + 0
   }
   return vector

@@ -27,14 +27,25 @@ export async function loadSpineFile(
   const file = await openTabularFile(path)
   const what = `The spine "${path}"`
   const assigned = assignRoles(service, file.columns, time, what)
-  const typed = assigned.roles.map((role, i) => ({ role, from: file.columns[i] as FileColumn, type: targetType(role, file.columns[i] as FileColumn, what) }))
+  const typed = assigned.roles.map((role, i) => ({
+    role,
+    from: file.columns[i] as FileColumn,
+    type: targetType(role, file.columns[i] as FileColumn, what),
+  }))
   const encoder = createCopyEncoder(path, [
     { from: { name: ordinalColumn, type: { kind: 'int64' }, described: 'row number' }, type: 'int8', nullable: false },
-    ...typed.map(({ from, type }) => ({ from, type: sqlTypeName(type), nullable: true, length: type.kind === 'vector' ? type.length : null })),
+    ...typed.map(({ from, type }) => ({
+      from,
+      type: sqlTypeName(type),
+      nullable: true,
+      length: type.kind === 'vector' ? type.length : null,
+    })),
   ])
   const names = file.columns.map((column) => column.name)
   const columns = [ordinalColumn, ...names].map(sqlIdentifier)
-  await db.query(`CREATE UNLOGGED TABLE ${table} (${[`${columns[0]} int8`, ...typed.map(({ type }, i) => `${columns[i + 1]} ${sqlTypeName(type)}`)].join(', ')})`)
+  await db.query(
+    `CREATE UNLOGGED TABLE ${table} (${[`${columns[0]} int8`, ...typed.map(({ type }, i) => `${columns[i + 1]} ${sqlTypeName(type)}`)].join(', ')})`,
+  )
 
   async function* chunks(): AsyncGenerator<Uint8Array> {
     for await (const batch of file.batches(names)) {
@@ -53,10 +64,16 @@ export async function loadSpineFile(
 function targetType(role: SpineRole, from: FileColumn, what: string): NonNullable<SpineRole['type']> {
   const wanted = role.type ?? from.type
   if (wanted === null) {
-    throw new LockstepError('SPINE_INVALID', `${what} has a column "${role.name}" of the type ${from.described}, which cannot be carried into a training set; leave it out.`)
+    throw new LockstepError(
+      'SPINE_INVALID',
+      `${what} has a column "${role.name}" of the type ${from.described}, which cannot be carried into a training set; leave it out.`,
+    )
   }
   const isTime = from.type?.kind === 'timestamp'
   const fits = wanted.kind === 'timestamp' ? isTime || from.type === null || from.type.kind === 'string' : !isTime
   if (fits) return wanted
-  throw new LockstepError('SPINE_INVALID', `${what} has ${from.described} in its column "${role.name}", where ${typeName(wanted)} is needed; convert the column.`)
+  throw new LockstepError(
+    'SPINE_INVALID',
+    `${what} has ${from.described} in its column "${role.name}", where ${typeName(wanted)} is needed; convert the column.`,
+  )
 }

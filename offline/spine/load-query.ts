@@ -36,7 +36,10 @@ export async function loadSpineQuery(
     const actual = columns[i]
     const type = role.type ?? (found[i] as { type: ValueType }).type
     if (role.type !== null && actual !== undefined && !accepts[type.kind].includes(actual.type)) {
-      throw new LockstepError('SPINE_INVALID', `The spine's query gives "${role.name}" as ${actual.described}, where ${typeName(type)} is needed; cast it in the query.`)
+      throw new LockstepError(
+        'SPINE_INVALID',
+        `The spine's query gives "${role.name}" as ${actual.described}, where ${typeName(type)} is needed; cast it in the query.`,
+      )
     }
     return { ...role, type }
   })

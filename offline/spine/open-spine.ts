@@ -64,29 +64,54 @@ interface SpineFacts {
 }
 
 /** One pass over the table that counts and finds the first row at fault, by column. */
-async function checkSpine(db: Database, table: string, time: string, roles: readonly SpineRole[], types: ReadonlyMap<string, string>): Promise<SpineFacts> {
+async function checkSpine(
+  db: Database,
+  table: string,
+  time: string,
+  roles: readonly SpineRole[],
+  types: ReadonlyMap<string, string>,
+): Promise<SpineFacts> {
   const column = (name: string): string => `s.${sqlIdentifier(name)}`
   const first = (condition: string): string => `(min(s.${sqlIdentifier(ordinalColumn)}) FILTER (WHERE ${condition}))::text`
-  const within = (name: string): string => `${column(name)} BETWEEN ${timeLiteral(-maxMicros, types.get(name))} AND ${timeLiteral(maxMicros, types.get(name))}`
+  const within = (name: string): string =>
+    `${column(name)} BETWEEN ${timeLiteral(-maxMicros, types.get(name))} AND ${timeLiteral(maxMicros, types.get(name))}`
   const faults: { readonly condition: string; readonly error: (row: string) => LockstepError }[] = []
   for (const { name, use, type } of roles) {
     if (name === time) {
       faults.push({ condition: `${column(name)} IS NULL`, error: (row) => invalid(`Row ${row} of the spine has no time in "${name}"`) })
     } else if (use === 'request') {
-      const error = (row: string): LockstepError => new LockstepError('MISSING_REQUEST_VALUE', `Row ${row} of the spine has no value for the request's "${name}"; fill it, or leave the row out.`)
+      const error = (row: string): LockstepError =>
+        new LockstepError(
+          'MISSING_REQUEST_VALUE',
+          `Row ${row} of the spine has no value for the request's "${name}"; fill it, or leave the row out.`,
+        )
       faults.push({ condition: `${column(name)} IS NULL`, error })
     }
     if (type?.kind === 'timestamp') {
-      faults.push({ condition: `NOT ${within(name)}`, error: (row) => invalid(`Row ${row} of the spine has a time in "${name}" that is infinite or outside the years 1684 to 2255`) })
+      faults.push({
+        condition: `NOT ${within(name)}`,
+        error: (row) => invalid(`Row ${row} of the spine has a time in "${name}" that is infinite or outside the years 1684 to 2255`),
+      })
     }
     if (type?.kind === 'int32' && types.get(name) === 'int8') {
-      faults.push({ condition: `${column(name)} NOT BETWEEN -2147483648 AND 2147483647`, error: (row) => invalid(`Row ${row} of the spine has a number in "${name}" that is too large for int32`) })
+      faults.push({
+        condition: `${column(name)} NOT BETWEEN -2147483648 AND 2147483647`,
+        error: (row) => invalid(`Row ${row} of the spine has a number in "${name}" that is too large for int32`),
+      })
     }
   }
   const keys = roles.filter((role) => role.use === 'key').map((role) => `${column(role.name)} IS NULL`)
-  const micros = (aggregate: string): string => `(extract(epoch FROM ${aggregate}(${castTo({ kind: 'timestamp' }, column(time), types.get(time))})) * 1000000)::text`
-  const facts = ['count(*)::text', keys.length === 0 ? `'0'` : `(count(*) FILTER (WHERE ${keys.join(' OR ')}))::text`, micros('min'), micros('max')]
-  const [row] = await db.query<{ facts: (string | null)[] }>(`SELECT ARRAY[${[...facts, ...faults.map(({ condition }) => first(condition))].join(', ')}] AS facts FROM ${table} s`)
+  const micros = (aggregate: string): string =>
+    `(extract(epoch FROM ${aggregate}(${castTo({ kind: 'timestamp' }, column(time), types.get(time))})) * 1000000)::text`
+  const facts = [
+    'count(*)::text',
+    keys.length === 0 ? `'0'` : `(count(*) FILTER (WHERE ${keys.join(' OR ')}))::text`,
+    micros('min'),
+    micros('max'),
+  ]
+  const [row] = await db.query<{ facts: (string | null)[] }>(
+    `SELECT ARRAY[${[...facts, ...faults.map(({ condition }) => first(condition))].join(', ')}] AS facts FROM ${table} s`,
+  )
   const [rows, nullKeyRows, firstTime, lastTime, ...at] = row?.facts ?? []
   for (const [i, fault] of faults.entries()) {
     const ordinal = at[i] ?? null

@@ -26,21 +26,36 @@ const timeNames = ['event_timestamp', 'timestamp']
  * @param time the name that the user gave for the time column
  * @throws LockstepError `SPINE_INVALID`, `MISSING_REQUEST_VALUE`, `FEATURE_NAME_CLASH`
  */
-export function assignRoles(service: ServicePlan, found: readonly FoundColumn[], time: string | undefined, what: string): { readonly time: string; readonly roles: SpineRole[] } {
+export function assignRoles(
+  service: ServicePlan,
+  found: readonly FoundColumn[],
+  time: string | undefined,
+  what: string,
+): { readonly time: string; readonly roles: SpineRole[] } {
   const names = new Set(found.map((column) => column.name))
   const has = `it has ${found.map((column) => `"${column.name}"`).join(', ')}`
   const timeColumn = findTime(found, time, what)
   for (const key of service.keys) {
-    if (!names.has(key.name)) throw new LockstepError('SPINE_INVALID', `${what} lacks the key "${key.name}" (${typeName(key.type)}) of "${service.id}"; ${has}. Add or rename a column.`)
+    if (!names.has(key.name))
+      throw new LockstepError(
+        'SPINE_INVALID',
+        `${what} lacks the key "${key.name}" (${typeName(key.type)}) of "${service.id}"; ${has}. Add or rename a column.`,
+      )
   }
   for (const request of service.request) {
     if (!names.has(request.name)) {
-      throw new LockstepError('MISSING_REQUEST_VALUE', `${what} lacks the request value "${request.name}" (${typeName(request.type)}) of "${service.id}"; ${has}. Add or rename a column.`)
+      throw new LockstepError(
+        'MISSING_REQUEST_VALUE',
+        `${what} lacks the request value "${request.name}" (${typeName(request.type)}) of "${service.id}"; ${has}. Add or rename a column.`,
+      )
     }
   }
   for (const feature of service.features) {
     if (!names.has(feature.name)) continue
-    throw new LockstepError('FEATURE_NAME_CLASH', `${what} has a column "${feature.name}", which is also a feature of "${feature.view}"; rename the column.`)
+    throw new LockstepError(
+      'FEATURE_NAME_CLASH',
+      `${what} has a column "${feature.name}", which is also a feature of "${feature.view}"; rename the column.`,
+    )
   }
   const roles = found.map(({ name }): SpineRole => {
     const key = service.keys.find((column) => column.name === name)
@@ -51,7 +66,10 @@ export function assignRoles(service: ServicePlan, found: readonly FoundColumn[],
   })
   const conflicting = roles.find((role) => role.name === timeColumn && role.type?.kind !== 'timestamp')
   if (conflicting !== undefined) {
-    throw new LockstepError('SPINE_INVALID', `${what} gives "${timeColumn}" as its time, but "${service.id}" takes it as a ${conflicting.use} of another type; name another time column.`)
+    throw new LockstepError(
+      'SPINE_INVALID',
+      `${what} gives "${timeColumn}" as its time, but "${service.id}" takes it as a ${conflicting.use} of another type; name another time column.`,
+    )
   }
   return { time: timeColumn, roles }
 }
@@ -59,7 +77,10 @@ export function assignRoles(service: ServicePlan, found: readonly FoundColumn[],
 function findTime(found: readonly FoundColumn[], time: string | undefined, what: string): string {
   if (time !== undefined) {
     if (found.some((column) => column.name === time)) return time
-    throw new LockstepError('SPINE_INVALID', `${what} has no column "${time}" for its time; it has ${found.map((column) => `"${column.name}"`).join(', ')}.`)
+    throw new LockstepError(
+      'SPINE_INVALID',
+      `${what} has no column "${time}" for its time; it has ${found.map((column) => `"${column.name}"`).join(', ')}.`,
+    )
   }
   const typed = found.filter((column) => column.type?.kind === 'timestamp').map((column) => column.name)
   if (typed.length === 1) return typed[0] as string

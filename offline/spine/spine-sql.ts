@@ -10,7 +10,11 @@ const ordinal = `s.${sqlIdentifier(ordinalColumn)}`
  * The questions that a spine asks under some mappings, ordered by key and time: key parts, time, ordinal, number of the mapping. A row with a NULL in the key
  * asks nothing.
  */
-export function questionsSelect(spine: Spine, key: readonly Column<KeyType>[], mappings: readonly { readonly columns: readonly string[] }[]): string {
+export function questionsSelect(
+  spine: Spine,
+  key: readonly Column<KeyType>[],
+  mappings: readonly { readonly columns: readonly string[] }[],
+): string {
   const time = columnSql(spine, spine.time)
   const selects = mappings.map(({ columns }, mapping) => {
     const parts = columns.map((name, i) => `${columnSql(spine, name)} AS k${i}`)
@@ -22,7 +26,11 @@ export function questionsSelect(spine: Spine, key: readonly Column<KeyType>[], m
 }
 
 /** The distinct keys that some mappings of a spine ask for. */
-export function keysSelect(spine: Spine, key: readonly Column<KeyType>[], mappings: readonly { readonly columns: readonly string[] }[]): string {
+export function keysSelect(
+  spine: Spine,
+  key: readonly Column<KeyType>[],
+  mappings: readonly { readonly columns: readonly string[] }[],
+): string {
   const part = (name: string, i: number): string => `${columnSql(spine, name)}${key[i]?.type.kind === 'string' ? ' COLLATE "C"' : ''}`
   return mappings.map(({ columns }) => `SELECT ${columns.map(part).join(', ')} FROM ${spine.table} s`).join(' UNION ')
 }

@@ -13,7 +13,7 @@ export interface OpenedDatabase {
 }
 
 /** Each kind of database, opened fresh and migrated. The English one shows that nothing leans on the database's own order of texts. */
-export const databases: readonly { readonly kind: string; open(): Promise<OpenedDatabase> }[] = [
+export const databases: readonly { readonly kind: string; readonly open: () => Promise<OpenedDatabase> }[] = [
   { kind: 'PostgreSQL with English collation', open: openEnglish },
   { kind: 'PGlite', open: openEmbedded },
 ]

@@ -15,14 +15,24 @@ import { createThings, literal, service, time, view } from './things.ts'
 const origin = parseTimestamp('2001-03-01T00:00:00Z')
 const names = fc.constantFrom('a', 'B', 'b', 'é', 'Zz', 'a b', null)
 const availability = fc.constantFrom<Availability>({ kind: 'continuous' }, everyMinutes(5, 0), everyMinutes(30, minute))
-const moment = fc.oneof(fc.integer({ min: -10, max: 1080 }).map((m) => origin + m * minute), fc.integer({ min: 0, max: 18 * hour }).map((us) => origin + us))
+const moment = fc.oneof(
+  fc.integer({ min: -10, max: 1080 }).map((m) => origin + m * minute),
+  fc.integer({ min: 0, max: 18 * hour }).map((us) => origin + us),
+)
 
 /** Half of the questions stand on or beside the very moment from which some row counts. */
-const question = fc.record({ at: moment, from: names, to: names, beside: fc.option(fc.record({ row: fc.nat(), view: fc.nat(), by: fc.constantFrom(-1, 0, 0, 1) })) })
+const question = fc.record({
+  at: moment,
+  from: names,
+  to: names,
+  beside: fc.option(fc.record({ row: fc.nat(), view: fc.nat(), by: fc.constantFrom(-1, 0, 0, 1) })),
+})
 
 const world = fc.record({
   views: fc.array(fc.record({ features: featuresArbitrary, availability }), { minLength: 1, maxLength: 3 }),
-  rows: fc.tuple(rowsArbitrary(origin, 60), fc.infiniteStream(names)).map(([rows, things]) => rows.map((row): ThingRow => ({ ...row, thing: things.next().value as string | null }))),
+  rows: fc
+    .tuple(rowsArbitrary(origin, 60), fc.infiniteStream(names))
+    .map(([rows, things]) => rows.map((row): ThingRow => ({ ...row, thing: things.next().value as string | null }))),
   questions: fc.array(question, { maxLength: 25, size: 'medium' }),
   bound: fc.constantFrom('at' as const, 'before' as const),
   rule: fc.record<TimeRule>({ knowledge: fc.constantFrom('bitemporal', 'latest'), freshness: fc.constantFrom('served', 'ideal') }),
@@ -87,15 +97,29 @@ for (const { kind, open } of databases) {
   })
 }
 
-function placed({ at, from, to, beside }: typeof question extends fc.Arbitrary<infer Q> ? Q : never, rows: readonly ThingRow[], views: readonly { availability: Availability }[]) {
+function placed(
+  { at, from, to, beside }: typeof question extends fc.Arbitrary<infer Q> ? Q : never,
+  rows: readonly ThingRow[],
+  views: readonly { availability: Availability }[],
+) {
   if (beside === null || rows.length === 0) return { at, from, to }
   const row = rows[beside.row % rows.length] as ThingRow
   const known = Math.max(row.eventTime, row.knownTime ?? row.eventTime)
-  return { at: scheduled((views[beside.view % views.length] as { availability: Availability }).availability, known) + beside.by, from: row.thing, to }
+  return {
+    at: scheduled((views[beside.view % views.length] as { availability: Availability }).availability, known) + beside.by,
+    from: row.thing,
+    to,
+  }
 }
 
 /** The oracle knows the rule of time only; its exceptions are made by changing the rows and the view. */
-function expectedAt(spec: ViewSpec, rows: readonly ThingRow[], t: number, bound: 'at' | 'before', rule: TimeRule): ReturnType<typeof oracle> {
+function expectedAt(
+  spec: ViewSpec,
+  rows: readonly ThingRow[],
+  t: number,
+  bound: 'at' | 'before',
+  rule: TimeRule,
+): ReturnType<typeof oracle> {
   const ruled = rule.freshness === 'ideal' ? { ...spec, availability: { kind: 'continuous' } as const } : spec
   const visible = rows.filter((row) => {
     const known = rule.knowledge === 'latest' ? row.eventTime : Math.max(row.eventTime, row.knownTime ?? row.eventTime)

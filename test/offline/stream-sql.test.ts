@@ -6,7 +6,17 @@ import { nullKeyCount, streamSelect } from '../../offline/stream-sql.ts'
 
 const key = [{ name: 'origin', type: { kind: 'string' } }] as const
 const plain: StreamRequest = {
-  table: { relation: '"flights"', types: new Map([['origin', 'text'], ['date', 'timestamp'], ['landed', 'timestamptz'], ['delay', 'int8']]), hasRow: true, hasXid: true },
+  table: {
+    relation: '"flights"',
+    types: new Map([
+      ['origin', 'text'],
+      ['date', 'timestamp'],
+      ['landed', 'timestamptz'],
+      ['delay', 'int8'],
+    ]),
+    hasRow: true,
+    hasXid: true,
+  },
   key,
   eventTime: 'date',
   known: 'landed',
@@ -40,15 +50,25 @@ describe('the SELECT of an ordered stream', () => {
   })
 
   it('names the wanted keys, quoted, or looks them up in another query', () => {
-    expect(streamSelect({ ...plain, bounds: { keys: [encodeKey(key, ["O'Hare"]), encodeKey(key, ['é'])] } })).toContain(`AND (s."origin" COLLATE "C") IN (('O''Hare'), ('é'))`)
+    expect(streamSelect({ ...plain, bounds: { keys: [encodeKey(key, ["O'Hare"]), encodeKey(key, ['é'])] } })).toContain(
+      `AND (s."origin" COLLATE "C") IN (('O''Hare'), ('é'))`,
+    )
     expect(streamSelect({ ...plain, bounds: { keys: [] } })).toContain('AND false')
     expect(streamSelect({ ...plain, bounds: { keysIn: 'SELECT a FROM b' } })).toContain('AND (s."origin" COLLATE "C") IN (SELECT a FROM b)')
   })
 
   it('compares composite keys part by part, each in its own type', () => {
-    const parts = [{ name: 'a"b', type: { kind: 'int64' } }, { name: 't', type: { kind: 'timestamp' } }, { name: 'f', type: { kind: 'bool' } }] as const
+    const parts = [
+      { name: 'a"b', type: { kind: 'int64' } },
+      { name: 't', type: { kind: 'timestamp' } },
+      { name: 'f', type: { kind: 'bool' } },
+    ] as const
     const sql = streamSelect({ ...plain, key: parts, bounds: { keys: [encodeKey(parts, [-7n, june, true])] } })
-    expect(sql).toContain(`(s."a""b"::int8, s."t"::timestamptz, s."f"::bool) IN (('-7'::int8, timestamptz '2001-06-01T00:00:00Z', 'true'::bool))`)
-    expect(nullKeyCount(plain.table, parts)).toBe('SELECT count(*)::text AS rows FROM "flights" s WHERE s."a""b" IS NULL OR s."t" IS NULL OR s."f" IS NULL')
+    expect(sql).toContain(
+      `(s."a""b"::int8, s."t"::timestamptz, s."f"::bool) IN (('-7'::int8, timestamptz '2001-06-01T00:00:00Z', 'true'::bool))`,
+    )
+    expect(nullKeyCount(plain.table, parts)).toBe(
+      'SELECT count(*)::text AS rows FROM "flights" s WHERE s."a""b" IS NULL OR s."t" IS NULL OR s."f" IS NULL',
+    )
   })
 })

@@ -17,9 +17,14 @@ export interface ThingRow extends RawRow {
 /** The table behind the views of test/kernel/view-oracle.ts: one time with a zone, one without. */
 export async function createThings(db: Database, table: string, rows: readonly ThingRow[], owned = true): Promise<void> {
   const identity = owned ? `, "_row" bigint, "_xid" xid8 NOT NULL DEFAULT pg_current_xact_id()` : ''
-  await db.query(`CREATE TABLE ${table} (thing text, at timestamptz, known timestamp, i int4, big int8, f float8, s varchar(10)${identity})`)
+  await db.query(
+    `CREATE TABLE ${table} (thing text, at timestamptz, known timestamp, i int4, big int8, f float8, s varchar(10)${identity})`,
+  )
   if (rows.length === 0) return
-  const tuples = rows.map((row) => `(${[...row.values.map(literal).toSpliced(0, 0, literal(row.thing), time(row.eventTime), time(row.knownTime)), ...(owned ? [String(row.tie)] : [])].join(', ')})`)
+  const tuples = rows.map(
+    (row) =>
+      `(${[...row.values.map(literal).toSpliced(0, 0, literal(row.thing), time(row.eventTime), time(row.knownTime)), ...(owned ? [String(row.tie)] : [])].join(', ')})`,
+  )
   await db.query(`INSERT INTO ${table} (thing, at, known, i, big, f, s${owned ? ', "_row"' : ''}) VALUES ${tuples.join(', ')}`)
 }
 
@@ -34,14 +39,26 @@ export function time(micros: number | null): string {
 }
 
 export function view(spec: ViewSpec, table: string): ViewPlan {
-  return compileView({ spec: { ...spec, source: { ...spec.source, name: table, relation: { kind: 'table', table } } }, code: null, fingerprint: `print of ${spec.name}` })
+  return compileView({
+    spec: { ...spec, source: { ...spec.source, name: table, relation: { kind: 'table', table } } },
+    code: null,
+    fingerprint: `print of ${spec.name}`,
+  })
 }
 
 /** A service of all features of each view, under each of its aliases. */
-export function service(uses: readonly { readonly plan: ViewPlan; readonly alias: string | null; readonly key: readonly string[] }[], onDemand?: { readonly spec: OnDemandSpec; readonly code: string }): ServicePlan {
-  const members: ServiceMember[] = uses.map(({ plan, alias, key }) => ({ kind: 'view', use: { view: plan.id, alias, key }, features: plan.features.map(({ name }) => name) }))
+export function service(
+  uses: readonly { readonly plan: ViewPlan; readonly alias: string | null; readonly key: readonly string[] }[],
+  onDemand?: { readonly spec: OnDemandSpec; readonly code: string },
+): ServicePlan {
+  const members: ServiceMember[] = uses.map(({ plan, alias, key }) => ({
+    kind: 'view',
+    use: { view: plan.id, alias, key },
+    features: plan.features.map(({ name }) => name),
+  }))
   const onDemandId: DefinitionId | null = onDemand === undefined ? null : `${onDemand.spec.name}@${onDemand.spec.version}`
-  if (onDemand !== undefined && onDemandId !== null) members.push({ kind: 'onDemand', view: onDemandId, features: onDemand.spec.features.map(({ name }) => name) })
+  if (onDemand !== undefined && onDemandId !== null)
+    members.push({ kind: 'onDemand', view: onDemandId, features: onDemand.spec.features.map(({ name }) => name) })
   return compileService({
     spec: { name: 'things_service', version: 1, members },
     fingerprint: 'print of the service',

@@ -1,0 +1,200 @@
+import { createHash } from 'node:crypto'
+import { existsSync } from 'node:fs'
+import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest'
+import type { OnDemandSpec } from '../../kernel/service-spec.ts'
+import { parseTimestamp } from '../../kernel/time.ts'
+import { createDataset } from '../../offline/dataset.ts'
+import { openTabularFile } from '../../offline/files/tabular-file.ts'
+import { hour, viewSpec } from '../kernel/view-oracle.ts'
+import type { OpenedDatabase } from './databases.ts'
+import { databases } from './databases.ts'
+import type { ThingRow } from './things.ts'
+import { createThings, service, view } from './things.ts'
+
+const noon = parseTimestamp('2001-03-01T12:00:00Z')
+const row = (thing: string | null, hours: number, i: number | null, tie: number): ThingRow => ({
+  thing,
+  eventTime: noon + hours * hour,
+  knownTime: null,
+  tie,
+  values: [i, null, null, null],
+})
+const rows = [row('a', -2, 1, 1), row('a', 0, 2, 2), row('a', 5, 9, 3), row('b', -30, 7, 4), row(null, 0, 8, 5)]
+
+const latest = {
+  kind: 'latest',
+  name: 'last',
+  column: 'i',
+  type: { kind: 'int32' },
+  ttlMicros: 24 * hour,
+  default: null,
+  required: true,
+} as const
+const count = {
+  kind: 'window',
+  name: 'count',
+  aggregate: 'count',
+  column: null,
+  windowMicros: 6 * hour,
+  hopMicros: hour,
+  type: { kind: 'int32' },
+  default: null,
+  required: false,
+} as const
+const pressure: OnDemandSpec = {
+  name: 'pressure',
+  version: 1,
+  request: [{ name: 'load', type: { kind: 'float64' } }],
+  inputs: [{ name: 'it', use: { view: 'things@1', alias: null, key: ['thing'] } }],
+  features: [{ name: 'pressure', type: { kind: 'float64' }, default: -1, required: false }],
+  code: 'c',
+}
+const code = '({ request, it, asOf }) => ({ pressure: it.last === null ? null : it.last * request.load + asOf % 2 })'
+
+function things(known: string | null) {
+  const spec = viewSpec('things', [latest, count], { kind: 'continuous' })
+  return view({ ...spec, source: { ...spec.source, known } }, 'things')
+}
+const asked = service([{ plan: things('known'), alias: null, key: ['thing'] }], { spec: pressure, code })
+const unknowing = service([{ plan: things(null), alias: null, key: ['thing'] }])
+
+const spine = `SELECT v.thing, v.moment::timestamptz AS moment, v.load::float8 AS load, v.label FROM (VALUES
+  ('a', '2001-03-01 12:00Z', 2, true), ('b', '2001-03-01 12:00Z', 1, false), (null, '2001-03-01 12:00Z', 1, true), ('a', '2001-03-01 11:59:59.999999Z', 2, null), ('a', '2001-03-01 12:00Z', 2, true)) v (thing, moment, load, label)`
+
+for (const { kind, open } of databases) {
+  describe(`a training set from ${kind}`, () => {
+    let opened: OpenedDatabase
+    let folder: string
+    beforeAll(async () => {
+      opened = await open()
+      await createThings(opened.db, 'things', rows)
+      await opened.db.query(`CREATE VIEW seen_things AS SELECT * FROM things WHERE i > 0`)
+    })
+    beforeEach(async () => {
+      folder = await mkdtemp(join(tmpdir(), 'lockstep-dataset-'))
+    })
+    afterEach(() => rm(folder, { recursive: true }))
+    afterAll(() => opened.close())
+
+    async function leftovers(): Promise<string[]> {
+      const found = await opened.db.query<{ name: string }>(`SELECT relname::text AS name FROM pg_class WHERE relname LIKE 'spine\\_%'`)
+      return found.map(({ name }) => name)
+    }
+
+    it('holds the spine in its order, features as of each moment, and a manifest that describes it', async () => {
+      const out = join(folder, 'set.csv')
+      const manifest = await createDataset(opened.db, asked, { spine: { sql: spine }, out })
+      const bytes = await readFile(out)
+      expect(bytes.toString().trim().split(/\r?\n/)).toEqual([
+        'thing,moment,load,label,last,count,pressure',
+        'a,2001-03-01T12:00:00Z,2,true,2,2,4',
+        'b,2001-03-01T12:00:00Z,1,false,,0,-1',
+        ',2001-03-01T12:00:00Z,1,true,,0,-1',
+        'a,2001-03-01T11:59:59.999999Z,2,,1,1,3',
+        'a,2001-03-01T12:00:00Z,2,true,2,2,4',
+      ])
+      expect(manifest).toMatchObject({
+        service: { id: 'things_service@1', fingerprint: 'print of the service' },
+        views: [{ id: 'things@1', fingerprint: 'print of things', code: null }],
+        spine: { from: { sql: spine }, time: 'moment', rows: 5, nullKeyRows: 1 },
+        rule: { knowledge: 'bitemporal', freshness: 'served', asOf: 'at' },
+        source: { droppedRows: { things: 1 } },
+        missingRequired: { last: 2 },
+        file: { path: out, format: 'csv', rows: 5, bytes: bytes.length, sha256: createHash('sha256').update(bytes).digest('hex') },
+      })
+      expect(manifest.columns.map(({ name, type, from }) => `${name} ${type} ${from}`)).toEqual([
+        'thing string spine',
+        'moment timestamp spine',
+        'load float64 spine',
+        'label bool spine',
+        'last int32 feature',
+        'count int32 feature',
+        'pressure float64 feature',
+      ])
+      expect(JSON.parse(await readFile(`${out}.manifest.json`, 'utf8'))).toEqual(manifest)
+      const [recorded] = await opened.db.kysely.selectFrom('lockstep.datasets').selectAll().where('id', '=', manifest.id).execute()
+      expect(recorded).toMatchObject({ service: 'things_service@1', fingerprint: 'print of the service', path: out, manifest })
+      expect(await leftovers()).toEqual([])
+    })
+
+    it('is the same bytes when it is made again, and carries only the columns that are asked for', async () => {
+      const make = (name: string, columns?: string[]) =>
+        createDataset(opened.db, asked, { spine: { sql: spine }, out: join(folder, name), ...(columns === undefined ? {} : { columns }) })
+      const [first, second, fewer] = [await make('one.parquet'), await make('two.parquet'), await make('three.parquet', ['label'])]
+      expect(second.file.sha256).toBe(first.file.sha256)
+      expect(second.spine.sha256).toBe(first.spine.sha256)
+      expect(second.id).not.toBe(first.id)
+      expect(fewer.spine.sha256).toBe(first.spine.sha256)
+      expect((await openTabularFile(join(folder, 'three.parquet'))).columns.map(({ name }) => name)).toEqual([
+        'label',
+        'last',
+        'count',
+        'pressure',
+      ])
+      const other = await createDataset(opened.db, asked, {
+        spine: { sql: `SELECT * FROM (${spine}) s ORDER BY moment` },
+        out: join(folder, 'four.parquet'),
+      })
+      expect(other.spine.sha256).not.toBe(first.spine.sha256)
+    })
+
+    it("refuses a spine drawn from a view's own source of which nothing says when it was known", async () => {
+      const refuse = (sql: string) =>
+        expect(createDataset(opened.db, unknowing, { spine: { sql }, out: join(folder, 'leak.csv') })).rejects.toMatchObject({
+          code: 'LABEL_LEAK',
+          message: expect.stringContaining('"things@1"'),
+        })
+      await refuse('SELECT thing, at AS moment, i > 1 AS label FROM things')
+      await refuse('SELECT thing, at AS moment FROM seen_things;')
+      await refuse('WITH x AS (SELECT thing, at AS moment FROM things) SELECT * FROM x WHERE exists (SELECT 1)')
+      expect(await readdir(folder)).toEqual([])
+      const own = { sql: "SELECT thing, at AS moment FROM things WHERE thing = 'a' ORDER BY at" }
+      await createDataset(opened.db, unknowing, { spine: own, out: join(folder, 'before.csv'), asOf: 'before' })
+      expect(
+        (await readFile(join(folder, 'before.csv'), 'utf8'))
+          .trim()
+          .split(/\r?\n/)
+          .map((line) => line.split(',')[2]),
+      ).toEqual(['last', '', '1', '2'])
+      const known = service([{ plan: things('known'), alias: null, key: ['thing'] }])
+      await createDataset(opened.db, known, { spine: own, out: join(folder, 'known.csv') })
+      await expect(
+        createDataset(opened.db, known, { spine: own, out: join(folder, 'latest.csv'), knowledge: 'latest' }),
+      ).rejects.toMatchObject({ code: 'LABEL_LEAK' })
+    })
+
+    it('leaves nothing after a failure, and an existing file alone', async () => {
+      const out = join(folder, 'set.csv')
+      const failing = service([{ plan: things('known'), alias: null, key: ['thing'] }], {
+        spec: pressure,
+        code: '({ it }) => { if (it.last === 1) throw new Error("not one"); return { pressure: 1 } }',
+      })
+      await expect(createDataset(opened.db, failing, { spine: { sql: spine }, out })).rejects.toMatchObject({ code: 'TRANSFORM_FAILED' })
+      const controller = new AbortController()
+      const aborted = createDataset(opened.db, asked, {
+        spine: { sql: spine },
+        out,
+        signal: controller.signal,
+        onProgress: () => controller.abort(new Error('enough')),
+      })
+      await expect(aborted).rejects.toThrow('enough')
+      expect(await readdir(folder)).toEqual([])
+      expect(await leftovers()).toEqual([])
+      await createDataset(opened.db, asked, { spine: { sql: spine }, out })
+      const before = await readFile(out)
+      await expect(createDataset(opened.db, asked, { spine: { sql: `${spine} LIMIT 1` }, out })).rejects.toMatchObject({
+        code: 'FILE_EXISTS',
+      })
+      expect(await readFile(out)).toEqual(before)
+      await expect(createDataset(opened.db, asked, { spine: { sql: spine }, out: join(folder, 'none', 'set.csv') })).rejects.toMatchObject({
+        code: 'WRITE_FAILED',
+      })
+      const shorter = await createDataset(opened.db, asked, { spine: { sql: `${spine} LIMIT 1` }, out, overwrite: true })
+      expect(shorter.file.rows).toBe(1)
+      expect(existsSync(`${out}.manifest.json`)).toBe(true)
+    })
+  })
+}

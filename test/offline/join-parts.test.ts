@@ -1,0 +1,184 @@
+import { mkdtemp, readdir, rmdir } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import fc from 'fast-check'
+import { describe, expect, it } from 'vitest'
+import { compileView } from '../../kernel/compile-view.ts'
+import type { ViewValues } from '../../kernel/state.ts'
+import { Status } from '../../kernel/state.ts'
+import type { ViewPlan } from '../../kernel/view-plan.ts'
+import type { Question } from '../../offline/merge.ts'
+import { merge } from '../../offline/merge.ts'
+import { createResultBuckets } from '../../offline/result-buckets.ts'
+import type { SourceRow } from '../../offline/row-decoder.ts'
+import { planPasses } from '../../offline/stream-groups.ts'
+import { servedTime } from '../../kernel/view-plan.ts'
+import { viewSpec } from '../kernel/view-oracle.ts'
+
+const last = {
+  kind: 'latest',
+  name: 'last',
+  column: 'i',
+  type: { kind: 'int32' },
+  ttlMicros: null,
+  default: null,
+  required: false,
+} as const
+
+function view(name: string, source: string): ViewPlan {
+  const spec = viewSpec(name, [last], { kind: 'continuous' })
+  return compileView({
+    spec: { ...spec, source: { ...spec.source, name: source, relation: { kind: 'table', table: source } } },
+    code: null,
+    fingerprint: name,
+  })
+}
+
+describe('the passes of a join', () => {
+  const [departures, delays, weather] = [view('departures', 'flights'), view('delays', 'flights'), view('weather', 'weather')]
+  const use = (plan: ViewPlan, key: string) => ({ plan, alias: null, key: [key] })
+
+  it('read a source once, however many views and aliases ask it', () => {
+    const passes = planPasses([use(departures, 'from'), use(delays, 'from'), use(delays, 'to')])
+    expect(passes).toHaveLength(1)
+    expect(passes[0]?.streams.map(({ plans }) => plans.map(({ id }) => id))).toEqual([['departures@1', 'delays@1']])
+    expect(passes[0]?.mappings).toEqual([
+      {
+        columns: ['from'],
+        asked: [
+          { use: 0, stream: 0, plan: 0 },
+          { use: 1, stream: 0, plan: 1 },
+        ],
+      },
+      { columns: ['to'], asked: [{ use: 2, stream: 0, plan: 1 }] },
+    ])
+  })
+
+  it('join what a mapping or a source connects, in any order, and nothing else', () => {
+    const apart = planPasses([use(delays, 'from'), use(weather, 'to')])
+    expect(apart).toHaveLength(2)
+    const bridged = planPasses([use(delays, 'from'), use(weather, 'to'), use(weather, 'from')])
+    expect(bridged).toHaveLength(1)
+    expect(bridged[0]?.mappings.flatMap(({ asked }) => asked.map((a) => a.use)).sort()).toEqual([0, 1, 2])
+    for (const mapping of bridged[0]?.mappings ?? []) {
+      for (const asked of mapping.asked)
+        expect(bridged[0]?.streams[asked.stream]?.plans[asked.plan]?.id).toBe([delays, weather, weather][asked.use]?.id)
+    }
+  })
+})
+
+describe('the merge', () => {
+  const plan = view('things', 'things')
+  const [pass] = planPasses([{ plan, alias: null, key: ['thing'] }])
+  const question = (key: string, time: number): Question => ({ key, time, ordinal: time, mapping: 0 })
+  const row = (key: string, time: number): SourceRow => ({
+    key,
+    eventTime: time,
+    knownTime: null,
+    sortTime: time,
+    tie: time,
+    xid: -1,
+    values: [time, null, null, null],
+  })
+
+  async function* batches<T>(list: readonly T[], size: number): AsyncGenerator<readonly T[]> {
+    for (let i = 0; i < list.length; i += size) yield list.slice(i, i + size)
+  }
+
+  async function run(questions: readonly Question[], rows: readonly SourceRow[], size = 2): Promise<unknown[]> {
+    const answers: unknown[] = []
+    if (pass === undefined) throw new Error('there is one pass')
+    await merge(pass, batches(questions, size), [batches(rows, size)], { rule: servedTime, bound: 'at' }, (_, values) =>
+      answers.push(values[0]?.values[0]),
+    )
+    return answers
+  }
+
+  it('gives the same answers wherever the batches end', async () => {
+    const questions = [question('a', 3), question('a', 3), question('a', 9), question('c', 4), question('d', 1)]
+    const rows = [row('0', 1), row('a', 1), row('a', 3), row('a', 10), row('b', 2), row('b', 3), row('c', 7), row('d', 0), row('e', 1)]
+    for (const size of [1, 2, 3, 4, 100]) expect(await run(questions, rows, size)).toEqual([3, 3, 3, null, 0])
+    expect(await run(questions, [])).toEqual([null, null, null, null, null])
+    expect(await run([], rows)).toEqual([])
+  })
+
+  it('fails loudly when questions are not in order', async () => {
+    await expect(run([question('b', 1), question('a', 1)], [])).rejects.toMatchObject({ code: 'ORDER_VIOLATED' })
+    await expect(run([question('a', 2), question('a', 1)], [])).rejects.toMatchObject({ code: 'ORDER_VIOLATED' })
+  })
+})
+
+describe('result buckets', () => {
+  const vector = compileView({
+    spec: {
+      ...viewSpec('wide', [], { kind: 'continuous' }),
+      source: {
+        ...viewSpec('wide', [], { kind: 'continuous' }).source,
+        columns: [{ name: 'v', type: { kind: 'vector', length: 20_000 } }],
+      },
+      features: [
+        {
+          kind: 'latest',
+          name: 'v',
+          column: 'v',
+          type: { kind: 'vector', length: 20_000 },
+          ttlMicros: null,
+          default: null,
+          required: false,
+        },
+      ],
+    },
+    code: null,
+    fingerprint: 'wide',
+  })
+  const plan = view('narrow', 'things')
+
+  it('give back by ordinal and mapping what was put in any order, over many buckets and flushes', async () => {
+    await fc.assert(
+      fc.asyncProperty(fc.uniqueArray(fc.nat(300_000), { maxLength: 200, size: 'max' }), fc.nat(30), async (ordinals, every) => {
+        const buckets = await createResultBuckets([[plan], [plan, plan]])
+        try {
+          const answer = (n: number): ViewValues => ({
+            values: [n % 3 === 0 ? null : n],
+            statuses: [n % 3 === 0 ? Status.notFound : Status.present],
+            eventTime: n % 3 === 0 ? null : -n,
+          })
+          for (const [i, n] of ordinals.entries()) {
+            buckets.put(n, 0, [answer(n)])
+            if (n % 2 === 0) buckets.put(n, 1, [answer(n), answer(n + 1)])
+            if (i % (every + 1) === 0) await buckets.flush()
+          }
+          await buckets.flush()
+          for (const n of ordinals) {
+            const bucket = await buckets.read(Math.floor(n / buckets.rowsPerBucket))
+            expect(bucket.get(n, 0)).toEqual([answer(n)])
+            expect(bucket.get(n, 1)).toEqual(n % 2 === 0 ? [answer(n), answer(n + 1)] : null)
+          }
+        } finally {
+          await buckets.close()
+        }
+      }),
+      { numRuns: 10 },
+    )
+  })
+
+  it('are smaller where rows are wide, ask to be flushed, and leave no file', async () => {
+    const folder = await mkdtemp(join(tmpdir(), 'lockstep-buckets-'))
+    const buckets = await createResultBuckets([[vector]], folder)
+    expect(buckets.rowsPerBucket).toBe(1_024)
+    const value: ViewValues = { values: [new Float32Array(20_000).fill(0.5)], statuses: [Status.present], eventTime: 5 }
+    let asked = 0
+    for (let i = 0; i < 1_000; i++) {
+      if (!buckets.put(i, 0, [value])) continue
+      asked++
+      await buckets.flush()
+    }
+    expect(asked).toBe(2)
+    await buckets.flush()
+    expect((await buckets.read(0)).get(999, 0)).toEqual([value])
+    expect(await readdir(folder)).toEqual([])
+    await buckets.close()
+    await rmdir(folder)
+    await expect(createResultBuckets([[plan]], '/nowhere')).rejects.toMatchObject({ code: 'WRITE_FAILED' })
+  })
+})

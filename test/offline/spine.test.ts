@@ -1,0 +1,245 @@
+import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import type { ServicePlan } from '../../kernel/service-plan.ts'
+import type { OnDemandSpec } from '../../kernel/service-spec.ts'
+import { parseTimestamp } from '../../kernel/time.ts'
+import type { Value } from '../../kernel/value-type.ts'
+import { createDatasetWriter } from '../../offline/files/dataset-writer.ts'
+import { openSpine } from '../../offline/spine/open-spine.ts'
+import { keysSelect, questionsSelect } from '../../offline/spine/spine-sql.ts'
+import { spineRows } from '../../offline/spine/spine-rows.ts'
+import { isLeftover, spineTable, spineTableName } from '../../offline/spine/spine-table.ts'
+import type { Spine, SpineInput } from '../../offline/spine/spine.ts'
+import { viewSpec } from '../kernel/view-oracle.ts'
+import type { OpenedDatabase } from './databases.ts'
+import { databases } from './databases.ts'
+import { service, view } from './things.ts'
+
+const feature = {
+  kind: 'latest',
+  name: 'last',
+  column: 'i',
+  type: { kind: 'int32' },
+  ttlMicros: null,
+  default: null,
+  required: false,
+} as const
+const things = view(viewSpec('things', [feature], { kind: 'continuous' }), 'things')
+const onDemand: OnDemandSpec = {
+  name: 'asked',
+  version: 1,
+  request: [{ name: 'distance', type: { kind: 'int32' } }],
+  inputs: [],
+  features: [{ name: 'far', type: { kind: 'bool' }, default: null, required: false }],
+  code: 'c',
+}
+const plain = service([{ plan: things, alias: null, key: ['thing'] }])
+const asking = service([{ plan: things, alias: null, key: ['thing'] }], {
+  spec: onDemand,
+  code: '({ request }) => ({ far: request.distance > 100 })',
+})
+const noon = parseTimestamp('2001-03-01T12:00:00Z')
+
+describe('the SQL of a spine', () => {
+  const spine: Spine = {
+    table: '"lockstep"."spine_x"',
+    columns: [
+      { name: 'from', type: { kind: 'string' }, sql: 's."from"::text' },
+      { name: 'to', type: { kind: 'string' }, sql: 's."to"' },
+      { name: 'at', type: { kind: 'timestamp' }, sql: 's."at"' },
+    ],
+    time: 'at',
+    rows: 1,
+    firstTime: 0,
+    lastTime: 0,
+    nullKeyRows: 0,
+    drop: async () => undefined,
+  }
+  const key = [{ name: 'thing', type: { kind: 'string' } }] as const
+
+  it('asks under several mappings in one ordered stream', () => {
+    expect(questionsSelect(spine, key, [{ columns: ['from'] }, { columns: ['to'] }])).toBe(
+      'SELECT q.k0 COLLATE "C", q.t, q.o, q.m FROM (' +
+        'SELECT s."from"::text AS k0, s."at" AS t, s."_lockstep_ordinal" AS o, 0 AS m FROM "lockstep"."spine_x" s WHERE s."from"::text IS NOT NULL UNION ALL ' +
+        'SELECT s."to" AS k0, s."at" AS t, s."_lockstep_ordinal" AS o, 1 AS m FROM "lockstep"."spine_x" s WHERE s."to" IS NOT NULL' +
+        ') q ORDER BY q.k0 COLLATE "C", q.t',
+    )
+  })
+
+  it('lists the keys of all mappings once', () => {
+    expect(keysSelect(spine, key, [{ columns: ['from'] }, { columns: ['to'] }])).toBe(
+      'SELECT s."from"::text COLLATE "C" FROM "lockstep"."spine_x" s UNION SELECT s."to" COLLATE "C" FROM "lockstep"."spine_x" s',
+    )
+  })
+})
+
+describe('the name of a spine', () => {
+  it('tells whether the process that made it is gone', () => {
+    const mine = spineTableName()
+    expect(mine.length).toBeLessThan(64)
+    expect(isLeftover(mine)).toBe(false)
+    const parts = mine.split('_')
+    const changed = (index: number, value: string): string => parts.toSpliced(index, 1, value).join('_')
+    expect(isLeftover(changed(2, '4194305'))).toBe(true) // past the greatest process id
+    expect(isLeftover(changed(3, 'abc'))).toBe(true) // an earlier process of the same id
+    expect(isLeftover(changed(1, '00000000'))).toBe(false) // another machine, just now
+    expect(isLeftover(parts.toSpliced(1, 1, '00000000').toSpliced(4, 1, 'abc').join('_'))).toBe(true) // another machine, long ago
+    expect(isLeftover('spine_of_the_user')).toBe(false)
+  })
+})
+
+for (const { kind, open } of databases) {
+  describe(`a spine in ${kind}`, () => {
+    let opened: OpenedDatabase
+    let folder: string
+    beforeAll(async () => {
+      opened = await open()
+      folder = await mkdtemp(join(tmpdir(), 'lockstep-spine-'))
+    })
+    afterAll(async () => {
+      await opened.close()
+      await rm(folder, { recursive: true })
+    })
+
+    async function load(input: SpineInput, asked: ServicePlan = plain, time?: string) {
+      const spine = await openSpine(opened.db, asked, input, time === undefined ? {} : { time })
+      try {
+        const rows = await opened.db.snapshot(async (snapshot) => {
+          const all: (Value | null)[][] = []
+          for await (const batch of spineRows(snapshot, spine))
+            for (let i = 0; i < batch.length; i++) all.push(batch.columns.map((column) => column[i] ?? null))
+          return all
+        })
+        return { spine, rows }
+      } finally {
+        await spine.drop()
+      }
+    }
+
+    async function file(name: string, text: string): Promise<{ file: string }> {
+      const path = join(folder, name)
+      await writeFile(path, text)
+      return { file: path }
+    }
+
+    async function tables(): Promise<number> {
+      const [row] = await opened.db.query<{ n: string }>(`SELECT count(*)::text AS n FROM pg_class WHERE relname LIKE 'spine\\_%'`)
+      return Number(row?.n)
+    }
+
+    it("keeps a query's order, duplicates, NULL keys and further columns with their types", async () => {
+      const { spine, rows } = await load({
+        sql: `SELECT * FROM (VALUES ('b'::varchar, '2001-03-01 12:00'::timestamp, true, 1.5::numeric, '{"a":1}'::json), (null, '2001-03-01 12:00', null, 2, null), ('b', '2001-03-01 12:00', true, 1.5, null)) v (thing, moment, label, weight, extra) ORDER BY weight DESC -- as given\n;`,
+      })
+      expect(spine.columns.map(({ name, type }) => `${name} ${type.kind}`)).toEqual([
+        'thing string',
+        'moment timestamp',
+        'label bool',
+        'weight float64',
+        'extra string',
+      ])
+      expect(rows).toEqual([
+        [null, noon, null, 2, null],
+        ['b', noon, true, 1.5, '{"a":1}'],
+        ['b', noon, true, 1.5, null],
+      ])
+      expect(spine).toMatchObject({ time: 'moment', rows: 3, nullKeyRows: 1, firstTime: noon, lastTime: noon })
+    })
+
+    it('reads CSV, JSON lines and Parquet into the types that the service needs', async () => {
+      const csv = await file(
+        'spine.csv',
+        'thing,distance,event_timestamp,note\nb,120,2001-03-01T13:00:00+01:00,x\n"",7,2001-03-01 12:00,\n',
+      )
+      expect((await load(csv, asking)).rows).toEqual([
+        ['b', 120, noon, 'x'],
+        ['', 7, noon, null],
+      ])
+      const jsonl = await file(
+        'spine.jsonl',
+        '{"thing":"b","distance":120,"at":"2001-03-01T12:00:00Z","id":9007199254740993}\n{"thing":null,"distance":"7","at":"2001-03-01T12:00:00Z","id":1}\n',
+      )
+      expect((await load(jsonl, asking, 'at')).rows).toEqual([
+        ['b', 120, noon, 9007199254740993n],
+        [null, 7, noon, 1n],
+      ])
+      const path = join(folder, 'spine.parquet')
+      const columns = [
+        { name: 'thing', type: { kind: 'string' } },
+        { name: 'distance', type: { kind: 'int64' } },
+        { name: 'at', type: { kind: 'timestamp' } },
+      ] as const
+      const writer = await createDatasetWriter(path, columns, { format: 'parquet' })
+      await writer.write([
+        ['b', null],
+        [120n, 7n],
+        [noon, noon + 1],
+      ])
+      await writer.close()
+      const { spine, rows } = await load({ file: path }, asking)
+      expect(rows).toEqual([
+        ['b', 120, noon],
+        [null, 7, noon + 1],
+      ])
+      expect(spine).toMatchObject({ firstTime: noon, lastTime: noon + 1 })
+    })
+
+    it('takes a spine without rows', async () => {
+      const { spine, rows } = await load({ sql: `SELECT 'a' AS thing, now() AS moment WHERE false` })
+      expect(rows).toEqual([])
+      expect(spine).toMatchObject({ rows: 0, firstTime: null, lastTime: null })
+    })
+
+    it('refuses what it cannot be, naming column and row, and leaves no table behind', async () => {
+      const day = `'2001-03-01'::timestamptz`
+      const refusals: [SpineInput, ServicePlan, string | undefined, string, string][] = [
+        [{ sql: 'SELEC 1' }, plain, undefined, 'SPINE_INVALID', 'syntax error'],
+        [{ sql: `SELECT 'a' AS thing` }, plain, undefined, 'SPINE_INVALID', '"thing"'],
+        [{ sql: `SELECT 'a' AS thing, ${day} AS t1, ${day} AS t2` }, plain, undefined, 'SPINE_INVALID', '"t1", "t2"'],
+        [{ sql: `SELECT 'a' AS thing, ${day} AS t1` }, plain, 't3', 'SPINE_INVALID', '"t3"'],
+        [{ sql: `SELECT 'a' AS other, ${day} AS t1` }, plain, undefined, 'SPINE_INVALID', '"thing"'],
+        [{ sql: `SELECT 5 AS thing, ${day} AS t1` }, plain, undefined, 'SPINE_INVALID', 'integer'],
+        [{ sql: `SELECT 'a' AS thing, 5 AS t1` }, plain, 't1', 'SPINE_INVALID', 'timestamp'],
+        [{ sql: `SELECT 'a' AS thing, ${day} AS t1, 1 AS last` }, plain, undefined, 'FEATURE_NAME_CLASH', '"things@1"'],
+        [{ sql: `SELECT 'a' AS thing, ${day} AS t1` }, asking, undefined, 'MISSING_REQUEST_VALUE', '"distance"'],
+        [
+          { sql: `SELECT 'a' AS thing, ${day} AS t1, v.d AS distance FROM (VALUES (1), (null)) v (d)` },
+          asking,
+          undefined,
+          'MISSING_REQUEST_VALUE',
+          'Row 2',
+        ],
+        [
+          { sql: `SELECT 'a' AS thing, ${day} AS t1, v.d AS distance FROM (VALUES (1), (3000000000)) v (d)` },
+          asking,
+          undefined,
+          'SPINE_INVALID',
+          'Row 2',
+        ],
+        [{ sql: `SELECT 'a' AS thing, v.t AS t1 FROM (VALUES (${day}), (null)) v (t)` }, plain, undefined, 'SPINE_INVALID', 'Row 2'],
+        [{ sql: `SELECT 'a' AS thing, v.t AS t1 FROM (VALUES (${day}), ('infinity')) v (t)` }, plain, undefined, 'SPINE_INVALID', 'Row 2'],
+        [{ file: join(folder, 'none.csv') }, plain, undefined, 'FILE_UNREADABLE', 'none.csv'],
+        [await file('bad.csv', 'thing,distance,timestamp\na,1,2001-03-01\nb,many,2001-03-01\n'), asking, undefined, 'INVALID_ROW', 'Row 2'],
+        [await file('early.csv', 'thing,timestamp\na,yesterday\n'), plain, undefined, 'INVALID_ROW', '"yesterday"'],
+        [await file('empty.csv', 'thing,timestamp\na,\n'), plain, undefined, 'SPINE_INVALID', 'Row 1'],
+        [await file('number.jsonl', '{"thing":"a","timestamp":5}\n'), plain, 'timestamp', 'SPINE_INVALID', '"timestamp"'],
+      ]
+      for (const [input, asked, time, code, message] of refusals) {
+        await expect(load(input, asked, time)).rejects.toMatchObject({
+          code,
+          message: expect.stringContaining(message),
+        })
+      }
+      expect(await tables()).toBe(0)
+    })
+
+    it('removes what a killed run left behind when the next one starts', async () => {
+      const dead = spineTable(spineTableName().split('_').toSpliced(2, 1, '4194305').join('_'))
+      await opened.db.query(`CREATE UNLOGGED TABLE ${dead} (a int)`)
+      await load({ sql: `SELECT 'a' AS thing, now() AS moment` })
+      expect(await tables()).toBe(0)
+    })
+  })
+}
