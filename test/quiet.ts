@@ -1,6 +1,6 @@
-import { afterEach } from 'vitest'
+import { afterAll, afterEach } from 'vitest'
 
-/** What a test leaves on the console is a defect of the product or of the test: it fails the test. */
+/** What a test leaves on the console is a defect of the product or of the test: it fails the test, or else its file. */
 const lines: string[] = []
 
 for (const method of ['log', 'info', 'warn', 'error', 'debug', 'trace'] as const) {
@@ -8,9 +8,15 @@ for (const method of ['log', 'info', 'warn', 'error', 'debug', 'trace'] as const
     lines.push(`console.${method}: ${values.map(String).join(' ')}`)
   }
 }
+for (const stream of ['stdout', 'stderr'] as const) {
+  process[stream].write = (chunk: Uint8Array | string) => {
+    lines.push(`process.${stream}: ${typeof chunk === 'string' ? chunk : Buffer.from(chunk).toString()}`)
+    return true
+  }
+}
 
-afterEach(() => {
-  if (lines.length === 0) return
-  const said = lines.splice(0).join('\n')
-  throw new Error(`The console must stay quiet, but:\n${said}`)
-})
+const expectQuiet = (): void => {
+  if (lines.length > 0) throw new Error(`The console must stay quiet, but:\n${lines.splice(0).join('\n')}`)
+}
+afterEach(expectQuiet)
+afterAll(expectQuiet)
