@@ -13,6 +13,8 @@ export interface Marker {
   /** Every committed row with an arrival below it is in the view's states. */
   readonly frontier: number
   readonly fingerprint: string
+  /** Whether its states grow with what arrives; else each run renews them from all rows. */
+  readonly incremental: boolean
   /** The run that began the view in this store. */
   readonly origin: Run
 }
@@ -22,7 +24,12 @@ export async function readMarker(store: OnlineStore, view: DefinitionId): Promis
   if (!bytes) return null
   const { frontier } = readHeader(bytes, view)
   const body = new ByteReader(bytes, storedHeaderBytes)
-  return { frontier, fingerprint: body.string(), origin: { id: body.string(), startedAt: new Date(body.int()) } }
+  return {
+    frontier,
+    fingerprint: body.string(),
+    incremental: body.byte() === 1,
+    origin: { id: body.string(), startedAt: new Date(body.int()) },
+  }
 }
 
 /** Stores the marker over the one that was read, or over none; false where it has changed since. */
@@ -32,6 +39,7 @@ export async function writeMarker(store: OnlineStore, view: DefinitionId, marker
   writer.float64(marker.frontier)
   writer.float64(Number.NEGATIVE_INFINITY)
   writer.string(marker.fingerprint)
+  writer.byte(marker.incremental ? 1 : 0)
   writer.string(marker.origin.id)
   writer.int(marker.origin.startedAt.getTime())
   const [stored] = await store.write([

@@ -65,11 +65,13 @@ export async function materializeView(
 ): Promise<MaterializeResult> {
   const now = options.now ?? (() => Date.now() * 1000)
   const moment = options.moment ?? now()
+  const table = await readSourceTable(db, plan.spec.source)
+  const incremental = table.hasRow && table.hasXid
   const identity = await store.identity()
   const startedAt = new Date(Math.floor(now() / 1000))
   const run = await startRun(db, { view: plan.id, fingerprint: plan.fingerprint, store: identity, moment, startedAt })
   if (options.rebuild === true) await store.removeView(plan.id)
-  const marker = await beginView(db, store, plan, run)
+  const marker = await beginView(db, store, plan, run, incremental)
   const result = await db.snapshot((snapshot) => foldSnapshot(snapshot, store, plan, { ...options, moment, marker }))
   await finishRun(
     db,
@@ -94,17 +96,19 @@ async function abandon(store: OnlineStore, plan: ViewPlan, { from }: Materialize
 }
 
 /** The marker to start from: the store's own, or a first one that names this run. */
-async function beginView(db: Database, store: OnlineStore, plan: ViewPlan, run: Run): Promise<Marker> {
+async function beginView(db: Database, store: OnlineStore, plan: ViewPlan, run: Run, incremental: boolean): Promise<Marker> {
   for (;;) {
     const present = await readMarker(store, plan.id)
     if (present === null) {
-      const first: Marker = { frontier: 0, fingerprint: plan.fingerprint, origin: run }
+      const first: Marker = { frontier: 0, fingerprint: plan.fingerprint, incremental, origin: run }
       if (await writeMarker(store, plan.id, first, null)) return first
       continue // another run was first
     }
     if (present.fingerprint !== plan.fingerprint) throw mismatch(plan, 'from another definition')
     if (!(await knowsRun(db, present.origin))) throw mismatch(plan, 'from another database')
-    return present
+    // The rows that were there got their arrival when the columns were added, and would be counted once more.
+    if (incremental && !present.incremental) throw mismatch(plan, 'from before its table had the columns "_row" and "_xid"')
+    return { ...present, incremental }
   }
 }
 
@@ -116,13 +120,10 @@ async function foldSnapshot(
 ): Promise<MaterializeResult> {
   const { moment, marker, signal } = options
   const to = snapshot.xmin
-  if (to < marker.frontier)
-    throw mismatch(
-      plan,
-      `up to transaction ${marker.frontier}, and this database has only come to ${to} (it was restored from a backup, or moved)`,
-    )
-  const table = await readSourceTable(snapshot, plan.spec.source)
-  const incremental = table.hasRow && table.hasXid
+  if (to < marker.frontier) {
+    throw mismatch(plan, `up to transaction ${marker.frontier}, and this database has only come to ${to} (it was restored or moved)`)
+  }
+  const { incremental } = marker
   const from = incremental ? marker.frontier : 0
   const writer = createStateWriter(store, plan)
   const target: FoldTarget = { store, plan, writer, to, moment, start: incremental ? 'resume' : 'renew' }

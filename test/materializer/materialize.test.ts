@@ -78,6 +78,22 @@ describe.each(storeKinds)('materializing into the %s store', (kind) => {
     expect(b.size).toBeGreaterThan(0)
   })
 
+  it('refuses to count rows again whose table has come to tell arrivals only now', async () => {
+    const { db, store } = open(kind)
+    const { table, plan } = await freshView(db, 'plain')
+    await table.insert(fc.sample(payment, 20))
+    await materializeView(db, store, plan, { moment })
+    await db.script(
+      `alter table ${table.name} add column _row bigint generated always as identity, add column _xid xid8 not null default pg_current_xact_id()`,
+    )
+    await expect(materializeView(db, store, plan, { moment })).rejects.toMatchObject({ code: 'STORE_MISMATCH' })
+    expect(await materializeView(db, store, plan, { moment, rebuild: true })).toMatchObject({ mode: 'incremental', from: 0, rows: 20 })
+    expect(await storedStates(store, plan, table.keys(plan))).toEqual(table.expected(plan, moment))
+    // Without them again, all is renewed.
+    await db.script(`alter table ${table.name} drop column _row, drop column _xid`)
+    expect(await materializeView(db, store, plan, { moment })).toMatchObject({ mode: 'full', rows: 20 })
+  })
+
   it('begins again when the store was emptied', async () => {
     const { db, store } = open(kind)
     const { table, plan } = await freshView(db)
