@@ -16,7 +16,7 @@ const TERMINATE_TIMEOUT_MS = 2_000
  */
 export async function withPostgresSnapshot<T>(connections: SnapshotConnections, fn: (snapshot: Snapshot) => Promise<T>): Promise<T> {
   const leader = await connections.connect()
-  const open = new Set<() => Promise<void>>()
+  const streams: Streams = { open: new Set(), closed: false }
   let broken = false
   try {
     await leader.query('BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY')
@@ -27,31 +27,47 @@ export async function withPostgresSnapshot<T>(connections: SnapshotConnections, 
     const snapshot: Snapshot = {
       xmin: Number(xmin),
       query: async <Row>(sql: string) => (await leader.query(sql)).rows as Row[],
-      tuples: (select) => streamTuples(connections, { leader, id, open }, select),
+      tuples: (select) => streamTuples(connections, { leader, id, streams }, select),
     }
     const result = await fn(snapshot)
-    for (const end of open) await end()
+    await endAll(streams)
     await leader.query('COMMIT')
     return result
   } catch (error) {
     broken = true
-    for (const end of open) await end().catch(() => undefined)
+    await endAll(streams).catch(() => undefined)
     throw connections.explain(error)
   } finally {
     leader.release(broken)
   }
 }
 
+interface Streams {
+  /** Ends each stream that is open. */
+  readonly open: Set<() => Promise<void>>
+  /** After that no stream may begin. */
+  closed: boolean
+}
+
+async function endAll(streams: Streams): Promise<void> {
+  streams.closed = true
+  for (const end of streams.open) await end()
+}
+
 async function* streamTuples(
   connections: SnapshotConnections,
-  snapshot: { leader: PoolClient; id: string; open: Set<() => Promise<void>> },
+  snapshot: { leader: PoolClient; id: string; streams: Streams },
   select: string,
 ): AsyncGenerator<TupleBatch, void, undefined> {
   const client = await connections.connect()
+  if (snapshot.streams.closed) {
+    client.release()
+    return
+  }
   const copyOut = createCopyOut(`COPY (${select}) TO STDOUT (FORMAT binary)`)
   let state: 'running' | 'finished' | 'ended' = 'running'
   const end = async () => {
-    snapshot.open.delete(end)
+    snapshot.streams.open.delete(end)
     if (state === 'ended') return
     const finished = state === 'finished'
     state = 'ended'
@@ -61,12 +77,9 @@ async function* streamTuples(
     }
     copyOut.abort()
     client.release(true)
-    await snapshot.leader.query('SELECT pg_terminate_backend(pid, $2) FROM pg_stat_activity WHERE pid = $1', [
-      backendOf(client),
-      TERMINATE_TIMEOUT_MS,
-    ])
+    await snapshot.leader.query('SELECT pg_terminate_backend($1, $2)', [backendOf(client), TERMINATE_TIMEOUT_MS])
   }
-  snapshot.open.add(end)
+  snapshot.streams.open.add(end)
   try {
     await client.query(`BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SET TRANSACTION SNAPSHOT '${snapshot.id}'`)
     client.query(copyOut)

@@ -1,0 +1,182 @@
+import { createServer, type Server } from 'node:net'
+import { sql } from 'kysely'
+import pg from 'pg'
+import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest'
+import type { Database } from '../../runtime/database.ts'
+import { openPostgres } from '../../runtime/open-postgres.ts'
+import { type TestDatabase, testDatabase } from '../services/index.ts'
+import { databaseContract } from './database-contract.ts'
+import { textRows } from './tuples.ts'
+
+databaseContract('PostgreSQL', async () => {
+  const database = await testDatabase({ migrate: false })
+  const db = openPostgres(database.url)
+  return {
+    db,
+    close: async () => {
+      await db.close()
+      await database.drop()
+    },
+  }
+})
+
+describe('PostgreSQL', () => {
+  let database: TestDatabase
+  let db: Database
+
+  beforeAll(async () => {
+    database = await testDatabase({ migrate: false })
+    db = openPostgres(database.url)
+    await db.script(`create table item (id int, name text); insert into item select i, repeat('x', 100) from generate_series(1, 200000) i`)
+  })
+  afterAll(async () => {
+    await db.close()
+    await database.drop()
+  })
+
+  /** The sessions of this database, other than the one that asks. */
+  async function sessions(state: string): Promise<number> {
+    const [row] = await db.query<{ sessions: number }>(
+      `select count(*)::int as sessions from pg_stat_activity where datname = current_database() and pid <> pg_backend_pid() and state = $1 and backend_type = 'client backend'`,
+      [state],
+    )
+    return row?.sessions ?? -1
+  }
+
+  it('keeps a snapshot from what is committed after it began, in every stream', async () => {
+    await db.snapshot(async (snapshot) => {
+      await db.query(`insert into item values (-1, 'later')`)
+      expect(await textRows(snapshot, 'select name from item where id < 0')).toEqual([])
+      await db.query('delete from item where id = -1')
+      expect(await textRows(snapshot, 'select name from item where id < 0')).toEqual([])
+      expect(await snapshot.query('select count(*)::int as rows from item')).toEqual([{ rows: 200_000 }])
+    })
+  })
+
+  it('has an xmin at or below a transaction that is still open', async () => {
+    const client = new pg.Client(database.url)
+    await client.connect()
+    await client.query('begin')
+    const { rows } = await client.query<{ xid: string }>('select pg_current_xact_id()::text as xid')
+    const open = Number(rows[0]?.xid)
+    const [later] = await db.query<{ xid: string }>('select pg_current_xact_id()::text as xid')
+    expect(Number(later?.xid)).toBeGreaterThan(open)
+    expect(await db.snapshot((snapshot) => Promise.resolve(snapshot.xmin))).toBe(open)
+    await client.query('commit')
+    await client.end()
+    expect(await db.snapshot((snapshot) => Promise.resolve(snapshot.xmin))).toBeGreaterThan(Number(later?.xid))
+  })
+
+  it('ends a stream on the server when it is left, even in the midst of a sort', async () => {
+    await db.snapshot(async (snapshot) => {
+      for await (const batch of snapshot.tuples('select * from item')) {
+        expect(batch.starts.length).toBeGreaterThan(0)
+        break
+      }
+      expect(await sessions('active')).toBe(0)
+      const stream = snapshot.tuples('select a.name from item a, item b order by a.name')[Symbol.asyncIterator]()
+      void stream.next().catch(() => undefined)
+      while ((await sessions('active')) === 0) await new Promise((resolve) => setTimeout(resolve, 10))
+    })
+    expect(await sessions('active')).toBe(0)
+  })
+
+  it('does not read ahead of a slow reader without bounds', async () => {
+    await db.snapshot(async (snapshot) => {
+      const before = process.memoryUsage().arrayBuffers
+      const stream = snapshot.tuples(`select repeat('x', 100000) from item`)[Symbol.asyncIterator]()
+      await stream.next()
+      await new Promise((resolve) => setTimeout(resolve, 300))
+      expect(process.memoryUsage().arrayBuffers - before).toBeLessThan(50_000_000)
+    })
+  })
+
+  it('survives the end of its sessions, in use and idle', async () => {
+    const kill = 'select pg_terminate_backend(pid) from pg_stat_activity where datname = current_database() and pid <> pg_backend_pid()'
+    const administrator = new pg.Client(database.url)
+    await administrator.connect()
+    const sleeping = db.query('select pg_sleep(10)')
+    const failed = expect(sleeping).rejects.toMatchObject({ code: 'POSTGRES_UNAVAILABLE' })
+    while ((await administrator.query(`select 1 from pg_stat_activity where query = 'select pg_sleep(10)'`)).rowCount === 0);
+    await administrator.query(kill)
+    await failed
+    await vi.waitFor(() => db.ping())
+
+    await expect(
+      db.snapshot(async (snapshot) => {
+        for await (const batch of snapshot.tuples('select * from item')) {
+          expect(batch.starts.length).toBeGreaterThan(0)
+          await administrator.query(kill)
+        }
+      }),
+    ).rejects.toMatchObject({ code: 'POSTGRES_UNAVAILABLE' })
+    await administrator.end()
+    await vi.waitFor(() => db.ping())
+  })
+
+  it('sets its own session settings beside those of the URL, and over those of the role', async () => {
+    const url = new URL(database.url)
+    url.searchParams.set('options', '-c search_path=elsewhere -c TimeZone=Asia/Tokyo')
+    const other = openPostgres(url.href)
+    const settings = `select current_setting('search_path') as path, current_setting('TimeZone') as zone, current_setting('application_name') as name`
+    expect(await other.query(settings)).toEqual([{ path: 'elsewhere', zone: 'UTC', name: 'lockstep' }])
+    await other.close()
+  })
+
+  it('waits for a free connection as long as it takes, and runs more statements than it has connections', async () => {
+    const results = await Promise.all(Array.from({ length: 40 }, (_, i) => db.query('select $1::int as i, pg_sleep(0.01)', [i])))
+    expect(results.map(([row]) => row?.['i'])).toEqual(Array.from({ length: 40 }, (_, i) => i))
+  })
+
+  it('closes twice', async () => {
+    const other = openPostgres(database.url)
+    await other.kysely.executeQuery(sql`select 1`.compile(other.kysely))
+    await Promise.all([other.close(), other.close()])
+    await other.close()
+  })
+})
+
+describe('PostgreSQL that is away', () => {
+  const silent: Server = createServer((socket) => socket.resume())
+  let silentPort = 0
+
+  beforeAll(async () => {
+    await new Promise<void>((resolve) => silent.listen(0, '127.0.0.1', resolve))
+    const address = silent.address()
+    silentPort = address !== null && typeof address === 'object' ? address.port : 0
+  })
+  afterAll(() => new Promise((resolve) => silent.close(resolve)))
+
+  async function failure(url: string): Promise<{ error: unknown; ms: number }> {
+    const db = openPostgres(url)
+    const from = performance.now()
+    const others = [
+      expect(db.kysely.selectFrom('lockstep.code').selectAll().execute()).rejects.toMatchObject({ code: 'POSTGRES_UNAVAILABLE' }),
+      expect(db.snapshot(() => Promise.resolve())).rejects.toMatchObject({ code: 'POSTGRES_UNAVAILABLE' }),
+    ]
+    const error: unknown = await db.ping().catch((thrown: unknown) => thrown)
+    const ms = performance.now() - from
+    await Promise.all(others)
+    await db.close()
+    return { error, ms }
+  }
+
+  it('is POSTGRES_UNAVAILABLE at once where nothing listens, and names the server without the password', async () => {
+    const { error, ms } = await failure('postgres://somebody:hush@127.0.0.1:1/nothing')
+    expect(error).toMatchObject({ code: 'POSTGRES_UNAVAILABLE', message: expect.stringContaining('"127.0.0.1:1"') as string })
+    expect(String(error)).not.toContain('hush')
+    expect(ms).toBeLessThan(1_000)
+  })
+
+  it('is POSTGRES_UNAVAILABLE within 5 s where the server never answers', async () => {
+    const { error, ms } = await failure(`postgres://somebody:hush@127.0.0.1:${silentPort}/nothing`)
+    expect(error).toMatchObject({ code: 'POSTGRES_UNAVAILABLE', message: expect.stringContaining('does not answer in time') as string })
+    expect(ms).toBeLessThan(5_000)
+  })
+
+  it('is CONFIG_INVALID where the URL is none', () => {
+    expect(() => openPostgres('hush')).toThrow(
+      expect.objectContaining({ code: 'CONFIG_INVALID', message: expect.not.stringContaining('hush') as string }),
+    )
+  })
+})
