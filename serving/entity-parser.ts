@@ -29,7 +29,9 @@ export function createEntityParser(service: ServicePlan): (entity: unknown, inde
     at: use.key.map((name) => keyIndex.get(name) ?? -1),
   }))
   // Uses of one entity under one mapping share the encoded key.
-  const sameAs = uses.map((use) => uses.findIndex((other) => String(other.at) === String(use.at) && typesOf(other.parts) === typesOf(use.parts)))
+  const sameAs = uses.map((use) =>
+    uses.findIndex((other) => String(other.at) === String(use.at) && typesOf(other.parts) === typesOf(use.parts)),
+  )
 
   return (entity, index) => {
     if (!isRecord(entity)) {
@@ -80,7 +82,11 @@ function parse(
   }
 }
 
-function encode(use: { parts: Parameters<typeof encodeKey>[0]; at: readonly number[] }, values: readonly Value[], index: number): EntityKey {
+function encode(
+  use: { parts: Parameters<typeof encodeKey>[0]; at: readonly number[] },
+  values: readonly Value[],
+  index: number,
+): EntityKey {
   try {
     return encodeKey(
       use.parts,

@@ -25,7 +25,10 @@ export function createLiveCatalog(models: ModelHost, log: Logger): LiveCatalog {
   return {
     current() {
       if (catalog !== null) return catalog
-      throw new LockstepError('NOT_READY', `The server has not loaded the registry yet${failure === null ? '' : `: ${failure}`} Try again soon.`)
+      throw new LockstepError(
+        'NOT_READY',
+        `The server has not loaded the registry yet${failure === null ? '' : `: ${failure}`} Try again soon.`,
+      )
     },
     get loaded() {
       return catalog !== null

@@ -39,7 +39,7 @@ export function createServingMetrics(registry: Registry): ServingMetrics {
   })
   const skewed = new Counter({
     name: 'lockstep_skewed_requests_total',
-    help: 'Requests answered as of a moment after this machine\'s clock, because the stored data are ahead of it.',
+    help: "Requests answered as of a moment after this machine's clock, because the stored data are ahead of it.",
     labelNames: ['service'],
     registers,
   })

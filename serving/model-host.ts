@@ -43,8 +43,21 @@ interface Entry {
   retired: boolean
 }
 
+const failureKeptMs = 2000
+
 export function createModelHost(deps: ModelHostDeps): ModelHost {
   const entries = new Map<string, Entry>()
+  const identities = new WeakMap<ModelVersion, string>()
+
+  /** Versions never change, but a model's declared outputs may: then it is loaded anew. Remembered for the versions of one catalog. */
+  function identity(model: CatalogModel, version: ModelVersion): string {
+    let known = identities.get(version)
+    if (known === undefined) {
+      known = JSON.stringify([model.name, version.version, version.sha256, version.serviceFingerprint, model.spec.output])
+      identities.set(version, known)
+    }
+    return known
+  }
 
   function open(catalog: Catalog, model: CatalogModel, version: ModelVersion): Entry {
     const id = identity(model, version)
@@ -52,9 +65,11 @@ export function createModelHost(deps: ModelHostDeps): ModelHost {
     if (known !== undefined) return known
     const entry: Entry = { loading: load(catalog, model, version), users: 0, retired: false }
     entries.set(id, entry)
-    // A failure is not kept: the next request tries again, for PostgreSQL may answer by then.
+    // A failure is kept for a moment, so that requests do not load what fails again and again; then the next one tries, for PostgreSQL may answer by then.
     entry.loading.catch(() => {
-      if (entries.get(id) === entry) entries.delete(id)
+      setTimeout(() => {
+        if (entries.get(id) === entry) entries.delete(id)
+      }, failureKeptMs).unref()
     })
     return entry
   }
@@ -66,10 +81,12 @@ export function createModelHost(deps: ModelHostDeps): ModelHost {
   }
 
   function discard(entry: Entry): void {
-    entry.loading.then(
-      ({ close }) => close(),
-      () => undefined,
-    ).catch((error: unknown) => deps.log.warn({ error: messageOf(error) }, 'a model could not be freed'))
+    entry.loading
+      .then(
+        ({ close }) => close(),
+        () => undefined,
+      )
+      .catch((error: unknown) => deps.log.warn({ error: messageOf(error) }, 'a model could not be freed'))
   }
 
   return {
@@ -110,9 +127,4 @@ export function createModelHost(deps: ModelHostDeps): ModelHost {
       for (const { loading } of open) await loading.then(({ close }) => close()).catch(() => undefined)
     },
   }
-}
-
-/** Versions never change, but a model's declared outputs may: then it is loaded anew. */
-function identity(model: CatalogModel, version: ModelVersion): string {
-  return JSON.stringify([model.name, version.version, version.sha256, version.serviceFingerprint, model.spec.output])
 }

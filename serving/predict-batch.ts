@@ -104,7 +104,11 @@ async function predictJoined(loaded: LoadedModel, service: ServicePlan, batch: J
 function refuseClash(spine: readonly Column[], outputs: readonly Column[]): void {
   const clash = outputs.find((output) => spine.some((column) => column.name === output.name))
   if (clash === undefined) return
-  throw new LockstepError('SPINE_INVALID', `The spine has a column "${clash.name}", which is also an output of the model; rename the column.`, {
-    details: { column: clash.name },
-  })
+  throw new LockstepError(
+    'SPINE_INVALID',
+    `The spine has a column "${clash.name}", which is also an output of the model; rename the column.`,
+    {
+      details: { column: clash.name },
+    },
+  )
 }

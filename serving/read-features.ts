@@ -1,10 +1,11 @@
+import type { EntityKey } from '../kernel/entity-key.ts'
 import { LockstepError } from '../kernel/errors.ts'
 import type { ServicePlan, ServiceValues } from '../kernel/service-plan.ts'
 import type { ViewValues } from '../kernel/state.ts'
 import { formatTimestamp } from '../kernel/time.ts'
-import type { EntityKey } from '../kernel/entity-key.ts'
 import type { ViewPlan } from '../kernel/view-plan.ts'
 import type { DefinitionId } from '../kernel/view-spec.ts'
+import type { HistoryRequest } from '../offline/history.ts'
 import { readOnline } from '../online/read.ts'
 import type { OnlineAnswer } from '../online/read.ts'
 import type { OnlineStore } from '../online/store.ts'
@@ -16,12 +17,6 @@ export interface FeatureReaderDeps {
   readonly isOnline: (view: DefinitionId) => boolean
   /** The offline history, by index of the requests. */
   readonly history: (requests: readonly HistoryRequest[]) => Promise<readonly ViewValues[]>
-}
-
-export interface HistoryRequest {
-  readonly plan: ViewPlan
-  readonly key: EntityKey
-  readonly asOf: number
 }
 
 export interface FeatureMoment {
@@ -60,7 +55,8 @@ export async function readFeatures(
   const online = uses.map((use) => deps.isOnline(use.plan.id))
   const requests: { plan: ViewPlan; key: EntityKey }[] = []
   for (const entity of entities) {
-    for (let u = 0; u < uses.length; u++) if (online[u]) requests.push({ plan: (uses[u] as { plan: ViewPlan }).plan, key: entity.keys[u] as EntityKey })
+    for (let u = 0; u < uses.length; u++)
+      if (online[u]) requests.push({ plan: (uses[u] as { plan: ViewPlan }).plan, key: entity.keys[u] as EntityKey })
   }
   let { asOf } = moment
   let answers = await readOnline(deps.store, requests, asOf)
@@ -93,7 +89,9 @@ export async function readFeatures(
     for (const [i, at] of missingAt.entries()) reads[at] = found[i] as ViewValues
   }
 
-  const rows = entities.map((entity, e) => service.evaluate(reads.slice(e * uses.length, (e + 1) * uses.length) as ViewValues[], entity.request, asOf))
+  const rows = entities.map((entity, e) =>
+    service.evaluate(reads.slice(e * uses.length, (e + 1) * uses.length) as ViewValues[], entity.request, asOf),
+  )
   refuseMissing(service, rows, asOf)
   return { rows, asOf, skewed: asOf !== moment.asOf, fromHistory: missing.length, frontiers: frontiersOf(requests, answers) }
 }

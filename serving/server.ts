@@ -4,7 +4,9 @@ import type { AddressInfo } from 'node:net'
 import type { Logger } from '../runtime/log.ts'
 import type { Registry } from 'prom-client'
 import { LockstepError, messageOf } from '../kernel/errors.ts'
+import type { HistoryRequest } from '../offline/history.ts'
 import { readHistory } from '../offline/history.ts'
+import type { ViewValues } from '../kernel/state.ts'
 import type { OnlineStore } from '../online/store.ts'
 import { readModelBytes } from '../registry/model-versions.ts'
 import type { Database } from '../runtime/database.ts'
@@ -15,6 +17,8 @@ import { createLiveCatalog } from './live-catalog.ts'
 import { createServingMetrics } from './metrics.ts'
 import { createModelHost } from './model-host.ts'
 import { repeat } from './repeat.ts'
+
+const historyPortion = 500
 
 export interface ServerOptions {
   readonly config: { readonly bodyLimitBytes: number }
@@ -71,7 +75,7 @@ export function createServer(options: ServerOptions): LockstepServer {
     reader: ({ online }) => ({
       store: needStore(),
       isOnline: (view) => online.has(view),
-      history: (requests) => readHistory(needDatabase(), requests),
+      history: (requests) => readAllHistory(needDatabase(), requests),
     }),
     models,
     readiness,
@@ -150,6 +154,15 @@ export function createServer(options: ServerOptions): LockstepServer {
   }
 }
 
+/** In portions: each is one query with its keys written out. */
+async function readAllHistory(db: Database, requests: readonly HistoryRequest[]): Promise<ViewValues[]> {
+  const answers: ViewValues[] = []
+  for (let at = 0; at < requests.length; at += historyPortion) {
+    for (const values of await readHistory(db, requests.slice(at, at + historyPortion))) answers.push(values)
+  }
+  return answers
+}
+
 function listening(http: Server, host: string, port: number): Promise<void> {
   return new Promise((resolve, reject) => {
     const refuse = (cause: NodeJS.ErrnoException) => reject(listenError(cause, host, port))
@@ -163,15 +176,23 @@ function listening(http: Server, host: string, port: number): Promise<void> {
 
 function listenError(cause: NodeJS.ErrnoException, host: string, port: number): LockstepError {
   if (cause.code === 'EADDRINUSE') {
-    return new LockstepError('PORT_IN_USE', `The port "${port}" on "${host}" is in use by another process; stop that one, or set LOCKSTEP_PORT to a free port.`, {
+    return new LockstepError(
+      'PORT_IN_USE',
+      `The port "${port}" on "${host}" is in use by another process; stop that one, or set LOCKSTEP_PORT to a free port.`,
+      {
+        cause,
+        details: { host, port },
+      },
+    )
+  }
+  return new LockstepError(
+    'CONFIG_INVALID',
+    `The server cannot listen on "${host}" port "${port}": ${cause.message}. Set LOCKSTEP_HOST and LOCKSTEP_PORT.`,
+    {
       cause,
       details: { host, port },
-    })
-  }
-  return new LockstepError('CONFIG_INVALID', `The server cannot listen on "${host}" port "${port}": ${cause.message}. Set LOCKSTEP_HOST and LOCKSTEP_PORT.`, {
-    cause,
-    details: { host, port },
-  })
+    },
+  )
 }
 
 /** Waits until the last request is answered and its connection closed; past `capMs` the connections are cut. */

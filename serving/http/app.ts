@@ -2,7 +2,8 @@ import { randomUUID } from 'node:crypto'
 import type { Context } from 'hono'
 import { Hono } from 'hono'
 import { LockstepError } from '../../kernel/errors.ts'
-import type { AppDeps, RequestEnv } from './context.ts'
+import type { AppDeps, RequestEnv, RouteAnswer } from './context.ts'
+import { jsonAnswer } from './context.ts'
 import { errorAnswer } from './error-answer.ts'
 import { answerFeatures } from './features-route.ts'
 import { answerModel, answerModels } from './models-route.ts'
@@ -10,7 +11,7 @@ import { answerPredict } from './predict-route.ts'
 
 const acceptableId = /^[\x21-\x7e]{1,128}$/
 
-type Method = 'GET' | 'POST'
+type Handler = (c: Context<RequestEnv>) => RouteAnswer | Promise<RouteAnswer>
 
 /** The HTTP interface. Every answer, errors included, carries `x-request-id`: the caller's where it sent one, else a new one. */
 export function createApp(deps: AppDeps): Hono<RequestEnv> {
@@ -20,14 +21,15 @@ export function createApp(deps: AppDeps): Hono<RequestEnv> {
   route('POST', '/v1/predict', (c) => answerPredict(c, deps))
   route('GET', '/v1/models', (c) => answerModels(c, deps))
   route('GET', '/v1/models/:name', (c) => answerModel(c, deps, c.req.param('name') ?? ''))
-  route('GET', '/livez', (c) => c.json({ live: true }))
-  route('GET', '/readyz', (c) => {
+  route('GET', '/livez', () => jsonAnswer({ live: true }))
+  route('GET', '/readyz', () => {
     const { ready, reasons, warnings } = deps.readiness()
-    return c.json({ ready, ...(ready ? {} : { reasons }), ...(warnings.length > 0 ? { warnings } : {}) }, ready ? 200 : 503)
+    return jsonAnswer({ ready, ...(ready ? {} : { reasons }), ...(warnings.length > 0 ? { warnings } : {}) }, ready ? 200 : 503)
   })
-  route('GET', '/metrics', async (c) =>
-    c.body(await deps.metrics.registry.metrics(), 200, { 'content-type': deps.metrics.registry.contentType }),
-  )
+  route('GET', '/metrics', async () => {
+    const { registry } = deps.metrics
+    return { status: 200, body: await registry.metrics(), contentType: registry.contentType }
+  })
   app.notFound((c) =>
     answer(c, 'none', () => {
       throw new LockstepError('NOT_FOUND', `There is nothing at "${c.req.path}"; see the list of routes in the documentation.`, {
@@ -37,34 +39,34 @@ export function createApp(deps: AppDeps): Hono<RequestEnv> {
   )
   return app
 
-  function route(method: Method, path: string, handle: (c: Context<RequestEnv>) => Response | Promise<Response>): void {
+  function route(method: 'GET' | 'POST', path: string, handle: Handler): void {
     app.on(method, path, (c) => answer(c, path, handle))
-    app.all(path, (c) =>
-      answer(c, path, () => {
-        c.header('allow', method)
-        throw new LockstepError('METHOD_NOT_ALLOWED', `"${c.req.path}" takes ${method}, not ${c.req.method}.`, { details: { allow: [method] } })
-      }),
-    )
+    app.all(path, async (c) => {
+      const response = await answer(c, path, () => {
+        throw new LockstepError('METHOD_NOT_ALLOWED', `"${c.req.path}" takes ${method}, not ${c.req.method}.`, {
+          details: { allow: [method] },
+        })
+      })
+      response.headers.set('allow', method)
+      return response
+    })
   }
 
-  async function answer(
-    c: Context<RequestEnv>,
-    path: string,
-    handle: (c: Context<RequestEnv>) => Response | Promise<Response>,
-  ): Promise<Response> {
+  async function answer(c: Context<RequestEnv>, path: string, handle: Handler): Promise<Response> {
     const start = performance.now()
-    const sent = c.req.header('x-request-id')
-    const requestId = sent !== undefined && acceptableId.test(sent) ? sent : randomUUID()
+    const sent = c.env.incoming.headers['x-request-id']
+    const requestId = typeof sent === 'string' && acceptableId.test(sent) ? sent : randomUUID()
     c.set('requestId', requestId)
-    c.header('x-request-id', requestId)
-    if (deps.readiness().closing) c.header('connection', 'close')
-    let response: Response
+    let made: RouteAnswer
     try {
-      response = await handle(c)
+      made = await handle(c)
     } catch (error) {
-      response = errorAnswer(c, error, deps.log)
+      made = errorAnswer(requestId, error, deps.log)
     }
-    deps.metrics.request(path, response.status, (performance.now() - start) / 1000)
-    return response
+    deps.metrics.request(path, made.status, (performance.now() - start) / 1000)
+    // A plain record and a text take the short way through @hono/node-server: no Headers and no stream are made.
+    const headers: Record<string, string> = { 'content-type': made.contentType ?? 'application/json', 'x-request-id': requestId }
+    if (deps.readiness().closing) headers['connection'] = 'close'
+    return new Response(made.body, { status: made.status, headers })
   }
 }

@@ -1,6 +1,7 @@
 import type { Context } from 'hono'
 import type { z } from 'zod'
 import { LockstepError, messageOf } from '../../kernel/errors.ts'
+import type { RequestEnv } from './context.ts'
 import { parseJson } from './json.ts'
 
 /**
@@ -8,7 +9,11 @@ import { parseJson } from './json.ts'
  *
  * @throws LockstepError `BODY_TOO_LARGE`, or `INVALID_REQUEST` saying which field is wrong
  */
-export async function readBody<Schema extends z.ZodType>(c: Context, limitBytes: number, schema: Schema): Promise<z.output<Schema>> {
+export async function readBody<Schema extends z.ZodType>(
+  c: Context<RequestEnv>,
+  limitBytes: number,
+  schema: Schema,
+): Promise<z.output<Schema>> {
   const text = await readText(c, limitBytes)
   let json: unknown
   try {
@@ -19,12 +24,12 @@ export async function readBody<Schema extends z.ZodType>(c: Context, limitBytes:
   const parsed = schema.safeParse(json)
   if (parsed.success) return parsed.data
   const issues = parsed.error.issues.map((issue) => ({ field: issue.path.join('.'), problem: issue.message }))
-  const text1 = issues.map(({ field, problem }) => (field === '' ? problem : `"${field}": ${problem}`)).join('; ')
-  throw new LockstepError('INVALID_REQUEST', `The body is not a valid request: ${text1}.`, { details: { issues } })
+  const said = issues.map(({ field, problem }) => (field === '' ? problem : `"${field}": ${problem}`)).join('; ')
+  throw new LockstepError('INVALID_REQUEST', `The body is not a valid request: ${said}.`, { details: { issues } })
 }
 
-async function readText(c: Context, limitBytes: number): Promise<string> {
-  const declared = c.req.header('content-length')
+async function readText(c: Context<RequestEnv>, limitBytes: number): Promise<string> {
+  const declared = c.env.incoming.headers['content-length']
   if (declared !== undefined) {
     if (Number(declared) > limitBytes) throw tooLarge(limitBytes)
     return await c.req.text() // the HTTP parser holds the body to its declared length

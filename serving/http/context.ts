@@ -1,3 +1,4 @@
+import type { HttpBindings } from '@hono/node-server'
 import type { Logger } from '../../runtime/log.ts'
 import type { Catalog } from '../../registry/catalog.ts'
 import type { ServingMetrics } from '../metrics.ts'
@@ -31,7 +32,20 @@ export interface Readiness {
   readonly closing: boolean
 }
 
-/** What Hono carries along with a request. */
+/** What Hono carries along with a request. The app runs behind @hono/node-server alone, which gives the Node request as well. */
 export interface RequestEnv {
   Variables: { requestId: string }
+  Bindings: HttpBindings
+}
+
+/** What a route answers; `app.ts` makes the response of it. */
+export interface RouteAnswer {
+  readonly status: number
+  readonly body: string
+  /** Absent: JSON. */
+  readonly contentType?: string
+}
+
+export function jsonAnswer(value: unknown, status = 200): RouteAnswer {
+  return { status, body: JSON.stringify(value) }
 }

@@ -10,7 +10,7 @@ import { createEntityParser } from '../entity-parser.ts'
 import type { FeatureRead } from '../read-features.ts'
 import { readFeatures } from '../read-features.ts'
 import { readBody } from './body.ts'
-import type { AppDeps, RequestEnv } from './context.ts'
+import type { AppDeps, RequestEnv, RouteAnswer } from './context.ts'
 import { serviceValuesWriter } from './json.ts'
 
 /** Entities of one request at most: each takes its share of one turn of the event loop. */
@@ -30,7 +30,7 @@ const parserOf = byPlan(createEntityParser)
 export const writerOf = byPlan((service: ServicePlan) => serviceValuesWriter(service.features))
 
 /** `POST /v1/features`: the features of a service for each entity, with the status of each value. */
-export async function answerFeatures(c: Context<RequestEnv>, deps: AppDeps): Promise<Response> {
+export async function answerFeatures(c: Context<RequestEnv>, deps: AppDeps): Promise<RouteAnswer> {
   const now = deps.clock()
   const body = await readBody(c, deps.bodyLimitBytes, featuresSchema)
   const catalog = deps.catalog()
@@ -43,7 +43,7 @@ export async function answerFeatures(c: Context<RequestEnv>, deps: AppDeps): Pro
       `{"features":${write.features(row)},"statuses":${write.statuses(row)}${eventTimes ? `,"eventTimes":${write.eventTimes(row)}` : ''}}`,
   )
   const head = `{"service":${JSON.stringify(service.name)},"version":${service.version},"fingerprint":"${service.fingerprint}"`
-  return c.body(`${head},${momentJson(c, deps, service, read)},"results":[${results.join()}]}`, 200, { 'content-type': 'application/json' })
+  return { status: 200, body: `${head},${momentJson(c, deps, service, read)},"results":[${results.join()}]}` }
 }
 
 /** Parses the entities and reads their features at the moment that the request asks for, or the server's default, or now. */
@@ -68,7 +68,15 @@ export function momentJson(c: Context<RequestEnv>, deps: AppDeps, service: Servi
   const requestId = c.get('requestId')
   if (deps.log.isLevelEnabled('debug')) {
     deps.log.debug(
-      { requestId, service: service.id, asOf: read.asOf, entities: read.rows.length, skewed: read.skewed, fromHistory: read.fromHistory, frontiers: Object.fromEntries(read.frontiers) },
+      {
+        requestId,
+        service: service.id,
+        asOf: read.asOf,
+        entities: read.rows.length,
+        skewed: read.skewed,
+        fromHistory: read.fromHistory,
+        frontiers: Object.fromEntries(read.frontiers),
+      },
       'features were read',
     )
   }

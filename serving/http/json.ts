@@ -32,7 +32,8 @@ export function valueWriter(type: ValueType): (value: Value | null) => string {
     case 'timestamp':
       return (value) => (value === null ? 'null' : `"${formatTimestamp(value as number)}"`)
     case 'vector':
-      return (value) => (value === null ? 'null' : `[${Array.from(value as Float32Array, (v) => (Number.isFinite(v) ? String(v) : 'null')).join()}]`)
+      return (value) =>
+        value === null ? 'null' : `[${Array.from(value as Float32Array, (v) => (Number.isFinite(v) ? String(v) : 'null')).join()}]`
     default:
       return type satisfies never
   }
@@ -69,8 +70,7 @@ export function serviceValuesWriter(features: readonly ServiceFeature[]): Servic
   const value = recordWriter(features)
   return {
     features: (row) => value(row.values),
-    statuses: (row) =>
-      status(row.statuses.map((code, i) => statusNames[jsonCanSay(row.values[i] ?? null) ? code : Status.invalid])),
+    statuses: (row) => status(row.statuses.map((code, i) => statusNames[jsonCanSay(row.values[i] ?? null) ? code : Status.invalid])),
     eventTimes: (row) => time(row.eventTimes),
   }
 }

@@ -1,17 +1,18 @@
 import type { Context } from 'hono'
 import type { CatalogModel } from '../../registry/catalog.ts'
 import { typeName } from '../../kernel/value-type.ts'
-import type { AppDeps, RequestEnv } from './context.ts'
+import type { AppDeps, RequestEnv, RouteAnswer } from './context.ts'
+import { jsonAnswer } from './context.ts'
 
 /** `GET /v1/models`: every model with its versions. */
-export function answerModels(c: Context<RequestEnv>, deps: AppDeps): Response {
+export function answerModels(c: Context<RequestEnv>, deps: AppDeps): RouteAnswer {
   const models = [...deps.catalog().models.values()].map(describe)
-  return c.json({ models, requestId: c.get('requestId') })
+  return jsonAnswer({ models, requestId: c.get('requestId') })
 }
 
 /** `GET /v1/models/{name}` */
-export function answerModel(c: Context<RequestEnv>, deps: AppDeps, name: string): Response {
-  return c.json({ ...describe(deps.catalog().model(name)), requestId: c.get('requestId') })
+export function answerModel(c: Context<RequestEnv>, deps: AppDeps, name: string): RouteAnswer {
+  return jsonAnswer({ ...describe(deps.catalog().model(name)), requestId: c.get('requestId') })
 }
 
 function describe(model: CatalogModel) {

@@ -3,7 +3,7 @@ import { z } from 'zod'
 import type { Column } from '../../kernel/value-type.ts'
 import { byPlan } from '../by-plan.ts'
 import { readBody } from './body.ts'
-import type { AppDeps, RequestEnv } from './context.ts'
+import type { AppDeps, RequestEnv, RouteAnswer } from './context.ts'
 import { asOfSchema, entitiesSchema, momentJson, readEntities, writerOf } from './features-route.ts'
 import { recordWriter } from './json.ts'
 
@@ -18,7 +18,7 @@ const predictSchema = z.strictObject({
 const outputsWriter = byPlan((outputs: readonly Column[]) => recordWriter(outputs))
 
 /** `POST /v1/predict`: reads each entity's features, runs the model on them and answers its declared outputs. */
-export async function answerPredict(c: Context<RequestEnv>, deps: AppDeps): Promise<Response> {
+export async function answerPredict(c: Context<RequestEnv>, deps: AppDeps): Promise<RouteAnswer> {
   const now = deps.clock()
   const body = await readBody(c, deps.bodyLimitBytes, predictSchema)
   const catalog = deps.catalog()
@@ -32,6 +32,6 @@ export async function answerPredict(c: Context<RequestEnv>, deps: AppDeps): Prom
       text += `,"features":[${read.rows.map(write.features).join()}],"statuses":[${read.rows.map(write.statuses).join()}]`
     }
     if (body.include?.includes('eventTimes')) text += `,"eventTimes":[${read.rows.map(write.eventTimes).join()}]`
-    return c.body(`${text}}`, 200, { 'content-type': 'application/json' })
+    return { status: 200, body: `${text}}` }
   })
 }

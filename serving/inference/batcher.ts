@@ -60,7 +60,8 @@ export function createBatcher(model: LoadedModel, options: BatcherOptions = {}):
       // As many callers as fit into one run; one that alone is longer is split by runRows.
       let count = 0
       let rows = 0
-      while (count < rest.length && (count === 0 || rows + (rest[count] as Waiting).rows.length <= maxRows)) rows += (rest[count++] as Waiting).rows.length
+      while (count < rest.length && (count === 0 || rows + (rest[count] as Waiting).rows.length <= maxRows))
+        rows += (rest[count++] as Waiting).rows.length
       void runAll(rest.slice(0, count))
       rest = rest.slice(count)
     }

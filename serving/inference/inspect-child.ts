@@ -14,7 +14,7 @@ async function inspect(): Promise<InspectAnswer> {
     const session = await InferenceSession.create(Buffer.concat(chunks), sessionOptions)
     return { inputs: session.inputMetadata.map(describe), outputs: session.outputMetadata.map(describe) }
   } catch (error) {
-    return { error: `${messageOf(error).trim().replace(/\.?$/, '.')}` }
+    return { error: messageOf(error).trim().replace(/\.?$/, '.') }
   }
 }
 

@@ -23,7 +23,10 @@ export async function inspectModel(bytes: Uint8Array, timeoutMs = defaultTimeout
     // said below: the child ended without an answer
   }
   if (answer === null) {
-    throw new LockstepError('MODEL_INVALID', `The model file cannot be loaded: ONNX Runtime ended with ${end}. Export the model to ONNX again.`)
+    throw new LockstepError(
+      'MODEL_INVALID',
+      `The model file cannot be loaded: ONNX Runtime ended with ${end}. Export the model to ONNX again.`,
+    )
   }
   if ('error' in answer) {
     throw new LockstepError(

@@ -62,7 +62,8 @@ export async function loadModel(bytes: Uint8Array, binding: ModelBinding, name: 
     maxRows: binding.maxRows,
     async run(rows) {
       if (rows.length === 0) return []
-      if (closed) throw new LockstepError('MODEL_FAILED', `The model "${name}" is no longer loaded; ask again.`, { details: { model: name } })
+      if (closed)
+        throw new LockstepError('MODEL_FAILED', `The model "${name}" is no longer loaded; ask again.`, { details: { model: name } })
       const run = compute(rows)
       underWay.add(run)
       try {

@@ -38,7 +38,11 @@ const balances: SourceSpec = {
   ],
 }
 
-function latest(column: string, type: ValueType, fields: { name?: string; default?: JsonValue; required?: boolean; ttlMicros?: number } = {}): FeatureSpec {
+function latest(
+  column: string,
+  type: ValueType,
+  fields: { name?: string; default?: JsonValue; required?: boolean; ttlMicros?: number } = {},
+): FeatureSpec {
   return { name: column, default: null, required: false, ttlMicros: null, ...fields, kind: 'latest', column, type }
 }
 
@@ -54,7 +58,17 @@ const delays: ViewSpec = {
   code: null,
   features: [
     latest('delay', { kind: 'float64' }, { name: 'lastDelay', ttlMicros: 48 * hour }),
-    { name: 'landed1h', kind: 'window', aggregate: 'count', column: null, type: { kind: 'int32' }, windowMicros: hour, hopMicros: hour / 12, default: null, required: false },
+    {
+      name: 'landed1h',
+      kind: 'window',
+      aggregate: 'count',
+      column: null,
+      type: { kind: 'int32' },
+      windowMicros: hour,
+      hopMicros: hour / 12,
+      default: null,
+      required: false,
+    },
   ],
 }
 const typed: ViewSpec = {
@@ -69,7 +83,11 @@ const typed: ViewSpec = {
   ],
 }
 const offline: ViewSpec = { ...delays, name: 'airport_offline', features: [latest('delay', { kind: 'float64' }, { name: 'offlineDelay' })] }
-const required: ViewSpec = { ...delays, name: 'airport_required', features: [latest('delay', { kind: 'float64' }, { name: 'neededDelay', required: true })] }
+const required: ViewSpec = {
+  ...delays,
+  name: 'airport_required',
+  features: [latest('delay', { kind: 'float64' }, { name: 'neededDelay', required: true })],
+}
 const accounts: ViewSpec = {
   ...delays,
   name: 'account_balance',
@@ -78,7 +96,8 @@ const accounts: ViewSpec = {
   features: [latest('balance', { kind: 'int64' }), latest('seen', { kind: 'timestamp' })],
 }
 
-const contextCode = '({ request, origin, asOf }) => ({ pressure: origin.lastDelay === null ? null : origin.lastDelay / request.distance, micros: asOf })'
+const contextCode =
+  '({ request, origin, asOf }) => ({ pressure: origin.lastDelay === null ? null : origin.lastDelay / request.distance, micros: asOf })'
 const context: OnDemandSpec = {
   name: 'flight_context',
   version: 1,
@@ -112,7 +131,14 @@ const services = [
 ]
 const models: ModelSpec[] = [
   { name: 'delay', service: 'flight@1', output: [{ name: 'probabilities', type: { kind: 'float32' } }] },
-  { name: 'classes', service: 'flight@1', output: [{ name: 'label', type: { kind: 'int64' } }, { name: 'probabilities', type: { kind: 'vector', length: 2 } }] },
+  {
+    name: 'classes',
+    service: 'flight@1',
+    output: [
+      { name: 'label', type: { kind: 'int64' } },
+      { name: 'probabilities', type: { kind: 'vector', length: 2 } },
+    ],
+  },
   { name: 'echo', service: 'flight@1', output: [{ name: 'out', type: { kind: 'vector', length: 3 } }] },
   {
     name: 'typed',

@@ -42,32 +42,48 @@ describe.each(['redis', 'embedded'] as const)('POST /v1/features over the %s sto
     expect(body).toMatchObject({ service: 'flight', version: 1, asOf: '2001-07-01T12:00:00Z', requestId: headers.get('x-request-id') })
     expect(body.skewed).toBeUndefined()
     expect(body.results).toEqual([
-      { features: { lastDelay: 25, landed1h: 1, pressure: 0.25 }, statuses: { lastDelay: 'PRESENT', landed1h: 'PRESENT', pressure: 'PRESENT' } },
-      { features: { lastDelay: null, landed1h: 0, pressure: null }, statuses: { lastDelay: 'OUTSIDE_MAX_AGE', landed1h: 'PRESENT', pressure: 'NULL_VALUE' } },
-      { features: { lastDelay: null, landed1h: 0, pressure: null }, statuses: { lastDelay: 'NOT_FOUND', landed1h: 'NOT_FOUND', pressure: 'NULL_VALUE' } },
+      {
+        features: { lastDelay: 25, landed1h: 1, pressure: 0.25 },
+        statuses: { lastDelay: 'PRESENT', landed1h: 'PRESENT', pressure: 'PRESENT' },
+      },
+      {
+        features: { lastDelay: null, landed1h: 0, pressure: null },
+        statuses: { lastDelay: 'OUTSIDE_MAX_AGE', landed1h: 'PRESENT', pressure: 'NULL_VALUE' },
+      },
+      {
+        features: { lastDelay: null, landed1h: 0, pressure: null },
+        statuses: { lastDelay: 'NOT_FOUND', landed1h: 'NOT_FOUND', pressure: 'NULL_VALUE' },
+      },
     ])
   })
 
   it('answers event times on request', async () => {
-    const { body } = await ask(url, '/v1/features', { service: 'flight', entities: [{ airport: 'ATL', distance: 1 }], include: ['eventTimes'] })
-    expect(body.results[0].eventTimes).toEqual({ lastDelay: '2001-07-01T11:30:00Z', landed1h: '2001-07-01T11:30:00Z', pressure: null })
+    const { body } = await ask(url, '/v1/features', {
+      service: 'flight',
+      entities: [{ airport: 'ATL', distance: 1 }],
+      include: ['eventTimes'],
+    })
+    expect(body.results[0]?.eventTimes).toEqual({ lastDelay: '2001-07-01T11:30:00Z', landed1h: '2001-07-01T11:30:00Z', pressure: null })
   })
 
   it('reads one view under two aliases', async () => {
     const { body } = await ask(url, '/v1/features', { service: 'route', entities: [{ airport: 'ATL', destination: 'JFK' }] })
-    expect(body.results[0].features).toMatchObject({ lastDelay: 25, destination__lastDelay: null, destination__landed1h: 0 })
+    expect(body.results[0]?.features).toMatchObject({ lastDelay: 25, destination__lastDelay: null, destination__landed1h: 0 })
   })
 
   it('says int64 as an exact integer literal, float32, text, bool and vectors as JSON, and null with INVALID for what JSON cannot say', async () => {
-    const { text, body } = await ask(url, '/v1/features', { service: 'typed', entities: [{ airport: 'ATL' }, { airport: 'NAN' }, { airport: 'JFK' }] })
+    const { text, body } = await ask(url, '/v1/features', {
+      service: 'typed',
+      entities: [{ airport: 'ATL' }, { airport: 'NAN' }, { airport: 'JFK' }],
+    })
     expect(text).toContain('"count":9007199254740993')
     expect(text).toContain('"count":-9223372036854775808')
     const [atlanta, nan, york] = body.results
-    expect(atlanta.features).toMatchObject({ amount: Math.fround(0.1), city: 'Zürich "x"', open: true, vec: [3, 4] })
-    expect(nan.features).toMatchObject({ amount: null, vec: [null, 1], city: '' })
-    expect(nan.statuses).toMatchObject({ amount: 'INVALID', vec: 'INVALID', city: 'PRESENT' })
-    expect(york.features).toEqual({ amount: null, count: 0, city: 'nowhere', open: false, vec: null })
-    expect(new Set(Object.values(york.statuses))).toEqual(new Set(['NULL_VALUE']))
+    expect(atlanta?.features).toMatchObject({ amount: Math.fround(0.1), city: 'Zürich "x"', open: true, vec: [3, 4] })
+    expect(nan?.features).toMatchObject({ amount: null, vec: [null, 1], city: '' })
+    expect(nan?.statuses).toMatchObject({ amount: 'INVALID', vec: 'INVALID', city: 'PRESENT' })
+    expect(york?.features).toEqual({ amount: null, count: 0, city: 'nowhere', open: false, vec: null })
+    expect(new Set(Object.values(york?.statuses ?? {}))).toEqual(new Set(['NULL_VALUE']))
   })
 
   it('takes int64 keys beyond 2^53 as literals and as texts, exactly', async () => {
@@ -78,34 +94,43 @@ describe.each(['redis', 'embedded'] as const)('POST /v1/features over the %s sto
   })
 
   it('answers a moment before what is stored from the history, as the online store would have then', async () => {
-    const entities = [{ airport: 'ATL', distance: 1 }, { airport: 'XXX', distance: 1 }] // prettier-ignore
+    const entities = [
+      { airport: 'ATL', distance: 1 },
+      { airport: 'XXX', distance: 1 },
+    ]
     const then = await ask(url, '/v1/features', { service: 'flight', entities, asOf: '2001-07-01T11:00:00Z', include: ['eventTimes'] })
     expect(then.body).toMatchObject({ asOf: '2001-07-01T11:00:00Z' })
-    expect(then.body.results[0]).toMatchObject({ features: { lastDelay: 5, landed1h: 1 }, eventTimes: { lastDelay: '2001-07-01T10:00:00Z' } })
-    expect(then.body.results[1].statuses).toMatchObject({ lastDelay: 'NOT_FOUND', landed1h: 'NOT_FOUND' })
+    expect(then.body.results[0]).toMatchObject({
+      features: { lastDelay: 5, landed1h: 1 },
+      eventTimes: { lastDelay: '2001-07-01T10:00:00Z' },
+    })
+    expect(then.body.results[1]?.statuses).toMatchObject({ lastDelay: 'NOT_FOUND', landed1h: 'NOT_FOUND' })
     const micros = await ask(url, '/v1/features', { service: 'flight', entities, asOf: noon - hour })
-    expect(micros.body.results.map((result: any) => result.features)).toEqual(then.body.results.map((result: any) => result.features))
+    expect(micros.body.results.map((result) => result.features)).toEqual(then.body.results.map((result) => result.features))
     expect(await registry.metrics()).toContain('lockstep_history_answers_total{service="flight@1"} 2')
   })
 
   it('answers a view that is not kept online from the history', async () => {
     const { body } = await ask(url, '/v1/features', { service: 'history', entities: [{ airport: 'ATL' }, { airport: 'XXX' }] })
-    expect(body.results[0].features).toEqual({ offlineDelay: 25, lastDelay: 25, landed1h: 1 })
-    expect(body.results[1].statuses.offlineDelay).toBe('NOT_FOUND')
+    expect(body.results[0]?.features).toEqual({ offlineDelay: 25, lastDelay: 25, landed1h: 1 })
+    expect(body.results[1]?.statuses.offlineDelay).toBe('NOT_FOUND')
   })
 
   it('shares one moment among views and on-demand code, and moves it to the stored data where the clock is behind, which it flags', async () => {
     const behind = noon - 5 * hour
     const slow = await world.serve({ clock: () => behind })
     await slow.server.whenReady()
-    const entities = [{ airport: 'ATL', distance: 1 }, { airport: 'NAN', distance: 1 }] // prettier-ignore
+    const entities = [
+      { airport: 'ATL', distance: 1 },
+      { airport: 'NAN', distance: 1 },
+    ]
     const { body } = await ask(slow.url, '/v1/features', { service: 'moment', entities })
     expect(body).toMatchObject({ skewed: true, asOf: '2001-07-01T11:30:00Z' })
-    expect(body.results.map((result: any) => result.features.micros)).toEqual(['2001-07-01T11:30:00Z', '2001-07-01T11:30:00Z'])
-    expect(body.results[0].features.lastDelay).toBe(25)
+    expect(body.results.map((result) => result.features.micros)).toEqual(['2001-07-01T11:30:00Z', '2001-07-01T11:30:00Z'])
+    expect(body.results[0]?.features.lastDelay).toBe(25)
     const asked = await ask(slow.url, '/v1/features', { service: 'moment', entities, asOf: formatTimestamp(behind) })
     expect(asked.body.skewed).toBeUndefined()
-    expect(asked.body.results[0].statuses.lastDelay).toBe('NOT_FOUND')
+    expect(asked.body.results[0]?.statuses.lastDelay).toBe('NOT_FOUND')
     await slow.server.close()
   })
 
@@ -113,14 +138,17 @@ describe.each(['redis', 'embedded'] as const)('POST /v1/features over the %s sto
     const past = await world.serve({ defaultAsOf: noon - 90 * 60_000_000 })
     await past.server.whenReady()
     const entities = [{ airport: 'ATL', distance: 1 }]
-    expect((await ask(past.url, '/v1/features', { service: 'flight', entities })).body).toMatchObject({ asOf: '2001-07-01T10:30:00Z', results: [{ features: { lastDelay: 5 } }] })
-    expect((await ask(past.url, '/v1/features', { service: 'flight', entities, asOf: noon })).body.results[0].features.lastDelay).toBe(25)
+    expect((await ask(past.url, '/v1/features', { service: 'flight', entities })).body).toMatchObject({
+      asOf: '2001-07-01T10:30:00Z',
+      results: [{ features: { lastDelay: 5 } }],
+    })
+    expect((await ask(past.url, '/v1/features', { service: 'flight', entities, asOf: noon })).body.results[0]?.features.lastDelay).toBe(25)
     await past.server.close()
   })
 
   it('refuses an entity without a required feature, naming its index and the features', async () => {
     const good = await ask(url, '/v1/features', { service: 'strict', entities: [{ airport: 'ATL' }] })
-    expect(good.body.results[0].features).toEqual({ neededDelay: 25 })
+    expect(good.body.results[0]?.features).toEqual({ neededDelay: 25 })
     const { status, body } = await ask(url, '/v1/features', { service: 'strict', entities: [{ airport: 'ATL' }, { airport: 'XXX' }] })
     expect(status).toBe(422)
     expect(body.error).toMatchObject({ code: 'REQUIRED_FEATURE_MISSING', details: { entity: 1, features: ['neededDelay'] } })

@@ -144,7 +144,13 @@ describe('the batcher', () => {
   it('runs a model of one row at a time row by row', async () => {
     const model = await load('single', 'flight', 'echo', [{ name: 'total', type: { kind: 'float32' } }])
     const batcher = createBatcher(model)
-    const answers = await Promise.all([batcher.predict([[1, 2, 3], [4, 5, 6]]), batcher.predict([[7, 8, 9]])]) // prettier-ignore
+    const answers = await Promise.all([
+      batcher.predict([
+        [1, 2, 3],
+        [4, 5, 6],
+      ]),
+      batcher.predict([[7, 8, 9]]),
+    ])
     expect(answers).toEqual([[[6], [15]], [[24]]])
     await model.close()
   })
@@ -153,7 +159,11 @@ describe('the batcher', () => {
     const model = await load('named', 'typed', 'typed')
     const batcher = createBatcher(model)
     const good: FeatureRow = [1, 2n, 'x', true, new Float32Array([3, 4])]
-    const [first, second, third] = await Promise.allSettled([batcher.predict([good]), batcher.predict([[1, null, 'x', true, null]]), batcher.predict([good])])
+    const [first, second, third] = await Promise.allSettled([
+      batcher.predict([good]),
+      batcher.predict([[1, null, 'x', true, null]]),
+      batcher.predict([good]),
+    ])
     expect([first.status, second.status, third.status]).toEqual(['fulfilled', 'rejected', 'fulfilled'])
     await model.close()
   })

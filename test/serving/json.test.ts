@@ -32,12 +32,18 @@ describe('valueWriter', () => {
     const text = valueWriter({ kind: 'string' })
     const time = valueWriter({ kind: 'timestamp' })
     fc.assert(
-      fc.property(fc.bigInt({ min: -(2n ** 63n), max: 2n ** 63n - 1n }), fc.double({ noNaN: true, noDefaultInfinity: true }), fc.string({ unit: 'binary' }), fc.maxSafeInteger(), (i, f, s, t) => {
-        expect(int64(i)).toBe(i.toString())
-        expect(JSON.parse(float64(f))).toBe(f + 0)
-        expect(JSON.parse(text(s))).toBe(s)
-        expect(time(t)).toBe(JSON.stringify(formatTimestamp(t)))
-      }),
+      fc.property(
+        fc.bigInt({ min: -(2n ** 63n), max: 2n ** 63n - 1n }),
+        fc.double({ noNaN: true, noDefaultInfinity: true }),
+        fc.string({ unit: 'binary' }),
+        fc.maxSafeInteger(),
+        (i, f, s, t) => {
+          expect(int64(i)).toBe(i.toString())
+          expect(JSON.parse(float64(f))).toBe(f + 0)
+          expect(JSON.parse(text(s))).toBe(s)
+          expect(time(t)).toBe(JSON.stringify(formatTimestamp(t)))
+        },
+      ),
     )
   })
 

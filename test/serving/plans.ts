@@ -8,7 +8,9 @@ import { servingSet } from './definitions.ts'
 export function servicePlan(name: string): ServicePlan {
   const text = (hash: string | null): string | null => (hash === null ? null : (servingSet.code.get(hash) ?? null))
   const views = new Map(
-    servingSet.views.map(({ spec, fingerprint }) => [definitionId(spec), compileView({ spec, fingerprint, code: text(spec.code) })] as const),
+    servingSet.views.map(
+      ({ spec, fingerprint }) => [definitionId(spec), compileView({ spec, fingerprint, code: text(spec.code) })] as const,
+    ),
   )
   const onDemand = new Map(servingSet.onDemand.map(({ spec }) => [definitionId(spec), { spec, code: text(spec.code) ?? '' }] as const))
   const declared = servingSet.services.find(({ spec }) => spec.name === name)

@@ -29,7 +29,12 @@ afterAll(() => world?.close())
 async function predict(model: string, sql: string, rowsPerRun?: number) {
   const batches: PredictedBatch[] = []
   const options = { model, spine: { sql }, time: 'at', ...(rowsPerRun === undefined ? {} : { rowsPerRun }) }
-  const summary: PredictBatchSummary = await predictBatch(world.db, await loadCatalog(world.db), options, (batch) => void batches.push(batch))
+  const summary: PredictBatchSummary = await predictBatch(
+    world.db,
+    await loadCatalog(world.db),
+    options,
+    (batch) => void batches.push(batch),
+  )
   const column = (of: 'spine' | 'predictions', i: number) => batches.flatMap((batch) => [...(batch[of][i] ?? [])])
   return { summary, batches, column }
 }
@@ -44,8 +49,13 @@ describe('predictBatch', () => {
     expect(labels).toEqual(Array.from({ length: 144 }, (_, i) => (i + 1) % 2 === 0))
     const outs = column('predictions', 0)
     for (let row = 0; row < 144; row += 5) {
-      const { body } = await ask(url, '/v1/predict', { model: 'echo', asOf: times[row], entities: [{ airport: airports[row], distance: distances[row] }] })
-      const served = body.predictions[0].out.map((value: number | null) => value ?? Number.NaN)
+      const { body } = await ask(url, '/v1/predict', {
+        model: 'echo',
+        asOf: times[row],
+        entities: [{ airport: airports[row], distance: distances[row] }],
+      })
+      const [{ out } = { out: null }] = body.predictions
+      const served = (out as (number | null)[]).map((value) => value ?? Number.NaN)
       expect([...(outs[row] as Float32Array)]).toEqual(served)
     }
     expect(outs.some((out) => Number.isNaN((out as Float32Array)[0]))).toBe(true)

@@ -47,7 +47,10 @@ describe('a bad request', () => {
   })
 
   it('names the entity and its field', async () => {
-    const entities = [{ airport: 'ATL', distance: 1 }, { airport: 5, distance: 1 }] // prettier-ignore
+    const entities = [
+      { airport: 'ATL', distance: 1 },
+      { airport: 5, distance: 1 },
+    ]
     const answer = await ask(url, '/v1/features', { ...good, entities })
     expectError(answer, 400, 'INVALID_ENTITY')
     expect(answer.body.error.details).toEqual({ entity: 1, field: 'airport' })
@@ -108,7 +111,9 @@ function chunked(path: string, body: string): Promise<number> {
       resolve(response.statusCode ?? 0)
     })
     // The server may answer and close before the whole body is sent.
-    request.on('error', (error: NodeJS.ErrnoException) => (error.code === 'EPIPE' || error.code === 'ECONNRESET' ? undefined : reject(error)))
+    request.on('error', (error: NodeJS.ErrnoException) =>
+      error.code === 'EPIPE' || error.code === 'ECONNRESET' ? undefined : reject(error),
+    )
     for (let at = 0; at < body.length; at += 10_000) request.write(body.slice(at, at + 10_000))
     request.end()
   })

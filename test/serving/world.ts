@@ -92,16 +92,37 @@ export interface Answer {
   readonly status: number
   readonly headers: Headers
   readonly text: string
-  // What a test expects of a body is what it checks.
-  readonly body: any
+  readonly body: Body
 }
+
+/** The members of all bodies; a test checks those that it expects. */
+export interface Body {
+  readonly error: { readonly code: string; readonly message: string; readonly details: unknown; readonly requestId: string }
+  readonly asOf: string
+  readonly skewed?: boolean
+  readonly version: number
+  readonly results: readonly { readonly features: Named; readonly statuses: Named; readonly eventTimes: Named }[]
+  readonly predictions: readonly Named[]
+  readonly features?: readonly Named[]
+  readonly statuses: readonly Named[]
+  readonly eventTimes: readonly Named[]
+  readonly models: readonly { readonly model: string; readonly version: number | null }[]
+  readonly reasons?: readonly string[]
+  readonly warnings?: readonly string[]
+}
+export type Named = Readonly<Record<string, unknown>>
 
 export async function ask(url: string, path: string, body?: unknown, headers: Record<string, string> = {}): Promise<Answer> {
-  const init: RequestInit =
-    body === undefined ? {} : { method: 'POST', body: typeof body === 'string' ? body : JSON.stringify(body), headers: { 'content-type': 'application/json' } }
-  const response = await fetch(url + path, { ...init, headers: { ...init.headers, ...headers } })
+  const init =
+    body === undefined
+      ? { headers }
+      : {
+          method: 'POST',
+          body: typeof body === 'string' ? body : JSON.stringify(body),
+          headers: { 'content-type': 'application/json', ...headers },
+        }
+  const response = await fetch(url + path, init)
   const text = await response.text()
   const json = response.headers.get('content-type')?.includes('json') === true
-  return { status: response.status, headers: response.headers, text, body: json ? JSON.parse(text) : null }
+  return { status: response.status, headers: response.headers, text, body: (json ? JSON.parse(text) : {}) as Body }
 }
-
