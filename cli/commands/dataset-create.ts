@@ -1,0 +1,83 @@
+import { createDataset } from '../../offline/dataset.ts'
+import { manifestPath } from '../../offline/dataset-manifest.ts'
+import type { Command } from '../command.ts'
+import { bytes, count, counted, duration } from '../human.ts'
+import { spineInput } from '../spine-option.ts'
+
+export const datasetCreateCommand: Command = {
+  name: 'dataset create',
+  summary: "Write a training set: a spine, with a service's features as of each row's moment",
+  description: [
+    'The spine is a file (.parquet, .csv, .jsonl) or a SQL query. It holds the key columns of the service, a time and the request values; other columns, as the label, are carried over.',
+    'Beside the file, FILE.manifest.json says what went into it.',
+  ],
+  arguments: [{ name: 'SERVICE', help: 'The feature service, as "name" or "name@version".' }],
+  options: {
+    spine: { value: 'FILE|SQL', help: 'The rows to compute features for.', needed: true },
+    out: { value: 'FILE', help: 'The file to write: .parquet or .csv.', needed: true },
+    format: { value: 'FORMAT', help: '"parquet" or "csv". Default: by the ending of the file.' },
+    time: { value: 'COLUMN', help: "The spine's time column, where it has several." },
+    columns: { value: 'A,B,…', help: 'The columns of the spine to carry over. Default: all.' },
+    'as-of': {
+      value: 'BOUND',
+      help: '"at": what becomes visible at the very moment of a row counts (the default); "before": it does not.',
+    },
+    knowledge: {
+      value: 'RULE',
+      help: '"bitemporal": what was known then (the default); "latest": as if every row had been known at its event.',
+    },
+    freshness: { value: 'RULE', help: '"served": as fresh as the schedules of the views (the default); "ideal": as if they ran always.' },
+    overwrite: { help: 'Replace a file that is there.' },
+  },
+  example: `lockstep dataset create flight_features --spine "select origin as airport, date, delay > 15 as late from flights" --out train.parquet`,
+  async run(context, input) {
+    const started = performance.now()
+    const service = (await context.catalog()).service(input.argument('SERVICE'))
+    const options = {
+      format: input.choice('format', ['parquet', 'csv']),
+      time: input.text('time'),
+      columns: input
+        .text('columns')
+        ?.split(',')
+        .map((name) => name.trim()),
+      asOf: input.choice('as-of', ['at', 'before']),
+      knowledge: input.choice('knowledge', ['bitemporal', 'latest']),
+      freshness: input.choice('freshness', ['served', 'ideal']),
+    }
+    const bars = {
+      join: context.terminal.progress(`Joining ${service.id}`, 'questions'),
+      write: context.terminal.progress('Writing the training set', 'rows'),
+    }
+    try {
+      const manifest = await createDataset(await context.database(), service, {
+        ...defined(options),
+        spine: spineInput(input.needed('spine')),
+        out: input.needed('out'),
+        overwrite: input.flag('overwrite'),
+        signal: context.signal,
+        onProgress: ({ step, done, total }) => bars[step].update(done, total),
+      })
+      const seconds = (performance.now() - started) / 1000
+      const { file } = manifest
+      return {
+        json: { ...manifest, seconds },
+        text: [
+          `Wrote ${counted(file.rows, 'row')} with ${counted(service.features.length, 'feature')} of ${service.id} to ${file.path} (${bytes(file.bytes)}) in ${duration(seconds * 1000)} (${count(file.rows / seconds)} rows/s).`,
+          ...Object.entries(manifest.missingRequired).flatMap(([name, rows]) =>
+            rows === 0 ? [] : [`note: ${counted(rows, 'row')} without the required feature "${name}", which a server would refuse`],
+          ),
+          `Its manifest is ${manifestPath(file.path)}, its id ${manifest.id}.`,
+        ].join('\n'),
+      }
+    } finally {
+      bars.join.end()
+      bars.write.end()
+    }
+  },
+}
+
+/** Without the fields that were not given. */
+function defined<Fields extends object>(fields: Fields): { [Name in keyof Fields]?: Exclude<Fields[Name], undefined> } {
+  const given = Object.entries(fields).filter(([, value]) => value !== undefined)
+  return Object.fromEntries(given) as { [Name in keyof Fields]?: Exclude<Fields[Name], undefined> }
+}

@@ -1,0 +1,29 @@
+import { loadDefinitions } from '../../registry/load-definitions.ts'
+import { planChanges } from '../../registry/plan.ts'
+import type { Command } from '../command.ts'
+import { counted } from '../human.ts'
+import { changeCounts, planJson, planText } from '../plan-text.ts'
+
+export const planCommand: Command = {
+  name: 'plan',
+  summary: 'Show what "apply" would do with a definitions file',
+  description: ['Reads the registry and the tables of the sources, and writes nothing. Exits with 1 where "apply" would refuse the file.'],
+  arguments: [{ name: 'FILE', help: 'The definitions file (TypeScript or JavaScript).' }],
+  options: { prune: { help: 'Plan the removal of what is in the registry and not in the file.' } },
+  example: 'lockstep plan features.ts',
+  async run(context, input) {
+    const set = await loadDefinitions(input.argument('FILE'))
+    const plan = await planChanges(await context.database(), set, { prune: input.flag('prune') })
+    const refused = plan.problems.length > 0
+    const verdict = refused
+      ? `"apply" would refuse the file: ${counted(plan.problems.length, 'problem')}.`
+      : plan.changes.some(({ status }) => status !== 'unchanged' && status !== 'absent') || plan.tables.length > 0
+        ? 'Nothing was written. To do it: lockstep apply.'
+        : 'There is nothing to do.'
+    return {
+      json: planJson(plan),
+      text: [`Plan for ${plan.file}: ${changeCounts(plan)}.`, planText(plan), verdict].filter((part) => part !== '').join('\n'),
+      exitCode: refused ? 1 : 0,
+    }
+  },
+}

@@ -1,0 +1,72 @@
+import { formatTimestamp } from '../../kernel/time.ts'
+import { openOnlineStore } from '../../online/open-store.ts'
+import type { OnlineStore } from '../../online/store.ts'
+import type { Database } from '../../runtime/database.ts'
+import { createMetricsRegistry } from '../../runtime/metrics.ts'
+import { openDatabase } from '../../runtime/open-database.ts'
+import { createServer } from '../../serving/server.ts'
+import type { Command } from '../command.ts'
+import type { Context } from '../context.ts'
+
+export const serveCommand: Command = {
+  name: 'serve',
+  summary: 'Answer features and predictions over HTTP',
+  description: [
+    'Listens on LOCKSTEP_HOST and LOCKSTEP_PORT. It starts with PostgreSQL or Redis away, and is ready once they answer (GET /readyz).',
+    'On SIGINT or SIGTERM it finishes the requests under way, and exits with 0.',
+  ],
+  options: {
+    host: { value: 'HOST', help: 'Instead of LOCKSTEP_HOST.' },
+    port: { value: 'PORT', help: 'Instead of LOCKSTEP_PORT; 0 takes any that is free.' },
+    'as-of': { value: 'TIME', help: 'The moment of requests that name none, to serve history. Default: now.' },
+  },
+  example: 'lockstep serve --port 8080',
+  async run(context, input) {
+    const { config, log, signal } = context
+    const defaultAsOf = input.time('as-of')
+    const server = createServer({
+      config,
+      ...(await dependencies(context)),
+      log,
+      metrics: createMetricsRegistry(),
+      clock: () => Date.now() * 1000,
+      ...(defaultAsOf === undefined ? {} : { defaultAsOf }),
+    })
+    context.add('server', () => server.close())
+    const { host, port, url } = await server.listen(input.text('host') ?? config.host, input.count('port', 0) ?? config.port)
+    const asOf = defaultAsOf === undefined ? null : formatTimestamp(defaultAsOf)
+    return {
+      json: { url, host, port, asOf },
+      text: `Listening on ${url}${asOf === null ? '' : `, as of ${asOf} where a request names no moment`}.`,
+      async stay() {
+        if (!signal.aborted) await new Promise((resolve) => signal.addEventListener('abort', resolve, { once: true }))
+        await server.close()
+      },
+    }
+  },
+}
+
+interface Dependencies {
+  readonly database: () => Promise<Database>
+  readonly store: () => Promise<OnlineStore>
+}
+
+/**
+ * Servers of their own database and store come up without them and wait. The embedded ones are this process's own, so what is wrong with them is said
+ * at once; the context closes them, after the server.
+ */
+async function dependencies(context: Context): Promise<Dependencies> {
+  const { config } = context
+  const kept = { close: () => Promise.resolve() }
+  let database = () => openDatabase(config)
+  let store = () => openOnlineStore(config)
+  if (config.postgresUrl === null) {
+    const db = { ...(await context.database()), ...kept }
+    database = () => Promise.resolve(db)
+    if (config.redisUrl === null) {
+      const online = { ...(await context.store()), ...kept }
+      store = () => Promise.resolve(online)
+    }
+  }
+  return { database, store }
+}

@@ -1,0 +1,77 @@
+import { requireMigrated } from '../migrations/migrate.ts'
+import { openOnlineStore } from '../online/open-store.ts'
+import type { OnlineStore } from '../online/store.ts'
+import type { Catalog } from '../registry/catalog.ts'
+import { loadCatalog } from '../registry/catalog.ts'
+import type { Config } from '../runtime/config.ts'
+import type { Database } from '../runtime/database.ts'
+import { createLifecycle } from '../runtime/lifecycle.ts'
+import type { Logger } from '../runtime/log.ts'
+import { createLogger } from '../runtime/log.ts'
+import { openDatabase } from '../runtime/open-database.ts'
+import type { Terminal } from './terminal.ts'
+
+/** What commands work with. Each thing is opened when it is first asked for, once, and closed with the context. */
+export interface Context {
+  readonly config: Config
+  readonly log: Logger
+  readonly terminal: Terminal
+  /** Aborted when the process is told to end. */
+  readonly signal: AbortSignal
+  /** @throws LockstepError `POSTGRES_UNAVAILABLE`, `EMBEDDED_IN_USE` */
+  unmigratedDatabase(): Promise<Database>
+  /** @throws LockstepError `MIGRATIONS_PENDING`, `SCHEMA_NEWER` too */
+  database(): Promise<Database>
+  /** @throws LockstepError `REDIS_UNAVAILABLE` */
+  store(): Promise<OnlineStore>
+  /** The registry as it is now. */
+  catalog(): Promise<Catalog>
+  /** Registers something that a command has opened itself. */
+  add(name: string, close: () => Promise<void>): void
+  /** Closes what is open, last opened first. */
+  close(): Promise<void>
+}
+
+export function createContext(config: Config, terminal: Terminal, signal: AbortSignal): Context {
+  const log = createLogger(config.logLevel)
+  const lifecycle = createLifecycle(log)
+  let opening: Promise<Database> | null = null
+  let checked: Promise<Database> | null = null
+  let openingStore: Promise<OnlineStore> | null = null
+
+  async function open(): Promise<Database> {
+    const db = await openDatabase(config)
+    lifecycle.add('database', () => db.close())
+    await db.ping()
+    return db
+  }
+
+  async function check(): Promise<Database> {
+    const db = await context.unmigratedDatabase()
+    await requireMigrated(db.kysely)
+    return db
+  }
+
+  async function openStore(): Promise<OnlineStore> {
+    // who owns the database owns the folder, and with it the embedded store
+    if (config.redisUrl === null) await context.database()
+    const store = await openOnlineStore(config)
+    lifecycle.add('online store', () => store.close())
+    await store.ping()
+    return store
+  }
+
+  const context: Context = {
+    config,
+    log,
+    terminal,
+    signal,
+    unmigratedDatabase: () => (opening ??= open()),
+    database: () => (checked ??= check()),
+    store: () => (openingStore ??= openStore()),
+    catalog: async () => loadCatalog(await context.database()),
+    add: (name, close) => lifecycle.add(name, close),
+    close: () => lifecycle.close(),
+  }
+  return context
+}

@@ -1,0 +1,77 @@
+import type { Argument, Command } from './command.ts'
+import { commonOptions } from './input.ts'
+
+/** What `lockstep help` prints. */
+export function generalHelp(commands: readonly Command[]): string {
+  return [
+    'Lockstep: a feature store with model serving bundled.',
+    '',
+    'Usage: lockstep COMMAND [ARGUMENTS] [OPTIONS]',
+    '',
+    'Commands:',
+    ...pairs(commands.map((command) => [usageOf(command), command.summary])),
+    '',
+    'Options: --json, --help (of each command), --version',
+    '',
+    'Without LOCKSTEP_POSTGRES_URL and LOCKSTEP_REDIS_URL it works in the folder .lockstep (LOCKSTEP_DIR).',
+    'For one command: lockstep COMMAND --help',
+  ].join('\n')
+}
+
+/** What `lockstep COMMAND --help` prints. */
+export function commandHelp(command: Command): string {
+  const options = Object.entries({ ...command.options, ...commonOptions })
+  return [
+    `Usage: lockstep ${usageOf(command)} [OPTIONS]`,
+    '',
+    `${command.summary}.`,
+    ...(command.description ?? []).flatMap((paragraph) => ['', ...wrap(paragraph, 100)]),
+    ...((command.arguments ?? []).length > 0
+      ? ['', 'Arguments:', ...pairs((command.arguments ?? []).map(({ name, help }) => [name, help]))]
+      : []),
+    '',
+    'Options:',
+    ...pairs(options.map(([name, option]) => [`--${name}${option.value !== undefined ? ` ${option.value}` : ''}`, help(option)])),
+    '',
+    'Example:',
+    `  ${command.example}`,
+  ].join('\n')
+}
+
+function help(option: { readonly help: string; readonly needed?: boolean }): string {
+  return option.needed === true ? `${option.help} Needed.` : option.help
+}
+
+function usageOf(command: Command): string {
+  const needed = Object.entries(command.options ?? {}).flatMap(([name, option]) =>
+    option.needed === true ? [`--${name} ${option.value ?? ''}`] : [],
+  )
+  return [command.name, ...(command.arguments ?? []).map(argumentUsage), ...needed].join(' ')
+}
+
+function argumentUsage({ name, takes }: Argument): string {
+  if (takes === 'many') return `[${name}…]`
+  return takes === 'optional' ? `[${name}]` : name
+}
+
+/** Name and text in two columns; a name that is too long has a line of its own. */
+function pairs(rows: readonly (readonly [string, string])[]): string[] {
+  const width = Math.min(30, Math.max(...rows.map(([name]) => name.length)))
+  return rows.flatMap(([name, text]) => {
+    const lines = wrap(text, 96 - width)
+    const rest = lines.slice(name.length > width ? 0 : 1).map((line) => `  ${' '.repeat(width)}  ${line}`)
+    return name.length > width ? [`  ${name}`, ...rest] : [`  ${name.padEnd(width)}  ${lines[0] ?? ''}`.trimEnd(), ...rest]
+  })
+}
+
+function wrap(text: string, width: number): string[] {
+  const lines: string[] = []
+  let line = ''
+  for (const word of text.split(' ')) {
+    if (line !== '' && line.length + word.length + 1 > width) {
+      lines.push(line)
+      line = word
+    } else line = line === '' ? word : `${line} ${word}`
+  }
+  return [...lines, line]
+}

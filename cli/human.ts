@@ -1,0 +1,35 @@
+/** `3,000,000` */
+export function count(number: number): string {
+  return Math.round(number).toLocaleString('en-US')
+}
+
+/** `1 row`, `3,000,000 rows` */
+export function counted(number: number, one: string, many = `${one}s`): string {
+  return `${count(number)} ${number === 1 ? one : many}`
+}
+
+/** `45 ms`, `3.2 s`, `2 min 5 s`, `3 h 20 min`, `4 d 2 h` */
+export function duration(ms: number): string {
+  if (ms < 1000) return `${Math.round(ms)} ms`
+  if (ms < 59_950) return `${(ms / 1000).toFixed(1)} s`
+  const seconds = Math.round(ms / 1000)
+  const [d, h, m, s] = [Math.floor(seconds / 86_400), Math.floor(seconds / 3600) % 24, Math.floor(seconds / 60) % 60, seconds % 60]
+  const parts = [`${d} d`, `${h} h`, `${m} min`, `${s} s`]
+  const first = [d, h, m, s].findIndex((amount) => amount > 0)
+  return parts.slice(first, first + 2).join(' ')
+}
+
+/** `980 B`, `12.3 MB` */
+export function bytes(size: number): string {
+  let amount = size
+  for (const unit of ['B', 'kB', 'MB', 'GB']) {
+    if (amount < 999.5 || unit === 'GB') return `${unit === 'B' ? amount : amount.toFixed(1)} ${unit}`
+    amount /= 1000
+  }
+  return `${size} B`
+}
+
+/** `2026-03-01 12:00:05` UTC, to the second. */
+export function moment(date: Date): string {
+  return date.toISOString().slice(0, 19).replace('T', ' ')
+}

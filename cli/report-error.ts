@@ -1,0 +1,23 @@
+import { LockstepError, messageOf } from '../kernel/errors.ts'
+import type { Terminal } from './terminal.ts'
+
+/** Says on standard error what went wrong, and returns the exit code: 2 where the command was called wrongly, else 1. */
+export function reportError(error: unknown, terminal: Terminal, showStack: boolean): number {
+  const { code, message, details } =
+    error instanceof LockstepError ? error : { code: 'INTERNAL' as const, message: messageOf(error), details: {} }
+  terminal.complain(terminal.json ? jsonText({ error: { code, message, details } }) : `error ${code}: ${message}`)
+  if (showStack) terminal.complain(stackOf(error))
+  return code === 'USAGE' ? 2 : 1
+}
+
+/** JSON of anything that a command returns: int64 as decimal strings. */
+export function jsonText(value: unknown): string {
+  return JSON.stringify(value, (_, each: unknown) => (typeof each === 'bigint' ? String(each) : each), 2)
+}
+
+function stackOf(error: unknown): string {
+  const lines: string[] = []
+  for (let cause = error; cause instanceof Error; cause = cause.cause)
+    lines.push(`${lines.length > 0 ? 'caused by ' : ''}${cause.stack ?? cause.message}`)
+  return lines.join('\n')
+}

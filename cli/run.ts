@@ -1,0 +1,65 @@
+import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import type { LogLevel } from '../runtime/config.ts'
+import { loadConfig } from '../runtime/config.ts'
+import { commands } from './commands.ts'
+import { createContext } from './context.ts'
+import { findCommand, groupOf } from './find-command.ts'
+import { commandHelp, generalHelp } from './help.ts'
+import { parseInput } from './input.ts'
+import { jsonText, reportError } from './report-error.ts'
+import type { Terminal } from './terminal.ts'
+import { createTerminal } from './terminal.ts'
+
+/**
+ * Runs one command line, prints what comes of it and closes what it opened.
+ *
+ * @param signal aborted when the process is told to end
+ * @returns the exit code
+ */
+export async function run(words: readonly string[], signal: AbortSignal): Promise<number> {
+  const terminal = createTerminal(words.includes('--json'))
+  let level: LogLevel = 'info'
+  try {
+    if (printed(words, terminal)) return 0
+    const { command, rest } = findCommand(commands, words)
+    const input = parseInput(command, rest)
+    const config = loadConfig()
+    level = config.logLevel
+    const context = createContext(config, terminal, signal)
+    try {
+      const outcome = await command.run(context, input)
+      terminal.print(terminal.json ? jsonText(outcome.json) : outcome.text)
+      await outcome.stay?.()
+      return outcome.exitCode ?? 0
+    } finally {
+      await context.close()
+    }
+  } catch (error) {
+    if (signal.aborted) return 1
+    return reportError(error, terminal, level === 'debug' || level === 'trace')
+  }
+}
+
+/** Help and version need nothing but the words. */
+function printed(words: readonly string[], terminal: Terminal): boolean {
+  const [first = 'help'] = words
+  if (first === '--version') terminal.print(version())
+  else if (first === 'help' || first === '--help') terminal.print(helpFor(words.slice(1)))
+  else if (words.includes('--help')) terminal.print(helpFor(words.filter((word) => !word.startsWith('-'))))
+  else return false
+  return true
+}
+
+function helpFor(words: readonly string[]): string {
+  const [first, second] = words
+  if (first === undefined) return generalHelp(commands)
+  const group = groupOf(commands, first)
+  if (group.length > 0 && second === undefined) return generalHelp(group)
+  return commandHelp(findCommand(commands, words).command)
+}
+
+function version(): string {
+  const manifest: { version: string } = JSON.parse(readFileSync(join(import.meta.dirname, '..', 'package.json'), 'utf8'))
+  return manifest.version
+}

@@ -1,0 +1,28 @@
+import type { Progress, ProgressTarget } from './progress.ts'
+import { createProgress } from './progress.ts'
+
+/** The one way to the screen: results go to standard output, progress and errors to standard error. */
+export interface Terminal {
+  /** Whether one JSON document is all that standard output may hold. */
+  readonly json: boolean
+  /** Writes text and a line end to standard output. */
+  print(text: string): void
+  /** Writes text and a line end to standard error. */
+  complain(text: string): void
+  /** Silent with `--json`. */
+  progress(label: string, unit: string): Progress
+}
+
+export interface TerminalStreams {
+  readonly out: { write(text: string): unknown }
+  readonly err: ProgressTarget
+}
+
+export function createTerminal(json: boolean, { out, err }: TerminalStreams = { out: process.stdout, err: process.stderr }): Terminal {
+  return {
+    json,
+    print: (text) => void out.write(`${text}\n`),
+    complain: (text) => void err.write(`${text}\n`),
+    progress: (label, unit) => (json ? { update: () => undefined, end: () => undefined } : createProgress(err, { label, unit })),
+  }
+}
