@@ -35,7 +35,7 @@ export async function withPostgresSnapshot<T>(connections: SnapshotConnections, 
     return result
   } catch (error) {
     broken = true
-    await endAll(streams).catch(() => undefined)
+    await endAll(streams)
     throw connections.explain(error)
   } finally {
     leader.release(broken)
@@ -77,7 +77,8 @@ async function* streamTuples(
     }
     copyOut.abort()
     client.release(true)
-    await snapshot.leader.query('SELECT pg_terminate_backend($1, $2)', [backendOf(client), TERMINATE_TIMEOUT_MS])
+    // where the leader cannot say it, the cut connection does, once the server writes to it
+    await snapshot.leader.query('SELECT pg_terminate_backend($1, $2)', [backendOf(client), TERMINATE_TIMEOUT_MS]).catch(() => undefined)
   }
   snapshot.streams.open.add(end)
   try {

@@ -74,16 +74,18 @@ export function databaseContract(name: string, open: () => Promise<OpenedDatabas
       })
 
       it('serves transactions of Kysely beside other statements', async () => {
-        const work = db.kysely.transaction().execute(async (trx) => {
-          for (let id = 0; id < 20; id++)
-            await trx
-              .insertInto('item' as 'lockstep.code')
-              .values({ id } as never)
-              .execute()
-          throw new Error('rolled back')
-        })
+        const work = expect(
+          db.kysely.transaction().execute(async (trx) => {
+            for (let id = 0; id < 20; id++)
+              await trx
+                .insertInto('item' as 'lockstep.code')
+                .values({ id } as never)
+                .execute()
+            throw new Error('rolled back')
+          }),
+        ).rejects.toThrow('rolled back')
         const counts = await Promise.all(Array.from({ length: 20 }, () => db.query('select count(*)::int as rows from item')))
-        await expect(work).rejects.toThrow('rolled back')
+        await work
         expect(counts.flat().every((row) => row['rows'] === 0)).toBe(true)
       })
     })

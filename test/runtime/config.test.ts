@@ -1,0 +1,98 @@
+import { readFile } from 'node:fs/promises'
+import { join, resolve } from 'node:path'
+import { describe, expect, it } from 'vitest'
+import { loadConfig, variables } from '../../runtime/config.ts'
+
+function failure(env: Record<string, string>): string {
+  try {
+    loadConfig(env)
+  } catch (error) {
+    expect(error).toMatchObject({ code: 'CONFIG_INVALID' })
+    return String(error)
+  }
+  throw new Error('The configuration was taken.')
+}
+
+describe('the configuration', () => {
+  it('is embedded, on this machine, where nothing is set', () => {
+    const defaults = {
+      postgresUrl: null,
+      redisUrl: null,
+      redisPrefix: 'lockstep',
+      directory: resolve('.lockstep'),
+      host: '127.0.0.1',
+      port: 8080,
+      bodyLimitBytes: 1_048_576,
+      logLevel: 'info',
+    }
+    expect(loadConfig({})).toEqual(defaults)
+    expect(loadConfig({ PATH: '/bin', LOCKSTEP_PORT: '', LOCKSTEP_TEST_POSTGRES_URL: 'anything' })).toEqual(defaults)
+  })
+
+  it('reads every variable', () => {
+    expect(
+      loadConfig({
+        LOCKSTEP_POSTGRES_URL: 'postgresql://somebody@localhost/flights?host=/run/postgresql',
+        LOCKSTEP_REDIS_URL: 'rediss://:secret@cache:6380/2',
+        LOCKSTEP_REDIS_PREFIX: 'team:a',
+        LOCKSTEP_DIR: '/var/lib/lockstep',
+        LOCKSTEP_HOST: '0.0.0.0',
+        LOCKSTEP_PORT: '0',
+        LOCKSTEP_BODY_LIMIT_BYTES: '1000',
+        LOCKSTEP_LOG_LEVEL: 'debug',
+      }),
+    ).toEqual({
+      postgresUrl: 'postgresql://somebody@localhost/flights?host=/run/postgresql',
+      redisUrl: 'rediss://:secret@cache:6380/2',
+      redisPrefix: 'team:a',
+      directory: '/var/lib/lockstep',
+      host: '0.0.0.0',
+      port: 0,
+      bodyLimitBytes: 1000,
+      logLevel: 'debug',
+    })
+  })
+
+  it.each([
+    ['LOCKSTEP_PORT', '80a', 'a whole number from 0 to 65535'],
+    ['LOCKSTEP_PORT', '65536', 'a whole number from 0 to 65535'],
+    ['LOCKSTEP_PORT', '-1', 'a whole number from 0 to 65535'],
+    ['LOCKSTEP_BODY_LIMIT_BYTES', '1.5', 'a whole number from 1 to 1073741824'],
+    ['LOCKSTEP_BODY_LIMIT_BYTES', '9'.repeat(40), 'a whole number from 1 to 1073741824'],
+    ['LOCKSTEP_LOG_LEVEL', 'loud', 'one of trace, debug, info, warn, error, fatal, silent'],
+    ['LOCKSTEP_REDIS_PREFIX', 'a{b}', '1 to 64 letters, digits, or the signs _ . : -'],
+  ])('refuses %s=%s, and says what is allowed', (name, value, allowed) => {
+    expect(failure({ [name]: value })).toContain(`"${name}" is "${value}", and must be ${allowed}`)
+  })
+
+  it.each([
+    ['LOCKSTEP_POSTGRES_URL', 'mysql://somebody:hush@host/x', 'postgres://user:password@host:5432/database'],
+    ['LOCKSTEP_POSTGRES_URL', 'host=somewhere password=hush', 'postgres://user:password@host:5432/database'],
+    ['LOCKSTEP_REDIS_URL', 'http://:hush@host', 'redis://:password@host:6379'],
+    ['LOCKSTEP_REDIS_URL', ':hush@host', 'redis://:password@host:6379'],
+  ])('refuses %s=%s without telling the value', (name, value, example) => {
+    const message = failure({ [name]: value })
+    expect(message).toContain(`"${name}"`)
+    expect(message).toContain(example)
+    expect(message).not.toContain('hush')
+  })
+
+  it('names every problem at once, misspelt variables among them', () => {
+    const message = failure({ LOCKSTEP_POSTGRESS_URL: 'postgres://u:hush@h/d', LOCKSTEP_PORT: 'x', LOCKSTEP_LOG_LEVEL: 'y' })
+    expect(message).toContain('"LOCKSTEP_POSTGRESS_URL" is not a setting (there are LOCKSTEP_POSTGRES_URL, ')
+    expect(message).toContain('"LOCKSTEP_PORT" is "x"')
+    expect(message).toContain('"LOCKSTEP_LOG_LEVEL" is "y"')
+    expect(message).not.toContain('hush')
+  })
+
+  it('is what the page in docs says, variable by variable, default by default', async () => {
+    const page = await readFile(join(import.meta.dirname, '../../docs/configuration.md'), 'utf8')
+    const rows = [...page.matchAll(/^\| `(LOCKSTEP_\w+)` \| ([^|]+) \|/gm)].map(([, name, text]) => [name, text])
+    const defaults: Record<string, unknown> = variables.parse({})
+    const expected = Object.keys(variables.shape).map((name) => [
+      name,
+      defaults[name] === undefined ? 'none: embedded' : `\`${String(defaults[name])}\``,
+    ])
+    expect(rows).toEqual(expected)
+  })
+})
