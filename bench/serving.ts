@@ -170,10 +170,9 @@ function bare(): void {
 async function lockstep(): Promise<void> {
   const directory = await mkdtemp(join(tmpdir(), 'lockstep-bench-'))
   const db = await openPglite(join(directory, 'postgres'))
+  const prefix = `bench-${process.pid}`
   const store =
-    args.redis === undefined
-      ? openEmbeddedStore(join(directory, 'online'))
-      : createRedisStore({ redis: openRedis(args.redis), prefix: `bench-${process.pid}` })
+    args.redis === undefined ? openEmbeddedStore(join(directory, 'online')) : createRedisStore({ redis: openRedis(args.redis), prefix })
   await migrate(db.kysely)
   await applyChanges(db, servingSet)
   await db.script(`
@@ -199,8 +198,15 @@ async function lockstep(): Promise<void> {
     void (async () => {
       await store.removeView(view.id)
       await server.close()
+      if (args.redis !== undefined) await forget(args.redis, `${prefix}:store`)
       await rm(directory, { recursive: true, force: true })
       process.exit(0)
     })()
   })
+}
+
+async function forget(url: string, key: string): Promise<void> {
+  const redis = openRedis(url)
+  await redis.unlink(key)
+  redis.disconnect()
 }
