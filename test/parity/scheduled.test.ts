@@ -1,0 +1,10 @@
+import fc from 'fast-check'
+import { describe } from 'vitest'
+import { everyMinutes, minute } from '../kernel/view-oracle.ts'
+import { itAgrees } from './parity.ts'
+
+const schedules = fc.tuple(fc.constantFrom(5, 30), fc.constantFrom(0, minute, 40 * minute)).map(([n, delayMicros]) => everyMinutes(n, delayMicros))
+
+describe('a scheduled view', () => {
+  itAgrees('gives training and serving the same bits, as its schedule would have served them, on both online stores', schedules, 500)
+})
