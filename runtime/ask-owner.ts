@@ -11,9 +11,10 @@ const ownerAnswer = z.object({ pid: z.number(), command: z.string(), owner: z.bo
 /**
  * Asks the process behind a socket of an embedded folder who it is.
  *
- * @returns `dead` where nobody listens on the socket any more, `gone` where there is no such socket, null where somebody listens but gives no answer
+ * @returns `dead` where nobody listens on the socket any more; `gone` where there is no such socket; `silent` where somebody listens who says nothing,
+ *   as a stopped process does; `unclear` where the answer broke off, as when the process ends just now
  */
-export function askOwner(directory: string, name: string): Promise<OwnerAnswer | 'dead' | 'gone' | null> {
+export function askOwner(directory: string, name: string): Promise<OwnerAnswer | 'dead' | 'gone' | 'silent' | 'unclear'> {
   return withShortPath(
     directory,
     name,
@@ -21,7 +22,10 @@ export function askOwner(directory: string, name: string): Promise<OwnerAnswer |
       new Promise((resolve) => {
         let text = ''
         const socket = createConnection(path)
-        socket.setTimeout(ANSWER_TIMEOUT_MS, () => socket.destroy())
+        socket.setTimeout(ANSWER_TIMEOUT_MS, () => {
+          resolve('silent')
+          socket.destroy()
+        })
         socket.setEncoding('utf8')
         socket.on('data', (part) => (text += part))
         socket.on('error', (error: NodeJS.ErrnoException) => {
@@ -33,10 +37,10 @@ export function askOwner(directory: string, name: string): Promise<OwnerAnswer |
   )
 }
 
-function parseAnswer(text: string): OwnerAnswer | null {
+function parseAnswer(text: string): OwnerAnswer | 'unclear' {
   try {
     return ownerAnswer.parse(JSON.parse(text))
   } catch {
-    return null
+    return 'unclear'
   }
 }

@@ -23,14 +23,14 @@ export interface EmbeddedOwner {
  * Whoever wants the folder listens on a Unix socket in it, under a name that nobody had or will have, and only then looks for others. So of two
  * starters the later looker sees the other, and two never own the folder. A socket that refuses has lost its process, and is removed; since a name
  * appears only when its socket listens already, and never comes back, nothing that lives is removed. Of two starters that see each other, the
- * smaller name stays.
+ * smaller name, which is the earlier one, stays.
  *
  * @throws LockstepError `EMBEDDED_IN_USE` within 1 s, with pid and command of the owner
  */
 export async function ownEmbeddedFolder(directory: string): Promise<EmbeddedOwner> {
   await mkdir(directory, { recursive: true })
   const answer = { pid: process.pid, command: commandLine(), owner: false }
-  const name = `owner-${process.pid}-${randomBytes(8).toString('hex')}.sock`
+  const name = `owner-${Date.now()}-${process.pid}-${randomBytes(8).toString('hex')}.sock`
   const server = await listen(directory, name, answer)
   const release = async () => {
     await unlink(join(directory, name)).catch(() => undefined)
@@ -40,7 +40,9 @@ export async function ownEmbeddedFolder(directory: string): Promise<EmbeddedOwne
     for (const deadline = Date.now() + YIELD_MS; ; await delay(POLL_MS)) {
       const others = await livingOthers(directory, name)
       if (others.length === 0) break
-      const stronger = others.find((other) => other.answer?.owner !== false || other.name < name)
+      const stronger = others.find(
+        (other) => other.answer === 'silent' || (other.answer !== 'unclear' && (other.answer.owner || other.name < name)),
+      )
       const winner = stronger ?? (Date.now() > deadline ? others[0] : undefined)
       if (winner !== undefined) throw inUse(directory, winner.answer)
     }
@@ -54,8 +56,7 @@ export async function ownEmbeddedFolder(directory: string): Promise<EmbeddedOwne
 
 interface Other {
   readonly name: string
-  /** null: it listens but does not answer, as a stopped process does. */
-  readonly answer: OwnerAnswer | null
+  readonly answer: OwnerAnswer | 'silent' | 'unclear'
 }
 
 async function livingOthers(directory: string, own: string): Promise<Other[]> {
@@ -98,7 +99,8 @@ async function listen(directory: string, name: string, answer: OwnerAnswer): Pro
   return server
 }
 
-function inUse(directory: string, owner: OwnerAnswer | null): LockstepError {
+function inUse(directory: string, answer: Other['answer']): LockstepError {
+  const owner = typeof answer === 'string' ? null : answer
   const who = owner === null ? 'another process' : `process ${owner.pid} ("${owner.command}")`
   return new LockstepError(
     'EMBEDDED_IN_USE',

@@ -1,0 +1,171 @@
+import { type ChildProcessByStdio, spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { mkdir, mkdtemp, readdir, rm } from 'node:fs/promises'
+import { createServer } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { createInterface } from 'node:readline'
+import type { Readable, Writable } from 'node:stream'
+import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { loadConfig } from '../../runtime/config.ts'
+import { ownEmbeddedFolder } from '../../runtime/embedded-owner.ts'
+import { openDatabase } from '../../runtime/open-database.ts'
+
+interface Starter {
+  readonly child: ChildProcessByStdio<Writable, Readable, null>
+  /** What it says next. */
+  next(): Promise<{ owns?: boolean; code?: string; error?: string }>
+}
+
+describe('the owner of an embedded folder', () => {
+  let root: string
+  let folder: string
+  let starters: Starter[]
+
+  beforeEach(async () => {
+    root = await mkdtemp(join(tmpdir(), 'lockstep-owner-'))
+    folder = join(root, '.lockstep')
+    starters = []
+  })
+  afterEach(async () => {
+    for (const { child } of starters) child.kill('SIGKILL')
+    await Promise.all(starters.map(({ child }) => (child.exitCode ?? child.signalCode) === null && once(child, 'exit')))
+    await rm(root, { recursive: true })
+  })
+
+  function start(directory = folder): Starter {
+    const child = spawn(process.execPath, [join(import.meta.dirname, 'owner-process.ts'), directory], {
+      stdio: ['pipe', 'pipe', 'inherit'],
+    })
+    const lines = createInterface(child.stdout)[Symbol.asyncIterator]()
+    const starter: Starter = {
+      child,
+      next: async () => JSON.parse(String((await lines.next()).value)) as { owns?: boolean; code?: string; error?: string },
+    }
+    starters.push(starter)
+    return starter
+  }
+
+  async function kill({ child }: Starter): Promise<void> {
+    child.kill('SIGKILL')
+    await once(child, 'exit')
+  }
+
+  it('is one process; the second is told within 1 s who it is and what to do', async () => {
+    const first = start()
+    expect(await first.next()).toEqual({ owns: true })
+    const from = performance.now()
+    const second = ownEmbeddedFolder(folder)
+    await expect(second).rejects.toMatchObject({
+      code: 'EMBEDDED_IN_USE',
+      details: { pid: first.child.pid, command: `owner-process.ts ${folder}` },
+      message: expect.stringMatching(
+        new RegExp(`process ${first.child.pid} \\("owner-process.ts .+"\\)\\. Stop that process, or .+ HTTP, or set LOCKSTEP_POSTGRES_URL`),
+      ) as string,
+    })
+    expect(performance.now() - from).toBeLessThan(1_000)
+  })
+
+  it('gives the folder back, and leaves nothing in it', async () => {
+    const owner = await ownEmbeddedFolder(folder)
+    await expect(ownEmbeddedFolder(folder)).rejects.toMatchObject({ code: 'EMBEDDED_IN_USE', details: { pid: process.pid } })
+    await owner.release()
+    const next = await ownEmbeddedFolder(folder)
+    await next.release()
+    expect(await readdir(folder)).toEqual([])
+  })
+
+  it('is not a process that was killed', async () => {
+    const first = start()
+    expect(await first.next()).toEqual({ owns: true })
+    await kill(first)
+    expect((await readdir(folder)).length).toBe(1)
+    const owner = await ownEmbeddedFolder(folder)
+    expect((await readdir(folder)).length).toBe(1)
+    await owner.release()
+  })
+
+  it('is still the process that was stopped and answers nobody', async () => {
+    const first = start()
+    expect(await first.next()).toEqual({ owns: true })
+    first.child.kill('SIGSTOP')
+    const from = performance.now()
+    await expect(ownEmbeddedFolder(folder)).rejects.toMatchObject({ code: 'EMBEDDED_IN_USE', details: { pid: null } })
+    expect(performance.now() - from).toBeLessThan(1_000)
+  })
+
+  it('is exactly one of many that start at once, where the last owner was killed', { timeout: 60_000 }, async () => {
+    const dead = start()
+    expect(await dead.next()).toEqual({ owns: true })
+    await kill(dead)
+    for (let round = 0; round < 3; round++) {
+      const many = Array.from({ length: 5 }, () => start())
+      const answers = await Promise.all(many.map((starter) => starter.next()))
+      expect(answers.filter((answer) => answer.owns === true).length).toBe(1)
+      expect(answers.filter((answer) => answer.code === 'EMBEDDED_IN_USE').length).toBe(4)
+      const owner = many[answers.findIndex((answer) => answer.owns === true)]
+      if (owner !== undefined) await kill(owner)
+    }
+  })
+
+  it('is never two, whatever the interleaving of many starts and ends in one process', async () => {
+    let owners = 0
+    let owned = 0
+    const attempt = async (i: number) => {
+      await new Promise((resolve) => setTimeout(resolve, i % 50))
+      for (let tries = 0; tries < 4; tries++) {
+        const owner = await ownEmbeddedFolder(folder).catch(() => null)
+        if (owner === null) continue
+        owned++
+        expect(++owners).toBe(1)
+        await new Promise((resolve) => setTimeout(resolve, i % 5))
+        owners--
+        await owner.release()
+      }
+    }
+    await Promise.all(Array.from({ length: 12 }, (_, i) => attempt(i)))
+    expect(owned).toBeGreaterThan(1)
+    expect(await readdir(folder)).toEqual([])
+  })
+
+  it('owns a folder whose path is too long for a socket', async () => {
+    const deep = join(folder, ...Array.from({ length: 12 }, () => 'a-rather-long-name'))
+    const owner = await ownEmbeddedFolder(deep)
+    await expect(ownEmbeddedFolder(deep)).rejects.toMatchObject({ code: 'EMBEDDED_IN_USE', details: { pid: process.pid } })
+    await owner.release()
+    const killed = start(deep)
+    expect(await killed.next()).toEqual({ owns: true })
+    await kill(killed)
+    await (await ownEmbeddedFolder(deep)).release()
+    expect(await readdir(deep)).toEqual([])
+  })
+
+  it('minds nothing else in the folder', async () => {
+    await mkdir(folder)
+    const other = createServer()
+    await new Promise<void>((resolve) => other.listen(join(folder, 'other.sock'), resolve))
+    await (await ownEmbeddedFolder(folder)).release()
+    expect(await readdir(folder)).toEqual(['other.sock'])
+    await new Promise((resolve) => other.close(resolve))
+  })
+
+  it('does not keep a process alive that forgot to release it', async () => {
+    const starter = start()
+    expect(await starter.next()).toEqual({ owns: true })
+    const ended = once(starter.child, 'exit')
+    starter.child.stdin.end()
+    expect(await starter.next()).toEqual({ owns: false })
+    expect((await ended)[0]).toBe(0)
+  })
+
+  it('is whoever opened the embedded database, until it is closed', async () => {
+    const config = loadConfig({ LOCKSTEP_DIR: folder })
+    const db = await openDatabase(config)
+    expect(db.kind).toBe('pglite')
+    await expect(openDatabase(config)).rejects.toMatchObject({ code: 'EMBEDDED_IN_USE' })
+    await db.close()
+    const again = await openDatabase(config)
+    await again.ping()
+    await again.close()
+  })
+})

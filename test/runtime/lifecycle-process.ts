@@ -1,0 +1,18 @@
+// Opens things, says so, and waits for a signal. Its argument says how one of them closes.
+import { createLifecycle } from '../../runtime/lifecycle.ts'
+import { createLogger } from '../../runtime/log.ts'
+
+const say = (line: string) => process.stdout.write(`${line}\n`)
+const lifecycle = createLifecycle(createLogger('error'), { timeoutMs: 300 })
+const keepAlive = setInterval(() => undefined, 1_000)
+lifecycle.add('first', () => {
+  clearInterval(keepAlive)
+  say('first closed')
+})
+lifecycle.add('second', async () => {
+  if (process.argv[2] === 'fails') throw new Error('no more')
+  if (process.argv[2] === 'hangs') await new Promise(() => undefined)
+  say('second closed')
+})
+lifecycle.closeOnSignals()
+say('open')

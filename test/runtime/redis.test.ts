@@ -1,0 +1,51 @@
+import { type AddressInfo, createConnection, createServer, type Socket } from 'node:net'
+import { describe, expect, it, vi } from 'vitest'
+import { openRedis } from '../../runtime/redis.ts'
+import { testRedis } from '../services/index.ts'
+
+describe('the Redis client', () => {
+  it('answers, and comes back after its connection is cut', async () => {
+    const { url, prefix } = await testRedis()
+    const redis = openRedis(url)
+    await redis.set(`${prefix}:a`, '1')
+    redis.stream.destroy()
+    await vi.waitFor(async () => expect(await redis.get(`${prefix}:a`)).toBe('1'))
+    await redis.quit()
+  })
+
+  it('fails a command within 5 s where nothing listens, where nobody answers, and tells only the caller', async () => {
+    const sockets: Socket[] = []
+    const silent = createServer((socket) => void sockets.push(socket))
+    await new Promise<void>((resolve) => silent.listen(0, '127.0.0.1', resolve))
+    const { port } = silent.address() as AddressInfo
+    const from = performance.now()
+    const clients = [openRedis('redis://127.0.0.1:1'), openRedis(`redis://127.0.0.1:${port}`)]
+    await Promise.all(clients.map((redis) => expect(redis.get('a')).rejects.toThrow()))
+    expect(performance.now() - from).toBeLessThan(5_000)
+    for (const redis of clients) redis.disconnect()
+    for (const socket of sockets) socket.destroy()
+    await new Promise((resolve) => silent.close(resolve))
+  })
+
+  it('works once a server appears where there was none', async () => {
+    const { url } = await testRedis()
+    const target = new URL(url)
+    const probe = createServer()
+    await new Promise<void>((resolve) => probe.listen(0, '127.0.0.1', resolve))
+    const { port } = probe.address() as AddressInfo
+    await new Promise((resolve) => probe.close(resolve))
+
+    const redis = openRedis(`redis://127.0.0.1:${port}`)
+    await expect(redis.ping()).rejects.toThrow()
+    // a server that passes everything on to the Redis of the tests
+    const proxy = createServer((socket) => {
+      const upstream = createConnection(Number(target.port), target.hostname)
+      socket.pipe(upstream).pipe(socket)
+      for (const end of [socket, upstream]) end.on('error', () => undefined)
+    })
+    await new Promise<void>((resolve) => proxy.listen(port, '127.0.0.1', resolve))
+    await vi.waitFor(async () => expect(await redis.ping()).toBe('PONG'), { timeout: 5_000 })
+    await redis.quit()
+    await new Promise((resolve) => proxy.close(resolve))
+  })
+})
