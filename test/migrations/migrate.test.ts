@@ -1,0 +1,157 @@
+import { spawn } from 'node:child_process'
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { createInterface } from 'node:readline'
+import { sql } from 'kysely'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { migrations } from '../../migrations/list.ts'
+import { migrate, pendingMigrations, requireMigrated } from '../../migrations/migrate.ts'
+import type { Database } from '../../runtime/database.ts'
+import { openPglite } from '../../runtime/open-pglite.ts'
+import { openPostgres } from '../../runtime/open-postgres.ts'
+import { testDatabase } from '../services/index.ts'
+import { describeSchema } from './describe-schema.ts'
+
+const all = Object.keys(migrations)
+const schemaFile = join(import.meta.dirname, '../../migrations/schema.txt')
+
+const databases = {
+  async PostgreSQL() {
+    const database = await testDatabase({ migrate: false })
+    const db = openPostgres(database.url)
+    return { db, close: () => db.close().then(() => database.drop()) }
+  },
+  async PGlite() {
+    const directory = await mkdtemp(join(tmpdir(), 'lockstep-migrate-'))
+    const db = await openPglite(directory)
+    return { db, close: () => db.close().then(() => rm(directory, { recursive: true })) }
+  },
+}
+
+describe.each(Object.entries(databases))('the migrations on %s', (_, open) => {
+  let db: Database
+  let close: () => Promise<void>
+
+  beforeAll(async () => {
+    const opened = await open()
+    db = opened.db
+    close = opened.close
+  })
+  afterAll(() => close())
+
+  it('are pending on an empty database, which says what to run', async () => {
+    expect(await pendingMigrations(db.kysely)).toEqual(all)
+    await expect(requireMigrated(db.kysely)).rejects.toMatchObject({
+      code: 'MIGRATIONS_PENDING',
+      message: expect.stringContaining('run "lockstep migrate"') as string,
+      details: { pending: all },
+    })
+  })
+
+  it('run once, and then there is nothing to do', async () => {
+    expect(await migrate(db.kysely)).toEqual(all)
+    expect(await migrate(db.kysely)).toEqual([])
+    expect(await pendingMigrations(db.kysely)).toEqual([])
+    await requireMigrated(db.kysely)
+  })
+
+  it('make exactly the schema that is written down', async () => {
+    await expect(await describeSchema(db)).toMatchFileSnapshot(schemaFile)
+  })
+
+  it('make tables that hold what their types say', async () => {
+    const { kysely } = db
+    await kysely
+      .insertInto('lockstep.definitions')
+      .values({ kind: 'view', name: 'a', version: 1, fingerprint: 'f', spec: '{"b": 1, "a": 2}', operational: '{}', retired_at: null })
+      .execute()
+    const [definition] = await kysely.selectFrom('lockstep.definitions').selectAll().execute()
+    expect(definition).toMatchObject({
+      kind: 'view',
+      version: 1,
+      spec: { b: 1, a: 2 },
+      created_at: expect.any(Date) as Date,
+      retired_at: null,
+    })
+    expect(JSON.stringify(definition?.spec)).toBe('{"b":1,"a":2}')
+
+    const bytes = Buffer.from([0, 1, 255])
+    const shape = { inputs: '[]', outputs: '[]', metadata: '{}', service_name: 's', service_version: 1, service_fingerprint: 'f' }
+    await kysely
+      .insertInto('lockstep.model_versions')
+      .values({ model: 'm', version: 1, bytes, sha256: 'x', size_bytes: 3, ...shape })
+      .execute()
+    const model = await kysely.selectFrom('lockstep.model_versions').select('bytes').executeTakeFirstOrThrow()
+    expect(Buffer.isBuffer(model.bytes) && model.bytes.equals(bytes)).toBe(true)
+
+    const big = '9007199254740993'
+    const run = {
+      view: 'a@1',
+      fingerprint: 'f',
+      store: 's',
+      from_xid: '0',
+      to_xid: big,
+      moment: '-1',
+      rows: '0',
+      entities: '0',
+      finished_at: null,
+    }
+    const inserted = await kysely
+      .insertInto('lockstep.materialization_runs')
+      .values(run)
+      .returning(['id', 'to_xid'])
+      .executeTakeFirstOrThrow()
+    expect(inserted).toEqual({ id: '1', to_xid: big })
+
+    expect(await kysely.selectFrom('lockstep.registry_state').selectAll().execute()).toEqual([{ only: true, revision: 0 }])
+    await expect(kysely.insertInto('lockstep.registry_state').values({ revision: 1 }).execute()).rejects.toMatchObject({ code: '23505' })
+  })
+
+  it('of a newer Lockstep are left alone', async () => {
+    await sql`insert into lockstep.migrations values ('9999-of-the-future', '2999-01-01')`.execute(db.kysely)
+    const newer = { code: 'SCHEMA_NEWER', message: expect.stringContaining('"9999-of-the-future"') as string }
+    await expect(migrate(db.kysely)).rejects.toMatchObject(newer)
+    await expect(requireMigrated(db.kysely)).rejects.toMatchObject(newer)
+    await sql`delete from lockstep.migrations where name = '9999-of-the-future'`.execute(db.kysely)
+  })
+})
+
+describe('the migrations', () => {
+  it('are numbered in order', () => {
+    expect(all).toEqual([...all].sort())
+    for (const [i, name] of all.entries()) expect(name).toMatch(new RegExp(`^${String(i + 1).padStart(4, '0')}-[a-z-]+$`))
+  })
+
+  it('run once where four processes run them at once on an empty database', async () => {
+    const database = await testDatabase({ migrate: false })
+    const processes = Array.from({ length: 4 }, () => {
+      const child = spawn(process.execPath, [join(import.meta.dirname, 'migrate-process.ts'), database.url], {
+        stdio: ['pipe', 'pipe', 'inherit'],
+      })
+      return { child, lines: createInterface(child.stdout)[Symbol.asyncIterator]() }
+    })
+    for (const { lines } of processes) expect((await lines.next()).value).toBe('ready')
+    for (const { child } of processes) child.stdin.end('go')
+    const answers = await Promise.all(processes.map(async ({ lines }) => JSON.parse(String((await lines.next()).value)) as unknown))
+    expect(answers).toHaveLength(4)
+    expect(answers).toContainEqual({ ran: all, pending: [] })
+    expect(answers.filter((answer) => JSON.stringify(answer) === JSON.stringify({ ran: [], pending: [] }))).toHaveLength(3)
+    await database.drop()
+  })
+
+  it('undo everything where one fails', async () => {
+    const database = await testDatabase({ migrate: false })
+    const db = openPostgres(database.url)
+    await db.script('create schema lockstep; create table lockstep.datasets (other int)')
+    await expect(migrate(db.kysely)).rejects.toThrow(
+      'The migration "0001-initial" failed, and nothing was changed: relation "datasets" already exists.',
+    )
+    expect(await pendingMigrations(db.kysely)).toEqual(all)
+    expect(await db.query(`select to_regclass('lockstep.definitions') as found`)).toEqual([{ found: null }])
+    await db.script('drop table lockstep.datasets')
+    expect(await migrate(db.kysely)).toEqual(all)
+    await db.close()
+    await database.drop()
+  })
+})
