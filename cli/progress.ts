@@ -38,13 +38,16 @@ export function createProgress(target: ProgressTarget, options: ProgressOptions)
   const tty = target.isTTY === true
   let next = started + (tty ? showAfterMs : firstLineMs)
   let drawn = false
+  // the first rows may be long in coming, as from a sort: the rate is of what came since
+  let first: { readonly time: number; readonly done: number } | null = null
 
   return {
     update(done, total) {
       const time = now()
-      if (time < next) return
+      first ??= { time, done }
+      if (time < next || time === first.time) return
       next = time + (tty ? redrawMs : lineMs)
-      const text = progressText(options, done, total, time - started)
+      const text = progressText(options, done, total, ((done - first.done) / (time - first.time)) * 1000)
       target.write(tty ? `\r${clip(text, (target.columns ?? 80) - 1)}\u001B[K` : `${text}\n`)
       drawn = true
     },
@@ -56,8 +59,7 @@ export function createProgress(target: ProgressTarget, options: ProgressOptions)
 }
 
 /** `Ingesting flights [=====>    ] 54 %, 1,620,000 of 3,000,000 rows, 412,000 rows/s, 3.4 s left` */
-export function progressText({ label, unit }: ProgressOptions, done: number, total: number | null, elapsedMs: number): string {
-  const perSecond = elapsedMs > 0 ? (done / elapsedMs) * 1000 : 0
+export function progressText({ label, unit }: ProgressOptions, done: number, total: number | null, perSecond: number): string {
   const rate = `${count(perSecond)} ${unit}/s`
   if (total === null || total <= 0) return `${label}: ${count(done)} ${unit}, ${rate}`
   const share = Math.min(1, done / total)

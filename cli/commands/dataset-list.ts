@@ -1,0 +1,18 @@
+import type { Command } from '../command.ts'
+import { readDatasets } from '../datasets.ts'
+import { count, moment } from '../human.ts'
+import { table } from '../table.ts'
+
+export const datasetListCommand: Command = {
+  name: 'dataset list',
+  summary: 'List the training sets that were written',
+  example: 'lockstep dataset list',
+  async run(context) {
+    const datasets = await readDatasets(await context.database())
+    const rows = datasets.map(({ id, service, createdAt, rows: length, path }) => [id, service, count(length), moment(createdAt), path])
+    return {
+      json: { datasets: datasets.map(({ manifest: _, ...dataset }) => dataset) },
+      text: rows.length === 0 ? 'No training set was written yet.' : table(['ID', 'SERVICE', 'ROWS', 'CREATED (UTC)', 'FILE'], rows),
+    }
+  },
+}

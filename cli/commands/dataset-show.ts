@@ -1,0 +1,63 @@
+import { LockstepError } from '../../kernel/errors.ts'
+import type { DatasetManifest } from '../../offline/dataset-manifest.ts'
+import type { Command } from '../command.ts'
+import { readDatasets } from '../datasets.ts'
+import { bytes, count, counted } from '../human.ts'
+import { table } from '../table.ts'
+
+export const datasetShowCommand: Command = {
+  name: 'dataset show',
+  summary: 'Show what went into a training set: its manifest',
+  arguments: [{ name: 'ID', help: 'The id of the training set, or the beginning of it.' }],
+  example: 'lockstep dataset show 3f0c2a',
+  async run(context, input) {
+    const id = input.argument('ID')
+    const found = (await readDatasets(await context.database())).filter((dataset) => dataset.id.startsWith(id))
+    const [dataset] = found
+    if (dataset === undefined || found.length > 1) {
+      const what = dataset === undefined ? 'There is no training set' : `There are ${found.length} training sets`
+      throw new LockstepError('UNKNOWN_DEFINITION', `${what} "${id}"; list what there is with "lockstep dataset list".`, {
+        details: { id },
+      })
+    }
+    return { json: dataset.manifest, text: manifestText(dataset.manifest) }
+  },
+}
+
+/** A manifest as people read it. */
+export function manifestText(manifest: DatasetManifest): string {
+  const { service, spine, rule, source, file } = manifest
+  const from = 'sql' in spine.from ? spine.from.sql : spine.from.file
+  const fields: [string, string][] = [
+    ['id', manifest.id],
+    ['created', manifest.createdAt],
+    ['file', `${file.path}: ${file.format}, ${counted(file.rows, 'row')}, ${bytes(file.bytes)}`],
+    ['sha256', file.sha256],
+    ['service', `${service.id} ${short(service.fingerprint)}`],
+    ...manifest.views.map(({ id, fingerprint, code }): [string, string] => [
+      'view',
+      `${id} ${short(fingerprint)}${code === null ? '' : `, code ${short(code)}`}`,
+    ]),
+    ['spine', from],
+    ['', `${counted(spine.rows, 'row')}, time "${spine.time}", ${count(spine.nullKeyRows)} without a key, sha256 ${short(spine.sha256)}`],
+    ['rule', `knowledge ${rule.knowledge}, freshness ${rule.freshness}, as of ${rule.asOf}`],
+    ['data', `all transactions below ${source.xmin}${droppedText(source.droppedRows)}`],
+  ]
+  const width = Math.max(...fields.map(([name]) => name.length))
+  const columns = table(
+    ['COLUMN', 'TYPE', 'FROM'],
+    manifest.columns.map(({ name, type, from: origin }) => [name, type, origin]),
+  )
+  return [...fields.map(([name, value]) => `${name.padEnd(width)}  ${value}`), '', columns].join('\n')
+}
+
+function droppedText(dropped: Readonly<Record<string, number>>): string {
+  const parts = Object.entries(dropped).flatMap(([source, rows]) =>
+    rows === 0 ? [] : [`${counted(rows, 'row')} of "${source}" without a key`],
+  )
+  return parts.length === 0 ? '' : `; passed over: ${parts.join(', ')}`
+}
+
+function short(hash: string): string {
+  return hash.slice(0, 12)
+}

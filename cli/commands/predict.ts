@@ -1,0 +1,95 @@
+import { existsSync } from 'node:fs'
+import { LockstepError } from '../../kernel/errors.ts'
+import type { DatasetWriter } from '../../offline/files/dataset-writer.ts'
+import { createDatasetWriter } from '../../offline/files/dataset-writer.ts'
+import { predictBatch } from '../../serving/predict-batch.ts'
+import type { Command } from '../command.ts'
+import { bytes, count, counted, duration } from '../human.ts'
+import { spineInput } from '../spine-option.ts'
+
+export const predictCommand: Command = {
+  name: 'predict',
+  summary: "Write a model's predictions for every row of a spine, as of the row's moment",
+  description: [
+    'The features are those of a training set, the model run is that of the server. The spine is a file (.parquet, .csv, .jsonl) or a SQL query, as for "dataset create".',
+  ],
+  arguments: [{ name: 'MODEL', help: 'The model.' }],
+  options: {
+    spine: { value: 'FILE|SQL', help: 'The rows to predict for.', needed: true },
+    out: { value: 'FILE', help: 'The file to write: .parquet or .csv.', needed: true },
+    version: { value: 'N', help: 'The version of the model. Default: the newest.' },
+    time: { value: 'COLUMN', help: "The spine's time column, where it has several." },
+    'as-of': { value: 'BOUND', help: '"at" (the default) or "before", as for "dataset create".' },
+    overwrite: { help: 'Replace a file that is there.' },
+  },
+  example: 'lockstep predict delay --spine june.parquet --out predictions.parquet',
+  async run(context, input) {
+    const started = performance.now()
+    const out = input.needed('out')
+    const overwrite = input.flag('overwrite')
+    if (existsSync(out) && !overwrite) {
+      throw new LockstepError('FILE_EXISTS', `The file "${out}" exists; give another name, or --overwrite.`, { details: { path: out } })
+    }
+    const [version, time, bound] = [input.count('version', 1), input.text('time'), input.choice('as-of', ['at', 'before'])]
+    const bars = {
+      join: context.terminal.progress('Joining the features', 'questions'),
+      write: context.terminal.progress('Predicting', 'rows'),
+    }
+    let writer: DatasetWriter | null = null
+    try {
+      const summary = await predictBatch(
+        await context.database(),
+        await context.catalog(),
+        {
+          model: input.argument('MODEL'),
+          spine: spineInput(input.needed('spine')),
+          signal: context.signal,
+          onProgress: ({ step, done, total }) => bars[step].update(done, total),
+          ...(version === undefined ? {} : { version }),
+          ...(time === undefined ? {} : { time }),
+          ...(bound === undefined ? {} : { bound }),
+        },
+        async (batch) => {
+          const format = out.toLowerCase().endsWith('.csv') ? 'csv' : 'parquet'
+          writer ??= await createDatasetWriter(out, [...batch.columns, ...batch.outputs], { format, overwrite })
+          await writer.write([...batch.spine, ...batch.predictions])
+        },
+      )
+      const file = await finish(writer)
+      const seconds = (performance.now() - started) / 1000
+      const model = `${summary.version.model}@${summary.version.version}`
+      return {
+        json: {
+          model: summary.version.model,
+          version: summary.version.version,
+          service: summary.service.id,
+          refused: summary.refused,
+          path: out,
+          ...file,
+          seconds,
+        },
+        text: [
+          `Wrote ${counted(file.rows, 'prediction')} of ${model} to ${out} (${bytes(file.bytes)}) in ${duration(seconds * 1000)} (${count(file.rows / seconds)} rows/s).`,
+          ...(summary.refused > 0
+            ? [`note: ${counted(summary.refused, 'row')} without a prediction, because a required feature is missing`]
+            : []),
+        ].join('\n'),
+      }
+    } catch (error) {
+      await abort(writer)
+      throw error
+    } finally {
+      bars.join.end()
+      bars.write.end()
+    }
+  },
+}
+
+async function finish(writer: DatasetWriter | null): ReturnType<DatasetWriter['close']> {
+  if (writer !== null) return await writer.close()
+  throw new LockstepError('SPINE_INVALID', 'The spine has no rows, so there is nothing to predict; give a file or query that has some.')
+}
+
+async function abort(writer: DatasetWriter | null): Promise<void> {
+  await writer?.abort()
+}

@@ -1,0 +1,101 @@
+import { LockstepError } from '../../kernel/errors.ts'
+import { formatTimestamp } from '../../kernel/time.ts'
+import type { ViewPlan } from '../../kernel/view-plan.ts'
+import type { MaterializationStatus } from '../../materializer/status.ts'
+import { materializationStatus } from '../../materializer/status.ts'
+import type { Command } from '../command.ts'
+import type { Context } from '../context.ts'
+import { readDatasets } from '../datasets.ts'
+import { count, counted, duration, moment } from '../human.ts'
+import { table } from '../table.ts'
+
+export const statusCommand: Command = {
+  name: 'status',
+  summary: 'Show what there is: views and their last materialization, sources, models, training sets',
+  example: 'lockstep status --json',
+  async run(context) {
+    const db = await context.database()
+    const catalog = await context.catalog()
+    const { identity, problem } = await storeIdentity(context)
+    const runs = (await materializationStatus(db, Date.now())).filter((run) => identity === null || run.store === identity)
+    const views = [...catalog.views.values()].map((plan) => ({
+      plan,
+      online: catalog.online.has(plan.id),
+      run: runs.find((run) => run.view === plan.id && run.fingerprint === plan.fingerprint) ?? null,
+    }))
+    const sources = [...catalog.sources.values()].map(({ name, relation }) => ({ name, relation }))
+    const models = [...catalog.models.values()].map(({ name, spec, versions }) => ({
+      name,
+      service: spec.service,
+      versions: versions.map(({ version }) => version),
+    }))
+    const datasets = (await readDatasets(db)).map(({ manifest: _, ...dataset }) => dataset)
+    const broken = [...catalog.broken].map(([id, { code, message }]) => ({ id, code, message }))
+
+    return {
+      json: {
+        database: db.kind,
+        store: { kind: context.config.redisUrl === null ? 'embedded' : 'redis', identity, problem },
+        revision: catalog.revision,
+        views: views.map(({ plan, online, run }) => ({
+          id: plan.id,
+          fingerprint: plan.fingerprint,
+          online,
+          availability: plan.spec.availability,
+          lastRun: run === null ? null : { ...run, moment: formatTimestamp(run.moment) },
+        })),
+        services: [...catalog.services.keys()],
+        sources,
+        models,
+        datasets,
+        broken,
+      },
+      text: [
+        `Registry at revision ${catalog.revision}, in ${db.kind === 'pglite' ? `the embedded database in ${context.config.directory}` : 'PostgreSQL'}.`,
+        ...(problem === null ? [] : [`The online store does not answer: ${problem}`]),
+        ...broken.map(({ id, code, message }) => `broken: ${id}: ${code}: ${message}`),
+        section(['VIEW', 'ONLINE', 'FRESHNESS', 'MATERIALIZED AS OF', 'ROWS', 'ENTITIES', 'AGE'], views.map(viewRow)),
+        section(
+          ['SOURCE', 'READS'],
+          sources.map(({ name, relation }) => [name, relationText(relation)]),
+        ),
+        section(
+          ['MODEL', 'SERVICE', 'VERSIONS'],
+          models.map(({ name, service, versions }) => [name, service, versions.length === 0 ? 'none' : versions.join(', ')]),
+        ),
+        section(
+          ['TRAINING SET', 'SERVICE', 'ROWS', 'CREATED (UTC)', 'FILE'],
+          datasets.map((each) => [each.id, each.service, count(each.rows), moment(each.createdAt), each.path]),
+        ),
+        `${counted(views.length, 'view')}, ${counted(sources.length, 'source')}, ${counted(models.length, 'model')}, ${counted(datasets.length, 'training set')}.`,
+      ]
+        .filter((part) => part !== '')
+        .join('\n'),
+    }
+  },
+}
+
+/** Which store this is; a store that is away hides nothing else. */
+async function storeIdentity(context: Context): Promise<{ identity: string | null; problem: string | null }> {
+  try {
+    return { identity: await (await context.store()).identity(), problem: null }
+  } catch (error) {
+    if (error instanceof LockstepError && error.code === 'REDIS_UNAVAILABLE') return { identity: null, problem: error.message }
+    throw error
+  }
+}
+
+function viewRow({ plan, online, run }: { plan: ViewPlan; online: boolean; run: MaterializationStatus | null }): string[] {
+  const { availability } = plan.spec
+  const last =
+    run === null ? ['never', '', '', ''] : [formatTimestamp(run.moment), count(run.rows), count(run.entities), duration(run.ageMs)]
+  return [plan.id, online ? 'yes' : 'no', availability.kind === 'continuous' ? 'continuous' : availability.schedule, ...last]
+}
+
+function relationText(relation: { readonly kind: string; readonly table?: string; readonly sql?: string }): string {
+  return relation.table ?? relation.sql?.replace(/\s+/g, ' ').slice(0, 80) ?? 'its own table'
+}
+
+function section(header: readonly string[], rows: readonly (readonly string[])[]): string {
+  return rows.length === 0 ? '' : `\n${table(header, rows)}`
+}

@@ -1,0 +1,25 @@
+import type { DatasetManifest } from '../offline/dataset-manifest.ts'
+import type { Database } from '../runtime/database.ts'
+
+/** A training set as the registry remembers it. */
+export interface StoredDataset {
+  readonly id: string
+  /** `flight_features@1` */
+  readonly service: string
+  readonly fingerprint: string
+  readonly path: string
+  readonly rows: number
+  readonly createdAt: Date
+  readonly manifest: DatasetManifest
+}
+
+/** All that were written, newest first. */
+export async function readDatasets(db: Database): Promise<StoredDataset[]> {
+  const rows = await db.kysely.selectFrom('lockstep.datasets').selectAll().orderBy('created_at', 'desc').orderBy('id').execute()
+  return rows.map((row) => {
+    // written by createDataset alone
+    const manifest = row.manifest as DatasetManifest
+    const { id, service, fingerprint, path } = row
+    return { id, service, fingerprint, path, rows: manifest.file.rows, createdAt: row.created_at, manifest }
+  })
+}
