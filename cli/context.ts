@@ -1,4 +1,4 @@
-import { requireMigrated } from '../migrations/migrate.ts'
+import { requireMigrated } from '../runtime/migrated.ts'
 import { openOnlineStore } from '../online/open-store.ts'
 import type { OnlineStore } from '../online/store.ts'
 import type { Catalog } from '../registry/catalog.ts'

@@ -23,36 +23,37 @@ export interface ProgressOptions {
   readonly now?: () => number
 }
 
-const showAfterMs = 500
 const redrawMs = 100
-const firstLineMs = 1000
 const lineMs = 5000
 
 /**
- * Shows how far some work is. On a terminal one line is drawn again and again and taken away in the end; elsewhere a plain line is written now and then.
- * Work that is done at once shows nothing.
+ * Shows how far some work is. On a terminal one line is drawn again and again and taken away in the end; elsewhere a plain line is written now and then,
+ * and none for what is done at once.
  */
 export function createProgress(target: ProgressTarget, options: ProgressOptions): Progress {
   const now = options.now ?? Date.now
-  const started = now()
   const tty = target.isTTY === true
-  let next = started + (tty ? showAfterMs : firstLineMs)
-  let drawn = false
-  // the first rows may be long in coming, as from a sort: the rate is of what came since
+  const draw = (text: string) => target.write(`\r${text.slice(0, (target.columns ?? 80) - 1)}\u001B[K`)
+  // the first rows may be long in coming, as from a sort: the rate is of what comes since
   let first: { readonly time: number; readonly done: number } | null = null
+  let next = 0
+  if (tty) draw(`${options.label} ...`)
 
   return {
     update(done, total) {
       const time = now()
-      first ??= { time, done }
-      if (time < next || time === first.time) return
+      if (first === null) {
+        first = { time, done }
+        next = time + (tty ? redrawMs : 1000)
+      }
+      if (time < next) return
       next = time + (tty ? redrawMs : lineMs)
       const text = progressText(options, done, total, ((done - first.done) / (time - first.time)) * 1000)
-      target.write(tty ? `\r${clip(text, (target.columns ?? 80) - 1)}\u001B[K` : `${text}\n`)
-      drawn = true
+      if (tty) draw(text)
+      else target.write(`${text}\n`)
     },
     end() {
-      if (drawn && tty) target.write('\r\u001B[K')
+      if (tty) target.write('\r\u001B[K')
       next = Number.POSITIVE_INFINITY
     },
   }
@@ -72,8 +73,4 @@ const barWidth = 20
 function bar(share: number): string {
   const full = Math.floor(share * barWidth)
   return `[${'='.repeat(full)}${full < barWidth ? '>' : ''}${' '.repeat(Math.max(0, barWidth - full - 1))}]`
-}
-
-function clip(text: string, width: number): string {
-  return text.length <= width ? text : text.slice(0, Math.max(0, width))
 }

@@ -2,6 +2,7 @@ import { createDataset } from '../../offline/dataset.ts'
 import { manifestPath } from '../../offline/dataset-manifest.ts'
 import type { Command } from '../command.ts'
 import { bytes, count, counted, duration } from '../human.ts'
+import { createJoinProgress } from '../join-progress.ts'
 import { spineInput } from '../spine-option.ts'
 
 export const datasetCreateCommand: Command = {
@@ -44,10 +45,7 @@ export const datasetCreateCommand: Command = {
       knowledge: input.choice('knowledge', ['bitemporal', 'latest']),
       freshness: input.choice('freshness', ['served', 'ideal']),
     }
-    const bars = {
-      join: context.terminal.progress(`Joining ${service.id}`, 'questions'),
-      write: context.terminal.progress('Writing the training set', 'rows'),
-    }
+    const bar = createJoinProgress(context.terminal, { join: `Joining ${service.id}`, write: 'Writing the training set' })
     try {
       const manifest = await createDataset(await context.database(), service, {
         ...defined(options),
@@ -55,7 +53,7 @@ export const datasetCreateCommand: Command = {
         out: input.needed('out'),
         overwrite: input.flag('overwrite'),
         signal: context.signal,
-        onProgress: ({ step, done, total }) => bars[step].update(done, total),
+        onProgress: (progress) => bar.update(progress),
       })
       const seconds = (performance.now() - started) / 1000
       const { file } = manifest
@@ -70,8 +68,7 @@ export const datasetCreateCommand: Command = {
         ].join('\n'),
       }
     } finally {
-      bars.join.end()
-      bars.write.end()
+      bar.end()
     }
   },
 }

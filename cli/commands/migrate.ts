@@ -1,4 +1,4 @@
-import { migrate } from '../../migrations/migrate.ts'
+import { migrateDatabase } from '../../runtime/migrated.ts'
 import type { Command } from '../command.ts'
 import { counted } from '../human.ts'
 
@@ -9,7 +9,7 @@ export const migrateCommand: Command = {
   example: 'lockstep migrate',
   async run(context) {
     const db = await context.unmigratedDatabase()
-    const migrations = await migrate(db.kysely)
+    const migrations = await migrateDatabase(db.kysely)
     return {
       json: { migrations },
       text:

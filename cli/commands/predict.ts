@@ -5,6 +5,7 @@ import { createDatasetWriter } from '../../offline/files/dataset-writer.ts'
 import { predictBatch } from '../../serving/predict-batch.ts'
 import type { Command } from '../command.ts'
 import { bytes, count, counted, duration } from '../human.ts'
+import { createJoinProgress } from '../join-progress.ts'
 import { spineInput } from '../spine-option.ts'
 
 export const predictCommand: Command = {
@@ -31,10 +32,7 @@ export const predictCommand: Command = {
       throw new LockstepError('FILE_EXISTS', `The file "${out}" exists; give another name, or --overwrite.`, { details: { path: out } })
     }
     const [version, time, bound] = [input.count('version', 1), input.text('time'), input.choice('as-of', ['at', 'before'])]
-    const bars = {
-      join: context.terminal.progress('Joining the features', 'questions'),
-      write: context.terminal.progress('Predicting', 'rows'),
-    }
+    const bar = createJoinProgress(context.terminal, { join: 'Joining the features', write: 'Predicting' })
     let writer: DatasetWriter | null = null
     try {
       const summary = await predictBatch(
@@ -44,7 +42,7 @@ export const predictCommand: Command = {
           model: input.argument('MODEL'),
           spine: spineInput(input.needed('spine')),
           signal: context.signal,
-          onProgress: ({ step, done, total }) => bars[step].update(done, total),
+          onProgress: (progress) => bar.update(progress),
           ...(version === undefined ? {} : { version }),
           ...(time === undefined ? {} : { time }),
           ...(bound === undefined ? {} : { bound }),
@@ -79,8 +77,7 @@ export const predictCommand: Command = {
       await abort(writer)
       throw error
     } finally {
-      bars.join.end()
-      bars.write.end()
+      bar.end()
     }
   },
 }

@@ -1,0 +1,22 @@
+import type { JoinProgress } from '../offline/join.ts'
+import type { Progress } from './progress.ts'
+import type { Terminal } from './terminal.ts'
+
+/** Shows the two halves of a join, one after the other: the features are looked up in the order of keys, then handed over in the spine's own. */
+export function createJoinProgress(terminal: Terminal, labels: Readonly<Record<JoinProgress['step'], string>>) {
+  let step: JoinProgress['step'] = 'join'
+  let bar: Progress = terminal.progress(labels.join, 'lookups')
+  return {
+    update(progress: JoinProgress): void {
+      if (progress.step !== step) {
+        bar.end()
+        step = progress.step
+        bar = terminal.progress(labels[step], step === 'join' ? 'lookups' : 'rows')
+      }
+      bar.update(progress.done, progress.total)
+    },
+    end(): void {
+      bar.end()
+    },
+  }
+}
