@@ -1,6 +1,6 @@
 import type { Logger } from '../runtime/log.ts'
 import { LockstepError, messageOf } from '../kernel/errors.ts'
-import { requireMigrated } from '../migrations/migrate.ts'
+import { requireMigrated } from '../runtime/migrated.ts'
 import type { Catalog } from '../registry/catalog.ts'
 import { loadCatalog } from '../registry/catalog.ts'
 import { catalogRevision } from '../registry/revision.ts'

@@ -6,8 +6,9 @@ import { createInterface } from 'node:readline'
 import { sql } from 'kysely'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { migrations } from '../../migrations/list.ts'
-import { migrate, pendingMigrations, requireMigrated } from '../../migrations/migrate.ts'
+import { pendingMigrations } from '../../migrations/migrate.ts'
 import type { Database } from '../../runtime/database.ts'
+import { migrateDatabase, requireMigrated } from '../../runtime/migrated.ts'
 import { openPglite } from '../../runtime/open-pglite.ts'
 import { openPostgres } from '../../runtime/open-postgres.ts'
 import { testDatabase } from '../services/index.ts'
@@ -50,8 +51,8 @@ describe.each(Object.entries(databases))('the migrations on %s', (_, open) => {
   })
 
   it('run once, and then there is nothing to do', async () => {
-    expect(await migrate(db.kysely)).toEqual(all)
-    expect(await migrate(db.kysely)).toEqual([])
+    expect(await migrateDatabase(db.kysely)).toEqual(all)
+    expect(await migrateDatabase(db.kysely)).toEqual([])
     expect(await pendingMigrations(db.kysely)).toEqual([])
     await requireMigrated(db.kysely)
   })
@@ -111,7 +112,7 @@ describe.each(Object.entries(databases))('the migrations on %s', (_, open) => {
   it('of a newer Lockstep are left alone', async () => {
     await sql`insert into lockstep.migrations values ('9999-of-the-future', '2999-01-01')`.execute(db.kysely)
     const newer = { code: 'SCHEMA_NEWER', message: expect.stringContaining('"9999-of-the-future"') as string }
-    await expect(migrate(db.kysely)).rejects.toMatchObject(newer)
+    await expect(migrateDatabase(db.kysely)).rejects.toMatchObject(newer)
     await expect(requireMigrated(db.kysely)).rejects.toMatchObject(newer)
     await sql`delete from lockstep.migrations where name = '9999-of-the-future'`.execute(db.kysely)
   })
@@ -144,13 +145,13 @@ describe('the migrations', () => {
     const database = await testDatabase({ migrate: false })
     const db = openPostgres(database.url)
     await db.script('create schema lockstep; create table lockstep.datasets (other int)')
-    await expect(migrate(db.kysely)).rejects.toThrow(
+    await expect(migrateDatabase(db.kysely)).rejects.toThrow(
       'The migration "0001-initial" failed, and nothing was changed: relation "datasets" already exists.',
     )
     expect(await pendingMigrations(db.kysely)).toEqual(all)
     expect(await db.query(`select to_regclass('lockstep.definitions') as found`)).toEqual([{ found: null }])
     await db.script('drop table lockstep.datasets')
-    expect(await migrate(db.kysely)).toEqual(all)
+    expect(await migrateDatabase(db.kysely)).toEqual(all)
     await db.close()
     await database.drop()
   })

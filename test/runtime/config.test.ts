@@ -88,10 +88,10 @@ describe('the configuration', () => {
   it('is what the page in docs says, variable by variable, default by default', async () => {
     const page = await readFile(join(import.meta.dirname, '../../docs/configuration.md'), 'utf8')
     const rows = [...page.matchAll(/^\| `(LOCKSTEP_\w+)` \| ([^|]+) \|/gm)].map(([, name, text]) => [name, text])
-    const defaults: Record<string, unknown> = variables.parse({})
+    const defaults: Readonly<Record<string, string | number | undefined>> = variables.parse({})
     const expected = Object.keys(variables.shape).map((name) => [
       name,
-      defaults[name] === undefined ? 'none: embedded' : `\`${String(defaults[name])}\``,
+      defaults[name] === undefined ? 'none: embedded' : `\`${defaults[name]}\``,
     ])
     expect(rows).toEqual(expected)
   })

@@ -29,7 +29,8 @@ describe('the owner of an embedded folder', () => {
   })
   afterEach(async () => {
     for (const { child } of starters) child.kill('SIGKILL')
-    await Promise.all(starters.map(({ child }) => (child.exitCode ?? child.signalCode) === null && once(child, 'exit')))
+    const living = starters.filter(({ child }) => child.exitCode === null && child.signalCode === null)
+    await Promise.all(living.map(({ child }) => once(child, 'exit')))
     await rm(root, { recursive: true })
   })
 

@@ -6,6 +6,7 @@ import type { Database } from '../../runtime/database.ts'
 import { openPostgres } from '../../runtime/open-postgres.ts'
 import { type TestDatabase, testDatabase } from '../services/index.ts'
 import { databaseContract } from './database-contract.ts'
+import { failureOf } from './failure-of.ts'
 import { textRows } from './tuples.ts'
 
 databaseContract('PostgreSQL', async () => {
@@ -95,11 +96,10 @@ describe('PostgreSQL', () => {
     const kill = 'select pg_terminate_backend(pid) from pg_stat_activity where datname = current_database() and pid <> pg_backend_pid()'
     const administrator = new pg.Client(database.url)
     await administrator.connect()
-    const sleeping = db.query('select pg_sleep(10)')
-    const failed = expect(sleeping).rejects.toMatchObject({ code: 'POSTGRES_UNAVAILABLE' })
+    const sleeping = failureOf(db.query('select pg_sleep(10)'))
     while ((await administrator.query(`select 1 from pg_stat_activity where query = 'select pg_sleep(10)'`)).rowCount === 0);
     await administrator.query(kill)
-    await failed
+    expect(await sleeping).toMatchObject({ code: 'POSTGRES_UNAVAILABLE' })
     await vi.waitFor(() => db.ping())
 
     await expect(
@@ -150,13 +150,10 @@ describe('PostgreSQL that is away', () => {
   async function failure(url: string): Promise<{ error: unknown; ms: number }> {
     const db = openPostgres(url)
     const from = performance.now()
-    const others = [
-      expect(db.kysely.selectFrom('lockstep.code').selectAll().execute()).rejects.toMatchObject({ code: 'POSTGRES_UNAVAILABLE' }),
-      expect(db.snapshot(() => Promise.resolve())).rejects.toMatchObject({ code: 'POSTGRES_UNAVAILABLE' }),
-    ]
-    const error: unknown = await db.ping().catch((thrown: unknown) => thrown)
+    const others = [failureOf(db.kysely.selectFrom('lockstep.code').selectAll().execute()), failureOf(db.snapshot(() => Promise.resolve()))]
+    const error = await failureOf(db.ping())
     const ms = performance.now() - from
-    await Promise.all(others)
+    for (const other of others) expect(await other).toMatchObject({ code: 'POSTGRES_UNAVAILABLE' })
     await db.close()
     return { error, ms }
   }

@@ -26,8 +26,8 @@ describe('the tuple scanner', () => {
     fc.assert(
       fc.property(tuples, fc.array(fc.nat(5_000), { maxLength: 30 }), fc.boolean(), (rows, places, headerAlone) => {
         const scanner = createTupleScanner(0x64, new Set([0x48, 0x4e, 0x63]))
-        const [first = copyTrailer, ...more] = [...rows.map(tupleOf), copyTrailer]
-        const payloads = headerAlone ? [copyHeader, first, ...more] : [Buffer.concat([copyHeader, first]), ...more]
+        const tail = [...rows.map(tupleOf), copyTrailer]
+        const payloads = headerAlone ? [copyHeader, ...tail] : [Buffer.concat([copyHeader, ...tail.slice(0, 1)]), ...tail.slice(1)]
         const wire = Buffer.concat([
           message('H', Buffer.alloc(3)),
           ...payloads.flatMap((payload, i) =>

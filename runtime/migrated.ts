@@ -1,0 +1,46 @@
+import type { Kysely } from 'kysely'
+import { LockstepError, messageOf } from '../kernel/errors.ts'
+import { migrate, pendingMigrations, unknownMigrations } from '../migrations/migrate.ts'
+import type { LockstepTables } from '../migrations/schema.ts'
+import { isUnavailable } from './postgres-unavailable.ts'
+
+/**
+ * Creates Lockstep's own tables, or brings them up to date. Safe at any time and from several processes at once.
+ *
+ * @returns the names of the migrations that this call ran; empty where there was nothing to do
+ * @throws LockstepError `SCHEMA_NEWER` where a newer Lockstep has migrated the database, `INTERNAL` where a migration fails
+ */
+export async function migrateDatabase(kysely: Kysely<LockstepTables>): Promise<string[]> {
+  await refuseNewer(kysely)
+  try {
+    return await migrate(kysely)
+  } catch (error) {
+    if (error instanceof LockstepError || isUnavailable(error)) throw error
+    throw new LockstepError('INTERNAL', messageOf(error), { cause: error })
+  }
+}
+
+/**
+ * For servers and commands that need the schema as it is here.
+ *
+ * @throws LockstepError `MIGRATIONS_PENDING`, or `SCHEMA_NEWER` where a newer Lockstep has migrated the database
+ */
+export async function requireMigrated(kysely: Kysely<LockstepTables>): Promise<void> {
+  await refuseNewer(kysely)
+  const pending = await pendingMigrations(kysely)
+  if (pending.length === 0) return
+  const names = pending.map((name) => `"${name}"`).join(', ')
+  throw new LockstepError('MIGRATIONS_PENDING', `The database lacks the migrations ${names}; run "lockstep migrate".`, {
+    details: { pending },
+  })
+}
+
+async function refuseNewer(kysely: Kysely<LockstepTables>): Promise<void> {
+  const [unknown] = await unknownMigrations(kysely)
+  if (unknown === undefined) return
+  throw new LockstepError(
+    'SCHEMA_NEWER',
+    `The database has the migration "${unknown}", which this Lockstep does not know: a newer one has migrated it. Install that or a later version.`,
+    { details: { migration: unknown } },
+  )
+}
