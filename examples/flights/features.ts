@@ -63,14 +63,13 @@ export const airportPlace = featureView('airport_place', {
 export const flightContext = onDemandView('flight_context', {
   version: 1,
   request: { distance: t.int32 },
-  inputs: { traffic: airportTraffic.as('origin', { airport: 'origin' }), place: airportPlace.as('origin', { airport: 'origin' }) },
-  features: { localHour: t.float64, weekday: t.int32, miles: t.float64, busyness: t.float64 },
-  transform: ({ request, traffic, place, asOf }) => {
-    // A degree of longitude is four minutes of sun.
-    const local = new Date(asOf / 1000 + (place.longitude ?? -95) * 4 * 60_000)
+  inputs: { traffic: airportTraffic.as('origin', { airport: 'origin' }) },
+  features: { hour: t.float64, weekday: t.int32, miles: t.float64, busyness: t.float64 },
+  transform: ({ request, traffic, asOf }) => {
+    const date = new Date(asOf / 1000) // the data's times are the airport's own
     return {
-      localHour: local.getUTCHours() + local.getUTCMinutes() / 60,
-      weekday: local.getUTCDay(),
+      hour: date.getUTCHours() + date.getUTCMinutes() / 60,
+      weekday: date.getUTCDay(),
       miles: request.distance,
       busyness: traffic.departed24h === 0 ? null : traffic.departed1h / (traffic.departed24h / 24),
     }
@@ -81,6 +80,7 @@ export const flightFeatures = featureService('flight_features', {
   version: 1,
   features: [
     flightContext,
+    airportPlace.as('origin', { airport: 'origin' }).pick('latitude', 'longitude'),
     airportDelays.as('origin', { airport: 'origin' }).pick('meanDelay3h', 'lateShare3h', 'meanDelay6h', 'worstDelay6h', 'meanDelay24h', 'lateShare24h', 'lastDelay'),
     airportDelays.as('destination', { airport: 'destination' }).pick('meanDelay3h', 'lateShare3h', 'meanDelay6h', 'meanDelay24h', 'lateShare24h', 'lastDelay'),
   ],

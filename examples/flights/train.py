@@ -2,7 +2,7 @@
 
     python train.py TRAINING_SET.parquet delay.onnx
 
-Needs scikit-learn, skl2onnx, pandas and pyarrow. Trains on January to May 2001 and prints, as one line of JSON, the area under the ROC curve on the
+Needs what requirements.txt lists. Trains on January to May 2001 and prints, as one line of JSON, the area under the ROC curve on the
 June rows of the same file. The features are the file's columns after the spine's own, in the service's order, as one float tensor: what Lockstep feeds
 the model when it serves. A missing value is NaN on both sides.
 """
