@@ -15,8 +15,8 @@ export interface Input {
   /** The value of an option that the command declares as needed. */
   needed(option: string): string
   choice<const Choice extends string>(option: string, choices: readonly Choice[]): Choice | undefined
-  /** A whole number from `min` on. */
-  count(option: string, min: number): number | undefined
+  /** A whole number from `min` to `max`, which is 10^15 where it is not given. */
+  count(option: string, min: number, max?: number): number | undefined
   /** Epoch microseconds. */
   time(option: string): number | undefined
 }
@@ -83,12 +83,15 @@ export function parseInput(command: Command, words: readonly string[]): Input {
       if (value === undefined || choice !== undefined) return choice
       throw usage(command, `The option "--${option}" is "${value}"; it can be ${choices.map((each) => `"${each}"`).join(' or ')}.`)
     },
-    count(option, min) {
+    count(option, min, max = 1e15) {
       const value = given.get(option)
       if (value === undefined) return undefined
       const number = /^\d{1,15}$/.test(value) ? Number(value) : Number.NaN
-      if (number >= min) return number
-      throw usage(command, `The option "--${option}" is "${value}"; it must be a whole number from ${min} on.`)
+      if (number >= min && number <= max) return number
+      throw usage(
+        command,
+        `The option "--${option}" is "${value}"; it must be a whole number from ${min} ${max === 1e15 ? 'on' : `to ${max}`}.`,
+      )
     },
     time(option) {
       const value = given.get(option)

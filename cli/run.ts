@@ -2,7 +2,9 @@ import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import type { LogLevel } from '../runtime/config.ts'
 import { loadConfig } from '../runtime/config.ts'
+import type { Outcome } from './command.ts'
 import { commands } from './commands.ts'
+import type { Context } from './context.ts'
 import { createContext } from './context.ts'
 import { findCommand, groupOf } from './find-command.ts'
 import { commandHelp, generalHelp } from './help.ts'
@@ -22,13 +24,12 @@ export async function run(words: readonly string[], signal: AbortSignal): Promis
   let level: LogLevel = 'info'
   try {
     if (printed(words, terminal)) return 0
-    const { command, rest } = findCommand(commands, words)
-    const input = parseInput(command, rest)
+    const start = prepare(words)
     const config = loadConfig()
     level = config.logLevel
     const context = createContext(config, terminal, signal)
     try {
-      const outcome = await command.run(context, input)
+      const outcome = await start(context)
       terminal.print(terminal.json ? jsonText(outcome.json) : outcome.text)
       await outcome.stay?.()
       return outcome.exitCode ?? 0
@@ -39,6 +40,18 @@ export async function run(words: readonly string[], signal: AbortSignal): Promis
     if (signal.aborted) return 1
     return reportError(error, terminal, level === 'debug' || level === 'trace')
   }
+}
+
+/**
+ * Checks the words of a command line.
+ *
+ * @returns what runs it
+ * @throws LockstepError `USAGE`
+ */
+export function prepare(words: readonly string[]): (context: Context) => Promise<Outcome> {
+  const { command, rest } = findCommand(commands, words)
+  const input = parseInput(command, rest)
+  return (context) => command.run(context, input)
 }
 
 /** Help and version need nothing but the words. */

@@ -33,7 +33,7 @@ export const serveCommand: Command = {
       ...(defaultAsOf === undefined ? {} : { defaultAsOf }),
     })
     context.add('server', () => server.close())
-    const { host, port, url } = await server.listen(input.text('host') ?? config.host, input.count('port', 0) ?? config.port)
+    const { host, port, url } = await server.listen(input.text('host') ?? config.host, input.count('port', 0, 65_535) ?? config.port)
     const asOf = defaultAsOf === undefined ? null : formatTimestamp(defaultAsOf)
     return {
       json: { url, host, port, asOf },

@@ -1,0 +1,25 @@
+/** How long the work under way may take to stop after a signal. */
+const patienceMs = 20_000
+const codes = { SIGINT: 130, SIGTERM: 143 } as const
+
+export interface Interrupt {
+  /** Aborted at the first SIGINT or SIGTERM. */
+  readonly signal: AbortSignal
+  /** What a process that was told to end before its work was done exits with: 130 or 143. null: it was not. */
+  exitCode(): number | null
+}
+
+/** Listens for the signals that tell a process to end. A second one ends it at once. */
+export function createInterrupt(): Interrupt {
+  const controller = new AbortController()
+  let exitCode: number | null = null
+  for (const signal of ['SIGINT', 'SIGTERM'] as const) {
+    process.on(signal, () => {
+      if (exitCode !== null) process.exit(codes[signal])
+      exitCode = codes[signal]
+      controller.abort(new Error(`Stopped by ${signal}.`))
+      setTimeout(() => process.exit(codes[signal]), patienceMs).unref()
+    })
+  }
+  return { signal: controller.signal, exitCode: () => exitCode }
+}

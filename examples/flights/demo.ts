@@ -1,0 +1,152 @@
+import { mkdir, readFile } from 'node:fs/promises'
+import { createRequire } from 'node:module'
+import { dirname, join, relative } from 'node:path'
+import { parseArgs } from 'node:util'
+import type { Context } from '../../cli/context.ts'
+import { createContext } from '../../cli/context.ts'
+import { count, duration } from '../../cli/human.ts'
+import { createInterrupt } from '../../cli/interrupt.ts'
+import { reportError } from '../../cli/report-error.ts'
+import { createTerminal } from '../../cli/terminal.ts'
+import { loadConfig } from '../../runtime/config.ts'
+import { askServer, flightsBetween, requestBody } from './ask.ts'
+import { evaluate } from './evaluate.ts'
+import { firstRows } from './first-rows.ts'
+import { createSteps } from './steps.ts'
+
+// The whole path on real flights: `npm run demo`, or `npm run demo -- --once` to stop when all is shown. See README.md beside this file.
+
+/** The data end here. */
+const asOf = '2001-07-01T00:00:00Z'
+/** The embedded database takes every n-th flight, so that the demo is ready within a minute on two cores. */
+const embeddedEvery = 2
+const trainingFlights = 100_000
+const juneFlights = 25_000
+const pairs = [
+  ["Chicago O'Hare International", 'LaGuardia'],
+  ['William B Hartsfield-Atlanta Intl', 'Gen Edw L Logan Intl'],
+  ['San Francisco International', 'Seattle-Tacoma Intl'],
+  ['Newark Intl', 'Miami International'],
+] as const
+
+const data = join(dirname(createRequire(import.meta.url).resolve('vega-datasets/package.json')), 'data')
+const here = (name: string): string => relative(process.cwd(), join(import.meta.dirname, name))
+const labelled = 'date, origin, destination, distance, delay > 15 as late'
+
+const terminal = createTerminal(false)
+const interrupt = createInterrupt()
+try {
+  const { values } = parseArgs({ options: { once: { type: 'boolean', default: false }, every: { type: 'string' } } })
+  const config = loadConfig()
+  const context = createContext(config, terminal, interrupt.signal)
+  try {
+    const every = Number(values.every ?? (config.postgresUrl === null ? embeddedEvery : 1))
+    await demo(context, every, values.once)
+  } finally {
+    await context.close()
+  }
+} catch (error) {
+  process.exitCode = interrupt.exitCode() ?? reportError(error, terminal, false)
+}
+
+async function demo(context: Context, every: number, once: boolean): Promise<void> {
+  const { step, lockstep, say, elapsedMs } = createSteps(context, 6)
+  const { config } = context
+  const embedded = config.postgresUrl === null
+  say(
+    `Database: ${embedded ? `embedded, in ${config.directory}` : 'PostgreSQL'}. Online store: ${config.redisUrl === null ? `embedded, in ${config.directory}` : 'Redis'}.`,
+  )
+
+  await step('Create the tables, and declare the features', async () => {
+    await lockstep('migrate')
+    say(`Running ${here('schema.sql')}, which creates the tables "flights" and "airports".`)
+    await (await context.database()).script(await readFile(join(import.meta.dirname, 'schema.sql'), 'utf8'))
+    await lockstep('plan', here('features.ts'))
+    await lockstep('apply', here('features.ts'))
+  })
+
+  const db = await context.database()
+  const rowsOf = async (from: string): Promise<number> =>
+    Number((await db.query<{ rows: string }>(`select count(*) as rows from ${from}`))[0]?.rows)
+
+  await step('Load the flights and the airports', async () => {
+    if ((await rowsOf('flights')) === 0) {
+      if (every > 1)
+        say(
+          `Loading one flight in ${every}, so that this is done in a minute; with --every 1, or with LOCKSTEP_POSTGRES_URL, all 3,000,000 are loaded.`,
+        )
+      await lockstep('ingest', 'departures', join(data, 'flights-3m.parquet'), ...(every > 1 ? ['--every', String(every)] : []))
+    }
+    if ((await rowsOf('airports')) === 0) await lockstep('ingest', 'airports', join(data, 'airports.csv'))
+    say(`There are ${count(await rowsOf('flights'))} flights and ${count(await rowsOf('airports'))} airports.`)
+  })
+
+  await step('Export a training set', async () => {
+    const folder = join(config.directory, 'flights')
+    await mkdir(folder, { recursive: true })
+    const out = relative(process.cwd(), join(folder, 'training.parquet'))
+    const spine = `select ${labelled} from flights where _row % ${Math.max(1, Math.round((await rowsOf('flights')) / trainingFlights))} = 0`
+    say('A spine row is a flight at its departure. It must not count itself, nor the flights of the same minute: hence "before".')
+    const { json } = await lockstep(
+      'dataset',
+      'create',
+      'flight_features',
+      '--as-of',
+      'before',
+      '--spine',
+      spine,
+      '--out',
+      out,
+      '--overwrite',
+    )
+    say(`\n${await firstRows(out, 4)}\n`)
+    await lockstep('dataset', 'show', (json as { id: string }).id)
+  })
+
+  await step('Materialize the views online', async () => {
+    say(`The data end on 1 July 2001, so that is the moment: what lands later waits in the states.`)
+    await lockstep('materialize', '--moment', asOf)
+  })
+
+  await step('Register the model, and measure it on June', async () => {
+    await lockstep('model', 'push', 'delay', here('delay.onnx'))
+    const june = `flights where date >= timestamp '2001-06-01'`
+    const stride = Math.max(1, Math.floor((await rowsOf(june)) / juneFlights))
+    const { flights, late, auc, seconds } = await evaluate(context, `select ${labelled} from ${june} and _row % ${stride} = 0`)
+    say(
+      `Predicted ${count(flights)} flights of June, of which ${count(late)} were late, in ${duration(seconds * 1000)}. The model was trained on January to May.`,
+    )
+    say(`AUC on June: ${auc.toFixed(4)}`)
+  })
+
+  await step('Serve', async () => {
+    const serving = await lockstep('serve', '--as-of', asOf)
+    const { url } = serving.json as { url: string }
+    await ready(url)
+    const flights = await flightsBetween(db, pairs)
+    say(`\n${await askServer(url, flights)}\n`)
+    say(`Ready after ${duration(elapsedMs())}.`)
+    if (once) return
+    const [first] = flights
+    say(
+      [
+        `\nThe server stays up on ${url} until you press Ctrl-C. It answers as of ${asOf}, where a request names no "asOf". Try`,
+        `  ${url}/v1/models`,
+        `  ${url}/readyz`,
+        `  ${url}/metrics`,
+        `  curl -s ${url}/v1/predict -H 'content-type: application/json' -d '${first === undefined ? '' : requestBody(first)}'`,
+        `  curl -s ${url}/v1/features -H 'content-type: application/json' -d '{"service":"flight_features","entities":[{"origin":"DEN","destination":"LAX","distance":862}]}'`,
+      ].join('\n'),
+    )
+    await serving.stay?.()
+  })
+}
+
+async function ready(url: string): Promise<void> {
+  for (const deadline = Date.now() + 15_000; ;) {
+    const response = await fetch(`${url}/readyz`)
+    if (response.ok) return
+    if (Date.now() > deadline) throw new Error(`The server is not ready: ${await response.text()}`)
+    await new Promise((resolve) => setTimeout(resolve, 50))
+  }
+}

@@ -1,0 +1,48 @@
+import type { Context } from '../../cli/context.ts'
+import { predictBatch } from '../../serving/predict-batch.ts'
+import { auc } from './auc.ts'
+
+export interface Evaluation {
+  readonly flights: number
+  readonly late: number
+  readonly auc: number
+  readonly seconds: number
+}
+
+/** How well the newest version of the model `delay` tells late flights from others, by predictions for every row of a spine with the label `late`. */
+export async function evaluate(context: Context, spine: string): Promise<Evaluation> {
+  const started = performance.now()
+  const bar = context.terminal.progress('Predicting', 'rows')
+  const scores: number[] = []
+  const labels: boolean[] = []
+  try {
+    await predictBatch(
+      await context.database(),
+      await context.catalog(),
+      {
+        model: 'delay',
+        spine: { sql: spine },
+        // as in training: flights that depart at the same minute do not count each other
+        bound: 'before',
+        signal: context.signal,
+        onProgress: ({ step, done, total }) => (step === 'write' ? bar.update(done, total) : undefined),
+      },
+      (batch) => {
+        const probability = batch.predictions[batch.outputs.findIndex(({ name }) => name === 'probability')] ?? []
+        const late = batch.spine[batch.columns.findIndex(({ name }) => name === 'late')] ?? []
+        for (let row = 0; row < batch.length; row++) {
+          scores.push(Number(probability[row]))
+          labels.push(late[row] === true)
+        }
+      },
+    )
+  } finally {
+    bar.end()
+  }
+  return {
+    flights: scores.length,
+    late: labels.filter((label) => label).length,
+    auc: auc(scores, labels),
+    seconds: (performance.now() - started) / 1000,
+  }
+}
