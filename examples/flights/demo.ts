@@ -1,6 +1,5 @@
 import { mkdir, readFile } from 'node:fs/promises'
-import { createRequire } from 'node:module'
-import { dirname, join, relative } from 'node:path'
+import { join, relative } from 'node:path'
 import { parseArgs } from 'node:util'
 import type { Context } from '../../cli/context.ts'
 import { createContext } from '../../cli/context.ts'
@@ -29,7 +28,7 @@ const pairs = [
   ['Newark Intl', 'Miami International'],
 ] as const
 
-const data = join(dirname(createRequire(import.meta.url).resolve('vega-datasets/package.json')), 'data')
+const data = join(import.meta.dirname, '../../node_modules/vega-datasets/data')
 const here = (name: string): string => relative(process.cwd(), join(import.meta.dirname, name))
 const labelled = 'date, origin, destination, distance, delay > 15 as late'
 
@@ -37,7 +36,9 @@ const terminal = createTerminal(false)
 const interrupt = createInterrupt()
 try {
   const { values } = parseArgs({ options: { once: { type: 'boolean', default: false }, every: { type: 'string' } } })
-  const config = loadConfig()
+  const loaded = loadConfig()
+  // what is shown here says what the log would say of what goes well
+  const config = { ...loaded, logLevel: loaded.logLevel === 'info' ? ('warn' as const) : loaded.logLevel }
   const context = createContext(config, terminal, interrupt.signal)
   try {
     const every = Number(values.every ?? (config.postgresUrl === null ? embeddedEvery : 1))
