@@ -11,7 +11,7 @@ import { copyMessages, queryMessage } from './wire.ts'
 const COPY_PIECE_BYTES = 8 * 1024 * 1024
 
 /** Memory to sort some million rows without files. A cursor's plan must be the plan for all its rows: they are all read. */
-const SETTINGS = ['work_mem=128MB', 'maintenance_work_mem=128MB', 'max_wal_size=1GB', 'cursor_tuple_fraction=1', 'TimeZone=UTC']
+const SETTINGS = ['work_mem=64MB', 'maintenance_work_mem=128MB', 'max_wal_size=1GB', 'cursor_tuple_fraction=1', 'TimeZone=UTC']
 
 /**
  * Opens the embedded PostgreSQL whose data are in a folder, which is made where it is missing. The folder must have one owner
