@@ -1,0 +1,210 @@
+/**
+ * The offline path at full size: the 3,000,000 flights of `vega-datasets` are ingested, a training set is exported and the views are materialized. Each step is a
+ * process of its own, so that its peak memory is its own, and stands beside a floor that the same driver reaches in the same run:
+ *
+ *     ingest        COPY of bytes that are encoded already, into a table of the same shape
+ *     export        draining the ordered streams that the join reads, without decoding
+ *     materialize   draining the ordered stream of the view
+ *
+ *     LOCKSTEP_POSTGRES_URL=… LOCKSTEP_REDIS_URL=… npm run bench -- path [--spine-every 3] [--json]
+ *
+ * It works in a database and under a key prefix of its own, and removes both.
+ */
+import { spawn } from 'node:child_process'
+import { mkdtemp, readFile, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { parseArgs } from 'node:util'
+import type { SourceSpec } from '../kernel/view-spec.ts'
+import { materializeView } from '../materializer/materialize.ts'
+import { createDataset } from '../offline/dataset.ts'
+import { ingestFile } from '../offline/ingest.ts'
+import { joinSpine } from '../offline/join.ts'
+import { openSpine } from '../offline/spine/open-spine.ts'
+import { openOnlineStore } from '../online/open-store.ts'
+import { applyChanges } from '../registry/apply.ts'
+import { loadCatalog } from '../registry/catalog.ts'
+import { loadDefinitions } from '../registry/load-definitions.ts'
+import { loadConfig } from '../runtime/config.ts'
+import type { Database, Snapshot } from '../runtime/database.ts'
+import { migrateDatabase } from '../runtime/migrated.ts'
+import { openPostgres } from '../runtime/open-postgres.ts'
+import { openRedis } from '../runtime/redis.ts'
+
+interface Figure {
+  readonly rows: number
+  readonly seconds: number
+  readonly floorSeconds: number
+  readonly peakRssMb: number
+}
+
+const flights = join(import.meta.dirname, '../node_modules/vega-datasets/data/flights-3m.parquet')
+const airports = join(import.meta.dirname, '../node_modules/vega-datasets/data/airports.csv')
+const example = join(import.meta.dirname, '../examples/flights')
+const { values: args } = parseArgs({
+  options: {
+    json: { type: 'boolean', default: false },
+    'spine-every': { type: 'string', default: '3' },
+    step: { type: 'string' },
+    folder: { type: 'string' },
+  },
+})
+const spineSql = `select date, origin, destination, distance, delay > 15 as late from flights where _row % ${Number(args['spine-every'])} = 0`
+const steps = { ingest, export: exportSet, materialize }
+const config = loadConfig()
+
+if (args.step === undefined) await measure()
+else await step(args.step as keyof typeof steps)
+
+async function measure(): Promise<void> {
+  if (config.postgresUrl === null || config.redisUrl === null) {
+    process.stderr.write('Set LOCKSTEP_POSTGRES_URL and LOCKSTEP_REDIS_URL to servers that the bench may use.\n')
+    process.exitCode = 2
+    return
+  }
+  const server = openPostgres(config.postgresUrl)
+  const name = `lockstep_bench_${process.pid}`
+  const folder = await mkdtemp(join(tmpdir(), 'lockstep-bench-'))
+  const url = new URL(config.postgresUrl)
+  url.pathname = `/${name}`
+  const env = { ...process.env, LOCKSTEP_POSTGRES_URL: url.href, LOCKSTEP_REDIS_PREFIX: name }
+  await server.query(`create database ${name}`)
+  try {
+    const figures: Record<string, Figure> = {}
+    for (const key of Object.keys(steps)) {
+      const figure = await inProcess(key, folder, env)
+      figures[key] = figure
+      if (!args.json) process.stdout.write(`${describe(key, figure)}\n`)
+    }
+    if (args.json) process.stdout.write(`${JSON.stringify(figures)}\n`)
+  } finally {
+    await server.query(`drop database ${name} with (force)`)
+    await server.close()
+    const redis = openRedis(config.redisUrl)
+    await redis.unlink(`${name}:store`)
+    await redis.quit()
+    await rm(folder, { recursive: true, force: true })
+  }
+}
+
+function describe(key: string, { rows, seconds, floorSeconds, peakRssMb }: Figure): string {
+  const rate = Math.round(rows / seconds).toLocaleString('en')
+  return `${key}: ${rows.toLocaleString('en')} rows in ${seconds.toFixed(1)} s (${rate} rows/s), ${(seconds / floorSeconds).toFixed(2)} x the floor of ${floorSeconds.toFixed(1)} s, peak RSS ${peakRssMb} MB`
+}
+
+async function inProcess(key: string, folder: string, env: NodeJS.ProcessEnv): Promise<Figure> {
+  const child = spawn(process.execPath, [import.meta.filename, '--step', key, '--folder', folder, '--spine-every', args['spine-every']], {
+    env,
+    stdio: ['ignore', 'ignore', 'inherit'],
+  })
+  const status = await new Promise<number | null>((resolve) => child.on('close', resolve))
+  if (status !== 0) throw new Error(`The step "${key}" ended with ${status}.`)
+  return JSON.parse(await readFile(join(folder, `${key}.json`), 'utf8')) as Figure
+}
+
+async function step(key: keyof typeof steps): Promise<void> {
+  const { writeFile } = await import('node:fs/promises')
+  const db = openPostgres(config.postgresUrl as string)
+  const figure = await steps[key](db, args.folder as string)
+  await db.close()
+  await writeFile(join(args.folder as string, `${key}.json`), JSON.stringify(figure))
+}
+
+/** Runs the work, notes the peak memory so far, then the floor, which tells its own seconds. */
+async function timed(work: () => Promise<number>, floor: () => Promise<number>): Promise<Figure> {
+  let rows = 0
+  const seconds = await clock(async () => (rows = await work()))
+  const peakRssMb = Math.round(process.resourceUsage().maxRSS / 1024)
+  return { rows, seconds, floorSeconds: await floor(), peakRssMb }
+}
+
+async function clock(work: () => Promise<unknown>): Promise<number> {
+  const start = performance.now()
+  await work()
+  return (performance.now() - start) / 1000
+}
+
+async function ingest(db: Database): Promise<Figure> {
+  await migrateDatabase(db.kysely)
+  await db.script(await readFile(join(example, 'schema.sql'), 'utf8'))
+  await applyChanges(db, await loadDefinitions(join(example, 'features.ts')))
+  const catalog = await loadCatalog(db)
+  await ingestFile(db, catalog.source('airports'), airports)
+  return await timed(
+    async () => (await ingestFile(db, catalog.source('departures'), flights)).rows,
+    async () => {
+      const encoded = await encode(db, catalog.source('departures'))
+      await db.script('create table twin (like flights including all)')
+      return await clock(() =>
+        db.copyIn('copy twin (date, delay, distance, origin, destination) from stdin (format binary)', chunks(encoded)),
+      )
+    },
+  )
+}
+
+/** What ingest would send. */
+async function encode(db: Database, source: SourceSpec): Promise<Buffer[]> {
+  const encoded: Buffer[] = []
+  const copyIn: Database['copyIn'] = async (_copy, bytes) => {
+    for await (const chunk of bytes) encoded.push(Buffer.from(chunk))
+    return encoded.length
+  }
+  await ingestFile({ ...db, copyIn }, source, flights)
+  return encoded
+}
+
+async function* chunks(encoded: readonly Buffer[]): AsyncGenerator<Uint8Array> {
+  yield* encoded
+}
+
+async function exportSet(db: Database, folder: string): Promise<Figure> {
+  const service = (await loadCatalog(db)).service('flight_features')
+  const out = join(folder, 'train.parquet')
+  return await timed(
+    async () => (await createDataset(db, service, { spine: { sql: spineSql }, out, asOf: 'before' })).spine.rows,
+    async () => {
+      const spine = await openSpine(db, service, { sql: spineSql })
+      const read: string[] = []
+      await joinSpine(recording(db, read), service, spine, { bound: 'before' }, () => {})
+      const seconds = await clock(() => drain(db, read))
+      await spine.drop()
+      return seconds
+    },
+  )
+}
+
+async function materialize(db: Database): Promise<Figure> {
+  const store = await openOnlineStore(config)
+  const plan = (await loadCatalog(db)).view('airport_delays')
+  const read: string[] = []
+  const figure = await timed(
+    async () => (await materializeView(recording(db, read), store, plan)).rows,
+    () => clock(() => drain(db, read)),
+  )
+  await store.removeView(plan.id)
+  await store.close()
+  return figure
+}
+
+/** The same database, noting the streams that are read. */
+function recording(db: Database, selects: string[]): Database {
+  const snapshot: Database['snapshot'] = (fn) =>
+    db.snapshot((inner) => {
+      const noted: Snapshot = {
+        xmin: inner.xmin,
+        query: (sql) => inner.query(sql),
+        tuples: (select) => {
+          selects.push(select)
+          return inner.tuples(select)
+        },
+      }
+      return fn(noted)
+    })
+  return { ...db, snapshot }
+}
+
+async function drain(db: Database, selects: readonly string[]): Promise<void> {
+  await db.snapshot(async (snapshot) => {
+    for (const select of selects) for await (const _ of snapshot.tuples(select));
+  })
+}

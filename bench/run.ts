@@ -1,0 +1,17 @@
+/**
+ * The benches, by name. Each prints what it measures beside a floor that it measures in the same run.
+ *
+ *     npm run bench -- path        ingest, export and materialize 3,000,000 flights
+ *     npm run bench -- serving     /v1/predict at 32 connections
+ */
+import { spawnSync } from 'node:child_process'
+import { join } from 'node:path'
+
+const benches = ['path', 'serving']
+const [name, ...rest] = process.argv.slice(2)
+if (name === undefined || !benches.includes(name)) {
+  process.stderr.write(`Usage: npm run bench -- ${benches.join(' | ')} [OPTIONS]\n`)
+  process.exitCode = 2
+} else {
+  process.exitCode = spawnSync(process.execPath, [join(import.meta.dirname, `${name}.ts`), ...rest], { stdio: 'inherit' }).status ?? 1
+}
