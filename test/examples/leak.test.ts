@@ -1,0 +1,92 @@
+import { mkdtemp, readFile, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { auc } from '../../examples/flights/auc.ts'
+import type { ServicePlan } from '../../kernel/service-plan.ts'
+import type { DatasetOptions } from '../../offline/dataset.ts'
+import { createDataset } from '../../offline/dataset.ts'
+import { openTabularFile } from '../../offline/files/tabular-file.ts'
+import { ingestFile } from '../../offline/ingest.ts'
+import { applyChanges } from '../../registry/apply.ts'
+import { loadCatalog } from '../../registry/catalog.ts'
+import { loadDefinitions } from '../../registry/load-definitions.ts'
+import type { Database } from '../../runtime/database.ts'
+import { openPostgres } from '../../runtime/open-postgres.ts'
+import { testDatabase } from '../services/index.ts'
+import { rootFolder } from '../source-files.ts'
+import { logisticRegression } from './logistic-regression.ts'
+import { writeSampleFlights } from './sample-flights.ts'
+
+const example = join(rootFolder, 'examples/flights')
+const trainedBefore = Date.UTC(2001, 0, 22) * 1000
+let database: Awaited<ReturnType<typeof testDatabase>>
+let db: Database
+let folder: string
+let service: ServicePlan
+let sample: string
+
+beforeAll(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'lockstep-leak-'))
+  database = await testDatabase()
+  db = openPostgres(database.url)
+  await db.script(await readFile(join(example, 'schema.sql'), 'utf8'))
+  await applyChanges(db, await loadDefinitions(join(example, 'features.ts')))
+  const catalog = await loadCatalog(db)
+  service = catalog.service('flight_features')
+  sample = join(folder, 'flights.parquet')
+  await writeSampleFlights(sample, Date.UTC(2001, 0, 29) * 1000)
+  await ingestFile(db, catalog.source('landings'), sample)
+}, 60_000)
+
+afterAll(async () => {
+  await db.close()
+  await database.drop()
+  await rm(folder, { recursive: true, force: true })
+})
+
+type TimeOptions = Pick<DatasetOptions, 'knowledge' | 'freshness' | 'asOf'>
+
+/** The AUC on the fourth week of January of a small model of the delays that were last seen, trained on the three weeks before. */
+async function aucOf(options: TimeOptions): Promise<number> {
+  const out = join(folder, 'set.parquet')
+  await createDataset(db, service, { spine: { file: sample }, ...options, out, overwrite: true })
+  const names = service.features.map(({ name }) => name).filter((name) => /Delay|Share/.test(name))
+  const file = await openTabularFile(out)
+  const train: { readonly row: (number | null)[]; readonly late: boolean }[] = []
+  const test: typeof train = []
+  for await (const batch of file.batches(['date', 'delay', ...names])) {
+    for (let i = 0; i < batch.rows; i += 4) {
+      const [date, delay, ...values] = batch.columns.map((column) => column[i])
+      const row = values.map((value) => (typeof value === 'number' ? value : null))
+      ;(Number(date) < trainedBefore ? train : test).push({ row, late: Number(delay) > 15 })
+    }
+  }
+  const score = logisticRegression(
+    train.map(({ row }) => row),
+    train.map(({ late }) => late),
+  )
+  return auc(
+    test.map(({ row }) => score(row)),
+    test.map(({ late }) => late),
+  )
+}
+
+describe('delays that are taken as known at departure', () => {
+  it('raise the AUC falsely: a little by flights that are still in the air, and to near 1 by the own label', async () => {
+    const honest = await aucOf({ asOf: 'before' })
+    const inTheAir = await aucOf({ asOf: 'before', knowledge: 'latest' })
+    const ownLabel = await aucOf({ asOf: 'at', knowledge: 'latest', freshness: 'ideal' })
+    expect(honest).toBeGreaterThan(0.72)
+    expect(honest).toBeLessThan(0.78)
+    expect(inTheAir - honest).toBeGreaterThan(0.01)
+    expect(ownLabel).toBeGreaterThan(0.95)
+  }, 60_000)
+
+  it('are refused where the spine is drawn from the same table, unless the own moment is left out', async () => {
+    const spine = { sql: 'select date, origin, destination, distance, delay > 15 as late from flights limit 10' }
+    const out = join(folder, 'refused.parquet')
+    await expect(createDataset(db, service, { spine, out })).rejects.toMatchObject({ code: 'LABEL_LEAK' })
+    expect((await createDataset(db, service, { spine, out, asOf: 'before' })).file.rows).toBe(10)
+  })
+})
