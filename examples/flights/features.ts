@@ -81,8 +81,12 @@ export const flightFeatures = featureService('flight_features', {
   features: [
     flightContext,
     airportPlace.as('origin', { airport: 'origin' }).pick('latitude', 'longitude'),
-    airportDelays.as('origin', { airport: 'origin' }).pick('meanDelay3h', 'lateShare3h', 'meanDelay6h', 'worstDelay6h', 'meanDelay24h', 'lateShare24h', 'lastDelay'),
-    airportDelays.as('destination', { airport: 'destination' }).pick('meanDelay3h', 'lateShare3h', 'meanDelay6h', 'meanDelay24h', 'lateShare24h', 'lastDelay'),
+    airportDelays
+      .as('origin', { airport: 'origin' })
+      .pick('meanDelay3h', 'lateShare3h', 'meanDelay6h', 'worstDelay6h', 'meanDelay24h', 'lateShare24h', 'lastDelay'),
+    airportDelays
+      .as('destination', { airport: 'destination' })
+      .pick('meanDelay3h', 'lateShare3h', 'meanDelay6h', 'meanDelay24h', 'lateShare24h', 'lastDelay'),
   ],
 })
 
