@@ -97,7 +97,7 @@ export class TileChain {
     }
     let above = Number.POSITIVE_INFINITY
     for (let level = 0; level < hops.length; level++) {
-      const next = hops[level + 1] ?? (hops[level] as number)
+      const next = hops[Math.min(level + 1, hops.length - 1)] as number
       const cutoff = Math.min(above, floorTo(highWater - (reach[level] as number), next))
       above = cutoff
       this.#cutoffs[level] = cutoff
