@@ -1,31 +1,24 @@
 import type { Command } from './command.ts'
-import { applyCommand } from './commands/apply.ts'
-import { datasetCreateCommand } from './commands/dataset-create.ts'
-import { datasetListCommand } from './commands/dataset-list.ts'
-import { datasetShowCommand } from './commands/dataset-show.ts'
-import { ingestCommand } from './commands/ingest.ts'
-import { materializeCommand } from './commands/materialize.ts'
-import { migrateCommand } from './commands/migrate.ts'
-import { modelListCommand } from './commands/model-list.ts'
-import { modelPushCommand } from './commands/model-push.ts'
-import { planCommand } from './commands/plan.ts'
-import { predictCommand } from './commands/predict.ts'
-import { serveCommand } from './commands/serve.ts'
-import { statusCommand } from './commands/status.ts'
+
+/** A command that is there, and how to get it: a process loads only the one that it runs. */
+export interface CommandEntry {
+  readonly name: string
+  load(): Promise<Command>
+}
 
 /** In the order in which they are listed, which is that in which they are first used. */
-export const commands: readonly Command[] = [
-  migrateCommand,
-  planCommand,
-  applyCommand,
-  statusCommand,
-  ingestCommand,
-  datasetCreateCommand,
-  datasetListCommand,
-  datasetShowCommand,
-  materializeCommand,
-  modelPushCommand,
-  modelListCommand,
-  predictCommand,
-  serveCommand,
+export const commands: readonly CommandEntry[] = [
+  { name: 'migrate', load: async () => (await import('./commands/migrate.ts')).migrateCommand },
+  { name: 'plan', load: async () => (await import('./commands/plan.ts')).planCommand },
+  { name: 'apply', load: async () => (await import('./commands/apply.ts')).applyCommand },
+  { name: 'status', load: async () => (await import('./commands/status.ts')).statusCommand },
+  { name: 'ingest', load: async () => (await import('./commands/ingest.ts')).ingestCommand },
+  { name: 'dataset create', load: async () => (await import('./commands/dataset-create.ts')).datasetCreateCommand },
+  { name: 'dataset list', load: async () => (await import('./commands/dataset-list.ts')).datasetListCommand },
+  { name: 'dataset show', load: async () => (await import('./commands/dataset-show.ts')).datasetShowCommand },
+  { name: 'materialize', load: async () => (await import('./commands/materialize.ts')).materializeCommand },
+  { name: 'model push', load: async () => (await import('./commands/model-push.ts')).modelPushCommand },
+  { name: 'model list', load: async () => (await import('./commands/model-list.ts')).modelListCommand },
+  { name: 'predict', load: async () => (await import('./commands/predict.ts')).predictCommand },
+  { name: 'serve', load: async () => (await import('./commands/serve.ts')).serveCommand },
 ]

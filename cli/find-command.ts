@@ -1,37 +1,32 @@
 import { LockstepError } from '../kernel/errors.ts'
 import { didYouMean } from '../registry/nearest.ts'
-import type { Command } from './command.ts'
-
-export interface Found {
-  readonly command: Command
-  /** What follows the command's name. */
-  readonly rest: readonly string[]
-}
+import type { CommandEntry } from './commands.ts'
 
 /**
- * The command that the words begin with.
+ * The command that the words begin with, and the words that follow its name.
  *
  * @throws LockstepError `USAGE`, with the nearest one
  */
-export function findCommand(commands: readonly Command[], words: readonly string[]): Found {
-  for (const command of commands) {
-    const parts = command.name.split(' ')
-    if (parts.every((part, i) => words[i] === part)) return { command, rest: words.slice(parts.length) }
+export function findCommand(
+  commands: readonly CommandEntry[],
+  words: readonly string[],
+): { readonly entry: CommandEntry; readonly rest: readonly string[] } {
+  for (const entry of commands) {
+    const parts = entry.name.split(' ')
+    if (parts.every((part, i) => words[i] === part)) return { entry, rest: words.slice(parts.length) }
   }
   const [first = ''] = words
   const group = groupOf(commands, first)
   const asked = group.length > 0 ? words.slice(0, 2).join(' ') : first
-  const hint =
-    group.length > 0
-      ? ` There is ${group.map(({ name }) => `"${name}"`).join(', ')}.`
-      : `${didYouMean(
-          asked,
-          commands.map(({ name }) => name),
-        )} See "lockstep help".`
+  const near = didYouMean(
+    asked,
+    commands.map(({ name }) => name),
+  )
+  const hint = group.length > 0 ? ` There is ${group.map(({ name }) => `"${name}"`).join(', ')}.` : `${near} See "lockstep help".`
   throw new LockstepError('USAGE', `There is no command "${asked}".${hint}`, { details: { command: asked } })
 }
 
 /** The commands that are `first` and a second word: `dataset create`, `dataset list`. */
-export function groupOf(commands: readonly Command[], first: string): readonly Command[] {
+export function groupOf(commands: readonly CommandEntry[], first: string): readonly CommandEntry[] {
   return commands.filter(({ name }) => name.startsWith(`${first} `))
 }

@@ -23,8 +23,8 @@ export async function run(words: readonly string[], signal: AbortSignal): Promis
   const terminal = createTerminal(words.includes('--json'))
   let level: LogLevel = 'info'
   try {
-    if (printed(words, terminal)) return 0
-    const start = prepare(words)
+    if (await printed(words, terminal)) return 0
+    const start = await prepare(words)
     const config = loadConfig()
     level = config.logLevel
     const context = createContext(config, terminal, signal)
@@ -48,28 +48,28 @@ export async function run(words: readonly string[], signal: AbortSignal): Promis
  * @returns what runs it
  * @throws LockstepError `USAGE`
  */
-export function prepare(words: readonly string[]): (context: Context) => Promise<Outcome> {
-  const { command, rest } = findCommand(commands, words)
+export async function prepare(words: readonly string[]): Promise<(context: Context) => Promise<Outcome>> {
+  const { entry, rest } = findCommand(commands, words)
+  const command = await entry.load()
   const input = parseInput(command, rest)
   return (context) => command.run(context, input)
 }
 
 /** Help and version need nothing but the words. */
-function printed(words: readonly string[], terminal: Terminal): boolean {
+async function printed(words: readonly string[], terminal: Terminal): Promise<boolean> {
   const [first = 'help'] = words
   if (first === '--version') terminal.print(version())
-  else if (first === 'help' || first === '--help') terminal.print(helpFor(words.slice(1)))
-  else if (words.includes('--help')) terminal.print(helpFor(words.filter((word) => !word.startsWith('-'))))
+  else if (first === 'help' || first === '--help') terminal.print(await helpFor(words.slice(1)))
+  else if (words.includes('--help')) terminal.print(await helpFor(words.filter((word) => !word.startsWith('-'))))
   else return false
   return true
 }
 
-function helpFor(words: readonly string[]): string {
+async function helpFor(words: readonly string[]): Promise<string> {
   const [first, second] = words
-  if (first === undefined) return generalHelp(commands)
-  const group = groupOf(commands, first)
-  if (group.length > 0 && second === undefined) return generalHelp(group)
-  return commandHelp(findCommand(commands, words).command)
+  const listed = first === undefined ? commands : second === undefined ? groupOf(commands, first) : []
+  if (listed.length > 0) return generalHelp(await Promise.all(listed.map((entry) => entry.load())))
+  return commandHelp(await findCommand(commands, words).entry.load())
 }
 
 function version(): string {

@@ -27,7 +27,7 @@ export function createSteps(context: Context, total: number): Steps {
     },
     async lockstep(...words) {
       terminal.print(`$ lockstep ${words.map(shellWord).join(' ')}`)
-      const outcome = await prepare(words)(context)
+      const outcome = await (await prepare(words))(context)
       terminal.print(outcome.text)
       return outcome
     },

@@ -1,0 +1,86 @@
+import type { ChildProcess } from 'node:child_process'
+import { spawn } from 'node:child_process'
+import { join } from 'node:path'
+import { rootFolder } from '../source-files.ts'
+
+export type Environment = Readonly<Record<string, string>>
+
+export interface Ended {
+  readonly code: number | null
+  readonly out: string
+  readonly err: string
+  /** Standard output as JSON. What a test expects of it is what it checks. */
+  readonly json: any
+}
+
+export interface Running {
+  readonly child: ChildProcess
+  /** Resolves with standard output or standard error, as soon as what came of both so far fits. */
+  until(pattern: RegExp): Promise<RegExpExecArray>
+  readonly ended: Promise<Ended>
+}
+
+const main = join(rootFolder, 'cli/main.ts')
+
+/** Starts the command line as a process of its own, with no settings but these. */
+export function start(env: Environment, ...words: readonly string[]): Running {
+  const child = spawn(process.execPath, [main, ...words], {
+    env: { PATH: process.env['PATH'] ?? '', TZ: 'UTC', ...env },
+    stdio: ['ignore', 'pipe', 'pipe'],
+  })
+  let [out, err] = ['', '']
+  const waiting = new Set<() => void>()
+  const note = () => waiting.forEach((check) => check())
+  child.stdout.on('data', (part: Buffer) => void ((out += part.toString()), note()))
+  child.stderr.on('data', (part: Buffer) => void ((err += part.toString()), note()))
+  const ended = new Promise<Ended>((resolve, reject) => {
+    child.on('error', reject)
+    child.on('close', (code) => {
+      const text = out.trim()
+      resolve({ code, out, err, json: /^[[{]/.test(text) ? JSON.parse(text) : null })
+    })
+  })
+  return {
+    child,
+    ended,
+    until: (pattern) =>
+      new Promise((resolve, reject) => {
+        const check = () => {
+          const found = pattern.exec(out) ?? pattern.exec(err)
+          if (found === null) return
+          waiting.delete(check)
+          resolve(found)
+        }
+        waiting.add(check)
+        check()
+        void ended.then(({ code }) =>
+          reject(new Error(`lockstep ${words.join(' ')} ended with ${code} before ${pattern}:\n${out}\n${err}`)),
+        )
+      }),
+  }
+}
+
+export function lockstep(env: Environment, ...words: readonly string[]): Promise<Ended> {
+  return start(env, ...words).ended
+}
+
+/** As `lockstep`, but a failure is an error: for what must succeed before there is anything to test. */
+export async function must(env: Environment, ...words: readonly string[]): Promise<any> {
+  const { code, err, json } = await lockstep(env, ...words, '--json')
+  if (code !== 0) throw new Error(`lockstep ${words.join(' ')} ended with ${code}: ${err}`)
+  return json
+}
+
+export async function postJson(url: string, body: unknown): Promise<{ readonly status: number; readonly body: any }> {
+  const response = await fetch(url, { method: 'POST', headers: { 'content-type': 'application/json' }, body: JSON.stringify(body) })
+  return { status: response.status, body: await response.json() }
+}
+
+/** Waits until a server says that it is ready. */
+export async function whenReady(url: string): Promise<void> {
+  for (const deadline = Date.now() + 10_000; ; await new Promise((resolve) => setTimeout(resolve, 50))) {
+    const response = await fetch(`${url}/readyz`)
+    if (response.ok) return
+    if (Date.now() > deadline) throw new Error(`not ready: ${await response.text()}`)
+  }
+}
