@@ -34,7 +34,10 @@ export function compileService({ spec, fingerprint, views, onDemand }: ServicePa
   const addFeature = (feature: ServiceFeature & FeatureSite): void => {
     const other = features.find((f) => f.name === feature.name)
     if (other !== undefined) {
-      throw new LockstepError('FEATURE_NAME_CLASH', `The service "${id}" has two features called "${feature.name}", from "${other.view}" and from "${feature.view}"; use one of the views under an alias: view.as('name', …).`)
+      throw new LockstepError(
+        'FEATURE_NAME_CLASH',
+        `The service "${id}" has two features called "${feature.name}", from "${other.view}" and from "${feature.view}"; use one of the views under an alias: view.as('name', …).`,
+      )
     }
     features.push(feature)
   }
@@ -50,12 +53,25 @@ export function compileService({ spec, fingerprint, views, onDemand }: ServicePa
         if (known === undefined || declared === undefined) throw unknownFeature(id, plan.id, name)
         const nullable = !(known.required || declared.default !== null || (declared.kind === 'window' && declared.aggregate === 'count'))
         const fullName = member.use.alias === null ? name : `${member.use.alias}__${name}`
-        addFeature({ name: fullName, type: known.type, required: known.required, view: plan.id, nullable, site: 'use', source: use, feature })
+        addFeature({
+          name: fullName,
+          type: known.type,
+          required: known.required,
+          view: plan.id,
+          nullable,
+          site: 'use',
+          source: use,
+          feature,
+        })
       }
       continue
     }
     const found = onDemand.get(member.view)
-    if (found === undefined) throw new LockstepError('UNKNOWN_DEFINITION', `The service "${id}" uses the on-demand view "${member.view}", which is not there; apply it first.`)
+    if (found === undefined)
+      throw new LockstepError(
+        'UNKNOWN_DEFINITION',
+        `The service "${id}" uses the on-demand view "${member.view}", which is not there; apply it first.`,
+      )
     let index = computed.findIndex((c) => c.view === member.view)
     if (index < 0) {
       for (const column of found.spec.request) request.add(column)
@@ -67,7 +83,16 @@ export function compileService({ spec, fingerprint, views, onDemand }: ServicePa
       const declared = found.spec.features[feature]
       if (declared === undefined) throw unknownFeature(id, member.view, name)
       const nullable = !(declared.required || declared.default !== null)
-      addFeature({ name, type: declared.type, required: declared.required, view: member.view, nullable, site: 'onDemand', source: index, feature })
+      addFeature({
+        name,
+        type: declared.type,
+        required: declared.required,
+        view: member.view,
+        nullable,
+        site: 'onDemand',
+        source: index,
+        feature,
+      })
     }
   }
 
@@ -75,7 +100,18 @@ export function compileService({ spec, fingerprint, views, onDemand }: ServicePa
   for (const column of request.list) {
     const key = keys.find((k) => k.name === column.name)
     if (key !== undefined && !sameType(key.type, column.type)) {
-      throw new LockstepError('INVALID_TYPE', `The service "${id}" needs "${column.name}" as ${typeName(key.type)} for a key and as ${typeName(column.type)} for a request value; rename one.`)
+      throw new LockstepError(
+        'INVALID_TYPE',
+        `The service "${id}" needs "${column.name}" as ${typeName(key.type)} for a key and as ${typeName(column.type)} for a request value; rename one.`,
+      )
+    }
+  }
+  for (const feature of features) {
+    if (keys.some((k) => k.name === feature.name) || request.list.some((r) => r.name === feature.name)) {
+      throw new LockstepError(
+        'FEATURE_NAME_CLASH',
+        `The service "${id}" has a feature "${feature.name}" (from "${feature.view}") and a key or request value of the same name, which would be one column of a training set; rename the feature.`,
+      )
     }
   }
   for (const c of computed) c.bind(uses.list, request.list)
@@ -151,13 +187,13 @@ class OnDemandUse {
   compute(read: readonly ViewValues[], request: readonly Value[], asOf: number): readonly Computed[] {
     const input: Record<string, unknown> = { asOf }
     const requested: Record<string, Value> = {}
-    for (const [i, column] of this.#spec.request.entries()) requested[column.name] = request[this.#request[i] as number] as Value
+    for (const [i, column] of this.#spec.request.entries()) requested[column.name] = ownCopy(request[this.#request[i] as number] as Value)
     input['request'] = requested
     for (const { name, use } of this.#inputs) {
       const { plan } = this.#uses[use] as ViewUse
       const view = read[use] as ViewValues
       const values: Record<string, Value | null> = {}
-      for (let i = 0; i < plan.features.length; i++) values[(plan.features[i] as { name: string }).name] = view.values[i] ?? null
+      for (let i = 0; i < plan.features.length; i++) values[(plan.features[i] as { name: string }).name] = ownCopy(view.values[i] ?? null)
       input[name] = values
     }
     let output: unknown
@@ -180,8 +216,17 @@ class OnDemandUse {
   }
 
   #failed(asOf: number, why: string, cause?: unknown): LockstepError {
-    return new LockstepError('TRANSFORM_FAILED', `The transform of "${this.view}" failed for the moment ${formatTimestamp(asOf)}: ${why}. Correct it under a new version.`, { cause })
+    return new LockstepError(
+      'TRANSFORM_FAILED',
+      `The transform of "${this.view}" failed for the moment ${formatTimestamp(asOf)}: ${why}. Correct it under a new version.`,
+      { cause },
+    )
   }
+}
+
+/** Vectors are the only values that user code could write to. */
+function ownCopy<V extends Value | null>(value: V): V {
+  return value instanceof Float32Array ? (value.slice() as V) : value
 }
 
 /** The distinct (view, key columns) pairs that a service reads. */
@@ -201,7 +246,11 @@ class Uses {
     const known = this.list.findIndex((u) => u.plan.id === use.view && u.key.join('\0') === use.key.join('\0'))
     if (known >= 0) return known
     const plan = this.#views.get(use.view)
-    if (plan === undefined) throw new LockstepError('UNKNOWN_DEFINITION', `The service "${this.#service}" uses the view "${use.view}", which is not there; apply it first.`)
+    if (plan === undefined)
+      throw new LockstepError(
+        'UNKNOWN_DEFINITION',
+        `The service "${this.#service}" uses the view "${use.view}", which is not there; apply it first.`,
+      )
     for (const [i, part] of plan.key.entries()) this.keys.add({ name: use.key[i] ?? part.name, type: part.type })
     return this.list.push({ plan, alias: use.alias, key: use.key }) - 1
   }
@@ -223,7 +272,10 @@ class NamedColumns<V extends ValueType> {
     if (known === undefined) {
       this.list.push(column)
     } else if (!sameType(known.type, column.type)) {
-      throw new LockstepError('INVALID_TYPE', `${this.#what} "${column.name}" of the service "${this.#service}" is ${typeName(known.type)} in one view and ${typeName(column.type)} in another; rename one.`)
+      throw new LockstepError(
+        'INVALID_TYPE',
+        `${this.#what} "${column.name}" of the service "${this.#service}" is ${typeName(known.type)} in one view and ${typeName(column.type)} in another; rename one.`,
+      )
     }
   }
 }

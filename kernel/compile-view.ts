@@ -19,7 +19,15 @@ import { ViewState } from './view-state.ts'
  * @param code the stored text of its row transform, null where it has none
  * @throws LockstepError `UNKNOWN_COLUMN`, `INVALID_SCHEDULE`, `TRANSFORM_FAILED`
  */
-export function compileView({ spec, code, fingerprint }: { readonly spec: ViewSpec; readonly code: string | null; readonly fingerprint: string }): ViewPlan {
+export function compileView({
+  spec,
+  code,
+  fingerprint,
+}: {
+  readonly spec: ViewSpec
+  readonly code: string | null
+  readonly fingerprint: string
+}): ViewPlan {
   const id = definitionId(spec)
   const { columns } = spec.source
   const state = planState(id, [...columns, ...spec.derive], spec.features)
@@ -61,18 +69,34 @@ function visibility(spec: ViewSpec): (eventTime: number, knownTime: number | nul
 
 /** A tail moves by at most one hop beyond its window. */
 function horizon(spec: ViewSpec): number {
-  return spec.features.reduce((reach, f) => Math.max(reach, f.kind === 'latest' ? Number.POSITIVE_INFINITY : f.windowMicros + f.hopMicros), 0)
+  return spec.features.reduce(
+    (reach, f) => Math.max(reach, f.kind === 'latest' ? Number.POSITIVE_INFINITY : f.windowMicros + f.hopMicros),
+    0,
+  )
 }
 
 type Values = readonly (Value | null)[]
 
-function rowTransform(view: DefinitionId, code: string, columns: readonly Column[], derive: readonly Column[]): (values: Values, eventTime: number) => Values | null {
+function rowTransform(
+  view: DefinitionId,
+  code: string,
+  columns: readonly Column[],
+  derive: readonly Column[],
+): (values: Values, eventTime: number) => Values | null {
   const transform = loadTransform(code, view) as (row: Record<string, Value | null>) => unknown
   const fail = (eventTime: number, why: string, cause?: unknown): LockstepError =>
-    new LockstepError('TRANSFORM_FAILED', `The transform of "${view}" failed on the row at ${formatTimestamp(eventTime)}: ${why}. Correct it under a new version.`, { cause })
+    new LockstepError(
+      'TRANSFORM_FAILED',
+      `The transform of "${view}" failed on the row at ${formatTimestamp(eventTime)}: ${why}. Correct it under a new version.`,
+      { cause },
+    )
   return (values, eventTime) => {
     const row: Record<string, Value | null> = {}
-    for (let i = 0; i < columns.length; i++) row[(columns[i] as Column).name] = values[i] ?? null
+    for (let i = 0; i < columns.length; i++) {
+      const value = values[i] ?? null
+      // A transform may write to what it is given; the row's own vector must stay.
+      row[(columns[i] as Column).name] = value instanceof Float32Array ? value.slice() : value
+    }
     let derived: unknown
     try {
       derived = transform(row)
@@ -91,7 +115,13 @@ function rowTransform(view: DefinitionId, code: string, columns: readonly Column
   }
 }
 
-function checkDerived(type: Column['type'], value: unknown, name: string, eventTime: number, fail: (eventTime: number, why: string, cause?: unknown) => LockstepError): Value {
+function checkDerived(
+  type: Column['type'],
+  value: unknown,
+  name: string,
+  eventTime: number,
+  fail: (eventTime: number, why: string, cause?: unknown) => LockstepError,
+): Value {
   try {
     return checkValue(type, value, `"${name}"`)
   } catch (cause) {

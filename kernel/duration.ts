@@ -21,7 +21,10 @@ export function parseDuration(text: string, what = 'The duration'): number {
     for (const [, amount, unit] of text.matchAll(/(\d+)(us|ms|s|m|h|d|w)/g)) total += Number(amount) * (units[unit ?? ''] ?? Number.NaN)
   }
   if (!Number.isSafeInteger(total) || total <= 0) {
-    throw new LockstepError('INVALID_DURATION', `${what} "${String(text)}" is not a duration; write whole numbers with units us, ms, s, m, h, d or w, as in "90s", "6h" or "1h30m".`)
+    throw new LockstepError(
+      'INVALID_DURATION',
+      `${what} "${String(text)}" is not a duration; write whole numbers with units us, ms, s, m, h, d or w, as in "90s", "6h" or "1h30m".`,
+    )
   }
   return total
 }

@@ -36,7 +36,10 @@ export function encodeKeyPart(type: KeyType, value: Value): string {
   switch (type.kind) {
     case 'string': {
       const text = value as string
-      if (text.includes('\0')) throw new LockstepError('INVALID_ENTITY', `The key ${show(text)} holds a zero byte, which no stored key can.`)
+      if (text.includes('\0'))
+        throw new LockstepError('INVALID_ENTITY', `The key ${show(text)} holds a zero byte, which no stored key can.`)
+      if (!text.isWellFormed())
+        throw new LockstepError('INVALID_ENTITY', `The key ${show(text)} is not well-formed Unicode (it holds half of a surrogate pair).`)
       return isAscii(text) ? `${text}\0` : `${Buffer.from(text, 'utf8').toString('latin1')}\0`
     }
     case 'bool':

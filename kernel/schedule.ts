@@ -21,7 +21,13 @@ export interface Schedule {
 export function parseSchedule(text: string): Schedule {
   const fields = text.trim().split(/\s+/)
   if (fields.length !== 5) throw invalid(text, `it has ${fields.length} fields, and five are needed (minute hour day month weekday)`)
-  const [minutes, hours, days, months, weekdays] = fieldRanges.map((range, i) => parseField(fields[i] as string, range, text)) as [Field, Field, Field, Field, Field]
+  const [minutes, hours, days, months, weekdays] = fieldRanges.map((range, i) => parseField(fields[i] as string, range, text)) as [
+    Field,
+    Field,
+    Field,
+    Field,
+    Field,
+  ]
   const weekday = new Set([...weekdays.values].map((d) => d % 7))
   const instants: number[] = []
   for (const hour of sorted(hours)) for (const minute of sorted(minutes)) instants.push((hour * 60 + minute) * minuteMicros)
@@ -116,5 +122,8 @@ function sorted(field: Field): number[] {
 }
 
 function invalid(text: string, why: string): LockstepError {
-  return new LockstepError('INVALID_SCHEDULE', `The schedule "${text}" cannot be read: ${why}. Write five cron fields in UTC, as in "*/5 * * * *".`)
+  return new LockstepError(
+    'INVALID_SCHEDULE',
+    `The schedule "${text}" cannot be read: ${why}. Write five cron fields in UTC, as in "*/5 * * * *".`,
+  )
 }

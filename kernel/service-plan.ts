@@ -45,7 +45,7 @@ export interface ServiceFeature {
   readonly required: boolean
   /** The view that it comes from, for messages: `airport_delays@1`. */
   readonly view: DefinitionId
-  /** False where a default guarantees a value, or where it is required. */
+  /** False where a default guarantees a value, or where it is required (in serving: a training set keeps the row with null). */
   readonly nullable: boolean
 }
 

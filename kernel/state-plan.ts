@@ -23,6 +23,8 @@ export interface StatePlan {
   /** The slots that latest-value features read from the greatest row; empty where there are none. */
   readonly latestSlots: readonly SlotPlan[]
   readonly chains: readonly ChainPlan[]
+  /** The distinct windows that may reach furthest back: the longest of each hop. */
+  readonly tails: readonly { readonly windowMicros: number; readonly hopMicros: number }[]
   readonly features: readonly FeaturePlan[]
   readonly defaults: readonly (Value | null)[]
 }
@@ -34,13 +36,23 @@ export interface SlotPlan {
 
 export type FeaturePlan =
   | { readonly kind: 'latest'; readonly ttlMicros: number | null; /** into `latestSlots` */ readonly index: number }
-  | { readonly kind: 'window'; readonly chain: number; readonly window: number; /** into the window's lanes */ readonly lane: number; readonly aggregate: Aggregate }
+  | {
+      readonly kind: 'window'
+      readonly chain: number
+      readonly window: number
+      /** into the window's lanes */ readonly lane: number
+      readonly aggregate: Aggregate
+    }
 
 /** @param row the columns of a folded row: the source's, then the derived ones */
 export function planState(view: DefinitionId, row: readonly Column[], features: readonly FeatureSpec[]): StatePlan {
   const slotOf = (feature: string, column: string): number => {
     const slot = row.findIndex((c) => c.name === column)
-    if (slot < 0) throw new LockstepError('UNKNOWN_COLUMN', `The feature "${feature}" of "${view}" reads the column "${column}", which its rows do not have.`)
+    if (slot < 0)
+      throw new LockstepError(
+        'UNKNOWN_COLUMN',
+        `The feature "${feature}" of "${view}" reads the column "${column}", which its rows do not have.`,
+      )
     return slot
   }
   const codecAt = (slot: number): SlotPlan => ({ slot, codec: valueCodec((row[slot] as Column).type) })
@@ -66,6 +78,7 @@ export function planState(view: DefinitionId, row: readonly Column[], features: 
     usedSlots: [...used].sort((a, b) => a - b).map(codecAt),
     latestSlots: latest.map(codecAt),
     chains: chains.map((c) => c.build()),
+    tails: chains.flatMap((c) => c.tails()),
     features: plans,
     defaults: features.map((f) => valueFromJson(f.type, f.default, `The default of "${f.name}" of "${view}"`)),
   }
@@ -73,7 +86,8 @@ export function planState(view: DefinitionId, row: readonly Column[], features: 
 
 function aggregateOf(feature: WindowFeatureSpec, slot: number | null, type: ValueType | null): Aggregate {
   if (feature.aggregate === 'count') return count(slot)
-  if (slot === null || type === null) throw new LockstepError('UNKNOWN_COLUMN', `The feature "${feature.name}" aggregates no column; name one.`)
+  if (slot === null || type === null)
+    throw new LockstepError('UNKNOWN_COLUMN', `The feature "${feature.name}" aggregates no column; name one.`)
   switch (feature.aggregate) {
     case 'sum':
       return sum(slot, type)
@@ -112,8 +126,16 @@ class ChainBuilder {
     return { window, lane }
   }
 
+  tails(): { windowMicros: number; hopMicros: number }[] {
+    return this.hops.map((hopMicros, level) => ({ windowMicros: this.#reach(level), hopMicros }))
+  }
+
+  #reach(level: number): number {
+    return Math.max(0, ...this.#windows.filter((w) => w.level === level).map((w) => w.windowMicros))
+  }
+
   build(): ChainPlan {
-    const reach = this.hops.map((_, level) => Math.max(0, ...this.#windows.filter((w) => w.level === level).map((w) => w.windowMicros)))
+    const reach = this.hops.map((_, level) => this.#reach(level))
     return { hops: this.hops, reach, lanes: this.#lanes, windows: this.#windows }
   }
 }

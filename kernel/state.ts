@@ -48,8 +48,8 @@ export interface EntityState {
   /** The greatest `visibleAt` folded; -Infinity when nothing is. `valueAt(t)` is defined for t >= this. */
   readonly highWater: number
   /**
-   * Takes a row. One that is visible by `now` is folded; a later one waits in the bounded pending list until `valueAt` or `add`
-   * reaches its `visibleAt`.
+   * Takes a row. One that is visible by `now` is folded; a later one waits in the bounded pending list until `advance` or
+   * `valueAt` reaches its `visibleAt`.
    *
    * @throws LockstepError `PENDING_OVERFLOW` past `maxPendingRows`
    */

@@ -34,10 +34,16 @@ export interface StoredHeader {
 /** @throws LockstepError `STATE_VERSION` for bytes of another format, `STATE_CORRUPT` for bytes that are not ours */
 export function readHeader(bytes: Uint8Array, what: string): StoredHeader {
   if (bytes.length < storedHeaderBytes) {
-    throw new LockstepError('STATE_CORRUPT', `The online state of "${what}" is ${bytes.length} bytes, too short to be one; another program may write to this store. Materialize the view again.`)
+    throw new LockstepError(
+      'STATE_CORRUPT',
+      `The online state of "${what}" is ${bytes.length} bytes, too short to be one; another program may write to this store. Materialize the view again.`,
+    )
   }
   if (bytes[0] !== storedFormat) {
-    throw new LockstepError('STATE_VERSION', `The online state of "${what}" has format ${bytes[0]}, and this build reads ${storedFormat}; use the build that wrote it, or materialize the view again.`)
+    throw new LockstepError(
+      'STATE_VERSION',
+      `The online state of "${what}" has format ${bytes[0]}, and this build reads ${storedFormat}; use the build that wrote it, or materialize the view again.`,
+    )
   }
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength)
   return { frontier: view.getFloat64(frontierOffset, true), highWater: view.getFloat64(frontierOffset + 8, true) }

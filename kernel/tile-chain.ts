@@ -70,7 +70,10 @@ export class TileChain {
     const from = this.#tail(window, t)
     const running = this.#running[index] ?? null
     if (running !== null && running.from <= from && this.#evict(running, window, from)) return running.lanes
-    const rebuilt = new RunningWindow(from, window.lanes.map((lane) => this.#lane(lane).create()))
+    const rebuilt = new RunningWindow(
+      from,
+      window.lanes.map((lane) => this.#lane(lane).create()),
+    )
     for (let level = 0; level <= window.level; level++) {
       for (const tile of this.#levels[level] as Map<number, Tile>) {
         if (tile[0] >= from) rebuilt.merge(tile[1], window)
@@ -78,11 +81,6 @@ export class TileChain {
     }
     this.#running[index] = rebuilt
     return rebuilt.lanes
-  }
-
-  /** The start of the window at `t`. */
-  windowStart(index: number, t: number): number {
-    return this.#tail(this.#plan.windows[index] as WindowPlan, t)
   }
 
   /** Moves tiles to where high-water mark `highWater` wants them and drops what no answer at or after it can need. */
@@ -112,13 +110,13 @@ export class TileChain {
     this.#collapseAt = highWater + Math.max(hops[0] as number, Math.floor((reach[0] as number) / 2))
   }
 
+  /** `highWater` is that of both together; `other` stays as it is. */
   merge(other: TileChain, highWater: number): void {
-    this.collapse(highWater)
-    other.collapse(highWater)
     this.#running.fill(null)
     for (const [level, tiles] of other.#levels.entries()) {
       for (const tile of tiles.values()) this.#mergeInto(this.#tile(level, tile.start), tile)
     }
+    this.collapse(highWater)
   }
 
   /** Call `collapse` first. By level: the number of tiles, then each tile's distance from the one before, in hops, and its lanes. */

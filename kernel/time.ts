@@ -38,7 +38,10 @@ export function formatTimestamp(micros: number): string {
 /** Refuses what a number of microseconds cannot hold exactly, naming its origin. */
 export function checkMicros(micros: number, what: string): number {
   if (!Number.isSafeInteger(micros)) {
-    throw new LockstepError('INVALID_TIME', `The time "${what}" is outside +-2^53 microseconds from 1970 (about the years 1684 to 2255); correct the row.`)
+    throw new LockstepError(
+      'INVALID_TIME',
+      `The time "${what}" is outside +-2^53 microseconds from 1970 (about the years 1684 to 2255); correct the row.`,
+    )
   }
   return micros
 }

@@ -8,10 +8,41 @@ export type TransformFunction = (input: never) => unknown
  * replaced by forms without the clock and without randomness. This keeps honest code pure; it is no boundary: stored code is trusted code.
  */
 export const shadowedNames = [
-  'globalThis', 'global', 'process', 'require', 'module', 'exports', 'fetch', 'XMLHttpRequest', 'WebSocket', 'EventSource', 'performance', 'crypto',
-  'setTimeout', 'setInterval', 'setImmediate', 'clearTimeout', 'clearInterval', 'clearImmediate', 'queueMicrotask', 'structuredClone', 'console',
-  'Buffer', 'Intl', 'WebAssembly', 'Worker', 'SharedArrayBuffer', 'Atomics', 'navigator', 'localStorage', 'sessionStorage', 'Temporal', 'Function',
-  'FinalizationRegistry', 'WeakRef', 'gc',
+  'globalThis',
+  'global',
+  'process',
+  'require',
+  'module',
+  'exports',
+  'fetch',
+  'XMLHttpRequest',
+  'WebSocket',
+  'EventSource',
+  'performance',
+  'crypto',
+  'setTimeout',
+  'setInterval',
+  'setImmediate',
+  'clearTimeout',
+  'clearInterval',
+  'clearImmediate',
+  'queueMicrotask',
+  'structuredClone',
+  'console',
+  'Buffer',
+  'Intl',
+  'WebAssembly',
+  'Worker',
+  'SharedArrayBuffer',
+  'Atomics',
+  'navigator',
+  'localStorage',
+  'sessionStorage',
+  'Temporal',
+  'Function',
+  'FinalizationRegistry',
+  'WeakRef',
+  'gc',
 ] as const
 
 /**
@@ -25,9 +56,14 @@ export function loadTransform(code: string, what: string): TransformFunction {
     const build = new Function('Date', 'Math', ...shadowedNames, `"use strict"; return (${code}\n)`)
     value = build(pureDate, pureMath)
   } catch (cause) {
-    throw new LockstepError('TRANSFORM_FAILED', `The stored code of "${what}" does not load: ${messageOf(cause)}. Apply the definition again.`, { cause })
+    throw new LockstepError(
+      'TRANSFORM_FAILED',
+      `The stored code of "${what}" does not load: ${messageOf(cause)}. Apply the definition again.`,
+      { cause },
+    )
   }
-  if (typeof value !== 'function') throw new LockstepError('TRANSFORM_FAILED', `The stored code of "${what}" is not a function. Apply the definition again.`)
+  if (typeof value !== 'function')
+    throw new LockstepError('TRANSFORM_FAILED', `The stored code of "${what}" is not a function. Apply the definition again.`)
   return value as TransformFunction
 }
 
@@ -52,6 +88,9 @@ const pureDate: unknown = new Proxy(Date, {
 
 function refused(what: string): () => never {
   return () => {
-    throw new LockstepError('TRANSFORM_IMPURE', `A transform called ${what}; it must depend on its input alone (an on-demand transform gets its moment as "asOf").`)
+    throw new LockstepError(
+      'TRANSFORM_IMPURE',
+      `A transform called ${what}; it must depend on its input alone (an on-demand transform gets its moment as "asOf").`,
+    )
   }
 }

@@ -6,7 +6,7 @@ import type { EntityState, FoldRow, OrderKey, ViewValues } from './state.ts'
 import { isBefore, maxPendingRows, Status } from './state.ts'
 import type { StatePlan } from './state-plan.ts'
 import { TileChain } from './tile-chain.ts'
-import { formatTimestamp } from './time.ts'
+import { floorTo, formatTimestamp } from './time.ts'
 import type { Value } from './value-type.ts'
 
 interface LatestRow {
@@ -102,6 +102,7 @@ export class ViewState implements EntityState {
     if (other.#latest !== null && (this.#latest === null || isBefore(this.#latest.key, other.#latest.key))) this.#latest = other.#latest
     for (const [i, chain] of this.#chains.entries()) chain.merge(other.#chains[i] as TileChain, this.#highWater)
     for (const row of other.#pending) this.#wait(row)
+    this.advance(this.#highWater)
   }
 
   encode(writer: ByteWriter): void {
@@ -139,6 +140,11 @@ export class ViewState implements EntityState {
     state.#lastEvent = lastEvent
     state.#latest = latest
     if ((flags & 2) !== 0) state.#decodePending(reader)
+    if (!reader.done)
+      throw new LockstepError(
+        'STATE_CORRUPT',
+        `The stored state of "${plan.view}" has bytes after its end; materialize the view again to rebuild it.`,
+      )
     return state
   }
 
@@ -157,7 +163,7 @@ export class ViewState implements EntityState {
     if (this.#pending.length >= maxPendingRows) {
       throw new LockstepError(
         'PENDING_OVERFLOW',
-        `An entity of "${this.#plan.view}" has over ${maxPendingRows} rows that are not visible yet; correct event times that lie in the future, or materialize up to a later moment.`,
+        `An entity of "${this.#plan.view}" has over ${maxPendingRows} rows that are not visible yet; correct times that lie in the future, or materialize up to a later moment, or give the view a schedule that runs more often.`,
       )
     }
     this.#pending.push(row)
@@ -165,7 +171,7 @@ export class ViewState implements EntityState {
   }
 
   #encodePending(writer: ByteWriter): void {
-    const rows = [...this.#pending].sort((a, b) => a.visibleAt - b.visibleAt || (isBefore(a, b) ? -1 : 1))
+    const rows = [...this.#pending].sort((a, b) => (isBefore(a, b) ? -1 : 1))
     writer.uint(rows.length)
     for (const row of rows) {
       writer.int(row.visibleAt)
@@ -184,13 +190,12 @@ export class ViewState implements EntityState {
     }
   }
 
-  /** The earliest event time that still counts as a visible row at `t`: without latest-value features, the start of the longest window. */
+  /** The earliest event time that still counts as a visible row at `t`: without latest-value features, the start of the window that reaches furthest back. */
   #horizonAt(t: number): number {
     if (this.#plan.latestSlots.length > 0) return Number.MIN_SAFE_INTEGER
-    let start = Number.POSITIVE_INFINITY
-    for (const [c, chain] of this.#plan.chains.entries()) {
-      for (let w = 0; w < chain.windows.length; w++) start = Math.min(start, (this.#chains[c] as TileChain).windowStart(w, t))
-    }
-    return start
+    return this.#plan.tails.reduce(
+      (start, { windowMicros, hopMicros }) => Math.min(start, floorTo(t - windowMicros, hopMicros)),
+      Number.POSITIVE_INFINITY,
+    )
   }
 }

@@ -2,6 +2,9 @@ import { resolve } from 'node:path'
 import { z } from 'zod'
 import { LockstepError } from '../kernel/errors.ts'
 
+// Every process of Lockstep runs in UTC, wherever its machine stands: what a transform makes of a Date must not depend on it.
+process.env['TZ'] = 'UTC'
+
 /** What a process is told from outside, by environment variables (docs/configuration.md). */
 export interface Config {
   /** null: the embedded database. May hold a password: never print it. */

@@ -51,7 +51,7 @@ class ExtremeAccumulator implements Accumulator {
   remove(other: ExtremeAccumulator): boolean {
     if (other.best === null) return true
     const { best } = this
-    return best !== null && best === best && (this.#sign === 1 ? other.best < best : other.best > best)
+    return best !== null && (this.#sign === 1 ? other.best < best : other.best > best)
   }
 
   encode(writer: ByteWriter): void {

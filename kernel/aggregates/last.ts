@@ -40,7 +40,7 @@ class LastAccumulator implements Accumulator {
 
   add(row: FoldRow): void {
     if (this.key !== null && !isBefore(this.key, row)) return
-    this.key = row
+    this.key = { eventTime: row.eventTime, knownTime: row.knownTime, tie: row.tie } // not the row, which would be kept alive
     this.value = row.values[this.#slot] ?? null
   }
 

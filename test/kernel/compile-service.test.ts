@@ -7,7 +7,16 @@ import type { FeatureSpec, ViewSpec } from '../../kernel/view-spec.ts'
 import { viewSpec } from './view-oracle.ts'
 
 const latest = (name: string, column: string, extra: Partial<FeatureSpec> = {}): FeatureSpec =>
-  ({ kind: 'latest', name, type: { kind: column === 'f' ? 'float64' : 'int32' }, column, ttlMicros: null, default: null, required: false, ...extra }) as FeatureSpec
+  ({
+    kind: 'latest',
+    name,
+    type: { kind: column === 'f' ? 'float64' : 'int32' },
+    column,
+    ttlMicros: null,
+    default: null,
+    required: false,
+    ...extra,
+  }) as FeatureSpec
 const delays: ViewSpec = viewSpec('delays', [latest('i', 'i'), latest('f', 'f', { default: 0.5 })], { kind: 'continuous' })
 const plan = compileView({ spec: delays, code: null, fingerprint: 'v' })
 const views = new Map([[plan.id, plan]])
@@ -24,9 +33,18 @@ const context: OnDemandSpec = {
 }
 const code = '({ request, from, asOf }) => ({ far: from.i === null ? null : request.distance + from.i + from.f, asOf })'
 const onDemand = new Map([['context@1' as const, { spec: context, code }]])
-const use = (alias: string | null, column: string): { view: 'delays@1'; alias: string | null; key: string[] } => ({ view: 'delays@1', alias, key: [column] })
+const use = (alias: string | null, column: string): { view: 'delays@1'; alias: string | null; key: string[] } => ({
+  view: 'delays@1',
+  alias,
+  key: [column],
+})
 const service = (members: ServiceSpec['members'], onDemandCode = code) =>
-  compileService({ spec: { name: 'svc', version: 2, members }, fingerprint: 's', views, onDemand: new Map([['context@1', { spec: context, code: onDemandCode }]]) })
+  compileService({
+    spec: { name: 'svc', version: 2, members },
+    fingerprint: 's',
+    views,
+    onDemand: new Map([['context@1', { spec: context, code: onDemandCode }]]),
+  })
 
 describe('a compiled service', () => {
   it('lists what a spine must carry and reads each view once per key mapping', () => {
@@ -38,7 +56,12 @@ describe('a compiled service', () => {
     expect(compiled.keys.map((k) => k.name)).toEqual(['thing', 'second'])
     expect(compiled.request.map((r) => r.name)).toEqual(['distance'])
     expect(compiled.uses).toHaveLength(2)
-    expect(compiled.features.map(({ name, nullable }) => [name, nullable])).toEqual([['i', true], ['f', false], ['other__i', true], ['far', true]])
+    expect(compiled.features.map(({ name, nullable }) => [name, nullable])).toEqual([
+      ['i', true],
+      ['f', false],
+      ['other__i', true],
+      ['far', true],
+    ])
   })
 
   it('evaluates views and on-demand code over the same values', () => {
@@ -58,20 +81,40 @@ describe('a compiled service', () => {
   })
 
   it('names both views where two features have one name', () => {
-    expect(() => service([{ kind: 'view', use: use(null, 'thing'), features: ['i'] }, { kind: 'view', use: use(null, 'second'), features: ['i'] }])).toThrow(
+    expect(() =>
+      service([
+        { kind: 'view', use: use(null, 'thing'), features: ['i'] },
+        { kind: 'view', use: use(null, 'second'), features: ['i'] },
+      ]),
+    ).toThrow(
       expect.objectContaining({ code: 'FEATURE_NAME_CLASH', message: expect.stringMatching(/"i".*"delays@1".*"delays@1"/) as string }),
     )
   })
 
-  it('refuses a feature or a view that is not there', () => {
-    expect(() => service([{ kind: 'view', use: use(null, 'thing'), features: ['nope'] }])).toThrow(expect.objectContaining({ code: 'UNKNOWN_FEATURE' }))
-    expect(() => compileService({ spec: { name: 's', version: 1, members: [{ kind: 'view', use: use(null, 'thing'), features: ['i'] }] }, fingerprint: '', views: new Map(), onDemand })).toThrow(
-      expect.objectContaining({ code: 'UNKNOWN_DEFINITION' }),
+  it('refuses a feature that has the name of a key', () => {
+    expect(() => service([{ kind: 'view', use: use(null, 'i'), features: ['i'] }])).toThrow(
+      expect.objectContaining({ code: 'FEATURE_NAME_CLASH' }),
     )
+  })
+
+  it('refuses a feature or a view that is not there', () => {
+    expect(() => service([{ kind: 'view', use: use(null, 'thing'), features: ['nope'] }])).toThrow(
+      expect.objectContaining({ code: 'UNKNOWN_FEATURE' }),
+    )
+    expect(() =>
+      compileService({
+        spec: { name: 's', version: 1, members: [{ kind: 'view', use: use(null, 'thing'), features: ['i'] }] },
+        fingerprint: '',
+        views: new Map(),
+        onDemand,
+      }),
+    ).toThrow(expect.objectContaining({ code: 'UNKNOWN_DEFINITION' }))
   })
 
   it('says which view failed, at which moment, and why', () => {
     const broken = service([{ kind: 'onDemand', view: 'context@1', features: ['far'] }], '() => ({ far: "x", asOf: null })')
-    expect(() => broken.evaluate([plan.newState().valueAt(0)], [1], 0)).toThrow(/"context@1" failed for the moment 1970-01-01T00:00:00Z: "far" is "x", which is not float64/)
+    expect(() => broken.evaluate([plan.newState().valueAt(0)], [1], 0)).toThrow(
+      /"context@1" failed for the moment 1970-01-01T00:00:00Z: "far" is "x", which is not float64/,
+    )
   })
 })

@@ -6,7 +6,8 @@ import { ExactSum } from '../../kernel/exact-sum.ts'
 /** Doubles as m * 2^e, so that an exact sum is a sum of bigints: an oracle that shares nothing with the code under test. */
 const term = fc.record({ m: fc.integer({ min: -(2 ** 31), max: 2 ** 31 }), e: fc.integer({ min: -60, max: 60 }) })
 const toNumber = ({ m, e }: { m: number; e: number }): number => m * 2 ** e
-const exactly = (terms: readonly { m: number; e: number }[]): bigint => terms.reduce((sum, { m, e }) => sum + BigInt(m) * 2n ** BigInt(e + 60), 0n)
+const exactly = (terms: readonly { m: number; e: number }[]): bigint =>
+  terms.reduce((sum, { m, e }) => sum + BigInt(m) * 2n ** BigInt(e + 60), 0n)
 
 function sumOf(values: readonly number[]): ExactSum {
   const sum = new ExactSum()
@@ -54,7 +55,11 @@ describe('ExactSum', () => {
   })
 
   it('gives the same bytes for any order and any split into merged parts', () => {
-    const value = fc.oneof(fc.double(), term.map(toNumber), fc.constantFrom(1e308, -1e308, 5e-324, -0, Number.NaN, Number.POSITIVE_INFINITY))
+    const value = fc.oneof(
+      fc.double(),
+      term.map(toNumber),
+      fc.constantFrom(1e308, -1e308, 5e-324, -0, Number.NaN, Number.POSITIVE_INFINITY),
+    )
     fc.assert(
       fc.property(fc.array(value, { maxLength: 25 }), fc.nat(25), fc.infiniteStream(fc.nat()), (values, cut, order) => {
         const shuffled = [...values].map((v) => ({ v, at: order.next().value as number })).sort((a, b) => a.at - b.at)

@@ -3,7 +3,7 @@ import { describe, expect, it } from 'vitest'
 import { ByteReader, ByteWriter } from '../../kernel/binary.ts'
 import { formatDuration, parseDuration } from '../../kernel/duration.ts'
 import { decodeKey, encodeKey } from '../../kernel/entity-key.ts'
-import { divisorChains } from '../../kernel/hop.ts'
+import { defaultHop, divisorChains } from '../../kernel/hop.ts'
 import { formatTimestamp, parseTimestamp } from '../../kernel/time.ts'
 import { valueCodec } from '../../kernel/value-codec.ts'
 import { valueFromJson, valueToJson } from '../../kernel/value-json.ts'
@@ -25,28 +25,56 @@ describe('times', () => {
 
   it('take a zone, and are UTC without one', () => {
     const noon = parseTimestamp('2001-07-01T12:00:00Z')
-    for (const text of ['2001-07-01 12:00', '2001-07-01T12:00:00', '2001-07-01T14:00:00+02:00', '2001-07-01T05:00:00-0700', '2001-07-01 12:00:00+00']) expect(parseTimestamp(text)).toBe(noon)
+    for (const text of [
+      '2001-07-01 12:00',
+      '2001-07-01T12:00:00',
+      '2001-07-01T14:00:00+02:00',
+      '2001-07-01T05:00:00-0700',
+      '2001-07-01 12:00:00+00',
+    ])
+      expect(parseTimestamp(text)).toBe(noon)
     expect(parseTimestamp('2001-07-01')).toBe(parseTimestamp('2001-07-01T00:00:00Z'))
   })
 
-  it.each(['', 'yesterday', '2001-02-29', '2001-13-01', '2001-01-01T24:00:00Z', '2001-01-01T00:60:00Z', '1500-01-01', '9999-01-01', '2001-1-1'])('refuse "%s" by name', (text) => {
-    expect(() => parseTimestamp(text)).toThrow(expect.objectContaining({ code: 'INVALID_TIME', message: expect.stringContaining(text) as string }))
+  it.each([
+    '',
+    'yesterday',
+    '2001-02-29',
+    '2001-13-01',
+    '2001-01-01T24:00:00Z',
+    '2001-01-01T00:60:00Z',
+    '1500-01-01',
+    '9999-01-01',
+    '2001-1-1',
+  ])('refuse "%s" by name', (text) => {
+    expect(() => parseTimestamp(text)).toThrow(
+      expect.objectContaining({ code: 'INVALID_TIME', message: expect.stringContaining(text) as string }),
+    )
   })
 })
 
 describe('durations', () => {
   it('read back from their shortest form', () => {
-    fc.assert(fc.property(fc.integer({ min: 1, max: Number.MAX_SAFE_INTEGER }), (d) => void expect(parseDuration(formatDuration(d))).toBe(d)))
+    fc.assert(
+      fc.property(fc.integer({ min: 1, max: Number.MAX_SAFE_INTEGER }), (d) => void expect(parseDuration(formatDuration(d))).toBe(d)),
+    )
     expect(parseDuration('1h30m')).toBe(5_400_000_000)
     expect(formatDuration(5_400_000_000)).toBe('1h30m')
   })
 
   it.each(['', '0s', '1x', '-1h', '1.5h', '1 h', 'h', '99999999999d'])('refuse "%s" by name', (text) => {
-    expect(() => parseDuration(text, 'The window')).toThrow(expect.objectContaining({ code: 'INVALID_DURATION', message: expect.stringContaining(`The window "${text}"`) as string }))
+    expect(() => parseDuration(text, 'The window')).toThrow(
+      expect.objectContaining({ code: 'INVALID_DURATION', message: expect.stringContaining(`The window "${text}"`) as string }),
+    )
   })
 })
 
 describe('default hops', () => {
+  it('are days from 12 days, hours from 12 hours, 5 minutes from an hour, else a twelfth', () => {
+    const hops = ['12d', '11d23h', '12h', '11h59m', '1h', '59m', '11us'].map((w) => formatDuration(defaultHop(parseDuration(w))))
+    expect(hops).toEqual(['1d', '1h', '1h', '5m', '5m', '4m55s', '1us'])
+  })
+
   it('form one chain where they divide each other, and more where they do not', () => {
     expect(divisorChains([86_400, 300, 3600, 300])).toEqual([[300, 3600, 86_400]])
     expect(divisorChains([150, 225, 300])).toEqual([[150, 300], [225]])
@@ -67,7 +95,13 @@ describe('entity keys', () => {
 
   it('sort as the typed parts do, text by its UTF-8 bytes', () => {
     const order = (a: Value, b: Value): number =>
-      typeof a === 'string' ? Buffer.compare(Buffer.from(a), Buffer.from(b as string)) : a < (b as typeof a) ? -1 : a > (b as typeof a) ? 1 : 0
+      typeof a === 'string'
+        ? Buffer.compare(Buffer.from(a), Buffer.from(b as string))
+        : a < (b as typeof a)
+          ? -1
+          : a > (b as typeof a)
+            ? 1
+            : 0
     fc.assert(
       fc.property(entity, entity, (a, b) => {
         const expected = a.map((value, i) => order(value, b[i] as Value)).find((o) => o !== 0) ?? 0
@@ -90,7 +124,7 @@ describe('entity keys', () => {
 
   it('name the part that is missing, wrong or impossible', () => {
     const one = parts.slice(0, 1)
-    for (const bad of [undefined, null, 5, 'a\0b', 'x'.repeat(2000)]) {
+    for (const bad of [undefined, null, 5, 'a\0b', 'x'.repeat(2000), '\ud800']) {
       expect(() => encodeKey(one, [bad])).toThrow(expect.objectContaining({ code: 'INVALID_ENTITY' }))
     }
   })
@@ -104,7 +138,9 @@ const typed: fc.Arbitrary<{ type: ValueType; value: Value }> = fc.oneof(
   fc.double().map((value) => ({ type: { kind: 'float64' } as const, value })),
   fc.string({ unit: 'grapheme' }).map((value) => ({ type: { kind: 'string' } as const, value })),
   fc.integer({ min: -8e15, max: 8e15 }).map((value) => ({ type: { kind: 'timestamp' } as const, value })),
-  fc.array(fc.float(), { minLength: 3, maxLength: 3 }).map((v) => ({ type: { kind: 'vector', length: 3 } as const, value: new Float32Array(v) })),
+  fc
+    .array(fc.float(), { minLength: 3, maxLength: 3 })
+    .map((v) => ({ type: { kind: 'vector', length: 3 } as const, value: new Float32Array(v) })),
 )
 
 describe('values', () => {
@@ -149,7 +185,9 @@ describe('values', () => {
   })
 
   it('report a stored form that ends early', () => {
-    expect(() => valueCodec({ kind: 'string' }).read(new ByteReader(Buffer.from([1, 5, 65])))).toThrow(expect.objectContaining({ code: 'STATE_CORRUPT' }))
+    expect(() => valueCodec({ kind: 'string' }).read(new ByteReader(Buffer.from([1, 5, 65])))).toThrow(
+      expect.objectContaining({ code: 'STATE_CORRUPT' }),
+    )
   })
 
   it('write all safe integers in one way', () => {

@@ -32,7 +32,14 @@ export function viewSpec(name: string, features: readonly FeatureSpec[], availab
     name,
     version: 1,
     entity: { name: 'thing', key: [{ name: 'thing', type: { kind: 'string' } }] },
-    source: { name: `${name}_source`, relation: { kind: 'table', table: 'things' }, key: [{ part: 'thing', column: 'thing' }], eventTime: 'at', known: 'known', columns },
+    source: {
+      name: `${name}_source`,
+      relation: { kind: 'table', table: 'things' },
+      key: [{ part: 'thing', column: 'thing' }],
+      eventTime: 'at',
+      known: 'known',
+      columns,
+    },
     availability,
     derive: [],
     code: null,
@@ -44,7 +51,11 @@ export function viewSpec(name: string, features: readonly FeatureSpec[], availab
 export const featuresArbitrary: fc.Arbitrary<FeatureSpec[]> = fc
   .array(
     fc.oneof(
-      fc.record({ kind: fc.constant('latest' as const), column: fc.constantFrom(...columns), ttl: fc.constantFrom(null, 10 * minute, 3 * hour) }),
+      fc.record({
+        kind: fc.constant('latest' as const),
+        column: fc.constantFrom(...columns),
+        ttl: fc.constantFrom(null, 10 * minute, 3 * hour),
+      }),
       fc.record({
         kind: fc.constant('window' as const),
         aggregate: fc.constantFrom<AggregateName>('count', 'sum', 'mean', 'min', 'max', 'last'),
@@ -58,37 +69,83 @@ export const featuresArbitrary: fc.Arbitrary<FeatureSpec[]> = fc
   .map((list) =>
     list.flatMap((f, i): FeatureSpec[] => {
       if (f.kind === 'latest') {
-        return [{ kind: 'latest', name: `f${i}`, type: f.column.type, column: f.column.name, ttlMicros: f.ttl, default: null, required: false }]
+        return [
+          { kind: 'latest', name: `f${i}`, type: f.column.type, column: f.column.name, ttlMicros: f.ttl, default: null, required: false },
+        ]
       }
       const type = aggregateResultType(f.aggregate, f.column?.type ?? null)
       if (type === null) return []
       const fill = f.fill && type.kind === 'float64' ? -1 : null
       const hopMicros = defaultHop(f.window)
-      return [{ kind: 'window', name: `f${i}`, type, aggregate: f.aggregate, column: f.column?.name ?? null, windowMicros: f.window, hopMicros, default: fill, required: false }]
+      return [
+        {
+          kind: 'window',
+          name: `f${i}`,
+          type,
+          aggregate: f.aggregate,
+          column: f.column?.name ?? null,
+          windowMicros: f.window,
+          hopMicros,
+          default: fill,
+          required: false,
+        },
+      ]
     }),
   )
   .filter((list) => list.length > 0)
 
 /** Rows over half a day with ties, late knowledge, NULLs and awkward values. Times are whole minutes mostly, so that edges are hit. */
 export function rowsArbitrary(origin: number, maxLength: number): fc.Arbitrary<RawRow[]> {
-  const time = fc.oneof(fc.integer({ min: 0, max: 720 }).map((m) => origin + m * minute), fc.integer({ min: 0, max: 12 * hour }).map((us) => origin + us))
+  const time = fc.oneof(
+    fc.integer({ min: 0, max: 720 }).map((m) => origin + m * minute),
+    fc.integer({ min: 0, max: 12 * hour }).map((us) => origin + us),
+    fc.integer({ min: 0, max: 3 }).map((h) => origin + h * 3 * hour), // ties of event time
+  )
   const values = fc.tuple(
     fc.option(fc.integer({ min: -5, max: 5 })),
     fc.option(fc.oneof(fc.bigInt(-3n, 3n), fc.constantFrom(2n ** 62n, -(2n ** 63n), 2n ** 53n + 1n))),
-    fc.option(fc.oneof(fc.integer({ min: -9, max: 9 }), fc.constantFrom(0.1, 0.2, 1e16, -1e16, 1e-300, Number.NaN, Number.POSITIVE_INFINITY, 0))),
+    fc.option(
+      fc.oneof(fc.integer({ min: -9, max: 9 }), fc.constantFrom(0.1, 0.2, 1e16, -1e16, 1e-300, Number.NaN, Number.POSITIVE_INFINITY, 0)),
+    ),
     fc.option(fc.constantFrom('', 'a', 'é', 'ab')),
   )
   return fc
-    .array(fc.record({ eventTime: time, lag: fc.option(fc.oneof(fc.constant(0), fc.integer({ min: -hour, max: 5 * hour }))), values }), { maxLength })
-    .map((rows) => rows.map(({ eventTime, lag, values: v }, i) => ({ eventTime, knownTime: lag === null ? null : eventTime + lag, tie: i + 1, values: v })))
+    .array(
+      fc.record({
+        eventTime: time,
+        lag: fc.option(
+          fc.oneof(
+            fc.constant(0),
+            fc.integer({ min: -3, max: 3 }).map((h) => h * hour),
+            fc.integer({ min: -hour, max: 5 * hour }),
+          ),
+        ),
+        values,
+      }),
+      { maxLength },
+    )
+    .map((rows) =>
+      rows.map(({ eventTime, lag, values: v }, i) => ({
+        eventTime,
+        knownTime: lag === null ? null : eventTime + lag,
+        tie: i + 1,
+        values: v,
+      })),
+    )
 }
 
 /** What the rule of time says, by brute force: a fold over all rows for each question. */
-export function oracle(spec: ViewSpec, rows: readonly RawRow[], t: number): { values: (Value | null)[]; statuses: string[]; eventTime: number | null } {
+export function oracle(
+  spec: ViewSpec,
+  rows: readonly RawRow[],
+  t: number,
+): { values: (Value | null)[]; statuses: string[]; eventTime: number | null } {
   const visible = rows.filter((row) => visibleAt(spec.availability, row) <= t).sort(byTotalOrder)
   const greatest = visible.at(-1)
   const latest = spec.features.some((f) => f.kind === 'latest')
-  const horizon = latest ? Number.NEGATIVE_INFINITY : Math.min(...spec.features.map((f) => (f.kind === 'window' ? tail(t, f.windowMicros, f.hopMicros) : t)))
+  const horizon = latest
+    ? Number.NEGATIVE_INFINITY
+    : Math.min(...spec.features.map((f) => (f.kind === 'window' ? tail(t, f.windowMicros, f.hopMicros) : t)))
   const found = greatest !== undefined && greatest.eventTime >= horizon
   const values: (Value | null)[] = []
   const statuses: string[] = []
@@ -102,7 +159,9 @@ export function oracle(spec: ViewSpec, rows: readonly RawRow[], t: number): { va
       const inside = visible.filter((row) => row.eventTime >= tail(t, feature.windowMicros, feature.hopMicros))
       value = aggregate(feature.aggregate, inside, feature.column)
     }
-    statuses.push(!found ? 'NOT_FOUND' : expired ? 'OUTSIDE_MAX_AGE' : value === undefined ? 'INVALID' : value === null ? 'NULL_VALUE' : 'PRESENT')
+    statuses.push(
+      !found ? 'NOT_FOUND' : expired ? 'OUTSIDE_MAX_AGE' : value === undefined ? 'INVALID' : value === null ? 'NULL_VALUE' : 'PRESENT',
+    )
     values.push(value ?? (feature.default as Value | null))
   }
   return { values, statuses, eventTime: found ? greatest.eventTime : null }

@@ -3,7 +3,7 @@ import { describe, expect, it } from 'vitest'
 import { ByteWriter } from '../../kernel/binary.ts'
 import { compileView } from '../../kernel/compile-view.ts'
 import type { EntityState } from '../../kernel/state.ts'
-import { statusNames } from '../../kernel/state.ts'
+import { maxPendingRows, statusNames } from '../../kernel/state.ts'
 import { decodeStored, encodeStored } from '../../kernel/stored-state.ts'
 import { parseTimestamp } from '../../kernel/time.ts'
 import type { ViewPlan } from '../../kernel/view-plan.ts'
@@ -13,9 +13,21 @@ const origin = parseTimestamp('2001-03-01T00:00:00Z')
 const end = origin + 18 * hour
 const availability = fc.constantFrom({ kind: 'continuous' } as const, everyMinutes(5, 0), everyMinutes(30, minute))
 const world = fc.record({ features: featuresArbitrary, availability, rows: rowsArbitrary(origin, 40) })
-const times = fc.array(fc.oneof(fc.integer({ min: -10, max: 1080 }).map((m) => origin + m * minute), fc.integer({ min: 0, max: 18 * hour }).map((us) => origin + us)), { minLength: 1, maxLength: 12 })
+const times = fc.array(
+  fc.oneof(
+    fc.integer({ min: -10, max: 1080 }).map((m) => origin + m * minute),
+    fc.integer({ min: 0, max: 18 * hour }).map((us) => origin + us),
+  ),
+  { minLength: 1, maxLength: 12 },
+)
 
-function plan({ features, availability: when }: { features: Parameters<typeof viewSpec>[1]; availability: Parameters<typeof viewSpec>[2] }): ViewPlan {
+function plan({
+  features,
+  availability: when,
+}: {
+  features: Parameters<typeof viewSpec>[1]
+  availability: Parameters<typeof viewSpec>[2]
+}): ViewPlan {
   return compileView({ spec: viewSpec('things', features, when), code: null, fingerprint: 'f' })
 }
 
@@ -75,7 +87,12 @@ describe('a view state', () => {
         let from = 0
         for (const [i, cut] of [...cuts.toSorted((a, b) => a - b), rows.length].entries()) {
           const state = decodeStored(view, bytes)
-          fold(view, state, shuffled.slice(from, cut).map((s) => s.row), origin + i * 4 * hour)
+          fold(
+            view,
+            state,
+            shuffled.slice(from, cut).map((s) => s.row),
+            origin + i * 4 * hour,
+          )
           state.advance(origin + i * 4 * hour)
           bytes = encodeStored(state, i)
           from = Math.max(from, cut)
@@ -90,46 +107,140 @@ describe('a view state', () => {
     )
   })
 
-  it('is what its merged parts are', () => {
+  it('is what its merged parts are, whatever each was asked before, and leaves the other part as it was', () => {
+    const moment = fc.integer({ min: 0, max: 18 }).map((h) => origin + h * hour)
     fc.assert(
-      fc.property(world, fc.infiniteStream(fc.boolean()), ({ rows, ...definition }, sides) => {
-        const view = plan(definition)
-        const side = rows.map(() => sides.next().value as boolean)
-        const one = fold(view, view.newState(), rows.filter((_, i) => side[i]), origin + 6 * hour)
-        const other = fold(view, view.newState(), rows.filter((_, i) => !side[i]), origin + 6 * hour)
-        one.merge(other)
-        const all = fold(view, view.newState(), rows, origin + 6 * hour)
-        expect(body(one)).toBe(body(all))
-        expect(answer(one, end)).toEqual(answer(all, end))
-      }),
+      fc.property(
+        world,
+        fc.infiniteStream(fc.boolean()),
+        moment,
+        moment,
+        fc.boolean(),
+        ({ rows, ...definition }, sides, first, second, ask) => {
+          const view = plan(definition)
+          const side = rows.map(() => sides.next().value)
+          const one = fold(
+            view,
+            view.newState(),
+            rows.filter((_, i) => side[i]),
+            first,
+          )
+          const other = fold(
+            view,
+            view.newState(),
+            rows.filter((_, i) => !side[i]),
+            second,
+          )
+          if (ask) for (const state of [one, other]) state.valueAt(Math.max(state.highWater, first))
+          const before = body(other)
+          one.merge(other)
+          expect(body(other)).toBe(before)
+          one.advance(end)
+          expect(body(one)).toBe(body(fold(view, view.newState(), rows, end)))
+          expect(answer(one, end)).toEqual(oracle(view.spec, rows, end))
+        },
+      ),
       { numRuns: 1000 },
     )
   })
 
+  it('keeps the known time of its greatest row, so that a correction that was known earlier does not win', () => {
+    const view = plan({
+      features: [{ kind: 'latest', name: 'i', type: { kind: 'int32' }, column: 'i', ttlMicros: null, default: null, required: false }],
+      availability: { kind: 'continuous' },
+    })
+    const row = (known: number, i: number, tie: number): RawRow => ({
+      eventTime: origin,
+      knownTime: origin + known,
+      tie,
+      values: [i, null, null, null],
+    })
+    const stored = encodeStored(fold(view, view.newState(), [row(2 * hour, 111, 1)], end), 1)
+    expect(fold(view, decodeStored(view, stored), [row(hour, 222, 2)], end).valueAt(end).values).toEqual([111])
+    expect(fold(view, decodeStored(view, stored), [row(3 * hour, 333, 2)], end).valueAt(end).values).toEqual([333])
+  })
+
+  it('refuses more pending rows than its bound, and bytes after its end', () => {
+    const view = plan({
+      features: [{ kind: 'latest', name: 'i', type: { kind: 'int32' }, column: 'i', ttlMicros: null, default: null, required: false }],
+      availability: { kind: 'continuous' },
+    })
+    const later = Array.from({ length: maxPendingRows + 1 }, (_, tie) => ({
+      eventTime: end,
+      knownTime: null,
+      tie,
+      values: [1, null, null, null],
+    }))
+    expect(() => fold(view, view.newState(), later, origin)).toThrow(
+      expect.objectContaining({ code: 'PENDING_OVERFLOW', message: expect.stringContaining('"things@1"') }),
+    )
+    const stored = encodeStored(fold(view, view.newState(), later.slice(0, 3), origin), 1)
+    expect(decodeStored(view, stored).valueAt(end).values).toEqual([1])
+    expect(() => decodeStored(view, Buffer.concat([stored, Buffer.from('zzz')]))).toThrow(
+      expect.objectContaining({ code: 'STATE_CORRUPT' }),
+    )
+  })
+
   it('refuses a moment before its high-water mark', () => {
-    const view = plan({ features: [{ kind: 'latest', name: 'i', type: { kind: 'int32' }, column: 'i', ttlMicros: null, default: null, required: false }], availability: { kind: 'continuous' } })
+    const view = plan({
+      features: [{ kind: 'latest', name: 'i', type: { kind: 'int32' }, column: 'i', ttlMicros: null, default: null, required: false }],
+      availability: { kind: 'continuous' },
+    })
     const state = fold(view, view.newState(), [{ eventTime: origin, knownTime: origin + hour, tie: 1, values: [1, null, null, null] }], end)
     expect(() => state.valueAt(origin + hour - 1)).toThrow(expect.objectContaining({ code: 'HISTORY_NEEDED' }))
     expect(state.valueAt(origin + hour).values).toEqual([1])
   })
 
   it('keeps no more tiles than its windows can need', () => {
-    const view = plan({ features: [{ kind: 'window', name: 'n', type: { kind: 'int32' }, aggregate: 'count', column: null, windowMicros: hour, hopMicros: 5 * minute, default: null, required: false }], availability: { kind: 'continuous' } })
+    const view = plan({
+      features: [
+        {
+          kind: 'window',
+          name: 'n',
+          type: { kind: 'int32' },
+          aggregate: 'count',
+          column: null,
+          windowMicros: hour,
+          hopMicros: 5 * minute,
+          default: null,
+          required: false,
+        },
+      ],
+      availability: { kind: 'continuous' },
+    })
     const state = view.newState()
-    for (let m = 0; m < 100_000; m++) fold(view, state, [{ eventTime: origin + m * minute, knownTime: null, tie: m, values: [null, null, null, null] }], origin + m * minute)
+    for (let m = 0; m < 100_000; m++)
+      fold(
+        view,
+        state,
+        [{ eventTime: origin + m * minute, knownTime: null, tie: m, values: [null, null, null, null] }],
+        origin + m * minute,
+      )
     expect(encodeStored(state, 1).length).toBeLessThan(100)
     expect(state.valueAt(origin + 99_999 * minute).values).toEqual([65])
   })
 
   it('names view, moment and column where a transform returns the wrong type', () => {
-    const spec = { ...viewSpec('things', [{ kind: 'latest', name: 'd', type: { kind: 'int32' }, column: 'd', ttlMicros: null, default: null, required: false }], { kind: 'continuous' }), derive: [{ name: 'd', type: { kind: 'int32' } }], code: 'x' } as const
+    const spec = {
+      ...viewSpec(
+        'things',
+        [{ kind: 'latest', name: 'd', type: { kind: 'int32' }, column: 'd', ttlMicros: null, default: null, required: false }],
+        { kind: 'continuous' },
+      ),
+      derive: [{ name: 'd', type: { kind: 'int32' } }],
+      code: 'x',
+    } as const
     const view = (code: string): ViewPlan => compileView({ spec, code, fingerprint: 'f' })
     const values = [1, null, null, null]
     expect(view('(row) => ({ d: row.i + 1 })').fold(origin, null, 1, values)?.values).toEqual([1, null, null, null, 2])
     expect(view('(row) => null').fold(origin, null, 1, values)).toBeNull()
-    expect(() => view('(row) => ({ d: row.i / 2 })').fold(origin, null, 1, values)).toThrow(/"things@1".*2001-03-01T00:00:00Z.*"d" is 0.5, which is not int32/)
+    expect(() => view('(row) => ({ d: row.i / 2 })').fold(origin, null, 1, values)).toThrow(
+      /"things@1".*2001-03-01T00:00:00Z.*"d" is 0.5, which is not int32/,
+    )
     expect(() => view('(row) => ({})').fold(origin, null, 1, values)).toThrow(/returned no "d"/)
     expect(() => view('(row) => ({ d: Date.now() })').fold(origin, null, 1, values)).toThrow(/Date.now\(\)/)
-    expect(() => view('(row) => ({ d: process.pid })').fold(origin, null, 1, values)).toThrow(expect.objectContaining({ code: 'TRANSFORM_FAILED' }))
+    expect(() => view('(row) => ({ d: process.pid })').fold(origin, null, 1, values)).toThrow(
+      expect.objectContaining({ code: 'TRANSFORM_FAILED' }),
+    )
   })
 })
