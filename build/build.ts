@@ -1,16 +1,18 @@
 import { spawnSync } from 'node:child_process'
-import { chmodSync, copyFileSync, globSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { chmodSync, copyFileSync, globSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { dirname, join, resolve } from 'node:path'
+import { emptyOutFolder } from './out-folder.ts'
 
 // Writes the package that is published: JavaScript and declarations, with a package.json of its own. `node build/build.ts [FOLDER]`, default dist.
+// The folder is new, empty or an earlier build, which is replaced.
 const root = dirname(import.meta.dirname)
 const out = resolve(process.argv[2] ?? join(root, 'dist'))
 
 const config: { include: string[] } = JSON.parse(readFileSync(join(root, 'tsconfig.build.json'), 'utf8'))
 const folders = config.include.filter((place) => !place.endsWith('.ts'))
 
-rmSync(out, { recursive: true, force: true })
+emptyOutFolder(out, root)
 compile()
 refuseSourceNames()
 copyAssets()
@@ -51,6 +53,7 @@ function writeManifest(): void {
     ...Object.fromEntries(kept),
     exports: { '.': { types: './index.d.ts', default: './index.js' }, './package.json': './package.json' },
     bin: { lockstep: 'bin/lockstep.cjs' },
+    files: [...folders, 'bin', 'index.js', 'index.d.ts'],
     sideEffects: false,
   }
   writeFileSync(join(out, 'package.json'), `${JSON.stringify(manifest, null, 2)}\n`)

@@ -3,7 +3,8 @@ import { mkdir, mkdtemp, readFile, readdir, rm, symlink, writeFile } from 'node:
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { promisify } from 'node:util'
-import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest'
+import { emptyOutFolder } from '../build/out-folder.ts'
 import { rootFolder } from './source-files.ts'
 
 const run = promisify(execFile)
@@ -47,7 +48,7 @@ describe('the package that is published', () => {
     expect(packed).toEqual(
       expect.arrayContaining(['package/index.js', 'package/index.d.ts', 'package/cli/main.js', 'package/LICENSE', 'package/README.md']),
     )
-    expect(packed.filter((file) => /(^package\/(test|bench|examples|build)\/)|(?<!\.d)\.ts$/.test(file))).toEqual([])
+    expect(packed.filter((file) => /(^package\/(test|bench|examples|build|\.[^/]*)(\/|$))|(?<!\.d)\.ts$/.test(file))).toEqual([])
   })
 
   it('says how to use it', async () => {
@@ -107,5 +108,65 @@ describe('the package that is published', () => {
       stdout: '',
       stderr: expect.stringMatching(/^Lockstep needs Node 22\.18 or newer, and this is Node 20\.20\.2\. .*\n$/),
     })
+  })
+})
+
+describe('the folder of a build', () => {
+  let folder = ''
+  beforeEach(async () => {
+    folder = await mkdtemp(join(tmpdir(), 'lockstep-out-'))
+  })
+  afterEach(() => rm(folder, { recursive: true, force: true }))
+
+  const empty = (out = folder): void => emptyOutFolder(out, rootFolder)
+  const put = (name: string, text: string): Promise<void> => writeFile(join(folder, name), text)
+
+  it('is made where it is not there, with the folders above it', async () => {
+    empty(join(folder, 'new', 'dist'))
+    expect(await readdir(join(folder, 'new', 'dist'))).toEqual(['.lockstep-build'])
+  })
+
+  it('is replaced where it holds an earlier build, a whole one or an interrupted one', async () => {
+    empty()
+    await put('stale.js', '')
+    empty()
+    expect(await readdir(folder)).toEqual(['.lockstep-build'])
+    await put('package.json', '{ "name": "lockstep" }')
+    empty()
+    expect(await readdir(folder)).toEqual(['.lockstep-build'])
+  })
+
+  it('is refused, and left as it is, where it holds anything else', async () => {
+    await put('thesis.txt', 'years of work')
+    expect(() => empty()).toThrow(`"${folder}" is not empty and not an earlier build`)
+    await put('package.json', '{ "name": "lockstep" }')
+    expect(() => empty()).toThrow('not an earlier build')
+    await put('.lockstep-build', '')
+    await mkdir(join(folder, '.git'))
+    expect(() => empty()).toThrow('not an earlier build')
+    await rm(join(folder, '.git'), { recursive: true })
+    await put('package.json', '{ "name": "thesis" }')
+    expect(() => empty()).toThrow('not an earlier build')
+    expect(await readFile(join(folder, 'thesis.txt'), 'utf8')).toBe('years of work')
+  })
+
+  it('is refused where it is the repository or holds it, by whatever path', async () => {
+    const root = join(folder, 'clone')
+    await mkdir(root)
+    await symlink(root, join(folder, 'link'))
+    for (const out of [root, folder, join(root, 'dist', '..'), join(folder, 'link'), '/']) {
+      expect(() => emptyOutFolder(out, root)).toThrow(`"${out}" holds the sources`)
+    }
+    expect(() => emptyOutFolder(join(root, 'dist'), root)).not.toThrow()
+    expect(() => emptyOutFolder(join(folder, 'clone-dist'), root)).not.toThrow()
+    expect(() => emptyOutFolder(join(root, '..dist'), root)).not.toThrow()
+  })
+
+  it('is looked at before the build touches it', async () => {
+    await put('thesis.txt', 'years of work')
+    await expect(run(process.execPath, ['build/build.ts', folder], { cwd: rootFolder })).rejects.toMatchObject({
+      stderr: expect.stringContaining('is not empty and not an earlier build'),
+    })
+    expect(await readdir(folder)).toEqual(['thesis.txt'])
   })
 })
