@@ -1,8 +1,7 @@
 import { ByteReader, ByteWriter } from '../kernel/binary.ts'
 import { readHeader, storedFormat, storedHeaderBytes } from '../kernel/stored-state.ts'
 import type { DefinitionId } from '../kernel/view-spec.ts'
-import type { OnlineKey, OnlineStore } from '../online/store.ts'
-import type { Run } from './runs.ts'
+import type { OnlineKey, OnlineStore } from './store.ts'
 
 /**
  * What a store itself says about a view: how far it is materialized, of which definition, and by which database (by naming a run that only
@@ -16,12 +15,21 @@ export interface Marker {
   /** Whether its states grow with what arrives; else each run renews them from all rows. */
   readonly incremental: boolean
   /** The run that began the view in this store. */
-  readonly origin: Run
+  readonly origin: { readonly id: string; readonly startedAt: Date }
 }
 
 export async function readMarker(store: OnlineStore, view: DefinitionId): Promise<Marker | null> {
-  const [bytes] = await store.read([markerKey(view)])
-  if (!bytes) return null
+  const [marker] = await readMarkers(store, [view])
+  return marker ?? null
+}
+
+/** The markers of several views, in one read, by index. */
+export async function readMarkers(store: OnlineStore, views: readonly DefinitionId[]): Promise<(Marker | null)[]> {
+  const stored = await store.read(views.map(markerKey))
+  return stored.map((bytes, i) => (bytes === null ? null : decodeMarker(bytes, views[i] as DefinitionId)))
+}
+
+function decodeMarker(bytes: Buffer, view: DefinitionId): Marker {
   const { frontier } = readHeader(bytes, view)
   const body = new ByteReader(bytes, storedHeaderBytes)
   return {
