@@ -13,7 +13,7 @@ export function generalHelp(commands: readonly Command[]): string {
     '',
     'Options: --json, --help (of each command), --version',
     '',
-    'Without LOCKSTEP_POSTGRES_URL and LOCKSTEP_REDIS_URL it works in the folder .lockstep (LOCKSTEP_DIR).',
+    'Without LOCKSTEP_POSTGRES_URL and LOCKSTEP_REDIS_URL, all data are in .lockstep (LOCKSTEP_DIR).',
     'For one command: lockstep COMMAND --help',
   ].join('\n')
 }

@@ -8,7 +8,7 @@ import { airportsFile, writeSampleFlights } from '../examples/sample-flights.ts'
 import { testDatabase, testRedis } from '../services/index.ts'
 import { rootFolder } from '../source-files.ts'
 import type { Environment } from './run-lockstep.ts'
-import { lockstep, must, postJson, start, whenReady } from './run-lockstep.ts'
+import { killAll, lockstep, must, postJson, start, whenReady } from './run-lockstep.ts'
 
 const example = join(rootFolder, 'examples/flights')
 const features = join(example, 'features.ts')
@@ -35,6 +35,7 @@ beforeAll(async () => {
 }, 60_000)
 
 afterAll(async () => {
+  killAll()
   await drop()
   await rm(folder, { recursive: true, force: true })
 })
@@ -50,7 +51,7 @@ async function rowsOf(path: string): Promise<Record<string, unknown>[]> {
 }
 
 // The steps build on one another, as a person takes them.
-describe('the whole path, each step a process of its own', () => {
+describe('the whole path, each step a process of its own', { timeout: 60_000 }, () => {
   it('says that the database is not migrated, and migrates it once', async () => {
     const before = await lockstep(env, 'status')
     expect(before.code).toBe(1)
@@ -180,7 +181,7 @@ describe('the whole path, each step a process of its own', () => {
     const { body } = await postJson(`${secondUrl}/v1/predict`, request)
     expect(body.features).toEqual(answer.body.features)
     expect(body.predictions).toEqual(answer.body.predictions)
-    expect(await (await fetch(`${secondUrl}/v1/models`)).json()).toMatchObject({ models: [{ name: 'delay' }] })
+    expect(await (await fetch(`${secondUrl}/v1/models`)).json()).toMatchObject({ models: [{ model: 'delay', version: 1 }] })
     second.child.kill('SIGTERM')
     const { code, json } = await second.ended
     expect(code).toBe(0)

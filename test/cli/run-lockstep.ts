@@ -20,6 +20,13 @@ export interface Running {
   readonly ended: Promise<Ended>
 }
 
+const living = new Set<ChildProcess>()
+
+/** For the end of a test file: what a failed test has left running must not outlive it. */
+export function killAll(): void {
+  for (const child of living) child.kill('SIGKILL')
+}
+
 const main = join(rootFolder, 'cli/main.ts')
 
 /** Starts the command line as a process of its own, with no settings but these. */
@@ -28,6 +35,7 @@ export function start(env: Environment, ...words: readonly string[]): Running {
     env: { PATH: process.env['PATH'] ?? '', TZ: 'UTC', ...env },
     stdio: ['ignore', 'pipe', 'pipe'],
   })
+  living.add(child)
   let [out, err] = ['', '']
   const waiting = new Set<() => void>()
   const note = () => waiting.forEach((check) => check())
@@ -36,6 +44,7 @@ export function start(env: Environment, ...words: readonly string[]): Running {
   const ended = new Promise<Ended>((resolve, reject) => {
     child.on('error', reject)
     child.on('close', (code) => {
+      living.delete(child)
       const text = out.trim()
       resolve({ code, out, err, json: /^[[{]/.test(text) ? JSON.parse(text) : null })
     })

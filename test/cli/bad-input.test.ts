@@ -1,0 +1,161 @@
+import { mkdtemp, readdir, rm, writeFile } from 'node:fs/promises'
+import { createServer } from 'node:net'
+import type { AddressInfo } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { definitionFiles } from '../registry/definition-files.ts'
+import { onnx } from '../serving/fixtures.ts'
+import { testDatabase, testRedis } from '../services/index.ts'
+import type { Environment } from './run-lockstep.ts'
+import { killAll, lockstep, must, start } from './run-lockstep.ts'
+
+const head = `import { entity, featureService, featureView, last, model, mean, source, t } from 'lockstep'
+const airport = entity('airport', { key: { airport: t.string } })
+const landings = source('landings', { key: { airport: 'airport' }, eventTime: 'at', columns: { delay: t.float64 } })
+`
+const view = (features: string, fields = '') =>
+  `export const delays = featureView('delays', { version: 1, entity: airport, source: landings, online: true, features: { ${features} }, ${fields} })\n`
+const service = `export const all = featureService('all', { version: 1, features: [delays] })
+export const delay = model('delay', { service: all, output: { probabilities: t.float32 } })
+`
+
+const files: Readonly<Record<string, string>> = {
+  'good.ts': head + view("last: last('delay'), mean6h: mean('delay', '6h')") + service,
+  'changed.ts': head + view("last: last('delay'), mean6h: mean('delay', '12h')") + service,
+  'syntax.ts': `${head}export const x = (`,
+  'empty.ts': head,
+  'twice.ts': `${head}export const a = entity('twice', { key: { id: t.string } })\nexport const b = entity('twice', { key: { id: t.int64 } })\n`,
+  'duration.ts': head + view("mean6h: mean('delay', '6 hours')"),
+  'clock.ts': head + view("last: last('now')", 'derive: { now: t.float64 }, transform: () => ({ now: Date.now() })'),
+}
+
+let env: Environment
+let folder: string
+let defined: string
+let drop: () => Promise<void>
+const inFolder = (name: string): string => join(folder, name)
+
+beforeAll(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'lockstep-bad-'))
+  defined = definitionFiles(files)
+  const [database, redis] = [await testDatabase(), await testRedis()]
+  drop = database.drop
+  env = { LOCKSTEP_POSTGRES_URL: database.url, LOCKSTEP_REDIS_URL: redis.url, LOCKSTEP_REDIS_PREFIX: redis.prefix }
+  await must(env, 'apply', join(defined, 'good.ts'))
+  await writeFile(inFolder('rows.csv'), 'airport,at,delay\nATL,2001-01-01T00:00:00Z,5\nORD,2001-01-01T01:00:00Z,7\n')
+  await writeFile(inFolder('wrong.csv'), 'airport,at,delay\nATL,2001-01-01T00:00:00Z,5\nORD,2001-01-01T01:00:00Z,late\n')
+  await writeFile(inFolder('keyless.csv'), 'at,late\n2001-01-01T00:00:00Z,1\n')
+  await writeFile(inFolder('timeless.csv'), 'airport,late\nATL,1\n')
+  await writeFile(inFolder('zipmap.onnx'), await onnx('zipmap'))
+  await writeFile(inFolder('mlp.onnx'), await onnx('mlp'))
+  await writeFile(inFolder('noise.onnx'), 'not a model')
+}, 60_000)
+
+afterAll(async () => {
+  killAll()
+  await drop()
+  await rm(folder, { recursive: true, force: true })
+})
+
+/** The error that a command line ends with. */
+async function failure(words: readonly string[], environment: Environment = env) {
+  const { code, err, out } = await lockstep(environment, ...words, '--json')
+  expect([out, code]).toEqual(['', code === 2 ? 2 : 1])
+  const { error } = JSON.parse(err)
+  return error as { readonly code: string; readonly message: string }
+}
+
+describe('a definitions file', () => {
+  it.each([
+    ['syntax.ts', 'DEFINITIONS_INVALID', 'syntax.ts'],
+    ['empty.ts', 'DEFINITIONS_EMPTY', 'empty.ts'],
+    ['twice.ts', 'DUPLICATE_NAME', '"twice"'],
+    ['duration.ts', 'INVALID_DURATION', '"6 hours"'],
+    ['clock.ts', 'TRANSFORM_IMPURE', 'Date.now'],
+    ['changed.ts', 'VERSION_CHANGED', '"delays@1"'],
+  ])('%s is refused with %s, and the registry stays as it is', async (file, code, offender) => {
+    const error = await failure(['apply', join(defined, file)])
+    expect(error).toMatchObject({ code, message: expect.stringContaining(offender) })
+  })
+})
+
+describe('data that do not fit', () => {
+  it('are refused as a whole, with the row', async () => {
+    const error = await failure(['ingest', 'landings', inFolder('wrong.csv')])
+    expect(error.code).toBe('INVALID_ROW')
+    expect(error.message).toMatch(/"late"/)
+    expect((await must(env, 'ingest', 'landings', inFolder('rows.csv'))).rows).toBe(2)
+    expect((await must(env, 'materialize')).views).toMatchObject([{ view: 'delays@1', rows: 2, entities: 2 }])
+  }, 30_000)
+
+  it('are refused as a spine that lacks the key or the time, and no file is left', async () => {
+    const out = inFolder('set.parquet')
+    const keyless = await failure(['dataset', 'create', 'all', '--spine', inFolder('keyless.csv'), '--out', out, '--time', 'at'])
+    expect(keyless).toMatchObject({ code: 'SPINE_INVALID', message: expect.stringContaining('"airport"') })
+    const timeless = await failure(['dataset', 'create', 'all', '--spine', inFolder('timeless.csv'), '--out', out, '--time', 'at'])
+    expect(timeless).toMatchObject({ code: 'SPINE_INVALID', message: expect.stringContaining('"at"') })
+    expect((await readdir(folder)).filter((name) => name.startsWith('set.'))).toEqual([])
+  }, 30_000)
+
+  it.each([
+    ['noise.onnx', 'MODEL_INVALID'],
+    ['zipmap.onnx', 'MODEL_INVALID'],
+    ['mlp.onnx', 'MODEL_MISMATCH'],
+  ])(
+    'are refused as the model %s with %s',
+    async (file, code) => {
+      expect(await failure(['model', 'push', 'delay', inFolder(file)])).toMatchObject({ code })
+      expect((await must(env, 'model', 'list')).versions).toEqual([])
+    },
+    30_000,
+  )
+})
+
+describe('a service that is away', () => {
+  it('is said within five seconds', async () => {
+    const started = Date.now()
+    const [postgres, redis] = await Promise.all([
+      failure(['status'], { LOCKSTEP_POSTGRES_URL: 'postgres://root@127.0.0.1:1/none' }),
+      failure(['materialize'], { ...env, LOCKSTEP_REDIS_URL: 'redis://127.0.0.1:1' }),
+    ])
+    expect(postgres.code).toBe('POSTGRES_UNAVAILABLE')
+    expect(redis.code).toBe('REDIS_UNAVAILABLE')
+    expect(Date.now() - started).toBeLessThan(10_000)
+  }, 30_000)
+
+  it('lets the server start, not ready', async () => {
+    const server = start({ ...env, LOCKSTEP_POSTGRES_URL: 'postgres://root@127.0.0.1:1/none' }, 'serve', '--port', '0')
+    const [, url = ''] = await server.until(/Listening on (http:\/\/[^\s]+\d)/)
+    expect((await fetch(`${url}/readyz`)).status).toBe(503)
+    expect((await fetch(`${url}/livez`)).status).toBe(200)
+    server.child.kill('SIGTERM')
+    expect((await server.ended).code).toBe(0)
+  }, 30_000)
+})
+
+describe('the command line', () => {
+  it('says that a port is in use', async () => {
+    const taken = createServer().listen(0, '127.0.0.1')
+    await new Promise((resolve) => taken.once('listening', resolve))
+    const { port } = taken.address() as AddressInfo
+    expect(await failure(['serve', '--port', String(port)])).toMatchObject({
+      code: 'PORT_IN_USE',
+      message: expect.stringContaining(`"${port}"`),
+    })
+    await new Promise((resolve) => taken.close(resolve))
+  }, 30_000)
+
+  it('exits with 2 and one line where it is called wrongly', async () => {
+    const { code, err, out } = await lockstep(env, 'plan', 'features.ts', '--prun')
+    expect([code, out]).toEqual([2, ''])
+    expect(err).toBe('error USAGE: There is no option "--prun". Did you mean "--prune"? See "lockstep plan --help".\n')
+  })
+
+  it('refuses settings that are none', async () => {
+    expect(await failure(['status'], { LOCKSTEP_POSTGRESS_URL: 'x' })).toMatchObject({
+      code: 'CONFIG_INVALID',
+      message: expect.stringContaining('"LOCKSTEP_POSTGRESS_URL"'),
+    })
+  })
+})

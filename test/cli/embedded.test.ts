@@ -1,0 +1,86 @@
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { flightsFile } from '../examples/sample-flights.ts'
+import { definitionFiles } from '../registry/definition-files.ts'
+import type { Environment } from './run-lockstep.ts'
+import { killAll, lockstep, must, postJson, start, whenReady } from './run-lockstep.ts'
+
+const features = `import { count, entity, featureService, featureView, last, source, t } from 'lockstep'
+const airport = entity('airport', { key: { airport: t.string } })
+const flights = source('flights', {
+  key: { airport: 'origin' }, eventTime: 'date', columns: { delay: t.float64, distance: t.int32, destination: t.string },
+})
+export const delays = featureView('delays', {
+  version: 1, entity: airport, source: flights, online: true, features: { departed24h: count('24h'), lastDelay: last('delay') },
+})
+export const all = featureService('all', { version: 1, features: [delays] })
+`
+
+let folder: string
+let env: Environment
+
+beforeAll(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'lockstep-embedded-'))
+  env = { LOCKSTEP_DIR: join(folder, 'data') }
+  await must(env, 'migrate')
+  await must(env, 'apply', join(definitionFiles({ 'features.ts': features }), 'features.ts'))
+}, 60_000)
+
+afterAll(async () => {
+  killAll()
+  await rm(folder, { recursive: true, force: true })
+})
+
+describe('with nothing configured', { timeout: 60_000 }, () => {
+  it('a load that is stopped by Ctrl-C exits with 130 and leaves nothing behind', async () => {
+    const running = start(env, 'ingest', 'flights', flightsFile)
+    await running.until(/Ingesting flights-3m\.parquet .* rows/)
+    running.child.kill('SIGINT')
+    const { code, out } = await running.ended
+    expect([code, out]).toEqual([130, ''])
+    expect((await must(env, 'materialize', '--moment', '2001-07-01T00:00:00Z')).views).toMatchObject([{ rows: 0, entities: 0 }])
+  })
+
+  it('one process serves, another is told who owns the folder, and the next one goes on from there', async () => {
+    await writeFile(
+      join(folder, 'flights.csv'),
+      'date,delay,distance,origin,destination\n2001-06-30T10:00:00Z,12.5,700,ATL,ORD\n2001-06-30T12:00:00Z,-3,700,ATL,DFW\n',
+    )
+    await must(env, 'ingest', 'flights', join(folder, 'flights.csv'))
+    await must(env, 'materialize', '--moment', '2001-07-01T00:00:00Z')
+
+    const server = start(env, 'serve', '--port', '0', '--as-of', '2001-07-01T00:00:00Z')
+    const [, url = ''] = await server.until(/Listening on (http:\S+),/)
+    await whenReady(url)
+    const { body } = await postJson(`${url}/v1/features`, { service: 'all', entities: [{ airport: 'ATL' }, { airport: 'XXX' }] })
+    expect(body.results.map((result: { features: unknown }) => result.features)).toEqual([
+      { departed24h: 2, lastDelay: -3 },
+      { departed24h: 0, lastDelay: null },
+    ])
+
+    const started = Date.now()
+    const second = await lockstep(env, 'status')
+    expect(second.code).toBe(1)
+    expect(second.err).toMatch(new RegExp(`^error EMBEDDED_IN_USE: .*process ${server.child.pid} \\("main.ts serve`))
+    expect(Date.now() - started).toBeLessThan(5000)
+
+    server.child.kill('SIGINT')
+    expect((await server.ended).code).toBe(0)
+    expect((await lockstep(env, 'status')).out).toContain('delays@1')
+  })
+
+  it('a training set goes to CSV', async () => {
+    await writeFile(join(folder, 'spine.csv'), 'at,airport,late\n2001-06-30T11:00:00Z,ATL,1\n2001-06-30T09:59:59Z,ATL,0\n')
+    const words = ['dataset', 'create', 'all', '--spine', join(folder, 'spine.csv'), '--time', 'at', '--out', join(folder, 'set.csv')]
+    const { code, out } = await lockstep(env, ...words)
+    expect(code).toBe(0)
+    expect(out).toMatch(/^Wrote 2 rows with 2 features of all@1 to .*set\.csv/)
+    expect((await readFile(join(folder, 'set.csv'), 'utf8')).trim().split(/\r?\n/)).toEqual([
+      'at,airport,late,departed24h,lastDelay',
+      '2001-06-30T11:00:00Z,ATL,1,1,12.5',
+      '2001-06-30T09:59:59Z,ATL,0,0,',
+    ])
+  })
+})

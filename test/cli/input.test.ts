@@ -1,0 +1,108 @@
+import { describe, expect, it } from 'vitest'
+import type { Command } from '../../cli/command.ts'
+import { commands } from '../../cli/commands.ts'
+import { findCommand } from '../../cli/find-command.ts'
+import { commandHelp, generalHelp } from '../../cli/help.ts'
+import { parseInput } from '../../cli/input.ts'
+import { spineInput } from '../../cli/spine-option.ts'
+
+const command: Command = {
+  name: 'try',
+  summary: 'Try',
+  arguments: [
+    { name: 'FILE', help: 'The file.' },
+    { name: 'VIEW', help: 'A view.', takes: 'many' },
+  ],
+  options: {
+    out: { value: 'FILE', help: 'Where to.', needed: true },
+    rule: { value: 'RULE', help: 'How.' },
+    every: { value: 'N', help: 'Which.' },
+    overwrite: { help: 'Replace.' },
+  },
+  example: 'lockstep try',
+  run: () => Promise.reject(new Error('not run')),
+}
+
+const parse = (...words: readonly string[]) => parseInput(command, words)
+
+describe('a command line', () => {
+  it('gives arguments and options, in any order', () => {
+    const input = parse('--out', 'x', 'a', '--overwrite', 'b', 'c', '--every=3')
+    expect([input.argument('FILE'), input.arguments('VIEW')]).toEqual(['a', ['b', 'c']])
+    expect([input.needed('out'), input.flag('overwrite'), input.count('every', 1), input.text('rule')]).toEqual(['x', true, 3, undefined])
+  })
+
+  it('takes a value that begins with a dash only after "="', () => {
+    expect(parse('a', '--out=-x').needed('out')).toBe('-x')
+    expect(() => parse('a', '--out', '-x')).toThrow('"--out" needs a value')
+  })
+
+  it.each([
+    [['a', '--out', 'x', '--overwite'], 'There is no option "--overwite". Did you mean "--overwrite"? See "lockstep try --help".'],
+    [['a', '--out', 'x', '-o'], 'There is no option "-o".'],
+    [['a', '--out', 'x', '--toString'], 'There is no option "--toString".'],
+    [['a', '--out', 'x', '--out', 'y'], 'The option "--out" is given twice.'],
+    [['a', '--out', 'x', '--overwrite=yes'], 'The option "--overwrite" takes no value.'],
+    [['a', '--out'], 'The option "--out" needs a value: --out FILE (or --out=FILE).'],
+    [['a'], 'The option "--out FILE" is missing.'],
+    [['--out', 'x'], 'The argument FILE (the file) is missing.'],
+  ])('%j is refused, and the message says why', (words, message) => {
+    expect(() => parse(...words)).toThrow(expect.objectContaining({ code: 'USAGE', message: expect.stringContaining(message) }))
+  })
+
+  it('with an argument too many is refused', () => {
+    expect(() => parseInput({ ...command, arguments: [{ name: 'FILE', help: 'The file.' }] }, ['a', 'b', '--out', 'x'])).toThrow(
+      'The argument "b" is one too many.',
+    )
+  })
+
+  it('is refused where a value is none of the choices, no whole number or out of range', () => {
+    const input = parse('a', '--out', 'x', '--rule', 'now', '--every', '0')
+    expect(() => input.choice('rule', ['at', 'before'])).toThrow('"--rule" is "now"; it can be "at" or "before"')
+    expect(() => input.count('every', 1)).toThrow('"--every" is "0"; it must be a whole number from 1 on')
+    expect(() => input.count('every', 1, 5)).toThrow('from 1 to 5')
+    expect(() => parse('a', '--out', 'x', '--every', '1e3').count('every', 1)).toThrow('whole number')
+  })
+
+  it('names a command by one word or two, and the nearest one where there is none', () => {
+    expect(findCommand(commands, ['dataset', 'create', 'x'])).toMatchObject({ entry: { name: 'dataset create' }, rest: ['x'] })
+    expect(() => findCommand(commands, ['aply'])).toThrow('There is no command "aply". Did you mean "apply"?')
+    expect(() => findCommand(commands, ['dataset', 'make'])).toThrow('There is "dataset create", "dataset list", "dataset show".')
+  })
+})
+
+describe('help', () => {
+  it('is there for every command under its own name, with all of its options and an example of it', async () => {
+    for (const entry of commands) {
+      const loaded = await entry.load()
+      expect(loaded.name).toBe(entry.name)
+      const text = commandHelp(loaded)
+      for (const option of ['json', 'help', ...Object.keys(loaded.options ?? {})]) expect(text).toContain(`--${option}`)
+      for (const { name } of loaded.arguments ?? []) expect(text).toContain(name)
+      expect(loaded.example).toMatch(new RegExp(`^lockstep ${entry.name}( |$)`))
+    }
+  })
+
+  it('lists all commands, in lines that fit a terminal', async () => {
+    const text = generalHelp(await Promise.all(commands.map((entry) => entry.load())))
+    for (const { name } of commands) expect(text).toMatch(new RegExp(`^  ${name}( |$)`, 'm'))
+    for (const line of text.split('\n')) expect(line.length).toBeLessThanOrEqual(100)
+  })
+})
+
+describe('--spine', () => {
+  it.each([
+    'select 1',
+    '  SELECT *\nfrom x',
+    '(select 1) union (select 2)',
+    'with a as (select 1) select * from a',
+    '-- mine\nselect 1',
+    'table x',
+  ])('takes %j for a query', (text) => {
+    expect(spineInput(text)).toEqual({ sql: text })
+  })
+
+  it.each(['spine.parquet', 'selected.csv', './select', 'with.jsonl', '/data/values/x.csv'])('takes %j for a file', (text) => {
+    expect(spineInput(text)).toEqual({ file: text })
+  })
+})

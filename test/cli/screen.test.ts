@@ -1,0 +1,135 @@
+import { describe, expect, it } from 'vitest'
+import { bytes, count, counted, duration } from '../../cli/human.ts'
+import { createProgress } from '../../cli/progress.ts'
+import { jsonText, reportError } from '../../cli/report-error.ts'
+import { table } from '../../cli/table.ts'
+import { createTerminal } from '../../cli/terminal.ts'
+import { LockstepError } from '../../kernel/errors.ts'
+
+/** What progress writes, with a clock that the test sets. */
+function progressOn(target: { isTTY: boolean; columns?: number }) {
+  const written: string[] = []
+  let now = 1_000_000
+  const progress = createProgress(
+    { ...target, write: (text) => written.push(text) },
+    { label: 'Ingesting flights', unit: 'rows', now: () => now },
+  )
+  return {
+    written,
+    end: () => progress.end(),
+    at(ms: number, done: number, total: number | null): void {
+      now = 1_000_000 + ms
+      progress.update(done, total)
+    },
+  }
+}
+
+describe('progress', () => {
+  it('draws one line again and again on a terminal, no wider than it, and takes it away', () => {
+    const { written, at, end } = progressOn({ isTTY: true, columns: 60 })
+    for (let ms = 0; ms <= 1000; ms += 10) at(ms, ms * 10, 20_000)
+    end()
+    expect(written.length).toBeLessThan(14)
+    for (const text of written) {
+      expect(text).toMatch(/^\r[^\n]*\u001B\[K$/)
+      expect(text.length).toBeLessThanOrEqual(60 + 4)
+    }
+    expect(written.at(0)).toContain('Ingesting flights ...')
+    expect(written.at(-2)).toContain('50 %')
+    expect(written.at(-1)).toBe('\r\u001B[K')
+  })
+
+  it('writes a plain line now and then elsewhere', () => {
+    const { written, at, end } = progressOn({ isTTY: false })
+    for (let ms = 0; ms <= 12_000; ms += 10) at(ms, ms * 100, 2_000_000)
+    end()
+    expect(written).toEqual([
+      'Ingesting flights [=>                  ] 5 %, 100,000 of 2,000,000 rows, 100,000 rows/s, 19.0 s left\n',
+      'Ingesting flights [======>             ] 30 %, 600,000 of 2,000,000 rows, 100,000 rows/s, 14.0 s left\n',
+      'Ingesting flights [===========>        ] 55 %, 1,100,000 of 2,000,000 rows, 100,000 rows/s, 9.0 s left\n',
+    ])
+  })
+
+  it('says nothing of what is done at once, and no share where the total is not known', () => {
+    const quick = progressOn({ isTTY: false })
+    for (let ms = 0; ms < 900; ms += 100) quick.at(ms, ms, null)
+    quick.end()
+    expect(quick.written).toEqual([])
+    const open = progressOn({ isTTY: false })
+    open.at(0, 64, null)
+    open.at(2000, 4064, null)
+    expect(open.written).toEqual(['Ingesting flights: 4,064 rows, 2,000 rows/s\n'])
+  })
+
+  it('is silent with --json', () => {
+    const written: string[] = []
+    const out = { write: (text: string) => written.push(text), isTTY: true }
+    const progress = createTerminal(true, { out, err: out }).progress('Ingesting', 'rows')
+    progress.update(1, 2)
+    progress.end()
+    expect(written).toEqual([])
+  })
+})
+
+describe('figures', () => {
+  it('are written as people read them', () => {
+    expect([0, 999, 1234.5, 59_949, 59_950, 125_000, 12_000_000, 353_000_000].map(duration)).toEqual([
+      '0 ms',
+      '999 ms',
+      '1.2 s',
+      '59.9 s',
+      '1 min 0 s',
+      '2 min 5 s',
+      '3 h 20 min',
+      '4 d 2 h',
+    ])
+    expect([0, 999, 1000, 12_345_678, 5e12].map(bytes)).toEqual(['0 B', '999 B', '1.0 kB', '12.3 MB', '5000.0 GB'])
+    expect([count(3_000_000), counted(1, 'row'), counted(2, 'entity', 'entities')]).toEqual(['3,000,000', '1 row', '2 entities'])
+  })
+
+  it('stand in aligned columns, numbers to the right', () => {
+    expect(
+      table(
+        ['NAME', 'ROWS', 'FILE'],
+        [
+          ['a', '1,000', 'x'],
+          ['long name', '7', ''],
+        ],
+      ),
+    ).toBe(['NAME        ROWS  FILE', 'a          1,000  x', 'long name      7'].join('\n'))
+  })
+})
+
+describe('an error', () => {
+  const told = (json: boolean, error: unknown, showStack = false) => {
+    const written: string[] = []
+    const streams = { out: { write: () => written.push('on standard output') }, err: { write: (text: string) => written.push(text) } }
+    return { code: reportError(error, createTerminal(json, streams), showStack), text: written.join('') }
+  }
+
+  it('is one line with its code, and exits with 2 where the command was called wrongly, else with 1', () => {
+    expect(told(false, new LockstepError('UNKNOWN_DEFINITION', 'There is none.'))).toEqual({
+      code: 1,
+      text: 'error UNKNOWN_DEFINITION: There is none.\n',
+    })
+    expect(told(false, new LockstepError('USAGE', 'So not.')).code).toBe(2)
+    expect(told(false, new TypeError('x is not a function'))).toEqual({ code: 1, text: 'error INTERNAL: x is not a function\n' })
+  })
+
+  it('is a JSON document with --json', () => {
+    const { text } = told(true, new LockstepError('INVALID_ROW', 'Row 7.', { details: { row: 7, value: 2n ** 60n } }))
+    expect(JSON.parse(text)).toEqual({
+      error: { code: 'INVALID_ROW', message: 'Row 7.', details: { row: 7, value: '1152921504606846976' } },
+    })
+  })
+
+  it('shows where it comes from only when it is asked to', () => {
+    const error = new LockstepError('INTERNAL', 'Outer.', { cause: new Error('inner') })
+    expect(told(false, error).text).not.toContain(' at ')
+    expect(told(false, error, true).text).toMatch(/ at .*screen\.test\.ts[\s\S]*caused by Error: inner/)
+  })
+})
+
+it('JSON keeps dates as RFC 3339', () => {
+  expect(JSON.parse(jsonText({ at: new Date(0) }))).toEqual({ at: '1970-01-01T00:00:00.000Z' })
+})

@@ -1,0 +1,45 @@
+import { spawn } from 'node:child_process'
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { rootFolder } from '../source-files.ts'
+
+let folder: string
+beforeAll(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'lockstep-demo-'))
+})
+afterAll(() => rm(folder, { recursive: true, force: true }))
+
+/** Runs the demo on a fortieth of the flights, embedded, on any free port. */
+function demo(): Promise<{ readonly code: number | null; readonly text: string }> {
+  const child = spawn(process.execPath, [join(rootFolder, 'examples/flights/demo.ts'), '--once', '--every', '40'], {
+    cwd: rootFolder,
+    env: { PATH: process.env['PATH'] ?? '', TZ: 'UTC', LOCKSTEP_DIR: folder, LOCKSTEP_PORT: '0' },
+  })
+  let text = ''
+  child.stdout.on('data', (part: Buffer) => (text += part.toString()))
+  child.stderr.on('data', (part: Buffer) => (text += part.toString()))
+  return new Promise((resolve, reject) => {
+    child.on('error', reject)
+    child.on('close', (code) => resolve({ code, text }))
+  })
+}
+
+describe('the demo', () => {
+  it('goes all the way, and again over what it left', async () => {
+    const first = await demo()
+    expect(first.code, first.text).toBe(0)
+    for (let step = 1; step <= 6; step++) expect(first.text).toContain(`[${step}/6] done in`)
+    expect(first.text).toContain('There are 75,000 flights and 3,376 airports.')
+    expect(Number(/Predicted ([\d,]+) flights of June/.exec(first.text)?.[1]?.replace(',', ''))).toBeGreaterThan(10_000)
+    expect(Number(/AUC on June: ([\d.]+)/.exec(first.text)?.[1])).toBeGreaterThan(0.6)
+    expect(first.text.match(/probability of being more than 15 minutes late [\d.]+ %, as of 2001-07-01T00:00:00Z/g)).toHaveLength(4)
+    expect(first.text).toMatch(/^origin__lastDelay .*PRESENT/m)
+
+    const second = await demo()
+    expect(second.code, second.text).toBe(0)
+    expect(second.text).not.toContain('$ lockstep ingest')
+    expect(/AUC on June: .*/.exec(second.text)?.[0]).toBe(/AUC on June: .*/.exec(first.text)?.[0])
+  }, 120_000)
+})
