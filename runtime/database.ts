@@ -8,8 +8,16 @@ import type { LockstepTables } from '../migrations/schema.ts'
 export interface Database {
   readonly kind: 'postgres' | 'pglite'
   readonly kysely: Kysely<LockstepTables>
-  /** One statement. int8 comes back as string, timestamps as Date: use `tuples` for data, this for control. */
-  query<Row = Record<string, unknown>>(sql: string, parameters?: readonly unknown[]): Promise<Row[]>
+  /**
+   * One statement; a text of several is refused. int8 comes back as string, timestamps as Date: use `tuples` for data, this for control.
+   *
+   * @param options.signal ends the statement, which throws the signal's reason; PGlite, whose statements block, heeds it before the statement only
+   */
+  query<Row = Record<string, unknown>>(
+    sql: string,
+    parameters?: readonly unknown[],
+    options?: { readonly signal?: AbortSignal | undefined },
+  ): Promise<Row[]>
   /** Runs several statements, separated by semicolons, as a user's schema file has them. */
   script(sql: string): Promise<void>
   /**
@@ -20,9 +28,16 @@ export interface Database {
   copyIn(copy: string, chunks: AsyncIterable<Uint8Array>): Promise<number>
   /**
    * Runs `fn` on one frozen view of the data (REPEATABLE READ). Inside, use the snapshot alone: on PGlite there is one session, so any other call
-   * waits until `fn` ends.
+   * waits until `fn` ends. On PostgreSQL at most 8 run at once, and others wait for their turn, so that a snapshot within a snapshot may wait for ever.
    */
   snapshot<T>(fn: (snapshot: Snapshot) => Promise<T>): Promise<T>
+  /**
+   * Takes the advisory lock (group, id), two int4, and holds it on a connection of its own until `release` is called or this process ends: `pg_locks` tells
+   * others that somebody is there.
+   *
+   * @returns `release`
+   */
+  lock(group: number, id: number): Promise<() => Promise<void>>
   ping(): Promise<void>
   close(): Promise<void>
 }
@@ -30,6 +45,7 @@ export interface Database {
 export interface Snapshot {
   /** `pg_snapshot_xmin`: every row whose `_xid` is below it is committed, or never will be. */
   readonly xmin: number
+  /** One statement; a text of several is refused. */
   query<Row = Record<string, unknown>>(sql: string): Promise<Row[]>
   /** Streams the rows of a SELECT (no parameters: quote with runtime/sql.ts). Several streams may be read in turn, interleaved. */
   tuples(select: string): AsyncIterable<TupleBatch>

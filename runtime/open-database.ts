@@ -19,8 +19,11 @@ export async function openDatabase(config: Config): Promise<Database> {
     return {
       ...database,
       async close() {
-        await database.close()
-        await owner.release()
+        try {
+          await database.close()
+        } finally {
+          await owner.release()
+        }
       },
     }
   } catch (error) {

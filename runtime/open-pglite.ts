@@ -32,10 +32,17 @@ export async function openPglite(directory: string): Promise<Database> {
   const database: Database = {
     kind: 'pglite',
     kysely,
-    query: async <Row>(sql: string, parameters: readonly unknown[] = []) => (await pglite.query<Row>(sql, [...parameters])).rows,
+    async query<Row>(sql: string, parameters: readonly unknown[] = [], options: { signal?: AbortSignal | undefined } = {}) {
+      options.signal?.throwIfAborted()
+      return (await pglite.query<Row>(sql, [...parameters])).rows
+    },
     script: (sql) => runScript(pglite, sql),
     copyIn: (copy, chunks) => copyIn(pglite, copy, chunks),
     snapshot: (fn) => withPgliteSnapshot(pglite, fn),
+    async lock(group, id) {
+      await pglite.query('SELECT pg_advisory_lock($1, $2)', [group, id])
+      return async () => void (await pglite.query('SELECT pg_advisory_unlock($1, $2)', [group, id]))
+    },
     async ping() {
       await pglite.query('SELECT 1')
     },

@@ -1,5 +1,6 @@
 import { Readable } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
+import type { PostgresPoolClient } from 'kysely'
 import { Kysely, PostgresDialect } from 'kysely'
 import pg from 'pg'
 import { from as copyFrom } from 'pg-copy-streams'
@@ -7,35 +8,50 @@ import { LockstepError } from '../kernel/errors.ts'
 import type { LockstepTables } from '../migrations/schema.ts'
 import { controlValues } from './control-values.ts'
 import type { Database } from './database.ts'
-import { withPostgresSnapshot } from './postgres-snapshot.ts'
+import { oneStatement } from './one-statement.ts'
+import { backendOf, withPostgresSnapshot } from './postgres-snapshot.ts'
 import { isUnavailable, postgresUnavailable } from './postgres-unavailable.ts'
+import { createSlots } from './slots.ts'
 
 const CONNECT_TIMEOUT_MS = 4_000
+const PING_TIMEOUT_MS = 4_500
 const POOL_SIZE = 10
+const MAX_SNAPSHOTS = 8
 
 /** What every session sets, whatever the defaults of its role and database are. */
 const SESSION = ['TimeZone=UTC', 'DateStyle=ISO', 'bytea_output=hex', 'extra_float_digits=1', 'idle_in_transaction_session_timeout=0']
 
 /**
  * Opens PostgreSQL, 15 or newer. Nothing is connected before the first call, so that a server can start while its database is away; what cannot be
- * reached throws `POSTGRES_UNAVAILABLE` within 5 s. Statements share 10 connections; snapshots and their streams have their own beside them, as
+ * reached throws `POSTGRES_UNAVAILABLE` within 5 s; a `ping` without an answer cuts every connection, for a server that has gone silent would keep
+ * their statements waiting for hours. Statements share 10 connections; snapshots and their streams have their own beside them, as
  * many as run at once, so that they cannot wait for each other.
  *
  * @param url as `postgres://user:password@host:5432/database`, with the parameters that `pg` knows
  */
 export function openPostgres(url: string): Database {
   const target = parseTarget(url)
-  const statements = createPool(target.url, POOL_SIZE)
-  const streams = createPool(target.url, Number.POSITIVE_INFINITY)
+  const cuts = new Set<() => void>()
+  const statements = createPool(target.url, POOL_SIZE, cuts)
+  const streams = createPool(target.url, Number.POSITIVE_INFINITY, cuts)
   const explain = (error: unknown) => (isUnavailable(error) ? postgresUnavailable(target.server, error) : error)
   const connect = (pool: pg.Pool) =>
     pool.connect().catch((error: unknown) => {
       throw postgresUnavailable(target.server, error)
     })
   const kysely = new Kysely<LockstepTables>({
-    dialect: new PostgresDialect({ pool: { options: {}, connect: () => connect(statements), end: async () => undefined } }),
+    dialect: new PostgresDialect({ pool: { options: {}, connect: connectKysely, end: async () => undefined } }),
   })
+  const slots = createSlots(MAX_SNAPSHOTS)
   let closing: Promise<unknown> | null = null
+
+  /** For Kysely, whose statements are single ones, too. */
+  async function connectKysely(): Promise<PostgresPoolClient> {
+    const client = await connect(statements)
+    const query = (text: string, values: readonly unknown[]) => client.query(oneStatement(text, values))
+    const own: PostgresPoolClient = Object.create(client, { query: { value: query } })
+    return own
+  }
 
   /** Runs `fn` on a connection, which goes back to the pool only after success. */
   async function withClient<T>(pool: pg.Pool, fn: (client: pg.PoolClient) => Promise<T>, reuse: boolean): Promise<T> {
@@ -54,14 +70,27 @@ export function openPostgres(url: string): Database {
   const database: Database = {
     kind: 'postgres',
     kysely,
-    async query<Row>(sql: string, parameters: readonly unknown[] = []) {
+    async query<Row>(sql: string, parameters: readonly unknown[] = [], options: { signal?: AbortSignal | undefined } = {}) {
+      const { signal } = options
+      signal?.throwIfAborted()
       const client = await connect(statements)
+      let cancelling: Promise<unknown> | null = null
+      const cancel = () => {
+        cancelling = withClient(streams, (other) => other.query('SELECT pg_cancel_backend($1)', [backendOf(client)]), true).catch(
+          () => undefined,
+        )
+      }
+      signal?.addEventListener('abort', cancel)
       try {
-        return (await client.query(sql, [...parameters])).rows as Row[]
+        return (await client.query(oneStatement(sql, parameters))).rows as Row[]
       } catch (error) {
+        signal?.throwIfAborted()
         throw explain(error)
       } finally {
-        client.release()
+        signal?.removeEventListener('abort', cancel)
+        await cancelling
+        // a cancellation that came too late would hit the next statement
+        client.release(cancelling !== null)
       }
     },
     // the connection is not used again: a script may leave settings behind
@@ -76,9 +105,33 @@ export function openPostgres(url: string): Database {
         },
         true,
       ),
-    snapshot: (fn) => withPostgresSnapshot({ connect: () => connect(streams), explain }, fn),
+    snapshot: (fn) => slots.run(() => withPostgresSnapshot({ connect: () => connect(streams), explain }, fn)),
+    async lock(group, id) {
+      const client = await connect(streams)
+      try {
+        await client.query('SELECT pg_advisory_lock($1, $2)', [group, id])
+      } catch (error) {
+        client.release(true)
+        throw explain(error)
+      }
+      return async () => {
+        const unlocked = await client.query('SELECT pg_advisory_unlock($1, $2)', [group, id]).catch(() => null)
+        client.release(unlocked === null)
+      }
+    },
     async ping() {
-      await database.query('SELECT 1')
+      let silent: NodeJS.Timeout | undefined
+      const late = new Promise<never>((_, reject) => {
+        silent = setTimeout(() => {
+          for (const cut of cuts) cut()
+          reject(postgresUnavailable(target.server, new Error('timeout expired')))
+        }, PING_TIMEOUT_MS)
+      })
+      try {
+        await Promise.race([withClient(streams, (client) => client.query('SELECT 1'), true), late])
+      } finally {
+        clearTimeout(silent)
+      }
     },
     async close() {
       closing ??= Promise.all([kysely.destroy(), statements.end(), streams.end()])
@@ -88,7 +141,8 @@ export function openPostgres(url: string): Database {
   return database
 }
 
-function createPool(connectionString: string, max: number): pg.Pool {
+/** @param cuts gets what cuts each open connection at once, whoever waits for an answer on it */
+function createPool(connectionString: string, max: number, cuts: Set<() => void>): pg.Pool {
   const pool = new pg.Pool({
     connectionString,
     max,
@@ -98,6 +152,9 @@ function createPool(connectionString: string, max: number): pg.Pool {
     Client: class extends pg.Client {
       constructor(config: pg.ClientConfig = {}) {
         super({ ...config, connectionTimeoutMillis: CONNECT_TIMEOUT_MS })
+        const cut = () => void this.connection.stream.destroy()
+        this.once('connect', () => cuts.add(cut))
+        this.once('end', () => cuts.delete(cut))
       }
     },
   })

@@ -1,6 +1,7 @@
 import type { PoolClient } from 'pg'
 import { createCopyOut } from './copy-out.ts'
 import type { Snapshot, TupleBatch } from './database.ts'
+import { oneStatement } from './one-statement.ts'
 
 /** Hands out connections of their own to a snapshot and its streams, and says what an error means. */
 export interface SnapshotConnections {
@@ -26,7 +27,7 @@ export async function withPostgresSnapshot<T>(connections: SnapshotConnections, 
     const { id, xmin } = rows[0] ?? { id: '', xmin: '0' }
     const snapshot: Snapshot = {
       xmin: Number(xmin),
-      query: async <Row>(sql: string) => (await leader.query(sql)).rows as Row[],
+      query: async <Row>(sql: string) => (await leader.query(oneStatement(sql))).rows as Row[],
       tuples: (select) => streamTuples(connections, { leader, id, streams }, select),
     }
     const result = await fn(snapshot)
@@ -95,6 +96,6 @@ async function* streamTuples(
 }
 
 /** The server process of a connection, which pg knows and its types do not. */
-function backendOf(client: PoolClient): number | null {
+export function backendOf(client: PoolClient): number | null {
   return 'processID' in client && typeof client.processID === 'number' ? client.processID : null
 }

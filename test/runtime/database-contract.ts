@@ -1,3 +1,4 @@
+import { sql } from 'kysely'
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import type { Database } from '../../runtime/database.ts'
 import { copyHeader, copyTrailer } from '../../runtime/copy-pieces.ts'
@@ -54,6 +55,30 @@ export function databaseContract(name: string, open: () => Promise<OpenedDatabas
       it('tells the code of a failed statement, and goes on', async () => {
         await expect(db.query('select * from missing')).rejects.toMatchObject({ code: '42P01' })
         await db.ping()
+      })
+
+      it('refuses a text of two statements, and runs neither', async () => {
+        const two = `insert into item values (1, 'one'); insert into item values (2, 'two')`
+        await expect(db.query(two)).rejects.toMatchObject({ code: '42601' })
+        await expect(db.kysely.executeQuery(sql.raw(two).compile(db.kysely))).rejects.toMatchObject({ code: '42601' })
+        const escaping = 'select 1; commit; create table escaped (id int)'
+        await expect(db.snapshot((snapshot) => snapshot.query(escaping))).rejects.toMatchObject({ code: '42601' })
+        expect(await db.query(`select id, to_regclass('escaped') as escaped from item`)).toEqual([])
+        expect(await db.query(`select to_regclass('escaped') as escaped;`)).toEqual([{ escaped: null }])
+      })
+
+      it('begins no statement for a signal that is given already', async () => {
+        const signal = AbortSignal.abort(new Error('enough'))
+        await expect(db.query('insert into item values (1)', [], { signal })).rejects.toThrow('enough')
+        expect(await db.query('select id from item')).toEqual([])
+      })
+
+      it('shows a lock to everybody until it is released', async () => {
+        const held = `select objid::int as id from pg_locks where locktype = 'advisory' and classid = 77`
+        const release = await db.lock(77, 5)
+        expect(await db.query(held)).toEqual([{ id: 5 }])
+        await release()
+        expect(await db.query(held)).toEqual([])
       })
 
       it('runs the statements of a script all or none', async () => {

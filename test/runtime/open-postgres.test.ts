@@ -114,6 +114,33 @@ describe('PostgreSQL', () => {
     await vi.waitFor(() => db.ping())
   })
 
+  it('ends a statement on the server when its signal is given, and hits no other', async () => {
+    const abort = new AbortController()
+    const sleeping = failureOf(db.query('select pg_sleep(30)', [], { signal: abort.signal }))
+    while ((await db.query(`select 1 from pg_stat_activity where query = 'select pg_sleep(30)' and state = 'active'`)).length === 0);
+    abort.abort(new Error('enough'))
+    expect(String(await sleeping)).toBe('Error: enough')
+    expect(await db.query(`select 1 from pg_stat_activity where query = 'select pg_sleep(30)' and state = 'active'`)).toEqual([])
+  })
+
+  it('runs a burst of snapshots with few connections', async () => {
+    let most = 0
+    const run = new Set<number>()
+    await Promise.all(
+      Array.from({ length: 60 }, (_, i) =>
+        db.snapshot(async (snapshot) => {
+          run.add(i)
+          const open = `select count(*)::int as open from pg_stat_activity where datname = current_database() and backend_type = 'client backend'`
+          const [row] = await snapshot.query<{ open: number }>(open)
+          most = Math.max(most, row?.open ?? 0)
+          if (i === 3) throw new Error('one of them fails')
+        }).catch(() => undefined),
+      ),
+    )
+    expect(most).toBeLessThanOrEqual(8 + 10)
+    expect(run.size).toBe(60)
+  })
+
   it('sets its own session settings beside those of the URL, and over those of the role', async () => {
     const url = new URL(database.url)
     url.searchParams.set('options', '-c search_path=elsewhere -c TimeZone=Asia/Tokyo')
