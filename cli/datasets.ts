@@ -13,6 +13,12 @@ export interface StoredDataset {
   readonly manifest: DatasetManifest
 }
 
+/** What a list shows: all but the manifest. */
+export function withoutManifest(dataset: StoredDataset): Omit<StoredDataset, 'manifest'> {
+  const { id, service, fingerprint, path, rows, createdAt } = dataset
+  return { id, service, fingerprint, path, rows, createdAt }
+}
+
 /** All that were written, newest first. */
 export async function readDatasets(db: Database): Promise<StoredDataset[]> {
   const rows = await db.kysely.selectFrom('lockstep.datasets').selectAll().orderBy('created_at', 'desc').orderBy('id').execute()

@@ -1,5 +1,5 @@
 import type { Command } from '../command.ts'
-import { readDatasets } from '../datasets.ts'
+import { readDatasets, withoutManifest } from '../datasets.ts'
 import { count, moment } from '../human.ts'
 import { table } from '../table.ts'
 
@@ -11,7 +11,7 @@ export const datasetListCommand: Command = {
     const datasets = await readDatasets(await context.database())
     const rows = datasets.map(({ id, service, createdAt, rows: length, path }) => [id, service, count(length), moment(createdAt), path])
     return {
-      json: { datasets: datasets.map(({ manifest: _, ...dataset }) => dataset) },
+      json: { datasets: datasets.map(withoutManifest) },
       text: rows.length === 0 ? 'No training set was written yet.' : table(['ID', 'SERVICE', 'ROWS', 'CREATED (UTC)', 'FILE'], rows),
     }
   },

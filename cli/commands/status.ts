@@ -5,7 +5,7 @@ import type { MaterializationStatus } from '../../materializer/status.ts'
 import { materializationStatus } from '../../materializer/status.ts'
 import type { Command } from '../command.ts'
 import type { Context } from '../context.ts'
-import { readDatasets } from '../datasets.ts'
+import { readDatasets, withoutManifest } from '../datasets.ts'
 import { count, counted, duration, moment } from '../human.ts'
 import { table } from '../table.ts'
 
@@ -29,7 +29,7 @@ export const statusCommand: Command = {
       service: spec.service,
       versions: versions.map(({ version }) => version),
     }))
-    const datasets = (await readDatasets(db)).map(({ manifest: _, ...dataset }) => dataset)
+    const datasets = (await readDatasets(db)).map(withoutManifest)
     const broken = [...catalog.broken].map(([id, { code, message }]) => ({ id, code, message }))
 
     return {

@@ -17,7 +17,7 @@ export async function firstRows(path: string, rows: number): Promise<string> {
 }
 
 function cell(value: unknown, isTime: boolean): string {
-  if (value === null || value === undefined) return 'null'
-  if (typeof value !== 'number') return String(value)
+  if (typeof value === 'string') return value
+  if (typeof value !== 'number') return JSON.stringify(value ?? null)
   return isTime ? formatTimestamp(value) : String(Math.round(value * 1000) / 1000)
 }

@@ -58,17 +58,14 @@ describe('the whole path, each step a process of its own', { timeout: 60_000 }, 
     expect(before.err).toMatch(/^error MIGRATIONS_PENDING: .*"lockstep migrate"/)
     const both = await Promise.all([lockstep(env, 'migrate', '--json'), lockstep(env, 'migrate', '--json')])
     expect(both.map(({ code }) => code)).toEqual([0, 0])
-    expect(both.map(({ json }) => json.migrations.length).sort()).toEqual([
-      0,
-      both[0].json.migrations.length + both[1].json.migrations.length,
-    ])
+    expect(both.filter(({ json }) => json.migrations.length > 0)).toHaveLength(1)
     expect((await lockstep(env, 'migrate')).out).toBe('The database is up to date.\n')
   })
 
   it('plans what apply would refuse, and then what it does', async () => {
     const refused = await lockstep(env, 'plan', features, '--json')
     expect(refused.code).toBe(1)
-    expect(refused.json.problems.map((problem: { code: string }) => problem.code)).toContain('SOURCE_MISSING')
+    expect(refused.json.problems.map((problem) => problem.code)).toContain('SOURCE_MISSING')
     expect((await lockstep(env, 'apply', features)).code).toBe(1)
 
     const db = openPostgres(env['LOCKSTEP_POSTGRES_URL'] ?? '')
@@ -101,7 +98,7 @@ describe('the whole path, each step a process of its own', { timeout: 60_000 }, 
     expect((await rowsOf(inFolder('training.parquet'))).length).toBe(manifest.file.rows)
     const beside = JSON.parse(await readFile(inFolder('training.parquet.manifest.json'), 'utf8'))
     expect(await must(env, 'dataset', 'show', manifest.id.slice(0, 8))).toEqual(beside)
-    expect((await must(env, 'dataset', 'list')).datasets.map(({ id }: { id: string }) => id)).toEqual([manifest.id])
+    expect((await must(env, 'dataset', 'list')).datasets.map(({ id }) => id)).toEqual([manifest.id])
     const again = await lockstep(env, ...words, '--as-of', 'before')
     expect(again.err).toMatch(/^error FILE_EXISTS/)
   })
@@ -111,14 +108,12 @@ describe('the whole path, each step a process of its own', { timeout: 60_000 }, 
       must(env, 'materialize', '--moment', asOf),
       must(env, 'materialize', 'airport_delays', '--moment', asOf),
     ])
-    const rows = both.flatMap(({ views }) => views).filter(({ view }: { view: string }) => view === 'airport_delays@1')
-    expect(rows.reduce((sum: number, each: { rows: number }) => sum + each.rows, 0)).toBeGreaterThanOrEqual(flights)
+    const rows = both.flatMap(({ views }) => views).filter(({ view }) => view === 'airport_delays@1')
+    expect(rows.reduce((sum, each) => sum + each.rows, 0)).toBeGreaterThanOrEqual(flights)
     const third = await must(env, 'materialize', '--moment', asOf)
-    expect(third.views.map((each: { rows: number }) => each.rows)).toEqual([0, 0, 0])
+    expect(third.views.map((each) => each.rows)).toEqual([0, 0, 0])
     const { views } = await must(env, 'status')
-    expect(views.map((view: { online: boolean; lastRun: { moment: string } }) => [view.online, view.lastRun.moment])).toEqual(
-      [1, 2, 3].map(() => [true, asOf]),
-    )
+    expect(views.map((view) => [view.online, view.lastRun.moment])).toEqual([1, 2, 3].map(() => [true, asOf]))
   })
 
   it('stores a model once, and predicts over a spine', async () => {
@@ -170,8 +165,9 @@ describe('the whole path, each step a process of its own', { timeout: 60_000 }, 
     await whenReady(firstUrl)
     const answer = await postJson(`${firstUrl}/v1/predict`, request)
     expect(answer).toMatchObject({ status: 200, body: { model: 'delay', version: 1, asOf } })
-    for (const [name, value] of Object.entries(answer.body.features[0])) expect([name, value]).toEqual([name, trained?.[name] ?? null])
-    expect(Math.fround(answer.body.predictions[0].probability)).toBe(Math.fround(Number(predicted?.['probability'])))
+    for (const [name, value] of Object.entries(answer.body.features[0] ?? {}))
+      expect([name, value]).toEqual([name, trained?.[name] ?? null])
+    expect(Math.fround(answer.body.predictions[0]?.probability ?? Number.NaN)).toBe(Math.fround(Number(predicted?.['probability'])))
     first.child.kill('SIGKILL')
     expect((await first.ended).code).toBeNull()
 

@@ -55,7 +55,7 @@ describe('with nothing configured', { timeout: 60_000 }, () => {
     const [, url = ''] = await server.until(/Listening on (http:\S+),/)
     await whenReady(url)
     const { body } = await postJson(`${url}/v1/features`, { service: 'all', entities: [{ airport: 'ATL' }, { airport: 'XXX' }] })
-    expect(body.results.map((result: { features: unknown }) => result.features)).toEqual([
+    expect(body.results.map((result) => result.features)).toEqual([
       { departed24h: 2, lastDelay: -3 },
       { departed24h: 0, lastDelay: null },
     ])

@@ -9,8 +9,33 @@ export interface Ended {
   readonly code: number | null
   readonly out: string
   readonly err: string
-  /** Standard output as JSON. What a test expects of it is what it checks. */
-  readonly json: any
+  /** Standard output as JSON. */
+  readonly json: Printed
+}
+
+/** What the commands print with `--json`, as far as tests look into it: each command has some of these. */
+export interface Printed {
+  readonly migrations: readonly string[]
+  readonly problems: readonly { readonly code: string }[]
+  readonly views: readonly {
+    readonly view: string
+    readonly rows: number
+    readonly entities: number
+    readonly online: boolean
+    readonly lastRun: { readonly moment: string }
+  }[]
+  readonly id: string
+  readonly rows: number
+  readonly file: { readonly rows: number }
+  readonly datasets: readonly { readonly id: string }[]
+  readonly versions: readonly unknown[]
+}
+
+/** What a server answers, as far as tests look into it. */
+export interface ServerAnswer {
+  readonly predictions: readonly { readonly probability: number }[]
+  readonly features: readonly Readonly<Record<string, unknown>>[]
+  readonly results: readonly { readonly features: unknown }[]
 }
 
 export interface Running {
@@ -46,7 +71,7 @@ export function start(env: Environment, ...words: readonly string[]): Running {
     child.on('close', (code) => {
       living.delete(child)
       const text = out.trim()
-      resolve({ code, out, err, json: /^[[{]/.test(text) ? JSON.parse(text) : null })
+      resolve({ code, out, err, json: JSON.parse(/^[[{]/.test(text) ? text : '{}') })
     })
   })
   return {
@@ -74,15 +99,15 @@ export function lockstep(env: Environment, ...words: readonly string[]): Promise
 }
 
 /** As `lockstep`, but a failure is an error: for what must succeed before there is anything to test. */
-export async function must(env: Environment, ...words: readonly string[]): Promise<any> {
+export async function must(env: Environment, ...words: readonly string[]): Promise<Printed> {
   const { code, err, json } = await lockstep(env, ...words, '--json')
   if (code !== 0) throw new Error(`lockstep ${words.join(' ')} ended with ${code}: ${err}`)
   return json
 }
 
-export async function postJson(url: string, body: unknown): Promise<{ readonly status: number; readonly body: any }> {
+export async function postJson(url: string, body: unknown): Promise<{ readonly status: number; readonly body: ServerAnswer }> {
   const response = await fetch(url, { method: 'POST', headers: { 'content-type': 'application/json' }, body: JSON.stringify(body) })
-  return { status: response.status, body: await response.json() }
+  return { status: response.status, body: (await response.json()) as ServerAnswer }
 }
 
 /** Waits until a server says that it is ready. */
