@@ -1,7 +1,8 @@
 import { globSync, readFileSync } from 'node:fs'
 import { dirname, join, relative } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { Visitor, parseSync } from 'oxc-parser'
+import { type ImportDeclarationSpecifier, Visitor, parseSync } from 'oxc-parser'
+import { globalUses } from './global-uses.ts'
 
 export const rootFolder = dirname(dirname(fileURLToPath(import.meta.url)))
 
@@ -15,8 +16,10 @@ export interface SourceFile {
   readonly runtimeImports: readonly string[]
   /** Whether it imports something whose name is computed. */
   readonly importsComputed: boolean
-  /** `process.env`, `Date.now` and the like: members of global objects that it reads. */
-  readonly members: ReadonlySet<string>
+  /** Whether it can get at `require`, by which what it loads is not seen here. */
+  readonly requires: boolean
+  /** How it uses the names that it does not declare: `process.env`, `new Date()`, `console`. */
+  readonly globals: ReadonlySet<string>
 }
 
 /** Every TypeScript file of these folders (or the files themselves), parsed. */
@@ -32,15 +35,18 @@ export function parse(path: string, text: string): SourceFile {
   if (errors.length > 0) throw new Error(`"${path}" does not parse: ${errors.map((error) => error.message).join('; ')}`)
   const imports = new Set<string>()
   const runtimeImports = new Set<string>()
-  const members = new Set<string>()
   let importsComputed = false
+  let requires = false
   const add = (name: string, kind: 'type' | 'value' | null | undefined): void => {
     const imported = name.startsWith('.') ? relative(rootFolder, join(rootFolder, dirname(path), name)) : name
     imports.add(imported)
     if (kind !== 'type') runtimeImports.add(imported)
   }
   new Visitor({
-    ImportDeclaration: (node) => add(node.source.value, node.importKind),
+    ImportDeclaration: (node) => {
+      add(node.source.value, node.importKind)
+      if (node.source.value === 'node:module') requires ||= node.specifiers.some(givesRequire)
+    },
     ExportNamedDeclaration: (node) => void (node.source !== null && add(node.source.value, node.exportKind)),
     ExportAllDeclaration: (node) => add(node.source.value, node.exportKind),
     TSImportType: (node) => add(node.source.value, 'type'),
@@ -52,14 +58,16 @@ export function parse(path: string, text: string): SourceFile {
       if (callee.type !== 'Identifier' || callee.name !== 'URL' || first?.type !== 'Literal') return
       if (typeof first.value === 'string' && first.value.endsWith('.ts')) add(first.value.replace(/^(?!\.)/, './'), 'type')
     },
-    MemberExpression: (node) => {
-      if (node.object.type !== 'Identifier') return
-      if (node.property.type === 'Identifier') members.add(`${node.object.name}.${node.property.name}`)
-      if (node.property.type === 'Literal') members.add(`${node.object.name}.${String(node.property.value)}`)
-    },
   }).visit(program)
   const lines = text.split('\n').length - (text.endsWith('\n') ? 1 : 0)
-  return { path, lines, imports: [...imports], runtimeImports: [...runtimeImports], importsComputed, members }
+  return { path, lines, imports: [...imports], runtimeImports: [...runtimeImports], importsComputed, requires, globals: globalUses(text) }
+}
+
+/** `createRequire` itself, or something that holds it: the module as a whole. */
+function givesRequire(specifier: ImportDeclarationSpecifier): boolean {
+  if (specifier.type !== 'ImportSpecifier') return true
+  const { imported } = specifier
+  return ['createRequire', 'Module', 'default'].includes(imported.type === 'Identifier' ? imported.name : imported.value)
 }
 
 /** `@scope/name/part` is the package `@scope/name`. */
