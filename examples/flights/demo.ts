@@ -7,6 +7,7 @@ import { count, duration } from '../../cli/human.ts'
 import { createInterrupt } from '../../cli/interrupt.ts'
 import { reportError } from '../../cli/report-error.ts'
 import { createTerminal } from '../../cli/terminal.ts'
+import { LockstepError } from '../../kernel/errors.ts'
 import { loadConfig } from '../../runtime/config.ts'
 import { askServer, flightsBetween, requestBody } from './ask.ts'
 import { evaluate } from './evaluate.ts'
@@ -42,6 +43,9 @@ try {
   const context = createContext(config, terminal, interrupt.signal)
   try {
     const every = Number(values.every ?? (config.postgresUrl === null ? embeddedEvery : 1))
+    if (!Number.isInteger(every) || every < 1) {
+      throw new LockstepError('USAGE', `The option "--every" is "${values.every}"; it must be a whole number from 1 on.`)
+    }
     await demo(context, every, values.once)
   } finally {
     await context.close()
@@ -71,11 +75,14 @@ async function demo(context: Context, every: number, once: boolean): Promise<voi
     Number((await db.query<{ rows: string }>(`select count(*) as rows from ${from}`))[0]?.rows)
 
   await step('Load the flights and the airports', async () => {
-    if ((await rowsOf('flights')) === 0) {
-      if (every > 1)
+    const loaded = (await rowsOf('flights')) > 0
+    if (loaded) say('The flights are loaded already.')
+    else {
+      if (every > 1) {
         say(
-          `Loading one flight in ${every}, so that this is done in a minute; with --every 1, or with LOCKSTEP_POSTGRES_URL, all 3,000,000 are loaded.`,
+          `Loading one flight in ${every}, so that all is done in a minute; with --every 1, or with LOCKSTEP_POSTGRES_URL, all 3,000,000 are loaded.`,
         )
+      }
       await lockstep('ingest', 'departures', join(data, 'flights-3m.parquet'), ...(every > 1 ? ['--every', String(every)] : []))
     }
     if ((await rowsOf('airports')) === 0) await lockstep('ingest', 'airports', join(data, 'airports.csv'))

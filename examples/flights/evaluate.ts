@@ -1,4 +1,5 @@
 import type { Context } from '../../cli/context.ts'
+import { createJoinProgress } from '../../cli/join-progress.ts'
 import { predictBatch } from '../../serving/predict-batch.ts'
 import { auc } from './auc.ts'
 
@@ -12,7 +13,7 @@ export interface Evaluation {
 /** How well the newest version of the model `delay` tells late flights from others, by predictions for every row of a spine with the label `late`. */
 export async function evaluate(context: Context, spine: string): Promise<Evaluation> {
   const started = performance.now()
-  const bar = context.terminal.progress('Predicting', 'rows')
+  const bar = createJoinProgress(context.terminal, { join: 'Joining the features', write: 'Predicting' })
   const scores: number[] = []
   const labels: boolean[] = []
   try {
@@ -25,7 +26,7 @@ export async function evaluate(context: Context, spine: string): Promise<Evaluat
         // as in training: flights that depart at the same minute do not count each other
         bound: 'before',
         signal: context.signal,
-        onProgress: ({ step, done, total }) => (step === 'write' ? bar.update(done, total) : undefined),
+        onProgress: (progress) => bar.update(progress),
       },
       (batch) => {
         const probability = batch.predictions[batch.outputs.findIndex(({ name }) => name === 'probability')] ?? []
