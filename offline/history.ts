@@ -2,13 +2,16 @@ import type { EntityKey } from '../kernel/entity-key.ts'
 import type { ViewValues } from '../kernel/state.ts'
 import type { ViewPlan } from '../kernel/view-plan.ts'
 import { servedTime } from '../kernel/view-plan.ts'
-import type { Database } from '../runtime/database.ts'
+import type { Database, Snapshot } from '../runtime/database.ts'
 import type { Question } from './merge.ts'
 import { merge } from './merge.ts'
 import { sourceRows } from './source-stream.ts'
 import { eventBound } from './stream-bounds.ts'
 import { streamId } from './stream-groups.ts'
 import type { Pass } from './stream-groups.ts'
+
+/** Requests of one query at most: its keys are written out in it. */
+const requestsPerQuery = 500
 
 export interface HistoryRequest {
   readonly plan: ViewPlan
@@ -18,15 +21,25 @@ export interface HistoryRequest {
   readonly asOf: number
 }
 
+interface Asked extends HistoryRequest {
+  readonly key: EntityKey
+  readonly index: number
+}
+
 /**
- * What views said about entities at past moments, from the source tables, through the same states as everything else. Made for a few hundred requests at a
- * time; all of them see the same data.
+ * What views said about entities at past moments, from the source tables, through the same states as everything else. All requests see the same data.
  *
+ * @param options.signal its abort ends the queries that are under way
  * @returns by index of the requests
+ * @throws the signal's reason once it is aborted, and what the database throws
  */
-export async function readHistory(db: Database, requests: readonly HistoryRequest[]): Promise<ViewValues[]> {
+export async function readHistory(
+  db: Database,
+  requests: readonly HistoryRequest[],
+  options: { readonly signal?: AbortSignal } = {},
+): Promise<ViewValues[]> {
   const answers = new Array<ViewValues>(requests.length)
-  const groups = new Map<string, number[]>()
+  const groups = new Map<string, Asked[]>()
   for (const [index, { plan, key, asOf }] of requests.entries()) {
     if (key === null) {
       answers[index] = plan.newState().valueAt(asOf)
@@ -34,32 +47,56 @@ export async function readHistory(db: Database, requests: readonly HistoryReques
     }
     const id = streamId(plan)
     const group = groups.get(id)
-    if (group === undefined) groups.set(id, [index])
-    else group.push(index)
+    if (group === undefined) groups.set(id, [{ plan, key, asOf, index }])
+    else group.push({ plan, key, asOf, index })
   }
   if (groups.size === 0) return answers
-  await db.snapshot(async (snapshot) => {
-    for (const indexes of groups.values()) {
-      const asked = indexes.map((index) => ({ index, ...(requests[index] as HistoryRequest) }))
-      const plans = [...new Map(asked.map(({ plan }) => [plan.id, plan])).values()]
-      const times = asked.map(({ asOf }) => asOf)
-      const bounds = {
-        keys: [...new Set(asked.map(({ key }) => key as EntityKey))],
-        until: maximum(times),
-        ...eventBound(plans, minimum(times)),
+  await db.snapshot((snapshot) =>
+    unlessAborted(options.signal, async () => {
+      for (const group of groups.values()) {
+        for (let at = 0; at < group.length; at += requestsPerQuery) {
+          await readPortion(snapshot, group.slice(at, at + requestsPerQuery), answers)
+        }
       }
-      await merge(
-        passOf(plans),
-        questionsOf(asked, plans),
-        [sourceRows(snapshot, plans, bounds)],
-        { rule: servedTime, bound: 'at' },
-        (question, values) => {
-          answers[question.ordinal] = values[0] as ViewValues
-        },
-      )
-    }
-  })
+    }),
+  )
   return answers
+}
+
+/** The requests of one stream. */
+async function readPortion(snapshot: Snapshot, asked: readonly Asked[], answers: ViewValues[]): Promise<void> {
+  const plans = [...new Map(asked.map(({ plan }) => [plan.id, plan])).values()]
+  const times = asked.map(({ asOf }) => asOf)
+  const bounds = {
+    keys: [...new Set(asked.map(({ key }) => key))],
+    until: maximum(times),
+    ...eventBound(plans, minimum(times)),
+  }
+  await merge(
+    passOf(plans),
+    questionsOf(asked, plans),
+    [sourceRows(snapshot, plans, bounds)],
+    { rule: servedTime, bound: 'at' },
+    (question, values) => {
+      answers[question.ordinal] = values[0] as ViewValues
+    },
+  )
+}
+
+/** Leaves `work` behind when the signal is aborted: the snapshot that it reads from then ends its queries. */
+async function unlessAborted(signal: AbortSignal | undefined, work: () => Promise<void>): Promise<void> {
+  if (signal === undefined) return await work()
+  signal.throwIfAborted()
+  let abort = () => {}
+  const aborted = new Promise<never>((_, reject) => {
+    abort = () => reject(signal.reason as Error)
+    signal.addEventListener('abort', abort)
+  })
+  try {
+    await Promise.race([work(), aborted])
+  } finally {
+    signal.removeEventListener('abort', abort)
+  }
 }
 
 /** One stream; each of its views is asked by itself. */
@@ -71,12 +108,10 @@ function passOf(plans: readonly ViewPlan[]): Pass {
   }
 }
 
-type Asked = HistoryRequest & { readonly index: number }
-
 async function* questionsOf(asked: readonly Asked[], plans: readonly ViewPlan[]): AsyncGenerator<Question[]> {
   yield asked
     .map(({ key, asOf, index, plan }) => ({
-      key: key as EntityKey,
+      key,
       time: asOf,
       ordinal: index,
       mapping: plans.findIndex(({ id }) => id === plan.id),

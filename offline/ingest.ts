@@ -1,13 +1,14 @@
 import { LockstepError, messageOf } from '../kernel/errors.ts'
 import type { SourceSpec } from '../kernel/view-spec.ts'
 import type { Database } from '../runtime/database.ts'
+import type { RelationColumn } from '../runtime/relation.ts'
+import { isView, sourceTableName } from '../runtime/relation.ts'
 import { sqlIdentifier } from '../runtime/sql.ts'
 import type { CopyColumn, CopyEncoder } from './copy-encoder.ts'
 import { createCopyEncoder } from './copy-encoder.ts'
 import { openTabularFile } from './files/tabular-file.ts'
 import type { FileColumn, TabularFile } from './files/tabular-file.ts'
-import type { TableColumn } from './table.ts'
-import { describeTable, isView, sourceTable } from './table.ts'
+import { describeTable } from './source-table.ts'
 
 export interface IngestOptions {
   /** Loads only every n-th row of the file: its first, its (n + 1)-th and so on. */
@@ -46,7 +47,7 @@ export async function ingestFile(db: Database, source: SourceSpec, path: string,
   const started = performance.now()
   const every = options.every ?? 1
   if (!Number.isInteger(every) || every < 1) throw new LockstepError('USAGE', `"every" is ${every}; give a whole number from 1 on.`)
-  const table = sourceTable(source)
+  const table = sourceTableName(source)
   if (table === null) {
     throw new LockstepError(
       'USAGE',
@@ -102,7 +103,7 @@ async function* chunks(
 }
 
 /** What to load, in the file's order; the database fills the rest. */
-function matchColumns(source: SourceSpec, table: string, tableColumns: readonly TableColumn[], file: TabularFile): CopyColumn[] {
+function matchColumns(source: SourceSpec, table: string, tableColumns: readonly RelationColumn[], file: TabularFile): CopyColumn[] {
   const declared = new Set([...source.key.map(({ column }) => column), source.eventTime, ...source.columns.map(({ name }) => name)])
   if (source.known !== null) declared.add(source.known)
   const inTable = new Map(tableColumns.map((column) => [column.name, column]))
@@ -145,7 +146,7 @@ function matchColumns(source: SourceSpec, table: string, tableColumns: readonly 
   return [...columns.values()]
 }
 
-function copyColumn(source: SourceSpec, from: FileColumn, to: TableColumn): CopyColumn {
+function copyColumn(source: SourceSpec, from: FileColumn, to: RelationColumn): CopyColumn {
   const declared = source.columns.find(({ name }) => name === to.name)?.type
   return {
     from,
@@ -157,7 +158,7 @@ function copyColumn(source: SourceSpec, from: FileColumn, to: TableColumn): Copy
   }
 }
 
-function filledByDatabase({ name, generated }: TableColumn): boolean {
+function filledByDatabase({ name, generated }: RelationColumn): boolean {
   return generated || name === '_row' || name === '_xid'
 }
 

@@ -1,15 +1,16 @@
 import { LockstepError } from '../kernel/errors.ts'
 import type { ServicePlan } from '../kernel/service-plan.ts'
 import type { TimeRule } from '../kernel/view-plan.ts'
+import type { Queryable } from '../runtime/relation.ts'
+import { trimQuery } from '../runtime/relation.ts'
 import { explain } from './explain.ts'
-import { sourceRelation, trimQuery } from './source-table.ts'
-import type { Queryable } from './table.ts'
+import { readSourceTable } from './source-table.ts'
 
 /**
  * Refuses a spine that a query draws from the very table that a view counts, where nothing says when its rows became known: each row of the spine would
  * then see itself, its label included.
  *
- * @throws LockstepError `LABEL_LEAK` naming the view, its source and the table
+ * @throws LockstepError `LABEL_LEAK` naming the view, its source and the table; `SOURCE_MISSING` where a source is not there
  */
 export async function refuseLabelLeak(db: Queryable, service: ServicePlan, query: string, rule: TimeRule): Promise<void> {
   const exposed = service.uses.filter(({ plan }) => plan.spec.source.known === null || rule.knowledge === 'latest')
@@ -23,9 +24,9 @@ export async function refuseLabelLeak(db: Queryable, service: ServicePlan, query
   const checked = new Set<string>()
   for (const { plan } of exposed) {
     const { source } = plan.spec
-    const relation = sourceRelation(source)
-    if (checked.has(relation)) continue
-    checked.add(relation)
+    if (checked.has(source.name)) continue
+    checked.add(source.name)
+    const { relation } = await readSourceTable(db, source)
     const { relations } = await explain(db, `SELECT FROM ${relation} s`)
     const shared = [...relations].find((name) => spine.has(name))
     if (shared === undefined) continue

@@ -1,7 +1,7 @@
-import { LockstepError } from '../kernel/errors.ts'
+import { LockstepError, messageOf } from '../kernel/errors.ts'
 import type { SourceSpec } from '../kernel/view-spec.ts'
-import type { Queryable } from './table.ts'
-import { describeTable, sourceTable } from './table.ts'
+import type { Queryable, RelationColumn } from '../runtime/relation.ts'
+import { arrivalColumns, checkQuery, sourceRelation, sourceTableName, sqlState, tableColumns } from '../runtime/relation.ts'
 
 /** What the database says about the relation behind a source. */
 export interface SourceTable {
@@ -15,10 +15,16 @@ export interface SourceTable {
   readonly hasXid: boolean
 }
 
-/** @throws LockstepError `SOURCE_MISSING` naming the source and the table or column that is not there */
+/**
+ * @throws LockstepError `SOURCE_MISSING` naming the source and the table or column that is not there, also where a query names it; `DEFINITIONS_INVALID` where
+ *   its query is wrong in another way
+ */
 export async function readSourceTable(db: Queryable, source: SourceSpec): Promise<SourceTable> {
-  const table = sourceTable(source)
-  if (table === null) return { relation: sourceRelation(source), types: new Map(), hasRow: false, hasXid: false }
+  const table = sourceTableName(source)
+  if (table === null) {
+    if (source.relation.kind === 'sql') await checkSourceQuery(db, source.name, source.relation.sql)
+    return { relation: sourceRelation(source), types: new Map(), hasRow: false, hasXid: false }
+  }
   const types = new Map((await describeTable(db, table)).map((column) => [column.name, column.type]))
   const needed = [
     ...source.key.map((k) => k.column),
@@ -34,15 +40,31 @@ export async function readSourceTable(db: Queryable, source: SourceSpec): Promis
       `The table ${table} of source "${source.name}" has no column ${names}; add it to the table, or correct the definition.`,
     )
   }
-  return { relation: table, types, hasRow: types.get('_row') === 'int8', hasXid: types.get('_xid') === 'xid8' }
+  return { relation: table, types, ...arrivalColumns(types) }
 }
 
-/** The source's relation as SQL, to stand after FROM with an alias. */
-export function sourceRelation(source: SourceSpec): string {
-  return sourceTable(source) ?? (source.relation.kind === 'sql' ? `(${trimQuery(source.relation.sql)}\n)` : '')
+/**
+ * The columns of a table or view, in order.
+ *
+ * @throws LockstepError `SOURCE_MISSING` naming the relation
+ */
+export async function describeTable(db: Queryable, relation: string): Promise<RelationColumn[]> {
+  const columns = await tableColumns(db, relation)
+  if (columns !== null) return columns
+  throw new LockstepError('SOURCE_MISSING', `There is no table ${relation}; create it, or correct its name.`, { details: { relation } })
 }
 
-/** A query as it can stand in parentheses: without the semicolon that people end it with. */
-export function trimQuery(sql: string): string {
-  return sql.trim().replace(/[;\s]+$/, '')
+async function checkSourceQuery(db: Queryable, source: string, query: string): Promise<void> {
+  try {
+    await checkQuery(db, query)
+  } catch (cause) {
+    const state = sqlState(cause)
+    if (!state.startsWith('42')) throw cause
+    const missing = state === '42P01' || state === '42703'
+    throw new LockstepError(
+      missing ? 'SOURCE_MISSING' : 'DEFINITIONS_INVALID',
+      `The query of the source "${source}" cannot be read: ${messageOf(cause)}. ${missing ? 'Create what it names, or correct' : 'Correct'} the query.`,
+      { cause, details: { source } },
+    )
+  }
 }

@@ -36,7 +36,7 @@ export function castTo(type: ValueType, expression: string, actual: string | und
   return `${expression}::${type.kind === 'vector' ? 'float4[]' : wanted}`
 }
 
-/** What an untold column of a query becomes: the value type that loses nothing, or text. */
+/** What an untold column of a query becomes: the value type of its values (a numeric is rounded to the nearest float64), or text. */
 export function naturalType(typname: string): ValueType {
   switch (typname) {
     case 'bool':

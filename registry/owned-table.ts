@@ -3,10 +3,10 @@ import { LockstepError } from '../kernel/errors.ts'
 import type { ValueType } from '../kernel/value-type.ts'
 import { sameType, typeName } from '../kernel/value-type.ts'
 import type { EntitySpec, SourceSpec } from '../kernel/view-spec.ts'
+import { ownedSchema, sourceRelation } from '../runtime/relation.ts'
 import { sqlIdentifier } from '../runtime/sql.ts'
 import { keyColumns } from './source-check.ts'
 import type { SourceTable } from './source-table.ts'
-import { ownedSchema, sourceRelation } from './source-table.ts'
 
 /** What `apply` does to the table of a source that Lockstep makes. Nothing is ever dropped. */
 export interface TableChange {

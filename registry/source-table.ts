@@ -3,10 +3,8 @@ import { sql } from 'kysely'
 import { LockstepError, messageOf } from '../kernel/errors.ts'
 import type { SourceSpec } from '../kernel/view-spec.ts'
 import type { LockstepTables } from '../migrations/schema.ts'
-import { sqlIdentifier, sqlRelation } from '../runtime/sql.ts'
-
-/** The schema of the tables that `apply` makes. */
-export const ownedSchema = 'lockstep_source'
+import type { Queryable } from '../runtime/relation.ts'
+import { arrivalColumns, queryColumns, sourceRelation, sqlState, tableColumns } from '../runtime/relation.ts'
 
 /** What the database says about a source. */
 export interface SourceTable {
@@ -14,7 +12,7 @@ export interface SourceTable {
   /** What stands behind FROM: a quoted table name, or a query in parentheses. */
   readonly relation: string
   readonly exists: boolean
-  /** Whether arrival can be scanned: the table has `_row` and `_xid`. */
+  /** Whether arrival can be scanned: the table has `_row` (a bigint) and `_xid` (an xid8). */
   readonly hasArrival: boolean
   readonly columns: ReadonlyMap<string, TableColumn>
 }
@@ -35,67 +33,19 @@ type Handle = Kysely<LockstepTables>
  * a missing table or column (a missing table is told by `exists`)
  */
 export async function describeSource(handle: Handle, source: SourceSpec): Promise<SourceTable> {
-  const relation = sourceRelation(source)
-  const columns =
-    source.relation.kind === 'sql'
-      ? await queryColumns(handle, source, relation)
-      : await guarded(handle, source, () => tableColumns(handle, relation))
+  const db: Queryable = { query: async <Row>(text: string) => (await sql.raw<Row>(text).execute(handle)).rows }
+  const { relation } = source
+  const found = await guarded(handle, source, () =>
+    relation.kind === 'sql' ? queryColumns(db, relation.sql) : tableColumns(db, sourceRelation(source)),
+  )
+  const { hasRow, hasXid } = arrivalColumns(new Map(found?.map(({ name, type }) => [name, type])))
   return {
     source: source.name,
-    relation,
-    exists: columns !== null,
-    hasArrival: source.relation.kind !== 'sql' && columns?.get('_row') !== undefined && columns.get('_xid')?.base === 'xid8',
-    columns: columns ?? new Map(),
+    relation: sourceRelation(source),
+    exists: found !== null,
+    hasArrival: relation.kind !== 'sql' && hasRow && hasXid,
+    columns: new Map(found?.map(({ name, type, described }) => [name, { base: type, text: described }])),
   }
-}
-
-export function sourceRelation(source: SourceSpec): string {
-  switch (source.relation.kind) {
-    case 'table':
-      return sqlRelation(source.relation.table)
-    case 'owned':
-      return `${ownedSchema}.${sqlIdentifier(source.name)}`
-    case 'sql':
-      return `(${source.relation.sql.trim().replace(/[;\s]+$/, '')}\n)`
-    default:
-      return source.relation satisfies never
-  }
-}
-
-const baseType = sql.raw(`case when b.typtype = 'e' then 'enum' else b.typname end as base`)
-
-/** null where there is no such table. */
-async function tableColumns(handle: Handle, relation: string): Promise<Map<string, TableColumn> | null> {
-  const { rows } = await sql<{ name: string | null } & TableColumn>`
-    select a.attname as name, ${baseType}, format_type(a.atttypid, a.atttypmod) as text
-    from (select to_regclass(${relation}) as oid) c
-    left join pg_attribute a on a.attrelid = c.oid and a.attnum > 0 and not a.attisdropped
-    left join pg_type t on t.oid = a.atttypid
-    left join pg_type b on b.oid = coalesce(nullif(t.typbasetype, 0), t.oid)
-    where c.oid is not null
-    order by a.attnum`.execute(handle)
-  if (rows.length === 0) return null
-  return new Map(rows.flatMap(({ name, base, text }) => (name === null ? [] : [[name, { base, text }]])))
-}
-
-/**
- * `select … limit 0` joined to a single row gives one row of NULLs that carry the names, and `pg_typeof` tells their types: the query is planned, never run.
- */
-async function queryColumns(handle: Handle, source: SourceSpec, relation: string): Promise<Map<string, TableColumn>> {
-  const from = `from (values (1)) one left join (select * from ${relation} _ limit 0) q on true`
-  return await guarded(handle, source, async () => {
-    const names = await sql.raw<Record<string, unknown>>(`select q.* ${from}`).execute(handle)
-    const columns = Object.keys(names.rows[0] ?? {})
-    if (columns.length === 0) return new Map()
-    const types = columns.map((name) => `pg_typeof(q.${sqlIdentifier(name)})::oid`)
-    const { rows } = await sql<TableColumn>`
-      select ${baseType}, format_type(t.oid, null) as text
-      from (select array[${sql.raw(types.join(', '))}] as oids ${sql.raw(from)}) found, unnest(found.oids) with ordinality as o(oid, position)
-      join pg_type t on t.oid = o.oid
-      join pg_type b on b.oid = coalesce(nullif(t.typbasetype, 0), t.oid)
-      order by o.position`.execute(handle)
-    return new Map(columns.flatMap((name, i) => (rows[i] === undefined ? [] : [[name, rows[i]]])))
-  })
 }
 
 /** Runs `work` so that a query refused by the database leaves an open transaction usable, and tells the refusal as the source's. */
@@ -115,10 +65,4 @@ async function guarded<T>(handle: Handle, source: SourceSpec, work: () => Promis
       { cause, details: { source: source.name } },
     )
   }
-}
-
-function sqlState(error: unknown): string {
-  return typeof error === 'object' && error !== null && 'code' in error && typeof error.code === 'string' && error.code.length === 5
-    ? error.code
-    : ''
 }

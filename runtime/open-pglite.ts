@@ -1,4 +1,5 @@
 import { mkdir } from 'node:fs/promises'
+import { setImmediate as nextTurn } from 'node:timers/promises'
 import type { PGlite } from '@electric-sql/pglite'
 import { Kysely, PGliteDialect } from 'kysely'
 import type { LockstepTables } from '../migrations/schema.ts'
@@ -33,6 +34,8 @@ export async function openPglite(directory: string): Promise<Database> {
     kind: 'pglite',
     kysely,
     async query<Row>(sql: string, parameters: readonly unknown[] = [], options: { signal?: AbortSignal | undefined } = {}) {
+      // statements block: without a turn for other events nobody could have given the signal
+      if (options.signal !== undefined) await nextTurn()
       options.signal?.throwIfAborted()
       return (await pglite.query<Row>(sql, [...parameters])).rows
     },

@@ -74,11 +74,10 @@ export function openPostgres(url: string): Database {
       const { signal } = options
       signal?.throwIfAborted()
       const client = await connect(statements)
-      let cancelling: Promise<unknown> | null = null
+      const cancelling: Promise<unknown>[] = []
       const cancel = () => {
-        cancelling = withClient(streams, (other) => other.query('SELECT pg_cancel_backend($1)', [backendOf(client)]), true).catch(
-          () => undefined,
-        )
+        const cancelled = withClient(streams, (other) => other.query('SELECT pg_cancel_backend($1)', [backendOf(client)]), true)
+        cancelling.push(cancelled.catch(() => undefined))
       }
       signal?.addEventListener('abort', cancel)
       try {
@@ -88,9 +87,9 @@ export function openPostgres(url: string): Database {
         throw explain(error)
       } finally {
         signal?.removeEventListener('abort', cancel)
-        await cancelling
+        await Promise.all(cancelling)
         // a cancellation that came too late would hit the next statement
-        client.release(cancelling !== null)
+        client.release(cancelling.length > 0)
       }
     },
     // the connection is not used again: a script may leave settings behind

@@ -3,10 +3,10 @@ import type { ServicePlan } from '../../kernel/service-plan.ts'
 import type { ValueType } from '../../kernel/value-type.ts'
 import { typeName } from '../../kernel/value-type.ts'
 import type { Database } from '../../runtime/database.ts'
+import { checkQuery, inParentheses } from '../../runtime/relation.ts'
 import { sqlIdentifier } from '../../runtime/sql.ts'
-import { trimQuery } from '../source-table.ts'
+import { describeTable } from '../source-table.ts'
 import { naturalType } from '../sql-type.ts'
-import { describeTable } from '../table.ts'
 import type { SpineRole } from './spine-columns.ts'
 import { assignRoles } from './spine-columns.ts'
 import { ordinalColumn } from './spine.ts'
@@ -23,10 +23,14 @@ export async function loadSpineQuery(
   table: string,
   query: string,
   time: string | undefined,
+  signal: AbortSignal | undefined,
 ): Promise<{ readonly time: string; readonly roles: readonly SpineRole[]; readonly types: ReadonlyMap<string, string> }> {
   try {
-    await db.query(spineTableSql(table, query))
+    await checkQuery(db, query)
+    await db.query(spineTableSql(table, query), [], { signal })
   } catch (cause) {
+    signal?.throwIfAborted()
+    if (cause instanceof LockstepError) throw cause
     throw new LockstepError('SPINE_INVALID', `The spine's query fails: ${messageOf(cause)}. Correct the query.`, { cause })
   }
   const columns = (await describeTable(db, table)).filter((column) => column.name !== ordinalColumn)
@@ -47,7 +51,7 @@ export async function loadSpineQuery(
 }
 
 export function spineTableSql(table: string, query: string): string {
-  return `CREATE UNLOGGED TABLE ${table} AS SELECT row_number() OVER () AS ${sqlIdentifier(ordinalColumn)}, q.* FROM (${trimQuery(query)}\n) q`
+  return `CREATE UNLOGGED TABLE ${table} AS SELECT row_number() OVER () AS ${sqlIdentifier(ordinalColumn)}, q.* FROM ${inParentheses(query)} q`
 }
 
 /** What may stand for a type without a cast of the user's own. */

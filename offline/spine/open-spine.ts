@@ -1,5 +1,6 @@
 import { LockstepError } from '../../kernel/errors.ts'
 import type { ServicePlan } from '../../kernel/service-plan.ts'
+import type { ValueType } from '../../kernel/value-type.ts'
 import { maxMicros } from '../../kernel/value-type.ts'
 import type { Database } from '../../runtime/database.ts'
 import { sqlIdentifier } from '../../runtime/sql.ts'
@@ -8,7 +9,7 @@ import { timeLiteral } from '../stream-sql.ts'
 import { loadSpineFile } from './load-file.ts'
 import { loadSpineQuery } from './load-query.ts'
 import type { SpineRole } from './spine-columns.ts'
-import { dropLeftovers, spineTable, spineTableName } from './spine-table.ts'
+import { dropLeftovers, takeSpinePlace } from './spine-table.ts'
 import type { Spine, SpineColumn, SpineInput } from './spine.ts'
 import { ordinalColumn } from './spine.ts'
 
@@ -26,17 +27,15 @@ export interface SpineOptions {
  */
 export async function openSpine(db: Database, service: ServicePlan, input: SpineInput, options: SpineOptions = {}): Promise<Spine> {
   await dropLeftovers(db)
-  const table = spineTable(spineTableName())
-  const drop = async (): Promise<void> => {
-    await db.query(`DROP TABLE IF EXISTS ${table}`)
-  }
+  const { table, drop } = await takeSpinePlace(db)
   try {
     const { time, roles, types } = await load(db, service, table, input, options)
     const columns = roles.map((role): SpineColumn => {
       const type = role.type ?? { kind: 'string' }
       return { name: role.name, type, sql: castTo(type, `s.${sqlIdentifier(role.name)}`, types.get(role.name)) }
     })
-    const facts = await checkSpine(db, table, time, roles, types)
+    options.signal?.throwIfAborted()
+    const facts = await checkSpine(db, table, time, roles, types, options.signal)
     return { table, columns, time, ...facts, drop }
   } catch (error) {
     await drop()
@@ -51,7 +50,7 @@ async function load(
   input: SpineInput,
   options: SpineOptions,
 ): Promise<{ time: string; roles: readonly SpineRole[]; types: ReadonlyMap<string, string> }> {
-  if ('sql' in input) return loadSpineQuery(db, service, table, input.sql, options.time)
+  if ('sql' in input) return loadSpineQuery(db, service, table, input.sql, options.time, options.signal)
   const loaded = await loadSpineFile(db, service, table, input.file, options.time, options.signal)
   return { ...loaded, types: new Map(loaded.roles.map(({ name, type }) => [name, type === null ? 'text' : sqlTypeName(type)])) }
 }
@@ -70,6 +69,7 @@ async function checkSpine(
   time: string,
   roles: readonly SpineRole[],
   types: ReadonlyMap<string, string>,
+  signal: AbortSignal | undefined,
 ): Promise<SpineFacts> {
   const column = (name: string): string => `s.${sqlIdentifier(name)}`
   const first = (condition: string): string => `(min(s.${sqlIdentifier(ordinalColumn)}) FILTER (WHERE ${condition}))::text`
@@ -93,10 +93,11 @@ async function checkSpine(
         error: (row) => invalid(`Row ${row} of the spine has a time in "${name}" that is infinite or outside the years 1684 to 2255`),
       })
     }
-    if (type?.kind === 'int32' && types.get(name) === 'int8') {
+    const outside = type === null ? null : outsideOf(type, column(name), types.get(name))
+    if (type !== null && outside !== null) {
       faults.push({
-        condition: `${column(name)} NOT BETWEEN -2147483648 AND 2147483647`,
-        error: (row) => invalid(`Row ${row} of the spine has a number in "${name}" that is too large for int32`),
+        condition: outside,
+        error: (row) => invalid(`Row ${row} of the spine has a number in "${name}" that is outside the range of ${type.kind}`),
       })
     }
   }
@@ -111,6 +112,8 @@ async function checkSpine(
   ]
   const [row] = await db.query<{ facts: (string | null)[] }>(
     `SELECT ARRAY[${[...facts, ...faults.map(({ condition }) => first(condition))].join(', ')}] AS facts FROM ${table} s`,
+    [],
+    { signal },
   )
   const [rows, nullKeyRows, firstTime, lastTime, ...at] = row?.facts ?? []
   for (const [i, fault] of faults.entries()) {
@@ -119,6 +122,19 @@ async function checkSpine(
   }
   const number = (text: string | null | undefined): number | null => (text === null || text === undefined ? null : Math.round(Number(text)))
   return { rows: number(rows) ?? 0, nullKeyRows: number(nullKeyRows) ?? 0, firstTime: number(firstTime), lastTime: number(lastTime) }
+}
+
+/** The condition under which a number cannot be cast to `type`; null where its own type, `actual`, has no such numbers. */
+function outsideOf(type: ValueType, number: string, actual: string | undefined): string | null {
+  if (type.kind === 'int32' && actual === 'int8') return `${number} NOT BETWEEN -2147483648 AND 2147483647`
+  const wide = actual === 'numeric' || (actual === 'float8' && type.kind === 'float32')
+  if (!wide || (type.kind !== 'float32' && type.kind !== 'float64')) return null
+  // what rounds to more than the greatest number, being half a step above it, or to zero without being it; NaN sorts above infinity
+  const [above, below] =
+    type.kind === 'float32' ? ['3.4028235677973366e38', '7.006492321624085e-46'] : ['1.79769313486231580793e308', '2.4703282292062327e-324']
+  const size = `abs(${number})`
+  const cast = (literal: string): string => `'${literal}'::${actual}`
+  return `(${size} >= ${cast(above)} AND ${size} < ${cast('Infinity')} OR ${size} > 0 AND ${size} <= ${cast(below)})`
 }
 
 function invalid(what: string): LockstepError {

@@ -4,8 +4,10 @@ import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest'
+import { compileView } from '../../kernel/compile-view.ts'
 import type { OnDemandSpec } from '../../kernel/service-spec.ts'
 import { parseTimestamp } from '../../kernel/time.ts'
+import type { SourceRelation } from '../../kernel/view-spec.ts'
 import { createDataset } from '../../offline/dataset.ts'
 import { openTabularFile } from '../../offline/files/tabular-file.ts'
 import { hour, viewSpec } from '../kernel/view-oracle.ts'
@@ -164,6 +166,29 @@ for (const { kind, open } of databases) {
       await expect(
         createDataset(opened.db, known, { spine: own, out: join(folder, 'latest.csv'), knowledge: 'latest' }),
       ).rejects.toMatchObject({ code: 'LABEL_LEAK' })
+    })
+
+    it('says that a source is missing', async () => {
+      const spec = viewSpec('things', [latest], { kind: 'continuous' })
+      const over = (relation: SourceRelation) =>
+        compileView({ spec: { ...spec, source: { ...spec.source, known: null, relation } }, code: null, fingerprint: 'f' })
+      for (const relation of [
+        { kind: 'table', table: 'nowhere' },
+        { kind: 'sql', sql: 'SELECT * FROM nowhere' },
+        { kind: 'sql', sql: 'SELECT thing, at, known, j FROM things' },
+      ] as const) {
+        const lost = service([{ plan: over(relation), alias: null, key: ['thing'] }])
+        const made = createDataset(opened.db, lost, { spine: { sql: spine }, out: join(folder, 'set.csv') })
+        await expect(made).rejects.toMatchObject({ code: 'SOURCE_MISSING' })
+      }
+      const escaping = over({ kind: 'sql', sql: 'SELECT * FROM things) s; CREATE TABLE pwned (a int); SELECT * FROM (SELECT 1' })
+      const made = createDataset(opened.db, service([{ plan: escaping, alias: null, key: ['thing'] }]), {
+        spine: { sql: spine },
+        out: join(folder, 'set.csv'),
+        asOf: 'before',
+      })
+      await expect(made).rejects.toMatchObject({ code: 'DEFINITIONS_INVALID' })
+      expect(await opened.db.query(`SELECT to_regclass('pwned') AS pwned`)).toEqual([{ pwned: null }])
     })
 
     it('leaves nothing after a failure, and an existing file alone', async () => {

@@ -9,7 +9,6 @@ import type { SourceSpec } from '../../kernel/view-spec.ts'
 import { createDatasetWriter } from '../../offline/files/dataset-writer.ts'
 import { ingestFile } from '../../offline/ingest.ts'
 import type { IngestProgress } from '../../offline/ingest.ts'
-import { describeTable, keepsArrival } from '../../offline/table.ts'
 import type { Database } from '../../runtime/database.ts'
 import { openPostgres } from '../../runtime/open-postgres.ts'
 import { testDatabase } from '../services/index.ts'
@@ -354,30 +353,5 @@ describe('the types of a table', () => {
     const wrong = await db.query(`select k, v::text from typed where v::text <> k::numeric::text`)
     expect(wrong).toEqual([])
     expect(await valuesOf()).toHaveLength(texts.length)
-  })
-})
-
-describe('the description of a table', () => {
-  it('tells types, nulls, defaults and what the database computes', async () => {
-    await db.script(`
-      create schema "my schema"; create domain whole as int8 not null default 7;
-      create table "my schema"."T.x" (
-        a int4 primary key, "B c" numeric(10,2) default 1, d text generated always as ('x') stored, w whole,
-        _row bigint generated always as identity, _xid xid8 not null default pg_current_xact_id(), gone int, e float4[]
-      );
-      alter table "my schema"."T.x" drop column gone`)
-    const columns = await describeTable(db, '"my schema"."T.x"')
-    const plain = { nullable: false, hasDefault: false, generated: false }
-    expect(columns).toEqual([
-      { ...plain, name: 'a', type: 'int4', described: 'integer' },
-      { ...plain, name: 'B c', type: 'numeric', described: 'numeric(10,2)', nullable: true, hasDefault: true },
-      { ...plain, name: 'd', type: 'text', described: 'text', nullable: true, generated: true },
-      { ...plain, name: 'w', type: 'int8', described: 'whole', hasDefault: true },
-      { ...plain, name: '_row', type: 'int8', described: 'bigint', hasDefault: true, generated: true },
-      { ...plain, name: '_xid', type: 'xid8', described: 'xid8', hasDefault: true },
-      { ...plain, name: 'e', type: '_float4', described: 'real[]', nullable: true },
-    ])
-    expect(keepsArrival(columns)).toBe(true)
-    expect(keepsArrival(columns.slice(0, 5))).toBe(false)
   })
 })

@@ -10,7 +10,7 @@ import { createDatasetWriter } from '../../offline/files/dataset-writer.ts'
 import { openSpine } from '../../offline/spine/open-spine.ts'
 import { keysSelect, questionsSelect } from '../../offline/spine/spine-sql.ts'
 import { spineRows } from '../../offline/spine/spine-rows.ts'
-import { isLeftover, spineTable, spineTableName } from '../../offline/spine/spine-table.ts'
+import { spineLocks, spineName } from '../../offline/spine/spine-table.ts'
 import type { Spine, SpineInput } from '../../offline/spine/spine.ts'
 import { viewSpec } from '../kernel/view-oracle.ts'
 import type { OpenedDatabase } from './databases.ts'
@@ -72,21 +72,6 @@ describe('the SQL of a spine', () => {
     expect(keysSelect(spine, key, [{ columns: ['from'] }, { columns: ['to'] }])).toBe(
       'SELECT s."from"::text COLLATE "C" FROM "lockstep"."spine_x" s UNION SELECT s."to" COLLATE "C" FROM "lockstep"."spine_x" s',
     )
-  })
-})
-
-describe('the name of a spine', () => {
-  it('tells whether the process that made it is gone', () => {
-    const mine = spineTableName()
-    expect(mine.length).toBeLessThan(64)
-    expect(isLeftover(mine)).toBe(false)
-    const parts = mine.split('_')
-    const changed = (index: number, value: string): string => parts.toSpliced(index, 1, value).join('_')
-    expect(isLeftover(changed(2, '4194305'))).toBe(true) // past the greatest process id
-    expect(isLeftover(changed(3, 'abc'))).toBe(true) // an earlier process of the same id
-    expect(isLeftover(changed(1, '00000000'))).toBe(false) // another machine, just now
-    expect(isLeftover(parts.toSpliced(1, 1, '00000000').toSpliced(4, 1, 'abc').join('_'))).toBe(true) // another machine, long ago
-    expect(isLeftover('spine_of_the_user')).toBe(false)
   })
 })
 
@@ -186,6 +171,28 @@ for (const { kind, open } of databases) {
       expect(spine).toMatchObject({ firstTime: noon, lastTime: noon + 1 })
     })
 
+    it('runs one query and nothing beside it', async () => {
+      for (const sql of [
+        `SELECT 'a' AS thing, now() AS moment; CREATE TABLE pwned (a int)`,
+        `SELECT 'a' AS thing, now() AS moment) q; CREATE TABLE pwned (a int); SELECT * FROM (SELECT 1`,
+        `SELECT 'a' AS thing, now() AS moment) q UNION ALL SELECT 2, * FROM (SELECT 'b', now()`,
+      ])
+        await expect(load({ sql })).rejects.toMatchObject({
+          code: 'SPINE_INVALID',
+          message: expect.stringMatching(/syntax error|multiple commands/),
+        })
+      expect(await opened.db.query(`SELECT to_regclass('pwned') AS pwned`)).toEqual([{ pwned: null }])
+    })
+
+    it('heeds the signal in the query', async () => {
+      const abort = new AbortController()
+      const sql = `SELECT 'a' AS thing, now() AS moment, pg_sleep(${kind === 'PGlite' ? 0 : 30})::text AS slept`
+      const spine = openSpine(opened.db, plain, { sql }, { signal: abort.signal })
+      setTimeout(() => abort.abort(new Error('enough')), kind === 'PGlite' ? 0 : 300)
+      await expect(spine).rejects.toThrow('enough')
+      expect(await tables()).toBe(0)
+    })
+
     it('takes a spine without rows', async () => {
       const { spine, rows } = await load({ sql: `SELECT 'a' AS thing, now() AS moment WHERE false` })
       expect(rows).toEqual([])
@@ -194,7 +201,7 @@ for (const { kind, open } of databases) {
 
     it('refuses what it cannot be, naming column and row, and leaves no table behind', async () => {
       const day = `'2001-03-01'::timestamptz`
-      const refusals: [SpineInput, ServicePlan, string | undefined, string, string][] = [
+      const refusals: (readonly [SpineInput, ServicePlan, string | undefined, string, string])[] = [
         [{ sql: 'SELEC 1' }, plain, undefined, 'SPINE_INVALID', 'syntax error'],
         [{ sql: `SELECT 'a' AS thing` }, plain, undefined, 'SPINE_INVALID', '"thing"'],
         [{ sql: `SELECT 'a' AS thing, ${day} AS t1, ${day} AS t2` }, plain, undefined, 'SPINE_INVALID', '"t1", "t2"'],
@@ -218,6 +225,18 @@ for (const { kind, open } of databases) {
           'SPINE_INVALID',
           'Row 2',
         ],
+        ...['1e400', '1e-400', '-1.8e308'].map(
+          (number) =>
+            [
+              {
+                sql: `SELECT 'a' AS thing, ${day} AS t1, v.d AS x FROM (VALUES (1), ('Infinity'), ('NaN'), (1.7976931348623157e308), (0), (${number}::numeric)) v (d)`,
+              },
+              plain,
+              undefined,
+              'SPINE_INVALID',
+              'Row 6 of the spine has a number in "x" that is outside the range of float64',
+            ] as const,
+        ),
         [{ sql: `SELECT 'a' AS thing, v.t AS t1 FROM (VALUES (${day}), (null)) v (t)` }, plain, undefined, 'SPINE_INVALID', 'Row 2'],
         [{ sql: `SELECT 'a' AS thing, v.t AS t1 FROM (VALUES (${day}), ('infinity')) v (t)` }, plain, undefined, 'SPINE_INVALID', 'Row 2'],
         [{ file: join(folder, 'none.csv') }, plain, undefined, 'FILE_UNREADABLE', 'none.csv'],
@@ -235,11 +254,21 @@ for (const { kind, open } of databases) {
       expect(await tables()).toBe(0)
     })
 
-    it('removes what a killed run left behind when the next one starts', async () => {
-      const dead = spineTable(spineTableName().split('_').toSpliced(2, 1, '4194305').join('_'))
-      await opened.db.query(`CREATE UNLOGGED TABLE ${dead} (a int)`)
+    it("removes what a killed run left behind when the next one starts, and nothing that somebody holds or that is a user's", async () => {
+      const [dead, held] = [spineName(7), spineName(2 ** 31 - 1)]
+      await opened.db.query(`CREATE UNLOGGED TABLE lockstep.${dead} (a int)`)
+      await opened.db.query(`CREATE UNLOGGED TABLE lockstep.${held} (a int)`)
+      await opened.db.query(`CREATE TABLE lockstep.spine_of_a_user (a int)`)
+      const release = await opened.db.lock(spineLocks, 2 ** 31 - 1)
+      const mine = await openSpine(opened.db, plain, { sql: `SELECT 'a' AS thing, now() AS moment` })
+      expect(await tables()).toBe(3)
       await load({ sql: `SELECT 'a' AS thing, now() AS moment` })
-      expect(await tables()).toBe(0)
+      expect(await tables()).toBe(3)
+      await release()
+      await mine.drop()
+      await load({ sql: `SELECT 'a' AS thing, now() AS moment` })
+      expect(await tables()).toBe(1)
+      await opened.db.query(`DROP TABLE lockstep.spine_of_a_user`)
     })
   })
 }

@@ -128,13 +128,15 @@ describe('PostgreSQL', () => {
     const run = new Set<number>()
     await Promise.all(
       Array.from({ length: 60 }, (_, i) =>
-        db.snapshot(async (snapshot) => {
-          run.add(i)
-          const open = `select count(*)::int as open from pg_stat_activity where datname = current_database() and backend_type = 'client backend'`
-          const [row] = await snapshot.query<{ open: number }>(open)
-          most = Math.max(most, row?.open ?? 0)
-          if (i === 3) throw new Error('one of them fails')
-        }).catch(() => undefined),
+        db
+          .snapshot(async (snapshot) => {
+            run.add(i)
+            const open = `select count(*)::int as open from pg_stat_activity where datname = current_database() and backend_type = 'client backend'`
+            const [row] = await snapshot.query<{ open: number }>(open)
+            most = Math.max(most, row?.open ?? 0)
+            if (i === 3) throw new Error('one of them fails')
+          })
+          .catch(() => undefined),
       ),
     )
     expect(most).toBeLessThanOrEqual(8 + 10)
