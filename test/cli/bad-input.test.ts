@@ -74,10 +74,18 @@ describe('a definitions file', () => {
     ['duration.ts', 'INVALID_DURATION', '"6 hours"'],
     ['clock.ts', 'TRANSFORM_IMPURE', 'Date.now'],
     ['changed.ts', 'VERSION_CHANGED', '"delays@1"'],
-  ])('%s is refused with %s, and the registry stays as it is', async (file, code, offender) => {
+  ])('%s is refused with %s', async (file, code, offender) => {
     const error = await failure(['apply', join(defined, file)])
     expect(error).toMatchObject({ code, message: expect.stringContaining(offender) })
   })
+})
+
+it('a definitions file that was refused has left the registry as it was', async () => {
+  const { code, out } = await lockstep(env, 'plan', join(defined, 'good.ts'), '--json')
+  expect(code).toBe(0)
+  const plan: { revision: number; changes: { status: string }[] } = JSON.parse(out)
+  expect(plan.revision).toBe(1)
+  expect(new Set(plan.changes.map(({ status }) => status))).toEqual(new Set(['unchanged']))
 })
 
 describe('data that do not fit', () => {
