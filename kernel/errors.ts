@@ -47,6 +47,8 @@ export type ErrorCode =
   | 'NOT_FOUND'
   | 'METHOD_NOT_ALLOWED'
   | 'NOT_READY'
+  | 'BUSY' // too much of it at once: ask again later
+  | 'REQUEST_ABORTED' // the client went away before it had sent its request
   // models
   | 'MODEL_INVALID'
   | 'MODEL_MISMATCH'

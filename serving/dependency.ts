@@ -1,19 +1,23 @@
 import type { Logger } from '../runtime/log.ts'
 import { messageOf } from '../kernel/errors.ts'
+import { within } from './deadline.ts'
+
+/** A dependency that takes longer than this to say that it is there is away. */
+export const answerMs = 5000
 
 /** A server that may not answer yet, or no longer: opened when it first answers, then watched. */
 export interface Dependency<T> {
   /** null until it was opened. */
   readonly value: T | null
-  /** Why it could not be used at the last check, or null. */
+  /** Why it could not be used at the last check, or null. It may name the server's host: for the operator, not for clients. */
   readonly failure: string | null
-  /** Opens it where that has not succeeded yet, and asks whether it answers. Never rejects. */
+  /** Opens it where that has not succeeded yet, and asks whether it answers. Never rejects, and takes `answerMs` at most. */
   check(): Promise<void>
   close(): Promise<void>
 }
 
 export interface DependencyOptions<T extends { close(): Promise<void> }> {
-  /** What the log calls it. */
+  /** What the log and `failure` call it. */
   readonly name: string
   readonly open: () => Promise<T>
   readonly ping: (value: T) => Promise<void>
@@ -25,6 +29,26 @@ export function createDependency<T extends { close(): Promise<void> }>(options: 
   let value: T | null = null
   let failure: string | null = `${name} was not reached yet.`
   let announced = false
+  let closed = false
+  let opening: Promise<T> | null = null
+
+  async function open(): Promise<T> {
+    opening ??= options.open()
+    try {
+      const opened = await opening
+      if (closed) await opened.close()
+      return opened
+    } finally {
+      opening = null
+    }
+  }
+
+  async function ask(): Promise<void> {
+    const opened = value ?? (await open())
+    if (closed) return
+    value = opened
+    await options.ping(opened) // opening may not have connected yet
+  }
 
   return {
     get value() {
@@ -34,20 +58,22 @@ export function createDependency<T extends { close(): Promise<void> }>(options: 
       return failure
     },
     async check() {
+      if (closed) return
+      let problem: string | null = null
       try {
-        value ??= await options.open()
-        await options.ping(value) // opening may not have connected yet
-        if (announced) log.info({ dependency: name }, 'a dependency answers again')
-        announced = false
-        failure = null
+        await within(answerMs, ask(), () => new Error(`It does not answer within ${answerMs / 1000} s.`))
       } catch (error) {
-        failure = messageOf(error)
-        if (!announced) log.warn({ dependency: name, error: failure }, 'a dependency does not answer')
-        announced = true
+        problem = `${name}: ${messageOf(error)}`
       }
+      if (closed) return
+      if (problem !== null && !announced) log.warn({ dependency: name, error: problem }, 'a dependency does not answer')
+      if (problem === null && announced) log.info({ dependency: name }, 'a dependency answers again')
+      announced = problem !== null
+      failure = problem
     },
     async close() {
       const open = value
+      closed = true
       value = null
       failure = `${name} was closed.`
       await open?.close()

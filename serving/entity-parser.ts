@@ -75,11 +75,31 @@ function parse(
   }
   // The body's integers beyond 2^53 arrive as bigint; for a float that is one more number.
   const plain = typeof json === 'bigint' && (column.type.kind === 'float64' || column.type.kind === 'float32') ? Number(json) : json
+  let value: Value
   try {
-    return valueFromJson(column.type, plain, what) as Value
+    value = valueFromJson(column.type, plain, what) as Value
   } catch (cause) {
     throw new LockstepError('INVALID_ENTITY', messageOf(cause), { cause, details })
   }
+  if (typeof value === 'string' && !value.isWellFormed()) {
+    throw new LockstepError('INVALID_ENTITY', `${what} has half a character (a lone surrogate), which is no text; send Unicode.`, {
+      details,
+    })
+  }
+  if (typeof plain !== 'string' && overflows(value)) {
+    throw new LockstepError(
+      'INVALID_ENTITY',
+      `${what} is beyond what ${typeName(column.type)} holds; send a smaller number, or "Infinity".`,
+      { details },
+    )
+  }
+  return value
+}
+
+/** A JSON number is finite, however large: one that reads as infinite does not fit. */
+function overflows(value: Value): boolean {
+  if (value instanceof Float32Array) return value.includes(Number.POSITIVE_INFINITY) || value.includes(Number.NEGATIVE_INFINITY)
+  return value === Number.POSITIVE_INFINITY || value === Number.NEGATIVE_INFINITY
 }
 
 function encode(

@@ -5,49 +5,64 @@ import type { Catalog } from '../registry/catalog.ts'
 import { loadCatalog } from '../registry/catalog.ts'
 import { catalogRevision } from '../registry/revision.ts'
 import type { Database } from '../runtime/database.ts'
+import { within } from './deadline.ts'
 import type { ModelHost } from './model-host.ts'
+
+const defaultDeadlineMs = 5000
 
 /** The catalog that requests are answered by. It changes as a whole, so each request is answered by one catalog from beginning to end. */
 export interface LiveCatalog {
   /** @throws LockstepError `NOT_READY` while none was loaded */
   current(): Catalog
-  readonly loaded: boolean
-  /** Why the last refresh failed, or null. */
+  /** null while none was loaded. */
+  readonly loaded: Catalog | null
+  /** Why the last refresh failed, or null. It may name the database's host: for the operator, not for clients. */
   readonly failure: string | null
-  /** Loads what is new. Never rejects: where it fails, the catalog that was there stays. */
+  /**
+   * Loads what is new, with the newest version of each model. Never rejects: where it fails, the catalog that was there stays. One that takes longer than the
+   * deadline counts as failed until it is done, and is the only one meanwhile.
+   */
   refresh(db: Database): Promise<void>
 }
 
-export function createLiveCatalog(models: ModelHost, log: Logger): LiveCatalog {
+export function createLiveCatalog(models: ModelHost, log: Logger, deadlineMs = defaultDeadlineMs): LiveCatalog {
   let catalog: Catalog | null = null
   let failure: string | null = null
+  let underWay: Promise<void> | null = null
+
+  async function load(db: Database): Promise<void> {
+    if (catalog === null) await requireMigrated(db.kysely)
+    if (catalog === null || (await catalogRevision(db)) !== catalog.revision) {
+      const next = await loadCatalog(db)
+      for (const [id, error] of next.broken) log.error({ definition: id, error: error.message }, 'a definition cannot be used')
+      // Models are loaded before the first request can ask for them.
+      await models.prepare(next)
+      catalog = next
+      log.info({ revision: next.revision, services: next.services.size, models: next.models.size }, 'the registry is loaded')
+    }
+    models.retire(catalog)
+  }
 
   return {
     current() {
       if (catalog !== null) return catalog
-      throw new LockstepError(
-        'NOT_READY',
-        `The server has not loaded the registry yet${failure === null ? '' : `: ${failure}`} Try again soon.`,
-      )
+      throw new LockstepError('NOT_READY', 'The server has not loaded the registry yet; GET /readyz says why. Try again soon.')
     },
     get loaded() {
-      return catalog !== null
+      return catalog
     },
     get failure() {
       return failure
     },
     async refresh(db) {
+      underWay ??= load(db).finally(() => (underWay = null))
+      const late = () =>
+        new LockstepError(
+          'POSTGRES_UNAVAILABLE',
+          `The registry and its models were not read within ${deadlineMs / 1000} s; the server keeps waiting.`,
+        )
       try {
-        if (catalog === null) await requireMigrated(db.kysely)
-        if (catalog === null || (await catalogRevision(db)) !== catalog.revision) {
-          const next = await loadCatalog(db)
-          for (const [id, error] of next.broken) log.error({ definition: id, error: error.message }, 'a definition cannot be used')
-          // Models are loaded before the first request can ask for them.
-          await models.prepare(next)
-          catalog = next
-          models.retain(next)
-          log.info({ revision: next.revision, services: next.services.size, models: next.models.size }, 'the registry is loaded')
-        }
+        await within(deadlineMs, underWay, late)
         failure = null
       } catch (error) {
         const message = messageOf(error)

@@ -1,7 +1,8 @@
 import type { Registry } from 'prom-client'
-import { Counter, Histogram } from 'prom-client'
+import { Counter, Gauge, Histogram } from 'prom-client'
 import type { ServicePlan, ServiceValues } from '../kernel/service-plan.ts'
 import { statusNames } from '../kernel/state.ts'
+import type { DefinitionId } from '../kernel/view-spec.ts'
 
 export interface ServingMetrics {
   readonly registry: Registry
@@ -12,6 +13,8 @@ export interface ServingMetrics {
   /** Answers that came from the offline history, and requests that met a clock behind the stored data. */
   history(service: ServicePlan, answers: number): void
   skewed(service: ServicePlan): void
+  /** Of every view that is served online, whether the store holds it. Replaces what was said before. */
+  onlineViews(states: ReadonlyMap<DefinitionId, boolean>): void
 }
 
 /** The serving metrics, registered in `registry`. No label holds anything of an entity. */
@@ -43,6 +46,12 @@ export function createServingMetrics(registry: Registry): ServingMetrics {
     labelNames: ['service'],
     registers,
   })
+  const onlineViews = new Gauge({
+    name: 'lockstep_online_view_materialized',
+    help: '1 where the online store holds the view as the registry defines it, else 0.',
+    labelNames: ['view'],
+    registers,
+  })
   // Counting a status must cost next to nothing: arrays by service, turned into samples when they are asked for.
   const counts = new Map<string, { plan: ServicePlan; counts: Float64Array }>()
   registry.registerMetric(
@@ -71,6 +80,10 @@ export function createServingMetrics(registry: Registry): ServingMetrics {
     run: (model, rows) => batchRows.observe({ model }, rows),
     history: (service, answers) => history.inc({ service: service.id }, answers),
     skewed: (service) => skewed.inc({ service: service.id }),
+    onlineViews(states) {
+      onlineViews.reset()
+      for (const [view, there] of states) onlineViews.set({ view }, there ? 1 : 0)
+    },
     features(service, rows) {
       const known = counts.get(service.id)
       // A service of this id with other features can only be there after a prune: its counts start anew.

@@ -1,5 +1,5 @@
 import type { Logger } from '../runtime/log.ts'
-import { messageOf } from '../kernel/errors.ts'
+import { LockstepError, messageOf } from '../kernel/errors.ts'
 import type { ServicePlan } from '../kernel/service-plan.ts'
 import type { Column } from '../kernel/value-type.ts'
 import type { Catalog, CatalogModel } from '../registry/catalog.ts'
@@ -16,38 +16,52 @@ export interface ServedModel {
 }
 
 export interface ModelHostDeps {
+  /** @throws LockstepError `POSTGRES_UNAVAILABLE` where they cannot be read now */
   readonly readBytes: (model: string, version: number) => Promise<Uint8Array>
   readonly onRun: (model: string, rows: number) => void
   readonly log: Logger
+  /** Milliseconds, for the time that a version was last used. */
+  readonly now: () => number
 }
 
-/** Keeps model versions loaded: the newest of each model always, others from when they are first asked for. */
+/** Keeps model versions loaded: the newest of each model always, others from when they are asked for until nobody has for 5 minutes. */
 export interface ModelHost {
   /**
    * Gives `fn` the model, which stays loaded until it is done.
    *
    * @param version absent: the newest
-   * @throws LockstepError `UNKNOWN_DEFINITION`, `MODEL_MISMATCH`, `MODEL_INVALID`, and what `fn` throws
+   * @throws LockstepError `UNKNOWN_DEFINITION`, `MODEL_MISMATCH`, `MODEL_INVALID`, `POSTGRES_UNAVAILABLE`, and what `fn` throws
    */
   use<T>(catalog: Catalog, name: string, version: number | undefined, fn: (model: ServedModel) => Promise<T>): Promise<T>
-  /** Loads the newest version of each model. One that fails is logged, and answers with its error when it is asked for. */
+  /**
+   * Loads the newest version of each model. One that cannot be loaded is logged, listed in `failures`, and answers with its error when it is asked for.
+   *
+   * @throws LockstepError `POSTGRES_UNAVAILABLE` where one cannot be read now: nothing is known about it, so the catalog is to be prepared again
+   */
   prepare(catalog: Catalog): Promise<void>
-  /** Lets go of versions that the catalog no longer has, each once nobody uses it. */
-  retain(catalog: Catalog): void
+  /** Why newest versions of the catalog that was prepared last cannot be loaded. */
+  readonly failures: readonly string[]
+  /** Lets go of versions that the catalog no longer has and of those that are out of use, each once nobody uses it. To be called now and then. */
+  retire(catalog: Catalog): void
   close(): Promise<void>
 }
 
 interface Entry {
   readonly loading: Promise<{ served: ServedModel; close: () => Promise<void> }>
   users: number
+  /** By `now`. */
+  lastUsed: number
   retired: boolean
 }
 
 const failureKeptMs = 2000
+const unusedMs = 5 * 60_000
 
 export function createModelHost(deps: ModelHostDeps): ModelHost {
+  const { log, now } = deps
   const entries = new Map<string, Entry>()
   const identities = new WeakMap<ModelVersion, string>()
+  let failures: readonly string[] = []
 
   /** Versions never change, but a model's declared outputs may: then it is loaded anew. Remembered for the versions of one catalog. */
   function identity(model: CatalogModel, version: ModelVersion): string {
@@ -63,20 +77,22 @@ export function createModelHost(deps: ModelHostDeps): ModelHost {
     const id = identity(model, version)
     const known = entries.get(id)
     if (known !== undefined) return known
-    const entry: Entry = { loading: load(catalog, model, version), users: 0, retired: false }
+    const entry: Entry = { loading: load(catalog, model, version), users: 0, lastUsed: now(), retired: false }
     entries.set(id, entry)
-    // A failure is kept for a moment, so that requests do not load what fails again and again; then the next one tries, for PostgreSQL may answer by then.
-    entry.loading.catch(() => {
-      setTimeout(() => {
+    // A failure is kept for a moment, so that requests do not load what fails again and again; one of availability may be over by the next request.
+    entry.loading.catch((error: unknown) => {
+      const forget = () => {
         if (entries.get(id) === entry) entries.delete(id)
-      }, failureKeptMs).unref()
+      }
+      if (isAway(error)) forget()
+      else setTimeout(forget, failureKeptMs).unref()
     })
     return entry
   }
 
   async function load(catalog: Catalog, model: CatalogModel, version: ModelVersion) {
     const { service, loaded } = await loadModelVersion(catalog, model, version, deps.readBytes)
-    const batcher = createBatcher(loaded, { onRun: (rows) => deps.onRun(model.name, rows) })
+    const batcher = createBatcher(loaded, (rows) => deps.onRun(model.name, rows))
     return { served: { version, service, outputs: loaded.outputs, predict: batcher.predict }, close: loaded.close }
   }
 
@@ -86,7 +102,7 @@ export function createModelHost(deps: ModelHostDeps): ModelHost {
         ({ close }) => close(),
         () => undefined,
       )
-      .catch((error: unknown) => deps.log.warn({ error: messageOf(error) }, 'a model could not be freed'))
+      .catch((error: unknown) => log.warn({ error: messageOf(error) }, 'a model could not be freed'))
   }
 
   return {
@@ -98,24 +114,41 @@ export function createModelHost(deps: ModelHostDeps): ModelHost {
         return await fn((await entry.loading).served)
       } finally {
         entry.users--
+        entry.lastUsed = now()
         if (entry.retired && entry.users === 0) discard(entry)
       }
     },
     async prepare(catalog) {
+      const found: string[] = []
       for (const model of catalog.models.values()) {
         const newest = model.versions.at(-1)
         if (newest === undefined) continue
         try {
           await open(catalog, model, newest).loading
         } catch (error) {
-          deps.log.error({ model: model.name, version: newest.version, error: messageOf(error) }, 'a model does not load')
+          if (isAway(error)) throw error
+          const message = messageOf(error)
+          log.error({ model: model.name, version: newest.version, error: message }, 'a model does not load')
+          found.push(`The model "${model.name}@${newest.version}" cannot be used: ${message}`)
         }
       }
+      failures = found
     },
-    retain(catalog) {
-      const there = new Set([...catalog.models.values()].flatMap((model) => model.versions.map((version) => identity(model, version))))
+    get failures() {
+      return failures
+    },
+    retire(catalog) {
+      const there = new Set<string>()
+      const newest = new Set<string>()
+      for (const model of catalog.models.values()) {
+        for (const version of model.versions) there.add(identity(model, version))
+        const last = model.versions.at(-1)
+        if (last !== undefined) newest.add(identity(model, last))
+      }
+      const unusedSince = now() - unusedMs
       for (const [id, entry] of entries) {
-        if (there.has(id)) continue
+        const unused = entry.users === 0 && entry.lastUsed <= unusedSince && !newest.has(id)
+        if (there.has(id) && !unused) continue
         entries.delete(id)
         entry.retired = true
         if (entry.users === 0) discard(entry)
@@ -127,4 +160,9 @@ export function createModelHost(deps: ModelHostDeps): ModelHost {
       for (const { loading } of open) await loading.then(({ close }) => close()).catch(() => undefined)
     },
   }
+}
+
+/** Whether it may load as soon as what is away is there again. */
+function isAway(error: unknown): boolean {
+  return error instanceof LockstepError && error.code === 'POSTGRES_UNAVAILABLE'
 }

@@ -20,9 +20,10 @@ export interface PredictBatchOptions extends Omit<JoinOptions, 'rule'> {
   readonly spine: SpineInput
   /** The spine's time column, where it is not evident. */
   readonly time?: string
-  /** Rows of one run of the model at most. Default 1024. */
-  readonly rowsPerRun?: number
 }
+
+/** Rows of one run of a model at most, where it takes more than one. */
+const rowsPerRun = 1024
 
 /** Consecutive rows of the spine with the model's answers, by column. */
 export interface PredictedBatch {
@@ -30,8 +31,6 @@ export interface PredictedBatch {
   /** What `spine` holds, its time, keys, request values and whatever else it carries. */
   readonly columns: readonly Column[]
   readonly spine: readonly (readonly (Value | null)[])[]
-  /** Epoch microseconds. */
-  readonly times: readonly number[]
   /** What `predictions` holds: the model's declared outputs. */
   readonly outputs: readonly Column[]
   /** null where a required feature is missing: the server would refuse that row. */
@@ -67,10 +66,10 @@ export async function predictBatch(
       refuseClash(spine.columns, loaded.outputs)
       let refused = 0
       const summary = await joinSpine(db, service, spine, options, async (batch) => {
-        const predictions = await predictJoined(loaded, service, batch, options.rowsPerRun ?? 1024)
+        const predictions = await predictJoined(loaded, service, batch)
         refused += predictions.refused
-        const { length, spine: values, times } = batch
-        await consume({ length, columns: spine.columns, spine: values, times, outputs: loaded.outputs, predictions: predictions.columns })
+        const { length, spine: values } = batch
+        await consume({ length, columns: spine.columns, spine: values, outputs: loaded.outputs, predictions: predictions.columns })
       })
       return { ...summary, version, service, outputs: loaded.outputs, refused }
     } finally {
@@ -81,7 +80,7 @@ export async function predictBatch(
   }
 }
 
-async function predictJoined(loaded: LoadedModel, service: ServicePlan, batch: JoinedBatch, rowsPerRun: number) {
+async function predictJoined(loaded: LoadedModel, service: ServicePlan, batch: JoinedBatch) {
   const required = service.features.flatMap((feature, f) => (feature.required ? [f] : []))
   const rows: FeatureRow[] = []
   const places: number[] = []

@@ -9,13 +9,14 @@ import type { HistoryRequest } from '../offline/history.ts'
 import { readOnline } from '../online/read.ts'
 import type { OnlineAnswer } from '../online/read.ts'
 import type { OnlineStore } from '../online/store.ts'
+import { byPlan } from './by-plan.ts'
 import type { ServedEntity } from './entity-parser.ts'
 
 export interface FeatureReaderDeps {
   readonly store: OnlineStore
   /** Whether a view is kept in the online store; one that is not is answered from the offline history. */
   readonly isOnline: (view: DefinitionId) => boolean
-  /** The offline history, by index of the requests. */
+  /** The offline history, by index of the requests: one state of the data for all of them. */
   readonly history: (requests: readonly HistoryRequest[]) => Promise<readonly ViewValues[]>
 }
 
@@ -36,14 +37,15 @@ export interface FeatureRead {
   /** Online answers of an entity and view that came from the history. */
   readonly fromHistory: number
   /** By view: rows with an arrival below it are in every answer of this read; null where nothing is stored. Online views only. */
-  readonly frontiers: ReadonlyMap<DefinitionId, number | null>
+  frontiers(): ReadonlyMap<DefinitionId, number | null>
 }
 
 /**
  * The service's features for each entity at one moment, by the same `evaluate` as training: one read of the online store for all entities and views,
  * one of the offline history for what the store can no longer say.
  *
- * @throws LockstepError `REQUIRED_FEATURE_MISSING` naming the entity's index and the features; what the stores throw
+ * @throws LockstepError `REQUIRED_FEATURE_MISSING` naming the entity's index and the features; `TRANSFORM_FAILED` or `INVALID_ENTITY` naming the
+ *   index of an entity whose data an on-demand view cannot take or makes an unwritable text of; what the stores throw
  */
 export async function readFeatures(
   deps: FeatureReaderDeps,
@@ -70,15 +72,22 @@ export async function readFeatures(
     }
   }
 
+  // Once one entity of a view is asked of the history, those that are not stored are too: they may be there as well, only not yet materialized.
+  const past = new Set<DefinitionId>()
+  if (moment.asked)
+    for (const [i, { values }] of answers.entries()) if (values === null) past.add((requests[i] as { plan: ViewPlan }).plan.id)
+
   const reads: (ViewValues | null)[] = []
   const missing: HistoryRequest[] = []
   const missingAt: number[] = []
   let next = 0
   for (const entity of entities) {
     for (let u = 0; u < uses.length; u++) {
-      const values = online[u] ? (answers[next++] as OnlineAnswer).values : null
+      const { plan } = uses[u] as { plan: ViewPlan }
+      const answer = online[u] ? (answers[next++] as OnlineAnswer) : null
+      const values = answer === null || (answer.frontier === null && past.has(plan.id)) ? null : answer.values
       if (values === null) {
-        missing.push({ plan: (uses[u] as { plan: ViewPlan }).plan, key: entity.keys[u] as EntityKey, asOf })
+        missing.push({ plan, key: entity.keys[u] as EntityKey, asOf })
         missingAt.push(reads.length)
       }
       reads.push(values)
@@ -90,10 +99,44 @@ export async function readFeatures(
   }
 
   const rows = entities.map((entity, e) =>
-    service.evaluate(reads.slice(e * uses.length, (e + 1) * uses.length) as ViewValues[], entity.request, asOf),
+    evaluate(service, reads.slice(e * uses.length, (e + 1) * uses.length) as ViewValues[], entity, { index: e, asOf }),
   )
   refuseMissing(service, rows, asOf)
-  return { rows, asOf, skewed: asOf !== moment.asOf, fromHistory: missing.length, frontiers: frontiersOf(requests, answers) }
+  return { rows, asOf, skewed: asOf !== moment.asOf, fromHistory: missing.length, frontiers: () => frontiersOf(requests, answers) }
+}
+
+/** The on-demand views run here, on what the request has sent: where one fails, it is that entity's doing. */
+function evaluate(
+  service: ServicePlan,
+  read: readonly ViewValues[],
+  entity: ServedEntity,
+  { index, asOf }: { readonly index: number; readonly asOf: number },
+): ServiceValues {
+  let row: ServiceValues
+  try {
+    row = service.evaluate(read, entity.request, asOf)
+  } catch (cause) {
+    if (!(cause instanceof LockstepError)) throw cause
+    throw new LockstepError(cause.code, `Entity ${index}: ${cause.message}`, { cause, details: { ...cause.details, entity: index } })
+  }
+  for (const f of textsOf(service)) {
+    const text = row.values[f]
+    if (typeof text === 'string' && !text.isWellFormed()) throw notUnicode(service, index, f)
+  }
+  return row
+}
+
+/** Features, by index, that are texts. */
+const textsOf = byPlan((service: ServicePlan) => service.features.flatMap(({ type }, f) => (type.kind === 'string' ? [f] : [])))
+
+/** An on-demand view can cut a text within a character; no file and no other system could take that. */
+function notUnicode(service: ServicePlan, index: number, feature: number): LockstepError {
+  const name = service.features[feature]?.name ?? ''
+  return new LockstepError(
+    'INVALID_ENTITY',
+    `Entity ${index}: the feature "${name}" came out as a text with half a character (a lone surrogate); send other data, or correct the on-demand view.`,
+    { details: { entity: index, feature: name } },
+  )
 }
 
 function greatestHighWater(answers: readonly OnlineAnswer[]): number {

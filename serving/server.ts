@@ -4,24 +4,31 @@ import type { AddressInfo } from 'node:net'
 import type { Logger } from '../runtime/log.ts'
 import type { Registry } from 'prom-client'
 import { LockstepError, messageOf } from '../kernel/errors.ts'
-import type { HistoryRequest } from '../offline/history.ts'
 import { readHistory } from '../offline/history.ts'
-import type { ViewValues } from '../kernel/state.ts'
 import type { OnlineStore } from '../online/store.ts'
 import { readModelBytes } from '../registry/model-versions.ts'
 import type { Database } from '../runtime/database.ts'
+import { isUnavailable } from '../runtime/postgres-unavailable.ts'
+import { within } from './deadline.ts'
 import { createDependency } from './dependency.ts'
 import { createApp } from './http/app.ts'
 import type { Readiness } from './http/context.ts'
+import { createLimit } from './limit.ts'
 import { createLiveCatalog } from './live-catalog.ts'
 import { createServingMetrics } from './metrics.ts'
 import { createModelHost } from './model-host.ts'
+import { createOnlineViews } from './online-views.ts'
 import { repeat } from './repeat.ts'
 
-const historyPortion = 500
+/** Each read of the history takes two connections of the database while it runs. */
+const historyLimit = { running: 4, waiting: 100, name: 'reads of the history' }
+/** How long the parts of a server may take to close, after the requests under way. */
+const loopsStopMs = 2000
+const partsCloseMs = 6000
 
 export interface ServerOptions {
-  readonly config: { readonly bodyLimitBytes: number }
+  /** `redisUrl`: where the online store is, for messages. */
+  readonly config: { readonly bodyLimitBytes: number; readonly redisUrl?: string | null }
   /** Opens the database; called again while it fails. The server closes what it gives. */
   readonly database: () => Promise<Database>
   /** Opens the online store; called again while it fails. The server closes what it gives. */
@@ -49,7 +56,10 @@ export interface LockstepServer {
   readiness(): Readiness
   /** Resolves once requests can be answered. */
   whenReady(): Promise<void>
-  /** Not ready at once, no new connections, requests under way finished within `drainMs`; then models, store and database are closed. */
+  /**
+   * Not ready at once, no new connections, requests under way finished within `drainMs`; then models, store and database are closed. What does not close
+   * in time is logged and left, so it ends within `drainMs` and 8 s more, whatever hangs.
+   */
   close(): Promise<void>
 }
 
@@ -61,12 +71,15 @@ export function createServer(options: ServerOptions): LockstepServer {
   const { log } = options
   const pollMs = options.pollMs ?? 2000
   const database = createDependency({ name: 'The database', open: options.database, ping: (db) => db.ping(), log })
-  const store = createDependency({ name: 'The online store', open: options.store, ping: (online) => online.ping(), log })
+  const store = createDependency({ name: storeName(options.config.redisUrl), open: options.store, ping: (online) => online.ping(), log })
   const metrics = createServingMetrics(options.metrics)
-  const models = createModelHost({ readBytes: (model, version) => readModelBytes(needDatabase(), model, version), onRun: metrics.run, log })
+  const models = createModelHost({ readBytes, onRun: metrics.run, log, now: () => performance.now() })
+  const views = createOnlineViews(metrics.onlineViews, log)
+  const limitHistory = createLimit(historyLimit)
+  const drained = new AbortController()
   const catalog = createLiveCatalog(models, log)
   let closing = false
-  let closed: Promise<void> | null = null
+  let shutting: Promise<void> | null = null
   let becameReady: () => void
   const ready = new Promise<void>((resolve) => (becameReady = resolve))
 
@@ -75,10 +88,11 @@ export function createServer(options: ServerOptions): LockstepServer {
     reader: ({ online }) => ({
       store: needStore(),
       isOnline: (view) => online.has(view),
-      history: (requests) => readAllHistory(needDatabase(), requests),
+      history: (requests) => limitHistory(() => readHistory(needDatabase(), requests, { signal: drained.signal })),
     }),
     models,
     readiness,
+    closing: () => closing,
     metrics,
     log,
     clock: options.clock,
@@ -89,43 +103,80 @@ export function createServer(options: ServerOptions): LockstepServer {
   const loops: { stop(): Promise<void> }[] = []
 
   function needDatabase(): Database {
-    if (database.value !== null) return database.value
-    throw new LockstepError('POSTGRES_UNAVAILABLE', `The database is needed for this request and does not answer: ${database.failure}`)
+    if (database.value !== null && database.failure === null) return database.value
+    throw new LockstepError('POSTGRES_UNAVAILABLE', database.failure ?? 'The database is not open.')
   }
 
   function needStore(): OnlineStore {
-    if (store.value !== null) return store.value
-    throw new LockstepError('NOT_READY', `The online store does not answer: ${store.failure} Try again soon.`)
+    if (store.value !== null && store.failure === null) return store.value
+    if (store.value?.kind === 'redis') throw new LockstepError('REDIS_UNAVAILABLE', store.failure ?? 'It is closed.')
+    throw new LockstepError('NOT_READY', 'The online store cannot be read yet; GET /readyz says why. Try again soon.', {
+      cause: new Error(store.failure ?? ''),
+    })
+  }
+
+  async function readBytes(model: string, version: number): Promise<Uint8Array> {
+    try {
+      return await readModelBytes(needDatabase(), model, version)
+    } catch (cause) {
+      if (!isUnavailable(cause)) throw cause
+      throw new LockstepError('POSTGRES_UNAVAILABLE', `The database was lost while "${model}@${version}" was read: ${messageOf(cause)}`, {
+        cause,
+      })
+    }
   }
 
   function readiness(): Readiness {
     const reasons: string[] = []
-    const warnings: string[] = []
+    const warnings = [...models.failures, ...views.warnings]
     if (closing) reasons.push('The server is shutting down.')
     if (store.failure !== null) reasons.push(store.failure)
     const registry = database.failure ?? catalog.failure
-    if (!catalog.loaded) reasons.push(registry ?? 'The registry is not loaded yet.')
+    if (catalog.loaded === null) reasons.push(registry ?? 'The registry is not loaded yet.')
     else if (registry !== null) warnings.push(registry)
-    return { ready: reasons.length === 0, reasons, warnings, closing }
+    return { ready: reasons.length === 0, reasons, warnings }
   }
 
   async function watchDatabase(): Promise<void> {
     await database.check()
     if (database.value !== null && database.failure === null) await catalog.refresh(database.value)
     noteReady()
+    await checkViews()
   }
 
   async function watchStore(): Promise<void> {
     await store.check()
     noteReady()
+    await checkViews()
+  }
+
+  async function checkViews(): Promise<void> {
+    if (store.value !== null && store.failure === null && catalog.loaded !== null) await views.check(store.value, catalog.loaded)
   }
 
   async function shutDown(): Promise<void> {
     closing = true
-    await drained(http, options.drainMs ?? 10_000)
-    await Promise.all(loops.map((loop) => loop.stop()))
-    for (const close of [models.close, store.close, database.close]) {
-      await close().catch((error: unknown) => log.warn({ error: messageOf(error) }, 'something did not close'))
+    await drain(http, options.drainMs ?? 10_000)
+    drained.abort(new LockstepError('NOT_READY', 'The server is shutting down.'))
+    await closed('the watching of the stores', loopsStopMs, Promise.all(loops.map((loop) => loop.stop())))
+    await Promise.all([
+      closed('the models', partsCloseMs, models.close()),
+      closed('the online store', partsCloseMs, store.close()),
+      closed('the database', partsCloseMs, closeDatabase()),
+    ])
+  }
+
+  /** Asks once more: a database that has gone silent since the last time then drops its connections, which would wait for its goodbye for ever. */
+  async function closeDatabase(): Promise<void> {
+    await database.value?.ping().catch(() => undefined)
+    await database.close()
+  }
+
+  async function closed(part: string, ms: number, work: Promise<unknown>): Promise<void> {
+    try {
+      await within(ms, work, () => new Error(`It was not closed within ${ms} ms.`))
+    } catch (error) {
+      log.warn({ part, error: messageOf(error) }, 'something did not close')
     }
   }
 
@@ -148,19 +199,17 @@ export function createServer(options: ServerOptions): LockstepServer {
     readiness,
     whenReady: () => ready,
     close() {
-      closed ??= shutDown()
-      return closed
+      shutting ??= shutDown()
+      return shutting
     },
   }
 }
 
-/** In portions: each is one query with its keys written out. */
-async function readAllHistory(db: Database, requests: readonly HistoryRequest[]): Promise<ViewValues[]> {
-  const answers: ViewValues[] = []
-  for (let at = 0; at < requests.length; at += historyPortion) {
-    for (const values of await readHistory(db, requests.slice(at, at + historyPortion))) answers.push(values)
-  }
-  return answers
+/** Named with its host and port, without user or password. */
+function storeName(redisUrl: string | null | undefined): string {
+  if (redisUrl === null || redisUrl === undefined) return 'The online store'
+  const { hostname, port } = new URL(redisUrl)
+  return `The online store (Redis at "${hostname === '' ? '127.0.0.1' : hostname}:${port === '' ? '6379' : port}")`
 }
 
 function listening(http: Server, host: string, port: number): Promise<void> {
@@ -196,7 +245,7 @@ function listenError(cause: NodeJS.ErrnoException, host: string, port: number): 
 }
 
 /** Waits until the last request is answered and its connection closed; past `capMs` the connections are cut. */
-async function drained(http: Server, capMs: number): Promise<void> {
+async function drain(http: Server, capMs: number): Promise<void> {
   if (!http.listening) return
   const closed = new Promise<void>((resolve) => http.close(() => resolve()))
   const idle = setInterval(() => http.closeIdleConnections(), 20)

@@ -65,8 +65,12 @@ export function createApp(deps: AppDeps): Hono<RequestEnv> {
     }
     deps.metrics.request(path, made.status, (performance.now() - start) / 1000)
     // A plain record and a text take the short way through @hono/node-server: no Headers and no stream are made.
-    const headers: Record<string, string> = { 'content-type': made.contentType ?? 'application/json', 'x-request-id': requestId }
-    if (deps.readiness().closing) headers['connection'] = 'close'
+    const headers: Record<string, string> = {
+      'content-type': made.contentType ?? 'application/json',
+      'x-request-id': requestId,
+      ...made.headers,
+    }
+    if (deps.closing()) headers['connection'] = 'close'
     return new Response(made.body, { status: made.status, headers })
   }
 }

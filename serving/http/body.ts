@@ -7,14 +7,20 @@ import { parseJson } from './json.ts'
 /**
  * The request's body, read within the limit, parsed and validated.
  *
- * @throws LockstepError `BODY_TOO_LARGE`, or `INVALID_REQUEST` saying which field is wrong
+ * @throws LockstepError `BODY_TOO_LARGE`, `REQUEST_ABORTED`, or `INVALID_REQUEST` saying which field is wrong
  */
 export async function readBody<Schema extends z.ZodType>(
   c: Context<RequestEnv>,
   limitBytes: number,
   schema: Schema,
 ): Promise<z.output<Schema>> {
-  const text = await readText(c, limitBytes)
+  let text: string
+  try {
+    text = await readText(c, limitBytes)
+  } catch (cause) {
+    if (cause instanceof LockstepError || c.env.incoming.complete) throw cause
+    throw new LockstepError('REQUEST_ABORTED', 'The connection ended before the whole body was there.', { cause })
+  }
   let json: unknown
   try {
     json = parseJson(text)

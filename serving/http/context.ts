@@ -13,6 +13,8 @@ export interface AppDeps {
   readonly reader: (catalog: Catalog) => FeatureReaderDeps
   readonly models: Pick<ModelHost, 'use'>
   readonly readiness: () => Readiness
+  /** Whether connections are to be closed after their answer. */
+  readonly closing: () => boolean
   readonly metrics: ServingMetrics
   readonly log: Logger
   /** Epoch microseconds. */
@@ -28,8 +30,6 @@ export interface Readiness {
   readonly reasons: readonly string[]
   /** What is amiss while requests can be answered all the same. */
   readonly warnings: readonly string[]
-  /** Whether connections are to be closed after their answer. */
-  readonly closing: boolean
 }
 
 /** What Hono carries along with a request. The app runs behind @hono/node-server alone, which gives the Node request as well. */
@@ -44,6 +44,8 @@ export interface RouteAnswer {
   readonly body: string
   /** Absent: JSON. */
   readonly contentType?: string
+  /** Beside those of every answer. */
+  readonly headers?: Readonly<Record<string, string>>
 }
 
 export function jsonAnswer(value: unknown, status = 200): RouteAnswer {

@@ -3,21 +3,34 @@ import { LockstepError, messageOf } from '../../kernel/errors.ts'
 import type { RouteAnswer } from './context.ts'
 import { statusOf } from './status.ts'
 
-/** `{ error: { code, message, details, requestId } }` with the status of the code; what is not a Lockstep error is INTERNAL, and its message stays in the log. */
+/** Seconds after which a client may ask again what could not be answered for now. */
+const retryAfter = '1'
+
+/**
+ * `{ error: { code, message, details, requestId } }` with the status of the code, and `retry-after` with 503. What is not a Lockstep error is INTERNAL;
+ * its message stays in the log, as does where the stores are.
+ */
 export function errorAnswer(requestId: string, error: unknown, log: Logger): RouteAnswer {
-  const known =
-    error instanceof LockstepError
-      ? error
-      : new LockstepError('INTERNAL', `The server failed; its log tells why, under the request id "${requestId}".`, { cause: error })
-  const status = statusOf(known.code)
-  if (status >= 500)
-    log.error(
-      { requestId, code: known.code, error: messageOf(error), stack: error instanceof Error ? error.stack : undefined },
-      'a request failed',
-    )
+  const told = toldError(requestId, error)
+  const status = statusOf(told)
+  const logged = { requestId, code: told.code, error: messageOf(error) }
+  if (status >= 500) log.error({ ...logged, stack: error instanceof Error ? error.stack : undefined }, 'a request failed')
+  else log.debug(logged, 'a request was refused')
   const body = JSON.stringify(
-    { error: { code: known.code, message: known.message, details: known.details, requestId } },
+    { error: { code: told.code, message: told.message, details: told.details, requestId } },
     (_key, value: unknown) => (typeof value === 'bigint' ? String(value) : value),
   )
-  return { status, body }
+  return { status, body, ...(status === 503 ? { headers: { 'retry-after': retryAfter } } : {}) }
+}
+
+/** The error as a client may see it. */
+function toldError(requestId: string, error: unknown): LockstepError {
+  if (!(error instanceof LockstepError)) {
+    return new LockstepError('INTERNAL', `The server failed; its log tells why, under the request id "${requestId}".`, { cause: error })
+  }
+  if (error.code === 'POSTGRES_UNAVAILABLE' || error.code === 'REDIS_UNAVAILABLE') {
+    const what = error.code === 'POSTGRES_UNAVAILABLE' ? 'The database' : 'The online store'
+    return new LockstepError(error.code, `${what}, which this request needs, does not answer; try again soon.`, { cause: error })
+  }
+  return error
 }

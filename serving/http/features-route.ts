@@ -23,16 +23,20 @@ const featuresSchema = z.strictObject({
   service: z.string(),
   entities: entitiesSchema,
   asOf: asOfSchema,
-  include: z.array(z.enum(['eventTimes'])).optional(),
+  include: z.array(z.enum(['eventTimes', 'frontiers'])).optional(),
 })
 
 const parserOf = byPlan(createEntityParser)
 export const writerOf = byPlan((service: ServicePlan) => serviceValuesWriter(service.features))
 
-/** `POST /v1/features`: the features of a service for each entity, with the status of each value. */
+/**
+ * `POST /v1/features`: the features of a service for each entity, with the status of each value. With `include: ['frontiers']` the answer has
+ * `frontiers`, by online view (`{ "airport_delays@1": 8123 }`): the transaction id below which every committed source row is in the answer, null where
+ * nothing is stored of any entity asked for.
+ */
 export async function answerFeatures(c: Context<RequestEnv>, deps: AppDeps): Promise<RouteAnswer> {
-  const now = deps.clock()
   const body = await readBody(c, deps.bodyLimitBytes, featuresSchema)
+  const now = deps.clock()
   const catalog = deps.catalog()
   const service = catalog.service(body.service)
   const read = await readEntities(deps, catalog, service, body, now)
@@ -43,7 +47,10 @@ export async function answerFeatures(c: Context<RequestEnv>, deps: AppDeps): Pro
       `{"features":${write.features(row)},"statuses":${write.statuses(row)}${eventTimes ? `,"eventTimes":${write.eventTimes(row)}` : ''}}`,
   )
   const head = `{"service":${JSON.stringify(service.name)},"version":${service.version},"fingerprint":"${service.fingerprint}"`
-  return { status: 200, body: `${head},${momentJson(c, deps, service, read)},"results":[${results.join()}]}` }
+  return {
+    status: 200,
+    body: `${head},${momentJson(c, deps, service, read)}${frontiersJson(body.include, read)},"results":[${results.join()}]}`,
+  }
 }
 
 /** Parses the entities and reads their features at the moment that the request asks for, or the server's default, or now. */
@@ -75,12 +82,17 @@ export function momentJson(c: Context<RequestEnv>, deps: AppDeps, service: Servi
         entities: read.rows.length,
         skewed: read.skewed,
         fromHistory: read.fromHistory,
-        frontiers: Object.fromEntries(read.frontiers),
+        frontiers: Object.fromEntries(read.frontiers()),
       },
       'features were read',
     )
   }
   return `"asOf":"${formatTimestamp(read.asOf)}"${read.skewed ? ',"skewed":true' : ''},"requestId":${JSON.stringify(requestId)}`
+}
+
+/** The member `frontiers`, where the request asks for it. */
+export function frontiersJson(include: readonly string[] | undefined, read: FeatureRead): string {
+  return include?.includes('frontiers') ? `,"frontiers":${JSON.stringify(Object.fromEntries(read.frontiers()))}` : ''
 }
 
 function readMoment(asOf: string | number): number {

@@ -1,32 +1,39 @@
 import type { Context } from 'hono'
 import { z } from 'zod'
 import type { Column } from '../../kernel/value-type.ts'
+import { Status, statusNames } from '../../kernel/state.ts'
 import { byPlan } from '../by-plan.ts'
+import type { Prediction } from '../inference/load-model.ts'
 import { readBody } from './body.ts'
 import type { AppDeps, RequestEnv, RouteAnswer } from './context.ts'
-import { asOfSchema, entitiesSchema, momentJson, readEntities, writerOf } from './features-route.ts'
-import { recordWriter } from './json.ts'
+import { asOfSchema, entitiesSchema, frontiersJson, momentJson, readEntities, writerOf } from './features-route.ts'
+import { jsonCanSay, recordWriter } from './json.ts'
 
 const predictSchema = z.strictObject({
   model: z.string(),
   version: z.int().positive().optional(),
   entities: entitiesSchema,
   asOf: asOfSchema,
-  include: z.array(z.enum(['features', 'eventTimes'])).optional(),
+  include: z.array(z.enum(['features', 'eventTimes', 'frontiers'])).optional(),
 })
 
 const outputsWriter = byPlan((outputs: readonly Column[]) => recordWriter(outputs))
 
-/** `POST /v1/predict`: reads each entity's features, runs the model on them and answers its declared outputs. */
+/**
+ * `POST /v1/predict`: reads each entity's features, runs the model on them and answers its declared outputs, as `predictions` by index of the entities.
+ *
+ * An output that JSON cannot say (NaN, an infinity) is null. Only where there is one the answer has `outputStatuses`, by index of the entities too, which
+ * names those outputs and no others: `"predictions":[{"delay":null},{"delay":3}],"outputStatuses":[{"delay":"INVALID"},{}]`. What `include` asks for
+ * stands in `features` with `statuses`, `eventTimes` and `frontiers`, as `POST /v1/features` answers them.
+ */
 export async function answerPredict(c: Context<RequestEnv>, deps: AppDeps): Promise<RouteAnswer> {
-  const now = deps.clock()
   const body = await readBody(c, deps.bodyLimitBytes, predictSchema)
   const catalog = deps.catalog()
   return await deps.models.use(catalog, body.model, body.version, async ({ version, service, outputs, predict }) => {
-    const read = await readEntities(deps, catalog, service, body, now)
+    const read = await readEntities(deps, catalog, service, body, deps.clock())
     const answers = await predict(read.rows.map((row) => row.values))
-    let text = `{"model":${JSON.stringify(version.model)},"version":${version.version},"service":"${service.id}",${momentJson(c, deps, service, read)}`
-    text += `,"predictions":[${answers.map(outputsWriter(outputs)).join()}]`
+    let text = `{"model":${JSON.stringify(version.model)},"version":${version.version},"service":"${service.id}",${momentJson(c, deps, service, read)}${frontiersJson(body.include, read)}`
+    text += `,"predictions":[${answers.map(outputsWriter(outputs)).join()}]${outputStatusesJson(outputs, answers)}`
     const write = writerOf(service)
     if (body.include?.includes('features')) {
       text += `,"features":[${read.rows.map(write.features).join()}],"statuses":[${read.rows.map(write.statuses).join()}]`
@@ -34,4 +41,12 @@ export async function answerPredict(c: Context<RequestEnv>, deps: AppDeps): Prom
     if (body.include?.includes('eventTimes')) text += `,"eventTimes":[${read.rows.map(write.eventTimes).join()}]`
     return { status: 200, body: `${text}}` }
   })
+}
+
+function outputStatusesJson(outputs: readonly Column[], predictions: readonly Prediction[]): string {
+  if (predictions.every((prediction) => prediction.every(jsonCanSay))) return ''
+  const invalid = predictions.map((prediction) =>
+    Object.fromEntries(outputs.flatMap(({ name }, o) => (jsonCanSay(prediction[o] ?? null) ? [] : [[name, statusNames[Status.invalid]]]))),
+  )
+  return `,"outputStatuses":${JSON.stringify(invalid)}`
 }

@@ -1,9 +1,9 @@
-import type { ErrorCode } from '../../kernel/errors.ts'
+import type { LockstepError } from '../../kernel/errors.ts'
 
-export type HttpErrorStatus = 400 | 404 | 405 | 413 | 422 | 500 | 503
+export type HttpErrorStatus = 400 | 404 | 405 | 413 | 422 | 499 | 500 | 503
 
 /** The HTTP status of an error. Chosen here and nowhere else; what is not a caller's doing is 500. */
-export function statusOf(code: ErrorCode): HttpErrorStatus {
+export function statusOf({ code, details }: LockstepError): HttpErrorStatus {
   switch (code) {
     case 'INVALID_REQUEST':
     case 'INVALID_ENTITY':
@@ -20,9 +20,15 @@ export function statusOf(code: ErrorCode): HttpErrorStatus {
       return 413
     case 'REQUIRED_FEATURE_MISSING':
       return 422
+    case 'TRANSFORM_FAILED':
+      // on-demand code fails on an entity of the request; a view's own transform, on a row that is stored
+      return details['entity'] === undefined ? 500 : 422
+    case 'REQUEST_ABORTED':
+      return 499 // as nginx has it: nobody reads the answer, but the metrics tell
     case 'POSTGRES_UNAVAILABLE':
     case 'REDIS_UNAVAILABLE':
     case 'NOT_READY':
+    case 'BUSY':
       return 503
     default:
       return 500

@@ -6,12 +6,8 @@ export interface Batcher {
   predict(rows: readonly FeatureRow[]): Promise<Prediction[]>
 }
 
-export interface BatcherOptions {
-  /** Rows of one run at most, where the model takes more than one. Beyond about 128 a run gains little and holds the event loop longer. */
-  readonly maxRows?: number
-  /** Told the number of rows of each run. */
-  readonly onRun?: (rows: number) => void
-}
+/** Rows of one run at most, where the model takes more than one: beyond about this many a run gains little and holds the event loop longer. */
+export const rowsPerRun = 128
 
 interface Waiting {
   readonly rows: readonly FeatureRow[]
@@ -22,20 +18,22 @@ interface Waiting {
 /**
  * A micro-batcher without a timer: what arrives in one turn of the event loop runs together, and nobody waits for company. While a run blocks
  * the loop, requests pile up in the sockets, so load makes batches by itself.
+ *
+ * @param onRun told the number of rows of each run
  */
-export function createBatcher(model: LoadedModel, options: BatcherOptions = {}): Batcher {
-  const maxRows = model.maxRows ?? options.maxRows ?? 128
+export function createBatcher(model: LoadedModel, onRun: (rows: number) => void): Batcher {
+  const maxRows = model.maxRows ?? rowsPerRun
   let waiting: Waiting[] = []
 
   async function runRows(rows: readonly FeatureRow[]): Promise<Prediction[]> {
     if (rows.length <= maxRows) {
-      options.onRun?.(rows.length)
+      onRun(rows.length)
       return model.run(rows)
     }
     const predictions: Prediction[] = []
     for (let at = 0; at < rows.length; at += maxRows) {
       const chunk = rows.slice(at, at + maxRows)
-      options.onRun?.(chunk.length)
+      onRun(chunk.length)
       for (const prediction of await model.run(chunk)) predictions.push(prediction)
     }
     return predictions

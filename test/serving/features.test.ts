@@ -107,7 +107,7 @@ describe.each(['redis', 'embedded'] as const)('POST /v1/features over the %s sto
     expect(then.body.results[1]?.statuses).toMatchObject({ lastDelay: 'NOT_FOUND', landed1h: 'NOT_FOUND' })
     const micros = await ask(url, '/v1/features', { service: 'flight', entities, asOf: noon - hour })
     expect(micros.body.results.map((result) => result.features)).toEqual(then.body.results.map((result) => result.features))
-    expect(await registry.metrics()).toContain('lockstep_history_answers_total{service="flight@1"} 2')
+    expect(await registry.metrics()).toContain('lockstep_history_answers_total{service="flight@1"} 4')
   })
 
   it('answers a view that is not kept online from the history', async () => {

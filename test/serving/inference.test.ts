@@ -2,7 +2,7 @@ import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import type { ModelSpec } from '../../kernel/service-spec.ts'
 import { bindModel } from '../../registry/model-binding.ts'
-import { createBatcher } from '../../serving/inference/batcher.ts'
+import { createBatcher, rowsPerRun } from '../../serving/inference/batcher.ts'
 import { inspectModel } from '../../serving/inference/inspect-model.ts'
 import type { LoadedModel } from '../../serving/inference/load-model.ts'
 import { loadModel } from '../../serving/inference/load-model.ts'
@@ -109,14 +109,16 @@ describe('a loaded model', () => {
 
 describe('the batcher', () => {
   const value = fc.option(fc.float({ noNaN: true, noDefaultInfinity: true }))
-  const callers = fc.array(fc.array(fc.tuple(value, fc.integer({ min: -1000, max: 1000 }), value), { maxLength: 9 }), { maxLength: 12 })
+  const row = fc.tuple(value, fc.integer({ min: -1000, max: 1000 }), value)
+  // from none to more than one caller's rows in a run, and more rows of one caller than a run has
+  const callers = fc.array(fc.array(row, { maxLength: rowsPerRun * 2, size: 'max' }), { maxLength: 5, size: 'max' })
 
   it.each(['identity', 'mlp'])('gives each caller of %s what its rows give alone, bit for bit', async (file) => {
     const model = file === 'identity' ? await load(file, 'flight', 'echo') : await load(file, 'flight', 'delay')
     await fc.assert(
       fc.asyncProperty(callers, async (requests) => {
         const runs: number[] = []
-        const batcher = createBatcher(model, { maxRows: 8, onRun: (rows) => runs.push(rows) })
+        const batcher = createBatcher(model, (rows) => runs.push(rows))
         const answers = await Promise.all(requests.map((rows) => batcher.predict(rows)))
         const alone = []
         for (const rows of requests) {
@@ -125,9 +127,9 @@ describe('the batcher', () => {
           alone.push(single)
         }
         expect(answers).toEqual(alone)
-        expect(Math.max(0, ...runs)).toBeLessThanOrEqual(8)
+        expect(Math.max(0, ...runs)).toBeLessThanOrEqual(rowsPerRun)
       }),
-      { numRuns: 60 },
+      { numRuns: 30 },
     )
     await model.close()
   })
@@ -135,7 +137,7 @@ describe('the batcher', () => {
   it('runs what arrives in one turn together', async () => {
     const model = await load('identity', 'flight', 'echo')
     const runs: number[] = []
-    const batcher = createBatcher(model, { onRun: (rows) => runs.push(rows) })
+    const batcher = createBatcher(model, (rows) => runs.push(rows))
     await Promise.all(Array.from({ length: 50 }, (_, i) => batcher.predict([[i, i, i]])))
     expect(runs).toEqual([50])
     await model.close()
@@ -143,7 +145,7 @@ describe('the batcher', () => {
 
   it('runs a model of one row at a time row by row', async () => {
     const model = await load('single', 'flight', 'echo', [{ name: 'total', type: { kind: 'float32' } }])
-    const batcher = createBatcher(model)
+    const batcher = createBatcher(model, () => undefined)
     const answers = await Promise.all([
       batcher.predict([
         [1, 2, 3],
@@ -157,7 +159,7 @@ describe('the batcher', () => {
 
   it('lets a row that fails fail its own caller only', async () => {
     const model = await load('named', 'typed', 'typed')
-    const batcher = createBatcher(model)
+    const batcher = createBatcher(model, () => undefined)
     const good: FeatureRow = [1, 2n, 'x', true, new Float32Array([3, 4])]
     const [first, second, third] = await Promise.allSettled([
       batcher.predict([good]),

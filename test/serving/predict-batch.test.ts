@@ -26,9 +26,9 @@ beforeAll(async () => {
 })
 afterAll(() => world?.close())
 
-async function predict(model: string, sql: string, rowsPerRun?: number) {
+async function predict(model: string, sql: string) {
   const batches: PredictedBatch[] = []
-  const options = { model, spine: { sql }, time: 'at', ...(rowsPerRun === undefined ? {} : { rowsPerRun }) }
+  const options = { model, spine: { sql }, time: 'at' }
   const summary: PredictBatchSummary = await predictBatch(
     world.db,
     await loadCatalog(world.db),
@@ -62,11 +62,11 @@ describe('predictBatch', () => {
     expect(outs.some((out) => Number((out as Float32Array)[0]) > 0)).toBe(true)
   })
 
-  it('answers the same whatever the number of rows of a run', async () => {
-    const sql = 'select airport, at, distance from spine order by id'
-    const whole = (await predict('echo', sql)).column('predictions', 0)
-    const pieces = (await predict('echo', sql, 7)).column('predictions', 0)
-    expect(pieces).toEqual(whole)
+  it('answers as many rows as there are, in several runs of the model, as each by itself', async () => {
+    const once = (await predict('echo', 'select airport, at, distance from spine order by id')).column('predictions', 0)
+    const sql = 'select airport, at, distance from spine, generate_series(0, 9) time order by time, id'
+    const often = (await predict('echo', sql)).column('predictions', 0)
+    expect(often).toEqual(Array.from({ length: 10 }, () => once).flat())
   })
 
   it('leaves out the prediction of a row whose required feature is missing, and counts it', async () => {
