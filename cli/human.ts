@@ -1,3 +1,5 @@
+import { formatDistanceStrict } from 'date-fns'
+
 /** `3,000,000` */
 export function count(number: number): string {
   return Math.round(number).toLocaleString('en-US')
@@ -32,4 +34,9 @@ export function bytes(size: number): string {
 /** `2026-03-01 12:00:05` UTC, to the second. */
 export function moment(date: Date): string {
   return date.toISOString().slice(0, 19).replace('T', ' ')
+}
+
+/** `5 minutes ago` */
+export function ago(ms: number): string {
+  return formatDistanceStrict(-ms, 0, { addSuffix: true })
 }

@@ -1,15 +1,7 @@
-import type { Change, ChangePlan, ChangeStatus } from '../registry/change-plan.ts'
+import type { ChangePlan, ChangeStatus } from '../registry/change-plan.ts'
+import { kindNames } from '../registry/definition.ts'
 import { differenceText } from '../registry/difference.ts'
 import { count, counted } from './human.ts'
-
-const kindNames: Readonly<Record<Change['kind'], string>> = {
-  entity: 'entity',
-  source: 'source',
-  view: 'feature view',
-  onDemand: 'on-demand view',
-  service: 'feature service',
-  model: 'model',
-}
 
 const marks: Readonly<Record<ChangeStatus, string>> = {
   added: '+',

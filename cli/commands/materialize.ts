@@ -14,14 +14,14 @@ export const materializeCommand: Command = {
   ],
   arguments: [{ name: 'VIEW', help: 'A view, as "name" or "name@version". None: all that are online.', takes: 'many' }],
   options: {
-    moment: { value: 'TIME', help: 'What the run counts as now: rows that become visible later wait in the states. Default: now.' },
+    to: { value: 'TIME', help: 'What the run counts as now: rows that become visible later wait in the states. Default: now.' },
     rebuild: { help: 'Remove what the store holds of the views first.' },
   },
-  example: 'lockstep materialize airport_delays --moment 2001-07-01T00:00:00Z',
+  example: 'lockstep materialize airport_delays --to 2001-07-01T00:00:00Z',
   async run(context, input) {
     const catalog = await context.catalog()
     const plans = viewsToMaterialize(catalog, input.arguments('VIEW'))
-    const moment = input.time('moment')
+    const moment = input.time('to')
     const [db, store] = [await context.database(), await context.store()]
     const done = []
     for (const plan of plans) {

@@ -6,7 +6,7 @@ import { materializationStatus } from '../../materializer/status.ts'
 import type { Command } from '../command.ts'
 import type { Context } from '../context.ts'
 import { readDatasets, withoutManifest } from '../datasets.ts'
-import { count, counted, duration, moment } from '../human.ts'
+import { ago, count, counted, moment } from '../human.ts'
 import { table } from '../table.ts'
 
 export const statusCommand: Command = {
@@ -54,7 +54,7 @@ export const statusCommand: Command = {
         `Registry at revision ${catalog.revision}, in ${db.kind === 'pglite' ? `the embedded database in ${context.config.directory}` : 'PostgreSQL'}.`,
         ...(problem === null ? [] : [`The online store does not answer: ${problem}`]),
         ...broken.map(({ id, code, message }) => `broken: ${id}: ${code}: ${message}`),
-        section(['VIEW', 'ONLINE', 'FRESHNESS', 'MATERIALIZED AS OF', 'ROWS', 'ENTITIES', 'AGE'], views.map(viewRow)),
+        section(['VIEW', 'ONLINE', 'FRESHNESS', 'MATERIALIZED AS OF', 'ROWS', 'ENTITIES', 'LAST RUN'], views.map(viewRow)),
         section(
           ['SOURCE', 'READS'],
           sources.map(({ name, relation }) => [name, relationText(relation)]),
@@ -87,8 +87,7 @@ async function storeIdentity(context: Context): Promise<{ identity: string | nul
 
 function viewRow({ plan, online, run }: { plan: ViewPlan; online: boolean; run: MaterializationStatus | null }): string[] {
   const { availability } = plan.spec
-  const last =
-    run === null ? ['never', '', '', ''] : [formatTimestamp(run.moment), count(run.rows), count(run.entities), duration(run.ageMs)]
+  const last = run === null ? ['never', '', '', ''] : [formatTimestamp(run.moment), count(run.rows), count(run.entities), ago(run.ageMs)]
   return [plan.id, online ? 'yes' : 'no', availability.kind === 'continuous' ? 'continuous' : availability.schedule, ...last]
 }
 

@@ -1,14 +1,16 @@
 /**
  * The area under the ROC curve: how often a flight that was late got a higher score than one that was not, ties counting half.
  *
+ * @param scores numbers; a NaN among them makes the answer NaN
  * @returns NaN where there is none of either kind
  */
 export function auc(scores: readonly number[], labels: readonly boolean[]): number {
+  if (scores.some(Number.isNaN)) return Number.NaN
   const order = scores.map((_, i) => i).sort((a, b) => (scores[a] ?? 0) - (scores[b] ?? 0))
   let positives = 0
   let rankSum = 0
   for (let start = 0; start < order.length;) {
-    let end = start
+    let end = start + 1
     const score = scores[order[start] ?? 0]
     while (end < order.length && scores[order[end] ?? 0] === score) end++
     const rank = (start + 1 + end) / 2

@@ -113,7 +113,7 @@ async function demo(context: Context, every: number, once: boolean): Promise<voi
 
   await step('Materialize the views online', async () => {
     say(`The data end on 1 July 2001, so that is the moment: what lands later waits in the states.`)
-    await lockstep('materialize', '--moment', asOf)
+    await lockstep('materialize', '--to', asOf)
   })
 
   await step('Register the model, and measure it on June', async () => {

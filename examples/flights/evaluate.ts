@@ -32,7 +32,7 @@ export async function evaluate(context: Context, spine: string): Promise<Evaluat
         const probability = batch.predictions[batch.outputs.findIndex(({ name }) => name === 'probability')] ?? []
         const late = batch.spine[batch.columns.findIndex(({ name }) => name === 'late')] ?? []
         for (let row = 0; row < batch.length; row++) {
-          scores.push(Number(probability[row]))
+          scores.push(Number(probability[row] ?? Number.NaN))
           labels.push(late[row] === true)
         }
       },

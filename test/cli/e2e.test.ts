@@ -104,13 +104,10 @@ describe('the whole path, each step a process of its own', { timeout: 60_000 }, 
   })
 
   it('materializes each row once, though two run at the same time', async () => {
-    const both = await Promise.all([
-      must(env, 'materialize', '--moment', asOf),
-      must(env, 'materialize', 'airport_delays', '--moment', asOf),
-    ])
+    const both = await Promise.all([must(env, 'materialize', '--to', asOf), must(env, 'materialize', 'airport_delays', '--to', asOf)])
     const rows = both.flatMap(({ views }) => views).filter(({ view }) => view === 'airport_delays@1')
     expect(rows.reduce((sum, each) => sum + each.rows, 0)).toBeGreaterThanOrEqual(flights)
-    const third = await must(env, 'materialize', '--moment', asOf)
+    const third = await must(env, 'materialize', '--to', asOf)
     expect(third.views.map((each) => each.rows)).toEqual([0, 0, 0])
     const { views } = await must(env, 'status')
     expect(views.map((view) => [view.online, view.lastRun.moment])).toEqual([1, 2, 3].map(() => [true, asOf]))

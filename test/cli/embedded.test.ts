@@ -40,7 +40,7 @@ describe('with nothing configured', { timeout: 60_000 }, () => {
     running.child.kill('SIGINT')
     const { code, out } = await running.ended
     expect([code, out]).toEqual([130, ''])
-    expect((await must(env, 'materialize', '--moment', '2001-07-01T00:00:00Z')).views).toMatchObject([{ rows: 0, entities: 0 }])
+    expect((await must(env, 'materialize', '--to', '2001-07-01T00:00:00Z')).views).toMatchObject([{ rows: 0, entities: 0 }])
   })
 
   it('one process serves, another is told who owns the folder, and the next one goes on from there', async () => {
@@ -49,7 +49,7 @@ describe('with nothing configured', { timeout: 60_000 }, () => {
       'date,delay,distance,origin,destination\n2001-06-30T10:00:00Z,12.5,700,ATL,ORD\n2001-06-30T12:00:00Z,-3,700,ATL,DFW\n',
     )
     await must(env, 'ingest', 'flights', join(folder, 'flights.csv'))
-    await must(env, 'materialize', '--moment', '2001-07-01T00:00:00Z')
+    await must(env, 'materialize', '--to', '2001-07-01T00:00:00Z')
 
     const server = start(env, 'serve', '--port', '0', '--as-of', '2001-07-01T00:00:00Z')
     const [, url = ''] = await server.until(/Listening on (http:\S+),/)
