@@ -1,6 +1,7 @@
 import { globSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
+import { isPure, reachesConsole, reachesEnvironment, reachesRequire } from './global-uses.ts'
 import { type SourceFile, packageOf, parse, rootFolder, sourceFiles } from './source-files.ts'
 
 /** A file imports from its own room or from a room of a lower rank: never sideways, never up. */
@@ -30,7 +31,7 @@ const packages: Readonly<Record<string, readonly string[]>> = {
   online: ['ioredis', 'lmdb'],
   materializer: [],
   serving: ['@hono/node-server', 'hono', 'onnxruntime-node', 'prom-client', 'zod'],
-  cli: [],
+  cli: ['date-fns'],
   'index.ts': [],
 }
 
@@ -47,10 +48,6 @@ const everything = [...product, ...sourceFiles(['test', 'bench', 'build', 'examp
 
 const roomOf = (path: string): string => path.split('/')[0] ?? path
 const isOwn = (imported: string): boolean => /\.(ts|json)$/.test(imported) && !imported.startsWith('node:')
-
-/** What the kernel may use of ECMAScript: all of it answers by its arguments alone, so there is no clock and no chance. */
-const kernelGlobals =
-  /^(new )?(Array|ArrayBuffer|BigInt|Boolean|Buffer|DataView|Error|Float64Array|Float32Array|Int32Array|JSON|Map|Number|Object|RangeError|Reflect|Set|String|Symbol|TypeError|Uint8Array|WeakMap)(\.\w+)?(\(…?\))?$|^(undefined|NaN|Infinity|Math\.(?!random$)\w+|Date\.(UTC|parse)|new Date\(…\)|instanceof \w+|typeof \w+)$/
 
 /** The npm packages that the files import, in order. */
 function packagesOf(files: readonly SourceFile[]): string[] {
@@ -147,12 +144,6 @@ describe('every file', () => {
   })
 })
 
-/** Whether a use of a global reaches the environment: by name, by a computed name, or because the object that holds it is passed on. */
-const reachesEnvironment = (use: string): boolean => /^((globalThis|global)(\.(process|\*))?|process(\.(env|\*))?)$/.test(use)
-const reachesConsole = (use: string): boolean =>
-  /^((globalThis|global)(\.(console|process|\*))?|console(\..*)?|process(\.(stdout|stderr|\*))?)$/.test(use)
-const reachesRequire = (use: string): boolean => /^(require\b.*|process\.(getBuiltinModule|binding|mainModule|\*)|process)$/.test(use)
-
 describe('the product', () => {
   /** The product's files that use such a global, or that import one of these modules in its place. */
   const users = (reaches: (use: string) => boolean, ...modules: readonly string[]): string[] =>
@@ -180,7 +171,7 @@ describe('the product', () => {
   it('has no clock and no chance in the kernel', () => {
     const odd = product
       .filter((file) => roomOf(file.path) === 'kernel')
-      .flatMap((file) => [...file.globals].filter((use) => !kernelGlobals.test(use)).map((use) => `${file.path}: ${use}`))
+      .flatMap((file) => [...file.globals].filter((use) => !isPure(use)).map((use) => `${file.path}: ${use}`))
     // Stored code is compiled there, with a clock and a chance that refuse in place of the real ones.
     expect(odd.toSorted()).toEqual(['Date', 'Math', 'new Function(…)', 'new Proxy(…)'].map((use) => `kernel/transform.ts: ${use}`))
   })
@@ -213,102 +204,5 @@ describe('these rules', () => {
     ]
     expect(cycles(files)).toEqual(['kernel/a.ts -> kernel/b.ts -> kernel/c.ts -> kernel/a.ts'])
     expect(cycles([parse('kernel/a.ts', `import type { B } from './b.ts'`), ...files.slice(1)])).toEqual([])
-  })
-
-  const uses = (text: string): string[] => [...parse('kernel/x.ts', text).globals]
-
-  it('see the environment however it is reached', () => {
-    const ways = [
-      `process.env['A']`,
-      `process['env']`,
-      'process[`env`]',
-      `const { env } = process`,
-      `const { ...all } = process`,
-      `({ env } = process)`,
-      `({ env } = process) => env`,
-      `process[name]`,
-      `const p = process; p.env`,
-      `read(process)`,
-      `globalThis.process.env`,
-      `globalThis['process'].env`,
-      `const { process } = globalThis`,
-      `const p = globalThis`,
-      `process!.env`,
-      `(process as Other).env`,
-    ]
-    expect(ways.filter((text) => !uses(text).some(reachesEnvironment))).toEqual([])
-    const others = [
-      `process.pid`,
-      `const { argv } = process`,
-      `const process = 1; f(process)`,
-      `x.process.env`,
-      `type E = typeof process.env`,
-    ]
-    expect(others.filter((text) => uses(text).some(reachesEnvironment))).toEqual([])
-  })
-
-  it('see the console and the standard streams however they are reached', () => {
-    const ways = [
-      `console.log(1)`,
-      `const { log } = console`,
-      `const c = console`,
-      `list.forEach(console.log)`,
-      `log(console)`,
-      `globalThis.console.log(1)`,
-      `const { stdout } = process`,
-      `process.stderr.write('')`,
-    ]
-    expect(ways.filter((text) => !uses(text).some(reachesConsole))).toEqual([])
-    expect([`x.console.log(1)`, `const { console } = page; console.log(1)`].filter((text) => uses(text).some(reachesConsole))).toEqual([])
-  })
-
-  it('see the clock and chance', () => {
-    const ways = [
-      `new Date()`,
-      `Date()`,
-      `Date.now()`,
-      `const now = Date.now`,
-      `const { now } = Date`,
-      `const D = Date`,
-      `performance.now()`,
-      `const { now } = performance`,
-      `Math.random()`,
-      `const { random } = Math`,
-      `crypto.randomUUID()`,
-      `process.hrtime()`,
-      `globalThis.Date.now()`,
-      `Intl.DateTimeFormat()`,
-      `setTimeout(f, 1)`,
-    ]
-    expect(ways.filter((text) => uses(text).every((use) => kernelGlobals.test(use)))).toEqual([])
-    const pure = [
-      `new Date(0)`,
-      `Date.UTC(2000)`,
-      `[] instanceof Date`,
-      `let date: Date`,
-      `Math.max(1, 2)`,
-      `new Map()`,
-      `Number('1')`,
-      `undefined`,
-    ]
-    expect(pure.filter((text) => !uses(text).every((use) => kernelGlobals.test(use)))).toEqual([])
-  })
-
-  it('see a package that is required', () => {
-    const ways = [
-      `import { createRequire } from 'node:module'; createRequire(import.meta.url)('pg')`,
-      `import { createRequire as load } from 'node:module'; load(import.meta.url)('pg')`,
-      `import module from 'node:module'`,
-      `import * as module from 'node:module'`,
-      `import { Module } from 'node:module'`,
-      `require('pg')`,
-      `process.getBuiltinModule('node:module')`,
-    ]
-    const requires = (text: string): boolean => {
-      const { requires: given, globals } = parse('registry/x.ts', text)
-      return given || [...globals].some(reachesRequire)
-    }
-    expect(ways.filter((text) => !requires(text))).toEqual([])
-    expect(requires(`import { isBuiltin } from 'node:module'; isBuiltin('fs')`)).toBe(false)
   })
 })

@@ -46,3 +46,16 @@ function text(node: Node): string {
   if (node.type === 'Literal') return String(node.value)
   return node.type === 'TemplateLiteral' && node.expressions.length === 0 ? (node.quasis[0]?.value.cooked ?? '*') : '*'
 }
+
+/** Whether a use reaches the environment: by name, by a computed name, or because the object that holds it is passed on. */
+export const reachesEnvironment = (use: string): boolean => /^((globalThis|global)(\.(process|\*))?|process(\.(env|\*))?)$/.test(use)
+export const reachesConsole = (use: string): boolean =>
+  /^((globalThis|global)(\.(console|process|\*))?|console(\..*)?|process(\.(stdout|stderr|\*))?)$/.test(use)
+export const reachesRequire = (use: string): boolean =>
+  /^(require\b.*|process\.(getBuiltinModule|binding|mainModule|\*)|process)$/.test(use)
+
+const pure =
+  /^(new )?(Array|ArrayBuffer|BigInt|Boolean|Buffer|DataView|Error|Float64Array|Float32Array|Int32Array|JSON|Map|Number|Object|RangeError|Reflect|Set|String|Symbol|TypeError|Uint8Array|WeakMap)(\.\w+)?(\(…?\))?$|^(undefined|NaN|Infinity|Math\.(?!random$)\w+|Date\.(UTC|parse)|new Date\(…\)|instanceof \w+|typeof \w+)$/
+
+/** Whether a use is of what answers by its arguments alone: no clock, no chance, no machine. */
+export const isPure = (use: string): boolean => pure.test(use)
