@@ -48,7 +48,7 @@ export async function loadDefinitions(file: string): Promise<DefinitionSet> {
     definition: AnyFeatureView | OnDemandView,
     trial: (text: string, what: string) => Trial,
   ): Promise<string> => {
-    const place = findTransform(modules, call, definition)
+    const place = await findTransform(modules, call, definition)
     const text = await bundleTransform(place, cache)
     tryTransform(trial(text, place.what))
     const hash = hashText(text)

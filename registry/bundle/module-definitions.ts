@@ -43,13 +43,13 @@ export function moduleVariables(program: Program) {
   })
 }
 
-interface DslNames {
+export interface DslNames {
   /** `featureView`, or what it was imported as, to what it is. */
   readonly functions: ReadonlyMap<string, string>
   readonly namespaces: ReadonlySet<string>
 }
 
-function dslNames(program: Program, isLockstep: (specifier: string) => boolean): DslNames {
+export function dslNames(program: Program, isLockstep: (specifier: string) => boolean): DslNames {
   const functions = new Map<string, string>()
   const namespaces = new Set<string>()
   for (const statement of program.body) {
@@ -102,7 +102,7 @@ function argumentsOf(call: CallExpression): Pick<StaticDefinition, 'name' | 'ver
 }
 
 /** An expression without the parentheses and type assertions around it. */
-function unwrapped(expression: Expression): Expression {
+export function unwrapped(expression: Expression): Expression {
   switch (expression.type) {
     case 'ParenthesizedExpression':
     case 'TSAsExpression':

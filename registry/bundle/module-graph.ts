@@ -3,6 +3,7 @@ import type { Program } from 'oxc-parser'
 import { isLockstepImport } from './lockstep-imports.ts'
 import type { StaticDefinition } from './module-definitions.ts'
 import { moduleDefinitions } from './module-definitions.ts'
+import { otherUses } from './other-uses.ts'
 import { parseModule } from './syntax.ts'
 
 /** A module of the user's, parsed. */
@@ -11,6 +12,8 @@ export interface ParsedModule {
   readonly text: string
   readonly program: Program
   readonly definitions: readonly StaticDefinition[]
+  /** The functions of the DSL that it uses otherwise than in `definitions`. */
+  readonly otherUses: ReadonlySet<string>
 }
 
 /** Whether a file is the user's own source, rather than a package's. */
@@ -28,7 +31,9 @@ export class ModuleCache {
     if (known !== undefined) return known
     const text = readFileSync(file, 'utf8')
     const program = parseModule(file, text)
-    const parsed = { file, text, program, definitions: moduleDefinitions(program, (specifier) => isLockstepImport(specifier, file)) }
+    const isLockstep = (specifier: string): boolean => isLockstepImport(specifier, file)
+    const definitions = moduleDefinitions(program, isLockstep)
+    const parsed = { file, text, program, definitions, otherUses: otherUses(program, definitions, isLockstep) }
     this.#modules.set(file, parsed)
     return parsed
   }

@@ -1,10 +1,12 @@
 import { existsSync, realpathSync } from 'node:fs'
 import { dirname, resolve } from 'node:path'
+import { pathToFileURL } from 'node:url'
 import { LockstepError } from '../../kernel/errors.ts'
 import type { TransformPlace } from './bundle-transform.ts'
 import { isLockstepImport } from './lockstep-imports.ts'
 import type { ModuleCache, ParsedModule } from './module-graph.ts'
 import { isOwnSource } from './module-graph.ts'
+import { boundNames } from './syntax.ts'
 
 /**
  * A module of the user's and those that it imports by path, each parsed.
@@ -32,27 +34,48 @@ export function ownModules(entry: string, modules: ModuleCache): ParsedModule[] 
 }
 
 /**
- * Where the transform of a definition stands.
+ * Where the transform of a definition stands. Only what is in plain sight can be read, and only what is known to have made the definition is: a version or a
+ * definition made in another way must not get the transform of one that is written down under its name.
  *
  * @param call `featureView` or `onDemandView`
  * @throws LockstepError `TRANSFORM_NOT_STATIC` unless it is in plain sight, once
  */
-export function findTransform(
+export async function findTransform(
   modules: readonly ParsedModule[],
   call: string,
   definition: { readonly name: string; readonly version: number },
-): TransformPlace {
+): Promise<TransformPlace> {
   const what = `${call === 'featureView' ? 'view' : 'on-demand view'} "${definition.name}"`
-  const named = modules.flatMap(({ file, definitions }) =>
-    definitions.filter((d) => d.call === call && d.name === definition.name).map((d) => ({ file, definition: d })),
+  const places = modules.flatMap(({ file, definitions }) =>
+    definitions
+      .filter((d) => d.call === call && d.name === definition.name && (d.version === null || d.version === definition.version))
+      .map((d) => ({ file, definition: d })),
   )
-  const places = named.length > 1 ? named.filter((p) => p.definition.version === definition.version) : named
   const [place] = places
+  const refused = `The transform of ${what} version ${definition.version} is not in plain sight`
   if (place === undefined || places.length > 1 || place.definition.transform === null) {
     throw new LockstepError(
       'TRANSFORM_NOT_STATIC',
-      `The transform of ${what} version ${definition.version} is not in plain sight; write the view as a module-level const x = ${call}('${definition.name}', { version: ${definition.version}, transform: … }), ` +
+      `${refused}; write the view as a module-level const x = ${call}('${definition.name}', { version: ${definition.version}, transform: … }), ` +
         'its name, version and transform right there, in this file or in one that it imports by path.',
+    )
+  }
+  const [local = ''] = boundNames(place.definition.declarator.id)
+  const details = { file: place.file, const: local }
+  if (place.definition.exported) {
+    const namespace: unknown = await import(pathToFileURL(place.file).href)
+    if ((namespace as Readonly<Record<string, unknown>>)[local] === definition) return { ...place, what }
+    throw new LockstepError(
+      'TRANSFORM_NOT_STATIC',
+      `${refused}: it is made elsewhere than "${local}" in ${place.file}, which has the same name and version; give one of them another.`,
+      { details },
+    )
+  }
+  if (modules.some(({ otherUses }) => otherUses.has(call))) {
+    throw new LockstepError(
+      'TRANSFORM_NOT_STATIC',
+      `${refused}: ${call} is also called in other ways, so that it may be made elsewhere than "${local}" in ${place.file}; export "${local}", which tells them apart.`,
+      { details },
     )
   }
   return { ...place, what }

@@ -87,6 +87,13 @@ describe('the bundle of a transform', () => {
   })
 })
 
+/** Another view called "delays", made in a function from `airport` and `landings`. */
+function made(version: string): string {
+  return `const make = (version: number) => featureView('delays', { version, entity: airport, source: landings, derive: { x: t.float64 }, transform: () => ({ x: 2 }), features: { x: last('x') } })
+export const made = make(${version})
+`
+}
+
 describe('a transform that is not in plain sight', () => {
   const cases: Record<string, string> = {
     'made in a function': withTransform('(row) => ({ x: 1 })')
@@ -99,6 +106,8 @@ describe('a transform that is not in plain sight', () => {
       .replace('x: 1 }),', 'x: 1 }), ')
       .replace(/^export const delays = const body/m, 'const body')
       .replace(/\}\)\n$/, "}\nexport const delays = featureView('delays', body)\n"),
+    'under another version of it in plain sight': `${withTransform('(row) => ({ x: 1 })')}${made('2')}`,
+    'made under the name and version of one in plain sight that nobody exports': `${withTransform('(row) => ({ x: 1 })').replace('export const delays', 'const hidden')}${made('1')}`,
     'in a let': withTransform('(row) => ({ x: 1 })').replace('export const delays', 'export let delays'),
   }
   for (const [name, text] of Object.entries(cases)) {
@@ -109,6 +118,39 @@ describe('a transform that is not in plain sight', () => {
       })
     })
   }
+
+  it('is refused where another file exports one of its name and version', async () => {
+    const views =
+      withTransform('(row) => ({ x: 1 })') +
+      made('1')
+        .replace('const make', 'export const make')
+        .replace(/export const made.*\n/, '')
+    const files = { 'features.ts': "import { make } from './views.ts'\nexport const made = make(1)\n", 'views.ts': views }
+    await expect(load(files)).rejects.toMatchObject({
+      code: 'TRANSFORM_NOT_STATIC',
+      message: expect.stringContaining('made elsewhere than "delays"'),
+    })
+  })
+
+  it('keeps none from being found that is exported beside it', async () => {
+    const text = withTransform('(row) => ({ x: 1 })')
+    const maker = made('1')
+      .replace("'delays'", "'other'")
+      .replace(/, derive: .*? \}\), features: .*? \}\)/, ", features: { x: last('delay') } })")
+    expect(maker).not.toContain('transform')
+    const set = await load({ 'features.ts': text + maker })
+    expect(set.views.map(({ spec }) => [spec.name, spec.code !== null])).toEqual([
+      ['delays', true],
+      ['other', false],
+    ])
+    const service = "export const all = featureService('all', { version: 1, features: [delays] })\n"
+    const hidden = text.replace('export const', 'const').replace('featureView,', 'featureService, featureView,') + service
+    expect((await load({ 'features.ts': hidden })).code.size).toBe(1)
+    await expect(load({ 'features.ts': hidden + maker })).rejects.toMatchObject({
+      code: 'TRANSFORM_NOT_STATIC',
+      message: expect.stringContaining('export "delays"'),
+    })
+  })
 })
 
 describe('an impure transform', () => {
