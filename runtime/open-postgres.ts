@@ -4,7 +4,7 @@ import type { PostgresPoolClient } from 'kysely'
 import { Kysely, PostgresDialect } from 'kysely'
 import pg from 'pg'
 import { from as copyFrom } from 'pg-copy-streams'
-import { LockstepError } from '../kernel/errors.ts'
+import { LockstepError, messageOf } from '../kernel/errors.ts'
 import type { LockstepTables } from '../migrations/schema.ts'
 import { controlValues } from './control-values.ts'
 import type { Database } from './database.ts'
@@ -15,6 +15,8 @@ import { createSlots } from './slots.ts'
 
 const CONNECT_TIMEOUT_MS = 4_000
 const PING_TIMEOUT_MS = 4_500
+/** How pg says that a connection was not made in time. */
+const SILENT = 'timeout expired'
 const POOL_SIZE = 10
 const MAX_SNAPSHOTS = 8
 
@@ -119,17 +121,18 @@ export function openPostgres(url: string): Database {
       }
     },
     async ping() {
-      let silent: NodeJS.Timeout | undefined
+      let timer: NodeJS.Timeout | undefined
       const late = new Promise<never>((_, reject) => {
-        silent = setTimeout(() => {
-          for (const cut of cuts) cut()
-          reject(postgresUnavailable(target.server, new Error('timeout expired')))
-        }, PING_TIMEOUT_MS)
+        timer = setTimeout(() => reject(postgresUnavailable(target.server, new Error(SILENT))), PING_TIMEOUT_MS)
       })
       try {
         await Promise.race([withClient(streams, (client) => client.query('SELECT 1'), true), late])
+      } catch (error) {
+        // a new connection may have been waited for, whose own timeout is shorter
+        if (error instanceof LockstepError && messageOf(error.cause) === SILENT) for (const cut of cuts) cut()
+        throw error
       } finally {
-        clearTimeout(silent)
+        clearTimeout(timer)
       }
     },
     async close() {
