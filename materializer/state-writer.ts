@@ -17,7 +17,9 @@ export interface FoldedEntity {
 /** Writes folded entities in batches, one batch under way while the next one fills. */
 export interface StateWriter {
   add(entity: FoldedEntity): Promise<void>
-  /** Waits for all writes and hands over the keys that somebody else wrote first, in order. */
+  /** Counts a key among the refused, unwritten: its rows have to be read again. */
+  refuse(key: EntityKey): void
+  /** Waits for all writes and hands over the refused keys: those that somebody else wrote first, too. */
   drain(): Promise<EntityKey[]>
   /** What has been stored so far. */
   readonly stored: { readonly rows: number; readonly entities: number }
@@ -59,6 +61,9 @@ export function createStateWriter(store: OnlineStore, plan: ViewPlan): StateWrit
       batch.push(folded)
       bytes += folded.bytes.length
       if (batch.length >= entitiesPerWrite || bytes >= bytesPerWrite) await turn()
+    },
+    refuse(key) {
+      refused.push(key)
     },
     async drain() {
       await turn()

@@ -63,16 +63,18 @@ export function openEmbeddedStore(directory: string): OnlineStore {
       )
     },
 
-    async removeView(view) {
+    async removeView(view, kept) {
+      const keep = kept === undefined ? null : embeddedKey(kept)
       let removed = 0
       for (;;) {
-        const step = transaction(() => {
+        const { met, gone } = transaction(() => {
           const keys = [...db.getKeys({ ...rangeOf(view), limit: keysPerRemoval })]
-          for (const key of keys) db.removeSync(key)
-          return keys.length
+          const unwanted = keep === null ? keys : keys.filter((key) => !keep.equals(key))
+          for (const key of unwanted) db.removeSync(key)
+          return { met: keys.length, gone: unwanted.length }
         })
-        removed += step
-        if (step < keysPerRemoval) return removed
+        removed += gone
+        if (met < keysPerRemoval) return removed
         await setImmediate() // others have their turn
       }
     },

@@ -9,13 +9,20 @@ import type { OnlineKey, OnlineStore } from './store.ts'
  * to an older copy, or filled from elsewhere tells so, where a note in the database would not.
  */
 export interface Marker {
-  /** Every committed row with an arrival below it is in the view's states. */
+  /** Every committed row with an arrival below it is in the view's states; negative until a first run has finished. */
   readonly frontier: number
   readonly fingerprint: string
   /** Whether its states grow with what arrives; else each run renews them from all rows. */
   readonly incremental: boolean
   /** The run that began the view in this store. */
   readonly origin: { readonly id: string; readonly startedAt: Date }
+  /** That run is removing what was there before, or was stopped while it did: until it has, no other run may count on any state. */
+  readonly removing: boolean
+}
+
+/** The marker of a view that `origin` begins. Its frontier is no other run's, so that compare-and-set tells it from every other one. */
+export function firstMarker(facts: Omit<Marker, 'frontier'>): Marker {
+  return { ...facts, frontier: -2 * Number(facts.origin.id) - (facts.removing ? 1 : 0) }
 }
 
 export async function readMarker(store: OnlineStore, view: DefinitionId): Promise<Marker | null> {
@@ -29,13 +36,31 @@ export async function readMarkers(store: OnlineStore, views: readonly Definition
   return stored.map((bytes, i) => (bytes === null ? null : decodeMarker(bytes, views[i] as DefinitionId)))
 }
 
+/**
+ * The stored bytes of `keys`, by index; null where `marker` is no longer the view's, so that states may be missing. It is read last: where it is there still,
+ * nothing had been removed when the states were read.
+ */
+export async function readUnderMarker(
+  store: OnlineStore,
+  view: DefinitionId,
+  marker: Marker,
+  keys: readonly OnlineKey[],
+): Promise<(Buffer | null)[] | null> {
+  const stored = await store.read([...keys, markerKey(view)])
+  const bytes = stored.pop() ?? null
+  return bytes !== null && sameOrigin(decodeMarker(bytes, view), marker) ? stored : null
+}
+
 function decodeMarker(bytes: Buffer, view: DefinitionId): Marker {
   const { frontier } = readHeader(bytes, view)
   const body = new ByteReader(bytes, storedHeaderBytes)
+  const fingerprint = body.string()
+  const flags = body.byte()
   return {
     frontier,
-    fingerprint: body.string(),
-    incremental: body.byte() === 1,
+    fingerprint,
+    incremental: (flags & 1) !== 0,
+    removing: (flags & 2) !== 0,
     origin: { id: body.string(), startedAt: new Date(body.int()) },
   }
 }
@@ -47,7 +72,7 @@ export async function writeMarker(store: OnlineStore, view: DefinitionId, marker
   writer.float64(marker.frontier)
   writer.float64(Number.NEGATIVE_INFINITY)
   writer.string(marker.fingerprint)
-  writer.byte(marker.incremental ? 1 : 0)
+  writer.byte((marker.incremental ? 1 : 0) | (marker.removing ? 2 : 0))
   writer.string(marker.origin.id)
   writer.int(marker.origin.startedAt.getTime())
   const [stored] = await store.write([
@@ -59,6 +84,8 @@ export async function writeMarker(store: OnlineStore, view: DefinitionId, marker
 /**
  * Moves the marker on to `frontier`, unless it is there already. Where the view was removed or begun anew meanwhile, it stays as it is:
  * what this run wrote may be gone.
+ *
+ * @returns false where it stayed
  */
 export async function advanceMarker(store: OnlineStore, view: DefinitionId, from: Marker, frontier: number): Promise<boolean> {
   for (;;) {
@@ -72,6 +99,6 @@ export function sameOrigin(a: Marker, b: Marker): boolean {
   return a.fingerprint === b.fingerprint && a.origin.id === b.origin.id && a.origin.startedAt.getTime() === b.origin.startedAt.getTime()
 }
 
-function markerKey(view: DefinitionId): OnlineKey {
+export function markerKey(view: DefinitionId): OnlineKey {
   return { view, entity: '~', key: '' }
 }

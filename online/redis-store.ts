@@ -69,8 +69,8 @@ export function createRedisStore({ redis, prefix }: RedisStoreDeps): OnlineStore
       })
     },
 
-    async removeView(view) {
-      return guarded(() => removeView(redis, prefix, view))
+    async removeView(view, kept) {
+      return guarded(() => removeView(redis, prefix, view, kept === undefined ? null : redisKey(prefix, kept)))
     },
 
     async ping() {
@@ -118,13 +118,14 @@ async function writeChunk(redis: Redis, prefix: string, entries: readonly Online
   return stored.map((value) => value === 1)
 }
 
-async function removeView(redis: Redis, prefix: string, view: DefinitionId): Promise<number> {
+async function removeView(redis: Redis, prefix: string, view: DefinitionId, kept: Buffer | null): Promise<number> {
   const pattern = `${prefix.replaceAll(/[*?[\]\\]/g, String.raw`\$&`)}:{*}:${view}`
   let removed = 0
   let cursor = '0'
   do {
     const [next, keys] = await redis.scanBuffer(cursor, 'MATCH', pattern, 'COUNT', keysPerScan)
-    if (keys.length > 0) removed += await redis.unlink(...keys)
+    const unwanted = kept === null ? keys : keys.filter((key) => !kept.equals(key))
+    if (unwanted.length > 0) removed += await redis.unlink(...unwanted)
     cursor = next.toString()
   } while (cursor !== '0')
   return removed

@@ -20,8 +20,8 @@ export interface OnlineStore {
    * @returns by index, whether it was stored; where not, somebody else wrote first: read again and decide
    */
   write(entries: readonly OnlineWrite[]): Promise<boolean[]>
-  /** Deletes every key of a view version, in bounded steps. */
-  removeView(view: DefinitionId): Promise<number>
+  /** Deletes every key of a view version except `kept`, in bounded steps. Returns how many there were. */
+  removeView(view: DefinitionId, kept?: OnlineKey): Promise<number>
   /** @throws LockstepError `REDIS_UNAVAILABLE` */
   ping(): Promise<void>
   close(): Promise<void>

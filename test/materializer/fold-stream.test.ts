@@ -3,13 +3,14 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import fc from 'fast-check'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import type { EntityKey } from '../../kernel/entity-key.ts'
 import type { ViewPlan } from '../../kernel/view-plan.ts'
 import { foldStream } from '../../materializer/fold-stream.ts'
 import { createStateWriter } from '../../materializer/state-writer.ts'
 import type { SourceRow } from '../../offline/row-decoder.ts'
 import { openEmbeddedStore } from '../../online/embedded-store.ts'
 import type { OnlineStore } from '../../online/store.ts'
-import { asRow, foldAll, minute, payment, start, storedStates } from './payments.ts'
+import { accountKey, asRow, foldAll, minute, payment, start, storedStates } from './payments.ts'
 import { paymentsPlan } from './plans.ts'
 
 const moment = start + 400 * minute
@@ -52,7 +53,7 @@ describe('folding an ordered stream into stored states', () => {
           for (const { upTo, again, batch } of [...runs, { upTo: payments.length, again: 0, batch: 7 }]) {
             const to = Math.max(covered, Math.min(upTo, payments.length))
             // Reading again what is covered already must not count it again.
-            await fold(store, plan, arrived(rows, Math.max(0, covered - again), to), to, batch)
+            await foldArrivals(store, plan, rows, Math.max(0, covered - again), to, batch)
             covered = to
           }
           expect(
@@ -107,7 +108,7 @@ describe('folding an ordered stream into stored states', () => {
       // The other run sees more and finishes while this one still holds its first batch.
       await fold(store, plan, rows, 60)
     }
-    await foldStream({ store, plan, writer: other, to: 50, moment, start: 'resume' }, overtaken())
+    await foldStream({ plan, read: reader(store, plan), writer: other, from: 0, to: 50, moment, start: 'resume' }, overtaken())
     const refused = await other.drain()
     // The last entity is still open when the other finishes, so all of them are refused.
     expect(new Set(refused)).toEqual(new Set(rows.map((row) => row.key)))
@@ -130,12 +131,45 @@ describe('folding an ordered stream into stored states', () => {
     expect(await fold(store, plan, rows, 20, 5, 'renew')).toEqual({ rows: 0, entities: 0 })
   })
 
+  it('refuses an entity that the store lacks where the stream does not begin at its first row', async () => {
+    const plan = freshPlan({ code: '(row) => row.label === "drop" ? null : {}' })
+    const at = { paidAt: start, knownAt: null, amount: 1, label: null }
+    const rows = ['known', 'lacking', 'dropped'].flatMap((account, i) =>
+      [0, 1].map((j) => asRow(plan, { ...at, account, label: account === 'dropped' ? 'drop' : null }, i * 2 + j, j * 10)),
+    )
+    await fold(store, plan, arrived(rows, 0, 10).slice(0, 1), 10)
+    const writer = createStateWriter(store, plan)
+    await foldStream({ plan, read: reader(store, plan), writer, from: 10, to: 20, moment, start: 'resume' }, batches(arrived(rows, 10, 20), 2))
+    expect(await writer.drain()).toEqual([accountKey(plan, 'lacking')])
+    expect(writer.stored).toEqual({ rows: 1, entities: 1 })
+  })
+
+  it('holds a bounded part of large stored states at a time', async () => {
+    const plan = freshPlan()
+    const label = 'x'.repeat(100_000)
+    const payments = Array.from({ length: 200 }, (_, i) => ({ account: `large ${i}`, paidAt: start, knownAt: null, amount: 1, label }))
+    const rows = payments.map((each, i) => asRow(plan, each, i, 0))
+    const later = payments.map((each, i) => asRow(plan, { ...each, paidAt: start + minute, label: 'y' }, 200 + i, 1))
+    await fold(store, plan, rows, 1)
+    const sizes: number[] = []
+    const read = async (keys: readonly EntityKey[]): Promise<(Buffer | null)[]> => {
+      const stored = await reader(store, plan)(keys)
+      sizes.push(stored.reduce((sum, bytes) => sum + (bytes?.length ?? 0), 0))
+      return stored
+    }
+    const writer = createStateWriter(store, plan)
+    await foldStream({ plan, read, writer, from: 1, to: 2, moment, start: 'resume' }, batches(later, 1_000))
+    expect([await writer.drain(), writer.stored.entities]).toEqual([[], 200])
+    expect(sizes.reduce((sum, size) => sum + size)).toBeGreaterThan(20_000_000)
+    expect(Math.max(...sizes)).toBeLessThan(8_000_000)
+  })
+
   it('passes on a failed write, and has nothing under way afterwards', async () => {
     const plan = freshPlan()
     const rows = fc.sample(payment, 20).map((each, i) => asRow(plan, each, i, i))
     const closed = openEmbeddedStore(await mkdtemp(join(directory, 'closed-')))
     const writer = createStateWriter(closed, plan)
-    await foldStream({ store: closed, plan, writer, to: 20, moment, start: 'resume' }, batches(rows, 100))
+    await foldStream({ plan, read: reader(closed, plan), writer, from: 0, to: 20, moment, start: 'resume' }, batches(rows, 100))
     await closed.close()
     await expect(writer.drain()).rejects.toMatchObject({ code: 'WRITE_FAILED' })
     expect(writer.stored).toEqual({ rows: 0, entities: 0 })
@@ -151,9 +185,23 @@ async function fold(
   how: 'resume' | 'renew' = 'resume',
 ) {
   const writer = createStateWriter(store, plan)
-  await foldStream({ store, plan, writer, to, moment, start: how }, batches(rows, batch))
+  await foldStream({ plan, read: reader(store, plan), writer, from: 0, to, moment, start: how }, batches(rows, batch))
   expect(await writer.drain()).toEqual([])
   return writer.stored
+}
+
+/** Folds the rows of [from, to), and all rows below `to` of the entities that are refused. */
+async function foldArrivals(store: OnlineStore, plan: ViewPlan, rows: readonly SourceRow[], from: number, to: number, batch: number) {
+  const writer = createStateWriter(store, plan)
+  await foldStream({ plan, read: reader(store, plan), writer, from, to, moment, start: 'resume' }, batches(arrived(rows, from, to), batch))
+  const refused = new Set(await writer.drain())
+  const again = arrived(rows, 0, to).filter(({ key }) => refused.has(key))
+  if (from === 0) expect(refused.size).toBe(0)
+  await fold(store, plan, again, to, batch)
+}
+
+function reader(store: OnlineStore, plan: ViewPlan) {
+  return (keys: readonly EntityKey[]) => store.read(keys.map((key) => ({ view: plan.id, entity: plan.spec.entity.name, key })))
 }
 
 function arrived(rows: readonly SourceRow[], from: number, to: number): SourceRow[] {

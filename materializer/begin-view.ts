@@ -1,0 +1,85 @@
+import { LockstepError } from '../kernel/errors.ts'
+import type { ViewPlan } from '../kernel/view-plan.ts'
+import type { Marker } from '../online/marker.ts'
+import { firstMarker, markerKey, readMarker, sameOrigin, writeMarker } from '../online/marker.ts'
+import type { OnlineStore } from '../online/store.ts'
+import type { Database } from '../runtime/database.ts'
+import type { Run } from './runs.ts'
+import { knowsRun } from './runs.ts'
+
+/**
+ * The marker to start from: the store's own, or a first one that names this run.
+ *
+ * @throws LockstepError `STORE_MISMATCH`
+ */
+export async function beginView(db: Database, store: OnlineStore, plan: ViewPlan, run: Run, incremental: boolean): Promise<Marker> {
+  for (;;) {
+    const present = await readMarker(store, plan.id)
+    if (present === null) {
+      const first = firstMarker({ fingerprint: plan.fingerprint, incremental, origin: run, removing: false })
+      if (await writeMarker(store, plan.id, first, null)) return first
+      continue // another run was first
+    }
+    if (present.removing) throw rebuilding(plan)
+    if (present.fingerprint !== plan.fingerprint) throw mismatch(plan, 'from another definition')
+    if (!(await knowsRun(db, present.origin))) throw mismatch(plan, 'from another database')
+    // The rows that were there got their arrival when the columns were added, and would be counted once more.
+    if (incremental && !present.incremental) throw mismatch(plan, 'from before its table had the columns "_row" and "_xid"')
+    return { ...present, incremental }
+  }
+}
+
+/**
+ * Removes what the store holds of the view, whoever wrote it, and begins it anew. The marker says so all the while: runs that have begun before find it changed,
+ * and none begins before all is gone, even if this one is stopped.
+ *
+ *     removing, of this run -> remove the states -> begun, of this run
+ *
+ * @throws LockstepError `STORE_MISMATCH` where another run has begun to rebuild it meanwhile
+ */
+export async function beginAnew(store: OnlineStore, plan: ViewPlan, run: Run, incremental: boolean): Promise<Marker> {
+  const facts = { fingerprint: plan.fingerprint, incremental, origin: run }
+  const removing = firstMarker({ ...facts, removing: true })
+  while (!(await writeMarker(store, plan.id, removing, await markerToReplace(store, plan))));
+  await store.removeView(plan.id, markerKey(plan.id))
+  const begun = firstMarker({ ...facts, removing: false })
+  for (;;) {
+    const present = await readMarker(store, plan.id)
+    // The other one removes on, and begins when all of it is done. One that has begun already may have lost states to this one: it is replaced.
+    if (present?.removing === true && !sameOrigin(present, removing)) throw rebuilding(plan)
+    if (await writeMarker(store, plan.id, begun, present)) return begun
+  }
+}
+
+async function markerToReplace(store: OnlineStore, plan: ViewPlan): Promise<Marker | null> {
+  try {
+    return await readMarker(store, plan.id)
+  } catch (error) {
+    if (!(error instanceof LockstepError) || (error.code !== 'STATE_CORRUPT' && error.code !== 'STATE_VERSION')) throw error
+    // What cannot be read cannot be replaced: it goes first.
+    await store.removeView(plan.id)
+    return null
+  }
+}
+
+export function mismatch(plan: ViewPlan, how: string): LockstepError {
+  return new LockstepError(
+    'STORE_MISMATCH',
+    `The online store holds "${plan.id}" ${how}. Give each installation its own store (LOCKSTEP_REDIS_URL, LOCKSTEP_REDIS_PREFIX, LOCKSTEP_DIR), or rebuild the view to replace what is there.`,
+  )
+}
+
+/** The view was removed or begun anew while a run was at work. What it wrote is whole, by state; what others wrote may be gone. */
+export function lost(plan: ViewPlan): LockstepError {
+  return new LockstepError(
+    'STORE_MISMATCH',
+    `The online store lost "${plan.id}" while it was materialized: it was emptied, or another run rebuilt the view. Materialize it again.`,
+  )
+}
+
+function rebuilding(plan: ViewPlan): LockstepError {
+  return new LockstepError(
+    'STORE_MISMATCH',
+    `The view "${plan.id}" is being rebuilt in the online store by another run, or that run was stopped while it removed the states. Wait for it, or rebuild the view again.`,
+  )
+}
