@@ -1,7 +1,8 @@
 import { execFile } from 'node:child_process'
-import { access, constants, readdir, rm, writeFile } from 'node:fs/promises'
+import { access, constants, readdir } from 'node:fs/promises'
 import { delimiter, join } from 'node:path'
 import { promisify } from 'node:util'
+import { withoutServiceStarts } from './service-policy.ts'
 
 export const run = promisify(execFile)
 
@@ -22,20 +23,25 @@ export async function isExecutable(file: string): Promise<boolean> {
   )
 }
 
+/** apt-get refuses to run beside itself, so installations wait for one another. */
+let installed: Promise<unknown> = Promise.resolve()
+
 /** Installs a Debian package, as root, without letting it start a service of the system. */
 export async function aptInstall(name: string): Promise<void> {
   if (process.getuid?.() !== 0) throw new Error('this user is not root')
   if (!(await isExecutable('/usr/bin/apt-get'))) throw new Error('there is no apt-get here')
-  const policy = '/usr/sbin/policy-rc.d'
-  const own = await writeFile(policy, '#!/bin/sh\nexit 101\n', { flag: 'wx', mode: 0o755 }).then(
-    () => true,
-    () => false,
-  )
-  try {
-    const env = { ...process.env, DEBIAN_FRONTEND: 'noninteractive' }
-    await run('apt-get', ['update', '-q'], { env, timeout: 120_000 })
-    await run('apt-get', ['install', '-y', '-q', '--no-install-recommends', name], { env, timeout: 300_000, maxBuffer: 1e8 })
-  } finally {
-    if (own) await rm(policy, { force: true })
-  }
+  const install = (): Promise<void> =>
+    withoutServiceStarts(async () => {
+      await aptGet(120_000, 'update', '-q')
+      await aptGet(300_000, 'install', '-y', '-q', '--no-install-recommends', name)
+    })
+  const own = installed.then(install)
+  installed = own.catch(() => undefined)
+  await own
+}
+
+/** Waits for up to a minute where something else, such as unattended-upgrades, holds the lock of dpkg. */
+async function aptGet(timeout: number, ...args: readonly string[]): Promise<void> {
+  const env = { ...process.env, DEBIAN_FRONTEND: 'noninteractive' }
+  await run('apt-get', ['-o', 'DPkg::Lock::Timeout=60', ...args], { env, timeout, maxBuffer: 1e8 })
 }

@@ -4,7 +4,8 @@ import type { TestProject } from 'vitest/node'
 import type { Service } from './keeper.ts'
 import { administer } from './administer.ts'
 import { postgresWays } from './postgres.ts'
-import { redisWays } from './redis.ts'
+import { redisWays, requireRedis } from './redis.ts'
+import { forgetServicePolicy } from './service-policy.ts'
 import { makeTemplate } from './template.ts'
 import { firstThatWorks } from './ways.ts'
 
@@ -22,6 +23,7 @@ declare module 'vitest' {
 export default async function setup(project: TestProject): Promise<() => Promise<void>> {
   const run = `lockstep_test_${randomBytes(4).toString('hex')}`
   const started: Service[] = []
+  await forgetServicePolicy()
   try {
     const found = await Promise.allSettled([
       firstThatWorks('PostgreSQL', postgresWays, project.config.maxWorkers),
@@ -36,7 +38,7 @@ export default async function setup(project: TestProject): Promise<() => Promise
     if (reasons.length > 0) throw reasons.length === 1 ? reasons[0] : new Error(reasons.map(String).join('\n'))
     const postgres = (clusters ?? []).map((cluster) => cluster.url)
     const redisUrl = redis?.[0]?.url ?? ''
-    await forgetKeys(redisUrl, `${run}:`).catch(unusable('Redis', redisUrl, 'LOCKSTEP_TEST_REDIS_URL'))
+    await checkRedis(redisUrl).catch(unusable('Redis', redisUrl, 'LOCKSTEP_TEST_REDIS_URL'))
     for (const url of postgres) await makeTemplate(url, run).catch(unusable('PostgreSQL', url, 'LOCKSTEP_TEST_POSTGRES_URL'))
     project.provide('services', { run, postgres, redis: redisUrl })
     return async () => {
@@ -69,14 +71,26 @@ async function dropDatabases(url: string, run: string): Promise<string[]> {
   })
 }
 
+async function checkRedis(url: string): Promise<void> {
+  await withRedis(url, async (redis) =>
+    requireRedis(/^redis_version:(.*)$/m.exec(await redis.info('server'))?.[1]?.trim() ?? 'of an unknown version'),
+  )
+}
+
 async function forgetKeys(url: string, prefix: string): Promise<void> {
+  await withRedis(url, async (redis) => {
+    for await (const keys of redis.scanStream({ match: `${prefix}*`, count: 1000 })) {
+      if (Array.isArray(keys) && keys.length > 0) await redis.unlink(keys.map(String))
+    }
+  })
+}
+
+async function withRedis(url: string, fn: (redis: Redis) => Promise<void>): Promise<void> {
   const redis = new Redis(url, { lazyConnect: true, retryStrategy: () => null, connectTimeout: 5000 })
   redis.on('error', () => undefined)
   try {
     await redis.connect()
-    for await (const keys of redis.scanStream({ match: `${prefix}*`, count: 1000 })) {
-      if (Array.isArray(keys) && keys.length > 0) await redis.unlink(keys.map(String))
-    }
+    await fn(redis)
   } finally {
     redis.disconnect()
   }

@@ -41,7 +41,7 @@ export interface ServerCommand {
   readonly signal: 'INT' | 'TERM'
   readonly user: ServerUser | undefined
   readonly url: string
-  /** Resolves once the server answers; is tried every 25 ms for up to 15 s. */
+  /** Resolves once this very server answers, and not another that took its port; is tried every 25 ms for up to 15 s. */
   answers(): Promise<void>
 }
 
@@ -86,6 +86,7 @@ export async function startServer(server: ServerCommand): Promise<Service> {
   for (;;) {
     try {
       await server.answers()
+      if (ended) throw new Error(`Something else answers at "${server.url}".`)
       return { url: server.url, stop }
     } catch (cause) {
       if (!ended && Date.now() < deadline) {

@@ -87,7 +87,8 @@ async function startCluster(binaries: string): Promise<Service> {
       const client = new Client({ connectionString: url, connectionTimeoutMillis: 2000 })
       client.on('error', () => undefined)
       await client.connect()
-      await client.end()
+      const { rows } = await client.query<{ data: string }>(`select current_setting('data_directory') as data`).finally(() => client.end())
+      if (basename(dirname(rows[0]?.data ?? '')) !== basename(folder)) throw new Error('another PostgreSQL has taken the port')
     },
   })
 }

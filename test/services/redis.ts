@@ -1,6 +1,6 @@
 import { connect } from 'node:net'
-import { join } from 'node:path'
-import { aptInstall, binaryFolders, isExecutable } from './binaries.ts'
+import { basename, join } from 'node:path'
+import { aptInstall, binaryFolders, isExecutable, run } from './binaries.ts'
 import { requireDocker, startContainer } from './docker.ts'
 import { type Service, freePort, serverFolder, startServer } from './keeper.ts'
 import { type Way, givenUrl, startAll } from './ways.ts'
@@ -39,13 +39,26 @@ export const redisWays: readonly Way[] = [
 ]
 
 async function startInstalled(count: number): Promise<Service[]> {
+  const refusals: string[] = []
   for (const folder of await binaryFolders()) {
     for (const name of ['redis-server', 'valkey-server']) {
       const command = join(folder, name)
-      if (await isExecutable(command)) return startAll(count, () => startRedis(command))
+      if (!(await isExecutable(command))) continue
+      try {
+        requireRedis(/\bv=([\d.]+)/.exec((await run(command, ['--version'])).stdout)?.[1] ?? 'of an unknown version')
+        return await startAll(count, () => startRedis(command))
+      } catch (error) {
+        refusals.push(`"${command}": ${error instanceof Error ? error.message : String(error)}`)
+      }
     }
   }
-  throw new Error('neither was found')
+  throw new Error(refusals.length === 0 ? 'neither was found' : refusals.join('; '))
+}
+
+/** @throws where the version (of Redis, or of a Valkey, which began as Redis 7.2) is older than 7.2 */
+export function requireRedis(version: string): void {
+  const [major = Number.NaN, minor = Number.NaN] = version.split('.').map(Number)
+  if (!(major > 7 || (major === 7 && minor >= 2))) throw new Error(`this Redis is ${version}, 7.2 or newer is needed`)
 }
 
 async function startRedis(command: string): Promise<Service> {
@@ -59,19 +72,20 @@ async function startRedis(command: string): Promise<Service> {
     signal: 'TERM',
     user: undefined,
     url: `redis://127.0.0.1:${port}`,
-    answers: () => ping(port),
+    answers: () => answers(port, basename(folder)),
   })
 }
 
-function ping(port: number): Promise<void> {
+/** Resolves where the Redis at the port is the one whose folder is named so. */
+function answers(port: number, folder: string): Promise<void> {
   return new Promise((resolve, reject) => {
-    const socket = connect(port, '127.0.0.1', () => socket.write('PING\r\n'))
+    const socket = connect(port, '127.0.0.1', () => socket.write('CONFIG GET dir\r\n'))
     socket.setTimeout(2000, () => socket.destroy(new Error('Redis did not answer within 2 s')))
     socket.once('error', reject)
     socket.once('data', (answer) => {
       socket.destroy()
-      if (answer.toString().startsWith('+PONG')) resolve()
-      else reject(new Error(`Redis answered ${answer.toString().trim()}`))
+      if (answer.toString().includes(folder)) resolve()
+      else reject(new Error(`another Redis has taken the port: it answered ${answer.toString().trim()}`))
     })
   })
 }
