@@ -110,6 +110,17 @@ const context: OnDemandSpec = {
   code: hash(contextCode),
 }
 
+const notesCode =
+  '({ request }) => { if (request.note === "") throw new Error("there is no note"); return { initial: request.note.slice(0, 1) } }'
+const notes: OnDemandSpec = {
+  name: 'notes',
+  version: 1,
+  request: [{ name: 'note', type: { kind: 'string' } }],
+  inputs: [],
+  features: [{ name: 'initial', type: { kind: 'string' }, default: null, required: false }],
+  code: hash(notesCode),
+}
+
 function useOf(view: ViewSpec, alias: string | null = null, key = view.entity.key.map((part) => part.name)) {
   return { view: definitionId(view), alias, key }
 }
@@ -127,6 +138,7 @@ const services = [
   service('typed', [member(typed)]),
   service('history', [member(offline), member(delays)]),
   service('strict', [member(required)]),
+  service('noted', [member(delays), { kind: 'onDemand', view: definitionId(notes), features: ['initial'] }]),
   service('accounts', [member(accounts)]),
 ]
 const models: ModelSpec[] = [
@@ -160,10 +172,10 @@ export const servingSet: DefinitionSet = {
   entities: [airport, account].map(declared),
   sources: [landings, balances].map(declared),
   views: [delays, typed, offline, required, accounts].map((view) => ({ ...declared(view), operational: { online: view !== offline } })),
-  onDemand: [declared(context)],
+  onDemand: [context, notes].map(declared),
   services: services.map(declared),
   models: models.map(declared),
-  code: new Map([[hash(contextCode), contextCode]]),
+  code: new Map([contextCode, notesCode].map((code) => [hash(code), code])),
 }
 
 function declared<Spec extends object>(spec: Spec) {

@@ -42,12 +42,23 @@ describe('the entity parser', () => {
     ['a key from the prototype', Object.create({ airport: 'ATL', distance: 1 }), 'INVALID_ENTITY', '"airport"'],
     ['an own __proto__', JSON.parse('{"__proto__":1,"airport":"ATL","distance":1}'), 'INVALID_ENTITY', '"__proto__"'],
     ['a key that is too long', { airport: 'x'.repeat(2000), distance: 1 }, 'INVALID_ENTITY', '2001 bytes'],
+    ['a key with half a character', { airport: 'A\ud800', distance: 1 }, 'INVALID_ENTITY', 'surrogate'],
+    ['a number beyond a float', { airport: 'ATL', distance: JSON.parse('-1e400') }, 'INVALID_ENTITY', 'float64'],
+    ['an integer beyond a float', { airport: 'ATL', distance: 10n ** 400n }, 'INVALID_ENTITY', 'float64'],
     ['a key with a zero byte', { airport: 'A\0', distance: 1 }, 'INVALID_ENTITY', 'zero byte'],
   ])('refuses %s, naming index and field', (_, entity: unknown, code, part) => {
     const parse = () => flight(entity, 3)
     expect(parse).toThrow(expect.objectContaining({ code }))
     expect(parse).toThrow(part)
     expect(parse).toThrow(/[Ee]ntity 3/)
+  })
+
+  it('takes the infinities and NaN as the texts that say them', () => {
+    expect(['Infinity', '-Infinity', 'NaN'].map((distance) => flight({ airport: 'ATL', distance }, 0).request[0])).toEqual([
+      Number.POSITIVE_INFINITY,
+      Number.NEGATIVE_INFINITY,
+      Number.NaN,
+    ])
   })
 
   it.each([[2n ** 63n], [1.5], ['1.5'], ['x'], [true], ['9223372036854775808']])('refuses %s as an int64', (id) => {

@@ -66,6 +66,19 @@ describe.each(['redis', 'embedded'] as const)('POST /v1/features over the %s sto
     expect(body.results[0]?.eventTimes).toEqual({ lastDelay: '2001-07-01T11:30:00Z', landed1h: '2001-07-01T11:30:00Z', pressure: null })
   })
 
+  it('answers on request which rows it knew, as the number below which every transaction is in it', async () => {
+    const include = ['frontiers']
+    const [row] = await world.db.query<{ last: string }>(`select max(_xid::text::bigint) last from lockstep_source.landings`)
+    const { body } = await ask(url, '/v1/features', { service: 'flight', entities: [{ airport: 'ATL', distance: 1 }], include })
+    expect(Object.keys(body.frontiers ?? {})).toEqual(['airport_delays@1'])
+    expect(body.frontiers?.['airport_delays@1']).toBeGreaterThan(Number(row?.last))
+    const unknown = await ask(url, '/v1/features', { service: 'flight', entities: [{ airport: 'XXX', distance: 1 }], include })
+    expect(unknown.body.frontiers).toEqual({ 'airport_delays@1': null })
+    expect(
+      (await ask(url, '/v1/features', { service: 'flight', entities: [{ airport: 'ATL', distance: 1 }] })).body.frontiers,
+    ).toBeUndefined()
+  })
+
   it('reads one view under two aliases', async () => {
     const { body } = await ask(url, '/v1/features', { service: 'route', entities: [{ airport: 'ATL', destination: 'JFK' }] })
     expect(body.results[0]?.features).toMatchObject({ lastDelay: 25, destination__lastDelay: null, destination__landed1h: 0 })

@@ -69,6 +69,8 @@ describe('POST /v1/predict', () => {
   it('feeds a missing value as NaN, and answers features, statuses and event times on request', async () => {
     const { body } = await ask(url, '/v1/predict', { model: 'echo', entities, include: ['features', 'eventTimes'] })
     expect(body.predictions).toEqual([{ out: [25, 1, 0.25] }, { out: [-3, 1, Math.fround(-0.3)] }, { out: [null, 0, null] }])
+    expect(body.outputStatuses).toEqual([{}, {}, { out: 'INVALID' }])
+    expect((await ask(url, '/v1/predict', { model: 'echo', entities: entities.slice(0, 2) })).body.outputStatuses).toBeUndefined()
     expect(body.features?.[0]).toEqual({ lastDelay: 25, landed1h: 1, pressure: 0.25 })
     expect(body.statuses[2]).toEqual({ lastDelay: 'NOT_FOUND', landed1h: 'NOT_FOUND', pressure: 'NULL_VALUE' })
     expect(body.eventTimes[1]?.lastDelay).toBe('2001-07-01T11:00:00Z')

@@ -1,7 +1,8 @@
 import { request as httpRequest } from 'node:http'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { until } from './gate.ts'
 import type { Answer, World } from './world.ts'
-import { ask, createWorld } from './world.ts'
+import { ask, createWorld, noon } from './world.ts'
 
 let world: World
 let url: string
@@ -75,6 +76,69 @@ describe('a bad request', () => {
     expect((await ask(url, '/v1/features', good)).status).toBe(200)
   })
 
+  it('whose client goes away in the middle of its body is no failure of the server', async () => {
+    for (const headers of [{ 'content-length': '1000' }, { 'transfer-encoding': 'chunked' }]) {
+      const before = world.logged.length
+      const counted = await aborts()
+      const request = httpRequest(`${url}/v1/features`, { method: 'POST', headers: { 'content-type': 'application/json', ...headers } })
+      request.on('error', () => undefined)
+      request.write('{"service":')
+      await new Promise((resolve) => setTimeout(resolve, 100))
+      request.destroy()
+      await until(async () => (await aborts()) === counted + 1)
+      const levels = world.logged.slice(before).map((line) => (JSON.parse(line) as { level: string }).level)
+      expect(levels.filter((level) => level !== 'debug')).toEqual([])
+    }
+  })
+
+  it('that an on-demand view cannot take is told which entity it is', async () => {
+    const entities = [
+      { airport: 'ATL', note: 'hm' },
+      { airport: 'ATL', note: '' },
+    ]
+    const answer = await ask(url, '/v1/features', { service: 'noted', entities })
+    expectError(answer, 422, 'TRANSFORM_FAILED')
+    expect(answer.body.error).toMatchObject({
+      details: { entity: 1 },
+      message: expect.stringMatching(/^Entity 1: .*"notes@1".*there is no note/),
+    })
+  })
+
+  it('with a text that is not Unicode, or becomes one that is not, is refused', async () => {
+    const sent = await ask(url, '/v1/features', '{"service":"noted","entities":[{"airport":"ATL","note":"\\ud83d"}]}')
+    expectError(sent, 400, 'INVALID_ENTITY')
+    const made = await ask(url, '/v1/features', { service: 'noted', entities: [{ airport: 'ATL', note: '🛬' }] })
+    expectError(made, 400, 'INVALID_ENTITY')
+    expect(made.body.error.details).toEqual({ entity: 0, feature: 'initial' })
+  })
+
+  it('with a number that overflows is refused', async () => {
+    const answer = await ask(url, '/v1/features', '{"service":"flight","entities":[{"airport":"ATL","distance":1e999}]}')
+    expectError(answer, 400, 'INVALID_ENTITY')
+  })
+
+  it('that arrives slowly is answered as of its end', async () => {
+    let now = noon
+    const served = await world.serve({ clock: () => now })
+    await served.server.whenReady()
+    const body = JSON.stringify(good)
+    const answer = new Promise<string>((resolve, reject) => {
+      const request = httpRequest(
+        `${served.url}/v1/features`,
+        { method: 'POST', headers: { 'content-type': 'application/json' } },
+        (response) => response.on('data', (chunk: Buffer) => resolve(chunk.toString())),
+      )
+      request.on('error', reject)
+      request.write(body.slice(0, 10))
+      setTimeout(() => {
+        now = noon + 60_000_000
+        request.end(body.slice(10))
+      }, 200)
+    })
+    expect(JSON.parse(await answer)).toMatchObject({ asOf: '2001-07-01T12:01:00Z' })
+    await served.server.close()
+  })
+
   it('for a path that is not there or by another method gets the same shape', async () => {
     expectError(await ask(url, '/v1/nothing'), 404, 'NOT_FOUND')
     const get = await ask(url, '/v1/predict')
@@ -102,6 +166,11 @@ describe('a bad request', () => {
     await broken.server.close()
   })
 })
+
+async function aborts(): Promise<number> {
+  const { text } = await ask(url, '/metrics')
+  return Number(/lockstep_http_request_seconds_count\{route="\/v1\/features",status="499"\} (\d+)/.exec(text)?.[1] ?? 0)
+}
 
 /** Posts without content-length, in pieces. */
 function chunked(path: string, body: string): Promise<number> {

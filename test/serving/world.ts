@@ -105,6 +105,8 @@ export interface Body {
   readonly predictions: readonly Named[]
   readonly features?: readonly Named[]
   readonly statuses: readonly Named[]
+  readonly outputStatuses?: readonly Named[]
+  readonly frontiers?: Readonly<Record<string, number | null>>
   readonly eventTimes: readonly Named[]
   readonly models: readonly { readonly model: string; readonly version: number | null }[]
   readonly reasons?: readonly string[]

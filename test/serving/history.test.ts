@@ -1,0 +1,129 @@
+import { setTimeout } from 'node:timers/promises'
+import { sql } from 'kysely'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import type { Database } from '../../runtime/database.ts'
+import { openPostgres } from '../../runtime/open-postgres.ts'
+import { createLimit } from '../../serving/limit.ts'
+import { until } from './gate.ts'
+import type { World } from './world.ts'
+import { ask, createWorld } from './world.ts'
+
+let world: World
+
+beforeAll(async () => {
+  world = await createWorld('embedded')
+  await world.db.script(`
+    insert into lockstep_source.landings (airport, at, delay)
+    select 'A' || n, timestamptz '2001-07-01T11:00:00Z' + part * interval '30 minutes', n from generate_series(0, 699) n, generate_series(0, 1) part
+  `)
+  await world.materialize('airport_delays')
+})
+afterAll(() => world?.close())
+
+const before = '2001-07-01T11:10:00Z'
+const entity = (airport: string) => ({ airport, distance: 1 })
+
+describe('the history', () => {
+  it('gives all of one answer from one state of the data', async () => {
+    let written = false
+    // Between the first portion and the next a row arrives, for entities of either.
+    const meddled = (db: Database): Database => ({
+      ...db,
+      snapshot: (fn) =>
+        db.snapshot((snapshot) =>
+          fn({
+            ...snapshot,
+            async *tuples(select) {
+              yield* snapshot.tuples(select)
+              if (written) return
+              written = true
+              await world.db.script(
+                `insert into lockstep_source.landings (airport, at, delay) values ('A0', '2001-07-01T11:05:00Z', 1e6), ('A699', '2001-07-01T11:05:00Z', 1e6)`,
+              )
+            },
+          }),
+        ),
+    })
+    const { url, server } = await world.serve({ database: async () => meddled(openPostgres(world.postgresUrl)) })
+    await server.whenReady()
+    const entities = Array.from({ length: 700 }, (_, n) => entity(`A${n}`))
+    const read = async () =>
+      (await ask(url, '/v1/features', { service: 'flight', entities, asOf: before })).body.results.map(({ features }) => features.lastDelay)
+    expect(await read()).toEqual(entities.map((_, n) => n))
+    expect(written).toBe(true)
+    expect((await read()).filter((delay) => delay === 1e6)).toHaveLength(2)
+    await server.close()
+  })
+
+  it('answers a key that is not stored as it does one that is, where a moment is asked for', async () => {
+    const { url, server } = await world.serve()
+    await server.whenReady()
+    await world.db.script(`insert into lockstep_source.landings (airport, at, delay) values ('NEW', '2001-07-01T11:00:00Z', 77)`)
+    const askPast = (airports: string[]) => ask(url, '/v1/features', { service: 'flight', entities: airports.map(entity), asOf: before })
+    const { body } = await askPast(['A1', 'NEW', 'NONE'])
+    expect(body.results.map(({ features, statuses }) => [features.lastDelay, statuses.lastDelay])).toEqual([
+      [1, 'PRESENT'],
+      [77, 'PRESENT'],
+      [null, 'NOT_FOUND'],
+    ])
+    await server.close()
+  })
+
+  it('is read by few requests at once, others wait, and those beyond are asked to come again', async () => {
+    const { url, server } = await world.serve()
+    await server.whenReady()
+    const other = openPostgres(world.postgresUrl)
+    const connections = async () =>
+      (await world.db.query<{ n: number }>(`select count(*)::int n from pg_stat_activity where datname = current_database()`))[0]?.n ?? 0
+    const idle = await connections()
+    let answers: Promise<{ status: number; headers: Headers }[]> = Promise.resolve([])
+    await other.kysely.transaction().execute(async (transaction) => {
+      await sql`lock table lockstep_source.landings in access exclusive mode`.execute(transaction)
+      const asked = Array.from({ length: 150 }, () =>
+        ask(url, '/v1/features', { service: 'flight', entities: [entity('A1')], asOf: before }),
+      )
+      answers = Promise.all(asked)
+      const refused = await Promise.race(asked)
+      expect([refused.status, refused.body.error.code, refused.headers.get('retry-after')]).toEqual([503, 'BUSY', '1'])
+      await setTimeout(200)
+      expect((await connections()) - idle).toBeLessThan(12)
+    })
+    const statuses = (await answers).map(({ status }) => status)
+    expect(statuses.filter((status) => status === 200)).toHaveLength(104)
+    expect(statuses.filter((status) => status === 503)).toHaveLength(46)
+    await until(async () => (await ask(url, '/v1/features', { service: 'flight', entities: [entity('A1')], asOf: before })).status === 200)
+    await server.close()
+    await other.close()
+  })
+})
+
+describe('a limit', () => {
+  it('runs so many at once, in order, and gives the place of one that failed to the next', async () => {
+    const limit = createLimit({ running: 2, waiting: 3, name: 'things' })
+    const ends: (() => void)[] = []
+    const begun: number[] = []
+    const run = (n: number) =>
+      limit(async () => {
+        begun.push(n)
+        await new Promise<void>((resolve, reject) => ends.push(n % 2 === 0 ? resolve : () => reject(new Error(`${n}`))))
+        return n
+      })
+    const runs = Promise.allSettled([0, 1, 2, 3, 4, 5].map(run))
+    expect(begun).toEqual([0, 1])
+    for (let n = 0; n < 5; n++) {
+      ends[n]?.()
+      await setTimeout(0)
+    }
+    const settled = await runs
+    expect(begun).toEqual([0, 1, 2, 3, 4])
+    expect(settled.map((one) => (one.status === 'fulfilled' ? one.value : (one.reason as Error).message))).toEqual([
+      0,
+      '1',
+      2,
+      '3',
+      4,
+      expect.stringContaining('2 things under way and 3 waiting'),
+    ])
+    await limit(async () => undefined)
+  })
+})
