@@ -1,9 +1,9 @@
-import { rename, rm, writeFile } from 'node:fs/promises'
-import { LockstepError, messageOf } from '../kernel/errors.ts'
 import type { ServicePlan } from '../kernel/service-plan.ts'
 import type { Column } from '../kernel/value-type.ts'
 import { typeName } from '../kernel/value-type.ts'
 import type { TimeRule } from '../kernel/view-plan.ts'
+import { createFileSink } from './files/file-sink.ts'
+import type { SealedFile } from './files/place-files.ts'
 
 /** What a training set was made of, and how to tell that it is still the same. Stands beside it as `<file>.manifest.json`, and in the registry. */
 export interface DatasetManifest {
@@ -54,19 +54,13 @@ export function columnsOf(spine: readonly Column[], features: readonly Column[])
   return [...named(spine, 'spine'), ...named(features, 'feature')]
 }
 
-/** @throws LockstepError `WRITE_FAILED` naming the path */
-export async function writeManifest(manifest: DatasetManifest): Promise<void> {
-  const path = manifestPath(manifest.file.path)
-  const part = `${path}.${manifest.id}.part`
-  try {
-    await writeFile(part, `${JSON.stringify(manifest, null, 2)}\n`, { flush: true })
-    await rename(part, path)
-  } catch (cause) {
-    await rm(part, { force: true })
-    throw new LockstepError(
-      'WRITE_FAILED',
-      `The manifest "${path}" cannot be written: ${messageOf(cause)}. Free space, or choose another folder.`,
-      { cause },
-    )
-  }
+/**
+ * Writes the manifest under a temporary name; `placeFiles` gives it its own.
+ *
+ * @throws LockstepError `WRITE_FAILED` naming the path
+ */
+export async function sealManifest(manifest: DatasetManifest): Promise<SealedFile & { abort(): Promise<void> }> {
+  const sink = await createFileSink(manifestPath(manifest.file.path))
+  await sink.write(Buffer.from(`${JSON.stringify(manifest, null, 2)}\n`))
+  return { ...(await sink.seal()), abort: sink.abort }
 }

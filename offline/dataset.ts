@@ -1,5 +1,4 @@
 import { createHash, randomUUID } from 'node:crypto'
-import { rm } from 'node:fs/promises'
 import { ByteWriter } from '../kernel/binary.ts'
 import { LockstepError } from '../kernel/errors.ts'
 import type { ServicePlan } from '../kernel/service-plan.ts'
@@ -8,9 +7,12 @@ import type { Column } from '../kernel/value-type.ts'
 import type { TimeRule } from '../kernel/view-plan.ts'
 import type { Database } from '../runtime/database.ts'
 import type { DatasetManifest } from './dataset-manifest.ts'
-import { columnsOf, manifestPath, viewsOf, writeManifest } from './dataset-manifest.ts'
-import { createDatasetWriter } from './files/dataset-writer.ts'
-import type { JoinedBatch, JoinProgress, JoinSummary } from './join.ts'
+import { columnsOf, manifestPath, sealManifest, viewsOf } from './dataset-manifest.ts'
+import type { DatasetFormat } from './files/dataset-writer.ts'
+import { createDatasetWriter, formatOf } from './files/dataset-writer.ts'
+import type { SealedFile } from './files/place-files.ts'
+import { placeFiles, refuseExisting } from './files/place-files.ts'
+import type { JoinedBatch, JoinProgress } from './join.ts'
 import { joinSpine } from './join.ts'
 import { refuseLabelLeak } from './label-leak.ts'
 import { openSpine } from './spine/open-spine.ts'
@@ -20,8 +22,8 @@ export interface DatasetOptions {
   readonly spine: SpineInput
   /** Path of the file to write. */
   readonly out: string
-  /** Absent: `csv` where the path ends so, else `parquet`. */
-  readonly format?: 'parquet' | 'csv'
+  /** Absent: by the ending of the path, .parquet or .csv. */
+  readonly format?: DatasetFormat
   /** The spine's time column, where it is not the only one of its type. */
   readonly time?: string
   readonly knowledge?: TimeRule['knowledge']
@@ -36,80 +38,90 @@ export interface DatasetOptions {
 
 /**
  * Writes a training set: the spine's columns, then the service's features as of each row's moment. The manifest beside the file and in the registry says
- * what went into it. After an error, or a kill, no file stands there that could be taken for whole.
+ * what went into it. After an error nothing has changed; after a kill no file stands there with a manifest that is not its own.
  *
- * @throws LockstepError `LABEL_LEAK`, `SPINE_INVALID`, `FILE_EXISTS`, `WRITE_FAILED` and whatever `openSpine` and `joinSpine` throw
+ * @throws LockstepError `USAGE`, `LABEL_LEAK`, `SPINE_INVALID`, `FILE_EXISTS`, `WRITE_FAILED` and whatever `openSpine` and `joinSpine` throw
  */
 export async function createDataset(db: Database, service: ServicePlan, options: DatasetOptions): Promise<DatasetManifest> {
   const rule: TimeRule = { knowledge: options.knowledge ?? 'bitemporal', freshness: options.freshness ?? 'served' }
   const bound = options.asOf ?? 'at'
+  const format = options.format ?? formatOf(options.out)
+  const overwrite = options.overwrite ?? false
+  if (!overwrite) await refuseExisting([options.out, manifestPath(options.out)])
   if ('sql' in options.spine && bound === 'at') await refuseLabelLeak(db, service, options.spine.sql, rule)
-  const format = options.format ?? (options.out.toLowerCase().endsWith('.csv') ? 'csv' : 'parquet')
   const given = options.signal === undefined ? {} : { signal: options.signal }
   const spine = await openSpine(db, service, options.spine, { ...given, ...(options.time === undefined ? {} : { time: options.time }) })
   try {
     const carried = carriedColumns(spine, options.columns)
     const features = service.features.map(({ name, type }): Column => ({ name, type }))
     const kept = carried.map((slot) => spine.columns[slot] as Column)
-    const writer = await createDatasetWriter(options.out, [...kept, ...features], { format, overwrite: options.overwrite ?? false })
-    const hash = spineHash(spine)
-    const missing = requiredCounts(service)
-    let summary: JoinSummary
+    const writer = await createDatasetWriter(options.out, [...kept, ...features], { format, overwrite })
     try {
+      const hash = spineHash(spine)
+      const missing = requiredCounts(service)
       const joining = { rule, bound, ...given, ...(options.onProgress === undefined ? {} : { onProgress: options.onProgress }) }
-      summary = await joinSpine(db, service, spine, joining, async (batch) => {
+      const summary = await joinSpine(db, service, spine, joining, async (batch) => {
         hash.update(batch)
         missing.update(batch)
         await writer.write([...carried.map((slot) => batch.spine[slot] as JoinedBatch['spine'][number]), ...batch.values])
       })
+      const sealed = await writer.seal()
+      const { rows, bytes, sha256 } = sealed
+      const manifest: DatasetManifest = {
+        id: randomUUID(),
+        createdAt: new Date().toISOString(),
+        service: { id: service.id, fingerprint: service.fingerprint },
+        views: viewsOf(service),
+        spine: { from: options.spine, time: spine.time, rows: spine.rows, nullKeyRows: spine.nullKeyRows, sha256: hash.digest() },
+        rule: { ...rule, asOf: bound },
+        source: { xmin: summary.xmin, droppedRows: summary.droppedRows },
+        missingRequired: missing.counts(),
+        columns: columnsOf(kept, features),
+        file: { path: options.out, format, rows, bytes, sha256 },
+      }
+      await publish(db, manifest, sealed, overwrite)
+      return manifest
     } catch (error) {
       await writer.abort()
       throw error
     }
-    const written = await writer.close()
-    const manifest: DatasetManifest = {
-      id: randomUUID(),
-      createdAt: new Date().toISOString(),
-      service: { id: service.id, fingerprint: service.fingerprint },
-      views: viewsOf(service),
-      spine: { from: options.spine, time: spine.time, rows: spine.rows, nullKeyRows: spine.nullKeyRows, sha256: hash.digest() },
-      rule: { ...rule, asOf: bound },
-      source: { xmin: summary.xmin, droppedRows: summary.droppedRows },
-      missingRequired: missing.counts(),
-      columns: columnsOf(kept, features),
-      file: { path: options.out, format, ...written },
-    }
-    await record(db, manifest)
-    return manifest
   } finally {
-    await spine.drop()
+    // a table that cannot be dropped now is dropped by the next run
+    await spine.drop().catch(() => undefined)
   }
 }
 
-/** The file is whole; should its manifest or its entry in the registry fail, it goes again. */
-async function record(db: Database, manifest: DatasetManifest): Promise<void> {
-  const { path } = manifest.file
+/** Both files are whole on the disk and the registry knows of them before they get their names; should a name fail, the entry goes again. */
+async function publish(db: Database, manifest: DatasetManifest, file: SealedFile, overwrite: boolean): Promise<void> {
+  const beside = await sealManifest(manifest)
   try {
-    await writeManifest(manifest)
     await db.kysely
       .insertInto('lockstep.datasets')
       .values({
         id: manifest.id,
         service: manifest.service.id,
         fingerprint: manifest.service.fingerprint,
-        path,
+        path: manifest.file.path,
         manifest: JSON.stringify(manifest),
       })
       .execute()
+    try {
+      await placeFiles([beside, file], overwrite)
+    } catch (error) {
+      await db.kysely.deleteFrom('lockstep.datasets').where('id', '=', manifest.id).execute()
+      throw error
+    }
   } catch (error) {
-    await rm(path, { force: true })
-    await rm(manifestPath(path), { force: true })
+    await beside.abort()
     throw error
   }
 }
 
 function carriedColumns(spine: Spine, names: readonly string[] | undefined): number[] {
   if (names === undefined) return spine.columns.map((_, slot) => slot)
+  const repeated = names.find((name, i) => names.indexOf(name) !== i)
+  if (repeated !== undefined)
+    throw new LockstepError('SPINE_INVALID', `The column "${repeated}" is to be carried over twice; name it once.`)
   return names.map((name) => {
     const slot = spine.columns.findIndex((column) => column.name === name)
     if (slot >= 0) return slot

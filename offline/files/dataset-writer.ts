@@ -1,7 +1,11 @@
+import { extname } from 'node:path'
+import { LockstepError } from '../../kernel/errors.ts'
 import type { Column, Value } from '../../kernel/value-type.ts'
 import { createCsvEncoder } from './csv-encoder.ts'
 import { createFileSink } from './file-sink.ts'
 import { createParquetEncoder } from './parquet-encoder.ts'
+import type { SealedFile } from './place-files.ts'
+import { placeFiles, refuseExisting } from './place-files.ts'
 
 /** Writes one file of typed columns, in batches. Nothing stands under the file's name before `close` has succeeded. */
 export interface DatasetWriter {
@@ -11,9 +15,11 @@ export interface DatasetWriter {
    * @throws LockstepError `WRITE_FAILED` naming the path; what was written is removed
    */
   write(batch: readonly (readonly (Value | null)[])[]): Promise<void>
-  /** Flushes to disk, and gives the file its name. `sha256` is of the file's bytes, hex. */
+  /** Flushes to disk, under a temporary name still. `sha256` is of the file's bytes, hex. `placeFiles` names it, together with others. */
+  seal(): Promise<SealedFile & WrittenFile>
+  /** Seals the file, and gives it its name. */
   close(): Promise<WrittenFile>
-  /** Removes what was written; also after a failure, and any number of times. */
+  /** Removes what was written and has no name yet; also after a failure, and any number of times. */
   abort(): Promise<void>
 }
 
@@ -29,16 +35,38 @@ export interface BatchEncoder {
   finish(): Uint8Array[]
 }
 
+export type DatasetFormat = 'parquet' | 'csv'
+
+/**
+ * The format that a file's name asks for.
+ *
+ * @throws LockstepError `USAGE` where it ends in neither .parquet nor .csv
+ */
+export function formatOf(path: string): DatasetFormat {
+  switch (extname(path).toLowerCase()) {
+    case '.parquet':
+      return 'parquet'
+    case '.csv':
+      return 'csv'
+    default:
+      throw new LockstepError('USAGE', `The file "${path}" is of no kind that can be written; let its name end in .parquet or .csv.`, {
+        details: { path },
+      })
+  }
+}
+
 /**
  * @throws LockstepError `FILE_EXISTS` naming the path, unless `overwrite`; `WRITE_FAILED` where the folder cannot be written
  */
 export async function createDatasetWriter(
   path: string,
   columns: readonly Column[],
-  options: { readonly format: 'parquet' | 'csv'; readonly overwrite?: boolean },
+  options: { readonly format: DatasetFormat; readonly overwrite?: boolean },
 ): Promise<DatasetWriter> {
-  const sink = await createFileSink(path, { overwrite: options.overwrite ?? false })
-  const encoder = options.format === 'parquet' ? createParquetEncoder(columns) : createCsvEncoder(columns)
+  const { format, overwrite = false } = options
+  if (!overwrite) await refuseExisting([path])
+  const sink = await createFileSink(path)
+  const encoder = format === 'parquet' ? createParquetEncoder(columns) : createCsvEncoder(columns)
   let rows = 0
 
   async function send(encode: () => Uint8Array[]): Promise<void> {
@@ -50,14 +78,26 @@ export async function createDatasetWriter(
     }
   }
 
+  async function seal(): Promise<SealedFile & WrittenFile> {
+    await send(() => encoder.finish())
+    return { rows, ...(await sink.seal()) }
+  }
+
   return {
     async write(batch) {
       await send(() => encoder.write(batch))
       rows += batch[0]?.length ?? 0
     },
+    seal,
     async close() {
-      await send(() => encoder.finish())
-      return { rows, ...(await sink.close()) }
+      const sealed = await seal()
+      try {
+        await placeFiles([sealed], overwrite)
+      } catch (error) {
+        await sink.abort()
+        throw error
+      }
+      return { rows, bytes: sealed.bytes, sha256: sealed.sha256 }
     },
     abort: () => sink.abort(),
   }

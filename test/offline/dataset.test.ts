@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto'
 import { existsSync } from 'node:fs'
-import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises'
+import { mkdir, mkdtemp, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest'
@@ -220,6 +220,55 @@ for (const { kind, open } of databases) {
       const shorter = await createDataset(opened.db, asked, { spine: { sql: `${spine} LIMIT 1` }, out, overwrite: true })
       expect(shorter.file.rows).toBe(1)
       expect(existsSync(`${out}.manifest.json`)).toBe(true)
+      expect((await readdir(folder)).toSorted()).toEqual(['set.csv', 'set.csv.manifest.json'])
+    })
+
+    it('refuses a name that is taken, or of another kind, before it looks at the spine', async () => {
+      const wrong = { spine: { sql: 'SELEC 1' } }
+      await writeFile(join(folder, 'taken.csv'), 'precious')
+      await writeFile(join(folder, 'free.csv.manifest.json'), 'precious')
+      for (const [name, code] of [
+        ['taken.csv', 'FILE_EXISTS'],
+        ['free.csv', 'FILE_EXISTS'],
+        ['set.jsonl', 'USAGE'],
+        ['set', 'USAGE'],
+      ] as const) {
+        await expect(createDataset(opened.db, asked, { ...wrong, out: join(folder, name) })).rejects.toMatchObject({
+          code,
+          message: expect.stringContaining(name),
+        })
+      }
+      const twice = createDataset(opened.db, asked, { spine: { sql: spine }, out: join(folder, 'set.csv'), columns: ['label', 'label'] })
+      await expect(twice).rejects.toMatchObject({ code: 'SPINE_INVALID', message: expect.stringContaining('"label"') })
+      expect((await readdir(folder)).toSorted()).toEqual(['free.csv.manifest.json', 'taken.csv'])
+    })
+
+    it('leaves the old pair as it was where a later step fails, and nothing new', async () => {
+      const out = join(folder, 'set.csv')
+      const beside = `${out}.manifest.json`
+      const recorded = async () => (await opened.db.kysely.selectFrom('lockstep.datasets').select('id').execute()).length
+      await createDataset(opened.db, asked, { spine: { sql: spine }, out })
+      const old = [await readFile(out), await readFile(beside), await recorded()]
+      const again = () => createDataset(opened.db, asked, { spine: { sql: `${spine} LIMIT 1` }, out, overwrite: true })
+
+      await opened.db.script(`
+        CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION 'no room in the registry'; END $$;
+        CREATE TRIGGER refuse BEFORE INSERT ON lockstep.datasets FOR EACH ROW EXECUTE FUNCTION refuse()`)
+      try {
+        await expect(again()).rejects.toThrow('no room in the registry')
+        const fresh = createDataset(opened.db, asked, { spine: { sql: spine }, out: join(folder, 'new.csv') })
+        await expect(fresh).rejects.toThrow('no room in the registry')
+      } finally {
+        await opened.db.script('DROP TRIGGER refuse ON lockstep.datasets; DROP FUNCTION refuse')
+      }
+      expect([await readFile(out), await readFile(beside), await recorded()]).toEqual(old)
+      expect((await readdir(folder)).toSorted()).toEqual(['set.csv', 'set.csv.manifest.json'])
+
+      await rename(out, join(folder, 'moved.csv'))
+      await mkdir(join(out, 'full'), { recursive: true })
+      await expect(again()).rejects.toMatchObject({ code: 'WRITE_FAILED', message: expect.stringContaining('set.csv') })
+      expect([await readFile(beside), await recorded()]).toEqual(old.slice(1))
+      expect((await readdir(folder)).toSorted()).toEqual(['moved.csv', 'set.csv', 'set.csv.manifest.json'])
     })
   })
 }

@@ -1,0 +1,108 @@
+import { randomUUID } from 'node:crypto'
+import { access, link, lstat, open, rename, unlink } from 'node:fs/promises'
+import { basename, dirname, join } from 'node:path'
+import { LockstepError, messageOf } from '../../kernel/errors.ts'
+
+/** A file that is whole under a temporary name in the folder of its own name. */
+export interface SealedFile {
+  readonly partial: string
+  readonly path: string
+}
+
+/** A hidden name beside `path`, which nobody else has. */
+export function hiddenBeside(path: string, kind: 'partial' | 'replaced'): string {
+  return join(dirname(path), `.${basename(path)}.${randomUUID()}.${kind}`)
+}
+
+/** @throws LockstepError `FILE_EXISTS` naming the first of the paths at which something stands */
+export async function refuseExisting(paths: readonly string[]): Promise<void> {
+  for (const path of paths) if (await exists(path)) throw alreadyThere(path)
+}
+
+/**
+ * Gives files that belong together their names, in order: all or none. Where one name cannot be given, what stood there stands there again. Should the process
+ * be killed in the midst, at no moment does a new file stand beside an old one: what is replaced goes aside first, and its bytes stay under a hidden name.
+ *
+ *     old a, old b   ->   old b   ->   (none)   ->   new a   ->   new a, new b
+ *
+ * @throws LockstepError `FILE_EXISTS` unless `overwrite`; `WRITE_FAILED`
+ */
+export async function placeFiles(files: readonly SealedFile[], overwrite: boolean): Promise<void> {
+  const aside: { readonly path: string; readonly kept: string }[] = []
+  const placed: string[] = []
+  let path = ''
+  try {
+    if (overwrite && files.length > 1) {
+      for (const file of files) {
+        path = file.path
+        if (!(await isThere(path))) continue
+        const kept = hiddenBeside(path, 'replaced')
+        await rename(path, kept)
+        aside.push({ path, kept })
+      }
+    }
+    for (const file of files) {
+      path = file.path
+      if (overwrite) await rename(file.partial, path)
+      else await nameWithoutReplacing(file.partial, path)
+      placed.push(path)
+    }
+  } catch (cause) {
+    for (const name of placed.toReversed()) await unlink(name).catch(() => undefined)
+    for (const { path: name, kept } of aside.toReversed()) await rename(kept, name).catch(() => undefined)
+    throw cause instanceof LockstepError ? cause : writeFailed(path, cause)
+  }
+  for (const { kept } of aside) await unlink(kept).catch(() => undefined)
+  for (const folder of new Set(files.map((file) => dirname(file.path)))) await syncFolder(folder)
+}
+
+export function writeFailed(path: string, cause: unknown): LockstepError {
+  return new LockstepError(
+    'WRITE_FAILED',
+    `The file "${path}" could not be written: ${messageOf(cause)}. Nothing was left behind; make room or choose another place.`,
+    { cause, details: { path } },
+  )
+}
+
+/** Something else than a file, as a folder, is not ours to put aside. */
+async function isThere(path: string): Promise<boolean> {
+  const found = await lstat(path).catch(() => null)
+  if (found?.isDirectory() === true) throw new Error('it is a folder')
+  return found !== null
+}
+
+/** A hard link fails where the name is taken, so that of two writers one wins; file systems without links get a check and a rename. */
+async function nameWithoutReplacing(partial: string, path: string): Promise<void> {
+  try {
+    await link(partial, path)
+  } catch (cause) {
+    if (codeOf(cause) === 'EEXIST' || (await exists(path))) throw alreadyThere(path)
+    await rename(partial, path)
+    return
+  }
+  await unlink(partial).catch(() => undefined)
+}
+
+/** Makes the names themselves durable; some systems cannot open a folder, and then they are durable soon. */
+async function syncFolder(folder: string): Promise<void> {
+  const handle = await open(folder, 'r').catch(() => null)
+  await handle?.sync().catch(() => undefined)
+  await handle?.close()
+}
+
+function exists(path: string): Promise<boolean> {
+  return access(path).then(
+    () => true,
+    () => false,
+  )
+}
+
+function alreadyThere(path: string): LockstepError {
+  return new LockstepError('FILE_EXISTS', `The file "${path}" exists already; choose another name, or allow it to be overwritten.`, {
+    details: { path },
+  })
+}
+
+function codeOf(error: unknown): unknown {
+  return error instanceof Error && 'code' in error ? error.code : undefined
+}
