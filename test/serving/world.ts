@@ -26,11 +26,15 @@ export const noon = Date.UTC(2001, 6, 1, 12) * 1000
 export interface World {
   readonly db: Database
   readonly postgresUrl: string
+  /** The store that views are materialized into. */
+  readonly store: OnlineStore
+  /** A further opening of it, as each server has. */
   readonly openStore: () => OnlineStore
   /** Lines of the servers' logs. */
   readonly logged: string[]
   materialize(view: string, moment?: number): Promise<void>
-  push(model: string, file: string): Promise<number>
+  /** Pushes a model file. `producer`: what the file says it was made by, so that one model can be pushed as several versions. */
+  push(model: string, file: string, producer?: string): Promise<number>
   /** A server of this world that listens on a free port; closed with the world. */
   serve(options?: Partial<ServerOptions>): Promise<{ server: LockstepServer; url: string; registry: Registry }>
   close(): Promise<void>
@@ -52,13 +56,16 @@ export async function createWorld(kind: OnlineStore['kind']): Promise<World> {
   return {
     db,
     postgresUrl: database.url,
+    store,
     openStore,
     logged,
     async materialize(view, moment = noon) {
       await materializeView(db, store, (await loadCatalog(db)).view(view), { moment, now: () => moment })
     },
-    async push(model, file) {
-      const bytes = await onnx(file)
+    async push(model, file, producer = '') {
+      const made = Buffer.from(producer)
+      // field 2 of ONNX's ModelProto, of which the last one counts
+      const bytes = Buffer.concat([await onnx(file), ...(producer === '' ? [] : [Buffer.of(0x12, made.length), made])])
       return (await pushModel(db, { model, bytes, contract: await inspectModel(bytes) })).version.version
     },
     async serve(options = {}) {

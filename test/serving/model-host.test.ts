@@ -1,0 +1,140 @@
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { LockstepError } from '../../kernel/errors.ts'
+import type { Catalog } from '../../registry/catalog.ts'
+import { loadCatalog } from '../../registry/catalog.ts'
+import { readModelBytes } from '../../registry/model-versions.ts'
+import { openPostgres } from '../../runtime/open-postgres.ts'
+import { createLogger } from '../../runtime/log.ts'
+import { createModelHost } from '../../serving/model-host.ts'
+import { until } from './gate.ts'
+import type { World } from './world.ts'
+import { ask, createWorld } from './world.ts'
+
+let world: World
+let catalog: Catalog
+
+beforeAll(async () => {
+  world = await createWorld('embedded')
+  await world.push('delay', 'logistic')
+  await world.push('delay', 'mlp')
+  catalog = await loadCatalog(world.db)
+})
+afterAll(() => world?.close())
+
+/** A host that reads from the world's registry, with a clock that is set by hand. */
+function host() {
+  const read: number[] = []
+  const clock = { ms: 0 }
+  const models = createModelHost({
+    readBytes(model, version) {
+      read.push(version)
+      return readModelBytes(world.db, model, version)
+    },
+    onRun: () => undefined,
+    log: createLogger('silent'),
+    now: () => clock.ms,
+  })
+  const run = (version?: number) => models.use(catalog, 'delay', version, async ({ predict }) => (await predict([[1, 2, 3]])).length)
+  return { models, read, clock, run }
+}
+const minute = 60_000
+
+describe('the model host', () => {
+  it('lets go of a version that nobody has used for five minutes, and keeps the newest', async () => {
+    const { models, read, clock, run } = host()
+    await models.prepare(catalog)
+    expect(await run(1)).toBe(1)
+    clock.ms = 4 * minute
+    models.retire(catalog)
+    await run(1)
+    expect(read).toEqual([2, 1])
+    clock.ms = 8 * minute
+    models.retire(catalog)
+    await run(1)
+    expect(read).toEqual([2, 1])
+    clock.ms = 13 * minute
+    models.retire(catalog)
+    await run()
+    expect(read).toEqual([2, 1])
+    expect(await run(1)).toBe(1)
+    expect(read).toEqual([2, 1, 1])
+    await models.close()
+  })
+
+  it('keeps a version that is in use, however long it takes', async () => {
+    const { models, read, clock, run } = host()
+    const rows = await models.use(catalog, 'delay', 1, async ({ predict }) => {
+      clock.ms = 60 * minute
+      models.retire(catalog)
+      return (await predict([[1, 2, 3]])).length
+    })
+    expect(rows).toBe(1)
+    await run(1)
+    expect(read).toEqual([1])
+    await models.close()
+  })
+
+  it('says that a version cannot be read for now, and reads it again at the next call', async () => {
+    let away = true
+    const models = createModelHost({
+      async readBytes(model, version) {
+        if (away) throw new LockstepError('POSTGRES_UNAVAILABLE', 'The database is away.')
+        return readModelBytes(world.db, model, version)
+      },
+      onRun: () => undefined,
+      log: createLogger('silent'),
+      now: () => 0,
+    })
+    await expect(models.prepare(catalog)).rejects.toMatchObject({ code: 'POSTGRES_UNAVAILABLE' })
+    away = false
+    await models.prepare(catalog)
+    expect(models.failures).toEqual([])
+    await models.close()
+  })
+})
+
+describe('a server that a new model version is pushed to', () => {
+  it('goes on with the one that it has while PostgreSQL cannot give the new one, and takes it up when it can', async () => {
+    const lost = { bytes: false }
+    const { url, server } = await world.serve({
+      async database() {
+        const db = openPostgres(world.postgresUrl)
+        // the connection is cut under the statement that reads the bytes
+        const kysely = db.kysely.withPlugin({
+          transformQuery({ node }) {
+            if (lost.bytes && JSON.stringify(node).includes('"name":"bytes"')) {
+              throw Object.assign(new Error('Connection terminated unexpectedly'), { code: 'ECONNRESET' })
+            }
+            return node
+          },
+          transformResult: async ({ result }) => result,
+        })
+        return { ...db, kysely }
+      },
+    })
+    await server.whenReady()
+    lost.bytes = true
+    const predict = () => ask(url, '/v1/predict', { model: 'delay', entities: [{ airport: 'ATL', distance: 1 }] })
+    expect((await predict()).body.version).toBe(2)
+    expect(await world.push('delay', 'logistic', 'third')).toBe(3)
+    const warned = async () => ((await ask(url, '/readyz')).body.warnings ?? []).some((warning) => warning.includes('"delay@3"'))
+    await until(warned)
+    const meanwhile = await predict()
+    expect([meanwhile.status, meanwhile.body.version]).toEqual([200, 2])
+    lost.bytes = false
+    await until(async () => (await predict()).body.version === 3)
+    await until(async () => !(await warned()))
+    await server.close()
+  })
+
+  it('lists a version that cannot be loaded at all among its warnings', async () => {
+    const version = await world.push('delay', 'mlp', 'last')
+    await world.db.query(`update lockstep.model_versions set bytes = 'x' where model = 'delay' and version = ${version}`)
+    const fresh = await world.serve()
+    await fresh.server.whenReady()
+    const { status, body } = await ask(fresh.url, '/readyz')
+    expect(status).toBe(200)
+    expect(body.warnings?.filter((warning) => warning.includes(`"delay@${version}"`))).toEqual([expect.stringContaining('SHA-256')])
+    await fresh.server.close()
+  })
+})
