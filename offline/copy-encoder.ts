@@ -2,8 +2,7 @@ import { LockstepError } from '../kernel/errors.ts'
 import { postgresEpochMicros } from '../kernel/time.ts'
 import { CopyBuffer } from './copy-buffer.ts'
 import { writeNumeric } from './copy-numeric.ts'
-import { inFloat32, inInteger, toBool, toFloat, toInteger, toMicros, toText, toVector, UnfitValue } from './files/convert.ts'
-import { inRow } from './files/file-values.ts'
+import { inFloat32, inInteger, inRow, toBool, toFloat, toInteger, toMicros, toNumbers, toText, UnfitValue } from './files/convert.ts'
 import type { FileBatch, FileColumn } from './files/tabular-file.ts'
 
 /** A column of a file on its way into a column of a table. */
@@ -168,8 +167,9 @@ function timeWriter({ from, infinity }: CopyColumn): FieldWriter {
 /** One dimension, no nulls, element type float4 (oid 700) or float8 (oid 701), lower bound 1. An empty array has no dimension. */
 function vectorWriter({ from, type, length = null }: CopyColumn): FieldWriter {
   const wide = type === '_float8'
+  const fit = wide ? (number: number): number => number : inFloat32
   return (out, value) => {
-    const vector = toVector(value, from)
+    const vector = toNumbers(value, from, fit)
     if (length !== null && vector.length !== length) throw new UnfitValue(`has ${vector.length} elements, not ${length}`)
     const dimensions = vector.length === 0 ? 0 : 1
     out.int32(12 + dimensions * 8 + vector.length * (wide ? 12 : 8))

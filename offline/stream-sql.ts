@@ -86,7 +86,8 @@ function keyCondition(parts: readonly Column<KeyType>[], expressions: readonly s
     const values = decodeKey(parts, key)
     return `(${parts.map(({ type }, i) => keyLiteral(type, values[i] as Value)).join(', ')})`
   })
-  return `(${expressions.join(', ')}) IN (${tuples.join(', ')})`
+  // PostgreSQL hashes a list of single values, but compares each row with each of a list of tuples, unless they stand in VALUES.
+  return `(${expressions.join(', ')}) IN (${parts.length > 1 ? 'VALUES ' : ''}${tuples.join(', ')})`
 }
 
 function keyLiteral(type: KeyType, value: Value): string {

@@ -42,8 +42,12 @@ export function microsAt(view: DataView, at: number): number {
   const low = view.getUint32(at + 4)
   if (high === 0x7fffffff && low === 0xffffffff) return Number.POSITIVE_INFINITY
   if (high === -0x80000000 && low === 0) return Number.NEGATIVE_INFINITY
-  return high * 0x100000000 + low + postgresEpochMicros
+  // each sum is exact: at the far edge, what is before the epoch is added is no safe integer
+  return (high + epochHigh) * 0x100000000 + (low + epochLow)
 }
+
+const epochHigh = Math.floor(postgresEpochMicros / 0x100000000)
+const epochLow = postgresEpochMicros - epochHigh * 0x100000000
 
 /** An int8 or xid8 that is known to be a safe integer: an identity, an ordinal, a transaction. */
 export function safeInt64At(view: DataView, at: number): number {

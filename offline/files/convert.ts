@@ -1,9 +1,18 @@
+import { LockstepError } from '../../kernel/errors.ts'
 import { parseTimestamp } from '../../kernel/time.ts'
 import { show } from '../../kernel/value-type.ts'
 import type { FileColumn } from './tabular-file.ts'
 
 /** A value that its column cannot take. The message reads on from the column's name: `is "x", which is not a number`. */
 export class UnfitValue extends Error {}
+
+/** Puts the place into the error of a value that does not fit; other errors pass as they are. */
+export function inRow(error: unknown, path: string, row: number, column: string): unknown {
+  if (!(error instanceof UnfitValue)) return error
+  return new LockstepError('INVALID_ROW', `Row ${row} of "${path}": column "${column}" ${error.message}; correct the row.`, {
+    details: { path, row, column },
+  })
+}
 
 const whole = /^[+-]?\d+$/
 const decimal = /^[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?$/
@@ -99,19 +108,23 @@ export function toMicros(value: unknown, column: FileColumn): number {
   }
 }
 
-/** An array of numbers; also as text, for CSV: a JSON array, or in braces as PostgreSQL prints it. NaN and the infinities go by name. */
-export function toVector(value: unknown, column: FileColumn): Float32Array {
+/**
+ * An array of numbers; also as text, for CSV: a JSON array, or in braces as PostgreSQL prints it. NaN and the infinities go by name.
+ *
+ * @param fit checks each number, and rounds it where its place is narrower
+ */
+export function toNumbers(value: unknown, column: FileColumn, fit: (number: number) => number): number[] {
   const elements = typeof value === 'string' ? elementsOf(value) : value
   if (!Array.isArray(elements)) throw unfit(value, 'an array of numbers')
-  const vector = new Float32Array(elements.length)
+  const numbers = new Array<number>(elements.length)
   for (let i = 0; i < elements.length; i++) {
     try {
-      vector[i] = inFloat32(toFloat(elements[i], column))
+      numbers[i] = fit(toFloat(elements[i], column))
     } catch (error) {
       throw error instanceof UnfitValue ? new UnfitValue(`has an element ${i + 1} that ${error.message}`) : error
     }
   }
-  return vector
+  return numbers
 }
 
 function elementsOf(text: string): string[] | null {

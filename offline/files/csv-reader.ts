@@ -76,14 +76,21 @@ async function* records(path: string, columns: number | null): AsyncGenerator<(s
 /** Lets bytes pass that are UTF-8, and fails on others, which would otherwise turn into replacement characters. */
 function utf8Check(): Transform {
   const decoder = new TextDecoder('utf-8', { fatal: true })
+  const isText = (chunk?: Buffer): boolean => {
+    try {
+      decoder.decode(chunk, { stream: chunk !== undefined })
+      return true
+    } catch {
+      return false
+    }
+  }
   return new Transform({
     transform(chunk: Buffer, _encoding, done) {
-      try {
-        decoder.decode(chunk, { stream: true })
-        done(null, chunk)
-      } catch {
-        done(new Error('it is not UTF-8 text'))
-      }
+      if (isText(chunk)) done(null, chunk)
+      else done(new Error('it is not UTF-8 text'))
+    },
+    flush(done) {
+      done(isText() ? null : new Error('it is not UTF-8 text: it ends within a character'))
     },
   })
 }

@@ -194,7 +194,9 @@ const parsers = {
 function decimalText(value: unknown, scale: number): string | null {
   if (value === null || value === undefined) return null
   const unscaled = value instanceof Uint8Array ? signed(value) : BigInt(value as number | bigint)
-  return `${unscaled}e-${scale}`
+  if (scale === 0) return String(unscaled)
+  const digits = String(unscaled < 0n ? -unscaled : unscaled).padStart(scale + 1, '0')
+  return `${unscaled < 0n ? '-' : ''}${digits.slice(0, -scale)}.${digits.slice(-scale)}`
 }
 
 function signed(bytes: Uint8Array): bigint {

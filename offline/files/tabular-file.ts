@@ -35,7 +35,7 @@ export interface FileColumn {
 
 /**
  * Consecutive rows, by column. A value is null or undefined where there is none; else boolean, string, array of numbers, or number: whole numbers
- * past 2^53 are bigint. The values of a column of type timestamp are epoch microseconds; decimals are text. Turn them into typed values with `fileValues`.
+ * past 2^53 are bigint. The values of a column of type timestamp are epoch microseconds; decimals are text. The encoder of a COPY (copy-encoder.ts) converts and checks them.
  */
 export interface FileBatch {
   /** Number of the first row in the file, from 1 (a header does not count). */

@@ -7,8 +7,8 @@ import type { SchemaElement } from 'hyparquet'
 import { parquetWriteFile } from 'hyparquet-writer'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import type { Value, ValueType } from '../../kernel/value-type.ts'
-import { fileValues } from '../../offline/files/file-values.ts'
 import { openTabularFile } from '../../offline/files/tabular-file.ts'
+import { readRows } from './read-values.ts'
 
 let folder: string
 beforeAll(async () => {
@@ -24,12 +24,7 @@ async function textFile(name: string, content: string | Uint8Array): Promise<str
 
 /** All values of the named column, read as `type`. */
 async function columnOf(path: string, name: string, type: ValueType): Promise<(Value | null)[]> {
-  const file = await openTabularFile(path)
-  const column = file.columns.find((c) => c.name === name)
-  if (column === undefined) throw new Error(`no column ${name}`)
-  const values: (Value | null)[] = []
-  for await (const batch of file.batches([name])) values.push(...fileValues(file, column, batch, 0, type))
-  return values
+  return (await readRows(path, [{ name, type }])).map(([value]) => value ?? null)
 }
 
 async function typesOf(path: string): Promise<(ValueType | null)[]> {
@@ -149,6 +144,31 @@ describe('a Parquet file', () => {
     expect(await columnOf(path, 'wide', { kind: 'float64' })).toEqual([0.123, null, -1e27])
   })
 
+  it('gives decimals as exact text', async () => {
+    const decimal = (scale: number) =>
+      ({ ...optional, type: 'FIXED_LEN_BYTE_ARRAY', type_length: 16, converted_type: 'DECIMAL', scale, precision: 38 }) as const
+    const path = parquetFile(
+      'decimal-text.parquet',
+      [
+        { ...decimal(2), name: 'two' },
+        { ...decimal(0), name: 'none' },
+      ],
+      [
+        [12_345n, 5n, -5n, 0n, -12_300n, -(10n ** 30n)],
+        [7n, 0n, -7n, null, null, 10n ** 30n],
+      ],
+    )
+    expect(await columnOf(path, 'two', { kind: 'string' })).toEqual([
+      '123.45',
+      '0.05',
+      '-0.05',
+      '0.00',
+      '-123.00',
+      `-1${'0'.repeat(28)}.00`,
+    ])
+    expect(await columnOf(path, 'none', { kind: 'string' })).toEqual(['7', '0', '-7', null, null, `1${'0'.repeat(30)}`])
+  })
+
   it('reads lists of floats as vectors, and refuses those of another length', async () => {
     const list: SchemaElement[] = [
       { ...optional, name: 'embedding', num_children: 1, converted_type: 'LIST' },
@@ -157,9 +177,7 @@ describe('a Parquet file', () => {
     ]
     const path = parquetFile('vectors.parquet', list, [[null, [0.5, 2], [1, 2, 3]]])
     expect(await typesOf(path)).toEqual([{ kind: 'vector', length: 2 }])
-    await expect(columnOf(path, 'embedding', { kind: 'vector', length: 2 })).rejects.toThrow(
-      /Row 3 .*"embedding" has 3 elements, not the 2 of vector\(2\)/,
-    )
+    await expect(columnOf(path, 'embedding', { kind: 'vector', length: 2 })).rejects.toThrow(/Row 3 .*"embedding" has 3 elements, not 2/)
     const holed = parquetFile('holed.parquet', list, [[[0.5, null]]])
     await expect(columnOf(holed, 'embedding', { kind: 'vector', length: 2 })).rejects.toThrow(
       'has an element 2 that is null, which is not a number',
@@ -270,6 +288,11 @@ describe('a CSV file', () => {
     await expect(openTabularFile(await textFile('latin.csv', Buffer.from('a\nM\xfcnchen\n', 'latin1')))).rejects.toThrow(
       'it is not UTF-8 text',
     )
+    const cut = await textFile('cut.csv', Buffer.from('a\nMü').subarray(0, -1))
+    await expect(openTabularFile(cut).then(() => columnOf(cut, 'a', { kind: 'string' }))).rejects.toMatchObject({
+      code: 'FILE_UNREADABLE',
+      message: expect.stringContaining('it ends within a character'),
+    })
   })
 
   it('counts rows across batches', async () => {
@@ -330,9 +353,9 @@ describe('a JSON lines file', () => {
   })
 
   it('refuses bare numbers as times, whose unit it would have to guess', async () => {
-    const path = await textFile('epoch.jsonl', '{"t":978307200000}\n')
+    const path = await textFile('epoch.jsonl', '{"t":"2001-01-01"}\n{"t":978307200000}\n')
     await expect(columnOf(path, 't', { kind: 'timestamp' })).rejects.toThrow(
-      'is 978307200000, which is not a time; write times as 2001-07-01T00:00:00Z',
+      `Row 2 of "${path}": column "t" is 978307200000, which is not a time; write times as 2001-07-01T00:00:00Z`,
     )
   })
 })

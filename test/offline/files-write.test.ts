@@ -10,8 +10,8 @@ import { parquetMetadata, parquetReadObjects } from 'hyparquet'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import type { Column, Value } from '../../kernel/value-type.ts'
 import { createDatasetWriter } from '../../offline/files/dataset-writer.ts'
-import { fileValues } from '../../offline/files/file-values.ts'
 import { openTabularFile } from '../../offline/files/tabular-file.ts'
+import { readRows } from './read-values.ts'
 
 let folder: string
 beforeAll(async () => {
@@ -44,13 +44,7 @@ function byColumn(data: readonly (readonly (Value | null)[])[]): (Value | null)[
 }
 
 async function readBack(path: string): Promise<(Value | null)[][]> {
-  const file = await openTabularFile(path)
-  const result: (Value | null)[][] = []
-  for await (const batch of file.batches(columns.map(({ name }) => name))) {
-    const values = columns.map(({ type }, j) => fileValues(file, file.columns[j]!, batch, j, type))
-    for (let i = 0; i < batch.rows; i++) result.push(values.map((column) => column[i] ?? null))
-  }
-  return result
+  return await readRows(path, columns)
 }
 
 /** -0 and +0 are one value once read; the bytes are looked at on their own. */
@@ -161,10 +155,7 @@ describe('a dataset writer', () => {
     const writer = await createDatasetWriter(path, [{ name: 'only', type: { kind: 'float64' } }], { format: 'csv' })
     await writer.write([[1, null, 3]])
     await writer.close()
-    const file = await openTabularFile(path)
-    const values: unknown[] = []
-    for await (const batch of file.batches(['only'])) values.push(...fileValues(file, file.columns[0]!, batch, 0, { kind: 'float64' }))
-    expect(values).toEqual([1, null, 3])
+    expect(await readRows(path, [{ name: 'only', type: { kind: 'float64' } }])).toEqual([[1], [null], [3]])
   })
 
   it('writes a whole file where there are no rows', async () => {

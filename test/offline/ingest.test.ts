@@ -231,7 +231,7 @@ describe('the types of a table', () => {
     ['timestamp', ['1969-12-31T23:59:59.999999', null], ['1969-12-31 23:59:59.999999', null]],
     ['date', ['1999-12-31', '2001-07-01T00:00:00Z', null], ['1999-12-31', '2001-07-01', null]],
     ['float4[]', [[1, 0.5], [], null], ['{1,0.5}', '{}', null]],
-    ['float8[]', [[0.5], null], ['{0.5}', null]],
+    ['float8[]', [[0.5, 0.1, 1e300, 'NaN'], null, '[0.1]'], ['{0.5,0.1,1e+300,NaN}', null, '{0.1}']],
     ['numeric(12,3)', [1.5, '-0.001', 12_345_678, null], ['1.500', '-0.001', '12345678.000', null]],
   ] as const)('take %s values', async (type, given, stored) => {
     await makeTyped(type)

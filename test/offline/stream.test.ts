@@ -1,8 +1,9 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { compileView } from '../../kernel/compile-view.ts'
 import { decodeKey, encodeKey } from '../../kernel/entity-key.ts'
-import { parseTimestamp } from '../../kernel/time.ts'
+import { formatTimestamp, parseTimestamp } from '../../kernel/time.ts'
 import type { Column, KeyType, ValueType } from '../../kernel/value-type.ts'
+import { maxMicros } from '../../kernel/value-type.ts'
 import type { ViewPlan } from '../../kernel/view-plan.ts'
 import type { SourceRelation } from '../../kernel/view-spec.ts'
 import type { SourceRow } from '../../offline/row-decoder.ts'
@@ -134,6 +135,20 @@ for (const { kind, open } of databases) {
       expect(await opened.db.snapshot((snapshot) => countNullKeys(snapshot, view))).toBe(2)
       const wanted = [rows[3] as SourceRow, rows[150] as SourceRow].map((row) => row.key)
       expect(new Set((await read(view, { keys: wanted })).map((row) => row.key))).toEqual(new Set(wanted))
+    })
+
+    it('reads times exactly up to both edges', async () => {
+      const edges = [-maxMicros, -maxMicros + 1, -maxMicros + 2, -1, 0, 1, maxMicros - 1, maxMicros]
+      await opened.db.query(`CREATE TABLE edges (k text, at timestamptz, t timestamp, "_row" bigint)`)
+      const rows = edges.map((micros, i) => `('k', '${formatTimestamp(micros)}', '${formatTimestamp(micros)}', ${i})`)
+      await opened.db.query(`INSERT INTO edges VALUES ${rows.join(', ')}`)
+      const found = await read(plan({ kind: 'table', table: 'edges' }, [column('k', text)], [column('t', { kind: 'timestamp' })]))
+      expect(found.map((row) => row.eventTime)).toEqual(edges)
+      expect(found.map((row) => row.values[0])).toEqual(edges)
+      const range = { until: -maxMicros + 1, eventFrom: -maxMicros + 1 }
+      expect(
+        (await read(plan({ kind: 'table', table: 'edges' }, [column('k', text)], [column('t', { kind: 'timestamp' })]), range)).length,
+      ).toBe(1)
     })
 
     it('takes rows as they become known; infinity is never, and a known time of -infinity says nothing', async () => {
