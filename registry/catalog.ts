@@ -5,8 +5,8 @@ import type { ViewPlan } from '../kernel/view-plan.ts'
 import type { DefinitionId, EntitySpec, SourceSpec } from '../kernel/view-spec.ts'
 import type { Database } from '../runtime/database.ts'
 import { compileDefinitions } from './compile-definitions.ts'
-import type { Definition } from './definition.ts'
-import { storedDefinitions } from './definition.ts'
+import type { Definition, DefinitionKey } from './definition.ts'
+import { kindNames, storedDefinitions } from './definition.ts'
 import type { ModelVersion } from './model-versions.ts'
 import { readModelVersions } from './model-versions.ts'
 import { didYouMean } from './nearest.ts'
@@ -28,8 +28,8 @@ export interface Catalog {
   readonly online: ReadonlySet<DefinitionId>
   readonly services: ReadonlyMap<DefinitionId, ServicePlan>
   readonly models: ReadonlyMap<string, CatalogModel>
-  /** Why a view, an on-demand view or a service cannot be used. */
-  readonly broken: ReadonlyMap<DefinitionId, LockstepError>
+  /** Why a view, an on-demand view or a service cannot be used, by kind and id: `onDemand flight_context@1`. */
+  readonly broken: ReadonlyMap<DefinitionKey, LockstepError>
   /** `airport_delays@1`, or `airport_delays` for its newest version. @throws LockstepError `UNKNOWN_DEFINITION`, or why it is broken */
   view(reference: string): ViewPlan
   /** `flight_features@1`, or `flight_features` for its newest version. @throws LockstepError `UNKNOWN_DEFINITION`, or why it is broken */
@@ -83,8 +83,8 @@ export async function loadCatalog(db: Database): Promise<Catalog> {
     sources,
     online,
     models,
-    view: (reference) => pick(reference, 'feature view', viewIds, compiled.views, compiled.broken),
-    service: (reference) => pick(reference, 'feature service', serviceIds, compiled.services, compiled.broken),
+    view: (reference) => pick(reference, 'view', viewIds, compiled.views, compiled.broken),
+    service: (reference) => pick(reference, 'service', serviceIds, compiled.services, compiled.broken),
     model: (name) => models.get(name) ?? unknown(name, 'model', [...models.keys()]),
     source: (name) => sources.get(name) ?? unknown(name, 'source', [...sources.keys()]),
   }
@@ -93,17 +93,17 @@ export async function loadCatalog(db: Database): Promise<Catalog> {
 /** The definition of that id, or the newest of that name. */
 function pick<T>(
   reference: string,
-  kind: string,
+  kind: 'view' | 'service',
   ids: readonly DefinitionId[],
   sound: ReadonlyMap<DefinitionId, T>,
-  broken: ReadonlyMap<DefinitionId, LockstepError>,
+  broken: ReadonlyMap<DefinitionKey, LockstepError>,
 ): T {
   // ids come by name and version, ascending
   const id = ids.findLast((each) => each === reference || each.slice(0, each.lastIndexOf('@')) === reference)
-  if (id === undefined) return unknown(reference, kind, [...ids, ...ids.map((each) => each.slice(0, each.lastIndexOf('@')))])
+  if (id === undefined) return unknown(reference, kindNames[kind], [...ids, ...ids.map((each) => each.slice(0, each.lastIndexOf('@')))])
   const found = sound.get(id)
   if (found !== undefined) return found
-  throw broken.get(id) ?? new LockstepError('INTERNAL', `The ${kind} "${id}" was not compiled.`)
+  throw broken.get(`${kind} ${id}`) ?? new LockstepError('INTERNAL', `The ${kindNames[kind]} "${id}" was not compiled.`)
 }
 
 function unknown(name: string, kind: string, candidates: readonly string[]): never {

@@ -12,10 +12,7 @@ export function checkCompiles(declared: readonly Definition[], stored: readonly 
     all.toSorted((a, b) => kindOrder.indexOf(a.kind) - kindOrder.indexOf(b.kind)),
     { textOf: (hash) => code.declared.get(hash) ?? code.stored.get(hash) ?? '' },
   )
-  const errors = declared.flatMap(({ kind, name, version }) => {
-    const error = kind === 'view' || kind === 'onDemand' || kind === 'service' ? broken.get(`${name}@${version}`) : undefined
-    return error === undefined ? [] : [error]
-  })
+  const errors = declared.map((definition) => broken.get(definitionKey(definition))).filter((error) => error !== undefined)
   // what refers to a broken definition is broken by the same error
   return [...new Set(errors)]
 }

@@ -3,16 +3,17 @@ import { compileView } from '../kernel/compile-view.ts'
 import { LockstepError, messageOf } from '../kernel/errors.ts'
 import type { ServicePlan } from '../kernel/service-plan.ts'
 import type { OnDemandSpec } from '../kernel/service-spec.ts'
+import { loadTransform } from '../kernel/transform.ts'
 import type { ViewPlan } from '../kernel/view-plan.ts'
 import type { DefinitionId } from '../kernel/view-spec.ts'
-import type { Definition } from './definition.ts'
-import { displayName, references } from './definition.ts'
+import type { Definition, DefinitionKey } from './definition.ts'
+import { definitionKey, displayName, references } from './definition.ts'
 import type { VerifiedCode } from './verified-code.ts'
 
 export interface CompiledDefinitions {
   readonly views: ReadonlyMap<DefinitionId, ViewPlan>
   readonly services: ReadonlyMap<DefinitionId, ServicePlan>
-  readonly broken: ReadonlyMap<DefinitionId, LockstepError>
+  readonly broken: ReadonlyMap<DefinitionKey, LockstepError>
 }
 
 /**
@@ -24,12 +25,12 @@ export function compileDefinitions(definitions: readonly Definition[], code: Ver
   const views = new Map<DefinitionId, ViewPlan>()
   const onDemand = new Map<DefinitionId, { spec: OnDemandSpec; code: string }>()
   const services = new Map<DefinitionId, ServicePlan>()
-  const broken = new Map<DefinitionId, LockstepError>()
+  const broken = new Map<DefinitionKey, LockstepError>()
   for (const definition of definitions) {
     const id: DefinitionId = `${definition.name}@${definition.version}`
     try {
       for (const reference of references(definition)) {
-        const error = definition.kind === 'model' ? undefined : broken.get(idOf(reference))
+        const error = definition.kind === 'model' ? undefined : broken.get(reference)
         if (error !== undefined) throw error
       }
       const { fingerprint } = definition
@@ -37,19 +38,17 @@ export function compileDefinitions(definitions: readonly Definition[], code: Ver
         const { spec } = definition
         views.set(id, compileView({ spec, fingerprint, code: spec.code === null ? null : code.textOf(spec.code, id) }))
       } else if (definition.kind === 'onDemand') {
-        onDemand.set(id, { spec: definition.spec, code: code.textOf(definition.spec.code, id) })
+        const text = code.textOf(definition.spec.code, id)
+        loadTransform(text, id) // a service that uses it loads it anew; here, so that one that no service uses yet is checked too
+        onDemand.set(id, { spec: definition.spec, code: text })
       } else if (definition.kind === 'service') {
         services.set(id, compileService({ spec: definition.spec, fingerprint, views, onDemand }))
       }
     } catch (error) {
-      broken.set(id, error instanceof LockstepError ? error : uncompiled(definition, error))
+      broken.set(definitionKey(definition), error instanceof LockstepError ? error : uncompiled(definition, error))
     }
   }
   return { views, services, broken }
-}
-
-function idOf(reference: string): DefinitionId {
-  return reference.slice(reference.indexOf(' ') + 1) as DefinitionId // references to views, on-demand views and services end in an id
 }
 
 function uncompiled(definition: Definition, cause: unknown): LockstepError {

@@ -23,17 +23,25 @@ const limitMs = 250
 /** The first samples hold nulls, zeros and ordinary values; on those it has to come to an end. */
 const ordinarySamples = 8
 const tooLong = 'no answer in time'
+const failed = 'the error '
 
 /**
  * Tries a transform on sample inputs: twice, the second time freshly loaded and in another order. An exception on a strange sample is no fault, as long as it
  * comes each time; nor is a long loop over an extreme value.
  *
- * @throws LockstepError `TRANSFORM_IMPURE` where results differ or the input is changed; `TRANSFORM_FAILED` where a result has the wrong shape or an
- * ordinary row takes over 250 ms
+ * @throws LockstepError `TRANSFORM_IMPURE` where results differ or the input is changed; `TRANSFORM_FAILED` where a result has the wrong shape, an
+ * ordinary row takes over 250 ms, or every ordinary row throws
  */
 export function tryTransform(trial: Trial): void {
   const order = Array.from({ length: sampleCount }, (_, i) => i)
   const first = runAll(trial, order)
+  const ordinary = first.slice(0, ordinarySamples)
+  if (ordinary.every((outcome) => outcome.startsWith(failed))) {
+    throw new LockstepError(
+      'TRANSFORM_FAILED',
+      `The transform of ${trial.what} throws for every ordinary sample row, first ${ordinary[0]}; correct it.`,
+    )
+  }
   const second = runAll(
     trial,
     order.map((i) => (i * 29 + 17) % sampleCount),
@@ -83,7 +91,7 @@ function runOne(trial: Trial, transform: (input: object) => unknown, sample: num
     if (failure instanceof LockstepError) {
       throw new LockstepError('TRANSFORM_IMPURE', `The transform of ${trial.what} cannot be used. ${failure.message}`, { cause: failure })
     }
-    return `the error ${messageOf(failure)}`
+    return failed + messageOf(failure)
   }
   if (result === null && trial.dropsRows) return 'null'
   return checked(trial, result)

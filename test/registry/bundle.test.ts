@@ -260,6 +260,17 @@ describe('a transform that returns the wrong shape', () => {
   })
 })
 
+describe('a transform that throws', () => {
+  it('is refused where every ordinary row does it, and only there', async () => {
+    await expect(load({ 'features.ts': withTransform('(row) => ({ x: (row as any).delya.value })') })).rejects.toMatchObject({
+      code: 'TRANSFORM_FAILED',
+      message: expect.stringMatching(/view "delays" throws .* undefined \(reading 'value'\)/),
+    })
+    const picky = '(row) => { if (row.delay !== null) throw new Error("late"); return { x: 1 } }'
+    expect((await load({ 'features.ts': withTransform(picky) })).code.size).toBe(1)
+  })
+})
+
 describe('a transform that does not come to an end', () => {
   it('is refused where ordinary rows do it, and only there', async () => {
     await expect(

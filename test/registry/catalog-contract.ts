@@ -4,7 +4,7 @@ import { applyChanges } from '../../registry/apply.ts'
 import { loadCatalog } from '../../registry/catalog.ts'
 import { catalogRevision } from '../../registry/revision.ts'
 import type { TestRegistry } from './databases.ts'
-import { flightsTable, sampleSet, windowFeature } from './sample-set.ts'
+import { flightsTable, hash, sampleSet, windowFeature } from './sample-set.ts'
 
 /** What `loadCatalog` promises, on any database. */
 export function catalogContract(opened: () => TestRegistry): void {
@@ -112,10 +112,32 @@ export function catalogContract(opened: () => TestRegistry): void {
       expect(error.message).toContain('"airport_delays@1"')
       expect(error.message).toContain('Apply the definitions file')
       expect(refusal(() => catalog.service('flight_features'))).toBe(error)
-      expect([...catalog.broken.keys()]).toEqual(['airport_delays@1', 'flight_context@1', 'flight_features@1'])
+      expect([...catalog.broken.keys()]).toEqual(['view airport_delays@1', 'onDemand flight_context@1', 'service flight_features@1'])
       expect(catalog.view('airport_weather').id).toBe('airport_weather@1')
       await applyChanges(registry.db, sampleSet())
       expect((await loadCatalog(registry.db)).service('flight_features').version).toBe(1)
+    })
+
+    it('breaks what is broken, not what has its name and another kind', async () => {
+      await applyChanges(registry.db, sampleSet({ context: { name: 'airport_delays' } }))
+      await registry.db.query(`delete from lockstep.code where body like '%request.distance%'`)
+      const catalog = await loadCatalog(registry.db)
+      expect([...catalog.broken.keys()]).toEqual(['onDemand airport_delays@1', 'service flight_features@1'])
+      expect(catalog.view('airport_delays').id).toBe('airport_delays@1')
+      expect(refusal(() => catalog.service('flight_features')).message).toContain('"airport_delays@1"')
+    })
+
+    it('loads the code of an on-demand view that no service uses', async () => {
+      const set = sampleSet({ service: { members: [] } })
+      await applyChanges(registry.db, set)
+      const bad = 'not code ('
+      await registry.db.query(`insert into lockstep.code (hash, body) values ($1, $2)`, [hash(bad), bad])
+      await registry.db.query(`update lockstep.definitions set spec = replace(spec::text, $1, $2)::json where kind = 'onDemand'`, [
+        set.onDemand[0]?.spec.code,
+        hash(bad),
+      ])
+      const { broken } = await loadCatalog(registry.db)
+      expect([...broken].map(([key, { code }]) => [key, code])).toEqual([['onDemand flight_context@1', 'TRANSFORM_FAILED']])
     })
 
     it('keeps a spec that does not compile to itself', async () => {

@@ -276,6 +276,9 @@ export function planContract(opened: () => TestRegistry): void {
         'TRANSFORM_FAILED',
         expect.stringContaining('"airport_delays@1"'),
       ])
+      const alone = sampleSet({ service: { members: [] } })
+      const code = new Map([...alone.code].map(([key, text]) => [key, key === alone.onDemand[0]?.spec.code ? 'not code (' : text]))
+      expect(only((await planChanges(registry.db, { ...alone, code })).problems).message).toContain('"flight_context@1"')
     })
 
     it('refuses the name of a table that is none', async () => {
