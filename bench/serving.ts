@@ -1,12 +1,13 @@
 /**
  * How long `/v1/predict` takes at 32 connections, beside a bare node:http server that parses the same body: in one run, on one machine.
  *
- *     node bench/serving.ts [--redis redis://127.0.0.1:6379] [--seconds 5] [--connections 32] [--model logistic] [--features]
+ *     node bench/serving.ts [--redis redis://127.0.0.1:6379] [--seconds 5] [--connections 32] [--model logistic] [--features] [--json]
  *
- * The server is a process of its own; the load comes from this one, over raw sockets that are kept alive.
+ * With --json the last line is one of JSON: what was measured, by name, and the ratios. The server is a process of its own; the load comes from this one, over raw sockets that are kept alive.
  */
 import { spawn } from 'node:child_process'
 import type { ChildProcess } from 'node:child_process'
+import { once } from 'node:events'
 import { mkdtemp, readFile, rm } from 'node:fs/promises'
 import { createServer as createHttpServer } from 'node:http'
 import { connect } from 'node:net'
@@ -36,6 +37,7 @@ const { values: args } = parseArgs({
     connections: { type: 'string', default: '32' },
     model: { type: 'string', default: 'logistic' },
     features: { type: 'boolean', default: false },
+    json: { type: 'boolean', default: false },
     serve: { type: 'string' },
   },
 })
@@ -54,10 +56,11 @@ async function measure(): Promise<void> {
   const predict = await run('lockstep', '/v1/predict', bodies)
   print('bare node:http', bareResult)
   print(`/v1/predict (${args.model}, ${args.redis === undefined ? 'LMDB' : 'Redis'})`, predict)
-  if (args.features) print('/v1/features', await run('lockstep', '/v1/features', featureBodies))
-  process.stdout.write(
-    `ratio to bare: requests/s ${(predict.rate / bareResult.rate).toFixed(2)}, p99 ${(predict.p99 / bareResult.p99).toFixed(2)}\n`,
-  )
+  const features = args.features ? await run('lockstep', '/v1/features', featureBodies) : null
+  if (features !== null) print('/v1/features', features)
+  const ratios = { rate: predict.rate / bareResult.rate, p99: predict.p99 / bareResult.p99 }
+  process.stdout.write(`ratio to bare: requests/s ${ratios.rate.toFixed(2)}, p99 ${ratios.p99.toFixed(2)}\n`)
+  if (args.json) process.stdout.write(`${JSON.stringify({ bare: bareResult, predict, features, ratios })}\n`)
 }
 
 interface Result {
@@ -82,8 +85,18 @@ async function run(kind: string, path: string, bodies: readonly string[]): Promi
     const { rate, p50, p99, requests } = await load(port, path, bodies, Number(args.seconds) * 1000)
     return { rate, p50, p99, cpu: (((await cpuSeconds(child)) - before) / requests) * 1e6 }
   } finally {
-    child.kill('SIGTERM')
+    await end(child)
   }
+}
+
+/** Ends a server and waits until it is gone, so that it takes nothing from what is measured next; one that hangs is killed after 10 s. */
+async function end(child: ChildProcess): Promise<void> {
+  if (child.exitCode !== null || child.signalCode !== null) return
+  const gone = once(child, 'exit')
+  child.kill('SIGTERM')
+  const timer = setTimeout(() => child.kill('SIGKILL'), 10_000)
+  await gone
+  clearTimeout(timer)
 }
 
 /** From /proc, in the kernel's hundredths of a second; elsewhere NaN. */
