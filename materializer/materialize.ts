@@ -5,6 +5,7 @@ import type { Marker } from '../online/marker.ts'
 import { advanceMarker, readUnderMarker } from '../online/marker.ts'
 import type { OnlineStore } from '../online/store.ts'
 import type { Database, Snapshot } from '../runtime/database.ts'
+import { awaitWriters, snapshotBounds } from '../runtime/writers.ts'
 import { beginAnew, beginView, lost, mismatch } from './begin-view.ts'
 import { createArrivals } from './arrivals.ts'
 import type { FoldTarget } from './fold-stream.ts'
@@ -12,7 +13,6 @@ import { foldStream } from './fold-stream.ts'
 import { regroup } from './regroup.ts'
 import { finishRun, startRun } from './runs.ts'
 import { createStateWriter } from './state-writer.ts'
-import { awaitWriters, snapshotBounds } from './writers.ts'
 
 /** The keys of one statement. Where the table has no index on the key, each reads the table once. */
 const keysPerRetry = 20_000

@@ -1,5 +1,5 @@
 import { setTimeout } from 'node:timers/promises'
-import type { Database, Snapshot } from '../runtime/database.ts'
+import type { Database, Snapshot } from './database.ts'
 
 const pollMs = 25
 
