@@ -20,13 +20,16 @@ export interface Aggregate<
   readonly required: R
 }
 
-export interface AggregateOptions<D, R> {
-  /** What a missing value becomes, in training and in serving. */
-  readonly default?: D
+/** A count is never missing, so it has no default. */
+export interface CountOptions<R> {
   /** Refuses an entity whose value is missing. */
   readonly required?: R
   /** How far the tail of the window moves at a time, as in `'5m'`; see kernel/hop.ts for what it is otherwise. */
   readonly hop?: string
+}
+export interface AggregateOptions<D, R> extends CountOptions<R> {
+  /** What a missing value becomes, in training and in serving. */
+  readonly default?: D
 }
 export interface LatestOptions<D, R> {
   readonly default?: D
@@ -63,7 +66,7 @@ export type ResultType<A extends AggregateName, V extends ValueType> = A extends
 
 /** Every aggregate that rows with these columns allow, with the default that its type allows. */
 export type AggregateOver<C extends Types> =
-  | Aggregate<'count', null | (keyof C & string), number | undefined>
+  | Aggregate<'count', null | (keyof C & string), undefined>
   | {
       [A in Exclude<AggregateName, 'count'>]: {
         [K in ColumnsFor<A, C>]: Aggregate<A, K, ValueOf<ResultType<A, C[K]>> | undefined>
@@ -76,20 +79,13 @@ export type AggregateOver<C extends Types> =
  * @example count('1h')
  * @example count('delay', '6h')
  */
-export function count<D extends number | undefined = undefined, R extends boolean = false>(
-  window: string,
-  options?: AggregateOptions<D, R>,
-): Aggregate<'count', null, NoInfer<D>, NoInfer<R>>
-export function count<const C extends string, D extends number | undefined = undefined, R extends boolean = false>(
+export function count<R extends boolean = false>(window: string, options?: CountOptions<R>): Aggregate<'count', null, undefined, NoInfer<R>>
+export function count<const C extends string, R extends boolean = false>(
   column: C,
   window: string,
-  options?: AggregateOptions<D, R>,
-): Aggregate<'count', NoInfer<C>, NoInfer<D>, NoInfer<R>>
-export function count(
-  first: string,
-  second?: string | AggregateOptions<number | undefined, boolean>,
-  third?: AggregateOptions<number | undefined, boolean>,
-): Aggregate {
+  options?: CountOptions<R>,
+): Aggregate<'count', NoInfer<C>, undefined, NoInfer<R>>
+export function count(first: string, second?: string | CountOptions<boolean>, third?: CountOptions<boolean>): Aggregate {
   return typeof second === 'string' ? windowed('count', first, second, third) : windowed('count', null, first, second)
 }
 

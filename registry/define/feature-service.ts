@@ -43,6 +43,15 @@ type MemberFeatures<M> = M extends { readonly features: infer F extends Features
 
 type MemberNeeds<M> = M extends { readonly needs: infer N } ? N : M extends AnyFeatureView ? M['entity']['key'] : never
 
+type NeedsOf<M extends readonly Member[]> = Flat<UnionToIntersection<MemberNeeds<M[number]>>>
+
+/** Refuses features that are named like a key or request data: they would be one column of a training set. */
+type NoClash<Both> = [Both] extends [never]
+  ? unknown
+  : string extends Both
+    ? unknown
+    : { readonly 'a feature has the name of a key or of request data': Both }
+
 type AllFeatures<M extends readonly Member[]> =
   UnionToIntersection<MemberFeatures<M[number]>> extends infer F extends Features ? { readonly [K in keyof F]: F[K] } : never
 
@@ -53,12 +62,12 @@ type AllFeatures<M extends readonly Member[]> =
  * export const flightFeatures = featureService('flight_features', {
  *   version: 1, features: [airportDelays, airportDelays.as('destination', { airport: 'destination' }), flightContext.pick('hour')],
  * })
- * @throws LockstepError `FEATURE_NAME_CLASH` naming both views, `INVALID_NAME`, `INVALID_TYPE`, `DEFINITIONS_INVALID`
+ * @throws LockstepError `FEATURE_NAME_CLASH` naming both views, or the view and the column, `INVALID_NAME`, `INVALID_TYPE`, `DEFINITIONS_INVALID`
  */
 export function featureService<const N extends string, const M extends readonly Member[]>(
   name: N,
-  body: { readonly version: number; readonly features: M } & Description,
-): FeatureService<N, Flat<UnionToIntersection<MemberNeeds<M[number]>>>, AllFeatures<M>> {
+  body: { readonly version: number; readonly features: M & NoClash<Extract<keyof AllFeatures<M>, keyof NeedsOf<M>>> } & Description,
+): FeatureService<N, NeedsOf<M>, AllFeatures<M>> {
   const what = `service "${checkName(name, 'A feature service')}"`
   checkBody(body, `The ${what}`, ['version', 'features'])
   if (!Array.isArray(body.features) || body.features.length === 0) {
@@ -69,7 +78,7 @@ export function featureService<const N extends string, const M extends readonly 
   const from = new Map<string, string>()
   for (const member of members) {
     const alias = member.kind === 'viewUse' ? member.alias : null
-    const origin = `${member.kind === 'viewUse' ? 'view' : 'on-demand view'} "${definitionId(member.view)}"`
+    const origin = originOf(member)
     for (const [feature, facts] of Object.entries(member.features)) {
       const full = alias === null ? feature : `${alias}__${feature}`
       const other = from.get(full)
@@ -87,12 +96,22 @@ export function featureService<const N extends string, const M extends readonly 
     members.map((m) => ({ needs: m.needs, of: `view "${m.view.name}"` })),
     what,
   )
+  for (const member of members) {
+    for (const column of Object.keys(member.needs)) {
+      const origin = from.get(column)
+      if (origin === undefined) continue
+      throw new LockstepError(
+        'FEATURE_NAME_CLASH',
+        `The ${what} would have the feature "${column}", of ${origin}, and the column "${column}", which ${originOf(member)} needs as a key or as request data; rename one of them, or give the view an alias with .as(…).`,
+      )
+    }
+  }
   const spec: ServiceSpec = { name, version: checkVersion(body.version, `The ${what}`), members: Object.freeze(members.map(memberSpec)) }
   return define({
     kind: 'featureService',
     name,
     version: body.version,
-    needs: needs as Flat<UnionToIntersection<MemberNeeds<M[number]>>>,
+    needs: needs as NeedsOf<M>,
     features: Object.freeze(features) as AllFeatures<M>,
     members: Object.freeze(members),
     spec: Object.freeze(spec),
@@ -110,6 +129,10 @@ function normalized(member: Member, what: string): ViewUse | OnDemandPick {
     default:
       return useOf(member as AnyFeatureView | ViewUse, what)
   }
+}
+
+function originOf(member: ViewUse | OnDemandPick): string {
+  return `${member.kind === 'viewUse' ? 'view' : 'on-demand view'} "${definitionId(member.view)}"`
 }
 
 function memberSpec(member: ViewUse | OnDemandPick): ServiceMember {

@@ -2,6 +2,7 @@ import { parseDuration } from '../../kernel/duration.ts'
 import { LockstepError } from '../../kernel/errors.ts'
 import { defaultHop } from '../../kernel/hop.ts'
 import { aggregateResultType } from '../../kernel/result-type.ts'
+import type { OnDemandFeatureSpec } from '../../kernel/service-spec.ts'
 import { valueToJson } from '../../kernel/value-json.ts'
 import type { Column, ValueType } from '../../kernel/value-type.ts'
 import { checkValue, show, typeName } from '../../kernel/value-type.ts'
@@ -12,10 +13,13 @@ import { checkFieldName } from './names.ts'
 
 const aggregates: ReadonlySet<unknown> = new Set<AggregateName>(['count', 'sum', 'mean', 'min', 'max', 'last'])
 
+/** A window keeps about so many tiles for each entity at most. */
+const mostHops = 10_000
+
 /**
  * One feature of a view as data, checked against the columns that it may read: the source's and the derived ones.
  *
- * @throws LockstepError `UNKNOWN_COLUMN`, `INVALID_TYPE`, `INVALID_DURATION`, `INVALID_NAME` naming view, feature and column
+ * @throws LockstepError `UNKNOWN_COLUMN`, `INVALID_TYPE`, `INVALID_DURATION`, `INVALID_NAME`, `DEFINITIONS_INVALID` naming view, feature and column
  */
 export function featureSpec(view: string, name: string, aggregate: Aggregate, columns: readonly Column[]): FeatureSpec {
   const what = `feature "${checkFieldName(name, `A feature of view "${view}"`)}" of view "${view}"`
@@ -34,6 +38,12 @@ export function featureSpec(view: string, name: string, aggregate: Aggregate, co
       `The ${what} takes the ${aggregate.aggregate} of column "${aggregate.column}", which is ${columnType === null ? 'absent' : typeName(columnType)}; ${aggregate.aggregate} takes ${takes}.`,
     )
   }
+  if (aggregate.aggregate === 'count' && aggregate.default !== undefined) {
+    throw new LockstepError(
+      'DEFINITIONS_INVALID',
+      `The ${what} is a count with a default; a count is never missing, so leave the default out.`,
+    )
+  }
   const base = { name, type, default: statedDefault(type, aggregate.default, what), required: aggregate.required }
   if (aggregate.window === null && aggregate.aggregate === 'last' && aggregate.column !== null) {
     const ttlMicros = aggregate.ttl === null ? null : parseDuration(aggregate.ttl, `The ttl of ${what}`)
@@ -47,13 +57,29 @@ export function featureSpec(view: string, name: string, aggregate: Aggregate, co
       `The hop "${aggregate.hop}" of ${what} is longer than its window "${aggregate.window}"; make it shorter, or leave it out.`,
     )
   }
+  if (aggregate.hop !== null && windowMicros / hopMicros > mostHops) {
+    throw new LockstepError(
+      'INVALID_DURATION',
+      `The hop "${aggregate.hop}" of ${what} goes more than ${mostHops} times into its window "${aggregate.window}", which would make states too large; make it longer, or leave it out.`,
+    )
+  }
   return Object.freeze({ kind: 'window', ...base, aggregate: aggregate.aggregate, column: aggregate.column, windowMicros, hopMicros })
 }
 
 /** A default in its JSON form; null where none is stated. */
 export function statedDefault(type: ValueType, value: unknown, what: string): JsonValue {
   if (value === undefined || value === null) return null
-  return valueToJson(type, checkValue(type, value, `The default of ${what}`))
+  const checked = checkValue(type, value, `The default of ${what}`)
+  if (checked instanceof Float32Array && !checked.every(Number.isFinite)) {
+    throw new LockstepError('INVALID_TYPE', `The default of ${what} is a vector that holds NaN or an infinity; write finite numbers.`)
+  }
+  return valueToJson(type, checked)
+}
+
+/** Whether a value can be null. A default, or being required, takes null away; a count is never null. */
+export function isNullable(feature: FeatureSpec | OnDemandFeatureSpec): boolean {
+  const isCount = 'aggregate' in feature && feature.aggregate === 'count'
+  return !isCount && feature.default === null && !feature.required
 }
 
 function columnTypeOf(column: unknown, columns: readonly Column[], what: string): ValueType {

@@ -7,7 +7,7 @@ import type { Description } from './definition.ts'
 import { checkBody, checkKind, define, describe } from './definition.ts'
 import type { Entity } from './entity.ts'
 import type { Feature, Features, Nullable } from './feature.ts'
-import { featureSpec } from './feature-spec.ts'
+import { featureSpec, isNullable } from './feature-spec.ts'
 import { checkColumnName, checkFieldName, checkName, checkVersion } from './names.ts'
 import type { Source } from './source.ts'
 import type { KeyTypes, RowOf, Types } from './t.ts'
@@ -115,9 +115,7 @@ export function featureView<
     features: Object.freeze(specs),
   }
   const features = Object.freeze(
-    Object.fromEntries(
-      specs.map((s) => [s.name, Object.freeze({ type: s.type, nullable: !isCount(s) && s.default === null && !s.required })]),
-    ),
+    Object.fromEntries(specs.map((s) => [s.name, Object.freeze({ type: s.type, nullable: isNullable(s) })])),
   ) as FeaturesOf<A, C & D>
   const view: FeatureView<N, K, FeaturesOf<A, C & D>> = define({
     kind: 'featureView',
@@ -141,10 +139,6 @@ export function featureView<
     pick: (...names) => viewUse(view, null, Object.keys(entity.key), entity.key, picked(features, names, what)),
   })
   return view
-}
-
-function isCount(spec: ViewSpec['features'][number]): boolean {
-  return spec.kind === 'window' && spec.aggregate === 'count'
 }
 
 function keyColumn(part: string, source: Source, what: string): { readonly part: string; readonly column: string } {

@@ -5,7 +5,7 @@ import { show } from '../../kernel/value-type.ts'
 import type { Description } from './definition.ts'
 import { checkBody, define, describe } from './definition.ts'
 import type { Feature, Features, FeatureValues, Nullable } from './feature.ts'
-import { statedDefault } from './feature-spec.ts'
+import { isNullable, statedDefault } from './feature-spec.ts'
 import type { AnyFeatureView } from './feature-view.ts'
 import { checkFieldName, checkName, checkVersion } from './names.ts'
 import { mergeNeeds } from './needs.ts'
@@ -135,7 +135,7 @@ export function onDemandView<
     what,
   )
   const features = Object.freeze(
-    Object.fromEntries(specs.map((s) => [s.name, Object.freeze({ type: s.type, nullable: s.default === null && !s.required })])),
+    Object.fromEntries(specs.map((s) => [s.name, Object.freeze({ type: s.type, nullable: isNullable(s) })])),
   ) as OnDemandFeatures<S>
   const spec: Omit<OnDemandSpec, 'code'> = {
     name,

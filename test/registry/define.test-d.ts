@@ -1,5 +1,5 @@
 import { describe, expectTypeOf, it } from 'vitest'
-import type { EntityRow, FeatureRow, FeatureValues } from '../../index.ts'
+import type { EntityRow, FeatureRow, FeatureValues, FeatureView } from '../../index.ts'
 import { count, entity, featureService, featureView, last, max, mean, model, onDemandView, source, sum, t } from '../../index.ts'
 
 const airport = entity('airport', { key: { airport: t.string } })
@@ -93,6 +93,13 @@ describe('feature views', () => {
     featureView('v', { version: 1, entity: airport, source: landings, features: { x: mean('delay', '1h', { default: 'none' }) } })
     // @ts-expect-error a number for an int64
     featureView('v', { version: 1, entity: airport, source: landings, features: { x: sum('seats', '1h', { default: 0 }) } })
+  })
+
+  it('refuse a default for a count, which is never null', () => {
+    // @ts-expect-error there is nothing that it could stand for
+    count('1h', { default: 0 })
+    // @ts-expect-error nor with a column
+    count('delay', '1h', { default: 0 })
   })
 
   it('refuse a source without the parts of the key', () => {
@@ -205,6 +212,12 @@ describe('services and models', () => {
     expectTypeOf(delay.output.probability).toEqualTypeOf<{ readonly kind: 'float32' }>()
     // @ts-expect-error by name is refused
     model('delay', { service: 'flight_features', output: { probability: t.float32 } })
+    const named = featureView('named', { version: 1, entity: airport, source: landings, features: { airport: count('1h') } })
+    // @ts-expect-error the feature has the name of the key
+    featureService('s', { version: 1, features: [named] })
+    featureService('s', { version: 1, features: [named.as('here', { airport: 'airport' })] })
+    const loose: FeatureView = named
+    featureService('s', { version: 1, features: [loose] })
     // @ts-expect-error an entity is no feature
     featureService('s', { version: 1, features: [airport] })
   })

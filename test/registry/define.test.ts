@@ -10,7 +10,7 @@ const landings = source('landings', {
   key: { airport: 'origin', to: 'destination', from: 'origin' },
   eventTime: 'date',
   known: 'landed_at',
-  columns: { delay: t.float64, distance: t.int32, seats: t.int64, code: t.string, at: t.timestamp },
+  columns: { delay: t.float64, distance: t.int32, seats: t.int64, code: t.string, at: t.timestamp, place: t.vector(2) },
 })
 const base = { version: 1, entity: airport, source: landings }
 const delays = featureView('delays', { ...base, features: { n: count('1h'), newest: last('delay') } })
@@ -133,6 +133,19 @@ describe('a feature view', () => {
     ['a bad window', view({ features: { x: count('1x') } }), 'INVALID_DURATION', ['"x"', '"v"', '"1x"']],
     ['a bad ttl', view({ features: { x: last('delay', { ttl: 'soon' }) } }), 'INVALID_DURATION', ['ttl', '"x"', '"soon"']],
     ['a hop longer than its window', view({ features: { x: count('1h', { hop: '2h' }) } }), 'INVALID_DURATION', ['"x"', '"2h"', '"1h"']],
+    [
+      'a hop far below its window',
+      view({ features: { x: count('30d', { hop: '1s' }) } }),
+      'INVALID_DURATION',
+      ['"x"', '"v"', '"1s"', '"30d"'],
+    ],
+    ['a count with a default', view({ features: { x: { ...count('1h'), default: 0 } } }), 'DEFINITIONS_INVALID', ['"x"', '"v"', 'default']],
+    [
+      'a default of no finite vector',
+      view({ features: { x: last('place', { default: new Float32Array([1, Number.NaN]) }) } }),
+      'INVALID_TYPE',
+      ['"x"', 'NaN'],
+    ],
     ['a bad schedule', view({ availability: { schedule: '* * *' } }), 'INVALID_SCHEDULE', ['"v"', '"* * *"']],
     ['two underscores in a feature', view({ features: { a__b: count('1h') } }), 'INVALID_NAME', ['"a__b"', '"v"']],
     ['no features', view({ features: {} }), 'DEFINITIONS_INVALID', ['"v"']],
@@ -278,6 +291,22 @@ describe('services and models', () => {
       code: 'FEATURE_NAME_CLASH',
       message: expect.stringMatching(/"n", of view "delays@1" and of on-demand view "context@1"/),
     })
+  })
+
+  it('refuse a feature named like a key or request data, naming the view and the column', () => {
+    const named = (feature: string) => featureView('named', { ...base, features: { [feature]: count('1h') } })
+    const clash = (feature: string, ...others: unknown[]) =>
+      errorOf(call('featureService', 's', { version: 1, features: [named(feature), ...others] }))
+    expect(clash('airport')).toMatchObject({
+      code: 'FEATURE_NAME_CLASH',
+      message: expect.stringMatching(/feature "airport", of view "named@1", and the column "airport", which view "named@1" needs/),
+    })
+    expect(clash('at', context.pick('hour'))).toMatchObject({
+      code: 'FEATURE_NAME_CLASH',
+      message: expect.stringMatching(/feature "at", of view "named@1", and the column "at", which on-demand view "context@1" needs/),
+    })
+    const other = named('airport').as('here', { airport: 'airport' })
+    expect(Object.keys(featureService('s', { version: 1, features: [other] }).features)).toEqual(['here__airport'])
   })
 
   it('refuse members, services and outputs that are none', () => {
