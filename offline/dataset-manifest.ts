@@ -22,8 +22,10 @@ export interface DatasetManifest {
   }
   readonly rule: TimeRule & { readonly asOf: 'at' | 'before' }
   readonly source: {
-    /** Every row written by a transaction below it was seen, or never will be. */
+    /** Of a table that tells arrivals, every row written by a transaction below it was read, and no other: reading it so again gives the same rows. */
     readonly xmin: number
+    /** Committed rows of transactions from `xmin` on, which were not read, by source. A source that tells no arrivals is not in it. */
+    readonly heldBackRows: Readonly<Record<string, number>>
     /** Rows with a NULL in their key, by source. */
     readonly droppedRows: Readonly<Record<string, number>>
   }

@@ -74,7 +74,7 @@ export async function createDataset(db: Database, service: ServicePlan, options:
         views: viewsOf(service),
         spine: { from: options.spine, time: spine.time, rows: spine.rows, nullKeyRows: spine.nullKeyRows, sha256: hash.digest() },
         rule: { ...rule, asOf: bound },
-        source: { xmin: summary.xmin, droppedRows: summary.droppedRows },
+        source: { xmin: summary.xmin, droppedRows: summary.droppedRows, heldBackRows: summary.heldBackRows },
         missingRequired: missing.counts(),
         columns: columnsOf(kept, features),
         file: { path: options.out, format, rows, bytes, sha256 },

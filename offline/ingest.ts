@@ -72,8 +72,8 @@ export async function ingestFile(db: Database, source: SourceSpec, path: string,
   } catch (error) {
     throw refusedByTable(error, path, table, db.kind === 'postgres' ? every : null)
   }
-  // so that the joins that follow are planned for the rows that are there now
-  await db.query(`ANALYZE ${table}`)
+  // so that the joins that follow are planned for the rows that are there now; these are there, whether it succeeds or not
+  await db.query(`ANALYZE ${table}`).catch(() => undefined)
   return { source: source.name, table, rows, seconds: (performance.now() - started) / 1000 }
 }
 

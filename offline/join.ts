@@ -5,12 +5,13 @@ import type { Value } from '../kernel/value-type.ts'
 import type { TimeRule } from '../kernel/view-plan.ts'
 import { servedTime } from '../kernel/view-plan.ts'
 import type { Database, Snapshot } from '../runtime/database.ts'
+import { awaitWriters } from '../runtime/writers.ts'
 import type { MergeOptions } from './merge.ts'
 import { merge } from './merge.ts'
 import { createQuestionDecoder } from './question-decoder.ts'
 import type { ResultBuckets } from './result-buckets.ts'
 import { createResultBuckets } from './result-buckets.ts'
-import { countNullKeys, sourceRows } from './source-stream.ts'
+import { countLeftOut, sourceRows } from './source-stream.ts'
 import { keysSelect, questionsSelect } from './spine/spine-sql.ts'
 import { spineRows } from './spine/spine-rows.ts'
 import type { Spine } from './spine/spine.ts'
@@ -48,35 +49,46 @@ export interface JoinedBatch {
 
 export interface JoinSummary {
   readonly rows: number
-  /** `pg_snapshot_xmin` of the data that was read. */
+  /** `pg_snapshot_xmin` of the data that was read: of a table that tells arrivals (`_xid`), the rows of transactions below it, which are all settled. */
   readonly xmin: number
   /** Source rows with a NULL in their key, by source. */
   readonly droppedRows: Readonly<Record<string, number>>
+  /**
+   * Rows that were committed and not read, since an older transaction was still writing, by source. A source whose table tells no arrivals is not in it: all of
+   * its rows were read, and reading it again may give others.
+   */
+  readonly heldBackRows: Readonly<Record<string, number>>
 }
+
+/** How long a join waits for transactions that are writing when it begins. */
+const awaitWritersMs = 2_000
 
 /**
  * The point-in-time join: every row of the spine, in its order, with the service's features as they stood at its moment. The source tables are read once each, whatever
- * the number of views and aliases; memory does not grow with the spine.
+ * the number of views and aliases; memory does not grow with the spine. Transactions that are writing when it begins are
+ * waited for, 2 s at most; what was committed after one that goes on is held back.
  *
  * @param consume takes the batches in order, each before the next is made
  * @throws LockstepError `ORDER_VIOLATED`, `INVALID_ROW`, `INVALID_TIME`, `TRANSFORM_FAILED`, `SOURCE_MISSING`, `WRITE_FAILED`
  */
-export function joinSpine(
+export async function joinSpine(
   db: Database,
   service: ServicePlan,
   spine: Spine,
   options: JoinOptions,
   consume: (batch: JoinedBatch) => Promise<void> | void,
 ): Promise<JoinSummary> {
-  return db.snapshot(async (snapshot) => {
+  await awaitWriters(db, awaitWritersMs, options.signal)
+  return await db.snapshot(async (snapshot) => {
     const passes = planPasses(service.uses)
     const places = passes.flatMap((pass) => pass.mappings.map((mapping) => mapping.asked.map(({ use }) => use)))
+    const omitted = await leftOut(snapshot, passes)
     const buckets = await createResultBuckets(places.map((uses) => uses.map((use) => (service.uses[use] as ViewUse).plan)))
     try {
       await answerAll(snapshot, spine, passes, buckets, options)
       const rows = await zip(snapshot, service, spine, places, buckets, options, consume)
       if (rows !== spine.rows) throw new LockstepError('INTERNAL', `The spine had ${spine.rows} rows and gave ${rows}.`)
-      return { rows, xmin: snapshot.xmin, droppedRows: await droppedRows(snapshot, service) }
+      return { rows, xmin: snapshot.xmin, ...omitted }
     } finally {
       await buckets.close()
     }
@@ -176,15 +188,18 @@ async function zip(
   return rows
 }
 
-async function droppedRows(snapshot: Snapshot, service: ServicePlan): Promise<Record<string, number>> {
-  const dropped: Record<string, number> = {}
-  for (const pass of planPasses(service.uses)) {
+async function leftOut(snapshot: Snapshot, passes: readonly Pass[]): Promise<Pick<JoinSummary, 'droppedRows' | 'heldBackRows'>> {
+  const droppedRows: Record<string, number> = {}
+  const heldBackRows: Record<string, number> = {}
+  for (const pass of passes) {
     for (const { plans } of pass.streams) {
       const [plan] = plans
       if (plan === undefined) continue
       const { name } = plan.spec.source
-      dropped[name] = (dropped[name] ?? 0) + (await countNullKeys(snapshot, plan))
+      const { dropped, heldBack } = await countLeftOut(snapshot, plan)
+      droppedRows[name] = (droppedRows[name] ?? 0) + dropped
+      if (heldBack !== null) heldBackRows[name] = heldBack
     }
   }
-  return dropped
+  return { droppedRows, heldBackRows }
 }

@@ -1,14 +1,18 @@
-import { LockstepError } from '../kernel/errors.ts'
+import { LockstepError, messageOf } from '../kernel/errors.ts'
 import type { Column, KeyType, Value } from '../kernel/value-type.ts'
+import { typeName } from '../kernel/value-type.ts'
 import type { TimeRule, ViewPlan } from '../kernel/view-plan.ts'
 import type { SourceSpec } from '../kernel/view-spec.ts'
 import type { Snapshot } from '../runtime/database.ts'
+import { sqlState } from '../runtime/relation.ts'
+import { snapshotBounds } from '../runtime/writers.ts'
 import type { SourceRow } from './row-decoder.ts'
 import { createRowDecoder } from './row-decoder.ts'
 import type { SourceTable } from './source-table.ts'
 import { readSourceTable } from './source-table.ts'
+import { sqlTypeName } from './sql-type.ts'
 import type { StreamBounds } from './stream-sql.ts'
-import { nullKeyCount, streamSelect } from './stream-sql.ts'
+import { leftOutSelect, streamSelect } from './stream-sql.ts'
 
 export interface SourceStreamOptions extends StreamBounds {
   /** Decides what the rows are sorted by. Absent: the rule of time. */
@@ -38,7 +42,26 @@ export async function* sourceRows(
     )
   }
   const { sql, decode } = prepareStream(table, plans, options)
-  for await (const batch of snapshot.tuples(sql)) yield decode(batch)
+  try {
+    for await (const batch of snapshot.tuples(sql)) yield decode(batch)
+  } catch (cause) {
+    throw sqlState(cause).startsWith('22')
+      ? unreadable(cause, source, [...sourceKey(firstOf(plans)), ...streamColumns(plans)], table)
+      : cause
+  }
+}
+
+/** Of a value that cannot be cast to its declared type, the database says neither row nor column: it may be any column that is cast. */
+function unreadable(cause: unknown, source: SourceSpec, columns: readonly Column[], { types }: SourceTable): LockstepError {
+  const cast = columns
+    .filter(({ name, type }) => type.kind !== 'string' && types.get(name) !== sqlTypeName(type))
+    .map(({ name, type }) => `"${name}" (${types.get(name) ?? 'of a query'}, read as ${typeName(type)})`)
+  const where = cast.length === 0 ? '' : `, in ${cast.join(' or ')}`
+  return new LockstepError(
+    'INVALID_ROW',
+    `A row of source "${source.name}" holds a value that cannot be read${where}: ${messageOf(cause)}. Correct the row, or declare a wider type.`,
+    { cause, details: { source: source.name } },
+  )
 }
 
 /** The SELECT of a stream and the decoder of its tuples. */
@@ -80,11 +103,32 @@ export function prepareStream(
   return { sql, decode }
 }
 
-/** How many rows of the plans' source have a NULL in the key, which no entity gets to see. */
-export async function countNullKeys(snapshot: Snapshot, plan: ViewPlan): Promise<number> {
-  const table = await readSourceTable(snapshot, plan.spec.source)
-  const [row] = await snapshot.query<{ rows: string }>(nullKeyCount(table, sourceKey(plan)))
-  return Number(row?.rows ?? 0)
+/** What a stream of all rows below a snapshot's `xmin` leaves out. */
+export interface LeftOut {
+  /** Rows with a NULL in the key, which no entity gets to see. */
+  readonly dropped: number
+  /** Rows that are committed, of transactions from `xmin` on; null where the table does not tell arrivals, and nothing is held back. */
+  readonly heldBack: number | null
+}
+
+/** @throws LockstepError `INVALID_ROW` where the table came from another database, whose transactions are none of this one's */
+export async function countLeftOut(snapshot: Snapshot, plan: ViewPlan): Promise<LeftOut> {
+  const { source } = plan.spec
+  const table = await readSourceTable(snapshot, source)
+  const [row] = await snapshot.query<{ dropped: string; later: string; newest: string | null }>(
+    leftOutSelect(table, sourceKey(plan), snapshot.xmin),
+  )
+  const newest = row?.newest ?? null
+  if (newest !== null) {
+    const { xmax } = await snapshotBounds(snapshot)
+    if (Number(newest) >= xmax) {
+      throw new LockstepError(
+        'INVALID_ROW',
+        `The table ${table.relation} of source "${source.name}" holds rows of transaction ${newest} in "_xid", and this database has only come to ${xmax}: it was restored from another one's dump. Let the rows arrive here once (update ${table.relation} set _xid = pg_current_xact_id()).`,
+      )
+    }
+  }
+  return { dropped: Number(row?.dropped ?? 0), heldBack: table.hasXid ? Number(row?.later ?? 0) : null }
 }
 
 /** The columns that a stream for these plans delivers: those that any of them needs. */

@@ -9,7 +9,7 @@ import type { Spine } from './spine/spine.ts'
 /** A spine is worth looking its keys up for each source row where the source has this many times its rows. */
 const pruneKeysFrom = 4
 
-/** What of the plans' source a spine can need at all: it saves reading the rest. */
+/** What of the plans' source a spine can need at all, which saves reading the rest, and which of it is settled, so that it can be read again. */
 export async function sourceBounds(
   snapshot: Snapshot,
   plans: readonly ViewPlan[],
@@ -19,10 +19,11 @@ export async function sourceBounds(
 ): Promise<SourceStreamOptions> {
   const [plan] = plans
   if (plan === undefined || spine.firstTime === null || spine.lastTime === null) return { rule, keys: [] }
-  const { relation } = await readSourceTable(snapshot, plan.spec.source)
+  const { relation, hasXid } = await readSourceTable(snapshot, plan.spec.source)
   const { rows } = await explain(snapshot, `SELECT FROM ${relation} s`)
   const pruned = rows >= spine.rows * pruneKeysFrom ? { keysIn } : {}
-  return { rule, until: spine.lastTime, ...eventBound(plans, spine.firstTime), ...pruned }
+  const arrival = hasXid ? { arrival: { from: 0, to: snapshot.xmin } } : {}
+  return { rule, until: spine.lastTime, ...arrival, ...eventBound(plans, spine.firstTime), ...pruned }
 }
 
 /** The earliest event that matters to any of the plans from `firstTime` on, where there is such a bound. */

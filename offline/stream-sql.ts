@@ -65,14 +65,24 @@ export function streamSelect(request: StreamRequest): string {
     ...(keysIn === undefined ? [] : [`(${keys.join(', ')}) IN (${keysIn})`]),
     ...(until === undefined ? [] : [`${sortTime} <= ${literal(until)}`]),
     ...(eventFrom === undefined ? [] : [`${column(request.eventTime)} >= ${literal(eventFrom)}`]),
-    ...(arrival === undefined ? [] : [`s."_xid" >= '${arrival.from}'::xid8 AND s."_xid" < '${arrival.to}'::xid8`]),
+    ...(arrival === undefined || arrival.from === 0 ? [] : [`s."_xid" >= '${arrival.from}'::xid8`]),
+    ...(arrival === undefined ? [] : [`s."_xid" < '${arrival.to}'::xid8`]),
   ]
   return `SELECT ${outputs.join(', ')} FROM ${table.relation} s WHERE ${conditions.join(' AND ')} ORDER BY ${[...keys, sortTime].join(', ')}`
 }
 
-/** How many of the source's rows lack a part of the key, and so belong to no entity. */
-export function nullKeyCount(table: SourceTable, key: readonly Column[]): string {
-  return `SELECT count(*)::text AS rows FROM ${table.relation} s WHERE ${key.map(({ name }) => `s.${sqlIdentifier(name)} IS NULL`).join(' OR ')}`
+/**
+ * Which of the source's rows a stream up to the transaction `to` leaves out: `dropped` lack a part of the key, and so belong to no entity; `later` arrived from `to`
+ * on. `newest` is the greatest transaction of these. Where the table does not tell arrivals, all have arrived.
+ */
+export function leftOutSelect(table: SourceTable, key: readonly Column[], to: number): string {
+  const keyless = key.map(({ name }) => `s.${sqlIdentifier(name)} IS NULL`).join(' OR ')
+  if (!table.hasXid) return `SELECT count(*)::text AS dropped, '0' AS later, null AS newest FROM ${table.relation} s WHERE ${keyless}`
+  const later = `s."_xid" >= '${to}'::xid8`
+  return (
+    `SELECT count(*) FILTER (WHERE NOT ${later})::text AS dropped, count(*) FILTER (WHERE ${later})::text AS later, ` +
+    `max(s."_xid") FILTER (WHERE ${later})::text AS newest FROM ${table.relation} s WHERE ${later} OR ${keyless}`
+  )
 }
 
 /** Epoch microseconds as a literal that compares with a column of type `actual` without converting the column. */

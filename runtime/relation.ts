@@ -117,7 +117,7 @@ export async function isView(db: Queryable, relation: string): Promise<boolean> 
 /** PostgreSQL's five-character code of what a statement failed with, through any wrappers; empty where there is none. */
 export function sqlState(error: unknown): string {
   for (let cause = error; cause instanceof Error; cause = cause.cause) {
-    if ('code' in cause && typeof cause.code === 'string' && cause.code.length === 5) return cause.code
+    if ('code' in cause && typeof cause.code === 'string' && /^(?=.*\d)[0-9A-Z]{5}$/.test(cause.code)) return cause.code
   }
   return ''
 }

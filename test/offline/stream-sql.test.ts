@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest'
 import { encodeKey } from '../../kernel/entity-key.ts'
 import { parseTimestamp } from '../../kernel/time.ts'
 import type { StreamRequest } from '../../offline/stream-sql.ts'
-import { nullKeyCount, streamSelect } from '../../offline/stream-sql.ts'
+import { leftOutSelect, streamSelect } from '../../offline/stream-sql.ts'
 
 const key = [{ name: 'origin', type: { kind: 'string' } }] as const
 const plain: StreamRequest = {
@@ -67,8 +67,17 @@ describe('the SELECT of an ordered stream', () => {
     expect(sql).toContain(
       `(s."a""b"::int8, s."t"::timestamptz, s."f"::bool) IN (VALUES ('-7'::int8, timestamptz '2001-06-01T00:00:00Z', 'true'::bool))`,
     )
-    expect(nullKeyCount(plain.table, parts)).toBe(
-      'SELECT count(*)::text AS rows FROM "flights" s WHERE s."a""b" IS NULL OR s."t" IS NULL OR s."f" IS NULL',
+  })
+
+  it('counts what a stream leaves out, in one pass', () => {
+    const parts = [...key, { name: 'a"b', type: { kind: 'int64' } }] as const
+    expect(leftOutSelect(plain.table, parts, 9)).toBe(
+      `SELECT count(*) FILTER (WHERE NOT s."_xid" >= '9'::xid8)::text AS dropped, count(*) FILTER (WHERE s."_xid" >= '9'::xid8)::text AS later, ` +
+        `max(s."_xid") FILTER (WHERE s."_xid" >= '9'::xid8)::text AS newest FROM "flights" s WHERE s."_xid" >= '9'::xid8 OR s."origin" IS NULL OR s."a""b" IS NULL`,
     )
+    expect(leftOutSelect({ ...plain.table, hasXid: false }, key, 9)).toBe(
+      `SELECT count(*)::text AS dropped, '0' AS later, null AS newest FROM "flights" s WHERE s."origin" IS NULL`,
+    )
+    expect(streamSelect({ ...plain, bounds: { arrival: { from: 0, to: 9 } } })).toContain(`IS NOT NULL AND s."_xid" < '9'::xid8 ORDER`)
   })
 })

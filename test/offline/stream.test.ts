@@ -8,7 +8,7 @@ import type { ViewPlan } from '../../kernel/view-plan.ts'
 import type { SourceRelation } from '../../kernel/view-spec.ts'
 import type { SourceRow } from '../../offline/row-decoder.ts'
 import type { SourceStreamOptions } from '../../offline/source-stream.ts'
-import { countNullKeys, sourceRows } from '../../offline/source-stream.ts'
+import { countLeftOut, sourceRows } from '../../offline/source-stream.ts'
 import type { OpenedDatabase } from './databases.ts'
 import { databases } from './databases.ts'
 
@@ -132,7 +132,7 @@ for (const { kind, open } of databases) {
       const rows = await read(view)
       expect(rows.map((row) => row.key)).toEqual(keys.map((k) => encodeKey(key, k)).sort())
       for (const row of rows) expect(decodeKey(key, row.key)).toEqual(keys[row.values[0] as number])
-      expect(await opened.db.snapshot((snapshot) => countNullKeys(snapshot, view))).toBe(2)
+      expect(await opened.db.snapshot((snapshot) => countLeftOut(snapshot, view))).toEqual({ dropped: 2, heldBack: null })
       const wanted = [rows[3] as SourceRow, rows[150] as SourceRow].map((row) => row.key)
       expect(new Set((await read(view, { keys: wanted })).map((row) => row.key))).toEqual(new Set(wanted))
     })
@@ -194,6 +194,27 @@ for (const { kind, open } of databases) {
           arrival: { from: 0, to: 1 },
         }),
       ).rejects.toMatchObject({ code: 'SOURCE_MISSING' })
+    })
+
+    it('names the source and the columns where a value does not fit its declared type', async () => {
+      await opened.db.query(`CREATE TABLE wide (k text, at timestamptz, i int8, r float8, s varchar(9), n int4)`)
+      await opened.db.query(`INSERT INTO wide VALUES ('k', '2001-03-01', 1, 1, 's', 1)`)
+      const columns = [column('i', { kind: 'int32' }), column('r', { kind: 'float32' }), column('s', text), column('n', { kind: 'int32' })]
+      const view = plan({ kind: 'table', table: 'wide' }, [column('k', text)], columns)
+      expect((await read(view)).map((row) => row.values)).toEqual([[1, 1, 's', 1]])
+      for (const [name, value] of [
+        ['i', '2147483648'],
+        ['r', '1e39'],
+      ]) {
+        await opened.db.query(`UPDATE wide SET i = 1, r = 1`)
+        await opened.db.query(`UPDATE wide SET ${name} = ${value}`)
+        await expect(read(view)).rejects.toMatchObject({
+          code: 'INVALID_ROW',
+          message: expect.stringMatching(
+            /source "rows" .* in "i" \(int8, read as int32\) or "r" \(float8, read as float32\): .*out of range/,
+          ),
+        })
+      }
     })
 
     it('refuses rows that it cannot place, naming them', async () => {
