@@ -60,11 +60,10 @@ describe('with nothing configured', { timeout: 60_000 }, () => {
       { departed24h: 0, lastDelay: null },
     ])
 
-    const started = Date.now()
+    // That the answer takes less than a second, test/runtime/embedded-owner.test.ts measures, without the start of a process.
     const second = await lockstep(env, 'status')
     expect(second.code).toBe(1)
     expect(second.err).toMatch(new RegExp(`^error EMBEDDED_IN_USE: .*process ${server.child.pid} \\("main.ts serve`))
-    expect(Date.now() - started).toBeLessThan(5000)
 
     server.child.kill('SIGINT')
     expect((await server.ended).code).toBe(0)

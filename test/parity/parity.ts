@@ -2,7 +2,7 @@ import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import fc from 'fast-check'
-import { afterAll, beforeAll, expect, it } from 'vitest'
+import { afterAll, beforeAll, expect } from 'vitest'
 import { compileService } from '../../kernel/compile-service.ts'
 import { compileView } from '../../kernel/compile-view.ts'
 import { encodeKey } from '../../kernel/entity-key.ts'
@@ -43,23 +43,29 @@ function cases(availability: fc.Arbitrary<Availability>): fc.Arbitrary<Case> {
   const row = rowsArbitrary(origin, 14).chain((rows) =>
     fc.tuple(...rows.map((r) => fc.record({ thing: fc.constantFrom('a', 'a', 'é', 'B', null), row: fc.constant(r), at: fc.nat() }))),
   )
-  const t = fc.oneof(fc.integer({ min: 0, max: 18 * 60 }).map((m) => origin + m * minute), fc.integer({ min: 0, max: 18 * hour }).map((us) => origin + us))
+  const t = fc.oneof(
+    fc.integer({ min: 0, max: 18 * 60 }).map((m) => origin + m * minute),
+    fc.integer({ min: 0, max: 18 * hour }).map((us) => origin + us),
+  )
   return fc
     .record({ features: featuresArbitrary, availability, rows: row, cuts: fc.array(fc.nat(14), { maxLength: 2 }), t })
     .map(({ features, availability: when, rows, cuts, t: last }) => ({
       features,
       availability: when,
       rows: [...rows].sort((a, b) => a.at - b.at),
-      runs: [...cuts.toSorted((a, b) => a - b).map((cut, i) => ({ rows: Math.min(cut, rows.length), moment: last - (2 - i) * 3 * hour })), { rows: rows.length, moment: last }],
+      runs: [
+        ...cuts.toSorted((a, b) => a - b).map((cut, i) => ({ rows: Math.min(cut, rows.length), moment: last - (2 - i) * 3 * hour })),
+        { rows: rows.length, moment: last },
+      ],
       t: last,
     }))
 }
 
 /**
  * Runs generated cases: rows arrive in any order and in any split into runs of the materializer, into both online stores; then what a training export gives for (entity, t)
- * must be what the feature read gives with `asOf: t`, to the last bit and status.
+ * must be what the feature read gives with `asOf: t`, to the last bit and status. To be called in a `describe`, which gets what the cases work on.
  */
-export function itAgrees(sentence: string, availability: fc.Arbitrary<Availability>, numRuns: number): void {
+export function agreement(availability: fc.Arbitrary<Availability>, numRuns: number): () => Promise<void> {
   let db: Database
   let drop: () => Promise<void>
   let folder: string
@@ -93,14 +99,17 @@ export function itAgrees(sentence: string, availability: fc.Arbitrary<Availabili
     let from = 0
     for (const run of runs) {
       const arriving = rows.slice(from, Math.max(from, run.rows))
-      if (arriving.length > 0) await db.query(`insert into things (thing, at, known, i, big, f, s) values ${arriving.map(sqlRow).join(', ')}`)
+      if (arriving.length > 0)
+        await db.query(`insert into things (thing, at, known, i, big, f, s) values ${arriving.map(sqlRow).join(', ')}`)
       from = Math.max(from, run.rows)
       for (const store of stores) await materializeView(db, store, plan, { moment: run.moment })
     }
 
     const moments = [t, t + 7 * minute, t - 90 * minute, t + 13 * hour]
     const asked = moments.flatMap((moment) => things.map((thing) => ({ thing, moment })))
-    await db.query(`insert into moments values ${asked.map(({ thing, moment }) => `('${thing}', '${formatTimestamp(moment)}')`).join(', ')}`)
+    await db.query(
+      `insert into moments values ${asked.map(({ thing, moment }) => `('${thing}', '${formatTimestamp(moment)}')`).join(', ')}`,
+    )
     const exported = await exportRows(db, service)
     for (const store of stores) {
       for (const moment of moments) {
@@ -109,16 +118,21 @@ export function itAgrees(sentence: string, availability: fc.Arbitrary<Availabili
         const read = await readFeatures(deps, service, entities, { asOf: moment, asked: true })
         for (const [i, thing] of things.entries()) {
           const served = readable(service, read.rows[i] as ServiceValues)
-          expect({ store: store.kind, thing, moment, ...served }).toEqual({ store: store.kind, thing, moment, ...exported.get(`${thing} ${moment}`) })
+          expect({ store: store.kind, thing, moment, ...served }).toEqual({
+            store: store.kind,
+            thing,
+            moment,
+            ...exported.get(`${thing} ${moment}`),
+          })
         }
       }
     }
   }
 
-  it(sentence, { timeout: 240_000 }, async () => {
+  return async () => {
     await fc.assert(fc.asyncProperty(cases(availability), check), { numRuns, endOnFailure: false })
     expect(number).toBeGreaterThanOrEqual(numRuns)
-  })
+  }
 }
 
 function serviceOf(spec: ViewSpec, number: number): ServicePlan {
@@ -134,7 +148,14 @@ function serviceOf(spec: ViewSpec, number: number): ServicePlan {
   }
   const first = (spec.features[0] as FeatureSpec).name
   return compileService({
-    spec: { name: 'parity', version: number, members: [{ kind: 'view', use, features: spec.features.map((f) => f.name) }, { kind: 'onDemand', view: 'context@1', features: ['first'] }] },
+    spec: {
+      name: 'parity',
+      version: number,
+      members: [
+        { kind: 'view', use, features: spec.features.map((f) => f.name) },
+        { kind: 'onDemand', view: 'context@1', features: ['first'] },
+      ],
+    },
     fingerprint: `s${number}`,
     views: new Map([[plan.id, plan]]),
     onDemand: new Map([['context@1', { spec: onDemand, code: `({ view }) => ({ first: view.${first} })` }]]),
@@ -160,7 +181,10 @@ async function exportRows(db: Database, service: ServicePlan): Promise<Map<strin
 }
 
 /** Values that `toEqual` tells apart to the bit (it knows NaN and -0), with their statuses by name. */
-function readable(service: ServicePlan, row: Pick<ServiceValues, 'values' | 'statuses' | 'eventTimes'>): { values: unknown; statuses: unknown } {
+function readable(
+  service: ServicePlan,
+  row: Pick<ServiceValues, 'values' | 'statuses' | 'eventTimes'>,
+): { values: unknown; statuses: unknown } {
   return {
     values: Object.fromEntries(service.features.map((f, i) => [f.name, row.values[i]])),
     statuses: row.statuses.map((status) => statusNames[status]),

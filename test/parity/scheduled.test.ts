@@ -1,10 +1,18 @@
 import fc from 'fast-check'
-import { describe } from 'vitest'
+import { describe, it } from 'vitest'
 import { everyMinutes, minute } from '../kernel/view-oracle.ts'
-import { itAgrees } from './parity.ts'
+import { agreement } from './parity.ts'
 
-const schedules = fc.tuple(fc.constantFrom(5, 30), fc.constantFrom(0, minute, 40 * minute)).map(([n, delayMicros]) => everyMinutes(n, delayMicros))
+const schedules = fc
+  .tuple(fc.constantFrom(5, 30), fc.constantFrom(0, minute, 40 * minute))
+  .map(([n, delayMicros]) => everyMinutes(n, delayMicros))
 
 describe('a scheduled view', () => {
-  itAgrees('gives training and serving the same bits, as its schedule would have served them, on both online stores', schedules, 500)
+  const agrees = agreement(schedules, 500)
+
+  it(
+    'gives training and serving the same bits, as its schedule would have served them, on both online stores',
+    { timeout: 240_000 },
+    agrees,
+  )
 })
