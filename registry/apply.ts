@@ -1,4 +1,3 @@
-import { createHash } from 'node:crypto'
 import type { Kysely } from 'kysely'
 import { sql } from 'kysely'
 import { LockstepError } from '../kernel/errors.ts'
@@ -11,6 +10,7 @@ import type { DefinitionSet } from './definition-set.ts'
 import type { PlanOptions } from './plan.ts'
 import { planOn } from './plan.ts'
 import { bumpRevision, lockRegistry } from './revision.ts'
+import { sha256 } from './sha256.ts'
 
 export interface AppliedChanges {
   /** What was done. */
@@ -54,7 +54,7 @@ function refuse(plan: ChangePlan): void {
 
 /** Stores a transform's text under its hash; a text that was changed outside Lockstep is put right. */
 async function storeCode(transaction: Kysely<LockstepTables>, hash: string, body: string): Promise<boolean> {
-  if (createHash('sha256').update(body).digest('hex') !== hash) {
+  if (sha256(body) !== hash) {
     throw new LockstepError('CODE_HASH_MISMATCH', `The bundled code "${hash}" does not have that hash; load the definitions file again.`)
   }
   const written = await transaction

@@ -11,7 +11,7 @@ import type { ModelVersion } from './model-versions.ts'
 import { readModelVersions } from './model-versions.ts'
 import { didYouMean } from './nearest.ts'
 import { readRevision } from './revision.ts'
-import { verifiedCode } from './verified-code.ts'
+import { storedCode, verifiedCode } from './verified-code.ts'
 
 /**
  * The registry, compiled: what data sets are made by and what servers serve, from the stored specs and the stored code alone. It is a value: load
@@ -53,13 +53,16 @@ export async function loadCatalog(db: Database): Promise<Catalog> {
     .transaction()
     .setIsolationLevel('repeatable read')
     .setAccessMode('read only')
-    .execute(async (transaction) => ({
-      revision: await readRevision(transaction),
-      definitions: (await storedDefinitions(transaction)).filter((definition) => !definition.retired),
-      code: await verifiedCode(transaction),
-      versions: await readModelVersions(transaction),
-    }))
-  const compiled = compileDefinitions(stored.definitions, stored.code)
+    .execute(async (transaction) => {
+      const definitions = (await storedDefinitions(transaction)).filter((definition) => !definition.retired)
+      return {
+        revision: await readRevision(transaction),
+        definitions,
+        code: await storedCode(transaction, definitions),
+        versions: await readModelVersions(transaction),
+      }
+    })
+  const compiled = compileDefinitions(stored.definitions, verifiedCode(stored.code))
   const entities = new Map<string, EntitySpec>()
   const sources = new Map<string, SourceSpec>()
   const online = new Set<DefinitionId>()

@@ -1,5 +1,5 @@
 import { LockstepError } from '../kernel/errors.ts'
-import type { DefinitionKind } from './define/definition.ts'
+import type { DslKind } from './define/definition.ts'
 import { definitionKind } from './define/definition.ts'
 import type { Entity } from './define/entity.ts'
 import type { FeatureService } from './define/feature-service.ts'
@@ -42,7 +42,7 @@ export function collectDefinitions(values: Iterable<unknown>): Collected {
     for (const member of service.members) add(definitionKind(member), member)
     found.services.add(service, `${service.name}@${service.version}`)
   }
-  const add = (kind: DefinitionKind | null, value: unknown): void => {
+  const add = (kind: DslKind | null, value: unknown): void => {
     switch (kind) {
       case 'entity':
         return found.entities.add(value as Entity, (value as Entity).name)

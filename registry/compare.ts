@@ -66,7 +66,7 @@ async function semanticDifferences(
       was: textBefore ?? (hashBefore === null ? null : hashBefore),
       now: textNow ?? (hashNow === null ? null : hashNow),
     })
-  } else if (!(await sameCode(textBefore, textNow).catch(() => false))) {
+  } else if (!(await sameCode(textBefore, textNow))) {
     found.push(codeDifference(textBefore, textNow))
   }
   return found

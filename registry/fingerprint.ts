@@ -1,12 +1,12 @@
 import type { ModelSpec, OnDemandSpec, ServiceSpec } from '../kernel/service-spec.ts'
 import type { DefinitionId, EntitySpec, SourceSpec, ViewSpec } from '../kernel/view-spec.ts'
 import { definitionId } from '../kernel/view-spec.ts'
-import { hashText } from './bundle/expression.ts'
 import { canonicalJson } from './canonical-json.ts'
+import { sha256 } from './sha256.ts'
 
 /**
  * Fingerprints, Merkle hashes of what decides a value: the semantic fields, the fingerprints of what a definition refers to, and the identity of its code
- * (`codeIdentity`: the hash of the code as the running esbuild prints it). The order of columns, of request data and of inputs decides nothing and is left out of
+ * (the hash of the code as the running esbuild prints it). The order of columns, of request data and of inputs decides nothing and is left out of
  * it; the order of features is part of it, because a model's tensor follows it. SHA-256, hex.
  */
 export function entityFingerprint(spec: EntitySpec): string {
@@ -99,5 +99,5 @@ function compare(a: string, b: string): number {
 }
 
 function hashed(kind: string, content: object): string {
-  return hashText(canonicalJson({ kind, content }))
+  return sha256(canonicalJson({ kind, content }))
 }

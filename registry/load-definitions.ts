@@ -6,7 +6,6 @@ import type { OnDemandSpec } from '../kernel/service-spec.ts'
 import type { ViewSpec } from '../kernel/view-spec.ts'
 import { definitionId } from '../kernel/view-spec.ts'
 import { bundleTransform } from './bundle/bundle-transform.ts'
-import { hashText } from './bundle/expression.ts'
 import type { ParsedModule } from './bundle/module-graph.ts'
 import { ModuleCache } from './bundle/module-graph.ts'
 import { findTransform, ownModules } from './bundle/transform-places.ts'
@@ -18,6 +17,7 @@ import type { AnyFeatureView } from './define/feature-view.ts'
 import type { OnDemandView } from './define/on-demand-view.ts'
 import type { DefinitionSet } from './definition-set.ts'
 import { fingerprints } from './fingerprint.ts'
+import { sha256 } from './sha256.ts'
 
 /**
  * Loads a definitions file: runs it, takes the definitions that it exports and those that they reach, bundles and tries their transforms, and
@@ -51,7 +51,7 @@ export async function loadDefinitions(file: string): Promise<DefinitionSet> {
     const place = await findTransform(modules, call, definition)
     const text = await bundleTransform(place, cache)
     tryTransform(trial(text, place.what))
-    const hash = hashText(text)
+    const hash = sha256(text)
     code.set(hash, text)
     return hash
   }

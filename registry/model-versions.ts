@@ -1,10 +1,10 @@
-import { createHash } from 'node:crypto'
 import type { Kysely } from 'kysely'
 import { LockstepError } from '../kernel/errors.ts'
 import type { DefinitionId } from '../kernel/view-spec.ts'
 import type { LockstepTables } from '../migrations/schema.ts'
 import type { Database } from '../runtime/database.ts'
 import type { ModelContract, TensorInfo } from './model-contract.ts'
+import { sha256 } from './sha256.ts'
 
 /** One pushed version of a model, without its bytes. */
 export interface ModelVersion {
@@ -85,7 +85,7 @@ export async function readModelBytes(db: Database, model: string, version: numbe
   }
   // PGlite gives a Uint8Array, pg a Buffer
   const bytes = Buffer.from(row.bytes.buffer, row.bytes.byteOffset, row.bytes.byteLength)
-  if (createHash('sha256').update(bytes).digest('hex') !== row.sha256) {
+  if (sha256(bytes) !== row.sha256) {
     throw new LockstepError(
       'CODE_HASH_MISMATCH',
       `The stored bytes of the model "${model}" version ${version} do not have their SHA-256, so they were changed outside Lockstep; they are not run. Push the model file again.`,

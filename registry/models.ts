@@ -1,4 +1,3 @@
-import { createHash } from 'node:crypto'
 import type { Kysely } from 'kysely'
 import { LockstepError } from '../kernel/errors.ts'
 import type { LockstepTables } from '../migrations/schema.ts'
@@ -10,6 +9,7 @@ import type { ModelContract } from './model-contract.ts'
 import type { ModelVersion } from './model-versions.ts'
 import { readModelVersions } from './model-versions.ts'
 import { bumpRevision, lockRegistry } from './revision.ts'
+import { sha256 } from './sha256.ts'
 
 export interface ModelPush {
   readonly model: string
@@ -38,13 +38,13 @@ export async function pushModel(db: Database, push: ModelPush): Promise<PushedMo
   const { spec } = catalog.model(push.model)
   const service = catalog.service(spec.service)
   const binding = bindModel(service, push.contract, spec)
-  const sha256 = createHash('sha256').update(push.bytes).digest('hex')
+  const hash = sha256(push.bytes)
   return await db.kysely.transaction().execute(async (transaction) => {
     await lockRegistry(transaction)
     await checkModelIs(transaction, push.model, spec.service)
     const before = await readModelVersions(transaction, push.model)
     const same = before.find(
-      (version) => version.sha256 === sha256 && version.serviceFingerprint === service.fingerprint && version.service === service.id,
+      (version) => version.sha256 === hash && version.serviceFingerprint === service.fingerprint && version.service === service.id,
     )
     if (same !== undefined) return { version: same, created: false, binding }
     const number = (before.at(-1)?.version ?? 0) + 1
@@ -54,7 +54,7 @@ export async function pushModel(db: Database, push: ModelPush): Promise<PushedMo
         model: push.model,
         version: number,
         bytes: Buffer.from(push.bytes.buffer, push.bytes.byteOffset, push.bytes.byteLength),
-        sha256,
+        sha256: hash,
         size_bytes: push.bytes.byteLength,
         inputs: JSON.stringify(push.contract.inputs),
         outputs: JSON.stringify(push.contract.outputs),

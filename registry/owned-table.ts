@@ -1,10 +1,10 @@
-import { createHash } from 'node:crypto'
 import { LockstepError } from '../kernel/errors.ts'
 import type { ValueType } from '../kernel/value-type.ts'
 import { sameType, typeName } from '../kernel/value-type.ts'
 import type { EntitySpec, SourceSpec } from '../kernel/view-spec.ts'
 import { ownedSchema, sourceRelation } from '../runtime/relation.ts'
 import { sqlIdentifier } from '../runtime/sql.ts'
+import { sha256 } from './sha256.ts'
 import { keyColumns } from './source-check.ts'
 import type { SourceTable } from './source-table.ts'
 
@@ -87,7 +87,7 @@ function visibleIndexes(source: SourceSpec, entities: readonly EntitySpec[], typ
   const column = (name: string): string => `${sqlIdentifier(name)}${types.get(name)?.kind === 'string' ? ' collate "C"' : ''}`
   return [...new Set(keys.map((names) => [...names.map(column), visible].join(', ')))].map((parts) => {
     // the name tells indexes on other columns apart
-    const name = `${source.name.slice(0, 40)}_visible_${createHash('sha256').update(parts).digest('hex').slice(0, 8)}`
+    const name = `${source.name.slice(0, 40)}_visible_${sha256(parts).slice(0, 8)}`
     return `create index if not exists ${sqlIdentifier(name)} on ${ownedSchema}.${sqlIdentifier(source.name)} (${parts})`
   })
 }

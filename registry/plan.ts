@@ -9,7 +9,7 @@ import { checkReferences } from './check-references.ts'
 import type { Comparison } from './compare.ts'
 import { compareDefinitions } from './compare.ts'
 import type { Definition } from './definition.ts'
-import { codeOf, declaredDefinitions, definitionKey, displayName, kindNames, labelOf, storedDefinitions } from './definition.ts'
+import { declaredDefinitions, definitionKey, displayName, kindNames, labelOf, storedDefinitions } from './definition.ts'
 import type { DefinitionSet } from './definition-set.ts'
 import { differenceText } from './difference.ts'
 import type { TableChange } from './owned-table.ts'
@@ -17,6 +17,7 @@ import { planBackfill, planSources } from './plan-sources.ts'
 import { readRevision } from './revision.ts'
 import type { ModelUse } from './usage.ts'
 import { modelUses, usersOf } from './usage.ts'
+import { storedCode } from './verified-code.ts'
 
 export interface PlanOptions {
   /** Whether what is in the registry and not in the file goes. */
@@ -174,12 +175,4 @@ function modelNotes(comparisons: readonly Comparison[], uses: readonly ModelUse[
       `The model "${declared.name}" takes the ${kindNames.service} "${declared.spec.service}"; its pushed versions keep the one that they were pushed for: ${versions}.`,
     ]
   })
-}
-
-/** The stored texts of the definitions' code, by hash. */
-async function storedCode(handle: Kysely<LockstepTables>, stored: readonly Definition[]): Promise<Map<string, string>> {
-  const hashes = [...new Set(stored.map(codeOf).filter((hash) => hash !== null))]
-  if (hashes.length === 0) return new Map()
-  const rows = await handle.selectFrom('lockstep.code').select(['hash', 'body']).where('hash', 'in', hashes).execute()
-  return new Map(rows.map(({ hash, body }) => [hash, body]))
 }

@@ -1,7 +1,9 @@
-import { createHash } from 'node:crypto'
 import type { Kysely } from 'kysely'
 import { LockstepError } from '../kernel/errors.ts'
 import type { LockstepTables } from '../migrations/schema.ts'
+import type { Definition } from './definition.ts'
+import { codeOf } from './definition.ts'
+import { sha256 } from './sha256.ts'
 
 /** Stored transforms, each with its hash found right or wrong. */
 export interface VerifiedCode {
@@ -9,9 +11,16 @@ export interface VerifiedCode {
   textOf(hash: string, id: string): string
 }
 
-export async function verifiedCode(handle: Kysely<LockstepTables>): Promise<VerifiedCode> {
-  const rows = await handle.selectFrom('lockstep.code').select(['hash', 'body']).execute()
-  const texts = new Map(rows.map(({ hash, body }) => [hash, createHash('sha256').update(body).digest('hex') === hash ? body : null]))
+/** The stored texts of these definitions' code, by hash. */
+export async function storedCode(handle: Kysely<LockstepTables>, definitions: readonly Definition[]): Promise<Map<string, string>> {
+  const hashes = [...new Set(definitions.map(codeOf).filter((hash) => typeof hash === 'string'))]
+  if (hashes.length === 0) return new Map()
+  const rows = await handle.selectFrom('lockstep.code').select(['hash', 'body']).where('hash', 'in', hashes).execute()
+  return new Map(rows.map(({ hash, body }) => [hash, body]))
+}
+
+export function verifiedCode(stored: ReadonlyMap<string, string>): VerifiedCode {
+  const texts = new Map([...stored].map(([hash, body]) => [hash, sha256(body) === hash ? body : null]))
   return {
     textOf(hash, id) {
       const text = texts.get(hash)

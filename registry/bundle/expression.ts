@@ -1,4 +1,3 @@
-import { createHash } from 'node:crypto'
 import { transform } from 'esbuild'
 import type { TransformOptions } from 'esbuild'
 import type { Program } from 'oxc-parser'
@@ -50,24 +49,17 @@ async function printed(expression: string): Promise<string> {
       .replace(/^lockstep=/, '')
       .replace(/;$/, '')
   } catch (cause) {
+    // what has no list of errors is no fault of the code
+    if (!(cause instanceof Error && 'errors' in cause)) throw cause
     throw new LockstepError('TRANSFORM_FAILED', `The code of a transform does not parse: ${messageOf(cause)}`, { cause })
   }
 }
 
-/** SHA-256, hex. */
-export function hashText(text: string): string {
-  return createHash('sha256').update(text).digest('hex')
-}
-
 /**
- * What stored code is compared by: the hash of its text as the running esbuild prints it. It differs from the hash of the stored text only where another
- * esbuild wrote that text.
+ * Whether two stored texts are the same code: as the running esbuild prints them, for another one may have printed either.
+ *
+ * @throws LockstepError `TRANSFORM_FAILED` where one of them does not parse
  */
-export async function codeIdentity(code: string): Promise<string> {
-  return hashText(await reprint(code))
-}
-
-/** Whether two stored texts are the same code. */
 export async function sameCode(a: string, b: string): Promise<boolean> {
   return a === b || (await reprint(a)) === (await reprint(b))
 }

@@ -1,7 +1,7 @@
 import { LockstepError } from '../../kernel/errors.ts'
 import { show } from '../../kernel/value-type.ts'
 
-export type DefinitionKind = 'entity' | 'source' | 'featureView' | 'viewUse' | 'onDemandView' | 'onDemandPick' | 'featureService' | 'model'
+export type DslKind = 'entity' | 'source' | 'featureView' | 'viewUse' | 'onDemandView' | 'onDemandPick' | 'featureService' | 'model'
 
 /** What every definition may say for people; it changes no value and may change under a version. */
 export interface Description {
@@ -13,19 +13,19 @@ export interface Description {
 const brand: unique symbol = Symbol.for('lockstep.definition') as never
 
 /** Marks a definition and freezes it. */
-export function define<T extends { readonly kind: DefinitionKind }>(definition: T): Readonly<T> {
+export function define<T extends { readonly kind: DslKind }>(definition: T): Readonly<T> {
   Object.defineProperty(definition, brand, { value: definition.kind, enumerable: false })
   return Object.freeze(definition)
 }
 
 /** Which kind of definition a value is, or null. */
-export function definitionKind(value: unknown): DefinitionKind | null {
+export function definitionKind(value: unknown): DslKind | null {
   if (typeof value !== 'object' || value === null) return null
-  return ((value as Record<symbol, unknown>)[brand] as DefinitionKind | undefined) ?? null
+  return ((value as Record<symbol, unknown>)[brand] as DslKind | undefined) ?? null
 }
 
 /** Refuses a value that is not a definition of one of these kinds; for definitions written in JavaScript. */
-export function checkKind(value: unknown, kinds: readonly DefinitionKind[], what: string, wanted: string): void {
+export function checkKind(value: unknown, kinds: readonly DslKind[], what: string, wanted: string): void {
   const kind = definitionKind(value)
   if (kind !== null && kinds.includes(kind)) return
   throw new LockstepError(

@@ -1,5 +1,5 @@
 import { LockstepError } from '../../kernel/errors.ts'
-import type { KeyType, Value, ValueOf, ValueType } from '../../kernel/value-type.ts'
+import type { KeyType, Value, ValueOf, ValueType, VectorType } from '../../kernel/value-type.ts'
 import { show, typeName } from '../../kernel/value-type.ts'
 
 /** Names and their value types: the columns of a source, the request data of an on-demand view. */
@@ -28,13 +28,8 @@ export const t = Object.freeze({
   vector,
 } as const)
 
-export interface Vector {
-  readonly kind: 'vector'
-  readonly length: number
-}
-
 /** @throws LockstepError `INVALID_TYPE` unless the length is a whole number from 1 to 65,536 */
-function vector(length: number): Vector {
+function vector(length: number): VectorType {
   if (!Number.isSafeInteger(length) || length < 1 || length > 65_536) {
     throw new LockstepError(
       'INVALID_TYPE',

@@ -2,7 +2,9 @@ import { beforeEach, describe, expect, it } from 'vitest'
 import { LockstepError } from '../../kernel/errors.ts'
 import { applyChanges } from '../../registry/apply.ts'
 import { loadCatalog } from '../../registry/catalog.ts'
+import { storedDefinitions } from '../../registry/definition.ts'
 import { catalogRevision } from '../../registry/revision.ts'
+import { storedCode } from '../../registry/verified-code.ts'
 import type { TestRegistry } from './databases.ts'
 import { flightsTable, hash, sampleSet, windowFeature } from './sample-set.ts'
 
@@ -98,6 +100,21 @@ export function catalogContract(opened: () => TestRegistry): void {
       const catalog = await loadCatalog(registry.db)
       expect([...catalog.services.keys()]).toEqual(['flight_features@2'])
       expect(refusal(() => catalog.view('airport_delays@1')).code).toBe('UNKNOWN_DEFINITION')
+    })
+
+    it('reads the code of what is in use, and no other', async () => {
+      await applyChanges(registry.db, sampleSet())
+      const next = sampleSet({
+        transform: '(row) => ({ late: 1 })',
+        delays: { version: 2 },
+        context: { version: 2 },
+        service: { version: 2 },
+      })
+      await applyChanges(registry.db, next, { prune: true })
+      const definitions = (await storedDefinitions(registry.db.kysely)).filter(({ retired }) => !retired)
+      expect(await storedCode(registry.db.kysely, definitions)).toEqual(next.code)
+      expect(await registry.db.query('select 1 from lockstep.code')).toHaveLength(3)
+      expect((await loadCatalog(registry.db)).broken.size).toBe(0)
     })
 
     it.each([
