@@ -10,7 +10,7 @@ export interface ChangePlan {
   /** The registry's revision that was compared with. */
   readonly revision: number
   readonly changes: readonly Change[]
-  /** Tables that are made or gain columns. */
+  /** Tables that are made, or gain columns or indexes. */
   readonly tables: readonly TableChange[]
   /** Online views whose history is to be materialized. */
   readonly backfills: readonly Backfill[]

@@ -12,8 +12,10 @@ import type { SourceTable } from './source-table.ts'
 export interface TableChange {
   readonly source: string
   readonly relation: string
-  readonly kind: 'create' | 'addColumns' | 'none'
+  readonly kind: 'create' | 'addColumns' | 'addIndexes' | 'none'
   readonly columns: readonly string[]
+  /** The names of the indexes that are made. */
+  readonly indexes: readonly string[]
   /** The statements, to be run in order. */
   readonly statements: readonly string[]
 }
@@ -22,15 +24,24 @@ export interface TableChange {
  * The statements that bring the table of an owned source to its declaration: key columns, event and known time, columns, `_row` and `_xid` (which say in
  * what order and by which transaction rows arrived), and the index by which ordered reading goes.
  *
+ * @param entities those of every view that reads the source, registered or declared
+ * @param present the names of the indexes that the table has
  * @returns null where the types of its key columns are not known yet, because no view reads the source
  * @throws LockstepError `SOURCE_TYPE_MISMATCH` where two entities want one key column in different types
  */
-export function ownedTableChange(source: SourceSpec, entities: readonly EntitySpec[], table: SourceTable): TableChange | null {
+export function ownedTableChange(
+  source: SourceSpec,
+  entities: readonly EntitySpec[],
+  table: SourceTable,
+  present: ReadonlySet<string>,
+): TableChange | null {
   const types = columnTypes(source, entities)
   if (types === null) return null
   const relation = sourceRelation(source)
   const columns = [...types].map(([name, type]) => ({ name, text: `${sqlIdentifier(name)} ${postgresType(type)}` }))
-  const indexes = visibleIndexes(source, entities, types)
+  const missingIndexes = visibleIndexes(source, entities, types).filter(({ name }) => !present.has(name))
+  const indexes = missingIndexes.map(({ name }) => name)
+  const makeIndexes = missingIndexes.map(({ statement }) => statement)
   if (!table.exists) {
     const lines = [
       ...columns.map(({ name, text }) => (name === source.eventTime ? `${text} not null` : text)),
@@ -38,15 +49,23 @@ export function ownedTableChange(source: SourceSpec, entities: readonly EntitySp
       '_xid xid8 not null default pg_current_xact_id()',
     ]
     const create = `create table ${relation} (\n  ${lines.join(',\n  ')}\n)`
-    return { source: source.name, relation, kind: 'create', columns: columns.map(({ name }) => name), statements: [create, ...indexes] }
+    return {
+      source: source.name,
+      relation,
+      kind: 'create',
+      columns: columns.map(({ name }) => name),
+      indexes,
+      statements: [create, ...makeIndexes],
+    }
   }
   const missing = columns.filter(({ name }) => !table.columns.has(name))
   return {
     source: source.name,
     relation,
-    kind: missing.length === 0 ? 'none' : 'addColumns',
+    kind: missing.length > 0 ? 'addColumns' : indexes.length > 0 ? 'addIndexes' : 'none',
     columns: missing.map(({ name }) => name),
-    statements: [...missing.map(({ text }) => `alter table ${relation} add column ${text}`), ...indexes],
+    indexes,
+    statements: [...missing.map(({ text }) => `alter table ${relation} add column ${text}`), ...makeIndexes],
   }
 }
 
@@ -77,7 +96,11 @@ function columnTypes(source: SourceSpec, entities: readonly EntitySpec[]): Map<s
 }
 
 /** The indexes that give rows by key (text by its bytes), in the order of each entity's parts, and then by the moment at which they become visible. */
-function visibleIndexes(source: SourceSpec, entities: readonly EntitySpec[], types: ReadonlyMap<string, ValueType>): string[] {
+function visibleIndexes(
+  source: SourceSpec,
+  entities: readonly EntitySpec[],
+  types: ReadonlyMap<string, ValueType>,
+): { readonly name: string; readonly statement: string }[] {
   const keys =
     entities.length === 0
       ? [source.key.map(({ column }) => column)]
@@ -88,7 +111,8 @@ function visibleIndexes(source: SourceSpec, entities: readonly EntitySpec[], typ
   return [...new Set(keys.map((names) => [...names.map(column), visible].join(', ')))].map((parts) => {
     // the name tells indexes on other columns apart
     const name = `${source.name.slice(0, 40)}_visible_${sha256(parts).slice(0, 8)}`
-    return `create index if not exists ${sqlIdentifier(name)} on ${ownedSchema}.${sqlIdentifier(source.name)} (${parts})`
+    const statement = `create index if not exists ${sqlIdentifier(name)} on ${ownedSchema}.${sqlIdentifier(source.name)} (${parts})`
+    return { name, statement }
   })
 }
 

@@ -1,14 +1,16 @@
 import type { Kysely } from 'kysely'
+import { sql } from 'kysely'
 import { LockstepError } from '../kernel/errors.ts'
 import type { EntitySpec, SourceSpec, ViewSpec } from '../kernel/view-spec.ts'
 import { definitionId } from '../kernel/view-spec.ts'
 import type { LockstepTables } from '../migrations/schema.ts'
+import { ownedSchema } from '../runtime/relation.ts'
 import type { Backfill } from './change-plan.ts'
 import type { DefinitionSet } from './definition-set.ts'
 import type { TableChange } from './owned-table.ts'
 import { ownedTableChange } from './owned-table.ts'
 import { estimateRows } from './row-estimate.ts'
-import { checkSource } from './source-check.ts'
+import { checkSource, keyColumns } from './source-check.ts'
 import type { SourceTable } from './source-table.ts'
 import { describeSource } from './source-table.ts'
 
@@ -20,22 +22,32 @@ export interface SourcesPlan {
   readonly found: ReadonlyMap<string, SourceTable>
 }
 
-/** Holds the declared sources against the database. */
-export async function planSources(handle: Kysely<LockstepTables>, set: DefinitionSet): Promise<SourcesPlan> {
+/**
+ * Holds the declared sources against the database.
+ *
+ * @param registered views that are in the registry, not in the file, and stay
+ */
+export async function planSources(
+  handle: Kysely<LockstepTables>,
+  set: DefinitionSet,
+  registered: readonly ViewSpec[],
+): Promise<SourcesPlan> {
   const tables: TableChange[] = []
   const notes: string[] = []
   const problems: LockstepError[] = []
   const found = new Map<string, SourceTable>()
   for (const { spec: source } of set.sources) {
     try {
-      const entities = entitiesOf(source, set)
+      const views = set.views.map(({ spec }) => spec)
+      const entities = entitiesOf(source, views)
       const table = await describeSource(handle, source)
       const wrong = checkSource(source, entities, table)
       problems.push(...wrong)
       if (wrong.length > 0) continue
       found.set(source.name, table)
       if (source.relation.kind === 'owned') {
-        const change = ownedTableChange(source, entities, table)
+        const all = entitiesOf(source, [...registered, ...views])
+        const change = ownedTableChange(source, all, table, await indexNames(handle, source))
         if (change !== null) tables.push(change)
         else
           notes.push(
@@ -65,9 +77,17 @@ export async function planBackfill(
   return { view: definitionId(view), reason, ...estimate }
 }
 
-function entitiesOf(source: SourceSpec, set: DefinitionSet): EntitySpec[] {
-  const entities = set.views.filter(({ spec }) => spec.source.name === source.name).map(({ spec }) => spec.entity)
-  return [...new Map(entities.map((entity) => [entity.name, entity])).values()]
+/** The entities whose views read the source, by the columns that it has for their keys; of two of one name the last. */
+function entitiesOf(source: SourceSpec, views: readonly ViewSpec[]): EntitySpec[] {
+  const entities = views.filter((view) => view.source.name === source.name).map((view) => view.entity)
+  const byName = new Map(entities.map((entity) => [entity.name, entity]))
+  return [...byName.values()].filter((entity) => keyColumns(source, entity).length === entity.key.length)
+}
+
+async function indexNames(handle: Kysely<LockstepTables>, source: SourceSpec): Promise<ReadonlySet<string>> {
+  const { rows } = await sql<{ name: string }>`
+    select indexname as name from pg_indexes where schemaname = ${ownedSchema} and tablename = ${source.name}`.execute(handle)
+  return new Set(rows.map(({ name }) => name))
 }
 
 function scanningNote(source: SourceSpec, table: SourceTable): string {

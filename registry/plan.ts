@@ -52,7 +52,9 @@ export async function planOn(
   const absent = stored.filter((definition) => !definition.retired && !declaredKeys.has(definitionKey(definition)))
   const code = { declared: set.code, stored: await storedCode(handle, stored) }
   const comparisons = await compareDefinitions(declared, storedByKey, code, sameCode)
-  const sources = await planSources(handle, set)
+  const removed = prune ? absent : []
+  const staying = prune ? [] : absent.flatMap((definition) => (definition.kind === 'view' ? [definition.spec] : []))
+  const sources = await planSources(handle, set, staying)
   const unknown = checkReferences(declared, storedByKey)
   const uncompiled =
     unknown.length > 0
@@ -64,7 +66,6 @@ export async function planOn(
         )
   const uses = await modelUses(handle)
   const changes = [...comparisons.map(changeOf), ...absent.map((definition) => change(definition, prune ? 'removed' : 'absent', []))]
-  const removed = prune ? absent : []
   const plan: ChangePlan = {
     file: set.file,
     revision,

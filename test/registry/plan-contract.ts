@@ -300,6 +300,55 @@ export function planContract(opened: () => TestRegistry): void {
       expect(plan.notes[0]).toContain('No view reads the source "weather" yet')
     })
 
+    it('makes the table for the views of other files too, and tells the index that a new entity brings', async () => {
+      const place = { ...weather, key: [...weather.key, { part: 'town', column: 'town' }] }
+      const set = sampleSet({ weather: place })
+      const view = set.views.find(({ spec }) => spec.name === 'airport_weather')
+      if (view === undefined) throw new Error('the sample lacks its view')
+      const town = { name: 'town', key: [{ name: 'town', type: { kind: 'int32' } as const }] }
+      const other = { ...view, spec: { ...view.spec, name: 'town_weather', entity: town } }
+      const both = await planChanges(registry.db, { ...set, views: [...set.views, other] })
+      expect(both.tables).toMatchObject([{ kind: 'create', columns: ['station', 'town', 'at', 'reported_at', 'temperature'] }])
+      expect(both.tables[0]?.indexes).toHaveLength(2)
+
+      await applyChanges(registry.db, sampleSet())
+      const empty = { ...set, entities: [], services: [], onDemand: [], models: [], code: new Map<string, string>() }
+      const added = { ...empty, sources: set.sources.slice(1), views: [other] }
+      const plan = await planChanges(registry.db, added)
+      expect([plan.problems, plan.notes]).toEqual([[], []])
+      expect(plan.tables).toMatchObject([{ source: 'weather', kind: 'addColumns', columns: ['town'] }])
+      expect(plan.tables[0]?.indexes).toEqual([expect.stringMatching(/^weather_visible_/)])
+      await applyChanges(registry.db, added)
+
+      const again = { ...view.spec, name: 'again', entity: { name: 'pair', key: [...airport.key, ...town.key] } }
+      const paired = { ...added, views: [{ ...view, spec: again }] }
+      expect((await planChanges(registry.db, paired)).tables).toMatchObject([
+        { kind: 'addIndexes', columns: [], indexes: [expect.any(String)] },
+      ])
+      const applied = await applyChanges(registry.db, paired)
+      expect(applied.plan.tables).toHaveLength(1)
+      expect((await planChanges(registry.db, paired)).tables).toEqual([])
+      expect(await registry.db.query(`select 1 from pg_indexes where tablename = 'weather'`)).toHaveLength(3)
+    })
+
+    it('refuses the table of a source whose column has another type now', async () => {
+      await applyChanges(registry.db, sampleSet())
+      const columns = [{ name: 'temperature', type: { kind: 'string' } as const }]
+      const set = sampleSet({ weather: { ...weather, columns } })
+      const views = set.views.map((view) =>
+        view.spec.name === 'airport_weather'
+          ? { ...view, spec: { ...view.spec, version: 2, features: [windowFeature('n', 'count', 1)] } }
+          : view,
+      )
+      const problem = only((await planChanges(registry.db, { ...set, views })).problems)
+      expect([problem.code, problem.details['source'], problem.details['column']]).toEqual([
+        'SOURCE_TYPE_MISMATCH',
+        'weather',
+        'temperature',
+      ])
+      expect(problem.message).toContain('double precision')
+    })
+
     it('refuses two entities that want one key column in different types', async () => {
       const set = sampleSet()
       const numbered = { ...airport, name: 'numbered', key: [{ name: 'airport', type: { kind: 'int64' } as const }] }
