@@ -21,7 +21,7 @@ export async function* withStored(
   let ahead: Promise<StoredPortion> | null = null
   let most = firstKeysPerPortion
   for await (const batch of stream) {
-    for (let start = 0; start < batch.length; ) {
+    for (let start = 0; start < batch.length;) {
       const { keys, end } = cut(batch, start, before, most)
       const rows = start === 0 && end === batch.length ? batch : batch.slice(start, end)
       const next = readStored(read, keys).then(({ stored, bytes }) => {

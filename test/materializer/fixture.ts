@@ -76,3 +76,22 @@ export function many(rows: number): Payment[] {
     label: i % 3 === 0 ? null : 'x',
   }))
 }
+
+/** The store, with a gate before the first write of states. */
+export function gatedStore(store: OnlineStore): { store: OnlineStore; reached: Promise<void>; open(): void } {
+  const [reached, gate] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()]
+  return {
+    store: {
+      ...store,
+      async write(entries) {
+        if (entries.some((entry) => entry.entity === 'account')) {
+          reached.resolve()
+          await gate.promise
+        }
+        return store.write(entries)
+      },
+    },
+    reached: reached.promise,
+    open: gate.resolve,
+  }
+}

@@ -139,7 +139,10 @@ describe('folding an ordered stream into stored states', () => {
     )
     await fold(store, plan, arrived(rows, 0, 10).slice(0, 1), 10)
     const writer = createStateWriter(store, plan)
-    await foldStream({ plan, read: reader(store, plan), writer, from: 10, to: 20, moment, start: 'resume' }, batches(arrived(rows, 10, 20), 2))
+    await foldStream(
+      { plan, read: reader(store, plan), writer, from: 10, to: 20, moment, start: 'resume' },
+      batches(arrived(rows, 10, 20), 2),
+    )
     expect(await writer.drain()).toEqual([accountKey(plan, 'lacking')])
     expect(writer.stored).toEqual({ rows: 1, entities: 1 })
   })

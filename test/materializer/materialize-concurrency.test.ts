@@ -7,7 +7,7 @@ import { materializeView } from '../../materializer/materialize.ts'
 import type { OnlineStore } from '../../online/store.ts'
 import type { Database } from '../../runtime/database.ts'
 import type { StoreKind } from './fixture.ts'
-import { freshView, many, materializerFixture, moment, storeKinds } from './fixture.ts'
+import { freshView, gatedStore, many, materializerFixture, moment, storeKinds } from './fixture.ts'
 import type { PaymentsTable } from './payments-table.ts'
 import { payment, storedStates } from './payments.ts'
 
@@ -94,7 +94,7 @@ describe.each(storeKinds)('materializing into the %s store, several runs at once
     await late.query(table.insertSql(slow))
     const quick = fc.sample(payment, 5)
     await db.query(table.insertSql(quick))
-    const during = await materializeView(db, store, plan, { moment })
+    const during = await materializeView(db, store, plan, { moment, waitMs: 0 })
     await late.query('commit')
     await late.end()
     const after = await materializeView(db, store, plan, { moment })
@@ -105,25 +105,6 @@ describe.each(storeKinds)('materializing into the %s store, several runs at once
     expect(await storedStates(store, plan, same.table.keys(plan))).toEqual(same.table.expected(plan, moment))
   })
 })
-
-/** The store, with a gate before the first write of states. */
-function gatedStore(store: OnlineStore): { store: OnlineStore; reached: Promise<void>; open(): void } {
-  const [reached, gate] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()]
-  return {
-    store: {
-      ...store,
-      async write(entries) {
-        if (entries.some((entry) => entry.entity === 'account')) {
-          reached.resolve()
-          await gate.promise
-        }
-        return store.write(entries)
-      },
-    },
-    reached: reached.promise,
-    open: gate.resolve,
-  }
-}
 
 /** A run in a process of its own, killed after so many batches; its result is null where the kill came in time. */
 function runElsewhere(kind: StoreKind, table: PaymentsTable, plan: ViewPlan, killAfter = Number.POSITIVE_INFINITY) {

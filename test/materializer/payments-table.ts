@@ -2,7 +2,7 @@ import type { EntityKey } from '../../kernel/entity-key.ts'
 import { formatTimestamp } from '../../kernel/time.ts'
 import type { ViewPlan } from '../../kernel/view-plan.ts'
 import type { Database } from '../../runtime/database.ts'
-import { accountKey, asRow, foldAll, type Payment } from './payments.ts'
+import { accountKey, asRow, columnsTie, foldAll, type Payment } from './payments.ts'
 
 export interface PaymentsTable {
   readonly name: string
@@ -10,9 +10,15 @@ export interface PaymentsTable {
   insert(payments: readonly Payment[]): Promise<void>
   /** The SQL of such an insert, for callers with a session of their own. */
   insertSql(payments: readonly Payment[]): string
-  /** What a store must hold of the view after folding everything that was inserted through `insert`. */
-  expected(plan: ViewPlan, moment: number): Map<EntityKey, string>
+  /** What a store must hold of the view after folding everything that was inserted through `insert`, or what passes `only` of it. */
+  expected(plan: ViewPlan, moment: number, how?: ExpectedOptions): Map<EntityKey, string>
   keys(plan: ViewPlan): EntityKey[]
+}
+
+export interface ExpectedOptions {
+  readonly only?: (payment: Payment) => boolean
+  /** Whether ties are broken as in a table of Lockstep's (by `_row`) or in a user's (by the columns). Default: as the table was made. */
+  readonly ties?: 'owned' | 'plain'
 }
 
 /** A table as Lockstep makes them (`owned`), or as a user does. */
@@ -32,10 +38,10 @@ export async function createPaymentsTable(db: Database, name: string, kind: 'own
       await db.query(insertSql(payments))
       inserted.push(...payments)
     },
-    expected: (plan, moment) =>
+    expected: (plan, moment, { only = () => true, ties = kind } = {}) =>
       foldAll(
         plan,
-        inserted.map((payment, i) => asRow(plan, payment, i + 1, 0)),
+        inserted.flatMap((payment, i) => (only(payment) ? [asRow(plan, payment, ties === 'owned' ? i + 1 : columnsTie(payment), 0)] : [])),
         moment,
       ),
     keys: (plan) => inserted.map(({ account }) => accountKey(plan, account)),

@@ -1,7 +1,10 @@
 import fc from 'fast-check'
+import { ByteWriter } from '../../kernel/binary.ts'
 import type { EntityKey } from '../../kernel/entity-key.ts'
 import { encodeKey } from '../../kernel/entity-key.ts'
+import type { Tie } from '../../kernel/state.ts'
 import { encodeStored } from '../../kernel/stored-state.ts'
+import { valueCodec } from '../../kernel/value-codec.ts'
 import type { ViewPlan } from '../../kernel/view-plan.ts'
 import type { SourceRow } from '../../offline/row-decoder.ts'
 import type { OnlineStore } from '../../online/store.ts'
@@ -32,14 +35,22 @@ export function accountKey(plan: ViewPlan, account: string): EntityKey {
   return encodeKey(plan.key, [account])
 }
 
-/** The payment as a stream delivers it, `identity` being its `_row`. */
-export function asRow(plan: ViewPlan, { account, paidAt, knownAt, amount, label }: Payment, identity: number, xid: number): SourceRow {
+/** What breaks ties where a table has no `_row`: the columns by name, canonical. */
+export function columnsTie({ amount, label }: Payment): Tie {
+  const writer = new ByteWriter()
+  valueCodec({ kind: 'float64' }).write(writer, amount === null ? null : amount + 0)
+  valueCodec({ kind: 'string' }).write(writer, label)
+  return writer.bytes().toString('latin1')
+}
+
+/** The payment as a stream delivers it, `tie` being its `_row` where it has one. */
+export function asRow(plan: ViewPlan, { account, paidAt, knownAt, amount, label }: Payment, tie: Tie, xid: number): SourceRow {
   return {
     key: accountKey(plan, account),
     eventTime: paidAt,
     knownTime: knownAt,
     sortTime: Math.max(paidAt, knownAt ?? paidAt),
-    tie: identity,
+    tie,
     xid,
     values: [amount === null ? null : amount + 0, label],
   }

@@ -1,0 +1,225 @@
+import fc from 'fast-check'
+import { Client } from 'pg'
+import { describe, expect, it } from 'vitest'
+import type { EntityKey } from '../../kernel/entity-key.ts'
+import type { ViewPlan } from '../../kernel/view-plan.ts'
+import { materializeView } from '../../materializer/materialize.ts'
+import { materializationStatus } from '../../materializer/status.ts'
+import { markerKey } from '../../online/marker.ts'
+import type { OnlineStore } from '../../online/store.ts'
+import type { Database } from '../../runtime/database.ts'
+import type { StoreKind } from './fixture.ts'
+import { freshView, gatedStore, many, materializerFixture, moment, storeKinds } from './fixture.ts'
+import type { Payment } from './payments.ts'
+import { accountKey, minute, payment, start, storedStates } from './payments.ts'
+
+const fixture = materializerFixture()
+
+function open(kind: StoreKind): { db: Database; store: OnlineStore } {
+  return { db: fixture().db, store: fixture().stores[kind] }
+}
+
+const one = (account: string, minutes: number): Payment => ({
+  account,
+  paidAt: start + minutes * minute,
+  knownAt: null,
+  amount: minutes,
+  label: null,
+})
+
+describe.each(storeKinds)('a view whose states are lost in the %s store', (kind) => {
+  it('folds an entity that the store lost from its first row, once anything of it arrives', async () => {
+    const { db, store } = open(kind)
+    const { table, plan } = await freshView(db)
+    await table.insert([one('kept', 1), one('gone', 2), one('gone', 3)])
+    await materializeView(db, store, plan, { moment })
+    await forget(store, plan, table.keys(plan), accountKey(plan, 'gone'))
+    await table.insert([one('gone', 4), one('kept', 5), one('new', 6)])
+    expect(await materializeView(db, store, plan, { moment })).toMatchObject({ rows: 5, entities: 3 })
+    expect(await storedStates(store, plan, table.keys(plan))).toEqual(table.expected(plan, moment))
+  })
+
+  it('leaves no state that lacks rows when the store is emptied during a run that is stopped after its first write', async () => {
+    const { db, store } = open(kind)
+    const { table, plan } = await freshView(db)
+    await table.insert(many(3_000))
+    await materializeView(db, store, plan, { moment })
+    await table.insert(many(3_000))
+    const controller = new AbortController()
+    let emptied = false
+    const run = materializeView(
+      db,
+      {
+        ...store,
+        async write(entries) {
+          if (!emptied) await store.removeView(plan.id)
+          emptied = true
+          const stored = await store.write(entries)
+          controller.abort(new Error('stopped'))
+          return stored
+        },
+      },
+      plan,
+      { moment, signal: controller.signal },
+    )
+    await expect(run).rejects.toThrow(/stopped|lost/)
+    await materializeView(db, store, plan, { moment })
+    expect(await storedStates(store, plan, table.keys(plan))).toEqual(table.expected(plan, moment))
+  })
+
+  it('notices that the view was begun anew before it folds on what it reads', async () => {
+    const { db, store } = open(kind)
+    const { table, plan } = await freshView(db)
+    await table.insert(many(500))
+    await materializeView(db, store, plan, { moment })
+    await table.insert(many(500))
+    const behind = gatedStore(store)
+    const run = materializeView(db, behind.store, plan, { moment })
+    await behind.reached
+    await materializeView(db, store, plan, { moment, rebuild: true })
+    behind.open()
+    await expect(run).rejects.toMatchObject({ code: 'STORE_MISMATCH' })
+    expect(await materializeView(db, store, plan, { moment })).toMatchObject({ rows: 0 })
+    expect(await storedStates(store, plan, table.keys(plan))).toEqual(table.expected(plan, moment))
+  })
+
+  it('loses nothing when the view is rebuilt beside other runs, and records only the runs that came to their end', async () => {
+    const { db, store } = open(kind)
+    const { table, plan } = await freshView(db)
+    await table.insert(many(300))
+    let succeeded = 0
+    for (let round = 0; round < 12; round++) {
+      await table.insert(many(40))
+      const rebuild = round % 3 === 2 ? [false, true, true] : [false, true, false]
+      const outcomes = await Promise.allSettled(rebuild.map((each) => materializeView(db, store, plan, { moment, rebuild: each })))
+      succeeded += outcomes.filter(({ status }) => status === 'fulfilled').length
+      for (const outcome of outcomes) if (outcome.status === 'rejected') expect(outcome.reason).toMatchObject({ code: 'STORE_MISMATCH' })
+      // As any later run would: rows for half of the entities only.
+      await table.insert(many(20))
+      await materializeView(db, store, plan, { moment })
+      succeeded++
+      expect(await storedStates(store, plan, table.keys(plan))).toEqual(table.expected(plan, moment))
+    }
+    const runs = await db.query<{ finished: boolean }>(
+      'select finished_at is not null as finished from lockstep.materialization_runs where view = $1',
+      [plan.id],
+    )
+    expect(runs.length).toBe(12 * 4)
+    expect(runs.filter(({ finished }) => finished).length).toBe(succeeded)
+  }, 30_000)
+
+  it('lets no run begin on a view that a stopped rebuild removed in part, until it is rebuilt', async () => {
+    const { db, store } = open(kind)
+    const { table, plan } = await freshView(db)
+    await table.insert(many(50))
+    await materializeView(db, store, plan, { moment })
+    const failing: OnlineStore = {
+      ...store,
+      async removeView() {
+        await forget(store, plan, table.keys(plan), accountKey(plan, 'account 0'))
+        throw new Error('the power went out')
+      },
+    }
+    await expect(materializeView(db, failing, plan, { moment, rebuild: true })).rejects.toThrow('the power went out')
+    await expect(materializeView(db, store, plan, { moment })).rejects.toMatchObject({
+      code: 'STORE_MISMATCH',
+      message: expect.stringContaining(`"${plan.id}" is being rebuilt`),
+    })
+    expect(await materializeView(db, store, plan, { moment, rebuild: true })).toMatchObject({ from: 0, rows: 50 })
+    expect(await storedStates(store, plan, table.keys(plan))).toEqual(table.expected(plan, moment))
+  })
+
+  it('records no end of a run that did not move the view on', async () => {
+    const { db, store } = open(kind)
+    const { table, plan } = await freshView(db)
+    await table.insert(many(50))
+    const gated = gatedStore(store)
+    const run = materializeView(db, gated.store, plan, { moment })
+    await gated.reached
+    await store.removeView(plan.id)
+    gated.open()
+    await expect(run).rejects.toMatchObject({ code: 'STORE_MISMATCH' })
+    expect((await materializationStatus(db, Date.now())).some(({ view }) => view === plan.id)).toBe(false)
+  })
+})
+
+describe('rows that cannot be folded yet, or never', () => {
+  it('refuses rows that were restored with the arrivals of another database, and takes them once they arrive anew', async () => {
+    const { db, store } = open('embedded')
+    const { table, plan } = await freshView(db)
+    await table.insert(many(20))
+    await db.script(`update ${table.name} set _xid = '900000000000'`)
+    const refused = { code: 'INVALID_ROW', message: expect.stringContaining(`update ${table.name} set _xid = pg_current_xact_id()`) }
+    await expect(materializeView(db, store, plan, { moment })).rejects.toMatchObject(refused)
+    await db.script(`update ${table.name} set _xid = pg_current_xact_id()`)
+    expect(await materializeView(db, store, plan, { moment, rebuild: true })).toMatchObject({ rows: 20 })
+    expect(await storedStates(store, plan, table.keys(plan))).toEqual(table.expected(plan, moment))
+    await table.insert([one('foreign', 1)])
+    await db.script(`update ${table.name} set _xid = '900000000000' where account = 'foreign'`)
+    await expect(materializeView(db, store, plan, { moment })).rejects.toMatchObject(refused)
+  })
+
+  it('waits for a transaction that ends soon, and reads what was committed beside it', async () => {
+    const { db, store } = open('embedded')
+    const { table, plan } = await freshView(db)
+    const other = await openTransaction()
+    await table.insert(fc.sample(payment, 10))
+    const run = materializeView(db, store, plan, { moment, waitMs: 10_000 })
+    setTimeout(() => void other.commit(), 300)
+    expect(await run).toMatchObject({ rows: 10, heldBack: 0 })
+  })
+
+  it('tells how many committed rows an open transaction holds back', async () => {
+    const { db, store } = open('embedded')
+    const { table, plan } = await freshView(db)
+    await table.insert(fc.sample(payment, 3))
+    await materializeView(db, store, plan, { moment })
+    const other = await openTransaction()
+    await table.insert(fc.sample(payment, 10))
+    expect(await materializeView(db, store, plan, { moment, waitMs: 100 })).toMatchObject({ rows: 0, heldBack: 10 })
+    expect(await materializeView(db, store, plan, { moment, waitMs: 0 })).toMatchObject({ rows: 0, heldBack: 10 })
+    await other.commit()
+    expect(await materializeView(db, store, plan, { moment })).toMatchObject({ rows: 10, heldBack: 0 })
+  })
+
+  it('keeps the state of the later snapshot where two runs renew a view below the same open transaction', async () => {
+    const { db, store } = open('embedded')
+    const { table, plan } = await freshView(db, 'plain')
+    const other = await openTransaction()
+    await table.insert([one('a', 1)])
+    const older = gatedStore(store)
+    const olderRun = materializeView(db, older.store, plan, { moment })
+    await older.reached
+    await table.insert([one('a', 2), one('b', 3)])
+    const newer = await materializeView(db, store, plan, { moment })
+    const before = await storedStates(store, plan, table.keys(plan))
+    older.open()
+    expect((await olderRun).to).toBe(newer.to)
+    await other.commit()
+    expect(before.size).toBe(2)
+    expect(await storedStates(store, plan, table.keys(plan))).toEqual(before)
+  })
+})
+
+/** Removes one of these states behind everyone's back, as a store that evicts does: the others are put back. */
+async function forget(store: OnlineStore, plan: ViewPlan, keys: readonly EntityKey[], gone: EntityKey): Promise<void> {
+  const online = [...new Set(keys)].map((key) => ({ view: plan.id, entity: plan.spec.entity.name, key }))
+  const stored = await store.read(online)
+  await store.removeView(plan.id, markerKey(plan.id))
+  const kept = online.flatMap((key, i) => (stored[i] && key.key !== gone ? [{ ...key, expectedFrontier: null, bytes: stored[i] }] : []))
+  expect(await store.write(kept)).toEqual(kept.map(() => true))
+}
+
+/** A transaction of its own that has written, and so holds back what commits after it began. */
+async function openTransaction(): Promise<{ commit(): Promise<void> }> {
+  const client = new Client({ connectionString: fixture().databaseUrl })
+  await client.connect()
+  await client.query('begin')
+  await client.query('select pg_current_xact_id()')
+  return {
+    async commit() {
+      await client.query('commit')
+      await client.end()
+    },
+  }
+}
