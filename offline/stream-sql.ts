@@ -62,13 +62,13 @@ export function streamSelect(request: StreamRequest): string {
   const conditions = [
     ...key.map((part) => `${column(part.name)} IS NOT NULL`),
     ...(only === undefined ? [] : [keyCondition(key, keys, only)]),
-    ...(keysIn === undefined ? [] : [`(${keys.join(', ')}) IN (${keysIn})`]),
+    ...(keysIn === undefined || key.length === 0 ? [] : [`(${keys.join(', ')}) IN (${keysIn})`]),
     ...(until === undefined ? [] : [`${sortTime} <= ${literal(until)}`]),
     ...(eventFrom === undefined ? [] : [`${column(request.eventTime)} >= ${literal(eventFrom)}`]),
     ...(arrival === undefined || arrival.from === 0 ? [] : [`s."_xid" >= '${arrival.from}'::xid8`]),
     ...(arrival === undefined ? [] : [`s."_xid" < '${arrival.to}'::xid8`]),
   ]
-  return `SELECT ${outputs.join(', ')} FROM ${table.relation} s WHERE ${conditions.join(' AND ')} ORDER BY ${[...keys, sortTime].join(', ')}`
+  return `SELECT ${outputs.join(', ')} FROM ${table.relation} s WHERE ${conditions.join(' AND ') || 'true'} ORDER BY ${[...keys, sortTime].join(', ')}`
 }
 
 /**
@@ -76,7 +76,7 @@ export function streamSelect(request: StreamRequest): string {
  * on. `newest` is the greatest transaction of these. Where the table does not tell arrivals, all have arrived.
  */
 export function leftOutSelect(table: SourceTable, key: readonly Column[], to: number): string {
-  const keyless = key.map(({ name }) => `s.${sqlIdentifier(name)} IS NULL`).join(' OR ')
+  const keyless = key.map(({ name }) => `s.${sqlIdentifier(name)} IS NULL`).join(' OR ') || 'false'
   if (!table.hasXid) return `SELECT count(*)::text AS dropped, '0' AS later, null AS newest FROM ${table.relation} s WHERE ${keyless}`
   const later = `s."_xid" >= '${to}'::xid8`
   return (
@@ -92,6 +92,7 @@ export function timeLiteral(micros: number, actual: string | undefined): string 
 
 function keyCondition(parts: readonly Column<KeyType>[], expressions: readonly string[], keys: readonly EntityKey[]): string {
   if (keys.length === 0) return 'false'
+  if (parts.length === 0) return 'true' // one entity, the whole world
   const tuples = keys.map((key) => {
     const values = decodeKey(parts, key)
     return `(${parts.map(({ type }, i) => keyLiteral(type, values[i] as Value)).join(', ')})`
