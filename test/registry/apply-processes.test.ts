@@ -38,7 +38,7 @@ describe('apply in separate processes at once', () => {
     const results = (await Promise.all(children.map((child) => child.apply()))) as { changed?: boolean; revision?: number; code?: string }[]
     expect(results.map(({ code }) => code)).toEqual(Array(4).fill(undefined))
     const changed = results.filter((result) => result.changed).map(({ revision }) => revision)
-    expect(changed.toSorted()).toEqual(Array.from({ length: changed.length }, (_, i) => i + 1))
+    expect(changed.toSorted((a, b) => Number(a) - Number(b))).toEqual(Array.from({ length: changed.length }, (_, i) => i + 1))
     const [state] = await registry.db.query<{ revision: string }>('select revision from lockstep.registry_state')
     expect(Number(state?.revision)).toBe(changed.length)
     expect(await registry.db.query(`select version from lockstep.definitions where name = 'airport_delays' order by 1`)).toEqual([
