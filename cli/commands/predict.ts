@@ -1,7 +1,7 @@
 import { existsSync } from 'node:fs'
 import { LockstepError } from '../../kernel/errors.ts'
 import type { DatasetWriter } from '../../offline/files/dataset-writer.ts'
-import { createDatasetWriter } from '../../offline/files/dataset-writer.ts'
+import { createDatasetWriter, formatOf } from '../../offline/files/dataset-writer.ts'
 import { predictBatch } from '../../serving/predict-batch.ts'
 import type { Command } from '../command.ts'
 import { bytes, count, counted, duration } from '../human.ts'
@@ -31,6 +31,7 @@ export const predictCommand: Command = {
     if (existsSync(out) && !overwrite) {
       throw new LockstepError('FILE_EXISTS', `The file "${out}" exists; give another name, or --overwrite.`, { details: { path: out } })
     }
+    const format = formatOf(out)
     const [version, time, bound] = [input.count('version', 1), input.text('time'), input.choice('as-of', ['at', 'before'])]
     const bar = createJoinProgress(context.terminal, { join: 'Joining the features', write: 'Predicting' })
     let writer: DatasetWriter | null = null
@@ -48,7 +49,6 @@ export const predictCommand: Command = {
           ...(bound === undefined ? {} : { bound }),
         },
         async (batch) => {
-          const format = out.toLowerCase().endsWith('.csv') ? 'csv' : 'parquet'
           writer ??= await createDatasetWriter(out, [...batch.columns, ...batch.outputs], { format, overwrite })
           await writer.write([...batch.spine, ...batch.predictions])
         },

@@ -19,7 +19,7 @@ export function questionsSelect(
   const selects = mappings.map(({ columns }, mapping) => {
     const parts = columns.map((name, i) => `${columnSql(spine, name)} AS k${i}`)
     const present = columns.map((name) => `${columnSql(spine, name)} IS NOT NULL`)
-    return `SELECT ${[...parts, `${time} AS t`, `${ordinal} AS o`, `${mapping} AS m`].join(', ')} FROM ${spine.table} s WHERE ${present.join(' AND ')}`
+    return `SELECT ${[...parts, `${time} AS t`, `${ordinal} AS o`, `${mapping} AS m`].join(', ')} FROM ${spine.table} s WHERE ${present.join(' AND ') || 'true'}`
   })
   const keys = key.map(({ type }, i) => (type.kind === 'string' ? `q.k${i} COLLATE "C"` : `q.k${i}`))
   return `SELECT ${[...keys, 'q.t', 'q.o', 'q.m'].join(', ')} FROM (${selects.join(' UNION ALL ')}) q ORDER BY ${[...keys, 'q.t'].join(', ')}`
