@@ -1,9 +1,10 @@
 import { randomUUID } from 'node:crypto'
 import type { Redis } from 'ioredis'
-import { LockstepError, messageOf } from '../kernel/errors.ts'
+import { LockstepError } from '../kernel/errors.ts'
 import type { DefinitionId } from '../kernel/view-spec.ts'
 import { frontierBytes } from './frontier-bytes.ts'
 import { compareAndSet } from './compare-and-set.ts'
+import { redisError } from './redis-error.ts'
 import type { OnlineKey, OnlineStore, OnlineWrite } from './store.ts'
 
 /** Keys of one MGET, and of one script call: large enough to amortize the round trip, small enough not to hold Redis up. */
@@ -42,6 +43,9 @@ export function createRedisStore({ redis, prefix }: RedisStoreDeps): OnlineStore
     async identity() {
       const key = `${prefix}:store`
       return guarded(async () => {
+        // Read first: a Redis that is full, or a replica, takes no writes.
+        const present = await redis.get(key)
+        if (present !== null) return present
         await redis.set(key, randomUUID(), 'NX')
         const identity = await redis.get(key)
         if (identity === null)
@@ -156,17 +160,6 @@ async function guarded<T>(run: () => Promise<T>): Promise<T> {
   try {
     return await run()
   } catch (cause) {
-    if (cause instanceof LockstepError) throw cause
-    const message = messageOf(cause)
-    if (message.includes('WRONGTYPE')) {
-      throw new LockstepError(
-        'STATE_CORRUPT',
-        'A key of the online store holds something that is not a string; another program writes to this Redis under the same prefix. Set another LOCKSTEP_REDIS_PREFIX, or remove that key.',
-        { cause },
-      )
-    }
-    throw new LockstepError('REDIS_UNAVAILABLE', `Redis does not answer: ${message} Check LOCKSTEP_REDIS_URL and that the server runs.`, {
-      cause,
-    })
+    throw redisError(cause)
   }
 }

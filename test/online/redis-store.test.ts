@@ -1,6 +1,7 @@
 import { Redis } from 'ioredis'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { readHeader } from '../../kernel/stored-state.ts'
+import { redisError } from '../../online/redis-error.ts'
 import { createRedisStore, redisKey } from '../../online/redis-store.ts'
 import type { OnlineKey, OnlineStore } from '../../online/store.ts'
 import { testRedis } from '../services/index.ts'
@@ -86,5 +87,41 @@ describe('the Redis store, beyond the contract', () => {
     await expect(lost.identity()).rejects.toMatchObject(unavailable)
     await expect(lost.removeView('odd@1')).rejects.toMatchObject(unavailable)
     await lost.close()
+  })
+
+  it('tells what Redis answers apart from no answer, with a remedy of its own', async () => {
+    const answers = {
+      "OOM command not allowed when used memory > 'maxmemory'.": 'raise its maxmemory',
+      'NOAUTH Authentication required.': 'LOCKSTEP_REDIS_URL',
+      "READONLY You can't write against a read only replica.": 'set LOCKSTEP_REDIS_URL to the primary',
+      "ERR unknown command 'X'": 'Redis of version 7.2',
+    }
+    for (const [answer, remedy] of Object.entries(answers)) {
+      const error: unknown = await admin.eval('return redis.error_reply(ARGV[1])', 0, answer).catch((cause: unknown) => redisError(cause))
+      expect(error).toMatchObject({ code: 'REDIS_UNAVAILABLE', message: expect.stringContaining(remedy) })
+      const { message } = error as Error
+      expect(message).toMatch(new RegExp(`^Redis refused a command: ${answer.split(' ')[0]} .*[^.]\\. [A-Z]`))
+    }
+    expect(redisError(new Error('Connection is closed.')).message).toBe(
+      'Redis does not answer: Connection is closed. Check LOCKSTEP_REDIS_URL and that the server runs.',
+    )
+  })
+
+  it('reads for a user that may only read, and says what such a user may not do', async () => {
+    const user = `reader${process.pid}`
+    await admin.call('ACL', 'SETUSER', user, 'on', '>secret', '~*', '+@read', '+@connection', '+info')
+    const identity = await store.identity()
+    const { host, port } = admin.options
+    const reading = createRedisStore({
+      redis: new Redis({ host: host ?? '', port: port ?? 0, username: user, password: 'secret' }),
+      prefix,
+    })
+    expect(await reading.identity()).toBe(identity)
+    await expect(reading.write([{ ...key, expectedFrontier: null, bytes: stored(1, '') }])).rejects.toMatchObject({
+      code: 'REDIS_UNAVAILABLE',
+      message: expect.stringMatching(/NOPERM .*\. Give the user/),
+    })
+    await reading.close()
+    await admin.call('ACL', 'DELUSER', user)
   })
 })

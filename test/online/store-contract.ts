@@ -182,6 +182,16 @@ export function storeContract(name: string, setUp: () => Promise<StoreFixture>):
       expect(await store.write([put(keyOf('gone@1', 'a'), null, stored(1, 'again'))])).toEqual([true])
     })
 
+    it('removes a view except for the key that it is told to keep', async () => {
+      const kept = keyOf('keeping@1', '~')
+      const keys = [...Array.from({ length: 12_000 }, (_, i) => keyOf('keeping@1', `k${i}`)), kept]
+      await store.write(keys.map((key) => put(key, null, stored(1, ''))))
+      expect(await store.removeView('keeping@1', kept)).toBe(12_000)
+      expect(await store.removeView('keeping@1', kept)).toBe(0)
+      expect(await store.read([kept])).toEqual([stored(1, '')])
+      expect(await store.removeView('keeping@1')).toBe(1)
+    })
+
     it('removes a view of many keys whole', async () => {
       const keys = Array.from({ length: 12_345 }, (_, i) => keyOf('crowd@1', `k${i}`))
       await store.write(keys.map((key) => put(key, null, stored(1, ''))))
