@@ -21,8 +21,10 @@ export function planText(plan: ChangePlan): string {
     ...change.differences.map((difference) => `      ${differenceText(difference)}`),
   ])
   for (const table of plan.tables) {
-    const columns = table.columns.join(', ')
-    lines.push(table.kind === 'create' ? `  + table ${table.relation} (${columns})` : `  ~ table ${table.relation} gains ${columns}`)
+    const gains = [...table.columns, ...table.indexes.map((index) => `the index ${index}`)].join(', ')
+    lines.push(
+      table.kind === 'create' ? `  + table ${table.relation} (${table.columns.join(', ')})` : `  ~ table ${table.relation} gains ${gains}`,
+    )
   }
   for (const { view, reason, rows, exact } of plan.backfills) {
     lines.push(`  > materialize ${view}: ${reason}, ${exact ? '' : 'about '}${counted(rows, 'source row')} to read`)

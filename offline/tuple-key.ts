@@ -2,6 +2,7 @@ import type { EntityKey } from '../kernel/entity-key.ts'
 import { encodeKeyPart, maxKeyBytes } from '../kernel/entity-key.ts'
 import { LockstepError } from '../kernel/errors.ts'
 import type { Column, KeyType } from '../kernel/value-type.ts'
+import { show } from '../kernel/value-type.ts'
 import { microsAt } from './tuple-values.ts'
 
 /** Reads the key parts at the head of a tuple. Streams are ordered by key, so the string is made only where the bytes differ from the last. */
@@ -32,7 +33,7 @@ export function keyReader(parts: readonly Column<KeyType>[], what: string): KeyR
       if (key.length > maxKeyBytes) {
         throw new LockstepError(
           'INVALID_ROW',
-          `A row of ${what} has a key of ${key.length} bytes; at most ${maxKeyBytes} are allowed. Correct the row.`,
+          `A row of ${what} has a key of ${key.length} bytes, which begins with ${show(Buffer.from(key.slice(0, 40), 'latin1').toString())}; at most ${maxKeyBytes} are allowed. Correct the row.`,
         )
       }
       if (length > last.length) last = Buffer.alloc(length * 2)

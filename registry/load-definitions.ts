@@ -1,4 +1,5 @@
-import { existsSync, realpathSync } from 'node:fs'
+import { realpathSync, statSync } from 'node:fs'
+import { setTimeout } from 'node:timers/promises'
 import { resolve } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import { LockstepError, messageOf } from '../kernel/errors.ts'
@@ -28,7 +29,7 @@ import { sha256 } from './sha256.ts'
  */
 export async function loadDefinitions(file: string): Promise<DefinitionSet> {
   const asked = resolve(file)
-  if (!existsSync(asked))
+  if (statSync(asked, { throwIfNoEntry: false })?.isFile() !== true)
     throw new LockstepError('DEFINITIONS_INVALID', `There is no definitions file "${asked}"; give the path of one.`, {
       details: { file: asked },
     })
@@ -120,7 +121,7 @@ function onDemandTrial(view: OnDemandView, code: string, what: string): Trial {
 
 async function exportsOf(path: string, modules: readonly ParsedModule[]): Promise<unknown[]> {
   try {
-    const namespace: unknown = await import(pathToFileURL(path).href)
+    const namespace: unknown = await importWithin(path)
     return Object.values(namespace as Readonly<Record<string, unknown>>)
   } catch (cause) {
     const place = placeOf(cause, modules)
@@ -151,4 +152,20 @@ function placeOf(error: unknown, modules: readonly ParsedModule[]): { readonly f
     if (file !== undefined) return { file, line: Number(line) }
   }
   return null
+}
+
+const loadTimeoutMs = 20_000
+
+/** A top-level await that never settles would otherwise end the process without a word. */
+async function importWithin(path: string): Promise<unknown> {
+  const done = new AbortController()
+  const late = setTimeout(loadTimeoutMs, undefined, { signal: done.signal }).then(() => {
+    throw new Error(`it has not finished after ${loadTimeoutMs / 1000} s; remove the top-level await that never settles`)
+  })
+  late.catch(() => {}) // aborted
+  try {
+    return await Promise.race([import(pathToFileURL(path).href), late])
+  } finally {
+    done.abort()
+  }
 }

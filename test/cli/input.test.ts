@@ -1,3 +1,4 @@
+import { spineInput } from '../../cli/spine-option.ts'
 import { describe, expect, it } from 'vitest'
 import type { Command } from '../../cli/command.ts'
 import { commands } from '../../cli/commands.ts'
@@ -103,6 +104,22 @@ describe('--spine', () => {
   })
 
   it.each(['spine.parquet', 'selected.csv', './select', 'with.jsonl', '/data/values/x.csv'])('takes %j for a file', (text) => {
+    expect(spineInput(text)).toEqual({ file: text })
+  })
+})
+
+describe('--spine', () => {
+  it.each([
+    'select 1',
+    '/* flights */ select 1',
+    '-- flights\n-- of June\nselect 1',
+    '  (select 1)',
+    'with a as (select 1) select * from a',
+  ])('takes "%s" for a query', (text) => {
+    expect(spineInput(text)).toEqual({ sql: text })
+  })
+
+  it.each(['june.parquet', 'selected.csv', 'select.jsonl'])('takes "%s" for a file', (text) => {
     expect(spineInput(text)).toEqual({ file: text })
   })
 })
