@@ -1,4 +1,3 @@
-import { spineInput } from '../../cli/spine-option.ts'
 import { describe, expect, it } from 'vitest'
 import type { Command } from '../../cli/command.ts'
 import { commands } from '../../cli/commands.ts'
