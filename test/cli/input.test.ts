@@ -97,28 +97,13 @@ describe('--spine', () => {
     '(select 1) union (select 2)',
     'with a as (select 1) select * from a',
     '-- mine\nselect 1',
+    '/* mine */ select 1',
     'table x',
   ])('takes %j for a query', (text) => {
     expect(spineInput(text)).toEqual({ sql: text })
   })
 
   it.each(['spine.parquet', 'selected.csv', './select', 'with.jsonl', '/data/values/x.csv'])('takes %j for a file', (text) => {
-    expect(spineInput(text)).toEqual({ file: text })
-  })
-})
-
-describe('--spine', () => {
-  it.each([
-    'select 1',
-    '/* flights */ select 1',
-    '-- flights\n-- of June\nselect 1',
-    '  (select 1)',
-    'with a as (select 1) select * from a',
-  ])('takes "%s" for a query', (text) => {
-    expect(spineInput(text)).toEqual({ sql: text })
-  })
-
-  it.each(['june.parquet', 'selected.csv', 'select.jsonl'])('takes "%s" for a file', (text) => {
     expect(spineInput(text)).toEqual({ file: text })
   })
 })
