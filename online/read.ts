@@ -1,6 +1,6 @@
 import type { EntityKey } from '../kernel/entity-key.ts'
 import type { ViewValues } from '../kernel/state.ts'
-import { decodeStored, readHeader } from '../kernel/stored-state.ts'
+import { readHeader, storedHeaderBytes } from '../kernel/stored-state.ts'
 import type { ViewPlan } from '../kernel/view-plan.ts'
 import type { OnlineKey, OnlineStore } from './store.ts'
 
@@ -29,12 +29,24 @@ export async function readOnline(store: OnlineStore, requests: readonly OnlineRe
   const keys: OnlineKey[] = []
   for (const { plan, key } of requests) if (key !== null) keys.push({ view: plan.id, entity: plan.spec.entity.name, key })
   const stored = await store.read(keys)
+  const absent = new Map<ViewPlan, OnlineAnswer>()
   let at = 0
-  return requests.map(({ plan, key }) => answer(plan, key === null ? null : (stored[at++] ?? null), asOf))
+  return requests.map(({ plan, key }) => {
+    const bytes = key === null ? null : (stored[at++] ?? null)
+    if (bytes !== null) return storedAnswer(plan, bytes, asOf)
+    let answer = absent.get(plan)
+    if (answer === undefined) absent.set(plan, (answer = absentAnswer(plan, asOf)))
+    return answer
+  })
 }
 
-function answer(plan: ViewPlan, bytes: Buffer | null, asOf: number): OnlineAnswer {
-  if (bytes === null) return { values: plan.newState().valueAt(asOf), frontier: null, highWater: Number.NEGATIVE_INFINITY }
+function storedAnswer(plan: ViewPlan, bytes: Buffer, asOf: number): OnlineAnswer {
   const { frontier, highWater } = readHeader(bytes, plan.id)
-  return { values: asOf < highWater ? null : decodeStored(plan, bytes).valueAt(asOf), frontier, highWater }
+  const values = asOf < highWater ? null : plan.decodeState(bytes.subarray(storedHeaderBytes), highWater).valueAt(asOf)
+  return { values, frontier, highWater }
+}
+
+/** One for all keys of a view that the store lacks. */
+function absentAnswer(plan: ViewPlan, asOf: number): OnlineAnswer {
+  return { values: plan.newState().valueAt(asOf), frontier: null, highWater: Number.NEGATIVE_INFINITY }
 }
