@@ -1,5 +1,4 @@
 import { realpathSync, statSync } from 'node:fs'
-import { setTimeout } from 'node:timers/promises'
 import { resolve } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import { LockstepError, messageOf } from '../kernel/errors.ts'
@@ -18,16 +17,20 @@ import type { AnyFeatureView } from './define/feature-view.ts'
 import type { OnDemandView } from './define/on-demand-view.ts'
 import type { DefinitionSet } from './definition-set.ts'
 import { fingerprints } from './fingerprint.ts'
+import { importWithin } from './import-within.ts'
 import { sha256 } from './sha256.ts'
+
+const loadTimeoutMs = 20_000
 
 /**
  * Loads a definitions file: runs it, takes the definitions that it exports and those that they reach, bundles and tries their transforms, and
  * computes the fingerprints. A file is run once in a process, however often it is loaded.
  *
- * @throws LockstepError `DEFINITIONS_INVALID` where the file is missing, does not parse or throws, naming file and line; `DEFINITIONS_EMPTY`, `DUPLICATE_NAME`,
+ * @param options.timeoutMs for running the file, 20 s where it is not given
+ * @throws LockstepError `DEFINITIONS_INVALID` where the file is missing, does not parse, throws or does not finish, naming file and line; `DEFINITIONS_EMPTY`, `DUPLICATE_NAME`,
  * `TRANSFORM_NOT_STATIC`, `TRANSFORM_IMPURE`, `TRANSFORM_FAILED`; and what a wrong definition throws, with file and line added
  */
-export async function loadDefinitions(file: string): Promise<DefinitionSet> {
+export async function loadDefinitions(file: string, { timeoutMs = loadTimeoutMs } = {}): Promise<DefinitionSet> {
   const asked = resolve(file)
   if (statSync(asked, { throwIfNoEntry: false })?.isFile() !== true)
     throw new LockstepError('DEFINITIONS_INVALID', `There is no definitions file "${asked}"; give the path of one.`, {
@@ -36,7 +39,7 @@ export async function loadDefinitions(file: string): Promise<DefinitionSet> {
   const path = realpathSync(asked)
   const cache = new ModuleCache()
   const modules = ownModules(path, cache)
-  const collected = collectDefinitions(await exportsOf(path, modules))
+  const collected = collectDefinitions(await exportsOf(path, modules, timeoutMs))
   if (Object.values(collected).every((list) => list.length === 0)) {
     throw new LockstepError(
       'DEFINITIONS_EMPTY',
@@ -119,9 +122,9 @@ function onDemandTrial(view: OnDemandView, code: string, what: string): Trial {
   return { what, code, groups: [request, ...inputs], asOf: true, output: view.spec.features, dropsRows: false }
 }
 
-async function exportsOf(path: string, modules: readonly ParsedModule[]): Promise<unknown[]> {
+async function exportsOf(path: string, modules: readonly ParsedModule[], timeoutMs: number): Promise<unknown[]> {
   try {
-    const namespace: unknown = await importWithin(path)
+    const namespace: unknown = await importWithin(path, timeoutMs)
     return Object.values(namespace as Readonly<Record<string, unknown>>)
   } catch (cause) {
     const place = placeOf(cause, modules)
@@ -152,20 +155,4 @@ function placeOf(error: unknown, modules: readonly ParsedModule[]): { readonly f
     if (file !== undefined) return { file, line: Number(line) }
   }
   return null
-}
-
-const loadTimeoutMs = 20_000
-
-/** A top-level await that never settles would otherwise end the process without a word. */
-async function importWithin(path: string): Promise<unknown> {
-  const done = new AbortController()
-  const late = setTimeout(loadTimeoutMs, undefined, { signal: done.signal }).then(() => {
-    throw new Error(`it has not finished after ${loadTimeoutMs / 1000} s; remove the top-level await that never settles`)
-  })
-  late.catch(() => {}) // aborted
-  try {
-    return await Promise.race([import(pathToFileURL(path).href), late])
-  } finally {
-    done.abort()
-  }
 }

@@ -123,6 +123,35 @@ export const helper = () => 1
   })
 })
 
+describe('a definitions file that does not come to an end', () => {
+  const endings: Readonly<Record<string, string>> = {
+    'an endless loop': 'while (true);',
+    'an endless loop that catches everything': 'for (;;) try { while (true); } catch {} finally {}',
+    'an endless loop in what it imports': "import './endless.ts'",
+    'an endless loop behind an await': 'await 1\nwhile (true);',
+    'an await that never settles': 'await new Promise(() => {})',
+  }
+  it.each(Object.entries(endings))(
+    'is given up and named: %s',
+    (_, text) => {
+      const folder = definitionFiles({ 'features.ts': `${preamble}${text}\n`, 'endless.ts': 'while (true);\n' })
+      const file = join(folder, 'features.ts')
+      const program = `
+        const { loadDefinitions } = await import(${JSON.stringify(resolve(import.meta.dirname, '../../registry/load-definitions.ts'))})
+        await loadDefinitions(process.argv[1], { timeoutMs: 300 }).catch((e) => console.log(JSON.stringify({ code: e.code, message: e.message })))`
+      const output = execFileSync(process.execPath, ['--input-type=module', '-e', program, '--', file], {
+        encoding: 'utf8',
+        timeout: 10_000,
+        killSignal: 'SIGKILL',
+      })
+      const { code, message } = JSON.parse(output) as { code: string; message: string }
+      expect([code, message]).toEqual(['DEFINITIONS_INVALID', expect.stringContaining('not finished after 0.3 s')])
+      expect(message).toContain(`(${file})`)
+    },
+    15_000,
+  )
+})
+
 describe('a definitions file', () => {
   it('loads neither database drivers, nor the bundler, nor the model runtime', () => {
     const entry = JSON.stringify(resolve(import.meta.dirname, '../../index.ts'))

@@ -1,0 +1,45 @@
+import { pathToFileURL } from 'node:url'
+import { Worker } from 'node:worker_threads'
+import { setTimeout } from 'node:timers/promises'
+
+/** How much later than the main thread its watcher acts: where the main thread is free, it has given up by itself. */
+const graceMs = 250
+
+/**
+ * Imports a module, and gives up after some time. A top-level await that never settles would otherwise end the process without a word, and an endless
+ * loop would hold it for ever, deaf to signals: a thread beside this one ends the loop from outside.
+ */
+export async function importWithin(path: string, timeoutMs: number): Promise<unknown> {
+  const done = new AbortController()
+  const late = setTimeout(timeoutMs, undefined, { signal: done.signal }).then(() => {
+    throw new Error(`it has not finished after ${timeoutMs / 1000} s; remove the endless loop, or the top-level await that never settles`)
+  })
+  late.catch(() => {}) // aborted
+  const unwatch = endLoopAfter(timeoutMs + graceMs)
+  try {
+    return await Promise.race([import(pathToFileURL(path).href), late])
+  } finally {
+    unwatch()
+    done.abort()
+  }
+}
+
+/** @returns what stops the watching */
+function endLoopAfter(timeoutMs: number): () => void {
+  const free = new Int32Array(new SharedArrayBuffer(4))
+  // the script lies beside this file, as .ts in the repository and as .js once built
+  const script = new URL(`./end-loop-worker${import.meta.url.endsWith('.ts') ? '.ts' : '.js'}`, import.meta.url)
+  const worker = new Worker(script, { workerData: { free, timeoutMs } satisfies WatchedThread, execArgv: [] })
+  worker.unref()
+  worker.on('error', () => {}) // a machine that gives no more threads loads its definitions unwatched
+  return () => {
+    Atomics.store(free, 0, 1)
+    Atomics.notify(free, 0)
+  }
+}
+
+export interface WatchedThread {
+  /** Becomes 1 when the main thread has come back. */
+  readonly free: Int32Array
+  readonly timeoutMs: number
+}
