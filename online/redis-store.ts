@@ -2,6 +2,8 @@ import { randomUUID } from 'node:crypto'
 import type { Redis } from 'ioredis'
 import { LockstepError } from '../kernel/errors.ts'
 import type { DefinitionId } from '../kernel/view-spec.ts'
+import type { RedisConnection } from '../runtime/redis.ts'
+import { cutRedis, watchRedis } from '../runtime/redis.ts'
 import { frontierBytes } from './frontier-bytes.ts'
 import { compareAndSet } from './compare-and-set.ts'
 import { redisError } from './redis-error.ts'
@@ -12,6 +14,8 @@ const keysPerRead = 1_000
 const keysPerWrite = 100
 const bytesPerWrite = 4 * 1024 * 1024
 const keysPerScan = 1_000
+/** How long the store waits at its end for a Redis that says nothing. */
+const quitMs = 500
 
 export interface RedisStoreDeps {
   /** From `openRedis`. The store owns it from now on: `close` closes it. */
@@ -29,12 +33,13 @@ export interface RedisStoreDeps {
  * are unambiguous. All reads that are asked for in one turn of the event loop go out as one MGET.
  */
 export function createRedisStore({ redis, prefix }: RedisStoreDeps): OnlineStore {
+  const guarded = guardWith(watchRedis(redis))
   let waiting: Read[] = []
 
   function flush(): void {
     const reads = waiting
     waiting = []
-    void answer(redis, reads)
+    void answer(redis, guarded, reads)
   }
 
   return {
@@ -83,9 +88,9 @@ export function createRedisStore({ redis, prefix }: RedisStoreDeps): OnlineStore
 
     async close() {
       if (redis.status === 'end') return
-      // QUIT waits for the answers under way; a Redis that is not there cannot answer it.
-      if (redis.status === 'ready') await redis.quit().catch(() => redis.disconnect())
-      else redis.disconnect()
+      // a Redis that is not there cannot answer
+      if (redis.status === 'ready') await quit(redis)
+      else cutRedis(redis)
     },
   }
 }
@@ -97,7 +102,7 @@ interface Read {
 }
 
 /** Answers several reads by one MGET for each thousand keys, all under way at once. */
-async function answer(redis: Redis, reads: readonly Read[]): Promise<void> {
+async function answer(redis: Redis, guarded: Guard, reads: readonly Read[]): Promise<void> {
   try {
     const keys = reads.length === 1 && reads[0] !== undefined ? reads[0].keys : reads.flatMap((read) => read.keys)
     const chunks: Promise<(Buffer | null)[]>[] = []
@@ -156,10 +161,24 @@ function chunksOf(entries: readonly OnlineWrite[]): OnlineWrite[][] {
   return chunks
 }
 
-async function guarded<T>(run: () => Promise<T>): Promise<T> {
-  try {
-    return await run()
-  } catch (cause) {
-    throw redisError(cause)
+/** Runs commands, and says what it means that one fails. */
+type Guard = <T>(run: () => Promise<T>) => Promise<T>
+
+function guardWith(connection: RedisConnection): Guard {
+  return async (run) => {
+    try {
+      return await run()
+    } catch (cause) {
+      throw redisError(cause, connection)
+    }
   }
+}
+
+/** QUIT waits for the answers under way, and has a moment for it. */
+async function quit(redis: Redis): Promise<void> {
+  let timer: NodeJS.Timeout | undefined
+  const late = new Promise((resolve) => (timer = setTimeout(resolve, quitMs)))
+  await Promise.race([redis.quit().catch(() => undefined), late])
+  clearTimeout(timer)
+  cutRedis(redis)
 }

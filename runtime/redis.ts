@@ -1,16 +1,20 @@
 import { Redis } from 'ioredis'
 
 const CONNECT_TIMEOUT_MS = 2_000
-const COMMAND_TIMEOUT_MS = 4_500
+/** With the start and the end of a command line a failure is told within 5 s. */
+const COMMAND_TIMEOUT_MS = 3_000
 const MAX_RECONNECT_DELAY_MS = 1_000
+/** How long commands under way may go on after the process is told to end. */
+const STOP_MS = 1_000
 
 /**
  * Connects to Redis 7.2+ or Valkey, in the background and again whenever the connection is lost, so that a server can start while its Redis is away.
- * A command fails within 5 s where there is no connection or no answer; the online store says `REDIS_UNAVAILABLE` then.
+ * A command fails within 3 s where there is no connection or no answer; the online store says `REDIS_UNAVAILABLE` then.
  *
  * @param url as `redis://:password@host:6379`, or `rediss:` for TLS
+ * @param options.signal once it is aborted, commands get a second more; then the connection is cut
  */
-export function openRedis(url: string): Redis {
+export function openRedis(url: string, options: { readonly signal?: AbortSignal | undefined } = {}): Redis {
   const redis = new Redis(url, {
     connectTimeout: CONNECT_TIMEOUT_MS,
     commandTimeout: COMMAND_TIMEOUT_MS,
@@ -19,5 +23,34 @@ export function openRedis(url: string): Redis {
   })
   // every command reports the lost connection to its caller; without a listener the client would print it, too
   redis.on('error', () => undefined)
+  const stop = () => setTimeout(() => cutRedis(redis), STOP_MS).unref()
+  options.signal?.addEventListener('abort', stop, { once: true })
+  redis.on('end', () => options.signal?.removeEventListener('abort', stop))
   return redis
+}
+
+/** Ends the connection for good, without a word from the server, on which `disconnect` alone may wait. */
+export function cutRedis(redis: Redis): void {
+  redis.disconnect()
+  // there is none before the first connection, whatever the type says
+  const stream: Redis['stream'] | undefined = redis.stream
+  stream?.destroy()
+}
+
+/** Where a Redis is, and what is wrong with the way to it: what its commands fail with does not say. */
+export interface RedisConnection {
+  /** `host:port`, without user and password. */
+  readonly server: string
+  /** How long a command waits for its answer, milliseconds; null: without end. */
+  readonly answerMs: number | null
+  /** What the connection failed with since it last worked. */
+  trouble(): Error | null
+}
+
+export function watchRedis(redis: Redis): RedisConnection {
+  const { host, port, path, commandTimeout } = redis.options
+  let trouble: Error | null = null
+  redis.on('error', (error) => (trouble = error))
+  redis.on('ready', () => (trouble = null))
+  return { server: path ?? `${host}:${port}`, answerMs: commandTimeout ?? null, trouble: () => trouble }
 }

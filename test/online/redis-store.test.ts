@@ -96,14 +96,17 @@ describe('the Redis store, beyond the contract', () => {
       "READONLY You can't write against a read only replica.": 'set LOCKSTEP_REDIS_URL to the primary',
       "ERR unknown command 'X'": 'Redis of version 7.2',
     }
+    const connection = { server: 'redis.example:6379', answerMs: 3_000, trouble: () => null }
     for (const [answer, remedy] of Object.entries(answers)) {
-      const error: unknown = await admin.eval('return redis.error_reply(ARGV[1])', 0, answer).catch((cause: unknown) => redisError(cause))
+      const error: unknown = await admin
+        .eval('return redis.error_reply(ARGV[1])', 0, answer)
+        .catch((cause: unknown) => redisError(cause, connection))
       expect(error).toMatchObject({ code: 'REDIS_UNAVAILABLE', message: expect.stringContaining(remedy) })
       const { message } = error as Error
-      expect(message).toMatch(new RegExp(`^Redis refused a command: ${answer.split(' ')[0]} .*[^.]\\. [A-Z]`))
+      expect(message).toMatch(new RegExp(`^Redis at "redis.example:6379" refused a command: ${answer.split(' ')[0]} .*[^.]\\. [A-Z]`))
     }
-    expect(redisError(new Error('Connection is closed.')).message).toBe(
-      'Redis does not answer: Connection is closed. Check LOCKSTEP_REDIS_URL and that the server runs.',
+    expect(redisError(new Error('Connection is closed.'), connection).message).toBe(
+      'Redis at "redis.example:6379" cannot be used: Connection is closed. Check LOCKSTEP_REDIS_URL and that the server runs.',
     )
   })
 

@@ -1,0 +1,74 @@
+import { afterEach, expect, it } from 'vitest'
+import { createRedisStore } from '../../online/redis-store.ts'
+import type { OnlineStore } from '../../online/store.ts'
+import { openRedis } from '../../runtime/redis.ts'
+import type { Gate } from '../serving/gate.ts'
+import { gated } from '../serving/gate.ts'
+import { testRedis } from '../services/index.ts'
+
+const closing: (() => Promise<unknown>)[] = []
+
+afterEach(async () => {
+  for (const close of closing.splice(0)) await close()
+})
+
+function storeAt(url: string, signal?: AbortSignal): OnlineStore {
+  const store = createRedisStore({ redis: openRedis(url, { signal }), prefix: 'away' })
+  closing.push(() => store.close())
+  return store
+}
+
+async function silent(): Promise<Gate> {
+  const { url } = await testRedis()
+  const gate = await gated(url)
+  gate.hush()
+  closing.push(() => gate.shut())
+  return gate
+}
+
+/** The message of what a ping fails with, and how long that takes together with closing. */
+async function failure(store: OnlineStore): Promise<{ message: string; ms: number }> {
+  const started = performance.now()
+  const message = await store.ping().then(
+    () => 'none',
+    (error: unknown) => String(error),
+  )
+  await store.close()
+  return { message, ms: performance.now() - started }
+}
+
+it('names the server without its password, and what keeps it away', async () => {
+  const refused = await failure(storeAt('redis://user:hush@127.0.0.1:1'))
+  expect(refused.message).toMatch(/Redis at "127\.0\.0\.1:1" cannot be used: connect ECONNREFUSED.*\. Check LOCKSTEP_REDIS_URL/)
+  const unknown = await failure(storeAt('redis://user:hush@nowhere.invalid:6379'))
+  expect(unknown.message).toMatch(/"nowhere\.invalid:6379" cannot be used: getaddrinfo (ENOTFOUND|EAI_AGAIN)/)
+  expect(refused.message + unknown.message).not.toContain('hush')
+  expect(Math.max(refused.ms, unknown.ms)).toBeLessThan(4_000)
+}, 15_000)
+
+it('gives up after 3 s where it accepts and never answers, and closes at once', async () => {
+  const { port } = await silent()
+  const { message, ms } = await failure(storeAt(`redis://user:hush@127.0.0.1:${port}`))
+  expect(message).toContain(`Redis at "127.0.0.1:${port}" cannot be used: it did not answer within 3 s.`)
+  expect(ms).toBeLessThan(4_000)
+}, 15_000)
+
+it('gives up after 3 s where it falls silent in the midst, and closes soon', async () => {
+  const { url } = await testRedis()
+  const gate = await gated(url)
+  closing.push(() => gate.shut())
+  const store = storeAt(gate.through(url))
+  await store.ping()
+  gate.hush()
+  const { message, ms } = await failure(store)
+  expect(message).toContain('it did not answer within 3 s')
+  expect(ms).toBeLessThan(4_000)
+}, 15_000)
+
+it('waits a second at most once its signal is given', async () => {
+  const { port } = await silent()
+  const stop = new AbortController()
+  const store = storeAt(`redis://127.0.0.1:${port}`, stop.signal)
+  setTimeout(() => stop.abort(), 100)
+  expect((await failure(store)).ms).toBeLessThan(2_000)
+}, 15_000)
