@@ -53,9 +53,9 @@ function impureGlobal(name: string, parent: Node): string | null {
   if (name === 'Date') {
     if (parent.type === 'NewExpression' && parent.arguments.length === 0) return 'new Date() without arguments'
     if (parent.type === 'CallExpression' && parent.callee.type === 'Identifier' && parent.callee.name === 'Date') return 'Date()'
-    return memberName(parent) === 'now' ? 'Date.now' : null
+    return reads(parent, 'now') ? 'Date.now' : null
   }
-  if (name === 'Math') return memberName(parent) === 'random' ? 'Math.random' : null
+  if (name === 'Math') return reads(parent, 'random') ? 'Math.random' : null
   return deterministicGlobals.has(name) ? null : `the global "${name}"`
 }
 
@@ -80,13 +80,43 @@ function visit(node: Node, insideFunction: boolean, found: Impurity[]): void {
     case 'MemberExpression': {
       const name = memberName(node)
       if (name !== null && localMethods.has(name)) report(`${name}, which depends on the machine's zone or language; use the UTC form`)
+      if (name === 'now' && isConstructor(node.object)) report('Date.now')
+      if (name === 'constructor' && isFunctionOrConstructor(node.object)) report(codeFromText)
       break
     }
+    case 'CallExpression':
+      // a new object of the kind that another is, as packages make it, is a NewExpression
+      if (isConstructor(node.callee)) report(codeFromText)
+      break
     default:
   }
   const inside =
     insideFunction || node.type === 'FunctionDeclaration' || node.type === 'FunctionExpression' || node.type === 'ArrowFunctionExpression'
   for (const child of children(node)) visit(child.node, inside, found)
+}
+
+const codeFromText = 'a function made of text (a call of "constructor")'
+
+function isConstructor(node: Node): boolean {
+  return memberName(node) === 'constructor'
+}
+
+/** What has nothing as its own constructor but `Function`. */
+function isFunctionOrConstructor(node: Node): boolean {
+  if (node.type === 'ParenthesizedExpression') return isFunctionOrConstructor(node.expression)
+  return (
+    node.type === 'ArrowFunctionExpression' || node.type === 'FunctionExpression' || node.type === 'ClassExpression' || isConstructor(node)
+  )
+}
+
+/** Whether the node around an object reads this member of it: `object.name`, or `const { name } = object`. */
+function reads(parent: Node, name: string): boolean {
+  if (memberName(parent) === name) return true
+  const pattern = parent.type === 'VariableDeclarator' ? parent.id : parent.type === 'AssignmentExpression' ? parent.left : null
+  if (pattern?.type !== 'ObjectPattern') return false
+  return pattern.properties.some(
+    (property) => property.type === 'Property' && property.key.type === 'Identifier' && !property.computed && property.key.name === name,
+  )
 }
 
 function memberName(node: Node): string | null {

@@ -4,6 +4,7 @@ import { loadTransform } from '../../kernel/transform.ts'
 import type { Column, Value, ValueType } from '../../kernel/value-type.ts'
 import { show, typeName } from '../../kernel/value-type.ts'
 import { sampleCount, sampleValue } from './sample-values.ts'
+import { withoutHiddenGlobals } from './without-hidden-globals.ts'
 
 /** What a transform is tried with: groups of columns, each an object of its input; a group without a name is the input itself. */
 export interface Trial {
@@ -57,10 +58,18 @@ export function tryTransform(trial: Trial): void {
 
 /** The printed outcome of each sample, by its number. */
 function runAll(trial: Trial, order: readonly number[]): string[] {
-  const transform = loadTransform(trial.code, trial.what) as (input: object) => unknown
-  const outcomes: string[] = []
-  for (const i of order) outcomes[i] = runOne(trial, transform, i)
-  return outcomes
+  return withoutHiddenGlobals(
+    () => {
+      const transform = loadTransform(trial.code, trial.what) as (input: object) => unknown
+      const outcomes: string[] = []
+      for (const i of order) outcomes[i] = runOne(trial, transform, i)
+      return outcomes
+    },
+    (what) =>
+      new LockstepError('TRANSFORM_IMPURE', `The transform of ${trial.what} uses ${what}; it must depend on its input alone.`, {
+        details: { uses: what },
+      }),
+  )
 }
 
 function runOne(trial: Trial, transform: (input: object) => unknown, sample: number): string {
