@@ -2,6 +2,7 @@ import type { ServicePlan } from '../kernel/service-plan.ts'
 import type { Column } from '../kernel/value-type.ts'
 import { typeName } from '../kernel/value-type.ts'
 import type { TimeRule } from '../kernel/view-plan.ts'
+import type { DatasetFormat } from './files/dataset-writer.ts'
 import { createFileSink } from './files/file-sink.ts'
 import type { SealedFile } from './files/place-files.ts'
 
@@ -34,7 +35,7 @@ export interface DatasetManifest {
   readonly columns: readonly { readonly name: string; readonly type: string; readonly from: 'spine' | 'feature' }[]
   readonly file: {
     readonly path: string
-    readonly format: 'parquet' | 'csv'
+    readonly format: DatasetFormat
     readonly rows: number
     readonly bytes: number
     readonly sha256: string

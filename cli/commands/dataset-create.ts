@@ -15,8 +15,8 @@ export const datasetCreateCommand: Command = {
   arguments: [{ name: 'SERVICE', help: 'The feature service, as "name" or "name@version".' }],
   options: {
     spine: { value: 'FILE|SQL', help: 'The rows to compute features for.', needed: true },
-    out: { value: 'FILE', help: 'The file to write: .parquet or .csv.', needed: true },
-    format: { value: 'FORMAT', help: '"parquet" or "csv". Default: by the ending of the file.' },
+    out: { value: 'FILE', help: 'The file to write: .parquet, .csv or .jsonl.', needed: true },
+    format: { value: 'FORMAT', help: '"parquet", "csv" or "jsonl". Default: by the ending of the file.' },
     time: { value: 'COLUMN', help: "The spine's time column, where it has several." },
     columns: { value: 'A,B,…', help: 'The columns of the spine to carry over. Default: all.' },
     'as-of': {
@@ -35,7 +35,7 @@ export const datasetCreateCommand: Command = {
     const started = performance.now()
     const service = (await context.catalog()).service(input.argument('SERVICE'))
     const options = {
-      format: input.choice('format', ['parquet', 'csv']),
+      format: input.choice('format', ['parquet', 'csv', 'jsonl']),
       time: input.text('time'),
       columns: input
         .text('columns')

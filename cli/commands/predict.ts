@@ -17,7 +17,7 @@ export const predictCommand: Command = {
   arguments: [{ name: 'MODEL', help: 'The model.' }],
   options: {
     spine: { value: 'FILE|SQL', help: 'The rows to predict for.', needed: true },
-    out: { value: 'FILE', help: 'The file to write: .parquet or .csv.', needed: true },
+    out: { value: 'FILE', help: 'The file to write: .parquet, .csv or .jsonl.', needed: true },
     version: { value: 'N', help: 'The version of the model. Default: the newest.' },
     time: { value: 'COLUMN', help: "The spine's time column, where it has several." },
     'as-of': { value: 'BOUND', help: '"at" (the default) or "before", as for "dataset create".' },

@@ -1,8 +1,9 @@
 import { extname } from 'node:path'
 import { LockstepError } from '../../kernel/errors.ts'
-import type { Column, Value } from '../../kernel/value-type.ts'
+import type { Column, Value, ValueType } from '../../kernel/value-type.ts'
 import { createCsvEncoder } from './csv-encoder.ts'
 import { createFileSink } from './file-sink.ts'
+import { createJsonLinesEncoder } from './jsonl-encoder.ts'
 import { createParquetEncoder } from './parquet-encoder.ts'
 import type { SealedFile } from './place-files.ts'
 import { placeFiles, refuseExisting } from './place-files.ts'
@@ -35,12 +36,18 @@ export interface BatchEncoder {
   finish(): Uint8Array[]
 }
 
-export type DatasetFormat = 'parquet' | 'csv'
+export type DatasetFormat = 'parquet' | 'csv' | 'jsonl'
+
+const encoders: Readonly<Record<DatasetFormat, (columns: readonly Column<ValueType>[]) => BatchEncoder>> = {
+  parquet: createParquetEncoder,
+  csv: createCsvEncoder,
+  jsonl: createJsonLinesEncoder,
+}
 
 /**
  * The format that a file's name asks for.
  *
- * @throws LockstepError `USAGE` where it ends in neither .parquet nor .csv
+ * @throws LockstepError `USAGE` where it ends in none of .parquet, .csv, .jsonl and .ndjson
  */
 export function formatOf(path: string): DatasetFormat {
   switch (extname(path).toLowerCase()) {
@@ -48,10 +55,17 @@ export function formatOf(path: string): DatasetFormat {
       return 'parquet'
     case '.csv':
       return 'csv'
+    case '.jsonl':
+    case '.ndjson':
+      return 'jsonl'
     default:
-      throw new LockstepError('USAGE', `The file "${path}" is of no kind that can be written; let its name end in .parquet or .csv.`, {
-        details: { path },
-      })
+      throw new LockstepError(
+        'USAGE',
+        `The file "${path}" is of no kind that can be written; let its name end in .parquet, .csv or .jsonl.`,
+        {
+          details: { path },
+        },
+      )
   }
 }
 
@@ -60,13 +74,13 @@ export function formatOf(path: string): DatasetFormat {
  */
 export async function createDatasetWriter(
   path: string,
-  columns: readonly Column[],
+  columns: readonly Column<ValueType>[],
   options: { readonly format: DatasetFormat; readonly overwrite?: boolean },
 ): Promise<DatasetWriter> {
   const { format, overwrite = false } = options
   if (!overwrite) await refuseExisting([path])
   const sink = await createFileSink(path)
-  const encoder = format === 'parquet' ? createParquetEncoder(columns) : createCsvEncoder(columns)
+  const encoder = encoders[format](columns)
   let rows = 0
 
   async function send(encode: () => Uint8Array[]): Promise<void> {

@@ -230,7 +230,7 @@ for (const { kind, open } of databases) {
       for (const [name, code] of [
         ['taken.csv', 'FILE_EXISTS'],
         ['free.csv', 'FILE_EXISTS'],
-        ['set.jsonl', 'USAGE'],
+        ['set.json', 'USAGE'],
         ['set', 'USAGE'],
       ] as const) {
         await expect(createDataset(opened.db, asked, { ...wrong, out: join(folder, name) })).rejects.toMatchObject({

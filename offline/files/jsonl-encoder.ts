@@ -1,0 +1,62 @@
+import { formatTimestamp } from '../../kernel/time.ts'
+import { countsJson } from '../../kernel/value-json.ts'
+import type { Column, CountsValue, ListValue, Value, ValueType } from '../../kernel/value-type.ts'
+import type { BatchEncoder } from './dataset-writer.ts'
+
+/**
+ * One JSON object a line, every column in each: int64 as an integer literal, exact at any size; times as RFC 3339; null where there is no value and where JSON
+ * has none (NaN and the infinities).
+ */
+export function createJsonLinesEncoder(columns: readonly Column<ValueType>[]): BatchEncoder {
+  const names = columns.map(({ name }, i) => `${i === 0 ? '{' : ','}${JSON.stringify(name)}:`)
+  const formats = columns.map(({ type }) => jsonFormat(type))
+  return {
+    write(batch) {
+      const rows = batch[0]?.length ?? 0
+      let text = ''
+      for (let i = 0; i < rows; i++) {
+        for (let j = 0; j < formats.length; j++) {
+          const value = batch[j]?.[i] ?? null
+          text += (names[j] as string) + (value === null ? 'null' : (formats[j] as JsonFormat)(value))
+        }
+        text += '}\n'
+      }
+      return text === '' ? [] : [Buffer.from(text)]
+    },
+    finish: () => [],
+  }
+}
+
+type JsonFormat = (value: Value) => string
+
+function jsonFormat(type: ValueType): JsonFormat {
+  switch (type.kind) {
+    case 'bool':
+    case 'int32':
+    case 'int64':
+      return String
+    case 'float32':
+    case 'float64':
+      return (value) => number(value as number)
+    case 'string':
+      return (value) => JSON.stringify(value)
+    case 'timestamp':
+      return (value) => `"${formatTimestamp(value as number)}"`
+    case 'vector':
+      return (value) => `[${Array.from(value as Float32Array, number).join(',')}]`
+    case 'list': {
+      const element = jsonFormat(type.of)
+      return (value) => `[${(value as ListValue).map((each) => (each === null ? 'null' : element(each))).join(',')}]`
+    }
+    case 'counts':
+      return (value) => countsJson(value as CountsValue)
+    default:
+      return type satisfies never
+  }
+}
+
+/** The shortest decimal that reads back to the same bits. */
+function number(value: number): string {
+  if (Object.is(value, -0)) return '-0'
+  return Number.isFinite(value) ? String(value) : 'null'
+}
