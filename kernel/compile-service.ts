@@ -1,13 +1,11 @@
-import { LockstepError, messageOf } from './errors.ts'
+import { LockstepError } from './errors.ts'
+import type { OnDemandStep, StepInput, StepValues } from './on-demand-step.ts'
+import { onDemandStep } from './on-demand-step.ts'
 import type { ServiceFeature, ServicePlan, ViewUse } from './service-plan.ts'
-import type { OnDemandSpec, ServiceSpec, ViewUseSpec } from './service-spec.ts'
-import type { ViewValues } from './state.ts'
-import { Status } from './state.ts'
-import { formatTimestamp } from './time.ts'
-import { loadTransform } from './transform.ts'
-import { valueFromJson } from './value-json.ts'
+import type { OnDemandInputSpec, OnDemandSpec, ServiceSpec, ViewUseSpec } from './service-spec.ts'
+import type { Status } from './state.ts'
 import type { Column, KeyType, Value, ValueType } from './value-type.ts'
-import { checkValue, sameType, show, typeName } from './value-type.ts'
+import { sameType, typeName } from './value-type.ts'
 import type { ViewPlan } from './view-plan.ts'
 import type { DefinitionId } from './view-spec.ts'
 import { definitionId } from './view-spec.ts'
@@ -28,7 +26,7 @@ export function compileService({ spec, fingerprint, views, onDemand }: ServicePa
   const id = definitionId(spec)
   const uses = new Uses(id, views)
   const request = new NamedColumns<ValueType>(id, 'The request value')
-  const computed: OnDemandUse[] = []
+  const steps: OnDemandStep[] = []
   const features: (ServiceFeature & FeatureSite)[] = []
 
   const addFeature = (feature: ServiceFeature & FeatureSite): void => {
@@ -40,6 +38,25 @@ export function compileService({ spec, fingerprint, views, onDemand }: ServicePa
       )
     }
     features.push(feature)
+  }
+
+  /** The step of an on-demand view, after those of the on-demand views that it takes. */
+  const stepIndex = (view: DefinitionId): number => {
+    const known = steps.findIndex((step) => step.view === view)
+    if (known >= 0) return known
+    const found = onDemand.get(view)
+    if (found === undefined)
+      throw new LockstepError(
+        'UNKNOWN_DEFINITION',
+        `The service "${id}" uses the on-demand view "${view}", which is not there; apply it first.`,
+      )
+    for (const column of found.spec.request) request.add(column)
+    const inputs = found.spec.inputs.map((input): StepInput => {
+      const [site, source] = 'use' in input ? (['use', uses.index(input.use)] as const) : (['onDemand', stepIndex(input.onDemand)] as const)
+      const from = site === 'use' ? (uses.list[source] as ViewUse).plan : (steps[source] as OnDemandStep)
+      return { name: input.name, site, source, features: givenFeatures(id, input, from) }
+    })
+    return steps.push(onDemandStep(found, view, inputs, request.list)) - 1
   }
 
   for (const member of spec.members) {
@@ -66,21 +83,11 @@ export function compileService({ spec, fingerprint, views, onDemand }: ServicePa
       }
       continue
     }
-    const found = onDemand.get(member.view)
-    if (found === undefined)
-      throw new LockstepError(
-        'UNKNOWN_DEFINITION',
-        `The service "${id}" uses the on-demand view "${member.view}", which is not there; apply it first.`,
-      )
-    let index = computed.findIndex((c) => c.view === member.view)
-    if (index < 0) {
-      for (const column of found.spec.request) request.add(column)
-      const inputs = found.spec.inputs.map((input) => ({ name: input.name, use: uses.index(input.use) }))
-      index = computed.push(new OnDemandUse(member.view, found.spec, found.code, inputs)) - 1
-    }
+    const index = stepIndex(member.view)
+    const { spec: found } = steps[index] as OnDemandStep
     for (const name of member.features) {
-      const feature = found.spec.features.findIndex((f) => f.name === name)
-      const declared = found.spec.features[feature]
+      const feature = found.features.findIndex((f) => f.name === name)
+      const declared = found.features[feature]
       if (declared === undefined) throw unknownFeature(id, member.view, name)
       const nullable = !(declared.required || declared.default !== null)
       addFeature({
@@ -114,7 +121,7 @@ export function compileService({ spec, fingerprint, views, onDemand }: ServicePa
       )
     }
   }
-  for (const c of computed) c.bind(uses.list, request.list)
+  const needed = neededSites(features, steps, uses.list)
 
   return {
     id,
@@ -125,28 +132,30 @@ export function compileService({ spec, fingerprint, views, onDemand }: ServicePa
     keys,
     request: request.list,
     features: features.map(({ name, type, required, view, nullable }) => ({ name, type, required, view, nullable })),
+    required: needed.map(({ name }) => name),
     evaluate(read, requestValues, asOf) {
-      const onDemandValues = computed.map((c) => c.compute(read, requestValues, asOf))
+      const computed: StepValues[] = []
+      const sites = { use: read, onDemand: computed }
+      for (const step of steps) computed.push(step.compute(sites, requestValues, asOf))
       const values: (Value | null)[] = []
       const statuses: Status[] = []
       const eventTimes: (number | null)[] = []
       for (const { site, source, feature } of features) {
-        if (site === 'use') {
-          const view = read[source] as ViewValues
-          values.push(view.values[feature] ?? null)
-          statuses.push(view.statuses[feature] as Status)
-          eventTimes.push(view.eventTime)
-        } else {
-          const { value, status } = (onDemandValues[source] as readonly Computed[])[feature] as Computed
-          values.push(value)
-          statuses.push(status)
-          eventTimes.push(null)
-        }
+        const from = sites[site][source] as StepValues
+        values.push(from.values[feature] ?? null)
+        statuses.push(from.statuses[feature] as Status)
+        eventTimes.push(site === 'use' ? (read[source]?.eventTime ?? null) : null)
       }
-      return { values, statuses, eventTimes }
+      let missing = noneMissing
+      for (const { name, site, source, feature } of needed) {
+        if (((sites[site][source] as StepValues).values[feature] ?? null) === null) missing = [...missing, name]
+      }
+      return { values, statuses, eventTimes, missing }
     },
   }
 }
+
+const noneMissing: readonly string[] = []
 
 interface FeatureSite {
   readonly site: 'use' | 'onDemand'
@@ -156,77 +165,31 @@ interface FeatureSite {
   readonly feature: number
 }
 
-interface Computed {
-  readonly value: Value | null
-  readonly status: Status
+function givenFeatures(service: DefinitionId, input: OnDemandInputSpec, from: ViewPlan | OnDemandStep): StepInput['features'] {
+  const [view, all] = 'id' in from ? [from.id, from.features] : [from.view, from.spec.features]
+  return (input.features ?? all.map(({ name }) => name)).map((name) => {
+    const index = all.findIndex((feature) => feature.name === name)
+    const feature = all[index]
+    if (feature === undefined) throw unknownFeature(service, view, name)
+    return { name, index, required: feature.required }
+  })
 }
 
-class OnDemandUse {
-  readonly view: DefinitionId
-  readonly #spec: OnDemandSpec
-  readonly #transform: (input: Record<string, unknown>) => unknown
-  readonly #defaults: readonly (Value | null)[]
-  readonly #inputs: readonly { readonly name: string; readonly use: number }[]
-  #uses: readonly ViewUse[] = []
-  /** For each of the on-demand view's request columns, its index in the service's. */
-  #request: readonly number[] = []
-
-  constructor(view: DefinitionId, spec: OnDemandSpec, code: string, inputs: readonly { readonly name: string; readonly use: number }[]) {
-    this.view = view
-    this.#spec = spec
-    this.#inputs = inputs
-    this.#transform = loadTransform(code, view) as (input: Record<string, unknown>) => unknown
-    this.#defaults = spec.features.map((f) => valueFromJson(f.type, f.default, `The default of "${f.name}" of "${view}"`))
-  }
-
-  bind(uses: readonly ViewUse[], request: readonly Column[]): void {
-    this.#uses = uses
-    this.#request = this.#spec.request.map((column) => request.findIndex((r) => r.name === column.name))
-  }
-
-  compute(read: readonly ViewValues[], request: readonly Value[], asOf: number): readonly Computed[] {
-    const input: Record<string, unknown> = { asOf }
-    const requested: Record<string, Value> = {}
-    for (const [i, column] of this.#spec.request.entries()) requested[column.name] = ownCopy(request[this.#request[i] as number] as Value)
-    input['request'] = requested
-    for (const { name, use } of this.#inputs) {
-      const { plan } = this.#uses[use] as ViewUse
-      const view = read[use] as ViewValues
-      const values: Record<string, Value | null> = {}
-      for (let i = 0; i < plan.features.length; i++) values[(plan.features[i] as { name: string }).name] = ownCopy(view.values[i] ?? null)
-      input[name] = values
+/** Where the values stand that no served row may lack: of the service's own features, then of what only on-demand views take. */
+function neededSites(
+  features: readonly (ServiceFeature & FeatureSite)[],
+  steps: readonly OnDemandStep[],
+  uses: readonly ViewUse[],
+): (FeatureSite & { readonly name: string })[] {
+  const needed: (FeatureSite & { readonly name: string })[] = features.filter(({ required }) => required)
+  for (const { site, source, features: given } of steps.flatMap((step) => step.inputs)) {
+    const view = site === 'use' ? uses[source]?.plan.id : steps[source]?.view
+    for (const { name, index, required } of given) {
+      if (!required || needed.some((n) => n.site === site && n.source === source && n.feature === index)) continue
+      needed.push({ name: `${view}.${name}`, site, source, feature: index })
     }
-    let output: unknown
-    try {
-      output = this.#transform(input)
-    } catch (cause) {
-      throw this.#failed(asOf, messageOf(cause), cause)
-    }
-    if (typeof output !== 'object' || output === null) throw this.#failed(asOf, `it returned ${show(output)}, not an object`)
-    return this.#spec.features.map(({ name, type }, i) => {
-      const value: unknown = (output as Record<string, unknown>)[name]
-      if (value === undefined) throw this.#failed(asOf, `it returned no "${name}"`)
-      if (value === null) return { value: this.#defaults[i] ?? null, status: Status.nullValue }
-      try {
-        return { value: checkValue(type, value, `"${name}"`), status: Status.present }
-      } catch (cause) {
-        throw this.#failed(asOf, messageOf(cause).replace(/\.$/, ''), cause)
-      }
-    })
   }
-
-  #failed(asOf: number, why: string, cause?: unknown): LockstepError {
-    return new LockstepError(
-      'TRANSFORM_FAILED',
-      `The transform of "${this.view}" failed for the moment ${formatTimestamp(asOf)}: ${why}. Correct it under a new version.`,
-      { cause },
-    )
-  }
-}
-
-/** Vectors are the only values that user code could write to. */
-function ownCopy<V extends Value | null>(value: V): V {
-  return value instanceof Float32Array ? (value.slice() as V) : value
+  return needed
 }
 
 /** The distinct (view, key columns) pairs that a service reads. */

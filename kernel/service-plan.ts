@@ -21,6 +21,11 @@ export interface ServicePlan {
   /** The service's features, in order. */
   readonly features: readonly ServiceFeature[]
   /**
+   * What a row must not lack to be served: the names of required features, and as `airport_delays@1.lastDelay` those that are required of a view that only an
+   * on-demand view takes.
+   */
+  readonly required: readonly string[]
+  /**
    * All features for one entity row.
    *
    * @param read by index of `uses`
@@ -55,4 +60,6 @@ export interface ServiceValues {
   readonly statuses: readonly Status[]
   /** Event time of the row behind each value; null for on-demand features and where nothing was found. */
   readonly eventTimes: readonly (number | null)[]
+  /** Which of the plan's `required` have no value in this row. A server refuses it; a training set keeps it. */
+  readonly missing: readonly string[]
 }

@@ -6,12 +6,18 @@ export interface OnDemandSpec {
   readonly name: string
   readonly version: number
   readonly request: readonly Column[]
-  /** Under which name the transform receives which view's features. */
-  readonly inputs: readonly { readonly name: string; readonly use: ViewUseSpec }[]
+  readonly inputs: readonly OnDemandInputSpec[]
   readonly features: readonly OnDemandFeatureSpec[]
   /** Hash of the stored code of the transform. */
   readonly code: string
 }
+
+/** Under which name the transform receives which view's features: those of a feature view, or those of another on-demand view. */
+export type OnDemandInputSpec = {
+  readonly name: string
+  /** Only these, in the view's own order; absent: all. */
+  readonly features?: readonly string[]
+} & ({ readonly use: ViewUseSpec } | { readonly onDemand: DefinitionId })
 
 export interface OnDemandFeatureSpec {
   readonly name: string

@@ -153,11 +153,11 @@ function spineHash(spine: Spine): { update(batch: JoinedBatch): void; digest(): 
 }
 
 function requiredCounts(service: ServicePlan): { update(batch: JoinedBatch): void; counts(): Record<string, number> } {
-  const required = service.features.flatMap(({ name, required: needed }, index) => (needed ? [{ name, index, missing: 0 }] : []))
+  const counts = new Map(service.required.map((name) => [name, 0]))
   return {
-    update({ values }) {
-      for (const feature of required) for (const value of values[feature.index] ?? []) if (value === null) feature.missing++
+    update({ missing }) {
+      for (const names of missing) for (const name of names) counts.set(name, (counts.get(name) ?? 0) + 1)
     },
-    counts: () => Object.fromEntries(required.map(({ name, missing }) => [name, missing])),
+    counts: () => Object.fromEntries(counts),
   }
 }

@@ -45,6 +45,8 @@ export interface JoinedBatch {
   /** By index of `service.features`. */
   readonly values: readonly (readonly (Value | null)[])[]
   readonly statuses: readonly (readonly Status[])[]
+  /** By row: which of `service.required` have no value in it. */
+  readonly missing: readonly (readonly string[])[]
 }
 
 export interface JoinSummary {
@@ -157,6 +159,7 @@ async function zip(
     const { length, columns, times } = batch
     const values = Array.from({ length: width }, () => new Array<Value | null>(length))
     const statuses = Array.from({ length: width }, () => new Array<Status>(length))
+    const missing = new Array<readonly string[]>(length)
     const asked = new Array<Value>(request.length)
     for (let row = 0; row < length; row++) {
       const ordinal = rows + row
@@ -176,13 +179,14 @@ async function zip(
       }
       for (let i = 0; i < request.length; i++) asked[i] = columns[request[i] as number]?.[row] as Value
       const result = service.evaluate(read, asked, time)
+      missing[row] = result.missing
       for (let f = 0; f < width; f++) {
         ;(values[f] as (Value | null)[])[row] = result.values[f] ?? null
         ;(statuses[f] as Status[])[row] = result.statuses[f] as Status
       }
     }
     rows += length
-    await consume({ length, spine: columns, times, values, statuses })
+    await consume({ length, spine: columns, times, values, statuses, missing })
     options.onProgress?.({ step: 'write', done: rows, total: spine.rows })
   }
   return rows

@@ -35,7 +35,7 @@ export function collectDefinitions(values: Iterable<unknown>): Collected {
     found.views.add(view, `${view.name}@${view.version}`)
   }
   const addOnDemand = (view: OnDemandView): void => {
-    for (const input of view.inputs) addView(input.view)
+    for (const input of view.inputs) add(input.kind, input)
     found.onDemand.add(view, `${view.name}@${view.version}`)
   }
   const addService = (service: FeatureService): void => {

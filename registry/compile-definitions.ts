@@ -8,6 +8,7 @@ import type { ViewPlan } from '../kernel/view-plan.ts'
 import type { DefinitionId } from '../kernel/view-spec.ts'
 import type { Definition, DefinitionKey } from './definition.ts'
 import { definitionKey, displayName, references } from './definition.ts'
+import { inputsFirst } from './inputs-first.ts'
 import type { VerifiedCode } from './verified-code.ts'
 
 export interface CompiledDefinitions {
@@ -18,15 +19,13 @@ export interface CompiledDefinitions {
 
 /**
  * Compiles stored definitions, each for itself: one that does not compile breaks those that refer to it and no others.
- *
- * @param definitions in `kindOrder`
  */
 export function compileDefinitions(definitions: readonly Definition[], code: VerifiedCode): CompiledDefinitions {
   const views = new Map<DefinitionId, ViewPlan>()
   const onDemand = new Map<DefinitionId, { spec: OnDemandSpec; code: string }>()
   const services = new Map<DefinitionId, ServicePlan>()
   const broken = new Map<DefinitionKey, LockstepError>()
-  for (const definition of definitions) {
+  for (const definition of inputsFirst(definitions, definitionKey, references)) {
     const id: DefinitionId = `${definition.name}@${definition.version}`
     try {
       for (const reference of references(definition)) {

@@ -99,7 +99,9 @@ export function references(definition: Definition): DefinitionKey[] {
     case 'view': // a view carries its entity and source within it
       return []
     case 'onDemand':
-      return definition.spec.inputs.map((input) => `view ${input.use.view}` as const)
+      return definition.spec.inputs.map((input) =>
+        'use' in input ? (`view ${input.use.view}` as const) : (`onDemand ${input.onDemand}` as const),
+      )
     case 'service':
       return definition.spec.members.map((member) =>
         member.kind === 'view' ? (`view ${member.use.view}` as const) : (`onDemand ${member.view}` as const),

@@ -2,6 +2,7 @@ import type { ModelSpec, OnDemandSpec, ServiceSpec } from '../kernel/service-spe
 import type { DefinitionId, EntitySpec, SourceSpec, ViewSpec } from '../kernel/view-spec.ts'
 import { definitionId } from '../kernel/view-spec.ts'
 import { canonicalJson } from './canonical-json.ts'
+import { inputsFirst } from './inputs-first.ts'
 import { sha256 } from './sha256.ts'
 
 /**
@@ -21,9 +22,17 @@ export function viewFingerprint(spec: ViewSpec, code: string | null): string {
   return hashed('view', { ...spec, source: unordered(spec.source), derive: byName(spec.derive), code })
 }
 
-/** @param of the fingerprint of a feature view */
-export function onDemandFingerprint(spec: OnDemandSpec, code: string, of: (view: DefinitionId) => string): string {
-  const inputs = byName(spec.inputs).map((input) => ({ name: input.name, key: input.use.key, view: of(input.use.view) }))
+/** @param of the fingerprint of a feature view or of an on-demand view */
+export function onDemandFingerprint(
+  spec: OnDemandSpec,
+  code: string,
+  of: (kind: 'view' | 'onDemand', view: DefinitionId) => string,
+): string {
+  const inputs = byName(spec.inputs).map((input) => ({
+    name: input.name,
+    ...('use' in input ? { key: input.use.key, view: of('view', input.use.view) } : { onDemand: of('onDemand', input.onDemand) }),
+    ...(input.features === undefined ? {} : { features: input.features }),
+  }))
   return hashed('onDemand', { ...spec, request: byName(spec.request), inputs, code })
 }
 
@@ -70,9 +79,11 @@ export interface Fingerprints {
 export function fingerprints(specs: ClosedSpecs, identity: ReadonlyMap<string, string>): Fingerprints {
   const known = <K>(map: ReadonlyMap<K, string>, key: K): string => map.get(key) ?? `unknown ${String(key)}`
   const views = new Map(specs.views.map((s) => [definitionId(s), viewFingerprint(s, s.code === null ? null : known(identity, s.code))]))
-  const onDemand = new Map(
-    specs.onDemand.map((s) => [definitionId(s), onDemandFingerprint(s, known(identity, s.code), (view) => known(views, view))]),
-  )
+  const onDemand = new Map<DefinitionId, string>()
+  for (const s of inputsFirst(specs.onDemand, definitionId, (spec) => spec.inputs.flatMap((i) => ('use' in i ? [] : [i.onDemand])))) {
+    const print = onDemandFingerprint(s, known(identity, s.code), (kind, view) => known(kind === 'view' ? views : onDemand, view))
+    onDemand.set(definitionId(s), print)
+  }
   const services = new Map(
     specs.services.map((s) => [definitionId(s), serviceFingerprint(s, (kind, view) => known(kind === 'view' ? views : onDemand, view))]),
   )

@@ -115,7 +115,7 @@ function viewTrial(view: AnyFeatureView, code: string, what: string): Trial {
 
 function onDemandTrial(view: OnDemandView, code: string, what: string): Trial {
   const inputs = view.spec.inputs.map((input, i) => {
-    const features = view.inputs[i]?.view.features ?? {}
+    const features = view.inputs[i]?.features ?? {}
     return { name: input.name, columns: Object.entries(features).map(([name, { type, nullable }]) => ({ name, type, nullable })) }
   })
   const request = { name: 'request', columns: view.spec.request.map((c) => ({ ...c, nullable: false })) }

@@ -66,7 +66,7 @@ export async function predictBatch(
       refuseClash(spine.columns, loaded.outputs)
       let refused = 0
       const summary = await joinSpine(db, service, spine, options, async (batch) => {
-        const predictions = await predictJoined(loaded, service, batch)
+        const predictions = await predictJoined(loaded, batch)
         refused += predictions.refused
         const { length, spine: values } = batch
         await consume({ length, columns: spine.columns, spine: values, outputs: loaded.outputs, predictions: predictions.columns })
@@ -80,12 +80,11 @@ export async function predictBatch(
   }
 }
 
-async function predictJoined(loaded: LoadedModel, service: ServicePlan, batch: JoinedBatch) {
-  const required = service.features.flatMap((feature, f) => (feature.required ? [f] : []))
+async function predictJoined(loaded: LoadedModel, batch: JoinedBatch) {
   const rows: FeatureRow[] = []
   const places: number[] = []
   for (let row = 0; row < batch.length; row++) {
-    if (required.some((f) => batch.values[f]?.[row] === null)) continue
+    if (batch.missing[row]?.length !== 0) continue
     rows.push(batch.values.map((column) => column[row] ?? null))
     places.push(row)
   }

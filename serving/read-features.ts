@@ -3,6 +3,7 @@ import { LockstepError } from '../kernel/errors.ts'
 import type { ServicePlan, ServiceValues } from '../kernel/service-plan.ts'
 import type { ViewValues } from '../kernel/state.ts'
 import { formatTimestamp } from '../kernel/time.ts'
+import type { CountsValue, Value } from '../kernel/value-type.ts'
 import type { ViewPlan } from '../kernel/view-plan.ts'
 import type { DefinitionId } from '../kernel/view-spec.ts'
 import type { HistoryRequest } from '../offline/history.ts'
@@ -120,14 +121,21 @@ function evaluate(
     throw new LockstepError(cause.code, `Entity ${index}: ${cause.message}`, { cause, details: { ...cause.details, entity: index } })
   }
   for (const f of textsOf(service)) {
-    const text = row.values[f]
-    if (typeof text === 'string' && !text.isWellFormed()) throw notUnicode(service, index, f)
+    if (!isUnicode(row.values[f] ?? null)) throw notUnicode(service, index, f)
   }
   return row
 }
 
-/** Features, by index, that are texts. */
-const textsOf = byPlan((service: ServicePlan) => service.features.flatMap(({ type }, f) => (type.kind === 'string' ? [f] : [])))
+/** Features, by index, that are or hold texts. */
+const textsOf = byPlan((service: ServicePlan) =>
+  service.features.flatMap(({ type }, f) => ((type.kind === 'list' ? type.of : type).kind === 'string' || type.kind === 'counts' ? [f] : [])),
+)
+
+function isUnicode(value: Value | null): boolean {
+  if (typeof value === 'string') return value.isWellFormed()
+  if (value instanceof Map) return [...(value as CountsValue).keys()].every(isUnicode)
+  return Array.isArray(value) ? value.every(isUnicode) : true
+}
 
 /** An on-demand view can cut a text within a character; no file and no other system could take that. */
 function notUnicode(service: ServicePlan, index: number, feature: number): LockstepError {
@@ -155,17 +163,14 @@ function frontiersOf(requests: readonly { plan: ViewPlan }[], answers: readonly 
   return frontiers
 }
 
-/** A feature that is `required` and missing refuses the request: there is nothing that the model was trained to be given instead. */
+/** What is required and missing refuses the request: there is nothing that the model was trained to be given instead. */
 function refuseMissing(service: ServicePlan, rows: readonly ServiceValues[], asOf: number): void {
-  if (!service.features.some((feature) => feature.required)) return
-  for (const [index, row] of rows.entries()) {
-    const features = service.features.filter((feature, f) => feature.required && row.values[f] === null).map((feature) => feature.name)
-    if (features.length > 0) {
-      throw new LockstepError(
-        'REQUIRED_FEATURE_MISSING',
-        `Entity ${index} has no value for ${features.map((name) => `"${name}"`).join(', ')} at ${formatTimestamp(asOf)}, and the service "${service.id}" requires it; materialize the view, or leave the entity out.`,
-        { details: { entity: index, features } },
-      )
-    }
+  for (const [index, { missing }] of rows.entries()) {
+    if (missing.length === 0) continue
+    throw new LockstepError(
+      'REQUIRED_FEATURE_MISSING',
+      `Entity ${index} has no value for ${missing.map((name) => `"${name}"`).join(', ')} at ${formatTimestamp(asOf)}, and the service "${service.id}" requires it; materialize the view, or leave the entity out.`,
+      { details: { entity: index, features: missing } },
+    )
   }
 }

@@ -2,19 +2,15 @@ import { LockstepError } from '../../kernel/errors.ts'
 import type { ServiceMember, ServiceSpec } from '../../kernel/service-spec.ts'
 import { definitionId } from '../../kernel/view-spec.ts'
 import type { Description } from './definition.ts'
-import { checkBody, checkKind, define, definitionKind, describe } from './definition.ts'
+import { checkBody, define, describe } from './definition.ts'
 import type { Features, FeatureValues } from './feature.ts'
-import type { AnyFeatureView } from './feature-view.ts'
 import { checkName, checkVersion } from './names.ts'
 import { mergeNeeds } from './needs.ts'
 import type { Flat, UnionToIntersection } from './needs.ts'
-import type { OnDemandPick, OnDemandView } from './on-demand-view.ts'
+import type { Member, MemberNeeds, OnDemandPick } from './on-demand-view.ts'
+import { originOf, usedMember } from './on-demand-view.ts'
 import type { Types, ValuesOf } from './t.ts'
 import type { ViewUse } from './view-use.ts'
-import { useOf } from './view-use.ts'
-
-/** What a service is made of: views and on-demand views, whole or picked, under an alias or not. */
-export type Member = AnyFeatureView | ViewUse | OnDemandView | OnDemandPick
 
 /** An ordered list of features that a model is trained on and served with. */
 export interface FeatureService<N extends string = string, Needs extends Types = Types, F extends Features = Features> {
@@ -40,8 +36,6 @@ type MemberFeatures<M> = M extends { readonly features: infer F extends Features
     ? { readonly [K in keyof F & string as `${A}__${K}`]: F[K] }
     : F
   : never
-
-type MemberNeeds<M> = M extends { readonly needs: infer N } ? N : M extends AnyFeatureView ? M['entity']['key'] : never
 
 type NeedsOf<M extends readonly Member[]> = Flat<UnionToIntersection<MemberNeeds<M[number]>>>
 
@@ -73,7 +67,7 @@ export function featureService<const N extends string, const M extends readonly 
   if (!Array.isArray(body.features) || body.features.length === 0) {
     throw new LockstepError('DEFINITIONS_INVALID', `The ${what} has no features; list views in it, as in features: [airportDelays].`)
   }
-  const members = body.features.map((member, i) => normalized(member, `Member ${i + 1} of ${what}`))
+  const members = body.features.map((member, i) => usedMember(member, `Member ${i + 1} of ${what}`))
   const features: Record<string, Features[string]> = {}
   const from = new Map<string, string>()
   for (const member of members) {
@@ -93,7 +87,7 @@ export function featureService<const N extends string, const M extends readonly 
     }
   }
   const needs = mergeNeeds(
-    members.map((m) => ({ needs: m.needs, of: `view "${m.view.name}"` })),
+    members.map((m) => ({ needs: m.needs, of: originOf(m) })),
     what,
   )
   for (const member of members) {
@@ -117,22 +111,6 @@ export function featureService<const N extends string, const M extends readonly 
     spec: Object.freeze(spec),
     described: describe(body),
   })
-}
-
-function normalized(member: Member, what: string): ViewUse | OnDemandPick {
-  checkKind(member, ['featureView', 'viewUse', 'onDemandView', 'onDemandPick'], what, 'a feature view or an on-demand view')
-  switch (definitionKind(member)) {
-    case 'onDemandView':
-      return (member as OnDemandView).pick(...Object.keys(member.features))
-    case 'onDemandPick':
-      return member as OnDemandPick
-    default:
-      return useOf(member as AnyFeatureView | ViewUse, what)
-  }
-}
-
-function originOf(member: ViewUse | OnDemandPick): string {
-  return `${member.kind === 'viewUse' ? 'view' : 'on-demand view'} "${definitionId(member.view)}"`
 }
 
 function memberSpec(member: ViewUse | OnDemandPick): ServiceMember {

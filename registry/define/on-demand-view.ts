@@ -1,9 +1,10 @@
 import { LockstepError } from '../../kernel/errors.ts'
-import type { OnDemandFeatureSpec, OnDemandSpec } from '../../kernel/service-spec.ts'
+import type { OnDemandFeatureSpec, OnDemandInputSpec, OnDemandSpec } from '../../kernel/service-spec.ts'
 import type { ValueOf, ValueType } from '../../kernel/value-type.ts'
 import { show } from '../../kernel/value-type.ts'
+import { definitionId } from '../../kernel/view-spec.ts'
 import type { Description } from './definition.ts'
-import { checkBody, define, describe } from './definition.ts'
+import { checkBody, checkKind, define, definitionKind, describe } from './definition.ts'
 import type { Feature, Features, FeatureValues, Nullable } from './feature.ts'
 import { isNullable, statedDefault } from './feature-spec.ts'
 import type { AnyFeatureView } from './feature-view.ts'
@@ -18,7 +19,10 @@ import { picked, useOf } from './view-use.ts'
 /** A feature of an on-demand view: its type, or its type with what a missing value becomes. */
 export type StatedFeature = ValueType | { readonly type: ValueType; readonly default?: StatedValue; readonly required?: boolean }
 
-type Inputs = Readonly<Record<string, AnyFeatureView | ViewUse>>
+/** What on-demand views and services are made of: views and on-demand views, whole or picked, under an alias or not. */
+export type Member = AnyFeatureView | ViewUse | OnDemandView | OnDemandPick
+
+type Inputs = Readonly<Record<string, Member>>
 type StatedFeatures = Readonly<Record<string, StatedFeature>>
 
 /** Features computed at the moment of the question, from request data and from other features. */
@@ -28,7 +32,7 @@ export interface OnDemandView<N extends string = string, Needs extends Types = T
   readonly version: number
   /** The columns of the spine or request that it needs: its request data and the keys of its inputs. */
   readonly needs: Needs
-  readonly inputs: readonly ViewUse[]
+  readonly inputs: readonly (ViewUse | OnDemandPick)[]
   readonly features: F
   /** All but the hash of the transform's code, which is known once it is bundled. */
   readonly spec: Omit<OnDemandSpec, 'code'>
@@ -72,8 +76,11 @@ type OnDemandFeatures<S extends StatedFeatures> = {
 type Output<F extends Features> = { readonly [K in keyof F]: ValueOf<F[K]['type']> | null }
 
 type InputNeeds<I extends Inputs> = {
-  [K in keyof I]: I[K] extends ViewUse<infer N> ? N : I[K] extends AnyFeatureView ? I[K]['entity']['key'] : never
+  [K in keyof I]: MemberNeeds<I[K]>
 }[keyof I]
+
+/** The columns that a view needs of the spine or request. */
+export type MemberNeeds<M> = M extends { readonly needs: infer N } ? N : M extends AnyFeatureView ? M['entity']['key'] : never
 
 /** The columns of request data and of the keys of the inputs. */
 export type NeedsOf<R extends Types, I extends Inputs> = [keyof I] extends [never] ? R : Flat<R & UnionToIntersection<InputNeeds<I>>>
@@ -82,7 +89,7 @@ interface OnDemandBody<R extends Types, I extends Inputs, S extends StatedFeatur
   readonly version: number
   /** Values that the spine or the request brings; never null. */
   readonly request?: R
-  /** Feature views, under the names that the transform uses. */
+  /** Feature views and other on-demand views, under the names that the transform uses. */
   readonly inputs?: I
   readonly features: S & {
     readonly [K in keyof S]: S[K] extends { readonly type: infer V extends ValueType } ? { readonly default?: ValueOf<V> } : unknown
@@ -122,16 +129,13 @@ export function onDemandView<
     checkFieldName(input, place)
     if (input === 'request' || input === 'asOf')
       throw new LockstepError('INVALID_NAME', `${place} has a name that is taken; choose another.`)
-    return { name: input, use: useOf(value, place) }
+    return { name: input, use: usedMember(value, place) }
   })
   const specs = Object.entries(body.features ?? {}).map(([feature, stated]) => onDemandFeature(feature, stated, what))
   if (specs.length === 0)
     throw new LockstepError('DEFINITIONS_INVALID', `The ${what} has no features; add one, as in features: { hour: t.int32 }.`)
   const needs = mergeNeeds(
-    [
-      { needs: body.request ?? {}, of: `the request of ${what}` },
-      ...inputs.map((i) => ({ needs: i.use.needs, of: `view "${i.use.view.name}"` })),
-    ],
+    [{ needs: body.request ?? {}, of: `the request of ${what}` }, ...inputs.map((i) => ({ needs: i.use.needs, of: originOf(i.use) }))],
     what,
   )
   const features = Object.freeze(
@@ -141,7 +145,7 @@ export function onDemandView<
     name,
     version: checkVersion(body.version, `The ${what}`),
     request: Object.freeze(request),
-    inputs: Object.freeze(inputs.map((i) => Object.freeze({ name: i.name, use: i.use.spec }))),
+    inputs: Object.freeze(inputs.map((i) => inputSpec(i.name, i.use))),
     features: Object.freeze(specs),
   }
   const view: OnDemandView<N, NeedsOf<R, I>, OnDemandFeatures<S>> = define({
@@ -157,6 +161,32 @@ export function onDemandView<
     pick: (...names) => onDemandPick(view, view.needs, picked(features, names, what)),
   })
   return view
+}
+
+/** A member that is given as it is, as one that is used. */
+export function usedMember(value: Member, what: string): ViewUse | OnDemandPick {
+  checkKind(value, ['featureView', 'viewUse', 'onDemandView', 'onDemandPick'], what, 'a feature view or an on-demand view')
+  switch (definitionKind(value)) {
+    case 'onDemandView':
+      return (value as OnDemandView).pick(...Object.keys(value.features))
+    case 'onDemandPick':
+      return value as OnDemandPick
+    default:
+      return useOf(value as AnyFeatureView | ViewUse, what)
+  }
+}
+
+/** `view "airport_delays@1"`, for messages. */
+export function originOf(member: ViewUse | OnDemandPick): string {
+  return `${member.kind === 'viewUse' ? 'view' : 'on-demand view'} "${definitionId(member.view)}"`
+}
+
+/** The order of a pick decides nothing here, so the view's own stands for it. */
+function inputSpec(name: string, use: ViewUse | OnDemandPick): OnDemandInputSpec {
+  const all = Object.keys(use.view.features)
+  const given = all.filter((feature) => Object.hasOwn(use.features, feature))
+  const from = use.kind === 'viewUse' ? { use: use.spec } : { onDemand: definitionId(use.view) }
+  return Object.freeze({ name, ...from, ...(given.length === all.length ? {} : { features: Object.freeze(given) }) })
 }
 
 function onDemandPick<Needs extends Types, F extends Features>(

@@ -118,3 +118,98 @@ describe('a compiled service', () => {
     )
   })
 })
+
+describe('on-demand views that take on-demand views', () => {
+  const feature = (name: string, extra: object = {}) => ({
+    name,
+    type: { kind: 'float64' as const },
+    default: null,
+    required: false,
+    ...extra,
+  })
+  const sum: OnDemandSpec = {
+    name: 'sum',
+    version: 1,
+    request: [{ name: 'extra', type: { kind: 'float64' } }],
+    inputs: [{ name: 'context', onDemand: 'context@1', features: ['far'] }],
+    features: [feature('total', { required: true })],
+    code: 's',
+  }
+  const last: OnDemandSpec = {
+    ...sum,
+    name: 'last',
+    request: [],
+    inputs: [
+      { name: 'sum', onDemand: 'sum@1' },
+      { name: 'context', onDemand: 'context@1' },
+      { name: 'from', use: use(null, 'thing'), features: ['i'] },
+    ],
+    features: [feature('seen'), feature('doubled', { default: -1 })],
+  }
+  const codeOfSum = '({ request, context }) => ({ total: context.far === null ? null : context.far + request.extra })'
+  const codeOfLast =
+    '({ sum, context, from }) => ({ seen: Object.keys(from).length + Object.keys(context).length / 10, doubled: sum.total * 2 })'
+  const chained = (members: ServiceSpec['members']) =>
+    compileService({
+      spec: { name: 'svc', version: 1, members },
+      fingerprint: 's',
+      views,
+      onDemand: new Map([
+        ['last@1', { spec: last, code: codeOfLast }],
+        ['sum@1', { spec: sum, code: codeOfSum }],
+        ['context@1', { spec: context, code }],
+      ]),
+    })
+  const compiled = chained([{ kind: 'onDemand', view: 'last@1', features: ['doubled', 'seen'] }])
+  const stateOf = (...rows: readonly number[]) => {
+    const state = plan.newState()
+    for (const [i, value] of rows.entries()) state.add(plan.fold(1000 + i, null, i, [value, null, null, null]) as never, 2000)
+    return state.valueAt(2000)
+  }
+
+  it('need what all of them need, and read each view once', () => {
+    expect(compiled.keys.map(({ name }) => name)).toEqual(['thing'])
+    expect(compiled.request.map(({ name }) => name)).toEqual(['extra', 'distance'])
+    expect(compiled.uses).toHaveLength(1)
+  })
+
+  it('are computed in their order, each from what it is given and no more', () => {
+    const answer = compiled.evaluate([stateOf(3)], [7, 100], 2000)
+    expect(answer.values).toEqual([2 * (100 + 3 + 0.5 + 7), 1.2])
+    expect(answer.missing).toEqual([])
+  })
+
+  it('are not called without what they require, and take their defaults then', () => {
+    expect(compiled.required).toEqual(['sum@1.total'])
+    const answer = compiled.evaluate([stateOf()], [7, 100], 2000)
+    expect(answer.values).toEqual([-1, null])
+    expect(answer.statuses.map((status) => statusNames[status])).toEqual(['NULL_VALUE', 'NULL_VALUE'])
+    expect(answer.missing).toEqual(['sum@1.total'])
+  })
+
+  it('name a required feature by its own name where the service has it', () => {
+    const both = chained([
+      { kind: 'onDemand', view: 'last@1', features: ['doubled'] },
+      { kind: 'onDemand', view: 'sum@1', features: ['total'] },
+    ])
+    expect(both.required).toEqual(['total'])
+    expect(both.evaluate([stateOf()], [7, 100], 2000).missing).toEqual(['total'])
+  })
+
+  it('refuse an input that is not there, and a feature that it lacks', () => {
+    const broken = (input: OnDemandSpec['inputs'][number]) =>
+      compileService({
+        spec: { name: 'svc', version: 1, members: [{ kind: 'onDemand', view: 'sum@1', features: ['total'] }] },
+        fingerprint: 's',
+        views,
+        onDemand: new Map([
+          ['sum@1', { spec: { ...sum, inputs: [input] }, code: codeOfSum }],
+          ['context@1', { spec: context, code }],
+        ]),
+      })
+    expect(() => broken({ name: 'context', onDemand: 'gone@1' })).toThrow(expect.objectContaining({ code: 'UNKNOWN_DEFINITION' }))
+    expect(() => broken({ name: 'context', onDemand: 'context@1', features: ['nope'] })).toThrow(
+      expect.objectContaining({ code: 'UNKNOWN_FEATURE' }),
+    )
+  })
+})

@@ -167,13 +167,34 @@ describe('on-demand views', () => {
     }>()
   })
 
-  it('refuse wrong results, wrong defaults and other on-demand views as inputs', () => {
+  it('take other on-demand views, whole or picked, with all that these need', () => {
+    const second = onDemandView('second', {
+      version: 1,
+      request: { note: t.string },
+      inputs: { context, some: context.pick('needed') },
+      features: { half: t.float64 },
+      transform: ({ context: first, some }) => {
+        expectTypeOf(first.hour).toEqualTypeOf<number | null>()
+        expectTypeOf(some).toEqualTypeOf<{ readonly needed: string }>()
+        return { half: first.pressure / 2 }
+      },
+    })
+    expectTypeOf(second.needs).toEqualTypeOf<{
+      readonly note: { readonly kind: 'string' }
+      readonly scheduledAt: { readonly kind: 'timestamp' }
+      readonly seats: { readonly kind: 'int64' }
+      readonly airport: { readonly kind: 'string' }
+      readonly destination: { readonly kind: 'string' }
+    }>()
+  })
+
+  it('refuse wrong results, wrong defaults and what is no input', () => {
     // @ts-expect-error hour is a number
     onDemandView('v', { version: 1, features: { hour: t.int32 }, transform: () => ({ hour: 'x' }) })
     // @ts-expect-error the default is a text
     onDemandView('v', { version: 1, features: { hour: { type: t.int32, default: 'x' } }, transform: () => ({ hour: 1 }) })
-    // @ts-expect-error on-demand views do not chain
-    onDemandView('v', { version: 1, inputs: { other: context }, features: { hour: t.int32 }, transform: () => ({ hour: 1 }) })
+    // @ts-expect-error a source is no view
+    onDemandView('v', { version: 1, inputs: { other: landings }, features: { hour: t.int32 }, transform: () => ({ hour: 1 }) })
     // @ts-expect-error origin is not an input
     onDemandView('v', { version: 1, features: { hour: t.int32 }, transform: ({ origin }) => ({ hour: Number(origin) }) })
   })

@@ -250,13 +250,33 @@ describe('on-demand views', () => {
     expect(context.needs).toEqual({ at: t.timestamp, airport: t.string, destination: t.string })
   })
 
-  it('refuse other on-demand views as inputs, taken names and conflicting types', () => {
+  it('take other on-demand views, and say which features of an input they take where it is not all', () => {
+    const second = onDemandView('second', {
+      version: 1,
+      inputs: { first: context, some: context.pick('hour'), here: delays.pick('newest', 'n'), one: delays.pick('n') },
+      features: { x: t.int32 },
+      transform: () => ({ x: 1 }),
+    })
+    const use = { view: 'delays@1', alias: null, key: ['airport'] }
+    expect(second.spec.inputs).toEqual([
+      { name: 'first', onDemand: 'context@1' },
+      { name: 'some', onDemand: 'context@1', features: ['hour'] },
+      { name: 'here', use },
+      { name: 'one', use, features: ['n'] },
+    ])
+    expect(second.needs).toEqual({ at: t.timestamp, airport: t.string, destination: t.string })
+  })
+
+  it('refuse inputs that are no views, taken names and conflicting types', () => {
     const view = (body: object) => call('onDemandView', 'v', { version: 1, features: { x: t.int32 }, transform: () => ({ x: 1 }), ...body })
-    expect(errorOf(view({ inputs: { other: context } }))).toMatchObject({
+    expect(errorOf(view({ inputs: { other: landings } }))).toMatchObject({
       code: 'DEFINITIONS_INVALID',
       message: expect.stringContaining('"other"'),
     })
-    expect(errorOf(view({ inputs: { other: context.pick('hour') } })).code).toBe('DEFINITIONS_INVALID')
+    expect(errorOf(view({ request: { at: t.int64 }, inputs: { context } }))).toMatchObject({
+      code: 'INVALID_TYPE',
+      message: expect.stringMatching(/"at" as int64 .* as timestamp for on-demand view "context@1"/),
+    })
     expect(errorOf(view({ inputs: { request: delays } })).code).toBe('INVALID_NAME')
     expect(errorOf(view({ request: { airport: t.int64 }, inputs: { here: delays } }))).toMatchObject({
       code: 'INVALID_TYPE',
@@ -322,7 +342,7 @@ describe('services and models', () => {
     const other = featureView('other', { version: 1, entity: numbered, source: landings, features: { m: count('1h') } })
     expect(errorOf(() => featureService('s', { version: 1, features: [delays, other] }))).toMatchObject({
       code: 'INVALID_TYPE',
-      message: expect.stringMatching(/"airport" as string for view "delays" and as int64 for view "other"/),
+      message: expect.stringMatching(/"airport" as string for view "delays@1" and as int64 for view "other@1"/),
     })
   })
 })

@@ -21,6 +21,7 @@ export const context = onDemandView('context', {
   version: 1, request: { at: t.timestamp }, inputs: { origin: delays }, features: { hour: t.int32 },
   transform: ({ request, origin }) => ({ hour: Math.floor(request.at / 3.6e9) + origin.n }),
 })
+export const after = onDemandView('after', { version: 1, inputs: { first: context }, features: { twice: t.int32 }, transform: ({ first }) => ({ twice: first.hour }) })
 export const service = featureService('service', { version: 1, features: [delays, context.pick('hour')] })
 export const other = featureService('other', { version: 1, features: [distances] })
 export const delay = model('delay', { service, output: { probability: t.float32 } })
@@ -123,7 +124,7 @@ describe('fingerprints', () => {
     })
   }
 
-  const all = ['view delays', 'onDemand context', 'service service', 'model delay']
+  const all = ['view delays', 'onDemand context', 'onDemand after', 'service service', 'model delay']
   const relevant: Record<string, [edited: () => Promise<Record<string, string>>, changed: string[]]> = {
     'a constant of an imported helper': [() => prints(undefined, (x) => x.replace('15', '16')), all],
     'the transform': [() => prints((x) => x.replace('late(row.delay)', 'late(row.distance)')), all],
@@ -155,7 +156,21 @@ describe('fingerprints', () => {
     ],
     'the transform of an on-demand view': [
       () => prints((x) => x.replace('+ origin.n', '- origin.n')),
-      ['onDemand context', 'service service', 'model delay'],
+      ['onDemand context', 'onDemand after', 'service service', 'model delay'],
+    ],
+    'what an on-demand view takes of another': [
+      () =>
+        prints((x) =>
+          x
+            .replace('{ hour: t.int32 },', '{ hour: t.int32, day: t.int32 },')
+            .replace('+ origin.n }', '+ origin.n, day: 1 }')
+            .replace('first: context }', "first: context.pick('hour') }"),
+        ),
+      ['onDemand context', 'onDemand after', 'service service', 'model delay'],
+    ],
+    'an input under another name': [
+      () => prints((x) => x.replace('first: context }', 'first: context, again: context }')),
+      ['onDemand after'],
     ],
     'the members of a service': [
       () => prints((x) => x.replace("[delays, context.pick('hour')]", '[delays]')),
@@ -187,8 +202,10 @@ describe('fingerprints', () => {
     }
     // as the registry stores them
     const stored = JSON.parse(JSON.stringify(specs)) as typeof specs
+    stored.onDemand = stored.onDemand.toReversed() // by name, an input may come later
     const again = fingerprints(stored, new Map([...set.code.keys()].map((hash) => [hash, hash])))
     expect(again.models.get('delay')).toBe(set.models[0]?.fingerprint)
+    expect(set.onDemand.map(({ spec }) => again.onDemand.get(`${spec.name}@1`))).toEqual(set.onDemand.map((d) => d.fingerprint))
     expect([...again.views.values()]).toEqual(set.views.map((v) => v.fingerprint))
     expect(set.models[0]?.fingerprint).toMatch(/^[0-9a-f]{64}$/)
   })

@@ -47,6 +47,25 @@ export const helper = () => 1
     expect(service?.request.map((r) => r.name)).toEqual(['at'])
   })
 
+  it('gives on-demand views after those that they take, and tries them with what they pick', async () => {
+    const set = await load({
+      'features.ts': `${preamble}${delays}
+const first = onDemandView('c_first', {
+  version: 1, request: { at: t.timestamp }, inputs: { here: delays.pick('n') }, features: { n: t.int32, far: t.int32 },
+  transform: ({ here }) => { if ('late' in here) throw new Error('late is not picked'); return { n: here.n, far: 1 } },
+})
+const second = onDemandView('b_second', {
+  version: 1, inputs: { first: first.pick('n') }, features: { n: t.int32 },
+  transform: (input) => { if ('far' in input.first) throw new Error('far is not picked'); return { n: input.first.n } },
+})
+export const third = onDemandView('a_third', {
+  version: 1, inputs: { second, first }, features: { n: t.int32 }, transform: (input) => ({ n: input.second.n }),
+})
+`,
+    })
+    expect(set.onDemand.map((d) => d.spec.name)).toEqual(['c_first', 'b_second', 'a_third'])
+  })
+
   it('refuses a file that is missing', async () => {
     await expect(loadDefinitions('/nowhere/features.ts')).rejects.toMatchObject({
       code: 'DEFINITIONS_INVALID',

@@ -24,7 +24,8 @@ function service(...features: readonly Feature[]): ServicePlan {
       view: 'airport_delays@1' as const,
       nullable,
     })),
-    evaluate: () => ({ values: [], statuses: [], eventTimes: [] }),
+    required: [],
+    evaluate: () => ({ values: [], statuses: [], eventTimes: [], missing: [] }),
   }
 }
 

@@ -1,7 +1,7 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { formatTimestamp } from '../../kernel/time.ts'
-import { parseJson, recordWriter, serviceValuesWriter, valueWriter } from '../../serving/http/json.ts'
+import { jsonCanSay, parseJson, recordWriter, serviceValuesWriter, valueWriter } from '../../serving/http/json.ts'
 
 describe('parseJson', () => {
   it('keeps integers beyond 2^53 exactly and everything else as JSON.parse does', () => {
@@ -59,6 +59,24 @@ describe('valueWriter', () => {
     expect(recordWriter([])([])).toBe('{}')
   })
 
+  it('writes a list as an array and counts as an object, in their own order', () => {
+    const write = recordWriter([
+      { name: 'list', type: { kind: 'list', of: { kind: 'int64' }, nulls: true } },
+      { name: 'times', type: { kind: 'list', of: { kind: 'timestamp' }, nulls: false } },
+      { name: 'counts', type: { kind: 'counts' } },
+      { name: 'none', type: { kind: 'counts' } },
+    ])
+    const counts = new Map([
+      ['b"', 2],
+      ['404', 1],
+      ['__proto__', 3],
+    ])
+    expect(write([[2n ** 60n, null], [0], counts, null])).toBe(
+      '{"list":[1152921504606846976,null],"times":["1970-01-01T00:00:00Z"],"counts":{"b\\"":2,"404":1,"__proto__":3},"none":null}',
+    )
+    expect([jsonCanSay([1, null]), jsonCanSay([1, Number.NaN]), jsonCanSay(counts)]).toEqual([true, false, true])
+  })
+
   it('marks such a value INVALID', () => {
     const feature = { required: false, view: 'v@1', nullable: true } as const
     const write = serviceValuesWriter([
@@ -66,7 +84,7 @@ describe('valueWriter', () => {
       { ...feature, name: 'y', type: { kind: 'vector', length: 1 } },
       { ...feature, name: 'z', type: { kind: 'float64' } },
     ])
-    const row = { values: [Number.NaN, new Float32Array([Number.NaN]), 1], statuses: [0, 0, 0], eventTimes: [5, null, 5] } as const
+    const row = { values: [Number.NaN, new Float32Array([Number.NaN]), 1], statuses: [0, 0, 0], eventTimes: [5, null, 5], missing: [] } as const
     expect(JSON.parse(write.features(row))).toEqual({ x: null, y: [null], z: 1 })
     expect(JSON.parse(write.statuses(row))).toEqual({ x: 'INVALID', y: 'INVALID', z: 'PRESENT' })
     expect(JSON.parse(write.eventTimes(row))).toEqual({ x: '1970-01-01T00:00:00.000005Z', y: null, z: '1970-01-01T00:00:00.000005Z' })

@@ -1,0 +1,116 @@
+import { LockstepError, messageOf } from './errors.ts'
+import type { OnDemandSpec } from './service-spec.ts'
+import { Status } from './state.ts'
+import { formatTimestamp } from './time.ts'
+import { loadTransform } from './transform.ts'
+import { valueFromJson } from './value-json.ts'
+import type { Value } from './value-type.ts'
+import { checkValue, show } from './value-type.ts'
+import type { DefinitionId } from './view-spec.ts'
+
+/** Features of one view for one row, by the view's own index. */
+export interface StepValues {
+  readonly values: readonly (Value | null)[]
+  readonly statuses: readonly Status[]
+}
+
+/** What a transform receives under one name. */
+export interface StepInput {
+  readonly name: string
+  /** A view that is read, by index of the service's uses, or an on-demand view, by index of the steps. */
+  readonly site: 'use' | 'onDemand'
+  readonly source: number
+  /** The features that are given, by their index in the view. */
+  readonly features: readonly { readonly name: string; readonly index: number; readonly required: boolean }[]
+}
+
+/** One on-demand view at work in a service. Its steps run in order, so that each finds the answers of those that it takes as inputs. */
+export interface OnDemandStep {
+  readonly view: DefinitionId
+  readonly spec: OnDemandSpec
+  readonly inputs: readonly StepInput[]
+  /**
+   * Runs the transform. Where an input lacks a feature that is required, there is nothing that the transform was written for: it is not called, and all
+   * of its features are missing.
+   *
+   * @param sites the answers so far: of the views that were read, and of the steps before this one
+   * @param request by index of the service's request values
+   * @throws LockstepError `TRANSFORM_FAILED`
+   */
+  compute(
+    sites: { readonly use: readonly StepValues[]; readonly onDemand: readonly StepValues[] },
+    request: readonly Value[],
+    asOf: number,
+  ): StepValues
+}
+
+/** @param request the service's request values, those of this view among them */
+export function onDemandStep(
+  { spec, code }: { readonly spec: OnDemandSpec; readonly code: string },
+  view: DefinitionId,
+  inputs: readonly StepInput[],
+  request: readonly { readonly name: string }[],
+): OnDemandStep {
+  const transform = loadTransform(code, view) as (input: Record<string, unknown>) => unknown
+  const defaults = spec.features.map((f) => valueFromJson(f.type, f.default, `The default of "${f.name}" of "${view}"`))
+  const missing: StepValues = { values: defaults, statuses: spec.features.map(() => Status.nullValue) }
+  const requested = spec.request.map(({ name }) => ({ name, index: request.findIndex((column) => column.name === name) }))
+
+  const failed = (asOf: number, why: string, cause?: unknown): LockstepError =>
+    new LockstepError(
+      'TRANSFORM_FAILED',
+      `The transform of "${view}" failed for the moment ${formatTimestamp(asOf)}: ${why}. Correct it under a new version.`,
+      { cause },
+    )
+
+  return {
+    view,
+    spec,
+    inputs,
+    compute(sites, values, asOf) {
+      const input: Record<string, unknown> = { asOf }
+      const data: Record<string, Value> = {}
+      for (const { name, index } of requested) data[name] = ownCopy(values[index] as Value)
+      input['request'] = data
+      for (const { name, site, source, features } of inputs) {
+        const found = (sites[site][source] as StepValues).values
+        const given: Record<string, Value | null> = {}
+        for (const feature of features) {
+          const value = found[feature.index] ?? null
+          if (value === null && feature.required) return missing
+          given[feature.name] = ownCopy(value)
+        }
+        input[name] = given
+      }
+      let output: unknown
+      try {
+        output = transform(input)
+      } catch (cause) {
+        throw failed(asOf, messageOf(cause), cause)
+      }
+      if (typeof output !== 'object' || output === null) throw failed(asOf, `it returned ${show(output)}, not an object`)
+      const answer: (Value | null)[] = []
+      const statuses: Status[] = []
+      for (const [i, { name, type }] of spec.features.entries()) {
+        const value: unknown = (output as Record<string, unknown>)[name]
+        if (value === undefined) throw failed(asOf, `it returned no "${name}"`)
+        statuses.push(value === null ? Status.nullValue : Status.present)
+        if (value === null) {
+          answer.push(defaults[i] ?? null)
+          continue
+        }
+        try {
+          answer.push(checkValue(type, value, `"${name}"`))
+        } catch (cause) {
+          throw failed(asOf, messageOf(cause).replace(/\.$/, ''), cause)
+        }
+      }
+      return { values: answer, statuses }
+    },
+  }
+}
+
+/** Vectors are the only values that user code could write to. */
+function ownCopy<V extends Value | null>(value: V): V {
+  return value instanceof Float32Array ? (value.slice() as V) : value
+}
