@@ -4,6 +4,7 @@ import { CopyBuffer } from './copy-buffer.ts'
 import { writeNumeric } from './copy-numeric.ts'
 import { inFloat32, inInteger, inRow, toBool, toFloat, toInteger, toMicros, toNumbers, toText, UnfitValue } from './files/convert.ts'
 import type { FileBatch, FileColumn } from './files/tabular-file.ts'
+import { keyLengthCheck } from './key-length.ts'
 
 /** A column of a file on its way into a column of a table. */
 export interface CopyColumn {
@@ -15,6 +16,8 @@ export interface CopyColumn {
   readonly length?: number | null
   /** Whether the text `infinity` is a time here. */
   readonly infinity?: boolean
+  /** Whether it is a part of the rows' key, which must not be too long. */
+  readonly key?: boolean
 }
 
 export interface CopyEncoder {
@@ -45,6 +48,7 @@ export function createCopyEncoder(path: string, columns: readonly CopyColumn[]):
   const out = new CopyBuffer()
   const writers = columns.map(fieldWriter)
   const fields = columns.length
+  const tooLong = keyLengthCheck(columns.flatMap(({ key, type }, index) => (key === true ? [{ index, type }] : [])))
   out.raw(signature)
   let written = 0
 
@@ -57,6 +61,11 @@ export function createCopyEncoder(path: string, columns: readonly CopyColumn[]):
         if (value !== null && value !== undefined) (writers[field] as FieldWriter)(out, value)
         else if (columns[field]?.nullable === true) out.int32(-1)
         else throw new UnfitValue('has no value, which it must have')
+      }
+      const found = tooLong === null ? null : tooLong(batch.columns, row)
+      if (found !== null) {
+        field = found.index
+        throw found.error
       }
     } catch (error) {
       throw inRow(error, path, batch.firstRow + row, columns[field]?.from.name ?? '')

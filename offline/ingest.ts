@@ -154,8 +154,15 @@ function copyColumn(source: SourceSpec, from: FileColumn, to: RelationColumn): C
     // a row without its event time is at no moment, and could never be used
     nullable: to.nullable && to.name !== source.eventTime,
     length: declared?.kind === 'vector' ? declared.length : null,
-    infinity: to.name === source.known,
+    infinity: onlyKnown(source, to.name),
+    key: source.key.some(({ column }) => column === to.name),
   }
+}
+
+/** Whether a column is the known time, which may be infinite, and nothing else, which may not. */
+function onlyKnown(source: SourceSpec, name: string): boolean {
+  if (name !== source.known || name === source.eventTime) return false
+  return ![...source.key.map(({ column }) => column), ...source.columns.map((column) => column.name)].includes(name)
 }
 
 function filledByDatabase({ name, generated }: RelationColumn): boolean {

@@ -1,12 +1,11 @@
 import { ByteWriter } from '../kernel/binary.ts'
 import type { EntityKey } from '../kernel/entity-key.ts'
-import { decodeKey } from '../kernel/entity-key.ts'
 import { LockstepError } from '../kernel/errors.ts'
 import type { Tie } from '../kernel/state.ts'
 import { valueCodec } from '../kernel/value-codec.ts'
 import type { Column, KeyType, Value } from '../kernel/value-type.ts'
-import { show } from '../kernel/value-type.ts'
 import type { TupleBatch } from '../runtime/database.ts'
+import { showKey } from './show-key.ts'
 import { keyReader } from './tuple-key.ts'
 import { microsAt, safeInt64At, timeOutside, valueReader } from './tuple-values.ts'
 
@@ -67,7 +66,8 @@ export function createRowDecoder(layout: RowLayout): (batch: TupleBatch) => Sour
       let at = keys.end()
       if (view.getInt32(at) < 0) throw invalidRow(layout, key, 'has no event time')
       const eventTime = microsAt(view, at + 4)
-      if (!Number.isSafeInteger(eventTime)) throw timeOutside(`The event time of a row of ${source} with key ${showKey(layout.key, key)}`)
+      if (!Number.isSafeInteger(eventTime))
+        throw timeOutside(`The event time of a row of ${source} with key ${showKey(layout.key, key)}`, eventTime)
       at += 12
       let knownTime: number | null = null
       if (known) {
@@ -76,7 +76,7 @@ export function createRowDecoder(layout: RowLayout): (batch: TupleBatch) => Sour
           if (knownTime === Number.NEGATIVE_INFINITY) {
             knownTime = null // says no more than nothing
           } else if (knownTime !== Number.POSITIVE_INFINITY && !Number.isSafeInteger(knownTime)) {
-            throw timeOutside(`The known time of a row of ${source} with key ${showKey(layout.key, key)}`)
+            throw timeOutside(`The known time of a row of ${source} with key ${showKey(layout.key, key)}`, knownTime)
           }
           at += 12
         } else {
@@ -96,15 +96,19 @@ export function createRowDecoder(layout: RowLayout): (batch: TupleBatch) => Sour
         at += 12
       }
       const values = new Array<Value | null>(width)
-      for (let c = 0; c < width; c++) {
-        const length = view.getInt32(at)
-        at += 4
-        if (length < 0) {
-          values[c] = null
-        } else {
-          values[c] = (readers[c] as (typeof readers)[number])(bytes, view, at, length)
-          at += length
+      try {
+        for (let c = 0; c < width; c++) {
+          const length = view.getInt32(at)
+          at += 4
+          if (length < 0) {
+            values[c] = null
+          } else {
+            values[c] = (readers[c] as (typeof readers)[number])(bytes, view, at, length)
+            at += length
+          }
         }
+      } catch (error) {
+        throw withKey(error, layout.key, key)
       }
       const sortTime = byEvent || knownTime === null || knownTime < eventTime ? eventTime : knownTime
       if (key === lastKey ? sortTime < lastSortTime : key < lastKey) throw unordered(source)
@@ -132,16 +136,17 @@ function tieWriter(columns: readonly TieColumn[]): (values: readonly (Value | nu
   }
 }
 
-export function showKey(parts: readonly Column<KeyType>[], key: EntityKey): string {
-  const values = decodeKey(parts, key)
-  return parts.map(({ name }, i) => `"${name}" = ${show(values[i])}`).join(', ')
-}
-
 function invalidRow(layout: RowLayout, key: EntityKey, what: string): LockstepError {
   return new LockstepError(
     'INVALID_ROW',
     `A row of source "${layout.source}" with key ${showKey(layout.key, key)} ${what}; correct or delete the row.`,
   )
+}
+
+/** Readers of values know their column, not the row that they are in. */
+function withKey(error: unknown, parts: readonly Column<KeyType>[], key: EntityKey): unknown {
+  if (!(error instanceof LockstepError) || parts.length === 0) return error
+  return new LockstepError(error.code, `${error.message} The row has the key ${showKey(parts, key)}.`, { cause: error })
 }
 
 function unordered(what: string): LockstepError {

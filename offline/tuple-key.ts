@@ -2,8 +2,8 @@ import type { EntityKey } from '../kernel/entity-key.ts'
 import { encodeKeyPart, maxKeyBytes } from '../kernel/entity-key.ts'
 import { LockstepError } from '../kernel/errors.ts'
 import type { Column, KeyType } from '../kernel/value-type.ts'
-import { show } from '../kernel/value-type.ts'
-import { microsAt } from './tuple-values.ts'
+import { showKey } from './show-key.ts'
+import { microsAt, timeOutside } from './tuple-values.ts'
 
 /** Reads the key parts at the head of a tuple. Streams are ordered by key, so the string is made only where the bytes differ from the last. */
 export interface KeyReader {
@@ -14,7 +14,6 @@ export interface KeyReader {
 }
 
 export function keyReader(parts: readonly Column<KeyType>[], what: string): KeyReader {
-  const types = parts.map((part) => part.type)
   let last = Buffer.alloc(64)
   let lastLength = -1
   let key: EntityKey = ''
@@ -22,18 +21,18 @@ export function keyReader(parts: readonly Column<KeyType>[], what: string): KeyR
   return {
     read(bytes, view, at) {
       end = at
-      for (let i = 0; i < types.length; i++) end += 4 + view.getInt32(end)
+      for (let i = 0; i < parts.length; i++) end += 4 + view.getInt32(end)
       const length = end - at
       if (length === lastLength) {
         let i = 0
         while (i < length && bytes[at + i] === last[i]) i++
         if (i === length) return key
       }
-      key = makeKey(types, bytes, view, at)
+      key = makeKey(parts, what, bytes, view, at)
       if (key.length > maxKeyBytes) {
         throw new LockstepError(
           'INVALID_ROW',
-          `A row of ${what} has a key of ${key.length} bytes, which begins with ${show(Buffer.from(key.slice(0, 40), 'latin1').toString())}; at most ${maxKeyBytes} are allowed. Correct the row.`,
+          `The key of a row of ${what} is ${key.length} bytes long, where at most ${maxKeyBytes} are allowed: ${showKey(parts, key)}. Correct or delete the row.`,
         )
       }
       if (length > last.length) last = Buffer.alloc(length * 2)
@@ -46,10 +45,11 @@ export function keyReader(parts: readonly Column<KeyType>[], what: string): KeyR
 }
 
 /** PostgreSQL sends integers in two's complement, big-endian; with the sign bit turned they sort as bytes, as `encodeKey` wants them. */
-function makeKey(types: readonly KeyType[], bytes: Buffer, view: DataView, start: number): EntityKey {
+function makeKey(parts: readonly Column<KeyType>[], what: string, bytes: Buffer, view: DataView, start: number): EntityKey {
   let key = ''
   let at = start
-  for (const type of types) {
+  for (let i = 0; i < parts.length; i++) {
+    const { name, type } = parts[i] as Column<KeyType>
     const length = view.getInt32(at)
     at += 4
     switch (type.kind) {
@@ -63,19 +63,19 @@ function makeKey(types: readonly KeyType[], bytes: Buffer, view: DataView, start
       case 'int64':
         key += String.fromCharCode((bytes[at] as number) ^ 0x80) + bytes.toString('latin1', at + 1, at + length)
         break
-      case 'timestamp':
-        key += encodeKeyPart(type, finite(microsAt(view, at)))
+      case 'timestamp': {
+        const micros = microsAt(view, at)
+        if (!Number.isSafeInteger(micros)) {
+          const before = i === 0 ? '' : ` with key ${showKey(parts.slice(0, i), key)}`
+          throw timeOutside(`The key "${name}" of a row of ${what}${before}`, micros)
+        }
+        key += encodeKeyPart(type, micros)
         break
+      }
       default:
         type.kind satisfies never
     }
     at += length
   }
   return key
-}
-
-function finite(micros: number): number {
-  if (!Number.isSafeInteger(micros))
-    throw new LockstepError('INVALID_TIME', 'A time in a key is infinite or outside +-2^53 microseconds from 1970; correct the row.')
-  return micros
 }

@@ -23,7 +23,7 @@ export function valueReader(type: ValueType, what: string): ReadValue {
     case 'timestamp':
       return (_bytes, view, at) => {
         const micros = microsAt(view, at)
-        if (!Number.isSafeInteger(micros)) throw timeOutside(what)
+        if (!Number.isSafeInteger(micros)) throw timeOutside(what, micros)
         return micros
       }
     case 'vector':
@@ -54,11 +54,19 @@ export function safeInt64At(view: DataView, at: number): number {
   return view.getInt32(at) * 0x100000000 + view.getUint32(at + 4)
 }
 
-export function timeOutside(what: string): LockstepError {
+/** @param micros as `microsAt` gives it */
+export function timeOutside(what: string, micros: number): LockstepError {
   return new LockstepError(
     'INVALID_TIME',
-    `${what} is infinite or outside +-2^53 microseconds from 1970 (about the years 1684 to 2255); correct the row.`,
+    `${what} is ${showTime(micros)}, which is outside +-2^53 microseconds from 1970 (about the years 1684 to 2255); correct or delete the row.`,
   )
+}
+
+/** To the second: past 2^53 a number tells microseconds apart no more. `Date` ends before PostgreSQL's times do. */
+function showTime(micros: number): string {
+  if (!Number.isFinite(micros)) return micros > 0 ? '"infinity"' : '"-infinity"'
+  const date = new Date(Math.floor(micros / 1_000_000) * 1000)
+  return Number.isNaN(date.getTime()) ? `${micros} microseconds` : `"${date.toISOString().replace('.000Z', 'Z')}"`
 }
 
 /** float4[]: number of dimensions, a flag for NULLs, the element type, then for each dimension its length and lower bound, then the elements. */

@@ -158,6 +158,30 @@ describe('rows that cannot be folded yet, or never', () => {
     await expect(materializeView(db, store, plan, { moment })).rejects.toMatchObject(refused)
   })
 
+  it('names the source, the start of the key and the value of a row that fits in no state, and takes the others once it is gone', async () => {
+    const { db, store } = open('embedded')
+    const { table, plan } = await freshView(db)
+    await table.insert(many(20))
+    for (const [values, message] of [
+      [
+        `(repeat('long', 300), now(), null)`,
+        `The key of a row of source "payments" is 1201 bytes long, where at most 1024 are allowed: "account" = "${'long'.repeat(14)}l..."`,
+      ],
+      [`('far', '2300-01-01Z', null)`, `The event time of a row of source "payments" with key "account" = "far" is "2300-01-01T00:00:00Z"`],
+      [`('ever', 'infinity', null)`, `The event time of a row of source "payments" with key "account" = "ever" is "infinity"`],
+      [
+        `('late', now(), '2300-01-01Z')`,
+        `The known time of a row of source "payments" with key "account" = "late" is "2300-01-01T00:00:00Z"`,
+      ],
+    ]) {
+      await db.query(`insert into ${table.name} (account, paid_at, known_at) values ${values}`)
+      await expect(materializeView(db, store, plan, { moment })).rejects.toThrow(message)
+      await db.query(`delete from ${table.name} where amount is null and label is null and account not like 'account%'`)
+    }
+    expect(await materializeView(db, store, plan, { moment })).toMatchObject({ rows: 20 })
+    expect(await storedStates(store, plan, table.keys(plan))).toEqual(table.expected(plan, moment))
+  })
+
   it('waits for a transaction that ends soon, and reads what was committed beside it', async () => {
     const { db, store } = open('embedded')
     const { table, plan } = await freshView(db)

@@ -225,6 +225,61 @@ describe('loading flights', () => {
   })
 })
 
+describe('the keys of a table', () => {
+  const keyed: SourceSpec = { ...typed(), key: ['k', 'n', 'v'].map((column) => ({ part: column, column })), columns: [] }
+
+  async function load(source: SourceSpec, type: string, rows: readonly (readonly [k: string | null, v: string | null])[]): Promise<number> {
+    await makeTyped(type)
+    await db.script('alter table typed add column n int4')
+    const path = await jsonl(rows.map(([k, v]) => ({ k, v, n: 1, at: '2001-01-01' })))
+    try {
+      return (await ingestFile(db, source, path)).rows
+    } catch (error) {
+      expect(await valuesOf()).toEqual([])
+      throw error
+    }
+  }
+
+  it.each([
+    ['ASCII', 'x', 1023],
+    ['two bytes a character', 'é', 511],
+    ['three bytes a character', '日', 341],
+    ['four bytes a character', '🛫', 255],
+  ])('are refused with row and column past 1,024 bytes, of %s', async (_, character, most) => {
+    const [long, longer] = [character.repeat(most), character.repeat(most + 1)]
+    expect(await load(typed(), 'text', [[long, longer]])).toBe(1)
+    await expect(
+      load(typed(), 'text', [
+        ['a', null],
+        [long, null],
+        [longer, null],
+      ]),
+    ).rejects.toMatchObject({
+      code: 'INVALID_ROW',
+      message: expect.stringMatching(
+        new RegExp(
+          `^Row 3 of ".*rows.jsonl": column "k" is "${character}.*\\.\\.\\.", with which the entity's key is \\d+ bytes long; at most 1024`,
+          'u',
+        ),
+      ),
+      details: { path: expect.any(String), row: 3, column: 'k' },
+    })
+  })
+
+  it('are measured with all of their parts, the longest being named', async () => {
+    const parts = (k: number, v: number) => ['x'.repeat(k), 'é'.repeat(v / 2)] as const
+    expect(await load(keyed, 'varchar', [parts(414, 600), [null, 'x'.repeat(1014)]])).toBe(2)
+    await expect(load(keyed, 'varchar', [parts(415, 600)])).rejects.toThrow(/^Row 1 of .*: column "v" is "é.* key is 1025 bytes long/)
+    await expect(load(keyed, 'varchar', [parts(700, 600)])).rejects.toThrow(/^Row 1 of .*: column "k" is "x.* key is 1310 bytes long/)
+  })
+
+  it('do without the blanks that fill a char(n)', async () => {
+    const source: SourceSpec = { ...typed(), key: [{ part: 'v', column: 'v' }], columns: [] }
+    expect(await load(source, 'char(2000)', [['a', `x${' '.repeat(1500)}`]])).toBe(1)
+    await expect(load(source, 'char(2000)', [['a', 'x'.repeat(1024)]])).rejects.toThrow(/column "v".* key is 1025 bytes long/)
+  })
+})
+
 describe('the types of a table', () => {
   it.each([
     ['bool', [true, 'f', 1, null], ['true', 'false', 'true', null]],
@@ -278,7 +333,7 @@ describe('the types of a table', () => {
     ['int4', true, 'is true, which is not a whole number'],
     ['float8', { x: 1 }, 'is an object, which is not a number'],
     ['date', '2001-01-01T12:00:00Z', 'has a time of day'],
-    ['timestamptz', '3000-01-01', 'is "3000-01-01", which is not a time within the years 1684 to 2255'],
+    ['timestamptz', '2300-01-01', 'is "2300-01-01", which is not a time within the years 1684 to 2255'],
     ['timestamptz', 'infinity', 'is "infinity", which is not a time'],
     ['float4[]', [1, 'x'], 'has an element 2 that is "x", which is not a number'],
     ['numeric', 'ten', 'is "ten", which is not a decimal number'],
@@ -328,6 +383,21 @@ describe('the types of a table', () => {
     await makeTyped('timestamptz')
     await ingestFile(db, { ...typed(), known: 'v', columns: [] }, await jsonl(rowsOf(['infinity', null])))
     expect(await valuesOf()).toEqual(['infinity', null])
+  })
+
+  it.each([
+    ['its event time', { eventTime: 'v' }],
+    ['a part of its key', { key: [{ part: 'v', column: 'v' }] }],
+    ['a column that features read', { columns: [{ name: 'v', type: { kind: 'timestamp' } }] }],
+  ] as const)('let it not be infinite where it is also %s', async (_, use) => {
+    await makeTyped('timestamptz')
+    const source: SourceSpec = { ...typed(), columns: [], known: 'v', ...use }
+    const path = await jsonl([...rowsOf(['2001-01-01', 'infinity'])])
+    await expect(ingestFile(db, source, path)).rejects.toMatchObject({
+      code: 'INVALID_ROW',
+      message: expect.stringContaining(`Row 2 of "${path}": column "v" is "infinity", which is not a time within`),
+    })
+    expect(await valuesOf()).toEqual([])
   })
 
   it('take fields that only later rows have', async () => {

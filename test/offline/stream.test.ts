@@ -218,13 +218,24 @@ for (const { kind, open } of databases) {
     })
 
     it('refuses rows that it cannot place, naming them', async () => {
-      await opened.db.query(`CREATE TABLE broken (k text, at timestamptz, x int4)`)
-      const view = plan({ kind: 'table', table: 'broken' }, [column('k', text)], [column('x', { kind: 'int32' })])
+      await opened.db.query(`CREATE TABLE broken (k text, day timestamptz, at timestamptz, known timestamptz, x timestamptz)`)
+      const key = [column('k', text), column('day', { kind: 'timestamp' })]
+      const view = plan({ kind: 'table', table: 'broken' }, key, [column('x', { kind: 'timestamp' })], 'known')
+      const day = `'2001-03-01'`
+      const of = (start: string) => `a row of source "rows" with key "k" = "${start}", "day" = ${march} is`
       for (const [row, code, message] of [
-        [`('forever', 'infinity', 1)`, 'INVALID_TIME', '"forever"'],
-        [`('far', '9999-01-01', 1)`, 'INVALID_TIME', '"far"'],
-        [`('when', null, 1)`, 'INVALID_ROW', '"when"'],
-        [`(repeat('x', 1100), '2001-03-01', 1)`, 'INVALID_ROW', '1101 bytes'],
+        [`('ever', ${day}, 'infinity', null, null)`, 'INVALID_TIME', `The event time of ${of('ever')} "infinity"`],
+        [`('past', ${day}, '-infinity', null, null)`, 'INVALID_TIME', `The event time of ${of('past')} "-infinity"`],
+        [`('far', ${day}, '2300-01-01 10:00:01.5', null, null)`, 'INVALID_TIME', `The event time of ${of('far')} "2300-01-01T10:00:01Z"`],
+        [`('old', ${day}, '0044-03-15 BC', null, null)`, 'INVALID_TIME', `The event time of ${of('old')} "-000043-03-15T00:00:00Z"`],
+        [`('end', ${day}, '294276-01-01', null, null)`, 'INVALID_TIME', `The event time of ${of('end')} 9224286393600000000 microseconds`],
+        [`('late', ${day}, ${day}, '2300-01-01', null)`, 'INVALID_TIME', `The known time of ${of('late')} "2300-01-01T00:00:00Z"`],
+        [`('x', ${day}, ${day}, null, '2300-01-01')`, 'INVALID_TIME', `The column "x" of source "rows" is "2300-01-01T00:00:00Z"`],
+        [`('x', ${day}, ${day}, null, '2300-01-01')`, 'INVALID_TIME', ` The row has the key "k" = "x", "day" = ${march}.`],
+        [`('k', '2300-01-01', ${day}, null, null)`, 'INVALID_TIME', `The key "day" of a row of source "rows" with key "k" = "k" is "2300-`],
+        [`('when', ${day}, null, null, null)`, 'INVALID_ROW', '"when"'],
+        [`(repeat('é', 600), ${day}, ${day}, null, null)`, 'INVALID_ROW', `The key of a row of source "rows" is 1209 bytes long`],
+        [`(repeat('é', 600), ${day}, ${day}, null, null)`, 'INVALID_ROW', `: "k" = "${'é'.repeat(57)}...", "day" = ${march}. `],
       ] as const) {
         await opened.db.query(`TRUNCATE broken`)
         await opened.db.query(`INSERT INTO broken VALUES ${row}`)
