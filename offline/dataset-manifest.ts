@@ -1,8 +1,10 @@
 import type { ServicePlan } from '../kernel/service-plan.ts'
-import type { Column } from '../kernel/value-type.ts'
+import type { Column, ValueType } from '../kernel/value-type.ts'
 import { typeName } from '../kernel/value-type.ts'
 import type { TimeRule } from '../kernel/view-plan.ts'
-import type { DatasetFormat } from './files/dataset-writer.ts'
+import type { BuiltDataset } from './build-dataset.ts'
+import type { DatasetRecipe } from './dataset-recipe.ts'
+import type { DatasetFormat, WrittenFile } from './files/dataset-writer.ts'
 import { createFileSink } from './files/file-sink.ts'
 import type { SealedFile } from './files/place-files.ts'
 
@@ -30,8 +32,10 @@ export interface DatasetManifest {
     /** Rows with a NULL in their key, by source. */
     readonly droppedRows: Readonly<Record<string, number>>
   }
-  /** How many rows lack a feature that serving requires, by feature. */
+  /** How many rows of the spine lack a feature that serving requires, by feature. */
   readonly missingRequired: Readonly<Record<string, number>>
+  /** How many rows of the spine lack any of them, and whether these rows were left out. */
+  readonly incomplete: { readonly rows: number; readonly dropped: boolean }
   readonly columns: readonly { readonly name: string; readonly type: string; readonly from: 'spine' | 'feature' }[]
   readonly file: {
     readonly path: string
@@ -46,13 +50,36 @@ export function manifestPath(path: string): string {
   return `${path}.manifest.json`
 }
 
-export function viewsOf(service: ServicePlan): DatasetManifest['views'] {
+/** The manifest of what was built. */
+export function manifestOf(
+  identity: Pick<DatasetManifest, 'id' | 'createdAt'>,
+  service: ServicePlan,
+  recipe: DatasetRecipe,
+  built: BuiltDataset<WrittenFile & { readonly path: string }>,
+): DatasetManifest {
+  const { path, rows, bytes, sha256 } = built.file
+  const { xmin, droppedRows, heldBackRows } = built.join
+  return {
+    ...identity,
+    service: { id: service.id, fingerprint: service.fingerprint },
+    views: viewsOf(service),
+    spine: { from: recipe.spine, ...built.spine },
+    rule: { ...recipe.rule, asOf: recipe.asOf },
+    source: { xmin, droppedRows, heldBackRows },
+    missingRequired: built.missing.byFeature(),
+    incomplete: { rows: built.missing.rows(), dropped: recipe.dropIncomplete },
+    columns: columnsOf(built.columns.spine, built.columns.features),
+    file: { path, format: recipe.format, rows, bytes, sha256 },
+  }
+}
+
+function viewsOf(service: ServicePlan): DatasetManifest['views'] {
   const views = new Map(service.uses.map(({ plan }) => [plan.id, { id: plan.id, fingerprint: plan.fingerprint, code: plan.spec.code }]))
   return [...views.values()]
 }
 
-export function columnsOf(spine: readonly Column[], features: readonly Column[]): DatasetManifest['columns'] {
-  const named = (columns: readonly Column[], from: 'spine' | 'feature'): DatasetManifest['columns'] =>
+export function columnsOf(spine: readonly Column[], features: readonly Column<ValueType>[]): DatasetManifest['columns'] {
+  const named = (columns: readonly Column<ValueType>[], from: 'spine' | 'feature'): DatasetManifest['columns'] =>
     columns.map(({ name, type }) => ({ name, type: typeName(type), from }))
   return [...named(spine, 'spine'), ...named(features, 'feature')]
 }

@@ -1,4 +1,5 @@
 import { createDataset } from '../../offline/dataset.ts'
+import type { DatasetManifest } from '../../offline/dataset-manifest.ts'
 import { manifestPath } from '../../offline/dataset-manifest.ts'
 import type { Command } from '../command.ts'
 import { bytes, count, counted, duration } from '../human.ts'
@@ -28,6 +29,7 @@ export const datasetCreateCommand: Command = {
       help: '"bitemporal": what was known then (the default); "latest": as if every row had been known at its event.',
     },
     freshness: { value: 'RULE', help: '"served": as fresh as the schedules of the views (the default); "ideal": as if they ran always.' },
+    'drop-incomplete': { help: 'Leave out rows that lack a required feature, which a server would refuse. Default: they stay, with null.' },
     overwrite: { help: 'Replace a file that is there.' },
   },
   example: `lockstep dataset create flight_features --spine "select origin as airport, date, delay > 15 as late from flights" --out train.parquet`,
@@ -51,6 +53,7 @@ export const datasetCreateCommand: Command = {
         ...defined(options),
         spine: spineInput(input.needed('spine')),
         out: input.needed('out'),
+        dropIncomplete: input.flag('drop-incomplete'),
         overwrite: input.flag('overwrite'),
         signal: context.signal,
         onProgress: (progress) => bar.update(progress),
@@ -61,9 +64,7 @@ export const datasetCreateCommand: Command = {
         json: { ...manifest, seconds },
         text: [
           `Wrote ${counted(file.rows, 'row')} with ${counted(service.features.length, 'feature')} of ${service.id} to ${file.path} (${bytes(file.bytes)}) in ${duration(seconds * 1000)} (${count(file.rows / seconds)} rows/s).`,
-          ...Object.entries(manifest.missingRequired).flatMap(([name, rows]) =>
-            rows === 0 ? [] : [`note: ${counted(rows, 'row')} without the required feature "${name}", which a server would refuse`],
-          ),
+          ...missingNotes(manifest),
           `Its manifest is ${manifestPath(file.path)}, its id ${manifest.id}.`,
         ].join('\n'),
       }
@@ -71,6 +72,13 @@ export const datasetCreateCommand: Command = {
       bar.end()
     }
   },
+}
+
+function missingNotes({ missingRequired, incomplete }: DatasetManifest): string[] {
+  const what = incomplete.dropped ? 'left out' : 'which a server would refuse'
+  return Object.entries(missingRequired).flatMap(([name, rows]) =>
+    rows === 0 ? [] : [`note: ${counted(rows, 'row')} without the required feature "${name}", ${what}`],
+  )
 }
 
 /** Without the fields that were not given. */

@@ -8,20 +8,29 @@ import { createParquetEncoder } from './parquet-encoder.ts'
 import type { SealedFile } from './place-files.ts'
 import { placeFiles, refuseExisting } from './place-files.ts'
 
-/** Writes one file of typed columns, in batches. Nothing stands under the file's name before `close` has succeeded. */
-export interface DatasetWriter {
+/** Takes the rows of a training set, in batches. */
+export interface DatasetOutput<Sealed extends WrittenFile = WrittenFile> {
   /**
    * By index of the columns, each an array of the same length.
    *
    * @throws LockstepError `WRITE_FAILED` naming the path; what was written is removed
    */
   write(batch: readonly (readonly (Value | null)[])[]): Promise<void>
-  /** Flushes to disk, under a temporary name still. `sha256` is of the file's bytes, hex. `placeFiles` names it, together with others. */
-  seal(): Promise<SealedFile & WrittenFile>
-  /** Seals the file, and gives it its name. */
-  close(): Promise<WrittenFile>
+  /** Ends the output. `sha256` is of its bytes, hex. */
+  seal(): Promise<Sealed>
   /** Removes what was written and has no name yet; also after a failure, and any number of times. */
   abort(): Promise<void>
+}
+
+/** A file that is whole on the disk, under a temporary name still. `placeFiles` names it, together with others; `abort` removes it. */
+export interface SealedDataset extends SealedFile, WrittenFile {
+  abort(): Promise<void>
+}
+
+/** Writes one file of typed columns. Nothing stands under the file's name before `close` has succeeded. */
+export interface DatasetWriter extends DatasetOutput<SealedDataset> {
+  /** Seals the file, and gives it its name. */
+  close(): Promise<WrittenFile>
 }
 
 export interface WrittenFile {
@@ -92,9 +101,9 @@ export async function createDatasetWriter(
     }
   }
 
-  async function seal(): Promise<SealedFile & WrittenFile> {
+  async function seal(): Promise<SealedDataset> {
     await send(() => encoder.finish())
-    return { rows, ...(await sink.seal()) }
+    return { rows, ...(await sink.seal()), abort: sink.abort }
   }
 
   return {
@@ -113,6 +122,6 @@ export async function createDatasetWriter(
       }
       return { rows, bytes: sealed.bytes, sha256: sealed.sha256 }
     },
-    abort: () => sink.abort(),
+    abort: sink.abort,
   }
 }

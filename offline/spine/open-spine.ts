@@ -1,6 +1,6 @@
 import { LockstepError } from '../../kernel/errors.ts'
 import type { ServicePlan } from '../../kernel/service-plan.ts'
-import type { ValueType } from '../../kernel/value-type.ts'
+import type { ColumnType } from '../../kernel/value-type.ts'
 import { maxMicros } from '../../kernel/value-type.ts'
 import type { Database } from '../../runtime/database.ts'
 import { sqlIdentifier } from '../../runtime/sql.ts'
@@ -15,8 +15,8 @@ import { ordinalColumn } from './spine.ts'
 
 export interface SpineOptions {
   /** Name of the time column. Absent: the only column of times, else the one named `event_timestamp` or `timestamp`. */
-  readonly time?: string
-  readonly signal?: AbortSignal
+  readonly time?: string | null | undefined
+  readonly signal?: AbortSignal | undefined
 }
 
 /**
@@ -50,8 +50,8 @@ async function load(
   input: SpineInput,
   options: SpineOptions,
 ): Promise<{ time: string; roles: readonly SpineRole[]; types: ReadonlyMap<string, string> }> {
-  if ('sql' in input) return loadSpineQuery(db, service, table, input.sql, options.time, options.signal)
-  const loaded = await loadSpineFile(db, service, table, input.file, options.time, options.signal)
+  if ('sql' in input) return loadSpineQuery(db, service, table, input.sql, options.time ?? undefined, options.signal)
+  const loaded = await loadSpineFile(db, service, table, input.file, options.time ?? undefined, options.signal)
   return { ...loaded, types: new Map(loaded.roles.map(({ name, type }) => [name, type === null ? 'text' : sqlTypeName(type)])) }
 }
 
@@ -125,7 +125,7 @@ async function checkSpine(
 }
 
 /** The condition under which a number cannot be cast to `type`; null where its own type, `actual`, has no such numbers. */
-function outsideOf(type: ValueType, number: string, actual: string | undefined): string | null {
+function outsideOf(type: ColumnType, number: string, actual: string | undefined): string | null {
   if (type.kind === 'int32' && actual === 'int8') return `${number} NOT BETWEEN -2147483648 AND 2147483647`
   const wide = actual === 'numeric' || (actual === 'float8' && type.kind === 'float32')
   if (!wide || (type.kind !== 'float32' && type.kind !== 'float64')) return null

@@ -105,6 +105,7 @@ for (const { kind, open } of databases) {
         rule: { knowledge: 'bitemporal', freshness: 'served', asOf: 'at' },
         source: { droppedRows: { things: 1 } },
         missingRequired: { last: 2 },
+        incomplete: { rows: 2, dropped: false },
         file: { path: out, format: 'csv', rows: 5, bytes: bytes.length, sha256: createHash('sha256').update(bytes).digest('hex') },
       })
       expect(manifest.columns.map(({ name, type, from }) => `${name} ${type} ${from}`)).toEqual([
@@ -120,6 +121,23 @@ for (const { kind, open } of databases) {
       const [recorded] = await opened.db.kysely.selectFrom('lockstep.datasets').selectAll().where('id', '=', manifest.id).execute()
       expect(recorded).toMatchObject({ service: 'things_service@1', fingerprint: 'print of the service', path: out, manifest })
       expect(await leftovers()).toEqual([])
+    })
+
+    it('leaves out rows that lack a required feature where that is asked for, and counts them', async () => {
+      const out = join(folder, 'set.csv')
+      const manifest = await createDataset(opened.db, asked, { spine: { sql: spine }, out, dropIncomplete: true })
+      const rest = (await readFile(out, 'utf8')).trim().split(/\r?\n/).slice(1)
+      expect(rest).toEqual([
+        'a,2001-03-01T12:00:00Z,2,true,2,2,4',
+        'a,2001-03-01T11:59:59.999999Z,2,,1,1,3',
+        'a,2001-03-01T12:00:00Z,2,true,2,2,4',
+      ])
+      expect(manifest).toMatchObject({
+        spine: { rows: 5 },
+        missingRequired: { last: 2 },
+        incomplete: { rows: 2, dropped: true },
+        file: { rows: 3 },
+      })
     })
 
     it('is the same bytes when it is made again, and carries only the columns that are asked for', async () => {

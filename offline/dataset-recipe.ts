@@ -1,0 +1,17 @@
+import type { TimeRule } from '../kernel/view-plan.ts'
+import type { DatasetFormat } from './files/dataset-writer.ts'
+import type { SpineInput } from './spine/spine.ts'
+
+/** All that decides the bytes of a training set, beside the service and what is in the database. */
+export interface DatasetRecipe {
+  readonly spine: SpineInput
+  /** The spine's time column; null: to be found. */
+  readonly time: string | null
+  readonly rule: TimeRule
+  readonly asOf: 'at' | 'before'
+  /** The spine's columns to carry over; null: all. */
+  readonly columns: readonly string[] | null
+  /** Whether rows are left out that a server would refuse, as they lack a required feature. */
+  readonly dropIncomplete: boolean
+  readonly format: DatasetFormat
+}
