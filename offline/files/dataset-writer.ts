@@ -1,10 +1,11 @@
-import { extname } from 'node:path'
+import { dirname, extname } from 'node:path'
 import { LockstepError } from '../../kernel/errors.ts'
 import type { Column, Value, ValueType } from '../../kernel/value-type.ts'
 import { createCsvEncoder } from './csv-encoder.ts'
 import { createFileSink } from './file-sink.ts'
 import { createJsonLinesEncoder } from './jsonl-encoder.ts'
 import { createParquetEncoder } from './parquet-encoder.ts'
+import { removeStalePartials } from './partial-file.ts'
 import type { SealedFile } from './place-files.ts'
 import { placeFiles, refuseExisting } from './place-files.ts'
 
@@ -79,6 +80,8 @@ export function formatOf(path: string): DatasetFormat {
 }
 
 /**
+ * Also removes what killed processes have left half written in the folder.
+ *
  * @throws LockstepError `FILE_EXISTS` naming the path, unless `overwrite`; `WRITE_FAILED` where the folder cannot be written
  */
 export async function createDatasetWriter(
@@ -88,6 +91,7 @@ export async function createDatasetWriter(
 ): Promise<DatasetWriter> {
   const { format, overwrite = false } = options
   if (!overwrite) await refuseExisting([path])
+  await removeStalePartials(dirname(path))
   const sink = await createFileSink(path)
   const encoder = encoders[format](columns)
   let rows = 0

@@ -3,7 +3,8 @@ import type { FileHandle } from 'node:fs/promises'
 import { open, unlink } from 'node:fs/promises'
 import { LockstepError } from '../../kernel/errors.ts'
 import type { SealedFile } from './place-files.ts'
-import { hiddenBeside, writeFailed } from './place-files.ts'
+import { partialName } from './partial-file.ts'
+import { writeFailed } from './place-files.ts'
 
 /** A file under a hidden temporary name in the folder of its path (`.name.….partial`), whole once it is sealed; `placeFiles` gives it its own name. */
 export interface FileSink {
@@ -16,7 +17,7 @@ export interface FileSink {
 
 /** @throws LockstepError `WRITE_FAILED` where the folder cannot be written */
 export async function createFileSink(path: string): Promise<FileSink> {
-  const partial = hiddenBeside(path, 'partial')
+  const partial = await partialName(path)
   const hash = createHash('sha256')
   let bytes = 0
   let file: FileHandle | null = await open(partial, 'wx').catch((cause: unknown) => {

@@ -9,11 +9,6 @@ export interface SealedFile {
   readonly path: string
 }
 
-/** A hidden name beside `path`, which nobody else has. */
-export function hiddenBeside(path: string, kind: 'partial' | 'replaced'): string {
-  return join(dirname(path), `.${basename(path)}.${randomUUID()}.${kind}`)
-}
-
 /** @throws LockstepError `FILE_EXISTS` naming the first of the paths at which something stands */
 export async function refuseExisting(paths: readonly string[]): Promise<void> {
   for (const path of paths) if (await exists(path)) throw alreadyThere(path)
@@ -36,7 +31,7 @@ export async function placeFiles(files: readonly SealedFile[], overwrite: boolea
       for (const file of files) {
         path = file.path
         if (!(await isThere(path))) continue
-        const kept = hiddenBeside(path, 'replaced')
+        const kept = join(dirname(path), `.${basename(path)}.${randomUUID()}.replaced`)
         await rename(path, kept)
         aside.push({ path, kept })
       }
