@@ -40,7 +40,7 @@ export function createContext(config: Config, terminal: Terminal, signal: AbortS
   let openingStore: Promise<OnlineStore> | null = null
 
   async function open(): Promise<Database> {
-    const db = await openDatabase(config)
+    const db = await openDatabase(config, { signal })
     lifecycle.add('database', () => db.close())
     await db.ping()
     return db
@@ -55,7 +55,7 @@ export function createContext(config: Config, terminal: Terminal, signal: AbortS
   async function openStore(): Promise<OnlineStore> {
     // who owns the database owns the folder, and with it the embedded store
     if (config.redisUrl === null) await context.database()
-    const store = await openOnlineStore(config)
+    const store = await openOnlineStore(config, { signal })
     lifecycle.add('online store', () => store.close())
     await store.ping()
     return store

@@ -1,9 +1,11 @@
+import { LockstepError } from '../kernel/errors.ts'
+
 /** How long the work under way may take to stop after a signal. */
 const patienceMs = 20_000
 const codes = { SIGINT: 130, SIGTERM: 143 } as const
 
 export interface Interrupt {
-  /** Aborted at the first SIGINT or SIGTERM. */
+  /** Aborted at the first SIGINT or SIGTERM, with a `STOPPED`. */
   readonly signal: AbortSignal
   /** What a process that was told to end before its work was done exits with: 130 or 143. null: it was not. */
   exitCode(): number | null
@@ -17,7 +19,7 @@ export function createInterrupt(): Interrupt {
     process.on(signal, () => {
       if (exitCode !== null) process.exit(codes[signal])
       exitCode = codes[signal]
-      controller.abort(new Error(`Stopped by ${signal}.`))
+      controller.abort(new LockstepError('STOPPED', `Stopped by ${signal} before it was done.`))
       setTimeout(() => process.exit(codes[signal]), patienceMs).unref()
     })
   }

@@ -37,8 +37,7 @@ export async function run(words: readonly string[], signal: AbortSignal): Promis
       await context.close()
     }
   } catch (error) {
-    if (signal.aborted) return 1
-    return reportError(error, terminal, level === 'debug' || level === 'trace')
+    return reportError(signal.aborted ? signal.reason : error, terminal, level === 'debug' || level === 'trace')
   }
 }
 

@@ -33,6 +33,7 @@ export type ErrorCode =
   | 'SPINE_INVALID'
   | 'LABEL_LEAK'
   | 'WRITE_FAILED'
+  | 'NOT_REPRODUCIBLE' // what a training set was made of cannot be read again
   // online
   | 'STATE_CORRUPT'
   | 'STATE_VERSION'
@@ -62,6 +63,7 @@ export type ErrorCode =
   | 'PORT_IN_USE'
   | 'MIGRATIONS_PENDING'
   | 'SCHEMA_NEWER' // migrated by a newer Lockstep
+  | 'STOPPED' // the process was told to end before its work was done
   | 'INTERNAL'
 
 /**

@@ -39,6 +39,7 @@ export interface Database {
    */
   lock(group: number, id: number): Promise<() => Promise<void>>
   ping(): Promise<void>
+  /** Waits for what is under way; PostgreSQL for 2 s, after which it is ended. */
   close(): Promise<void>
 }
 

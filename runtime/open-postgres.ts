@@ -9,12 +9,18 @@ import type { LockstepTables } from '../migrations/schema.ts'
 import { controlValues } from './control-values.ts'
 import type { Database } from './database.ts'
 import { oneStatement } from './one-statement.ts'
+import type { PostgresSessions } from './postgres-sessions.ts'
+import { createPostgresSessions, stopSessions } from './postgres-sessions.ts'
 import { backendOf, withPostgresSnapshot } from './postgres-snapshot.ts'
 import { isUnavailable, postgresUnavailable } from './postgres-unavailable.ts'
 import { createSlots } from './slots.ts'
 
-const CONNECT_TIMEOUT_MS = 4_000
-const PING_TIMEOUT_MS = 4_500
+/** With the start and the end of a command line a failure is told within 5 s. */
+const CONNECT_TIMEOUT_MS = 3_000
+const PING_TIMEOUT_MS = 3_500
+/** How long a close waits for what is under way. */
+const CLOSE_MS = 2_000
+const CUT_MS = 500
 /** How pg says that a connection was not made in time. */
 const SILENT = 'timeout expired'
 const POOL_SIZE = 10
@@ -30,17 +36,24 @@ const SESSION = ['TimeZone=UTC', 'DateStyle=ISO', 'bytea_output=hex', 'extra_flo
  * many as run at once, so that they cannot wait for each other.
  *
  * @param url as `postgres://user:password@host:5432/database`, with the parameters that `pg` knows
+ * @param options.signal once it is aborted, every statement is ended on the server, too; one that begins later has 0.25 s, as for cleaning up, and from one
+ *   second on there are no connections any more
  */
-export function openPostgres(url: string): Database {
+export function openPostgres(url: string, options: { readonly signal?: AbortSignal | undefined } = {}): Database {
   const target = parseTarget(url)
-  const cuts = new Set<() => void>()
-  const statements = createPool(target.url, POOL_SIZE, cuts)
-  const streams = createPool(target.url, Number.POSITIVE_INFINITY, cuts)
+  const sessions = createPostgresSessions(target.url)
+  const statements = createPool(target.url, POOL_SIZE, sessions)
+  const streams = createPool(target.url, Number.POSITIVE_INFINITY, sessions)
+  let stopped = false
+  const stop = () => void stopSessions(sessions).then(() => (stopped = true))
+  options.signal?.addEventListener('abort', stop, { once: true })
   const explain = (error: unknown) => (isUnavailable(error) ? postgresUnavailable(target.server, error) : error)
-  const connect = (pool: pg.Pool) =>
-    pool.connect().catch((error: unknown) => {
+  const connect = async (pool: pg.Pool) => {
+    if (stopped) options.signal?.throwIfAborted()
+    return await pool.connect().catch((error: unknown) => {
       throw postgresUnavailable(target.server, error)
     })
+  }
   const kysely = new Kysely<LockstepTables>({
     dialect: new PostgresDialect({ pool: { options: {}, connect: connectKysely, end: async () => undefined } }),
   })
@@ -67,6 +80,15 @@ export function openPostgres(url: string): Database {
     }
     client.release(!reuse)
     return result
+  }
+
+  async function closeAll(): Promise<void> {
+    const ended = Promise.all([kysely.destroy(), statements.end(), streams.end()])
+    if (await endsWithin(ended, CLOSE_MS)) return
+    await sessions.cancel(0)
+    sessions.cut()
+    // what somebody holds on to stays behind, without its connection
+    await endsWithin(ended, CUT_MS)
   }
 
   const database: Database = {
@@ -129,22 +151,31 @@ export function openPostgres(url: string): Database {
         await Promise.race([withClient(streams, (client) => client.query('SELECT 1'), true), late])
       } catch (error) {
         // a new connection may have been waited for, whose own timeout is shorter
-        if (error instanceof LockstepError && messageOf(error.cause) === SILENT) for (const cut of cuts) cut()
+        if (error instanceof LockstepError && messageOf(error.cause) === SILENT) sessions.cut()
         throw error
       } finally {
         clearTimeout(timer)
       }
     },
     async close() {
-      closing ??= Promise.all([kysely.destroy(), statements.end(), streams.end()])
+      closing ??= closeAll()
       await closing
     },
   }
   return database
 }
 
-/** @param cuts gets what cuts each open connection at once, whoever waits for an answer on it */
-function createPool(connectionString: string, max: number, cuts: Set<() => void>): pg.Pool {
+async function endsWithin(work: Promise<unknown>, timeoutMs: number): Promise<boolean> {
+  let timer: NodeJS.Timeout | undefined
+  const late = new Promise<false>((resolve) => (timer = setTimeout(() => resolve(false), timeoutMs)))
+  try {
+    return await Promise.race([work.then(() => true), late])
+  } finally {
+    clearTimeout(timer)
+  }
+}
+
+function createPool(connectionString: string, max: number, sessions: PostgresSessions): pg.Pool {
   const pool = new pg.Pool({
     connectionString,
     max,
@@ -154,9 +185,9 @@ function createPool(connectionString: string, max: number, cuts: Set<() => void>
     Client: class extends pg.Client {
       constructor(config: pg.ClientConfig = {}) {
         super({ ...config, connectionTimeoutMillis: CONNECT_TIMEOUT_MS })
-        const cut = () => void this.connection.stream.destroy()
-        this.once('connect', () => cuts.add(cut))
-        this.once('end', () => cuts.delete(cut))
+        const session = { pid: () => backendOf(this), cut: () => void this.connection.stream.destroy() }
+        sessions.open.add(session)
+        this.once('end', () => sessions.open.delete(session))
       }
     },
   })

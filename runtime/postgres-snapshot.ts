@@ -96,6 +96,6 @@ async function* streamTuples(
 }
 
 /** The server process of a connection, which pg knows and its types do not. */
-export function backendOf(client: PoolClient): number | null {
+export function backendOf(client: object): number | null {
   return 'processID' in client && typeof client.processID === 'number' ? client.processID : null
 }

@@ -1,0 +1,81 @@
+import { sql } from 'kysely'
+import { afterAll, beforeAll, expect, it } from 'vitest'
+import type { Database } from '../../runtime/database.ts'
+import { openPostgres } from '../../runtime/open-postgres.ts'
+import { gated, until } from '../serving/gate.ts'
+import { type TestDatabase, testDatabase } from '../services/index.ts'
+import { failureOf } from './failure-of.ts'
+
+let database: TestDatabase
+let db: Database
+
+beforeAll(async () => {
+  database = await testDatabase({ migrate: false })
+  db = openPostgres(database.url)
+})
+afterAll(async () => {
+  await db.close()
+  await database.drop()
+})
+
+async function sleeping(): Promise<number> {
+  const rows = await db.query(
+    `select 1 from pg_stat_activity where datname = current_database() and state = 'active' and query like '%pg_sleep(%' and pid <> pg_backend_pid()`,
+  )
+  return rows.length
+}
+
+it('ends every statement on the server when it is told to stop, and lets through what cleans up', async () => {
+  const stop = new AbortController()
+  const other = openPostgres(database.url, { signal: stop.signal })
+  const work = [
+    failureOf(other.query('select pg_sleep(30)')),
+    failureOf(other.script('select pg_sleep(30)')),
+    failureOf(other.kysely.transaction().execute((transaction) => sql`select pg_sleep(30)`.execute(transaction))),
+    failureOf(
+      other.snapshot(async (snapshot) => {
+        for await (const batch of snapshot.tuples('select pg_sleep(30)')) expect(batch.starts).toEqual([])
+      }),
+    ),
+  ]
+  await until(async () => (await sleeping()) === work.length)
+  const started = performance.now()
+  stop.abort(new Error('enough'))
+  await Promise.all(work)
+  expect(performance.now() - started).toBeLessThan(900)
+  expect(await sleeping()).toBe(0)
+  expect(await other.query('select 1 as one')).toEqual([{ one: 1 }])
+  // what begins after the stop and takes long is ended, too
+  await failureOf(other.query('select pg_sleep(30)'))
+  await other.close()
+  expect(performance.now() - started).toBeLessThan(2_500)
+  expect(await sleeping()).toBe(0)
+})
+
+it('has no connections any more a second after it is told to stop', async () => {
+  const stop = new AbortController()
+  const gate = await gated(database.url)
+  const other = openPostgres(gate.through(database.url), { signal: stop.signal })
+  await other.ping()
+  gate.hush()
+  const waiting = [failureOf(other.query('select 1')), failureOf(other.snapshot(() => Promise.resolve()))]
+  const started = performance.now()
+  stop.abort(new Error('enough'))
+  await Promise.all(waiting)
+  expect(String(await failureOf(other.ping()))).toBe('Error: enough')
+  await other.close()
+  expect(performance.now() - started).toBeLessThan(2_000)
+  await gate.shut()
+})
+
+it('closes within seconds, though a statement goes on and a lock is held', async () => {
+  const other = openPostgres(database.url)
+  await other.lock(1, 1)
+  const failed = failureOf(other.query('select pg_sleep(30)'))
+  await until(async () => (await sleeping()) === 1)
+  const started = performance.now()
+  await other.close()
+  expect(performance.now() - started).toBeLessThan(4_000)
+  await failed
+  expect(await sleeping()).toBe(0)
+})
