@@ -50,7 +50,8 @@ export async function buildDataset<Sealed extends WrittenFile>(
     try {
       const hash = createSpineHash(spine)
       const missing = countMissingRequired(service)
-      const joining = { rule: recipe.rule, bound: recipe.asOf, ...(signal && { signal }), ...(onProgress && { onProgress }) }
+      const { rule, asOf, knownBefore, arrivedBefore } = recipe
+      const joining = { rule, bound: asOf, knownBefore, arrivedBefore, ...(signal && { signal }), ...(onProgress && { onProgress }) }
       const join = await joinSpine(db, service, spine, joining, async (batch) => {
         hash.update(batch.length, batch.spine)
         missing.update(batch.missing)

@@ -1,4 +1,5 @@
 import type { ServicePlan } from '../kernel/service-plan.ts'
+import { formatTimestamp } from '../kernel/time.ts'
 import type { Column, ValueType } from '../kernel/value-type.ts'
 import { typeName } from '../kernel/value-type.ts'
 import type { TimeRule } from '../kernel/view-plan.ts'
@@ -23,7 +24,11 @@ export interface DatasetManifest {
     /** SHA-256 over the typed values of its rows, in order. */
     readonly sha256: string
   }
-  readonly rule: TimeRule & { readonly asOf: 'at' | 'before' }
+  readonly rule: TimeRule & {
+    readonly asOf: 'at' | 'before'
+    /** RFC 3339: no row of a source was seen that was known, else happened, at it or after it; null: no such bound. */
+    readonly knownBefore: string | null
+  }
   readonly source: {
     /** Of a table that tells arrivals, every row written by a transaction below it was read, and no other: reading it so again gives the same rows. */
     readonly xmin: number
@@ -64,7 +69,7 @@ export function manifestOf(
     service: { id: service.id, fingerprint: service.fingerprint },
     views: viewsOf(service),
     spine: { from: recipe.spine, ...built.spine },
-    rule: { ...recipe.rule, asOf: recipe.asOf },
+    rule: { ...recipe.rule, asOf: recipe.asOf, knownBefore: recipe.knownBefore === null ? null : formatTimestamp(recipe.knownBefore) },
     source: { xmin, droppedRows, heldBackRows },
     missingRequired: built.missing.byFeature(),
     incomplete: { rows: built.missing.rows(), dropped: recipe.dropIncomplete },

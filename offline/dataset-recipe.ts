@@ -9,6 +9,10 @@ export interface DatasetRecipe {
   readonly time: string | null
   readonly rule: TimeRule
   readonly asOf: 'at' | 'before'
+  /** Epoch microseconds: rows of sources that were known, else happened, at it or after it are not seen; null: no such bound. */
+  readonly knownBefore: number | null
+  /** The `source.xmin` of an earlier manifest: what arrived since is not seen; null: all that is settled. */
+  readonly arrivedBefore: number | null
   /** The spine's columns to carry over; null: all. */
   readonly columns: readonly string[] | null
   /** Whether rows are left out that a server would refuse, as they lack a required feature. */

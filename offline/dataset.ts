@@ -1,5 +1,7 @@
 import { randomUUID } from 'node:crypto'
+import { LockstepError } from '../kernel/errors.ts'
 import type { ServicePlan } from '../kernel/service-plan.ts'
+import { formatTimestamp } from '../kernel/time.ts'
 import type { TimeRule } from '../kernel/view-plan.ts'
 import type { Database } from '../runtime/database.ts'
 import type { BuildOptions } from './build-dataset.ts'
@@ -25,6 +27,10 @@ export interface DatasetOptions extends BuildOptions {
   readonly knowledge?: TimeRule['knowledge']
   readonly freshness?: TimeRule['freshness']
   readonly asOf?: 'at' | 'before'
+  /** Epoch microseconds: rows of sources that were known, else happened, at it or after it are not seen, with any rule. Absent: no such bound. */
+  readonly knownBefore?: number
+  /** `source.xmin` of an earlier manifest: what arrived since in tables that tell arrivals is not seen. Absent: all that is settled. */
+  readonly arrivedBefore?: number
   /** The spine's columns to carry over. Absent: all. */
   readonly columns?: readonly string[]
   /** Leave out rows that lack a required feature, which a server would refuse. Absent: they stay, with null. */
@@ -36,7 +42,7 @@ export interface DatasetOptions extends BuildOptions {
  * Writes a training set: the spine's columns, then the service's features as of each row's moment. The manifest beside the file and in the registry says
  * what went into it. After an error nothing has changed; after a kill no file stands there with a manifest that is not its own.
  *
- * @throws LockstepError `USAGE`, `LABEL_LEAK`, `SPINE_INVALID`, `FILE_EXISTS`, `WRITE_FAILED` and whatever `openSpine` and `joinSpine` throw
+ * @throws LockstepError `USAGE`, `INVALID_TIME`, `LABEL_LEAK`, `SPINE_INVALID`, `FILE_EXISTS`, `WRITE_FAILED` and whatever `openSpine` and `joinSpine` throw
  */
 export async function createDataset(db: Database, service: ServicePlan, options: DatasetOptions): Promise<DatasetManifest> {
   const recipe = recipeOf(options)
@@ -67,10 +73,21 @@ function recipeOf(options: DatasetOptions): DatasetRecipe {
     time: options.time ?? null,
     rule: { knowledge: options.knowledge ?? 'bitemporal', freshness: options.freshness ?? 'served' },
     asOf: options.asOf ?? 'at',
+    knownBefore: pastCutOff(options.knownBefore),
+    arrivedBefore: options.arrivedBefore ?? null,
     columns: options.columns ?? null,
     dropIncomplete: options.dropIncomplete ?? false,
     format: options.format ?? formatOf(options.out),
   }
+}
+
+function pastCutOff(knownBefore: number | undefined): number | null {
+  if (knownBefore === undefined) return null
+  if (knownBefore <= Date.now() * 1000) return knownBefore
+  throw new LockstepError(
+    'INVALID_TIME',
+    `What was known before "${formatTimestamp(knownBefore)}" cannot be told yet, as that is in the future; give a moment that has passed.`,
+  )
 }
 
 /** Both files are whole on the disk and the registry knows of them before they get their names; should a name fail, the entry goes again. */

@@ -17,13 +17,18 @@ import { spineRows } from './spine/spine-rows.ts'
 import type { Spine } from './spine/spine.ts'
 import type { Pass } from './stream-groups.ts'
 import { planPasses } from './stream-groups.ts'
-import { sourceBounds } from './stream-bounds.ts'
+import type { Seen } from './stream-bounds.ts'
+import { settledBefore, sourceBounds } from './stream-bounds.ts'
 
 export interface JoinOptions {
   /** Absent: what was known when, and schedules as served. */
   readonly rule?: TimeRule
   /** `at` (the default): what becomes visible at the row's own moment counts; `before`: only what was visible earlier. */
   readonly bound?: 'at' | 'before'
+  /** Epoch microseconds: rows of sources that were known, else happened, at it or after it are not seen, whatever the rule. Absent: all are. */
+  readonly knownBefore?: number | null
+  /** The `xmin` of an earlier join: of tables that tell arrivals, what arrived since is not seen. Absent: all that is settled. */
+  readonly arrivedBefore?: number | null
   readonly signal?: AbortSignal
   readonly onProgress?: (progress: JoinProgress) => void
 }
@@ -51,7 +56,7 @@ export interface JoinedBatch {
 
 export interface JoinSummary {
   readonly rows: number
-  /** `pg_snapshot_xmin` of the data that was read: of a table that tells arrivals (`_xid`), the rows of transactions below it, which are all settled. */
+  /** `pg_snapshot_xmin` of the data that was read, or `arrivedBefore`: of a table that tells arrivals (`_xid`), the rows of transactions below it, which are all settled. */
   readonly xmin: number
   /** Source rows with a NULL in their key, by source. */
   readonly droppedRows: Readonly<Record<string, number>>
@@ -84,13 +89,15 @@ export async function joinSpine(
   return await db.snapshot(async (snapshot) => {
     const passes = planPasses(service.uses)
     const places = passes.flatMap((pass) => pass.mappings.map((mapping) => mapping.asked.map(({ use }) => use)))
-    const omitted = await leftOut(snapshot, passes)
+    const arrivedBefore = settledBefore(snapshot, options.arrivedBefore ?? null)
+    const seen = { rule: options.rule ?? servedTime, knownBefore: options.knownBefore ?? null, arrivedBefore }
+    const omitted = await leftOut(snapshot, passes, arrivedBefore)
     const buckets = await createResultBuckets(places.map((uses) => uses.map((use) => (service.uses[use] as ViewUse).plan)))
     try {
-      await answerAll(snapshot, spine, passes, buckets, options)
+      await answerAll(snapshot, spine, passes, buckets, seen, options)
       const rows = await zip(snapshot, service, spine, places, buckets, options, consume)
       if (rows !== spine.rows) throw new LockstepError('INTERNAL', `The spine had ${spine.rows} rows and gave ${rows}.`)
-      return { rows, xmin: snapshot.xmin, ...omitted }
+      return { rows, xmin: arrivedBefore, ...omitted }
     } finally {
       await buckets.close()
     }
@@ -103,9 +110,10 @@ async function answerAll(
   spine: Spine,
   passes: readonly Pass[],
   buckets: ResultBuckets,
+  seen: Seen,
   options: JoinOptions,
 ): Promise<void> {
-  const merging: MergeOptions = { rule: options.rule ?? servedTime, bound: options.bound ?? 'at' }
+  const merging: MergeOptions = { rule: seen.rule, bound: options.bound ?? 'at' }
   const total = spine.rows * passes.reduce((sum, pass) => sum + pass.mappings.length, 0)
   let done = 0
   let place = 0
@@ -127,7 +135,7 @@ async function answerAll(
     }
     const streams = []
     for (const { plans } of pass.streams) {
-      const bounds = await sourceBounds(snapshot, plans, spine, keysSelect(spine, pass.key, pass.mappings), merging.rule)
+      const bounds = await sourceBounds(snapshot, plans, spine, keysSelect(spine, pass.key, pass.mappings), seen)
       streams.push(sourceRows(snapshot, plans, bounds))
     }
     await merge(pass, questions(), streams, merging, (question, values) => {
@@ -192,7 +200,11 @@ async function zip(
   return rows
 }
 
-async function leftOut(snapshot: Snapshot, passes: readonly Pass[]): Promise<Pick<JoinSummary, 'droppedRows' | 'heldBackRows'>> {
+async function leftOut(
+  snapshot: Snapshot,
+  passes: readonly Pass[],
+  arrivedBefore: number,
+): Promise<Pick<JoinSummary, 'droppedRows' | 'heldBackRows'>> {
   const droppedRows: Record<string, number> = {}
   const heldBackRows: Record<string, number> = {}
   for (const pass of passes) {
@@ -200,7 +212,7 @@ async function leftOut(snapshot: Snapshot, passes: readonly Pass[]): Promise<Pic
       const [plan] = plans
       if (plan === undefined) continue
       const { name } = plan.spec.source
-      const { dropped, heldBack } = await countLeftOut(snapshot, plan)
+      const { dropped, heldBack } = await countLeftOut(snapshot, plan, arrivedBefore)
       droppedRows[name] = (droppedRows[name] ?? 0) + dropped
       if (heldBack !== null) heldBackRows[name] = heldBack
     }

@@ -103,20 +103,20 @@ export function prepareStream(
   return { sql, decode }
 }
 
-/** What a stream of all rows below a snapshot's `xmin` leaves out. */
+/** What a stream of all rows of transactions below some one leaves out. */
 export interface LeftOut {
   /** Rows with a NULL in the key, which no entity gets to see. */
   readonly dropped: number
-  /** Rows that are committed, of transactions from `xmin` on; null where the table does not tell arrivals, and nothing is held back. */
+  /** Rows that are committed, of transactions from there on; null where the table does not tell arrivals, and nothing is held back. */
   readonly heldBack: number | null
 }
 
 /** @throws LockstepError `INVALID_ROW` where the table came from another database, whose transactions are none of this one's */
-export async function countLeftOut(snapshot: Snapshot, plan: ViewPlan): Promise<LeftOut> {
+export async function countLeftOut(snapshot: Snapshot, plan: ViewPlan, arrivedBefore = snapshot.xmin): Promise<LeftOut> {
   const { source } = plan.spec
   const table = await readSourceTable(snapshot, source)
   const [row] = await snapshot.query<{ dropped: string; later: string; newest: string | null }>(
-    leftOutSelect(table, sourceKey(plan), snapshot.xmin),
+    leftOutSelect(table, sourceKey(plan), arrivedBefore),
   )
   const newest = row?.newest ?? null
   if (newest !== null) {

@@ -1,7 +1,7 @@
 import type { EntityKey } from '../kernel/entity-key.ts'
 import { decodeKey } from '../kernel/entity-key.ts'
 import { formatTimestamp } from '../kernel/time.ts'
-import type { Column, KeyType, Value } from '../kernel/value-type.ts'
+import type { Column, KeyType, Scalar, Value } from '../kernel/value-type.ts'
 import { sqlIdentifier, sqlText } from '../runtime/sql.ts'
 import type { SourceTable } from './source-table.ts'
 import { castTo, sqlTypeName } from './sql-type.ts'
@@ -31,6 +31,8 @@ export interface StreamBounds {
   readonly until?: number
   /** Epoch microseconds: rows that happened before it are left out. */
   readonly eventFrom?: number
+  /** Epoch microseconds: rows that were known, else happened, at it or after it are left out. */
+  readonly knownBefore?: number
   /** Only rows written by transactions in [from, to). */
   readonly arrival?: { readonly from: number; readonly to: number }
 }
@@ -58,17 +60,23 @@ export function streamSelect(request: StreamRequest): string {
       ? column(request.eventTime)
       : `greatest(${column(request.eventTime)}, ${column(request.known)})`
   const literal = (micros: number): string => timeLiteral(micros, table.types.get(request.eventTime))
-  const { keys: only, keysIn, until, eventFrom, arrival } = request.bounds
+  const { keys: only, keysIn, until, eventFrom, knownBefore, arrival } = request.bounds
   const conditions = [
     ...key.map((part) => `${column(part.name)} IS NOT NULL`),
     ...(only === undefined ? [] : [keyCondition(key, keys, only)]),
     ...(keysIn === undefined || key.length === 0 ? [] : [`(${keys.join(', ')}) IN (${keysIn})`]),
     ...(until === undefined ? [] : [`${sortTime} <= ${literal(until)}`]),
     ...(eventFrom === undefined ? [] : [`${column(request.eventTime)} >= ${literal(eventFrom)}`]),
+    ...(knownBefore === undefined ? [] : [`${knownTime(request, column)} < ${timeLiteral(knownBefore, undefined)}`]),
     ...(arrival === undefined || arrival.from === 0 ? [] : [`s."_xid" >= '${arrival.from}'::xid8`]),
     ...(arrival === undefined ? [] : [`s."_xid" < '${arrival.to}'::xid8`]),
   ]
   return `SELECT ${outputs.join(', ')} FROM ${table.relation} s WHERE ${conditions.join(' AND ') || 'true'} ORDER BY ${[...keys, sortTime].join(', ')}`
+}
+
+/** When a row was known, or else happened; a known time of -infinity says no more than none. */
+function knownTime({ known, eventTime }: StreamRequest, column: (name: string) => string): string {
+  return known === null ? column(eventTime) : `coalesce(nullif(${column(known)}, '-infinity'), ${column(eventTime)})`
 }
 
 /**
@@ -104,5 +112,5 @@ function keyCondition(parts: readonly Column<KeyType>[], expressions: readonly s
 function keyLiteral(type: KeyType, value: Value): string {
   if (type.kind === 'string') return sqlText(value as string)
   if (type.kind === 'timestamp') return timeLiteral(value as number, undefined)
-  return `'${String(value)}'::${sqlTypeName(type)}`
+  return `'${(value as Scalar).toString()}'::${sqlTypeName(type)}`
 }

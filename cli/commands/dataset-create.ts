@@ -29,6 +29,7 @@ export const datasetCreateCommand: Command = {
       help: '"bitemporal": what was known then (the default); "latest": as if every row had been known at its event.',
     },
     freshness: { value: 'RULE', help: '"served": as fresh as the schedules of the views (the default); "ideal": as if they ran always.' },
+    'known-before': { value: 'TIME', help: 'Count no row that was known, or else happened, at this moment or later.' },
     'drop-incomplete': { help: 'Leave out rows that lack a required feature, which a server would refuse. Default: they stay, with null.' },
     overwrite: { help: 'Replace a file that is there.' },
   },
@@ -46,6 +47,7 @@ export const datasetCreateCommand: Command = {
       asOf: input.choice('as-of', ['at', 'before']),
       knowledge: input.choice('knowledge', ['bitemporal', 'latest']),
       freshness: input.choice('freshness', ['served', 'ideal']),
+      knownBefore: input.time('known-before'),
     }
     const bar = createJoinProgress(context.terminal, { join: `Joining ${service.id}`, write: 'Writing the training set' })
     try {

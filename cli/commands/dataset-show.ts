@@ -40,7 +40,10 @@ export function manifestText(manifest: DatasetManifest): string {
     ]),
     ['spine', from],
     ['', `${counted(spine.rows, 'row')}, time "${spine.time}", ${count(spine.nullKeyRows)} without a key, sha256 ${short(spine.sha256)}`],
-    ['rule', `knowledge ${rule.knowledge}, freshness ${rule.freshness}, as of ${rule.asOf}`],
+    [
+      'rule',
+      `knowledge ${rule.knowledge}, freshness ${rule.freshness}, as of ${rule.asOf}${rule.knownBefore === null ? '' : `, known before ${rule.knownBefore}`}`,
+    ],
     ['data', `all transactions below ${source.xmin}${droppedText(source.droppedRows)}`],
   ]
   const width = Math.max(...fields.map(([name]) => name.length))
