@@ -4,7 +4,7 @@ import { onDemandStep } from './on-demand-step.ts'
 import type { ServiceFeature, ServicePlan, ViewUse } from './service-plan.ts'
 import type { OnDemandInputSpec, OnDemandSpec, ServiceSpec, ViewUseSpec } from './service-spec.ts'
 import type { Status } from './state.ts'
-import type { Column, KeyType, Value, ValueType } from './value-type.ts'
+import type { Column, ColumnType, KeyType, Value } from './value-type.ts'
 import { sameType, typeName } from './value-type.ts'
 import type { ViewPlan } from './view-plan.ts'
 import type { DefinitionId } from './view-spec.ts'
@@ -25,7 +25,7 @@ export interface ServiceParts {
 export function compileService({ spec, fingerprint, views, onDemand }: ServiceParts): ServicePlan {
   const id = definitionId(spec)
   const uses = new Uses(id, views)
-  const request = new NamedColumns<ValueType>(id, 'The request value')
+  const request = new NamedColumns<ColumnType>(id, 'The request value')
   const steps: OnDemandStep[] = []
   const features: (ServiceFeature & FeatureSite)[] = []
 
@@ -220,7 +220,7 @@ class Uses {
 }
 
 /** Columns by name, each of one type. */
-class NamedColumns<V extends ValueType> {
+class NamedColumns<V extends ColumnType> {
   readonly list: Column<V>[] = []
   readonly #service: DefinitionId
   readonly #what: string

@@ -5,7 +5,7 @@ import { formatTimestamp } from './time.ts'
 import { loadTransform } from './transform.ts'
 import { valueFromJson } from './value-json.ts'
 import type { Value } from './value-type.ts'
-import { checkValue, show } from './value-type.ts'
+import { checkValue, ownCopy, show } from './value-type.ts'
 import type { DefinitionId } from './view-spec.ts'
 
 /** Features of one view for one row, by the view's own index. */
@@ -108,9 +108,4 @@ export function onDemandStep(
       return { values: answer, statuses }
     },
   }
-}
-
-/** Vectors are the only values that user code could write to. */
-function ownCopy<V extends Value | null>(value: V): V {
-  return value instanceof Float32Array ? (value.slice() as V) : value
 }

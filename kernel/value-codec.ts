@@ -1,5 +1,5 @@
 import type { ByteReader, ByteWriter } from './binary.ts'
-import type { Value, ValueType } from './value-type.ts'
+import type { CountsValue, ListValue, Scalar, Value, ValueType } from './value-type.ts'
 
 export interface ValueCodec {
   write(writer: ByteWriter, value: Value | null): void
@@ -56,6 +56,37 @@ export function valueCodec(type: ValueType): ValueCodec {
         },
       )
     }
+    case 'list': {
+      const element = valueCodec(type.of)
+      return nullable(
+        (w, v) => {
+          const list = v as ListValue
+          w.uint(list.length)
+          for (const x of list) element.write(w, x)
+        },
+        (r) => {
+          const list: (Scalar | null)[] = []
+          for (let left = r.uint(); left > 0; left--) list.push(element.read(r) as Scalar | null)
+          return list
+        },
+      )
+    }
+    case 'counts':
+      return nullable(
+        (w, v) => {
+          const counts = v as CountsValue
+          w.uint(counts.size)
+          for (const [category, count] of counts) {
+            w.string(category)
+            w.uint(count)
+          }
+        },
+        (r) => {
+          const counts = new Map<string, number>()
+          for (let left = r.uint(); left > 0; left--) counts.set(r.string(), r.uint())
+          return counts
+        },
+      )
     default:
       return type satisfies never
   }

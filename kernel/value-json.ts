@@ -1,28 +1,37 @@
 import { LockstepError } from './errors.ts'
 import { formatTimestamp, parseTimestamp } from './time.ts'
-import type { Value, ValueType } from './value-type.ts'
+import type { CountsValue, ListValue, Value, ValueType } from './value-type.ts'
 import { checkValue } from './value-type.ts'
 import type { JsonValue } from './view-spec.ts'
 
 /**
  * A value as plain JSON that reads back exactly: int64 as a decimal string, timestamp as RFC 3339, NaN and the infinities as strings, a vector as an
- * array of numbers.
+ * array of numbers, a list as an array of such values, counts as an object.
  */
 export function valueToJson(type: ValueType, value: Value | null): JsonValue {
   if (value === null) return null
   switch (type.kind) {
     case 'int64':
-      return String(value)
+      return (value as bigint).toString()
     case 'timestamp':
       return formatTimestamp(value as number)
     case 'float32':
     case 'float64':
-      return Number.isFinite(value) ? (value as number) : String(value)
+      return Number.isFinite(value) ? (value as number) : (value as number).toString()
     case 'vector':
       return [...(value as Float32Array)]
+    case 'list':
+      return (value as ListValue).map((v) => valueToJson(type.of, v))
+    case 'counts':
+      return Object.fromEntries(value as CountsValue)
     default:
       return value as boolean | number | string
   }
+}
+
+/** Counts as the text of a JSON object, in their own order: an object of JavaScript puts keys such as "404" first. */
+export function countsJson(counts: CountsValue): string {
+  return `{${Array.from(counts, ([category, count]) => `${JSON.stringify(category)}:${count}`).join()}}`
 }
 
 const decimal = /^[+-]?\d{1,19}$/
@@ -55,6 +64,16 @@ export function valueFromJson(type: ValueType, json: unknown, what: string): Val
     case 'vector':
       if (Array.isArray(json) && json.every((v) => typeof v === 'number')) return checkValue(type, new Float32Array(json), what)
       return checkValue(type, json, what)
+    case 'list':
+      if (!Array.isArray(json)) return checkValue(type, json, what)
+      return checkValue(
+        type,
+        json.map((v, i) => valueFromJson(type.of, v, `${what}, element ${i},`)),
+        what,
+      )
+    case 'counts':
+      if (typeof json !== 'object' || Array.isArray(json)) return checkValue(type, json, what)
+      return checkValue(type, new Map(Object.entries(json)), what)
     default:
       return checkValue(type, json, what)
   }

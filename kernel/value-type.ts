@@ -1,7 +1,10 @@
 import { LockstepError } from './errors.ts'
+import { compareUtf8 } from './utf8-order.ts'
 
-/** A value type of a column, a key part, a request value or a feature. Plain data: it is stored in the registry as it is. */
-export type ValueType = ScalarType | VectorType
+/** The value type of a feature: that of a column, or one that only features have. Plain data: it is stored in the registry as it is. */
+export type ValueType = ColumnType | ListType | CountsType
+/** What a column, a request value or a model's output may be. */
+export type ColumnType = ScalarType | VectorType
 export interface ScalarType {
   readonly kind: ScalarKind
 }
@@ -10,6 +13,17 @@ export interface VectorType {
   readonly kind: 'vector'
   readonly length: number
 }
+/** Values of one type, any number of them, in an order that means something. */
+export interface ListType {
+  readonly kind: 'list'
+  readonly of: ScalarType
+  /** Whether an element may be null. */
+  readonly nulls: boolean
+}
+/** How often each category came, by its text. */
+export interface CountsType {
+  readonly kind: 'counts'
+}
 export type ScalarKind = 'bool' | 'int32' | 'int64' | 'float32' | 'float64' | 'string' | 'timestamp'
 
 /** What an entity key may be made of. */
@@ -17,9 +31,12 @@ export type KeyType = { readonly kind: 'string' | 'int32' | 'int64' | 'bool' | '
 
 /**
  * A value in memory: bool is boolean; int32, float32, float64 and timestamp (epoch microseconds) are number; int64 is bigint;
- * string is string; vector is Float32Array. Absent is always null, never undefined.
+ * string is string; vector is Float32Array; list is an array; counts is a Map whose keys come in the order of their UTF-8 bytes. Absent is always null, never undefined.
  */
-export type Value = boolean | number | bigint | string | Float32Array
+export type Value = Scalar | Float32Array | ListValue | CountsValue
+export type Scalar = boolean | number | bigint | string
+export type ListValue = readonly (Scalar | null)[]
+export type CountsValue = ReadonlyMap<string, number>
 
 /** The TypeScript type of a value of type `V`. */
 export type ValueOf<V extends ValueType> = V extends { readonly kind: 'bool' }
@@ -30,16 +47,21 @@ export type ValueOf<V extends ValueType> = V extends { readonly kind: 'bool' }
       ? string
       : V extends { readonly kind: 'vector' }
         ? Float32Array
-        : number
+        : V extends { readonly kind: 'list'; readonly of: infer E extends ScalarType; readonly nulls: infer N }
+          ? readonly (ValueOf<E> | (true extends N ? null : never))[]
+          : V extends { readonly kind: 'counts' }
+            ? CountsValue
+            : number
 
-export interface Column<V extends ValueType = ValueType> {
+export interface Column<V extends ValueType = ColumnType> {
   readonly name: string
   readonly type: V
 }
 
-/** `float64`, `vector(3)`: how a type is printed. */
+/** `float64`, `vector(3)`, `list(string or null)`: how a type is printed. */
 export function typeName(type: ValueType): string {
-  return type.kind === 'vector' ? `vector(${type.length})` : type.kind
+  if (type.kind === 'vector') return `vector(${type.length})`
+  return type.kind === 'list' ? `list(${type.of.kind}${type.nulls ? ' or null' : ''})` : type.kind
 }
 
 export function sameType(a: ValueType, b: ValueType): boolean {
@@ -73,13 +95,17 @@ export function isValueOf(type: ValueType, value: unknown): value is Value {
       return Number.isSafeInteger(value)
     case 'vector':
       return value instanceof Float32Array && value.length === type.length
+    case 'list':
+      return Array.isArray(value) && value.every((v) => (v === null ? type.nulls : isValueOf(type.of, v)))
+    case 'counts':
+      return value instanceof Map && [...value].every(([k, n]) => typeof k === 'string' && Number.isSafeInteger(n) && n >= 0)
     default:
       return type satisfies never
   }
 }
 
 /**
- * The one form in which a value is stored, compared and served: -0 becomes +0 (integers too), a float32 is rounded to float32.
+ * The one form in which a value is stored, compared and served: -0 becomes +0 (integers too), a float32 is rounded to float32, counts are put in order.
  * (Every NaN is already one value in JavaScript; the codec writes one bit pattern for it.)
  */
 export function canonical(type: ValueType, value: Value): Value {
@@ -92,6 +118,10 @@ export function canonical(type: ValueType, value: Value): Value {
       return Math.fround(value as number) + 0
     case 'vector':
       return (value as Float32Array).map((v) => v + 0)
+    case 'list':
+      return (value as ListValue).map((v) => (v === null ? null : (canonical(type.of, v) as Scalar)))
+    case 'counts':
+      return new Map([...(value as CountsValue)].map(([k, n]) => [k, n + 0] as const).sort(([a], [b]) => compareUtf8(a, b)))
     default:
       return value
   }
@@ -105,11 +135,18 @@ export function checkValue(type: ValueType, value: unknown, what: string): Value
   return canonical(type, value)
 }
 
+/** A value that code of a user may change without changing it for others. */
+export function ownCopy<V extends Value | null>(value: V): V {
+  if (typeof value !== 'object' || value === null) return value
+  return (value instanceof Float32Array || Array.isArray(value) ? value.slice() : new Map(value as CountsValue)) as V
+}
+
 /** A short printed form of any value for messages. */
 export function show(value: unknown): string {
   if (typeof value === 'bigint') return `${value}n`
   if (typeof value === 'string') return JSON.stringify(value.length > 60 ? `${value.slice(0, 57)}...` : value)
   if (value instanceof Float32Array) return `a vector of ${value.length}`
+  if (value instanceof Map) return `a map of ${value.size}`
   if (typeof value === 'function') return 'a function'
   if (typeof value === 'object' && value !== null) return Array.isArray(value) ? `an array of ${value.length}` : 'an object'
   return Object.is(value, -0) ? '-0' : String(value)

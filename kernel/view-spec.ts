@@ -78,7 +78,7 @@ export interface WindowFeatureSpec extends FeatureBase {
 
 export type AggregateName = 'count' | 'sum' | 'mean' | 'min' | 'max' | 'last'
 
-export type JsonValue = null | boolean | number | string | readonly number[]
+export type JsonValue = null | boolean | number | string | readonly JsonValue[] | { readonly [name: string]: JsonValue }
 
 /** `airport_delays@1` */
 export type DefinitionId = `${string}@${number}`

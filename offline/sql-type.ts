@@ -1,7 +1,7 @@
-import type { ValueType } from '../kernel/value-type.ts'
+import type { ColumnType } from '../kernel/value-type.ts'
 
 /** PostgreSQL's short name (`pg_type.typname`) of a type as values travel in binary form. */
-export function sqlTypeName(type: ValueType): string {
+export function sqlTypeName(type: ColumnType): string {
   switch (type.kind) {
     case 'bool':
       return 'bool'
@@ -28,7 +28,7 @@ export function sqlTypeName(type: ValueType): string {
  * `expression` cast so that its binary form is the one that the decoders read. `actual` is the expression's own `typname` where it is known; then no cast is
  * made that would change nothing, so that PostgreSQL can still use an index, and pays for no conversion.
  */
-export function castTo(type: ValueType, expression: string, actual: string | undefined): string {
+export function castTo(type: ColumnType, expression: string, actual: string | undefined): string {
   const wanted = sqlTypeName(type)
   if (actual === wanted) return expression
   if (type.kind === 'timestamp' && actual === 'timestamp') return expression // the same microseconds: a time without a zone is UTC
@@ -37,7 +37,7 @@ export function castTo(type: ValueType, expression: string, actual: string | und
 }
 
 /** What an untold column of a query becomes: the value type of its values (a numeric is rounded to the nearest float64), or text. */
-export function naturalType(typname: string): ValueType {
+export function naturalType(typname: string): ColumnType {
   switch (typname) {
     case 'bool':
       return { kind: 'bool' }

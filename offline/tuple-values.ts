@@ -1,12 +1,12 @@
 import { LockstepError } from '../kernel/errors.ts'
 import { postgresEpochMicros } from '../kernel/time.ts'
-import type { Value, ValueType } from '../kernel/value-type.ts'
+import type { ColumnType, Value } from '../kernel/value-type.ts'
 
 /** Reads one value that is not NULL at `at`, `length` bytes long, in PostgreSQL's binary form. `view` is over the same memory as `bytes`. */
 export type ReadValue = (bytes: Buffer, view: DataView, at: number, length: number) => Value
 
 /** The decoder of a column that was selected through `castTo`. Values come out canonical: no -0. */
-export function valueReader(type: ValueType, what: string): ReadValue {
+export function valueReader(type: ColumnType, what: string): ReadValue {
   switch (type.kind) {
     case 'bool':
       return (bytes, _view, at) => bytes[at] === 1

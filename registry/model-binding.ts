@@ -1,7 +1,7 @@
 import { LockstepError } from '../kernel/errors.ts'
 import type { ModelSpec } from '../kernel/service-spec.ts'
 import type { ServiceFeature, ServicePlan } from '../kernel/service-plan.ts'
-import type { Column, ValueType } from '../kernel/value-type.ts'
+import type { Column, ColumnType, ValueType } from '../kernel/value-type.ts'
 import { typeName } from '../kernel/value-type.ts'
 import type { ModelContract, TensorInfo } from './model-contract.ts'
 import { fixedSize, tensorText } from './model-contract.ts'
@@ -54,7 +54,7 @@ export interface InputColumn {
  */
 export interface OutputBinding {
   readonly name: string
-  readonly type: ValueType
+  readonly type: ColumnType
   readonly elementType: ElementType
   /** Elements of one row where the model fixes them, else null: then the tensor that comes back says. */
   readonly width: number | null

@@ -1,5 +1,5 @@
 import { LockstepError } from '../kernel/errors.ts'
-import type { ValueType } from '../kernel/value-type.ts'
+import type { ColumnType } from '../kernel/value-type.ts'
 import { sameType, typeName } from '../kernel/value-type.ts'
 import type { EntitySpec, SourceSpec } from '../kernel/view-spec.ts'
 import { ownedSchema, sourceRelation } from '../runtime/relation.ts'
@@ -70,9 +70,9 @@ export function ownedTableChange(
 }
 
 /** Key columns first, then times, then the rest; each once. */
-function columnTypes(source: SourceSpec, entities: readonly EntitySpec[]): Map<string, ValueType> | null {
-  const types = new Map<string, ValueType>()
-  const declared = new Map<string, ValueType>(source.columns.map(({ name, type }) => [name, type]))
+function columnTypes(source: SourceSpec, entities: readonly EntitySpec[]): Map<string, ColumnType> | null {
+  const types = new Map<string, ColumnType>()
+  const declared = new Map<string, ColumnType>(source.columns.map(({ name, type }) => [name, type]))
   for (const key of entities.flatMap((entity) => keyColumns(source, entity))) {
     const other = types.get(key.name) ?? declared.get(key.name)
     if (other !== undefined && !sameType(other, key.type)) {
@@ -99,7 +99,7 @@ function columnTypes(source: SourceSpec, entities: readonly EntitySpec[]): Map<s
 function visibleIndexes(
   source: SourceSpec,
   entities: readonly EntitySpec[],
-  types: ReadonlyMap<string, ValueType>,
+  types: ReadonlyMap<string, ColumnType>,
 ): { readonly name: string; readonly statement: string }[] {
   const keys =
     entities.length === 0
@@ -116,7 +116,7 @@ function visibleIndexes(
   })
 }
 
-function postgresType(type: ValueType): string {
+function postgresType(type: ColumnType): string {
   switch (type.kind) {
     case 'bool':
       return 'boolean'

@@ -1,12 +1,12 @@
 import { LockstepError } from '../kernel/errors.ts'
-import type { KeyType, ValueType } from '../kernel/value-type.ts'
+import type { KeyType, ColumnType } from '../kernel/value-type.ts'
 import { sameType, typeName } from '../kernel/value-type.ts'
 import type { EntitySpec, SourceSpec } from '../kernel/view-spec.ts'
 import { didYouMean } from './nearest.ts'
 import type { SourceTable } from './source-table.ts'
 
 /** The types of a table's columns that each value type is read from without loss (numeric to float64 rounds to the nearest). */
-const readFrom: Readonly<Record<ValueType['kind'], readonly string[]>> = {
+const readFrom: Readonly<Record<ColumnType['kind'], readonly string[]>> = {
   bool: ['bool'],
   int32: ['int2', 'int4'],
   int64: ['int2', 'int4', 'int8'],
@@ -59,7 +59,7 @@ export function keyColumns(source: SourceSpec, entity: EntitySpec): { name: stri
 function checkColumn(
   source: SourceSpec,
   table: SourceTable,
-  need: { readonly name: string; readonly type: ValueType | null; readonly as: string },
+  need: { readonly name: string; readonly type: ColumnType | null; readonly as: string },
 ): LockstepError | null {
   const column = table.columns.get(need.name)
   const details = { source: source.name, column: need.name }
@@ -81,7 +81,7 @@ function checkColumn(
   )
 }
 
-function advice(type: ValueType, base: string): string {
+function advice(type: ColumnType, base: string): string {
   const fitting = (['bool', 'int32', 'int64', 'float32', 'float64', 'string', 'timestamp'] as const).filter(
     (kind) => !sameType({ kind }, type) && readFrom[kind].includes(base),
   )

@@ -1,12 +1,13 @@
 import { formatTimestamp } from '../../kernel/time.ts'
-import type { Column, Value, ValueType } from '../../kernel/value-type.ts'
+import { countsJson, valueToJson } from '../../kernel/value-json.ts'
+import type { Column, CountsValue, Value, ValueType } from '../../kernel/value-type.ts'
 import type { BatchEncoder } from './dataset-writer.ts'
 
 /**
  * RFC 4180 with a header: times as RFC 3339, null as nothing, empty text as `""`, NaN and the infinities by name, a vector as a JSON
- * array in quotes.
+ * array in quotes, a list and counts as JSON (`valueToJson`) in quotes.
  */
-export function createCsvEncoder(columns: readonly Column[]): BatchEncoder {
+export function createCsvEncoder(columns: readonly Column<ValueType>[]): BatchEncoder {
   const formats = columns.map(({ type }) => fieldFormat(type))
   let header: string | null = `${columns.map(({ name }) => quoted(name)).join(',')}\r\n`
 
@@ -47,6 +48,10 @@ function fieldFormat(type: ValueType): FieldFormat {
       return (value) => quoted(value as string)
     case 'vector':
       return (value) => quoted(`[${Array.from(value as Float32Array, number).join(',')}]`)
+    case 'list':
+      return (value) => quoted(JSON.stringify(valueToJson(type, value)))
+    case 'counts':
+      return (value) => quoted(countsJson(value as CountsValue))
     case 'float32':
     case 'float64':
       return (value) => number(value as number)

@@ -1,6 +1,6 @@
 import { createReadStream } from 'node:fs'
 import { LockstepError, messageOf } from '../../kernel/errors.ts'
-import type { ValueType } from '../../kernel/value-type.ts'
+import type { ColumnType } from '../../kernel/value-type.ts'
 import { show, typeName } from '../../kernel/value-type.ts'
 import type { FileBatch, FileColumn, TabularFile } from './tabular-file.ts'
 
@@ -53,11 +53,11 @@ async function inferColumns(path: string): Promise<FileColumn[]> {
   return [...seen].map(([name, values]) => ({ name, ...described(inferType(values)) }))
 }
 
-function described(type: ValueType | null): Pick<FileColumn, 'type' | 'described'> {
+function described(type: ColumnType | null): Pick<FileColumn, 'type' | 'described'> {
   return { type, described: type === null ? 'JSON of several types' : `JSON ${typeName(type)}` }
 }
 
-function inferType(values: readonly unknown[]): ValueType | null {
+function inferType(values: readonly unknown[]): ColumnType | null {
   const first = values[0]
   if (values.every((v) => typeof v === 'string')) return { kind: 'string' }
   if (values.every((v) => typeof v === 'boolean')) return { kind: 'bool' }

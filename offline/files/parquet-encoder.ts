@@ -1,15 +1,15 @@
 import type { SchemaElement } from 'hyparquet'
 import { ByteWriter, ParquetWriter } from 'hyparquet-writer'
-import type { Column, Value, ValueType } from '../../kernel/value-type.ts'
+import type { Column, CountsValue, ListValue, ScalarType, Value, ValueType } from '../../kernel/value-type.ts'
 import type { BatchEncoder } from './dataset-writer.ts'
 
 const rowGroupRows = 20_000
 
 /**
- * Parquet with exact types, all columns optional: BOOLEAN, INT32, INT64, FLOAT, DOUBLE, UTF8, TIMESTAMP (microseconds, UTC) and LIST of
- * FLOAT. Rows are gathered into groups of 20,000, so memory does not grow with the file.
+ * Parquet with exact types, all columns optional: BOOLEAN, INT32, INT64, FLOAT, DOUBLE, UTF8, TIMESTAMP (microseconds, UTC), LIST of these, and MAP of
+ * UTF8 to INT64. Rows are gathered into groups of 20,000, so memory does not grow with the file.
  */
-export function createParquetEncoder(columns: readonly Column[]): BatchEncoder {
+export function createParquetEncoder(columns: readonly Column<ValueType>[]): BatchEncoder {
   const bytes = new DrainedWriter()
   const writer = new ParquetWriter({ writer: bytes, schema: parquetSchemaOf(columns), createdBy: 'lockstep' })
   const toParquet = columns.map(({ type }) => conversion(type))
@@ -49,42 +49,58 @@ export function createParquetEncoder(columns: readonly Column[]): BatchEncoder {
   }
 }
 
-function parquetSchemaOf(columns: readonly Column[]): SchemaElement[] {
+function parquetSchemaOf(columns: readonly Column<ValueType>[]): SchemaElement[] {
   return [{ name: 'root', num_children: columns.length }, ...columns.flatMap(({ name, type }) => schemaElements(name, type))]
 }
 
 function schemaElements(name: string, type: ValueType): SchemaElement[] {
-  const optional = { name, repetition_type: 'OPTIONAL' } as const
   switch (type.kind) {
-    case 'bool':
-      return [{ ...optional, type: 'BOOLEAN' }]
-    case 'int32':
-      return [{ ...optional, type: 'INT32' }]
-    case 'int64':
-      return [{ ...optional, type: 'INT64' }]
-    case 'float32':
-      return [{ ...optional, type: 'FLOAT' }]
-    case 'float64':
-      return [{ ...optional, type: 'DOUBLE' }]
-    case 'string':
-      return [{ ...optional, type: 'BYTE_ARRAY', converted_type: 'UTF8', logical_type: { type: 'STRING' } }]
-    case 'timestamp':
-      return [
-        {
-          ...optional,
-          type: 'INT64',
-          converted_type: 'TIMESTAMP_MICROS',
-          logical_type: { type: 'TIMESTAMP', isAdjustedToUTC: true, unit: 'MICROS' },
-        },
-      ]
     case 'vector':
+      return listElements(name, { name: 'element', repetition_type: 'REQUIRED', type: 'FLOAT' })
+    case 'list':
+      return listElements(name, { name: 'element', repetition_type: type.nulls ? 'OPTIONAL' : 'REQUIRED', ...scalarElement(type.of) })
+    case 'counts':
       return [
-        { ...optional, num_children: 1, converted_type: 'LIST', logical_type: { type: 'LIST' } },
-        { name: 'list', repetition_type: 'REPEATED', num_children: 1 },
-        { name: 'element', repetition_type: 'REQUIRED', type: 'FLOAT' },
+        { name, repetition_type: 'OPTIONAL', num_children: 1, converted_type: 'MAP', logical_type: { type: 'MAP' } },
+        { name: 'key_value', repetition_type: 'REPEATED', num_children: 2 },
+        { name: 'key', repetition_type: 'REQUIRED', ...scalarElement({ kind: 'string' }) },
+        { name: 'value', repetition_type: 'REQUIRED', ...scalarElement({ kind: 'int64' }) },
       ]
     default:
-      return type satisfies never
+      return [{ name, repetition_type: 'OPTIONAL', ...scalarElement(type) }]
+  }
+}
+
+function listElements(name: string, element: SchemaElement): SchemaElement[] {
+  return [
+    { name, repetition_type: 'OPTIONAL', num_children: 1, converted_type: 'LIST', logical_type: { type: 'LIST' } },
+    { name: 'list', repetition_type: 'REPEATED', num_children: 1 },
+    element,
+  ]
+}
+
+function scalarElement({ kind }: ScalarType): Omit<SchemaElement, 'name'> {
+  switch (kind) {
+    case 'bool':
+      return { type: 'BOOLEAN' }
+    case 'int32':
+      return { type: 'INT32' }
+    case 'int64':
+      return { type: 'INT64' }
+    case 'float32':
+      return { type: 'FLOAT' }
+    case 'float64':
+      return { type: 'DOUBLE' }
+    case 'string':
+      return { type: 'BYTE_ARRAY', converted_type: 'UTF8', logical_type: { type: 'STRING' } }
+    case 'timestamp':
+      return {
+        type: 'INT64',
+        converted_type: 'TIMESTAMP_MICROS',
+        logical_type: { type: 'TIMESTAMP', isAdjustedToUTC: true, unit: 'MICROS' },
+      }
+    default:
+      return kind satisfies never
   }
 }
 
@@ -94,13 +110,20 @@ function conversion(type: ValueType): (value: Value) => unknown {
       return (value) => BigInt(value as number)
     case 'vector':
       return (value) => Array.from(value as Float32Array)
+    case 'list': {
+      const element = conversion(type.of)
+      return (value) => (value as ListValue).map((v) => (v === null ? null : element(v)))
+    }
+    case 'counts':
+      return (value) => Array.from(value as CountsValue, ([category, count]) => ({ key: category, value: BigInt(count) }))
     default:
       return (value) => value
   }
 }
 
-function isFloat({ kind }: ValueType): boolean {
-  return kind === 'float32' || kind === 'float64' || kind === 'vector'
+function isFloat(type: ValueType): boolean {
+  if (type.kind === 'list') return isFloat(type.of)
+  return type.kind === 'float32' || type.kind === 'float64' || type.kind === 'vector'
 }
 
 /** A dictionary page would make -0 and 0 one value, whichever came first. */

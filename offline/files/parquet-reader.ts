@@ -3,7 +3,7 @@ import type { AsyncBuffer, FileMetaData, ParquetParsers, SchemaElement, SchemaTr
 import { asyncBufferFromFile, parquetMetadataAsync, parquetScan, parquetSchema } from 'hyparquet'
 import { compressors as portableCompressors } from 'hyparquet-compressors'
 import { LockstepError, messageOf } from '../../kernel/errors.ts'
-import type { ValueType } from '../../kernel/value-type.ts'
+import type { ColumnType } from '../../kernel/value-type.ts'
 import type { FileBatch, FileColumn, TabularFile } from './tabular-file.ts'
 
 /** Row groups are decoded whole up to this size, larger ones in parts of it. */
@@ -89,7 +89,7 @@ function planColumn({ element, children }: SchemaTree): ParquetColumn {
 }
 
 function scalar({ type, converted_type: converted, logical_type: logical }: SchemaElement): {
-  type: ValueType | null
+  type: ColumnType | null
   readAs?: Annotations
 } {
   if (logical?.type === 'TIMESTAMP' || converted === 'TIMESTAMP_MILLIS' || converted === 'TIMESTAMP_MICROS' || type === 'INT96') {
@@ -154,7 +154,7 @@ function endOf(schema: readonly SchemaElement[], at: number): number {
 }
 
 /** The length of a list column's vectors, from the first one in the file; null where there is none to see. */
-async function listType(file: AsyncBuffer, metadata: FileMetaData, column: string): Promise<ValueType | null> {
+async function listType(file: AsyncBuffer, metadata: FileMetaData, column: string): Promise<ColumnType | null> {
   const scan = await scanOf(file, metadata, [column])
   const first = scan.ranges[0]
   if (first === undefined) return null

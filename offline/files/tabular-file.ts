@@ -1,6 +1,6 @@
 import { extname } from 'node:path'
 import { LockstepError } from '../../kernel/errors.ts'
-import type { ValueType } from '../../kernel/value-type.ts'
+import type { ColumnType } from '../../kernel/value-type.ts'
 import { openCsv } from './csv-reader.ts'
 import { openJsonLines } from './jsonl-reader.ts'
 import { openParquet } from './parquet-reader.ts'
@@ -28,7 +28,7 @@ export interface FileColumn {
    * What the values appear to be: exact for Parquet, always string for CSV, inferred from the first rows for JSON lines. null where the values
    * are of no type that Lockstep has; the column can be named and passed over, not read.
    */
-  readonly type: ValueType | null
+  readonly type: ColumnType | null
   /** The type in the file's own words, for messages: `INT64`, `CSV text`. */
   readonly described: string
 }

@@ -1,6 +1,6 @@
 import { LockstepError, messageOf } from '../../kernel/errors.ts'
 import type { ServicePlan } from '../../kernel/service-plan.ts'
-import type { ValueType } from '../../kernel/value-type.ts'
+import type { ColumnType } from '../../kernel/value-type.ts'
 import { typeName } from '../../kernel/value-type.ts'
 import type { Database } from '../../runtime/database.ts'
 import { checkQuery, inParentheses } from '../../runtime/relation.ts'
@@ -38,7 +38,7 @@ export async function loadSpineQuery(
   const assigned = assignRoles(service, found, time, "The spine's query")
   const roles = assigned.roles.map((role, i) => {
     const actual = columns[i]
-    const type = role.type ?? (found[i] as { type: ValueType }).type
+    const type = role.type ?? (found[i] as { type: ColumnType }).type
     if (role.type !== null && actual !== undefined && !accepts[type.kind].includes(actual.type)) {
       throw new LockstepError(
         'SPINE_INVALID',
@@ -55,7 +55,7 @@ export function spineTableSql(table: string, query: string): string {
 }
 
 /** What may stand for a type without a cast of the user's own. */
-const accepts: Readonly<Record<ValueType['kind'], readonly string[]>> = {
+const accepts: Readonly<Record<ColumnType['kind'], readonly string[]>> = {
   bool: ['bool'],
   int32: ['int2', 'int4', 'int8'],
   int64: ['int2', 'int4', 'int8'],

@@ -1,13 +1,13 @@
 import { LockstepError } from '../../kernel/errors.ts'
 import type { ServicePlan } from '../../kernel/service-plan.ts'
-import type { ValueType } from '../../kernel/value-type.ts'
+import type { ColumnType } from '../../kernel/value-type.ts'
 import { typeName } from '../../kernel/value-type.ts'
 
 /** What a column of the spine is for: its type is the service's where it is a key or request value, a time where it is the time, else its own. */
 export interface SpineRole {
   readonly name: string
   /** null: whatever it is. */
-  readonly type: ValueType | null
+  readonly type: ColumnType | null
   readonly use: 'key' | 'request' | 'time' | 'other'
 }
 
@@ -15,7 +15,7 @@ export interface SpineRole {
 export interface FoundColumn {
   readonly name: string
   /** null: text that may be anything, or nothing that is known. */
-  readonly type: ValueType | null
+  readonly type: ColumnType | null
 }
 
 const timeNames = ['event_timestamp', 'timestamp']

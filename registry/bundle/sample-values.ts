@@ -1,4 +1,5 @@
-import type { Value, ValueType } from '../../kernel/value-type.ts'
+import type { Scalar, Value, ValueType } from '../../kernel/value-type.ts'
+import { canonical } from '../../kernel/value-type.ts'
 
 /** How many sample rows a transform is tried on. */
 export const sampleCount = 48
@@ -35,6 +36,22 @@ function samplesOf(type: ValueType): readonly Value[] {
       return [0, 981_173_106_000_000, 1_782_864_000_000_000, 994_031_999_999_999, -1, 4_102_444_800_000_000]
     case 'vector':
       return [0, 0.5, 1, -3, Number.NaN].map((x) => new Float32Array(type.length).fill(x))
+    case 'list': {
+      const elements = samplesOf(type.of) as readonly Scalar[]
+      return [
+        elements.slice(0, 1),
+        elements.slice(1, 3),
+        elements.slice(1, 4),
+        elements.slice(3, 4),
+        [],
+        elements,
+        Array(50).fill(elements[1]),
+      ]
+    }
+    case 'counts':
+      return [[], [1], [20, 750], [3, 7, 1], [0, Number.MAX_SAFE_INTEGER]].map((counts) =>
+        canonical(type, new Map(counts.map((n, i) => [samplesOf({ kind: 'string' })[i + 1] as string, n]))),
+      )
     default:
       return type satisfies never
   }

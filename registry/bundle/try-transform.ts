@@ -11,10 +11,13 @@ export interface Trial {
   /** `view "airport_delays"`, for messages. */
   readonly what: string
   readonly code: string
-  readonly groups: readonly { readonly name: string | null; readonly columns: readonly (Column & { readonly nullable: boolean })[] }[]
+  readonly groups: readonly {
+    readonly name: string | null
+    readonly columns: readonly (Column<ValueType> & { readonly nullable: boolean })[]
+  }[]
   /** Whether the input has a moment, `asOf`. */
   readonly asOf: boolean
-  readonly output: readonly Column[]
+  readonly output: readonly Column<ValueType>[]
   /** Whether null, for "leave the row out", is a result. */
   readonly dropsRows: boolean
 }
@@ -161,6 +164,10 @@ function isOfKind(type: ValueType, value: unknown): boolean {
       return typeof value === 'string'
     case 'vector':
       return value instanceof Float32Array && value.length === type.length
+    case 'list':
+      return Array.isArray(value) && value.every((v) => (v === null ? type.nulls : isOfKind(type.of, v)))
+    case 'counts':
+      return value instanceof Map && [...value].every(([k, n]) => typeof k === 'string' && typeof n === 'number')
     default:
       return typeof value === 'number'
   }
@@ -198,7 +205,8 @@ function print(value: unknown): string {
   if (typeof value === 'string') return JSON.stringify(value)
   if (typeof value === 'bigint') return `${value}n`
   if (Object.is(value, -0)) return '-0'
-  if (value instanceof Float32Array) return `[${[...value].map(print).join(', ')}]`
+  if (value instanceof Float32Array || Array.isArray(value)) return `[${Array.from(value, print).join(', ')}]`
+  if (value instanceof Map) return `{ ${Array.from(value, ([key, v]) => `${print(key)} => ${print(v)}`).join(', ')} }`
   if (typeof value === 'object' && value !== null) {
     return `{ ${Object.entries(value)
       .map(([key, v]) => `${key}: ${print(v)}`)

@@ -11,7 +11,7 @@ import { featureSpec, isNullable } from './feature-spec.ts'
 import { checkColumnName, checkFieldName, checkName, checkVersion } from './names.ts'
 import type { Source } from './source.ts'
 import type { KeyTypes, RowOf, Types } from './t.ts'
-import { checkType } from './t.ts'
+import { checkColumnType } from './t.ts'
 import type { Renamed, ViewUse } from './view-use.ts'
 import { picked, viewUse } from './view-use.ts'
 
@@ -93,7 +93,7 @@ export function featureView<
     if (Object.hasOwn(source.columns, column)) {
       throw new LockstepError('INVALID_NAME', `${place} is also a column of source "${source.name}"; give it another name.`)
     }
-    return Object.freeze({ name: checkColumnName(column, place), type: checkType(type, place) })
+    return Object.freeze({ name: checkColumnName(column, place), type: checkColumnType(type, place) })
   })
   if (body.transform !== undefined && typeof body.transform !== 'function') {
     throw new LockstepError('DEFINITIONS_INVALID', `The transform of ${what} is not a function; write transform: (row) => ({ … }).`)

@@ -6,7 +6,7 @@ import { checkBody, checkKind, define, describe } from './definition.ts'
 import type { FeatureService } from './feature-service.ts'
 import { checkColumnName, checkName } from './names.ts'
 import type { Types } from './t.ts'
-import { checkType } from './t.ts'
+import { checkColumnType } from './t.ts'
 
 /** A model: which features it takes and what it answers. Its versions, each an ONNX file, are pushed to the registry. */
 export interface Model<N extends string = string, S extends FeatureService = FeatureService, O extends Types = Types> {
@@ -33,7 +33,7 @@ export function model<const N extends string, S extends FeatureService, const O 
   checkKind(body.service, ['featureService'], `The service of ${what}`, 'a feature service')
   const output = Object.entries(body.output ?? {}).map(([column, type]) => {
     const place = `The output "${column}" of ${what}`
-    return Object.freeze({ name: checkColumnName(column, place), type: checkType(type, place) })
+    return Object.freeze({ name: checkColumnName(column, place), type: checkColumnType(type, place) })
   })
   if (output.length === 0)
     throw new LockstepError('DEFINITIONS_INVALID', `The ${what} has no output; add one, as in output: { probability: t.float32 }.`)

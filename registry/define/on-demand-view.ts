@@ -12,7 +12,7 @@ import { checkFieldName, checkName, checkVersion } from './names.ts'
 import { mergeNeeds } from './needs.ts'
 import type { Flat, UnionToIntersection } from './needs.ts'
 import type { StatedValue, Types, ValuesOf } from './t.ts'
-import { checkType } from './t.ts'
+import { checkColumnType, checkType } from './t.ts'
 import type { ViewUse } from './view-use.ts'
 import { picked, useOf } from './view-use.ts'
 
@@ -122,7 +122,7 @@ export function onDemandView<
   }
   const request = Object.entries(body.request ?? {}).map(([column, type]) => {
     const place = `The request value "${column}" of ${what}`
-    return Object.freeze({ name: checkFieldName(column, place), type: checkType(type, place) })
+    return Object.freeze({ name: checkFieldName(column, place), type: checkColumnType(type, place) })
   })
   const inputs = Object.entries(body.inputs ?? {}).map(([input, value]) => {
     const place = `The input "${input}" of ${what}`

@@ -4,7 +4,7 @@ import type { Description } from './definition.ts'
 import { checkBody, define, describe } from './definition.ts'
 import { checkColumnName, checkFieldName, checkName } from './names.ts'
 import type { Types } from './t.ts'
-import { checkType } from './t.ts'
+import { checkColumnType } from './t.ts'
 
 /** Rows with a time and a key: an append-only log of what happened. */
 export interface Source<
@@ -59,7 +59,7 @@ export function source<const N extends string, const K extends Readonly<Record<s
   )
   const columns = Object.entries(body.columns ?? {}).map(([column, type]) => {
     const place = `The column "${column}" of source "${name}"`
-    return Object.freeze({ name: checkColumnName(column, place), type: checkType(type, place) })
+    return Object.freeze({ name: checkColumnName(column, place), type: checkColumnType(type, place) })
   })
   const relation = relationOf(body, what)
   if (relation.kind === 'owned') {

@@ -1,9 +1,9 @@
 import { LockstepError } from '../../kernel/errors.ts'
-import type { KeyType, Value, ValueOf, ValueType, VectorType } from '../../kernel/value-type.ts'
+import type { ColumnType, KeyType, ListType, ScalarType, Value, ValueOf, ValueType, VectorType } from '../../kernel/value-type.ts'
 import { show, typeName } from '../../kernel/value-type.ts'
 
 /** Names and their value types: the columns of a source, the request data of an on-demand view. */
-export type Types = Readonly<Record<string, ValueType>>
+export type Types = Readonly<Record<string, ColumnType>>
 export type KeyTypes = Readonly<Record<string, KeyType>>
 
 /** A row of these columns as a transform receives it: any value may be null. */
@@ -14,8 +14,10 @@ export type ValuesOf<C extends Types> = { readonly [K in keyof C]: ValueOf<C[K]>
 
 /**
  * The value types. int64 is a bigint; timestamp is a number of microseconds since 1970 (UTC); `vector(n)` is a Float32Array of length n.
+ * Only features can be a `list(of)`, an array of any length, or `counts`, a Map from category to count.
  *
  * @example source('flights', { …, columns: { delay: t.float64, embedding: t.vector(16) } })
+ * @example onDemandView('basket', { …, features: { brands: t.list(t.string), prices: t.list(t.float64, { nulls: true }), byBrand: t.counts } })
  */
 export const t = Object.freeze({
   bool: Object.freeze({ kind: 'bool' }),
@@ -26,6 +28,8 @@ export const t = Object.freeze({
   string: Object.freeze({ kind: 'string' }),
   timestamp: Object.freeze({ kind: 'timestamp' }),
   vector,
+  list,
+  counts: Object.freeze({ kind: 'counts' }),
 } as const)
 
 /** @throws LockstepError `INVALID_TYPE` unless the length is a whole number from 1 to 65,536 */
@@ -39,6 +43,17 @@ function vector(length: number): VectorType {
   return Object.freeze({ kind: 'vector', length })
 }
 
+/** @throws LockstepError `INVALID_TYPE` unless its elements are of a scalar type */
+function list<const E extends ScalarType, const N extends boolean = false>(
+  of: E,
+  options?: { readonly nulls?: N },
+): ListType & { readonly of: E; readonly nulls: N } {
+  if (typeof of !== 'object' || of === null || !scalarKinds.has(of.kind)) {
+    throw new LockstepError('INVALID_TYPE', `A list cannot be of ${show(of)}; its elements are of a scalar type, as in t.list(t.string).`)
+  }
+  return Object.freeze({ kind: 'list', of, nulls: (options?.nulls ?? false) as N })
+}
+
 const scalarKinds: ReadonlySet<unknown> = new Set(['bool', 'int32', 'int64', 'float32', 'float64', 'string', 'timestamp'])
 const keyKinds: ReadonlySet<unknown> = new Set(['bool', 'int32', 'int64', 'string', 'timestamp'])
 
@@ -47,15 +62,27 @@ export function checkType(type: unknown, what: string): ValueType {
   if (typeof type === 'object' && type !== null && 'kind' in type) {
     if (scalarKinds.has(type.kind)) return type as ValueType
     if (type.kind === 'vector' && 'length' in type) return vector(type.length as number)
+    if (type.kind === 'list' && 'of' in type && 'nulls' in type) return list(type.of as ScalarType, { nulls: type.nulls as boolean })
+    if (type.kind === 'counts') return t.counts
   }
   throw new LockstepError(
     'INVALID_TYPE',
-    `${what} has ${show(type)} where a type is needed; write one of t.bool, t.int32, t.int64, t.float32, t.float64, t.string, t.timestamp, t.vector(n).`,
+    `${what} has ${show(type)} where a type is needed; write one of t.bool, t.int32, t.int64, t.float32, t.float64, t.string, t.timestamp, t.vector(n), or, for a feature, t.list(t.string) or t.counts.`,
+  )
+}
+
+/** As `checkType`, for what is not a feature: a column, a request value, an output of a model. */
+export function checkColumnType(type: unknown, what: string): ColumnType {
+  const checked = checkType(type, what)
+  if (checked.kind !== 'list' && checked.kind !== 'counts') return checked
+  throw new LockstepError(
+    'INVALID_TYPE',
+    `${what} is ${typeName(checked)}, which only a feature can be; write a scalar type or t.vector(n).`,
   )
 }
 
 export function checkKeyType(type: unknown, what: string): KeyType {
-  const checked = checkType(type, what)
+  const checked = checkColumnType(type, what)
   if (keyKinds.has(checked.kind)) return checked as KeyType
   throw new LockstepError('INVALID_TYPE', `${what} is ${typeName(checked)}; a key must be a string, int32, int64, bool or timestamp.`)
 }

@@ -1,7 +1,8 @@
 import type { ServiceFeature, ServiceValues } from '../../kernel/service-plan.ts'
 import { Status, statusNames } from '../../kernel/state.ts'
 import { formatTimestamp } from '../../kernel/time.ts'
-import type { Column, Value, ValueType } from '../../kernel/value-type.ts'
+import { countsJson } from '../../kernel/value-json.ts'
+import type { Column, CountsValue, ListValue, Value, ValueType } from '../../kernel/value-type.ts'
 
 /** Sixteen digits in a row: only such a body can hold an integer beyond 2^53. */
 const longDigits = /\d{16}/
@@ -26,7 +27,7 @@ export function valueWriter(type: ValueType): (value: Value | null) => string {
       return String
     case 'float32':
     case 'float64':
-      return (value) => (Number.isFinite(value) ? String(value) : 'null')
+      return (value) => (Number.isFinite(value) ? (value as number).toString() : 'null')
     case 'string':
       return (value) => JSON.stringify(value)
     case 'timestamp':
@@ -34,6 +35,12 @@ export function valueWriter(type: ValueType): (value: Value | null) => string {
     case 'vector':
       return (value) =>
         value === null ? 'null' : `[${Array.from(value as Float32Array, (v) => (Number.isFinite(v) ? String(v) : 'null')).join()}]`
+    case 'list': {
+      const element = valueWriter(type.of)
+      return (value) => (value === null ? 'null' : `[${(value as ListValue).map(element).join()}]`)
+    }
+    case 'counts':
+      return (value) => (value === null ? 'null' : countsJson(value as CountsValue))
     default:
       return type satisfies never
   }
@@ -42,11 +49,12 @@ export function valueWriter(type: ValueType): (value: Value | null) => string {
 /** Whether JSON has a form for the value: NaN and the infinities have none. */
 export function jsonCanSay(value: Value | null): boolean {
   if (typeof value === 'number') return Number.isFinite(value)
-  return value instanceof Float32Array ? value.every(Number.isFinite) : true
+  if (value instanceof Float32Array) return value.every(Number.isFinite)
+  return Array.isArray(value) ? value.every(jsonCanSay) : true
 }
 
 /** Compiled text of an object of named values, in the order of the columns. */
-export function recordWriter(columns: readonly Column[]): (values: readonly (Value | null)[]) => string {
+export function recordWriter(columns: readonly Column<ValueType>[]): (values: readonly (Value | null)[]) => string {
   const writers = columns.map((column) => valueWriter(column.type))
   const names = columns.map((column, i) => `${i === 0 ? '{' : ','}${JSON.stringify(column.name)}:`)
   if (columns.length === 0) return () => '{}'

@@ -43,7 +43,7 @@ export function createTensorWriter(input: InputBinding): TensorWriter {
     case 'string':
       return (rows) => {
         const data = new Array<string>(rows.length * width).fill('')
-        fill(rows, columns, width, (at, value) => (data[at] = String(value)))
+        fill(rows, columns, width, (at, value) => (data[at] = value as string))
         return new Tensor('string', data, dims(rows))
       }
     default:
@@ -63,7 +63,7 @@ function fillFloats<Data extends Float32Array | Float64Array>(
       const at = r * width + column.offset
       const value = row[column.feature]
       if (value === null || value === undefined) data.fill(Number.NaN, at, at + column.width)
-      else if (typeof value === 'object') data.set(value, at)
+      else if (value instanceof Float32Array) data.set(value, at)
       else data[at] = Number(value)
     }
   }

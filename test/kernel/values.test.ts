@@ -5,9 +5,11 @@ import { formatDuration, parseDuration } from '../../kernel/duration.ts'
 import { decodeKey, encodeKey } from '../../kernel/entity-key.ts'
 import { defaultHop, divisorChains } from '../../kernel/hop.ts'
 import { formatTimestamp, parseTimestamp } from '../../kernel/time.ts'
+import { compareUtf8 } from '../../kernel/utf8-order.ts'
 import { valueCodec } from '../../kernel/value-codec.ts'
 import { valueFromJson, valueToJson } from '../../kernel/value-json.ts'
-import { canonical, isValueOf, type Value, type ValueType } from '../../kernel/value-type.ts'
+import type { CountsValue, Value, ValueType } from '../../kernel/value-type.ts'
+import { canonical, isValueOf, ownCopy } from '../../kernel/value-type.ts'
 
 const micros = fc.integer({ min: Number.MIN_SAFE_INTEGER, max: Number.MAX_SAFE_INTEGER })
 
@@ -130,6 +132,10 @@ describe('entity keys', () => {
   })
 })
 
+const category = fc.oneof(
+  fc.string({ unit: 'grapheme' }),
+  fc.constantFrom('', '404', '-1', '__proto__', 'constructor', 'a,b', '\u{1F600}', '\uFFFD'),
+)
 const typed: fc.Arbitrary<{ type: ValueType; value: Value }> = fc.oneof(
   fc.boolean().map((value) => ({ type: { kind: 'bool' } as const, value })),
   fc.integer().map((value) => ({ type: { kind: 'int32' } as const, value })),
@@ -141,6 +147,11 @@ const typed: fc.Arbitrary<{ type: ValueType; value: Value }> = fc.oneof(
   fc
     .array(fc.float(), { minLength: 3, maxLength: 3 })
     .map((v) => ({ type: { kind: 'vector', length: 3 } as const, value: new Float32Array(v) })),
+  fc.array(fc.option(fc.double())).map((value) => ({ type: { kind: 'list', of: { kind: 'float64' }, nulls: true } as const, value })),
+  fc
+    .array(fc.bigInt(-9n, 2n ** 63n - 1n))
+    .map((value) => ({ type: { kind: 'list', of: { kind: 'int64' }, nulls: false } as const, value })),
+  fc.array(fc.tuple(category, fc.nat())).map((pairs) => ({ type: { kind: 'counts' } as const, value: new Map(pairs) })),
 )
 
 describe('values', () => {
@@ -168,6 +179,36 @@ describe('values', () => {
     expect(canonical({ kind: 'float64' }, Number.NaN)).toBeNaN()
   })
 
+  it('order texts as their UTF-8 bytes are ordered', () => {
+    const text = fc.oneof(
+      fc.string({ unit: 'binary' }),
+      fc.string({ unit: fc.constantFrom('a', 'é', '\uFFFD', '\u{1F600}', '\u{10FFFF}', '\uE000') }),
+    )
+    fc.assert(
+      fc.property(text, text, (a, b) => {
+        expect(Math.sign(compareUtf8(a, b))).toBe(Buffer.compare(Buffer.from(a), Buffer.from(b)))
+      }),
+      { numRuns: 2000 },
+    )
+    const counts = new Map([
+      ['b', 1],
+      ['\u{1F600}', 2],
+      ['\uFFFD', 3],
+      ['10', 4],
+      ['9', 5],
+    ])
+    expect([...(canonical({ kind: 'counts' }, counts) as CountsValue).values()]).toEqual([4, 5, 1, 3, 2])
+  })
+
+  it('are copied for code that may change them', () => {
+    const values = [new Float32Array([1]), ['a', null], new Map([['a', 1]])]
+    for (const value of values) {
+      expect(ownCopy(value)).toEqual(value)
+      expect(ownCopy(value)).not.toBe(value)
+    }
+    expect([ownCopy(null), ownCopy('a'), ownCopy(1n)]).toEqual([null, 'a', 1n])
+  })
+
   it('are told from values of other types', () => {
     const wrong: [ValueType, unknown][] = [
       [{ kind: 'int32' }, 2 ** 31],
@@ -180,6 +221,13 @@ describe('values', () => {
       [{ kind: 'timestamp' }, new Date()],
       [{ kind: 'vector', length: 2 }, new Float32Array(3)],
       [{ kind: 'bool' }, 1],
+      [{ kind: 'list', of: { kind: 'string' }, nulls: false }, ['a', null]],
+      [{ kind: 'list', of: { kind: 'string' }, nulls: true }, ['a', 1]],
+      [{ kind: 'list', of: { kind: 'string' }, nulls: true }, 'a'],
+      [{ kind: 'counts' }, { a: 1 }],
+      [{ kind: 'counts' }, new Map([['a', 1.5]])],
+      [{ kind: 'counts' }, new Map([['a', -1]])],
+      [{ kind: 'counts' }, new Map([[1, 1]])],
     ]
     for (const [type, value] of wrong) expect(isValueOf(type, value)).toBe(false)
   })

@@ -6,7 +6,7 @@ import { gzipSync } from 'node:zlib'
 import type { SchemaElement } from 'hyparquet'
 import { parquetWriteFile } from 'hyparquet-writer'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import type { Value, ValueType } from '../../kernel/value-type.ts'
+import type { ColumnType, Value } from '../../kernel/value-type.ts'
 import { openTabularFile } from '../../offline/files/tabular-file.ts'
 import { readRows } from './read-values.ts'
 
@@ -23,11 +23,11 @@ async function textFile(name: string, content: string | Uint8Array): Promise<str
 }
 
 /** All values of the named column, read as `type`. */
-async function columnOf(path: string, name: string, type: ValueType): Promise<(Value | null)[]> {
+async function columnOf(path: string, name: string, type: ColumnType): Promise<(Value | null)[]> {
   return (await readRows(path, [{ name, type }])).map(([value]) => value ?? null)
 }
 
-async function typesOf(path: string): Promise<(ValueType | null)[]> {
+async function typesOf(path: string): Promise<(ColumnType | null)[]> {
   return (await openTabularFile(path)).columns.map(({ type }) => type)
 }
 

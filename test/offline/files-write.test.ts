@@ -8,7 +8,7 @@ import { promisify } from 'node:util'
 import fc from 'fast-check'
 import { parquetMetadata, parquetReadObjects } from 'hyparquet'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import type { Column, Value } from '../../kernel/value-type.ts'
+import type { Column, Value, ValueType } from '../../kernel/value-type.ts'
 import { createDatasetWriter } from '../../offline/files/dataset-writer.ts'
 import { openTabularFile } from '../../offline/files/tabular-file.ts'
 import { readRows } from './read-values.ts'
@@ -128,6 +128,61 @@ describe('a dataset writer', () => {
     const objects = await parquetReadObjects({ file })
     expect(objects.map((row) => row['n'] as number)).toEqual(Array.from({ length: 45_000 }, (_, i) => i))
     expect(objects[44_999]?.['at']).toEqual(new Date('1970-01-01T12:29:59Z'))
+  })
+
+  it('writes lists and counts, empty and null ones and null elements among them', async () => {
+    const nested: Column<ValueType>[] = [
+      { name: 'texts', type: { kind: 'list', of: { kind: 'string' }, nulls: true } },
+      { name: 'bigs', type: { kind: 'list', of: { kind: 'int64' }, nulls: false } },
+      { name: 'times', type: { kind: 'list', of: { kind: 'timestamp' }, nulls: true } },
+      { name: 'floats', type: { kind: 'list', of: { kind: 'float64' }, nulls: true } },
+      { name: 'counts', type: { kind: 'counts' } },
+    ]
+    const data: (Value | null)[][] = [
+      [
+        ['a', null, '', 'say "hi", \r\n'],
+        [2n ** 60n, -1n],
+        [0, null],
+        [0.5, null, Number.NaN],
+        new Map([
+          ['', 1],
+          ['"q",', 2 ** 40],
+          ['é', 3],
+        ]),
+      ],
+      [[], [], [], [], new Map()],
+      [null, null, null, null, null],
+      [[null], [0n], [null], [null], new Map([['__proto__', 1]])],
+    ]
+    const columnsOf = nested.map((_, j) => data.map((row) => row[j] ?? null))
+    for (const format of ['parquet', 'csv'] as const) {
+      const writer = await createDatasetWriter(join(folder, `nested.${format}`), nested, { format })
+      await writer.write(columnsOf)
+      await writer.close()
+    }
+    const objects = await parquetReadObjects({ file: (await readFile(join(folder, 'nested.parquet'))).buffer })
+    expect(objects.map(({ texts }) => (texts as unknown) ?? null)).toEqual(columnsOf[0])
+    expect(objects.map(({ bigs }) => (bigs as unknown) ?? null)).toEqual(columnsOf[1])
+    expect(objects.map(({ times }) => (times as unknown) ?? null)).toEqual([[new Date(0), null], [], null, [null]])
+    expect(objects.map(({ floats }) => (floats as unknown) ?? null)).toEqual(columnsOf[3])
+    expect(objects.map(({ counts }) => (counts as unknown) ?? null)).toEqual([
+      { '': 1n, '"q",': 2n ** 40n, é: 3n },
+      {},
+      null,
+      expect.anything(),
+    ])
+    expect((await openTabularFile(join(folder, 'nested.parquet'))).columns.map(({ name }) => name)).toEqual(nested.map(({ name }) => name))
+
+    const csv = (await openTabularFile(join(folder, 'nested.csv'))).batches(nested.map(({ name }) => name))
+    for await (const { columns: fields } of csv) {
+      expect(fields.map((column) => Array.from(column))).toEqual([
+        [String.raw`["a",null,"","say \"hi\", \r\n"]`, '[]', null, '[null]'],
+        ['["1152921504606846976","-1"]', '[]', null, '["0"]'],
+        ['["1970-01-01T00:00:00Z",null]', '[]', null, '[null]'],
+        ['[0.5,null,"NaN"]', '[]', null, '[null]'],
+        [String.raw`{"":1,"\"q\",":1099511627776,"é":3}`, '{}', null, '{"__proto__":1}'],
+      ])
+    }
   })
 
   it('keeps the sign of a negative zero in the bytes of both formats', async () => {

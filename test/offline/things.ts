@@ -3,7 +3,7 @@ import { compileView } from '../../kernel/compile-view.ts'
 import type { ServicePlan } from '../../kernel/service-plan.ts'
 import type { OnDemandSpec, ServiceMember } from '../../kernel/service-spec.ts'
 import { formatTimestamp } from '../../kernel/time.ts'
-import type { Value } from '../../kernel/value-type.ts'
+import type { Scalar, Value } from '../../kernel/value-type.ts'
 import type { ViewPlan } from '../../kernel/view-plan.ts'
 import type { DefinitionId, ViewSpec } from '../../kernel/view-spec.ts'
 import type { Database } from '../../runtime/database.ts'
@@ -31,7 +31,7 @@ export async function createThings(db: Database, table: string, rows: readonly T
 export function literal(value: Value | null): string {
   if (value === null) return 'NULL'
   if (typeof value === 'string') return sqlText(value)
-  return `'${String(value)}'`
+  return `'${(value as Scalar).toString()}'`
 }
 
 export function time(micros: number | null): string {

@@ -10,6 +10,7 @@ import type { ServicePlan, ServiceValues } from '../../kernel/service-plan.ts'
 import { statusNames } from '../../kernel/state.ts'
 import { formatTimestamp, parseTimestamp } from '../../kernel/time.ts'
 import { valueToJson } from '../../kernel/value-json.ts'
+import type { Scalar } from '../../kernel/value-type.ts'
 import type { Availability, FeatureSpec, ViewSpec } from '../../kernel/view-spec.ts'
 import { materializeView } from '../../materializer/materialize.ts'
 import { readHistory } from '../../offline/history.ts'
@@ -171,7 +172,7 @@ async function exportRows(db: Database, service: ServicePlan): Promise<Map<strin
         const values = batch.values.map((column) => column[i] ?? null)
         const statuses = batch.statuses.map((column) => column[i]) as ServiceValues['statuses']
         const thing = batch.spine[spine.columns.findIndex((c) => c.name === 'thing')]?.[i]
-        found.set(`${String(thing)} ${batch.times[i]}`, readable(service, { values, statuses, eventTimes: [] }))
+        found.set(`${thing as Scalar} ${batch.times[i]}`, readable(service, { values, statuses, eventTimes: [] }))
       }
     })
   } finally {
@@ -194,7 +195,7 @@ function readable(
 function sqlRow({ thing, row }: Case['rows'][number]): string {
   const cells = columns.map(({ type }, i) => {
     const value = row.values[i] ?? null
-    return value === null ? 'null' : `'${String(valueToJson(type, value))}'`
+    return value === null ? 'null' : `'${valueToJson(type, value) as Scalar}'`
   })
   const known = row.knownTime === null ? 'null' : `'${formatTimestamp(row.knownTime)}'`
   return `(${[thing === null ? 'null' : `'${thing}'`, `'${formatTimestamp(row.eventTime)}'`, known, ...cells].join(', ')})`

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import { LockstepError } from '../../kernel/errors.ts'
 import type { ServicePlan } from '../../kernel/service-plan.ts'
-import type { Column, ValueType } from '../../kernel/value-type.ts'
+import type { Column, ColumnType, ValueType } from '../../kernel/value-type.ts'
 import { bindModel } from '../../registry/model-binding.ts'
 import type { ModelBinding } from '../../registry/model-binding.ts'
 import type { TensorInfo } from '../../registry/model-contract.ts'
@@ -192,7 +192,7 @@ describe('outputs', () => {
   })
 
   it('of another type or width are refused, saying what can be declared', () => {
-    const declare = (type: ValueType, output: TensorInfo): string =>
+    const declare = (type: ColumnType, output: TensorInfo): string =>
       refusal(() => bind(plan, input, [output], [{ name: output.name, type }])).message
     expect(declare({ kind: 'float32' }, tensor('scores', 'float32', 'N', 4))).toContain('declare vector(4)')
     expect(declare({ kind: 'int32' }, tensor('label', 'int64', 'N'))).toContain('declare int64')

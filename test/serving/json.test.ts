@@ -84,7 +84,12 @@ describe('valueWriter', () => {
       { ...feature, name: 'y', type: { kind: 'vector', length: 1 } },
       { ...feature, name: 'z', type: { kind: 'float64' } },
     ])
-    const row = { values: [Number.NaN, new Float32Array([Number.NaN]), 1], statuses: [0, 0, 0], eventTimes: [5, null, 5], missing: [] } as const
+    const row = {
+      values: [Number.NaN, new Float32Array([Number.NaN]), 1],
+      statuses: [0, 0, 0],
+      eventTimes: [5, null, 5],
+      missing: [],
+    } as const
     expect(JSON.parse(write.features(row))).toEqual({ x: null, y: [null], z: 1 })
     expect(JSON.parse(write.statuses(row))).toEqual({ x: 'INVALID', y: 'INVALID', z: 'PRESENT' })
     expect(JSON.parse(write.eventTimes(row))).toEqual({ x: '1970-01-01T00:00:00.000005Z', y: null, z: '1970-01-01T00:00:00.000005Z' })
