@@ -4,7 +4,7 @@ import { LockstepError, messageOf } from '../kernel/errors.ts'
 import type { ServicePlan } from '../kernel/service-plan.ts'
 import { valueFromJson } from '../kernel/value-json.ts'
 import type { Column, Value } from '../kernel/value-type.ts'
-import { show, typeName } from '../kernel/value-type.ts'
+import { isValueOf, show, typeName } from '../kernel/value-type.ts'
 import { didYouMean } from '../registry/nearest.ts'
 
 /** One entity of a request, checked and encoded. */
@@ -37,7 +37,7 @@ export function createEntityParser(service: ServicePlan): (entity: unknown, inde
     if (!isRecord(entity)) {
       throw new LockstepError(
         'INVALID_ENTITY',
-        `Entity ${index} is ${show(entity)}; send an object with ${[...names].map((name) => `"${name}"`).join(', ')}.`,
+        `Entity ${index} is ${shown(entity)}; send an object with ${[...names].map((name) => `"${name}"`).join(', ')}.`,
         { details: { entity: index } },
       )
     }
@@ -75,6 +75,9 @@ function parse(
   }
   // The body's integers beyond 2^53 arrive as bigint; for a float that is one more number.
   const plain = typeof json === 'bigint' && (column.type.kind === 'float64' || column.type.kind === 'float32') ? Number(json) : json
+  if (typeof plain === 'bigint' && !isValueOf(column.type, plain)) {
+    throw new LockstepError('INVALID_ENTITY', `${what} is ${shown(plain)}, which is not ${typeName(column.type)}.`, { details })
+  }
   let value: Value
   try {
     value = valueFromJson(column.type, plain, what) as Value
@@ -94,6 +97,11 @@ function parse(
     )
   }
   return value
+}
+
+/** As the client wrote it: JSON's integers have no "n" behind them. */
+function shown(json: unknown): string {
+  return typeof json === 'bigint' ? String(json) : show(json)
 }
 
 /** A JSON number is finite, however large: one that reads as infinite does not fit. */

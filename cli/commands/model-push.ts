@@ -23,7 +23,7 @@ export const modelPushCommand: Command = {
     const file = input.argument('FILE')
     const content = await read(file)
     const db = await context.database()
-    const contract = await inspectModel(content)
+    const contract = await inspectModel(content, { file })
     const { version, created, binding } = await pushModel(db, { model: input.argument('NAME'), bytes: content, contract, ...metadata })
     const label = `${version.model}@${version.version}`
     return {

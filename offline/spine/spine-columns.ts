@@ -34,7 +34,8 @@ export function assignRoles(
 ): { readonly time: string; readonly roles: SpineRole[] } {
   const names = new Set(found.map((column) => column.name))
   const has = `it has ${found.map((column) => `"${column.name}"`).join(', ')}`
-  const timeColumn = findTime(found, time, what)
+  const taken = [...service.keys, ...service.request].filter(({ type }) => type.kind !== 'timestamp').map(({ name }) => name)
+  const timeColumn = findTime(found, new Set(taken), time, what)
   for (const key of service.keys) {
     if (!names.has(key.name))
       throw new LockstepError(
@@ -74,7 +75,8 @@ export function assignRoles(
   return { time: timeColumn, roles }
 }
 
-function findTime(found: readonly FoundColumn[], time: string | undefined, what: string): string {
+/** @param taken names of columns that stand for something else */
+function findTime(found: readonly FoundColumn[], taken: ReadonlySet<string>, time: string | undefined, what: string): string {
   if (time !== undefined) {
     if (found.some((column) => column.name === time)) return time
     throw new LockstepError(
@@ -84,9 +86,13 @@ function findTime(found: readonly FoundColumn[], time: string | undefined, what:
   }
   const typed = found.filter((column) => column.type?.kind === 'timestamp').map((column) => column.name)
   if (typed.length === 1) return typed[0] as string
-  const candidates = typed.length > 0 ? typed : found.map((column) => column.name)
+  const candidates = (typed.length > 0 ? typed : found.map((column) => column.name)).filter((name) => !taken.has(name))
   const named = candidates.filter((name) => timeNames.includes(name.toLowerCase()))
   if (named.length === 1) return named[0] as string
+  if (candidates.length === 0) {
+    const names = found.map((column) => `"${column.name}"`).join(', ')
+    throw new LockstepError('SPINE_INVALID', `${what} has no column for its time, only ${names}; add one, and call it "event_timestamp".`)
+  }
   throw new LockstepError(
     'SPINE_INVALID',
     `${what} does not say which column is its time; it could be ${candidates.map((name) => `"${name}"`).join(', ')}. Name it (--time), or call it "event_timestamp".`,

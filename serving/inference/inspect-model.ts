@@ -11,10 +11,15 @@ const defaultTimeoutMs = 60_000
  * stalls the runtime costs the child alone.
  *
  * @example const contract = await inspectModel(await readFile('delay.onnx'))
+ * @param options.file what errors name, where the bytes are of a file; `options.timeoutMs` 60 s where it is not given
  * @throws LockstepError `MODEL_INVALID` where the bytes are not a model that ONNX Runtime can load
  */
-export async function inspectModel(bytes: Uint8Array, timeoutMs = defaultTimeoutMs): Promise<ModelContract> {
-  if (bytes.length === 0) throw new LockstepError('MODEL_INVALID', 'The model file is empty; export the model to ONNX and push that file.')
+export async function inspectModel(
+  bytes: Uint8Array,
+  { file, timeoutMs = defaultTimeoutMs }: { readonly file?: string; readonly timeoutMs?: number } = {},
+): Promise<ModelContract> {
+  const what = file === undefined ? 'The model file' : `The model file "${file}"`
+  if (bytes.length === 0) throw new LockstepError('MODEL_INVALID', `${what} is empty; export the model to ONNX and push that file.`)
   const { output, end } = await runChild(bytes, timeoutMs)
   let answer: InspectAnswer | null = null
   try {
@@ -23,15 +28,12 @@ export async function inspectModel(bytes: Uint8Array, timeoutMs = defaultTimeout
     // said below: the child ended without an answer
   }
   if (answer === null) {
-    throw new LockstepError(
-      'MODEL_INVALID',
-      `The model file cannot be loaded: ONNX Runtime ended with ${end}. Export the model to ONNX again.`,
-    )
+    throw new LockstepError('MODEL_INVALID', `${what} cannot be loaded: ONNX Runtime ended with ${end}. Export the model to ONNX again.`)
   }
   if ('error' in answer) {
     throw new LockstepError(
       'MODEL_INVALID',
-      `The model file is not an ONNX model that can be loaded: ${answer.error} Export the model to ONNX and push that file.`,
+      `${what} is not an ONNX model that can be loaded: ${answer.error} Export the model to ONNX and push that file.`,
     )
   }
   return answer

@@ -107,13 +107,14 @@ describe('data that do not fit', () => {
   }, 30_000)
 
   it.each([
-    ['noise.onnx', 'MODEL_INVALID'],
-    ['zipmap.onnx', 'MODEL_INVALID'],
-    ['mlp.onnx', 'MODEL_MISMATCH'],
+    ['noise.onnx', 'MODEL_INVALID', 'noise.onnx"'],
+    ['zipmap.onnx', 'MODEL_INVALID', ''],
+    ['mlp.onnx', 'MODEL_MISMATCH', ''],
   ])(
     'are refused as the model %s with %s',
-    async (file, code) => {
-      expect(await failure(['model', 'push', 'delay', inFolder(file)])).toMatchObject({ code })
+    async (file, code, offender) => {
+      const error = await failure(['model', 'push', 'delay', inFolder(file)])
+      expect(error).toMatchObject({ code, message: expect.stringContaining(offender) })
       expect((await must(env, 'model', 'list')).versions).toEqual([])
     },
     30_000,

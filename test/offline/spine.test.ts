@@ -193,6 +193,18 @@ for (const { kind, open } of databases) {
       expect(await tables()).toBe(0)
     })
 
+    it('asks which column is the time among those that stand for nothing else', async () => {
+      const text = 'thing,distance,at,note\nb,120,2001-03-01T12:00:00Z,x\n'
+      await expect(load(await file('which.csv', text), asking)).rejects.toMatchObject({
+        code: 'SPINE_INVALID',
+        message: expect.stringContaining('it could be "at", "note". Name it'),
+      })
+      await expect(load(await file('timeless.csv', 'thing,distance\nb,120\n'), asking)).rejects.toMatchObject({
+        code: 'SPINE_INVALID',
+        message: expect.stringContaining('has no column for its time'),
+      })
+    })
+
     it('takes a spine without rows', async () => {
       const { spine, rows } = await load({ sql: `SELECT 'a' AS thing, now() AS moment WHERE false` })
       expect(rows).toEqual([])

@@ -148,6 +148,21 @@ export function planContract(opened: () => TestRegistry): void {
       expect(problem.message).toContain('"public"."flihgts"')
     })
 
+    it("refuses a query that does not parse in the database's own words, which are of the query alone", async () => {
+      for (const [end, said] of [
+        ['/* open', 'unterminated /* comment at or near "/* open"'],
+        ["where origin = 'open", `unterminated quoted string at or near "'open"`],
+        ['where (', 'syntax error at end of input'],
+      ] as const) {
+        const relation = { kind: 'sql', sql: `select * from flights ${end}` } as const
+        const problem = only((await planChanges(registry.db, sampleSet({ landings: { ...landings, relation } }))).problems)
+        expect([problem.code, problem.message]).toEqual([
+          'DEFINITIONS_INVALID',
+          `The query of the source "landings" cannot be read: ${said}. Correct its "sql".`,
+        ])
+      }
+    })
+
     it('refuses an unknown column, naming source, column and the nearest', async () => {
       const columns = [{ name: 'dealy', type: { kind: 'float64' } as const }, ...landings.columns.slice(1)]
       const problems = (await planChanges(registry.db, sampleSet({ ...counted, landings: { ...landings, columns, known: 'landedat' } })))

@@ -64,4 +64,10 @@ describe('the entity parser', () => {
   it.each([[2n ** 63n], [1.5], ['1.5'], ['x'], [true], ['9223372036854775808']])('refuses %s as an int64', (id) => {
     expect(() => accounts({ id }, 0)).toThrow(expect.objectContaining({ code: 'INVALID_ENTITY' }))
   })
+
+  it('shows an integer as the client wrote it', () => {
+    expect(() => accounts({ id: 2n ** 63n }, 0)).toThrow('The field "id" of entity 0 is 9223372036854775808, which is not int64.')
+    expect(() => flight({ airport: 2n ** 63n, distance: 1 }, 0)).toThrow('is 9223372036854775808, which is not string')
+    expect(() => accounts(2n ** 63n, 0)).toThrow('Entity 0 is 9223372036854775808; send an object')
+  })
 })

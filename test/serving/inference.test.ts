@@ -48,7 +48,7 @@ describe('inspectModel', () => {
   })
 
   it('gives up on a file that stalls the runtime', async () => {
-    await expect(inspectModel(await onnx('mlp'), 1)).rejects.toThrow('no answer after 1 ms')
+    await expect(inspectModel(await onnx('mlp'), { timeoutMs: 1 })).rejects.toThrow('no answer after 1 ms')
   })
 })
 
