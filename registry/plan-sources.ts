@@ -94,8 +94,36 @@ function scanningNote(source: SourceSpec, table: SourceTable): string {
   const consequence =
     'so what is new in it cannot be told from what was read before: scanning it is best effort, and every materialization reads it whole'
   if (source.relation.kind === 'sql') return `The source "${source.name}" is a query, ${consequence}.`
+  const missing = arrivalColumns.flatMap((column) => {
+    const found = table.columns.get(column.name)
+    return found?.base === column.base ? [] : [{ ...column, found }]
+  })
+  const has = missing.map(({ name, type, found }) =>
+    found === undefined ? `no "${name}"` : `"${name}" as ${found.text} instead of ${type}`,
+  )
+  const renames = missing.flatMap(({ name, widened, found }) =>
+    found === undefined || widened.includes(found.base) ? [] : [`alter table ${table.relation} rename column ${name} to ${name}_before; `],
+  )
+  const changes = missing.map(({ name, type, rest, widened, found }) =>
+    found !== undefined && widened.includes(found.base) ? `alter column ${name} type ${type}` : `add column ${name} ${type} ${rest}`,
+  )
   return (
-    `The table ${table.relation} of the source "${source.name}" has no "_row" and "_xid", ${consequence}. To change that: ` +
-    `alter table ${table.relation} add column _row bigint generated always as identity, add column _xid xid8 not null default pg_current_xact_id();`
+    `The table ${table.relation} of the source "${source.name}" has ${has.join(' and ')}, ${consequence}. To change that: ` +
+    `${renames.join('')}alter table ${table.relation} ${changes.join(', ')};`
   )
 }
+
+interface ArrivalColumn {
+  readonly name: string
+  /** As `SourceTable` has it, and as people write it. */
+  readonly base: string
+  readonly type: string
+  readonly rest: string
+  readonly widened: readonly string[]
+}
+
+/** The columns by which arrivals are told, and the types that are made into theirs without loss. */
+const arrivalColumns: readonly ArrivalColumn[] = [
+  { name: '_row', base: 'int8', type: 'bigint', rest: 'generated always as identity', widened: ['int2', 'int4'] },
+  { name: '_xid', base: 'xid8', type: 'xid8', rest: 'not null default pg_current_xact_id()', widened: [] },
+]

@@ -232,12 +232,24 @@ export function planContract(opened: () => TestRegistry): void {
       )
     })
 
-    it('says that scanning a table without arrival is best effort, and how to change that', async () => {
-      await registry.db.script('alter table flights drop column _xid')
-      const plan = await planChanges(registry.db, sampleSet())
-      expect(plan.notes).toHaveLength(1)
-      expect(plan.notes[0]).toContain('best effort')
-      expect(plan.notes[0]).toContain('alter table "flights" add column _row')
+    it.each([
+      ['', '_row, drop column _xid', 'no "_row" and no "_xid"'],
+      ['', '_xid', 'no "_xid"'],
+      ['_row integer', '_row', '"_row" as integer instead of bigint'],
+      ['_row integer generated always as identity', '_row, drop column _xid', '"_row" as integer instead of bigint and no "_xid"'],
+      [
+        '_row text, add column _xid bigint',
+        '_row, drop column _xid',
+        '"_row" as text instead of bigint and "_xid" as bigint instead of xid8',
+      ],
+    ])('says that scanning a table without arrival is best effort, and how to change that: %s', async (added, dropped, what) => {
+      const add = added === '' ? '' : `alter table flights add column ${added};`
+      await registry.db.script(`alter table flights drop column ${dropped}; ${add}`)
+      const { notes } = await planChanges(registry.db, sampleSet())
+      expect(notes).toEqual([expect.stringContaining('best effort')])
+      expect(notes[0]).toContain(`has ${what}, so what is new`)
+      await registry.db.script(/To change that: (.*)$/.exec(notes[0] ?? '')?.[1] ?? '')
+      expect((await planChanges(registry.db, sampleSet())).notes).toEqual([])
     })
 
     it('describes a query without running it', async () => {
