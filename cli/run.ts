@@ -12,6 +12,7 @@ import { parseInput } from './input.ts'
 import { jsonText, reportError } from './report-error.ts'
 import type { Terminal } from './terminal.ts'
 import { createTerminal } from './terminal.ts'
+import { withContext } from './with-context.ts'
 
 /**
  * Runs one command line, prints what comes of it and closes what it opened.
@@ -28,14 +29,12 @@ export async function run(words: readonly string[], signal: AbortSignal): Promis
     const config = loadConfig()
     level = config.logLevel
     const context = createContext(config, terminal, signal)
-    try {
+    return await withContext(context, async () => {
       const outcome = await start(context)
       terminal.print(terminal.json ? jsonText(outcome.json) : outcome.text)
       await outcome.stay?.()
       return outcome.exitCode ?? 0
-    } finally {
-      await context.close()
-    }
+    })
   } catch (error) {
     return reportError(signal.aborted ? signal.reason : error, terminal, level === 'debug' || level === 'trace')
   }
