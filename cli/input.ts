@@ -95,7 +95,13 @@ export function parseInput(command: Command, words: readonly string[]): Input {
     },
     time(option) {
       const value = given.get(option)
-      return value === undefined ? undefined : parseTimestamp(value)
+      if (value === undefined) return undefined
+      try {
+        return parseTimestamp(value)
+      } catch {
+        const example = 'a time of the years 1684 to 2255, such as 2001-07-01T00:00:00Z (without a zone it is UTC)'
+        throw usage(command, `The option "--${option}" is "${value}"; it must be ${example}.`)
+      }
     },
   }
 }

@@ -64,6 +64,16 @@ describe('a command line', () => {
     expect(() => parse('a', '--out', 'x', '--every', '1e3').count('every', 1)).toThrow('whole number')
   })
 
+  it('is refused where a value is no time, or one that is out of range', () => {
+    const time = (text: string) =>
+      parseInput({ ...command, options: { to: { value: 'TIME', help: 'Until.' } } }, ['a', '--to', text]).time('to')
+    expect(time('2001-07-01')).toBe(Date.UTC(2001, 6, 1) * 1000)
+    for (const text of ['yesterday', '2001-02-29', '2300-01-01']) {
+      expect(() => time(text)).toThrow(expect.objectContaining({ code: 'USAGE' }))
+      expect(() => time(text)).toThrow(`The option "--to" is "${text}"; it must be a time of the years 1684 to 2255, such as`)
+    }
+  })
+
   it('names a command by one word or two, and the nearest one where there is none', () => {
     expect(findCommand(commands, ['dataset', 'create', 'x'])).toMatchObject({ entry: { name: 'dataset create' }, rest: ['x'] })
     expect(() => findCommand(commands, ['aply'])).toThrow('There is no command "aply". Did you mean "apply"?')
