@@ -40,6 +40,8 @@ export interface PredictedBatch {
 export interface PredictBatchSummary extends JoinSummary {
   readonly version: ModelVersion
   readonly service: ServicePlan
+  /** The spine's. */
+  readonly columns: readonly Column[]
   readonly outputs: readonly Column[]
   /** Rows without a prediction, because a required feature is missing. */
   readonly refused: number
@@ -71,7 +73,7 @@ export async function predictBatch(
         const { length, spine: values } = batch
         await consume({ length, columns: spine.columns, spine: values, outputs: loaded.outputs, predictions: predictions.columns })
       })
-      return { ...summary, version, service, outputs: loaded.outputs, refused }
+      return { ...summary, version, service, columns: spine.columns, outputs: loaded.outputs, refused }
     } finally {
       await spine.drop()
     }

@@ -2,6 +2,7 @@ import { createDataset } from '../../offline/dataset.ts'
 import type { DatasetManifest } from '../../offline/dataset-manifest.ts'
 import { manifestPath } from '../../offline/dataset-manifest.ts'
 import type { Command } from '../command.ts'
+import { heldBackNotes } from '../held-back.ts'
 import { bytes, count, counted, duration } from '../human.ts'
 import { createJoinProgress } from '../join-progress.ts'
 import { spineInput } from '../spine-option.ts'
@@ -67,6 +68,7 @@ export const datasetCreateCommand: Command = {
         text: [
           `Wrote ${counted(file.rows, 'row')} with ${counted(service.features.length, 'feature')} of ${service.id} to ${file.path} (${bytes(file.bytes)}) in ${duration(seconds * 1000)} (${count(file.rows / seconds)} rows/s).`,
           ...missingNotes(manifest),
+          ...heldBackNotes(manifest.source.heldBackRows),
           `Its manifest is ${manifestPath(file.path)}, its id ${manifest.id}.`,
         ].join('\n'),
       }

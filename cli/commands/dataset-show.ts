@@ -44,7 +44,7 @@ export function manifestText(manifest: DatasetManifest): string {
       'rule',
       `knowledge ${rule.knowledge}, freshness ${rule.freshness}, as of ${rule.asOf}${rule.knownBefore === null ? '' : `, known before ${rule.knownBefore}`}`,
     ],
-    ['data', `all transactions below ${source.xmin}${droppedText(source.droppedRows)}`],
+    ['data', `all transactions below ${source.xmin}${leftOutText(source)}`],
   ]
   const width = Math.max(...fields.map(([name]) => name.length))
   const columns = table(
@@ -54,11 +54,11 @@ export function manifestText(manifest: DatasetManifest): string {
   return [...fields.map(([name, value]) => `${name.padEnd(width)}  ${value}`), '', columns].join('\n')
 }
 
-function droppedText(dropped: Readonly<Record<string, number>>): string {
-  const parts = Object.entries(dropped).flatMap(([source, rows]) =>
-    rows === 0 ? [] : [`${counted(rows, 'row')} of "${source}" without a key`],
-  )
-  return parts.length === 0 ? '' : `; passed over: ${parts.join(', ')}`
+function leftOutText({ droppedRows, heldBackRows }: DatasetManifest['source']): string {
+  const parts = (rows: Readonly<Record<string, number>>, why: string): string[] =>
+    Object.entries(rows).flatMap(([source, number]) => (number === 0 ? [] : [`${counted(number, 'row')} of "${source}" ${why}`]))
+  const all = [...parts(droppedRows, 'without a key'), ...parts(heldBackRows, 'behind a transaction that was still open')]
+  return all.length === 0 ? '' : `; passed over: ${all.join(', ')}`
 }
 
 function short(hash: string): string {

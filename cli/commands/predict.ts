@@ -4,6 +4,7 @@ import type { DatasetWriter } from '../../offline/files/dataset-writer.ts'
 import { createDatasetWriter, formatOf } from '../../offline/files/dataset-writer.ts'
 import { predictBatch } from '../../serving/predict-batch.ts'
 import type { Command } from '../command.ts'
+import { heldBackNotes } from '../held-back.ts'
 import { bytes, count, counted, duration } from '../human.ts'
 import { createJoinProgress } from '../join-progress.ts'
 import { spineInput } from '../spine-option.ts'
@@ -53,7 +54,10 @@ export const predictCommand: Command = {
           await writer.write([...batch.spine, ...batch.predictions])
         },
       )
-      const file = await finish(writer)
+      // without rows there was no batch, and the file has its columns alone
+      writer ??= await createDatasetWriter(out, [...summary.columns, ...summary.outputs], { format, overwrite })
+      const file = await writer.close()
+      const predictions = file.rows - summary.refused
       const seconds = (performance.now() - started) / 1000
       const model = `${summary.version.model}@${summary.version.version}`
       return {
@@ -61,16 +65,19 @@ export const predictCommand: Command = {
           model: summary.version.model,
           version: summary.version.version,
           service: summary.service.id,
+          predictions,
           refused: summary.refused,
+          heldBackRows: summary.heldBackRows,
           path: out,
           ...file,
           seconds,
         },
         text: [
-          `Wrote ${counted(file.rows, 'prediction')} of ${model} to ${out} (${bytes(file.bytes)}) in ${duration(seconds * 1000)} (${count(file.rows / seconds)} rows/s).`,
+          `Wrote ${counted(predictions, 'prediction')} of ${model} to ${out} (${bytes(file.bytes)}) in ${duration(seconds * 1000)} (${count(file.rows / seconds)} rows/s).`,
           ...(summary.refused > 0
-            ? [`note: ${counted(summary.refused, 'row')} without a prediction, because a required feature is missing`]
+            ? [`note: ${counted(summary.refused, 'more row')} without a prediction, because a required feature is missing`]
             : []),
+          ...heldBackNotes(summary.heldBackRows),
         ].join('\n'),
       }
     } catch (error) {
@@ -80,11 +87,6 @@ export const predictCommand: Command = {
       bar.end()
     }
   },
-}
-
-async function finish(writer: DatasetWriter | null): ReturnType<DatasetWriter['close']> {
-  if (writer !== null) return await writer.close()
-  throw new LockstepError('SPINE_INVALID', 'The spine has no rows, so there is nothing to predict; give a file or query that has some.')
 }
 
 async function abort(writer: DatasetWriter | null): Promise<void> {
