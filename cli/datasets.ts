@@ -1,3 +1,4 @@
+import { LockstepError } from '../kernel/errors.ts'
 import type { DatasetManifest } from '../offline/dataset-manifest.ts'
 import type { Database } from '../runtime/database.ts'
 
@@ -27,5 +28,20 @@ export async function readDatasets(db: Database): Promise<StoredDataset[]> {
     const manifest = row.manifest as DatasetManifest
     const { id, service, fingerprint, path } = row
     return { id, service, fingerprint, path, rows: manifest.file.rows, createdAt: row.created_at, manifest }
+  })
+}
+
+/**
+ * The one whose id begins so.
+ *
+ * @throws LockstepError `UNKNOWN_DEFINITION` where there is none, or more than one
+ */
+export async function findDataset(db: Database, id: string): Promise<StoredDataset> {
+  const found = (await readDatasets(db)).filter((dataset) => dataset.id.startsWith(id))
+  const [dataset] = found
+  if (dataset !== undefined && found.length === 1) return dataset
+  const what = dataset === undefined ? 'There is no training set' : `There are ${found.length} training sets`
+  throw new LockstepError('UNKNOWN_DEFINITION', `${what} "${id}"; list what there is with "lockstep dataset list".`, {
+    details: { id },
   })
 }

@@ -1,5 +1,5 @@
 import type { ServicePlan } from '../kernel/service-plan.ts'
-import { formatTimestamp } from '../kernel/time.ts'
+import { formatTimestamp, parseTimestamp } from '../kernel/time.ts'
 import type { Column, ValueType } from '../kernel/value-type.ts'
 import { typeName } from '../kernel/value-type.ts'
 import type { TimeRule } from '../kernel/view-plan.ts'
@@ -78,7 +78,22 @@ export function manifestOf(
   }
 }
 
-function viewsOf(service: ServicePlan): DatasetManifest['views'] {
+/** What the manifest's training set was made by, so that it can be made again of the same rows. */
+export function recipeOfManifest({ spine, rule, source, incomplete, columns, file }: DatasetManifest): DatasetRecipe {
+  return {
+    spine: spine.from,
+    time: spine.time,
+    rule: { knowledge: rule.knowledge, freshness: rule.freshness },
+    asOf: rule.asOf,
+    knownBefore: rule.knownBefore === null ? null : parseTimestamp(rule.knownBefore),
+    arrivedBefore: source.xmin,
+    columns: columns.flatMap(({ name, from }) => (from === 'spine' ? [name] : [])),
+    dropIncomplete: incomplete.dropped,
+    format: file.format,
+  }
+}
+
+export function viewsOf(service: ServicePlan): DatasetManifest['views'] {
   const views = new Map(service.uses.map(({ plan }) => [plan.id, { id: plan.id, fingerprint: plan.fingerprint, code: plan.spec.code }]))
   return [...views.values()]
 }

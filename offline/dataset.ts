@@ -1,4 +1,5 @@
 import { randomUUID } from 'node:crypto'
+import { resolve } from 'node:path'
 import { LockstepError } from '../kernel/errors.ts'
 import type { ServicePlan } from '../kernel/service-plan.ts'
 import { formatTimestamp } from '../kernel/time.ts'
@@ -47,16 +48,11 @@ export interface DatasetOptions extends BuildOptions {
 export async function createDataset(db: Database, service: ServicePlan, options: DatasetOptions): Promise<DatasetManifest> {
   const recipe = recipeOf(options)
   const { format } = recipe
+  const out = resolve(options.out)
   const overwrite = options.overwrite ?? false
-  if (!overwrite) await refuseExisting([options.out, manifestPath(options.out)])
+  if (!overwrite) await refuseExisting([out, manifestPath(out)])
   if ('sql' in recipe.spine && recipe.asOf === 'at') await refuseLabelLeak(db, service, recipe.spine.sql, recipe.rule)
-  const built = await buildDataset(
-    db,
-    service,
-    recipe,
-    (columns) => createDatasetWriter(options.out, columns, { format, overwrite }),
-    options,
-  )
+  const built = await buildDataset(db, service, recipe, (columns) => createDatasetWriter(out, columns, { format, overwrite }), options)
   try {
     const manifest = manifestOf({ id: randomUUID(), createdAt: new Date().toISOString() }, service, recipe, built)
     await publish(db, manifest, built.file, overwrite)
@@ -69,7 +65,8 @@ export async function createDataset(db: Database, service: ServicePlan, options:
 
 function recipeOf(options: DatasetOptions): DatasetRecipe {
   return {
-    spine: options.spine,
+    // so that it is found again from another folder
+    spine: 'file' in options.spine ? { file: resolve(options.spine.file) } : options.spine,
     time: options.time ?? null,
     rule: { knowledge: options.knowledge ?? 'bitemporal', freshness: options.freshness ?? 'served' },
     asOf: options.asOf ?? 'at',

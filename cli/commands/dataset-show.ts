@@ -1,7 +1,6 @@
-import { LockstepError } from '../../kernel/errors.ts'
 import type { DatasetManifest } from '../../offline/dataset-manifest.ts'
 import type { Command } from '../command.ts'
-import { readDatasets } from '../datasets.ts'
+import { findDataset } from '../datasets.ts'
 import { bytes, count, counted } from '../human.ts'
 import { table } from '../table.ts'
 
@@ -11,16 +10,8 @@ export const datasetShowCommand: Command = {
   arguments: [{ name: 'ID', help: 'The id of the training set, or the beginning of it.' }],
   example: 'lockstep dataset show 3f0c2a',
   async run(context, input) {
-    const id = input.argument('ID')
-    const found = (await readDatasets(await context.database())).filter((dataset) => dataset.id.startsWith(id))
-    const [dataset] = found
-    if (dataset === undefined || found.length > 1) {
-      const what = dataset === undefined ? 'There is no training set' : `There are ${found.length} training sets`
-      throw new LockstepError('UNKNOWN_DEFINITION', `${what} "${id}"; list what there is with "lockstep dataset list".`, {
-        details: { id },
-      })
-    }
-    return { json: dataset.manifest, text: manifestText(dataset.manifest) }
+    const { manifest } = await findDataset(await context.database(), input.argument('ID'))
+    return { json: manifest, text: manifestText(manifest) }
   },
 }
 

@@ -2,7 +2,9 @@ import { dirname, extname } from 'node:path'
 import { LockstepError } from '../../kernel/errors.ts'
 import type { Column, Value, ValueType } from '../../kernel/value-type.ts'
 import { createCsvEncoder } from './csv-encoder.ts'
+import type { ByteSink } from './file-sink.ts'
 import { createFileSink } from './file-sink.ts'
+import { createHashSink } from './hash-sink.ts'
 import { createJsonLinesEncoder } from './jsonl-encoder.ts'
 import { createParquetEncoder } from './parquet-encoder.ts'
 import { removeStalePartials } from './partial-file.ts'
@@ -10,7 +12,7 @@ import type { SealedFile } from './place-files.ts'
 import { placeFiles, refuseExisting } from './place-files.ts'
 
 /** Takes the rows of a training set, in batches. */
-export interface DatasetOutput<Sealed extends WrittenFile = WrittenFile> {
+export interface DatasetOutput<Sealed = WrittenFile> {
   /**
    * By index of the columns, each an array of the same length.
    *
@@ -93,6 +95,34 @@ export async function createDatasetWriter(
   if (!overwrite) await refuseExisting([path])
   await removeStalePartials(dirname(path))
   const sink = await createFileSink(path)
+  const { write, seal, abort } = encodeInto(sink, columns, format)
+  return {
+    write,
+    seal: async () => ({ ...(await seal()), abort }),
+    async close() {
+      const { rows, bytes, sha256, ...sealed } = await seal()
+      try {
+        await placeFiles([sealed], overwrite)
+      } catch (error) {
+        await abort()
+        throw error
+      }
+      return { rows, bytes, sha256 }
+    },
+    abort,
+  }
+}
+
+/** Tells what the file would be, and writes none. */
+export function createDatasetDigest(columns: readonly Column<ValueType>[], format: DatasetFormat): DatasetOutput {
+  return encodeInto(createHashSink(), columns, format)
+}
+
+function encodeInto<Sealed>(
+  sink: ByteSink<Sealed>,
+  columns: readonly Column<ValueType>[],
+  format: DatasetFormat,
+): DatasetOutput<Sealed & { readonly rows: number }> {
   const encoder = encoders[format](columns)
   let rows = 0
 
@@ -105,27 +135,15 @@ export async function createDatasetWriter(
     }
   }
 
-  async function seal(): Promise<SealedDataset> {
-    await send(() => encoder.finish())
-    return { rows, ...(await sink.seal()), abort: sink.abort }
-  }
-
   return {
     async write(batch) {
       await send(() => encoder.write(batch))
       rows += batch[0]?.length ?? 0
     },
-    seal,
-    async close() {
-      const sealed = await seal()
-      try {
-        await placeFiles([sealed], overwrite)
-      } catch (error) {
-        await sink.abort()
-        throw error
-      }
-      return { rows, bytes: sealed.bytes, sha256: sealed.sha256 }
+    async seal() {
+      await send(() => encoder.finish())
+      return { rows, ...(await sink.seal()) }
     },
-    abort: sink.abort,
+    abort: () => sink.abort(),
   }
 }

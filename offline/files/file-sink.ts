@@ -6,12 +6,20 @@ import type { SealedFile } from './place-files.ts'
 import { partialName } from './partial-file.ts'
 import { writeFailed } from './place-files.ts'
 
-/** A file under a hidden temporary name in the folder of its path (`.name.….partial`), whole once it is sealed; `placeFiles` gives it its own name. */
-export interface FileSink {
+/** Takes the bytes of a file, in order. */
+export interface ByteSink<Sealed> {
   write(bytes: Uint8Array): Promise<void>
-  /** Waits until all bytes are on the disk. `sha256` is of them, hex. */
+  /** Ends it. `sha256` is of the bytes, hex. */
+  seal(): Promise<Sealed>
+  /** Also after a failure, and any number of times. */
+  abort(): Promise<void>
+}
+
+/** A file under a hidden temporary name in the folder of its path (`.name.….partial`), whole once it is sealed; `placeFiles` gives it its own name. */
+export interface FileSink extends ByteSink<SealedFile & { readonly bytes: number; readonly sha256: string }> {
+  /** Waits until all bytes are on the disk. */
   seal(): Promise<SealedFile & { readonly bytes: number; readonly sha256: string }>
-  /** Removes what was written, sealed or not; also after a failure, and any number of times. */
+  /** Removes what was written, sealed or not. */
   abort(): Promise<void>
 }
 

@@ -1,4 +1,4 @@
-import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
+import { mkdtemp, readFile, rename, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
@@ -101,6 +101,12 @@ describe('the whole path, each step a process of its own', { timeout: 60_000 }, 
     expect((await must(env, 'dataset', 'list')).datasets.map(({ id }) => id)).toEqual([manifest.id])
     const again = await lockstep(env, ...words, '--as-of', 'before')
     expect(again.err).toMatch(/^error FILE_EXISTS/)
+    expect(await must(env, 'dataset', 'verify', manifest.id)).toMatchObject({ equal: true, file: { state: 'same' }, differences: [] })
+    await rename(inFolder('training.parquet'), inFolder('moved.parquet'))
+    const verdict = await lockstep(env, 'dataset', 'verify', manifest.id)
+    expect(verdict.code).toBe(1)
+    expect(verdict.out).toContain('training.parquet" is gone.\nIt can be made again')
+    await rename(inFolder('moved.parquet'), inFolder('training.parquet'))
   })
 
   it('materializes each row once, though two run at the same time', async () => {

@@ -1,0 +1,38 @@
+import { verifyDataset } from '../../offline/verify-dataset.ts'
+import type { Command } from '../command.ts'
+import { findDataset } from '../datasets.ts'
+import { counted } from '../human.ts'
+import { createJoinProgress } from '../join-progress.ts'
+
+export const datasetVerifyCommand: Command = {
+  name: 'dataset verify',
+  summary: 'Make a training set again from its manifest, and compare it with what it was',
+  description: [
+    'The same definitions and the same rows must give the same bytes. No file is written. Where something differs, it says what, and ends with exit code 1.',
+  ],
+  arguments: [{ name: 'ID', help: 'The id of the training set, or the beginning of it.' }],
+  example: 'lockstep dataset verify 3f0c2a',
+  async run(context, input) {
+    const db = await context.database()
+    const { manifest } = await findDataset(db, input.argument('ID'))
+    const catalog = await context.catalog()
+    const bar = createJoinProgress(context.terminal, { join: `Joining ${manifest.service.id} again`, write: 'Comparing the training set' })
+    try {
+      const verdict = await verifyDataset(db, manifest, (service) => catalog.service(service), {
+        signal: context.signal,
+        onProgress: (progress) => bar.update(progress),
+      })
+      const { equal, rebuilt, differences } = verdict
+      const again = rebuilt !== null && rebuilt.sha256 === manifest.file.sha256 ? ['It can be made again: the same bytes came of it.'] : []
+      return {
+        json: verdict,
+        text: equal
+          ? `The training set ${manifest.id} is what its manifest says, and so is its file: made again, the same ${counted(manifest.file.rows, 'row')} came of it.`
+          : [`The training set ${manifest.id} is not what its manifest says.`, ...differences, ...again].join('\n'),
+        exitCode: equal ? 0 : 1,
+      }
+    } finally {
+      bar.end()
+    }
+  },
+}

@@ -1,0 +1,157 @@
+import { appendFile, mkdtemp, readdir, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest'
+import { LockstepError } from '../../kernel/errors.ts'
+import type { ServicePlan } from '../../kernel/service-plan.ts'
+import { parseTimestamp } from '../../kernel/time.ts'
+import type { DatasetOptions } from '../../offline/dataset.ts'
+import { createDataset } from '../../offline/dataset.ts'
+import type { DatasetManifest } from '../../offline/dataset-manifest.ts'
+import { verifyDataset } from '../../offline/verify-dataset.ts'
+import { hour, viewSpec } from '../kernel/view-oracle.ts'
+import type { OpenedDatabase } from './databases.ts'
+import { databases } from './databases.ts'
+import type { ThingRow } from './things.ts'
+import { createThings, service, view } from './things.ts'
+
+const noon = parseTimestamp('2001-03-01T12:00:00Z')
+const row = (thing: string, hours: number, i: number): ThingRow => ({
+  thing,
+  eventTime: noon + hours * hour,
+  knownTime: null,
+  tie: i,
+  values: [i, null, null, null],
+})
+const last = {
+  kind: 'latest',
+  name: 'last',
+  column: 'i',
+  type: { kind: 'int32' },
+  ttlMicros: 24 * hour,
+  default: null,
+  required: true,
+} as const
+const asked = service([{ plan: view(viewSpec('things', [last], { kind: 'continuous' }), 'things'), alias: null, key: ['thing'] }])
+const spineSql = { sql: 'SELECT thing, moment, label FROM labels ORDER BY n' }
+
+for (const { kind, open } of databases) {
+  describe(`a training set from ${kind} that is made again`, () => {
+    let opened: OpenedDatabase
+    let folder: string
+    beforeAll(async () => {
+      opened = await open()
+    })
+    beforeEach(async () => {
+      folder = await mkdtemp(join(tmpdir(), 'lockstep-verify-'))
+      await opened.db.script('DROP TABLE IF EXISTS things; DROP TABLE IF EXISTS labels')
+      await createThings(opened.db, 'things', [row('a', 0, 1), row('a', 2, 2), row('b', 1, 3)])
+      await opened.db.script(`CREATE TABLE labels (n int, thing text, moment timestamptz, label bool);
+        INSERT INTO labels VALUES (1, 'a', '2001-03-01 13:00Z', true), (2, 'b', '2001-03-01 15:00Z', false), (3, 'c', '2001-03-01 15:00Z', null)`)
+    })
+    afterEach(() => rm(folder, { recursive: true }))
+    afterAll(() => opened.close())
+
+    const make = (options: Partial<DatasetOptions> = {}) =>
+      createDataset(opened.db, asked, { spine: spineSql, out: join(folder, 'set.parquet'), ...options })
+    const verify = (manifest: DatasetManifest, find: (id: string) => ServicePlan = () => asked) =>
+      verifyDataset(opened.db, JSON.parse(JSON.stringify(manifest)) as DatasetManifest, find, {})
+    const arrive = () => opened.db.query(`INSERT INTO things (thing, at, i, "_row") VALUES ('a', '2001-03-01 12:30Z', 9, 9)`)
+
+    it('is equal, whatever rows have arrived since', async () => {
+      const plain = await make()
+      const other = await make({
+        out: join(folder, 'other.jsonl'),
+        asOf: 'before',
+        knowledge: 'latest',
+        freshness: 'ideal',
+        knownBefore: noon + 2 * hour,
+        columns: ['label', 'moment'],
+        dropIncomplete: true,
+      })
+      await arrive()
+      for (const manifest of [plain, other]) {
+        const { path, rows, bytes, sha256 } = manifest.file
+        expect(await verify(manifest)).toEqual({
+          id: manifest.id,
+          equal: true,
+          file: { path, state: 'same', sha256 },
+          rebuilt: { rows, bytes, sha256 },
+          differences: [],
+        })
+      }
+      expect((await readdir(folder)).length).toBe(4)
+    })
+
+    it('is told apart from its file, which was altered or is gone', async () => {
+      const manifest = await make()
+      await appendFile(manifest.file.path, ' ')
+      const altered = await verify(manifest)
+      expect(altered).toMatchObject({ equal: false, file: { state: 'altered' }, rebuilt: { sha256: manifest.file.sha256 } })
+      expect(altered.differences).toEqual([
+        expect.stringMatching(/^The file ".*set\.parquet" was altered: its SHA-256 is [0-9a-f]{64}, not/),
+      ])
+      await rm(manifest.file.path)
+      const gone = await verify(manifest)
+      expect(gone).toMatchObject({ equal: false, file: { state: 'gone', sha256: null }, rebuilt: { sha256: manifest.file.sha256 } })
+      expect(gone.differences).toEqual([`The file "${manifest.file.path}" is gone.`])
+    })
+
+    it('says that the spine has changed, and to which hash', async () => {
+      const manifest = await make()
+      await opened.db.query('DELETE FROM labels WHERE n = 2')
+      const { equal, differences } = await verify(manifest)
+      expect(equal).toBe(false)
+      expect(differences[0]).toContain(`not ${manifest.file.sha256} (3 rows)`)
+      expect(differences[1]).toMatch(/^The spine gives other rows: its SHA-256 is [0-9a-f]{64} \(2 rows\)/)
+      expect(differences[1]).toContain(`not ${manifest.spine.sha256} (3 rows)`)
+    })
+
+    it('says that rows of a source have changed, or could not be told from later ones', async () => {
+      const manifest = await make()
+      await opened.db.query('UPDATE things SET i = 7 WHERE i = 1')
+      expect((await verify(manifest)).differences[1]).toContain('changed or deleted')
+      await opened.db.query('ALTER TABLE things DROP COLUMN "_xid"')
+      const unfrozen = await make({ out: join(folder, 'unfrozen.csv') })
+      expect((await verify(unfrozen)).equal).toBe(true)
+      await arrive()
+      const { differences } = await verify(unfrozen)
+      expect(differences[1]).toMatch(/^Rows of "things" have changed: without a column "_xid"/)
+    })
+
+    it('says what it was made of that is gone', async () => {
+      const spine = join(folder, 'spine.csv')
+      await writeFile(spine, 'thing,event_timestamp\na,2001-03-01 13:00\n')
+      const manifest = await make({ spine: { file: spine } })
+      expect((await verify(manifest)).equal).toBe(true)
+      await rm(spine)
+      const lost = await verify(manifest)
+      expect(lost).toMatchObject({ equal: false, file: { state: 'same' }, rebuilt: null })
+      expect(lost.differences).toEqual([expect.stringMatching(/^It cannot be made again: .*spine\.csv/)])
+
+      const other = await make({ out: join(folder, 'other.csv') })
+      const unknown = await verify(other, (id) => {
+        throw new LockstepError('UNKNOWN_DEFINITION', `There is no service "${id}" in the registry.`)
+      })
+      expect(unknown.differences).toEqual(['It cannot be made again: There is no service "things_service@1" in the registry.'])
+      const redefined = await verify(other, () => ({ ...asked, fingerprint: 'another' }))
+      expect(redefined.differences).toEqual([
+        'The service "things_service@1" is not the one that it was made by: its fingerprint is another, not print of the service.',
+      ])
+      const [use] = asked.uses
+      if (use === undefined) throw new Error('no view')
+      const recoded = await verify(other, () => ({ ...asked, uses: [{ ...use, plan: { ...use.plan, fingerprint: 'new' } }] }))
+      expect(recoded.differences).toEqual([expect.stringContaining('The view "things@1" is not the one')])
+      await opened.db.query('DROP TABLE things')
+      expect((await verify(other)).differences).toEqual([expect.stringMatching(/^It cannot be made again: There is no table "things"/)])
+    })
+
+    it('fails where it cannot be told', async () => {
+      const manifest = await make()
+      const controller = new AbortController()
+      controller.abort(new Error('enough'))
+      const aborted = verifyDataset(opened.db, manifest, () => asked, { signal: controller.signal })
+      await expect(aborted).rejects.toThrow('enough')
+    })
+  })
+}
