@@ -1,54 +1,27 @@
-import { mkdtemp, readFile, rm } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { beforeAll, describe, expect, it } from 'vitest'
 import { auc } from '../../examples/flights/auc.ts'
 import type { ServicePlan } from '../../kernel/service-plan.ts'
 import type { DatasetOptions } from '../../offline/dataset.ts'
 import { createDataset } from '../../offline/dataset.ts'
 import { openTabularFile } from '../../offline/files/tabular-file.ts'
-import { ingestFile } from '../../offline/ingest.ts'
-import { applyChanges } from '../../registry/apply.ts'
-import { loadCatalog } from '../../registry/catalog.ts'
-import { loadDefinitions } from '../../registry/load-definitions.ts'
-import type { Database } from '../../runtime/database.ts'
-import { openPostgres } from '../../runtime/open-postgres.ts'
-import { testDatabase } from '../services/index.ts'
-import { rootFolder } from '../source-files.ts'
+import { during } from '../opened-database.ts'
+import { openFlights } from './flights.ts'
 import { logisticRegression } from './logistic-regression.ts'
-import { writeSampleFlights } from './sample-flights.ts'
 
-const example = join(rootFolder, 'examples/flights')
 const trainedBefore = Date.UTC(2001, 0, 22) * 1000
-let database: Awaited<ReturnType<typeof testDatabase>>
-let db: Database
-let folder: string
+const flights = during(() => openFlights(Date.UTC(2001, 0, 29) * 1000))
 let service: ServicePlan
-let sample: string
 
-beforeAll(async () => {
-  folder = await mkdtemp(join(tmpdir(), 'lockstep-leak-'))
-  database = await testDatabase()
-  db = openPostgres(database.url)
-  await db.script(await readFile(join(example, 'schema.sql'), 'utf8'))
-  await applyChanges(db, await loadDefinitions(join(example, 'features.ts')))
-  const catalog = await loadCatalog(db)
-  service = catalog.service('flight_features')
-  sample = join(folder, 'flights.parquet')
-  await writeSampleFlights(sample, Date.UTC(2001, 0, 29) * 1000)
-  await ingestFile(db, catalog.source('landings'), sample)
-}, 60_000)
-
-afterAll(async () => {
-  await db.close()
-  await database.drop()
-  await rm(folder, { recursive: true, force: true })
+beforeAll(() => {
+  service = flights().catalog.service('flight_features')
 })
 
 type TimeOptions = Pick<DatasetOptions, 'knowledge' | 'freshness' | 'asOf'>
 
 /** The AUC on the fourth week of January of a small model of the delays that were last seen, trained on the three weeks before. */
 async function aucOf(options: TimeOptions): Promise<number> {
+  const { db, folder, sample } = flights()
   const out = join(folder, 'set.parquet')
   await createDataset(db, service, { spine: { file: sample }, ...options, out, overwrite: true })
   const names = service.features.map(({ name }) => name).filter((name) => /Delay|Share/.test(name))
@@ -85,6 +58,7 @@ describe('delays that are taken as known at departure', () => {
 
   it('are refused where the spine is drawn from the same table, unless the own moment is left out', async () => {
     const spine = { sql: 'select date, origin, destination, distance, delay > 15 as late from flights limit 10' }
+    const { db, folder } = flights()
     const out = join(folder, 'refused.parquet')
     await expect(createDataset(db, service, { spine, out })).rejects.toMatchObject({ code: 'LABEL_LEAK' })
     expect((await createDataset(db, service, { spine, out, asOf: 'before' })).file.rows).toBe(10)

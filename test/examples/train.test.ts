@@ -1,53 +1,30 @@
 import { execFile } from 'node:child_process'
-import { mkdtemp, readFile, rm } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
+import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
-import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { beforeAll, describe, expect, it } from 'vitest'
 import { createDataset } from '../../offline/dataset.ts'
 import { ingestFile } from '../../offline/ingest.ts'
-import { applyChanges } from '../../registry/apply.ts'
-import { loadCatalog } from '../../registry/catalog.ts'
-import { loadDefinitions } from '../../registry/load-definitions.ts'
 import { bindModel } from '../../registry/model-binding.ts'
 import type { ServicePlan } from '../../kernel/service-plan.ts'
 import type { ModelSpec } from '../../kernel/service-spec.ts'
-import type { Database } from '../../runtime/database.ts'
-import { openPostgres } from '../../runtime/open-postgres.ts'
 import { inspectModel } from '../../serving/inference/inspect-model.ts'
-import { testDatabase } from '../services/index.ts'
-import { rootFolder } from '../source-files.ts'
-import { airportsFile, writeSampleFlights } from './sample-flights.ts'
+import { during } from '../opened-database.ts'
+import { example, openFlights } from './flights.ts'
+import { airportsFile } from './sample-flights.ts'
 
-const example = join(rootFolder, 'examples/flights')
 const execute = promisify(execFile)
 
-let database: Awaited<ReturnType<typeof testDatabase>>
-let db: Database
-let folder: string
+const flights = during(() => openFlights(Date.UTC(2001, 0, 8) * 1000))
 let service: ServicePlan
 let model: ModelSpec
 
 beforeAll(async () => {
-  folder = await mkdtemp(join(tmpdir(), 'lockstep-train-'))
-  database = await testDatabase()
-  db = openPostgres(database.url)
-  await db.script(await readFile(join(example, 'schema.sql'), 'utf8'))
-  await applyChanges(db, await loadDefinitions(join(example, 'features.ts')))
-  const catalog = await loadCatalog(db)
+  const { db, catalog } = flights()
   service = catalog.service('flight_features')
   model = catalog.model('delay').spec
-  const sample = join(folder, 'flights.parquet')
-  await writeSampleFlights(sample, Date.UTC(2001, 0, 8) * 1000)
-  await ingestFile(db, catalog.source('landings'), sample)
   await ingestFile(db, catalog.source('airports'), airportsFile)
 }, 60_000)
-
-afterAll(async () => {
-  await db.close()
-  await database.drop()
-  await rm(folder, { recursive: true, force: true })
-})
 
 /** A Python with what train.py needs, or null where this machine has none. */
 async function findPython(): Promise<string | null> {
@@ -66,6 +43,7 @@ describe('the model of the flights example', () => {
   })
 
   it('can be trained again from an export, to a file that fits as well, where Python is at hand', async () => {
+    const { db, folder } = flights()
     const out = join(folder, 'training.parquet')
     // the last two days are moved to June, so that there is something to measure on
     const sql = `select date + case when date < '2001-01-06' then interval '0' else interval '5 months' end as date, origin, destination, distance, delay > 15 as late from flights`

@@ -4,6 +4,8 @@ import { join } from 'node:path'
 import { Redis } from 'ioredis'
 import { afterAll, beforeAll } from 'vitest'
 import type { ViewPlan } from '../../kernel/view-plan.ts'
+import type { MaterializeResult } from '../../materializer/materialize.ts'
+import { materializeView } from '../../materializer/materialize.ts'
 import { openEmbeddedStore } from '../../online/embedded-store.ts'
 import { createRedisStore } from '../../online/redis-store.ts'
 import type { OnlineStore } from '../../online/store.ts'
@@ -22,8 +24,7 @@ export type StoreKind = (typeof storeKinds)[number]
 
 export interface MaterializerFixture {
   readonly databaseUrl: string
-  readonly db: Database
-  readonly stores: Readonly<Record<StoreKind, OnlineStore>>
+  open(kind: StoreKind): { readonly db: Database; readonly store: OnlineStore }
   /** How test/materializer/materialize-process.ts opens the same store. */
   readonly addresses: Readonly<Record<StoreKind, readonly string[]>>
 }
@@ -43,8 +44,7 @@ export function materializerFixture(): () => MaterializerFixture {
     }
     fixture = {
       databaseUrl: database.url,
-      db,
-      stores,
+      open: (kind) => ({ db, store: stores[kind] }),
       addresses: { redis: ['redis', redis.url, redis.prefix], embedded: ['embedded', directory] },
     }
     close = async () => {
@@ -77,8 +77,29 @@ export function many(rows: number): Payment[] {
   }))
 }
 
+/** A run that is held before its first write of states, until `open`. */
+export async function heldRun(
+  db: Database,
+  store: OnlineStore,
+  plan: ViewPlan,
+): Promise<{ run: Promise<MaterializeResult>; open(): void }> {
+  const gated = gatedStore(store)
+  const run = materializeView(db, gated.store, plan, { moment })
+  await gated.reached
+  return { run, open: gated.open }
+}
+
+/** A view that is materialized, and a second run over as many rows again, held. */
+export async function heldSecondRun(db: Database, store: OnlineStore) {
+  const { table, plan } = await freshView(db)
+  await table.insert(many(500))
+  await materializeView(db, store, plan, { moment })
+  await table.insert(many(500))
+  return { table, plan, ...(await heldRun(db, store, plan)) }
+}
+
 /** The store, with a gate before the first write of states. */
-export function gatedStore(store: OnlineStore): { store: OnlineStore; reached: Promise<void>; open(): void } {
+function gatedStore(store: OnlineStore): { store: OnlineStore; reached: Promise<void>; open(): void } {
   const [reached, gate] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()]
   return {
     store: {

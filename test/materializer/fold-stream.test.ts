@@ -56,13 +56,7 @@ describe('folding an ordered stream into stored states', () => {
             await foldArrivals(store, plan, rows, Math.max(0, covered - again), to, batch)
             covered = to
           }
-          expect(
-            await storedStates(
-              store,
-              plan,
-              rows.map((row) => row.key),
-            ),
-          ).toEqual(foldAll(plan, rows, moment))
+          expect(await statesOf(store, plan, rows)).toEqual(foldAll(plan, rows, moment))
         },
       ),
       { numRuns: 150 },
@@ -88,15 +82,7 @@ describe('folding an ordered stream into stored states', () => {
       asRow(plan, { ...at, label: null, account: 'kept' }, 2, 2),
     ]
     expect(await fold(store, plan, rows, 3)).toEqual({ rows: 1, entities: 1 })
-    expect([
-      ...(
-        await storedStates(
-          store,
-          plan,
-          rows.map((row) => row.key),
-        )
-      ).keys(),
-    ]).toEqual(['kept\0'])
+    expect([...(await statesOf(store, plan, rows)).keys()]).toEqual(['kept\0'])
   })
 
   it('hands over the keys that somebody else wrote meanwhile, and leaves their states alone', async () => {
@@ -121,13 +107,7 @@ describe('folding an ordered stream into stored states', () => {
     await fold(store, plan, rows.slice(0, 20), 10, 5, 'renew')
     await fold(store, plan, rows, 20, 5, 'renew')
     await fold(store, plan, rows.slice(0, 20), 15, 5, 'renew')
-    expect(
-      await storedStates(
-        store,
-        plan,
-        rows.map((row) => row.key),
-      ),
-    ).toEqual(foldAll(plan, rows, moment))
+    expect(await statesOf(store, plan, rows)).toEqual(foldAll(plan, rows, moment))
     expect(await fold(store, plan, rows, 20, 5, 'renew')).toEqual({ rows: 0, entities: 0 })
   })
 
@@ -218,4 +198,13 @@ async function* batches(rows: readonly SourceRow[], size: number): AsyncGenerato
 
 function ordered(rows: readonly SourceRow[]): SourceRow[] {
   return [...rows].sort((a, b) => (a.key === b.key ? a.sortTime - b.sortTime : a.key < b.key ? -1 : 1))
+}
+
+/** What is stored of the entities of these rows. */
+function statesOf(store: OnlineStore, plan: ViewPlan, rows: readonly SourceRow[]): Promise<Map<EntityKey, string>> {
+  return storedStates(
+    store,
+    plan,
+    rows.map(({ key }) => key),
+  )
 }

@@ -4,22 +4,16 @@ import { Client } from 'pg'
 import { describe, expect, it } from 'vitest'
 import type { ViewPlan } from '../../kernel/view-plan.ts'
 import { materializeView } from '../../materializer/materialize.ts'
-import type { OnlineStore } from '../../online/store.ts'
-import type { Database } from '../../runtime/database.ts'
 import type { StoreKind } from './fixture.ts'
-import { freshView, gatedStore, many, materializerFixture, moment, storeKinds } from './fixture.ts'
+import { freshView, heldRun, many, materializerFixture, moment, storeKinds } from './fixture.ts'
 import type { PaymentsTable } from './payments-table.ts'
 import { payment, storedStates } from './payments.ts'
 
 const fixture = materializerFixture()
 
-function open(kind: StoreKind): { db: Database; store: OnlineStore } {
-  return { db: fixture().db, store: fixture().stores[kind] }
-}
-
 describe.each(storeKinds)('materializing into the %s store, several runs at once or killed', (kind) => {
   it('counts each row once when several processes run at once while rows arrive', async () => {
-    const { db, store } = open(kind)
+    const { db, store } = fixture().open(kind)
     const { table, plan } = await freshView(db)
     await table.insert(many(3_000))
     const runs = [1, 2].map(() => runElsewhere(kind, table, plan))
@@ -33,7 +27,7 @@ describe.each(storeKinds)('materializing into the %s store, several runs at once
   }, 60_000)
 
   it('gives the same bytes when runs are killed at any point and run again', async () => {
-    const { db, store } = open(kind)
+    const { db, store } = fixture().open(kind)
     const { table, plan } = await freshView(db)
     await table.insert(many(20_000))
     let interrupted = 0
@@ -48,21 +42,17 @@ describe.each(storeKinds)('materializing into the %s store, several runs at once
   }, 60_000)
 
   it('folds the missing rows into what another run stored first', async () => {
-    const { db, store } = open(kind)
+    const { db, store } = fixture().open(kind)
     const { table, plan } = await freshView(db)
     await table.insert(many(1_500))
     // Both runs have read the store empty and frozen the database, the one before these rows came and the other after.
-    const older = gatedStore(store)
-    const olderRun = materializeView(db, older.store, plan, { moment })
-    await older.reached
+    const older = await heldRun(db, store, plan)
     await table.insert(many(1_700))
-    const newer = gatedStore(store)
-    const newerRun = materializeView(db, newer.store, plan, { moment })
-    await newer.reached
+    const newer = await heldRun(db, store, plan)
     older.open()
-    const first = await olderRun
+    const first = await older.run
     newer.open()
-    const second = await newerRun
+    const second = await newer.run
     expect(first.to).toBeLessThan(second.to)
     // The newer run had folded all; what counts is what it stored on top of the other.
     expect([first.rows, second.rows]).toEqual([1_500, 1_700])
@@ -70,22 +60,20 @@ describe.each(storeKinds)('materializing into the %s store, several runs at once
   })
 
   it('leaves alone what a newer run stored first', async () => {
-    const { db, store } = open(kind)
+    const { db, store } = fixture().open(kind)
     const { table, plan } = await freshView(db)
     await table.insert(many(1_500))
-    const older = gatedStore(store)
-    const olderRun = materializeView(db, older.store, plan, { moment })
-    await older.reached
+    const older = await heldRun(db, store, plan)
     await table.insert(many(100))
     const newer = await materializeView(db, store, plan, { moment })
     older.open()
-    expect([newer.rows, (await olderRun).rows]).toEqual([1_600, 0])
+    expect([newer.rows, (await older.run).rows]).toEqual([1_600, 0])
     expect(await storedStates(store, plan, table.keys(plan))).toEqual(table.expected(plan, moment))
     expect(await materializeView(db, store, plan, { moment })).toMatchObject({ from: newer.to, rows: 0 })
   })
 
   it('takes up once what a long transaction commits late', async () => {
-    const { db, store } = open(kind)
+    const { db, store } = fixture().open(kind)
     const { table, plan } = await freshView(db)
     const late = new Client({ connectionString: fixture().databaseUrl })
     await late.connect()

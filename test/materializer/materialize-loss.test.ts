@@ -7,17 +7,11 @@ import { materializeView } from '../../materializer/materialize.ts'
 import { materializationStatus } from '../../materializer/status.ts'
 import { markerKey } from '../../online/marker.ts'
 import type { OnlineStore } from '../../online/store.ts'
-import type { Database } from '../../runtime/database.ts'
-import type { StoreKind } from './fixture.ts'
-import { freshView, gatedStore, many, materializerFixture, moment, storeKinds } from './fixture.ts'
+import { freshView, heldRun, heldSecondRun, many, materializerFixture, moment, storeKinds } from './fixture.ts'
 import type { Payment } from './payments.ts'
 import { accountKey, minute, payment, start, storedStates } from './payments.ts'
 
 const fixture = materializerFixture()
-
-function open(kind: StoreKind): { db: Database; store: OnlineStore } {
-  return { db: fixture().db, store: fixture().stores[kind] }
-}
 
 const one = (account: string, minutes: number): Payment => ({
   account,
@@ -29,7 +23,7 @@ const one = (account: string, minutes: number): Payment => ({
 
 describe.each(storeKinds)('a view whose states are lost in the %s store', (kind) => {
   it('folds an entity that the store lost from its first row, once anything of it arrives', async () => {
-    const { db, store } = open(kind)
+    const { db, store } = fixture().open(kind)
     const { table, plan } = await freshView(db)
     await table.insert([one('kept', 1), one('gone', 2), one('gone', 3)])
     await materializeView(db, store, plan, { moment })
@@ -40,7 +34,7 @@ describe.each(storeKinds)('a view whose states are lost in the %s store', (kind)
   })
 
   it('leaves no state that lacks rows when the store is emptied during a run that is stopped after its first write', async () => {
-    const { db, store } = open(kind)
+    const { db, store } = fixture().open(kind)
     const { table, plan } = await freshView(db)
     await table.insert(many(3_000))
     await materializeView(db, store, plan, { moment })
@@ -67,23 +61,18 @@ describe.each(storeKinds)('a view whose states are lost in the %s store', (kind)
   })
 
   it('notices that the view was begun anew before it folds on what it reads', async () => {
-    const { db, store } = open(kind)
-    const { table, plan } = await freshView(db)
-    await table.insert(many(500))
-    await materializeView(db, store, plan, { moment })
-    await table.insert(many(500))
-    const behind = gatedStore(store)
-    const run = materializeView(db, behind.store, plan, { moment })
-    await behind.reached
+    const { db, store } = fixture().open(kind)
+    const behind = await heldSecondRun(db, store)
+    const { table, plan } = behind
     await materializeView(db, store, plan, { moment, rebuild: true })
     behind.open()
-    await expect(run).rejects.toMatchObject({ code: 'STORE_MISMATCH' })
+    await expect(behind.run).rejects.toMatchObject({ code: 'STORE_MISMATCH' })
     expect(await materializeView(db, store, plan, { moment })).toMatchObject({ rows: 0 })
     expect(await storedStates(store, plan, table.keys(plan))).toEqual(table.expected(plan, moment))
   })
 
   it('loses nothing when the view is rebuilt beside other runs, and records only the runs that came to their end', async () => {
-    const { db, store } = open(kind)
+    const { db, store } = fixture().open(kind)
     const { table, plan } = await freshView(db)
     await table.insert(many(300))
     let succeeded = 0
@@ -108,7 +97,7 @@ describe.each(storeKinds)('a view whose states are lost in the %s store', (kind)
   }, 30_000)
 
   it('lets no run begin on a view that a stopped rebuild removed in part, until it is rebuilt', async () => {
-    const { db, store } = open(kind)
+    const { db, store } = fixture().open(kind)
     const { table, plan } = await freshView(db)
     await table.insert(many(50))
     await materializeView(db, store, plan, { moment })
@@ -129,22 +118,20 @@ describe.each(storeKinds)('a view whose states are lost in the %s store', (kind)
   })
 
   it('records no end of a run that did not move the view on', async () => {
-    const { db, store } = open(kind)
+    const { db, store } = fixture().open(kind)
     const { table, plan } = await freshView(db)
     await table.insert(many(50))
-    const gated = gatedStore(store)
-    const run = materializeView(db, gated.store, plan, { moment })
-    await gated.reached
+    const gated = await heldRun(db, store, plan)
     await store.removeView(plan.id)
     gated.open()
-    await expect(run).rejects.toMatchObject({ code: 'STORE_MISMATCH' })
+    await expect(gated.run).rejects.toMatchObject({ code: 'STORE_MISMATCH' })
     expect((await materializationStatus(db, Date.now())).some(({ view }) => view === plan.id)).toBe(false)
   })
 })
 
 describe('rows that cannot be folded yet, or never', () => {
   it('refuses rows that were restored with the arrivals of another database, and takes them once they arrive anew', async () => {
-    const { db, store } = open('embedded')
+    const { db, store } = fixture().open('embedded')
     const { table, plan } = await freshView(db)
     await table.insert(many(20))
     await db.script(`update ${table.name} set _xid = '900000000000'`)
@@ -159,7 +146,7 @@ describe('rows that cannot be folded yet, or never', () => {
   })
 
   it('names the source, the start of the key and the value of a row that fits in no state, and takes the others once it is gone', async () => {
-    const { db, store } = open('embedded')
+    const { db, store } = fixture().open('embedded')
     const { table, plan } = await freshView(db)
     await table.insert(many(20))
     for (const [values, message] of [
@@ -183,7 +170,7 @@ describe('rows that cannot be folded yet, or never', () => {
   })
 
   it('waits for a transaction that ends soon, and reads what was committed beside it', async () => {
-    const { db, store } = open('embedded')
+    const { db, store } = fixture().open('embedded')
     const { table, plan } = await freshView(db)
     const other = await openTransaction()
     await table.insert(fc.sample(payment, 10))
@@ -193,7 +180,7 @@ describe('rows that cannot be folded yet, or never', () => {
   })
 
   it('tells how many committed rows an open transaction holds back', async () => {
-    const { db, store } = open('embedded')
+    const { db, store } = fixture().open('embedded')
     const { table, plan } = await freshView(db)
     await table.insert(fc.sample(payment, 3))
     await materializeView(db, store, plan, { moment })
@@ -206,18 +193,16 @@ describe('rows that cannot be folded yet, or never', () => {
   })
 
   it('keeps the state of the later snapshot where two runs renew a view below the same open transaction', async () => {
-    const { db, store } = open('embedded')
+    const { db, store } = fixture().open('embedded')
     const { table, plan } = await freshView(db, 'plain')
     const other = await openTransaction()
     await table.insert([one('a', 1)])
-    const older = gatedStore(store)
-    const olderRun = materializeView(db, older.store, plan, { moment })
-    await older.reached
+    const older = await heldRun(db, store, plan)
     await table.insert([one('a', 2), one('b', 3)])
     const newer = await materializeView(db, store, plan, { moment })
     const before = await storedStates(store, plan, table.keys(plan))
     older.open()
-    expect((await olderRun).to).toBe(newer.to)
+    expect((await older.run).to).toBe(newer.to)
     await other.commit()
     expect(before.size).toBe(2)
     expect(await storedStates(store, plan, table.keys(plan))).toEqual(before)

@@ -4,25 +4,18 @@ import type { ViewPlan } from '../../kernel/view-plan.ts'
 import { materializeView } from '../../materializer/materialize.ts'
 import { materializationStatus } from '../../materializer/status.ts'
 import { readOnline } from '../../online/read.ts'
-import type { OnlineStore } from '../../online/store.ts'
-import type { Database } from '../../runtime/database.ts'
 import { openPostgres } from '../../runtime/open-postgres.ts'
 import { testDatabase } from '../services/index.ts'
-import type { StoreKind } from './fixture.ts'
-import { freshView, gatedStore, many, materializerFixture, moment, storeKinds } from './fixture.ts'
+import { freshView, heldSecondRun, many, materializerFixture, moment, storeKinds } from './fixture.ts'
 import { createPaymentsTable } from './payments-table.ts'
 import { accountKey, payment, start, minute, storedStates } from './payments.ts'
 import { paymentsPlan } from './plans.ts'
 
 const fixture = materializerFixture()
 
-function open(kind: StoreKind): { db: Database; store: OnlineStore } {
-  return { db: fixture().db, store: fixture().stores[kind] }
-}
-
 describe.each(storeKinds)('materializing into the %s store', (kind) => {
   it('gives the bytes of one fold over all rows, in whatever order and runs they arrive', async () => {
-    const { db, store } = open(kind)
+    const { db, store } = fixture().open(kind)
     await fc.assert(
       fc.asyncProperty(fc.array(fc.array(payment, { maxLength: 12 }), { maxLength: 5 }), async (arrivals) => {
         const { table, plan } = await freshView(db)
@@ -37,7 +30,7 @@ describe.each(storeKinds)('materializing into the %s store', (kind) => {
   }, 20_000)
 
   it('reads only what is new, and writes nothing where nothing is', async () => {
-    const { db, store } = open(kind)
+    const { db, store } = fixture().open(kind)
     const { table, plan } = await freshView(db)
     await table.insert(fc.sample(payment, 50))
     const first = await materializeView(db, store, plan, { moment })
@@ -50,7 +43,7 @@ describe.each(storeKinds)('materializing into the %s store', (kind) => {
   })
 
   it('lets rows that are not visible yet wait in their state until they are', async () => {
-    const { db, store } = open(kind)
+    const { db, store } = fixture().open(kind)
     const { table, plan } = await freshView(db)
     const known = start + 100 * minute
     await table.insert([{ account: 'a', paidAt: start, knownAt: known, amount: 7, label: null }])
@@ -62,7 +55,7 @@ describe.each(storeKinds)('materializing into the %s store', (kind) => {
   })
 
   it('rebuilds a view over a table that tells no arrivals, each time from all rows', async () => {
-    const { db, store } = open(kind)
+    const { db, store } = fixture().open(kind)
     const { table, plan } = await freshView(db, 'plain')
     await table.insert(fc.sample(payment, 20))
     expect(await materializeView(db, store, plan, { moment })).toMatchObject({ mode: 'full', from: 0, rows: 20 })
@@ -80,7 +73,7 @@ describe.each(storeKinds)('materializing into the %s store', (kind) => {
   })
 
   it('refuses to count rows again whose table has come to tell arrivals only now', async () => {
-    const { db, store } = open(kind)
+    const { db, store } = fixture().open(kind)
     const { table, plan } = await freshView(db, 'plain')
     await table.insert(fc.sample(payment, 20))
     await materializeView(db, store, plan, { moment })
@@ -97,7 +90,7 @@ describe.each(storeKinds)('materializing into the %s store', (kind) => {
   })
 
   it('begins again when the store was emptied', async () => {
-    const { db, store } = open(kind)
+    const { db, store } = fixture().open(kind)
     const { table, plan } = await freshView(db)
     await table.insert(fc.sample(payment, 30))
     await materializeView(db, store, plan, { moment })
@@ -108,23 +101,18 @@ describe.each(storeKinds)('materializing into the %s store', (kind) => {
   })
 
   it('leaves no state that lacks rows when the store is emptied during a run', async () => {
-    const { db, store } = open(kind)
-    const { table, plan } = await freshView(db)
-    await table.insert(many(500))
-    await materializeView(db, store, plan, { moment })
-    await table.insert(many(500))
-    const gated = gatedStore(store)
-    const run = materializeView(db, gated.store, plan, { moment })
-    await gated.reached
+    const { db, store } = fixture().open(kind)
+    const gated = await heldSecondRun(db, store)
+    const { table, plan } = gated
     await store.removeView(plan.id)
     gated.open()
-    await expect(run).rejects.toMatchObject({ code: 'STORE_MISMATCH' })
+    await expect(gated.run).rejects.toMatchObject({ code: 'STORE_MISMATCH' })
     await materializeView(db, store, plan, { moment })
     expect(await storedStates(store, plan, table.keys(plan))).toEqual(table.expected(plan, moment))
   })
 
   it('refuses what another definition or another database put there, and replaces it where that is asked for', async () => {
-    const { db, store } = open(kind)
+    const { db, store } = fixture().open(kind)
     const { table, plan } = await freshView(db)
     await table.insert(fc.sample(payment, 20))
     await materializeView(db, store, plan, { moment })
@@ -148,7 +136,7 @@ describe.each(storeKinds)('materializing into the %s store', (kind) => {
   })
 
   it('records its runs, and tells the last one of each view with its age', async () => {
-    const { db, store } = open(kind)
+    const { db, store } = fixture().open(kind)
     const { table, plan } = await freshView(db)
     await table.insert(fc.sample(payment, 20))
     let clock = 1_700_000_000_000_000
@@ -169,7 +157,7 @@ describe.each(storeKinds)('materializing into the %s store', (kind) => {
   })
 
   it('stops where it is told to, and goes on from there', async () => {
-    const { db, store } = open(kind)
+    const { db, store } = fixture().open(kind)
     const { table, plan } = await freshView(db)
     await table.insert(many(5_000))
     const controller = new AbortController()
@@ -184,7 +172,7 @@ describe.each(storeKinds)('materializing into the %s store', (kind) => {
   })
 
   it('fails as a whole when a transform throws, without moving on', async () => {
-    const { db, store } = open(kind)
+    const { db, store } = fixture().open(kind)
     const { table, plan } = await freshView(db)
     const failing = paymentsPlan({ name: plan.spec.name, relation: plan.spec.source.relation, code: '() => { throw new Error("boom") }' })
     await table.insert(fc.sample(payment, 10))

@@ -1,45 +1,28 @@
 import { spawn } from 'node:child_process'
-import { mkdtemp, rm } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { sql } from 'kysely'
-import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { beforeAll, describe, expect, it } from 'vitest'
 import { migrations } from '../../migrations/list.ts'
 import { pendingMigrations } from '../../migrations/migrate.ts'
 import type { Database } from '../../runtime/database.ts'
 import { migrateDatabase, requireMigrated } from '../../runtime/migrated.ts'
-import { openPglite } from '../../runtime/open-pglite.ts'
-import { openPostgres } from '../../runtime/open-postgres.ts'
+import type { OpenedDatabase } from '../opened-database.ts'
+import { during, openEmbedded, openServer } from '../opened-database.ts'
 import { testDatabase } from '../services/index.ts'
 import { describeSchema } from './describe-schema.ts'
 
 const all = Object.keys(migrations)
 const schemaFile = join(import.meta.dirname, '../../migrations/schema.txt')
 
-const databases = {
-  async PostgreSQL() {
-    const database = await testDatabase({ migrate: false })
-    const db = openPostgres(database.url)
-    return { db, close: () => db.close().then(() => database.drop()) }
-  },
-  async PGlite() {
-    const directory = await mkdtemp(join(tmpdir(), 'lockstep-migrate-'))
-    const db = await openPglite(directory)
-    return { db, close: () => db.close().then(() => rm(directory, { recursive: true })) }
-  },
-}
+const databases = { PostgreSQL: () => openServer({ migrate: false }), PGlite: () => openEmbedded({ migrate: false }) }
 
 describe.each(Object.entries(databases))('the migrations on %s', (_, open) => {
+  const opened = during<OpenedDatabase>(open)
   let db: Database
-  let close: () => Promise<void>
-
-  beforeAll(async () => {
-    const opened = await open()
-    db = opened.db
-    close = opened.close
+  beforeAll(() => {
+    db = opened().db
   })
-  afterAll(() => close())
 
   it('are pending on an empty database, which says what to run', async () => {
     expect(await pendingMigrations(db.kysely)).toEqual(all)
@@ -142,8 +125,7 @@ describe('the migrations', () => {
   })
 
   it('undo everything where one fails', async () => {
-    const database = await testDatabase({ migrate: false })
-    const db = openPostgres(database.url)
+    const { db, close } = await openServer({ migrate: false })
     await db.script('create schema lockstep; create table lockstep.datasets (other int)')
     await expect(migrateDatabase(db.kysely)).rejects.toThrow(
       'The migration "0001-initial" failed, and nothing was changed: relation "datasets" already exists.',
@@ -152,7 +134,6 @@ describe('the migrations', () => {
     expect(await db.query(`select to_regclass('lockstep.definitions') as found`)).toEqual([{ found: null }])
     await db.script('drop table lockstep.datasets')
     expect(await migrateDatabase(db.kysely)).toEqual(all)
-    await db.close()
-    await database.drop()
+    await close()
   })
 })

@@ -1,41 +1,24 @@
 import { sql } from 'kysely'
-import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
+import { beforeEach, describe, expect, it } from 'vitest'
 import { parseTimestamp } from '../../kernel/time.ts'
 import { joinSpine } from '../../offline/join.ts'
 import { openSpine } from '../../offline/spine/open-spine.ts'
 import type { Database } from '../../runtime/database.ts'
-import { openPostgres } from '../../runtime/open-postgres.ts'
-import type { TestDatabase } from '../services/index.ts'
-import { testDatabase } from '../services/index.ts'
 import { viewSpec } from '../kernel/view-oracle.ts'
+import { during, openServer } from '../opened-database.ts'
+import { lastThing } from './last-thing.ts'
 import { createThings, service, view } from './things.ts'
 
 const noon = parseTimestamp('2001-03-01T12:00:00Z')
-const last = {
-  kind: 'latest',
-  name: 'last',
-  column: 'i',
-  type: { kind: 'int32' },
-  ttlMicros: null,
-  default: null,
-  required: false,
-} as const
-const asked = service([{ plan: view(viewSpec('things', [last], { kind: 'continuous' }), 'things'), alias: null, key: ['thing'] }])
+const asked = service([{ plan: view(viewSpec('things', [lastThing], { kind: 'continuous' }), 'things'), alias: null, key: ['thing'] }])
 
 describe('a join beside transactions that are writing', () => {
-  let database: TestDatabase
+  const opened = during(() => openServer())
   let db: Database
-  beforeAll(async () => {
-    database = await testDatabase()
-    db = openPostgres(database.url)
-  })
   beforeEach(async () => {
+    db = opened().db
     await db.query('DROP TABLE IF EXISTS things')
     await createThings(db, 'things', [{ thing: 'a', eventTime: noon, knownTime: null, tie: 1, values: [1, null, null, null] }])
-  })
-  afterAll(async () => {
-    await db.close()
-    await database.drop()
   })
 
   async function join() {

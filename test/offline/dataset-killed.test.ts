@@ -3,23 +3,17 @@ import { once } from 'node:events'
 import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest'
+import { afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import { parseTimestamp } from '../../kernel/time.ts'
 import { createDataset } from '../../offline/dataset.ts'
-import type { Database } from '../../runtime/database.ts'
-import { openPostgres } from '../../runtime/open-postgres.ts'
-import type { TestDatabase } from '../services/index.ts'
-import { testDatabase } from '../services/index.ts'
+import { during, openServer } from '../opened-database.ts'
 import { manyThings, thingsService } from './things-set.ts'
 import { createThings } from './things.ts'
 
 describe('a training set that another process is writing', () => {
-  let database: TestDatabase
-  let db: Database
+  const opened = during(() => openServer())
   let folder: string
   beforeAll(async () => {
-    database = await testDatabase()
-    db = openPostgres(database.url)
     const eventTime = parseTimestamp('2001-03-01T12:00:00Z')
     const rows = Array.from({ length: 7 }, (_, i) => ({
       thing: `thing ${i}`,
@@ -28,25 +22,21 @@ describe('a training set that another process is writing', () => {
       tie: i,
       values: [i, null, null, null],
     }))
-    await createThings(db, 'things', rows)
+    await createThings(opened().db, 'things', rows)
   })
   beforeEach(async () => {
     folder = await mkdtemp(join(tmpdir(), 'lockstep-killed-'))
   })
   afterEach(() => rm(folder, { recursive: true }))
-  afterAll(async () => {
-    await db.close()
-    await database.drop()
-  })
 
   const out = () => join(folder, 'set.csv')
-  const create = (path: string) => createDataset(db, thingsService, { spine: { sql: manyThings }, out: path })
+  const create = (path: string) => createDataset(opened().db, thingsService, { spine: { sql: manyThings }, out: path })
   const partials = async () => (await readdir(folder)).filter((name) => name.endsWith('.partial'))
 
   /** A process with a part of the set written. */
   async function standing() {
     const go = join(folder, 'go')
-    const child = fork(new URL('standing-process.ts', import.meta.url), [database.url, out(), go], {
+    const child = fork(new URL('standing-process.ts', import.meta.url), [opened().url, out(), go], {
       stdio: ['ignore', 'ignore', 'pipe', 'ipc'],
     })
     const exited = once(child, 'exit')

@@ -10,21 +10,16 @@ import { createDatasetWriter } from '../../offline/files/dataset-writer.ts'
 import { ingestFile } from '../../offline/ingest.ts'
 import type { IngestProgress } from '../../offline/ingest.ts'
 import type { Database } from '../../runtime/database.ts'
-import { openPostgres } from '../../runtime/open-postgres.ts'
-import { testDatabase } from '../services/index.ts'
+import { during, openServer } from '../opened-database.ts'
 
+const opened = during(() => openServer({ migrate: false }))
 let folder: string
 let db: Database
-let dropDatabase: () => Promise<void>
 beforeAll(async () => {
-  const database = await testDatabase({ migrate: false })
-  dropDatabase = () => database.drop()
-  db = openPostgres(database.url)
+  db = opened().db
   folder = await mkdtemp(join(tmpdir(), 'lockstep-ingest-'))
 })
 afterAll(async () => {
-  await db.close()
-  await dropDatabase()
   await rm(folder, { recursive: true })
 })
 

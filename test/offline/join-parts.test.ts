@@ -14,19 +14,10 @@ import type { SourceRow } from '../../offline/row-decoder.ts'
 import { planPasses } from '../../offline/stream-groups.ts'
 import { servedTime } from '../../kernel/view-plan.ts'
 import { viewSpec } from '../kernel/view-oracle.ts'
-
-const last = {
-  kind: 'latest',
-  name: 'last',
-  column: 'i',
-  type: { kind: 'int32' },
-  ttlMicros: null,
-  default: null,
-  required: false,
-} as const
+import { lastThing } from './last-thing.ts'
 
 function view(name: string, source: string): ViewPlan {
-  const spec = viewSpec(name, [last], { kind: 'continuous' })
+  const spec = viewSpec(name, [lastThing], { kind: 'continuous' })
   return compileView({
     spec: { ...spec, source: { ...spec.source, name: source, relation: { kind: 'table', table: source } } },
     code: null,

@@ -14,19 +14,11 @@ import { spineLocks, spineName } from '../../offline/spine/spine-table.ts'
 import type { Spine, SpineInput } from '../../offline/spine/spine.ts'
 import { viewSpec } from '../kernel/view-oracle.ts'
 import type { OpenedDatabase } from './databases.ts'
+import { lastThing } from './last-thing.ts'
 import { databases } from './databases.ts'
 import { service, view } from './things.ts'
 
-const feature = {
-  kind: 'latest',
-  name: 'last',
-  column: 'i',
-  type: { kind: 'int32' },
-  ttlMicros: null,
-  default: null,
-  required: false,
-} as const
-const things = view(viewSpec('things', [feature], { kind: 'continuous' }), 'things')
+const things = view(viewSpec('things', [lastThing], { kind: 'continuous' }), 'things')
 const onDemand: OnDemandSpec = {
   name: 'asked',
   version: 1,

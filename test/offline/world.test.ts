@@ -1,4 +1,4 @@
-import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { beforeAll, describe, expect, it } from 'vitest'
 import { compileService } from '../../kernel/compile-service.ts'
 import { compileView } from '../../kernel/compile-view.ts'
 import { parseTimestamp } from '../../kernel/time.ts'
@@ -6,9 +6,8 @@ import { readHistory } from '../../offline/history.ts'
 import { joinSpine } from '../../offline/join.ts'
 import { openSpine } from '../../offline/spine/open-spine.ts'
 import type { Database } from '../../runtime/database.ts'
-import { openPostgres } from '../../runtime/open-postgres.ts'
 import { viewSpec } from '../kernel/view-oracle.ts'
-import { testDatabase } from '../services/index.ts'
+import { during, openServer } from '../opened-database.ts'
 
 const spec = viewSpec(
   'world',
@@ -41,20 +40,14 @@ const service = compileService({
 })
 
 describe('a view of an entity without a key', () => {
+  const opened = during(() => openServer())
   let db: Database
-  let drop: () => Promise<void>
   beforeAll(async () => {
-    const database = await testDatabase()
-    drop = database.drop
-    db = openPostgres(database.url)
+    db = opened().db
     await db.script(`
       create table things (thing text, at timestamptz not null, known timestamptz, i int4, big int8, f float8, s text,
         _row bigint generated always as identity, _xid xid8 not null default pg_current_xact_id());
       insert into things (thing, at) values ('a', '2001-03-01 10:00Z'), ('b', '2001-03-01 10:30Z'), (null, '2001-03-01 12:00Z')`)
-  })
-  afterAll(async () => {
-    await db.close()
-    await drop()
   })
 
   it('counts the rows of the whole world, in training', async () => {

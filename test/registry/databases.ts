@@ -1,48 +1,18 @@
-import { mkdtemp, rm } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
-import { migrate } from '../../migrations/migrate.ts'
 import type { Database } from '../../runtime/database.ts'
-import { openPglite } from '../../runtime/open-pglite.ts'
-import { openPostgres } from '../../runtime/open-postgres.ts'
-import { testDatabase } from '../services/index.ts'
+import type { OpenedDatabase } from '../opened-database.ts'
+import { openEmbedded, openServer } from '../opened-database.ts'
 
-export interface TestRegistry {
-  readonly db: Database
+export interface TestRegistry extends OpenedDatabase {
   /** For a connection of one's own; null where there can be none. */
   readonly url: string | null
   /** Empties the registry, the tables of sources and `flights`. */
   reset(): Promise<void>
-  close(): Promise<void>
 }
 
 /** A migrated database of that kind. */
 export async function openRegistry(kind: 'postgres' | 'pglite'): Promise<TestRegistry> {
-  if (kind === 'postgres') {
-    const database = await testDatabase()
-    const db = openPostgres(database.url)
-    return {
-      db,
-      url: database.url,
-      reset: () => reset(db),
-      close: async () => {
-        await db.close()
-        await database.drop()
-      },
-    }
-  }
-  const directory = await mkdtemp(join(tmpdir(), 'lockstep-registry-'))
-  const db = await openPglite(directory)
-  await migrate(db.kysely)
-  return {
-    db,
-    url: null,
-    reset: () => reset(db),
-    close: async () => {
-      await db.close()
-      await rm(directory, { recursive: true })
-    },
-  }
+  const opened = kind === 'postgres' ? await openServer() : { url: null, ...(await openEmbedded()) }
+  return { ...opened, reset: () => reset(opened.db) }
 }
 
 async function reset(db: Database): Promise<void> {

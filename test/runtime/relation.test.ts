@@ -1,15 +1,13 @@
-import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { beforeAll, describe, expect, it } from 'vitest'
 import type { Database } from '../../runtime/database.ts'
-import { openPostgres } from '../../runtime/open-postgres.ts'
 import { arrivalColumns, checkQuery, queryColumns, sqlState, tableColumns, trimQuery } from '../../runtime/relation.ts'
-import { type TestDatabase, testDatabase } from '../services/index.ts'
+import { during, openServer } from '../opened-database.ts'
 
 describe('the description of a relation', () => {
-  let database: TestDatabase
+  const opened = during(() => openServer({ migrate: false }))
   let db: Database
   beforeAll(async () => {
-    database = await testDatabase({ migrate: false })
-    db = openPostgres(database.url)
+    db = opened().db
     await db.script(`
       create schema "my schema"; create domain whole as int8 not null default 7; create type mood as enum ('calm');
       create table "my schema"."T.x" (
@@ -18,10 +16,6 @@ describe('the description of a relation', () => {
       );
       alter table "my schema"."T.x" drop column gone; create table bare ();
       create table numbered (_row int, _xid xid8)`)
-  })
-  afterAll(async () => {
-    await db.close()
-    await database.drop()
   })
 
   it('tells types, nulls, defaults and what the database computes', async () => {

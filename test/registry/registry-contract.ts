@@ -1,0 +1,18 @@
+import { describe } from 'vitest'
+import { during } from '../opened-database.ts'
+import { applyContract } from './apply-contract.ts'
+import { catalogContract } from './catalog-contract.ts'
+import { openRegistry } from './databases.ts'
+import { modelsContract } from './models-contract.ts'
+import { planContract } from './plan-contract.ts'
+
+/** All that the registry does, on one kind of database. */
+export function registryContract(name: string, kind: 'postgres' | 'pglite'): void {
+  describe(`the registry on ${name}`, () => {
+    const registry = during(() => openRegistry(kind))
+    planContract(registry)
+    applyContract(registry)
+    catalogContract(registry)
+    modelsContract(registry)
+  })
+}
