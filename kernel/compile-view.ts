@@ -29,7 +29,7 @@ export function compileView({
   readonly fingerprint: string
 }): ViewPlan {
   const id = definitionId(spec)
-  const { columns } = spec.source
+  const columns = code === null ? readColumns(spec) : spec.source.columns
   const state = planState(id, [...columns, ...spec.derive], spec.features)
   const derive = code === null ? null : rowTransform(id, code, columns, spec.derive)
   const visibleAt = visibility(spec)
@@ -54,6 +54,12 @@ export function compileView({
     decodeState: (bytes, highWater) => ViewState.decode(state, new ByteReader(bytes), highWater),
     horizonMicros: horizon(spec),
   }
+}
+
+/** A transform may read any column; without one, only what features name is ever looked at. */
+function readColumns({ source, features }: ViewSpec): readonly Column[] {
+  const read = new Set(features.map((feature) => feature.column))
+  return source.columns.filter(({ name }) => read.has(name))
 }
 
 function visibility(spec: ViewSpec): (eventTime: number, knownTime: number | null, rule?: TimeRule) => number {

@@ -11,7 +11,7 @@ export interface ViewPlan {
   readonly spec: ViewSpec
   readonly fingerprint: string
   readonly key: readonly Column<KeyType>[]
-  /** The source's columns in slot order: what a stream must deliver in `values` before the transform. */
+  /** Those of the source's columns that the view can read, in slot order: what a stream must deliver in `values` before the transform. */
   readonly columns: readonly Column[]
   readonly features: readonly { readonly name: string; readonly type: ValueType; readonly required: boolean }[]
   /**

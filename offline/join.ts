@@ -91,10 +91,12 @@ export async function joinSpine(
     const places = passes.flatMap((pass) => pass.mappings.map((mapping) => mapping.asked.map(({ use }) => use)))
     const arrivedBefore = settledBefore(snapshot, options.arrivedBefore ?? null)
     const seen = { rule: options.rule ?? servedTime, knownBefore: options.knownBefore ?? null, arrivedBefore }
-    const omitted = await leftOut(snapshot, passes, arrivedBefore)
     const buckets = await createResultBuckets(places.map((uses) => uses.map((use) => (service.uses[use] as ViewUse).plan)))
     try {
-      await answerAll(snapshot, spine, passes, buckets, seen, options)
+      const [omitted] = await Promise.all([
+        leftOut(snapshot, passes, arrivedBefore),
+        answerAll(snapshot, spine, passes, buckets, seen, options),
+      ])
       const rows = await zip(snapshot, service, spine, places, buckets, options, consume)
       if (rows !== spine.rows) throw new LockstepError('INTERNAL', `The spine had ${spine.rows} rows and gave ${rows}.`)
       return { rows, xmin: arrivedBefore, ...omitted }

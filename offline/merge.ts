@@ -66,7 +66,7 @@ export async function merge(
       }
     }
   } finally {
-    for (const track of tracks) await track.close()
+    for (const track of tracks) track.close()
   }
 }
 
@@ -74,6 +74,8 @@ export async function merge(
 class Track {
   readonly lanes: readonly Lane[]
   readonly #rows: AsyncIterator<readonly SourceRow[]>
+  /** The batch after `#batch`: asked for at once, so that the database sorts all streams at the same time. */
+  #ahead: Promise<IteratorResult<readonly SourceRow[]>>
   #batch: readonly SourceRow[] = []
   #at = 0
   #ended = false
@@ -86,6 +88,7 @@ class Track {
     const columns = streamColumns(plans)
     this.lanes = plans.map((plan) => new Lane(plan, projection(columns, plan), options))
     this.#rows = rows[Symbol.asyncIterator]()
+    this.#ahead = this.#ask()
   }
 
   begin(key: EntityKey): void {
@@ -114,16 +117,24 @@ class Track {
   }
 
   async fetch(): Promise<void> {
-    const next = await this.#rows.next()
+    const next = await this.#ahead
     this.#at = 0
     this.#batch = next.done === true ? [] : next.value
     this.#ended = next.done === true
+    if (!this.#ended) this.#ahead = this.#ask()
     const last = this.#batch.at(-1)
     if (last !== undefined && last.key < this.#key) this.#at = this.#batch.length
   }
 
-  async close(): Promise<void> {
-    await this.#rows.return?.()
+  /** Does not wait: a batch that was asked for may be long in coming, and its end is its stream's business. */
+  close(): void {
+    this.#rows.return?.().catch(() => undefined)
+  }
+
+  #ask(): Promise<IteratorResult<readonly SourceRow[]>> {
+    const next = this.#rows.next()
+    next.catch(() => undefined) // told where it is awaited
+    return next
   }
 }
 
