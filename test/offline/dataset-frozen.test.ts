@@ -8,6 +8,7 @@ import { createDataset } from '../../offline/dataset.ts'
 import { hour, viewSpec } from '../kernel/view-oracle.ts'
 import type { OpenedDatabase } from './databases.ts'
 import { databases } from './databases.ts'
+import { lastThing } from './last-thing.ts'
 import type { ThingRow } from './things.ts'
 import { createThings, service, view } from './things.ts'
 
@@ -30,16 +31,9 @@ const count = {
   default: null,
   required: false,
 } as const
-const last = {
-  kind: 'latest',
-  name: 'last',
-  column: 'i',
-  type: { kind: 'int32' },
-  ttlMicros: null,
-  default: null,
-  required: false,
-} as const
-const asked = service([{ plan: view(viewSpec('things', [count, last], { kind: 'continuous' }), 'things'), alias: null, key: ['thing'] }])
+const asked = service([
+  { plan: view(viewSpec('things', [count, lastThing], { kind: 'continuous' }), 'things'), alias: null, key: ['thing'] },
+])
 const spine = { sql: `SELECT 'a' AS thing, '2001-03-02 12:00Z'::timestamptz AS moment` }
 
 for (const { kind, open } of databases) {
