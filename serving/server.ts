@@ -14,6 +14,7 @@ import { createDependency } from './dependency.ts'
 import { createApp } from './http/app.ts'
 import type { Readiness } from './http/context.ts'
 import { createLimit } from './limit.ts'
+import { listening } from './listening.ts'
 import { createLiveCatalog } from './live-catalog.ts'
 import { createServingMetrics } from './metrics.ts'
 import { createModelHost } from './model-host.ts'
@@ -210,38 +211,6 @@ function storeName(redisUrl: string | null | undefined): string {
   if (redisUrl === null || redisUrl === undefined) return 'The online store'
   const { hostname, port } = new URL(redisUrl)
   return `The online store (Redis at "${hostname === '' ? '127.0.0.1' : hostname}:${port === '' ? '6379' : port}")`
-}
-
-function listening(http: Server, host: string, port: number): Promise<void> {
-  return new Promise((resolve, reject) => {
-    const refuse = (cause: NodeJS.ErrnoException) => reject(listenError(cause, host, port))
-    http.once('error', refuse)
-    http.listen(port, host, () => {
-      http.off('error', refuse)
-      resolve()
-    })
-  })
-}
-
-function listenError(cause: NodeJS.ErrnoException, host: string, port: number): LockstepError {
-  if (cause.code === 'EADDRINUSE') {
-    return new LockstepError(
-      'PORT_IN_USE',
-      `The port "${port}" on "${host}" is in use by another process; stop that one, or set LOCKSTEP_PORT to a free port.`,
-      {
-        cause,
-        details: { host, port },
-      },
-    )
-  }
-  return new LockstepError(
-    'CONFIG_INVALID',
-    `The server cannot listen on "${host}" port "${port}": ${cause.message}. Set LOCKSTEP_HOST and LOCKSTEP_PORT.`,
-    {
-      cause,
-      details: { host, port },
-    },
-  )
 }
 
 /** Waits until the last request is answered and its connection closed; past `capMs` the connections are cut. */

@@ -7,8 +7,10 @@ import { count, duration } from '../../cli/human.ts'
 import { createInterrupt } from '../../cli/interrupt.ts'
 import { reportError } from '../../cli/report-error.ts'
 import { createTerminal } from '../../cli/terminal.ts'
+import { withContext } from '../../cli/with-context.ts'
 import { LockstepError } from '../../kernel/errors.ts'
 import { loadConfig } from '../../runtime/config.ts'
+import { tryPort } from '../../serving/listening.ts'
 import { askServer, flightsBetween, requestBody } from './ask.ts'
 import { evaluate } from './evaluate.ts'
 import { firstRows } from './first-rows.ts'
@@ -41,15 +43,14 @@ try {
   // what is shown here says what the log would say of what goes well
   const config = { ...loaded, logLevel: loaded.logLevel === 'info' ? ('warn' as const) : loaded.logLevel }
   const context = createContext(config, terminal, interrupt.signal)
-  try {
+  await withContext(context, async () => {
     const every = Number(values.every ?? (config.postgresUrl === null ? embeddedEvery : 1))
     if (!Number.isInteger(every) || every < 1) {
       throw new LockstepError('USAGE', `The option "--every" is "${values.every}"; it must be a whole number from 1 on.`)
     }
+    await tryPort(config.host, config.port) // serving comes last, after most of a minute
     await demo(context, every, values.once)
-  } finally {
-    await context.close()
-  }
+  })
 } catch (error) {
   process.exitCode = interrupt.exitCode() ?? reportError(error, terminal, false)
 }

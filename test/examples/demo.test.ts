@@ -1,5 +1,8 @@
 import { spawn } from 'node:child_process'
+import { existsSync } from 'node:fs'
 import { mkdtemp, rm } from 'node:fs/promises'
+import { createServer } from 'node:net'
+import type { AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
@@ -11,11 +14,11 @@ beforeAll(async () => {
 })
 afterAll(() => rm(folder, { recursive: true, force: true }))
 
-/** Runs the demo on a fortieth of the flights, embedded, on any free port. */
-function demo(): Promise<{ readonly code: number | null; readonly text: string }> {
+/** Runs the demo on a fortieth of the flights, embedded, on any free port where none is given. */
+function demo(port = 0, directory = folder): Promise<{ readonly code: number | null; readonly text: string }> {
   const child = spawn(process.execPath, [join(rootFolder, 'examples/flights/demo.ts'), '--once', '--every', '40'], {
     cwd: rootFolder,
-    env: { PATH: process.env['PATH'] ?? '', TZ: 'UTC', LOCKSTEP_DIR: folder, LOCKSTEP_PORT: '0' },
+    env: { PATH: process.env['PATH'] ?? '', TZ: 'UTC', LOCKSTEP_DIR: directory, LOCKSTEP_PORT: String(port) },
   })
   let text = ''
   child.stdout.on('data', (part: Buffer) => (text += part.toString()))
@@ -27,6 +30,17 @@ function demo(): Promise<{ readonly code: number | null; readonly text: string }
 }
 
 describe('the demo', () => {
+  it('ends before it begins where its port is taken', async () => {
+    const taken = createServer().listen(0, '127.0.0.1')
+    await new Promise((resolve) => taken.once('listening', resolve))
+    const { port } = taken.address() as AddressInfo
+    const directory = join(folder, 'untouched')
+    const { code, text } = await demo(port, directory)
+    await new Promise((resolve) => taken.close(resolve))
+    expect([code, text]).toEqual([1, expect.stringMatching(new RegExp(`^error PORT_IN_USE: The port "${port}" on "127.0.0.1" is in use`))])
+    expect(existsSync(directory)).toBe(false)
+  }, 30_000)
+
   it('goes all the way, and again over what it left', async () => {
     const first = await demo()
     expect(first.code, first.text).toBe(0)
