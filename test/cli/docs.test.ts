@@ -1,0 +1,49 @@
+import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { describe, expect, it } from 'vitest'
+import { commands } from '../../cli/commands.ts'
+import { commandHelp } from '../../cli/help.ts'
+import { commonOptions } from '../../cli/input.ts'
+import { rootFolder } from '../source-files.ts'
+
+const page = readFileSync(join(rootFolder, 'docs/cli.md'), 'utf8')
+
+/** What stands under each heading of a command, by the command line in the heading. */
+const sections = new Map(
+  page
+    .split(/^## /m)
+    .filter((text) => text.startsWith('lockstep '))
+    .map((text) => [text.slice('lockstep '.length, text.indexOf('\n')), text] as const),
+)
+
+const helps = await Promise.all(commands.map(async (entry) => commandHelp(await entry.load())))
+
+/** `model push NAME FILE`, by what a command prints with --help. */
+const usageOf = (help: string): string => /^Usage: lockstep (.*?)( --.*)? \[OPTIONS\]$/m.exec(help)?.[1] ?? ''
+
+/** Each option with what its value is called. */
+const optionsIn = (text: string, pattern: RegExp): string[] =>
+  [...text.matchAll(pattern)].map(([, option = '', value = '']) => `${option} ${value}`)
+
+describe('docs/cli.md', () => {
+  it('has a section for every command with its arguments, in their order, and for nothing else', () => {
+    expect([...sections.keys()]).toEqual(helps.map(usageOf))
+  })
+
+  it.each(helps.map((help) => [usageOf(help), help]))('has the options that "%s" shows with --help, and no other', (usage, help) => {
+    const shown = optionsIn(help, /^ {2}--([a-z-]+)(?: (\S+))?(?:$| {2})/gm)
+    const common = Object.keys(commonOptions).map((option) => `${option} `)
+    expect(shown).toEqual(expect.arrayContaining(common))
+    const told = optionsIn(sections.get(usage) ?? '', /^- `--([a-z-]+)(?: ([^`]+))?`/gm)
+    expect(told).toEqual(shown.filter((option) => !common.includes(option)))
+  })
+
+  it('has the options that every command takes, and the exit codes', () => {
+    for (const option of Object.keys(commonOptions)) expect(page).toContain(`- \`--${option}\``)
+    for (const code of ['0', '1', '2', '130, 143']) expect(page).toContain(`\n| ${code} | `)
+  })
+
+  it('is linked from the README', () => {
+    expect(readFileSync(join(rootFolder, 'README.md'), 'utf8')).toContain('(docs/cli.md)')
+  })
+})
