@@ -16,11 +16,26 @@ export async function importWithin(path: string, timeoutMs: number): Promise<unk
   })
   late.catch(() => {}) // aborted
   const unwatch = endLoopAfter(timeoutMs + graceMs)
+  const listenAgain = withoutListeners(['SIGINT', 'SIGTERM'])
   try {
     return await Promise.race([import(pathToFileURL(path).href), late])
   } finally {
+    listenAgain()
     unwatch()
     done.abort()
+  }
+}
+
+/**
+ * Has signals end the process as they do by themselves: no listener hears of them while a loop runs.
+ *
+ * @returns what puts the listeners back
+ */
+function withoutListeners(signals: readonly NodeJS.Signals[]): () => void {
+  const kept = signals.flatMap((signal) => process.listeners(signal).map((listener) => ({ signal, listener })))
+  for (const { signal, listener } of kept) process.off(signal, listener)
+  return () => {
+    for (const { signal, listener } of kept) process.on(signal, listener)
   }
 }
 

@@ -1,4 +1,4 @@
-import { execFileSync } from 'node:child_process'
+import { execFileSync, spawn } from 'node:child_process'
 import { join, resolve } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import { compileService } from '../../kernel/compile-service.ts'
@@ -171,6 +171,26 @@ describe('a definitions file that does not come to an end', () => {
   )
 })
 
+it('a definitions file that loops is ended by a signal at once, and listeners hear of signals again after a file was loaded', async () => {
+  const folder = definitionFiles({ 'good.ts': preamble, 'endless.ts': "console.log('loops')\nwhile (true);\n" })
+  const program = `
+    const { loadDefinitions } = await import(${JSON.stringify(resolve(import.meta.dirname, '../../registry/load-definitions.ts'))})
+    process.on('SIGTERM', () => {})
+    const [good, endless] = process.argv.slice(1)
+    await loadDefinitions(good)
+    console.log(process.listenerCount('SIGTERM'))
+    await loadDefinitions(endless)`
+  const files = [join(folder, 'good.ts'), join(folder, 'endless.ts')]
+  const child = spawn(process.execPath, ['--input-type=module', '-e', program, '--', ...files], { stdio: ['ignore', 'pipe', 'inherit'] })
+  let out = ''
+  child.stdout.on('data', (part: Buffer) => {
+    out += part.toString()
+    if (out.includes('loops')) child.kill('SIGTERM')
+  })
+  const signal = await new Promise((done) => child.on('close', (_, by) => done(by)))
+  expect([out, signal]).toEqual(['1\nloops\n', 'SIGTERM'])
+})
+
 describe('a definitions file', () => {
   it('loads neither database drivers, nor the bundler, nor the model runtime', () => {
     const entry = JSON.stringify(resolve(import.meta.dirname, '../../index.ts'))
@@ -182,6 +202,6 @@ describe('a definitions file', () => {
       console.log(JSON.stringify(seen))`
     const seen = JSON.parse(execFileSync(process.execPath, ['--input-type=module', '-e', program], { encoding: 'utf8' })) as string[]
     expect(seen.length).toBeGreaterThan(10)
-    for (const url of seen) expect(url).toMatch(/\/(index|kernel\/[a-z-]+|registry\/nearest|registry\/define\/[a-z-]+)\.ts$/)
+    for (const url of seen) expect(url).toMatch(/\/(index|kernel\/[a-z0-9-]+|registry\/nearest|registry\/define\/[a-z-]+)\.ts$/)
   })
 })
