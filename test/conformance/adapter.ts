@@ -1,0 +1,51 @@
+import type { Json } from './exact-json.ts'
+
+export type Row = Readonly<Record<string, Json>>
+
+/**
+ * A feature store that the cases can be held against. What it gives back is JSON as the case files write it: see README.md, "Values".
+ * A method that the store refuses throws `Refused`; any other error fails the case.
+ */
+export interface Adapter {
+  readonly name: string
+  /** Which file of a case holds its definitions in this store's language. */
+  readonly definitions: string
+  /** Takes up definitions, from these files all at once. The first call comes before everything else and has the files of all cases. */
+  define(files: readonly string[]): Promise<void>
+  /** Adds the rows of a file (.jsonl or .csv) to a source: they arrive together, after all that came before. */
+  ingest(source: string, file: string): Promise<void>
+  /** Brings views in the online store up to date, as a run at the moment `at` would. */
+  materialize(views: readonly string[], at: string): Promise<void>
+  /** Makes a training set and keeps it under a name, by which it can be read again. */
+  train(request: TrainingRequest): Promise<readonly Row[]>
+  /** A training set that was kept. */
+  read(name: string): Promise<readonly Row[]>
+  /** Answers entities from the online side, as of one moment. */
+  serve(service: string, entities: readonly Row[], at: string): Promise<readonly Served[]>
+  close(): Promise<void>
+}
+
+export interface TrainingRequest {
+  readonly service: string
+  /** Rows of keys, request values and a time, in a file or as a query, in which {{name}} is the table of a source. */
+  readonly spine: { readonly file: string } | { readonly query: string }
+  /** The spine's column that holds each row's moment. */
+  readonly time: string
+  /** `before`: what becomes visible at the very moment of a row does not count. */
+  readonly asOf: 'at' | 'before'
+  /** `latest`: as if every row had been known at its event. */
+  readonly knowledge: 'bitemporal' | 'latest'
+  /** `ideal`: as if scheduled views were refreshed always. */
+  readonly freshness: 'served' | 'ideal'
+  readonly name: string
+}
+
+export interface Served {
+  readonly features: Row
+  readonly statuses: Row
+  /** The event time of the newest visible row behind each feature. */
+  readonly eventTimes: Row
+}
+
+/** The store says no, and this is what it says. */
+export class Refused extends Error {}

@@ -1,0 +1,73 @@
+import { readdir, readFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import type { Row } from './adapter.ts'
+
+/** One case: what it shows, and what happens in it, in order. README.md describes the files. */
+export interface ConformanceCase {
+  readonly id: string
+  readonly folder: string
+  /** What is shown, as a sentence. */
+  readonly title: string
+  readonly steps: readonly Step[]
+}
+
+export type Step = DefineStep | IngestStep | MaterializeStep | TrainStep | ReadStep | ServeStep
+
+/** The words that a refusal has to name. Where a step has them, it must be refused. */
+interface Refusable {
+  readonly refused?: readonly string[]
+}
+export interface DefineStep extends Refusable {
+  /** File name without its ending, which is the adapter's. */
+  readonly define: string
+}
+export interface IngestStep extends Refusable {
+  /** The source. */
+  readonly ingest: string
+  readonly rows: string
+}
+export interface MaterializeStep extends Refusable {
+  /** The views. */
+  readonly materialize: readonly string[]
+  readonly at: string
+}
+export interface TrainStep extends Refusable {
+  /** The service. */
+  readonly train: string
+  readonly spine?: string
+  readonly query?: string
+  readonly time: string
+  readonly asOf?: 'at' | 'before'
+  readonly knowledge?: 'bitemporal' | 'latest'
+  readonly freshness?: 'served' | 'ideal'
+  readonly save?: string
+  /** File of the rows that must come, in this order. */
+  readonly expect?: string
+  /** The columns that a request sends: each row is asked for again online, as of its own moment, and must be the same. */
+  readonly replay?: readonly string[]
+}
+export interface ReadStep extends Refusable {
+  /** The name under which a training set was saved. */
+  readonly read: string
+  readonly expect: string
+}
+export interface ServeStep extends Refusable {
+  /** The service. */
+  readonly serve: string
+  readonly at: string
+  /** File of entities with the answers that they must get. */
+  readonly expect?: string
+  readonly entities?: readonly Row[]
+}
+
+/** Every folder of `cases`, by id. */
+export async function readCases(root: string): Promise<ConformanceCase[]> {
+  const ids = (await readdir(root)).toSorted()
+  return await Promise.all(
+    ids.map(async (id) => {
+      const folder = join(root, id)
+      const stated = JSON.parse(await readFile(join(folder, 'case.json'), 'utf8')) as Pick<ConformanceCase, 'title' | 'steps'>
+      return { id, folder, ...stated }
+    }),
+  )
+}

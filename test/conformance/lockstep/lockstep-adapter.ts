@@ -1,0 +1,132 @@
+import { fork } from 'node:child_process'
+import { once } from 'node:events'
+import { readFile, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { formatTimestamp } from '../../../kernel/time.ts'
+import { openTabularFile } from '../../../offline/files/tabular-file.ts'
+import type { Environment, Running } from '../../cli/run-lockstep.ts'
+import { start, whenReady } from '../../cli/run-lockstep.ts'
+import type { Adapter, Row, Served } from '../adapter.ts'
+import { Refused } from '../adapter.ts'
+import type { Json } from '../exact-json.ts'
+import { exact, parseExact } from '../exact-json.ts'
+import type { Ran } from './command-process.ts'
+
+/**
+ * Lockstep through its command line and over HTTP. Commands run in one process that stays, since starting one takes far longer than what it does here; the
+ * server is a process of its own.
+ *
+ * @param env where PostgreSQL and Redis are
+ * @param folder for what it writes
+ */
+export async function createLockstepAdapter(env: Environment, folder: string): Promise<Adapter> {
+  const child = fork(join(import.meta.dirname, 'command-process.ts'), {
+    env: { PATH: process.env['PATH'] ?? '', TZ: 'UTC', ...env },
+    execArgv: [],
+  })
+  let server: { readonly url: string; readonly process: Running } | null = null
+  let defined = 0
+
+  async function lockstep(...words: readonly string[]): Promise<string> {
+    child.send([...words, '--json'])
+    const [{ exitCode, out, err }] = (await once(child, 'message')) as [Ran]
+    if (exitCode === 0) return out
+    const { error } = JSON.parse(err) as { readonly error: { readonly code: string; readonly message: string } }
+    if (error.code === 'INTERNAL') throw new Error(`lockstep ${words.join(' ')}: ${error.message}`)
+    throw new Refused(error.message)
+  }
+
+  async function urlOfServer(): Promise<string> {
+    if (server !== null) return server.url
+    const running = start(env, 'serve', '--port', '0', '--json')
+    const [, url = ''] = await running.until(/"url": "(http:[^"]+)"/)
+    server = { url, process: running }
+    await whenReady(url)
+    return url
+  }
+
+  const pathOf = (name: string): string => join(folder, `${name}.parquet`)
+
+  await lockstep('migrate')
+  return {
+    name: 'Lockstep',
+    definitions: 'definitions.ts',
+    async define(files) {
+      const index = join(folder, `definitions-${defined++}.ts`)
+      await writeFile(index, (await Promise.all(files.map(exportsOf))).join('\n'))
+      await lockstep('apply', index)
+    },
+    async ingest(source, file) {
+      await lockstep('ingest', source, file)
+    },
+    async materialize(views, at) {
+      await lockstep('materialize', ...views, '--to', at)
+    },
+    async train({ service, spine, time, asOf, knowledge, freshness, name }) {
+      const from = 'file' in spine ? spine.file : spine.query.replaceAll(/\{\{(\w+)\}\}/g, 'lockstep_source.$1')
+      const rule = ['--time', time, '--as-of', asOf, '--knowledge', knowledge, '--freshness', freshness]
+      await lockstep('dataset', 'create', service, '--spine', from, '--out', pathOf(name), ...rule)
+      return await readRows(pathOf(name))
+    },
+    read: (name) => readRows(pathOf(name)),
+    async serve(service, entities, at) {
+      const body = { service, entities, asOf: at, include: ['eventTimes'] }
+      const response = await fetch(`${await urlOfServer()}/v1/features`, { method: 'POST', body: exactBody(body) })
+      const answer = parseExact(await response.text()) as unknown as Answer
+      if (response.status >= 500) throw new Error(`The server answered ${response.status}: ${answer.error?.message}`)
+      if (answer.error !== undefined) throw new Refused(answer.error.message)
+      return answer.results
+    },
+    async close() {
+      if (server !== null) {
+        server.process.child.kill('SIGTERM')
+        await server.process.ended
+      }
+      const exited = once(child, 'exit')
+      child.disconnect()
+      await exited
+    },
+  }
+}
+
+interface Answer {
+  readonly results: readonly Served[]
+  readonly error?: { readonly message: string }
+}
+
+/** What exports all that a definitions file exports, under names that no other file has. */
+async function exportsOf(file: string, index: number): Promise<string> {
+  const names = [...(await readFile(file, 'utf8')).matchAll(/^export const (\w+)/gm)].map(([, name = '']) => name)
+  return `export { ${names.map((name) => `${name} as ${name}_${index}`).join(', ')} } from ${JSON.stringify(file)}`
+}
+
+/** JSON with bigints as integer literals. */
+function exactBody(value: unknown): string {
+  if (typeof value === 'bigint') return String(value)
+  if (Array.isArray(value)) return `[${value.map(exactBody).join(',')}]`
+  if (typeof value !== 'object' || value === null) return JSON.stringify(value)
+  return `{${Object.entries(value)
+    .map(([name, member]) => `${JSON.stringify(name)}:${exactBody(member)}`)
+    .join(',')}}`
+}
+
+async function readRows(path: string): Promise<Row[]> {
+  const { columns, batches } = await openTabularFile(path)
+  const rows: Row[] = []
+  for await (const batch of batches(columns.map(({ name }) => name))) {
+    for (let i = 0; i < batch.rows; i++) {
+      rows.push(Object.fromEntries(columns.map(({ name, type }, c) => [name, jsonOf(type?.kind, batch.columns[c]?.[i])])))
+    }
+  }
+  return rows
+}
+
+function jsonOf(kind: string | undefined, value: unknown): Json {
+  if (value === null || value === undefined) return null
+  if (kind === 'timestamp') return formatTimestamp(Number(value))
+  if (typeof value === 'bigint') return exact(value)
+  if (typeof value === 'number') return Number.isFinite(value) ? value : String(value)
+  if (typeof value === 'string' || typeof value === 'boolean') return value
+  if (ArrayBuffer.isView(value) || Array.isArray(value)) return Array.from(value as ArrayLike<unknown>, (each) => jsonOf(undefined, each))
+  throw new Error(`A training set holds ${typeof value}, which no case can name.`)
+}
