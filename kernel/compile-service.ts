@@ -1,6 +1,7 @@
 import { LockstepError } from './errors.ts'
 import type { OnDemandStep, StepInput, StepValues } from './on-demand-step.ts'
 import { onDemandStep } from './on-demand-step.ts'
+import { isCount } from './result-type.ts'
 import type { ServiceFeature, ServicePlan, ViewUse } from './service-plan.ts'
 import type { OnDemandInputSpec, OnDemandSpec, ServiceSpec, ViewUseSpec } from './service-spec.ts'
 import type { Status } from './state.ts'
@@ -68,7 +69,7 @@ export function compileService({ spec, fingerprint, views, onDemand }: ServicePa
         const known = plan.features[feature]
         const declared = plan.spec.features[feature]
         if (known === undefined || declared === undefined) throw unknownFeature(id, plan.id, name)
-        const nullable = !(known.required || declared.default !== null || (declared.kind === 'window' && declared.aggregate === 'count'))
+        const nullable = !(known.required || declared.default !== null || isCount(declared))
         const fullName = member.use.alias === null ? name : `${member.use.alias}__${name}`
         addFeature({
           name: fullName,

@@ -58,7 +58,7 @@ export function compileView({
 
 /** A transform may read any column; without one, only what features name is ever looked at. */
 function readColumns({ source, features }: ViewSpec): readonly Column[] {
-  const read = new Set(features.map((feature) => feature.column))
+  const read = new Set<string | null | undefined>(features.flatMap(({ column, where }) => [column, where]))
   return source.columns.filter(({ name }) => read.has(name))
 }
 
@@ -76,7 +76,7 @@ function visibility(spec: ViewSpec): (eventTime: number, knownTime: number | nul
 /** A tail moves by at most one hop beyond its window. */
 function horizon(spec: ViewSpec): number {
   return spec.features.reduce(
-    (reach, f) => Math.max(reach, f.kind === 'latest' ? Number.POSITIVE_INFINITY : f.windowMicros + f.hopMicros),
+    (reach, f) => Math.max(reach, f.kind === 'window' ? f.windowMicros + f.hopMicros : Number.POSITIVE_INFINITY),
     0,
   )
 }

@@ -65,6 +65,16 @@ export class ExactSum {
     return ratioToNumber(this.#toFixed(), BigInt(count) << fixedPointBits)
   }
 
+  /** The sum where it is a safe integer and was never more than one double, else null: what small whole numbers can be computed from at once. */
+  whole(): number | null {
+    return this.#rest === null && this.#fixed === null && this.#special() === null && Number.isSafeInteger(this.#top) ? this.#top : null
+  }
+
+  /** The sum in units of 2^-1074; null where NaN or an infinity is part of it. */
+  units(): bigint | null {
+    return this.#special() === null ? this.#toFixed() : null
+  }
+
   /** Canonical: a double where the sum is one, else the fixed-point integer; then the counters where there are any. */
   encode(writer: ByteWriter): void {
     const counted = this.#nan !== 0 || this.#plus !== 0 || this.#minus !== 0 ? 2 : 0
@@ -185,7 +195,7 @@ function roundParts(rest: readonly number[], top: number): number {
 const bits = new DataView(new ArrayBuffer(8))
 
 /** A finite double in units of 2^-1074. */
-function toFixed(x: number): bigint {
+export function toFixed(x: number): bigint {
   if (x === 0) return 0n
   bits.setFloat64(0, x)
   const high = bits.getUint32(0)
@@ -212,6 +222,30 @@ export function ratioToNumber(numerator: bigint, denominator: bigint): number {
   if (twice > divisor || (twice === divisor && (quotient & 1n) === 1n)) quotient += 1n
   const value = Number(quotient) * 2 ** exponent
   return (negative ? -value : value) + 0
+}
+
+/** The double nearest to the square root of `numerator / denominator` (ties to even); neither is negative. */
+export function rootToNumber(numerator: bigint, denominator: bigint): number {
+  if (numerator === 0n) return 0
+  // A quotient of about 114 bits has a root of about 57: four more than a double keeps. An even shift is a whole one of the root.
+  let shift = bitLength(denominator) - bitLength(numerator) + 114
+  if (shift % 2 !== 0) shift += 1
+  const scaled = shift > 0 ? numerator << BigInt(shift) : numerator
+  const divisor = shift < 0 ? denominator << BigInt(-shift) : denominator
+  const quotient = scaled / divisor
+  const root = floorRoot(quotient)
+  // What is cut off decides nothing but a tie, so a last bit that says whether there is any is enough.
+  const sticky = root * root === quotient && quotient * divisor === scaled ? 0n : 1n
+  const half = BigInt(shift / 2 + 1)
+  return half >= 0n ? ratioToNumber(root * 2n + sticky, 1n << half) : ratioToNumber((root * 2n + sticky) << -half, 1n)
+}
+
+/** The whole part of the square root of a number of at most 120 bits: a double's root is within a few units, one step of Newton's from above the rest. */
+function floorRoot(x: bigint): bigint {
+  const near = BigInt(Math.floor(Math.sqrt(Number(x))))
+  let root = (near + x / near) >> 1n
+  while (root * root > x) root -= 1n
+  return root
 }
 
 function divide(n: bigint, d: bigint, exponent: number): [quotient: bigint, remainder: bigint, divisor: bigint] {

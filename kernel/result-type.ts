@@ -3,25 +3,36 @@ import type { AggregateName } from './view-spec.ts'
 
 /**
  * The type of an aggregate's value, or null where it does not go with the column's type. `column` is null for a count of rows. Counts are int32; the sum
- * of int64 stays int64 (out of range it is null with status INVALID), other sums and every mean are float64; min and max keep
- * the type of numbers and times; last keeps any type.
+ * of int64 stays int64 (out of range it is null with status INVALID), other sums, every mean, variance, stddev and quantile are float64; min and max keep
+ * the type of numbers and times; first and last keep any type.
  */
 export function aggregateResultType(aggregate: AggregateName, column: ValueType | null): ValueType | null {
   if (aggregate === 'count') return { kind: 'int32' }
   if (column === null) return null
   switch (aggregate) {
+    case 'first':
     case 'last':
       return column
+    case 'distinctCount':
+      return column.kind === 'vector' ? null : { kind: 'int32' }
     case 'min':
     case 'max':
       return isNumeric(column) || column.kind === 'timestamp' ? column : null
     case 'sum':
       return column.kind === 'int64' ? column : isNumeric(column) ? { kind: 'float64' } : null
     case 'mean':
+    case 'variance':
+    case 'stddev':
+    case 'quantile':
       return isNumeric(column) ? { kind: 'float64' } : null
     default:
       return aggregate satisfies never
   }
+}
+
+/** Whether a feature is a number of rows or values, which is never missing. */
+export function isCount(feature: object): boolean {
+  return 'aggregate' in feature && (feature.aggregate === 'count' || feature.aggregate === 'distinctCount')
 }
 
 function isNumeric(type: ValueType): boolean {

@@ -1,16 +1,12 @@
 import type { Aggregate } from './aggregates/aggregate.ts'
-import { count } from './aggregates/count.ts'
-import { extreme } from './aggregates/extreme.ts'
-import { last } from './aggregates/last.ts'
-import { mean } from './aggregates/mean.ts'
-import { sum } from './aggregates/sum.ts'
+import { aggregateOf } from './aggregates/aggregate-of.ts'
 import { LockstepError } from './errors.ts'
 import { divisorChains } from './hop.ts'
 import type { ChainPlan, WindowPlan } from './tile-chain.ts'
 import type { ValueCodec } from './value-codec.ts'
 import { valueCodec } from './value-codec.ts'
 import { valueFromJson } from './value-json.ts'
-import type { Column, Value, ValueType } from './value-type.ts'
+import type { Column, Value } from './value-type.ts'
 import type { DefinitionId, FeatureSpec, WindowFeatureSpec } from './view-spec.ts'
 
 /** How a view's features map onto the parts of its state. */
@@ -20,8 +16,12 @@ export interface StatePlan {
   readonly slots: number
   /** The slots that any feature reads: what a pending row keeps. */
   readonly usedSlots: readonly SlotPlan[]
-  /** The slots that latest-value features read from the greatest row; empty where there are none. */
-  readonly latestSlots: readonly SlotPlan[]
+  /** What latest-value features read, by which rows they take; that of all rows, where there is one, is the first. */
+  readonly latest: readonly LatestPlan[]
+  /** What aggregates over all visible rows are read from. */
+  readonly lifetime: readonly Aggregate[]
+  /** Whether a row matters for ever. */
+  readonly endless: boolean
   readonly chains: readonly ChainPlan[]
   /** The distinct windows that may reach furthest back: the longest of each hop. */
   readonly tails: readonly { readonly windowMicros: number; readonly hopMicros: number }[]
@@ -34,8 +34,21 @@ export interface SlotPlan {
   readonly codec: ValueCodec
 }
 
+/** The greatest of the rows that `where` takes. */
+export interface LatestPlan {
+  /** The slot of a bool column; null: of all rows. */
+  readonly where: number | null
+  /** What of it is kept. */
+  readonly slots: readonly SlotPlan[]
+}
+
 export type FeaturePlan =
-  | { readonly kind: 'latest'; readonly ttlMicros: number | null; /** into `latestSlots` */ readonly index: number }
+  | {
+      readonly kind: 'latest'
+      readonly ttlMicros: number | null
+      /** into `latest` */ readonly row: number
+      /** into its `slots` */ readonly index: number
+    }
   | {
       readonly kind: 'window'
       readonly chain: number
@@ -43,6 +56,7 @@ export type FeaturePlan =
       /** into the window's lanes */ readonly lane: number
       readonly aggregate: Aggregate
     }
+  | { readonly kind: 'lifetime'; /** into `lifetime` */ readonly lane: number; readonly aggregate: Aggregate }
 
 /** @param row the columns of a folded row: the source's, then the derived ones */
 export function planState(view: DefinitionId, row: readonly Column[], features: readonly FeatureSpec[]): StatePlan {
@@ -59,24 +73,26 @@ export function planState(view: DefinitionId, row: readonly Column[], features: 
 
   const windowed = features.filter((f) => f.kind === 'window')
   const chains = divisorChains(windowed.map((f) => f.hopMicros)).map((hops) => new ChainBuilder(hops))
-  const latest: number[] = []
+  const latest = new LatestRows(features.some((f) => f.kind === 'latest' && f.where === undefined))
+  const lifetime: Aggregate[] = []
   const used = new Set<number>()
   const plans = features.map((feature): FeaturePlan => {
     const slot = feature.column === null ? null : slotOf(feature.name, feature.column)
-    if (slot !== null) used.add(slot)
-    if (feature.kind === 'latest') {
-      if (!latest.includes(slot as number)) latest.push(slot as number)
-      return { kind: 'latest', ttlMicros: feature.ttlMicros, index: latest.indexOf(slot as number) }
-    }
+    const where = feature.where === undefined ? null : slotOf(feature.name, feature.where)
+    for (const read of [slot, where]) if (read !== null) used.add(read)
+    if (feature.kind === 'latest') return { kind: 'latest', ttlMicros: feature.ttlMicros, ...latest.use(where, slot as number) }
+    const aggregate = aggregateOf(feature, slot, slot === null ? null : (row[slot] as Column).type, where)
+    if (feature.kind === 'lifetime') return { kind: 'lifetime', aggregate, lane: laneOf(lifetime, aggregate) }
     const chain = chains.findIndex((c) => c.hops.includes(feature.hopMicros))
-    const aggregate = aggregateOf(feature, slot, slot === null ? null : (row[slot] as Column).type)
     return { kind: 'window', chain, aggregate, ...(chains[chain] as ChainBuilder).use(feature, aggregate) }
   })
   return {
     view,
     slots: row.length,
     usedSlots: [...used].sort((a, b) => a - b).map(codecAt),
-    latestSlots: latest.map(codecAt),
+    latest: latest.rows.map(({ where, slots }) => ({ where, slots: slots.map(codecAt) })),
+    lifetime,
+    endless: latest.rows.length > 0 || lifetime.length > 0,
     chains: chains.map((c) => c.build()),
     tails: chains.flatMap((c) => c.tails()),
     features: plans,
@@ -84,22 +100,26 @@ export function planState(view: DefinitionId, row: readonly Column[], features: 
   }
 }
 
-function aggregateOf(feature: WindowFeatureSpec, slot: number | null, type: ValueType | null): Aggregate {
-  if (feature.aggregate === 'count') return count(slot)
-  if (slot === null || type === null)
-    throw new LockstepError('UNKNOWN_COLUMN', `The feature "${feature.name}" aggregates no column; name one.`)
-  switch (feature.aggregate) {
-    case 'sum':
-      return sum(slot, type)
-    case 'mean':
-      return mean(slot, type)
-    case 'min':
-    case 'max':
-      return extreme(feature.aggregate, slot, type)
-    case 'last':
-      return last(slot, type)
-    default:
-      return feature.aggregate satisfies never
+/** The index of the lane that an aggregate reads, which it shares with its like. */
+function laneOf(lanes: Aggregate[], aggregate: Aggregate): number {
+  const shared = lanes.findIndex((lane) => lane.lane === aggregate.lane)
+  return shared < 0 ? lanes.push(aggregate) - 1 : shared
+}
+
+/** Gathers what is kept of the greatest rows. */
+class LatestRows {
+  readonly rows: { readonly where: number | null; readonly slots: number[] }[]
+
+  constructor(ofAll: boolean) {
+    this.rows = ofAll ? [{ where: null, slots: [] }] : []
+  }
+
+  use(where: number | null, slot: number): { row: number; index: number } {
+    let row = this.rows.findIndex((r) => r.where === where)
+    if (row < 0) row = this.rows.push({ where, slots: [] }) - 1
+    const { slots } = this.rows[row] as { slots: number[] }
+    const index = slots.indexOf(slot)
+    return { row, index: index < 0 ? slots.push(slot) - 1 : index }
   }
 }
 
@@ -118,8 +138,7 @@ class ChainBuilder {
     const { windowMicros } = feature
     let window = this.#windows.findIndex((w) => w.level === level && w.windowMicros === windowMicros)
     if (window < 0) window = this.#windows.push({ level, windowMicros, lanes: [] }) - 1
-    let shared = this.#lanes.findIndex((lane) => lane.lane === aggregate.lane)
-    if (shared < 0) shared = this.#lanes.push(aggregate) - 1
+    const shared = laneOf(this.#lanes, aggregate)
     const { lanes } = this.#windows[window] as { lanes: number[] }
     let lane = lanes.indexOf(shared)
     if (lane < 0) lane = lanes.push(shared) - 1

@@ -29,7 +29,7 @@ export interface ViewPlan {
   decodeState(bytes: Uint8Array, highWater: number): EntityState
   /**
    * How far back a visible row can matter: rows with an event time before `t - horizonMicros` (hop-aligned, so this is generous) have no part in any
-   * value or status at `t`. Infinity for a view with latest-value features.
+   * value or status at `t`. Infinity for a view with latest-value or lifetime features.
    */
   readonly horizonMicros: number
 }

@@ -48,7 +48,7 @@ export type Availability =
   | { readonly kind: 'continuous' }
   | { readonly kind: 'schedule'; readonly schedule: string; readonly delayMicros: number }
 
-export type FeatureSpec = LatestFeatureSpec | WindowFeatureSpec
+export type FeatureSpec = LatestFeatureSpec | WindowFeatureSpec | LifetimeFeatureSpec
 
 interface FeatureBase {
   readonly name: string
@@ -57,26 +57,47 @@ interface FeatureBase {
   readonly default: JsonValue
   /** A missing value refuses the entity in serving. */
   readonly required: boolean
+  /** A bool column: rows where it is not true have no part in the feature. Absent: every row has. */
+  readonly where?: string
 }
 
-/** The value of `column` in the greatest visible row; null with `OUTSIDE_MAX_AGE` where t - eventTime > ttl. */
+/** The value of `column` in the greatest visible row (of those that `where` takes); null with `OUTSIDE_MAX_AGE` where t - eventTime > ttl. */
 export interface LatestFeatureSpec extends FeatureBase {
   readonly kind: 'latest'
   readonly column: string
   readonly ttlMicros: number | null
 }
 
-/** An aggregate over the sawtooth window `[floor(t - window, hop), t]`. */
-export interface WindowFeatureSpec extends FeatureBase {
-  readonly kind: 'window'
+export interface AggregateSpec extends FeatureBase, AggregateParameters {
   readonly aggregate: AggregateName
   /** null only for `count` of rows. */
   readonly column: string | null
+}
+
+/** What an aggregate takes besides its column; absent where it takes none. */
+export interface AggregateParameters {
+  /** Of `variance` and `stddev`: over n - 1, not over n. */
+  readonly sample?: true
+  /** Of `quantile`: which, between 0 and 1, and its relative error at most. */
+  readonly quantile?: number
+  readonly error?: number
+}
+
+/** An aggregate over the sawtooth window `[floor(t - window, hop), t]`. */
+export interface WindowFeatureSpec extends AggregateSpec {
+  readonly kind: 'window'
   readonly windowMicros: number
   readonly hopMicros: number
 }
 
-export type AggregateName = 'count' | 'sum' | 'mean' | 'min' | 'max' | 'last'
+/** An aggregate over all visible rows. */
+export interface LifetimeFeatureSpec extends AggregateSpec {
+  readonly kind: 'lifetime'
+}
+
+/** How many there are: zero for none, never null. */
+export type CountName = 'count' | 'distinctCount'
+export type AggregateName = CountName | 'sum' | 'mean' | 'min' | 'max' | 'variance' | 'stddev' | 'quantile' | 'first' | 'last'
 
 export type JsonValue = null | boolean | number | string | readonly JsonValue[] | { readonly [name: string]: JsonValue }
 

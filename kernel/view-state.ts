@@ -4,31 +4,39 @@ import { LockstepError } from './errors.ts'
 import { readOrderKey, writeOrderKey } from './order-key.ts'
 import type { EntityState, FoldRow, OrderKey, ViewValues } from './state.ts'
 import { isBefore, maxPendingRows, Status } from './state.ts'
-import type { StatePlan } from './state-plan.ts'
+import type { LatestPlan, StatePlan } from './state-plan.ts'
 import { TileChain } from './tile-chain.ts'
 import { floorTo, formatTimestamp } from './time.ts'
 import type { Value } from './value-type.ts'
 
 interface LatestRow {
   readonly key: OrderKey
-  /** By index of `plan.latestSlots`. */
+  /** By index of the plan's `slots`. */
   readonly values: readonly (Value | null)[]
 }
 
-/** The state of one entity in one view: its greatest row, its windows' tiles, and the rows that are not visible yet. */
+/** The state of one entity in one view: its greatest rows, its aggregates of all rows, its windows' tiles, and the rows that are not visible yet. */
 export class ViewState implements EntityState {
   readonly #plan: StatePlan
   readonly #chains: TileChain[]
+  readonly #lifetime: Accumulator[]
   #highWater = Number.NEGATIVE_INFINITY
   /** Event time of the greatest folded row. */
   #lastEvent = Number.NEGATIVE_INFINITY
-  /** The greatest folded row; kept only where a latest-value feature needs it. */
-  #latest: LatestRow | null = null
+  /** The greatest folded rows that latest-value features need, by index of `plan.latest`. */
+  readonly #latest: (LatestRow | null)[]
   #pending: FoldRow[] = []
   #pendingFrom = Number.POSITIVE_INFINITY
 
-  constructor(plan: StatePlan, chains = plan.chains.map((chain) => new TileChain(chain))) {
+  constructor(
+    plan: StatePlan,
+    latest: (LatestRow | null)[] = plan.latest.map(() => null),
+    lifetime: Accumulator[] = plan.lifetime.map((aggregate) => aggregate.create()),
+    chains: TileChain[] = plan.chains.map((chain) => new TileChain(chain)),
+  ) {
     this.#plan = plan
+    this.#latest = latest
+    this.#lifetime = lifetime
     this.#chains = chains
   }
 
@@ -69,14 +77,17 @@ export class ViewState implements EntityState {
       let value: Value | null = null
       let status: Status = Status.notFound
       if (feature.kind === 'latest') {
-        if (this.#latest !== null) {
-          if (feature.ttlMicros !== null && t - this.#latest.key.eventTime > feature.ttlMicros) {
-            status = Status.outsideMaxAge
-          } else {
-            value = this.#latest.values[feature.index] ?? null
-            status = value === null ? Status.nullValue : Status.present
-          }
+        const latest = this.#latest[feature.row] ?? null
+        if (latest !== null && feature.ttlMicros !== null && t - latest.key.eventTime > feature.ttlMicros) {
+          status = Status.outsideMaxAge
+        } else if (found) {
+          value = latest?.values[feature.index] ?? null
+          status = value === null ? Status.nullValue : Status.present
         }
+      } else if (feature.kind === 'lifetime') {
+        const read = feature.aggregate.value(this.#lifetime[feature.lane] as Accumulator)
+        value = read ?? null
+        if (found) status = statusOf(read)
       } else {
         if (chain !== feature.chain || window !== feature.window) {
           chain = feature.chain
@@ -85,7 +96,7 @@ export class ViewState implements EntityState {
         }
         const read = feature.aggregate.value(lanes[feature.lane] as Accumulator)
         value = read ?? null
-        if (found) status = read === undefined ? Status.invalid : value === null ? Status.nullValue : Status.present
+        if (found) status = statusOf(read)
       }
       values.push(value ?? defaults[i] ?? null)
       statuses.push(status)
@@ -99,7 +110,11 @@ export class ViewState implements EntityState {
     }
     this.#highWater = Math.max(this.#highWater, other.#highWater)
     this.#lastEvent = Math.max(this.#lastEvent, other.#lastEvent)
-    if (other.#latest !== null && (this.#latest === null || isBefore(this.#latest.key, other.#latest.key))) this.#latest = other.#latest
+    for (const [i, theirs] of other.#latest.entries()) {
+      const ours = this.#latest[i] ?? null
+      if (theirs !== null && (ours === null || isBefore(ours.key, theirs.key))) this.#latest[i] = theirs
+    }
+    for (const [i, lane] of this.#lifetime.entries()) lane.merge(other.#lifetime[i] as Accumulator)
     for (const [i, chain] of this.#chains.entries()) chain.merge(other.#chains[i] as TileChain, this.#highWater)
     for (const row of other.#pending) this.#wait(row)
     this.advance(this.#highWater)
@@ -109,13 +124,8 @@ export class ViewState implements EntityState {
     const folded = this.#lastEvent !== Number.NEGATIVE_INFINITY
     writer.byte((folded ? 1 : 0) | (this.#pending.length > 0 ? 2 : 0))
     if (folded) {
-      if (this.#plan.latestSlots.length > 0) {
-        const latest = this.#latest as LatestRow
-        writeOrderKey(writer, latest.key)
-        for (const [i, slot] of this.#plan.latestSlots.entries()) slot.codec.write(writer, latest.values[i] ?? null)
-      } else {
-        writer.int(this.#lastEvent)
-      }
+      this.#encodeLatest(writer)
+      for (const lane of this.#lifetime) lane.encode(writer)
       for (const chain of this.#chains) {
         chain.collapse(this.#highWater)
         chain.encode(writer)
@@ -127,18 +137,8 @@ export class ViewState implements EntityState {
   static decode(plan: StatePlan, reader: ByteReader, highWater: number): ViewState {
     const flags = reader.byte()
     const folded = (flags & 1) !== 0
-    let latest: LatestRow | null = null
-    let lastEvent = Number.NEGATIVE_INFINITY
-    if (folded && plan.latestSlots.length > 0) {
-      latest = { key: readOrderKey(reader), values: plan.latestSlots.map((slot) => slot.codec.read(reader)) }
-      lastEvent = latest.key.eventTime
-    } else if (folded) {
-      lastEvent = reader.int()
-    }
-    const state = new ViewState(plan, folded ? plan.chains.map((chain) => TileChain.decode(chain, reader, highWater)) : undefined)
+    const state = folded ? ViewState.#decodeFolded(plan, reader, highWater) : new ViewState(plan)
     state.#highWater = highWater
-    state.#lastEvent = lastEvent
-    state.#latest = latest
     if ((flags & 2) !== 0) state.#decodePending(reader)
     if (!reader.done)
       throw new LockstepError(
@@ -151,12 +151,18 @@ export class ViewState implements EntityState {
   #fold(row: FoldRow): void {
     if (row.visibleAt > this.#highWater) this.#highWater = row.visibleAt
     if (row.eventTime > this.#lastEvent) this.#lastEvent = row.eventTime
-    const { latestSlots } = this.#plan
-    if (latestSlots.length > 0 && (this.#latest === null || isBefore(this.#latest.key, row))) {
-      const key = { eventTime: row.eventTime, knownTime: row.knownTime, tie: row.tie }
-      this.#latest = { key, values: latestSlots.map(({ slot }) => row.values[slot] ?? null) }
-    }
+    for (let i = 0; i < this.#latest.length; i++) this.#foldLatest(i, row)
+    for (const lane of this.#lifetime) lane.add(row)
     for (const chain of this.#chains) chain.add(row, this.#highWater)
+  }
+
+  #foldLatest(index: number, row: FoldRow): void {
+    const { where, slots } = this.#plan.latest[index] as LatestPlan
+    if (where !== null && row.values[where] !== true) return
+    const latest = this.#latest[index] ?? null
+    if (latest !== null && !isBefore(latest.key, row)) return
+    const key = { eventTime: row.eventTime, knownTime: row.knownTime, tie: row.tie }
+    this.#latest[index] = { key, values: slots.map(({ slot }) => row.values[slot] ?? null) }
   }
 
   #wait(row: FoldRow): void {
@@ -168,6 +174,31 @@ export class ViewState implements EntityState {
     }
     this.#pending.push(row)
     if (row.visibleAt < this.#pendingFrom) this.#pendingFrom = row.visibleAt
+  }
+
+  /** The event time of the greatest row of all, which is told by that row's key where one is kept; then the rows that `where` takes, if there were any. */
+  #encodeLatest(writer: ByteWriter): void {
+    const { latest } = this.#plan
+    if (latest[0]?.where !== null) writer.int(this.#lastEvent)
+    for (const [i, { where, slots }] of latest.entries()) {
+      const row = this.#latest[i] ?? null
+      if (where !== null) writer.byte(row === null ? 0 : 1)
+      if (row === null) continue
+      writeOrderKey(writer, row.key)
+      for (const [j, { codec }] of slots.entries()) codec.write(writer, row.values[j] ?? null)
+    }
+  }
+
+  static #decodeFolded(plan: StatePlan, reader: ByteReader, highWater: number): ViewState {
+    const lastEvent = plan.latest[0]?.where === null ? null : reader.int()
+    const latest = plan.latest.map(({ where, slots }) =>
+      where !== null && reader.byte() === 0 ? null : { key: readOrderKey(reader), values: slots.map(({ codec }) => codec.read(reader)) },
+    )
+    const lifetime = plan.lifetime.map((aggregate) => aggregate.decode(reader))
+    const chains = plan.chains.map((chain) => TileChain.decode(chain, reader, highWater))
+    const state = new ViewState(plan, latest, lifetime, chains)
+    state.#lastEvent = lastEvent ?? (latest[0] as LatestRow).key.eventTime
+    return state
   }
 
   #encodePending(writer: ByteWriter): void {
@@ -190,12 +221,17 @@ export class ViewState implements EntityState {
     }
   }
 
-  /** The earliest event time that still counts as a visible row at `t`: without latest-value features, the start of the window that reaches furthest back. */
+  /** The earliest event time that still counts as a visible row at `t`: where all features have windows, the start of the one that reaches furthest back. */
   #horizonAt(t: number): number {
-    if (this.#plan.latestSlots.length > 0) return Number.MIN_SAFE_INTEGER
+    if (this.#plan.endless) return Number.MIN_SAFE_INTEGER
     return this.#plan.tails.reduce(
       (start, { windowMicros, hopMicros }) => Math.min(start, floorTo(t - windowMicros, hopMicros)),
       Number.POSITIVE_INFINITY,
     )
   }
+}
+
+function statusOf(value: Value | null | undefined): Status {
+  if (value === undefined) return Status.invalid
+  return value === null ? Status.nullValue : Status.present
 }

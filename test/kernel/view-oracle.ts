@@ -2,7 +2,7 @@ import fc from 'fast-check'
 import { defaultHop } from '../../kernel/hop.ts'
 import { aggregateResultType } from '../../kernel/result-type.ts'
 import type { Value } from '../../kernel/value-type.ts'
-import type { AggregateName, Availability, FeatureSpec, ViewSpec } from '../../kernel/view-spec.ts'
+import type { AggregateName, AggregateSpec, Availability, FeatureSpec, ViewSpec } from '../../kernel/view-spec.ts'
 
 /** A source row as a table holds it. */
 export interface RawRow {
@@ -21,6 +21,9 @@ export const columns = [
   { name: 'f', type: { kind: 'float64' } },
   { name: 's', type: { kind: 'string' } },
 ] as const
+/** Which rows a feature with `where` takes; a column of the views that have such a feature. */
+export const flag = { name: 'ok', type: { kind: 'bool' } } as const
+export const allColumns = [...columns, flag] as const
 
 /** One schedule that the oracle can work out by arithmetic: every `n` minutes. */
 export function everyMinutes(n: number, delayMicros: number): Availability {
@@ -38,7 +41,7 @@ export function viewSpec(name: string, features: readonly FeatureSpec[], availab
       key: [{ part: 'thing', column: 'thing' }],
       eventTime: 'at',
       known: 'known',
-      columns,
+      columns: features.some((f) => f.where !== undefined) ? allColumns : columns,
     },
     availability,
     derive: [],
@@ -47,7 +50,11 @@ export function viewSpec(name: string, features: readonly FeatureSpec[], availab
   }
 }
 
-/** Generated features: latest values with and without ttl, and windows of every aggregate over a few lengths. */
+const aggregates = fc.constantFrom<AggregateName>(
+  ...(['count', 'sum', 'mean', 'min', 'max', 'variance', 'stddev', 'quantile', 'distinctCount', 'first', 'last'] as const),
+)
+
+/** Generated features: latest values with and without ttl, and every aggregate over a few lengths and over all time; of some rows or of all. */
 export const featuresArbitrary: fc.Arbitrary<FeatureSpec[]> = fc
   .array(
     fc.oneof(
@@ -55,41 +62,41 @@ export const featuresArbitrary: fc.Arbitrary<FeatureSpec[]> = fc
         kind: fc.constant('latest' as const),
         column: fc.constantFrom(...columns),
         ttl: fc.constantFrom(null, 10 * minute, 3 * hour),
+        some: fc.boolean(),
       }),
       fc.record({
-        kind: fc.constant('window' as const),
-        aggregate: fc.constantFrom<AggregateName>('count', 'sum', 'mean', 'min', 'max', 'last'),
+        kind: fc.constantFrom('window' as const, 'window' as const, 'lifetime' as const),
+        aggregate: aggregates,
         column: fc.option(fc.constantFrom(...columns), { nil: null }),
         window: fc.constantFrom(10 * minute, 25 * minute, hour, 3 * hour, 13 * hour),
         fill: fc.boolean(),
+        some: fc.boolean(),
+        sample: fc.boolean(),
+        quantile: fc.constantFrom(0.001, 0.25, 0.5, 0.9, 0.999),
+        error: fc.constantFrom(0.001, 0.01, 0.1),
       }),
     ),
     { minLength: 1, maxLength: 6 },
   )
   .map((list) =>
     list.flatMap((f, i): FeatureSpec[] => {
+      const base = { name: `f${i}`, required: false, ...(f.some ? { where: 'ok' } : {}) }
       if (f.kind === 'latest') {
-        return [
-          { kind: 'latest', name: `f${i}`, type: f.column.type, column: f.column.name, ttlMicros: f.ttl, default: null, required: false },
-        ]
+        return [{ ...base, kind: 'latest', type: f.column.type, column: f.column.name, ttlMicros: f.ttl, default: null }]
       }
       const type = aggregateResultType(f.aggregate, f.column?.type ?? null)
       if (type === null) return []
-      const fill = f.fill && type.kind === 'float64' ? -1 : null
-      const hopMicros = defaultHop(f.window)
-      return [
-        {
-          kind: 'window',
-          name: `f${i}`,
-          type,
-          aggregate: f.aggregate,
-          column: f.column?.name ?? null,
-          windowMicros: f.window,
-          hopMicros,
-          default: fill,
-          required: false,
-        },
-      ]
+      const aggregate: AggregateSpec = {
+        ...base,
+        type,
+        aggregate: f.aggregate,
+        column: f.column?.name ?? null,
+        default: f.fill && type.kind === 'float64' ? -1 : null,
+        ...(f.sample && (f.aggregate === 'variance' || f.aggregate === 'stddev') ? { sample: true } : {}),
+        ...(f.aggregate === 'quantile' ? { quantile: f.quantile, error: f.error } : {}),
+      }
+      if (f.kind === 'lifetime') return [{ ...aggregate, kind: 'lifetime' }]
+      return [{ ...aggregate, kind: 'window', windowMicros: f.window, hopMicros: defaultHop(f.window) }]
     }),
   )
   .filter((list) => list.length > 0)
@@ -105,9 +112,13 @@ export function rowsArbitrary(origin: number, maxLength: number): fc.Arbitrary<R
     fc.option(fc.integer({ min: -5, max: 5 })),
     fc.option(fc.oneof(fc.bigInt(-3n, 3n), fc.constantFrom(2n ** 62n, -(2n ** 63n), 2n ** 53n + 1n))),
     fc.option(
-      fc.oneof(fc.integer({ min: -9, max: 9 }), fc.constantFrom(0.1, 0.2, 1e16, -1e16, 1e-300, Number.NaN, Number.POSITIVE_INFINITY, 0)),
+      fc.oneof(
+        fc.integer({ min: -9, max: 9 }),
+        fc.constantFrom(0.1, 0.2, 1e16, -1e16, 1e-300, Number.NaN, Number.POSITIVE_INFINITY, 0, -Infinity, 1e160),
+      ),
     ),
-    fc.option(fc.constantFrom('', 'a', 'é', 'ab')),
+    fc.option(fc.constantFrom('', 'a', 'é', 'ab', 'a,b', '"', '\uFFFD', '\u{1F600}')),
+    fc.option(fc.boolean()),
   )
   return fc
     .array(
@@ -139,25 +150,25 @@ export function oracle(
   spec: ViewSpec,
   rows: readonly RawRow[],
   t: number,
-): { values: (Value | null)[]; statuses: string[]; eventTime: number | null } {
+): { values: (Value | Near | null)[]; statuses: string[]; eventTime: number | null } {
   const visible = rows.filter((row) => visibleAt(spec.availability, row) <= t).sort(byTotalOrder)
   const greatest = visible.at(-1)
-  const latest = spec.features.some((f) => f.kind === 'latest')
-  const horizon = latest
-    ? Number.NEGATIVE_INFINITY
-    : Math.min(...spec.features.map((f) => (f.kind === 'window' ? tail(t, f.windowMicros, f.hopMicros) : t)))
-  const found = greatest !== undefined && greatest.eventTime >= horizon
-  const values: (Value | null)[] = []
+  const tails = spec.features.map((f) => (f.kind === 'window' ? tail(t, f.windowMicros, f.hopMicros) : Number.NEGATIVE_INFINITY))
+  const found = greatest !== undefined && greatest.eventTime >= Math.min(...tails)
+  const values: (Value | Near | null)[] = []
   const statuses: string[] = []
-  for (const feature of spec.features) {
-    let value: Value | null | undefined
+  for (const [i, feature] of spec.features.entries()) {
+    const inside = visible.filter(
+      (row) => row.eventTime >= (tails[i] as number) && (feature.where === undefined || at(row, feature.where) === true),
+    )
+    let value: Value | Near | null | undefined
     let expired = false
     if (feature.kind === 'latest') {
-      expired = greatest !== undefined && feature.ttlMicros !== null && t - greatest.eventTime > feature.ttlMicros
-      value = greatest === undefined || expired ? null : at(greatest, feature.column)
+      const last = inside.at(-1)
+      expired = last !== undefined && feature.ttlMicros !== null && t - last.eventTime > feature.ttlMicros
+      value = last === undefined || expired ? null : at(last, feature.column)
     } else {
-      const inside = visible.filter((row) => row.eventTime >= tail(t, feature.windowMicros, feature.hopMicros))
-      value = aggregate(feature.aggregate, inside, feature.column)
+      value = aggregate(feature, inside)
     }
     statuses.push(
       !found ? 'NOT_FOUND' : expired ? 'OUTSIDE_MAX_AGE' : value === undefined ? 'INVALID' : value === null ? 'NULL_VALUE' : 'PRESENT',
@@ -183,16 +194,21 @@ function byTotalOrder(a: RawRow, b: RawRow): number {
 }
 
 function at(row: RawRow, column: string): Value | null {
-  return row.values[columns.findIndex((c) => c.name === column)] ?? null
+  return row.values[allColumns.findIndex((c) => c.name === column)] ?? null
 }
 
-function aggregate(name: AggregateName, rows: readonly RawRow[], column: string | null): Value | null | undefined {
+function aggregate(feature: AggregateSpec, rows: readonly RawRow[]): Value | Near | null | undefined {
+  const { aggregate: name, column } = feature
   if (column === null) return rows.length
   const all = rows.map((row) => at(row, column))
   const some = all.filter((v) => v !== null)
   if (name === 'count') return some.length
+  if (name === 'distinctCount') return new Set(some).size
   if (name === 'last') return all.at(-1) ?? null
+  if (name === 'first') return all[0] ?? null
   if (some.length === 0) return null
+  if (name === 'quantile') return quantile(some.map(Number), feature.quantile as number, feature.error as number)
+  if (name === 'variance' || name === 'stddev') return spread(name, feature.sample === true, some as (number | bigint)[])
   if (typeof some[0] === 'bigint') {
     const numbers = some as bigint[]
     const total = numbers.reduce((a, b) => a + b, 0n)
@@ -204,10 +220,74 @@ function aggregate(name: AggregateName, rows: readonly RawRow[], column: string 
   if (numbers.some(Number.isNaN)) return Number.NaN
   if (name === 'min') return Math.min(...numbers)
   if (name === 'max') return Math.max(...numbers)
-  if (numbers.includes(Number.POSITIVE_INFINITY)) return Number.POSITIVE_INFINITY
+  const infinite = numbers.filter((x) => !Number.isFinite(x))
+  if (infinite.length > 0) return infinite.reduce((a, b) => a + b)
   // In units of 2^-1074 every double is a whole number.
   const total = numbers.reduce((sum, x) => sum + units(x), 0n)
   return nearest(total, (name === 'mean' ? BigInt(numbers.length) : 1n) << 1074n)
+}
+
+/** By its definition: the mean of the squares of the distances from the mean, as fractions of whole numbers. */
+function spread(name: 'variance' | 'stddev', sample: boolean, values: readonly (number | bigint)[]): number | null {
+  const n = BigInt(values.length)
+  const over = sample ? n - 1n : n
+  if (over === 0n) return null
+  if (values.some((x) => typeof x === 'number' && !Number.isFinite(x))) return Number.NaN
+  const whole = values.map((x) => (typeof x === 'bigint' ? x << 1074n : units(x)))
+  const total = whole.reduce((a, b) => a + b)
+  const distances = whole.reduce((sum, x) => sum + (n * x - total) ** 2n, 0n)
+  return name === 'variance' ? nearest(distances, (over * n * n) << 2148n) : nearestRoot(distances, (over * n * n) << 2148n)
+}
+
+/** The double nearest to the square root of n / d: the one whose two neighbours' midpoints lie, squared, on either side of n / d. */
+function nearestRoot(n: bigint, d: bigint): number {
+  if (n === 0n) return 0
+  // Of n / d, of 4^-500 times it and of 4^500 times it, one at least is a double that has all its digits.
+  const guesses = [nearest(n, d), nearest(n, d * 4n ** 500n), nearest(n * 4n ** 500n, d)].map((x, i) => [
+    x,
+    [1, 2 ** 500, 2 ** -500][i] as number,
+  ])
+  const [square, scale] = guesses.find(([x]) => (x as number) > 1e-290 && Number.isFinite(x)) as [number, number]
+  const guess = Math.sqrt(square) * scale
+  const view = new DataView(new ArrayBuffer(8))
+  view.setFloat64(0, guess)
+  const bits = view.getBigUint64(0)
+  const beside = (by: bigint): number => {
+    view.setBigUint64(0, bits + by)
+    return view.getFloat64(0)
+  }
+  for (const by of [0n, 1n, -1n, 2n, -2n]) {
+    // Midpoints in units of 2^-1075.
+    const below = (units(beside(by)) + units(beside(by - 1n))) ** 2n
+    const above = (units(beside(by)) + units(beside(by + 1n))) ** 2n
+    const even = (bits + by) % 2n === 0n // on a midpoint the even one is the nearest
+    const square = n << 2150n
+    if ((even ? below * d <= square : below * d < square) && (even ? square <= above * d : square < above * d)) return beside(by)
+  }
+  throw new Error(`No double near ${guess} is the root.`)
+}
+
+/** What a sketch may say: anything within a relative error of the exact value, to be compared with `toEqual`. */
+export interface Near {
+  asymmetricMatch(other: unknown): boolean
+}
+
+/** @param values none of them null, at least one */
+export function quantile(values: readonly number[], q: number, error: number): number | Near {
+  if (values.some(Number.isNaN)) return Number.NaN
+  const sorted = values.toSorted((a, b) => a - b)
+  const exact = sorted[Math.floor(q * (sorted.length - 1))] as number
+  if (exact === 0 || !Number.isFinite(exact)) return exact
+  // Below that, numbers of one sign may be taken for each other.
+  const largest = Math.max(...sorted.filter((x) => Number.isFinite(x) && Math.sign(x) === Math.sign(exact)).map(Math.abs))
+  const floor = largest * 2 ** -63
+  return {
+    asymmetricMatch: (other) =>
+      typeof other === 'number' &&
+      Math.sign(other) === Math.sign(exact) &&
+      (Math.abs(exact) < floor ? Math.abs(other) < floor : Math.abs(other - exact) <= Math.abs(exact) * error),
+    toString: () => `within ${error} of ${exact}`,
+  } as Near
 }
 
 /** A finite double in units of 2^-1074, by halving and doubling alone. */
@@ -238,6 +318,7 @@ function nearest(n: bigint, d: bigint): number {
     else high = middle - 1n
   }
   const below = n * 2n ** 1075n - 2n * units(double(low)) * d
-  const above = 2n * units(double(low + 1n)) * d - n * 2n ** 1075n
+  const next = low === 0x7fefffffffffffffn ? 2n ** 2098n : units(double(low + 1n)) // where the next one would be, were there no end
+  const above = 2n * next * d - n * 2n ** 1075n
   return double(below < above || (below === above && low % 2n === 0n) ? low : low + 1n)
 }

@@ -7,7 +7,18 @@ import { maxPendingRows, statusNames } from '../../kernel/state.ts'
 import { decodeStored, encodeStored } from '../../kernel/stored-state.ts'
 import { parseTimestamp } from '../../kernel/time.ts'
 import type { ViewPlan } from '../../kernel/view-plan.ts'
-import { everyMinutes, featuresArbitrary, hour, minute, oracle, type RawRow, rowsArbitrary, viewSpec, visibleAt } from './view-oracle.ts'
+import {
+  allColumns,
+  everyMinutes,
+  featuresArbitrary,
+  hour,
+  minute,
+  oracle,
+  type RawRow,
+  rowsArbitrary,
+  viewSpec,
+  visibleAt,
+} from './view-oracle.ts'
 
 const origin = parseTimestamp('2001-03-01T00:00:00Z')
 const end = origin + 18 * hour
@@ -32,8 +43,14 @@ function plan({
 }
 
 function fold(view: ViewPlan, state: EntityState, rows: readonly RawRow[], now: number): EntityState {
+  const slots = view.columns.map(({ name }) => allColumns.findIndex((column) => column.name === name))
   for (const { eventTime, knownTime, tie, values } of rows) {
-    const row = view.fold(eventTime, knownTime, tie, values)
+    const row = view.fold(
+      eventTime,
+      knownTime,
+      tie,
+      slots.map((slot) => values[slot] ?? null),
+    )
     if (row !== null) state.add(row, now)
   }
   return state

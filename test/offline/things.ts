@@ -8,6 +8,7 @@ import type { ViewPlan } from '../../kernel/view-plan.ts'
 import type { DefinitionId, ViewSpec } from '../../kernel/view-spec.ts'
 import type { Database } from '../../runtime/database.ts'
 import { sqlText } from '../../runtime/sql.ts'
+import { allColumns } from '../kernel/view-oracle.ts'
 import type { RawRow } from '../kernel/view-oracle.ts'
 
 export interface ThingRow extends RawRow {
@@ -18,14 +19,14 @@ export interface ThingRow extends RawRow {
 export async function createThings(db: Database, table: string, rows: readonly ThingRow[], owned = true): Promise<void> {
   const identity = owned ? `, "_row" bigint, "_xid" xid8 NOT NULL DEFAULT pg_current_xact_id()` : ''
   await db.query(
-    `CREATE TABLE ${table} (thing text, at timestamptz, known timestamp, i int4, big int8, f float8, s varchar(10)${identity})`,
+    `CREATE TABLE ${table} (thing text, at timestamptz, known timestamp, i int4, big int8, f float8, s varchar(10), ok bool${identity})`,
   )
   if (rows.length === 0) return
   const tuples = rows.map(
     (row) =>
-      `(${[...row.values.map(literal).toSpliced(0, 0, literal(row.thing), time(row.eventTime), time(row.knownTime)), ...(owned ? [String(row.tie)] : [])].join(', ')})`,
+      `(${[literal(row.thing), time(row.eventTime), time(row.knownTime), ...allColumns.map((_, i) => literal(row.values[i] ?? null)), ...(owned ? [String(row.tie)] : [])].join(', ')})`,
   )
-  await db.query(`INSERT INTO ${table} (thing, at, known, i, big, f, s${owned ? ', "_row"' : ''}) VALUES ${tuples.join(', ')}`)
+  await db.query(`INSERT INTO ${table} (thing, at, known, i, big, f, s, ok${owned ? ', "_row"' : ''}) VALUES ${tuples.join(', ')}`)
 }
 
 export function literal(value: Value | null): string {

@@ -10,7 +10,7 @@ import type { ServicePlan, ServiceValues } from '../../kernel/service-plan.ts'
 import { statusNames } from '../../kernel/state.ts'
 import { formatTimestamp, parseTimestamp } from '../../kernel/time.ts'
 import { valueToJson } from '../../kernel/value-json.ts'
-import type { Scalar } from '../../kernel/value-type.ts'
+import type { CountsValue, Scalar } from '../../kernel/value-type.ts'
 import type { Availability, FeatureSpec, ViewSpec } from '../../kernel/view-spec.ts'
 import { materializeView } from '../../materializer/materialize.ts'
 import { readHistory } from '../../offline/history.ts'
@@ -23,7 +23,7 @@ import type { Database } from '../../runtime/database.ts'
 import { openPostgres } from '../../runtime/open-postgres.ts'
 import { openRedis } from '../../runtime/redis.ts'
 import { readFeatures } from '../../serving/read-features.ts'
-import { columns, featuresArbitrary, hour, minute, type RawRow, rowsArbitrary, viewSpec } from '../kernel/view-oracle.ts'
+import { allColumns, featuresArbitrary, hour, minute, type RawRow, rowsArbitrary, viewSpec } from '../kernel/view-oracle.ts'
 import { testDatabase, testRedis } from '../services/index.ts'
 
 const origin = parseTimestamp('2001-03-01T00:00:00Z')
@@ -81,7 +81,7 @@ export function agreement(availability: fc.Arbitrary<Availability>, numRuns: num
     folder = await mkdtemp(join(tmpdir(), 'lockstep-parity-'))
     stores = [createRedisStore({ redis: openRedis(redis.url), prefix: redis.prefix }), openEmbeddedStore(folder)]
     await db.script(`
-      create table things (thing text, at timestamptz not null, known timestamptz, i int4, big int8, f float8, s text,
+      create table things (thing text, at timestamptz not null, known timestamptz, i int4, big int8, f float8, s text, ok bool,
         _row bigint generated always as identity, _xid xid8 not null default pg_current_xact_id());
       create table moments (thing text, t timestamptz)`)
   })
@@ -101,7 +101,7 @@ export function agreement(availability: fc.Arbitrary<Availability>, numRuns: num
     for (const run of runs) {
       const arriving = rows.slice(from, Math.max(from, run.rows))
       if (arriving.length > 0)
-        await db.query(`insert into things (thing, at, known, i, big, f, s) values ${arriving.map(sqlRow).join(', ')}`)
+        await db.query(`insert into things (thing, at, known, i, big, f, s, ok) values ${arriving.map(sqlRow).join(', ')}`)
       from = Math.max(from, run.rows)
       for (const store of stores) await materializeView(db, store, plan, { moment: run.moment })
     }
@@ -181,19 +181,24 @@ async function exportRows(db: Database, service: ServicePlan): Promise<Map<strin
   return found
 }
 
+/** A map by its entries, whose order counts too. */
+function ordered(value: unknown): unknown {
+  return value instanceof Map ? [...(value as CountsValue)] : value
+}
+
 /** Values that `toEqual` tells apart to the bit (it knows NaN and -0), with their statuses by name. */
 function readable(
   service: ServicePlan,
   row: Pick<ServiceValues, 'values' | 'statuses' | 'eventTimes'>,
 ): { values: unknown; statuses: unknown } {
   return {
-    values: Object.fromEntries(service.features.map((f, i) => [f.name, row.values[i]])),
+    values: Object.fromEntries(service.features.map((f, i) => [f.name, ordered(row.values[i])])),
     statuses: row.statuses.map((status) => statusNames[status]),
   }
 }
 
 function sqlRow({ thing, row }: Case['rows'][number]): string {
-  const cells = columns.map(({ type }, i) => {
+  const cells = allColumns.map(({ type }, i) => {
     const value = row.values[i] ?? null
     return value === null ? 'null' : `'${valueToJson(type, value) as Scalar}'`
   })

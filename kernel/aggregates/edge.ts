@@ -7,30 +7,33 @@ import { valueCodec } from '../value-codec.ts'
 import type { Value, ValueType } from '../value-type.ts'
 import type { Accumulator, Aggregate } from './aggregate.ts'
 
-/** The value of the window's greatest row in the total order, null where that row's value is null: no falling back to an older one. */
-export function last(slot: number, type: ValueType): Aggregate<LastAccumulator> {
+/** The value of the window's least or greatest row in the total order, null where that row's value is null: no falling back to another one. */
+export function edge(which: 'first' | 'last', slot: number, type: ValueType): Aggregate<EdgeAccumulator> {
   const codec = valueCodec(type)
+  const latest = which === 'last'
   return {
-    lane: `last:${slot}`,
-    create: () => new LastAccumulator(slot, codec),
-    decode: (reader: ByteReader) => LastAccumulator.decode(slot, codec, reader),
+    lane: `${which}:${slot}`,
+    create: () => new EdgeAccumulator(slot, latest, codec),
+    decode: (reader: ByteReader) => EdgeAccumulator.decode(slot, latest, codec, reader),
     value: ({ value }) => value,
   }
 }
 
-class LastAccumulator implements Accumulator {
+class EdgeAccumulator implements Accumulator {
   key: OrderKey | null = null
   value: Value | null = null
   readonly #slot: number
+  readonly #latest: boolean
   readonly #codec: ValueCodec
 
-  constructor(slot: number, codec: ValueCodec) {
+  constructor(slot: number, latest: boolean, codec: ValueCodec) {
     this.#slot = slot
+    this.#latest = latest
     this.#codec = codec
   }
 
-  static decode(slot: number, codec: ValueCodec, reader: ByteReader): LastAccumulator {
-    const accumulator = new LastAccumulator(slot, codec)
+  static decode(slot: number, latest: boolean, codec: ValueCodec, reader: ByteReader): EdgeAccumulator {
+    const accumulator = new EdgeAccumulator(slot, latest, codec)
     if (reader.byte() === 1) {
       accumulator.key = readOrderKey(reader)
       accumulator.value = codec.read(reader)
@@ -39,19 +42,19 @@ class LastAccumulator implements Accumulator {
   }
 
   add(row: FoldRow): void {
-    if (this.key !== null && !isBefore(this.key, row)) return
+    if (this.key !== null && !this.#isBeyond(row, this.key)) return
     this.key = { eventTime: row.eventTime, knownTime: row.knownTime, tie: row.tie } // not the row, which would be kept alive
     this.value = row.values[this.#slot] ?? null
   }
 
-  merge(other: LastAccumulator): void {
-    if (other.key === null || (this.key !== null && !isBefore(this.key, other.key))) return
+  merge(other: EdgeAccumulator): void {
+    if (other.key === null || (this.key !== null && !this.#isBeyond(other.key, this.key))) return
     this.key = other.key
     this.value = other.value
   }
 
-  remove(other: LastAccumulator): boolean {
-    return other.key === null || (this.key !== null && isBefore(other.key, this.key))
+  remove(other: EdgeAccumulator): boolean {
+    return other.key === null || (this.key !== null && this.#isBeyond(this.key, other.key))
   }
 
   encode(writer: ByteWriter): void {
@@ -62,5 +65,10 @@ class LastAccumulator implements Accumulator {
     writer.byte(1)
     writeOrderKey(writer, this.key)
     this.#codec.write(writer, this.value)
+  }
+
+  /** Whether `a` comes nearer to the edge than `b`. */
+  #isBeyond(a: OrderKey, b: OrderKey): boolean {
+    return this.#latest ? isBefore(b, a) : isBefore(a, b)
   }
 }

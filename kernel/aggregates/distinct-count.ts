@@ -1,0 +1,108 @@
+import type { ByteReader, ByteWriter } from '../binary.ts'
+import { HyperLogLog } from '../hyper-log-log.ts'
+import type { FoldRow } from '../state.ts'
+import type { Hashable } from '../value-hash.ts'
+import { hash, hashValue } from '../value-hash.ts'
+import { isValueOf } from '../value-type.ts'
+import type { Accumulator, Aggregate } from './aggregate.ts'
+
+/** Up to so many different values are counted exactly; their hashes take as many bytes as the registers that take over. */
+const exactUpTo = 512
+
+/**
+ * The number of different non-null values; zero for none. NaN is one value. Exact up to 512 (of strings: but for two with one 64-bit hash, less than one
+ * chance in 10^14), then an estimate by HyperLogLog with a standard error of 1.6 %: 95 of 100 answers are within 3.3 %.
+ */
+export function distinctCount(slot: number): Aggregate<DistinctAccumulator> {
+  return {
+    lane: `distinct:${slot}`,
+    create: () => new DistinctAccumulator(slot),
+    decode: (reader) => DistinctAccumulator.decode(slot, reader),
+    value: (accumulator) => {
+      const count = accumulator.count()
+      return isValueOf({ kind: 'int32' }, count) ? count : undefined
+    },
+  }
+}
+
+const bits = new DataView(new ArrayBuffer(8))
+
+/** The set of hashes while it is small, the registers once it is not: which of the two depends on the values alone. */
+class DistinctAccumulator implements Accumulator {
+  readonly #slot: number
+  #hashes = new Set<bigint>()
+  #registers: HyperLogLog | null = null
+
+  constructor(slot: number) {
+    this.#slot = slot
+  }
+
+  static decode(slot: number, reader: ByteReader): DistinctAccumulator {
+    const accumulator = new DistinctAccumulator(slot)
+    const size = reader.uint()
+    if (size > exactUpTo) accumulator.#registers = new HyperLogLog(Uint8Array.from(reader.blob()))
+    else for (let left = size; left > 0; left--) accumulator.#hashes.add(reader.bigint64())
+    return accumulator
+  }
+
+  count(): number {
+    return this.#registers === null ? this.#hashes.size : this.#registers.estimate()
+  }
+
+  add(row: FoldRow): void {
+    const value = row.values[this.#slot] as Hashable | null
+    if (value === null) return
+    hashValue(value)
+    if (this.#registers !== null) {
+      this.#registers.add(hash.high, hash.low)
+      return
+    }
+    bits.setUint32(0, hash.high)
+    bits.setUint32(4, hash.low)
+    this.#put(bits.getBigInt64(0))
+  }
+
+  merge(other: DistinctAccumulator): void {
+    if (other.#registers === null) {
+      for (const one of other.#hashes) this.#put(one)
+      return
+    }
+    this.#estimated().merge(other.#registers)
+  }
+
+  /** A hash does not tell how many rows had it. */
+  remove(other: DistinctAccumulator): boolean {
+    return other.#registers === null && other.#hashes.size === 0
+  }
+
+  /** The hashes in ascending order after their number; a number above the bound stands for the registers. */
+  encode(writer: ByteWriter): void {
+    if (this.#registers !== null) {
+      writer.uint(exactUpTo + 1)
+      writer.blob(this.#registers.registers)
+      return
+    }
+    writer.uint(this.#hashes.size)
+    for (const one of [...this.#hashes].sort((a, b) => (a < b ? -1 : 1))) writer.bigint64(one)
+  }
+
+  #put(one: bigint): void {
+    if (this.#registers !== null) {
+      bits.setBigInt64(0, one)
+      this.#registers.add(bits.getUint32(0), bits.getUint32(4))
+      return
+    }
+    this.#hashes.add(one)
+    if (this.#hashes.size > exactUpTo) this.#estimated()
+  }
+
+  /** The registers, into which the set goes over. */
+  #estimated(): HyperLogLog {
+    if (this.#registers !== null) return this.#registers
+    const hashes = this.#hashes
+    this.#hashes = new Set()
+    this.#registers = new HyperLogLog()
+    for (const one of hashes) this.#put(one)
+    return this.#registers
+  }
+}

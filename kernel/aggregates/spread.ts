@@ -1,0 +1,145 @@
+import type { ByteReader, ByteWriter } from '../binary.ts'
+import { ExactSquares } from '../exact-squares.ts'
+import { ExactSum, ratioToNumber, readBigint, rootToNumber, writeBigint } from '../exact-sum.ts'
+import type { FoldRow } from '../state.ts'
+import type { ValueType } from '../value-type.ts'
+import type { Accumulator, Aggregate } from './aggregate.ts'
+
+/** What the spread is taken over: the numbers themselves (`population`), or all those of which they are a sample, estimated over n - 1. */
+export type SpreadOf = 'population' | 'sample'
+
+/**
+ * The variance of the non-null values or its root, float64, from exact sums, rounded once. NaN where a value is NaN or infinite. Null for none; of a
+ * sample also for one alone.
+ */
+export function spread(which: 'variance' | 'stddev', of: SpreadOf, slot: number, type: ValueType): Aggregate<Accumulator> {
+  const lane = `spread:${slot}`
+  const round = which === 'variance' ? ratioToNumber : rootToNumber
+  const divisor = (count: number): number => (of === 'sample' ? count * (count - 1) : count * count)
+  if (type.kind === 'int64') {
+    return {
+      lane,
+      create: () => new IntegerSpread(slot),
+      decode: (reader) => IntegerSpread.decode(slot, reader),
+      value: (a) => {
+        const { count, total, squares } = a as IntegerSpread
+        if (count === 0 || divisor(count) === 0) return null
+        return round(BigInt(count) * squares - total * total, exactly(count, of))
+      },
+    }
+  }
+  return {
+    lane,
+    create: () => new FloatSpread(slot),
+    decode: (reader) => FloatSpread.decode(slot, reader),
+    value: (a) => {
+      const { count, total, squares } = a as FloatSpread
+      if (count === 0 || divisor(count) === 0) return null
+      const [wholeTotal, wholeSquares] = [total.whole(), squares.whole()]
+      if (wholeTotal !== null && wholeSquares !== null) {
+        const [left, right] = [count * wholeSquares, wholeTotal * wholeTotal]
+        if (which === 'variance' && Math.max(left, right, divisor(count)) <= Number.MAX_SAFE_INTEGER) return (left - right) / divisor(count)
+        return round(BigInt(count) * BigInt(wholeSquares) - BigInt(wholeTotal) ** 2n, exactly(count, of))
+      }
+      const units = total.units()
+      return units === null ? Number.NaN : round(BigInt(count) * squares.units() - units * units, exactly(count, of) << 2148n)
+    },
+  }
+}
+
+function exactly(count: number, of: SpreadOf): bigint {
+  const n = BigInt(count)
+  return of === 'sample' ? n * (n - 1n) : n * n
+}
+
+/** The number of non-null values of a column, their exact sum and that of their squares. */
+class FloatSpread implements Accumulator {
+  readonly #slot: number
+  readonly total: ExactSum
+  readonly squares: ExactSquares
+  count: number
+
+  constructor(slot: number, count = 0, total = new ExactSum(), squares = new ExactSquares()) {
+    this.#slot = slot
+    this.count = count
+    this.total = total
+    this.squares = squares
+  }
+
+  static decode(slot: number, reader: ByteReader): FloatSpread {
+    return new FloatSpread(slot, reader.uint(), ExactSum.decode(reader), ExactSquares.decode(reader))
+  }
+
+  add(row: FoldRow): void {
+    const value = row.values[this.#slot] as number | null
+    if (value === null) return
+    this.count++
+    this.total.add(value)
+    if (Number.isFinite(value)) this.squares.add(value) // the total counts the others, and the answer is NaN
+  }
+
+  merge(other: FloatSpread): void {
+    this.count += other.count
+    this.total.merge(other.total)
+    this.squares.merge(other.squares)
+  }
+
+  remove(other: FloatSpread): boolean {
+    this.count -= other.count
+    this.total.unmerge(other.total)
+    this.squares.unmerge(other.squares)
+    return true
+  }
+
+  encode(writer: ByteWriter): void {
+    writer.uint(this.count)
+    this.total.encode(writer)
+    this.squares.encode(writer)
+  }
+}
+
+/** The same for int64: the sums are bigints without bounds. */
+class IntegerSpread implements Accumulator {
+  readonly #slot: number
+  count: number
+  total: bigint
+  squares: bigint
+
+  constructor(slot: number, count = 0, total = 0n, squares = 0n) {
+    this.#slot = slot
+    this.count = count
+    this.total = total
+    this.squares = squares
+  }
+
+  static decode(slot: number, reader: ByteReader): IntegerSpread {
+    return new IntegerSpread(slot, reader.uint(), readBigint(reader), readBigint(reader))
+  }
+
+  add(row: FoldRow): void {
+    const value = row.values[this.#slot] as bigint | null
+    if (value === null) return
+    this.count++
+    this.total += value
+    this.squares += value * value
+  }
+
+  merge(other: IntegerSpread): void {
+    this.count += other.count
+    this.total += other.total
+    this.squares += other.squares
+  }
+
+  remove(other: IntegerSpread): boolean {
+    this.count -= other.count
+    this.total -= other.total
+    this.squares -= other.squares
+    return true
+  }
+
+  encode(writer: ByteWriter): void {
+    writer.uint(this.count)
+    writeBigint(writer, this.total)
+    writeBigint(writer, this.squares)
+  }
+}

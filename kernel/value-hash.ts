@@ -1,0 +1,74 @@
+export type Hashable = boolean | number | bigint | string
+
+const bits = new DataView(new ArrayBuffer(8))
+
+/** The two halves of the hash of the value that `hashValue` was last given. */
+export const hash = { high: 0, low: 0 }
+
+/**
+ * A fixed hash of 64 bits of a canonical value, into `hash`; the same on every machine. The 64 bits of a number are permuted, so no two numbers of a column share a hash; a
+ * string is first reduced to 64 bits, from its UTF-8, by two lanes of MurmurHash3_x86_128 (Appleby, public domain).
+ */
+export function hashValue(value: Hashable): void {
+  switch (typeof value) {
+    case 'number':
+      bits.setFloat64(0, value !== value ? Number.NaN : value + 0)
+      break
+    case 'bigint':
+      bits.setBigInt64(0, value)
+      break
+    case 'boolean':
+      bits.setFloat64(0, value ? 1 : 0)
+      break
+    default:
+      reduce(Buffer.from(value))
+  }
+  permute(bits.getUint32(0), bits.getUint32(4))
+}
+
+/** Four rounds of a Feistel network: whatever the function inside, it maps 64 bits one to one. */
+function permute(a: number, b: number): void {
+  const high = a ^ mix(b ^ 0x9e3779b9)
+  const low = b ^ mix(high ^ 0x85ebca6b)
+  const high2 = high ^ mix(low ^ 0xc2b2ae35)
+  hash.low = (low ^ mix(high2 ^ 0x27d4eb2f)) >>> 0
+  hash.high = high2 >>> 0
+}
+
+/** MurmurHash3's finalizer of 32 bits. */
+function mix(x: number): number {
+  let h = x
+  h = Math.imul(h ^ (h >>> 16), 0x85ebca6b)
+  h = Math.imul(h ^ (h >>> 13), 0xc2b2ae35)
+  return h ^ (h >>> 16)
+}
+
+/** Reduces bytes to the 64 bits of `bits`. */
+function reduce(bytes: Buffer): void {
+  let one = 0x239b961b
+  let two = 0xab0e9789 | 0
+  const words = bytes.length >>> 2
+  for (let i = 0; i < words; i++) {
+    const word = bytes.readInt32LE(i * 4)
+    one = Math.imul(rotate(firstLane(one, word), 19) + two, 5) + 0x561ccd1b
+    two = Math.imul(rotate(secondLane(two, word), 17) + one, 5) + 0x0bcaa747
+  }
+  let rest = 0
+  for (let i = bytes.length - 1; i >= words * 4; i--) rest = (rest << 8) | (bytes[i] as number)
+  one = firstLane(one, rest) ^ bytes.length
+  two = secondLane(two, rest) ^ bytes.length
+  bits.setInt32(0, one + two)
+  bits.setInt32(4, two)
+}
+
+function firstLane(lane: number, word: number): number {
+  return lane ^ Math.imul(rotate(Math.imul(word, 0x239b961b), 15), 0xab0e9789)
+}
+
+function secondLane(lane: number, word: number): number {
+  return lane ^ Math.imul(rotate(Math.imul(word, 0xab0e9789), 16), 0x38b34ae5)
+}
+
+function rotate(x: number, by: number): number {
+  return (x << by) | (x >>> (32 - by))
+}
