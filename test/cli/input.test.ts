@@ -77,7 +77,9 @@ describe('a command line', () => {
   it('names a command by one word or two, and the nearest one where there is none', () => {
     expect(findCommand(commands, ['dataset', 'create', 'x'])).toMatchObject({ entry: { name: 'dataset create' }, rest: ['x'] })
     expect(() => findCommand(commands, ['aply'])).toThrow('There is no command "aply". Did you mean "apply"?')
-    expect(() => findCommand(commands, ['dataset', 'make'])).toThrow('There is "dataset create", "dataset list", "dataset show".')
+    expect(() => findCommand(commands, ['dataset', 'make'])).toThrow(
+      'There is "dataset create", "dataset list", "dataset show", "dataset verify".',
+    )
   })
 })
 
