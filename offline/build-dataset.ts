@@ -11,6 +11,8 @@ import { countMissingRequired } from './missing-required.ts'
 import { openSpine } from './spine/open-spine.ts'
 import { createSpineHash } from './spine/spine-hash.ts'
 import type { Spine } from './spine/spine.ts'
+import type { ColumnStatistics } from './statistics/column-statistics.ts'
+import { collectStatistics } from './statistics/column-statistics.ts'
 
 export interface BuildOptions {
   readonly signal?: AbortSignal | undefined
@@ -23,7 +25,7 @@ export interface BuiltDataset<Sealed extends WrittenFile> {
   readonly join: JoinSummary
   readonly missing: MissingRequired
   readonly columns: { readonly spine: readonly Column[]; readonly features: readonly Column<ValueType>[] }
-  readonly file: Sealed
+  readonly file: Sealed & { readonly statistics: readonly ColumnStatistics[] }
 }
 
 /**
@@ -46,19 +48,23 @@ export async function buildDataset<Sealed extends WrittenFile>(
       spine: carried.map((slot) => spine.columns[slot] as Column),
       features: service.features.map(({ name, type }): Column<ValueType> => ({ name, type })),
     }
-    const output = await open([...columns.spine, ...columns.features])
+    const all = [...columns.spine, ...columns.features]
+    const output = await open(all)
     try {
       const hash = createSpineHash(spine)
       const missing = countMissingRequired(service)
+      const statistics = collectStatistics(all)
       const { rule, asOf, knownBefore, arrivedBefore } = recipe
       const joining = { rule, bound: asOf, knownBefore, arrivedBefore, ...(signal && { signal }), ...(onProgress && { onProgress }) }
       const join = await joinSpine(db, service, spine, joining, async (batch) => {
         hash.update(batch.length, batch.spine)
         missing.update(batch.missing)
-        const data = [...carried.map((slot) => batch.spine[slot] as Values), ...batch.values]
-        await output.write(recipe.dropIncomplete ? completeRows(data, batch.missing) : data)
+        const every = [...carried.map((slot) => batch.spine[slot] as Values), ...batch.values]
+        const data = recipe.dropIncomplete ? completeRows(every, batch.missing) : every
+        statistics.update(data)
+        await output.write(data)
       })
-      const file = await output.seal()
+      const file = { ...(await output.seal()), statistics: statistics.result() }
       const { time, rows, nullKeyRows } = spine
       return { spine: { time, rows, nullKeyRows, sha256: hash.digest() }, join, missing, columns, file }
     } catch (error) {

@@ -8,6 +8,7 @@ import type { DatasetRecipe } from './dataset-recipe.ts'
 import type { DatasetFormat, WrittenFile } from './files/dataset-writer.ts'
 import { createFileSink } from './files/file-sink.ts'
 import type { SealedFile } from './files/place-files.ts'
+import type { ColumnStatistics } from './statistics/column-statistics.ts'
 
 /** What a training set was made of, and how to tell that it is still the same. Stands beside it as `<file>.manifest.json`, and in the registry. */
 export interface DatasetManifest {
@@ -48,6 +49,8 @@ export interface DatasetManifest {
     readonly rows: number
     readonly bytes: number
     readonly sha256: string
+    /** By column, in order: what later data are held against. */
+    readonly statistics: readonly ColumnStatistics[]
   }
 }
 
@@ -62,7 +65,7 @@ export function manifestOf(
   recipe: DatasetRecipe,
   built: BuiltDataset<WrittenFile & { readonly path: string }>,
 ): DatasetManifest {
-  const { path, rows, bytes, sha256 } = built.file
+  const { path, rows, bytes, sha256, statistics } = built.file
   const { xmin, droppedRows, heldBackRows } = built.join
   return {
     ...identity,
@@ -74,7 +77,7 @@ export function manifestOf(
     missingRequired: built.missing.byFeature(),
     incomplete: { rows: built.missing.rows(), dropped: recipe.dropIncomplete },
     columns: columnsOf(built.columns.spine, built.columns.features),
-    file: { path, format: recipe.format, rows, bytes, sha256 },
+    file: { path, format: recipe.format, rows, bytes, sha256, statistics },
   }
 }
 

@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto'
 import { createReadStream } from 'node:fs'
+import { isDeepStrictEqual } from 'node:util'
 import type { ErrorCode } from '../kernel/errors.ts'
 import { LockstepError, messageOf } from '../kernel/errors.ts'
 import type { ServicePlan } from '../kernel/service-plan.ts'
@@ -10,6 +11,7 @@ import type { DatasetManifest } from './dataset-manifest.ts'
 import { recipeOfManifest, viewsOf } from './dataset-manifest.ts'
 import type { WrittenFile } from './files/dataset-writer.ts'
 import { createDatasetDigest } from './files/dataset-writer.ts'
+import type { ColumnStatistics } from './statistics/column-statistics.ts'
 
 /** What came of making a training set again. */
 export interface DatasetVerdict {
@@ -106,11 +108,18 @@ function contentDifferences(manifest: DatasetManifest, built: BuiltDataset<Writt
   }
   const { droppedRows, heldBackRows } = built.join
   const unfrozen = Object.keys(droppedRows).filter((source) => !Object.hasOwn(heldBackRows, source))
+  const where = [differs, ...columnDifferences(file.statistics, built.file.statistics)]
   if (unfrozen.length > 0) {
     const which = unfrozen.map((source) => `"${source}"`).join(', ')
-    return [differs, `Rows of ${which} have changed: without a column "_xid", those of then cannot be told from those that came since.`]
+    return [...where, `Rows of ${which} have changed: without a column "_xid", those of then cannot be told from those that came since.`]
   }
-  return [differs, 'The spine is the same, and all sources tell when rows arrived: rows that were there have been changed or deleted.']
+  return [...where, 'The spine is the same, and all sources tell when rows arrived: rows that were there have been changed or deleted.']
+}
+
+/** By what the columns look like: one that has the same statistics may differ, too. */
+function columnDifferences(then: readonly ColumnStatistics[], now: readonly ColumnStatistics[]): string[] {
+  const names = then.flatMap(({ column }, i) => (isDeepStrictEqual(then[i], now[i]) ? [] : [`"${column}"`]))
+  return names.length === 0 ? [] : [`The statistics differ of ${names.join(', ')}.`]
 }
 
 function fileDifference({ file }: DatasetManifest, state: DatasetVerdict['file']['state'], sha256: string | null): string[] {

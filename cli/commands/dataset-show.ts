@@ -1,4 +1,5 @@
 import type { DatasetManifest } from '../../offline/dataset-manifest.ts'
+import type { ColumnStatistics } from '../../offline/statistics/column-statistics.ts'
 import type { Command } from '../command.ts'
 import { findDataset } from '../datasets.ts'
 import { bytes, count, counted } from '../human.ts'
@@ -39,10 +40,32 @@ export function manifestText(manifest: DatasetManifest): string {
   ]
   const width = Math.max(...fields.map(([name]) => name.length))
   const columns = table(
-    ['COLUMN', 'TYPE', 'FROM'],
-    manifest.columns.map(({ name, type, from: origin }) => [name, type, origin]),
+    ['COLUMN', 'TYPE', 'FROM', 'NULLS', 'VALUES'],
+    manifest.columns.map(({ name, type, from: origin }, i) => [name, type, origin, ...valuesText(file.statistics[i])]),
   )
   return [...fields.map(([name, value]) => `${name.padEnd(width)}  ${value}`), '', columns].join('\n')
+}
+
+/** How many are null, and what the others are like. */
+function valuesText(statistics: ColumnStatistics | undefined): [string, string] {
+  if (statistics === undefined) return ['', '']
+  const { nulls, numbers, values, times, count: present } = statistics
+  const rounded = (value: number | null): string => (value === null ? 'none' : String(Number(value.toPrecision(4))))
+  const share = (of: number): string => `${Number(((of / present) * 100).toPrecision(3))} %`
+  const shown = (value: string | boolean): string => (typeof value === 'string' ? JSON.stringify(value) : String(value))
+  if (numbers !== undefined && numbers.mean !== null) {
+    const { mean, stddev, min, max, quantiles } = numbers
+    return [count(nulls), `${min} to ${max}, mean ${rounded(mean)} ± ${rounded(stddev)}, median ${rounded(quantiles['0.5'] ?? null)}`]
+  }
+  if (values !== undefined)
+    return [
+      count(nulls),
+      values.top
+        .slice(0, 3)
+        .map(({ value, count: often }) => `${shown(value)} ${share(often)}`)
+        .join(', '),
+    ]
+  return [count(nulls), times === undefined || times.min === null ? '' : `${times.min} to ${times.max}`]
 }
 
 function leftOutText({ droppedRows, heldBackRows }: DatasetManifest['source']): string {

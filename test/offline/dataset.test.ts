@@ -108,6 +108,16 @@ for (const { kind, open } of databases) {
         incomplete: { rows: 2, dropped: false },
         file: { path: out, format: 'csv', rows: 5, bytes: bytes.length, sha256: createHash('sha256').update(bytes).digest('hex') },
       })
+      expect(manifest.file.statistics.map(({ column, count, nulls }) => `${column} ${count} ${nulls}`)).toEqual([
+        'thing 4 1',
+        'moment 5 0',
+        'load 5 0',
+        'label 4 1',
+        'last 3 2',
+        'count 5 0',
+        'pressure 5 0',
+      ])
+      expect(manifest.file.statistics[4]?.numbers).toMatchObject({ mean: 5 / 3, min: 1, max: 2, quantiles: { 0.5: 2 } })
       expect(manifest.columns.map(({ name, type, from }) => `${name} ${type} ${from}`)).toEqual([
         'thing string spine',
         'moment timestamp spine',
@@ -138,6 +148,7 @@ for (const { kind, open } of databases) {
         incomplete: { rows: 2, dropped: true },
         file: { rows: 3 },
       })
+      expect(manifest.file.statistics.map(({ count, nulls }) => count + nulls)).toEqual(Array.from({ length: 7 }, () => 3))
     })
 
     it('is the same bytes when it is made again, and carries only the columns that are asked for', async () => {

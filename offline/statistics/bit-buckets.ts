@@ -1,0 +1,64 @@
+import { createFloatBits } from './float-bits.ts'
+
+/** How many values lie in [from, to). */
+export interface Bucket {
+  readonly from: number
+  readonly to: number
+  readonly count: number
+}
+
+/** Of a fraction, this many bits tell buckets apart: each is at most 1/64 of its values wide. */
+const fractionBits = 6
+const fraction = 1 << fractionBits
+const shift = 20 - fractionBits
+
+/**
+ * Counts finite doubles in buckets whose edges are in their bits: sign, exponent and the first 6 bits of the fraction (DDSketch with a linearly interpolated logarithm;
+ * Masson, Rim and Lee, 2019). Order does not matter, nothing is lost or merged, and no logarithm is taken, so the counts are the same everywhere. A
+ * column has a page of 64 buckets for each power of two among its values.
+ */
+export class BitBuckets {
+  /** By the first 12 bits of a double. */
+  readonly #pages = new Array<Float64Array | null>(4096).fill(null)
+  #zeros = 0
+
+  /** Takes a double that is not zero, by its bits. */
+  add(high: number, low: number): void {
+    // a negative number belongs to the bucket that begins with it: its size ends the bucket's
+    const bits = high > 0x7fffffff && low === 0 ? high - 1 : high
+    const page = (this.#pages[bits >>> 20] ??= new Float64Array(fraction))
+    const slot = (bits >>> shift) & (fraction - 1)
+    page[slot] = (page[slot] as number) + 1
+  }
+
+  addZeros(count: number): void {
+    this.#zeros += count
+  }
+
+  /** Those that hold a value, ascending. */
+  buckets(): Bucket[] {
+    const negative: Bucket[] = []
+    const positive: Bucket[] = []
+    for (const [index, page] of this.#pages.entries()) {
+      if (page === null) continue
+      for (const [slot, count] of page.entries()) {
+        if (count === 0) continue
+        const first = ((index & 0x7ff) << 20) | (slot << shift)
+        const [near, far] = [magnitude(first), magnitude(first + (1 << shift))]
+        if (index < 2048) positive.push({ from: near, to: far, count })
+        else negative.push({ from: -far, to: 0 - near, count }) // never -0
+      }
+    }
+    const zero = this.#zeros === 0 ? [] : [{ from: 0, to: Number.MIN_VALUE, count: this.#zeros }]
+    return [...negative.toReversed(), ...zero, ...positive]
+  }
+}
+
+const bits = createFloatBits()
+
+/** The positive double of these bits; the greatest where they are past it. */
+function magnitude(high: number): number {
+  bits.word[bits.high] = high
+  bits.word[bits.low] = 0
+  return Math.min(bits.value[0] as number, Number.MAX_VALUE)
+}

@@ -1,0 +1,110 @@
+import { formatTimestamp } from '../../kernel/time.ts'
+import type { Column, Value, ValueType } from '../../kernel/value-type.ts'
+import type { NumberStatistics } from './number-statistics.ts'
+import { NumberCounts } from './number-statistics.ts'
+import type { TopValues } from './top-values.ts'
+import { ValueCounts } from './top-values.ts'
+
+/** What a column of a training set looks like: what data that come later are held against. */
+export interface ColumnStatistics {
+  readonly column: string
+  /** Values that are not null. */
+  readonly count: number
+  readonly nulls: number
+  /** Of int32, int64, float32 and float64. */
+  readonly numbers?: NumberStatistics
+  /** Of bool and string. */
+  readonly values?: TopValues
+  /** Of timestamp: RFC 3339. */
+  readonly times?: { readonly min: string | null; readonly max: string | null }
+}
+
+export interface StatisticsCollector {
+  /** Takes consecutive rows, by index of the columns. */
+  update(batch: readonly (readonly (Value | null)[])[]): void
+  result(): ColumnStatistics[]
+}
+
+export function collectStatistics(columns: readonly Column<ValueType>[]): StatisticsCollector {
+  const counters = columns.map(({ type }) => counterOf(type))
+  const nulls = columns.map(() => 0)
+  let rows = 0
+  return {
+    update(batch) {
+      rows += batch[0]?.length ?? 0
+      for (let c = 0; c < counters.length; c++) nulls[c] = (nulls[c] as number) + (counters[c] as Counter).update(batch[c] ?? [])
+    },
+    result: () =>
+      columns.map(({ name }, c) => {
+        const missing = nulls[c] as number
+        return { column: name, count: rows - missing, nulls: missing, ...(counters[c] as Counter).result() }
+      }),
+  }
+}
+
+interface Counter {
+  /** @returns how many of the values are null */
+  update(values: readonly (Value | null)[]): number
+  result(): Pick<ColumnStatistics, 'numbers' | 'values' | 'times'>
+}
+
+function counterOf(type: ValueType): Counter {
+  switch (type.kind) {
+    case 'int32':
+    case 'int64':
+    case 'float32':
+    case 'float64': {
+      const numbers = new NumberCounts(type.kind === 'int32' || type.kind === 'int64')
+      return { update: (values) => numbers.update(values), result: () => ({ numbers: numbers.result() }) }
+    }
+    case 'bool':
+    case 'string':
+      return valueCounter()
+    case 'timestamp':
+      return timeCounter()
+    case 'vector':
+    case 'list':
+    case 'counts':
+      return { update: (values) => values.reduce((sum: number, value) => (value === null ? sum + 1 : sum), 0), result: () => ({}) }
+    default:
+      return type satisfies never
+  }
+}
+
+function valueCounter(): Counter {
+  const counts = new ValueCounts()
+  return {
+    update(values) {
+      let nulls = 0
+      for (let i = 0; i < values.length; i++) {
+        const value = values[i] as string | boolean | null
+        if (value === null) nulls++
+        else counts.add(value)
+      }
+      return nulls
+    },
+    result: () => ({ values: counts.result() }),
+  }
+}
+
+function timeCounter(): Counter {
+  let min = Number.POSITIVE_INFINITY
+  let max = Number.NEGATIVE_INFINITY
+  const text = (micros: number): string | null => (Number.isFinite(micros) ? formatTimestamp(micros) : null)
+  return {
+    update(values) {
+      let nulls = 0
+      for (let i = 0; i < values.length; i++) {
+        const value = values[i] as number | null
+        if (value === null) {
+          nulls++
+          continue
+        }
+        if (value < min) min = value
+        if (value > max) max = value
+      }
+      return nulls
+    },
+    result: () => ({ times: { min: text(min), max: text(max) } }),
+  }
+}

@@ -1,0 +1,106 @@
+import { ratioToNumber } from '../../kernel/exact-sum.ts'
+
+/** A sum of products of parts is at most 2^37, so that so many of them are exact in a double. */
+const addsBetweenCarries = 1 << 15
+/** The units of a sum: 2^-1074, the smallest double; of a sum of squares: the square of it. */
+const unitBits = 1074n
+
+/**
+ * The exact sums of finite doubles and of their squares, in whatever order: mean and standard deviation are rounded once, in the end. A fraction of 53 bits is cut into
+ * parts of 17, 18 and 18; for each exponent and sign, the sums of the parts and of their products are kept as doubles that hold whole numbers, and now and
+ * then carried into big ones.
+ */
+export class ExactMoments {
+  /** By the first 12 bits of a double: 3 sums of parts, then 5 of products, by the power of 2^18 that they stand for, descending. */
+  readonly #parts = new Array<Float64Array | null>(4096).fill(null)
+  readonly #sums = new Map<number, { sum: bigint; squares: bigint }>()
+  #adds = 0
+  #count = 0
+  #whole = 0n
+  #wholeSquares = 0n
+
+  /** Takes a finite double that is not zero, by its bits. */
+  add(high: number, low: number): void {
+    const page = high >>> 20
+    const parts = (this.#parts[page] ??= new Float64Array(8))
+    const top = (high & 0xfffff) | ((page & 0x7ff) === 0 ? 0 : 0x100000)
+    const a = top >>> 4
+    const b = ((top & 15) << 14) | (low >>> 18)
+    const c = low & 0x3ffff
+    parts[0] = (parts[0] as number) + a
+    parts[1] = (parts[1] as number) + b
+    parts[2] = (parts[2] as number) + c
+    parts[3] = (parts[3] as number) + a * a
+    parts[4] = (parts[4] as number) + 2 * a * b
+    parts[5] = (parts[5] as number) + 2 * a * c + b * b
+    parts[6] = (parts[6] as number) + 2 * b * c
+    parts[7] = (parts[7] as number) + c * c
+    this.#count++
+    if (++this.#adds === addsBetweenCarries) this.#carry()
+  }
+
+  addZeros(count: number): void {
+    this.#count += count
+  }
+
+  /** Takes a whole number of any size. */
+  addWhole(value: bigint): void {
+    this.#whole += value
+    this.#wholeSquares += value * value
+    this.#count++
+  }
+
+  /** null where there are no values. */
+  mean(): number | null {
+    return this.#count === 0 ? null : ratioToNumber(this.#totals().sum, BigInt(this.#count) << unitBits)
+  }
+
+  /** Of a sample: divided by one less than the number of values. null where there are fewer than two, or where no double is so great. */
+  stddev(): number | null {
+    if (this.#count < 2) return null
+    const { sum, squares } = this.#totals()
+    const n = BigInt(this.#count)
+    const deviation = squareRoot(n * squares - sum * sum, (n * (n - 1n)) << (2n * unitBits))
+    return Number.isFinite(deviation) ? deviation : null
+  }
+
+  #totals(): { readonly sum: bigint; readonly squares: bigint } {
+    this.#carry()
+    let sum = this.#whole << unitBits
+    let squares = this.#wholeSquares << (2n * unitBits)
+    for (const [page, part] of this.#sums) {
+      const shift = BigInt(Math.max(page & 0x7ff, 1) - 1)
+      sum += (page >= 2048 ? -part.sum : part.sum) << shift
+      squares += part.squares << (2n * shift)
+    }
+    return { sum, squares }
+  }
+
+  #carry(): void {
+    this.#adds = 0
+    for (const [page, parts] of this.#parts.entries()) {
+      if (parts === null) continue
+      const total = this.#sums.get(page) ?? { sum: 0n, squares: 0n }
+      total.sum += horner(parts, 0, 3)
+      total.squares += horner(parts, 3, 8)
+      this.#sums.set(page, total)
+      parts.fill(0)
+    }
+  }
+}
+
+function horner(parts: Float64Array, from: number, to: number): bigint {
+  let value = 0n
+  for (let i = from; i < to; i++) value = (value << 18n) + BigInt(parts[i] as number)
+  return value
+}
+
+/** Of a ratio that may be far outside what a double can be, though its root is not. */
+function squareRoot(numerator: bigint, denominator: bigint): number {
+  if (numerator <= 0n) return 0
+  const half = Math.floor((numerator.toString(16).length - denominator.toString(16).length) * 2)
+  const [n, d] = half < 0 ? [numerator << BigInt(-2 * half), denominator] : [numerator, denominator << BigInt(2 * half)]
+  // in two steps: 2 ** half may be past what a double can be
+  const quarter = half >> 1
+  return Math.sqrt(ratioToNumber(n, d)) * 2 ** quarter * 2 ** (half - quarter)
+}

@@ -1,0 +1,40 @@
+import type { Bucket } from './bit-buckets.ts'
+
+/** What later data are held against: how many values lie in [edges[i], edges[i + 1]); the last bin holds its upper edge too. The counts are exact. */
+export interface Histogram {
+  /** Ascending; one more than there are counts, or none. */
+  readonly edges: readonly number[]
+  readonly counts: readonly number[]
+}
+
+const mostBins = 32
+
+/**
+ * At most 32 bins of about equal counts, as the population stability index wants them, and fine enough for the greatest distance of distributions (Kolmogorov
+ * and Smirnov). Edges are edges of buckets, so that other data can be counted into the same bins exactly. A value that many rows have gets a bin of its own.
+ */
+export function histogramOf(buckets: readonly Bucket[]): Histogram {
+  const [first] = buckets
+  if (first === undefined) return { edges: [], counts: [] }
+  const target = buckets.reduce((sum, { count }) => sum + count, 0) / mostBins
+  const edges = [first.from]
+  const counts: number[] = []
+  let open = 0
+  let end = first.from
+  const close = (): void => {
+    counts.push(open)
+    edges.push(end)
+    open = 0
+  }
+  for (const { from, to, count } of buckets) {
+    if (open > 0 && count >= target) {
+      end = from
+      close()
+    }
+    open += count
+    end = to
+    if (open >= target && counts.length < mostBins - 1) close()
+  }
+  if (open > 0) close()
+  return { edges, counts }
+}
