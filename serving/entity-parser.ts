@@ -23,6 +23,7 @@ export interface ServedEntity {
  */
 export function createEntityParser(service: ServicePlan): (entity: unknown, index: number) => ServedEntity {
   const names = new Set([...service.keys, ...service.request].map((column) => column.name))
+  const taken = [...names].map((name) => `"${name}"`).join(', ')
   const keyIndex = new Map(service.keys.map((column, index) => [column.name, index]))
   const uses = service.uses.map((use) => ({
     parts: use.plan.key,
@@ -37,7 +38,7 @@ export function createEntityParser(service: ServicePlan): (entity: unknown, inde
     if (!isRecord(entity)) {
       throw new LockstepError(
         'INVALID_ENTITY',
-        `Entity ${index} is ${shown(entity)}; send an object with ${[...names].map((name) => `"${name}"`).join(', ')}.`,
+        `Entity ${index} is ${shown(entity)}; send an object${names.size === 0 ? ' without fields, {}' : ` with ${taken}`}.`,
         { details: { entity: index } },
       )
     }
@@ -55,7 +56,7 @@ export function createEntityParser(service: ServicePlan): (entity: unknown, inde
   function unknownField(name: string, index: number): LockstepError {
     return new LockstepError(
       'INVALID_ENTITY',
-      `Entity ${index} has the field "${name}", which the service "${service.id}" does not take.${didYouMean(name, names)} It takes ${[...names].map((known) => `"${known}"`).join(', ')}.`,
+      `Entity ${index} has the field "${name}", which the service "${service.id}" does not take.${didYouMean(name, names)} It takes ${names.size === 0 ? 'none: send {}' : taken}.`,
       { details: { entity: index, field: name } },
     )
   }
