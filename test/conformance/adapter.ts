@@ -37,6 +37,8 @@ export interface TrainingRequest {
   readonly knowledge: 'bitemporal' | 'latest'
   /** `ideal`: as if scheduled views were refreshed always. */
   readonly freshness: 'served' | 'ideal'
+  /** Counts no row that was known at this moment or later; null: all. */
+  readonly knownBefore: string | null
   readonly name: string
 }
 

@@ -40,6 +40,7 @@ export interface TrainStep extends Refusable {
   readonly asOf?: 'at' | 'before'
   readonly knowledge?: 'bitemporal' | 'latest'
   readonly freshness?: 'served' | 'ideal'
+  readonly knownBefore?: string
   readonly save?: string
   /** File of the rows that must come, in this order. */
   readonly expect?: string

@@ -55,6 +55,7 @@ async function train(adapter: Adapter, step: TrainStep, { id, inFolder }: Place)
     asOf: step.asOf ?? 'at',
     knowledge: step.knowledge ?? 'bitemporal',
     freshness: step.freshness ?? 'served',
+    knownBefore: step.knownBefore ?? null,
     name: step.save ?? id,
   })
   if (step.expect !== undefined) sameRows(rows, await readJsonLines<Row>(inFolder(step.expect)))

@@ -62,9 +62,10 @@ export async function createLockstepAdapter(env: Environment, folder: string): P
     async materialize(views, at) {
       await lockstep('materialize', ...views, '--to', at)
     },
-    async train({ service, spine, time, asOf, knowledge, freshness, name }) {
+    async train({ service, spine, time, asOf, knowledge, freshness, knownBefore, name }) {
       const from = 'file' in spine ? spine.file : spine.query.replaceAll(/\{\{(\w+)\}\}/g, 'lockstep_source.$1')
       const rule = ['--time', time, '--as-of', asOf, '--knowledge', knowledge, '--freshness', freshness]
+      if (knownBefore !== null) rule.push('--known-before', knownBefore)
       await lockstep('dataset', 'create', service, '--spine', from, '--out', pathOf(name), ...rule)
       return await readRows(pathOf(name))
     },

@@ -17,4 +17,7 @@ export const share = onDemandView('world_share', {
   transform: ({ view, mine }) => ({ share: view.all === 0 ? null : mine.mine / view.all }),
 })
 export const service = featureService('world', { version: 1, features: [view] })
-export const both = featureService('world_both', { version: 1, features: [mine, view.pick('all', 'newest'), share] })
+export const both = featureService('world_both', {
+  version: 1,
+  features: [mine, view.pick('all', 'newest'), share, view.as('everyone', {}).pick('total')],
+})
