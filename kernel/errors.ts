@@ -26,6 +26,7 @@ export type ErrorCode =
   | 'INVALID_TIME'
   | 'ORDER_VIOLATED' // a stream that should be sorted is not
   | 'PENDING_OVERFLOW'
+  | 'TOO_MANY_CATEGORIES' // more distinct values than a feature's cap
   // files, spines and training sets
   | 'FILE_UNREADABLE'
   | 'FILE_EXISTS'

@@ -1,12 +1,13 @@
-import type { ValueType } from './value-type.ts'
+import type { ColumnType, ScalarType, ValueType } from './value-type.ts'
 import type { AggregateName } from './view-spec.ts'
 
 /**
  * The type of an aggregate's value, or null where it does not go with the column's type. `column` is null for a count of rows. Counts are int32; the sum
  * of int64 stays int64 (out of range it is null with status INVALID), other sums, every mean, variance, stddev and quantile are float64; min and max keep
- * the type of numbers and times; first and last keep any type.
+ * the type of numbers and times; first and last keep any type. firstN and lastN are lists of any
+ * scalar type, nulls among them; topK is a list of the column's own type, histogram counts, of texts, bools and integers.
  */
-export function aggregateResultType(aggregate: AggregateName, column: ValueType | null): ValueType | null {
+export function aggregateResultType(aggregate: AggregateName, column: ColumnType | null): ValueType | null {
   if (aggregate === 'count') return { kind: 'int32' }
   if (column === null) return null
   switch (aggregate) {
@@ -25,6 +26,13 @@ export function aggregateResultType(aggregate: AggregateName, column: ValueType 
     case 'stddev':
     case 'quantile':
       return isNumeric(column) ? { kind: 'float64' } : null
+    case 'firstN':
+    case 'lastN':
+      return column.kind === 'vector' ? null : { kind: 'list', of: column, nulls: true }
+    case 'topK':
+      return isCategory(column) ? { kind: 'list', of: column, nulls: false } : null
+    case 'histogram':
+      return isCategory(column) ? { kind: 'counts' } : null
     default:
       return aggregate satisfies never
   }
@@ -35,6 +43,10 @@ export function isCount(feature: object): boolean {
   return 'aggregate' in feature && (feature.aggregate === 'count' || feature.aggregate === 'distinctCount')
 }
 
-function isNumeric(type: ValueType): boolean {
+function isCategory(type: ColumnType): type is ScalarType {
+  return type.kind === 'string' || type.kind === 'bool' || type.kind === 'int32' || type.kind === 'int64'
+}
+
+function isNumeric(type: ColumnType): boolean {
   return type.kind === 'int32' || type.kind === 'int64' || type.kind === 'float32' || type.kind === 'float64'
 }

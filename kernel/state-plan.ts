@@ -81,7 +81,7 @@ export function planState(view: DefinitionId, row: readonly Column[], features: 
     const where = feature.where === undefined ? null : slotOf(feature.name, feature.where)
     for (const read of [slot, where]) if (read !== null) used.add(read)
     if (feature.kind === 'latest') return { kind: 'latest', ttlMicros: feature.ttlMicros, ...latest.use(where, slot as number) }
-    const aggregate = aggregateOf(feature, slot, slot === null ? null : (row[slot] as Column).type, where)
+    const aggregate = aggregateOf(feature, slot, slot === null ? null : (row[slot] as Column).type, where, { id: view, features })
     if (feature.kind === 'lifetime') return { kind: 'lifetime', aggregate, lane: laneOf(lifetime, aggregate) }
     const chain = chains.findIndex((c) => c.hops.includes(feature.hopMicros))
     return { kind: 'window', chain, aggregate, ...(chains[chain] as ChainBuilder).use(feature, aggregate) }

@@ -81,6 +81,10 @@ export interface AggregateParameters {
   /** Of `quantile`: which, between 0 and 1, and its relative error at most. */
   readonly quantile?: number
   readonly error?: number
+  /** Of `firstN`, `lastN` and `topK`: how many at most. */
+  readonly n?: number
+  /** Of `topK` and `histogram`: how many categories there may be; with more the feature fails. */
+  readonly cap?: number
 }
 
 /** An aggregate over the sawtooth window `[floor(t - window, hop), t]`. */
@@ -97,7 +101,9 @@ export interface LifetimeFeatureSpec extends AggregateSpec {
 
 /** How many there are: zero for none, never null. */
 export type CountName = 'count' | 'distinctCount'
-export type AggregateName = CountName | 'sum' | 'mean' | 'min' | 'max' | 'variance' | 'stddev' | 'quantile' | 'first' | 'last'
+export type AggregateName = CountName | 'sum' | 'mean' | 'min' | 'max' | 'variance' | 'stddev' | 'quantile' | 'first' | 'last' | ManyName
+/** What gives many values: a list or counts. */
+export type ManyName = 'firstN' | 'lastN' | 'topK' | 'histogram'
 
 export type JsonValue = null | boolean | number | string | readonly JsonValue[] | { readonly [name: string]: JsonValue }
 

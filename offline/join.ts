@@ -76,7 +76,7 @@ const awaitWritersMs = 2_000
  * waited for, 2 s at most; what was committed after one that goes on is held back.
  *
  * @param consume takes the batches in order, each before the next is made
- * @throws LockstepError `ORDER_VIOLATED`, `INVALID_ROW`, `INVALID_TIME`, `TRANSFORM_FAILED`, `SOURCE_MISSING`, `WRITE_FAILED`
+ * @throws LockstepError `ORDER_VIOLATED`, `INVALID_ROW`, `INVALID_TIME`, `TRANSFORM_FAILED`, `TOO_MANY_CATEGORIES`, `SOURCE_MISSING`, `WRITE_FAILED`
  */
 export async function joinSpine(
   db: Database,

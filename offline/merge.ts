@@ -1,6 +1,7 @@
 import type { EntityKey } from '../kernel/entity-key.ts'
 import { LockstepError } from '../kernel/errors.ts'
 import type { EntityState, FoldRow, ViewValues } from '../kernel/state.ts'
+import { ofEntity } from '../kernel/too-many-categories.ts'
 import type { TimeRule, ViewPlan } from '../kernel/view-plan.ts'
 import type { SourceRow } from './row-decoder.ts'
 import { projection, streamColumns } from './source-stream.ts'
@@ -65,6 +66,8 @@ export async function merge(
         answer(question, mapping.values)
       }
     }
+  } catch (error) {
+    throw ofEntity(pass.key, key ?? '', error)
   } finally {
     for (const track of tracks) track.close()
   }

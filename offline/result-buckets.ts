@@ -8,6 +8,7 @@ import type { Status, ViewValues } from '../kernel/state.ts'
 import type { ValueCodec } from '../kernel/value-codec.ts'
 import { valueCodec } from '../kernel/value-codec.ts'
 import type { ViewPlan } from '../kernel/view-plan.ts'
+import type { FeatureSpec } from '../kernel/view-spec.ts'
 
 /** Answers come in the order of keys and are wanted in the order of the spine; meanwhile they wait in a file, sorted into buckets of consecutive ordinals. */
 export interface ResultBuckets {
@@ -36,9 +37,7 @@ const mostRowsPerBucket = 65_536
  */
 export async function createResultBuckets(mappings: readonly (readonly ViewPlan[])[], folder = tmpdir()): Promise<ResultBuckets> {
   const codecs = mappings.map((plans) => plans.map(valuesCodec))
-  const width = mappings
-    .flat()
-    .reduce((sum, plan) => sum + 8 + plan.features.reduce((all, { type }) => all + (type.kind === 'vector' ? 4 * type.length : 12), 0), 0)
+  const width = mappings.flat().reduce((sum, plan) => sum + 8 + plan.spec.features.reduce((all, feature) => all + bytesOf(feature), 0), 0)
   const rowsPerBucket = Math.max(1_024, Math.min(mostRowsPerBucket, Math.floor(bucketBytes / Math.max(1, width))))
   const file = await openUnnamed(folder)
   const open = new Map<number, ByteWriter>()
@@ -92,6 +91,14 @@ export async function createResultBuckets(mappings: readonly (readonly ViewPlan[
       await file.close()
     },
   }
+}
+
+/** About how many bytes a value takes; of a list or of counts, one of the largest. */
+function bytesOf(feature: FeatureSpec): number {
+  const { type } = feature
+  if (type.kind === 'vector') return 4 * type.length
+  if (feature.kind === 'latest') return 12
+  return type.kind === 'counts' ? 16 * (feature.cap ?? 1) : 12 * (feature.n ?? 1)
 }
 
 /** Keeps the bytes, and where in them each answer stands: objects for all of them at once would be a burden to the garbage collector. */

@@ -5,7 +5,7 @@ import type { Tie } from '../kernel/state.ts'
 import { valueCodec } from '../kernel/value-codec.ts'
 import type { Column, KeyType, Value } from '../kernel/value-type.ts'
 import type { TupleBatch } from '../runtime/database.ts'
-import { showKey } from './show-key.ts'
+import { showKey } from '../kernel/show-key.ts'
 import { keyReader } from './tuple-key.ts'
 import { microsAt, safeInt64At, timeOutside, valueReader } from './tuple-values.ts'
 

@@ -2,7 +2,7 @@ import type { EntityKey } from '../kernel/entity-key.ts'
 import { encodeKeyPart, maxKeyBytes } from '../kernel/entity-key.ts'
 import { LockstepError } from '../kernel/errors.ts'
 import type { Column, KeyType } from '../kernel/value-type.ts'
-import { showKey } from './show-key.ts'
+import { showKey } from '../kernel/show-key.ts'
 import { microsAt, timeOutside } from './tuple-values.ts'
 
 /** Reads the key parts at the head of a tuple. Streams are ordered by key, so the string is made only where the bytes differ from the last. */

@@ -1,6 +1,7 @@
 import type { EntityKey } from '../kernel/entity-key.ts'
 import type { ViewValues } from '../kernel/state.ts'
 import { readHeader, storedHeaderBytes } from '../kernel/stored-state.ts'
+import { askingOf } from '../kernel/too-many-categories.ts'
 import type { ViewPlan } from '../kernel/view-plan.ts'
 import type { OnlineKey, OnlineStore } from './store.ts'
 
@@ -23,7 +24,7 @@ export interface OnlineAnswer {
  * Answers every request from the online store as of `asOf` (epoch microseconds), in one read.
  *
  * @returns by index of `requests`
- * @throws LockstepError `REDIS_UNAVAILABLE`, `STATE_VERSION`, `STATE_CORRUPT`
+ * @throws LockstepError `REDIS_UNAVAILABLE`, `STATE_VERSION`, `STATE_CORRUPT`; `TOO_MANY_CATEGORIES` naming the entity
  */
 export async function readOnline(store: OnlineStore, requests: readonly OnlineRequest[], asOf: number): Promise<OnlineAnswer[]> {
   const keys: OnlineKey[] = []
@@ -33,7 +34,7 @@ export async function readOnline(store: OnlineStore, requests: readonly OnlineRe
   let at = 0
   return requests.map(({ plan, key }) => {
     const bytes = key === null ? null : (stored[at++] ?? null)
-    if (bytes !== null) return storedAnswer(plan, bytes, asOf)
+    if (key !== null && bytes !== null) return askingOf(plan.key, key, () => storedAnswer(plan, bytes, asOf))
     let answer = absent.get(plan)
     if (answer === undefined) absent.set(plan, (answer = absentAnswer(plan, asOf)))
     return answer

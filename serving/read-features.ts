@@ -12,6 +12,7 @@ import type { OnlineAnswer } from '../online/read.ts'
 import type { OnlineStore } from '../online/store.ts'
 import { byPlan } from './by-plan.ts'
 import type { ServedEntity } from './entity-parser.ts'
+import { namingIndex, ofIndex } from './unanswered-entity.ts'
 
 export interface FeatureReaderDeps {
   readonly store: OnlineStore
@@ -46,7 +47,8 @@ export interface FeatureRead {
  * one of the offline history for what the store can no longer say.
  *
  * @throws LockstepError `REQUIRED_FEATURE_MISSING` naming the entity's index and the features; `TRANSFORM_FAILED` or `INVALID_ENTITY` naming the
- *   index of an entity whose data an on-demand view cannot take or makes an unwritable text of; what the stores throw
+ *   index of an entity whose data an on-demand view cannot take or makes an unwritable text of; `TOO_MANY_CATEGORIES` naming the index; what the
+ *   stores throw
  */
 export async function readFeatures(
   deps: FeatureReaderDeps,
@@ -62,13 +64,14 @@ export async function readFeatures(
       if (online[u]) requests.push({ plan: (uses[u] as { plan: ViewPlan }).plan, key: entity.keys[u] as EntityKey })
   }
   let { asOf } = moment
-  let answers = await readOnline(deps.store, requests, asOf)
+  const readAt = (time: number): Promise<OnlineAnswer[]> => namingIndex(service, entities, readOnline(deps.store, requests, time))
+  let answers = await readAt(asOf)
   if (!moment.asked) {
     // Another machine's clock is ahead of this one: move the moment of the whole request, so that all its values hold for one.
     let ahead = greatestHighWater(answers)
     for (let tries = 0; ahead > asOf && tries < 3; tries++) {
       asOf = ahead
-      answers = await readOnline(deps.store, requests, asOf)
+      answers = await readAt(asOf)
       ahead = greatestHighWater(answers)
     }
   }
@@ -95,7 +98,7 @@ export async function readFeatures(
     }
   }
   if (missing.length > 0) {
-    const found = await deps.history(missing)
+    const found = await namingIndex(service, entities, deps.history(missing))
     for (const [i, at] of missingAt.entries()) reads[at] = found[i] as ViewValues
   }
 
@@ -118,7 +121,7 @@ function evaluate(
     row = service.evaluate(read, entity.request, asOf)
   } catch (cause) {
     if (!(cause instanceof LockstepError)) throw cause
-    throw new LockstepError(cause.code, `Entity ${index}: ${cause.message}`, { cause, details: { ...cause.details, entity: index } })
+    throw ofIndex(index, cause)
   }
   for (const f of textsOf(service)) {
     if (!isUnicode(row.values[f] ?? null)) throw notUnicode(service, index, f)
@@ -128,7 +131,9 @@ function evaluate(
 
 /** Features, by index, that are or hold texts. */
 const textsOf = byPlan((service: ServicePlan) =>
-  service.features.flatMap(({ type }, f) => ((type.kind === 'list' ? type.of : type).kind === 'string' || type.kind === 'counts' ? [f] : [])),
+  service.features.flatMap(({ type }, f) =>
+    (type.kind === 'list' ? type.of : type).kind === 'string' || type.kind === 'counts' ? [f] : [],
+  ),
 )
 
 function isUnicode(value: Value | null): boolean {

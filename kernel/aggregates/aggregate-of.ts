@@ -1,15 +1,19 @@
 import { LockstepError } from '../errors.ts'
 import type { ColumnType } from '../value-type.ts'
-import type { AggregateSpec } from '../view-spec.ts'
+import type { AggregateSpec, FeatureSpec } from '../view-spec.ts'
 import type { Aggregate } from './aggregate.ts'
 import { count } from './count.ts'
 import { distinctCount } from './distinct-count.ts'
+import type { CategoryLimit } from './category-counts.ts'
 import { edge } from './edge.ts'
+import { edgeN } from './edge-n.ts'
 import { extreme } from './extreme.ts'
+import { histogram } from './histogram.ts'
 import { mean } from './mean.ts'
 import { quantile } from './quantile.ts'
 import { spread } from './spread.ts'
 import { sum } from './sum.ts'
+import { topK } from './top-k.ts'
 import { where } from './where.ts'
 
 /**
@@ -17,13 +21,25 @@ import { where } from './where.ts'
  *
  * @param slot of its column, and `type` that column's; null for a count of rows
  * @param whereSlot of the column that says which rows have part; null: all have
+ * @param view its name, and its features, of which some may share what they count
  */
-export function aggregateOf(feature: AggregateSpec, slot: number | null, type: ColumnType | null, whereSlot: number | null): Aggregate {
-  const aggregate = overAll(feature, slot, type)
+export function aggregateOf(
+  feature: AggregateSpec,
+  slot: number | null,
+  type: ColumnType | null,
+  whereSlot: number | null,
+  view: { readonly id: string; readonly features: readonly FeatureSpec[] },
+): Aggregate {
+  const aggregate = overAll(feature, slot, type, view)
   return whereSlot === null ? aggregate : where(whereSlot, aggregate)
 }
 
-function overAll(feature: AggregateSpec, slot: number | null, type: ColumnType | null): Aggregate {
+function overAll(
+  feature: AggregateSpec,
+  slot: number | null,
+  type: ColumnType | null,
+  view: { readonly id: string; readonly features: readonly FeatureSpec[] },
+): Aggregate {
   if (feature.aggregate === 'count') return count(slot)
   if (slot === null || type === null)
     throw new LockstepError('UNKNOWN_COLUMN', `The feature "${feature.name}" aggregates no column; name one.`)
@@ -45,7 +61,23 @@ function overAll(feature: AggregateSpec, slot: number | null, type: ColumnType |
       return distinctCount(slot)
     case 'quantile':
       return quantile(feature.quantile as number, feature.error as number, slot)
+    case 'firstN':
+    case 'lastN':
+      return edgeN(feature.aggregate, feature.n as number, slot, type)
+    case 'topK':
+      return topK(feature.n as number, slot, type, limitOf(feature, view))
+    case 'histogram':
+      return histogram(slot, type, limitOf(feature, view))
     default:
       return feature.aggregate satisfies never
   }
+}
+
+/** Features of one column share its counts, which are kept up to the greatest of their caps. */
+function limitOf(
+  { name, column, cap = 0 }: AggregateSpec,
+  { id, features }: { readonly id: string; readonly features: readonly FeatureSpec[] },
+): CategoryLimit {
+  const caps = features.map((f) => (f.kind !== 'latest' && f.column === column ? (f.cap ?? 0) : 0))
+  return { view: id, feature: name, cap, shared: Math.max(...caps) }
 }

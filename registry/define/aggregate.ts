@@ -1,5 +1,5 @@
-import type { ValueOf, ValueType } from '../../kernel/value-type.ts'
-import type { AggregateName } from '../../kernel/view-spec.ts'
+import type { ColumnType, ScalarType, ValueOf } from '../../kernel/value-type.ts'
+import type { AggregateName, AggregateParameters, ManyName } from '../../kernel/view-spec.ts'
 import type { StatedValue, Types } from './t.ts'
 
 /** One feature of a view, as `count`, `sum`, `mean`, `min`, `max` and `last` make it; durations are still text. */
@@ -8,7 +8,7 @@ export interface Aggregate<
   C extends string | null = string | null,
   D extends StatedValue | undefined = StatedValue | undefined,
   R extends boolean = boolean,
-> {
+> extends AggregateParameters {
   readonly aggregate: A
   /** null: a count of rows. */
   readonly column: C
@@ -44,25 +44,38 @@ type ColumnsFor<A extends AggregateName, C extends Types> = {
 }[keyof C & string]
 
 type NumberKind = 'int32' | 'int64' | 'float32' | 'float64'
+type CategoryKind = 'string' | 'bool' | 'int32' | 'int64'
 
 /** The type of an aggregate over a column type; never where it takes none. The compiler's side of kernel/result-type.ts. */
-export type ResultType<A extends AggregateName, V extends ValueType> = A extends 'count'
-  ? { readonly kind: 'int32' }
-  : A extends 'last'
-    ? V
-    : A extends 'min' | 'max'
-      ? V['kind'] extends NumberKind | 'timestamp'
-        ? V
-        : never
-      : A extends 'sum'
-        ? V['kind'] extends 'int64'
+export type ResultType<A extends AggregateName, V extends ColumnType> = A extends ManyName
+  ? ManyType<A, V>
+  : A extends 'count'
+    ? { readonly kind: 'int32' }
+    : A extends 'last'
+      ? V
+      : A extends 'min' | 'max'
+        ? V['kind'] extends NumberKind | 'timestamp'
           ? V
+          : never
+        : A extends 'sum'
+          ? V['kind'] extends 'int64'
+            ? V
+            : V['kind'] extends NumberKind
+              ? { readonly kind: 'float64' }
+              : never
           : V['kind'] extends NumberKind
             ? { readonly kind: 'float64' }
             : never
-        : V['kind'] extends NumberKind
-          ? { readonly kind: 'float64' }
-          : never
+
+type ManyType<A extends ManyName, V extends ColumnType> = V extends ScalarType
+  ? A extends 'firstN' | 'lastN'
+    ? { readonly kind: 'list'; readonly of: V; readonly nulls: true }
+    : V['kind'] extends CategoryKind
+      ? A extends 'topK'
+        ? { readonly kind: 'list'; readonly of: V; readonly nulls: false }
+        : { readonly kind: 'counts' }
+      : never
+  : never
 
 /** Every aggregate that rows with these columns allow, with the default that its type allows. */
 export type AggregateOver<C extends Types> =
@@ -145,7 +158,7 @@ export function last(
   })
 }
 
-function windowed<A extends AggregateName, C extends string | null, D extends StatedValue | undefined, R extends boolean>(
+export function windowed<A extends AggregateName, C extends string | null, D extends StatedValue | undefined, R extends boolean>(
   aggregate: A,
   column: C,
   window: string,

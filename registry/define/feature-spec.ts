@@ -4,14 +4,36 @@ import { defaultHop } from '../../kernel/hop.ts'
 import { aggregateResultType } from '../../kernel/result-type.ts'
 import type { OnDemandFeatureSpec } from '../../kernel/service-spec.ts'
 import { valueToJson } from '../../kernel/value-json.ts'
-import type { Column, ValueType } from '../../kernel/value-type.ts'
+import type { Column, ColumnType, ValueType } from '../../kernel/value-type.ts'
 import { checkValue, show, typeName } from '../../kernel/value-type.ts'
 import type { AggregateName, FeatureSpec, JsonValue } from '../../kernel/view-spec.ts'
 import { didYouMean } from '../nearest.ts'
 import type { Aggregate } from './aggregate.ts'
+import { manyParameters } from './many-parameters.ts'
 import { checkFieldName } from './names.ts'
 
-const aggregates: ReadonlySet<unknown> = new Set<AggregateName>(['count', 'sum', 'mean', 'min', 'max', 'last'])
+const aggregates: ReadonlySet<unknown> = new Set<AggregateName>([
+  'count',
+  'sum',
+  'mean',
+  'min',
+  'max',
+  'last',
+  'firstN',
+  'lastN',
+  'topK',
+  'histogram',
+])
+
+/** What an aggregate takes where that is not numbers alone. */
+const taken: Partial<Record<AggregateName, string>> = {
+  min: 'numbers and timestamps',
+  max: 'numbers and timestamps',
+  firstN: 'all types but vectors',
+  lastN: 'all types but vectors',
+  topK: 'texts, bools and integers',
+  histogram: 'texts, bools and integers',
+}
 
 /** A window keeps about so many tiles for each entity at most. */
 const mostHops = 10_000
@@ -26,13 +48,13 @@ export function featureSpec(view: string, name: string, aggregate: Aggregate, co
   if (typeof aggregate !== 'object' || aggregate === null || !aggregates.has(aggregate.aggregate)) {
     throw new LockstepError(
       'DEFINITIONS_INVALID',
-      `The ${what} is ${show(aggregate)}; write one of count, sum, mean, min, max and last, as in mean('delay', '6h').`,
+      `The ${what} is ${show(aggregate)}; write one of count, sum, mean, min, max, last, firstN, lastN, topK and histogram, as in mean('delay', '6h').`,
     )
   }
   const columnType = aggregate.column === null ? null : columnTypeOf(aggregate.column, columns, what)
   const type = aggregateResultType(aggregate.aggregate, columnType)
   if (type === null) {
-    const takes = aggregate.aggregate === 'min' || aggregate.aggregate === 'max' ? 'numbers and timestamps' : 'numbers'
+    const takes = taken[aggregate.aggregate] ?? 'numbers'
     throw new LockstepError(
       'INVALID_TYPE',
       `The ${what} takes the ${aggregate.aggregate} of column "${aggregate.column}", which is ${columnType === null ? 'absent' : typeName(columnType)}; ${aggregate.aggregate} takes ${takes}.`,
@@ -45,6 +67,7 @@ export function featureSpec(view: string, name: string, aggregate: Aggregate, co
     )
   }
   const base = { name, type, default: statedDefault(type, aggregate.default, what), required: aggregate.required }
+  const parameters = manyParameters(aggregate, what)
   if (aggregate.window === null && aggregate.aggregate === 'last' && aggregate.column !== null) {
     const ttlMicros = aggregate.ttl === null ? null : parseDuration(aggregate.ttl, `The ttl of ${what}`)
     return Object.freeze({ kind: 'latest', ...base, column: aggregate.column, ttlMicros })
@@ -63,7 +86,15 @@ export function featureSpec(view: string, name: string, aggregate: Aggregate, co
       `The hop "${aggregate.hop}" of ${what} goes more than ${mostHops} times into its window "${aggregate.window}", which would make states too large; make it longer, or leave it out.`,
     )
   }
-  return Object.freeze({ kind: 'window', ...base, aggregate: aggregate.aggregate, column: aggregate.column, windowMicros, hopMicros })
+  return Object.freeze({
+    kind: 'window',
+    ...base,
+    ...parameters,
+    aggregate: aggregate.aggregate,
+    column: aggregate.column,
+    windowMicros,
+    hopMicros,
+  })
 }
 
 /** A default in its JSON form; null where none is stated. */
@@ -82,7 +113,7 @@ export function isNullable(feature: FeatureSpec | OnDemandFeatureSpec): boolean 
   return !isCount && feature.default === null && !feature.required
 }
 
-function columnTypeOf(column: unknown, columns: readonly Column[], what: string): ValueType {
+function columnTypeOf(column: unknown, columns: readonly Column[], what: string): ColumnType {
   const found = columns.find((c) => c.name === column)
   if (found !== undefined) return found.type
   const names = columns.map((c) => c.name)

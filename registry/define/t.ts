@@ -1,5 +1,5 @@
 import { LockstepError } from '../../kernel/errors.ts'
-import type { ColumnType, KeyType, ListType, ScalarType, Value, ValueOf, ValueType, VectorType } from '../../kernel/value-type.ts'
+import type { ColumnType, KeyType, ScalarType, Value, ValueOf, ValueType, VectorType } from '../../kernel/value-type.ts'
 import { show, typeName } from '../../kernel/value-type.ts'
 
 /** Names and their value types: the columns of a source, the request data of an on-demand view. */
@@ -47,7 +47,7 @@ function vector(length: number): VectorType {
 function list<const E extends ScalarType, const N extends boolean = false>(
   of: E,
   options?: { readonly nulls?: N },
-): ListType & { readonly of: E; readonly nulls: N } {
+): { readonly kind: 'list'; readonly of: E; readonly nulls: NoInfer<N> } {
   if (typeof of !== 'object' || of === null || !scalarKinds.has(of.kind)) {
     throw new LockstepError('INVALID_TYPE', `A list cannot be of ${show(of)}; its elements are of a scalar type, as in t.list(t.string).`)
   }

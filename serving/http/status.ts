@@ -19,6 +19,7 @@ export function statusOf({ code, details }: LockstepError): HttpErrorStatus {
     case 'BODY_TOO_LARGE':
       return 413
     case 'REQUIRED_FEATURE_MISSING':
+    case 'TOO_MANY_CATEGORIES':
       return 422
     case 'TRANSFORM_FAILED':
       // on-demand code fails on an entity of the request; a view's own transform, on a row that is stored

@@ -1,8 +1,10 @@
 import fc from 'fast-check'
 import { defaultHop } from '../../kernel/hop.ts'
 import { aggregateResultType } from '../../kernel/result-type.ts'
-import type { Value } from '../../kernel/value-type.ts'
-import type { AggregateName, AggregateSpec, Availability, FeatureSpec, ViewSpec } from '../../kernel/view-spec.ts'
+import { valueFromJson } from '../../kernel/value-json.ts'
+import type { Scalar, Value } from '../../kernel/value-type.ts'
+import type { AggregateName, AggregateSpec, Availability, FeatureSpec, JsonValue, ViewSpec } from '../../kernel/view-spec.ts'
+import { many } from './many-oracle.ts'
 
 /** A source row as a table holds it. */
 export interface RawRow {
@@ -52,7 +54,10 @@ export function viewSpec(name: string, features: readonly FeatureSpec[], availab
 
 const aggregates = fc.constantFrom<AggregateName>(
   ...(['count', 'sum', 'mean', 'min', 'max', 'variance', 'stddev', 'quantile', 'distinctCount', 'first', 'last'] as const),
+  ...(['firstN', 'lastN', 'topK', 'histogram'] as const),
 )
+
+const defaults: Readonly<Record<string, JsonValue>> = { float64: -1, list: [], counts: { none: 1 } }
 
 /** Generated features: latest values with and without ttl, and every aggregate over a few lengths and over all time; of some rows or of all. */
 export const featuresArbitrary: fc.Arbitrary<FeatureSpec[]> = fc
@@ -74,6 +79,8 @@ export const featuresArbitrary: fc.Arbitrary<FeatureSpec[]> = fc
         sample: fc.boolean(),
         quantile: fc.constantFrom(0.001, 0.25, 0.5, 0.9, 0.999),
         error: fc.constantFrom(0.001, 0.01, 0.1),
+        n: fc.constantFrom(1, 2, 5),
+        cap: fc.constantFrom(30, 1000),
       }),
     ),
     { minLength: 1, maxLength: 6 },
@@ -91,9 +98,11 @@ export const featuresArbitrary: fc.Arbitrary<FeatureSpec[]> = fc
         type,
         aggregate: f.aggregate,
         column: f.column?.name ?? null,
-        default: f.fill && type.kind === 'float64' ? -1 : null,
+        default: f.fill ? (defaults[type.kind] ?? null) : null,
         ...(f.sample && (f.aggregate === 'variance' || f.aggregate === 'stddev') ? { sample: true } : {}),
         ...(f.aggregate === 'quantile' ? { quantile: f.quantile, error: f.error } : {}),
+        ...(type.kind === 'list' ? { n: f.n } : {}),
+        ...(f.aggregate === 'topK' || f.aggregate === 'histogram' ? { cap: f.cap } : {}),
       }
       if (f.kind === 'lifetime') return [{ ...aggregate, kind: 'lifetime' }]
       return [{ ...aggregate, kind: 'window', windowMicros: f.window, hopMicros: defaultHop(f.window) }]
@@ -173,7 +182,7 @@ export function oracle(
     statuses.push(
       !found ? 'NOT_FOUND' : expired ? 'OUTSIDE_MAX_AGE' : value === undefined ? 'INVALID' : value === null ? 'NULL_VALUE' : 'PRESENT',
     )
-    values.push(value ?? (feature.default as Value | null))
+    values.push(value ?? valueFromJson(feature.type, feature.default, 'default'))
   }
   return { values, statuses, eventTime: found ? greatest.eventTime : null }
 }
@@ -203,6 +212,7 @@ function aggregate(feature: AggregateSpec, rows: readonly RawRow[]): Value | Nea
   const all = rows.map((row) => at(row, column))
   const some = all.filter((v) => v !== null)
   if (name === 'count') return some.length
+  if (name === 'firstN' || name === 'lastN' || name === 'topK' || name === 'histogram') return many(feature, all as (Scalar | null)[])
   if (name === 'distinctCount') return new Set(some).size
   if (name === 'last') return all.at(-1) ?? null
   if (name === 'first') return all[0] ?? null

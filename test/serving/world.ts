@@ -8,6 +8,7 @@ import { createRedisStore } from '../../online/redis-store.ts'
 import type { OnlineStore } from '../../online/store.ts'
 import { applyChanges } from '../../registry/apply.ts'
 import { loadCatalog } from '../../registry/catalog.ts'
+import type { DefinitionSet } from '../../registry/definition-set.ts'
 import { pushModel } from '../../registry/models.ts'
 import type { Database } from '../../runtime/database.ts'
 import { createLogger } from '../../runtime/log.ts'
@@ -40,11 +41,11 @@ export interface World {
   close(): Promise<void>
 }
 
-/** A migrated database with the serving definitions applied, and an online store of the given kind. */
-export async function createWorld(kind: OnlineStore['kind']): Promise<World> {
+/** A migrated database with the serving definitions (or others) applied, and an online store of the given kind. */
+export async function createWorld(kind: OnlineStore['kind'], set: DefinitionSet = servingSet): Promise<World> {
   const database = await testDatabase()
   const db = openPostgres(database.url)
-  await applyChanges(db, servingSet)
+  await applyChanges(db, set)
   const directory = await mkdtemp(join(tmpdir(), 'lockstep-serving-'))
   const redis = await testRedis()
   const openStore = () =>

@@ -1,0 +1,110 @@
+import type { ByteReader, ByteWriter } from '../binary.ts'
+import type { FoldRow } from '../state.ts'
+import { tooManyCategories } from '../too-many-categories.ts'
+import { compareUtf8 } from '../utf8-order.ts'
+import type { ValueCodec } from '../value-codec.ts'
+import { valueCodec } from '../value-codec.ts'
+import type { ColumnType, Scalar } from '../value-type.ts'
+import type { Accumulator, Aggregate } from './aggregate.ts'
+
+/** How many categories a feature allows, and which one it is. */
+export interface CategoryLimit {
+  readonly view: string
+  readonly feature: string
+  /** More categories than these make the feature fail. */
+  readonly cap: number
+  /** The greatest cap of the features that share the counts. */
+  readonly shared: number
+}
+
+/**
+ * An aggregate of how often each non-null value came, exact up to the cap. Null where there are no values.
+ *
+ * @param read what the feature is, of counts that are not empty
+ * @throws LockstepError (`value`) `TOO_MANY_CATEGORIES`
+ */
+export function ofCategories(
+  slot: number,
+  type: ColumnType,
+  limit: CategoryLimit,
+  read: (counts: ReadonlyMap<Scalar, number>) => ReturnType<Aggregate['value']>,
+): Aggregate<CategoryCounts> {
+  const codec = valueCodec(type)
+  return {
+    lane: `categories:${slot}`,
+    create: () => new CategoryCounts(slot, limit.shared, codec, new Map()),
+    decode: (reader) => CategoryCounts.decode(slot, limit.shared, codec, reader),
+    value({ counts }) {
+      if (counts === null || counts.size > limit.cap) throw tooManyCategories(limit)
+      return counts.size === 0 ? null : read(counts)
+    },
+  }
+}
+
+/** Past the cap there are no counts any more, in whatever order the values came. */
+class CategoryCounts implements Accumulator {
+  /** null: more than `cap` categories. */
+  counts: Map<Scalar, number> | null
+  readonly #slot: number
+  readonly #cap: number
+  readonly #codec: ValueCodec
+
+  constructor(slot: number, cap: number, codec: ValueCodec, counts: Map<Scalar, number> | null) {
+    this.#slot = slot
+    this.#cap = cap
+    this.#codec = codec
+    this.counts = counts
+  }
+
+  static decode(slot: number, cap: number, codec: ValueCodec, reader: ByteReader): CategoryCounts {
+    let left = reader.uint()
+    if (left === 0) return new CategoryCounts(slot, cap, codec, null)
+    const counts = new Map<Scalar, number>()
+    while (--left > 0) counts.set(codec.read(reader) as Scalar, reader.uint())
+    return new CategoryCounts(slot, cap, codec, counts)
+  }
+
+  add(row: FoldRow): void {
+    const value = row.values[this.#slot] as Scalar | null
+    // Half a surrogate pair has no bytes of its own: it is one category with what it is stored as.
+    if (value !== null) this.#count(typeof value === 'string' ? value.toWellFormed() : value, 1)
+  }
+
+  merge(other: CategoryCounts): void {
+    if (other.counts === null) this.counts = null
+    else for (const [value, count] of other.counts) this.#count(value, count)
+  }
+
+  remove(other: CategoryCounts): boolean {
+    if (this.counts === null || other.counts === null) return false
+    for (const [value, count] of other.counts) {
+      const left = (this.counts.get(value) ?? 0) - count
+      if (left < 0) return false
+      if (left === 0) this.counts.delete(value)
+      else this.counts.set(value, left)
+    }
+    return true
+  }
+
+  /** One more than the number of categories, or 0 past the cap; then each with its count, in order. */
+  encode(writer: ByteWriter): void {
+    writer.uint(this.counts === null ? 0 : this.counts.size + 1)
+    for (const [value, count] of [...(this.counts ?? [])].sort(([a], [b]) => compareCategories(a, b))) {
+      this.#codec.write(writer, value)
+      writer.uint(count)
+    }
+  }
+
+  #count(value: Scalar, count: number): void {
+    if (this.counts === null) return
+    const before = this.counts.get(value)
+    if (before === undefined && this.counts.size >= this.#cap) this.counts = null
+    else this.counts.set(value, (before ?? 0) + count)
+  }
+}
+
+/** Texts by their UTF-8 bytes, numbers by value, false before true. */
+export function compareCategories(a: Scalar, b: Scalar): number {
+  if (typeof a === 'string' && typeof b === 'string') return compareUtf8(a, b)
+  return a < b ? -1 : a > b ? 1 : 0
+}

@@ -1,0 +1,120 @@
+import type { ByteReader, ByteWriter } from '../binary.ts'
+import { readOrderKey, writeOrderKey } from '../order-key.ts'
+import type { FoldRow, OrderKey } from '../state.ts'
+import { isBefore } from '../state.ts'
+import type { ValueCodec } from '../value-codec.ts'
+import { valueCodec } from '../value-codec.ts'
+import type { ColumnType, Scalar } from '../value-type.ts'
+import type { Accumulator, Aggregate } from './aggregate.ts'
+
+/** The values of the window's least or greatest `n` rows in the total order, the least first; a row's null is kept as a null. Null for no row. */
+export function edgeN(which: 'firstN' | 'lastN', n: number, slot: number, type: ColumnType): Aggregate<EdgeRows> {
+  const codec = valueCodec(type)
+  const latest = which === 'lastN'
+  return {
+    lane: `${which}:${slot}:${n}`,
+    create: () => new EdgeRows(slot, n, latest, codec, []),
+    decode: (reader: ByteReader) => EdgeRows.decode(slot, n, latest, codec, reader),
+    value: ({ rows }) => (rows.length === 0 ? null : rows.map(({ value }) => value)),
+  }
+}
+
+interface EdgeRow {
+  readonly key: OrderKey
+  readonly value: Scalar | null
+}
+
+class EdgeRows implements Accumulator {
+  /** In the total order, `n` at most. Rows of one key are copies of one row. */
+  rows: EdgeRow[]
+  readonly #slot: number
+  readonly #n: number
+  readonly #latest: boolean
+  readonly #codec: ValueCodec
+
+  constructor(slot: number, n: number, latest: boolean, codec: ValueCodec, rows: EdgeRow[]) {
+    this.#slot = slot
+    this.#n = n
+    this.#latest = latest
+    this.#codec = codec
+    this.rows = rows
+  }
+
+  static decode(slot: number, n: number, latest: boolean, codec: ValueCodec, reader: ByteReader): EdgeRows {
+    const rows: EdgeRow[] = []
+    for (let left = reader.uint(); left > 0; left--) rows.push({ key: readOrderKey(reader), value: codec.read(reader) as Scalar | null })
+    return new EdgeRows(slot, n, latest, codec, rows)
+  }
+
+  add(row: FoldRow): void {
+    const { rows } = this
+    const full = rows.length === this.#n
+    if (full && !this.#isNearer(row, this.#farthest().key)) return
+    let at = rows.length
+    if (at > 0 && isBefore(row, (rows[at - 1] as EdgeRow).key)) at = placeOf(rows, row)
+    const key = { eventTime: row.eventTime, knownTime: row.knownTime, tie: row.tie } // not the row, which would be kept alive
+    rows.splice(at, 0, { key, value: (row.values[this.#slot] ?? null) as Scalar | null })
+    if (!full) return
+    if (this.#latest) rows.shift()
+    else rows.pop()
+  }
+
+  merge(other: EdgeRows): void {
+    if (other.rows.length === 0) return
+    const merged: EdgeRow[] = []
+    let at = 0
+    for (const theirs of other.rows) {
+      while (at < this.rows.length && !isBefore(theirs.key, (this.rows[at] as EdgeRow).key)) merged.push(this.rows[at++] as EdgeRow)
+      merged.push(theirs)
+    }
+    merged.push(...this.rows.slice(at))
+    this.rows = this.#latest ? merged.slice(-this.#n) : merged.slice(0, this.#n)
+  }
+
+  /** Rows that are here can go where none was left out for them, and where the other's never were here. */
+  remove(other: EdgeRows): boolean {
+    if (other.rows.length === 0) return true
+    if (this.rows.length === this.#n) return this.#isNearer(this.#farthest().key, other.#nearest().key)
+    let gone = 0
+    this.rows = this.rows.filter(({ key }) => {
+      const next = other.rows[gone]?.key
+      if (next === undefined || isBefore(key, next) || isBefore(next, key)) return true
+      gone++
+      return false
+    })
+    return gone === other.rows.length
+  }
+
+  encode(writer: ByteWriter): void {
+    writer.uint(this.rows.length)
+    for (const { key, value } of this.rows) {
+      writeOrderKey(writer, key)
+      this.#codec.write(writer, value)
+    }
+  }
+
+  #nearest(): EdgeRow {
+    return this.rows.at(this.#latest ? -1 : 0) as EdgeRow
+  }
+
+  #farthest(): EdgeRow {
+    return this.rows.at(this.#latest ? 0 : -1) as EdgeRow
+  }
+
+  /** Whether `a` comes nearer to the edge than `b`. */
+  #isNearer(a: OrderKey, b: OrderKey): boolean {
+    return this.#latest ? isBefore(b, a) : isBefore(a, b)
+  }
+}
+
+/** The index of the first row that comes after `key`. */
+function placeOf(rows: readonly EdgeRow[], key: OrderKey): number {
+  let low = 0
+  let high = rows.length
+  while (low < high) {
+    const middle = (low + high) >>> 1
+    if (isBefore(key, (rows[middle] as EdgeRow).key)) high = middle
+    else low = middle + 1
+  }
+  return low
+}

@@ -1,0 +1,13 @@
+import { compareUtf8 } from '../utf8-order.ts'
+import type { ColumnType } from '../value-type.ts'
+import type { Aggregate } from './aggregate.ts'
+import type { CategoryLimit } from './category-counts.ts'
+import { ofCategories } from './category-counts.ts'
+
+/** How often each value came, by its text. */
+export function histogram(slot: number, type: ColumnType, limit: CategoryLimit): Aggregate {
+  return ofCategories(slot, type, limit, (counts) => {
+    const byText = Array.from(counts, ([value, count]) => [String(value), count] as const)
+    return new Map(byText.sort(([a], [b]) => compareUtf8(a, b)))
+  })
+}

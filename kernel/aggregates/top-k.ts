@@ -1,0 +1,16 @@
+import type { ColumnType, Scalar } from '../value-type.ts'
+import type { Aggregate } from './aggregate.ts'
+import type { CategoryLimit } from './category-counts.ts'
+import { compareCategories, ofCategories } from './category-counts.ts'
+
+/** The `k` values that came most often, those first; of two that came equally often, the lesser first. */
+export function topK(k: number, slot: number, type: ColumnType, limit: CategoryLimit): Aggregate {
+  return ofCategories(slot, type, limit, (counts) => mostFrequent(counts, k))
+}
+
+function mostFrequent(counts: ReadonlyMap<Scalar, number>, k: number): Scalar[] {
+  return [...counts]
+    .sort(([a, countOfA], [b, countOfB]) => countOfB - countOfA || compareCategories(a, b))
+    .slice(0, k)
+    .map(([value]) => value)
+}

@@ -1,0 +1,45 @@
+import type { EntityKey } from './entity-key.ts'
+import { decodeKey } from './entity-key.ts'
+import { LockstepError } from './errors.ts'
+import { showKey } from './show-key.ts'
+import type { Column, KeyType } from './value-type.ts'
+
+/** The error of a feature that counts categories and met more than its cap. */
+export function tooManyCategories({
+  view,
+  feature,
+  cap,
+}: {
+  readonly view: string
+  readonly feature: string
+  readonly cap: number
+}): LockstepError {
+  return new LockstepError(
+    'TOO_MANY_CATEGORIES',
+    `The feature "${feature}" of "${view}" met more than its ${cap} categories; count a column of fewer (derive one), or give it a higher cap or a shorter window under a new version.`,
+    { details: { view, feature, cap } },
+  )
+}
+
+/**
+ * Runs `ask`, and has such an error say which entity it is of: in its message, and in its details as `key`, by the parts' names.
+ *
+ * @param parts the key of the view's entity
+ */
+export function askingOf<T>(parts: readonly Column<KeyType>[], key: EntityKey, ask: () => T): T {
+  try {
+    return ask()
+  } catch (error) {
+    throw ofEntity(parts, key, error)
+  }
+}
+
+/** The error that says which entity it is of, where it is such an error; else itself. */
+export function ofEntity(parts: readonly Column<KeyType>[], key: EntityKey, error: unknown): unknown {
+  if (!(error instanceof LockstepError) || error.code !== 'TOO_MANY_CATEGORIES' || parts.length === 0) return error
+  const values = decodeKey(parts, key)
+  return new LockstepError(error.code, `${error.message} It is the entity ${showKey(parts, key)}.`, {
+    cause: error,
+    details: { ...error.details, key: Object.fromEntries(parts.map(({ name }, i) => [name, values[i]])) },
+  })
+}

@@ -1,0 +1,31 @@
+import { LockstepError } from '../../kernel/errors.ts'
+import { show } from '../../kernel/value-type.ts'
+import type { AggregateParameters } from '../../kernel/view-spec.ts'
+import type { Aggregate } from './aggregate.ts'
+
+const mostElements = 1_000
+const mostCategories = 10_000
+
+/**
+ * What an aggregate of many values takes, checked; nothing for another aggregate.
+ *
+ * @throws LockstepError `DEFINITIONS_INVALID` naming view and feature
+ */
+export function manyParameters({ aggregate, n, cap }: Aggregate, what: string): AggregateParameters {
+  switch (aggregate) {
+    case 'firstN':
+    case 'lastN':
+      return { n: whole(n, mostElements, `The ${what} takes ${aggregate} of`) }
+    case 'topK':
+      return { n: whole(n, mostElements, `The ${what} takes topK of`), cap: whole(cap, mostCategories, `The ${what} has a cap of`) }
+    case 'histogram':
+      return { cap: whole(cap, mostCategories, `The ${what} has a cap of`) }
+    default:
+      return {}
+  }
+}
+
+function whole(value: unknown, most: number, what: string): number {
+  if (typeof value === 'number' && Number.isInteger(value) && value >= 1 && value <= most) return value
+  throw new LockstepError('DEFINITIONS_INVALID', `${what} ${show(value)}; write a whole number from 1 to ${most}.`)
+}
