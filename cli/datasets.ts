@@ -1,5 +1,6 @@
 import { LockstepError } from '../kernel/errors.ts'
 import type { DatasetManifest } from '../offline/dataset-manifest.ts'
+import { filesOf } from '../offline/dataset-manifest.ts'
 import type { Database } from '../runtime/database.ts'
 
 /** A training set as the registry remembers it. */
@@ -27,7 +28,15 @@ export async function readDatasets(db: Database): Promise<StoredDataset[]> {
     // written by createDataset alone
     const manifest = row.manifest as DatasetManifest
     const { id, service, fingerprint, path } = row
-    return { id, service, fingerprint, path, rows: manifest.file.rows, createdAt: row.created_at, manifest }
+    return {
+      id,
+      service,
+      fingerprint,
+      path,
+      rows: filesOf(manifest).reduce((sum, file) => sum + file.rows, 0),
+      createdAt: row.created_at,
+      manifest,
+    }
   })
 }
 

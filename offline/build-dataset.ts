@@ -2,6 +2,8 @@ import type { ServicePlan } from '../kernel/service-plan.ts'
 import type { Column, Value, ValueType } from '../kernel/value-type.ts'
 import type { Database } from '../runtime/database.ts'
 import { carriedColumns } from './carried-columns.ts'
+import type { DatasetPart, PartName } from './dataset-parts.ts'
+import { rowsOfPart } from './dataset-parts.ts'
 import type { DatasetRecipe } from './dataset-recipe.ts'
 import type { DatasetOutput, WrittenFile } from './files/dataset-writer.ts'
 import type { JoinProgress, JoinSummary } from './join.ts'
@@ -11,12 +13,17 @@ import { countMissingRequired } from './missing-required.ts'
 import { openSpine } from './spine/open-spine.ts'
 import { createSpineHash } from './spine/spine-hash.ts'
 import type { Spine } from './spine/spine.ts'
-import type { ColumnStatistics } from './statistics/column-statistics.ts'
+import type { ColumnStatistics, StatisticsCollector } from './statistics/column-statistics.ts'
 import { collectStatistics } from './statistics/column-statistics.ts'
 
 export interface BuildOptions {
   readonly signal?: AbortSignal | undefined
   readonly onProgress?: ((progress: JoinProgress) => void) | undefined
+}
+
+export type BuiltFile<Sealed extends WrittenFile> = Sealed & {
+  readonly part: PartName | null
+  readonly statistics: readonly ColumnStatistics[]
 }
 
 /** What came of a recipe. */
@@ -25,23 +32,24 @@ export interface BuiltDataset<Sealed extends WrittenFile> {
   readonly join: JoinSummary
   readonly missing: MissingRequired
   readonly columns: { readonly spine: readonly Column[]; readonly features: readonly Column<ValueType>[] }
-  readonly file: Sealed & { readonly statistics: readonly ColumnStatistics[] }
+  /** By index of the recipe's parts. */
+  readonly files: readonly BuiltFile<Sealed>[]
 }
 
 /**
  * Makes a training set as its recipe says: the spine's columns, then the service's features as of each row's moment.
  *
- * @param open makes what the rows are written to; it is sealed in the end, or aborted
+ * @param open makes what the rows of a part are written to; it is sealed in the end, or aborted
  * @throws LockstepError whatever `openSpine`, `joinSpine` and the output throw
  */
 export async function buildDataset<Sealed extends WrittenFile>(
   db: Database,
   service: ServicePlan,
   recipe: DatasetRecipe,
-  open: (columns: readonly Column<ValueType>[]) => Promise<DatasetOutput<Sealed>>,
+  open: (part: DatasetPart, columns: readonly Column<ValueType>[]) => Promise<DatasetOutput<Sealed>>,
   { signal, onProgress }: BuildOptions,
 ): Promise<BuiltDataset<Sealed>> {
-  const spine = await openSpine(db, service, recipe.spine, { time: recipe.time, signal })
+  const spine = await openSpine(db, service, recipe.spine, { time: recipe.time, sample: recipe.sample, signal })
   try {
     const carried = carriedColumns(spine, recipe.columns)
     const columns = {
@@ -49,26 +57,30 @@ export async function buildDataset<Sealed extends WrittenFile>(
       features: service.features.map(({ name, type }): Column<ValueType> => ({ name, type })),
     }
     const all = [...columns.spine, ...columns.features]
-    const output = await open(all)
+    const outputs: Output<Sealed>[] = []
     try {
+      for (const part of recipe.parts) outputs.push({ part, rows: await open(part, all), statistics: collectStatistics(all) })
       const hash = createSpineHash(spine)
       const missing = countMissingRequired(service)
-      const statistics = collectStatistics(all)
       const { rule, asOf, knownBefore, arrivedBefore } = recipe
       const joining = { rule, bound: asOf, knownBefore, arrivedBefore, ...(signal && { signal }), ...(onProgress && { onProgress }) }
       const join = await joinSpine(db, service, spine, joining, async (batch) => {
         hash.update(batch.length, batch.spine)
         missing.update(batch.missing)
-        const every = [...carried.map((slot) => batch.spine[slot] as Values), ...batch.values]
-        const data = recipe.dropIncomplete ? completeRows(every, batch.missing) : every
-        statistics.update(data)
-        await output.write(data)
+        const data = [...carried.map((slot) => batch.spine[slot] as Values), ...batch.values]
+        for (const { part, rows, statistics } of outputs) {
+          const chosen = pick(data, rowsOfPart(part, batch.times, recipe.dropIncomplete ? batch.missing : null))
+          statistics.update(chosen)
+          await rows.write(chosen)
+        }
       })
-      const file = { ...(await output.seal()), statistics: statistics.result() }
+      const files: BuiltFile<Sealed>[] = []
+      for (const { part, rows, statistics } of outputs)
+        files.push({ ...(await rows.seal()), part: part.name, statistics: statistics.result() })
       const { time, rows, nullKeyRows } = spine
-      return { spine: { time, rows, nullKeyRows, sha256: hash.digest() }, join, missing, columns, file }
+      return { spine: { time, rows, nullKeyRows, sha256: hash.digest() }, join, missing, columns, files }
     } catch (error) {
-      await output.abort()
+      for (const output of outputs) await output.rows.abort()
       throw error
     }
   } finally {
@@ -77,9 +89,14 @@ export async function buildDataset<Sealed extends WrittenFile>(
   }
 }
 
+interface Output<Sealed extends WrittenFile> {
+  readonly part: DatasetPart
+  readonly rows: DatasetOutput<Sealed>
+  readonly statistics: StatisticsCollector
+}
+
 type Values = readonly (Value | null)[]
 
-function completeRows(data: readonly Values[], missing: readonly (readonly string[])[]): readonly Values[] {
-  if (missing.every((names) => names.length === 0)) return data
-  return data.map((column) => column.filter((_, row) => missing[row]?.length === 0))
+function pick(data: readonly Values[], rows: readonly number[] | null): readonly Values[] {
+  return rows === null ? data : data.map((column) => rows.map((row) => column[row] as Value | null))
 }

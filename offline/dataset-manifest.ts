@@ -1,13 +1,17 @@
+import { LockstepError } from '../kernel/errors.ts'
 import type { ServicePlan } from '../kernel/service-plan.ts'
 import { formatTimestamp, parseTimestamp } from '../kernel/time.ts'
 import type { Column, ValueType } from '../kernel/value-type.ts'
 import { typeName } from '../kernel/value-type.ts'
 import type { TimeRule } from '../kernel/view-plan.ts'
 import type { BuiltDataset } from './build-dataset.ts'
+import type { PartName } from './dataset-parts.ts'
+import { partsOf } from './dataset-parts.ts'
 import type { DatasetRecipe } from './dataset-recipe.ts'
 import type { DatasetFormat, WrittenFile } from './files/dataset-writer.ts'
 import { createFileSink } from './files/file-sink.ts'
 import type { SealedFile } from './files/place-files.ts'
+import type { SpineSample } from './spine/sample-spine.ts'
 import type { ColumnStatistics } from './statistics/column-statistics.ts'
 
 /** What a training set was made of, and how to tell that it is still the same. Stands beside it as `<file>.manifest.json`, and in the registry. */
@@ -15,11 +19,15 @@ export interface DatasetManifest {
   readonly id: string
   /** RFC 3339. */
   readonly createdAt: string
+  /** The file that was asked for, by its whole path; of a split set, the parts stand beside it: `set.train.parquet`. */
+  readonly path: string
   readonly service: { readonly id: string; readonly fingerprint: string }
   readonly views: readonly { readonly id: string; readonly fingerprint: string; readonly code: string | null }[]
   readonly spine: {
     readonly from: { readonly file: string } | { readonly sql: string }
     readonly time: string
+    /** Which share of the rows was taken; null: all. What follows is of these. */
+    readonly sample: SpineSample | null
     readonly rows: number
     readonly nullKeyRows: number
     /** SHA-256 over the typed values of its rows, in order. */
@@ -43,15 +51,28 @@ export interface DatasetManifest {
   /** How many rows of the spine lack any of them, and whether these rows were left out. */
   readonly incomplete: { readonly rows: number; readonly dropped: boolean }
   readonly columns: readonly { readonly name: string; readonly type: string; readonly from: 'spine' | 'feature' }[]
-  readonly file: {
-    readonly path: string
-    readonly format: DatasetFormat
-    readonly rows: number
-    readonly bytes: number
-    readonly sha256: string
-    /** By column, in order: what later data are held against. */
-    readonly statistics: readonly ColumnStatistics[]
-  }
+  /** Where the set was split by time, RFC 3339, ascending. */
+  readonly split: readonly string[]
+  /** The file; of a split set, the part `train`. */
+  readonly file: DatasetFile
+  /** The other parts of a split set. */
+  readonly otherFiles: readonly DatasetFile[]
+}
+
+export interface DatasetFile {
+  readonly path: string
+  /** Which part of a split set it holds; null: all. */
+  readonly part: PartName | null
+  readonly format: DatasetFormat
+  readonly rows: number
+  readonly bytes: number
+  readonly sha256: string
+  /** By column, in order: what later data are held against. */
+  readonly statistics: readonly ColumnStatistics[]
+}
+
+export function filesOf({ file, otherFiles }: DatasetManifest): readonly DatasetFile[] {
+  return [file, ...otherFiles]
 }
 
 export function manifestPath(path: string): string {
@@ -60,38 +81,51 @@ export function manifestPath(path: string): string {
 
 /** The manifest of what was built. */
 export function manifestOf(
-  identity: Pick<DatasetManifest, 'id' | 'createdAt'>,
+  identity: Pick<DatasetManifest, 'id' | 'createdAt' | 'path'>,
   service: ServicePlan,
   recipe: DatasetRecipe,
   built: BuiltDataset<WrittenFile & { readonly path: string }>,
 ): DatasetManifest {
-  const { path, rows, bytes, sha256, statistics } = built.file
+  const [file, ...otherFiles] = built.files.map(({ path, part, rows, bytes, sha256, statistics }): DatasetFile => ({
+    path,
+    part,
+    format: recipe.format,
+    rows,
+    bytes,
+    sha256,
+    statistics,
+  }))
+  if (file === undefined) throw new LockstepError('INTERNAL', 'A training set was made without a file.')
   const { xmin, droppedRows, heldBackRows } = built.join
   return {
     ...identity,
     service: { id: service.id, fingerprint: service.fingerprint },
     views: viewsOf(service),
-    spine: { from: recipe.spine, ...built.spine },
+    spine: { from: recipe.spine, sample: recipe.sample, ...built.spine },
     rule: { ...recipe.rule, asOf: recipe.asOf, knownBefore: recipe.knownBefore === null ? null : formatTimestamp(recipe.knownBefore) },
     source: { xmin, droppedRows, heldBackRows },
     missingRequired: built.missing.byFeature(),
     incomplete: { rows: built.missing.rows(), dropped: recipe.dropIncomplete },
     columns: columnsOf(built.columns.spine, built.columns.features),
-    file: { path, format: recipe.format, rows, bytes, sha256, statistics },
+    split: recipe.parts.slice(1).map(({ from }) => formatTimestamp(from)),
+    file,
+    otherFiles,
   }
 }
 
 /** What the manifest's training set was made by, so that it can be made again of the same rows. */
-export function recipeOfManifest({ spine, rule, source, incomplete, columns, file }: DatasetManifest): DatasetRecipe {
+export function recipeOfManifest({ spine, rule, source, incomplete, columns, split, file }: DatasetManifest): DatasetRecipe {
   return {
     spine: spine.from,
     time: spine.time,
+    sample: spine.sample,
     rule: { knowledge: rule.knowledge, freshness: rule.freshness },
     asOf: rule.asOf,
     knownBefore: rule.knownBefore === null ? null : parseTimestamp(rule.knownBefore),
     arrivedBefore: source.xmin,
     columns: columns.flatMap(({ name, from }) => (from === 'spine' ? [name] : [])),
     dropIncomplete: incomplete.dropped,
+    parts: partsOf(split.map(parseTimestamp)),
     format: file.format,
   }
 }
@@ -113,7 +147,7 @@ export function columnsOf(spine: readonly Column[], features: readonly Column<Va
  * @throws LockstepError `WRITE_FAILED` naming the path
  */
 export async function sealManifest(manifest: DatasetManifest): Promise<SealedFile & { abort(): Promise<void> }> {
-  const sink = await createFileSink(manifestPath(manifest.file.path))
+  const sink = await createFileSink(manifestPath(manifest.path))
   await sink.write(Buffer.from(`${JSON.stringify(manifest, null, 2)}\n`))
   return { ...(await sink.seal()), abort: sink.abort }
 }

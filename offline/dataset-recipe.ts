@@ -1,5 +1,7 @@
 import type { TimeRule } from '../kernel/view-plan.ts'
+import type { DatasetPart } from './dataset-parts.ts'
 import type { DatasetFormat } from './files/dataset-writer.ts'
+import type { SpineSample } from './spine/sample-spine.ts'
 import type { SpineInput } from './spine/spine.ts'
 
 /** All that decides the bytes of a training set, beside the service and what is in the database. */
@@ -7,6 +9,8 @@ export interface DatasetRecipe {
   readonly spine: SpineInput
   /** The spine's time column; null: to be found. */
   readonly time: string | null
+  /** null: all rows of the spine. */
+  readonly sample: SpineSample | null
   readonly rule: TimeRule
   readonly asOf: 'at' | 'before'
   /** Epoch microseconds: rows of sources that were known, else happened, at it or after it are not seen; null: no such bound. */
@@ -17,5 +21,7 @@ export interface DatasetRecipe {
   readonly columns: readonly string[] | null
   /** Whether rows are left out that a server would refuse, as they lack a required feature. */
   readonly dropIncomplete: boolean
+  /** By time, a file each. */
+  readonly parts: readonly DatasetPart[]
   readonly format: DatasetFormat
 }

@@ -9,22 +9,28 @@ import type { BuildOptions } from './build-dataset.ts'
 import { buildDataset } from './build-dataset.ts'
 import type { DatasetManifest } from './dataset-manifest.ts'
 import { manifestOf, manifestPath, sealManifest } from './dataset-manifest.ts'
+import { partPath, partsOf } from './dataset-parts.ts'
 import type { DatasetRecipe } from './dataset-recipe.ts'
 import type { DatasetFormat } from './files/dataset-writer.ts'
 import { createDatasetWriter, formatOf } from './files/dataset-writer.ts'
 import type { SealedFile } from './files/place-files.ts'
 import { placeFiles, refuseExisting } from './files/place-files.ts'
 import { refuseLabelLeak } from './label-leak.ts'
+import type { SpineSample } from './spine/sample-spine.ts'
 import type { SpineInput } from './spine/spine.ts'
 
 export interface DatasetOptions extends BuildOptions {
   readonly spine: SpineInput
-  /** Path of the file to write. */
+  /** Path of the file to write; of a set that is split, the parts get names beside it: `set.train.parquet`. */
   readonly out: string
   /** Absent: by the ending of the path: .parquet, .csv or .jsonl. */
   readonly format?: DatasetFormat
   /** The spine's time column, where it is not the only one of its type. */
   readonly time?: string
+  /** A share of the spine's rows, chosen by their numbers. Absent: all. */
+  readonly sample?: SpineSample
+  /** Epoch microseconds: one moment splits the rows into `train` and `test`, two into `train`, `validation` and `test`. Absent: one file. */
+  readonly split?: readonly number[]
   readonly knowledge?: TimeRule['knowledge']
   readonly freshness?: TimeRule['freshness']
   readonly asOf?: 'at' | 'before'
@@ -47,18 +53,24 @@ export interface DatasetOptions extends BuildOptions {
  */
 export async function createDataset(db: Database, service: ServicePlan, options: DatasetOptions): Promise<DatasetManifest> {
   const recipe = recipeOf(options)
-  const { format } = recipe
+  const { format, parts } = recipe
   const out = resolve(options.out)
   const overwrite = options.overwrite ?? false
-  if (!overwrite) await refuseExisting([out, manifestPath(out)])
+  if (!overwrite) await refuseExisting([...parts.map((part) => partPath(out, part)), manifestPath(out)])
   if ('sql' in recipe.spine && recipe.asOf === 'at') await refuseLabelLeak(db, service, recipe.spine.sql, recipe.rule)
-  const built = await buildDataset(db, service, recipe, (columns) => createDatasetWriter(out, columns, { format, overwrite }), options)
+  const built = await buildDataset(
+    db,
+    service,
+    recipe,
+    (part, columns) => createDatasetWriter(partPath(out, part), columns, { format, overwrite }),
+    options,
+  )
   try {
-    const manifest = manifestOf({ id: randomUUID(), createdAt: new Date().toISOString() }, service, recipe, built)
-    await publish(db, manifest, built.file, overwrite)
+    const manifest = manifestOf({ id: randomUUID(), createdAt: new Date().toISOString(), path: out }, service, recipe, built)
+    await publish(db, manifest, built.files, overwrite)
     return manifest
   } catch (error) {
-    await built.file.abort()
+    for (const file of built.files) await file.abort()
     throw error
   }
 }
@@ -68,12 +80,14 @@ function recipeOf(options: DatasetOptions): DatasetRecipe {
     // so that it is found again from another folder
     spine: 'file' in options.spine ? { file: resolve(options.spine.file) } : options.spine,
     time: options.time ?? null,
+    sample: options.sample ?? null,
     rule: { knowledge: options.knowledge ?? 'bitemporal', freshness: options.freshness ?? 'served' },
     asOf: options.asOf ?? 'at',
     knownBefore: pastCutOff(options.knownBefore),
     arrivedBefore: options.arrivedBefore ?? null,
     columns: options.columns ?? null,
     dropIncomplete: options.dropIncomplete ?? false,
+    parts: partsOf(options.split ?? []),
     format: options.format ?? formatOf(options.out),
   }
 }
@@ -87,8 +101,8 @@ function pastCutOff(knownBefore: number | undefined): number | null {
   )
 }
 
-/** Both files are whole on the disk and the registry knows of them before they get their names; should a name fail, the entry goes again. */
-async function publish(db: Database, manifest: DatasetManifest, file: SealedFile, overwrite: boolean): Promise<void> {
+/** All files are whole on the disk and the registry knows of them before they get their names; should a name fail, the entry goes again. */
+async function publish(db: Database, manifest: DatasetManifest, files: readonly SealedFile[], overwrite: boolean): Promise<void> {
   const beside = await sealManifest(manifest)
   try {
     await db.kysely
@@ -97,12 +111,12 @@ async function publish(db: Database, manifest: DatasetManifest, file: SealedFile
         id: manifest.id,
         service: manifest.service.id,
         fingerprint: manifest.service.fingerprint,
-        path: manifest.file.path,
+        path: manifest.path,
         manifest: JSON.stringify(manifest),
       })
       .execute()
     try {
-      await placeFiles([beside, file], overwrite)
+      await placeFiles([beside, ...files], overwrite)
     } catch (error) {
       await db.kysely.deleteFrom('lockstep.datasets').where('id', '=', manifest.id).execute()
       throw error

@@ -7,23 +7,29 @@ import type { ServicePlan } from '../kernel/service-plan.ts'
 import type { Database } from '../runtime/database.ts'
 import type { BuildOptions, BuiltDataset } from './build-dataset.ts'
 import { buildDataset } from './build-dataset.ts'
-import type { DatasetManifest } from './dataset-manifest.ts'
-import { recipeOfManifest, viewsOf } from './dataset-manifest.ts'
+import type { DatasetFile, DatasetManifest } from './dataset-manifest.ts'
+import { filesOf, recipeOfManifest, viewsOf } from './dataset-manifest.ts'
 import type { WrittenFile } from './files/dataset-writer.ts'
 import { createDatasetDigest } from './files/dataset-writer.ts'
-import type { ColumnStatistics } from './statistics/column-statistics.ts'
 
 /** What came of making a training set again. */
 export interface DatasetVerdict {
   readonly id: string
-  /** Whether the file, and what was made again, are both what the manifest says. */
+  /** Whether the files, and what was made again, are what the manifest says. */
   readonly equal: boolean
-  /** The file as it is now. `sha256` is null where it is gone. */
-  readonly file: { readonly path: string; readonly state: 'same' | 'altered' | 'gone'; readonly sha256: string | null }
-  /** What was made again; null where it could not be. */
-  readonly rebuilt: WrittenFile | null
+  /** The files as they are now. */
+  readonly files: readonly FoundFile[]
+  /** What was made again, by index of the files; null where it could not be. */
+  readonly rebuilt: readonly WrittenFile[] | null
   /** What differs, a sentence each; empty where nothing does. */
   readonly differences: readonly string[]
+}
+
+export interface FoundFile {
+  readonly path: string
+  readonly state: 'same' | 'altered' | 'gone'
+  /** null where it is gone. */
+  readonly sha256: string | null
 }
 
 /**
@@ -38,12 +44,11 @@ export async function verifyDataset(
   find: (service: string) => ServicePlan,
   options: BuildOptions,
 ): Promise<DatasetVerdict> {
-  const { path, sha256 } = manifest.file
-  const onDisk = await hashFile(path, options.signal)
-  const state = onDisk === null ? 'gone' : onDisk === sha256 ? 'same' : 'altered'
+  const files: FoundFile[] = []
+  for (const file of filesOf(manifest)) files.push(await findFile(file, options.signal))
   const { rebuilt, differences } = await rebuild(db, manifest, find, options)
-  const all = [...fileDifference(manifest, state, onDisk), ...differences]
-  return { id: manifest.id, equal: all.length === 0, file: { path, state, sha256: onDisk }, rebuilt, differences: all }
+  const all = [...filesOf(manifest).flatMap((file, i) => fileDifference(file, files[i] as FoundFile)), ...differences]
+  return { id: manifest.id, equal: all.length === 0, files, rebuilt, differences: all }
 }
 
 /** What a service, a spine or a source may have become meanwhile. Other failures say nothing about the training set. */
@@ -74,10 +79,17 @@ async function rebuild(
     const redefined = definitionDifferences(manifest, service)
     if (redefined.length > 0) return { rebuilt: null, differences: redefined }
     const recipe = recipeOfManifest(manifest)
-    const open = (columns: Parameters<typeof createDatasetDigest>[0]) => Promise.resolve(createDatasetDigest(columns, recipe.format))
-    const built = await buildDataset(db, service, recipe, open, options)
-    const { rows, bytes, sha256 } = built.file
-    return { rebuilt: { rows, bytes, sha256 }, differences: contentDifferences(manifest, built) }
+    const built = await buildDataset(
+      db,
+      service,
+      recipe,
+      (_part, columns) => Promise.resolve(createDatasetDigest(columns, recipe.format)),
+      options,
+    )
+    return {
+      rebuilt: built.files.map(({ rows, bytes, sha256 }) => ({ rows, bytes, sha256 })),
+      differences: contentDifferences(manifest, built),
+    }
   } catch (error) {
     options.signal?.throwIfAborted()
     if (!(error instanceof LockstepError) || !lost.has(error.code)) throw error
@@ -99,16 +111,23 @@ function definitionDifferences(manifest: DatasetManifest, service: ServicePlan):
 }
 
 function contentDifferences(manifest: DatasetManifest, built: BuiltDataset<WrittenFile>): string[] {
-  const { file, spine } = manifest
-  if (built.file.sha256 === file.sha256) return []
-  const differs = `What was made again has the SHA-256 ${built.file.sha256} (${built.file.rows} rows), not ${file.sha256} (${file.rows} rows).`
+  const { spine } = manifest
+  const pairs = filesOf(manifest).flatMap((was, i) => {
+    const now = built.files[i]
+    return now === undefined || now.sha256 === was.sha256 ? [] : [{ was, now }]
+  })
+  if (pairs.length === 0) return []
+  const differs = pairs.map(
+    ({ was, now }) =>
+      `What was made again of "${was.path}" has the SHA-256 ${now.sha256} (${now.rows} rows), not ${was.sha256} (${was.rows} rows).`,
+  )
   if (built.spine.sha256 !== spine.sha256) {
     const now = `${built.spine.sha256} (${built.spine.rows} rows), not ${spine.sha256} (${spine.rows} rows)`
-    return [differs, `The spine gives other rows: its SHA-256 is ${now}.`]
+    return [...differs, `The spine gives other rows: its SHA-256 is ${now}.`]
   }
   const { droppedRows, heldBackRows } = built.join
   const unfrozen = Object.keys(droppedRows).filter((source) => !Object.hasOwn(heldBackRows, source))
-  const where = [differs, ...columnDifferences(file.statistics, built.file.statistics)]
+  const where = [...differs, ...columnDifferences(pairs)]
   if (unfrozen.length > 0) {
     const which = unfrozen.map((source) => `"${source}"`).join(', ')
     return [...where, `Rows of ${which} have changed: without a column "_xid", those of then cannot be told from those that came since.`]
@@ -117,15 +136,22 @@ function contentDifferences(manifest: DatasetManifest, built: BuiltDataset<Writt
 }
 
 /** By what the columns look like: one that has the same statistics may differ, too. */
-function columnDifferences(then: readonly ColumnStatistics[], now: readonly ColumnStatistics[]): string[] {
-  const names = then.flatMap(({ column }, i) => (isDeepStrictEqual(then[i], now[i]) ? [] : [`"${column}"`]))
-  return names.length === 0 ? [] : [`The statistics differ of ${names.join(', ')}.`]
+function columnDifferences(pairs: readonly { readonly was: DatasetFile; readonly now: Pick<DatasetFile, 'statistics'> }[]): string[] {
+  const names = pairs.flatMap(({ was, now }) =>
+    was.statistics.flatMap((statistics, i) => (isDeepStrictEqual(statistics, now.statistics[i]) ? [] : [`"${statistics.column}"`])),
+  )
+  return names.length === 0 ? [] : [`The statistics differ of ${[...new Set(names)].join(', ')}.`]
 }
 
-function fileDifference({ file }: DatasetManifest, state: DatasetVerdict['file']['state'], sha256: string | null): string[] {
-  if (state === 'same') return []
-  if (state === 'gone') return [`The file "${file.path}" is gone.`]
-  return [`The file "${file.path}" was altered: its SHA-256 is ${sha256}, not ${file.sha256}.`]
+function fileDifference({ path, sha256 }: DatasetFile, found: FoundFile): string[] {
+  if (found.state === 'same') return []
+  if (found.state === 'gone') return [`The file "${path}" is gone.`]
+  return [`The file "${path}" was altered: its SHA-256 is ${found.sha256}, not ${sha256}.`]
+}
+
+async function findFile({ path, sha256: expected }: DatasetFile, signal: AbortSignal | undefined): Promise<FoundFile> {
+  const sha256 = await hashFile(path, signal)
+  return { path, state: sha256 === null ? 'gone' : sha256 === expected ? 'same' : 'altered', sha256 }
 }
 
 /** null where there is no such file. */

@@ -1,9 +1,13 @@
+import { LockstepError } from '../../kernel/errors.ts'
+import { parseTimestamp } from '../../kernel/time.ts'
 import { createDataset } from '../../offline/dataset.ts'
 import type { DatasetManifest } from '../../offline/dataset-manifest.ts'
-import { manifestPath } from '../../offline/dataset-manifest.ts'
+import { filesOf, manifestPath } from '../../offline/dataset-manifest.ts'
+import type { SpineSample } from '../../offline/spine/sample-spine.ts'
 import type { Command } from '../command.ts'
 import { heldBackNotes } from '../held-back.ts'
 import { bytes, count, counted, duration } from '../human.ts'
+import type { Input } from '../input.ts'
 import { createJoinProgress } from '../join-progress.ts'
 import { spineInput } from '../spine-option.ts'
 
@@ -21,6 +25,12 @@ export const datasetCreateCommand: Command = {
     format: { value: 'FORMAT', help: '"parquet", "csv" or "jsonl". Default: by the ending of the file.' },
     time: { value: 'COLUMN', help: "The spine's time column, where it has several." },
     columns: { value: 'A,B,…', help: 'The columns of the spine to carry over. Default: all.' },
+    sample: { value: 'FRACTION', help: 'Take this share of the rows of the spine, the same ones each time: above 0, 1 at most.' },
+    seed: { value: 'N', help: 'Which rows a sample takes. Default: 0.' },
+    split: {
+      value: 'TIME[,TIME]',
+      help: 'Split the rows by time into files beside each other: train and test, or train, validation and test.',
+    },
     'as-of': {
       value: 'BOUND',
       help: '"at": what becomes visible at the very moment of a row counts (the default); "before": it does not.',
@@ -49,6 +59,8 @@ export const datasetCreateCommand: Command = {
       knowledge: input.choice('knowledge', ['bitemporal', 'latest']),
       freshness: input.choice('freshness', ['served', 'ideal']),
       knownBefore: input.time('known-before'),
+      sample: sampleOf(input),
+      split: input.text('split')?.split(',').map(parseTimestamp),
     }
     const bar = createJoinProgress(context.terminal, { join: `Joining ${service.id}`, write: 'Writing the training set' })
     try {
@@ -62,14 +74,17 @@ export const datasetCreateCommand: Command = {
         onProgress: (progress) => bar.update(progress),
       })
       const seconds = (performance.now() - started) / 1000
-      const { file } = manifest
+      const files = filesOf(manifest)
+      const rows = files.reduce((sum, file) => sum + file.rows, 0)
+      const size = files.reduce((sum, file) => sum + file.bytes, 0)
       return {
         json: { ...manifest, seconds },
         text: [
-          `Wrote ${counted(file.rows, 'row')} with ${counted(service.features.length, 'feature')} of ${service.id} to ${file.path} (${bytes(file.bytes)}) in ${duration(seconds * 1000)} (${count(file.rows / seconds)} rows/s).`,
+          `Wrote ${counted(rows, 'row')} with ${counted(service.features.length, 'feature')} of ${service.id} to ${manifest.path} (${bytes(size)}) in ${duration(seconds * 1000)} (${count(rows / seconds)} rows/s).`,
+          ...files.flatMap(({ part, path, rows: held }) => (part === null ? [] : [`${part}: ${counted(held, 'row')} in ${path}`])),
           ...missingNotes(manifest),
           ...heldBackNotes(manifest.source.heldBackRows),
-          `Its manifest is ${manifestPath(file.path)}, its id ${manifest.id}.`,
+          `Its manifest is ${manifestPath(manifest.path)}, its id ${manifest.id}.`,
         ].join('\n'),
       }
     } finally {
@@ -83,6 +98,17 @@ function missingNotes({ missingRequired, incomplete }: DatasetManifest): string[
   return Object.entries(missingRequired).flatMap(([name, rows]) =>
     rows === 0 ? [] : [`note: ${counted(rows, 'row')} without the required feature "${name}", ${what}`],
   )
+}
+
+/** @throws LockstepError `USAGE` where the share is no number, or there is a seed and no share */
+function sampleOf(input: Input): SpineSample | undefined {
+  const [text, seed] = [input.text('sample'), input.count('seed', 0)]
+  if (text === undefined && seed !== undefined)
+    throw new LockstepError('USAGE', 'The option "--seed" chooses the rows of a sample; give "--sample FRACTION" too, or leave it out.')
+  if (text === undefined) return undefined
+  const fraction = /^\d*\.?\d+$/.test(text) ? Number(text) : Number.NaN
+  if (fraction > 0 && fraction <= 1) return { fraction, seed: seed ?? 0 }
+  throw new LockstepError('USAGE', `The option "--sample" is "${text}"; give a number above 0, 1 at most, as 0.1.`)
 }
 
 /** Without the fields that were not given. */

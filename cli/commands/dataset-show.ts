@@ -1,4 +1,5 @@
 import type { DatasetManifest } from '../../offline/dataset-manifest.ts'
+import { filesOf } from '../../offline/dataset-manifest.ts'
 import type { ColumnStatistics } from '../../offline/statistics/column-statistics.ts'
 import type { Command } from '../command.ts'
 import { findDataset } from '../datasets.ts'
@@ -23,15 +24,21 @@ export function manifestText(manifest: DatasetManifest): string {
   const fields: [string, string][] = [
     ['id', manifest.id],
     ['created', manifest.createdAt],
-    ['file', `${file.path}: ${file.format}, ${counted(file.rows, 'row')}, ${bytes(file.bytes)}`],
-    ['sha256', file.sha256],
+    ...filesOf(manifest).flatMap((each): [string, string][] => [
+      [each.part ?? 'file', `${each.path}: ${each.format}, ${counted(each.rows, 'row')}, ${bytes(each.bytes)}`],
+      ['sha256', each.sha256],
+    ]),
+    ...(manifest.split.length === 0 ? [] : [['split', `at ${manifest.split.join(' and ')}`] satisfies [string, string]]),
     ['service', `${service.id} ${short(service.fingerprint)}`],
     ...manifest.views.map(({ id, fingerprint, code }): [string, string] => [
       'view',
       `${id} ${short(fingerprint)}${code === null ? '' : `, code ${short(code)}`}`,
     ]),
     ['spine', from],
-    ['', `${counted(spine.rows, 'row')}, time "${spine.time}", ${count(spine.nullKeyRows)} without a key, sha256 ${short(spine.sha256)}`],
+    [
+      '',
+      `${counted(spine.rows, 'row')}${spine.sample === null ? '' : ` (a sample of ${spine.sample.fraction}, seed ${spine.sample.seed})`}, time "${spine.time}", ${count(spine.nullKeyRows)} without a key, sha256 ${short(spine.sha256)}`,
+    ],
     [
       'rule',
       `knowledge ${rule.knowledge}, freshness ${rule.freshness}, as of ${rule.asOf}${rule.knownBefore === null ? '' : `, known before ${rule.knownBefore}`}`,

@@ -1,3 +1,4 @@
+import { filesOf } from '../../offline/dataset-manifest.ts'
 import { verifyDataset } from '../../offline/verify-dataset.ts'
 import type { Command } from '../command.ts'
 import { findDataset } from '../datasets.ts'
@@ -23,11 +24,15 @@ export const datasetVerifyCommand: Command = {
         onProgress: (progress) => bar.update(progress),
       })
       const { equal, rebuilt, differences } = verdict
-      const again = rebuilt !== null && rebuilt.sha256 === manifest.file.sha256 ? ['It can be made again: the same bytes came of it.'] : []
+      const files = filesOf(manifest)
+      const rows = files.reduce((sum, file) => sum + file.rows, 0)
+      const again = files.every(({ sha256 }, i) => rebuilt?.[i]?.sha256 === sha256)
+        ? ['It can be made again: the same bytes came of it.']
+        : []
       return {
         json: verdict,
         text: equal
-          ? `The training set ${manifest.id} is what its manifest says, and so is its file: made again, the same ${counted(manifest.file.rows, 'row')} came of it.`
+          ? `The training set ${manifest.id} is what its manifest says, and so ${files.length === 1 ? 'is its file' : 'are its files'}: made again, the same ${counted(rows, 'row')} came of it.`
           : [`The training set ${manifest.id} is not what its manifest says.`, ...differences, ...again].join('\n'),
         exitCode: equal ? 0 : 1,
       }

@@ -8,6 +8,8 @@ import { castTo, sqlTypeName } from '../sql-type.ts'
 import { timeLiteral } from '../stream-sql.ts'
 import { loadSpineFile } from './load-file.ts'
 import { loadSpineQuery } from './load-query.ts'
+import type { SpineSample } from './sample-spine.ts'
+import { sampleSpine } from './sample-spine.ts'
 import type { SpineRole } from './spine-columns.ts'
 import { dropLeftovers, takeSpinePlace } from './spine-table.ts'
 import type { Spine, SpineColumn, SpineInput } from './spine.ts'
@@ -16,6 +18,8 @@ import { ordinalColumn } from './spine.ts'
 export interface SpineOptions {
   /** Name of the time column. Absent: the only column of times, else the one named `event_timestamp` or `timestamp`. */
   readonly time?: string | null | undefined
+  /** Absent: all rows. */
+  readonly sample?: SpineSample | null | undefined
   readonly signal?: AbortSignal | undefined
 }
 
@@ -35,7 +39,13 @@ export async function openSpine(db: Database, service: ServicePlan, input: Spine
       return { name: role.name, type, sql: castTo(type, `s.${sqlIdentifier(role.name)}`, types.get(role.name)) }
     })
     options.signal?.throwIfAborted()
-    const facts = await checkSpine(db, table, time, roles, types, options.signal)
+    const check = (): Promise<SpineFacts> => checkSpine(db, table, time, roles, types, options.signal)
+    let facts = await check() // before rows are left out, so that a message names the number that a row has in the file
+    const sample = options.sample ?? null
+    if (sample !== null) {
+      await sampleSpine(db, table, sample, options.signal)
+      facts = await check()
+    }
     return { table, columns, time, ...facts, drop }
   } catch (error) {
     await drop()

@@ -101,7 +101,7 @@ describe('the whole path, each step a process of its own', { timeout: 60_000 }, 
     expect((await must(env, 'dataset', 'list')).datasets.map(({ id }) => id)).toEqual([manifest.id])
     const again = await lockstep(env, ...words, '--as-of', 'before')
     expect(again.err).toMatch(/^error FILE_EXISTS/)
-    expect(await must(env, 'dataset', 'verify', manifest.id)).toMatchObject({ equal: true, file: { state: 'same' }, differences: [] })
+    expect(await must(env, 'dataset', 'verify', manifest.id)).toMatchObject({ equal: true, files: [{ state: 'same' }], differences: [] })
     await rename(inFolder('training.parquet'), inFolder('moved.parquet'))
     const verdict = await lockstep(env, 'dataset', 'verify', manifest.id)
     expect(verdict.code).toBe(1)

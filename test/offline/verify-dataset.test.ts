@@ -75,8 +75,8 @@ for (const { kind, open } of databases) {
         expect(await verify(manifest)).toEqual({
           id: manifest.id,
           equal: true,
-          file: { path, state: 'same', sha256 },
-          rebuilt: { rows, bytes, sha256 },
+          files: [{ path, state: 'same', sha256 }],
+          rebuilt: [{ rows, bytes, sha256 }],
           differences: [],
         })
       }
@@ -87,13 +87,13 @@ for (const { kind, open } of databases) {
       const manifest = await make()
       await appendFile(manifest.file.path, ' ')
       const altered = await verify(manifest)
-      expect(altered).toMatchObject({ equal: false, file: { state: 'altered' }, rebuilt: { sha256: manifest.file.sha256 } })
+      expect(altered).toMatchObject({ equal: false, files: [{ state: 'altered' }], rebuilt: [{ sha256: manifest.file.sha256 }] })
       expect(altered.differences).toEqual([
         expect.stringMatching(/^The file ".*set\.parquet" was altered: its SHA-256 is [0-9a-f]{64}, not/),
       ])
       await rm(manifest.file.path)
       const gone = await verify(manifest)
-      expect(gone).toMatchObject({ equal: false, file: { state: 'gone', sha256: null }, rebuilt: { sha256: manifest.file.sha256 } })
+      expect(gone).toMatchObject({ equal: false, files: [{ state: 'gone', sha256: null }], rebuilt: [{ sha256: manifest.file.sha256 }] })
       expect(gone.differences).toEqual([`The file "${manifest.file.path}" is gone.`])
     })
 
@@ -127,7 +127,7 @@ for (const { kind, open } of databases) {
       expect((await verify(manifest)).equal).toBe(true)
       await rm(spine)
       const lost = await verify(manifest)
-      expect(lost).toMatchObject({ equal: false, file: { state: 'same' }, rebuilt: null })
+      expect(lost).toMatchObject({ equal: false, files: [{ state: 'same' }], rebuilt: null })
       expect(lost.differences).toEqual([expect.stringMatching(/^It cannot be made again: .*spine\.csv/)])
 
       const other = await make({ out: join(folder, 'other.csv') })
