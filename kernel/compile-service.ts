@@ -1,7 +1,7 @@
 import { LockstepError } from './errors.ts'
+import { isNullable } from './nullable.ts'
 import type { OnDemandStep, StepInput, StepValues } from './on-demand-step.ts'
 import { onDemandStep } from './on-demand-step.ts'
-import { isCount } from './result-type.ts'
 import type { ServiceFeature, ServicePlan, ViewUse } from './service-plan.ts'
 import type { OnDemandInputSpec, OnDemandSpec, ServiceSpec, ViewUseSpec } from './service-spec.ts'
 import type { Status } from './state.ts'
@@ -69,14 +69,13 @@ export function compileService({ spec, fingerprint, views, onDemand }: ServicePa
         const known = plan.features[feature]
         const declared = plan.spec.features[feature]
         if (known === undefined || declared === undefined) throw unknownFeature(id, plan.id, name)
-        const nullable = !(known.required || declared.default !== null || isCount(declared))
         const fullName = member.use.alias === null ? name : `${member.use.alias}__${name}`
         addFeature({
           name: fullName,
           type: known.type,
           required: known.required,
           view: plan.id,
-          nullable,
+          nullable: isNullable(declared),
           site: 'use',
           source: use,
           feature,
@@ -90,13 +89,12 @@ export function compileService({ spec, fingerprint, views, onDemand }: ServicePa
       const feature = found.features.findIndex((f) => f.name === name)
       const declared = found.features[feature]
       if (declared === undefined) throw unknownFeature(id, member.view, name)
-      const nullable = !(declared.required || declared.default !== null)
       addFeature({
         name,
         type: declared.type,
         required: declared.required,
         view: member.view,
-        nullable,
+        nullable: isNullable(declared),
         site: 'onDemand',
         source: index,
         feature,

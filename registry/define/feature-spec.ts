@@ -2,7 +2,6 @@ import { parseDuration } from '../../kernel/duration.ts'
 import { LockstepError } from '../../kernel/errors.ts'
 import { defaultHop } from '../../kernel/hop.ts'
 import { aggregateResultType } from '../../kernel/result-type.ts'
-import type { OnDemandFeatureSpec } from '../../kernel/service-spec.ts'
 import { valueToJson } from '../../kernel/value-json.ts'
 import type { Column, ColumnType, ValueType } from '../../kernel/value-type.ts'
 import { checkValue, show, typeName } from '../../kernel/value-type.ts'
@@ -105,12 +104,6 @@ export function statedDefault(type: ValueType, value: unknown, what: string): Js
     throw new LockstepError('INVALID_TYPE', `The default of ${what} is a vector that holds NaN or an infinity; write finite numbers.`)
   }
   return valueToJson(type, checked)
-}
-
-/** Whether a value can be null. A default, or being required, takes null away; a count is never null. */
-export function isNullable(feature: FeatureSpec | OnDemandFeatureSpec): boolean {
-  const isCount = 'aggregate' in feature && feature.aggregate === 'count'
-  return !isCount && feature.default === null && !feature.required
 }
 
 function columnTypeOf(column: unknown, columns: readonly Column[], what: string): ColumnType {
