@@ -1,19 +1,22 @@
 import type { ColumnType, ScalarType, ValueOf } from '../../kernel/value-type.ts'
-import type { AggregateName, AggregateParameters, ManyName } from '../../kernel/view-spec.ts'
+import type { AggregateName, AggregateParameters, CountName, ManyName } from '../../kernel/view-spec.ts'
 import type { StatedValue, Types } from './t.ts'
 
-/** One feature of a view, as `count`, `sum`, `mean`, `min`, `max` and `last` make it; durations are still text. */
+/** One feature of a view, as `count`, `mean`, `last` and their like make it; durations are still text. */
 export interface Aggregate<
   A extends AggregateName = AggregateName,
   C extends string | null = string | null,
   D extends StatedValue | undefined = StatedValue | undefined,
   R extends boolean = boolean,
+  W extends string | null = string | null,
 > extends AggregateParameters {
   readonly aggregate: A
   /** null: a count of rows. */
   readonly column: C
-  /** null: the latest value, without a window. */
+  /** null: the latest value, without a window; `lifetime`: all time. */
   readonly window: string | null
+  /** A bool column that says which rows have part; null: all have. */
+  readonly where: W
   readonly hop: string | null
   readonly ttl: string | null
   readonly default: D
@@ -21,21 +24,25 @@ export interface Aggregate<
 }
 
 /** A count is never missing, so it has no default. */
-export interface CountOptions<R> {
+export interface CountOptions<R, W = null> {
   /** Refuses an entity whose value is missing. */
   readonly required?: R
   /** How far the tail of the window moves at a time, as in `'5m'`; see kernel/hop.ts for what it is otherwise. */
   readonly hop?: string
+  /** A bool column, of the source or derived: rows where it is false or null have no part in this feature. */
+  readonly where?: W
 }
-export interface AggregateOptions<D, R> extends CountOptions<R> {
+export interface AggregateOptions<D, R, W = null> extends CountOptions<R, W> {
   /** What a missing value becomes, in training and in serving. */
   readonly default?: D
 }
-export interface LatestOptions<D, R> {
+export interface LatestOptions<D, R, W = null> {
   readonly default?: D
   readonly required?: R
   /** How old the row may be at most, as in `'2d'`. */
   readonly ttl?: string
+  /** A bool column: the latest of the rows where it is true. */
+  readonly where?: W
 }
 
 /** The columns whose type an aggregate takes. */
@@ -49,9 +56,9 @@ type CategoryKind = 'string' | 'bool' | 'int32' | 'int64'
 /** The type of an aggregate over a column type; never where it takes none. The compiler's side of kernel/result-type.ts. */
 export type ResultType<A extends AggregateName, V extends ColumnType> = A extends ManyName
   ? ManyType<A, V>
-  : A extends 'count'
+  : A extends 'count' | (V extends ScalarType ? 'distinctCount' : never)
     ? { readonly kind: 'int32' }
-    : A extends 'last'
+    : A extends 'first' | 'last'
       ? V
       : A extends 'min' | 'max'
         ? V['kind'] extends NumberKind | 'timestamp'
@@ -63,9 +70,11 @@ export type ResultType<A extends AggregateName, V extends ColumnType> = A extend
             : V['kind'] extends NumberKind
               ? { readonly kind: 'float64' }
               : never
-          : V['kind'] extends NumberKind
-            ? { readonly kind: 'float64' }
-            : never
+          : A extends 'distinctCount'
+            ? never
+            : V['kind'] extends NumberKind
+              ? { readonly kind: 'float64' }
+              : never
 
 type ManyType<A extends ManyName, V extends ColumnType> = V extends ScalarType
   ? A extends 'firstN' | 'lastN'
@@ -77,40 +86,68 @@ type ManyType<A extends ManyName, V extends ColumnType> = V extends ScalarType
       : never
   : never
 
+/** The columns that can say which rows have part. */
+type WhereOver<C extends Types> = { [K in keyof C & string]: C[K]['kind'] extends 'bool' ? K : never }[keyof C & string] | null
+
 /** Every aggregate that rows with these columns allow, with the default that its type allows. */
 export type AggregateOver<C extends Types> =
-  | Aggregate<'count', null | (keyof C & string), undefined>
+  | Aggregate<'count', null | (keyof C & string), undefined, boolean, WhereOver<C>>
+  | Aggregate<'distinctCount', ColumnsFor<'distinctCount', C>, undefined, boolean, WhereOver<C>>
   | {
-      [A in Exclude<AggregateName, 'count'>]: {
-        [K in ColumnsFor<A, C>]: Aggregate<A, K, ValueOf<ResultType<A, C[K]>> | undefined>
+      [A in Exclude<AggregateName, CountName>]: {
+        [K in ColumnsFor<A, C>]: Aggregate<A, K, ValueOf<ResultType<A, C[K]>> | undefined, boolean, WhereOver<C>>
       }[ColumnsFor<A, C>]
-    }[Exclude<AggregateName, 'count'>]
+    }[Exclude<AggregateName, CountName>]
 
 /**
- * How many rows fall into the window `[floor(t - window, hop), t]`; with a column, how many of its values are not null. Never null.
+ * How many rows fall into the window `[floor(t - window, hop), t]`, or with `'lifetime'` how many there ever were; with a column, how many of its values are
+ * not null. Never null.
  *
  * @example count('1h')
- * @example count('delay', '6h')
+ * @example count('delay', '6h', { where: 'late' })
+ * @example count('lifetime')
  */
-export function count<R extends boolean = false>(window: string, options?: CountOptions<R>): Aggregate<'count', null, undefined, NoInfer<R>>
-export function count<const C extends string, R extends boolean = false>(
+export function count<R extends boolean = false, const W extends string | null = null>(
+  window: string,
+  options?: CountOptions<R, W>,
+): Aggregate<'count', null, undefined, NoInfer<R>, NoInfer<W>>
+export function count<const C extends string, R extends boolean = false, const W extends string | null = null>(
   column: C,
   window: string,
-  options?: CountOptions<R>,
-): Aggregate<'count', NoInfer<C>, undefined, NoInfer<R>>
-export function count(first: string, second?: string | CountOptions<boolean>, third?: CountOptions<boolean>): Aggregate {
+  options?: CountOptions<R, W>,
+): Aggregate<'count', NoInfer<C>, undefined, NoInfer<R>, NoInfer<W>>
+export function count(
+  first: string,
+  second?: string | CountOptions<boolean, string | null>,
+  third?: CountOptions<boolean, string | null>,
+): Aggregate {
   return typeof second === 'string' ? windowed('count', first, second, third) : windowed('count', null, first, second)
 }
 
-type Windowed<A extends AggregateName> = <
+/**
+ * How many different non-null values of the column fall into the window. Never null. Exact up to 512 of them, but for two texts with one 64-bit hash; beyond, an
+ * estimate by HyperLogLog with a standard error of 1.6 %: 95 of 100 answers are within 3.3 %.
+ *
+ * @example distinctCount('destination', '24h')
+ */
+export function distinctCount<const C extends string, R extends boolean = false, const W extends string | null = null>(
+  column: C,
+  window: string,
+  options?: CountOptions<R, W>,
+): Aggregate<'distinctCount', NoInfer<C>, undefined, NoInfer<R>, NoInfer<W>> {
+  return windowed('distinctCount', column, window, options)
+}
+
+export type Windowed<A extends AggregateName, Options = unknown> = <
   const C extends string,
   const D extends StatedValue | undefined = undefined,
   R extends boolean = false,
+  const W extends string | null = null,
 >(
   column: C,
   window: string,
-  options?: AggregateOptions<D, R>,
-) => Aggregate<A, NoInfer<C>, NoInfer<D>, NoInfer<R>>
+  options?: AggregateOptions<D, R, W> & Options,
+) => Aggregate<A, NoInfer<C>, NoInfer<D>, NoInfer<R>, NoInfer<W>>
 
 /** The exact sum of the non-null values in the window; int64 stays int64, other numbers give float64. Null where there are none. */
 export const sum: Windowed<'sum'> = (column, window, options) => windowed('sum', column, window, options)
@@ -124,6 +161,9 @@ export const min: Windowed<'min'> = (column, window, options) => windowed('min',
 /** The greatest non-null value in the window. Null where there are none. */
 export const max: Windowed<'max'> = (column, window, options) => windowed('max', column, window, options)
 
+/** The value of the oldest visible row in the window, null included. Null where there are no rows. */
+export const first: Windowed<'first'> = (column, window, options) => windowed('first', column, window, options)
+
 /**
  * The value of the newest visible row, null included. Without a window it is the latest value ever, or at most `ttl` old; with a window, the latest
  * row of the window.
@@ -132,25 +172,29 @@ export const max: Windowed<'max'> = (column, window, options) => windowed('max',
  * @example last('delay', { ttl: '2d' })
  * @example last('delay', '6h', { default: 0 })
  */
-export function last<const C extends string, const D extends StatedValue | undefined = undefined, R extends boolean = false>(
-  column: C,
-  options?: LatestOptions<D, R>,
-): Aggregate<'last', NoInfer<C>, NoInfer<D>, NoInfer<R>>
-export function last<const C extends string, const D extends StatedValue | undefined = undefined, R extends boolean = false>(
-  column: C,
-  window: string,
-  options?: AggregateOptions<D, R>,
-): Aggregate<'last', NoInfer<C>, NoInfer<D>, NoInfer<R>>
+export function last<
+  const C extends string,
+  const D extends StatedValue | undefined = undefined,
+  R extends boolean = false,
+  const W extends string | null = null,
+>(column: C, options?: LatestOptions<D, R, W>): Aggregate<'last', NoInfer<C>, NoInfer<D>, NoInfer<R>, NoInfer<W>>
+export function last<
+  const C extends string,
+  const D extends StatedValue | undefined = undefined,
+  R extends boolean = false,
+  const W extends string | null = null,
+>(column: C, window: string, options?: AggregateOptions<D, R, W>): Aggregate<'last', NoInfer<C>, NoInfer<D>, NoInfer<R>, NoInfer<W>>
 export function last(
   column: string,
-  second?: string | LatestOptions<StatedValue | undefined, boolean>,
-  third?: AggregateOptions<StatedValue | undefined, boolean>,
+  second?: string | LatestOptions<StatedValue | undefined, boolean, string | null>,
+  third?: AggregateOptions<StatedValue | undefined, boolean, string | null>,
 ): Aggregate {
   if (typeof second === 'string') return windowed('last', column, second, third)
   return Object.freeze({
     aggregate: 'last',
     column,
     window: null,
+    where: second?.where ?? null,
     hop: null,
     ttl: second?.ttl ?? null,
     default: second?.default,
@@ -158,16 +202,18 @@ export function last(
   })
 }
 
-export function windowed<A extends AggregateName, C extends string | null, D extends StatedValue | undefined, R extends boolean>(
-  aggregate: A,
-  column: C,
-  window: string,
-  options: AggregateOptions<D, R> | undefined,
-): Aggregate<A, C, D, R> {
+export function windowed<
+  A extends AggregateName,
+  C extends string | null,
+  D extends StatedValue | undefined,
+  R extends boolean,
+  W extends string | null,
+>(aggregate: A, column: C, window: string, options: AggregateOptions<D, R, W> | undefined): Aggregate<A, C, D, R, W> {
   return Object.freeze({
     aggregate,
     column,
     window,
+    where: (options?.where ?? null) as W,
     hop: options?.hop ?? null,
     ttl: null,
     default: options?.default as D,

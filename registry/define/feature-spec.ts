@@ -1,33 +1,40 @@
 import { parseDuration } from '../../kernel/duration.ts'
 import { LockstepError } from '../../kernel/errors.ts'
 import { defaultHop } from '../../kernel/hop.ts'
-import { aggregateResultType } from '../../kernel/result-type.ts'
+import { aggregateResultType, isCount } from '../../kernel/result-type.ts'
 import { valueToJson } from '../../kernel/value-json.ts'
 import type { Column, ColumnType, ValueType } from '../../kernel/value-type.ts'
 import { checkValue, show, typeName } from '../../kernel/value-type.ts'
 import type { AggregateName, FeatureSpec, JsonValue } from '../../kernel/view-spec.ts'
 import { didYouMean } from '../nearest.ts'
 import type { Aggregate } from './aggregate.ts'
+import { aggregateParameters } from './aggregate-parameters.ts'
 import { manyParameters } from './many-parameters.ts'
 import { checkFieldName } from './names.ts'
 
-const aggregates: ReadonlySet<unknown> = new Set<AggregateName>([
+const aggregates: readonly AggregateName[] = [
   'count',
   'sum',
   'mean',
   'min',
   'max',
+  'variance',
+  'stddev',
+  'quantile',
+  'distinctCount',
+  'first',
   'last',
   'firstN',
   'lastN',
   'topK',
   'histogram',
-])
+]
 
 /** What an aggregate takes where that is not numbers alone. */
 const taken: Partial<Record<AggregateName, string>> = {
   min: 'numbers and timestamps',
   max: 'numbers and timestamps',
+  distinctCount: 'all types but vectors',
   firstN: 'all types but vectors',
   lastN: 'all types but vectors',
   topK: 'texts, bools and integers',
@@ -44,10 +51,11 @@ const mostHops = 10_000
  */
 export function featureSpec(view: string, name: string, aggregate: Aggregate, columns: readonly Column[]): FeatureSpec {
   const what = `feature "${checkFieldName(name, `A feature of view "${view}"`)}" of view "${view}"`
-  if (typeof aggregate !== 'object' || aggregate === null || !aggregates.has(aggregate.aggregate)) {
+  if (typeof aggregate !== 'object' || aggregate === null || !aggregates.includes(aggregate.aggregate)) {
+    const given: unknown = typeof aggregate === 'object' && aggregate !== null ? (aggregate.aggregate ?? aggregate) : aggregate
     throw new LockstepError(
       'DEFINITIONS_INVALID',
-      `The ${what} is ${show(aggregate)}; write one of count, sum, mean, min, max, last, firstN, lastN, topK and histogram, as in mean('delay', '6h').`,
+      `The ${what} is ${show(given)}.${didYouMean(String(given), aggregates)} Write one of ${aggregates.join(', ')}, as in mean('delay', '6h').`,
     )
   }
   const columnType = aggregate.column === null ? null : columnTypeOf(aggregate.column, columns, what)
@@ -59,17 +67,31 @@ export function featureSpec(view: string, name: string, aggregate: Aggregate, co
       `The ${what} takes the ${aggregate.aggregate} of column "${aggregate.column}", which is ${columnType === null ? 'absent' : typeName(columnType)}; ${aggregate.aggregate} takes ${takes}.`,
     )
   }
-  if (aggregate.aggregate === 'count' && aggregate.default !== undefined) {
+  if (isCount(aggregate) && aggregate.default !== undefined) {
     throw new LockstepError(
       'DEFINITIONS_INVALID',
-      `The ${what} is a count with a default; a count is never missing, so leave the default out.`,
+      `The ${what} is a ${aggregate.aggregate} with a default; a count is never missing, so leave the default out.`,
     )
   }
-  const base = { name, type, default: statedDefault(type, aggregate.default, what), required: aggregate.required }
-  const parameters = manyParameters(aggregate, what)
+  const where = aggregate.where === null || aggregate.where === undefined ? {} : { where: whereColumn(aggregate.where, columns, what) }
+  const base = { name, type, default: statedDefault(type, aggregate.default, what), required: aggregate.required, ...where }
   if (aggregate.window === null && aggregate.aggregate === 'last' && aggregate.column !== null) {
     const ttlMicros = aggregate.ttl === null ? null : parseDuration(aggregate.ttl, `The ttl of ${what}`)
     return Object.freeze({ kind: 'latest', ...base, column: aggregate.column, ttlMicros })
+  }
+  const fields = {
+    ...base,
+    ...aggregateParameters(aggregate, what),
+    ...manyParameters(aggregate, what),
+    aggregate: aggregate.aggregate,
+    column: aggregate.column,
+  }
+  if (aggregate.window === 'lifetime') {
+    if (aggregate.hop === null) return Object.freeze({ kind: 'lifetime', ...fields })
+    throw new LockstepError(
+      'INVALID_DURATION',
+      `The ${what} has a hop, "${aggregate.hop}", and looks at all time, which has no tail that could move; leave the hop out.`,
+    )
   }
   const windowMicros = parseDuration(aggregate.window as string, `The window of ${what}`)
   const hopMicros = aggregate.hop === null ? defaultHop(windowMicros) : parseDuration(aggregate.hop, `The hop of ${what}`)
@@ -85,15 +107,7 @@ export function featureSpec(view: string, name: string, aggregate: Aggregate, co
       `The hop "${aggregate.hop}" of ${what} goes more than ${mostHops} times into its window "${aggregate.window}", which would make states too large; make it longer, or leave it out.`,
     )
   }
-  return Object.freeze({
-    kind: 'window',
-    ...base,
-    ...parameters,
-    aggregate: aggregate.aggregate,
-    column: aggregate.column,
-    windowMicros,
-    hopMicros,
-  })
+  return Object.freeze({ kind: 'window', ...fields, windowMicros, hopMicros })
 }
 
 /** A default in its JSON form; null where none is stated. */
@@ -104,6 +118,15 @@ export function statedDefault(type: ValueType, value: unknown, what: string): Js
     throw new LockstepError('INVALID_TYPE', `The default of ${what} is a vector that holds NaN or an infinity; write finite numbers.`)
   }
   return valueToJson(type, checked)
+}
+
+function whereColumn(column: string, columns: readonly Column[], what: string): string {
+  const type = columnTypeOf(column, columns, what)
+  if (type.kind === 'bool') return column
+  throw new LockstepError(
+    'INVALID_TYPE',
+    `The ${what} takes the rows where "${column}" is true, which is ${typeName(type)}; name a bool column, or derive one.`,
+  )
 }
 
 function columnTypeOf(column: unknown, columns: readonly Column[], what: string): ColumnType {

@@ -1,6 +1,6 @@
 import { LockstepError } from '../../kernel/errors.ts'
 import { isNullable } from '../../kernel/nullable.ts'
-import type { ViewSpec } from '../../kernel/view-spec.ts'
+import type { CountName, ViewSpec } from '../../kernel/view-spec.ts'
 import type { Aggregate, AggregateOver, ResultType } from './aggregate.ts'
 import type { StatedAvailability } from './availability.ts'
 import { availabilitySpec } from './availability.ts'
@@ -40,12 +40,12 @@ export type AnyFeatureView = FeatureView<string, KeyTypes, Features>
 /** The features that these aggregates make of rows with columns `C`. */
 export type FeaturesOf<A extends Readonly<Record<string, Aggregate>>, C extends Types> = {
   readonly [K in keyof A]: Feature<
-    A[K]['aggregate'] extends 'count'
+    A[K]['aggregate'] extends CountName
       ? { readonly kind: 'int32' }
       : A[K]['column'] extends keyof C
         ? ResultType<A[K]['aggregate'], C[A[K]['column']]>
         : never,
-    A[K]['aggregate'] extends 'count' ? false : Nullable<A[K]['default'], A[K]['required']>
+    A[K]['aggregate'] extends CountName ? false : Nullable<A[K]['default'], A[K]['required']>
   >
 }
 

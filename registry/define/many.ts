@@ -3,23 +3,24 @@ import type { Aggregate, AggregateOptions } from './aggregate.ts'
 import { windowed } from './aggregate.ts'
 import type { StatedValue } from './t.ts'
 
-export interface CategoryOptions<D, R> extends AggregateOptions<D, R> {
+export interface CategoryOptions<D, R, W = null> extends AggregateOptions<D, R, W> {
   /** How many distinct values there may be in the window, 1 to 10,000; with more the feature is an error. Absent: 1,000. */
   readonly cap?: number
 }
 
-const defaultCap = 1_000
+export const defaultCap = 1_000
 
 type ManyOf<A extends ManyName, Options> = <
   const C extends string,
   const D extends StatedValue | undefined = undefined,
   R extends boolean = false,
+  const W extends string | null = null,
 >(
   column: C,
   n: number,
   window: string,
-  options?: Options & AggregateOptions<D, R>,
-) => Aggregate<A, NoInfer<C>, NoInfer<D>, NoInfer<R>>
+  options?: Options & AggregateOptions<D, R, W>,
+) => Aggregate<A, NoInfer<C>, NoInfer<D>, NoInfer<R>, NoInfer<W>>
 
 /**
  * The values of the window's `n` oldest rows, the oldest first, nulls among them. Null where there are no rows.
@@ -50,10 +51,11 @@ export const topK: ManyOf<'topK', { readonly cap?: number }> = (column, n, windo
  *
  * @example histogram('status', '24h', { cap: 100 })
  */
-export function histogram<const C extends string, const D extends StatedValue | undefined = undefined, R extends boolean = false>(
-  column: C,
-  window: string,
-  options?: CategoryOptions<D, R>,
-): Aggregate<'histogram', NoInfer<C>, NoInfer<D>, NoInfer<R>> {
+export function histogram<
+  const C extends string,
+  const D extends StatedValue | undefined = undefined,
+  R extends boolean = false,
+  const W extends string | null = null,
+>(column: C, window: string, options?: CategoryOptions<D, R, W>): Aggregate<'histogram', NoInfer<C>, NoInfer<D>, NoInfer<R>, NoInfer<W>> {
   return Object.freeze({ ...windowed('histogram', column, window, options), cap: options?.cap ?? defaultCap })
 }
