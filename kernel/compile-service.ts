@@ -132,18 +132,20 @@ export function compileService({ spec, fingerprint, views, onDemand }: ServicePa
     request: request.list,
     features: features.map(({ name, type, required, view, nullable }) => ({ name, type, required, view, nullable })),
     required: needed.map(({ name }) => name),
+    direct: steps.length > 0 || needed.length > 0 ? null : features.map(({ source, feature }) => ({ use: source, feature })),
     evaluate(read, requestValues, asOf) {
       const computed: StepValues[] = []
       const sites = { use: read, onDemand: computed }
       for (const step of steps) computed.push(step.compute(sites, requestValues, asOf))
-      const values: (Value | null)[] = []
-      const statuses: Status[] = []
-      const eventTimes: (number | null)[] = []
-      for (const { site, source, feature } of features) {
+      const values = new Array<Value | null>(features.length)
+      const statuses = new Array<Status>(features.length)
+      const eventTimes = new Array<number | null>(features.length)
+      for (let i = 0; i < features.length; i++) {
+        const { site, source, feature } = features[i] as (typeof features)[number]
         const from = sites[site][source] as StepValues
-        values.push(from.values[feature] ?? null)
-        statuses.push(from.statuses[feature] as Status)
-        eventTimes.push(site === 'use' ? (read[source]?.eventTime ?? null) : null)
+        values[i] = from.values[feature] ?? null
+        statuses[i] = from.statuses[feature] as Status
+        eventTimes[i] = site === 'use' ? (read[source]?.eventTime ?? null) : null
       }
       let missing = noneMissing
       for (const { name, site, source, feature } of needed) {

@@ -26,6 +26,10 @@ export interface ServicePlan {
    */
   readonly required: readonly string[]
   /**
+   * Where no code runs and nothing is required: by index of `features`, where each stands in what was read, which `evaluate` would only copy. Else null.
+   */
+  readonly direct: readonly { /** into `uses` */ readonly use: number; /** into the view's features */ readonly feature: number }[] | null
+  /**
    * All features for one entity row.
    *
    * @param read by index of `uses`

@@ -1,6 +1,8 @@
 import type { Accumulator, Aggregate } from './aggregates/aggregate.ts'
 import type { ByteReader, ByteWriter } from './binary.ts'
 import type { FoldRow } from './state.ts'
+import type { Tile } from './tiles.ts'
+import { Tiles } from './tiles.ts'
 import { floorTo } from './time.ts'
 
 /** What the windows of one divisor chain share. */
@@ -20,11 +22,6 @@ export interface WindowPlan {
   readonly lanes: readonly number[]
 }
 
-interface Tile {
-  readonly start: number
-  readonly lanes: readonly Accumulator[]
-}
-
 /**
  * Sawtooth windows (as in Chronon's `SawtoothAggregator`): the window of length W at t covers `[floor(t - W, hop), t]`. Since a state at high-water mark H holds no
  * row after H <= t, the head is exact by itself, and only the tail needs boundaries: rows are kept in tiles aligned to the hop.
@@ -41,15 +38,16 @@ interface Tile {
  */
 export class TileChain {
   readonly #plan: ChainPlan
-  readonly #levels: Map<number, Tile>[]
+  readonly #levels: readonly Tiles[]
+  readonly #makeLanes: () => readonly Accumulator[]
   readonly #cutoffs: number[]
   readonly #running: (RunningWindow | null)[]
-  #recent: Tile | null = null
   #collapseAt = Number.NEGATIVE_INFINITY
 
   constructor(plan: ChainPlan) {
     this.#plan = plan
-    this.#levels = plan.hops.map(() => new Map())
+    this.#levels = plan.hops.map(() => new Tiles())
+    this.#makeLanes = () => plan.lanes.map((lane) => lane.create())
     this.#cutoffs = plan.hops.map(() => Number.NEGATIVE_INFINITY)
     this.#running = plan.windows.map(() => null)
   }
@@ -75,9 +73,8 @@ export class TileChain {
       window.lanes.map((lane) => this.#lane(lane).create()),
     )
     for (let level = 0; level <= window.level; level++) {
-      for (const tile of this.#levels[level] as Map<number, Tile>) {
-        if (tile[0] >= from) rebuilt.merge(tile[1], window)
-      }
+      const tiles = this.#levels[level] as Tiles
+      for (let i = tiles.indexFrom(from); i < tiles.list.length; i++) rebuilt.merge(tiles.list[i] as Tile, window)
     }
     this.#running[index] = rebuilt
     return rebuilt.lanes
@@ -99,14 +96,10 @@ export class TileChain {
       const cutoff = Math.min(above, floorTo(highWater - (reach[level] as number), next))
       above = cutoff
       this.#cutoffs[level] = cutoff
-      const tiles = this.#levels[level] as Map<number, Tile>
-      for (const [start, tile] of tiles) {
-        if (start >= cutoff) continue
-        tiles.delete(start)
-        if (level + 1 < hops.length) this.#mergeInto(this.#tile(level + 1, start), tile)
+      for (const tile of (this.#levels[level] as Tiles).takeBefore(cutoff)) {
+        if (level + 1 < hops.length) this.#mergeInto(this.#tile(level + 1, tile.start), tile)
       }
     }
-    this.#recent = null
     this.#collapseAt = highWater + Math.max(hops[0] as number, Math.floor((reach[0] as number) / 2))
   }
 
@@ -114,7 +107,7 @@ export class TileChain {
   merge(other: TileChain, highWater: number): void {
     this.#running.fill(null)
     for (const [level, tiles] of other.#levels.entries()) {
-      for (const tile of tiles.values()) this.#mergeInto(this.#tile(level, tile.start), tile)
+      for (const tile of tiles.list) this.#mergeInto(this.#tile(level, tile.start), tile)
     }
     this.collapse(highWater)
   }
@@ -123,13 +116,13 @@ export class TileChain {
   encode(writer: ByteWriter): void {
     for (const [level, tiles] of this.#levels.entries()) {
       const hop = this.#plan.hops[level] as number
-      writer.uint(tiles.size)
+      writer.uint(tiles.list.length)
       let before = 0
-      for (const start of [...tiles.keys()].sort((a, b) => a - b)) {
+      for (const { start, lanes } of tiles.list) {
         const index = Math.round(start / hop)
         writer.int(index - before)
         before = index
-        for (const lane of (tiles.get(start) as Tile).lanes) lane.encode(writer)
+        for (const lane of lanes) lane.encode(writer)
       }
     }
   }
@@ -140,8 +133,8 @@ export class TileChain {
       let index = 0
       for (let left = reader.uint(); left > 0; left--) {
         index += reader.int()
-        const start = index * hop
-        chain.#levels[level]?.set(start, { start, lanes: plan.lanes.map((lane) => lane.decode(reader)) })
+        const lanes = plan.lanes.map((lane) => lane.decode(reader))
+        chain.#levels[level]?.at(index * hop, () => lanes)
       }
     }
     chain.collapse(highWater)
@@ -154,18 +147,15 @@ export class TileChain {
 
   /** Takes the tiles before `from` out of a running aggregate; false where one of its lanes cannot give them up. */
   #evict(running: RunningWindow, window: WindowPlan, from: number): boolean {
+    if (running.from === from) return true
     for (let level = 0; level <= window.level; level++) {
-      const tiles = this.#levels[level] as Map<number, Tile>
-      const hop = this.#plan.hops[level] as number
-      if ((from - running.from) / hop <= tiles.size) {
-        for (let start = floorTo(running.from, hop); start < from; start += hop) {
-          const tile = tiles.get(start)
-          if (tile !== undefined && !running.remove(tile, window)) return false
-        }
-      } else {
-        for (const tile of tiles.values()) {
-          if (tile.start >= running.from && tile.start < from && !running.remove(tile, window)) return false
-        }
+      const tiles = this.#levels[level] as Tiles
+      const [first] = tiles.list
+      if (first === undefined || first.start >= from) continue
+      for (let i = tiles.indexFrom(running.from); i < tiles.list.length; i++) {
+        const tile = tiles.list[i] as Tile
+        if (tile.start >= from) break
+        if (!running.remove(tile, window)) return false
       }
     }
     running.from = from
@@ -178,16 +168,7 @@ export class TileChain {
   }
 
   #tile(level: number, time: number): Tile {
-    const start = floorTo(time, this.#plan.hops[level] as number)
-    if (level === 0 && this.#recent?.start === start) return this.#recent
-    const tiles = this.#levels[level] as Map<number, Tile>
-    let tile = tiles.get(start)
-    if (tile === undefined) {
-      tile = { start, lanes: this.#plan.lanes.map((lane) => lane.create()) }
-      tiles.set(start, tile)
-    }
-    if (level === 0) this.#recent = tile
-    return tile
+    return (this.#levels[level] as Tiles).at(floorTo(time, this.#plan.hops[level] as number), this.#makeLanes)
   }
 
   #mergeInto(target: Tile, tile: Tile): void {

@@ -67,8 +67,8 @@ export class ViewState implements EntityState {
     }
     const { features, defaults } = this.#plan
     const found = this.#lastEvent >= this.#horizonAt(t)
-    const values: (Value | null)[] = []
-    const statuses: Status[] = []
+    const values = new Array<Value | null>(features.length)
+    const statuses = new Array<Status>(features.length)
     let chain = -1
     let window = -1
     let lanes: readonly Accumulator[] = []
@@ -98,8 +98,8 @@ export class ViewState implements EntityState {
         value = read ?? null
         if (found) status = statusOf(read)
       }
-      values.push(value ?? defaults[i] ?? null)
-      statuses.push(status)
+      values[i] = value ?? defaults[i] ?? null
+      statuses[i] = status
     }
     return { values, statuses, eventTime: found ? this.#lastEvent : null }
   }

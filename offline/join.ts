@@ -1,6 +1,6 @@
 import { LockstepError } from '../kernel/errors.ts'
 import type { ServicePlan, ViewUse } from '../kernel/service-plan.ts'
-import type { Status, ViewValues } from '../kernel/state.ts'
+import type { Status } from '../kernel/state.ts'
 import type { Value } from '../kernel/value-type.ts'
 import type { TimeRule } from '../kernel/view-plan.ts'
 import { servedTime } from '../kernel/view-plan.ts'
@@ -9,12 +9,15 @@ import { awaitWriters } from '../runtime/writers.ts'
 import type { MergeOptions } from './merge.ts'
 import { merge } from './merge.ts'
 import { createQuestionDecoder } from './question-decoder.ts'
-import type { ResultBuckets } from './result-buckets.ts'
+import { assemble, noneMissing } from './assemble.ts'
+import type { AnswerColumns, ResultBuckets } from './result-buckets.ts'
 import { createResultBuckets } from './result-buckets.ts'
 import { countLeftOut, sourceRows } from './source-stream.ts'
 import { keysSelect, questionsSelect } from './spine/spine-sql.ts'
+import type { SpineBatch } from './spine/spine-rows.ts'
 import { spineRows } from './spine/spine-rows.ts'
 import type { Spine } from './spine/spine.ts'
+import { startNow } from './start-now.ts'
 import type { Pass } from './stream-groups.ts'
 import { planPasses } from './stream-groups.ts'
 import type { Seen } from './stream-bounds.ts'
@@ -92,12 +95,13 @@ export async function joinSpine(
     const arrivedBefore = settledBefore(snapshot, options.arrivedBefore ?? null)
     const seen = { rule: options.rule ?? servedTime, knownBefore: options.knownBefore ?? null, arrivedBefore }
     const buckets = await createResultBuckets(places.map((uses) => uses.map((use) => (service.uses[use] as ViewUse).plan)))
+    const inOrder = startNow(spineRows(snapshot, spine))
     try {
       const [omitted] = await Promise.all([
         leftOut(snapshot, passes, arrivedBefore),
         answerAll(snapshot, spine, passes, buckets, seen, options),
       ])
-      const rows = await zip(snapshot, service, spine, places, buckets, options, consume)
+      const rows = await zip(inOrder, service, spine, places, buckets, options, consume)
       if (rows !== spine.rows) throw new LockstepError('INTERNAL', `The spine had ${spine.rows} rows and gave ${rows}.`)
       return { rows, xmin: arrivedBefore, ...omitted }
     } finally {
@@ -150,7 +154,7 @@ async function answerAll(
 
 /** Second half: in the spine's own order, its columns meet the answers. */
 async function zip(
-  snapshot: Snapshot,
+  inOrder: AsyncIterable<SpineBatch>,
   service: ServicePlan,
   spine: Spine,
   places: readonly (readonly number[])[],
@@ -158,45 +162,39 @@ async function zip(
   options: JoinOptions,
   consume: (batch: JoinedBatch) => Promise<void> | void,
 ): Promise<number> {
-  const empty = service.uses.map(({ plan }) => plan.newState())
+  const placeOf = service.uses.map((_, use) => {
+    const place = places.findIndex((uses) => uses.includes(use))
+    return { place, index: places[place]?.indexOf(use) ?? -1 }
+  })
   const request = service.request.map(({ name }) => spine.columns.findIndex((column) => column.name === name))
-  const width = service.features.length
   let bucket = -1
-  let answers: Awaited<ReturnType<ResultBuckets['read']>> | null = null
+  let answers: readonly AnswerColumns[] = []
   let rows = 0
-  for await (const batch of spineRows(snapshot, spine)) {
+  for await (const batch of inOrder) {
     options.signal?.throwIfAborted()
     const { length, columns, times } = batch
-    const values = Array.from({ length: width }, () => new Array<Value | null>(length))
-    const statuses = Array.from({ length: width }, () => new Array<Status>(length))
-    const missing = new Array<readonly string[]>(length)
-    const asked = new Array<Value>(request.length)
-    for (let row = 0; row < length; row++) {
-      const ordinal = rows + row
-      const needed = Math.floor(ordinal / buckets.rowsPerBucket)
-      if (answers === null || needed !== bucket) {
+    const joined = {
+      length,
+      spine: columns,
+      times,
+      values: service.features.map(() => new Array<Value | null>(length)),
+      statuses: service.features.map(() => new Array<Status>(length)),
+      missing: new Array<readonly string[]>(length).fill(noneMissing),
+    }
+    for (let from = 0; from < length;) {
+      const needed = Math.floor((rows + from) / buckets.rowsPerBucket)
+      if (needed !== bucket) {
         bucket = needed
-        answers = await buckets.read(bucket)
+        const read = await buckets.read(bucket)
+        answers = placeOf.map(({ place, index }) => read[place]?.[index] as AnswerColumns)
       }
-      const time = times[row] as number
-      const read = new Array<ViewValues>(service.uses.length)
-      for (const [place, uses] of places.entries()) {
-        const found = answers.get(ordinal, place)
-        for (let i = 0; i < uses.length; i++) {
-          const use = uses[i] as number
-          read[use] = found?.[i] ?? (empty[use] as (typeof empty)[number]).valueAt(time)
-        }
-      }
-      for (let i = 0; i < request.length; i++) asked[i] = columns[request[i] as number]?.[row] as Value
-      const result = service.evaluate(read, asked, time)
-      missing[row] = result.missing
-      for (let f = 0; f < width; f++) {
-        ;(values[f] as (Value | null)[])[row] = result.values[f] ?? null
-        ;(statuses[f] as Status[])[row] = result.statuses[f] as Status
-      }
+      const first = bucket * buckets.rowsPerBucket - rows
+      const to = Math.min(length, first + buckets.rowsPerBucket)
+      assemble({ service, request, answers, joined, from, to, first })
+      from = to
     }
     rows += length
-    await consume({ length, spine: columns, times, values, statuses, missing })
+    await consume(joined)
     options.onProgress?.({ step: 'write', done: rows, total: spine.rows })
   }
   return rows

@@ -7,6 +7,7 @@ import { LockstepError, messageOf } from '../kernel/errors.ts'
 import type { Status, ViewValues } from '../kernel/state.ts'
 import type { ValueCodec } from '../kernel/value-codec.ts'
 import { valueCodec } from '../kernel/value-codec.ts'
+import type { Value } from '../kernel/value-type.ts'
 import type { ViewPlan } from '../kernel/view-plan.ts'
 import type { FeatureSpec } from '../kernel/view-spec.ts'
 
@@ -17,18 +18,19 @@ export interface ResultBuckets {
   /** Takes the answers to one question under mapping `mapping`. Call `flush` whenever it says true. */
   put(ordinal: number, mapping: number, values: readonly ViewValues[]): boolean
   flush(): Promise<void>
-  /** The answers of one bucket. */
-  read(bucket: number): Promise<BucketReader>
+  /** The answers of one bucket: by mapping, then by index of the mapping's plans. The next call writes over them. */
+  read(bucket: number): Promise<readonly (readonly AnswerColumns[])[]>
   close(): Promise<void>
 }
 
-export interface BucketReader {
-  /** By index of the mapping's plans; null where nothing was put. */
-  get(ordinal: number, mapping: number): readonly ViewValues[] | null
+/** What a view answered to each row of a bucket, by index of its features; where nothing was put, what it says of an entity that it has never heard of. */
+export interface AnswerColumns {
+  readonly values: readonly (readonly (Value | null)[])[]
+  readonly statuses: readonly ArrayLike<Status>[]
 }
 
-const bufferedBytes = 32 * 1024 * 1024
-const bucketBytes = 64 * 1024 * 1024
+const bufferedBytes = 16 * 1024 * 1024
+const bucketBytes = 8 * 1024 * 1024
 const mostRowsPerBucket = 65_536
 
 /**
@@ -36,13 +38,12 @@ const mostRowsPerBucket = 65_536
  * @param folder where the file is made; it has no name there for longer than it takes to open it, so that a killed process leaves nothing
  */
 export async function createResultBuckets(mappings: readonly (readonly ViewPlan[])[], folder = tmpdir()): Promise<ResultBuckets> {
-  const codecs = mappings.map((plans) => plans.map(valuesCodec))
   const width = mappings.flat().reduce((sum, plan) => sum + 8 + plan.spec.features.reduce((all, feature) => all + bytesOf(feature), 0), 0)
   const rowsPerBucket = Math.max(1_024, Math.min(mostRowsPerBucket, Math.floor(bucketBytes / Math.max(1, width))))
+  const columns = mappings.map((plans) => plans.map((plan) => new Answers(plan, rowsPerBucket)))
   const file = await openUnnamed(folder)
-  const open = new Map<number, ByteWriter>()
+  const writers = new Map<number, ByteWriter>()
   const stored = new Map<number, { readonly at: number; readonly length: number }[]>()
-  const answer = new ByteWriter()
   let end = 0
   let buffered = 0
 
@@ -50,42 +51,45 @@ export async function createResultBuckets(mappings: readonly (readonly ViewPlan[
     rowsPerBucket,
     put(ordinal, mapping, values) {
       const bucket = Math.floor(ordinal / rowsPerBucket)
-      let writer = open.get(bucket)
+      let writer = writers.get(bucket)
       if (writer === undefined) {
         writer = new ByteWriter(4_096)
-        open.set(bucket, writer)
+        writers.set(bucket, writer)
       }
-      answer.reset()
-      const row = codecs[mapping] as ValuesCodec[]
-      for (let i = 0; i < row.length; i++) (row[i] as ValuesCodec).write(answer, values[i] as ViewValues)
       const before = writer.length
       writer.uint(ordinal - bucket * rowsPerBucket)
       writer.uint(mapping)
-      writer.blob(answer.view())
+      const answered = columns[mapping] as Answers[]
+      for (let i = 0; i < answered.length; i++) (answered[i] as Answers).write(writer, values[i] as ViewValues)
       buffered += writer.length - before
       return buffered >= bufferedBytes
     },
     async flush() {
-      for (const [bucket, writer] of open) {
+      for (const [bucket, writer] of writers) {
+        if (writer.length === 0) continue
         const chunks = stored.get(bucket) ?? []
         chunks.push({ at: end, length: writer.length })
         stored.set(bucket, chunks)
         await writeAll(file, writer.view(), end, folder)
         end += writer.length
+        writer.reset()
       }
-      open.clear()
       buffered = 0
     },
     async read(bucket) {
-      const chunks = stored.get(bucket) ?? []
-      const bytes = Buffer.allocUnsafe(chunks.reduce((sum, chunk) => sum + chunk.length, 0))
-      let at = 0
-      for (const chunk of chunks) {
-        const { bytesRead } = await file.read(bytes, at, chunk.length, chunk.at)
+      for (const answered of columns) for (const answers of answered) answers.clear()
+      for (const chunk of stored.get(bucket) ?? []) {
+        const bytes = Buffer.allocUnsafe(chunk.length)
+        const { bytesRead } = await file.read(bytes, 0, chunk.length, chunk.at)
         if (bytesRead !== chunk.length) throw new LockstepError('INTERNAL', `A temporary file in "${folder}" lost what was written to it.`)
-        at += chunk.length
+        const reader = new ByteReader(bytes)
+        while (!reader.done) {
+          const row = reader.uint()
+          const answered = columns[reader.uint()] as Answers[]
+          for (let i = 0; i < answered.length; i++) (answered[i] as Answers).read(reader, row)
+        }
       }
-      return readBucket(bytes, codecs, rowsPerBucket, bucket * rowsPerBucket)
+      return columns
     },
     async close() {
       await file.close()
@@ -101,52 +105,39 @@ function bytesOf(feature: FeatureSpec): number {
   return type.kind === 'counts' ? 16 * (feature.cap ?? 1) : 12 * (feature.n ?? 1)
 }
 
-/** Keeps the bytes, and where in them each answer stands: objects for all of them at once would be a burden to the garbage collector. */
-function readBucket(bytes: Buffer, codecs: readonly (readonly ValuesCodec[])[], rows: number, first: number): BucketReader {
-  const places = codecs.map(() => new Int32Array(rows).fill(-1))
-  const reader = new ByteReader(bytes)
-  while (!reader.done) {
-    const row = reader.uint()
-    const mapping = reader.uint()
-    const { length } = reader.blob()
-    ;(places[mapping] as Int32Array)[row] = reader.offset - length
-  }
-  return {
-    get(ordinal, mapping) {
-      const at = places[mapping]?.[ordinal - first] ?? -1
-      if (at < 0) return null
-      const answer = new ByteReader(bytes, at)
-      return (codecs[mapping] as ValuesCodec[]).map((codec) => codec.read(answer))
-    },
-  }
-}
+/** Codec and columns of one view's answers. */
+class Answers implements AnswerColumns {
+  readonly values: (Value | null)[][]
+  readonly statuses: Uint8Array<ArrayBuffer>[] & ArrayLike<Status>[]
+  readonly #codecs: readonly ValueCodec[]
+  readonly #unknown: ViewValues
 
-interface ValuesCodec {
-  write(writer: ByteWriter, values: ViewValues): void
-  read(reader: ByteReader): ViewValues
-}
+  constructor(plan: ViewPlan, rows: number) {
+    this.#codecs = plan.features.map((feature) => valueCodec(feature.type))
+    this.#unknown = plan.newState().valueAt(0)
+    this.values = plan.features.map(() => new Array<Value | null>(rows))
+    this.statuses = plan.features.map(() => new Uint8Array(rows)) as typeof this.statuses
+  }
 
-function valuesCodec(plan: ViewPlan): ValuesCodec {
-  const codecs: readonly ValueCodec[] = plan.features.map((feature) => valueCodec(feature.type))
-  return {
-    write(writer, { values, statuses, eventTime }) {
-      writer.byte(eventTime === null ? 0 : 1)
-      if (eventTime !== null) writer.int(eventTime)
-      for (let i = 0; i < codecs.length; i++) {
-        writer.byte(statuses[i] as Status)
-        ;(codecs[i] as ValueCodec).write(writer, values[i] ?? null)
-      }
-    },
-    read(reader) {
-      const eventTime = reader.byte() === 0 ? null : reader.int()
-      const values = new Array<ViewValues['values'][number]>(codecs.length)
-      const statuses = new Array<Status>(codecs.length)
-      for (let i = 0; i < codecs.length; i++) {
-        statuses[i] = reader.byte() as Status
-        values[i] = (codecs[i] as ValueCodec).read(reader)
-      }
-      return { values, statuses, eventTime }
-    },
+  clear(): void {
+    for (let i = 0; i < this.values.length; i++) {
+      this.values[i]?.fill(this.#unknown.values[i] ?? null)
+      this.statuses[i]?.fill(this.#unknown.statuses[i] as Status)
+    }
+  }
+
+  write(writer: ByteWriter, { values, statuses }: ViewValues): void {
+    for (let i = 0; i < this.#codecs.length; i++) {
+      writer.byte(statuses[i] as Status)
+      ;(this.#codecs[i] as ValueCodec).write(writer, values[i] ?? null)
+    }
+  }
+
+  read(reader: ByteReader, row: number): void {
+    for (let i = 0; i < this.#codecs.length; i++) {
+      ;(this.statuses[i] as Uint8Array)[row] = reader.byte()
+      ;(this.values[i] as (Value | null)[])[row] = (this.#codecs[i] as ValueCodec).read(reader)
+    }
   }
 }
 

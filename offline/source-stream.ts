@@ -11,6 +11,7 @@ import { createRowDecoder } from './row-decoder.ts'
 import type { SourceTable } from './source-table.ts'
 import { readSourceTable } from './source-table.ts'
 import { sqlTypeName } from './sql-type.ts'
+import { safeInt64At } from './tuple-values.ts'
 import type { StreamBounds } from './stream-sql.ts'
 import { leftOutSelect, streamSelect } from './stream-sql.ts'
 
@@ -115,20 +116,31 @@ export interface LeftOut {
 export async function countLeftOut(snapshot: Snapshot, plan: ViewPlan, arrivedBefore = snapshot.xmin): Promise<LeftOut> {
   const { source } = plan.spec
   const table = await readSourceTable(snapshot, source)
-  const [row] = await snapshot.query<{ dropped: string; later: string; newest: string | null }>(
-    leftOutSelect(table, sourceKey(plan), arrivedBefore),
-  )
-  const newest = row?.newest ?? null
+  const { dropped, later, newest } = await readCounts(snapshot, leftOutSelect(table, sourceKey(plan), arrivedBefore))
   if (newest !== null) {
     const { xmax } = await snapshotBounds(snapshot)
-    if (Number(newest) >= xmax) {
+    if (newest >= xmax) {
       throw new LockstepError(
         'INVALID_ROW',
         `The table ${table.relation} of source "${source.name}" holds rows of transaction ${newest} in "_xid", and this database has only come to ${xmax}: it was restored from another one's dump. Let the rows arrive here once (update ${table.relation} set _xid = pg_current_xact_id()).`,
       )
     }
   }
-  return { dropped: Number(row?.dropped ?? 0), heldBack: table.hasXid ? Number(row?.later ?? 0) : null }
+  return { dropped, heldBack: table.hasXid ? later : null }
+}
+
+/** As a stream, so that it can run beside others. */
+async function readCounts(snapshot: Snapshot, select: string): Promise<{ dropped: number; later: number; newest: number | null }> {
+  let counts = { dropped: 0, later: 0, newest: null as number | null }
+  for await (const { bytes, starts } of snapshot.tuples(select)) {
+    const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength)
+    for (const start of starts) {
+      const at = start + 2 // three fields of eight bytes, the last perhaps NULL
+      const newest = view.getInt32(at + 24) < 0 ? null : safeInt64At(view, at + 28)
+      counts = { dropped: safeInt64At(view, at + 4), later: safeInt64At(view, at + 16), newest }
+    }
+  }
+  return counts
 }
 
 /** The columns that a stream for these plans delivers: those that any of them needs. */

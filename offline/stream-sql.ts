@@ -85,11 +85,11 @@ function knownTime({ known, eventTime }: StreamRequest, column: (name: string) =
  */
 export function leftOutSelect(table: SourceTable, key: readonly Column[], to: number): string {
   const keyless = key.map(({ name }) => `s.${sqlIdentifier(name)} IS NULL`).join(' OR ') || 'false'
-  if (!table.hasXid) return `SELECT count(*)::text AS dropped, '0' AS later, null AS newest FROM ${table.relation} s WHERE ${keyless}`
+  if (!table.hasXid) return `SELECT count(*) AS dropped, 0::int8 AS later, null::xid8 AS newest FROM ${table.relation} s WHERE ${keyless}`
   const later = `s."_xid" >= '${to}'::xid8`
   return (
-    `SELECT count(*) FILTER (WHERE NOT ${later})::text AS dropped, count(*) FILTER (WHERE ${later})::text AS later, ` +
-    `max(s."_xid") FILTER (WHERE ${later})::text AS newest FROM ${table.relation} s WHERE ${later} OR ${keyless}`
+    `SELECT count(*) FILTER (WHERE NOT ${later}) AS dropped, count(*) FILTER (WHERE ${later}) AS later, ` +
+    `max(s."_xid") FILTER (WHERE ${later}) AS newest FROM ${table.relation} s WHERE ${later} OR ${keyless}`
   )
 }
 

@@ -25,9 +25,15 @@ export async function withPostgresSnapshot<T>(connections: SnapshotConnections, 
       'SELECT pg_export_snapshot() AS id, pg_snapshot_xmin(pg_current_snapshot())::text AS xmin',
     )
     const { id, xmin } = rows[0] ?? { id: '', xmin: '0' }
+    let last: Promise<unknown> = Promise.resolve()
     const snapshot: Snapshot = {
       xmin: Number(xmin),
-      query: async <Row>(sql: string) => (await leader.query(oneStatement(sql))).rows as Row[],
+      // one connection has one query at a time
+      query: async <Row>(sql: string) => {
+        const query = last.then(() => leader.query(oneStatement(sql)))
+        last = query.catch(() => undefined)
+        return (await query).rows as Row[]
+      },
       tuples: (select) => streamTuples(connections, { leader, id, streams }, select),
     }
     const result = await fn(snapshot)

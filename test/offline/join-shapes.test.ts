@@ -127,7 +127,7 @@ for (const { kind, open } of databases) {
       } finally {
         await spine.drop()
       }
-      const sources = selects.filter((select) => /FROM "(flights|checks)" s/.test(select))
+      const sources = selects.filter((select) => /FROM "(flights|checks)" s .* ORDER BY/.test(select))
       return { rows, sources, batches: sources.map((select) => batches.get(select) ?? 0) }
     }
 

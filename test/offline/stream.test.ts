@@ -20,7 +20,6 @@ function plan(
   columns: readonly Column[],
   known: string | null = null,
 ): ViewPlan {
-  const first = columns[0] as Column
   return compileView({
     spec: {
       name: 'v',
@@ -30,7 +29,15 @@ function plan(
       availability: { kind: 'continuous' },
       derive: [],
       code: null,
-      features: [{ kind: 'latest', name: 'x', column: first.name, type: first.type, ttlMicros: null, default: null, required: false }],
+      features: columns.map(({ name, type }) => ({
+        kind: 'latest',
+        name,
+        column: name,
+        type,
+        ttlMicros: null,
+        default: null,
+        required: false,
+      })),
     },
     code: null,
     fingerprint: 'f',

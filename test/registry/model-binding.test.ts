@@ -25,6 +25,7 @@ function service(...features: readonly Feature[]): ServicePlan {
       nullable,
     })),
     required: [],
+    direct: [],
     evaluate: () => ({ values: [], statuses: [], eventTimes: [], missing: [] }),
   }
 }
