@@ -7,3 +7,5 @@ process.stdout.on('error', (error: NodeJS.ErrnoException) => process.exit(error.
 const interrupt = createInterrupt()
 const exitCode = await run(process.argv.slice(2), interrupt.signal)
 process.exitCode = exitCode === 0 ? 0 : (interrupt.exitCode() ?? exitCode)
+// all is closed; an embedded database that could not start may still have a timer, which would keep the process for ever
+setTimeout(() => process.exit(), 1_000).unref()

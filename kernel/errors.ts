@@ -61,6 +61,7 @@ export type ErrorCode =
   | 'POSTGRES_UNAVAILABLE'
   | 'REDIS_UNAVAILABLE'
   | 'EMBEDDED_IN_USE'
+  | 'EMBEDDED_DAMAGED' // the files of the embedded database or store are not what they should be
   | 'PORT_IN_USE'
   | 'MIGRATIONS_PENDING'
   | 'SCHEMA_NEWER' // migrated by a newer Lockstep

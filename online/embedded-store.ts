@@ -1,27 +1,34 @@
 import { randomUUID } from 'node:crypto'
-import { mkdirSync } from 'node:fs'
+import { closeSync, mkdirSync, openSync, readSync } from 'node:fs'
+import { join } from 'node:path'
 import { setImmediate } from 'node:timers/promises'
 import { open } from 'lmdb'
 import { LockstepError, messageOf } from '../kernel/errors.ts'
 import { frontierOffset } from '../kernel/stored-state.ts'
 import type { DefinitionId } from '../kernel/view-spec.ts'
+import { damaged, folderFailure } from '../runtime/embedded-failure.ts'
 import { frontierBytes } from './frontier-bytes.ts'
 import type { OnlineKey, OnlineStore } from './store.ts'
 
 const keysPerRemoval = 10_000
 /** No view's name starts with a zero byte. */
 const identityKey = Buffer.from('\0store', 'latin1')
+/** LMDB's file begins with two pages, of 4 KiB at least, that each hold this mark. */
+const pageBytes = 4096
+const markOffset = 24
+const mark = 0xbeef_c0de
 
 /**
  * An online store in a folder of this machine (LMDB), for the embedded default. The keys of a view lie together, in the order of the entities:
  *
  *     VIEW@VERSION 0x00 ENTITY 0x1f KEY BYTES
  *
- * @throws LockstepError `WRITE_FAILED` where the folder cannot be written
+ * @throws LockstepError `WRITE_FAILED` where the folder cannot be written, `EMBEDDED_DAMAGED` where its files are not LMDB's
  */
 export function openEmbeddedStore(directory: string): OnlineStore {
   const db = guarded(directory, () => {
     mkdirSync(directory, { recursive: true })
+    refuseForeign(directory)
     return open<Buffer, Buffer>({ path: directory, encoding: 'binary', keyEncoding: 'binary', noSubdir: false, cache: false })
   })
   const transaction = <T>(run: () => T): T => guarded(directory, () => db.transactionSync(run))
@@ -42,8 +49,10 @@ export function openEmbeddedStore(directory: string): OnlineStore {
 
     async read(keys) {
       // Without this, a read sees what was there when this turn of the event loop began, not what another process has written since.
-      db.resetReadTxn()
-      return keys.map((key) => db.getBinary(embeddedKey(key)) ?? null)
+      return guarded(directory, () => {
+        db.resetReadTxn()
+        return keys.map((key) => db.getBinary(embeddedKey(key)) ?? null)
+      })
     },
 
     async write(entries) {
@@ -80,14 +89,29 @@ export function openEmbeddedStore(directory: string): OnlineStore {
     },
 
     async ping() {
-      db.resetReadTxn()
-      db.getBinaryFast(identityKey)
+      guarded(directory, () => {
+        db.resetReadTxn()
+        db.getBinaryFast(identityKey)
+      })
     },
 
     async close() {
       closing ??= db.close()
       await closing
     },
+  }
+}
+
+/** LMDB maps its file into memory and ends the process where it is none of its own: the mark of its first page is looked at before. */
+function refuseForeign(directory: string): void {
+  const file = openSync(join(directory, 'data.mdb'), 'a+')
+  try {
+    const head = Buffer.alloc(2 * pageBytes)
+    const bytes = readSync(file, head, 0, head.length, 0)
+    if (bytes === 0 || (bytes === head.length && head.readUInt32LE(markOffset) === mark)) return
+    throw damaged(directory, 'online store', '"data.mdb" is no file of LMDB', null)
+  } finally {
+    closeSync(file)
   }
 }
 
@@ -103,6 +127,11 @@ function guarded<T>(directory: string, run: () => T): T {
   try {
     return run()
   } catch (cause) {
+    if (cause instanceof LockstepError) throw cause
+    const known = folderFailure(directory, cause)
+    if (known !== null) throw known
+    if (/MDB_(INVALID|CORRUPTED|PANIC|PAGE_|VERSION|BAD_)/.test(messageOf(cause)))
+      throw damaged(directory, 'online store', messageOf(cause), cause)
     throw new LockstepError(
       'WRITE_FAILED',
       `The online store in "${directory}" cannot be written: ${messageOf(cause)}. Check that the folder may be written to and that its disk has room.`,

@@ -6,6 +6,7 @@ import { basename, join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
 import { LockstepError, messageOf } from '../kernel/errors.ts'
 import { askOwner, type OwnerAnswer } from './ask-owner.ts'
+import { folderFailure } from './embedded-failure.ts'
 import { withShortPath } from './short-path.ts'
 
 const PATTERN = /^owner-[0-9a-z-]+\.sock$/
@@ -25,10 +26,12 @@ export interface EmbeddedOwner {
  * appears only when its socket listens already, and never comes back, nothing that lives is removed. Of two starters that see each other, the
  * smaller name, which is the earlier one, stays.
  *
- * @throws LockstepError `EMBEDDED_IN_USE` within 1 s, with pid and command of the owner
+ * @throws LockstepError `EMBEDDED_IN_USE` within 1 s, with pid and command of the owner; `WRITE_FAILED`, `CONFIG_INVALID`
  */
 export async function ownEmbeddedFolder(directory: string): Promise<EmbeddedOwner> {
-  await mkdir(directory, { recursive: true })
+  await mkdir(directory, { recursive: true }).catch((error: unknown) => {
+    throw folderFailure(directory, error) ?? error
+  })
   const answer = { pid: process.pid, command: commandLine(), owner: false }
   const name = `owner-${Date.now()}-${process.pid}-${randomBytes(8).toString('hex')}.sock`
   const server = await listen(directory, name, answer)
@@ -88,6 +91,8 @@ async function listen(directory: string, name: string, answer: OwnerAnswer): Pro
     await rename(join(directory, unnamed), join(directory, name))
   } catch (error) {
     server.close()
+    const known = folderFailure(directory, error)
+    if (known !== null) throw known
     throw new LockstepError(
       'CONFIG_INVALID',
       `The folder "${directory}" cannot hold the socket that keeps other processes out: ${messageOf(error)}. Set LOCKSTEP_DIR to a folder on a local disk.`,

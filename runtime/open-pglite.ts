@@ -1,4 +1,5 @@
-import { mkdir } from 'node:fs/promises'
+import { mkdir, readdir, rm, writeFile } from 'node:fs/promises'
+import { basename, dirname } from 'node:path'
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import type { PGlite } from '@electric-sql/pglite'
 import { Kysely, PGliteDialect } from 'kysely'
@@ -6,7 +7,8 @@ import type { LockstepTables } from '../migrations/schema.ts'
 import { controlValues } from './control-values.ts'
 import { copyHeader, copyPieces, copyTrailer } from './copy-pieces.ts'
 import type { Database } from './database.ts'
-import { withPgliteSnapshot } from './pglite-snapshot.ts'
+import { damaged, embeddedFailure, isBroken } from './embedded-failure.ts'
+import { inTransaction, withPgliteSnapshot } from './pglite-snapshot.ts'
 import { copyMessages, queryMessage } from './wire.ts'
 
 const COPY_PIECE_BYTES = 8 * 1024 * 1024
@@ -20,13 +22,18 @@ const SETTINGS = ['work_mem=64MB', 'maintenance_work_mem=128MB', 'max_wal_size=1
  *
  * It writes its log before it answers, as PostgreSQL does, but without waiting for the disk: a killed process loses nothing that was committed; a
  * machine that loses power may.
+ *
+ * @throws LockstepError `WRITE_FAILED` where the disk is full or the folder may not be written to, also by whatever is asked of the database later;
+ *   `CONFIG_INVALID` where it is no folder; `EMBEDDED_DAMAGED`
  */
 export async function openPglite(directory: string): Promise<Database> {
-  const { PGlite } = await import('@electric-sql/pglite')
-  await mkdir(directory, { recursive: true })
-  const pglite = await PGlite.create(directory, {
-    parsers: Object.fromEntries(controlValues),
-    startParams: [...PGlite.defaultStartParams, ...SETTINGS.flatMap((setting) => ['-c', setting])],
+  const engine = await createEngine(directory).catch((error: unknown) => {
+    throw embeddedFailure(directory, error, 'opening')
+  })
+  let broken = false
+  const pglite = explained(engine, (error) => {
+    broken ||= isBroken(error)
+    return embeddedFailure(directory, error, 'running')
   })
   const kysely = new Kysely<LockstepTables>({ dialect: new PGliteDialect({ pglite }) })
 
@@ -50,11 +57,60 @@ export async function openPglite(directory: string): Promise<Database> {
       await pglite.query('SELECT 1')
     },
     async close() {
+      // there is nothing to close in an engine that has broken down, and no end to it
+      if (broken) return
       await kysely.destroy()
       if (!pglite.closed) await pglite.close()
     },
   }
   return database
+}
+
+/**
+ * A first start that breaks off, as on a full disk, leaves files of which no database can be made. A note beside the folder says that it is under way, so that
+ * the next one begins anew.
+ */
+async function createEngine(directory: string): Promise<PGlite> {
+  const { PGlite } = await import('@electric-sql/pglite')
+  const note = `${directory}.unfinished`
+  await mkdir(dirname(directory), { recursive: true })
+  const beside = await readdir(dirname(directory))
+  if (beside.includes(basename(note))) await rm(directory, { recursive: true, force: true })
+  await mkdir(directory, { recursive: true })
+  const files = await readdir(directory)
+  const fresh = files.length === 0
+  // the engine would make a new database over what is left of the old one
+  if (!fresh && !files.includes('PG_VERSION')) throw damaged(directory, 'database', 'it has no "PG_VERSION"', null)
+  if (fresh) await writeFile(note, '')
+  const engine = await PGlite.create(directory, {
+    parsers: Object.fromEntries(controlValues),
+    startParams: [...PGlite.defaultStartParams, ...SETTINGS.flatMap((setting) => ['-c', setting])],
+  })
+  if (fresh) await rm(note)
+  return engine
+}
+
+/** The engine, whose failures go through `explain`: those of its own methods, and of the transactions that it hands out. */
+function explained<T extends object>(target: T, explain: (error: unknown) => unknown): T {
+  const fail = (error: unknown): never => {
+    throw explain(error)
+  }
+  return new Proxy(target, {
+    get(_, name) {
+      const value: unknown = Reflect.get(target, name, target)
+      if (typeof value !== 'function') return value
+      return (...given: unknown[]): unknown => {
+        const args = name === 'transaction' ? given.map(ofTransaction) : given
+        const result: unknown = Reflect.apply(value, target, args)
+        return result instanceof Promise ? result.catch(fail) : result
+      }
+    },
+  })
+
+  function ofTransaction(work: unknown): unknown {
+    if (typeof work !== 'function') return work
+    return (transaction: object): unknown => Reflect.apply(work, undefined, [explained(transaction, explain)])
+  }
 }
 
 /**
@@ -68,7 +124,7 @@ async function runScript(pglite: PGlite, sql: string): Promise<void> {
 
 /** The engine reads a COPY in one blocking call, so that a large one is made of several, in one transaction. */
 function copyIn(pglite: PGlite, copy: string, chunks: AsyncIterable<Uint8Array>): Promise<number> {
-  return pglite.transaction(async () => {
+  return inTransaction(pglite, async () => {
     let rows = 0
     for await (const { binary, bytes } of copyPieces(chunks, COPY_PIECE_BYTES)) {
       const data = binary ? [copyHeader, bytes, copyTrailer] : [bytes]

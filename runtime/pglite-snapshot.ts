@@ -10,9 +10,25 @@ const FIRST_FETCH_ROWS = 64
 const MAX_FETCH_ROWS = 20_000
 const BATCH_BYTES = 512 * 1024
 
+/** What `work` fails with is told, and not what its end then fails with: a transaction that has failed can often not be rolled back in order. */
+export async function inTransaction<T>(pglite: PGlite, work: (transaction: Transaction) => Promise<T>): Promise<T> {
+  let failed: { readonly error: unknown } | null = null
+  const noted = async (transaction: Transaction): Promise<T> => {
+    try {
+      return await work(transaction)
+    } catch (error) {
+      failed = { error }
+      throw error
+    }
+  }
+  return await pglite.transaction(noted).catch((error: unknown) => {
+    throw failed === null ? error : failed.error
+  })
+}
+
 /** One read-only transaction of the one session; streams are binary cursors in it, so that they can take turns. */
 export function withPgliteSnapshot<T>(pglite: PGlite, fn: (snapshot: Snapshot) => Promise<T>): Promise<T> {
-  return pglite.transaction(async (transaction) => {
+  return inTransaction(pglite, async (transaction) => {
     await transaction.exec('SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY')
     const { rows } = await transaction.query<{ xmin: string }>('SELECT pg_snapshot_xmin(pg_current_snapshot())::text AS xmin')
     let cursors = 0
@@ -66,7 +82,8 @@ async function* streamTuples(
       await nextTurn()
     }
   } finally {
-    if (!failed && !transaction.closed) await transaction.exec(`CLOSE ${cursor}`)
+    // in a transaction that another stream has broken it cannot be closed, and need not be
+    if (!failed && !transaction.closed) await transaction.exec(`CLOSE ${cursor}`).catch(() => undefined)
   }
 }
 

@@ -1,0 +1,125 @@
+import { statfsSync } from 'node:fs'
+import { LockstepError, messageOf } from '../kernel/errors.ts'
+import { sqlState } from './relation.ts'
+
+/** A segment of the database's log, and some: with less than that it cannot even start. */
+const LITTLE_BYTES = 20_000_000
+/** What one write of the online store may need. */
+const PAGES_BYTES = 1_000_000
+const DISK_FULL = '53100'
+
+/** What the WebAssembly engine's numbers mean, as far as they are worth a name. */
+const engineErrors: Readonly<Record<number, string>> = {
+  2: 'EACCES',
+  22: 'EDQUOT',
+  29: 'EIO',
+  31: 'EISDIR',
+  33: 'EMFILE',
+  44: 'ENOENT',
+  51: 'ENOSPC',
+  54: 'ENOTDIR',
+  63: 'EPERM',
+  69: 'EROFS',
+}
+
+/** What a file system's error about the folder of the embedded database or store means to users; null where it is none. */
+export function folderFailure(directory: string, cause: unknown): LockstepError | null {
+  const code = fileSystemCode(cause)
+  switch (code) {
+    case 'ENOSPC':
+    case 'EDQUOT':
+      return diskFull(directory, cause)
+    case 'EEXIST':
+    case 'ENOTDIR':
+      return new LockstepError(
+        'CONFIG_INVALID',
+        `The folder "${directory}" cannot be made, for it, or something on the way to it, is a file (${code}). Set LOCKSTEP_DIR to a folder.`,
+        { cause, details: { directory } },
+      )
+    case 'EACCES':
+    case 'EPERM':
+    case 'EROFS':
+      return readOnly(directory, code, cause)
+    case 'ENOENT':
+      // so says a folder that is made in one that is read-only
+      return cause instanceof Error && 'syscall' in cause && cause.syscall === 'mkdir' ? readOnly(directory, code, cause) : null
+    default:
+      // LMDB says no more than that when it could not write all of a page
+      return /Input\/output error/.test(messageOf(cause)) && freeBytes(directory) < PAGES_BYTES ? diskFull(directory, cause) : null
+  }
+}
+
+/** What an error of the embedded database means to users; an error of SQL stays what it is. */
+export function embeddedFailure(directory: string, cause: unknown, phase: 'opening' | 'running'): unknown {
+  if (cause instanceof LockstepError) return cause
+  const known = folderFailure(directory, cause)
+  if (known !== null) return known
+  if (!isBroken(cause) && phase === 'running') return cause
+  // the engine does not say what ended it
+  if (freeBytes(directory) < LITTLE_BYTES) return diskFull(directory, cause)
+  const reason = reasonOf(cause)
+  if (phase === 'opening') return damaged(directory, 'database', reason, cause)
+  return new LockstepError(
+    'INTERNAL',
+    `The embedded database in "${directory}" broke down: ${reason}. What was committed is kept; run the command again.`,
+    { cause, details: { directory } },
+  )
+}
+
+export function damaged(directory: string, what: 'database' | 'online store', reason: string, cause: unknown): LockstepError {
+  const remedy =
+    what === 'database' ? 'Put a copy of the folder in its place, or remove it to begin anew.' : 'Remove the folder and materialize again.'
+  return new LockstepError(
+    'EMBEDDED_DAMAGED',
+    `The embedded ${what} in "${directory}" cannot be opened; its files seem to be damaged (${reason}). ${remedy}`,
+    { cause, details: { directory } },
+  )
+}
+
+/** Whether the engine itself has failed, and not a statement; nothing can be done with it any more. */
+export function isBroken(cause: unknown): boolean {
+  // the engine throws plain objects, too
+  if (!(cause instanceof Error)) return typeof cause === 'object' && cause !== null && ('errno' in cause || 'status' in cause)
+  return cause.name === 'RuntimeError' || /^(Aborted\(|PGlite failed)/.test(cause.message)
+}
+
+function readOnly(directory: string, code: string, cause: unknown): LockstepError {
+  return new LockstepError(
+    'WRITE_FAILED',
+    `The folder "${directory}" may not be written to (${code}). Allow it, or set LOCKSTEP_DIR to another one.`,
+    { cause, details: { directory } },
+  )
+}
+
+function diskFull(directory: string, cause: unknown): LockstepError {
+  return new LockstepError(
+    'WRITE_FAILED',
+    `The disk of the folder "${directory}" is full, or all but full. Make room and run again; what was committed is kept.`,
+    { cause, details: { directory } },
+  )
+}
+
+function fileSystemCode(error: unknown): string {
+  if (sqlState(error) === DISK_FULL) return 'ENOSPC'
+  for (let cause = error; typeof cause === 'object' && cause !== null; cause = 'cause' in cause ? cause.cause : null) {
+    if ('errno' in cause && typeof cause.errno === 'number' && !(cause instanceof Error)) return engineErrors[cause.errno] ?? ''
+    if ('code' in cause && typeof cause.code === 'string' && /^E[A-Z]+$/.test(cause.code)) return cause.code
+    if ('message' in cause && /No space left on device|Disk quota exceeded|MDB_MAP_FULL/.test(String(cause.message))) return 'ENOSPC'
+  }
+  return ''
+}
+
+function reasonOf(cause: unknown): string {
+  if (cause instanceof Error) return isBroken(cause) ? 'the engine ended' : messageOf(cause).replace(/\.$/, '')
+  const code = fileSystemCode(cause)
+  return code === '' ? 'the engine ended' : code
+}
+
+function freeBytes(directory: string): number {
+  try {
+    const { bavail, bsize } = statfsSync(directory)
+    return bavail * bsize
+  } catch {
+    return Number.POSITIVE_INFINITY
+  }
+}

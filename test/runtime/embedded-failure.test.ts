@@ -1,0 +1,105 @@
+import { cp, mkdir, mkdtemp, readdir, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { openEmbeddedStore } from '../../online/embedded-store.ts'
+import { loadConfig } from '../../runtime/config.ts'
+import { embeddedFailure } from '../../runtime/embedded-failure.ts'
+import { openDatabase } from '../../runtime/open-database.ts'
+import { openPglite } from '../../runtime/open-pglite.ts'
+import { failureOf } from './failure-of.ts'
+
+let folder: string
+const at = (name: string): string => join(folder, name)
+
+beforeAll(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'lockstep-broken-'))
+  const db = await openPglite(at('whole'))
+  await db.script('create table item (id int); insert into item values (1)')
+  await db.close()
+}, 30_000)
+afterAll(() => rm(folder, { recursive: true, force: true }))
+
+describe('the folder of the embedded database', { timeout: 30_000 }, () => {
+  it('is refused where it is a file, or below one', async () => {
+    await writeFile(at('file'), '')
+    const open = (directory: string): Promise<unknown> => failureOf(openDatabase(loadConfig({ LOCKSTEP_DIR: directory })))
+    const message = (path: string): unknown => expect.stringContaining(`"${path}"`)
+    expect(await open(at('file'))).toMatchObject({ code: 'CONFIG_INVALID', message: message(at('file')) })
+    expect(await open(at('file/below'))).toMatchObject({ code: 'CONFIG_INVALID', message: message(at('file/below')) })
+  })
+
+  it.each([
+    ['has lost its version', (path: string) => rm(join(path, 'PG_VERSION'))],
+    ['has lost its control file', (path: string) => rm(join(path, 'global/pg_control'))],
+    ['has lost its tables', (path: string) => rm(join(path, 'base'), { recursive: true })],
+  ])('is said to be damaged where it %s, and is left as it is', async (what, damage) => {
+    const path = at(what.replaceAll(' ', '-'))
+    await cp(at('whole'), path, { recursive: true })
+    await damage(path)
+    const before = (await readdir(path)).sort()
+    const error = await failureOf(openPglite(path))
+    expect(error).toMatchObject({ code: 'EMBEDDED_DAMAGED', message: expect.stringContaining(`"${path}"`) as string })
+    expect((await readdir(path)).filter((name) => name !== 'postmaster.pid').sort()).toEqual(before)
+  })
+
+  it('begins anew where its making broke off, and keeps what was made whole', async () => {
+    await mkdir(at('half'))
+    await writeFile(at('half/PG_VERSION'), '18\n')
+    await writeFile(at('half.unfinished'), '')
+    const db = await openPglite(at('half'))
+    await db.script('create table item (id int)')
+    await db.close()
+    const again = await openPglite(at('half'))
+    expect(await again.query('select * from item')).toEqual([])
+    await again.close()
+  })
+
+  it('tells what a transaction failed with, and not what its end failed with', async () => {
+    const db = await openPglite(at('whole'))
+    const failed = failureOf(
+      db.snapshot(async (snapshot) => {
+        const other = snapshot.tuples('select * from item')[Symbol.asyncIterator]()
+        await other.next()
+        for await (const batch of snapshot.tuples('select 1 / (id - 1) from item')) expect(batch.starts).toEqual([])
+      }),
+    )
+    expect(await failed).toMatchObject({ code: '22012' })
+    await db.close()
+  })
+})
+
+it('errors of the engine and of the system become errors with a code, and those of SQL stay', () => {
+  const full = { code: 'WRITE_FAILED', message: expect.stringMatching(/full.*Make room and run again/) as string }
+  expect(embeddedFailure(folder, { name: 'ErrnoError', errno: 51 }, 'opening')).toMatchObject(full)
+  expect(embeddedFailure(folder, Object.assign(new Error('could not extend file'), { code: '53100' }), 'running')).toMatchObject(full)
+  expect(embeddedFailure(folder, Object.assign(new Error('EACCES: denied'), { code: 'EACCES' }), 'opening')).toMatchObject({
+    code: 'WRITE_FAILED',
+  })
+  expect(embeddedFailure(folder, new Error('Aborted(). Build with more'), 'running')).toMatchObject({
+    code: 'INTERNAL',
+    message: expect.stringContaining(`"${folder}"`) as string,
+  })
+  const sql = Object.assign(new Error('division by zero'), { code: '22012' })
+  expect(embeddedFailure(folder, sql, 'running')).toBe(sql)
+})
+
+describe('the folder of the embedded online store', () => {
+  it.each(['', 'short', 'x'.repeat(100_000)])('is refused where its file is none of LMDB, and not where it is empty (%#)', async (text) => {
+    const path = await mkdtemp(at('store-'))
+    await writeFile(join(path, 'data.mdb'), text)
+    if (text === '') await openEmbeddedStore(path).close()
+    else expect(() => openEmbeddedStore(path)).toThrow(expect.objectContaining({ code: 'EMBEDDED_DAMAGED' }))
+  })
+
+  it('is opened again where it is whole, and refused where it is a file', async () => {
+    const store = openEmbeddedStore(at('store'))
+    const identity = await store.identity()
+    await store.close()
+    const again = openEmbeddedStore(at('store'))
+    expect(await again.identity()).toBe(identity)
+    await again.close()
+    await writeFile(at('store-file'), '')
+    expect(() => openEmbeddedStore(at('store-file'))).toThrow(expect.objectContaining({ code: 'CONFIG_INVALID' }))
+  })
+})
