@@ -40,7 +40,7 @@ afterAll(async () => {
 })
 
 describe('the conformance cases', () => {
-  it.for(cases)('$id: $title', async (each) => {
+  it.for(cases)('$id: $title', { timeout: 30_000 }, async (each) => {
     await runCase(adapter, each)
   })
 })
