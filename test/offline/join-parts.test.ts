@@ -7,6 +7,7 @@ import { compileView } from '../../kernel/compile-view.ts'
 import type { ViewValues } from '../../kernel/state.ts'
 import { Status } from '../../kernel/state.ts'
 import type { ViewPlan } from '../../kernel/view-plan.ts'
+import type { FeatureSpec } from '../../kernel/view-spec.ts'
 import type { Question } from '../../offline/merge.ts'
 import { merge } from '../../offline/merge.ts'
 import type { AnswerColumns } from '../../offline/result-buckets.ts'
@@ -14,7 +15,7 @@ import { createResultBuckets } from '../../offline/result-buckets.ts'
 import type { SourceRow } from '../../offline/row-decoder.ts'
 import { planPasses } from '../../offline/stream-groups.ts'
 import { servedTime } from '../../kernel/view-plan.ts'
-import { viewSpec } from '../kernel/view-oracle.ts'
+import { hour, viewSpec } from '../kernel/view-oracle.ts'
 import { lastThing } from './last-thing.ts'
 
 function view(name: string, source: string): ViewPlan {
@@ -157,6 +158,23 @@ describe('result buckets', () => {
       }),
       { numRuns: 10 },
     )
+  })
+
+  it('are smaller where lists and counts may be long', async () => {
+    const window = { kind: 'window', column: 's', windowMicros: hour, hopMicros: hour, default: null, required: false } as const
+    const features: FeatureSpec[] = [
+      { ...window, name: 'top', type: { kind: 'list', of: { kind: 'string' }, nulls: false }, aggregate: 'topK', n: 100, cap: 1_000 },
+      { ...window, name: 'counts', type: { kind: 'counts' }, aggregate: 'histogram', cap: 100 },
+    ]
+    const many = compileView({ spec: viewSpec('many', features, { kind: 'continuous' }), code: null, fingerprint: 'many' })
+    const buckets = await createResultBuckets([[many]])
+    const value: ViewValues = { values: [['a', ''], new Map([['b', 2]])], statuses: [Status.present, Status.present], eventTime: 5 }
+    buckets.put(1, 0, [value])
+    await buckets.flush()
+    const [answers] = (await buckets.read(0))[0] ?? []
+    expect(answers?.values.map((column) => [column[0], column[1]])).toEqual(value.values.map((v) => [null, v]))
+    expect(buckets.rowsPerBucket).toBeLessThan(5_000)
+    await buckets.close()
   })
 
   it('are smaller where rows are wide, ask to be flushed, and leave no file', async () => {

@@ -4,6 +4,7 @@ import type { LockstepError } from '../../kernel/errors.ts'
 import type { ViewSpec } from '../../kernel/view-spec.ts'
 import { entity, featureView, firstN, histogram, lastN, model, onDemandView, source, t, topK } from '../../index.ts'
 import { viewFingerprint } from '../../registry/fingerprint.ts'
+import { load } from './definition-files.ts'
 
 const card = entity('card', { key: { card: t.string } })
 const payments = source('payments', {
@@ -149,6 +150,38 @@ describe('a feature of many values', () => {
       for (const part of parts) expect(error.message).toContain(part)
     })
   }
+
+  const changing = (change: string): string => `import { entity, featureView, histogram, onDemandView, source, t, topK } from 'lockstep'
+const card = entity('card', { key: { card: t.string } })
+const payments = source('payments', { key: { card: 'card' }, eventTime: 'at', columns: { merchant: t.string } })
+export const habits = featureView('habits', {
+  version: 1, entity: card, source: payments,
+  features: { top: topK('merchant', 3, '24h', { default: [] }), tally: histogram('merchant', '24h', { default: new Map() }) },
+})
+export const context = onDemandView('context', {
+  version: 1, inputs: { past: habits }, features: { seen: t.list(t.string), tally: t.counts },
+  transform: ({ past }) => { ${change}; return { seen: past.top, tally: past.tally } },
+})`
+
+  it('is refused where the transform that takes it changes a list or a map in place', async () => {
+    for (const change of ['(past.top as string[]).sort()', "(past.tally as Map<string, number>).set('x', 1)"]) {
+      await expect(load({ 'features.ts': changing(change) })).rejects.toMatchObject({
+        code: 'TRANSFORM_IMPURE',
+        message: expect.stringContaining('changes its input'),
+      })
+    }
+    const { views } = await load({ 'features.ts': changing('[...past.top].sort()') })
+    expect(views[0]?.spec.features.map(({ name }) => name)).toEqual(['top', 'tally'])
+  })
+
+  it('is refused where a transform gives another type of list', async () => {
+    await expect(
+      load({ 'features.ts': changing('if (past.top.length > 1) return { seen: [1] as never, tally: past.tally }') }),
+    ).rejects.toMatchObject({
+      code: 'TRANSFORM_FAILED',
+      message: expect.stringContaining('returned an array of 1 for "seen", which is not list(string)'),
+    })
+  })
 
   it('has types that on-demand views may give, too', () => {
     const { spec } = onDemandView('basket', {

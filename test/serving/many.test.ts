@@ -30,7 +30,7 @@ export const unstored = featureView('unstored', { version: 1, entity: card, sour
 export const context = onDemandView('context', {
   version: 1, inputs: { past: habits }, features: { known: t.list(t.string), share: t.counts, changed: t.int32 },
   transform: ({ past }) => {
-    const known = past.top === null ? [] : past.top
+    const known = past.recent[0] === 'half' ? ['\\ud83d'] : past.top === null ? [] : past.top
     const wild = past.tally.get('wild') !== undefined
     if (wild) {
       const { tally, recent } = past as unknown as { tally: Map<string, number>; recent: string[] }
@@ -49,6 +49,7 @@ const rows = `insert into lockstep_source.payments (card, at, amount, merchant, 
   ('a', '2001-07-01T09:00:00Z', 'NaN', null, 2),
   ('a', '2001-07-01T10:00:00Z', null, '', null),
   ('a', '2001-07-01T11:00:00Z', 4, 'x', 4),
+  ('half', '2001-07-01T10:00:00Z', 1, 'half', 1),
   ('wild', '2001-07-01T10:00:00Z', 1, '404', 1), ('wild', '2001-07-01T11:00:00Z', 1, 'wild', 1),
   ('many', '2001-07-01T10:01:00Z', 1, 'm1', 1), ('many', '2001-07-01T10:02:00Z', 1, 'm2', 1), ('many', '2001-07-01T10:03:00Z', 1, 'm3', 1),
   ('many', '2001-07-01T10:04:00Z', 1, 'm4', 1), ('many', '2001-07-01T10:05:00Z', 1, 'm5', 1)`
@@ -105,6 +106,12 @@ describe.each(['redis', 'embedded'] as const)('features of many values over the 
   it('have an element that JSON cannot say as null, and say so in the status', async () => {
     const { body } = await features(['a'], { asOf: '2001-07-01T09:30:00Z' })
     expect(body.results[0]).toMatchObject({ features: { amounts: [1.5, null] }, statuses: { amounts: 'INVALID', recent: 'PRESENT' } })
+  })
+
+  it('fail an entity where a text in a list is half a character', async () => {
+    const { status, body } = await features(['a', 'half'])
+    expect(status).toBe(400)
+    expect(body.error).toMatchObject({ code: 'INVALID_ENTITY', details: { entity: 1, feature: 'known' } })
   })
 
   it('fail an entity with more categories than the cap, naming it, online and from the history', async () => {
