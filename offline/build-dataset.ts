@@ -13,6 +13,7 @@ import { countMissingRequired } from './missing-required.ts'
 import { openSpine } from './spine/open-spine.ts'
 import { createSpineHash } from './spine/spine-hash.ts'
 import type { Spine } from './spine/spine.ts'
+import { settledNow } from './stream-bounds.ts'
 import type { ColumnStatistics, StatisticsCollector } from './statistics/column-statistics.ts'
 import { collectStatistics } from './statistics/column-statistics.ts'
 
@@ -49,7 +50,10 @@ export async function buildDataset<Sealed extends WrittenFile>(
   open: (part: DatasetPart, columns: readonly Column<ValueType>[]) => Promise<DatasetOutput<Sealed>>,
   { signal, onProgress }: BuildOptions,
 ): Promise<BuiltDataset<Sealed>> {
-  const spine = await openSpine(db, service, recipe.spine, { time: recipe.time, sample: recipe.sample, signal })
+  const { rule, asOf, knownBefore, time, sample } = recipe
+  // a spine of source rows and the features are read one after the other, and must see the same rows
+  const arrivedBefore = recipe.arrivedBefore ?? ('rowsOf' in recipe.spine ? await settledNow(db, signal) : null)
+  const spine = await openSpine(db, service, recipe.spine, { time, sample, seen: { rule, knownBefore, arrivedBefore }, signal })
   try {
     const carried = carriedColumns(spine, recipe.columns)
     const columns = {
@@ -62,7 +66,6 @@ export async function buildDataset<Sealed extends WrittenFile>(
       for (const part of recipe.parts) outputs.push({ part, rows: await open(part, all), statistics: collectStatistics(all) })
       const hash = createSpineHash(spine)
       const missing = countMissingRequired(service)
-      const { rule, asOf, knownBefore, arrivedBefore } = recipe
       const joining = { rule, bound: asOf, knownBefore, arrivedBefore, ...(signal && { signal }), ...(onProgress && { onProgress }) }
       const join = await joinSpine(db, service, spine, joining, async (batch) => {
         hash.update(batch.length, batch.spine)
@@ -77,8 +80,8 @@ export async function buildDataset<Sealed extends WrittenFile>(
       const files: BuiltFile<Sealed>[] = []
       for (const { part, rows, statistics } of outputs)
         files.push({ ...(await rows.seal()), part: part.name, statistics: statistics.result() })
-      const { time, rows, nullKeyRows } = spine
-      return { spine: { time, rows, nullKeyRows, sha256: hash.digest() }, join, missing, columns, files }
+      const { rows, nullKeyRows } = spine
+      return { spine: { time: spine.time, rows, nullKeyRows, sha256: hash.digest() }, join, missing, columns, files }
     } catch (error) {
       for (const output of outputs) await output.rows.abort()
       throw error

@@ -12,6 +12,7 @@ import type { DatasetFormat, WrittenFile } from './files/dataset-writer.ts'
 import { createFileSink } from './files/file-sink.ts'
 import type { SealedFile } from './files/place-files.ts'
 import type { SpineSample } from './spine/sample-spine.ts'
+import type { SpineInput } from './spine/spine.ts'
 import type { ColumnStatistics } from './statistics/column-statistics.ts'
 
 /** What a training set was made of, and how to tell that it is still the same. Stands beside it as `<file>.manifest.json`, and in the registry. */
@@ -24,7 +25,11 @@ export interface DatasetManifest {
   readonly service: { readonly id: string; readonly fingerprint: string }
   readonly views: readonly { readonly id: string; readonly fingerprint: string; readonly code: string | null }[]
   readonly spine: {
-    readonly from: { readonly file: string } | { readonly sql: string }
+    /** A file, a query, or the rows of a view's source that become visible in [from, to). */
+    readonly from:
+      | { readonly file: string }
+      | { readonly sql: string }
+      | { readonly rowsOf: string; readonly from: string; readonly to: string }
     readonly time: string
     /** Which share of the rows was taken; null: all. What follows is of these. */
     readonly sample: SpineSample | null
@@ -101,7 +106,7 @@ export function manifestOf(
     ...identity,
     service: { id: service.id, fingerprint: service.fingerprint },
     views: viewsOf(service),
-    spine: { from: recipe.spine, sample: recipe.sample, ...built.spine },
+    spine: { from: spineFrom(recipe.spine), sample: recipe.sample, ...built.spine },
     rule: { ...recipe.rule, asOf: recipe.asOf, knownBefore: recipe.knownBefore === null ? null : formatTimestamp(recipe.knownBefore) },
     source: { xmin, droppedRows, heldBackRows },
     missingRequired: built.missing.byFeature(),
@@ -113,10 +118,15 @@ export function manifestOf(
   }
 }
 
+function spineFrom(input: SpineInput): DatasetManifest['spine']['from'] {
+  return 'rowsOf' in input ? { ...input, from: formatTimestamp(input.from), to: formatTimestamp(input.to) } : input
+}
+
 /** What the manifest's training set was made by, so that it can be made again of the same rows. */
 export function recipeOfManifest({ spine, rule, source, incomplete, columns, split, file }: DatasetManifest): DatasetRecipe {
   return {
-    spine: spine.from,
+    spine:
+      'rowsOf' in spine.from ? { ...spine.from, from: parseTimestamp(spine.from.from), to: parseTimestamp(spine.from.to) } : spine.from,
     time: spine.time,
     sample: spine.sample,
     rule: { knowledge: rule.knowledge, freshness: rule.freshness },

@@ -1,11 +1,14 @@
 import { LockstepError } from '../kernel/errors.ts'
 import { maxMicros } from '../kernel/value-type.ts'
 import type { TimeRule, ViewPlan } from '../kernel/view-plan.ts'
-import type { Snapshot } from '../runtime/database.ts'
+import type { Database, Snapshot } from '../runtime/database.ts'
+import { awaitWriters } from '../runtime/writers.ts'
 import { explain } from './explain.ts'
 import type { SourceStreamOptions } from './source-stream.ts'
 import { readSourceTable } from './source-table.ts'
 import type { Spine } from './spine/spine.ts'
+
+const awaitWritersMs = 2_000
 
 /** A spine is worth looking its keys up for each source row where the source has this many times its rows. */
 const pruneKeysFrom = 4
@@ -50,6 +53,12 @@ export function settledBefore(snapshot: Snapshot, arrivedBefore: number | null):
     `The rows of all transactions below "${arrivedBefore}" are asked for, and in this database those below "${snapshot.xmin}" are settled: another transaction is still writing, or this is another database. Try again later, or with the database of then.`,
     { details: { arrivedBefore, xmin: snapshot.xmin } },
   )
+}
+
+/** The transaction below which all rows are settled now. Those that are writing are waited for, 2 s at most. */
+export async function settledNow(db: Database, signal: AbortSignal | undefined): Promise<number> {
+  await awaitWriters(db, awaitWritersMs, signal)
+  return await db.snapshot((snapshot) => Promise.resolve(snapshot.xmin))
 }
 
 /** The earliest event that matters to any of the plans from `firstTime` on, where there is such a bound. */

@@ -4,6 +4,7 @@ import { createDataset } from '../../offline/dataset.ts'
 import type { DatasetManifest } from '../../offline/dataset-manifest.ts'
 import { filesOf, manifestPath } from '../../offline/dataset-manifest.ts'
 import type { SpineSample } from '../../offline/spine/sample-spine.ts'
+import type { SpineInput } from '../../offline/spine/spine.ts'
 import type { Command } from '../command.ts'
 import { heldBackNotes } from '../held-back.ts'
 import { bytes, count, counted, duration } from '../human.ts'
@@ -20,7 +21,13 @@ export const datasetCreateCommand: Command = {
   ],
   arguments: [{ name: 'SERVICE', help: 'The feature service, as "name" or "name@version".' }],
   options: {
-    spine: { value: 'FILE|SQL', help: 'The rows to compute features for.', needed: true },
+    spine: { value: 'FILE|SQL', help: 'The rows to compute features for. This or --rows-of is needed.' },
+    'rows-of': {
+      value: 'VIEW',
+      help: "Instead of a spine: the rows of this view's source, each at the moment at which it becomes visible. Needs --from and --to.",
+    },
+    from: { value: 'TIME', help: 'With --rows-of: the first moment.' },
+    to: { value: 'TIME', help: 'With --rows-of: the moment before which it ends.' },
     out: { value: 'FILE', help: 'The file to write: .parquet, .csv or .jsonl.', needed: true },
     format: { value: 'FORMAT', help: '"parquet", "csv" or "jsonl". Default: by the ending of the file.' },
     time: { value: 'COLUMN', help: "The spine's time column, where it has several." },
@@ -47,6 +54,7 @@ export const datasetCreateCommand: Command = {
   example: `lockstep dataset create flight_features --spine "select origin as airport, date, delay > 15 as late from flights" --out train.parquet`,
   async run(context, input) {
     const started = performance.now()
+    const spine = spineOf(input)
     const service = (await context.catalog()).service(input.argument('SERVICE'))
     const options = {
       format: input.choice('format', ['parquet', 'csv', 'jsonl']),
@@ -66,7 +74,7 @@ export const datasetCreateCommand: Command = {
     try {
       const manifest = await createDataset(await context.database(), service, {
         ...defined(options),
-        spine: spineInput(input.needed('spine')),
+        spine,
         out: input.needed('out'),
         dropIncomplete: input.flag('drop-incomplete'),
         overwrite: input.flag('overwrite'),
@@ -98,6 +106,14 @@ function missingNotes({ missingRequired, incomplete }: DatasetManifest): string[
   return Object.entries(missingRequired).flatMap(([name, rows]) =>
     rows === 0 ? [] : [`note: ${counted(rows, 'row')} without the required feature "${name}", ${what}`],
   )
+}
+
+/** @throws LockstepError `USAGE` unless there is one of a spine and a view with both moments */
+function spineOf(input: Input): SpineInput {
+  const [spine, rowsOf, from, to] = [input.text('spine'), input.text('rows-of'), input.time('from'), input.time('to')]
+  if (spine !== undefined && rowsOf === undefined && from === undefined && to === undefined) return spineInput(spine)
+  if (spine === undefined && rowsOf !== undefined && from !== undefined && to !== undefined) return { rowsOf, from, to }
+  throw new LockstepError('USAGE', 'Give either "--spine FILE|SQL", or "--rows-of VIEW" with "--from TIME" and "--to TIME".')
 }
 
 /** @throws LockstepError `USAGE` where the share is no number, or there is a seed and no share */

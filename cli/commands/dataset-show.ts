@@ -20,7 +20,6 @@ export const datasetShowCommand: Command = {
 /** A manifest as people read it. */
 export function manifestText(manifest: DatasetManifest): string {
   const { service, spine, rule, source, file } = manifest
-  const from = 'sql' in spine.from ? spine.from.sql : spine.from.file
   const fields: [string, string][] = [
     ['id', manifest.id],
     ['created', manifest.createdAt],
@@ -34,7 +33,7 @@ export function manifestText(manifest: DatasetManifest): string {
       'view',
       `${id} ${short(fingerprint)}${code === null ? '' : `, code ${short(code)}`}`,
     ]),
-    ['spine', from],
+    ['spine', spineText(spine.from)],
     [
       '',
       `${counted(spine.rows, 'row')}${spine.sample === null ? '' : ` (a sample of ${spine.sample.fraction}, seed ${spine.sample.seed})`}, time "${spine.time}", ${count(spine.nullKeyRows)} without a key, sha256 ${short(spine.sha256)}`,
@@ -51,6 +50,11 @@ export function manifestText(manifest: DatasetManifest): string {
     manifest.columns.map(({ name, type, from: origin }, i) => [name, type, origin, ...valuesText(file.statistics[i])]),
   )
   return [...fields.map(([name, value]) => `${name.padEnd(width)}  ${value}`), '', columns].join('\n')
+}
+
+function spineText(from: DatasetManifest['spine']['from']): string {
+  if ('rowsOf' in from) return `the rows of ${from.rowsOf} from ${from.from} to ${from.to}`
+  return 'sql' in from ? from.sql : from.file
 }
 
 /** How many are null, and what the others are like. */

@@ -2,12 +2,15 @@ import { LockstepError } from '../../kernel/errors.ts'
 import type { ServicePlan } from '../../kernel/service-plan.ts'
 import type { ColumnType } from '../../kernel/value-type.ts'
 import { maxMicros } from '../../kernel/value-type.ts'
+import { servedTime } from '../../kernel/view-plan.ts'
 import type { Database } from '../../runtime/database.ts'
 import { sqlIdentifier } from '../../runtime/sql.ts'
 import { castTo, sqlTypeName } from '../sql-type.ts'
+import type { Seen } from '../stream-bounds.ts'
 import { timeLiteral } from '../stream-sql.ts'
 import { loadSpineFile } from './load-file.ts'
 import { loadSpineQuery } from './load-query.ts'
+import { loadViewRows } from './load-view-rows.ts'
 import type { SpineSample } from './sample-spine.ts'
 import { sampleSpine } from './sample-spine.ts'
 import type { SpineRole } from './spine-columns.ts'
@@ -20,6 +23,8 @@ export interface SpineOptions {
   readonly time?: string | null | undefined
   /** Absent: all rows. */
   readonly sample?: SpineSample | null | undefined
+  /** Of a spine of a view's rows: which of them there are. Absent: all that are settled, by the rule of time. */
+  readonly seen?: Omit<Seen, 'arrivedBefore'> & { readonly arrivedBefore: number | null }
   readonly signal?: AbortSignal | undefined
 }
 
@@ -61,7 +66,11 @@ async function load(
   options: SpineOptions,
 ): Promise<{ time: string; roles: readonly SpineRole[]; types: ReadonlyMap<string, string> }> {
   if ('sql' in input) return loadSpineQuery(db, service, table, input.sql, options.time ?? undefined, options.signal)
-  const loaded = await loadSpineFile(db, service, table, input.file, options.time ?? undefined, options.signal)
+  const everything = { rule: servedTime, knownBefore: null, arrivedBefore: null }
+  const loaded =
+    'rowsOf' in input
+      ? await loadViewRows(db, service, table, input, options.seen ?? everything, options.signal)
+      : await loadSpineFile(db, service, table, input.file, options.time ?? undefined, options.signal)
   return { ...loaded, types: new Map(loaded.roles.map(({ name, type }) => [name, type === null ? 'text' : sqlTypeName(type)])) }
 }
 

@@ -1,7 +1,16 @@
 import type { Column } from '../../kernel/value-type.ts'
 
 /** What a training set is drawn on: rows of entity keys and moments, with labels and whatever else is to be carried along. */
-export type SpineInput = { readonly file: string } | { readonly sql: string }
+export type SpineInput = { readonly file: string } | { readonly sql: string } | ViewRowsInput
+
+/** No labels at all: the rows of a view's own source that become visible in [from, to), at these moments. */
+export interface ViewRowsInput {
+  /** The view, by its id or name: one that the service reads. */
+  readonly rowsOf: string
+  /** Epoch microseconds. */
+  readonly from: number
+  readonly to: number
+}
 
 /** A spine in the database, in its own order, with typed columns. */
 export interface Spine {
