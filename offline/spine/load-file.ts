@@ -1,7 +1,8 @@
-import { LockstepError } from '../../kernel/errors.ts'
+import { LockstepError, messageOf } from '../../kernel/errors.ts'
 import type { ServicePlan } from '../../kernel/service-plan.ts'
 import { typeName } from '../../kernel/value-type.ts'
 import type { Database } from '../../runtime/database.ts'
+import { sqlState } from '../../runtime/relation.ts'
 import { sqlIdentifier } from '../../runtime/sql.ts'
 import { createCopyEncoder } from '../copy-encoder.ts'
 import type { FileColumn } from '../files/tabular-file.ts'
@@ -43,9 +44,15 @@ export async function loadSpineFile(
   ])
   const names = file.columns.map((column) => column.name)
   const columns = [ordinalColumn, ...names].map(sqlIdentifier)
-  await db.query(
-    `CREATE UNLOGGED TABLE ${table} (${[`${columns[0]} int8`, ...typed.map(({ type }, i) => `${columns[i + 1]} ${sqlTypeName(type)}`)].join(', ')})`,
-  )
+  try {
+    await db.query(
+      `CREATE UNLOGGED TABLE ${table} (${[`${columns[0]} int8`, ...typed.map(({ type }, i) => `${columns[i + 1]} ${sqlTypeName(type)}`)].join(', ')})`,
+    )
+  } catch (cause) {
+    // 42: names that no column can have, or two columns; 54: more columns than a table can have
+    if (!/^(42|54)/.test(sqlState(cause))) throw cause
+    throw new LockstepError('SPINE_INVALID', `${what} cannot be a table: ${messageOf(cause)}. Rename or remove columns.`, { cause })
+  }
 
   async function* chunks(): AsyncGenerator<Uint8Array> {
     for await (const batch of file.batches(names)) {
