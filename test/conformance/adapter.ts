@@ -28,7 +28,7 @@ export interface Adapter {
 export interface TrainingRequest {
   readonly service: string
   /** Rows of keys, request values and a time, in a file or as a query, in which {{name}} is the table of a source. */
-  readonly spine: { readonly file: string } | { readonly query: string }
+  readonly spine: { readonly file: string } | { readonly query: string } | ViewRows
   /** The spine's column that holds each row's moment. */
   readonly time: string
   /** `before`: what becomes visible at the very moment of a row does not count. */
@@ -40,6 +40,13 @@ export interface TrainingRequest {
   /** Counts no row that was known at this moment or later; null: all. */
   readonly knownBefore: string | null
   readonly name: string
+}
+
+/** In place of a spine: the rows of a view, each at the moment at which it becomes visible, within [from, to). */
+export interface ViewRows {
+  readonly rowsOf: string
+  readonly from: string
+  readonly to: string
 }
 
 export interface Served {

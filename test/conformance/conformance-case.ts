@@ -1,6 +1,6 @@
 import { readdir, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import type { Row } from './adapter.ts'
+import type { Row, ViewRows } from './adapter.ts'
 
 /** One case: what it shows, and what happens in it, in order. README.md describes the files. */
 export interface ConformanceCase {
@@ -36,6 +36,7 @@ export interface TrainStep extends Refusable {
   readonly train: string
   readonly spine?: string
   readonly query?: string
+  readonly rows?: ViewRows
   readonly time: string
   readonly asOf?: 'at' | 'before'
   readonly knowledge?: 'bitemporal' | 'latest'

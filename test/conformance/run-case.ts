@@ -50,7 +50,7 @@ async function takeStep(adapter: Adapter, step: Step, place: Place): Promise<voi
 async function train(adapter: Adapter, step: TrainStep, { id, inFolder }: Place): Promise<void> {
   const rows = await adapter.train({
     service: step.train,
-    spine: step.query === undefined ? { file: inFolder(step.spine ?? 'spine.jsonl') } : { query: step.query },
+    spine: step.rows ?? (step.query === undefined ? { file: inFolder(step.spine ?? 'spine.jsonl') } : { query: step.query }),
     time: step.time,
     asOf: step.asOf ?? 'at',
     knowledge: step.knowledge ?? 'bitemporal',

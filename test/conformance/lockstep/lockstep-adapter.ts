@@ -2,8 +2,9 @@ import { fork } from 'node:child_process'
 import { once } from 'node:events'
 import { readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
+import { asyncBufferFromFile, parquetReadObjects } from 'hyparquet'
+import { compressors } from 'hyparquet-compressors'
 import { formatTimestamp } from '../../../kernel/time.ts'
-import { openTabularFile } from '../../../offline/files/tabular-file.ts'
 import type { Environment, Running } from '../../cli/run-lockstep.ts'
 import { start, whenReady } from '../../cli/run-lockstep.ts'
 import type { Adapter, Row, Served } from '../adapter.ts'
@@ -63,10 +64,13 @@ export async function createLockstepAdapter(env: Environment, folder: string): P
       await lockstep('materialize', ...views, '--to', at)
     },
     async train({ service, spine, time, asOf, knowledge, freshness, knownBefore, name }) {
-      const from = 'file' in spine ? spine.file : spine.query.replaceAll(/\{\{(\w+)\}\}/g, 'lockstep_source.$1')
-      const rule = ['--time', time, '--as-of', asOf, '--knowledge', knowledge, '--freshness', freshness]
-      if (knownBefore !== null) rule.push('--known-before', knownBefore)
-      await lockstep('dataset', 'create', service, '--spine', from, '--out', pathOf(name), ...rule)
+      const from =
+        'rowsOf' in spine
+          ? ['--rows-of', spine.rowsOf, '--from', spine.from, '--to', spine.to]
+          : ['--spine', 'file' in spine ? spine.file : withTables(spine.query), '--time', time]
+      const cut = knownBefore === null ? [] : ['--known-before', knownBefore]
+      const rule = ['--as-of', asOf, '--knowledge', knowledge, '--freshness', freshness, ...cut]
+      await lockstep('dataset', 'create', service, ...from, '--out', pathOf(name), ...rule)
       return await readRows(pathOf(name))
     },
     read: (name) => readRows(pathOf(name)),
@@ -95,6 +99,10 @@ interface Answer {
   readonly error?: { readonly message: string }
 }
 
+function withTables(query: string): string {
+  return query.replaceAll(/\{\{(\w+)\}\}/g, 'lockstep_source.$1')
+}
+
 /** What exports all that a definitions file exports, under names that no other file has. */
 async function exportsOf(file: string, index: number): Promise<string> {
   const names = [...(await readFile(file, 'utf8')).matchAll(/^export const (\w+)/gm)].map(([, name = '']) => name)
@@ -111,23 +119,20 @@ function exactBody(value: unknown): string {
     .join(',')}}`
 }
 
+/** A training set by a reader of Parquet that is not Lockstep's own. */
 async function readRows(path: string): Promise<Row[]> {
-  const { columns, batches } = await openTabularFile(path)
-  const rows: Row[] = []
-  for await (const batch of batches(columns.map(({ name }) => name))) {
-    for (let i = 0; i < batch.rows; i++) {
-      rows.push(Object.fromEntries(columns.map(({ name, type }, c) => [name, jsonOf(type?.kind, batch.columns[c]?.[i])])))
-    }
-  }
-  return rows
+  const file = await asyncBufferFromFile(path)
+  const parsers = { timestampFromMicroseconds: (micros: bigint) => formatTimestamp(Number(micros)) }
+  const rows = await parquetReadObjects({ file, compressors, parsers })
+  return rows.map((row) => jsonOf(row) as Row)
 }
 
-function jsonOf(kind: string | undefined, value: unknown): Json {
+function jsonOf(value: unknown): Json {
   if (value === null || value === undefined) return null
-  if (kind === 'timestamp') return formatTimestamp(Number(value))
   if (typeof value === 'bigint') return exact(value)
   if (typeof value === 'number') return Number.isFinite(value) ? value : String(value)
   if (typeof value === 'string' || typeof value === 'boolean') return value
-  if (ArrayBuffer.isView(value) || Array.isArray(value)) return Array.from(value as ArrayLike<unknown>, (each) => jsonOf(undefined, each))
+  if (ArrayBuffer.isView(value) || Array.isArray(value)) return Array.from(value as ArrayLike<unknown>, jsonOf)
+  if (typeof value === 'object') return Object.fromEntries(Object.entries(value).map(([name, member]) => [name, jsonOf(member)]))
   throw new Error(`A training set holds ${typeof value}, which no case can name.`)
 }

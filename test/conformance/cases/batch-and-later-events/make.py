@@ -67,6 +67,27 @@ def int64(number):
     return number if number is None or -(2**63) <= number < 2**63 else None
 
 
+def text(value):
+    return str(value).lower() if isinstance(value, bool) else value
+
+
+def counts(found):
+    if not found:
+        return None
+    kinds = {text(value): found.count(value) for value in found}
+    return {kind: kinds[kind] for kind in sorted(kinds, key=lambda kind: kind.encode())}
+
+
+def top(found, k):
+    if not found:
+        return None
+    return sorted(set(found), key=lambda value: (-found.count(value), value.encode()))[:k]
+
+
+def several(found, column):
+    return [row[column] for row in found] or None
+
+
 def expected(thing, t):
     seen = visible([row for row in rows if row["thing"] == thing], t)
     features = {}
@@ -74,7 +95,9 @@ def expected(thing, t):
         found = window(seen, t, length)
         chosen = [row for row in found if row["ok"] is True]
         xs, ls = values(found, "x"), values(found, "l")
-        oldest = min(found, key=order, default=None)
+        found.sort(key=order)
+        chosen.sort(key=order)
+        oldest = found[0] if found else None
         features |= {
             f"n{name}": len(found),
             f"values{name}": len(xs),
@@ -89,8 +112,13 @@ def expected(thing, t):
             f"spread{name}": rounded(variance(xs)),
             f"deviation{name}": root(variance(xs, less=1)),
             f"words{name}": len(set(values(found, "word"))),
+            f"firsts{name}": several(found[:3], "x"),
+            f"lasts{name}": several(chosen[-4:], "word"),
+            f"top{name}": top(values(found, "word"), 3),
+            f"often{name}": counts(values(found, "ok")),
         }
-    ever = {"nEver": len(seen), "totalEver": total(seen, "x"), "leastEver": least(seen, "l"), "wordsEver": len(set(values(seen, "word"))), "spreadEver": rounded(variance(values(seen, "x")))}
+    seen.sort(key=order)
+    ever = {"nEver": len(seen), "totalEver": total(seen, "x"), "leastEver": least(seen, "l"), "wordsEver": len(set(values(seen, "word"))), "oftenEver": counts(values([row for row in seen if row["ok"] is True], "word")), "latestEver": several(seen[-2:], "l"), "spreadEver": rounded(variance(values(seen, "x")))}
     return {"thing": thing, "t": written(t), **features, **ever}
 
 
