@@ -1,73 +1,97 @@
 import { fork } from 'node:child_process'
+import { createHash } from 'node:crypto'
 import { once } from 'node:events'
-import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises'
+import { mkdir, mkdtemp, readdir, readFile, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest'
-import { parseTimestamp } from '../../kernel/time.ts'
+import { setTimeout } from 'node:timers/promises'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { createDataset } from '../../offline/dataset.ts'
-import { during, openServer } from '../opened-database.ts'
-import { manyThings, thingsService } from './things-set.ts'
-import { createThings } from './things.ts'
+import type { DatasetManifest } from '../../offline/dataset-manifest.ts'
+import type { Database } from '../../runtime/database.ts'
+import { openPostgres } from '../../runtime/open-postgres.ts'
+import type { TestDatabase } from '../services/index.ts'
+import { testDatabase } from '../services/index.ts'
+import { createManyThings, manyThings } from './many-things.ts'
 
-describe('a training set that another process is writing', () => {
-  const opened = during(() => openServer())
+const kills = 20
+
+describe('an export that is killed', () => {
+  let database: TestDatabase
+  let db: Database
   let folder: string
   beforeAll(async () => {
-    const eventTime = parseTimestamp('2001-03-01T12:00:00Z')
-    const rows = Array.from({ length: 7 }, (_, i) => ({
-      thing: `thing ${i}`,
-      eventTime,
-      knownTime: null,
-      tie: i,
-      values: [i, null, null, null],
-    }))
-    await createThings(opened().db, 'things', rows)
-  })
-  beforeEach(async () => {
+    database = await testDatabase()
+    db = openPostgres(database.url)
     folder = await mkdtemp(join(tmpdir(), 'lockstep-killed-'))
+    await createManyThings(db)
   })
-  afterEach(() => rm(folder, { recursive: true }))
+  afterAll(async () => {
+    await db.query(`SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()`)
+    await db.close()
+    await database.drop()
+    await rm(folder, { recursive: true })
+  })
 
-  const out = () => join(folder, 'set.csv')
-  const create = (path: string) => createDataset(opened().db, thingsService, { spine: { sql: manyThings }, out: path })
-  const partials = async () => (await readdir(folder)).filter((name) => name.endsWith('.partial'))
-
-  /** A process with a part of the set written. */
-  async function standing() {
-    const go = join(folder, 'go')
-    const child = fork(new URL('standing-process.ts', import.meta.url), [opened().url, out(), go], {
-      stdio: ['ignore', 'ignore', 'pipe', 'ipc'],
+  /** A process that exports, killed so long after it began; null: not killed. */
+  async function exportTo(out: string, killAfterMs: number | null): Promise<number> {
+    const child = fork(new URL('dataset-process.ts', import.meta.url), [database.url, out], {
+      stdio: ['ignore', 'ignore', 'inherit', 'ipc'],
     })
-    const exited = once(child, 'exit')
-    const errors = child.stderr?.toArray()
-    await Promise.race([once(child, 'message'), exited.then(async () => Promise.reject(new Error(String(await errors))))])
-    return { child, exited, go }
+    const ended = once(child, 'exit')
+    await once(child, 'message')
+    const started = performance.now()
+    if (killAfterMs !== null) {
+      await Promise.race([setTimeout(killAfterMs), ended])
+      child.kill('SIGKILL')
+    }
+    await ended
+    return performance.now() - started
   }
 
-  it('leaves nothing behind when it is killed and made again, which gives the bytes of one that never was', async () => {
-    const { child, exited } = await standing()
-    child.kill('SIGKILL')
-    await exited
-    expect(await partials()).toEqual([expect.stringMatching(/^\.set\.csv\..*\.partial$/)])
-    // of a machine of which nothing is known here, and of somebody else
-    const others = ['.set.csv.00000000-1-00000000.partial', '.mine.partial']
-    for (const name of others) await writeFile(join(folder, name), 'half')
-    const again = await create(out())
-    expect((await readdir(folder)).toSorted()).toEqual([...others, 'set.csv', 'set.csv.manifest.json'].toSorted())
-    const undisturbed = await create(join(folder, 'undisturbed.csv'))
-    expect(again.file.sha256).toBe(undisturbed.file.sha256)
-    expect(await readFile(out())).toEqual(await readFile(join(folder, 'undisturbed.csv')))
-  })
+  /** What stands under the name; a file never stands there with a manifest that is not its own. */
+  async function look(out: string): Promise<{ readonly sha256: string; readonly manifest: DatasetManifest } | null> {
+    const bytes = await readFile(out).catch(() => null)
+    if (bytes === null) return null
+    const manifest = JSON.parse(await readFile(`${out}.manifest.json`, 'utf8')) as DatasetManifest
+    const sha256 = createHash('sha256').update(bytes).digest('hex')
+    expect(manifest.file).toMatchObject({ sha256, bytes: bytes.length })
+    return { sha256, manifest }
+  }
 
-  it('is left alone while that process lives, and comes to its end', async () => {
-    const { exited, go } = await standing()
-    const [partial] = await partials()
-    const other = await create(join(folder, 'other.csv'))
-    expect(await partials()).toEqual([partial])
-    await writeFile(go, '')
-    expect(await exited).toEqual([0, null])
-    expect(await readFile(out())).toEqual(await readFile(other.file.path))
-    expect(await partials()).toEqual([])
-  })
+  it(`at ${kills} random moments gives, run again, the bytes of one that was never killed, and leaves nothing behind`, async () => {
+    const whole = await createDataset(db, manyThings.service, { spine: { sql: manyThings.spine }, out: join(folder, 'whole.parquet') })
+    const lanes = ['left', 'right'].map(async (name) => {
+      const out = join(folder, name, 'set.parquet')
+      await mkdir(join(folder, name))
+      const durationMs = await exportTo(out, null)
+      await rm(out)
+      let cut = 0
+      for (let i = 0; i < kills / 2; i++) {
+        if ((await exportTo(out, Math.random() * durationMs)) < durationMs) cut++
+        await look(out)
+      }
+      expect(cut).toBeGreaterThan(0)
+      await exportTo(out, null)
+      expect((await look(out))?.sha256).toBe(whole.file.sha256)
+      // what a killed process was about to replace stays, under a hidden name
+      const left = (await readdir(join(folder, name))).filter((each) => !each.endsWith('.replaced'))
+      expect(left.toSorted()).toEqual(['set.parquet', 'set.parquet.manifest.json'])
+    })
+    await Promise.all(lanes)
+    // the server notices that its client is gone, and the next run that it left a spine
+    await expect
+      .poll(
+        async () => {
+          await createDataset(db, manyThings.service, {
+            spine: { sql: `${manyThings.spine} LIMIT 1` },
+            out: join(folder, 'last.csv'),
+            overwrite: true,
+          })
+          return await db.query(`SELECT relname FROM pg_class WHERE relname LIKE 'spine\\_%'`)
+        },
+        { timeout: 10_000 },
+      )
+      .toEqual([])
+  }, 120_000)
 })
