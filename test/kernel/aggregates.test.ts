@@ -6,6 +6,7 @@ import { quantile } from '../../kernel/aggregates/quantile.ts'
 import { spread } from '../../kernel/aggregates/spread.ts'
 import { where } from '../../kernel/aggregates/where.ts'
 import { ByteReader, ByteWriter } from '../../kernel/binary.ts'
+import { HyperLogLog } from '../../kernel/hyper-log-log.ts'
 import type { Value } from '../../kernel/value-type.ts'
 import { quantile as exactQuantile } from './view-oracle.ts'
 
@@ -173,6 +174,22 @@ describe('a quantile', () => {
     expect(quantile(0.9, 0.01, 3).lane).toBe(quantile(0.5, 0.01, 3).lane)
     expect(quantile(0.9, 0.01, 3).lane).not.toBe(quantile(0.9, 0.02, 3).lane)
     expect(quantile(0.9, 0.01, 3).lane).not.toBe(where(1, quantile(0.9, 0.01, 3)).lane)
+  })
+})
+
+describe('a HyperLogLog', () => {
+  it('keeps by the first 12 bits of a hash the place of the first bit after them, and the greatest of each', () => {
+    const ranksOf = (...hashes: [high: number, low: number][]): number[] => {
+      const sketch = new HyperLogLog()
+      for (const [high, low] of hashes) sketch.add(high, low)
+      return [...sketch.registers.subarray(0, 2), sketch.registers[4095] as number]
+    }
+    expect(ranksOf([0x000fffff, 0])).toEqual([1, 0, 0])
+    expect(ranksOf([0x00000001, 0])).toEqual([20, 0, 0])
+    expect(ranksOf([0x00100000, 0x80000000])).toEqual([0, 21, 0])
+    expect(ranksOf([0x00100000, 1])).toEqual([0, 52, 0])
+    expect(ranksOf([0xfff00000, 0])).toEqual([0, 0, 53])
+    expect(ranksOf([0xfff00001, 0], [0xfff80000, 0], [0, 0])).toEqual([53, 0, 20])
   })
 })
 

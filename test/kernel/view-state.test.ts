@@ -161,6 +161,31 @@ describe('a view state', () => {
     )
   })
 
+  it('takes for a feature the rows where a derived column is true, not those where it is false or null', () => {
+    const base = { default: null, required: false, where: 'late' }
+    const count = { ...base, type: { kind: 'int32' }, aggregate: 'count', column: null } as const
+    const spec = {
+      ...viewSpec(
+        'things',
+        [
+          { ...count, kind: 'window', name: 'inWindow', windowMicros: hour, hopMicros: 5 * minute },
+          { ...count, kind: 'lifetime', name: 'ever' },
+          { ...base, kind: 'latest', name: 'latest', type: { kind: 'int32' }, column: 'i', ttlMicros: 4 * hour },
+        ],
+        { kind: 'continuous' },
+      ),
+      derive: [{ name: 'late', type: { kind: 'bool' } }],
+      code: 'x',
+    } as const
+    const view = compileView({ spec, code: '(row) => ({ late: row.i === null ? null : row.i > 0 })', fingerprint: 'f' })
+    const rows = [7, 8, 0, null].map((i, h) => ({ eventTime: origin + h * hour, knownTime: null, tie: h, values: [i, null, null, null] }))
+    const stored = encodeStored(fold(view, view.newState(), rows, origin + hour), 1)
+    const at = (h: number): unknown => answer(decodeStored(view, stored), origin + h * hour)
+    expect(at(1)).toMatchObject({ values: [2, 2, 8], eventTime: origin + hour })
+    expect(at(3)).toMatchObject({ values: [0, 2, 8], eventTime: origin + 3 * hour })
+    expect(at(6)).toMatchObject({ values: [0, 2, null], statuses: ['PRESENT', 'PRESENT', 'OUTSIDE_MAX_AGE'] })
+  })
+
   it('keeps the known time of its greatest row, so that a correction that was known earlier does not win', () => {
     const view = plan({
       features: [{ kind: 'latest', name: 'i', type: { kind: 'int32' }, column: 'i', ttlMicros: null, default: null, required: false }],
