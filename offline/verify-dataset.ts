@@ -51,10 +51,8 @@ export async function verifyDataset(
   return { id: manifest.id, equal: all.length === 0, files, rebuilt, differences: all }
 }
 
-/** What a service, a spine or a source may have become meanwhile. Other failures say nothing about the training set. */
+/** What a spine or a source may have become meanwhile. Other failures say nothing about the training set. */
 const lost: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
-  'UNKNOWN_DEFINITION',
-  'CODE_HASH_MISMATCH',
   'NOT_REPRODUCIBLE',
   'SPINE_INVALID',
   'FILE_UNREADABLE',
@@ -74,10 +72,17 @@ async function rebuild(
   find: (service: string) => ServicePlan,
   options: BuildOptions,
 ): Promise<Pick<DatasetVerdict, 'rebuilt' | 'differences'>> {
+  const unmakeable = (error: LockstepError) => ({ rebuilt: null, differences: [`It cannot be made again: ${error.message}`] })
+  let service: ServicePlan
   try {
-    const service = find(manifest.service.id)
-    const redefined = definitionDifferences(manifest, service)
-    if (redefined.length > 0) return { rebuilt: null, differences: redefined }
+    service = find(manifest.service.id)
+  } catch (error) {
+    if (error instanceof LockstepError) return unmakeable(error)
+    throw error
+  }
+  const redefined = definitionDifferences(manifest, service)
+  if (redefined.length > 0) return { rebuilt: null, differences: redefined }
+  try {
     const recipe = recipeOfManifest(manifest)
     const built = await buildDataset(
       db,
@@ -93,7 +98,7 @@ async function rebuild(
   } catch (error) {
     options.signal?.throwIfAborted()
     if (!(error instanceof LockstepError) || !lost.has(error.code)) throw error
-    return { rebuilt: null, differences: [`It cannot be made again: ${messageOf(error)}`] }
+    return unmakeable(error)
   }
 }
 

@@ -7,16 +7,17 @@ export interface Histogram {
   readonly counts: readonly number[]
 }
 
-const mostBins = 32
+const bins = 32
 
 /**
- * At most 32 bins of about equal counts, as the population stability index wants them, and fine enough for the greatest distance of distributions (Kolmogorov
- * and Smirnov). Edges are edges of buckets, so that other data can be counted into the same bins exactly. A value that many rows have gets a bin of its own.
+ * Some 32 bins of about equal counts, as the population stability index wants them, and fine enough for the greatest distance of distributions (Kolmogorov
+ * and Smirnov). Edges are edges of buckets, so that other data can be counted into the same bins exactly. A bucket that many rows share, as that of a frequent
+ * value, is a bin of its own, so that there are 65 at most.
  */
 export function histogramOf(buckets: readonly Bucket[]): Histogram {
   const [first] = buckets
   if (first === undefined) return { edges: [], counts: [] }
-  const target = buckets.reduce((sum, { count }) => sum + count, 0) / mostBins
+  const target = buckets.reduce((sum, { count }) => sum + count, 0) / bins
   const edges = [first.from]
   const counts: number[] = []
   let open = 0
@@ -33,7 +34,7 @@ export function histogramOf(buckets: readonly Bucket[]): Histogram {
     }
     open += count
     end = to
-    if (open >= target && counts.length < mostBins - 1) close()
+    if (open >= target) close()
   }
   if (open > 0) close()
   return { edges, counts }

@@ -94,7 +94,7 @@ describe('the statistics of numbers', () => {
         }
         const { edges, counts } = histogram
         expect(edges.length).toBe(counts.length + 1)
-        expect(counts.length).toBeLessThanOrEqual(33)
+        expect(counts.length).toBeLessThanOrEqual(65)
         expect(edges).toEqual(edges.toSorted((a, b) => a - b))
         const within = counts.map((_, i) => {
           const [from, to] = [edges[i] as number, edges[i + 1] as number]
@@ -114,6 +114,18 @@ describe('the statistics of numbers', () => {
     for (const [q, estimate] of Object.entries(quantiles)) expect(estimate).toBe(sorted[Math.floor(Number(q) * (sorted.length - 1))])
     const zero = histogram.edges.indexOf(0)
     expect([histogram.counts[zero], histogram.edges[zero + 1]]).toEqual([503, Number.MIN_VALUE])
+  })
+
+  it('have 65 bins at most, where frequent and rare values take turns', () => {
+    const values = Array.from({ length: 30 }, (_, i) => [...Array.from({ length: 40 }, () => 2 * i), 2 * i + 1]).flat()
+    const { counts } = numbers({ kind: 'int32' }, values).histogram
+    expect(counts.length).toBe(60)
+    expect(
+      numbers(
+        { kind: 'int32' },
+        Array.from({ length: 100_000 }, (_, i) => i),
+      ).histogram.counts.length,
+    ).toBeLessThan(40)
   })
 
   it('count what is no finite number, and leave it out of the rest', () => {
