@@ -53,6 +53,7 @@ export function compileView({
     newState: (): EntityState => new ViewState(state),
     decodeState: (bytes, highWater) => ViewState.decode(state, new ByteReader(bytes), highWater),
     horizonMicros: horizon(spec),
+    needs: needs(spec),
   }
 }
 
@@ -79,6 +80,14 @@ function horizon(spec: ViewSpec): number {
     (reach, f) => Math.max(reach, f.kind === 'window' ? f.windowMicros + f.hopMicros : Number.POSITIVE_INFINITY),
     0,
   )
+}
+
+/** Of latest values the greatest row tells all, unless a transform or a condition may leave it out. */
+function needs({ features, code }: ViewSpec): ViewPlan['needs'] {
+  const latest = features.filter((f) => f.kind === 'latest')
+  const all = features.some((f) => f.kind === 'lifetime') || latest.some((f) => code !== null || f.where !== undefined)
+  const windowMicros = features.reduce((reach, f) => (f.kind === 'window' ? Math.max(reach, f.windowMicros + f.hopMicros) : reach), 0)
+  return { windowMicros: all ? Number.POSITIVE_INFINITY : windowMicros, greatest: latest.length > 0 && !all }
 }
 
 type Values = readonly (Value | null)[]

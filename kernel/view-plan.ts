@@ -32,6 +32,8 @@ export interface ViewPlan {
    * value or status at `t`. Infinity for a view with latest-value or lifetime features.
    */
   readonly horizonMicros: number
+  /** Which visible rows an answer at t takes: those with an event time from `t - windowMicros` on, and, where `greatest` says so, the greatest of all. */
+  readonly needs: { readonly windowMicros: number; readonly greatest: boolean }
 }
 
 /** How a training set opts out of what was known (`knowledge`) or of the schedule (`freshness`). Absent: neither. */

@@ -3,6 +3,8 @@ import type { Queryable } from '../runtime/relation.ts'
 /** What the planner says about a query, without running it. */
 export interface Explained {
   readonly rows: number
+  /** Of each scan of a table, the condition by which it looks rows up in an index; empty where it reads them all. */
+  readonly lookups: readonly string[]
   /** `schema.table` of every table that it reads, through views too. */
   readonly relations: ReadonlySet<string>
 }
@@ -14,15 +16,21 @@ export async function explain(db: Queryable, select: string): Promise<Explained>
   const top = Array.isArray(plans) ? field(plans[0], 'Plan') : undefined
   const rows = field(top, 'Plan Rows')
   const relations = new Set<string>()
-  collect(top, relations)
-  return { rows: typeof rows === 'number' ? rows : 0, relations }
+  const lookups: string[] = []
+  for (const node of nodes(top)) {
+    const name = field(node, 'Relation Name')
+    if (typeof name !== 'string') continue
+    relations.add(`${String(field(node, 'Schema'))}.${name}`)
+    const condition = field(node, 'Index Cond') ?? field(node, 'Recheck Cond')
+    lookups.push(typeof condition === 'string' ? condition : '')
+  }
+  return { rows: typeof rows === 'number' ? rows : 0, lookups, relations }
 }
 
-function collect(node: unknown, relations: Set<string>): void {
-  const name = field(node, 'Relation Name')
-  if (typeof name === 'string') relations.add(`${String(field(node, 'Schema'))}.${name}`)
+function* nodes(node: unknown): Generator<unknown> {
+  yield node
   const children = field(node, 'Plans')
-  if (Array.isArray(children)) for (const child of children) collect(child, relations)
+  if (Array.isArray(children)) for (const child of children) yield* nodes(child)
 }
 
 function field(node: unknown, name: string): unknown {

@@ -6,7 +6,7 @@ import type { Database, Snapshot } from '../runtime/database.ts'
 import type { Question } from './merge.ts'
 import { merge } from './merge.ts'
 import { sourceRows } from './source-stream.ts'
-import { eventBound } from './stream-bounds.ts'
+import { eventBound, fewer } from './stream-bounds.ts'
 import { streamId } from './stream-groups.ts'
 import type { Pass } from './stream-groups.ts'
 
@@ -72,10 +72,11 @@ async function readPortion(snapshot: Snapshot, asked: readonly Asked[], answers:
     until: maximum(times),
     ...eventBound(plans, minimum(times)),
   }
+  const questions = questionsOf(asked, plans)
   await merge(
     passOf(plans),
-    questionsOf(asked, plans),
-    [sourceRows(snapshot, plans, bounds)],
+    inOneBatch(questions),
+    [sourceRows(snapshot, plans, await fewer(snapshot, plans, { questions, bound: 'at' }, bounds, {}))],
     { rule: servedTime, bound: 'at' },
     (question, values) => {
       answers[question.ordinal] = values[0] as ViewValues
@@ -108,8 +109,12 @@ function passOf(plans: readonly ViewPlan[]): Pass {
   }
 }
 
-async function* questionsOf(asked: readonly Asked[], plans: readonly ViewPlan[]): AsyncGenerator<Question[]> {
-  yield asked
+async function* inOneBatch(questions: readonly Question[]): AsyncGenerator<readonly Question[]> {
+  yield questions
+}
+
+function questionsOf(asked: readonly Asked[], plans: readonly ViewPlan[]): Question[] {
+  return asked
     .map(({ key, asOf, index, plan }) => ({
       key,
       time: asOf,

@@ -2,16 +2,17 @@ import { LockstepError } from '../kernel/errors.ts'
 import type { ServicePlan, ViewUse } from '../kernel/service-plan.ts'
 import type { Status } from '../kernel/state.ts'
 import type { Value } from '../kernel/value-type.ts'
-import type { TimeRule } from '../kernel/view-plan.ts'
+import type { TimeRule, ViewPlan } from '../kernel/view-plan.ts'
 import { servedTime } from '../kernel/view-plan.ts'
-import type { Database, Snapshot } from '../runtime/database.ts'
+import type { Database, Snapshot, TupleBatch } from '../runtime/database.ts'
 import { awaitWriters } from '../runtime/writers.ts'
-import type { MergeOptions } from './merge.ts'
+import type { MergeOptions, Question } from './merge.ts'
 import { merge } from './merge.ts'
 import { createQuestionDecoder } from './question-decoder.ts'
 import { assemble, noneMissing } from './assemble.ts'
 import type { AnswerColumns, ResultBuckets } from './result-buckets.ts'
 import { createResultBuckets } from './result-buckets.ts'
+import type { LeftOut, SourceStreamOptions } from './source-stream.ts'
 import { countLeftOut, sourceRows } from './source-stream.ts'
 import { keysSelect, questionsSelect } from './spine/spine-sql.ts'
 import type { SpineBatch } from './spine/spine-rows.ts'
@@ -61,7 +62,7 @@ export interface JoinSummary {
   readonly rows: number
   /** `pg_snapshot_xmin` of the data that was read, or `arrivedBefore`: of a table that tells arrivals (`_xid`), the rows of transactions below it, which are all settled. */
   readonly xmin: number
-  /** Source rows with a NULL in their key, by source. */
+  /** Source rows with a NULL in their key, by source; of a source that a short spine reads through an index, none, as none are looked for. */
   readonly droppedRows: Readonly<Record<string, number>>
   /**
    * Rows that were committed and not read, since an older transaction was still writing, by source. A source whose table tells no arrivals is not in it: all of
@@ -97,10 +98,7 @@ export async function joinSpine(
     const buckets = await createResultBuckets(places.map((uses) => uses.map((use) => (service.uses[use] as ViewUse).plan)))
     const inOrder = startNow(spineRows(snapshot, spine))
     try {
-      const [omitted] = await Promise.all([
-        leftOut(snapshot, passes, arrivedBefore),
-        answerAll(snapshot, spine, passes, buckets, seen, options),
-      ])
+      const omitted = await answerAll(snapshot, spine, passes, buckets, seen, options)
       const rows = await zip(inOrder, service, spine, places, buckets, options, consume)
       if (rows !== spine.rows) throw new LockstepError('INTERNAL', `The spine had ${spine.rows} rows and gave ${rows}.`)
       return { rows, xmin: arrivedBefore, ...omitted }
@@ -110,6 +108,9 @@ export async function joinSpine(
   })
 }
 
+/** So many questions are read before the sources, to see which rows are near them. */
+const fewQuestions = 5_000
+
 /** First half: in the order of keys, every question's answers go into the buckets. */
 async function answerAll(
   snapshot: Snapshot,
@@ -118,31 +119,43 @@ async function answerAll(
   buckets: ResultBuckets,
   seen: Seen,
   options: JoinOptions,
-): Promise<void> {
+): Promise<Pick<JoinSummary, 'droppedRows' | 'heldBackRows'>> {
   const merging: MergeOptions = { rule: seen.rule, bound: options.bound ?? 'at' }
   const total = spine.rows * passes.reduce((sum, pass) => sum + pass.mappings.length, 0)
   let done = 0
   let place = 0
+  const counts: Promise<SourceLeftOut>[] = []
+  const startCount = async (plans: readonly ViewPlan[], bounds: SourceStreamOptions): Promise<SourceLeftOut> => {
+    const [plan] = plans as [ViewPlan]
+    return { source: plan.spec.source.name, ...(await countLeftOut(snapshot, plan, seen.arrivedBefore, bounds)) }
+  }
   for (const pass of passes) {
     const first = place
     let full = false
-    const decode = createQuestionDecoder(pass.key)
-    async function* questions(): AsyncGenerator<ReturnType<typeof decode>> {
-      for await (const batch of snapshot.tuples(questionsSelect(spine, pass.key, pass.mappings))) {
+    const asked = snapshot.tuples(questionsSelect(spine, pass.key, pass.mappings))
+    const decoded = decodeQuestions(asked, createQuestionDecoder(pass.key))
+    const few = spine.rows * pass.mappings.length <= fewQuestions ? await collect(decoded) : null
+    async function* questions(): AsyncGenerator<readonly Question[]> {
+      for await (const batch of few ?? decoded) {
         options.signal?.throwIfAborted()
-        yield decode(batch)
+        yield batch
         if (full) {
           full = false
           await buckets.flush()
         }
-        done += batch.starts.length
+        done += batch.length
         options.onProgress?.({ step: 'join', done, total })
       }
     }
     const streams = []
-    for (const { plans } of pass.streams) {
-      const bounds = await sourceBounds(snapshot, plans, spine, keysSelect(spine, pass.key, pass.mappings), seen)
+    for (const [stream, { plans }] of pass.streams.entries()) {
+      const ofStream = few?.flat().filter(({ mapping }) => pass.mappings[mapping]?.asked.some((view) => view.stream === stream))
+      const near = ofStream === undefined ? null : { questions: ofStream, bound: merging.bound }
+      const bounds = await sourceBounds(snapshot, plans, spine, keysSelect(spine, pass.key, pass.mappings), seen, near)
       streams.push(sourceRows(snapshot, plans, bounds))
+      const count = startCount(plans, bounds)
+      count.catch(() => undefined) // told at the end, unless the join itself fails
+      counts.push(count)
     }
     await merge(pass, questions(), streams, merging, (question, values) => {
       if (buckets.put(question.ordinal, first + question.mapping, values)) full = true
@@ -150,6 +163,20 @@ async function answerAll(
     place += pass.mappings.length
   }
   await buckets.flush()
+  return sumLeftOut(await Promise.all(counts))
+}
+
+async function collect(batches: AsyncIterable<readonly Question[]>): Promise<readonly Question[][]> {
+  const all: Question[][] = []
+  for await (const batch of batches) all.push([...batch])
+  return all
+}
+
+async function* decodeQuestions(
+  batches: AsyncIterable<TupleBatch>,
+  decode: (batch: TupleBatch) => readonly Question[],
+): AsyncGenerator<readonly Question[]> {
+  for await (const batch of batches) yield decode(batch)
 }
 
 /** Second half: in the spine's own order, its columns meet the answers. */
@@ -200,22 +227,16 @@ async function zip(
   return rows
 }
 
-async function leftOut(
-  snapshot: Snapshot,
-  passes: readonly Pass[],
-  arrivedBefore: number,
-): Promise<Pick<JoinSummary, 'droppedRows' | 'heldBackRows'>> {
+interface SourceLeftOut extends LeftOut {
+  readonly source: string
+}
+
+function sumLeftOut(counts: readonly SourceLeftOut[]): Pick<JoinSummary, 'droppedRows' | 'heldBackRows'> {
   const droppedRows: Record<string, number> = {}
   const heldBackRows: Record<string, number> = {}
-  for (const pass of passes) {
-    for (const { plans } of pass.streams) {
-      const [plan] = plans
-      if (plan === undefined) continue
-      const { name } = plan.spec.source
-      const { dropped, heldBack } = await countLeftOut(snapshot, plan, arrivedBefore)
-      droppedRows[name] = (droppedRows[name] ?? 0) + dropped
-      if (heldBack !== null) heldBackRows[name] = heldBack
-    }
+  for (const { source, dropped, heldBack } of counts) {
+    droppedRows[source] = (droppedRows[source] ?? 0) + dropped
+    if (heldBack !== null) heldBackRows[source] = heldBack
   }
   return { droppedRows, heldBackRows }
 }

@@ -13,7 +13,7 @@ import { readSourceTable } from './source-table.ts'
 import { sqlTypeName } from './sql-type.ts'
 import { safeInt64At } from './tuple-values.ts'
 import type { StreamBounds } from './stream-sql.ts'
-import { leftOutSelect, streamSelect } from './stream-sql.ts'
+import { leftOutSelect, nearLeftOutSelect, streamSelect } from './stream-sql.ts'
 
 export interface SourceStreamOptions extends StreamBounds {
   /** Decides what the rows are sorted by. Absent: the rule of time. */
@@ -76,7 +76,7 @@ export function prepareStream(
   const columns = streamColumns(plans)
   const fetched = table.hasRow ? columns : unionOf([columns, source.columns])
   const xid = options.withXid === true
-  const order = options.rule?.knowledge === 'latest' ? 'event' : 'known'
+  const order = orderOf(options)
   const { known } = source
   const sql = streamSelect({
     table,
@@ -104,6 +104,10 @@ export function prepareStream(
   return { sql, decode }
 }
 
+function orderOf({ rule }: SourceStreamOptions): 'known' | 'event' {
+  return rule?.knowledge === 'latest' ? 'event' : 'known'
+}
+
 /** What a stream of all rows of transactions below some one leaves out. */
 export interface LeftOut {
   /** Rows with a NULL in the key, which no entity gets to see. */
@@ -112,11 +116,25 @@ export interface LeftOut {
   readonly heldBack: number | null
 }
 
-/** @throws LockstepError `INVALID_ROW` where the table came from another database, whose transactions are none of this one's */
-export async function countLeftOut(snapshot: Snapshot, plan: ViewPlan, arrivedBefore = snapshot.xmin): Promise<LeftOut> {
+/**
+ * @param bounds where they say `near`, only rows near the questions count: the rest of the table is not looked at
+ * @throws LockstepError `INVALID_ROW` where the table came from another database, whose transactions are none of this one's
+ */
+export async function countLeftOut(
+  snapshot: Snapshot,
+  plan: ViewPlan,
+  arrivedBefore = snapshot.xmin,
+  bounds: SourceStreamOptions = {},
+): Promise<LeftOut> {
   const { source } = plan.spec
   const table = await readSourceTable(snapshot, source)
-  const { dropped, later, newest } = await readCounts(snapshot, leftOutSelect(table, sourceKey(plan), arrivedBefore))
+  const key = sourceKey(plan)
+  const { eventTime, known } = source
+  const select =
+    bounds.near === undefined
+      ? leftOutSelect(table, key, arrivedBefore)
+      : nearLeftOutSelect({ table, key, eventTime, known, order: orderOf(bounds), bounds }, bounds.near, arrivedBefore)
+  const { dropped, later, newest } = await readCounts(snapshot, select)
   if (newest !== null) {
     const { xmax } = await snapshotBounds(snapshot)
     if (newest >= xmax) {

@@ -4,14 +4,23 @@ import type { TimeRule, ViewPlan } from '../kernel/view-plan.ts'
 import type { Database, Snapshot } from '../runtime/database.ts'
 import { awaitWriters } from '../runtime/writers.ts'
 import { explain } from './explain.ts'
+import type { Question } from './merge.ts'
+import type { Near } from './near.ts'
+import { nearOf } from './near.ts'
 import type { SourceStreamOptions } from './source-stream.ts'
+import { prepareStream } from './source-stream.ts'
+import type { SourceTable } from './source-table.ts'
 import { readSourceTable } from './source-table.ts'
 import type { Spine } from './spine/spine.ts'
+import { nearApplies } from './stream-sql.ts'
 
 const awaitWritersMs = 2_000
 
 /** A spine is worth looking its keys up for each source row where the source has this many times its rows. */
 const pruneKeysFrom = 4
+
+/** Looking rows up one interval at a time costs some times what reading them in one go does, and questions prefer keys of many rows. */
+const mostCoverage = 1 / 8
 
 /** Which rows of the sources a join may see at all. */
 export interface Seen {
@@ -22,22 +31,80 @@ export interface Seen {
   readonly arrivedBefore: number
 }
 
-/** What of the plans' source a spine can need at all, which saves reading the rest, and which of it is settled, so that it can be read again. */
+/**
+ * What of the plans' source a spine can need at all, which saves reading the rest, and which of it is settled, so that it can be read again.
+ *
+ * @param asked all the questions that the plans get, ordered, where they are few enough to be at hand
+ */
 export async function sourceBounds(
   snapshot: Snapshot,
   plans: readonly ViewPlan[],
   spine: Spine,
   keysIn: string,
   { rule, knownBefore, arrivedBefore }: Seen,
+  asked: AskedQuestions | null,
 ): Promise<SourceStreamOptions> {
   const [plan] = plans
   if (plan === undefined || spine.firstTime === null || spine.lastTime === null) return { rule, keys: [] }
-  const { relation, hasXid } = await readSourceTable(snapshot, plan.spec.source)
-  const { rows } = await explain(snapshot, `SELECT FROM ${relation} s`)
+  const table = await readSourceTable(snapshot, plan.spec.source)
+  const { rows } = await explain(snapshot, `SELECT FROM ${table.relation} s`)
   const pruned = rows >= spine.rows * pruneKeysFrom ? { keysIn } : {}
-  const arrival = hasXid ? { arrival: { from: 0, to: arrivedBefore } } : {}
+  const arrival = table.hasXid ? { arrival: { from: 0, to: arrivedBefore } } : {}
   const known = knownBefore === null ? {} : { knownBefore }
-  return { rule, until: spine.lastTime, ...known, ...arrival, ...eventBound(plans, spine.firstTime), ...pruned }
+  const settled = { rule, ...known, ...arrival }
+  const all = { ...settled, until: spine.lastTime, ...eventBound(plans, spine.firstTime), ...pruned }
+  return asked === null ? all : await fewer(snapshot, plans, asked, all, settled)
+}
+
+/** `few`, and of it only the rows near the questions, where that pays; else `all`. */
+export async function fewer(
+  snapshot: Snapshot,
+  plans: readonly ViewPlan[],
+  asked: AskedQuestions,
+  all: SourceStreamOptions,
+  few: SourceStreamOptions,
+): Promise<SourceStreamOptions> {
+  const near = nearOf(plans, asked.questions, all.rule, asked.bound)
+  const [plan] = plans
+  if (near === null || plan === undefined) return all
+  const table = await readSourceTable(snapshot, plan.spec.source)
+  return (await pays(snapshot, table, plans, { ...few, near }, near)) ? { ...few, near } : all
+}
+
+/** All the questions that some views get, ordered by key and time. */
+export interface AskedQuestions {
+  readonly questions: readonly Question[]
+  readonly bound: 'at' | 'before'
+}
+
+/**
+ * Whether it pays to read only the rows near some questions: an index must lead to them by key and time, and they must be a small part of what is read otherwise. How many
+ * they are is guessed from how much of the keys' time they cover, since the planner cannot know it of intervals that stand in a list.
+ */
+async function pays(
+  snapshot: Snapshot,
+  table: SourceTable,
+  plans: readonly ViewPlan[],
+  few: SourceStreamOptions,
+  near: Near,
+): Promise<boolean> {
+  if (!nearApplies(table, near) || near.intervals.length + near.greatest.length === 0) return false
+  if (coverage(near, plans) > mostCoverage) return false
+  const { lookups } = await explain(snapshot, prepareStream(table, plans, few).sql)
+  const moment = (plans[0]?.key.length ?? 0) + 1
+  return lookups.every((condition) =>
+    [...condition.matchAll(/"\*VALUES\*(?:_\d+)?"\.column(\d+)/g)].some(([, column]) => Number(column) >= moment),
+  )
+}
+
+/** Which part of the time that is read otherwise the intervals cover: of their keys, from the first to the last of them, or for latest values ever. */
+function coverage({ intervals }: Near, plans: readonly ViewPlan[]): number {
+  if (intervals.some(({ from }) => from === Number.NEGATIVE_INFINITY)) return 1
+  const keys = new Set(intervals.map(({ key }) => key)).size
+  if (keys === intervals.length && plans.some(({ horizonMicros }) => horizonMicros === Number.POSITIVE_INFINITY)) return 0
+  const first = intervals.reduce((least, { from }) => Math.min(least, from), Number.POSITIVE_INFINITY)
+  const last = intervals.reduce((most, { to }) => Math.max(most, to), Number.NEGATIVE_INFINITY)
+  return intervals.length === 0 ? 0 : intervals.reduce((sum, { from, to }) => sum + (to - from), 0) / ((last - first) * keys)
 }
 
 /**

@@ -2,7 +2,9 @@ import type { EntityKey } from '../kernel/entity-key.ts'
 import { decodeKey } from '../kernel/entity-key.ts'
 import { formatTimestamp } from '../kernel/time.ts'
 import type { Column, KeyType, Scalar, Value } from '../kernel/value-type.ts'
+import { maxMicros } from '../kernel/value-type.ts'
 import { sqlIdentifier, sqlText } from '../runtime/sql.ts'
+import type { Near } from './near.ts'
 import type { SourceTable } from './source-table.ts'
 import { castTo, sqlTypeName } from './sql-type.ts'
 
@@ -35,6 +37,8 @@ export interface StreamBounds {
   readonly knownBefore?: number
   /** Only rows written by transactions in [from, to). */
   readonly arrival?: { readonly from: number; readonly to: number }
+  /** Only these rows, of a table that `nearApplies` to. */
+  readonly near?: Near
 }
 
 /**
@@ -42,26 +46,58 @@ export interface StreamBounds {
  * through the alias `s`, so that ORDER BY never mistakes an output for a column.
  */
 export function streamSelect(request: StreamRequest): string {
-  const { table, key } = request
-  const column = (name: string): string => `s.${sqlIdentifier(name)}`
-  const typed = ({ name, type }: Column): string => castTo(type, column(name), table.types.get(name))
-  const time = (name: string): string => castTo({ kind: 'timestamp' }, column(name), table.types.get(name))
-  const keys = key.map((part) => (part.type.kind === 'string' ? `${typed(part)} COLLATE "C"` : typed(part)))
+  const { table } = request
+  const { near } = request.bounds
+  const parts = partsOf(request)
+  const { keys, sortTime } = parts
   const outputs = [
     ...keys,
-    time(request.eventTime),
-    ...(request.known === null ? [] : [time(request.known)]),
+    parts.time(request.eventTime),
+    ...(request.known === null ? [] : [parts.time(request.known)]),
     ...(request.row ? ['s."_row"'] : []),
     ...(request.xid ? ['s."_xid"'] : []),
-    ...request.columns.map(typed),
+    ...request.columns.map(parts.typed),
   ]
-  const sortTime =
-    request.known === null || request.order === 'event'
-      ? column(request.eventTime)
-      : `greatest(${column(request.eventTime)}, ${column(request.known)})`
-  const literal = (micros: number): string => timeLiteral(micros, table.types.get(request.eventTime))
+  const conditions = conditionsOf(request, parts)
+  if (near === undefined)
+    return `SELECT ${outputs.join(', ')} FROM ${table.relation} s WHERE ${conditions.join(' AND ') || 'true'} ORDER BY ${[...keys, sortTime].join(', ')}`
+  const named = [...outputs.map((output, i) => `${output} AS c${i}`), `${sortTime} AS t`]
+  const rows = nearRows(request, parts, near, named.join(', '), conditions)
+  const order = [...keys.map((_, i) => `u.c${i}`), 'u.t']
+  return `SELECT ${outputs.map((_, i) => `u.c${i}`).join(', ')} FROM (${rows}) u ORDER BY ${order.join(', ')}`
+}
+
+/** Whether rows that are asked for twice can be told from rows that are there twice, where that matters: among latest values alone it does not. */
+export function nearApplies(table: SourceTable, { apart }: Near): boolean {
+  return table.hasRow || apart
+}
+
+interface Parts {
+  readonly column: (name: string) => string
+  readonly typed: (column: Column) => string
+  readonly time: (name: string) => string
+  readonly literal: (micros: number) => string
+  readonly keys: readonly string[]
+  readonly sortTime: string
+}
+
+function partsOf({ table, key, eventTime, known, order }: Pick<StreamRequest, 'table' | 'key' | 'eventTime' | 'known' | 'order'>): Parts {
+  const column = (name: string): string => `s.${sqlIdentifier(name)}`
+  const typed = ({ name, type }: Column): string => castTo(type, column(name), table.types.get(name))
+  return {
+    column,
+    typed,
+    time: (name) => castTo({ kind: 'timestamp' }, column(name), table.types.get(name)),
+    literal: (micros) => timeLiteral(micros, table.types.get(eventTime)),
+    keys: key.map((part) => (part.type.kind === 'string' ? `${typed(part)} COLLATE "C"` : typed(part))),
+    sortTime: known === null || order === 'event' ? column(eventTime) : `greatest(${column(eventTime)}, ${column(known)})`,
+  }
+}
+
+function conditionsOf(request: StreamRequest, { column, keys, sortTime, literal }: Parts): string[] {
+  const { key } = request
   const { keys: only, keysIn, until, eventFrom, knownBefore, arrival } = request.bounds
-  const conditions = [
+  return [
     ...key.map((part) => `${column(part.name)} IS NOT NULL`),
     ...(only === undefined ? [] : [keyCondition(key, keys, only)]),
     ...(keysIn === undefined || key.length === 0 ? [] : [`(${keys.join(', ')}) IN (${keysIn})`]),
@@ -71,7 +107,39 @@ export function streamSelect(request: StreamRequest): string {
     ...(arrival === undefined || arrival.from === 0 ? [] : [`s."_xid" >= '${arrival.from}'::xid8`]),
     ...(arrival === undefined ? [] : [`s."_xid" < '${arrival.to}'::xid8`]),
   ]
-  return `SELECT ${outputs.join(', ')} FROM ${table.relation} s WHERE ${conditions.join(' AND ') || 'true'} ORDER BY ${[...keys, sortTime].join(', ')}`
+}
+
+/**
+ * The rows near some questions: those of each key's intervals, and those of the greatest event time up to a moment. A row that is found twice has one `_row`, by which UNION
+ * makes it one.
+ */
+function nearRows(request: StreamRequest, parts: Parts, near: Near, outputs: string, conditions: readonly string[]): string {
+  const { table, key, eventTime } = request
+  const { keys, sortTime, column, literal } = parts
+  const ofKey = keys.map((part, i) => `${part} = q.k${i}`)
+  const listed = (rows: readonly string[], names: readonly string[]): string =>
+    `(VALUES ${rows.join(', ')}) q(${[...key.map((_, i) => `k${i}`), ...names].join(', ')})`
+  const keyed = (entity: EntityKey, times: readonly number[]): string => {
+    const values = decodeKey(key, entity)
+    return `(${[...key.map(({ type }, i) => keyLiteral(type, values[i] as Value)), ...times.map(literal)].join(', ')})`
+  }
+  const selects: string[] = []
+  if (near.intervals.length > 0) {
+    const intervals = near.intervals.map((interval) => keyed(interval.key, [interval.from, interval.to]))
+    const within = [sortTime, column(eventTime)].map((time) => `${time} BETWEEN q.a AND q.b`)
+    const wanted = [...ofKey, ...new Set(within), ...conditions]
+    // OFFSET 0 keeps the planner from joining some other way, of which it thinks better as it knows nothing of the intervals
+    const found = `SELECT s.* FROM ${table.relation} s WHERE ${wanted.join(' AND ')} OFFSET 0`
+    selects.push(`SELECT ${outputs} FROM ${listed(intervals, ['a', 'b'])} CROSS JOIN LATERAL (${found}) s`)
+  }
+  if (near.greatest.length > 0) {
+    const moments = near.greatest.map(({ key: entity, after, until }) => keyed(entity, [after, until]))
+    const until = new Set([sortTime, column(eventTime)].map((time) => `${time} <= q.b`))
+    const wanted = [...ofKey, `${column(eventTime)} > q.a`, ...until, ...conditions]
+    const found = `SELECT s.* FROM ${table.relation} s WHERE ${wanted.join(' AND ')} ORDER BY ${column(eventTime)} DESC FETCH FIRST 1 ROW WITH TIES`
+    selects.push(`SELECT ${outputs} FROM ${listed(moments, ['a', 'b'])} CROSS JOIN LATERAL (${found}) s`)
+  }
+  return selects.join(near.apart ? ' UNION ALL ' : ' UNION ')
 }
 
 /** When a row was known, or else happened; a known time of -infinity says no more than none. */
@@ -93,8 +161,18 @@ export function leftOutSelect(table: SourceTable, key: readonly Column[], to: nu
   )
 }
 
+/** The same where only rows near some questions are read, which all have a key: how many of them, as far as arrivals go, are left out. */
+export function nearLeftOutSelect(request: Omit<StreamRequest, 'columns' | 'row' | 'xid'>, near: Near, to: number): string {
+  if (!request.table.hasXid) return 'SELECT 0::int8 AS dropped, 0::int8 AS later, null::xid8 AS newest'
+  const all = { ...request, columns: [], row: request.table.hasRow, xid: true }
+  const outputs = request.table.hasRow ? 's."_xid" AS x, s."_row" AS r' : 's."_xid" AS x'
+  const rows = nearRows(all, partsOf(all), near, outputs, [])
+  return `SELECT 0::int8 AS dropped, count(*) AS later, max(u.x) AS newest FROM (${rows}) u WHERE u.x >= '${to}'::xid8`
+}
+
 /** Epoch microseconds as a literal that compares with a column of type `actual` without converting the column. */
 export function timeLiteral(micros: number, actual: string | undefined): string {
+  if (micros < -maxMicros) return `'-infinity'::${actual === 'timestamp' || actual === 'date' ? 'timestamp' : 'timestamptz'}`
   return `${actual === 'timestamp' || actual === 'date' ? 'timestamp' : 'timestamptz'} '${formatTimestamp(micros)}'`
 }
 

@@ -6,10 +6,10 @@ import type { FeatureSpec, ViewSpec } from '../../kernel/view-spec.ts'
 import { joinSpine } from '../../offline/join.ts'
 import { openSpine } from '../../offline/spine/open-spine.ts'
 import { planPasses } from '../../offline/stream-groups.ts'
-import type { Database, Snapshot } from '../../runtime/database.ts'
 import { hour, minute } from '../kernel/view-oracle.ts'
 import type { OpenedDatabase } from './databases.ts'
 import { databases } from './databases.ts'
+import { noting } from './noting.ts'
 import { service } from './things.ts'
 
 const start = parseTimestamp('2001-03-01T00:00:00Z')
@@ -163,19 +163,4 @@ for (const { kind, open } of databases) {
       for (const count of batches) expect(count).toBeGreaterThan(2)
     })
   })
-}
-
-/** The same database, noting the streams that are read and how many batches each gives. */
-function noting(db: Database, selects: string[], batches: Map<string, number>): Database {
-  const noted = (inner: Snapshot): Snapshot => ({
-    ...inner,
-    async *tuples(select) {
-      selects.push(select)
-      for await (const batch of inner.tuples(select)) {
-        batches.set(select, (batches.get(select) ?? 0) + 1)
-        yield batch
-      }
-    },
-  })
-  return { ...db, snapshot: (fn) => db.snapshot((inner) => fn(noted(inner))) }
 }

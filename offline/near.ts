@@ -1,0 +1,89 @@
+import type { EntityKey } from '../kernel/entity-key.ts'
+import type { TimeRule, ViewPlan } from '../kernel/view-plan.ts'
+import { servedTime } from '../kernel/view-plan.ts'
+import type { Question } from './merge.ts'
+
+/**
+ * The few rows of a source that a few questions can need, so that an index of key and time finds them and nothing else of the table is read. Moments
+ * are those that streams sort by, the later of event and known time, in epoch microseconds.
+ */
+export interface Near {
+  /** Of each key, apart from each other: all rows in [from, to]. `from` is -Infinity where the first row can still matter. */
+  readonly intervals: readonly { readonly key: EntityKey; readonly from: number; readonly to: number }[]
+  /** The rows of the greatest event time among those up to `until` that happened after `after`: all that a latest value can be. */
+  readonly greatest: readonly { readonly key: EntityKey; readonly after: number; readonly until: number }[]
+  /** Whether no row can be both in an interval and among the greatest. */
+  readonly apart: boolean
+}
+
+/** With more questions than that, a query that lists them is no longer cheap. */
+const mostQuestions = 5_000
+
+/**
+ * Where rows count from their event on, the greatest row is either in the interval of a question, or before it and after the interval that precedes it. A row that
+ * is known later may have happened in an earlier interval and not be visible in it: then each question asks for its greatest row itself.
+ *
+ * @param questions of views among `plans`, ordered by key and time
+ * @returns null where there are too many
+ */
+export function nearOf(
+  plans: readonly ViewPlan[],
+  questions: readonly Pick<Question, 'key' | 'time'>[],
+  rule: TimeRule = servedTime,
+  bound: 'at' | 'before' = 'at',
+): Near | null {
+  if (questions.length > mostQuestions) return null
+  const reach = Math.max(...plans.map((plan) => plan.needs.windowMicros))
+  const latest = plans.filter((plan) => plan.needs.greatest)
+  const seen = (time: number): number[] => latest.flatMap((plan) => seenUntil(plan, time, rule, bound) ?? [])
+  const known = rule.knowledge !== 'latest' && plans.some((plan) => plan.spec.source.known !== null)
+  const intervals: Interval[] = []
+  const greatest: Near['greatest'][number][] = []
+  for (const { key, time } of questions) {
+    const last = intervals.at(-1)
+    if (reach === 0 || known) for (const until of new Set(seen(time))) greatest.push({ key, after: Number.NEGATIVE_INFINITY, until })
+    if (reach === 0) continue
+    if (last !== undefined && last.key === key && last.to >= time - reach) last.to = time
+    else intervals.push({ key, from: time - reach, to: time, untils: new Set() })
+    if (!known) {
+      const { from, untils } = intervals.at(-1) as Interval
+      for (const until of seen(time)) untils.add(Math.min(until, from - 1))
+    }
+  }
+  for (const [i, { key, untils }] of intervals.entries()) {
+    const before = intervals[i - 1]
+    let after = before?.key === key ? before.to : Number.NEGATIVE_INFINITY
+    for (const until of [...untils].sort((a, b) => a - b)) {
+      if (until > after) greatest.push({ key, after, until })
+      after = Math.max(after, until)
+    }
+  }
+  return { intervals, greatest, apart: reach === 0 || !known }
+}
+
+interface Interval {
+  readonly key: EntityKey
+  readonly from: number
+  to: number
+  /** Up to which moments before `from` its questions want the greatest row. */
+  readonly untils: Set<number>
+}
+
+/** The last moment from which a view has seen a row by `time`; null where that is beyond all memory. */
+function seenUntil(plan: ViewPlan, time: number, rule: TimeRule, bound: 'at' | 'before'): number | null {
+  const seen = (moment: number): boolean => {
+    const visible = plan.visibleAt(moment, null, rule)
+    return bound === 'before' ? visible < time : visible <= time
+  }
+  if (seen(time)) return time
+  let step = 1
+  while (!seen(time - step)) if ((step *= 2) > 2 ** 52) return null
+  let low = time - step
+  let high = time - Math.floor(step / 2)
+  while (high - low > 1) {
+    const middle = low + Math.floor((high - low) / 2)
+    if (seen(middle)) low = middle
+    else high = middle
+  }
+  return low
+}

@@ -1,0 +1,16 @@
+import type { Database, Snapshot } from '../../runtime/database.ts'
+
+/** The same database, noting the streams that are read and how many batches each gives. */
+export function noting(db: Database, selects: string[], batches = new Map<string, number>()): Database {
+  const noted = (inner: Snapshot): Snapshot => ({
+    ...inner,
+    async *tuples(select) {
+      selects.push(select)
+      for await (const batch of inner.tuples(select)) {
+        batches.set(select, (batches.get(select) ?? 0) + 1)
+        yield batch
+      }
+    },
+  })
+  return { ...db, snapshot: (fn) => db.snapshot((inner) => fn(noted(inner))) }
+}
