@@ -1,6 +1,7 @@
 import fc from 'fast-check'
 import { defaultHop } from '../../kernel/hop.ts'
 import { aggregateResultType } from '../../kernel/result-type.ts'
+import { parseTimestamp } from '../../kernel/time.ts'
 import { valueFromJson } from '../../kernel/value-json.ts'
 import type { Scalar, Value } from '../../kernel/value-type.ts'
 import type { AggregateName, AggregateSpec, Availability, FeatureSpec, JsonValue, ViewSpec } from '../../kernel/view-spec.ts'
@@ -110,22 +111,35 @@ export const featuresArbitrary: fc.Arbitrary<FeatureSpec[]> = fc
   )
   .filter((list) => list.length > 0)
 
-/** Rows over half a day with ties, late knowledge, NULLs and awkward values. Times are whole minutes mostly, so that edges are hit. */
+/** Where rows and moments begin: in one of our years, and before 1970, which is midway through them. */
+export const origins = [parseTimestamp('2001-03-01T00:00:00Z'), parseTimestamp('1969-12-31T18:00:00Z')] as const
+
+/** Moments of `hours` from an origin: at, just before and just after the edges of hops, and anywhere. */
+export function timeArbitrary(origin: number, hours: number): fc.Arbitrary<number> {
+  return fc.oneof(
+    fc.integer({ min: 0, max: hours * 60 }).map((m) => origin + m * minute),
+    fc.integer({ min: 0, max: hours * hour }).map((us) => origin + us),
+    fc
+      .tuple(fc.integer({ min: 0, max: hours * 12 }), fc.constantFrom(5 * minute, hour), fc.constantFrom(-1, 0, 0, 1))
+      .map(([n, hop, by]) => origin + ((n * hop) % (hours * hour)) + by),
+  )
+}
+
+/** Numbers whose sums, squares and distances leave what doubles can say, beside small ones. */
+const ends = [Number.MAX_VALUE, -Number.MAX_VALUE, Number.MIN_VALUE, -Number.MIN_VALUE, Number.NaN, Infinity, -Infinity]
+const awkward = [0.1, 0.2, 1e16, -1e16, 0, -0, 1e-300, 1e160, 1e308, -1e308, 1e-310, 2 ** -1022, ...ends]
+const long = [2n ** 62n, 2n ** 63n - 1n, -(2n ** 63n), 2n ** 53n + 1n]
+
+/** Rows over half a day with ties, late knowledge, NULLs and awkward values. */
 export function rowsArbitrary(origin: number, maxLength: number): fc.Arbitrary<RawRow[]> {
   const time = fc.oneof(
-    fc.integer({ min: 0, max: 720 }).map((m) => origin + m * minute),
-    fc.integer({ min: 0, max: 12 * hour }).map((us) => origin + us),
-    fc.integer({ min: 0, max: 3 }).map((h) => origin + h * 3 * hour), // ties of event time
+    { weight: 2, arbitrary: timeArbitrary(origin, 12) },
+    { weight: 1, arbitrary: fc.integer({ min: 0, max: 3 }).map((h) => origin + h * 3 * hour) }, // ties of event time
   )
   const values = fc.tuple(
-    fc.option(fc.integer({ min: -5, max: 5 })),
-    fc.option(fc.oneof(fc.bigInt(-3n, 3n), fc.constantFrom(2n ** 62n, -(2n ** 63n), 2n ** 53n + 1n))),
-    fc.option(
-      fc.oneof(
-        fc.integer({ min: -9, max: 9 }),
-        fc.constantFrom(0.1, 0.2, 1e16, -1e16, 1e-300, Number.NaN, Number.POSITIVE_INFINITY, 0, -Infinity, 1e160),
-      ),
-    ),
+    fc.option(fc.oneof(fc.integer({ min: -5, max: 5 }), fc.constantFrom(2 ** 31 - 1, -(2 ** 31)))),
+    fc.option(fc.oneof(fc.bigInt(-3n, 3n), fc.constantFrom(...long))),
+    fc.option(fc.oneof(fc.integer({ min: -9, max: 9 }), fc.constantFrom(...awkward))),
     fc.option(fc.constantFrom('', 'a', 'é', 'ab', 'a,b', '"', '\uFFFD', '\u{1F600}')),
     fc.option(fc.boolean()),
   )
@@ -203,7 +217,8 @@ function byTotalOrder(a: RawRow, b: RawRow): number {
 }
 
 function at(row: RawRow, column: string): Value | null {
-  return row.values[allColumns.findIndex((c) => c.name === column)] ?? null
+  const value = row.values[allColumns.findIndex((c) => c.name === column)] ?? null
+  return value === 0 ? 0 : value // never -0
 }
 
 function aggregate(feature: AggregateSpec, rows: readonly RawRow[]): Value | Near | null | undefined {
@@ -252,22 +267,21 @@ function spread(name: 'variance' | 'stddev', sample: boolean, values: readonly (
 /** The double nearest to the square root of n / d: the one whose two neighbours' midpoints lie, squared, on either side of n / d. */
 function nearestRoot(n: bigint, d: bigint): number {
   if (n === 0n) return 0
-  // Of n / d, of 4^-500 times it and of 4^500 times it, one at least is a double that has all its digits.
-  const guesses = [nearest(n, d), nearest(n, d * 4n ** 500n), nearest(n * 4n ** 500n, d)].map((x, i) => [
-    x,
-    [1, 2 ** 500, 2 ** -500][i] as number,
-  ])
-  const [square, scale] = guesses.find(([x]) => (x as number) > 1e-290 && Number.isFinite(x)) as [number, number]
-  const guess = Math.sqrt(square) * scale
+  // From here on the nearest double would be 2^1024: half a step beyond the greatest one. Squares are in units of 2^-1075, squared.
+  if (n << 2150n >= (units(Number.MAX_VALUE) + units(Number.POSITIVE_INFINITY)) ** 2n * d) return Number.POSITIVE_INFINITY
+  // Of n / d, times one of these powers of four, one is a double that has all its digits.
+  const [square, exponent] = [0n, 500n, -500n, 1000n, -1000n]
+    .map((by) => [by < 0n ? nearest(n, d * 4n ** -by) : nearest(n * 4n ** by, d), Number(by)] as const)
+    .find(([x]) => x > 1e-290 && Number.isFinite(x)) as [number, number]
+  const guess = Math.min(Math.sqrt(square) * 2 ** -exponent, Number.MAX_VALUE)
   const view = new DataView(new ArrayBuffer(8))
   view.setFloat64(0, guess)
   const bits = view.getBigUint64(0)
   const beside = (by: bigint): number => {
-    view.setBigUint64(0, bits + by)
+    view.setBigUint64(0, bits + by < 0n ? 0n : bits + by)
     return view.getFloat64(0)
   }
   for (const by of [0n, 1n, -1n, 2n, -2n]) {
-    // Midpoints in units of 2^-1075.
     const below = (units(beside(by)) + units(beside(by - 1n))) ** 2n
     const above = (units(beside(by)) + units(beside(by + 1n))) ** 2n
     const even = (bits + by) % 2n === 0n // on a midpoint the even one is the nearest
@@ -300,8 +314,9 @@ export function quantile(values: readonly number[], q: number, error: number): n
   } as Near
 }
 
-/** A finite double in units of 2^-1074, by halving and doubling alone. */
+/** A double in units of 2^-1074, by halving and doubling alone. Infinity is where the double after the greatest one would be. */
 function units(x: number): bigint {
+  if (x === Number.POSITIVE_INFINITY) return 2n ** 2098n
   let value = x
   let shift = 1074
   while (!Number.isInteger(value)) {
@@ -328,7 +343,6 @@ function nearest(n: bigint, d: bigint): number {
     else high = middle - 1n
   }
   const below = n * 2n ** 1075n - 2n * units(double(low)) * d
-  const next = low === 0x7fefffffffffffffn ? 2n ** 2098n : units(double(low + 1n)) // where the next one would be, were there no end
-  const above = 2n * next * d - n * 2n ** 1075n
+  const above = 2n * units(double(low + 1n)) * d - n * 2n ** 1075n
   return double(below < above || (below === above && low % 2n === 0n) ? low : low + 1n)
 }

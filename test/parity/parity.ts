@@ -8,7 +8,7 @@ import { compileView } from '../../kernel/compile-view.ts'
 import { encodeKey } from '../../kernel/entity-key.ts'
 import type { ServicePlan, ServiceValues } from '../../kernel/service-plan.ts'
 import { statusNames } from '../../kernel/state.ts'
-import { formatTimestamp, parseTimestamp } from '../../kernel/time.ts'
+import { formatTimestamp } from '../../kernel/time.ts'
 import { valueToJson } from '../../kernel/value-json.ts'
 import type { CountsValue, Scalar } from '../../kernel/value-type.ts'
 import type { Availability, FeatureSpec, ViewSpec } from '../../kernel/view-spec.ts'
@@ -23,10 +23,19 @@ import type { Database } from '../../runtime/database.ts'
 import { openPostgres } from '../../runtime/open-postgres.ts'
 import { openRedis } from '../../runtime/redis.ts'
 import { readFeatures } from '../../serving/read-features.ts'
-import { allColumns, featuresArbitrary, hour, minute, type RawRow, rowsArbitrary, viewSpec } from '../kernel/view-oracle.ts'
+import {
+  allColumns,
+  featuresArbitrary,
+  hour,
+  minute,
+  origins,
+  type RawRow,
+  rowsArbitrary,
+  timeArbitrary,
+  viewSpec,
+} from '../kernel/view-oracle.ts'
 import { testDatabase, testRedis } from '../services/index.ts'
 
-const origin = parseTimestamp('2001-03-01T00:00:00Z')
 /** Three entities with rows, and one that is never seen. */
 const things = ['a', 'é', 'B', 'none']
 
@@ -41,15 +50,21 @@ interface Case {
 }
 
 function cases(availability: fc.Arbitrary<Availability>): fc.Arbitrary<Case> {
-  const row = rowsArbitrary(origin, 14).chain((rows) =>
-    fc.tuple(...rows.map((r) => fc.record({ thing: fc.constantFrom('a', 'a', 'é', 'B', null), row: fc.constant(r), at: fc.nat() }))),
-  )
-  const t = fc.oneof(
-    fc.integer({ min: 0, max: 18 * 60 }).map((m) => origin + m * minute),
-    fc.integer({ min: 0, max: 18 * hour }).map((us) => origin + us),
-  )
+  const rowsOf = (origin: number) =>
+    rowsArbitrary(origin, 14).chain((rows) =>
+      fc.tuple(...rows.map((r) => fc.record({ thing: fc.constantFrom('a', 'a', 'é', 'B', null), row: fc.constant(r), at: fc.nat() }))),
+    )
   return fc
-    .record({ features: featuresArbitrary, availability, rows: row, cuts: fc.array(fc.nat(14), { maxLength: 2 }), t })
+    .constantFrom(...origins)
+    .chain((origin) =>
+      fc.record({
+        features: featuresArbitrary,
+        availability,
+        rows: rowsOf(origin),
+        cuts: fc.array(fc.nat(14), { maxLength: 2 }),
+        t: timeArbitrary(origin, 18),
+      }),
+    )
     .map(({ features, availability: when, rows, cuts, t: last }) => ({
       features,
       availability: when,
@@ -200,6 +215,7 @@ function readable(
 function sqlRow({ thing, row }: Case['rows'][number]): string {
   const cells = allColumns.map(({ type }, i) => {
     const value = row.values[i] ?? null
+    if (Object.is(value, -0)) return "'-0'"
     return value === null ? 'null' : `'${valueToJson(type, value) as Scalar}'`
   })
   const known = row.knownTime === null ? 'null' : `'${formatTimestamp(row.knownTime)}'`
