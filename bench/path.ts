@@ -10,7 +10,6 @@
  *
  * It works in a database and under a key prefix of its own, and removes both.
  */
-import { spawn } from 'node:child_process'
 import { mkdtemp, readFile, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -26,10 +25,13 @@ import { applyChanges } from '../registry/apply.ts'
 import { loadCatalog } from '../registry/catalog.ts'
 import { loadDefinitions } from '../registry/load-definitions.ts'
 import { loadConfig } from '../runtime/config.ts'
-import type { Database, Snapshot } from '../runtime/database.ts'
+import type { Database } from '../runtime/database.ts'
 import { migrateDatabase } from '../runtime/migrated.ts'
 import { openPostgres } from '../runtime/open-postgres.ts'
 import { openRedis } from '../runtime/redis.ts'
+import { keepHeapSmall } from '../runtime/small-heap.ts'
+import { clock, inProcess, peakRssMb, tell } from './in-process.ts'
+import { drain, recording } from './streams.ts'
 
 interface Figure {
   readonly rows: number
@@ -72,7 +74,7 @@ async function measure(): Promise<void> {
   try {
     const figures: Record<string, Figure> = {}
     for (const key of Object.keys(steps)) {
-      const figure = await inProcess(key, folder, env)
+      const figure = await inProcess<Figure>(import.meta.filename, key, folder, env, ['--spine-every', args['spine-every']])
       figures[key] = figure
       if (!args.json) process.stdout.write(`${describe(key, figure)}\n`)
     }
@@ -92,36 +94,20 @@ function describe(key: string, { rows, seconds, floorSeconds, peakRssMb }: Figur
   return `${key}: ${rows.toLocaleString('en')} rows in ${seconds.toFixed(1)} s (${rate} rows/s), ${(seconds / floorSeconds).toFixed(2)} x the floor of ${floorSeconds.toFixed(1)} s, peak RSS ${peakRssMb} MB`
 }
 
-async function inProcess(key: string, folder: string, env: NodeJS.ProcessEnv): Promise<Figure> {
-  const child = spawn(process.execPath, [import.meta.filename, '--step', key, '--folder', folder, '--spine-every', args['spine-every']], {
-    env,
-    stdio: ['ignore', 'ignore', 'inherit'],
-  })
-  const status = await new Promise<number | null>((resolve) => child.on('close', resolve))
-  if (status !== 0) throw new Error(`The step "${key}" ended with ${status}.`)
-  return JSON.parse(await readFile(join(folder, `${key}.json`), 'utf8')) as Figure
-}
-
 async function step(key: keyof typeof steps): Promise<void> {
-  const { writeFile } = await import('node:fs/promises')
+  keepHeapSmall() // as the command line does
   const db = openPostgres(config.postgresUrl as string)
   const figure = await steps[key](db, args.folder as string)
   await db.close()
-  await writeFile(join(args.folder as string, `${key}.json`), JSON.stringify(figure))
+  await tell(args.folder as string, key, figure)
 }
 
 /** Runs the work, notes the peak memory so far, then the floor, which tells its own seconds. */
 async function timed(work: () => Promise<number>, floor: () => Promise<number>): Promise<Figure> {
   let rows = 0
   const seconds = await clock(async () => (rows = await work()))
-  const peakRssMb = Math.round(process.resourceUsage().maxRSS / 1024)
-  return { rows, seconds, floorSeconds: await floor(), peakRssMb }
-}
-
-async function clock(work: () => Promise<unknown>): Promise<number> {
-  const start = performance.now()
-  await work()
-  return (performance.now() - start) / 1000
+  const peak = peakRssMb()
+  return { rows, seconds, floorSeconds: await floor(), peakRssMb: peak }
 }
 
 async function ingest(db: Database): Promise<Figure> {
@@ -184,27 +170,4 @@ async function materialize(db: Database): Promise<Figure> {
   await store.removeView(plan.id)
   await store.close()
   return figure
-}
-
-/** The same database, noting the streams that are read. */
-function recording(db: Database, selects: string[]): Database {
-  const snapshot: Database['snapshot'] = (fn) =>
-    db.snapshot((inner) => {
-      const noted: Snapshot = {
-        xmin: inner.xmin,
-        query: (sql) => inner.query(sql),
-        tuples: (select) => {
-          selects.push(select)
-          return inner.tuples(select)
-        },
-      }
-      return fn(noted)
-    })
-  return { ...db, snapshot }
-}
-
-async function drain(db: Database, selects: readonly string[]): Promise<void> {
-  await db.snapshot(async (snapshot) => {
-    for (const select of selects) for await (const _ of snapshot.tuples(select));
-  })
 }

@@ -12,6 +12,8 @@ export interface Command {
   readonly arguments?: readonly Argument[]
   readonly options?: Readonly<Record<string, Option>>
   readonly example: string
+  /** It reads or writes what need not fit into memory, and then ends. */
+  readonly streams?: true
   run(context: Context, input: Input): Promise<Outcome>
 }
 

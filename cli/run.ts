@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import type { LogLevel } from '../runtime/config.ts'
 import { loadConfig } from '../runtime/config.ts'
+import { keepHeapSmall } from '../runtime/small-heap.ts'
 import type { Outcome } from './command.ts'
 import { commands } from './commands.ts'
 import type { Context } from './context.ts'
@@ -50,6 +51,7 @@ export async function prepare(words: readonly string[]): Promise<(context: Conte
   const { entry, rest } = findCommand(commands, words)
   const command = await entry.load()
   const input = parseInput(command, rest)
+  if (command.streams === true) keepHeapSmall()
   return (context) => command.run(context, input)
 }
 

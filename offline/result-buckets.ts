@@ -29,7 +29,7 @@ export interface AnswerColumns {
   readonly statuses: readonly ArrayLike<Status>[]
 }
 
-const bufferedBytes = 16 * 1024 * 1024
+const bufferedBytes = 8 * 1024 * 1024
 const bucketBytes = 8 * 1024 * 1024
 const mostRowsPerBucket = 65_536
 

@@ -51,6 +51,7 @@ export const datasetCreateCommand: Command = {
     'drop-incomplete': { help: 'Leave out rows that lack a required feature, which a server would refuse. Default: they stay, with null.' },
     overwrite: { help: 'Replace a file that is there.' },
   },
+  streams: true,
   example: `lockstep dataset create flight_features --spine "select origin as airport, date, delay > 15 as late from flights" --out train.parquet`,
   async run(context, input) {
     const started = performance.now()

@@ -12,6 +12,7 @@ export const datasetVerifyCommand: Command = {
     'The same definitions and the same rows must give the same bytes. No file is written. Where something differs, it says what, and ends with exit code 1.',
   ],
   arguments: [{ name: 'ID', help: 'The id of the training set, or the beginning of it.' }],
+  streams: true,
   example: 'lockstep dataset verify 3f0c2a',
   async run(context, input) {
     const db = await context.database()

@@ -11,6 +11,7 @@ export const ingestCommand: Command = {
     { name: 'FILE', help: 'The file: .parquet, .csv or .jsonl.' },
   ],
   options: { every: { value: 'N', help: 'Load only every N-th row.' } },
+  streams: true,
   example: 'lockstep ingest payments payments.parquet',
   async run(context, input) {
     const catalog = await context.catalog()

@@ -17,6 +17,7 @@ export const materializeCommand: Command = {
     to: { value: 'TIME', help: 'What the run counts as now: rows that become visible later wait in the states. Default: now.' },
     rebuild: { help: 'Remove what the store holds of the views first.' },
   },
+  streams: true,
   example: 'lockstep materialize airport_delays --to 2001-07-01T00:00:00Z',
   async run(context, input) {
     const catalog = await context.catalog()

@@ -24,6 +24,7 @@ export const predictCommand: Command = {
     'as-of': { value: 'BOUND', help: '"at" (the default) or "before", as for "dataset create".' },
     overwrite: { help: 'Replace a file that is there.' },
   },
+  streams: true,
   example: 'lockstep predict delay --spine june.parquet --out predictions.parquet',
   async run(context, input) {
     const started = performance.now()

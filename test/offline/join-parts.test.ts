@@ -188,7 +188,7 @@ describe('result buckets', () => {
       asked++
       await buckets.flush()
     }
-    expect(asked).toBe(4)
+    expect(asked).toBeGreaterThan(4)
     await buckets.flush()
     expect((await buckets.read(0))[0]?.[0]?.values[0]?.[999]).toEqual(value.values[0])
     expect(await readdir(folder)).toEqual([])
