@@ -110,24 +110,32 @@ describe('windows', () => {
     timeout,
   )
 
-  it('do not, where the tail does not move by hops, or by other hops', async () => {
-    const window = stated('1h')
-    for (const tail of [`moment - ${window.micros}`, sawtoothTail({ ...window, hopMicros: window.hopMicros - 60_000_000 })]) {
-      const found = await differences('windows', 'arrived', ['rows'], '1h', windowOf('arrived', 'asked', 'destination', tail))
-      expect(found['rows']).toBeGreaterThan(10_000)
-    }
-  })
+  it(
+    'do not, where the tail does not move by hops, or by other hops',
+    async () => {
+      const window = stated('1h')
+      for (const tail of [`moment - ${window.micros}`, sawtoothTail({ ...window, hopMicros: window.hopMicros - 60_000_000 })]) {
+        const found = await differences('windows', 'arrived', ['rows'], '1h', windowOf('arrived', 'asked', 'destination', tail))
+        expect(found['rows']).toBeGreaterThan(10_000)
+      }
+    },
+    timeout,
+  )
 
-  it('nor where a row counts before it is refreshed, or known', async () => {
-    const tail = sawtoothTail(stated('1h'))
-    for (const [alias, source] of [
-      ['refreshed', 'arrived'],
-      ['arrived', 'refreshed'],
-    ] as const) {
-      const found = await differences('windows', alias, ['rows'], '1h', windowOf(source, 'asked', 'destination', tail))
-      expect(found['rows']).toBeGreaterThan(10_000)
-    }
-  })
+  it(
+    'nor where a row counts before it is refreshed, or known',
+    async () => {
+      const tail = sawtoothTail(stated('1h'))
+      for (const [alias, source] of [
+        ['refreshed', 'arrived'],
+        ['arrived', 'refreshed'],
+      ] as const) {
+        const found = await differences('windows', alias, ['rows'], '1h', windowOf(source, 'asked', 'destination', tail))
+        expect(found['rows']).toBeGreaterThan(10_000)
+      }
+    },
+    timeout,
+  )
 })
 
 function stated(name: string): StatedWindow {
