@@ -152,7 +152,7 @@ function knownTime({ known, eventTime }: StreamRequest, column: (name: string) =
  * on. `newest` is the greatest transaction of these. Where the table does not tell arrivals, all have arrived.
  */
 export function leftOutSelect(table: SourceTable, key: readonly Column[], to: number): string {
-  const keyless = key.map(({ name }) => `s.${sqlIdentifier(name)} IS NULL`).join(' OR ') || 'false'
+  const keyless = lacksKey(key)
   if (!table.hasXid) return `SELECT count(*) AS dropped, 0::int8 AS later, null::xid8 AS newest FROM ${table.relation} s WHERE ${keyless}`
   const later = `s."_xid" >= '${to}'::xid8`
   return (
@@ -161,13 +161,21 @@ export function leftOutSelect(table: SourceTable, key: readonly Column[], to: nu
   )
 }
 
-/** The same where only rows near some questions are read, which all have a key: how many of them, as far as arrivals go, are left out. */
+/**
+ * The same where only rows near some questions are read: `later` are of those near. `dropped` are of the whole table here too, so that a count does not depend on
+ * how rows are read; the index that leads to the others leads to them as well.
+ */
 export function nearLeftOutSelect(request: Omit<StreamRequest, 'columns' | 'row' | 'xid'>, near: Near, to: number): string {
-  if (!request.table.hasXid) return 'SELECT 0::int8 AS dropped, 0::int8 AS later, null::xid8 AS newest'
+  const keyless = `SELECT count(*) FROM ${request.table.relation} s WHERE (${lacksKey(request.key)})`
+  if (!request.table.hasXid) return `SELECT (${keyless}) AS dropped, 0::int8 AS later, null::xid8 AS newest`
   const all = { ...request, columns: [], row: request.table.hasRow, xid: true }
   const outputs = request.table.hasRow ? 's."_xid" AS x, s."_row" AS r' : 's."_xid" AS x'
   const rows = nearRows(all, partsOf(all), near, outputs, [])
-  return `SELECT 0::int8 AS dropped, count(*) AS later, max(u.x) AS newest FROM (${rows}) u WHERE u.x >= '${to}'::xid8`
+  return `SELECT (${keyless} AND s."_xid" < '${to}'::xid8) AS dropped, count(*) AS later, max(u.x) AS newest FROM (${rows}) u WHERE u.x >= '${to}'::xid8`
+}
+
+function lacksKey(key: readonly Column[]): string {
+  return key.map(({ name }) => `s.${sqlIdentifier(name)} IS NULL`).join(' OR ') || 'false'
 }
 
 /** Epoch microseconds as a literal that compares with a column of type `actual` without converting the column. */
