@@ -93,7 +93,7 @@ function exists(path: string): Promise<boolean> {
 }
 
 function alreadyThere(path: string): LockstepError {
-  return new LockstepError('FILE_EXISTS', `The file "${path}" exists already; choose another name, or allow it to be overwritten.`, {
+  return new LockstepError('FILE_EXISTS', `The file "${path}" exists already; choose another name, or replace it (--overwrite).`, {
     details: { path },
   })
 }

@@ -33,7 +33,7 @@ export function assignRoles(
   what: string,
 ): { readonly time: string; readonly roles: SpineRole[] } {
   const names = new Set(found.map((column) => column.name))
-  const has = `it has ${found.map((column) => `"${column.name}"`).join(', ')}`
+  const has = `it has ${listed(found)}`
   const taken = [...service.keys, ...service.request].filter(({ type }) => type.kind !== 'timestamp').map(({ name }) => name)
   const timeColumn = findTime(found, new Set(taken), time, what)
   for (const key of service.keys) {
@@ -81,20 +81,32 @@ function findTime(found: readonly FoundColumn[], taken: ReadonlySet<string>, tim
     if (found.some((column) => column.name === time)) return time
     throw new LockstepError(
       'SPINE_INVALID',
-      `${what} has no column "${time}" for its time; it has ${found.map((column) => `"${column.name}"`).join(', ')}.`,
+      `${what} has no column "${time}" for its time; it has ${listed(found)}. Name another (--time), or add it.`,
     )
   }
   const typed = found.filter((column) => column.type?.kind === 'timestamp').map((column) => column.name)
   if (typed.length === 1) return typed[0] as string
-  const candidates = (typed.length > 0 ? typed : found.map((column) => column.name)).filter((name) => !taken.has(name))
-  const named = candidates.filter((name) => timeNames.includes(name.toLowerCase()))
+  const free = (typed.length > 0 ? typed : found.map((column) => column.name)).filter((name) => !taken.has(name))
+  const named = free.filter((name) => timeNames.includes(name.toLowerCase()))
   if (named.length === 1) return named[0] as string
+  const readable = new Set(found.filter(({ type }) => isTimeOrText(type)).map(({ name }) => name))
+  const candidates = free.filter((name) => readable.has(name))
   if (candidates.length === 0) {
-    const names = found.map((column) => `"${column.name}"`).join(', ')
-    throw new LockstepError('SPINE_INVALID', `${what} has no column for its time, only ${names}; add one, and call it "event_timestamp".`)
+    throw new LockstepError(
+      'SPINE_INVALID',
+      `${what} has no column for its time; it has ${listed(found)}. Add one, and call it "event_timestamp".`,
+    )
   }
   throw new LockstepError(
     'SPINE_INVALID',
     `${what} does not say which column is its time; it could be ${candidates.map((name) => `"${name}"`).join(', ')}. Name it (--time), or call it "event_timestamp".`,
   )
+}
+
+function isTimeOrText(type: ColumnType | null): boolean {
+  return type === null || type.kind === 'timestamp' || type.kind === 'string'
+}
+
+function listed(found: readonly FoundColumn[]): string {
+  return found.map(({ name }) => `"${name}"`).join(', ') || 'no columns at all'
 }

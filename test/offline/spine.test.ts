@@ -195,6 +195,15 @@ for (const { kind, open } of databases) {
         code: 'SPINE_INVALID',
         message: expect.stringContaining('has no column for its time'),
       })
+      const label = '{"thing":"b","distance":120,"at":"2001-03-01T12:00:00Z","late":true,"score":5}\n'
+      await expect(load(await file('label.jsonl', label), asking)).rejects.toMatchObject({
+        code: 'SPINE_INVALID',
+        message: expect.stringContaining('it could be "at". Name it'),
+      })
+      await expect(load(await file('nothing.jsonl', ''), asking, 'at')).rejects.toMatchObject({
+        code: 'SPINE_INVALID',
+        message: expect.stringContaining('it has no columns at all.'),
+      })
     })
 
     it('takes a spine without rows', async () => {
