@@ -31,6 +31,7 @@ import { openPostgres } from '../runtime/open-postgres.ts'
 import { openRedis } from '../runtime/redis.ts'
 import { keepHeapSmall } from '../runtime/small-heap.ts'
 import { clock, inProcess, peakRssMb, tell } from './in-process.ts'
+import type { ReadStream } from './streams.ts'
 import { drain, recording } from './streams.ts'
 
 interface Figure {
@@ -150,7 +151,7 @@ async function exportSet(db: Database, folder: string): Promise<Figure> {
     async () => (await createDataset(db, service, { spine: { sql: spineSql }, out, asOf: 'before' })).spine.rows,
     async () => {
       const spine = await openSpine(db, service, { sql: spineSql })
-      const read: string[] = []
+      const read: ReadStream[] = []
       await joinSpine(recording(db, read), service, spine, { bound: 'before' }, () => {})
       const seconds = await clock(() => drain(db, read))
       await spine.drop()
@@ -162,7 +163,7 @@ async function exportSet(db: Database, folder: string): Promise<Figure> {
 async function materialize(db: Database): Promise<Figure> {
   const store = await openOnlineStore(config)
   const plan = (await loadCatalog(db)).view('airport_delays')
-  const read: string[] = []
+  const read: ReadStream[] = []
   const figure = await timed(
     async () => (await materializeView(recording(db, read), store, plan)).rows,
     () => clock(() => drain(db, read)),

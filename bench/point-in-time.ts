@@ -41,6 +41,7 @@ import { openPostgres } from '../runtime/open-postgres.ts'
 import { keepHeapSmall } from '../runtime/small-heap.ts'
 import { clock, inProcess, peakRssMb, tell } from './in-process.ts'
 import { duckdbAsofSeconds } from './point-in-time/duckdb.ts'
+import type { ReadStream } from './streams.ts'
 import { drain, recording } from './streams.ts'
 
 const flights = join(import.meta.dirname, '../node_modules/vega-datasets/data/flights-3m.parquet')
@@ -176,27 +177,31 @@ async function joinAndPeers(db: Database, sql: string, rounds: number): Promise<
   const spine = await openSpine(db, service, { sql })
   const lateral = `SELECT s."_lockstep_ordinal", l.delay FROM ${spine.table} s LEFT JOIN LATERAL (
     SELECT f.delay FROM flights f WHERE f.origin COLLATE "C" = s.origin AND f.date <= s.date ORDER BY f.date DESC, f._row DESC LIMIT 1) l ON true`
-  const { selects, latest } = await joinedOnce(db, service, spine)
-  const floor = selects.filter((select) => select.includes('ORDER BY') && !select.includes('ORDER BY s."_lockstep_ordinal"'))
+  const { streams, latest } = await joinedOnce(db, service, spine)
   const times = { join: Infinity, floor: Infinity, lateral: Infinity }
   for (let round = 0; round < rounds; round++) {
-    times.floor = Math.min(times.floor, await clock(() => drain(db, floor)))
+    times.floor = Math.min(times.floor, await clock(() => drain(db, streams)))
     times.join = Math.min(times.join, await clock(() => joinSpine(db, service, spine, {}, () => {})))
-    times.lateral = Math.min(times.lateral, await clock(() => drain(db, [lateral])))
+    times.lateral = Math.min(times.lateral, await clock(() => drain(db, [{ select: lateral }])))
   }
   const differing = await differingRows(db, lateral, latest)
   await spine.drop()
   return { joinSeconds: times.join, floorSeconds: times.floor, lateralSeconds: times.lateral, differing }
 }
 
+/** The ordered streams of questions and of source rows. */
+function isFloor({ select }: ReadStream): boolean {
+  return select.includes('ORDER BY') && !select.includes('ORDER BY s."_lockstep_ordinal"')
+}
+
 /** What the join reads, and the latest value of each row of the spine. */
-async function joinedOnce(db: Database, service: ServicePlan, spine: Spine): Promise<{ selects: string[]; latest: (Value | null)[] }> {
-  const selects: string[] = []
+async function joinedOnce(db: Database, service: ServicePlan, spine: Spine): Promise<{ streams: ReadStream[]; latest: (Value | null)[] }> {
+  const streams: ReadStream[] = []
   const latest: (Value | null)[] = []
-  await joinSpine(recording(db, selects), service, spine, {}, ({ values }) => {
+  await joinSpine(recording(db, streams), service, spine, {}, ({ values }) => {
     for (const value of values[0] ?? []) latest.push(value)
   })
-  return { selects, latest }
+  return { streams: streams.filter(isFloor), latest }
 }
 
 async function differingRows(db: Database, lateral: string, latest: readonly (Value | null)[]): Promise<number> {
@@ -225,9 +230,8 @@ async function covering(db: Database): Promise<Peers> {
 async function floorSeconds(db: Database): Promise<() => Promise<number>> {
   const service = (await loadCatalog(db)).service('latest_and_mean')
   const spine = await openSpine(db, service, { sql: spines.sampled })
-  const { selects } = await joinedOnce(db, service, spine)
-  const floor = selects.filter((select) => select.includes('ORDER BY') && !select.includes('ORDER BY s."_lockstep_ordinal"'))
-  return () => clock(() => drain(db, floor))
+  const { streams } = await joinedOnce(db, service, spine)
+  return () => clock(() => drain(db, streams))
 }
 
 async function exportOverFloor(db: Database, folder: string): Promise<{ ratio: number; seconds: number; rows: number }> {

@@ -1,15 +1,20 @@
-import type { Database, Snapshot } from '../runtime/database.ts'
+import type { Database, Snapshot, StreamOptions } from '../runtime/database.ts'
+
+export interface ReadStream {
+  readonly select: string
+  readonly options?: StreamOptions | undefined
+}
 
 /** The same database, noting the streams that are read. */
-export function recording(db: Database, selects: string[]): Database {
+export function recording(db: Database, streams: ReadStream[]): Database {
   const snapshot: Database['snapshot'] = (fn) =>
     db.snapshot((inner) => {
       const noted: Snapshot = {
         xmin: inner.xmin,
         query: (sql) => inner.query(sql),
-        tuples: (select) => {
-          selects.push(select)
-          return inner.tuples(select)
+        tuples: (select, options) => {
+          streams.push({ select, options })
+          return inner.tuples(select, options)
         },
       }
       return fn(noted)
@@ -18,8 +23,8 @@ export function recording(db: Database, selects: string[]): Database {
 }
 
 /** Reads streams to their end, one after the other, without decoding. */
-export async function drain(db: Database, selects: readonly string[]): Promise<void> {
+export async function drain(db: Database, streams: readonly ReadStream[]): Promise<void> {
   await db.snapshot(async (snapshot) => {
-    for (const select of selects) for await (const _ of snapshot.tuples(select));
+    for (const { select, options } of streams) for await (const _ of snapshot.tuples(select, options));
   })
 }

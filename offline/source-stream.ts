@@ -44,12 +44,17 @@ export async function* sourceRows(
   }
   const { sql, decode } = prepareStream(table, plans, options)
   try {
-    for await (const batch of snapshot.tuples(sql)) yield decode(batch)
+    for await (const batch of snapshot.tuples(sql, { whole: isWhole(options) })) yield decode(batch)
   } catch (cause) {
     throw sqlState(cause).startsWith('22')
       ? unreadable(cause, source, [...sourceKey(firstOf(plans)), ...streamColumns(plans)], table)
       : cause
   }
+}
+
+/** Whether most of the table is read, as far as can be told. */
+function isWhole({ keys, keysIn, near, arrival }: SourceStreamOptions): boolean {
+  return keys === undefined && keysIn === undefined && near === undefined && (arrival?.from ?? 0) === 0
 }
 
 /** Of a value that cannot be cast to its declared type, the database says neither row nor column: it may be any column that is cast. */

@@ -49,7 +49,15 @@ export interface Snapshot {
   /** One statement; a text of several is refused. */
   query<Row = Record<string, unknown>>(sql: string): Promise<Row[]>
   /** Streams the rows of a SELECT (no parameters: quote with runtime/sql.ts). Several streams may be read in turn, interleaved. */
-  tuples(select: string): AsyncIterable<TupleBatch>
+  tuples(select: string, options?: StreamOptions): AsyncIterable<TupleBatch>
+}
+
+export interface StreamOptions {
+  /**
+   * The rows are most of a table, in another order than it holds them. PostgreSQL then sorts them, or reads an index that holds them whole, but does not look up
+   * each row by an index that gives the order: it thinks that cheap, and it takes twice as long as the sort (3,000,000 rows in memory: 4.4 s, and 2.4 s).
+   */
+  readonly whole?: boolean
 }
 
 /**

@@ -1,6 +1,6 @@
 import type { PoolClient } from 'pg'
 import { createCopyOut } from './copy-out.ts'
-import type { Snapshot, TupleBatch } from './database.ts'
+import type { Snapshot, StreamOptions, TupleBatch } from './database.ts'
 import { oneStatement } from './one-statement.ts'
 
 /** Hands out connections of their own to a snapshot and its streams, and says what an error means. */
@@ -34,7 +34,7 @@ export async function withPostgresSnapshot<T>(connections: SnapshotConnections, 
         last = query.catch(() => undefined)
         return (await query).rows as Row[]
       },
-      tuples: (select) => streamTuples(connections, { leader, id, streams }, select),
+      tuples: (select, options) => streamTuples(connections, { leader, id, streams }, select, options),
     }
     const result = await fn(snapshot)
     await endAll(streams)
@@ -65,6 +65,7 @@ async function* streamTuples(
   connections: SnapshotConnections,
   snapshot: { leader: PoolClient; id: string; streams: Streams },
   select: string,
+  { whole = false }: StreamOptions = {},
 ): AsyncGenerator<TupleBatch, void, undefined> {
   const client = await connections.connect()
   if (snapshot.streams.closed) {
@@ -89,7 +90,9 @@ async function* streamTuples(
   }
   snapshot.streams.open.add(end)
   try {
-    await client.query(`BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SET TRANSACTION SNAPSHOT '${snapshot.id}'`)
+    await client.query(
+      `BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SET TRANSACTION SNAPSHOT '${snapshot.id}'${whole ? '; SET LOCAL enable_indexscan = off' : ''}`,
+    )
     client.query(copyOut)
     for (let batch = await copyOut.next(); batch !== null; batch = await copyOut.next()) yield batch
     await client.query('COMMIT')
