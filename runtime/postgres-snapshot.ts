@@ -13,12 +13,14 @@ const TERMINATE_TIMEOUT_MS = 2_000
 
 /**
  * One connection, the leader, holds the snapshot open and exports it; every stream imports it on a connection of its own. A stream that is left
- * early, or still open when `fn` ends, has its session ended on the server, so that a long sort does not go on for nobody.
+ * early, or still open when `fn` ends, has its session ended on the server, so that a long sort does not go on for nobody; a query that is under way when `fn`
+ * fails is cancelled there.
  */
 export async function withPostgresSnapshot<T>(connections: SnapshotConnections, fn: (snapshot: Snapshot) => Promise<T>): Promise<T> {
   const leader = await connections.connect()
   const streams: Streams = { open: new Set(), closed: false }
   let broken = false
+  let asking = 0
   try {
     await leader.query('BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY')
     const { rows } = await leader.query<{ id: string; xmin: string }>(
@@ -32,7 +34,12 @@ export async function withPostgresSnapshot<T>(connections: SnapshotConnections, 
       query: async <Row>(sql: string) => {
         const query = last.then(() => leader.query(oneStatement(sql)))
         last = query.catch(() => undefined)
-        return (await query).rows as Row[]
+        asking++
+        try {
+          return (await query).rows as Row[]
+        } finally {
+          asking--
+        }
       },
       tuples: (select, options) => streamTuples(connections, { leader, id, streams }, select, options),
     }
@@ -42,6 +49,8 @@ export async function withPostgresSnapshot<T>(connections: SnapshotConnections, 
     return result
   } catch (error) {
     broken = true
+    // a query that waits, for a lock perhaps, would go on for nobody, and the leader could not end the streams
+    if (asking > 0) await cancelQuery(connections, leader)
     await endAll(streams)
     throw connections.explain(error)
   } finally {
@@ -102,6 +111,12 @@ async function* streamTuples(
   } finally {
     await end()
   }
+}
+
+async function cancelQuery(connections: SnapshotConnections, client: PoolClient): Promise<void> {
+  const other = await connections.connect().catch(() => null)
+  const cancelled = await other?.query('SELECT pg_cancel_backend($1)', [backendOf(client)]).catch(() => null)
+  other?.release(cancelled === null)
 }
 
 /** The server process of a connection, which pg knows and its types do not. */
