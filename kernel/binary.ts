@@ -21,6 +21,10 @@ export class ByteWriter {
   /** An unsigned integer up to 2^53 - 1. */
   uint(value: number): void {
     this.#need(8)
+    if (value < 0x80) {
+      this.#bytes[this.#at++] = value
+      return
+    }
     let rest = value
     while (rest >= 0x80) {
       this.#bytes[this.#at++] = (rest % 0x80) | 0x80

@@ -19,10 +19,14 @@ export function valueCodec(type: ValueType): ValueCodec {
       }
     case 'int32':
     case 'timestamp':
-      return nullable(
-        (w, v) => w.int(v as number),
-        (r) => r.int(),
-      )
+      return {
+        write(w, v) {
+          if (v === null) return w.byte(0)
+          w.byte(1)
+          w.int(v as number)
+        },
+        read: (r) => (r.byte() === 0 ? null : r.int()),
+      }
     case 'int64':
       return nullable(
         (w, v) => w.bigint64(v as bigint),
@@ -34,10 +38,15 @@ export function valueCodec(type: ValueType): ValueCodec {
         (r) => r.float32(),
       )
     case 'float64':
-      return nullable(
-        (w, v) => w.float64(v as number),
-        (r) => r.float64(),
-      )
+      // written out, as the most frequent: a call less for each value of a training set
+      return {
+        write(w, v) {
+          if (v === null) return w.byte(0)
+          w.byte(1)
+          w.float64(v as number)
+        },
+        read: (r) => (r.byte() === 0 ? null : r.float64()),
+      }
     case 'string':
       return nullable(
         (w, v) => w.string(v as string),

@@ -31,6 +31,10 @@ export function createParquetEncoder(columns: readonly Column<ValueType>[]): Bat
         const to = Math.min(rows, from + rowGroupRows - (waiting[0]?.length ?? 0))
         for (const [j, convert] of toParquet.entries()) {
           const [source, target] = [batch[j] ?? [], waiting[j] ?? []]
+          if (convert === null) {
+            for (let i = from; i < to; i++) target.push(source[i])
+            continue
+          }
           for (let i = from; i < to; i++) {
             const value = source[i] ?? null
             target.push(value === null ? null : convert(value))
@@ -104,7 +108,8 @@ function scalarElement({ kind }: ScalarType): Omit<SchemaElement, 'name'> {
   }
 }
 
-function conversion(type: ValueType): (value: Value) => unknown {
+/** null: as it is. */
+function conversion(type: ValueType): ((value: Value) => unknown) | null {
   switch (type.kind) {
     case 'timestamp':
       return (value) => BigInt(value as number)
@@ -112,12 +117,12 @@ function conversion(type: ValueType): (value: Value) => unknown {
       return (value) => Array.from(value as Float32Array)
     case 'list': {
       const element = conversion(type.of)
-      return (value) => (value as ListValue).map((v) => (v === null ? null : element(v)))
+      return (value) => (value as ListValue).map((v) => (v === null || element === null ? v : element(v)))
     }
     case 'counts':
       return (value) => Array.from(value as CountsValue, ([category, count]) => ({ key: category, value: BigInt(count) }))
     default:
-      return (value) => value
+      return null
   }
 }
 
