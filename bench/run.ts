@@ -4,11 +4,12 @@
  *     npm run bench -- path        ingest, export and materialize 3,000,000 flights
  *     npm run bench -- point-in-time   the join with a spine of 1,000,000 rows, and its peers
  *     npm run bench -- serving     /v1/predict at 32 connections
+ *     npm run bench -- windows     what the windows of each aggregate cost
  */
 import { spawnSync } from 'node:child_process'
 import { join } from 'node:path'
 
-const benches = ['path', 'point-in-time', 'serving']
+const benches = ['path', 'point-in-time', 'serving', 'windows']
 const [name, ...rest] = process.argv.slice(2)
 if (name === undefined || !benches.includes(name)) {
   process.stderr.write(`Usage: npm run bench -- ${benches.join(' | ')} [OPTIONS]\n`)

@@ -1,5 +1,6 @@
 import type { Accumulator, Aggregate } from './aggregates/aggregate.ts'
 import type { ByteReader, ByteWriter } from './binary.ts'
+import { RunningWindow } from './running-window.ts'
 import type { FoldRow } from './state.ts'
 import type { Tile } from './tiles.ts'
 import { Tiles } from './tiles.ts'
@@ -33,8 +34,8 @@ export interface WindowPlan {
  * Fine tiles are kept as far back as a window needs them, `cutoff(level) = floor(H - reach, next hop)`; older ones are merged into the next level, and past the last
  * cutoff nothing can matter at any t >= H. So the tiles after `collapse(H)` depend on the rows and H alone, not on the order of arrival.
  *
- * Each window also keeps a running aggregate between calls: rows are added as they come and tiles that the tail has passed are taken out, which exact sums allow. So
- * the cost of a row, or of an answer, does not grow with the window.
+ * Each window also keeps a running aggregate between calls (`RunningWindow`): rows are added as they come and tiles that the tail has passed are taken out, which
+ * exact sums allow. So the cost of a row, or of an answer, does not grow with the window.
  */
 export class TileChain {
   readonly #plan: ChainPlan
@@ -67,17 +68,14 @@ export class TileChain {
     const window = this.#plan.windows[index] as WindowPlan
     const from = this.#tail(window, t)
     const running = this.#running[index] ?? null
-    if (running !== null && running.from <= from && this.#evict(running, window, from)) return running.lanes
-    const rebuilt = new RunningWindow(
-      from,
-      window.lanes.map((lane) => this.#lane(lane).create()),
-    )
-    for (let level = 0; level <= window.level; level++) {
-      const tiles = this.#levels[level] as Tiles
-      for (let i = tiles.indexFrom(from); i < tiles.list.length; i++) rebuilt.merge(tiles.list[i] as Tile, window)
+    if (running !== null && running.from <= from) {
+      running.moveTo(from)
+      return running.lanes()
     }
-    this.#running[index] = rebuilt
-    return rebuilt.lanes
+    const { hops, lanes } = this.#plan
+    const made = new RunningWindow(from, window, lanes, this.#levels.slice(0, window.level + 1), hops[window.level] as number)
+    this.#running[index] = made
+    return made.lanes()
   }
 
   /** Moves tiles to where high-water mark `highWater` wants them and drops what no answer at or after it can need. */
@@ -86,9 +84,8 @@ export class TileChain {
     const { hops, reach, windows } = this.#plan
     // A running aggregate must lose its tiles one by one before they are merged into coarser ones.
     for (const [i, running] of this.#running.entries()) {
-      const window = windows[i] as WindowPlan
-      const from = this.#tail(window, highWater)
-      if (running !== null && running.from < from && !this.#evict(running, window, from)) this.#running[i] = null
+      const from = this.#tail(windows[i] as WindowPlan, highWater)
+      if (running !== null && running.from < from) running.moveTo(from)
     }
     let above = Number.POSITIVE_INFINITY
     for (let level = 0; level < hops.length; level++) {
@@ -145,23 +142,6 @@ export class TileChain {
     return floorTo(t - window.windowMicros, this.#plan.hops[window.level] as number)
   }
 
-  /** Takes the tiles before `from` out of a running aggregate; false where one of its lanes cannot give them up. */
-  #evict(running: RunningWindow, window: WindowPlan, from: number): boolean {
-    if (running.from === from) return true
-    for (let level = 0; level <= window.level; level++) {
-      const tiles = this.#levels[level] as Tiles
-      const [first] = tiles.list
-      if (first === undefined || first.start >= from) continue
-      for (let i = tiles.indexFrom(running.from); i < tiles.list.length; i++) {
-        const tile = tiles.list[i] as Tile
-        if (tile.start >= from) break
-        if (!running.remove(tile, window)) return false
-      }
-    }
-    running.from = from
-    return true
-  }
-
   #levelOf(eventTime: number): number {
     for (let level = 0; level < this.#cutoffs.length; level++) if (eventTime >= (this.#cutoffs[level] as number)) return level
     return -1
@@ -173,35 +153,5 @@ export class TileChain {
 
   #mergeInto(target: Tile, tile: Tile): void {
     for (const [i, lane] of target.lanes.entries()) lane.merge(tile.lanes[i] as Accumulator)
-  }
-
-  #lane(index: number): Aggregate {
-    return this.#plan.lanes[index] as Aggregate
-  }
-}
-
-class RunningWindow {
-  from: number
-  readonly lanes: readonly Accumulator[]
-
-  constructor(from: number, lanes: readonly Accumulator[]) {
-    this.from = from
-    this.lanes = lanes
-  }
-
-  add(row: FoldRow): void {
-    if (row.eventTime < this.from) return
-    for (const lane of this.lanes) lane.add(row)
-  }
-
-  merge(tile: Tile, window: WindowPlan): void {
-    for (let i = 0; i < this.lanes.length; i++) this.lanes[i]?.merge(tile.lanes[window.lanes[i] as number] as Accumulator)
-  }
-
-  remove(tile: Tile, window: WindowPlan): boolean {
-    for (let i = 0; i < this.lanes.length; i++) {
-      if (this.lanes[i]?.remove(tile.lanes[window.lanes[i] as number] as Accumulator) === false) return false
-    }
-    return true
   }
 }

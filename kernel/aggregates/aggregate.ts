@@ -13,6 +13,8 @@ export interface Aggregate<A extends Accumulator = Accumulator> {
   decode(reader: ByteReader): A
   /** The value of the feature; null where there is none; undefined where it is outside its type's range (status INVALID). */
   value(accumulator: A): Value | null | undefined
+  /** Whether rows with later event times change nothing any more. Absent: they always may. */
+  isFull?(accumulator: A): boolean
 }
 
 export interface Accumulator {

@@ -30,7 +30,8 @@ const bits = new DataView(new ArrayBuffer(8))
 /** The set of hashes while it is small, the registers once it is not: which of the two depends on the values alone. */
 class DistinctAccumulator implements Accumulator {
   readonly #slot: number
-  #hashes = new Set<bigint>()
+  /** Each with how often it came in: no part of the value or the bytes, but what tells when a window has lost the last of them. Read back it is once. */
+  #hashes = new Map<bigint, number>()
   #registers: HyperLogLog | null = null
 
   constructor(slot: number) {
@@ -41,7 +42,7 @@ class DistinctAccumulator implements Accumulator {
     const accumulator = new DistinctAccumulator(slot)
     const size = reader.uint()
     if (size > exactUpTo) accumulator.#registers = new HyperLogLog(Uint8Array.from(reader.blob()))
-    else for (let left = size; left > 0; left--) accumulator.#hashes.add(reader.bigint64())
+    else for (let left = size; left > 0; left--) accumulator.#hashes.set(reader.bigint64(), 1)
     return accumulator
   }
 
@@ -59,20 +60,28 @@ class DistinctAccumulator implements Accumulator {
     }
     bits.setUint32(0, hash.high)
     bits.setUint32(4, hash.low)
-    this.#put(bits.getBigInt64(0))
+    this.#put(bits.getBigInt64(0), 1)
   }
 
   merge(other: DistinctAccumulator): void {
     if (other.#registers === null) {
-      for (const one of other.#hashes) this.#put(one)
+      for (const [one, times] of other.#hashes) this.#put(one, times)
       return
     }
     this.#estimated().merge(other.#registers)
   }
 
-  /** A hash does not tell how many rows had it. */
+  /** The registers do not tell how many hashes set them. */
   remove(other: DistinctAccumulator): boolean {
-    return other.#registers === null && other.#hashes.size === 0
+    if (other.#registers !== null) return false
+    if (this.#registers !== null) return other.#hashes.size === 0
+    for (const [one, times] of other.#hashes) {
+      const left = (this.#hashes.get(one) ?? 0) - times
+      if (left < 0) return false
+      if (left === 0) this.#hashes.delete(one)
+      else this.#hashes.set(one, left)
+    }
+    return true
   }
 
   /** The hashes in ascending order after their number; a number above the bound stands for the registers. */
@@ -83,16 +92,16 @@ class DistinctAccumulator implements Accumulator {
       return
     }
     writer.uint(this.#hashes.size)
-    for (const one of [...this.#hashes].sort((a, b) => (a < b ? -1 : 1))) writer.bigint64(one)
+    for (const one of [...this.#hashes.keys()].sort((a, b) => (a < b ? -1 : 1))) writer.bigint64(one)
   }
 
-  #put(one: bigint): void {
+  #put(one: bigint, times: number): void {
     if (this.#registers !== null) {
       bits.setBigInt64(0, one)
       this.#registers.add(bits.getUint32(0), bits.getUint32(4))
       return
     }
-    this.#hashes.add(one)
+    this.#hashes.set(one, (this.#hashes.get(one) ?? 0) + times)
     if (this.#hashes.size > exactUpTo) this.#estimated()
   }
 
@@ -100,9 +109,9 @@ class DistinctAccumulator implements Accumulator {
   #estimated(): HyperLogLog {
     if (this.#registers !== null) return this.#registers
     const hashes = this.#hashes
-    this.#hashes = new Set()
+    this.#hashes = new Map()
     this.#registers = new HyperLogLog()
-    for (const one of hashes) this.#put(one)
+    for (const one of hashes.keys()) this.#put(one, 1)
     return this.#registers
   }
 }

@@ -16,6 +16,7 @@ export function edgeN(which: 'firstN' | 'lastN', n: number, slot: number, type: 
     create: () => new EdgeRows(slot, n, latest, codec, []),
     decode: (reader: ByteReader) => EdgeRows.decode(slot, n, latest, codec, reader),
     value: ({ rows }) => (rows.length === 0 ? null : rows.map(({ value }) => value)),
+    isFull: ({ rows }) => !latest && rows.length === n,
   }
 }
 

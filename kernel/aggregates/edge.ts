@@ -16,6 +16,7 @@ export function edge(which: 'first' | 'last', slot: number, type: ValueType): Ag
     create: () => new EdgeAccumulator(slot, latest, codec),
     decode: (reader: ByteReader) => EdgeAccumulator.decode(slot, latest, codec, reader),
     value: ({ value }) => value,
+    isFull: ({ key }) => !latest && key !== null,
   }
 }
 

@@ -9,6 +9,7 @@ export function where(slot: number, inner: Aggregate): Aggregate<FilteredAccumul
     create: () => new FilteredAccumulator(slot, inner.create()),
     decode: (reader) => new FilteredAccumulator(slot, inner.decode(reader)),
     value: (a) => inner.value(a.inner),
+    isFull: (a) => inner.isFull?.(a.inner) ?? false,
   }
 }
 

@@ -1,0 +1,95 @@
+import type { Accumulator, Aggregate } from './aggregates/aggregate.ts'
+import type { FoldRow } from './state.ts'
+import { Suffixes } from './suffixes.ts'
+import type { Tile, Tiles } from './tiles.ts'
+
+/**
+ * What a window keeps between questions: its lanes, to which rows are added as they come and from which the tiles are taken out that the tail has passed. A lane
+ * that cannot give a tile up is made anew at the next question (`Suffixes`), it alone.
+ */
+export class RunningWindow {
+  #from: number
+  /** null: to be made anew. */
+  readonly #lanes: (Accumulator | null)[]
+  readonly #plan: { readonly lanes: readonly number[] }
+  readonly #aggregates: readonly Aggregate[]
+  readonly #levels: readonly Tiles[]
+  readonly #hop: number
+  /** By lane, of those that had to be made anew. */
+  #suffixes: (Suffixes | undefined)[] | null = null
+
+  /**
+   * @param plan the indexes of its lanes in a tile's
+   * @param aggregates of a tile's lanes
+   * @param levels of tiles that it can reach, finest first
+   * @param hop by which its tail moves, microseconds
+   */
+  constructor(
+    from: number,
+    plan: { readonly lanes: readonly number[] },
+    aggregates: readonly Aggregate[],
+    levels: readonly Tiles[],
+    hop: number,
+  ) {
+    this.#from = from
+    this.#plan = plan
+    this.#aggregates = aggregates
+    this.#levels = levels
+    this.#hop = hop
+    this.#lanes = plan.lanes.map((lane) => (aggregates[lane] as Aggregate).create())
+    for (const level of levels) {
+      const { list } = level
+      for (let i = level.indexFrom(from); i < list.length; i++) {
+        const tile = list[i] as Tile
+        for (let j = 0; j < plan.lanes.length; j++) this.#lanes[j]?.merge(tile.lanes[plan.lanes[j] as number] as Accumulator)
+      }
+    }
+  }
+
+  get from(): number {
+    return this.#from
+  }
+
+  /** Takes a row that has been added to a tile. */
+  add(row: FoldRow): void {
+    if (row.eventTime < this.#from) return
+    for (const lane of this.#lanes) lane?.add(row)
+    if (this.#suffixes !== null) for (const suffixes of this.#suffixes) suffixes?.add(row)
+  }
+
+  /** Moves the tail on to `from`. To be called before the tiles that it passes are merged into coarser ones. */
+  moveTo(from: number): void {
+    if (from === this.#from) return
+    for (const level of this.#levels) {
+      const { list } = level
+      const [first] = list
+      if (first === undefined || first.start >= from) continue
+      for (let i = level.indexFrom(this.#from); i < list.length; i++) {
+        const tile = list[i] as Tile
+        if (tile.start >= from) break
+        this.#remove(tile)
+      }
+    }
+    this.#from = from
+  }
+
+  /** Its accumulators, by index of the plan's `lanes`. Only to be read. */
+  lanes(): readonly Accumulator[] {
+    const lanes = this.#lanes
+    for (let i = 0; i < lanes.length; i++) if (lanes[i] === null) lanes[i] = this.#suffixesOf(i).since(this.#from)
+    return lanes as readonly Accumulator[]
+  }
+
+  #remove(tile: Tile): void {
+    const lanes = this.#lanes
+    for (let i = 0; i < lanes.length; i++) {
+      if (lanes[i]?.remove(tile.lanes[this.#plan.lanes[i] as number] as Accumulator) === false) lanes[i] = null
+    }
+  }
+
+  #suffixesOf(i: number): Suffixes {
+    const lane = this.#plan.lanes[i] as number
+    this.#suffixes ??= new Array<Suffixes | undefined>(this.#lanes.length).fill(undefined)
+    return (this.#suffixes[i] ??= new Suffixes(this.#aggregates[lane] as Aggregate, lane, this.#levels, this.#hop))
+  }
+}

@@ -1,0 +1,121 @@
+import type { Accumulator, Aggregate } from './aggregates/aggregate.ts'
+import type { FoldRow } from './state.ts'
+import type { Tile, Tiles } from './tiles.ts'
+import { floorTo } from './time.ts'
+
+/**
+ * What a window's lane is made anew from, where it cannot give up tiles (the least value has left: which is the least now?). Of n tiles, about every sqrt(n)-th
+ * keeps the aggregate of all from it up to a common end:
+ *
+ *     tiles    | | | | | | | | | | | | | | | | | |
+ *     kept         |---------------------|
+ *                          |-------------|
+ *                                  |-----|  end
+ *
+ * So a lane is one of these, the few tiles before it, and those after the end. The kept ones are made anew once the tiles merged one by one have been as many as
+ * there are, so a window costs about 2 sqrt(n) merges for a tile that it loses, at worst.
+ */
+export class Suffixes {
+  readonly #lane: Aggregate
+  readonly #index: number
+  readonly #levels: readonly Tiles[]
+  readonly #hop: number
+  /** Ascending; the starts are multiples of the hop, so that no tile that is merged into a coarser one is cut. */
+  #kept: { readonly start: number; readonly accumulator: Accumulator }[] = []
+  #end = Number.NEGATIVE_INFINITY
+  #merged = 0
+
+  /** @param index of the lane in a tile @param levels the window's, finest first @param hop by which its tail moves, microseconds */
+  constructor(lane: Aggregate, index: number, levels: readonly Tiles[], hop: number) {
+    this.#lane = lane
+    this.#index = index
+    this.#levels = levels
+    this.#hop = hop
+  }
+
+  /** Takes a row that has been added to a tile. */
+  add(row: FoldRow): void {
+    if (row.eventTime >= this.#end) return
+    for (const { start, accumulator } of this.#kept) {
+      if (start > row.eventTime) return
+      accumulator.add(row)
+    }
+  }
+
+  /** The aggregate of the tiles from `from` on, which does not come before that of the last call. */
+  since(from: number): Accumulator {
+    this.#kept.splice(0, firstFrom(this.#kept, from))
+    const made = this.#lane.create()
+    const next = this.#kept[0]
+    if (next === undefined) {
+      this.#mergeInto(made, from, Number.POSITIVE_INFINITY)
+    } else {
+      this.#mergeInto(made, from, next.start)
+      if (this.#lane.isFull?.(made) !== true) {
+        made.merge(next.accumulator)
+        this.#mergeInto(made, this.#end, Number.POSITIVE_INFINITY)
+      }
+    }
+    if (this.#merged > few) {
+      const tiles = this.#levels.reduce((number, level) => number + level.list.length - level.indexFrom(from), 0)
+      if (this.#merged > few + tiles) this.#keep(from, Math.ceil(Math.sqrt(tiles)))
+    }
+    return made
+  }
+
+  #mergeInto(target: Accumulator, from: number, to: number): void {
+    // The coarser tiles are the older ones.
+    for (let i = this.#levels.length - 1; i >= 0; i--) {
+      const level = this.#levels[i] as Tiles
+      const { list } = level
+      for (let j = level.indexFrom(from); j < list.length; j++) {
+        const tile = list[j] as Tile
+        if (tile.start >= to) return
+        if (this.#lane.isFull?.(target) === true) return
+        target.merge(tile.lanes[this.#index] as Accumulator)
+        this.#merged++
+      }
+    }
+  }
+
+  #keep(from: number, step: number): void {
+    const newest = Math.max(...this.#levels.map((level) => level.list.at(-1)?.start ?? Number.NEGATIVE_INFINITY))
+    this.#end = floorTo(newest, this.#hop)
+    this.#kept = []
+    this.#merged = 0
+    const all = this.#lane.create()
+    let before = this.#end
+    let since = 0
+    // Finer tiles are the newer ones, so this goes back in time.
+    for (const { list } of this.#levels) {
+      for (let i = list.length - 1; i >= 0; i--) {
+        const tile = list[i] as Tile
+        if (tile.start < from) break
+        if (tile.start >= this.#end) continue
+        const start = floorTo(before, this.#hop)
+        if (since >= step && tile.start < start) {
+          this.#kept.push({ start, accumulator: copy(this.#lane, all) })
+          since = 0
+        }
+        all.merge(tile.lanes[this.#index] as Accumulator)
+        before = tile.start
+        since++
+      }
+    }
+    this.#kept.reverse()
+  }
+}
+
+/** So many tiles are not worth the bookkeeping. */
+const few = 64
+
+function copy(lane: Aggregate, accumulator: Accumulator): Accumulator {
+  const made = lane.create()
+  made.merge(accumulator)
+  return made
+}
+
+function firstFrom(kept: readonly { readonly start: number }[], from: number): number {
+  const index = kept.findIndex(({ start }) => start >= from)
+  return index < 0 ? kept.length : index
+}

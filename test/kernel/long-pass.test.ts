@@ -1,0 +1,77 @@
+import fc from 'fast-check'
+import { describe, expect, it } from 'vitest'
+import { compileView } from '../../kernel/compile-view.ts'
+import { defaultHop } from '../../kernel/hop.ts'
+import { aggregateResultType } from '../../kernel/result-type.ts'
+import { decodeStored, encodeStored } from '../../kernel/stored-state.ts'
+import type { AggregateName, FeatureSpec } from '../../kernel/view-spec.ts'
+import { hour, minute, origins, viewSpec } from './view-oracle.ts'
+
+const names: readonly AggregateName[] = [
+  'count',
+  'min',
+  'max',
+  'first',
+  'last',
+  'firstN',
+  'lastN',
+  'distinctCount',
+  'quantile',
+  'histogram',
+]
+const windows = [10 * minute, 3 * hour, 24 * hour, 168 * hour, 720 * hour]
+const features = windows.flatMap((windowMicros) =>
+  names.flatMap((aggregate) =>
+    [false, true].map((some): FeatureSpec => {
+      const column = { name: 'i', type: { kind: 'int32' } } as const
+      return {
+        kind: 'window',
+        name: `${aggregate}_${windowMicros / minute}${some ? '_some' : ''}`,
+        type: aggregateResultType(aggregate, column.type) ?? column.type,
+        aggregate,
+        column: column.name,
+        windowMicros,
+        hopMicros: defaultHop(windowMicros),
+        default: null,
+        required: false,
+        ...(aggregate === 'quantile' ? { quantile: 0.5, error: 0.01 } : {}),
+        ...(aggregate === 'firstN' || aggregate === 'lastN' ? { n: 3 } : {}),
+        ...(aggregate === 'histogram' ? { cap: 2000 } : {}),
+        ...(some ? { where: 'ok' } : {}),
+      }
+    }),
+  ),
+)
+const view = compileView({ spec: viewSpec('things', features, { kind: 'continuous' }), code: null, fingerprint: 'f' })
+
+/** How the values go on: climbing, falling, all over the place, and the same few again. */
+const courses: readonly ((i: number, draw: number) => number)[] = [(i) => i, (i) => 500 - i, (_, draw) => draw, (_, draw) => draw % 20]
+
+describe('the windows of a long pass', () => {
+  it('answer what windows that are made anew from the stored bytes do, with late rows and at any density', { timeout: 60_000 }, () => {
+    const densities = fc.constantFrom(7 * minute, 40 * minute, 3 * hour)
+    fc.assert(
+      fc.property(
+        fc.constantFrom(...origins),
+        fc.constantFrom(...courses),
+        densities,
+        fc.infiniteStream(fc.nat(999)),
+        (origin, course, step, draws) => {
+          const state = view.newState()
+          const draw = (): number => draws.next().value as number
+          let now = origin
+          for (let i = 0; i < 500; i++) {
+            now += Math.floor((step * draw()) / 500)
+            const late = draw() % 4 === 0 ? draw() * step * (draw() % 10 === 0 ? 1 : 0.05) : 0
+            const row = view.fold(now - Math.floor(late), now, i, [course(i, draw()), draw() % 3 > 0])
+            if (row === null) throw new Error('Every row is visible.')
+            state.add(row, now)
+            if (draw() % 3 > 0) state.valueAt(now)
+            if (i % 25 === 0) expect(state.valueAt(now)).toEqual(decodeStored(view, encodeStored(state, 1)).valueAt(now))
+          }
+        },
+      ),
+      { numRuns: 12 },
+    )
+  })
+})
