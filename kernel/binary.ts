@@ -3,6 +3,7 @@ import { LockstepError } from './errors.ts'
 /** Grows as it is written to. Little-endian floats, LEB128 varints: one way to write each value, so equal values have equal bytes. */
 export class ByteWriter {
   #bytes: Buffer
+  #memory: DataView | null = null
   #at = 0
 
   constructor(capacity = 256) {
@@ -90,6 +91,24 @@ export class ByteWriter {
     this.#at += value.length
   }
 
+  /**
+   * Leaves room for so many bytes, for the caller to write through `memory`.
+   *
+   * @returns where the room begins
+   */
+  skip(size: number): number {
+    this.#need(size)
+    const at = this.#at
+    this.#at += size
+    return at
+  }
+
+  /** All the memory that there is; another after anything was written. */
+  get memory(): DataView {
+    const { buffer, byteOffset, length } = this.#bytes
+    return (this.#memory ??= new DataView(buffer, byteOffset, length))
+  }
+
   /** What was written, without copying; the writer must not be used again unless `reset`. */
   view(): Buffer {
     return this.#bytes.subarray(0, this.#at)
@@ -109,12 +128,14 @@ export class ByteWriter {
     const grown = Buffer.allocUnsafe(Math.max(this.#bytes.length * 2, this.#at + size))
     grown.set(this.view())
     this.#bytes = grown
+    this.#memory = null
   }
 }
 
 /** Reads what `ByteWriter` wrote; past the end or malformed it throws `STATE_CORRUPT`. */
 export class ByteReader {
   readonly #bytes: Buffer
+  #memory: DataView | null = null
   #at: number
   readonly #end: number
 
@@ -175,6 +196,23 @@ export class ByteReader {
     const value = this.#bytes.readFloatLE(this.#at)
     this.#at += 4
     return value
+  }
+
+  /**
+   * Passes over so many bytes, for the caller to read through `memory`.
+   *
+   * @returns where they begin
+   */
+  skip(size: number): number {
+    this.#need(size)
+    const at = this.#at
+    this.#at += size
+    return at
+  }
+
+  get memory(): DataView {
+    const { buffer, byteOffset, length } = this.#bytes
+    return (this.#memory ??= new DataView(buffer, byteOffset, length))
   }
 
   string(): string {

@@ -2,7 +2,7 @@ import type { ServicePlan } from '../kernel/service-plan.ts'
 import type { Status } from '../kernel/state.ts'
 import type { Value } from '../kernel/value-type.ts'
 import type { JoinedBatch } from './join.ts'
-import type { AnswerColumns } from './result-buckets.ts'
+import type { AnswerColumns } from './answers.ts'
 
 export const noneMissing: readonly string[] = []
 
@@ -27,29 +27,24 @@ export function assemble(assembly: Assembly): void {
 
 function assembleColumns({ service, answers, joined, from, to, first }: Assembly): void {
   for (const [f, { use, feature }] of (service.direct ?? []).entries()) {
-    const source = answers[use] as AnswerColumns
-    const [values, statuses] = [source.values[feature] as Column, source.statuses[feature] as ArrayLike<Status>]
-    const [toValues, toStatuses] = [joined.values[f] as Column, joined.statuses[f] as Status[]]
-    for (let row = from; row < to; row++) {
-      toValues[row] = values[row - first] as Value | null
-      toStatuses[row] = statuses[row - first] as Status
-    }
+    const [values, statuses] = [joined.values[f] as Column, joined.statuses[f] as Status[]]
+    ;(answers[use] as AnswerColumns).copy(feature, from - first, to - first, values, statuses, from)
   }
 }
 
 function assembleRows({ service, request, answers, joined, from, to, first }: Assembly): void {
   const asked = new Array<Value>(request.length)
-  const read = answers.map(({ values }) => ({
-    values: new Array<Value | null>(values.length),
-    statuses: new Array<Status>(values.length),
+  const read = answers.map(({ features }) => ({
+    values: new Array<Value | null>(features),
+    statuses: new Array<Status>(features),
     eventTime: null,
   }))
   for (let row = from; row < to; row++) {
     for (const [use, { values, statuses }] of read.entries()) {
       const source = answers[use] as AnswerColumns
       for (let i = 0; i < values.length; i++) {
-        values[i] = source.values[i]?.[row - first] as Value | null
-        statuses[i] = source.statuses[i]?.[row - first] as Status
+        values[i] = source.value(i, row - first)
+        statuses[i] = source.status(i, row - first)
       }
     }
     for (let i = 0; i < request.length; i++) asked[i] = joined.spine[request[i] as number]?.[row] as Value

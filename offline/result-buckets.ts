@@ -4,12 +4,11 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { ByteReader, ByteWriter } from '../kernel/binary.ts'
 import { LockstepError, messageOf } from '../kernel/errors.ts'
-import type { Status, ViewValues } from '../kernel/state.ts'
-import type { ValueCodec } from '../kernel/value-codec.ts'
-import { valueCodec } from '../kernel/value-codec.ts'
-import type { Value } from '../kernel/value-type.ts'
+import type { ViewValues } from '../kernel/state.ts'
 import type { ViewPlan } from '../kernel/view-plan.ts'
 import type { FeatureSpec } from '../kernel/view-spec.ts'
+import type { AnswerColumns, Answers } from './answers.ts'
+import { createAnswers } from './answers.ts'
 
 /** Answers come in the order of keys and are wanted in the order of the spine; meanwhile they wait in a file, sorted into buckets of consecutive ordinals. */
 export interface ResultBuckets {
@@ -23,12 +22,6 @@ export interface ResultBuckets {
   close(): Promise<void>
 }
 
-/** What a view answered to each row of a bucket, by index of its features; where nothing was put, what it says of an entity that it has never heard of. */
-export interface AnswerColumns {
-  readonly values: readonly (readonly (Value | null)[])[]
-  readonly statuses: readonly ArrayLike<Status>[]
-}
-
 const bufferedBytes = 8 * 1024 * 1024
 const bucketBytes = 8 * 1024 * 1024
 const mostRowsPerBucket = 65_536
@@ -40,7 +33,7 @@ const mostRowsPerBucket = 65_536
 export async function createResultBuckets(mappings: readonly (readonly ViewPlan[])[], folder = tmpdir()): Promise<ResultBuckets> {
   const width = mappings.flat().reduce((sum, plan) => sum + 8 + plan.spec.features.reduce((all, feature) => all + bytesOf(feature), 0), 0)
   const rowsPerBucket = Math.max(1_024, Math.min(mostRowsPerBucket, Math.floor(bucketBytes / Math.max(1, width))))
-  const columns = mappings.map((plans) => plans.map((plan) => new Answers(plan, rowsPerBucket)))
+  const columns = mappings.map((plans) => plans.map((plan) => createAnswers(plan, rowsPerBucket)))
   const file = await openUnnamed(folder)
   const writers = new Map<number, ByteWriter>()
   const stored = new Map<number, { readonly at: number; readonly length: number }[]>()
@@ -103,42 +96,6 @@ function bytesOf(feature: FeatureSpec): number {
   if (type.kind === 'vector') return 4 * type.length
   if (feature.kind === 'latest') return 12
   return type.kind === 'counts' ? 16 * (feature.cap ?? 1) : 12 * (feature.n ?? 1)
-}
-
-/** Codec and columns of one view's answers. */
-class Answers implements AnswerColumns {
-  readonly values: (Value | null)[][]
-  readonly statuses: Uint8Array<ArrayBuffer>[] & ArrayLike<Status>[]
-  readonly #codecs: readonly ValueCodec[]
-  readonly #unknown: ViewValues
-
-  constructor(plan: ViewPlan, rows: number) {
-    this.#codecs = plan.features.map((feature) => valueCodec(feature.type))
-    this.#unknown = plan.newState().valueAt(0)
-    this.values = plan.features.map(() => new Array<Value | null>(rows))
-    this.statuses = plan.features.map(() => new Uint8Array(rows)) as typeof this.statuses
-  }
-
-  clear(): void {
-    for (let i = 0; i < this.values.length; i++) {
-      this.values[i]?.fill(this.#unknown.values[i] ?? null)
-      this.statuses[i]?.fill(this.#unknown.statuses[i] as Status)
-    }
-  }
-
-  write(writer: ByteWriter, { values, statuses }: ViewValues): void {
-    for (let i = 0; i < this.#codecs.length; i++) {
-      writer.byte(statuses[i] as Status)
-      ;(this.#codecs[i] as ValueCodec).write(writer, values[i] ?? null)
-    }
-  }
-
-  read(reader: ByteReader, row: number): void {
-    for (let i = 0; i < this.#codecs.length; i++) {
-      ;(this.statuses[i] as Uint8Array)[row] = reader.byte()
-      ;(this.values[i] as (Value | null)[])[row] = (this.#codecs[i] as ValueCodec).read(reader)
-    }
-  }
 }
 
 async function openUnnamed(folder: string): Promise<FileHandle> {

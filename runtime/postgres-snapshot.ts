@@ -100,7 +100,7 @@ async function* streamTuples(
   snapshot.streams.open.add(end)
   try {
     await client.query(
-      `BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SET TRANSACTION SNAPSHOT '${snapshot.id}'${whole ? '; SET LOCAL enable_indexscan = off' : ''}`,
+      `BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SET TRANSACTION SNAPSHOT '${snapshot.id}'${whole ? '; SET LOCAL random_page_cost = 20' : ''}`,
     )
     client.query(copyOut)
     for (let batch = await copyOut.next(); batch !== null; batch = await copyOut.next()) yield batch

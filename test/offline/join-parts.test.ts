@@ -10,7 +10,7 @@ import type { ViewPlan } from '../../kernel/view-plan.ts'
 import type { FeatureSpec } from '../../kernel/view-spec.ts'
 import type { Question } from '../../offline/merge.ts'
 import { merge } from '../../offline/merge.ts'
-import type { AnswerColumns } from '../../offline/result-buckets.ts'
+import type { AnswerColumns } from '../../offline/answers.ts'
 import { createResultBuckets } from '../../offline/result-buckets.ts'
 import type { SourceRow } from '../../offline/row-decoder.ts'
 import { planPasses } from '../../offline/stream-groups.ts'
@@ -146,8 +146,8 @@ describe('result buckets', () => {
           for (const n of ordinals) {
             const bucket = await buckets.read(Math.floor(n / buckets.rowsPerBucket))
             const at = (columns: AnswerColumns | undefined) => [
-              columns?.values[0]?.[n % buckets.rowsPerBucket],
-              columns?.statuses[0]?.[n % buckets.rowsPerBucket],
+              columns?.value(0, n % buckets.rowsPerBucket),
+              columns?.status(0, n % buckets.rowsPerBucket),
             ]
             const told = (m: number) => [answer(m).values[0], answer(m).statuses[0]]
             expect(bucket.map((answers) => answers.map(at))).toEqual([[told(n)], n % 2 === 0 ? [told(n), told(n + 1)] : [unknown, unknown]])
@@ -172,7 +172,7 @@ describe('result buckets', () => {
     buckets.put(1, 0, [value])
     await buckets.flush()
     const [answers] = (await buckets.read(0))[0] ?? []
-    expect(answers?.values.map((column) => [column[0], column[1]])).toEqual(value.values.map((v) => [null, v]))
+    expect([0, 1].map((i) => [answers?.value(i, 0), answers?.value(i, 1)])).toEqual(value.values.map((v) => [null, v]))
     expect(buckets.rowsPerBucket).toBeLessThan(5_000)
     await buckets.close()
   })
@@ -190,7 +190,7 @@ describe('result buckets', () => {
     }
     expect(asked).toBeGreaterThan(4)
     await buckets.flush()
-    expect((await buckets.read(0))[0]?.[0]?.values[0]?.[999]).toEqual(value.values[0])
+    expect((await buckets.read(0))[0]?.[0]?.value(0, 999)).toEqual(value.values[0])
     expect(await readdir(folder)).toEqual([])
     await buckets.close()
     await rmdir(folder)
