@@ -7,6 +7,11 @@ export interface Bucket {
   readonly count: number
 }
 
+export interface BitBucketsState {
+  readonly zeros: number
+  readonly pages: readonly (readonly [index: number, counts: readonly number[]])[]
+}
+
 /** Of a fraction, this many bits tell buckets apart: each is at most 1/64 of its values wide. */
 const fractionBits = 6
 const fraction = 1 << fractionBits
@@ -33,6 +38,26 @@ export class BitBuckets {
 
   addZeros(count: number): void {
     this.#zeros += count
+  }
+
+  /** As plain data: the pages in use by their first 12 bits, each with its counts as pairs of slot and count. */
+  state(): BitBucketsState {
+    const pages = this.#pages.flatMap((page, index): [number, number[]][] => {
+      return page === null ? [] : [[index, [...page].flatMap((count, slot) => (count === 0 ? [] : [slot, count]))]]
+    })
+    return { zeros: this.#zeros, pages }
+  }
+
+  /** Counts what others counted, too. */
+  merge({ zeros, pages }: BitBucketsState): void {
+    this.#zeros += zeros
+    for (const [index, counts] of pages) {
+      const page = (this.#pages[index] ??= new Float64Array(fraction))
+      for (let i = 0; i < counts.length; i += 2) {
+        const slot = counts[i] as number
+        page[slot] = (page[slot] as number) + (counts[i + 1] as number)
+      }
+    }
   }
 
   /** Those that hold a value, ascending. */

@@ -1,8 +1,8 @@
 import { formatTimestamp } from '../../kernel/time.ts'
 import type { Column, Value, ValueType } from '../../kernel/value-type.ts'
-import type { NumberStatistics } from './number-statistics.ts'
+import type { NumberCountsState, NumberStatistics } from './number-statistics.ts'
 import { NumberCounts } from './number-statistics.ts'
-import type { TopValues } from './top-values.ts'
+import type { TopValues, ValueCountsState } from './top-values.ts'
 import { ValueCounts } from './top-values.ts'
 
 /** What a column of a training set looks like: what data that come later are held against. */
@@ -22,8 +22,22 @@ export interface ColumnStatistics {
 export interface StatisticsCollector {
   /** Takes consecutive rows, by index of the columns. */
   update(batch: readonly (readonly (Value | null)[])[]): void
+  /** All of it as plain data, which JSON holds as it is. */
+  state(): StatisticsState
+  /** Takes the rows that another collector of the same columns took; of rows in several parts, in their order, it gives what one collector would. */
+  merge(state: StatisticsState): void
   result(): ColumnStatistics[]
 }
+
+export interface StatisticsState {
+  readonly rows: number
+  readonly nulls: readonly number[]
+  /** By column; null where nothing but nulls is counted. */
+  readonly counters: readonly CounterState[]
+}
+
+type CounterState = NumberCountsState | ValueCountsState | TimeRange | null
+type TimeRange = readonly [min: number, max: number]
 
 export function collectStatistics(columns: readonly Column<ValueType>[]): StatisticsCollector {
   const counters = columns.map(({ type }) => counterOf(type))
@@ -33,6 +47,14 @@ export function collectStatistics(columns: readonly Column<ValueType>[]): Statis
     update(batch) {
       rows += batch[0]?.length ?? 0
       for (let c = 0; c < counters.length; c++) nulls[c] = (nulls[c] as number) + (counters[c] as Counter).update(batch[c] ?? [])
+    },
+    state: () => ({ rows, nulls: [...nulls], counters: counters.map((counter) => counter.state()) }),
+    merge(state) {
+      rows += state.rows
+      for (const [c, counter] of counters.entries()) {
+        nulls[c] = (nulls[c] as number) + (state.nulls[c] as number)
+        counter.merge(state.counters[c] ?? null)
+      }
     },
     result: () =>
       columns.map(({ name }, c) => {
@@ -45,6 +67,9 @@ export function collectStatistics(columns: readonly Column<ValueType>[]): Statis
 interface Counter {
   /** @returns how many of the values are null */
   update(values: readonly (Value | null)[]): number
+  state(): CounterState
+  /** @param state of a counter of the same kind */
+  merge(state: CounterState): void
   result(): Pick<ColumnStatistics, 'numbers' | 'values' | 'times'>
 }
 
@@ -55,7 +80,12 @@ function counterOf(type: ValueType): Counter {
     case 'float32':
     case 'float64': {
       const numbers = new NumberCounts(type.kind === 'int32' || type.kind === 'int64')
-      return { update: (values) => numbers.update(values), result: () => ({ numbers: numbers.result() }) }
+      return {
+        update: (values) => numbers.update(values),
+        state: () => numbers.state(),
+        merge: (state) => numbers.merge(state as NumberCountsState),
+        result: () => ({ numbers: numbers.result() }),
+      }
     }
     case 'bool':
     case 'string':
@@ -65,7 +95,12 @@ function counterOf(type: ValueType): Counter {
     case 'vector':
     case 'list':
     case 'counts':
-      return { update: (values) => values.reduce((sum: number, value) => (value === null ? sum + 1 : sum), 0), result: () => ({}) }
+      return {
+        update: (values) => values.reduce((sum: number, value) => (value === null ? sum + 1 : sum), 0),
+        state: () => null,
+        merge: () => undefined,
+        result: () => ({}),
+      }
     default:
       return type satisfies never
   }
@@ -83,6 +118,8 @@ function valueCounter(): Counter {
       }
       return nulls
     },
+    state: () => counts.state(),
+    merge: (state) => counts.merge(state as ValueCountsState),
     result: () => ({ values: counts.result() }),
   }
 }
@@ -104,6 +141,13 @@ function timeCounter(): Counter {
         if (value > max) max = value
       }
       return nulls
+    },
+    state: () => (min > max ? null : [min, max]),
+    merge(state) {
+      if (state === null) return
+      const [from, to] = state as TimeRange
+      if (from < min) min = from
+      if (to > max) max = to
     },
     result: () => ({ times: { min: text(min), max: text(max) } }),
   }

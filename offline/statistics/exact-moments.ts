@@ -5,6 +5,13 @@ const addsBetweenCarries = 1 << 15
 /** The units of a sum: 2^-1074, the smallest double; of a sum of squares: the square of it. */
 const unitBits = 1074n
 
+export interface ExactMomentsState {
+  readonly count: number
+  readonly whole: string
+  readonly wholeSquares: string
+  readonly sums: readonly (readonly [page: number, sum: string, squares: string])[]
+}
+
 /**
  * The exact sums of finite doubles and of their squares, in whatever order: mean and standard deviation are rounded once, in the end. A fraction of 53 bits is cut into
  * parts of 17, 18 and 18; for each exponent and sign, the sums of the parts and of their products are kept as doubles that hold whole numbers, and now and
@@ -64,6 +71,28 @@ export class ExactMoments {
     return Number.isFinite(deviation) ? deviation : null
   }
 
+  /** As plain data; big numbers as hexadecimal text. */
+  state(): ExactMomentsState {
+    this.#carry()
+    return {
+      count: this.#count,
+      whole: hex(this.#whole),
+      wholeSquares: hex(this.#wholeSquares),
+      sums: [...this.#sums].map(([page, { sum, squares }]) => [page, hex(sum), hex(squares)]),
+    }
+  }
+
+  /** Adds what others added up, too. */
+  merge({ count, whole, wholeSquares, sums }: ExactMomentsState): void {
+    this.#count += count
+    this.#whole += fromHex(whole)
+    this.#wholeSquares += fromHex(wholeSquares)
+    for (const [page, sum, squares] of sums) {
+      const total = this.#sums.get(page) ?? { sum: 0n, squares: 0n }
+      this.#sums.set(page, { sum: total.sum + fromHex(sum), squares: total.squares + fromHex(squares) })
+    }
+  }
+
   #totals(): { readonly sum: bigint; readonly squares: bigint } {
     this.#carry()
     let sum = this.#whole << unitBits
@@ -87,6 +116,14 @@ export class ExactMoments {
       parts.fill(0)
     }
   }
+}
+
+function hex(value: bigint): string {
+  return value.toString(16)
+}
+
+function fromHex(text: string): bigint {
+  return text.startsWith('-') ? -BigInt(`0x${text.slice(1)}`) : BigInt(`0x${text}`)
 }
 
 function horner(parts: Float64Array, from: number, to: number): bigint {

@@ -1,5 +1,7 @@
 import type { Value } from '../../kernel/value-type.ts'
+import type { BitBucketsState } from './bit-buckets.ts'
 import { BitBuckets } from './bit-buckets.ts'
+import type { ExactMomentsState } from './exact-moments.ts'
 import { ExactMoments } from './exact-moments.ts'
 import { createFloatBits } from './float-bits.ts'
 import type { Histogram } from './histogram.ts'
@@ -20,6 +22,15 @@ export interface NumberStatistics {
   /** By share, `0.5` the median; to within 1/128 of the value. */
   readonly quantiles: Readonly<Record<string, number>>
   readonly histogram: Histogram
+}
+
+export interface NumberCountsState {
+  readonly buckets: BitBucketsState
+  readonly moments: ExactMomentsState
+  /** NaN, Infinity, -Infinity. */
+  readonly special: readonly [number, number, number]
+  /** The least and the greatest: as text what is no safe integer as a number would be; null where there are no finite values. */
+  readonly range: readonly [min: number | string, max: number | string] | null
 }
 
 export class NumberCounts {
@@ -81,8 +92,6 @@ export class NumberCounts {
     this.#settleZeros()
     const buckets = this.#buckets.buckets()
     const none = buckets.length === 0
-    const exact = (value: number | bigint): number | string =>
-      typeof value === 'number' || Number.isSafeInteger(Number(value)) ? Number(value) : String(value)
     return {
       nan: this.#nan,
       positiveInfinity: this.#plus,
@@ -94,6 +103,29 @@ export class NumberCounts {
       quantiles: quantilesOf(buckets, Number(this.#min), Number(this.#max), this.#whole),
       histogram: histogramOf(buckets),
     }
+  }
+
+  state(): NumberCountsState {
+    this.#settleZeros()
+    return {
+      buckets: this.#buckets.state(),
+      moments: this.#moments.state(),
+      special: [this.#nan, this.#plus, this.#minus],
+      range: this.#min > this.#max ? null : [exact(this.#min), exact(this.#max)],
+    }
+  }
+
+  /** Counts what others counted, too. */
+  merge({ buckets, moments, special: [nan, plus, minus], range }: NumberCountsState): void {
+    this.#buckets.merge(buckets)
+    this.#moments.merge(moments)
+    this.#nan += nan
+    this.#plus += plus
+    this.#minus += minus
+    if (range === null) return
+    const [min, max] = range.map((value) => (typeof value === 'string' ? BigInt(value) : value)) as [number | bigint, number | bigint]
+    if (min < this.#min) this.#min = min
+    if (max > this.#max) this.#max = max
   }
 
   /** What no double is. */
@@ -117,4 +149,8 @@ export class NumberCounts {
     if (this.#min > 0) this.#min = 0
     if (this.#max < 0) this.#max = 0
   }
+}
+
+function exact(value: number | bigint): number | string {
+  return typeof value === 'number' || Number.isSafeInteger(Number(value)) ? Number(value) : String(value)
 }

@@ -9,6 +9,11 @@ export interface TopValues {
   readonly error: number
 }
 
+export interface ValueCountsState {
+  readonly error: number
+  readonly counts: readonly (readonly [value: string | boolean, count: number])[]
+}
+
 const shown = 20
 /** Different values that are kept. */
 export const keptValues = 4096
@@ -26,6 +31,17 @@ export class ValueCounts {
   add(value: string | boolean): void {
     const key = typeof value === 'string' && value.length > keptCharacters ? `${value.slice(0, keptCharacters)}…` : value
     this.#counts.set(key, (this.#counts.get(key) ?? 0) + 1)
+    if (this.#counts.size > 8 * keptValues) this.#prune()
+  }
+
+  state(): ValueCountsState {
+    return { error: this.#error, counts: [...this.#counts] }
+  }
+
+  /** Counts what others counted, too: exactly, as long as there are not too many different values. */
+  merge({ error, counts }: ValueCountsState): void {
+    this.#error += error
+    for (const [value, count] of counts) this.#counts.set(value, (this.#counts.get(value) ?? 0) + count)
     if (this.#counts.size > 8 * keptValues) this.#prune()
   }
 
