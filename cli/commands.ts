@@ -17,6 +17,7 @@ export const commands: readonly CommandEntry[] = [
   { name: 'dataset list', load: async () => (await import('./commands/dataset-list.ts')).datasetListCommand },
   { name: 'dataset show', load: async () => (await import('./commands/dataset-show.ts')).datasetShowCommand },
   { name: 'dataset verify', load: async () => (await import('./commands/dataset-verify.ts')).datasetVerifyCommand },
+  { name: 'worker', load: async () => (await import('./commands/worker.ts')).workerCommand },
   { name: 'materialize', load: async () => (await import('./commands/materialize.ts')).materializeCommand },
   { name: 'model push', load: async () => (await import('./commands/model-push.ts')).modelPushCommand },
   { name: 'model list', load: async () => (await import('./commands/model-list.ts')).modelListCommand },

@@ -2,7 +2,7 @@ import type { ServicePlan } from '../kernel/service-plan.ts'
 import type { Column, Value, ValueType } from '../kernel/value-type.ts'
 import type { Database } from '../runtime/database.ts'
 import { carriedColumns } from './carried-columns.ts'
-import type { DatasetPart, PartName } from './dataset-parts.ts'
+import type { DatasetPart, PartName, SpineRange } from './dataset-parts.ts'
 import { rowsOfPart } from './dataset-parts.ts'
 import type { DatasetRecipe } from './dataset-recipe.ts'
 import type { DatasetOutput, WrittenFile } from './files/dataset-writer.ts'
@@ -24,6 +24,8 @@ export interface BuildOptions {
 
 export type BuiltFile<Sealed extends WrittenFile> = Sealed & {
   readonly part: PartName | null
+  readonly range: SpineRange | null
+  /** None of a range. */
   readonly statistics: readonly ColumnStatistics[]
 }
 
@@ -33,6 +35,8 @@ export interface BuiltDataset<Sealed extends WrittenFile> {
   readonly join: JoinSummary
   readonly missing: MissingRequired
   readonly columns: { readonly spine: readonly Column[]; readonly features: readonly Column<ValueType>[] }
+  /** Of a set in ranges of the spine, of all its rows; else null, as each file has its own. */
+  readonly statistics: readonly ColumnStatistics[] | null
   /** By index of the recipe's parts. */
   readonly files: readonly BuiltFile<Sealed>[]
 }
@@ -63,7 +67,10 @@ export async function buildDataset<Sealed extends WrittenFile>(
     const all = [...columns.spine, ...columns.features]
     const outputs: Output<Sealed>[] = []
     try {
-      for (const part of recipe.parts) outputs.push({ part, rows: await open(part, all), statistics: collectStatistics(all) })
+      const whole = recipe.parts.some(({ range }) => range !== null) ? collectStatistics(all) : null
+      for (const part of recipe.parts)
+        outputs.push({ part, rows: await open(part, all), statistics: whole ?? collectStatistics(all), sealed: null })
+      let first = 0
       const hash = createSpineHash(spine)
       const missing = countMissingRequired(service)
       const joining = { rule, bound: asOf, knownBefore, arrivedBefore, ...(signal && { signal }), ...(onProgress && { onProgress }) }
@@ -71,17 +78,32 @@ export async function buildDataset<Sealed extends WrittenFile>(
         hash.update(batch.length, batch.spine)
         missing.update(batch.missing)
         const data = [...carried.map((slot) => batch.spine[slot] as Values), ...batch.values]
-        for (const { part, rows, statistics } of outputs) {
-          const chosen = pick(data, rowsOfPart(part, batch.times, recipe.dropIncomplete ? batch.missing : null))
+        const end = first + batch.length
+        for (const output of outputs) {
+          const { part, rows, statistics } = output
+          if (part.range !== null && (part.range.from >= end || part.range.to <= first)) continue
+          const chosen = pick(data, rowsOfPart(part, first, batch.times, recipe.dropIncomplete ? batch.missing : null))
           statistics.update(chosen)
           await rows.write(chosen)
+          // many ranges would hold many rows that wait for more
+          if (part.range !== null && part.range.to <= end) output.sealed = await rows.seal()
         }
+        first = end
       })
       const files: BuiltFile<Sealed>[] = []
-      for (const { part, rows, statistics } of outputs)
-        files.push({ ...(await rows.seal()), part: part.name, statistics: statistics.result() })
+      for (const { part, rows, statistics, sealed } of outputs) {
+        const file = sealed ?? (await rows.seal())
+        files.push({ ...file, part: part.name, range: part.range, statistics: whole === null ? statistics.result() : [] })
+      }
       const { rows, nullKeyRows } = spine
-      return { spine: { time: spine.time, rows, nullKeyRows, sha256: hash.digest() }, join, missing, columns, files }
+      return {
+        spine: { time: spine.time, rows, nullKeyRows, sha256: hash.digest() },
+        join,
+        missing,
+        columns,
+        statistics: whole?.result() ?? null,
+        files,
+      }
     } catch (error) {
       for (const output of outputs) await output.rows.abort()
       throw error
@@ -96,10 +118,11 @@ interface Output<Sealed extends WrittenFile> {
   readonly part: DatasetPart
   readonly rows: DatasetOutput<Sealed>
   readonly statistics: StatisticsCollector
+  sealed: Sealed | null
 }
 
-type Values = readonly (Value | null)[]
+export type Values = readonly (Value | null)[]
 
-function pick(data: readonly Values[], rows: readonly number[] | null): readonly Values[] {
+export function pick(data: readonly Values[], rows: readonly number[] | null): readonly Values[] {
   return rows === null ? data : data.map((column) => rows.map((row) => column[row] as Value | null))
 }

@@ -1,3 +1,4 @@
+import { join } from 'node:path'
 import { LockstepError } from '../kernel/errors.ts'
 import type { ServicePlan } from '../kernel/service-plan.ts'
 import { formatTimestamp, parseTimestamp } from '../kernel/time.ts'
@@ -5,8 +6,8 @@ import type { Column, ValueType } from '../kernel/value-type.ts'
 import { typeName } from '../kernel/value-type.ts'
 import type { TimeRule } from '../kernel/view-plan.ts'
 import type { BuiltDataset } from './build-dataset.ts'
-import type { PartName } from './dataset-parts.ts'
-import { partsOf } from './dataset-parts.ts'
+import type { PartName, SpineRange } from './dataset-parts.ts'
+import { partOfRange, partsOf } from './dataset-parts.ts'
 import type { DatasetRecipe } from './dataset-recipe.ts'
 import type { DatasetFormat, WrittenFile } from './files/dataset-writer.ts'
 import { createFileSink } from './files/file-sink.ts'
@@ -20,7 +21,7 @@ export interface DatasetManifest {
   readonly id: string
   /** RFC 3339. */
   readonly createdAt: string
-  /** The file that was asked for, by its whole path; of a split set, the parts stand beside it: `set.train.parquet`. */
+  /** What was asked for, by its whole path: the file, or the folder of a set in numbered parts; of a split set, the parts stand beside it: `set.train.parquet`. */
   readonly path: string
   readonly service: { readonly id: string; readonly fingerprint: string }
   readonly views: readonly { readonly id: string; readonly fingerprint: string; readonly code: string | null }[]
@@ -58,21 +59,25 @@ export interface DatasetManifest {
   readonly columns: readonly { readonly name: string; readonly type: string; readonly from: 'spine' | 'feature' }[]
   /** Where the set was split by time, RFC 3339, ascending. */
   readonly split: readonly string[]
-  /** The file; of a split set, the part `train`. */
+  /** The file; of a split set, the part `train`; of numbered parts, the first. */
   readonly file: DatasetFile
-  /** The other parts of a split set. */
+  /** The other parts. */
   readonly otherFiles: readonly DatasetFile[]
+  /** Of a set in numbered parts, by column, of all its rows; else null, or absent in what an earlier version wrote, as each file has its own. */
+  readonly statistics?: readonly ColumnStatistics[] | null
 }
 
 export interface DatasetFile {
   readonly path: string
   /** Which part of a split set it holds; null: all. */
   readonly part: PartName | null
+  /** Which rows of the spine a numbered part holds; null, or absent in what an earlier version wrote: any. */
+  readonly range?: SpineRange | null
   readonly format: DatasetFormat
   readonly rows: number
   readonly bytes: number
   readonly sha256: string
-  /** By column, in order: what later data are held against. */
+  /** By column, in order: what later data are held against. A numbered part has none of its own. */
   readonly statistics: readonly ColumnStatistics[]
 }
 
@@ -84,6 +89,20 @@ export function manifestPath(path: string): string {
   return `${path}.manifest.json`
 }
 
+/** Where the manifest stands: beside the file, or in the folder of numbered parts. */
+export function pathOfManifest({ path, file }: Pick<DatasetManifest, 'path' | 'file'>): string {
+  return isRange(file) ? join(path, 'manifest.json') : manifestPath(path)
+}
+
+/** By column; of a split set those of `train`, as a model is made of it. */
+export function statisticsOf({ statistics, file }: DatasetManifest): readonly ColumnStatistics[] {
+  return statistics ?? file.statistics
+}
+
+function isRange(file: DatasetFile): file is DatasetFile & { readonly range: SpineRange } {
+  return file.range !== null && file.range !== undefined
+}
+
 /** The manifest of what was built. */
 export function manifestOf(
   identity: Pick<DatasetManifest, 'id' | 'createdAt' | 'path'>,
@@ -91,9 +110,10 @@ export function manifestOf(
   recipe: DatasetRecipe,
   built: BuiltDataset<WrittenFile & { readonly path: string }>,
 ): DatasetManifest {
-  const [file, ...otherFiles] = built.files.map(({ path, part, rows, bytes, sha256, statistics }): DatasetFile => ({
+  const [file, ...otherFiles] = built.files.map(({ path, part, range, rows, bytes, sha256, statistics }): DatasetFile => ({
     path,
     part,
+    range,
     format: recipe.format,
     rows,
     bytes,
@@ -112,9 +132,10 @@ export function manifestOf(
     missingRequired: built.missing.byFeature(),
     incomplete: { rows: built.missing.rows(), dropped: recipe.dropIncomplete },
     columns: columnsOf(built.columns.spine, built.columns.features),
-    split: recipe.parts.slice(1).map(({ from }) => formatTimestamp(from)),
+    split: recipe.parts.slice(1).flatMap(({ from, range }) => (range === null ? [formatTimestamp(from)] : [])),
     file,
     otherFiles,
+    statistics: built.statistics,
   }
 }
 
@@ -123,7 +144,9 @@ function spineFrom(input: SpineInput): DatasetManifest['spine']['from'] {
 }
 
 /** What the manifest's training set was made by, so that it can be made again of the same rows. */
-export function recipeOfManifest({ spine, rule, source, incomplete, columns, split, file }: DatasetManifest): DatasetRecipe {
+export function recipeOfManifest(manifest: DatasetManifest): DatasetRecipe {
+  const { spine, rule, source, incomplete, columns, split, file } = manifest
+  const ranges = filesOf(manifest).filter(isRange)
   return {
     spine:
       'rowsOf' in spine.from ? { ...spine.from, from: parseTimestamp(spine.from.from), to: parseTimestamp(spine.from.to) } : spine.from,
@@ -135,7 +158,7 @@ export function recipeOfManifest({ spine, rule, source, incomplete, columns, spl
     arrivedBefore: source.xmin,
     columns: columns.flatMap(({ name, from }) => (from === 'spine' ? [name] : [])),
     dropIncomplete: incomplete.dropped,
-    parts: partsOf(split.map(parseTimestamp)),
+    parts: ranges.length > 0 ? ranges.map(({ range }) => partOfRange(range)) : partsOf(split.map(parseTimestamp)),
     format: file.format,
   }
 }
@@ -157,7 +180,7 @@ export function columnsOf(spine: readonly Column[], features: readonly Column<Va
  * @throws LockstepError `WRITE_FAILED` naming the path
  */
 export async function sealManifest(manifest: DatasetManifest): Promise<SealedFile & { abort(): Promise<void> }> {
-  const sink = await createFileSink(manifestPath(manifest.path))
+  const sink = await createFileSink(pathOfManifest(manifest))
   await sink.write(Buffer.from(`${JSON.stringify(manifest, null, 2)}\n`))
   return { ...(await sink.seal()), abort: sink.abort }
 }

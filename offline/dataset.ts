@@ -75,7 +75,8 @@ export async function createDataset(db: Database, service: ServicePlan, options:
   }
 }
 
-function recipeOf(options: DatasetOptions): DatasetRecipe {
+/** @throws LockstepError `USAGE`, `INVALID_TIME` */
+export function recipeOf(options: DatasetOptions): DatasetRecipe {
   return {
     // so that it is found again from another folder
     spine: 'file' in options.spine ? { file: resolve(options.spine.file) } : options.spine,
@@ -101,8 +102,18 @@ function pastCutOff(knownBefore: number | undefined): number | null {
   )
 }
 
-/** All files are whole on the disk and the registry knows of them before they get their names; should a name fail, the entry goes again. */
-async function publish(db: Database, manifest: DatasetManifest, files: readonly SealedFile[], overwrite: boolean): Promise<void> {
+/**
+ * All files are whole on the disk and the registry knows of them before they get their names; should a name fail, the entry goes again.
+ *
+ * @param gone names that nothing stands under afterwards
+ */
+export async function publish(
+  db: Database,
+  manifest: DatasetManifest,
+  files: readonly SealedFile[],
+  overwrite: boolean,
+  gone: readonly string[] = [],
+): Promise<void> {
   const beside = await sealManifest(manifest)
   try {
     await db.kysely
@@ -116,7 +127,7 @@ async function publish(db: Database, manifest: DatasetManifest, files: readonly 
       })
       .execute()
     try {
-      await placeFiles([beside, ...files], overwrite)
+      await placeFiles([beside, ...files], overwrite, gone)
     } catch (error) {
       await db.kysely.deleteFrom('lockstep.datasets').where('id', '=', manifest.id).execute()
       throw error

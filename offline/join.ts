@@ -34,6 +34,8 @@ export interface JoinOptions {
   readonly knownBefore?: number | null
   /** The `xmin` of an earlier join: of tables that tell arrivals, what arrived since is not seen. Absent: all that is settled. */
   readonly arrivedBefore?: number | null
+  /** One of many joins that see the same: `arrivedBefore` is known to be settled, so that no writer is waited for, and what is left out is not counted in each. */
+  readonly oneOfMany?: boolean
   readonly signal?: AbortSignal
   readonly onProgress?: (progress: JoinProgress) => void
 }
@@ -90,7 +92,7 @@ export async function joinSpine(
   options: JoinOptions,
   consume: (batch: JoinedBatch) => Promise<void> | void,
 ): Promise<JoinSummary> {
-  await awaitWriters(db, awaitWritersMs, options.signal)
+  if (options.oneOfMany !== true) await awaitWriters(db, awaitWritersMs, options.signal)
   return await db.snapshot(async (snapshot) => {
     const passes = planPasses(service.uses)
     const places = passes.flatMap((pass) => pass.mappings.map((mapping) => mapping.asked.map(({ use }) => use)))
@@ -154,6 +156,7 @@ async function answerAll(
       const near = ofStream === undefined ? null : { questions: ofStream, bound: merging.bound }
       const bounds = await sourceBounds(snapshot, plans, spine, keysSelect(spine, pass.key, pass.mappings), seen, near)
       streams.push(sourceRows(snapshot, plans, bounds))
+      if (options.oneOfMany === true) continue
       const count = startCount(plans, bounds)
       count.catch(() => undefined) // told at the end, unless the join itself fails
       counts.push(count)
@@ -232,7 +235,7 @@ interface SourceLeftOut extends LeftOut {
   readonly source: string
 }
 
-function sumLeftOut(counts: readonly SourceLeftOut[]): Pick<JoinSummary, 'droppedRows' | 'heldBackRows'> {
+export function sumLeftOut(counts: readonly SourceLeftOut[]): Pick<JoinSummary, 'droppedRows' | 'heldBackRows'> {
   const droppedRows: Record<string, number> = {}
   const heldBackRows: Record<string, number> = {}
   for (const { source, dropped, heldBack } of counts) {

@@ -132,7 +132,7 @@ function contentDifferences(manifest: DatasetManifest, built: BuiltDataset<Writt
   }
   const { droppedRows, heldBackRows } = built.join
   const unfrozen = Object.keys(droppedRows).filter((source) => !Object.hasOwn(heldBackRows, source))
-  const where = [...differs, ...columnDifferences(pairs)]
+  const where = [...differs, ...columnDifferences([...pairs, ...wholes(manifest, built)])]
   if (unfrozen.length > 0) {
     const which = unfrozen.map((source) => `"${source}"`).join(', ')
     return [...where, `Rows of ${which} have changed: without a column "_xid", those of then cannot be told from those that came since.`]
@@ -140,8 +140,15 @@ function contentDifferences(manifest: DatasetManifest, built: BuiltDataset<Writt
   return [...where, 'The spine is the same, and all sources tell when rows arrived: rows that were there have been changed or deleted.']
 }
 
+/** Of a set in numbered parts, all its rows. */
+function wholes({ statistics: was }: DatasetManifest, { statistics: now }: Pick<BuiltDataset<WrittenFile>, 'statistics'>) {
+  return was === undefined || was === null || now === null ? [] : [{ was: { statistics: was }, now: { statistics: now } }]
+}
+
 /** By what the columns look like: one that has the same statistics may differ, too. */
-function columnDifferences(pairs: readonly { readonly was: DatasetFile; readonly now: Pick<DatasetFile, 'statistics'> }[]): string[] {
+type Described = Pick<DatasetFile, 'statistics'>
+
+function columnDifferences(pairs: readonly { readonly was: Described; readonly now: Described }[]): string[] {
   const names = pairs.flatMap(({ was, now }) =>
     was.statistics.flatMap((statistics, i) => (isDeepStrictEqual(statistics, now.statistics[i]) ? [] : [`"${statistics.column}"`])),
   )

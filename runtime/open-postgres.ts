@@ -201,7 +201,8 @@ function getTypeParser(oid: Parameters<typeof pg.types.getTypeParser>[0], format
   return (format !== 'binary' && controlValues.get(oid)) || pg.types.getTypeParser(oid, format)
 }
 
-function parseTarget(url: string): { url: string; server: string } {
+/** The URL with what every session sets, and the server as `host:port`, which may be told. */
+export function parseTarget(url: string): { url: string; server: string } {
   let parsed: URL
   try {
     parsed = new URL(url)

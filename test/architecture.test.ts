@@ -25,7 +25,7 @@ const withoutRegistry: readonly string[] = ['offline', 'online']
 const packages: Readonly<Record<string, readonly string[]>> = {
   kernel: [],
   migrations: ['kysely'],
-  runtime: ['@electric-sql/pglite', 'ioredis', 'kysely', 'pg', 'pg-copy-streams', 'pino', 'prom-client', 'zod'],
+  runtime: ['@electric-sql/pglite', 'ioredis', 'kysely', 'pg', 'pg-boss', 'pg-copy-streams', 'pino', 'prom-client', 'zod'],
   registry: ['esbuild', 'kysely', 'oxc-parser'],
   offline: ['csv-parse', 'hyparquet', 'hyparquet-compressors', 'hyparquet-writer'],
   online: ['ioredis', 'lmdb'],
@@ -39,6 +39,7 @@ const packages: Readonly<Record<string, readonly string[]>> = {
 const homes: Readonly<Record<string, readonly string[]>> = {
   ioredis: ['online/redis-store.ts', 'runtime/redis.ts'],
   'onnxruntime-node': ['serving/inference/'],
+  'pg-boss': ['runtime/job-queue.ts'],
   hono: ['serving/http/', 'serving/dashboard/'],
 }
 

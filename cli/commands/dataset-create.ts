@@ -1,11 +1,17 @@
+import { basename } from 'node:path'
 import { LockstepError } from '../../kernel/errors.ts'
+import type { ServicePlan } from '../../kernel/service-plan.ts'
 import { parseTimestamp } from '../../kernel/time.ts'
+import type { DatasetOptions } from '../../offline/dataset.ts'
 import { createDataset } from '../../offline/dataset.ts'
 import type { DatasetManifest } from '../../offline/dataset-manifest.ts'
-import { filesOf, manifestPath } from '../../offline/dataset-manifest.ts'
+import { filesOf, pathOfManifest } from '../../offline/dataset-manifest.ts'
+import type { SharedDatasetOptions } from '../../offline/shared/create-shared-dataset.ts'
 import type { SpineSample } from '../../offline/spine/sample-spine.ts'
 import type { SpineInput } from '../../offline/spine/spine.ts'
 import type { Command } from '../command.ts'
+import type { Context } from '../context.ts'
+import { createInParts } from '../create-in-parts.ts'
 import { heldBackNotes } from '../held-back.ts'
 import { bytes, count, counted, duration } from '../human.ts'
 import type { Input } from '../input.ts'
@@ -18,6 +24,7 @@ export const datasetCreateCommand: Command = {
   description: [
     'The spine is a file (.parquet, .csv, .jsonl) or a SQL query. It holds the key columns of the service, a time and the request values; other columns, as the label, are carried over.',
     'Beside the file, FILE.manifest.json says what went into it.',
+    'With --parts or --rows-per-part, the file is a folder of files, which all that run "lockstep worker" on the same database write together.',
   ],
   arguments: [{ name: 'SERVICE', help: 'The feature service, as "name" or "name@version".' }],
   options: {
@@ -28,8 +35,8 @@ export const datasetCreateCommand: Command = {
     },
     from: { value: 'TIME', help: 'With --rows-of: the first moment.' },
     to: { value: 'TIME', help: 'With --rows-of: the moment before which it ends.' },
-    out: { value: 'FILE', help: 'The file to write: .parquet, .csv or .jsonl.', needed: true },
-    format: { value: 'FORMAT', help: '"parquet", "csv" or "jsonl". Default: by the ending of the file.' },
+    out: { value: 'FILE', help: 'The file to write: .parquet, .csv or .jsonl. With parts: the folder.', needed: true },
+    format: { value: 'FORMAT', help: '"parquet", "csv" or "jsonl". Default: by the ending of the file; of parts, parquet.' },
     time: { value: 'COLUMN', help: "The spine's time column, where it has several." },
     columns: { value: 'A,B,…', help: 'The columns of the spine to carry over. Default: all.' },
     sample: { value: 'FRACTION', help: 'Take this share of the rows of the spine, the same ones each time: above 0, 1 at most.' },
@@ -49,6 +56,9 @@ export const datasetCreateCommand: Command = {
     freshness: { value: 'RULE', help: '"served": as fresh as the schedules of the views (the default); "ideal": as if they ran always.' },
     'known-before': { value: 'TIME', help: 'Count no row that was known, or else happened, at this moment or later.' },
     'drop-incomplete': { help: 'Leave out rows that lack a required feature, which a server would refuse. Default: they stay, with null.' },
+    parts: { value: 'N', help: 'Write so many files of about as many rows of the spine each, part-00000.parquet and so on.' },
+    'rows-per-part': { value: 'N', help: 'Instead of --parts: so many rows of the spine for each file, at most.' },
+    'no-work': { help: 'With parts: leave all of them to workers.' },
     overwrite: { help: 'Replace a file that is there.' },
   },
   streams: true,
@@ -56,6 +66,7 @@ export const datasetCreateCommand: Command = {
   async run(context, input) {
     const started = performance.now()
     const spine = spineOf(input)
+    const parts = partsOf(input)
     const service = (await context.catalog()).service(input.argument('SERVICE'))
     const options = {
       format: input.choice('format', ['parquet', 'csv', 'jsonl']),
@@ -71,35 +82,59 @@ export const datasetCreateCommand: Command = {
       sample: sampleOf(input),
       split: input.text('split')?.split(',').map(parseTimestamp),
     }
-    const bar = createJoinProgress(context.terminal, { join: `Joining ${service.id}`, write: 'Writing the training set' })
-    try {
-      const manifest = await createDataset(await context.database(), service, {
-        ...defined(options),
-        spine,
-        out: input.needed('out'),
-        dropIncomplete: input.flag('drop-incomplete'),
-        overwrite: input.flag('overwrite'),
-        signal: context.signal,
-        onProgress: (progress) => bar.update(progress),
-      })
-      const seconds = (performance.now() - started) / 1000
-      const files = filesOf(manifest)
-      const rows = files.reduce((sum, file) => sum + file.rows, 0)
-      const size = files.reduce((sum, file) => sum + file.bytes, 0)
-      return {
-        json: { ...manifest, seconds },
-        text: [
-          `Wrote ${counted(rows, 'row')} with ${counted(service.features.length, 'feature')} of ${service.id} to ${manifest.path} (${bytes(size)}) in ${duration(seconds * 1000)} (${count(rows / seconds)} rows/s).`,
-          ...files.flatMap(({ part, path, rows: held }) => (part === null ? [] : [`${part}: ${counted(held, 'row')} in ${path}`])),
-          ...missingNotes(manifest),
-          ...heldBackNotes(manifest.source.heldBackRows),
-          `Its manifest is ${manifestPath(manifest.path)}, its id ${manifest.id}.`,
-        ].join('\n'),
-      }
-    } finally {
-      bar.end()
+    const all = {
+      ...defined(options),
+      spine,
+      out: input.needed('out'),
+      dropIncomplete: input.flag('drop-incomplete'),
+      overwrite: input.flag('overwrite'),
+      signal: context.signal,
+    }
+    const manifest =
+      parts === null
+        ? await createFile(context, service, all)
+        : await createInParts(context, service, { ...all, parts, work: !input.flag('no-work') })
+    const seconds = (performance.now() - started) / 1000
+    const files = filesOf(manifest)
+    const rows = files.reduce((sum, file) => sum + file.rows, 0)
+    const size = files.reduce((sum, file) => sum + file.bytes, 0)
+    return {
+      json: { ...manifest, seconds },
+      text: [
+        `Wrote ${counted(rows, 'row')} with ${counted(service.features.length, 'feature')} of ${service.id} to ${manifest.path} (${bytes(size)}) in ${duration(seconds * 1000)} (${count(rows / seconds)} rows/s).`,
+        ...(manifest.statistics === null ? [] : [`${counted(files.length, 'part')}, from ${basename(manifest.file.path)} on`]),
+        ...files.flatMap(({ part, path, rows: held }) => (part === null ? [] : [`${part}: ${counted(held, 'row')} in ${path}`])),
+        ...missingNotes(manifest),
+        ...heldBackNotes(manifest.source.heldBackRows),
+        `Its manifest is ${pathOfManifest(manifest)}, its id ${manifest.id}.`,
+      ].join('\n'),
     }
   },
+}
+
+async function createFile(context: Context, service: ServicePlan, options: DatasetOptions): Promise<DatasetManifest> {
+  const bar = createJoinProgress(context.terminal, { join: `Joining ${service.id}`, write: 'Writing the training set' })
+  try {
+    return await createDataset(await context.database(), service, { ...options, onProgress: (progress) => bar.update(progress) })
+  } finally {
+    bar.end()
+  }
+}
+
+/** @throws LockstepError `USAGE` where options do not go together */
+function partsOf(input: Input): SharedDatasetOptions['parts'] | null {
+  const [count, rows] = [input.count('parts', 1, 99_999), input.count('rows-per-part', 1)]
+  if (count !== undefined && rows !== undefined) throw new LockstepError('USAGE', 'Give "--parts" or "--rows-per-part", not both.')
+  const parts = count !== undefined ? { count } : rows !== undefined ? { rows } : null
+  const alone = parts === null ? 'no-work' : 'split'
+  const given = alone === 'split' ? input.text(alone) !== undefined : input.flag(alone)
+  if (!given) return parts
+  throw new LockstepError(
+    'USAGE',
+    parts === null
+      ? 'The option "--no-work" leaves parts to workers; give "--parts N" too, or leave it out.'
+      : 'A set in parts is not split by time, too; leave out "--split", or the parts.',
+  )
 }
 
 function missingNotes({ missingRequired, incomplete }: DatasetManifest): string[] {

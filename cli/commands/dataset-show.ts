@@ -1,5 +1,5 @@
 import type { DatasetManifest } from '../../offline/dataset-manifest.ts'
-import { filesOf } from '../../offline/dataset-manifest.ts'
+import { filesOf, statisticsOf } from '../../offline/dataset-manifest.ts'
 import type { ColumnStatistics } from '../../offline/statistics/column-statistics.ts'
 import type { Command } from '../command.ts'
 import { findDataset } from '../datasets.ts'
@@ -19,12 +19,16 @@ export const datasetShowCommand: Command = {
 
 /** A manifest as people read it. */
 export function manifestText(manifest: DatasetManifest): string {
-  const { service, spine, rule, source, file } = manifest
+  const { service, spine, rule, source } = manifest
+  const statistics = statisticsOf(manifest)
   const fields: [string, string][] = [
     ['id', manifest.id],
     ['created', manifest.createdAt],
-    ...filesOf(manifest).flatMap((each): [string, string][] => [
-      [each.part ?? 'file', `${each.path}: ${each.format}, ${counted(each.rows, 'row')}, ${bytes(each.bytes)}`],
+    ...filesOf(manifest).flatMap((each, i): [string, string][] => [
+      [
+        each.range ? `part ${i}` : (each.part ?? 'file'),
+        `${each.path}: ${each.format}, ${counted(each.rows, 'row')}, ${bytes(each.bytes)}`,
+      ],
       ['sha256', each.sha256],
     ]),
     ...(manifest.split.length === 0 ? [] : [['split', `at ${manifest.split.join(' and ')}`] satisfies [string, string]]),
@@ -47,7 +51,7 @@ export function manifestText(manifest: DatasetManifest): string {
   const width = Math.max(...fields.map(([name]) => name.length))
   const columns = table(
     ['COLUMN', 'TYPE', 'FROM', 'NULLS', 'VALUES'],
-    manifest.columns.map(({ name, type, from: origin }, i) => [name, type, origin, ...valuesText(file.statistics[i])]),
+    manifest.columns.map(({ name, type, from: origin }, i) => [name, type, origin, ...valuesText(statistics[i])]),
   )
   return [...fields.map(([name, value]) => `${name.padEnd(width)}  ${value}`), '', columns].join('\n')
 }

@@ -20,16 +20,17 @@ export async function refuseExisting(paths: readonly string[]): Promise<void> {
  *
  *     old a, old b   ->   old b   ->   (none)   ->   new a   ->   new a, new b
  *
+ * @param gone names that nothing is to stand under afterwards, where `overwrite`
  * @throws LockstepError `FILE_EXISTS` unless `overwrite`; `WRITE_FAILED`
  */
-export async function placeFiles(files: readonly SealedFile[], overwrite: boolean): Promise<void> {
+export async function placeFiles(files: readonly SealedFile[], overwrite: boolean, gone: readonly string[] = []): Promise<void> {
   const aside: { readonly path: string; readonly kept: string }[] = []
   const placed: string[] = []
   let path = ''
   try {
     if (overwrite && files.length > 1) {
-      for (const file of files) {
-        path = file.path
+      for (const name of [...files.map((file) => file.path), ...gone]) {
+        path = name
         if (!(await isThere(path))) continue
         const kept = join(dirname(path), `.${basename(path)}.${randomUUID()}.replaced`)
         await rename(path, kept)

@@ -36,7 +36,7 @@ export interface SpineOptions {
  */
 export async function openSpine(db: Database, service: ServicePlan, input: SpineInput, options: SpineOptions = {}): Promise<Spine> {
   await dropLeftovers(db)
-  const { table, drop } = await takeSpinePlace(db)
+  const { id, table, drop } = await takeSpinePlace(db)
   try {
     const { time, roles, types } = await load(db, service, table, input, options)
     const columns = roles.map((role): SpineColumn => {
@@ -51,7 +51,7 @@ export async function openSpine(db: Database, service: ServicePlan, input: Spine
       await sampleSpine(db, table, sample, options.signal)
       facts = await check()
     }
-    return { table, columns, time, ...facts, drop }
+    return { id, table, columns, time, ...facts, drop }
   } catch (error) {
     await drop()
     throw error

@@ -7,6 +7,8 @@ export const spineLocks = 0x6c73_5350
 
 /** The place of a spine in the database, for as long as its owner holds it. */
 export interface SpinePlace {
+  /** The number in its name, and of its lock. */
+  readonly id: number
   /** Its table, quoted; still to be made. */
   readonly table: string
   /** Drops the table, if it was made, and gives up the place. */
@@ -19,6 +21,7 @@ export async function takeSpinePlace(db: Database): Promise<SpinePlace> {
   const table = `"lockstep".${sqlIdentifier(spineName(id))}`
   const release = await db.lock(spineLocks, id)
   return {
+    id,
     table,
     async drop() {
       try {
@@ -32,6 +35,17 @@ export async function takeSpinePlace(db: Database): Promise<SpinePlace> {
 
 export function spineName(id: number): string {
   return `spine_${id}`
+}
+
+/** Whether somebody has a spine of that number. */
+export async function isSpineHeld(db: Database, id: number): Promise<boolean> {
+  const found = await db.query(
+    `SELECT FROM pg_locks l JOIN pg_database d ON d.oid = l.database
+    WHERE d.datname = current_database() AND l.locktype = 'advisory' AND l.objsubid = 2 AND l.granted
+      AND l.classid = ${spineLocks}::oid AND l.objid = $1::text::oid`,
+    [String(id)],
+  )
+  return found.length > 0
 }
 
 /** Drops the spines whose owners are gone: nobody holds their lock, which is there before the table and until after it. */

@@ -12,8 +12,10 @@ export interface ViewRowsInput {
   readonly to: number
 }
 
-/** A spine in the database, in its own order, with typed columns. */
-export interface Spine {
+/** A spine in the database, in its own order, with typed columns: plain data. */
+export interface StoredSpine {
+  /** Nobody else's, as long as it is there. */
+  readonly id: number
   /** Its table, quoted. */
   readonly table: string
   /** The columns that pass through, in order: keys, time, request values and others. */
@@ -26,6 +28,9 @@ export interface Spine {
   readonly lastTime: number | null
   /** Rows with a NULL in any of the service's keys: they stay, and find nothing under that key. */
   readonly nullKeyRows: number
+}
+
+export interface Spine extends StoredSpine {
   /** Removes the table. */
   drop(): Promise<void>
 }

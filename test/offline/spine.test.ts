@@ -36,6 +36,7 @@ const noon = parseTimestamp('2001-03-01T12:00:00Z')
 
 describe('the SQL of a spine', () => {
   const spine: Spine = {
+    id: 1,
     table: '"lockstep"."spine_x"',
     columns: [
       { name: 'from', type: { kind: 'string' }, sql: 's."from"::text' },

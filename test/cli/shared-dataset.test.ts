@@ -1,0 +1,216 @@
+import { existsSync } from 'node:fs'
+import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { sql } from 'kysely'
+import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
+import type { DatasetManifest } from '../../offline/dataset-manifest.ts'
+import { filesOf } from '../../offline/dataset-manifest.ts'
+import { createSharedDataset } from '../../offline/shared/create-shared-dataset.ts'
+import { loadCatalog } from '../../registry/catalog.ts'
+import type { Database } from '../../runtime/database.ts'
+import { openJobQueue } from '../../runtime/job-queue.ts'
+import { openPostgres } from '../../runtime/open-postgres.ts'
+import { definitionFiles } from '../registry/definition-files.ts'
+import { testDatabase } from '../services/index.ts'
+import type { Environment, Running } from './run-lockstep.ts'
+import { killAll, lockstep, must, start } from './run-lockstep.ts'
+
+const definitions = `import { count, entity, featureService, featureView, last, mean, source, t } from 'lockstep'
+const airport = entity('airport', { key: { airport: t.string } })
+const landings = source('landings', { key: { airport: 'airport' }, eventTime: 'at', columns: { delay: t.float64, word: t.string } })
+const plain = source('plain', { table: 'plain', key: { airport: 'airport' }, eventTime: 'at', columns: { delay: t.float64 } })
+export const delays = featureView('delays', { version: 1, entity: airport, source: landings, features: { word: last('word', { required: true }), n: count('1d'), mean: mean('delay', '6h') } })
+export const unlucky = featureView('unlucky', { version: 1, entity: airport, source: landings, derive: { half: t.float64 },
+  transform: (row) => { if (row.delay === 13) throw new Error('thirteen'); return { half: row.delay === null ? null : row.delay / 2 } },
+  features: { half: last('half') } })
+export const unfrozen = featureView('unfrozen', { version: 1, entity: airport, source: plain, features: { delay: last('delay') } })
+export const all = featureService('all', { version: 1, features: [delays] })
+export const bad = featureService('bad', { version: 1, features: [unlucky] })
+export const open = featureService('open', { version: 1, features: [unfrozen] })
+`
+const rows = 6_000
+const numbers = `generate_series(1, ${rows}) n`
+/** A file, as a query would wait for who locks the table that it could have its label from. */
+const spine = Array.from({ length: rows }, (_, n) => {
+  const at = new Date(Date.UTC(2001, 0, 1) + n * 7_000).toISOString()
+  return `${JSON.stringify({ airport: n % 500 === 0 ? null : `A${n % 53}`, timestamp: at, label: n, color: `w${n % 11}` })}\n`
+}).join('')
+
+describe('an export that workers share', () => {
+  let db: Database
+  let env: Environment
+  let folder: string
+  let drop: () => Promise<void>
+  const inFolder = (name: string): string => join(folder, name)
+  const create = (service: string, out: string, ...options: readonly string[]): string[] => {
+    return ['dataset', 'create', service, '--spine', inFolder('spine.jsonl'), '--out', inFolder(out), ...options]
+  }
+  const manifestOf = async (path: string): Promise<DatasetManifest> => JSON.parse(await readFile(inFolder(path), 'utf8')) as DatasetManifest
+  const startWorker = async (...options: readonly string[]): Promise<Running> => {
+    const running = start(env, 'worker', ...options)
+    await running.until(/waits for parts/)
+    return running
+  }
+  const end = async ({ child, ended }: Running): Promise<string> => {
+    child.kill('SIGTERM')
+    const { code, out, err } = await ended
+    expect([code, err]).toEqual([0, ''])
+    return out
+  }
+  /** While nobody can read the source: a worker is in the midst of its part. */
+  const whileLocked = (run: () => Promise<void>): Promise<void> =>
+    db.kysely.transaction().execute(async (transaction) => {
+      await sql.raw('lock table lockstep_source.landings in access exclusive mode').execute(transaction)
+      await run()
+    })
+  const expectNothingLeft = async (out: string): Promise<void> => {
+    expect(existsSync(inFolder(out))).toBe(false)
+    expect(await db.query(`SELECT relname FROM pg_class WHERE relname LIKE 'spine\\_%'`)).toEqual([])
+    expect(await db.query('SELECT name FROM lockstep_jobs.queue UNION ALL SELECT name FROM lockstep_jobs.job')).toEqual([])
+    expect(await db.query('SELECT path FROM lockstep.datasets WHERE path = $1', [inFolder(out)])).toEqual([])
+  }
+
+  beforeAll(async () => {
+    folder = await mkdtemp(join(tmpdir(), 'lockstep-shared-'))
+    await writeFile(inFolder('spine.jsonl'), spine)
+    const database = await testDatabase()
+    drop = database.drop
+    db = openPostgres(database.url)
+    env = { LOCKSTEP_POSTGRES_URL: database.url, LOCKSTEP_DIR: inFolder('.lockstep') }
+    await db.query('CREATE TABLE plain (airport text, at timestamptz, delay float8)')
+    await must(env, 'apply', join(definitionFiles({ 'all.ts': definitions }), 'all.ts'))
+    await db.query(
+      `INSERT INTO lockstep_source.landings (airport, at, delay, word)
+      SELECT 'A' || n % 50, '2001-01-01'::timestamptz + n * interval '7 s', CASE WHEN n % 9 = 0 THEN NULL ELSE n % 97 END, 'x' || n % 13 FROM ${numbers}`,
+    )
+  }, 90_000)
+  afterEach(() => killAll())
+  afterAll(async () => {
+    await db.close()
+    await drop()
+    await rm(folder, { recursive: true, force: true })
+  })
+
+  it('by three workers, two at once, has the rows of one process in its order, and the same numbers', async () => {
+    const workers = await Promise.all([startWorker(), startWorker('--concurrency', '2'), startWorker()])
+    const [, , parquet] = await Promise.all([
+      must(env, ...create('all', 'one.jsonl')),
+      must(env, ...create('all', 'many', '--parts', '7', '--format', 'jsonl', '--no-work')),
+      must(env, ...create('all', 'parquet', '--rows-per-part', '1800', '--drop-incomplete')),
+    ])
+    const printed = await Promise.all(workers.map(end))
+    expect(printed.join('').match(/Written: part \d of 7 /g)).toHaveLength(7)
+    const names = Array.from({ length: 7 }, (_, part) => `part-0000${part}.jsonl`)
+    expect((await readdir(inFolder('many'))).toSorted()).toEqual(['manifest.json', ...names])
+    const parts = await Promise.all(names.map((name) => readFile(join(inFolder('many'), name))))
+    expect(Buffer.concat(parts).equals(await readFile(inFolder('one.jsonl')))).toBe(true)
+    const [one, many] = [await manifestOf('one.jsonl.manifest.json'), await manifestOf('many/manifest.json')]
+    expect(filesOf(many).map((file) => file.bytes)).toEqual(parts.map((bytes) => bytes.length))
+    expect(many.statistics).toEqual(one.file.statistics)
+    expect(many).toMatchObject({ spine: one.spine, missingRequired: one.missingRequired, incomplete: one.incomplete, columns: one.columns })
+    expect(many.source).toMatchObject({ droppedRows: one.source.droppedRows, heldBackRows: { landings: 0 } })
+    expect(await readdir(inFolder('parquet'))).toHaveLength(5)
+    const listed = await must(env, 'dataset', 'list')
+    expect(listed.datasets.find(({ id }) => id === parquet.id)).toMatchObject({ rows: rows - (one.missingRequired['word'] ?? 0) })
+    const verified = await lockstep(env, 'dataset', 'verify', parquet.id)
+    expect(verified).toMatchObject({ code: 0, out: expect.stringContaining('and so are its files') })
+    const { out } = await lockstep(env, 'dataset', 'show', parquet.id)
+    expect(out).toMatch(/part 3 +.*part-00003\.parquet: parquet/)
+    expect(out).toMatch(/color +string +spine +0 +"w\d+" 9/)
+
+    const refused = await lockstep(env, ...create('all', 'many', '--parts', '2'))
+    expect(refused).toMatchObject({ code: 1, err: expect.stringContaining('FILE_EXISTS') })
+    await must(env, ...create('all', 'many', '--parts', '2', '--overwrite'))
+    expect((await readdir(inFolder('many'))).toSorted()).toEqual(['manifest.json', 'part-00000.parquet', 'part-00001.parquet'])
+  }, 90_000)
+
+  it('goes on where a worker is told to end in the midst of its part, and where one is killed', async () => {
+    const jobs = await openJobQueue({ postgresUrl: env['LOCKSTEP_POSTGRES_URL'] ?? '' })
+    const catalog = await loadCatalog(db)
+    const tools = { db, keeper: db, jobs, worker: 'test', find: (id: string) => Promise.resolve(catalog.service(id)) }
+    let made: Promise<DatasetManifest> | undefined
+    await whileLocked(async () => {
+      const leaving = await startWorker()
+      made = createSharedDataset(tools, catalog.service('all'), {
+        spine: { file: inFolder('spine.jsonl') },
+        out: inFolder('killed'),
+        format: 'jsonl',
+        parts: { count: 2 },
+        work: false,
+        heartbeatSeconds: 10,
+      })
+      made.catch(() => undefined)
+      await leaving.until(/Taken: part 0 of 2/)
+      expect(await end(leaving)).toMatch(/Handed back: part 0 of 2/)
+      const killed = await startWorker('--concurrency', '2')
+      await killed.until(/Taken: part 0 of 2/)
+      await killed.until(/Taken: part 1 of 2/)
+      killed.child.kill('SIGKILL')
+      await killed.ended
+    })
+    const last = await startWorker()
+    const manifest = await made
+    await end(last)
+    await jobs.close()
+    const parts = await Promise.all(filesOf(manifest as DatasetManifest).map(({ path }) => readFile(path)))
+    expect(Buffer.concat(parts).equals(await readFile(inFolder('one.jsonl')))).toBe(true)
+    expect(await readdir(inFolder('killed'))).toHaveLength(3)
+  }, 90_000)
+
+  it('fails with the error of a part, and leaves nothing', async () => {
+    const worker = await startWorker()
+    const { code, err } = await lockstep(env, ...create('bad', 'bad', '--parts', '3', '--no-work'))
+    expect(code).toBe(1)
+    expect(err).toMatch(/^error TRANSFORM_FAILED: .*thirteen.*\(Part \d of 3, by the worker ".*:\d+"\.\)/)
+    await expectNothingLeft('bad')
+    expect(await end(worker)).toMatch(/Failed: part \d of 3 of bad@1/)
+  }, 90_000)
+
+  it('that is stopped leaves nothing, and its workers take other work', async () => {
+    const worker = await startWorker()
+    await whileLocked(async () => {
+      const exporting = start(env, ...create('all', 'stopped', '--parts', '3'))
+      await worker.until(/Taken: part \d of 3/)
+      const started = performance.now()
+      exporting.child.kill('SIGTERM')
+      expect(await exporting.ended).toMatchObject({ code: 143, err: 'error STOPPED: Stopped by SIGTERM before it was done.\n' })
+      expect(performance.now() - started).toBeLessThan(8_000)
+      await expectNothingLeft('stopped')
+    })
+    await worker.until(/Given up: part \d of 3/)
+    await must(env, ...create('all', 'after', '--parts', '2', '--no-work'))
+    await end(worker)
+  }, 90_000)
+
+  it('whose process is killed is cleared away by the next', async () => {
+    await whileLocked(async () => {
+      const exporting = start(env, ...create('all', 'gone', '--parts', '3'))
+      await expect.poll(() => existsSync(inFolder('gone')), { timeout: 30_000 }).toBe(true)
+      await expect.poll(() => db.query('SELECT FROM lockstep_jobs.job').then((jobs) => jobs.length)).toBe(3)
+      exporting.child.kill('SIGKILL')
+      await exporting.ended
+    })
+    const worker = await startWorker()
+    await expect.poll(() => db.query('SELECT FROM lockstep_jobs.queue').then((queues) => queues.length), { timeout: 30_000 }).toBe(0)
+    await expect.poll(() => db.query(`SELECT relname FROM pg_class WHERE relname LIKE 'spine\\_%'`)).toEqual([])
+    expect(await readdir(inFolder('gone'))).toEqual([])
+    await end(worker)
+  }, 90_000)
+
+  it('needs sources that tell arrivals, PostgreSQL, and options that go together', async () => {
+    const embedded = { LOCKSTEP_DIR: inFolder('.lockstep') }
+    const refused = [
+      { env, words: create('open', 'no', '--parts', '2'), code: 1, message: 'source "plain" has no column "_xid"' },
+      { env, words: create('all', 'no', '--parts', '2', '--split', '2001-01-02'), code: 2, message: '"--split"' },
+      { env, words: create('all', 'no.csv', '--no-work'), code: 2, message: '"--no-work"' },
+      { env: embedded, words: ['worker'], code: 1, message: 'set "LOCKSTEP_POSTGRES_URL"' },
+    ]
+    await Promise.all(
+      refused.map(async ({ env: given, words, code, message }) => {
+        expect(await lockstep(given, ...words)).toMatchObject({ code, err: expect.stringContaining(message) })
+      }),
+    )
+    expect(existsSync(inFolder('no'))).toBe(false)
+  }, 90_000)
+})
