@@ -13,6 +13,7 @@ export const workerCommand: Command = {
   ],
   options: { concurrency: { value: 'N', help: 'How many parts at a time, 8 at most. Default: 1.' } },
   example: 'lockstep worker --concurrency 2',
+  streams: true,
   async run(context, input) {
     const concurrency = input.count('concurrency', 1, 8) ?? 1
     const tools = await partWorkerTools(context)
