@@ -52,7 +52,7 @@ export async function finishRun(db: Database, run: Run, outcome: RunOutcome, fin
 }
 
 /** Whether this database knows the run: one with this id that began at this very millisecond. */
-export async function knowsRun(db: Database, run: Run): Promise<boolean> {
+export async function knowsRun(db: Pick<Database, 'kysely'>, run: Run): Promise<boolean> {
   const found = await db.kysely
     .selectFrom('lockstep.materialization_runs')
     .select('id')
@@ -60,4 +60,8 @@ export async function knowsRun(db: Database, run: Run): Promise<boolean> {
     .where('started_at', '=', run.startedAt)
     .executeTakeFirst()
   return found !== undefined
+}
+
+export async function forgetRuns(db: Pick<Database, 'kysely'>, view: string, store: string): Promise<void> {
+  await db.kysely.deleteFrom('lockstep.materialization_runs').where('view', '=', view).where('store', '=', store).execute()
 }

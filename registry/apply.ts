@@ -1,6 +1,8 @@
 import type { Kysely } from 'kysely'
 import { sql } from 'kysely'
 import { LockstepError } from '../kernel/errors.ts'
+import type { DefinitionId } from '../kernel/view-spec.ts'
+import { definitionId } from '../kernel/view-spec.ts'
 import type { LockstepTables } from '../migrations/schema.ts'
 import type { Database } from '../runtime/database.ts'
 import type { ChangePlan } from './change-plan.ts'
@@ -12,6 +14,19 @@ import { planOn } from './plan.ts'
 import { bumpRevision, lockRegistry } from './revision.ts'
 import { sha256 } from './sha256.ts'
 
+export interface ApplyOptions extends PlanOptions {
+  /** Called once all is written and before it counts; where it throws, nothing is applied. It must use `db` alone. */
+  readonly beforeCommit?: (online: OnlineChanges, db: Pick<Database, 'kysely'>) => Promise<void>
+}
+
+/** What changes for the online store, whose states are not the registry's business. */
+export interface OnlineChanges {
+  /** Online views that are retired. */
+  readonly leaving: readonly DefinitionId[]
+  /** Views of the registry that were retired or offline, and are online from now on. */
+  readonly returning: readonly DefinitionId[]
+}
+
 export interface AppliedChanges {
   /** What was done. */
   readonly plan: ChangePlan
@@ -19,6 +34,7 @@ export interface AppliedChanges {
   readonly revision: number
   /** Whether anything was written. */
   readonly changed: boolean
+  readonly online: OnlineChanges
 }
 
 /**
@@ -28,7 +44,7 @@ export interface AppliedChanges {
  * @throws LockstepError the plan's first problem (`VERSION_CHANGED`, `SOURCE_MISSING`, `UNKNOWN_COLUMN`, `SOURCE_TYPE_MISMATCH`, `IN_USE`, …); where there are several, the message
  * holds them all, and `details.problems` too
  */
-export async function applyChanges(db: Database, set: DefinitionSet, options: PlanOptions = {}): Promise<AppliedChanges> {
+export async function applyChanges(db: Database, set: DefinitionSet, options: ApplyOptions = {}): Promise<AppliedChanges> {
   return await db.kysely.transaction().execute(async (transaction) => {
     await lockRegistry(transaction)
     const { plan, comparisons, removed, tables } = await planOn(transaction, set, options)
@@ -39,8 +55,23 @@ export async function applyChanges(db: Database, set: DefinitionSet, options: Pl
     for (const comparison of comparisons) changed = (await storeDefinition(transaction, comparison)) || changed
     for (const definition of removed) changed = (await retire(transaction, definition)) || changed
     if (plan.tables.length > 0) changed = true
-    return { plan, changed, revision: changed ? await bumpRevision(transaction) : plan.revision }
+    const revision = changed ? await bumpRevision(transaction) : plan.revision
+    const online = onlineChanges(comparisons, removed)
+    await options.beforeCommit?.(online, { kysely: transaction })
+    return { plan, changed, revision, online }
   })
+}
+
+function onlineChanges(comparisons: readonly Comparison[], removed: readonly Definition[]): OnlineChanges {
+  const returning = comparisons.flatMap(({ declared, stored }) => {
+    if (stored === null || !isOnlineView(declared) || (!stored.retired && isOnlineView(stored))) return []
+    return [definitionId(declared)]
+  })
+  return { leaving: removed.filter(isOnlineView).map(definitionId), returning }
+}
+
+function isOnlineView({ kind, operational }: Definition): boolean {
+  return kind === 'view' && operational.online === true
 }
 
 function refuse(plan: ChangePlan): void {

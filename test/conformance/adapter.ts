@@ -12,6 +12,8 @@ export interface Adapter {
   readonly definitions: string
   /** Takes up definitions, from these files all at once. The first call comes before everything else and has the files of all cases. */
   define(files: readonly string[]): Promise<void>
+  /** Takes the definitions of one of those first files out again. The rows of its sources stay. */
+  retire(file: string): Promise<void>
   /** Adds the rows of a file (.jsonl or .csv) to a source: they arrive together, after all that came before. */
   ingest(source: string, file: string): Promise<void>
   /** Brings views in the online store up to date, as a run at the moment `at` would. */

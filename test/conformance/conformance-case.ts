@@ -11,7 +11,7 @@ export interface ConformanceCase {
   readonly steps: readonly Step[]
 }
 
-export type Step = DefineStep | IngestStep | MaterializeStep | TrainStep | ReadStep | ServeStep
+export type Step = DefineStep | RetireStep | IngestStep | MaterializeStep | TrainStep | ReadStep | ServeStep
 
 /** The words that a refusal has to name. Where a step has them, it must be refused. */
 interface Refusable {
@@ -20,6 +20,10 @@ interface Refusable {
 export interface DefineStep extends Refusable {
   /** File name without its ending, which is the adapter's. */
   readonly define: string
+}
+export interface RetireStep extends Refusable {
+  /** File name without its ending: that of the case's own definitions. */
+  readonly retire: string
 }
 export interface IngestStep extends Refusable {
   /** The source. */

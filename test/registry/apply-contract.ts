@@ -167,6 +167,33 @@ export function applyContract(opened: () => TestRegistry): void {
       expect(await registry.db.query(live)).toHaveLength(4)
     })
 
+    it('says before it commits which views leave the online store and which return to it, and applies nothing where that throws', async () => {
+      const online = async (set: DefinitionSet, prune = false) => (await applyChanges(registry.db, set, { prune })).online
+      const next = sampleSet({ delays: { version: 2 }, context: { version: 2 }, service: { version: 2 } })
+      expect(await online(sampleSet())).toEqual({ leaving: [], returning: [] })
+      expect(await online(next, true)).toEqual({ leaving: ['airport_delays@1'], returning: [] })
+      expect(await online(next, true)).toEqual({ leaving: [], returning: [] })
+
+      const before = await contents()
+      const refused = applyChanges(registry.db, sampleSet(), {
+        beforeCommit: async ({ returning }, { kysely }) => {
+          const { version } = await kysely
+            .selectFrom('lockstep.definitions')
+            .select('version')
+            .where('name', '=', 'airport_delays')
+            .where('retired_at', 'is', null)
+            .orderBy('version')
+            .executeTakeFirstOrThrow()
+          throw new Error(`${returning.join()} at ${version}`)
+        },
+      })
+      await expect(refused).rejects.toThrow('airport_delays@1 at 1')
+      expect(await contents()).toEqual(before)
+
+      expect(await online(sampleSet({ delaysOperational: { online: false } }))).toEqual({ leaving: [], returning: [] })
+      expect(await online(sampleSet())).toEqual({ leaving: [], returning: ['airport_delays@1'] })
+    })
+
     it('keeps a pruned name and version taken', async () => {
       await applyChanges(registry.db, sampleSet())
       await applyChanges(registry.db, sampleSet({ delays: { version: 2 }, context: { version: 2 }, service: { version: 2 } }), {

@@ -27,6 +27,8 @@ export async function createLockstepAdapter(env: Environment, folder: string): P
   })
   let server: { readonly url: string; readonly process: Running } | null = null
   let defined = 0
+  /** Of all cases. */
+  let first: readonly string[] | null = null
 
   async function lockstep(...words: readonly string[]): Promise<string> {
     child.send([...words, '--json'])
@@ -46,6 +48,21 @@ export async function createLockstepAdapter(env: Environment, folder: string): P
     return url
   }
 
+  /** A server notices within seconds what has changed; one that starts knows it. */
+  async function stopServer(): Promise<void> {
+    const running = server
+    server = null
+    running?.process.child.kill('SIGTERM')
+    await running?.process.ended
+  }
+
+  async function apply(files: readonly string[], ...options: readonly string[]): Promise<void> {
+    const index = join(folder, `definitions-${defined++}.ts`)
+    await writeFile(index, (await Promise.all(files.map(exportsOf))).join('\n'))
+    await lockstep('apply', index, ...options)
+    await stopServer()
+  }
+
   const pathOf = (name: string): string => join(folder, `${name}.parquet`)
 
   await lockstep('migrate')
@@ -53,9 +70,14 @@ export async function createLockstepAdapter(env: Environment, folder: string): P
     name: 'Lockstep',
     definitions: 'definitions.ts',
     async define(files) {
-      const index = join(folder, `definitions-${defined++}.ts`)
-      await writeFile(index, (await Promise.all(files.map(exportsOf))).join('\n'))
-      await lockstep('apply', index)
+      first ??= files
+      await apply(files)
+    },
+    async retire(file) {
+      await apply(
+        (first ?? []).filter((each) => each !== file),
+        '--prune',
+      )
     },
     async ingest(source, file) {
       await lockstep('ingest', source, file)
@@ -83,10 +105,7 @@ export async function createLockstepAdapter(env: Environment, folder: string): P
       return answer.results
     },
     async close() {
-      if (server !== null) {
-        server.process.child.kill('SIGTERM')
-        await server.process.ended
-      }
+      await stopServer()
       const exited = once(child, 'exit')
       child.disconnect()
       await exited

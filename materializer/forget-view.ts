@@ -1,0 +1,32 @@
+import { LockstepError } from '../kernel/errors.ts'
+import type { DefinitionId } from '../kernel/view-spec.ts'
+import type { Marker } from '../online/marker.ts'
+import { readMarker } from '../online/marker.ts'
+import type { OnlineStore } from '../online/store.ts'
+import type { Database } from '../runtime/database.ts'
+import { forgetRuns, knowsRun } from './runs.ts'
+
+/**
+ * Removes what the store holds of a view, and the record of how it came there: from then on it answers as one that was never materialized. A run that is under way
+ * finds it lost. What another database has materialized stays.
+ *
+ * @returns how many keys there were; null where they are another database's
+ * @throws LockstepError `REDIS_UNAVAILABLE`
+ */
+export async function forgetView(db: Pick<Database, 'kysely'>, store: OnlineStore, view: DefinitionId): Promise<number | null> {
+  const marker = await readableMarker(store, view)
+  if (marker !== null && !(await knowsRun(db, marker.origin))) return null
+  const keys = await store.removeView(view)
+  await forgetRuns(db, view, await store.identity())
+  return keys
+}
+
+/** One that cannot be read tells of no other database, and goes too. */
+async function readableMarker(store: OnlineStore, view: DefinitionId): Promise<Marker | null> {
+  try {
+    return await readMarker(store, view)
+  } catch (error) {
+    if (error instanceof LockstepError && (error.code === 'STATE_CORRUPT' || error.code === 'STATE_VERSION')) return null
+    throw error
+  }
+}

@@ -1,0 +1,58 @@
+import { describe, expect, it } from 'vitest'
+import { forgetView } from '../../materializer/forget-view.ts'
+import { materializeView } from '../../materializer/materialize.ts'
+import { materializationStatus } from '../../materializer/status.ts'
+import { firstMarker, markerKey, readMarker, writeMarker } from '../../online/marker.ts'
+import { freshView, heldSecondRun, many, materializerFixture, moment, storeKinds } from './fixture.ts'
+import { storedStates } from './payments.ts'
+
+const fixture = materializerFixture()
+
+describe.each(storeKinds)('a view that is forgotten in the %s store', (kind) => {
+  it('has no state, no marker and no run, and is materialized again as if for the first time', async () => {
+    const { db, store } = fixture().open(kind)
+    const [{ table, plan }, other] = [await freshView(db), await freshView(db)]
+    await table.insert(many(300))
+    await other.table.insert(many(30))
+    for (const each of [plan, other.plan]) await materializeView(db, store, each, { moment })
+    const keys = table.keys(plan)
+    expect(await forgetView(db, store, plan.id)).toBe(keys.length + 1)
+    expect(await readMarker(store, plan.id)).toBeNull()
+    expect((await store.read(keys.map((key) => ({ view: plan.id, entity: 'account', key })))).every((bytes) => bytes === null)).toBe(true)
+    const identity = await store.identity()
+    const listed = (await materializationStatus(db, 0)).filter((run) => run.store === identity).map(({ view }) => view)
+    expect(listed).toContain(other.plan.id)
+    expect(listed).not.toContain(plan.id)
+    expect(await storedStates(store, other.plan, other.table.keys(other.plan))).toEqual(other.table.expected(other.plan, moment))
+
+    await table.insert(many(10))
+    expect(await materializeView(db, store, plan, { moment })).toMatchObject({ from: 0, rows: 310 })
+    expect(await storedStates(store, plan, keys)).toEqual(table.expected(plan, moment))
+  })
+
+  it('is lost to a run that is under way', async () => {
+    const { db, store } = fixture().open(kind)
+    const { plan, run, open } = await heldSecondRun(db, store)
+    await forgetView(db, store, plan.id)
+    open()
+    await expect(run).rejects.toMatchObject({ code: 'STORE_MISMATCH' })
+  })
+
+  it('stays where another database has materialized it', async () => {
+    const { db, store } = fixture().open(kind)
+    const { plan } = await freshView(db)
+    const origin = { id: '7', startedAt: new Date(0) }
+    const marker = firstMarker({ fingerprint: plan.fingerprint, incremental: true, origin, removing: false })
+    await writeMarker(store, plan.id, marker, null)
+    expect(await forgetView(db, store, plan.id)).toBeNull()
+    expect(await readMarker(store, plan.id)).toEqual(marker)
+  })
+
+  it('goes where its marker cannot be read, and is nothing where the store never had it', async () => {
+    const { db, store } = fixture().open(kind)
+    const { plan } = await freshView(db)
+    expect(await forgetView(db, store, plan.id)).toBe(0)
+    await store.write([{ ...markerKey(plan.id), expectedFrontier: null, bytes: Buffer.from('?') }])
+    expect(await forgetView(db, store, plan.id)).toBe(1)
+  })
+})
