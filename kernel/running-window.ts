@@ -9,12 +9,13 @@ import type { Tile, Tiles } from './tiles.ts'
  */
 export class RunningWindow {
   #from: number
-  /** null: to be made anew. */
+  /** null: to be made anew, and then `#stale`. */
   readonly #lanes: (Accumulator | null)[]
   readonly #plan: { readonly lanes: readonly number[] }
   readonly #aggregates: readonly Aggregate[]
   readonly #levels: readonly Tiles[]
   readonly #hop: number
+  #stale = false
   /** By lane, of those that had to be made anew. */
   #suffixes: (Suffixes | undefined)[] | null = null
 
@@ -76,14 +77,17 @@ export class RunningWindow {
   /** Its accumulators, by index of the plan's `lanes`. Only to be read. */
   lanes(): readonly Accumulator[] {
     const lanes = this.#lanes
-    for (let i = 0; i < lanes.length; i++) if (lanes[i] === null) lanes[i] = this.#suffixesOf(i).since(this.#from)
+    if (this.#stale) for (let i = 0; i < lanes.length; i++) if (lanes[i] === null) lanes[i] = this.#suffixesOf(i).since(this.#from)
+    this.#stale = false
     return lanes as readonly Accumulator[]
   }
 
   #remove(tile: Tile): void {
     const lanes = this.#lanes
     for (let i = 0; i < lanes.length; i++) {
-      if (lanes[i]?.remove(tile.lanes[this.#plan.lanes[i] as number] as Accumulator) === false) lanes[i] = null
+      if (lanes[i]?.remove(tile.lanes[this.#plan.lanes[i] as number] as Accumulator) !== false) continue
+      lanes[i] = null
+      this.#stale = true
     }
   }
 

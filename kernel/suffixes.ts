@@ -44,8 +44,16 @@ export class Suffixes {
 
   /** The aggregate of the tiles from `from` on, which does not come before that of the last call. */
   since(from: number): Accumulator {
-    this.#kept.splice(0, firstFrom(this.#kept, from))
     const made = this.#lane.create()
+    let tiles = 0
+    for (const level of this.#levels) tiles += level.list.length - level.indexFrom(from)
+    if (tiles <= few) {
+      this.#kept = []
+      this.#end = Number.NEGATIVE_INFINITY
+      this.#mergeInto(made, from, Number.POSITIVE_INFINITY)
+      return made
+    }
+    while (this.#kept[0] !== undefined && this.#kept[0].start < from) this.#kept.shift()
     const next = this.#kept[0]
     if (next === undefined) {
       this.#mergeInto(made, from, Number.POSITIVE_INFINITY)
@@ -56,14 +64,12 @@ export class Suffixes {
         this.#mergeInto(made, this.#end, Number.POSITIVE_INFINITY)
       }
     }
-    if (this.#merged > few) {
-      const tiles = this.#levels.reduce((number, level) => number + level.list.length - level.indexFrom(from), 0)
-      if (this.#merged > few + tiles) this.#keep(from, Math.ceil(Math.sqrt(tiles)))
-    }
+    if (this.#merged > tiles) this.#keep(from, Math.ceil(Math.sqrt(tiles)))
     return made
   }
 
   #mergeInto(target: Accumulator, from: number, to: number): void {
+    const lane = this.#lane
     // The coarser tiles are the older ones.
     for (let i = this.#levels.length - 1; i >= 0; i--) {
       const level = this.#levels[i] as Tiles
@@ -71,9 +77,9 @@ export class Suffixes {
       for (let j = level.indexFrom(from); j < list.length; j++) {
         const tile = list[j] as Tile
         if (tile.start >= to) return
-        if (this.#lane.isFull?.(target) === true) return
         target.merge(tile.lanes[this.#index] as Accumulator)
         this.#merged++
+        if (lane.isFull !== undefined && lane.isFull(target)) return
       }
     }
   }
@@ -106,16 +112,11 @@ export class Suffixes {
   }
 }
 
-/** So many tiles are not worth the bookkeeping. */
-const few = 64
+/** Merging so many tiles is cheaper than to keep account of them. */
+const few = 256
 
 function copy(lane: Aggregate, accumulator: Accumulator): Accumulator {
   const made = lane.create()
   made.merge(accumulator)
   return made
-}
-
-function firstFrom(kept: readonly { readonly start: number }[], from: number): number {
-  const index = kept.findIndex(({ start }) => start >= from)
-  return index < 0 ? kept.length : index
 }
