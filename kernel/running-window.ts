@@ -54,16 +54,20 @@ export class RunningWindow {
   /** Takes a row that has been added to a tile. */
   add(row: FoldRow): void {
     if (row.eventTime < this.#from) return
-    for (const lane of this.#lanes) lane?.add(row)
-    if (this.#suffixes !== null) for (const suffixes of this.#suffixes) suffixes?.add(row)
+    const lanes = this.#lanes
+    for (let i = 0; i < lanes.length; i++) lanes[i]?.add(row)
+    const suffixes = this.#suffixes
+    if (suffixes !== null) for (let i = 0; i < suffixes.length; i++) suffixes[i]?.add(row)
   }
 
   /** Moves the tail on to `from`. To be called before the tiles that it passes are merged into coarser ones. */
   moveTo(from: number): void {
     if (from === this.#from) return
-    for (const level of this.#levels) {
+    const levels = this.#levels
+    for (let l = 0; l < levels.length; l++) {
+      const level = levels[l] as Tiles
       const { list } = level
-      const [first] = list
+      const first = list[0]
       if (first === undefined || first.start >= from) continue
       for (let i = level.indexFrom(this.#from); i < list.length; i++) {
         const tile = list[i] as Tile

@@ -46,9 +46,9 @@ export class Suffixes {
   since(from: number): Accumulator {
     const made = this.#lane.create()
     let tiles = 0
-    for (const level of this.#levels) tiles += level.list.length - level.indexFrom(from)
+    for (let i = 0; i < this.#levels.length; i++) tiles += (this.#levels[i] as Tiles).list.length
     if (tiles <= few) {
-      this.#kept = []
+      if (this.#kept.length > 0) this.#kept = []
       this.#end = Number.NEGATIVE_INFINITY
       this.#mergeInto(made, from, Number.POSITIVE_INFINITY)
       return made
@@ -56,32 +56,36 @@ export class Suffixes {
     while (this.#kept[0] !== undefined && this.#kept[0].start < from) this.#kept.shift()
     const next = this.#kept[0]
     if (next === undefined) {
-      this.#mergeInto(made, from, Number.POSITIVE_INFINITY)
+      this.#merged += this.#mergeInto(made, from, Number.POSITIVE_INFINITY)
     } else {
-      this.#mergeInto(made, from, next.start)
+      this.#merged += this.#mergeInto(made, from, next.start)
       if (this.#lane.isFull?.(made) !== true) {
         made.merge(next.accumulator)
-        this.#mergeInto(made, this.#end, Number.POSITIVE_INFINITY)
+        this.#merged += this.#mergeInto(made, this.#end, Number.POSITIVE_INFINITY)
       }
     }
     if (this.#merged > tiles) this.#keep(from, Math.ceil(Math.sqrt(tiles)))
     return made
   }
 
-  #mergeInto(target: Accumulator, from: number, to: number): void {
-    const lane = this.#lane
+  /** Returns how many tiles there were. */
+  #mergeInto(target: Accumulator, from: number, to: number): number {
+    const index = this.#index
+    const lane = this.#lane.isFull === undefined ? null : this.#lane
+    let merged = 0
     // The coarser tiles are the older ones.
     for (let i = this.#levels.length - 1; i >= 0; i--) {
       const level = this.#levels[i] as Tiles
       const { list } = level
       for (let j = level.indexFrom(from); j < list.length; j++) {
         const tile = list[j] as Tile
-        if (tile.start >= to) return
-        target.merge(tile.lanes[this.#index] as Accumulator)
-        this.#merged++
-        if (lane.isFull !== undefined && lane.isFull(target)) return
+        if (tile.start >= to) return merged
+        target.merge(tile.lanes[index] as Accumulator)
+        merged++
+        if (lane?.isFull?.(target) === true) return merged
       }
     }
+    return merged
   }
 
   #keep(from: number, step: number): void {
