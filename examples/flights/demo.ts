@@ -20,8 +20,6 @@ import { createSteps } from './steps.ts'
 
 /** The data end here. */
 const asOf = '2001-07-01T00:00:00Z'
-/** The embedded database takes every n-th flight, so that the demo is ready within a minute on two cores. */
-const embeddedEvery = 2
 const trainingFlights = 100_000
 const juneFlights = 25_000
 const pairs = [
@@ -44,7 +42,7 @@ try {
   const config = { ...loaded, logLevel: loaded.logLevel === 'info' ? ('warn' as const) : loaded.logLevel }
   const context = createContext(config, terminal, interrupt.signal)
   await withContext(context, async () => {
-    const every = Number(values.every ?? (config.postgresUrl === null ? embeddedEvery : 1))
+    const every = Number(values.every ?? 1)
     if (!Number.isInteger(every) || every < 1) {
       throw new LockstepError('USAGE', `The option "--every" is "${values.every}"; it must be a whole number from 1 on.`)
     }
@@ -80,9 +78,7 @@ async function demo(context: Context, every: number, once: boolean): Promise<voi
     if (loaded) say('The flights are loaded already.')
     else {
       if (every > 1) {
-        say(
-          `Loading one flight in ${every}, so that all is done in a minute; with --every 1, or with LOCKSTEP_POSTGRES_URL, all 3,000,000 are loaded.`,
-        )
+        say(`Loading one flight in ${every}; without --every, all 3,000,000 are loaded.`)
       }
       await lockstep('ingest', 'departures', join(data, 'flights-3m.parquet'), ...(every > 1 ? ['--every', String(every)] : []))
     }
