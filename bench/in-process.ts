@@ -1,6 +1,8 @@
 import { spawn } from 'node:child_process'
-import { readFile, writeFile } from 'node:fs/promises'
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { openPostgres } from '../runtime/open-postgres.ts'
 
 /**
  * Runs a step of a bench in a process of its own, so that its peak memory is its own: `file --step NAME --folder FOLDER`, which ends with `tell`.
@@ -37,4 +39,30 @@ export async function clock(work: () => Promise<unknown>): Promise<number> {
 /** Megabytes, of this process so far. */
 export function peakRssMb(): number {
   return Math.round(process.resourceUsage().maxRSS / 1024)
+}
+
+/** What a bench works in: both are removed when it ends. */
+export interface BenchPlace {
+  readonly folder: string
+  /** The name of the database. */
+  readonly name: string
+  /** What a step is run with. */
+  readonly env: NodeJS.ProcessEnv
+}
+
+/** Runs a bench in a new database of the server at `postgresUrl` and a new folder. */
+export async function inOwnPlace(postgresUrl: string, work: (place: BenchPlace) => Promise<void>): Promise<void> {
+  const server = openPostgres(postgresUrl)
+  const name = `lockstep_bench_${process.pid}`
+  const folder = await mkdtemp(join(tmpdir(), 'lockstep-bench-'))
+  const url = new URL(postgresUrl)
+  url.pathname = `/${name}`
+  await server.query(`create database ${name}`)
+  try {
+    await work({ folder, name, env: { ...process.env, LOCKSTEP_POSTGRES_URL: url.href, LOCKSTEP_REDIS_PREFIX: name } })
+  } finally {
+    await server.query(`drop database ${name} with (force)`)
+    await server.close()
+    await rm(folder, { recursive: true, force: true })
+  }
 }

@@ -10,8 +10,7 @@
  *
  * It works in a database and under a key prefix of its own, and removes both.
  */
-import { mkdtemp, readFile, rm } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
+import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
 import type { SourceSpec } from '../kernel/view-spec.ts'
@@ -30,7 +29,7 @@ import { migrateDatabase } from '../runtime/migrated.ts'
 import { openPostgres } from '../runtime/open-postgres.ts'
 import { openRedis } from '../runtime/redis.ts'
 import { keepHeapSmall } from '../runtime/small-heap.ts'
-import { clock, inProcess, peakRssMb, tell } from './in-process.ts'
+import { clock, inOwnPlace, inProcess, peakRssMb, tell } from './in-process.ts'
 import type { ReadStream } from './streams.ts'
 import { drain, recording } from './streams.ts'
 
@@ -65,29 +64,22 @@ async function measure(): Promise<void> {
     process.exitCode = 2
     return
   }
-  const server = openPostgres(config.postgresUrl)
-  const name = `lockstep_bench_${process.pid}`
-  const folder = await mkdtemp(join(tmpdir(), 'lockstep-bench-'))
-  const url = new URL(config.postgresUrl)
-  url.pathname = `/${name}`
-  const env = { ...process.env, LOCKSTEP_POSTGRES_URL: url.href, LOCKSTEP_REDIS_PREFIX: name }
-  await server.query(`create database ${name}`)
-  try {
-    const figures: Record<string, Figure> = {}
-    for (const key of Object.keys(steps)) {
-      const figure = await inProcess<Figure>(import.meta.filename, key, folder, env, ['--spine-every', args['spine-every']])
-      figures[key] = figure
-      if (!args.json) process.stdout.write(`${describe(key, figure)}\n`)
+  const { redisUrl } = config
+  await inOwnPlace(config.postgresUrl, async ({ folder, name, env }) => {
+    try {
+      const figures: Record<string, Figure> = {}
+      for (const key of Object.keys(steps)) {
+        const figure = await inProcess<Figure>(import.meta.filename, key, folder, env, ['--spine-every', args['spine-every']])
+        figures[key] = figure
+        if (!args.json) process.stdout.write(`${describe(key, figure)}\n`)
+      }
+      if (args.json) process.stdout.write(`${JSON.stringify(figures)}\n`)
+    } finally {
+      const redis = openRedis(redisUrl)
+      await redis.unlink(`${name}:store`)
+      await redis.quit()
     }
-    if (args.json) process.stdout.write(`${JSON.stringify(figures)}\n`)
-  } finally {
-    await server.query(`drop database ${name} with (force)`)
-    await server.close()
-    const redis = openRedis(config.redisUrl)
-    await redis.unlink(`${name}:store`)
-    await redis.quit()
-    await rm(folder, { recursive: true, force: true })
-  }
+  })
 }
 
 function describe(key: string, { rows, seconds, floorSeconds, peakRssMb }: Figure): string {

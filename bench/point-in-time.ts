@@ -16,8 +16,7 @@
  * It works in a database of its own and drops it. `ordered` has the same for a spine in the order of time, where LATERAL finds its pages in the cache; `covering` for an index that
  * holds the columns too.
  */
-import { mkdtemp, readFile, rm } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
+import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
 import { compileService } from '../kernel/compile-service.ts'
@@ -39,7 +38,7 @@ import type { Database } from '../runtime/database.ts'
 import { migrateDatabase } from '../runtime/migrated.ts'
 import { openPostgres } from '../runtime/open-postgres.ts'
 import { keepHeapSmall } from '../runtime/small-heap.ts'
-import { clock, inProcess, peakRssMb, tell } from './in-process.ts'
+import { clock, inOwnPlace, inProcess, peakRssMb, tell } from './in-process.ts'
 import { duckdbAsofSeconds } from './point-in-time/duckdb.ts'
 import type { ReadStream } from './streams.ts'
 import { drain, recording } from './streams.ts'
@@ -87,40 +86,43 @@ async function measure(): Promise<void> {
     process.exitCode = 2
     return
   }
-  const server = openPostgres(config.postgresUrl)
-  const name = `lockstep_bench_${process.pid}`
-  const folder = await mkdtemp(join(tmpdir(), 'lockstep-bench-'))
-  const url = new URL(config.postgresUrl)
-  url.pathname = `/${name}`
-  await server.query(`create database ${name}`)
-  try {
-    const env = { ...process.env, LOCKSTEP_POSTGRES_URL: url.href }
-    const told: Record<string, never> = {}
-    for (const key of Object.keys(steps)) {
-      told[key] = await inProcess(import.meta.filename, key, folder, env)
-      if (!args.json) process.stdout.write(`${key}: ${JSON.stringify(told[key])}\n`)
+  await inOwnPlace(config.postgresUrl, async ({ folder, env }) => {
+    const run = async <Told>(key: string): Promise<Told> => {
+      const told = await inProcess<Told>(import.meta.filename, key, folder, env)
+      if (!args.json) process.stdout.write(`${key}: ${JSON.stringify(told)}\n`)
+      return told
+    }
+    await run('setup')
+    const told = {
+      join: await run<Peers>('join'),
+      ordered: await run<Peers>('ordered'),
+      export: await run<{ ratio: number; seconds: number }>('export'),
+      rss1m: await run<number>('rss1m'),
+      rss3m: await run<number>('rss3m'),
+      windows: await run<{ ratio: number; latestSeconds: number }>('windows'),
+      others: await run<Record<string, number>>('others'),
+      mappings: await run<{ ratio: number }>('mappings'),
+      small: await run<Record<string, number>>('small'),
+      covering: await run<Peers>('covering'),
     }
     process.stdout.write(`${JSON.stringify(await summary(told))}\n`)
-  } finally {
-    await server.query(`drop database ${name} with (force)`)
-    await server.close()
-    await rm(folder, { recursive: true, force: true })
-  }
+  })
 }
 
-async function summary(told: Readonly<Record<string, never>>): Promise<Record<string, unknown>> {
-  const of = told as unknown as {
-    join: Peers
-    ordered: Peers
-    covering: Peers
-    export: { ratio: number; seconds: number; rows: number }
-    rss1m: number
-    rss3m: number
-    windows: { ratio: number; latestSeconds: number }
-    others: Record<string, number>
-    mappings: { ratio: number }
-    small: Record<string, number>
-  }
+interface Told {
+  readonly join: Peers
+  readonly ordered: Peers
+  readonly covering: Peers
+  readonly export: { readonly ratio: number; readonly seconds: number }
+  readonly rss1m: number
+  readonly rss3m: number
+  readonly windows: { readonly ratio: number; readonly latestSeconds: number }
+  readonly others: Readonly<Record<string, number>>
+  readonly mappings: { readonly ratio: number }
+  readonly small: Readonly<Record<string, number>>
+}
+
+async function summary(of: Told): Promise<Record<string, unknown>> {
   const duckdb = await duckdbAsofSeconds(flights, 3)
   const ratios = ({ joinSeconds, floorSeconds, lateralSeconds }: Peers) => ({
     ratio_floor: round(joinSeconds / floorSeconds),
@@ -251,7 +253,7 @@ async function exportRss(db: Database, folder: string, sql: string): Promise<num
   return peakRssMb()
 }
 
-/** The spine's own flight counts, as in the LATERAL join: its label is no feature. */
+/** A flight does not see itself: its label is of its own row. */
 async function exportTo(db: Database, service: ServicePlan, out: string, sql: string) {
   return await createDataset(db, service, { spine: { sql }, out, overwrite: true, asOf: 'before' })
 }

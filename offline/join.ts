@@ -23,7 +23,7 @@ import { startNow } from './start-now.ts'
 import type { Pass } from './stream-groups.ts'
 import { planPasses } from './stream-groups.ts'
 import type { Seen } from './stream-bounds.ts'
-import { settledBefore, sourceBounds } from './stream-bounds.ts'
+import { awaitWritersMs, settledBefore, sourceBounds } from './stream-bounds.ts'
 
 export interface JoinOptions {
   /** Absent: what was known when, and schedules as served. */
@@ -73,9 +73,6 @@ export interface JoinSummary {
    */
   readonly heldBackRows: Readonly<Record<string, number>>
 }
-
-/** How long a join waits for transactions that are writing when it begins. */
-const awaitWritersMs = 2_000
 
 /**
  * The point-in-time join: every row of the spine, in its order, with the service's features as they stood at its moment. The source tables are read once each, whatever

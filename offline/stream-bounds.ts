@@ -14,7 +14,8 @@ import { readSourceTable } from './source-table.ts'
 import type { Spine } from './spine/spine.ts'
 import { nearApplies } from './stream-sql.ts'
 
-const awaitWritersMs = 2_000
+/** How long transactions that are writing are waited for. */
+export const awaitWritersMs = 2_000
 
 /** A spine is worth looking its keys up for each source row where the source has this many times its rows. */
 const pruneKeysFrom = 4
@@ -92,9 +93,10 @@ async function pays(
   if (coverage(near, plans) > mostCoverage) return false
   const { lookups } = await explain(snapshot, prepareStream(table, plans, few).sql)
   const moment = (plans[0]?.key.length ?? 0) + 1
-  return lookups.every((condition) =>
+  const led = lookups.map((condition) =>
     [...condition.matchAll(/"\*VALUES\*(?:_\d+)?"\.column(\d+)/g)].some(([, column]) => Number(column) >= moment),
   )
+  return led.length > 0 && led.every(Boolean)
 }
 
 /** Which part of the time that is read otherwise the intervals cover: of their keys, from the first to the last of them, or for latest values ever. */

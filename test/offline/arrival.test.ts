@@ -6,7 +6,7 @@ import { openSpine } from '../../offline/spine/open-spine.ts'
 import type { Database } from '../../runtime/database.ts'
 import { viewSpec } from '../kernel/view-oracle.ts'
 import { during, openServer } from '../opened-database.ts'
-import { lastThing } from './last-thing.ts'
+import { lastThing } from './thing-features.ts'
 import { createThings, service, view } from './things.ts'
 
 const noon = parseTimestamp('2001-03-01T12:00:00Z')

@@ -8,7 +8,7 @@ import { createDataset } from '../../offline/dataset.ts'
 import { hour, viewSpec } from '../kernel/view-oracle.ts'
 import type { OpenedDatabase } from './databases.ts'
 import { databases } from './databases.ts'
-import { lastThing } from './last-thing.ts'
+import { countOfThings, lastThing } from './thing-features.ts'
 import type { ThingRow } from './things.ts'
 import { createThings, service, view } from './things.ts'
 
@@ -20,19 +20,8 @@ const row = (thing: string, hours: number, knownHours: number | null, i: number)
   tie: i,
   values: [i, null, null, null],
 })
-const count = {
-  kind: 'window',
-  name: 'n',
-  aggregate: 'count',
-  column: null,
-  windowMicros: 48 * hour,
-  hopMicros: hour,
-  type: { kind: 'int32' },
-  default: null,
-  required: false,
-} as const
 const asked = service([
-  { plan: view(viewSpec('things', [count, lastThing], { kind: 'continuous' }), 'things'), alias: null, key: ['thing'] },
+  { plan: view(viewSpec('things', [countOfThings, lastThing], { kind: 'continuous' }), 'things'), alias: null, key: ['thing'] },
 ])
 const spine = { sql: `SELECT 'a' AS thing, '2001-03-02 12:00Z'::timestamptz AS moment` }
 

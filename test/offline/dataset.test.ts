@@ -13,6 +13,7 @@ import { openTabularFile } from '../../offline/files/tabular-file.ts'
 import { hour, viewSpec } from '../kernel/view-oracle.ts'
 import type { OpenedDatabase } from './databases.ts'
 import { databases } from './databases.ts'
+import { requiredThing } from './thing-features.ts'
 import type { ThingRow } from './things.ts'
 import { createThings, service, view } from './things.ts'
 
@@ -26,15 +27,6 @@ const row = (thing: string | null, hours: number, i: number | null, tie: number)
 })
 const rows = [row('a', -2, 1, 1), row('a', 0, 2, 2), row('a', 5, 9, 3), row('b', -30, 7, 4), row(null, 0, 8, 5)]
 
-const latest = {
-  kind: 'latest',
-  name: 'last',
-  column: 'i',
-  type: { kind: 'int32' },
-  ttlMicros: 24 * hour,
-  default: null,
-  required: true,
-} as const
 const count = {
   kind: 'window',
   name: 'count',
@@ -57,7 +49,7 @@ const pressure: OnDemandSpec = {
 const code = '({ request, it, asOf }) => ({ pressure: it.last === null ? null : it.last * request.load + asOf % 2 })'
 
 function things(known: string | null) {
-  const spec = viewSpec('things', [latest, count], { kind: 'continuous' })
+  const spec = viewSpec('things', [requiredThing, count], { kind: 'continuous' })
   return view({ ...spec, source: { ...spec.source, known } }, 'things')
 }
 const asked = service([{ plan: things('known'), alias: null, key: ['thing'] }], { spec: pressure, code })
@@ -198,7 +190,7 @@ for (const { kind, open } of databases) {
     })
 
     it('says that a source is missing', async () => {
-      const spec = viewSpec('things', [latest], { kind: 'continuous' })
+      const spec = viewSpec('things', [requiredThing], { kind: 'continuous' })
       const over = (relation: SourceRelation) =>
         compileView({ spec: { ...spec, source: { ...spec.source, known: null, relation } }, code: null, fingerprint: 'f' })
       for (const relation of [

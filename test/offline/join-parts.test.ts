@@ -16,7 +16,7 @@ import type { SourceRow } from '../../offline/row-decoder.ts'
 import { planPasses } from '../../offline/stream-groups.ts'
 import { servedTime } from '../../kernel/view-plan.ts'
 import { hour, viewSpec } from '../kernel/view-oracle.ts'
-import { lastThing } from './last-thing.ts'
+import { lastThing } from './thing-features.ts'
 
 function view(name: string, source: string): ViewPlan {
   const spec = viewSpec(name, [lastThing], { kind: 'continuous' })

@@ -4,9 +4,9 @@ import type { Database, Snapshot } from '../../runtime/database.ts'
 export function noting(db: Database, selects: string[], batches = new Map<string, number>()): Database {
   const noted = (inner: Snapshot): Snapshot => ({
     ...inner,
-    async *tuples(select) {
+    async *tuples(select, options) {
       selects.push(select)
-      for await (const batch of inner.tuples(select)) {
+      for await (const batch of inner.tuples(select, options)) {
         batches.set(select, (batches.get(select) ?? 0) + 1)
         yield batch
       }

@@ -14,7 +14,7 @@ import { spineLocks, spineName } from '../../offline/spine/spine-table.ts'
 import type { Spine, SpineInput } from '../../offline/spine/spine.ts'
 import { viewSpec } from '../kernel/view-oracle.ts'
 import type { OpenedDatabase } from './databases.ts'
-import { lastThing } from './last-thing.ts'
+import { lastThing } from './thing-features.ts'
 import { databases } from './databases.ts'
 import { service, view } from './things.ts'
 

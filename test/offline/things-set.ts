@@ -1,5 +1,5 @@
 import { viewSpec } from '../kernel/view-oracle.ts'
-import { lastThing } from './last-thing.ts'
+import { lastThing } from './thing-features.ts'
 import { service, view } from './things.ts'
 
 /** A service over the table `things`, and a spine for it: what the tests of a training set and their processes share. */

@@ -12,6 +12,7 @@ import { verifyDataset } from '../../offline/verify-dataset.ts'
 import { hour, viewSpec } from '../kernel/view-oracle.ts'
 import type { OpenedDatabase } from './databases.ts'
 import { databases } from './databases.ts'
+import { requiredThing } from './thing-features.ts'
 import type { ThingRow } from './things.ts'
 import { createThings, service, view } from './things.ts'
 
@@ -23,16 +24,7 @@ const row = (thing: string, hours: number, i: number): ThingRow => ({
   tie: i,
   values: [i, null, null, null],
 })
-const last = {
-  kind: 'latest',
-  name: 'last',
-  column: 'i',
-  type: { kind: 'int32' },
-  ttlMicros: 24 * hour,
-  default: null,
-  required: true,
-} as const
-const asked = service([{ plan: view(viewSpec('things', [last], { kind: 'continuous' }), 'things'), alias: null, key: ['thing'] }])
+const asked = service([{ plan: view(viewSpec('things', [requiredThing], { kind: 'continuous' }), 'things'), alias: null, key: ['thing'] }])
 const spineSql = { sql: 'SELECT thing, moment, label FROM labels ORDER BY n' }
 
 for (const { kind, open } of databases) {

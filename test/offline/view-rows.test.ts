@@ -12,6 +12,7 @@ import { verifyDataset } from '../../offline/verify-dataset.ts'
 import { hour, viewSpec } from '../kernel/view-oracle.ts'
 import type { OpenedDatabase } from './databases.ts'
 import { databases } from './databases.ts'
+import { countOfThings } from './thing-features.ts'
 import type { ThingRow } from './things.ts'
 import { createThings, service, view } from './things.ts'
 
@@ -33,20 +34,9 @@ const rows = [
   row('a', -1, null, 7), // too early
   row(null, 1, null, 8), // of nobody
 ]
-const count = {
-  kind: 'window',
-  name: 'n',
-  aggregate: 'count',
-  column: null,
-  windowMicros: 48 * hour,
-  hopMicros: hour,
-  type: { kind: 'int32' },
-  default: null,
-  required: false,
-} as const
 
 function things(availability: Availability, known: string | null = 'known') {
-  const spec = viewSpec('things', [count], availability)
+  const spec = viewSpec('things', [countOfThings], availability)
   return view({ ...spec, source: { ...spec.source, known } }, 'things')
 }
 const continuous = service([{ plan: things({ kind: 'continuous' }), alias: null, key: ['thing'] }])
