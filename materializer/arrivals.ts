@@ -42,7 +42,7 @@ export function createArrivals(options: ArrivalsOptions, onRead: (rows: number) 
   return {
     async *since(from, keys) {
       const arrival = to === null ? {} : { arrival: { from, to: keys === undefined ? Number.MAX_SAFE_INTEGER : to }, withXid: true }
-      for await (const batch of sourceRows(snapshot, [plan], { ...arrival, ...(keys === undefined ? {} : { keys }) })) {
+      for await (const batch of sourceRows(snapshot, [plan], { ...arrival, onlineOnly: true, ...(keys === undefined ? {} : { keys }) })) {
         signal?.throwIfAborted()
         yield to === null ? batch : ownRows(batch, to)
         read += batch.length

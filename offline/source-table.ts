@@ -13,6 +13,8 @@ export interface SourceTable {
   readonly hasRow: boolean
   /** Whether rows carry the transaction that wrote them (`_xid`), so that a run can read what arrived since the last. */
   readonly hasXid: boolean
+  /** Whether rows may be of the online store alone (`_online_only`), which offline reads leave out. */
+  readonly hasOnlineOnly: boolean
 }
 
 /**
@@ -23,7 +25,7 @@ export async function readSourceTable(db: Queryable, source: SourceSpec): Promis
   const table = sourceTableName(source)
   if (table === null) {
     if (source.relation.kind === 'sql') await checkSourceQuery(db, source.name, source.relation.sql)
-    return { relation: sourceRelation(source), types: new Map(), hasRow: false, hasXid: false }
+    return { relation: sourceRelation(source), types: new Map(), hasRow: false, hasXid: false, hasOnlineOnly: false }
   }
   const types = new Map((await describeTable(db, table)).map((column) => [column.name, column.type]))
   const needed = [
@@ -40,7 +42,8 @@ export async function readSourceTable(db: Queryable, source: SourceSpec): Promis
       `The table ${table} of source "${source.name}" has no column ${names}; add it to the table, or correct the definition.`,
     )
   }
-  return { relation: table, types, ...arrivalColumns(types) }
+  const hasOnlineOnly = source.relation.kind === 'owned' && types.get('_online_only') === 'bool'
+  return { relation: table, types, ...arrivalColumns(types), hasOnlineOnly }
 }
 
 /**

@@ -39,6 +39,8 @@ export interface StreamBounds {
   readonly arrival?: { readonly from: number; readonly to: number }
   /** Only these rows, of a table that `nearApplies` to. */
   readonly near?: Near
+  /** Rows that were pushed to the online store alone, too: the materializer reads them, training and history do not. */
+  readonly onlineOnly?: boolean
 }
 
 /**
@@ -95,9 +97,10 @@ function partsOf({ table, key, eventTime, known, order }: Pick<StreamRequest, 't
 }
 
 function conditionsOf(request: StreamRequest, { column, keys, sortTime, literal }: Parts): string[] {
-  const { key } = request
-  const { keys: only, keysIn, until, eventFrom, knownBefore, arrival } = request.bounds
+  const { key, table } = request
+  const { keys: only, keysIn, until, eventFrom, knownBefore, arrival, onlineOnly } = request.bounds
   return [
+    ...(table.hasOnlineOnly && onlineOnly !== true ? [notOnlineOnly] : []),
     ...key.map((part) => `${column(part.name)} IS NOT NULL`),
     ...(only === undefined ? [] : [keyCondition(key, keys, only)]),
     ...(keysIn === undefined || key.length === 0 ? [] : [`(${keys.join(', ')}) IN (${keysIn})`]),
@@ -147,17 +150,19 @@ function knownTime({ known, eventTime }: StreamRequest, column: (name: string) =
   return known === null ? column(eventTime) : `coalesce(nullif(${column(known)}, '-infinity'), ${column(eventTime)})`
 }
 
+const notOnlineOnly = 'NOT s."_online_only"'
+
 /**
  * Which of the source's rows a stream up to the transaction `to` leaves out: `dropped` lack a part of the key, and so belong to no entity; `later` arrived from `to`
  * on. `newest` is the greatest transaction of these. Where the table does not tell arrivals, all have arrived.
  */
 export function leftOutSelect(table: SourceTable, key: readonly Column[], to: number): string {
-  const keyless = lacksKey(key)
+  const keyless = `(${lacksKey(key)})`
   if (!table.hasXid) return `SELECT count(*) AS dropped, 0::int8 AS later, null::xid8 AS newest FROM ${table.relation} s WHERE ${keyless}`
   const later = `s."_xid" >= '${to}'::xid8`
   return (
     `SELECT count(*) FILTER (WHERE NOT ${later}) AS dropped, count(*) FILTER (WHERE ${later}) AS later, ` +
-    `max(s."_xid") FILTER (WHERE ${later}) AS newest FROM ${table.relation} s WHERE ${later} OR ${keyless}`
+    `max(s."_xid") FILTER (WHERE ${later}) AS newest FROM ${table.relation} s WHERE (${later} OR ${keyless})${offlineOf(table)}`
   )
 }
 
@@ -166,12 +171,16 @@ export function leftOutSelect(table: SourceTable, key: readonly Column[], to: nu
  * how rows are read; the index that leads to the others leads to them as well.
  */
 export function nearLeftOutSelect(request: Omit<StreamRequest, 'columns' | 'row' | 'xid'>, near: Near, to: number): string {
-  const keyless = `SELECT count(*) FROM ${request.table.relation} s WHERE (${lacksKey(request.key)})`
+  const keyless = `SELECT count(*) FROM ${request.table.relation} s WHERE (${lacksKey(request.key)})${offlineOf(request.table)}`
   if (!request.table.hasXid) return `SELECT (${keyless}) AS dropped, 0::int8 AS later, null::xid8 AS newest`
   const all = { ...request, columns: [], row: request.table.hasRow, xid: true }
   const outputs = request.table.hasRow ? 's."_xid" AS x, s."_row" AS r' : 's."_xid" AS x'
-  const rows = nearRows(all, partsOf(all), near, outputs, [])
+  const rows = nearRows(all, partsOf(all), near, outputs, request.table.hasOnlineOnly ? [notOnlineOnly] : [])
   return `SELECT (${keyless} AND s."_xid" < '${to}'::xid8) AS dropped, count(*) AS later, max(u.x) AS newest FROM (${rows}) u WHERE u.x >= '${to}'::xid8`
+}
+
+function offlineOf({ hasOnlineOnly }: SourceTable): string {
+  return hasOnlineOnly ? ` AND ${notOnlineOnly}` : ''
 }
 
 function lacksKey(key: readonly Column[]): string {

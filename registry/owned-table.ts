@@ -21,8 +21,8 @@ export interface TableChange {
 }
 
 /**
- * The statements that bring the table of an owned source to its declaration: key columns, event and known time, columns, `_row` and `_xid` (which say in
- * what order and by which transaction rows arrived), and the index by which ordered reading goes.
+ * The statements that bring the table of an owned source to its declaration: key columns, event and known time, columns, those that Lockstep keeps for itself,
+ * and the indexes by which rows are read and told apart.
  *
  * @param entities those of every view that reads the source, registered or declared
  * @param present the names of the indexes that the table has
@@ -38,27 +38,27 @@ export function ownedTableChange(
   const types = columnTypes(source, entities)
   if (types === null) return null
   const relation = sourceRelation(source)
-  const columns = [...types].map(([name, type]) => ({ name, text: `${sqlIdentifier(name)} ${postgresType(type)}` }))
-  const missingIndexes = visibleIndexes(source, entities, types).filter(({ name }) => !present.has(name))
+  const declared = [...types].map(([name, type]) => ({ name, text: `${sqlIdentifier(name)} ${postgresType(type)}` }))
+  const wanted = [...visibleIndexes(source, entities, types), eventIdIndex(source)]
+  const missingIndexes = wanted.filter(({ name }) => !present.has(name))
   const indexes = missingIndexes.map(({ name }) => name)
   const makeIndexes = missingIndexes.map(({ statement }) => statement)
   if (!table.exists) {
     const lines = [
-      ...columns.map(({ name, text }) => (name === source.eventTime ? `${text} not null` : text)),
-      '_row bigint generated always as identity',
-      '_xid xid8 not null default pg_current_xact_id()',
+      ...declared.map(({ name, text }) => (name === source.eventTime ? `${text} not null` : text)),
+      ...ownedColumns.map(({ text }) => text),
     ]
     const create = `create table ${relation} (\n  ${lines.join(',\n  ')}\n)`
     return {
       source: source.name,
       relation,
       kind: 'create',
-      columns: columns.map(({ name }) => name),
+      columns: declared.map(({ name }) => name),
       indexes,
       statements: [create, ...makeIndexes],
     }
   }
-  const missing = columns.filter(({ name }) => !table.columns.has(name))
+  const missing = [...declared, ...ownedColumns].filter(({ name }) => !table.columns.has(name))
   return {
     source: source.name,
     relation,
@@ -67,6 +67,21 @@ export function ownedTableChange(
     indexes,
     statements: [...missing.map(({ text }) => `alter table ${relation} add column ${text}`), ...makeIndexes],
   }
+}
+
+/** What Lockstep keeps of each row for itself: in what order and by which transaction it arrived, under which id it was pushed, and whether offline reads leave it out. */
+const ownedColumns = [
+  { name: '_row', text: '_row bigint generated always as identity' },
+  { name: '_xid', text: '_xid xid8 not null default pg_current_xact_id()' },
+  { name: '_event_id', text: '_event_id text' },
+  { name: '_online_only', text: '_online_only boolean not null default false' },
+]
+
+/** By which an event that is pushed again is known. */
+function eventIdIndex(source: SourceSpec): { readonly name: string; readonly statement: string } {
+  const name = `${source.name.slice(0, 40)}_event_${sha256(source.name).slice(0, 8)}`
+  const on = `${ownedSchema}.${sqlIdentifier(source.name)} (_event_id) where _event_id is not null`
+  return { name, statement: `create unique index if not exists ${sqlIdentifier(name)} on ${on}` }
 }
 
 /** Key columns first, then times, then the rest; each once. */

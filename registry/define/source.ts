@@ -1,5 +1,6 @@
 import { LockstepError } from '../../kernel/errors.ts'
 import type { SourceRelation, SourceSpec } from '../../kernel/view-spec.ts'
+import { ownedColumnNames } from '../../runtime/relation.ts'
 import type { Description } from './definition.ts'
 import { checkBody, define, describe } from './definition.ts'
 import { checkColumnName, checkFieldName, checkName } from './names.ts'
@@ -64,7 +65,7 @@ export function source<const N extends string, const K extends Readonly<Record<s
   const relation = relationOf(body, what)
   if (relation.kind === 'owned') {
     for (const column of [...columns.map((c) => c.name), ...key.map((k) => k.column), body.eventTime, body.known]) {
-      if (column === '_row' || column === '_xid') {
+      if (column !== undefined && ownedColumnNames.includes(column)) {
         throw new LockstepError(
           'INVALID_NAME',
           `${what} has a column "${column}", a name that Lockstep keeps for itself in the tables that it makes; choose another.`,

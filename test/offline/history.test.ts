@@ -101,7 +101,7 @@ for (const { kind, open } of databases) {
       ])
       const key = [{ name: 'thing', type: { kind: 'string' } }] as const
       const request = {
-        table: { relation: '"many"', types, hasRow: false, hasXid: false },
+        table: { relation: '"many"', types, hasRow: false, hasXid: false, hasOnlineOnly: false },
         key,
         eventTime: 'at',
         known: 'known',

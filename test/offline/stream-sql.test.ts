@@ -16,6 +16,7 @@ const plain: StreamRequest = {
     ]),
     hasRow: true,
     hasXid: true,
+    hasOnlineOnly: false,
   },
   key,
   eventTime: 'date',
@@ -73,10 +74,10 @@ describe('the SELECT of an ordered stream', () => {
     const parts = [...key, { name: 'a"b', type: { kind: 'int64' } }] as const
     expect(leftOutSelect(plain.table, parts, 9)).toBe(
       `SELECT count(*) FILTER (WHERE NOT s."_xid" >= '9'::xid8) AS dropped, count(*) FILTER (WHERE s."_xid" >= '9'::xid8) AS later, ` +
-        `max(s."_xid") FILTER (WHERE s."_xid" >= '9'::xid8) AS newest FROM "flights" s WHERE s."_xid" >= '9'::xid8 OR s."origin" IS NULL OR s."a""b" IS NULL`,
+        `max(s."_xid") FILTER (WHERE s."_xid" >= '9'::xid8) AS newest FROM "flights" s WHERE (s."_xid" >= '9'::xid8 OR (s."origin" IS NULL OR s."a""b" IS NULL))`,
     )
     expect(leftOutSelect({ ...plain.table, hasXid: false }, key, 9)).toBe(
-      `SELECT count(*) AS dropped, 0::int8 AS later, null::xid8 AS newest FROM "flights" s WHERE s."origin" IS NULL`,
+      `SELECT count(*) AS dropped, 0::int8 AS later, null::xid8 AS newest FROM "flights" s WHERE (s."origin" IS NULL)`,
     )
     expect(streamSelect({ ...plain, bounds: { arrival: { from: 0, to: 9 } } })).toContain(`IS NOT NULL AND s."_xid" < '9'::xid8 ORDER`)
   })

@@ -187,7 +187,9 @@ describe('entities, sources and types', () => {
     expect(errorOf(call('source', 's', { ...rest, table: 'a.b.c' })).code).toBe('INVALID_NAME')
     expect(errorOf(call('source', 's', { ...rest, sql: ' ; ' })).code).toBe('DEFINITIONS_INVALID')
     expect(errorOf(call('source', 's', { ...rest, eventTime: undefined })).code).toBe('INVALID_NAME')
-    expect(errorOf(call('source', 's', { ...rest, columns: { _row: t.int64 } })).code).toBe('INVALID_NAME')
+    for (const name of ['_row', '_xid', '_event_id', '_online_only']) {
+      expect(errorOf(call('source', 's', { ...rest, columns: { [name]: t.int64 } })).code).toBe('INVALID_NAME')
+    }
     expect(errorOf(call('source', 's')).code).toBe('DEFINITIONS_INVALID')
     expect(errorOf(() => t.vector(0)).code).toBe('INVALID_TYPE')
   })

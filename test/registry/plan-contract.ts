@@ -336,7 +336,11 @@ export function planContract(opened: () => TestRegistry): void {
       const other = { ...view, spec: { ...view.spec, name: 'town_weather', entity: town } }
       const both = await planChanges(registry.db, { ...set, views: [...set.views, other] })
       expect(both.tables).toMatchObject([{ kind: 'create', columns: ['station', 'town', 'at', 'reported_at', 'temperature'] }])
-      expect(both.tables[0]?.indexes).toHaveLength(2)
+      expect(both.tables[0]?.indexes).toEqual([
+        expect.stringMatching(/^weather_visible_/),
+        expect.stringMatching(/^weather_visible_/),
+        expect.stringMatching(/^weather_event_/),
+      ])
 
       await applyChanges(registry.db, sampleSet())
       const empty = { ...set, entities: [], services: [], onDemand: [], models: [], code: new Map<string, string>() }
@@ -355,7 +359,26 @@ export function planContract(opened: () => TestRegistry): void {
       const applied = await applyChanges(registry.db, paired)
       expect(applied.plan.tables).toHaveLength(1)
       expect((await planChanges(registry.db, paired)).tables).toEqual([])
-      expect(await registry.db.query(`select 1 from pg_indexes where tablename = 'weather'`)).toHaveLength(3)
+      expect(await registry.db.query(`select 1 from pg_indexes where tablename = 'weather'`)).toHaveLength(4)
+    })
+
+    it('gives a table of before the columns and the index that pushed events need', async () => {
+      await applyChanges(registry.db, sampleSet())
+      await registry.db.script(`
+        insert into lockstep_source.weather (station, at) values ('ATL', '2001-01-01Z');
+        alter table lockstep_source.weather drop column _event_id, drop column _online_only`)
+      const { tables } = await planChanges(registry.db, sampleSet())
+      expect(tables).toMatchObject([
+        { kind: 'addColumns', columns: ['_event_id', '_online_only'], indexes: [expect.stringMatching(/^weather_event_/)] },
+      ])
+      await applyChanges(registry.db, sampleSet())
+      expect(await registry.db.query('select _event_id, _online_only from lockstep_source.weather')).toEqual([
+        { _event_id: null, _online_only: false },
+      ])
+      await registry.db.query(`insert into lockstep_source.weather (station, at, _event_id) values ('ATL', '2001-01-01Z', 'e')`)
+      await expect(
+        registry.db.query(`insert into lockstep_source.weather (station, at, _event_id) values ('ATL', '2001-01-01Z', 'e')`),
+      ).rejects.toThrow('weather_event_')
     })
 
     it('refuses the table of a source whose column has another type now', async () => {
