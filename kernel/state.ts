@@ -57,9 +57,11 @@ export interface EntityState {
   /**
    * The view's feature values at `t` (epoch microseconds). Pending rows visible by `t` are folded first, so later calls need a later t.
    *
+   * @param into an earlier answer of the same view, which is written over and answered again; absent: a new one
+   *
    * @throws LockstepError `HISTORY_NEEDED` where t is before the high-water mark
    */
-  valueAt(t: number): ViewValues
+  valueAt(t: number, into?: ViewValues): ViewValues
   /** Folds pending rows that are visible by `t`. */
   advance(t: number): void
   /** Joins the partial state of other rows of the same entity into this one. */

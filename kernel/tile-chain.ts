@@ -58,9 +58,10 @@ export class TileChain {
     const { eventTime } = row
     const level = this.#levelOf(eventTime)
     if (level < 0) return
-    const tile = this.#tile(level, eventTime)
-    for (const lane of tile.lanes) lane.add(row)
-    for (const running of this.#running) running?.add(row)
+    const { lanes } = this.#tile(level, eventTime)
+    for (let i = 0; i < lanes.length; i++) lanes[i]?.add(row)
+    const running = this.#running
+    for (let i = 0; i < running.length; i++) running[i]?.add(row)
   }
 
   /** The accumulators of a window at `t`, by index of its plan's `lanes`. Only to be read. */

@@ -57,7 +57,7 @@ export class ViewState implements EntityState {
     for (const row of due) this.#fold(row)
   }
 
-  valueAt(t: number): ViewValues {
+  valueAt(t: number, into: ViewValues | null = null): ViewValues {
     this.advance(t)
     if (t < this.#highWater) {
       throw new LockstepError(
@@ -67,8 +67,8 @@ export class ViewState implements EntityState {
     }
     const { features, defaults } = this.#plan
     const found = this.#lastEvent >= this.#horizonAt(t)
-    const values = new Array<Value | null>(features.length)
-    const statuses = new Array<Status>(features.length)
+    const answer = (into as Answer | null) ?? newAnswer(features.length)
+    const { values, statuses } = answer
     let chain = -1
     let window = -1
     let lanes: readonly Accumulator[] = []
@@ -101,7 +101,8 @@ export class ViewState implements EntityState {
       values[i] = value ?? defaults[i] ?? null
       statuses[i] = status
     }
-    return { values, statuses, eventTime: found ? this.#lastEvent : null }
+    answer.eventTime = found ? this.#lastEvent : null
+    return answer
   }
 
   merge(other: EntityState): void {
@@ -152,8 +153,8 @@ export class ViewState implements EntityState {
     if (row.visibleAt > this.#highWater) this.#highWater = row.visibleAt
     if (row.eventTime > this.#lastEvent) this.#lastEvent = row.eventTime
     for (let i = 0; i < this.#latest.length; i++) this.#foldLatest(i, row)
-    for (const lane of this.#lifetime) lane.add(row)
-    for (const chain of this.#chains) chain.add(row, this.#highWater)
+    for (let i = 0; i < this.#lifetime.length; i++) this.#lifetime[i]?.add(row)
+    for (let i = 0; i < this.#chains.length; i++) this.#chains[i]?.add(row, this.#highWater)
   }
 
   #foldLatest(index: number, row: FoldRow): void {
@@ -229,6 +230,17 @@ export class ViewState implements EntityState {
       Number.POSITIVE_INFINITY,
     )
   }
+}
+
+/** `ViewValues` while they are written. */
+interface Answer {
+  readonly values: (Value | null)[]
+  readonly statuses: Status[]
+  eventTime: number | null
+}
+
+function newAnswer(features: number): Answer {
+  return { values: new Array<Value | null>(features), statuses: new Array<Status>(features), eventTime: null }
 }
 
 function statusOf(value: Value | null | undefined): Status {

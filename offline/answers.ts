@@ -10,8 +10,8 @@ export interface AnswerColumns {
   readonly features: number
   value(feature: number, row: number): Value | null
   status(feature: number, row: number): Status
-  /** Copies the rows [from, to) of a feature, to the index `at` and after. */
-  copy(feature: number, from: number, to: number, values: (Value | null)[], statuses: Status[], at: number): void
+  /** Copies the values of the rows [from, to) of a feature, to the index `at` and after. */
+  copy(feature: number, from: number, to: number, values: (Value | null)[], at: number): void
 }
 
 /** The columns of a bucket, and how its answers are written until then. */
@@ -80,12 +80,10 @@ class NumericAnswers implements Answers {
     return ((this.#statuses[feature]?.[row] as number) & ~isNull) as Status
   }
 
-  copy(feature: number, from: number, to: number, values: (Value | null)[], statuses: Status[], at: number): void {
+  copy(feature: number, from: number, to: number, values: (Value | null)[], at: number): void {
     const [numbers, flags] = [this.#values[feature] as Float64Array, this.#statuses[feature] as Uint8Array]
     for (let row = from, target = at; row < to; row++, target++) {
-      const flag = flags[row] as number
-      values[target] = flag >= isNull ? null : (numbers[row] as number)
-      statuses[target] = (flag & ~isNull) as Status
+      values[target] = (flags[row] as number) >= isNull ? null : (numbers[row] as number)
     }
   }
 }
@@ -134,10 +132,7 @@ class AnyAnswers implements Answers {
     return this.#statuses[feature]?.[row] as Status
   }
 
-  copy(feature: number, from: number, to: number, values: (Value | null)[], statuses: Status[], at: number): void {
-    for (let row = from, target = at; row < to; row++, target++) {
-      values[target] = this.value(feature, row)
-      statuses[target] = this.status(feature, row)
-    }
+  copy(feature: number, from: number, to: number, values: (Value | null)[], at: number): void {
+    for (let row = from, target = at; row < to; row++, target++) values[target] = this.value(feature, row)
   }
 }

@@ -27,8 +27,10 @@ export function assemble(assembly: Assembly): void {
 
 function assembleColumns({ service, answers, joined, from, to, first }: Assembly): void {
   for (const [f, { use, feature }] of (service.direct ?? []).entries()) {
-    const [values, statuses] = [joined.values[f] as Column, joined.statuses[f] as Status[]]
-    ;(answers[use] as AnswerColumns).copy(feature, from - first, to - first, values, statuses, from)
+    const source = answers[use] as AnswerColumns
+    source.copy(feature, from - first, to - first, joined.values[f] as Column, from)
+    const statuses = joined.statuses[f] as Status[] | undefined
+    if (statuses !== undefined) for (let row = from; row < to; row++) statuses[row] = source.status(feature, row - first)
   }
 }
 
@@ -50,10 +52,8 @@ function assembleRows({ service, request, answers, joined, from, to, first }: As
     for (let i = 0; i < request.length; i++) asked[i] = joined.spine[request[i] as number]?.[row] as Value
     const result = service.evaluate(read, asked, joined.times[row] as number)
     joined.missing[row] = result.missing
-    for (let f = 0; f < joined.values.length; f++) {
-      ;(joined.values[f] as Column)[row] = result.values[f] ?? null
-      ;(joined.statuses[f] as Status[])[row] = result.statuses[f] as Status
-    }
+    for (let f = 0; f < joined.values.length; f++) (joined.values[f] as Column)[row] = result.values[f] ?? null
+    for (let f = 0; f < joined.statuses.length; f++) (joined.statuses[f] as Status[])[row] = result.statuses[f] as Status
   }
 }
 

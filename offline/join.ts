@@ -36,6 +36,8 @@ export interface JoinOptions {
   readonly arrivedBefore?: number | null
   /** One of many joins that see the same: `arrivedBefore` is known to be settled, so that no writer is waited for, and what is left out is not counted in each. */
   readonly oneOfMany?: boolean
+  /** Whether batches tell `statuses`: they take time, and a training set has none. Absent: they do not. */
+  readonly statuses?: boolean
   readonly signal?: AbortSignal
   readonly onProgress?: (progress: JoinProgress) => void
 }
@@ -56,6 +58,7 @@ export interface JoinedBatch {
   readonly times: readonly number[]
   /** By index of `service.features`. */
   readonly values: readonly (readonly (Value | null)[])[]
+  /** As `values`; empty unless they were asked for. */
   readonly statuses: readonly (readonly Status[])[]
   /** By row: which of `service.required` have no value in it. */
   readonly missing: readonly (readonly string[])[]
@@ -206,7 +209,7 @@ async function zip(
       spine: columns,
       times,
       values: service.features.map(() => new Array<Value | null>(length)),
-      statuses: service.features.map(() => new Array<Status>(length)),
+      statuses: options.statuses === true ? service.features.map(() => new Array<Status>(length)) : [],
       missing: new Array<readonly string[]>(length).fill(noneMissing),
     }
     for (let from = 0; from < length;) {

@@ -32,7 +32,7 @@ export interface MergeOptions {
  *     source      (a, 1) (a, 5) (b, 2) (c, 7)                b: passed over;  c: asked empty, as 7 is later
  *
  * @param streams by index of `pass.streams`
- * @param answer takes the values by index of the mapping's `asked`; the array is used again for the next question
+ * @param answer takes the values by index of the mapping's `asked`; they are written over by those of the next question
  */
 export async function merge(
   pass: Pass,
@@ -149,6 +149,7 @@ class Lane {
   readonly #strict: boolean
   readonly #empty: EntityState
   #state: EntityState | null = null
+  #answer: ViewValues | undefined = undefined
   /** Rows that the view does not see yet (its schedule runs later), in the order in which it will. */
   #waiting: FoldRow[] = []
   #next = 0
@@ -178,7 +179,8 @@ class Lane {
 
   valueAt(time: number): ViewValues {
     if (this.#next < this.#waiting.length) this.#admit(time)
-    return (this.#state ?? this.#empty).valueAt(time)
+    this.#answer = (this.#state ?? this.#empty).valueAt(time, this.#answer)
+    return this.#answer
   }
 
   #admit(time: number): void {

@@ -68,7 +68,7 @@ for (const { kind, open } of databases) {
           const found: unknown[] = []
           const drawn = await openSpine(db, asked, { sql })
           try {
-            await joinSpine(db, asked, drawn, { bound, rule }, (batch) => {
+            await joinSpine(db, asked, drawn, { bound, rule, statuses: true }, (batch) => {
               for (let row = 0; row < batch.length; row++) {
                 found.push({
                   id: batch.spine[0]?.[row],

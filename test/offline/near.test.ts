@@ -138,7 +138,7 @@ for (const { kind, open } of databases) {
       const spine = await openSpine(opened.db, asked, { sql })
       const rows: unknown[] = []
       try {
-        await joinSpine(noting(opened.db, selects), asked, spine, options, (batch) => {
+        await joinSpine(noting(opened.db, selects), asked, spine, { ...options, statuses: true }, (batch) => {
           for (let i = 0; i < batch.length; i++)
             rows.push(...batch.values.map((column) => column[i]), ...batch.statuses.map((column) => column[i]))
         })

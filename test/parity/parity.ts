@@ -182,7 +182,7 @@ async function exportRows(db: Database, service: ServicePlan): Promise<Map<strin
   const spine = await openSpine(db, service, { sql: 'select thing, t from moments' })
   const found = new Map<string, object>()
   try {
-    await joinSpine(db, service, spine, {}, (batch) => {
+    await joinSpine(db, service, spine, { statuses: true }, (batch) => {
       for (let i = 0; i < batch.length; i++) {
         const values = batch.values.map((column) => column[i] ?? null)
         const statuses = batch.statuses.map((column) => column[i]) as ServiceValues['statuses']
