@@ -1,0 +1,55 @@
+import type { Redis } from 'ioredis'
+import type { Value } from '../../kernel/value-type.ts'
+import type { ViewPlan } from '../../kernel/view-plan.ts'
+import { decodeStored } from '../../kernel/stored-state.ts'
+import { redisKey } from '../../online/redis-store.ts'
+import { moment } from './customers.ts'
+import { keyOf, someCustomers } from './reading.ts'
+
+export interface Sizes {
+  /** Mean bytes of a key of Redis, and of what it holds. */
+  readonly key: number
+  readonly stored: number
+  /** Mean bytes of the values that are read from it, as they are in a column of their type. */
+  readonly values: number
+}
+
+const sampled = 5_000
+
+export async function sizesOf(redis: Redis, prefix: string, plan: ViewPlan, customers: number): Promise<Sizes> {
+  const sizes = { key: 0, stored: 0, values: 0 }
+  const keys = someCustomers(customers, sampled).map((customer) =>
+    redisKey(prefix, { view: plan.id, entity: 'customer', key: keyOf(customer) }),
+  )
+  for (const [i, bytes] of (await redis.mgetBuffer(keys)).entries()) {
+    if (bytes === null) throw new Error(`A customer of "${plan.id}" is not stored.`)
+    sizes.key += (keys[i] as Buffer).length
+    sizes.stored += bytes.length
+    for (const [f, value] of decodeStored(plan, bytes).valueAt(moment).values.entries()) sizes.values += bytesOf(plan, f, value)
+  }
+  return { key: sizes.key / sampled, stored: sizes.stored / sampled, values: sizes.values / sampled }
+}
+
+/** What a tile adds to a stored state: customers with seven payments against those with three, each in a tile of its own. */
+export async function bytesPerTile(redis: Redis, prefix: string, plan: ViewPlan, customers: number): Promise<number> {
+  const meanOf = async (remainder: number): Promise<number> => {
+    const keys = someCustomers(Math.floor(customers / 5) - 1, sampled).map((n) =>
+      redisKey(prefix, { view: plan.id, entity: 'customer', key: keyOf(5 * n + remainder) }),
+    )
+    return (await redis.mgetBuffer(keys)).reduce((sum, bytes) => sum + (bytes?.length ?? Number.NaN), 0) / sampled
+  }
+  return ((await meanOf(4)) - (await meanOf(0))) / 4
+}
+
+function bytesOf(plan: ViewPlan, feature: number, value: Value | null): number {
+  switch (plan.features[feature]?.type.kind) {
+    case 'bool':
+      return 1
+    case 'int32':
+      return 4
+    case 'string':
+      return Buffer.byteLength(value as string)
+    default:
+      return 8
+  }
+}
