@@ -79,7 +79,8 @@ async function readPortion(snapshot: Snapshot, asked: readonly Asked[], answers:
     [sourceRows(snapshot, plans, await fewer(snapshot, plans, { questions, bound: 'at' }, bounds, {}))],
     { rule: servedTime, bound: 'at' },
     (question, values) => {
-      answers[question.ordinal] = values[0] as ViewValues
+      const { values: kept, statuses, eventTime } = values[0] as ViewValues
+      answers[question.ordinal] = { values: [...kept], statuses: [...statuses], eventTime }
     },
   )
 }
