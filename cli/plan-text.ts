@@ -2,6 +2,7 @@ import type { ChangePlan, ChangeStatus } from '../registry/change-plan.ts'
 import { kindNames } from '../registry/definition.ts'
 import { differenceText } from '../registry/difference.ts'
 import { count, counted } from './human.ts'
+import { stateSizeText } from './state-size-text.ts'
 
 const marks: Readonly<Record<ChangeStatus, string>> = {
   added: '+',
@@ -29,6 +30,7 @@ export function planText(plan: ChangePlan): string {
   for (const { view, reason, rows, exact } of plan.backfills) {
     lines.push(`  > materialize ${view}: ${reason}, ${exact ? '' : 'about '}${counted(rows, 'source row')} to read`)
   }
+  for (const state of plan.states) lines.push(`  > ${stateSizeText(state)}`)
   for (const { cause, broken } of plan.breaks) lines.push(`  ! ${broken} breaks with the ${cause}`)
   for (const note of plan.notes) lines.push(`  note: ${note}`)
   for (const { code, message } of plan.problems) lines.push(`  problem ${code}: ${message}`)

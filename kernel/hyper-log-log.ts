@@ -1,6 +1,7 @@
 /** 2^12 registers: a standard error of 1.04 / sqrt(4096), 1.6 %. */
 const indexBits = 12
 const size = 2 ** indexBits
+export { size as registerBytes }
 /** The bits of a hash that are left for the rank, 52, and one more rank for none of them set. */
 const rankBits = 64 - indexBits
 /** 1 / (2 ln 2) */

@@ -1,4 +1,5 @@
 import type { ByteReader, ByteWriter } from './binary.ts'
+import { countsBytes, intBytes, uintBytes } from './greatest-bytes.ts'
 
 /** How many powers of two below the greatest magnitude the buckets keep apart: a factor of 10^19. */
 const octaves = 64
@@ -23,8 +24,8 @@ export class LogBuckets {
 
   constructor(error: number) {
     // Within an octave the index grows linearly, fastest (against the logarithm) at its end; a bucket of relative width 2 * error at its start is narrow enough.
-    this.#perOctave = 1 / (2 * error)
-    this.#span = Math.ceil(octaves * this.#perOctave)
+    this.#perOctave = perOctave(error)
+    this.#span = spanOf(error)
   }
 
   get total(): number {
@@ -148,4 +149,19 @@ export class LogBuckets {
     // In two steps, so that a subnormal number is rounded once.
     return 2 ** Math.max(octave, -1022) * (1 + (position - octave)) * 2 ** Math.min(0, octave + 1022)
   }
+}
+
+function perOctave(error: number): number {
+  return 1 / (2 * error)
+}
+
+/** How many buckets are kept apart. */
+function spanOf(error: number): number {
+  return Math.ceil(octaves * perOctave(error))
+}
+
+/** Of the two encodings of what is above zero and what is below it, at most: all buckets that are kept, side by side, begin far from 0. */
+export function logBucketsBytes(error: number): number {
+  const span = spanOf(error)
+  return 2 * (uintBytes(span) + intBytes(Math.ceil(1075 * perOctave(error))) + span - 1) + countsBytes(2 * span)
 }

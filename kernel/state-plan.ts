@@ -6,7 +6,7 @@ import type { ChainPlan, WindowPlan } from './tile-chain.ts'
 import type { ValueCodec } from './value-codec.ts'
 import { valueCodec } from './value-codec.ts'
 import { valueFromJson } from './value-json.ts'
-import type { Column, Value } from './value-type.ts'
+import type { Column, ColumnType, Value } from './value-type.ts'
 import type { DefinitionId, FeatureSpec, WindowFeatureSpec } from './view-spec.ts'
 
 /** How a view's features map onto the parts of its state. */
@@ -31,6 +31,7 @@ export interface StatePlan {
 
 export interface SlotPlan {
   readonly slot: number
+  readonly type: ColumnType
   readonly codec: ValueCodec
 }
 
@@ -69,7 +70,10 @@ export function planState(view: DefinitionId, row: readonly Column[], features: 
       )
     return slot
   }
-  const codecAt = (slot: number): SlotPlan => ({ slot, codec: valueCodec((row[slot] as Column).type) })
+  const codecAt = (slot: number): SlotPlan => {
+    const { type } = row[slot] as Column
+    return { slot, type, codec: valueCodec(type) }
+  }
 
   const windowed = features.filter((f) => f.kind === 'window')
   const chains = divisorChains(windowed.map((f) => f.hopMicros)).map((hops) => new ChainBuilder(hops))

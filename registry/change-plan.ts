@@ -1,4 +1,5 @@
 import type { LockstepError } from '../kernel/errors.ts'
+import type { StateBytes } from '../kernel/state-bytes.ts'
 import type { DefinitionId } from '../kernel/view-spec.ts'
 import type { DefinitionKind } from '../migrations/schema.ts'
 import type { Difference } from './difference.ts'
@@ -14,6 +15,8 @@ export interface ChangePlan {
   readonly tables: readonly TableChange[]
   /** Online views whose history is to be materialized. */
   readonly backfills: readonly Backfill[]
+  /** What a windowed view keeps of each entity in the online store, at most. */
+  readonly states: readonly StateSize[]
   readonly breaks: readonly Breakage[]
   /** What is worth knowing and stops nothing. */
   readonly notes: readonly string[]
@@ -50,6 +53,12 @@ export interface Backfill {
   readonly rows: number
   /** Whether they were counted; else they are the planner's estimate. */
   readonly exact: boolean
+}
+
+export interface StateSize extends StateBytes {
+  readonly view: DefinitionId
+  /** The declared cap; null: none. */
+  readonly maxStateBytes: number | null
 }
 
 /** Something that a change or removal takes with it. */

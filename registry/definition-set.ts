@@ -33,4 +33,8 @@ export interface Described {
 export interface ViewOperational extends Described {
   /** Whether the view is kept in the online store. */
   readonly online: boolean
+  /** The cap of one entity's state in the online store; absent: none. */
+  readonly maxStateBytes?: number
+  /** How far the online store may be behind the source; absent: nothing is said. */
+  readonly freshnessMicros?: number
 }

@@ -15,7 +15,7 @@ import type { Collected } from './collect.ts'
 import { collectDefinitions } from './collect.ts'
 import type { AnyFeatureView } from './define/feature-view.ts'
 import type { OnDemandView } from './define/on-demand-view.ts'
-import type { DefinitionSet } from './definition-set.ts'
+import type { DefinitionSet, ViewOperational } from './definition-set.ts'
 import { fingerprints } from './fingerprint.ts'
 import { importWithin } from './import-within.ts'
 import { sha256 } from './sha256.ts'
@@ -98,13 +98,20 @@ function definitionSet(
     file,
     entities: collected.entities.map((d) => declared(d.spec, prints.entities.get(d.name), d.described)),
     sources: collected.sources.map((d) => declared(d.spec, prints.sources.get(d.name), d.described)),
-    views: collected.views.map((d, i) =>
-      declared(views[i] as ViewSpec, prints.views.get(definitionId(d)), { online: d.online, ...d.described }),
-    ),
+    views: collected.views.map((d, i) => declared(views[i] as ViewSpec, prints.views.get(definitionId(d)), operationalOf(d))),
     onDemand: collected.onDemand.map((d, i) => declared(onDemand[i] as OnDemandSpec, prints.onDemand.get(definitionId(d)), d.described)),
     services: collected.services.map((d) => declared(d.spec, prints.services.get(definitionId(d)), d.described)),
     models: collected.models.map((d) => declared(d.spec, prints.models.get(d.name), d.described)),
     code,
+  }
+}
+
+function operationalOf({ online, maxStateBytes, freshnessMicros, described }: AnyFeatureView): ViewOperational {
+  return {
+    online,
+    ...(maxStateBytes === null ? {} : { maxStateBytes }),
+    ...(freshnessMicros === null ? {} : { freshnessMicros }),
+    ...described,
   }
 }
 

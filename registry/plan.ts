@@ -14,6 +14,7 @@ import type { DefinitionSet } from './definition-set.ts'
 import { differenceText } from './difference.ts'
 import type { TableChange } from './owned-table.ts'
 import { planBackfill, planSources } from './plan-sources.ts'
+import { stateSizes } from './state-sizes.ts'
 import { readRevision } from './revision.ts'
 import type { ModelUse } from './usage.ts'
 import { modelUses, usersOf } from './usage.ts'
@@ -72,6 +73,7 @@ export async function planOn(
     changes,
     tables: sources.tables.filter((table) => table.kind !== 'none'),
     backfills: await backfills(handle, comparisons, sources.found),
+    states: stateSizes(set, sources.found),
     breaks: breakages([...declared, ...absent], comparisons, removed, uses),
     notes: [...sources.notes, ...modelNotes(comparisons, uses)],
     problems: [

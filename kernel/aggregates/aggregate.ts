@@ -1,4 +1,5 @@
 import type { ByteReader, ByteWriter } from '../binary.ts'
+import type { GreatestBytes } from '../greatest-bytes.ts'
 import type { FoldRow } from '../state.ts'
 import type { Value } from '../value-type.ts'
 
@@ -15,6 +16,8 @@ export interface Aggregate<A extends Accumulator = Accumulator> {
   value(accumulator: A): Value | null | undefined
   /** Whether rows with later event times change nothing any more. Absent: they always may. */
   isFull?(accumulator: A): boolean
+  /** Of an accumulator's encoding. @param tie of what breaks a row's ties */
+  greatestBytes(tie: GreatestBytes): GreatestBytes
 }
 
 export interface Accumulator {

@@ -1,4 +1,5 @@
 import type { ByteReader, ByteWriter } from '../binary.ts'
+import { countsBytes, fixedBytes, inTurn, times, uintBytes, valueBytes } from '../greatest-bytes.ts'
 import type { FoldRow } from '../state.ts'
 import { tooManyCategories } from '../too-many-categories.ts'
 import { compareUtf8 } from '../utf8-order.ts'
@@ -38,6 +39,7 @@ export function ofCategories(
       if (counts === null || counts.size > limit.cap) throw tooManyCategories(limit)
       return counts.size === 0 ? null : read(counts)
     },
+    greatestBytes: () => inTurn(fixedBytes(uintBytes(limit.shared + 1) + countsBytes(limit.shared)), times(limit.shared, valueBytes(type))),
   }
 }
 

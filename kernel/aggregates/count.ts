@@ -1,4 +1,5 @@
 import type { ByteReader, ByteWriter } from '../binary.ts'
+import { countBytes, fixedBytes } from '../greatest-bytes.ts'
 import type { FoldRow } from '../state.ts'
 import { isValueOf } from '../value-type.ts'
 import type { Accumulator, Aggregate } from './aggregate.ts'
@@ -10,6 +11,7 @@ export function count(slot: number | null): Aggregate<CountAccumulator> {
     create: () => new CountAccumulator(slot, 0),
     decode: (reader: ByteReader) => new CountAccumulator(slot, reader.uint()),
     value: ({ total }) => (isValueOf({ kind: 'int32' }, total) ? total : undefined),
+    greatestBytes: () => fixedBytes(countBytes),
   }
 }
 

@@ -1,5 +1,6 @@
 import type { ByteReader, ByteWriter } from '../binary.ts'
-import { HyperLogLog } from '../hyper-log-log.ts'
+import { fixedBytes, uintBytes } from '../greatest-bytes.ts'
+import { HyperLogLog, registerBytes } from '../hyper-log-log.ts'
 import type { FoldRow } from '../state.ts'
 import type { Hashable } from '../value-hash.ts'
 import { hash, hashValue } from '../value-hash.ts'
@@ -22,6 +23,7 @@ export function distinctCount(slot: number): Aggregate<DistinctAccumulator> {
       const count = accumulator.count()
       return isValueOf({ kind: 'int32' }, count) ? count : undefined
     },
+    greatestBytes: () => fixedBytes(uintBytes(exactUpTo + 1) + Math.max(exactUpTo * 8, uintBytes(registerBytes) + registerBytes)),
   }
 }
 

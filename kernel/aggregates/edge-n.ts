@@ -1,4 +1,5 @@
 import type { ByteReader, ByteWriter } from '../binary.ts'
+import { fixedBytes, inTurn, orderKeyBytes, times, uintBytes, valueBytes } from '../greatest-bytes.ts'
 import { readOrderKey, writeOrderKey } from '../order-key.ts'
 import type { FoldRow, OrderKey } from '../state.ts'
 import { isBefore } from '../state.ts'
@@ -17,6 +18,7 @@ export function edgeN(which: 'firstN' | 'lastN', n: number, slot: number, type: 
     decode: (reader: ByteReader) => EdgeRows.decode(slot, n, latest, codec, reader),
     value: ({ rows }) => (rows.length === 0 ? null : rows.map(({ value }) => value)),
     isFull: ({ rows }) => !latest && rows.length === n,
+    greatestBytes: (tie) => inTurn(fixedBytes(uintBytes(n)), times(n, inTurn(orderKeyBytes(tie), valueBytes(type)))),
   }
 }
 

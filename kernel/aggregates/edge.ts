@@ -1,14 +1,15 @@
 import type { ByteReader, ByteWriter } from '../binary.ts'
+import { fixedBytes, inTurn, orderKeyBytes, valueBytes } from '../greatest-bytes.ts'
 import type { FoldRow, OrderKey } from '../state.ts'
 import { isBefore } from '../state.ts'
 import { readOrderKey, writeOrderKey } from '../order-key.ts'
 import type { ValueCodec } from '../value-codec.ts'
 import { valueCodec } from '../value-codec.ts'
-import type { Value, ValueType } from '../value-type.ts'
+import type { ColumnType, Value } from '../value-type.ts'
 import type { Accumulator, Aggregate } from './aggregate.ts'
 
 /** The value of the window's least or greatest row in the total order, null where that row's value is null: no falling back to another one. */
-export function edge(which: 'first' | 'last', slot: number, type: ValueType): Aggregate<EdgeAccumulator> {
+export function edge(which: 'first' | 'last', slot: number, type: ColumnType): Aggregate<EdgeAccumulator> {
   const codec = valueCodec(type)
   const latest = which === 'last'
   return {
@@ -17,6 +18,7 @@ export function edge(which: 'first' | 'last', slot: number, type: ValueType): Ag
     decode: (reader: ByteReader) => EdgeAccumulator.decode(slot, latest, codec, reader),
     value: ({ value }) => value,
     isFull: ({ key }) => !latest && key !== null,
+    greatestBytes: (tie) => inTurn(fixedBytes(1), orderKeyBytes(tie), valueBytes(type)),
   }
 }
 

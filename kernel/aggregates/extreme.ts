@@ -1,12 +1,13 @@
 import type { ByteReader, ByteWriter } from '../binary.ts'
+import { valueBytes } from '../greatest-bytes.ts'
 import type { FoldRow } from '../state.ts'
 import type { ValueCodec } from '../value-codec.ts'
 import { valueCodec } from '../value-codec.ts'
-import type { ValueType } from '../value-type.ts'
+import type { ColumnType } from '../value-type.ts'
 import type { Accumulator, Aggregate } from './aggregate.ts'
 
 /** The least or the greatest of the non-null values, NaN where one of them is NaN (as NumPy has it). Null for none. */
-export function extreme(which: 'min' | 'max', slot: number, type: ValueType): Aggregate<ExtremeAccumulator> {
+export function extreme(which: 'min' | 'max', slot: number, type: ColumnType): Aggregate<ExtremeAccumulator> {
   const codec = valueCodec(type)
   const sign = which === 'min' ? -1 : 1
   return {
@@ -18,6 +19,7 @@ export function extreme(which: 'min' | 'max', slot: number, type: ValueType): Ag
       return accumulator
     },
     value: ({ best }) => best,
+    greatestBytes: () => valueBytes(type),
   }
 }
 

@@ -1,5 +1,6 @@
 import type { ByteReader, ByteWriter } from '../binary.ts'
-import { LogBuckets } from '../log-buckets.ts'
+import { countBytes, fixedBytes } from '../greatest-bytes.ts'
+import { LogBuckets, logBucketsBytes } from '../log-buckets.ts'
 import type { FoldRow } from '../state.ts'
 import type { Accumulator, Aggregate } from './aggregate.ts'
 
@@ -13,6 +14,7 @@ export function quantile(q: number, error: number, slot: number): Aggregate<Quan
     create: () => new QuantileAccumulator(slot, error),
     decode: (reader) => QuantileAccumulator.decode(slot, error, reader),
     value: (accumulator) => accumulator.at(q),
+    greatestBytes: () => fixedBytes(1 + logBucketsBytes(error) + 4 * countBytes),
   }
 }
 

@@ -2,6 +2,7 @@ import type { ByteReader, ByteWriter } from '../binary.ts'
 import { ExactSquares } from '../exact-squares.ts'
 import { ExactSum, ratioToNumber, readBigint, rootToNumber, writeBigint } from '../exact-sum.ts'
 import type { FoldRow } from '../state.ts'
+import { spreadBytes } from '../sum-bytes.ts'
 import type { ValueType } from '../value-type.ts'
 import type { Accumulator, Aggregate } from './aggregate.ts'
 
@@ -14,6 +15,7 @@ export type SpreadOf = 'population' | 'sample'
  */
 export function spread(which: 'variance' | 'stddev', of: SpreadOf, slot: number, type: ValueType): Aggregate<Accumulator> {
   const lane = `spread:${slot}`
+  const greatestBytes = () => spreadBytes(type)
   const round = which === 'variance' ? ratioToNumber : rootToNumber
   const divisor = (count: number): number => (of === 'sample' ? count * (count - 1) : count * count)
   if (type.kind === 'int64') {
@@ -21,6 +23,7 @@ export function spread(which: 'variance' | 'stddev', of: SpreadOf, slot: number,
       lane,
       create: () => new IntegerSpread(slot),
       decode: (reader) => IntegerSpread.decode(slot, reader),
+      greatestBytes,
       value: (a) => {
         const { count, total, squares } = a as IntegerSpread
         if (count === 0 || divisor(count) === 0) return null
@@ -32,6 +35,7 @@ export function spread(which: 'variance' | 'stddev', of: SpreadOf, slot: number,
     lane,
     create: () => new FloatSpread(slot),
     decode: (reader) => FloatSpread.decode(slot, reader),
+    greatestBytes,
     value: (a) => {
       const { count, total, squares } = a as FloatSpread
       if (count === 0 || divisor(count) === 0) return null

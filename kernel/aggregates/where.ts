@@ -10,6 +10,7 @@ export function where(slot: number, inner: Aggregate): Aggregate<FilteredAccumul
     decode: (reader) => new FilteredAccumulator(slot, inner.decode(reader)),
     value: (a) => inner.value(a.inner),
     isFull: (a) => inner.isFull?.(a.inner) ?? false,
+    greatestBytes: (tie) => inner.greatestBytes(tie),
   }
 }
 

@@ -1,3 +1,4 @@
+import { parseDuration } from '../../kernel/duration.ts'
 import { LockstepError } from '../../kernel/errors.ts'
 import { isNullable } from '../../kernel/nullable.ts'
 import type { CountName, ViewSpec } from '../../kernel/view-spec.ts'
@@ -11,6 +12,7 @@ import type { Feature, Features, Nullable } from './feature.ts'
 import { featureSpec } from './feature-spec.ts'
 import { checkColumnName, checkFieldName, checkName, checkVersion } from './names.ts'
 import type { Source } from './source.ts'
+import { parseSize } from './size.ts'
 import type { KeyTypes, RowOf, Types } from './t.ts'
 import { checkColumnType } from './t.ts'
 import type { Renamed, ViewUse } from './view-use.ts'
@@ -28,6 +30,10 @@ export interface FeatureView<N extends string = string, K extends KeyTypes = Key
   readonly spec: Omit<ViewSpec, 'code'>
   readonly transform: ((row: never) => unknown) | null
   readonly online: boolean
+  /** Of one entity's state in the online store; null: no cap. */
+  readonly maxStateBytes: number | null
+  /** How far the online store may be behind the source, microseconds; null: nothing is said. */
+  readonly freshnessMicros: number | null
   readonly described: Description
   /** The view under another name, its entity named by other columns: `airportDelays.as('destination', { airport: 'destination' })`. */
   as<const A extends string, const M extends { readonly [P in keyof K]: string }>(alias: A, key: M): ViewUse<Renamed<K, M>, F, A>
@@ -63,6 +69,13 @@ interface FeatureViewBody<K extends KeyTypes, C extends Types, D extends Types, 
   readonly features: A
   /** Whether the view is kept in the online store; it is unless this says false. */
   readonly online?: boolean
+  /**
+   * The most bytes that one entity's state may take in the online store, as in `'64kb'`. An entity that would take more is not kept there: it is answered from the offline
+   * history, as exactly and more slowly. `plan` prints what a state takes at most.
+   */
+  readonly maxStateBytes?: string
+  /** How far the online store may be behind the source, as in `'10m'`; `lockstep status` fails where it is further. */
+  readonly freshness?: string
 }
 
 /**
@@ -85,7 +98,18 @@ export function featureView<
   const D extends Types = {},
 >(name: N, body: FeatureViewBody<K, C, D, A>): FeatureView<N, K, FeaturesOf<A, C & D>> {
   const what = `view "${checkName(name, 'A feature view')}"`
-  checkBody(body, `The ${what}`, ['version', 'entity', 'source', 'availability', 'derive', 'transform', 'features', 'online'])
+  checkBody(body, `The ${what}`, [
+    'version',
+    'entity',
+    'source',
+    'availability',
+    'derive',
+    'transform',
+    'features',
+    'online',
+    'maxStateBytes',
+    'freshness',
+  ])
   checkKind(body.entity, ['entity'], `The entity of ${what}`, 'an entity')
   checkKind(body.source, ['source'], `The source of ${what}`, 'a source')
   const { entity, source } = body
@@ -128,6 +152,8 @@ export function featureView<
     spec: Object.freeze(spec),
     transform: body.transform ?? null,
     online: body.online ?? true,
+    maxStateBytes: body.maxStateBytes === undefined ? null : parseSize(body.maxStateBytes, `The maxStateBytes of ${what}`),
+    freshnessMicros: body.freshness === undefined ? null : parseDuration(body.freshness, `The freshness of ${what}`),
     described: describe(body),
     as: (alias, key) => {
       checkName(alias, `An alias of ${what}`)

@@ -52,6 +52,19 @@ export function planContract(opened: () => TestRegistry): void {
       expect(plan.notes).toEqual([])
     })
 
+    it('says how many bytes of an entity a windowed view keeps at most, and what its cap is', async () => {
+      const { states } = await planChanges(registry.db, sampleSet({ delaysOperational: { online: true, maxStateBytes: 64_000 } }))
+      expect(states).toMatchObject([{ view: 'airport_delays@1', maxStateBytes: 64_000, texts: 0, pending: { rows: 10_000 } }])
+      const [{ bytes, tiles, latest, lifetime, pending } = {} as never] = states
+      expect(tiles.map((level) => level.hopMicros)).toEqual([300_000_000])
+      const parts = latest.bytes + lifetime.bytes + tiles.reduce((sum, level) => sum + level.tiles * level.each.bytes, 0)
+      expect(bytes - parts - pending.rows * pending.each.bytes).toBeLessThan(20)
+      await registry.db.script('alter table flights drop column _row, add column note text')
+      const columns = [...landings.columns, { name: 'note', type: { kind: 'string' } } as const]
+      const [size] = (await planChanges(registry.db, sampleSet({ landings: { ...landings, columns } }))).states
+      expect(size?.texts).toBeGreaterThan(10_000) // its rows' ties are their columns
+    })
+
     it('writes nothing', async () => {
       await planChanges(registry.db, sampleSet())
       expect(await registry.db.query('select 1 from lockstep.definitions')).toEqual([])

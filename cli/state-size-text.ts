@@ -1,0 +1,24 @@
+import { formatDuration } from '../kernel/duration.ts'
+import type { GreatestBytes } from '../kernel/greatest-bytes.ts'
+import type { StateSize } from '../registry/change-plan.ts'
+import { bytes, counted } from './human.ts'
+
+/** What a view keeps of each entity at most, and of which parts; above its cap, what becomes of it. */
+export function stateSizeText({ view, tiles, pending, maxStateBytes, latest, lifetime, ...all }: StateSize): string {
+  const levels = tiles.filter((level) => level.tiles > 0)
+  const parts = [
+    ...levels.map((level) => `${counted(level.tiles, 'tile')} of ${formatDuration(level.hopMicros)} (${amount(level.each)} each)`),
+    ...(lifetime.bytes > 0 ? [`${amount(lifetime)} of all time`] : []),
+    `${counted(pending.rows, 'row')} that wait to become visible (${amount(pending.each)} each)`,
+    `${amount(latest)} besides`,
+  ]
+  const visible = { bytes: all.bytes - pending.rows * pending.each.bytes, texts: all.texts - pending.rows * pending.each.texts }
+  const most = `state of ${view}: at most ${amount(visible)} for each entity, and ${amount(all)} with rows that wait: ${parts.join(', ')}${all.texts === 0 ? '' : ' (a text adds its bytes, which nothing bounds)'}`
+  if (maxStateBytes === null) return most
+  const within = all.texts === 0 && all.bytes <= maxStateBytes
+  return `${most}; its cap of ${bytes(maxStateBytes)} ${within ? 'is never reached' : 'keeps larger ones out of the online store'}`
+}
+
+function amount(size: GreatestBytes): string {
+  return size.texts === 0 ? bytes(size.bytes) : `${bytes(size.bytes)} + ${counted(size.texts, 'text')}`
+}

@@ -1,0 +1,73 @@
+import type { GreatestBytes } from './greatest-bytes.ts'
+import { fixedBytes, intBytes, inTurn, noBytes, orderKeyBytes, timeBytes, times, uintBytes, valueBytes } from './greatest-bytes.ts'
+import { maxPendingRows } from './state.ts'
+import type { SlotPlan } from './state-plan.ts'
+import { planState } from './state-plan.ts'
+import { storedHeaderBytes } from './stored-state.ts'
+import type { ChainPlan } from './tile-chain.ts'
+import { maxMicros } from './value-type.ts'
+import type { ViewSpec } from './view-spec.ts'
+import { definitionId } from './view-spec.ts'
+
+/** What one entity's stored state takes at most, in all and by its parts. */
+export interface StateBytes extends GreatestBytes {
+  /** The greatest rows that latest values are read from, and what a state has besides its parts. */
+  readonly latest: GreatestBytes
+  /** The aggregates of all rows. */
+  readonly lifetime: GreatestBytes
+  /** The tiles of its windows, of each size. */
+  readonly tiles: readonly TileBytes[]
+  /** The rows that are not visible yet. */
+  readonly pending: { readonly rows: number; readonly each: GreatestBytes }
+}
+
+export interface TileBytes {
+  readonly hopMicros: number
+  /** How many there are at most. */
+  readonly tiles: number
+  readonly each: GreatestBytes
+}
+
+/** @param tie of what breaks the ties of a row: `tieOfIdentity` or `tieOfColumns` */
+export function stateBytes(spec: ViewSpec, tie: GreatestBytes): StateBytes {
+  const plan = planState(definitionId(spec), [...spec.source.columns, ...spec.derive], spec.features)
+  const latest = inTurn(
+    fixedBytes(storedHeaderBytes + 1 + (plan.latest[0]?.where === null ? 0 : timeBytes)),
+    ...plan.latest.map(({ where, slots }) => inTurn(fixedBytes(where === null ? 0 : 1), orderKeyBytes(tie), valuesBytes(slots))),
+  )
+  const lifetime = inTurn(...plan.lifetime.map((aggregate) => aggregate.greatestBytes(tie)))
+  const tiles = plan.chains.flatMap((chain) => tileBytes(chain, tie))
+  const starts = plan.chains.flatMap(({ hops }) => hops.map((hop) => uintBytes(2 ** 32) + intBytes(Math.ceil(maxMicros / hop))))
+  const each = inTurn(fixedBytes(timeBytes), orderKeyBytes(tie), valuesBytes(plan.usedSlots))
+  const pending = { rows: maxPendingRows, each }
+  const all = inTurn(
+    latest,
+    lifetime,
+    ...tiles.map((level) => times(level.tiles, level.each)),
+    fixedBytes(starts.reduce((sum, bytes) => sum + bytes, 0)),
+    fixedBytes(uintBytes(maxPendingRows)),
+    times(pending.rows, each),
+  )
+  return { ...all, latest, lifetime, tiles, pending }
+}
+
+function valuesBytes(slots: readonly SlotPlan[]): GreatestBytes {
+  return slots.reduce((all, { type }) => inTurn(all, valueBytes(type)), noBytes)
+}
+
+/**
+ * Of a level those tiles are kept that begin from its own cutoff on, which lies up to one hop of the next level beyond its reach, and before the cutoff of the level
+ * below it (`TileChain`). Side by side, each one's distance from the one before is a byte; with gaps there are fewer of them.
+ */
+function tileBytes({ hops, reach, lanes }: ChainPlan, tie: GreatestBytes): TileBytes[] {
+  const each = inTurn(fixedBytes(1), ...lanes.map((lane) => lane.greatestBytes(tie)))
+  let covered = 0
+  return hops.map((hopMicros, level) => {
+    const next = hops[Math.min(level + 1, hops.length - 1)] as number
+    const far = (reach[level] as number) + next
+    // at the finest level the tile that the high-water mark is in comes on top
+    const most = level === 0 ? Math.ceil(far / hopMicros) : Math.ceil((far - covered) / hopMicros) - 1
+    covered = Math.max(covered, reach[level] as number)
+    return { hopMicros, tiles: Math.max(0, most), each }
+  })
+}
