@@ -1,5 +1,5 @@
 import { hostname } from 'node:os'
-import type { PartWorkerTools } from '../offline/shared/work-on-parts.ts'
+import type { PartWorkerTools } from '../offline/shared/part-jobs.ts'
 import type { Catalog } from '../registry/catalog.ts'
 import { loadCatalog } from '../registry/catalog.ts'
 import { catalogRevision } from '../registry/revision.ts'

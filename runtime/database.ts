@@ -38,9 +38,22 @@ export interface Database {
    * @returns `release`
    */
   lock(group: number, id: number): Promise<() => Promise<void>>
+  /** As `lock`, but where somebody holds it the answer is null, at once. */
+  tryLock(group: number, id: number): Promise<(() => Promise<void>) | null>
   ping(): Promise<void>
   /** Waits for what is under way; PostgreSQL for 2 s, after which it is ended. */
   close(): Promise<void>
+}
+
+/** The database that is one process's own. */
+export interface EmbeddedDatabase extends Database {
+  readonly kind: 'pglite'
+  /** Runs what may be several statements, where there are no values, and gives the rows of all. */
+  statements(sql: string, values?: readonly unknown[]): Promise<{ rows: unknown[] }>
+}
+
+export function isEmbedded(db: Database): db is EmbeddedDatabase {
+  return db.kind === 'pglite'
 }
 
 export interface Snapshot {

@@ -1,8 +1,9 @@
 import { hostname } from 'node:os'
-import type { Job } from 'pg-boss'
+import type { ConstructorOptions, Job } from 'pg-boss'
 import { PgBoss } from 'pg-boss'
 import { LockstepError, messageOf } from '../kernel/errors.ts'
 import type { Config } from './config.ts'
+import type { EmbeddedDatabase } from './database.ts'
 import { parseTarget } from './open-postgres.ts'
 import { isUnavailable, postgresUnavailable } from './postgres-unavailable.ts'
 
@@ -13,30 +14,62 @@ const connectTimeoutMs = 3_000
 /** How often the holder of a job says that it is alive, and sees whether the job is still its own. */
 const touchMs = 2_000
 const resultsAtOnce = 50
+const jobsAtOnce = 500
+const mostFailures = 10_000
 const monthSeconds = 30 * 86_400
 
 /**
- * Jobs that processes on any machine share, in PostgreSQL (pg-boss). A queue is there for one piece of work: its owner makes it, takes the results of its jobs, and
- * removes it with all that is in it. Its connections are its own, and outlive a signal that ends everything else: so that jobs can be handed back.
+ * Jobs that processes on any machine share, in PostgreSQL (pg-boss); those of the embedded database are its one process's own. A queue is there for one piece of work, or for
+ * work of one sort for ever. The connections are its own, and outlive a signal that ends everything else: so that jobs can be handed back.
  */
 export interface JobQueue {
-  /** The names of the queues that begin so. */
-  queues(prefix: string): Promise<string[]>
-  /** @param heartbeatSeconds a job whose holder is not heard of for so long is given to another: 10 at least */
-  create(queue: string, heartbeatSeconds: number): Promise<void>
-  add(queue: string, jobs: readonly object[]): Promise<void>
+  /** The names of the queues that there are. */
+  queues(): Promise<string[]>
+  /** Where it is there already, it stays as it is. */
+  create(queue: string, options: QueueOptions): Promise<void>
+  /** Jobs with an `id` that was there before, be it done or not, are passed over. */
+  add(queue: string, jobs: readonly NewJob[]): Promise<void>
   /** The next job, for this process to hold; null where there is none. */
   take(queue: string): Promise<HeldJob | null>
   /** What one of the queue's jobs, done or not, was told to do; null where there is none. */
   anyOf(queue: string): Promise<unknown>
-  /** Results that have come, each once. For the queue's owner alone. */
+  /** Results that have come, each once. For the owner of a queue that hands them in. */
   results(queue: string): Promise<JobResult[]>
-  /** Gives jobs whose holders are gone to others. For the queue's owner to call, now and then. */
+  /** The dead letters: jobs that were tried as often as they may be, for a month. */
+  failures(queue: string): Promise<FailedJob[]>
+  /** Gives jobs whose holders are gone to others. To be called now and then, by whoever needs it. */
   sweep(queue: string): Promise<void>
   /** Also where it is not there. */
   remove(queue: string): Promise<void>
   /** Waits for what is under way. */
   close(): Promise<void>
+}
+
+export interface QueueOptions {
+  /** A job whose holder is not heard of for so long is given to another: 10 at least. */
+  readonly heartbeatSeconds: number
+  /** How often a job is tried again. */
+  readonly retries: number
+  /** How long that waits: at first `from`, then twice as long each time, `to` at most. Absent: a second. */
+  readonly backoffSeconds?: { readonly from: number; readonly to: number }
+  /** Of the jobs with one `key`, one is held at a time. Absent: any number. */
+  readonly oneByKey?: true
+  /** What jobs come to, their failure too, is handed in for the owner's `results`. */
+  readonly results?: true
+}
+
+export interface NewJob {
+  readonly data: object
+  /** A UUID. */
+  readonly id?: string
+  readonly key?: string
+}
+
+export interface FailedJob {
+  readonly data: unknown
+  readonly why: string
+  readonly attempts: number
+  readonly at: Date
 }
 
 export interface HeldJob {
@@ -45,9 +78,9 @@ export interface HeldJob {
   readonly attempt: number
   /** Aborted where the job has gone to another, or is gone with its queue. */
   readonly lost: AbortSignal
-  /** Ends the job. @returns whether the result was handed in: not where its queue is gone */
-  finish(result: object): Promise<boolean>
-  /** For another to take, a second later; after five attempts its result is why it failed. */
+  /** Ends the job. @returns whether that was taken note of: not where its queue is gone */
+  finish(result: object | null): Promise<boolean>
+  /** For another to take, a moment later, or, at its last attempt, as a failure. */
   handBack(why: string): Promise<void>
   /** Whether it is still this process's own. */
   isHeld(): Promise<boolean>
@@ -64,11 +97,20 @@ export async function openJobQueue({ postgresUrl }: Pick<Config, 'postgresUrl'>)
     )
   }
   const { url, server } = parseTarget(postgresUrl)
+  return await startJobQueue({ connectionString: url, max: connections, connectionTimeoutMillis: connectTimeoutMs }, (cause) =>
+    isUnavailable(cause) ? postgresUnavailable(server, cause) : cause,
+  )
+}
+
+/** The jobs of the embedded database, for the process that owns it. */
+export async function openEmbeddedJobQueue(db: EmbeddedDatabase): Promise<JobQueue> {
+  return await startJobQueue({ db: { executeSql: (text, values) => db.statements(text, values) }, backend: 'pglite' }, (cause) => cause)
+}
+
+async function startJobQueue(where: ConstructorOptions, explain: (cause: unknown) => unknown): Promise<JobQueue> {
   const boss = new PgBoss({
-    connectionString: url,
+    ...where,
     schema,
-    max: connections,
-    connectionTimeoutMillis: connectTimeoutMs,
     supervise: false,
     schedule: false,
     registerInstance: false,
@@ -82,7 +124,7 @@ export async function openJobQueue({ postgresUrl }: Pick<Config, 'postgresUrl'>)
     try {
       return await action()
     } catch (cause) {
-      throw isUnavailable(cause) ? postgresUnavailable(server, cause) : cause
+      throw explain(cause)
     }
   }
   try {
@@ -121,7 +163,7 @@ export async function openJobQueue({ postgresUrl }: Pick<Config, 'postgresUrl'>)
           clearInterval(heart)
           if (!(await exists(queue))) return false
           try {
-            await boss.send(resultsOf(queue), { result })
+            if (result !== null) await boss.send(resultsOf(queue), { result })
           } catch (error) {
             if (await exists(queue)) throw error
             return false
@@ -139,31 +181,31 @@ export async function openJobQueue({ postgresUrl }: Pick<Config, 'postgresUrl'>)
   }
 
   return {
-    queues: (prefix) =>
+    queues: () => attempt(async () => (await boss.getQueues()).map(({ name }) => name).filter((name) => !name.endsWith(resultsOf('')))),
+    create: (queue, { heartbeatSeconds, retries, backoffSeconds, oneByKey, results }) =>
       attempt(async () => {
-        const names = (await boss.getQueues()).map(({ name }) => name)
-        return names.filter((name) => name.startsWith(prefix) && !name.endsWith(resultsOf('')))
-      }),
-    create: (queue, heartbeatSeconds) =>
-      attempt(async () => {
-        await boss.createQueue(resultsOf(queue), { retentionSeconds: monthSeconds })
+        if (results === true) await boss.createQueue(resultsOf(queue), { retentionSeconds: monthSeconds })
         await boss.createQueue(queue, {
-          deadLetter: resultsOf(queue),
+          ...(results === true && { deadLetter: resultsOf(queue) }),
+          ...(oneByKey === true && { policy: 'singleton' }),
+          ...(backoffSeconds !== undefined && { retryBackoff: true, retryDelayMax: backoffSeconds.to }),
           heartbeatSeconds,
           expireInSeconds: 86_399,
           retentionSeconds: monthSeconds,
-          retryLimit: 4,
-          retryDelay: 1,
+          deleteAfterSeconds: monthSeconds,
+          retryLimit: retries,
+          retryDelay: backoffSeconds?.from ?? 1,
         })
       }),
     add: (queue, jobs) =>
-      attempt(
-        async () =>
-          void (await boss.insert(
-            queue,
-            jobs.map((data) => ({ data })),
-          )),
-      ),
+      attempt(async () => {
+        const rows = jobs.map(({ data, id, key }) => ({
+          data,
+          ...(id !== undefined && { id }),
+          ...(key !== undefined && { singletonKey: key }),
+        }))
+        for (let at = 0; at < rows.length; at += jobsAtOnce) await boss.insert(queue, rows.slice(at, at + jobsAtOnce))
+      }),
     take: (queue) =>
       attempt(async () => {
         const [job] = await boss.fetch<object>(queue)
@@ -181,6 +223,13 @@ export async function openJobQueue({ postgresUrl }: Pick<Config, 'postgresUrl'>)
           )
         return come.map(({ data, sourceId, sourceOutput }) =>
           sourceId === null ? { result: data.result } : { failed: data, why: whyOf(sourceOutput) },
+        )
+      }),
+    failures: (queue) =>
+      attempt(async () => {
+        const jobs = await boss.findJobs<object>(queue, { limit: mostFailures })
+        return jobs.flatMap(({ state, data, output, retryCount, completedOn }) =>
+          state === 'failed' ? [{ data, why: whyOf(output), attempts: retryCount + 1, at: completedOn ?? new Date(0) }] : [],
         )
       }),
     sweep: (queue) => attempt(() => boss.supervise(queue)),

@@ -6,7 +6,7 @@ import { Kysely, PGliteDialect } from 'kysely'
 import type { LockstepTables } from '../migrations/schema.ts'
 import { controlValues } from './control-values.ts'
 import { copyHeader, copyPieces, copyTrailer } from './copy-pieces.ts'
-import type { Database } from './database.ts'
+import type { EmbeddedDatabase } from './database.ts'
 import { damaged, embeddedFailure, isBroken } from './embedded-failure.ts'
 import { inTransaction, withPgliteSnapshot } from './pglite-snapshot.ts'
 import { copyMessages, queryMessage } from './wire.ts'
@@ -26,7 +26,7 @@ const SETTINGS = ['work_mem=64MB', 'maintenance_work_mem=128MB', 'max_wal_size=1
  * @throws LockstepError `WRITE_FAILED` where the disk is full or the folder may not be written to, also by whatever is asked of the database later;
  *   `CONFIG_INVALID` where it is no folder; `EMBEDDED_DAMAGED`
  */
-export async function openPglite(directory: string): Promise<Database> {
+export async function openPglite(directory: string): Promise<EmbeddedDatabase> {
   const engine = await createEngine(directory).catch((error: unknown) => {
     throw embeddedFailure(directory, error, 'opening')
   })
@@ -36,8 +36,9 @@ export async function openPglite(directory: string): Promise<Database> {
     return embeddedFailure(directory, error, 'running')
   })
   const kysely = new Kysely<LockstepTables>({ dialect: new PGliteDialect({ pglite }) })
+  const locked = new Set<string>()
 
-  const database: Database = {
+  const database: EmbeddedDatabase = {
     kind: 'pglite',
     kysely,
     async query<Row>(sql: string, parameters: readonly unknown[] = [], options: { signal?: AbortSignal | undefined } = {}) {
@@ -52,6 +53,23 @@ export async function openPglite(directory: string): Promise<Database> {
     async lock(group, id) {
       await pglite.query('SELECT pg_advisory_lock($1, $2)', [group, id])
       return async () => void (await pglite.query('SELECT pg_advisory_unlock($1, $2)', [group, id]))
+    },
+    async tryLock(group, id) {
+      // the one session takes a lock as often as it likes, so what it holds is noted beside
+      const name = `${group}:${id}`
+      if (locked.has(name)) return null
+      locked.add(name)
+      return async () => void locked.delete(name)
+    },
+    async statements(sql, values = []) {
+      try {
+        if (values.length > 0) return await pglite.query(sql, [...values])
+        return { rows: (await pglite.exec(sql)).flatMap(({ rows }) => rows) }
+      } catch (error) {
+        // one of them may have begun a transaction
+        await pglite.query('ROLLBACK').catch(() => undefined)
+        throw error
+      }
     },
     async ping() {
       await pglite.query('SELECT 1')

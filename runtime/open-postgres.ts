@@ -82,6 +82,25 @@ export function openPostgres(url: string, options: { readonly signal?: AbortSign
     return result
   }
 
+  /** On a connection of its own; null where it was tried in vain. */
+  async function lock(how: 'pg_advisory_lock' | 'pg_try_advisory_lock', group: number, id: number): Promise<(() => Promise<void>) | null> {
+    const client = await connect(streams)
+    try {
+      const { rows } = await client.query<{ taken: unknown }>(`SELECT ${how}($1, $2) AS taken`, [group, id])
+      if (rows[0]?.taken === false) {
+        client.release()
+        return null
+      }
+    } catch (error) {
+      client.release(true)
+      throw explain(error)
+    }
+    return async () => {
+      const unlocked = await client.query('SELECT pg_advisory_unlock($1, $2)', [group, id]).catch(() => null)
+      client.release(unlocked === null)
+    }
+  }
+
   async function closeAll(): Promise<void> {
     const ended = Promise.all([kysely.destroy(), statements.end(), streams.end()])
     if (await endsWithin(ended, CLOSE_MS)) return
@@ -129,19 +148,8 @@ export function openPostgres(url: string, options: { readonly signal?: AbortSign
         true,
       ),
     snapshot: (fn) => slots.run(() => withPostgresSnapshot({ connect: () => connect(streams), explain }, fn)),
-    async lock(group, id) {
-      const client = await connect(streams)
-      try {
-        await client.query('SELECT pg_advisory_lock($1, $2)', [group, id])
-      } catch (error) {
-        client.release(true)
-        throw explain(error)
-      }
-      return async () => {
-        const unlocked = await client.query('SELECT pg_advisory_unlock($1, $2)', [group, id]).catch(() => null)
-        client.release(unlocked === null)
-      }
-    },
+    lock: async (group, id) => (await lock('pg_advisory_lock', group, id)) as () => Promise<void>,
+    tryLock: (group, id) => lock('pg_try_advisory_lock', group, id),
     async ping() {
       let timer: NodeJS.Timeout | undefined
       const late = new Promise<never>((_, reject) => {

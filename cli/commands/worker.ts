@@ -1,7 +1,7 @@
-import { workOnParts } from '../../offline/shared/work-on-parts.ts'
-import type { PartEvent } from '../../offline/shared/work-on-parts.ts'
+import { partJobs } from '../../offline/shared/part-jobs.ts'
+import { workOnJobs } from '../../runtime/work-on-jobs.ts'
 import type { Command } from '../command.ts'
-import { bytes, counted, duration } from '../human.ts'
+import { logJobs } from '../log-jobs.ts'
 import { partWorkerTools } from '../part-worker-tools.ts'
 
 export const workerCommand: Command = {
@@ -9,7 +9,7 @@ export const workerCommand: Command = {
   summary: 'Take parts of exports, of any process on the same database, until it is told to end',
   description: [
     'It writes parts of "dataset create --parts", into the folder of the export: a worker on another machine must reach that under the same path. It needs PostgreSQL.',
-    'On SIGINT or SIGTERM it hands back what it is at, for another worker, and exits with 0.',
+    'What it takes and does is logged. On SIGINT or SIGTERM it hands back what it is at, for another worker, and exits with 0.',
   ],
   options: { concurrency: { value: 'N', help: 'How many parts at a time, 8 at most. Default: 1.' } },
   example: 'lockstep worker --concurrency 2',
@@ -17,36 +17,11 @@ export const workerCommand: Command = {
   async run(context, input) {
     const concurrency = input.count('concurrency', 1, 8) ?? 1
     const tools = await partWorkerTools(context)
-    const { terminal, signal } = context
+    const options = { kinds: [partJobs(tools)], signal: context.signal, onEvent: logJobs(context.log) }
     return {
       json: { worker: tools.worker, concurrency },
       text: `The worker ${tools.worker} waits for parts of exports, ${concurrency} at a time.`,
-      async stay() {
-        const onEvent = (event: PartEvent): void => {
-          if (!terminal.json) terminal.print(eventText(event))
-        }
-        await Promise.all(Array.from({ length: concurrency }, () => workOnParts(tools, { only: null, signal, onEvent })))
-      },
+      stay: async () => void (await Promise.all(Array.from({ length: concurrency }, () => workOnJobs(tools.jobs, options)))),
     }
   },
-}
-
-function eventText(event: PartEvent): string {
-  if (event.kind === 'away') return `Waiting: ${event.message}`
-  const { part, parts, service, spine } = event.job
-  const what = `part ${part} of ${parts} of ${service.id} (export ${spine.id})`
-  switch (event.kind) {
-    case 'taken':
-      return `Taken: ${what}`
-    case 'written':
-      return `Written: ${what}, ${counted(event.rows, 'row')}, ${bytes(event.bytes)}, in ${duration(event.seconds * 1000)}`
-    case 'handed back':
-      return `Handed back: ${what}`
-    case 'lost':
-      return `Given up: ${what}, which is another's now, or gone`
-    case 'refused':
-      return `Failed: ${what}`
-    default:
-      return event satisfies never
-  }
 }

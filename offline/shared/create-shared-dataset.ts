@@ -6,6 +6,7 @@ import { LockstepError } from '../../kernel/errors.ts'
 import type { ServicePlan } from '../../kernel/service-plan.ts'
 import type { Column, ValueType } from '../../kernel/value-type.ts'
 import type { Database } from '../../runtime/database.ts'
+import { workOnJobs } from '../../runtime/work-on-jobs.ts'
 import { carriedColumns } from '../carried-columns.ts'
 import type { DatasetOptions } from '../dataset.ts'
 import { publish, recipeOf } from '../dataset.ts'
@@ -29,9 +30,9 @@ import { settledNow } from '../stream-bounds.ts'
 import { planPasses } from '../stream-groups.ts'
 import type { PartJob, WrittenPart } from './part-job.ts'
 import { queueOf, unpackResult } from './part-job.ts'
+import type { PartWorkerTools } from './part-jobs.ts'
+import { partJobs } from './part-jobs.ts'
 import { removeLostExports } from './remove-lost-exports.ts'
-import type { PartEvent, PartWorkerTools } from './work-on-parts.ts'
-import { workOnParts } from './work-on-parts.ts'
 
 export interface SharedDatasetTools extends PartWorkerTools {
   /** Another connection to the same database, which a signal does not end: it keeps the spine, and removes it. */
@@ -49,12 +50,11 @@ export interface SharedDatasetOptions extends Omit<DatasetOptions, 'split' | 'ou
   readonly heartbeatSeconds?: number
   /** Rows of the spine whose part is written. */
   readonly onRows?: (done: number, total: number) => void
-  readonly onEvent?: (event: PartEvent) => void
 }
 
 const pollMs = 200
 const sweepMs = 2_000
-const jobsAtOnce = 500
+const retries = 4
 
 /**
  * Writes a training set as numbered files in a folder, shared out among all workers of the database: the rows of the files, one after another, are those of
@@ -117,11 +117,14 @@ export async function createSharedDataset(
       service: { id: service.id, fingerprint: service.fingerprint },
     }))
     const queue = queueOf(spine.id)
-    await jobs.create(queue, options.heartbeatSeconds ?? 30)
-    for (let at = 0; at < parts.length; at += jobsAtOnce) await jobs.add(queue, parts.slice(at, at + jobsAtOnce))
+    await jobs.create(queue, { heartbeatSeconds: options.heartbeatSeconds ?? 30, retries, results: true })
+    await jobs.add(
+      queue,
+      parts.map((data) => ({ data })),
+    )
     if (options.work) {
       const ended = AbortSignal.any([stop.signal, ...(signal === undefined ? [] : [signal])])
-      working = workOnParts(tools, { only: spine.id, signal: ended, ...(options.onEvent && { onEvent: options.onEvent }) })
+      working = workOnJobs(jobs, { kinds: [partJobs(tools)], only: queue, signal: ended })
       working.catch(() => undefined) // told by gather
     }
     const facts = Promise.all([hashOf(db, spine, signal), leftOutOf(db, service, arrivedBefore)])

@@ -7,8 +7,8 @@ import { allQueues, spineOfQueue } from './part-job.ts'
 
 /** Removes what exports have left behind whose process is gone, wherever it ran: it cannot do so itself. */
 export async function removeLostExports(db: Database, jobs: JobQueue): Promise<void> {
-  for (const queue of await jobs.queues(allQueues)) {
-    if (!(await isSpineHeld(db, spineOfQueue(queue)))) await removeLostExport(db, jobs, queue)
+  for (const queue of await jobs.queues()) {
+    if (queue.startsWith(allQueues) && !(await isSpineHeld(db, spineOfQueue(queue)))) await removeLostExport(db, jobs, queue)
   }
 }
 

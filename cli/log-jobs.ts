@@ -1,0 +1,24 @@
+import type { Logger } from '../runtime/log.ts'
+import type { JobEvent } from '../runtime/work-on-jobs.ts'
+
+/** Logs what becomes of jobs, one line each. */
+export function logJobs(log: Logger): (event: JobEvent) => void {
+  return (event) => {
+    switch (event.kind) {
+      case 'taken':
+        return log.info({ job: event.job }, 'a job is taken')
+      case 'done':
+        return log.info({ job: event.job, seconds: event.seconds }, 'a job is done')
+      case 'handed back':
+        return log.warn({ job: event.job, error: event.why }, 'a job is handed back')
+      case 'lost':
+        return log.warn({ job: event.job }, "a job is given up, which is another's now, or gone")
+      case 'refused':
+        return log.error({ job: event.job, error: event.why }, 'a job has failed')
+      case 'away':
+        return log.warn({ error: event.why }, 'the database is away')
+      default:
+        return event satisfies never
+    }
+  }
+}
