@@ -1,6 +1,7 @@
 import { ByteReader, ByteWriter } from '../kernel/binary.ts'
 import { readHeader, storedFormat, storedHeaderBytes } from '../kernel/stored-state.ts'
 import type { DefinitionId } from '../kernel/view-spec.ts'
+import { markerEntity } from './store.ts'
 import type { OnlineKey, OnlineStore } from './store.ts'
 
 /**
@@ -100,5 +101,5 @@ export function sameOrigin(a: Marker, b: Marker): boolean {
 }
 
 export function markerKey(view: DefinitionId): OnlineKey {
-  return { view, entity: '~', key: '' }
+  return { view, entity: markerEntity, key: '' }
 }

@@ -7,7 +7,8 @@ import { cutRedis, watchRedis } from '../runtime/redis.ts'
 import { frontierBytes } from './frontier-bytes.ts'
 import { compareAndSet } from './compare-and-set.ts'
 import { redisError } from './redis-error.ts'
-import type { OnlineKey, OnlineStore, OnlineWrite } from './store.ts'
+import { redisKey, redisPattern } from './redis-key.ts'
+import type { OnlineStore, OnlineWrite } from './store.ts'
 
 /** Keys of one MGET, and of one script call: large enough to amortize the round trip, small enough not to hold Redis up. */
 const keysPerRead = 1_000
@@ -27,10 +28,9 @@ export interface RedisStoreDeps {
 /**
  * An online store in Redis or Valkey. One string key per (view version, entity):
  *
- *     PREFIX:{ENTITY 0x1f KEY BYTES}:VIEW@VERSION
+ *     PREFIX:{KEY BYTES}ID
  *
- * The braces are a hash tag, so all views of one entity share a cluster slot. The last `}:` separates, as no view's name holds one, so binary keys
- * are unambiguous. All reads that are asked for in one turn of the event loop go out as one MGET.
+ * (online/redis-key.ts). All reads that are asked for in one turn of the event loop go out as one MGET.
  */
 export function createRedisStore({ redis, prefix }: RedisStoreDeps): OnlineStore {
   const guarded = guardWith(watchRedis(redis))
@@ -128,7 +128,7 @@ async function writeChunk(redis: Redis, prefix: string, entries: readonly Online
 }
 
 async function removeView(redis: Redis, prefix: string, view: DefinitionId, kept: Buffer | null): Promise<number> {
-  const pattern = `${prefix.replaceAll(/[*?[\]\\]/g, String.raw`\$&`)}:{*}:${view}`
+  const pattern = redisPattern(prefix, view)
   let removed = 0
   let cursor = '0'
   do {
@@ -138,10 +138,6 @@ async function removeView(redis: Redis, prefix: string, view: DefinitionId, kept
     cursor = next.toString()
   } while (cursor !== '0')
   return removed
-}
-
-export function redisKey(prefix: string, { view, entity, key }: OnlineKey): Buffer {
-  return Buffer.from(`${prefix}:{${entity}\x1f${key}}:${view}`, 'latin1')
 }
 
 function chunksOf(entries: readonly OnlineWrite[]): OnlineWrite[][] {

@@ -29,7 +29,7 @@ export interface OnlineStore {
 
 export interface OnlineKey {
   readonly view: DefinitionId
-  /** The entity's name, which keys of all its views share. */
+  /** The name of the view's one entity. */
   readonly entity: string
   readonly key: EntityKey
 }
@@ -38,3 +38,6 @@ export interface OnlineWrite extends OnlineKey {
   readonly expectedFrontier: number | null
   readonly bytes: Buffer
 }
+
+/** In place of an entity's name, for what a store keeps of a view itself: no entity is called so. */
+export const markerEntity = '~'

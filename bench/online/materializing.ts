@@ -1,5 +1,5 @@
 import type { OnlineKey, OnlineStore } from '../../online/store.ts'
-import { redisKey } from '../../online/redis-store.ts'
+import { redisKey } from '../../online/redis-key.ts'
 import { materializeView } from '../../materializer/materialize.ts'
 import type { ViewPlan } from '../../kernel/view-plan.ts'
 import type { Database } from '../../runtime/database.ts'

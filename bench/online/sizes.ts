@@ -2,7 +2,7 @@ import type { Redis } from 'ioredis'
 import type { Value } from '../../kernel/value-type.ts'
 import type { ViewPlan } from '../../kernel/view-plan.ts'
 import { decodeStored } from '../../kernel/stored-state.ts'
-import { redisKey } from '../../online/redis-store.ts'
+import { redisKey } from '../../online/redis-key.ts'
 import { moment } from './customers.ts'
 import { keyOf, someCustomers } from './reading.ts'
 

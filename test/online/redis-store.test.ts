@@ -1,8 +1,10 @@
 import { Redis } from 'ioredis'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { readHeader } from '../../kernel/stored-state.ts'
+import type { DefinitionId } from '../../kernel/view-spec.ts'
 import { redisError } from '../../online/redis-error.ts'
-import { createRedisStore, redisKey } from '../../online/redis-store.ts'
+import { redisKey } from '../../online/redis-key.ts'
+import { createRedisStore } from '../../online/redis-store.ts'
 import type { OnlineKey, OnlineStore } from '../../online/store.ts'
 import { testRedis } from '../services/index.ts'
 import { stored } from './stored-bytes.ts'
@@ -45,8 +47,11 @@ describe('the Redis store, beyond the contract', () => {
     await admin.quit()
   })
 
-  it('tags keys by the entity, so that its views share a slot', () => {
-    expect(redisKey('p', { view: 'a@1', entity: 'airport', key: 'ATL\0' }).toString('latin1')).toBe('p:{airport\x1fATL\0}:a@1')
+  it('tags keys by the entity, so that its views share a slot, and keeps them short', () => {
+    const keyOf = (view: DefinitionId, entity: string, of: string) => redisKey('p', { view, entity, key: of }).toString('latin1')
+    expect(keyOf('a@1', 'airport', 'ATL\0')).toMatch(/^p:\{ATL\0\}[\w-]{6}$/)
+    expect(keyOf('a@2', 'airport', 'ATL\0')).not.toBe(keyOf('a@1', 'airport', 'ATL\0'))
+    expect(keyOf('a@1', '~', '')).toMatch(/^p:\{a@1\}~[\w-]{6}$/)
   })
 
   it('removes a view under a prefix of pattern characters, and nothing of a prefix that the pattern would match', async () => {

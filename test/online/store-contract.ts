@@ -149,7 +149,7 @@ export function storeContract(name: string, setUp: () => Promise<StoreFixture>):
     it('keeps keys apart that look like another key with its view', async () => {
       const a: OnlineKey = { view: 'w@1', entity: 'e', key: 'x}:v@1' }
       const b: OnlineKey = { view: 'v@1', entity: 'e', key: 'x' }
-      const c: OnlineKey = { view: 'v@1', entity: 'ee', key: 'x' }
+      const c: OnlineKey = { view: 'v@1', entity: 'e', key: 'x}:v@1' }
       await store.write([put(a, null, stored(1, 'a')), put(b, null, stored(1, 'b')), put(c, null, stored(1, 'c'))])
       expect((await store.read([a, b, c])).map(bodyOf)).toEqual(['a', 'b', 'c'])
     })
