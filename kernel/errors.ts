@@ -43,6 +43,8 @@ export type ErrorCode =
   // requests
   | 'INVALID_REQUEST'
   | 'INVALID_ENTITY'
+  | 'INVALID_EVENT' // an event that its source cannot take
+  | 'NOT_PUSHABLE' // a source whose table is not Lockstep's, or not made yet
   | 'MISSING_REQUEST_VALUE'
   | 'REQUIRED_FEATURE_MISSING'
   | 'BODY_TOO_LARGE'
@@ -50,6 +52,7 @@ export type ErrorCode =
   | 'METHOD_NOT_ALLOWED'
   | 'NOT_READY'
   | 'BUSY' // too much of it at once: ask again later
+  | 'OVERLOADED' // events come faster than they can be stored: send again later
   | 'REQUEST_ABORTED' // the client went away before it had sent its request
   // models
   | 'MODEL_INVALID'

@@ -12,12 +12,9 @@ export interface Database {
    * One statement; a text of several is refused. int8 comes back as string, timestamps as Date: use `tuples` for data, this for control.
    *
    * @param options.signal ends the statement, which throws the signal's reason; PGlite, whose statements block, heeds it before the statement only
+   * @param options.prepared whether each connection keeps the statement parsed and planned, for one that comes again and again
    */
-  query<Row = Record<string, unknown>>(
-    sql: string,
-    parameters?: readonly unknown[],
-    options?: { readonly signal?: AbortSignal | undefined },
-  ): Promise<Row[]>
+  query<Row = Record<string, unknown>>(sql: string, parameters?: readonly unknown[], options?: QueryOptions): Promise<Row[]>
   /** Runs several statements, separated by semicolons, as a user's schema file has them. */
   script(sql: string): Promise<void>
   /**
@@ -54,6 +51,11 @@ export interface EmbeddedDatabase extends Database {
 
 export function isEmbedded(db: Database): db is EmbeddedDatabase {
   return db.kind === 'pglite'
+}
+
+export interface QueryOptions {
+  readonly signal?: AbortSignal | undefined
+  readonly prepared?: boolean
 }
 
 export interface Snapshot {

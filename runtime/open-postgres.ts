@@ -7,8 +7,8 @@ import { from as copyFrom } from 'pg-copy-streams'
 import { LockstepError, messageOf } from '../kernel/errors.ts'
 import type { LockstepTables } from '../migrations/schema.ts'
 import { controlValues } from './control-values.ts'
-import type { Database } from './database.ts'
-import { oneStatement } from './one-statement.ts'
+import type { Database, QueryOptions } from './database.ts'
+import { oneStatement, preparedStatement } from './one-statement.ts'
 import type { PostgresSessions } from './postgres-sessions.ts'
 import { createPostgresSessions, stopSessions } from './postgres-sessions.ts'
 import { backendOf, withPostgresSnapshot } from './postgres-snapshot.ts'
@@ -113,8 +113,8 @@ export function openPostgres(url: string, options: { readonly signal?: AbortSign
   const database: Database = {
     kind: 'postgres',
     kysely,
-    async query<Row>(sql: string, parameters: readonly unknown[] = [], options: { signal?: AbortSignal | undefined } = {}) {
-      const { signal } = options
+    async query<Row>(sql: string, parameters: readonly unknown[] = [], options: QueryOptions = {}) {
+      const { signal, prepared } = options
       signal?.throwIfAborted()
       const client = await connect(statements)
       const cancelling: Promise<unknown>[] = []
@@ -124,7 +124,8 @@ export function openPostgres(url: string, options: { readonly signal?: AbortSign
       }
       signal?.addEventListener('abort', cancel)
       try {
-        return (await client.query(oneStatement(sql, parameters))).rows as Row[]
+        const statement = prepared === true ? preparedStatement(sql, parameters) : oneStatement(sql, parameters)
+        return (await client.query(statement)).rows as Row[]
       } catch (error) {
         signal?.throwIfAborted()
         throw explain(error)

@@ -2,9 +2,9 @@ import { encodeKey } from '../kernel/entity-key.ts'
 import type { EntityKey } from '../kernel/entity-key.ts'
 import { LockstepError, messageOf } from '../kernel/errors.ts'
 import type { ServicePlan } from '../kernel/service-plan.ts'
-import { valueFromJson } from '../kernel/value-json.ts'
+import { sentValue, shown } from '../kernel/sent-value.ts'
 import type { Column, Value } from '../kernel/value-type.ts'
-import { isValueOf, show, typeName } from '../kernel/value-type.ts'
+import { typeName } from '../kernel/value-type.ts'
 import { didYouMean } from '../registry/nearest.ts'
 
 /** One entity of a request, checked and encoded. */
@@ -74,41 +74,11 @@ function parse(
   if (json === null || json === undefined) {
     throw new LockstepError(missing, `${what} is missing; send it as ${typeName(column.type)}.`, { details })
   }
-  // The body's integers beyond 2^53 arrive as bigint; for a float that is one more number.
-  const plain = typeof json === 'bigint' && (column.type.kind === 'float64' || column.type.kind === 'float32') ? Number(json) : json
-  if (typeof plain === 'bigint' && !isValueOf(column.type, plain)) {
-    throw new LockstepError('INVALID_ENTITY', `${what} is ${shown(plain)}, which is not ${typeName(column.type)}.`, { details })
-  }
-  let value: Value
   try {
-    value = valueFromJson(column.type, plain, what) as Value
+    return sentValue(column.type, json, what)
   } catch (cause) {
     throw new LockstepError('INVALID_ENTITY', messageOf(cause), { cause, details })
   }
-  if (typeof value === 'string' && !value.isWellFormed()) {
-    throw new LockstepError('INVALID_ENTITY', `${what} has half a character (a lone surrogate), which is no text; send Unicode.`, {
-      details,
-    })
-  }
-  if (typeof plain !== 'string' && overflows(value)) {
-    throw new LockstepError(
-      'INVALID_ENTITY',
-      `${what} is beyond what ${typeName(column.type)} holds; send a smaller number, or "Infinity".`,
-      { details },
-    )
-  }
-  return value
-}
-
-/** As the client wrote it: JSON's integers have no "n" behind them. */
-function shown(json: unknown): string {
-  return typeof json === 'bigint' ? String(json) : show(json)
-}
-
-/** A JSON number is finite, however large: one that reads as infinite does not fit. */
-function overflows(value: Value): boolean {
-  if (value instanceof Float32Array) return value.includes(Number.POSITIVE_INFINITY) || value.includes(Number.NEGATIVE_INFINITY)
-  return value === Number.POSITIVE_INFINITY || value === Number.NEGATIVE_INFINITY
 }
 
 function encode(

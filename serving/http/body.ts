@@ -53,7 +53,7 @@ async function readText(c: Context<RequestEnv>, limitBytes: number): Promise<str
 function tooLarge(limitBytes: number): LockstepError {
   return new LockstepError(
     'BODY_TOO_LARGE',
-    `The body is over the limit of ${limitBytes} bytes; send fewer entities in one request, or raise LOCKSTEP_BODY_LIMIT_BYTES.`,
+    `The body is over the limit of ${limitBytes} bytes; send less in one request, or raise LOCKSTEP_BODY_LIMIT_BYTES.`,
     { details: { limitBytes } },
   )
 }

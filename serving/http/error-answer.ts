@@ -7,7 +7,7 @@ import { statusOf } from './status.ts'
 const retryAfter = '1'
 
 /**
- * `{ error: { code, message, details, requestId } }` with the status of the code, and `retry-after` with 503. What is not a Lockstep error is INTERNAL;
+ * `{ error: { code, message, details, requestId } }` with the status of the code, and `retry-after` with 503 and 429. What is not a Lockstep error is INTERNAL;
  * its message stays in the log, as does where the stores are.
  */
 export function errorAnswer(requestId: string, error: unknown, log: Logger): RouteAnswer {
@@ -20,7 +20,7 @@ export function errorAnswer(requestId: string, error: unknown, log: Logger): Rou
     { error: { code: told.code, message: told.message, details: told.details, requestId } },
     (_key, value: unknown) => (typeof value === 'bigint' ? String(value) : value),
   )
-  return { status, body, ...(status === 503 ? { headers: { 'retry-after': retryAfter } } : {}) }
+  return { status, body, ...(status === 503 || status === 429 ? { headers: { 'retry-after': retryAfter } } : {}) }
 }
 
 /** The error as a client may see it. */

@@ -1,12 +1,13 @@
 import type { LockstepError } from '../../kernel/errors.ts'
 
-export type HttpErrorStatus = 400 | 404 | 405 | 413 | 422 | 499 | 500 | 503
+export type HttpErrorStatus = 400 | 404 | 405 | 413 | 422 | 429 | 499 | 500 | 503
 
 /** The HTTP status of an error. Chosen here and nowhere else; what is not a caller's doing is 500. */
 export function statusOf({ code, details }: LockstepError): HttpErrorStatus {
   switch (code) {
     case 'INVALID_REQUEST':
     case 'INVALID_ENTITY':
+    case 'INVALID_EVENT':
     case 'INVALID_TYPE':
     case 'INVALID_TIME':
     case 'MISSING_REQUEST_VALUE':
@@ -18,12 +19,15 @@ export function statusOf({ code, details }: LockstepError): HttpErrorStatus {
       return 405
     case 'BODY_TOO_LARGE':
       return 413
+    case 'NOT_PUSHABLE':
     case 'REQUIRED_FEATURE_MISSING':
     case 'TOO_MANY_CATEGORIES':
       return 422
     case 'TRANSFORM_FAILED':
       // on-demand code fails on an entity of the request; a view's own transform, on a row that is stored
       return details['entity'] === undefined ? 500 : 422
+    case 'OVERLOADED':
+      return 429
     case 'REQUEST_ABORTED':
       return 499 // as nginx has it: nobody reads the answer, but the metrics tell
     case 'POSTGRES_UNAVAILABLE':

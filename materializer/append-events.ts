@@ -1,0 +1,102 @@
+import { setTimeout } from 'node:timers/promises'
+import { LockstepError, messageOf } from '../kernel/errors.ts'
+import type { Database } from '../runtime/database.ts'
+import { sqlState } from '../runtime/relation.ts'
+import type { SourceEvent } from './event-reader.ts'
+import type { EventTable } from './event-table.ts'
+import { notPushable } from './event-table.ts'
+
+/**
+ * - `both`: the events are history, and are folded into the online states at once
+ * - `online`: they are of the online store alone: offline reads leave them out
+ * - `offline`: they are history, which the next run of a view folds
+ */
+export type PushTarget = (typeof pushTargets)[number]
+export const pushTargets = ['both', 'online', 'offline'] as const
+
+export interface AppendedEvents {
+  /** The transaction that wrote the new rows; null where all were there. */
+  readonly xid: number | null
+  /** By index of the events: null for one that is new, else the transaction that wrote it. One that is twice among the events is new once. */
+  readonly duplicates: readonly (number | null)[]
+}
+
+const mostTries = 5
+
+/**
+ * Writes events to the source's table in one transaction, which is committed when this resolves: all of them or none. An event whose id is there is not written
+ * again, whatever it says.
+ *
+ * @throws LockstepError `INVALID_ROW` where the table refuses a row; `NOT_PUSHABLE` where it is no longer as it was read; `POSTGRES_UNAVAILABLE`, after which the
+ *   events may be there or not
+ */
+export async function appendEvents(
+  db: Database,
+  table: EventTable,
+  events: readonly SourceEvent[],
+  options: { readonly to: PushTarget },
+): Promise<AppendedEvents> {
+  if (events.length === 0) return { xid: null, duplicates: [] }
+  const columns = table.columns.map((_, at) => events.map(({ texts }) => texts[at] ?? null))
+  const parameters = [...columns, events.map(({ id }) => id), options.to === 'online']
+  const added = await insert(db, table, parameters)
+  const xid = added.xid === null ? null : Number(added.xid)
+  if (added.rows === events.length) return { xid, duplicates: events.map(() => null) }
+  const fresh = new Set(added.ids ?? [])
+  const known = await knownEvents(db, table, events)
+  const duplicates = events.map(({ id }) => {
+    // the first of those of one id is the one that was written
+    if (id === null || fresh.delete(id)) return null
+    return known.get(id) ?? xid
+  })
+  return { xid, duplicates }
+}
+
+interface Added {
+  readonly rows: number
+  readonly xid: string | null
+  readonly ids: readonly string[] | null
+}
+
+/** Several processes that write the same ids in another order wait for each other; PostgreSQL ends one of them, which then begins anew. */
+async function insert(db: Database, table: EventTable, parameters: readonly unknown[]): Promise<Added> {
+  for (let tries = 1; ; tries++) {
+    try {
+      const [added] = await db.query<Added>(table.insert, parameters, { prepared: true })
+      if (added === undefined) throw new LockstepError('INTERNAL', 'An insert of events gave no answer.')
+      return added
+    } catch (error) {
+      const state = sqlState(error)
+      if ((state === '40P01' || state === '40001') && tries < mostTries) {
+        await setTimeout(Math.random() * 10 * tries)
+        continue
+      }
+      throw refusedByTable(error, state, table)
+    }
+  }
+}
+
+/** The transactions of events that were there. */
+async function knownEvents(db: Database, { known }: EventTable, events: readonly SourceEvent[]): Promise<Map<string, number>> {
+  const ids = events.flatMap(({ id }) => (id === null ? [] : [id]))
+  const rows = await db.query<{ id: string; xid: string }>(known, [ids])
+  return new Map(rows.map(({ id, xid }) => [id, Number(xid)]))
+}
+
+/** What only the database checks: constraints that somebody gave the table. */
+function refusedByTable(cause: unknown, state: string, { source }: EventTable): unknown {
+  if (/^(22|23|P0)/.test(state)) {
+    return new LockstepError(
+      'INVALID_ROW',
+      `The table of the source "${source.name}" refuses an event: ${messageOf(cause)}. Nothing was written.`,
+      {
+        cause,
+        details: { source: source.name },
+      },
+    )
+  }
+  if (/^42(P01|703|804|P10)$/.test(state)) {
+    return notPushable(source, `Its table has changed: ${messageOf(cause)}. Apply the definitions again.`, cause)
+  }
+  return cause
+}

@@ -1,0 +1,86 @@
+import { LockstepError } from '../kernel/errors.ts'
+import type { ColumnType } from '../kernel/value-type.ts'
+import type { SourceSpec } from '../kernel/view-spec.ts'
+import { readSourceTable } from '../offline/source-table.ts'
+import { naturalType, sqlTypeName } from '../offline/sql-type.ts'
+import type { Database } from '../runtime/database.ts'
+import { sqlIdentifier } from '../runtime/sql.ts'
+
+/** The table of a source that Lockstep made, as events are written to it. */
+export interface EventTable {
+  readonly source: SourceSpec
+  readonly columns: readonly EventColumn[]
+  /** Adds rows. $1…: for each column an array of its values as texts, then one of event ids, then whether the rows are of the online store alone. */
+  readonly insert: string
+  /** The rows of known event ids. $1: an array of ids. */
+  readonly known: string
+}
+
+export interface EventColumn {
+  readonly name: string
+  readonly type: ColumnType
+  /** Whether an event may leave it out or send null. */
+  readonly nullable: boolean
+  readonly key: boolean
+  /** The known time, and nothing else. */
+  readonly known: boolean
+}
+
+/**
+ * @throws LockstepError `NOT_PUSHABLE` where the source reads a table or query of the user's own, or its table is not made yet or was made before events could be pushed
+ */
+export async function readEventTable(db: Pick<Database, 'query'>, source: SourceSpec): Promise<EventTable> {
+  const { relation, types, hasXid, hasOnlineOnly } = await tableOf(db, source)
+  if (!hasXid || !hasOnlineOnly || !types.has('_event_id')) {
+    throw notPushable(source, `Its table ${relation} lacks what pushed events need. Apply the definitions again, which adds it.`)
+  }
+  const declared = new Map(source.columns.map(({ name, type }) => [name, type]))
+  const keys = new Set(source.key.map(({ column }) => column))
+  const names = new Set([...keys, source.eventTime, ...(source.known === null ? [] : [source.known]), ...declared.keys()])
+  const columns = [...names].map((name): EventColumn => ({
+    name,
+    type: declared.get(name) ?? naturalType(types.get(name) ?? ''),
+    nullable: name !== source.eventTime,
+    key: keys.has(name),
+    known: name === source.known && name !== source.eventTime && !keys.has(name) && !declared.has(name),
+  }))
+  return { source, columns, ...statements(relation, columns) }
+}
+
+async function tableOf(db: Pick<Database, 'query'>, source: SourceSpec): ReturnType<typeof readSourceTable> {
+  if (source.relation.kind !== 'owned') {
+    const what = source.relation.kind === 'table' ? 'a table of your own' : 'a query'
+    throw notPushable(
+      source,
+      `It reads ${what}. Write to ${what === 'a query' ? 'the tables behind it' : 'that table'}, or declare the source without "table" and "sql".`,
+    )
+  }
+  try {
+    return await readSourceTable(db, source)
+  } catch (cause) {
+    if (!(cause instanceof LockstepError) || cause.code !== 'SOURCE_MISSING') throw cause
+    throw notPushable(source, 'Its table is not made yet. Apply the definitions with a view that reads it.', cause)
+  }
+}
+
+export function notPushable({ name }: SourceSpec, why: string, cause?: unknown): LockstepError {
+  return new LockstepError('NOT_PUSHABLE', `Events cannot be pushed to the source "${name}". ${why}`, { cause, details: { source: name } })
+}
+
+/** Texts that are cast by the database: one statement, whatever the types, and however many rows. */
+function statements(relation: string, columns: readonly EventColumn[]): { insert: string; known: string } {
+  const names = columns.map(({ name }) => sqlIdentifier(name))
+  const values = columns.map(({ type }, i) => `e.c${i}::${type.kind === 'vector' ? 'float4[]' : sqlTypeName(type)}`)
+  const given = columns.map((_, i) => `$${i + 1}::text[]`)
+  const insert = `
+    WITH added AS (
+      INSERT INTO ${relation} (${[...names, '_event_id', '_online_only'].join(', ')})
+      SELECT ${[...values, 'e.id', `$${columns.length + 2}::bool`].join(', ')}
+      FROM unnest(${[...given, `$${columns.length + 1}::text[]`].join(', ')}) WITH ORDINALITY e(${[...columns.map((_, i) => `c${i}`), 'id', 'n'].join(', ')})
+      ORDER BY e.n
+      ON CONFLICT (_event_id) WHERE _event_id IS NOT NULL DO NOTHING
+      RETURNING _xid, _event_id
+    )
+    SELECT count(*)::int4 AS rows, max(_xid)::text AS xid, array_agg(_event_id) FILTER (WHERE _event_id IS NOT NULL) AS ids FROM added`
+  return { insert, known: `SELECT _event_id AS id, _xid::text AS xid FROM ${relation} WHERE _event_id = ANY($1::text[])` }
+}
