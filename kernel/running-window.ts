@@ -1,6 +1,7 @@
 import type { Accumulator, Aggregate } from './aggregates/aggregate.ts'
 import type { FoldRow } from './state.ts'
 import { Suffixes } from './suffixes.ts'
+import type { WindowPlan } from './tile-chain.ts'
 import type { Tile, Tiles } from './tiles.ts'
 
 /**
@@ -11,7 +12,7 @@ export class RunningWindow {
   #from: number
   /** null: to be made anew, and then `#stale`. */
   readonly #lanes: (Accumulator | null)[]
-  readonly #plan: { readonly lanes: readonly number[] }
+  readonly #plan: WindowPlan
   readonly #aggregates: readonly Aggregate[]
   readonly #levels: readonly Tiles[]
   readonly #hop: number
@@ -20,18 +21,11 @@ export class RunningWindow {
   #suffixes: (Suffixes | undefined)[] | null = null
 
   /**
-   * @param plan the indexes of its lanes in a tile's
    * @param aggregates of a tile's lanes
    * @param levels of tiles that it can reach, finest first
    * @param hop by which its tail moves, microseconds
    */
-  constructor(
-    from: number,
-    plan: { readonly lanes: readonly number[] },
-    aggregates: readonly Aggregate[],
-    levels: readonly Tiles[],
-    hop: number,
-  ) {
+  constructor(from: number, plan: WindowPlan, aggregates: readonly Aggregate[], levels: readonly Tiles[], hop: number) {
     this.#from = from
     this.#plan = plan
     this.#aggregates = aggregates
@@ -49,6 +43,12 @@ export class RunningWindow {
 
   get from(): number {
     return this.#from
+  }
+
+  /** Whether its tail stands where it does at `t`. */
+  isAt(t: number): boolean {
+    const since = t - this.#plan.windowMicros - this.#from
+    return since >= 0 && since < this.#hop
   }
 
   /** Takes a row that has been added to a tile. */

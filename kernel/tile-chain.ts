@@ -66,9 +66,10 @@ export class TileChain {
 
   /** The accumulators of a window at `t`, by index of its plan's `lanes`. Only to be read. */
   windowAt(index: number, t: number): readonly Accumulator[] {
+    const running = this.#running[index] ?? null
+    if (running !== null && running.isAt(t)) return running.lanes()
     const window = this.#plan.windows[index] as WindowPlan
     const from = this.#tail(window, t)
-    const running = this.#running[index] ?? null
     if (running !== null && running.from <= from) {
       running.moveTo(from)
       return running.lanes()

@@ -1,8 +1,9 @@
 import type { ByteReader, ByteWriter } from '../binary.ts'
 import { countBytes, fixedBytes } from '../greatest-bytes.ts'
 import type { FoldRow } from '../state.ts'
-import { isValueOf } from '../value-type.ts'
 import type { Accumulator, Aggregate } from './aggregate.ts'
+
+const maxInt32 = 0x7fff_ffff
 
 /** The number of rows, or, with a slot, of rows whose value there is not null. Zero for none. */
 export function count(slot: number | null): Aggregate<CountAccumulator> {
@@ -10,7 +11,7 @@ export function count(slot: number | null): Aggregate<CountAccumulator> {
     lane: slot === null ? 'rows' : `count:${slot}`,
     create: () => new CountAccumulator(slot, 0),
     decode: (reader: ByteReader) => new CountAccumulator(slot, reader.uint()),
-    value: ({ total }) => (isValueOf({ kind: 'int32' }, total) ? total : undefined),
+    value: ({ total }) => (total <= maxInt32 ? total : undefined),
     greatestBytes: () => fixedBytes(countBytes),
   }
 }
