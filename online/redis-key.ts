@@ -7,14 +7,14 @@ import type { OnlineKey } from './store.ts'
  * The key of a state in Redis, and that of a view's marker:
  *
  *     PREFIX:{KEY BYTES}ID
- *     PREFIX:{VIEW@VERSION}~ID
+ *     PREFIX:{}~ID
  *
  * The braces are a hash tag, so all views of one entity share a cluster slot. ID is six characters of a hash of VIEW@VERSION: with a million entities the name itself would
- * cost more than a state's header. Two of 200 views share one once in millions of registries; the second is then refused, as the marker is of another definition.
+ * cost more than a state's header. Two of 200 views share one once in millions of registries; the second is then refused, as their marker is one and of another definition.
  * The last brace separates, as neither an ID nor what stands before it holds one, so binary keys are unambiguous.
  */
 export function redisKey(prefix: string, { view, entity, key }: OnlineKey): Buffer {
-  return Buffer.from(entity === markerEntity ? `${prefix}:{${view}}~${idOf(view)}` : `${prefix}:{${key}}${idOf(view)}`, 'latin1')
+  return Buffer.from(entity === markerEntity ? `${prefix}:{}~${idOf(view)}` : `${prefix}:{${key}}${idOf(view)}`, 'latin1')
 }
 
 /** The pattern of all keys of a view. */
