@@ -1,34 +1,42 @@
-import { ByteWriter } from './binary.ts'
+import { ByteReader, ByteWriter } from './binary.ts'
 import { LockstepError } from './errors.ts'
+import type { Frontier } from './frontier.ts'
+import { allBelow, readFrontier, writeFrontier } from './frontier.ts'
 import type { EntityState } from './state.ts'
 import type { ViewPlan } from './view-plan.ts'
 
 /**
  * What an online store keeps under (view version, entity):
  *
- *     byte 0        format version (1)
- *     bytes 1..8    arrival frontier: float64, every committed row with `_xid` below it is folded or pending
- *     bytes 9..16   high-water mark H: float64 epoch microseconds, -Infinity where nothing is folded
- *     bytes 17..    canonical body (`EntityState.encode`)
+ *     head     byte 0       format version (2)
+ *              bytes 1..    arrival frontier: `below` as a float64 and, from byte 9 on, the ranges beyond it; most often one byte says that there are none
+ *     then     8 bytes      high-water mark H: float64 epoch microseconds, -Infinity where nothing is folded
+ *     then                  canonical body (`EntityState.encode`)
+ *
+ * The frontier is the set of transactions of which every row of this entity is folded or pending, and no other row is. Writers compare the head and set the whole.
  */
-export const storedFormat = 1
-export const frontierOffset = 1
-export const storedHeaderBytes = 17
+export const storedFormat = 2
+const rangesAt = 9
+const highWaterBytes = 8
+/** Before the body where the frontier has no ranges. Ranges come and go: a few bytes each for what was pushed since the last run. */
+export const storedHeaderBytes = rangesAt + 1 + highWaterBytes
 
 const scratch = new ByteWriter(4096)
 
-export function encodeStored(state: EntityState, frontier: number): Buffer {
+export function encodeStored(state: EntityState, frontier: Frontier): Buffer {
   scratch.reset()
   scratch.byte(storedFormat)
-  scratch.float64(frontier)
+  writeFrontier(scratch, frontier)
   scratch.float64(state.highWater)
   state.encode(scratch)
   return scratch.bytes()
 }
 
 export interface StoredHeader {
-  readonly frontier: number
+  readonly frontier: Frontier
   readonly highWater: number
+  /** Where the body begins. */
+  readonly bodyAt: number
 }
 
 /** @throws LockstepError `STATE_VERSION` for bytes of another format, `STATE_CORRUPT` for bytes that are not ours */
@@ -46,11 +54,31 @@ export function readHeader(bytes: Uint8Array, what: string): StoredHeader {
     )
   }
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength)
-  return { frontier: view.getFloat64(frontierOffset, true), highWater: view.getFloat64(frontierOffset + 8, true) }
+  if (bytes[rangesAt] === 0) {
+    return { frontier: allBelow(view.getFloat64(1, true)), highWater: view.getFloat64(rangesAt + 1, true), bodyAt: storedHeaderBytes }
+  }
+  const reader = new ByteReader(bytes, 1)
+  const frontier = readFrontier(reader)
+  return { frontier, highWater: reader.float64(), bodyAt: reader.offset }
+}
+
+/** What of stored bytes compare-and-set compares: format and frontier. No head begins with another one. */
+export function headOf(bytes: Uint8Array, { bodyAt }: StoredHeader): Buffer {
+  // a copy, so that it does not keep the whole state
+  return Buffer.from(bytes.subarray(0, bodyAt - highWaterBytes))
+}
+
+/** The same state under another frontier. */
+export function underFrontier(bytes: Uint8Array, { bodyAt }: StoredHeader, frontier: Frontier): Buffer {
+  scratch.reset()
+  scratch.byte(storedFormat)
+  writeFrontier(scratch, frontier)
+  scratch.raw(bytes.subarray(bodyAt - highWaterBytes))
+  return scratch.bytes()
 }
 
 /** The state in stored bytes. @throws as `readHeader` */
 export function decodeStored(plan: ViewPlan, bytes: Uint8Array): EntityState {
-  const { highWater } = readHeader(bytes, plan.id)
-  return plan.decodeState(bytes.subarray(storedHeaderBytes), highWater)
+  const { highWater, bodyAt } = readHeader(bytes, plan.id)
+  return plan.decodeState(bytes.subarray(bodyAt), highWater)
 }

@@ -1,5 +1,7 @@
 import type { EntityKey } from '../kernel/entity-key.ts'
 import { LockstepError } from '../kernel/errors.ts'
+import type { Frontier } from '../kernel/frontier.ts'
+import { covers, noTransactions } from '../kernel/frontier.ts'
 import type { ViewPlan } from '../kernel/view-plan.ts'
 import type { SourceRow } from '../offline/row-decoder.ts'
 import { sourceRows } from '../offline/source-stream.ts'
@@ -8,48 +10,38 @@ import type { Snapshot } from '../runtime/database.ts'
 export interface ArrivalsOptions {
   readonly snapshot: Snapshot
   readonly plan: ViewPlan
-  /** Rows with an arrival from here on are held back; null where the table tells no arrivals. */
-  readonly to: number | null
+  /** The transactions whose rows are read; null where the table tells no arrivals. */
+  readonly seen: Frontier | null
   /** No row of this database's own has an arrival from here on. */
   readonly xmax: number
-  readonly signal: AbortSignal | undefined
+  readonly signal?: AbortSignal | undefined
 }
 
-export interface Arrivals {
-  /** The rows with an arrival in [from, to), of all entities or of these, ordered as `sourceRows` orders them. */
-  since(from: number, keys?: readonly EntityKey[]): AsyncGenerator<readonly SourceRow[]>
-  /** How many rows of streams over all entities were held back. */
-  heldBack(): number
-}
+/** The rows of the transactions of `seen` that are not in `known`, of all entities or of these, ordered as `sourceRows` orders them. */
+export type Arrivals = (known: Frontier, keys?: readonly EntityKey[]) => AsyncGenerator<readonly SourceRow[]>
 
 /** The rows that a run folds. @throws LockstepError `INVALID_ROW` for rows that this database cannot have written; what `sourceRows` throws */
-export function createArrivals(options: ArrivalsOptions, onRead: (rows: number) => void): Arrivals {
-  const { snapshot, plan, to, xmax, signal } = options
+export function createArrivals({ snapshot, plan, seen, xmax, signal }: ArrivalsOptions, onRead: (rows: number) => void): Arrivals {
   let read = 0
-  let held = 0
 
-  /** The rows below `to`. A stream over all entities has no upper bound, so that what is beyond is seen without reading the table once more. */
-  function ownRows(batch: readonly SourceRow[], limit: number): readonly SourceRow[] {
-    if (batch.every(({ xid }) => xid < limit)) return batch
+  function ownRows(batch: readonly SourceRow[], { below }: Frontier): readonly SourceRow[] {
+    if (batch.every(({ xid }) => xid < below)) return batch
     return batch.filter(({ xid }) => {
       if (xid >= xmax) throw foreign(plan, xid, xmax)
-      if (xid < limit) return true
-      held++
-      return false
+      return covers(seen ?? noTransactions, xid)
     })
   }
 
-  return {
-    async *since(from, keys) {
-      const arrival = to === null ? {} : { arrival: { from, to: keys === undefined ? Number.MAX_SAFE_INTEGER : to }, withXid: true }
-      for await (const batch of sourceRows(snapshot, [plan], { ...arrival, onlineOnly: true, ...(keys === undefined ? {} : { keys }) })) {
-        signal?.throwIfAborted()
-        yield to === null ? batch : ownRows(batch, to)
-        read += batch.length
-        onRead(read)
-      }
-    },
-    heldBack: () => held,
+  return async function* (known, keys) {
+    // There is no upper bound, so that rows of another database are met.
+    const arrival = { from: Math.max(0, known.below), to: Number.MAX_SAFE_INTEGER, except: known.beyond }
+    const bounds = { onlineOnly: true, ...(seen === null ? {} : { arrival, withXid: true }) }
+    for await (const batch of sourceRows(snapshot, [plan], { ...bounds, ...(keys === undefined ? {} : { keys }) })) {
+      signal?.throwIfAborted()
+      yield seen === null ? batch : ownRows(batch, seen)
+      read += batch.length
+      onRead(read)
+    }
   }
 }
 

@@ -1,20 +1,26 @@
 import type { EntityKey } from '../kernel/entity-key.ts'
+import type { Frontier } from '../kernel/frontier.ts'
+import { covers, includes, union } from '../kernel/frontier.ts'
 import type { EntityState } from '../kernel/state.ts'
-import { decodeStored, encodeStored, readHeader } from '../kernel/stored-state.ts'
+import type { StoredHeader } from '../kernel/stored-state.ts'
+import { encodeStored, headOf, readHeader, underFrontier } from '../kernel/stored-state.ts'
 import type { ViewPlan } from '../kernel/view-plan.ts'
 import type { SourceRow } from '../offline/row-decoder.ts'
 import type { StateWriter } from './state-writer.ts'
 import { withStored } from './stored-ahead.ts'
+
+/** A run leaves no more ranges in the frontier of a state that it meets, unless its own snapshot has more. */
+export const fewRanges = 16
 
 export interface FoldTarget {
   readonly plan: ViewPlan
   /** The stored bytes of each key, null where there are none, by index. */
   readonly read: (keys: readonly EntityKey[]) => Promise<readonly (Buffer | null)[]>
   readonly writer: StateWriter
-  /** The stream holds all rows with an arrival in [from, to) of its entities; of a state that is stored, no row below `from` is missing. */
-  readonly from: number
-  /** The arrival frontier of the states that are written. A renewed state's orders the snapshots it can come from: that of a later one is not less. */
-  readonly to: number
+  /** The stream holds all rows of its entities that these transactions wrote, and no others. Where it is all below some one, it holds each entity from its first row on. */
+  readonly rows: Frontier
+  /** An entity whose frontier would come to have more ranges is refused: what it lacks has to be read as a whole. Infinity where the stream is that already. */
+  readonly mostRanges: number
   /** Rows that become visible after it wait in their state. Epoch microseconds. */
   readonly moment: number
   /**
@@ -22,17 +28,20 @@ export interface FoldTarget {
    * its state starts empty.
    */
   readonly start: 'resume' | 'renew'
+  /** Told of a state that is not renewed since it has rows that the stream lacks. */
+  readonly onNewer?: (key: EntityKey) => void
 }
 
 /**
  * Folds an ordered stream entity by entity into the states of the store; at no time are more than two batches of rows, a bounded part of the stored bytes
- * and one state held. An entity that the store already knows as far as `to`, or that no row adds to, is left alone.
+ * and one state held. An entity whose state no row adds to is left alone, unless its frontier has become long and gets shorter. A state claims the rows that were
+ * folded into it and no others, whatever the marker says: so one that a store has set back to what it was tells truly what it lacks.
  *
- *     stored frontier f     rows folded         written
- *     none, from = 0        all                 if absent still
- *     none, from > 0        none: refused, for its rows below `from` are not in the stream
- *     f < to                those from f on     if f still
- *     f >= to               none                no
+ *     stored frontier f        rows folded              written
+ *     none, from first rows    all                      if absent still, with the frontier `rows`
+ *     none, else               none: refused, for rows before those of the stream are missing
+ *     f                        those that f lacks       if f still, with the frontier f and `rows`; refused where that would have too many ranges
+ *     f, renewed               all, if f is in `rows`   if f still, with the frontier `rows`
  */
 export async function foldStream(target: FoldTarget, stream: AsyncIterable<readonly SourceRow[]>): Promise<void> {
   const { plan, moment, writer } = target
@@ -43,15 +52,15 @@ export async function foldStream(target: FoldTarget, stream: AsyncIterable<reado
         if (entity !== null) await close(target, entity)
         entity = open(target, row.key, stored.get(row.key) ?? null)
       }
-      if (row.xid < entity.covered) continue
+      if (entity.done || (entity.covered !== null && covers(entity.covered, row.xid))) continue
       const folded = plan.fold(row.eventTime, row.knownTime, row.tie, row.values)
       if (folded === null) continue
-      if (entity.unknown) {
+      if (entity.frontier === null) {
         writer.refuse(entity.key)
-        entity.covered = Number.POSITIVE_INFINITY
+        entity.done = true
         continue
       }
-      entity.state ??= entity.resumed === null ? plan.newState() : decodeStored(plan, entity.resumed)
+      entity.state ??= startOf(target, entity)
       entity.state.add(folded, moment)
       entity.rows++
     }
@@ -61,32 +70,58 @@ export async function foldStream(target: FoldTarget, stream: AsyncIterable<reado
 
 interface OpenEntity {
   readonly key: EntityKey
-  readonly stored: Buffer | null
-  readonly expectedFrontier: number | null
-  /** Nothing is stored to go on from, and the stream does not begin at the first row. */
-  readonly unknown: boolean
-  /** The bytes that the state starts from. */
-  readonly resumed: Buffer | null
-  /** Rows with an arrival below it are passed over. */
-  covered: number
+  readonly stored: { readonly bytes: Buffer; readonly header: StoredHeader } | null
+  /** Rows of these transactions are passed over. */
+  readonly covered: Frontier | null
+  /** What the state covers with the rows of the stream; null where it cannot take them. */
+  readonly frontier: Frontier | null
+  /** Its further rows are passed over. */
+  done: boolean
   state: EntityState | null
   rows: number
 }
 
-function open({ plan, from, to, start }: FoldTarget, key: EntityKey, stored: Buffer | null): OpenEntity {
-  const frontier = stored === null ? null : readHeader(stored, plan.id).frontier
-  const resumes = start === 'resume'
-  // A renewed state replaces one of the same frontier: it holds the same rows, and perhaps counts from another moment.
-  const done = frontier !== null && (resumes ? frontier >= to : frontier > to)
-  const covered = done ? Number.POSITIVE_INFINITY : resumes && frontier !== null ? frontier : Number.NEGATIVE_INFINITY
-  const unknown = resumes && stored === null && from > 0
-  return { key, stored, expectedFrontier: frontier, unknown, covered, resumed: resumes ? stored : null, state: null, rows: 0 }
+function open(target: FoldTarget, key: EntityKey, bytes: Buffer | null): OpenEntity {
+  const { plan, rows, start } = target
+  const stored = bytes === null ? null : { bytes, header: readHeader(bytes, plan.id) }
+  const fresh = { key, stored, state: null, rows: 0 }
+  if (stored === null) return { ...fresh, covered: null, frontier: start === 'renew' || rows.below > 0 ? rows : null, done: false }
+  const { frontier } = stored.header
+  if (start === 'resume') return { ...fresh, covered: frontier, frontier: joined(target, frontier), done: false }
+  // One of the same frontier is replaced: it holds the same rows, and perhaps counts from another moment.
+  const newer = !includes(rows, frontier)
+  if (newer) target.onNewer?.(key)
+  return { ...fresh, covered: null, frontier: rows, done: newer }
 }
 
-async function close({ writer, to, moment }: FoldTarget, { key, stored, expectedFrontier, state, rows }: OpenEntity): Promise<void> {
-  if (state === null) return
-  state.advance(moment)
-  const bytes = encodeStored(state, to)
-  if (stored !== null && bytes.equals(stored)) return
-  await writer.add({ key, expectedFrontier, bytes, rows })
+function joined({ rows, mostRanges }: FoldTarget, present: Frontier): Frontier | null {
+  const both = union(present, rows)
+  return both === present || both.beyond.length <= mostRanges ? both : null
+}
+
+function startOf({ plan, start }: FoldTarget, { stored }: OpenEntity): EntityState {
+  if (start === 'renew' || stored === null) return plan.newState()
+  return plan.decodeState(stored.bytes.subarray(stored.header.bodyAt), stored.header.highWater)
+}
+
+async function close({ writer, moment, start }: FoldTarget, { key, stored, frontier, done, state, rows }: OpenEntity): Promise<void> {
+  if (frontier === null) {
+    if (stored !== null && !done) writer.refuse(key)
+    return
+  }
+  if (state !== null) {
+    state.advance(moment)
+    const bytes = encodeStored(state, frontier)
+    if (stored === null) await writer.add({ key, expected: null, bytes, rows })
+    else if (!bytes.equals(stored.bytes)) await writer.add({ key, expected: headOf(stored.bytes, stored.header), bytes, rows })
+  } else if (stored !== null && start === 'resume') {
+    const ranges = stored.header.frontier.beyond.length
+    if (ranges <= fewRanges || frontier.beyond.length >= ranges) return
+    await writer.add({
+      key,
+      expected: headOf(stored.bytes, stored.header),
+      bytes: underFrontier(stored.bytes, stored.header, frontier),
+      rows,
+    })
+  }
 }

@@ -1,20 +1,27 @@
 import type { EntityKey } from '../kernel/entity-key.ts'
+import type { Frontier } from '../kernel/frontier.ts'
+import { allBelow, includes, noTransactions } from '../kernel/frontier.ts'
 import { readHeader } from '../kernel/stored-state.ts'
 import type { ViewPlan } from '../kernel/view-plan.ts'
+import { fewRanges } from './fold-stream.ts'
 
 const keysPerRead = 100
 
 export interface KeyGroup {
-  /** Rows with an arrival from here on are needed. */
-  readonly from: number
+  /** Rows of these transactions are in the states of all of them: the others are needed. */
+  readonly known: Frontier
   readonly keys: readonly EntityKey[]
 }
 
-/** From which arrival on the rows of refused keys have to be read again: all rows of those that the store lacks, and of the others what none of them covers. */
+/**
+ * From which arrival on the rows of refused keys have to be read again: all rows of those that the store lacks, and of the others what none of them covers. Those that
+ * have everything that was `seen` are left out.
+ */
 export async function regroup(
   plan: ViewPlan,
   refused: readonly EntityKey[],
   read: (keys: readonly EntityKey[]) => Promise<readonly (Buffer | null)[]>,
+  seen: Frontier,
 ): Promise<KeyGroup[]> {
   const absent: EntityKey[] = []
   const present: EntityKey[] = []
@@ -24,12 +31,18 @@ export async function regroup(
     const stored = await read(keys)
     for (const [at, key] of keys.entries()) {
       const bytes = stored[at]
-      if (bytes) lowest = Math.min(lowest, readHeader(bytes, plan.id).frontier)
-      ;(bytes ? present : absent).push(key)
+      if (!bytes) {
+        absent.push(key)
+        continue
+      }
+      const { frontier } = readHeader(bytes, plan.id)
+      if (frontier.beyond.length <= fewRanges && includes(frontier, seen)) continue
+      lowest = Math.min(lowest, frontier.below)
+      present.push(key)
     }
   }
   return [
-    { from: 0, keys: absent },
-    { from: lowest, keys: present },
+    { known: noTransactions, keys: absent },
+    { known: allBelow(lowest), keys: present },
   ].filter(({ keys }) => keys.length > 0)
 }

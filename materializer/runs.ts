@@ -7,9 +7,12 @@ export interface Run {
 }
 
 export interface RunOutcome {
-  /** Rows with an arrival in [fromXid, toXid) were read. */
-  readonly fromXid: number
-  readonly toXid: number
+  /** The run that began the view in the store. */
+  readonly begun: Run
+  /** The run read all rows, whatever was read before. */
+  readonly whole: boolean
+  /** Where the marker stands now. */
+  readonly to: number
   readonly rows: number
   readonly entities: number
 }
@@ -37,18 +40,42 @@ export async function startRun(
   return { id, startedAt: run.startedAt }
 }
 
-export async function finishRun(db: Database, run: Run, outcome: RunOutcome, finishedAt: Date): Promise<void> {
-  await db.kysely
-    .updateTable('lockstep.materialization_runs')
-    .set({
-      from_xid: String(outcome.fromXid),
-      to_xid: String(outcome.toXid),
-      rows: String(outcome.rows),
-      entities: String(outcome.entities),
-      finished_at: finishedAt,
-    })
-    .where('id', '=', run.id)
-    .execute()
+/**
+ * Records by which arrivals the run moved the view on: from where the last recorded run left it, so that the intervals of all runs touch and never overlap, however
+ * many end at once, and what one moved that was killed before it could say so is in that of the next.
+ *
+ * @returns the interval, [from, to)
+ */
+export async function finishRun(db: Database, run: Run, outcome: RunOutcome, finishedAt: Date): Promise<{ from: number; to: number }> {
+  return await db.kysely.transaction().execute(async (transaction) => {
+    const runs = 'lockstep.materialization_runs'
+    // one at a time
+    await transaction.selectFrom(runs).select('id').where('id', '=', outcome.begun.id).forUpdate().execute()
+    const last = await transaction
+      .selectFrom(runs)
+      .innerJoin(`${runs} as mine`, (join) => join.onRef('mine.view', '=', `${runs}.view`).onRef('mine.store', '=', `${runs}.store`))
+      .select(`${runs}.to_xid`)
+      .where('mine.id', '=', run.id)
+      .where(`${runs}.id`, '>=', outcome.begun.id)
+      .where(`${runs}.finished_at`, 'is not', null)
+      .orderBy(`${runs}.to_xid`, 'desc')
+      .limit(1)
+      .executeTakeFirst()
+    const from = outcome.whole ? 0 : Number(last?.to_xid ?? 0)
+    const to = Math.max(from, outcome.to)
+    await transaction
+      .updateTable(runs)
+      .set({
+        from_xid: String(from),
+        to_xid: String(to),
+        rows: String(outcome.rows),
+        entities: String(outcome.entities),
+        finished_at: finishedAt,
+      })
+      .where('id', '=', run.id)
+      .execute()
+    return { from, to }
+  })
 }
 
 /** Whether this database knows the run: one with this id that began at this very millisecond. */

@@ -7,8 +7,8 @@ const bytesPerWrite = 8 * 1024 * 1024
 
 export interface FoldedEntity {
   readonly key: EntityKey
-  /** Of the stored state that it was folded from; null where there was none. */
-  readonly expectedFrontier: number | null
+  /** `headOf` the stored state that it was folded from; null where there was none. */
+  readonly expected: Buffer | null
   readonly bytes: Buffer
   /** How many rows were folded into it. */
   readonly rows: number
@@ -34,7 +34,7 @@ export function createStateWriter(store: OnlineStore, plan: ViewPlan): StateWrit
   let refused: EntityKey[] = []
 
   async function write(entities: readonly FoldedEntity[]): Promise<void> {
-    const outcome = await store.write(entities.map(({ key, expectedFrontier, bytes }) => ({ view, entity, key, expectedFrontier, bytes })))
+    const outcome = await store.write(entities.map(({ key, expected, bytes }) => ({ view, entity, key, expected, bytes })))
     for (const [i, { key, rows }] of entities.entries()) {
       if (outcome[i] === true) {
         stored.rows += rows

@@ -1,5 +1,6 @@
 import type { EntityKey } from '../kernel/entity-key.ts'
 import { decodeKey } from '../kernel/entity-key.ts'
+import type { TransactionRange } from '../kernel/frontier.ts'
 import { formatTimestamp } from '../kernel/time.ts'
 import type { Column, KeyType, Scalar, Value } from '../kernel/value-type.ts'
 import { maxMicros } from '../kernel/value-type.ts'
@@ -35,12 +36,16 @@ export interface StreamBounds {
   readonly eventFrom?: number
   /** Epoch microseconds: rows that were known, else happened, at it or after it are left out. */
   readonly knownBefore?: number
-  /** Only rows written by transactions in [from, to). */
-  readonly arrival?: { readonly from: number; readonly to: number }
+  /** Only rows written by transactions in [from, to), except those of some ranges in it, ascending and disjoint. */
+  readonly arrival?: Arrival
   /** Only these rows, of a table that `nearApplies` to. */
   readonly near?: Near
   /** Rows that were pushed to the online store alone, too: the materializer reads them, training and history do not. */
   readonly onlineOnly?: boolean
+}
+
+export interface Arrival extends TransactionRange {
+  readonly except?: readonly TransactionRange[]
 }
 
 /**
@@ -107,9 +112,19 @@ function conditionsOf(request: StreamRequest, { column, keys, sortTime, literal 
     ...(until === undefined ? [] : [`${sortTime} <= ${literal(until)}`]),
     ...(eventFrom === undefined ? [] : [`${column(request.eventTime)} >= ${literal(eventFrom)}`]),
     ...(knownBefore === undefined ? [] : [`${knownTime(request, column)} < ${timeLiteral(knownBefore, undefined)}`]),
-    ...(arrival === undefined || arrival.from === 0 ? [] : [`s."_xid" >= '${arrival.from}'::xid8`]),
-    ...(arrival === undefined ? [] : [`s."_xid" < '${arrival.to}'::xid8`]),
+    ...(arrival === undefined ? [] : [arrivalCondition(arrival)]),
   ]
+}
+
+/** Each piece has both its bounds, so that an index on `_xid` leads to it, and the planner takes it for small where it knows nothing of the table yet. */
+function arrivalCondition({ from, to, except = [] }: Arrival): string {
+  const ends = [from, ...except.flatMap((range) => [range.from, range.to]), to]
+  const pieces: string[] = []
+  for (let i = 0; i < ends.length; i += 2) {
+    const [start = 0, end = 0] = ends.slice(i, i + 2)
+    if (start < end) pieces.push(`${start === 0 ? '' : `s."_xid" >= '${start}'::xid8 AND `}s."_xid" < '${end}'::xid8`)
+  }
+  return pieces.length === 1 ? `${pieces[0]}` : `(${pieces.map((piece) => `(${piece})`).join(' OR ') || 'false'})`
 }
 
 /**

@@ -1,13 +1,11 @@
-import { frontierOffset } from '../kernel/stored-state.ts'
-
 /**
- * Stores each value whose key's arrival frontier is still the one that its writer read.
+ * Stores each value whose key still begins with the head that its writer read (kernel/stored-state.ts): the format and the arrival frontier.
  *
  *     KEYS  the keys
- *     ARGV  for each key: the expected frontier as its 8 stored bytes, or empty where the key must be absent; the new value
+ *     ARGV  for each key: the expected head, or empty where the key must be absent; the new value
  *     returns, for each key, 1 where it was stored and 0 where it was not
  *
- * A key whose bytes hold no frontier is another program's: it is neither absent nor equal to any, and is never overwritten. One that is no string ends
+ * A key whose bytes begin with no head is another program's: it is neither absent nor equal to any, and is never overwritten. One that is no string ends
  * the script with WRONGTYPE, since a read (MGET) takes it for absent.
  */
 export const compareAndSet = `
@@ -18,7 +16,7 @@ for i, key in ipairs(KEYS) do
   if expected == '' then
     done = redis.call('SET', key, ARGV[2 * i], 'NX')
     if not done and redis.call('TYPE', key).ok ~= 'string' then return redis.error_reply('WRONGTYPE of a key') end
-  elseif redis.call('GETRANGE', key, ${frontierOffset}, ${frontierOffset + 7}) == expected then
+  elseif redis.call('GETRANGE', key, 0, #expected - 1) == expected then
     done = redis.call('SET', key, ARGV[2 * i])
   end
   stored[i] = done and 1 or 0

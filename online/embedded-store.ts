@@ -4,10 +4,8 @@ import { join } from 'node:path'
 import { setImmediate } from 'node:timers/promises'
 import { open } from 'lmdb'
 import { LockstepError, messageOf } from '../kernel/errors.ts'
-import { frontierOffset } from '../kernel/stored-state.ts'
 import type { DefinitionId } from '../kernel/view-spec.ts'
 import { damaged, folderFailure } from '../runtime/embedded-failure.ts'
-import { frontierBytes } from './frontier-bytes.ts'
 import type { OnlineKey, OnlineStore } from './store.ts'
 
 const keysPerRemoval = 10_000
@@ -63,9 +61,8 @@ export function openEmbeddedStore(directory: string): OnlineStore {
           const present = db.getBinaryFast(key)
           const free =
             present === undefined
-              ? entry.expectedFrontier === null
-              : entry.expectedFrontier !== null &&
-                frontierBytes(entry.expectedFrontier).equals(present.subarray(frontierOffset, frontierOffset + 8))
+              ? entry.expected === null
+              : entry.expected !== null && Buffer.compare(present.subarray(0, entry.expected.length), entry.expected) === 0
           if (free) db.putSync(key, entry.bytes)
           return free
         }),

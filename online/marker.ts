@@ -1,5 +1,7 @@
 import { ByteReader, ByteWriter } from '../kernel/binary.ts'
-import { readHeader, storedFormat, storedHeaderBytes } from '../kernel/stored-state.ts'
+import type { Frontier } from '../kernel/frontier.ts'
+import { allBelow, includes, union, writeFrontier } from '../kernel/frontier.ts'
+import { headOf, readHeader, storedFormat } from '../kernel/stored-state.ts'
 import type { DefinitionId } from '../kernel/view-spec.ts'
 import { markerEntity } from './store.ts'
 import type { OnlineKey, OnlineStore } from './store.ts'
@@ -10,8 +12,8 @@ import type { OnlineKey, OnlineStore } from './store.ts'
  * to an older copy, or filled from elsewhere tells so, where a note in the database would not.
  */
 export interface Marker {
-  /** Every committed row with an arrival below it is in the view's states; negative until a first run has finished. */
-  readonly frontier: number
+  /** Every row of these transactions is in the view's states; below zero until a first run has finished. */
+  readonly frontier: Frontier
   readonly fingerprint: string
   /** Whether its states grow with what arrives; else each run renews them from all rows. */
   readonly incremental: boolean
@@ -23,7 +25,7 @@ export interface Marker {
 
 /** The marker of a view that `origin` begins. Its frontier is no other run's, so that compare-and-set tells it from every other one. */
 export function firstMarker(facts: Omit<Marker, 'frontier'>): Marker {
-  return { ...facts, frontier: -2 * Number(facts.origin.id) - (facts.removing ? 1 : 0) }
+  return { ...facts, frontier: allBelow(-2 * Number(facts.origin.id) - (facts.removing ? 1 : 0)) }
 }
 
 export async function readMarker(store: OnlineStore, view: DefinitionId): Promise<Marker | null> {
@@ -53,8 +55,8 @@ export async function readUnderMarker(
 }
 
 function decodeMarker(bytes: Buffer, view: DefinitionId): Marker {
-  const { frontier } = readHeader(bytes, view)
-  const body = new ByteReader(bytes, storedHeaderBytes)
+  const { frontier, bodyAt } = readHeader(bytes, view)
+  const body = new ByteReader(bytes, bodyAt)
   const fingerprint = body.string()
   const flags = body.byte()
   return {
@@ -68,31 +70,46 @@ function decodeMarker(bytes: Buffer, view: DefinitionId): Marker {
 
 /** Stores the marker over the one that was read, or over none; false where it has changed since. */
 export async function writeMarker(store: OnlineStore, view: DefinitionId, marker: Marker, present: Marker | null): Promise<boolean> {
-  const writer = new ByteWriter()
-  writer.byte(storedFormat)
-  writer.float64(marker.frontier)
-  writer.float64(Number.NEGATIVE_INFINITY)
-  writer.string(marker.fingerprint)
-  writer.byte((marker.incremental ? 1 : 0) | (marker.removing ? 2 : 0))
-  writer.string(marker.origin.id)
-  writer.int(marker.origin.startedAt.getTime())
+  const expected = present === null ? null : encodeMarker(present)
   const [stored] = await store.write([
-    { ...markerKey(view), expectedFrontier: present === null ? null : present.frontier, bytes: writer.bytes() },
+    {
+      ...markerKey(view),
+      expected: expected === null ? null : headOf(expected, readHeader(expected, view)),
+      bytes: encodeMarker(marker),
+    },
   ])
   return stored === true
 }
 
+function encodeMarker({ frontier, fingerprint, incremental, removing, origin }: Marker): Buffer {
+  const writer = new ByteWriter()
+  writer.byte(storedFormat)
+  writeFrontier(writer, frontier)
+  writer.float64(Number.NEGATIVE_INFINITY)
+  writer.string(fingerprint)
+  writer.byte((incremental ? 1 : 0) | (removing ? 2 : 0))
+  writer.string(origin.id)
+  writer.int(origin.startedAt.getTime())
+  return writer.bytes()
+}
+
 /**
- * Moves the marker on to `frontier`, unless it is there already. Where the view was removed or begun anew meanwhile, it stays as it is:
- * what this run wrote may be gone.
+ * Adds to the marker the transactions whose rows a run has folded that began at the marker `from`. Where the view was removed or begun anew meanwhile, or its marker set
+ * back, it stays as it is: what this run wrote may be gone.
  *
- * @returns false where it stayed
+ * @returns where the marker was and where it is now; null where it stayed
  */
-export async function advanceMarker(store: OnlineStore, view: DefinitionId, from: Marker, frontier: number): Promise<boolean> {
+export async function advanceMarker(
+  store: OnlineStore,
+  view: DefinitionId,
+  from: Marker,
+  folded: Frontier,
+): Promise<{ readonly was: Frontier; readonly is: Frontier } | null> {
   for (;;) {
     const present = await readMarker(store, view)
-    if (present === null || !sameOrigin(present, from)) return false
-    if (present.frontier >= frontier || (await writeMarker(store, view, { ...from, frontier }, present))) return true
+    if (present === null || !sameOrigin(present, from) || !includes(present.frontier, from.frontier)) return null
+    const [was, is] = [present.frontier, union(present.frontier, folded)]
+    if (is === was || (await writeMarker(store, view, { ...from, frontier: is }, present))) return { was, is }
   }
 }
 

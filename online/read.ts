@@ -1,6 +1,7 @@
 import type { EntityKey } from '../kernel/entity-key.ts'
+import type { Frontier } from '../kernel/frontier.ts'
 import type { ViewValues } from '../kernel/state.ts'
-import { readHeader, storedHeaderBytes } from '../kernel/stored-state.ts'
+import { readHeader } from '../kernel/stored-state.ts'
 import { askingOf } from '../kernel/too-many-categories.ts'
 import type { ViewPlan } from '../kernel/view-plan.ts'
 import type { OnlineKey, OnlineStore } from './store.ts'
@@ -14,8 +15,8 @@ export interface OnlineRequest {
 export interface OnlineAnswer {
   /** null where `asOf` is before `highWater`: what held then only the offline history knows. */
   readonly values: ViewValues | null
-  /** Rows with an arrival below it are in the answer; null where nothing is stored. */
-  readonly frontier: number | null
+  /** The transactions whose rows are in the answer, and no others; null where nothing is stored. */
+  readonly frontier: Frontier | null
   /** The greatest moment at which a folded row became visible, epoch microseconds; -Infinity where there is none. */
   readonly highWater: number
 }
@@ -42,8 +43,8 @@ export async function readOnline(store: OnlineStore, requests: readonly OnlineRe
 }
 
 function storedAnswer(plan: ViewPlan, bytes: Buffer, asOf: number): OnlineAnswer {
-  const { frontier, highWater } = readHeader(bytes, plan.id)
-  const values = asOf < highWater ? null : plan.decodeState(bytes.subarray(storedHeaderBytes), highWater).valueAt(asOf)
+  const { frontier, highWater, bodyAt } = readHeader(bytes, plan.id)
+  const values = asOf < highWater ? null : plan.decodeState(bytes.subarray(bodyAt), highWater).valueAt(asOf)
   return { values, frontier, highWater }
 }
 

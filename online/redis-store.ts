@@ -4,7 +4,6 @@ import { LockstepError } from '../kernel/errors.ts'
 import type { DefinitionId } from '../kernel/view-spec.ts'
 import type { RedisConnection } from '../runtime/redis.ts'
 import { cutRedis, watchRedis } from '../runtime/redis.ts'
-import { frontierBytes } from './frontier-bytes.ts'
 import { compareAndSet } from './compare-and-set.ts'
 import { redisError } from './redis-error.ts'
 import { redisKey, redisPattern } from './redis-key.ts'
@@ -15,6 +14,8 @@ const keysPerRead = 1_000
 const keysPerWrite = 100
 const bytesPerWrite = 4 * 1024 * 1024
 const keysPerScan = 1_000
+/** What the script takes for a key that must not be there. */
+const absent = Buffer.alloc(0)
 /** How long the store waits at its end for a Redis that says nothing. */
 const quitMs = 500
 
@@ -120,7 +121,7 @@ async function answer(redis: Redis, guarded: Guard, reads: readonly Read[]): Pro
 
 async function writeChunk(redis: Redis, prefix: string, entries: readonly OnlineWrite[]): Promise<boolean[]> {
   const keys = entries.map((entry) => redisKey(prefix, entry))
-  const values = entries.flatMap((entry) => [frontierBytes(entry.expectedFrontier), entry.bytes])
+  const values = entries.flatMap((entry) => [entry.expected ?? absent, entry.bytes])
   const stored = await redis.eval(compareAndSet, keys.length, ...keys, ...values)
   if (!Array.isArray(stored) || stored.length !== entries.length)
     throw new Error(`The script answered ${String(stored)} for ${entries.length} keys.`)

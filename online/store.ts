@@ -14,8 +14,8 @@ export interface OnlineStore {
   /** The stored bytes of each key, null where there are none, by index. One round trip. The bytes are the caller's to keep. */
   read(keys: readonly OnlineKey[]): Promise<(Buffer | null)[]>
   /**
-   * Stores each entry whose key's present arrival frontier (kernel/stored-state.ts) is exactly `expectedFrontier`, or, where that is null, whose
-   * key is absent. Atomic by entry; entries of one call may be applied in part.
+   * Stores each entry whose key's present bytes begin with `expected` (kernel/stored-state.ts: their format and arrival frontier), or, where that is null,
+   * whose key is absent. Atomic by entry; entries of one call may be applied in part.
    *
    * @returns by index, whether it was stored; where not, somebody else wrote first: read again and decide
    */
@@ -35,7 +35,8 @@ export interface OnlineKey {
 }
 
 export interface OnlineWrite extends OnlineKey {
-  readonly expectedFrontier: number | null
+  /** `headOf` the bytes that it was made from; null: none. */
+  readonly expected: Buffer | null
   readonly bytes: Buffer
 }
 

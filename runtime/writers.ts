@@ -23,16 +23,19 @@ export async function awaitWriters(db: Database, waitMs: number, signal?: AbortS
 }
 
 export interface SnapshotBounds {
+  /** Every transaction below it has ended. */
+  readonly xmin: number
   /** No row that the snapshot shows was written by a transaction from here on. */
   readonly xmax: number
+  /** The transactions in between that have not ended, ascending: none of their rows is shown. */
+  readonly running: readonly number[]
   /** How many transactions have ended: of two snapshots, the one that shows more has more. Between `xmin` and `xmax`. */
   readonly ended: number
 }
 
-export async function snapshotBounds(snapshot: Snapshot): Promise<SnapshotBounds> {
-  const [row] = await snapshot.query<{ xmax: string; running: string }>(
-    'SELECT pg_snapshot_xmax(s)::text AS xmax, (SELECT count(*) FROM pg_snapshot_xip(s))::text AS running FROM (SELECT pg_current_snapshot() AS s) q',
-  )
-  const xmax = Number(row?.xmax)
-  return { xmax, ended: xmax - Number(row?.running) }
+export async function snapshotBounds(snapshot: Pick<Snapshot, 'query'>): Promise<SnapshotBounds> {
+  const [row] = await snapshot.query<{ bounds: string }>('SELECT pg_current_snapshot()::text AS bounds')
+  const [xmin, xmax, listed = ''] = (row?.bounds ?? '').split(':')
+  const running = listed === '' ? [] : listed.split(',').map(Number)
+  return { xmin: Number(xmin), xmax: Number(xmax), running, ended: Number(xmax) - running.length }
 }

@@ -59,7 +59,7 @@ function servedOnline(catalog: Catalog): ViewPlan[] {
 
 function problemOf({ id, fingerprint }: ViewPlan, marker: Marker | null): string | null {
   // Its first run has begun and not ended.
-  if (marker === null || marker.frontier <= 0)
+  if (marker === null || marker.frontier.below <= 0)
     return `The view "${id}" is not materialized in this online store: run "lockstep materialize ${id}".`
   if (marker.fingerprint === fingerprint) return null
   return `The view "${id}" in this online store is of another definition: run "lockstep materialize ${id} --rebuild".`

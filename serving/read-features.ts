@@ -1,5 +1,7 @@
 import type { EntityKey } from '../kernel/entity-key.ts'
 import { LockstepError } from '../kernel/errors.ts'
+import type { Frontier } from '../kernel/frontier.ts'
+import { frontierText, intersection } from '../kernel/frontier.ts'
 import type { ServicePlan, ServiceValues } from '../kernel/service-plan.ts'
 import type { ViewValues } from '../kernel/state.ts'
 import { formatTimestamp } from '../kernel/time.ts'
@@ -38,8 +40,8 @@ export interface FeatureRead {
   readonly skewed: boolean
   /** Online answers of an entity and view that came from the history. */
   readonly fromHistory: number
-  /** By view: rows with an arrival below it are in every answer of this read; null where nothing is stored. Online views only. */
-  frontiers(): ReadonlyMap<DefinitionId, number | null>
+  /** By view: the transactions whose rows are in every answer of this read (`frontierText`); null where nothing is stored. Online views only. */
+  frontiers(): ReadonlyMap<DefinitionId, string | null>
 }
 
 /**
@@ -158,14 +160,14 @@ function greatestHighWater(answers: readonly OnlineAnswer[]): number {
   return greatest
 }
 
-function frontiersOf(requests: readonly { plan: ViewPlan }[], answers: readonly OnlineAnswer[]): Map<DefinitionId, number | null> {
-  const frontiers = new Map<DefinitionId, number | null>()
+function frontiersOf(requests: readonly { plan: ViewPlan }[], answers: readonly OnlineAnswer[]): Map<DefinitionId, string | null> {
+  const common = new Map<DefinitionId, Frontier | null>()
   for (const [i, { frontier }] of answers.entries()) {
     const view = (requests[i] as { plan: ViewPlan }).plan.id
-    const least = frontiers.get(view)
-    if (least === undefined || least === null || (frontier !== null && frontier < least)) frontiers.set(view, frontier)
+    const before = common.get(view) ?? null
+    common.set(view, before === null || frontier === null ? (frontier ?? before) : intersection(before, frontier))
   }
-  return frontiers
+  return new Map([...common].map(([view, frontier]) => [view, frontier === null ? null : frontierText(frontier)]))
 }
 
 /** What is required and missing refuses the request: there is nothing that the model was trained to be given instead. */

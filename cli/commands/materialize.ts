@@ -40,12 +40,9 @@ export const materializeCommand: Command = {
         progress.end()
       }
     }
-    const lines = done.flatMap(({ view, rows, entities, seconds, moment: at, heldBack }) => {
+    const lines = done.map(({ view, rows, entities, seconds, moment: at }) => {
       const what = `${counted(rows, 'row')} folded, ${counted(entities, 'entity', 'entities')} written`
-      const line = `Materialized ${view} as of ${formatTimestamp(at)}: ${what} in ${duration(seconds * 1000)}.`
-      return heldBack === 0
-        ? [line]
-        : [line, `note: ${counted(heldBack, 'row')} wait for a transaction that is still open; run this again once it has ended`]
+      return `Materialized ${view} as of ${formatTimestamp(at)}: ${what} in ${duration(seconds * 1000)}.`
     })
     return {
       json: { views: done.map((each) => ({ ...each, moment: formatTimestamp(each.moment) })) },

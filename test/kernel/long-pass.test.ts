@@ -3,6 +3,7 @@ import { describe, expect, it } from 'vitest'
 import { compileView } from '../../kernel/compile-view.ts'
 import { defaultHop } from '../../kernel/hop.ts'
 import { aggregateResultType } from '../../kernel/result-type.ts'
+import { allBelow } from '../../kernel/frontier.ts'
 import { decodeStored, encodeStored } from '../../kernel/stored-state.ts'
 import type { AggregateName, FeatureSpec } from '../../kernel/view-spec.ts'
 import { hour, minute, origins, viewSpec } from './view-oracle.ts'
@@ -71,7 +72,7 @@ describe('the windows of a long pass', () => {
             if (row === null) throw new Error('Every row is visible.')
             state.add(row, now)
             if (draw() % 3 > 0) state.valueAt(now)
-            if (i % 25 === 0) expect(state.valueAt(now)).toEqual(decodeStored(view, encodeStored(state, 1)).valueAt(now))
+            if (i % 25 === 0) expect(state.valueAt(now)).toEqual(decodeStored(view, encodeStored(state, allBelow(1))).valueAt(now))
           }
         },
       ),

@@ -8,6 +8,7 @@ import { ByteReader, ByteWriter } from '../../kernel/binary.ts'
 import { compileView } from '../../kernel/compile-view.ts'
 import type { FoldRow } from '../../kernel/state.ts'
 import { isBefore } from '../../kernel/state.ts'
+import { allBelow } from '../../kernel/frontier.ts'
 import { decodeStored, encodeStored } from '../../kernel/stored-state.ts'
 import { parseTimestamp } from '../../kernel/time.ts'
 import type { CountsValue, Scalar } from '../../kernel/value-type.ts'
@@ -187,7 +188,7 @@ describe('topK and histogram', () => {
       if (folded !== null) state.add(folded, origin + minutes * minute)
     }
     const ask = (minutes: number): unknown[] =>
-      decodeStored(view, encodeStored(state, 1))
+      decodeStored(view, encodeStored(state, allBelow(1)))
         .valueAt(origin + minutes * minute)
         .values.map(ordered)
 

@@ -6,6 +6,7 @@ import { aggregateResultType } from '../../kernel/result-type.ts'
 import { stateBytes } from '../../kernel/state-bytes.ts'
 import type { EntityState, Tie } from '../../kernel/state.ts'
 import { maxPendingRows } from '../../kernel/state.ts'
+import { noTransactions } from '../../kernel/frontier.ts'
 import { decodeStored, encodeStored } from '../../kernel/stored-state.ts'
 import type { Value } from '../../kernel/value-type.ts'
 import { maxMicros } from '../../kernel/value-type.ts'
@@ -86,16 +87,16 @@ function largest(plan: ViewPlan, kind: string, tieOf: (i: number) => Tie, pendin
     }
     add(plan, state, end - 1, tieOf(i++), { column, value: worst[kind]?.[0] as Value }, end)
     // As if there were as many rows as there can be: joined with the one before, counts and sums grow as Fibonacci's numbers do.
-    let [before, now] = [encodeStored(state, 0), encodeStored(state, 0)]
+    let [before, now] = [encodeStored(state, noTransactions), encodeStored(state, noTransactions)]
     for (let [fewer, rows] = [i, i]; fewer + rows < 2 ** 35; [fewer, rows] = [rows, fewer + rows]) {
       const joined = decodeStored(plan, now)
       joined.merge(decodeStored(plan, before))
-      ;[before, now] = [now, encodeStored(joined, 0)]
+      ;[before, now] = [now, encodeStored(joined, noTransactions)]
     }
     state = decodeStored(plan, now)
     for (let p = 0; p < pending; p++)
       add(plan, state, end + hour, tieOf(i++), { column, value: (worst[kind] as Value[]).at(-1) as Value }, end)
-    return encodeStored(state, 0).length
+    return encodeStored(state, noTransactions).length
   })
   return Math.max(...sizes)
 }
@@ -149,10 +150,10 @@ describe('the greatest bytes of a state', () => {
     const columnsTie = (i: number): Tie => String.fromCharCode(...Array.from({ length: tie.bytes - 5 + 100 }, (_, at) => (i >> at) & 0xff))
     let i = 0
     for (let time = origin; time < end; time += step) add(plan, state, time, columnsTie(i++), { column: 's', value: text }, end)
-    const [folded, most] = [encodeStored(state, 0).length, bytes - pending.rows * pending.each.bytes]
+    const [folded, most] = [encodeStored(state, noTransactions).length, bytes - pending.rows * pending.each.bytes]
     expect(folded).toBeLessThanOrEqual(most + (texts - pending.rows * pending.each.texts) * 100)
     for (let p = 0; p < maxPendingRows; p++) add(plan, state, end + hour, columnsTie(i++), { column: 's', value: text }, end)
-    const real = encodeStored(state, 0).length
+    const real = encodeStored(state, noTransactions).length
     expect(real).toBeLessThanOrEqual(bytes + texts * 100)
     expect(real).toBeGreaterThan((bytes + texts * 100) * 0.85)
   })
@@ -173,7 +174,7 @@ describe('the greatest bytes of a state', () => {
           if (row !== null) state.add(row, origin + hours * hour)
         }
         const { bytes, texts } = stateBytes(plan.spec, tieOfIdentity)
-        expect(encodeStored(state, 0).length).toBeLessThanOrEqual(bytes + 4 * texts)
+        expect(encodeStored(state, noTransactions).length).toBeLessThanOrEqual(bytes + 4 * texts)
       }),
     )
   })

@@ -4,6 +4,7 @@ import { ByteWriter } from '../../kernel/binary.ts'
 import { compileView } from '../../kernel/compile-view.ts'
 import type { EntityState } from '../../kernel/state.ts'
 import { maxPendingRows, statusNames } from '../../kernel/state.ts'
+import { allBelow } from '../../kernel/frontier.ts'
 import { decodeStored, encodeStored } from '../../kernel/stored-state.ts'
 import type { Column, Value } from '../../kernel/value-type.ts'
 import { canonical } from '../../kernel/value-type.ts'
@@ -92,7 +93,7 @@ describe.each(origins)('a view state of rows from %i µs on', (start) => {
       fc.property(world, times, ({ rows, ...definition }, moments) => {
         const view = plan(definition)
         const [run, ...later] = moments.toSorted((a, b) => a - b) as [number, ...number[]]
-        const bytes = encodeStored(fold(view, view.newState(), rows, run), 7)
+        const bytes = encodeStored(fold(view, view.newState(), rows, run), allBelow(7))
         for (const t of [run, ...later]) expect(answer(decodeStored(view, bytes), t)).toEqual(oracle(view.spec, rows, t))
       }),
       { numRuns: 1000 },
@@ -104,7 +105,7 @@ describe.each(origins)('a view state of rows from %i µs on', (start) => {
       fc.property(world, fc.infiniteStream(fc.nat()), fc.array(fc.nat(40), { maxLength: 3 }), ({ rows, ...definition }, order, cuts) => {
         const view = plan(definition)
         const shuffled = rows.map((row) => ({ row, at: order.next().value as number })).sort((a, b) => a.at - b.at)
-        let bytes = encodeStored(view.newState(), 0)
+        let bytes = encodeStored(view.newState(), allBelow(0))
         let from = 0
         for (const [i, cut] of [...cuts.toSorted((a, b) => a - b), rows.length].entries()) {
           const state = decodeStored(view, bytes)
@@ -115,7 +116,7 @@ describe.each(origins)('a view state of rows from %i µs on', (start) => {
             start + i * 4 * hour,
           )
           state.advance(start + i * 4 * hour)
-          bytes = encodeStored(state, i)
+          bytes = encodeStored(state, allBelow(i))
           from = Math.max(from, cut)
         }
         const inRuns = decodeStored(view, bytes)
@@ -185,7 +186,7 @@ describe('a view state', () => {
     } as const
     const view = compileView({ spec, code: '(row) => ({ late: row.i === null ? null : row.i > 0 })', fingerprint: 'f' })
     const rows = [7, 8, 0, null].map((i, h) => ({ eventTime: origin + h * hour, knownTime: null, tie: h, values: [i, null, null, null] }))
-    const stored = encodeStored(fold(view, view.newState(), rows, origin + hour), 1)
+    const stored = encodeStored(fold(view, view.newState(), rows, origin + hour), allBelow(1))
     const at = (h: number): unknown => answer(decodeStored(view, stored), origin + h * hour)
     expect(at(1)).toMatchObject({ values: [2, 2, 8], eventTime: origin + hour })
     expect(at(3)).toMatchObject({ values: [0, 2, 8], eventTime: origin + 3 * hour })
@@ -203,7 +204,7 @@ describe('a view state', () => {
       tie,
       values: [i, null, null, null],
     })
-    const stored = encodeStored(fold(view, view.newState(), [row(2 * hour, 111, 1)], end), 1)
+    const stored = encodeStored(fold(view, view.newState(), [row(2 * hour, 111, 1)], end), allBelow(1))
     expect(fold(view, decodeStored(view, stored), [row(hour, 222, 2)], end).valueAt(end).values).toEqual([111])
     expect(fold(view, decodeStored(view, stored), [row(3 * hour, 333, 2)], end).valueAt(end).values).toEqual([333])
   })
@@ -222,7 +223,7 @@ describe('a view state', () => {
     expect(() => fold(view, view.newState(), later, origin)).toThrow(
       expect.objectContaining({ code: 'PENDING_OVERFLOW', message: expect.stringContaining('"things@1"') }),
     )
-    const stored = encodeStored(fold(view, view.newState(), later.slice(0, 3), origin), 1)
+    const stored = encodeStored(fold(view, view.newState(), later.slice(0, 3), origin), allBelow(1))
     expect(decodeStored(view, stored).valueAt(end).values).toEqual([1])
     expect(() => decodeStored(view, Buffer.concat([stored, Buffer.from('zzz')]))).toThrow(
       expect.objectContaining({ code: 'STATE_CORRUPT' }),
@@ -264,7 +265,7 @@ describe('a view state', () => {
         [{ eventTime: origin + m * minute, knownTime: null, tie: m, values: [null, null, null, null] }],
         origin + m * minute,
       )
-    expect(encodeStored(state, 1).length).toBeLessThan(100)
+    expect(encodeStored(state, allBelow(1)).length).toBeLessThan(100)
     expect(state.valueAt(origin + 99_999 * minute).values).toEqual([65])
   })
 

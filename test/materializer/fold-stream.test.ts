@@ -4,8 +4,9 @@ import { join } from 'node:path'
 import fc from 'fast-check'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import type { EntityKey } from '../../kernel/entity-key.ts'
+import { allBelow, oneTransaction, without } from '../../kernel/frontier.ts'
 import type { ViewPlan } from '../../kernel/view-plan.ts'
-import { foldStream } from '../../materializer/fold-stream.ts'
+import { fewRanges, foldStream } from '../../materializer/fold-stream.ts'
 import { createStateWriter } from '../../materializer/state-writer.ts'
 import type { SourceRow } from '../../offline/row-decoder.ts'
 import { openEmbeddedStore } from '../../online/embedded-store.ts'
@@ -94,7 +95,7 @@ describe('folding an ordered stream into stored states', () => {
       // The other run sees more and finishes while this one still holds its first batch.
       await fold(store, plan, rows, 60)
     }
-    await foldStream({ plan, read: reader(store, plan), writer: other, from: 0, to: 50, moment, start: 'resume' }, overtaken())
+    await foldStream({ ...targetIn(store, plan), writer: other, rows: allBelow(50) }, overtaken())
     const refused = await other.drain()
     // The last entity is still open when the other finishes, so all of them are refused.
     expect(new Set(refused)).toEqual(new Set(rows.map((row) => row.key)))
@@ -119,10 +120,7 @@ describe('folding an ordered stream into stored states', () => {
     )
     await fold(store, plan, arrived(rows, 0, 10).slice(0, 1), 10)
     const writer = createStateWriter(store, plan)
-    await foldStream(
-      { plan, read: reader(store, plan), writer, from: 10, to: 20, moment, start: 'resume' },
-      batches(arrived(rows, 10, 20), 2),
-    )
+    await foldStream({ ...targetIn(store, plan), writer, rows: without(allBelow(20), allBelow(10)) }, batches(arrived(rows, 10, 20), 2))
     expect(await writer.drain()).toEqual([accountKey(plan, 'lacking')])
     expect(writer.stored).toEqual({ rows: 1, entities: 1 })
   })
@@ -141,7 +139,7 @@ describe('folding an ordered stream into stored states', () => {
       return stored
     }
     const writer = createStateWriter(store, plan)
-    await foldStream({ plan, read, writer, from: 1, to: 2, moment, start: 'resume' }, batches(later, 1_000))
+    await foldStream({ ...targetIn(store, plan), read, writer, rows: oneTransaction(1) }, batches(later, 1_000))
     expect([await writer.drain(), writer.stored.entities]).toEqual([[], 200])
     expect(sizes.reduce((sum, size) => sum + size)).toBeGreaterThan(20_000_000)
     expect(Math.max(...sizes)).toBeLessThan(8_000_000)
@@ -152,7 +150,7 @@ describe('folding an ordered stream into stored states', () => {
     const rows = fc.sample(payment, 20).map((each, i) => asRow(plan, each, i, i))
     const closed = openEmbeddedStore(await mkdtemp(join(directory, 'closed-')))
     const writer = createStateWriter(closed, plan)
-    await foldStream({ plan, read: reader(closed, plan), writer, from: 0, to: 20, moment, start: 'resume' }, batches(rows, 100))
+    await foldStream({ ...targetIn(store, plan), read: reader(closed, plan), writer, rows: allBelow(20) }, batches(rows, 100))
     await closed.close()
     await expect(writer.drain()).rejects.toMatchObject({ code: 'WRITE_FAILED' })
     expect(writer.stored).toEqual({ rows: 0, entities: 0 })
@@ -168,7 +166,7 @@ async function fold(
   how: 'resume' | 'renew' = 'resume',
 ) {
   const writer = createStateWriter(store, plan)
-  await foldStream({ plan, read: reader(store, plan), writer, from: 0, to, moment, start: how }, batches(rows, batch))
+  await foldStream({ ...targetIn(store, plan), writer, rows: allBelow(to), start: how }, batches(rows, batch))
   expect(await writer.drain()).toEqual([])
   return writer.stored
 }
@@ -176,11 +174,18 @@ async function fold(
 /** Folds the rows of [from, to), and all rows below `to` of the entities that are refused. */
 async function foldArrivals(store: OnlineStore, plan: ViewPlan, rows: readonly SourceRow[], from: number, to: number, batch: number) {
   const writer = createStateWriter(store, plan)
-  await foldStream({ plan, read: reader(store, plan), writer, from, to, moment, start: 'resume' }, batches(arrived(rows, from, to), batch))
+  await foldStream(
+    { ...targetIn(store, plan), writer, rows: without(allBelow(to), allBelow(from)) },
+    batches(arrived(rows, from, to), batch),
+  )
   const refused = new Set(await writer.drain())
   const again = arrived(rows, 0, to).filter(({ key }) => refused.has(key))
   if (from === 0) expect(refused.size).toBe(0)
   await fold(store, plan, again, to, batch)
+}
+
+function targetIn(store: OnlineStore, plan: ViewPlan) {
+  return { plan, read: reader(store, plan), mostRanges: fewRanges, moment, start: 'resume' } as const
 }
 
 function reader(store: OnlineStore, plan: ViewPlan) {

@@ -52,7 +52,7 @@ describe.each(storeKinds)('a view that is forgotten in the %s store', (kind) => 
     const { db, store } = fixture().open(kind)
     const { plan } = await freshView(db)
     expect(await forgetView(db, store, plan.id)).toBe(0)
-    await store.write([{ ...markerKey(plan.id), expectedFrontier: null, bytes: Buffer.from('?') }])
+    await store.write([{ ...markerKey(plan.id), expected: null, bytes: Buffer.from('?') }])
     expect(await forgetView(db, store, plan.id)).toBe(1)
   })
 })

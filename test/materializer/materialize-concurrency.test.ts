@@ -82,7 +82,7 @@ describe.each(storeKinds)('materializing into the %s store, several runs at once
     await late.query(table.insertSql(slow))
     const quick = fc.sample(payment, 5)
     await db.query(table.insertSql(quick))
-    const during = await materializeView(db, store, plan, { moment, waitMs: 0 })
+    const during = await materializeView(db, store, plan, { moment })
     await late.query('commit')
     await late.end()
     const after = await materializeView(db, store, plan, { moment })

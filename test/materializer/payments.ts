@@ -3,7 +3,8 @@ import { ByteWriter } from '../../kernel/binary.ts'
 import type { EntityKey } from '../../kernel/entity-key.ts'
 import { encodeKey } from '../../kernel/entity-key.ts'
 import type { Tie } from '../../kernel/state.ts'
-import { encodeStored } from '../../kernel/stored-state.ts'
+import { noTransactions } from '../../kernel/frontier.ts'
+import { encodeStored, readHeader } from '../../kernel/stored-state.ts'
 import { valueCodec } from '../../kernel/value-codec.ts'
 import type { ViewPlan } from '../../kernel/view-plan.ts'
 import type { SourceRow } from '../../offline/row-decoder.ts'
@@ -66,7 +67,7 @@ export function foldAll(plan: ViewPlan, rows: readonly SourceRow[], moment: numb
     states.set(row.key, state)
     state.add(folded, moment)
   }
-  return new Map([...states].map(([key, state]) => [key, withoutFrontier(encodeStored(state, 0))]))
+  return new Map([...states].map(([key, state]) => [key, withoutFrontier(encodeStored(state, noTransactions))]))
 }
 
 /** What the store holds for these keys, without frontiers: those tell which run wrote last. */
@@ -77,5 +78,6 @@ export async function storedStates(store: OnlineStore, plan: ViewPlan, keys: rea
 }
 
 function withoutFrontier(bytes: Buffer): string {
-  return bytes.toString('hex', 0, 1) + bytes.toString('hex', 9)
+  const { bodyAt } = readHeader(bytes, 'test')
+  return bytes.toString('hex', 0, 1) + bytes.toString('hex', bodyAt - 8)
 }

@@ -16,7 +16,7 @@ it('opens Redis under its prefix where a URL is configured', async () => {
     await openOnlineStore(config),
     await openOnlineStore({ ...config, redisPrefix: `${prefix}other` }),
   ]
-  await store.write([{ ...key, expectedFrontier: null, bytes: stored(1, 'x') }])
+  await store.write([{ ...key, expected: null, bytes: stored(1, 'x') }])
   expect(store.kind).toBe('redis')
   expect(await again.read([key])).toEqual([stored(1, 'x')])
   expect(await elsewhere.read([key])).toEqual([null])

@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import fc from 'fast-check'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { allBelow } from '../../kernel/frontier.ts'
 import { Status } from '../../kernel/state.ts'
 import { encodeStored } from '../../kernel/stored-state.ts'
 import { openEmbeddedStore } from '../../online/embedded-store.ts'
@@ -35,7 +36,7 @@ describe('reading features from the online store', () => {
       const row = plan.fold(start + minutes * minute, null, i, [amount, null])
       if (row !== null) state.add(row, moment)
     }
-    const [stored] = await store.write([{ ...keyOf(account), expectedFrontier: null, bytes: encodeStored(state, 7) }])
+    const [stored] = await store.write([{ ...keyOf(account), expected: null, bytes: encodeStored(state, allBelow(7)) }])
     expect(stored).toBe(true)
   }
 
@@ -44,7 +45,7 @@ describe('reading features from the online store', () => {
     const asOf = start + 10 * minute
     const requests = ['nobody', 'one', null, 'one'].map((account) => ({ plan, key: account === null ? null : accountKey(plan, account) }))
     const [nobody, one, without, again] = await readOnline(store, requests, asOf)
-    expect(one).toMatchObject({ frontier: 7, highWater: start + 3 * minute })
+    expect(one).toMatchObject({ frontier: allBelow(7), highWater: start + 3 * minute })
     expect(one?.values?.values.slice(0, 3)).toEqual([20, 2, 30])
     expect(again).toEqual(one)
     expect(nobody).toMatchObject({ frontier: null, highWater: Number.NEGATIVE_INFINITY })
@@ -63,7 +64,7 @@ describe('reading features from the online store', () => {
       ],
       moment,
     )
-    expect(mine?.frontier).toBe(7)
+    expect(mine?.frontier).toEqual(allBelow(7))
     expect(theirs?.frontier).toBe(null)
   })
 
@@ -72,7 +73,7 @@ describe('reading features from the online store', () => {
     const key = accountKey(plan, 'past')
     const mark = start + 5 * minute
     const [before] = await readOnline(store, [{ plan, key }], mark - 1)
-    expect(before).toEqual({ values: null, frontier: 7, highWater: mark })
+    expect(before).toEqual({ values: null, frontier: allBelow(7), highWater: mark })
     const [at] = await readOnline(store, [{ plan, key }], mark)
     expect(at?.values?.values[0]).toBe(1)
   })
@@ -88,7 +89,7 @@ describe('reading features from the online store', () => {
           const row = plan.fold(eventTime, knownTime, tie, values)
           if (row !== null) for (const state of [direct, saved]) state.add(row, moment)
         }
-        await store.write([{ ...keyOf(account), expectedFrontier: null, bytes: encodeStored(saved, 1) }])
+        await store.write([{ ...keyOf(account), expected: null, bytes: encodeStored(saved, allBelow(1)) }])
         const asOf = start + minutes * minute
         const [answer] = await readOnline(store, [{ plan, key: accountKey(plan, account) }], asOf)
         expect(answer?.values).toEqual(asOf < direct.highWater ? null : direct.valueAt(asOf))
@@ -98,12 +99,12 @@ describe('reading features from the online store', () => {
   })
 
   it('names the view where the bytes are not a state', async () => {
-    await store.write([{ ...keyOf('foreign'), expectedFrontier: null, bytes: Buffer.from('not ours') }])
+    await store.write([{ ...keyOf('foreign'), expected: null, bytes: Buffer.from('not ours') }])
     await expect(readOnline(store, [{ plan, key: accountKey(plan, 'foreign') }], moment)).rejects.toMatchObject({
       code: 'STATE_CORRUPT',
       message: expect.stringContaining('"payments@1"'),
     })
-    await store.write([{ ...keyOf('newer'), expectedFrontier: null, bytes: Buffer.from('\x02 the format of a later build') }])
+    await store.write([{ ...keyOf('newer'), expected: null, bytes: Buffer.from('\x03 the format of a later build') }])
     await expect(readOnline(store, [{ plan, key: accountKey(plan, 'newer') }], moment)).rejects.toMatchObject({ code: 'STATE_VERSION' })
   })
 })

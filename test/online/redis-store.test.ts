@@ -56,7 +56,7 @@ describe('the Redis store, beyond the contract', () => {
 
   it('removes a view under a prefix of pattern characters, and nothing of a prefix that the pattern would match', async () => {
     const alike = createRedisStore({ redis: admin.duplicate(), prefix: prefix.replace('[a]*?\\', 'abc\\') })
-    for (const each of [store, alike]) await each.write([{ ...key, expectedFrontier: null, bytes: stored(1, '') }])
+    for (const each of [store, alike]) await each.write([{ ...key, expected: null, bytes: stored(1, '') }])
     expect(await store.removeView('odd@1')).toBe(1)
     expect(await alike.removeView('odd@1')).toBe(1)
     await alike.close()
@@ -65,7 +65,7 @@ describe('the Redis store, beyond the contract', () => {
   it('neither overwrites nor takes for a state what another program wrote under its key', async () => {
     for (const foreign of ['', 'short', 'something of another program altogether']) {
       await admin.set(redisKey(prefix, key), foreign)
-      expect(await store.write([{ ...key, expectedFrontier: null, bytes: stored(1, '') }])).toEqual([false])
+      expect(await store.write([{ ...key, expected: null, bytes: stored(1, '') }])).toEqual([false])
       const [bytes] = await store.read([key])
       expect(() => readHeader(bytes ?? Buffer.alloc(0), 'odd@1')).toThrow(/another program|has format/)
     }
@@ -74,7 +74,7 @@ describe('the Redis store, beyond the contract', () => {
   it('says so where its key holds another type', async () => {
     await admin.del(redisKey(prefix, key))
     await admin.rpush(redisKey(prefix, key), 'a list')
-    await expect(store.write([{ ...key, expectedFrontier: null, bytes: stored(1, '') }])).rejects.toMatchObject({
+    await expect(store.write([{ ...key, expected: null, bytes: stored(1, '') }])).rejects.toMatchObject({
       code: 'STATE_CORRUPT',
       message: expect.stringContaining('LOCKSTEP_REDIS_PREFIX'),
     })
@@ -88,7 +88,7 @@ describe('the Redis store, beyond the contract', () => {
     const unavailable = { code: 'REDIS_UNAVAILABLE' }
     await expect(lost.ping()).rejects.toMatchObject(unavailable)
     await expect(lost.read([key])).rejects.toMatchObject(unavailable)
-    await expect(lost.write([{ ...key, expectedFrontier: null, bytes: stored(1, '') }])).rejects.toMatchObject(unavailable)
+    await expect(lost.write([{ ...key, expected: null, bytes: stored(1, '') }])).rejects.toMatchObject(unavailable)
     await expect(lost.identity()).rejects.toMatchObject(unavailable)
     await expect(lost.removeView('odd@1')).rejects.toMatchObject(unavailable)
     await lost.close()
@@ -125,7 +125,7 @@ describe('the Redis store, beyond the contract', () => {
       prefix,
     })
     expect(await reading.identity()).toBe(identity)
-    await expect(reading.write([{ ...key, expectedFrontier: null, bytes: stored(1, '') }])).rejects.toMatchObject({
+    await expect(reading.write([{ ...key, expected: null, bytes: stored(1, '') }])).rejects.toMatchObject({
       code: 'REDIS_UNAVAILABLE',
       message: expect.stringMatching(/NOPERM .*\. Give the user/),
     })

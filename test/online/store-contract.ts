@@ -1,11 +1,12 @@
 import { spawn } from 'node:child_process'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import fc from 'fast-check'
+import type { Frontier } from '../../kernel/frontier.ts'
 import type { DefinitionId } from '../../kernel/view-spec.ts'
 import { maxKeyBytes } from '../../kernel/entity-key.ts'
 import type { OnlineKey, OnlineStore } from '../../online/store.ts'
 import { increment } from './increment.ts'
-import { stored, storedCount } from './stored-bytes.ts'
+import { expecting, stored, storedBody, storedCount } from './stored-bytes.ts'
 
 export interface StoreFixture {
   /** Another handle on the same store. */
@@ -90,6 +91,38 @@ export function storeContract(name: string, setUp: () => Promise<StoreFixture>):
       expect(await store.write([put(key, -0, stored(far, 'far'))])).toEqual([true])
       expect(await store.write([put(key, far - 1, stored(1, 'no'))])).toEqual([false])
       expect(await store.write([put(key, far, stored(far + 1, 'farther'))])).toEqual([true])
+    })
+
+    it('tells frontiers apart that begin alike, whatever body follows', async () => {
+      const key = keyOf('cas@1', 'ranges')
+      const [one, two] = [
+        { from: 7, to: 9 },
+        { from: 300, to: 70_000 },
+      ]
+      const frontiers = [
+        { below: 5, beyond: [] },
+        { below: 5, beyond: [one] },
+        { below: 5, beyond: [one, two] },
+      ]
+      for (const [i, present] of frontiers.entries()) {
+        const [before] = await store.read([key])
+        await store.write([put(key, before ? (frontiers[i - 1] as Frontier) : null, stored(present, '\x02\x02\x02'))])
+        for (const other of frontiers) {
+          if (other !== present) expect(await store.write([put(key, other, stored(9, 'no'))])).toEqual([false])
+        }
+        expect(await store.read([key])).toEqual([stored(present, '\x02\x02\x02')])
+      }
+    })
+
+    it("overwrites no bytes that are another program's, whatever they begin with", async () => {
+      const known = stored(5, 'state')
+      const foreign = ['', '?', 'another program', known.toString('latin1', 0, 8), `\x01${known.toString('latin1', 1)}`]
+      const keys = foreign.map((_, i) => keyOf('foreign@1', `${i}`))
+      await store.write(keys.map((key, i) => ({ ...key, expected: null, bytes: Buffer.from(foreign[i] ?? '', 'latin1') })))
+      for (const frontier of [null, 5, { below: 5, beyond: [{ from: 7, to: 9 }] }]) {
+        expect(await store.write(keys.map((key) => put(key, frontier, stored(6, 'ours'))))).toEqual(keys.map(() => false))
+      }
+      expect((await store.read(keys)).map((bytes) => bytes?.toString('latin1'))).toEqual(foreign)
     })
 
     it('decides each entry of one call by itself, in order', async () => {
@@ -241,12 +274,12 @@ function keyOf(view: DefinitionId, key: string): OnlineKey {
   return { view, entity: 'thing', key }
 }
 
-function put(key: OnlineKey, expectedFrontier: number | null, bytes: Buffer) {
-  return { ...key, expectedFrontier, bytes }
+function put(key: OnlineKey, frontier: number | Frontier | null, bytes: Buffer) {
+  return { ...key, expected: frontier === null ? null : expecting(frontier), bytes }
 }
 
 function bodyOf(bytes: Buffer | null): string | null {
-  return bytes && bytes.toString('latin1', 17)
+  return bytes && storedBody(bytes)
 }
 
 function incrementElsewhere(fixture: StoreFixture, times: number): Promise<void> {

@@ -1,15 +1,28 @@
-import { readHeader, storedFormat, storedHeaderBytes } from '../../kernel/stored-state.ts'
+import { ByteWriter } from '../../kernel/binary.ts'
+import type { Frontier } from '../../kernel/frontier.ts'
+import { allBelow, writeFrontier } from '../../kernel/frontier.ts'
+import { headOf, readHeader, storedFormat } from '../../kernel/stored-state.ts'
 
 /** Bytes as a store sees them: a header with this frontier, and any body. */
-export function stored(frontier: number, body: string): Buffer {
-  const bytes = Buffer.alloc(storedHeaderBytes + body.length)
-  bytes[0] = storedFormat
-  bytes.writeDoubleLE(frontier, 1)
-  bytes.writeDoubleLE(Number.NEGATIVE_INFINITY, 9)
-  bytes.write(body, storedHeaderBytes, 'latin1')
-  return bytes
+export function stored(frontier: number | Frontier, body: string): Buffer {
+  const writer = new ByteWriter()
+  writer.byte(storedFormat)
+  writeFrontier(writer, typeof frontier === 'number' ? allBelow(frontier) : frontier)
+  writer.float64(Number.NEGATIVE_INFINITY)
+  writer.raw(Buffer.from(body, 'latin1'))
+  return writer.bytes()
+}
+
+/** The head of bytes with this frontier, which a writer expects. */
+export function expecting(frontier: number | Frontier): Buffer {
+  const bytes = stored(frontier, '')
+  return headOf(bytes, readHeader(bytes, 'test'))
 }
 
 export function storedCount(bytes: Buffer): number {
-  return readHeader(bytes, 'test').frontier
+  return readHeader(bytes, 'test').frontier.below
+}
+
+export function storedBody(bytes: Buffer): string {
+  return bytes.toString('latin1', readHeader(bytes, 'test').bodyAt)
 }

@@ -114,7 +114,7 @@ export interface Body {
   readonly features?: readonly Named[]
   readonly statuses: readonly Named[]
   readonly outputStatuses?: readonly Named[]
-  readonly frontiers?: Readonly<Record<string, number | null>>
+  readonly frontiers?: Readonly<Record<string, string | null>>
   readonly eventTimes: readonly Named[]
   readonly models: readonly { readonly model: string; readonly version: number | null }[]
   readonly reasons?: readonly string[]

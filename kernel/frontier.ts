@@ -1,0 +1,190 @@
+import type { ByteReader, ByteWriter } from './binary.ts'
+import { LockstepError } from './errors.ts'
+
+/** The transactions from `from` on, up to `to` and without it. */
+export interface TransactionRange {
+  readonly from: number
+  readonly to: number
+}
+
+/**
+ * A set of transactions, whose rows are in a state or an answer, and no others: all below `below`, and those of `beyond`. It is in normal form, so that equal sets
+ * have equal bytes and texts: the ranges ascend, are not empty and touch neither each other nor `below`.
+ */
+export interface Frontier {
+  readonly below: number
+  readonly beyond: readonly TransactionRange[]
+}
+
+/**
+ * How many ranges the frontier of a snapshot has at most. What was committed beyond the last of them, beside so many transactions that were still open, is left
+ * for a later snapshot; one that folds a single transaction into a state with as many ranges reads the entity's other rows too, which leaves few.
+ */
+export const mostRanges = 512
+/** More than anybody writes: bytes that say so are not ours. */
+const mostRangesStored = 65_536
+
+const noRanges: readonly TransactionRange[] = []
+export const noTransactions: Frontier = { below: 0, beyond: noRanges }
+
+export function allBelow(below: number): Frontier {
+  return { below, beyond: noRanges }
+}
+
+export function oneTransaction(xid: number): Frontier {
+  return normalized(0, [{ from: xid, to: xid + 1 }])
+}
+
+/**
+ * The transactions that had ended when a snapshot was taken, and so all whose rows it shows, except those beyond `mostRanges` gaps.
+ *
+ * @param bounds all below `xmin` have ended, none from `xmax` on, and in between all but those that are `running`, ascending
+ */
+export function frontierOf(bounds: { readonly xmin: number; readonly xmax: number; readonly running: readonly number[] }): Frontier {
+  const { xmin, xmax, running } = bounds
+  const beyond: TransactionRange[] = []
+  let from = xmin
+  for (const to of [...running, xmax]) {
+    if (to > from) beyond.push({ from, to })
+    from = to + 1
+  }
+  const { below, beyond: ranges } = normalized(xmin, beyond)
+  return { below, beyond: ranges.length > mostRanges ? ranges.slice(0, mostRanges) : ranges }
+}
+
+export function covers({ below, beyond }: Frontier, xid: number): boolean {
+  if (xid < below) return true
+  let [low, high] = [0, beyond.length]
+  while (low < high) {
+    const middle = (low + high) >>> 1
+    const range = beyond[middle] as TransactionRange
+    if (xid < range.from) high = middle
+    else if (xid < range.to) return true
+    else low = middle + 1
+  }
+  return false
+}
+
+export function withTransaction(frontier: Frontier, xid: number): Frontier {
+  return covers(frontier, xid) ? frontier : union(frontier, oneTransaction(xid))
+}
+
+/** The transactions that are in either. */
+export function union(a: Frontier, b: Frontier): Frontier {
+  if (includes(a, b)) return a
+  if (includes(b, a)) return b
+  return normalized(
+    Math.max(a.below, b.below),
+    [...a.beyond, ...b.beyond].sort((one, other) => one.from - other.from),
+  )
+}
+
+/** The transactions of `a` that are not in `b`. */
+export function without(a: Frontier, b: Frontier): Frontier {
+  const cuts = rangesOf(b)
+  const left: TransactionRange[] = []
+  let cut = 0
+  for (const { from, to } of rangesOf(a)) {
+    while (cut < cuts.length && (cuts[cut] as TransactionRange).to <= from) cut++
+    let start = from
+    for (let at = cut; at < cuts.length && start < to; at++) {
+      const { from: cutFrom, to: cutTo } = cuts[at] as TransactionRange
+      if (cutFrom >= to) break
+      if (cutFrom > start) left.push({ from: start, to: cutFrom })
+      start = cutTo
+    }
+    if (start < to) left.push({ from: start, to })
+  }
+  return normalized(0, left)
+}
+
+/** The transactions that are in both. */
+export function intersection(a: Frontier, b: Frontier): Frontier {
+  return includes(a, b) ? b : without(a, without(a, b))
+}
+
+/** Whether all transactions of `b` are in `a`. */
+export function includes(a: Frontier, b: Frontier): boolean {
+  const last = b.beyond.at(-1)
+  if (b.below <= a.below && (last === undefined || last.to <= a.below)) return true
+  if (a.beyond.length === 0) return false
+  const { below, beyond } = without(b, a)
+  return below <= 0 && beyond.length === 0
+}
+
+/** Ascending and disjoint. */
+export function rangesOf({ below, beyond }: Frontier): readonly TransactionRange[] {
+  return below > 0 ? [{ from: 0, to: below }, ...beyond] : beyond
+}
+
+/** @param ranges by ascending `from` */
+function normalized(below: number, ranges: readonly TransactionRange[]): Frontier {
+  let reached = below
+  const beyond: { from: number; to: number }[] = []
+  for (const { from, to } of ranges) {
+    const last = beyond.at(-1)
+    if (from <= reached) reached = Math.max(reached, to)
+    else if (last !== undefined && from <= last.to) last.to = Math.max(last.to, to)
+    else beyond.push({ from, to })
+  }
+  return { below: reached, beyond: beyond.length === 0 ? noRanges : beyond }
+}
+
+/** `below` as a float64, the number of ranges, and for each how far after the one before it begins and how long it is. No encoding begins with another one. */
+export function writeFrontier(writer: ByteWriter, { below, beyond }: Frontier): void {
+  writer.float64(below)
+  writer.uint(beyond.length)
+  let end = below
+  for (const { from, to } of beyond) {
+    writer.uint(from - end)
+    writer.uint(to - from)
+    end = to
+  }
+}
+
+/** @throws LockstepError `STATE_CORRUPT` */
+export function readFrontier(reader: ByteReader): Frontier {
+  const below = reader.float64()
+  const count = reader.uint()
+  if (count === 0) return { below, beyond: noRanges }
+  if (count > mostRangesStored || !Number.isSafeInteger(below)) throw corrupt()
+  const beyond: TransactionRange[] = []
+  let end = below
+  for (let i = 0; i < count; i++) {
+    const from = end + reader.uint()
+    const to = from + reader.uint()
+    if (from <= end || to <= from || !Number.isSafeInteger(to)) throw corrupt()
+    beyond.push({ from, to })
+    end = to
+  }
+  return { below, beyond }
+}
+
+function corrupt(): LockstepError {
+  return new LockstepError(
+    'STATE_CORRUPT',
+    'The arrival frontier of an online state is malformed; another program may write to this store. Materialize the view again.',
+  )
+}
+
+/** `1234`, or with ranges `1234+1236..1240,1250`: all transactions below 1234, those from 1236 to 1240, and 1250. */
+export function frontierText({ below, beyond }: Frontier): string {
+  const ranges = beyond.map(({ from, to }) => (to === from + 1 ? `${from}` : `${from}..${to - 1}`))
+  return ranges.length === 0 ? `${below}` : `${below}+${ranges.join()}`
+}
+
+/** @throws LockstepError `INVALID_REQUEST` for a text that is none of `frontierText` */
+export function parseFrontier(text: string): Frontier {
+  const [below = '', ranges] = text.split('+', 2)
+  const beyond = (ranges?.split(',') ?? []).map((range) => {
+    const [first = '', last = first] = range.split('..', 2)
+    return { from: Number(first), to: Number(last) + 1 }
+  })
+  const frontier = { below: Number(below), beyond: beyond.length === 0 ? noRanges : beyond }
+  // What is read is written again: that also refuses what is no number or not in normal form.
+  const safe = [frontier.below, ...beyond.flatMap(({ from, to }) => [from, to])].every(Number.isSafeInteger)
+  if (safe && frontierText(normalized(frontier.below, beyond)) === text) return frontier
+  throw new LockstepError('INVALID_REQUEST', `"${text}" is no frontier; write it as it was answered: 1234 or 1234+1236..1240,1250.`, {
+    details: { frontier: text },
+  })
+}
