@@ -30,7 +30,7 @@ export interface OnlineAnswer {
 export async function readOnline(store: OnlineStore, requests: readonly OnlineRequest[], asOf: number): Promise<OnlineAnswer[]> {
   const keys: OnlineKey[] = []
   for (const { plan, key } of requests) if (key !== null) keys.push({ view: plan.id, entity: plan.spec.entity.name, key })
-  const stored = await store.read(keys)
+  const stored = await store.read(keys, { behind: true })
   const absent = new Map<ViewPlan, OnlineAnswer>()
   let at = 0
   return requests.map(({ plan, key }) => {

@@ -11,12 +11,26 @@ const remedies: Readonly<Record<string, string>> = {
   MISCONF: 'It cannot save to its disk, and takes no writes until it can.',
   LOADING: 'It has only just started: try again.',
   BUSY: 'Another script holds it up: try again.',
+  MASTERDOWN: 'It is a replica that has lost its primary.',
+  NOREPLICAS: 'It takes no writes while it has too few replicas (its min-replicas-to-write).',
+  CLUSTERDOWN: 'A part of the cluster has no primary: see "CLUSTER NODES" on any node.',
 }
+
+/** What a node of a cluster answers to one who takes it for a single Redis. */
+const ofCluster: ReadonlySet<string> = new Set(['MOVED', 'ASK', 'CROSSSLOT', 'CLUSTERDOWN'])
 
 /** What a failed command means to users: no answer at all, or an answer that says why not. */
 export function redisError(cause: unknown, connection: RedisConnection): LockstepError {
   if (cause instanceof LockstepError) return cause
   const where = `Redis at "${connection.server}"`
+  const trouble = connection.cluster ? (connection.trouble()?.message ?? '') : ''
+  if (trouble.includes('cluster support disabled')) {
+    return new LockstepError(
+      'CONFIG_INVALID',
+      `${where} is a single one, and LOCKSTEP_REDIS_URL names it as a cluster. Set LOCKSTEP_REDIS_URL to redis://${connection.server}, or start it with "cluster-enabled yes".`,
+      { cause },
+    )
+  }
   if (!(cause instanceof Error) || cause.name !== 'ReplyError') {
     return new LockstepError(
       'REDIS_UNAVAILABLE',
@@ -26,6 +40,7 @@ export function redisError(cause: unknown, connection: RedisConnection): Lockste
   }
   const text = sentence(cause.message)
   const kind = text.split(' ', 1)[0] ?? ''
+  if (!connection.cluster && ofCluster.has(kind)) return nodeOfCluster(connection.server, cause)
   if (kind === 'WRONGTYPE') {
     return new LockstepError(
       'STATE_CORRUPT',
@@ -37,6 +52,15 @@ export function redisError(cause: unknown, connection: RedisConnection): Lockste
   return new LockstepError('REDIS_UNAVAILABLE', `${where} refused a command: ${text}. ${remedy}`, { cause })
 }
 
+/** A cluster's node that is taken for a single Redis. */
+export function nodeOfCluster(server: string, cause?: unknown): LockstepError {
+  return new LockstepError(
+    'CONFIG_INVALID',
+    `Redis at "${server}" is a node of a cluster, and LOCKSTEP_REDIS_URL names it as a single one. Set LOCKSTEP_REDIS_URL to redis+cluster://${server} (any of its nodes, or several with commas between).`,
+    { cause },
+  )
+}
+
 /** The client fails a command with a remark on its own settings; why it had to is in what the connection failed with. */
 function reasonOf(cause: unknown, connection: RedisConnection): string {
   const first = cause instanceof Error && /^(Command timed out|Reached the max retries|Connection is closed)/.test(cause.message)
@@ -46,6 +70,9 @@ function reasonOf(cause: unknown, connection: RedisConnection): string {
     return connection.answerMs === null ? 'it does not answer' : `it did not answer within ${connection.answerMs / 1000} s`
   }
   if (text.startsWith('Reached the max retries')) return 'the connection was lost'
+  if (connection.cluster && text.startsWith('Connection is closed')) return 'none of its nodes can be reached'
+  if (text.startsWith('Too many Cluster redirections'))
+    return `a part of it does not answer (${sentence(text.replace(/^.*Last error: (\w*Error: )?/, ''))})`
   if (text.startsWith('Unknown RESP type')) return 'it does not speak as a Redis does'
   return sentence(text)
 }

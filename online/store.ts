@@ -11,8 +11,12 @@ export interface OnlineStore {
    * An id that lives in the store itself and is made on first use, so that an emptied or exchanged store is seen to be another one.
    */
   identity(): Promise<string>
-  /** The stored bytes of each key, null where there are none, by index. One round trip. The bytes are the caller's to keep. */
-  read(keys: readonly OnlineKey[]): Promise<(Buffer | null)[]>
+  /**
+   * The stored bytes of each key, null where there are none, by index. One round trip. The bytes are the caller's to keep.
+   *
+   * @param options.behind whether a copy may answer that lags behind what was written, where the store is configured to ask such: for reads that nothing is written by
+   */
+  read(keys: readonly OnlineKey[], options?: { readonly behind?: boolean }): Promise<(Buffer | null)[]>
   /**
    * Stores each entry whose key's present bytes begin with `expected` (kernel/stored-state.ts: their format and arrival frontier), or, where that is null,
    * whose key is absent. Atomic by entry; entries of one call may be applied in part.

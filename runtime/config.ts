@@ -1,6 +1,7 @@
 import { resolve } from 'node:path'
 import { z } from 'zod'
 import { LockstepError } from '../kernel/errors.ts'
+import { parseRedisUrl } from './redis-url.ts'
 
 // Every process of Lockstep runs in UTC, wherever its machine stands: what a transform makes of a Date must not depend on it.
 process.env['TZ'] = 'UTC'
@@ -11,6 +12,8 @@ export interface Config {
   readonly postgresUrl: string | null
   /** null: the embedded online store. May hold a password: never print it. */
   readonly redisUrl: string | null
+  /** Whether features are read from the replicas of a Redis Cluster, which may lag behind, or from its primaries. */
+  readonly redisReads: RedisReads
   /** What every key in Redis starts with. */
   readonly redisPrefix: string
   /** The folder of the embedded database and store, absolute. */
@@ -24,6 +27,9 @@ export interface Config {
 
 export type LogLevel = (typeof logLevels)[number]
 
+export type RedisReads = (typeof redisReads)[number]
+
+const redisReads = ['primary', 'replica'] as const
 const logLevels = ['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'] as const
 const MAX_BODY_BYTES = 1024 ** 3
 
@@ -38,7 +44,14 @@ const url = (protocols: readonly string[], example: string) =>
 /** Every variable, with what it allows and what it is when it is absent. */
 export const variables = z.object({
   LOCKSTEP_POSTGRES_URL: url(['postgres:', 'postgresql:'], 'postgres://user:password@host:5432/database').optional(),
-  LOCKSTEP_REDIS_URL: url(['redis:', 'rediss:'], 'redis://:password@host:6379').optional(),
+  LOCKSTEP_REDIS_URL: z
+    .string()
+    .refine(
+      (text) => parseRedisUrl(text) !== null,
+      'a URL such as redis://:password@host:6379, or for a cluster redis+cluster://:password@host:6379,host:6379',
+    )
+    .optional(),
+  LOCKSTEP_REDIS_READS: z.enum(redisReads, `one of ${redisReads.join(', ')}`).default('primary'),
   LOCKSTEP_REDIS_PREFIX: z
     .string()
     .regex(/^[A-Za-z0-9_.:-]{1,64}$/, '1 to 64 letters, digits, or the signs _ . : -')
@@ -69,6 +82,8 @@ export function loadConfig(env: Readonly<Record<string, string | undefined>> = p
     const name = String(issue.path[0])
     problems.push(`"${name}" is ${shown(name, given[name])}, and must be ${issue.message}`)
   }
+  if (parsed.data?.LOCKSTEP_REDIS_READS === 'replica' && parseRedisUrl(parsed.data.LOCKSTEP_REDIS_URL ?? '')?.cluster !== true)
+    problems.push('"LOCKSTEP_REDIS_READS" is "replica", which only a cluster has: set LOCKSTEP_REDIS_URL to redis+cluster://host:6379')
   if (!parsed.success || problems.length > 0) {
     throw new LockstepError('CONFIG_INVALID', `The environment is not a configuration: ${problems.join('; ')}.`, { details: { problems } })
   }
@@ -76,6 +91,7 @@ export function loadConfig(env: Readonly<Record<string, string | undefined>> = p
   return {
     postgresUrl: data.LOCKSTEP_POSTGRES_URL ?? null,
     redisUrl: data.LOCKSTEP_REDIS_URL ?? null,
+    redisReads: data.LOCKSTEP_REDIS_READS,
     redisPrefix: data.LOCKSTEP_REDIS_PREFIX,
     directory: resolve(data.LOCKSTEP_DIR),
     host: data.LOCKSTEP_HOST,

@@ -1,11 +1,11 @@
 import { Redis } from 'ioredis'
 
-const CONNECT_TIMEOUT_MS = 2_000
+export const CONNECT_TIMEOUT_MS = 2_000
 /** With the start and the end of a command line a failure is told within 5 s. */
-const COMMAND_TIMEOUT_MS = 3_000
-const MAX_RECONNECT_DELAY_MS = 1_000
+export const COMMAND_TIMEOUT_MS = 3_000
+export const MAX_RECONNECT_DELAY_MS = 1_000
 /** How long commands under way may go on after the process is told to end. */
-const STOP_MS = 1_000
+export const STOP_MS = 1_000
 
 /**
  * Connects to Redis 7.2+ or Valkey, in the background and again whenever the connection is lost, so that a server can start while its Redis is away.
@@ -41,6 +41,7 @@ export function cutRedis(redis: Redis): void {
 export interface RedisConnection {
   /** `host:port`, without user and password. */
   readonly server: string
+  readonly cluster: boolean
   /** How long a command waits for its answer, milliseconds; null: without end. */
   readonly answerMs: number | null
   /** What the connection failed with since it last worked. */
@@ -52,5 +53,5 @@ export function watchRedis(redis: Redis): RedisConnection {
   let trouble: Error | null = null
   redis.on('error', (error) => (trouble = error))
   redis.on('ready', () => (trouble = null))
-  return { server: path ?? `${host}:${port}`, answerMs: commandTimeout ?? null, trouble: () => trouble }
+  return { server: path ?? `${host}:${port}`, cluster: false, answerMs: commandTimeout ?? null, trouble: () => trouble }
 }

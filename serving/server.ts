@@ -8,6 +8,7 @@ import { readHistory } from '../offline/history.ts'
 import type { OnlineStore } from '../online/store.ts'
 import { readModelBytes } from '../registry/model-versions.ts'
 import type { Database } from '../runtime/database.ts'
+import { parseRedisUrl, redisServers } from '../runtime/redis-url.ts'
 import { isUnavailable } from '../runtime/postgres-unavailable.ts'
 import { within } from './deadline.ts'
 import { createDependency } from './dependency.ts'
@@ -206,11 +207,10 @@ export function createServer(options: ServerOptions): LockstepServer {
   }
 }
 
-/** Named with its host and port, without user or password. */
+/** Named with host and port, without user or password. */
 function storeName(redisUrl: string | null | undefined): string {
-  if (redisUrl === null || redisUrl === undefined) return 'The online store'
-  const { hostname, port } = new URL(redisUrl)
-  return `The online store (Redis at "${hostname === '' ? '127.0.0.1' : hostname}:${port === '' ? '6379' : port}")`
+  const address = parseRedisUrl(redisUrl ?? '')
+  return address === null ? 'The online store' : `The online store (Redis at "${redisServers(address)}")`
 }
 
 /** Waits until the last request is answered and its connection closed; past `capMs` the connections are cut. */

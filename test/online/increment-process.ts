@@ -1,11 +1,11 @@
-import { Redis } from 'ioredis'
 import { openEmbeddedStore } from '../../online/embedded-store.ts'
-import { createRedisStore } from '../../online/redis-store.ts'
+import { openOnlineStore } from '../../online/open-store.ts'
 import { increment } from './increment.ts'
 
 // A process of its own that increments two keys of one store: `TIMES embedded DIRECTORY` or `TIMES redis URL PREFIX`.
 const [times, kind, where = '', prefix = ''] = process.argv.slice(2)
-const store = kind === 'embedded' ? openEmbeddedStore(where) : createRedisStore({ redis: new Redis(where), prefix })
+const store =
+  kind === 'embedded' ? openEmbeddedStore(where) : await openOnlineStore({ redisUrl: where, redisPrefix: prefix, directory: '/nowhere' })
 const keys = ['a', 'b'].map((key) => ({ view: 'increment@1', entity: 'thing', key }) as const)
 await Promise.all(keys.map((key) => increment(store, key, Number(times))))
 await store.close()

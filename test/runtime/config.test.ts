@@ -18,6 +18,7 @@ describe('the configuration', () => {
     const defaults = {
       postgresUrl: null,
       redisUrl: null,
+      redisReads: 'primary',
       redisPrefix: 'lockstep',
       directory: resolve('.lockstep'),
       host: '127.0.0.1',
@@ -33,7 +34,8 @@ describe('the configuration', () => {
     expect(
       loadConfig({
         LOCKSTEP_POSTGRES_URL: 'postgresql://somebody@localhost/flights?host=/run/postgresql',
-        LOCKSTEP_REDIS_URL: 'rediss://:secret@cache:6380/2',
+        LOCKSTEP_REDIS_URL: 'rediss+cluster://:secret@cache:6380,[::1]:6381',
+        LOCKSTEP_REDIS_READS: 'replica',
         LOCKSTEP_REDIS_PREFIX: 'team:a',
         LOCKSTEP_DIR: '/var/lib/lockstep',
         LOCKSTEP_HOST: '0.0.0.0',
@@ -43,7 +45,8 @@ describe('the configuration', () => {
       }),
     ).toEqual({
       postgresUrl: 'postgresql://somebody@localhost/flights?host=/run/postgresql',
-      redisUrl: 'rediss://:secret@cache:6380/2',
+      redisUrl: 'rediss+cluster://:secret@cache:6380,[::1]:6381',
+      redisReads: 'replica',
       redisPrefix: 'team:a',
       directory: '/var/lib/lockstep',
       host: '0.0.0.0',

@@ -1,8 +1,9 @@
 import { connect } from 'node:net'
-import { basename, join } from 'node:path'
-import { aptInstall, binaryFolders, isExecutable, run } from './binaries.ts'
+import { basename } from 'node:path'
+import { aptInstall } from './binaries.ts'
 import { requireDocker, startContainer } from './docker.ts'
 import { type Service, freePort, serverFolder, startServer } from './keeper.ts'
+import { findBinary } from './redis-server.ts'
 import { type Way, givenUrl, startAll } from './ways.ts'
 
 const volatile = ['--save', '', '--appendonly', 'no']
@@ -40,34 +41,28 @@ export const redisWays: readonly Way[] = [
 
 async function startInstalled(count: number): Promise<Service[]> {
   const refusals: string[] = []
-  for (const folder of await binaryFolders()) {
-    for (const name of ['redis-server', 'valkey-server']) {
-      const command = join(folder, name)
-      if (!(await isExecutable(command))) continue
-      try {
-        requireRedis(/\bv=([\d.]+)/.exec((await run(command, ['--version'])).stdout)?.[1] ?? 'of an unknown version')
-        return await startAll(count, () => startRedis(command))
-      } catch (error) {
-        refusals.push(`"${command}": ${error instanceof Error ? error.message : String(error)}`)
-      }
+  for (const name of ['redis-server', 'valkey-server'] as const) {
+    try {
+      const command = await findBinary(name)
+      return await startAll(count, () => startRedis(command))
+    } catch (error) {
+      refusals.push(`"${name}": ${error instanceof Error ? error.message : String(error)}`)
     }
   }
-  throw new Error(refusals.length === 0 ? 'neither was found' : refusals.join('; '))
+  throw new Error(refusals.join('; '))
 }
 
-/** @throws where the version (of Redis, or of a Valkey, which began as Redis 7.2) is older than 7.2 */
-export function requireRedis(version: string): void {
-  const [major = Number.NaN, minor = Number.NaN] = version.split('.').map(Number)
-  if (!(major > 7 || (major === 7 && minor >= 2))) throw new Error(`this Redis is ${version}, 7.2 or newer is needed`)
-}
-
-async function startRedis(command: string): Promise<Service> {
+/** One that keeps nothing on a disk, on a free port of this machine unless one is named. */
+export async function startRedis(
+  command: string,
+  options: { readonly port?: number; readonly args?: readonly string[] } = {},
+): Promise<Service> {
   const folder = await serverFolder('redis', undefined)
-  const port = await freePort()
+  const port = options.port ?? (await freePort())
   return startServer({
     name: command,
     command,
-    args: [...volatile, '--port', String(port), '--bind', '127.0.0.1', '--dir', folder],
+    args: [...volatile, '--port', String(port), '--bind', '127.0.0.1', '--dir', folder, ...(options.args ?? [])],
     folder,
     signal: 'TERM',
     user: undefined,

@@ -1,0 +1,221 @@
+import { createHash } from 'node:crypto'
+import { setTimeout as delay } from 'node:timers/promises'
+import type { Cluster, Redis } from 'ioredis'
+import { cutCluster, watchCluster } from '../runtime/redis-cluster.ts'
+import { coalesced } from './coalesce.ts'
+import { compareAndSet } from './compare-and-set.ts'
+import { keySlot } from './key-slot.ts'
+import type { RedisCommands, RedisWrite } from './redis-commands.ts'
+import { allSettled, chunksOf, saidGoodbye, scriptAnswer, scriptArguments } from './redis-commands.ts'
+
+const script = createHash('sha1').update(compareAndSet).digest('hex')
+/** How long a command waits for a cluster that is not connected. */
+const readyMs = 3_000
+const closedMessage = 'Connection is closed.'
+/** How long a replica has for its answer before the primary is asked. */
+const replicaMs = 250
+
+interface SlotKey {
+  readonly key: Buffer
+  readonly slot: number
+}
+
+/**
+ * A Redis Cluster. What goes to one node travels in one pipeline: an MGET for the keys of each slot, as the views of an entity share one, and the script for the
+ * entries of each slot. Slots are looked up in the client's map of them; what a node refuses (it lost the slot, fell, or lacks the script) goes once more by the client's own
+ * way, command by command, which follows redirections and waits for a failover.
+ */
+export function redisCluster(cluster: Cluster): RedisCommands {
+  const readers = new WeakMap<Redis, (keys: readonly SlotKey[]) => Promise<(Buffer | null)[]>>()
+  const connected = waitUntilConnected(cluster)
+  let nodes: Map<string, Redis> | null = null
+  for (const event of ['+node', '-node', 'refresh']) cluster.on(event, () => (nodes = null))
+
+  function nodeAt(name: string | undefined): Redis | null {
+    nodes ??= new Map(cluster.nodes().map((node) => [`${node.options.host}:${node.options.port}`, node]))
+    return name === undefined ? null : (nodes.get(name) ?? null)
+  }
+
+  /** null: nobody known, which the client's own way finds out. */
+  function nodeOf(slot: number, replicas: boolean): Redis | null {
+    const names = cluster.slots[slot]
+    if (names === undefined) return null
+    return nodeAt(replicas && names.length > 1 ? names[1 + Math.floor(Math.random() * (names.length - 1))] : names[0])
+  }
+
+  function readerOf(node: Redis): (keys: readonly SlotKey[]) => Promise<(Buffer | null)[]> {
+    let reader = readers.get(node)
+    if (reader === undefined) readers.set(node, (reader = coalesced((keys) => readFrom(node, keys))))
+    return reader
+  }
+
+  async function readFrom(node: Redis, keys: readonly SlotKey[]): Promise<(Buffer | null)[]> {
+    const slots = [...groupBy(keys, ({ slot, key }, at) => [slot, { key, at }]).values()]
+    const pipeline = node.pipeline()
+    for (const slot of slots) pipeline.mgetBuffer(slot.map(({ key }) => key))
+    const answers = await (node.options.readOnly === true ? atMost(replicaMs, pipeline.exec()) : pipeline.exec())
+    const values = new Array<Buffer | null>(keys.length)
+    await allSettled(
+      slots.map(async (slot, i) => {
+        const [error, read] = answers?.[i] ?? [null]
+        const found: unknown[] = Array.isArray(read) ? read : await again(error, () => cluster.mgetBuffer(slot.map(({ key }) => key)))
+        for (const [k, { at }] of slot.entries()) values[at] = asBytes(found[k])
+      }),
+    )
+    return values
+  }
+
+  async function writeTo(node: Redis | null, chunks: readonly RedisWrite[][]): Promise<boolean[][]> {
+    const pipeline = node?.pipeline()
+    for (const chunk of chunks) pipeline?.evalsha(script, chunk.length, ...scriptArguments(chunk))
+    const answers = await pipeline?.exec()
+    return allSettled(
+      chunks.map(async (chunk, i) => {
+        const [error, stored] = answers?.[i] ?? [null]
+        if (Array.isArray(stored)) return scriptAnswer(stored, chunk)
+        return scriptAnswer(await again(error, () => cluster.eval(compareAndSet, chunk.length, ...scriptArguments(chunk))), chunk)
+      }),
+    )
+  }
+
+  /** A node that is silent is given up: its successor has to be found first. */
+  function again<T>(error: Error | null, ask: () => Promise<T>): Promise<T> {
+    if (error?.message !== 'Command timed out') return ask()
+    cluster.refreshSlotsCache()
+    throw error
+  }
+
+  async function primaries(): Promise<readonly Redis[]> {
+    await connected()
+    const names = [...new Set(cluster.slots.flatMap((owners) => owners.slice(0, 1)))]
+    return names.map((name) => {
+      const node = nodeAt(name)
+      if (node !== null) return node
+      cluster.refreshSlotsCache()
+      throw new Error(`its node "${name}" is not connected`)
+    })
+  }
+
+  return {
+    connection: watchCluster(cluster),
+    primaries,
+
+    async read(keys, replicas) {
+      if (cluster.status !== 'ready') await connected()
+      const groups = groupBy(keys, (key, at) => {
+        const slot = keySlot(key)
+        const node = nodeOf(slot, replicas)
+        return [node, { key, slot, at }]
+      })
+      const values = new Array<Buffer | null>(keys.length)
+      const reads = [...groups].map(async ([node, group]) => {
+        const found = node === null ? await allSettled(group.map(({ key }) => cluster.getBuffer(key))) : await readerOf(node)(group)
+        for (const [i, { at }] of group.entries()) values[at] = found[i] ?? null
+      })
+      await allSettled(reads)
+      return values
+    },
+
+    async compareAndSet(entries) {
+      if (cluster.status !== 'ready') await connected()
+      const bySlot = groupBy(entries, (entry, at) => [keySlot(entry.key), { ...entry, at }])
+      const byNode = groupBy([...bySlot], ([slot, group]) => [nodeOf(slot, false), group])
+      const stored = new Array<boolean>(entries.length)
+      await allSettled(
+        [...byNode].map(async ([node, groups]) => {
+          const answers = (await writeTo(node, groups.flatMap(chunksOf))).flat()
+          for (const [i, { at }] of groups.flat().entries()) stored[at] = answers[i] ?? false
+        }),
+      )
+      return stored
+    },
+
+    async get(key) {
+      await connected()
+      return cluster.get(key)
+    },
+    async setIfAbsent(key, value) {
+      await connected()
+      await cluster.set(key, value, 'NX')
+    },
+
+    async unlink(node, keys) {
+      const groups = [...groupBy(keys, (key) => [keySlot(key), key]).values()]
+      const pipeline = node.pipeline()
+      for (const group of groups) pipeline.unlink(...group)
+      const answers = await pipeline.exec()
+      const counts = groups.map(async (group, i) => {
+        const [error, count] = answers?.[i] ?? [null]
+        return typeof count === 'number' ? count : again(error, () => cluster.unlink(...group))
+      })
+      return (await allSettled(counts)).reduce((sum, count) => sum + count, 0)
+    },
+
+    /** A cluster that lost a node is there all the same; what is asked of that node says so. */
+    async ping() {
+      await connected()
+      await Promise.any((await primaries()).map((node) => node.ping()))
+    },
+
+    async close() {
+      if (cluster.status === 'end') return
+      if (cluster.status === 'ready') await saidGoodbye(cluster.quit())
+      cutCluster(cluster)
+    },
+  }
+}
+
+function asBytes(value: unknown): Buffer | null {
+  return value instanceof Buffer ? value : null
+}
+
+function groupBy<T, Group, Kept>(all: readonly T[], place: (each: T, at: number) => readonly [Group, Kept]): Map<Group, Kept[]> {
+  const groups = new Map<Group, Kept[]>()
+  for (const [at, each] of all.entries()) {
+    const [group, kept] = place(each, at)
+    const present = groups.get(group)
+    if (present === undefined) groups.set(group, [kept])
+    else present.push(kept)
+  }
+  return groups
+}
+
+async function atMost<T>(ms: number, work: Promise<T>): Promise<T | null> {
+  const timer = new AbortController()
+  try {
+    return await Promise.race([work, delay(ms, null, { signal: timer.signal })])
+  } finally {
+    timer.abort()
+  }
+}
+
+/**
+ * Waits until the client knows the cluster's nodes; not for another attempt where one fails meanwhile. All who wait share one wait.
+ *
+ * @throws the client's "Connection is closed." where it does not come to know them
+ */
+function waitUntilConnected(cluster: Cluster): () => Promise<void> {
+  let waiting: Promise<void> | null = null
+
+  async function wait(): Promise<void> {
+    let settle: () => void = () => undefined
+    await atMost(
+      readyMs,
+      new Promise<void>((resolve) => {
+        settle = resolve
+        cluster.once('ready', settle)
+        cluster.once('error', settle)
+      }),
+    )
+    cluster.off('ready', settle)
+    cluster.off('error', settle)
+    if (cluster.status !== 'ready') throw new Error(closedMessage)
+  }
+
+  return async () => {
+    if (cluster.status === 'ready') return
+    if (cluster.status === 'end') throw new Error(closedMessage)
+    waiting ??= wait().finally(() => (waiting = null))
+    await waiting
+  }
+}

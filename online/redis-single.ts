@@ -1,0 +1,56 @@
+import type { Redis } from 'ioredis'
+import { cutRedis, watchRedis } from '../runtime/redis.ts'
+import { coalesced } from './coalesce.ts'
+import { compareAndSet } from './compare-and-set.ts'
+import type { RedisCommands } from './redis-commands.ts'
+import { nodeOfCluster } from './redis-error.ts'
+import { allSettled, chunksOf, saidGoodbye, scriptAnswer, scriptArguments } from './redis-commands.ts'
+
+/** Keys of one MGET: large enough to amortize the round trip, small enough not to hold Redis up. */
+const keysPerRead = 1_000
+
+/** One Redis or Valkey: a turn's reads are one MGET for each thousand keys. */
+export function singleRedis(redis: Redis): RedisCommands {
+  const connection = watchRedis(redis)
+  let known = false
+  const read = coalesced(async (keys: readonly Buffer[]) => {
+    const chunks: Promise<(Buffer | null)[]>[] = []
+    for (let i = 0; i < keys.length; i += keysPerRead) chunks.push(redis.mgetBuffer(keys.slice(i, i + keysPerRead)))
+    return (await Promise.all(chunks)).flat()
+  })
+
+  return {
+    connection,
+    read,
+
+    async compareAndSet(entries) {
+      const calls = chunksOf(entries).map(async (chunk) =>
+        scriptAnswer(await redis.eval(compareAndSet, chunk.length, ...scriptArguments(chunk)), chunk),
+      )
+      return (await allSettled(calls)).flat()
+    },
+
+    get: (key) => redis.get(key),
+    async setIfAbsent(key, value) {
+      await redis.set(key, value, 'NX')
+    },
+    primaries: async () => [redis],
+    unlink: (_node, keys) => redis.unlink(...keys),
+
+    async ping() {
+      await redis.ping()
+      if (known) return
+      // one without the right to ask is told by the first key that is elsewhere
+      const info = await redis.info('cluster').catch(() => '')
+      known = true
+      if (/^cluster_enabled:1/m.test(info)) throw nodeOfCluster(connection.server)
+    },
+
+    async close() {
+      if (redis.status === 'end') return
+      // a Redis that is not there cannot answer; QUIT waits for the answers under way
+      if (redis.status === 'ready') await saidGoodbye(redis.quit())
+      cutRedis(redis)
+    },
+  }
+}

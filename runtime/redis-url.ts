@@ -1,0 +1,56 @@
+/** Where a Redis is, as LOCKSTEP_REDIS_URL says it. */
+export interface RedisAddress {
+  readonly cluster: boolean
+  /** Of a cluster, any of its nodes: they tell of the others. */
+  readonly nodes: readonly { readonly host: string; readonly port: number }[]
+  readonly username: string | null
+  readonly password: string | null
+  readonly tls: boolean
+}
+
+const schemes = ['redis', 'rediss', 'redis+cluster', 'rediss+cluster']
+const defaultPort = 6379
+
+/**
+ * Reads `redis://user:password@host:6379` or, for a cluster, `redis+cluster://user:password@host:6379,host:6379`; with `rediss` over TLS.
+ *
+ * @returns null where it is neither
+ */
+export function parseRedisUrl(text: string): RedisAddress | null {
+  const [, scheme = '', authority = '', rest = ''] = /^([a-z+]+):\/\/([^/?#]*)(.*)$/.exec(text) ?? []
+  if (!schemes.includes(scheme)) return null
+  const cluster = scheme.endsWith('+cluster')
+  // a cluster has no numbered databases, and takes no parameters
+  if (cluster && !['', '/', '/0'].includes(rest)) return null
+  const at = authority.lastIndexOf('@')
+  const hosts = authority.slice(at + 1).split(',')
+  if (hosts.length > 1 && !cluster) return null
+  // each by itself is a URL that the platform can read
+  const urls = hosts.map((host) => URL.parse(`http://${host === '' && !cluster ? '127.0.0.1' : host}`))
+  if (!urls.every((url) => url !== null)) return null
+  const [username, ...password] = at < 0 ? [] : authority.slice(0, at).split(':')
+  try {
+    return {
+      cluster,
+      nodes: urls.map(({ hostname }, i) => ({ host: hostname.replaceAll(/^\[|\]$/g, ''), port: portOf(hosts[i] ?? '') })),
+      username: decoded(username),
+      password: password.length === 0 ? null : decoded(password.join(':')),
+      tls: scheme.startsWith('rediss'),
+    }
+  } catch {
+    return null // a "%" that begins no character
+  }
+}
+
+/** The servers as they may be shown: without user and password. */
+export function redisServers({ nodes }: RedisAddress): string {
+  return nodes.map(({ host, port }) => `${host.includes(':') ? `[${host}]` : host}:${port}`).join(',')
+}
+
+function portOf(host: string): number {
+  return Number(/:(\d+)$/.exec(host)?.[1] ?? defaultPort)
+}
+
+function decoded(text: string | undefined): string | null {
+  return text === undefined || text === '' ? null : decodeURIComponent(text)
+}

@@ -1,0 +1,34 @@
+import { Redis } from 'ioredis'
+import type { Service } from './keeper.ts'
+import { startRedis } from './redis.ts'
+import type { RedisServer } from './redis-server.ts'
+import { redisBinary } from './redis-server.ts'
+
+/** A server that a test may pause and kill. It ends with the test's process at the latest. */
+export interface OwnRedis extends Service {
+  readonly port: number
+  readonly pid: number
+}
+
+/** Starts a server of the test's own, empty, on the port where one is named. */
+export async function ownRedis(
+  server: RedisServer,
+  options: { readonly port?: number; readonly args?: readonly string[] } = {},
+): Promise<OwnRedis> {
+  const service = await startRedis(await redisBinary(server), options)
+  const port = Number(new URL(service.url).port)
+  const pid = await asking(port, async (redis) => Number(/^process_id:(\d+)/m.exec(await redis.info('server'))?.[1]))
+  return { ...service, port, pid }
+}
+
+/** Asks a server of this machine by a connection of its own. */
+export async function asking<T>(port: number, ask: (redis: Redis) => Promise<T>): Promise<T> {
+  const redis = new Redis({ port, host: '127.0.0.1', lazyConnect: true, retryStrategy: () => null, protocol: 2 })
+  redis.on('error', () => undefined)
+  try {
+    await redis.connect()
+    return await ask(redis)
+  } finally {
+    redis.disconnect()
+  }
+}
