@@ -210,6 +210,11 @@ export class ByteReader {
     return at
   }
 
+  /** A byte that was passed over. */
+  at(offset: number): number {
+    return this.#bytes[offset] as number
+  }
+
   get memory(): DataView {
     const { buffer, byteOffset, length } = this.#bytes
     return (this.#memory ??= new DataView(buffer, byteOffset, length))

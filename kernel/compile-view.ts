@@ -1,4 +1,5 @@
 import { ByteReader } from './binary.ts'
+import { encodedValueAt } from './encoded-state.ts'
 import { LockstepError, messageOf } from './errors.ts'
 import { parseSchedule } from './schedule.ts'
 import type { EntityState } from './state.ts'
@@ -52,6 +53,9 @@ export function compileView({
     },
     newState: (): EntityState => new ViewState(state),
     decodeState: (bytes, highWater) => ViewState.decode(state, new ByteReader(bytes), highWater),
+    valueAt: (bytes, bodyAt, highWater, t) =>
+      encodedValueAt(state, new ByteReader(bytes, bodyAt), highWater, t) ??
+      ViewState.decode(state, new ByteReader(bytes, bodyAt), highWater).valueAt(t),
     horizonMicros: horizon(spec),
     needs: needs(spec),
   }

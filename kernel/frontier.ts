@@ -130,9 +130,9 @@ function normalized(below: number, ranges: readonly TransactionRange[]): Frontie
   return { below: reached, beyond: beyond.length === 0 ? noRanges : beyond }
 }
 
-/** `below` as a float64, the number of ranges, and for each how far after the one before it begins and how long it is. No encoding begins with another one. */
+/** `below`, the number of ranges, and for each how far after the one before it begins and how long it is. No encoding begins with another one. */
 export function writeFrontier(writer: ByteWriter, { below, beyond }: Frontier): void {
-  writer.float64(below)
+  writer.int(below)
   writer.uint(beyond.length)
   let end = below
   for (const { from, to } of beyond) {
@@ -144,7 +144,7 @@ export function writeFrontier(writer: ByteWriter, { below, beyond }: Frontier): 
 
 /** @throws LockstepError `STATE_CORRUPT` */
 export function readFrontier(reader: ByteReader): Frontier {
-  const below = reader.float64()
+  const below = reader.int()
   const count = reader.uint()
   if (count === 0) return { below, beyond: noRanges }
   if (count > mostRangesStored || !Number.isSafeInteger(below)) throw corrupt()

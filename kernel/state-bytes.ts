@@ -33,7 +33,7 @@ export function stateBytes(spec: ViewSpec, tie: GreatestBytes): StateBytes {
   const plan = planState(definitionId(spec), [...spec.source.columns, ...spec.derive], spec.features)
   const latest = inTurn(
     fixedBytes(storedHeaderBytes + 1 + (plan.latest[0]?.where === null ? 0 : timeBytes)),
-    ...plan.latest.map(({ where, slots }) => inTurn(fixedBytes(where === null ? 0 : 1), orderKeyBytes(tie), valuesBytes(slots))),
+    ...plan.latest.map(({ where, slots }) => inTurn(fixedBytes(where === null ? 0 : 1), orderKeyBytes(tie), presentBytes(slots))),
   )
   const lifetime = inTurn(...plan.lifetime.map((aggregate) => aggregate.greatestBytes(tie)))
   const tiles = plan.chains.flatMap((chain) => tileBytes(chain, tie))
@@ -53,6 +53,15 @@ export function stateBytes(spec: ViewSpec, tie: GreatestBytes): StateBytes {
 
 function valuesBytes(slots: readonly SlotPlan[]): GreatestBytes {
   return slots.reduce((all, { type }) => inTurn(all, valueBytes(type)), noBytes)
+}
+
+/** In a greatest row, bits say which values are null: those are not there. */
+function presentBytes(slots: readonly SlotPlan[]): GreatestBytes {
+  const whole = slots.reduce((all, { type }) => inTurn(all, valueBytes(type), fixedBytes(type.kind === 'bool' ? 0 : -1)), noBytes)
+  const bits = Math.ceil(slots.length / 8)
+  // with bits, at least one value is not there
+  const least = Math.min(...slots.map(({ type }) => (type.kind === 'bool' ? 1 : valueBytes(type).bytes - 1)))
+  return inTurn(whole, fixedBytes(Math.max(0, bits - least)))
 }
 
 /**

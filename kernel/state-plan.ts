@@ -3,8 +3,8 @@ import { aggregateOf } from './aggregates/aggregate-of.ts'
 import { LockstepError } from './errors.ts'
 import { divisorChains } from './hop.ts'
 import type { ChainPlan, WindowPlan } from './tile-chain.ts'
-import type { ValueCodec } from './value-codec.ts'
-import { valueCodec } from './value-codec.ts'
+import type { PresentCodec, ValueCodec } from './value-codec.ts'
+import { presentCodec, valueCodec } from './value-codec.ts'
 import { valueFromJson } from './value-json.ts'
 import type { Column, ColumnType, Value } from './value-type.ts'
 import type { DefinitionId, FeatureSpec, WindowFeatureSpec } from './view-spec.ts'
@@ -33,6 +33,7 @@ export interface SlotPlan {
   readonly slot: number
   readonly type: ColumnType
   readonly codec: ValueCodec
+  readonly present: PresentCodec
 }
 
 /** The greatest of the rows that `where` takes. */
@@ -72,7 +73,7 @@ export function planState(view: DefinitionId, row: readonly Column[], features: 
   }
   const codecAt = (slot: number): SlotPlan => {
     const { type } = row[slot] as Column
-    return { slot, type, codec: valueCodec(type) }
+    return { slot, type, codec: valueCodec(type), present: presentCodec(type) }
   }
 
   const windowed = features.filter((f) => f.kind === 'window')

@@ -1,25 +1,26 @@
 import { ByteReader, ByteWriter } from './binary.ts'
 import { LockstepError } from './errors.ts'
 import type { Frontier } from './frontier.ts'
-import { allBelow, readFrontier, writeFrontier } from './frontier.ts'
+import { readFrontier, writeFrontier } from './frontier.ts'
+import { intBytes } from './greatest-bytes.ts'
 import type { EntityState } from './state.ts'
 import type { ViewPlan } from './view-plan.ts'
 
 /**
  * What an online store keeps under (view version, entity):
  *
- *     head     byte 0       format version (2)
- *              bytes 1..    arrival frontier: `below` as a float64 and, from byte 9 on, the ranges beyond it; most often one byte says that there are none
+ *     head     byte 0       format version (3)
+ *              then         arrival frontier: `below`, most often 4 or 5 bytes, and the ranges beyond it; most often one byte says that there are none
  *     then     8 bytes      high-water mark H: float64 epoch microseconds, -Infinity where nothing is folded
  *     then                  canonical body (`EntityState.encode`)
  *
  * The frontier is the set of transactions of which every row of this entity is folded or pending, and no other row is. Writers compare the head and set the whole.
  */
-export const storedFormat = 2
-const rangesAt = 9
+export const storedFormat = 3
 const highWaterBytes = 8
-/** Before the body where the frontier has no ranges. Ranges come and go: a few bytes each for what was pushed since the last run. */
-export const storedHeaderBytes = rangesAt + 1 + highWaterBytes
+const leastBytes = 1 + 1 + 1 + highWaterBytes
+/** At most, before the body, where the frontier has no ranges. Ranges come and go: a few bytes each for what was pushed since the last run. */
+export const storedHeaderBytes = 1 + intBytes(Number.MAX_SAFE_INTEGER) + 1 + highWaterBytes
 
 const scratch = new ByteWriter(4096)
 
@@ -41,7 +42,7 @@ export interface StoredHeader {
 
 /** @throws LockstepError `STATE_VERSION` for bytes of another format, `STATE_CORRUPT` for bytes that are not ours */
 export function readHeader(bytes: Uint8Array, what: string): StoredHeader {
-  if (bytes.length < storedHeaderBytes) {
+  if (bytes.length < leastBytes) {
     throw new LockstepError(
       'STATE_CORRUPT',
       `The online state of "${what}" is ${bytes.length} bytes, too short to be one; another program may write to this store. Materialize the view again.`,
@@ -52,10 +53,6 @@ export function readHeader(bytes: Uint8Array, what: string): StoredHeader {
       'STATE_VERSION',
       `The online state of "${what}" has format ${bytes[0]}, and this build reads ${storedFormat}; use the build that wrote it, or materialize the view again.`,
     )
-  }
-  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength)
-  if (bytes[rangesAt] === 0) {
-    return { frontier: allBelow(view.getFloat64(1, true)), highWater: view.getFloat64(rangesAt + 1, true), bodyAt: storedHeaderBytes }
   }
   const reader = new ByteReader(bytes, 1)
   const frontier = readFrontier(reader)

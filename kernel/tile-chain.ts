@@ -111,12 +111,12 @@ export class TileChain {
     this.collapse(highWater)
   }
 
-  /** Call `collapse` first. By level: the number of tiles, then each tile's distance from the one before, in hops, and its lanes. */
-  encode(writer: ByteWriter): void {
+  /** Call `collapse` first. By level: the number of tiles, then each tile's distance from the one before, in hops, the first one's from where the high-water mark is, and its lanes. */
+  encode(writer: ByteWriter, highWater: number): void {
     for (const [level, tiles] of this.#levels.entries()) {
       const hop = this.#plan.hops[level] as number
       writer.uint(tiles.list.length)
-      let before = 0
+      let before = tileBase(highWater, hop)
       for (const { start, lanes } of tiles.list) {
         const index = Math.round(start / hop)
         writer.int(index - before)
@@ -129,7 +129,7 @@ export class TileChain {
   static decode(plan: ChainPlan, reader: ByteReader, highWater: number): TileChain {
     const chain = new TileChain(plan)
     for (const [level, hop] of plan.hops.entries()) {
-      let index = 0
+      let index = tileBase(highWater, hop)
       for (let left = reader.uint(); left > 0; left--) {
         index += reader.int()
         const lanes = plan.lanes.map((lane) => lane.decode(reader))
@@ -156,4 +156,9 @@ export class TileChain {
   #mergeInto(target: Tile, tile: Tile): void {
     for (const [i, lane] of target.lanes.entries()) lane.merge(tile.lanes[i] as Accumulator)
   }
+}
+
+/** The number of the tile that the high-water mark is in: stored tiles are numbered from there. */
+export function tileBase(highWater: number, hop: number): number {
+  return Math.round(floorTo(highWater, hop) / hop)
 }

@@ -1,4 +1,4 @@
-import type { EntityState, FoldRow, Tie } from './state.ts'
+import type { EntityState, FoldRow, Tie, ViewValues } from './state.ts'
 import type { Column, KeyType, Value, ValueType } from './value-type.ts'
 import type { DefinitionId, ViewSpec } from './view-spec.ts'
 
@@ -27,6 +27,8 @@ export interface ViewPlan {
   newState(): EntityState
   /** The state of which `bytes` is the canonical body and `highWater` the mark (see `decodeStored`). */
   decodeState(bytes: Uint8Array, highWater: number): EntityState
+  /** What that state's `valueAt(t)` is, without making it. `bodyAt`: where the body begins in `bytes`. */
+  valueAt(bytes: Uint8Array, bodyAt: number, highWater: number, t: number): ViewValues
   /**
    * How far back a visible row can matter: rows with an event time before `t - horizonMicros` (hop-aligned, so this is generous) have no part in any
    * value or status at `t`. Infinity for a view with latest-value or lifetime features.

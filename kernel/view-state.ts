@@ -1,22 +1,23 @@
 import type { Accumulator } from './aggregates/aggregate.ts'
+import type { StateParts } from './answer.ts'
+import { answerAt } from './answer.ts'
 import type { ByteReader, ByteWriter } from './binary.ts'
 import { LockstepError } from './errors.ts'
+import type { LatestRow } from './latest-rows.ts'
+import { decodeLatest, encodeLatest, isNear } from './latest-rows.ts'
 import { readOrderKey, writeOrderKey } from './order-key.ts'
-import type { EntityState, FoldRow, OrderKey, ViewValues } from './state.ts'
-import { isBefore, maxPendingRows, Status } from './state.ts'
+import type { EntityState, FoldRow, ViewValues } from './state.ts'
+import { isBefore, maxPendingRows } from './state.ts'
 import type { LatestPlan, StatePlan } from './state-plan.ts'
 import { TileChain } from './tile-chain.ts'
-import { floorTo, formatTimestamp } from './time.ts'
+import { formatTimestamp } from './time.ts'
 import type { Value } from './value-type.ts'
 
-interface LatestRow {
-  readonly key: OrderKey
-  /** By index of the plan's `slots`. */
-  readonly values: readonly (Value | null)[]
-}
+/** Of the first byte of a body. `far`: times stand as they are, and not as distances from the high-water mark. */
+export const bodyFlags = { folded: 1, pending: 2, far: 4 } as const
 
 /** The state of one entity in one view: its greatest rows, its aggregates of all rows, its windows' tiles, and the rows that are not visible yet. */
-export class ViewState implements EntityState {
+export class ViewState implements EntityState, StateParts {
   readonly #plan: StatePlan
   readonly #chains: TileChain[]
   readonly #lifetime: Accumulator[]
@@ -44,6 +45,22 @@ export class ViewState implements EntityState {
     return this.#highWater
   }
 
+  get lastEvent(): number {
+    return this.#lastEvent
+  }
+
+  get rows(): readonly (LatestRow | null)[] {
+    return this.#latest
+  }
+
+  get lifetime(): readonly Accumulator[] {
+    return this.#lifetime
+  }
+
+  windowAt(chain: number, window: number, t: number): readonly Accumulator[] {
+    return (this.#chains[chain] as TileChain).windowAt(window, t)
+  }
+
   add(row: FoldRow, now: number): void {
     if (row.visibleAt <= now) this.#fold(row)
     else this.#wait(row)
@@ -59,50 +76,8 @@ export class ViewState implements EntityState {
 
   valueAt(t: number, into: ViewValues | null = null): ViewValues {
     this.advance(t)
-    if (t < this.#highWater) {
-      throw new LockstepError(
-        'HISTORY_NEEDED',
-        `The state of "${this.#plan.view}" has folded rows up to ${formatTimestamp(this.#highWater)} and cannot say what held at ${formatTimestamp(t)}; read it from the offline history.`,
-      )
-    }
-    const { features, defaults } = this.#plan
-    const found = this.#lastEvent >= this.#horizonAt(t)
-    const answer = (into as Answer | null) ?? newAnswer(features.length)
-    const { values, statuses } = answer
-    let chain = -1
-    let window = -1
-    let lanes: readonly Accumulator[] = []
-    for (let i = 0; i < features.length; i++) {
-      const feature = features[i] as (typeof features)[number]
-      let value: Value | null = null
-      let status: Status = Status.notFound
-      if (feature.kind === 'latest') {
-        const latest = this.#latest[feature.row] ?? null
-        if (latest !== null && feature.ttlMicros !== null && t - latest.key.eventTime > feature.ttlMicros) {
-          status = Status.outsideMaxAge
-        } else if (found) {
-          value = latest?.values[feature.index] ?? null
-          status = value === null ? Status.nullValue : Status.present
-        }
-      } else if (feature.kind === 'lifetime') {
-        const read = feature.aggregate.value(this.#lifetime[feature.lane] as Accumulator)
-        value = read ?? null
-        if (found) status = statusOf(read)
-      } else {
-        if (chain !== feature.chain || window !== feature.window) {
-          chain = feature.chain
-          window = feature.window
-          lanes = (this.#chains[chain] as TileChain).windowAt(window, t)
-        }
-        const read = feature.aggregate.value(lanes[feature.lane] as Accumulator)
-        value = read ?? null
-        if (found) status = statusOf(read)
-      }
-      values[i] = value ?? defaults[i] ?? null
-      statuses[i] = status
-    }
-    answer.eventTime = found ? this.#lastEvent : null
-    return answer
+    if (t < this.#highWater) throw historyNeeded(this.#plan, this.#highWater, t)
+    return answerAt(this.#plan, this, t, into)
   }
 
   merge(other: EntityState): void {
@@ -123,29 +98,27 @@ export class ViewState implements EntityState {
 
   encode(writer: ByteWriter): void {
     const folded = this.#lastEvent !== Number.NEGATIVE_INFINITY
-    writer.byte((folded ? 1 : 0) | (this.#pending.length > 0 ? 2 : 0))
+    const latest = { lastEvent: this.#lastEvent, rows: this.#latest }
+    const far = folded && !isNear(latest, this.#highWater)
+    const pending = this.#pending.length > 0
+    writer.byte((folded ? bodyFlags.folded : 0) | (pending ? bodyFlags.pending : 0) | (far ? bodyFlags.far : 0))
     if (folded) {
-      this.#encodeLatest(writer)
+      encodeLatest(this.#plan.latest, writer, latest, far ? 0 : this.#highWater)
       for (const lane of this.#lifetime) lane.encode(writer)
       for (const chain of this.#chains) {
         chain.collapse(this.#highWater)
-        chain.encode(writer)
+        chain.encode(writer, this.#highWater)
       }
     }
-    if (this.#pending.length > 0) this.#encodePending(writer)
+    if (pending) this.#encodePending(writer)
   }
 
   static decode(plan: StatePlan, reader: ByteReader, highWater: number): ViewState {
     const flags = reader.byte()
-    const folded = (flags & 1) !== 0
-    const state = folded ? ViewState.#decodeFolded(plan, reader, highWater) : new ViewState(plan)
+    const state = (flags & bodyFlags.folded) !== 0 ? ViewState.#decodeFolded(plan, reader, highWater, flags) : new ViewState(plan)
     state.#highWater = highWater
-    if ((flags & 2) !== 0) state.#decodePending(reader)
-    if (!reader.done)
-      throw new LockstepError(
-        'STATE_CORRUPT',
-        `The stored state of "${plan.view}" has bytes after its end; materialize the view again to rebuild it.`,
-      )
+    if ((flags & bodyFlags.pending) !== 0) state.#decodePending(reader)
+    endOfBody(plan, reader)
     return state
   }
 
@@ -177,28 +150,12 @@ export class ViewState implements EntityState {
     if (row.visibleAt < this.#pendingFrom) this.#pendingFrom = row.visibleAt
   }
 
-  /** The event time of the greatest row of all, which is told by that row's key where one is kept; then the rows that `where` takes, if there were any. */
-  #encodeLatest(writer: ByteWriter): void {
-    const { latest } = this.#plan
-    if (latest[0]?.where !== null) writer.int(this.#lastEvent)
-    for (const [i, { where, slots }] of latest.entries()) {
-      const row = this.#latest[i] ?? null
-      if (where !== null) writer.byte(row === null ? 0 : 1)
-      if (row === null) continue
-      writeOrderKey(writer, row.key)
-      for (const [j, { codec }] of slots.entries()) codec.write(writer, row.values[j] ?? null)
-    }
-  }
-
-  static #decodeFolded(plan: StatePlan, reader: ByteReader, highWater: number): ViewState {
-    const lastEvent = plan.latest[0]?.where === null ? null : reader.int()
-    const latest = plan.latest.map(({ where, slots }) =>
-      where !== null && reader.byte() === 0 ? null : { key: readOrderKey(reader), values: slots.map(({ codec }) => codec.read(reader)) },
-    )
+  static #decodeFolded(plan: StatePlan, reader: ByteReader, highWater: number, flags: number): ViewState {
+    const { lastEvent, rows } = decodeLatest(plan.latest, reader, (flags & bodyFlags.far) === 0 ? highWater : 0)
     const lifetime = plan.lifetime.map((aggregate) => aggregate.decode(reader))
     const chains = plan.chains.map((chain) => TileChain.decode(chain, reader, highWater))
-    const state = new ViewState(plan, latest, lifetime, chains)
-    state.#lastEvent = lastEvent ?? (latest[0] as LatestRow).key.eventTime
+    const state = new ViewState(plan, [...rows], lifetime, chains)
+    state.#lastEvent = lastEvent
     return state
   }
 
@@ -221,29 +178,20 @@ export class ViewState implements EntityState {
       this.#wait({ ...key, visibleAt, values })
     }
   }
-
-  /** The earliest event time that still counts as a visible row at `t`: where all features have windows, the start of the one that reaches furthest back. */
-  #horizonAt(t: number): number {
-    if (this.#plan.endless) return Number.MIN_SAFE_INTEGER
-    return this.#plan.tails.reduce(
-      (start, { windowMicros, hopMicros }) => Math.min(start, floorTo(t - windowMicros, hopMicros)),
-      Number.POSITIVE_INFINITY,
-    )
-  }
 }
 
-/** `ViewValues` while they are written. */
-interface Answer {
-  readonly values: (Value | null)[]
-  readonly statuses: Status[]
-  eventTime: number | null
+export function historyNeeded({ view }: StatePlan, highWater: number, t: number): LockstepError {
+  return new LockstepError(
+    'HISTORY_NEEDED',
+    `The state of "${view}" has folded rows up to ${formatTimestamp(highWater)} and cannot say what held at ${formatTimestamp(t)}; read it from the offline history.`,
+  )
 }
 
-function newAnswer(features: number): Answer {
-  return { values: new Array<Value | null>(features), statuses: new Array<Status>(features), eventTime: null }
-}
-
-function statusOf(value: Value | null | undefined): Status {
-  if (value === undefined) return Status.invalid
-  return value === null ? Status.nullValue : Status.present
+/** @throws LockstepError `STATE_CORRUPT` where more follows */
+export function endOfBody({ view }: StatePlan, reader: ByteReader): void {
+  if (reader.done) return
+  throw new LockstepError(
+    'STATE_CORRUPT',
+    `The stored state of "${view}" has bytes after its end; materialize the view again to rebuild it.`,
+  )
 }

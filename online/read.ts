@@ -44,7 +44,7 @@ export async function readOnline(store: OnlineStore, requests: readonly OnlineRe
 
 function storedAnswer(plan: ViewPlan, bytes: Buffer, asOf: number): OnlineAnswer {
   const { frontier, highWater, bodyAt } = readHeader(bytes, plan.id)
-  const values = asOf < highWater ? null : plan.decodeState(bytes.subarray(bodyAt), highWater).valueAt(asOf)
+  const values = asOf < highWater ? null : plan.valueAt(bytes, bodyAt, highWater, asOf)
   return { values, frontier, highWater }
 }
 

@@ -1,0 +1,86 @@
+import type { Accumulator } from './aggregates/aggregate.ts'
+import type { LatestRows } from './latest-rows.ts'
+import type { ViewValues } from './state.ts'
+import { Status } from './state.ts'
+import type { StatePlan } from './state-plan.ts'
+import { floorTo } from './time.ts'
+import type { Value } from './value-type.ts'
+
+/** The parts of a state that features are read from, at a moment by which no row is pending. */
+export interface StateParts extends LatestRows {
+  readonly lifetime: readonly Accumulator[]
+  /** The accumulators of a window at `t`, by index of its plan's `lanes`. Only to be read. */
+  windowAt(chain: number, window: number, t: number): readonly Accumulator[]
+}
+
+/** `ViewValues` while they are written. */
+interface Answer {
+  readonly values: (Value | null)[]
+  readonly statuses: Status[]
+  eventTime: number | null
+}
+
+/**
+ * A view's feature values at `t`, whatever holds the parts of its state.
+ *
+ * @param into an earlier answer of the same view, which is written over and answered again; null: a new one
+ */
+export function answerAt(plan: StatePlan, parts: StateParts, t: number, into: ViewValues | null): ViewValues {
+  const { features, defaults } = plan
+  const { lastEvent } = parts
+  const found = lastEvent >= horizonAt(plan, t)
+  const answer = (into as Answer | null) ?? newAnswer(features.length)
+  const { values, statuses } = answer
+  let chain = -1
+  let window = -1
+  let lanes: readonly Accumulator[] = []
+  for (let i = 0; i < features.length; i++) {
+    const feature = features[i] as (typeof features)[number]
+    let value: Value | null = null
+    let status: Status = Status.notFound
+    if (feature.kind === 'latest') {
+      const latest = parts.rows[feature.row] ?? null
+      if (latest !== null && feature.ttlMicros !== null && t - latest.key.eventTime > feature.ttlMicros) {
+        status = Status.outsideMaxAge
+      } else if (found) {
+        value = latest?.values[feature.index] ?? null
+        status = value === null ? Status.nullValue : Status.present
+      }
+    } else if (feature.kind === 'lifetime') {
+      const read = feature.aggregate.value(parts.lifetime[feature.lane] as Accumulator)
+      value = read ?? null
+      if (found) status = statusOf(read)
+    } else {
+      if (chain !== feature.chain || window !== feature.window) {
+        chain = feature.chain
+        window = feature.window
+        lanes = parts.windowAt(chain, window, t)
+      }
+      const read = feature.aggregate.value(lanes[feature.lane] as Accumulator)
+      value = read ?? null
+      if (found) status = statusOf(read)
+    }
+    values[i] = value ?? defaults[i] ?? null
+    statuses[i] = status
+  }
+  answer.eventTime = found ? lastEvent : null
+  return answer
+}
+
+function newAnswer(features: number): Answer {
+  return { values: new Array<Value | null>(features), statuses: new Array<Status>(features), eventTime: null }
+}
+
+/** The earliest event time that still counts as a visible row at `t`: where all features have windows, the start of the one that reaches furthest back. */
+function horizonAt({ endless, tails }: StatePlan, t: number): number {
+  if (endless) return Number.MIN_SAFE_INTEGER
+  return tails.reduce(
+    (start, { windowMicros, hopMicros }) => Math.min(start, floorTo(t - windowMicros, hopMicros)),
+    Number.POSITIVE_INFINITY,
+  )
+}
+
+function statusOf(value: Value | null | undefined): Status {
+  if (value === undefined) return Status.invalid
+  return value === null ? Status.nullValue : Status.present
+}

@@ -1,0 +1,97 @@
+import type { ByteReader, ByteWriter } from './binary.ts'
+import type { OrderKey } from './state.ts'
+import type { LatestPlan, SlotPlan } from './state-plan.ts'
+import type { Value } from './value-type.ts'
+
+/** A greatest row that latest values are read from. */
+export interface LatestRow {
+  readonly key: OrderKey
+  /** By index of the plan's `slots`. */
+  readonly values: readonly (Value | null)[]
+}
+
+export interface LatestRows {
+  /** Event time of the greatest row of all. */
+  readonly lastEvent: number
+  /** By index of the plans. */
+  readonly rows: readonly (LatestRow | null)[]
+}
+
+const sameTime = 1
+const textTie = 2
+const someNull = 4
+
+/** Whether the times of these rows can stand in their encoding as distances from the high-water mark, which are short: both may be at far ends of time. */
+export function isNear({ lastEvent, rows }: LatestRows, highWater: number): boolean {
+  if (!Number.isSafeInteger(highWater - lastEvent)) return false
+  for (const row of rows) {
+    if (row === null) continue
+    const { eventTime, knownTime } = row.key
+    if (!Number.isSafeInteger(highWater - eventTime) || !Number.isSafeInteger(highWater - knownTime)) return false
+  }
+  return true
+}
+
+/**
+ * The event time of the greatest row of all, which is told by that row's key where one is kept; then the rows that a plan's `where` takes, if there were any.
+ *
+ * @param from what times are told as distances from: the high-water mark, or 0
+ */
+export function encodeLatest(plans: readonly LatestPlan[], writer: ByteWriter, { lastEvent, rows }: LatestRows, from: number): void {
+  if (plans[0]?.where !== null) writer.int(from - lastEvent)
+  for (let i = 0; i < plans.length; i++) {
+    const { where, slots } = plans[i] as LatestPlan
+    const row = rows[i] ?? null
+    if (where !== null) writer.byte(row === null ? 0 : 1)
+    if (row !== null) encodeRow(slots, writer, row, from)
+  }
+}
+
+function encodeRow(slots: readonly SlotPlan[], writer: ByteWriter, { key, values }: LatestRow, from: number): void {
+  const { eventTime, knownTime, tie } = key
+  const nulls = values.includes(null)
+  writer.byte((knownTime === eventTime ? sameTime : 0) | (typeof tie === 'string' ? textTie : 0) | (nulls ? someNull : 0))
+  writer.int(from - eventTime)
+  if (knownTime !== eventTime) writer.int(from - knownTime)
+  if (typeof tie === 'number') writer.int(tie)
+  else writer.blob(Buffer.from(tie, 'latin1'))
+  if (nulls) {
+    for (let start = 0; start < values.length; start += 8) {
+      let bits = 0
+      for (let i = start; i < Math.min(start + 8, values.length); i++) if (values[i] === null) bits |= 1 << (i - start)
+      writer.byte(bits)
+    }
+  }
+  for (let i = 0; i < slots.length; i++) {
+    const value = values[i] ?? null
+    if (value !== null) (slots[i] as SlotPlan).present.write(writer, value)
+  }
+}
+
+export function decodeLatest(plans: readonly LatestPlan[], reader: ByteReader, from: number): LatestRows {
+  const lastEvent = plans[0]?.where === null ? null : from - reader.int()
+  const rows = new Array<LatestRow | null>(plans.length)
+  for (let i = 0; i < plans.length; i++) {
+    const { where, slots } = plans[i] as LatestPlan
+    rows[i] = where !== null && reader.byte() === 0 ? null : decodeRow(slots, reader, from)
+  }
+  return { lastEvent: lastEvent ?? (rows[0] as LatestRow).key.eventTime, rows }
+}
+
+function decodeRow(slots: readonly SlotPlan[], reader: ByteReader, from: number): LatestRow {
+  const flags = reader.byte()
+  const eventTime = from - reader.int()
+  const knownTime = (flags & sameTime) !== 0 ? eventTime : from - reader.int()
+  const tie = (flags & textTie) === 0 ? reader.int() : reader.blob().toString('latin1')
+  const values = new Array<Value | null>(slots.length)
+  if ((flags & someNull) === 0) {
+    for (let i = 0; i < slots.length; i++) values[i] = (slots[i] as SlotPlan).present.read(reader)
+  } else {
+    const bits = reader.skip(Math.ceil(slots.length / 8))
+    for (let i = 0; i < slots.length; i++) {
+      const isNull = (reader.at(bits + (i >> 3)) & (1 << (i & 7))) !== 0
+      values[i] = isNull ? null : (slots[i] as SlotPlan).present.read(reader)
+    }
+  }
+  return { key: { eventTime, knownTime, tie }, values }
+}
