@@ -104,7 +104,7 @@ describe('reading features from the online store', () => {
       code: 'STATE_CORRUPT',
       message: expect.stringContaining('"payments@1"'),
     })
-    await store.write([{ ...keyOf('newer'), expected: null, bytes: Buffer.from('\x03 the format of a later build') }])
+    await store.write([{ ...keyOf('newer'), expected: null, bytes: Buffer.from('\x04 the format of a later build') }])
     await expect(readOnline(store, [{ plan, key: accountKey(plan, 'newer') }], moment)).rejects.toMatchObject({ code: 'STATE_VERSION' })
   })
 })

@@ -116,7 +116,7 @@ export function storeContract(name: string, setUp: () => Promise<StoreFixture>):
 
     it("overwrites no bytes that are another program's, whatever they begin with", async () => {
       const known = stored(5, 'state')
-      const foreign = ['', '?', 'another program', known.toString('latin1', 0, 8), `\x01${known.toString('latin1', 1)}`]
+      const foreign = ['', '?', 'another program', known.toString('latin1', 0, 2), `\x01${known.toString('latin1', 1)}`]
       const keys = foreign.map((_, i) => keyOf('foreign@1', `${i}`))
       await store.write(keys.map((key, i) => ({ ...key, expected: null, bytes: Buffer.from(foreign[i] ?? '', 'latin1') })))
       for (const frontier of [null, 5, { below: 5, beyond: [{ from: 7, to: 9 }] }]) {
