@@ -1,4 +1,4 @@
-import type { Connection, Submittable } from 'pg'
+import type { Connection, PoolClient, Submittable } from 'pg'
 import type { TupleBatch } from './database.ts'
 import { createTupleScanner } from './tuple-scanner.ts'
 
@@ -12,6 +12,22 @@ export interface CopyOut extends Submittable {
   next(): Promise<TupleBatch | null>
   /** Gives up: cuts the connection, which can then not be used any more. */
   abort(): void
+}
+
+/** Hands over the rows of one SELECT. After a failure the connection cannot be used any more. */
+export async function copyTuples(client: PoolClient, select: string, onBatch: (batch: TupleBatch) => void): Promise<void> {
+  const copyOut = createCopyOut(copySql(select))
+  client.query(copyOut)
+  try {
+    for (let batch = await copyOut.next(); batch !== null; batch = await copyOut.next()) onBatch(batch)
+  } catch (error) {
+    copyOut.abort()
+    throw error
+  }
+}
+
+export function copySql(select: string): string {
+  return `COPY (${select}) TO STDOUT (FORMAT binary)`
 }
 
 /**

@@ -29,6 +29,11 @@ export interface Database {
    */
   snapshot<T>(fn: (snapshot: Snapshot) => Promise<T>): Promise<T>
   /**
+   * The rows of one SELECT (no parameters), in a snapshot of its own: on PostgreSQL one round trip, where `snapshot` has several. For few rows: what
+   * `onBatch` does holds up the connection.
+   */
+  tuples(select: string, onBatch: (batch: TupleBatch) => void): Promise<void>
+  /**
    * Takes the advisory lock (group, id), two int4, and holds it on a connection of its own until `release` is called or this process ends: `pg_locks` tells
    * others that somebody is there.
    *

@@ -50,6 +50,10 @@ export async function openPglite(directory: string): Promise<EmbeddedDatabase> {
     script: (sql) => runScript(pglite, sql),
     copyIn: (copy, chunks) => copyIn(pglite, copy, chunks),
     snapshot: (fn) => withPgliteSnapshot(pglite, fn),
+    tuples: (select, onBatch) =>
+      withPgliteSnapshot(pglite, async (snapshot) => {
+        for await (const batch of snapshot.tuples(select)) onBatch(batch)
+      }),
     async lock(group, id) {
       await pglite.query('SELECT pg_advisory_lock($1, $2)', [group, id])
       return async () => void (await pglite.query('SELECT pg_advisory_unlock($1, $2)', [group, id]))

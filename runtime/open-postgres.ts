@@ -7,6 +7,7 @@ import { from as copyFrom } from 'pg-copy-streams'
 import { LockstepError, messageOf } from '../kernel/errors.ts'
 import type { LockstepTables } from '../migrations/schema.ts'
 import { controlValues } from './control-values.ts'
+import { copyTuples } from './copy-out.ts'
 import type { Database, QueryOptions } from './database.ts'
 import { oneStatement, preparedStatement } from './one-statement.ts'
 import type { PostgresSessions } from './postgres-sessions.ts'
@@ -148,6 +149,7 @@ export function openPostgres(url: string, options: { readonly signal?: AbortSign
         },
         true,
       ),
+    tuples: (select, onBatch) => withClient(streams, (client) => copyTuples(client, select, onBatch), true),
     snapshot: (fn) => slots.run(() => withPostgresSnapshot({ connect: () => connect(streams), explain }, fn)),
     lock: async (group, id) => (await lock('pg_advisory_lock', group, id)) as () => Promise<void>,
     tryLock: (group, id) => lock('pg_try_advisory_lock', group, id),

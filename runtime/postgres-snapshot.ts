@@ -1,5 +1,5 @@
 import type { PoolClient } from 'pg'
-import { createCopyOut } from './copy-out.ts'
+import { copySql, createCopyOut } from './copy-out.ts'
 import type { Snapshot, StreamOptions, TupleBatch } from './database.ts'
 import { oneStatement } from './one-statement.ts'
 
@@ -81,7 +81,7 @@ async function* streamTuples(
     client.release()
     return
   }
-  const copyOut = createCopyOut(`COPY (${select}) TO STDOUT (FORMAT binary)`)
+  const copyOut = createCopyOut(copySql(select))
   let state: 'running' | 'finished' | 'ended' = 'running'
   const end = async () => {
     snapshot.streams.open.delete(end)

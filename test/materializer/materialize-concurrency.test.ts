@@ -87,7 +87,7 @@ describe.each(storeKinds)('materializing into the %s store, several runs at once
     await late.end()
     const after = await materializeView(db, store, plan, { moment })
     const again = await materializeView(db, store, plan, { moment })
-    expect([during.rows + after.rows, again.rows]).toEqual([10, 0])
+    expect([during.rows, after.rows, again.rows]).toEqual([5, 5, 0])
     const same = await freshView(db)
     await same.table.insert([...slow, ...quick])
     expect(await storedStates(store, plan, same.table.keys(plan))).toEqual(same.table.expected(plan, moment))

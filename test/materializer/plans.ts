@@ -21,18 +21,26 @@ export interface PlanOptions {
   readonly availability?: Availability
   /** Text of the row transform; it derives nothing and may drop rows. */
   readonly code?: string
+  /** One entity without a key, the whole world. */
+  readonly world?: boolean
 }
 
 /** A view of payments by account with a latest value and windows: what the tests of the materializer fold. */
-export function paymentsPlan({ name = 'payments', relation, availability = { kind: 'continuous' }, code }: PlanOptions): ViewPlan {
+export function paymentsPlan({
+  name = 'payments',
+  relation,
+  availability = { kind: 'continuous' },
+  code,
+  world = false,
+}: PlanOptions): ViewPlan {
   const spec: ViewSpec = {
     name,
     version: 1,
-    entity: { name: 'account', key: [{ name: 'account', type: { kind: 'string' } }] },
+    entity: { name: world ? 'world' : 'account', key: world ? [] : [{ name: 'account', type: { kind: 'string' } }] },
     source: {
       name: 'payments',
       relation,
-      key: [{ part: 'account', column: 'account' }],
+      key: world ? [] : [{ part: 'account', column: 'account' }],
       eventTime: 'paid_at',
       known: 'known_at',
       columns: [

@@ -1,0 +1,191 @@
+import { setTimeout } from 'node:timers/promises'
+import type { EntityKey } from '../kernel/entity-key.ts'
+import { LockstepError } from '../kernel/errors.ts'
+import { frontierOf, mostRanges, noTransactions, oneTransaction, union } from '../kernel/frontier.ts'
+import type { Frontier } from '../kernel/frontier.ts'
+import { readHeader } from '../kernel/stored-state.ts'
+import type { ViewPlan } from '../kernel/view-plan.ts'
+import type { DefinitionId } from '../kernel/view-spec.ts'
+import type { SourceRow } from '../offline/row-decoder.ts'
+import { projection, streamColumns } from '../offline/source-stream.ts'
+import { streamId } from '../offline/stream-groups.ts'
+import { readArrived } from '../offline/read-arrived.ts'
+import type { Marker } from '../online/marker.ts'
+import { readMarkers, readUnderMarker } from '../online/marker.ts'
+import type { OnlineStore } from '../online/store.ts'
+import type { Database } from '../runtime/database.ts'
+import { snapshotBounds } from '../runtime/writers.ts'
+import { createArrivals } from './arrivals.ts'
+import { lost } from './begin-view.ts'
+import { foldRefused } from './fold-refused.ts'
+import { foldStream } from './fold-stream.ts'
+import { knowsRun } from './runs.ts'
+import { createStateWriter } from './state-writer.ts'
+
+/** They are held in memory. What is more than that is a load of history, and left to the next run. */
+const mostRows = 100_000
+const firstPauseMs = 1
+const longestPauseMs = 20
+
+export interface FoldTransactionOptions {
+  /** Rows that become visible after it wait in their states. Epoch microseconds; default: now. */
+  readonly moment?: number
+  readonly signal?: AbortSignal
+}
+
+export interface FoldedTransaction {
+  /** Rows that were folded, counted for each view, and states that were written. */
+  readonly rows: number
+  readonly entities: number
+  /**
+   * Continuous views that the rows were not folded into, as their next run does it: the store has not begun them, or has them from elsewhere or of another definition,
+   * or lost them meanwhile.
+   */
+  readonly left: readonly DefinitionId[]
+}
+
+/**
+ * Folds the rows that one committed transaction wrote into the states of the views at once, without waiting for their next run: each view's own, those of a schedule
+ * excepted. What a state holds already is passed over, so it may be done again, by anybody, beside any run. A state that another one writes at the same moment is read again, and
+ * folded over what that one wrote; an entity that the store lacks is read from its first row on. Whoever dies in the midst of it leaves the rest to the next run.
+ *
+ * @param plans online views that read the source of the table that the transaction wrote to
+ * @throws LockstepError as `materializeView`
+ */
+export function foldTransaction(
+  db: Database,
+  store: OnlineStore,
+  plans: readonly ViewPlan[],
+  xid: number,
+  options: FoldTransactionOptions = {},
+): Promise<FoldedTransaction> {
+  return foldTransactions(db, store, plans, [xid], options)
+}
+
+/** As `foldTransaction`, of several transactions together. */
+export async function foldTransactions(
+  db: Database,
+  store: OnlineStore,
+  plans: readonly ViewPlan[],
+  xids: readonly number[],
+  options: FoldTransactionOptions = {},
+): Promise<FoldedTransaction> {
+  const moment = options.moment ?? Date.now() * 1000
+  const continuous = plans.filter(({ spec }) => spec.availability.kind === 'continuous')
+  const groups = Map.groupBy(continuous, streamId)
+  const wanted = xids.map(oneTransaction).reduce(union, noTransactions)
+  const markersRead = readMarkers(
+    store,
+    continuous.map(({ id }) => id),
+  )
+  // Its failure is reported once the rows are there.
+  markersRead.catch(() => undefined)
+  const folded = await Promise.all(
+    [...groups.values()].map(async (group) => {
+      const rows = await readArrived(db, group, wanted, mostRows)
+      const markers = await markersRead
+      // Of a transaction that wrote rows all are read, or none, where it has not been committed.
+      const written =
+        rows === null ? noTransactions : [...new Set(rows.map(({ xid }) => xid))].map(oneTransaction).reduce(union, noTransactions)
+      const columns = streamColumns(group)
+      return await Promise.all(
+        group.map(async (plan) => {
+          const marker = markers[continuous.indexOf(plan)] ?? null
+          if (rows === null || marker === null || !(await mayFold(db, plan, marker))) return leave(plan)
+          const project = projection(columns, plan)
+          const own = group.length === 1 ? rows : rows.map((row) => ({ ...row, values: project(row.values) }))
+          return await foldInto({ db, store, plan, marker, written, moment, signal: options.signal }, own)
+        }),
+      )
+    }),
+  )
+  const each = folded.flat()
+  return {
+    rows: each.reduce((sum, { rows }) => sum + rows, 0),
+    entities: each.reduce((sum, { entities }) => sum + entities, 0),
+    left: each.flatMap(({ left }) => left),
+  }
+}
+
+function leave(plan: ViewPlan): FoldedTransaction {
+  return { rows: 0, entities: 0, left: [plan.id] }
+}
+
+/** The runs that databases were found to know, by their ids. */
+const known = new WeakMap<Database, Set<string>>()
+
+async function mayFold(db: Database, plan: ViewPlan, marker: Marker): Promise<boolean> {
+  if (marker.removing || !marker.incremental || marker.fingerprint !== plan.fingerprint) return false
+  const runs = known.get(db) ?? new Set()
+  known.set(db, runs)
+  const run = `${marker.origin.id} ${marker.origin.startedAt.getTime()}`
+  if (!runs.has(run)) {
+    if (!(await knowsRun(db, marker.origin))) return false
+    runs.add(run)
+  }
+  return true
+}
+
+interface FoldingInto {
+  readonly db: Database
+  readonly store: OnlineStore
+  readonly plan: ViewPlan
+  readonly marker: Marker
+  readonly written: Frontier
+  readonly moment: number
+  readonly signal: AbortSignal | undefined
+}
+
+async function foldInto(
+  { db, store, plan, marker, written, moment, signal }: FoldingInto,
+  rows: readonly SourceRow[],
+): Promise<FoldedTransaction> {
+  const read = async (keys: readonly EntityKey[]): Promise<(Buffer | null)[]> => {
+    const online = keys.map((key) => ({ view: plan.id, entity: plan.spec.entity.name, key }))
+    const stored = await readUnderMarker(store, plan.id, marker, online)
+    if (stored === null) throw lost(plan)
+    return stored
+  }
+  const writer = createStateWriter(store, plan)
+  const target = { plan, read, writer, moment, start: 'resume' } as const
+
+  /** The entities that the rows of the transaction are not enough for. */
+  async function lacking(keys: readonly EntityKey[]): Promise<EntityKey[]> {
+    const stored = await read(keys)
+    return keys.filter((_, i) => {
+      const bytes = stored[i] ?? null
+      return bytes === null || union(readHeader(bytes, plan.id).frontier, written).beyond.length > mostRanges
+    })
+  }
+
+  try {
+    let part = rows
+    for (let attempt = 0; part.length > 0; attempt++) {
+      signal?.throwIfAborted()
+      if (attempt > 1) await setTimeout(Math.random() * Math.min(longestPauseMs, firstPauseMs * 2 ** attempt))
+      await foldStream({ ...target, rows: written, mostRanges }, inOneBatch(part))
+      const refused = await writer.drain()
+      if (refused.length === 0) break
+      const whole = await lacking(refused)
+      if (whole.length > 0) {
+        await db.snapshot(async (snapshot) => {
+          const bounds = await snapshotBounds(snapshot)
+          const seen = frontierOf(bounds)
+          const arrivals = createArrivals({ snapshot, plan, seen, xmax: bounds.xmax, signal }, () => undefined)
+          await foldRefused(target, arrivals, seen, whole)
+        })
+      }
+      const again = new Set(refused)
+      for (const key of whole) again.delete(key)
+      part = part.filter(({ key }) => again.has(key))
+    }
+  } catch (error) {
+    if (error instanceof LockstepError && error.code === 'STORE_MISMATCH') return { ...writer.stored, left: [plan.id] }
+    throw error
+  }
+  return { ...writer.stored, left: [] }
+}
+
+async function* inOneBatch(rows: readonly SourceRow[]): AsyncGenerator<readonly SourceRow[]> {
+  if (rows.length > 0) yield rows
+}

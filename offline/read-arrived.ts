@@ -1,0 +1,54 @@
+import type { Frontier } from '../kernel/frontier.ts'
+import { rangesOf } from '../kernel/frontier.ts'
+import type { ViewPlan } from '../kernel/view-plan.ts'
+import type { SourceSpec } from '../kernel/view-spec.ts'
+import type { Database } from '../runtime/database.ts'
+import type { SourceRow } from './row-decoder.ts'
+import { prepareStream } from './source-stream.ts'
+import type { SourceTable } from './source-table.ts'
+import { readSourceTable } from './source-table.ts'
+
+const described = new WeakMap<Database, WeakMap<SourceSpec, Promise<SourceTable>>>()
+
+/**
+ * The rows that these transactions wrote to the source that all `plans` share, those for the online store alone too, as `sourceRows` orders and delivers them: in one round
+ * trip, for few rows.
+ *
+ * @returns null where there are more than `most`
+ * @throws LockstepError as `sourceRows`
+ */
+export async function readArrived(
+  db: Database,
+  plans: readonly ViewPlan[],
+  transactions: Frontier,
+  most: number,
+): Promise<readonly SourceRow[] | null> {
+  const ranges = rangesOf(transactions)
+  const [first, last] = [ranges[0], ranges.at(-1)]
+  const [plan] = plans
+  if (first === undefined || last === undefined || plan === undefined) return []
+  const except = ranges.slice(1).map(({ from }, i) => ({ from: (ranges[i] as typeof first).to, to: from }))
+  const arrival = { from: first.from, to: last.to, except }
+  const table = await tableOf(db, plan.spec.source)
+  const { sql, decode } = prepareStream(table, plans, { arrival, withXid: true, onlineOnly: true })
+  const rows: SourceRow[] = []
+  let total = 0
+  await db.tuples(sql, (batch) => {
+    total += batch.starts.length
+    if (total <= most) for (const row of decode(batch)) rows.push(row)
+  })
+  return total > most ? null : rows
+}
+
+/** What is known of a source's table is asked once: columns that come to it are those of another source, as it is defined then. */
+function tableOf(db: Database, source: SourceSpec): Promise<SourceTable> {
+  let ofDatabase = described.get(db)
+  if (ofDatabase === undefined) described.set(db, (ofDatabase = new WeakMap()))
+  let table = ofDatabase.get(source)
+  if (table === undefined) {
+    table = readSourceTable(db, source)
+    ofDatabase.set(source, table)
+    table.catch(() => ofDatabase.delete(source))
+  }
+  return table
+}
