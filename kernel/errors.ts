@@ -63,6 +63,7 @@ export type ErrorCode =
   | 'USAGE'
   | 'POSTGRES_UNAVAILABLE'
   | 'REDIS_UNAVAILABLE'
+  | 'STREAM_UNAVAILABLE' // what feeds a source cannot be read
   | 'EMBEDDED_IN_USE'
   | 'EMBEDDED_DAMAGED' // the files of the embedded database or store are not what they should be
   | 'PORT_IN_USE'

@@ -4,6 +4,7 @@ import type { ModelSpec } from '../kernel/service-spec.ts'
 import type { ViewPlan } from '../kernel/view-plan.ts'
 import type { DefinitionId, EntitySpec, SourceSpec } from '../kernel/view-spec.ts'
 import type { Database } from '../runtime/database.ts'
+import type { StreamSpec } from '../runtime/streams/stream-spec.ts'
 import { compileDefinitions } from './compile-definitions.ts'
 import type { Definition, DefinitionKey } from './definition.ts'
 import { kindNames, storedDefinitions } from './definition.ts'
@@ -23,6 +24,8 @@ export interface Catalog {
   readonly revision: number
   readonly entities: ReadonlyMap<string, EntitySpec>
   readonly sources: ReadonlyMap<string, SourceSpec>
+  /** What feeds a source, by the source's name. */
+  readonly streams: ReadonlyMap<string, StreamSpec>
   readonly views: ReadonlyMap<DefinitionId, ViewPlan>
   /** The views that are kept in the online store. */
   readonly online: ReadonlySet<DefinitionId>
@@ -65,12 +68,16 @@ export async function loadCatalog(db: Database): Promise<Catalog> {
   const compiled = compileDefinitions(stored.definitions, verifiedCode(stored.code))
   const entities = new Map<string, EntitySpec>()
   const sources = new Map<string, SourceSpec>()
+  const streams = new Map<string, StreamSpec>()
   const online = new Set<DefinitionId>()
   const models = new Map<string, CatalogModel>()
   for (const definition of stored.definitions) {
     const { name } = definition
     if (definition.kind === 'entity') entities.set(name, definition.spec)
-    if (definition.kind === 'source') sources.set(name, definition.spec)
+    if (definition.kind === 'source') {
+      sources.set(name, definition.spec)
+      if (definition.operational.stream !== undefined) streams.set(name, definition.operational.stream)
+    }
     if (definition.kind === 'view' && definition.operational.online === true) online.add(`${name}@${definition.version}`)
     if (definition.kind === 'model') {
       models.set(name, { name, spec: definition.spec, versions: stored.versions.filter((version) => version.model === name) })
@@ -84,6 +91,7 @@ export async function loadCatalog(db: Database): Promise<Catalog> {
     revision: stored.revision,
     entities,
     sources,
+    streams,
     online,
     models,
     view: (reference) => pick(reference, 'view', viewIds, compiled.views, compiled.broken),

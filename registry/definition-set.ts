@@ -1,5 +1,6 @@
 import type { ModelSpec, OnDemandSpec, ServiceSpec } from '../kernel/service-spec.ts'
 import type { EntitySpec, SourceSpec, ViewSpec } from '../kernel/view-spec.ts'
+import type { StreamSpec } from '../runtime/streams/stream-spec.ts'
 
 /**
  * Everything that one definitions file declares, reduced to data: specs, fingerprints and the bundled code. `loadDefinitions` makes it, `plan` and
@@ -8,7 +9,7 @@ import type { EntitySpec, SourceSpec, ViewSpec } from '../kernel/view-spec.ts'
 export interface DefinitionSet {
   readonly file: string
   readonly entities: readonly Declared<EntitySpec>[]
-  readonly sources: readonly Declared<SourceSpec>[]
+  readonly sources: readonly Declared<SourceSpec, SourceOperational>[]
   readonly views: readonly Declared<ViewSpec, ViewOperational>[]
   readonly onDemand: readonly Declared<OnDemandSpec>[]
   readonly services: readonly Declared<ServiceSpec>[]
@@ -28,6 +29,11 @@ export interface Declared<Spec, Operational extends object = Described> {
 export interface Described {
   readonly description?: string
   readonly owner?: string
+}
+
+export interface SourceOperational extends Described {
+  /** What feeds the source. */
+  readonly stream?: StreamSpec
 }
 
 export interface ViewOperational extends Described {

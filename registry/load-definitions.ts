@@ -97,7 +97,9 @@ function definitionSet(
   return {
     file,
     entities: collected.entities.map((d) => declared(d.spec, prints.entities.get(d.name), d.described)),
-    sources: collected.sources.map((d) => declared(d.spec, prints.sources.get(d.name), d.described)),
+    sources: collected.sources.map((d) =>
+      declared(d.spec, prints.sources.get(d.name), { ...(d.stream === null ? {} : { stream: d.stream }), ...d.described }),
+    ),
     views: collected.views.map((d, i) => declared(views[i] as ViewSpec, prints.views.get(definitionId(d)), operationalOf(d))),
     onDemand: collected.onDemand.map((d, i) => declared(onDemand[i] as OnDemandSpec, prints.onDemand.get(definitionId(d)), d.described)),
     services: collected.services.map((d) => declared(d.spec, prints.services.get(definitionId(d)), d.described)),

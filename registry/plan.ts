@@ -6,6 +6,7 @@ import { sameCode } from './bundle/expression.ts'
 import type { Backfill, Breakage, Change, ChangePlan, ChangeStatus } from './change-plan.ts'
 import { checkCompiles } from './check-compiles.ts'
 import { checkReferences } from './check-references.ts'
+import { checkStreams } from './check-streams.ts'
 import type { Comparison } from './compare.ts'
 import { compareDefinitions } from './compare.ts'
 import type { Definition } from './definition.ts'
@@ -81,6 +82,7 @@ export async function planOn(
       ...uncompiled,
       ...comparisons.filter((each) => changeOf(each).status === 'conflict').map((each) => conflict(each, [...declared, ...stored])),
       ...sources.problems,
+      ...checkStreams([...declared, ...(prune ? [] : absent)]),
       ...stillNeeded(declared, absent, removed, uses),
     ],
   }

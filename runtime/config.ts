@@ -14,6 +14,10 @@ export interface Config {
   readonly redisUrl: string | null
   /** Whether features are read from the replicas of a Redis Cluster, which may lag behind, or from its primaries. */
   readonly redisReads: RedisReads
+  /** The Redis that streams of sources are read from; null: there is none. May hold a password: never print it. */
+  readonly streamRedisUrl: string | null
+  /** The NATS that streams of sources are read from; null: there is none. May hold a password: never print it. */
+  readonly natsUrl: string | null
   /** What every key in Redis starts with. */
   readonly redisPrefix: string
   /** The folder of the embedded database and store, absolute. */
@@ -41,17 +45,20 @@ const integer = (min: number, max: number) => {
 const url = (protocols: readonly string[], example: string) =>
   z.string().refine((text) => URL.canParse(text) && protocols.includes(new URL(text).protocol), `a URL such as ${example}`)
 
+const redisUrl = z
+  .string()
+  .refine(
+    (text) => parseRedisUrl(text) !== null,
+    'a URL such as redis://:password@host:6379, or for a cluster redis+cluster://:password@host:6379,host:6379',
+  )
+
 /** Every variable, with what it allows and what it is when it is absent. */
 export const variables = z.object({
   LOCKSTEP_POSTGRES_URL: url(['postgres:', 'postgresql:'], 'postgres://user:password@host:5432/database').optional(),
-  LOCKSTEP_REDIS_URL: z
-    .string()
-    .refine(
-      (text) => parseRedisUrl(text) !== null,
-      'a URL such as redis://:password@host:6379, or for a cluster redis+cluster://:password@host:6379,host:6379',
-    )
-    .optional(),
+  LOCKSTEP_REDIS_URL: redisUrl.optional(),
   LOCKSTEP_REDIS_READS: z.enum(redisReads, `one of ${redisReads.join(', ')}`).default('primary'),
+  LOCKSTEP_STREAM_REDIS_URL: redisUrl.optional(),
+  LOCKSTEP_NATS_URL: url(['nats:', 'tls:'], 'nats://user:password@host:4222').optional(),
   LOCKSTEP_REDIS_PREFIX: z
     .string()
     .regex(/^[A-Za-z0-9_.:-]{1,64}$/, '1 to 64 letters, digits, or the signs _ . : -')
@@ -92,6 +99,8 @@ export function loadConfig(env: Readonly<Record<string, string | undefined>> = p
     postgresUrl: data.LOCKSTEP_POSTGRES_URL ?? null,
     redisUrl: data.LOCKSTEP_REDIS_URL ?? null,
     redisReads: data.LOCKSTEP_REDIS_READS,
+    streamRedisUrl: data.LOCKSTEP_STREAM_REDIS_URL ?? data.LOCKSTEP_REDIS_URL ?? null,
+    natsUrl: data.LOCKSTEP_NATS_URL ?? null,
     redisPrefix: data.LOCKSTEP_REDIS_PREFIX,
     directory: resolve(data.LOCKSTEP_DIR),
     host: data.LOCKSTEP_HOST,

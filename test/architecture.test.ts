@@ -25,7 +25,19 @@ const withoutRegistry: readonly string[] = ['offline', 'online']
 const packages: Readonly<Record<string, readonly string[]>> = {
   kernel: [],
   migrations: ['kysely'],
-  runtime: ['@electric-sql/pglite', 'ioredis', 'kysely', 'pg', 'pg-boss', 'pg-copy-streams', 'pino', 'prom-client', 'zod'],
+  runtime: [
+    '@electric-sql/pglite',
+    '@nats-io/jetstream',
+    '@nats-io/transport-node',
+    'ioredis',
+    'kysely',
+    'pg',
+    'pg-boss',
+    'pg-copy-streams',
+    'pino',
+    'prom-client',
+    'zod',
+  ],
   registry: ['esbuild', 'kysely', 'oxc-parser'],
   offline: ['csv-parse', 'hyparquet', 'hyparquet-compressors', 'hyparquet-writer'],
   online: ['ioredis', 'lmdb'],
@@ -40,6 +52,8 @@ const homes: Readonly<Record<string, readonly string[]>> = {
   ioredis: ['online/redis-', 'runtime/redis'],
   'onnxruntime-node': ['serving/inference/'],
   'pg-boss': ['runtime/job-queue.ts'],
+  '@nats-io/jetstream': ['runtime/streams/nats-feed.ts'],
+  '@nats-io/transport-node': ['runtime/streams/nats-feed.ts'],
   hono: ['serving/http/', 'serving/dashboard/'],
 }
 

@@ -1,9 +1,12 @@
 import { LockstepError } from '../../kernel/errors.ts'
 import type { SourceRelation, SourceSpec } from '../../kernel/view-spec.ts'
 import { ownedColumnNames } from '../../runtime/relation.ts'
+import type { StreamSpec } from '../../runtime/streams/stream-spec.ts'
 import type { Description } from './definition.ts'
 import { checkBody, define, describe } from './definition.ts'
 import { checkColumnName, checkFieldName, checkName } from './names.ts'
+import type { StatedStream } from './stream.ts'
+import { streamSpec } from './stream.ts'
 import type { Types } from './t.ts'
 import { checkColumnType } from './t.ts'
 
@@ -19,6 +22,8 @@ export interface Source<
   readonly key: K
   readonly columns: C
   readonly spec: SourceSpec
+  /** What feeds it. */
+  readonly stream: StreamSpec | null
   readonly described: Description
 }
 
@@ -34,6 +39,8 @@ interface SourceBody<K, C> extends Description {
   /** The column that says when the row could first have been known; without it, at its event time. */
   readonly known?: string
   readonly columns: C
+  /** What feeds it, for a source whose table Lockstep makes: `redisStream('landings')`, `natsStream({ stream: 'LANDINGS' })`. May change. */
+  readonly stream?: StatedStream
 }
 
 /**
@@ -51,7 +58,7 @@ export function source<const N extends string, const K extends Readonly<Record<s
   body: SourceBody<K, C>,
 ): Source<N, K, C> {
   const what = `The source "${checkName(name, 'A source')}"`
-  checkBody(body, what, ['table', 'sql', 'key', 'eventTime', 'known', 'columns'])
+  checkBody(body, what, ['table', 'sql', 'key', 'eventTime', 'known', 'columns', 'stream'])
   const key = Object.entries(body.key ?? {}).map(([part, column]) =>
     Object.freeze({
       part: checkFieldName(part, `A key part of source "${name}"`),
@@ -87,8 +94,20 @@ export function source<const N extends string, const K extends Readonly<Record<s
     key: Object.freeze({ ...body.key }),
     columns: Object.freeze({ ...body.columns }),
     spec: Object.freeze(spec),
+    stream: checkStream(body.stream, relation, name),
     described: describe(body),
   })
+}
+
+function checkStream(stream: StatedStream | undefined, relation: SourceRelation, name: string): StreamSpec | null {
+  if (stream === undefined) return null
+  if (relation.kind !== 'owned') {
+    throw new LockstepError(
+      'DEFINITIONS_INVALID',
+      `The source "${name}" reads a ${relation.kind === 'table' ? 'table' : 'query'} of yours, and a stream feeds tables that Lockstep makes; leave out "${relation.kind}", or the stream.`,
+    )
+  }
+  return streamSpec(stream, name)
 }
 
 function relationOf(body: { readonly table?: string; readonly sql?: string }, what: string): SourceRelation {

@@ -199,6 +199,7 @@ describe('entities, sources and types', () => {
     expect(source('s', { ...rest, table: 'public.flights' }).spec.relation).toEqual({ kind: 'table', table: 'public.flights' })
     expect(source('s', { ...rest, sql: 'select * from flights;\n' }).spec.relation).toEqual({ kind: 'sql', sql: 'select * from flights' })
     expect(source('s', rest).spec).toMatchObject({ relation: { kind: 'owned' }, known: null })
+    expect(source('s', rest).stream).toBe(null)
   })
 })
 

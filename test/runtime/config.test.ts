@@ -19,6 +19,8 @@ describe('the configuration', () => {
       postgresUrl: null,
       redisUrl: null,
       redisReads: 'primary',
+      streamRedisUrl: null,
+      natsUrl: null,
       redisPrefix: 'lockstep',
       directory: resolve('.lockstep'),
       host: '127.0.0.1',
@@ -36,6 +38,7 @@ describe('the configuration', () => {
         LOCKSTEP_POSTGRES_URL: 'postgresql://somebody@localhost/flights?host=/run/postgresql',
         LOCKSTEP_REDIS_URL: 'rediss+cluster://:secret@cache:6380,[::1]:6381',
         LOCKSTEP_REDIS_READS: 'replica',
+        LOCKSTEP_NATS_URL: 'nats://token@events:4222',
         LOCKSTEP_REDIS_PREFIX: 'team:a',
         LOCKSTEP_DIR: '/var/lib/lockstep',
         LOCKSTEP_HOST: '0.0.0.0',
@@ -47,6 +50,8 @@ describe('the configuration', () => {
       postgresUrl: 'postgresql://somebody@localhost/flights?host=/run/postgresql',
       redisUrl: 'rediss+cluster://:secret@cache:6380,[::1]:6381',
       redisReads: 'replica',
+      streamRedisUrl: 'rediss+cluster://:secret@cache:6380,[::1]:6381',
+      natsUrl: 'nats://token@events:4222',
       redisPrefix: 'team:a',
       directory: '/var/lib/lockstep',
       host: '0.0.0.0',
@@ -54,6 +59,15 @@ describe('the configuration', () => {
       bodyLimitBytes: 1000,
       logLevel: 'debug',
     })
+  })
+
+  it('reads streams from the Redis of the online store, or from another', () => {
+    const [own, other] = ['redis://cache:6379', 'redis://events:6379']
+    expect(loadConfig({ LOCKSTEP_REDIS_URL: own, LOCKSTEP_STREAM_REDIS_URL: other })).toMatchObject({
+      redisUrl: own,
+      streamRedisUrl: other,
+    })
+    expect(loadConfig({ LOCKSTEP_STREAM_REDIS_URL: other })).toMatchObject({ redisUrl: null, streamRedisUrl: other })
   })
 
   it.each([
@@ -90,11 +104,12 @@ describe('the configuration', () => {
 
   it('is what the page in docs says, variable by variable, default by default', async () => {
     const page = await readFile(join(import.meta.dirname, '../../docs/configuration.md'), 'utf8')
+    const unset: Readonly<Record<string, string>> = { LOCKSTEP_STREAM_REDIS_URL: 'that of `LOCKSTEP_REDIS_URL`', LOCKSTEP_NATS_URL: 'none' }
     const rows = [...page.matchAll(/^\| `(LOCKSTEP_\w+)` \| ([^|]+) \|/gm)].map(([, name, text]) => [name, text])
     const defaults: Readonly<Record<string, string | number | undefined>> = variables.parse({})
     const expected = Object.keys(variables.shape).map((name) => [
       name,
-      defaults[name] === undefined ? 'none: embedded' : `\`${defaults[name]}\``,
+      defaults[name] === undefined ? (unset[name] ?? 'none: embedded') : `\`${defaults[name]}\``,
     ])
     expect(rows).toEqual(expected)
   })

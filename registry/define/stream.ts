@@ -1,0 +1,82 @@
+import { LockstepError } from '../../kernel/errors.ts'
+import { show } from '../../kernel/value-type.ts'
+import type { NatsStreamSpec, RedisStreamSpec, StreamSpec } from '../../runtime/streams/stream-spec.ts'
+
+const defaultField = 'data'
+
+/** As it is written at a source, whose name its group is called after where it has none. */
+export type StatedStream = (Omit<RedisStreamSpec, 'group'> | Omit<NatsStreamSpec, 'group'>) & { readonly group: string | null }
+
+/**
+ * A Redis Stream that feeds a source, on the server of `LOCKSTEP_STREAM_REDIS_URL`.
+ *
+ * @param stream the key of the stream
+ * @param options.field the field of each entry that holds its message, a row as JSON; `data` where it is not given
+ * @param options.group the consumer group, `lockstep_` and the source's name where it is not given; two installations of Lockstep that read one stream need two
+ * @example source('landings', { …, stream: redisStream('landings') })
+ * @throws LockstepError `DEFINITIONS_INVALID`, `INVALID_NAME`
+ */
+export function redisStream(stream: string, options: { readonly field?: string; readonly group?: string } = {}): StatedStream {
+  return marked({
+    kind: 'redis',
+    stream: checkText(stream, 'The key of a Redis stream'),
+    field: checkText(options.field ?? defaultField, `The field of Redis stream "${stream}"`),
+    group: options.group === undefined ? null : checkGroup(options.group, `The group of Redis stream "${stream}"`),
+  })
+}
+
+/**
+ * A JetStream stream that feeds a source, on the servers of `LOCKSTEP_NATS_URL`. It is yours to make; Lockstep makes a durable consumer on it.
+ *
+ * @param body.subject only messages of this subject, which may hold the wildcards `*` and `>`
+ * @param body.group the name of the durable consumer, `lockstep_` and the source's name where it is not given; two installations of Lockstep that read one stream need two
+ * @example source('landings', { …, stream: natsStream({ stream: 'FLIGHTS', subject: 'flights.landed' }) })
+ * @throws LockstepError `DEFINITIONS_INVALID`, `INVALID_NAME`
+ */
+export function natsStream(body: { readonly stream: string; readonly subject?: string; readonly group?: string }): StatedStream {
+  const stream = checkGroup(body.stream, 'A JetStream stream')
+  return marked({
+    kind: 'nats',
+    stream,
+    subject: body.subject === undefined ? null : checkSubject(body.subject, `The subject of JetStream stream "${stream}"`),
+    group: body.group === undefined ? null : checkGroup(body.group, `The group of JetStream stream "${stream}"`),
+  })
+}
+
+/** Registered by name, so that two copies of the package know each other's streams. */
+const brand: unique symbol = Symbol.for('lockstep.stream') as never
+
+function marked(stated: StatedStream): StatedStream {
+  Object.defineProperty(stated, brand, { value: true, enumerable: false })
+  return Object.freeze(stated)
+}
+
+/** @throws LockstepError `DEFINITIONS_INVALID` where it is not what `redisStream` or `natsStream` gave */
+export function streamSpec(stated: StatedStream, source: string): StreamSpec {
+  if (typeof stated !== 'object' || stated === null || !(brand in stated)) {
+    throw new LockstepError(
+      'DEFINITIONS_INVALID',
+      `The source "${source}" has the stream ${show(stated)}; write redisStream('…') or natsStream({ stream: '…' }).`,
+    )
+  }
+  return Object.freeze({ ...stated, group: stated.group ?? `lockstep_${source}` })
+}
+
+function checkText(text: unknown, what: string): string {
+  if (typeof text === 'string' && text !== '') return text
+  throw new LockstepError('DEFINITIONS_INVALID', `${what} is ${show(text)}; write a text that is not empty.`)
+}
+
+/** What NATS takes for the name of a stream or of a consumer, and Redis for anything. */
+function checkGroup(name: unknown, what: string): string {
+  if (typeof name === 'string' && /^[A-Za-z0-9_-]{1,64}$/.test(name)) return name
+  throw new LockstepError(
+    'INVALID_NAME',
+    `${what} cannot be called ${show(name)}; a name is 1 to 64 letters, digits, underscores and hyphens.`,
+  )
+}
+
+function checkSubject(subject: unknown, what: string): string {
+  if (typeof subject === 'string' && /^[^\s.]+(\.[^\s.]+)*$/.test(subject)) return subject
+  throw new LockstepError('INVALID_NAME', `${what} is ${show(subject)}; write words parted by dots, as in "flights.landed" or "flights.>".`)
+}

@@ -1,0 +1,27 @@
+/** Where the events of a source come from, as the registry stores it. Which server that is, the configuration says. */
+export type StreamSpec = RedisStreamSpec | NatsStreamSpec
+
+export interface RedisStreamSpec {
+  readonly kind: 'redis'
+  /** The key of the stream. */
+  readonly stream: string
+  /** The field of an entry that holds its message. */
+  readonly field: string
+  /** The consumer group: what each group reads is its own. */
+  readonly group: string
+}
+
+export interface NatsStreamSpec {
+  readonly kind: 'nats'
+  /** The JetStream stream. */
+  readonly stream: string
+  /** Only messages of this subject, wildcards allowed; null: all of the stream. */
+  readonly subject: string | null
+  /** The durable consumer. */
+  readonly group: string
+}
+
+/** `Redis stream "landings"` */
+export function streamName({ kind, stream }: StreamSpec): string {
+  return `${kind === 'redis' ? 'Redis' : 'JetStream'} stream "${stream}"`
+}

@@ -1,0 +1,60 @@
+import { Redis } from 'ioredis'
+import { expect, it } from 'vitest'
+import { openFeed } from '../../../runtime/streams/open-feed.ts'
+import { feedContract, texts } from './feed-contract.ts'
+import { redisProducer } from './producers.ts'
+
+feedContract('a Redis Stream', redisProducer, ({ producer, stream, feed }) => {
+  const withRedis = async <T>(fn: (redis: Redis) => Promise<T>): Promise<T> => {
+    const redis = new Redis(producer().server.url)
+    try {
+      return await fn(redis)
+    } finally {
+      redis.disconnect()
+    }
+  }
+
+  it('gives the named field of an entry, and none where it is not there', async () => {
+    const s = await stream()
+    await withRedis(async (redis) => {
+      await redis.xadd(s, '*', 'kind', 'x', 'data', Buffer.from([0xff, 0]), 'more', 'y')
+      await redis.xadd(s, '*', 'payload', 'z')
+    })
+    expect((await feed(s).take(2)).map(({ body }) => body)).toEqual([Buffer.from([0xff, 0]), null])
+  })
+
+  it('counts what waits where the server has lost count, for entries were deleted', async () => {
+    const s = await stream()
+    const one = feed(s)
+    await producer().send(s, ['a', 'b', 'c', 'd'])
+    await one.acknowledge(await one.take(1))
+    await withRedis(async (redis) => {
+      const [, second] = await redis.xrange(s, '-', '+')
+      await redis.xdel(s, second?.[0] ?? '')
+    })
+    expect(await one.lag()).toEqual({ waiting: 2, pending: 0 })
+    expect(texts(await one.take(9))).toEqual(['c', 'd'])
+  })
+
+  it('forgets a consumer that is closed, but not what it holds', async () => {
+    const s = await stream()
+    const at = { streamRedisUrl: producer().server.url, natsUrl: null }
+    const consumers = (): Promise<number> =>
+      withRedis(async (redis) => ((await redis.call('XINFO', 'CONSUMERS', s, 'lockstep')) as []).length)
+    await producer().send(s, ['a', 'b'])
+    const [one, two] = [0, 1].map(() => openFeed(at, producer().spec(s), { redeliverMs: 60_000 }))
+    await two?.take(1)
+    await one?.acknowledge((await one.take(1)) ?? [])
+    expect(await consumers()).toBe(2)
+    await one?.close()
+    await two?.close()
+    expect(await consumers()).toBe(1)
+    expect(await feed(s).lag()).toEqual({ waiting: 0, pending: 1 })
+  })
+
+  it('names the setting that is missing', () => {
+    expect(() => openFeed({ streamRedisUrl: null, natsUrl: null }, producer().spec('s'), { redeliverMs: 1 })).toThrow(
+      'LOCKSTEP_STREAM_REDIS_URL',
+    )
+  })
+})
