@@ -19,6 +19,7 @@ export const commands: readonly CommandEntry[] = [
   { name: 'dataset verify', load: async () => (await import('./commands/dataset-verify.ts')).datasetVerifyCommand },
   { name: 'worker', load: async () => (await import('./commands/worker.ts')).workerCommand },
   { name: 'materialize', load: async () => (await import('./commands/materialize.ts')).materializeCommand },
+  { name: 'erase', load: async () => (await import('./commands/erase.ts')).eraseCommand },
   { name: 'model push', load: async () => (await import('./commands/model-push.ts')).modelPushCommand },
   { name: 'model list', load: async () => (await import('./commands/model-list.ts')).modelListCommand },
   { name: 'predict', load: async () => (await import('./commands/predict.ts')).predictCommand },

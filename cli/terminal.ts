@@ -1,3 +1,4 @@
+import { createInterface } from 'node:readline/promises'
 import type { Progress, ProgressTarget } from './progress.ts'
 import { createProgress } from './progress.ts'
 
@@ -11,6 +12,8 @@ export interface Terminal {
   complain(text: string): void
   /** Silent with `--json`. */
   progress(label: string, unit: string): Progress
+  /** Asks a person to type "yes"; where there is nobody to ask, or with `--json`, it counts as said. */
+  confirm(question: string): Promise<boolean>
 }
 
 export interface TerminalStreams {
@@ -24,5 +27,14 @@ export function createTerminal(json: boolean, { out, err }: TerminalStreams = { 
     print: (text) => void out.write(`${text}\n`),
     complain: (text) => void err.write(`${text}\n`),
     progress: (label, unit) => (json ? { update: () => undefined, end: () => undefined } : createProgress(err, { label, unit })),
+    async confirm(question) {
+      if (json || !process.stdin.isTTY || err.isTTY !== true) return true
+      const asking = createInterface({ input: process.stdin, output: process.stderr })
+      try {
+        return /^y(es)?$/i.test((await asking.question(`${question} [y/N] `)).trim())
+      } finally {
+        asking.close()
+      }
+    },
   }
 }

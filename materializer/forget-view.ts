@@ -4,21 +4,29 @@ import type { Marker } from '../online/marker.ts'
 import { readMarker } from '../online/marker.ts'
 import type { OnlineStore } from '../online/store.ts'
 import type { Database } from '../runtime/database.ts'
+import { endRemoval } from './removals.ts'
 import { forgetRuns, knowsRun } from './runs.ts'
 
 /**
- * Removes what the store holds of a view, and the record of how it came there: from then on it answers as one that was never materialized. A run that is under way
- * finds it lost. What another database has materialized stays.
+ * Removes at once what the store holds of a view, and the record of how it came there: from then on it answers as one that was never materialized. A run that is under
+ * way finds it lost. What another database has materialized stays.
  *
  * @returns how many keys there were; null where they are another database's
  * @throws LockstepError `REDIS_UNAVAILABLE`
  */
 export async function forgetView(db: Pick<Database, 'kysely'>, store: OnlineStore, view: DefinitionId): Promise<number | null> {
-  const marker = await readableMarker(store, view)
-  if (marker !== null && !(await knowsRun(db, marker.origin))) return null
+  const identity = await store.identity()
+  await endRemoval(db, identity, view)
+  if (!(await isOurs(db, store, view))) return null
   const keys = await store.removeView(view)
-  await forgetRuns(db, view, await store.identity())
+  await forgetRuns(db, view, identity)
   return keys
+}
+
+/** Whether no other database has materialized what the store holds of a view. */
+export async function isOurs(db: Pick<Database, 'kysely'>, store: OnlineStore, view: DefinitionId): Promise<boolean> {
+  const marker = await readableMarker(store, view)
+  return marker === null || (await knowsRun(db, marker.origin))
 }
 
 /** One that cannot be read tells of no other database, and goes too. */

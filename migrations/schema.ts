@@ -8,6 +8,10 @@ export interface LockstepTables {
   'lockstep.model_versions': ModelVersionsTable
   'lockstep.materialization_runs': MaterializationRunsTable
   'lockstep.datasets': DatasetsTable
+  'lockstep.installation': InstallationTable
+  'lockstep.erasures': ErasuresTable
+  'lockstep.erasure_states': ErasureStatesTable
+  'lockstep.removals': RemovalsTable
 }
 
 export type DefinitionKind = 'entity' | 'source' | 'view' | 'onDemand' | 'service' | 'model'
@@ -81,4 +85,39 @@ export interface DatasetsTable {
   path: string
   manifest: Json
   created_at: Generated<Date>
+}
+
+/** One row. */
+export interface InstallationTable {
+  only: Generated<boolean>
+  /** What the keys of erased entities are hashed with. */
+  salt: Generated<Buffer>
+}
+
+export interface ErasuresTable {
+  id: Generated<string>
+  entity: string
+  /** HMAC-SHA-256 of entity and key under the salt of the installation, hex. */
+  key_hash: string
+  receipt: Json
+  requested_at: Generated<Date>
+  finished_at: Date | null
+}
+
+/** A state that an erasure still has to make anew, or to remove where it came out empty. Its key is here in clear, until that is done. */
+export interface ErasureStatesTable {
+  erasure: string
+  view: string
+  entity: string
+  key: Buffer
+  /** The head of the empty state that stands in its place; null: it was not made anew yet. */
+  emptied: Buffer | null
+}
+
+/** A view that left the online store, whose keys are still to be deleted there. */
+export interface RemovalsTable {
+  view: string
+  store: string
+  removed: Generated<string>
+  requested_at: Generated<Date>
 }

@@ -1,0 +1,80 @@
+import { LockstepError } from '../../kernel/errors.ts'
+import type { Column, KeyType, Value } from '../../kernel/value-type.ts'
+import { typeName } from '../../kernel/value-type.ts'
+import { valueFromJson } from '../../kernel/value-json.ts'
+import type { EntitySpec } from '../../kernel/view-spec.ts'
+import { eraseEntity } from '../../materializer/erase/erase-entity.ts'
+import type { Receipt, ReceiptPart } from '../../materializer/erase/erasing.ts'
+import { finishErasures } from '../../materializer/erase/finish-erasures.ts'
+import type { Command } from '../command.ts'
+import { counted } from '../human.ts'
+
+/** How long transactions that are open are waited for. */
+const waitMs = 5_000
+
+export const eraseCommand: Command = {
+  name: 'erase',
+  summary: 'Remove all that Lockstep holds of one entity, and leave a receipt',
+  description: [
+    "Deletes the entity's rows from the tables that Lockstep made and its states from the online store, and makes the states of other entities anew that held these rows. Rows in tables of your own and training sets that were written are listed, and stay.",
+    'The receipt is kept without the key. What a transaction that is still open holds up is finished by a worker, or by this command, given again.',
+  ],
+  arguments: [
+    { name: 'ENTITY', help: 'The entity, as the registry has it.' },
+    { name: 'KEY', help: 'Its key; of a composite key all parts, in their order.', takes: 'many' },
+  ],
+  options: { yes: { help: 'Do not ask.' } },
+  example: 'lockstep erase airport ATL',
+  async run(context, input) {
+    const catalog = await context.catalog()
+    const entity = entityOf(catalog.entities, input.argument('ENTITY'))
+    const values = keyOf(entity, input.arguments('KEY'))
+    const [db, store] = [await context.database(), await context.store()]
+    if (!input.flag('yes')) {
+      const sure = await context.terminal.confirm(`Erase ${entity.name} ${input.arguments('KEY').join(' ')} for good?`)
+      if (!sure) throw new LockstepError('STOPPED', 'Nothing was erased.')
+    }
+    const receipt = await eraseEntity(db, catalog, entity, values, new Date())
+    const left = await finishErasures(db, store, catalog, { waitMs, moment: Date.now() * 1000, signal: context.signal })
+    return { json: { receipt, unfinished: left }, text: receiptText(receipt, left) }
+  },
+}
+
+function entityOf(entities: ReadonlyMap<string, EntitySpec>, name: string): EntitySpec {
+  const entity = entities.get(name)
+  if (entity !== undefined) return entity
+  throw new LockstepError('UNKNOWN_DEFINITION', `There is no entity "${name}" in the registry; it has ${[...entities.keys()].map((each) => `"${each}"`).join(', ') || 'none'}.`, {
+    details: { kind: 'entity', name },
+  })
+}
+
+function keyOf({ name, key }: EntitySpec, words: readonly string[]): Value[] {
+  if (words.length !== key.length) {
+    const parts = key.map((part) => `"${part.name}" (${typeName(part.type)})`).join(', ')
+    throw new LockstepError('USAGE', `The key of the entity "${name}" is ${parts || 'empty'}, and ${words.length} were given. See "lockstep erase --help".`)
+  }
+  return key.map((part, i) => keyValue(part, words[i] ?? ''))
+}
+
+function keyValue({ name, type }: Column<KeyType>, word: string): Value {
+  const json = type.kind === 'bool' && /^(true|false)$/.test(word) ? word === 'true' : type.kind === 'int32' && /^-?\d{1,10}$/.test(word) ? Number(word) : word
+  const value = valueFromJson(type, json, `The key "${name}"`)
+  if (value === null) throw new LockstepError('INVALID_ENTITY', `The key "${name}" is missing.`)
+  return value
+}
+
+function receiptText({ id, entity, keyHash, parts }: Receipt, left: number): string {
+  return [
+    `Erased one ${entity} (receipt ${id}, key hash ${keyHash}).`,
+    ...parts.map(partText),
+    ...(left === 0
+      ? []
+      : ['note: a transaction is open in which its rows may have been read; until it has ended, empty states and the key stand in its place. A worker removes them then.']),
+  ].join('\n')
+}
+
+function partText({ what, kind, where, count, note }: ReceiptPart): string {
+  const told = note === undefined ? '' : ` (${note})`
+  const amount = kind === 'dataset' ? counted(count, 'row') : counted(count, kind === 'rows' ? 'row' : 'state')
+  return `${what === 'kept' ? 'KEPT' : what}: ${amount} ${kind === 'dataset' ? 'of the training set' : 'in'} ${where}${told}`
+}

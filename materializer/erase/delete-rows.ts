@@ -1,0 +1,101 @@
+import { sql } from 'kysely'
+import type { EntityKey } from '../../kernel/entity-key.ts'
+import { decodeKey, encodeKey } from '../../kernel/entity-key.ts'
+import type { Column, KeyType, Value } from '../../kernel/value-type.ts'
+import type { ViewPlan } from '../../kernel/view-plan.ts'
+import type { Database } from '../../runtime/database.ts'
+import { sqlIdentifier, sqlText } from '../../runtime/sql.ts'
+import { formatTimestamp } from '../../kernel/time.ts'
+import { sourceKey } from '../../offline/source-stream.ts'
+import type { Carrier } from './carriers.ts'
+
+export interface DeletedRows {
+  readonly rows: number
+  /** The entities whose states hold the rows, by view. */
+  readonly touched: ReadonlyMap<ViewPlan, ReadonlySet<EntityKey>>
+}
+
+/**
+ * Deletes the rows of one entity from a table of Lockstep's, in one statement.
+ *
+ * @param readers the views that read the table
+ */
+export async function deleteRows(
+  { kysely }: Pick<Database, 'kysely'>,
+  carrier: Carrier,
+  key: readonly Column<KeyType>[],
+  values: readonly Value[],
+  readers: readonly ViewPlan[],
+): Promise<DeletedRows> {
+  const outputs = readers.map((plan) => sourceKey(plan))
+  const columns = new Map(outputs.flat().map((column) => [column.name, column]))
+  const names = [...columns.keys()]
+  const returned = names.map((name, i) => `${asText(columns.get(name) as Column<KeyType>)} AS c${i}`)
+  const wanted = carrier.columns.map((column, i) => `${sqlIdentifier(column)} = ${literal((key[i] as Column<KeyType>).type, values[i] as Value)}`)
+  const grouped = names.map((_, i) => `c${i}`)
+  const { rows } = await sql
+    .raw<Record<string, string | null>>(
+      `WITH gone AS (DELETE FROM ${carrier.relation} WHERE ${wanted.join(' AND ')} RETURNING ${[...returned, '1 AS one'].join(', ')})
+      SELECT ${[...grouped, 'count(*)::text AS n'].join(', ')} FROM gone ${grouped.length === 0 ? '' : `GROUP BY ${grouped.join(', ')}`}`,
+    )
+    .execute(kysely)
+  const touched = new Map<ViewPlan, Set<EntityKey>>()
+  let deleted = 0
+  for (const row of rows) {
+    deleted += Number(row['n'])
+    if (row['n'] === '0') continue
+    for (const [r, plan] of readers.entries()) {
+      const parts = (outputs[r] ?? []).map((column) => fromText(column.type, row[`c${names.indexOf(column.name)}`] ?? null))
+      if (parts.includes(null)) continue // it belongs to no entity
+      const keys = touched.get(plan) ?? new Set()
+      touched.set(plan, keys.add(encodeKey(plan.key, parts)))
+    }
+  }
+  return { rows: deleted, touched }
+}
+
+/** How many rows of one entity a relation holds. */
+export async function countRows(
+  { kysely }: Pick<Database, 'kysely'>,
+  carrier: Carrier,
+  key: readonly Column<KeyType>[],
+  values: readonly Value[],
+): Promise<number> {
+  const wanted = carrier.columns.map((column, i) => `s.${sqlIdentifier(column)} = ${literal((key[i] as Column<KeyType>).type, values[i] as Value)}`)
+  const { rows } = await sql.raw<{ n: string }>(`SELECT count(*)::text AS n FROM ${carrier.relation} s WHERE ${wanted.join(' AND ')}`).execute(kysely)
+  return Number(rows[0]?.n)
+}
+
+/** The key as `encodeKey` has it, taken apart. */
+export function valuesOf(key: readonly Column<KeyType>[], encoded: EntityKey): Value[] {
+  return decodeKey(key, encoded)
+}
+
+function asText({ name, type }: Column<KeyType>): string {
+  const column = sqlIdentifier(name)
+  return type.kind === 'timestamp' ? `(extract(epoch FROM ${column}) * 1000000)::numeric(20)::text` : `${column}::text`
+}
+
+function fromText(type: KeyType, text: string | null): Value | null {
+  if (text === null) return null
+  switch (type.kind) {
+    case 'string':
+      return text
+    case 'bool':
+      return text === 'true'
+    case 'int64':
+      return BigInt(text)
+    case 'int32':
+    case 'timestamp':
+      return Number(text)
+    default:
+      return type.kind satisfies never
+  }
+}
+
+/** Without a type, so that the column decides, as it may be of any that the key is read from. */
+function literal(type: KeyType, value: Value): string {
+  if (type.kind === 'string') return sqlText(value as string)
+  if (type.kind === 'timestamp') return `'${formatTimestamp(value as number)}'`
+  return `'${String(value)}'`
+}

@@ -1,0 +1,69 @@
+import { createHmac } from 'node:crypto'
+import type { EntityKey } from '../../kernel/entity-key.ts'
+import { encodeKey } from '../../kernel/entity-key.ts'
+import { LockstepError } from '../../kernel/errors.ts'
+import type { Value } from '../../kernel/value-type.ts'
+import type { EntitySpec } from '../../kernel/view-spec.ts'
+import type { Catalog } from '../../registry/catalog.ts'
+import { storedDefinitions } from '../../registry/definition.ts'
+import type { Database } from '../../runtime/database.ts'
+import type { Receipt, ReceiptPart } from './erasing.ts'
+import { holders } from './holders.ts'
+
+const statesPerInsert = 1_000
+
+/**
+ * Erases one entity: in one transaction the rows in Lockstep's tables go, the receipt is written, and what is to be done online is noted; then `finishErasures` does that.
+ *
+ *     1 delete the rows, write the receipt, note the states that hold them          one transaction
+ *     2 make each noted state anew from the rows that are left                       compare and set
+ *     3 wait for every transaction that was open then                               who read the old rows is gone
+ *     4 remove the states that came out empty, unless rows have come since           compare and set
+ *
+ * Who dies in between leaves notes that the next to call `finishErasures` goes on from. What is pushed from the transaction on is a new entity of the same key.
+ *
+ * @throws LockstepError `INVALID_ENTITY` where the entity has no key
+ */
+export async function eraseEntity(
+  db: Database,
+  catalog: Pick<Catalog, 'views' | 'online'>,
+  entity: EntitySpec,
+  values: readonly Value[],
+  now: Date,
+): Promise<Receipt> {
+  if (entity.key.length === 0) {
+    throw new LockstepError(
+      'INVALID_ENTITY',
+      `The entity "${entity.name}" has no key: it is one, of all rows, and cannot be erased. Erase the entities of its rows, or retire its views.`,
+    )
+  }
+  const key = encodeKey(entity.key, values)
+  return db.kysely.transaction().execute(async (transaction) => {
+    const { salt } = await transaction.selectFrom('lockstep.installation').select('salt').executeTakeFirstOrThrow()
+    const keyHash = createHmac('sha256', salt).update(`${entity.name}\0`).update(key, 'latin1').digest('hex')
+    const touched = new Map<string, { view: string; entity: string; key: EntityKey }>()
+    const parts: ReceiptPart[] = []
+    for (const holder of holders) {
+      parts.push(
+        ...(await holder({
+          entity,
+          values,
+          definitions: await storedDefinitions(transaction),
+          online: [...catalog.views.values()].filter(({ id }) => catalog.online.has(id)),
+          db: { kysely: transaction },
+          touch: (view, name, each) => touched.set(`${view} ${each}`, { view, entity: name, key: each }),
+        })),
+      )
+    }
+    const { id } = await transaction
+      .insertInto('lockstep.erasures')
+      .values({ entity: entity.name, key_hash: keyHash, receipt: JSON.stringify(parts), requested_at: now, finished_at: null })
+      .returning('id')
+      .executeTakeFirstOrThrow()
+    const states = [...touched.values()].map((state) => ({ erasure: id, ...state, key: Buffer.from(state.key, 'latin1'), emptied: null }))
+    for (let i = 0; i < states.length; i += statesPerInsert) {
+      await transaction.insertInto('lockstep.erasure_states').values(states.slice(i, i + statesPerInsert)).execute()
+    }
+    return { id, entity: entity.name, keyHash, requestedAt: now.toISOString(), parts }
+  })
+}

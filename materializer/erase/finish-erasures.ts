@@ -1,0 +1,157 @@
+import type { EntityKey } from '../../kernel/entity-key.ts'
+import type { DefinitionId } from '../../kernel/view-spec.ts'
+import type { OnlineStore } from '../../online/store.ts'
+import type { Catalog } from '../../registry/catalog.ts'
+import type { Database } from '../../runtime/database.ts'
+import { awaitEarlier } from '../../runtime/earlier-transactions.ts'
+import { isOurs } from '../forget-view.ts'
+import { renewStates } from './renew-states.ts'
+
+const statesAtOnce = 1_000
+
+export interface FinishOptions {
+  /** How long transactions that were open before are waited for, milliseconds: as long as one goes on, empty states stay in the place of what was erased. */
+  readonly waitMs: number
+  /** Epoch microseconds. */
+  readonly moment: number
+  readonly signal?: AbortSignal
+}
+
+interface State {
+  readonly erasure: string
+  readonly view: DefinitionId
+  readonly entity: string
+  readonly key: EntityKey
+  /** The head of the empty state that stands there. */
+  readonly emptied: Buffer | null
+}
+
+type Views = Pick<Catalog, 'views' | 'online'>
+
+/**
+ * Does what erasures have noted and not done (see `eraseEntity`), their own or another process's that died. Any number may call it at once.
+ *
+ * @returns how many erasures are left, for which a transaction that is open is waited for
+ * @throws LockstepError `REDIS_UNAVAILABLE`: call it again
+ */
+export async function finishErasures(db: Database, store: OnlineStore, catalog: Views, options: FinishOptions): Promise<number> {
+  for (const view of await notedViews(db, false)) await each(db, view, false, (states) => renew(db, store, catalog, states, options))
+  if (await awaitEarlier(db, options.waitMs, options.signal)) {
+    for (const view of await notedViews(db, true)) await each(db, view, true, (states) => remove(db, store, catalog, states, options))
+  }
+  await db.query(
+    `UPDATE lockstep.erasures e SET finished_at = now() WHERE finished_at IS NULL AND NOT EXISTS (SELECT FROM lockstep.erasure_states s WHERE s.erasure = e.id)`,
+  )
+  return pendingErasures(db)
+}
+
+export async function pendingErasures({ kysely }: Pick<Database, 'kysely'>): Promise<number> {
+  const { n } = await kysely
+    .selectFrom('lockstep.erasures')
+    .select(({ fn }) => fn.countAll<string>().as('n'))
+    .where('finished_at', 'is', null)
+    .executeTakeFirstOrThrow()
+  return Number(n)
+}
+
+/** Notes of states that came out empty are kept until these are removed. */
+async function renew(db: Database, store: OnlineStore, catalog: Views, states: readonly State[], { moment }: FinishOptions): Promise<void> {
+  const [first] = states
+  const plan = first && catalog.online.has(first.view) ? catalog.views.get(first.view) : undefined
+  const owned = plan?.spec.source.relation.kind === 'owned'
+  if (plan === undefined || !owned) {
+    if (first !== undefined && (await isOurs(db, store, first.view))) await removeStates(store, states)
+    await forget(db, states)
+    return
+  }
+  if (!(await isOurs(db, store, plan.id))) return await forget(db, states)
+  const keys = states.map(({ key }) => key)
+  const empty = await renewStates(db, store, plan, keys, moment)
+  await forget(
+    db,
+    states.filter(({ key }) => !empty.has(key)),
+  )
+  for (const { erasure, view, key } of states) {
+    const emptied = empty.get(key)
+    if (emptied === undefined) continue
+    await db.kysely
+      .updateTable('lockstep.erasure_states')
+      .set({ emptied })
+      .where('erasure', '=', erasure)
+      .where('view', '=', view)
+      .where('key', '=', Buffer.from(key, 'latin1'))
+      .execute()
+  }
+}
+
+/** Where something else stands there by now, rows may have come, or a writer with the old ones who had begun before the view was begun anew: it is made once more. */
+async function remove(
+  db: Database,
+  store: OnlineStore,
+  catalog: Views,
+  states: readonly State[],
+  options: FinishOptions,
+): Promise<void> {
+  const removed = await store.write(states.map(({ view, entity, key, emptied }) => ({ view, entity, key, expected: emptied, bytes: null })))
+  const others = states.filter((_, i) => removed[i] !== true)
+  const [first] = others
+  const plan = first === undefined ? undefined : catalog.views.get(first.view)
+  if (plan !== undefined) {
+    const keys = others.map(({ key }) => key)
+    const empty = await renewStates(db, store, plan, keys, options.moment)
+    const gone = others.filter(({ key }) => empty.has(key))
+    await store.write(gone.map(({ view, entity, key }) => ({ view, entity, key, expected: empty.get(key) ?? null, bytes: null })))
+  }
+  await forget(db, states)
+}
+
+/** Removes what stands there, whatever it is. */
+async function removeStates(store: OnlineStore, states: readonly State[]): Promise<void> {
+  for (let left = states.map(({ view, entity, key }) => ({ view, entity, key })); left.length > 0;) {
+    const stored = await store.read(left)
+    const present = left.flatMap((key, i) => (stored[i] ? [{ ...key, expected: stored[i], bytes: null }] : []))
+    const removed = await store.write(present)
+    left = present.filter((_, i) => removed[i] !== true)
+  }
+}
+
+async function notedViews({ kysely }: Database, emptied: boolean): Promise<string[]> {
+  const rows = await kysely
+    .selectFrom('lockstep.erasure_states')
+    .select('view')
+    .distinct()
+    .where('emptied', emptied ? 'is not' : 'is', null)
+    .execute()
+  return rows.map(({ view }) => view)
+}
+
+/** Runs `work` on the notes of a view, some at a time, which it deletes or changes. */
+async function each(db: Database, view: string, emptied: boolean, work: (states: readonly State[]) => Promise<void>): Promise<void> {
+  for (;;) {
+    const rows = await db.kysely
+      .selectFrom('lockstep.erasure_states')
+      .select(['erasure', 'view', 'entity', 'key', 'emptied'])
+      .where('view', '=', view)
+      .where('emptied', emptied ? 'is not' : 'is', null)
+      .limit(statesAtOnce)
+      .execute()
+    if (rows.length === 0) return
+    await work(rows.map((row) => ({ ...row, view: row.view as DefinitionId, key: row.key.toString('latin1') })))
+  }
+}
+
+/** All notes of an erasure are written at once, so that what was made anew after one of them was read was so after all of them. */
+async function forget({ kysely }: Database, states: readonly State[]): Promise<void> {
+  const [first] = states
+  if (first === undefined) return
+  await kysely
+    .deleteFrom('lockstep.erasure_states')
+    .where('view', '=', first.view)
+    .where('erasure', 'in', [...new Set(states.map(({ erasure }) => erasure))])
+    .where(
+      'key',
+      'in',
+      states.map(({ key }) => Buffer.from(key, 'latin1')),
+    )
+    .execute()
+}

@@ -1,0 +1,77 @@
+import { LockstepError } from '../../kernel/errors.ts'
+import type { DatasetManifest } from '../../offline/dataset-manifest.ts'
+import { filesOf } from '../../offline/dataset-manifest.ts'
+import { tableColumns } from '../../runtime/relation.ts'
+import { sql } from 'kysely'
+import { carriersOf, viewsOf } from './carriers.ts'
+import { countRows, deleteRows } from './delete-rows.ts'
+import type { Erasing, Holder, ReceiptPart } from './erasing.ts'
+
+/** The rows in tables that Lockstep made. Other entities' states that hold them are made anew. */
+const ownTables: Holder = async (erasing) => {
+  const { entity, values, definitions, online, db } = erasing
+  const parts: ReceiptPart[] = []
+  for (const carrier of carriersOf(entity, definitions)) {
+    if (!carrier.owned || !(await hasColumns(erasing, carrier.relation, carrier.columns))) continue
+    const readers = online.filter(({ spec }) => spec.source.relation.kind === 'owned' && spec.source.name === carrier.source)
+    const { rows, touched } = await deleteRows(db, carrier, entity.key, values, readers)
+    parts.push({ what: 'removed', kind: 'rows', where: carrier.relation, count: rows })
+    for (const [plan, keys] of touched) {
+      for (const key of keys) erasing.touch(plan.id, plan.spec.entity.name, key)
+      if (plan.spec.entity.name === entity.name) continue
+      const note = plan.key.length === 0 ? 'its aggregates over all rows are made without these' : 'they held rows of the entity, and are made without these'
+      parts.push({ what: 'renewed', kind: 'states', where: plan.id, count: keys.size, note })
+    }
+  }
+  return parts
+}
+
+/** Its own state in every version of every view, also of those that are retired and not removed yet. */
+const ownStates: Holder = async (erasing) => {
+  const views = viewsOf(erasing.entity, erasing.values, erasing.definitions)
+  for (const { view, key } of views) erasing.touch(view, erasing.entity.name, key)
+  return views.map(({ view }) => ({ what: 'removed', kind: 'states', where: view, count: 1 }))
+}
+
+const userTables: Holder = async ({ entity, values, definitions, db }) => {
+  const parts: ReceiptPart[] = []
+  for (const carrier of carriersOf(entity, definitions)) {
+    if (carrier.owned) continue
+    const rows = await countRows(db, carrier, entity.key, values).catch((cause: unknown) => {
+      throw new LockstepError('SOURCE_MISSING', `The rows of the source "${carrier.source}" cannot be counted; correct or retire it, and erase again.`, { cause })
+    })
+    if (rows === 0) continue
+    const where = carrier.relation.startsWith('(') ? `the query of the source "${carrier.source}"` : carrier.relation
+    const note = 'not a table of Lockstep: delete the rows there and erase again, or what reads them brings the entity back'
+    parts.push({ what: 'kept', kind: 'rows', where, count: rows, note })
+  }
+  return parts
+}
+
+/** Files that were written before may hold it, and may lie anywhere. */
+const datasets: Holder = async ({ entity, definitions, db }) => {
+  const views = new Set(viewsIn(entity.name, definitions))
+  const rows = await db.kysely.selectFrom('lockstep.datasets').select(['path', 'manifest']).orderBy('created_at').execute()
+  return rows.flatMap(({ path, manifest }) => {
+    const { views: used, ...rest } = manifest as DatasetManifest // written by createDataset alone
+    if (!used.some(({ id }) => views.has(id))) return []
+    const count = filesOf({ views: used, ...rest }).reduce((sum, file) => sum + file.rows, 0)
+    const note = 'a training set with features of this entity; whether it has rows of this one is not known'
+    return [{ what: 'kept' as const, kind: 'dataset' as const, where: path, count, note }]
+  })
+}
+
+/** In this order: what names rows of the entity goes before what is made of them. */
+export const holders: readonly Holder[] = [ownTables, ownStates, userTables, datasets]
+
+function viewsIn(entity: string, definitions: Erasing['definitions']): string[] {
+  return definitions.flatMap((definition) =>
+    definition.kind === 'view' && definition.spec.entity.name === entity ? [`${definition.name}@${definition.version}`] : [],
+  )
+}
+
+async function hasColumns({ db }: Erasing, relation: string, columns: readonly string[]): Promise<boolean> {
+  const query = async <Row>(text: string) => (await sql.raw<Row>(text).execute(db.kysely)).rows
+  const present = await tableColumns({ query }, relation)
+  return present !== null && columns.every((column) => present.some(({ name }) => name === column))
+}

@@ -1,0 +1,114 @@
+import type { DefinitionId } from '../kernel/view-spec.ts'
+import type { OnlineStore } from '../online/store.ts'
+import type { Database } from '../runtime/database.ts'
+import { awaitEarlier } from '../runtime/earlier-transactions.ts'
+import { forgetRuns } from './runs.ts'
+
+type Kysely = Pick<Database, 'kysely'>
+
+/** A view that left the online store, whose keys are being deleted. */
+export interface Removal {
+  readonly view: DefinitionId
+  /** Keys deleted so far. */
+  readonly removed: number
+  readonly requestedAt: Date
+}
+
+/** Has the keys of a view deleted by whoever works on removals. */
+export async function requestRemoval({ kysely }: Kysely, store: string, view: DefinitionId): Promise<void> {
+  await kysely
+    .insertInto('lockstep.removals')
+    .values({ view, store })
+    .onConflict((conflict) => conflict.doNothing())
+    .execute()
+}
+
+/** Ends a removal, done or not; where a step of it is under way, after that one. Until this transaction has ended, no other step begins. */
+export async function endRemoval({ kysely }: Kysely, store: string, view: DefinitionId): Promise<void> {
+  await kysely.deleteFrom('lockstep.removals').where('view', '=', view).where('store', '=', store).execute()
+}
+
+/** Whether anything is to be removed from any store. */
+export async function hasRemovals({ kysely }: Kysely): Promise<boolean> {
+  return (await kysely.selectFrom('lockstep.removals').select('view').limit(1).executeTakeFirst()) !== undefined
+}
+
+/** What is still to be removed from a store, in the order in which it was asked for. */
+export async function pendingRemovals({ kysely }: Kysely, store: string): Promise<Removal[]> {
+  const rows = await kysely
+    .selectFrom('lockstep.removals')
+    .select(['view', 'removed', 'requested_at'])
+    .where('store', '=', store)
+    .orderBy('requested_at')
+    .orderBy('view')
+    .execute()
+  return rows.map((row) => ({ view: row.view as DefinitionId, removed: Number(row.removed), requestedAt: row.requested_at }))
+}
+
+export interface RemovalOptions {
+  /** How long runs that began before are waited for, milliseconds. */
+  readonly waitMs: number
+  /** How long to work at it; what is left then is for the next. Default: to the end. */
+  readonly forMs?: number
+  readonly signal?: AbortSignal
+  /** Told of each step: how many keys of the view are deleted, by all who worked on it. */
+  readonly onStep?: (removed: number) => void
+}
+
+/**
+ * Deletes the keys of the views that left a store, in bounded steps, each under the lock of its row: what ends the removal in between, as a view that comes back does,
+ * is heeded by the next step. Runs that began before are waited for first, so that none of them writes a state after its key was looked for. Whoever dies is
+ * followed by the next that calls this, which goes through the store again and finds what is left.
+ *
+ * @returns the views that are done
+ */
+export async function workOnRemovals(db: Database, store: OnlineStore, options: RemovalOptions): Promise<Removal[]> {
+  const deadline = performance.now() + (options.forMs ?? Number.POSITIVE_INFINITY)
+  const identity = await store.identity()
+  const done: Removal[] = []
+  const pending = await pendingRemovals(db, identity)
+  if (pending.length === 0 || !(await awaitEarlier(db, options.waitMs, options.signal))) return done
+  for (const removal of pending) {
+    let { removed } = removal
+    let wanted = true
+    await store.removeView(removal.view, undefined, async (step) => {
+      options.signal?.throwIfAborted()
+      wanted &&= performance.now() < deadline
+      wanted &&= await countedStep(db, identity, removal.view, async () => {
+        const keys = await step()
+        options.onStep?.((removed += keys))
+        return keys
+      })
+      return wanted
+    })
+    if (!wanted) continue
+    await forgetRuns(db, removal.view, identity)
+    await endRemoval(db, identity, removal.view)
+    done.push({ ...removal, removed })
+  }
+  return done
+}
+
+/** @returns false where the removal is none any more, and nothing was done */
+async function countedStep({ kysely }: Kysely, store: string, view: DefinitionId, step: () => Promise<number>): Promise<boolean> {
+  return kysely.transaction().execute(async (transaction) => {
+    const row = await transaction
+      .selectFrom('lockstep.removals')
+      .select('removed')
+      .where('view', '=', view)
+      .where('store', '=', store)
+      .forUpdate()
+      .executeTakeFirst()
+    if (row === undefined) return false
+    const keys = await step()
+    if (keys > 0) {
+      await transaction
+        .updateTable('lockstep.removals')
+        .set({ removed: String(Number(row.removed) + keys) })
+        .where('view', '=', view)
+        .where('store', '=', store)
+        .execute()
+    }
+    return true
+  })
+}
