@@ -76,7 +76,8 @@ export async function workOnRemovals(db: Database, store: OnlineStore, options: 
       wanted &&= performance.now() < deadline
       wanted &&= await countedStep(db, identity, removal.view, async () => {
         const keys = await step()
-        options.onStep?.((removed += keys))
+        removed += keys
+        options.onStep?.(removed)
         return keys
       })
       return wanted

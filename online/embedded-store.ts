@@ -63,26 +63,30 @@ export function openEmbeddedStore(directory: string): OnlineStore {
             present === undefined
               ? entry.expected === null
               : entry.expected !== null && Buffer.compare(present.subarray(0, entry.expected.length), entry.expected) === 0
-          if (free) db.putSync(key, entry.bytes)
+          if (free && entry.expected !== null && entry.bytes.length === 0) db.removeSync(key)
+          else if (free) db.putSync(key, entry.bytes)
           return free
         }),
       )
     },
 
-    async removeView(view, kept) {
+    async removeView(view, kept, around = async (step) => (await step(), true)) {
       const keep = kept === undefined ? null : embeddedKey(kept)
       let removed = 0
-      for (;;) {
-        const { met, gone } = transaction(() => {
+      let met = keysPerRemoval
+      const step = async (): Promise<number> => {
+        const unwanted = transaction(() => {
           const keys = [...db.getKeys({ ...rangeOf(view), limit: keysPerRemoval })]
-          const unwanted = keep === null ? keys : keys.filter((key) => !keep.equals(key))
-          for (const key of unwanted) db.removeSync(key)
-          return { met: keys.length, gone: unwanted.length }
+          met = keys.length
+          const gone = keep === null ? keys : keys.filter((key) => !keep.equals(key))
+          for (const key of gone) db.removeSync(key)
+          return gone.length
         })
-        removed += gone
-        if (met < keysPerRemoval) return removed
-        await setImmediate() // others have their turn
+        removed += unwanted
+        return unwanted
       }
+      while ((await around(step)) && met === keysPerRemoval) await setImmediate() // others have their turn
+      return removed
     },
 
     async ping() {

@@ -2,7 +2,6 @@ import { randomUUID } from 'node:crypto'
 import { Cluster } from 'ioredis'
 import type { Redis } from 'ioredis'
 import { LockstepError } from '../kernel/errors.ts'
-import type { DefinitionId } from '../kernel/view-spec.ts'
 import type { RedisReads } from '../runtime/config.ts'
 import { redisCluster } from './redis-cluster.ts'
 import type { RedisCommands } from './redis-commands.ts'
@@ -68,11 +67,11 @@ export function createRedisStore({ redis, prefix, reads = 'primary' }: RedisStor
       return guarded(() => commands.compareAndSet(writes))
     },
 
-    async removeView(view, kept) {
+    async removeView(view, kept, around = async (step) => (await step(), true)) {
       const keep = kept === undefined ? null : redisKey(prefix, kept)
       return guarded(async () => {
         const nodes = await commands.primaries()
-        const removed = await Promise.all(nodes.map((node) => removeFrom(commands, node, prefix, view, keep)))
+        const removed = await Promise.all(nodes.map((node) => removeFrom(commands, node, redisPattern(prefix, view), keep, around)))
         return removed.reduce((sum, count) => sum + count, 0)
       })
     },
@@ -85,16 +84,24 @@ export function createRedisStore({ redis, prefix, reads = 'primary' }: RedisStor
   }
 }
 
-async function removeFrom(commands: RedisCommands, node: Redis, prefix: string, view: DefinitionId, kept: Buffer | null): Promise<number> {
-  const pattern = redisPattern(prefix, view)
+async function removeFrom(
+  commands: RedisCommands,
+  node: Redis,
+  pattern: string,
+  kept: Buffer | null,
+  around: (step: () => Promise<number>) => Promise<boolean>,
+): Promise<number> {
   let removed = 0
   let cursor = '0'
-  do {
+  const step = async (): Promise<number> => {
     const [next, keys] = await node.scanBuffer(cursor, 'MATCH', pattern, 'COUNT', keysPerScan)
     const unwanted = kept === null ? keys : keys.filter((key) => !kept.equals(key))
-    if (unwanted.length > 0) removed += await commands.unlink(node, unwanted)
+    const gone = unwanted.length > 0 ? await commands.unlink(node, unwanted) : 0
     cursor = next.toString()
-  } while (cursor !== '0')
+    removed += gone
+    return gone
+  }
+  while ((await around(step)) && cursor !== '0');
   return removed
 }
 

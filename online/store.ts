@@ -24,8 +24,12 @@ export interface OnlineStore {
    * @returns by index, whether it was stored; where not, somebody else wrote first: read again and decide
    */
   write(entries: readonly OnlineWrite[]): Promise<boolean[]>
-  /** Deletes every key of a view version except `kept`, in bounded steps. Returns how many there were. */
-  removeView(view: DefinitionId, kept?: OnlineKey): Promise<number>
+  /**
+   * Deletes every key of a view version except `kept`, in bounded steps. Returns how many there were.
+   *
+   * @param around runs each step, which tells how many keys it deleted; where it answers false, no further one begins
+   */
+  removeView(view: DefinitionId, kept?: OnlineKey, around?: (step: () => Promise<number>) => Promise<boolean>): Promise<number>
   /** @throws LockstepError `REDIS_UNAVAILABLE` */
   ping(): Promise<void>
   close(): Promise<void>
@@ -41,8 +45,11 @@ export interface OnlineKey {
 export interface OnlineWrite extends OnlineKey {
   /** `headOf` the bytes that it was made from; null: none. */
   readonly expected: Buffer | null
+  /** `noBytes`: what is there is removed. */
   readonly bytes: Buffer
 }
+
+export const noBytes = Buffer.alloc(0)
 
 /** In place of an entity's name, for what a store keeps of a view itself: no entity is called so. */
 export const markerEntity = '~'

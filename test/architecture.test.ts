@@ -41,7 +41,7 @@ const packages: Readonly<Record<string, readonly string[]>> = {
   registry: ['esbuild', 'kysely', 'oxc-parser'],
   offline: ['csv-parse', 'hyparquet', 'hyparquet-compressors', 'hyparquet-writer'],
   online: ['ioredis', 'lmdb'],
-  materializer: [],
+  materializer: ['kysely'],
   serving: ['@hono/node-server', 'hono', 'onnxruntime-node', 'prom-client', 'zod'],
   cli: ['date-fns'],
   'index.ts': [],

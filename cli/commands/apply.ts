@@ -40,7 +40,9 @@ export const applyCommand: Command = {
         }
       },
     })
-    const removals = !(await hasRemovals(db)) ? { removed: [], removing: [] } : await beginRemovals(db, await context.store(), context.signal)
+    const removals = !(await hasRemovals(db))
+      ? { removed: [], removing: [] }
+      : await beginRemovals(db, await context.store(), context.signal)
     const done = changed ? `Applied ${plan.file}: ${changeCounts(plan)}.` : `Nothing to apply from ${plan.file}: ${changeCounts(plan)}.`
     return {
       json: { changed, revision, plan: planJson(plan), ...removals, foreign },
@@ -75,7 +77,10 @@ async function beginRemovals(db: Database, store: OnlineStore, signal: AbortSign
 function removalsText({ removed, removing }: Removals): string[] {
   return [
     ...removed.map(({ view, removed: keys }) => `Removed ${view} from the online store: ${counted(keys, 'key')}.`),
-    ...removing.map(({ view, removed: keys }) => `${view} is being removed from the online store, ${counted(keys, 'key')} so far: a worker goes on with it.`),
+    ...removing.map(
+      ({ view, removed: keys }) =>
+        `${view} is being removed from the online store, ${counted(keys, 'key')} so far: a worker goes on with it.`,
+    ),
   ]
 }
 

@@ -43,21 +43,33 @@ export const eraseCommand: Command = {
 function entityOf(entities: ReadonlyMap<string, EntitySpec>, name: string): EntitySpec {
   const entity = entities.get(name)
   if (entity !== undefined) return entity
-  throw new LockstepError('UNKNOWN_DEFINITION', `There is no entity "${name}" in the registry; it has ${[...entities.keys()].map((each) => `"${each}"`).join(', ') || 'none'}.`, {
-    details: { kind: 'entity', name },
-  })
+  throw new LockstepError(
+    'UNKNOWN_DEFINITION',
+    `There is no entity "${name}" in the registry; it has ${[...entities.keys()].map((each) => `"${each}"`).join(', ') || 'none'}.`,
+    {
+      details: { kind: 'entity', name },
+    },
+  )
 }
 
 function keyOf({ name, key }: EntitySpec, words: readonly string[]): Value[] {
   if (words.length !== key.length) {
     const parts = key.map((part) => `"${part.name}" (${typeName(part.type)})`).join(', ')
-    throw new LockstepError('USAGE', `The key of the entity "${name}" is ${parts || 'empty'}, and ${words.length} were given. See "lockstep erase --help".`)
+    throw new LockstepError(
+      'USAGE',
+      `The key of the entity "${name}" is ${parts || 'empty'}, and ${words.length} were given. See "lockstep erase --help".`,
+    )
   }
   return key.map((part, i) => keyValue(part, words[i] ?? ''))
 }
 
 function keyValue({ name, type }: Column<KeyType>, word: string): Value {
-  const json = type.kind === 'bool' && /^(true|false)$/.test(word) ? word === 'true' : type.kind === 'int32' && /^-?\d{1,10}$/.test(word) ? Number(word) : word
+  const json =
+    type.kind === 'bool' && /^(true|false)$/.test(word)
+      ? word === 'true'
+      : type.kind === 'int32' && /^-?\d{1,10}$/.test(word)
+        ? Number(word)
+        : word
   const value = valueFromJson(type, json, `The key "${name}"`)
   if (value === null) throw new LockstepError('INVALID_ENTITY', `The key "${name}" is missing.`)
   return value
@@ -69,7 +81,9 @@ function receiptText({ id, entity, keyHash, parts }: Receipt, left: number): str
     ...parts.map(partText),
     ...(left === 0
       ? []
-      : ['note: a transaction is open in which its rows may have been read; until it has ended, empty states and the key stand in its place. A worker removes them then.']),
+      : [
+          'note: a transaction is open in which its rows may have been read; until it has ended, empty states and the key stand in its place. A worker removes them then.',
+        ]),
   ].join('\n')
 }
 

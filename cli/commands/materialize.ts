@@ -1,6 +1,7 @@
 import { LockstepError } from '../../kernel/errors.ts'
 import { formatTimestamp } from '../../kernel/time.ts'
 import type { ViewPlan } from '../../kernel/view-plan.ts'
+import { keepHouse } from '../../materializer/keep-house.ts'
 import { materializeView } from '../../materializer/materialize.ts'
 import type { Catalog } from '../../registry/catalog.ts'
 import type { Command } from '../command.ts'
@@ -40,6 +41,7 @@ export const materializeCommand: Command = {
         progress.end()
       }
     }
+    await keepHouse(db, store, catalog, context.signal)
     const lines = done.map(({ view, rows, entities, seconds, moment: at }) => {
       const what = `${counted(rows, 'row')} folded, ${counted(entities, 'entity', 'entities')} written`
       return `Materialized ${view} as of ${formatTimestamp(at)}: ${what} in ${duration(seconds * 1000)}.`

@@ -1,6 +1,8 @@
 import { LockstepError } from '../../kernel/errors.ts'
 import { formatTimestamp } from '../../kernel/time.ts'
 import type { ViewPlan } from '../../kernel/view-plan.ts'
+import { pendingErasures } from '../../materializer/erase/finish-erasures.ts'
+import { pendingRemovals } from '../../materializer/removals.ts'
 import type { MaterializationStatus } from '../../materializer/status.ts'
 import { materializationStatus } from '../../materializer/status.ts'
 import type { Command } from '../command.ts'
@@ -17,6 +19,8 @@ export const statusCommand: Command = {
     const db = await context.database()
     const catalog = await context.catalog()
     const { identity, problem } = await storeIdentity(context)
+    const removing = identity === null ? [] : await pendingRemovals(db, identity)
+    const erasing = await pendingErasures(db)
     const runs = (await materializationStatus(db, Date.now())).filter((run) => identity === null || run.store === identity)
     const views = [...catalog.views.values()].map((plan) => ({
       plan,
@@ -48,12 +52,19 @@ export const statusCommand: Command = {
         sources,
         models,
         datasets,
+        removing,
+        erasing,
         broken,
       },
       text: [
         `Registry at revision ${catalog.revision}, in ${db.kind === 'pglite' ? `the embedded database in ${context.config.directory}` : 'PostgreSQL'}.`,
         ...(problem === null ? [] : [`The online store does not answer: ${problem}`]),
         ...broken.map(({ id, code, message }) => `broken: ${id}: ${code}: ${message}`),
+        ...removing.map(
+          ({ view, removed }) =>
+            `being removed from the online store: ${view}, ${counted(removed, 'key')} so far; a worker goes on with it`,
+        ),
+        ...(erasing === 0 ? [] : [`${counted(erasing, 'erasure')} not finished: a worker goes on with it, or any "lockstep erase"`]),
         section(['VIEW', 'ONLINE', 'FRESHNESS', 'MATERIALIZED AS OF', 'ROWS', 'ENTITIES', 'LAST RUN'], views.map(viewRow)),
         section(
           ['SOURCE', 'READS'],

@@ -1,7 +1,7 @@
 import { sql } from 'kysely'
 import type { EntityKey } from '../../kernel/entity-key.ts'
-import { decodeKey, encodeKey } from '../../kernel/entity-key.ts'
-import type { Column, KeyType, Value } from '../../kernel/value-type.ts'
+import { encodeKey } from '../../kernel/entity-key.ts'
+import type { Column, KeyType, Scalar, Value } from '../../kernel/value-type.ts'
 import type { ViewPlan } from '../../kernel/view-plan.ts'
 import type { Database } from '../../runtime/database.ts'
 import { sqlIdentifier, sqlText } from '../../runtime/sql.ts'
@@ -31,7 +31,9 @@ export async function deleteRows(
   const columns = new Map(outputs.flat().map((column) => [column.name, column]))
   const names = [...columns.keys()]
   const returned = names.map((name, i) => `${asText(columns.get(name) as Column<KeyType>)} AS c${i}`)
-  const wanted = carrier.columns.map((column, i) => `${sqlIdentifier(column)} = ${literal((key[i] as Column<KeyType>).type, values[i] as Value)}`)
+  const wanted = carrier.columns.map(
+    (column, i) => `${sqlIdentifier(column)} = ${literal((key[i] as Column<KeyType>).type, values[i] as Value)}`,
+  )
   const grouped = names.map((_, i) => `c${i}`)
   const { rows } = await sql
     .raw<Record<string, string | null>>(
@@ -61,14 +63,13 @@ export async function countRows(
   key: readonly Column<KeyType>[],
   values: readonly Value[],
 ): Promise<number> {
-  const wanted = carrier.columns.map((column, i) => `s.${sqlIdentifier(column)} = ${literal((key[i] as Column<KeyType>).type, values[i] as Value)}`)
-  const { rows } = await sql.raw<{ n: string }>(`SELECT count(*)::text AS n FROM ${carrier.relation} s WHERE ${wanted.join(' AND ')}`).execute(kysely)
+  const wanted = carrier.columns.map(
+    (column, i) => `s.${sqlIdentifier(column)} = ${literal((key[i] as Column<KeyType>).type, values[i] as Value)}`,
+  )
+  const { rows } = await sql
+    .raw<{ n: string }>(`SELECT count(*)::text AS n FROM ${carrier.relation} s WHERE ${wanted.join(' AND ')}`)
+    .execute(kysely)
   return Number(rows[0]?.n)
-}
-
-/** The key as `encodeKey` has it, taken apart. */
-export function valuesOf(key: readonly Column<KeyType>[], encoded: EntityKey): Value[] {
-  return decodeKey(key, encoded)
 }
 
 function asText({ name, type }: Column<KeyType>): string {
@@ -97,5 +98,5 @@ function fromText(type: KeyType, text: string | null): Value | null {
 function literal(type: KeyType, value: Value): string {
   if (type.kind === 'string') return sqlText(value as string)
   if (type.kind === 'timestamp') return `'${formatTimestamp(value as number)}'`
-  return `'${String(value)}'`
+  return `'${(value as Scalar).toString()}'`
 }

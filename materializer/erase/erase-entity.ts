@@ -62,7 +62,10 @@ export async function eraseEntity(
       .executeTakeFirstOrThrow()
     const states = [...touched.values()].map((state) => ({ erasure: id, ...state, key: Buffer.from(state.key, 'latin1'), emptied: null }))
     for (let i = 0; i < states.length; i += statesPerInsert) {
-      await transaction.insertInto('lockstep.erasure_states').values(states.slice(i, i + statesPerInsert)).execute()
+      await transaction
+        .insertInto('lockstep.erasure_states')
+        .values(states.slice(i, i + statesPerInsert))
+        .execute()
     }
     return { id, entity: entity.name, keyHash, requestedAt: now.toISOString(), parts }
   })

@@ -1,6 +1,7 @@
 import type { EntityKey } from '../../kernel/entity-key.ts'
 import type { DefinitionId } from '../../kernel/view-spec.ts'
 import type { OnlineStore } from '../../online/store.ts'
+import { noBytes } from '../../online/store.ts'
 import type { Catalog } from '../../registry/catalog.ts'
 import type { Database } from '../../runtime/database.ts'
 import { awaitEarlier } from '../../runtime/earlier-transactions.ts'
@@ -85,14 +86,10 @@ async function renew(db: Database, store: OnlineStore, catalog: Views, states: r
 }
 
 /** Where something else stands there by now, rows may have come, or a writer with the old ones who had begun before the view was begun anew: it is made once more. */
-async function remove(
-  db: Database,
-  store: OnlineStore,
-  catalog: Views,
-  states: readonly State[],
-  options: FinishOptions,
-): Promise<void> {
-  const removed = await store.write(states.map(({ view, entity, key, emptied }) => ({ view, entity, key, expected: emptied, bytes: null })))
+async function remove(db: Database, store: OnlineStore, catalog: Views, states: readonly State[], options: FinishOptions): Promise<void> {
+  const removed = await store.write(
+    states.map(({ view, entity, key, emptied }) => ({ view, entity, key, expected: emptied, bytes: noBytes })),
+  )
   const others = states.filter((_, i) => removed[i] !== true)
   const [first] = others
   const plan = first === undefined ? undefined : catalog.views.get(first.view)
@@ -100,7 +97,7 @@ async function remove(
     const keys = others.map(({ key }) => key)
     const empty = await renewStates(db, store, plan, keys, options.moment)
     const gone = others.filter(({ key }) => empty.has(key))
-    await store.write(gone.map(({ view, entity, key }) => ({ view, entity, key, expected: empty.get(key) ?? null, bytes: null })))
+    await store.write(gone.map(({ view, entity, key }) => ({ view, entity, key, expected: empty.get(key) ?? null, bytes: noBytes })))
   }
   await forget(db, states)
 }
@@ -109,7 +106,7 @@ async function remove(
 async function removeStates(store: OnlineStore, states: readonly State[]): Promise<void> {
   for (let left = states.map(({ view, entity, key }) => ({ view, entity, key })); left.length > 0;) {
     const stored = await store.read(left)
-    const present = left.flatMap((key, i) => (stored[i] ? [{ ...key, expected: stored[i], bytes: null }] : []))
+    const present = left.flatMap((key, i) => (stored[i] ? [{ ...key, expected: stored[i], bytes: noBytes }] : []))
     const removed = await store.write(present)
     left = present.filter((_, i) => removed[i] !== true)
   }

@@ -19,7 +19,10 @@ const ownTables: Holder = async (erasing) => {
     for (const [plan, keys] of touched) {
       for (const key of keys) erasing.touch(plan.id, plan.spec.entity.name, key)
       if (plan.spec.entity.name === entity.name) continue
-      const note = plan.key.length === 0 ? 'its aggregates over all rows are made without these' : 'they held rows of the entity, and are made without these'
+      const note =
+        plan.key.length === 0
+          ? 'its aggregates over all rows are made without these'
+          : 'they held rows of the entity, and are made without these'
       parts.push({ what: 'renewed', kind: 'states', where: plan.id, count: keys.size, note })
     }
   }
@@ -38,7 +41,11 @@ const userTables: Holder = async ({ entity, values, definitions, db }) => {
   for (const carrier of carriersOf(entity, definitions)) {
     if (carrier.owned) continue
     const rows = await countRows(db, carrier, entity.key, values).catch((cause: unknown) => {
-      throw new LockstepError('SOURCE_MISSING', `The rows of the source "${carrier.source}" cannot be counted; correct or retire it, and erase again.`, { cause })
+      throw new LockstepError(
+        'SOURCE_MISSING',
+        `The rows of the source "${carrier.source}" cannot be counted; correct or retire it, and erase again.`,
+        { cause },
+      )
     })
     if (rows === 0) continue
     const where = carrier.relation.startsWith('(') ? `the query of the source "${carrier.source}"` : carrier.relation

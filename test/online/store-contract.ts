@@ -5,6 +5,7 @@ import type { Frontier } from '../../kernel/frontier.ts'
 import type { DefinitionId } from '../../kernel/view-spec.ts'
 import { maxKeyBytes } from '../../kernel/entity-key.ts'
 import type { OnlineKey, OnlineStore } from '../../online/store.ts'
+import { noBytes } from '../../online/store.ts'
 import { increment } from './increment.ts'
 import { expecting, stored, storedBody, storedCount } from './stored-bytes.ts'
 
@@ -223,6 +224,30 @@ export function storeContract(name: string, setUp: () => Promise<StoreFixture>):
       expect(await store.removeView('keeping@1', kept)).toBe(0)
       expect(await store.read([kept])).toEqual([stored(1, '')])
       expect(await store.removeView('keeping@1')).toBe(1)
+    })
+
+    it('removes a key over its expected frontier, and no other', async () => {
+      const key = keyOf('erased@1', 'a')
+      await store.write([put(key, null, stored(1, 'x'))])
+      expect(await store.write([put(key, 2, noBytes), put(key, null, noBytes)])).toEqual([false, false])
+      expect(await store.read([key])).toEqual([stored(1, 'x')])
+      expect(await store.write([put(key, 1, noBytes)])).toEqual([true])
+      expect(await store.read([key])).toEqual([null])
+      expect(await store.write([put(key, 1, noBytes)])).toEqual([false])
+    })
+
+    it('removes a view by steps, as long as it is told to go on', async () => {
+      const keys = Array.from({ length: 25_000 }, (_, i) => keyOf('steps@1', `k${i}`))
+      for (let i = 0; i < keys.length; i += 5_000) await store.write(keys.slice(i, i + 5_000).map((key) => put(key, null, stored(1, 'x'))))
+      let steps = 0
+      let counted = 0
+      const first = await store.removeView('steps@1', undefined, async (step) => {
+        const gone = await step()
+        counted += gone
+        return ++steps < 2
+      })
+      expect([first, first < keys.length]).toEqual([counted, true])
+      expect(first + (await store.removeView('steps@1'))).toBe(keys.length)
     })
 
     it('removes a view of many keys whole', async () => {

@@ -1,0 +1,180 @@
+import { Redis } from 'ioredis'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import type { ViewPlan } from '../../kernel/view-plan.ts'
+import { readHeader } from '../../kernel/stored-state.ts'
+import { encodeKey } from '../../kernel/entity-key.ts'
+import { eraseEntity } from '../../materializer/erase/erase-entity.ts'
+import { finishErasures } from '../../materializer/erase/finish-erasures.ts'
+import { materializeView } from '../../materializer/materialize.ts'
+import { createRedisStore } from '../../online/redis-store.ts'
+import type { OnlineStore } from '../../online/store.ts'
+import { applyChanges } from '../../registry/apply.ts'
+import type { Catalog } from '../../registry/catalog.ts'
+import { loadCatalog } from '../../registry/catalog.ts'
+import { loadDefinitions } from '../../registry/load-definitions.ts'
+import { definitionFiles } from '../registry/definition-files.ts'
+import { testRedis } from '../services/index.ts'
+import { materializerFixture, heldRun, moment, storeKinds } from './fixture.ts'
+
+const files = definitionFiles({
+  'orders.ts': `
+  import { count, entity, featureView, last, source, sum, t } from 'lockstep'
+  const account = entity('account', { key: { account: t.string } })
+  const merchant = entity('merchant', { key: { merchant: t.int64 } })
+  const both = entity('pair', { key: { account: t.string, merchant: t.int64 } })
+  const world = entity('world', { key: {} })
+  const key = { account: 'account', merchant: 'shop' }
+  const orders = source('orders', { key, eventTime: 'at', columns: { amount: t.float64 } })
+  const features = { last: last('amount'), rows: count('2h'), total: sum('amount', '2h') }
+  export const ofAccount = featureView('of_account', { version: 1, entity: account, source: orders, online: true, features })
+  export const ofAccount2 = featureView('of_account', { version: 2, entity: account, source: orders, online: true, features: { rows: count('1h') } })
+  export const ofMerchant = featureView('of_merchant', { version: 1, entity: merchant, source: orders, online: true, features })
+  export const ofBoth = featureView('of_pair', { version: 1, entity: both, source: orders, online: true, features })
+  export const ofWorld = featureView('of_world', { version: 1, entity: world, source: orders, online: true, features })
+  `,
+})
+
+const fixture = materializerFixture()
+let catalog: Catalog
+const plans = (): ViewPlan[] => [...catalog.views.values()]
+const view = (id: string): ViewPlan => catalog.view(id)
+
+beforeAll(async () => {
+  const { db } = fixture().open('redis')
+  await applyChanges(db, await loadDefinitions(`${files}/orders.ts`))
+  catalog = await loadCatalog(db)
+})
+
+async function insert(rows: readonly (readonly [string, number, number])[]): Promise<void> {
+  const { db } = fixture().open('redis')
+  const values = rows.map(
+    ([account, shop, i]) => `('${account}', ${shop}, timestamptz '2001-05-20T00:00:00Z' + ${i} * interval '1 minute', ${i / 4})`,
+  )
+  await db.query(`insert into lockstep_source.orders (account, shop, at, amount) values ${values.join(', ')}`)
+}
+
+/** What each key of a view holds, without the frontier. */
+async function bodies(store: OnlineStore, plan: ViewPlan): Promise<Map<string, string>> {
+  const names = ['a', 'b', 'c', 'd'].flatMap((account) => [1, 2, 3].map((shop) => [account, BigInt(shop)] as const))
+  const parts = (account: string, shop: bigint) => plan.key.map(({ name }) => (name === 'account' ? account : shop))
+  const keys = [...new Set(names.map(([account, shop]) => encodeKey(plan.key, parts(account, shop))))]
+  const stored = await store.read(keys.map((key) => ({ view: plan.id, entity: plan.spec.entity.name, key })))
+  return new Map(
+    keys.flatMap((key, i) => {
+      const bytes = stored[i]
+      return bytes ? [[key, bytes.toString('hex', readHeader(bytes, plan.id).bodyAt - 8)] as const] : []
+    }),
+  )
+}
+
+let fresh: OnlineStore[] = []
+afterAll(() => Promise.all(fresh.map((store) => store.close())))
+
+/** Every view holds what a store has that is filled from nothing. */
+async function expectRebuilt(store: OnlineStore): Promise<void> {
+  const { db } = fixture().open('redis')
+  const { url, prefix } = await testRedis()
+  const empty = createRedisStore({ redis: new Redis(url), prefix })
+  fresh = [...fresh, empty]
+  for (const plan of plans()) {
+    await materializeView(db, empty, plan, { moment })
+    expect([plan.id, await bodies(store, plan)]).toEqual([plan.id, await bodies(empty, plan)])
+  }
+}
+
+const account = () => view('of_account').spec.entity
+const now = new Date(1_700_000_000_000)
+const erase = (name: string) => eraseEntity(fixture().open('redis').db, catalog, account(), [name], now)
+const finish = (store: OnlineStore, waitMs = 2_000) => finishErasures(fixture().open('redis').db, store, catalog, { waitMs, moment })
+
+describe.each(storeKinds)('erasing an entity, its states in a store of kind %s', (kind) => {
+  beforeAll(async () => {
+    await fixture().open(kind).db.query('truncate lockstep_source.orders')
+  })
+
+  it('removes its rows and states, and makes the states of others anew without them', async () => {
+    const { db, store } = fixture().open(kind)
+    await insert([...Array(40).keys()].map((i) => [['a', 'b', 'c'][i % 3] ?? '', ((i % 7) % 3) + 1, i]))
+    for (const plan of plans()) await materializeView(db, store, plan, { moment })
+    expect((await bodies(store, view('of_account@1'))).size).toBe(3)
+    const receipt = await erase('a')
+    expect(receipt.keyHash).toMatch(/^[0-9a-f]{64}$/)
+    expect(receipt.parts).toEqual(
+      expect.arrayContaining([
+        { what: 'removed', kind: 'rows', where: 'lockstep_source."orders"', count: 14 },
+        { what: 'removed', kind: 'states', where: 'of_account@1', count: 1 },
+        expect.objectContaining({ what: 'renewed', where: 'of_merchant@1', count: 3 }),
+        expect.objectContaining({ what: 'renewed', where: 'of_world@1', count: 1 }),
+      ]),
+    )
+    expect(await finish(store)).toBe(0)
+    expect([...(await bodies(store, view('of_account@1'))).keys()]).toEqual(['b\0', 'c\0'])
+    expect(await db.query('select from lockstep_source.orders where account = $1', ['a'])).toEqual([])
+    expect(await db.query('select from lockstep.erasure_states')).toEqual([])
+    const kept = await db.query('select e.entity, e.key_hash, e.receipt::text from lockstep.erasures e')
+    expect(JSON.stringify(kept)).not.toMatch(/"a"/)
+    await expectRebuilt(store)
+  })
+
+  it('is not undone by a run that had read the rows before', async () => {
+    const { db, store } = fixture().open(kind)
+    await insert([
+      ['d', 1, 1],
+      ['d', 2, 2],
+      ['b', 1, 3],
+    ])
+    const held = await heldRun(db, store, view('of_account@1'))
+    await erase('d')
+    expect(await finish(store, 0)).toBe(1)
+    // meanwhile the key is there, and its state is empty
+    const before = await bodies(store, view('of_account@1'))
+    held.open()
+    await held.run
+    expect((await bodies(store, view('of_account@1'))).get('d\0')).toBe(before.get('d\0'))
+    for (const plan of plans()) await materializeView(db, store, plan, { moment })
+    expect(await finish(store)).toBe(0)
+    expect((await bodies(store, view('of_account@1'))).has('d\0')).toBe(false)
+    await expectRebuilt(store)
+  })
+
+  it('keeps what comes after it', async () => {
+    const { db, store } = fixture().open(kind)
+    await insert([['d', 3, 5]])
+    for (const plan of plans()) await materializeView(db, store, plan, { moment })
+    await erase('d')
+    await insert([['d', 3, 6]])
+    for (const plan of plans()) await materializeView(db, store, plan, { moment })
+    expect(await finish(store)).toBe(0)
+    expect((await bodies(store, view('of_account@1'))).has('d\0')).toBe(true)
+    await expectRebuilt(store)
+  })
+
+  it('leaves what a store filled from nothing holds, whoever writes meanwhile', { timeout: 30_000 }, async () => {
+    const { db, store } = fixture().open(kind)
+    const until = performance.now() + 2_000
+    let i = 0
+    const again = async (work: () => Promise<unknown>): Promise<void> => {
+      while (performance.now() < until) await work()
+    }
+    const name = (): string => ['a', 'b', 'c', 'd'][i++ % 4] ?? ''
+    await Promise.all([
+      again(() =>
+        insert([
+          [name(), (i % 3) + 1, i],
+          [name(), ((i * 7) % 3) + 1, i + 1],
+        ]),
+      ),
+      ...plans().map((plan) => again(() => materializeView(db, store, plan, { moment }))),
+      again(() => materializeView(db, store, view('of_merchant'), { moment })),
+      again(async () => {
+        await erase(name())
+        await finish(store, 100)
+      }),
+      again(() => finish(store, 0)),
+    ])
+    for (const plan of plans()) await materializeView(db, store, plan, { moment })
+    expect(await finish(store)).toBe(0)
+    expect((await bodies(store, view('of_merchant'))).size).toBe(3)
+    await expectRebuilt(store)
+  })
+})
