@@ -1,10 +1,14 @@
 import type { EntityKey } from '../kernel/entity-key.ts'
+import type { Frontier } from '../kernel/frontier.ts'
+import { covers, frontierText, noTransactions } from '../kernel/frontier.ts'
 import type { ViewValues } from '../kernel/state.ts'
 import type { ViewPlan } from '../kernel/view-plan.ts'
 import { servedTime } from '../kernel/view-plan.ts'
 import type { Database, Snapshot } from '../runtime/database.ts'
 import type { Question } from './merge.ts'
 import { merge } from './merge.ts'
+import type { SourceRow } from './row-decoder.ts'
+import type { SourceStreamOptions } from './source-stream.ts'
 import { sourceRows } from './source-stream.ts'
 import { eventBound, fewer } from './stream-bounds.ts'
 import { streamId } from './stream-groups.ts'
@@ -19,6 +23,11 @@ export interface HistoryRequest {
   readonly key: EntityKey | null
   /** Epoch microseconds. */
   readonly asOf: number
+  /**
+   * Only rows of these transactions count, and those for the online store alone too: so the answer is what an online one with this frontier was, at the same moment.
+   * The source's table must tell arrivals. Absent: all rows of the offline history.
+   */
+  readonly frontier?: Frontier
 }
 
 interface Asked extends HistoryRequest {
@@ -40,27 +49,44 @@ export async function readHistory(
 ): Promise<ViewValues[]> {
   const answers = new Array<ViewValues>(requests.length)
   const groups = new Map<string, Asked[]>()
-  for (const [index, { plan, key, asOf }] of requests.entries()) {
+  for (const [index, request] of requests.entries()) {
+    const { plan, key, asOf, frontier } = request
     if (key === null) {
       answers[index] = plan.newState().valueAt(asOf)
       continue
     }
-    const id = streamId(plan)
+    const id = `${frontier === undefined ? 'all' : 'some'} ${streamId(plan)}`
     const group = groups.get(id)
-    if (group === undefined) groups.set(id, [{ plan, key, asOf, index }])
-    else group.push({ plan, key, asOf, index })
+    if (group === undefined) groups.set(id, [{ ...request, key, index }])
+    else group.push({ ...request, key, index })
   }
   if (groups.size === 0) return answers
   await db.snapshot((snapshot) =>
     unlessAborted(options.signal, async () => {
       for (const group of groups.values()) {
-        for (let at = 0; at < group.length; at += requestsPerQuery) {
-          await readPortion(snapshot, group.slice(at, at + requestsPerQuery), answers)
+        for (const part of unambiguous(group)) {
+          for (let at = 0; at < part.length; at += requestsPerQuery) {
+            await readPortion(snapshot, part.slice(at, at + requestsPerQuery), answers)
+          }
         }
       }
     }),
   )
   return answers
+}
+
+/** The requests in parts in which no key is asked at two frontiers, as one stream serves one. */
+function unambiguous(asked: readonly Asked[]): (readonly Asked[])[] {
+  if (asked[0]?.frontier === undefined) return [asked]
+  const parts: { readonly frontiers: Map<EntityKey, string>; readonly asked: Asked[] }[] = []
+  for (const each of asked) {
+    const text = frontierText(each.frontier ?? noTransactions)
+    let part = parts.find(({ frontiers }) => (frontiers.get(each.key) ?? text) === text)
+    if (part === undefined) parts.push((part = { frontiers: new Map(), asked: [] }))
+    part.frontiers.set(each.key, text)
+    part.asked.push(each)
+  }
+  return parts.map((part) => part.asked)
 }
 
 /** The requests of one stream. */
@@ -73,16 +99,27 @@ async function readPortion(snapshot: Snapshot, asked: readonly Asked[], answers:
     ...eventBound(plans, minimum(times)),
   }
   const questions = questionsOf(asked, plans)
-  await merge(
-    passOf(plans),
-    inOneBatch(questions),
-    [sourceRows(snapshot, plans, await fewer(snapshot, plans, { questions, bound: 'at' }, bounds, {}))],
-    { rule: servedTime, bound: 'at' },
-    (question, values) => {
-      const { values: kept, statuses, eventTime } = values[0] as ViewValues
-      answers[question.ordinal] = { values: [...kept], statuses: [...statuses], eventTime }
-    },
-  )
+  const rows =
+    asked[0]?.frontier === undefined
+      ? sourceRows(snapshot, plans, await fewer(snapshot, plans, { questions, bound: 'at' }, bounds, {}))
+      : rowsWithin(snapshot, plans, asked, bounds)
+  await merge(passOf(plans), inOneBatch(questions), [rows], { rule: servedTime, bound: 'at' }, (question, values) => {
+    const { values: kept, statuses, eventTime } = values[0] as ViewValues
+    answers[question.ordinal] = { values: [...kept], statuses: [...statuses], eventTime }
+  })
+}
+
+/** Of each key the rows that its frontier covers. */
+async function* rowsWithin(
+  snapshot: Snapshot,
+  plans: readonly ViewPlan[],
+  asked: readonly Asked[],
+  bounds: SourceStreamOptions,
+): AsyncGenerator<readonly SourceRow[]> {
+  const frontiers = new Map(asked.map(({ key, frontier }) => [key, frontier ?? noTransactions]))
+  const to = maximum([...frontiers.values()].map(({ below, beyond }) => beyond.at(-1)?.to ?? below))
+  const stream = sourceRows(snapshot, plans, { ...bounds, arrival: { from: 0, to }, withXid: true, onlineOnly: true })
+  for await (const batch of stream) yield batch.filter(({ key, xid }) => covers(frontiers.get(key) ?? noTransactions, xid))
 }
 
 /** Leaves `work` behind when the signal is aborted: the snapshot that it reads from then ends its queries. */

@@ -39,7 +39,7 @@ export function ownedTableChange(
   if (types === null) return null
   const relation = sourceRelation(source)
   const declared = [...types].map(([name, type]) => ({ name, text: `${sqlIdentifier(name)} ${postgresType(type)}` }))
-  const wanted = [...visibleIndexes(source, entities, types), eventIdIndex(source)]
+  const wanted = [...visibleIndexes(source, entities, types), arrivalIndex(source), eventIdIndex(source)]
   const missingIndexes = wanted.filter(({ name }) => !present.has(name))
   const indexes = missingIndexes.map(({ name }) => name)
   const makeIndexes = missingIndexes.map(({ statement }) => statement)
@@ -76,6 +76,12 @@ const ownedColumns = [
   { name: '_event_id', text: '_event_id text' },
   { name: '_online_only', text: '_online_only boolean not null default false' },
 ]
+
+/** By which what has arrived since the last run is found. */
+function arrivalIndex(source: SourceSpec): { readonly name: string; readonly statement: string } {
+  const name = `${source.name.slice(0, 40)}_arrival_${sha256(source.name).slice(0, 8)}`
+  return { name, statement: `create index if not exists ${sqlIdentifier(name)} on ${ownedSchema}.${sqlIdentifier(source.name)} (_xid)` }
+}
 
 /** By which an event that is pushed again is known. */
 function eventIdIndex(source: SourceSpec): { readonly name: string; readonly statement: string } {

@@ -45,6 +45,6 @@ describe('apply in separate processes at once', () => {
       { version: 1 },
       { version: 2 },
     ])
-    expect(await registry.db.query(`select 1 from pg_indexes where tablename = 'weather'`)).toHaveLength(1)
+    expect(await registry.db.query(`select 1 from pg_indexes where tablename = 'weather'`)).toHaveLength(3)
   })
 })

@@ -352,6 +352,7 @@ export function planContract(opened: () => TestRegistry): void {
       expect(both.tables[0]?.indexes).toEqual([
         expect.stringMatching(/^weather_visible_/),
         expect.stringMatching(/^weather_visible_/),
+        expect.stringMatching(/^weather_arrival_/),
         expect.stringMatching(/^weather_event_/),
       ])
 
@@ -372,17 +373,26 @@ export function planContract(opened: () => TestRegistry): void {
       const applied = await applyChanges(registry.db, paired)
       expect(applied.plan.tables).toHaveLength(1)
       expect((await planChanges(registry.db, paired)).tables).toEqual([])
-      expect(await registry.db.query(`select 1 from pg_indexes where tablename = 'weather'`)).toHaveLength(4)
+      expect(await registry.db.query(`select 1 from pg_indexes where tablename = 'weather'`)).toHaveLength(5)
     })
 
-    it('gives a table of before the columns and the index that pushed events need', async () => {
+    it('gives a table of before the columns and the indexes that arrivals and pushed events need', async () => {
       await applyChanges(registry.db, sampleSet())
       await registry.db.script(`
         insert into lockstep_source.weather (station, at) values ('ATL', '2001-01-01Z');
-        alter table lockstep_source.weather drop column _event_id, drop column _online_only`)
+        alter table lockstep_source.weather drop column _event_id, drop column _online_only;
+        do $$ declare name text; begin
+          for name in select indexname from pg_indexes where indexname like 'weather_arrival_%' loop
+            execute format('drop index lockstep_source.%I', name);
+          end loop;
+        end $$`)
       const { tables } = await planChanges(registry.db, sampleSet())
       expect(tables).toMatchObject([
-        { kind: 'addColumns', columns: ['_event_id', '_online_only'], indexes: [expect.stringMatching(/^weather_event_/)] },
+        {
+          kind: 'addColumns',
+          columns: ['_event_id', '_online_only'],
+          indexes: [expect.stringMatching(/^weather_arrival_/), expect.stringMatching(/^weather_event_/)],
+        },
       ])
       await applyChanges(registry.db, sampleSet())
       expect(await registry.db.query('select _event_id, _online_only from lockstep_source.weather')).toEqual([
