@@ -16,6 +16,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
 import { migrate } from '../migrations/migrate.ts'
+import { createEventIntake } from '../materializer/event-intake.ts'
 import { materializeView } from '../materializer/materialize.ts'
 import { openEmbeddedStore } from '../online/embedded-store.ts'
 import { createRedisStore } from '../online/redis-store.ts'
@@ -200,6 +201,7 @@ async function lockstep(): Promise<void> {
     config: { bodyLimitBytes: 1 << 20 },
     database: async () => db,
     store: async () => store,
+    intake: (deps) => createEventIntake(deps, { futureMicros: 600_000_000 }),
     log: createLogger('info', { write: () => undefined }),
     metrics: createMetricsRegistry(),
     clock: () => now,

@@ -26,6 +26,8 @@ export interface Config {
   readonly port: number
   /** The longest body that a request may have, bytes. */
   readonly bodyLimitBytes: number
+  /** How far after its receipt a pushed event may say it happened, microseconds. */
+  readonly futureMicros: number
   readonly logLevel: LogLevel
 }
 
@@ -67,6 +69,7 @@ export const variables = z.object({
   LOCKSTEP_HOST: z.string().default('127.0.0.1'),
   LOCKSTEP_PORT: integer(0, 65_535).default(8080),
   LOCKSTEP_BODY_LIMIT_BYTES: integer(1, MAX_BODY_BYTES).default(1024 ** 2),
+  LOCKSTEP_FUTURE_SECONDS: integer(0, 10 * 365 * 86_400).default(600),
   LOCKSTEP_LOG_LEVEL: z.enum(logLevels, `one of ${logLevels.join(', ')}`).default('info'),
 })
 
@@ -106,6 +109,7 @@ export function loadConfig(env: Readonly<Record<string, string | undefined>> = p
     host: data.LOCKSTEP_HOST,
     port: data.LOCKSTEP_PORT,
     bodyLimitBytes: data.LOCKSTEP_BODY_LIMIT_BYTES,
+    futureMicros: data.LOCKSTEP_FUTURE_SECONDS * 1_000_000,
     logLevel: data.LOCKSTEP_LOG_LEVEL,
   }
 }

@@ -5,6 +5,7 @@ import type { Logger } from '../runtime/log.ts'
 import type { Registry } from 'prom-client'
 import { LockstepError, messageOf } from '../kernel/errors.ts'
 import { readHistory } from '../offline/history.ts'
+import type { ViewPlan } from '../kernel/view-plan.ts'
 import type { OnlineStore } from '../online/store.ts'
 import { readModelBytes } from '../registry/model-versions.ts'
 import type { Database } from '../runtime/database.ts'
@@ -12,6 +13,7 @@ import { parseRedisUrl, redisServers } from '../runtime/redis-url.ts'
 import { isUnavailable } from '../runtime/postgres-unavailable.ts'
 import { within } from './deadline.ts'
 import { createDependency } from './dependency.ts'
+import type { EventIntake, EventIntakeDeps } from './event-intake.ts'
 import { createApp } from './http/app.ts'
 import type { Readiness } from './http/context.ts'
 import { createLimit } from './limit.ts'
@@ -27,6 +29,8 @@ const historyLimit = { running: 4, waiting: 100, name: 'reads of the history' }
 /** How long the parts of a server may take to close, after the requests under way. */
 const loopsStopMs = 2000
 const partsCloseMs = 6000
+/** How long folding what was pushed may take then: the next run of a view does what is left. */
+const foldsCloseMs = 1500
 
 export interface ServerOptions {
   /** `redisUrl`: where the online store is, for messages. */
@@ -35,6 +39,8 @@ export interface ServerOptions {
   readonly database: () => Promise<Database>
   /** Opens the online store; called again while it fails. The server closes what it gives. */
   readonly store: () => Promise<OnlineStore>
+  /** Makes what takes pushed events in. */
+  readonly intake: (deps: EventIntakeDeps) => EventIntake
   readonly log: Logger
   readonly metrics: Registry
   /** Now, in epoch microseconds. */
@@ -85,6 +91,17 @@ export function createServer(options: ServerOptions): LockstepServer {
   let becameReady: () => void
   const ready = new Promise<void>((resolve) => (becameReady = resolve))
 
+  const intake = options.intake({
+    database: needDatabase,
+    store: needStore,
+    views: onlineViewsOf,
+    metrics: metrics.push,
+    onFoldFailure(source, error) {
+      metrics.push.foldFailed(source)
+      log.warn({ source, error: messageOf(error) }, 'pushed events are committed and not online yet')
+    },
+  })
+
   const app = createApp({
     catalog: catalog.current,
     reader: ({ online }) => ({
@@ -93,6 +110,7 @@ export function createServer(options: ServerOptions): LockstepServer {
       history: (requests) => limitHistory(() => readHistory(needDatabase(), requests, { signal: drained.signal })),
     }),
     models,
+    intake,
     readiness,
     closing: () => closing,
     metrics,
@@ -115,6 +133,13 @@ export function createServer(options: ServerOptions): LockstepServer {
     throw new LockstepError('NOT_READY', 'The online store cannot be read yet; GET /readyz says why. Try again soon.', {
       cause: new Error(store.failure ?? ''),
     })
+  }
+
+  function onlineViewsOf(source: string): ViewPlan[] {
+    const { views: all, online } = catalog.current()
+    return [...all.values()].filter(
+      ({ id, spec }) => online.has(id) && spec.source.relation.kind === 'owned' && spec.source.name === source,
+    )
   }
 
   async function readBytes(model: string, version: number): Promise<Uint8Array> {
@@ -159,8 +184,10 @@ export function createServer(options: ServerOptions): LockstepServer {
   async function shutDown(): Promise<void> {
     closing = true
     await drain(http, options.drainMs ?? 10_000)
+    const pushed = closed('the pushed events', loopsStopMs, intake.close(foldsCloseMs))
     drained.abort(new LockstepError('NOT_READY', 'The server is shutting down.'))
     await closed('the watching of the stores', loopsStopMs, Promise.all(loops.map((loop) => loop.stop())))
+    await pushed
     await Promise.all([
       closed('the models', partsCloseMs, models.close()),
       closed('the online store', partsCloseMs, store.close()),

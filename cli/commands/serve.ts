@@ -1,4 +1,5 @@
 import { formatTimestamp } from '../../kernel/time.ts'
+import { createEventIntake } from '../../materializer/event-intake.ts'
 import { openOnlineStore } from '../../online/open-store.ts'
 import type { OnlineStore } from '../../online/store.ts'
 import type { Database } from '../../runtime/database.ts'
@@ -27,6 +28,7 @@ export const serveCommand: Command = {
     const server = createServer({
       config,
       ...(await dependencies(context)),
+      intake: (deps) => createEventIntake(deps, config),
       log,
       metrics: createMetricsRegistry(),
       clock: () => Date.now() * 1000,

@@ -5,6 +5,7 @@ import { LockstepError } from '../../kernel/errors.ts'
 import type { AppDeps, RequestEnv, RouteAnswer } from './context.ts'
 import { jsonAnswer } from './context.ts'
 import { errorAnswer } from './error-answer.ts'
+import { answerEvents } from './events-route.ts'
 import { answerFeatures } from './features-route.ts'
 import { answerModel, answerModels } from './models-route.ts'
 import { answerPredict } from './predict-route.ts'
@@ -19,6 +20,7 @@ export function createApp(deps: AppDeps): Hono<RequestEnv> {
 
   route('POST', '/v1/features', (c) => answerFeatures(c, deps))
   route('POST', '/v1/predict', (c) => answerPredict(c, deps))
+  route('POST', '/v1/sources/:name/events', (c) => answerEvents(c, deps, c.req.param('name') ?? ''))
   route('GET', '/v1/models', (c) => answerModels(c, deps))
   route('GET', '/v1/models/:name', (c) => answerModel(c, deps, c.req.param('name') ?? ''))
   route('GET', '/livez', () => jsonAnswer({ live: true }))

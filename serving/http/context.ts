@@ -1,6 +1,7 @@
 import type { HttpBindings } from '@hono/node-server'
 import type { Logger } from '../../runtime/log.ts'
 import type { Catalog } from '../../registry/catalog.ts'
+import type { EventIntake } from '../event-intake.ts'
 import type { ServingMetrics } from '../metrics.ts'
 import type { ModelHost } from '../model-host.ts'
 import type { FeatureReaderDeps } from '../read-features.ts'
@@ -12,6 +13,7 @@ export interface AppDeps {
   /** What reads features under that catalog. @throws LockstepError `NOT_READY` */
   readonly reader: (catalog: Catalog) => FeatureReaderDeps
   readonly models: Pick<ModelHost, 'use'>
+  readonly intake: EventIntake
   readonly readiness: () => Readiness
   /** Whether connections are to be closed after their answer. */
   readonly closing: () => boolean

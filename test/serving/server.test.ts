@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { createRedisStore } from '../../online/redis-store.ts'
+import { createEventIntake } from '../../materializer/event-intake.ts'
 import { openPostgres } from '../../runtime/open-postgres.ts'
 import { openRedis } from '../../runtime/redis.ts'
 import { testDatabase, testRedis } from '../services/index.ts'
@@ -104,6 +105,7 @@ describe('a server that starts and stops', () => {
       config: { bodyLimitBytes: 1000 },
       database: async () => openPostgres(world.postgresUrl),
       store: async () => world.openStore(),
+      intake: (deps) => createEventIntake(deps, { futureMicros: 600_000_000 }),
       log: createLogger('silent'),
       metrics: new Registry(),
       clock: () => noon,

@@ -2,6 +2,7 @@ import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { Registry } from 'prom-client'
+import { createEventIntake } from '../../materializer/event-intake.ts'
 import { materializeView } from '../../materializer/materialize.ts'
 import { openEmbeddedStore } from '../../online/embedded-store.ts'
 import { createRedisStore } from '../../online/redis-store.ts'
@@ -75,6 +76,7 @@ export async function createWorld(kind: OnlineStore['kind'], set: DefinitionSet 
         config: { bodyLimitBytes: 100_000 },
         database: async () => openPostgres(database.url),
         store: async () => openStore(),
+        intake: (deps) => createEventIntake(deps, { futureMicros: 600_000_000 }),
         log: createLogger('debug', { write: (line) => void logged.push(line) }),
         metrics: registry,
         clock: () => noon,

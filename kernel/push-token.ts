@@ -1,0 +1,3 @@
+export function pushToken(source: string, xids: readonly number[]): string {
+  return `${source}~${xids.join()}`
+}

@@ -1,0 +1,239 @@
+import { LockstepError } from '../kernel/errors.ts'
+import type { ViewPlan } from '../kernel/view-plan.ts'
+import type { SourceSpec } from '../kernel/view-spec.ts'
+import type { OnlineStore } from '../online/store.ts'
+import type { Database } from '../runtime/database.ts'
+import type { AppendedEvents, PushTarget } from './append-events.ts'
+import { appendEvents } from './append-events.ts'
+import type { SourceEvent } from './event-reader.ts'
+import { createEventReader } from './event-reader.ts'
+import type { EventTable } from './event-table.ts'
+import { readEventTable } from './event-table.ts'
+import { createFoldQueue } from './fold-queue.ts'
+import { foldTransaction } from './fold-transaction.ts'
+
+/** What one transaction takes at most, unless a single request is more. */
+const groupEvents = 1_000
+const groupBytes = 4 * 1024 * 1024
+/** Of more transactions than that, whose events were pushed again, the next run of a view folds what is not folded. */
+const foldedAgain = 16
+
+export interface EventIntakeDeps {
+  /** @throws LockstepError `POSTGRES_UNAVAILABLE` */
+  readonly database: () => Database
+  /** @throws LockstepError `REDIS_UNAVAILABLE`, `NOT_READY` */
+  readonly store: () => OnlineStore
+  /** The online views that read the source of that name. @throws LockstepError `NOT_READY` */
+  readonly views: (source: string) => readonly ViewPlan[]
+  readonly metrics: IntakeMetrics
+  /** Told when the folding of a source begins to fail. */
+  readonly onFoldFailure: (source: string, error: unknown) => void
+}
+
+export interface IntakeMetrics {
+  /** How many events of a source wait, whenever that changes. */
+  waiting(source: string, events: number): void
+  /** One transaction, folded into the online states. */
+  folded(source: string, seconds: number): void
+}
+
+export interface EventIntakeOptions {
+  /** How far after its receipt an event may say it happened, microseconds. */
+  readonly futureMicros: number
+  /** How much may wait of one source, beside what is being written. Default: 10,000 events, 32 MiB. */
+  readonly waitingEvents?: number
+  readonly waitingBytes?: number
+}
+
+export interface PushedEvents {
+  /** How many are new. */
+  readonly accepted: number
+  /** How many were there, by their ids. */
+  readonly duplicates: number
+  /** The transactions that wrote them, of those that were there too. */
+  readonly xids: readonly number[]
+  /** Whether all of them are in the online states; null where that was not asked for. */
+  readonly online: boolean | null
+}
+
+/** Takes events in for a process: those of requests that come while a transaction is under way are written by the next one, together. */
+export interface EventIntake {
+  /**
+   * Writes the events of one request, all or none; when this resolves they are committed.
+   *
+   * @param receivedAt epoch microseconds
+   * @throws LockstepError `INVALID_EVENT`, `NOT_PUSHABLE`, `OVERLOADED` where too many wait, `INVALID_ROW`, `POSTGRES_UNAVAILABLE`
+   */
+  push(
+    source: SourceSpec,
+    events: readonly unknown[],
+    options: { readonly to: PushTarget; readonly receivedAt: number },
+  ): Promise<PushedEvents>
+  /** Waits until what was taken in is written, and so long for its folding. */
+  close(foldMs: number): Promise<void>
+}
+
+interface Request {
+  readonly events: readonly SourceEvent[]
+  readonly bytes: number
+  readonly done: (written: Written) => void
+  readonly failed: (error: unknown) => void
+}
+
+interface Lane {
+  readonly source: SourceSpec
+  readonly table: EventTable
+  readonly to: PushTarget
+  readonly waiting: Request[]
+  events: number
+  bytes: number
+  running: Promise<void> | null
+}
+
+export function createEventIntake(deps: EventIntakeDeps, options: EventIntakeOptions): EventIntake {
+  const { database, metrics } = deps
+  const { futureMicros, waitingEvents = 10_000, waitingBytes = 32 * 1024 * 1024 } = options
+  const folds = createFoldQueue({
+    fold: (source, xid) => foldTransaction(database(), deps.store(), deps.views(source), xid),
+    onFold: metrics.folded,
+    onFailure: deps.onFoldFailure,
+  })
+  const opened = new WeakMap<SourceSpec, Promise<OpenedSource>>()
+  /** Lanes that have work. */
+  const lanes = new Set<Lane>()
+
+  function open(source: SourceSpec): Promise<OpenedSource> {
+    let found = opened.get(source)
+    if (found === undefined) {
+      found = readEventTable(database(), source).then((table) => ({ table, read: createEventReader(table, { futureMicros }) }))
+      opened.set(source, found)
+      found.catch(() => opened.delete(source))
+    }
+    return found
+  }
+
+  function enqueue(
+    { table, source }: { table: EventTable; source: SourceSpec },
+    to: PushTarget,
+    events: readonly SourceEvent[],
+  ): Promise<Written> {
+    const present = [...lanes].find((lane) => lane.table === table && lane.to === to)
+    const lane = present ?? { source, table, to, waiting: [], events: 0, bytes: 0, running: null }
+    const bytes = events.reduce((sum, event) => sum + event.bytes, 0)
+    if (lane.waiting.length > 0 && (lane.events + events.length > waitingEvents || lane.bytes + bytes > waitingBytes)) {
+      throw new LockstepError(
+        'OVERLOADED',
+        `The source "${source.name}" has ${lane.events} events waiting to be written, which is as many as may; nothing of this request was taken. Send it again soon.`,
+        { details: { source: source.name, waiting: lane.events } },
+      )
+    }
+    const written = new Promise<Written>((done, failed) => lane.waiting.push({ events, bytes, done, failed }))
+    lanes.add(lane)
+    count(lane, events.length, bytes)
+    lane.running ??= drain(lane)
+    return written
+  }
+
+  function count(lane: Lane, events: number, bytes: number): void {
+    lane.events += events
+    lane.bytes += bytes
+    metrics.waiting(lane.source.name, waitingOf(lane.source.name))
+  }
+
+  function waitingOf(source: string): number {
+    let events = 0
+    for (const lane of lanes) if (lane.source.name === source) events += lane.events
+    return events
+  }
+
+  async function drain(lane: Lane): Promise<void> {
+    while (lane.waiting.length > 0) {
+      // what comes while states are folded is written together after it
+      if (lane.to !== 'offline') await folds.room(lane.source.name)
+      const group = nextGroup(lane)
+      await write(lane, group)
+    }
+    lanes.delete(lane)
+  }
+
+  function nextGroup(lane: Lane): Request[] {
+    const group: Request[] = []
+    let [events, bytes] = [0, 0]
+    for (let next = lane.waiting[0]; next !== undefined; next = lane.waiting[0]) {
+      if (group.length > 0 && (events + next.events.length > groupEvents || bytes + next.bytes > groupBytes)) break
+      group.push(next)
+      lane.waiting.shift()
+      events += next.events.length
+      bytes += next.bytes
+    }
+    count(lane, -events, -bytes)
+    return group
+  }
+
+  async function write(lane: Lane, group: readonly Request[]): Promise<void> {
+    let written: AppendedEvents
+    try {
+      written = await appendEvents(
+        database(),
+        lane.table,
+        group.flatMap(({ events }) => events),
+        lane,
+      )
+    } catch (error) {
+      // one request's row must not refuse the others'
+      if (group.length > 1 && error instanceof LockstepError && error.code === 'INVALID_ROW') {
+        for (const request of group) await write(lane, [request])
+        return
+      }
+      if (error instanceof LockstepError && error.code === 'NOT_PUSHABLE') opened.delete(lane.source)
+      for (const { failed } of group) failed(error)
+      return
+    }
+    const folded = lane.to !== 'offline' && written.xid !== null ? folds.add(lane.source.name, written.xid) : null
+    let at = 0
+    for (const { events, done } of group) {
+      const duplicates = written.duplicates.slice(at, (at += events.length))
+      const fresh = duplicates.includes(null)
+      done({ duplicates, xid: fresh ? written.xid : null, folded: fresh ? folded : null })
+    }
+  }
+
+  /** Whoever wrote those that were there may have ended before it folded them. */
+  function again(source: SourceSpec, xids: readonly number[]): Promise<boolean>[] {
+    return xids.length > foldedAgain ? [Promise.resolve(false)] : xids.map((xid) => folds.add(source.name, xid))
+  }
+
+  return {
+    async push(source, sent, { to, receivedAt }) {
+      const { table, read } = await open(source)
+      const events = sent.map((event, index) => read(event, index, receivedAt))
+      const { xid, duplicates, folded } = await enqueue({ table, source }, to, events)
+      const known = duplicates.filter((duplicate) => duplicate !== null)
+      const before = [...new Set(known)].filter((other) => other !== xid)
+      return {
+        accepted: events.length - known.length,
+        duplicates: known.length,
+        xids: [...(xid === null ? [] : [xid]), ...before].sort((a, b) => a - b),
+        online: to === 'offline' ? null : await all([folded ?? Promise.resolve(true), ...again(source, before)]),
+      }
+    },
+    async close(foldMs) {
+      while (lanes.size > 0) await Promise.all([...lanes].map(({ running }) => running))
+      await folds.close(foldMs)
+    },
+  }
+}
+
+/** Of one request: the transaction of what is new in it. */
+interface Written extends AppendedEvents {
+  readonly folded: Promise<boolean> | null
+}
+
+async function all(folds: readonly Promise<boolean>[]): Promise<boolean> {
+  return (await Promise.all(folds)).every(Boolean)
+}
+
+interface OpenedSource {
+  readonly table: EventTable
+  readonly read: ReturnType<typeof createEventReader>
+}

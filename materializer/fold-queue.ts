@@ -1,0 +1,124 @@
+import { setTimeout } from 'node:timers/promises'
+import { LockstepError } from '../kernel/errors.ts'
+
+/** Transactions of one source that wait while they cannot be folded; beyond that they are left to the next run of its views. */
+const mostWaiting = 100_000
+const firstRetryMs = 100
+const lastRetryMs = 2_000
+
+export interface FoldQueueOptions {
+  /** Folds what one transaction wrote to the source into the online states. May be done again. */
+  readonly fold: (source: string, xid: number) => Promise<void>
+  /** How long `add` waits for a fold at most, milliseconds. Default: 250. */
+  readonly waitMs?: number
+  /** Told of each fold, how long it took. */
+  readonly onFold?: (source: string, seconds: number) => void
+  /** Told when the folding of a source begins to fail. */
+  readonly onFailure?: (source: string, error: unknown) => void
+}
+
+/** Folds committed transactions into the online states, of each source one after the other, and again where the store is away. */
+export interface FoldQueue {
+  /** Resolves with true when the transaction is folded; with false where that fails or takes too long: then it is folded later. */
+  add(source: string, xid: number): Promise<boolean>
+  /** Resolves when no more than one fold of the source is left to do, or where folding fails: what is to be committed does not wait for that. */
+  room(source: string): Promise<void>
+  /** Waits for what is left, unless that fails or takes longer. */
+  close(limitMs: number): Promise<void>
+}
+
+interface Work {
+  readonly waiting: { readonly xid: number; readonly settle: (folded: boolean) => void }[]
+  failing: boolean
+  /** Resolves with the next fold or failure. */
+  change: Promise<void>
+  changed: () => void
+}
+
+export function createFoldQueue(options: FoldQueueOptions): FoldQueue {
+  const { waitMs = 250 } = options
+  const works = new Map<string, Work>()
+  const closed = new AbortController()
+
+  async function run(source: string, work: Work): Promise<void> {
+    let retryMs = firstRetryMs
+    for (let next = work.waiting[0]; next !== undefined && !closed.signal.aborted; next = work.waiting[0]) {
+      const start = performance.now()
+      try {
+        await options.fold(source, next.xid)
+      } catch (error) {
+        if (!work.failing) options.onFailure?.(source, error)
+        if (!passes(error)) {
+          work.waiting.shift()
+          next.settle(false)
+          notify(work)
+          continue
+        }
+        work.failing = true
+        for (const { settle } of work.waiting) settle(false)
+        notify(work)
+        const pauseMs = retryMs * (0.75 + Math.random() / 2)
+        await setTimeout(pauseMs, undefined, { signal: closed.signal, ref: false }).catch(() => undefined)
+        retryMs = Math.min(retryMs * 2, lastRetryMs)
+        continue
+      }
+      options.onFold?.(source, (performance.now() - start) / 1000)
+      work.failing = false
+      retryMs = firstRetryMs
+      work.waiting.shift()
+      next.settle(true)
+      notify(work)
+    }
+    works.delete(source)
+    for (const { settle } of work.waiting) settle(false)
+    notify(work)
+  }
+
+  return {
+    add(source, xid) {
+      const present = works.get(source)
+      if (closed.signal.aborted || (present !== undefined && present.waiting.length >= mostWaiting)) return Promise.resolve(false)
+      const work = present ?? { waiting: [], failing: false, change: Promise.resolve(), changed: () => {} }
+      const folded = new Promise<boolean>((resolve) => {
+        const timer = globalThis.setTimeout(resolve, waitMs, false)
+        const settle = (done: boolean): void => {
+          clearTimeout(timer)
+          resolve(done)
+        }
+        work.waiting.push({ xid, settle })
+        if (work.failing) settle(false)
+      })
+      if (present === undefined) {
+        notify(work)
+        works.set(source, work)
+        void run(source, work)
+      }
+      return folded
+    },
+    async room(source) {
+      for (let work = works.get(source); work !== undefined && !work.failing && work.waiting.length > 1; work = works.get(source)) {
+        await work.change
+      }
+    },
+    async close(limitMs) {
+      const late = setTimeout(limitMs, 'late' as const, { signal: closed.signal, ref: false }).catch(() => undefined)
+      for (const work of [...works.values()]) {
+        let timedOut: unknown
+        while (timedOut !== 'late' && !work.failing && work.waiting.length > 0) timedOut = await Promise.race([work.change, late])
+      }
+      closed.abort()
+    },
+  }
+}
+
+/** Whether it may be well the next time. What is not, as a transform that fails, is left to the next run of the view, which tells its reason. */
+function passes(error: unknown): boolean {
+  return error instanceof LockstepError && ['REDIS_UNAVAILABLE', 'POSTGRES_UNAVAILABLE', 'NOT_READY'].includes(error.code)
+}
+
+/** Wakes those who wait for a change. */
+function notify(work: Work): void {
+  const { changed } = work
+  work.change = new Promise((resolve) => (work.changed = resolve))
+  changed()
+}

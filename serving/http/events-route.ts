@@ -1,0 +1,48 @@
+import type { Context } from 'hono'
+import { z } from 'zod'
+import { LockstepError } from '../../kernel/errors.ts'
+import { pushToken } from '../../kernel/push-token.ts'
+import { readBody } from './body.ts'
+import type { AppDeps, RequestEnv, RouteAnswer } from './context.ts'
+import { jsonAnswer } from './context.ts'
+
+/** Events of one request at most. */
+const maxEvents = 10_000
+
+const eventsSchema = z.strictObject({
+  events: z.array(z.unknown()).min(1).max(maxEvents),
+  to: z.enum(['both', 'online', 'offline']).default('both'),
+})
+
+/**
+ * `POST /v1/sources/{name}/events`: writes events to the source, all or none, and answers when they are committed, and as a rule when the online views have them:
+ * `{ "accepted": 2, "duplicates": 0, "online": true, "token": "landings~0+8123" }`.
+ */
+export async function answerEvents(c: Context<RequestEnv>, deps: AppDeps, name: string): Promise<RouteAnswer> {
+  const { push } = deps.metrics
+  try {
+    const { events, to } = await readBody(c, deps.bodyLimitBytes, eventsSchema)
+    const receivedAt = deps.clock()
+    const source = deps.catalog().source(name)
+    const { accepted, duplicates, xids, online } = await deps.intake.push(source, events, { to, receivedAt })
+    push.pushed(name, accepted, duplicates)
+    return jsonAnswer({
+      source: name,
+      accepted,
+      duplicates,
+      ...(online === null ? {} : { online }),
+      token: pushToken(name, xids),
+      requestId: c.get('requestId'),
+    })
+  } catch (error) {
+    push.rejected(reasonOf(error))
+    throw error
+  }
+}
+
+/** As a label: what an event was refused for, or the code. */
+function reasonOf(error: unknown): string {
+  if (!(error instanceof LockstepError)) return 'internal'
+  const { reason } = error.details
+  return typeof reason === 'string' ? reason : error.code.toLowerCase()
+}

@@ -1,0 +1,194 @@
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import type { World } from './world.ts'
+import { ask, createWorld, noon } from './world.ts'
+
+for (const kind of ['redis', 'embedded'] as const) {
+  describe(`pushing events over HTTP, with the ${kind} store`, () => {
+    let world: World
+    let url: string
+    let metrics: () => Promise<string>
+    beforeAll(async () => {
+      world = await createWorld(kind)
+      await world.materialize('airport_delays')
+      await world.materialize('airport_typed')
+      const { server, url: served, registry } = await world.serve()
+      url = served
+      metrics = () => registry.metrics()
+      await server.whenReady()
+    })
+    afterAll(() => world.close())
+
+    const landing = (airport: string | null, delay: number | null, fields: object = {}) => ({
+      airport,
+      at: '2001-07-01T11:30:00Z',
+      delay,
+      amount: null,
+      count: null,
+      city: null,
+      open: null,
+      vec: null,
+      ...fields,
+    })
+    const push = async (body: unknown, source = 'landings') => await ask(url, `/v1/sources/${source}/events`, body)
+    const delays = async (airport: string, extra: object = {}) => {
+      const { body } = await ask(url, '/v1/features', { service: 'flight', entities: [{ airport, distance: 1 }], ...extra })
+      return body.results[0]?.features
+    }
+    const stored = async (where: string) =>
+      (await world.db.query<{ n: number }>(`select count(*)::int4 as n from lockstep_source.landings where ${where}`))[0]?.n
+
+    it('answers when events are in the table and in the online store', async () => {
+      const answer = await push({ events: [landing('ATL', 25), landing('ATL', 7, { at: '2001-07-01T11:20:00Z' })] })
+      expect(answer.status).toBe(200)
+      expect(answer.body).toMatchObject({ source: 'landings', accepted: 2, duplicates: 0, online: true, token: expect.any(String) })
+      expect(await delays('ATL')).toMatchObject({ lastDelay: 25, landed1h: 2 })
+      expect(await stored(`airport = 'ATL'`)).toBe(2)
+    })
+
+    it('takes an event of an id once', async () => {
+      const event = landing('IDS', 1, { _event_id: 'one' })
+      expect((await push({ events: [event, landing('IDS', 2)] })).body).toMatchObject({ accepted: 2, duplicates: 0 })
+      expect((await push({ events: [event] })).body).toMatchObject({ accepted: 0, duplicates: 1, online: true })
+      expect(await delays('IDS')).toMatchObject({ landed1h: 2 })
+    })
+
+    it('keeps events exactly, also integers beyond 2^53', async () => {
+      const body = JSON.stringify({ events: [landing('BIG', 1, { count: 0, vec: [0.5, 2] })] }).replace(
+        '"count":0',
+        '"count":9223372036854775807',
+      )
+      expect((await push(body)).body).toMatchObject({ accepted: 1 })
+      const { text } = await ask(url, '/v1/features', { service: 'typed', entities: [{ airport: 'BIG' }] })
+      expect(text).toContain('"count":9223372036854775807')
+      expect(text).toContain('"vec":[0.5,2]')
+    })
+
+    it('writes events of the online store alone so that only it has them, and those of history alone without folding them', async () => {
+      expect((await push({ events: [landing('ONL', 3)], to: 'online' })).body).toMatchObject({ accepted: 1, online: true })
+      expect(await delays('ONL')).toMatchObject({ lastDelay: 3, landed1h: 1 })
+      const history = await ask(url, '/v1/features', { service: 'history', entities: [{ airport: 'ONL' }] })
+      expect(history.body.results[0]?.features).toMatchObject({ offlineDelay: null, lastDelay: 3 })
+      const offline = await push({ events: [landing('OFF', 4)], to: 'offline' })
+      expect(offline.body).not.toHaveProperty('online')
+      expect(await stored(`airport = 'OFF'`)).toBe(1)
+      await world.materialize('airport_delays')
+      expect(await delays('OFF')).toMatchObject({ lastDelay: 4, landed1h: 1 })
+      expect(await delays('ONL')).toMatchObject({ lastDelay: 3, landed1h: 1 })
+    })
+
+    it.each<[string, string, unknown, number, string, string]>([
+      ['an unknown source', 'landing', { events: [{}] }, 404, 'UNKNOWN_DEFINITION', 'unknown_definition'],
+      ['a wrong event', 'landings', { events: [landing('BAD', 1), landing('BAD', 2, { vec: [1] })] }, 400, 'INVALID_EVENT', 'wrong_type'],
+      [
+        'an event of the future',
+        'landings',
+        { events: [landing('BAD', 1, { at: '2001-07-01T12:11:00Z' })] },
+        400,
+        'INVALID_EVENT',
+        'future',
+      ],
+      ['no events', 'landings', { events: [] }, 400, 'INVALID_REQUEST', 'invalid_request'],
+      ['another target', 'landings', { events: [landing('BAD', 1)], to: 'nowhere' }, 400, 'INVALID_REQUEST', 'invalid_request'],
+      [
+        'a body over the limit',
+        'landings',
+        { events: [landing('BAD', 1, { city: 'x'.repeat(100_000) })] },
+        413,
+        'BODY_TOO_LARGE',
+        'body_too_large',
+      ],
+    ])('refuses %s, writes nothing, and counts it', async (_what, source, body, status, code, reason) => {
+      const label = `lockstep_push_rejected_total{reason="${reason}"} `
+      const before = countOf(await metrics(), label)
+      const answer = await push(body, source)
+      expect([answer.status, answer.body.error.code]).toEqual([status, code])
+      expect(countOf(await metrics(), label)).toBe(before + 1)
+      expect(await stored(`airport = 'BAD'`)).toBe(0)
+    })
+
+    it('counts what it took, and how long folding took', async () => {
+      const said = await metrics()
+      expect(countOf(said, 'lockstep_push_events_total{source="landings"} ')).toBe(await stored('true'))
+      expect(countOf(said, 'lockstep_push_duplicates_total{source="landings"} ')).toBe(1)
+      expect(countOf(said, 'lockstep_push_waiting_events{source="landings"} ')).toBe(0)
+      expect(countOf(said, 'lockstep_push_fold_seconds_count{source="landings"} ')).toBeGreaterThanOrEqual(4)
+    })
+
+    it('finishes what was sent before it closes', async () => {
+      const { server, url: other } = await world.serve()
+      await server.whenReady()
+      await ask(other, '/v1/sources/landings/events', { events: [landing('END', 0)] })
+      const pushes = Array.from({ length: 30 }, (_, i) => ask(other, '/v1/sources/landings/events', { events: [landing('END', i)] }))
+      const first = await Promise.race(pushes)
+      expect(first.status).toBe(200)
+      await server.close()
+      const accepted = (await Promise.allSettled(pushes)).filter((push) => push.status === 'fulfilled' && push.value.status === 200)
+      expect(await stored(`airport = 'END'`)).toBeGreaterThanOrEqual(1 + accepted.length)
+      expect(await delays('END')).toMatchObject({ landed1h: await stored(`airport = 'END'`) })
+    })
+  })
+}
+
+describe('pushing events while a store is away', () => {
+  let world: World
+  beforeAll(async () => {
+    world = await createWorld('embedded')
+  })
+  afterAll(() => world.close())
+  const event = { airport: 'ATL', at: noon, delay: 1, amount: null, count: null, city: null, open: null, vec: null }
+
+  it('refuses them without the database, with the time after which to try again', async () => {
+    let away = false
+    const { db } = world
+    const { server, url } = await world.serve({
+      database: async () => ({
+        ...db,
+        close: async () => undefined,
+        ping: async () => {
+          if (away) throw new Error('away')
+        },
+      }),
+    })
+    await server.whenReady()
+    away = true
+    await expect.poll(async () => (await ask(url, '/v1/sources/landings/events', { events: [event] })).status).toBe(503)
+    const answer = await ask(url, '/v1/sources/landings/events', { events: [event] })
+    expect(answer.body.error.code).toBe('POSTGRES_UNAVAILABLE')
+    expect(answer.headers.get('retry-after')).toBe('1')
+    away = false
+    await expect.poll(async () => (await ask(url, '/v1/sources/landings/events', { events: [event] })).status).toBe(200)
+  })
+
+  it('takes them without the online store, and folds them when it is back', async () => {
+    await world.materialize('airport_delays')
+    let away = false
+    const store = world.openStore()
+    const { server, url, registry } = await world.serve({
+      store: async () => ({
+        ...store,
+        ping: async () => {
+          if (away) throw new Error('away')
+        },
+      }),
+    })
+    await server.whenReady()
+    const read = async () =>
+      (await ask(url, '/v1/features', { service: 'flight', entities: [{ airport: 'WAY', distance: 1 }] })).body.results?.[0]?.features
+    away = true
+    await expect.poll(() => server.readiness().ready).toBe(false)
+    const pushed = { ...event, airport: 'WAY', at: noon - 1 }
+    for (let i = 0; i < 5; i++) {
+      const answer = await ask(url, '/v1/sources/landings/events', { events: [pushed] })
+      expect([answer.status, (answer.body as unknown as { online: boolean }).online]).toEqual([200, false])
+    }
+    away = false
+    await expect.poll(read, { timeout: 5000 }).toMatchObject({ landed1h: 5 })
+    expect(countOf(await registry.metrics(), 'lockstep_push_fold_failures_total{source="landings"} ')).toBe(1)
+  })
+})
+
+/** The sample that begins so. */
+function countOf(metrics: string, sample: string): number {
+  const line = metrics.split('\n').find((each) => each.startsWith(sample))
+  return line === undefined ? 0 : Number(line.slice(sample.length))
+}
