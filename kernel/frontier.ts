@@ -183,7 +183,7 @@ export function parseFrontier(text: string): Frontier {
   const frontier = { below: Number(below), beyond: beyond.length === 0 ? noRanges : beyond }
   // What is read is written again: that also refuses what is no number or not in normal form.
   const safe = [frontier.below, ...beyond.flatMap(({ from, to }) => [from, to])].every(Number.isSafeInteger)
-  if (safe && frontierText(normalized(frontier.below, beyond)) === text) return frontier
+  if (safe && beyond.every(({ from, to }) => from < to) && frontierText(normalized(frontier.below, beyond)) === text) return frontier
   throw new LockstepError('INVALID_REQUEST', `"${text}" is no frontier; write it as it was answered: 1234 or 1234+1236..1240,1250.`, {
     details: { frontier: text },
   })

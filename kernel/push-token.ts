@@ -1,3 +1,34 @@
+import { LockstepError } from './errors.ts'
+import type { Frontier } from './frontier.ts'
+import { frontierText, noTransactions, parseFrontier, union, withTransaction } from './frontier.ts'
+
+/** More transactions than that are told as one range of the oldest of them, which takes in others: a read then waits for these too. */
+const mostTransactions = 64
+
+/** What a push answers, and a read takes so that it sees what was pushed: `landings~0+8123`, the source and the transactions that wrote to it. */
 export function pushToken(source: string, xids: readonly number[]): string {
-  return `${source}~${xids.join()}`
+  const sorted = xids.toSorted((a, b) => a - b)
+  const many = sorted.length - mostTransactions
+  const newest = sorted.slice(Math.max(0, many)).reduce(withTransaction, noTransactions)
+  const [oldest, last] = [sorted[0], sorted[many - 1]]
+  const written =
+    oldest === undefined || last === undefined ? newest : union(newest, { below: 0, beyond: [{ from: oldest, to: last + 1 }] })
+  return `${source}~${frontierText(written)}`
+}
+
+/** @throws LockstepError `INVALID_REQUEST` for what no push has answered */
+export function parsePushToken(token: string): { readonly source: string; readonly written: Frontier } {
+  const at = token.indexOf('~')
+  try {
+    if (at > 0) return { source: token.slice(0, at), written: parseFrontier(token.slice(at + 1)) }
+  } catch (cause) {
+    throw invalid(token, cause)
+  }
+  throw invalid(token)
+}
+
+function invalid(token: string, cause?: unknown): LockstepError {
+  return new LockstepError('INVALID_REQUEST', `"${token.slice(0, 100)}" is no token; send the "token" of a push as it was answered.`, {
+    cause,
+  })
 }

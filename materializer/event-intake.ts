@@ -10,7 +10,7 @@ import { createEventReader } from './event-reader.ts'
 import type { EventTable } from './event-table.ts'
 import { readEventTable } from './event-table.ts'
 import { createFoldQueue } from './fold-queue.ts'
-import { foldTransaction } from './fold-transaction.ts'
+import { foldTransactions } from './fold-transaction.ts'
 
 /** What one transaction takes at most, unless a single request is more. */
 const groupEvents = 1_000
@@ -43,6 +43,8 @@ export interface EventIntakeOptions {
   /** How much may wait of one source, beside what is being written. Default: 10,000 events, 32 MiB. */
   readonly waitingEvents?: number
   readonly waitingBytes?: number
+  /** How long a push waits until its events are online, milliseconds. Default: 250. */
+  readonly foldWaitMs?: number
 }
 
 export interface PushedEvents {
@@ -94,7 +96,11 @@ export function createEventIntake(deps: EventIntakeDeps, options: EventIntakeOpt
   const { database, metrics } = deps
   const { futureMicros, waitingEvents = 10_000, waitingBytes = 32 * 1024 * 1024 } = options
   const folds = createFoldQueue({
-    fold: (source, xid) => foldTransaction(database(), deps.store(), deps.views(source), xid),
+    async fold(source, xids) {
+      const { left } = await foldTransactions(database(), deps.store(), deps.views(source), xids)
+      return left.length === 0
+    },
+    ...(options.foldWaitMs === undefined ? {} : { waitMs: options.foldWaitMs }),
     onFold: metrics.folded,
     onFailure: deps.onFoldFailure,
   })
@@ -218,7 +224,7 @@ export function createEventIntake(deps: EventIntakeDeps, options: EventIntakeOpt
       }
     },
     async close(foldMs) {
-      while (lanes.size > 0) await Promise.all([...lanes].map(({ running }) => running))
+      for (const { running } of lanes) await running
       await folds.close(foldMs)
     },
   }

@@ -3,15 +3,21 @@ import { LockstepError } from '../kernel/errors.ts'
 
 /** Transactions of one source that wait while they cannot be folded; beyond that they are left to the next run of its views. */
 const mostWaiting = 100_000
+/** Transactions that are folded together, which several are after the store was away. */
+const mostAtOnce = 64
 const firstRetryMs = 100
 const lastRetryMs = 2_000
 
 export interface FoldQueueOptions {
-  /** Folds what one transaction wrote to the source into the online states. May be done again. */
-  readonly fold: (source: string, xid: number) => Promise<void>
+  /**
+   * Folds what some transactions wrote to the source into the online states. May be done again.
+   *
+   * @returns false where a view was left to its next run
+   */
+  readonly fold: (source: string, xids: readonly number[]) => Promise<boolean>
   /** How long `add` waits for a fold at most, milliseconds. Default: 250. */
   readonly waitMs?: number
-  /** Told of each fold, how long it took. */
+  /** Told of each fold, of however many transactions, how long it took. */
   readonly onFold?: (source: string, seconds: number) => void
   /** Told when the folding of a source begins to fail. */
   readonly onFailure?: (source: string, error: unknown) => void
@@ -19,7 +25,7 @@ export interface FoldQueueOptions {
 
 /** Folds committed transactions into the online states, of each source one after the other, and again where the store is away. */
 export interface FoldQueue {
-  /** Resolves with true when the transaction is folded; with false where that fails or takes too long: then it is folded later. */
+  /** Resolves with true when the transaction is folded into every view; with false where one is left to its next run, or where it fails or takes too long: then it is folded later. */
   add(source: string, xid: number): Promise<boolean>
   /** Resolves when no more than one fold of the source is left to do, or where folding fails: what is to be committed does not wait for that. */
   room(source: string): Promise<void>
@@ -42,15 +48,20 @@ export function createFoldQueue(options: FoldQueueOptions): FoldQueue {
 
   async function run(source: string, work: Work): Promise<void> {
     let retryMs = firstRetryMs
-    for (let next = work.waiting[0]; next !== undefined && !closed.signal.aborted; next = work.waiting[0]) {
+    while (work.waiting.length > 0 && !closed.signal.aborted) {
+      const next = work.waiting.slice(0, mostAtOnce)
       const start = performance.now()
+      let folded: boolean
       try {
-        await options.fold(source, next.xid)
+        folded = await options.fold(
+          source,
+          next.map(({ xid }) => xid),
+        )
       } catch (error) {
         if (!work.failing) options.onFailure?.(source, error)
         if (!passes(error)) {
-          work.waiting.shift()
-          next.settle(false)
+          work.waiting.splice(0, next.length)
+          for (const { settle } of next) settle(false)
           notify(work)
           continue
         }
@@ -65,8 +76,8 @@ export function createFoldQueue(options: FoldQueueOptions): FoldQueue {
       options.onFold?.(source, (performance.now() - start) / 1000)
       work.failing = false
       retryMs = firstRetryMs
-      work.waiting.shift()
-      next.settle(true)
+      work.waiting.splice(0, next.length)
+      for (const { settle } of next) settle(folded)
       notify(work)
     }
     works.delete(source)
@@ -102,7 +113,7 @@ export function createFoldQueue(options: FoldQueueOptions): FoldQueue {
     },
     async close(limitMs) {
       const late = setTimeout(limitMs, 'late' as const, { signal: closed.signal, ref: false }).catch(() => undefined)
-      for (const work of [...works.values()]) {
+      for (const work of works.values()) {
         let timedOut: unknown
         while (timedOut !== 'late' && !work.failing && work.waiting.length > 0) timedOut = await Promise.race([work.change, late])
       }

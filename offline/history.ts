@@ -28,6 +28,8 @@ export interface HistoryRequest {
    * The source's table must tell arrivals. Absent: all rows of the offline history.
    */
   readonly frontier?: Frontier
+  /** Of rows of the online store alone, too: an answer in place of a state. Default: false. */
+  readonly onlineOnly?: boolean
 }
 
 interface Asked extends HistoryRequest {
@@ -50,12 +52,12 @@ export async function readHistory(
   const answers = new Array<ViewValues>(requests.length)
   const groups = new Map<string, Asked[]>()
   for (const [index, request] of requests.entries()) {
-    const { plan, key, asOf, frontier } = request
+    const { plan, key, asOf, frontier, onlineOnly = false } = request
     if (key === null) {
       answers[index] = plan.newState().valueAt(asOf)
       continue
     }
-    const id = `${frontier === undefined ? 'all' : 'some'} ${streamId(plan)}`
+    const id = `${frontier === undefined ? 'all' : 'some'} ${onlineOnly} ${streamId(plan)}`
     const group = groups.get(id)
     if (group === undefined) groups.set(id, [{ ...request, key, index }])
     else group.push({ ...request, key, index })
@@ -96,6 +98,7 @@ async function readPortion(snapshot: Snapshot, asked: readonly Asked[], answers:
   const bounds = {
     keys: [...new Set(asked.map(({ key }) => key))],
     until: maximum(times),
+    onlineOnly: asked[0]?.onlineOnly === true,
     ...eventBound(plans, minimum(times)),
   }
   const questions = questionsOf(asked, plans)

@@ -12,6 +12,8 @@ import type { HistoryRequest } from '../offline/history.ts'
 import { readOnline } from '../online/read.ts'
 import type { OnlineAnswer } from '../online/read.ts'
 import type { OnlineStore } from '../online/store.ts'
+import type { AwaitPushedDeps, Pushed } from './await-pushed.ts'
+import { awaitPushed, nothingPushed } from './await-pushed.ts'
 import { byPlan } from './by-plan.ts'
 import type { ServedEntity } from './entity-parser.ts'
 import { namingIndex, ofIndex } from './unanswered-entity.ts'
@@ -22,6 +24,8 @@ export interface FeatureReaderDeps {
   readonly isOnline: (view: DefinitionId) => boolean
   /** The offline history, by index of the requests: one state of the data for all of them. */
   readonly history: (requests: readonly HistoryRequest[]) => Promise<readonly ViewValues[]>
+  /** Those of the keys of which these transactions wrote rows. */
+  readonly written: AwaitPushedDeps['written']
 }
 
 export interface FeatureMoment {
@@ -29,6 +33,8 @@ export interface FeatureMoment {
   readonly asOf: number
   /** True where the caller named the moment; false where it is this machine's "now", which a skewed clock may put before what is stored. */
   readonly asked: boolean
+  /** What the read is to see at least. */
+  readonly pushed?: Pushed
 }
 
 export interface FeatureRead {
@@ -67,7 +73,8 @@ export async function readFeatures(
   }
   let { asOf } = moment
   const readAt = (time: number): Promise<OnlineAnswer[]> => namingIndex(service, entities, readOnline(deps.store, requests, time))
-  let answers = await readAt(asOf)
+  const first = await awaitPushed(deps, requests, moment.pushed ?? nothingPushed, () => readAt(asOf))
+  let { answers } = first
   if (!moment.asked) {
     // Another machine's clock is ahead of this one: move the moment of the whole request, so that all its values hold for one.
     let ahead = greatestHighWater(answers)
@@ -90,10 +97,11 @@ export async function readFeatures(
   for (const entity of entities) {
     for (let u = 0; u < uses.length; u++) {
       const { plan } = uses[u] as { plan: ViewPlan }
+      const isLate = online[u] === true && first.late.has(next)
       const answer = online[u] ? (answers[next++] as OnlineAnswer) : null
-      const values = answer === null || (answer.frontier === null && past.has(plan.id)) ? null : answer.values
+      const values = answer === null || isLate || (answer.frontier === null && past.has(plan.id)) ? null : answer.values
       if (values === null) {
-        missing.push({ plan, key: entity.keys[u] as EntityKey, asOf })
+        missing.push({ plan, key: entity.keys[u] as EntityKey, asOf, onlineOnly: isLate })
         missingAt.push(reads.length)
       }
       reads.push(values)

@@ -5,6 +5,7 @@ import type { Logger } from '../runtime/log.ts'
 import type { Registry } from 'prom-client'
 import { LockstepError, messageOf } from '../kernel/errors.ts'
 import { readHistory } from '../offline/history.ts'
+import { writtenKeys } from '../offline/written-keys.ts'
 import type { ViewPlan } from '../kernel/view-plan.ts'
 import type { OnlineStore } from '../online/store.ts'
 import { readModelBytes } from '../registry/model-versions.ts'
@@ -108,6 +109,7 @@ export function createServer(options: ServerOptions): LockstepServer {
       store: needStore(),
       isOnline: (view) => online.has(view),
       history: (requests) => limitHistory(() => readHistory(needDatabase(), requests, { signal: drained.signal })),
+      written: (plan, keys, by) => limitHistory(() => writtenKeys(needDatabase(), plan, keys, by)),
     }),
     models,
     intake,

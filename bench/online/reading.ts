@@ -35,6 +35,7 @@ export function reader({ store }: ReadingPlace, service: ServicePlan): (customer
   const deps: FeatureReaderDeps = {
     store,
     isOnline: () => true,
+    written: async () => new Set<string>(),
     history: () => Promise.reject(new Error('The bench asks for what is in the store.')),
   }
   const uses = service.uses.length

@@ -5,6 +5,7 @@ import type { ServicePlan } from '../../kernel/service-plan.ts'
 import { formatTimestamp } from '../../kernel/time.ts'
 import { valueFromJson } from '../../kernel/value-json.ts'
 import type { Catalog } from '../../registry/catalog.ts'
+import { pushedBy } from '../await-pushed.ts'
 import { byPlan } from '../by-plan.ts'
 import { createEntityParser } from '../entity-parser.ts'
 import type { FeatureRead } from '../read-features.ts'
@@ -18,11 +19,14 @@ export const maxEntities = 10_000
 
 export const entitiesSchema = z.array(z.unknown()).min(1).max(maxEntities)
 export const asOfSchema = z.union([z.string(), z.number()]).optional()
+/** Tokens of pushes that the answer is to hold. */
+export const afterSchema = z.union([z.string().transform((token) => [token]), z.array(z.string()).max(100)]).optional()
 
 const featuresSchema = z.strictObject({
   service: z.string(),
   entities: entitiesSchema,
   asOf: asOfSchema,
+  after: afterSchema,
   include: z.array(z.enum(['eventTimes', 'frontiers'])).optional(),
 })
 
@@ -58,12 +62,20 @@ export async function readEntities(
   deps: AppDeps,
   catalog: Catalog,
   service: ServicePlan,
-  body: { readonly entities: readonly unknown[]; readonly asOf?: string | number | undefined },
+  body: {
+    readonly entities: readonly unknown[]
+    readonly asOf?: string | number | undefined
+    readonly after?: readonly string[] | undefined
+  },
   now: number,
 ): Promise<FeatureRead> {
   const asked = body.asOf === undefined ? deps.defaultAsOf : readMoment(body.asOf)
   const entities = body.entities.map(parserOf(service))
-  const read = await readFeatures(deps.reader(catalog), service, entities, { asOf: asked ?? now, asked: asked !== null })
+  const read = await readFeatures(deps.reader(catalog), service, entities, {
+    asOf: asked ?? now,
+    asked: asked !== null,
+    ...(body.after === undefined ? {} : { pushed: pushedBy(body.after) }),
+  })
   deps.metrics.features(service, read.rows)
   if (read.fromHistory > 0) deps.metrics.history(service, read.fromHistory)
   if (read.skewed) deps.metrics.skewed(service)

@@ -6,7 +6,7 @@ import { byPlan } from '../by-plan.ts'
 import type { Prediction } from '../inference/load-model.ts'
 import { readBody } from './body.ts'
 import type { AppDeps, RequestEnv, RouteAnswer } from './context.ts'
-import { asOfSchema, entitiesSchema, frontiersJson, momentJson, readEntities, writerOf } from './features-route.ts'
+import { afterSchema, asOfSchema, entitiesSchema, frontiersJson, momentJson, readEntities, writerOf } from './features-route.ts'
 import { jsonCanSay, recordWriter } from './json.ts'
 
 const predictSchema = z.strictObject({
@@ -14,6 +14,7 @@ const predictSchema = z.strictObject({
   version: z.int().positive().optional(),
   entities: entitiesSchema,
   asOf: asOfSchema,
+  after: afterSchema,
   include: z.array(z.enum(['features', 'eventTimes', 'frontiers'])).optional(),
 })
 

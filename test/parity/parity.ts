@@ -130,7 +130,13 @@ export function agreement(availability: fc.Arbitrary<Availability>, numRuns: num
     for (const store of stores) {
       for (const moment of moments) {
         const entities = things.map((thing) => ({ keys: [encodeKey(plan.key, [thing])], request: [] }))
-        const deps = { store, isOnline: () => true, history: (requests: Parameters<typeof readHistory>[1]) => readHistory(db, requests) }
+        const written = () => Promise.resolve(new Set<string>())
+        const deps = {
+          store,
+          isOnline: () => true,
+          written,
+          history: (requests: Parameters<typeof readHistory>[1]) => readHistory(db, requests),
+        }
         const read = await readFeatures(deps, service, entities, { asOf: moment, asked: true })
         for (const [i, thing] of things.entries()) {
           const served = readable(service, read.rows[i] as ServiceValues)

@@ -9,8 +9,7 @@ for (const kind of ['redis', 'embedded'] as const) {
     let metrics: () => Promise<string>
     beforeAll(async () => {
       world = await createWorld(kind)
-      await world.materialize('airport_delays')
-      await world.materialize('airport_typed')
+      for (const view of ['airport_delays', 'airport_typed', 'airport_required']) await world.materialize(view)
       const { server, url: served, registry } = await world.serve()
       url = served
       metrics = () => registry.metrics()
@@ -112,6 +111,30 @@ for (const kind of ['redis', 'embedded'] as const) {
       expect(countOf(said, 'lockstep_push_duplicates_total{source="landings"} ')).toBe(1)
       expect(countOf(said, 'lockstep_push_waiting_events{source="landings"} ')).toBe(0)
       expect(countOf(said, 'lockstep_push_fold_seconds_count{source="landings"} ')).toBeGreaterThanOrEqual(4)
+    })
+
+    it('answers after a push with what was pushed, also before it is online', async () => {
+      const offline = await push({ events: [landing('RYW', 9)], to: 'offline' })
+      const { token } = offline.body as unknown as { token: string }
+      expect(await delays('RYW')).toMatchObject({ lastDelay: null, landed1h: 0 })
+      expect(await delays('RYW', { after: token })).toMatchObject({ lastDelay: 9, landed1h: 1 })
+      const told = await push({ events: [landing('RYW', 10, { at: '2001-07-01T11:40:00Z' })], to: 'online' })
+      const both = [token, (told.body as unknown as { token: string }).token]
+      expect(await delays('RYW', { after: both })).toMatchObject({ lastDelay: 10, landed1h: 2 })
+    })
+
+    it('does not wait for pushes that wrote nothing of the entity or of the source', async () => {
+      const pushed = await push({ events: [landing('TOK', 1)], to: 'offline' })
+      const { token } = pushed.body as unknown as { token: string }
+      const historyOf = async () => countOf(await metrics(), 'lockstep_history_answers_total{service="flight@1"} ')
+      const before = await historyOf()
+      expect(await delays('ATL', { after: token })).toMatchObject({ lastDelay: 25 })
+      expect(await delays('TOK', { after: 'balances~0+1' })).toMatchObject({ lastDelay: null })
+      expect(await historyOf()).toBe(before)
+      expect(await delays('TOK', { after: token })).toMatchObject({ lastDelay: 1 })
+      expect(await historyOf()).toBe(before + 1)
+      const refused = await ask(url, '/v1/features', { service: 'flight', entities: [{ airport: 'ATL', distance: 1 }], after: 'landings' })
+      expect([refused.status, refused.body.error.message]).toEqual([400, expect.stringContaining('"landings" is no token')])
     })
 
     it('finishes what was sent before it closes', async () => {

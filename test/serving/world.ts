@@ -76,7 +76,7 @@ export async function createWorld(kind: OnlineStore['kind'], set: DefinitionSet 
         config: { bodyLimitBytes: 100_000 },
         database: async () => openPostgres(database.url),
         store: async () => openStore(),
-        intake: (deps) => createEventIntake(deps, { futureMicros: 600_000_000 }),
+        intake: (deps) => createEventIntake(deps, { futureMicros: 600_000_000, foldWaitMs: 5000 }),
         log: createLogger('debug', { write: (line) => void logged.push(line) }),
         metrics: registry,
         clock: () => noon,

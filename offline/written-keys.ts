@@ -1,0 +1,22 @@
+import type { EntityKey } from '../kernel/entity-key.ts'
+import type { Frontier } from '../kernel/frontier.ts'
+import { rangesOf } from '../kernel/frontier.ts'
+import type { ViewPlan } from '../kernel/view-plan.ts'
+import type { Database } from '../runtime/database.ts'
+import { sourceRows } from './source-stream.ts'
+
+/** Those of the keys that have rows of these transactions in the view's source, of the online store alone too. */
+export async function writtenKeys(
+  db: Pick<Database, 'snapshot'>,
+  plan: ViewPlan,
+  keys: readonly EntityKey[],
+  by: Frontier,
+): Promise<ReadonlySet<EntityKey>> {
+  const found = new Set<EntityKey>()
+  await db.snapshot(async (snapshot) => {
+    for (const arrival of rangesOf(by)) {
+      for await (const rows of sourceRows(snapshot, [plan], { keys, arrival, onlineOnly: true })) for (const { key } of rows) found.add(key)
+    }
+  })
+  return found
+}

@@ -1,0 +1,27 @@
+import fc from 'fast-check'
+import { describe, expect, it } from 'vitest'
+import { covers } from '../../kernel/frontier.ts'
+import { parsePushToken, pushToken } from '../../kernel/push-token.ts'
+
+describe('the token of a push', () => {
+  it('names the source and the transactions', () => {
+    expect(pushToken('landings', [8125, 8123, 8124, 9000])).toBe('landings~0+8123..8125,9000')
+    expect(pushToken('landings', [])).toBe('landings~0')
+  })
+
+  it('holds every transaction, and few ranges of however many', () => {
+    fc.assert(
+      fc.property(fc.uniqueArray(fc.integer({ min: 1, max: 1000 }), { maxLength: 300 }), (xids) => {
+        const { source, written } = parsePushToken(pushToken('s', xids))
+        expect(source).toBe('s')
+        expect(xids.every((xid) => covers(written, xid))).toBe(true)
+        expect(written.beyond.length).toBeLessThanOrEqual(65)
+        if (xids.length <= 64) for (let xid = 0; xid <= 1001; xid++) expect(covers(written, xid)).toBe(xids.includes(xid))
+      }),
+    )
+  })
+
+  it.each(['', '~0', 'landings', 'landings~', 'landings~x', 'landings~0+5..3', 'landings~0+1~2'])('refuses "%s"', (token) => {
+    expect(() => parsePushToken(token)).toThrow(expect.objectContaining({ code: 'INVALID_REQUEST' }))
+  })
+})
