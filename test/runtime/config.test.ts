@@ -26,6 +26,7 @@ describe('the configuration', () => {
       host: '127.0.0.1',
       port: 8080,
       bodyLimitBytes: 1_048_576,
+      futureMicros: 600_000_000,
       logLevel: 'info',
     }
     expect(loadConfig({})).toEqual(defaults)
@@ -44,6 +45,7 @@ describe('the configuration', () => {
         LOCKSTEP_HOST: '0.0.0.0',
         LOCKSTEP_PORT: '0',
         LOCKSTEP_BODY_LIMIT_BYTES: '1000',
+        LOCKSTEP_FUTURE_SECONDS: '0',
         LOCKSTEP_LOG_LEVEL: 'debug',
       }),
     ).toEqual({
@@ -57,6 +59,7 @@ describe('the configuration', () => {
       host: '0.0.0.0',
       port: 0,
       bodyLimitBytes: 1000,
+      futureMicros: 0,
       logLevel: 'debug',
     })
   })
