@@ -1,6 +1,7 @@
 import { setTimeout } from 'node:timers/promises'
 import { LockstepError, messageOf } from '../kernel/errors.ts'
 import type { Database } from '../runtime/database.ts'
+import { faultPoint } from '../runtime/fault-point.ts'
 import { sqlState } from '../runtime/relation.ts'
 import type { SourceEvent } from './event-reader.ts'
 import type { EventTable } from './event-table.ts'
@@ -40,6 +41,7 @@ export async function appendEvents(
   const columns = table.columns.map((_, at) => events.map(({ texts }) => texts[at] ?? null))
   const parameters = [...columns, events.map(({ id }) => id), options.to === 'online']
   const added = await insert(db, table, parameters)
+  faultPoint('push: committed')
   const xid = added.xid === null ? null : Number(added.xid)
   if (added.rows === events.length) return { xid, duplicates: events.map(() => null) }
   const fresh = new Set(added.ids ?? [])

@@ -4,6 +4,7 @@ import type { Marker } from '../online/marker.ts'
 import { firstMarker, markerKey, readMarker, sameOrigin, writeMarker } from '../online/marker.ts'
 import type { OnlineStore } from '../online/store.ts'
 import type { Database } from '../runtime/database.ts'
+import { faultPoint } from '../runtime/fault-point.ts'
 import type { Run } from './runs.ts'
 import { knowsRun } from './runs.ts'
 
@@ -41,7 +42,9 @@ export async function beginAnew(store: OnlineStore, plan: ViewPlan, run: Run, in
   const facts = { fingerprint: plan.fingerprint, incremental, origin: run }
   const removing = firstMarker({ ...facts, removing: true })
   while (!(await writeMarker(store, plan.id, removing, await markerToReplace(store, plan))));
+  faultPoint('rebuild: marked')
   await store.removeView(plan.id, markerKey(plan.id))
+  faultPoint('rebuild: removed')
   const begun = firstMarker({ ...facts, removing: false })
   for (;;) {
     const present = await readMarker(store, plan.id)

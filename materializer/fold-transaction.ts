@@ -14,6 +14,7 @@ import type { Marker } from '../online/marker.ts'
 import { readMarkers, readUnderMarker } from '../online/marker.ts'
 import type { OnlineStore } from '../online/store.ts'
 import type { Database } from '../runtime/database.ts'
+import { faultPoint } from '../runtime/fault-point.ts'
 import { snapshotBounds } from '../runtime/writers.ts'
 import { createArrivals } from './arrivals.ts'
 import { lost } from './begin-view.ts'
@@ -83,6 +84,7 @@ export async function foldTransactions(
   const folded = await Promise.all(
     [...groups.values()].map(async (group) => {
       const rows = await readArrived(db, group, wanted, mostRows)
+      faultPoint('push: rows read')
       const markers = await markersRead
       // Of a transaction that wrote rows all are read, or none, where it has not been committed.
       const written =

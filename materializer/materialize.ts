@@ -7,6 +7,7 @@ import type { Marker } from '../online/marker.ts'
 import { advanceMarker, readUnderMarker } from '../online/marker.ts'
 import type { OnlineStore } from '../online/store.ts'
 import type { Database, Snapshot } from '../runtime/database.ts'
+import { faultPoint } from '../runtime/fault-point.ts'
 import { snapshotBounds } from '../runtime/writers.ts'
 import { beginAnew, beginView, lost, mismatch } from './begin-view.ts'
 import { createArrivals } from './arrivals.ts'
@@ -67,11 +68,15 @@ export async function materializeView(
   const identity = await store.identity()
   const startedAt = new Date(Math.floor(now() / 1000))
   const run = await startRun(db, { view: plan.id, fingerprint: plan.fingerprint, store: identity, moment, startedAt })
+  faultPoint('run: recorded')
   const marker =
     options.rebuild === true ? await beginAnew(store, plan, run, incremental) : await beginView(db, store, plan, run, incremental)
+  faultPoint('run: begun')
   const { seen, rows, entities } = await db.snapshot((snapshot) => foldSnapshot(snapshot, store, plan, { ...options, moment, marker }))
+  faultPoint('run: folded')
   const moved = await advanceMarker(store, plan.id, marker, seen)
   if (moved === null) throw lost(plan)
+  faultPoint('run: marker moved')
   const outcome = { begun: marker.origin, whole: !incremental, to: moved.is.below, rows, entities }
   const { from, to } = await finishRun(db, run, outcome, new Date(Math.floor(now() / 1000)))
   return { mode: incremental ? 'incremental' : 'full', from, to, moment, rows, entities }

@@ -1,6 +1,7 @@
 import type { EntityKey } from '../kernel/entity-key.ts'
 import type { ViewPlan } from '../kernel/view-plan.ts'
 import type { OnlineStore } from '../online/store.ts'
+import { faultPoint } from '../runtime/fault-point.ts'
 
 const entitiesPerWrite = 500
 const bytesPerWrite = 8 * 1024 * 1024
@@ -34,7 +35,10 @@ export function createStateWriter(store: OnlineStore, plan: ViewPlan): StateWrit
   let refused: EntityKey[] = []
 
   async function write(entities: readonly FoldedEntity[]): Promise<void> {
+    if (entities.length === 0) return
+    faultPoint('states: to be written')
     const outcome = await store.write(entities.map(({ key, expected, bytes }) => ({ view, entity, key, expected, bytes })))
+    faultPoint('states: written')
     for (const [i, { key, rows }] of entities.entries()) {
       if (outcome[i] === true) {
         stored.rows += rows

@@ -4,6 +4,7 @@ import type { OnlineStore } from '../../online/store.ts'
 import { noBytes } from '../../online/store.ts'
 import type { Catalog } from '../../registry/catalog.ts'
 import type { Database } from '../../runtime/database.ts'
+import { faultPoint } from '../../runtime/fault-point.ts'
 import { awaitEarlier } from '../../runtime/earlier-transactions.ts'
 import { isOurs } from '../forget-view.ts'
 import { renewStates } from './renew-states.ts'
@@ -36,8 +37,10 @@ type Views = Pick<Catalog, 'views' | 'online'>
  * @throws LockstepError `REDIS_UNAVAILABLE`: call it again
  */
 export async function finishErasures(db: Database, store: OnlineStore, catalog: Views, options: FinishOptions): Promise<number> {
+  faultPoint('erase: committed')
   for (const view of await notedViews(db, false)) await each(db, view, false, (states) => renew(db, store, catalog, states, options))
   if (await awaitEarlier(db, options.waitMs, options.signal)) {
+    faultPoint('erase: waited')
     for (const view of await notedViews(db, true)) await each(db, view, true, (states) => remove(db, store, catalog, states, options))
   }
   await db.query(
@@ -68,6 +71,7 @@ async function renew(db: Database, store: OnlineStore, catalog: Views, states: r
   if (!(await isOurs(db, store, plan.id))) return await forget(db, states)
   const keys = states.map(({ key }) => key)
   const empty = await renewStates(db, store, plan, keys, moment)
+  faultPoint('erase: made anew')
   await forget(
     db,
     states.filter(({ key }) => !empty.has(key)),
@@ -90,6 +94,7 @@ async function remove(db: Database, store: OnlineStore, catalog: Views, states: 
   const removed = await store.write(
     states.map(({ view, entity, key, emptied }) => ({ view, entity, key, expected: emptied, bytes: noBytes })),
   )
+  faultPoint('erase: removed')
   const others = states.filter((_, i) => removed[i] !== true)
   const [first] = others
   const plan = first === undefined ? undefined : catalog.views.get(first.view)

@@ -1,0 +1,27 @@
+/** The steps between which a process may die, and lose or double nothing. Tests kill it there. */
+export type FaultPoint =
+  | 'push: committed'
+  | 'push: rows read'
+  | 'states: to be written'
+  | 'states: written'
+  | 'run: recorded'
+  | 'run: begun'
+  | 'run: folded'
+  | 'run: marker moved'
+  | 'rebuild: marked'
+  | 'rebuild: removed'
+  | 'erase: committed'
+  | 'erase: made anew'
+  | 'erase: waited'
+  | 'erase: removed'
+
+let armed: FaultPoint | null = null
+
+/** Kills this process when it comes to the point. For tests. */
+export function armFaultPoint(point: FaultPoint): void {
+  armed = point
+}
+
+export function faultPoint(point: FaultPoint): void {
+  if (point === armed) process.kill(process.pid, 'SIGKILL')
+}

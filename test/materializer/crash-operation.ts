@@ -1,0 +1,55 @@
+import { formatTimestamp } from '../../kernel/time.ts'
+import { appendEvents } from '../../materializer/append-events.ts'
+import { eraseEntity } from '../../materializer/erase/erase-entity.ts'
+import { finishErasures } from '../../materializer/erase/finish-erasures.ts'
+import { createEventReader } from '../../materializer/event-reader.ts'
+import { readEventTable } from '../../materializer/event-table.ts'
+import { foldTransaction } from '../../materializer/fold-transaction.ts'
+import { materializeView } from '../../materializer/materialize.ts'
+import type { OnlineStore } from '../../online/store.ts'
+import type { Catalog } from '../../registry/catalog.ts'
+import type { Database } from '../../runtime/database.ts'
+
+export const crashMoment = 992_000_000_000_000
+const hour = 3_600_000_000
+
+/** Forty events of four accounts, as they are pushed. */
+export function crashEvents(name: string): Record<string, unknown>[] {
+  return Array.from({ length: 40 }, (_, i) => ({
+    _event_id: `${name} ${i}`,
+    account: ['a', 'b', 'c', 'd'][i % 4],
+    shop: i % 3,
+    at: formatTimestamp(crashMoment - hour - (i % 11) * (hour / 30)),
+    amount: i / 8,
+  }))
+}
+
+export const operations = ['push', 'incremental', 'rebuild', 'erase'] as const
+export type Operation = (typeof operations)[number]
+
+/** What a process is killed in. Done once more, it does what is left. */
+export async function operate(operation: Operation, db: Database, store: OnlineStore, catalog: Catalog): Promise<void> {
+  const plans = [...catalog.views.values()]
+  switch (operation) {
+    case 'push': {
+      const table = await readEventTable(db, catalog.source('orders'))
+      const read = createEventReader(table, { futureMicros: 0 })
+      const events = crashEvents('pushed').map((event, i) => read(event, i, Date.now() * 1000))
+      const { xid } = await appendEvents(db, table, events, { to: 'both' })
+      if (xid !== null) await foldTransaction(db, store, plans, xid, { moment: crashMoment })
+      break
+    }
+    case 'erase': {
+      const { entity } = catalog.view('of_account').spec
+      await eraseEntity(db, catalog, entity, ['a'], new Date())
+      await finishErasures(db, store, catalog, { waitMs: 5_000, moment: crashMoment })
+      break
+    }
+    case 'incremental':
+    case 'rebuild':
+      for (const plan of plans) await materializeView(db, store, plan, { moment: crashMoment, rebuild: operation === 'rebuild' })
+      break
+    default:
+      operation satisfies never
+  }
+}

@@ -1,0 +1,133 @@
+import { execFile } from 'node:child_process'
+import { fileURLToPath } from 'node:url'
+import { Redis } from 'ioredis'
+import { beforeAll, expect, it } from 'vitest'
+import { encodeKey } from '../../kernel/entity-key.ts'
+import { readHeader } from '../../kernel/stored-state.ts'
+import { finishErasures } from '../../materializer/erase/finish-erasures.ts'
+import { materializeView } from '../../materializer/materialize.ts'
+import { createRedisStore } from '../../online/redis-store.ts'
+import type { OnlineStore } from '../../online/store.ts'
+import { applyChanges } from '../../registry/apply.ts'
+import type { Catalog } from '../../registry/catalog.ts'
+import { loadCatalog } from '../../registry/catalog.ts'
+import { loadDefinitions } from '../../registry/load-definitions.ts'
+import type { FaultPoint } from '../../runtime/fault-point.ts'
+import { openPostgres } from '../../runtime/open-postgres.ts'
+import { definitionFiles } from '../registry/definition-files.ts'
+import { testDatabase, testRedis } from '../services/index.ts'
+import type { Operation } from './crash-operation.ts'
+import { crashEvents, crashMoment, operate, operations } from './crash-operation.ts'
+
+const files = definitionFiles({
+  'orders.ts': `
+  import { count, entity, featureView, last, source, sum, t } from 'lockstep'
+  const account = entity('account', { key: { account: t.string } })
+  const world = entity('world', { key: {} })
+  const orders = source('orders', { key: { account: 'account' }, eventTime: 'at', columns: { amount: t.float64, shop: t.int32 } })
+  const features = { last: last('amount'), rows: count('2h'), total: sum('amount', '2h') }
+  export const ofAccount = featureView('of_account', { version: 1, entity: account, source: orders, online: true, features })
+  export const ofWorld = featureView('of_world', { version: 1, entity: world, source: orders, online: true, features })
+  `,
+})
+
+const run = ['run: recorded', 'run: begun', 'states: to be written', 'states: written', 'run: folded', 'run: marker moved'] as const
+const matrix: Readonly<Record<Operation, readonly FaultPoint[]>> = {
+  push: ['push: committed', 'push: rows read', 'states: to be written', 'states: written'],
+  incremental: run,
+  rebuild: ['rebuild: marked', 'rebuild: removed', ...run],
+  erase: ['erase: committed', 'states: to be written', 'states: written', 'erase: made anew', 'erase: waited', 'erase: removed'],
+}
+
+interface World {
+  readonly url: string
+  readonly redis: { readonly url: string; readonly prefix: string }
+  readonly db: ReturnType<typeof openPostgres>
+  readonly store: OnlineStore
+  readonly catalog: Catalog
+  end(): Promise<void>
+}
+
+let definitions: ReturnType<typeof loadDefinitions>
+beforeAll(() => {
+  definitions = loadDefinitions(`${files}/orders.ts`)
+})
+
+async function world(): Promise<World> {
+  const database = await testDatabase()
+  const redis = await testRedis()
+  const db = openPostgres(database.url)
+  const store = createRedisStore({ redis: new Redis(redis.url), prefix: redis.prefix })
+  await applyChanges(db, await definitions)
+  const end = async (): Promise<void> => {
+    await store.close()
+    await db.close()
+    await database.drop()
+  }
+  return { url: database.url, redis, db, store, catalog: await loadCatalog(db), end }
+}
+
+/** Runs the operation in a process of its own. @returns the signal that it ended by, or what it exited with */
+function elsewhere({ url, redis }: World, ...words: readonly string[]): Promise<string> {
+  const program = fileURLToPath(new URL('crash-process.ts', import.meta.url))
+  return new Promise((resolve) => {
+    execFile(process.execPath, [program, url, redis.url, redis.prefix, ...words], (error, _, stderr) =>
+      resolve(error === null ? 'done' : (error.signal ?? stderr)),
+    )
+  })
+}
+
+async function bodies(store: OnlineStore, { views }: Catalog): Promise<unknown[]> {
+  const found = []
+  for (const plan of views.values()) {
+    const keys = plan.key.length === 0 ? [''] : ['a', 'b', 'c', 'd'].map((account) => encodeKey(plan.key, [account]))
+    const stored = await store.read(keys.map((key) => ({ view: plan.id, entity: plan.spec.entity.name, key })))
+    found.push(...stored.map((bytes) => bytes && bytes.toString('hex', readHeader(bytes, plan.id).bodyAt)))
+  }
+  return found
+}
+
+async function insert({ db }: World, name: string): Promise<void> {
+  const rows = crashEvents(name).map(
+    ({ account, shop, at, amount }) => `('${String(account)}', ${String(shop)}, '${String(at)}', ${String(amount)})`,
+  )
+  await db.query(`insert into lockstep_source.orders (account, shop, at, amount) values ${rows.join(', ')}`)
+}
+
+/** Kills the operation at the point, does it again, and holds the table and the states against what they must be. */
+async function survives(operation: Operation, point: FaultPoint): Promise<void> {
+  const here = await world()
+  const { db, store, catalog } = here
+  const plans = [...catalog.views.values()]
+  try {
+    await insert(here, 'before')
+    for (const plan of plans) await materializeView(db, store, plan, { moment: crashMoment })
+    if (operation !== 'push') await insert(here, 'more')
+    expect([operation, point, await elsewhere(here, operation, point)]).toEqual([operation, point, 'SIGKILL'])
+    // A client that got no answer sends its events again; a run is begun again; what an erasure noted is done by whoever comes next.
+    if (operation === 'erase') {
+      for (const plan of plans) await materializeView(db, store, plan, { moment: crashMoment })
+      expect(await finishErasures(db, store, catalog, { waitMs: 5_000, moment: crashMoment })).toBe(0)
+    } else await operate(operation, db, store, catalog)
+    for (const plan of plans) await materializeView(db, store, plan, { moment: crashMoment })
+    const [row] = await db.query<{ n: number }>('select count(*)::int as n from lockstep_source.orders')
+    expect([operation, point, row?.n]).toEqual([operation, point, operation === 'erase' ? 60 : 80])
+    const { url, prefix } = await testRedis()
+    const fresh = createRedisStore({ redis: new Redis(url), prefix })
+    for (const plan of plans) await materializeView(db, fresh, plan, { moment: crashMoment })
+    const [held, expected] = [await bodies(store, catalog), await bodies(fresh, catalog)]
+    await fresh.close()
+    expect([operation, point, held]).toEqual([operation, point, expected])
+  } finally {
+    await here.end()
+  }
+}
+
+it.each(operations)(
+  'loses and doubles nothing where a process is killed between any two steps of %s',
+  { timeout: 120_000 },
+  async (operation) => {
+    const points = matrix[operation]
+    for (let i = 0; i < points.length; i += 4) await Promise.all(points.slice(i, i + 4).map((point) => survives(operation, point)))
+  },
+)
