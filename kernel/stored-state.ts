@@ -51,7 +51,7 @@ export function readHeader(bytes: Uint8Array, what: string): StoredHeader {
   if (bytes[0] !== storedFormat) {
     throw new LockstepError(
       'STATE_VERSION',
-      `The online state of "${what}" has format ${bytes[0]}, and this build reads ${storedFormat}; use the build that wrote it, or materialize the view again.`,
+      `The online state of "${what}" has format ${bytes[0]}, and this build reads ${storedFormat}; use the build that wrote it, or rebuild the view (lockstep materialize --rebuild).`,
     )
   }
   const reader = new ByteReader(bytes, 1)

@@ -35,8 +35,8 @@ export const writerOf = byPlan((service: ServicePlan) => serviceValuesWriter(ser
 
 /**
  * `POST /v1/features`: the features of a service for each entity, with the status of each value. With `include: ['frontiers']` the answer has
- * `frontiers`, by online view (`{ "airport_delays@1": 8123 }`): the transaction id below which every committed source row is in the answer, null where
- * nothing is stored of any entity asked for.
+ * `frontiers`, by online view (`{ "airport_delays@1": "8123+8125..8127" }`): the transactions whose rows are in every value of the answer (`frontierText`), null
+ * where nothing is stored of any entity asked for.
  */
 export async function answerFeatures(c: Context<RequestEnv>, deps: AppDeps): Promise<RouteAnswer> {
   const body = await readBody(c, deps.bodyLimitBytes, featuresSchema)
