@@ -20,6 +20,7 @@ export const commands: readonly CommandEntry[] = [
   { name: 'worker', load: async () => (await import('./commands/worker.ts')).workerCommand },
   { name: 'materialize', load: async () => (await import('./commands/materialize.ts')).materializeCommand },
   { name: 'erase', load: async () => (await import('./commands/erase.ts')).eraseCommand },
+  { name: 'backfill', load: async () => (await import('./commands/backfill.ts')).backfillCommand },
   { name: 'model push', load: async () => (await import('./commands/model-push.ts')).modelPushCommand },
   { name: 'model list', load: async () => (await import('./commands/model-list.ts')).modelListCommand },
   { name: 'predict', load: async () => (await import('./commands/predict.ts')).predictCommand },

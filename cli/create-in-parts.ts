@@ -4,11 +4,11 @@ import type { SharedDatasetOptions } from '../offline/shared/create-shared-datas
 import { createSharedDataset } from '../offline/shared/create-shared-dataset.ts'
 import { openDatabase } from '../runtime/open-database.ts'
 import type { Context } from './context.ts'
-import { partWorkerTools } from './part-worker-tools.ts'
+import { exportTools } from './worker-tools.ts'
 
 /** Shares an export out among workers, and shows how far all of them are. */
 export async function createInParts(context: Context, service: ServicePlan, options: SharedDatasetOptions): Promise<DatasetManifest> {
-  const tools = await partWorkerTools(context)
+  const tools = await exportTools(context)
   // a stop ends what the context's own database does, and must not end what is put away after it
   const keeper = await openDatabase(context.config)
   context.add('keeper of the spine', () => keeper.close())

@@ -5,6 +5,7 @@ import { covers, noTransactions } from '../kernel/frontier.ts'
 import type { ViewPlan } from '../kernel/view-plan.ts'
 import type { SourceRow } from '../offline/row-decoder.ts'
 import { sourceRows } from '../offline/source-stream.ts'
+import type { StreamBounds } from '../offline/stream-sql.ts'
 import type { Snapshot } from '../runtime/database.ts'
 
 export interface ArrivalsOptions {
@@ -15,13 +16,15 @@ export interface ArrivalsOptions {
   /** No row of this database's own has an arrival from here on. */
   readonly xmax: number
   readonly signal?: AbortSignal | undefined
+  /** Where no keys are asked for, these alone. */
+  readonly only?: Pick<StreamBounds, 'keyRange' | 'keysIn'>
 }
 
 /** The rows of the transactions of `seen` that are not in `known`, of all entities or of these, ordered as `sourceRows` orders them. */
 export type Arrivals = (known: Frontier, keys?: readonly EntityKey[]) => AsyncGenerator<readonly SourceRow[]>
 
 /** The rows that a run folds. @throws LockstepError `INVALID_ROW` for rows that this database cannot have written; what `sourceRows` throws */
-export function createArrivals({ snapshot, plan, seen, xmax, signal }: ArrivalsOptions, onRead: (rows: number) => void): Arrivals {
+export function createArrivals({ snapshot, plan, seen, xmax, signal, only }: ArrivalsOptions, onRead: (rows: number) => void): Arrivals {
   let read = 0
 
   function ownRows(batch: readonly SourceRow[], { below }: Frontier): readonly SourceRow[] {
@@ -36,7 +39,7 @@ export function createArrivals({ snapshot, plan, seen, xmax, signal }: ArrivalsO
     // There is no upper bound, so that rows of another database are met.
     const arrival = { from: Math.max(0, known.below), to: Number.MAX_SAFE_INTEGER, except: known.beyond }
     const bounds = { onlineOnly: true, ...(seen === null ? {} : { arrival, withXid: true }) }
-    for await (const batch of sourceRows(snapshot, [plan], { ...bounds, ...(keys === undefined ? {} : { keys }) })) {
+    for await (const batch of sourceRows(snapshot, [plan], { ...bounds, ...(keys === undefined ? only : { keys }) })) {
       signal?.throwIfAborted()
       yield seen === null ? batch : ownRows(batch, seen)
       read += batch.length

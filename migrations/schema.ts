@@ -12,6 +12,8 @@ export interface LockstepTables {
   'lockstep.erasures': ErasuresTable
   'lockstep.erasure_states': ErasureStatesTable
   'lockstep.removals': RemovalsTable
+  'lockstep.backfills': BackfillsTable
+  'lockstep.backfill_chunks': BackfillChunksTable
 }
 
 export type DefinitionKind = 'entity' | 'source' | 'view' | 'onDemand' | 'service' | 'model'
@@ -120,4 +122,44 @@ export interface RemovalsTable {
   store: string
   removed: Generated<string>
   requested_at: Generated<Date>
+}
+
+export interface BackfillsTable {
+  id: Generated<string>
+  view: string
+  fingerprint: string
+  store: string
+  /** Epoch microseconds: of the entities with an event in [from_time, to_time) alone; null: of all. */
+  from_time: string | null
+  to_time: string | null
+  /** What its chunks count as now, epoch microseconds. */
+  moment: string
+  /** Its line in `materialization_runs`. */
+  run: string
+  /** The run that began the view in the store. */
+  origin: string
+  origin_started_at: Date
+  chunks: number
+  state: BackfillState
+  /** `code` and `message` of what it failed with. */
+  error: ColumnType<unknown, string | null, string | null>
+  started_by: string
+  started_at: Generated<Date>
+  finished_at: Date | null
+}
+
+export type BackfillState = 'running' | 'done' | 'failed' | 'cancelled'
+
+/** The entities whose key lies in [from_key, to_key): the parts as PostgreSQL writes them, or null where there is no bound. */
+export interface BackfillChunksTable {
+  backfill: string
+  chunk: number
+  from_key: Json
+  to_key: Json
+  /** All rows of transactions below it are in its states; null until it is done, as what follows. */
+  below: string | null
+  rows: string | null
+  entities: string | null
+  worker: string | null
+  finished_at: Date | null
 }

@@ -53,8 +53,8 @@ export async function* sourceRows(
 }
 
 /** Whether most of the table is read, as far as can be told. */
-function isWhole({ keys, keysIn, near, arrival }: SourceStreamOptions): boolean {
-  return keys === undefined && keysIn === undefined && near === undefined && (arrival?.from ?? 0) === 0
+function isWhole({ keys, keysIn, keyRange, near, arrival }: SourceStreamOptions): boolean {
+  return keys === undefined && keysIn === undefined && keyRange === undefined && near === undefined && (arrival?.from ?? 0) === 0
 }
 
 /** Of a value that cannot be cast to its declared type, the database says neither row nor column: it may be any column that is cast. */

@@ -30,6 +30,7 @@ export interface StreamBounds {
   readonly keys?: readonly EntityKey[]
   /** A SELECT of key parts, in the key's order and types. */
   readonly keysIn?: string
+  readonly keyRange?: KeyRange
   /** Epoch microseconds: rows that sort after it are left out. */
   readonly until?: number
   /** Epoch microseconds: rows that happened before it are left out. */
@@ -46,6 +47,12 @@ export interface StreamBounds {
 
 export interface Arrival extends TransactionRange {
   readonly except?: readonly TransactionRange[]
+}
+
+/** The keys in [from, to): the text of each part as PostgreSQL writes it; null: no bound. */
+export interface KeyRange {
+  readonly from: readonly string[] | null
+  readonly to: readonly string[] | null
 }
 
 /**
@@ -103,12 +110,13 @@ function partsOf({ table, key, eventTime, known, order }: Pick<StreamRequest, 't
 
 function conditionsOf(request: StreamRequest, { column, keys, sortTime, literal }: Parts): string[] {
   const { key, table } = request
-  const { keys: only, keysIn, until, eventFrom, knownBefore, arrival, onlineOnly } = request.bounds
+  const { keys: only, keysIn, keyRange, until, eventFrom, knownBefore, arrival, onlineOnly } = request.bounds
   return [
     ...(table.hasOnlineOnly && onlineOnly !== true ? [notOnlineOnly] : []),
     ...key.map((part) => `${column(part.name)} IS NOT NULL`),
     ...(only === undefined ? [] : [keyCondition(key, keys, only)]),
     ...(keysIn === undefined || key.length === 0 ? [] : [`(${keys.join(', ')}) IN (${keysIn})`]),
+    ...(keyRange === undefined ? [] : rangeConditions(key, keys, keyRange)),
     ...(until === undefined ? [] : [`${sortTime} <= ${literal(until)}`]),
     ...(eventFrom === undefined ? [] : [`${column(request.eventTime)} >= ${literal(eventFrom)}`]),
     ...(knownBefore === undefined ? [] : [`${knownTime(request, column)} < ${timeLiteral(knownBefore, undefined)}`]),
@@ -117,7 +125,7 @@ function conditionsOf(request: StreamRequest, { column, keys, sortTime, literal 
 }
 
 /** Each piece has both its bounds, so that an index on `_xid` leads to it, and the planner takes it for small where it knows nothing of the table yet. */
-function arrivalCondition({ from, to, except = [] }: Arrival): string {
+export function arrivalCondition({ from, to, except = [] }: Arrival): string {
   const ends = [from, ...except.flatMap((range) => [range.from, range.to]), to]
   const pieces: string[] = []
   for (let i = 0; i < ends.length; i += 2) {
@@ -206,6 +214,36 @@ function lacksKey(key: readonly Column[]): string {
 export function timeLiteral(micros: number, actual: string | undefined): string {
   if (micros < -maxMicros) return `'-infinity'::${actual === 'timestamp' || actual === 'date' ? 'timestamp' : 'timestamptz'}`
   return `${actual === 'timestamp' || actual === 'date' ? 'timestamp' : 'timestamptz'} '${formatTimestamp(micros)}'`
+}
+
+function rangeConditions(parts: readonly Column<KeyType>[], expressions: readonly string[], { from, to }: KeyRange): string[] {
+  const key = `(${expressions.join(', ')})`
+  const bound = (texts: readonly string[]): string =>
+    `(${parts.map(({ type }, i) => `${sqlText(texts[i] ?? '')}::${sqlTypeName(type)}`).join(', ')})`
+  return [...(from === null ? [] : [`${key} >= ${bound(from)}`]), ...(to === null ? [] : [`${key} < ${bound(to)}`])]
+}
+
+/** The keys of the rows that happened in [from, to), for `keysIn`. */
+export function keysWithinSelect(request: Pick<StreamRequest, 'table' | 'key' | 'eventTime' | 'known'>, from: number, to: number): string {
+  const { keys, column, literal } = partsOf({ ...request, order: 'event' })
+  const event = column(request.eventTime)
+  return `SELECT ${keys.join(', ') || '1'} FROM ${request.table.relation} s WHERE ${event} >= ${literal(from)} AND ${event} < ${literal(to)}`
+}
+
+/** The first keys of `pieces` ranges with about as many rows each, as text, without the very first; judged by a `share` of the rows, by chance. */
+export function keyBoundsSelect(
+  request: Pick<StreamRequest, 'table' | 'key' | 'eventTime' | 'known'>,
+  pieces: number,
+  share: number,
+): string {
+  const { keys, column } = partsOf({ ...request, order: 'event' })
+  const names = keys.map((_, i) => `k${i}`)
+  const present = request.key.map(({ name }) => `${column(name)} IS NOT NULL`)
+  const chosen = share < 1 ? [`random() < ${share}`] : []
+  const sample = `SELECT ${keys.map((key, i) => `${key} AS k${i}`).join(', ')} FROM ${request.table.relation} s WHERE ${[...present, ...chosen].join(' AND ')}`
+  const pieced = `SELECT ${names.join(', ')}, ntile(${pieces}) OVER (ORDER BY ${names.join(', ')}) AS piece FROM (${sample}) sample`
+  const texts = names.map((name, i) => `${name}::text AS t${i}`)
+  return `SELECT DISTINCT ON (piece) ${texts.join(', ')} FROM (${pieced}) pieced ORDER BY piece, ${names.join(', ')} OFFSET 1`
 }
 
 function keyCondition(parts: readonly Column<KeyType>[], expressions: readonly string[], keys: readonly EntityKey[]): string {

@@ -3,7 +3,7 @@ import type { ConstructorOptions, Job } from 'pg-boss'
 import { PgBoss } from 'pg-boss'
 import { LockstepError, messageOf } from '../kernel/errors.ts'
 import type { Config } from './config.ts'
-import type { EmbeddedDatabase } from './database.ts'
+import type { Database, EmbeddedDatabase } from './database.ts'
 import { parseTarget } from './open-postgres.ts'
 import { isUnavailable, postgresUnavailable } from './postgres-unavailable.ts'
 
@@ -105,6 +105,12 @@ export async function openJobQueue({ postgresUrl }: Pick<Config, 'postgresUrl'>)
 /** The jobs of the embedded database, for the process that owns it. */
 export async function openEmbeddedJobQueue(db: EmbeddedDatabase): Promise<JobQueue> {
   return await startJobQueue({ db: { executeSql: (text, values) => db.statements(text, values) }, backend: 'pglite' }, (cause) => cause)
+}
+
+/** Whether there have ever been jobs in the database. */
+export async function hasJobs(db: Pick<Database, 'query'>): Promise<boolean> {
+  const [row] = await db.query<{ there: boolean }>(`SELECT to_regclass('${schema}.version') IS NOT NULL AS there`)
+  return row?.there === true
 }
 
 async function startJobQueue(where: ConstructorOptions, explain: (cause: unknown) => unknown): Promise<JobQueue> {

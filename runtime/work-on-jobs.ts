@@ -118,7 +118,9 @@ async function work({ kind, queue, held }: Next, { signal, onEvent }: WorkOption
       onEvent?.({ kind: 'lost', ...told })
     }
   } catch (error) {
-    onEvent?.({ kind: await giveUp(kind, at, held, signal, error), ...told, why: messageOf(error) })
+    // not among the arguments, which are not looked at where nobody wants the event
+    const outcome = await giveUp(kind, at, held, signal, error)
+    onEvent?.({ kind: outcome, ...told, why: messageOf(error) })
   }
 }
 
@@ -140,10 +142,14 @@ async function giveUp(
     return 'lost'
   }
   if (error instanceof LockstepError && !passing.has(error.code)) {
-    const result = await kind.refuse?.(at, error)
-    if (result !== undefined) {
-      await held.finish(result)
-      return 'refused'
+    try {
+      const result = await kind.refuse?.(at, error)
+      if (result !== undefined) {
+        await held.finish(result)
+        return 'refused'
+      }
+    } catch {
+      // the database went away meanwhile: whoever takes it next refuses it, too
     }
   }
   await handBack(messageOf(error))

@@ -9,6 +9,7 @@ import type { Command } from '../command.ts'
 import type { Context } from '../context.ts'
 import { readDatasets, withoutManifest } from '../datasets.ts'
 import { ago, count, counted, moment } from '../human.ts'
+import { jobStatus, jobStatusJson, jobStatusLines } from '../job-status.ts'
 import { table } from '../table.ts'
 
 export const statusCommand: Command = {
@@ -34,6 +35,7 @@ export const statusCommand: Command = {
       versions: versions.map(({ version }) => version),
     }))
     const datasets = (await readDatasets(db)).map(withoutManifest)
+    const jobs = await jobStatus(context, identity)
     const broken = [...catalog.broken].map(([id, { code, message }]) => ({ id, code, message }))
 
     return {
@@ -55,6 +57,7 @@ export const statusCommand: Command = {
         removing,
         erasing,
         broken,
+        ...jobStatusJson(jobs),
       },
       text: [
         `Registry at revision ${catalog.revision}, in ${db.kind === 'pglite' ? `the embedded database in ${context.config.directory}` : 'PostgreSQL'}.`,
@@ -65,6 +68,7 @@ export const statusCommand: Command = {
             `being removed from the online store: ${view}, ${counted(removed, 'key')} so far; a worker goes on with it`,
         ),
         ...(erasing === 0 ? [] : [`${counted(erasing, 'erasure')} not finished: a worker goes on with it, or any "lockstep erase"`]),
+        ...jobStatusLines(jobs),
         section(['VIEW', 'ONLINE', 'FRESHNESS', 'MATERIALIZED AS OF', 'ROWS', 'ENTITIES', 'LAST RUN'], views.map(viewRow)),
         section(
           ['SOURCE', 'READS'],

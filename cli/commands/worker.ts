@@ -1,27 +1,67 @@
+import { LockstepError } from '../../kernel/errors.ts'
 import { partJobs } from '../../offline/shared/part-jobs.ts'
+import { createJobMetrics } from '../../runtime/job-metrics.ts'
+import { createMetricsRegistry } from '../../runtime/metrics.ts'
+import type { JobEvent } from '../../runtime/work-on-jobs.ts'
 import { workOnJobs } from '../../runtime/work-on-jobs.ts'
 import type { Command } from '../command.ts'
+import { viewsWork } from '../keep-views.ts'
 import { logJobs } from '../log-jobs.ts'
-import { partWorkerTools } from '../part-worker-tools.ts'
+import { serveMetrics } from '../metrics-server.ts'
+import { exportTools, workerTools } from '../worker-tools.ts'
 
 export const workerCommand: Command = {
   name: 'worker',
-  summary: 'Take parts of exports, of any process on the same database, until it is told to end',
+  summary: 'Keep online views current, and take jobs of any process on the same database, until it is told to end',
   description: [
-    'It writes parts of "dataset create --parts", into the folder of the export: a worker on another machine must reach that under the same path. It needs PostgreSQL.',
-    'What it takes and does is logged. On SIGINT or SIGTERM it hands back what it is at, for another worker, and exits with 0.',
+    'It brings online views up to date when rows arrive or their schedules say so, fills those that the store lacks, and takes chunks of "backfill" and parts of "dataset create --parts". Any number of workers share all of it. It needs PostgreSQL: with the embedded database "serve" does the same.',
+    'A worker on another machine must reach the folders of exports under the same path.',
+    'What it does is logged. On SIGINT or SIGTERM it hands back what it is at, for another worker, and exits with 0.',
   ],
-  options: { concurrency: { value: 'N', help: 'How many parts at a time, 8 at most. Default: 1.' } },
-  example: 'lockstep worker --concurrency 2',
+  options: {
+    concurrency: { value: 'N', help: 'How many jobs at a time, 8 at most. Default: 1.' },
+    only: { value: 'WORK', help: '"views": online views and backfills; "exports": parts of exports. Default: both.' },
+    'metrics-port': { value: 'PORT', help: 'Answer GET /metrics and GET /livez there, on LOCKSTEP_HOST; 0 takes any that is free.' },
+  },
+  example: 'lockstep worker --concurrency 2 --metrics-port 9090',
   streams: true,
   async run(context, input) {
+    const { config, log, signal } = context
     const concurrency = input.count('concurrency', 1, 8) ?? 1
-    const tools = await partWorkerTools(context)
-    const options = { kinds: [partJobs(tools)], signal: context.signal, onEvent: logJobs(context.log) }
+    const only = input.choice('only', ['views', 'exports'])
+    const port = input.count('metrics-port', 0, 65_535)
+    if (config.postgresUrl === null) throw embedded()
+    const registry = createMetricsRegistry()
+    const metrics = createJobMetrics(registry)
+    const tools = only === 'exports' ? null : await workerTools(context)
+    const views = tools === null ? null : await viewsWork(tools, log, metrics)
+    const shared = tools ?? (await exportTools(context))
+    const { jobs, worker } = shared
+    const kinds = [...(views?.kinds ?? []), ...(only === 'views' ? [] : [partJobs(shared)])]
+    const server = port === undefined ? null : await serveMetrics(registry, config.host, port)
+    if (server !== null) context.add('metrics', () => server.close())
+    const write = logJobs(log)
+    const onEvent = (event: JobEvent): void => {
+      write(event)
+      metrics.job(event)
+    }
+    const what = { views: 'views and backfills', exports: 'parts of exports', both: 'views, backfills and parts of exports' }[
+      only ?? 'both'
+    ]
     return {
-      json: { worker: tools.worker, concurrency },
-      text: `The worker ${tools.worker} waits for parts of exports, ${concurrency} at a time.`,
-      stay: async () => void (await Promise.all(Array.from({ length: concurrency }, () => workOnJobs(tools.jobs, options)))),
+      json: { worker, concurrency, only: only ?? null, metricsPort: server?.port ?? null },
+      text: `The worker ${worker} waits for ${what}, ${concurrency} at a time.${server === null ? '' : ` Its metrics are at port ${server.port}.`}`,
+      async stay() {
+        const turns = Array.from({ length: concurrency }, () => workOnJobs(jobs, { kinds, signal, onEvent }))
+        await Promise.all([...turns, views?.keep(signal)])
+      },
     }
   },
+}
+
+function embedded(): LockstepError {
+  return new LockstepError(
+    'CONFIG_INVALID',
+    'A worker shares its work with other processes through PostgreSQL, and the embedded database belongs to one process, where "lockstep serve" keeps the views current; set "LOCKSTEP_POSTGRES_URL".',
+  )
 }

@@ -1,0 +1,58 @@
+import { formatTimestamp } from '../kernel/time.ts'
+import type { Backfill } from '../materializer/backfills.ts'
+import { readBackfills } from '../materializer/backfills.ts'
+import type { DeadLetter } from '../materializer/scheduled-runs.ts'
+import { deadLetters } from '../materializer/scheduled-runs.ts'
+import type { Database } from '../runtime/database.ts'
+import { isEmbedded } from '../runtime/database.ts'
+import { hasJobs, openEmbeddedJobQueue, openJobQueue } from '../runtime/job-queue.ts'
+import { backfillJson } from './backfill-json.ts'
+import type { Context } from './context.ts'
+import { ago, duration } from './human.ts'
+
+export interface JobStatus {
+  readonly backfills: readonly Backfill[]
+  readonly deadLetters: readonly DeadLetter[]
+}
+
+/** The backfills that are running, and the scheduled runs of the store that were given up. */
+export async function jobStatus(context: Context, store: string | null): Promise<JobStatus> {
+  const db = await context.database()
+  const backfills = await readBackfills(db, Date.now(), { state: 'running' })
+  return { backfills, deadLetters: store === null || !(await hasJobs(db)) ? [] : await readDeadLetters(context, db, store) }
+}
+
+async function readDeadLetters({ config }: Context, db: Database, store: string): Promise<DeadLetter[]> {
+  const jobs = isEmbedded(db) ? await openEmbeddedJobQueue(db) : await openJobQueue(config)
+  try {
+    return await deadLetters(db, jobs, store)
+  } finally {
+    await jobs.close()
+  }
+}
+
+export function jobStatusJson({ backfills, deadLetters: letters }: JobStatus) {
+  return {
+    backfills: backfills.map(backfillJson),
+    deadLetters: letters.map(({ view, moment, why, attempts, at }) => ({
+      view,
+      moment: formatTimestamp(moment),
+      error: why,
+      attempts,
+      at: at.toISOString(),
+    })),
+  }
+}
+
+export function jobStatusLines({ backfills, deadLetters: letters }: JobStatus): string[] {
+  return [
+    ...backfills.map(({ id, view, chunks, chunksDone, secondsLeft }) => {
+      const left = secondsLeft === null ? '' : `, ${duration(secondsLeft * 1000)} left`
+      return `backfill ${id} of ${view}: ${chunksDone} of ${chunks} chunks done${left}`
+    }),
+    ...letters.map(
+      ({ view, moment, why, attempts, at }) =>
+        `failed: the run of ${view} as of ${formatTimestamp(moment)}, tried ${attempts} times, the last ${ago(Date.now() - at.getTime())}: ${why} Once that is mended, the next run makes up for it, or "lockstep materialize ${view}".`,
+    ),
+  ]
+}

@@ -1,0 +1,164 @@
+import { setTimeout } from 'node:timers/promises'
+import { messageOf } from '../kernel/errors.ts'
+import type { ViewPlan } from '../kernel/view-plan.ts'
+import { hasArrived } from '../offline/has-arrived.ts'
+import type { Marker } from '../online/marker.ts'
+import { readMarkers } from '../online/marker.ts'
+import type { Catalog } from '../registry/catalog.ts'
+import type { Logger } from '../runtime/log.ts'
+import { createSlots } from '../runtime/slots.ts'
+import type { BackfillTools } from './backfill.ts'
+import { beginBackfill, tendBackfills } from './backfill.ts'
+import { readBackfills } from './backfills.ts'
+import type { MaterializeResult } from './materialize.ts'
+import { keepHouse } from './keep-house.ts'
+import { materializeView } from './materialize.ts'
+import { askForScheduledRun } from './scheduled-runs.ts'
+import { underViewLock } from './view-lock.ts'
+
+const defaultPollMs = 1_000
+/** A look at what arrived, or a run over a table that does not tell it, takes this share of the time at most. */
+const dearness = 20
+/** A table that tells no arrivals is read as a whole, no more often. */
+const wholeMs = 60_000
+const awayMs = 1_000
+const mostAwayMs = 60_000
+const tendMs = 5_000
+/** How long a rebuild that has failed is left alone. */
+const afterFailureMs = 300_000
+const runsAtOnce = 2
+
+export interface KeepTools extends BackfillTools {
+  /** The registry as it is now. */
+  catalog(): Promise<Catalog>
+  readonly log: Logger
+  /** Epoch microseconds. */
+  readonly clock: () => number
+}
+
+export interface KeepOptions {
+  readonly signal: AbortSignal
+  /** Told of each run that has ended. */
+  readonly onRun?: (plan: ViewPlan, result: MaterializeResult) => void
+  readonly onFailure?: (plan: ViewPlan, error: unknown) => void
+  /** How often it is looked whether anything has arrived. Default: 1,000. */
+  readonly pollMs?: number
+}
+
+/**
+ * Keeps the online views of the registry current, until the signal, beside any number of others that do the same: a continuous view is brought up to date whenever rows have
+ * arrived, by one process at a time; for a scheduled one the runs of its schedule are asked for; one that the store lacks is rebuilt by a backfill, which all workers share. What
+ * fails is logged and tried again, later each time. What was retired or erased is removed.
+ */
+export async function keepCurrent(tools: KeepTools, options: KeepOptions): Promise<void> {
+  const { signal, pollMs = defaultPollMs } = options
+  const views = new Map<string, KeptView>()
+  const slots = createSlots(runsAtOnce)
+  const underWay = new Set<Promise<void>>()
+  let tendAt = 0
+  let house: Promise<void> | null = null
+  let failed: string | null = null
+  while (!signal.aborted) {
+    try {
+      const catalog = await tools.catalog()
+      const plans = [...catalog.online].flatMap((id) => catalog.views.get(id) ?? [])
+      const markers = await readMarkers(
+        tools.store,
+        plans.map(({ id }) => id),
+      )
+      for (const [i, plan] of plans.entries()) {
+        const known = views.get(plan.id)
+        const view = known?.plan.fingerprint === plan.fingerprint ? known : { plan, nextAt: 0, failures: 0, busy: false }
+        if (view !== known) views.set(plan.id, view)
+        if (view.busy || performance.now() < view.nextAt) continue
+        const turn = takeTurn(tools, options, view, markers[i] ?? null, slots).finally(() => underWay.delete(turn))
+        underWay.add(turn)
+      }
+      if (performance.now() >= tendAt) {
+        tendAt = performance.now() + tendMs
+        await tendBackfills(tools, async (id) => (await tools.catalog()).view(id))
+        house ??= keepHouse(tools.db, tools.store, catalog, signal)
+          .catch((error: unknown) => {
+            if (!signal.aborted) tools.log.warn({ error: messageOf(error) }, 'what is to be removed could not be')
+          })
+          .finally(() => (house = null))
+      }
+      failed = null
+    } catch (error) {
+      if (!signal.aborted && messageOf(error) !== failed) tools.log.warn({ error: messageOf(error) }, 'the views cannot be looked after')
+      failed = messageOf(error)
+    }
+    await setTimeout(pollMs, undefined, { signal }).catch(() => undefined)
+  }
+  await Promise.all([...underWay, house])
+}
+
+interface KeptView {
+  readonly plan: ViewPlan
+  /** `performance.now()` before which it is left alone. */
+  nextAt: number
+  failures: number
+  busy: boolean
+}
+
+async function takeTurn(
+  tools: KeepTools,
+  options: KeepOptions,
+  view: KeptView,
+  marker: Marker | null,
+  slots: ReturnType<typeof createSlots>,
+): Promise<void> {
+  const { plan } = view
+  view.busy = true
+  try {
+    const materialized = marker !== null && marker.frontier.below > 0
+    if (!materialized) await rebuild(tools, plan)
+    else if (plan.spec.availability.kind === 'schedule') await askForScheduledRun(tools, plan)
+    else await bringUpToDate(tools, options, view, marker, slots)
+    view.failures = 0
+  } catch (error) {
+    if (options.signal.aborted) return
+    options.onFailure?.(plan, error)
+    tools.log.error({ view: plan.id, error: messageOf(error), failures: view.failures + 1 }, 'a view could not be kept current')
+    view.nextAt = performance.now() + Math.min(mostAwayMs, awayMs * 2 ** view.failures++)
+  } finally {
+    view.busy = false
+  }
+}
+
+async function bringUpToDate(
+  { db, store, log, clock }: KeepTools,
+  { signal, onRun }: KeepOptions,
+  view: KeptView,
+  marker: Marker,
+  slots: ReturnType<typeof createSlots>,
+): Promise<void> {
+  const { plan } = view
+  const started = performance.now()
+  if (marker.incremental) {
+    const arrived = await hasArrived(db, plan, marker.frontier)
+    view.nextAt = performance.now() + (performance.now() - started) * dearness
+    if (!arrived) return
+  }
+  const result = await slots.run(async () => {
+    signal.throwIfAborted()
+    return await underViewLock(db, await store.identity(), plan.id, () => materializeView(db, store, plan, { now: clock, signal }))
+  })
+  if (!marker.incremental) view.nextAt = performance.now() + Math.max(wholeMs, (performance.now() - started) * dearness)
+  if (result === null) return
+  log.debug({ view: plan.id, rows: result.rows, entities: result.entities }, 'a view is current')
+  onRun?.(plan, result)
+}
+
+/** By a backfill; one that failed is left alone for a while, and one that somebody has cancelled for ever. */
+async function rebuild(tools: KeepTools, plan: ViewPlan): Promise<void> {
+  const { db, store, log, clock } = tools
+  const identity = await store.identity()
+  const last = (await readBackfills(db, Date.now())).find(({ view, store: of }) => view === plan.id && of === identity)
+  if (last?.fingerprint === plan.fingerprint) {
+    if (last.state === 'running' || last.state === 'cancelled') return
+    if (last.state === 'failed' && Date.now() - (last.finishedAt?.getTime() ?? 0) < afterFailureMs) return
+  }
+  const { id, joined } = await beginBackfill(tools, plan, { now: clock })
+  if (!joined) log.info({ view: plan.id, backfill: id }, 'a view that the online store lacks is filled')
+}

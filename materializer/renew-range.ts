@@ -1,0 +1,85 @@
+import type { EntityKey } from '../kernel/entity-key.ts'
+import { allBelow, frontierOf, noTransactions } from '../kernel/frontier.ts'
+import type { ViewPlan } from '../kernel/view-plan.ts'
+import { keysWithin } from '../offline/key-ranges.ts'
+import type { KeyRange } from '../offline/stream-sql.ts'
+import type { Marker } from '../online/marker.ts'
+import { readUnderMarker } from '../online/marker.ts'
+import type { OnlineStore } from '../online/store.ts'
+import type { Database } from '../runtime/database.ts'
+import { snapshotBounds } from '../runtime/writers.ts'
+import { createArrivals } from './arrivals.ts'
+import { lost } from './begin-view.ts'
+import { foldStream } from './fold-stream.ts'
+import { createStateWriter } from './state-writer.ts'
+
+/** The keys of one statement. */
+const keysPerStatement = 20_000
+
+export interface RenewOptions {
+  readonly marker: Marker
+  readonly range: KeyRange
+  /** Only entities with an event in [from, to), epoch microseconds; null: all. */
+  readonly events: { readonly from: number; readonly to: number } | null
+  /** What it counts as now, epoch microseconds. */
+  readonly moment: number
+  readonly signal?: AbortSignal
+}
+
+export interface Renewed {
+  /** All rows of transactions below it are in the states. */
+  readonly below: number
+  readonly rows: number
+  readonly entities: number
+}
+
+/**
+ * Makes the states of a range of keys anew, each from all its rows. Where somebody else has written a state meanwhile, or holds rows in it that this one's view of the
+ * database does not show, the entity is read again, later: so nothing that is online goes back, and it can be done again as often as one likes.
+ */
+export async function renewRange(db: Database, store: OnlineStore, plan: ViewPlan, options: RenewOptions): Promise<Renewed> {
+  const done = { below: Number.POSITIVE_INFINITY, rows: 0, entities: 0 }
+  let again: (readonly EntityKey[] | undefined)[] = [undefined]
+  while (again.length > 0) {
+    const refused: EntityKey[] = []
+    for (const keys of again) {
+      const pass = await db.snapshot(async (snapshot) => {
+        const { marker, range, events, moment, signal } = options
+        signal?.throwIfAborted()
+        const bounds = await snapshotBounds(snapshot)
+        const { incremental } = marker
+        const writer = createStateWriter(store, plan)
+        const read = async (wanted: readonly EntityKey[]): Promise<(Buffer | null)[]> => {
+          const online = wanted.map((key) => ({ view: plan.id, entity: plan.spec.entity.name, key }))
+          const stored = await readUnderMarker(store, plan.id, marker, online)
+          if (stored === null) throw lost(plan)
+          return stored
+        }
+        const seen = frontierOf(bounds)
+        const keysIn = events === null || keys !== undefined ? {} : { keysIn: await keysWithin(snapshot, plan, events.from, events.to) }
+        const arrivals = createArrivals(
+          {
+            snapshot,
+            plan,
+            seen: incremental ? seen : null,
+            xmax: bounds.xmax,
+            signal,
+            only: keys === undefined ? { keyRange: range, ...keysIn } : {},
+          },
+          () => undefined,
+        )
+        const rows = incremental ? seen : allBelow(bounds.ended)
+        const target = { plan, read, writer, moment, rows, mostRanges: Number.POSITIVE_INFINITY, start: 'renew' } as const
+        await foldStream({ ...target, onNewer: (key) => writer.refuse(key) }, arrivals(noTransactions, keys))
+        return { refused: await writer.drain(), stored: writer.stored, below: bounds.xmin }
+      })
+      refused.push(...pass.refused)
+      done.below = Math.min(done.below, pass.below)
+      done.rows += pass.stored.rows
+      done.entities += pass.stored.entities
+    }
+    again = []
+    for (let i = 0; i < refused.length; i += keysPerStatement) again.push(refused.slice(i, i + keysPerStatement))
+  }
+  return done
+}

@@ -1,0 +1,58 @@
+import type { Registry } from 'prom-client'
+import { Counter, Gauge, Histogram } from 'prom-client'
+import type { JobEvent } from './work-on-jobs.ts'
+
+/** What a process that works on jobs and keeps views current counts. */
+export interface JobMetrics {
+  job(event: JobEvent): void
+  run(view: string, rows: number): void
+  runFailed(view: string): void
+}
+
+export function createJobMetrics(registry: Registry): JobMetrics {
+  const registers = [registry]
+  const jobs = new Counter({
+    name: 'lockstep_jobs_total',
+    help: 'Jobs that this process has held, by the sort of their queue and what became of them: done, handed back, lost or refused.',
+    labelNames: ['queue', 'outcome'],
+    registers,
+  })
+  const held = new Gauge({ name: 'lockstep_jobs_held', help: 'Jobs that this process holds now.', labelNames: ['queue'], registers })
+  const seconds = new Histogram({
+    name: 'lockstep_job_seconds',
+    help: 'How long jobs took that are done.',
+    labelNames: ['queue'],
+    buckets: [0.01, 0.05, 0.1, 0.5, 1, 5, 10, 30, 60, 300, 900, 3600],
+    registers,
+  })
+  const runs = new Counter({
+    name: 'lockstep_view_runs_total',
+    help: 'Runs by which this process brought a view up to date, by their outcome: done or failed.',
+    labelNames: ['view', 'outcome'],
+    registers,
+  })
+  const rows = new Counter({ name: 'lockstep_view_run_rows_total', help: 'Rows that these runs folded.', labelNames: ['view'], registers })
+  const last = new Gauge({
+    name: 'lockstep_view_last_run_timestamp_seconds',
+    help: "When this process's last run of a view ended.",
+    labelNames: ['view'],
+    registers,
+  })
+  return {
+    job(event) {
+      if (event.kind === 'away') return
+      // `backfill.12` is one of its sort
+      const queue = event.queue.slice(0, event.queue.indexOf('.'))
+      if (event.kind === 'taken') return held.inc({ queue })
+      held.dec({ queue })
+      jobs.inc({ queue, outcome: event.kind.replace(' ', '_') })
+      if (event.kind === 'done') seconds.observe({ queue }, event.seconds)
+    },
+    run(view, count) {
+      runs.inc({ view, outcome: 'done' })
+      rows.inc({ view }, count)
+      last.setToCurrentTime({ view })
+    },
+    runFailed: (view) => runs.inc({ view, outcome: 'failed' }),
+  }
+}

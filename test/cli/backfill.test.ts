@@ -1,0 +1,202 @@
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { Redis } from 'ioredis'
+import { sql } from 'kysely'
+import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
+import { encodeKey } from '../../kernel/entity-key.ts'
+import type { ViewPlan } from '../../kernel/view-plan.ts'
+import { backfillQueue, beginBackfill, cancelBackfill } from '../../materializer/backfill.ts'
+import type { Backfill } from '../../materializer/backfills.ts'
+import { readBackfill } from '../../materializer/backfills.ts'
+import { materializeView } from '../../materializer/materialize.ts'
+import { createRedisStore } from '../../online/redis-store.ts'
+import type { OnlineStore } from '../../online/store.ts'
+import { loadCatalog } from '../../registry/catalog.ts'
+import type { Database } from '../../runtime/database.ts'
+import type { JobQueue } from '../../runtime/job-queue.ts'
+import { openJobQueue } from '../../runtime/job-queue.ts'
+import { openPostgres } from '../../runtime/open-postgres.ts'
+import { storedStates } from '../materializer/payments.ts'
+import { definitionFiles } from '../registry/definition-files.ts'
+import { testDatabase, testRedis } from '../services/index.ts'
+import type { Environment, Running } from './run-lockstep.ts'
+import { killAll, lockstep, must, start } from './run-lockstep.ts'
+
+const definitions = `import { count, entity, featureView, last, mean, source, t } from 'lockstep'
+const seat = entity('seat', { key: { airport: t.string, gate: t.int32 } })
+const landings = source('landings', { key: { airport: 'airport', gate: 'gate' }, eventTime: 'at', columns: { delay: t.float64, word: t.string } })
+export const delays = featureView('delays', { version: 1, entity: seat, source: landings, online: true, features: { word: last('word'), n: count('1d'), mean: mean('delay', '6h') } })
+export const again = featureView('again', { version: 1, entity: seat, source: landings, online: true, features: { word: last('word') } })
+export const cancelled = featureView('cancelled', { version: 1, entity: seat, source: landings, online: true, features: { n: count('lifetime') } })
+export const killed = featureView('killed', { version: 1, entity: seat, source: landings, online: true, features: { n: count('lifetime'), m: mean('delay', '1d') } })
+export const unlucky = featureView('unlucky', { version: 1, entity: seat, source: landings, online: true, derive: { half: t.float64 },
+  transform: (row) => { if (row.delay === 13) throw new Error('thirteen'); return { half: row.delay === null ? null : row.delay / 2 } },
+  features: { half: last('half') } })
+`
+const rows = 8_000
+const moment = 1_000_000_000_000_000
+const keys = Array.from({ length: 50 }, (_, i) => [`Ä'${i % 10}`, (i % 25) - 5] as const)
+
+describe('a backfill', () => {
+  let db: Database
+  let env: Environment
+  let folder: string
+  let store: OnlineStore
+  let other: OnlineStore
+  let jobs: JobQueue
+  let plans: ReadonlyMap<string, ViewPlan>
+  let close: () => Promise<void>
+  const plan = (id: string): ViewPlan => plans.get(id) as ViewPlan
+  const tools = () => ({ db, store, jobs, worker: 'test' })
+  const insert = (from: number, to: number) =>
+    db.query(
+      `INSERT INTO lockstep_source.landings (airport, gate, at, delay, word)
+      SELECT 'Ä''' || n % 10, n % 25 - 5, '2001-01-01'::timestamptz + n * interval '17 s', CASE WHEN n % 9 = 0 THEN NULL ELSE n % 97 END, 'x' || n % 13
+      FROM generate_series(${from}, ${to}) n`,
+    )
+  /** Of a view, without where they are from. */
+  const states = (of: OnlineStore, view: ViewPlan) =>
+    storedStates(
+      of,
+      view,
+      keys.map((key) => encodeKey(view.key, [...key])),
+    )
+  const startWorker = async (...options: readonly string[]): Promise<Running> => {
+    const running = start(env, 'worker', '--only', 'views', ...options)
+    await running.until(/waits for/)
+    return running
+  }
+  const end = async ({ child, ended }: Running): Promise<string> => {
+    child.kill('SIGTERM')
+    const { code, err } = await ended
+    expect(code, err).toBe(0)
+    return err
+  }
+  const done = async (id: number): Promise<Backfill> => {
+    await expect.poll(async () => (await readBackfill(db, id, Date.now()))?.state, { timeout: 40_000 }).not.toBe('running')
+    return (await readBackfill(db, id, Date.now())) as Backfill
+  }
+  const whileLocked = (run: () => Promise<void>): Promise<void> =>
+    db.kysely.transaction().execute(async (transaction) => {
+      await sql.raw('lock table lockstep_source.landings in access exclusive mode').execute(transaction)
+      await run()
+    })
+
+  beforeAll(async () => {
+    folder = await mkdtemp(join(tmpdir(), 'lockstep-backfill-'))
+    const database = await testDatabase()
+    const [redis, second] = [await testRedis(), await testRedis()]
+    db = openPostgres(database.url)
+    store = createRedisStore({ redis: new Redis(redis.url), prefix: redis.prefix })
+    other = createRedisStore({ redis: new Redis(second.url), prefix: second.prefix })
+    env = {
+      LOCKSTEP_POSTGRES_URL: database.url,
+      LOCKSTEP_REDIS_URL: redis.url,
+      LOCKSTEP_REDIS_PREFIX: redis.prefix,
+      LOCKSTEP_DIR: join(folder, '.lockstep'),
+    }
+    await must(env, 'apply', join(definitionFiles({ 'all.ts': definitions }), 'all.ts'))
+    await insert(1, rows)
+    await db.query('ANALYZE lockstep_source.landings')
+    jobs = await openJobQueue({ postgresUrl: database.url })
+    plans = (await loadCatalog(db)).views
+    close = async () => {
+      await jobs.close()
+      await store.close()
+      await other.close()
+      await db.close()
+      await rm(folder, { recursive: true, force: true })
+      await database.drop()
+    }
+  }, 90_000)
+  afterEach(() => killAll())
+  afterAll(() => close())
+
+  it('has the bytes of a run, and runs go on from it; it can be done again, also of some entities alone', async () => {
+    const view = plan('delays@1')
+    const printed = await must(env, 'backfill', 'delays', '--chunks', '5')
+    expect(printed).toMatchObject({
+      view: 'delays@1',
+      state: 'done',
+      chunks: 5,
+      chunksDone: 5,
+      rows,
+      entities: 50,
+      joined: false,
+      secondsLeft: null,
+    })
+    await materializeView(db, other, view)
+    expect(await states(store, view)).toEqual(await states(other, view))
+    expect(await must(env, 'materialize', 'delays')).toMatchObject({ views: [{ rows: 0, entities: 0 }] })
+
+    // what was changed behind the back of runs
+    await db.query(`UPDATE lockstep_source.landings SET delay = 1000, _xid = _xid WHERE airport = 'Ä''3' AND at > '2001-01-02'`)
+    await materializeView(db, other, view, { rebuild: true })
+    const some = await must(env, 'backfill', 'delays', '--from', '2001-01-02T13:46:00Z', '--to', '2001-01-02T13:50:00Z', '--chunks', '2')
+    expect(some).toMatchObject({ state: 'done', from: '2001-01-02T13:46:00Z' })
+    expect(some['entities' as keyof typeof some]).toBeLessThan(20)
+    await must(env, 'backfill', 'delays', '--chunks', '3')
+    expect(await states(store, view)).toEqual(await states(other, view))
+  }, 90_000)
+
+  it('is joined by a second one of its range, and not by one of another; it can be cancelled', async () => {
+    const view = plan('cancelled@1')
+    const events = { from: moment - 1, to: moment }
+    await expect(beginBackfill(tools(), view, { events, now: () => moment })).rejects.toMatchObject({ code: 'INVALID_REQUEST' })
+    const first = await beginBackfill(tools(), view, { chunks: 4, now: () => moment })
+    const [second, third] = await Promise.all([1, 2].map(() => beginBackfill(tools(), view, { chunks: 9, now: () => moment })))
+    expect([first.joined, second, third]).toEqual([false, { id: first.id, joined: true }, { id: first.id, joined: true }])
+    expect(await readBackfill(db, first.id, Date.now())).toMatchObject({ chunks: 4, chunksDone: 0, secondsLeft: null })
+    const waiting = start(env, 'backfill', 'cancelled', '--no-work')
+    await expect.poll(async () => (await jobs.queues()).includes(backfillQueue(first.id))).toBe(true)
+    expect((await must(env, 'status'))['backfills' as never]).toMatchObject([{ id: first.id, view: 'cancelled@1', state: 'running' }])
+    expect(await must(env, 'backfill', 'cancelled', '--cancel')).toMatchObject({ id: first.id, state: 'cancelled' })
+    expect(await waiting.ended).toMatchObject({
+      code: 1,
+      err: expect.stringContaining(`The backfill ${first.id} of "cancelled@1" was cancelled`),
+    })
+    expect(await cancelBackfill(tools(), first.id)).toBe(false)
+    expect(await jobs.queues()).not.toContain(backfillQueue(first.id))
+    expect(await lockstep(env, 'backfill', 'cancelled', '--cancel')).toMatchObject({ code: 1, err: expect.stringContaining('NOT_FOUND') })
+  }, 90_000)
+
+  it('fails with what fails a chunk', async () => {
+    const { code, err } = await lockstep(env, 'backfill', 'unlucky', '--chunks', '2')
+    expect([code, err]).toEqual([1, expect.stringMatching(/^error INTERNAL: The backfill \d+ of "unlucky@1" failed: .*thirteen/)])
+    expect(await lockstep(env, 'backfill', 'unlucky', '--from', '2001-01-02')).toMatchObject({
+      code: 2,
+      err: expect.stringContaining('--to'),
+    })
+  }, 90_000)
+
+  it('that is begun again after its process was killed goes on with what is left', async () => {
+    const view = plan('again@1')
+    const begun = await beginBackfill(tools(), view, { chunks: 3, now: () => moment })
+    await jobs.remove(backfillQueue(begun.id))
+    expect(await must(env, 'backfill', 'again')).toMatchObject({ id: begun.id, joined: true, chunks: 3, state: 'done' })
+    await materializeView(db, other, view, { moment })
+    expect(await states(store, view)).toEqual(await states(other, view))
+  }, 90_000)
+
+  it('goes on where a worker is killed in the midst of a chunk, and ends with the same bytes', async () => {
+    const view = plan('killed@1')
+    let id = 0
+    const begun = await beginBackfill(tools(), view, { chunks: 6, now: () => moment, heartbeatSeconds: 10 })
+    id = begun.id
+    await whileLocked(async () => {
+      const killed = await startWorker('--concurrency', '2')
+      await killed.until(new RegExp(`chunk \\d of backfill ${id}"[^]*chunk \\d of backfill ${id}"`))
+      killed.child.kill('SIGKILL')
+      await killed.ended
+    })
+    await insert(rows + 1, rows + 200)
+    const [one, two] = [await startWorker(), await startWorker()]
+    expect(await done(id)).toMatchObject({ state: 'done', chunksDone: 6, entities: 50, error: null })
+    await Promise.all([one, two].map(end))
+    await materializeView(db, store, view, { moment })
+    await materializeView(db, other, view, { moment })
+    expect(await states(store, view)).toEqual(await states(other, view))
+    await expect.poll(() => jobs.queues()).not.toContain(backfillQueue(id))
+  }, 90_000)
+})
