@@ -8,7 +8,7 @@ import { endOfTime, formatTimestamp } from './time.ts'
 import { loadTransform } from './transform.ts'
 import type { Column, Value } from './value-type.ts'
 import { checkValue, show } from './value-type.ts'
-import type { TimeRule, ViewPlan } from './view-plan.ts'
+import type { TimeRule, ViewPlan, ViewUpkeep } from './view-plan.ts'
 import { servedTime } from './view-plan.ts'
 import type { DefinitionId, ViewSpec } from './view-spec.ts'
 import { definitionId } from './view-spec.ts'
@@ -24,10 +24,12 @@ export function compileView({
   spec,
   code,
   fingerprint,
+  upkeep = { maxStateBytes: null, freshnessMicros: null },
 }: {
   readonly spec: ViewSpec
   readonly code: string | null
   readonly fingerprint: string
+  readonly upkeep?: ViewUpkeep
 }): ViewPlan {
   const id = definitionId(spec)
   const columns = code === null ? readColumns(spec) : spec.source.columns
@@ -38,6 +40,7 @@ export function compileView({
     id,
     spec,
     fingerprint,
+    upkeep,
     key: spec.entity.key,
     columns,
     features: spec.features.map(({ name, type, required }) => ({ name, type, required })),

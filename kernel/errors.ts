@@ -38,6 +38,7 @@ export type ErrorCode =
   // online
   | 'STATE_CORRUPT'
   | 'STATE_VERSION'
+  | 'STATE_TOO_LARGE' // the state of one entity is over its view's cap
   | 'STORE_MISMATCH' // the online store holds the view of another database or definition
   | 'HISTORY_NEEDED' // the moment asked for is before the stored state's high-water mark
   // requests

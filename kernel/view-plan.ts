@@ -10,6 +10,8 @@ export interface ViewPlan {
   readonly id: DefinitionId
   readonly spec: ViewSpec
   readonly fingerprint: string
+  /** What changes no value, and may change under a version. */
+  readonly upkeep: ViewUpkeep
   readonly key: readonly Column<KeyType>[]
   /** Those of the source's columns that the view can read, in slot order: what a stream must deliver in `values` before the transform. */
   readonly columns: readonly Column[]
@@ -36,6 +38,13 @@ export interface ViewPlan {
   readonly horizonMicros: number
   /** Which visible rows an answer at t takes: those with an event time from `t - windowMicros` on, and, where `greatest` says so, the greatest of all. */
   readonly needs: { readonly windowMicros: number; readonly greatest: boolean }
+}
+
+export interface ViewUpkeep {
+  /** The cap of one entity's state in the online store, bytes; null: none. */
+  readonly maxStateBytes: number | null
+  /** How far the online store may be behind the source; null: nothing is said. */
+  readonly freshnessMicros: number | null
 }
 
 /** How a training set opts out of what was known (`knowledge`) or of the schedule (`freshness`). Absent: neither. */

@@ -5,6 +5,7 @@ import type { ByteReader, ByteWriter } from './binary.ts'
 import { LockstepError } from './errors.ts'
 import type { LatestRow } from './latest-rows.ts'
 import { decodeLatest, encodeLatest, isNear } from './latest-rows.ts'
+import { overCapFlag } from './over-cap.ts'
 import { readOrderKey, writeOrderKey } from './order-key.ts'
 import type { EntityState, FoldRow, ViewValues } from './state.ts'
 import { isBefore, maxPendingRows } from './state.ts'
@@ -115,6 +116,8 @@ export class ViewState implements EntityState, StateParts {
 
   static decode(plan: StatePlan, reader: ByteReader, highWater: number): ViewState {
     const flags = reader.byte()
+    if (flags === overCapFlag)
+      throw new LockstepError('STATE_TOO_LARGE', `A state of "${plan.view}" is over the view's maxStateBytes and not kept; raise it.`)
     const state = (flags & bodyFlags.folded) !== 0 ? ViewState.#decodeFolded(plan, reader, highWater, flags) : new ViewState(plan)
     state.#highWater = highWater
     if ((flags & bodyFlags.pending) !== 0) state.#decodePending(reader)

@@ -1,6 +1,7 @@
 import type { EntityKey } from '../kernel/entity-key.ts'
 import type { Frontier } from '../kernel/frontier.ts'
 import { covers, includes, union } from '../kernel/frontier.ts'
+import { readOverCap, withinCap, worthMaking } from '../kernel/over-cap.ts'
 import type { EntityState } from '../kernel/state.ts'
 import type { StoredHeader } from '../kernel/stored-state.ts'
 import { encodeStored, headOf, readHeader, underFrontier } from '../kernel/stored-state.ts'
@@ -41,6 +42,7 @@ export interface FoldTarget {
  *     none, from first rows    all                      if absent still, with the frontier `rows`
  *     none, else               none: refused, for rows before those of the stream are missing
  *     f                        those that f lacks       if f still, with the frontier f and `rows`; refused where that would have too many ranges
+ *     too large for the cap    as none; left alone for an hour unless the cap was raised
  *     f, renewed               all, if f is in `rows`   if f still, with the frontier `rows`
  */
 export async function foldStream(target: FoldTarget, stream: AsyncIterable<readonly SourceRow[]>): Promise<void> {
@@ -82,11 +84,18 @@ interface OpenEntity {
 }
 
 function open(target: FoldTarget, key: EntityKey, bytes: Buffer | null): OpenEntity {
-  const { plan, rows, start } = target
+  const { plan, rows, start, moment } = target
   const stored = bytes === null ? null : { bytes, header: readHeader(bytes, plan.id) }
   const fresh = { key, stored, state: null, rows: 0 }
   if (stored === null) return { ...fresh, covered: null, frontier: start === 'renew' || rows.below > 0 ? rows : null, done: false }
   const { frontier } = stored.header
+  const over = readOverCap(stored.bytes, stored.header)
+  if (start === 'resume' && over !== null) {
+    // It is made from all its rows or not at all; what has rows that the stream lacks is left to who wrote it.
+    const whole = rows.below > 0
+    const done = whole ? !includes(rows, frontier) : !worthMaking(plan, over, moment)
+    return { ...fresh, covered: whole ? null : frontier, frontier: whole ? rows : null, done }
+  }
   if (start === 'resume') return { ...fresh, covered: frontier, frontier: joined(target, frontier), done: false }
   // One of the same frontier is replaced: it holds the same rows, and perhaps counts from another moment.
   const newer = !includes(rows, frontier)
@@ -100,20 +109,21 @@ function joined({ rows, mostRanges }: FoldTarget, present: Frontier): Frontier |
 }
 
 function startOf({ plan, start }: FoldTarget, { stored }: OpenEntity): EntityState {
-  if (start === 'renew' || stored === null) return plan.newState()
+  if (start === 'renew' || stored === null || readOverCap(stored.bytes, stored.header) !== null) return plan.newState()
   return plan.decodeState(stored.bytes.subarray(stored.header.bodyAt), stored.header.highWater)
 }
 
-async function close({ writer, moment, start }: FoldTarget, { key, stored, frontier, done, state, rows }: OpenEntity): Promise<void> {
+async function close({ plan, writer, moment, start }: FoldTarget, { key, stored, frontier, done, state, rows }: OpenEntity): Promise<void> {
   if (frontier === null) {
-    if (stored !== null && !done) writer.refuse(key)
+    if (stored !== null && !done && readOverCap(stored.bytes, stored.header) === null) writer.refuse(key)
     return
   }
   if (state !== null) {
     state.advance(moment)
-    const bytes = encodeStored(state, frontier)
-    if (stored === null) await writer.add({ key, expected: null, bytes, rows })
-    else if (!bytes.equals(stored.bytes)) await writer.add({ key, expected: headOf(stored.bytes, stored.header), bytes, rows })
+    const { stored: bytes, over } = withinCap(plan, encodeStored(state, frontier), moment)
+    const written = over === null ? { key, bytes, rows } : { key, bytes, rows, over }
+    if (stored === null) await writer.add({ ...written, expected: null })
+    else if (!bytes.equals(stored.bytes)) await writer.add({ ...written, expected: headOf(stored.bytes, stored.header) })
   } else if (stored !== null && start === 'resume') {
     const ranges = stored.header.frontier.beyond.length
     if (ranges <= fewRanges || frontier.beyond.length >= ranges) return

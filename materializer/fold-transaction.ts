@@ -3,6 +3,7 @@ import type { EntityKey } from '../kernel/entity-key.ts'
 import { LockstepError } from '../kernel/errors.ts'
 import { frontierOf, mostRanges, noTransactions, oneTransaction, union } from '../kernel/frontier.ts'
 import type { Frontier } from '../kernel/frontier.ts'
+import { readOverCap } from '../kernel/over-cap.ts'
 import { readHeader } from '../kernel/stored-state.ts'
 import type { ViewPlan } from '../kernel/view-plan.ts'
 import type { DefinitionId } from '../kernel/view-spec.ts'
@@ -156,7 +157,9 @@ async function foldInto(
     const stored = await read(keys)
     return keys.filter((_, i) => {
       const bytes = stored[i] ?? null
-      return bytes === null || union(readHeader(bytes, plan.id).frontier, written).beyond.length > mostRanges
+      if (bytes === null) return true
+      const header = readHeader(bytes, plan.id)
+      return readOverCap(bytes, header) !== null || union(header.frontier, written).beyond.length > mostRanges
     })
   }
 

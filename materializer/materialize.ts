@@ -14,6 +14,7 @@ import { createArrivals } from './arrivals.ts'
 import { foldRefused } from './fold-refused.ts'
 import { fewRanges, foldStream } from './fold-stream.ts'
 import { finishRun, startRun } from './runs.ts'
+import type { Stored } from './state-writer.ts'
 import { createStateWriter } from './state-writer.ts'
 
 export interface MaterializeOptions {
@@ -43,6 +44,8 @@ export interface MaterializeResult {
   /** Rows that were folded, and entities that were written; what was covered already is in neither. */
   readonly rows: number
   readonly entities: number
+  /** Entities of which this run did not store a state because it is over the view's `maxStateBytes`, and the errors of the first five of them. */
+  readonly tooLarge: Stored['tooLarge']
 }
 
 /**
@@ -72,14 +75,16 @@ export async function materializeView(
   const marker =
     options.rebuild === true ? await beginAnew(store, plan, run, incremental) : await beginView(db, store, plan, run, incremental)
   faultPoint('run: begun')
-  const { seen, rows, entities } = await db.snapshot((snapshot) => foldSnapshot(snapshot, store, plan, { ...options, moment, marker }))
+  const { seen, rows, entities, tooLarge } = await db.snapshot((snapshot) =>
+    foldSnapshot(snapshot, store, plan, { ...options, moment, marker }),
+  )
   faultPoint('run: folded')
   const moved = await advanceMarker(store, plan.id, marker, seen)
   if (moved === null) throw lost(plan)
   faultPoint('run: marker moved')
   const outcome = { begun: marker.origin, whole: !incremental, to: moved.is.below, rows, entities }
   const { from, to } = await finishRun(db, run, outcome, new Date(Math.floor(now() / 1000)))
-  return { mode: incremental ? 'incremental' : 'full', from, to, moment, rows, entities }
+  return { mode: incremental ? 'incremental' : 'full', from, to, moment, rows, entities, tooLarge }
 }
 
 /** Folds what the marker lacks of the snapshot. */
@@ -88,7 +93,7 @@ async function foldSnapshot(
   store: OnlineStore,
   plan: ViewPlan,
   options: MaterializeOptions & { readonly moment: number; readonly marker: Marker },
-): Promise<{ seen: Frontier; rows: number; entities: number }> {
+): Promise<{ seen: Frontier } & Stored> {
   const { moment, marker, signal } = options
   const { incremental } = marker
   const bounds = await snapshotBounds(snapshot)

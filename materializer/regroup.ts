@@ -1,6 +1,7 @@
 import type { EntityKey } from '../kernel/entity-key.ts'
 import type { Frontier } from '../kernel/frontier.ts'
 import { allBelow, includes, noTransactions } from '../kernel/frontier.ts'
+import { readOverCap } from '../kernel/over-cap.ts'
 import { readHeader } from '../kernel/stored-state.ts'
 import type { ViewPlan } from '../kernel/view-plan.ts'
 import { fewRanges } from './fold-stream.ts'
@@ -14,7 +15,7 @@ export interface KeyGroup {
 }
 
 /**
- * From which arrival on the rows of refused keys have to be read again: all rows of those that the store lacks, and of the others what none of them covers. Those that
+ * From which arrival on the rows of refused keys have to be read again: all rows of those that the store lacks or that were too large for it, and of the others what none of them covers. Those that
  * have everything that was `seen` are left out.
  */
 export async function regroup(
@@ -35,8 +36,13 @@ export async function regroup(
         absent.push(key)
         continue
       }
-      const { frontier } = readHeader(bytes, plan.id)
+      const header = readHeader(bytes, plan.id)
+      const { frontier } = header
       if (frontier.beyond.length <= fewRanges && includes(frontier, seen)) continue
+      if (readOverCap(bytes, header) !== null) {
+        absent.push(key)
+        continue
+      }
       lowest = Math.min(lowest, frontier.below)
       present.push(key)
     }

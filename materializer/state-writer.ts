@@ -1,8 +1,12 @@
 import type { EntityKey } from '../kernel/entity-key.ts'
+import type { LockstepError } from '../kernel/errors.ts'
+import type { OverCap } from '../kernel/over-cap.ts'
+import { overCapError } from '../kernel/over-cap.ts'
 import type { ViewPlan } from '../kernel/view-plan.ts'
 import type { OnlineStore } from '../online/store.ts'
 import { faultPoint } from '../runtime/fault-point.ts'
 
+const errorsKept = 5
 const entitiesPerWrite = 500
 const bytesPerWrite = 8 * 1024 * 1024
 
@@ -13,6 +17,8 @@ export interface FoldedEntity {
   readonly bytes: Buffer
   /** How many rows were folded into it. */
   readonly rows: number
+  /** Absent: a state. */
+  readonly over?: OverCap
 }
 
 /** Writes folded entities in batches, one batch under way while the next one fills. */
@@ -23,12 +29,20 @@ export interface StateWriter {
   /** Waits for all writes and hands over the refused keys: those that somebody else wrote first, too. */
   drain(): Promise<EntityKey[]>
   /** What has been stored so far. */
-  readonly stored: { readonly rows: number; readonly entities: number }
+  readonly stored: Stored
+}
+
+export interface Stored {
+  readonly rows: number
+  readonly entities: number
+  /** Entities whose states are over the view's cap, and the errors of the first of them. */
+  readonly tooLarge: { readonly entities: number; readonly errors: readonly LockstepError[] }
 }
 
 export function createStateWriter(store: OnlineStore, plan: ViewPlan): StateWriter {
   const [view, entity] = [plan.id, plan.spec.entity.name]
-  const stored = { rows: 0, entities: 0 }
+  const tooLarge = { entities: 0, errors: [] as LockstepError[] }
+  const stored = { rows: 0, entities: 0, tooLarge }
   let batch: FoldedEntity[] = []
   let bytes = 0
   let underWay: Promise<void> = Promise.resolve()
@@ -39,12 +53,14 @@ export function createStateWriter(store: OnlineStore, plan: ViewPlan): StateWrit
     faultPoint('states: to be written')
     const outcome = await store.write(entities.map(({ key, expected, bytes }) => ({ view, entity, key, expected, bytes })))
     faultPoint('states: written')
-    for (const [i, { key, rows }] of entities.entries()) {
-      if (outcome[i] === true) {
+    for (const [i, { key, rows, over }] of entities.entries()) {
+      if (outcome[i] !== true) {
+        refused.push(key)
+      } else if (over === undefined) {
         stored.rows += rows
         stored.entities++
       } else {
-        refused.push(key)
+        if (tooLarge.entities++ < errorsKept) tooLarge.errors.push(overCapError(plan, key, over))
       }
     }
   }

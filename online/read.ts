@@ -1,5 +1,6 @@
 import type { EntityKey } from '../kernel/entity-key.ts'
 import type { Frontier } from '../kernel/frontier.ts'
+import { overCapFlag } from '../kernel/over-cap.ts'
 import type { ViewValues } from '../kernel/state.ts'
 import { readHeader } from '../kernel/stored-state.ts'
 import { askingOf } from '../kernel/too-many-categories.ts'
@@ -13,7 +14,7 @@ export interface OnlineRequest {
 }
 
 export interface OnlineAnswer {
-  /** null where `asOf` is before `highWater`: what held then only the offline history knows. */
+  /** null where only the offline history knows: `asOf` is before `highWater`, or the state is over its view's cap. */
   readonly values: ViewValues | null
   /** The transactions whose rows are in the answer, and no others; null where nothing is stored. */
   readonly frontier: Frontier | null
@@ -44,7 +45,8 @@ export async function readOnline(store: OnlineStore, requests: readonly OnlineRe
 
 function storedAnswer(plan: ViewPlan, bytes: Buffer, asOf: number): OnlineAnswer {
   const { frontier, highWater, bodyAt } = readHeader(bytes, plan.id)
-  const values = asOf < highWater ? null : plan.valueAt(bytes, bodyAt, highWater, asOf)
+  const unknown = asOf < highWater || bytes[bodyAt] === overCapFlag
+  const values = unknown ? null : plan.valueAt(bytes, bodyAt, highWater, asOf)
   return { values, frontier, highWater }
 }
 

@@ -34,8 +34,10 @@ export function compileDefinitions(definitions: readonly Definition[], code: Ver
       }
       const { fingerprint } = definition
       if (definition.kind === 'view') {
-        const { spec } = definition
-        views.set(id, compileView({ spec, fingerprint, code: spec.code === null ? null : code.textOf(spec.code, id) }))
+        const { spec, operational } = definition
+        const { maxStateBytes = null, freshnessMicros = null } = operational
+        const text = spec.code === null ? null : code.textOf(spec.code, id)
+        views.set(id, compileView({ spec, fingerprint, code: text, upkeep: { maxStateBytes, freshnessMicros } }))
       } else if (definition.kind === 'onDemand') {
         const text = code.textOf(definition.spec.code, id)
         loadTransform(text, id) // a service that uses it loads it anew; here, so that one that no service uses yet is checked too

@@ -42,12 +42,21 @@ export const materializeCommand: Command = {
       }
     }
     await keepHouse(db, store, catalog, context.signal)
-    const lines = done.map(({ view, rows, entities, seconds, moment: at }) => {
+    const lines = done.flatMap(({ view, rows, entities, seconds, moment: at, tooLarge }) => {
       const what = `${counted(rows, 'row')} folded, ${counted(entities, 'entity', 'entities')} written`
-      return `Materialized ${view} as of ${formatTimestamp(at)}: ${what} in ${duration(seconds * 1000)}.`
+      const line = `Materialized ${view} as of ${formatTimestamp(at)}: ${what} in ${duration(seconds * 1000)}.`
+      const more = tooLarge.entities - tooLarge.errors.length
+      const notes = tooLarge.errors.map(({ code, message }) => `note ${code}: ${message}`)
+      return [line, ...notes, ...(more > 0 ? [`note: so are ${counted(more, 'further entity', 'further entities')} of ${view}`] : [])]
     })
     return {
-      json: { views: done.map((each) => ({ ...each, moment: formatTimestamp(each.moment) })) },
+      json: {
+        views: done.map(({ tooLarge: { entities, errors }, ...each }) => ({
+          ...each,
+          moment: formatTimestamp(each.moment),
+          tooLarge: { entities, errors: errors.map(({ code, message, details }) => ({ code, message, details })) },
+        })),
+      },
       text: lines.length === 0 ? 'No view is online, so there is nothing to materialize.' : lines.join('\n'),
     }
   },

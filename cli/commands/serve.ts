@@ -1,8 +1,10 @@
 import { formatTimestamp } from '../../kernel/time.ts'
 import { createEventIntake } from '../../materializer/event-intake.ts'
+import { createFreshnessReader } from '../../materializer/freshness-reader.ts'
 import { openOnlineStore } from '../../online/open-store.ts'
 import type { OnlineStore } from '../../online/store.ts'
 import type { Database } from '../../runtime/database.ts'
+import { registerFreshness } from '../../runtime/freshness-metrics.ts'
 import { createMetricsRegistry } from '../../runtime/metrics.ts'
 import { openDatabase } from '../../runtime/open-database.ts'
 import { createServer } from '../../serving/server.ts'
@@ -25,12 +27,16 @@ export const serveCommand: Command = {
   async run(context, input) {
     const { config, log, signal } = context
     const defaultAsOf = input.time('as-of')
+    const { database, store, opened } = watched(await dependencies(context))
+    const metrics = createMetricsRegistry()
+    registerFreshness(metrics, createFreshnessReader({ database: () => opened.database, store: () => opened.store }))
     const server = createServer({
       config,
-      ...(await dependencies(context)),
+      database,
+      store,
       intake: (deps) => createEventIntake(deps, config),
       log,
-      metrics: createMetricsRegistry(),
+      metrics,
       clock: () => Date.now() * 1000,
       ...(defaultAsOf === undefined ? {} : { defaultAsOf }),
     })
@@ -51,6 +57,16 @@ export const serveCommand: Command = {
 interface Dependencies {
   readonly database: () => Promise<Database>
   readonly store: () => Promise<OnlineStore>
+}
+
+/** The same, and what was opened last. */
+function watched({ database, store }: Dependencies): Dependencies & { opened: { database: Database | null; store: OnlineStore | null } } {
+  const opened: { database: Database | null; store: OnlineStore | null } = { database: null, store: null }
+  return {
+    opened,
+    database: async () => (opened.database = await database()),
+    store: async () => (opened.store = await store()),
+  }
 }
 
 /**

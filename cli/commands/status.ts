@@ -3,23 +3,30 @@ import { formatTimestamp } from '../../kernel/time.ts'
 import type { ViewPlan } from '../../kernel/view-plan.ts'
 import { pendingErasures } from '../../materializer/erase/finish-erasures.ts'
 import { pendingRemovals } from '../../materializer/removals.ts'
+import { readFreshness } from '../../materializer/freshness-reader.ts'
 import type { MaterializationStatus } from '../../materializer/status.ts'
 import { materializationStatus } from '../../materializer/status.ts'
+import type { ViewFreshness } from '../../materializer/view-freshness.ts'
+import type { OnlineStore } from '../../online/store.ts'
 import type { Command } from '../command.ts'
 import type { Context } from '../context.ts'
 import { readDatasets, withoutManifest } from '../datasets.ts'
+import { freshnessCells, freshnessJson, oldestWriterText } from '../freshness-text.ts'
 import { ago, count, counted, moment } from '../human.ts'
 import { jobStatus, jobStatusJson, jobStatusLines } from '../job-status.ts'
 import { table } from '../table.ts'
 
 export const statusCommand: Command = {
   name: 'status',
-  summary: 'Show what there is: views and their last materialization, sources, models, training sets',
+  summary: 'Show what there is: views, how fresh they are and their last materialization, sources, models, training sets',
+  description: ['Exits with 1 where a view is further behind its source than the "freshness" that it declares, and says what to do.'],
   example: 'lockstep status --json',
   async run(context) {
     const db = await context.database()
     const catalog = await context.catalog()
-    const { identity, problem } = await storeIdentity(context)
+    const { store, identity, problem } = await openedStore(context)
+    const { views: freshness, oldestWriter } = await readFreshness(db, store, catalog, Date.now() * 1000)
+    const late = freshness.flatMap((view) => view.late ?? [])
     const removing = identity === null ? [] : await pendingRemovals(db, identity)
     const erasing = await pendingErasures(db)
     const runs = (await materializationStatus(db, Date.now())).filter((run) => identity === null || run.store === identity)
@@ -27,6 +34,7 @@ export const statusCommand: Command = {
       plan,
       online: catalog.online.has(plan.id),
       run: runs.find((run) => run.view === plan.id && run.fingerprint === plan.fingerprint) ?? null,
+      fresh: freshness.find(({ view }) => view === plan.id) ?? null,
     }))
     const sources = [...catalog.sources.values()].map(({ name, relation }) => ({ name, relation }))
     const models = [...catalog.models.values()].map(({ name, spec, versions }) => ({
@@ -43,13 +51,15 @@ export const statusCommand: Command = {
         database: db.kind,
         store: { kind: context.config.redisUrl === null ? 'embedded' : 'redis', identity, problem },
         revision: catalog.revision,
-        views: views.map(({ plan, online, run }) => ({
+        views: views.map(({ plan, online, run, fresh }) => ({
           id: plan.id,
           fingerprint: plan.fingerprint,
           online,
           availability: plan.spec.availability,
           lastRun: run === null ? null : { ...run, moment: formatTimestamp(run.moment) },
+          freshness: fresh === null ? null : freshnessJson(fresh),
         })),
+        oldestTransaction: oldestWriter,
         services: [...catalog.services.keys()],
         sources,
         models,
@@ -69,7 +79,12 @@ export const statusCommand: Command = {
         ),
         ...(erasing === 0 ? [] : [`${counted(erasing, 'erasure')} not finished: a worker goes on with it, or any "lockstep erase"`]),
         ...jobStatusLines(jobs),
-        section(['VIEW', 'ONLINE', 'FRESHNESS', 'MATERIALIZED AS OF', 'ROWS', 'ENTITIES', 'LAST RUN'], views.map(viewRow)),
+        section(
+          ['VIEW', 'ONLINE', 'FRESHNESS', 'MATERIALIZED AS OF', 'ROWS', 'ENTITIES', 'LAST RUN', 'NEWEST ROW', 'LAG', 'MAY BE'],
+          views.map(viewRow),
+        ),
+        ...late.map((each) => `late: ${each}`),
+        ...(oldestWriter === null ? [] : [oldestWriterText(oldestWriter)]),
         section(
           ['SOURCE', 'READS'],
           sources.map(({ name, relation }) => [name, relationText(relation)]),
@@ -86,24 +101,34 @@ export const statusCommand: Command = {
       ]
         .filter((part) => part !== '')
         .join('\n'),
+      exitCode: late.length > 0 ? 1 : 0,
     }
   },
 }
 
 /** Which store this is; a store that is away hides nothing else. */
-async function storeIdentity(context: Context): Promise<{ identity: string | null; problem: string | null }> {
+async function openedStore(context: Context): Promise<{ store: OnlineStore | null; identity: string | null; problem: string | null }> {
   try {
-    return { identity: await (await context.store()).identity(), problem: null }
+    const store = await context.store()
+    return { store, identity: await store.identity(), problem: null }
   } catch (error) {
-    if (error instanceof LockstepError && error.code === 'REDIS_UNAVAILABLE') return { identity: null, problem: error.message }
+    if (error instanceof LockstepError && error.code === 'REDIS_UNAVAILABLE') return { store: null, identity: null, problem: error.message }
     throw error
   }
 }
 
-function viewRow({ plan, online, run }: { plan: ViewPlan; online: boolean; run: MaterializationStatus | null }): string[] {
+interface ViewState {
+  readonly plan: ViewPlan
+  readonly online: boolean
+  readonly run: MaterializationStatus | null
+  readonly fresh: ViewFreshness | null
+}
+
+function viewRow({ plan, online, run, fresh }: ViewState): string[] {
   const { availability } = plan.spec
   const last = run === null ? ['never', '', '', ''] : [formatTimestamp(run.moment), count(run.rows), count(run.entities), ago(run.ageMs)]
-  return [plan.id, online ? 'yes' : 'no', availability.kind === 'continuous' ? 'continuous' : availability.schedule, ...last]
+  const when = availability.kind === 'continuous' ? 'continuous' : availability.schedule
+  return [plan.id, online ? 'yes' : 'no', when, ...last, ...(fresh === null ? [] : freshnessCells(fresh))]
 }
 
 function relationText(relation: { readonly kind: string; readonly table?: string; readonly sql?: string }): string {

@@ -1,12 +1,12 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { compileView } from '../../kernel/compile-view.ts'
+import { noTransactions } from '../../kernel/frontier.ts'
 import { tieOfColumns, tieOfIdentity } from '../../kernel/greatest-bytes.ts'
 import { aggregateResultType } from '../../kernel/result-type.ts'
 import { stateBytes } from '../../kernel/state-bytes.ts'
 import type { EntityState, Tie } from '../../kernel/state.ts'
 import { maxPendingRows } from '../../kernel/state.ts'
-import { noTransactions } from '../../kernel/frontier.ts'
 import { decodeStored, encodeStored } from '../../kernel/stored-state.ts'
 import type { Value } from '../../kernel/value-type.ts'
 import { maxMicros } from '../../kernel/value-type.ts'
@@ -82,7 +82,8 @@ function largest(plan: ViewPlan, kind: string, tieOf: (i: number) => Tie, pendin
     const end = Math.floor((origin + 20 * hour) / hour) * hour + offset
     let state = plan.newState()
     let i = 0
-    for (let time = end - 9 * hour; time < end - 1; time += step) {
+    const length = kind === 'buckets' || kind === 'many' ? hour / 2 : 9 * hour
+    for (let time = end - length; time < end - 1; time += step) {
       for (const value of worst[kind] as Value[]) add(plan, state, time, tieOf(i++), { column, value }, end)
     }
     add(plan, state, end - 1, tieOf(i++), { column, value: worst[kind]?.[0] as Value }, end)

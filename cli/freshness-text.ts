@@ -1,0 +1,23 @@
+import { formatDuration } from '../kernel/duration.ts'
+import type { ViewFreshness } from '../materializer/view-freshness.ts'
+import type { OldestWriter } from '../runtime/oldest-writer.ts'
+import { ago, counted, duration } from './human.ts'
+
+/** How old the newest row is, how far the view is behind its source, and how far it may be. */
+export function freshnessCells({ newestRowSeconds, lag, freshnessMicros }: ViewFreshness): string[] {
+  const newest = newestRowSeconds === null ? 'unknown' : ago(newestRowSeconds * 1000)
+  const behind =
+    lag === null ? 'unknown' : lag.rows === 0 ? 'none' : `${counted(lag.rows, 'row')}, ${duration(Math.max(1, lag.seconds * 1000))}`
+  return [newest, behind, freshnessMicros === null ? '' : formatDuration(freshnessMicros)]
+}
+
+export function freshnessJson({ newestRowSeconds, lastRunSeconds, lag, late, freshnessMicros }: ViewFreshness): object {
+  return { newestRowSeconds, lastRunSeconds, lag, late, freshnessSeconds: freshnessMicros === null ? null : freshnessMicros / 1e6 }
+}
+
+/** Its rows alone are left for later, whenever it ends. */
+export function oldestWriterText({ pid, application, database, state, seconds }: OldestWriter): string {
+  const who = pid === null ? `prepared as "${application}"` : `process ${pid}${application === '' ? '' : `, "${application}"`}`
+  const age = seconds === null ? 'of unknown age' : `open for ${duration(seconds * 1000)}`
+  return `The oldest transaction that writes is ${age} (${who}, database "${database}"${state === '' ? '' : `, ${state}`}).`
+}

@@ -1,0 +1,64 @@
+import type { Frontier } from '../kernel/frontier.ts'
+import type { ViewPlan } from '../kernel/view-plan.ts'
+import { readSourceTable } from '../offline/source-table.ts'
+import type { Database } from '../runtime/database.ts'
+import { sqlIdentifier, sqlText } from '../runtime/sql.ts'
+
+/** Waiting rows are counted up to this many. */
+const countedRows = 10_000
+/** The newest event is looked for among so many rows that arrived last. */
+const newestRows = 1000
+/** Tables of so many bytes are read without an index. */
+const smallBytes = 32 * 1024 * 1024
+
+/** What a source holds that a store may lack. */
+export interface SourceLag {
+  /** Committed rows that are in no state, 10,000 at most: there may be more. */
+  readonly rows: number
+  /** The transactions that wrote them. */
+  readonly transactions: number
+  /** When the first of them could be seen by what it says itself, the later one of its two times; epoch microseconds, null where there are none. */
+  readonly visibleSince: number | null
+  /** The greatest event time among the rows that arrived last; epoch microseconds, null where there are none. */
+  readonly newestEvent: number | null
+}
+
+/**
+ * What a view's source holds beyond a frontier, by an index on `_xid`: no table is read whole, unless it is small.
+ *
+ * @param frontier what is in the store; null: nothing is known to be, and only the newest row is looked for
+ * @returns null where that cannot be told: the source has no `_xid`, or no index on it and many rows
+ */
+export async function sourceLag(db: Database, plan: ViewPlan, frontier: Frontier | null): Promise<SourceLag | null> {
+  const { source } = plan.spec
+  const table = await readSourceTable(db, source)
+  if (!table.hasXid || !table.hasRow || !(await findsArrivals(db, table.relation))) return null
+  const event = `${sqlIdentifier(source.eventTime)}::timestamptz`
+  const visible = source.known === null ? event : `greatest(${event}, ${sqlIdentifier(source.known)}::timestamptz)`
+  const micros = (time: string): string => `(extract(epoch FROM ${time}) * 1000000)::int8::text`
+  const [newest] = await db.query<{ event: string | null }>(`
+    SELECT ${micros('max(e)')} AS event
+    FROM (SELECT ${event} AS e FROM ${table.relation} ORDER BY _xid DESC LIMIT ${newestRows}) last WHERE isfinite(e)`)
+  const newestEvent = newest?.event === undefined || newest.event === null ? null : Number(newest.event)
+  if (frontier === null) return { rows: 0, transactions: 0, visibleSince: null, newestEvent }
+  const outside = frontier.beyond.map(({ from, to }) => ` AND NOT (_xid >= '${from}'::xid8 AND _xid < '${to}'::xid8)`).join('')
+  const [waiting] = await db.query<{ rows: string; transactions: string; since: string | null }>(`
+    SELECT count(*)::text AS rows, count(DISTINCT x)::text AS transactions, ${micros('min(v) FILTER (WHERE isfinite(v))')} AS since
+    FROM (SELECT _xid AS x, ${visible} AS v FROM ${table.relation}
+          WHERE _xid >= '${Math.max(0, frontier.below)}'::xid8${outside} ORDER BY _xid LIMIT ${countedRows}) waiting`)
+  return {
+    rows: Number(waiting?.rows),
+    transactions: Number(waiting?.transactions),
+    visibleSince: waiting?.since === undefined || waiting.since === null ? null : Number(waiting.since),
+    newestEvent,
+  }
+}
+
+async function findsArrivals(db: Database, relation: string): Promise<boolean> {
+  const [found] = await db.query<{ found: boolean }>(`
+    SELECT EXISTS (SELECT FROM pg_index i JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = i.indkey[0]
+                   WHERE i.indrelid = c.oid AND i.indisvalid AND i.indpred IS NULL AND a.attname = '_xid')
+           OR c.relkind IN ('r', 'm') AND pg_relation_size(c.oid) <= ${smallBytes} AS found
+    FROM pg_class c WHERE c.oid = to_regclass(${sqlText(relation)})`)
+  return found?.found === true
+}

@@ -1,0 +1,130 @@
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterAll, beforeAll, expect, it } from 'vitest'
+import type { Outcome } from '../../cli/command.ts'
+import { createContext } from '../../cli/context.ts'
+import { prepare } from '../../cli/run.ts'
+import { createTerminal } from '../../cli/terminal.ts'
+import { withContext } from '../../cli/with-context.ts'
+import { loadConfig } from '../../runtime/config.ts'
+import type { Database } from '../../runtime/database.ts'
+import { openPostgres } from '../../runtime/open-postgres.ts'
+import { definitionFiles } from '../registry/definition-files.ts'
+import { testDatabase } from '../services/index.ts'
+
+const definitions = (more: string): string => `
+  import { count, entity, featureService, featureView, lastN, source, t } from 'lockstep'
+  const thing = entity('thing', { key: { thing: t.string } })
+  const rows = source('rows', { key: { thing: 'thing' }, eventTime: 'at', columns: { x: t.int32 } })
+  export const seen = featureView('seen', { version: 1, entity: thing, source: rows, ${more} features: { n: count('1h'), xs: lastN('x', 100, 'lifetime') } })
+  export const service = featureService('s', { version: 1, features: [seen] })`
+const files = definitionFiles({
+  'plain.ts': definitions(''),
+  'fresh.ts': definitions(`freshness: '1s', maxStateBytes: '500b',`),
+  'large.ts': definitions(`maxStateBytes: '64kb',`),
+  'wrong.ts': definitions(`maxStateBytes: '64 potatoes',`),
+})
+let folder: string
+let url: string
+let db: Database
+let drop: () => Promise<void>
+
+beforeAll(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'lockstep-freshness-'))
+  const database = await testDatabase()
+  ;[url, drop] = [database.url, database.drop]
+  db = openPostgres(url)
+})
+
+afterAll(async () => {
+  await db.close()
+  await drop()
+  await rm(folder, { recursive: true, force: true })
+})
+
+function contextOf() {
+  const config = loadConfig({ LOCKSTEP_POSTGRES_URL: url, LOCKSTEP_DIR: folder, LOCKSTEP_LOG_LEVEL: 'silent' })
+  return createContext(config, createTerminal(true), new AbortController().signal)
+}
+
+async function run(...words: readonly string[]): Promise<Outcome> {
+  const context = contextOf()
+  return await withContext(context, async () => (await prepare(words))(context))
+}
+
+/** While a server answers at the address that `work` gets. */
+async function whileServing<T>(work: (at: string) => Promise<T>): Promise<T> {
+  const context = contextOf()
+  return await withContext(context, async () => {
+    const { json } = await (await prepare(['serve', '--port', '0']))(context)
+    const { url: at } = json as { url: string }
+    await expect.poll(async () => (await fetch(`${at}/readyz`)).status, { timeout: 10_000 }).toBe(200)
+    return await work(at)
+  })
+}
+
+async function textOf(address: string): Promise<string> {
+  return await (await fetch(address)).text()
+}
+
+const apply = (file: string): Promise<Outcome> => run('apply', join(files, file))
+const insert = async (rows: string): Promise<void> => db.script(`insert into lockstep_source.rows (thing, at, x) ${rows}`)
+
+it('says in status and in metrics that a view is late, and by which rows and transaction', { timeout: 60_000 }, async () => {
+  await expect(run('plan', join(files, 'wrong.ts'))).rejects.toThrow('The maxStateBytes of view "seen" is "64 potatoes", which is no size')
+  await apply('plain.ts')
+  expect((await run('status')).exitCode).toBe(0)
+  const plan = await run('plan', join(files, 'fresh.ts'))
+  expect(plan.text).toContain('freshness is new (1s)')
+  expect(plan.text).toMatch(/> state of seen@1: at most [\d.]+ kB for each entity.*; its cap of 500 B keeps larger ones out/)
+  await apply('fresh.ts')
+  expect((await run('status')).text).toContain('and the online store does not hold it')
+
+  await insert(`select 'small', now() - interval '3 h', 1`)
+  await run('materialize')
+  expect((await run('status')).exitCode).toBe(0)
+  await insert(`select 'small', now() - interval '3 h', 1`)
+  await new Promise((resolve) => setTimeout(resolve, 1100))
+  const late = await run('status')
+  expect(late.exitCode).toBe(1)
+  expect(late.text).toContain('late: The view "seen@1" is late: it may be 1s behind its source, and 1 row has waited')
+  const { views } = late.json as { views: object[] }
+  expect(views).toMatchObject([{ freshness: { lag: { rows: 1, transactions: 1 }, freshnessSeconds: 1 } }])
+
+  const metrics = await whileServing((at) =>
+    db.kysely.transaction().execute(async (transaction) => {
+      await transaction.insertInto('lockstep.code').values({ hash: 'h', body: 'b' }).execute()
+      return await textOf(`${at}/metrics`)
+    }),
+  )
+  expect(metrics).toMatch(/^lockstep_view_late\{view="seen@1"\} 1$/m)
+  expect(metrics).toMatch(/^lockstep_view_lag_rows\{view="seen@1"\} 1$/m)
+  expect(metrics).toMatch(/^lockstep_view_newest_row_age_seconds\{view="seen@1"\} 108\d\d/m)
+  expect(metrics).toMatch(/^lockstep_oldest_transaction_seconds\{pid="\d+",application="[^"]*",database="[^"]+"\} [\d.]+$/m)
+})
+
+it('answers an entity whose state is over the cap from the history, names it, and takes it back', { timeout: 60_000 }, async () => {
+  await apply('fresh.ts')
+  await insert(`select 'large', now() - interval '3 h' + n * interval '1 s', n from generate_series(1, 99) n`)
+  await insert(`select 'tiny', now() - interval '3 h', 1`)
+  const over = await run('materialize')
+  expect(over.text).toContain('note STATE_TOO_LARGE: The entity "thing" = "large" of the view "seen@1" is not kept in the online store')
+  expect(over.json).toMatchObject({ views: [{ tooLarge: { entities: 1, errors: [{ code: 'STATE_TOO_LARGE' }] } }] })
+  const ask = (): Promise<unknown> =>
+    whileServing(async (at) => {
+      const body = JSON.stringify({ service: 's', entities: [{ thing: 'large' }, { thing: 'tiny' }] })
+      const answer = await fetch(`${at}/v1/features`, { method: 'POST', headers: { 'content-type': 'application/json' }, body })
+      const { results } = (await answer.json()) as { results: { features: { xs: number[] } }[] }
+      const counted = /history_answers_total\{service="s@1"\} (\d)/.exec(await textOf(`${at}/metrics`))
+      return [results.map(({ features }) => features.xs.length), counted?.[1]]
+    })
+  expect(await ask()).toEqual([[99, 1], '1'])
+  await insert(`select 'large', now() - interval '2 h', 100`)
+  expect((await run('materialize')).json).toMatchObject({ views: [{ rows: 0, entities: 0, tooLarge: { entities: 0 } }] })
+  expect(await ask()).toEqual([[100, 1], '1'])
+  await apply('large.ts')
+  await insert(`select 'large', now() - interval '2 h', 101`)
+  expect((await run('materialize')).json).toMatchObject({ views: [{ rows: 101, entities: 1 }] })
+  expect(await ask()).toEqual([[100, 1], undefined])
+})

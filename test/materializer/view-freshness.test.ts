@@ -1,0 +1,112 @@
+import { describe, expect, it } from 'vitest'
+import type { ViewPlan } from '../../kernel/view-plan.ts'
+import { materializeView } from '../../materializer/materialize.ts'
+import { materializationStatus } from '../../materializer/status.ts'
+import type { ViewFreshness } from '../../materializer/view-freshness.ts'
+import { viewFreshness } from '../../materializer/view-freshness.ts'
+import type { OnlineStore } from '../../online/store.ts'
+import type { Database } from '../../runtime/database.ts'
+import { oldestWriter } from '../../runtime/oldest-writer.ts'
+import { openPostgres } from '../../runtime/open-postgres.ts'
+import { freshView, materializerFixture } from './fixture.ts'
+import type { Payment } from './payments.ts'
+
+const opened = materializerFixture()
+const hour = 3_600_000_000
+
+function paidAt(time: number, account = 'a'): Payment {
+  return { account, paidAt: time, knownAt: null, amount: 1, label: null }
+}
+
+function within(plan: ViewPlan, freshnessMicros: number | null): ViewPlan {
+  return { ...plan, upkeep: { ...plan.upkeep, freshnessMicros } }
+}
+
+async function freshnessOf(db: Database, store: OnlineStore | null, plan: ViewPlan, now: number): Promise<ViewFreshness> {
+  const runs = await materializationStatus(db, now / 1000)
+  const [fresh] = await viewFreshness(db, store, [plan], runs, now)
+  if (fresh === undefined) throw new Error('no answer')
+  return fresh
+}
+
+describe('the freshness of a view', () => {
+  it('is told from the rows that the store lacks, whatever their event times say', async () => {
+    const { db, store } = opened().open('redis')
+    const { table, plan } = await freshView(db)
+    const now = Date.now() * 1000
+    await table.insert([paidAt(now - hour), paidAt(now - 2 * hour)])
+    const never = await freshnessOf(db, store, within(plan, hour), now)
+    expect(never).toMatchObject({ lastRunSeconds: null, lag: null, newestRowSeconds: 3600 })
+    expect(never.late).toContain('the online store does not hold it')
+    await materializeView(db, store, plan, { now: () => now - 3 * hour })
+    expect(await freshnessOf(db, store, within(plan, hour), now)).toMatchObject({
+      newestRowSeconds: 3600,
+      lastRunSeconds: 3 * 3600,
+      lag: { rows: 0, transactions: 0, seconds: 0 },
+      late: null,
+    })
+    await table.insert([paidAt(now - 5 * hour), paidAt(now - 6 * hour)])
+    await table.insert([paidAt(now - 4 * hour)])
+    const behind = await freshnessOf(db, store, within(plan, hour), now)
+    expect(behind.lag).toEqual({ rows: 3, transactions: 2, seconds: 3 * 3600 })
+    expect(behind.late).toContain(`The view "${plan.id}" is late: it may be 1h behind its source, and 3 rows have waited for up to 3h.`)
+    expect(behind.late).toContain(`run "lockstep materialize ${plan.id}"`)
+    expect((await freshnessOf(db, store, within(plan, 4 * hour), now)).late).toBeNull()
+    expect((await freshnessOf(db, store, within(plan, null), now)).late).toBeNull()
+  })
+
+  it('counts from when a row could be seen where the last run was long before, so that a quiet source makes no view late', async () => {
+    const { db, store } = opened().open('embedded')
+    const { table, plan } = await freshView(db)
+    const now = Date.now() * 1000
+    await materializeView(db, store, plan, { now: () => now - 20 * hour })
+    await table.insert([paidAt(now - 10_000_000)])
+    expect(await freshnessOf(db, store, within(plan, hour), now)).toMatchObject({ lag: { rows: 1, seconds: 10 }, late: null })
+  })
+
+  it('goes by the last run where a source does not tell arrivals, and is late where the store does not answer', async () => {
+    const { db, store } = opened().open('redis')
+    const { table, plan } = await freshView(db, 'plain')
+    const now = Date.now() * 1000
+    await table.insert([paidAt(now)])
+    await materializeView(db, store, plan, { now: () => now - 2 * hour })
+    const fresh = await freshnessOf(db, store, within(plan, hour), now)
+    expect(fresh).toMatchObject({ lag: null, newestRowSeconds: null, lastRunSeconds: 7200 })
+    expect(fresh.late).toContain('its last run ended 2h ago')
+    expect((await freshnessOf(db, store, within(plan, 3 * hour), now)).late).toBeNull()
+    expect((await freshnessOf(db, null, within(plan, 3 * hour), now)).late).toContain('the online store does not answer')
+  })
+
+  it('reads no large table without an index on its arrivals', async () => {
+    const { db, store } = opened().open('redis')
+    const { table, plan } = await freshView(db)
+    await table.insert([paidAt(Date.now() * 1000)])
+    await materializeView(db, store, plan)
+    const { name } = table
+    await db.script(`insert into ${name} (account, paid_at, label) select 'x', now(), repeat('x', 1000) from generate_series(1, 40000)`)
+    expect((await freshnessOf(db, store, plan, Date.now() * 1000)).lag).toBeNull()
+    await db.script(`create index on ${name} (_xid)`)
+    expect((await freshnessOf(db, store, plan, Date.now() * 1000)).lag).toMatchObject({ rows: 10_000, transactions: 1 })
+  })
+})
+
+describe('the oldest transaction that writes', () => {
+  it('is told with its age and who holds it', async () => {
+    const { db } = opened().open('redis')
+    expect(await oldestWriter(db)).toBeNull()
+    const url = new URL(opened().databaseUrl)
+    url.searchParams.set('application_name', 'a long job')
+    const other = openPostgres(url.href)
+    try {
+      await other.kysely.transaction().execute(async (transaction) => {
+        await transaction.insertInto('lockstep.code').values({ hash: 'h', body: 'b' }).execute()
+        const found = await oldestWriter(db)
+        expect(found).toMatchObject({ application: 'a long job', state: 'idle in transaction', database: url.pathname.slice(1) })
+        expect(found?.pid).toBeGreaterThan(0)
+        expect(found?.seconds).toBeLessThan(60)
+      })
+    } finally {
+      await other.close()
+    }
+  })
+})
