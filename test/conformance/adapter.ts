@@ -16,6 +16,12 @@ export interface Adapter {
   retire(file: string): Promise<void>
   /** Adds the rows of a file (.jsonl or .csv) to a source: they arrive together, after all that came before. */
   ingest(source: string, file: string): Promise<void>
+  /**
+   * Has events arrive at a source, all or none, in training and, at the latest when it is asked, online. With an id an event that came before is not another one.
+   *
+   * @param id the member of the rows that names the event, and is no column
+   */
+  push(source: string, rows: readonly Row[], id: string | null): Promise<void>
   /** Brings views in the online store up to date, as a run at the moment `at` would. */
   materialize(views: readonly string[], at: string): Promise<void>
   /** Makes a training set and keeps it under a name, by which it can be read again. */

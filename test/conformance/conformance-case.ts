@@ -11,7 +11,7 @@ export interface ConformanceCase {
   readonly steps: readonly Step[]
 }
 
-export type Step = DefineStep | RetireStep | IngestStep | MaterializeStep | TrainStep | ReadStep | ServeStep
+export type Step = DefineStep | RetireStep | IngestStep | PushStep | MaterializeStep | TrainStep | ReadStep | ServeStep
 
 /** The words that a refusal has to name. Where a step has them, it must be refused. */
 interface Refusable {
@@ -29,6 +29,13 @@ export interface IngestStep extends Refusable {
   /** The source. */
   readonly ingest: string
   readonly rows: string
+}
+export interface PushStep extends Refusable {
+  /** The source. */
+  readonly push: string
+  readonly rows: string
+  /** The member of the rows that is no column, but names an event. */
+  readonly id?: string
 }
 export interface MaterializeStep extends Refusable {
   /** The views. */

@@ -42,6 +42,7 @@ async function takeStep(adapter: Adapter, step: Step, place: Place): Promise<voi
   if ('define' in step) return await adapter.define([place.inFolder(`${step.define}${extname(adapter.definitions)}`)])
   if ('retire' in step) return await adapter.retire(place.inFolder(`${step.retire}${extname(adapter.definitions)}`))
   if ('ingest' in step) return await adapter.ingest(step.ingest, place.inFolder(step.rows))
+  if ('push' in step) return await adapter.push(step.push, await readJsonLines<Row>(place.inFolder(step.rows)), step.id ?? null)
   if ('materialize' in step) return await adapter.materialize(step.materialize, step.at)
   if ('read' in step) return sameRows(await adapter.read(step.read), await readJsonLines<Row>(place.inFolder(step.expect)))
   if ('train' in step) return await train(adapter, step, place)

@@ -27,6 +27,8 @@ export async function createLockstepAdapter(env: Environment, folder: string): P
   })
   let server: { readonly url: string; readonly process: Running } | null = null
   let defined = 0
+  /** The token of the last push, which all reads come after. */
+  let pushed: string | null = null
   /** Of all cases. */
   let first: readonly string[] | null = null
 
@@ -82,6 +84,18 @@ export async function createLockstepAdapter(env: Environment, folder: string): P
     async ingest(source, file) {
       await lockstep('ingest', source, file)
     },
+    async push(source, rows, id) {
+      const events = rows.map((row) => {
+        if (id === null) return row
+        const { [id]: event, ...columns } = row
+        return { ...columns, _event_id: event }
+      })
+      const response = await fetch(`${await urlOfServer()}/v1/sources/${source}/events`, { method: 'POST', body: exactBody({ events }) })
+      const answer = (await response.json()) as { readonly token: string; readonly error?: { readonly message: string } }
+      if (response.status >= 500) throw new Error(`The server answered ${response.status}: ${answer.error?.message}`)
+      if (answer.error !== undefined) throw new Refused(answer.error.message)
+      pushed = answer.token
+    },
     async materialize(views, at) {
       await lockstep('materialize', ...views, '--to', at)
     },
@@ -97,7 +111,7 @@ export async function createLockstepAdapter(env: Environment, folder: string): P
     },
     read: (name) => readRows(pathOf(name)),
     async serve(service, entities, at) {
-      const body = { service, entities, asOf: at, include: ['eventTimes'] }
+      const body = { service, entities, asOf: at, include: ['eventTimes'], after: pushed === null ? [] : [pushed] }
       const response = await fetch(`${await urlOfServer()}/v1/features`, { method: 'POST', body: exactBody(body) })
       const answer = parseExact(await response.text()) as unknown as Answer
       if (response.status >= 500) throw new Error(`The server answered ${response.status}: ${answer.error?.message}`)
