@@ -19,6 +19,7 @@ export async function viewsWork(tools: WorkerTools, log: Logger, metrics: JobMet
   return {
     keep: (signal) =>
       keepCurrent(all, {
+        replayMs: tools.replayMs,
         signal,
         onRun: ({ id }, { rows }) => metrics.run(id, rows),
         onFailure: ({ id }) => metrics.runFailed(id),

@@ -25,6 +25,8 @@ export interface ExportTools {
 /** What a process needs that takes jobs of views, too. */
 export interface WorkerTools extends ExportTools {
   readonly store: OnlineStore
+  /** How far views are gone over again after a failover of the store, milliseconds. */
+  readonly replayMs: number
   view(id: string): Promise<ViewPlan>
 }
 
@@ -41,7 +43,8 @@ export async function workerTools(context: Context): Promise<WorkerTools> {
   const jobs = isEmbedded(db) ? await openEmbeddedJobQueue(db) : await openJobQueue(context.config)
   context.add('jobs', () => jobs.close())
   const tools = toolsOf(db, jobs)
-  return { ...tools, store: await context.store(), view: async (id) => (await tools.catalog()).view(id) }
+  const replayMs = context.config.replaySeconds * 1000
+  return { ...tools, store: await context.store(), replayMs, view: async (id) => (await tools.catalog()).view(id) }
 }
 
 function toolsOf(db: Database, jobs: JobQueue): ExportTools {

@@ -10,6 +10,7 @@ import { createSlots } from '../runtime/slots.ts'
 import type { BackfillTools } from './backfill.ts'
 import { beginBackfill, tendBackfills } from './backfill.ts'
 import { readBackfills } from './backfills.ts'
+import { noticeFailover } from './notice-failover.ts'
 import type { MaterializeResult } from './materialize.ts'
 import { keepHouse } from './keep-house.ts'
 import { materializeView } from './materialize.ts'
@@ -37,6 +38,8 @@ export interface KeepTools extends BackfillTools {
 }
 
 export interface KeepOptions {
+  /** `FailoverOptions.replayMs` */
+  readonly replayMs?: number
   readonly signal: AbortSignal
   /** Told of each run that has ended. */
   readonly onRun?: (plan: ViewPlan, result: MaterializeResult) => void
@@ -60,6 +63,9 @@ export async function keepCurrent(tools: KeepTools, options: KeepOptions): Promi
   let failed: string | null = null
   while (!signal.aborted) {
     try {
+      const reset = await noticeFailover(tools.db, tools.store, { replayMs: options.replayMs, nowMs: Math.floor(tools.clock() / 1000) })
+      if (reset.length > 0)
+        tools.log.warn({ views: reset }, 'another primary of the online store was found: the last arrivals are gone over again')
       const catalog = await tools.catalog()
       const plans = [...catalog.online].flatMap((id) => catalog.views.get(id) ?? [])
       const markers = await readMarkers(
@@ -128,7 +134,7 @@ async function takeTurn(
 
 async function bringUpToDate(
   { db, store, log, clock }: KeepTools,
-  { signal, onRun }: KeepOptions,
+  { signal, onRun, replayMs }: KeepOptions,
   view: KeptView,
   marker: Marker,
   slots: ReturnType<typeof createSlots>,
@@ -142,7 +148,9 @@ async function bringUpToDate(
   }
   const result = await slots.run(async () => {
     signal.throwIfAborted()
-    return await underViewLock(db, await store.identity(), plan.id, () => materializeView(db, store, plan, { now: clock, signal }))
+    return await underViewLock(db, await store.identity(), plan.id, () =>
+      materializeView(db, store, plan, { now: clock, signal, replayMs }),
+    )
   })
   if (!marker.incremental) view.nextAt = performance.now() + Math.max(wholeMs, (performance.now() - started) * dearness)
   if (result === null) return

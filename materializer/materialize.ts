@@ -13,6 +13,7 @@ import { beginAnew, beginView, lost, mismatch } from './begin-view.ts'
 import { createArrivals } from './arrivals.ts'
 import { foldRefused } from './fold-refused.ts'
 import { fewRanges, foldStream } from './fold-stream.ts'
+import { noticeFailover } from './notice-failover.ts'
 import { finishRun, startRun } from './runs.ts'
 import type { Stored } from './state-writer.ts'
 import { createStateWriter } from './state-writer.ts'
@@ -24,6 +25,8 @@ export interface MaterializeOptions {
   readonly now?: () => number
   /** Removes what the store holds of the view first, whoever wrote it. */
   readonly rebuild?: boolean
+  /** `FailoverOptions.replayMs` */
+  readonly replayMs?: number | undefined
   readonly onProgress?: (progress: MaterializeProgress) => void
   readonly signal?: AbortSignal
 }
@@ -70,6 +73,7 @@ export async function materializeView(
   const incremental = table.hasRow && table.hasXid
   const identity = await store.identity()
   const startedAt = new Date(Math.floor(now() / 1000))
+  await noticeFailover(db, store, { replayMs: options.replayMs, nowMs: startedAt.getTime() })
   const run = await startRun(db, { view: plan.id, fingerprint: plan.fingerprint, store: identity, moment, startedAt })
   faultPoint('run: recorded')
   const marker =

@@ -14,6 +14,7 @@ export interface LockstepTables {
   'lockstep.removals': RemovalsTable
   'lockstep.backfills': BackfillsTable
   'lockstep.backfill_chunks': BackfillChunksTable
+  'lockstep.online_primaries': OnlinePrimariesTable
 }
 
 export type DefinitionKind = 'entity' | 'source' | 'view' | 'onDemand' | 'service' | 'model'
@@ -162,4 +163,11 @@ export interface BackfillChunksTable {
   entities: string | null
   worker: string | null
   finished_at: Date | null
+}
+
+/** One row for each server that held an online store when it was last looked at (`OnlineStore.primaries`). */
+export interface OnlinePrimariesTable {
+  /** `OnlineStore.identity` */
+  store: string
+  id: string
 }

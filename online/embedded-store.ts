@@ -89,6 +89,8 @@ export function openEmbeddedStore(directory: string): OnlineStore {
       return removed
     },
 
+    primaries: async () => ['embedded'],
+
     async ping() {
       guarded(directory, () => {
         db.resetReadTxn()

@@ -6,6 +6,7 @@ import { readHeader } from '../kernel/stored-state.ts'
 import { askingOf } from '../kernel/too-many-categories.ts'
 import type { ViewPlan } from '../kernel/view-plan.ts'
 import type { OnlineKey, OnlineStore } from './store.ts'
+import { requireWhole } from './whole-view.ts'
 
 export interface OnlineRequest {
   readonly plan: ViewPlan
@@ -23,16 +24,22 @@ export interface OnlineAnswer {
 }
 
 /**
- * Answers every request from the online store as of `asOf` (epoch microseconds), in one read.
+ * Answers every request from the online store as of `asOf` (epoch microseconds), in one read, and one more where a state is absent.
  *
  * @returns by index of `requests`
- * @throws LockstepError `REDIS_UNAVAILABLE`, `STATE_VERSION`, `STATE_CORRUPT`; `TOO_MANY_CATEGORIES` naming the entity
+ * @throws LockstepError `NOT_READY` where a state is absent and the store does not hold its view whole; `REDIS_UNAVAILABLE`, `STATE_VERSION`, `STATE_CORRUPT`; `TOO_MANY_CATEGORIES` naming the entity
  */
 export async function readOnline(store: OnlineStore, requests: readonly OnlineRequest[], asOf: number): Promise<OnlineAnswer[]> {
   const keys: OnlineKey[] = []
   for (const { plan, key } of requests) if (key !== null) keys.push({ view: plan.id, entity: plan.spec.entity.name, key })
   const stored = await store.read(keys, { behind: true })
   const absent = new Map<ViewPlan, OnlineAnswer>()
+  const lacking = new Set<ViewPlan>()
+  for (let i = 0, k = 0; i < requests.length; i++) {
+    const { plan, key } = requests[i] as OnlineRequest
+    if (key !== null && stored[k++] === null) lacking.add(plan)
+  }
+  if (lacking.size > 0) await requireWhole(store, [...lacking])
   let at = 0
   return requests.map(({ plan, key }) => {
     const bytes = key === null ? null : (stored[at++] ?? null)

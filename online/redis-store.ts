@@ -76,12 +76,24 @@ export function createRedisStore({ redis, prefix, reads = 'primary' }: RedisStor
       })
     },
 
+    async primaries() {
+      return guarded(async () => Promise.all((await commands.primaries()).map(primaryId)))
+    },
+
     async ping() {
       await guarded(() => commands.ping())
     },
 
     close: () => commands.close(),
   }
+}
+
+/** The process, and its term as a primary: a replica that takes over begins a new history of writes. */
+async function primaryId(node: Redis): Promise<string> {
+  const info = await node.info('server', 'replication')
+  const [run, history] = [/^run_id:(\w+)/m.exec(info)?.[1], /^master_replid:(\w+)/m.exec(info)?.[1]]
+  if (run === undefined || history === undefined) throw new Error('It does not tell which process it is (INFO server)')
+  return `${run}:${history}`
 }
 
 async function removeFrom(

@@ -30,6 +30,11 @@ export interface OnlineStore {
    * @param around runs each step, which tells how many keys it deleted; where it answers false, no further one begins
    */
   removeView(view: DefinitionId, kept?: OnlineKey, around?: (step: () => Promise<number>) => Promise<boolean>): Promise<number>
+  /**
+   * The servers that hold the states now, each by what changes when it restarts or another takes its place: then what was acknowledged last may be lost. A store that loses
+   * nothing names itself.
+   */
+  primaries(): Promise<string[]>
   /** @throws LockstepError `REDIS_UNAVAILABLE` */
   ping(): Promise<void>
   close(): Promise<void>

@@ -18,6 +18,8 @@ export interface Config {
   readonly streamRedisUrl: string | null
   /** The NATS that streams of sources are read from; null: there is none. May hold a password: never print it. */
   readonly natsUrl: string | null
+  /** How far the online store is gone over again where a replica has taken over, seconds. */
+  readonly replaySeconds: number
   /** What every key in Redis starts with. */
   readonly redisPrefix: string
   /** The folder of the embedded database and store, absolute. */
@@ -37,6 +39,7 @@ export type RedisReads = (typeof redisReads)[number]
 
 const redisReads = ['primary', 'replica'] as const
 const logLevels = ['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'] as const
+const MAX_REPLAY_SECONDS = 31_536_000
 const MAX_BODY_BYTES = 1024 ** 3
 
 const integer = (min: number, max: number) => {
@@ -61,6 +64,7 @@ export const variables = z.object({
   LOCKSTEP_REDIS_READS: z.enum(redisReads, `one of ${redisReads.join(', ')}`).default('primary'),
   LOCKSTEP_STREAM_REDIS_URL: redisUrl.optional(),
   LOCKSTEP_NATS_URL: url(['nats:', 'tls:'], 'nats://user:password@host:4222').optional(),
+  LOCKSTEP_REPLAY_SECONDS: integer(0, MAX_REPLAY_SECONDS).default(3600),
   LOCKSTEP_REDIS_PREFIX: z
     .string()
     .regex(/^[A-Za-z0-9_.:-]{1,64}$/, '1 to 64 letters, digits, or the signs _ . : -')
@@ -104,6 +108,7 @@ export function loadConfig(env: Readonly<Record<string, string | undefined>> = p
     redisReads: data.LOCKSTEP_REDIS_READS,
     streamRedisUrl: data.LOCKSTEP_STREAM_REDIS_URL ?? data.LOCKSTEP_REDIS_URL ?? null,
     natsUrl: data.LOCKSTEP_NATS_URL ?? null,
+    replaySeconds: data.LOCKSTEP_REPLAY_SECONDS,
     redisPrefix: data.LOCKSTEP_REDIS_PREFIX,
     directory: resolve(data.LOCKSTEP_DIR),
     host: data.LOCKSTEP_HOST,

@@ -3,6 +3,7 @@ import type { ViewPlan } from '../kernel/view-plan.ts'
 import type { DefinitionId } from '../kernel/view-spec.ts'
 import type { Marker } from '../online/marker.ts'
 import { readMarkers } from '../online/marker.ts'
+import { lackOf } from '../online/whole-view.ts'
 import type { OnlineStore } from '../online/store.ts'
 import type { Catalog } from '../registry/catalog.ts'
 import type { Logger } from '../runtime/log.ts'
@@ -40,7 +41,7 @@ export function createOnlineViews(onState: (states: ReadonlyMap<DefinitionId, bo
         if (!(error instanceof LockstepError && error.code === 'REDIS_UNAVAILABLE')) warnings = [messageOf(error)]
         return
       }
-      const problems = plans.map((plan, i) => problemOf(plan, markers[i] ?? null))
+      const problems = plans.map((plan, i) => lackOf(plan, markers[i] ?? null))
       const found = problems.filter((problem) => problem !== null)
       for (const warning of found) if (!warnings.includes(warning)) log.warn({ warning }, 'the online store lacks a view')
       warnings = found
@@ -55,12 +56,4 @@ function servedOnline(catalog: Catalog): ViewPlan[] {
     for (const { plan } of service.uses) if (catalog.online.has(plan.id)) plans.set(plan.id, plan)
   }
   return [...plans.values()]
-}
-
-function problemOf({ id, fingerprint }: ViewPlan, marker: Marker | null): string | null {
-  // Its first run has begun and not ended.
-  if (marker === null || marker.frontier.below <= 0)
-    return `The view "${id}" is not materialized in this online store: run "lockstep materialize ${id}".`
-  if (marker.fingerprint === fingerprint) return null
-  return `The view "${id}" in this online store is of another definition: run "lockstep materialize ${id} --rebuild".`
 }

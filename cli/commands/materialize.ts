@@ -32,6 +32,7 @@ export const materializeCommand: Command = {
       try {
         const result = await materializeView(db, store, plan, {
           signal: context.signal,
+          replayMs: context.config.replaySeconds * 1000,
           rebuild: input.flag('rebuild'),
           onProgress: ({ rows }) => progress.update(rows, null),
           ...(moment === undefined ? {} : { moment }),

@@ -7,6 +7,7 @@ import { allBelow } from '../../kernel/frontier.ts'
 import { Status } from '../../kernel/state.ts'
 import { encodeStored } from '../../kernel/stored-state.ts'
 import { openEmbeddedStore } from '../../online/embedded-store.ts'
+import { firstMarker, markerKey, readMarker, writeMarker } from '../../online/marker.ts'
 import { readOnline } from '../../online/read.ts'
 import type { OnlineKey, OnlineStore } from '../../online/store.ts'
 import { accountKey, asRow, minute, payment, start } from '../materializer/payments.ts'
@@ -22,6 +23,10 @@ describe('reading features from the online store', () => {
   beforeAll(async () => {
     directory = await mkdtemp(join(tmpdir(), 'lockstep-read-'))
     store = openEmbeddedStore(directory)
+    for (const { id, fingerprint } of [plan, other]) {
+      const facts = { fingerprint, incremental: true, removing: false, origin: { id: '1', startedAt: new Date(0) } }
+      await writeMarker(store, id, { ...facts, frontier: allBelow(7) }, null)
+    }
   })
   afterAll(async () => {
     await store.close()
@@ -66,6 +71,39 @@ describe('reading features from the online store', () => {
     )
     expect(mine?.frontier).toEqual(allBelow(7))
     expect(theirs?.frontier).toBe(null)
+  })
+
+  it('takes an absent state for one of an entity that was never seen only where the store holds the view whole, and asks that only then', async () => {
+    const empty = paymentsPlan({ name: 'empty', relation: { kind: 'table', table: 'payments' } })
+    await put('there', { minutes: 1, amount: 1 })
+    const reads: (readonly OnlineKey[])[] = []
+    const counting: OnlineStore = {
+      ...store,
+      read(keys, options) {
+        reads.push(keys)
+        return store.read(keys, options)
+      },
+    }
+    const requests = (...accounts: string[]) => accounts.map((account) => ({ plan, key: accountKey(plan, account) }))
+    await readOnline(counting, requests('there'), moment)
+    expect(reads.length).toBe(1)
+    await readOnline(counting, requests('there', 'absent', 'absent too'), moment)
+    expect(reads.slice(2)).toEqual([[markerKey(plan.id)]])
+
+    const asked = () => readOnline(store, [{ plan: empty, key: accountKey(empty, 'absent') }], moment)
+    const notReady = { code: 'NOT_READY', message: expect.stringContaining('"empty@1"'), details: { view: 'empty@1' } }
+    const facts = { fingerprint: empty.fingerprint, incremental: true, origin: { id: '1', startedAt: new Date(0) } }
+    await expect(asked()).rejects.toMatchObject(notReady)
+    for (const marker of [
+      firstMarker({ ...facts, removing: false }),
+      firstMarker({ ...facts, removing: true }),
+      { ...facts, removing: false, fingerprint: 'another', frontier: allBelow(7) },
+    ]) {
+      await writeMarker(store, empty.id, marker, await readMarker(store, empty.id))
+      await expect(asked()).rejects.toMatchObject(notReady)
+    }
+    await writeMarker(store, empty.id, { ...facts, removing: false, frontier: allBelow(8) }, await readMarker(store, empty.id))
+    expect((await asked())[0]?.values?.statuses.every((status) => status === Status.notFound)).toBe(true)
   })
 
   it('leaves a moment before the high-water mark to the history, and answers at the mark itself', async () => {

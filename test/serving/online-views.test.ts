@@ -27,7 +27,7 @@ describe.each(['redis', 'embedded'] as const)('a server over the %s store', (kin
     await until(async () => (await about('airport_required@1')).length === 1)
     expect((await ask(url, '/readyz')).status).toBe(200)
     expect(await about('airport_required@1')).toEqual([
-      'The view "airport_required@1" is not materialized in this online store: run "lockstep materialize airport_required@1".',
+      'The view "airport_required@1" is not materialized in this online store: run "lockstep materialize airport_required@1", or wait for a worker that does.',
     ])
     expect([await gauge('airport_required@1'), await gauge('airport_delays@1')]).toEqual(['0', '1'])
     expect(await about('airport_delays@1')).toEqual([])

@@ -9,6 +9,7 @@ let url: string
 
 beforeAll(async () => {
   world = await createWorld('embedded')
+  for (const view of ['airport_delays', 'airport_typed', 'airport_required', 'account_balance']) await world.materialize(view)
   const served = await world.serve()
   url = served.url
   await served.server.whenReady()

@@ -71,6 +71,9 @@ describe('a server whose stores are away', () => {
     expect((await ask(url, '/readyz')).status).toBe(503)
     await gate.open()
     await until(async () => (await ask(url, '/readyz')).status === 200)
+    const store = createRedisStore({ redis: openRedis(redis.url), prefix: redis.prefix })
+    await world.materialize('airport_delays', noon, store)
+    await store.close()
     expect((await ask(url, '/v1/features', question)).status).toBe(200)
     await gate.shut()
     await until(async () => (await ask(url, '/readyz')).status === 503)
@@ -126,6 +129,7 @@ describe('a server that starts and stops', () => {
     const redis = await testRedis()
     const gate = await gated(redis.url)
     const store = createRedisStore({ redis: openRedis(gate.through(redis.url)), prefix: redis.prefix })
+    await world.materialize('airport_delays', noon, store)
     let release: () => void = () => undefined
     const held = new Promise<void>((resolve) => (release = resolve))
     let asked: () => void = () => undefined

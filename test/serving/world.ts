@@ -34,7 +34,8 @@ export interface World {
   readonly openStore: () => OnlineStore
   /** Lines of the servers' logs. */
   readonly logged: string[]
-  materialize(view: string, moment?: number): Promise<void>
+  /** Into the world's store, or another. */
+  materialize(view: string, moment?: number, into?: OnlineStore): Promise<void>
   /** Pushes a model file. `producer`: what the file says it was made by, so that one model can be pushed as several versions. */
   push(model: string, file: string, producer?: string): Promise<number>
   /** A server of this world that listens on a free port; closed with the world. */
@@ -61,8 +62,8 @@ export async function createWorld(kind: OnlineStore['kind'], set: DefinitionSet 
     store,
     openStore,
     logged,
-    async materialize(view, moment = noon) {
-      await materializeView(db, store, (await loadCatalog(db)).view(view), { moment, now: () => moment })
+    async materialize(view, moment = noon, into = store) {
+      await materializeView(db, into, (await loadCatalog(db)).view(view), { moment, now: () => moment })
     },
     async push(model, file, producer = '') {
       const made = Buffer.from(producer)

@@ -114,7 +114,8 @@ export async function createLockstepAdapter(env: Environment, folder: string): P
       const body = { service, entities, asOf: at, include: ['eventTimes'], after: pushed === null ? [] : [pushed] }
       const response = await fetch(`${await urlOfServer()}/v1/features`, { method: 'POST', body: exactBody(body) })
       const answer = parseExact(await response.text()) as unknown as Answer
-      if (response.status >= 500) throw new Error(`The server answered ${response.status}: ${answer.error?.message}`)
+      if (response.status >= 500 && answer.error?.code !== 'NOT_READY')
+        throw new Error(`The server answered ${response.status}: ${answer.error?.message}`)
       if (answer.error !== undefined) throw new Refused(answer.error.message)
       return answer.results
     },
@@ -129,7 +130,7 @@ export async function createLockstepAdapter(env: Environment, folder: string): P
 
 interface Answer {
   readonly results: readonly Served[]
-  readonly error?: { readonly message: string }
+  readonly error?: { readonly code: string; readonly message: string }
 }
 
 function withTables(query: string): string {

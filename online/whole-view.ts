@@ -1,0 +1,33 @@
+import { LockstepError } from '../kernel/errors.ts'
+import type { ViewPlan } from '../kernel/view-plan.ts'
+import type { Marker } from './marker.ts'
+import { readMarkers } from './marker.ts'
+import type { OnlineStore } from './store.ts'
+
+/**
+ * Has the store say that it holds the views whole. A state that is absent means that its entity was never seen only where it does: in a store that was emptied, or that is
+ * filled just now, it means nothing.
+ *
+ * @throws LockstepError `NOT_READY` naming the view
+ */
+export async function requireWhole(store: OnlineStore, views: readonly ViewPlan[]): Promise<void> {
+  const markers = await readMarkers(
+    store,
+    views.map(({ id }) => id),
+  )
+  for (const [i, plan] of views.entries()) {
+    const problem = lackOf(plan, markers[i] ?? null)
+    if (problem !== null) throw new LockstepError('NOT_READY', problem, { details: { view: plan.id } })
+  }
+}
+
+/** Why the store does not hold the view whole, in a sentence that says what to do; null where it does. */
+export function lackOf({ id, fingerprint }: ViewPlan, marker: Marker | null): string | null {
+  if (marker?.removing === true)
+    return `The view "${id}" is being rebuilt in this online store: wait for it, or run "lockstep materialize ${id} --rebuild".`
+  // Its first run has begun and not ended.
+  if (marker === null || marker.frontier.below <= 0)
+    return `The view "${id}" is not materialized in this online store: run "lockstep materialize ${id}", or wait for a worker that does.`
+  if (marker.fingerprint === fingerprint) return null
+  return `The view "${id}" in this online store is of another definition: run "lockstep materialize ${id} --rebuild".`
+}
