@@ -49,7 +49,8 @@ export async function appendEvents(
   const duplicates = events.map(({ id }) => {
     // the first of those of one id is the one that was written
     if (id === null || fresh.delete(id)) return null
-    return known.get(id) ?? xid
+    // 0, below all: it has been erased since
+    return known.get(id) ?? xid ?? 0
   })
   return { xid, duplicates }
 }

@@ -15,7 +15,7 @@ export interface FoldQueueOptions {
    * @returns false where a view was left to its next run
    */
   readonly fold: (source: string, xids: readonly number[]) => Promise<boolean>
-  /** How long `add` waits for a fold at most, milliseconds. Default: 250. */
+  /** How long `add` and `room` wait at most, milliseconds. Default: 250. */
   readonly waitMs?: number
   /** Told of each fold, of however many transactions, how long it took. */
   readonly onFold?: (source: string, seconds: number) => void
@@ -27,7 +27,7 @@ export interface FoldQueueOptions {
 export interface FoldQueue {
   /** Resolves with true when the transaction is folded into every view; with false where one is left to its next run, or where it fails or takes too long: then it is folded later. */
   add(source: string, xid: number): Promise<boolean>
-  /** Resolves when no more than one fold of the source is left to do, or where folding fails: what is to be committed does not wait for that. */
+  /** Resolves when no more than one transaction of the source is left to fold, or where that fails or takes too long: what is to be committed does not wait for a store that is away. */
   room(source: string): Promise<void>
   /** Waits for what is left, unless that fails or takes longer. */
   close(limitMs: number): Promise<void>
@@ -107,9 +107,16 @@ export function createFoldQueue(options: FoldQueueOptions): FoldQueue {
       return folded
     },
     async room(source) {
-      for (let work = works.get(source); work !== undefined && !work.failing && work.waiting.length > 1; work = works.get(source)) {
-        await work.change
+      const busy = (): Work | undefined => {
+        const work = works.get(source)
+        return work !== undefined && !work.failing && work.waiting.length > 1 ? work : undefined
       }
+      if (busy() === undefined) return
+      const waited = new AbortController()
+      const late = setTimeout(waitMs, 'late' as const, { signal: waited.signal }).catch(() => undefined)
+      let first: unknown
+      for (let work = busy(); work !== undefined && first !== 'late'; work = busy()) first = await Promise.race([work.change, late])
+      waited.abort()
     },
     async close(limitMs) {
       const late = setTimeout(limitMs, 'late' as const, { signal: closed.signal, ref: false }).catch(() => undefined)
