@@ -132,15 +132,27 @@ export class ByteWriter {
   }
 }
 
+let lastMemory: DataView = new DataView(new ArrayBuffer(0))
+
+/** Over all of the memory that bytes lie in: values that came over one connection share it, and to make a view costs more than to read a value. */
+function memoryOf({ buffer }: Uint8Array): DataView {
+  if (lastMemory.buffer !== buffer) lastMemory = new DataView(buffer)
+  return lastMemory
+}
+
 /** Reads what `ByteWriter` wrote; past the end or malformed it throws `STATE_CORRUPT`. */
 export class ByteReader {
   readonly #bytes: Buffer
   #memory: DataView | null = null
+  readonly #shared: DataView
+  readonly #offset: number
   #at: number
   readonly #end: number
 
   constructor(bytes: Uint8Array, start = 0, end = bytes.length) {
     this.#bytes = Buffer.isBuffer(bytes) ? bytes : Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength)
+    this.#shared = memoryOf(bytes)
+    this.#offset = bytes.byteOffset
     this.#at = start
     this.#end = end
   }
@@ -179,21 +191,21 @@ export class ByteReader {
 
   bigint64(): bigint {
     this.#need(8)
-    const value = this.#bytes.readBigInt64LE(this.#at)
+    const value = this.#shared.getBigInt64(this.#offset + this.#at, true)
     this.#at += 8
     return value
   }
 
   float64(): number {
     this.#need(8)
-    const value = this.#bytes.readDoubleLE(this.#at)
+    const value = this.#shared.getFloat64(this.#offset + this.#at, true)
     this.#at += 8
     return value
   }
 
   float32(): number {
     this.#need(4)
-    const value = this.#bytes.readFloatLE(this.#at)
+    const value = this.#shared.getFloat32(this.#offset + this.#at, true)
     this.#at += 4
     return value
   }

@@ -24,7 +24,17 @@ export function encodedValueAt(plan: StatePlan, reader: ByteReader, highWater: n
   if (t < highWater) throw historyNeeded(plan, highWater, t)
   if ((flags & bodyFlags.folded) === 0) {
     endOfBody(plan, reader)
-    return answerAt(plan, new EncodedParts(Number.NEGATIVE_INFINITY, [], plan.lifetime.map(made), plan.chains.map(emptyWindows)), t, null)
+    return answerAt(
+      plan,
+      new EncodedParts(
+        Number.NEGATIVE_INFINITY,
+        [],
+        plan.lifetime.map(made),
+        plan.chains.map(({ windows, lanes }) => windows.map((window) => window.lanes.map((lane) => made(lanes[lane] as Aggregate)))),
+      ),
+      t,
+      null,
+    )
   }
   const { lastEvent, rows } = decodeLatest(plan.latest, reader, (flags & bodyFlags.far) === 0 ? highWater : 0)
   const lifetime = plan.lifetime.length === 0 ? none : plan.lifetime.map((aggregate) => aggregate.decode(reader))
@@ -60,18 +70,17 @@ function made(aggregate: Aggregate): Accumulator {
   return aggregate.create()
 }
 
-function emptyWindows({ windows, lanes }: ChainPlan): Accumulator[][] {
-  return windows.map((window) => window.lanes.map((lane) => made(lanes[lane] as Aggregate)))
-}
-
-/** Merges each tile, as it is read, into the windows that reach back to it. A state's tiles hold no row after its high-water mark, so nothing ends at `t`. */
-function readWindows(plan: ChainPlan, reader: ByteReader, highWater: number, t: number): Windows {
-  const { hops, lanes, windows } = plan
-  const merged = emptyWindows(plan)
+/**
+ * Merges each tile, as it is read, into the windows that reach back to it. A state's tiles hold no row after its high-water mark, so nothing ends at `t`. The first tile of a
+ * window becomes its accumulator, unless it is another one's already.
+ */
+function readWindows({ hops, lanes, windows }: ChainPlan, reader: ByteReader, highWater: number, t: number): Windows {
+  const merged = new Array<(Accumulator | undefined)[]>(windows.length)
   const tails = new Array<number>(windows.length)
   for (let w = 0; w < windows.length; w++) {
-    const { windowMicros, level } = windows[w] as WindowPlan
+    const { windowMicros, level, lanes: read } = windows[w] as WindowPlan
     tails[w] = floorTo(t - windowMicros, hops[level] as number)
+    merged[w] = new Array<Accumulator | undefined>(read.length).fill(undefined)
   }
   for (let level = 0; level < hops.length; level++) {
     const hop = hops[level] as number
@@ -80,15 +89,33 @@ function readWindows(plan: ChainPlan, reader: ByteReader, highWater: number, t: 
       index += reader.int()
       const start = index * hop
       for (let l = 0; l < lanes.length; l++) {
-        const tile = (lanes[l] as Aggregate).decode(reader)
+        const aggregate = lanes[l] as Aggregate
+        const tile = aggregate.decode(reader)
+        let free = true
         for (let w = 0; w < windows.length; w++) {
           const window = windows[w] as WindowPlan
           if (window.level < level || start < (tails[w] as number)) continue
           const lane = window.lanes.indexOf(l)
-          if (lane >= 0) merged[w]?.[lane]?.merge(tile)
+          if (lane < 0) continue
+          const into = merged[w] as (Accumulator | undefined)[]
+          const present = into[lane]
+          if (present !== undefined) {
+            present.merge(tile)
+          } else if (free) {
+            into[lane] = tile
+            free = false
+          } else {
+            const copy = aggregate.create()
+            copy.merge(tile)
+            into[lane] = copy
+          }
         }
       }
     }
   }
-  return merged
+  for (let w = 0; w < windows.length; w++) {
+    const into = merged[w] as (Accumulator | undefined)[]
+    for (let lane = 0; lane < into.length; lane++) into[lane] ??= made(lanes[(windows[w] as WindowPlan).lanes[lane] as number] as Aggregate)
+  }
+  return merged as Accumulator[][]
 }

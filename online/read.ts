@@ -3,7 +3,7 @@ import type { Frontier } from '../kernel/frontier.ts'
 import { overCapFlag } from '../kernel/over-cap.ts'
 import type { ViewValues } from '../kernel/state.ts'
 import { readHeader } from '../kernel/stored-state.ts'
-import { askingOf } from '../kernel/too-many-categories.ts'
+import { ofEntity } from '../kernel/too-many-categories.ts'
 import type { ViewPlan } from '../kernel/view-plan.ts'
 import type { OnlineKey, OnlineStore } from './store.ts'
 import { requireWhole } from './whole-view.ts'
@@ -40,21 +40,31 @@ export async function readOnline(store: OnlineStore, requests: readonly OnlineRe
     if (key !== null && stored[k++] === null) lacking.add(plan)
   }
   if (lacking.size > 0) await requireWhole(store, [...lacking])
+  const answers = new Array<OnlineAnswer>(requests.length)
   let at = 0
-  return requests.map(({ plan, key }) => {
+  for (let i = 0; i < requests.length; i++) {
+    const { plan, key } = requests[i] as OnlineRequest
     const bytes = key === null ? null : (stored[at++] ?? null)
-    if (key !== null && bytes !== null) return askingOf(plan.key, key, () => storedAnswer(plan, bytes, asOf))
-    let answer = absent.get(plan)
-    if (answer === undefined) absent.set(plan, (answer = absentAnswer(plan, asOf)))
-    return answer
-  })
+    let answer: OnlineAnswer | undefined
+    if (key !== null && bytes !== null) {
+      answer = storedAnswer(plan, key, bytes, asOf)
+    } else {
+      answer = absent.get(plan)
+      if (answer === undefined) absent.set(plan, (answer = absentAnswer(plan, asOf)))
+    }
+    answers[i] = answer
+  }
+  return answers
 }
 
-function storedAnswer(plan: ViewPlan, bytes: Buffer, asOf: number): OnlineAnswer {
+function storedAnswer(plan: ViewPlan, key: EntityKey, bytes: Buffer, asOf: number): OnlineAnswer {
   const { frontier, highWater, bodyAt } = readHeader(bytes, plan.id)
   const unknown = asOf < highWater || bytes[bodyAt] === overCapFlag
-  const values = unknown ? null : plan.valueAt(bytes, bodyAt, highWater, asOf)
-  return { values, frontier, highWater }
+  try {
+    return { values: unknown ? null : plan.valueAt(bytes, bodyAt, highWater, asOf), frontier, highWater }
+  } catch (error) {
+    throw ofEntity(plan.key, key, error)
+  }
 }
 
 /** One for all keys of a view that the store lacks. */

@@ -6,7 +6,7 @@ import type { RedisReads } from '../runtime/config.ts'
 import { redisCluster } from './redis-cluster.ts'
 import type { RedisCommands } from './redis-commands.ts'
 import { redisError } from './redis-error.ts'
-import { redisKey, redisPattern } from './redis-key.ts'
+import { redisKey, redisKeys, redisPattern } from './redis-key.ts'
 import { singleRedis } from './redis-single.ts'
 import type { OnlineStore } from './store.ts'
 
@@ -53,8 +53,11 @@ export function createRedisStore({ redis, prefix, reads = 'primary' }: RedisStor
 
     async read(keys, { behind = false } = {}) {
       if (keys.length === 0) return []
-      const encoded = keys.map((key) => redisKey(prefix, key))
-      return guarded(() => commands.read(encoded, behind && reads === 'replica'))
+      try {
+        return await commands.read(redisKeys(prefix, keys), behind && reads === 'replica')
+      } catch (cause) {
+        throw redisError(cause, commands.connection)
+      }
     },
 
     async write(entries) {
