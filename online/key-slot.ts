@@ -2,7 +2,8 @@
  * The cluster slot of a key, 0 to 16383: CRC-16/XMODEM of what stands between its first braces, or of all of it where nothing does, modulo 16384.
  * https://redis.io/docs/latest/operate/oss_and_stack/reference/cluster-spec/#key-distribution-model
  */
-export function keySlot(key: Uint8Array): number {
+export function keySlot(text: string): number {
+  const key = Buffer.from(text)
   let [start, end] = [0, key.length]
   const open = key.indexOf(0x7b)
   const close = open < 0 ? -1 : key.indexOf(0x7d, open + 1)

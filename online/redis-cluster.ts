@@ -16,7 +16,7 @@ const closedMessage = 'Connection is closed.'
 const replicaMs = 250
 
 interface SlotKey {
-  readonly key: Buffer
+  readonly key: string
   readonly slot: number
 }
 

@@ -9,7 +9,7 @@ export interface RedisCommands {
    *
    * @param replicas whether replicas may answer, which lag behind
    */
-  read(keys: readonly Buffer[], replicas: boolean): Promise<(Buffer | null)[]>
+  read(keys: readonly string[], replicas: boolean): Promise<(Buffer | null)[]>
   /** As the script `compareAndSet`, by index. When it fails, nothing of it is under way any more. */
   compareAndSet(entries: readonly RedisWrite[]): Promise<boolean[]>
   get(key: string): Promise<string | null>
@@ -17,13 +17,13 @@ export interface RedisCommands {
   /** The nodes that hold the keys: one, or every primary of a cluster. */
   primaries(): Promise<readonly Redis[]>
   /** Deletes keys that this node told of; returns how many there were. */
-  unlink(node: Redis, keys: readonly Buffer[]): Promise<number>
+  unlink(node: Redis, keys: readonly string[]): Promise<number>
   ping(): Promise<void>
   close(): Promise<void>
 }
 
 export interface RedisWrite {
-  readonly key: Buffer
+  readonly key: string
   /** Empty where the key must be absent. */
   readonly expected: Buffer
   readonly bytes: Buffer
@@ -51,7 +51,7 @@ export function chunksOf(entries: readonly RedisWrite[]): RedisWrite[][] {
 }
 
 /** KEYS and ARGV of the script. */
-export function scriptArguments(entries: readonly RedisWrite[]): Buffer[] {
+export function scriptArguments(entries: readonly RedisWrite[]): (string | Buffer)[] {
   return [...entries.map(({ key }) => key), ...entries.flatMap(({ expected, bytes }) => [expected, bytes])]
 }
 

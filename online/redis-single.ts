@@ -13,7 +13,7 @@ const keysPerRead = 1_000
 export function singleRedis(redis: Redis): RedisCommands {
   const connection = watchRedis(redis)
   let known = false
-  const read = coalesced(async (keys: readonly Buffer[]) => {
+  const read = coalesced(async (keys: readonly string[]) => {
     if (keys.length <= keysPerRead) return await redis.mgetBuffer([...keys])
     const chunks: Promise<(Buffer | null)[]>[] = []
     for (let i = 0; i < keys.length; i += keysPerRead) chunks.push(redis.mgetBuffer(keys.slice(i, i + keysPerRead)))

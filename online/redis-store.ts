@@ -6,7 +6,7 @@ import type { RedisReads } from '../runtime/config.ts'
 import { redisCluster } from './redis-cluster.ts'
 import type { RedisCommands } from './redis-commands.ts'
 import { redisError } from './redis-error.ts'
-import { redisKey, redisKeys, redisPattern } from './redis-key.ts'
+import { redisKey, redisPattern } from './redis-key.ts'
 import { singleRedis } from './redis-single.ts'
 import type { OnlineStore } from './store.ts'
 
@@ -54,7 +54,10 @@ export function createRedisStore({ redis, prefix, reads = 'primary' }: RedisStor
     async read(keys, { behind = false } = {}) {
       if (keys.length === 0) return []
       try {
-        return await commands.read(redisKeys(prefix, keys), behind && reads === 'replica')
+        return await commands.read(
+          keys.map((key) => redisKey(prefix, key)),
+          behind && reads === 'replica',
+        )
       } catch (cause) {
         throw redisError(cause, commands.connection)
       }
@@ -103,16 +106,16 @@ async function removeFrom(
   commands: RedisCommands,
   node: Redis,
   pattern: string,
-  kept: Buffer | null,
+  kept: string | null,
   around: (step: () => Promise<number>) => Promise<boolean>,
 ): Promise<number> {
   let removed = 0
   let cursor = '0'
   const step = async (): Promise<number> => {
-    const [next, keys] = await node.scanBuffer(cursor, 'MATCH', pattern, 'COUNT', keysPerScan)
-    const unwanted = kept === null ? keys : keys.filter((key) => !kept.equals(key))
+    const [next, keys] = await node.scan(cursor, 'MATCH', pattern, 'COUNT', keysPerScan)
+    const unwanted = kept === null ? keys : keys.filter((key) => key !== kept)
     const gone = unwanted.length > 0 ? await commands.unlink(node, unwanted) : 0
-    cursor = next.toString()
+    cursor = next
     removed += gone
     return gone
   }

@@ -52,7 +52,7 @@ export async function materializeFloor(
       let before: Promise<unknown> = Promise.resolve()
       for (let start = 0; start < size; start += keysPerPipeline) {
         const pipeline = redis.pipeline()
-        for (let i = start; i < Math.min(start + keysPerPipeline, size); i++) pipeline.set(fresh[i] as Buffer, values[i] as Buffer)
+        for (let i = start; i < Math.min(start + keysPerPipeline, size); i++) pipeline.set(fresh[i] as string, values[i] as Buffer)
         const sent = pipeline.exec()
         await before
         before = sent

@@ -23,7 +23,7 @@ export async function sizesOf(redis: Redis, prefix: string, plan: ViewPlan, cust
   )
   for (const [i, bytes] of (await redis.mgetBuffer(keys)).entries()) {
     if (bytes === null) throw new Error(`A customer of "${plan.id}" is not stored.`)
-    sizes.key += (keys[i] as Buffer).length
+    sizes.key += Buffer.byteLength(keys[i] as string)
     sizes.stored += bytes.length
     for (const [f, value] of decodeStored(plan, bytes).valueAt(moment).values.entries()) sizes.values += bytesOf(plan, f, value)
   }

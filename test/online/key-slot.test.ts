@@ -4,12 +4,9 @@ import { keySlot } from '../../online/key-slot.ts'
 import { asking, ownRedis } from '../services/own-redis.ts'
 
 it('gives every key the slot that Redis gives it', async () => {
-  const part = fc.oneof(
-    fc.uint8Array({ maxLength: 12 }),
-    fc.constantFrom('{', '}', '{}').map((text) => Buffer.from(text)),
-  )
+  const part = fc.oneof(fc.string({ unit: 'binary', maxLength: 12 }), fc.constantFrom('{', '}', '{}', '\x80\xff'))
   const keys = fc.sample(
-    fc.array(part, { maxLength: 5 }).map((parts) => Buffer.concat(parts)),
+    fc.array(part, { maxLength: 5 }).map((parts) => parts.join('')),
     2_000,
   )
   const server = await ownRedis('redis-server', { args: ['--cluster-enabled', 'yes', '--cluster-port', '0'] })
