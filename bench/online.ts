@@ -6,6 +6,7 @@
  *     ratio_single          the same, one entity at a time and 64 under way, over bare MGETs that are shared in the same way
  *     ratio_materialize     rows/s from PostgreSQL into Redis, over the slower of draining the same COPY and storing the same bytes by SETs in pipelines
  *     bytes_per_entity      of the values, and of what is stored for them: keys, headers, tiles; what Redis adds of its own is aside
+ *     push_visible_p99_ms   from sending an event over HTTP until a reader's state holds it, 500 events a second, each a request of its own
  *     peak_rss_mb           of a process that materializes one view of all customers, the greatest of the five
  *
  *     LOCKSTEP_POSTGRES_URL=… LOCKSTEP_REDIS_URL=… npm run bench -- online [--entities 1000000] [--json]
@@ -24,6 +25,8 @@ import { clock, inOwnPlace, inProcess, tell } from './in-process.ts'
 import { fillTables, latestViews, views, windowedView } from './online/customers.ts'
 import type { Materialized, MaterializeFloor } from './online/materializing.ts'
 import { materialized, materializeFloor } from './online/materializing.ts'
+import type { Pushed } from './online/pushing.ts'
+import { pushed } from './online/pushing.ts'
 import type { ReadRatios } from './online/reading.ts'
 import { readRatios } from './online/reading.ts'
 import type { Sizes } from './online/sizes.ts'
@@ -69,7 +72,9 @@ async function measure(): Promise<void> {
         const { streams, ...own } = await run<Materialized>(`materialize:${view}`)
         written.push({ view, ...own, ...(await run<MaterializeFloor>(`floor:${view}`, ['--stream', JSON.stringify(streams)])) })
       }
-      process.stdout.write(`${JSON.stringify(summary(written, await run<Reads>('read'), await run<Bytes>('bytes')))}\n`)
+      process.stdout.write(
+        `${JSON.stringify(summary(written, await run<Reads>('read'), await run<Bytes>('bytes'), await run<Pushed>('push')))}\n`,
+      )
     } finally {
       await removeKeys(own)
     }
@@ -83,7 +88,7 @@ interface Bytes {
   readonly perTile: number
 }
 
-function summary(written: readonly Written[], reads: Reads, bytes: Bytes): Record<string, unknown> {
+function summary(written: readonly Written[], reads: Reads, bytes: Bytes, push: Pushed): Record<string, unknown> {
   const latest = latestViews.map((view) => bytes.views[view] as Sizes)
   const windowed = bytes.views[windowedView] as Sizes
   const total = (of: (sizes: Sizes) => number) => Math.round(latest.reduce((sum, sizes) => sum + of(sizes), 0))
@@ -104,6 +109,7 @@ function summary(written: readonly Written[], reads: Reads, bytes: Bytes): Recor
         per_tile: round(bytes.perTile),
       },
     },
+    push_visible_p99_ms: round(push.p99Ms),
     peak_rss_mb: Math.max(...written.map(({ peakRssMb }) => peakRssMb)),
     latest: kind(
       reads.latest_only,
@@ -113,6 +119,7 @@ function summary(written: readonly Written[], reads: Reads, bytes: Bytes): Recor
       reads.windows_only,
       written.filter(({ view }) => view === windowedView),
     ),
+    push: { p50_ms: round(push.p50Ms), events_per_second: Math.round(push.rate) },
     entities_per_second: { bulk: reads.whole.bulkRate, single: reads.whole.singleRate },
     rows_per_second: Math.round(written.reduce((sum, { rows }) => sum + rows, 0) / written.reduce((sum, { seconds }) => sum + seconds, 0)),
   }
@@ -152,6 +159,12 @@ async function outcome(db: Database, name: string, view: string): Promise<unknow
   }
   if (name === 'floor')
     return await materializeFloor(db, { redisUrl, prefix, plan: viewOf(view), customers }, JSON.parse(args.stream as string))
+  if (name === 'push') {
+    const store = await openOnlineStore(config)
+    const told = await pushed(store, { source: 'profiles', plan: viewOf(latestViews[0] as string), customers })
+    await store.close()
+    return told
+  }
   const redis = openRedis(redisUrl)
   try {
     if (name === 'bytes') {

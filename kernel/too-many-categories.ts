@@ -22,19 +22,10 @@ export function tooManyCategories({
 }
 
 /**
- * Runs `ask`, and has such an error say which entity it is of: in its message, and in its details as `key`, by the parts' names.
+ * The error that says which entity it is of, where it is such an error: in its message, and in its details as `key`, by the parts' names; else itself.
  *
  * @param parts the key of the view's entity
  */
-export function askingOf<T>(parts: readonly Column<KeyType>[], key: EntityKey, ask: () => T): T {
-  try {
-    return ask()
-  } catch (error) {
-    throw ofEntity(parts, key, error)
-  }
-}
-
-/** The error that says which entity it is of, where it is such an error; else itself. */
 export function ofEntity(parts: readonly Column<KeyType>[], key: EntityKey, error: unknown): unknown {
   if (!(error instanceof LockstepError) || error.code !== 'TOO_MANY_CATEGORIES' || parts.length === 0) return error
   const values = decodeKey(parts, key)
