@@ -33,7 +33,7 @@ export async function pushed(
   })
   try {
     const [line] = (await once(server.stdout, 'data')) as [Buffer]
-    const url = `${(JSON.parse(line.toString()) as { url: string }).url}`
+    const { url } = JSON.parse(line.toString()) as { url: string }
     while (!(await fetch(`${url}/readyz`).catch(() => null))?.ok) await setTimeout(50)
     const send = sender(`${url}/v1/sources/${source}/events`)
     const times: number[] = []
