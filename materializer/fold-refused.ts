@@ -1,3 +1,4 @@
+import { setTimeout } from 'node:timers/promises'
 import type { EntityKey } from '../kernel/entity-key.ts'
 import { noTransactions, without } from '../kernel/frontier.ts'
 import type { Frontier } from '../kernel/frontier.ts'
@@ -5,6 +6,9 @@ import type { Arrivals } from './arrivals.ts'
 import type { FoldTarget } from './fold-stream.ts'
 import { foldStream } from './fold-stream.ts'
 import { regroup } from './regroup.ts'
+
+const firstPauseMs = 1
+const longestPauseMs = 20
 
 /** The keys of one statement. Where the table has no index on the key, each reads the table once. */
 const keysPerStatement = 20_000
@@ -20,7 +24,9 @@ export async function foldRefused(
   keys: readonly EntityKey[],
 ): Promise<void> {
   const { plan, writer, start } = target
+  let attempts = 0
   for (let refused = keys; refused.length > 0; refused = await writer.drain()) {
+    await pauseBefore(attempts++)
     for (let i = 0; i < refused.length; i += keysPerStatement) {
       const part = refused.slice(i, i + keysPerStatement)
       const groups = start === 'renew' ? [{ known: noTransactions, keys: part }] : await regroup(plan, part, target.read, seen)
@@ -30,4 +36,9 @@ export async function foldRefused(
       }
     }
   }
+}
+
+/** Writers that have met twice part by chance. */
+export async function pauseBefore(attempt: number): Promise<void> {
+  if (attempt > 1) await setTimeout(Math.random() * Math.min(longestPauseMs, firstPauseMs * 2 ** attempt))
 }

@@ -1,4 +1,3 @@
-import { setTimeout } from 'node:timers/promises'
 import type { EntityKey } from '../kernel/entity-key.ts'
 import { LockstepError } from '../kernel/errors.ts'
 import { frontierOf, mostRanges, noTransactions, oneTransaction, union } from '../kernel/frontier.ts'
@@ -19,15 +18,13 @@ import { faultPoint } from '../runtime/fault-point.ts'
 import { snapshotBounds } from '../runtime/writers.ts'
 import { createArrivals } from './arrivals.ts'
 import { lost } from './begin-view.ts'
-import { foldRefused } from './fold-refused.ts'
+import { foldRefused, pauseBefore } from './fold-refused.ts'
 import { foldStream } from './fold-stream.ts'
 import { knowsRun } from './runs.ts'
 import { createStateWriter } from './state-writer.ts'
 
 /** They are held in memory. What is more than that is a load of history, and left to the next run. */
 const mostRows = 100_000
-const firstPauseMs = 1
-const longestPauseMs = 20
 
 export interface FoldTransactionOptions {
   /** Rows that become visible after it wait in their states. Epoch microseconds; default: now. */
@@ -167,7 +164,7 @@ async function foldInto(
     let part = rows
     for (let attempt = 0; part.length > 0; attempt++) {
       signal?.throwIfAborted()
-      if (attempt > 1) await setTimeout(Math.random() * Math.min(longestPauseMs, firstPauseMs * 2 ** attempt))
+      await pauseBefore(attempt)
       await foldStream({ ...target, rows: written, mostRanges }, inOneBatch(part))
       const refused = await writer.drain()
       if (refused.length === 0) break

@@ -80,5 +80,13 @@ describe('the SELECT of an ordered stream', () => {
       `SELECT count(*) AS dropped, 0::int8 AS later, null::xid8 AS newest FROM "flights" s WHERE (s."origin" IS NULL)`,
     )
     expect(streamSelect({ ...plain, bounds: { arrival: { from: 0, to: 9 } } })).toContain(`IS NOT NULL AND s."_xid" < '9'::xid8 ORDER`)
+    const except = [
+      { from: 5, to: 6 },
+      { from: 7, to: 9 },
+    ]
+    expect(streamSelect({ ...plain, bounds: { arrival: { from: 5, to: 12, except } } })).toContain(
+      `AND ((s."_xid" >= '6'::xid8 AND s."_xid" < '7'::xid8) OR (s."_xid" >= '9'::xid8 AND s."_xid" < '12'::xid8)) ORDER`,
+    )
+    expect(streamSelect({ ...plain, bounds: { arrival: { from: 5, to: 5 } } })).toContain('AND (false) ORDER')
   })
 })
