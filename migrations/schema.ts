@@ -15,6 +15,7 @@ export interface LockstepTables {
   'lockstep.backfills': BackfillsTable
   'lockstep.backfill_chunks': BackfillChunksTable
   'lockstep.online_primaries': OnlinePrimariesTable
+  'lockstep.stream_dead_letters': StreamDeadLettersTable
 }
 
 export type DefinitionKind = 'entity' | 'source' | 'view' | 'onDemand' | 'service' | 'model'
@@ -170,4 +171,20 @@ export interface OnlinePrimariesTable {
   /** `OnlineStore.identity` */
   store: string
   id: string
+}
+
+/** Messages of streams that no row could be made of. */
+export interface StreamDeadLettersTable {
+  id: Generated<string>
+  source: string
+  /** `redis:landings` */
+  stream: string
+  /** As the stream calls the message. */
+  message: string
+  /** The first 64 KB; null: there is none. */
+  body: Buffer | null
+  size_bytes: number | null
+  reason: string
+  error: string
+  at: Generated<Date>
 }

@@ -8,12 +8,14 @@ import type { MaterializationStatus } from '../../materializer/status.ts'
 import { materializationStatus } from '../../materializer/status.ts'
 import type { ViewFreshness } from '../../materializer/view-freshness.ts'
 import type { OnlineStore } from '../../online/store.ts'
+import { streamStatus } from '../../materializer/streams/stream-status.ts'
 import type { Command } from '../command.ts'
 import type { Context } from '../context.ts'
 import { readDatasets, withoutManifest } from '../datasets.ts'
 import { freshnessCells, freshnessJson, oldestWriterText } from '../freshness-text.ts'
 import { ago, count, counted, moment } from '../human.ts'
 import { jobStatus, jobStatusJson, jobStatusLines } from '../job-status.ts'
+import { streamHeader, streamProblems, streamRow } from '../stream-status-text.ts'
 import { table } from '../table.ts'
 
 export const statusCommand: Command = {
@@ -44,6 +46,7 @@ export const statusCommand: Command = {
     }))
     const datasets = (await readDatasets(db)).map(withoutManifest)
     const jobs = await jobStatus(context, identity)
+    const streams = await streamStatus(db, catalog.streams, context.config)
     const broken = [...catalog.broken].map(([id, { code, message }]) => ({ id, code, message }))
 
     return {
@@ -62,6 +65,7 @@ export const statusCommand: Command = {
         oldestTransaction: oldestWriter,
         services: [...catalog.services.keys()],
         sources,
+        streams,
         models,
         datasets,
         removing,
@@ -72,6 +76,7 @@ export const statusCommand: Command = {
       text: [
         `Registry at revision ${catalog.revision}, in ${db.kind === 'pglite' ? `the embedded database in ${context.config.directory}` : 'PostgreSQL'}.`,
         ...(problem === null ? [] : [`The online store does not answer: ${problem}`]),
+        ...streamProblems(streams),
         ...broken.map(({ id, code, message }) => `broken: ${id}: ${code}: ${message}`),
         ...removing.map(
           ({ view, removed }) =>
@@ -88,6 +93,10 @@ export const statusCommand: Command = {
         section(
           ['SOURCE', 'READS'],
           sources.map(({ name, relation }) => [name, relationText(relation)]),
+        ),
+        section(
+          streamHeader,
+          streams.map((each) => streamRow(each, Date.now())),
         ),
         section(
           ['MODEL', 'SERVICE', 'VERSIONS'],

@@ -1,8 +1,10 @@
 import { LockstepError } from '../../kernel/errors.ts'
+import { consumeStreams } from '../../materializer/streams/consume-streams.ts'
 import { partJobs } from '../../offline/shared/part-jobs.ts'
 import { createJobMetrics } from '../../runtime/job-metrics.ts'
 import { createMetricsRegistry } from '../../runtime/metrics.ts'
 import type { JobEvent } from '../../runtime/work-on-jobs.ts'
+import { createStreamMetrics } from '../../runtime/streams/stream-metrics.ts'
 import { workOnJobs } from '../../runtime/work-on-jobs.ts'
 import type { Command } from '../command.ts'
 import { viewsWork } from '../keep-views.ts'
@@ -12,15 +14,15 @@ import { exportTools, workerTools } from '../worker-tools.ts'
 
 export const workerCommand: Command = {
   name: 'worker',
-  summary: 'Keep online views current, and take jobs of any process on the same database, until it is told to end',
+  summary: 'Keep online views current, read streams, and take jobs of any process on the same database, until it is told to end',
   description: [
-    'It brings online views up to date when rows arrive or their schedules say so, fills those that the store lacks, and takes chunks of "backfill" and parts of "dataset create --parts". Any number of workers share all of it. It needs PostgreSQL: with the embedded database "serve" does the same.',
+    'It brings online views up to date when rows arrive or their schedules say so, fills those that the store lacks, reads the streams that feed sources, and takes chunks of "backfill" and parts of "dataset create --parts". Any number of workers share all of it. It needs PostgreSQL: with the embedded database "serve" does the same.',
     'A worker on another machine must reach the folders of exports under the same path.',
     'What it does is logged. On SIGINT or SIGTERM it hands back what it is at, for another worker, and exits with 0.',
   ],
   options: {
     concurrency: { value: 'N', help: 'How many jobs at a time, 8 at most. Default: 1.' },
-    only: { value: 'WORK', help: '"views": online views and backfills; "exports": parts of exports. Default: both.' },
+    only: { value: 'WORK', help: '"views": online views, streams and backfills; "exports": parts of exports. Default: both.' },
     'metrics-port': { value: 'PORT', help: 'Answer GET /metrics and GET /livez there, on LOCKSTEP_HOST; 0 takes any that is free.' },
   },
   example: 'lockstep worker --concurrency 2 --metrics-port 9090',
@@ -35,6 +37,8 @@ export const workerCommand: Command = {
     const metrics = createJobMetrics(registry)
     const tools = only === 'exports' ? null : await workerTools(context)
     const views = tools === null ? null : await viewsWork(tools, log, metrics)
+    const streams =
+      tools === null ? null : { ...tools, config, log, metrics: createStreamMetrics(registry), clock: () => Date.now() * 1000 }
     const shared = tools ?? (await exportTools(context))
     const { jobs, worker } = shared
     const kinds = [...(views?.kinds ?? []), ...(only === 'views' ? [] : [partJobs(shared)])]
@@ -45,15 +49,17 @@ export const workerCommand: Command = {
       write(event)
       metrics.job(event)
     }
-    const what = { views: 'views and backfills', exports: 'parts of exports', both: 'views, backfills and parts of exports' }[
-      only ?? 'both'
-    ]
+    const what = {
+      views: 'views, streams and backfills',
+      exports: 'parts of exports',
+      both: 'views, streams, backfills and parts of exports',
+    }[only ?? 'both']
     return {
       json: { worker, concurrency, only: only ?? null, metricsPort: server?.port ?? null },
       text: `The worker ${worker} waits for ${what}, ${concurrency} at a time.${server === null ? '' : ` Its metrics are at port ${server.port}.`}`,
       async stay() {
         const turns = Array.from({ length: concurrency }, () => workOnJobs(jobs, { kinds, signal, onEvent }))
-        await Promise.all([...turns, views?.keep(signal)])
+        await Promise.all([...turns, views?.keep(signal), streams === null ? null : consumeStreams(streams, { signal })])
       },
     }
   },

@@ -1,8 +1,8 @@
 import type { Context } from 'hono'
 import type { z } from 'zod'
 import { LockstepError, messageOf } from '../../kernel/errors.ts'
+import { parseJson } from '../../kernel/parse-json.ts'
 import type { RequestEnv } from './context.ts'
-import { parseJson } from './json.ts'
 
 /**
  * The request's body, read within the limit, parsed and validated.

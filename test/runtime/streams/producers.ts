@@ -49,7 +49,10 @@ export async function natsProducer(): Promise<Producer> {
     spec: (stream, group = 'lockstep') => ({ kind: 'nats', stream, subject: null, group }),
     make: async (stream) => void (await manager.streams.add({ name: stream, subjects: [`${stream}.>`], storage: StorageType.File })),
     async send(stream, bodies) {
-      await Promise.all(bodies.map((body) => jetstream(nats).publish(`${stream}.event`, body)))
+      const js = jetstream(nats)
+      for (let at = 0; at < bodies.length; at += 500) {
+        await Promise.all(bodies.slice(at, at + 500).map((body) => js.publish(`${stream}.event`, body)))
+      }
     },
     remove: async (stream) => void (await manager.streams.delete(stream)),
     async close() {

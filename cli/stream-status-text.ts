@@ -1,0 +1,25 @@
+import { mostDeadLetters } from '../materializer/streams/dead-letters.ts'
+import type { StreamStatus } from '../materializer/streams/stream-status.ts'
+import { streamName } from '../runtime/streams/stream-spec.ts'
+import { ago, count } from './human.ts'
+
+/** What `status` says of streams, as a table. */
+export const streamHeader: readonly string[] = ['STREAM OF', 'IS', 'GROUP', 'WAITING', 'PENDING', 'DEAD LETTERS', 'NEWEST']
+
+export function streamRow({ source, spec, lag, deadLetters }: StreamStatus, nowMs: number): string[] {
+  const known = (messages: number | undefined): string => (messages === undefined ? 'unknown' : count(messages))
+  const dead =
+    deadLetters === null
+      ? ['0', '']
+      : [
+          `${count(deadLetters.count)}${deadLetters.count < mostDeadLetters ? '' : ' or more'}`,
+          `${ago(nowMs - deadLetters.lastAt.getTime())}: ${deadLetters.lastError.slice(0, 100)}`,
+        ]
+  return [source, streamName(spec), spec.group, known(lag?.waiting), known(lag?.pending), ...dead]
+}
+
+export function streamProblems(statuses: readonly StreamStatus[]): string[] {
+  return statuses.flatMap(({ source, problem }) =>
+    problem === null ? [] : [`How far the stream of source "${source}" is read is not known: ${problem}`],
+  )
+}

@@ -1,0 +1,97 @@
+import { setTimeout } from 'node:timers/promises'
+import { messageOf } from '../../kernel/errors.ts'
+import type { OnlineStore } from '../../online/store.ts'
+import type { Catalog } from '../../registry/catalog.ts'
+import type { Config } from '../../runtime/config.ts'
+import type { Database } from '../../runtime/database.ts'
+import type { Logger } from '../../runtime/log.ts'
+import { openFeed } from '../../runtime/streams/open-feed.ts'
+import type { StreamMetrics } from '../../runtime/streams/stream-metrics.ts'
+import { foldTransaction } from '../fold-transaction.ts'
+import { consumeFeed } from './consume-feed.ts'
+
+const lookMs = 1_000
+const redeliverMs = 30_000
+
+export interface StreamTools {
+  readonly db: Database
+  readonly store: OnlineStore
+  /** The registry as it is now. */
+  catalog(): Promise<Catalog>
+  readonly config: Pick<Config, 'streamRedisUrl' | 'natsUrl' | 'bodyLimitBytes' | 'futureMicros'>
+  readonly log: Logger
+  readonly metrics: StreamMetrics
+  /** Epoch microseconds. */
+  readonly clock: () => number
+}
+
+export interface StreamOptions {
+  readonly signal: AbortSignal
+  /** A message whose process is not heard of for so long goes to another. Default: 30 s. */
+  readonly redeliverMs?: number
+}
+
+/** Reads the streams of all sources of the registry until the signal, beside any number of processes that do the same. It heeds changes of the registry. */
+export async function consumeStreams(tools: StreamTools, options: StreamOptions): Promise<void> {
+  const { signal } = options
+  const running = new Map<string, Consumer>()
+  let failed: string | null = null
+  while (!signal.aborted) {
+    try {
+      const catalog = await tools.catalog()
+      const wanted = new Map([...catalog.streams.keys()].map((name) => [name, identityOf(catalog, name)]))
+      for (const [name, consumer] of running) {
+        if (wanted.get(name) === consumer.identity) continue
+        await consumer.stop()
+        running.delete(name)
+      }
+      for (const [name, identity] of wanted) if (!running.has(name)) running.set(name, start(tools, options, catalog, name, identity))
+      failed = null
+    } catch (error) {
+      if (!signal.aborted && failed !== messageOf(error)) tools.log.warn({ error: messageOf(error) }, 'the streams cannot be looked after')
+      failed = messageOf(error)
+    }
+    await setTimeout(lookMs, undefined, { signal }).catch(() => undefined)
+  }
+  await Promise.all([...running.values()].map((consumer) => consumer.stop()))
+}
+
+interface Consumer {
+  readonly identity: string
+  stop(): Promise<void>
+}
+
+/** What a consumer is made for: another one takes its place where that has changed. */
+function identityOf(catalog: Catalog, name: string): string {
+  return JSON.stringify([catalog.sources.get(name), catalog.streams.get(name)])
+}
+
+function start(tools: StreamTools, options: StreamOptions, catalog: Catalog, name: string, identity: string): Consumer {
+  const { db, store, config, log } = tools
+  const stopped = new AbortController()
+  const signal = AbortSignal.any([options.signal, stopped.signal])
+  const run = async (): Promise<void> => {
+    const [source, spec] = [catalog.source(name), catalog.streams.get(name)]
+    if (spec === undefined) return
+    const feed = openFeed(config, spec, { redeliverMs: options.redeliverMs ?? redeliverMs })
+    const fold = async (xid: number): Promise<void> => {
+      const { online, views } = await tools.catalog()
+      const readers = [...online].flatMap((id) => views.get(id) ?? []).filter((plan) => plan.spec.source.name === name)
+      await foldTransaction(db, store, readers, xid, { signal })
+    }
+    try {
+      const { futureMicros, bodyLimitBytes } = config
+      await consumeFeed({ ...tools, feed, source, spec, fold }, { signal, futureMicros, messageLimitBytes: bodyLimitBytes })
+    } finally {
+      await feed.close()
+    }
+  }
+  const done = run().catch((error: unknown) => log.error({ source: name, error: messageOf(error) }, 'the stream of a source is not read'))
+  return {
+    identity,
+    async stop() {
+      stopped.abort()
+      await done
+    },
+  }
+}

@@ -1,0 +1,47 @@
+import { messageOf } from '../../kernel/errors.ts'
+import type { Config } from '../../runtime/config.ts'
+import type { Database } from '../../runtime/database.ts'
+import type { FeedLag } from '../../runtime/streams/feed.ts'
+import { openFeed } from '../../runtime/streams/open-feed.ts'
+import type { StreamSpec } from '../../runtime/streams/stream-spec.ts'
+import type { DeadLetterCount } from './dead-letters.ts'
+import { countDeadLetters } from './dead-letters.ts'
+
+export interface StreamStatus {
+  readonly source: string
+  readonly spec: StreamSpec
+  /** null: its server does not say. */
+  readonly lag: FeedLag | null
+  /** Why not. */
+  readonly problem: string | null
+  readonly deadLetters: Omit<DeadLetterCount, 'source'> | null
+}
+
+/** How far behind the processes are that read the streams, by what the streams' servers say, and how many messages were passed over. */
+export async function streamStatus(
+  db: Pick<Database, 'kysely'>,
+  streams: ReadonlyMap<string, StreamSpec>,
+  config: Pick<Config, 'streamRedisUrl' | 'natsUrl'>,
+): Promise<StreamStatus[]> {
+  if (streams.size === 0) return []
+  const dead = new Map((await countDeadLetters(db)).map(({ source, ...count }) => [source, count]))
+  return await Promise.all(
+    [...streams].map(async ([source, spec]) => {
+      const deadLetters = dead.get(source) ?? null
+      try {
+        return { source, spec, lag: await readLag(config, spec), problem: null, deadLetters }
+      } catch (error) {
+        return { source, spec, lag: null, problem: messageOf(error), deadLetters }
+      }
+    }),
+  )
+}
+
+async function readLag(config: Pick<Config, 'streamRedisUrl' | 'natsUrl'>, spec: StreamSpec): Promise<FeedLag> {
+  const feed = openFeed(config, spec, { redeliverMs: 30_000 })
+  try {
+    return await feed.lag()
+  } finally {
+    await feed.close()
+  }
+}

@@ -1,0 +1,131 @@
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { Registry } from 'prom-client'
+import { afterAll, beforeAll, expect, it } from 'vitest'
+import type { Outcome } from '../../cli/command.ts'
+import { createContext } from '../../cli/context.ts'
+import { prepare } from '../../cli/run.ts'
+import { createTerminal } from '../../cli/terminal.ts'
+import { withContext } from '../../cli/with-context.ts'
+import { keepDeadLetters, mostDeadLetters } from '../../materializer/streams/dead-letters.ts'
+import { loadConfig } from '../../runtime/config.ts'
+import type { Database } from '../../runtime/database.ts'
+import { openPostgres } from '../../runtime/open-postgres.ts'
+import { createStreamMetrics } from '../../runtime/streams/stream-metrics.ts'
+import { definitionFiles } from '../registry/definition-files.ts'
+import { redisProducer } from '../runtime/streams/producers.ts'
+import type { Producer } from '../runtime/streams/producers.ts'
+import { testDatabase } from '../services/index.ts'
+
+const definitions = (stream: string): string => `
+  import { entity, featureView, last, natsStream, redisStream, source, t } from 'lockstep'
+  export const thing = entity('thing', { key: { thing: t.string } })
+  export const rows = source('rows', { key: { thing: 'thing' }, eventTime: 'at', columns: { x: t.int32 }, ${stream} })
+  export const other = source('other', { key: { thing: 'thing' }, eventTime: 'at', columns: { x: t.int32 }, stream: redisStream('things', { group: 'g' }) })
+  export const view = featureView('view', { version: 1, entity: thing, source: rows, features: { x: last('x') } })
+  export const more = featureView('more', { version: 1, entity: thing, source: other, features: { x: last('x') } })`
+
+const files = definitionFiles({
+  'redis.ts': definitions(`stream: redisStream('things')`),
+  'same.ts': definitions(`stream: redisStream('things', { group: 'g' })`),
+  'nats.ts': definitions(`stream: natsStream({ stream: 'THINGS' })`),
+})
+const spec = { kind: 'redis', stream: 'things', field: 'data', group: 'lockstep_rows' } as const
+let folder: string
+let db: Database
+let close: () => Promise<void>
+let url: string
+let producer: Producer
+
+beforeAll(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'lockstep-streams-'))
+  const database = await testDatabase()
+  url = database.url
+  db = openPostgres(url)
+  producer = await redisProducer()
+  close = async () => {
+    await producer.close()
+    await db.close()
+    await database.drop()
+    await rm(folder, { recursive: true, force: true })
+  }
+})
+afterAll(() => close())
+
+async function run(words: readonly string[]): Promise<Outcome> {
+  const env = {
+    LOCKSTEP_POSTGRES_URL: url,
+    LOCKSTEP_DIR: folder,
+    LOCKSTEP_LOG_LEVEL: 'silent',
+    LOCKSTEP_STREAM_REDIS_URL: producer.server.url,
+  }
+  const context = createContext(loadConfig(env), createTerminal(true), new AbortController().signal)
+  return await withContext(context, async () => (await prepare(words))(context))
+}
+
+it(
+  'status says how far streams are read, how many messages are dead letters, and which server does not say',
+  { timeout: 60_000 },
+  async () => {
+    await run(['apply', join(files, 'redis.ts')])
+    await producer.send('things', ['a', 'b'])
+    await keepDeadLetters(db, 'rows', spec, [{ message: '1-0', body: null, reason: 'not_json', error: 'It is no \0 JSON.' }])
+    const { json, text } = await run(['status'])
+    const streams = (json as { streams: unknown[] }).streams
+    expect(streams).toMatchObject([
+      { source: 'other', spec: { group: 'g' }, lag: { waiting: 2, pending: 0 }, problem: null, deadLetters: null },
+      {
+        source: 'rows',
+        spec: { group: 'lockstep_rows' },
+        lag: { waiting: 2, pending: 0 },
+        deadLetters: { count: 1, lastError: 'It is no \uFFFD JSON.' },
+      },
+    ])
+    expect(text).toMatch(/rows +Redis stream "things" +lockstep_rows +2 +0 +1 +\d+ seconds? ago: It is no/)
+
+    // a change of what feeds a source is none of the source
+    const applied = await run(['apply', join(files, 'nats.ts')])
+    expect(JSON.stringify(applied.json)).toContain('"status":"changed"')
+    const after = await run(['status'])
+    expect(after.text).toContain(
+      '"rows" is read is not known: Nothing says where the server of the JetStream stream "THINGS" is; set "LOCKSTEP_NATS_URL".',
+    )
+    await expect(run(['apply', join(files, 'same.ts')])).rejects.toMatchObject({ code: 'DEFINITIONS_INVALID' })
+  },
+)
+
+it('dead letters are kept once each, and no more than a thousand of a source', async () => {
+  const letters = Array.from({ length: mostDeadLetters + 5 }, (_, i) => ({
+    message: `m${i}`,
+    body: Buffer.alloc(70_000, 'x'),
+    reason: 'r',
+    error: 'e',
+  }))
+  await keepDeadLetters(db, 'many', spec, letters.slice(0, 10))
+  for (let at = 0; at < letters.length; at += 201) await keepDeadLetters(db, 'many', spec, letters.slice(at, at + 201))
+  const kept = await db.query(
+    `select count(*)::int n, max(length(body)) most, max(size_bytes) size, bool_or(message = 'm0') oldest,
+       bool_or(message = 'm1004') newest from lockstep.stream_dead_letters where source = 'many'`,
+  )
+  expect(kept).toEqual([{ n: mostDeadLetters, most: 65_536, size: 70_000, oldest: false, newest: true }])
+})
+
+it('metrics count messages by what became of them, and say the lag', async () => {
+  const registry = new Registry()
+  const metrics = createStreamMetrics(registry)
+  metrics.messages('rows', { appended: 3, duplicate: 1, dead: 0 })
+  metrics.lag('rows', { waiting: 7, pending: 2 })
+  metrics.failure('rows')
+  const said = await registry.metrics()
+  for (const line of [
+    'lockstep_stream_messages_total{source="rows",outcome="appended"} 3',
+    'lockstep_stream_messages_total{source="rows",outcome="duplicate"} 1',
+    'lockstep_stream_lag_messages{source="rows",state="waiting"} 7',
+    'lockstep_stream_lag_messages{source="rows",state="pending"} 2',
+    'lockstep_stream_failures_total{source="rows"} 1',
+  ]) {
+    expect(said).toContain(line)
+  }
+  expect(said).not.toContain('outcome="dead"')
+})

@@ -1,0 +1,177 @@
+import { fork } from 'node:child_process'
+import { once } from 'node:events'
+import { join } from 'node:path'
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest'
+import { consumeStreams } from '../../../materializer/streams/consume-streams.ts'
+import { countDeadLetters } from '../../../materializer/streams/dead-letters.ts'
+import { streamStatus } from '../../../materializer/streams/stream-status.ts'
+import { loadCatalog } from '../../../registry/catalog.ts'
+import type { Producer } from '../../runtime/streams/producers.ts'
+import type { ClicksWorld, Counts } from './clicks.ts'
+import { countingMetrics, createClicksWorld, quietLog } from './clicks.ts'
+
+const event = (user: string, amount: unknown, id?: string): string =>
+  JSON.stringify({ user, at: '2026-01-01T00:00:00Z', amount, ...(id === undefined ? {} : { _event_id: id }) })
+
+/** What becomes of the messages of a stream, whatever kind it is. */
+export function consumeContract(title: string, startProducer: () => Promise<Producer>): void {
+  describe(`the events of a ${title} stream`, { timeout: 60_000 }, () => {
+    let producer: Producer
+    let world: ClicksWorld
+    let streams = 0
+    let stream = ''
+    const stops: (() => Promise<void>)[] = []
+
+    beforeAll(async () => {
+      producer = await startProducer()
+    })
+    beforeEach(async () => {
+      world = await createClicksWorld()
+      stream = `clicks${streams++}`
+      await producer.make(stream)
+      await world.apply(producer.spec(stream))
+    })
+    afterEach(async () => {
+      for (const stop of stops.splice(0)) await stop()
+      await world.close()
+    })
+    afterAll(() => producer.close())
+
+    const at = () => ({ streamRedisUrl: producer.server.url, natsUrl: producer.server.url })
+
+    function consume(): Counts {
+      const { counts, metrics } = countingMetrics()
+      const stopped = new AbortController()
+      const done = consumeStreams(
+        {
+          db: world.db,
+          store: world.store,
+          catalog: () => loadCatalog(world.db),
+          config: { ...at(), bodyLimitBytes: 1024, futureMicros: 600_000_000 },
+          log: quietLog,
+          metrics,
+          clock: () => Date.now() * 1000,
+        },
+        { signal: stopped.signal, redeliverMs: 1_000 },
+      )
+      stops.push(async () => {
+        stopped.abort()
+        await done
+      })
+      return counts
+    }
+    const rows = async (): Promise<number> =>
+      Number((await world.db.query<{ n: string }>('select count(*) n from lockstep_source.clicks'))[0]?.n)
+    const lag = async () => {
+      const [status] = await streamStatus(world.db, new Map([['clicks', producer.spec(stream)]]), at())
+      return status?.lag
+    }
+    const drained = () =>
+      vi.waitFor(async () => expect(await lag()).toEqual({ waiting: 0, pending: 0 }), { timeout: 30_000, interval: 100 })
+
+    it('each count once, of 10,000 with duplicates, two readers and a server that restarts', async () => {
+      const users = Array.from({ length: 50 }, (_, i) => `user ${i}`)
+      // every fifth says what one before it said, under the same id
+      const sent = Array.from({ length: 10_000 }, (_, i) => (i % 5 === 4 ? i - 4 : i)).map((i) => event(users[i % 50] ?? '', i, `e${i}`))
+      const counts = [consume(), consume()]
+      await producer.send(stream, sent.slice(0, 4_000))
+      await vi.waitFor(async () => expect(await rows()).toBeGreaterThan(500), 15_000)
+      await producer.server.stop()
+      await producer.server.start()
+      await vi.waitFor(() => producer.send(stream, sent.slice(4_000)), 15_000)
+      await drained()
+      expect(await rows()).toBe(8_000)
+      const online = await world.online(users)
+      expect(online.reduce((sum, [clicks]) => sum + Number(clicks), 0)).toBe(8_000)
+      expect(await world.sameAsRebuilt(users)).toBe(true)
+      for (const each of counts) expect(each.appended).toBeGreaterThan(0)
+      expect((counts[0]?.appended ?? 0) + (counts[1]?.appended ?? 0)).toBe(8_000)
+    })
+
+    it(
+      'count once, by their place in the stream, where their reader is killed before it acknowledged them',
+      { timeout: 30_000 },
+      async () => {
+        await producer.send(stream, [event('a', 1), event('a', 2), event('b', 3)])
+        const script = join(import.meta.dirname, 'consume-process.ts')
+        const child = fork(script, [world.databaseUrl, producer.server.url])
+        const [said] = (await once(child, 'message')) as [unknown]
+        expect(said).toBe('committed')
+        child.kill('SIGKILL')
+        await once(child, 'exit')
+        expect(await rows()).toBeGreaterThan(0)
+        const counts = consume()
+        await drained()
+        expect(await rows()).toBe(3)
+        expect(counts.duplicate).toBeGreaterThan(0)
+        await vi.waitFor(async () => expect(await world.online(['a', 'b'])).toEqual([[2, 3], [1, 3]])) // prettier-ignore
+      },
+    )
+
+    it('are dead letters where they are at fault, each counted once, and hold up nobody', async () => {
+      const wrong = ['{', '[]', '{"user":"a"}', event('a', '1'), event('a', 1).replace('}', ',"more":1}'), `"${'x'.repeat(2_000)}"`]
+      await producer.send(stream, [...wrong, event('a', 5), JSON.stringify({ user: 'a', at: '2200-01-01T00:00:00Z', amount: 1 })])
+      const counts = consume()
+      await drained()
+      expect(await world.online(['a'])).toEqual([[1, 5]])
+      await vi.waitFor(() => expect(counts).toMatchObject({ appended: 1, dead: 7 }))
+      expect(await countDeadLetters(world.db)).toMatchObject([{ source: 'clicks', count: 7 }])
+      const kept = await world.db.query<{ reason: string; body: Buffer }>(
+        'select reason, body from lockstep.stream_dead_letters order by id',
+      )
+      expect(kept.map(({ reason }) => reason)).toEqual([
+        'not_json',
+        'not_an_object',
+        'missing_column',
+        'wrong_type',
+        'unknown_column',
+        'not_json',
+        'future',
+      ])
+      expect(kept[0]?.body.toString()).toBe('{')
+    })
+
+    it('are passed over one by one where only the table refuses them', async () => {
+      await world.db.query('alter table lockstep_source.clicks add check (amount < 100)')
+      await producer.send(
+        stream,
+        [1, 2, 300, 4, 500, 6].map((amount) => event('a', amount)),
+      )
+      const counts = consume()
+      await drained()
+      await vi.waitFor(() => expect(counts).toMatchObject({ appended: 4, dead: 2 }))
+      expect(await world.online(['a'])).toEqual([[4, 13]])
+    })
+
+    it('wait, unread, while they cannot be written, and are not lost', async () => {
+      await world.db.query('alter table lockstep_source.clicks rename to away')
+      const counts = consume()
+      await producer.send(
+        stream,
+        Array.from({ length: 1_500 }, (_, i) => event('a', i)),
+      )
+      await vi.waitFor(() => expect(counts.failures).toBeGreaterThan(1), 10_000)
+      const { waiting = 0, pending = 0 } = (await lag()) ?? {}
+      expect(waiting + pending).toBe(1_500)
+      expect(pending).toBeLessThanOrEqual(500)
+      await world.db.query('alter table lockstep_source.away rename to clicks')
+      await drained()
+      expect(await rows()).toBe(1_500)
+      expect(await world.online(['a'])).toEqual([[1_500, (1_499 * 1_500) / 2]])
+    })
+
+    it('are read from another stream once the registry says so', async () => {
+      consume()
+      await producer.send(stream, [event('a', 1)])
+      await drained()
+      const other = `${stream}other`
+      await producer.make(other)
+      await world.apply(producer.spec(other))
+      await producer.send(other, [event('a', 2)])
+      await vi.waitFor(async () => expect(await world.online(['a'])).toEqual([[2, 3]]), 8_000)
+      await producer.send(stream, [event('a', 4)])
+      await new Promise((resolve) => setTimeout(resolve, 500))
+      expect(await rows()).toBe(2)
+    })
+  })
+}

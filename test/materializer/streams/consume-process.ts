@@ -1,0 +1,28 @@
+import { consumeFeed } from '../../../materializer/streams/consume-feed.ts'
+import { loadCatalog } from '../../../registry/catalog.ts'
+import { createLogger } from '../../../runtime/log.ts'
+import { openPostgres } from '../../../runtime/open-postgres.ts'
+import { openFeed } from '../../../runtime/streams/open-feed.ts'
+
+// A process of its own that reads the stream of "clicks", says when events are committed, and then does not go on: `DATABASE_URL STREAM_URL`.
+const [url = '', stream = ''] = process.argv.slice(2)
+const db = openPostgres(url)
+const catalog = await loadCatalog(db)
+const spec = catalog.streams.get('clicks')
+if (spec === undefined) throw new Error('The source "clicks" has no stream.')
+await consumeFeed(
+  {
+    db,
+    feed: openFeed({ streamRedisUrl: stream, natsUrl: stream }, spec, { redeliverMs: 1_000 }),
+    source: catalog.source('clicks'),
+    spec,
+    fold: async () => {
+      process.send?.('committed')
+      await new Promise(() => undefined)
+    },
+    metrics: { messages: () => undefined, lag: () => undefined, failure: () => undefined },
+    log: createLogger('silent'),
+    clock: () => Date.now() * 1000,
+  },
+  { signal: new AbortController().signal, futureMicros: 600_000_000, messageLimitBytes: 1024 },
+)
