@@ -66,6 +66,15 @@ describe('POST /v1/predict', () => {
     expect(body.features).toBeUndefined()
   })
 
+  it('predicts from what was pushed, by the token of the push', async () => {
+    const event = { airport: 'NEW', at: '2001-07-01T11:45:00Z', delay: 40, amount: null, count: null, city: null, open: null, vec: null }
+    const pushed = await ask(url, '/v1/sources/landings/events', { events: [event], to: 'offline' })
+    const { token } = pushed.body as unknown as { token: string }
+    const asked = { model: 'echo', entities: [{ airport: 'NEW', distance: 100 }] }
+    expect((await ask(url, '/v1/predict', { ...asked, after: token })).body.predictions).toEqual([{ out: [40, 1, Math.fround(0.4)] }])
+    expect((await ask(url, '/v1/predict', { ...asked, after: ['~'] })).body.error.code).toBe('INVALID_REQUEST')
+  })
+
   it('feeds a missing value as NaN, and answers features, statuses and event times on request', async () => {
     const { body } = await ask(url, '/v1/predict', { model: 'echo', entities, include: ['features', 'eventTimes'] })
     expect(body.predictions).toEqual([{ out: [25, 1, 0.25] }, { out: [-3, 1, Math.fround(-0.3)] }, { out: [null, 0, null] }])
