@@ -6,6 +6,7 @@ import { readSourceTable } from '../offline/source-table.ts'
 import { advanceMarker, readMarker } from '../online/marker.ts'
 import type { OnlineStore } from '../online/store.ts'
 import type { Database } from '../runtime/database.ts'
+import { faultPoint } from '../runtime/fault-point.ts'
 import type { JobQueue } from '../runtime/job-queue.ts'
 import type { JobKind } from '../runtime/work-on-jobs.ts'
 import { stableUuid } from '../runtime/stable-id.ts'
@@ -77,13 +78,16 @@ export async function beginBackfill(
     const moment = runMoment(plan.spec.availability, now)
     const run = await startRun(db, { view: plan.id, fingerprint: plan.fingerprint, store: identity, moment, startedAt })
     const { origin } = await beginView(db, store, plan, run, table.hasRow && table.hasXid)
+    faultPoint('backfill: begun')
     const ranges = await keyRanges(db, plan, options.chunks ?? null)
     id = await insertBackfill(db, { ...what, fingerprint: plan.fingerprint, moment, run, origin, startedBy: worker }, ranges)
+    faultPoint('backfill: written down')
     id ??= await runningBackfill(db, what)
   }
   // it ran and was done in between
   if (id === null) return await beginBackfill(tools, plan, options)
   await addChunks(db, jobs, id, heartbeatSeconds)
+  faultPoint('backfill: shared out')
   return { id, joined }
 }
 
@@ -143,7 +147,9 @@ export function chunkJobs(tools: BackfillTools, find: (view: string) => Promise<
         const { events, moment } = backfill
         const renewed = await renewRange(db, store, plan, { marker, range, events, moment, signal })
         signal.throwIfAborted()
+        faultPoint('backfill: chunk made')
         await finishChunk(db, id, chunk, { ...renewed, worker })
+        faultPoint('backfill: chunk written down')
       }
       await finishBackfill(tools, id, plan)
       return null
@@ -170,8 +176,11 @@ async function finishBackfill({ db, store }: BackfillTools, id: number, plan: Vi
   // of some entities alone it says nothing of the others
   const moved = events === null ? await advanceMarker(store, plan.id, marker, allBelow(below ?? 0)) : { is: marker.frontier }
   if (moved === null) throw lost(plan)
+  faultPoint('backfill: marker moved')
   const outcome = { begun: origin, whole: !marker.incremental, to: moved.is.below, rows, entities }
-  if (await endBackfill(db, id, 'done')) await finishRun(db, run, outcome, new Date())
+  if (!(await endBackfill(db, id, 'done'))) return
+  faultPoint('backfill: ended')
+  await finishRun(db, run, outcome, new Date())
 }
 
 /**

@@ -1,5 +1,7 @@
 import { formatTimestamp } from '../../kernel/time.ts'
 import { appendEvents } from '../../materializer/append-events.ts'
+import { beginBackfill, chunkJobs, tendBackfills } from '../../materializer/backfill.ts'
+import { openChunks } from '../../materializer/backfills.ts'
 import { eraseEntity } from '../../materializer/erase/erase-entity.ts'
 import { finishErasures } from '../../materializer/erase/finish-erasures.ts'
 import { createEventReader } from '../../materializer/event-reader.ts'
@@ -9,6 +11,7 @@ import { materializeView } from '../../materializer/materialize.ts'
 import type { OnlineStore } from '../../online/store.ts'
 import type { Catalog } from '../../registry/catalog.ts'
 import type { Database } from '../../runtime/database.ts'
+import { openJobQueue } from '../../runtime/job-queue.ts'
 
 export const crashMoment = 992_000_000_000_000
 const hour = 3_600_000_000
@@ -24,11 +27,17 @@ export function crashEvents(name: string): Record<string, unknown>[] {
   }))
 }
 
-export const operations = ['push', 'incremental', 'rebuild', 'erase'] as const
+export const operations = ['push', 'incremental', 'backfill', 'rebuild', 'erase'] as const
 export type Operation = (typeof operations)[number]
 
 /** What a process is killed in. Done once more, it does what is left. */
-export async function operate(operation: Operation, db: Database, store: OnlineStore, catalog: Catalog): Promise<void> {
+export async function operate(
+  operation: Operation,
+  db: Database,
+  store: OnlineStore,
+  catalog: Catalog,
+  postgresUrl: string,
+): Promise<void> {
   const plans = [...catalog.views.values()]
   switch (operation) {
     case 'push': {
@@ -43,6 +52,20 @@ export async function operate(operation: Operation, db: Database, store: OnlineS
       const { entity } = catalog.view('of_account').spec
       await eraseEntity(db, catalog, entity, ['a'], new Date())
       await finishErasures(db, store, catalog, { waitMs: 5_000, moment: crashMoment })
+      break
+    }
+    case 'backfill': {
+      const jobs = await openJobQueue({ postgresUrl })
+      const tools = { db, store, jobs, worker: 'crash' }
+      const find = (view: string) => Promise.resolve(catalog.view(view))
+      const held = { queue: 'crash', attempt: 0, lost: new AbortController().signal }
+      for (const plan of plans) {
+        const { id } = await beginBackfill(tools, plan, { now: () => crashMoment, chunks: 2 })
+        for (const chunk of await openChunks(db, id))
+          await chunkJobs(tools, find).work({ ...held, data: { backfill: id, chunk } }, held.lost)
+        await tendBackfills(tools, find, id)
+      }
+      await jobs.close()
       break
     }
     case 'incremental':

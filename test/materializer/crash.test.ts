@@ -35,6 +35,17 @@ const run = ['run: recorded', 'run: begun', 'states: to be written', 'states: wr
 const matrix: Readonly<Record<Operation, readonly FaultPoint[]>> = {
   push: ['push: committed', 'push: rows read', 'states: to be written', 'states: written'],
   incremental: run,
+  backfill: [
+    'backfill: begun',
+    'backfill: written down',
+    'backfill: shared out',
+    'states: to be written',
+    'states: written',
+    'backfill: chunk made',
+    'backfill: chunk written down',
+    'backfill: marker moved',
+    'backfill: ended',
+  ],
   rebuild: ['rebuild: marked', 'rebuild: removed', ...run],
   erase: ['erase: committed', 'states: to be written', 'states: written', 'erase: made anew', 'erase: waited', 'erase: removed'],
 }
@@ -108,7 +119,7 @@ async function survives(operation: Operation, point: FaultPoint): Promise<void> 
     if (operation === 'erase') {
       for (const plan of plans) await materializeView(db, store, plan, { moment: crashMoment })
       expect(await finishErasures(db, store, catalog, { waitMs: 5_000, moment: crashMoment })).toBe(0)
-    } else await operate(operation, db, store, catalog)
+    } else await operate(operation, db, store, catalog, here.url)
     for (const plan of plans) await materializeView(db, store, plan, { moment: crashMoment })
     const [row] = await db.query<{ n: number }>('select count(*)::int as n from lockstep_source.orders')
     expect([operation, point, row?.n]).toEqual([operation, point, operation === 'erase' ? 60 : 80])

@@ -1,0 +1,73 @@
+// A writer that goes on until it is killed, or told to stop by any message: `DATABASE_URL REDIS_URL ROLE NAME SEED`. It tells its parent what was accepted.
+import { setTimeout } from 'node:timers/promises'
+import { LockstepError } from '../../../kernel/errors.ts'
+import { appendEvents } from '../../../materializer/append-events.ts'
+import { createEventReader } from '../../../materializer/event-reader.ts'
+import { readEventTable } from '../../../materializer/event-table.ts'
+import { foldTransaction } from '../../../materializer/fold-transaction.ts'
+import { materializeView } from '../../../materializer/materialize.ts'
+import { renewRange } from '../../../materializer/renew-range.ts'
+import { keyRanges } from '../../../offline/key-ranges.ts'
+import { readMarker } from '../../../online/marker.ts'
+import { openOnlineStore } from '../../../online/open-store.ts'
+import { loadCatalog } from '../../../registry/catalog.ts'
+import { openPostgres } from '../../../runtime/open-postgres.ts'
+import { fireEvents, seeded } from './fire-events.ts'
+
+const [url = '', redisUrl = '', role = '', name = '', seed = ''] = process.argv.slice(2)
+const db = openPostgres(url)
+const store = await openOnlineStore({ redisUrl, redisPrefix: 'fire', redisReads: 'primary', directory: '/nowhere' })
+const catalog = await loadCatalog(db)
+const plans = [...catalog.views.values()]
+const random = seeded(Number(seed))
+let over = false
+process.once('message', () => (over = true))
+
+/** A store that has lost a node is tried again; what was committed meanwhile is for the runs. */
+async function unlessAway(work: () => Promise<unknown>): Promise<void> {
+  try {
+    await work()
+  } catch (error) {
+    if (!(error instanceof LockstepError && ['REDIS_UNAVAILABLE', 'STORE_MISMATCH', 'NOT_READY'].includes(error.code))) throw error
+  }
+}
+
+const work: Readonly<Record<string, () => Promise<void>>> = {
+  async push() {
+    const batch = nextEvents(8)
+    const { xid } = await appendEvents(
+      db,
+      table,
+      batch.map((event, i) => read(event, i, Date.now() * 1000)),
+      { to: 'both' },
+    )
+    process.send?.({ accepted: batch.map(({ _event_id: id }) => id) })
+    if (xid !== null) await unlessAway(() => foldTransaction(db, store, plans, xid))
+    await setTimeout(random() * 30)
+  },
+  async incremental() {
+    for (const plan of plans) await unlessAway(() => materializeView(db, store, plan))
+    await setTimeout(random() * 100)
+  },
+  async backfill() {
+    const plan = plans[Math.floor(random() * plans.length)] ?? plans[0]
+    if (plan === undefined) return
+    await unlessAway(async () => {
+      const marker = await readMarker(store, plan.id)
+      const ranges = await keyRanges(db, plan, 8)
+      const range = ranges[Math.floor(random() * ranges.length)]
+      if (marker !== null && range !== undefined)
+        await renewRange(db, store, plan, { marker, range, events: null, moment: Date.now() * 1000 })
+    })
+    await setTimeout(random() * 100)
+  },
+}
+
+const table = await readEventTable(db, catalog.source('orders'))
+const read = createEventReader(table, { futureMicros: 0 })
+const nextEvents = fireEvents(name, random)
+process.send?.({ accepted: [] })
+while (!over) await work[role]?.()
+await store.close()
+await db.close()
+process.disconnect()

@@ -1,0 +1,62 @@
+import type { ChildProcess } from 'node:child_process'
+import { fork } from 'node:child_process'
+import { fileURLToPath } from 'node:url'
+
+export interface Writers {
+  /** Ids of events whose writers were told that they are committed. */
+  readonly accepted: Set<string>
+  readonly killed: () => number
+  /** Kills one by SIGKILL, by its process id, and starts another in its place. */
+  killOne(): void
+  /** Tells all to stop, and waits for them. @throws where one failed on its own */
+  stop(): Promise<void>
+}
+
+/** Writers in processes of their own, of these roles. */
+export function startWriters(databaseUrl: string, redisUrl: string, roles: readonly string[]): Writers {
+  const accepted = new Set<string>()
+  const failures: string[] = []
+  let killed = 0
+  let seed = 1
+
+  function start(role: string): ChildProcess {
+    const program = fileURLToPath(new URL('fire-process.ts', import.meta.url))
+    const name = `${role}${seed}`
+    const child = fork(program, [databaseUrl, redisUrl, role, name, String(seed++)], { stdio: ['ignore', 'ignore', 'pipe', 'ipc'] })
+    let errors = ''
+    child.stderr?.on('data', (chunk) => (errors += String(chunk)))
+    child.on('message', (message) => {
+      for (const id of (message as { readonly accepted: readonly string[] }).accepted) accepted.add(id)
+    })
+    child.on('exit', (code, signal) => {
+      if (code !== 0 && signal !== 'SIGKILL') failures.push(`${name} ended with ${code ?? signal}: ${errors}`)
+    })
+    return child
+  }
+
+  const running = roles.map((role) => ({ role, child: start(role) }))
+  return {
+    accepted,
+    killed: () => killed,
+    killOne() {
+      const at = killed++ % running.length
+      const one = running[at]
+      if (one === undefined) return
+      one.child.kill('SIGKILL')
+      running[at] = { role: one.role, child: start(one.role) }
+    },
+    async stop() {
+      await Promise.all(
+        running.map(
+          ({ child }) =>
+            new Promise<void>((resolve) => {
+              if (child.exitCode !== null || child.signalCode !== null) resolve()
+              child.once('exit', () => resolve())
+              if (child.connected) child.send('stop')
+            }),
+        ),
+      )
+      if (failures.length > 0) throw new Error(failures.join('\n'))
+    },
+  }
+}
