@@ -24,7 +24,7 @@ export function compileView({
   spec,
   code,
   fingerprint,
-  upkeep = { maxStateBytes: null, freshnessMicros: null },
+  upkeep = { maxStateBytes: null, freshnessMicros: null, cursor: null },
 }: {
   readonly spec: ViewSpec
   readonly code: string | null

@@ -45,6 +45,17 @@ export interface ViewUpkeep {
   readonly maxStateBytes: number | null
   /** How far the online store may be behind the source; null: nothing is said. */
   readonly freshnessMicros: number | null
+  /** How what is new is found in a source that does not tell arrivals; null: all of it is read each time. */
+  readonly cursor: CursorSpec | null
+}
+
+/** A time of the source's rows that is set when they are written. */
+export interface CursorSpec {
+  readonly column: string
+  /** A run goes back so far behind the greatest time that was seen. */
+  readonly overlapMicros: number
+  /** All is read again so often. */
+  readonly reconcileMicros: number
 }
 
 /** How a training set opts out of what was known (`knowledge`) or of the schedule (`freshness`). Absent: neither. */

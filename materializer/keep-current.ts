@@ -22,6 +22,8 @@ const defaultPollMs = 1_000
 const dearness = 20
 /** A table that tells no arrivals is read as a whole, no more often. */
 const wholeMs = 60_000
+/** One that tells them by a cursor, no more often. */
+const cursorMs = 5_000
 const awayMs = 1_000
 const mostAwayMs = 60_000
 const tendMs = 5_000
@@ -152,8 +154,10 @@ async function bringUpToDate(
       materializeView(db, store, plan, { now: clock, signal, replayMs }),
     )
   })
-  if (!marker.incremental) view.nextAt = performance.now() + Math.max(wholeMs, (performance.now() - started) * dearness)
+  if (!marker.incremental)
+    view.nextAt = performance.now() + Math.max(plan.upkeep.cursor === null ? wholeMs : cursorMs, (performance.now() - started) * dearness)
   if (result === null) return
+  for (const { code, message } of result.tooLarge.errors) log.warn({ view: plan.id, code }, message)
   log.debug({ view: plan.id, rows: result.rows, entities: result.entities }, 'a view is current')
   onRun?.(plan, result)
 }

@@ -2,6 +2,7 @@ import type { EntityKey } from '../kernel/entity-key.ts'
 import type { Frontier } from '../kernel/frontier.ts'
 import { allBelow, frontierOf, noTransactions, without } from '../kernel/frontier.ts'
 import type { ViewPlan } from '../kernel/view-plan.ts'
+import type { SourceTable } from '../offline/source-table.ts'
 import { readSourceTable } from '../offline/source-table.ts'
 import type { Marker } from '../online/marker.ts'
 import { advanceMarker, readUnderMarker } from '../online/marker.ts'
@@ -14,8 +15,11 @@ import { createArrivals } from './arrivals.ts'
 import { foldRefused } from './fold-refused.ts'
 import { fewRanges, foldStream } from './fold-stream.ts'
 import { noticeFailover } from './notice-failover.ts'
+import type { RunOutcome } from './runs.ts'
 import { finishRun, startRun } from './runs.ts'
 import type { Stored } from './state-writer.ts'
+import type { CursorRun } from './cursor.ts'
+import { planCursorRun, readCursor } from './cursor.ts'
 import { createStateWriter } from './state-writer.ts'
 
 export interface MaterializeOptions {
@@ -38,8 +42,9 @@ export interface MaterializeProgress {
 }
 
 export interface MaterializeResult {
-  /** `incremental`: what arrived since the last run was folded into the stored states. `full`: the table tells no arrivals, so all of it was read. */
-  readonly mode: 'incremental' | 'full'
+  /** `incremental`: what arrived since the last run was folded into the stored states. `full`: the table tells no arrivals, so all of it was read. `cursor`: it tells them by
+   * a time of its rows, so entities with rows since the last run were read. */
+  readonly mode: 'incremental' | 'cursor' | 'full'
   /** The arrivals by which this run moved the view on, [from, to): those of runs beside it and after it touch them and do not overlap. */
   readonly from: number
   readonly to: number
@@ -79,16 +84,18 @@ export async function materializeView(
   const marker =
     options.rebuild === true ? await beginAnew(store, plan, run, incremental) : await beginView(db, store, plan, run, incremental)
   faultPoint('run: begun')
-  const { seen, rows, entities, tooLarge } = await db.snapshot((snapshot) =>
-    foldSnapshot(snapshot, store, plan, { ...options, moment, marker }),
+  const cursorRun = incremental ? null : await planCursorRun(db, plan, marker, identity, startedAt)
+  const { seen, rows, entities, tooLarge, cursor } = await db.snapshot((snapshot) =>
+    foldSnapshot(snapshot, store, plan, { ...options, moment, marker, table, cursorRun }),
   )
   faultPoint('run: folded')
   const moved = await advanceMarker(store, plan.id, marker, seen)
   if (moved === null) throw lost(plan)
   faultPoint('run: marker moved')
-  const outcome = { begun: marker.origin, whole: !incremental, to: moved.is.below, rows, entities }
+  const outcome = { begun: marker.origin, whole: !incremental, to: moved.is.below, rows, entities, ...(cursor === null ? {} : { cursor }) }
   const { from, to } = await finishRun(db, run, outcome, new Date(Math.floor(now() / 1000)))
-  return { mode: incremental ? 'incremental' : 'full', from, to, moment, rows, entities, tooLarge }
+  const mode = incremental ? 'incremental' : cursor?.readAll === false ? 'cursor' : 'full'
+  return { mode, from, to, moment, rows, entities, tooLarge }
 }
 
 /** Folds what the marker lacks of the snapshot. */
@@ -96,9 +103,14 @@ async function foldSnapshot(
   snapshot: Snapshot,
   store: OnlineStore,
   plan: ViewPlan,
-  options: MaterializeOptions & { readonly moment: number; readonly marker: Marker },
-): Promise<{ seen: Frontier } & Stored> {
-  const { moment, marker, signal } = options
+  options: MaterializeOptions & {
+    readonly moment: number
+    readonly marker: Marker
+    readonly table: SourceTable
+    readonly cursorRun: CursorRun | null
+  },
+): Promise<{ seen: Frontier; cursor: NonNullable<RunOutcome['cursor']> | null } & Stored> {
+  const { moment, marker, signal, table, cursorRun } = options
   const { incremental } = marker
   const bounds = await snapshotBounds(snapshot)
   if (bounds.xmin < marker.frontier.below) {
@@ -116,7 +128,9 @@ async function foldSnapshot(
     if (stored === null) throw lost(plan)
     return stored
   }
-  const arrivals = createArrivals({ snapshot, plan, seen: incremental ? seen : null, xmax: bounds.xmax, signal }, (rows) =>
+  const cursor = cursorRun === null ? null : await readCursor(snapshot, table, plan, cursorRun)
+  const only = cursor?.keysIn === undefined ? {} : { keysIn: cursor.keysIn }
+  const arrivals = createArrivals({ snapshot, plan, seen: incremental ? seen : null, xmax: bounds.xmax, signal, only }, (rows) =>
     options.onProgress?.({ rows, entities: writer.stored.entities }),
   )
   // States that are renewed are ordered by the snapshots that they come from.
@@ -127,5 +141,5 @@ async function foldSnapshot(
   signal?.throwIfAborted()
   await foldStream({ ...target, rows, mostRanges: Math.max(fewRanges, seen.beyond.length) }, arrivals(known))
   await foldRefused(target, arrivals, states, await writer.drain())
-  return { seen, ...writer.stored }
+  return { seen, cursor: cursor?.outcome ?? null, ...writer.stored }
 }

@@ -15,6 +15,8 @@ export interface RunOutcome {
   readonly to: number
   readonly rows: number
   readonly entities: number
+  /** How far it came by its source's cursor; absent where it has none. */
+  readonly cursor?: { readonly column: string; readonly to: number | null; readonly readAll: boolean }
 }
 
 export async function startRun(
@@ -71,11 +73,16 @@ export async function finishRun(db: Database, run: Run, outcome: RunOutcome, fin
         rows: String(outcome.rows),
         entities: String(outcome.entities),
         finished_at: finishedAt,
+        ...(outcome.cursor === undefined ? {} : cursorColumns(outcome.cursor)),
       })
       .where('id', '=', run.id)
       .execute()
     return { from, to }
   })
+}
+
+function cursorColumns({ column, to, readAll }: NonNullable<RunOutcome['cursor']>) {
+  return { cursor_column: column, cursor_to: to === null ? null : String(to), read_all: readAll }
 }
 
 /** Whether this database knows the run: one with this id that began at this very millisecond. */

@@ -4,6 +4,7 @@ import * as erasures from './0002-erasures.ts'
 import * as backfills from './0003-backfills.ts'
 import * as onlinePrimaries from './0004-online-primaries.ts'
 import * as streamDeadLetters from './0005-stream-dead-letters.ts'
+import * as cursors from './0006-cursors.ts'
 
 /** Every migration, in order. Append-only: what is here has run somewhere, and is never edited, renamed or removed. */
 export const migrations: Readonly<Record<string, Migration>> = {
@@ -12,4 +13,5 @@ export const migrations: Readonly<Record<string, Migration>> = {
   '0003-backfills': backfills,
   '0004-online-primaries': onlinePrimaries,
   '0005-stream-dead-letters': streamDeadLetters,
+  '0006-cursors': cursors,
 }

@@ -80,6 +80,11 @@ export interface MaterializationRunsTable {
   entities: string
   started_at: Generated<Date>
   finished_at: Date | null
+  /** Of a source that has a cursor: its column, and the greatest time there that the run saw, epoch microseconds. */
+  cursor_column: Generated<string | null>
+  cursor_to: Generated<string | null>
+  /** Whether it read all of a source that has a cursor. */
+  read_all: Generated<boolean>
 }
 
 export interface DatasetsTable {

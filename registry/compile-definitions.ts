@@ -21,6 +21,7 @@ export interface CompiledDefinitions {
  * Compiles stored definitions, each for itself: one that does not compile breaks those that refer to it and no others.
  */
 export function compileDefinitions(definitions: readonly Definition[], code: VerifiedCode): CompiledDefinitions {
+  const cursors = new Map(definitions.flatMap((each) => (each.kind === 'source' ? [[each.name, each.operational.cursor] as const] : [])))
   const views = new Map<DefinitionId, ViewPlan>()
   const onDemand = new Map<DefinitionId, { spec: OnDemandSpec; code: string }>()
   const services = new Map<DefinitionId, ServicePlan>()
@@ -37,7 +38,15 @@ export function compileDefinitions(definitions: readonly Definition[], code: Ver
         const { spec, operational } = definition
         const { maxStateBytes = null, freshnessMicros = null } = operational
         const text = spec.code === null ? null : code.textOf(spec.code, id)
-        views.set(id, compileView({ spec, fingerprint, code: text, upkeep: { maxStateBytes, freshnessMicros } }))
+        views.set(
+          id,
+          compileView({
+            spec,
+            fingerprint,
+            code: text,
+            upkeep: { maxStateBytes, freshnessMicros, cursor: cursors.get(spec.source.name) ?? null },
+          }),
+        )
       } else if (definition.kind === 'onDemand') {
         const text = code.textOf(definition.spec.code, id)
         loadTransform(text, id) // a service that uses it loads it anew; here, so that one that no service uses yet is checked too

@@ -1,5 +1,6 @@
 import type { ModelSpec, OnDemandSpec, ServiceSpec } from '../kernel/service-spec.ts'
 import type { EntitySpec, SourceSpec, ViewSpec } from '../kernel/view-spec.ts'
+import type { CursorSpec } from '../kernel/view-plan.ts'
 import type { StreamSpec } from '../runtime/streams/stream-spec.ts'
 
 /**
@@ -34,6 +35,8 @@ export interface Described {
 export interface SourceOperational extends Described {
   /** What feeds the source. */
   readonly stream?: StreamSpec
+  /** How what is new is found in a table or query of the user's own. */
+  readonly cursor?: CursorSpec
 }
 
 export interface ViewOperational extends Described {

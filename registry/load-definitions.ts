@@ -98,7 +98,11 @@ function definitionSet(
     file,
     entities: collected.entities.map((d) => declared(d.spec, prints.entities.get(d.name), d.described)),
     sources: collected.sources.map((d) =>
-      declared(d.spec, prints.sources.get(d.name), { ...(d.stream === null ? {} : { stream: d.stream }), ...d.described }),
+      declared(d.spec, prints.sources.get(d.name), {
+        ...(d.stream === null ? {} : { stream: d.stream }),
+        ...(d.cursor === null ? {} : { cursor: d.cursor }),
+        ...d.described,
+      }),
     ),
     views: collected.views.map((d, i) => declared(views[i] as ViewSpec, prints.views.get(definitionId(d)), operationalOf(d))),
     onDemand: collected.onDemand.map((d, i) => declared(onDemand[i] as OnDemandSpec, prints.onDemand.get(definitionId(d)), d.described)),

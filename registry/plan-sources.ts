@@ -1,6 +1,8 @@
 import type { Kysely } from 'kysely'
 import { sql } from 'kysely'
+import { formatDuration } from '../kernel/duration.ts'
 import { LockstepError } from '../kernel/errors.ts'
+import type { CursorSpec } from '../kernel/view-plan.ts'
 import type { EntitySpec, SourceSpec, ViewSpec } from '../kernel/view-spec.ts'
 import { definitionId } from '../kernel/view-spec.ts'
 import type { LockstepTables } from '../migrations/schema.ts'
@@ -36,7 +38,7 @@ export async function planSources(
   const notes: string[] = []
   const problems: LockstepError[] = []
   const found = new Map<string, SourceTable>()
-  for (const { spec: source } of set.sources) {
+  for (const { spec: source, operational } of set.sources) {
     try {
       const views = set.views.map(({ spec }) => spec)
       const entities = entitiesOf(source, views)
@@ -54,7 +56,10 @@ export async function planSources(
             `No view reads the source "${source.name}" yet, so the types of its key are not known: its table is made with its first view.`,
           )
       } else if (!table.hasArrival) {
-        notes.push(scanningNote(source, table))
+        const { cursor } = operational
+        if (cursor === undefined) notes.push(scanningNote(source, table))
+        else problems.push(...checkCursor(source, table, cursor))
+        if (cursor !== undefined) notes.push(cursorNote(source, cursor))
       }
     } catch (error) {
       if (!(error instanceof LockstepError)) throw error
@@ -88,6 +93,27 @@ async function indexNames(handle: Kysely<LockstepTables>, source: SourceSpec): P
   const { rows } = await sql<{ name: string }>`
     select indexname as name from pg_indexes where schemaname = ${ownedSchema} and tablename = ${source.name}`.execute(handle)
   return new Set(rows.map(({ name }) => name))
+}
+
+function checkCursor(source: SourceSpec, table: SourceTable, { column }: CursorSpec): LockstepError[] {
+  const found = table.columns.get(column)
+  if (found !== undefined && ['timestamptz', 'timestamp', 'date'].includes(found.base)) return []
+  const [code, what] =
+    found === undefined ? (['UNKNOWN_COLUMN', 'does not have'] as const) : (['SOURCE_TYPE_MISMATCH', `has as ${found.text}`] as const)
+  return [
+    new LockstepError(
+      code,
+      `The source "${source.name}" has the cursor "${column}", which its ${source.relation.kind === 'sql' ? 'query' : 'table'} ${what}; name a column that is a time.`,
+      { details: { source: source.name, column } },
+    ),
+  ]
+}
+
+function cursorNote({ name }: SourceSpec, { column, overlapMicros, reconcileMicros }: CursorSpec): string {
+  return (
+    `The source "${name}" is scanned by "${column}", which is best effort: a row that is committed more than ${formatDuration(overlapMicros)} after the newest one's "${column}", ` +
+    `or that was deleted or changed without it, is only met when all is read, every ${formatDuration(reconcileMicros)}. An index on "${column}" and one on the key make runs cheap.`
+  )
 }
 
 function scanningNote(source: SourceSpec, table: SourceTable): string {

@@ -1,6 +1,8 @@
 import { LockstepError } from '../../kernel/errors.ts'
 import { consumeStreams } from '../../materializer/streams/consume-streams.ts'
+import { createFreshnessReader } from '../../materializer/freshness-reader.ts'
 import { partJobs } from '../../offline/shared/part-jobs.ts'
+import { registerFreshness } from '../../runtime/freshness-metrics.ts'
 import { createJobMetrics } from '../../runtime/job-metrics.ts'
 import { createMetricsRegistry } from '../../runtime/metrics.ts'
 import type { JobEvent } from '../../runtime/work-on-jobs.ts'
@@ -36,6 +38,7 @@ export const workerCommand: Command = {
     const registry = createMetricsRegistry()
     const metrics = createJobMetrics(registry)
     const tools = only === 'exports' ? null : await workerTools(context)
+    if (tools !== null) registerFreshness(registry, createFreshnessReader({ database: () => tools.db, store: () => tools.store }))
     const views = tools === null ? null : await viewsWork(tools, log, metrics)
     const streams =
       tools === null ? null : { ...tools, config, log, metrics: createStreamMetrics(registry), clock: () => Date.now() * 1000 }

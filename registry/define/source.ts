@@ -1,7 +1,10 @@
 import { LockstepError } from '../../kernel/errors.ts'
+import type { CursorSpec } from '../../kernel/view-plan.ts'
 import type { SourceRelation, SourceSpec } from '../../kernel/view-spec.ts'
 import { ownedColumnNames } from '../../runtime/relation.ts'
 import type { StreamSpec } from '../../runtime/streams/stream-spec.ts'
+import type { StatedCursor } from './cursor.ts'
+import { cursorSpec } from './cursor.ts'
 import type { Description } from './definition.ts'
 import { checkBody, define, describe } from './definition.ts'
 import { checkColumnName, checkFieldName, checkName } from './names.ts'
@@ -24,6 +27,8 @@ export interface Source<
   readonly spec: SourceSpec
   /** What feeds it. */
   readonly stream: StreamSpec | null
+  /** How what is new is found in it. */
+  readonly cursor: CursorSpec | null
   readonly described: Description
 }
 
@@ -41,6 +46,11 @@ interface SourceBody<K, C> extends Description {
   readonly columns: C
   /** What feeds it, for a source whose table Lockstep makes: `redisStream('landings')`, `natsStream({ stream: 'LANDINGS' })`. May change. */
   readonly stream?: StatedStream
+  /**
+   * How what is new is found in a table or query of yours without `_row` and `_xid`: `{ column: 'updated_at', overlap: '10m' }`. Best effort, and checked by reading all of it
+   * once a day (`reconcile`). May change.
+   */
+  readonly cursor?: StatedCursor
 }
 
 /**
@@ -58,7 +68,7 @@ export function source<const N extends string, const K extends Readonly<Record<s
   body: SourceBody<K, C>,
 ): Source<N, K, C> {
   const what = `The source "${checkName(name, 'A source')}"`
-  checkBody(body, what, ['table', 'sql', 'key', 'eventTime', 'known', 'columns', 'stream'])
+  checkBody(body, what, ['table', 'sql', 'key', 'eventTime', 'known', 'columns', 'stream', 'cursor'])
   const key = Object.entries(body.key ?? {}).map(([part, column]) =>
     Object.freeze({
       part: checkFieldName(part, `A key part of source "${name}"`),
@@ -95,6 +105,7 @@ export function source<const N extends string, const K extends Readonly<Record<s
     columns: Object.freeze({ ...body.columns }),
     spec: Object.freeze(spec),
     stream: checkStream(body.stream, relation, name),
+    cursor: cursorSpec(body.cursor, relation, name),
     described: describe(body),
   })
 }

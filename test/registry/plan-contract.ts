@@ -65,6 +65,25 @@ export function planContract(opened: () => TestRegistry): void {
       expect(size?.texts).toBeGreaterThan(10_000) // its rows' ties are their columns
     })
 
+    it('says that scanning by a cursor is best effort, and refuses one that is no time', async () => {
+      await registry.db.script('alter table flights drop column _xid')
+      const cursor = { column: 'landed_at', overlapMicros: 600_000_000, reconcileMicros: 86_400_000_000 }
+      const withCursor = (column: string) => {
+        const set = sampleSet()
+        const sources = set.sources.map((each) =>
+          each.spec.name === 'landings' ? { ...each, operational: { cursor: { ...cursor, column } } } : each,
+        )
+        return planChanges(registry.db, { ...set, sources })
+      }
+      const plan = await withCursor('landed_at')
+      expect(plan.problems).toEqual([])
+      expect(plan.notes[0]).toContain(
+        '"landings" is scanned by "landed_at", which is best effort: a row that is committed more than 10m after',
+      )
+      expect(only((await withCursor('origin')).problems)).toMatchObject({ code: 'SOURCE_TYPE_MISMATCH' })
+      expect(only((await withCursor('gone')).problems)).toMatchObject({ code: 'UNKNOWN_COLUMN' })
+    })
+
     it('writes nothing', async () => {
       await planChanges(registry.db, sampleSet())
       expect(await registry.db.query('select 1 from lockstep.definitions')).toEqual([])

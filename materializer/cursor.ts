@@ -1,0 +1,84 @@
+import { LockstepError } from '../kernel/errors.ts'
+import { maxMicros } from '../kernel/value-type.ts'
+import type { CursorSpec, ViewPlan } from '../kernel/view-plan.ts'
+import { sourceKey } from '../offline/source-stream.ts'
+import type { SourceTable } from '../offline/source-table.ts'
+import { keysWithinSelect } from '../offline/stream-sql.ts'
+import type { Marker } from '../online/marker.ts'
+import type { Database, Snapshot } from '../runtime/database.ts'
+import { sqlIdentifier } from '../runtime/sql.ts'
+import type { RunOutcome } from './runs.ts'
+
+const timeTypes = ['timestamptz', 'timestamp', 'date']
+
+/** What a run over a source with a cursor reads. */
+export interface CursorRun {
+  readonly cursor: CursorSpec
+  /** Entities with a row whose cursor has this time or a later one, epoch microseconds; null: all entities. */
+  readonly since: number | null
+}
+
+/**
+ * Whether the next run may go by the cursor: from the overlap before the greatest time that the view's runs have seen, unless all is to be read again. An entity that
+ * has such a row is made anew from all its rows, so that none counts twice; what was committed later than the overlap allows, and what was deleted, is found when all is read.
+ */
+export async function planCursorRun(
+  db: Database,
+  plan: ViewPlan,
+  marker: Marker,
+  store: string,
+  startedAt: Date,
+): Promise<CursorRun | null> {
+  const { cursor } = plan.upkeep
+  if (cursor === null) return null
+  const runs = await db.kysely
+    .selectFrom('lockstep.materialization_runs')
+    .select((eb) => [
+      eb.fn.max<string | null>('cursor_to').as('seen'),
+      eb.fn.max<string | null>('to_xid').as('reached'),
+      eb.fn.max<Date | null>('started_at').filterWhere('read_all', '=', true).as('whole'),
+    ])
+    .where('view', '=', plan.id)
+    .where('store', '=', store)
+    .where('id', '>=', marker.origin.id)
+    .where('cursor_column', '=', cursor.column)
+    .where('finished_at', 'is not', null)
+    .executeTakeFirst()
+  const [seen, whole] = [runs?.seen ?? null, runs?.whole ?? null]
+  // A store that has failed over has its markers set back: what it lost is met when all is read.
+  const setBack = marker.frontier.below < Number(runs?.reached ?? 0)
+  const due = setBack || whole === null || startedAt.getTime() - whole.getTime() >= cursor.reconcileMicros / 1000
+  return { cursor, since: due || seen === null ? null : Number(seen) - cursor.overlapMicros }
+}
+
+export interface CursorRead {
+  readonly outcome: NonNullable<RunOutcome['cursor']>
+  /** The keys of the entities that are to be made anew; absent: all. */
+  readonly keysIn?: string
+}
+
+/** How far the source has come, and what of it the run reads. @throws LockstepError `SOURCE_MISSING` where the table lacks the cursor, or it is no time */
+export async function readCursor(
+  snapshot: Snapshot,
+  table: SourceTable,
+  plan: ViewPlan,
+  { cursor, since }: CursorRun,
+): Promise<CursorRead> {
+  const { column } = cursor
+  const type = table.types.get(column)
+  if (table.types.size > 0 && (type === undefined || !timeTypes.includes(type))) {
+    const found = type === undefined ? 'does not have' : `has as ${type}, and not as a time`
+    throw new LockstepError(
+      'SOURCE_MISSING',
+      `The source "${plan.spec.source.name}" has the cursor "${column}", a column that the table ${table.relation} ${found}; correct the cursor, or leave it out.`,
+    )
+  }
+  const time = `s.${sqlIdentifier(column)}::timestamptz`
+  const [row] = await snapshot.query<{ micros: string | null }>(
+    `SELECT (extract(epoch FROM max(${time})) * 1000000)::int8::text AS micros FROM ${table.relation} s WHERE isfinite(${time})`,
+  )
+  const to = row?.micros === undefined || row.micros === null ? null : Number(row.micros)
+  const outcome = { column, to, readAll: since === null }
+  if (since === null) return { outcome }
+  return { outcome, keysIn: keysWithinSelect({ table, key: sourceKey(plan), eventTime: column, known: null }, since, maxMicros) }
+}

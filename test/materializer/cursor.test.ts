@@ -1,0 +1,76 @@
+import { describe, expect, it } from 'vitest'
+import type { CursorSpec, ViewPlan } from '../../kernel/view-plan.ts'
+import type { MaterializeResult } from '../../materializer/materialize.ts'
+import { materializeView } from '../../materializer/materialize.ts'
+import type { Database } from '../../runtime/database.ts'
+import { freshView, materializerFixture, moment } from './fixture.ts'
+import type { Payment } from './payments.ts'
+import { storedStates } from './payments.ts'
+
+const opened = materializerFixture()
+const [minute, day] = [60_000_000, 86_400_000_000]
+const cursor: CursorSpec = { column: 'updated_at', overlapMicros: 10 * minute, reconcileMicros: day }
+
+/** A user's table, in which rows have the time at which they were written. */
+async function updatedView(db: Database) {
+  const { table, plan } = await freshView(db, 'plain')
+  await db.script(`alter table ${table.name} add column updated_at timestamptz`)
+  const written = async (rows: Parameters<typeof table.insert>[0], at: string): Promise<void> => {
+    await db.script(`alter table ${table.name} alter column updated_at set default timestamptz '${at}'`)
+    await table.insert(rows)
+  }
+  return { table, written, plan: { ...plan, upkeep: { ...plan.upkeep, cursor } } as ViewPlan }
+}
+
+let paid = 0
+/** Each within all windows, so that no row is without a trace. */
+const of = (account: string): Payment[] =>
+  Array.from({ length: 5 }, () => ({ account, paidAt: moment - 60 * minute + paid++, knownAt: null, amount: paid / 4, label: `${paid}` }))
+
+describe('a view of a table that tells what is new by a cursor', () => {
+  it('makes the entities anew that have rows since the overlap, from all their rows, and counts none twice', async () => {
+    const { db, store } = opened().open('redis')
+    const { table, written, plan } = await updatedView(db)
+    const now = Date.now() * 1000
+    const run = (later: number): Promise<MaterializeResult> => materializeView(db, store, plan, { moment, now: () => now + later })
+    const same = async (): Promise<void> => {
+      expect(await storedStates(store, plan, table.keys(plan))).toEqual(table.expected(plan, moment))
+    }
+    await written([...of('a'), ...of('b')], '2026-01-01 10:00')
+    await written(of('c'), '2026-01-01 12:00')
+    expect((await run(0)).mode).toBe('full')
+    await same()
+
+    await written(of('a'), '2026-01-01 11:55')
+    await written(of('new'), '2026-01-01 12:30')
+    const second = await run(minute)
+    expect([second.mode, second.rows]).toEqual(['cursor', 20]) // all of a, of new, and of c, which is met again
+    await same()
+    expect(await run(2 * minute)).toMatchObject({ mode: 'cursor', rows: 5, entities: 1 })
+    await same()
+
+    // committed later than the overlap allows
+    await written(of('b'), '2026-01-01 11:00')
+    expect(await run(3 * minute)).toMatchObject({ mode: 'cursor', rows: 5, entities: 1 })
+    await expect(same()).rejects.toThrow(/deeply equal/)
+    expect((await run(day)).mode).toBe('full')
+    await same()
+    expect((await run(day + minute)).mode).toBe('cursor')
+  })
+
+  it('reads all of it where the cursor is another one, the view begins anew, or there is no time yet', async () => {
+    const { db, store } = opened().open('embedded')
+    const { table, written, plan } = await updatedView(db)
+    expect((await materializeView(db, store, plan, { moment })).mode).toBe('full')
+    expect((await materializeView(db, store, plan, { moment })).mode).toBe('full')
+    await written(of('a'), '2026-01-01 10:00')
+    expect((await materializeView(db, store, plan, { moment })).mode).toBe('full')
+    expect((await materializeView(db, store, plan, { moment })).mode).toBe('cursor')
+    const other = { ...plan, upkeep: { ...plan.upkeep, cursor: { ...cursor, column: 'paid_at' } } }
+    expect((await materializeView(db, store, other, { moment })).mode).toBe('full')
+    expect((await materializeView(db, store, plan, { moment, rebuild: true })).mode).toBe('full')
+    expect(await storedStates(store, plan, table.keys(plan))).toEqual(table.expected(plan, moment))
+    const wrong = { ...plan, upkeep: { ...plan.upkeep, cursor: { ...cursor, column: 'label' } } }
+    await expect(materializeView(db, store, wrong, { moment })).rejects.toThrow('has the cursor "label", a column that')
+  })
+})
