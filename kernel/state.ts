@@ -27,9 +27,9 @@ export function isBefore(a: OrderKey, b: OrderKey): boolean {
 export type OrderKey = Pick<FoldRow, 'eventTime' | 'knownTime' | 'tie'>
 
 /** Statuses as small integers; `statusNames[status]` is what users see. */
-export const Status = { present: 0, nullValue: 1, notFound: 2, outsideMaxAge: 3, invalid: 4 } as const
+export const Status = { present: 0, nullValue: 1, notFound: 2, outsideMaxAge: 3, invalid: 4, unavailable: 5 } as const
 export type Status = (typeof Status)[keyof typeof Status]
-export const statusNames = ['PRESENT', 'NULL_VALUE', 'NOT_FOUND', 'OUTSIDE_MAX_AGE', 'INVALID'] as const
+export const statusNames = ['PRESENT', 'NULL_VALUE', 'NOT_FOUND', 'OUTSIDE_MAX_AGE', 'INVALID', 'UNAVAILABLE'] as const
 
 /** A view's features for one entity at one moment, by index of `plan.features`. Defaults are applied; statuses tell what was really there. */
 export interface ViewValues {

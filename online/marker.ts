@@ -28,13 +28,13 @@ export function firstMarker(facts: Omit<Marker, 'frontier'>): Marker {
   return { ...facts, frontier: allBelow(-2 * Number(facts.origin.id) - (facts.removing ? 1 : 0)) }
 }
 
-export async function readMarker(store: OnlineStore, view: DefinitionId): Promise<Marker | null> {
+export async function readMarker(store: Pick<OnlineStore, 'read'>, view: DefinitionId): Promise<Marker | null> {
   const [marker] = await readMarkers(store, [view])
   return marker ?? null
 }
 
 /** The markers of several views, in one read, by index. */
-export async function readMarkers(store: OnlineStore, views: readonly DefinitionId[]): Promise<(Marker | null)[]> {
+export async function readMarkers(store: Pick<OnlineStore, 'read'>, views: readonly DefinitionId[]): Promise<(Marker | null)[]> {
   const stored = await store.read(views.map(markerKey))
   return stored.map((bytes, i) => (bytes === null ? null : decodeMarker(bytes, views[i] as DefinitionId)))
 }

@@ -29,7 +29,11 @@ export interface OnlineAnswer {
  * @returns by index of `requests`
  * @throws LockstepError `NOT_READY` where a state is absent and the store does not hold its view whole; `REDIS_UNAVAILABLE`, `STATE_VERSION`, `STATE_CORRUPT`; `TOO_MANY_CATEGORIES` naming the entity
  */
-export async function readOnline(store: OnlineStore, requests: readonly OnlineRequest[], asOf: number): Promise<OnlineAnswer[]> {
+export async function readOnline(
+  store: Pick<OnlineStore, 'read'>,
+  requests: readonly OnlineRequest[],
+  asOf: number,
+): Promise<OnlineAnswer[]> {
   const keys: OnlineKey[] = []
   for (const { plan, key } of requests) if (key !== null) keys.push({ view: plan.id, entity: plan.spec.entity.name, key })
   const stored = await store.read(keys, { behind: true })

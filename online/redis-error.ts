@@ -49,7 +49,7 @@ export function redisError(cause: unknown, connection: RedisConnection): Lockste
     )
   }
   const remedy = remedies[kind] ?? 'Check that it is a single Redis of version 7.2 or newer, or a Valkey.'
-  return new LockstepError('REDIS_UNAVAILABLE', `${where} refused a command: ${text}. ${remedy}`, { cause })
+  return new LockstepError('REDIS_UNAVAILABLE', `${where} refused a command: ${text}. ${remedy}`, { cause, details: { redis: kind } })
 }
 
 /** A cluster's node that is taken for a single Redis. */

@@ -10,7 +10,7 @@ import type { OnlineStore } from './store.ts'
  *
  * @throws LockstepError `NOT_READY` naming the view
  */
-export async function requireWhole(store: OnlineStore, views: readonly ViewPlan[]): Promise<void> {
+export async function requireWhole(store: Pick<OnlineStore, 'read'>, views: readonly ViewPlan[]): Promise<void> {
   const markers = await readMarkers(
     store,
     views.map(({ id }) => id),

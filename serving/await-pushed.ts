@@ -29,7 +29,7 @@ export function pushedBy(tokens: readonly string[]): Pushed {
 }
 
 export interface AwaitPushedDeps {
-  readonly store: OnlineStore
+  readonly store: Pick<OnlineStore, 'read'>
   /** Those of the keys that have rows of these transactions. */
   readonly written: (plan: ViewPlan, keys: readonly EntityKey[], by: Frontier) => Promise<ReadonlySet<EntityKey>>
 }

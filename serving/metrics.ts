@@ -1,5 +1,6 @@
 import type { Registry } from 'prom-client'
 import { Counter, Gauge, Histogram } from 'prom-client'
+import { LockstepError } from '../kernel/errors.ts'
 import type { ServicePlan, ServiceValues } from '../kernel/service-plan.ts'
 import { statusNames } from '../kernel/state.ts'
 import type { DefinitionId } from '../kernel/view-spec.ts'
@@ -16,6 +17,10 @@ export interface ServingMetrics {
   /** Answers that came from the offline history, and requests that met a clock behind the stored data. */
   history(service: ServicePlan, answers: number): void
   skewed(service: ServicePlan): void
+  /** A request that was answered by defaults, as the online store was away. */
+  degraded(service: ServicePlan): void
+  /** A failure of the online store. */
+  onlineError(error: unknown): void
   /** Of every view that is served online, whether the store holds it. Replaces what was said before. */
   onlineViews(states: ReadonlyMap<DefinitionId, boolean>): void
 }
@@ -47,6 +52,18 @@ export function createServingMetrics(registry: Registry): ServingMetrics {
     name: 'lockstep_skewed_requests_total',
     help: "Requests answered as of a moment after this machine's clock, because the stored data are ahead of it.",
     labelNames: ['service'],
+    registers,
+  })
+  const degraded = new Counter({
+    name: 'lockstep_degraded_requests_total',
+    help: 'Requests answered by defaults, because the online store could not be read.',
+    labelNames: ['service'],
+    registers,
+  })
+  const onlineErrors = new Counter({
+    name: 'lockstep_online_errors_total',
+    help: 'Reads that the online store failed, by the code of the error, or of what Redis answered.',
+    labelNames: ['code'],
     registers,
   })
   const onlineViews = new Gauge({
@@ -84,6 +101,14 @@ export function createServingMetrics(registry: Registry): ServingMetrics {
     run: (model, rows) => batchRows.observe({ model }, rows),
     history: (service, answers) => history.inc({ service: service.id }, answers),
     skewed: (service) => skewed.inc({ service: service.id }),
+    degraded: (service) => degraded.inc({ service: service.id }),
+    onlineError(error) {
+      const { code, details } = error instanceof LockstepError ? error : { code: 'INTERNAL', details: {} }
+      // an entity's own doing
+      if (code === 'TOO_MANY_CATEGORIES') return
+      const answered = 'redis' in details ? details.redis : null
+      onlineErrors.inc({ code: typeof answered === 'string' ? answered : code })
+    },
     onlineViews(states) {
       onlineViews.reset()
       for (const [view, there] of states) onlineViews.set({ view }, there ? 1 : 0)

@@ -17,13 +17,17 @@ import { awaitPushed, nothingPushed } from './await-pushed.ts'
 import { byPlan } from './by-plan.ts'
 import type { ServedEntity } from './entity-parser.ts'
 import { namingIndex, ofIndex } from './unanswered-entity.ts'
+import type { WhenUnavailable } from './when-unavailable.ts'
+import { isAway, unavailableAnswer } from './when-unavailable.ts'
 
 export interface FeatureReaderDeps {
-  readonly store: OnlineStore
+  readonly store: Pick<OnlineStore, 'read'>
   /** Whether a view is kept in the online store; one that is not is answered from the offline history. */
   readonly isOnline: (view: DefinitionId) => boolean
   /** The offline history, by index of the requests: one state of the data for all of them. */
   readonly history: (requests: readonly HistoryRequest[]) => Promise<readonly ViewValues[]>
+  /** Told of every failure of the online store, also of those that are answered by defaults. */
+  readonly onStoreError?: (error: unknown) => void
   /** Those of the keys of which these transactions wrote rows. */
   readonly written: AwaitPushedDeps['written']
 }
@@ -33,6 +37,8 @@ export interface FeatureMoment {
   readonly asOf: number
   /** True where the caller named the moment; false where it is this machine's "now", which a skewed clock may put before what is stored. */
   readonly asked: boolean
+  /** What is answered of the views that the online store cannot be asked for. Default: the error. */
+  readonly whenUnavailable?: WhenUnavailable
   /** What the read is to see at least. */
   readonly pushed?: Pushed
 }
@@ -44,6 +50,8 @@ export interface FeatureRead {
   readonly asOf: number
   /** True where this machine's clock is behind what is stored: then `asOf` is the greatest high-water mark that was met. */
   readonly skewed: boolean
+  /** True where the online store could not answer, and its views are given as for an entity that was never seen, with status UNAVAILABLE. */
+  readonly degraded: boolean
   /** Online answers of an entity and view that came from the history. */
   readonly fromHistory: number
   /** By view: the transactions whose rows are in every answer of this read (`frontierText`); null where nothing is stored. Online views only. */
@@ -72,7 +80,17 @@ export async function readFeatures(
       if (online[u]) requests.push({ plan: (uses[u] as { plan: ViewPlan }).plan, key: entity.keys[u] as EntityKey })
   }
   let { asOf } = moment
-  const readAt = (time: number): Promise<OnlineAnswer[]> => namingIndex(service, entities, readOnline(deps.store, requests, time))
+  const away: LockstepError[] = []
+  const readAt = async (time: number): Promise<OnlineAnswer[]> => {
+    try {
+      return await namingIndex(service, entities, readOnline(deps.store, requests, time))
+    } catch (error) {
+      deps.onStoreError?.(error)
+      if (moment.whenUnavailable !== 'defaults' || !isAway(error)) throw error
+      away.push(error)
+      return requests.map(({ plan }) => unavailableAnswer(plan, time))
+    }
+  }
   const first = await awaitPushed(deps, requests, moment.pushed ?? nothingPushed, () => readAt(asOf))
   let { answers } = first
   if (!moment.asked) {
@@ -115,8 +133,18 @@ export async function readFeatures(
   const rows = entities.map((entity, e) =>
     evaluate(service, reads.slice(e * uses.length, (e + 1) * uses.length) as ViewValues[], entity, { index: e, asOf }),
   )
+  // what is required cannot be had from a default
+  const [failure] = away
+  if (failure !== undefined && rows.some(({ missing: lacking }) => lacking.length > 0)) throw failure
   refuseMissing(service, rows, asOf)
-  return { rows, asOf, skewed: asOf !== moment.asOf, fromHistory: missing.length, frontiers: () => frontiersOf(requests, answers) }
+  return {
+    rows,
+    asOf,
+    skewed: asOf !== moment.asOf,
+    degraded: failure !== undefined,
+    fromHistory: missing.length,
+    frontiers: () => frontiersOf(requests, answers),
+  }
 }
 
 /** The on-demand views run here, on what the request has sent: where one fails, it is that entity's doing. */

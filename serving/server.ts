@@ -24,6 +24,7 @@ import { createServingMetrics } from './metrics.ts'
 import { createModelHost } from './model-host.ts'
 import { createOnlineViews } from './online-views.ts'
 import { repeat } from './repeat.ts'
+import type { WhenUnavailable } from './when-unavailable.ts'
 
 /** Each read of the history takes two connections of the database while it runs. */
 const historyLimit = { running: 4, waiting: 100, name: 'reads of the history' }
@@ -48,6 +49,8 @@ export interface ServerOptions {
   readonly clock: () => number
   /** The moment of requests that name none, epoch microseconds. Absent: now. */
   readonly defaultAsOf?: number
+  /** What requests are answered that do not say, where the online store cannot be read. Default: the error. */
+  readonly whenUnavailable?: WhenUnavailable
   /** How often the registry is looked at for changes and the stores for life. Default 2000. */
   readonly pollMs?: number
   /** How long requests under way may take when the server closes. Default 10,000. */
@@ -106,7 +109,8 @@ export function createServer(options: ServerOptions): LockstepServer {
   const app = createApp({
     catalog: catalog.current,
     reader: ({ online }) => ({
-      store: needStore(),
+      store: { read: async (keys, how) => needStore().read(keys, how) },
+      onStoreError: metrics.onlineError,
       isOnline: (view) => online.has(view),
       history: (requests) => limitHistory(() => readHistory(needDatabase(), requests, { signal: drained.signal })),
       written: (plan, keys, by) => limitHistory(() => writtenKeys(needDatabase(), plan, keys, by)),
@@ -119,6 +123,7 @@ export function createServer(options: ServerOptions): LockstepServer {
     log,
     clock: options.clock,
     defaultAsOf: options.defaultAsOf ?? null,
+    whenUnavailable: options.whenUnavailable ?? 'error',
     bodyLimitBytes: options.config.bodyLimitBytes,
   })
   const http = createAdaptorServer({ fetch: app.fetch }) as Server
@@ -159,7 +164,8 @@ export function createServer(options: ServerOptions): LockstepServer {
     const reasons: string[] = []
     const warnings = [...models.failures, ...views.warnings]
     if (closing) reasons.push('The server is shutting down.')
-    if (store.failure !== null) reasons.push(store.failure)
+    // where defaults are given, it is ready without the store
+    if (store.failure !== null) (options.whenUnavailable === 'defaults' ? warnings : reasons).push(store.failure)
     const registry = database.failure ?? catalog.failure
     if (catalog.loaded === null) reasons.push(registry ?? 'The registry is not loaded yet.')
     else if (registry !== null) warnings.push(registry)

@@ -8,6 +8,7 @@ import { registerFreshness } from '../../runtime/freshness-metrics.ts'
 import { createMetricsRegistry } from '../../runtime/metrics.ts'
 import { openDatabase } from '../../runtime/open-database.ts'
 import { createServer } from '../../serving/server.ts'
+import { whenUnavailable } from '../../serving/when-unavailable.ts'
 import type { Command } from '../command.ts'
 import type { Context } from '../context.ts'
 
@@ -21,12 +22,17 @@ export const serveCommand: Command = {
   options: {
     host: { value: 'HOST', help: 'Instead of LOCKSTEP_HOST.' },
     port: { value: 'PORT', help: 'Instead of LOCKSTEP_PORT; 0 takes any that is free.' },
+    'when-unavailable': {
+      value: 'WHAT',
+      help: 'What requests get that need an online store that is away: error, or defaults, which are flagged. Default: error.',
+    },
     'as-of': { value: 'TIME', help: 'The moment of requests that name none, to serve history. Default: now.' },
   },
   example: 'lockstep serve --port 8080',
   async run(context, input) {
     const { config, log, signal } = context
     const defaultAsOf = input.time('as-of')
+    const policy = input.choice('when-unavailable', whenUnavailable)
     const { database, store, opened } = watched(await dependencies(context))
     const metrics = createMetricsRegistry()
     registerFreshness(metrics, createFreshnessReader({ database: () => opened.database, store: () => opened.store }))
@@ -39,6 +45,7 @@ export const serveCommand: Command = {
       metrics,
       clock: () => Date.now() * 1000,
       ...(defaultAsOf === undefined ? {} : { defaultAsOf }),
+      ...(policy === undefined ? {} : { whenUnavailable: policy }),
     })
     context.add('server', () => server.close())
     const { host, port, url } = await server.listen(input.text('host') ?? config.host, input.count('port', 0, 65_535) ?? config.port)

@@ -5,6 +5,7 @@ import type { EventIntake } from '../event-intake.ts'
 import type { ServingMetrics } from '../metrics.ts'
 import type { ModelHost } from '../model-host.ts'
 import type { FeatureReaderDeps } from '../read-features.ts'
+import type { WhenUnavailable } from '../when-unavailable.ts'
 
 /** What the routes need. */
 export interface AppDeps {
@@ -24,6 +25,8 @@ export interface AppDeps {
   /** The moment of a request that names none, epoch microseconds; null: now. */
   readonly defaultAsOf: number | null
   readonly bodyLimitBytes: number
+  /** For requests that do not say. */
+  readonly whenUnavailable: WhenUnavailable
 }
 
 export interface Readiness {

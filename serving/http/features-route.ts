@@ -10,6 +10,8 @@ import { byPlan } from '../by-plan.ts'
 import { createEntityParser } from '../entity-parser.ts'
 import type { FeatureRead } from '../read-features.ts'
 import { readFeatures } from '../read-features.ts'
+import type { WhenUnavailable } from '../when-unavailable.ts'
+import { whenUnavailable } from '../when-unavailable.ts'
 import { readBody } from './body.ts'
 import type { AppDeps, RequestEnv, RouteAnswer } from './context.ts'
 import { serviceValuesWriter } from './json.ts'
@@ -22,11 +24,14 @@ export const asOfSchema = z.union([z.string(), z.number()]).optional()
 /** Tokens of pushes that the answer is to hold. */
 export const afterSchema = z.union([z.string().transform((token) => [token]), z.array(z.string()).max(100)]).optional()
 
+export const whenUnavailableSchema = z.enum(whenUnavailable).optional()
+
 const featuresSchema = z.strictObject({
   service: z.string(),
   entities: entitiesSchema,
   asOf: asOfSchema,
   after: afterSchema,
+  whenUnavailable: whenUnavailableSchema,
   include: z.array(z.enum(['eventTimes', 'frontiers'])).optional(),
 })
 
@@ -66,6 +71,7 @@ export async function readEntities(
     readonly entities: readonly unknown[]
     readonly asOf?: string | number | undefined
     readonly after?: readonly string[] | undefined
+    readonly whenUnavailable?: WhenUnavailable | undefined
   },
   now: number,
 ): Promise<FeatureRead> {
@@ -74,11 +80,13 @@ export async function readEntities(
   const read = await readFeatures(deps.reader(catalog), service, entities, {
     asOf: asked ?? now,
     asked: asked !== null,
+    whenUnavailable: body.whenUnavailable ?? deps.whenUnavailable,
     ...(body.after === undefined ? {} : { pushed: pushedBy(body.after) }),
   })
   deps.metrics.features(service, read.rows)
   if (read.fromHistory > 0) deps.metrics.history(service, read.fromHistory)
   if (read.skewed) deps.metrics.skewed(service)
+  if (read.degraded) deps.metrics.degraded(service)
   return read
 }
 
@@ -99,7 +107,7 @@ export function momentJson(c: Context<RequestEnv>, deps: AppDeps, service: Servi
       'features were read',
     )
   }
-  return `"asOf":"${formatTimestamp(read.asOf)}"${read.skewed ? ',"skewed":true' : ''},"requestId":${JSON.stringify(requestId)}`
+  return `"asOf":"${formatTimestamp(read.asOf)}"${read.skewed ? ',"skewed":true' : ''}${read.degraded ? ',"degraded":true' : ''},"requestId":${JSON.stringify(requestId)}`
 }
 
 /** The member `frontiers`, where the request asks for it. */

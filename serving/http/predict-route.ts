@@ -6,7 +6,16 @@ import { byPlan } from '../by-plan.ts'
 import type { Prediction } from '../inference/load-model.ts'
 import { readBody } from './body.ts'
 import type { AppDeps, RequestEnv, RouteAnswer } from './context.ts'
-import { afterSchema, asOfSchema, entitiesSchema, frontiersJson, momentJson, readEntities, writerOf } from './features-route.ts'
+import {
+  afterSchema,
+  asOfSchema,
+  entitiesSchema,
+  frontiersJson,
+  momentJson,
+  readEntities,
+  whenUnavailableSchema,
+  writerOf,
+} from './features-route.ts'
 import { jsonCanSay, recordWriter } from './json.ts'
 
 const predictSchema = z.strictObject({
@@ -15,6 +24,7 @@ const predictSchema = z.strictObject({
   entities: entitiesSchema,
   asOf: asOfSchema,
   after: afterSchema,
+  whenUnavailable: whenUnavailableSchema,
   include: z.array(z.enum(['features', 'eventTimes', 'frontiers'])).optional(),
 })
 

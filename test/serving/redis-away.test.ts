@@ -1,0 +1,137 @@
+import { afterAll, beforeAll, expect, it } from 'vitest'
+import { openOnlineStore } from '../../online/open-store.ts'
+import type { OnlineStore } from '../../online/store.ts'
+import type { OwnRedis } from '../services/own-redis.ts'
+import { asking, ownRedis } from '../services/own-redis.ts'
+import { until } from './gate.ts'
+import type { Answer, World } from './world.ts'
+import { ask, createWorld, noon } from './world.ts'
+
+const question = { service: 'flight', entities: [{ airport: 'ATL', distance: 1 }] }
+
+let world: World
+let redis: OwnRedis
+let store: OnlineStore
+beforeAll(async () => {
+  ;[world, redis] = await Promise.all([createWorld('embedded'), ownRedis('redis-server')])
+  store = await open()
+  await world.db.script(`insert into lockstep_source.landings (airport, at, delay) values ('ATL', '2001-07-01T11:30:00Z', 25)`)
+  await world.materialize('airport_delays', noon, store)
+})
+afterAll(async () => {
+  await store.close()
+  await world.close()
+  await redis.stop()
+})
+
+function open(): Promise<OnlineStore> {
+  return openOnlineStore({ redisUrl: redis.url, redisPrefix: 'away', directory: '/nowhere' })
+}
+
+/** Asks over and over, a few at a time, until told to stop. */
+function load(url: string): { stop(): Promise<Answer[]> } {
+  const answers: Answer[] = []
+  let over = false
+  const asking = Array.from({ length: 4 }, async () => {
+    while (!over) {
+      answers.push(await ask(url, '/v1/features', question))
+      await new Promise((resolve) => setTimeout(resolve, 10))
+    }
+  })
+  return {
+    async stop() {
+      over = true
+      await Promise.all(asking)
+      return answers
+    },
+  }
+}
+
+const outcomeOf = (answer: Answer): string =>
+  answer.status === 200 ? ('degraded' in answer.body ? 'degraded' : 'whole') : answer.body.error.code
+
+it('answers errors or flagged defaults, as it is told, while Redis is silent or gone, and recovers by itself', async () => {
+  const [strict, lenient] = await Promise.all([world.serve({ store: open }), world.serve({ store: open, whenUnavailable: 'defaults' })])
+  await Promise.all([strict.server.whenReady(), lenient.server.whenReady()])
+  const whole = await ask(strict.url, '/v1/features', question)
+  expect(outcomeOf(whole)).toBe('whole')
+  expect(Object.values(whole.body.results[0]?.statuses ?? {})).toContain('PRESENT')
+  const loads = [load(strict.url), load(lenient.url)]
+
+  process.kill(redis.pid, 'SIGSTOP')
+  await until(async () => (await ask(strict.url, '/readyz')).status === 503)
+  const degraded = await ask(lenient.url, '/v1/features', question)
+  expect(outcomeOf(degraded)).toBe('degraded')
+  expect(Object.values(degraded.body.results[0]?.statuses ?? {})).toContain('UNAVAILABLE')
+  expect(Object.keys(degraded.body.results[0]?.features ?? {})).toEqual(Object.keys(whole.body.results[0]?.features ?? {}))
+  // a request may ask for the other
+  expect(outcomeOf(await ask(lenient.url, '/v1/features', { ...question, whenUnavailable: 'error' }))).toBe('REDIS_UNAVAILABLE')
+  expect(outcomeOf(await ask(strict.url, '/v1/features', { ...question, whenUnavailable: 'defaults' }))).toBe('degraded')
+  const ready = await ask(lenient.url, '/readyz')
+  expect([ready.status, ready.body.warnings?.some((warning) => warning.includes('online store'))]).toEqual([200, true])
+  process.kill(redis.pid, 'SIGCONT')
+  await until(async () => outcomeOf(await ask(strict.url, '/v1/features', question)) === 'whole')
+  await until(async () => outcomeOf(await ask(lenient.url, '/v1/features', question)) === 'whole')
+
+  process.kill(redis.pid, 'SIGKILL')
+  await until(async () => (await ask(strict.url, '/readyz')).status === 503)
+  redis = await ownRedis('redis-server', { port: redis.port })
+  // It comes back empty: nothing is answered from it as if it knew.
+  await until(async () => (await ask(strict.url, '/readyz')).status === 200)
+  expect(outcomeOf(await ask(strict.url, '/v1/features', question))).toBe('NOT_READY')
+  expect(outcomeOf(await ask(lenient.url, '/v1/features', question))).toBe('degraded')
+  await world.materialize('airport_delays', noon, store)
+  await until(async () => outcomeOf(await ask(lenient.url, '/v1/features', question)) === 'whole')
+
+  const [fromStrict = [], fromLenient = []] = await Promise.all(loads.map((each) => each.stop()))
+  expect([...new Set(fromStrict.map(outcomeOf))].toSorted()).toEqual(['NOT_READY', 'REDIS_UNAVAILABLE', 'whole'])
+  expect([...new Set(fromLenient.map(outcomeOf))].toSorted()).toEqual(['degraded', 'whole'])
+  for (const answer of [...fromStrict, ...fromLenient])
+    if (outcomeOf(answer) === 'whole') expect(answer.body.results).toEqual(whole.body.results)
+  const { text } = await ask(lenient.url, '/metrics')
+  expect(text).toMatch(/lockstep_degraded_requests_total\{service="flight@1"\} [1-9]/)
+  expect(text).toMatch(/lockstep_online_errors_total\{code="REDIS_UNAVAILABLE"\} [1-9]/)
+  await Promise.all([strict.server.close(), lenient.server.close()])
+}, 40_000)
+
+it('tells what is wrong with what Redis holds or answers, counts it, and loses nothing', async () => {
+  const { url, server } = await world.serve({ store: open, whenUnavailable: 'defaults' })
+  await server.whenReady()
+  await until(async () => outcomeOf(await ask(url, '/v1/features', question)) === 'whole')
+  const whole = await ask(url, '/v1/features', question)
+  await asking(redis.port, async (admin) => {
+    const key = (await admin.keys('away:{*ATL*}*'))[0] ?? ''
+    const kept = await admin.getBuffer(key)
+    if (kept === null) throw new Error('The state is not there.')
+    for (const [bytes, code] of [
+      [Buffer.from('another program'), /STATE_(VERSION|CORRUPT)/],
+      [Buffer.concat([Buffer.of(99), kept.subarray(1)]), /STATE_VERSION/],
+    ] as const) {
+      await admin.set(key, bytes)
+      const answer = await ask(url, '/v1/features', question)
+      expect(answer.status).toBe(500)
+      expect(answer.body.error.code).toMatch(code)
+      expect((await ask(url, '/metrics')).text).toMatch(
+        new RegExp(`lockstep_online_errors_total\\{code="${answer.body.error.code}"\\} [1-9]`),
+      )
+    }
+    await admin.set(key, kept)
+    expect((await ask(url, '/v1/features', question)).body.results).toEqual(whole.body.results)
+
+    const marker = { code: 'REDIS_UNAVAILABLE' }
+    const run = () => world.materialize('airport_required', noon, store)
+    await admin.config('SET', 'maxmemory', '1')
+    await expect(run()).rejects.toMatchObject({
+      ...marker,
+      details: { redis: 'OOM' },
+      message: expect.stringContaining('raise its maxmemory'),
+    })
+    await admin.config('SET', 'maxmemory', '0')
+    await admin.replicaof('127.0.0.1', '1')
+    await expect(run()).rejects.toMatchObject({ ...marker, details: { redis: 'READONLY' } })
+    await admin.replicaof('NO', 'ONE')
+  })
+  await world.materialize('airport_required', noon, store)
+  expect((await ask(url, '/v1/features', question)).body.results).toEqual(whole.body.results)
+  await server.close()
+}, 20_000)
