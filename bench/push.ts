@@ -82,7 +82,8 @@ if (postgresUrl === null || redisUrl === null) {
 }
 
 async function push(url: string) {
-  const agent = new Agent({ keepAlive: true, maxSockets: 64 })
+  // idle connections end here before the server ends them
+  const agent = new Agent({ keepAlive: true, maxSockets: 256, timeout: 3000 })
   const send = (path: string, body: unknown): Promise<Answer> =>
     new Promise((resolve, reject) => {
       const sent = request(url + path, { method: 'POST', agent, headers: { 'content-type': 'application/json' } }, (response) => {
@@ -116,8 +117,8 @@ async function push(url: string) {
   const begin = performance.now()
   const all: Promise<void>[] = []
   for (let n = 0; n < warmUp + rate * seconds; n++) {
-    const due = begin + (n * 1000) / rate
-    if (due > performance.now()) await setTimeout(due - performance.now())
+    const wait = begin + (n * 1000) / rate - performance.now()
+    if (wait > 0) await setTimeout(wait)
     all.push(one(n))
   }
   await Promise.all(all)
