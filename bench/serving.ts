@@ -5,6 +5,7 @@
  *
  * With --json the last line is one of JSON: what was measured, by name, and the ratios. The server is a process of its own; the load comes from this one, over raw sockets that are kept alive.
  */
+import { createServerBackfills } from '../cli/server-backfills.ts'
 import { spawn } from 'node:child_process'
 import type { ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
@@ -202,6 +203,7 @@ async function lockstep(): Promise<void> {
     database: async () => db,
     store: async () => store,
     intake: (deps) => createEventIntake(deps, { futureMicros: 600_000_000 }),
+    backfills: (deps) => createServerBackfills(deps, { postgresUrl: null }),
     log: createLogger('info', { write: () => undefined }),
     metrics: createMetricsRegistry(),
     clock: () => now,

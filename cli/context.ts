@@ -61,6 +61,12 @@ export function createContext(config: Config, terminal: Terminal, signal: AbortS
     return store
   }
 
+  /** It may be there when it is asked for again. */
+  function forgetStore(error: unknown): never {
+    openingStore = null
+    throw error
+  }
+
   const context: Context = {
     config,
     log,
@@ -68,7 +74,7 @@ export function createContext(config: Config, terminal: Terminal, signal: AbortS
     signal,
     unmigratedDatabase: () => (opening ??= open()),
     database: () => (checked ??= check()),
-    store: () => (openingStore ??= openStore()),
+    store: () => (openingStore ??= openStore().catch(forgetStore)),
     catalog: async () => loadCatalog(await context.database()),
     add: (name, close) => lifecycle.add(name, close),
     close: () => lifecycle.close(),

@@ -1,10 +1,15 @@
+import { setTimeout } from 'node:timers/promises'
+import { messageOf } from '../kernel/errors.ts'
 import { chunkJobs } from '../materializer/backfill.ts'
 import { keepCurrent } from '../materializer/keep-current.ts'
 import { scheduledJobs } from '../materializer/scheduled-runs.ts'
 import type { JobMetrics } from '../runtime/job-metrics.ts'
 import type { Logger } from '../runtime/log.ts'
 import type { JobKind } from '../runtime/work-on-jobs.ts'
+import { workOnJobs } from '../runtime/work-on-jobs.ts'
+import type { Context } from './context.ts'
 import type { WorkerTools } from './worker-tools.ts'
+import { workerTools } from './worker-tools.ts'
 
 export interface ViewsWork {
   /** What keeps the online views current, until the signal. */
@@ -25,5 +30,27 @@ export async function viewsWork(tools: WorkerTools, log: Logger, metrics: JobMet
         onFailure: ({ id }) => metrics.runFailed(id),
       }),
     kinds: [chunkJobs(tools, tools.view), await scheduledJobs(all, tools.view, ({ id }, { rows }) => metrics.run(id, rows))],
+  }
+}
+
+const retryMs = 2_000
+/** Every look at an embedded database holds the process up for a moment. */
+const idleMs = 2_000
+
+/**
+ * Keeps the views of an embedded database current, until the signal, within the process that serves them. An online store that is away is waited for.
+ */
+export async function keepEmbedded(context: Context, metrics: JobMetrics): Promise<void> {
+  const { signal, log } = context
+  while (!signal.aborted) {
+    try {
+      const tools = await workerTools(context)
+      const { keep, kinds } = await viewsWork(tools, log, metrics)
+      await Promise.all([keep(signal), workOnJobs(tools.jobs, { kinds, signal, idleMs, onEvent: metrics.job })])
+    } catch (error) {
+      if (signal.aborted) return
+      log.warn({ error: messageOf(error) }, 'the views cannot be kept current')
+      await setTimeout(retryMs, undefined, { signal }).catch(() => undefined)
+    }
   }
 }

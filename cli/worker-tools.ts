@@ -39,12 +39,12 @@ export async function exportTools(context: Context): Promise<ExportTools> {
 
 /** Of an embedded database, for its one process. */
 export async function workerTools(context: Context): Promise<WorkerTools> {
-  const db = await context.database()
+  const [db, store] = [await context.database(), await context.store()]
   const jobs = isEmbedded(db) ? await openEmbeddedJobQueue(db) : await openJobQueue(context.config)
   context.add('jobs', () => jobs.close())
   const tools = toolsOf(db, jobs)
   const replayMs = context.config.replaySeconds * 1000
-  return { ...tools, store: await context.store(), replayMs, view: async (id) => (await tools.catalog()).view(id) }
+  return { ...tools, store, replayMs, view: async (id) => (await tools.catalog()).view(id) }
 }
 
 function toolsOf(db: Database, jobs: JobQueue): ExportTools {

@@ -33,7 +33,7 @@ const runsAtOnce = 2
 
 export interface KeepTools extends BackfillTools {
   /** The registry as it is now. */
-  catalog(): Promise<Catalog>
+  catalog(): Promise<Pick<Catalog, 'views' | 'online' | 'view'>>
   readonly log: Logger
   /** Epoch microseconds. */
   readonly clock: () => number

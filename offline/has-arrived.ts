@@ -1,13 +1,14 @@
 import type { Frontier } from '../kernel/frontier.ts'
 import type { ViewPlan } from '../kernel/view-plan.ts'
 import type { Database } from '../runtime/database.ts'
-import { readSourceTable } from './source-table.ts'
+import { sourceRelation } from '../runtime/relation.ts'
 import { arrivalCondition } from './stream-sql.ts'
 
 /** Whether the view's source, which tells arrivals, holds committed rows of transactions that are not in `known`. */
 export async function hasArrived(db: Pick<Database, 'query'>, plan: ViewPlan, { below, beyond }: Frontier): Promise<boolean> {
-  const table = await readSourceTable(db, plan.spec.source)
   const condition = arrivalCondition({ from: Math.max(0, below), to: Number.MAX_SAFE_INTEGER, except: beyond })
-  const [row] = await db.query<{ arrived: boolean }>(`SELECT EXISTS (SELECT FROM ${table.relation} s WHERE ${condition}) AS arrived`)
+  const [row] = await db.query<{ arrived: boolean }>(
+    `SELECT EXISTS (SELECT FROM ${sourceRelation(plan.spec.source)} s WHERE ${condition}) AS arrived`,
+  )
   return row?.arrived === true
 }

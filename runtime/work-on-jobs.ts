@@ -39,6 +39,8 @@ export interface WorkOptions {
   /** Ends the work; a job that is under way is handed back. */
   readonly signal: AbortSignal
   readonly onEvent?: (event: JobEvent) => void
+  /** How often it is looked for jobs where there were none. Default: 500. */
+  readonly idleMs?: number
 }
 
 export type JobEvent =
@@ -46,7 +48,7 @@ export type JobEvent =
   | { readonly kind: 'done'; readonly job: string; readonly queue: string; readonly seconds: number; readonly result: object | null }
   | { readonly kind: 'away'; readonly why: string }
 
-const idleMs = 500
+const defaultIdleMs = 500
 const awayMs = 2_000
 const sweepMs = 5_000
 /** Failures that say nothing about the job itself. */
@@ -58,7 +60,7 @@ export async function workOnJobs(jobs: JobQueue, options: WorkOptions): Promise<
   let turn = 0
   let sweepAt = performance.now() + sweepMs
   while (!signal.aborted) {
-    let waitMs = idleMs
+    let waitMs = options.idleMs ?? defaultIdleMs
     try {
       const next = await nextJob(jobs, options, turn++)
       if (next !== null) {

@@ -14,6 +14,7 @@ import { parseRedisUrl, redisServers } from '../runtime/redis-url.ts'
 import { isUnavailable } from '../runtime/postgres-unavailable.ts'
 import { within } from './deadline.ts'
 import { createDependency } from './dependency.ts'
+import type { BackfillDeps, Backfills } from './backfills.ts'
 import type { EventIntake, EventIntakeDeps } from './event-intake.ts'
 import { createApp } from './http/app.ts'
 import type { Readiness } from './http/context.ts'
@@ -43,6 +44,8 @@ export interface ServerOptions {
   readonly store: () => Promise<OnlineStore>
   /** Makes what takes pushed events in. */
   readonly intake: (deps: EventIntakeDeps) => EventIntake
+  /** Makes what begins backfills. */
+  readonly backfills: (deps: BackfillDeps) => Backfills
   readonly log: Logger
   readonly metrics: Registry
   /** Now, in epoch microseconds. */
@@ -106,6 +109,8 @@ export function createServer(options: ServerOptions): LockstepServer {
     },
   })
 
+  const backfills = options.backfills({ database: needDatabase, store: needStore })
+
   const app = createApp({
     catalog: catalog.current,
     reader: ({ online }) => ({
@@ -117,6 +122,7 @@ export function createServer(options: ServerOptions): LockstepServer {
     }),
     models,
     intake,
+    backfills,
     readiness,
     closing: () => closing,
     metrics,
@@ -198,6 +204,7 @@ export function createServer(options: ServerOptions): LockstepServer {
     await pushed
     await Promise.all([
       closed('the models', partsCloseMs, models.close()),
+      closed('the jobs', partsCloseMs, backfills.close()),
       closed('the online store', partsCloseMs, store.close()),
       closed('the database', partsCloseMs, closeDatabase()),
     ])

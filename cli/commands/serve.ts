@@ -5,18 +5,22 @@ import { openOnlineStore } from '../../online/open-store.ts'
 import type { OnlineStore } from '../../online/store.ts'
 import type { Database } from '../../runtime/database.ts'
 import { registerFreshness } from '../../runtime/freshness-metrics.ts'
+import { createJobMetrics } from '../../runtime/job-metrics.ts'
 import { createMetricsRegistry } from '../../runtime/metrics.ts'
 import { openDatabase } from '../../runtime/open-database.ts'
 import { createServer } from '../../serving/server.ts'
 import { whenUnavailable } from '../../serving/when-unavailable.ts'
 import type { Command } from '../command.ts'
 import type { Context } from '../context.ts'
+import { keepEmbedded } from '../keep-views.ts'
+import { createServerBackfills } from '../server-backfills.ts'
 
 export const serveCommand: Command = {
   name: 'serve',
   summary: 'Answer features and predictions over HTTP',
   description: [
     'Listens on LOCKSTEP_HOST and LOCKSTEP_PORT. It starts with PostgreSQL or Redis away, and is ready once they answer (GET /readyz).',
+    'With the embedded database it keeps online views current, as "worker" does elsewhere, unless it serves history (--as-of).',
     'On SIGINT or SIGTERM it finishes the requests under way, and exits with 0.',
   ],
   options: {
@@ -41,6 +45,7 @@ export const serveCommand: Command = {
       database,
       store,
       intake: (deps) => createEventIntake(deps, config),
+      backfills: (deps) => createServerBackfills(deps, config),
       log,
       metrics,
       clock: () => Date.now() * 1000,
@@ -54,8 +59,11 @@ export const serveCommand: Command = {
       json: { url, host, port, asOf },
       text: `Listening on ${url}${asOf === null ? '' : `, as of ${asOf} where a request names no moment`}.`,
       async stay() {
+        // of a database that other processes reach, workers do it; history is served as it was
+        const keeps = config.postgresUrl === null && defaultAsOf === undefined
+        const keeping = keeps ? keepEmbedded(context, createJobMetrics(metrics)) : null
         if (!signal.aborted) await new Promise((resolve) => signal.addEventListener('abort', resolve, { once: true }))
-        await server.close()
+        await Promise.all([server.close(), keeping])
       },
     }
   },

@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto'
 import type { Context } from 'hono'
 import { Hono } from 'hono'
 import { LockstepError } from '../../kernel/errors.ts'
+import { answerBackfill, answerBackfills, answerBeginBackfill, answerCancelBackfill } from './backfills-route.ts'
 import type { AppDeps, RequestEnv, RouteAnswer } from './context.ts'
 import { jsonAnswer } from './context.ts'
 import { errorAnswer } from './error-answer.ts'
@@ -12,6 +13,7 @@ import { answerPredict } from './predict-route.ts'
 
 const acceptableId = /^[\x21-\x7e]{1,128}$/
 
+type Method = 'GET' | 'POST' | 'DELETE'
 type Handler = (c: Context<RequestEnv>) => RouteAnswer | Promise<RouteAnswer>
 
 /** The HTTP interface. Every answer, errors included, carries `x-request-id`: the caller's where it sent one, else a new one. */
@@ -23,6 +25,11 @@ export function createApp(deps: AppDeps): Hono<RequestEnv> {
   route('POST', '/v1/sources/:name/events', (c) => answerEvents(c, deps, c.req.param('name') ?? ''))
   route('GET', '/v1/models', (c) => answerModels(c, deps))
   route('GET', '/v1/models/:name', (c) => answerModel(c, deps, c.req.param('name') ?? ''))
+  routes('/v1/backfills', { GET: (c) => answerBackfills(c, deps), POST: (c) => answerBeginBackfill(c, deps) })
+  routes('/v1/backfills/:id', {
+    GET: (c) => answerBackfill(c, deps, c.req.param('id') ?? ''),
+    DELETE: (c) => answerCancelBackfill(c, deps, c.req.param('id') ?? ''),
+  })
   route('GET', '/livez', () => jsonAnswer({ live: true }))
   route('GET', '/readyz', () => {
     const { ready, reasons, warnings } = deps.readiness()
@@ -41,15 +48,20 @@ export function createApp(deps: AppDeps): Hono<RequestEnv> {
   )
   return app
 
-  function route(method: 'GET' | 'POST', path: string, handle: Handler): void {
-    app.on(method, path, (c) => answer(c, path, handle))
+  function route(method: Method, path: string, handle: Handler): void {
+    routes(path, { [method]: handle })
+  }
+
+  function routes(path: string, handlers: Readonly<Partial<Record<Method, Handler>>>): void {
+    const allow = Object.keys(handlers)
+    for (const [method, handle] of Object.entries(handlers)) app.on(method, path, (c) => answer(c, path, handle))
     app.all(path, async (c) => {
       const response = await answer(c, path, () => {
-        throw new LockstepError('METHOD_NOT_ALLOWED', `"${c.req.path}" takes ${method}, not ${c.req.method}.`, {
-          details: { allow: [method] },
+        throw new LockstepError('METHOD_NOT_ALLOWED', `"${c.req.path}" takes ${allow.join(', ')}, not ${c.req.method}.`, {
+          details: { allow },
         })
       })
-      response.headers.set('allow', method)
+      response.headers.set('allow', allow.join(', '))
       return response
     })
   }

@@ -1,6 +1,7 @@
 import type { HttpBindings } from '@hono/node-server'
 import type { Logger } from '../../runtime/log.ts'
 import type { Catalog } from '../../registry/catalog.ts'
+import type { Backfills } from '../backfills.ts'
 import type { EventIntake } from '../event-intake.ts'
 import type { ServingMetrics } from '../metrics.ts'
 import type { ModelHost } from '../model-host.ts'
@@ -15,6 +16,7 @@ export interface AppDeps {
   readonly reader: (catalog: Catalog) => FeatureReaderDeps
   readonly models: Pick<ModelHost, 'use'>
   readonly intake: EventIntake
+  readonly backfills: Backfills
   readonly readiness: () => Readiness
   /** Whether connections are to be closed after their answer. */
   readonly closing: () => boolean

@@ -70,6 +70,26 @@ describe('with nothing configured', { timeout: 60_000 }, () => {
     expect((await lockstep(env, 'status')).out).toContain('delays@1')
   })
 
+  it('a server keeps the views current, and does backfills', async () => {
+    await writeFile(join(folder, 'later.csv'), 'date,delay,distance,origin,destination\n2001-06-30T13:00:00Z,7,700,ATL,LAX\n')
+    await must(env, 'ingest', 'flights', join(folder, 'later.csv'))
+    const server = start(env, 'serve', '--port', '0')
+    const [, url = ''] = await server.until(/Listening on (http:[^\s.]+(?:\.\d+)*:\d+)/)
+    await whenReady(url)
+    const last = async (): Promise<unknown> => {
+      const { body } = await postJson(`${url}/v1/features`, { service: 'all', entities: [{ airport: 'ATL' }] })
+      return body.results[0]?.features
+    }
+    await expect.poll(last, { timeout: 20_000 }).toMatchObject({ lastDelay: 7 })
+    const { status, body } = await postJson(`${url}/v1/backfills`, { view: 'delays' })
+    expect([status, body]).toMatchObject([202, { view: 'delays@1', joined: false }])
+    const backfills = async (): Promise<unknown> => await (await fetch(`${url}/v1/backfills`)).json()
+    await expect.poll(backfills, { timeout: 20_000 }).toMatchObject({ backfills: [{ state: 'done', rows: 3, entities: 1 }] })
+    server.child.kill('SIGTERM')
+    expect((await server.ended).code).toBe(0)
+    expect(await must(env, 'backfill', 'delays')).toMatchObject({ state: 'done', rows: 3, entities: 1 })
+  })
+
   it('a training set goes to CSV', async () => {
     await writeFile(join(folder, 'spine.csv'), 'at,airport,late\n2001-06-30T11:00:00Z,ATL,1\n2001-06-30T09:59:59Z,ATL,0\n')
     const words = ['dataset', 'create', 'all', '--spine', join(folder, 'spine.csv'), '--time', 'at', '--out', join(folder, 'set.csv')]

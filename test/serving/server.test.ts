@@ -1,3 +1,4 @@
+import { createServerBackfills } from '../../cli/server-backfills.ts'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { createRedisStore } from '../../online/redis-store.ts'
 import { createEventIntake } from '../../materializer/event-intake.ts'
@@ -109,6 +110,7 @@ describe('a server that starts and stops', () => {
       database: async () => openPostgres(world.postgresUrl),
       store: async () => world.openStore(),
       intake: (deps) => createEventIntake(deps, { futureMicros: 600_000_000 }),
+      backfills: (deps) => createServerBackfills(deps, { postgresUrl: world.postgresUrl }),
       log: createLogger('silent'),
       metrics: new Registry(),
       clock: () => noon,

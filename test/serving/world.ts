@@ -1,3 +1,4 @@
+import { createServerBackfills } from '../../cli/server-backfills.ts'
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -78,6 +79,7 @@ export async function createWorld(kind: OnlineStore['kind'], set: DefinitionSet 
         database: async () => openPostgres(database.url),
         store: async () => openStore(),
         intake: (deps) => createEventIntake(deps, { futureMicros: 600_000_000, foldWaitMs: 5000 }),
+        backfills: (deps) => createServerBackfills(deps, { postgresUrl: database.url }),
         log: createLogger('debug', { write: (line) => void logged.push(line) }),
         metrics: registry,
         clock: () => noon,

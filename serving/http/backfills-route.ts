@@ -1,0 +1,54 @@
+import type { Context } from 'hono'
+import { z } from 'zod'
+import { LockstepError } from '../../kernel/errors.ts'
+import { parseTimestamp } from '../../kernel/time.ts'
+import { readBody } from './body.ts'
+import type { AppDeps, RequestEnv, RouteAnswer } from './context.ts'
+import { jsonAnswer } from './context.ts'
+
+const schema = z.strictObject({
+  view: z.string(),
+  from: z.string().optional(),
+  to: z.string().optional(),
+  chunks: z.int().min(1).max(10_000).optional(),
+})
+
+/** `GET /v1/backfills` */
+export async function answerBackfills(c: Context<RequestEnv>, deps: AppDeps): Promise<RouteAnswer> {
+  return jsonAnswer({ backfills: await deps.backfills.list(), requestId: c.get('requestId') })
+}
+
+/** `GET /v1/backfills/{id}` */
+export async function answerBackfill(c: Context<RequestEnv>, deps: AppDeps, id: string): Promise<RouteAnswer> {
+  return jsonAnswer({ ...(await deps.backfills.get(idOf(id))), requestId: c.get('requestId') })
+}
+
+/** `POST /v1/backfills`: begins one, or joins the one of the same view and range that is running. */
+export async function answerBeginBackfill(c: Context<RequestEnv>, deps: AppDeps): Promise<RouteAnswer> {
+  const { view, from, to, chunks } = await readBody(c, deps.bodyLimitBytes, schema)
+  const catalog = deps.catalog()
+  const plan = catalog.view(view)
+  if (!catalog.online.has(plan.id)) {
+    throw new LockstepError('INVALID_REQUEST', `The view "${plan.id}" is not online; declare it with "online: true" and apply the file.`)
+  }
+  const begun = await deps.backfills.begin(plan, { events: eventsOf(from, to), chunks })
+  return jsonAnswer({ ...begun, requestId: c.get('requestId') }, 202)
+}
+
+/** `DELETE /v1/backfills/{id}`: cancels it. */
+export async function answerCancelBackfill(c: Context<RequestEnv>, deps: AppDeps, id: string): Promise<RouteAnswer> {
+  return jsonAnswer({ ...(await deps.backfills.cancel(idOf(id))), requestId: c.get('requestId') })
+}
+
+function eventsOf(from: string | undefined, to: string | undefined): { from: number; to: number } | null {
+  if (from === undefined && to === undefined) return null
+  const events = { from: parseTimestamp(from ?? ''), to: parseTimestamp(to ?? '') }
+  if (events.from < events.to) return events
+  throw new LockstepError('INVALID_REQUEST', `The range from "${from}" to "${to}" is empty; give a later "to".`)
+}
+
+function idOf(text: string): number {
+  const id = /^\d{1,15}$/.test(text) ? Number(text) : 0
+  if (id > 0) return id
+  throw new LockstepError('NOT_FOUND', `There is no backfill "${text}"; GET /v1/backfills lists them.`, { details: { id: text } })
+}

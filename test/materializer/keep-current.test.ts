@@ -1,0 +1,152 @@
+import { isDeepStrictEqual } from 'node:util'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import type { ViewPlan } from '../../kernel/view-plan.ts'
+import { readBackfills } from '../../materializer/backfills.ts'
+import { chunkJobs } from '../../materializer/backfill.ts'
+import { keepCurrent } from '../../materializer/keep-current.ts'
+import { materializeView } from '../../materializer/materialize.ts'
+import { askForScheduledRun, deadLetters, scheduledJobs } from '../../materializer/scheduled-runs.ts'
+import { readMarker } from '../../online/marker.ts'
+import type { JobQueue } from '../../runtime/job-queue.ts'
+import { openJobQueue } from '../../runtime/job-queue.ts'
+import { createLogger } from '../../runtime/log.ts'
+import { workOnJobs } from '../../runtime/work-on-jobs.ts'
+import { freshView, many, materializerFixture, moment } from './fixture.ts'
+import { createPaymentsTable } from './payments-table.ts'
+import { storedStates } from './payments.ts'
+import { paymentsPlan } from './plans.ts'
+
+const fixture = materializerFixture()
+const minute = 60_000_000
+const log = createLogger('silent')
+const availability = { kind: 'schedule', schedule: '*/5 * * * *', delayMicros: minute } as const
+
+describe('what keeps views current', () => {
+  let jobs: JobQueue
+  beforeAll(async () => {
+    jobs = await openJobQueue({ postgresUrl: fixture().databaseUrl })
+  })
+  afterAll(() => jobs.close())
+
+  /** So many workers over these views. */
+  const keep = async (plans: readonly ViewPlan[], workers: number, clock: () => number, until: () => Promise<boolean>) => {
+    const { db, store } = fixture().open('redis')
+    const stop = new AbortController()
+    const views = new Map(plans.map((plan) => [plan.id, plan]))
+    const view = (id: string): ViewPlan => views.get(id as ViewPlan['id']) as ViewPlan
+    const find = (id: string): Promise<ViewPlan> => Promise.resolve(view(id))
+    const runs: { view: string; moment: number; rows: number }[] = []
+    const onRun = ({ id }: ViewPlan, { moment: at, rows }: { moment: number; rows: number }): void =>
+      void runs.push({ view: id, moment: at, rows })
+    const tools = { db, store, jobs, worker: 'test', log, clock, catalog: async () => ({ views, online: new Set(views.keys()), view }) }
+    const kinds = [chunkJobs(tools, find), await scheduledJobs(tools, find, onRun)]
+    const all = Array.from({ length: workers }, () =>
+      Promise.all([
+        keepCurrent(tools, { signal: stop.signal, onRun, pollMs: 50 }),
+        workOnJobs(jobs, { kinds, signal: stop.signal, idleMs: 50 }),
+      ]),
+    )
+    try {
+      await expect.poll(until, { timeout: 20_000 }).toBe(true)
+    } finally {
+      stop.abort()
+      await Promise.all(all)
+    }
+    return runs
+  }
+
+  it('fills a view that the store lacks, and then folds what arrives, beside others', async () => {
+    const { db, store } = fixture().open('redis')
+    const { table, plan } = await freshView(db)
+    await table.insert(many(500))
+    const isCurrent = async (): Promise<boolean> => {
+      const states = await storedStates(store, plan, table.keys(plan))
+      return isDeepStrictEqual(states, table.expected(plan, moment))
+    }
+    const filled = async (): Promise<string[]> => {
+      const all = await readBackfills(db, Date.now())
+      return all.flatMap(({ view, state }) => (view === plan.id ? [state] : []))
+    }
+    await keep(
+      [plan],
+      3,
+      () => moment,
+      async () => (await isCurrent()) && !(await filled()).includes('running'),
+    )
+    expect(await filled()).toEqual(['done'])
+    await table.insert(many(700))
+    const runs = await keep([plan], 3, () => moment, isCurrent)
+    expect(runs.reduce((sum, { rows }) => sum + rows, 0)).toBe(700)
+
+    await store.removeView(plan.id)
+    await keep(
+      [plan],
+      2,
+      () => moment,
+      async () => (await readMarker(store, plan.id)) !== null && (await isCurrent()),
+    )
+  })
+
+  it('runs a scheduled view as of its instant and delay, once over all workers, and catches up missed runs once', async () => {
+    const { db, store } = fixture().open('redis')
+    await createPaymentsTable(db, 'scheduled')
+    const plan = paymentsPlan({ name: 'scheduled', relation: { kind: 'table', table: 'scheduled' }, availability })
+    const due = Math.floor(moment / (5 * minute)) * 5 * minute + minute
+    await materializeView(db, store, plan, { moment: due - 5 * minute, now: () => due })
+    let ran = 0
+    const runs = await keep(
+      [plan],
+      3,
+      () => due + 17 * minute,
+      async () => (await finished(plan)).length > 1 && ran++ > 5,
+    )
+    expect(runs).toEqual([{ view: plan.id, moment: due + 15 * minute, rows: 0 }])
+    expect(
+      await keep(
+        [plan],
+        2,
+        () => due + 21 * minute,
+        async () => (await finished(plan)).length > 2,
+      ),
+    ).toMatchObject([{ moment: due + 20 * minute }])
+    expect(await finished(plan)).toEqual([due - 5 * minute, due + 15 * minute, due + 20 * minute])
+  })
+
+  it('tries a run that fails again, and then keeps it as a dead letter until one has made up for it', async () => {
+    const { db, store } = fixture().open('redis')
+    await createPaymentsTable(db, 'failing')
+    const plan = paymentsPlan({ name: 'failing', relation: { kind: 'table', table: 'failing' }, availability })
+    const due = Math.floor(moment / (5 * minute)) * 5 * minute + minute
+    await materializeView(db, store, plan, { moment: due - 5 * minute, now: () => due })
+    const tools = { db, store, jobs, clock: () => due }
+    await askForScheduledRun(tools, plan)
+    await askForScheduledRun(tools, plan)
+    const identity = await store.identity()
+    const queue = `scheduled.${identity}`
+    const held = await jobs.take(queue)
+    expect(await jobs.take(queue)).toBeNull()
+    await held?.handBack('first')
+    expect(await deadLetters(db, jobs, identity)).toEqual([])
+    // its last attempts, without the waiting
+    await db.query(
+      `UPDATE lockstep_jobs.job SET retry_count = 3, start_after = now() - interval '1 s' WHERE name = $1 AND state = 'retry'`,
+      [queue],
+    )
+    const last = await jobs.take(queue)
+    await last?.handBack('no such table')
+    expect(await deadLetters(db, jobs, identity)).toMatchObject([{ view: plan.id, moment: due, why: 'no such table', attempts: 5 }])
+    await askForScheduledRun(tools, plan)
+    expect(await jobs.take(queue)).toBeNull()
+    await materializeView(db, store, plan, { moment: due + 5 * minute })
+    expect(await deadLetters(db, jobs, identity)).toEqual([])
+  })
+
+  const finished = async (plan: ViewPlan): Promise<number[]> => {
+    const { db } = fixture().open('redis')
+    const found = await db.query<{ moment: string }>(
+      'SELECT moment FROM lockstep.materialization_runs WHERE view = $1 AND finished_at IS NOT NULL ORDER BY id',
+      [plan.id],
+    )
+    return found.map(({ moment: at }) => Number(at))
+  }
+})
