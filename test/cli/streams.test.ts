@@ -2,7 +2,7 @@ import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { Registry } from 'prom-client'
-import { afterAll, beforeAll, expect, it } from 'vitest'
+import { afterAll, beforeAll, expect, it, vi } from 'vitest'
 import type { Outcome } from '../../cli/command.ts'
 import { createContext } from '../../cli/context.ts'
 import { prepare } from '../../cli/run.ts'
@@ -17,6 +17,7 @@ import { definitionFiles } from '../registry/definition-files.ts'
 import { redisProducer } from '../runtime/streams/producers.ts'
 import type { Producer } from '../runtime/streams/producers.ts'
 import { testDatabase } from '../services/index.ts'
+import { killAll, start } from './run-lockstep.ts'
 
 const definitions = (stream: string): string => `
   import { entity, featureView, last, natsStream, redisStream, source, t } from 'lockstep'
@@ -45,6 +46,7 @@ beforeAll(async () => {
   db = openPostgres(url)
   producer = await redisProducer()
   close = async () => {
+    killAll()
     await producer.close()
     await db.close()
     await database.drop()
@@ -95,10 +97,36 @@ it(
   },
 )
 
+it(
+  'a worker reads the streams of sources, says the lag in its metrics, and ends with 0 when it is told to',
+  { timeout: 60_000 },
+  async () => {
+    await run(['apply', join(files, 'redis.ts')])
+    const worker = start(
+      {
+        LOCKSTEP_POSTGRES_URL: url,
+        LOCKSTEP_DIR: folder,
+        LOCKSTEP_REDIS_URL: producer.server.url,
+      },
+      'worker',
+      '--metrics-port',
+      '0',
+    )
+    const [, port] = await worker.until(/metrics are at port (\d+)/)
+    await producer.send('things', ['{"thing":"a","at":"2026-03-01T09:30:00Z","x":1}'])
+    const said = async (): Promise<string> => await (await fetch(`http://127.0.0.1:${port}/metrics`)).text()
+    await vi.waitFor(async () => expect(await said()).toContain('lockstep_stream_lag_messages{source="rows",state="waiting"} 0'), 30_000)
+    expect(await said()).toContain('lockstep_stream_messages_total{source="rows",outcome="appended"} 1')
+    expect(await db.query('select thing, x from lockstep_source.rows')).toEqual([{ thing: 'a', x: 1 }])
+    worker.child.kill('SIGTERM')
+    expect((await worker.ended).code).toBe(0)
+  },
+)
+
 it('dead letters are kept once each, and no more than a thousand of a source', async () => {
   const letters = Array.from({ length: mostDeadLetters + 5 }, (_, i) => ({
     message: `m${i}`,
-    body: Buffer.alloc(70_000, 'x'),
+    body: Buffer.alloc(i === mostDeadLetters ? 70_000 : 10, 'x'),
     reason: 'r',
     error: 'e',
   }))
