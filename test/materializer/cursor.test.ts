@@ -1,7 +1,9 @@
 import { describe, expect, it } from 'vitest'
+import { allBelow } from '../../kernel/frontier.ts'
 import type { CursorSpec, ViewPlan } from '../../kernel/view-plan.ts'
 import type { MaterializeResult } from '../../materializer/materialize.ts'
 import { materializeView } from '../../materializer/materialize.ts'
+import { readMarker, writeMarker } from '../../online/marker.ts'
 import type { Database } from '../../runtime/database.ts'
 import { freshView, materializerFixture, moment } from './fixture.ts'
 import type { Payment } from './payments.ts'
@@ -66,6 +68,11 @@ describe('a view of a table that tells what is new by a cursor', () => {
     await written(of('a'), '2026-01-01 10:00')
     expect((await materializeView(db, store, plan, { moment })).mode).toBe('full')
     expect((await materializeView(db, store, plan, { moment })).mode).toBe('cursor')
+    const marker = await readMarker(store, plan.id)
+    if (marker === null) throw new Error('no marker')
+    // as after a failover
+    await writeMarker(store, plan.id, { ...marker, frontier: allBelow(marker.frontier.below - 1) }, marker)
+    expect((await materializeView(db, store, plan, { moment })).mode).toBe('full')
     const other = { ...plan, upkeep: { ...plan.upkeep, cursor: { ...cursor, column: 'paid_at' } } }
     expect((await materializeView(db, store, other, { moment })).mode).toBe('full')
     expect((await materializeView(db, store, plan, { moment, rebuild: true })).mode).toBe('full')
