@@ -1,5 +1,6 @@
 import { LockstepError } from '../kernel/errors.ts'
 import type { ViewPlan } from '../kernel/view-plan.ts'
+import type { DefinitionId } from '../kernel/view-spec.ts'
 import type { Marker } from './marker.ts'
 import { readMarkers } from './marker.ts'
 import type { OnlineStore } from './store.ts'
@@ -11,14 +12,23 @@ import type { OnlineStore } from './store.ts'
  * @throws LockstepError `NOT_READY` naming the view
  */
 export async function requireWhole(store: Pick<OnlineStore, 'read'>, views: readonly ViewPlan[]): Promise<void> {
+  const [lack] = await lacksOf(store, views)
+  if (lack !== undefined) throw new LockstepError('NOT_READY', lack.problem, { details: { view: lack.view } })
+}
+
+/** The views that the store does not hold whole, each with `lackOf` it. */
+export async function lacksOf(
+  store: Pick<OnlineStore, 'read'>,
+  views: readonly ViewPlan[],
+): Promise<{ readonly view: DefinitionId; readonly problem: string }[]> {
   const markers = await readMarkers(
     store,
     views.map(({ id }) => id),
   )
-  for (const [i, plan] of views.entries()) {
+  return views.flatMap((plan, i) => {
     const problem = lackOf(plan, markers[i] ?? null)
-    if (problem !== null) throw new LockstepError('NOT_READY', problem, { details: { view: plan.id } })
-  }
+    return problem === null ? [] : [{ view: plan.id, problem }]
+  })
 }
 
 /** Why the store does not hold the view whole, in a sentence that says what to do; null where it does. */

@@ -9,6 +9,7 @@ import { materializationStatus } from '../../materializer/status.ts'
 import type { ViewFreshness } from '../../materializer/view-freshness.ts'
 import type { OnlineStore } from '../../online/store.ts'
 import { streamStatus } from '../../materializer/streams/stream-status.ts'
+import { lacksOf } from '../../online/whole-view.ts'
 import type { Command } from '../command.ts'
 import type { Context } from '../context.ts'
 import { readDatasets, withoutManifest } from '../datasets.ts'
@@ -29,6 +30,8 @@ export const statusCommand: Command = {
     const { store, identity, problem } = await openedStore(context)
     const { views: freshness, oldestWriter } = await readFreshness(db, store, catalog, Date.now() * 1000)
     const late = freshness.flatMap((view) => view.late ?? [])
+    const served = [...catalog.online].flatMap((id) => catalog.views.get(id) ?? [])
+    const notReady = store === null ? [] : await lacksOf(store, served)
     const removing = identity === null ? [] : await pendingRemovals(db, identity)
     const erasing = await pendingErasures(db)
     const runs = (await materializationStatus(db, Date.now())).filter((run) => identity === null || run.store === identity)
@@ -68,6 +71,7 @@ export const statusCommand: Command = {
         streams,
         models,
         datasets,
+        notReady,
         removing,
         erasing,
         broken,
@@ -78,6 +82,7 @@ export const statusCommand: Command = {
         ...(problem === null ? [] : [`The online store does not answer: ${problem}`]),
         ...streamProblems(streams),
         ...broken.map(({ id, code, message }) => `broken: ${id}: ${code}: ${message}`),
+        ...notReady.map(({ problem: lack }) => `not ready: ${lack}`),
         ...removing.map(
           ({ view, removed }) =>
             `being removed from the online store: ${view}, ${counted(removed, 'key')} so far; a worker goes on with it`,
