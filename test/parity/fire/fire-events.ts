@@ -3,12 +3,12 @@ import { formatTimestamp } from '../../../kernel/time.ts'
 export const fireEntities = 1_000
 const minute = 60_000_000
 
-/** The definitions that the fire burns on. */
-export const fireDefinitions = `
-  import { count, entity, featureView, last, mean, source, sum, t } from 'lockstep'
+/** The definitions that the fire burns on, with the key of the stream that feeds it. */
+export const fireDefinitions = (stream: string): string => `
+  import { count, entity, featureView, last, mean, redisStream, source, sum, t } from 'lockstep'
   const account = entity('account', { key: { account: t.int32 } })
   const world = entity('world', { key: {} })
-  const orders = source('orders', { key: { account: 'account' }, eventTime: 'at', known: 'seen', columns: { amount: t.float64, label: t.string } })
+  const orders = source('orders', { key: { account: 'account' }, eventTime: 'at', known: 'seen', columns: { amount: t.float64, label: t.string }, stream: redisStream('${stream}') })
   export const latest = featureView('latest', { version: 1, entity: account, source: orders, online: true, features: { amount: last('amount'), label: last('label') } })
   export const windows = featureView('windows', { version: 1, entity: account, source: orders, online: true,
     features: { rows: count('1h'), total: sum('amount', '1h'), mean: mean('amount', '6h') } })

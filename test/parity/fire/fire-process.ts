@@ -1,4 +1,4 @@
-// A writer that goes on until it is killed, or told to stop by any message: `DATABASE_URL REDIS_URL ROLE NAME SEED`. It tells its parent what was accepted.
+// A writer that goes on until it is killed, or told to stop by any message: `DATABASE_URL REDIS_URL STREAM_URL ROLE NAME SEED`. It tells its parent what was accepted.
 import { setTimeout } from 'node:timers/promises'
 import { LockstepError } from '../../../kernel/errors.ts'
 import { appendEvents } from '../../../materializer/append-events.ts'
@@ -7,21 +7,27 @@ import { readEventTable } from '../../../materializer/event-table.ts'
 import { foldTransaction } from '../../../materializer/fold-transaction.ts'
 import { materializeView } from '../../../materializer/materialize.ts'
 import { renewRange } from '../../../materializer/renew-range.ts'
+import { consumeStreams } from '../../../materializer/streams/consume-streams.ts'
 import { keyRanges } from '../../../offline/key-ranges.ts'
 import { readMarker } from '../../../online/marker.ts'
 import { openOnlineStore } from '../../../online/open-store.ts'
 import { loadCatalog } from '../../../registry/catalog.ts'
+import { createLogger } from '../../../runtime/log.ts'
 import { openPostgres } from '../../../runtime/open-postgres.ts'
 import { fireEvents, seeded } from './fire-events.ts'
 
-const [url = '', redisUrl = '', role = '', name = '', seed = ''] = process.argv.slice(2)
+const [url = '', redisUrl = '', streamRedisUrl = '', role = '', name = '', seed = ''] = process.argv.slice(2)
 const db = openPostgres(url)
 const store = await openOnlineStore({ redisUrl, redisPrefix: 'fire', redisReads: 'primary', directory: '/nowhere' })
 const catalog = await loadCatalog(db)
 const plans = [...catalog.views.values()]
 const random = seeded(Number(seed))
 let over = false
-process.once('message', () => (over = true))
+const stop = new AbortController()
+process.once('message', () => {
+  over = true
+  stop.abort()
+})
 
 /** A store that has lost a node is tried again; what was committed meanwhile is for the runs. */
 async function unlessAway(work: () => Promise<unknown>): Promise<void> {
@@ -44,6 +50,20 @@ const work: Readonly<Record<string, () => Promise<void>>> = {
     process.send?.({ accepted: batch.map(({ _event_id: id }) => id) })
     if (xid !== null) await unlessAway(() => foldTransaction(db, store, plans, xid))
     await setTimeout(random() * 30)
+  },
+  async stream() {
+    const config = { streamRedisUrl, natsUrl: null, bodyLimitBytes: 1024 ** 2, futureMicros: 60_000_000 }
+    const metrics = { messages: () => undefined, lag: () => undefined, failure: () => undefined }
+    const tools = {
+      db,
+      store,
+      config,
+      metrics,
+      log: createLogger('silent'),
+      clock: () => Date.now() * 1000,
+      catalog: () => Promise.resolve(catalog),
+    }
+    await consumeStreams(tools, { signal: stop.signal, redeliverMs: 1_000 })
   },
   async incremental() {
     for (const plan of plans) await unlessAway(() => materializeView(db, store, plan))

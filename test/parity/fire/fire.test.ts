@@ -1,8 +1,9 @@
 import { setTimeout } from 'node:timers/promises'
 import { Redis } from 'ioredis'
-import { expect, it } from 'vitest'
+import { expect, it, vi } from 'vitest'
 import { encodeKey } from '../../../kernel/entity-key.ts'
-import { readHeader } from '../../../kernel/stored-state.ts'
+import { noTransactions } from '../../../kernel/frontier.ts'
+import { decodeStored, encodeStored, readHeader } from '../../../kernel/stored-state.ts'
 import type { ViewPlan } from '../../../kernel/view-plan.ts'
 import { materializeView } from '../../../materializer/materialize.ts'
 import { readHistory } from '../../../offline/history.ts'
@@ -12,27 +13,52 @@ import type { OnlineStore } from '../../../online/store.ts'
 import { applyChanges } from '../../../registry/apply.ts'
 import { loadCatalog } from '../../../registry/catalog.ts'
 import { loadDefinitions } from '../../../registry/load-definitions.ts'
+import type { Database } from '../../../runtime/database.ts'
 import { openPostgres } from '../../../runtime/open-postgres.ts'
 import { definitionFiles } from '../../registry/definition-files.ts'
 import { testDatabase, testRedis } from '../../services/index.ts'
 import { testRedisCluster } from '../../services/redis-cluster.ts'
-import { fireDefinitions, fireEntities } from './fire-events.ts'
+import { fireDefinitions, fireEntities, fireEvents, seeded } from './fire-events.ts'
 import type { ReadAnswer } from './readers.ts'
 import { read } from './readers.ts'
 import { startWriters } from './writers.ts'
 
 /** `npm run fire` burns for 30 s. */
 const seconds = Number(process.env['LOCKSTEP_TEST_FIRE_SECONDS'] ?? 8)
-const roles = ['push', 'push', 'push', 'push', 'incremental', 'incremental', 'backfill', 'backfill']
+const roles = ['push', 'push', 'stream', 'stream', 'incremental', 'incremental', 'backfill', 'backfill']
 const readers = 8
 
-const files = definitionFiles({ 'fire.ts': fireDefinitions })
-
-/** What each entity holds, without its frontier. */
-async function bodies(store: OnlineStore, plan: ViewPlan): Promise<(string | null)[]> {
+/** What each entity holds, without its frontier, once all that waits for a moment before this one is visible. */
+async function bodies(store: OnlineStore, plan: ViewPlan, moment: number): Promise<(string | null)[]> {
   const keys = plan.key.length === 0 ? [''] : Array.from({ length: fireEntities }, (_, account) => encodeKey(plan.key, [account]))
   const stored = await store.read(keys.map((key) => ({ view: plan.id, entity: plan.spec.entity.name, key })))
-  return stored.map((bytes) => bytes && bytes.toString('hex', readHeader(bytes, plan.id).bodyAt))
+  return stored.map((bytes) => {
+    if (bytes === null) return null
+    const state = decodeStored(plan, bytes)
+    state.advance(moment)
+    const advanced = encodeStored(state, noTransactions)
+    return advanced.toString('hex', readHeader(advanced, plan.id).bodyAt)
+  })
+}
+
+async function eventIds(db: Database): Promise<string[]> {
+  return (await db.query<{ id: string }>('select _event_id as id from lockstep_source.orders')).map(({ id }) => id)
+}
+
+/** Adds events to a stream. @returns their ids */
+async function produce(url: string, stream: string, over: () => boolean): Promise<Set<string>> {
+  const redis = new Redis(url)
+  const next = fireEvents('stream', seeded(4_711))
+  const ids = new Set<string>()
+  while (!over()) {
+    for (const { _event_id: id, ...event } of next(4)) {
+      await redis.xadd(stream, '*', 'data', JSON.stringify({ _event_id: id, ...event }))
+      ids.add(id)
+    }
+    await setTimeout(20)
+  }
+  await redis.quit()
+  return ids
 }
 
 it('every state and every answer under fire is that of the offline history', { timeout: seconds * 1_000 + 120_000 }, async () => {
@@ -41,14 +67,19 @@ it('every state and every answer under fire is that of the offline history', { t
   const db = openPostgres(database.url)
   const store = await openOnlineStore({ redisUrl: cluster.url, redisPrefix: 'fire', redisReads: 'primary', directory: '/nowhere' })
   try {
+    const shared = await testRedis()
+    const feed = `${shared.prefix}orders`
+    const files = definitionFiles({ 'fire.ts': fireDefinitions(feed) })
     await applyChanges(db, await loadDefinitions(`${files}/fire.ts`))
     const plans = [...(await loadCatalog(db)).views.values()]
     for (const plan of plans) await materializeView(db, store, plan)
 
-    const writers = startWriters(database.url, cluster.url, roles)
+    const writers = startWriters(database.url, cluster.url, shared.url, roles)
+    await writers.ready
     const answers: ReadAnswer[] = []
     let over = false
     const reading = Array.from({ length: readers }, (_, i) => read(store, plans, 1_000 + i, () => over, answers))
+    const producing = produce(shared.url, feed, () => over)
     const end = performance.now() + seconds * 1_000
     const failAt = performance.now() + seconds * 400
     let failed = false
@@ -63,21 +94,27 @@ it('every state and every answer under fire is that of the offline history', { t
     await cluster.whole({ replicas: false })
     over = true
     await Promise.all(reading)
+    const streamed = await producing
+    await vi.waitFor(async () => expect((await eventIds(db)).filter((id) => streamed.has(id)).length).toBe(streamed.size), {
+      timeout: 30_000,
+      interval: 250,
+    })
     await writers.stop()
 
     for (const plan of plans) await materializeView(db, store, plan)
     for (const plan of plans) expect(await materializeView(db, store, plan)).toMatchObject({ rows: 0 })
 
-    const rows = await db.query<{ id: string }>('select _event_id as id from lockstep_source.orders')
-    const ids = new Set(rows.map(({ id }) => id))
+    const rows = await eventIds(db)
+    const ids = new Set(rows)
     expect(ids.size).toBe(rows.length)
     expect([...writers.accepted].filter((id) => !ids.has(id))).toEqual([])
 
+    const moment = Date.now() * 1000
     const redis = await testRedis()
     const fresh = createRedisStore({ redis: new Redis(redis.url), prefix: redis.prefix })
     for (const plan of plans) {
       await materializeView(db, fresh, plan)
-      const [held, rebuilt] = [await bodies(store, plan), await bodies(fresh, plan)]
+      const [held, rebuilt] = [await bodies(store, plan, moment), await bodies(fresh, plan, moment)]
       const different = held.flatMap((body, i) => (body === rebuilt[i] ? [] : [i]))
       expect([plan.id, different]).toEqual([plan.id, []])
     }

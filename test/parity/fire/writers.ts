@@ -1,11 +1,14 @@
 import type { ChildProcess } from 'node:child_process'
 import { fork } from 'node:child_process'
+import { once } from 'node:events'
 import { fileURLToPath } from 'node:url'
 
 export interface Writers {
   /** Ids of events whose writers were told that they are committed. */
   readonly accepted: Set<string>
   readonly killed: () => number
+  /** Resolves once all that were started first are at work. */
+  readonly ready: Promise<unknown>
   /** Kills one by SIGKILL, by its process id, and starts another in its place. */
   killOne(): void
   /** Tells all to stop, and waits for them. @throws where one failed on its own */
@@ -13,7 +16,7 @@ export interface Writers {
 }
 
 /** Writers in processes of their own, of these roles. */
-export function startWriters(databaseUrl: string, redisUrl: string, roles: readonly string[]): Writers {
+export function startWriters(databaseUrl: string, redisUrl: string, streamUrl: string, roles: readonly string[]): Writers {
   const accepted = new Set<string>()
   const failures: string[] = []
   let killed = 0
@@ -22,7 +25,9 @@ export function startWriters(databaseUrl: string, redisUrl: string, roles: reado
   function start(role: string): ChildProcess {
     const program = fileURLToPath(new URL('fire-process.ts', import.meta.url))
     const name = `${role}${seed}`
-    const child = fork(program, [databaseUrl, redisUrl, role, name, String(seed++)], { stdio: ['ignore', 'ignore', 'pipe', 'ipc'] })
+    const child = fork(program, [databaseUrl, redisUrl, streamUrl, role, name, String(seed++)], {
+      stdio: ['ignore', 'ignore', 'pipe', 'ipc'],
+    })
     let errors = ''
     child.stderr?.on('data', (chunk) => (errors += String(chunk)))
     child.on('message', (message) => {
@@ -38,6 +43,7 @@ export function startWriters(databaseUrl: string, redisUrl: string, roles: reado
   return {
     accepted,
     killed: () => killed,
+    ready: Promise.all(running.map(({ child }) => Promise.race([once(child, 'message'), once(child, 'exit')]))),
     killOne() {
       const at = killed++ % running.length
       const one = running[at]
