@@ -7,6 +7,7 @@ import type { StoredHeader } from '../kernel/stored-state.ts'
 import { encodeStored, headOf, readHeader, underFrontier } from '../kernel/stored-state.ts'
 import type { ViewPlan } from '../kernel/view-plan.ts'
 import type { SourceRow } from '../offline/row-decoder.ts'
+import type { StateReader } from './state-reader.ts'
 import type { StateWriter } from './state-writer.ts'
 import { withStored } from './stored-ahead.ts'
 
@@ -15,8 +16,7 @@ export const fewRanges = 16
 
 export interface FoldTarget {
   readonly plan: ViewPlan
-  /** The stored bytes of each key, null where there are none, by index. */
-  readonly read: (keys: readonly EntityKey[]) => Promise<readonly (Buffer | null)[]>
+  readonly read: StateReader
   readonly writer: StateWriter
   /** The stream holds all rows of its entities that these transactions wrote, and no others. Where it is all below some one, it holds each entity from its first row on. */
   readonly rows: Frontier

@@ -11,16 +11,16 @@ import { projection, streamColumns } from '../offline/source-stream.ts'
 import { streamId } from '../offline/stream-groups.ts'
 import { readArrived } from '../offline/read-arrived.ts'
 import type { Marker } from '../online/marker.ts'
-import { readMarkers, readUnderMarker } from '../online/marker.ts'
+import { readMarkers } from '../online/marker.ts'
 import type { OnlineStore } from '../online/store.ts'
 import type { Database } from '../runtime/database.ts'
 import { faultPoint } from '../runtime/fault-point.ts'
 import { snapshotBounds } from '../runtime/writers.ts'
 import { createArrivals } from './arrivals.ts'
-import { lost } from './begin-view.ts'
 import { foldRefused, pauseBefore } from './fold-refused.ts'
 import { foldStream } from './fold-stream.ts'
 import { knowsRun } from './runs.ts'
+import { createStateReader } from './state-reader.ts'
 import { createStateWriter } from './state-writer.ts'
 
 /** They are held in memory. What is more than that is a load of history, and left to the next run. */
@@ -140,12 +140,7 @@ async function foldInto(
   { db, store, plan, marker, written, moment, signal }: FoldingInto,
   rows: readonly SourceRow[],
 ): Promise<FoldedTransaction> {
-  const read = async (keys: readonly EntityKey[]): Promise<(Buffer | null)[]> => {
-    const online = keys.map((key) => ({ view: plan.id, entity: plan.spec.entity.name, key }))
-    const stored = await readUnderMarker(store, plan.id, marker, online)
-    if (stored === null) throw lost(plan)
-    return stored
-  }
+  const read = createStateReader(store, plan, marker)
   const writer = createStateWriter(store, plan)
   const target = { plan, read, writer, moment, start: 'resume' } as const
 

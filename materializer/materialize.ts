@@ -1,11 +1,10 @@
-import type { EntityKey } from '../kernel/entity-key.ts'
 import type { Frontier } from '../kernel/frontier.ts'
 import { allBelow, frontierOf, noTransactions, without } from '../kernel/frontier.ts'
 import type { ViewPlan } from '../kernel/view-plan.ts'
 import type { SourceTable } from '../offline/source-table.ts'
 import { readSourceTable } from '../offline/source-table.ts'
 import type { Marker } from '../online/marker.ts'
-import { advanceMarker, readUnderMarker } from '../online/marker.ts'
+import { advanceMarker } from '../online/marker.ts'
 import type { OnlineStore } from '../online/store.ts'
 import type { Database, Snapshot } from '../runtime/database.ts'
 import { faultPoint } from '../runtime/fault-point.ts'
@@ -20,6 +19,7 @@ import { finishRun, startRun } from './runs.ts'
 import type { Stored } from './state-writer.ts'
 import type { CursorRun } from './cursor.ts'
 import { planCursorRun, readCursor } from './cursor.ts'
+import { createStateReader } from './state-reader.ts'
 import { createStateWriter } from './state-writer.ts'
 
 export interface MaterializeOptions {
@@ -122,12 +122,7 @@ async function foldSnapshot(
   const seen = incremental ? frontierOf(bounds) : allBelow(bounds.xmin)
   const known = incremental ? marker.frontier : noTransactions
   const writer = createStateWriter(store, plan)
-  const read = async (keys: readonly EntityKey[]): Promise<(Buffer | null)[]> => {
-    const online = keys.map((key) => ({ view: plan.id, entity: plan.spec.entity.name, key }))
-    const stored = await readUnderMarker(store, plan.id, marker, online)
-    if (stored === null) throw lost(plan)
-    return stored
-  }
+  const read = createStateReader(store, plan, marker)
   const cursor = cursorRun === null ? null : await readCursor(snapshot, table, plan, cursorRun)
   const only = cursor?.keysIn === undefined ? {} : { keysIn: cursor.keysIn }
   const arrivals = createArrivals({ snapshot, plan, seen: incremental ? seen : null, xmax: bounds.xmax, signal, only }, (rows) =>

@@ -5,6 +5,7 @@ import { readOverCap } from '../kernel/over-cap.ts'
 import { readHeader } from '../kernel/stored-state.ts'
 import type { ViewPlan } from '../kernel/view-plan.ts'
 import { fewRanges } from './fold-stream.ts'
+import type { StateReader } from './state-reader.ts'
 
 const keysPerRead = 100
 
@@ -18,12 +19,7 @@ export interface KeyGroup {
  * From which arrival on the rows of refused keys have to be read again: all rows of those that the store lacks or that were too large for it, and of the others what none of them covers. Those that
  * have everything that was `seen` are left out.
  */
-export async function regroup(
-  plan: ViewPlan,
-  refused: readonly EntityKey[],
-  read: (keys: readonly EntityKey[]) => Promise<readonly (Buffer | null)[]>,
-  seen: Frontier,
-): Promise<KeyGroup[]> {
+export async function regroup(plan: ViewPlan, refused: readonly EntityKey[], read: StateReader, seen: Frontier): Promise<KeyGroup[]> {
   const absent: EntityKey[] = []
   const present: EntityKey[] = []
   let lowest = Number.POSITIVE_INFINITY

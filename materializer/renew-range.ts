@@ -4,13 +4,12 @@ import type { ViewPlan } from '../kernel/view-plan.ts'
 import { keysWithin } from '../offline/key-ranges.ts'
 import type { KeyRange } from '../offline/stream-sql.ts'
 import type { Marker } from '../online/marker.ts'
-import { readUnderMarker } from '../online/marker.ts'
 import type { OnlineStore } from '../online/store.ts'
 import type { Database } from '../runtime/database.ts'
 import { snapshotBounds } from '../runtime/writers.ts'
 import { createArrivals } from './arrivals.ts'
-import { lost } from './begin-view.ts'
 import { foldStream } from './fold-stream.ts'
+import { createStateReader } from './state-reader.ts'
 import { createStateWriter } from './state-writer.ts'
 
 /** The keys of one statement. */
@@ -49,12 +48,7 @@ export async function renewRange(db: Database, store: OnlineStore, plan: ViewPla
         const bounds = await snapshotBounds(snapshot)
         const { incremental } = marker
         const writer = createStateWriter(store, plan)
-        const read = async (wanted: readonly EntityKey[]): Promise<(Buffer | null)[]> => {
-          const online = wanted.map((key) => ({ view: plan.id, entity: plan.spec.entity.name, key }))
-          const stored = await readUnderMarker(store, plan.id, marker, online)
-          if (stored === null) throw lost(plan)
-          return stored
-        }
+        const read = createStateReader(store, plan, marker)
         const seen = frontierOf(bounds)
         const keysIn = events === null || keys !== undefined ? {} : { keysIn: await keysWithin(snapshot, plan, events.from, events.to) }
         const arrivals = createArrivals(

@@ -1,5 +1,6 @@
 import type { EntityKey } from '../kernel/entity-key.ts'
 import type { SourceRow } from '../offline/row-decoder.ts'
+import type { StateReader } from './state-reader.ts'
 
 /** Of the stored states of one portion; two portions are held at a time. The number of keys follows the size of the states that were met last. */
 const bytesPerPortion = 4 * 1024 * 1024
@@ -13,10 +14,7 @@ export interface StoredPortion {
 }
 
 /** Cuts a stream into portions and reads each one's states ahead, while the portion before it is folded. */
-export async function* withStored(
-  read: (keys: readonly EntityKey[]) => Promise<readonly (Buffer | null)[]>,
-  stream: AsyncIterable<readonly SourceRow[]>,
-): AsyncGenerator<StoredPortion> {
+export async function* withStored(read: StateReader, stream: AsyncIterable<readonly SourceRow[]>): AsyncGenerator<StoredPortion> {
   let before: EntityKey | null = null
   let ahead: Promise<StoredPortion> | null = null
   let most = firstKeysPerPortion
@@ -58,10 +56,7 @@ function keysFor(bytesPerKey: number, before: number): number {
   return Math.max(1, Math.min(Math.floor(bytesPerPortion / Math.max(1, bytesPerKey)), before * 2, mostKeysPerPortion))
 }
 
-async function readStored(
-  read: (keys: readonly EntityKey[]) => Promise<readonly (Buffer | null)[]>,
-  keys: readonly EntityKey[],
-): Promise<{ stored: Map<EntityKey, Buffer>; bytes: number }> {
+async function readStored(read: StateReader, keys: readonly EntityKey[]): Promise<{ stored: Map<EntityKey, Buffer>; bytes: number }> {
   const stored = new Map<EntityKey, Buffer>()
   let total = 0
   if (keys.length === 0) return { stored, bytes: total }

@@ -1,0 +1,23 @@
+import type { EntityKey } from '../kernel/entity-key.ts'
+import type { ViewPlan } from '../kernel/view-plan.ts'
+import type { Marker } from '../online/marker.ts'
+import { readUnderMarker } from '../online/marker.ts'
+import type { OnlineStore } from '../online/store.ts'
+import { lost } from './begin-view.ts'
+
+/** The stored bytes of each key, null where there are none, by index. @throws LockstepError `STORE_MISMATCH` where the marker is no longer the view's */
+export type StateReader = (keys: readonly EntityKey[]) => Promise<readonly (Buffer | null)[]>
+
+export function createStateReader(store: OnlineStore, plan: ViewPlan, marker: Marker): StateReader {
+  const [view, entity] = [plan.id, plan.spec.entity.name]
+  return async (keys) => {
+    const stored = await readUnderMarker(
+      store,
+      view,
+      marker,
+      keys.map((key) => ({ view, entity, key })),
+    )
+    if (stored === null) throw lost(plan)
+    return stored
+  }
+}
