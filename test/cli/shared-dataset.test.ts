@@ -48,7 +48,7 @@ describe('an export that workers share', () => {
   }
   const manifestOf = async (path: string): Promise<DatasetManifest> => JSON.parse(await readFile(inFolder(path), 'utf8')) as DatasetManifest
   const startWorker = async (...options: readonly string[]): Promise<Running> => {
-    const running = start(env, 'worker', ...options)
+    const running = start(env, 'worker', '--only', 'exports', ...options)
     await running.until(/waits for parts/)
     return running
   }
