@@ -3,8 +3,10 @@ import { messageOf } from '../kernel/errors.ts'
 import { chunkJobs } from '../materializer/backfill.ts'
 import { keepCurrent } from '../materializer/keep-current.ts'
 import { scheduledJobs } from '../materializer/scheduled-runs.ts'
+import { consumeStreams } from '../materializer/streams/consume-streams.ts'
 import type { JobMetrics } from '../runtime/job-metrics.ts'
 import type { Logger } from '../runtime/log.ts'
+import type { StreamMetrics } from '../runtime/streams/stream-metrics.ts'
 import type { JobKind } from '../runtime/work-on-jobs.ts'
 import { workOnJobs } from '../runtime/work-on-jobs.ts'
 import type { Context } from './context.ts'
@@ -38,15 +40,20 @@ const retryMs = 2_000
 const idleMs = 2_000
 
 /**
- * Keeps the views of an embedded database current, until the signal, within the process that serves them. An online store that is away is waited for.
+ * Keeps the views of an embedded database current and reads its streams, until the signal, within the process that serves them. An online store that is away is waited for.
  */
-export async function keepEmbedded(context: Context, metrics: JobMetrics): Promise<void> {
-  const { signal, log } = context
+export async function keepEmbedded(context: Context, metrics: JobMetrics, streamMetrics: StreamMetrics): Promise<void> {
+  const { signal, log, config } = context
   while (!signal.aborted) {
     try {
       const tools = await workerTools(context)
       const { keep, kinds } = await viewsWork(tools, log, metrics)
-      await Promise.all([keep(signal), workOnJobs(tools.jobs, { kinds, signal, idleMs, onEvent: metrics.job })])
+      const streams = { ...tools, config, log, metrics: streamMetrics, clock: () => Date.now() * 1000 }
+      await Promise.all([
+        keep(signal),
+        workOnJobs(tools.jobs, { kinds, signal, idleMs, onEvent: metrics.job }),
+        consumeStreams(streams, { signal }),
+      ])
     } catch (error) {
       if (signal.aborted) return
       log.warn({ error: messageOf(error) }, 'the views cannot be kept current')

@@ -6,6 +6,7 @@ import type { OnlineStore } from '../../online/store.ts'
 import type { Database } from '../../runtime/database.ts'
 import { registerFreshness } from '../../runtime/freshness-metrics.ts'
 import { createJobMetrics } from '../../runtime/job-metrics.ts'
+import { createStreamMetrics } from '../../runtime/streams/stream-metrics.ts'
 import { createMetricsRegistry } from '../../runtime/metrics.ts'
 import { openDatabase } from '../../runtime/open-database.ts'
 import { createServer } from '../../serving/server.ts'
@@ -61,7 +62,7 @@ export const serveCommand: Command = {
       async stay() {
         // of a database that other processes reach, workers do it; history is served as it was
         const keeps = config.postgresUrl === null && defaultAsOf === undefined
-        const keeping = keeps ? keepEmbedded(context, createJobMetrics(metrics)) : null
+        const keeping = keeps ? keepEmbedded(context, createJobMetrics(metrics), createStreamMetrics(metrics)) : null
         if (!signal.aborted) await new Promise((resolve) => signal.addEventListener('abort', resolve, { once: true }))
         await Promise.all([server.close(), keeping])
       },
