@@ -98,7 +98,12 @@ export function redisCluster(cluster: Cluster): RedisCommands {
 
   return {
     connection: watchCluster(cluster),
-    primaries,
+    async primaries() {
+      // the map that commands go by may be some seconds old
+      await connected()
+      await new Promise<void>((resolve) => cluster.refreshSlotsCache(() => resolve()))
+      return await primaries()
+    },
 
     async read(keys, replicas) {
       if (cluster.status !== 'ready') await connected()

@@ -1,4 +1,5 @@
 import { randomUUID } from 'node:crypto'
+import { setTimeout as delay } from 'node:timers/promises'
 import { Cluster } from 'ioredis'
 import type { Redis } from 'ioredis'
 import { LockstepError } from '../kernel/errors.ts'
@@ -11,6 +12,9 @@ import { singleRedis } from './redis-single.ts'
 import type { OnlineStore } from './store.ts'
 
 const keysPerScan = 1_000
+/** A cluster tells its nodes of a failover within moments. */
+const triesForPrimaries = 20
+const pauseMs = 50
 /** What the script takes for a key that must not be there. */
 const absent = Buffer.alloc(0)
 
@@ -83,7 +87,15 @@ export function createRedisStore({ redis, prefix, reads = 'primary' }: RedisStor
     },
 
     async primaries() {
-      return guarded(async () => Promise.all((await commands.primaries()).map(primaryId)))
+      return guarded(async () => {
+        for (let tries = 1; ; tries++) {
+          const ids = await Promise.all((await commands.primaries()).map(primaryId))
+          const present = ids.filter((id) => id !== null)
+          if (present.length === ids.length) return present
+          if (tries === triesForPrimaries) throw new Error('One that was its primary is none any more')
+          await delay(pauseMs)
+        }
+      })
     },
 
     async ping() {
@@ -94,12 +106,12 @@ export function createRedisStore({ redis, prefix, reads = 'primary' }: RedisStor
   }
 }
 
-/** The process, and its term as a primary: a replica that takes over begins a new history of writes. */
-async function primaryId(node: Redis): Promise<string> {
+/** The process, and its term as a primary: a replica that takes over begins a new history of writes. null: it is a primary no more. */
+async function primaryId(node: Redis): Promise<string | null> {
   const info = await node.info('server', 'replication')
   const [run, history] = [/^run_id:(\w+)/m.exec(info)?.[1], /^master_replid:(\w+)/m.exec(info)?.[1]]
   if (run === undefined || history === undefined) throw new Error('It does not tell which process it is (INFO server)')
-  return `${run}:${history}`
+  return /^role:slave/m.test(info) ? null : `${run}:${history}`
 }
 
 async function removeFrom(
