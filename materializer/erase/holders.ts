@@ -1,4 +1,5 @@
 import { LockstepError } from '../../kernel/errors.ts'
+import type { Scalar } from '../../kernel/value-type.ts'
 import type { DatasetManifest } from '../../offline/dataset-manifest.ts'
 import { filesOf } from '../../offline/dataset-manifest.ts'
 import { tableColumns } from '../../runtime/relation.ts'
@@ -27,6 +28,33 @@ const ownTables: Holder = async (erasing) => {
     }
   }
   return parts
+}
+
+/** Messages of streams that were at fault: whichever of a source that carries the entity has all parts of the key in its text, or is cut off or no text. */
+const deadLetters: Holder = async ({ entity, values, definitions, db }) => {
+  const sources = [...new Set(carriersOf(entity, definitions).map(({ source }) => source))]
+  if (sources.length === 0) return []
+  const rows = await db.kysely
+    .selectFrom('lockstep.stream_dead_letters')
+    .select(['id', 'body', 'size_bytes'])
+    .where('source', 'in', sources)
+    .execute()
+  const words = values.map((value, i) => Buffer.from(entity.key[i]?.type.kind === 'timestamp' ? '' : (value as Scalar).toString()))
+  const hits = rows.filter(
+    ({ body, size_bytes: size }) => body === null || body.length !== size || words.every((word) => body.includes(word)),
+  )
+  if (hits.length === 0) return []
+  const ids = hits.map(({ id }) => id)
+  await db.kysely.deleteFrom('lockstep.stream_dead_letters').where('id', 'in', ids).execute()
+  return [
+    {
+      what: 'removed',
+      kind: 'rows',
+      where: 'lockstep.stream_dead_letters',
+      count: hits.length,
+      note: 'messages in which the key may stand',
+    },
+  ]
 }
 
 /** Its own state in every version of every view, also of those that are retired and not removed yet. */
@@ -69,7 +97,7 @@ const datasets: Holder = async ({ entity, definitions, db }) => {
 }
 
 /** In this order: what names rows of the entity goes before what is made of them. */
-export const holders: readonly Holder[] = [ownTables, ownStates, userTables, datasets]
+export const holders: readonly Holder[] = [ownTables, deadLetters, ownStates, userTables, datasets]
 
 function viewsIn(entity: string, definitions: Erasing['definitions']): string[] {
   return definitions.flatMap((definition) =>

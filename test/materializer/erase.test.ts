@@ -97,12 +97,17 @@ describe.each(storeKinds)('erasing an entity, its states in a store of kind %s',
     await insert([...Array(40).keys()].map((i) => [['a', 'b', 'c'][i % 3] ?? '', ((i % 7) % 3) + 1, i]))
     for (const plan of plans()) await materializeView(db, store, plan, { moment })
     expect((await bodies(store, view('of_account@1'))).size).toBe(3)
+    await db.query(
+      `insert into lockstep.stream_dead_letters (source, stream, message, body, size_bytes, reason, error)
+       values ('orders', 's', '${kind} 1', '{"account":"a"}', 15, 'r', 'e'), ('orders', 's', '${kind} 2', '{"ccount":"b"}', 14, 'r', 'e'), ('orders', 's', '${kind} 3', '{"x":"b"}', 9, 'r', 'e')`,
+    )
     const receipt = await erase('a')
     expect(receipt.keyHash).toMatch(/^[0-9a-f]{64}$/)
     expect(receipt.parts).toEqual(
       expect.arrayContaining([
         { what: 'removed', kind: 'rows', where: 'lockstep_source."orders"', count: 14 },
         { what: 'removed', kind: 'states', where: 'of_account@1', count: 1 },
+        expect.objectContaining({ what: 'removed', where: 'lockstep.stream_dead_letters', count: 1 }),
         expect.objectContaining({ what: 'renewed', where: 'of_merchant@1', count: 3 }),
         expect.objectContaining({ what: 'renewed', where: 'of_world@1', count: 1 }),
       ]),

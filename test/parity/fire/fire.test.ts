@@ -131,9 +131,6 @@ it('every state and every answer under fire is that of the offline history', { t
     )
     expect(wrong.slice(0, 5)).toEqual([])
     expect([failed, writers.killed() > 3, rows.length > 100, answers.length > 1_000]).toEqual([true, true, true, true])
-    if (process.env['LOCKSTEP_TEST_FIRE_SECONDS'] !== undefined) {
-      process.stderr.write(`fire: ${seconds} s, ${rows.length} rows, ${answers.length} answers, ${writers.killed()} writers killed\n`)
-    }
   } finally {
     await store.close()
     await db.close()
