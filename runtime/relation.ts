@@ -21,9 +21,6 @@ export interface RelationColumn {
 /** The schema of the tables that `apply` makes. */
 export const ownedSchema = 'lockstep_source'
 
-/** The columns that Lockstep keeps for itself in those tables. */
-export const ownedColumnNames: readonly string[] = ['_row', '_xid', '_event_id', '_online_only']
-
 /** The quoted table behind a source, null where it is a query. */
 export function sourceTableName(source: SourceSpec): string | null {
   switch (source.relation.kind) {
