@@ -26,6 +26,7 @@ export interface OnlineAnswer {
 /**
  * Answers every request from the online store as of `asOf` (epoch microseconds), in one read, and one more where a state is absent.
  *
+ * @param options.behind as of `OnlineStore.read`; default true
  * @returns by index of `requests`
  * @throws LockstepError `NOT_READY` where a state is absent and the store does not hold its view whole; `REDIS_UNAVAILABLE`, `STATE_VERSION`, `STATE_CORRUPT`; `TOO_MANY_CATEGORIES` naming the entity
  */
@@ -33,10 +34,11 @@ export async function readOnline(
   store: Pick<OnlineStore, 'read'>,
   requests: readonly OnlineRequest[],
   asOf: number,
+  { behind = true }: { readonly behind?: boolean } = {},
 ): Promise<OnlineAnswer[]> {
   const keys: OnlineKey[] = []
   for (const { plan, key } of requests) if (key !== null) keys.push({ view: plan.id, entity: plan.spec.entity.name, key })
-  const stored = await store.read(keys, { behind: true })
+  const stored = await store.read(keys, { behind })
   const absent = new Map<ViewPlan, OnlineAnswer>()
   const lacking = new Set<ViewPlan>()
   for (let i = 0, k = 0; i < requests.length; i++) {

@@ -44,28 +44,30 @@ interface Read {
 
 /**
  * Reads until the answers hold what was pushed, for a bounded time. An entity's state, or the marker of its view, says which transactions are in it; of one that does not hold
- * them the table is asked whether they wrote rows of it at all.
+ * them the table is asked whether they wrote rows of it at all. What a marker says holds of what is read after it.
  *
- * @param read answers `requests`, by index
+ * @param read answers `requests`, by index; with `behind` as of `OnlineStore.read`
  */
 export async function awaitPushed(
   deps: AwaitPushedDeps,
   requests: readonly { readonly plan: ViewPlan; readonly key: EntityKey }[],
   pushed: Pushed,
-  read: () => Promise<OnlineAnswer[]>,
+  read: (behind: boolean) => Promise<OnlineAnswer[]>,
 ): Promise<Read> {
-  let answers = await read()
+  let answers = await read(true)
   if (pushed.size === 0) return { answers, late: none }
   const lacking = (indexes: Iterable<number>): number[] => [...indexes].filter((i) => lacks(answers, requests, pushed, i))
   const first = lacking(requests.keys())
   if (first.length === 0) return { answers, late: none }
-  let late = await ofEntities(deps, requests, pushed, first)
+  const found = await ofEntities(deps, requests, pushed, first)
+  let { late } = found
+  if (found.folded) answers = await read(false)
   const end = performance.now() + mostWaitMs
   // a scheduled view has to wait for its schedule
   const comes = (): boolean => late.some((i) => requests[i]?.plan.spec.availability.kind === 'continuous')
   for (let pauseMs = firstPauseMs; comes() && performance.now() < end; pauseMs = Math.min(pauseMs * 2, lastPauseMs)) {
     await setTimeout(pauseMs)
-    answers = await read()
+    answers = await read(false)
     late = lacking(late)
   }
   return { answers, late: new Set(late) }
@@ -77,13 +79,13 @@ function lacks(answers: readonly OnlineAnswer[], requests: readonly { readonly p
   return wanted !== undefined && !includes(answers[i]?.frontier ?? noTransactions, wanted)
 }
 
-/** Those of the indexes whose entities the pushes wrote rows of, as far as the views' markers do not hold them. */
+/** Those of the indexes whose entities the pushes wrote rows of, as far as the views' markers do not hold them; and whether a marker does, whose states may have come after they were read. */
 async function ofEntities(
   { store, written }: AwaitPushedDeps,
   requests: readonly { readonly plan: ViewPlan; readonly key: EntityKey }[],
   pushed: Pushed,
   indexes: readonly number[],
-): Promise<number[]> {
+): Promise<{ late: number[]; folded: boolean }> {
   const byView = new Map<DefinitionId, { readonly plan: ViewPlan; readonly indexes: number[] }>()
   for (const i of indexes) {
     const { plan } = requests[i] as { plan: ViewPlan }
@@ -93,13 +95,17 @@ async function ofEntities(
   }
   const markers = await readMarkers(store, [...byView.keys()])
   const late: number[] = []
+  let folded = false
   for (const [at, { plan, indexes: ofView }] of [...byView.values()].entries()) {
     const wanted = pushed.get(plan.spec.source.name) ?? noTransactions
     const marker = markers[at] ?? null
-    if (marker !== null && includes(marker.frontier, wanted)) continue
+    if (marker !== null && includes(marker.frontier, wanted)) {
+      folded = true
+      continue
+    }
     const keyOf = (i: number): EntityKey => (requests[i] as { key: EntityKey }).key
     const keys = await written(plan, [...new Set(ofView.map(keyOf))], wanted)
     late.push(...ofView.filter((i) => keys.has(keyOf(i))))
   }
-  return late
+  return { late, folded }
 }

@@ -81,9 +81,9 @@ export async function readFeatures(
   }
   let { asOf } = moment
   const away: LockstepError[] = []
-  const readAt = async (time: number): Promise<OnlineAnswer[]> => {
+  const readAt = async (time: number, behind: boolean): Promise<OnlineAnswer[]> => {
     try {
-      return await namingIndex(service, entities, readOnline(deps.store, requests, time))
+      return await namingIndex(service, entities, readOnline(deps.store, requests, time, { behind }))
     } catch (error) {
       deps.onStoreError?.(error)
       if (moment.whenUnavailable !== 'defaults' || !isAway(error)) throw error
@@ -91,14 +91,14 @@ export async function readFeatures(
       return requests.map(({ plan }) => unavailableAnswer(plan, time))
     }
   }
-  const first = await awaitPushed(deps, requests, moment.pushed ?? nothingPushed, () => readAt(asOf))
+  const first = await awaitPushed(deps, requests, moment.pushed ?? nothingPushed, (behind) => readAt(asOf, behind))
   let { answers } = first
   if (!moment.asked) {
     // Another machine's clock is ahead of this one: move the moment of the whole request, so that all its values hold for one.
     let ahead = greatestHighWater(answers)
     for (let tries = 0; ahead > asOf && tries < 3; tries++) {
       asOf = ahead
-      answers = await readAt(asOf)
+      answers = await readAt(asOf, false)
       ahead = greatestHighWater(answers)
     }
   }

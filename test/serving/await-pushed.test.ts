@@ -1,0 +1,43 @@
+import { afterAll, beforeAll, expect, it } from 'vitest'
+import type { OnlineStore } from '../../online/store.ts'
+import type { World } from './world.ts'
+import { ask, createWorld } from './world.ts'
+
+const landing = { airport: 'ATL', at: '2001-07-01T11:30:00Z', delay: 7, amount: null, count: null, city: null, open: null, vec: null }
+
+let world: World
+beforeAll(async () => {
+  world = await createWorld('embedded')
+  await world.materialize('airport_delays')
+})
+afterAll(() => world.close())
+
+/** A server whose store runs `between` once after the next read. */
+async function serveBetween(between: (store: OnlineStore) => Promise<void>) {
+  const store = world.openStore()
+  let armed = false
+  const read: OnlineStore['read'] = async (keys, how) => {
+    const found = await store.read(keys, how)
+    if (armed) {
+      armed = false
+      await between(store)
+    }
+    return found
+  }
+  const { server, url } = await world.serve({ store: async () => ({ ...store, read }), pollMs: 600_000 })
+  await server.whenReady()
+  return { url, arm: () => void (armed = true) }
+}
+
+async function pushOffline(url: string): Promise<string> {
+  const { body } = await ask(url, '/v1/sources/landings/events', { events: [landing], to: 'offline' })
+  return (body as unknown as { token: string }).token
+}
+
+it('sees what a run folds between the read of the states and that of the marker', async () => {
+  const { url, arm } = await serveBetween(() => world.materialize('airport_delays'))
+  const after = await pushOffline(url)
+  arm()
+  const { body } = await ask(url, '/v1/features', { service: 'flight', entities: [{ airport: 'ATL', distance: 1 }], after })
+  expect(body.results[0]?.features).toMatchObject({ lastDelay: 7, landed1h: 1 })
+})
