@@ -41,11 +41,19 @@ export async function readOnline(
   const stored = await store.read(keys, { behind })
   const absent = new Map<ViewPlan, OnlineAnswer>()
   const lacking = new Set<ViewPlan>()
+  const lackedAt: number[] = []
   for (let i = 0, k = 0; i < requests.length; i++) {
     const { plan, key } = requests[i] as OnlineRequest
-    if (key !== null && stored[k++] === null) lacking.add(plan)
+    if (key === null || stored[k++] !== null) continue
+    lacking.add(plan)
+    lackedAt.push(k - 1)
   }
-  if (lacking.size > 0) await requireWhole(store, [...lacking])
+  if (lacking.size > 0) {
+    // the markers say nothing of a copy that lags behind, nor of what was read before a view became whole; both reads travel together
+    const lacked = lackedAt.map((k) => keys[k] as OnlineKey)
+    const [, again] = await Promise.all([requireWhole(store, [...lacking]), store.read(lacked)])
+    for (const [i, k] of lackedAt.entries()) stored[k] = again[i] ?? null
+  }
   const answers = new Array<OnlineAnswer>(requests.length)
   let at = 0
   for (let i = 0; i < requests.length; i++) {

@@ -88,7 +88,7 @@ describe('reading features from the online store', () => {
     await readOnline(counting, requests('there'), moment)
     expect(reads.length).toBe(1)
     await readOnline(counting, requests('there', 'absent', 'absent too'), moment)
-    expect(reads.slice(2)).toEqual([[markerKey(plan.id)]])
+    expect(reads.slice(2)).toEqual([[markerKey(plan.id)], [keyOf('absent'), keyOf('absent too')]])
 
     const asked = () => readOnline(store, [{ plan: empty, key: accountKey(empty, 'absent') }], moment)
     const notReady = { code: 'NOT_READY', message: expect.stringContaining('"empty@1"'), details: { view: 'empty@1' } }
@@ -104,6 +104,15 @@ describe('reading features from the online store', () => {
     }
     await writeMarker(store, empty.id, { ...facts, removing: false, frontier: allBelow(8) }, await readMarker(store, empty.id))
     expect((await asked())[0]?.values?.statuses.every((status) => status === Status.notFound)).toBe(true)
+  })
+
+  it('asks the primary for what a copy that lags behind lacks', async () => {
+    await put('lagging', { minutes: 1, amount: 1 })
+    const lagging: Pick<OnlineStore, 'read'> = {
+      read: async (keys, options) => (options?.behind === true ? keys.map(() => null) : await store.read(keys)),
+    }
+    const requests = ['nobody', 'lagging'].map((account) => ({ plan, key: accountKey(plan, account) }))
+    expect((await readOnline(lagging, requests, moment)).map(({ frontier }) => frontier)).toEqual([null, allBelow(7)])
   })
 
   it('leaves a moment before the high-water mark to the history, and answers at the mark itself', async () => {
