@@ -86,19 +86,29 @@ export async function readFeatures(
       return await namingIndex(service, entities, readOnline(deps.store, requests, time, { behind }))
     } catch (error) {
       deps.onStoreError?.(error)
-      if (moment.whenUnavailable !== 'defaults' || !isAway(error)) throw error
-      away.push(error)
-      return requests.map(({ plan }) => unavailableAnswer(plan, time))
+      throw error
     }
   }
-  const first = await awaitPushed(deps, requests, moment.pushed ?? nothingPushed, (behind) => readAt(asOf, behind))
+  const orDefaults = async <T>(reading: Promise<T>, withAnswers: (answers: OnlineAnswer[]) => T): Promise<T> => {
+    try {
+      return await reading
+    } catch (error) {
+      if (moment.whenUnavailable !== 'defaults' || !isAway(error)) throw error
+      away.push(error)
+      return withAnswers(requests.map(({ plan }) => unavailableAnswer(plan, asOf)))
+    }
+  }
+  const first = await orDefaults(
+    awaitPushed(deps, requests, moment.pushed ?? nothingPushed, (behind) => readAt(asOf, behind)),
+    (instead) => ({ answers: instead, late: new Set<number>() }),
+  )
   let { answers } = first
   if (!moment.asked) {
     // Another machine's clock is ahead of this one: move the moment of the whole request, so that all its values hold for one.
     let ahead = greatestHighWater(answers)
     for (let tries = 0; ahead > asOf && tries < 3; tries++) {
       asOf = ahead
-      answers = await readAt(asOf, false)
+      answers = await orDefaults(readAt(asOf, false), (instead) => instead)
       ahead = greatestHighWater(answers)
     }
   }

@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, expect, it } from 'vitest'
+import { LockstepError } from '../../kernel/errors.ts'
 import type { OnlineStore } from '../../online/store.ts'
 import type { World } from './world.ts'
 import { ask, createWorld } from './world.ts'
@@ -40,4 +41,20 @@ it('sees what a run folds between the read of the states and that of the marker'
   arm()
   const { body } = await ask(url, '/v1/features', { service: 'flight', entities: [{ airport: 'ATL', distance: 1 }], after })
   expect(body.results[0]?.features).toMatchObject({ lastDelay: 7, landed1h: 1 })
+})
+
+it('gives defaults where the online store is away and the request asks for them', async () => {
+  const store = world.openStore()
+  const { server: whole, url: pushing } = await world.serve()
+  await whole.whenReady()
+  const after = await pushOffline(pushing)
+  const read: OnlineStore['read'] = async () => {
+    throw new LockstepError('REDIS_UNAVAILABLE', 'It is away.')
+  }
+  const { server, url } = await world.serve({ store: async () => ({ ...store, read }) })
+  await server.whenReady()
+  const asked = { service: 'flight', entities: [{ airport: 'ATL', distance: 1 }], after, whenUnavailable: 'defaults' }
+  const { status, body } = await ask(url, '/v1/features', asked)
+  expect(status).toBe(200)
+  expect(body).toMatchObject({ degraded: true, results: [{ statuses: { lastDelay: 'UNAVAILABLE' } }] })
 })
