@@ -20,7 +20,9 @@ export function pushToken(source: string, xids: readonly number[]): string {
 export function parsePushToken(token: string): { readonly source: string; readonly written: Frontier } {
   const at = token.indexOf('~')
   try {
-    if (at > 0) return { source: token.slice(0, at), written: parseFrontier(token.slice(at + 1)) }
+    const written = parseFrontier(token.slice(at + 1))
+    // the range of the oldest is one more
+    if (at > 0 && written.beyond.length <= mostTransactions + 1) return { source: token.slice(0, at), written }
   } catch (cause) {
     throw invalid(token, cause)
   }

@@ -24,4 +24,10 @@ describe('the token of a push', () => {
   it.each(['', '~0', 'landings', 'landings~', 'landings~x', 'landings~0+5..3', 'landings~0+1~2'])('refuses "%s"', (token) => {
     expect(() => parsePushToken(token)).toThrow(expect.objectContaining({ code: 'INVALID_REQUEST' }))
   })
+
+  it('refuses more ranges than any push answers', () => {
+    const ranges = (count: number) => `landings~0+${Array.from({ length: count }, (_, i) => 2 * i + 1000).join()}`
+    expect(parsePushToken(ranges(65)).written.beyond.length).toBe(65)
+    expect(() => parsePushToken(ranges(66))).toThrow(expect.objectContaining({ code: 'INVALID_REQUEST' }))
+  })
 })
