@@ -129,7 +129,9 @@ export async function readFeatures(
       const answer = online[u] ? (answers[next++] as OnlineAnswer) : null
       const values = answer === null || isLate || (answer.frontier === null && past.has(plan.id)) ? null : answer.values
       if (values === null) {
-        missing.push({ plan, key: entity.keys[u] as EntityKey, asOf, onlineOnly: isLate })
+        // a state holds the rows of the online store alone, and so must what is answered in its place now
+        const isOverCap = answer !== null && answer.values === null && asOf >= answer.highWater
+        missing.push({ plan, key: entity.keys[u] as EntityKey, asOf, onlineOnly: isLate || isOverCap })
         missingAt.push(reads.length)
       }
       reads.push(values)
