@@ -28,7 +28,7 @@ async function openTransactions(db: Database): Promise<Set<string>> {
   const rows = await db.query<{ transaction: string }>(
     `SELECT l.virtualtransaction AS transaction FROM pg_locks l JOIN pg_stat_activity a ON a.pid = l.pid
     WHERE l.locktype = 'virtualxid' AND l.granted AND a.datname = current_database() AND a.pid <> pg_backend_pid()
-      AND coalesce(a.application_name, '') IN ('', 'lockstep')`,
+      AND (coalesce(a.application_name, '') = '' OR starts_with(a.application_name, 'lockstep'))`,
   )
   return new Set(rows.map(({ transaction }) => transaction))
 }

@@ -222,7 +222,9 @@ export function parseTarget(url: string): { url: string; server: string } {
   }
   const options = parsed.searchParams.get('options') ?? ''
   parsed.searchParams.set('options', [options, ...SESSION.map((setting) => `-c ${setting}`)].join(' ').trim())
-  if (!parsed.searchParams.has('application_name')) parsed.searchParams.set('application_name', 'lockstep')
+  // what the URL calls it comes behind that, so that whoever waits for every Lockstep finds them all
+  const name = parsed.searchParams.get('application_name') ?? ''
+  parsed.searchParams.set('application_name', name.startsWith('lockstep') ? name : `lockstep ${name}`.trim())
   const host = parsed.searchParams.get('host') ?? (decodeURIComponent(parsed.hostname) || 'localhost')
   return { url: parsed.href, server: `${host}:${parsed.searchParams.get('port') ?? (parsed.port || '5432')}` }
 }

@@ -101,7 +101,7 @@ describe('the oldest transaction that writes', () => {
       await other.kysely.transaction().execute(async (transaction) => {
         await transaction.insertInto('lockstep.code').values({ hash: 'h', body: 'b' }).execute()
         const found = await oldestWriter(db)
-        expect(found).toMatchObject({ application: 'a long job', state: 'idle in transaction', database: url.pathname.slice(1) })
+        expect(found).toMatchObject({ application: 'lockstep a long job', state: 'idle in transaction', database: url.pathname.slice(1) })
         expect(found?.pid).toBeGreaterThan(0)
         expect(found?.seconds).toBeLessThan(60)
       })

@@ -3,6 +3,7 @@ import { sql } from 'kysely'
 import pg from 'pg'
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest'
 import type { Database } from '../../runtime/database.ts'
+import { awaitEarlier } from '../../runtime/earlier-transactions.ts'
 import { openPostgres } from '../../runtime/open-postgres.ts'
 import { type TestDatabase, testDatabase } from '../services/index.ts'
 import { databaseContract } from './database-contract.ts'
@@ -150,6 +151,22 @@ describe('PostgreSQL', () => {
     const settings = `select current_setting('search_path') as path, current_setting('TimeZone') as zone, current_setting('application_name') as name`
     expect(await other.query(settings)).toEqual([{ path: 'elsewhere', zone: 'UTC', name: 'lockstep' }])
     await other.close()
+  })
+
+  it('is waited for as a Lockstep, whatever its URL calls it', async () => {
+    const url = new URL(database.url)
+    url.searchParams.set('application_name', 'billing')
+    const other = openPostgres(url.href)
+    try {
+      await other.kysely.transaction().execute(async (transaction) => {
+        const { rows } = await sql<{ name: string }>`select current_setting('application_name') as name`.execute(transaction)
+        expect(rows).toEqual([{ name: 'lockstep billing' }])
+        expect(await awaitEarlier(db, 100)).toBe(false)
+      })
+      expect(await awaitEarlier(db, 5_000)).toBe(true)
+    } finally {
+      await other.close()
+    }
   })
 
   it('waits for a free connection as long as it takes, and runs more statements than it has connections', async () => {
