@@ -1,8 +1,8 @@
 import { isDeepStrictEqual } from 'node:util'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import type { ViewPlan } from '../../kernel/view-plan.ts'
-import { readBackfills } from '../../materializer/backfills.ts'
-import { chunkJobs } from '../../materializer/backfill.ts'
+import { readBackfill, readBackfills } from '../../materializer/backfills.ts'
+import { backfillQueue, beginBackfill, chunkJobs } from '../../materializer/backfill.ts'
 import { keepCurrent } from '../../materializer/keep-current.ts'
 import { materializeView } from '../../materializer/materialize.ts'
 import { askForScheduledRun, deadLetters, scheduledJobs } from '../../materializer/scheduled-runs.ts'
@@ -13,7 +13,7 @@ import { createLogger } from '../../runtime/log.ts'
 import { workOnJobs } from '../../runtime/work-on-jobs.ts'
 import { freshView, many, materializerFixture, moment } from './fixture.ts'
 import { createPaymentsTable } from './payments-table.ts'
-import { storedStates } from './payments.ts'
+import { start, storedStates } from './payments.ts'
 import { paymentsPlan } from './plans.ts'
 
 const fixture = materializerFixture()
@@ -139,6 +139,27 @@ describe('what keeps views current', () => {
     expect(await jobs.take(queue)).toBeNull()
     await materializeView(db, store, plan, { moment: due + 5 * minute })
     expect(await deadLetters(db, jobs, identity)).toEqual([])
+  })
+
+  it('asks for the run that is due also where some entities were made anew since', async () => {
+    const { db, store } = fixture().open('redis')
+    const table = await createPaymentsTable(db, 'partly')
+    await table.insert(many(50))
+    const plan = paymentsPlan({ name: 'partly', relation: { kind: 'table', table: 'partly' }, availability })
+    const due = Math.floor(moment / (5 * minute)) * 5 * minute + minute
+    await materializeView(db, store, plan, { moment: due - 5 * minute, now: () => due })
+    await table.insert(many(50))
+    const tools = { db, store, jobs, clock: () => due, worker: 'test' }
+    const { id } = await beginBackfill(tools, plan, { events: { from: start, to: start + minute }, chunks: 1, now: () => due })
+    const find = (): Promise<ViewPlan> => Promise.resolve(plan)
+    const chunk = await jobs.take(backfillQueue(id))
+    if (chunk !== null) await chunkJobs(tools, find).work({ queue: backfillQueue(id), ...chunk }, chunk.lost)
+    expect(await readBackfill(db, id, Date.now())).toMatchObject({ state: 'done' })
+    await jobs.remove(backfillQueue(id))
+    await askForScheduledRun(tools, plan)
+    const asked = await jobs.take(`scheduled.${await store.identity()}`)
+    expect(asked?.data).toMatchObject({ view: plan.id, moment: due })
+    await asked?.finish(null)
   })
 
   const finished = async (plan: ViewPlan): Promise<number[]> => {
