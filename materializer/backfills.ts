@@ -115,7 +115,7 @@ export async function backfillState(db: Handle, id: number): Promise<Pick<Backfi
   return found ?? null
 }
 
-/** @returns its id; null where one of the same view, store and range is running */
+/** @returns its id; null where one of the same view, store and range is running, or its run was forgotten meanwhile */
 export async function insertBackfill(
   db: Handle,
   backfill: Pick<Backfill, 'view' | 'fingerprint' | 'store' | 'events' | 'moment' | 'run' | 'origin' | 'startedBy'>,
@@ -123,6 +123,13 @@ export async function insertBackfill(
 ): Promise<number | null> {
   const { view, fingerprint, store, events, moment, run, origin, startedBy } = backfill
   return await db.kysely.transaction().execute(async (transaction) => {
+    const known = await transaction
+      .selectFrom('lockstep.materialization_runs')
+      .select('id')
+      .where('id', '=', run.id)
+      .forShare()
+      .executeTakeFirst()
+    if (known === undefined) return null
     const inserted = await transaction
       .insertInto('lockstep.backfills')
       .values({

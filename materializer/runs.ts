@@ -96,6 +96,8 @@ export async function knowsRun(db: Pick<Database, 'kysely'>, run: Run): Promise<
   return found !== undefined
 }
 
+/** Forgets the backfills of the view too: one that runs has lost the view. */
 export async function forgetRuns(db: Pick<Database, 'kysely'>, view: string, store: string): Promise<void> {
   await db.kysely.deleteFrom('lockstep.materialization_runs').where('view', '=', view).where('store', '=', store).execute()
+  await db.kysely.deleteFrom('lockstep.backfills').where('view', '=', view).where('store', '=', store).execute()
 }

@@ -1,6 +1,8 @@
 import { describe, expect, it } from 'vitest'
+import { insertBackfill, runningBackfill } from '../../materializer/backfills.ts'
 import { forgetView } from '../../materializer/forget-view.ts'
 import { materializeView } from '../../materializer/materialize.ts'
+import { startRun } from '../../materializer/runs.ts'
 import { materializationStatus } from '../../materializer/status.ts'
 import { firstMarker, markerKey, readMarker, writeMarker } from '../../online/marker.ts'
 import { freshView, heldSecondRun, many, materializerFixture, moment, storeKinds } from './fixture.ts'
@@ -28,6 +30,20 @@ describe.each(storeKinds)('a view that is forgotten in the %s store', (kind) => 
     await table.insert(many(10))
     expect(await materializeView(db, store, plan, { moment })).toMatchObject({ from: 0, rows: 310 })
     expect(await storedStates(store, plan, keys)).toEqual(table.expected(plan, moment))
+  })
+
+  it('leaves no backfill behind that would be joined when it comes back', async () => {
+    const { db, store } = fixture().open(kind)
+    const { plan } = await freshView(db)
+    const what = { view: plan.id, store: await store.identity(), events: null }
+    const run = await startRun(db, { ...what, fingerprint: plan.fingerprint, moment, startedAt: new Date() })
+    const backfill = { ...what, fingerprint: plan.fingerprint, moment, run, origin: run, startedBy: 'test' }
+    const range = { from: null, to: null }
+    const id = await insertBackfill(db, backfill, [range])
+    expect(await runningBackfill(db, what)).toBe(id)
+    await forgetView(db, store, plan.id)
+    expect(await runningBackfill(db, what)).toBeNull()
+    expect(await insertBackfill(db, backfill, [range])).toBeNull()
   })
 
   it('is lost to a run that is under way', async () => {
