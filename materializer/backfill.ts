@@ -202,10 +202,13 @@ export async function tendBackfills(tools: BackfillTools, find: (view: string) =
       await endBackfill(db, id, 'failed', { code: 'INTERNAL', message })
       await jobs.remove(`${prefix}${id}`)
     } else if (backfill.chunksDone === backfill.chunks) {
-      await finishBackfill(tools, id, await find(backfill.view)).catch(async (error: unknown) => {
-        if (!(error instanceof LockstepError) || error.code !== 'STORE_MISMATCH') throw error
+      try {
+        await finishBackfill(tools, id, await find(backfill.view))
+      } catch (error) {
+        // it lost its view, or the view was retired
+        if (!(error instanceof LockstepError) || (error.code !== 'STORE_MISMATCH' && error.code !== 'UNKNOWN_DEFINITION')) throw error
         await endBackfill(db, id, 'failed', error)
-      })
+      }
     }
   }
 }

@@ -84,12 +84,12 @@ export async function keepCurrent(tools: KeepTools, options: KeepOptions): Promi
       }
       if (performance.now() >= tendAt) {
         tendAt = performance.now() + tendMs
-        await tendBackfills(tools, async (id) => (await tools.catalog()).view(id))
         house ??= keepHouse(tools.db, tools.store, catalog, signal)
           .catch((error: unknown) => {
             if (!signal.aborted) tools.log.warn({ error: messageOf(error) }, 'what is to be removed could not be')
           })
           .finally(() => (house = null))
+        await tendBackfills(tools, async (id) => (await tools.catalog()).view(id))
       }
       failed = null
     } catch (error) {

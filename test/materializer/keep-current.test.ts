@@ -1,8 +1,9 @@
 import { isDeepStrictEqual } from 'node:util'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { LockstepError } from '../../kernel/errors.ts'
 import type { ViewPlan } from '../../kernel/view-plan.ts'
-import { readBackfill, readBackfills } from '../../materializer/backfills.ts'
-import { backfillQueue, beginBackfill, chunkJobs } from '../../materializer/backfill.ts'
+import { finishChunk, openChunks, readBackfill, readBackfills } from '../../materializer/backfills.ts'
+import { backfillQueue, beginBackfill, chunkJobs, tendBackfills } from '../../materializer/backfill.ts'
 import { keepCurrent } from '../../materializer/keep-current.ts'
 import { materializeView } from '../../materializer/materialize.ts'
 import { askForScheduledRun, deadLetters, scheduledJobs } from '../../materializer/scheduled-runs.ts'
@@ -160,6 +161,17 @@ describe('what keeps views current', () => {
     const asked = await jobs.take(`scheduled.${await store.identity()}`)
     expect(asked?.data).toMatchObject({ view: plan.id, moment: due })
     await asked?.finish(null)
+  })
+
+  it('ends a backfill that is done where its view has been retired', async () => {
+    const { db, store } = fixture().open('redis')
+    const { plan } = await freshView(db)
+    const tools = { db, store, jobs, worker: 'test' }
+    const { id } = await beginBackfill(tools, plan, { chunks: 1, now: () => moment })
+    for (const chunk of await openChunks(db, id)) await finishChunk(db, id, chunk, { below: 1, rows: 0, entities: 0, worker: 'test' })
+    const gone = new LockstepError('UNKNOWN_DEFINITION', 'There is no such view.')
+    await tendBackfills(tools, () => Promise.reject(gone), id)
+    expect(await readBackfill(db, id, Date.now())).toMatchObject({ state: 'failed', error: { code: 'UNKNOWN_DEFINITION' } })
   })
 
   const finished = async (plan: ViewPlan): Promise<number[]> => {
