@@ -61,7 +61,8 @@ const deadLetters: Holder = async ({ entity, values, definitions, db }) => {
 const ownStates: Holder = async (erasing) => {
   const views = viewsOf(erasing.entity, erasing.values, erasing.definitions)
   for (const { view, key } of views) erasing.touch(view, erasing.entity.name, key)
-  return views.map(({ view }) => ({ what: 'removed', kind: 'states', where: view, count: 1 }))
+  const note = 'if there was one: the receipt is written before the store is asked'
+  return views.map(({ view }) => ({ what: 'removed', kind: 'states', where: view, count: 1, note }))
 }
 
 const userTables: Holder = async ({ entity, values, definitions, db }) => {

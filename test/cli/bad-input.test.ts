@@ -97,6 +97,15 @@ describe('data that do not fit', () => {
     expect((await must(env, 'materialize')).views).toMatchObject([{ view: 'delays@1', rows: 2, entities: 2 }])
   }, 30_000)
 
+  it('are told where a key is erased that no row has', async () => {
+    const note = /note: no source has a row of this key/
+    const erase = async (key: string) => (await lockstep(env, 'erase', 'airport', key, '--yes')).out
+    expect(await erase('nowhere')).toMatch(note)
+    const known = await erase('ORD')
+    expect(known).toMatch(/removed: 1 row in .*\nremoved: 1 state in delays@1 \(if there was one/)
+    expect(known).not.toMatch(note)
+  }, 30_000)
+
   it('are refused as a spine that lacks the key or the time, and no file is left', async () => {
     const out = inFolder('set.parquet')
     const keyless = await failure(['dataset', 'create', 'all', '--spine', inFolder('keyless.csv'), '--out', out, '--time', 'at'])

@@ -106,7 +106,7 @@ describe.each(storeKinds)('erasing an entity, its states in a store of kind %s',
     expect(receipt.parts).toEqual(
       expect.arrayContaining([
         { what: 'removed', kind: 'rows', where: 'lockstep_source."orders"', count: 14 },
-        { what: 'removed', kind: 'states', where: 'of_account@1', count: 1 },
+        expect.objectContaining({ what: 'removed', kind: 'states', where: 'of_account@1', count: 1 }),
         expect.objectContaining({ what: 'removed', where: 'lockstep.stream_dead_letters', count: 1 }),
         expect.objectContaining({ what: 'renewed', where: 'of_merchant@1', count: 3 }),
         expect.objectContaining({ what: 'renewed', where: 'of_world@1', count: 1 }),
