@@ -1,11 +1,15 @@
-import { allBelow, includes, intersection } from '../kernel/frontier.ts'
+import { allBelow, intersection } from '../kernel/frontier.ts'
 import type { DefinitionId } from '../kernel/view-spec.ts'
-import { readMarker, writeMarker } from '../online/marker.ts'
+import type { Marker } from '../online/marker.ts'
+import { readMarker, removeMarker, writeMarker } from '../online/marker.ts'
 import type { OnlineStore } from '../online/store.ts'
 import type { Database } from '../runtime/database.ts'
 
 /** Replication is asynchronous, but not by so much. */
 const defaultReplayMs = 3_600_000
+/** No row is of one below it. */
+const firstTransaction = 3
+const runs = 'lockstep.materialization_runs'
 
 export interface FailoverOptions {
   /** How long ago what was written is surely on every copy of the store. Default: an hour. */
@@ -32,32 +36,43 @@ export async function noticeFailover(db: Database, store: OnlineStore, options: 
 }
 
 async function setBack(db: Database, store: OnlineStore, identity: string, options: FailoverOptions): Promise<DefinitionId[]> {
-  const runs = await db.kysely
-    .selectFrom('lockstep.materialization_runs')
-    .select(['view', 'to_xid', 'id', 'finished_at'])
-    .where('store', '=', identity)
-    .where('finished_at', 'is not', null)
-    .orderBy('finished_at', 'desc')
-    .execute()
-  const horizon = options.nowMs - (options.replayMs ?? defaultReplayMs)
+  const horizon = new Date(options.nowMs - (options.replayMs ?? defaultReplayMs))
   const done: DefinitionId[] = []
-  for (const view of new Set(runs.map((run) => run.view as DefinitionId))) {
+  // a run that has not ended may have written already
+  const views = await db.kysely.selectFrom(runs).select('view').distinct().where('store', '=', identity).execute()
+  for (const { view } of views as { view: DefinitionId }[]) {
     for (;;) {
       const marker = await readMarker(store, view)
-      if (marker === null || marker.frontier.below <= 0) break
+      // What begins a view anew removes its states first, and leaves its marker to itself.
+      if (marker === null || marker.removing) break
       // Only what was recorded since the view was begun counts; a view that is younger than the horizon is gone over whole.
-      const last = runs.find(
-        (run) => run.view === view && BigInt(run.id) >= BigInt(marker.origin.id) && (run.finished_at?.getTime() ?? Infinity) <= horizon,
-      )
-      const before = intersection(marker.frontier, allBelow(Math.max(1, Number(last?.to_xid ?? 1))))
-      if (includes(before, marker.frontier)) break
-      if (await writeMarker(store, view, { ...marker, frontier: before }, marker)) {
+      const last = await db.kysely
+        .selectFrom(runs)
+        .select('to_xid')
+        .where('view', '=', view)
+        .where('store', '=', identity)
+        .where('id', '>=', marker.origin.id)
+        .where('finished_at', '<=', horizon)
+        .orderBy('finished_at', 'desc')
+        .limit(1)
+        .executeTakeFirst()
+      if (await lower(store, view, marker, Number(last?.to_xid ?? firstTransaction))) {
         done.push(view)
         break
       }
     }
   }
   return done
+}
+
+/**
+ * By one transaction at least, also where it is there already: a run that is under way then finds that it is no longer where it began, and is done again, for what it has
+ * written may be lost. One that cannot be lowered goes. @returns false where the marker has changed since
+ */
+async function lower(store: OnlineStore, view: DefinitionId, marker: Marker, to: number): Promise<boolean> {
+  const below = Math.min(to, marker.frontier.below - 1)
+  if (below <= 0) return await removeMarker(store, view, marker)
+  return await writeMarker(store, view, { ...marker, frontier: intersection(marker.frontier, allBelow(below)) }, marker)
 }
 
 async function remember(db: Database, store: string, present: readonly string[]): Promise<void> {

@@ -3,7 +3,7 @@ import type { Frontier } from '../kernel/frontier.ts'
 import { allBelow, includes, union, writeFrontier } from '../kernel/frontier.ts'
 import { headOf, readHeader, storedFormat } from '../kernel/stored-state.ts'
 import type { DefinitionId } from '../kernel/view-spec.ts'
-import { markerEntity } from './store.ts'
+import { markerEntity, noBytes } from './store.ts'
 import type { OnlineKey, OnlineStore } from './store.ts'
 
 /**
@@ -69,14 +69,19 @@ function decodeMarker(bytes: Buffer, view: DefinitionId): Marker {
 }
 
 /** Stores the marker over the one that was read, or over none; false where it has changed since. */
-export async function writeMarker(store: OnlineStore, view: DefinitionId, marker: Marker, present: Marker | null): Promise<boolean> {
+export function writeMarker(store: OnlineStore, view: DefinitionId, marker: Marker, present: Marker | null): Promise<boolean> {
+  return replaceMarker(store, view, encodeMarker(marker), present)
+}
+
+/** False where it has changed since. */
+export function removeMarker(store: OnlineStore, view: DefinitionId, present: Marker): Promise<boolean> {
+  return replaceMarker(store, view, noBytes, present)
+}
+
+async function replaceMarker(store: OnlineStore, view: DefinitionId, bytes: Buffer, present: Marker | null): Promise<boolean> {
   const expected = present === null ? null : encodeMarker(present)
   const [stored] = await store.write([
-    {
-      ...markerKey(view),
-      expected: expected === null ? null : headOf(expected, readHeader(expected, view)),
-      bytes: encodeMarker(marker),
-    },
+    { ...markerKey(view), expected: expected === null ? null : headOf(expected, readHeader(expected, view)), bytes },
   ])
   return stored === true
 }
