@@ -168,10 +168,11 @@ export function chunkJobs(tools: BackfillTools, find: (view: string) => Promise<
 /** Ends a backfill all of whose chunks are done; of several that see it, one does. A process that is killed in between leaves it to the next that tends it. */
 async function finishBackfill({ db, store }: BackfillTools, id: number, plan: ViewPlan): Promise<void> {
   if ((await openChunks(db, id)).length > 0) return
+  // Before it is seen that the backfill still runs: a failover fails it, and then sets the marker back.
+  const marker = await readMarker(store, plan.id)
   const backfill = await readBackfill(db, id, Date.now())
   if (backfill === null || backfill.state !== 'running') return
   const { origin, run, rows, entities, below, events } = backfill
-  const marker = await readMarker(store, plan.id)
   if (marker === null || marker.removing || !sameRun(marker.origin, origin)) throw lost(plan)
   // of some entities alone it says nothing of the others
   const moved = events === null ? await advanceMarker(store, plan.id, marker, allBelow(below ?? 0)) : { is: marker.frontier }

@@ -74,7 +74,7 @@ export async function readBackfills(
       run: { id: row.run, startedAt: row.run_started_at },
       origin: { id: row.origin, startedAt: row.origin_started_at },
       state: row.state,
-      error: row.error as Backfill['error'], // written by failBackfill alone
+      error: row.error as Backfill['error'], // written by endBackfill and failBackfills alone
       startedBy: row.started_by,
       startedAt: row.started_at,
       finishedAt: row.finished_at,
@@ -223,4 +223,14 @@ export async function endBackfill(
     .where('state', '=', 'running')
     .executeTakeFirst()
   return numUpdatedRows > 0n
+}
+
+/** Fails all that are running in a store: it may have lost what their chunks wrote. */
+export async function failBackfills(db: Handle, store: string, error: Pick<LockstepError, 'code' | 'message'>): Promise<void> {
+  await db.kysely
+    .updateTable('lockstep.backfills')
+    .set({ state: 'failed', error: JSON.stringify({ code: error.code, message: error.message }), finished_at: new Date() })
+    .where('store', '=', store)
+    .where('state', '=', 'running')
+    .execute()
 }

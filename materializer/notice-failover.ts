@@ -4,6 +4,7 @@ import type { Marker } from '../online/marker.ts'
 import { readMarker, removeMarker, writeMarker } from '../online/marker.ts'
 import type { OnlineStore } from '../online/store.ts'
 import type { Database } from '../runtime/database.ts'
+import { failBackfills } from './backfills.ts'
 
 /** Replication is asynchronous, but not by so much. */
 const defaultReplayMs = 3_600_000
@@ -21,7 +22,7 @@ export interface FailoverOptions {
 /**
  * Looks whether the store has a primary that was not one at the last look: it has restarted, or a replica has taken over, and writes that were acknowledged may be lost. Then
  * the markers of all views are set back to where they stood `replayMs` ago, so that the next runs go over those arrivals again. That is exact, for each state says itself
- * which transactions it holds. Whoever is killed amid it leaves the new primary unknown, and the next one does it again.
+ * which transactions it holds. The backfills that run fail. Whoever is killed amid it leaves the new primary unknown, and the next one does it again.
  *
  * @returns the views that were set back
  */
@@ -38,6 +39,10 @@ export async function noticeFailover(db: Database, store: OnlineStore, options: 
 async function setBack(db: Database, store: OnlineStore, identity: string, options: FailoverOptions): Promise<DefinitionId[]> {
   const horizon = new Date(options.nowMs - (options.replayMs ?? defaultReplayMs))
   const done: DefinitionId[] = []
+  await failBackfills(db, identity, {
+    code: 'STORE_MISMATCH',
+    message: 'A primary of the online store was restarted or replaced amid it, and may have lost what it wrote. Run the backfill again.',
+  })
   // a run that has not ended may have written already
   const views = await db.kysely.selectFrom(runs).select('view').distinct().where('store', '=', identity).execute()
   for (const { view } of views as { view: DefinitionId }[]) {
