@@ -3,17 +3,19 @@ import { messageOf } from '../kernel/errors.ts'
 import type { ViewPlan } from '../kernel/view-plan.ts'
 import { hasArrived } from '../offline/has-arrived.ts'
 import type { Marker } from '../online/marker.ts'
-import { readMarkers } from '../online/marker.ts'
+import { readMarker, readMarkers } from '../online/marker.ts'
 import type { Catalog } from '../registry/catalog.ts'
 import type { Logger } from '../runtime/log.ts'
 import { createSlots } from '../runtime/slots.ts'
 import type { BackfillTools } from './backfill.ts'
 import { beginBackfill, tendBackfills } from './backfill.ts'
 import { readBackfills } from './backfills.ts'
+import { runMoment } from './due-moment.ts'
 import { noticeFailover } from './notice-failover.ts'
 import type { MaterializeResult } from './materialize.ts'
 import { keepHouse } from './keep-house.ts'
 import { materializeView } from './materialize.ts'
+import { reachedByRuns } from './runs.ts'
 import { askForScheduledRun } from './scheduled-runs.ts'
 import { underViewLock } from './view-lock.ts'
 
@@ -121,7 +123,7 @@ async function takeTurn(
   try {
     const materialized = marker !== null && marker.frontier.below > 0
     if (!materialized) await rebuild(tools, plan)
-    else if (plan.spec.availability.kind === 'schedule') await askForScheduledRun(tools, plan)
+    else if (plan.spec.availability.kind === 'schedule') await keepSchedule(tools, options, plan, marker, slots)
     else await bringUpToDate(tools, options, view, marker, slots)
     view.failures = 0
   } catch (error) {
@@ -160,6 +162,31 @@ async function bringUpToDate(
   for (const { code, message } of result.tooLarge.errors) log.warn({ view: plan.id, code }, message)
   log.debug({ view: plan.id, rows: result.rows, entities: result.entities }, 'a view is current')
   onRun?.(plan, result)
+}
+
+/** Its next run comes at its next instant; where a failover has set the view back, the last one is done again at once. */
+async function keepSchedule(
+  tools: KeepTools,
+  { signal, onRun, replayMs }: KeepOptions,
+  plan: ViewPlan,
+  marker: Marker,
+  slots: ReturnType<typeof createSlots>,
+): Promise<void> {
+  const { db, store, clock } = tools
+  const identity = await store.identity()
+  const moment = runMoment(plan.spec.availability, clock())
+  if (marker.frontier.below >= (await reachedByRuns(db, plan.id, identity, marker.origin))) return await askForScheduledRun(tools, plan)
+  const result = await slots.run(async () => {
+    signal.throwIfAborted()
+    return await underViewLock(db, identity, plan.id, async () => {
+      // another process may have done it
+      const reached = await reachedByRuns(db, plan.id, identity, marker.origin)
+      const now = await readMarker(store, plan.id)
+      if (now === null || now.removing || now.frontier.below >= reached) return null
+      return await materializeView(db, store, plan, { moment, now: clock, signal, replayMs })
+    })
+  })
+  if (result !== null) onRun?.(plan, result)
 }
 
 /** By a backfill; one that failed is left alone for a while, and one that somebody has cancelled for ever. */

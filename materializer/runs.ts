@@ -101,3 +101,16 @@ export async function forgetRuns(db: Pick<Database, 'kysely'>, view: string, sto
   await db.kysely.deleteFrom('lockstep.materialization_runs').where('view', '=', view).where('store', '=', store).execute()
   await db.kysely.deleteFrom('lockstep.backfills').where('view', '=', view).where('store', '=', store).execute()
 }
+
+/** The greatest transaction that a finished run since `begun` has brought the view up to; 0: none has finished. */
+export async function reachedByRuns(db: Pick<Database, 'kysely'>, view: string, store: string, begun: Run): Promise<number> {
+  const found = await db.kysely
+    .selectFrom('lockstep.materialization_runs')
+    .select(({ fn }) => fn.max<string | null>('to_xid').as('reached'))
+    .where('view', '=', view)
+    .where('store', '=', store)
+    .where('id', '>=', begun.id)
+    .where('finished_at', 'is not', null)
+    .executeTakeFirst()
+  return Number(found?.reached ?? 0)
+}
