@@ -31,7 +31,10 @@ export async function viewsWork(tools: WorkerTools, log: Logger, metrics: JobMet
         onRun: ({ id }, { rows }) => metrics.run(id, rows),
         onFailure: ({ id }) => metrics.runFailed(id),
       }),
-    kinds: [chunkJobs(tools, tools.view), await scheduledJobs(all, tools.view, ({ id }, { rows }) => metrics.run(id, rows))],
+    kinds: [
+      chunkJobs(tools, tools.view),
+      await scheduledJobs(all, tools.view, ({ id }, { rows }) => metrics.run(id, rows), tools.replayMs),
+    ],
   }
 }
 

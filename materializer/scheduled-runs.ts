@@ -48,11 +48,13 @@ export async function askForScheduledRun({ db, store, jobs, clock }: ScheduleToo
  * The runs of scheduled views as jobs: one of each view at a time, over all workers. One that fails is tried again, later each time, and at last becomes a dead letter.
  *
  * @param find gives the view of that id, or throws why there is none
+ * @param replayMs `FailoverOptions.replayMs`
  */
 export async function scheduledJobs(
   { db, store, clock }: ScheduleTools,
   find: (view: string) => Promise<ViewPlan>,
   onRun: (plan: ViewPlan, result: MaterializeResult) => void,
+  replayMs?: number,
 ): Promise<JobKind> {
   const identity = await store.identity()
   return {
@@ -67,7 +69,7 @@ export async function scheduledJobs(
       // it was made anew, and has asked for runs of its own
       if (plan.fingerprint !== run.fingerprint || availability.kind !== 'schedule') return null
       const moment = Math.max(run.moment, dueMoment(availability, clock()))
-      onRun(plan, await materializeView(db, store, plan, { moment, now: clock, signal }))
+      onRun(plan, await materializeView(db, store, plan, { moment, now: clock, signal, replayMs }))
       return null
     },
     describe(data) {
