@@ -1,9 +1,9 @@
 import { setTimeout } from 'node:timers/promises'
-import { messageOf } from '../kernel/errors.ts'
+import { LockstepError, messageOf } from '../kernel/errors.ts'
 import type { ViewPlan } from '../kernel/view-plan.ts'
 import { hasArrived } from '../offline/has-arrived.ts'
 import type { Marker } from '../online/marker.ts'
-import { readMarker, readMarkers } from '../online/marker.ts'
+import { readMarker, tryMarkers } from '../online/marker.ts'
 import type { Catalog } from '../registry/catalog.ts'
 import type { Logger } from '../runtime/log.ts'
 import { createSlots } from '../runtime/slots.ts'
@@ -72,7 +72,7 @@ export async function keepCurrent(tools: KeepTools, options: KeepOptions): Promi
         tools.log.warn({ views: reset }, 'another primary of the online store was found: the last arrivals are gone over again')
       const catalog = await tools.catalog()
       const plans = [...catalog.online].flatMap((id) => catalog.views.get(id) ?? [])
-      const markers = await readMarkers(
+      const markers = await tryMarkers(
         tools.store,
         plans.map(({ id }) => id),
       )
@@ -115,12 +115,13 @@ async function takeTurn(
   tools: KeepTools,
   options: KeepOptions,
   view: KeptView,
-  marker: Marker | null,
+  marker: Marker | LockstepError | null,
   slots: ReturnType<typeof createSlots>,
 ): Promise<void> {
   const { plan } = view
   view.busy = true
   try {
+    if (marker instanceof LockstepError) throw marker
     const materialized = marker !== null && marker.frontier.below > 0
     if (!materialized) await rebuild(tools, plan)
     else if (plan.spec.availability.kind === 'schedule') await keepSchedule(tools, options, plan, marker, slots)

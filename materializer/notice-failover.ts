@@ -1,7 +1,8 @@
+import { LockstepError } from '../kernel/errors.ts'
 import { allBelow, intersection } from '../kernel/frontier.ts'
 import type { DefinitionId } from '../kernel/view-spec.ts'
 import type { Marker } from '../online/marker.ts'
-import { readMarker, removeMarker, writeMarker } from '../online/marker.ts'
+import { removeMarker, tryMarkers, writeMarker } from '../online/marker.ts'
 import type { OnlineStore } from '../online/store.ts'
 import type { Database } from '../runtime/database.ts'
 import { failBackfills } from './backfills.ts'
@@ -47,9 +48,9 @@ async function setBack(db: Database, store: OnlineStore, identity: string, optio
   const views = await db.kysely.selectFrom(runs).select('view').distinct().where('store', '=', identity).execute()
   for (const { view } of views as { view: DefinitionId }[]) {
     for (;;) {
-      const marker = await readMarker(store, view)
-      // What begins a view anew removes its states first, and leaves its marker to itself.
-      if (marker === null || marker.removing) break
+      const [marker = null] = await tryMarkers(store, [view])
+      // What begins a view anew removes its states first, and leaves its marker to itself. Until then nobody counts on one that cannot be read.
+      if (marker === null || marker instanceof LockstepError || marker.removing) break
       // Only what was recorded since the view was begun counts; a view that is younger than the horizon is gone over whole.
       const last = await db.kysely
         .selectFrom(runs)

@@ -1,4 +1,5 @@
 import { ByteReader, ByteWriter } from '../kernel/binary.ts'
+import { LockstepError } from '../kernel/errors.ts'
 import type { Frontier } from '../kernel/frontier.ts'
 import { allBelow, includes, union, writeFrontier } from '../kernel/frontier.ts'
 import { headOf, readHeader, storedFormat } from '../kernel/stored-state.ts'
@@ -35,8 +36,26 @@ export async function readMarker(store: Pick<OnlineStore, 'read'>, view: Definit
 
 /** The markers of several views, in one read, by index. */
 export async function readMarkers(store: Pick<OnlineStore, 'read'>, views: readonly DefinitionId[]): Promise<(Marker | null)[]> {
+  return (await tryMarkers(store, views)).map((marker) => {
+    if (marker instanceof LockstepError) throw marker
+    return marker
+  })
+}
+
+/** As `readMarkers`; in place of one that cannot be read it gives why, so that it stands in no other view's way. */
+export async function tryMarkers(
+  store: Pick<OnlineStore, 'read'>,
+  views: readonly DefinitionId[],
+): Promise<(Marker | LockstepError | null)[]> {
   const stored = await store.read(views.map(markerKey))
-  return stored.map((bytes, i) => (bytes === null ? null : decodeMarker(bytes, views[i] as DefinitionId)))
+  return stored.map((bytes, i) => {
+    try {
+      return bytes === null ? null : decodeMarker(bytes, views[i] as DefinitionId)
+    } catch (error) {
+      if (error instanceof LockstepError) return error
+      throw error
+    }
+  })
 }
 
 /**

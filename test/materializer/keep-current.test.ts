@@ -6,6 +6,7 @@ import { finishChunk, openChunks, readBackfill, readBackfills } from '../../mate
 import { backfillQueue, beginBackfill, chunkJobs, tendBackfills } from '../../materializer/backfill.ts'
 import { keepCurrent } from '../../materializer/keep-current.ts'
 import { materializeView } from '../../materializer/materialize.ts'
+import { noticeFailover } from '../../materializer/notice-failover.ts'
 import { askForScheduledRun, deadLetters, scheduledJobs } from '../../materializer/scheduled-runs.ts'
 import { readMarker } from '../../online/marker.ts'
 import type { JobQueue } from '../../runtime/job-queue.ts'
@@ -111,6 +112,23 @@ describe('what keeps views current', () => {
       ),
     ).toMatchObject([{ moment: due + 20 * minute }])
     expect(await finished(plan)).toEqual([due - 5 * minute, due + 15 * minute, due + 20 * minute])
+  })
+
+  it('does the last run of a scheduled view again at once where a failover has set it back', async () => {
+    const { db, store } = fixture().open('redis')
+    await createPaymentsTable(db, 'replaced')
+    const plan = paymentsPlan({ name: 'replaced', relation: { kind: 'table', table: 'replaced' }, availability })
+    const due = Math.floor(moment / (5 * minute)) * 5 * minute + minute
+    await materializeView(db, store, plan, { moment: due, now: () => due })
+    await noticeFailover(db, { ...store, primaries: () => Promise.resolve(['another']) }, { nowMs: Date.now() })
+    const runs = await keep(
+      [plan],
+      1,
+      () => due + minute,
+      async () => (await finished(plan)).length > 1,
+    )
+    expect(runs).toEqual([{ view: plan.id, moment: due, rows: 0 }])
+    expect(await finished(plan)).toEqual([due, due])
   })
 
   it('tries a run that fails again, and then keeps it as a dead letter until one has made up for it', async () => {

@@ -1,8 +1,11 @@
 import { describe, expect, it } from 'vitest'
+import { beginBackfill, tendBackfills } from '../../materializer/backfill.ts'
+import { finishChunk, readBackfill } from '../../materializer/backfills.ts'
 import { materializeView } from '../../materializer/materialize.ts'
 import { noticeFailover } from '../../materializer/notice-failover.ts'
-import { readMarker } from '../../online/marker.ts'
+import { markerKey, readMarker, tryMarkers } from '../../online/marker.ts'
 import type { OnlineStore } from '../../online/store.ts'
+import { openJobQueue } from '../../runtime/job-queue.ts'
 import { freshView, heldRun, heldSecondRun, many, materializerFixture, moment } from './fixture.ts'
 import { storedStates } from './payments.ts'
 
@@ -50,4 +53,37 @@ describe('a failover that is noticed while a view is written', () => {
     await materializeView(db, store, plan, { moment })
     expect(await storedStates(store, plan, table.keys(plan))).toEqual(table.expected(plan, moment))
   })
+})
+
+it('fails a backfill that runs, and leaves the marker set back when its last chunk is done', async () => {
+  const { db, store } = fixture().open('redis')
+  const jobs = await openJobQueue({ postgresUrl: fixture().databaseUrl })
+  const tools = { db, store, jobs, worker: 'test' }
+  await noticeFailover(db, store, { nowMs: Date.now() })
+  const { table, plan } = await freshView(db)
+  await table.insert(many(50))
+  await materializeView(db, store, plan, { moment })
+  const { id } = await beginBackfill(tools, plan, { now: () => moment, chunks: 1 })
+  await finishChunk(db, id, 0, { below: (await readMarker(store, plan.id))?.frontier.below ?? 0, rows: 50, entities: 50, worker: 'test' })
+  await noticeFailover(db, failedOver(store), { nowMs: Date.now() })
+  const back = await readMarker(store, plan.id)
+  await tendBackfills(tools, () => Promise.resolve(plan))
+  expect(await readMarker(store, plan.id)).toEqual(back)
+  expect(await readBackfill(db, id, Date.now())).toMatchObject({ state: 'failed', error: { code: 'STORE_MISMATCH' } })
+  await jobs.close()
+})
+
+it('passes over a marker that cannot be read', async () => {
+  const { db, store } = fixture().open('redis')
+  await noticeFailover(db, store, { nowMs: Date.now() })
+  const [broken, other] = [(await freshView(db)).plan, (await freshView(db)).plan]
+  for (const plan of [broken, other]) await materializeView(db, store, plan, { moment })
+  await store.removeView(broken.id)
+  await store.write([{ ...markerKey(broken.id), expected: null, bytes: Buffer.from('not a marker') }])
+  const views = await noticeFailover(db, failedOver(store), { nowMs: Date.now() })
+  expect(views).toContain(other.id)
+  expect(views).not.toContain(broken.id)
+  const [unreadable, marker] = await tryMarkers(store, [broken.id, other.id])
+  expect(unreadable).toMatchObject({ code: 'STATE_VERSION' })
+  expect(marker).toMatchObject({ fingerprint: other.fingerprint })
 })
