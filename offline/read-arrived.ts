@@ -1,5 +1,4 @@
 import type { Frontier } from '../kernel/frontier.ts'
-import { rangesOf } from '../kernel/frontier.ts'
 import type { ViewPlan } from '../kernel/view-plan.ts'
 import type { SourceSpec } from '../kernel/view-spec.ts'
 import type { Database } from '../runtime/database.ts'
@@ -7,6 +6,7 @@ import type { SourceRow } from './row-decoder.ts'
 import { prepareStream } from './source-stream.ts'
 import type { SourceTable } from './source-table.ts'
 import { readSourceTable } from './source-table.ts'
+import { arrivalOf } from './stream-sql.ts'
 
 const described = new WeakMap<Database, WeakMap<SourceSpec, Promise<SourceTable>>>()
 
@@ -23,12 +23,9 @@ export async function readArrived(
   transactions: Frontier,
   most: number,
 ): Promise<readonly SourceRow[] | null> {
-  const ranges = rangesOf(transactions)
-  const [first, last] = [ranges[0], ranges.at(-1)]
+  const arrival = arrivalOf(transactions)
   const [plan] = plans
-  if (first === undefined || last === undefined || plan === undefined) return []
-  const except = ranges.slice(1).map(({ from }, i) => ({ from: (ranges[i] as typeof first).to, to: from }))
-  const arrival = { from: first.from, to: last.to, except }
+  if (arrival === null || plan === undefined) return []
   const table = await tableOf(db, plan.spec.source)
   const { sql, decode } = prepareStream(table, plans, { arrival, withXid: true, onlineOnly: true })
   const rows: SourceRow[] = []

@@ -1,6 +1,7 @@
 import type { EntityKey } from '../kernel/entity-key.ts'
 import { decodeKey } from '../kernel/entity-key.ts'
-import type { TransactionRange } from '../kernel/frontier.ts'
+import type { Frontier, TransactionRange } from '../kernel/frontier.ts'
+import { rangesOf } from '../kernel/frontier.ts'
 import { formatTimestamp } from '../kernel/time.ts'
 import type { Column, KeyType, Scalar, Value } from '../kernel/value-type.ts'
 import { maxMicros } from '../kernel/value-type.ts'
@@ -122,6 +123,15 @@ function conditionsOf(request: StreamRequest, { column, keys, sortTime, literal 
     ...(knownBefore === undefined ? [] : [`${knownTime(request, column)} < ${timeLiteral(knownBefore, undefined)}`]),
     ...(arrival === undefined ? [] : [arrivalCondition(arrival)]),
   ]
+}
+
+/** Rows of these transactions, and of those between where they are more ranges than `most`; null: of none. */
+export function arrivalOf(transactions: Frontier, most = Number.POSITIVE_INFINITY): Arrival | null {
+  const ranges = rangesOf(transactions)
+  const [first, last] = [ranges[0], ranges.at(-1)]
+  if (first === undefined || last === undefined) return null
+  const except = ranges.slice(1).map(({ from }, i) => ({ from: (ranges[i] as TransactionRange).to, to: from }))
+  return { from: first.from, to: last.to, except: ranges.length > most ? [] : except }
 }
 
 /** Each piece has both its bounds, so that an index on `_xid` leads to it, and the planner takes it for small where it knows nothing of the table yet. */

@@ -1,11 +1,12 @@
 import type { EntityKey } from '../kernel/entity-key.ts'
 import type { Frontier } from '../kernel/frontier.ts'
-import { rangesOf } from '../kernel/frontier.ts'
+import { mostRanges } from '../kernel/frontier.ts'
 import type { ViewPlan } from '../kernel/view-plan.ts'
 import type { Database } from '../runtime/database.ts'
 import { sourceRows } from './source-stream.ts'
+import { arrivalOf } from './stream-sql.ts'
 
-/** Those of the keys that have rows of these transactions in the view's source, of the online store alone too. */
+/** Those of the keys that have rows of these transactions in the view's source, of the online store alone too; where these are very many, maybe also some that have rows of others between. */
 export async function writtenKeys(
   db: Pick<Database, 'snapshot'>,
   plan: ViewPlan,
@@ -13,10 +14,10 @@ export async function writtenKeys(
   by: Frontier,
 ): Promise<ReadonlySet<EntityKey>> {
   const found = new Set<EntityKey>()
+  const arrival = arrivalOf(by, mostRanges)
+  if (arrival === null) return found
   await db.snapshot(async (snapshot) => {
-    for (const arrival of rangesOf(by)) {
-      for await (const rows of sourceRows(snapshot, [plan], { keys, arrival, onlineOnly: true })) for (const { key } of rows) found.add(key)
-    }
+    for await (const rows of sourceRows(snapshot, [plan], { keys, arrival, onlineOnly: true })) for (const { key } of rows) found.add(key)
   })
   return found
 }
