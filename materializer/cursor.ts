@@ -1,3 +1,4 @@
+import { sql } from 'kysely'
 import { LockstepError } from '../kernel/errors.ts'
 import { maxMicros } from '../kernel/value-type.ts'
 import type { CursorSpec, ViewPlan } from '../kernel/view-plan.ts'
@@ -10,6 +11,8 @@ import { sqlIdentifier } from '../runtime/sql.ts'
 import type { RunOutcome } from './runs.ts'
 
 const timeTypes = ['timestamptz', 'timestamp', 'date']
+
+const epochNow = sql<string>`(extract(epoch FROM now()) * 1000000)::int8`
 
 /** What a run over a source with a cursor reads. */
 export interface CursorRun {
@@ -34,7 +37,7 @@ export async function planCursorRun(
   const runs = await db.kysely
     .selectFrom('lockstep.materialization_runs')
     .select((eb) => [
-      eb.fn.max<string | null>('cursor_to').as('seen'),
+      eb.fn.max<string | null>('cursor_to').filterWhere('cursor_to', '<=', epochNow).as('seen'),
       eb.fn.max<string | null>('to_xid').as('reached'),
       eb.fn.max<Date | null>('started_at').filterWhere('read_all', '=', true).as('whole'),
     ])
@@ -57,7 +60,11 @@ export interface CursorRead {
   readonly keysIn?: string
 }
 
-/** How far the source has come, and what of it the run reads. @throws LockstepError `SOURCE_MISSING` where the table lacks the cursor, or it is no time */
+/**
+ * How far the source has come, and what of it the run reads. A time that is still to come tells nothing: the rows that are written until then have earlier ones.
+ *
+ * @throws LockstepError `SOURCE_MISSING` where the table lacks the cursor, or it is no time
+ */
 export async function readCursor(
   snapshot: Snapshot,
   table: SourceTable,
@@ -75,7 +82,7 @@ export async function readCursor(
   }
   const time = `s.${sqlIdentifier(column)}::timestamptz`
   const [row] = await snapshot.query<{ micros: string | null }>(
-    `SELECT (extract(epoch FROM max(${time})) * 1000000)::int8::text AS micros FROM ${table.relation} s WHERE isfinite(${time})`,
+    `SELECT (extract(epoch FROM max(${time})) * 1000000)::int8::text AS micros FROM ${table.relation} s WHERE isfinite(${time}) AND ${time} <= now()`,
   )
   const to = row?.micros === undefined || row.micros === null ? null : Number(row.micros)
   const outcome = { column, to, readAll: since === null }

@@ -60,6 +60,22 @@ describe('a view of a table that tells what is new by a cursor', () => {
     expect((await run(day + minute)).mode).toBe('cursor')
   })
 
+  it('is not led on by a row from the future', async () => {
+    const { db, store } = opened().open('redis')
+    const { table, written, plan } = await updatedView(db)
+    await written(of('a'), '2026-01-01 10:00')
+    await written(of('b'), '2099-01-01')
+    expect((await materializeView(db, store, plan, { moment })).mode).toBe('full')
+    await written(of('c'), '2026-01-01 10:05')
+    expect(await materializeView(db, store, plan, { moment })).toMatchObject({ mode: 'cursor', rows: 15 })
+    expect(await storedStates(store, plan, table.keys(plan))).toEqual(table.expected(plan, moment))
+    // as a run noted it that did not yet know better
+    await db.query(`update lockstep.materialization_runs set cursor_to = cursor_to * 2 where view = '${plan.id}' and not read_all`)
+    await written(of('d'), '2026-01-01 10:06')
+    expect(await materializeView(db, store, plan, { moment })).toMatchObject({ mode: 'cursor', rows: 20 })
+    expect(await storedStates(store, plan, table.keys(plan))).toEqual(table.expected(plan, moment))
+  })
+
   it('reads all of it where the cursor is another one, the view begins anew, or there is no time yet', async () => {
     const { db, store } = opened().open('embedded')
     const { table, written, plan } = await updatedView(db)
