@@ -30,8 +30,8 @@ export interface ConsumeFeedDeps {
   readonly feed: Feed
   readonly source: SourceSpec
   readonly spec: StreamSpec
-  /** Folds what one transaction wrote to the source into the online states. What fails is left to the next run of each view. */
-  readonly fold: (xid: number) => Promise<void>
+  /** Folds what some transactions wrote to the source into the online states. What fails is left to the next run of each view. */
+  readonly fold: (xids: readonly number[]) => Promise<void>
   readonly metrics: StreamMetrics
   readonly log: Logger
   /** Epoch microseconds. */
@@ -113,14 +113,14 @@ export async function consumeFeed(deps: ConsumeFeedDeps, options: ConsumeFeedOpt
   }
 
   async function fold(xids: readonly number[]): Promise<void> {
-    for (const xid of new Set(xids)) {
-      await deps.fold(xid).catch((error: unknown) => {
-        log.warn(
-          { source: source.name, error: messageOf(error) },
-          'events of a stream are not online yet: the next run of each view folds them',
-        )
-      })
-    }
+    if (xids.length === 0) return
+    // in one go: while the store is away each would wait for it anew, and what waits for too long goes to another reader
+    await deps.fold([...new Set(xids)]).catch((error: unknown) => {
+      log.warn(
+        { source: source.name, error: messageOf(error) },
+        'events of a stream are not online yet: the next run of each view folds them',
+      )
+    })
   }
 
   try {

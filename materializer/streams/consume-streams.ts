@@ -7,7 +7,7 @@ import type { Database } from '../../runtime/database.ts'
 import type { Logger } from '../../runtime/log.ts'
 import { openFeed } from '../../runtime/streams/open-feed.ts'
 import type { StreamMetrics } from '../../runtime/streams/stream-metrics.ts'
-import { foldTransaction } from '../fold-transaction.ts'
+import { foldTransactions } from '../fold-transaction.ts'
 import { consumeFeed } from './consume-feed.ts'
 
 const lookMs = 1_000
@@ -74,10 +74,10 @@ function start(tools: StreamTools, options: StreamOptions, catalog: Catalog, nam
     const [source, spec] = [catalog.source(name), catalog.streams.get(name)]
     if (spec === undefined) return
     const feed = openFeed(config, spec, { redeliverMs: options.redeliverMs ?? redeliverMs })
-    const fold = async (xid: number): Promise<void> => {
+    const fold = async (xids: readonly number[]): Promise<void> => {
       const { online, views } = await tools.catalog()
       const readers = [...online].flatMap((id) => views.get(id) ?? []).filter((plan) => plan.spec.source.name === name)
-      await foldTransaction(db, store, readers, xid, { signal })
+      await foldTransactions(db, store, readers, xids, { signal })
     }
     try {
       const { futureMicros, bodyLimitBytes } = config

@@ -2,13 +2,15 @@ import { fork } from 'node:child_process'
 import { once } from 'node:events'
 import { join } from 'node:path'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest'
+import { consumeFeed } from '../../../materializer/streams/consume-feed.ts'
 import { consumeStreams } from '../../../materializer/streams/consume-streams.ts'
 import { countDeadLetters } from '../../../materializer/streams/dead-letters.ts'
 import { streamStatus } from '../../../materializer/streams/stream-status.ts'
 import { loadCatalog } from '../../../registry/catalog.ts'
+import { openFeed } from '../../../runtime/streams/open-feed.ts'
 import type { Producer } from '../../runtime/streams/producers.ts'
 import type { ClicksWorld, Counts } from './clicks.ts'
-import { countingMetrics, createClicksWorld, quietLog } from './clicks.ts'
+import { clicks, countingMetrics, createClicksWorld, quietLog } from './clicks.ts'
 
 const event = (user: string, amount: unknown, id?: string): string =>
   JSON.stringify({ user, at: '2026-01-01T00:00:00Z', amount, ...(id === undefined ? {} : { _event_id: id }) })
@@ -107,6 +109,36 @@ export function consumeContract(title: string, startProducer: () => Promise<Prod
         await vi.waitFor(async () => expect(await world.online(['a', 'b'])).toEqual([[2, 3], [1, 3]])) // prettier-ignore
       },
     )
+
+    it('are folded in one go, however many transactions wrote them', async () => {
+      const folds: (readonly number[])[] = []
+      const deps = { db: world.db, source: clicks, spec: producer.spec(stream), log: quietLog, clock: () => Date.now() * 1000 }
+      const read = (): void => {
+        const stopped = new AbortController()
+        const feed = openFeed(at(), deps.spec, { redeliverMs: 1_000 })
+        const fold = async (xids: readonly number[]): Promise<void> => void folds.push(xids)
+        const done = consumeFeed(
+          { ...deps, feed, fold, metrics: countingMetrics().metrics },
+          { signal: stopped.signal, futureMicros: 600_000_000, messageLimitBytes: 1024 },
+        )
+        stops.push(async () => {
+          stopped.abort()
+          await done
+          await feed.close()
+        })
+      }
+      read()
+      for (const [i, id] of ['x', 'y'].entries()) {
+        await producer.send(stream, [event('a', 1, id)])
+        await vi.waitFor(() => expect(folds).toHaveLength(i + 1), 10_000)
+      }
+      await drained()
+      for (const stop of stops.splice(0)) await stop()
+      await producer.send(stream, [event('a', 1, 'x'), event('a', 1, 'y'), event('a', 1, 'z')])
+      read()
+      await drained()
+      expect(folds.map((xids) => xids.length)).toEqual([1, 1, 3])
+    })
 
     it('are dead letters where they are at fault, each counted once, and hold up nobody', async () => {
       const wrong = ['{', '[]', '{"user":"a"}', event('a', '1'), event('a', 1).replace('}', ',"more":1}'), `"${'x'.repeat(2_000)}"`]
