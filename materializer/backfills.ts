@@ -177,14 +177,16 @@ export async function openChunks(db: Handle, id: number): Promise<number[]> {
   return found.map(({ chunk }) => chunk)
 }
 
-/** The range of a chunk; null where it is done already, or there is none. */
+/** The range of a chunk; null where it is done already, or there is none, or its backfill no longer runs. */
 export async function openChunk(db: Handle, id: number, chunk: number): Promise<KeyRange | null> {
   const found = await db.kysely
-    .selectFrom('lockstep.backfill_chunks')
-    .select(['from_key', 'to_key'])
-    .where('backfill', '=', String(id))
-    .where('chunk', '=', chunk)
-    .where('finished_at', 'is', null)
+    .selectFrom('lockstep.backfill_chunks as c')
+    .innerJoin('lockstep.backfills as b', 'b.id', 'c.backfill')
+    .select(['c.from_key', 'c.to_key'])
+    .where('c.backfill', '=', String(id))
+    .where('c.chunk', '=', chunk)
+    .where('c.finished_at', 'is', null)
+    .where('b.state', '=', 'running')
     .executeTakeFirst()
   // written by insertBackfill alone
   return found === undefined ? null : { from: found.from_key as KeyRange['from'], to: found.to_key as KeyRange['to'] }
@@ -205,32 +207,41 @@ export async function finishChunk(
     .execute()
 }
 
-/** @returns whether it was this call that ended it */
+/** Its chunks' bounds, which are keys of entities, go with it. @returns whether it was this call that ended it */
 export async function endBackfill(
   db: Handle,
   id: number,
   state: Exclude<BackfillState, 'running'>,
   error?: Pick<LockstepError, 'code' | 'message'>,
 ): Promise<boolean> {
-  const { numUpdatedRows } = await db.kysely
-    .updateTable('lockstep.backfills')
-    .set({
-      state,
-      error: error === undefined ? null : JSON.stringify({ code: error.code, message: error.message }),
-      finished_at: new Date(),
-    })
-    .where('id', '=', String(id))
-    .where('state', '=', 'running')
-    .executeTakeFirst()
-  return numUpdatedRows > 0n
+  return await db.kysely.transaction().execute(async (transaction) => {
+    const { numUpdatedRows } = await transaction
+      .updateTable('lockstep.backfills')
+      .set({
+        state,
+        error: error === undefined ? null : JSON.stringify({ code: error.code, message: error.message }),
+        finished_at: new Date(),
+      })
+      .where('id', '=', String(id))
+      .where('state', '=', 'running')
+      .executeTakeFirst()
+    if (numUpdatedRows === 0n) return false
+    await transaction
+      .updateTable('lockstep.backfill_chunks')
+      .set({ from_key: 'null', to_key: 'null' })
+      .where('backfill', '=', String(id))
+      .execute()
+    return true
+  })
 }
 
 /** Fails all that are running in a store: it may have lost what their chunks wrote. */
 export async function failBackfills(db: Handle, store: string, error: Pick<LockstepError, 'code' | 'message'>): Promise<void> {
-  await db.kysely
-    .updateTable('lockstep.backfills')
-    .set({ state: 'failed', error: JSON.stringify({ code: error.code, message: error.message }), finished_at: new Date() })
+  const running = await db.kysely
+    .selectFrom('lockstep.backfills')
+    .select('id')
     .where('store', '=', store)
     .where('state', '=', 'running')
     .execute()
+  for (const { id } of running) await endBackfill(db, Number(id), 'failed', error)
 }

@@ -157,7 +157,7 @@ export interface BackfillsTable {
 
 export type BackfillState = 'running' | 'done' | 'failed' | 'cancelled'
 
-/** The entities whose key lies in [from_key, to_key): the parts as PostgreSQL writes them, or null where there is no bound. */
+/** The entities whose key lies in [from_key, to_key): the parts as PostgreSQL writes them, or null where there is no bound, and once the backfill has ended. */
 export interface BackfillChunksTable {
   backfill: string
   chunk: number

@@ -8,7 +8,7 @@ import { encodeKey } from '../../kernel/entity-key.ts'
 import type { ViewPlan } from '../../kernel/view-plan.ts'
 import { backfillQueue, beginBackfill, cancelBackfill } from '../../materializer/backfill.ts'
 import type { Backfill } from '../../materializer/backfills.ts'
-import { readBackfill } from '../../materializer/backfills.ts'
+import { openChunk, readBackfill } from '../../materializer/backfills.ts'
 import { materializeView } from '../../materializer/materialize.ts'
 import { createRedisStore } from '../../online/redis-store.ts'
 import type { OnlineStore } from '../../online/store.ts'
@@ -77,6 +77,13 @@ describe('a backfill', () => {
     await expect.poll(async () => (await readBackfill(db, id, Date.now()))?.state, { timeout: 40_000 }).not.toBe('running')
     return (await readBackfill(db, id, Date.now())) as Backfill
   }
+  /** How many chunks of a backfill tell a key. */
+  const bounds = async (id: number): Promise<number> => {
+    const found = await db.query<{ n: string }>(
+      `select count(*) n from lockstep.backfill_chunks where backfill = ${id} and (from_key::text <> 'null' or to_key::text <> 'null')`,
+    )
+    return Number(found[0]?.n)
+  }
   const whileLocked = (run: () => Promise<void>): Promise<void> =>
     db.kysely.transaction().execute(async (transaction) => {
       await sql.raw('lock table lockstep_source.landings in access exclusive mode').execute(transaction)
@@ -138,6 +145,7 @@ describe('a backfill', () => {
     expect(some['entities' as keyof typeof some]).toBeLessThan(20)
     await must(env, 'backfill', 'delays', '--chunks', '3')
     expect(await states(store, view)).toEqual(await states(other, view))
+    expect(await bounds(Number(printed['id' as keyof typeof printed]))).toBe(0)
   }, 90_000)
 
   it('is joined by a second one of its range, and not by one of another; it can be cancelled', async () => {
@@ -148,6 +156,7 @@ describe('a backfill', () => {
     const [second, third] = await Promise.all([1, 2].map(() => beginBackfill(tools(), view, { chunks: 9, now: () => moment })))
     expect([first.joined, second, third]).toEqual([false, { id: first.id, joined: true }, { id: first.id, joined: true }])
     expect(await readBackfill(db, first.id, Date.now())).toMatchObject({ chunks: 4, chunksDone: 0, secondsLeft: null })
+    expect(await bounds(first.id)).toBe(4)
     const waiting = start(env, 'backfill', 'cancelled', '--no-work')
     await expect.poll(async () => (await jobs.queues()).includes(backfillQueue(first.id))).toBe(true)
     expect((await must(env, 'status'))['backfills' as never]).toMatchObject([{ id: first.id, view: 'cancelled@1', state: 'running' }])
@@ -158,6 +167,7 @@ describe('a backfill', () => {
     })
     expect(await cancelBackfill(tools(), first.id)).toBe(false)
     expect(await jobs.queues()).not.toContain(backfillQueue(first.id))
+    expect([await openChunk(db, first.id, 1), await bounds(first.id)]).toEqual([null, 0])
     expect(await lockstep(env, 'backfill', 'cancelled', '--cancel')).toMatchObject({ code: 1, err: expect.stringContaining('NOT_FOUND') })
   }, 90_000)
 
