@@ -59,8 +59,8 @@ export async function tryMarkers(
 }
 
 /**
- * The stored bytes of `keys`, by index; null where `marker` is no longer the view's, so that states may be missing. It is read last: where it is there still,
- * nothing had been removed when the states were read.
+ * The stored bytes of `keys`, by index; null where `marker` is no longer the view's, so that states may be missing. One server reads it last: where it is there still,
+ * nothing had been removed when the states were read. The servers of a cluster keep no such order; what is there tells its own frontier all the same.
  */
 export async function readUnderMarker(
   store: OnlineStore,
