@@ -83,11 +83,23 @@ export async function workOnRemovals(db: Database, store: OnlineStore, options: 
       return wanted
     })
     if (!wanted) continue
-    await forgetRuns(db, removal.view, identity)
-    await endRemoval(db, identity, removal.view)
-    done.push({ ...removal, removed })
+    if (await endWhole(db, identity, removal.view)) done.push({ ...removal, removed })
   }
   return done
+}
+
+/** Forgets the runs of a view all of whose keys are deleted. @returns false where it has come back meanwhile, and its runs are those of its return */
+async function endWhole({ kysely }: Kysely, store: string, view: DefinitionId): Promise<boolean> {
+  return kysely.transaction().execute(async (transaction) => {
+    const { numDeletedRows } = await transaction
+      .deleteFrom('lockstep.removals')
+      .where('view', '=', view)
+      .where('store', '=', store)
+      .executeTakeFirst()
+    if (numDeletedRows === 0n) return false
+    await forgetRuns({ kysely: transaction }, view, store)
+    return true
+  })
 }
 
 /** @returns false where the removal is none any more, and nothing was done */

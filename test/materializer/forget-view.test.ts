@@ -2,9 +2,11 @@ import { describe, expect, it } from 'vitest'
 import { insertBackfill, runningBackfill } from '../../materializer/backfills.ts'
 import { forgetView } from '../../materializer/forget-view.ts'
 import { materializeView } from '../../materializer/materialize.ts'
+import { endRemoval, requestRemoval, workOnRemovals } from '../../materializer/removals.ts'
 import { startRun } from '../../materializer/runs.ts'
 import { materializationStatus } from '../../materializer/status.ts'
 import { firstMarker, markerKey, readMarker, writeMarker } from '../../online/marker.ts'
+import type { OnlineStore } from '../../online/store.ts'
 import { freshView, heldSecondRun, many, materializerFixture, moment, storeKinds } from './fixture.ts'
 import { storedStates } from './payments.ts'
 
@@ -44,6 +46,26 @@ describe.each(storeKinds)('a view that is forgotten in the %s store', (kind) => 
     await forgetView(db, store, plan.id)
     expect(await runningBackfill(db, what)).toBeNull()
     expect(await insertBackfill(db, backfill, [range])).toBeNull()
+  })
+
+  it('keeps the runs of its return where that comes between its last key and the end of its removal', async () => {
+    const { db, store } = fixture().open(kind)
+    const { plan } = await freshView(db)
+    const identity = await store.identity()
+    const returned = { view: plan.id, fingerprint: plan.fingerprint, store: identity, moment, startedAt: new Date() }
+    const returning: OnlineStore = {
+      ...store,
+      async removeView(...which) {
+        const keys = await store.removeView(...which)
+        await endRemoval(db, identity, plan.id)
+        await startRun(db, returned)
+        return keys
+      },
+    }
+    await requestRemoval(db, identity, plan.id)
+    expect(await workOnRemovals(db, returning, { waitMs: 5_000 })).toEqual([])
+    const runs = await db.query('select id from lockstep.materialization_runs where view = $1', [plan.id])
+    expect(runs.length).toBe(1)
   })
 
   it('is lost to a run that is under way', async () => {
