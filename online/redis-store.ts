@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto'
 import { setTimeout as delay } from 'node:timers/promises'
 import { Cluster } from 'ioredis'
+import { ReplyError } from 'ioredis'
 import type { Redis } from 'ioredis'
 import { LockstepError } from '../kernel/errors.ts'
 import type { RedisReads } from '../runtime/config.ts'
@@ -92,7 +93,8 @@ export function createRedisStore({ redis, prefix, reads = 'primary' }: RedisStor
           const ids = await Promise.all((await commands.primaries()).map(primaryId))
           const present = ids.filter((id) => id !== null)
           if (present.length === ids.length) return present
-          if (tries === triesForPrimaries) throw new Error('One that was its primary is none any more')
+          // what it answers to a write, so that it is told in the same way
+          if (tries === triesForPrimaries) throw new ReplyError('READONLY One that was its primary is a replica now')
           await delay(pauseMs)
         }
       })
