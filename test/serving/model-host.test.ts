@@ -15,6 +15,7 @@ let catalog: Catalog
 
 beforeAll(async () => {
   world = await createWorld('embedded')
+  await world.materialize('airport_delays')
   await world.push('delay', 'logistic')
   await world.push('delay', 'mlp')
   catalog = await loadCatalog(world.db)
