@@ -44,7 +44,8 @@ describe.each(storeKinds)('how far runs move a view on in the %s store', (kind) 
       if (i > 0) expect(from).toBe(intervals[i - 1]?.to)
       expect(to).toBeGreaterThanOrEqual(from)
     }
-    expect(intervals.filter(({ from, to }) => to > from).length).toBeGreaterThanOrEqual(6)
+    // a quick round moves nothing while the same transaction is open
+    expect(intervals.filter(({ from, to }) => to > from).length).toBeGreaterThanOrEqual(2)
     expect(intervals.at(-1)?.to).toBe(last.to)
     expect((await readMarker(store, plan.id))?.frontier.below).toBe(last.to)
     // each row in one
