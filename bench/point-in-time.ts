@@ -311,8 +311,12 @@ async function mappings(db: Database): Promise<{ ratio: number; seconds: number 
   const service = (await loadCatalog(db)).service('mappings')
   const floor = await floorSeconds(db)
   const spine = await openSpine(db, service, { sql: spines.sampled })
-  const seconds = await clock(() => joinSpine(db, service, spine, {}, () => {}))
-  return { ratio: seconds / (4 * (await floor())), seconds }
+  let [seconds, least] = [Infinity, Infinity]
+  for (let round = 0; round < 2; round++) {
+    seconds = Math.min(seconds, await clock(() => joinSpine(db, service, spine, {}, () => {})))
+    least = Math.min(least, await floor())
+  }
+  return { ratio: seconds / (4 * least), seconds }
 }
 
 /** The median of some joins, after one to warm up. */
