@@ -2,13 +2,13 @@ import { StorageType, jetstream, jetstreamManager } from '@nats-io/jetstream'
 import { connect } from '@nats-io/transport-node'
 import { Redis } from 'ioredis'
 import type { StreamSpec } from '../../../runtime/streams/stream-spec.ts'
-import type { OwnServer } from '../../services/own-server.ts'
-import { ownNats, ownRedis } from '../../services/own-server.ts'
+import type { RestartableServer } from '../../services/restartable-server.ts'
+import { restartableNats, restartableRedis } from '../../services/restartable-server.ts'
 
 /** A server of one kind, and what a program that writes streams does with it. */
 export interface Producer {
   readonly kind: 'redis' | 'nats'
-  readonly server: OwnServer
+  readonly server: RestartableServer
   spec(stream: string, group?: string): StreamSpec
   /** Makes the stream, where it has to be made. */
   make(stream: string): Promise<void>
@@ -18,7 +18,7 @@ export interface Producer {
 }
 
 export async function redisProducer(): Promise<Producer> {
-  const server = await ownRedis()
+  const server = await restartableRedis()
   const redis = new Redis(server.url, { retryStrategy: () => 50, maxRetriesPerRequest: null })
   redis.on('error', () => undefined)
   return {
@@ -40,7 +40,7 @@ export async function redisProducer(): Promise<Producer> {
 }
 
 export async function natsProducer(): Promise<Producer> {
-  const server = await ownNats()
+  const server = await restartableNats()
   const nats = await connect({ servers: new URL(server.url).host, maxReconnectAttempts: -1, reconnectTimeWait: 50 })
   const manager = await jetstreamManager(nats)
   return {

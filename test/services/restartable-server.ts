@@ -7,7 +7,7 @@ import { type Service, freePort, serverFolder, startServer } from './keeper.ts'
 import { type Way, firstThatWorks } from './ways.ts'
 
 /** A server that one test file has to itself, and may stop and start again: with the same port and the same data. */
-export interface OwnServer {
+export interface RestartableServer {
   readonly url: string
   stop(): Promise<void>
   start(): Promise<void>
@@ -28,8 +28,8 @@ interface ServerKind {
 }
 
 /** A Redis that keeps what it holds on disk. */
-export function ownRedis(): Promise<OwnServer> {
-  return ownServer({
+export function restartableRedis(): Promise<RestartableServer> {
+  return restartableServer({
     name: 'Redis',
     scheme: 'redis',
     commands: ['redis-server', 'valkey-server'],
@@ -41,8 +41,8 @@ export function ownRedis(): Promise<OwnServer> {
 }
 
 /** A NATS server with JetStream. */
-export function ownNats(): Promise<OwnServer> {
-  return ownServer({
+export function restartableNats(): Promise<RestartableServer> {
+  return restartableServer({
     name: 'NATS',
     scheme: 'nats',
     commands: ['nats-server'],
@@ -53,12 +53,12 @@ export function ownNats(): Promise<OwnServer> {
   })
 }
 
-async function ownServer(kind: ServerKind): Promise<OwnServer> {
+async function restartableServer(kind: ServerKind): Promise<RestartableServer> {
   const data = await mkdtemp(join(tmpdir(), `lockstep-test-${kind.scheme}-data-`))
   const port = await freePort()
   const url = `${kind.scheme}://127.0.0.1:${port}`
   let service: Service | null = null
-  const server: OwnServer = {
+  const server: RestartableServer = {
     url,
     async start() {
       service = (await firstThatWorks(kind.name, waysTo(kind, port, data), 1))[0] ?? null
