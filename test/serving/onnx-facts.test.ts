@@ -1,0 +1,79 @@
+import { InferenceSession, Tensor } from 'onnxruntime-node'
+import { describe, expect, it } from 'vitest'
+import { readOnnxFacts } from '../../serving/inference/onnx-facts.ts'
+import { onnx } from './fixtures.ts'
+import type { OnnxGraph, OnnxModel } from './make-onnx.ts'
+import { floats, longs, makeOnnx } from './make-onnx.ts'
+
+const twice: OnnxModel = {
+  irVersion: 9,
+  producer: 'hand',
+  graph: {
+    nodes: [{ type: 'Add', inputs: ['x', 'w'], outputs: ['y'] }],
+    inputs: [{ name: 'x', type: 'float', shape: ['N', 2] }],
+    outputs: [{ name: 'y', type: 'float', shape: ['N', 2] }],
+    initializers: [{ name: 'w', type: 'float', dims: [2], raw: floats(1, 2) }],
+  },
+}
+
+describe('the facts of an ONNX file', () => {
+  it('are its version, producer, operator sets and operators', async () => {
+    const facts = readOnnxFacts(await onnx('logistic'))
+    expect(facts.producer).toContain('skl2onnx')
+    expect(facts.irVersion).toBe(8)
+    expect(Object.fromEntries(facts.opsets)).toEqual({ '': 15, 'ai.onnx.ml': 1 })
+    expect([...facts.opTypes]).toContain('ai.onnx.ml.LinearClassifier')
+    expect([facts.hasControlFlow, facts.externalData]).toEqual([false, []])
+    expect([...readOnnxFacts(await onnx('zipmap')).opTypes]).toContain('ai.onnx.ml.ZipMap')
+  })
+
+  it('name the tensors that lie in another file, wherever they are used', () => {
+    const { graph } = twice
+    const elsewhere = { name: 'far', type: 'bfloat16', dims: [2] } as const
+    const facts = readOnnxFacts(makeOnnx({ ...twice, graph: { ...graph, initializers: [elsewhere] } }))
+    expect(facts.externalData).toEqual(['far'])
+    expect([...facts.elementTypes].sort()).toEqual(['bfloat16', 'float'])
+    const constant = { type: 'Constant', outputs: ['w'], attributes: { value: elsewhere } }
+    expect(readOnnxFacts(makeOnnx({ ...twice, graph: { ...graph, nodes: [constant, ...graph.nodes] } })).externalData).toEqual(['far'])
+  })
+
+  it('tell control flow, also where it stands within another', () => {
+    const inner = (then: OnnxGraph): OnnxModel => ({
+      ...twice,
+      graph: {
+        ...twice.graph,
+        nodes: [{ type: 'If', inputs: ['c'], outputs: ['y'], attributes: { then_branch: then, else_branch: twice.graph } }],
+      },
+    })
+    const facts = readOnnxFacts(makeOnnx(inner({ nodes: [{ type: 'Loop', attributes: { body: twice.graph } }] })))
+    expect(facts.hasControlFlow).toBe(true)
+    expect([...facts.opTypes].sort()).toEqual(['Add', 'If', 'Loop'])
+    expect(facts.nodes).toBe(4)
+  })
+
+  it('are refused of bytes that are no model, and of graphs without end', async () => {
+    expect(() => readOnnxFacts(new Uint8Array(0))).toThrow('no ONNX graph')
+    expect(() => readOnnxFacts(Buffer.from('not a model'))).toThrow('protobuf')
+    const whole = await onnx('mlp')
+    expect(() => readOnnxFacts(whole.subarray(0, whole.length - 3))).toThrow('ends within a field')
+    let graph = twice.graph
+    for (let i = 0; i < 102; i++) graph = { nodes: [{ type: 'Loop', attributes: { body: graph } }] }
+    expect(() => readOnnxFacts(makeOnnx({ graph }))).toThrow('deep')
+  })
+
+  it('are of files that the runtime takes', async () => {
+    const session = await InferenceSession.create(makeOnnx(twice))
+    const { y } = await session.run({ x: new Tensor('float32', [1, 1], [1, 2]) })
+    expect([...(y as Tensor).data]).toEqual([2, 3])
+    await session.release()
+    const sum = makeOnnx({
+      graph: {
+        nodes: [{ type: 'ReduceSum', inputs: ['x', 'axes'], outputs: ['y'], attributes: { keepdims: 1n } }],
+        inputs: [{ name: 'x', type: 'float', shape: ['N', 2] }],
+        outputs: [{ name: 'y', type: 'float', shape: ['N', 1] }],
+        initializers: [{ name: 'axes', type: 'int64', dims: [1], raw: longs(1) }],
+      },
+    })
+    await (await InferenceSession.create(sum)).release()
+  })
+})
