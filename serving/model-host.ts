@@ -6,6 +6,7 @@ import type { Catalog, CatalogModel } from '../registry/catalog.ts'
 import type { ModelVersion } from '../registry/model-versions.ts'
 import { createBatcher } from './inference/batcher.ts'
 import type { Batcher } from './inference/batcher.ts'
+import type { LoadedModel } from './inference/load-model.ts'
 import { loadModelVersion, pickVersion } from './model-version.ts'
 
 export interface ServedModel {
@@ -13,6 +14,8 @@ export interface ServedModel {
   readonly service: ServicePlan
   readonly outputs: readonly Column[]
   readonly predict: Batcher['predict']
+  readonly metadata: LoadedModel['metadata']
+  readonly runTensors: LoadedModel['runTensors']
 }
 
 export interface ModelHostDeps {
@@ -93,7 +96,8 @@ export function createModelHost(deps: ModelHostDeps): ModelHost {
   async function load(catalog: Catalog, model: CatalogModel, version: ModelVersion) {
     const { service, loaded } = await loadModelVersion(catalog, model, version, deps.readBytes)
     const batcher = createBatcher(loaded, (rows) => deps.onRun(model.name, rows))
-    return { served: { version, service, outputs: loaded.outputs, predict: batcher.predict }, close: loaded.close }
+    const { outputs, metadata, runTensors, close } = loaded
+    return { served: { version, service, outputs, predict: batcher.predict, metadata, runTensors }, close }
   }
 
   function discard(entry: Entry): void {

@@ -1,6 +1,6 @@
 import { InferenceSession } from 'onnxruntime-node'
-import type { TensorInfo } from '../../registry/model-contract.ts'
 import { messageOf } from '../../kernel/errors.ts'
+import { tensorInfo } from './inline-session.ts'
 import type { InspectAnswer } from './inspect-model.ts'
 import { sessionOptions } from './session-options.ts'
 
@@ -12,14 +12,8 @@ async function inspect(): Promise<InspectAnswer> {
   for await (const chunk of process.stdin) chunks.push(chunk as Buffer)
   try {
     const session = await InferenceSession.create(Buffer.concat(chunks), sessionOptions)
-    return { inputs: session.inputMetadata.map(describe), outputs: session.outputMetadata.map(describe) }
+    return { inputs: session.inputMetadata.map(tensorInfo), outputs: session.outputMetadata.map(tensorInfo) }
   } catch (error) {
     return { error: messageOf(error).trim().replace(/\.?$/, '.') }
   }
-}
-
-function describe(value: InferenceSession.ValueMetadata): TensorInfo {
-  return value.isTensor
-    ? { name: value.name, type: value.type, shape: value.shape, isTensor: true }
-    : { name: value.name, type: 'other', shape: [], isTensor: false }
 }

@@ -1,12 +1,13 @@
-import type { Tensor } from 'onnxruntime-node'
-import { InferenceSession } from 'onnxruntime-node'
-import { LockstepError, messageOf } from '../../kernel/errors.ts'
+import { LockstepError } from '../../kernel/errors.ts'
 import type { Column, Value } from '../../kernel/value-type.ts'
 import type { ModelBinding } from '../../registry/model-binding.ts'
+import type { ModelMetadata } from './check-feeds.ts'
+import { checkFeeds, checkOutputs } from './check-feeds.ts'
+import { openInlineSession } from './inline-session.ts'
 import { createOutputReader } from './output-reader.ts'
-import { sessionOptions } from './session-options.ts'
 import type { FeatureRow } from './tensor-writer.ts'
 import { createTensorWriter } from './tensor-writer.ts'
+import type { TensorValue, Tensors } from './tensor-value.ts'
 
 /** One row's answer, by index of the model's `outputs`. */
 export type Prediction = readonly Value[]
@@ -21,6 +22,15 @@ export interface LoadedModel {
    * @throws LockstepError `MODEL_FAILED` with what the runtime said
    */
   run(rows: readonly FeatureRow[]): Promise<Prediction[]>
+  /** The inputs and outputs of the file, declared or not. */
+  readonly metadata: ModelMetadata
+  /**
+   * One run on tensors, past the feature service: any input and output of the file, by name. The data must not be touched until the promise has settled.
+   *
+   * @param outputs absent: all of the file that are tensors
+   * @throws LockstepError `INVALID_REQUEST` where the tensors are not what the model takes, `MODEL_FAILED` with what the runtime said
+   */
+  runTensors(feeds: Tensors, outputs?: readonly string[]): Promise<Tensors>
   /** Waits for runs under way, then frees the model. */
   close(): Promise<void>
 }
@@ -32,12 +42,8 @@ export interface LoadedModel {
  * @throws LockstepError `MODEL_INVALID` where the bytes do not load
  */
 export async function loadModel(bytes: Uint8Array, binding: ModelBinding, name: string): Promise<LoadedModel> {
-  let session: InferenceSession
-  try {
-    session = await InferenceSession.create(bytes, sessionOptions)
-  } catch (cause) {
-    throw new LockstepError('MODEL_INVALID', `The model "${name}" does not load: ${messageOf(cause)}. Push it again.`, { cause })
-  }
+  const session = await openInlineSession(bytes, name)
+  const { metadata } = session
   const inputs = binding.inputs.map((input) => ({ name: input.name, write: createTensorWriter(input) }))
   const outputs = binding.outputs.map((output) => ({ name: output.name, read: createOutputReader(output) }))
   const fetches = outputs.map((output) => output.name)
@@ -45,32 +51,33 @@ export async function loadModel(bytes: Uint8Array, binding: ModelBinding, name: 
   let closed = false
 
   async function compute(rows: readonly FeatureRow[]): Promise<Prediction[]> {
-    const feeds: Record<string, Tensor> = {}
+    const feeds: Record<string, TensorValue> = {}
     for (const input of inputs) feeds[input.name] = input.write(rows)
-    let results: InferenceSession.ReturnType
-    try {
-      results = await session.run(feeds, fetches)
-    } catch (cause) {
-      throw new LockstepError('MODEL_FAILED', `The model "${name}" failed to run: ${messageOf(cause)}`, { cause, details: { model: name } })
-    }
-    const columns = outputs.map((output) => output.read(results[output.name] as Tensor, rows.length))
+    const results = await session.run(feeds, fetches)
+    const columns = outputs.map((output) => output.read(results[output.name] as TensorValue, rows.length))
     return rows.map((_, row) => columns.map((column) => column[row] as Value))
+  }
+
+  async function whileOpen<T>(run: () => Promise<T>): Promise<T> {
+    if (closed) throw new LockstepError('MODEL_FAILED', `The model "${name}" is no longer loaded; ask again.`, { details: { model: name } })
+    const running = run()
+    underWay.add(running)
+    try {
+      return await running
+    } finally {
+      underWay.delete(running)
+    }
   }
 
   return {
     outputs: binding.outputs.map(({ name: output, type }) => ({ name: output, type })),
     maxRows: binding.maxRows,
-    async run(rows) {
-      if (rows.length === 0) return []
-      if (closed)
-        throw new LockstepError('MODEL_FAILED', `The model "${name}" is no longer loaded; ask again.`, { details: { model: name } })
-      const run = compute(rows)
-      underWay.add(run)
-      try {
-        return await run
-      } finally {
-        underWay.delete(run)
-      }
+    metadata,
+    run: async (rows) => (rows.length === 0 ? [] : whileOpen(() => compute(rows))),
+    async runTensors(feeds, wanted) {
+      checkFeeds(metadata, feeds, name)
+      const asked = checkOutputs(metadata, wanted, name)
+      return await whileOpen(() => session.run(feeds, asked))
     },
     async close() {
       if (closed) return

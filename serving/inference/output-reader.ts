@@ -1,11 +1,11 @@
-import type { Tensor } from 'onnxruntime-node'
 import { LockstepError } from '../../kernel/errors.ts'
 import type { Value } from '../../kernel/value-type.ts'
 import { canonical, typeName } from '../../kernel/value-type.ts'
 import type { OutputBinding } from '../../registry/model-binding.ts'
+import type { TensorValue } from './tensor-value.ts'
 
 /** Reads one output of a run: the value of each row, in the output's declared type. */
-export type OutputReader = (tensor: Tensor, rows: number) => Value[]
+export type OutputReader = (tensor: TensorValue, rows: number) => Value[]
 
 /**
  * Compiles the reader of one declared output. A scalar is the row's one element or, where a classifier writes the probabilities of two

@@ -1,12 +1,12 @@
-import { Tensor } from 'onnxruntime-node'
 import { LockstepError } from '../../kernel/errors.ts'
 import type { Value } from '../../kernel/value-type.ts'
 import type { InputBinding, InputColumn } from '../../registry/model-binding.ts'
+import type { TensorValue } from './tensor-value.ts'
 
 /** A service's feature values of one entity, in service order. */
 export type FeatureRow = readonly (Value | null)[]
 
-export type TensorWriter = (rows: readonly FeatureRow[]) => Tensor
+export type TensorWriter = (rows: readonly FeatureRow[]) => TensorValue
 
 /**
  * Compiles the writer of one input: from feature rows to a tensor of dims `[rows, ...rowShape]`. A null is NaN in float tensors. The buffer is
@@ -19,32 +19,40 @@ export function createTensorWriter(input: InputBinding): TensorWriter {
   const dims = (rows: readonly FeatureRow[]) => [rows.length, ...input.rowShape]
   switch (input.type) {
     case 'float32':
-      return (rows) => new Tensor('float32', fillFloats(new Float32Array(rows.length * width), rows, columns, width), dims(rows))
+      return (rows) => ({
+        type: 'float32',
+        dims: dims(rows),
+        data: fillFloats(new Float32Array(rows.length * width), rows, columns, width),
+      })
     case 'float64':
-      return (rows) => new Tensor('float64', fillFloats(new Float64Array(rows.length * width), rows, columns, width), dims(rows))
+      return (rows) => ({
+        type: 'float64',
+        dims: dims(rows),
+        data: fillFloats(new Float64Array(rows.length * width), rows, columns, width),
+      })
     case 'int32':
       return (rows) => {
         const data = new Int32Array(rows.length * width)
         fill(rows, columns, width, (at, value) => (data[at] = Number(value)))
-        return new Tensor('int32', data, dims(rows))
+        return { type: 'int32', dims: dims(rows), data }
       }
     case 'int64':
       return (rows) => {
         const data = new BigInt64Array(rows.length * width)
         fill(rows, columns, width, (at, value) => (data[at] = BigInt(value as bigint | number | boolean)))
-        return new Tensor('int64', data, dims(rows))
+        return { type: 'int64', dims: dims(rows), data }
       }
     case 'bool':
       return (rows) => {
         const data = new Uint8Array(rows.length * width)
         fill(rows, columns, width, (at, value) => (data[at] = value === true ? 1 : 0))
-        return new Tensor('bool', data, dims(rows))
+        return { type: 'bool', dims: dims(rows), data }
       }
     case 'string':
       return (rows) => {
         const data = new Array<string>(rows.length * width).fill('')
         fill(rows, columns, width, (at, value) => (data[at] = value as string))
-        return new Tensor('string', data, dims(rows))
+        return { type: 'string', dims: dims(rows), data }
       }
     default:
       return input.type satisfies never

@@ -107,6 +107,62 @@ describe('a loaded model', () => {
   })
 })
 
+describe('a run on tensors', () => {
+  const three = (...data: number[]) => ({ type: 'float32', dims: [data.length / 3, 3], data: new Float32Array(data) })
+
+  it('answers every output of the file, or those that are asked for', async () => {
+    const model = await load('logistic', 'flight', 'delay')
+    const all = await model.runTensors({ features: three(2, -1, 0.5, 0, 0, 0) })
+    expect(Object.keys(all)).toEqual(['label', 'probabilities'])
+    expect(all['probabilities']).toMatchObject({ type: 'float32', dims: [2, 2] })
+    const some = await model.runTensors({ features: three(2, -1, 0.5) }, ['label'])
+    expect(Object.keys(some)).toEqual(['label'])
+    expect(some['label']).toMatchObject({ type: 'int64', dims: [1], data: new BigInt64Array([1n]) })
+    await model.close()
+  })
+
+  it('passes every element type through', async () => {
+    const model = await load('named', 'typed', 'typed')
+    expect(model.metadata.inputs.map(({ name, type }) => [name, type])).toEqual([
+      ['amount', 'float32'],
+      ['count', 'int64'],
+      ['city', 'string'],
+      ['open', 'bool'],
+      ['vec', 'float32'],
+    ])
+    const answers = await model.runTensors({
+      amount: { type: 'float32', dims: [2, 1], data: new Float32Array([0.5, Number.NaN]) },
+      count: { type: 'int64', dims: [2, 1], data: new BigInt64Array([2n ** 62n + 1n, -1n]) },
+      city: { type: 'string', dims: [2], data: ['Zürich', ''] },
+      open: { type: 'bool', dims: [2, 1], data: new Uint8Array([1, 0]) },
+      vec: { type: 'float32', dims: [2, 2], data: new Float32Array([1, 2, 3, 4]) },
+    })
+    expect(answers['count_out']?.data).toEqual(new BigInt64Array([2n ** 62n + 1n, -1n]))
+    expect(answers['city_out']?.data).toEqual(['Zürich', ''])
+    expect(answers['open_out']?.data).toEqual(new Uint8Array([1, 0]))
+    expect(answers['vec_out']).toMatchObject({ dims: [2, 2], data: new Float32Array([1, 2, 3, 4]) })
+    await model.close()
+  })
+
+  it.each([
+    ['is missing', {}, undefined],
+    ['is no input', { features: three(1, 2, 3), more: three(1, 2, 3) }, undefined],
+    ['is no output', { features: three(1, 2, 3) }, ['score']],
+    ['twice', { features: three(1, 2, 3) }, ['label', 'label']],
+    ['is float64[1, 3]', { features: { type: 'float64', dims: [1, 3], data: new Float64Array(3) } }, undefined],
+    ['is float32[3]', { features: { type: 'float32', dims: [3], data: new Float32Array(3) } }, undefined],
+    ['is float32[1, 2]', { features: { type: 'float32', dims: [1, 2], data: new Float32Array(2) } }, undefined],
+    ['is float32[0, 3]', { features: { type: 'float32', dims: [0, 3], data: new Float32Array(0) } }, undefined],
+    ['which is 6 elements, and it has 3', { features: { type: 'float32', dims: [2, 3], data: new Float32Array(3) } }, undefined],
+    ['its data are of another type', { features: { type: 'float32', dims: [1, 3], data: new Int32Array(3) } }, undefined],
+  ])('refuses a tensor that %s', async (said, feeds, outputs) => {
+    const model = await load('logistic', 'flight', 'delay')
+    const refusal = { code: 'INVALID_REQUEST', message: expect.stringContaining(said) }
+    await expect(model.runTensors(feeds as never, outputs)).rejects.toMatchObject(refusal)
+    await model.close()
+  })
+})
+
 describe('the batcher', () => {
   const value = fc.option(fc.float({ noNaN: true, noDefaultInfinity: true }))
   const row = fc.tuple(value, fc.integer({ min: -1000, max: 1000 }), value)
