@@ -11,7 +11,7 @@ import { projection, streamColumns } from '../offline/source-stream.ts'
 import { streamId } from '../offline/stream-groups.ts'
 import { readArrived } from '../offline/read-arrived.ts'
 import type { Marker } from '../online/marker.ts'
-import { readMarkers } from '../online/marker.ts'
+import { tryMarkers } from '../online/marker.ts'
 import type { OnlineStore } from '../online/store.ts'
 import type { Database } from '../runtime/database.ts'
 import { faultPoint } from '../runtime/fault-point.ts'
@@ -73,7 +73,7 @@ export async function foldTransactions(
   const continuous = plans.filter(({ spec }) => spec.availability.kind === 'continuous')
   const groups = Map.groupBy(continuous, streamId)
   const wanted = xids.map(oneTransaction).reduce(union, noTransactions)
-  const markersRead = readMarkers(
+  const markersRead = tryMarkers(
     store,
     continuous.map(({ id }) => id),
   )
@@ -91,7 +91,8 @@ export async function foldTransactions(
       return await Promise.all(
         group.map(async (plan) => {
           const marker = markers[continuous.indexOf(plan)] ?? null
-          if (rows === null || marker === null || !(await mayFold(db, plan, marker))) return leave(plan)
+          // one that cannot be read is told by the view's next run
+          if (rows === null || marker === null || marker instanceof LockstepError || !(await mayFold(db, plan, marker))) return leave(plan)
           const project = projection(columns, plan)
           const own = group.length === 1 ? rows : rows.map((row) => ({ ...row, values: project(row.values) }))
           return await foldInto({ db, store, plan, marker, written, moment, signal: options.signal }, own)

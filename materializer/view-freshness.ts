@@ -1,7 +1,7 @@
 import { formatDuration } from '../kernel/duration.ts'
 import { LockstepError } from '../kernel/errors.ts'
 import type { ViewPlan } from '../kernel/view-plan.ts'
-import { readMarkers } from '../online/marker.ts'
+import { tryMarkers } from '../online/marker.ts'
 import type { OnlineStore } from '../online/store.ts'
 import type { Database } from '../runtime/database.ts'
 import type { SourceLag } from './source-lag.ts'
@@ -44,12 +44,17 @@ export async function viewFreshness(
   now: number,
 ): Promise<ViewFreshness[]> {
   const ids = plans.map(({ id }) => id)
-  const markers = store === null ? null : await readMarkers(store, ids)
+  const markers = store === null ? null : await tryMarkers(store, ids)
   const views: ViewFreshness[] = []
   for (const [i, plan] of plans.entries()) {
     const run = runs.find(({ view, fingerprint }) => view === plan.id && fingerprint === plan.fingerprint) ?? null
     const marker = markers?.[i] ?? null
-    const there = marker !== null && marker.fingerprint === plan.fingerprint && !marker.removing && marker.frontier.below > 0
+    const there =
+      marker !== null &&
+      !(marker instanceof LockstepError) &&
+      marker.fingerprint === plan.fingerprint &&
+      !marker.removing &&
+      marker.frontier.below > 0
     const source = await readableLag(db, plan, there ? marker.frontier : null)
     const seconds = source === null ? null : waitingSeconds(source, run, now)
     const newest = source?.newestEvent ?? null

@@ -30,19 +30,12 @@ export function firstMarker(facts: Omit<Marker, 'frontier'>): Marker {
 }
 
 export async function readMarker(store: Pick<OnlineStore, 'read'>, view: DefinitionId): Promise<Marker | null> {
-  const [marker] = await readMarkers(store, [view])
+  const [marker] = await tryMarkers(store, [view])
+  if (marker instanceof LockstepError) throw marker
   return marker ?? null
 }
 
-/** The markers of several views, in one read, by index. */
-export async function readMarkers(store: Pick<OnlineStore, 'read'>, views: readonly DefinitionId[]): Promise<(Marker | null)[]> {
-  return (await tryMarkers(store, views)).map((marker) => {
-    if (marker instanceof LockstepError) throw marker
-    return marker
-  })
-}
-
-/** As `readMarkers`; in place of one that cannot be read it gives why, so that it stands in no other view's way. */
+/** The markers of several views, in one read, by index. In place of one that cannot be read it gives why, so that it stands in no other view's way. */
 export async function tryMarkers(
   store: Pick<OnlineStore, 'read'>,
   views: readonly DefinitionId[],

@@ -1,38 +1,45 @@
 import { LockstepError } from '../kernel/errors.ts'
+import type { ErrorCode } from '../kernel/errors.ts'
 import type { ViewPlan } from '../kernel/view-plan.ts'
 import type { DefinitionId } from '../kernel/view-spec.ts'
 import type { Marker } from './marker.ts'
-import { readMarkers } from './marker.ts'
+import { tryMarkers } from './marker.ts'
 import type { OnlineStore } from './store.ts'
 
 /**
  * Has the store say that it holds the views whole. A state that is absent means that its entity was never seen only where it does: in a store that was emptied, or that is
  * filled just now, it means nothing.
  *
- * @throws LockstepError `NOT_READY` naming the view
+ * @throws LockstepError `NOT_READY` naming the view; `STATE_CORRUPT`, `STATE_VERSION` where what the store says of it cannot be read
  */
 export async function requireWhole(store: Pick<OnlineStore, 'read'>, views: readonly ViewPlan[]): Promise<void> {
   const [lack] = await lacksOf(store, views)
-  if (lack !== undefined) throw new LockstepError('NOT_READY', lack.problem, { details: { view: lack.view } })
+  if (lack !== undefined) throw new LockstepError(lack.code, lack.problem, { details: { view: lack.view } })
 }
 
-/** The views that the store does not hold whole, each with `lackOf` it. */
-export async function lacksOf(
-  store: Pick<OnlineStore, 'read'>,
-  views: readonly ViewPlan[],
-): Promise<{ readonly view: DefinitionId; readonly problem: string }[]> {
-  const markers = await readMarkers(
+export interface Lack {
+  readonly view: DefinitionId
+  readonly code: ErrorCode
+  /** A sentence that says what to do. */
+  readonly problem: string
+}
+
+/** The views that the store does not hold whole. */
+export async function lacksOf(store: Pick<OnlineStore, 'read'>, views: readonly ViewPlan[]): Promise<Lack[]> {
+  const markers = await tryMarkers(
     store,
     views.map(({ id }) => id),
   )
   return views.flatMap((plan, i) => {
-    const problem = lackOf(plan, markers[i] ?? null)
-    return problem === null ? [] : [{ view: plan.id, problem }]
+    const marker = markers[i] ?? null
+    if (marker instanceof LockstepError) return [{ view: plan.id, code: marker.code, problem: marker.message }]
+    const problem = lackOf(plan, marker)
+    return problem === null ? [] : [{ view: plan.id, code: 'NOT_READY', problem }]
   })
 }
 
-/** Why the store does not hold the view whole, in a sentence that says what to do; null where it does. */
-export function lackOf({ id, fingerprint }: ViewPlan, marker: Marker | null): string | null {
+/** Why the store does not hold the view whole; null where it does. */
+function lackOf({ id, fingerprint }: ViewPlan, marker: Marker | null): string | null {
   if (marker?.removing === true)
     return `The view "${id}" is being rebuilt in this online store: wait for it, or run "lockstep materialize ${id} --rebuild".`
   // Its first run has begun and not ended.

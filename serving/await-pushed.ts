@@ -1,11 +1,12 @@
 import { setTimeout } from 'node:timers/promises'
 import type { EntityKey } from '../kernel/entity-key.ts'
+import { LockstepError } from '../kernel/errors.ts'
 import type { Frontier } from '../kernel/frontier.ts'
 import { includes, noTransactions, union } from '../kernel/frontier.ts'
 import { parsePushToken } from '../kernel/push-token.ts'
 import type { ViewPlan } from '../kernel/view-plan.ts'
 import type { DefinitionId } from '../kernel/view-spec.ts'
-import { readMarkers } from '../online/marker.ts'
+import { tryMarkers } from '../online/marker.ts'
 import type { OnlineAnswer } from '../online/read.ts'
 import type { OnlineStore } from '../online/store.ts'
 
@@ -93,13 +94,13 @@ async function ofEntities(
     if (group === undefined) byView.set(plan.id, { plan, indexes: [i] })
     else group.indexes.push(i)
   }
-  const markers = await readMarkers(store, [...byView.keys()])
+  const markers = await tryMarkers(store, [...byView.keys()])
   const late: number[] = []
   let folded = false
   for (const [at, { plan, indexes: ofView }] of [...byView.values()].entries()) {
     const wanted = pushed.get(plan.spec.source.name) ?? noTransactions
     const marker = markers[at] ?? null
-    if (marker !== null && includes(marker.frontier, wanted)) {
+    if (marker !== null && !(marker instanceof LockstepError) && includes(marker.frontier, wanted)) {
       folded = true
       continue
     }

@@ -1,10 +1,9 @@
 import { LockstepError, messageOf } from '../kernel/errors.ts'
 import type { ViewPlan } from '../kernel/view-plan.ts'
 import type { DefinitionId } from '../kernel/view-spec.ts'
-import type { Marker } from '../online/marker.ts'
-import { readMarkers } from '../online/marker.ts'
-import { lackOf } from '../online/whole-view.ts'
 import type { OnlineStore } from '../online/store.ts'
+import type { Lack } from '../online/whole-view.ts'
+import { lacksOf } from '../online/whole-view.ts'
 import type { Catalog } from '../registry/catalog.ts'
 import type { Logger } from '../runtime/log.ts'
 import { within } from './deadline.ts'
@@ -28,12 +27,11 @@ export function createOnlineViews(onState: (states: ReadonlyMap<DefinitionId, bo
     },
     async check(store, catalog) {
       const plans = servedOnline(catalog)
-      let markers: (Marker | null)[]
+      let lacks: readonly Lack[]
       try {
-        const ids = plans.map(({ id }) => id)
-        markers = await within(
+        lacks = await within(
           answerMs,
-          readMarkers(store, ids),
+          lacksOf(store, plans),
           () => new LockstepError('REDIS_UNAVAILABLE', 'The online store does not answer.'),
         )
       } catch (error) {
@@ -41,11 +39,10 @@ export function createOnlineViews(onState: (states: ReadonlyMap<DefinitionId, bo
         if (!(error instanceof LockstepError && error.code === 'REDIS_UNAVAILABLE')) warnings = [messageOf(error)]
         return
       }
-      const problems = plans.map((plan, i) => lackOf(plan, markers[i] ?? null))
-      const found = problems.filter((problem) => problem !== null)
+      const found = lacks.map(({ problem }) => problem)
       for (const warning of found) if (!warnings.includes(warning)) log.warn({ warning }, 'the online store lacks a view')
       warnings = found
-      onState(new Map(plans.map(({ id }, i) => [id, problems[i] === null])))
+      onState(new Map(plans.map(({ id }) => [id, !lacks.some(({ view }) => view === id)])))
     },
   }
 }

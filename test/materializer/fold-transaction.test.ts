@@ -8,7 +8,7 @@ import { readHeader } from '../../kernel/stored-state.ts'
 import type { ViewPlan } from '../../kernel/view-plan.ts'
 import { foldTransaction, foldTransactions } from '../../materializer/fold-transaction.ts'
 import { materializeView } from '../../materializer/materialize.ts'
-import { firstMarker, readMarker, writeMarker } from '../../online/marker.ts'
+import { firstMarker, markerKey, readMarker, writeMarker } from '../../online/marker.ts'
 import { readOnline } from '../../online/read.ts'
 import type { OnlineStore } from '../../online/store.ts'
 import type { Database } from '../../runtime/database.ts'
@@ -86,16 +86,18 @@ describe.each(storeKinds)('folding single transactions into the %s store', (kind
     const scheduled = named('scheduled', { availability: { kind: 'schedule', schedule: '*/30 * * * *', delayMicros: minute } })
     const removing = named('removing')
     const changed = named('changed')
+    const unreadable = named('unreadable')
     await table.insert(many(10))
     for (const each of [plan, world, scheduled, removing, changed]) await materializeView(db, store, each, { moment })
     const facts = { incremental: true, origin: { id: '7', startedAt: new Date(0) }, removing: false }
     await writeMarker(store, elsewhere.id, firstMarker({ ...facts, fingerprint: elsewhere.fingerprint }), null)
     const present = await readMarker(store, removing.id)
     if (present !== null) await writeMarker(store, removing.id, firstMarker({ ...present, removing: true }), present)
+    await store.write([{ ...markerKey(unreadable.id), expected: null, bytes: Buffer.from('of another') }])
     const xid = await push(db, table, [one('account 0', 500, 1), one('fresh', 500, 2)])
-    const plans = [plan, world, absent, elsewhere, scheduled, removing, { ...changed, fingerprint: 'another' }]
+    const plans = [plan, world, absent, elsewhere, scheduled, removing, unreadable, { ...changed, fingerprint: 'another' }]
     const folded = await foldTransaction(db, store, plans, xid, { moment })
-    expect(folded).toEqual({ rows: 4, entities: 3, left: [absent.id, elsewhere.id, removing.id, changed.id] })
+    expect(folded).toEqual({ rows: 4, entities: 3, left: [absent.id, elsewhere.id, removing.id, unreadable.id, changed.id] })
     for (const each of [plan, world]) expect(await materializeView(db, store, each, { moment })).toMatchObject({ rows: 0 })
     expect(await storedStates(store, plan, table.keys(plan))).toEqual(table.expected(plan, moment))
   })

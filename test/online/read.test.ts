@@ -10,6 +10,7 @@ import { openEmbeddedStore } from '../../online/embedded-store.ts'
 import { firstMarker, markerKey, readMarker, writeMarker } from '../../online/marker.ts'
 import { readOnline } from '../../online/read.ts'
 import type { OnlineKey, OnlineStore } from '../../online/store.ts'
+import { lacksOf } from '../../online/whole-view.ts'
 import { accountKey, asRow, minute, payment, start } from '../materializer/payments.ts'
 import { paymentsPlan } from '../materializer/plans.ts'
 
@@ -104,6 +105,19 @@ describe('reading features from the online store', () => {
     }
     await writeMarker(store, empty.id, { ...facts, removing: false, frontier: allBelow(8) }, await readMarker(store, empty.id))
     expect((await asked())[0]?.values?.statuses.every((status) => status === Status.notFound)).toBe(true)
+  })
+
+  it('tells of a view whose marker cannot be read, and of no other for its sake', async () => {
+    const bad = paymentsPlan({ name: 'bad', relation: { kind: 'table', table: 'payments' } })
+    await store.write([{ ...markerKey(bad.id), expected: null, bytes: Buffer.from('\x04 the format of a later build') }])
+    expect(await lacksOf(store, [bad, plan, other])).toEqual([
+      { view: bad.id, code: 'STATE_VERSION', problem: expect.stringContaining('"bad@1"') },
+    ])
+    await expect(readOnline(store, [{ plan: bad, key: accountKey(bad, 'absent') }], moment)).rejects.toMatchObject({
+      code: 'STATE_VERSION',
+      details: { view: bad.id },
+    })
+    expect((await readOnline(store, [{ plan, key: accountKey(plan, 'absent') }], moment))[0]?.frontier).toBeNull()
   })
 
   it('asks the primary for what a copy that lags behind lacks', async () => {
