@@ -29,6 +29,8 @@ const cursorMs = 5_000
 const awayMs = 1_000
 const mostAwayMs = 60_000
 const tendMs = 5_000
+/** How often the records of runs are looked through for what may go. */
+const pruneMs = 600_000
 /** How long a rebuild that has failed is left alone. */
 const afterFailureMs = 300_000
 const runsAtOnce = 2
@@ -63,6 +65,7 @@ export async function keepCurrent(tools: KeepTools, options: KeepOptions): Promi
   const slots = createSlots(runsAtOnce)
   const underWay = new Set<Promise<void>>()
   let tendAt = 0
+  let pruneAt = 0
   let house: Promise<void> | null = null
   let failed: string | null = null
   while (!signal.aborted) {
@@ -86,7 +89,9 @@ export async function keepCurrent(tools: KeepTools, options: KeepOptions): Promi
       }
       if (performance.now() >= tendAt) {
         tendAt = performance.now() + tendMs
-        house ??= keepHouse(tools.db, tools.store, catalog, signal)
+        const prune = performance.now() >= pruneAt
+        if (prune && house === null) pruneAt = performance.now() + pruneMs
+        house ??= keepHouse(tools.db, tools.store, catalog, { replayMs: options.replayMs, prune, signal })
           .catch((error: unknown) => {
             if (!signal.aborted) tools.log.warn({ error: messageOf(error) }, 'what is to be removed could not be')
           })

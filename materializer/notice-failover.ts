@@ -8,7 +8,7 @@ import type { Database } from '../runtime/database.ts'
 import { failBackfills } from './backfills.ts'
 
 /** Replication is asynchronous, but not by so much. */
-const defaultReplayMs = 3_600_000
+export const defaultReplayMs = 3_600_000
 /** No row is of one below it. */
 const firstTransaction = 3
 const runs = 'lockstep.materialization_runs'
