@@ -5,6 +5,7 @@ import { parseTimestamp } from '../../kernel/time.ts'
 import { readBody } from './body.ts'
 import type { AppDeps, RequestEnv, RouteAnswer } from './context.ts'
 import { jsonAnswer } from './context.ts'
+import type { Route } from './route.ts'
 
 const schema = z.strictObject({
   view: z.string(),
@@ -13,18 +14,55 @@ const schema = z.strictObject({
   chunks: z.int().min(1).max(10_000).optional(),
 })
 
+/** Backfills: what begins, shows and cancels them. */
+export const backfillRoutes: readonly Route[] = [
+  {
+    method: 'GET',
+    path: '/v1/backfills',
+    scope: 'read',
+    summary: 'The newest backfills, the running ones first',
+    tag: 'Backfills',
+    handle: answerBackfills,
+  },
+  {
+    method: 'POST',
+    path: '/v1/backfills',
+    scope: 'admin',
+    summary: 'Begin a backfill, or join the one of the same view and range that is running',
+    tag: 'Backfills',
+    body: schema,
+    handle: answerBeginBackfill,
+  },
+  {
+    method: 'GET',
+    path: '/v1/backfills/:id',
+    scope: 'read',
+    summary: 'One backfill',
+    tag: 'Backfills',
+    handle: (c, deps) => answerBackfill(c, deps, c.req.param('id') ?? ''),
+  },
+  {
+    method: 'DELETE',
+    path: '/v1/backfills/:id',
+    scope: 'admin',
+    summary: 'Cancel a backfill',
+    tag: 'Backfills',
+    handle: (c, deps) => answerCancelBackfill(c, deps, c.req.param('id') ?? ''),
+  },
+]
+
 /** `GET /v1/backfills` */
-export async function answerBackfills(c: Context<RequestEnv>, deps: AppDeps): Promise<RouteAnswer> {
+async function answerBackfills(c: Context<RequestEnv>, deps: AppDeps): Promise<RouteAnswer> {
   return jsonAnswer({ backfills: await deps.backfills.list(), requestId: c.get('requestId') })
 }
 
 /** `GET /v1/backfills/{id}` */
-export async function answerBackfill(c: Context<RequestEnv>, deps: AppDeps, id: string): Promise<RouteAnswer> {
+async function answerBackfill(c: Context<RequestEnv>, deps: AppDeps, id: string): Promise<RouteAnswer> {
   return jsonAnswer({ ...(await deps.backfills.get(idOf(id))), requestId: c.get('requestId') })
 }
 
 /** `POST /v1/backfills`: begins one, or joins the one of the same view and range that is running. */
-export async function answerBeginBackfill(c: Context<RequestEnv>, deps: AppDeps): Promise<RouteAnswer> {
+async function answerBeginBackfill(c: Context<RequestEnv>, deps: AppDeps): Promise<RouteAnswer> {
   const { view, from, to, chunks } = await readBody(c, deps.bodyLimitBytes, schema)
   const catalog = deps.catalog()
   const plan = catalog.view(view)
@@ -36,7 +74,7 @@ export async function answerBeginBackfill(c: Context<RequestEnv>, deps: AppDeps)
 }
 
 /** `DELETE /v1/backfills/{id}`: cancels it. */
-export async function answerCancelBackfill(c: Context<RequestEnv>, deps: AppDeps, id: string): Promise<RouteAnswer> {
+async function answerCancelBackfill(c: Context<RequestEnv>, deps: AppDeps, id: string): Promise<RouteAnswer> {
   return jsonAnswer({ ...(await deps.backfills.cancel(idOf(id))), requestId: c.get('requestId') })
 }
 

@@ -48,7 +48,7 @@ export interface RequestEnv {
 /** What a route answers; `app.ts` makes the response of it. */
 export interface RouteAnswer {
   readonly status: number
-  readonly body: string
+  readonly body: string | Uint8Array<ArrayBuffer>
   /** Absent: JSON. */
   readonly contentType?: string
   /** Beside those of every answer. */

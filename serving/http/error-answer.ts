@@ -1,26 +1,42 @@
 import type { Logger } from '../../runtime/log.ts'
 import { LockstepError, messageOf } from '../../kernel/errors.ts'
 import type { RouteAnswer } from './context.ts'
+import type { ErrorShape } from './route.ts'
 import { statusOf } from './status.ts'
 
 /** Seconds after which a client may ask again what could not be answered for now. */
 const retryAfter = '1'
 
 /**
- * `{ error: { code, message, details, requestId } }` with the status of the code, and `retry-after` with 503 and 429. What is not a Lockstep error is INTERNAL;
+ * `{ error: { code, message, details, requestId } }`, or what the route's protocol has in its place, with the status of the code, and `retry-after` with 503 and 429. What is not a Lockstep error is INTERNAL;
  * its message stays in the log, as does where the stores are.
  */
-export function errorAnswer(requestId: string, error: unknown, log: Logger): RouteAnswer {
+export function errorAnswer(
+  requestId: string,
+  error: unknown,
+  { log, shape = 'lockstep' }: { readonly log: Logger; readonly shape?: ErrorShape | undefined },
+): RouteAnswer {
   const told = toldError(requestId, error)
   const status = statusOf(told)
   const logged = { requestId, code: told.code, error: messageOf(error) }
   if (status >= 500) log.error({ ...logged, stack: error instanceof Error ? error.stack : undefined }, 'a request failed')
   else log.debug(logged, 'a request was refused')
-  const body = JSON.stringify(
-    { error: { code: told.code, message: told.message, details: told.details, requestId } },
-    (_key, value: unknown) => (typeof value === 'bigint' ? String(value) : value),
-  )
+  const body = JSON.stringify(shaped(told, shape, requestId), (_key, value: unknown) => (typeof value === 'bigint' ? String(value) : value))
   return { status, body, ...(status === 503 || status === 429 ? { headers: { 'retry-after': retryAfter } } : {}) }
+}
+
+function shaped({ code, message, details }: LockstepError, shape: ErrorShape, requestId: string): unknown {
+  switch (shape) {
+    case 'lockstep':
+      return { error: { code, message, details, requestId } }
+    case 'oip':
+      return { error: message }
+    case 'feast':
+      // a text, which Feast's clients parse once more and make an exception of their own of
+      return JSON.stringify({ module: 'feast.errors', class: 'FeastError', message })
+    default:
+      return shape satisfies never
+  }
 }
 
 /** The error as a client may see it. */

@@ -5,6 +5,7 @@ import { pushToken } from '../../kernel/push-token.ts'
 import { readBody } from './body.ts'
 import type { AppDeps, RequestEnv, RouteAnswer } from './context.ts'
 import { jsonAnswer } from './context.ts'
+import type { Route } from './route.ts'
 
 /** Events of one request at most. */
 const maxEvents = 10_000
@@ -14,11 +15,24 @@ const eventsSchema = z.strictObject({
   to: z.enum(['both', 'online', 'offline']).default('both'),
 })
 
+/** What takes events in. */
+export const eventRoutes: readonly Route[] = [
+  {
+    method: 'POST',
+    path: '/v1/sources/:name/events',
+    scope: 'push',
+    summary: 'Write events to a source, all or none',
+    tag: 'Events',
+    body: eventsSchema,
+    handle: (c, deps) => answerEvents(c, deps, c.req.param('name') ?? ''),
+  },
+]
+
 /**
  * `POST /v1/sources/{name}/events`: writes events to the source, all or none, and answers when they are committed, and as a rule when the online views have them:
  * `{ "accepted": 2, "duplicates": 0, "online": true, "token": "landings~0+8123" }`.
  */
-export async function answerEvents(c: Context<RequestEnv>, deps: AppDeps, name: string): Promise<RouteAnswer> {
+async function answerEvents(c: Context<RequestEnv>, deps: AppDeps, name: string): Promise<RouteAnswer> {
   const { push } = deps.metrics
   try {
     const { events, to } = await readBody(c, deps.bodyLimitBytes, eventsSchema)

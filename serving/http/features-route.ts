@@ -15,6 +15,7 @@ import { whenUnavailable } from '../when-unavailable.ts'
 import { readBody } from './body.ts'
 import type { AppDeps, RequestEnv, RouteAnswer } from './context.ts'
 import { serviceValuesWriter } from './json.ts'
+import type { Route } from './route.ts'
 
 /** Entities of one request at most: each takes its share of one turn of the event loop. */
 export const maxEntities = 10_000
@@ -38,12 +39,25 @@ const featuresSchema = z.strictObject({
 const parserOf = byPlan(createEntityParser)
 export const writerOf = byPlan((service: ServicePlan) => serviceValuesWriter(service.features))
 
+/** What reads features. */
+export const featureRoutes: readonly Route[] = [
+  {
+    method: 'POST',
+    path: '/v1/features',
+    scope: 'read',
+    summary: 'The features of a service for each entity, with the status of each value',
+    tag: 'Features',
+    body: featuresSchema,
+    handle: answerFeatures,
+  },
+]
+
 /**
  * `POST /v1/features`: the features of a service for each entity, with the status of each value. With `include: ['frontiers']` the answer has
  * `frontiers`, by online view (`{ "airport_delays@1": "8123+8125..8127" }`): the transactions whose rows are in every value of the answer (`frontierText`), null
  * where nothing is stored of any entity asked for.
  */
-export async function answerFeatures(c: Context<RequestEnv>, deps: AppDeps): Promise<RouteAnswer> {
+async function answerFeatures(c: Context<RequestEnv>, deps: AppDeps): Promise<RouteAnswer> {
   const body = await readBody(c, deps.bodyLimitBytes, featuresSchema)
   const now = deps.clock()
   const catalog = deps.catalog()

@@ -3,15 +3,29 @@ import type { CatalogModel } from '../../registry/catalog.ts'
 import { typeName } from '../../kernel/value-type.ts'
 import type { AppDeps, RequestEnv, RouteAnswer } from './context.ts'
 import { jsonAnswer } from './context.ts'
+import type { Route } from './route.ts'
+
+/** What tells of models. */
+export const modelRoutes: readonly Route[] = [
+  { method: 'GET', path: '/v1/models', scope: 'read', summary: 'Every model with its versions', tag: 'Models', handle: answerModels },
+  {
+    method: 'GET',
+    path: '/v1/models/:name',
+    scope: 'read',
+    summary: 'One model with its versions',
+    tag: 'Models',
+    handle: (c, deps) => answerModel(c, deps, c.req.param('name') ?? ''),
+  },
+]
 
 /** `GET /v1/models`: every model with its versions. */
-export function answerModels(c: Context<RequestEnv>, deps: AppDeps): RouteAnswer {
+function answerModels(c: Context<RequestEnv>, deps: AppDeps): RouteAnswer {
   const models = [...deps.catalog().models.values()].map(describe)
   return jsonAnswer({ models, requestId: c.get('requestId') })
 }
 
 /** `GET /v1/models/{name}` */
-export function answerModel(c: Context<RequestEnv>, deps: AppDeps, name: string): RouteAnswer {
+function answerModel(c: Context<RequestEnv>, deps: AppDeps, name: string): RouteAnswer {
   return jsonAnswer({ ...describe(deps.catalog().model(name)), requestId: c.get('requestId') })
 }
 

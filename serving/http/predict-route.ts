@@ -17,6 +17,7 @@ import {
   writerOf,
 } from './features-route.ts'
 import { jsonCanSay, recordWriter } from './json.ts'
+import type { Route } from './route.ts'
 
 const predictSchema = z.strictObject({
   model: z.string(),
@@ -30,6 +31,19 @@ const predictSchema = z.strictObject({
 
 const outputsWriter = byPlan((outputs: readonly Column[]) => recordWriter(outputs))
 
+/** What predicts. */
+export const predictRoutes: readonly Route[] = [
+  {
+    method: 'POST',
+    path: '/v1/predict',
+    scope: 'predict',
+    summary: "A model's answer for each entity",
+    tag: 'Predictions',
+    body: predictSchema,
+    handle: answerPredict,
+  },
+]
+
 /**
  * `POST /v1/predict`: reads each entity's features, runs the model on them and answers its declared outputs, as `predictions` by index of the entities.
  *
@@ -37,7 +51,7 @@ const outputsWriter = byPlan((outputs: readonly Column[]) => recordWriter(output
  * names those outputs and no others: `"predictions":[{"delay":null},{"delay":3}],"outputStatuses":[{"delay":"INVALID"},{}]`. What `include` asks for
  * stands in `features` with `statuses`, `eventTimes` and `frontiers`, as `POST /v1/features` answers them.
  */
-export async function answerPredict(c: Context<RequestEnv>, deps: AppDeps): Promise<RouteAnswer> {
+async function answerPredict(c: Context<RequestEnv>, deps: AppDeps): Promise<RouteAnswer> {
   const body = await readBody(c, deps.bodyLimitBytes, predictSchema)
   const catalog = deps.catalog()
   return await deps.models.use(catalog, body.model, body.version, async ({ version, service, outputs, predict }) => {

@@ -1,0 +1,36 @@
+import { jsonAnswer } from './context.ts'
+import type { Route } from './route.ts'
+
+/** What tells whether the process is well. */
+export const healthRoutes: readonly Route[] = [
+  {
+    method: 'GET',
+    path: '/livez',
+    scope: null,
+    summary: 'Whether the process answers',
+    tag: 'Health',
+    handle: () => jsonAnswer({ live: true }),
+  },
+  {
+    method: 'GET',
+    path: '/readyz',
+    scope: null,
+    summary: 'Whether requests can be answered, and what is amiss',
+    tag: 'Health',
+    handle(_, deps) {
+      const { ready, reasons, warnings } = deps.readiness()
+      return jsonAnswer({ ready, ...(ready ? {} : { reasons }), ...(warnings.length > 0 ? { warnings } : {}) }, ready ? 200 : 503)
+    },
+  },
+  {
+    method: 'GET',
+    path: '/metrics',
+    scope: null,
+    summary: 'Prometheus metrics',
+    tag: 'Health',
+    async handle(_, deps) {
+      const { registry } = deps.metrics
+      return { status: 200, body: await registry.metrics(), contentType: registry.contentType }
+    },
+  },
+]

@@ -1,0 +1,31 @@
+import type { Context } from 'hono'
+import type { z } from 'zod'
+import type { AppDeps, RequestEnv, RouteAnswer } from './context.ts'
+
+/** What the key of a request must be allowed. */
+export type Scope = 'read' | 'predict' | 'push' | 'admin'
+
+/** How errors are told: Lockstep's own way, or as the protocol has it that a route speaks. */
+export type ErrorShape = 'lockstep' | 'oip' | 'feast'
+
+/** One operation of the HTTP interface, as data: what `app.ts` routes to and what the OpenAPI document describes. */
+export interface Route {
+  readonly method: 'GET' | 'POST' | 'DELETE' | 'PUT' | 'PATCH'
+  /** As Hono has it: `/v1/models/:name`. */
+  readonly path: string
+  /** null: open to all, as it tells nothing of anyone's data. */
+  readonly scope: Scope | null
+  /** A sentence without its full stop. */
+  readonly summary: string
+  /** The group in the documentation. */
+  readonly tag: string
+  /** Of the JSON body. The handler validates by the same schema (`readBody`). */
+  readonly body?: z.ZodType
+  /** Of the JSON answer. */
+  readonly answer?: z.ZodType
+  readonly query?: z.ZodType
+  readonly params?: z.ZodType
+  /** Default: lockstep. */
+  readonly errors?: ErrorShape
+  handle(c: Context<RequestEnv>, deps: AppDeps): RouteAnswer | Promise<RouteAnswer>
+}
