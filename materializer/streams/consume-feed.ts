@@ -1,6 +1,5 @@
 import { setTimeout } from 'node:timers/promises'
 import { LockstepError, messageOf } from '../../kernel/errors.ts'
-import { parseJson } from '../../kernel/parse-json.ts'
 import type { SourceSpec } from '../../kernel/view-spec.ts'
 import type { Database } from '../../runtime/database.ts'
 import type { Logger } from '../../runtime/log.ts'
@@ -9,11 +8,12 @@ import type { StreamMetrics } from '../../runtime/streams/stream-metrics.ts'
 import type { StreamSpec } from '../../runtime/streams/stream-spec.ts'
 import { appendEvents } from '../append-events.ts'
 import type { SourceEvent } from '../event-reader.ts'
-import { createEventReader, eventIdField } from '../event-reader.ts'
+import { createEventReader } from '../event-reader.ts'
 import type { EventTable } from '../event-table.ts'
 import { readEventTable } from '../event-table.ts'
 import type { DeadLetter } from './dead-letters.ts'
-import { keepDeadLetters } from './dead-letters.ts'
+import { keepDeadLetters, reasonOf } from './dead-letters.ts'
+import { messageEvent, placeOf } from './message-event.ts'
 
 /** What is held at once: so many messages, and about so many bytes, by the size of those that came last. */
 const mostMessages = 500
@@ -100,7 +100,7 @@ export async function consumeFeed(deps: ConsumeFeedDeps, options: ConsumeFeedOpt
     const letters: DeadLetter[] = []
     for (const message of messages) {
       try {
-        const event = read(withId(jsonOf(message, options.messageLimitBytes), spec, message), 0, receivedAt)
+        const event = read(messageEvent(message.body, placeOf(spec, message.id), options.messageLimitBytes), 0, receivedAt)
         events.push(event)
         sound.push(message)
       } catch (error) {
@@ -176,31 +176,6 @@ function createRetry({ source, metrics, log }: ConsumeFeedDeps, signal: AbortSig
   }
 }
 
-const utf8 = new TextDecoder('utf-8', { fatal: true })
-
-/** @throws LockstepError `INVALID_EVENT` */
-function jsonOf({ body }: FeedMessage, limitBytes: number): unknown {
-  const refuse = (why: string, cause?: unknown): LockstepError =>
-    new LockstepError('INVALID_EVENT', why, { cause, details: { reason: 'not_json' } })
-  if (body === null) throw refuse('The entry has no field that holds a message.')
-  if (body.length > limitBytes)
-    throw refuse(`The message has ${body.length} bytes, over the limit of ${limitBytes}; raise LOCKSTEP_BODY_LIMIT_BYTES.`)
-  try {
-    return parseJson(utf8.decode(body))
-  } catch (cause) {
-    throw refuse(`The message is not JSON: ${messageOf(cause)}.`, cause)
-  }
-}
-
-/** A message that names no event is known by its place in the stream. */
-function withId(json: unknown, { kind, stream }: StreamSpec, { id }: FeedMessage): unknown {
-  if (typeof json !== 'object' || json === null || Array.isArray(json)) return json
-  const own: unknown = Reflect.get(json, eventIdField)
-  return own === undefined || own === null ? { ...json, [eventIdField]: `${kind}:${stream}:${id}` } : json
-}
-
 function letter({ id, body }: FeedMessage, error: unknown): DeadLetter {
-  const { reason } = error instanceof LockstepError ? error.details : {}
-  const code = error instanceof LockstepError ? error.code : 'INTERNAL'
-  return { message: id, body, reason: typeof reason === 'string' ? reason : code.toLowerCase(), error: messageOf(error) }
+  return { message: id, body, reason: reasonOf(error), error: messageOf(error) }
 }

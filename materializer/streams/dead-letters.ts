@@ -1,4 +1,5 @@
 import { sql } from 'kysely'
+import { LockstepError, messageOf } from '../../kernel/errors.ts'
 import type { StreamSpec } from '../../runtime/streams/stream-spec.ts'
 import type { Database } from '../../runtime/database.ts'
 
@@ -34,8 +35,7 @@ export async function keepDeadLetters(
         body: body === null ? null : Buffer.from(body.subarray(0, mostBodyBytes)),
         size_bytes: body?.length ?? null,
         reason,
-        // a text of PostgreSQL holds no zero bytes
-        error: error.replaceAll('\0', '\uFFFD').toWellFormed(),
+        error: textOf(error),
       })),
     )
     .onConflict((conflict) => conflict.columns(['source', 'stream', 'message']).doNothing())
@@ -61,4 +61,59 @@ export async function countDeadLetters(db: Pick<Database, 'kysely'>): Promise<De
     select distinct on (source) source, (count(*) over (partition by source))::int4 as count, at, error
     from lockstep.stream_dead_letters order by source, id desc`.execute(db.kysely)
   return rows.map(({ source, count, at, error }) => ({ source, count, lastAt: at, lastError: error }))
+}
+
+/** Why a message was refused, for programs. */
+export function reasonOf(error: unknown): string {
+  if (!(error instanceof LockstepError)) return 'internal'
+  const { reason } = error.details
+  return typeof reason === 'string' ? reason : error.code.toLowerCase()
+}
+
+/** A text of PostgreSQL holds no zero bytes. */
+function textOf(error: string): string {
+  return error.replaceAll('\0', '\uFFFD').toWellFormed()
+}
+
+/** A dead letter as it is kept. */
+export interface KeptLetter extends DeadLetter {
+  readonly id: number
+  readonly source: string
+  /** `redis:landings` */
+  readonly stream: string
+  /** Of the whole message; null where there was none. */
+  readonly sizeBytes: number | null
+  readonly at: Date
+}
+
+export interface LetterChoice {
+  /** Of this source alone. */
+  readonly source?: string
+  /** These alone. */
+  readonly ids?: readonly number[]
+}
+
+/** Newest first. */
+export async function readDeadLetters(db: Pick<Database, 'kysely'>, { source, ids }: LetterChoice): Promise<KeptLetter[]> {
+  let query = db.kysely.selectFrom('lockstep.stream_dead_letters').selectAll().orderBy('id', 'desc')
+  if (source !== undefined) query = query.where('source', '=', source)
+  if (ids !== undefined) query = query.where('id', 'in', ids.map(String))
+  const rows = await query.execute()
+  return rows.map(({ id, size_bytes: sizeBytes, ...row }) => ({ ...row, id: Number(id), sizeBytes }))
+}
+
+/** @returns how many of them were there */
+export async function dropDeadLetters(db: Pick<Database, 'kysely'>, ids: readonly number[]): Promise<number> {
+  if (ids.length === 0) return 0
+  const gone = await db.kysely.deleteFrom('lockstep.stream_dead_letters').where('id', 'in', ids.map(String)).returning('id').execute()
+  return gone.length
+}
+
+/** Notes why a letter is still one. */
+export async function noteFailure(db: Pick<Database, 'kysely'>, id: number, error: unknown): Promise<void> {
+  await db.kysely
+    .updateTable('lockstep.stream_dead_letters')
+    .set({ reason: reasonOf(error), error: textOf(messageOf(error)) })
+    .where('id', '=', String(id))
+    .execute()
 }

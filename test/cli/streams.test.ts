@@ -157,3 +157,78 @@ it('metrics count messages by what became of them, and say the lag', async () =>
   }
   expect(said).not.toContain('outcome="dead"')
 })
+
+it('dead letters are listed, shown, tried again, each once, and dropped', { timeout: 60_000 }, async () => {
+  await run(['apply', join(files, 'redis.ts')])
+  const env = ['rows', spec] as const
+  const body = (x: unknown, more: object = {}): Buffer =>
+    Buffer.from(JSON.stringify({ thing: 'letter', at: '2026-03-01T09:30:00Z', x, ...more }))
+  await db.query('delete from lockstep.stream_dead_letters')
+  await keepDeadLetters(db, ...env, [
+    { message: '2-0', body: body(5), reason: 'future', error: 'It was ahead of a clock.' },
+    { message: '3-0', body: body('late'), reason: 'wrong_type', error: 'It is "late".' },
+    { message: '4-0', body: body(6, { _event_id: 'its own' }), reason: 'future', error: 'It was ahead of a clock.' },
+    { message: '5-0', body: Buffer.concat([body(7), Buffer.alloc(70_000, ' ')]), reason: 'not_json', error: 'It is long.' },
+    { message: '6-0', body: Buffer.from([0xff, 0xfe]), reason: 'not_json', error: 'It is no text.' },
+  ])
+  await keepDeadLetters(db, 'gone', spec, [{ message: '7-0', body: null, reason: 'not_json', error: 'It is of a source that is gone.' }])
+  const listed = async (...words: string[]) => {
+    const { json } = await run(['dead-letter', 'list', ...words])
+    return (json as { deadLetters: { id: number; source: string; message: string; reason: string; cutOff: boolean }[] }).deadLetters
+  }
+  const all = await listed()
+  expect(all.map(({ source, message, cutOff }) => [source, message, cutOff])).toEqual([
+    ['gone', '7-0', false],
+    ['rows', '6-0', false],
+    ['rows', '5-0', true],
+    ['rows', '4-0', false],
+    ['rows', '3-0', false],
+    ['rows', '2-0', false],
+  ])
+  expect((await run(['dead-letter', 'list', 'rows'])).text).toMatch(/wrong_type +It is "late"\./)
+  await expect(run(['dead-letter', 'list', 'rowz'])).rejects.toMatchObject({ code: 'UNKNOWN_DEFINITION' })
+  const idOf = (of: string): string => String(all.find(({ message }) => message === of)?.id)
+  const shown = async (of: string) => await run(['dead-letter', 'show', idOf(of)])
+  expect((await shown('3-0')).json).toMatchObject({ reason: 'wrong_type', body: body('late').toString(), encoding: 'utf8' })
+  expect((await shown('3-0')).text).toContain('"x":"late"')
+  expect((await shown('6-0')).json).toMatchObject({ body: '//4=', encoding: 'base64' })
+  expect((await shown('7-0')).json).toMatchObject({ body: null, encoding: null })
+  expect((await shown('5-0')).text).toContain('of which the first 65.5 kB are kept')
+
+  for (const words of [['retry'], ['retry', '--all', idOf('2-0')], ['drop', 'x'], ['show', '0']])
+    await expect(run(['dead-letter', ...words])).rejects.toMatchObject({ code: 'USAGE' })
+  await expect(run(['dead-letter', 'drop', idOf('2-0'), '999999'])).rejects.toMatchObject({ code: 'NOT_FOUND' })
+
+  expect((await run(['dead-letter', 'retry', idOf('2-0')])).json).toMatchObject({ left: ['view@1'] })
+  await run(['materialize', 'view'])
+  // one of them was sent again meanwhile
+  const rows = () => db.query(`select x from lockstep_source.rows where thing = 'letter' order by x`)
+  await keepDeadLetters(db, ...env, [{ message: '2-0', body: body(5), reason: 'future', error: 'It was ahead of a clock.' }])
+  const retried = await run(['dead-letter', 'retry', '--source', 'rows'])
+  expect(retried).toMatchObject({
+    exitCode: 1,
+    json: {
+      taken: [Number(idOf('4-0')), expect.any(Number)],
+      failed: [
+        { message: '3-0', reason: 'wrong_type' },
+        { message: '5-0', reason: 'cut_off' },
+        { message: '6-0', reason: 'not_json' },
+      ],
+      left: [],
+    },
+  })
+  expect(await rows()).toEqual([{ x: 5 }, { x: 6 }])
+  expect(await db.query(`select _event_id id from lockstep_source.rows where thing = 'letter' order by x`)).toEqual([
+    { id: 'redis:things:2-0' },
+    { id: 'its own' },
+  ])
+  expect((await listed('rows')).map(({ message, reason }) => [message, reason])).toEqual([
+    ['6-0', 'not_json'],
+    ['5-0', 'cut_off'],
+    ['3-0', 'wrong_type'],
+  ])
+  expect(await run(['dead-letter', 'retry', idOf('7-0')])).toMatchObject({ exitCode: 1, json: { taken: [] } })
+  expect((await run(['dead-letter', 'drop', idOf('3-0')])).json).toMatchObject({ dropped: 1 })
+  expect((await run(['dead-letter', 'drop', '--all', '--yes'])).json).toMatchObject({ dropped: 3 })
+  expect((await run(['dead-letter', 'list'])).text).toBe('There is no dead letter.')
+})

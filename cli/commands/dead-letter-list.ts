@@ -1,0 +1,32 @@
+import { readDeadLetters } from '../../materializer/streams/dead-letters.ts'
+import type { Command } from '../command.ts'
+import { letterJson } from '../dead-letters.ts'
+import { moment } from '../human.ts'
+import { table } from '../table.ts'
+
+const errorLength = 100
+
+export const deadLetterListCommand: Command = {
+  name: 'dead-letter list',
+  summary: 'List the messages of streams that no row could be made of, newest first',
+  arguments: [{ name: 'SOURCE', help: 'The source.', takes: 'optional' }],
+  example: 'lockstep dead-letter list landings',
+  async run(context, input) {
+    const [source] = input.arguments('SOURCE')
+    const letters = await readDeadLetters(await context.database(), source === undefined ? {} : { source })
+    // so that a misspelt name is an error and not an empty list; of a source that is gone there may be some
+    if (source !== undefined && letters.length === 0) (await context.catalog()).source(source)
+    const rows = letters.map(({ id, source: of, message, at, reason, error }) => [
+      String(id),
+      of,
+      message,
+      moment(at),
+      reason,
+      error.length > errorLength ? `${error.slice(0, errorLength)}…` : error,
+    ])
+    return {
+      json: { deadLetters: letters.map(letterJson) },
+      text: rows.length === 0 ? 'There is no dead letter.' : table(['ID', 'SOURCE', 'MESSAGE', 'AT (UTC)', 'REASON', 'ERROR'], rows),
+    }
+  },
+}

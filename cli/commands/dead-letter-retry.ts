@@ -1,0 +1,59 @@
+import { LockstepError, messageOf } from '../../kernel/errors.ts'
+import type { SourceSpec } from '../../kernel/view-spec.ts'
+import { foldTransactions } from '../../materializer/fold-transaction.ts'
+import { retryDeadLetters } from '../../materializer/streams/retry-dead-letters.ts'
+import type { Command } from '../command.ts'
+import { chosenLetters, letterArguments, letterJson, letterOptions } from '../dead-letters.ts'
+import { counted } from '../human.ts'
+
+export const deadLetterRetryCommand: Command = {
+  name: 'dead-letter retry',
+  summary: 'Take messages that no row could be made of as if they came now',
+  description: [
+    'What becomes a row is no dead letter any more; it is in the online views at once. A message counts once, also where it was sent again meanwhile. What is still at fault stays, with what is wrong now, and the command exits with 1.',
+  ],
+  arguments: letterArguments,
+  options: letterOptions,
+  example: 'lockstep dead-letter retry --source landings',
+  async run(context, input) {
+    const db = await context.database()
+    const letters = await chosenLetters(db, input)
+    const catalog = await context.catalog()
+    const late = new Set<string>()
+
+    async function fold({ name }: SourceSpec, xids: readonly number[]): Promise<void> {
+      const readers = [...catalog.online].flatMap((id) => catalog.views.get(id) ?? []).filter(({ spec }) => spec.source.name === name)
+      try {
+        const { left } = await foldTransactions(db, await context.store(), readers, xids, { signal: context.signal })
+        for (const view of left) late.add(view)
+      } catch (error) {
+        if (!(error instanceof LockstepError) || error.code === 'STOPPED') throw error
+        context.log.warn({ source: name, error: messageOf(error) }, 'rows are not online yet: the next run of each view folds them')
+        for (const { id } of readers) late.add(id)
+      }
+    }
+
+    const { futureMicros } = context.config
+    const { taken, failed } = await retryDeadLetters(
+      { db, source: (name) => catalog.source(name), fold, futureMicros, clock: () => Date.now() * 1000 },
+      letters,
+    )
+    return {
+      json: {
+        taken: taken.map(({ id }) => id),
+        failed: failed.map(({ letter, error }) => ({
+          ...letterJson(letter),
+          reason: error.details['reason'] ?? error.code,
+          error: error.message,
+        })),
+        left: [...late],
+      },
+      text: [
+        `Took ${counted(taken.length, 'dead letter')}${failed.length === 0 ? '.' : `; ${counted(failed.length, 'other')} stay:`}`,
+        ...failed.map(({ letter, error }) => `${letter.id}: ${error.message}`),
+        ...[...late].map((view) => `The next run of ${view} folds the rows.`),
+      ].join('\n'),
+      exitCode: failed.length === 0 ? 0 : 1,
+    }
+  },
+}

@@ -1,0 +1,37 @@
+import { LockstepError, messageOf } from '../../kernel/errors.ts'
+import { parseJson } from '../../kernel/parse-json.ts'
+import type { StreamSpec } from '../../runtime/streams/stream-spec.ts'
+import { eventIdField } from '../event-reader.ts'
+
+const utf8 = new TextDecoder('utf-8', { fatal: true })
+
+/** `redis:landings:1700000000000-0`: names the event of a message that names none. */
+export function placeOf({ kind, stream }: Pick<StreamSpec, 'kind' | 'stream'>, message: string): string {
+  return `${kind}:${stream}:${message}`
+}
+
+/**
+ * The event in a message, as an event reader takes it; one that has no id is known by its place.
+ *
+ * @param body null: what came is not of the form that holds a message
+ * @throws LockstepError `INVALID_EVENT`
+ */
+export function messageEvent(body: Uint8Array | null, place: string, limitBytes = Number.POSITIVE_INFINITY): unknown {
+  const json = jsonOf(body, limitBytes)
+  if (typeof json !== 'object' || json === null || Array.isArray(json)) return json
+  const own: unknown = Reflect.get(json, eventIdField)
+  return own === undefined || own === null ? { ...json, [eventIdField]: place } : json
+}
+
+function jsonOf(body: Uint8Array | null, limitBytes: number): unknown {
+  const refuse = (why: string, cause?: unknown): LockstepError =>
+    new LockstepError('INVALID_EVENT', why, { cause, details: { reason: 'not_json' } })
+  if (body === null) throw refuse('The entry has no field that holds a message.')
+  if (body.length > limitBytes)
+    throw refuse(`The message has ${body.length} bytes, over the limit of ${limitBytes}; raise LOCKSTEP_BODY_LIMIT_BYTES.`)
+  try {
+    return parseJson(utf8.decode(body))
+  } catch (cause) {
+    throw refuse(`The message is not JSON: ${messageOf(cause)}.`, cause)
+  }
+}

@@ -1,0 +1,77 @@
+import { LockstepError } from '../../kernel/errors.ts'
+import type { SourceSpec } from '../../kernel/view-spec.ts'
+import type { Database } from '../../runtime/database.ts'
+import { appendEvents } from '../append-events.ts'
+import { createEventReader } from '../event-reader.ts'
+import { readEventTable } from '../event-table.ts'
+import type { KeptLetter } from './dead-letters.ts'
+import { dropDeadLetters, noteFailure } from './dead-letters.ts'
+import { messageEvent } from './message-event.ts'
+
+export interface RetryDeadLettersDeps {
+  readonly db: Database
+  /** @throws LockstepError `UNKNOWN_DEFINITION` */
+  readonly source: (name: string) => SourceSpec
+  /** Folds what some transactions wrote to the source into the online states. */
+  readonly fold: (source: SourceSpec, xids: readonly number[]) => Promise<void>
+  /** How far ahead of now an event may say it happened, microseconds. */
+  readonly futureMicros: number
+  /** Epoch microseconds. */
+  readonly clock: () => number
+}
+
+export interface RetriedLetters {
+  /** Their events are in the tables now, those that were there before too; they are no dead letters any more. */
+  readonly taken: readonly KeptLetter[]
+  /** Those that are still at fault, and why. They stay. */
+  readonly failed: readonly { readonly letter: KeptLetter; readonly error: LockstepError }[]
+}
+
+/**
+ * Takes messages that were dead letters as if they came now, each under the id that it had, so that one that was sent again meanwhile, or is tried again after this process has
+ * died amid it, counts once.
+ *
+ * @throws LockstepError `POSTGRES_UNAVAILABLE`, and as `fold`
+ */
+export async function retryDeadLetters(deps: RetryDeadLettersDeps, letters: readonly KeptLetter[]): Promise<RetriedLetters> {
+  const taken: KeptLetter[] = []
+  const failed: { letter: KeptLetter; error: LockstepError }[] = []
+  // oldest first, as they came
+  const inOrder = letters.toSorted((a, b) => a.id - b.id)
+  for (const [name, ofSource] of Map.groupBy(inOrder, ({ source }) => source)) {
+    const xids = new Set<number>()
+    for (const letter of ofSource) {
+      try {
+        for (const xid of await append(deps, name, letter)) xids.add(xid)
+        taken.push(letter)
+      } catch (error) {
+        if (!(error instanceof LockstepError) || error.code === 'POSTGRES_UNAVAILABLE') throw error
+        await noteFailure(deps.db, letter.id, error)
+        failed.push({ letter, error })
+      }
+    }
+    if (xids.size > 0) await deps.fold(deps.source(name), [...xids])
+  }
+  return { taken, failed }
+}
+
+/** @returns the transactions that wrote its event */
+async function append(
+  { db, source, futureMicros, clock }: RetryDeadLettersDeps,
+  name: string,
+  letter: KeptLetter,
+): Promise<readonly number[]> {
+  const { id, body, sizeBytes, stream, message } = letter
+  if (body !== null && body.length !== sizeBytes) {
+    throw new LockstepError(
+      'INVALID_EVENT',
+      `Of the message "${message}" only the first ${body.length} of its ${sizeBytes} bytes were kept; send it to its stream again.`,
+      { details: { reason: 'cut_off' } },
+    )
+  }
+  const table = await readEventTable(db, source(name))
+  const event = createEventReader(table, { futureMicros })(messageEvent(body, `${stream}:${message}`), 0, clock())
+  const { xid, duplicates } = await appendEvents(db, table, [event], { to: 'both' })
+  await dropDeadLetters(db, [id])
+  return [xid, ...duplicates].filter((each) => each !== null)
+}
