@@ -59,6 +59,7 @@ export type ErrorCode =
   | 'MODEL_INVALID'
   | 'MODEL_MISMATCH'
   | 'MODEL_FAILED'
+  | 'NOT_PROMOTABLE' // a version that cannot be served, or none to roll back to
   // processes
   | 'CONFIG_INVALID'
   | 'USAGE'

@@ -5,6 +5,7 @@ import * as backfills from './0003-backfills.ts'
 import * as onlinePrimaries from './0004-online-primaries.ts'
 import * as streamDeadLetters from './0005-stream-dead-letters.ts'
 import * as cursors from './0006-cursors.ts'
+import * as modelAliases from './0007-model-aliases.ts'
 
 /** Every migration, in order. Append-only: what is here has run somewhere, and is never edited, renamed or removed. */
 export const migrations: Readonly<Record<string, Migration>> = {
@@ -14,4 +15,5 @@ export const migrations: Readonly<Record<string, Migration>> = {
   '0004-online-primaries': onlinePrimaries,
   '0005-stream-dead-letters': streamDeadLetters,
   '0006-cursors': cursors,
+  '0007-model-aliases': modelAliases,
 }

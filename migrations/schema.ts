@@ -6,6 +6,8 @@ export interface LockstepTables {
   'lockstep.code': CodeTable
   'lockstep.registry_state': RegistryStateTable
   'lockstep.model_versions': ModelVersionsTable
+  'lockstep.model_aliases': ModelAliasesTable
+  'lockstep.model_events': ModelEventsTable
   'lockstep.materialization_runs': MaterializationRunsTable
   'lockstep.datasets': DatasetsTable
   'lockstep.installation': InstallationTable
@@ -62,7 +64,39 @@ export interface ModelVersionsTable {
   service_version: number
   service_fingerprint: string
   created_at: Generated<Date>
+  /** Numbers that it was judged by, and what it was trained with, by name. */
+  metrics: ColumnType<unknown, string | undefined, string>
+  params: ColumnType<unknown, string | undefined, string>
+  /** The training set, by its whole id. */
+  dataset: Generated<string | null>
+  git_commit: Generated<string | null>
+  pushed_by: Generated<string | null>
 }
+
+/** A name that points at a version of a model: `champion` at the one that is served. */
+export interface ModelAliasesTable {
+  model: string
+  alias: string
+  version: number
+  /** A list: the versions that it pointed at before, the last one last. */
+  former: Json
+  set_at: Generated<Date>
+}
+
+/** What was done to the versions and aliases of models, by whom and why. Only added to. */
+export interface ModelEventsTable {
+  id: Generated<string>
+  model: string
+  action: ModelAction
+  alias: string | null
+  from_version: number | null
+  to_version: number | null
+  actor: string
+  reason: string | null
+  at: Generated<Date>
+}
+
+export type ModelAction = 'push' | 'promote' | 'rollback' | 'remove'
 
 export interface MaterializationRunsTable {
   id: Generated<string>

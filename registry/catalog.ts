@@ -1,13 +1,17 @@
+import type { Kysely } from 'kysely'
 import { LockstepError } from '../kernel/errors.ts'
 import type { ServicePlan } from '../kernel/service-plan.ts'
 import type { ModelSpec } from '../kernel/service-spec.ts'
 import type { ViewPlan } from '../kernel/view-plan.ts'
 import type { DefinitionId, EntitySpec, SourceSpec } from '../kernel/view-spec.ts'
+import type { LockstepTables } from '../migrations/schema.ts'
 import type { Database } from '../runtime/database.ts'
 import type { StreamSpec } from '../runtime/streams/stream-spec.ts'
 import { compileDefinitions } from './compile-definitions.ts'
 import type { Definition, DefinitionKey } from './definition.ts'
 import { kindNames, storedDefinitions } from './definition.ts'
+import type { ModelAlias } from './model-aliases.ts'
+import { readModelAliases } from './model-aliases.ts'
 import type { ModelVersion } from './model-versions.ts'
 import { readModelVersions } from './model-versions.ts'
 import { didYouMean } from './nearest.ts'
@@ -48,23 +52,25 @@ export interface CatalogModel {
   readonly spec: ModelSpec
   /** What was pushed, oldest first, without the bytes (`readModelBytes`). */
   readonly versions: readonly ModelVersion[]
+  /** Names that point at versions, `champion` at the one that answers. */
+  readonly aliases: ReadonlyMap<string, ModelAlias>
 }
 
 /** Reads and compiles the whole registry, as it was at one moment. */
 export async function loadCatalog(db: Database): Promise<Catalog> {
-  const stored = await db.kysely
-    .transaction()
-    .setIsolationLevel('repeatable read')
-    .setAccessMode('read only')
-    .execute(async (transaction) => {
-      const definitions = (await storedDefinitions(transaction)).filter((definition) => !definition.retired)
-      return {
-        revision: await readRevision(transaction),
-        definitions,
-        code: await storedCode(transaction, definitions),
-        versions: await readModelVersions(transaction),
-      }
-    })
+  return await db.kysely.transaction().setIsolationLevel('repeatable read').setAccessMode('read only').execute(readCatalog)
+}
+
+/** The same, within a transaction that sees a registry that stands still. */
+export async function readCatalog(transaction: Kysely<LockstepTables>): Promise<Catalog> {
+  const definitions = (await storedDefinitions(transaction)).filter((definition) => !definition.retired)
+  const stored = {
+    revision: await readRevision(transaction),
+    definitions,
+    code: await storedCode(transaction, definitions),
+    versions: await readModelVersions(transaction),
+    aliases: await readModelAliases(transaction),
+  }
   const compiled = compileDefinitions(stored.definitions, verifiedCode(stored.code))
   const entities = new Map<string, EntitySpec>()
   const sources = new Map<string, SourceSpec>()
@@ -80,7 +86,12 @@ export async function loadCatalog(db: Database): Promise<Catalog> {
     }
     if (definition.kind === 'view' && definition.operational.online === true) online.add(`${name}@${definition.version}`)
     if (definition.kind === 'model') {
-      models.set(name, { name, spec: definition.spec, versions: stored.versions.filter((version) => version.model === name) })
+      models.set(name, {
+        name,
+        spec: definition.spec,
+        versions: stored.versions.filter((version) => version.model === name),
+        aliases: new Map(stored.aliases.flatMap((each) => (each.model === name ? [[each.alias, each]] : []))),
+      })
     }
   }
   const ids = (kind: Definition['kind']): DefinitionId[] =>

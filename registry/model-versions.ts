@@ -16,6 +16,15 @@ export interface ModelVersion {
   readonly contract: ModelContract
   /** What the pusher said about it. */
   readonly metadata: Readonly<Record<string, unknown>>
+  /** What it was judged by, by name. */
+  readonly metrics: Readonly<Record<string, number>>
+  /** What it was trained with, by name; JSON. */
+  readonly params: Readonly<Record<string, unknown>>
+  /** The training set that it was made of, by its id. */
+  readonly dataset: string | null
+  readonly gitCommit: string | null
+  /** null: not known. */
+  readonly pushedBy: string | null
   /** The feature service whose features it takes. */
   readonly service: DefinitionId
   /** The service's fingerprint when the version was pushed. */
@@ -39,6 +48,11 @@ export async function readModelVersions(handle: Kysely<LockstepTables>, model?: 
       'inputs',
       'outputs',
       'metadata',
+      'metrics',
+      'params',
+      'dataset',
+      'git_commit',
+      'pushed_by',
       'service_name',
       'service_version',
       'service_fingerprint',
@@ -56,6 +70,11 @@ export async function readModelVersions(handle: Kysely<LockstepTables>, model?: 
     // these columns are written by pushModel alone
     contract: { inputs: row.inputs as TensorInfo[], outputs: row.outputs as TensorInfo[] },
     metadata: row.metadata as Record<string, unknown>,
+    metrics: row.metrics as Record<string, number>,
+    params: row.params as Record<string, unknown>,
+    dataset: row.dataset,
+    gitCommit: row.git_commit,
+    pushedBy: row.pushed_by,
     service: `${row.service_name}@${row.service_version}`,
     serviceFingerprint: row.service_fingerprint,
     createdAt: row.created_at,

@@ -1,13 +1,18 @@
 import type { Kysely } from 'kysely'
 import { LockstepError } from '../kernel/errors.ts'
+import type { ServicePlan } from '../kernel/service-plan.ts'
 import type { LockstepTables } from '../migrations/schema.ts'
 import type { Database } from '../runtime/database.ts'
-import { loadCatalog } from './catalog.ts'
+import { readCatalog } from './catalog.ts'
+import { checkName } from './define/names.ts'
 import type { ModelBinding } from './model-binding.ts'
 import { bindModel } from './model-binding.ts'
 import type { ModelContract } from './model-contract.ts'
+import { recordModelEvent } from './model-events.ts'
 import type { ModelVersion } from './model-versions.ts'
 import { readModelVersions } from './model-versions.ts'
+import type { AliasChange } from './promote.ts'
+import { pointAlias } from './promote.ts'
 import { bumpRevision, lockRegistry } from './revision.ts'
 import { sha256 } from './sha256.ts'
 
@@ -18,6 +23,18 @@ export interface ModelPush {
   readonly contract: ModelContract
   /** Anything worth keeping with the version; JSON. */
   readonly metadata?: Readonly<Record<string, unknown>>
+  /** What it was judged by, by name. */
+  readonly metrics?: Readonly<Record<string, number>>
+  /** What it was trained with, by name; JSON. */
+  readonly params?: Readonly<Record<string, unknown>>
+  /** The training set that it was made of; the beginning of its id is enough. */
+  readonly dataset?: string
+  readonly gitCommit?: string
+  /** Who pushes. */
+  readonly actor?: string
+  /** What points at the version from now on: `champion` serves it. */
+  readonly alias?: string
+  readonly reason?: string
 }
 
 export interface PushedModel {
@@ -25,65 +42,93 @@ export interface PushedModel {
   /** False where the same bytes were pushed for the same feature service before: then this is that version, with its own metadata. */
   readonly created: boolean
   readonly binding: ModelBinding
+  /** What the alias points at now; null: the push named none. */
+  readonly alias: Omit<AliasChange, 'revision'> | null
+  /** What is worth knowing and stops nothing. */
+  readonly notes: readonly string[]
 }
 
 /**
  * Stores a model file as the next version of a declared model, once its inputs and outputs are found to fit the model's feature service. Pushes at
- * the same time get versions of their own.
+ * the same time get versions of their own. Where the model has a champion, that goes on answering.
  *
- * @throws LockstepError `UNKNOWN_DEFINITION`, `MODEL_MISMATCH`, `MODEL_INVALID`
+ * @throws LockstepError `UNKNOWN_DEFINITION`, `MODEL_MISMATCH`, `MODEL_INVALID`, `INVALID_NAME`
  */
 export async function pushModel(db: Database, push: ModelPush): Promise<PushedModel> {
-  const catalog = await loadCatalog(db)
-  const { spec } = catalog.model(push.model)
-  const service = catalog.service(spec.service)
-  const binding = bindModel(service, push.contract, spec)
   const hash = sha256(push.bytes)
+  if (push.alias !== undefined) checkName(push.alias, 'An alias')
   return await db.kysely.transaction().execute(async (transaction) => {
     await lockRegistry(transaction)
-    await checkModelIs(transaction, push.model, spec.service)
-    const before = await readModelVersions(transaction, push.model)
-    const same = before.find(
+    const catalog = await readCatalog(transaction)
+    const model = catalog.model(push.model)
+    const service = catalog.service(model.spec.service)
+    const binding = bindModel(service, push.contract, model.spec)
+    const dataset = push.dataset === undefined ? null : await findDataset(transaction, push.dataset)
+    const notes = dataset === null ? [] : datasetNotes(dataset, service)
+    const by = { actor: push.actor ?? 'unknown', reason: push.reason }
+    const same = model.versions.find(
       (version) => version.sha256 === hash && version.serviceFingerprint === service.fingerprint && version.service === service.id,
     )
-    if (same !== undefined) return { version: same, created: false, binding }
-    const number = (before.at(-1)?.version ?? 0) + 1
-    await transaction
-      .insertInto('lockstep.model_versions')
-      .values({
-        model: push.model,
-        version: number,
-        bytes: Buffer.from(push.bytes.buffer, push.bytes.byteOffset, push.bytes.byteLength),
-        sha256: hash,
-        size_bytes: push.bytes.byteLength,
-        inputs: JSON.stringify(push.contract.inputs),
-        outputs: JSON.stringify(push.contract.outputs),
-        metadata: JSON.stringify(push.metadata ?? {}),
-        service_name: service.name,
-        service_version: service.version,
-        service_fingerprint: service.fingerprint,
-      })
-      .execute()
-    await bumpRevision(transaction)
-    const version = (await readModelVersions(transaction, push.model)).find((each) => each.version === number)
+    const number = same?.version ?? (model.versions.at(-1)?.version ?? 0) + 1
+    if (same === undefined) {
+      await insertVersion(transaction, push, { version: number, hash, service, dataset: dataset?.id ?? null })
+      await recordModelEvent(transaction, { model: push.model, action: 'push', alias: null, from: null, to: number, ...by })
+    }
+    const alias = push.alias === undefined ? null : await pointAlias(transaction, model, push.alias, number, by)
+    if (same === undefined || alias?.changed === true) await bumpRevision(transaction)
+    const version = same ?? (await readModelVersions(transaction, push.model)).find((each) => each.version === number)
     if (version === undefined)
       throw new LockstepError('INTERNAL', `The model "${push.model}" version ${number} was not stored; push it again.`)
-    return { version, created: true, binding }
+    return { version, created: same === undefined, binding, alias, notes }
   })
 }
 
-/** Under the registry's lock: that the model still is what the push was checked against. */
-async function checkModelIs(transaction: Kysely<LockstepTables>, model: string, service: string): Promise<void> {
-  const row = await transaction
-    .selectFrom('lockstep.definitions')
-    .select('spec')
-    .where('kind', '=', 'model')
-    .where('name', '=', model)
-    .where('retired_at', 'is', null)
-    .executeTakeFirst()
-  const spec: unknown = row?.spec
-  if (typeof spec === 'object' && spec !== null && 'service' in spec && spec.service === service) return
-  throw new LockstepError('UNKNOWN_DEFINITION', `The model "${model}" was changed or pruned while its file was checked; push it again.`, {
-    details: { model },
-  })
+async function insertVersion(
+  transaction: Kysely<LockstepTables>,
+  push: ModelPush,
+  made: { readonly version: number; readonly hash: string; readonly service: ServicePlan; readonly dataset: string | null },
+): Promise<void> {
+  await transaction
+    .insertInto('lockstep.model_versions')
+    .values({
+      model: push.model,
+      version: made.version,
+      bytes: Buffer.from(push.bytes.buffer, push.bytes.byteOffset, push.bytes.byteLength),
+      sha256: made.hash,
+      size_bytes: push.bytes.byteLength,
+      inputs: JSON.stringify(push.contract.inputs),
+      outputs: JSON.stringify(push.contract.outputs),
+      metadata: JSON.stringify(push.metadata ?? {}),
+      metrics: JSON.stringify(push.metrics ?? {}),
+      params: JSON.stringify(push.params ?? {}),
+      dataset: made.dataset,
+      git_commit: push.gitCommit ?? null,
+      pushed_by: push.actor ?? null,
+      service_name: made.service.name,
+      service_version: made.service.version,
+      service_fingerprint: made.service.fingerprint,
+    })
+    .execute()
+}
+
+interface FoundDataset {
+  readonly id: string
+  /** `flight_features@1` */
+  readonly service: string
+  readonly fingerprint: string
+}
+
+async function findDataset(transaction: Kysely<LockstepTables>, id: string): Promise<FoundDataset> {
+  const sets = await transaction.selectFrom('lockstep.datasets').select(['id', 'service', 'fingerprint']).execute()
+  const found = sets.filter((set) => set.id.startsWith(id))
+  const [dataset] = found
+  if (dataset !== undefined && found.length === 1) return dataset
+  const what = dataset === undefined ? 'There is no training set' : `There are ${found.length} training sets`
+  throw new LockstepError('UNKNOWN_DEFINITION', `${what} "${id}"; list what there is with "lockstep dataset list".`, { details: { id } })
+}
+
+function datasetNotes(dataset: FoundDataset, service: ServicePlan): string[] {
+  if (dataset.service === service.id && dataset.fingerprint === service.fingerprint) return []
+  const whose = dataset.service === service.id ? `another definition of "${service.id}"` : `"${dataset.service}"`
+  return [`the training set "${dataset.id}" is of ${whose}, and the model is served with the features of "${service.id}"`]
 }

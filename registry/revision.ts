@@ -13,13 +13,17 @@ export async function readRevision(handle: Kysely<LockstepTables>): Promise<numb
   return Number(row?.revision ?? 0)
 }
 
-/** Counts the revision up and returns the new one. Within the transaction that changes something. */
+/** What is notified with the new revision when a change of the registry is committed. */
+export const registryChannel = 'lockstep_registry'
+
+/** Counts the revision up, returns the new one and tells whoever listens, once it counts. Within the transaction that changes something. */
 export async function bumpRevision(handle: Kysely<LockstepTables>): Promise<number> {
   const row = await handle
     .updateTable('lockstep.registry_state')
     .set({ revision: sql<number>`revision + 1` })
     .returning('revision')
     .executeTakeFirstOrThrow()
+  await sql`select pg_notify(${registryChannel}, ${String(row.revision)})`.execute(handle)
   return Number(row.revision)
 }
 

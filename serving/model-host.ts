@@ -4,10 +4,11 @@ import type { ServicePlan } from '../kernel/service-plan.ts'
 import type { Column } from '../kernel/value-type.ts'
 import type { Catalog, CatalogModel } from '../registry/catalog.ts'
 import type { ModelVersion } from '../registry/model-versions.ts'
+import { pickVersion } from '../registry/pick-version.ts'
 import { createBatcher } from './inference/batcher.ts'
 import type { Batcher } from './inference/batcher.ts'
 import type { LoadedModel } from './inference/load-model.ts'
-import { loadModelVersion, pickVersion } from './model-version.ts'
+import { loadModelVersion } from './model-version.ts'
 
 export interface ServedModel {
   readonly version: ModelVersion

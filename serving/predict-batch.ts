@@ -8,15 +8,17 @@ import type { SpineInput } from '../offline/spine/spine.ts'
 import type { Catalog } from '../registry/catalog.ts'
 import type { ModelVersion } from '../registry/model-versions.ts'
 import { readModelBytes } from '../registry/model-versions.ts'
+import type { VersionReference } from '../registry/pick-version.ts'
+import { pickVersion } from '../registry/pick-version.ts'
 import type { Database } from '../runtime/database.ts'
 import type { LoadedModel } from './inference/load-model.ts'
 import type { FeatureRow } from './inference/tensor-writer.ts'
-import { loadModelVersion, pickVersion } from './model-version.ts'
+import { loadModelVersion } from './model-version.ts'
 
 export interface PredictBatchOptions extends Omit<JoinOptions, 'rule'> {
   readonly model: string
-  /** Absent: the newest. */
-  readonly version?: number
+  /** Absent: the champion, and where there is none the newest. */
+  readonly version?: VersionReference
   readonly spine: SpineInput
   /** The spine's time column, where it is not evident. */
   readonly time?: string

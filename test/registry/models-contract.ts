@@ -39,7 +39,14 @@ export function modelsContract(opened: () => TestRegistry): void {
     it('is stored under the next version with its hash, contract, metadata and service', async () => {
       const before = await catalogRevision(registry.db)
       const bytes = Buffer.from(Array.from({ length: 100_000 }, (_, i) => i % 256))
-      const pushed = await push('', { bytes, metadata: { auc: 0.71 } })
+      const made = {
+        metadata: { auc: 0.71 },
+        metrics: { loss: 0.2 },
+        params: { depth: 3, loss: 'log' },
+        gitCommit: 'abc',
+        actor: 'ann@here',
+      }
+      const pushed = await push('', { bytes, ...made })
       expect(pushed.created).toBe(true)
       expect(pushed.binding.inputs[0]?.columns.map((column) => column.name)).toEqual(['landed1h', 'meanDelay6h', 'lastDelay', 'hour'])
       const { createdAt, ...version } = pushed.version
@@ -52,6 +59,11 @@ export function modelsContract(opened: () => TestRegistry): void {
         sizeBytes: 100_000,
         contract,
         metadata: { auc: 0.71 },
+        metrics: { loss: 0.2 },
+        params: { depth: 3, loss: 'log' },
+        dataset: null,
+        gitCommit: 'abc',
+        pushedBy: 'ann@here',
         service: 'flight_features@1',
         serviceFingerprint: service.fingerprint,
       })

@@ -5,6 +5,7 @@ import { catalogContract } from './catalog-contract.ts'
 import { openRegistry } from './databases.ts'
 import { modelsContract } from './models-contract.ts'
 import { planContract } from './plan-contract.ts'
+import { promoteContract } from './promote-contract.ts'
 
 /** All that the registry does, on one kind of database. */
 export function registryContract(name: string, kind: 'postgres' | 'pglite'): void {
@@ -14,5 +15,6 @@ export function registryContract(name: string, kind: 'postgres' | 'pglite'): voi
     applyContract(registry)
     catalogContract(registry)
     modelsContract(registry)
+    promoteContract(registry)
   })
 }

@@ -1,0 +1,56 @@
+import { LockstepError } from '../kernel/errors.ts'
+import type { CatalogModel } from './catalog.ts'
+import { championAlias } from './model-aliases.ts'
+import type { ModelVersion } from './model-versions.ts'
+import { didYouMean } from './nearest.ts'
+
+/** A version by its number or by an alias. */
+export type VersionReference = number | string
+
+/**
+ * The version of that number or alias.
+ *
+ * @param wanted absent: the champion, and where there is none the newest
+ * @throws LockstepError `UNKNOWN_DEFINITION`
+ */
+export function pickVersion(model: CatalogModel, wanted?: VersionReference): ModelVersion {
+  const number =
+    wanted === undefined ? (model.aliases.get(championAlias)?.version ?? model.versions.at(-1)?.version) : numberOf(model, wanted)
+  const found = model.versions.find(({ version }) => version === number)
+  if (found !== undefined) return found
+  const there = model.versions.map(({ version }) => version).join(', ')
+  throw new LockstepError(
+    'UNKNOWN_DEFINITION',
+    there === ''
+      ? `The model "${model.name}" has no version yet; push one with "lockstep model push ${model.name} FILE".`
+      : `The model "${model.name}" has no version ${String(number)}; it has ${there}.`,
+    { details: { model: model.name } },
+  )
+}
+
+function numberOf(model: CatalogModel, wanted: VersionReference): number {
+  if (typeof wanted === 'number') return wanted
+  const version = model.aliases.get(wanted)?.version
+  if (version !== undefined) return version
+  const there = [...model.aliases.keys()]
+  const known = there.length === 0 ? 'it has none' : `it has ${there.map((alias) => `"${alias}"`).join(', ')}`
+  throw new LockstepError(
+    'UNKNOWN_DEFINITION',
+    `The model "${model.name}" has no alias "${wanted}"; ${known}.${didYouMean(wanted, there)} Name one of these or a number, or set it with "lockstep model alias".`,
+    { details: { model: model.name, alias: wanted } },
+  )
+}
+
+/**
+ * Reads `delay`, `delay@3` or `delay@champion`, as the command line takes them.
+ *
+ * @throws LockstepError `USAGE`
+ */
+export function parseModelReference(text: string): { readonly model: string; readonly version?: VersionReference } {
+  const [model = '', version, ...more] = text.split('@')
+  if (model === '' || version === '' || more.length > 0) {
+    throw new LockstepError('USAGE', `"${text}" names no version of a model; write it as "delay", "delay@3" or "delay@champion".`)
+  }
+  if (version === undefined) return { model }
+  return { model, version: /^\d{1,9}$/.test(version) ? Number(version) : version }
+}

@@ -1,0 +1,150 @@
+import type { Kysely } from 'kysely'
+import { sql } from 'kysely'
+import { LockstepError, messageOf } from '../kernel/errors.ts'
+import type { LockstepTables, ModelAction } from '../migrations/schema.ts'
+import type { Database } from '../runtime/database.ts'
+import { bindVersion } from './bind-version.ts'
+import type { CatalogModel } from './catalog.ts'
+import { readCatalog } from './catalog.ts'
+import { checkName } from './define/names.ts'
+import { championAlias } from './model-aliases.ts'
+import type { Actor } from './model-events.ts'
+import { recordModelEvent } from './model-events.ts'
+import { pickVersion } from './pick-version.ts'
+import type { VersionReference } from './pick-version.ts'
+import { bumpRevision, lockRegistry, readRevision } from './revision.ts'
+
+/** How many versions an alias remembers to roll back to. */
+const formerKept = 100
+
+export interface AliasChange {
+  readonly model: string
+  readonly alias: string
+  /** What it pointed at before; of a first champion, the version that answered until then. */
+  readonly from: number | null
+  /** What it points at now; null: it was taken away. */
+  readonly to: number | null
+  /** False where it was so already. */
+  readonly changed: boolean
+  /** The registry's revision afterwards. */
+  readonly revision: number
+}
+
+/**
+ * Points an alias at a version, which answers from then on: with `champion`, requests that name no version.
+ *
+ * @param wanted a number, or another alias
+ * @throws LockstepError `UNKNOWN_DEFINITION`, `INVALID_NAME`, or `NOT_PROMOTABLE` where the version cannot be served any more, with why
+ */
+export async function promoteModel(
+  db: Database,
+  name: string,
+  wanted: VersionReference,
+  by: Actor,
+  alias: string = championAlias,
+): Promise<AliasChange> {
+  checkName(alias, 'An alias')
+  return await changeAlias(db, name, async (model, transaction) => {
+    const { version } = pickVersion(model, wanted)
+    return await pointAlias(transaction, model, alias, version, by)
+  })
+}
+
+/**
+ * Points an alias at the version that it pointed at before; called again, at the one before that.
+ *
+ * @throws LockstepError `UNKNOWN_DEFINITION`; `NOT_PROMOTABLE` where there was none before, or it cannot be served any more
+ */
+export async function rollBackModel(db: Database, name: string, by: Actor, alias: string = championAlias): Promise<AliasChange> {
+  return await changeAlias(db, name, async (model, transaction) => {
+    const there = model.aliases.get(alias)
+    const to = there?.former.at(-1)
+    if (there === undefined || to === undefined) {
+      const why = there === undefined ? 'it points at no version' : `it pointed at none before ${there.version}`
+      throw new LockstepError(
+        'NOT_PROMOTABLE',
+        `The alias "${alias}" of the model "${name}" cannot be rolled back: ${why}. Promote a version: lockstep model promote ${name}@N.`,
+        { details: { model: name, alias } },
+      )
+    }
+    return await writeAlias(transaction, model, alias, { to, former: there.former.slice(0, -1), action: 'rollback' }, by)
+  })
+}
+
+/**
+ * Takes an alias away, with what it pointed at before. Without a champion the newest version answers.
+ *
+ * @throws LockstepError `UNKNOWN_DEFINITION`
+ */
+export async function removeModelAlias(db: Database, name: string, alias: string, by: Actor): Promise<AliasChange> {
+  return await changeAlias(db, name, async (model, transaction) => {
+    const from = pickVersion(model, alias).version
+    await transaction.deleteFrom('lockstep.model_aliases').where('model', '=', name).where('alias', '=', alias).execute()
+    await recordModelEvent(transaction, { model: name, action: 'remove', alias, from, to: null, ...by })
+    return { model: name, alias, from, to: null, changed: true }
+  })
+}
+
+/** Within the transaction of a push, or of another change. */
+export async function pointAlias(
+  transaction: Kysely<LockstepTables>,
+  model: CatalogModel,
+  alias: string,
+  to: number,
+  by: Actor,
+): Promise<Omit<AliasChange, 'revision'>> {
+  const there = model.aliases.get(alias)
+  if (there?.version === to) return { model: model.name, alias, from: to, to, changed: false }
+  const before = there === undefined ? servedBefore(model, alias, to) : [...there.former, there.version]
+  return await writeAlias(transaction, model, alias, { to, former: before.slice(-formerKept), action: 'promote' }, by)
+}
+
+/** What answered before there was a champion: the newest version, which may be the one that is pushed with it. */
+function servedBefore(model: CatalogModel, alias: string, to: number): number[] {
+  const newest = model.versions.findLast(({ version }) => version !== to)
+  return alias === championAlias && newest !== undefined && model.versions.at(-1)?.version !== to ? [newest.version] : []
+}
+
+async function writeAlias(
+  transaction: Kysely<LockstepTables>,
+  model: CatalogModel,
+  alias: string,
+  { to, former, action }: { readonly to: number; readonly former: readonly number[]; readonly action: ModelAction },
+  by: Actor,
+): Promise<Omit<AliasChange, 'revision'>> {
+  const from = model.aliases.get(alias)?.version ?? former.at(-1) ?? null
+  const row = { version: to, former: JSON.stringify(former), set_at: sql<Date>`now()` }
+  await transaction
+    .insertInto('lockstep.model_aliases')
+    .values({ model: model.name, alias, ...row })
+    .onConflict((conflict) => conflict.columns(['model', 'alias']).doUpdateSet(row))
+    .execute()
+  await recordModelEvent(transaction, { model: model.name, action, alias, from, to, ...by })
+  return { model: model.name, alias, from, to, changed: true }
+}
+
+/** One change of a model's aliases at a time, of a registry that stands still meanwhile; what an alias points at afterwards can be served. */
+async function changeAlias(
+  db: Database,
+  name: string,
+  change: (model: CatalogModel, transaction: Kysely<LockstepTables>) => Promise<Omit<AliasChange, 'revision'>>,
+): Promise<AliasChange> {
+  return await db.kysely.transaction().execute(async (transaction) => {
+    await lockRegistry(transaction)
+    const catalog = await readCatalog(transaction)
+    const model = catalog.model(name)
+    const made = await change(model, transaction)
+    if (made.to !== null) {
+      try {
+        bindVersion(catalog, model.spec, pickVersion(model, made.to))
+      } catch (cause) {
+        throw new LockstepError(
+          'NOT_PROMOTABLE',
+          `The version ${made.to} of the model "${name}" cannot be served, so "${made.alias}" stays where it is: ${messageOf(cause)}`,
+          { cause, details: { model: name, alias: made.alias, version: made.to } },
+        )
+      }
+    }
+    return { ...made, revision: made.changed ? await bumpRevision(transaction) : await readRevision(transaction) }
+  })
+}

@@ -1,0 +1,133 @@
+import { beforeEach, describe, expect, it } from 'vitest'
+import { applyChanges } from '../../registry/apply.ts'
+import { loadCatalog } from '../../registry/catalog.ts'
+import type { ModelContract } from '../../registry/model-contract.ts'
+import { listModelEvents } from '../../registry/model-events.ts'
+import type { ModelPush } from '../../registry/models.ts'
+import { pushModel } from '../../registry/models.ts'
+import { pickVersion } from '../../registry/pick-version.ts'
+import { promoteModel, removeModelAlias, rollBackModel } from '../../registry/promote.ts'
+import { catalogRevision } from '../../registry/revision.ts'
+import type { TestRegistry } from './databases.ts'
+import { flightsTable, sampleSet } from './sample-set.ts'
+
+const contract: ModelContract = {
+  inputs: [{ name: 'input', type: 'float32', shape: ['N', 4], isTensor: true }],
+  outputs: [{ name: 'probability', type: 'float32', shape: ['N', 1], isTensor: true }],
+}
+const ann = { actor: 'ann@here', reason: 'better' }
+
+/** What aliases, promotion and roll-back promise, on any database. */
+export function promoteContract(opened: () => TestRegistry): void {
+  describe('the champion of a model', () => {
+    let registry: TestRegistry
+
+    beforeEach(async () => {
+      registry = opened()
+      await registry.reset()
+      await registry.db.script(flightsTable)
+      await applyChanges(registry.db, sampleSet())
+    })
+
+    const push = async (text: string, fields: Partial<ModelPush> = {}) =>
+      await pushModel(registry.db, { model: 'delay', bytes: Buffer.from(text), contract, ...fields })
+    const served = async () => pickVersion((await loadCatalog(registry.db)).model('delay')).version
+    const history = async () =>
+      (await listModelEvents(registry.db, 'delay')).map(({ action, alias, from, to }) => `${action} ${alias ?? '-'} ${from} ${to}`)
+    const code = (expected: string, message: string) => ({ code: expected, message: expect.stringContaining(message) as string })
+
+    it('is what answers, whatever is pushed; without one the newest version does', async () => {
+      await push('one')
+      await push('two')
+      expect(await served()).toBe(2)
+      const before = await catalogRevision(registry.db)
+      const change = await promoteModel(registry.db, 'delay', 1, ann)
+      expect(change).toEqual({ model: 'delay', alias: 'champion', from: 2, to: 1, changed: true, revision: before + 1 })
+      await push('three')
+      expect(await served()).toBe(1)
+      await removeModelAlias(registry.db, 'delay', 'champion', ann)
+      expect(await served()).toBe(3)
+    })
+
+    it('goes back step by step to what answered before, the first time too', async () => {
+      for (const text of ['one', 'two', 'three']) await push(text)
+      await promoteModel(registry.db, 'delay', 1, ann)
+      await promoteModel(registry.db, 'delay', 2, ann)
+      await promoteModel(registry.db, 'delay', 1, ann)
+      const back: (number | null)[] = []
+      for (let i = 0; i < 3; i++) back.push((await rollBackModel(registry.db, 'delay', { actor: 'bob' })).to)
+      expect(back).toEqual([2, 1, 3])
+      const beyond = rollBackModel(registry.db, 'delay', ann)
+      await expect(beyond).rejects.toMatchObject(code('NOT_PROMOTABLE', 'it pointed at none before 3'))
+      expect(await served()).toBe(3)
+      expect((await history()).slice(0, 6)).toEqual([
+        'rollback champion 1 3',
+        'rollback champion 2 1',
+        'rollback champion 1 2',
+        'promote champion 2 1',
+        'promote champion 1 2',
+        'promote champion 3 1',
+      ])
+    })
+
+    it('has a history of who did what, when and why', async () => {
+      await push('one', { actor: 'ci@host' })
+      await promoteModel(registry.db, 'delay', 1, ann)
+      const events = await listModelEvents(registry.db, 'delay')
+      expect(events).toMatchObject([
+        { action: 'promote', alias: 'champion', from: null, to: 1, actor: 'ann@here', reason: 'better' },
+        { action: 'push', alias: null, from: null, to: 1, actor: 'ci@host', reason: null },
+      ])
+      expect(Math.abs(Date.now() - (events[0]?.at.getTime() ?? 0))).toBeLessThan(60_000)
+      expect(await listModelEvents(registry.db, 'delay', 1)).toHaveLength(1)
+    })
+
+    it('changes once where many promote it at once, and counts nothing that changes nothing', async () => {
+      await push('one')
+      await push('two')
+      const before = await catalogRevision(registry.db)
+      const changes = await Promise.all([1, 1, 1, 1].map((version) => promoteModel(registry.db, 'delay', version, ann)))
+      expect(changes.filter(({ changed }) => changed)).toHaveLength(1)
+      expect(await catalogRevision(registry.db)).toBe(before + 1)
+      expect((await history()).filter((event) => event.startsWith('promote'))).toEqual(['promote champion 2 1'])
+    })
+
+    it('can be set by the push itself, and by another alias', async () => {
+      await push('one')
+      expect((await push('two', { alias: 'challenger' })).alias).toEqual({
+        model: 'delay',
+        alias: 'challenger',
+        from: null,
+        to: 2,
+        changed: true,
+      })
+      expect((await push('three', { alias: 'champion', ...ann })).alias).toMatchObject({ from: 2, to: 3 })
+      expect(await served()).toBe(3)
+      await promoteModel(registry.db, 'delay', 'challenger', ann)
+      expect(await served()).toBe(2)
+      const again = await push('one', { alias: 'champion' })
+      expect([again.created, await served()]).toEqual([false, 1])
+    })
+
+    it('is never a version that cannot be served: that is refused, and nothing changes', async () => {
+      await push('one')
+      await push('two')
+      await promoteModel(registry.db, 'delay', 2, ann)
+      // the declaration asks for another output by now
+      await applyChanges(registry.db, sampleSet({ model: { output: [{ name: 'score', type: { kind: 'float32' } }] } }))
+      const before = await catalogRevision(registry.db)
+      await expect(promoteModel(registry.db, 'delay', 1, ann)).rejects.toMatchObject(code('NOT_PROMOTABLE', '"score"'))
+      expect([await catalogRevision(registry.db), await served()]).toEqual([before, 2])
+    })
+
+    it('is refused of what is not there, and by a name that is none', async () => {
+      await push('one')
+      await expect(promoteModel(registry.db, 'delay', 2, ann)).rejects.toMatchObject(code('UNKNOWN_DEFINITION', 'it has 1'))
+      await expect(promoteModel(registry.db, 'delay', 'champ', ann)).rejects.toMatchObject(code('UNKNOWN_DEFINITION', 'no alias "champ"'))
+      await expect(promoteModel(registry.db, 'delays', 1, ann)).rejects.toMatchObject(code('UNKNOWN_DEFINITION', '"delay"'))
+      await expect(promoteModel(registry.db, 'delay', 1, ann, 'No. 1')).rejects.toMatchObject(code('INVALID_NAME', 'An alias'))
+      await expect(rollBackModel(registry.db, 'delay', ann)).rejects.toMatchObject(code('NOT_PROMOTABLE', 'points at no version'))
+      await expect(push('two', { alias: '2' })).rejects.toMatchObject(code('INVALID_NAME', 'An alias'))
+    })
+  })
+}
