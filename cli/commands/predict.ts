@@ -2,6 +2,7 @@ import { existsSync } from 'node:fs'
 import { LockstepError } from '../../kernel/errors.ts'
 import type { DatasetWriter } from '../../offline/files/dataset-writer.ts'
 import { createDatasetWriter, formatOf } from '../../offline/files/dataset-writer.ts'
+import { parseModelReference } from '../../registry/pick-version.ts'
 import { predictBatch } from '../../serving/predict-batch.ts'
 import type { Command } from '../command.ts'
 import { heldBackNotes } from '../held-back.ts'
@@ -15,11 +16,11 @@ export const predictCommand: Command = {
   description: [
     'The features are those of a training set, the model run is that of the server. The spine is a file (.parquet, .csv, .jsonl) or a SQL query, as for "dataset create".',
   ],
-  arguments: [{ name: 'MODEL', help: 'The model.' }],
+  arguments: [{ name: 'MODEL', help: 'The model, or one version of it: delay@3, delay@challenger.' }],
   options: {
     spine: { value: 'FILE|SQL', help: 'The rows to predict for.', needed: true },
     out: { value: 'FILE', help: 'The file to write: .parquet, .csv or .jsonl.', needed: true },
-    version: { value: 'N', help: 'The version of the model. Default: the newest.' },
+    version: { value: 'N', help: 'The version of the model. Default: the champion, or the newest where there is none.' },
     time: { value: 'COLUMN', help: "The spine's time column, where it has several." },
     'as-of': { value: 'BOUND', help: '"at" (the default) or "before", as for "dataset create".' },
     overwrite: { help: 'Replace a file that is there.' },
@@ -34,7 +35,9 @@ export const predictCommand: Command = {
       throw new LockstepError('FILE_EXISTS', `The file "${out}" exists; give another name, or --overwrite.`, { details: { path: out } })
     }
     const format = formatOf(out)
-    const [version, time, bound] = [input.count('version', 1), input.text('time'), input.choice('as-of', ['at', 'before'])]
+    const named = parseModelReference(input.argument('MODEL'))
+    const [time, bound] = [input.text('time'), input.choice('as-of', ['at', 'before'])]
+    const version = input.count('version', 1) ?? named.version
     const bar = createJoinProgress(context.terminal, { join: 'Joining the features', write: 'Predicting' })
     let writer: DatasetWriter | null = null
     try {
@@ -42,7 +45,7 @@ export const predictCommand: Command = {
         await context.database(),
         await context.catalog(),
         {
-          model: input.argument('MODEL'),
+          model: named.model,
           spine: spineInput(input.needed('spine')),
           signal: context.signal,
           onProgress: (progress) => bar.update(progress),
