@@ -69,6 +69,11 @@ export function withTransaction(frontier: Frontier, xid: number): Frontier {
   return covers(frontier, xid) ? frontier : union(frontier, oneTransaction(xid))
 }
 
+/** All its transactions are below it. */
+export function endOf({ below, beyond }: Frontier): number {
+  return beyond.at(-1)?.to ?? below
+}
+
 /** The transactions that are in either. */
 export function union(a: Frontier, b: Frontier): Frontier {
   if (includes(a, b)) return a

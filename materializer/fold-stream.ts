@@ -29,6 +29,8 @@ export interface FoldTarget {
    * its state starts empty.
    */
   readonly start: 'resume' | 'renew'
+  /** Told of the frontier of each state that is met. */
+  readonly onStored?: (frontier: Frontier) => void
   /** Told of a state that is not renewed since it has rows that the stream lacks. */
   readonly onNewer?: (key: EntityKey) => void
 }
@@ -89,6 +91,7 @@ function open(target: FoldTarget, key: EntityKey, bytes: Buffer | null): OpenEnt
   const fresh = { key, stored, state: null, rows: 0 }
   if (stored === null) return { ...fresh, covered: null, frontier: start === 'renew' || rows.below > 0 ? rows : null, done: false }
   const { frontier } = stored.header
+  target.onStored?.(frontier)
   const over = readOverCap(stored.bytes, stored.header)
   if (start === 'resume' && over !== null) {
     // It is made from all its rows or not at all; what has rows that the stream lacks is left to who wrote it.

@@ -1,6 +1,6 @@
 import type { EntityKey } from '../kernel/entity-key.ts'
 import { LockstepError } from '../kernel/errors.ts'
-import { frontierOf, mostRanges, noTransactions, oneTransaction, union } from '../kernel/frontier.ts'
+import { endOf, frontierOf, mostRanges, noTransactions, oneTransaction, union } from '../kernel/frontier.ts'
 import type { Frontier } from '../kernel/frontier.ts'
 import { readOverCap } from '../kernel/over-cap.ts'
 import { readHeader } from '../kernel/stored-state.ts'
@@ -16,6 +16,7 @@ import type { OnlineStore } from '../online/store.ts'
 import type { Database } from '../runtime/database.ts'
 import { faultPoint } from '../runtime/fault-point.ts'
 import { snapshotBounds } from '../runtime/writers.ts'
+import { currentXmax } from './ahead.ts'
 import { createArrivals } from './arrivals.ts'
 import { foldRefused, pauseBefore } from './fold-refused.ts'
 import { foldStream } from './fold-stream.ts'
@@ -121,7 +122,7 @@ async function mayFold(db: Database, plan: ViewPlan, marker: Marker): Promise<bo
   known.set(db, runs)
   const run = `${marker.origin.id} ${marker.origin.startedAt.getTime()}`
   if (!runs.has(run)) {
-    if (!(await knowsRun(db, marker.origin))) return false
+    if (!(await knowsRun(db, marker.origin)) || endOf(marker.frontier) > (await currentXmax(db))) return false
     runs.add(run)
   }
   return true

@@ -1,5 +1,5 @@
 import type { Frontier } from '../kernel/frontier.ts'
-import { allBelow, frontierOf, noTransactions, without } from '../kernel/frontier.ts'
+import { allBelow, endOf, frontierOf, noTransactions, without } from '../kernel/frontier.ts'
 import type { ViewPlan } from '../kernel/view-plan.ts'
 import type { SourceTable } from '../offline/source-table.ts'
 import { readSourceTable } from '../offline/source-table.ts'
@@ -9,7 +9,8 @@ import type { OnlineStore } from '../online/store.ts'
 import type { Database, Snapshot } from '../runtime/database.ts'
 import { faultPoint } from '../runtime/fault-point.ts'
 import { snapshotBounds } from '../runtime/writers.ts'
-import { beginAnew, beginView, lost, mismatch } from './begin-view.ts'
+import { createAheadWatch, refuseAhead } from './ahead.ts'
+import { beginAnew, beginView, lost } from './begin-view.ts'
 import { createArrivals } from './arrivals.ts'
 import { foldRefused } from './fold-refused.ts'
 import { fewRanges, foldStream } from './fold-stream.ts'
@@ -85,9 +86,11 @@ export async function materializeView(
     options.rebuild === true ? await beginAnew(store, plan, run, incremental) : await beginView(db, store, plan, run, incremental)
   faultPoint('run: begun')
   const cursorRun = incremental ? null : await planCursorRun(db, plan, marker, identity, startedAt)
-  const { seen, rows, entities, tooLarge, cursor } = await db.snapshot((snapshot) =>
-    foldSnapshot(snapshot, store, plan, { ...options, moment, marker, table, cursorRun }),
+  const ahead = createAheadWatch(db, plan)
+  const { seen, xmax, rows, entities, tooLarge, cursor } = await db.snapshot((snapshot) =>
+    foldSnapshot(snapshot, store, plan, { ...options, moment, marker, table, cursorRun, onStored: ahead.note }),
   )
+  await ahead.check(xmax)
   faultPoint('run: folded')
   const moved = await advanceMarker(store, plan.id, marker, seen)
   if (moved === null) throw lost(plan)
@@ -108,17 +111,14 @@ async function foldSnapshot(
     readonly marker: Marker
     readonly table: SourceTable
     readonly cursorRun: CursorRun | null
+    readonly onStored: (frontier: Frontier) => void
   },
-): Promise<{ seen: Frontier; cursor: NonNullable<RunOutcome['cursor']> | null } & Stored> {
-  const { moment, marker, signal, table, cursorRun } = options
+): Promise<{ seen: Frontier; xmax: number; cursor: NonNullable<RunOutcome['cursor']> | null } & Stored> {
+  const { moment, marker, signal, table, cursorRun, onStored } = options
   const { incremental } = marker
   const bounds = await snapshotBounds(snapshot)
-  if (bounds.xmin < marker.frontier.below) {
-    throw mismatch(
-      plan,
-      `up to transaction ${marker.frontier.below}, and this database has only come to ${bounds.xmin} (it was restored or moved)`,
-    )
-  }
+  refuseAhead(plan, marker.frontier.below, bounds.xmin)
+  refuseAhead(plan, endOf(marker.frontier), bounds.xmax)
   const seen = incremental ? frontierOf(bounds) : allBelow(bounds.xmin)
   const known = incremental ? marker.frontier : noTransactions
   const writer = createStateWriter(store, plan)
@@ -131,10 +131,10 @@ async function foldSnapshot(
   // States that are renewed are ordered by the snapshots that they come from.
   const states = incremental ? seen : allBelow(bounds.ended)
   const rows = without(states, known)
-  const target = { plan, read, writer, moment, start: incremental ? 'resume' : 'renew' } as const
+  const target = { plan, read, writer, moment, onStored, start: incremental ? 'resume' : 'renew' } as const
 
   signal?.throwIfAborted()
   await foldStream({ ...target, rows, mostRanges: Math.max(fewRanges, seen.beyond.length) }, arrivals(known))
   await foldRefused(target, arrivals, states, await writer.drain())
-  return { seen, cursor: cursor?.outcome ?? null, ...writer.stored }
+  return { seen, xmax: bounds.xmax, cursor: cursor?.outcome ?? null, ...writer.stored }
 }

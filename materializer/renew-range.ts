@@ -1,5 +1,5 @@
 import type { EntityKey } from '../kernel/entity-key.ts'
-import { allBelow, frontierOf, noTransactions } from '../kernel/frontier.ts'
+import { allBelow, endOf, frontierOf, noTransactions } from '../kernel/frontier.ts'
 import type { ViewPlan } from '../kernel/view-plan.ts'
 import { keysWithin } from '../offline/key-ranges.ts'
 import type { KeyRange } from '../offline/stream-sql.ts'
@@ -7,6 +7,7 @@ import type { Marker } from '../online/marker.ts'
 import type { OnlineStore } from '../online/store.ts'
 import type { Database } from '../runtime/database.ts'
 import { snapshotBounds } from '../runtime/writers.ts'
+import { createAheadWatch, refuseAhead } from './ahead.ts'
 import { createArrivals } from './arrivals.ts'
 import { foldStream } from './fold-stream.ts'
 import { createStateReader } from './state-reader.ts'
@@ -35,9 +36,12 @@ export interface Renewed {
 /**
  * Makes the states of a range of keys anew, each from all its rows. Where somebody else has written a state meanwhile, or holds rows in it that this one's view of the
  * database does not show, the entity is read again, later: so nothing that is online goes back, and it can be done again as often as one likes.
+ *
+ * @throws LockstepError `STORE_MISMATCH` where the view was begun anew, or the store knows of transactions that this database has not come to
  */
 export async function renewRange(db: Database, store: OnlineStore, plan: ViewPlan, options: RenewOptions): Promise<Renewed> {
   const done = { below: Number.POSITIVE_INFINITY, rows: 0, entities: 0 }
+  const ahead = createAheadWatch(db, plan)
   let again: (readonly EntityKey[] | undefined)[] = [undefined]
   while (again.length > 0) {
     const refused: EntityKey[] = []
@@ -47,6 +51,7 @@ export async function renewRange(db: Database, store: OnlineStore, plan: ViewPla
         signal?.throwIfAborted()
         const bounds = await snapshotBounds(snapshot)
         const { incremental } = marker
+        refuseAhead(plan, endOf(marker.frontier), bounds.xmax)
         const writer = createStateWriter(store, plan)
         const read = createStateReader(store, plan, marker)
         const seen = frontierOf(bounds)
@@ -63,10 +68,20 @@ export async function renewRange(db: Database, store: OnlineStore, plan: ViewPla
           () => undefined,
         )
         const rows = incremental ? seen : allBelow(bounds.ended)
-        const target = { plan, read, writer, moment, rows, mostRanges: Number.POSITIVE_INFINITY, start: 'renew' } as const
+        const target = {
+          plan,
+          read,
+          writer,
+          moment,
+          rows,
+          mostRanges: Number.POSITIVE_INFINITY,
+          start: 'renew',
+          onStored: ahead.note,
+        } as const
         await foldStream({ ...target, onNewer: (key) => writer.refuse(key) }, arrivals(noTransactions, keys))
-        return { refused: await writer.drain(), stored: writer.stored, below: bounds.xmin }
+        return { refused: await writer.drain(), stored: writer.stored, below: bounds.xmin, xmax: bounds.xmax }
       })
+      await ahead.check(pass.xmax)
       refused.push(...pass.refused)
       done.below = Math.min(done.below, pass.below)
       done.rows += pass.stored.rows

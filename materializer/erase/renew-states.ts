@@ -6,6 +6,7 @@ import type { ViewPlan } from '../../kernel/view-plan.ts'
 import type { OnlineStore } from '../../online/store.ts'
 import type { Database, Snapshot } from '../../runtime/database.ts'
 import { snapshotBounds } from '../../runtime/writers.ts'
+import { createAheadWatch } from '../ahead.ts'
 import { createArrivals } from '../arrivals.ts'
 import { foldStream } from '../fold-stream.ts'
 import { createStateWriter } from '../state-writer.ts'
@@ -20,6 +21,7 @@ const keysPerSnapshot = 200
  * The frontier of what is stored has a transaction in it that is open all the while, so nobody else's has: no writer can take the new state for the one that he read.
  *
  * @returns of the entities that came out empty, the head of the state that stands there
+ * @throws LockstepError `STORE_MISMATCH` where the store knows of transactions that this database has not come to
  */
 export async function renewStates(
   db: Database,
@@ -29,9 +31,11 @@ export async function renewStates(
   moment: number,
 ): Promise<Map<EntityKey, Buffer>> {
   const empty = new Map<EntityKey, Buffer>()
+  const ahead = createAheadWatch(db, plan)
   for (let left = [...new Set(keys)]; left.length > 0;) {
     const part = left.slice(0, keysPerSnapshot)
-    const refused = await db.snapshot((snapshot) => renewIn(snapshot, store, plan, part, moment, empty))
+    const { refused, xmax } = await db.snapshot((snapshot) => renewIn(snapshot, store, plan, part, moment, empty, ahead.note))
+    await ahead.check(xmax)
     left = [...left.slice(part.length), ...refused]
   }
   return empty
@@ -45,7 +49,8 @@ async function renewIn(
   keys: readonly EntityKey[],
   moment: number,
   empty: Map<EntityKey, Buffer>,
-): Promise<EntityKey[]> {
+  onStored: (frontier: Frontier) => void,
+): Promise<{ refused: EntityKey[]; xmax: number }> {
   const [own] = await snapshot.query<{ xid: string }>('SELECT pg_current_xact_id()::text AS xid')
   const bounds = await snapshotBounds(snapshot)
   const seen: Frontier = frontierOf(bounds)
@@ -66,7 +71,17 @@ async function renewIn(
     newer.push(key)
   }
   const arrivals = createArrivals({ snapshot, plan, seen, xmax: bounds.xmax }, () => undefined)
-  const target = { plan, read, writer: noting, moment, rows, start: 'renew', mostRanges: Number.POSITIVE_INFINITY, onNewer } as const
+  const target = {
+    plan,
+    read,
+    writer: noting,
+    moment,
+    rows,
+    start: 'renew',
+    mostRanges: Number.POSITIVE_INFINITY,
+    onStored,
+    onNewer,
+  } as const
   await foldStream(target, arrivals({ below: 0, beyond: [] }, keys))
   const rowless = keys.filter((key) => !met.has(key))
   const stored = await read(rowless)
@@ -78,5 +93,5 @@ async function renewIn(
   }
   const refused = await writer.drain()
   for (const key of rowless) if (!refused.includes(key)) empty.set(key, head)
-  return [...newer, ...refused]
+  return { refused: [...newer, ...refused], xmax: bounds.xmax }
 }

@@ -1,0 +1,82 @@
+import { describe, expect, it } from 'vitest'
+import type { Frontier } from '../../kernel/frontier.ts'
+import { union } from '../../kernel/frontier.ts'
+import { headOf, readHeader, underFrontier } from '../../kernel/stored-state.ts'
+import type { ViewPlan } from '../../kernel/view-plan.ts'
+import { renewStates } from '../../materializer/erase/renew-states.ts'
+import { foldTransaction } from '../../materializer/fold-transaction.ts'
+import { materializeView } from '../../materializer/materialize.ts'
+import { renewRange } from '../../materializer/renew-range.ts'
+import { hasArrived } from '../../offline/has-arrived.ts'
+import type { Marker } from '../../online/marker.ts'
+import { readMarker, writeMarker } from '../../online/marker.ts'
+import type { OnlineStore } from '../../online/store.ts'
+import { freshView, many, materializerFixture, moment, storeKinds } from './fixture.ts'
+import { accountKey, storedStates } from './payments.ts'
+
+const fixture = materializerFixture()
+
+/** Transactions that a database wrote which then was set back to a backup. */
+const gone: Frontier = { below: 0, beyond: [{ from: 900_000_000, to: 900_000_010 }] }
+const account = many(1)[0]?.account ?? ''
+
+async function markerOf(store: OnlineStore, plan: ViewPlan): Promise<Marker> {
+  const marker = await readMarker(store, plan.id)
+  if (marker === null) throw new Error('There is no marker.')
+  return marker
+}
+
+/** The state of `account` as a push before the restore has left it. */
+async function setAhead(store: OnlineStore, plan: ViewPlan): Promise<void> {
+  const key = { view: plan.id, entity: plan.spec.entity.name, key: accountKey(plan, account) }
+  const [bytes] = await store.read([key])
+  if (!bytes) throw new Error('There is no state.')
+  const header = readHeader(bytes, '')
+  const ahead = underFrontier(bytes, header, union(header.frontier, gone))
+  expect(await store.write([{ ...key, expected: headOf(bytes, header), bytes: ahead }])).toEqual([true])
+}
+
+const refusal = {
+  code: 'STORE_MISMATCH',
+  message: expect.stringMatching(
+    /up to transaction 900000010, and this database has only come to \d+ \(it was restored or moved\).*rebuild the view/,
+  ),
+}
+
+describe.each(storeKinds)('a database that was restored, beside what the %s store knows from before', (kind) => {
+  it('is told by every writer that meets a state that is ahead of it, and a rebuild mends it', async () => {
+    const { db, store } = fixture().open(kind)
+    const { table, plan } = await freshView(db)
+    await table.insert(many(30))
+    await materializeView(db, store, plan, { moment })
+    await setAhead(store, plan)
+    const marker = await markerOf(store, plan)
+    const range = { from: null, to: null }
+    await expect(renewRange(db, store, plan, { marker, range, events: null, moment })).rejects.toMatchObject(refusal)
+    await expect(renewStates(db, store, plan, [accountKey(plan, account)], moment)).rejects.toMatchObject(refusal)
+    await table.insert(many(1))
+    await expect(materializeView(db, store, plan, { moment })).rejects.toMatchObject(refusal)
+    expect((await markerOf(store, plan)).frontier).toEqual(marker.frontier)
+    await materializeView(db, store, plan, { moment, rebuild: true })
+    expect(await storedStates(store, plan, table.keys(plan))).toEqual(table.expected(plan, moment))
+  })
+
+  it('is told where only a range of the marker is ahead, and no push is folded', async () => {
+    const { db, store } = fixture().open(kind)
+    const { table, plan } = await freshView(db)
+    await table.insert(many(30))
+    await materializeView(db, store, plan, { moment })
+    const before = await markerOf(store, plan)
+    const marker = { ...before, frontier: union(before.frontier, gone) }
+    expect(await writeMarker(store, plan.id, marker, before)).toBe(true)
+    await expect(materializeView(db, store, plan, { moment })).rejects.toMatchObject(refusal)
+    await expect(renewRange(db, store, plan, { marker, range: { from: null, to: null }, events: null, moment })).rejects.toMatchObject(
+      refusal,
+    )
+    expect(await hasArrived(db, plan, before.frontier)).toBe(false)
+    expect(await hasArrived(db, plan, marker.frontier)).toBe(true)
+    await table.insert(many(1))
+    const [row] = await db.query<{ xid: string }>(`select max(_xid)::text as xid from ${table.name}`)
+    expect(await foldTransaction(db, store, [plan], Number(row?.xid), { moment })).toMatchObject({ rows: 0, left: [plan.id] })
+  })
+})
