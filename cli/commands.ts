@@ -29,4 +29,5 @@ export const commands: readonly CommandEntry[] = [
   { name: 'model list', load: async () => (await import('./commands/model-list.ts')).modelListCommand },
   { name: 'predict', load: async () => (await import('./commands/predict.ts')).predictCommand },
   { name: 'serve', load: async () => (await import('./commands/serve.ts')).serveCommand },
+  { name: 'openapi', load: async () => (await import('./commands/openapi.ts')).openapiCommand },
 ]

@@ -1,8 +1,7 @@
-import { readFileSync } from 'node:fs'
-import { join } from 'node:path'
 import type { LogLevel } from '../runtime/config.ts'
 import { loadConfig } from '../runtime/config.ts'
 import { keepHeapSmall } from '../runtime/small-heap.ts'
+import { readVersion } from '../runtime/version.ts'
 import type { Outcome } from './command.ts'
 import { commands } from './commands.ts'
 import type { Context } from './context.ts'
@@ -58,7 +57,7 @@ export async function prepare(words: readonly string[]): Promise<(context: Conte
 /** Help and version need nothing but the words. */
 async function printed(words: readonly string[], terminal: Terminal): Promise<boolean> {
   const [first = 'help'] = words
-  if (first === '--version') terminal.print(version())
+  if (first === '--version') terminal.print(readVersion())
   else if (first === 'help' || first === '--help') terminal.print(await helpFor(words.slice(1)))
   else if (words.includes('--help')) terminal.print(await helpFor(words.filter((word) => !word.startsWith('-'))))
   else return false
@@ -70,9 +69,4 @@ async function helpFor(words: readonly string[]): Promise<string> {
   const listed = first === undefined ? commands : second === undefined ? groupOf(commands, first) : []
   if (listed.length > 0) return generalHelp(await Promise.all(listed.map((entry) => entry.load())))
   return commandHelp(await findCommand(commands, words).entry.load())
-}
-
-function version(): string {
-  const manifest: { version: string } = JSON.parse(readFileSync(join(import.meta.dirname, '..', 'package.json'), 'utf8'))
-  return manifest.version
 }

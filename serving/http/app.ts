@@ -4,6 +4,7 @@ import { Hono } from 'hono'
 import { LockstepError } from '../../kernel/errors.ts'
 import { backfillRoutes } from './backfills-route.ts'
 import type { AppDeps, RequestEnv, RouteAnswer } from './context.ts'
+import { docsRoutes } from './docs-routes.ts'
 import { errorAnswer } from './error-answer.ts'
 import { eventRoutes } from './events-route.ts'
 import { featureRoutes } from './features-route.ts'
@@ -12,15 +13,10 @@ import { modelRoutes } from './models-route.ts'
 import { predictRoutes } from './predict-route.ts'
 import type { ErrorShape, Route } from './route.ts'
 
+const described: readonly Route[] = [...featureRoutes, ...predictRoutes, ...eventRoutes, ...modelRoutes, ...backfillRoutes, ...healthRoutes]
+
 /** Every operation of the HTTP interface. */
-export const routes: readonly Route[] = [
-  ...featureRoutes,
-  ...predictRoutes,
-  ...eventRoutes,
-  ...modelRoutes,
-  ...backfillRoutes,
-  ...healthRoutes,
-]
+export const routes: readonly Route[] = [...described, ...docsRoutes(described)]
 
 const acceptableId = /^[\x21-\x7e]{1,128}$/
 
@@ -33,7 +29,7 @@ export function createApp(deps: AppDeps): Hono<RequestEnv> {
   }
   app.notFound((c) =>
     answer(c, nowhere, () => {
-      throw new LockstepError('NOT_FOUND', `There is nothing at "${c.req.path}"; see the list of routes in the documentation.`, {
+      throw new LockstepError('NOT_FOUND', `There is nothing at "${c.req.path}"; GET /docs lists what there is.`, {
         details: { path: c.req.path },
       })
     }),

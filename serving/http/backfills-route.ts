@@ -2,6 +2,7 @@ import type { Context } from 'hono'
 import { z } from 'zod'
 import { LockstepError } from '../../kernel/errors.ts'
 import { parseTimestamp } from '../../kernel/time.ts'
+import { backfillAnswer, backfillsAnswer } from './answers.ts'
 import { readBody } from './body.ts'
 import type { AppDeps, RequestEnv, RouteAnswer } from './context.ts'
 import { jsonAnswer } from './context.ts'
@@ -22,6 +23,7 @@ export const backfillRoutes: readonly Route[] = [
     scope: 'read',
     summary: 'The newest backfills, the running ones first',
     tag: 'Backfills',
+    answer: backfillsAnswer,
     handle: answerBackfills,
   },
   {
@@ -31,6 +33,9 @@ export const backfillRoutes: readonly Route[] = [
     summary: 'Begin a backfill, or join the one of the same view and range that is running',
     tag: 'Backfills',
     body: schema,
+    example: { view: 'airport_delays', from: '2001-01-01T00:00:00Z', to: '2001-02-01T00:00:00Z' },
+    status: 202,
+    answer: backfillAnswer,
     handle: answerBeginBackfill,
   },
   {
@@ -39,6 +44,7 @@ export const backfillRoutes: readonly Route[] = [
     scope: 'read',
     summary: 'One backfill',
     tag: 'Backfills',
+    answer: backfillAnswer,
     handle: (c, deps) => answerBackfill(c, deps, c.req.param('id') ?? ''),
   },
   {
@@ -47,6 +53,7 @@ export const backfillRoutes: readonly Route[] = [
     scope: 'admin',
     summary: 'Cancel a backfill',
     tag: 'Backfills',
+    answer: backfillAnswer,
     handle: (c, deps) => answerCancelBackfill(c, deps, c.req.param('id') ?? ''),
   },
 ]

@@ -2,6 +2,7 @@ import type { Context } from 'hono'
 import { z } from 'zod'
 import { LockstepError } from '../../kernel/errors.ts'
 import { pushToken } from '../../kernel/push-token.ts'
+import { eventsAnswer } from './answers.ts'
 import { readBody } from './body.ts'
 import type { AppDeps, RequestEnv, RouteAnswer } from './context.ts'
 import { jsonAnswer } from './context.ts'
@@ -24,6 +25,8 @@ export const eventRoutes: readonly Route[] = [
     summary: 'Write events to a source, all or none',
     tag: 'Events',
     body: eventsSchema,
+    example: { events: [{ airport: 'ATL', at: '2001-06-30T12:00:00Z', delay: 12 }] },
+    answer: eventsAnswer,
     handle: (c, deps) => answerEvents(c, deps, c.req.param('name') ?? ''),
   },
 ]

@@ -12,6 +12,7 @@ import type { FeatureRead } from '../read-features.ts'
 import { readFeatures } from '../read-features.ts'
 import type { WhenUnavailable } from '../when-unavailable.ts'
 import { whenUnavailable } from '../when-unavailable.ts'
+import { featuresAnswer } from './answers.ts'
 import { readBody } from './body.ts'
 import type { AppDeps, RequestEnv, RouteAnswer } from './context.ts'
 import { serviceValuesWriter } from './json.ts'
@@ -48,6 +49,8 @@ export const featureRoutes: readonly Route[] = [
     summary: 'The features of a service for each entity, with the status of each value',
     tag: 'Features',
     body: featuresSchema,
+    example: { service: 'flight_features', entities: [{ airport: 'ATL', distance: 594 }], include: ['eventTimes'] },
+    answer: featuresAnswer,
     handle: answerFeatures,
   },
 ]

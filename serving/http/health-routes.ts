@@ -1,3 +1,4 @@
+import { liveAnswer, readyAnswer } from './answers.ts'
 import { jsonAnswer } from './context.ts'
 import type { Route } from './route.ts'
 
@@ -9,6 +10,7 @@ export const healthRoutes: readonly Route[] = [
     scope: null,
     summary: 'Whether the process answers',
     tag: 'Health',
+    answer: liveAnswer,
     handle: () => jsonAnswer({ live: true }),
   },
   {
@@ -17,6 +19,8 @@ export const healthRoutes: readonly Route[] = [
     scope: null,
     summary: 'Whether requests can be answered, and what is amiss',
     tag: 'Health',
+    status: [200, 503],
+    answer: readyAnswer,
     handle(_, deps) {
       const { ready, reasons, warnings } = deps.readiness()
       return jsonAnswer({ ready, ...(ready ? {} : { reasons }), ...(warnings.length > 0 ? { warnings } : {}) }, ready ? 200 : 503)
@@ -28,6 +32,7 @@ export const healthRoutes: readonly Route[] = [
     scope: null,
     summary: 'Prometheus metrics',
     tag: 'Health',
+    produces: 'text/plain',
     async handle(_, deps) {
       const { registry } = deps.metrics
       return { status: 200, body: await registry.metrics(), contentType: registry.contentType }

@@ -1,19 +1,29 @@
 import type { Context } from 'hono'
 import type { CatalogModel } from '../../registry/catalog.ts'
 import { typeName } from '../../kernel/value-type.ts'
+import { modelAnswer, modelsAnswer } from './answers.ts'
 import type { AppDeps, RequestEnv, RouteAnswer } from './context.ts'
 import { jsonAnswer } from './context.ts'
 import type { Route } from './route.ts'
 
 /** What tells of models. */
 export const modelRoutes: readonly Route[] = [
-  { method: 'GET', path: '/v1/models', scope: 'read', summary: 'Every model with its versions', tag: 'Models', handle: answerModels },
+  {
+    method: 'GET',
+    path: '/v1/models',
+    scope: 'read',
+    summary: 'Every model with its versions',
+    tag: 'Models',
+    answer: modelsAnswer,
+    handle: answerModels,
+  },
   {
     method: 'GET',
     path: '/v1/models/:name',
     scope: 'read',
     summary: 'One model with its versions',
     tag: 'Models',
+    answer: modelAnswer,
     handle: (c, deps) => answerModel(c, deps, c.req.param('name') ?? ''),
   },
 ]

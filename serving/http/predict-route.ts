@@ -4,6 +4,7 @@ import type { Column } from '../../kernel/value-type.ts'
 import { Status, statusNames } from '../../kernel/state.ts'
 import { byPlan } from '../by-plan.ts'
 import type { Prediction } from '../inference/load-model.ts'
+import { predictAnswer } from './answers.ts'
 import { readBody } from './body.ts'
 import type { AppDeps, RequestEnv, RouteAnswer } from './context.ts'
 import {
@@ -40,6 +41,8 @@ export const predictRoutes: readonly Route[] = [
     summary: "A model's answer for each entity",
     tag: 'Predictions',
     body: predictSchema,
+    example: { model: 'delay', entities: [{ airport: 'ATL', distance: 594 }] },
+    answer: predictAnswer,
     handle: answerPredict,
   },
 ]

@@ -17,14 +17,23 @@ export interface Route {
   readonly scope: Scope | null
   /** A sentence without its full stop. */
   readonly summary: string
+  /** More for the documentation, in Markdown's plain paragraphs. */
+  readonly description?: string
   /** The group in the documentation. */
   readonly tag: string
   /** Of the JSON body. The handler validates by the same schema (`readBody`). */
   readonly body?: z.ZodType
+  /** A body that could be sent. */
+  readonly example?: unknown
   /** Of the JSON answer. */
   readonly answer?: z.ZodType
-  readonly query?: z.ZodType
-  readonly params?: z.ZodType
+  /** The media type of answers that are not JSON. */
+  readonly produces?: string
+  /** Of an answer that is no error; the statuses, where it has several. Default: 200. */
+  readonly status?: number | readonly number[]
+  readonly query?: z.ZodObject
+  /** Absent: each is a text. */
+  readonly params?: z.ZodObject
   /** Default: lockstep. */
   readonly errors?: ErrorShape
   handle(c: Context<RequestEnv>, deps: AppDeps): RouteAnswer | Promise<RouteAnswer>

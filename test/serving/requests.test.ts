@@ -148,6 +148,14 @@ describe('a bad request', () => {
     expectError(await ask(url, '/v1/models', {}), 405, 'METHOD_NOT_ALLOWED')
   })
 
+  it('may be preceded by reading what there is, as a document and as a page', async () => {
+    const document = await ask(url, '/openapi.json')
+    expect(document.body).toMatchObject({ openapi: '3.1.0', paths: { '/v1/features': {}, '/docs': {} } })
+    const page = await ask(url, '/docs')
+    expect(page.headers.get('content-type')).toBe('text/html; charset=utf-8')
+    expect(page.text).toContain('<title>Lockstep HTTP interface</title>')
+  })
+
   it('with an unusable request id gets one of ours', async () => {
     const answer = await ask(url, '/v1/nothing', undefined, { 'x-request-id': 'x'.repeat(500) })
     expect(answer.headers.get('x-request-id')).toMatch(/^[0-9a-f-]{36}$/)

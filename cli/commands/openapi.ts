@@ -1,0 +1,15 @@
+import { readVersion } from '../../runtime/version.ts'
+import { routes } from '../../serving/http/app.ts'
+import { openApi } from '../../serving/http/openapi.ts'
+import type { Command } from '../command.ts'
+
+export const openapiCommand: Command = {
+  name: 'openapi',
+  summary: 'Print the OpenAPI 3.1 document of the HTTP interface',
+  description: ['A server gives the same at GET /openapi.json, and a page made of it at GET /docs.'],
+  example: 'lockstep openapi > openapi.json',
+  async run() {
+    const document = openApi(routes, readVersion())
+    return { json: document, text: JSON.stringify(document, null, 2) }
+  },
+}

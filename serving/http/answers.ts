@@ -1,0 +1,107 @@
+import { z } from 'zod'
+
+/** What routes answer, for the OpenAPI document: answers are written by hand where they are hot, and tests hold them against these. */
+
+const named = z.record(z.string(), z.unknown()).describe('By name of the feature or output')
+const statuses = z
+  .record(z.string(), z.enum(['PRESENT', 'NULL_VALUE', 'NOT_FOUND', 'OUTSIDE_MAX_AGE', 'UNAVAILABLE', 'INVALID']))
+  .describe('By name of the feature: what was there')
+const times = z.record(z.string(), z.string().nullable()).describe('By name of the feature: the event time, RFC 3339')
+
+const requestId = z.string().describe('As in the header x-request-id')
+
+const moment = {
+  asOf: z.string().describe('The moment of all values, RFC 3339 in UTC'),
+  skewed: z.literal(true).optional().describe("This machine's clock is behind the stored data"),
+  degraded: z.literal(true).optional().describe('The online store could not be read, and its features are defaults'),
+  requestId,
+  frontiers: z
+    .record(z.string(), z.string().nullable())
+    .optional()
+    .describe('By online view: the transactions whose rows are in the values'),
+}
+
+export const featuresAnswer = z.object({
+  service: z.string(),
+  version: z.int(),
+  fingerprint: z.string(),
+  ...moment,
+  results: z.array(z.object({ features: named, statuses, eventTimes: times.optional() })).describe('In the order of the entities'),
+})
+
+export const predictAnswer = z.object({
+  model: z.string(),
+  version: z.int(),
+  service: z.string(),
+  ...moment,
+  predictions: z.array(named).describe('In the order of the entities'),
+  outputStatuses: z
+    .array(z.record(z.string(), z.literal('INVALID')))
+    .optional()
+    .describe('Only where an output is NaN or an infinity, which JSON cannot say'),
+  features: z.array(named).optional(),
+  statuses: z.array(statuses).optional(),
+  eventTimes: z.array(times).optional(),
+})
+
+export const eventsAnswer = z.object({
+  source: z.string(),
+  accepted: z.int(),
+  duplicates: z.int(),
+  online: z.boolean().optional().describe('Whether the online views have the events'),
+  token: z.string().describe('For "after": an answer that holds what was pushed'),
+  requestId,
+})
+
+const tensor = z.looseObject({ name: z.string() })
+
+const modelFields = {
+  model: z.string(),
+  service: z.string(),
+  outputs: z.array(z.looseObject({ name: z.string(), type: z.string() })),
+  version: z.int().nullable().describe('The version that answers a request which names none'),
+  versions: z.array(
+    z.looseObject({
+      version: z.int(),
+      service: z.string(),
+      serviceFingerprint: z.string(),
+      sha256: z.string(),
+      sizeBytes: z.int(),
+      createdAt: z.string(),
+      inputs: z.array(tensor),
+      outputs: z.array(tensor),
+      metadata: z.record(z.string(), z.unknown()),
+    }),
+  ),
+}
+
+export const modelAnswer = z.looseObject({ ...modelFields, requestId })
+export const modelsAnswer = z.object({ models: z.array(z.looseObject(modelFields)), requestId })
+
+const backfillFields = {
+  id: z.int(),
+  view: z.string(),
+  state: z.enum(['running', 'done', 'failed', 'cancelled']),
+}
+
+export const backfillAnswer = z.looseObject({ ...backfillFields, requestId })
+export const backfillsAnswer = z.object({ backfills: z.array(z.looseObject(backfillFields)), requestId })
+
+export const liveAnswer = z.object({ live: z.literal(true) })
+export const readyAnswer = z.object({
+  ready: z.boolean(),
+  reasons: z.array(z.string()).optional(),
+  warnings: z.array(z.string()).optional(),
+})
+
+/** Of every error, in the house's own shape. */
+export const errorBody = z.object({
+  error: z.object({
+    code: z.string().describe('What programs should look at'),
+    message: z.string().describe('What failed, the offender in quotes, what to do'),
+    details: z.record(z.string(), z.unknown()),
+    requestId,
+  }),
+})
+export const oipErrorBody = z.object({ error: z.string() })
+export const feastErrorBody = z.string().describe('JSON in a text: { "module", "class", "message" }')
