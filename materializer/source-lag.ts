@@ -1,8 +1,14 @@
 import type { Frontier } from '../kernel/frontier.ts'
+import { allBelow, without } from '../kernel/frontier.ts'
 import type { ViewPlan } from '../kernel/view-plan.ts'
+import { readArrived } from '../offline/read-arrived.ts'
+import type { SourceRow } from '../offline/row-decoder.ts'
 import { readSourceTable } from '../offline/source-table.ts'
+import type { OnlineStore } from '../online/store.ts'
 import type { Database } from '../runtime/database.ts'
 import { sqlIdentifier, sqlText } from '../runtime/sql.ts'
+import { currentXmax } from './ahead.ts'
+import { uncovered } from './uncovered.ts'
 
 /** Waiting rows are counted up to this many. */
 const countedRows = 10_000
@@ -24,12 +30,18 @@ export interface SourceLag {
 }
 
 /**
- * What a view's source holds beyond a frontier, by an index on `_xid`: no table is read whole, unless it is small.
+ * What a view's source holds that is in no state, by an index on `_xid`: no table is read whole, unless it is small. Rows beyond the frontier are looked up in the states, where
+ * pushes may have folded them; where there are 10,000 or more, they are counted as they are.
  *
- * @param frontier what is in the store; null: nothing is known to be, and only the newest row is looked for
+ * @param frontier what all states hold; null: nothing is known of the store, and only the newest row is looked for
  * @returns null where that cannot be told: the source has no `_xid`, or no index on it and many rows
  */
-export async function sourceLag(db: Database, plan: ViewPlan, frontier: Frontier | null): Promise<SourceLag | null> {
+export async function sourceLag(
+  db: Database,
+  store: Pick<OnlineStore, 'read'> | null,
+  plan: ViewPlan,
+  frontier: Frontier | null,
+): Promise<SourceLag | null> {
   const { source } = plan.spec
   const table = await readSourceTable(db, source)
   if (!table.hasXid || !table.hasRow || !(await findsArrivals(db, table.relation))) return null
@@ -40,17 +52,31 @@ export async function sourceLag(db: Database, plan: ViewPlan, frontier: Frontier
     SELECT ${micros('max(e)')} AS event
     FROM (SELECT ${event} AS e FROM ${table.relation} ORDER BY _xid DESC LIMIT ${newestRows}) last WHERE isfinite(e)`)
   const newestEvent = newest?.event === undefined || newest.event === null ? null : Number(newest.event)
-  if (frontier === null) return { rows: 0, transactions: 0, visibleSince: null, newestEvent }
+  if (store === null || frontier === null) return { rows: 0, transactions: 0, visibleSince: null, newestEvent }
   const outside = frontier.beyond.map(({ from, to }) => ` AND NOT (_xid >= '${from}'::xid8 AND _xid < '${to}'::xid8)`).join('')
   const [waiting] = await db.query<{ rows: string; transactions: string; since: string | null }>(`
     SELECT count(*)::text AS rows, count(DISTINCT x)::text AS transactions, ${micros('min(v) FILTER (WHERE isfinite(v))')} AS since
     FROM (SELECT _xid AS x, ${visible} AS v FROM ${table.relation}
           WHERE _xid >= '${Math.max(0, frontier.below)}'::xid8${outside} ORDER BY _xid LIMIT ${countedRows}) waiting`)
+  const beyond = Number(waiting?.rows)
+  if (beyond > 0 && beyond < countedRows) {
+    const rows = await readArrived(db, [plan], without(allBelow(await currentXmax(db)), frontier), countedRows)
+    if (rows !== null) return { ...lagOf(await uncovered(store, plan, rows)), newestEvent }
+  }
   return {
-    rows: Number(waiting?.rows),
+    rows: beyond,
     transactions: Number(waiting?.transactions),
     visibleSince: waiting?.since === undefined || waiting.since === null ? null : Number(waiting.since),
     newestEvent,
+  }
+}
+
+function lagOf(rows: readonly SourceRow[]): Omit<SourceLag, 'newestEvent'> {
+  const visible = rows.map(({ eventTime, knownTime }) => Math.max(eventTime, knownTime ?? eventTime)).filter(Number.isFinite)
+  return {
+    rows: rows.length,
+    transactions: new Set(rows.map(({ xid }) => xid)).size,
+    visibleSince: visible.length === 0 ? null : visible.reduce((least, time) => Math.min(least, time)),
   }
 }
 

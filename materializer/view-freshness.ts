@@ -55,7 +55,7 @@ export async function viewFreshness(
       marker.fingerprint === plan.fingerprint &&
       !marker.removing &&
       marker.frontier.below > 0
-    const source = await readableLag(db, plan, there ? marker.frontier : null)
+    const source = await readableLag(db, store, plan, there ? marker.frontier : null)
     const seconds = source === null ? null : waitingSeconds(source, run, now)
     const newest = source?.newestEvent ?? null
     const { freshnessMicros } = plan.upkeep

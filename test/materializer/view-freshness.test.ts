@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import type { ViewPlan } from '../../kernel/view-plan.ts'
+import { foldTransaction } from '../../materializer/fold-transaction.ts'
 import { materializeView } from '../../materializer/materialize.ts'
 import { materializationStatus } from '../../materializer/status.ts'
 import type { ViewFreshness } from '../../materializer/view-freshness.ts'
@@ -8,7 +9,7 @@ import type { OnlineStore } from '../../online/store.ts'
 import type { Database } from '../../runtime/database.ts'
 import { oldestWriter } from '../../runtime/oldest-writer.ts'
 import { openPostgres } from '../../runtime/open-postgres.ts'
-import { freshView, materializerFixture } from './fixture.ts'
+import { freshView, materializerFixture, storeKinds } from './fixture.ts'
 import type { Payment } from './payments.ts'
 
 const opened = materializerFixture()
@@ -53,6 +54,28 @@ describe('the freshness of a view', () => {
     expect(behind.late).toContain(`run "lockstep materialize ${plan.id}"`)
     expect((await freshnessOf(db, store, within(plan, 4 * hour), now)).late).toBeNull()
     expect((await freshnessOf(db, store, within(plan, null), now)).late).toBeNull()
+  })
+
+  it.each(storeKinds)('counts only rows that are in no state of the %s store, and none that a push has folded already', async (kind) => {
+    const { db, store } = opened().open(kind)
+    const { table, plan } = await freshView(db)
+    const now = Date.now() * 1000
+    await table.insert([paidAt(now - 9 * hour, 'a'), paidAt(now - 9 * hour, 'b')])
+    await materializeView(db, store, plan, { now: () => now - 3 * hour })
+    const behind = async () => (await freshnessOf(db, store, within(plan, hour), now)).lag
+    const push = async (...payments: Payment[]) => {
+      await table.insert(payments)
+      const [row] = await db.query<{ xid: string }>(`select max(_xid)::text as xid from ${table.name}`)
+      return Number(row?.xid)
+    }
+    await foldTransaction(db, store, [plan], await push(paidAt(now - 2 * hour, 'a'), paidAt(now - hour, 'new')), { moment: now })
+    expect(await behind()).toEqual({ rows: 0, transactions: 0, seconds: 0 })
+    const waiting = await push(paidAt(now - 2 * hour, 'a'), paidAt(now - 2 * hour, 'b'))
+    await foldTransaction(db, store, [plan], await push(paidAt(now - hour, 'b')), { moment: now })
+    await push(paidAt(now - hour, 'none'))
+    expect(await behind()).toEqual({ rows: 3, transactions: 2, seconds: 2 * 3600 })
+    await foldTransaction(db, store, [plan], waiting, { moment: now })
+    expect(await behind()).toEqual({ rows: 1, transactions: 1, seconds: 3600 })
   })
 
   it('counts from when a row could be seen where the last run was long before, so that a quiet source makes no view late', async () => {
