@@ -42,6 +42,14 @@ export interface Database {
   lock(group: number, id: number): Promise<() => Promise<void>>
   /** As `lock`, but where somebody holds it the answer is null, at once. */
   tryLock(group: number, id: number): Promise<(() => Promise<void>) | null>
+  /**
+   * Calls `onNotice` when somebody notifies the channel (`pg_notify`), and whenever it has begun to listen, for what came before was missed. On PostgreSQL on a
+   * connection of its own, which is made again where it is lost; through a proxy that shares connections by transaction nothing comes.
+   *
+   * @param channel letters, digits and underscores
+   * @returns what ends it
+   */
+  listen(channel: string, onNotice: () => void): Promise<() => Promise<void>>
   ping(): Promise<void>
   /** Waits for what is under way; PostgreSQL for 2 s, after which it is ended. */
   close(): Promise<void>

@@ -75,6 +75,13 @@ export async function openPglite(directory: string): Promise<EmbeddedDatabase> {
         throw error
       }
     },
+    async listen(channel, onNotice) {
+      const stop = await pglite.listen(channel, onNotice)
+      onNotice()
+      return async () => {
+        if (!broken && !pglite.closed) await stop()
+      }
+    },
     async ping() {
       await pglite.query('SELECT 1')
     },

@@ -10,6 +10,7 @@ import { controlValues } from './control-values.ts'
 import { copyTuples } from './copy-out.ts'
 import type { Database, QueryOptions } from './database.ts'
 import { oneStatement, preparedStatement } from './one-statement.ts'
+import { listenOnPostgres } from './postgres-listener.ts'
 import type { PostgresSessions } from './postgres-sessions.ts'
 import { createPostgresSessions, stopSessions } from './postgres-sessions.ts'
 import { backendOf, withPostgresSnapshot } from './postgres-snapshot.ts'
@@ -59,6 +60,7 @@ export function openPostgres(url: string, options: { readonly signal?: AbortSign
     dialect: new PostgresDialect({ pool: { options: {}, connect: connectKysely, end: async () => undefined } }),
   })
   const slots = createSlots(MAX_SNAPSHOTS)
+  const listeners = new Set<() => Promise<void>>()
   let closing: Promise<unknown> | null = null
 
   /** For Kysely, whose statements are single ones, too. */
@@ -103,6 +105,7 @@ export function openPostgres(url: string, options: { readonly signal?: AbortSign
   }
 
   async function closeAll(): Promise<void> {
+    await Promise.all([...listeners].map((stop) => stop()))
     const ended = Promise.all([kysely.destroy(), statements.end(), streams.end()])
     if (await endsWithin(ended, CLOSE_MS)) return
     await sessions.cancel(0)
@@ -153,6 +156,15 @@ export function openPostgres(url: string, options: { readonly signal?: AbortSign
     snapshot: (fn) => slots.run(() => withPostgresSnapshot({ connect: () => connect(streams), explain }, fn)),
     lock: async (group, id) => (await lock('pg_advisory_lock', group, id)) as () => Promise<void>,
     tryLock: (group, id) => lock('pg_try_advisory_lock', group, id),
+    async listen(channel, onNotice) {
+      const end = listenOnPostgres(() => connect(streams), channel, onNotice)
+      const stop = async () => {
+        listeners.delete(stop)
+        await end()
+      }
+      listeners.add(stop)
+      return stop
+    },
     async ping() {
       let timer: NodeJS.Timeout | undefined
       const late = new Promise<never>((_, reject) => {

@@ -9,6 +9,8 @@ import { within } from './deadline.ts'
 import type { ModelHost } from './model-host.ts'
 
 const defaultDeadlineMs = 5000
+/** How long after it failed a version is tried again. */
+const retryMs = 30_000
 
 /** The catalog that requests are answered by. It changes as a whole, so each request is answered by one catalog from beginning to end. */
 export interface LiveCatalog {
@@ -19,7 +21,7 @@ export interface LiveCatalog {
   /** Why the last refresh failed, or null. It may name the database's host: for the operator, not for clients. */
   readonly failure: string | null
   /**
-   * Loads what is new, with the newest version of each model. Never rejects: where it fails, the catalog that was there stays. One that takes longer than the
+   * Loads what is new, with the versions that are to answer. Never rejects: where it fails, the catalog that was there stays. One that takes longer than the
    * deadline counts as failed until it is done, and is the only one meanwhile.
    */
   refresh(db: Database): Promise<void>
@@ -29,6 +31,7 @@ export function createLiveCatalog(models: ModelHost, log: Logger, deadlineMs = d
   let catalog: Catalog | null = null
   let failure: string | null = null
   let underWay: Promise<void> | null = null
+  let preparedMs = 0
 
   async function load(db: Database): Promise<void> {
     if (catalog === null) await requireMigrated(db.kysely)
@@ -37,8 +40,12 @@ export function createLiveCatalog(models: ModelHost, log: Logger, deadlineMs = d
       for (const [id, error] of next.broken) log.error({ definition: id, error: error.message }, 'a definition cannot be used')
       // Models are loaded before the first request can ask for them.
       await models.prepare(next)
+      preparedMs = performance.now()
       catalog = next
       log.info({ revision: next.revision, services: next.services.size, models: next.models.size }, 'the registry is loaded')
+    } else if (models.failures.length > 0 && performance.now() - preparedMs >= retryMs) {
+      preparedMs = performance.now()
+      await models.prepare(catalog)
     }
     models.retire(catalog)
   }

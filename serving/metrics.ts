@@ -4,12 +4,15 @@ import { LockstepError } from '../kernel/errors.ts'
 import type { ServicePlan, ServiceValues } from '../kernel/service-plan.ts'
 import { statusNames } from '../kernel/state.ts'
 import type { DefinitionId } from '../kernel/view-spec.ts'
+import type { ModelMetrics } from './model-metrics.ts'
+import { createModelMetrics } from './model-metrics.ts'
 import type { PushMetrics } from './push-metrics.ts'
 import { createPushMetrics } from './push-metrics.ts'
 
 export interface ServingMetrics {
   readonly registry: Registry
   readonly push: PushMetrics
+  readonly models: ModelMetrics
   request(route: string, status: number, seconds: number): void
   /** One run of a model. */
   run(model: string, rows: number): void
@@ -97,6 +100,7 @@ export function createServingMetrics(registry: Registry): ServingMetrics {
   return {
     registry,
     push: createPushMetrics(registry),
+    models: createModelMetrics(registry),
     request: (route, status, duration) => seconds.observe({ route, status }, duration),
     run: (model, rows) => batchRows.observe({ model }, rows),
     history: (service, answers) => history.inc({ service: service.id }, answers),

@@ -4,11 +4,15 @@ import type { ServicePlan } from '../kernel/service-plan.ts'
 import type { Column } from '../kernel/value-type.ts'
 import type { Catalog, CatalogModel } from '../registry/catalog.ts'
 import type { ModelVersion } from '../registry/model-versions.ts'
+import type { VersionReference } from '../registry/pick-version.ts'
 import { pickVersion } from '../registry/pick-version.ts'
+import type { ChosenVersions } from './choose-versions.ts'
+import { chooseVersions } from './choose-versions.ts'
 import { createBatcher } from './inference/batcher.ts'
 import type { Batcher } from './inference/batcher.ts'
 import type { LoadedModel } from './inference/load-model.ts'
 import { loadModelVersion } from './model-version.ts'
+import { warmUpRow } from './warm-up.ts'
 
 export interface ServedModel {
   readonly version: ModelVersion
@@ -23,27 +27,34 @@ export interface ModelHostDeps {
   /** @throws LockstepError `POSTGRES_UNAVAILABLE` where they cannot be read now */
   readonly readBytes: (model: string, version: number) => Promise<Uint8Array>
   readonly onRun: (model: string, rows: number) => void
+  /** Told what answers from now on. */
+  readonly onVersions: (chosen: ChosenVersions) => void
   readonly log: Logger
   /** Milliseconds, for the time that a version was last used. */
   readonly now: () => number
 }
 
-/** Keeps model versions loaded: the newest of each model always, others from when they are asked for until nobody has for 5 minutes. */
+/**
+ * Keeps model versions loaded: those that answer and those that aliases point at always, others from when they are asked for until nobody has for 5 minutes.
+ */
 export interface ModelHost {
   /**
    * Gives `fn` the model, which stays loaded until it is done.
    *
-   * @param version absent: the newest
+   * @param version a number or an alias; absent: what `answering` says
    * @throws LockstepError `UNKNOWN_DEFINITION`, `MODEL_MISMATCH`, `MODEL_INVALID`, `POSTGRES_UNAVAILABLE`, and what `fn` throws
    */
-  use<T>(catalog: Catalog, name: string, version: number | undefined, fn: (model: ServedModel) => Promise<T>): Promise<T>
+  use<T>(catalog: Catalog, name: string, version: VersionReference | undefined, fn: (model: ServedModel) => Promise<T>): Promise<T>
+  /** The version that answers a request which names none: the champion, else the newest; one that loads, where the catalog was prepared. null: there is none. */
+  answering(catalog: Catalog, model: CatalogModel): ModelVersion | null
   /**
-   * Loads the newest version of each model. One that cannot be loaded is logged, listed in `failures`, and answers with its error when it is asked for.
+   * Loads what is to answer under this catalog, and runs each once, so that the first request need not. What cannot be loaded is logged and listed in `failures`;
+   * another answers in its stead, first of all what has answered until now. Where none loads, requests get the error.
    *
    * @throws LockstepError `POSTGRES_UNAVAILABLE` where one cannot be read now: nothing is known about it, so the catalog is to be prepared again
    */
   prepare(catalog: Catalog): Promise<void>
-  /** Why newest versions of the catalog that was prepared last cannot be loaded. */
+  /** Which versions of the catalog that was prepared last cannot be loaded, and why. */
   readonly failures: readonly string[]
   /** Lets go of versions that the catalog no longer has and of those that are out of use, each once nobody uses it. To be called now and then. */
   retire(catalog: Catalog): void
@@ -65,6 +76,8 @@ export function createModelHost(deps: ModelHostDeps): ModelHost {
   const { log, now } = deps
   const entries = new Map<string, Entry>()
   const identities = new WeakMap<ModelVersion, string>()
+  const chosenFor = new WeakMap<Catalog, ReadonlyMap<string, ModelVersion>>()
+  let answered: ReadonlyMap<string, number> = new Map()
   let failures: readonly string[] = []
 
   /** Versions never change, but a model's declared outputs may: then it is loaded anew. Remembered for the versions of one catalog. */
@@ -96,9 +109,19 @@ export function createModelHost(deps: ModelHostDeps): ModelHost {
 
   async function load(catalog: Catalog, model: CatalogModel, version: ModelVersion) {
     const { service, loaded } = await loadModelVersion(catalog, model, version, deps.readBytes)
+    // what it takes need not be what it can make something of: a failure is the operator's to see, and no reason to refuse the version
+    await loaded
+      .run([warmUpRow(service)])
+      .catch((error: unknown) =>
+        log.warn({ model: model.name, version: version.version, error: messageOf(error) }, 'a model was not warmed up'),
+      )
     const batcher = createBatcher(loaded, (rows) => deps.onRun(model.name, rows))
     const { outputs, metadata, runTensors, close } = loaded
     return { served: { version, service, outputs, predict: batcher.predict, metadata, runTensors }, close }
+  }
+
+  function answering(catalog: Catalog, model: CatalogModel): ModelVersion | null {
+    return chosenFor.get(catalog)?.get(model.name) ?? (model.versions.length === 0 ? null : pickVersion(model))
   }
 
   function discard(entry: Entry): void {
@@ -113,7 +136,8 @@ export function createModelHost(deps: ModelHostDeps): ModelHost {
   return {
     async use(catalog, name, version, fn) {
       const model = catalog.model(name)
-      const entry = open(catalog, model, pickVersion(model, version))
+      const chosen = version === undefined ? chosenFor.get(catalog)?.get(name) : undefined
+      const entry = open(catalog, model, chosen ?? pickVersion(model, version))
       entry.users++
       try {
         return await fn((await entry.loading).served)
@@ -123,36 +147,35 @@ export function createModelHost(deps: ModelHostDeps): ModelHost {
         if (entry.retired && entry.users === 0) discard(entry)
       }
     },
+    answering,
     async prepare(catalog) {
-      const found: string[] = []
-      for (const model of catalog.models.values()) {
-        const newest = model.versions.at(-1)
-        if (newest === undefined) continue
-        try {
-          await open(catalog, model, newest).loading
-        } catch (error) {
-          if (isAway(error)) throw error
-          const message = messageOf(error)
-          log.error({ model: model.name, version: newest.version, error: message }, 'a model does not load')
-          found.push(`The model "${model.name}@${newest.version}" cannot be used: ${message}`)
-        }
-      }
-      failures = found
+      const chosen = await chooseVersions(catalog, answered, (model, version) => open(catalog, model, version).loading, isAway)
+      chosenFor.set(catalog, chosen.answering)
+      answered = new Map([...chosen.answering].map(([model, { version }]) => [model, version]))
+      failures = chosen.failed.map(({ model, version, error, instead }) => {
+        const message = messageOf(error)
+        log.error({ model, version, instead, error: message }, 'a model does not load')
+        return `The model "${model}@${version}" cannot be used${instead === null ? '' : `, and "${model}@${instead}" answers in its stead`}: ${message}`
+      })
+      deps.onVersions(chosen)
     },
     get failures() {
       return failures
     },
     retire(catalog) {
       const there = new Set<string>()
-      const newest = new Set<string>()
+      const kept = new Set<string>()
       for (const model of catalog.models.values()) {
-        for (const version of model.versions) there.add(identity(model, version))
-        const last = model.versions.at(-1)
-        if (last !== undefined) newest.add(identity(model, last))
+        const aliased = new Set([...model.aliases.values()].map((alias) => alias.version))
+        const answers = answering(catalog, model)
+        for (const version of model.versions) {
+          there.add(identity(model, version))
+          if (aliased.has(version.version) || version === answers) kept.add(identity(model, version))
+        }
       }
       const unusedSince = now() - unusedMs
       for (const [id, entry] of entries) {
-        const unused = entry.users === 0 && entry.lastUsed <= unusedSince && !newest.has(id)
+        const unused = entry.users === 0 && entry.lastUsed <= unusedSince && !kept.has(id)
         if (there.has(id) && !unused) continue
         entries.delete(id)
         entry.retired = true

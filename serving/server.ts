@@ -9,6 +9,7 @@ import { writtenKeys } from '../offline/written-keys.ts'
 import type { ViewPlan } from '../kernel/view-plan.ts'
 import type { OnlineStore } from '../online/store.ts'
 import { readModelBytes } from '../registry/model-versions.ts'
+import { registryChannel } from '../registry/revision.ts'
 import type { Database } from '../runtime/database.ts'
 import { parseRedisUrl, redisServers } from '../runtime/redis-url.ts'
 import { isUnavailable } from '../runtime/postgres-unavailable.ts'
@@ -19,11 +20,12 @@ import type { EventIntake, EventIntakeDeps } from './event-intake.ts'
 import { createApp } from './http/app.ts'
 import type { Readiness } from './http/context.ts'
 import { createLimit } from './limit.ts'
-import { listening } from './listening.ts'
+import { listening as listenOn } from './listening.ts'
 import { createLiveCatalog } from './live-catalog.ts'
 import { createServingMetrics } from './metrics.ts'
 import { createModelHost } from './model-host.ts'
 import { createOnlineViews } from './online-views.ts'
+import type { Repeated } from './repeat.ts'
 import { repeat } from './repeat.ts'
 import type { WhenUnavailable } from './when-unavailable.ts'
 
@@ -88,7 +90,13 @@ export function createServer(options: ServerOptions): LockstepServer {
   const database = createDependency({ name: 'The database', open: options.database, ping: (db) => db.ping(), log })
   const store = createDependency({ name: storeName(options.config.redisUrl), open: options.store, ping: (online) => online.ping(), log })
   const metrics = createServingMetrics(options.metrics)
-  const models = createModelHost({ readBytes, onRun: metrics.run, log, now: () => performance.now() })
+  const models = createModelHost({
+    readBytes,
+    onRun: metrics.run,
+    onVersions: metrics.models.versions,
+    log,
+    now: () => performance.now(),
+  })
   const views = createOnlineViews(metrics.onlineViews, log)
   const limitHistory = createLimit(historyLimit)
   const drained = new AbortController()
@@ -133,7 +141,8 @@ export function createServer(options: ServerOptions): LockstepServer {
     bodyLimitBytes: options.config.bodyLimitBytes,
   })
   const http = createAdaptorServer({ fetch: app.fetch }) as Server
-  const loops: { stop(): Promise<void> }[] = []
+  const loops: Repeated[] = []
+  let listening: Promise<() => Promise<void>> | null = null
 
   function needDatabase(): Database {
     if (database.value !== null && database.failure === null) return database.value
@@ -180,7 +189,11 @@ export function createServer(options: ServerOptions): LockstepServer {
 
   async function watchDatabase(): Promise<void> {
     await database.check()
-    if (database.value !== null && database.failure === null) await catalog.refresh(database.value)
+    if (database.value !== null && database.failure === null) {
+      // the first loop watches the database; where nobody can listen, it looks by itself
+      if (!closing) listening ??= database.value.listen(registryChannel, () => loops[0]?.wake())
+      await catalog.refresh(database.value)
+    }
     noteReady()
     await checkViews()
   }
@@ -200,7 +213,11 @@ export function createServer(options: ServerOptions): LockstepServer {
     await drain(http, options.drainMs ?? 10_000)
     const pushed = closed('the pushed events', loopsStopMs, intake.close(foldsCloseMs))
     drained.abort(new LockstepError('NOT_READY', 'The server is shutting down.'))
-    await closed('the watching of the stores', loopsStopMs, Promise.all(loops.map((loop) => loop.stop())))
+    await closed(
+      'the watching of the stores',
+      loopsStopMs,
+      Promise.all([...loops.map((loop) => loop.stop()), listening?.then((stop) => stop())]),
+    )
     await pushed
     await Promise.all([
       closed('the models', partsCloseMs, models.close()),
@@ -235,7 +252,7 @@ export function createServer(options: ServerOptions): LockstepServer {
 
   return {
     async listen(host, port) {
-      await listening(http, host, port)
+      await listenOn(http, host, port)
       loops.push(repeat(watchDatabase, delayMs), repeat(watchStore, delayMs))
       const address = http.address() as AddressInfo
       return { host, port: address.port, url: `http://${host.includes(':') ? `[${host}]` : host}:${address.port}` }

@@ -30,22 +30,23 @@ export const modelRoutes: readonly Route[] = [
 
 /** `GET /v1/models`: every model with its versions. */
 function answerModels(c: Context<RequestEnv>, deps: AppDeps): RouteAnswer {
-  const models = [...deps.catalog().models.values()].map(describe)
+  const models = [...deps.catalog().models.values()].map((model) => describe(deps, model))
   return jsonAnswer({ models, requestId: c.get('requestId') })
 }
 
 /** `GET /v1/models/{name}` */
 function answerModel(c: Context<RequestEnv>, deps: AppDeps, name: string): RouteAnswer {
-  return jsonAnswer({ ...describe(deps.catalog().model(name)), requestId: c.get('requestId') })
+  return jsonAnswer({ ...describe(deps, deps.catalog().model(name)), requestId: c.get('requestId') })
 }
 
-function describe(model: CatalogModel) {
+function describe(deps: AppDeps, model: CatalogModel) {
   return {
     model: model.name,
     service: model.spec.service,
     outputs: model.spec.output.map((output) => ({ name: output.name, type: typeName(output.type) })),
     /** The version that answers a request which names none. */
-    version: model.versions.at(-1)?.version ?? null,
+    version: deps.models.answering(deps.catalog(), model)?.version ?? null,
+    aliases: Object.fromEntries([...model.aliases.values()].map(({ alias, version }) => [alias, version])),
     versions: model.versions.map((version) => ({
       version: version.version,
       service: version.service,

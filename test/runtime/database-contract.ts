@@ -1,5 +1,5 @@
 import { sql } from 'kysely'
-import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
+import { afterAll, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest'
 import type { Database } from '../../runtime/database.ts'
 import { copyHeader, copyTrailer } from '../../runtime/copy-pieces.ts'
 import { failureOf } from './failure-of.ts'
@@ -79,6 +79,30 @@ export function databaseContract(name: string, open: () => Promise<OpenedDatabas
         expect(await db.query(held)).toEqual([{ id: 5 }])
         await release()
         expect(await db.query(held)).toEqual([])
+      })
+
+      it('tells who listens of what is committed, until it is stopped', async () => {
+        let notices = 0
+        const stop = await db.listen('some_channel', () => notices++)
+        await vi.waitFor(() => expect(notices).toBe(1))
+        await db.kysely.transaction().execute(async (transaction) => {
+          await sql`select pg_notify('some_channel', 'x')`.execute(transaction)
+          await sql`select pg_notify('other_channel', 'x')`.execute(transaction)
+        })
+        await vi.waitFor(() => expect(notices).toBe(2))
+        await db.kysely
+          .transaction()
+          .execute(async (transaction) => {
+            await sql`select pg_notify('some_channel', 'x')`.execute(transaction)
+            throw new Error('undone')
+          })
+          .catch(() => undefined)
+        await db.query(`select pg_notify('some_channel', 'y')`)
+        await vi.waitFor(() => expect(notices).toBe(3))
+        await stop()
+        await db.query(`select pg_notify('some_channel', 'z')`)
+        await db.ping()
+        expect(notices).toBe(3)
       })
 
       it('runs the statements of a script all or none', async () => {

@@ -115,6 +115,29 @@ describe('PostgreSQL', () => {
     await vi.waitFor(() => db.ping())
   })
 
+  it('listens again where its connection is lost, and says so, for what was told meanwhile was missed', async () => {
+    let notices = 0
+    const stop = await db.listen('lost_channel', () => notices++)
+    await vi.waitFor(() => expect(notices).toBe(1))
+    const ended = await db.query<{ ended: boolean }>(
+      `select pg_terminate_backend(pid) as ended from pg_stat_activity where datname = current_database() and query = 'LISTEN "lost_channel"'`,
+    )
+    expect(ended).toEqual([{ ended: true }])
+    await vi.waitFor(() => expect(notices).toBe(2), { timeout: 5000 })
+    await db.query(`select pg_notify('lost_channel', '')`)
+    await vi.waitFor(() => expect(notices).toBe(3))
+    await stop()
+  })
+
+  it('ends what listens with it', async () => {
+    const other = openPostgres(database.url)
+    await other.listen('closed_channel', () => undefined)
+    await other.ping()
+    await other.close()
+    const left = `select count(*)::int as n from pg_stat_activity where datname = current_database() and query = 'LISTEN "closed_channel"'`
+    await vi.waitFor(async () => expect(await db.query(left)).toEqual([{ n: 0 }]))
+  })
+
   it('ends a statement on the server when its signal is given, and hits no other', async () => {
     const abort = new AbortController()
     const sleeping = failureOf(db.query('select pg_sleep(30)', [], { signal: abort.signal }))

@@ -1,0 +1,63 @@
+import type pg from 'pg'
+
+/** How long after a lost connection, or an attempt that failed, the next one is made: twice as long each time, up to the second. */
+const FIRST_DELAY_MS = 100
+const MAX_DELAY_MS = 5_000
+
+/**
+ * Listens to a channel on a connection of its own until it is stopped, and connects again where that is lost.
+ *
+ * @param onNotice called at each notification, and whenever listening has begun: what was told before that was missed
+ * @returns what stops it, at once
+ */
+export function listenOnPostgres(connect: () => Promise<pg.PoolClient>, channel: string, onNotice: () => void): () => Promise<void> {
+  let stopped = false
+  let delayMs = FIRST_DELAY_MS
+  let timer: NodeJS.Timeout | undefined
+  let held: pg.PoolClient | null = null
+
+  async function listen(): Promise<void> {
+    let client: pg.PoolClient
+    try {
+      client = await connect()
+    } catch {
+      later()
+      return
+    }
+    held = client
+    client.on('notification', () => {
+      if (!stopped) onNotice()
+    })
+    client.once('end', () => letGo(client))
+    try {
+      if (!stopped) await client.query(`LISTEN "${channel}"`)
+      delayMs = FIRST_DELAY_MS
+      if (!stopped) onNotice()
+    } catch {
+      letGo(client)
+    }
+    if (stopped) letGo(client)
+  }
+
+  /** It is not used again: it would go on listening for whoever has it next. */
+  function letGo(client: pg.PoolClient): void {
+    if (held !== client) return
+    held = null
+    client.release(true)
+    later()
+  }
+
+  function later(): void {
+    if (stopped) return
+    timer = setTimeout(() => void listen(), delayMs)
+    timer.unref()
+    delayMs = Math.min(delayMs * 2, MAX_DELAY_MS)
+  }
+
+  void listen()
+  return async () => {
+    stopped = true
+    clearTimeout(timer)
+    if (held !== null) letGo(held)
+  }
+}

@@ -1,0 +1,77 @@
+import type { Catalog, CatalogModel } from '../registry/catalog.ts'
+import { championAlias } from '../registry/model-aliases.ts'
+import type { ModelVersion } from '../registry/model-versions.ts'
+
+/** Which version of each model answers requests that name none, and what does not load of what should. */
+export interface ChosenVersions {
+  /** By model; one of which nothing loads is not in it. */
+  readonly answering: ReadonlyMap<string, ModelVersion>
+  readonly failed: readonly FailedVersion[]
+}
+
+export interface FailedVersion {
+  readonly model: string
+  readonly version: number
+  readonly error: unknown
+  /** The version that answers in its stead; null: it is not the one that should answer, or none loads. */
+  readonly instead: number | null
+}
+
+/** How many versions are tried for the place of one that does not load. */
+const tries = 5
+
+/**
+ * Loads what should answer, and what else aliases point at. The champion answers; where it does not load, what has answered until now, else what the alias
+ * pointed at before. Without a champion the newest version that loads answers.
+ *
+ * @param before what has answered until now, by model
+ * @param load throws where the version does not load
+ * @param isFatal errors that say nothing about the version: they end all of it
+ */
+export async function chooseVersions(
+  catalog: Catalog,
+  before: ReadonlyMap<string, number>,
+  load: (model: CatalogModel, version: ModelVersion) => Promise<unknown>,
+  isFatal: (error: unknown) => boolean,
+): Promise<ChosenVersions> {
+  const answering = new Map<string, ModelVersion>()
+  const failed: FailedVersion[] = []
+  for (const model of catalog.models.values()) {
+    const errors = new Map<number, unknown>()
+    const loads = async (version: ModelVersion): Promise<boolean> => {
+      if (errors.has(version.version)) return false
+      try {
+        await load(model, version)
+        return true
+      } catch (error) {
+        if (isFatal(error)) throw error
+        errors.set(version.version, error)
+        return false
+      }
+    }
+    let chosen: ModelVersion | undefined
+    for (const version of candidates(model, before.get(model.name)).slice(0, tries)) {
+      if (!(await loads(version))) continue
+      chosen = version
+      break
+    }
+    if (chosen !== undefined) answering.set(model.name, chosen)
+    const stands = new Set(errors.keys())
+    for (const { version } of model.aliases.values()) {
+      const aliased = model.versions.find((each) => each.version === version)
+      if (aliased !== undefined && aliased !== chosen) await loads(aliased)
+    }
+    for (const [version, error] of errors) {
+      failed.push({ model: model.name, version, error, instead: stands.has(version) ? (chosen?.version ?? null) : null })
+    }
+  }
+  return { answering, failed }
+}
+
+/** What may answer, the first that loads. */
+function candidates(model: CatalogModel, before: number | undefined): ModelVersion[] {
+  const champion = model.aliases.get(championAlias)
+  if (champion === undefined) return model.versions.toReversed()
+  const numbers = [champion.version, ...(before === undefined ? [] : [before]), ...champion.former.toReversed()]
+  return [...new Set(numbers)].flatMap((number) => model.versions.find(({ version }) => version === number) ?? [])
+}
