@@ -28,6 +28,10 @@ export const commands: readonly CommandEntry[] = [
   { name: 'model push', load: async () => (await import('./commands/model-push.ts')).modelPushCommand },
   { name: 'model list', load: async () => (await import('./commands/model-list.ts')).modelListCommand },
   { name: 'predict', load: async () => (await import('./commands/predict.ts')).predictCommand },
+  { name: 'keys create', load: async () => (await import('./commands/keys-create.ts')).keysCreateCommand },
+  { name: 'keys list', load: async () => (await import('./commands/keys-list.ts')).keysListCommand },
+  { name: 'keys revoke', load: async () => (await import('./commands/keys-revoke.ts')).keysRevokeCommand },
+  { name: 'keys rotate', load: async () => (await import('./commands/keys-rotate.ts')).keysRotateCommand },
   { name: 'serve', load: async () => (await import('./commands/serve.ts')).serveCommand },
   { name: 'openapi', load: async () => (await import('./commands/openapi.ts')).openapiCommand },
 ]

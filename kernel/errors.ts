@@ -54,6 +54,10 @@ export type ErrorCode =
   | 'NOT_READY'
   | 'BUSY' // too much of it at once: ask again later
   | 'OVERLOADED' // events come faster than they can be stored: send again later
+  | 'UNAUTHENTICATED' // no API key, or one that is none
+  | 'FORBIDDEN' // a key without the scope
+  | 'RATE_LIMITED' // over the limits of its key: ask again later
+  | 'DEADLINE_EXCEEDED' // not done within the time that the request allows
   | 'REQUEST_ABORTED' // the client went away before it had sent its request
   // models
   | 'MODEL_INVALID'

@@ -18,6 +18,8 @@ export interface LockstepTables {
   'lockstep.backfill_chunks': BackfillChunksTable
   'lockstep.online_primaries': OnlinePrimariesTable
   'lockstep.stream_dead_letters': StreamDeadLettersTable
+  'lockstep.api_keys': ApiKeysTable
+  'lockstep.api_key_state': ApiKeyStateTable
 }
 
 export type DefinitionKind = 'entity' | 'source' | 'view' | 'onDemand' | 'service' | 'model'
@@ -226,4 +228,28 @@ export interface StreamDeadLettersTable {
   reason: string
   error: string
   at: Generated<Date>
+}
+
+export interface ApiKeysTable {
+  id: string
+  name: string
+  /** SHA-256 of the key. */
+  hash: Buffer
+  scopes: string[]
+  /** null: without a limit. */
+  requests_per_second: number | null
+  rows_per_second: number | null
+  created_at: Generated<Date>
+  expires_at: Date | null
+  revoked_at: Date | null
+  /** To within a minute. */
+  last_used_at: Date | null
+  /** The key that was made in its place. */
+  replaced_by: string | null
+}
+
+/** One row; `revision` grows with every change to a key that matters to a server. */
+export interface ApiKeyStateTable {
+  only: Generated<boolean>
+  revision: number
 }

@@ -1,0 +1,30 @@
+import { listKeys } from '../../registry/keys/api-keys.ts'
+import type { Command } from '../command.ts'
+import { moment } from '../human.ts'
+import { keyJson, keyState } from '../key-text.ts'
+import { table } from '../table.ts'
+
+export const keysListCommand: Command = {
+  name: 'keys list',
+  summary: 'List the API keys, also those that are over',
+  example: 'lockstep keys list',
+  async run(context) {
+    const keys = await listKeys(await context.database())
+    const rows = keys.map((key) => [
+      key.id,
+      key.name,
+      key.scopes.join(','),
+      keyState(key),
+      moment(key.createdAt),
+      key.expiresAt === null ? 'never' : moment(key.expiresAt),
+      key.lastUsedAt === null ? 'never' : moment(key.lastUsedAt),
+      key.requestsPerSecond === null ? '' : String(key.requestsPerSecond),
+      key.rowsPerSecond === null ? '' : String(key.rowsPerSecond),
+    ])
+    const header = ['ID', 'NAME', 'SCOPES', 'STATE', 'CREATED (UTC)', 'EXPIRES', 'LAST USED', 'REQUESTS/S', 'ROWS/S']
+    return {
+      json: { keys: keys.map(keyJson) },
+      text: rows.length === 0 ? 'There is no API key: make one with "lockstep keys create".' : table(header, rows),
+    }
+  },
+}

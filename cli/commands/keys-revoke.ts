@@ -1,0 +1,15 @@
+import { revokeKey } from '../../registry/keys/api-keys.ts'
+import type { Command } from '../command.ts'
+import { keyJson } from '../key-text.ts'
+
+export const keysRevokeCommand: Command = {
+  name: 'keys revoke',
+  summary: 'End an API key for good',
+  description: ['Servers refuse it within about a second; one that has lost its database, once it has it back.'],
+  arguments: [{ name: 'ID', help: 'The id of the key, as "keys list" shows it.' }],
+  example: 'lockstep keys revoke 7hQ2mZ0aLx9B',
+  async run(context, input) {
+    const key = await revokeKey(await context.database(), input.argument('ID'))
+    return { json: keyJson(key), text: `The key "${key.id}" is revoked.` }
+  },
+}

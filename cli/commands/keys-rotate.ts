@@ -1,0 +1,24 @@
+import { rotateKey } from '../../registry/keys/api-keys.ts'
+import type { Command } from '../command.ts'
+import { moment } from '../human.ts'
+import { keyJson, madeKeyText } from '../key-text.ts'
+import { durationMs } from './keys-create.ts'
+
+const defaultOverlap = '7d'
+
+export const keysRotateCommand: Command = {
+  name: 'keys rotate',
+  summary: 'Make an API key in the place of another, which works on for a while',
+  description: ['The new key has the name, scopes, limits and length of validity of the old one. Prints it once.'],
+  arguments: [{ name: 'ID', help: 'The id of the old key, as "keys list" shows it.' }],
+  options: { overlap: { value: 'DURATION', help: `For how long the old key works on. Default: ${defaultOverlap}.` } },
+  example: 'lockstep keys rotate 7hQ2mZ0aLx9B --overlap 1d',
+  async run(context, input) {
+    const overlapMs = durationMs('overlap', input.text('overlap') ?? defaultOverlap)
+    const { old, ...made } = await rotateKey(await context.database(), input.argument('ID'), { overlapMs })
+    return {
+      json: { key: made.text, ...keyJson(made.key), old: keyJson(old) },
+      text: `${madeKeyText(made)}\nThe key "${old.id}", in whose place it is, works until ${moment(old.expiresAt ?? new Date())} UTC.`,
+    }
+  },
+}

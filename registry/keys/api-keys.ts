@@ -1,0 +1,219 @@
+import type { Kysely } from 'kysely'
+import { sql } from 'kysely'
+import { LockstepError } from '../../kernel/errors.ts'
+import type { LockstepTables } from '../../migrations/schema.ts'
+import type { Database } from '../../runtime/database.ts'
+import type { NewKey } from './key-text.ts'
+import { newKey } from './key-text.ts'
+import type { Scope } from './scope.ts'
+import { scopes } from './scope.ts'
+
+/** What is kept of an API key. */
+export interface ApiKey {
+  readonly id: string
+  readonly name: string
+  readonly scopes: readonly Scope[]
+  /** null: without a limit. */
+  readonly requestsPerSecond: number | null
+  readonly rowsPerSecond: number | null
+  readonly createdAt: Date
+  readonly expiresAt: Date | null
+  readonly revokedAt: Date | null
+  /** To within a minute; null: never. */
+  readonly lastUsedAt: Date | null
+  /** The key that was made in its place. */
+  readonly replacedBy: string | null
+}
+
+export interface KeyRequest {
+  readonly name: string
+  readonly scopes: readonly Scope[]
+  readonly requestsPerSecond: number | null
+  readonly rowsPerSecond: number | null
+  readonly expiresAt: Date | null
+}
+
+/** A key that was just made: `text` is the key itself, which is kept nowhere. */
+export interface MadeKey {
+  readonly text: string
+  readonly key: ApiKey
+}
+
+export async function createKey(db: Database, request: KeyRequest): Promise<MadeKey> {
+  return await db.kysely.transaction().execute(async (transaction) => {
+    const made = await insertKey(transaction, request)
+    await bumpKeys(transaction)
+    return made
+  })
+}
+
+/** All keys, also those that are over, newest first. */
+export async function listKeys(db: Database): Promise<ApiKey[]> {
+  const rows = await db.kysely.selectFrom('lockstep.api_keys').select(columns).orderBy('created_at', 'desc').orderBy('id').execute()
+  return rows.map(apiKey)
+}
+
+/**
+ * Ends a key for good. One that is revoked already stays as it is.
+ *
+ * @throws LockstepError `UNKNOWN_DEFINITION`
+ */
+export async function revokeKey(db: Database, id: string): Promise<ApiKey> {
+  return await db.kysely.transaction().execute(async (transaction) => {
+    const row = await transaction
+      .updateTable('lockstep.api_keys')
+      .set({ revoked_at: sql<Date>`coalesce(revoked_at, now())` })
+      .where('id', '=', id)
+      .returning(columns)
+      .executeTakeFirst()
+    if (row === undefined) throw unknownKey(id)
+    await bumpKeys(transaction)
+    return apiKey(row)
+  })
+}
+
+/**
+ * Makes a key in the place of another: of the same name, scopes and limits, and valid for as long as that one was to be when it was made. The old one works for `overlapMs` more,
+ * unless it expires before.
+ *
+ * @throws LockstepError `UNKNOWN_DEFINITION`; `INVALID_REQUEST` where the old one is over or was replaced before
+ */
+export async function rotateKey(
+  db: Database,
+  id: string,
+  { overlapMs }: { readonly overlapMs: number },
+): Promise<MadeKey & { old: ApiKey }> {
+  return await db.kysely.transaction().execute(async (transaction) => {
+    const row = await transaction.selectFrom('lockstep.api_keys').select(columns).where('id', '=', id).forUpdate().executeTakeFirst()
+    if (row === undefined) throw unknownKey(id)
+    const old = apiKey(row)
+    const now = Date.now()
+    const over = old.revokedAt !== null ? 'was revoked' : old.expiresAt !== null && old.expiresAt.getTime() <= now ? 'has expired' : null
+    if (over !== null || old.replacedBy !== null) {
+      const why = over ?? `was replaced by "${old.replacedBy}"`
+      throw new LockstepError('INVALID_REQUEST', `The key "${id}" ${why}; make a new one with "lockstep keys create".`, { details: { id } })
+    }
+    const expiresAt = old.expiresAt === null ? null : new Date(now + old.expiresAt.getTime() - old.createdAt.getTime())
+    const made = await insertKey(transaction, { ...old, expiresAt })
+    const end = new Date(Math.min(now + overlapMs, old.expiresAt?.getTime() ?? Number.POSITIVE_INFINITY))
+    const ended = await transaction
+      .updateTable('lockstep.api_keys')
+      .set({ replaced_by: made.key.id, expires_at: end })
+      .where('id', '=', id)
+      .returning(columns)
+      .executeTakeFirstOrThrow()
+    await bumpKeys(transaction)
+    return { ...made, old: apiKey(ended) }
+  })
+}
+
+/** Grows with every change of a key, so that a server sees that there is something to load. */
+export async function keysRevision(db: Database): Promise<number> {
+  const row = await db.kysely.selectFrom('lockstep.api_key_state').select('revision').executeTakeFirst()
+  return Number(row?.revision ?? 0)
+}
+
+/** What a server checks keys by. */
+export interface StoredKey {
+  readonly key: ApiKey
+  /** `keyHash` of the key. */
+  readonly hash: Buffer
+}
+
+/** Every key that is not revoked, and whether there has ever been one. */
+export async function readKeys(db: Database): Promise<{ readonly keys: readonly StoredKey[]; readonly configured: boolean }> {
+  const rows = await db.kysely
+    .selectFrom('lockstep.api_keys')
+    .select([...columns, 'hash'])
+    .execute()
+  return {
+    // PGlite gives a Uint8Array, pg a Buffer
+    keys: rows.filter((row) => row.revoked_at === null).map((row) => ({ key: apiKey(row), hash: Buffer.from(row.hash) })),
+    configured: rows.length > 0,
+  }
+}
+
+/** Notes when keys were last used, epoch milliseconds by their ids. */
+export async function noteUsed(db: Database, used: ReadonlyMap<string, number>): Promise<void> {
+  const [ids, times] = [[...used.keys()], [...used.values()].map((ms) => new Date(ms).toISOString())]
+  await db.query(
+    `update lockstep.api_keys as k set last_used_at = greatest(k.last_used_at, u.at)
+     from unnest($1::text[], $2::timestamptz[]) as u (id, at) where k.id = u.id`,
+    [ids, times],
+  )
+}
+
+const columns = [
+  'id',
+  'name',
+  'scopes',
+  'requests_per_second',
+  'rows_per_second',
+  'created_at',
+  'expires_at',
+  'revoked_at',
+  'last_used_at',
+  'replaced_by',
+] as const
+
+interface KeyRow {
+  readonly id: string
+  readonly name: string
+  readonly scopes: readonly string[]
+  readonly requests_per_second: number | null
+  readonly rows_per_second: number | null
+  readonly created_at: Date
+  readonly expires_at: Date | null
+  readonly revoked_at: Date | null
+  readonly last_used_at: Date | null
+  readonly replaced_by: string | null
+}
+
+function apiKey(row: KeyRow): ApiKey {
+  return {
+    id: row.id,
+    name: row.name,
+    scopes: scopes.filter((scope) => row.scopes.includes(scope)),
+    requestsPerSecond: row.requests_per_second,
+    rowsPerSecond: row.rows_per_second,
+    createdAt: row.created_at,
+    expiresAt: row.expires_at,
+    revokedAt: row.revoked_at,
+    lastUsedAt: row.last_used_at,
+    replacedBy: row.replaced_by,
+  }
+}
+
+async function insertKey(transaction: Kysely<LockstepTables>, request: KeyRequest): Promise<MadeKey> {
+  const { id, text, hash }: NewKey = newKey()
+  const row = await transaction
+    .insertInto('lockstep.api_keys')
+    .values({
+      id,
+      hash,
+      name: request.name,
+      scopes: [...request.scopes],
+      requests_per_second: request.requestsPerSecond,
+      rows_per_second: request.rowsPerSecond,
+      expires_at: request.expiresAt,
+      revoked_at: null,
+      last_used_at: null,
+      replaced_by: null,
+    })
+    .returning(columns)
+    .executeTakeFirstOrThrow()
+  return { text, key: apiKey(row) }
+}
+
+async function bumpKeys(transaction: Kysely<LockstepTables>): Promise<void> {
+  await transaction
+    .updateTable('lockstep.api_key_state')
+    .set({ revision: sql<number>`revision + 1` })
+    .execute()
+}
+
+function unknownKey(id: string): LockstepError {
+  return new LockstepError('UNKNOWN_DEFINITION', `There is no API key "${id}"; list what there is with "lockstep keys list".`, {
+    details: { kind: 'key', id },
+  })
+}
