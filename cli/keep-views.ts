@@ -1,9 +1,12 @@
 import { setTimeout } from 'node:timers/promises'
 import { messageOf } from '../kernel/errors.ts'
+import type { ViewPlan } from '../kernel/view-plan.ts'
 import { chunkJobs } from '../materializer/backfill.ts'
 import { keepCurrent } from '../materializer/keep-current.ts'
+import type { MaterializeResult } from '../materializer/materialize.ts'
 import { scheduledJobs } from '../materializer/scheduled-runs.ts'
 import { consumeStreams } from '../materializer/streams/consume-streams.ts'
+import { tellTooLarge } from '../materializer/tell-too-large.ts'
 import type { JobMetrics } from '../runtime/job-metrics.ts'
 import type { Logger } from '../runtime/log.ts'
 import type { StreamMetrics } from '../runtime/streams/stream-metrics.ts'
@@ -23,18 +26,20 @@ export interface ViewsWork {
 /** What a worker does for the online views, and a server of an embedded database. */
 export async function viewsWork(tools: WorkerTools, log: Logger, metrics: JobMetrics): Promise<ViewsWork> {
   const all = { ...tools, log, clock: () => Date.now() * 1000 }
+  const onTooLarge = tellTooLarge(log, metrics.overCap)
+  const onRun = ({ id }: ViewPlan, { rows, tooLarge }: MaterializeResult): void => {
+    metrics.run(id, rows)
+    if (tooLarge.entities > 0) onTooLarge(id, tooLarge)
+  }
   return {
     keep: (signal) =>
       keepCurrent(all, {
         replayMs: tools.replayMs,
         signal,
-        onRun: ({ id }, { rows }) => metrics.run(id, rows),
+        onRun,
         onFailure: ({ id }) => metrics.runFailed(id),
       }),
-    kinds: [
-      chunkJobs(tools, tools.view),
-      await scheduledJobs(all, tools.view, ({ id }, { rows }) => metrics.run(id, rows), tools.replayMs),
-    ],
+    kinds: [chunkJobs(tools, tools.view, onTooLarge), await scheduledJobs(all, tools.view, onRun, tools.replayMs)],
   }
 }
 

@@ -26,6 +26,7 @@ import { beginView, lost } from './begin-view.ts'
 import { runMoment } from './due-moment.ts'
 import { renewRange } from './renew-range.ts'
 import { finishRun, startRun } from './runs.ts'
+import type { TooLargeListener } from './state-writer.ts'
 
 const prefix = 'backfill.'
 /** How often a chunk is tried again, its workers' ends included. */
@@ -123,7 +124,7 @@ export function backfillQueue(id: number): string {
 }
 
 /** The chunks of backfills as jobs. @param find gives the view of that id, or throws why there is none */
-export function chunkJobs(tools: BackfillTools, find: (view: string) => Promise<ViewPlan>): JobKind {
+export function chunkJobs(tools: BackfillTools, find: (view: string) => Promise<ViewPlan>, onTooLarge?: TooLargeListener): JobKind {
   const { db, store, jobs, worker } = tools
   return {
     prefix,
@@ -145,7 +146,7 @@ export function chunkJobs(tools: BackfillTools, find: (view: string) => Promise<
         const marker = await readMarker(store, plan.id)
         if (marker === null || marker.removing || !sameRun(marker.origin, backfill.origin)) throw lost(plan)
         const { events, moment } = backfill
-        const renewed = await renewRange(db, store, plan, { marker, range, events, moment, signal })
+        const renewed = await renewRange(db, store, plan, { marker, range, events, moment, signal, onTooLarge })
         signal.throwIfAborted()
         faultPoint('backfill: chunk made')
         await finishChunk(db, id, chunk, { ...renewed, worker })

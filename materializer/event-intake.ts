@@ -11,6 +11,7 @@ import type { EventTable } from './event-table.ts'
 import { readEventTable } from './event-table.ts'
 import { createFoldQueue } from './fold-queue.ts'
 import { foldTransactions } from './fold-transaction.ts'
+import type { TooLargeListener } from './state-writer.ts'
 
 /** What one transaction takes at most, unless a single request is more. */
 const groupEvents = 1_000
@@ -28,6 +29,7 @@ export interface EventIntakeDeps {
   readonly metrics: IntakeMetrics
   /** Told when the folding of a source begins to fail. */
   readonly onFoldFailure: (source: string, error: unknown) => void
+  readonly onTooLarge: TooLargeListener
 }
 
 export interface IntakeMetrics {
@@ -97,7 +99,7 @@ export function createEventIntake(deps: EventIntakeDeps, options: EventIntakeOpt
   const { futureMicros, waitingEvents = 10_000, waitingBytes = 32 * 1024 * 1024 } = options
   const folds = createFoldQueue({
     async fold(source, xids) {
-      const { left } = await foldTransactions(database(), deps.store(), deps.views(source), xids)
+      const { left } = await foldTransactions(database(), deps.store(), deps.views(source), xids, { onTooLarge: deps.onTooLarge })
       return left.length === 0
     },
     ...(options.foldWaitMs === undefined ? {} : { waitMs: options.foldWaitMs }),

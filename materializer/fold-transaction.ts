@@ -22,6 +22,7 @@ import { foldRefused, pauseBefore } from './fold-refused.ts'
 import { foldStream } from './fold-stream.ts'
 import { knowsRun } from './runs.ts'
 import { createStateReader } from './state-reader.ts'
+import type { TooLargeListener } from './state-writer.ts'
 import { createStateWriter } from './state-writer.ts'
 
 /** They are held in memory. What is more than that is a load of history, and left to the next run. */
@@ -31,6 +32,7 @@ export interface FoldTransactionOptions {
   /** Rows that become visible after it wait in their states. Epoch microseconds; default: now. */
   readonly moment?: number
   readonly signal?: AbortSignal
+  readonly onTooLarge?: TooLargeListener
 }
 
 export interface FoldedTransaction {
@@ -96,7 +98,7 @@ export async function foldTransactions(
           if (rows === null || marker === null || marker instanceof LockstepError || !(await mayFold(db, plan, marker))) return leave(plan)
           const project = projection(columns, plan)
           const own = group.length === 1 ? rows : rows.map((row) => ({ ...row, values: project(row.values) }))
-          return await foldInto({ db, store, plan, marker, written, moment, signal: options.signal }, own)
+          return await foldInto({ db, store, plan, marker, written, moment, options }, own)
         }),
       )
     }),
@@ -135,13 +137,14 @@ interface FoldingInto {
   readonly marker: Marker
   readonly written: Frontier
   readonly moment: number
-  readonly signal: AbortSignal | undefined
+  readonly options: FoldTransactionOptions
 }
 
 async function foldInto(
-  { db, store, plan, marker, written, moment, signal }: FoldingInto,
+  { db, store, plan, marker, written, moment, options }: FoldingInto,
   rows: readonly SourceRow[],
 ): Promise<FoldedTransaction> {
+  const { signal, onTooLarge } = options
   const read = createStateReader(store, plan, marker)
   const writer = createStateWriter(store, plan)
   const target = { plan, read, writer, moment, start: 'resume' } as const
@@ -157,6 +160,7 @@ async function foldInto(
     })
   }
 
+  const left: DefinitionId[] = []
   try {
     let part = rows
     for (let attempt = 0; part.length > 0; attempt++) {
@@ -179,10 +183,12 @@ async function foldInto(
       part = part.filter(({ key }) => again.has(key))
     }
   } catch (error) {
-    if (error instanceof LockstepError && error.code === 'STORE_MISMATCH') return { ...writer.stored, left: [plan.id] }
-    throw error
+    if (!(error instanceof LockstepError) || error.code !== 'STORE_MISMATCH') throw error
+    left.push(plan.id)
+  } finally {
+    if (writer.stored.tooLarge.entities > 0) onTooLarge?.(plan.id, writer.stored.tooLarge)
   }
-  return { ...writer.stored, left: [] }
+  return { rows: writer.stored.rows, entities: writer.stored.entities, left }
 }
 
 async function* inOneBatch(rows: readonly SourceRow[]): AsyncGenerator<readonly SourceRow[]> {

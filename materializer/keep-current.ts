@@ -165,7 +165,6 @@ async function bringUpToDate(
   if (!marker.incremental)
     view.nextAt = performance.now() + Math.max(plan.upkeep.cursor === null ? wholeMs : cursorMs, (performance.now() - started) * dearness)
   if (result === null) return
-  for (const { code, message } of result.tooLarge.errors) log.warn({ view: plan.id, code }, message)
   log.debug({ view: plan.id, rows: result.rows, entities: result.entities }, 'a view is current')
   onRun?.(plan, result)
 }

@@ -17,7 +17,7 @@ import { fewRanges, foldStream } from './fold-stream.ts'
 import { noticeFailover } from './notice-failover.ts'
 import type { RunOutcome } from './runs.ts'
 import { finishRun, startRun } from './runs.ts'
-import type { Stored } from './state-writer.ts'
+import type { Stored, TooLarge } from './state-writer.ts'
 import type { CursorRun } from './cursor.ts'
 import { planCursorRun, readCursor } from './cursor.ts'
 import { createStateReader } from './state-reader.ts'
@@ -54,7 +54,7 @@ export interface MaterializeResult {
   readonly rows: number
   readonly entities: number
   /** Entities of which this run did not store a state because it is over the view's `maxStateBytes`, and the errors of the first five of them. */
-  readonly tooLarge: Stored['tooLarge']
+  readonly tooLarge: TooLarge
 }
 
 /**

@@ -11,6 +11,7 @@ import { createAheadWatch, refuseAhead } from './ahead.ts'
 import { createArrivals } from './arrivals.ts'
 import { foldStream } from './fold-stream.ts'
 import { createStateReader } from './state-reader.ts'
+import type { TooLargeListener } from './state-writer.ts'
 import { createStateWriter } from './state-writer.ts'
 
 /** The keys of one statement. */
@@ -24,6 +25,7 @@ export interface RenewOptions {
   /** What it counts as now, epoch microseconds. */
   readonly moment: number
   readonly signal?: AbortSignal
+  readonly onTooLarge?: TooLargeListener | undefined
 }
 
 export interface Renewed {
@@ -86,6 +88,7 @@ export async function renewRange(db: Database, store: OnlineStore, plan: ViewPla
       done.below = Math.min(done.below, pass.below)
       done.rows += pass.stored.rows
       done.entities += pass.stored.entities
+      if (pass.stored.tooLarge.entities > 0) options.onTooLarge?.(plan.id, pass.stored.tooLarge)
     }
     again = []
     for (let i = 0; i < refused.length; i += keysPerStatement) again.push(refused.slice(i, i + keysPerStatement))

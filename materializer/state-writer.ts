@@ -3,6 +3,7 @@ import type { LockstepError } from '../kernel/errors.ts'
 import type { OverCap } from '../kernel/over-cap.ts'
 import { overCapError } from '../kernel/over-cap.ts'
 import type { ViewPlan } from '../kernel/view-plan.ts'
+import type { DefinitionId } from '../kernel/view-spec.ts'
 import type { OnlineStore } from '../online/store.ts'
 import { faultPoint } from '../runtime/fault-point.ts'
 
@@ -35,9 +36,17 @@ export interface StateWriter {
 export interface Stored {
   readonly rows: number
   readonly entities: number
-  /** Entities whose states are over the view's cap, and the errors of the first of them. */
-  readonly tooLarge: { readonly entities: number; readonly errors: readonly LockstepError[] }
+  readonly tooLarge: TooLarge
 }
+
+/** Entities whose states are over the view's cap, and the errors of the first of them. */
+export interface TooLarge {
+  readonly entities: number
+  readonly errors: readonly LockstepError[]
+}
+
+/** Told of what was not kept, where there is any. */
+export type TooLargeListener = (view: DefinitionId, tooLarge: TooLarge) => void
 
 export function createStateWriter(store: OnlineStore, plan: ViewPlan): StateWriter {
   const [view, entity] = [plan.id, plan.spec.entity.name]

@@ -1,5 +1,6 @@
 import type { Registry } from 'prom-client'
 import { Counter, Gauge, Histogram } from 'prom-client'
+import { createOverCapMetric } from './over-cap-metric.ts'
 import type { JobEvent } from './work-on-jobs.ts'
 
 /** What a process that works on jobs and keeps views current counts. */
@@ -7,6 +8,7 @@ export interface JobMetrics {
   job(event: JobEvent): void
   run(view: string, rows: number): void
   runFailed(view: string): void
+  overCap(view: string, entities: number): void
 }
 
 export function createJobMetrics(registry: Registry): JobMetrics {
@@ -54,5 +56,6 @@ export function createJobMetrics(registry: Registry): JobMetrics {
       last.setToCurrentTime({ view })
     },
     runFailed: (view) => runs.inc({ view, outcome: 'failed' }),
+    overCap: createOverCapMetric(registry),
   }
 }

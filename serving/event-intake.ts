@@ -1,5 +1,6 @@
+import type { LockstepError } from '../kernel/errors.ts'
 import type { ViewPlan } from '../kernel/view-plan.ts'
-import type { SourceSpec } from '../kernel/view-spec.ts'
+import type { DefinitionId, SourceSpec } from '../kernel/view-spec.ts'
 import type { OnlineStore } from '../online/store.ts'
 import type { Database } from '../runtime/database.ts'
 import type { PushMetrics } from './push-metrics.ts'
@@ -38,4 +39,6 @@ export interface EventIntakeDeps {
   readonly views: (source: string) => readonly ViewPlan[]
   readonly metrics: PushMetrics
   readonly onFoldFailure: (source: string, error: unknown) => void
+  /** Told of entities of a view that an event has brought over its cap: how many, and the errors of the first of them. */
+  readonly onTooLarge: (view: DefinitionId, tooLarge: { readonly entities: number; readonly errors: readonly LockstepError[] }) => void
 }

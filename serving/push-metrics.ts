@@ -1,5 +1,6 @@
 import type { Registry } from 'prom-client'
 import { Counter, Gauge, Histogram } from 'prom-client'
+import { createOverCapMetric } from '../runtime/over-cap-metric.ts'
 
 export interface PushMetrics {
   /** Events of one request: those that are new, and those that were there. */
@@ -10,6 +11,7 @@ export interface PushMetrics {
   /** One transaction, folded into the online states. */
   folded(source: string, seconds: number): void
   foldFailed(source: string): void
+  overCap(view: string, entities: number): void
 }
 
 export function createPushMetrics(registry: Registry): PushMetrics {
@@ -61,5 +63,6 @@ export function createPushMetrics(registry: Registry): PushMetrics {
     waiting: (source, events) => waiting.set({ source }, events),
     folded: (source, seconds) => fold.observe({ source }, seconds),
     foldFailed: (source) => failures.inc({ source }),
+    overCap: createOverCapMetric(registry),
   }
 }

@@ -115,6 +115,10 @@ export function createServer(options: ServerOptions): LockstepServer {
       metrics.push.foldFailed(source)
       log.warn({ source, error: messageOf(error) }, 'pushed events are committed and not online yet')
     },
+    onTooLarge(view, { entities, errors }) {
+      metrics.push.overCap(view, entities)
+      for (const { code, message } of errors) log.warn({ view, code, entities }, message)
+    },
   })
 
   const backfills = options.backfills({ database: needDatabase, store: needStore })

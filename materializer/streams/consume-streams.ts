@@ -8,6 +8,7 @@ import type { Logger } from '../../runtime/log.ts'
 import { openFeed } from '../../runtime/streams/open-feed.ts'
 import type { StreamMetrics } from '../../runtime/streams/stream-metrics.ts'
 import { foldTransactions } from '../fold-transaction.ts'
+import { tellTooLarge } from '../tell-too-large.ts'
 import { consumeFeed } from './consume-feed.ts'
 
 const lookMs = 1_000
@@ -74,10 +75,11 @@ function start(tools: StreamTools, options: StreamOptions, catalog: Catalog, nam
     const [source, spec] = [catalog.source(name), catalog.streams.get(name)]
     if (spec === undefined) return
     const feed = openFeed(config, spec, { redeliverMs: options.redeliverMs ?? redeliverMs })
+    const onTooLarge = tellTooLarge(log, tools.metrics.overCap)
     const fold = async (xids: readonly number[]): Promise<void> => {
       const { online, views } = await tools.catalog()
       const readers = [...online].flatMap((id) => views.get(id) ?? []).filter((plan) => plan.spec.source.name === name)
-      await foldTransactions(db, store, readers, xids, { signal })
+      await foldTransactions(db, store, readers, xids, { signal, onTooLarge })
     }
     try {
       const { futureMicros, bodyLimitBytes } = config

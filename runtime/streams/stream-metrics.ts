@@ -1,5 +1,6 @@
 import type { Registry } from 'prom-client'
 import { Counter, Gauge } from 'prom-client'
+import { createOverCapMetric } from '../over-cap-metric.ts'
 import type { FeedLag } from './feed.ts'
 
 /** What a process that reads streams counts. */
@@ -8,6 +9,7 @@ export interface StreamMetrics {
   messages(source: string, counts: { readonly appended: number; readonly duplicate: number; readonly dead: number }): void
   lag(source: string, lag: FeedLag): void
   failure(source: string): void
+  overCap(view: string, entities: number): void
 }
 
 export function createStreamMetrics(registry: Registry): StreamMetrics {
@@ -39,5 +41,6 @@ export function createStreamMetrics(registry: Registry): StreamMetrics {
       lag.set({ source, state: 'pending' }, pending)
     },
     failure: (source) => failures.inc({ source }),
+    overCap: createOverCapMetric(registry),
   }
 }

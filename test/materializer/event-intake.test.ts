@@ -27,6 +27,7 @@ describe('the intake of pushed events', () => {
         views: never,
         metrics: { waiting: (_, events) => void waited.push(events), folded: never },
         onFoldFailure: never,
+        onTooLarge: never,
       },
       { futureMicros: 600_000_000, ...options },
     )

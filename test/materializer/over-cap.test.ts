@@ -2,6 +2,7 @@ import { expect, it } from 'vitest'
 import type { ViewPlan } from '../../kernel/view-plan.ts'
 import { foldTransaction } from '../../materializer/fold-transaction.ts'
 import { materializeView } from '../../materializer/materialize.ts'
+import type { TooLargeListener } from '../../materializer/state-writer.ts'
 import { readOnline } from '../../online/read.ts'
 import { freshView, materializerFixture, moment } from './fixture.ts'
 import type { Payment } from './payments.ts'
@@ -16,10 +17,12 @@ it('an entity over the cap stops no other one, is passed over for an hour, and c
   const cap = (maxStateBytes: number | null): ViewPlan => ({ ...plan, upkeep: { ...plan.upkeep, maxStateBytes } })
   const rows = (account: string, count: number): Payment[] =>
     Array.from({ length: count }, (_, i) => ({ account, paidAt: moment - i * 5 * minute, knownAt: null, amount: i, label: 'x' }))
+  const told: [string, number, string][] = []
+  const onTooLarge: TooLargeListener = (view, { entities, errors }) => void told.push([view, entities, errors[0]?.code ?? ''])
   const push = async (of: ViewPlan, payments: readonly Payment[], at: number) => {
     await table.insert(payments)
     const [row] = await db.query<{ xid: string }>(`select max(_xid::text::int8)::text as xid from ${table.name}`)
-    return await foldTransaction(db, store, [of], Number(row?.xid), { moment: at })
+    return await foldTransaction(db, store, [of], Number(row?.xid), { moment: at, onTooLarge })
   }
   const answered = async (): Promise<boolean[]> => {
     const requests = ['large', 'small'].map((account) => ({ plan, key: accountKey(plan, account) }))
@@ -36,8 +39,10 @@ it('an entity over the cap stops no other one, is passed over for an hour, and c
   expect(await push(cap(400), [...rows('large', 1), ...rows('small', 1)], moment + minute)).toMatchObject({ rows: 1, entities: 1 })
   expect(await materializeView(db, store, cap(400), { moment: moment + minute })).toMatchObject({ rows: 0, tooLarge: { entities: 0 } })
   expect(await answered()).toEqual([false, true])
+  expect(told).toEqual([])
   // an hour later it is looked at again, and is as large as before
   expect(await push(cap(400), rows('large', 1), moment + hour)).toMatchObject({ rows: 0, entities: 0 })
+  expect(told).toEqual([[plan.id, 1, 'STATE_TOO_LARGE']])
   expect(await answered()).toEqual([false, true])
   expect(await push(cap(100_000), rows('large', 1), moment + hour + minute)).toMatchObject({ rows: 23, entities: 1 })
   expect(await answered()).toEqual([true, true])

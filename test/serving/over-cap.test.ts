@@ -1,8 +1,11 @@
+import { pino } from 'pino'
 import { afterAll, beforeAll, expect, it } from 'vitest'
 import { encodeKey } from '../../kernel/entity-key.ts'
 import { withinCap } from '../../kernel/over-cap.ts'
 import { headOf, readHeader } from '../../kernel/stored-state.ts'
+import { createEventIntake } from '../../materializer/event-intake.ts'
 import { loadCatalog } from '../../registry/catalog.ts'
+import type { EventIntakeDeps } from '../../serving/event-intake.ts'
 import type { World } from './world.ts'
 import { ask, createWorld, noon } from './world.ts'
 
@@ -29,4 +32,19 @@ it('answers an entity over its cap with the rows of the online store alone too',
   expect(body.results[0]?.features).toMatchObject({ lastDelay: 3, landed1h: 1 })
   const { text } = await ask(url, '/metrics')
   expect(text).toMatch(/lockstep_history_answers_total\{service="flight@1"\} 1\b/)
+})
+
+it('counts and logs an entity that an event has brought over its cap', async () => {
+  const lines: string[] = []
+  const log = pino({ level: 'warn' }, { write: (line) => void lines.push(line) })
+  const intake = (deps: EventIntakeDeps) => {
+    const views = (source: string) => deps.views(source).map((plan) => ({ ...plan, upkeep: { ...plan.upkeep, maxStateBytes: 1 } }))
+    return createEventIntake({ ...deps, views }, { futureMicros: 600_000_000 })
+  }
+  const { server, url } = await world.serve({ log, intake })
+  await server.whenReady()
+  const event = { airport: 'BIG', at: '2001-07-01T11:30:00Z', delay: 3, amount: null, count: null, city: null, open: null, vec: null }
+  expect((await ask(url, '/v1/sources/landings/events', { events: [event] })).status).toBe(200)
+  expect((await ask(url, '/metrics')).text).toContain('lockstep_states_over_cap_total{view="airport_delays@1"} 1')
+  expect(lines.filter((line) => line.includes('STATE_TOO_LARGE'))).toEqual([expect.stringContaining('BIG')])
 })

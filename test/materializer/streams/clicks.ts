@@ -130,6 +130,7 @@ export function countingMetrics(): { readonly counts: Counts; readonly metrics: 
       },
       lag: () => undefined,
       failure: () => void counts.failures++,
+      overCap: () => undefined,
     },
   }
 }

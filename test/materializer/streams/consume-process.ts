@@ -20,7 +20,7 @@ await consumeFeed(
       process.send?.('committed')
       await new Promise(() => undefined)
     },
-    metrics: { messages: () => undefined, lag: () => undefined, failure: () => undefined },
+    metrics: { messages: () => undefined, lag: () => undefined, failure: () => undefined, overCap: () => undefined },
     log: createLogger('silent'),
     clock: () => Date.now() * 1000,
   },

@@ -53,7 +53,7 @@ const work: Readonly<Record<string, () => Promise<void>>> = {
   },
   async stream() {
     const config = { streamRedisUrl, natsUrl: null, bodyLimitBytes: 1024 ** 2, futureMicros: 60_000_000 }
-    const metrics = { messages: () => undefined, lag: () => undefined, failure: () => undefined }
+    const metrics = { messages: () => undefined, lag: () => undefined, failure: () => undefined, overCap: () => undefined }
     const tools = {
       db,
       store,
