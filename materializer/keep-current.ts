@@ -72,7 +72,10 @@ export async function keepCurrent(tools: KeepTools, options: KeepOptions): Promi
     try {
       const reset = await noticeFailover(tools.db, tools.store, { replayMs: options.replayMs, nowMs: Math.floor(tools.clock() / 1000) })
       if (reset.length > 0)
-        tools.log.warn({ views: reset }, 'another primary of the online store was found: the last arrivals are gone over again')
+        tools.log.warn(
+          { views: reset },
+          'a server of the online store was replaced or emptied: the last arrivals are gone over again, or all',
+        )
       const catalog = await tools.catalog()
       const plans = [...catalog.online].flatMap((id) => catalog.views.get(id) ?? [])
       const markers = await tryMarkers(

@@ -21,20 +21,50 @@ export interface FailoverOptions {
 }
 
 /**
- * Looks whether the store has a primary that was not one at the last look: it has restarted, or a replica has taken over, and writes that were acknowledged may be lost. Then
+ * Looks whether a part of the store was emptied, and whether the store has a primary that was not one at the last look: it has restarted, or a replica has taken over, and writes that were acknowledged may be lost. Then
  * the markers of all views are set back to where they stood `replayMs` ago, so that the next runs go over those arrivals again. That is exact, for each state says itself
  * which transactions it holds. The backfills that run fail. Whoever is killed amid it leaves the new primary unknown, and the next one does it again.
  *
- * @returns the views that were set back
+ * @returns the views that were set back, or are begun anew
  */
 export async function noticeFailover(db: Database, store: OnlineStore, options: FailoverOptions): Promise<DefinitionId[]> {
+  const emptied = await noticeEmptied(db, store)
   const [identity, present] = [await store.identity(), await store.primaries()]
   const rows = await db.kysely.selectFrom('lockstep.online_primaries').select('id').where('store', '=', identity).execute()
   const known = new Set(rows.map(({ id }) => id))
-  if (known.size === present.length && present.every((id) => known.has(id))) return []
+  if (known.size === present.length && present.every((id) => known.has(id))) return emptied
   const views = known.size === 0 || present.every((id) => known.has(id)) ? [] : await setBack(db, store, identity, options)
   await remember(db, identity, present)
-  return views
+  return [...emptied, ...views]
+}
+
+/**
+ * Looks whether a part of the store was emptied while the others were not. Then no view is whole, whatever its marker says, and each is begun anew; states that are there still
+ * say themselves what they hold, so nothing is counted twice. The marks come last: whoever is killed amid it leaves it to the next.
+ *
+ * @returns the views that are begun anew
+ */
+async function noticeEmptied(db: Database, { parts, ...store }: OnlineStore): Promise<DefinitionId[]> {
+  if (parts === undefined || !(await parts.lost())) return []
+  // the store's identity may be gone with that part, and with it which runs were of this store
+  const known = await db.kysely.selectFrom(runs).select('view').distinct().execute()
+  const done: DefinitionId[] = []
+  await failBackfills(db, await store.identity(), {
+    code: 'STORE_MISMATCH',
+    message: 'A server of the online store was emptied amid it, and has lost what it wrote. Run the backfill again.',
+  })
+  for (const { view } of known as { view: DefinitionId }[]) {
+    for (;;) {
+      const [marker = null] = await tryMarkers(store, [view])
+      // as in `setBack`
+      if (marker === null || marker instanceof LockstepError || marker.removing) break
+      if (!(await removeMarker(store, view, marker))) continue
+      done.push(view)
+      break
+    }
+  }
+  await parts.mark()
+  return done
 }
 
 async function setBack(db: Database, store: OnlineStore, identity: string, options: FailoverOptions): Promise<DefinitionId[]> {

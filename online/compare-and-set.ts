@@ -15,7 +15,7 @@ for i, key in ipairs(KEYS) do
   local done
   if expected == '' then
     done = redis.call('SET', key, ARGV[2 * i], 'NX')
-    if not done and redis.call('TYPE', key).ok ~= 'string' then return redis.error_reply('WRONGTYPE of a key') end
+    if not done and redis.call('TYPE', key).ok ~= 'string' then return redis.error_reply('WRONGTYPE of the key "' .. key .. '"') end
   elseif redis.call('GETRANGE', key, 0, #expected - 1) == expected then
     if ARGV[2 * i] == '' then done = redis.call('UNLINK', key) else done = redis.call('SET', key, ARGV[2 * i]) end
   end

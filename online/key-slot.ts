@@ -1,3 +1,6 @@
+/** Of a cluster. */
+export const slots = 16_384
+
 /**
  * The cluster slot of a key, 0 to 16383: CRC-16/XMODEM of what stands between its first braces, or of all of it where nothing does, modulo 16384.
  * https://redis.io/docs/latest/operate/oss_and_stack/reference/cluster-spec/#key-distribution-model
@@ -10,7 +13,7 @@ export function keySlot(text: string): number {
   if (close > open + 1) [start, end] = [open + 1, close]
   let crc = 0
   for (let i = start; i < end; i++) crc = ((crc << 8) & 0xffff) ^ (table[((crc >> 8) ^ (key[i] as number)) & 0xff] as number)
-  return crc & 0x3fff
+  return crc & (slots - 1)
 }
 
 const table = Uint16Array.from({ length: 256 }, (_, byte) => {

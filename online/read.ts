@@ -28,7 +28,7 @@ export interface OnlineAnswer {
  *
  * @param options.behind as of `OnlineStore.read`; default true
  * @returns by index of `requests`
- * @throws LockstepError `NOT_READY` where a state is absent and the store does not hold its view whole; `REDIS_UNAVAILABLE`, `STATE_VERSION`, `STATE_CORRUPT`; `TOO_MANY_CATEGORIES` naming the entity
+ * @throws LockstepError `NOT_READY` where a state is absent and the store does not hold its view whole, or one of its servers was emptied; `REDIS_UNAVAILABLE`, `STATE_VERSION`, `STATE_CORRUPT`; `TOO_MANY_CATEGORIES` naming the entity
  */
 export async function readOnline(
   store: Pick<OnlineStore, 'read'>,
@@ -49,9 +49,9 @@ export async function readOnline(
     lackedAt.push(k - 1)
   }
   if (lacking.size > 0) {
-    // the markers say nothing of a copy that lags behind, nor of what was read before a view became whole; both reads travel together
+    // the markers say nothing of a copy that lags behind, nor of what was read before a view became whole, nor of a server that was emptied by itself; both reads travel together
     const lacked = lackedAt.map((k) => keys[k] as OnlineKey)
-    const [, again] = await Promise.all([requireWhole(store, [...lacking]), store.read(lacked)])
+    const [, again] = await Promise.all([requireWhole(store, [...lacking]), store.read(lacked, { sure: true })])
     for (const [i, k] of lackedAt.entries()) stored[k] = again[i] ?? null
   }
   const answers = new Array<OnlineAnswer>(requests.length)

@@ -4,9 +4,9 @@ import type { Cluster, Redis } from 'ioredis'
 import { cutCluster, watchCluster } from '../runtime/redis-cluster.ts'
 import { coalesced } from './coalesce.ts'
 import { compareAndSet } from './compare-and-set.ts'
-import { keySlot } from './key-slot.ts'
+import { keySlot, slots } from './key-slot.ts'
 import type { RedisCommands, RedisWrite } from './redis-commands.ts'
-import { allSettled, chunksOf, saidGoodbye, scriptAnswer, scriptArguments } from './redis-commands.ts'
+import { allSettled, chunksOf, gotAll, saidGoodbye, scriptAnswer, scriptArguments } from './redis-commands.ts'
 
 const script = createHash('sha1').update(compareAndSet).digest('hex')
 /** How long a command waits for a cluster that is not connected. */
@@ -119,6 +119,32 @@ export function redisCluster(cluster: Cluster): RedisCommands {
       })
       await allSettled(reads)
       return values
+    },
+
+    async readSurely(keys) {
+      if (cluster.status !== 'ready') await connected()
+      const groups = groupBy(keys, (key, at) => [nodeOf(keySlot(key), false), { key, at }])
+      const values = new Array<Buffer | null>(keys.length)
+      const reads = [...groups].map(async ([node, group]) => {
+        const pipeline = node?.pipeline()
+        for (const { key } of group) pipeline?.getBuffer(key)
+        const answers = (await pipeline?.exec()) ?? null
+        const asked = group.map(({ key }) => key)
+        const found = await gotAll(answers, asked, (key, error) => again(error, () => cluster.getBuffer(key)))
+        for (const [i, { at }] of group.entries()) values[at] = found[i] ?? null
+      })
+      await allSettled(reads)
+      return values
+    },
+
+    async someSlots() {
+      await connected()
+      const some: number[] = []
+      for (let from = 0, to = 1; from < slots; from = to++) {
+        while (to < slots && cluster.slots[to]?.[0] === cluster.slots[from]?.[0]) to++
+        some.push(from, from + Math.floor(Math.random() * (to - from)), to - 1)
+      }
+      return [...new Set(some)]
     },
 
     async compareAndSet(entries) {

@@ -10,6 +10,10 @@ export interface RedisCommands {
    * @param replicas whether replicas may answer, which lag behind
    */
   read(keys: readonly string[], replicas: boolean): Promise<(Buffer | null)[]>
+  /** As `read`, from primaries, key by key: what is no string fails with WRONGTYPE. */
+  readSurely(keys: readonly string[]): Promise<(Buffer | null)[]>
+  /** Of a cluster: for each server some slots that it holds, of each run of them the ends and one between. */
+  someSlots?(): Promise<readonly number[]>
   /** As the script `compareAndSet`, by index. When it fails, nothing of it is under way any more. */
   compareAndSet(entries: readonly RedisWrite[]): Promise<boolean[]>
   get(key: string): Promise<string | null>
@@ -68,6 +72,21 @@ export async function allSettled<T>(calls: readonly Promise<T>[]): Promise<T[]> 
     if (call.status === 'rejected') throw call.reason
     return call.value
   })
+}
+
+/** The values that a pipeline of GETs was answered. @param again asks for one that failed by itself, or throws its error */
+export function gotAll(
+  answers: readonly (readonly [Error | null, unknown])[] | null,
+  keys: readonly string[],
+  again: (key: string, error: Error | null) => Promise<Buffer | null>,
+): Promise<(Buffer | null)[]> {
+  return allSettled(
+    keys.map(async (key, i) => {
+      const [error, value] = answers?.[i] ?? [null]
+      if (value instanceof Buffer) return value
+      return value === null ? null : await again(key, error)
+    }),
+  )
 }
 
 /** Waits for the goodbye of a server, but only for a moment. */

@@ -44,8 +44,8 @@ export function redisError(cause: unknown, connection: RedisConnection): Lockste
   if (kind === 'WRONGTYPE') {
     return new LockstepError(
       'STATE_CORRUPT',
-      'A key of the online store holds something that is not a string; another program writes to this Redis under the same prefix. Set another LOCKSTEP_REDIS_PREFIX, or remove that key.',
-      { cause },
+      `${keyOf(cause)} of the online store holds something that is not a string; another program writes to this Redis under the same prefix. Set another LOCKSTEP_REDIS_PREFIX, or remove that key.`,
+      { cause, details: { redis: kind } },
     )
   }
   const remedy = remedies[kind] ?? 'Check that it is a single Redis of version 7.2 or newer, or a Valkey.'
@@ -75,6 +75,15 @@ function reasonOf(cause: unknown, connection: RedisConnection): string {
     return `a part of it does not answer (${sentence(text.replace(/^.*Last error: (\w*Error: )?/, ''))})`
   if (text.startsWith('Unknown RESP type')) return 'it does not speak as a Redis does'
   return sentence(text)
+}
+
+/** Which key it was that a GET, or the script, found something else under. */
+function keyOf(cause: Error): string {
+  const { command } = cause as { command?: { name?: unknown; args?: readonly unknown[] } } // the client's, which its types leave out
+  const named = /^WRONGTYPE of the (key ".*")/.exec(cause.message)?.[1]
+  const [got] = command?.name === 'get' ? (command.args ?? []) : []
+  if (typeof got === 'string') return `The key "${got}"`
+  return named === undefined ? 'A key' : `The ${named}`
 }
 
 function sentence(text: string): string {

@@ -4,7 +4,7 @@ import { coalesced } from './coalesce.ts'
 import { compareAndSet } from './compare-and-set.ts'
 import type { RedisCommands } from './redis-commands.ts'
 import { nodeOfCluster } from './redis-error.ts'
-import { allSettled, chunksOf, saidGoodbye, scriptAnswer, scriptArguments } from './redis-commands.ts'
+import { allSettled, chunksOf, gotAll, saidGoodbye, scriptAnswer, scriptArguments } from './redis-commands.ts'
 
 /** Keys of one MGET: large enough to amortize the round trip, small enough not to hold Redis up. */
 const keysPerRead = 1_000
@@ -23,6 +23,14 @@ export function singleRedis(redis: Redis): RedisCommands {
   return {
     connection,
     read,
+
+    async readSurely(keys) {
+      const pipeline = redis.pipeline()
+      for (const key of keys) pipeline.getBuffer(key)
+      return await gotAll(await pipeline.exec(), keys, async (_, error) => {
+        throw error ?? new Error('It gave no answer')
+      })
+    },
 
     async compareAndSet(entries) {
       const calls = chunksOf(entries).map(async (chunk) =>

@@ -6,16 +6,20 @@ import type { Redis } from 'ioredis'
 import { LockstepError } from '../kernel/errors.ts'
 import type { RedisReads } from '../runtime/config.ts'
 import { redisCluster } from './redis-cluster.ts'
+import { keySlot, slots } from './key-slot.ts'
 import type { RedisCommands } from './redis-commands.ts'
 import { redisError } from './redis-error.ts'
 import { redisKey, redisPattern } from './redis-key.ts'
 import { singleRedis } from './redis-single.ts'
-import type { OnlineStore } from './store.ts'
+import { slotMark } from './slot-mark.ts'
+import type { OnlineStore, StoreParts } from './store.ts'
 
 const keysPerScan = 1_000
 /** A cluster tells its nodes of a failover within moments. */
 const triesForPrimaries = 20
 const pauseMs = 50
+/** A divisor of how many there are. */
+const marksAtOnce = 1_024
 /** What the script takes for a key that must not be there. */
 const absent = Buffer.alloc(0)
 
@@ -56,13 +60,11 @@ export function createRedisStore({ redis, prefix, reads = 'primary' }: RedisStor
       })
     },
 
-    async read(keys, { behind = false } = {}) {
+    async read(keys, { behind = false, sure = false } = {}) {
       if (keys.length === 0) return []
+      const names = keys.map((key) => redisKey(prefix, key))
       try {
-        return await commands.read(
-          keys.map((key) => redisKey(prefix, key)),
-          behind && reads === 'replica',
-        )
+        return sure ? await readSurely(commands, prefix, names) : await commands.read(names, behind && reads === 'replica')
       } catch (cause) {
         throw redisError(cause, commands.connection)
       }
@@ -100,11 +102,47 @@ export function createRedisStore({ redis, prefix, reads = 'primary' }: RedisStor
       })
     },
 
+    ...(commands.someSlots === undefined ? {} : { parts: partsOf(commands, prefix, guarded, commands.someSlots) }),
+
     async ping() {
       await guarded(() => commands.ping())
     },
 
     close: () => commands.close(),
+  }
+}
+
+async function readSurely(commands: RedisCommands, prefix: string, keys: readonly string[]): Promise<(Buffer | null)[]> {
+  // each state before the mark of its slot: one that is made anew in between is not taken for one that was there
+  const owners = commands.someSlots === undefined ? [] : [...new Set(keys.map(keySlot))]
+  const found = await commands.readSurely([...keys, ...owners.map((slot) => slotMark(prefix, slot))])
+  const unmarked = new Set(owners.filter((_, i) => found[keys.length + i] === null))
+  const values = found.slice(0, keys.length)
+  if (unmarked.size > 0 && keys.some((key, i) => values[i] === null && unmarked.has(keySlot(key)))) {
+    throw new LockstepError(
+      'NOT_READY',
+      'A server of the Redis Cluster was emptied, or holds a part of it that was never filled: what it held is not known. Wait for a worker that fills it, or run "lockstep materialize".',
+    )
+  }
+  return values
+}
+
+function partsOf(commands: RedisCommands, prefix: string, guarded: Guard, someSlots: () => Promise<readonly number[]>): StoreParts {
+  return {
+    async lost() {
+      return await guarded(async () => {
+        const marks = (await someSlots()).map((slot) => slotMark(prefix, slot))
+        return (await commands.read(marks, false)).includes(null)
+      })
+    },
+    async mark() {
+      await guarded(async () => {
+        for (let from = 0; from < slots; from += marksAtOnce) {
+          const some = Array.from({ length: marksAtOnce }, (_, i) => slotMark(prefix, from + i))
+          await Promise.all(some.map((key) => commands.setIfAbsent(key, '1')))
+        }
+      })
+    },
   }
 }
 

@@ -15,8 +15,10 @@ export interface OnlineStore {
    * The stored bytes of each key, null where there are none, by index. One round trip. The bytes are the caller's to keep.
    *
    * @param options.behind whether a copy may answer that lags behind what was written, where the store is configured to ask such: for reads that nothing is written by
+   * @param options.sure whether it is to be looked why a key is absent, which takes longer: for the few that an ordinary read has not found
+   * @throws LockstepError where `sure`: `STATE_CORRUPT` naming a key that holds no bytes but something else, `NOT_READY` where the server of an absent key was emptied
    */
-  read(keys: readonly OnlineKey[], options?: { readonly behind?: boolean }): Promise<(Buffer | null)[]>
+  read(keys: readonly OnlineKey[], options?: ReadOptions): Promise<(Buffer | null)[]>
   /**
    * Stores each entry whose key's present bytes begin with `expected` (kernel/stored-state.ts: their format and arrival frontier), or, where that is null,
    * whose key is absent. Atomic by entry; entries of one call may be applied in part.
@@ -35,9 +37,24 @@ export interface OnlineStore {
    * nothing names itself.
    */
   primaries(): Promise<string[]>
+  /** Of a store that is spread over servers which can be emptied one by one. */
+  readonly parts?: StoreParts
   /** @throws LockstepError `REDIS_UNAVAILABLE` */
   ping(): Promise<void>
   close(): Promise<void>
+}
+
+export interface ReadOptions {
+  readonly behind?: boolean
+  readonly sure?: boolean
+}
+
+/** Every part of the store has a mark, which goes where its states go: a part without its mark may lack states, whatever the markers of views say, which lie in other parts. */
+export interface StoreParts {
+  /** Whether the mark of a part is gone, or was never made. It looks at a few of each server, so that it can be asked often. */
+  lost(): Promise<boolean>
+  /** Makes the marks that are not there. No view may be taken for whole then that was filled before. */
+  mark(): Promise<void>
 }
 
 export interface OnlineKey {

@@ -13,7 +13,8 @@ import type { OnlineStore } from './store.ts'
  * @throws LockstepError `NOT_READY` naming the view; `STATE_CORRUPT`, `STATE_VERSION` where what the store says of it cannot be read
  */
 export async function requireWhole(store: Pick<OnlineStore, 'read'>, views: readonly ViewPlan[]): Promise<void> {
-  const [lack] = await lacksOf(store, views)
+  // of its parts a read that is sure looks at those alone that it asks
+  const [lack] = await lacksOf({ read: (keys) => store.read(keys) }, views)
   if (lack !== undefined) throw new LockstepError(lack.code, lack.problem, { details: { view: lack.view } })
 }
 
@@ -25,17 +26,22 @@ export interface Lack {
 }
 
 /** The views that the store does not hold whole. */
-export async function lacksOf(store: Pick<OnlineStore, 'read'>, views: readonly ViewPlan[]): Promise<Lack[]> {
+export async function lacksOf(store: Pick<OnlineStore, 'read' | 'parts'>, views: readonly ViewPlan[]): Promise<Lack[]> {
   const markers = await tryMarkers(
     store,
     views.map(({ id }) => id),
   )
+  const emptied = (await store.parts?.lost()) === true
   return views.flatMap((plan, i) => {
     const marker = markers[i] ?? null
     if (marker instanceof LockstepError) return [{ view: plan.id, code: marker.code, problem: marker.message }]
-    const problem = lackOf(plan, marker)
+    const problem = lackOf(plan, marker) ?? (emptied ? emptiedIn(plan) : null)
     return problem === null ? [] : [{ view: plan.id, code: 'NOT_READY', problem }]
   })
+}
+
+function emptiedIn({ id }: ViewPlan): string {
+  return `The view "${id}" has lost states: a server of the Redis Cluster was emptied. Wait for a worker that fills it again, or run "lockstep materialize ${id}".`
 }
 
 /** Why the store does not hold the view whole; null where it does. */

@@ -1,11 +1,14 @@
 import { setTimeout as delay } from 'node:timers/promises'
+import { Cluster } from 'ioredis'
 import { afterAll, beforeAll, expect, it } from 'vitest'
 import { materializeView } from '../../materializer/materialize.ts'
 import { noticeFailover } from '../../materializer/notice-failover.ts'
 import { markerKey, readMarker } from '../../online/marker.ts'
 import { openOnlineStore } from '../../online/open-store.ts'
+import { readOnline } from '../../online/read.ts'
 import { redisKey } from '../../online/redis-key.ts'
 import type { OnlineStore } from '../../online/store.ts'
+import { lacksOf } from '../../online/whole-view.ts'
 import type { Database } from '../../runtime/database.ts'
 import { openPostgres } from '../../runtime/open-postgres.ts'
 import type { TestDatabase } from '../services/index.ts'
@@ -14,7 +17,7 @@ import { asking } from '../services/own-redis.ts'
 import type { TestCluster } from '../services/redis-cluster.ts'
 import { testRedisCluster } from '../services/redis-cluster.ts'
 import { freshView, many, moment } from './fixture.ts'
-import { storedStates } from './payments.ts'
+import { accountKey, storedStates } from './payments.ts'
 
 let database: TestDatabase
 let db: Database
@@ -69,6 +72,54 @@ it('goes over the last arrivals again where a replica has taken over that lacks 
   expect(rows).toBeGreaterThan(0)
   expect(rows).toBeLessThan(1_500)
   expect(await storedStates(store, plan, table.keys(plan))).toEqual(table.expected(plan, moment))
+}, 30_000)
+
+it('is not whole where one primary was emptied, until a run has made it anew', async () => {
+  await cluster.whole({ replicas: false })
+  const { table, plan } = await freshView(db)
+  await table.insert(many(300))
+  await materializeView(db, store, plan, { moment })
+  const request = (account: string) => ({ plan, key: accountKey(plan, account) })
+  const accounts = ['account 0', ...Array.from({ length: 20 }, (_, i) => `nobody ${i}`)]
+  const before = await readOnline(store, accounts.map(request), moment)
+  expect(before.map(({ frontier }) => frontier === null)).toEqual(accounts.map((_, i) => i > 0))
+  expect(await lacksOf(store, [plan])).toEqual([])
+
+  const marker = redisKey('fail', markerKey(plan.id))
+  const shards = await cluster.shards()
+  const owners = await Promise.all(shards.map(({ primary }) => asking(primary.port, (redis) => redis.exists(marker)).catch(() => 0)))
+  const { primary } = shards[owners.indexOf(1) === 0 ? 1 : 0] ?? {}
+  if (primary === undefined) throw new Error('The cluster has no primary.')
+  await asking(primary.port, (redis) => redis.flushall())
+
+  // its marker, on another primary, says nothing of it
+  expect(await readMarker(store, plan.id)).not.toBeNull()
+  expect(await storedStates(store, plan, table.keys(plan))).not.toEqual(table.expected(plan, moment))
+  const answers = await Promise.allSettled(accounts.map((account) => readOnline(store, [request(account)], moment)))
+  const refused = answers.filter((answer) => answer.status === 'rejected')
+  expect(refused.length).toBeGreaterThan(0)
+  expect(refused.length).toBeLessThan(accounts.length)
+  for (const { reason } of refused)
+    expect(reason).toMatchObject({ code: 'NOT_READY', message: expect.stringContaining('A server of the Redis Cluster was emptied') })
+  expect(await lacksOf(store, [plan])).toMatchObject([
+    { view: plan.id, problem: expect.stringContaining(`lockstep materialize ${plan.id}`) },
+  ])
+
+  expect(await materializeView(db, store, plan, { moment })).toMatchObject({ mode: 'incremental' })
+  expect(await lacksOf(store, [plan])).toEqual([])
+  expect(await storedStates(store, plan, table.keys(plan))).toEqual(table.expected(plan, moment))
+  expect((await readOnline(store, accounts.map(request), moment)).map(({ values }) => values)).toEqual(before.map(({ values }) => values))
+  // others are begun anew by their next run
+  expect(await noticeFailover(db, store, { nowMs: Date.now() })).toEqual([])
+
+  const key = redisKey('fail', { view: plan.id, entity: 'account', key: accountKey(plan, 'foreign') })
+  const admin = new Cluster([{ host: '127.0.0.1', port: primary.port }])
+  await admin.hset(key, 'a', 'hash')
+  await expect(readOnline(store, [request('foreign')], moment)).rejects.toMatchObject({
+    code: 'STATE_CORRUPT',
+    message: expect.stringContaining(key),
+  })
+  await admin.quit()
 }, 30_000)
 
 it('is noticed by the next run itself', async () => {

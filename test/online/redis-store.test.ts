@@ -78,6 +78,12 @@ describe('the Redis store, beyond the contract', () => {
       code: 'STATE_CORRUPT',
       message: expect.stringContaining('LOCKSTEP_REDIS_PREFIX'),
     })
+    // an MGET takes it for absent
+    expect(await store.read([key])).toEqual([null])
+    await expect(store.read([{ ...key, key: 'absent' }, key], { sure: true })).rejects.toMatchObject({
+      code: 'STATE_CORRUPT',
+      message: expect.stringContaining(`The key "${redisKey(prefix, key)}"`),
+    })
   })
 
   it('refuses what it cannot reach with REDIS_UNAVAILABLE, on every path, and closes all the same', async () => {

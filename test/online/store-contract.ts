@@ -206,6 +206,15 @@ export function storeContract(name: string, setUp: () => Promise<StoreFixture>):
       expect((await store.read(keys)).map(bodyOf)).toEqual(keys.map(() => 'small'))
     })
 
+    it('finds with certainty what is there, and what is not', async () => {
+      const [there, absent] = [keyOf('sure@1', 'there'), keyOf('sure@1', 'absent')]
+      await store.write([put(there, null, stored(1, 'x'))])
+      await store.parts?.mark()
+      expect(await store.parts?.lost()).not.toBe(true)
+      expect(await store.read([absent, there, absent], { sure: true })).toEqual([null, stored(1, 'x'), null])
+      expect(await store.read([], { sure: true })).toEqual([])
+    })
+
     it('removes one view and leaves those whose names begin or end alike', async () => {
       const views: DefinitionId[] = ['gone@1', 'gone@11', 'gone@2', 'gon@1', 'begone@1', 'gone_too@1']
       const keys = views.flatMap((view) => ['a', '}:gone@1', '*', '\0'].map((key) => keyOf(view, key)))
