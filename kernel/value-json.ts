@@ -6,7 +6,7 @@ import type { JsonValue } from './view-spec.ts'
 
 /**
  * A value as plain JSON that reads back exactly: int64 as a decimal string, timestamp as RFC 3339, NaN and the infinities as strings, a vector as an
- * array of numbers, a list as an array of such values, counts as an object.
+ * array of such numbers, a list as an array of such values, counts as an object.
  */
 export function valueToJson(type: ValueType, value: Value | null): JsonValue {
   if (value === null) return null
@@ -17,9 +17,9 @@ export function valueToJson(type: ValueType, value: Value | null): JsonValue {
       return formatTimestamp(value as number)
     case 'float32':
     case 'float64':
-      return Number.isFinite(value) ? (value as number) : (value as number).toString()
+      return floatJson(value as number)
     case 'vector':
-      return [...(value as Float32Array)]
+      return Array.from(value as Float32Array, floatJson)
     case 'list':
       return (value as ListValue).map((v) => valueToJson(type.of, v))
     case 'counts':
@@ -29,9 +29,17 @@ export function valueToJson(type: ValueType, value: Value | null): JsonValue {
   }
 }
 
+function floatJson(value: number): number | string {
+  return Number.isFinite(value) ? value : value.toString()
+}
+
 /** Counts as the text of a JSON object, in their own order: an object of JavaScript puts keys such as "404" first. */
 export function countsJson(counts: CountsValue): string {
   return `{${Array.from(counts, ([category, count]) => `${JSON.stringify(category)}:${count}`).join()}}`
+}
+
+function isNamedFloat(json: unknown): boolean {
+  return json === 'NaN' || json === 'Infinity' || json === '-Infinity'
 }
 
 const decimal = /^[+-]?\d{1,19}$/
@@ -59,10 +67,10 @@ export function valueFromJson(type: ValueType, json: unknown, what: string): Val
       return checkValue(type, json, what)
     case 'float32':
     case 'float64':
-      if (json === 'NaN' || json === 'Infinity' || json === '-Infinity') return Number(json)
-      return checkValue(type, json, what)
+      return isNamedFloat(json) ? Number(json) : checkValue(type, json, what)
     case 'vector':
-      if (Array.isArray(json) && json.every((v) => typeof v === 'number')) return checkValue(type, new Float32Array(json), what)
+      if (Array.isArray(json) && json.every((v) => typeof v === 'number' || isNamedFloat(v)))
+        return checkValue(type, Float32Array.from(json, Number), what)
       return checkValue(type, json, what)
     case 'list':
       if (!Array.isArray(json)) return checkValue(type, json, what)

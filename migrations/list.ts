@@ -7,6 +7,7 @@ import * as streamDeadLetters from './0005-stream-dead-letters.ts'
 import * as cursors from './0006-cursors.ts'
 import * as modelAliases from './0007-model-aliases.ts'
 import * as apiKeys from './0008-api-keys.ts'
+import * as predictionLog from './0009-prediction-log.ts'
 
 /** Every migration, in order. Append-only: what is here has run somewhere, and is never edited, renamed or removed. */
 export const migrations: Readonly<Record<string, Migration>> = {
@@ -18,4 +19,5 @@ export const migrations: Readonly<Record<string, Migration>> = {
   '0006-cursors': cursors,
   '0007-model-aliases': modelAliases,
   '0008-api-keys': apiKeys,
+  '0009-prediction-log': predictionLog,
 }

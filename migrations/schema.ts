@@ -20,6 +20,7 @@ export interface LockstepTables {
   'lockstep.stream_dead_letters': StreamDeadLettersTable
   'lockstep.api_keys': ApiKeysTable
   'lockstep.api_key_state': ApiKeyStateTable
+  'lockstep.prediction_log': PredictionLogTable
 }
 
 export type DefinitionKind = 'entity' | 'source' | 'view' | 'onDemand' | 'service' | 'model'
@@ -252,4 +253,39 @@ export interface ApiKeysTable {
 export interface ApiKeyStateTable {
   only: Generated<boolean>
   revision: number
+}
+
+/** One row for each entity of a logged request. Written by COPY (offline/prediction-log/copy-predictions.ts). */
+export interface PredictionLogTable {
+  /** When it was answered. */
+  at: Date
+  request_id: string
+  /** Index of the entity in the request. */
+  entity: number
+  model: string
+  version: number
+  /** `flight_features@1` */
+  service: string
+  service_fingerprint: string
+  /** The moment that the features hold for. */
+  as_of: Date
+  /** Every entity that was read: its name, a zero byte, and its key as the online store has it. */
+  entities: Buffer[]
+  /** By the service's key columns. */
+  keys: Json
+  /** The request data of on-demand views, by column. */
+  request: Json
+  /** Values by feature, as `valueToJson` writes them. */
+  features: Json
+  /** By feature, of those alone that are not PRESENT. */
+  statuses: Json
+  /** For each view that was read: `view`, `alias`, `fingerprint`, `from`, `frontier`, `eventTime`. */
+  reads: Json
+  outputs: Json
+  latency_micros: number
+  api_key: string | null
+  degraded: boolean
+  skewed: boolean
+  /** Which transactions had ended when the row was written. */
+  snapshot: Generated<string>
 }
