@@ -11,6 +11,7 @@ export function recording(db: Database, streams: ReadStream[]): Database {
     db.snapshot((inner) => {
       const noted: Snapshot = {
         xmin: inner.xmin,
+        bounds: inner.bounds,
         query: (sql) => inner.query(sql),
         tuples: (select, options) => {
           streams.push({ select, options })

@@ -15,7 +15,6 @@ import { tryMarkers } from '../online/marker.ts'
 import type { OnlineStore } from '../online/store.ts'
 import type { Database } from '../runtime/database.ts'
 import { faultPoint } from '../runtime/fault-point.ts'
-import { snapshotBounds } from '../runtime/writers.ts'
 import { currentXmax } from './ahead.ts'
 import { createArrivals } from './arrivals.ts'
 import { foldRefused, pauseBefore } from './fold-refused.ts'
@@ -172,7 +171,7 @@ async function foldInto(
       const whole = await lacking(refused)
       if (whole.length > 0) {
         await db.snapshot(async (snapshot) => {
-          const bounds = await snapshotBounds(snapshot)
+          const bounds = snapshot.bounds
           const seen = frontierOf(bounds)
           const arrivals = createArrivals({ snapshot, plan, seen, xmax: bounds.xmax, signal }, () => undefined)
           await foldRefused(target, arrivals, seen, whole)

@@ -8,7 +8,6 @@ import { advanceMarker } from '../online/marker.ts'
 import type { OnlineStore } from '../online/store.ts'
 import type { Database, Snapshot } from '../runtime/database.ts'
 import { faultPoint } from '../runtime/fault-point.ts'
-import { snapshotBounds } from '../runtime/writers.ts'
 import { createAheadWatch, refuseAhead } from './ahead.ts'
 import { beginAnew, beginView, lost } from './begin-view.ts'
 import { createArrivals } from './arrivals.ts'
@@ -116,7 +115,7 @@ async function foldSnapshot(
 ): Promise<{ seen: Frontier; xmax: number; cursor: NonNullable<RunOutcome['cursor']> | null } & Stored> {
   const { moment, marker, signal, table, cursorRun, onStored } = options
   const { incremental } = marker
-  const bounds = await snapshotBounds(snapshot)
+  const bounds = snapshot.bounds
   refuseAhead(plan, marker.frontier.below, bounds.xmin)
   refuseAhead(plan, endOf(marker.frontier), bounds.xmax)
   const seen = incremental ? frontierOf(bounds) : allBelow(bounds.xmin)

@@ -6,7 +6,6 @@ import type { KeyRange } from '../offline/stream-sql.ts'
 import type { Marker } from '../online/marker.ts'
 import type { OnlineStore } from '../online/store.ts'
 import type { Database } from '../runtime/database.ts'
-import { snapshotBounds } from '../runtime/writers.ts'
 import { createAheadWatch, refuseAhead } from './ahead.ts'
 import { createArrivals } from './arrivals.ts'
 import { foldStream } from './fold-stream.ts'
@@ -51,7 +50,7 @@ export async function renewRange(db: Database, store: OnlineStore, plan: ViewPla
       const pass = await db.snapshot(async (snapshot) => {
         const { marker, range, events, moment, signal } = options
         signal?.throwIfAborted()
-        const bounds = await snapshotBounds(snapshot)
+        const bounds = snapshot.bounds
         const { incremental } = marker
         refuseAhead(plan, endOf(marker.frontier), bounds.xmax)
         const writer = createStateWriter(store, plan)

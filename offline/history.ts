@@ -1,6 +1,6 @@
 import type { EntityKey } from '../kernel/entity-key.ts'
 import type { Frontier } from '../kernel/frontier.ts'
-import { covers, frontierText, noTransactions } from '../kernel/frontier.ts'
+import { covers, frontierOf, frontierText, noTransactions } from '../kernel/frontier.ts'
 import type { ViewValues } from '../kernel/state.ts'
 import type { ViewPlan } from '../kernel/view-plan.ts'
 import { servedTime } from '../kernel/view-plan.ts'
@@ -24,11 +24,11 @@ export interface HistoryRequest {
   /** Epoch microseconds. */
   readonly asOf: number
   /**
-   * Only rows of these transactions count, and those for the online store alone too: so the answer is what an online one with this frontier was, at the same moment.
-   * The source's table must tell arrivals. Absent: all rows of the offline history.
+   * Only rows of these transactions count: so the answer is what an online one with this frontier was, at the same moment. The source's table must tell arrivals.
+   * Absent: all rows.
    */
   readonly frontier?: Frontier
-  /** Of rows of the online store alone, too: an answer in place of a state. Default: false. */
+  /** Of rows of the online store alone, too: an answer in place of a state. Default: whether there is a `frontier`. */
   readonly onlineOnly?: boolean
 }
 
@@ -37,34 +37,38 @@ interface Asked extends HistoryRequest {
   readonly index: number
 }
 
+export interface HistoryOptions {
+  /** Its abort ends the queries that are under way. */
+  readonly signal?: AbortSignal
+  /** Told of the transactions whose rows the answers were made of, where the database was asked. */
+  readonly onSeen?: ((seen: Frontier) => void) | undefined
+}
+
 /**
  * What views said about entities at past moments, from the source tables, through the same states as everything else. All requests see the same data.
  *
- * @param options.signal its abort ends the queries that are under way
  * @returns by index of the requests
  * @throws the signal's reason once it is aborted, and what the database throws
  */
-export async function readHistory(
-  db: Database,
-  requests: readonly HistoryRequest[],
-  options: { readonly signal?: AbortSignal } = {},
-): Promise<ViewValues[]> {
+export async function readHistory(db: Database, requests: readonly HistoryRequest[], options: HistoryOptions = {}): Promise<ViewValues[]> {
   const answers = new Array<ViewValues>(requests.length)
   const groups = new Map<string, Asked[]>()
   for (const [index, request] of requests.entries()) {
-    const { plan, key, asOf, frontier, onlineOnly = false } = request
+    const { plan, key, asOf, frontier, onlineOnly = frontier !== undefined } = request
     if (key === null) {
       answers[index] = plan.newState().valueAt(asOf)
       continue
     }
     const id = `${frontier === undefined ? 'all' : 'some'} ${onlineOnly} ${streamId(plan)}`
     const group = groups.get(id)
-    if (group === undefined) groups.set(id, [{ ...request, key, index }])
-    else group.push({ ...request, key, index })
+    const asked = { ...request, key, index, onlineOnly }
+    if (group === undefined) groups.set(id, [asked])
+    else group.push(asked)
   }
   if (groups.size === 0) return answers
   await db.snapshot((snapshot) =>
     unlessAborted(options.signal, async () => {
+      options.onSeen?.(frontierOf(snapshot.bounds))
       for (const group of groups.values()) {
         for (const part of unambiguous(group)) {
           for (let at = 0; at < part.length; at += requestsPerQuery) {
@@ -121,7 +125,7 @@ async function* rowsWithin(
 ): AsyncGenerator<readonly SourceRow[]> {
   const frontiers = new Map(asked.map(({ key, frontier }) => [key, frontier ?? noTransactions]))
   const to = maximum([...frontiers.values()].map(({ below, beyond }) => beyond.at(-1)?.to ?? below))
-  const stream = sourceRows(snapshot, plans, { ...bounds, arrival: { from: 0, to }, withXid: true, onlineOnly: true })
+  const stream = sourceRows(snapshot, plans, { ...bounds, arrival: { from: 0, to }, withXid: true })
   for await (const batch of stream) yield batch.filter(({ key, xid }) => covers(frontiers.get(key) ?? noTransactions, xid))
 }
 

@@ -5,7 +5,6 @@ import type { TimeRule, ViewPlan } from '../kernel/view-plan.ts'
 import type { SourceSpec } from '../kernel/view-spec.ts'
 import type { Snapshot } from '../runtime/database.ts'
 import { sqlState } from '../runtime/relation.ts'
-import { snapshotBounds } from '../runtime/writers.ts'
 import type { SourceRow } from './row-decoder.ts'
 import { createRowDecoder } from './row-decoder.ts'
 import type { SourceTable } from './source-table.ts'
@@ -141,7 +140,7 @@ export async function countLeftOut(
       : nearLeftOutSelect({ table, key, eventTime, known, order: orderOf(bounds), bounds }, bounds.near, arrivedBefore)
   const { dropped, later, newest } = await readCounts(snapshot, select)
   if (newest !== null) {
-    const { xmax } = await snapshotBounds(snapshot)
+    const { xmax } = snapshot.bounds
     if (newest >= xmax) {
       throw new LockstepError(
         'INVALID_ROW',

@@ -1,6 +1,8 @@
 import { resolve } from 'node:path'
 import { z } from 'zod'
 import { LockstepError } from '../kernel/errors.ts'
+import type { LogShares } from './log-shares.ts'
+import { logNothing, parseLogShares } from './log-shares.ts'
 import { parseRedisUrl } from './redis-url.ts'
 
 // Every process of Lockstep runs in UTC, wherever its machine stands: what a transform makes of a Date must not depend on it.
@@ -30,6 +32,10 @@ export interface Config {
   readonly bodyLimitBytes: number
   /** How far after its receipt a pushed event may say it happened, microseconds. */
   readonly futureMicros: number
+  /** Of which requests the predictions are logged. */
+  readonly logShares: LogShares
+  /** For how many days before the present one the prediction log is kept. */
+  readonly logRetentionDays: number
   readonly logLevel: LogLevel
 }
 
@@ -74,6 +80,11 @@ export const variables = z.object({
   LOCKSTEP_PORT: integer(0, 65_535).default(8080),
   LOCKSTEP_BODY_LIMIT_BYTES: integer(1, MAX_BODY_BYTES).default(1024 ** 2),
   LOCKSTEP_FUTURE_SECONDS: integer(0, 10 * 365 * 86_400).default(600),
+  LOCKSTEP_LOG_PREDICTIONS: z
+    .string()
+    .refine((text) => parseLogShares(text) !== null, 'a share from 0 to 1, and others for models, such as 0.01 or 0.01,delay=1')
+    .default('0'),
+  LOCKSTEP_LOG_RETENTION_DAYS: integer(1, 3650).default(30),
   LOCKSTEP_LOG_LEVEL: z.enum(logLevels, `one of ${logLevels.join(', ')}`).default('info'),
 })
 
@@ -115,6 +126,8 @@ export function loadConfig(env: Readonly<Record<string, string | undefined>> = p
     port: data.LOCKSTEP_PORT,
     bodyLimitBytes: data.LOCKSTEP_BODY_LIMIT_BYTES,
     futureMicros: data.LOCKSTEP_FUTURE_SECONDS * 1_000_000,
+    logShares: parseLogShares(data.LOCKSTEP_LOG_PREDICTIONS) ?? logNothing,
+    logRetentionDays: data.LOCKSTEP_LOG_RETENTION_DAYS,
     logLevel: data.LOCKSTEP_LOG_LEVEL,
   }
 }

@@ -1,5 +1,6 @@
 import type { Kysely } from 'kysely'
 import type { LockstepTables } from '../migrations/schema.ts'
+import type { SnapshotBounds } from './snapshot-bounds.ts'
 
 /**
  * The database that holds the registry and the offline history: PostgreSQL (`openPostgres`) or the embedded PGlite (`openPglite`).
@@ -74,6 +75,8 @@ export interface QueryOptions {
 export interface Snapshot {
   /** `pg_snapshot_xmin`: every row whose `_xid` is below it is committed, or never will be. */
   readonly xmin: number
+  /** Which transactions had ended when it was taken. */
+  readonly bounds: SnapshotBounds
   /** One statement; a text of several is refused. */
   query<Row = Record<string, unknown>>(sql: string): Promise<Row[]>
   /** Streams the rows of a SELECT (no parameters: quote with runtime/sql.ts). Several streams may be read in turn, interleaved. */

@@ -1,6 +1,7 @@
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import type { PGlite, Transaction } from '@electric-sql/pglite'
 import type { Snapshot, TupleBatch } from './database.ts'
+import { parseSnapshot } from './snapshot-bounds.ts'
 import { createTupleScanner } from './tuple-scanner.ts'
 import { errorOf, queryMessage } from './wire.ts'
 
@@ -30,10 +31,12 @@ export async function inTransaction<T>(pglite: PGlite, work: (transaction: Trans
 export function withPgliteSnapshot<T>(pglite: PGlite, fn: (snapshot: Snapshot) => Promise<T>): Promise<T> {
   return inTransaction(pglite, async (transaction) => {
     await transaction.exec('SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY')
-    const { rows } = await transaction.query<{ xmin: string }>('SELECT pg_snapshot_xmin(pg_current_snapshot())::text AS xmin')
+    const { rows } = await transaction.query<{ shown: string }>('SELECT pg_current_snapshot()::text AS shown')
+    const bounds = parseSnapshot(rows[0]?.shown ?? '')
     let cursors = 0
     const result = await fn({
-      xmin: Number(rows[0]?.xmin),
+      xmin: bounds.xmin,
+      bounds,
       query: async <Row>(sql: string) => (await transaction.query<Row>(sql)).rows,
       tuples: (select) => streamTuples(pglite, transaction, `lockstep_${++cursors}`, select),
     })

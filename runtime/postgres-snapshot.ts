@@ -2,6 +2,7 @@ import type { PoolClient } from 'pg'
 import { copySql, createCopyOut } from './copy-out.ts'
 import type { Snapshot, StreamOptions, TupleBatch } from './database.ts'
 import { oneStatement } from './one-statement.ts'
+import { parseSnapshot } from './snapshot-bounds.ts'
 
 /** Hands out connections of their own to a snapshot and its streams, and says what an error means. */
 export interface SnapshotConnections {
@@ -23,13 +24,15 @@ export async function withPostgresSnapshot<T>(connections: SnapshotConnections, 
   let asking = 0
   try {
     await leader.query('BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY')
-    const { rows } = await leader.query<{ id: string; xmin: string }>(
-      'SELECT pg_export_snapshot() AS id, pg_snapshot_xmin(pg_current_snapshot())::text AS xmin',
+    const { rows } = await leader.query<{ id: string; shown: string }>(
+      'SELECT pg_export_snapshot() AS id, pg_current_snapshot()::text AS shown',
     )
-    const { id, xmin } = rows[0] ?? { id: '', xmin: '0' }
+    const { id, shown } = rows[0] ?? { id: '', shown: '' }
+    const bounds = parseSnapshot(shown)
     let last: Promise<unknown> = Promise.resolve()
     const snapshot: Snapshot = {
-      xmin: Number(xmin),
+      xmin: bounds.xmin,
+      bounds,
       // one connection has one query at a time
       query: async <Row>(sql: string) => {
         const query = last.then(() => leader.query(oneStatement(sql)))

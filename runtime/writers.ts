@@ -1,5 +1,5 @@
 import { setTimeout } from 'node:timers/promises'
-import type { Database, Snapshot } from './database.ts'
+import type { Database } from './database.ts'
 
 const pollMs = 25
 
@@ -20,22 +20,4 @@ export async function awaitWriters(db: Database, waitMs: number, signal?: AbortS
     await setTimeout(pollMs)
     signal?.throwIfAborted()
   }
-}
-
-export interface SnapshotBounds {
-  /** Every transaction below it has ended. */
-  readonly xmin: number
-  /** No row that the snapshot shows was written by a transaction from here on. */
-  readonly xmax: number
-  /** The transactions in between that have not ended, ascending: none of their rows is shown. */
-  readonly running: readonly number[]
-  /** How many transactions have ended: of two snapshots, the one that shows more has more. Between `xmin` and `xmax`. */
-  readonly ended: number
-}
-
-export async function snapshotBounds(snapshot: Pick<Snapshot, 'query'>): Promise<SnapshotBounds> {
-  const [row] = await snapshot.query<{ bounds: string }>('SELECT pg_current_snapshot()::text AS bounds')
-  const [xmin, xmax, listed = ''] = (row?.bounds ?? '').split(':')
-  const running = listed === '' ? [] : listed.split(',').map(Number)
-  return { xmin: Number(xmin), xmax: Number(xmax), running, ended: Number(xmax) - running.length }
 }

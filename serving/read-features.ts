@@ -17,6 +17,8 @@ import { awaitPushed, nothingPushed } from './await-pushed.ts'
 import { byPlan } from './by-plan.ts'
 import type { ServedEntity } from './entity-parser.ts'
 import { namingIndex, ofIndex } from './unanswered-entity.ts'
+import type { ReadOrigin } from './read-origins.ts'
+import { originsOf } from './read-origins.ts'
 import type { WhenUnavailable } from './when-unavailable.ts'
 import { isAway, unavailableAnswer } from './when-unavailable.ts'
 
@@ -24,8 +26,8 @@ export interface FeatureReaderDeps {
   readonly store: Pick<OnlineStore, 'read'>
   /** Whether a view is kept in the online store; one that is not is answered from the offline history. */
   readonly isOnline: (view: DefinitionId) => boolean
-  /** The offline history, by index of the requests: one state of the data for all of them. */
-  readonly history: (requests: readonly HistoryRequest[]) => Promise<readonly ViewValues[]>
+  /** The offline history, by index of the requests: one state of the data for all of them, of which `onSeen` is told the transactions. */
+  readonly history: (requests: readonly HistoryRequest[], onSeen: (seen: Frontier) => void) => Promise<readonly ViewValues[]>
   /** Told of every failure of the online store, also of those that are answered by defaults. */
   readonly onStoreError?: (error: unknown) => void
   /** Those of the keys of which these transactions wrote rows. */
@@ -44,6 +46,7 @@ export interface FeatureMoment {
 }
 
 export interface FeatureRead {
+  readonly entities: readonly ServedEntity[]
   /** By index of the entities. */
   readonly rows: readonly ServiceValues[]
   /** The one moment that all of it holds for, epoch microseconds. */
@@ -56,6 +59,8 @@ export interface FeatureRead {
   readonly fromHistory: number
   /** By view: the transactions whose rows are in every answer of this read (`frontierText`); null where nothing is stored. Online views only. */
   frontiers(): ReadonlyMap<DefinitionId, string | null>
+  /** By entity, and there by index of the service's `uses`. */
+  origins(): ReadOrigin[][]
 }
 
 /**
@@ -120,6 +125,7 @@ export async function readFeatures(
 
   const reads: (ViewValues | null)[] = []
   const missing: HistoryRequest[] = []
+  let seen: Frontier | null = null
   const missingAt: number[] = []
   let next = 0
   for (const entity of entities) {
@@ -138,7 +144,11 @@ export async function readFeatures(
     }
   }
   if (missing.length > 0) {
-    const found = await namingIndex(service, entities, deps.history(missing))
+    const found = await namingIndex(
+      service,
+      entities,
+      deps.history(missing, (frontier) => (seen = frontier)),
+    )
     for (const [i, at] of missingAt.entries()) reads[at] = found[i] as ViewValues
   }
 
@@ -150,12 +160,14 @@ export async function readFeatures(
   if (failure !== undefined && rows.some(({ missing: lacking }) => lacking.length > 0)) throw failure
   refuseMissing(service, rows, asOf)
   return {
+    entities,
     rows,
     asOf,
     skewed: asOf !== moment.asOf,
     degraded: failure !== undefined,
     fromHistory: missing.length,
     frontiers: () => frontiersOf(requests, answers),
+    origins: () => originsOf({ online, values: reads as ViewValues[], answers, missing, missingAt, seen, degraded: failure !== undefined }),
   }
 }
 

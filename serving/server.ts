@@ -11,6 +11,8 @@ import type { OnlineStore } from '../online/store.ts'
 import { readModelBytes } from '../registry/model-versions.ts'
 import { registryChannel } from '../registry/revision.ts'
 import type { Database } from '../runtime/database.ts'
+import type { LogShares } from '../runtime/log-shares.ts'
+import { logNothing } from '../runtime/log-shares.ts'
 import { parseRedisUrl, redisServers } from '../runtime/redis-url.ts'
 import { isUnavailable } from '../runtime/postgres-unavailable.ts'
 import { within } from './deadline.ts'
@@ -21,6 +23,8 @@ import { createApp } from './http/app.ts'
 import type { Readiness } from './http/context.ts'
 import { createLimit } from './limit.ts'
 import { listening as listenOn } from './listening.ts'
+import { createLogMetrics } from './log/log-metrics.ts'
+import { createPredictionLog } from './log/prediction-log.ts'
 import { createLiveCatalog } from './live-catalog.ts'
 import { createServingMetrics } from './metrics.ts'
 import { createModelHost } from './model-host.ts'
@@ -34,12 +38,22 @@ const historyLimit = { running: 4, waiting: 100, name: 'reads of the history' }
 /** How long the parts of a server may take to close, after the requests under way. */
 const loopsStopMs = 2000
 const partsCloseMs = 6000
+/** How long the prediction log may take. */
+const logCloseMs = 2000
+/** How often old days of it are looked for, and how soon again where that failed. */
+const dropOldMs = 3_600_000
+const dropAgainMs = 60_000
 /** How long folding what was pushed may take then: the next run of a view does what is left. */
 const foldsCloseMs = 1500
 
 export interface ServerOptions {
-  /** `redisUrl`: where the online store is, for messages. */
-  readonly config: { readonly bodyLimitBytes: number; readonly redisUrl?: string | null }
+  /** `redisUrl`: where the online store is, for messages. Default of the others: no predictions are logged, and are kept for 30 days. */
+  readonly config: {
+    readonly bodyLimitBytes: number
+    readonly redisUrl?: string | null
+    readonly logShares?: LogShares
+    readonly logRetentionDays?: number
+  }
   /** Opens the database; called again while it fails. The server closes what it gives. */
   readonly database: () => Promise<Database>
   /** Opens the online store; called again while it fails. The server closes what it gives. */
@@ -123,13 +137,19 @@ export function createServer(options: ServerOptions): LockstepServer {
 
   const backfills = options.backfills({ database: needDatabase, store: needStore })
 
+  const predictionLog = createPredictionLog(
+    { database: needDatabase, metrics: (waiting) => createLogMetrics(options.metrics, waiting), log, clock: options.clock },
+    { shares: options.config.logShares ?? logNothing, retentionDays: options.config.logRetentionDays ?? 30 },
+  )
+  let dropDelayMs = dropAgainMs
+
   const app = createApp({
     catalog: catalog.current,
     reader: ({ online }) => ({
       store: { read: async (keys, how) => needStore().read(keys, how) },
       onStoreError: metrics.onlineError,
       isOnline: (view) => online.has(view),
-      history: (requests) => limitHistory(() => readHistory(needDatabase(), requests, { signal: drained.signal })),
+      history: (requests, onSeen) => limitHistory(() => readHistory(needDatabase(), requests, { signal: drained.signal, onSeen })),
       written: (plan, keys, by) => limitHistory(() => writtenKeys(needDatabase(), plan, keys, by)),
     }),
     models,
@@ -138,6 +158,7 @@ export function createServer(options: ServerOptions): LockstepServer {
     readiness,
     closing: () => closing,
     metrics,
+    predictionLog,
     log,
     clock: options.clock,
     defaultAsOf: options.defaultAsOf ?? null,
@@ -202,6 +223,17 @@ export function createServer(options: ServerOptions): LockstepServer {
     await checkViews()
   }
 
+  async function dropOldLog(): Promise<void> {
+    dropDelayMs = dropAgainMs
+    if (database.value === null || catalog.loaded === null) return
+    try {
+      await predictionLog.dropOld()
+      dropDelayMs = dropOldMs
+    } catch (error) {
+      log.warn({ error: messageOf(error) }, 'old days of the prediction log were not dropped')
+    }
+  }
+
   async function watchStore(): Promise<void> {
     await store.check()
     noteReady()
@@ -223,6 +255,7 @@ export function createServer(options: ServerOptions): LockstepServer {
       Promise.all([...loops.map((loop) => loop.stop()), listening?.then((stop) => stop())]),
     )
     await pushed
+    await closed('the prediction log', logCloseMs + 500, predictionLog.close(logCloseMs))
     await Promise.all([
       closed('the models', partsCloseMs, models.close()),
       closed('the jobs', partsCloseMs, backfills.close()),
@@ -257,7 +290,11 @@ export function createServer(options: ServerOptions): LockstepServer {
   return {
     async listen(host, port) {
       await listenOn(http, host, port)
-      loops.push(repeat(watchDatabase, delayMs), repeat(watchStore, delayMs))
+      loops.push(
+        repeat(watchDatabase, delayMs),
+        repeat(watchStore, delayMs),
+        repeat(dropOldLog, () => dropDelayMs),
+      )
       const address = http.address() as AddressInfo
       return { host, port: address.port, url: `http://${host.includes(':') ? `[${host}]` : host}:${address.port}` }
     },

@@ -5,7 +5,6 @@ import { encodeStored, headOf, readHeader } from '../../kernel/stored-state.ts'
 import type { ViewPlan } from '../../kernel/view-plan.ts'
 import type { OnlineStore } from '../../online/store.ts'
 import type { Database, Snapshot } from '../../runtime/database.ts'
-import { snapshotBounds } from '../../runtime/writers.ts'
 import { createAheadWatch } from '../ahead.ts'
 import { createArrivals } from '../arrivals.ts'
 import { foldStream } from '../fold-stream.ts'
@@ -52,7 +51,7 @@ async function renewIn(
   onStored: (frontier: Frontier) => void,
 ): Promise<{ refused: EntityKey[]; xmax: number }> {
   const [own] = await snapshot.query<{ xid: string }>('SELECT pg_current_xact_id()::text AS xid')
-  const bounds = await snapshotBounds(snapshot)
+  const bounds = snapshot.bounds
   const seen: Frontier = frontierOf(bounds)
   const rows = withTransaction(seen, Number(own?.xid))
   const read = (some: readonly EntityKey[]) => store.read(some.map((key) => ({ view: plan.id, entity: plan.spec.entity.name, key })))

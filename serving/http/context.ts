@@ -5,6 +5,7 @@ import type { Backfills } from '../backfills.ts'
 import type { EventIntake } from '../event-intake.ts'
 import type { ServingMetrics } from '../metrics.ts'
 import type { ModelHost } from '../model-host.ts'
+import type { PredictionLog } from '../log/prediction-log.ts'
 import type { FeatureReaderDeps } from '../read-features.ts'
 import type { WhenUnavailable } from '../when-unavailable.ts'
 
@@ -21,6 +22,7 @@ export interface AppDeps {
   /** Whether connections are to be closed after their answer. */
   readonly closing: () => boolean
   readonly metrics: ServingMetrics
+  readonly predictionLog: Pick<PredictionLog, 'note'>
   readonly log: Logger
   /** Epoch microseconds. */
   readonly clock: () => number

@@ -55,6 +55,7 @@ export const predictRoutes: readonly Route[] = [
  * stands in `features` with `statuses`, `eventTimes` and `frontiers`, as `POST /v1/features` answers them.
  */
 async function answerPredict(c: Context<RequestEnv>, deps: AppDeps): Promise<RouteAnswer> {
+  const startedMs = performance.now()
   const body = await readBody(c, deps.bodyLimitBytes, predictSchema)
   const catalog = deps.catalog()
   return await deps.models.use(catalog, body.model, body.version, async ({ version, service, outputs, predict }) => {
@@ -67,6 +68,17 @@ async function answerPredict(c: Context<RequestEnv>, deps: AppDeps): Promise<Rou
       text += `,"features":[${read.rows.map(write.features).join()}],"statuses":[${read.rows.map(write.statuses).join()}]`
     }
     if (body.include?.includes('eventTimes')) text += `,"eventTimes":[${read.rows.map(write.eventTimes).join()}]`
+    deps.predictionLog.note({
+      requestId: c.get('requestId'),
+      model: version.model,
+      version: version.version,
+      service,
+      outputs,
+      read,
+      predictions: answers,
+      startedMs,
+      apiKey: null,
+    })
     return { status: 200, body: `${text}}` }
   })
 }

@@ -4,7 +4,6 @@ import { allBelow, noTransactions, oneTransaction, union } from '../../kernel/fr
 import type { Frontier } from '../../kernel/frontier.ts'
 import { createArrivals } from '../../materializer/arrivals.ts'
 import { materializeView } from '../../materializer/materialize.ts'
-import { snapshotBounds } from '../../runtime/writers.ts'
 import { freshView, many, materializerFixture, moment } from './fixture.ts'
 
 const fixture = materializerFixture()
@@ -18,7 +17,7 @@ describe('the rows that a run reads', () => {
     const [a = 0, b = 0, c = 0, d = 0, e = 0, f = 0] = rows.map(({ xid }) => Number(xid))
     const read = (seen: Frontier, known: Frontier): Promise<number> =>
       db.snapshot(async (snapshot) => {
-        const { xmax } = await snapshotBounds(snapshot)
+        const { xmax } = snapshot.bounds
         let total = 0
         const arrivals = createArrivals({ snapshot, plan, seen, xmax }, () => undefined)
         for await (const batch of arrivals(known)) total += batch.length

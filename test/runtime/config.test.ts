@@ -28,6 +28,8 @@ describe('the configuration', () => {
       port: 8080,
       bodyLimitBytes: 1_048_576,
       futureMicros: 600_000_000,
+      logShares: { share: 0, models: new Map() },
+      logRetentionDays: 30,
       logLevel: 'info',
     }
     expect(loadConfig({})).toEqual(defaults)
@@ -48,6 +50,8 @@ describe('the configuration', () => {
         LOCKSTEP_PORT: '0',
         LOCKSTEP_BODY_LIMIT_BYTES: '1000',
         LOCKSTEP_FUTURE_SECONDS: '0',
+        LOCKSTEP_LOG_PREDICTIONS: '0.01, delay=1',
+        LOCKSTEP_LOG_RETENTION_DAYS: '7',
         LOCKSTEP_LOG_LEVEL: 'debug',
       }),
     ).toEqual({
@@ -63,6 +67,8 @@ describe('the configuration', () => {
       port: 0,
       bodyLimitBytes: 1000,
       futureMicros: 0,
+      logShares: { share: 0.01, models: new Map([['delay', 1]]) },
+      logRetentionDays: 7,
       logLevel: 'debug',
     })
   })

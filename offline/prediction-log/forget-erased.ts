@@ -1,0 +1,33 @@
+import type { EntityKey } from '../../kernel/entity-key.ts'
+import type { Database } from '../../runtime/database.ts'
+import { erasedKeyHash } from '../../runtime/erased-key.ts'
+import { forgetLoggedEntity } from './logged-entity.ts'
+
+/** How far the clocks of the machines that erase may be behind that of the one that logs. */
+const clockSlackMs = 60_000
+
+/**
+ * Deletes what was just logged of entities that have been erased since it was noted: the rows of a request lie in a buffer for a moment, where an erasure does not see
+ * them. To be called once they are committed.
+ *
+ * @param since when the first of the rows was noted, epoch milliseconds
+ * @param entities of the rows, each as `loggedEntity`
+ */
+export async function forgetErased(db: Pick<Database, 'query'>, since: number, entities: Iterable<Uint8Array>): Promise<void> {
+  const erasures = await db.query<{ hash: string; salt: Buffer; until: string }>(
+    `SELECT e.key_hash AS hash, i.salt, (extract(epoch FROM e.requested_at) * 1000)::text AS until
+     FROM lockstep.erasures e CROSS JOIN lockstep.installation i WHERE e.requested_at >= to_timestamp($1)`,
+    [(since - clockSlackMs) / 1000],
+  )
+  const [first] = erasures
+  if (first === undefined) return
+  const untilOf = new Map(erasures.map(({ hash, until }) => [hash, Number(until)]))
+  for (const named of entities) {
+    const until = untilOf.get(erasedKeyHash(first.salt, named))
+    if (until === undefined) continue
+    const bytes = Buffer.from(named)
+    const end = bytes.indexOf(0)
+    const key: EntityKey = bytes.toString('latin1', end + 1)
+    await db.query(forgetLoggedEntity(bytes.toString('utf8', 0, end), key, until))
+  }
+}

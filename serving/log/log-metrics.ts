@@ -1,0 +1,45 @@
+import type { Registry } from 'prom-client'
+import { Counter, Gauge } from 'prom-client'
+
+/**
+ * Why rows of the prediction log are lost:
+ *
+ * - `full`: the buffer was, as PostgreSQL is away or slower than what is to be logged
+ * - `lost`: the connection was, after all had been sent; they may be there
+ * - `refused`: the table did not take them
+ * - `closed`: the server was told to end, and PostgreSQL did not take them in time
+ */
+export type DropReason = 'full' | 'lost' | 'refused' | 'closed'
+const reasons: readonly DropReason[] = ['full', 'lost', 'refused', 'closed']
+
+export interface LogMetrics {
+  written(rows: number): void
+  dropped(reason: DropReason, rows: number): void
+}
+
+/** @param waiting how many rows are noted and not written */
+export function createLogMetrics(registry: Registry, waiting: () => number): LogMetrics {
+  const registers = [registry]
+  const rows = new Counter({ name: 'lockstep_prediction_log_rows_total', help: 'Rows written to the prediction log.', registers })
+  const dropped = new Counter({
+    name: 'lockstep_prediction_log_dropped_total',
+    help: 'Rows that were to be logged and are not, by reason: full, lost, refused, closed.',
+    labelNames: ['reason'],
+    registers,
+  })
+  for (const reason of reasons) dropped.inc({ reason }, 0)
+  registry.registerMetric(
+    new Gauge({
+      name: 'lockstep_prediction_log_waiting_rows',
+      help: 'Rows that are to be written to the prediction log.',
+      registers: [],
+      collect() {
+        this.set(waiting())
+      },
+    }),
+  )
+  return {
+    written: (count) => rows.inc(count),
+    dropped: (reason, count) => dropped.inc({ reason }, count),
+  }
+}
