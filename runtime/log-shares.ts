@@ -24,8 +24,3 @@ export function parseLogShares(text: string): LogShares | null {
   }
   return { share: share ?? 0, models }
 }
-
-/** Whether any request may be logged. */
-export function logsAnything({ share, models }: LogShares): boolean {
-  return share > 0 || [...models.values()].some((value) => value > 0)
-}

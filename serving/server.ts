@@ -70,6 +70,8 @@ export interface ServerOptions {
   readonly defaultAsOf?: number
   /** What requests are answered that do not say, where the online store cannot be read. Default: the error. */
   readonly whenUnavailable?: WhenUnavailable
+  /** How many values that are not written yet the prediction log holds (`PredictionLogOptions.maxValues`). */
+  readonly logMaxValues?: number
   /** How often the registry is looked at for changes and the stores for life. Default 2000. */
   readonly pollMs?: number
   /** How long requests under way may take when the server closes. Default 10,000. */
@@ -139,7 +141,11 @@ export function createServer(options: ServerOptions): LockstepServer {
 
   const predictionLog = createPredictionLog(
     { database: needDatabase, metrics: (waiting) => createLogMetrics(options.metrics, waiting), log, clock: options.clock },
-    { shares: options.config.logShares ?? logNothing, retentionDays: options.config.logRetentionDays ?? 30 },
+    {
+      shares: options.config.logShares ?? logNothing,
+      retentionDays: options.config.logRetentionDays ?? 30,
+      ...(options.logMaxValues === undefined ? {} : { maxValues: options.logMaxValues }),
+    },
   )
   let dropDelayMs = dropAgainMs
 

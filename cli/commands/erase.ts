@@ -79,7 +79,7 @@ function receiptText({ id, entity, keyHash, parts }: Receipt, left: number): str
   return [
     `Erased one ${entity} (receipt ${id}, key hash ${keyHash}).`,
     ...parts.map(partText),
-    ...(parts.some(({ kind, count }) => kind === 'rows' && count > 0)
+    ...(parts.some(({ kind, where, count }) => kind === 'rows' && where !== 'lockstep.prediction_log' && count > 0)
       ? []
       : ['note: no source has a row of this key. Look whether it is the right one.']),
     ...(left === 0

@@ -1,12 +1,13 @@
-import { createHmac } from 'node:crypto'
 import type { EntityKey } from '../../kernel/entity-key.ts'
 import { encodeKey } from '../../kernel/entity-key.ts'
 import { LockstepError } from '../../kernel/errors.ts'
 import type { Value } from '../../kernel/value-type.ts'
 import type { EntitySpec } from '../../kernel/view-spec.ts'
+import { loggedEntity } from '../../offline/prediction-log/logged-entity.ts'
 import type { Catalog } from '../../registry/catalog.ts'
 import { storedDefinitions } from '../../registry/definition.ts'
 import type { Database } from '../../runtime/database.ts'
+import { erasedKeyHash } from '../../runtime/erased-key.ts'
 import type { Receipt, ReceiptPart } from './erasing.ts'
 import { holders } from './holders.ts'
 
@@ -40,7 +41,7 @@ export async function eraseEntity(
   const key = encodeKey(entity.key, values)
   return db.kysely.transaction().execute(async (transaction) => {
     const { salt } = await transaction.selectFrom('lockstep.installation').select('salt').executeTakeFirstOrThrow()
-    const keyHash = createHmac('sha256', salt).update(`${entity.name}\0`).update(key, 'latin1').digest('hex')
+    const keyHash = erasedKeyHash(salt, loggedEntity(entity.name, key))
     const touched = new Map<string, { view: string; entity: string; key: EntityKey }>()
     const parts: ReceiptPart[] = []
     for (const holder of holders) {

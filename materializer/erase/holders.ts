@@ -1,9 +1,11 @@
+import { encodeKey } from '../../kernel/entity-key.ts'
 import { LockstepError } from '../../kernel/errors.ts'
 import type { Scalar } from '../../kernel/value-type.ts'
 import type { DatasetManifest } from '../../offline/dataset-manifest.ts'
 import { filesOf } from '../../offline/dataset-manifest.ts'
 import { tableColumns } from '../../runtime/relation.ts'
 import { sql } from 'kysely'
+import { forgetLoggedEntity, lockPredictionLog } from '../../offline/prediction-log/logged-entity.ts'
 import { carriersOf, viewsOf } from './carriers.ts'
 import { countRows, deleteRows } from './delete-rows.ts'
 import type { Erasing, Holder, ReceiptPart } from './erasing.ts'
@@ -57,6 +59,23 @@ const deadLetters: Holder = async ({ entity, values, definitions, db }) => {
   ]
 }
 
+/** What was predicted of it and from it, as one of several entities of a request's row too. */
+const loggedPredictions: Holder = async ({ entity, values, db }) => {
+  // a server that writes to it waits until this is committed, and then looks for what it has written of the entity itself
+  await sql.raw(lockPredictionLog).execute(db.kysely)
+  const { numAffectedRows } = await sql.raw(forgetLoggedEntity(entity.name, encodeKey(entity.key, values))).execute(db.kysely)
+  const count = Number(numAffectedRows ?? 0)
+  return [
+    {
+      what: 'removed',
+      kind: 'rows',
+      where: 'lockstep.prediction_log',
+      count,
+      note: 'logged predictions with the features they were made of',
+    },
+  ]
+}
+
 /** Its own state in every version of every view, also of those that are retired and not removed yet. */
 const ownStates: Holder = async (erasing) => {
   const views = viewsOf(erasing.entity, erasing.values, erasing.definitions)
@@ -98,7 +117,7 @@ const datasets: Holder = async ({ entity, definitions, db }) => {
 }
 
 /** In this order: what names rows of the entity goes before what is made of them. */
-export const holders: readonly Holder[] = [ownTables, deadLetters, ownStates, userTables, datasets]
+export const holders: readonly Holder[] = [ownTables, deadLetters, loggedPredictions, ownStates, userTables, datasets]
 
 function viewsIn(entity: string, definitions: Erasing['definitions']): string[] {
   return definitions.flatMap((definition) =>
