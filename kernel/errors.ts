@@ -64,6 +64,8 @@ export type ErrorCode =
   | 'MODEL_MISMATCH'
   | 'MODEL_FAILED'
   | 'NOT_PROMOTABLE' // a version that cannot be served, or none to roll back to
+  | 'MODEL_TIMEOUT' // a run that did not end in time, and was ended
+  | 'MODEL_UNAVAILABLE' // a model whose process ended, or that keeps failing to answer: ask again later
   // processes
   | 'CONFIG_INVALID'
   | 'USAGE'

@@ -12,6 +12,7 @@ import type { Definition, DefinitionKey } from './definition.ts'
 import { kindNames, storedDefinitions } from './definition.ts'
 import type { ModelAlias } from './model-aliases.ts'
 import { readModelAliases } from './model-aliases.ts'
+import type { ModelOperational } from './definition-set.ts'
 import type { ModelVersion } from './model-versions.ts'
 import { readModelVersions } from './model-versions.ts'
 import { didYouMean } from './nearest.ts'
@@ -50,6 +51,7 @@ export interface Catalog {
 export interface CatalogModel {
   readonly name: string
   readonly spec: ModelSpec
+  readonly running: ModelOperational
   /** What was pushed, oldest first, without the bytes (`readModelBytes`). */
   readonly versions: readonly ModelVersion[]
   /** Names that point at versions, `champion` at the one that answers. */
@@ -89,6 +91,7 @@ export async function readCatalog(transaction: Kysely<LockstepTables>): Promise<
       models.set(name, {
         name,
         spec: definition.spec,
+        running: definition.operational,
         versions: stored.versions.filter((version) => version.model === name),
         aliases: new Map(stored.aliases.flatMap((each) => (each.model === name ? [[each.alias, each]] : []))),
       })

@@ -14,7 +14,7 @@ export interface DefinitionSet {
   readonly views: readonly Declared<ViewSpec, ViewOperational>[]
   readonly onDemand: readonly Declared<OnDemandSpec>[]
   readonly services: readonly Declared<ServiceSpec>[]
-  readonly models: readonly Declared<ModelSpec>[]
+  readonly models: readonly Declared<ModelSpec, ModelOperational>[]
   /** Bundled transforms by hash (SHA-256 of the text, hex); a spec's `code` names one. */
   readonly code: ReadonlyMap<string, string>
 }
@@ -46,4 +46,21 @@ export interface ViewOperational extends Described {
   readonly maxStateBytes?: number
   /** How far the online store may be behind the source; absent: nothing is said. */
   readonly freshnessMicros?: number
+}
+
+/** How a model is run; what is absent is as docs/models.md says. */
+export interface ModelOperational extends Described {
+  /** By how much an answer may differ between runs of other rows beside it, relative to its size where that is above 1. */
+  readonly tolerance?: number
+  /** How long a request may wait for others to share its run. */
+  readonly batchDelayMicros?: number
+  /** How long one run may take. */
+  readonly timeoutMicros?: number
+  readonly cache?: CacheSettings
+}
+
+/** That answers are kept, and for how long. */
+export interface CacheSettings {
+  readonly ttlMicros: number
+  readonly maxEntries: number
 }

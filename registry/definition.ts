@@ -2,7 +2,7 @@ import type { Kysely } from 'kysely'
 import type { ModelSpec, OnDemandSpec, ServiceSpec } from '../kernel/service-spec.ts'
 import type { EntitySpec, SourceSpec, ViewSpec } from '../kernel/view-spec.ts'
 import type { DefinitionKind, LockstepTables } from '../migrations/schema.ts'
-import type { DefinitionSet, SourceOperational, ViewOperational } from './definition-set.ts'
+import type { DefinitionSet, ModelOperational, SourceOperational, ViewOperational } from './definition-set.ts'
 
 /** One definition, declared in a file or stored in the registry. */
 export type Definition = DefinitionBase &
@@ -20,7 +20,7 @@ interface DefinitionBase {
   /** 0 for entities, sources and models, which have no version. */
   readonly version: number
   readonly fingerprint: string
-  readonly operational: Partial<ViewOperational & SourceOperational>
+  readonly operational: Partial<ViewOperational & SourceOperational & ModelOperational>
   /** Pruned from the registry, but remembered: its name and version stay taken. */
   readonly retired: boolean
 }

@@ -107,7 +107,7 @@ function definitionSet(
     views: collected.views.map((d, i) => declared(views[i] as ViewSpec, prints.views.get(definitionId(d)), operationalOf(d))),
     onDemand: collected.onDemand.map((d, i) => declared(onDemand[i] as OnDemandSpec, prints.onDemand.get(definitionId(d)), d.described)),
     services: collected.services.map((d) => declared(d.spec, prints.services.get(definitionId(d)), d.described)),
-    models: collected.models.map((d) => declared(d.spec, prints.models.get(d.name), d.described)),
+    models: collected.models.map((d) => declared(d.spec, prints.models.get(d.name), { ...d.running, ...d.described })),
     code,
   }
 }

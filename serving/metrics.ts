@@ -8,14 +8,15 @@ import type { ModelMetrics } from './model-metrics.ts'
 import { createModelMetrics } from './model-metrics.ts'
 import type { PushMetrics } from './push-metrics.ts'
 import { createPushMetrics } from './push-metrics.ts'
+import type { RunMetrics } from './run-metrics.ts'
+import { createRunMetrics } from './run-metrics.ts'
 
 export interface ServingMetrics {
   readonly registry: Registry
   readonly push: PushMetrics
   readonly models: ModelMetrics
   request(route: string, status: number, seconds: number): void
-  /** One run of a model. */
-  run(model: string, rows: number): void
+  readonly runs: RunMetrics
   features(service: ServicePlan, rows: readonly ServiceValues[]): void
   /** Answers that came from the offline history, and requests that met a clock behind the stored data. */
   history(service: ServicePlan, answers: number): void
@@ -36,13 +37,6 @@ export function createServingMetrics(registry: Registry): ServingMetrics {
     help: 'Time from the request to the answer, by route and HTTP status.',
     labelNames: ['route', 'status'],
     buckets: [0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10],
-    registers,
-  })
-  const batchRows = new Histogram({
-    name: 'lockstep_model_batch_rows',
-    help: 'Rows of each run of a model.',
-    labelNames: ['model'],
-    buckets: [1, 2, 4, 8, 16, 32, 64, 128, 256, 1024],
     registers,
   })
   const history = new Counter({
@@ -102,7 +96,7 @@ export function createServingMetrics(registry: Registry): ServingMetrics {
     push: createPushMetrics(registry),
     models: createModelMetrics(registry),
     request: (route, status, duration) => seconds.observe({ route, status }, duration),
-    run: (model, rows) => batchRows.observe({ model }, rows),
+    runs: createRunMetrics(registry),
     history: (service, answers) => history.inc({ service: service.id }, answers),
     skewed: (service) => skewed.inc({ service: service.id }),
     degraded: (service) => degraded.inc({ service: service.id }),

@@ -1,32 +1,28 @@
 import type { Logger } from '../runtime/log.ts'
 import { LockstepError, messageOf } from '../kernel/errors.ts'
 import type { ServicePlan } from '../kernel/service-plan.ts'
-import type { Column } from '../kernel/value-type.ts'
+import { bindVersion } from '../registry/bind-version.ts'
 import type { Catalog, CatalogModel } from '../registry/catalog.ts'
 import type { ModelVersion } from '../registry/model-versions.ts'
 import type { VersionReference } from '../registry/pick-version.ts'
 import { pickVersion } from '../registry/pick-version.ts'
 import type { ChosenVersions } from './choose-versions.ts'
 import { chooseVersions } from './choose-versions.ts'
-import { createBatcher } from './inference/batcher.ts'
-import type { Batcher } from './inference/batcher.ts'
-import type { LoadedModel } from './inference/load-model.ts'
-import { loadModelVersion } from './model-version.ts'
+import type { OpenModel } from './inference/open-model.ts'
+import { openModel } from './inference/open-model.ts'
+import type { RunMetrics } from './run-metrics.ts'
 import { warmUpRow } from './warm-up.ts'
 
-export interface ServedModel {
+/** A model version as requests use it. */
+export interface ServedModel extends Omit<OpenModel, 'close'> {
   readonly version: ModelVersion
   readonly service: ServicePlan
-  readonly outputs: readonly Column[]
-  readonly predict: Batcher['predict']
-  readonly metadata: LoadedModel['metadata']
-  readonly runTensors: LoadedModel['runTensors']
 }
 
 export interface ModelHostDeps {
   /** @throws LockstepError `POSTGRES_UNAVAILABLE` where they cannot be read now */
   readonly readBytes: (model: string, version: number) => Promise<Uint8Array>
-  readonly onRun: (model: string, rows: number) => void
+  readonly metrics: RunMetrics
   /** Told what answers from now on. */
   readonly onVersions: (chosen: ChosenVersions) => void
   readonly log: Logger
@@ -73,18 +69,18 @@ const failureKeptMs = 2000
 const unusedMs = 5 * 60_000
 
 export function createModelHost(deps: ModelHostDeps): ModelHost {
-  const { log, now } = deps
+  const { log, metrics, now } = deps
   const entries = new Map<string, Entry>()
   const identities = new WeakMap<ModelVersion, string>()
   const chosenFor = new WeakMap<Catalog, ReadonlyMap<string, ModelVersion>>()
   let answered: ReadonlyMap<string, number> = new Map()
   let failures: readonly string[] = []
 
-  /** Versions never change, but a model's declared outputs may: then it is loaded anew. Remembered for the versions of one catalog. */
+  /** Versions never change, but a model's declared outputs and how it is run may: then it is loaded anew. Remembered for the versions of one catalog. */
   function identity(model: CatalogModel, version: ModelVersion): string {
     let known = identities.get(version)
     if (known === undefined) {
-      known = JSON.stringify([model.name, version.version, version.sha256, version.serviceFingerprint, model.spec.output])
+      known = JSON.stringify([model.name, version.version, version.sha256, version.serviceFingerprint, model.spec.output, model.running])
       identities.set(version, known)
     }
     return known
@@ -108,16 +104,21 @@ export function createModelHost(deps: ModelHostDeps): ModelHost {
   }
 
   async function load(catalog: Catalog, model: CatalogModel, version: ModelVersion) {
-    const { service, loaded } = await loadModelVersion(catalog, model, version, deps.readBytes)
+    const { service, binding } = bindVersion(catalog, model.spec, version)
+    const { close, ...opened } = await openModel(await deps.readBytes(model.name, version.version), {
+      binding,
+      name: `${model.name}@${version.version}`,
+      running: model.running,
+      onRun: (rows, ms) => metrics.run(model.name, rows, ms),
+      onWait: (ms) => metrics.waited(model.name, ms),
+    })
     // what it takes need not be what it can make something of: a failure is the operator's to see, and no reason to refuse the version
-    await loaded
-      .run([warmUpRow(service)])
+    await opened
+      .predict([warmUpRow(service)])
       .catch((error: unknown) =>
         log.warn({ model: model.name, version: version.version, error: messageOf(error) }, 'a model was not warmed up'),
       )
-    const batcher = createBatcher(loaded, (rows) => deps.onRun(model.name, rows))
-    const { outputs, metadata, runTensors, close } = loaded
-    return { served: { version, service, outputs, predict: batcher.predict, metadata, runTensors }, close }
+    return { served: { ...opened, version, service }, close }
   }
 
   function answering(catalog: Catalog, model: CatalogModel): ModelVersion | null {

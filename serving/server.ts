@@ -108,7 +108,7 @@ export function createServer(options: ServerOptions): LockstepServer {
   const metrics = createServingMetrics(options.metrics)
   const models = createModelHost({
     readBytes,
-    onRun: metrics.run,
+    metrics: metrics.runs,
     onVersions: metrics.models.versions,
     log,
     now: () => performance.now(),

@@ -1,12 +1,18 @@
 import { LockstepError } from '../../kernel/errors.ts'
+import { parseDuration } from '../../kernel/duration.ts'
 import type { ModelSpec } from '../../kernel/service-spec.ts'
+import { show } from '../../kernel/value-type.ts'
 import { definitionId } from '../../kernel/view-spec.ts'
+import type { CacheSettings, ModelOperational } from '../definition-set.ts'
 import type { Description } from './definition.ts'
 import { checkBody, checkKind, define, describe } from './definition.ts'
 import type { FeatureService } from './feature-service.ts'
 import { checkColumnName, checkName } from './names.ts'
 import type { Types } from './t.ts'
 import { checkColumnType } from './t.ts'
+
+const defaultCacheEntries = 10_000
+const mostCacheEntries = 10_000_000
 
 /** A model: which features it takes and what it answers. Its versions, each an ONNX file, are pushed to the registry. */
 export interface Model<N extends string = string, S extends FeatureService = FeatureService, O extends Types = Types> {
@@ -15,7 +21,23 @@ export interface Model<N extends string = string, S extends FeatureService = Fea
   readonly service: S
   readonly output: O
   readonly spec: ModelSpec
+  readonly running: ModelOperational
   readonly described: Description
+}
+
+/** How a model is run. All of it may change at any time: it changes no version. */
+export interface ModelRunning {
+  /**
+   * By how much an answer may differ between runs of other rows beside it, relative to its size where that is above 1: default 1e-6. A model that differs by
+   * more is run row by row, and 0 asks for that.
+   */
+  readonly tolerance?: number
+  /** How long a request may wait for others to share its run, as in `'2ms'`, at most 1s. Default: not at all. */
+  readonly batchDelay?: string
+  /** How long one run may take, as in `'500ms'`, at most 10m: it is then ended, and its callers are told so. Default: 5s. */
+  readonly timeout?: string
+  /** Answers are kept for so long, as in `{ ttl: '30s' }`; at most `maxEntries` of them, 10,000 by default. Default: none are kept. */
+  readonly cache?: { readonly ttl: string; readonly maxEntries?: number }
 }
 
 /**
@@ -26,10 +48,10 @@ export interface Model<N extends string = string, S extends FeatureService = Fea
  */
 export function model<const N extends string, S extends FeatureService, const O extends Types>(
   name: N,
-  body: { readonly service: S; readonly output: O } & Description,
+  body: { readonly service: S; readonly output: O } & ModelRunning & Description,
 ): Model<N, S, O> {
   const what = `model "${checkName(name, 'A model')}"`
-  checkBody(body, `The ${what}`, ['service', 'output'])
+  checkBody(body, `The ${what}`, ['service', 'output', 'tolerance', 'batchDelay', 'timeout', 'cache'])
   checkKind(body.service, ['featureService'], `The service of ${what}`, 'a feature service')
   const output = Object.entries(body.output ?? {}).map(([column, type]) => {
     const place = `The output "${column}" of ${what}`
@@ -44,6 +66,46 @@ export function model<const N extends string, S extends FeatureService, const O 
     service: body.service,
     output: Object.freeze({ ...body.output }),
     spec: Object.freeze(spec),
+    running: running(body, `The ${what}`),
     described: describe(body),
   })
+}
+
+function running({ tolerance, batchDelay, timeout, cache }: ModelRunning, what: string): ModelOperational {
+  if (tolerance !== undefined && !(typeof tolerance === 'number' && tolerance >= 0 && tolerance <= 1))
+    throw new LockstepError('DEFINITIONS_INVALID', `${what} has the tolerance ${show(tolerance)}; give a number from 0 to 1, as in 1e-6.`)
+  return Object.freeze({
+    ...(tolerance === undefined ? {} : { tolerance }),
+    ...(batchDelay === undefined ? {} : { batchDelayMicros: duration(batchDelay, 'batchDelay', '1s', what) }),
+    ...(timeout === undefined ? {} : { timeoutMicros: duration(timeout, 'timeout', '10m', what) }),
+    ...(cache === undefined ? {} : { cache: cacheSettings(cache, what) }),
+  })
+}
+
+function cacheSettings(cache: NonNullable<ModelRunning['cache']>, what: string): CacheSettings {
+  checkFields(cache, what)
+  const { ttl, maxEntries = defaultCacheEntries } = cache
+  if (!Number.isSafeInteger(maxEntries) || maxEntries < 1 || maxEntries > mostCacheEntries) {
+    const given = show(maxEntries)
+    throw new LockstepError(
+      'DEFINITIONS_INVALID',
+      `${what} has a cache of ${given} entries; give a whole number from 1 to ${mostCacheEntries}.`,
+    )
+  }
+  return Object.freeze({ ttlMicros: duration(ttl, 'cache ttl', '1d', what), maxEntries })
+}
+
+function checkFields(cache: unknown, what: string): void {
+  const known = ['ttl', 'maxEntries']
+  if (typeof cache === 'object' && cache !== null && Object.keys(cache).every((key) => known.includes(key))) return
+  throw new LockstepError(
+    'DEFINITIONS_INVALID',
+    `${what} has the cache ${show(cache)}; write it as in cache: { ttl: '30s', maxEntries: 10000 }.`,
+  )
+}
+
+function duration(text: string, field: string, most: string, what: string): number {
+  const micros = parseDuration(text, `${what}: its ${field}`)
+  if (micros <= parseDuration(most)) return micros
+  throw new LockstepError('DEFINITIONS_INVALID', `${what} has the ${field} "${text}"; it is at most ${most}.`)
 }

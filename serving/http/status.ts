@@ -1,6 +1,6 @@
 import type { LockstepError } from '../../kernel/errors.ts'
 
-export type HttpErrorStatus = 400 | 404 | 405 | 413 | 422 | 429 | 499 | 500 | 503
+export type HttpErrorStatus = 400 | 404 | 405 | 413 | 422 | 429 | 499 | 500 | 503 | 504
 
 /** The HTTP status of an error. Chosen here and nowhere else; what is not a caller's doing is 500. */
 export function statusOf({ code, details }: LockstepError): HttpErrorStatus {
@@ -34,7 +34,10 @@ export function statusOf({ code, details }: LockstepError): HttpErrorStatus {
     case 'REDIS_UNAVAILABLE':
     case 'NOT_READY':
     case 'BUSY':
+    case 'MODEL_UNAVAILABLE':
       return 503
+    case 'MODEL_TIMEOUT':
+      return 504
     default:
       return 500
   }

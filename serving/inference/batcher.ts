@@ -1,76 +1,162 @@
-import type { LoadedModel, Prediction } from './load-model.ts'
-import type { FeatureRow } from './tensor-writer.ts'
+import { LockstepError } from '../../kernel/errors.ts'
 
-export interface Batcher {
-  /** The predictions of these rows, by index. Rows of several callers may share a run. */
-  predict(rows: readonly FeatureRow[]): Promise<Prediction[]>
+export interface Batcher<Job, Answer> {
+  /** The answer to this job. Jobs of several callers may share a run. */
+  submit(job: Job): Promise<Answer>
 }
 
-/** Rows of one run at most, where the model takes more than one: beyond about this many a run gains little and holds the event loop longer. */
-export const rowsPerRun = 128
+/** How jobs, each of some rows, are run together. */
+export interface BatchRuns<Job, Answer> {
+  rowsOf(job: Job): number
+  /** Jobs of different groups never share a run. */
+  groupOf(job: Job): string
+  /** Some rows of a job, for one that is too long for a run. */
+  part(job: Job, from: number, to: number): Job
+  /** The answer to a job whose parts were answered one by one. */
+  join(answers: readonly Answer[]): Answer
+  /** One run of these jobs, `rows` in all. The answers are by index. */
+  run(jobs: readonly Job[], rows: number): Promise<readonly Answer[]>
+}
 
-interface Waiting {
-  readonly rows: readonly FeatureRow[]
-  readonly resolve: (predictions: Prediction[]) => void
+export interface BatchOptions {
+  /** Rows of one run at most. Asked anew for each run. */
+  readonly maxRows: () => number
+  /** How long a job may wait for company, milliseconds. 0: for what arrives in the same turn of the event loop. */
+  readonly delayMs: number
+  /** Runs at a time; what arrives meanwhile waits and shares the next. */
+  readonly inFlight: number
+  /** Told how long the oldest job of a run has waited, as the run begins. */
+  readonly onWait: (ms: number) => void
+}
+
+interface Waiting<Job, Answer> {
+  readonly job: Job
+  readonly rows: number
+  readonly group: string
+  readonly sinceMs: number
+  readonly answers: Answer[]
+  /** Rows that are in runs already. */
+  begun: number
+  answered: number
+  failed: boolean
+  readonly resolve: (answer: Answer) => void
   readonly reject: (error: unknown) => void
 }
 
+interface Piece<Job, Answer> {
+  readonly of: Waiting<Job, Answer>
+  readonly job: Job
+  readonly rows: number
+  /** Among the parts of its job. */
+  readonly index: number
+}
+
 /**
- * A micro-batcher without a timer: what arrives in one turn of the event loop runs together, and nobody waits for company. While a run blocks
- * the loop, requests pile up in the sockets, so load makes batches by itself.
- *
- * @param onRun told the number of rows of each run
+ * A micro-batcher: what arrives in one turn of the event loop runs together, and by default nobody waits for company. While a run is under way,
+ * requests pile up, so load makes batches by itself.
  */
-export function createBatcher(model: LoadedModel, onRun: (rows: number) => void): Batcher {
-  const maxRows = model.maxRows ?? rowsPerRun
-  let waiting: Waiting[] = []
+export function createBatcher<Job, Answer>(runs: BatchRuns<Job, Answer>, options: BatchOptions): Batcher<Job, Answer> {
+  let queue: Waiting<Job, Answer>[] = []
+  let queuedRows = 0
+  let running = 0
+  let timer: NodeJS.Timeout | null = null
+  let scheduled = false
 
-  async function runRows(rows: readonly FeatureRow[]): Promise<Prediction[]> {
-    if (rows.length <= maxRows) {
-      onRun(rows.length)
-      return model.run(rows)
-    }
-    const predictions: Prediction[] = []
-    for (let at = 0; at < rows.length; at += maxRows) {
-      const chunk = rows.slice(at, at + maxRows)
-      onRun(chunk.length)
-      for (const prediction of await model.run(chunk)) predictions.push(prediction)
-    }
-    return predictions
-  }
-
-  async function runAll(callers: readonly Waiting[]): Promise<void> {
-    try {
-      const predictions = await runRows(callers.flatMap((caller) => caller.rows))
-      let at = 0
-      for (const caller of callers) caller.resolve(predictions.slice(at, (at += caller.rows.length)))
-    } catch (error) {
-      // One caller's row may have failed the run of all: each then runs alone and answers for itself.
-      if (callers.length === 1) callers[0]?.reject(error)
-      else for (const caller of callers) await runAll([caller])
-    }
+  function schedule(): void {
+    if (scheduled || running >= options.inFlight) return
+    if (options.delayMs === 0 || queuedRows >= options.maxRows()) {
+      scheduled = true
+      setImmediate(flush)
+    } else timer ??= setTimeout(flush, options.delayMs)
   }
 
   function flush(): void {
-    let rest = waiting
-    waiting = []
-    while (rest.length > 0) {
-      // As many callers as fit into one run; one that alone is longer is split by runRows.
-      let count = 0
-      let rows = 0
-      while (count < rest.length && (count === 0 || rows + (rest[count] as Waiting).rows.length <= maxRows))
-        rows += (rest[count++] as Waiting).rows.length
-      void runAll(rest.slice(0, count))
-      rest = rest.slice(count)
+    scheduled = false
+    if (timer !== null) clearTimeout(timer)
+    timer = null
+    while (queue.length > 0 && running < options.inFlight) {
+      const pieces = take()
+      if (pieces.length > 0) void begin(pieces)
     }
   }
 
+  /** The next run: whole jobs of one group from the front of the queue as long as they fit, and parts of one that fits into no run. */
+  function take(): Piece<Job, Answer>[] {
+    const maxRows = Math.max(1, options.maxRows())
+    const pieces: Piece<Job, Answer>[] = []
+    let rows = 0
+    let at = 0
+    for (; at < queue.length && rows < maxRows; at++) {
+      const next = queue[at] as Waiting<Job, Answer>
+      if (next.failed) continue
+      if (pieces[0] !== undefined && next.group !== pieces[0].of.group) break
+      const left = next.rows - next.begun
+      const room = maxRows - rows
+      if (left > room && left <= maxRows) break
+      const count = Math.min(left, room)
+      const whole = count === next.rows
+      const job = whole ? next.job : runs.part(next.job, next.begun, next.begun + count)
+      pieces.push({ of: next, job, rows: count, index: next.answers.length })
+      next.answers.length++
+      next.begun += count
+      rows += count
+      if (next.begun < next.rows) break
+    }
+    queue = queue.slice(at)
+    queuedRows -= rows
+    return pieces
+  }
+
+  async function begin(pieces: readonly Piece<Job, Answer>[]): Promise<void> {
+    running++
+    options.onWait(performance.now() - (pieces[0] as Piece<Job, Answer>).of.sinceMs)
+    await runPieces(pieces)
+    running--
+    if (queue.length > 0) flush()
+  }
+
+  async function runPieces(pieces: readonly Piece<Job, Answer>[]): Promise<void> {
+    try {
+      const answers = await runs.run(
+        pieces.map((piece) => piece.job),
+        pieces.reduce((sum, piece) => sum + piece.rows, 0),
+      )
+      for (const [index, piece] of pieces.entries()) settle(piece, answers[index] as Answer)
+    } catch (error) {
+      // One caller's rows may have failed the run of all: each then runs alone and answers for itself. Not so where the model itself is gone.
+      if (pieces.length > 1 && isOfRows(error)) for (const piece of pieces) await runPieces([piece])
+      else for (const piece of pieces) fail(piece.of, error)
+    }
+  }
+
+  function settle({ of, rows, index }: Piece<Job, Answer>, answer: Answer): void {
+    if (rows === of.rows) return of.resolve(answer)
+    of.answers[index] = answer
+    of.answered += rows
+    if (of.answered === of.rows && !of.failed) of.resolve(runs.join(of.answers))
+  }
+
+  function fail(of: Waiting<Job, Answer>, error: unknown): void {
+    // what is left of it is dropped from the queue as its turn comes
+    if (!of.failed) queuedRows -= of.rows - of.begun
+    of.failed = true
+    of.reject(error)
+  }
+
   return {
-    predict(rows) {
+    submit(job) {
       return new Promise((resolve, reject) => {
-        waiting.push({ rows, resolve, reject })
-        if (waiting.length === 1) setImmediate(flush)
+        const rows = runs.rowsOf(job)
+        const state = { answers: [], begun: 0, answered: 0, failed: false }
+        queue.push({ job, rows, group: runs.groupOf(job), sinceMs: performance.now(), ...state, resolve, reject })
+        queuedRows += rows
+        schedule()
       })
     },
   }
+}
+
+/** Whether other rows may fare better. */
+function isOfRows(error: unknown): boolean {
+  return !(error instanceof LockstepError && (error.code === 'MODEL_TIMEOUT' || error.code === 'MODEL_UNAVAILABLE'))
 }

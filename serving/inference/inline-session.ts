@@ -1,22 +1,9 @@
 import { InferenceSession, Tensor } from 'onnxruntime-node'
 import { LockstepError, messageOf } from '../../kernel/errors.ts'
 import type { TensorInfo } from '../../registry/model-contract.ts'
-import type { ModelMetadata } from './check-feeds.ts'
+import type { ModelSession } from './model-session.ts'
 import { sessionOptions } from './session-options.ts'
-import type { TensorValue, Tensors } from './tensor-value.ts'
-
-/** A model that is loaded, wherever it runs. What goes in has been checked. */
-export interface ModelSession {
-  readonly metadata: ModelMetadata
-  /**
-   * One run. The data of `feeds` must not be touched until the promise has settled.
-   *
-   * @throws LockstepError `MODEL_FAILED` with what the runtime said
-   */
-  run(feeds: Tensors, fetches: readonly string[]): Promise<Tensors>
-  /** To be called once, with no run under way. */
-  release(): Promise<void>
-}
+import type { TensorValue } from './tensor-value.ts'
 
 /**
  * Loads a model into this process. Loading and each run block the event loop while they last.
@@ -38,7 +25,11 @@ export async function openInlineSession(bytes: Uint8Array, name: string): Promis
       try {
         const given: Record<string, Tensor> = {}
         for (const input of inputs) given[input] = tensorOf(feeds[input] as TensorValue)
-        return await session.run(given, fetches)
+        // The runtime computes in a turn of its own, which it asks for last: the clock starts just before.
+        let startMs = 0
+        setImmediate(() => (startMs = performance.now()))
+        const tensors = await session.run(given, fetches)
+        return { tensors, ms: performance.now() - startMs }
       } catch (cause) {
         throw new LockstepError('MODEL_FAILED', `The model "${name}" failed to run: ${messageOf(cause)}`, {
           cause,

@@ -4,6 +4,7 @@ import type { ModelBinding } from '../../registry/model-binding.ts'
 import type { ModelMetadata } from './check-feeds.ts'
 import { checkFeeds, checkOutputs } from './check-feeds.ts'
 import { openInlineSession } from './inline-session.ts'
+import type { ModelSession } from './model-session.ts'
 import { createOutputReader } from './output-reader.ts'
 import type { FeatureRow } from './tensor-writer.ts'
 import { createTensorWriter } from './tensor-writer.ts'
@@ -31,6 +32,8 @@ export interface LoadedModel {
    * @throws LockstepError `INVALID_REQUEST` where the tensors are not what the model takes, `MODEL_FAILED` with what the runtime said
    */
   runTensors(feeds: Tensors, outputs?: readonly string[]): Promise<Tensors>
+  /** Checks a call of `runTensors`, as that does itself, and gives the outputs that it asks for. */
+  checkCall(feeds: Tensors, outputs?: readonly string[]): readonly string[]
   /** Waits for runs under way, then frees the model. */
   close(): Promise<void>
 }
@@ -42,7 +45,20 @@ export interface LoadedModel {
  * @throws LockstepError `MODEL_INVALID` where the bytes do not load
  */
 export async function loadModel(bytes: Uint8Array, binding: ModelBinding, name: string): Promise<LoadedModel> {
-  const session = await openInlineSession(bytes, name)
+  return loadedModel(await openInlineSession(bytes, name), binding, name, () => undefined)
+}
+
+/**
+ * A model of a session, with its features bound to its tensors.
+ *
+ * @param onRun told the rows and the milliseconds of each run
+ */
+export function loadedModel(
+  session: ModelSession,
+  binding: ModelBinding,
+  name: string,
+  onRun: (rows: number, ms: number) => void,
+): LoadedModel {
   const { metadata } = session
   const inputs = binding.inputs.map((input) => ({ name: input.name, write: createTensorWriter(input) }))
   const outputs = binding.outputs.map((output) => ({ name: output.name, read: createOutputReader(output) }))
@@ -53,9 +69,20 @@ export async function loadModel(bytes: Uint8Array, binding: ModelBinding, name: 
   async function compute(rows: readonly FeatureRow[]): Promise<Prediction[]> {
     const feeds: Record<string, TensorValue> = {}
     for (const input of inputs) feeds[input.name] = input.write(rows)
-    const results = await session.run(feeds, fetches)
+    const results = await timed(feeds, fetches, rows.length)
     const columns = outputs.map((output) => output.read(results[output.name] as TensorValue, rows.length))
     return rows.map((_, row) => columns.map((column) => column[row] as Value))
+  }
+
+  async function timed(feeds: Tensors, asked: readonly string[], rows: number): Promise<Tensors> {
+    const { tensors, ms } = await session.run(feeds, asked)
+    onRun(rows, ms)
+    return tensors
+  }
+
+  function checkCall(feeds: Tensors, wanted?: readonly string[]): readonly string[] {
+    checkFeeds(metadata, feeds, name)
+    return checkOutputs(metadata, wanted, name)
   }
 
   async function whileOpen<T>(run: () => Promise<T>): Promise<T> {
@@ -74,10 +101,10 @@ export async function loadModel(bytes: Uint8Array, binding: ModelBinding, name: 
     maxRows: binding.maxRows,
     metadata,
     run: async (rows) => (rows.length === 0 ? [] : whileOpen(() => compute(rows))),
+    checkCall,
     async runTensors(feeds, wanted) {
-      checkFeeds(metadata, feeds, name)
-      const asked = checkOutputs(metadata, wanted, name)
-      return await whileOpen(() => session.run(feeds, asked))
+      const asked = checkCall(feeds, wanted)
+      return await whileOpen(() => timed(feeds, asked, Object.values(feeds)[0]?.dims[0] ?? 1))
     },
     async close() {
       if (closed) return

@@ -46,3 +46,27 @@ export function holds(type: string, data: TensorData): boolean {
   const array = arrays[type]
   return array !== undefined && data instanceof array
 }
+
+/** Rows of a tensor, by its first axis: a view, which shares the memory. */
+export function tensorRows({ type, dims, data }: TensorValue, from: number, to: number): TensorValue {
+  const width = data.length / (dims[0] ?? 1)
+  const part = Array.isArray(data) ? data.slice(from * width, to * width) : (data as TypedData).subarray(from * width, to * width)
+  return { type, dims: [to - from, ...dims.slice(1)], data: part }
+}
+
+/** Tensors of one type, which differ in their first axis alone, one after the other. */
+export function joinTensors(tensors: readonly TensorValue[]): TensorValue {
+  const [first] = tensors
+  if (first === undefined || tensors.length === 1) return first as TensorValue
+  const rows = tensors.reduce((sum, tensor) => sum + (tensor.dims[0] ?? 0), 0)
+  const dims = [rows, ...first.dims.slice(1)]
+  if (Array.isArray(first.data)) return { type: first.type, dims, data: tensors.flatMap((tensor) => tensor.data as readonly string[]) }
+  const data = new (arrays[first.type] as new (length: number) => TypedData)(tensors.reduce((sum, tensor) => sum + tensor.data.length, 0))
+  let at = 0
+  for (const tensor of tensors) {
+    // of one type, so both are of numbers or both of bigints
+    data.set(tensor.data as never, at)
+    at += tensor.data.length
+  }
+  return { type: first.type, dims, data }
+}

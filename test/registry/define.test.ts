@@ -340,6 +340,29 @@ describe('services and models', () => {
     expect(errorOf(call('model', 'm', { service, output: {} })).code).toBe('DEFINITIONS_INVALID')
   })
 
+  it('say how a model is run, outside its spec', () => {
+    const service = featureService('s', { version: 1, features: [delays] })
+    const output = { p: t.float32 }
+    const settings = { tolerance: 0, batchDelay: '2ms', timeout: '500ms', cache: { ttl: '30s' } }
+    const made = model('m', { service, output, ...settings })
+    const cache = { ttlMicros: 30_000_000, maxEntries: 10_000 }
+    expect(made.running).toEqual({ tolerance: 0, batchDelayMicros: 2000, timeoutMicros: 500_000, cache })
+    expect(made.spec).toEqual(model('m', { service, output }).spec)
+    expect(model('m', { service, output }).running).toEqual({})
+    for (const [wrong, said] of [
+      [{ tolerance: -1 }, 'tolerance -1'],
+      [{ tolerance: '0' }, 'tolerance "0"'],
+      [{ batchDelay: '2s' }, 'at most 1s'],
+      [{ timeout: '11m' }, 'at most 10m'],
+      [{ timeout: '0s' }, '"0s" is not a duration'],
+      [{ cache: true }, 'has the cache true'],
+      [{ cache: { ttl: '30s', entries: 1 } }, 'has the cache'],
+      [{ cache: { ttl: '30s', maxEntries: 0 } }, 'cache of 0 entries'],
+      [{ cache: { maxEntries: 1 } }, 'cache ttl'],
+    ] as const)
+      expect(errorOf(call('model', 'm', { service, output, ...wrong })).message, said).toContain(said)
+  })
+
   it('refuse one column needed with two types', () => {
     const numbered = entity('numbered', { key: { airport: t.int64 } })
     const other = featureView('other', { version: 1, entity: numbered, source: landings, features: { m: count('1h') } })

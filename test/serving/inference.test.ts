@@ -1,22 +1,9 @@
-import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import type { ModelSpec } from '../../kernel/service-spec.ts'
-import { bindModel } from '../../registry/model-binding.ts'
-import { createBatcher, rowsPerRun } from '../../serving/inference/batcher.ts'
 import { inspectModel } from '../../serving/inference/inspect-model.ts'
-import type { LoadedModel } from '../../serving/inference/load-model.ts'
-import { loadModel } from '../../serving/inference/load-model.ts'
 import type { FeatureRow } from '../../serving/inference/tensor-writer.ts'
-import { servingSet } from './definitions.ts'
 import { onnx } from './fixtures.ts'
-import { servicePlan } from './plans.ts'
-
-async function load(file: string, service: string, model: string, output?: ModelSpec['output']): Promise<LoadedModel> {
-  const bytes = await onnx(file)
-  const declared = servingSet.models.find(({ spec }) => spec.name === model)?.spec as ModelSpec
-  const spec = output === undefined ? declared : { ...declared, output }
-  return await loadModel(bytes, bindModel(servicePlan(service), await inspectModel(bytes), spec), model)
-}
+import { load } from './load.ts'
+import { endlessModel } from './made-models.ts'
 
 describe('inspectModel', () => {
   it('reads names, types and shapes of inputs and outputs', async () => {
@@ -27,6 +14,11 @@ describe('inspectModel', () => {
       ['label', 'int64', true],
       ['probabilities', 'float32', true],
     ])
+  })
+
+  it('loads a model whose run has no end, without running it', async () => {
+    const { outputs } = await inspectModel(endlessModel())
+    expect(outputs).toMatchObject([{ name: 'out', type: 'float32' }])
   })
 
   it('tells a ZipMap output from a tensor', async () => {
@@ -159,70 +151,6 @@ describe('a run on tensors', () => {
     const model = await load('logistic', 'flight', 'delay')
     const refusal = { code: 'INVALID_REQUEST', message: expect.stringContaining(said) }
     await expect(model.runTensors(feeds as never, outputs)).rejects.toMatchObject(refusal)
-    await model.close()
-  })
-})
-
-describe('the batcher', () => {
-  const value = fc.option(fc.float({ noNaN: true, noDefaultInfinity: true }))
-  const row = fc.tuple(value, fc.integer({ min: -1000, max: 1000 }), value)
-  // from none to more than one caller's rows in a run, and more rows of one caller than a run has
-  const callers = fc.array(fc.array(row, { maxLength: rowsPerRun * 2, size: 'max' }), { maxLength: 5, size: 'max' })
-
-  it.each(['identity', 'mlp'])('gives each caller of %s what its rows give alone, bit for bit', async (file) => {
-    const model = file === 'identity' ? await load(file, 'flight', 'echo') : await load(file, 'flight', 'delay')
-    await fc.assert(
-      fc.asyncProperty(callers, async (requests) => {
-        const runs: number[] = []
-        const batcher = createBatcher(model, (rows) => runs.push(rows))
-        const answers = await Promise.all(requests.map((rows) => batcher.predict(rows)))
-        const alone = []
-        for (const rows of requests) {
-          const single = []
-          for (const row of rows) single.push(...(await model.run([row])))
-          alone.push(single)
-        }
-        expect(answers).toEqual(alone)
-        expect(Math.max(0, ...runs)).toBeLessThanOrEqual(rowsPerRun)
-      }),
-      { numRuns: 30 },
-    )
-    await model.close()
-  })
-
-  it('runs what arrives in one turn together', async () => {
-    const model = await load('identity', 'flight', 'echo')
-    const runs: number[] = []
-    const batcher = createBatcher(model, (rows) => runs.push(rows))
-    await Promise.all(Array.from({ length: 50 }, (_, i) => batcher.predict([[i, i, i]])))
-    expect(runs).toEqual([50])
-    await model.close()
-  })
-
-  it('runs a model of one row at a time row by row', async () => {
-    const model = await load('single', 'flight', 'echo', [{ name: 'total', type: { kind: 'float32' } }])
-    const batcher = createBatcher(model, () => undefined)
-    const answers = await Promise.all([
-      batcher.predict([
-        [1, 2, 3],
-        [4, 5, 6],
-      ]),
-      batcher.predict([[7, 8, 9]]),
-    ])
-    expect(answers).toEqual([[[6], [15]], [[24]]])
-    await model.close()
-  })
-
-  it('lets a row that fails fail its own caller only', async () => {
-    const model = await load('named', 'typed', 'typed')
-    const batcher = createBatcher(model, () => undefined)
-    const good: FeatureRow = [1, 2n, 'x', true, new Float32Array([3, 4])]
-    const [first, second, third] = await Promise.allSettled([
-      batcher.predict([good]),
-      batcher.predict([[1, null, 'x', true, null]]),
-      batcher.predict([good]),
-    ])
-    expect([first.status, second.status, third.status]).toEqual(['fulfilled', 'rejected', 'fulfilled'])
     await model.close()
   })
 })

@@ -20,7 +20,9 @@ export interface OnnxNode {
   readonly domain?: string
   readonly inputs?: readonly string[]
   readonly outputs?: readonly string[]
-  readonly attributes?: Readonly<Record<string, number | bigint | readonly number[] | readonly bigint[] | string | OnnxGraph | OnnxTensor>>
+  readonly attributes?: Readonly<
+    Record<string, number | bigint | readonly number[] | readonly bigint[] | string | readonly string[] | OnnxGraph | OnnxTensor>
+  >
 }
 
 export interface OnnxValue {
@@ -86,9 +88,10 @@ function attributeValue(value: NonNullable<OnnxNode['attributes']>[string]): Buf
   if (typeof value === 'bigint') return [whole(3, value), whole(20, 2)]
   if (typeof value === 'string') return [text(4, value), whole(20, 3)]
   if (Array.isArray(value)) {
-    const list: readonly (number | bigint)[] = value
-    if (list.every((each) => typeof each === 'bigint')) return [...list.map((each) => whole(8, each)), whole(20, 7)]
-    return [part(7, Buffer.concat(list.map((each) => float(Number(each))))), whole(20, 6)]
+    const list: readonly (number | bigint | string)[] = value
+    if (list.every((each) => typeof each === 'string')) return [...list.map((each) => text(9, each)), whole(20, 8)]
+    if (list.every((each) => typeof each === 'bigint')) return [part(8, varints(list)), whole(20, 7)]
+    return [part(7, new Uint8Array(Float32Array.from(list, Number).buffer)), whole(20, 6)]
   }
   const made = value as OnnxGraph | OnnxTensor
   return 'nodes' in made ? [part(6, graphBytes(made)), whole(20, 5)] : [part(5, tensorBytes(made)), whole(20, 4)]
@@ -123,13 +126,23 @@ function whole(field: number, value: number | bigint): Buffer {
   return Buffer.concat([varint(field * 8), varint(value)])
 }
 
+function varints(values: readonly bigint[]): Buffer {
+  const bytes: number[] = []
+  for (const value of values) pushVarint(bytes, value)
+  return Buffer.from(bytes)
+}
+
 function varint(value: number | bigint): Buffer {
   const bytes: number[] = []
-  let rest = BigInt.asUintN(64, BigInt(value))
+  pushVarint(bytes, BigInt(value))
+  return Buffer.from(bytes)
+}
+
+function pushVarint(bytes: number[], value: bigint): void {
+  let rest = BigInt.asUintN(64, value)
   do {
     const low = Number(rest & 0x7fn)
     rest >>= 7n
     bytes.push(rest > 0n ? low | 0x80 : low)
   } while (rest > 0n)
-  return Buffer.from(bytes)
 }

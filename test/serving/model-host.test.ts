@@ -1,3 +1,4 @@
+import { Registry } from 'prom-client'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { LockstepError } from '../../kernel/errors.ts'
 import type { Catalog } from '../../registry/catalog.ts'
@@ -9,6 +10,7 @@ import { createLogger } from '../../runtime/log.ts'
 import type { ChosenVersions } from '../../serving/choose-versions.ts'
 import type { ModelHost } from '../../serving/model-host.ts'
 import { createModelHost } from '../../serving/model-host.ts'
+import { createRunMetrics } from '../../serving/run-metrics.ts'
 import { until } from './gate.ts'
 import type { World } from './world.ts'
 import { ask, createWorld } from './world.ts'
@@ -34,7 +36,7 @@ function host() {
       read.push(version)
       return readModelBytes(world.db, model, version)
     },
-    onRun: () => undefined,
+    metrics: createRunMetrics(new Registry()),
     onVersions: () => undefined,
     log: createLogger('silent'),
     now: () => clock.ms,
@@ -86,7 +88,7 @@ describe('the model host', () => {
         if (away) throw new LockstepError('POSTGRES_UNAVAILABLE', 'The database is away.')
         return readModelBytes(world.db, model, version)
       },
-      onRun: () => undefined,
+      metrics: createRunMetrics(new Registry()),
       onVersions: () => undefined,
       log: createLogger('silent'),
       now: () => 0,
@@ -108,7 +110,7 @@ describe('what a model answers with', () => {
   const fresh = () =>
     createModelHost({
       readBytes: (model, version) => readModelBytes(world.db, model, version),
-      onRun: () => undefined,
+      metrics: createRunMetrics(new Registry()),
       onVersions: (chosen) => (told = chosen),
       log: createLogger('silent'),
       now: () => 0,

@@ -1,0 +1,43 @@
+import type { Registry } from 'prom-client'
+import { Histogram } from 'prom-client'
+
+/** What running models tells. `model` is the model's name: versions share their series. */
+export interface RunMetrics {
+  /** One run: its rows, and its own time. */
+  run(model: string, rows: number, ms: number): void
+  /** How long the oldest request of a run waited for it to begin. */
+  waited(model: string, ms: number): void
+}
+
+export function createRunMetrics(registry: Registry): RunMetrics {
+  const registers = [registry]
+  const labelNames = ['model'] as const
+  const batchRows = new Histogram({
+    name: 'lockstep_model_batch_rows',
+    help: 'Rows of each run of a model.',
+    labelNames,
+    buckets: [1, 2, 4, 8, 16, 32, 64, 128, 256, 1024],
+    registers,
+  })
+  const runSeconds = new Histogram({
+    name: 'lockstep_model_run_seconds',
+    help: 'Time of each run of a model, without the wait for it.',
+    labelNames,
+    buckets: [0.00001, 0.000025, 0.00005, 0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.1, 0.5, 2.5, 10],
+    registers,
+  })
+  const waitSeconds = new Histogram({
+    name: 'lockstep_model_wait_seconds',
+    help: 'How long the oldest request of each run of a model waited for it to begin.',
+    labelNames,
+    buckets: [0.00005, 0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.5, 2.5, 10],
+    registers,
+  })
+  return {
+    run(model, rows, ms) {
+      batchRows.observe({ model }, rows)
+      runSeconds.observe({ model }, ms / 1000)
+    },
+    waited: (model, ms) => waitSeconds.observe({ model }, ms / 1000),
+  }
+}

@@ -1,0 +1,99 @@
+import { floats, longs, makeOnnx } from './make-onnx.ts'
+
+const features = { name: 'features', type: 'float', shape: ['N', 3] } as const
+const score = { name: 'score', type: 'float', shape: ['N', 1] } as const
+
+/** Regression trees over three features, all full, with thresholds and leaves that differ: `score`, [N, 1]. */
+export function treeModel(trees: number, depth: number): Buffer {
+  const nodes = 2 ** (depth + 1) - 1
+  const inner = 2 ** depth - 1
+  const all = Array.from({ length: trees * nodes }, (_, at) => ({ tree: Math.floor(at / nodes), node: at % nodes }))
+  const leaves = all.filter(({ node }) => node >= inner)
+  const noise = ({ tree, node }: { tree: number; node: number }) => Math.sin(tree * 7919 + node * 104_729)
+  const int = (values: readonly number[]) => values.map(BigInt)
+  return makeOnnx({
+    opsets: { '': 15, 'ai.onnx.ml': 3 },
+    graph: {
+      inputs: [features],
+      outputs: [score],
+      nodes: [
+        {
+          type: 'TreeEnsembleRegressor',
+          domain: 'ai.onnx.ml',
+          inputs: ['features'],
+          outputs: ['score'],
+          attributes: {
+            n_targets: 1n,
+            nodes_treeids: int(all.map(({ tree }) => tree)),
+            nodes_nodeids: int(all.map(({ node }) => node)),
+            nodes_featureids: int(all.map(({ node }) => node % 3)),
+            nodes_values: all.map((at) => noise(at) * 2),
+            nodes_modes: all.map(({ node }) => (node < inner ? 'BRANCH_LEQ' : 'LEAF')),
+            nodes_truenodeids: int(all.map(({ node }) => (node < inner ? 2 * node + 1 : 0))),
+            nodes_falsenodeids: int(all.map(({ node }) => (node < inner ? 2 * node + 2 : 0))),
+            target_treeids: int(leaves.map(({ tree }) => tree)),
+            target_nodeids: int(leaves.map(({ node }) => node)),
+            target_ids: int(leaves.map(() => 0)),
+            target_weights: leaves.map(noise),
+          },
+        },
+      ],
+    },
+  })
+}
+
+/** Subtracts from each value the mean of its column over all rows of the run: what one row is answered depends on those beside it. */
+export function centeringModel(): Buffer {
+  return makeOnnx({
+    graph: {
+      inputs: [features],
+      outputs: [{ name: 'out', type: 'float', shape: ['N', 3] }],
+      nodes: [
+        { type: 'ReduceMean', inputs: ['features'], outputs: ['mean'], attributes: { axes: [0n], keepdims: 1n } },
+        { type: 'Sub', inputs: ['features', 'mean'], outputs: ['out'] },
+      ],
+    },
+  })
+}
+
+/** Runs its loop as many times as the greatest of its first feature says: 2^62 at most, so for ever. */
+export function endlessModel(): Buffer {
+  return makeOnnx({
+    graph: {
+      inputs: [features],
+      outputs: [{ name: 'out', type: 'float', shape: ['N', 3] }],
+      initializers: [
+        { name: 'yes', type: 'bool', dims: [], raw: new Uint8Array([1]) },
+        { name: 'column', type: 'int64', dims: [1], raw: longs(0) },
+      ],
+      nodes: [
+        { type: 'Gather', inputs: ['features', 'column'], outputs: ['first'], attributes: { axis: 1n } },
+        { type: 'ReduceMax', inputs: ['first'], outputs: ['most'], attributes: { keepdims: 0n } },
+        { type: 'Cast', inputs: ['most'], outputs: ['count'], attributes: { to: 7n } },
+        {
+          type: 'Loop',
+          inputs: ['count', 'yes', 'features'],
+          outputs: ['out'],
+          attributes: {
+            body: {
+              inputs: [
+                { name: 'i', type: 'int64', shape: [] },
+                { name: 'on', type: 'bool', shape: [] },
+                { name: 'before', type: 'float', shape: ['N', 3] },
+              ],
+              outputs: [
+                { name: 'go', type: 'bool', shape: [] },
+                { name: 'after', type: 'float', shape: ['N', 3] },
+              ],
+              initializers: [{ name: 'one', type: 'float', dims: [1], raw: floats(1) }],
+              nodes: [
+                { type: 'Identity', inputs: ['on'], outputs: ['go'] },
+                { type: 'Mul', inputs: ['before', 'one'], outputs: ['after'] },
+              ],
+            },
+          },
+        },
+      ],
+    },
+  })
+}
