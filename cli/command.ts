@@ -30,6 +30,8 @@ export interface Option {
   readonly value?: string
   readonly help: string
   readonly needed?: boolean
+  /** It may be given several times. */
+  readonly many?: true
 }
 
 export interface Outcome {

@@ -1,4 +1,4 @@
-import type { Argument, Command } from './command.ts'
+import type { Argument, Command, Option } from './command.ts'
 import { commonOptions } from './input.ts'
 
 /** What `lockstep help` prints. */
@@ -38,8 +38,8 @@ export function commandHelp(command: Command): string {
   ].join('\n')
 }
 
-function help(option: { readonly help: string; readonly needed?: boolean }): string {
-  return option.needed === true ? `${option.help} Needed.` : option.help
+function help({ help: text, needed, many }: Option): string {
+  return [text, ...(needed === true ? ['Needed.'] : []), ...(many === true ? ['May be repeated.'] : [])].join(' ')
 }
 
 function usageOf(command: Command): string {

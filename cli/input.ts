@@ -12,6 +12,8 @@ export interface Input {
   arguments(name: string): readonly string[]
   flag(option: string): boolean
   text(option: string): string | undefined
+  /** Of an option that may be given several times, in their order. */
+  texts(option: string): readonly string[]
   /** The value of an option that the command declares as needed. */
   needed(option: string): string
   choice<const Choice extends string>(option: string, choices: readonly Choice[]): Choice | undefined
@@ -43,6 +45,7 @@ export function parseInput(command: Command, words: readonly string[]): Input {
     tokens: true,
   })
   const given = new Map<string, string>()
+  const repeated = new Map<string, string[]>()
   const positionals: string[] = []
   for (const token of tokens) {
     if (token.kind === 'positional') positionals.push(token.value)
@@ -58,12 +61,13 @@ export function parseInput(command: Command, words: readonly string[]): Input {
         )}`,
       )
     }
-    if (given.has(name)) throw usage(command, `The option "${rawName}" is given twice.`)
+    if (given.has(name) && option.many !== true) throw usage(command, `The option "${rawName}" is given twice.`)
     if (option.value === undefined && value !== undefined) throw usage(command, `The option "${rawName}" takes no value.`)
     if (option.value !== undefined && (value === undefined || (!token.inlineValue && /^-./.test(value)))) {
       throw usage(command, `The option "${rawName}" needs a value: ${rawName} ${option.value} (or ${rawName}=${option.value}).`)
     }
     given.set(name, value ?? '')
+    if (option.many === true) repeated.set(name, [...(repeated.get(name) ?? []), value ?? ''])
   }
   const named = assign(command, positionals)
   for (const [name, option] of Object.entries(options)) {
@@ -76,6 +80,7 @@ export function parseInput(command: Command, words: readonly string[]): Input {
     arguments: (name) => named.get(name) ?? [],
     flag: (option) => given.has(option),
     text: (option) => given.get(option),
+    texts: (option) => repeated.get(option) ?? [],
     needed: (option) => given.get(option) ?? '',
     choice(option, choices) {
       const value = given.get(option)

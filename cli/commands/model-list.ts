@@ -1,7 +1,8 @@
+import type { ModelVersion } from '../../registry/model-versions.ts'
 import { listModelVersions } from '../../registry/model-versions.ts'
 import type { Command } from '../command.ts'
 import { bytes, moment } from '../human.ts'
-import { modelVersionJson } from '../model-json.ts'
+import { aliasesOf, modelVersionJson } from '../model-json.ts'
 import { table } from '../table.ts'
 
 export const modelListCommand: Command = {
@@ -11,21 +12,30 @@ export const modelListCommand: Command = {
   example: 'lockstep model list delay',
   async run(context, input) {
     const [name] = input.arguments('NAME')
+    const catalog = await context.catalog()
     // so that a misspelt name is an error and not an empty list
-    if (name !== undefined) (await context.catalog()).model(name)
+    if (name !== undefined) catalog.model(name)
     const versions = await listModelVersions(await context.database(), name)
+    const aliases = (version: ModelVersion): string[] => {
+      const model = catalog.models.get(version.model)
+      return model === undefined ? [] : aliasesOf(model, version.version)
+    }
     const rows = versions.map((version) => [
       version.model,
       String(version.version),
+      aliases(version).join(', '),
       version.service,
       bytes(version.sizeBytes),
       version.sha256.slice(0, 12),
       moment(version.createdAt),
-      Object.keys(version.metadata).length === 0 ? '' : JSON.stringify(version.metadata),
+      [version.metrics, version.metadata]
+        .filter((facts) => Object.keys(facts).length > 0)
+        .map((facts) => JSON.stringify(facts))
+        .join(' '),
     ])
-    const header = ['MODEL', 'VERSION', 'SERVICE', 'SIZE', 'SHA256', 'PUSHED (UTC)', 'METADATA']
+    const header = ['MODEL', 'VERSION', 'ALIASES', 'SERVICE', 'SIZE', 'SHA256', 'PUSHED (UTC)', 'METRICS, METADATA']
     return {
-      json: { versions: versions.map(modelVersionJson) },
+      json: { versions: versions.map((version) => ({ ...modelVersionJson(version), aliases: aliases(version) })) },
       text: rows.length === 0 ? 'No version of a model was pushed yet.' : table(header, rows),
     }
   },

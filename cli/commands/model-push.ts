@@ -1,52 +1,85 @@
 import { readFile } from 'node:fs/promises'
 import { LockstepError, messageOf } from '../../kernel/errors.ts'
+import { championAlias, readModelAliases } from '../../registry/model-aliases.ts'
 import { pushModel } from '../../registry/models.ts'
+import type { Database } from '../../runtime/database.ts'
 import { inspectModel } from '../../serving/inference/inspect-model.ts'
+import { actorOf, reasonOption } from '../actor.ts'
+import { aliasChangeText } from '../alias-change-text.ts'
 import type { Command } from '../command.ts'
 import { bytes } from '../human.ts'
 import { modelVersionJson } from '../model-json.ts'
+import { checkedOutCommit, metadataOf, metricsOf, paramsOf } from '../push-facts.ts'
 
 export const modelPushCommand: Command = {
   name: 'model push',
   summary: 'Store an ONNX file as the next version of a model',
   description: [
     "The file's inputs and outputs are checked against the model's feature service first. The same file for the same service again is the same version.",
+    'The newest version answers requests, until one is made the champion: from then on the champion does, whatever is pushed.',
   ],
   arguments: [
     { name: 'NAME', help: 'The model, as the definitions file names it.' },
     { name: 'FILE', help: 'The ONNX file.' },
   ],
-  options: { metadata: { value: 'JSON', help: 'An object to keep with the version.' } },
-  example: `lockstep model push delay delay.onnx --metadata '{"auc": 0.71}'`,
+  options: {
+    metric: { value: 'NAME=NUMBER', help: 'What it was judged by.', many: true },
+    param: { value: 'NAME=VALUE', help: 'What it was trained with.', many: true },
+    dataset: { value: 'ID', help: 'The training set that it was made of; the beginning of its id is enough.' },
+    'git-commit': { value: 'SHA', help: 'The commit of the code that trained it; auto: the one that is checked out here.' },
+    metadata: { value: 'FILE|JSON', help: 'An object to keep with the version.' },
+    alias: { value: 'ALIAS', help: 'Point this alias at it: champion serves it.' },
+    reason: reasonOption,
+  },
+  example: 'lockstep model push delay delay.onnx --metric auc=0.71 --dataset 3f0c2a --git-commit auto',
   async run(context, input) {
-    const metadata = metadataOf(input.text('metadata'))
+    const [metrics, params] = [metricsOf(input.texts('metric')), paramsOf(input.texts('param'))]
+    const given = input.text('metadata')
+    const metadata = given === undefined ? {} : { metadata: await metadataOf(given) }
+    const commit = input.text('git-commit')
+    const gitCommit = commit === 'auto' ? await checkedOutCommit() : commit
+    const [dataset, alias] = [input.text('dataset'), input.text('alias')]
+    const { actor, reason } = actorOf(input)
     const file = input.argument('FILE')
     const content = await read(file)
     const db = await context.database()
     const contract = await inspectModel(content, { file })
-    const { version, created, binding } = await pushModel(db, { model: input.argument('NAME'), bytes: content, contract, ...metadata })
+    const pushed = await pushModel(db, {
+      model: input.argument('NAME'),
+      bytes: content,
+      contract,
+      metrics,
+      params,
+      actor,
+      ...metadata,
+      ...(dataset === undefined ? {} : { dataset }),
+      ...(gitCommit === undefined ? {} : { gitCommit }),
+      ...(alias === undefined ? {} : { alias }),
+      ...(reason === undefined ? {} : { reason }),
+    })
+    const { version, created, binding } = pushed
     const label = `${version.model}@${version.version}`
+    const champion = await championOf(db, version.model)
     return {
-      json: { ...modelVersionJson(version), created, unusedFeatures: binding.unused },
+      json: { ...modelVersionJson(version), created, unusedFeatures: binding.unused, alias: pushed.alias, champion, notes: pushed.notes },
       text: [
         created
           ? `Stored ${file} (${bytes(version.sizeBytes)}) as ${label}, for ${version.service}; sha256 ${version.sha256}.`
           : `The file is ${label} already, pushed at ${version.createdAt.toISOString()}.`,
+        ...(pushed.alias === null ? [] : [aliasChangeText(pushed.alias)]),
+        ...(created && champion !== null && champion !== version.version
+          ? [`Version ${champion} goes on answering as the champion; to serve this one: lockstep model promote ${label}`]
+          : []),
+        ...pushed.notes.map((note) => `note: ${note}`),
         ...(binding.unused.length > 0 ? [`note: the model takes no input from ${binding.unused.join(', ')}`] : []),
       ].join('\n'),
     }
   },
 }
 
-function metadataOf(text: string | undefined): { metadata?: Record<string, unknown> } {
-  if (text === undefined) return {}
-  try {
-    const value: unknown = JSON.parse(text)
-    if (typeof value === 'object' && value !== null && !Array.isArray(value)) return { metadata: { ...value } }
-  } catch {
-    // said below
-  }
-  throw new LockstepError('USAGE', `The option "--metadata" is "${text}", which is no JSON object; write it as '{"auc": 0.7}'.`)
+/** null: there is none, and the newest version answers. */
+async function championOf(db: Database, model: string): Promise<number | null> {
+  return (await readModelAliases(db.kysely, model)).find(({ alias }) => alias === championAlias)?.version ?? null
 }
 
 async function read(file: string): Promise<Buffer> {

@@ -1,0 +1,21 @@
+import { hostname, userInfo } from 'node:os'
+import type { Actor } from '../registry/model-events.ts'
+import type { Option } from './command.ts'
+import type { Input } from './input.ts'
+
+/** Why something is done, for those who read its history. */
+export const reasonOption: Option = { value: 'TEXT', help: 'Why, for the history.' }
+
+/** Who runs this process, `user@host`, and why by the option "reason". */
+export function actorOf(input: Input): Actor {
+  return { actor: `${userName()}@${hostname()}`, reason: input.text('reason') }
+}
+
+/** A process may run under a number that has no name. */
+function userName(): string {
+  try {
+    return userInfo().username
+  } catch {
+    return `uid ${process.getuid?.() ?? ''}`.trim()
+  }
+}

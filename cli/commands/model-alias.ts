@@ -1,0 +1,32 @@
+import { LockstepError } from '../../kernel/errors.ts'
+import { parseModelReference } from '../../registry/pick-version.ts'
+import { promoteModel, removeModelAlias } from '../../registry/promote.ts'
+import { actorOf, reasonOption } from '../actor.ts'
+import { aliasChangeText } from '../alias-change-text.ts'
+import type { Command } from '../command.ts'
+
+export const modelAliasCommand: Command = {
+  name: 'model alias',
+  summary: 'Point an alias at a version of a model, or take it away',
+  description: ['Requests can name a version by an alias. Without a champion, the newest version answers requests that name none.'],
+  arguments: [
+    { name: 'MODEL@VERSION', help: 'The version; to take the alias away, the model.' },
+    { name: 'ALIAS', help: 'The alias: champion, challenger, or any other name.' },
+  ],
+  options: { remove: { help: 'Take it away.' }, reason: reasonOption },
+  example: 'lockstep model alias delay@4 challenger',
+  async run(context, input) {
+    const reference = input.argument('MODEL@VERSION')
+    const alias = input.argument('ALIAS')
+    const { model, version } = parseModelReference(reference)
+    const removes = input.flag('remove')
+    if (removes !== (version === undefined)) {
+      const how = removes ? `write "lockstep model alias ${model} ${alias} --remove"` : `write "lockstep model alias ${model}@3 ${alias}"`
+      throw new LockstepError('USAGE', `"${reference}" ${removes ? 'names a version' : 'names no version'}; ${how}.`)
+    }
+    const db = await context.database()
+    const by = actorOf(input)
+    const change = version === undefined ? await removeModelAlias(db, model, alias, by) : await promoteModel(db, model, version, by, alias)
+    return { json: change, text: aliasChangeText(change) }
+  },
+}

@@ -1,0 +1,79 @@
+import type { ModelLineage } from '../../registry/model-lineage.ts'
+import { readModelLineage } from '../../registry/model-lineage.ts'
+import { tensorText } from '../../registry/model-contract.ts'
+import type { ModelVersion } from '../../registry/model-versions.ts'
+import { parseModelReference, pickVersion } from '../../registry/pick-version.ts'
+import type { Command } from '../command.ts'
+import { bytes, moment } from '../human.ts'
+import { aliasesOf, modelVersionJson } from '../model-json.ts'
+
+export const modelShowCommand: Command = {
+  name: 'model show',
+  summary: 'Show a version of a model: what is known of it, and what it was made of',
+  description: ['Without a version it is the champion, and where there is none the newest.'],
+  arguments: [{ name: 'MODEL', help: 'The model, or one version of it: delay@3, delay@challenger.' }],
+  example: 'lockstep model show delay@3',
+  async run(context, input) {
+    const { model: name, version: wanted } = parseModelReference(input.argument('MODEL'))
+    const model = (await context.catalog()).model(name)
+    const version = pickVersion(model, wanted)
+    const lineage = await readModelLineage(await context.database(), version)
+    const aliases = aliasesOf(model, version.version)
+    return { json: { ...modelVersionJson(version), aliases, lineage }, text: versionText(version, aliases, lineage) }
+  },
+}
+
+function versionText(
+  version: ModelVersion,
+  aliases: readonly string[],
+  { dataset, service, views, onDemand, sources }: ModelLineage,
+): string {
+  const named = (values: Readonly<Record<string, unknown>>): string =>
+    Object.entries(values)
+      .map(([name, value]) => `${name} ${typeof value === 'string' ? value : JSON.stringify(value)}`)
+      .join(', ')
+  const retired = (is: boolean): string => (is ? ', pruned since' : '')
+  const fields: (readonly [string, string])[] = [
+    ['model', `${version.model}@${version.version}${aliases.length === 0 ? '' : ` (${aliases.join(', ')})`}`],
+    ['pushed', `${moment(version.createdAt)} UTC${version.pushedBy === null ? '' : ` by ${version.pushedBy}`}`],
+    ['file', `${bytes(version.sizeBytes)}, sha256 ${version.sha256}`],
+    ...version.contract.inputs.map((tensor) => ['input', `${tensor.name} ${tensorText(tensor)}`] as const),
+    ...version.contract.outputs.map((tensor) => ['output', `${tensor.name} ${tensorText(tensor)}`] as const),
+    ['metrics', named(version.metrics)],
+    ['parameters', named(version.params)],
+    ['commit', version.gitCommit ?? ''],
+    ['metadata', named(version.metadata)],
+    ['training set', dataset === null ? '' : datasetText(dataset)],
+    ['service', `${service.id} ${short(service.fingerprint)}${retired(service.retired)}`],
+    ...onDemand.map((view) => ['on demand', `${view.id} ${short(view.fingerprint)}${retired(view.retired)}`] as const),
+    ...views.map(
+      (view) => ['view', `${view.id} ${short(view.fingerprint)}, of ${view.source}, by ${view.entity}${retired(view.retired)}`] as const,
+    ),
+    ...sources.map(({ name, relation }) => ['source', `${name}: ${relationText(relation)}`] as const),
+  ]
+  const shown = fields.filter(([, value]) => value !== '')
+  const width = Math.max(...shown.map(([name]) => name.length))
+  return shown.map(([name, value]) => `${name.padEnd(width)}  ${value}`).join('\n')
+}
+
+function datasetText({ id, path, sameService, service }: NonNullable<ModelLineage['dataset']>): string {
+  if (path === null) return `${id}, which the registry does not know any more`
+  return `${id}, ${path}${sameService === true ? '' : `, with the features of another definition (${service})`}`
+}
+
+function relationText(relation: ModelLineage['sources'][number]['relation']): string {
+  switch (relation.kind) {
+    case 'owned':
+      return 'the table that Lockstep made'
+    case 'table':
+      return `the table ${relation.table}`
+    case 'sql':
+      return `the query ${relation.sql}`
+    default:
+      return relation satisfies never
+  }
+}
+
+function short(hash: string): string {
+  return hash.slice(0, 12)
+}

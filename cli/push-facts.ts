@@ -1,0 +1,91 @@
+import { execFile } from 'node:child_process'
+import { readFile } from 'node:fs/promises'
+import { promisify } from 'node:util'
+import { LockstepError, messageOf } from '../kernel/errors.ts'
+
+/**
+ * Reads `auc=0.71`, given once for each metric.
+ *
+ * @throws LockstepError `USAGE` where one is no number, or is given twice
+ */
+export function metricsOf(pairs: readonly string[]): Record<string, number> {
+  return read('metric', pairs, 'auc=0.71', (text) => {
+    const number = text.trim() === '' ? Number.NaN : Number(text)
+    return Number.isFinite(number) ? number : undefined
+  })
+}
+
+/** Reads `depth=3`, given once for each parameter: JSON where it is some, else text. */
+export function paramsOf(pairs: readonly string[]): Record<string, unknown> {
+  return read<unknown>('param', pairs, 'depth=3', (text) => {
+    try {
+      return JSON.parse(text)
+    } catch {
+      return text
+    }
+  })
+}
+
+function read<T>(option: string, pairs: readonly string[], example: string, valueOf: (text: string) => T | undefined): Record<string, T> {
+  const values = new Map<string, T>()
+  for (const pair of pairs) {
+    const at = pair.indexOf('=')
+    const name = pair.slice(0, Math.max(0, at)).trim()
+    const value = name === '' ? undefined : valueOf(pair.slice(at + 1))
+    const what = option === 'metric' ? 'a name and a number' : 'a name and a value'
+    if (value === undefined) throw new LockstepError('USAGE', `The option "--${option}" is "${pair}"; write ${what}, as in ${example}.`)
+    if (values.has(name)) throw new LockstepError('USAGE', `The option "--${option}" gives "${name}" twice; give it once.`)
+    values.set(name, value)
+  }
+  return Object.fromEntries(values)
+}
+
+/**
+ * An object, given as JSON or by the name of a file that holds some.
+ *
+ * @throws LockstepError `USAGE`, `FILE_UNREADABLE`
+ */
+export async function metadataOf(given: string): Promise<Record<string, unknown>> {
+  const isFile = !given.trimStart().startsWith('{')
+  const text = isFile ? await fileText(given) : given
+  try {
+    const value: unknown = JSON.parse(text)
+    if (typeof value === 'object' && value !== null && !Array.isArray(value)) return { ...value }
+  } catch {
+    // said below
+  }
+  const what = isFile ? `names the file "${given}", which holds` : `is "${given}", which is`
+  throw new LockstepError('USAGE', `The option "--metadata" ${what} no JSON object; write it as '{"auc": 0.7}'.`)
+}
+
+async function fileText(path: string): Promise<string> {
+  try {
+    return await readFile(path, 'utf8')
+  } catch (cause) {
+    throw new LockstepError(
+      'FILE_UNREADABLE',
+      `The option "--metadata" is "${path}", which is neither a JSON object nor a file that can be read: ${messageOf(cause)}.`,
+      { cause, details: { path } },
+    )
+  }
+}
+
+/**
+ * The commit that is checked out here, with `-dirty` where files differ from it.
+ *
+ * @throws LockstepError `USAGE` where this is no git repository
+ */
+export async function checkedOutCommit(): Promise<string> {
+  const git = promisify(execFile)
+  try {
+    const commit = (await git('git', ['rev-parse', 'HEAD'])).stdout.trim()
+    const { stdout: changes } = await git('git', ['status', '--porcelain', '--untracked-files=no'])
+    return changes.trim() === '' ? commit : `${commit}-dirty`
+  } catch (cause) {
+    throw new LockstepError(
+      'USAGE',
+      `The option "--git-commit" is "auto", and git does not tell a commit here: ${messageOf(cause).trim()}. Give the commit itself.`,
+      { cause },
+    )
+  }
+}

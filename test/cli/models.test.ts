@@ -1,0 +1,110 @@
+import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import type { Outcome } from '../../cli/command.ts'
+import type { Context } from '../../cli/context.ts'
+import { createContext } from '../../cli/context.ts'
+import { prepare } from '../../cli/run.ts'
+import { createTerminal } from '../../cli/terminal.ts'
+import { applyChanges } from '../../registry/apply.ts'
+import { loadConfig } from '../../runtime/config.ts'
+import { openPostgres } from '../../runtime/open-postgres.ts'
+import { servingSet } from '../serving/definitions.ts'
+import { onnx } from '../serving/fixtures.ts'
+import type { TestDatabase } from '../services/index.ts'
+import { testDatabase } from '../services/index.ts'
+
+let folder: string
+let database: TestDatabase
+let context: Context
+
+beforeAll(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'lockstep-models-'))
+  database = await testDatabase()
+  const config = loadConfig({ LOCKSTEP_POSTGRES_URL: database.url, LOCKSTEP_DIR: folder, LOCKSTEP_LOG_LEVEL: 'silent' })
+  context = createContext(config, createTerminal(true), new AbortController().signal)
+  const db = openPostgres(database.url)
+  await applyChanges(db, servingSet)
+  await db.query(
+    `insert into lockstep.datasets (id, service, fingerprint, path, manifest) values ('set-one', 'flight@1', 'other', '/data/one.parquet', '{}')`,
+  )
+  await db.close()
+  for (const name of ['logistic', 'mlp', 'zipmap']) await writeFile(join(folder, `${name}.onnx`), await onnx(name))
+})
+afterAll(async () => {
+  await context?.close()
+  await database?.drop()
+  await rm(folder, { recursive: true, force: true })
+})
+
+/** Runs a command line in this process. */
+const lockstep = async (...words: string[]): Promise<Outcome> => await (await prepare(words))(context)
+const text = async (...words: string[]): Promise<string> => (await lockstep(...words)).text
+const json = async (...words: string[]): Promise<unknown> => JSON.parse(JSON.stringify((await lockstep(...words)).json))
+const refused = (code: string, message: string) => ({ code, message: expect.stringContaining(message) as string })
+
+describe('the life of a model', () => {
+  it('is pushed, promoted, rolled back and told of from the command line', async () => {
+    await writeFile(join(folder, 'facts.json'), '{"team": "delays"}')
+    const facts = '--metric auc=0.71 --metric loss=0.2 --param depth=3 --param kind=trees --dataset set --git-commit abc123'.split(' ')
+    const first = await json('model', 'push', 'delay', join(folder, 'logistic.onnx'), ...facts, '--metadata', join(folder, 'facts.json'))
+    expect(first).toMatchObject({ version: 1, metrics: { auc: 0.71, loss: 0.2 }, params: { depth: 3, kind: 'trees' }, champion: null })
+    expect(first).toMatchObject({
+      dataset: 'set-one',
+      gitCommit: 'abc123',
+      metadata: { team: 'delays' },
+      notes: [expect.stringContaining('set-one')],
+    })
+
+    const second = await text('model', 'push', 'delay', join(folder, 'mlp.onnx'), '--alias', 'challenger')
+    expect(second).toContain('The alias "challenger" of delay is version 2 now.')
+    const promoted = await text('model', 'promote', 'delay@1', '--reason', 'as agreed')
+    expect(promoted).toBe('The alias "champion" of delay is version 1 now; it was 2.')
+    expect(await json('model', 'promote', 'delay@challenger')).toMatchObject({ from: 1, to: 2, changed: true })
+    expect(await json('model', 'rollback', 'delay')).toMatchObject({ from: 2, to: 1 })
+
+    const shown = await text('model', 'show', 'delay')
+    expect(shown).toContain('model         delay@1 (champion)\n')
+    expect(shown).toMatch(/metrics +auc 0.71, loss 0.2\nparameters +depth 3, kind trees\ncommit +abc123\n/)
+    expect(shown).toMatch(/training set +set-one, \/data\/one.parquet, with the features of another definition \(flight@1\)\n/)
+    expect(await json('model', 'show', 'delay@2')).toMatchObject({
+      aliases: ['challenger'],
+      lineage: {
+        dataset: null,
+        service: { id: 'flight@1', retired: false },
+        views: [{ id: 'airport_delays@1', source: 'landings' }],
+        onDemand: [{ id: 'flight_context@1' }],
+        sources: [{ name: 'landings', relation: { kind: 'owned' }, eventTime: 'at' }],
+      },
+    })
+    const listed = await text('model', 'list', 'delay')
+    expect(listed).toMatch(/delay +1 +champion +flight@1/)
+
+    const history = await text('model', 'history', 'delay')
+    expect(history.split('\n').filter((line) => / (push|promote|rollback) /.test(line))).toHaveLength(6)
+    expect(history).toMatch(/promote +champion +2 +1 +\S+@\S+ +as agreed$/m)
+    expect(await json('model', 'history', 'delay', '--limit', '1')).toMatchObject({ events: [{ action: 'rollback', from: 2, to: 1 }] })
+
+    await json('model', 'alias', 'delay', 'champion', '--remove')
+    expect(await text('model', 'show', 'delay')).toContain('delay@2 (challenger)\n')
+  })
+
+  it('is refused where it is called wrongly, with what to write instead', async () => {
+    const push = (file: string, ...more: string[]) => lockstep('model', 'push', 'delay', join(folder, file), ...more)
+    await expect(push('mlp.onnx', '--metric', 'auc=high')).rejects.toMatchObject(refused('USAGE', 'auc=0.71'))
+    await expect(push('mlp.onnx', '--param', 'a=1', '--param', 'a=2')).rejects.toMatchObject(refused('USAGE', '"a" twice'))
+    await expect(push('mlp.onnx', '--metadata', '[1]')).rejects.toMatchObject(
+      refused('FILE_UNREADABLE', 'neither a JSON object nor a file'),
+    )
+    await expect(push('mlp.onnx', '--dataset', 'none')).rejects.toMatchObject(refused('UNKNOWN_DEFINITION', 'no training set "none"'))
+    await expect(push('zipmap.onnx')).rejects.toMatchObject(refused('MODEL_INVALID', 'zipmap=False'))
+    await expect(lockstep('model', 'promote', 'delay')).rejects.toMatchObject(refused('USAGE', '"delay@3"'))
+    await expect(lockstep('model', 'promote', 'delay@1@2')).rejects.toMatchObject(refused('USAGE', 'delay@champion'))
+    await expect(lockstep('model', 'alias', 'delay', 'champion')).rejects.toMatchObject(refused('USAGE', 'delay@3 champion'))
+    await expect(lockstep('model', 'alias', 'delay@1', 'champion', '--remove')).rejects.toMatchObject(
+      refused('USAGE', 'delay champion --remove'),
+    )
+    await expect(lockstep('model', 'rollback', 'delay')).rejects.toMatchObject(refused('NOT_PROMOTABLE', 'lockstep model promote delay@N'))
+  })
+})
