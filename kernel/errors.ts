@@ -49,6 +49,7 @@ export type ErrorCode =
   | 'MISSING_REQUEST_VALUE'
   | 'REQUIRED_FEATURE_MISSING'
   | 'BODY_TOO_LARGE'
+  | 'UNSUPPORTED_MEDIA_TYPE' // a body of another type or encoding than is read
   | 'NOT_FOUND'
   | 'METHOD_NOT_ALLOWED'
   | 'NOT_READY'

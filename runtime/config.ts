@@ -30,6 +30,8 @@ export interface Config {
   readonly port: number
   /** The longest body that a request may have, bytes. */
   readonly bodyLimitBytes: number
+  /** Whose pages may use the server from a browser, as `https://app.example`; `*`: all. */
+  readonly corsOrigins: readonly string[]
   /** How far after its receipt a pushed event may say it happened, microseconds. */
   readonly futureMicros: number
   /** Of which requests the predictions are logged. */
@@ -63,6 +65,8 @@ const redisUrl = z
     'a URL such as redis://:password@host:6379, or for a cluster redis+cluster://:password@host:6379,host:6379',
   )
 
+const isOrigin = (text: string) => text === '*' || (URL.canParse(text) && new URL(text).origin === text)
+
 /** Every variable, with what it allows and what it is when it is absent. */
 export const variables = z.object({
   LOCKSTEP_POSTGRES_URL: url(['postgres:', 'postgresql:'], 'postgres://user:password@host:5432/database').optional(),
@@ -79,6 +83,11 @@ export const variables = z.object({
   LOCKSTEP_HOST: z.string().default('127.0.0.1'),
   LOCKSTEP_PORT: integer(0, 65_535).default(8080),
   LOCKSTEP_BODY_LIMIT_BYTES: integer(1, MAX_BODY_BYTES).default(1024 ** 2),
+  LOCKSTEP_CORS_ORIGINS: z
+    .string()
+    .transform((text) => text.split(',').map((origin) => origin.trim()))
+    .refine((origins) => origins.every(isOrigin), 'origins such as https://app.example, with commas between them, or *')
+    .optional(),
   LOCKSTEP_FUTURE_SECONDS: integer(0, 10 * 365 * 86_400).default(600),
   LOCKSTEP_LOG_PREDICTIONS: z
     .string()
@@ -125,6 +134,7 @@ export function loadConfig(env: Readonly<Record<string, string | undefined>> = p
     host: data.LOCKSTEP_HOST,
     port: data.LOCKSTEP_PORT,
     bodyLimitBytes: data.LOCKSTEP_BODY_LIMIT_BYTES,
+    corsOrigins: data.LOCKSTEP_CORS_ORIGINS ?? [],
     futureMicros: data.LOCKSTEP_FUTURE_SECONDS * 1_000_000,
     logShares: parseLogShares(data.LOCKSTEP_LOG_PREDICTIONS) ?? logNothing,
     logRetentionDays: data.LOCKSTEP_LOG_RETENTION_DAYS,

@@ -35,6 +35,8 @@ import type { WhenUnavailable } from './when-unavailable.ts'
 
 /** Each read of the history takes two connections of the database while it runs. */
 const historyLimit = { running: 4, waiting: 100, name: 'reads of the history' }
+/** How long a connection may be idle: longer than load balancers keep theirs, which is a minute as a rule, so that none sends into one that is being closed. */
+const keepAliveMs = 75_000
 /** How long the parts of a server may take to close, after the requests under way. */
 const loopsStopMs = 2000
 const partsCloseMs = 6000
@@ -47,9 +49,10 @@ const dropAgainMs = 60_000
 const foldsCloseMs = 1500
 
 export interface ServerOptions {
-  /** `redisUrl`: where the online store is, for messages. Default of the others: no predictions are logged, and are kept for 30 days. */
+  /** `redisUrl`: where the online store is, for messages. Default of the others: no pages of other origins, no predictions are logged, and are kept for 30 days. */
   readonly config: {
     readonly bodyLimitBytes: number
+    readonly corsOrigins?: readonly string[]
     readonly redisUrl?: string | null
     readonly logShares?: LogShares
     readonly logRetentionDays?: number
@@ -170,8 +173,9 @@ export function createServer(options: ServerOptions): LockstepServer {
     defaultAsOf: options.defaultAsOf ?? null,
     whenUnavailable: options.whenUnavailable ?? 'error',
     bodyLimitBytes: options.config.bodyLimitBytes,
+    corsOrigins: options.config.corsOrigins ?? [],
   })
-  const http = createAdaptorServer({ fetch: app.fetch }) as Server
+  const http = createAdaptorServer({ fetch: app.fetch, serverOptions: { keepAliveTimeout: keepAliveMs } }) as Server
   const loops: Repeated[] = []
   let listening: Promise<() => Promise<void>> | null = null
 

@@ -3,7 +3,9 @@ import type { Context } from 'hono'
 import { Hono } from 'hono'
 import { LockstepError } from '../../kernel/errors.ts'
 import { backfillRoutes } from './backfills-route.ts'
+import { createCors } from './cors.ts'
 import type { AppDeps, RequestEnv, RouteAnswer } from './context.ts'
+import { deflated, isDeflatable } from './deflate.ts'
 import { docsRoutes } from './docs-routes.ts'
 import { errorAnswer } from './error-answer.ts'
 import { eventRoutes } from './events-route.ts'
@@ -23,6 +25,7 @@ const acceptableId = /^[\x21-\x7e]{1,128}$/
 /** The HTTP interface. Every answer, errors included, carries `x-request-id`: the caller's where it sent one, else a new one. */
 export function createApp(deps: AppDeps): Hono<RequestEnv> {
   const app = new Hono<RequestEnv>()
+  const cors = createCors(deps.corsOrigins)
   for (const [path, ofPath] of Map.groupBy(routes, (route) => route.path)) {
     for (const route of ofPath) app.on(route.method, path, (c) => answer(c, route, (context) => route.handle(context, deps)))
     refuseOthers(path, ofPath)
@@ -38,14 +41,22 @@ export function createApp(deps: AppDeps): Hono<RequestEnv> {
 
   /** Says what a path takes to requests by other methods. */
   function refuseOthers(path: string, ofPath: readonly Route[]): void {
-    const allow = ofPath.map((route) => route.method).join(', ')
+    const methods = ofPath.flatMap((route) => (route.method === 'GET' ? ['GET', 'HEAD'] : [route.method]))
+    const allow = [...methods, 'OPTIONS'].join(', ')
+    app.options(path, (c) =>
+      answer(c, { path }, () => ({
+        status: 204,
+        body: null,
+        headers: { allow, ...(c.env.incoming.headers.origin === undefined ? {} : cors.preflight(methods)) },
+      })),
+    )
     app.all(path, (c) =>
       answer(
         c,
         ofPath[0] ?? nowhere,
         () => {
-          throw new LockstepError('METHOD_NOT_ALLOWED', `"${c.req.path}" takes ${allow}, not ${c.req.method}.`, {
-            details: { allow: allow.split(', ') },
+          throw new LockstepError('METHOD_NOT_ALLOWED', `"${c.req.path}" takes ${methods.join(', ')}, not ${c.req.method}.`, {
+            details: { allow: methods },
           })
         },
         { allow },
@@ -69,6 +80,7 @@ export function createApp(deps: AppDeps): Hono<RequestEnv> {
     } catch (error) {
       made = errorAnswer(requestId, error, { log: deps.log, shape: route.errors })
     }
+    if (isDeflatable(made)) made = await deflated(made, c.env.incoming.headers['accept-encoding'])
     deps.metrics.request(route.path, made.status, (performance.now() - start) / 1000)
     // A plain record and a text take the short way through @hono/node-server: no Headers and no stream are made.
     const headers: Record<string, string> = {
@@ -77,6 +89,8 @@ export function createApp(deps: AppDeps): Hono<RequestEnv> {
       ...made.headers,
       ...more,
     }
+    const { origin } = c.env.incoming.headers
+    if (origin !== undefined) cors.allow(origin, headers)
     if (deps.closing()) headers['connection'] = 'close'
     return new Response(made.body, { status: made.status, headers })
   }

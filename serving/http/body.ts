@@ -1,19 +1,25 @@
+import type { IncomingHttpHeaders } from 'node:http'
 import type { Context } from 'hono'
 import type { z } from 'zod'
 import { LockstepError, messageOf } from '../../kernel/errors.ts'
 import { parseJson } from '../../kernel/parse-json.ts'
 import type { RequestEnv } from './context.ts'
+import { inflated } from './inflate.ts'
+
+const jsonType = /^\s*(application\/([\w.-]+\+)?json|text\/json)\s*(;|$)/i
+const saysNothing = /^\s*(application\/x-www-form-urlencoded|text\/plain)\s*(;|$)/i
 
 /**
- * The request's body, read within the limit, parsed and validated.
+ * The request's body, read within the limit, unpacked, parsed and validated.
  *
- * @throws LockstepError `BODY_TOO_LARGE`, `REQUEST_ABORTED`, or `INVALID_REQUEST` saying which field is wrong
+ * @throws LockstepError `BODY_TOO_LARGE`, `UNSUPPORTED_MEDIA_TYPE`, `REQUEST_ABORTED`, or `INVALID_REQUEST` saying which field is wrong
  */
 export async function readBody<Schema extends z.ZodType>(
   c: Context<RequestEnv>,
   limitBytes: number,
   schema: Schema,
 ): Promise<z.output<Schema>> {
+  checkType(c.env.incoming.headers)
   let text: string
   try {
     text = await readText(c, limitBytes)
@@ -34,12 +40,29 @@ export async function readBody<Schema extends z.ZodType>(
   throw new LockstepError('INVALID_REQUEST', `The body is not a valid request: ${said}.`, { details: { issues } })
 }
 
+/** A form or a picture is no JSON, and a browser sends what a page of another origin has made as a form without asking first. */
+function checkType({ 'content-type': type, origin }: IncomingHttpHeaders): void {
+  if (type === undefined || jsonType.test(type)) return
+  // what curl and fetch say of any body, where no page of a browser sends it
+  if (origin === undefined && saysNothing.test(type)) return
+  throw new LockstepError(
+    'UNSUPPORTED_MEDIA_TYPE',
+    `The content type "${type.slice(0, 100)}" is not taken; send JSON, as "application/json".`,
+    { details: { contentType: type.slice(0, 100) } },
+  )
+}
+
 async function readText(c: Context<RequestEnv>, limitBytes: number): Promise<string> {
-  const declared = c.env.incoming.headers['content-length']
-  if (declared !== undefined) {
-    if (Number(declared) > limitBytes) throw tooLarge(limitBytes)
-    return await c.req.text() // the HTTP parser holds the body to its declared length
+  const { 'content-length': declared, 'content-encoding': encoding } = c.env.incoming.headers
+  if (declared !== undefined && Number(declared) > limitBytes) throw tooLarge(limitBytes)
+  if (encoding !== undefined && encoding !== 'identity') {
+    return (await inflated(await readBytes(c, limitBytes), encoding, limitBytes, tooLarge)).toString('utf8')
   }
+  if (declared !== undefined) return await c.req.text() // the HTTP parser holds the body to its declared length
+  return (await readBytes(c, limitBytes)).toString('utf8')
+}
+
+async function readBytes(c: Context<RequestEnv>, limitBytes: number): Promise<Buffer> {
   const chunks: Uint8Array[] = []
   let size = 0
   for await (const chunk of c.req.raw.body ?? []) {
@@ -47,7 +70,7 @@ async function readText(c: Context<RequestEnv>, limitBytes: number): Promise<str
     if (size > limitBytes) throw tooLarge(limitBytes)
     chunks.push(chunk)
   }
-  return Buffer.concat(chunks).toString('utf8')
+  return Buffer.concat(chunks)
 }
 
 function tooLarge(limitBytes: number): LockstepError {

@@ -29,6 +29,8 @@ export interface AppDeps {
   /** The moment of a request that names none, epoch microseconds; null: now. */
   readonly defaultAsOf: number | null
   readonly bodyLimitBytes: number
+  /** Whose pages may use the server from a browser; `*`: all. */
+  readonly corsOrigins: readonly string[]
   /** For requests that do not say. */
   readonly whenUnavailable: WhenUnavailable
 }
@@ -50,7 +52,8 @@ export interface RequestEnv {
 /** What a route answers; `app.ts` makes the response of it. */
 export interface RouteAnswer {
   readonly status: number
-  readonly body: string | Uint8Array<ArrayBuffer>
+  /** null: none, with a status that has none. */
+  readonly body: string | Uint8Array<ArrayBuffer> | null
   /** Absent: JSON. */
   readonly contentType?: string
   /** Beside those of every answer. */

@@ -1,6 +1,6 @@
 import type { LockstepError } from '../../kernel/errors.ts'
 
-export type HttpErrorStatus = 400 | 404 | 405 | 413 | 422 | 429 | 499 | 500 | 503 | 504
+export type HttpErrorStatus = 400 | 404 | 405 | 413 | 415 | 422 | 429 | 499 | 500 | 503 | 504
 
 /** The HTTP status of an error. Chosen here and nowhere else; what is not a caller's doing is 500. */
 export function statusOf({ code, details }: LockstepError): HttpErrorStatus {
@@ -19,6 +19,8 @@ export function statusOf({ code, details }: LockstepError): HttpErrorStatus {
       return 405
     case 'BODY_TOO_LARGE':
       return 413
+    case 'UNSUPPORTED_MEDIA_TYPE':
+      return 415
     case 'NOT_PUSHABLE':
     case 'REQUIRED_FEATURE_MISSING':
     case 'TOO_MANY_CATEGORIES':

@@ -27,6 +27,7 @@ describe('the configuration', () => {
       host: '127.0.0.1',
       port: 8080,
       bodyLimitBytes: 1_048_576,
+      corsOrigins: [],
       futureMicros: 600_000_000,
       logShares: { share: 0, models: new Map() },
       logRetentionDays: 30,
@@ -49,6 +50,7 @@ describe('the configuration', () => {
         LOCKSTEP_HOST: '0.0.0.0',
         LOCKSTEP_PORT: '0',
         LOCKSTEP_BODY_LIMIT_BYTES: '1000',
+        LOCKSTEP_CORS_ORIGINS: 'https://app.example, http://localhost:3000',
         LOCKSTEP_FUTURE_SECONDS: '0',
         LOCKSTEP_LOG_PREDICTIONS: '0.01, delay=1',
         LOCKSTEP_LOG_RETENTION_DAYS: '7',
@@ -66,6 +68,7 @@ describe('the configuration', () => {
       host: '0.0.0.0',
       port: 0,
       bodyLimitBytes: 1000,
+      corsOrigins: ['https://app.example', 'http://localhost:3000'],
       futureMicros: 0,
       logShares: { share: 0.01, models: new Map([['delay', 1]]) },
       logRetentionDays: 7,
@@ -116,12 +119,16 @@ describe('the configuration', () => {
 
   it('is what the page in docs says, variable by variable, default by default', async () => {
     const page = await readFile(join(import.meta.dirname, '../../docs/configuration.md'), 'utf8')
-    const unset: Readonly<Record<string, string>> = { LOCKSTEP_STREAM_REDIS_URL: 'that of `LOCKSTEP_REDIS_URL`', LOCKSTEP_NATS_URL: 'none' }
+    const unset: Readonly<Record<string, string>> = {
+      LOCKSTEP_STREAM_REDIS_URL: 'that of `LOCKSTEP_REDIS_URL`',
+      LOCKSTEP_NATS_URL: 'none',
+      LOCKSTEP_CORS_ORIGINS: 'none',
+    }
     const rows = [...page.matchAll(/^\| `(LOCKSTEP_\w+)` \| ([^|]+) \|/gm)].map(([, name, text]) => [name, text])
-    const defaults: Readonly<Record<string, string | number | undefined>> = variables.parse({})
+    const defaults: Readonly<Record<string, string | number | readonly string[] | undefined>> = variables.parse({})
     const expected = Object.keys(variables.shape).map((name) => [
       name,
-      defaults[name] === undefined ? (unset[name] ?? 'none: embedded') : `\`${defaults[name]}\``,
+      defaults[name] === undefined ? (unset[name] ?? 'none: embedded') : `\`${String(defaults[name])}\``,
     ])
     expect(rows).toEqual(expected)
   })

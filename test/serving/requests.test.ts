@@ -144,7 +144,7 @@ describe('a bad request', () => {
     expectError(await ask(url, '/v1/nothing'), 404, 'NOT_FOUND')
     const get = await ask(url, '/v1/predict')
     expectError(get, 405, 'METHOD_NOT_ALLOWED')
-    expect(get.headers.get('allow')).toBe('POST')
+    expect(get.headers.get('allow')).toBe('POST, OPTIONS')
     expectError(await ask(url, '/v1/models', {}), 405, 'METHOD_NOT_ALLOWED')
   })
 

@@ -78,7 +78,7 @@ function section({ method, path, operation }: Listed): string {
 <div class="inside">
 ${operation.description
   .split('\n\n')
-  .map((text) => `<p>${escapeHtml(text)}</p>`)
+  .map((text) => `<p>${escapeHtml(text).replaceAll(/`([^`]+)`/g, '<code>$1</code>')}</p>`)
   .join('')}
 ${body === undefined ? '' : `<h3>Body</h3>${fieldRows(body.schema)}`}
 <form data-method="${method}" data-path="${escapeHtml(path)}">

@@ -1,0 +1,38 @@
+import { promisify } from 'node:util'
+import { brotliCompress, constants, gzip } from 'node:zlib'
+import type { RouteAnswer } from './context.ts'
+
+/** Shorter answers go as they are: they fit into a few packets, and take longer to compress than to send. */
+const deflatedFromBytes = 4096
+
+const br = promisify(brotliCompress)
+const gz = promisify(gzip)
+
+/** Whether an answer is long enough to be worth it. */
+export function isDeflatable({ body, headers }: RouteAnswer): boolean {
+  return body !== null && body.length >= deflatedFromBytes && headers?.['content-encoding'] === undefined
+}
+
+/** A long answer, compressed where its client takes that. */
+export async function deflated(made: RouteAnswer, accepted: string | undefined): Promise<RouteAnswer> {
+  const { body: plain } = made
+  if (plain === null) return made
+  const vary = { ...made.headers, vary: 'accept-encoding' }
+  const encoding = chosen(accepted ?? '')
+  if (encoding === null) return { ...made, headers: vary }
+  const body = encoding === 'br' ? await br(plain, { params: { [constants.BROTLI_PARAM_QUALITY]: 4 } }) : await gz(plain, { level: 4 })
+  return { ...made, body: new Uint8Array(body), headers: { ...vary, 'content-encoding': encoding } }
+}
+
+/** Of what an `accept-encoding` takes, the better one; its order says nothing. */
+function chosen(accepted: string): 'br' | 'gzip' | null {
+  const taken = new Set(
+    accepted
+      .toLowerCase()
+      .split(',')
+      .filter((part) => !/;\s*q=0(\.0*)?\s*$/.test(part))
+      .map((part) => part.split(';', 1)[0]?.trim()),
+  )
+  if (taken.has('br')) return 'br'
+  return taken.has('gzip') || taken.has('*') ? 'gzip' : null
+}
