@@ -7,9 +7,10 @@ import type { Database } from '../runtime/database.ts'
 import { faultPoint } from '../runtime/fault-point.ts'
 import type { Run } from './runs.ts'
 import { knowsRun } from './runs.ts'
+import { underRebuildLock } from './view-lock.ts'
 
 /**
- * The marker to start from: the store's own, or a first one that names this run.
+ * The marker to start from: the store's own, or a first one that names this run. A rebuild that was stopped while it removed the states is done to the end first.
  *
  * @throws LockstepError `STORE_MISMATCH`
  */
@@ -21,7 +22,11 @@ export async function beginView(db: Database, store: OnlineStore, plan: ViewPlan
       if (await writeMarker(store, plan.id, first, null)) return first
       continue // another run was first
     }
-    if (present.removing) throw rebuilding(plan)
+    if (present.removing) {
+      const begun = await takeOver(db, store, plan, run, incremental)
+      if (begun === null) continue // it was done meanwhile
+      return begun
+    }
     if (present.fingerprint !== plan.fingerprint) throw mismatch(plan, 'from another definition')
     if (!(await knowsRun(db, present.origin))) throw mismatch(plan, 'from another database')
     // The rows that were there got their arrival when the columns were added, and would be counted once more.
@@ -32,13 +37,31 @@ export async function beginView(db: Database, store: OnlineStore, plan: ViewPlan
 
 /**
  * Removes what the store holds of the view, whoever wrote it, and begins it anew. The marker says so all the while: runs that have begun before find it changed,
- * and none begins before all is gone, even if this one is stopped.
+ * and none begins before all is gone: where this one is stopped, the next one that comes, a worker's too, does this again as its own. Its lock tells whether it lives.
  *
  *     removing, of this run -> remove the states -> begun, of this run
  *
  * @throws LockstepError `STORE_MISMATCH` where another run has begun to rebuild it meanwhile
  */
-export async function beginAnew(store: OnlineStore, plan: ViewPlan, run: Run, incremental: boolean): Promise<Marker> {
+export async function beginAnew(db: Database, store: OnlineStore, plan: ViewPlan, run: Run, incremental: boolean): Promise<Marker> {
+  const anew = (): Promise<Marker> => removeAndBegin(store, plan, run, incremental)
+  // another one that is at it finds that its marker is gone
+  return (await underRebuildLock(db, await store.identity(), plan.id, anew)) ?? (await anew())
+}
+
+/** @returns null where nothing is to be taken over any more @throws LockstepError `STORE_MISMATCH` where whoever began it is at it, or is another database's */
+async function takeOver(db: Database, store: OnlineStore, plan: ViewPlan, run: Run, incremental: boolean): Promise<Marker | null> {
+  const done = await underRebuildLock(db, await store.identity(), plan.id, async () => {
+    const present = await readMarker(store, plan.id)
+    if (present?.removing !== true) return { begun: null }
+    if (!(await knowsRun(db, present.origin))) throw mismatch(plan, 'from another database')
+    return { begun: await removeAndBegin(store, plan, run, incremental) }
+  })
+  if (done === null) throw rebuilding(plan)
+  return done.begun
+}
+
+async function removeAndBegin(store: OnlineStore, plan: ViewPlan, run: Run, incremental: boolean): Promise<Marker> {
   const facts = { fingerprint: plan.fingerprint, incremental, origin: run }
   const removing = firstMarker({ ...facts, removing: true })
   while (!(await writeMarker(store, plan.id, removing, await markerToReplace(store, plan))));
@@ -83,6 +106,6 @@ export function lost(plan: ViewPlan): LockstepError {
 function rebuilding(plan: ViewPlan): LockstepError {
   return new LockstepError(
     'STORE_MISMATCH',
-    `The view "${plan.id}" is being rebuilt in the online store by another run, or that run was stopped while it removed the states. Wait for it, or rebuild the view again.`,
+    `The view "${plan.id}" is being rebuilt in the online store by another run. Wait for it, or rebuild the view again.`,
   )
 }

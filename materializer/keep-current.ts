@@ -17,7 +17,7 @@ import { keepHouse } from './keep-house.ts'
 import { materializeView } from './materialize.ts'
 import { reachedByRuns } from './runs.ts'
 import { askForScheduledRun } from './scheduled-runs.ts'
-import { underViewLock } from './view-lock.ts'
+import { underRebuildLock, underViewLock } from './view-lock.ts'
 
 const defaultPollMs = 1_000
 /** A look at what arrived, or a run over a table that does not tell it, takes this share of the time at most. */
@@ -94,7 +94,12 @@ export async function keepCurrent(tools: KeepTools, options: KeepOptions): Promi
         tendAt = performance.now() + tendMs
         const prune = performance.now() >= pruneAt
         if (prune && house === null) pruneAt = performance.now() + pruneMs
-        house ??= keepHouse(tools.db, tools.store, catalog, { replayMs: options.replayMs, prune, signal })
+        house ??= keepHouse(tools.db, tools.store, catalog, {
+          replayMs: options.replayMs,
+          prune,
+          nowMs: Math.floor(tools.clock() / 1000),
+          signal,
+        })
           .catch((error: unknown) => {
             if (!signal.aborted) tools.log.warn({ error: messageOf(error) }, 'what is to be removed could not be')
           })
@@ -131,7 +136,7 @@ async function takeTurn(
   try {
     if (marker instanceof LockstepError) throw marker
     const materialized = marker !== null && marker.frontier.below > 0
-    if (!materialized) await rebuild(tools, plan)
+    if (!materialized) await rebuild(tools, plan, marker)
     else if (plan.spec.availability.kind === 'schedule') await keepSchedule(tools, options, plan, marker, slots)
     else await bringUpToDate(tools, options, view, marker, slots)
     view.failures = 0
@@ -197,15 +202,22 @@ async function keepSchedule(
   if (result !== null) onRun?.(plan, result)
 }
 
-/** By a backfill; one that failed is left alone for a while, and one that somebody has cancelled for ever. */
-async function rebuild(tools: KeepTools, plan: ViewPlan): Promise<void> {
+/**
+ * By a backfill; one that failed is left alone for a while, and one that somebody has cancelled for ever, unless the view was begun anew since. A rebuild that was stopped is
+ * taken over; one that is at work is left to itself.
+ */
+async function rebuild(tools: KeepTools, plan: ViewPlan, marker: Marker | null): Promise<void> {
   const { db, store, log, clock } = tools
   const identity = await store.identity()
   const last = (await readBackfills(db, Date.now())).find(({ view, store: of }) => view === plan.id && of === identity)
   if (last?.fingerprint === plan.fingerprint) {
-    if (last.state === 'running' || last.state === 'cancelled') return
-    if (last.state === 'failed' && Date.now() - (last.finishedAt?.getTime() ?? 0) < afterFailureMs) return
+    if (last.state === 'running') return
+    const anew = marker !== null && Number(marker.origin.id) > Number(last.run.id)
+    if (last.state === 'cancelled' && !anew) return
+    if (!anew && last.state === 'failed' && Date.now() - (last.finishedAt?.getTime() ?? 0) < afterFailureMs) return
   }
+  const isAt = marker?.removing === true && (await underRebuildLock(db, identity, plan.id, () => Promise.resolve(true))) === null
+  if (isAt) return
   const { id, joined } = await beginBackfill(tools, plan, { now: clock })
   if (!joined) log.info({ view: plan.id, backfill: id }, 'a view that the online store lacks is filled')
 }

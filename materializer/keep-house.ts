@@ -12,6 +12,8 @@ export interface HouseOptions {
   readonly replayMs?: number | undefined
   /** Whether to look through the records of runs for what may go, too. */
   readonly prune: boolean
+  /** Epoch milliseconds. */
+  readonly nowMs: number
   readonly signal?: AbortSignal
 }
 
@@ -23,10 +25,10 @@ export async function keepHouse(
   db: Database,
   store: OnlineStore,
   catalog: Pick<Catalog, 'views' | 'online'>,
-  { replayMs, prune, signal }: HouseOptions,
+  { replayMs, prune, nowMs, signal }: HouseOptions,
 ): Promise<void> {
   const stop = signal === undefined ? {} : { signal }
   if (await hasRemovals(db)) await workOnRemovals(db, store, { waitMs, ...stop })
   if ((await pendingErasures(db)) > 0) await finishErasures(db, store, catalog, { waitMs, moment: Date.now() * 1000, ...stop })
-  if (prune) await pruneRuns(db, store, { replayMs, nowMs: Date.now() })
+  if (prune) await pruneRuns(db, store, { replayMs, nowMs })
 }

@@ -82,7 +82,7 @@ export async function materializeView(
   const run = await startRun(db, { view: plan.id, fingerprint: plan.fingerprint, store: identity, moment, startedAt })
   faultPoint('run: recorded')
   const marker =
-    options.rebuild === true ? await beginAnew(store, plan, run, incremental) : await beginView(db, store, plan, run, incremental)
+    options.rebuild === true ? await beginAnew(db, store, plan, run, incremental) : await beginView(db, store, plan, run, incremental)
   faultPoint('run: begun')
   const cursorRun = incremental ? null : await planCursorRun(db, plan, marker, identity, startedAt)
   const ahead = createAheadWatch(db, plan)

@@ -47,7 +47,7 @@ function emptiedIn({ id }: ViewPlan): string {
 /** Why the store does not hold the view whole; null where it does. */
 function lackOf({ id, fingerprint }: ViewPlan, marker: Marker | null): string | null {
   if (marker?.removing === true)
-    return `The view "${id}" is being rebuilt in this online store: wait for it, or run "lockstep materialize ${id} --rebuild".`
+    return `The view "${id}" is being rebuilt in this online store: wait for it, or, where that was stopped, for a worker that goes on with it, or run "lockstep materialize ${id}".`
   // Its first run has begun and not ended.
   if (marker === null || marker.frontier.below <= 0)
     return `The view "${id}" is not materialized in this online store: run "lockstep materialize ${id}", or wait for a worker that does.`

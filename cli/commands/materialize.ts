@@ -42,7 +42,12 @@ export const materializeCommand: Command = {
         progress.end()
       }
     }
-    await keepHouse(db, store, catalog, { replayMs: context.config.replaySeconds * 1000, prune: true, signal: context.signal })
+    await keepHouse(db, store, catalog, {
+      replayMs: context.config.replaySeconds * 1000,
+      prune: true,
+      nowMs: Date.now(),
+      signal: context.signal,
+    })
     const lines = done.flatMap(({ view, rows, entities, seconds, moment: at, tooLarge }) => {
       const what = `${counted(rows, 'row')} folded, ${counted(entities, 'entity', 'entities')} written`
       const line = `Materialized ${view} as of ${formatTimestamp(at)}: ${what} in ${duration(seconds * 1000)}.`

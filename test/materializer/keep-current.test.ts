@@ -3,7 +3,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { LockstepError } from '../../kernel/errors.ts'
 import type { ViewPlan } from '../../kernel/view-plan.ts'
 import { finishChunk, openChunks, readBackfill, readBackfills } from '../../materializer/backfills.ts'
-import { backfillQueue, beginBackfill, chunkJobs, tendBackfills } from '../../materializer/backfill.ts'
+import { backfillQueue, beginBackfill, cancelBackfill, chunkJobs, tendBackfills } from '../../materializer/backfill.ts'
 import { keepCurrent } from '../../materializer/keep-current.ts'
 import { materializeView } from '../../materializer/materialize.ts'
 import { noticeFailover } from '../../materializer/notice-failover.ts'
@@ -87,6 +87,25 @@ describe('what keeps views current', () => {
       () => moment,
       async () => (await readMarker(store, plan.id)) !== null && (await isCurrent()),
     )
+  })
+
+  it('goes on with a rebuild that was stopped, though a backfill was cancelled before it', async () => {
+    const { db, store } = fixture().open('redis')
+    const { table, plan } = await freshView(db)
+    await table.insert(many(50))
+    await materializeView(db, store, plan, { moment })
+    const { id } = await beginBackfill({ db, store, jobs, worker: 'test' }, plan, { now: () => moment })
+    await cancelBackfill({ db, jobs }, id)
+    const stopping = { ...store, removeView: () => Promise.reject(new Error('stopped')) }
+    await expect(materializeView(db, stopping, plan, { moment, rebuild: true })).rejects.toThrow('stopped')
+    expect((await readMarker(store, plan.id))?.removing).toBe(true)
+    await keep(
+      [plan],
+      2,
+      () => moment,
+      async () => ((await readMarker(store, plan.id))?.frontier.below ?? 0) > 0,
+    )
+    expect(await storedStates(store, plan, table.keys(plan))).toEqual(table.expected(plan, moment))
   })
 
   it('runs a scheduled view as of its instant and delay, once over all workers, and catches up missed runs once', async () => {

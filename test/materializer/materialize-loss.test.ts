@@ -5,7 +5,7 @@ import type { EntityKey } from '../../kernel/entity-key.ts'
 import type { ViewPlan } from '../../kernel/view-plan.ts'
 import { materializeView } from '../../materializer/materialize.ts'
 import { materializationStatus } from '../../materializer/status.ts'
-import { markerKey } from '../../online/marker.ts'
+import { firstMarker, markerKey, readMarker, writeMarker } from '../../online/marker.ts'
 import type { OnlineStore } from '../../online/store.ts'
 import type { Database } from '../../runtime/database.ts'
 import { freshView, heldRun, heldSecondRun, many, materializerFixture, moment, storeKinds } from './fixture.ts'
@@ -98,25 +98,44 @@ describe.each(storeKinds)('a view whose states are lost in the %s store', (kind)
     expect(runs.filter(({ finished }) => finished).length).toBe(succeeded)
   }, 30_000)
 
-  it('lets no run begin on a view that a stopped rebuild removed in part, until it is rebuilt', async () => {
+  it('lets no run begin on a view while a rebuild removes it, and the next one do that to the end where it was stopped', async () => {
     const { db, store } = fixture().open(kind)
     const { table, plan } = await freshView(db)
     await table.insert(many(50))
     await materializeView(db, store, plan, { moment })
+    const [removing, stop] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()]
     const failing: OnlineStore = {
       ...store,
       async removeView() {
         await forget(store, plan, table.keys(plan), accountKey(plan, 'account 0'))
+        removing.resolve()
+        await stop.promise
         throw new Error('the power went out')
       },
     }
-    await expect(materializeView(db, failing, plan, { moment, rebuild: true })).rejects.toThrow('the power went out')
+    const stopped = materializeView(db, failing, plan, { moment, rebuild: true }).catch(String)
+    await removing.promise
     await expect(materializeView(db, store, plan, { moment })).rejects.toMatchObject({
       code: 'STORE_MISMATCH',
       message: expect.stringContaining(`"${plan.id}" is being rebuilt`),
     })
-    expect(await materializeView(db, store, plan, { moment, rebuild: true })).toMatchObject({ from: 0, rows: 50 })
+    stop.resolve()
+    expect(await stopped).toContain('the power went out')
+    expect(await materializeView(db, store, plan, { moment })).toMatchObject({ from: 0, rows: 50 })
     expect(await storedStates(store, plan, table.keys(plan))).toEqual(table.expected(plan, moment))
+  })
+
+  it("leaves a rebuild alone that is another database's", async () => {
+    const { db, store } = fixture().open(kind)
+    const { plan } = await freshView(db)
+    const origin = { id: '1', startedAt: new Date(0) }
+    const removing = firstMarker({ fingerprint: plan.fingerprint, incremental: true, origin, removing: true })
+    await writeMarker(store, plan.id, removing, null)
+    await expect(materializeView(db, store, plan, { moment })).rejects.toMatchObject({
+      code: 'STORE_MISMATCH',
+      message: expect.stringContaining('from another database'),
+    })
+    expect(await readMarker(store, plan.id)).toEqual(removing)
   })
 
   it('records no end of a run that did not move the view on', async () => {
