@@ -59,6 +59,7 @@ export type ErrorCode =
   | 'FORBIDDEN' // a key without the scope
   | 'RATE_LIMITED' // over the limits of its key: ask again later
   | 'DEADLINE_EXCEEDED' // not done within the time that the request allows
+  | 'UNSUPPORTED' // a part of a protocol that is not built
   | 'REQUEST_ABORTED' // the client went away before it had sent its request
   // models
   | 'MODEL_INVALID'

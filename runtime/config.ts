@@ -28,6 +28,8 @@ export interface Config {
   readonly directory: string
   readonly host: string
   readonly port: number
+  /** Where gRPC is answered; null: nowhere. */
+  readonly grpcPort: number | null
   /** The longest body that a request may have, bytes. */
   readonly bodyLimitBytes: number
   /** Whose pages may use the server from a browser, as `https://app.example`; `*`: all. */
@@ -82,6 +84,7 @@ export const variables = z.object({
   LOCKSTEP_DIR: z.string().default('.lockstep'),
   LOCKSTEP_HOST: z.string().default('127.0.0.1'),
   LOCKSTEP_PORT: integer(0, 65_535).default(8080),
+  LOCKSTEP_GRPC_PORT: integer(0, 65_535).optional(),
   LOCKSTEP_BODY_LIMIT_BYTES: integer(1, MAX_BODY_BYTES).default(1024 ** 2),
   LOCKSTEP_CORS_ORIGINS: z
     .string()
@@ -133,6 +136,7 @@ export function loadConfig(env: Readonly<Record<string, string | undefined>> = p
     directory: resolve(data.LOCKSTEP_DIR),
     host: data.LOCKSTEP_HOST,
     port: data.LOCKSTEP_PORT,
+    grpcPort: data.LOCKSTEP_GRPC_PORT ?? null,
     bodyLimitBytes: data.LOCKSTEP_BODY_LIMIT_BYTES,
     corsOrigins: data.LOCKSTEP_CORS_ORIGINS ?? [],
     futureMicros: data.LOCKSTEP_FUTURE_SECONDS * 1_000_000,

@@ -5,11 +5,12 @@ import { LockstepError } from '../kernel/errors.ts'
 /**
  * Has a server listen, and waits until it does.
  *
+ * @param setting the one that holds the port, for errors
  * @throws LockstepError `PORT_IN_USE`, or `CONFIG_INVALID` where the address is not of this machine or not allowed
  */
-export function listening(server: Server, host: string, port: number): Promise<void> {
+export function listening(server: Server, host: string, port: number, setting = 'LOCKSTEP_PORT'): Promise<void> {
   return new Promise((resolve, reject) => {
-    const refuse = (cause: NodeJS.ErrnoException) => reject(listenError(cause, host, port))
+    const refuse = (cause: NodeJS.ErrnoException) => reject(listenError(cause, host, port, setting))
     server.once('error', refuse)
     server.listen(port, host, () => {
       server.off('error', refuse)
@@ -23,17 +24,17 @@ export function listening(server: Server, host: string, port: number): Promise<v
  *
  * @throws LockstepError as `listening`
  */
-export async function tryPort(host: string, port: number): Promise<void> {
+export async function tryPort(host: string, port: number, setting = 'LOCKSTEP_PORT'): Promise<void> {
   const server = createServer()
-  await listening(server, host, port)
+  await listening(server, host, port, setting)
   await new Promise((resolve) => server.close(resolve))
 }
 
-function listenError(cause: NodeJS.ErrnoException, host: string, port: number): LockstepError {
+function listenError(cause: NodeJS.ErrnoException, host: string, port: number, setting: string): LockstepError {
   if (cause.code === 'EADDRINUSE') {
     return new LockstepError(
       'PORT_IN_USE',
-      `The port "${port}" on "${host}" is in use by another process; stop that one, or set LOCKSTEP_PORT to a free port.`,
+      `The port "${port}" on "${host}" is in use by another process; stop that one, or set ${setting} to a free port.`,
       {
         cause,
         details: { host, port },
@@ -42,7 +43,7 @@ function listenError(cause: NodeJS.ErrnoException, host: string, port: number): 
   }
   return new LockstepError(
     'CONFIG_INVALID',
-    `The server cannot listen on "${host}" port "${port}": ${cause.message}. Set LOCKSTEP_HOST and LOCKSTEP_PORT.`,
+    `The server cannot listen on "${host}" port "${port}": ${cause.message}. Set LOCKSTEP_HOST and ${setting}.`,
     {
       cause,
       details: { host, port },

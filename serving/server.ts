@@ -19,8 +19,9 @@ import { within } from './deadline.ts'
 import { createDependency } from './dependency.ts'
 import type { BackfillDeps, Backfills } from './backfills.ts'
 import type { EventIntake, EventIntakeDeps } from './event-intake.ts'
+import type { GrpcServer } from './grpc/grpc-server.ts'
 import { createApp } from './http/app.ts'
-import type { Readiness } from './http/context.ts'
+import type { AppDeps, Readiness } from './http/context.ts'
 import { createLimit } from './limit.ts'
 import { listening as listenOn } from './listening.ts'
 import { createLogMetrics } from './log/log-metrics.ts'
@@ -81,14 +82,23 @@ export interface ServerOptions {
   readonly drainMs?: number
 }
 
+export interface ListeningAt {
+  readonly host: string
+  readonly port: number
+  readonly url: string
+  /** null where gRPC is not answered. */
+  readonly grpcPort: number | null
+}
+
 export interface LockstepServer {
   /**
    * Begins to accept requests at once; they are answered with NOT_READY until the stores have answered.
    *
    * @param port 0: any free one
+   * @param grpcPort where gRPC is answered too, on the same host; 0: any free one; absent: it is not
    * @throws LockstepError `PORT_IN_USE`, or `CONFIG_INVALID` where the address is not this machine's or not allowed
    */
-  listen(host: string, port: number): Promise<{ readonly host: string; readonly port: number; readonly url: string }>
+  listen(host: string, port: number, grpcPort?: number): Promise<ListeningAt>
   readiness(): Readiness
   /** Resolves once requests can be answered. */
   whenReady(): Promise<void>
@@ -152,7 +162,7 @@ export function createServer(options: ServerOptions): LockstepServer {
   )
   let dropDelayMs = dropAgainMs
 
-  const app = createApp({
+  const deps: AppDeps = {
     catalog: catalog.current,
     reader: ({ online }) => ({
       store: { read: async (keys, how) => needStore().read(keys, how) },
@@ -174,8 +184,9 @@ export function createServer(options: ServerOptions): LockstepServer {
     whenUnavailable: options.whenUnavailable ?? 'error',
     bodyLimitBytes: options.config.bodyLimitBytes,
     corsOrigins: options.config.corsOrigins ?? [],
-  })
-  const http = createAdaptorServer({ fetch: app.fetch, serverOptions: { keepAliveTimeout: keepAliveMs } }) as Server
+  }
+  const http = createAdaptorServer({ fetch: createApp(deps).fetch, serverOptions: { keepAliveTimeout: keepAliveMs } }) as Server
+  let grpc: GrpcServer | null = null
   const loops: Repeated[] = []
   let listening: Promise<() => Promise<void>> | null = null
 
@@ -256,7 +267,8 @@ export function createServer(options: ServerOptions): LockstepServer {
 
   async function shutDown(): Promise<void> {
     closing = true
-    await drain(http, options.drainMs ?? 10_000)
+    const drainMs = options.drainMs ?? 10_000
+    await Promise.all([drain(http, drainMs), grpc?.close(drainMs)])
     const pushed = closed('the pushed events', loopsStopMs, intake.close(foldsCloseMs))
     drained.abort(new LockstepError('NOT_READY', 'The server is shutting down.'))
     await closed(
@@ -288,6 +300,13 @@ export function createServer(options: ServerOptions): LockstepServer {
     }
   }
 
+  /** The library is loaded by servers that use it alone. */
+  async function listenGrpc(host: string, port: number): Promise<number> {
+    const { createGrpcServer } = await import('./grpc/grpc-server.ts')
+    grpc = createGrpcServer(deps)
+    return await grpc.listen(host, port)
+  }
+
   function noteReady(): void {
     if (readiness().ready) becameReady()
   }
@@ -298,15 +317,17 @@ export function createServer(options: ServerOptions): LockstepServer {
   }
 
   return {
-    async listen(host, port) {
+    async listen(host, port, grpcPort) {
       await listenOn(http, host, port)
+      const boundGrpcPort = grpcPort === undefined ? null : await listenGrpc(host, grpcPort)
       loops.push(
         repeat(watchDatabase, delayMs),
         repeat(watchStore, delayMs),
         repeat(dropOldLog, () => dropDelayMs),
       )
       const address = http.address() as AddressInfo
-      return { host, port: address.port, url: `http://${host.includes(':') ? `[${host}]` : host}:${address.port}` }
+      const url = `http://${host.includes(':') ? `[${host}]` : host}:${address.port}`
+      return { host, port: address.port, url, grpcPort: boundGrpcPort }
     },
     readiness,
     whenReady: () => ready,

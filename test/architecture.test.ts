@@ -42,7 +42,7 @@ const packages: Readonly<Record<string, readonly string[]>> = {
   offline: ['csv-parse', 'hyparquet', 'hyparquet-compressors', 'hyparquet-writer'],
   online: ['ioredis', 'lmdb'],
   materializer: ['kysely'],
-  serving: ['@hono/node-server', 'hono', 'onnxruntime-node', 'prom-client', 'zod'],
+  serving: ['@grpc/grpc-js', '@grpc/proto-loader', '@hono/node-server', 'hono', 'onnxruntime-node', 'prom-client', 'zod'],
   cli: ['date-fns'],
   'index.ts': [],
 }
@@ -54,6 +54,8 @@ const homes: Readonly<Record<string, readonly string[]>> = {
   'pg-boss': ['runtime/job-queue.ts'],
   '@nats-io/jetstream': ['runtime/streams/nats-feed.ts'],
   '@nats-io/transport-node': ['runtime/streams/nats-feed.ts'],
+  '@grpc/grpc-js': ['serving/grpc/'],
+  '@grpc/proto-loader': ['serving/grpc/'],
   hono: ['serving/http/', 'serving/dashboard/'],
 }
 

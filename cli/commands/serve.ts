@@ -27,6 +27,7 @@ export const serveCommand: Command = {
   options: {
     host: { value: 'HOST', help: 'Instead of LOCKSTEP_HOST.' },
     port: { value: 'PORT', help: 'Instead of LOCKSTEP_PORT; 0 takes any that is free.' },
+    'grpc-port': { value: 'PORT', help: 'Instead of LOCKSTEP_GRPC_PORT: answers gRPC there too; 0 takes any that is free.' },
     'when-unavailable': {
       value: 'WHAT',
       help: 'What requests get that need an online store that is away: error, or defaults, which are flagged. Default: error.',
@@ -54,11 +55,15 @@ export const serveCommand: Command = {
       ...(policy === undefined ? {} : { whenUnavailable: policy }),
     })
     context.add('server', () => server.close())
-    const { host, port, url } = await server.listen(input.text('host') ?? config.host, input.count('port', 0, 65_535) ?? config.port)
+    const { host, port, url, grpcPort } = await server.listen(
+      input.text('host') ?? config.host,
+      input.count('port', 0, 65_535) ?? config.port,
+      input.count('grpc-port', 0, 65_535) ?? config.grpcPort ?? undefined,
+    )
     const asOf = defaultAsOf === undefined ? null : formatTimestamp(defaultAsOf)
     return {
-      json: { url, host, port, asOf },
-      text: `Listening on ${url}${asOf === null ? '' : `, as of ${asOf} where a request names no moment`}.`,
+      json: { url, host, port, ...(grpcPort === null ? {} : { grpcPort }), asOf },
+      text: `Listening on ${url}${grpcPort === null ? '' : `, gRPC on port ${grpcPort}`}${asOf === null ? '' : `, as of ${asOf} where a request names no moment`}.`,
       async stay() {
         // of a database that other processes reach, workers do it; history is served as it was
         const keeps = config.postgresUrl === null && defaultAsOf === undefined

@@ -12,10 +12,19 @@ import { eventRoutes } from './events-route.ts'
 import { featureRoutes } from './features-route.ts'
 import { healthRoutes } from './health-routes.ts'
 import { modelRoutes } from './models-route.ts'
+import { oipRoutes } from './oip/oip-routes.ts'
 import { predictRoutes } from './predict-route.ts'
 import type { ErrorShape, Route } from './route.ts'
 
-const described: readonly Route[] = [...featureRoutes, ...predictRoutes, ...eventRoutes, ...modelRoutes, ...backfillRoutes, ...healthRoutes]
+const described: readonly Route[] = [
+  ...featureRoutes,
+  ...predictRoutes,
+  ...eventRoutes,
+  ...modelRoutes,
+  ...oipRoutes,
+  ...backfillRoutes,
+  ...healthRoutes,
+]
 
 /** Every operation of the HTTP interface. */
 export const routes: readonly Route[] = [...described, ...docsRoutes(described)]
@@ -26,12 +35,12 @@ const acceptableId = /^[\x21-\x7e]{1,128}$/
 export function createApp(deps: AppDeps): Hono<RequestEnv> {
   const app = new Hono<RequestEnv>()
   const cors = createCors(deps.corsOrigins)
-  for (const [path, ofPath] of Map.groupBy(routes, (route) => route.path)) {
+  for (const [path, ofPath] of Map.groupBy(routes.flatMap(withBothPaths), (route) => route.path)) {
     for (const route of ofPath) app.on(route.method, path, (c) => answer(c, route, (context) => route.handle(context, deps)))
     refuseOthers(path, ofPath)
   }
   app.notFound((c) =>
-    answer(c, nowhere, () => {
+    answer(c, c.req.path.startsWith('/v2/') ? nowhereOfV2 : nowhere, () => {
       throw new LockstepError('NOT_FOUND', `There is nothing at "${c.req.path}"; GET /docs lists what there is.`, {
         details: { path: c.req.path },
       })
@@ -96,5 +105,10 @@ export function createApp(deps: AppDeps): Hono<RequestEnv> {
   }
 }
 
+function withBothPaths(route: Route): Route[] {
+  return route.alsoPath === undefined ? [route] : [route, { ...route, path: route.alsoPath }]
+}
+
 /** What stands for the route of a request that has none. */
 const nowhere = { path: 'none' }
+const nowhereOfV2 = { ...nowhere, errors: 'oip' } as const

@@ -73,7 +73,7 @@ async function readBytes(c: Context<RequestEnv>, limitBytes: number): Promise<Bu
   return Buffer.concat(chunks)
 }
 
-function tooLarge(limitBytes: number): LockstepError {
+export function tooLarge(limitBytes: number): LockstepError {
   return new LockstepError(
     'BODY_TOO_LARGE',
     `The body is over the limit of ${limitBytes} bytes; send less in one request, or raise LOCKSTEP_BODY_LIMIT_BYTES.`,

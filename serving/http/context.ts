@@ -15,7 +15,7 @@ export interface AppDeps {
   readonly catalog: () => Catalog
   /** What reads features under that catalog. @throws LockstepError `NOT_READY` */
   readonly reader: (catalog: Catalog) => FeatureReaderDeps
-  readonly models: Pick<ModelHost, 'use' | 'answering'>
+  readonly models: Pick<ModelHost, 'use' | 'answering' | 'failures'>
   readonly intake: EventIntake
   readonly backfills: Backfills
   readonly readiness: () => Readiness

@@ -2,7 +2,7 @@ import type { Logger } from '../../runtime/log.ts'
 import { LockstepError, messageOf } from '../../kernel/errors.ts'
 import type { RouteAnswer } from './context.ts'
 import type { ErrorShape } from './route.ts'
-import { statusOf } from './status.ts'
+import { oipStatusOf, statusOf } from './status.ts'
 
 /** Seconds after which a client may ask again what could not be answered for now. */
 const retryAfter = '1'
@@ -17,7 +17,7 @@ export function errorAnswer(
   { log, shape = 'lockstep' }: { readonly log: Logger; readonly shape?: ErrorShape | undefined },
 ): RouteAnswer {
   const told = toldError(requestId, error)
-  const status = statusOf(told)
+  const status = shape === 'oip' ? oipStatusOf(told) : statusOf(told)
   const logged = { requestId, code: told.code, error: messageOf(error) }
   if (status >= 500) log.error({ ...logged, stack: error instanceof Error ? error.stack : undefined }, 'a request failed')
   else log.debug(logged, 'a request was refused')
@@ -40,7 +40,7 @@ function shaped({ code, message, details }: LockstepError, shape: ErrorShape, re
 }
 
 /** The error as a client may see it. */
-function toldError(requestId: string, error: unknown): LockstepError {
+export function toldError(requestId: string, error: unknown): LockstepError {
   if (!(error instanceof LockstepError)) {
     return new LockstepError('INTERNAL', `The server failed; its log tells why, under the request id "${requestId}".`, { cause: error })
   }

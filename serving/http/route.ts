@@ -13,6 +13,8 @@ export interface Route {
   readonly method: 'GET' | 'POST' | 'DELETE' | 'PUT' | 'PATCH'
   /** As Hono has it: `/v1/models/:name`. */
   readonly path: string
+  /** A second path, which the documentation leaves out. */
+  readonly alsoPath?: string
   /** null: open to all, as it tells nothing of anyone's data. */
   readonly scope: Scope | null
   /** A sentence without its full stop. */

@@ -1,6 +1,6 @@
 import type { LockstepError } from '../../kernel/errors.ts'
 
-export type HttpErrorStatus = 400 | 404 | 405 | 413 | 415 | 422 | 429 | 499 | 500 | 503 | 504
+export type HttpErrorStatus = 400 | 404 | 405 | 413 | 415 | 422 | 429 | 499 | 500 | 501 | 503 | 504
 
 /** The HTTP status of an error. Chosen here and nowhere else; what is not a caller's doing is 500. */
 export function statusOf({ code, details }: LockstepError): HttpErrorStatus {
@@ -32,6 +32,10 @@ export function statusOf({ code, details }: LockstepError): HttpErrorStatus {
       return 429
     case 'REQUEST_ABORTED':
       return 499 // as nginx has it: nobody reads the answer, but the metrics tell
+    case 'UNSUPPORTED':
+      return 501
+    case 'DEADLINE_EXCEEDED':
+      return 504
     case 'POSTGRES_UNAVAILABLE':
     case 'REDIS_UNAVAILABLE':
     case 'NOT_READY':
@@ -43,4 +47,11 @@ export function statusOf({ code, details }: LockstepError): HttpErrorStatus {
     default:
       return 500
   }
+}
+
+/** As Triton has it: a model that cannot be run is unavailable, and what is a caller's doing and of no other kind is 400. */
+export function oipStatusOf(error: LockstepError): HttpErrorStatus {
+  if (error.code === 'MODEL_INVALID' || error.code === 'MODEL_MISMATCH') return 503
+  const status = statusOf(error)
+  return status === 422 ? 400 : status
 }

@@ -26,6 +26,7 @@ describe('the configuration', () => {
       directory: resolve('.lockstep'),
       host: '127.0.0.1',
       port: 8080,
+      grpcPort: null,
       bodyLimitBytes: 1_048_576,
       corsOrigins: [],
       futureMicros: 600_000_000,
@@ -49,6 +50,7 @@ describe('the configuration', () => {
         LOCKSTEP_DIR: '/var/lib/lockstep',
         LOCKSTEP_HOST: '0.0.0.0',
         LOCKSTEP_PORT: '0',
+        LOCKSTEP_GRPC_PORT: '8081',
         LOCKSTEP_BODY_LIMIT_BYTES: '1000',
         LOCKSTEP_CORS_ORIGINS: 'https://app.example, http://localhost:3000',
         LOCKSTEP_FUTURE_SECONDS: '0',
@@ -67,6 +69,7 @@ describe('the configuration', () => {
       directory: '/var/lib/lockstep',
       host: '0.0.0.0',
       port: 0,
+      grpcPort: 8081,
       bodyLimitBytes: 1000,
       corsOrigins: ['https://app.example', 'http://localhost:3000'],
       futureMicros: 0,
@@ -123,6 +126,7 @@ describe('the configuration', () => {
       LOCKSTEP_STREAM_REDIS_URL: 'that of `LOCKSTEP_REDIS_URL`',
       LOCKSTEP_NATS_URL: 'none',
       LOCKSTEP_CORS_ORIGINS: 'none',
+      LOCKSTEP_GRPC_PORT: 'none',
     }
     const rows = [...page.matchAll(/^\| `(LOCKSTEP_\w+)` \| ([^|]+) \|/gm)].map(([, name, text]) => [name, text])
     const defaults: Readonly<Record<string, string | number | readonly string[] | undefined>> = variables.parse({})

@@ -40,7 +40,10 @@ export interface World {
   /** Pushes a model file. `producer`: what the file says it was made by, so that one model can be pushed as several versions. */
   push(model: string, file: string, producer?: string): Promise<number>
   /** A server of this world that listens on a free port; closed with the world. */
-  serve(options?: Partial<ServerOptions>): Promise<{ server: LockstepServer; url: string; registry: Registry }>
+  serve(
+    options?: Partial<ServerOptions>,
+    where?: { readonly grpcPort?: number },
+  ): Promise<{ server: LockstepServer; url: string; grpcPort: number | null; registry: Registry }>
   close(): Promise<void>
 }
 
@@ -72,7 +75,7 @@ export async function createWorld(kind: OnlineStore['kind'], set: DefinitionSet 
       const bytes = Buffer.concat([await onnx(file), ...(producer === '' ? [] : [Buffer.of(0x12, made.length), made])])
       return (await pushModel(db, { model, bytes, contract: await inspectModel(bytes) })).version.version
     },
-    async serve(options = {}) {
+    async serve(options = {}, { grpcPort: wanted } = {}) {
       const registry = new Registry()
       const server = createServer({
         config: { bodyLimitBytes: 100_000 },
@@ -88,8 +91,8 @@ export async function createWorld(kind: OnlineStore['kind'], set: DefinitionSet 
         ...options,
       })
       servers.push(server)
-      const { url } = await server.listen('127.0.0.1', 0)
-      return { server, url, registry }
+      const { url, grpcPort } = await server.listen('127.0.0.1', 0, wanted)
+      return { server, url, grpcPort, registry }
     },
     async close() {
       for (const server of servers) await server.close()

@@ -1,0 +1,128 @@
+import { randomUUID } from 'node:crypto'
+import { join } from 'node:path'
+import type { handleUnaryCall, ServiceDefinition } from '@grpc/grpc-js'
+import { logVerbosity, Metadata, Server, ServerCredentials, setLogVerbosity } from '@grpc/grpc-js'
+import { loadSync } from '@grpc/proto-loader'
+import { LockstepError, messageOf } from '../../kernel/errors.ts'
+import type { AppDeps } from '../http/context.ts'
+import { toldError } from '../http/error-answer.ts'
+import type { Scope } from '../http/route.ts'
+import { tryPort } from '../listening.ts'
+import { checkModelReady, isReady, modelMetadata, repositoryIndex, serverMetadata } from '../oip/describe.ts'
+import type { Caller } from '../oip/infer.ts'
+import { infer } from '../oip/infer.ts'
+import type { InferMessage } from './infer-message.ts'
+import { readInferMessage, writeInferMessage } from './infer-message.ts'
+import { grpcStatusOf } from './status.ts'
+
+export interface GrpcServer {
+  /**
+   * @param port 0: any free one
+   * @returns the port
+   * @throws LockstepError `PORT_IN_USE`, or `CONFIG_INVALID` where the address is not this machine's or not allowed
+   */
+  listen(host: string, port: number): Promise<number>
+  /** No new calls; those under way may take `graceMs`, then they are cut. */
+  close(graceMs: number): Promise<void>
+}
+
+export interface GrpcOptions {
+  /**
+   * Whether a call may be made: told its metadata `authorization` and the scope that it needs. Absent: every call may.
+   *
+   * @throws LockstepError where it may not
+   */
+  readonly authorize?: (authorization: string | undefined, scope: Scope) => unknown
+}
+
+interface Named {
+  readonly name: string
+  readonly version: string
+}
+
+const service = 'inference.GRPCInferenceService'
+
+/** The Open Inference Protocol over gRPC: the same calls as under `/v2`, by the same code. */
+export function createGrpcServer(deps: AppDeps, options: GrpcOptions = {}): GrpcServer {
+  setLogVerbosity(logVerbosity.NONE) // what fails is told to the caller and to our log
+  const server = new Server({ 'grpc.max_receive_message_length': deps.bodyLimitBytes, 'grpc.max_send_message_length': -1 })
+  const definition = loadSync(join(import.meta.dirname, 'inference.proto'), { keepCase: true, longs: String, arrays: true })
+  server.addService(definition[service] as ServiceDefinition, {
+    ServerLive: unary('ServerLive', null, () => ({ live: true })),
+    ServerReady: unary('ServerReady', null, () => ({ ready: isReady(deps) })),
+    ServerMetadata: unary('ServerMetadata', null, () => serverMetadata),
+    ModelReady: unary('ModelReady', 'read', async ({ name, version }: Named) => ({ ready: await isModelReady(name, version) })),
+    ModelMetadata: unary('ModelMetadata', 'read', async ({ name, version }: Named) => await modelMetadata(deps, name, version)),
+    RepositoryIndex: unary('RepositoryIndex', 'read', ({ ready }: { readonly ready: boolean }) => ({
+      models: repositoryIndex(deps, ready),
+    })),
+    ModelInfer: unary('ModelInfer', 'predict', async (message: InferMessage, caller) => {
+      const answer = await infer(deps, readInferMessage(message), caller)
+      return writeInferMessage(answer, message.raw_input_contents.length > 0)
+    }),
+  })
+
+  async function isModelReady(name: string, version: string): Promise<boolean> {
+    try {
+      await checkModelReady(deps, name, version)
+      return true
+    } catch (error) {
+      if (error instanceof LockstepError && error.code === 'NOT_READY') return false
+      throw error
+    }
+  }
+
+  function unary<Request, Answer>(
+    method: string,
+    scope: Scope | null,
+    run: (request: Request, caller: Caller) => Answer | Promise<Answer>,
+  ): handleUnaryCall<Request, Answer> {
+    const route = `/${service}/${method}`
+    return async (call, callback) => {
+      const startedMs = performance.now()
+      const requestId = text(call.metadata, 'x-request-id') ?? randomUUID()
+      const head = new Metadata()
+      head.set('x-request-id', requestId)
+      call.sendMetadata(head)
+      let status = 200
+      try {
+        if (scope !== null) await options.authorize?.(text(call.metadata, 'authorization'), scope)
+        const answer = await run(call.request, { requestId, startedMs, apiKey: null })
+        callback(null, answer)
+      } catch (error) {
+        const told = toldError(requestId, error)
+        const { grpc, http } = grpcStatusOf(told)
+        status = http
+        const logged = { requestId, code: told.code, error: messageOf(error) }
+        if (http >= 500) deps.log.error({ ...logged, stack: error instanceof Error ? error.stack : undefined }, 'a request failed')
+        else deps.log.debug(logged, 'a request was refused')
+        callback({ code: grpc, details: told.message })
+      }
+      deps.metrics.request(route, status, (performance.now() - startedMs) / 1000)
+    }
+  }
+
+  return {
+    async listen(host, port) {
+      if (port !== 0) await tryPort(host, port, 'LOCKSTEP_GRPC_PORT')
+      const address = `${host.includes(':') ? `[${host}]` : host}:${port}`
+      return await new Promise((resolve, reject) => {
+        server.bindAsync(address, ServerCredentials.createInsecure(), (cause, bound) => {
+          if (cause === null) resolve(bound)
+          else reject(new LockstepError('CONFIG_INVALID', `The gRPC server cannot listen on "${address}": ${cause.message}.`, { cause }))
+        })
+      })
+    },
+    async close(graceMs) {
+      const cut = setTimeout(() => server.forceShutdown(), graceMs)
+      await new Promise<void>((resolve) => server.tryShutdown(() => resolve()))
+      clearTimeout(cut)
+    },
+  }
+}
+
+/** The first value of a key of the metadata, where it is a text. */
+function text(metadata: Metadata, key: string): string | undefined {
+  const [value] = metadata.get(key)
+  return typeof value === 'string' ? value : undefined
+}

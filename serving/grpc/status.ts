@@ -1,0 +1,36 @@
+import { status } from '@grpc/grpc-js'
+import type { LockstepError } from '../../kernel/errors.ts'
+import type { HttpErrorStatus } from '../http/status.ts'
+import { oipStatusOf } from '../http/status.ts'
+
+/** The gRPC status of an error, by the HTTP status that it has over REST. */
+export function grpcStatusOf(error: LockstepError): { readonly grpc: status; readonly http: HttpErrorStatus } {
+  const http = oipStatusOf(error)
+  return { grpc: fromHttp(http), http }
+}
+
+function fromHttp(http: HttpErrorStatus): status {
+  switch (http) {
+    case 400:
+    case 422:
+      return status.INVALID_ARGUMENT
+    case 404:
+      return status.NOT_FOUND
+    case 413:
+    case 429:
+      return status.RESOURCE_EXHAUSTED
+    case 499:
+      return status.CANCELLED
+    case 405:
+    case 501:
+      return status.UNIMPLEMENTED
+    case 500:
+      return status.INTERNAL
+    case 503:
+      return status.UNAVAILABLE
+    case 504:
+      return status.DEADLINE_EXCEEDED
+    default:
+      return http satisfies never
+  }
+}

@@ -1,0 +1,131 @@
+import type { Context } from 'hono'
+import { z } from 'zod'
+import { LockstepError } from '../../../kernel/errors.ts'
+import { checkModelReady, isReady, modelMetadata, repositoryIndex, serverMetadata } from '../../oip/describe.ts'
+import { inferAnswerSchema, inferSchema, readInferBody, writeInferBody } from '../../oip/infer-body.ts'
+import { infer } from '../../oip/infer.ts'
+import { readBody } from '../body.ts'
+import type { AppDeps, RequestEnv, RouteAnswer } from '../context.ts'
+import { jsonAnswer } from '../context.ts'
+import type { Route } from '../route.ts'
+import { readBytes } from './read-bytes.ts'
+
+/** The header that says how many bytes of a body are JSON, where tensors follow in binary. */
+const lengthHeader = 'inference-header-content-length'
+
+const base = { tag: 'Open Inference Protocol', errors: 'oip' } as const
+
+const indexSchema = z.object({ ready: z.boolean().optional() })
+
+/** The Open Inference Protocol over REST, with its binary tensors. */
+export const oipRoutes: readonly Route[] = [
+  {
+    ...base,
+    method: 'GET',
+    path: '/v2/health/live',
+    scope: null,
+    summary: 'Whether the server answers',
+    handle: () => jsonAnswer({ live: true }),
+  },
+  {
+    ...base,
+    method: 'GET',
+    path: '/v2/health/ready',
+    scope: null,
+    summary: 'Whether the server and all models can answer',
+    handle(_, deps) {
+      const ready = isReady(deps)
+      return jsonAnswer({ live: true, ready }, ready ? 200 : 503)
+    },
+  },
+  {
+    ...base,
+    method: 'GET',
+    path: '/v2',
+    alsoPath: '/v2/',
+    scope: null,
+    summary: 'The server, and what it has beyond the protocol',
+    handle: () => jsonAnswer(serverMetadata),
+  },
+  {
+    ...base,
+    method: 'POST',
+    path: '/v2/repository/index',
+    scope: 'read',
+    summary: 'Every version of every model, and whether it can be run',
+    body: indexSchema,
+    async handle(c, deps) {
+      const { ready } = c.req.header('content-length') === '0' ? {} : await readBody(c, deps.bodyLimitBytes, indexSchema)
+      return jsonAnswer(repositoryIndex(deps, ready === true))
+    },
+  },
+  // a version is its number, or an alias
+  ...['/v2/models/:model', '/v2/models/:model/versions/:version'].flatMap((path): Route[] => [
+    {
+      ...base,
+      method: 'GET',
+      path,
+      scope: 'read',
+      summary: 'The inputs and outputs of a model',
+      async handle(c, deps) {
+        const { model, version } = namedIn(c)
+        return jsonAnswer(await modelMetadata(deps, model, version))
+      },
+    },
+    {
+      ...base,
+      method: 'GET',
+      path: `${path}/ready`,
+      scope: 'read',
+      summary: 'Whether a model can be run',
+      async handle(c, deps) {
+        const { model, version } = namedIn(c)
+        await checkModelReady(deps, model, version)
+        return jsonAnswer({ name: model, ready: true })
+      },
+    },
+    {
+      ...base,
+      method: 'POST',
+      path: `${path}/infer`,
+      scope: 'predict',
+      summary: 'Run a model on tensors, or on the features of the entities that the inputs name',
+      body: inferSchema,
+      answer: inferAnswerSchema,
+      handle: answerInfer,
+    },
+  ]),
+]
+
+/** `POST /v2/models/{model}[/versions/{version}]/infer` */
+async function answerInfer(c: Context<RequestEnv>, deps: AppDeps): Promise<RouteAnswer> {
+  const startedMs = performance.now()
+  const headerLength = lengthOf(c.env.incoming.headers[lengthHeader])
+  const body = await readBytes(c.env.incoming, deps.bodyLimitBytes, headerLength ?? 0)
+  const { isBinary, ...asked } = readInferBody(body, headerLength)
+  const answer = writeInferBody(
+    await infer(deps, { ...namedIn(c), ...asked }, { requestId: c.get('requestId'), startedMs, apiKey: null }),
+    isBinary,
+  )
+  return {
+    status: 200,
+    body: answer.body,
+    ...(answer.headerLength === null
+      ? {}
+      : { contentType: 'application/octet-stream', headers: { [lengthHeader]: String(answer.headerLength) } }),
+  }
+}
+
+function namedIn(c: Context<RequestEnv>): { readonly model: string; readonly version?: string } {
+  const version = c.req.param('version')
+  return { model: c.req.param('model') ?? '', ...(version === undefined ? {} : { version }) }
+}
+
+function lengthOf(header: string | string[] | undefined): number | null {
+  if (header === undefined) return null
+  if (typeof header === 'string' && /^\d{1,15}$/.test(header)) return Number(header)
+  throw new LockstepError(
+    'INVALID_REQUEST',
+    `The header "Inference-Header-Content-Length" is "${String(header)}", and must be the number of bytes of the JSON.`,
+  )
+}

@@ -1,0 +1,175 @@
+import { LockstepError } from '../../kernel/errors.ts'
+import { formatTimestamp } from '../../kernel/time.ts'
+import { didYouMean } from '../../registry/nearest.ts'
+import { within } from '../deadline.ts'
+import type { AppDeps } from '../http/context.ts'
+import { readEntities } from '../http/features-route.ts'
+import type { Prediction } from '../inference/load-model.ts'
+import type { TensorValue } from '../inference/tensor-value.ts'
+import type { ServedModel } from '../model-host.ts'
+import type { FeatureRead } from '../read-features.ts'
+import { whenUnavailable } from '../when-unavailable.ts'
+import { datatypeOf, onnxTypeOf } from './datatype.ts'
+import { entitiesOf, entityColumns, outputTensors } from './entity-inputs.ts'
+import type { InferAnswer, InferRequest, Parameters } from './infer-request.ts'
+import { refuseUnsupported, textParameter, wholeParameter } from './infer-request.ts'
+import type { InferTensor } from './infer-tensor.ts'
+import { tensorError } from './infer-tensor.ts'
+import { useModel } from './use-model.ts'
+import { inputsOf, outputsOf } from './model-tensors.ts'
+
+/** A timer takes no more, which is 24 days. */
+const longestMs = 2 ** 31 - 1
+
+/** Who asks, for the log of predictions. */
+export interface Caller {
+  readonly requestId: string
+  /** When the request came, by `performance.now()`. */
+  readonly startedMs: number
+  /** The id of the API key that it came with. */
+  readonly apiKey: string | null
+}
+
+/**
+ * Answers an infer call. Its inputs are the model's tensors, or what its feature service takes for each entity: then the features are read as in
+ * `POST /v1/predict`, and the outputs are the model's declared ones.
+ *
+ * @throws LockstepError `INVALID_REQUEST`, `UNSUPPORTED`, `DEADLINE_EXCEEDED` after the parameter `timeout`, and what the model host and the reading of features throw
+ */
+export async function infer(deps: AppDeps, request: InferRequest, caller: Caller): Promise<InferAnswer> {
+  refuseUnsupported(request.parameters)
+  wholeParameter('priority', request.parameters) // no request waits for another, so there is nothing to put first
+  const micros = wholeParameter('timeout', request.parameters)
+  const answer = run(deps, request, caller)
+  if (micros === 0) return await answer
+  return await within(Math.min(micros / 1000, longestMs), answer, () => {
+    return new LockstepError(
+      'DEADLINE_EXCEEDED',
+      `The answer was not there within "timeout", ${micros} microseconds; allow more, or ask for less at once.`,
+    )
+  })
+}
+
+async function run(deps: AppDeps, request: InferRequest, caller: Caller): Promise<InferAnswer> {
+  return await useModel(deps, request.model, request.version, async (model, catalog) => {
+    refuseTwice(request.inputs.map((input) => input.name))
+    refuseTwice(request.outputs ?? [])
+    const answered = areTensorsOf(model, request.inputs)
+      ? { outputs: await runTensors(model, request) }
+      : await runEntities(
+          model,
+          request,
+          (entities) => readEntities(deps, catalog, model.service, { entities, ...asked(request.parameters) }, deps.clock()),
+          (read, predictions) => {
+            const { version, service, outputs } = model
+            deps.predictionLog.note({ ...caller, model: version.model, version: version.version, service, outputs, read, predictions })
+          },
+        )
+    return {
+      model: model.version.model,
+      version: model.version.version,
+      ...(request.id === undefined ? {} : { id: request.id }),
+      ...answered,
+    }
+  })
+}
+
+/**
+ * Whether the inputs are the model's own, and not its feature service's. A name that both have is the model's where all of its inputs are there.
+ *
+ * @throws LockstepError `INVALID_REQUEST` where they are neither, or not all
+ */
+function areTensorsOf(model: ServedModel, inputs: readonly InferTensor[]): boolean {
+  const given = inputs.map((input) => input.name)
+  const tensors = inputsOf(model).map((input) => input.name)
+  const entity = entityColumns(model.service).map((column) => column.name)
+  if (given.length === tensors.length && tensors.every((name) => given.includes(name))) return true
+  if (given.length > 0 && given.length === entity.length && entity.every((name) => given.includes(name))) return false
+  const takes = `It takes its tensors (${quoted(tensors)})${entity.length === 0 ? '' : `, or what names its entities (${quoted(entity)})`}.`
+  const stranger = given.find((name) => !tensors.includes(name) && !entity.includes(name))
+  throw new LockstepError(
+    'INVALID_REQUEST',
+    stranger === undefined
+      ? `The inputs ${given.length === 0 ? 'are missing' : `are only ${quoted(given)}, or of both kinds`} for the model "${model.version.model}". ${takes}`
+      : `The model "${model.version.model}" has no input "${stranger}".${didYouMean(stranger, [...tensors, ...entity])} ${takes}`,
+    { details: { model: model.version.model, inputs: tensors, entity } },
+  )
+}
+
+async function runTensors(model: ServedModel, { inputs, outputs }: InferRequest): Promise<InferTensor[]> {
+  const feeds: Record<string, TensorValue> = {}
+  const rows = inputs[0]?.shape[0]
+  for (const { name, shape, datatype } of inputsOf(model)) {
+    const input = inputs.find((each) => each.name === name) as InferTensor
+    const is = `is ${input.datatype} of shape [${input.shape.join(', ')}]`
+    const fits =
+      input.shape.length === shape.length && input.shape.every((size, axis) => size > 0 && (shape[axis] === -1 || shape[axis] === size))
+    if (input.datatype !== datatype || !fits)
+      throw tensorError(name, `${is}, and the model takes ${datatype} of shape [${shape.join(', ')}]`)
+    if (input.shape[0] !== rows) throw tensorError(name, `${is}, and the one before it has ${rows} rows; send as many rows in each`)
+    feeds[name] = { type: onnxTypeOf(datatype), dims: input.shape, data: input.data }
+  }
+  const wanted = outputs ?? outputsOf(model).map((output) => output.name)
+  const results = await model.runTensors(feeds, wanted)
+  return wanted.map((name) => {
+    const { type, dims, data } = results[name] as TensorValue
+    const datatype = datatypeOf(type)
+    if (datatype !== null) return { name, datatype, shape: dims, data }
+    throw new LockstepError('UNSUPPORTED', `The output "${name}" is ${type}, which the protocol has no datatype for; ask for another.`, {
+      details: { output: name },
+    })
+  })
+}
+
+async function runEntities(
+  model: ServedModel,
+  { inputs, outputs }: InferRequest,
+  read: (entities: readonly unknown[]) => Promise<FeatureRead>,
+  note: (read: FeatureRead, predictions: readonly Prediction[]) => void,
+): Promise<Pick<InferAnswer, 'outputs' | 'parameters'>> {
+  const declared = model.outputs.map((column) => column.name)
+  const unknown = outputs?.find((name) => !declared.includes(name))
+  if (unknown !== undefined) {
+    throw new LockstepError(
+      'INVALID_REQUEST',
+      `The model "${model.version.model}" declares no output "${unknown}", which is what is answered for entities.${didYouMean(unknown, declared)} It declares ${quoted(declared)}.`,
+      { details: { output: unknown, outputs: declared } },
+    )
+  }
+  const features = await read(entitiesOf(model.service, inputs))
+  const predictions = await model.predict(features.rows.map((row) => row.values))
+  const tensors = outputTensors(model.outputs, predictions)
+  note(features, predictions)
+  return {
+    outputs: outputs === undefined ? tensors : outputs.map((name) => tensors[declared.indexOf(name)] as InferTensor),
+    parameters: {
+      as_of: formatTimestamp(features.asOf),
+      ...(features.skewed ? { skewed: true } : {}),
+      ...(features.degraded ? { degraded: true } : {}),
+    },
+  }
+}
+
+/** What `POST /v1/predict` takes beside the entities, by the parameters of the call. */
+function asked(parameters: Parameters) {
+  const asOf = textParameter('as_of', parameters)
+  const after = textParameter('after', parameters)
+  const policy = textParameter('when_unavailable', parameters)
+  const known = whenUnavailable.find((each) => each === policy)
+  if (policy !== undefined && known === undefined) {
+    throw new LockstepError(
+      'INVALID_REQUEST',
+      `The parameter "when_unavailable" is "${policy}", and must be one of ${quoted(whenUnavailable)}.`,
+    )
+  }
+  return { asOf, ...(after === undefined ? {} : { after: [after] }), whenUnavailable: known }
+}
+
+function refuseTwice(names: readonly string[]): void {
+  const twice = names.find((name, index) => names.indexOf(name) !== index)
+  if (twice !== undefined) throw tensorError(twice, 'is named twice; name it once')
+}
+
+function quoted(names: readonly string[]): string {
+  return names.map((name) => `"${name}"`).join(', ')
+}
