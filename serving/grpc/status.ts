@@ -12,6 +12,7 @@ export function grpcStatusOf(error: LockstepError): { readonly grpc: status; rea
 function fromHttp(http: HttpErrorStatus): status {
   switch (http) {
     case 400:
+    case 415:
     case 422:
       return status.INVALID_ARGUMENT
     case 404:

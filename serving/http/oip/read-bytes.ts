@@ -1,11 +1,12 @@
 import type { IncomingMessage } from 'node:http'
 import { LockstepError } from '../../../kernel/errors.ts'
 import { tooLarge } from '../body.ts'
+import { inflated } from '../inflate.ts'
 
 /**
- * A request's body, its bytes from `alignedFrom` on at a multiple of eight in memory, so that numbers there can be viewed in place.
+ * A request's body, unpacked, its bytes from `alignedFrom` on at a multiple of eight in memory, so that numbers there can be viewed in place.
  *
- * @throws LockstepError `BODY_TOO_LARGE`, `REQUEST_ABORTED`
+ * @throws LockstepError `BODY_TOO_LARGE`, `REQUEST_ABORTED`, and what `inflated` throws
  */
 export async function readBytes(incoming: IncomingMessage, limitBytes: number, alignedFrom: number): Promise<Uint8Array> {
   const chunks: Uint8Array[] = []
@@ -24,9 +25,16 @@ export async function readBytes(incoming: IncomingMessage, limitBytes: number, a
     incoming.once('error', aborted)
     incoming.once('close', () => aborted())
   })
+  const encoding = incoming.headers['content-encoding']
+  if (encoding === undefined || encoding === 'identity') return joined(chunks, alignedFrom)
+  return joined([await inflated(Buffer.concat(chunks), encoding, limitBytes, tooLarge)], alignedFrom)
+}
+
+function joined(chunks: readonly Uint8Array[], alignedFrom: number): Uint8Array {
   const [only] = chunks
   if (only === undefined) return new Uint8Array()
   if (chunks.length === 1 && (only.byteOffset + alignedFrom) % 8 === 0) return only
+  const size = chunks.reduce((sum, chunk) => sum + chunk.byteLength, 0)
   const before = (8 - (alignedFrom % 8)) % 8
   const bytes = new Uint8Array(Buffer.allocUnsafeSlow(before + size).buffer, before, size)
   let at = 0
