@@ -1,10 +1,11 @@
+import { createHash } from 'node:crypto'
 import type { Kysely } from 'kysely'
+import { sql } from 'kysely'
 import { LockstepError } from '../kernel/errors.ts'
 import type { DefinitionId } from '../kernel/view-spec.ts'
 import type { LockstepTables } from '../migrations/schema.ts'
 import type { Database } from '../runtime/database.ts'
 import type { ModelContract, TensorInfo } from './model-contract.ts'
-import { sha256 } from './sha256.ts'
 
 /** One pushed version of a model, without its bytes. */
 export interface ModelVersion {
@@ -89,7 +90,7 @@ export async function readModelVersions(handle: Kysely<LockstepTables>, model?: 
 export async function readModelBytes(db: Database, model: string, version: number): Promise<Buffer> {
   const row = await db.kysely
     .selectFrom('lockstep.model_versions')
-    .select(['bytes', 'sha256'])
+    .select(['sha256', sql<number>`octet_length(bytes)`.as('length')])
     .where('model', '=', model)
     .where('version', '=', version)
     .executeTakeFirst()
@@ -102,9 +103,14 @@ export async function readModelBytes(db: Database, model: string, version: numbe
       },
     )
   }
-  // PGlite gives a Uint8Array, pg a Buffer
-  const bytes = Buffer.from(row.bytes.buffer, row.bytes.byteOffset, row.bytes.byteLength)
-  if (sha256(bytes) !== row.sha256) {
+  const bytes = Buffer.allocUnsafeSlow(row.length)
+  const hash = createHash('sha256')
+  for (let at = 0; at < row.length; at += pieceBytes) {
+    const piece = await readPiece(db, model, version, at)
+    bytes.set(piece, at)
+    hash.update(piece)
+  }
+  if (hash.digest('hex') !== row.sha256) {
     throw new LockstepError(
       'CODE_HASH_MISMATCH',
       `The stored bytes of the model "${model}" version ${version} do not have their SHA-256, so they were changed outside Lockstep; they are not run. Push the model file again.`,
@@ -112,4 +118,17 @@ export async function readModelBytes(db: Database, model: string, version: numbe
     )
   }
   return bytes
+}
+
+/** A model can be large, and its bytes come as text: in pieces they never hold up what else a server does. */
+const pieceBytes = 256 * 1024
+
+async function readPiece(db: Database, model: string, version: number, at: number): Promise<Uint8Array> {
+  const row = await db.kysely
+    .selectFrom('lockstep.model_versions')
+    .select(sql<Uint8Array>`substring(bytes from ${at + 1}::int for ${pieceBytes}::int)`.as('bytes'))
+    .where('model', '=', model)
+    .where('version', '=', version)
+    .executeTakeFirst()
+  return row?.bytes ?? new Uint8Array(0)
 }

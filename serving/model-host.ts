@@ -10,6 +10,8 @@ import type { ChosenVersions } from './choose-versions.ts'
 import { chooseVersions } from './choose-versions.ts'
 import type { OpenModel } from './inference/open-model.ts'
 import { openModel } from './inference/open-model.ts'
+import { createRunners } from './inference/runners.ts'
+import { warmRuntime } from './inference/warm-runtime.ts'
 import type { RunMetrics } from './run-metrics.ts'
 import { warmUpRow } from './warm-up.ts'
 
@@ -74,6 +76,8 @@ export function createModelHost(deps: ModelHostDeps): ModelHost {
   const identities = new WeakMap<ModelVersion, string>()
   const chosenFor = new WeakMap<Catalog, ReadonlyMap<string, ModelVersion>>()
   let answered: ReadonlyMap<string, number> = new Map()
+  const runners = createRunners()
+  let warm: Promise<void> | null = null
   let failures: readonly string[] = []
 
   /** Versions never change, but a model's declared outputs and how it is run may: then it is loaded anew. Remembered for the versions of one catalog. */
@@ -105,13 +109,20 @@ export function createModelHost(deps: ModelHostDeps): ModelHost {
 
   async function load(catalog: Catalog, model: CatalogModel, version: ModelVersion) {
     const { service, binding } = bindVersion(catalog, model.spec, version)
-    const { close, ...opened } = await openModel(await deps.readBytes(model.name, version.version), {
+    const { close, ...opened } = await openModel(() => deps.readBytes(model.name, version.version), {
       binding,
       name: `${model.name}@${version.version}`,
       running: model.running,
       onRun: (rows, ms) => metrics.run(model.name, rows, ms),
       onWait: (ms) => metrics.waited(model.name, ms),
+      onEnd(reason) {
+        metrics.ended(model.name, reason)
+        log.error({ model: model.name, version: version.version, reason }, 'the process of a model has ended in a run')
+      },
+      runners,
+      log,
     })
+    log.info({ model: model.name, version: version.version, place: opened.place }, 'a model is loaded')
     // what it takes need not be what it can make something of: a failure is the operator's to see, and no reason to refuse the version
     await opened
       .predict([warmUpRow(service)])
@@ -150,6 +161,7 @@ export function createModelHost(deps: ModelHostDeps): ModelHost {
     },
     answering,
     async prepare(catalog) {
+      await (warm ??= warmRuntime())
       const chosen = await chooseVersions(catalog, answered, (model, version) => open(catalog, model, version).loading, isAway)
       chosenFor.set(catalog, chosen.answering)
       answered = new Map([...chosen.answering].map(([model, { version }]) => [model, version]))
@@ -187,6 +199,7 @@ export function createModelHost(deps: ModelHostDeps): ModelHost {
       const open = [...entries.values()]
       entries.clear()
       for (const { loading } of open) await loading.then(({ close }) => close()).catch(() => undefined)
+      runners.close()
     },
   }
 }

@@ -1,5 +1,5 @@
 import type { Registry } from 'prom-client'
-import { Histogram } from 'prom-client'
+import { Counter, Histogram } from 'prom-client'
 
 /** What running models tells. `model` is the model's name: versions share their series. */
 export interface RunMetrics {
@@ -7,6 +7,8 @@ export interface RunMetrics {
   run(model: string, rows: number, ms: number): void
   /** How long the oldest request of a run waited for it to begin. */
   waited(model: string, ms: number): void
+  /** A model's process that ended in a run, and was started anew. */
+  ended(model: string, reason: 'timeout' | 'crash'): void
 }
 
 export function createRunMetrics(registry: Registry): RunMetrics {
@@ -33,11 +35,18 @@ export function createRunMetrics(registry: Registry): RunMetrics {
     buckets: [0.00005, 0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.5, 2.5, 10],
     registers,
   })
+  const ends = new Counter({
+    name: 'lockstep_model_process_ends_total',
+    help: 'Processes of a model that ended in a run: by a run that took too long (timeout), or by themselves (crash).',
+    labelNames: ['model', 'reason'],
+    registers,
+  })
   return {
     run(model, rows, ms) {
       batchRows.observe({ model }, rows)
       runSeconds.observe({ model }, ms / 1000)
     },
+    ended: (model, reason) => ends.inc({ model, reason }),
     waited: (model, ms) => waitSeconds.observe({ model }, ms / 1000),
   }
 }

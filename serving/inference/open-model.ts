@@ -1,14 +1,23 @@
 import type { ModelBinding } from '../../registry/model-binding.ts'
 import type { ModelOperational } from '../../registry/definition-set.ts'
+import type { Logger } from '../../runtime/log.ts'
+import { messageOf } from '../../kernel/errors.ts'
 import type { BatchedModel } from './batched-model.ts'
 import { createBatchedModel } from './batched-model.ts'
+import { createHostedSession } from './hosted-session.ts'
 import { openInlineSession } from './inline-session.ts'
 import type { LoadedModel } from './load-model.ts'
 import { loadedModel } from './load-model.ts'
+import type { Measured } from './measure-model.ts'
+import type { ModelSession } from './model-session.ts'
 import { createRunTimes } from './run-times.ts'
+import type { LoadAnswer, Runner } from './runner.ts'
+import type { Runners } from './runners.ts'
 
 /** A model version as servers run it. */
 export interface OpenModel extends BatchedModel, Pick<LoadedModel, 'outputs' | 'metadata' | 'close'> {
+  /** In this process, or in one of its own. */
+  readonly place: 'inline' | 'process'
   /** How long running so many rows takes, milliseconds, by what runs took so far; the wait for runs under way is not in it. 0 while nothing is known. */
   predictedRunMs(rows: number): number
 }
@@ -18,45 +27,123 @@ export interface OpenModelOptions {
   /** What errors call it: `delay@3`. */
   readonly name: string
   readonly running: ModelOperational
+  readonly runners: Runners
+  readonly log: Logger
   readonly onRun: (rows: number, ms: number) => void
   readonly onWait: (ms: number) => void
+  /** Told each time a process of the model has ended in a run. */
+  readonly onEnd: (reason: 'timeout' | 'crash') => void
 }
 
-/** How long one run may hold the event loop. */
+/** What a model may cost at most that runs in the server's own process: a load and a run hold up every request. */
+const inlineLoadMs = 8
+const inlineRowMs = 0.5
+/** How long one run may take for the sake of a cheaper row. */
 const inlineRunMs = 1
+const hostedRunMs = 5
+
+const defaultTimeoutMs = 5000
+const loadTimeoutMs = 60_000
+const measureTimeoutMs = 5000
+const defaultTolerance = 1e-6
 
 /**
- * Loads a model to be used by many at once.
+ * Loads a model to be used by many at once. It is loaded and tried in a process of its own first: there it stays, unless it cannot loop and what was
+ * measured is small; then it is loaded into this process.
  *
- * @throws LockstepError `MODEL_INVALID` where the bytes do not load
+ * @param bytes called again where the model's process has to be started anew
+ * @throws LockstepError `MODEL_INVALID` where the bytes do not load, `MODEL_TIMEOUT` where they do not within a minute, and what `bytes` throws
  */
-export async function openModel(bytes: Uint8Array, options: OpenModelOptions): Promise<OpenModel> {
-  const { binding, name, running, onWait } = options
+export async function openModel(bytes: () => Promise<Uint8Array>, options: OpenModelOptions): Promise<OpenModel> {
+  const { binding, name, running, runners, log, onWait } = options
   const times = createRunTimes()
-  const session = await openInlineSession(bytes, name)
+  const first = await bytes()
+  const tried = await tryModel(first, options)
+  for (const [rows, ms] of tried.measured?.times ?? []) times.note(rows, ms)
+  if (tried.measured?.sharesRuns === false && binding.maxRows === null && running.tolerance !== 0)
+    log.warn(
+      { model: name },
+      'a model is run row by row: its answers to made-up rows differ by the rows beside them, or it takes none of them',
+    )
+  const { place, session } = await settle()
+  const { metadata } = session
   const loaded = loadedModel(session, binding, name, (rows, ms) => {
     times.note(rows, ms)
     options.onRun(rows, ms)
   })
-  const maxRows = () => times.bestRows(inlineRunMs)
+  const maxRows = () => times.bestRows(place === 'inline' ? inlineRunMs : hostedRunMs)
   const batched = createBatchedModel(loaded, {
     maxRows,
-    sharesRuns: running.tolerance !== 0,
+    sharesRuns: tried.measured?.sharesRuns ?? false,
     delayMs: (running.batchDelayMicros ?? 0) / 1000,
     inFlight: 1,
     onWait,
   })
-  const { outputs, metadata, close } = loaded
   return {
     ...batched,
-    outputs,
+    place,
+    outputs: loaded.outputs,
     metadata,
-    close,
+    close: loaded.close,
     predictedRunMs(rows) {
       const most = loaded.maxRows ?? maxRows()
       const full = Math.floor(rows / most)
       const rest = rows % most
       return full * times.predictMs(most) + (rest === 0 ? 0 : times.predictMs(rest))
     },
+  }
+
+  async function settle(): Promise<{ readonly place: OpenModel['place']; readonly session: ModelSession }> {
+    if (!isSmall(tried)) {
+      const { runner } = tried
+      const timeoutMs = (running.timeoutMicros ?? defaultTimeoutMs * 1000) / 1000
+      const { onEnd } = options
+      const now = () => performance.now()
+      const hosted = { runners, runner, metadata: tried.loaded.metadata, name, timeoutMs, loadTimeoutMs, bytes, onEnd, now }
+      return { place: 'process', session: createHostedSession(hosted) }
+    }
+    await tried.runner.release().then(
+      () => runners.give(tried.runner),
+      () => runners.end(tried.runner),
+    )
+    return { place: 'inline', session: await openInlineSession(first, name) }
+  }
+}
+
+interface Tried {
+  readonly runner: Runner
+  readonly loaded: LoadAnswer
+  /** null where trying it took the process down, or too long. */
+  readonly measured: Measured | null
+}
+
+function isSmall({ loaded, measured }: Tried): boolean {
+  const [first] = measured?.times ?? []
+  return !loaded.canLoop && loaded.loadMs <= inlineLoadMs && first !== undefined && first[1] <= inlineRowMs
+}
+
+/** Loads a model into a runner and measures it there. */
+async function tryModel(bytes: Uint8Array, { binding, name, running, runners, log }: OpenModelOptions): Promise<Tried> {
+  const runner = runners.take()
+  try {
+    const loaded = await runner.load(bytes, name, loadTimeoutMs)
+    try {
+      const how = { single: binding.maxRows === 1, tolerance: running.tolerance ?? defaultTolerance }
+      return { runner, loaded, measured: await runner.measure(how, measureTimeoutMs) }
+    } catch (error) {
+      if (runner.alive()) throw error
+      log.warn({ model: name, error: messageOf(error) }, 'a model could not be measured')
+    }
+  } catch (error) {
+    runners.end(runner)
+    throw error
+  }
+  runners.end(runner)
+  const again = runners.take()
+  try {
+    return { runner: again, loaded: await again.load(bytes, name, loadTimeoutMs), measured: null }
+  } catch (error) {
+    runners.end(again)
+    throw error
   }
 }

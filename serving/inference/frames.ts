@@ -1,0 +1,69 @@
+import type { Socket } from 'node:net'
+import { deserialize, serialize } from 'node:v8'
+
+// A frame is its length (uint32, little-endian), its kind (one byte) and its body: a value as V8 writes it, or bytes as they are.
+const headerBytes = 5
+const valueKind = 0
+const bytesKind = 1
+/** Bytes go in pieces of this size, so that writing many never holds the event loop. */
+const pieceBytes = 256 * 1024
+
+/** Writes a value: plain objects, arrays, typed arrays, bigints and texts. */
+export function writeValue(socket: Socket, value: unknown): void {
+  const body = serialize(value)
+  socket.cork()
+  socket.write(header(body.length, valueKind))
+  socket.write(body)
+  socket.uncork()
+}
+
+/** Writes bytes in pieces, each once the socket has taken what came before; resolves early where the socket closes. */
+export async function writeBytes(socket: Socket, bytes: Uint8Array): Promise<void> {
+  for (let at = 0; at < bytes.length && !socket.destroyed; at += pieceBytes) {
+    const piece = bytes.subarray(at, at + pieceBytes)
+    socket.write(header(piece.length, bytesKind))
+    if (!socket.write(piece)) await drained(socket)
+  }
+}
+
+/** Calls back for each frame that arrives, in order. */
+export function readFrames(socket: Socket, onValue: (value: unknown) => void, onBytes: (bytes: Buffer) => void = () => undefined): void {
+  let chunks: Buffer[] = []
+  let size = 0
+  socket.on('data', (chunk: Buffer) => {
+    chunks.push(chunk)
+    size += chunk.length
+    while (size >= headerBytes) {
+      const [first] = chunks as [Buffer, ...Buffer[]]
+      if (first.length < headerBytes) chunks = [Buffer.concat(chunks)]
+      const head = chunks[0] as Buffer
+      const end = headerBytes + head.readUInt32LE(0)
+      if (size < end) return
+      const all = chunks.length === 1 ? head : Buffer.concat(chunks)
+      const body = all.subarray(headerBytes, end)
+      chunks = all.length === end ? [] : [all.subarray(end)]
+      size -= end
+      if (head[4] === valueKind) onValue(deserialize(body))
+      else onBytes(body)
+    }
+  })
+}
+
+function header(length: number, kind: number): Buffer {
+  const bytes = Buffer.allocUnsafe(headerBytes)
+  bytes.writeUInt32LE(length, 0)
+  bytes[4] = kind
+  return bytes
+}
+
+function drained(socket: Socket): Promise<void> {
+  return new Promise((resolve) => {
+    const done = () => {
+      socket.off('drain', done)
+      socket.off('close', done)
+      resolve()
+    }
+    socket.on('drain', done)
+    socket.on('close', done)
+  })
+}

@@ -1,0 +1,145 @@
+import type { ChildProcess } from 'node:child_process'
+import { spawn } from 'node:child_process'
+import type { Socket } from 'node:net'
+import { fileURLToPath } from 'node:url'
+import type { ErrorCode } from '../../kernel/errors.ts'
+import { LockstepError } from '../../kernel/errors.ts'
+import type { ModelMetadata } from './check-feeds.ts'
+import { readFrames, writeBytes, writeValue } from './frames.ts'
+import type { MeasureOptions, Measured } from './measure-model.ts'
+import type { RunResult } from './model-session.ts'
+import type { Tensors } from './tensor-value.ts'
+
+/** A process of its own that holds one model at most. It ends with this process, however that ends. */
+export interface Runner {
+  /** Of its process; undefined where that could not start. */
+  readonly pid: number | undefined
+  /** @throws LockstepError `MODEL_INVALID` where the bytes do not load, `MODEL_TIMEOUT`, `MODEL_UNAVAILABLE` */
+  load(bytes: Uint8Array, name: string, timeoutMs: number): Promise<LoadAnswer>
+  measure(options: MeasureOptions, timeoutMs: number): Promise<Measured>
+  /** @throws LockstepError `MODEL_FAILED`, `MODEL_TIMEOUT`, `MODEL_UNAVAILABLE` */
+  run(feeds: Tensors, fetches: readonly string[], timeoutMs: number): Promise<RunResult>
+  /** Lets go of its model; another can be loaded. */
+  release(): Promise<void>
+  /** Whether its process is there. */
+  alive(): boolean
+  kill(): void
+}
+
+export interface LoadAnswer {
+  readonly metadata: ModelMetadata
+  /** The least time that loading took in a process that is warm. */
+  readonly loadMs: number
+  /** Whether a run of it may have no end. */
+  readonly canLoop: boolean
+}
+
+export type RunnerCall = { readonly id: number } & (
+  | { readonly kind: 'load'; readonly name: string }
+  | ({ readonly kind: 'measure' } & MeasureOptions)
+  | { readonly kind: 'run'; readonly feeds: Tensors; readonly fetches: readonly string[] }
+  | { readonly kind: 'release' }
+)
+
+export type RunnerReply =
+  | { readonly id: number; readonly answer: unknown }
+  | { readonly id: number; readonly error: string; readonly code: ErrorCode }
+
+type Body = RunnerCall extends infer Call ? (Call extends RunnerCall ? Omit<Call, 'id'> : never) : never
+
+interface Pending {
+  readonly timeoutMs: number
+  readonly resolve: (answer: unknown) => void
+  readonly reject: (error: LockstepError) => void
+}
+
+const releaseTimeoutMs = 5000
+
+/** Starts a runner. A call that does not end in its time has the process killed, and with it all that waits. */
+export function startRunner(): Runner {
+  const path = fileURLToPath(new URL(`./runner-child${import.meta.url.endsWith('.ts') ? '.ts' : '.js'}`, import.meta.url))
+  const child = spawn(process.execPath, [path], { stdio: ['ignore', 'ignore', 'ignore', 'pipe'] })
+  const socket = child.stdio[3] as Socket
+  /** In the order in which they are answered. */
+  const pending = new Map<number, Pending>()
+  let name = ''
+  let last = 0
+  let timer: NodeJS.Timeout | null = null
+  let ended: LockstepError | null = null
+
+  keepNothingOpen(child, socket)
+  child.on('error', (cause) => end(gone(`could not start: ${cause.message}`)))
+  child.on('exit', (code, signal) => end(gone(signal === null ? `ended with exit code ${code}` : `was ended by ${signal}`)))
+  // how it ended is told by 'exit'
+  socket.on('error', () => undefined)
+  readFrames(socket, (value) => {
+    const reply = value as RunnerReply
+    const call = pending.get(reply.id)
+    pending.delete(reply.id)
+    watchFirst()
+    if ('answer' in reply) call?.resolve(reply.answer)
+    else call?.reject(new LockstepError(reply.code, reply.error, { details: { model: name } }))
+  })
+
+  /** The clock runs for the call that is being answered. */
+  function watchFirst(): void {
+    if (timer !== null) clearTimeout(timer)
+    timer = null
+    const [first] = pending.values()
+    if (first === undefined) return
+    timer = setTimeout(() => {
+      const message = `The model "${name}" did not answer within ${first.timeoutMs} ms, so its process was ended; another is started. Give it more time with the "timeout" of its definition, or push a version that is faster.`
+      end(new LockstepError('MODEL_TIMEOUT', message, { details: { model: name, timeoutMs: first.timeoutMs } }))
+      child.kill('SIGKILL')
+    }, first.timeoutMs)
+  }
+
+  function gone(how: string): LockstepError {
+    return new LockstepError('MODEL_UNAVAILABLE', `The process that runs the model "${name}" ${how}; ask again.`, {
+      details: { model: name },
+    })
+  }
+
+  function end(error: LockstepError): void {
+    if (ended !== null) return
+    ended = error
+    if (timer !== null) clearTimeout(timer)
+    const all = [...pending.values()]
+    pending.clear()
+    socket.destroy()
+    for (const call of all) call.reject(error)
+  }
+
+  function call<Answer>(body: Body, timeoutMs: number): Promise<Answer> {
+    return new Promise((resolve, reject) => {
+      if (ended !== null) return reject(ended)
+      const id = ++last
+      pending.set(id, { timeoutMs, resolve: resolve as (answer: unknown) => void, reject })
+      if (pending.size === 1) watchFirst()
+      writeValue(socket, { id, ...body })
+    })
+  }
+
+  return {
+    pid: child.pid,
+    async load(bytes, model, timeoutMs) {
+      name = model
+      await writeBytes(socket, bytes)
+      return await call({ kind: 'load', name: model }, timeoutMs)
+    },
+    measure: (options, timeoutMs) => call({ kind: 'measure', ...options }, timeoutMs),
+    run: (feeds, fetches, timeoutMs) => call({ kind: 'run', feeds, fetches }, timeoutMs),
+    release: () => call({ kind: 'release' }, releaseTimeoutMs),
+    alive: () => ended === null,
+    kill() {
+      end(gone('was ended'))
+      child.kill('SIGKILL')
+    },
+  }
+}
+
+/** A process that waits for calls is no reason for this one to stay. */
+function keepNothingOpen(child: ChildProcess, socket: Socket): void {
+  child.unref()
+  socket.unref()
+}

@@ -1,0 +1,266 @@
+import { spawn } from 'node:child_process'
+import { existsSync, readFileSync } from 'node:fs'
+import { fileURLToPath } from 'node:url'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import type { ModelOperational } from '../../registry/definition-set.ts'
+import { createLogger } from '../../runtime/log.ts'
+import { createHostedSession } from '../../serving/inference/hosted-session.ts'
+import { openInlineSession } from '../../serving/inference/inline-session.ts'
+import { loadedModel } from '../../serving/inference/load-model.ts'
+import type { OpenModel } from '../../serving/inference/open-model.ts'
+import { openModel } from '../../serving/inference/open-model.ts'
+import type { Runner } from '../../serving/inference/runner.ts'
+import { createRunners } from '../../serving/inference/runners.ts'
+import { warmRuntime } from '../../serving/inference/warm-runtime.ts'
+import { onnx } from './fixtures.ts'
+import { until } from './gate.ts'
+import { bindTo } from './load.ts'
+import { centeringModel, endlessModel, treeModel } from './made-models.ts'
+
+const runners = createRunners()
+const score = [{ name: 'score', type: { kind: 'float32' } }] as const
+const forEver = [4e18, 0, 0] as const
+beforeAll(() => warmRuntime())
+afterAll(() => runners.close())
+
+async function open(
+  bytes: Uint8Array,
+  model: string,
+  running: ModelOperational = {},
+  output?: typeof score,
+  onEnd: (why: string) => void = () => undefined,
+): Promise<OpenModel> {
+  const session = await openInlineSession(bytes, model)
+  const binding = bindTo(session.metadata, 'flight', model, output)
+  await session.release()
+  return await openModel(async () => bytes, {
+    binding,
+    name: model,
+    running,
+    runners,
+    log: createLogger('silent'),
+    onRun: () => undefined,
+    onWait: () => undefined,
+    onEnd,
+  })
+}
+
+/** A fixture in a process of its own, with a clock that is set by hand. */
+async function hosted(bytes: Uint8Array, timeoutMs = 60_000) {
+  const runner = runners.take()
+  const { metadata } = await runner.load(bytes, 'hosted', 60_000)
+  const clock = { ms: 0 }
+  const ends: string[] = []
+  const session = createHostedSession({
+    runners,
+    runner,
+    metadata,
+    name: 'hosted',
+    timeoutMs,
+    loadTimeoutMs: 60_000,
+    bytes: async () => bytes,
+    onEnd: (reason) => ends.push(reason),
+    now: () => clock.ms,
+  })
+  const run = (...row: readonly number[]) =>
+    session.run({ features: { type: 'float32', dims: [1, 3], data: new Float32Array(row) } }, [metadata.outputs[0]?.name ?? ''])
+  return { session, runner, clock, ends, run }
+}
+
+/** The longest that this thread computed without a pause while `work` went on, milliseconds of its processor's time, as what others do on the machine is no matter. */
+async function longestTurnMs(work: () => Promise<unknown>): Promise<number> {
+  let longest = 0
+  let going = true
+  let before = process.threadCpuUsage()
+  const tick = () => {
+    const { user, system } = process.threadCpuUsage(before)
+    longest = Math.max(longest, (user + system) / 1000)
+    before = process.threadCpuUsage()
+    if (going) setImmediate(tick)
+  }
+  setImmediate(tick)
+  await work()
+  await new Promise((resolve) => setImmediate(resolve))
+  going = false
+  return longest
+}
+
+describe('a model', () => {
+  it('that can loop, or that is large, runs in a process of its own', async () => {
+    const trees = treeModel(64, 10)
+    for (const [bytes, model, output] of [
+      [endlessModel(), 'echo', undefined],
+      [trees, 'delay', score],
+    ] as const) {
+      const opened = await open(bytes, model, {}, output)
+      expect(opened.place).toBe('process')
+      expect(await opened.predict([[1, 2, 3]])).toHaveLength(1)
+      expect(opened.predictedRunMs(100)).toBeGreaterThan(0)
+      await opened.close()
+    }
+  })
+
+  it('that is small is measured in a process, and then answers as it does alone', async () => {
+    const opened = await open(await onnx('mlp'), 'delay')
+    expect(opened.predictedRunMs(1)).toBeGreaterThan(0)
+    expect(opened.predictedRunMs(1000)).toBeGreaterThanOrEqual(opened.predictedRunMs(1))
+    const rows = Array.from({ length: 300 }, (_, i) => [i / 10, i, -i / 7])
+    const together = await opened.predict(rows)
+    const alone = await Promise.all(rows.map(async (row) => (await opened.predict([row]))[0]))
+    expect(together).toEqual(alone)
+    await opened.close()
+  })
+
+  it('whose rows do not leave each other alone is run row by row, without being told', async () => {
+    const opened = await open(centeringModel(), 'echo')
+    const rows = [1, 2, 3].map((x) => [x, x, x])
+    expect(await opened.predict(rows)).toEqual(rows.map(() => [new Float32Array(3)]))
+    await opened.close()
+  })
+
+  it('of every type gives in a process what it gives inline', async () => {
+    const bytes = await onnx('named')
+    const { session, run } = await hosted(bytes)
+    const inline = await openInlineSession(bytes, 'named')
+    const binding = bindTo(inline.metadata, 'typed', 'typed')
+    const [there, here] = [session, inline].map((each) => loadedModel(each, binding, 'named', () => undefined))
+    const rows = [
+      [0.1, 9_007_199_254_740_993n, 'Zürich', true, new Float32Array([1, 2])],
+      [null, -(2n ** 63n), '', false, null],
+    ]
+    expect(await there?.run(rows)).toEqual(await here?.run(rows))
+    await expect(run(1, 2, 3)).rejects.toMatchObject({ code: 'MODEL_FAILED' })
+    await Promise.all([there?.close(), here?.close()])
+  })
+
+  it('that does not load is refused, and leaves nothing behind', async () => {
+    const runner = runners.take()
+    await expect(runner.load(Buffer.from('no model'), 'broken', 60_000)).rejects.toMatchObject({ code: 'MODEL_INVALID' })
+    const { metadata } = await runner.load(await onnx('one'), 'one', 60_000)
+    expect(metadata.inputs).toHaveLength(1)
+    runners.end(runner)
+  })
+})
+
+describe('a run that never returns', () => {
+  it('is ended in its time, and holds up no other model; then the model answers again', async () => {
+    const ends: string[] = []
+    const endless = await open(endlessModel(), 'echo', { timeoutMicros: 300_000 }, undefined, (why) => ends.push(why))
+    const other = await open(await onnx('mlp'), 'delay')
+    let over = false
+    const stuck = endless.predict([forEver]).finally(() => (over = true))
+    const failed = stuck.catch((error: unknown) => error)
+    let answers = 0
+    while (!over) answers += (await other.predict([[1, 2, 3]])).length
+    expect(await failed).toMatchObject({ code: 'MODEL_TIMEOUT', message: expect.stringContaining('300 ms') })
+    expect(answers).toBeGreaterThan(10)
+    expect(await endless.predict([[2, 0, 5]])).toEqual([[new Float32Array([2, 0, 5])]])
+    expect(ends).toEqual(['timeout'])
+    await Promise.all([endless.close(), other.close()])
+  })
+
+  it('time and again has its model left alone for a while, and then tried once', async () => {
+    const { session, clock, ends, run } = await hosted(endlessModel(), 300)
+    for (let i = 0; i < 3; i++) await expect(run(...forEver)).rejects.toMatchObject({ code: 'MODEL_TIMEOUT' })
+    await expect(run(1, 2, 3)).rejects.toMatchObject({ code: 'MODEL_UNAVAILABLE', details: { retryAfterSeconds: 5 } })
+    clock.ms = 5000
+    const trial = run(...forEver).catch((error: unknown) => error)
+    await expect(run(1, 2, 3)).rejects.toMatchObject({ code: 'MODEL_UNAVAILABLE' })
+    expect(await trial).toMatchObject({ code: 'MODEL_TIMEOUT' })
+    clock.ms = 14_000
+    await expect(run(1, 2, 3)).rejects.toMatchObject({ code: 'MODEL_UNAVAILABLE' })
+    clock.ms = 15_000
+    expect(Object.values((await run(1, 2, 3)).tensors)[0]?.data).toEqual(new Float32Array([1, 2, 3]))
+    await run(1, 2, 3)
+    expect(ends).toEqual(['timeout', 'timeout', 'timeout', 'timeout'])
+    await session.release()
+  })
+})
+
+describe('the process of a model', () => {
+  it('is started anew when it was killed, within a run or between two', async () => {
+    const { session, runner, ends, run } = await hosted(endlessModel())
+    process.kill(runner.pid ?? 0, 'SIGKILL')
+    await until(async () => !runner.alive())
+    await run(1, 2, 3)
+    expect(ends).toEqual([])
+    await session.release()
+    const again = await hosted(endlessModel())
+    const stuck = again.run(...forEver).catch((error: unknown) => error)
+    process.kill(again.runner.pid ?? 0, 'SIGKILL')
+    expect(await stuck).toMatchObject({ code: 'MODEL_UNAVAILABLE' })
+    await again.run(1, 2, 3)
+    expect(again.ends).toEqual(['crash'])
+    await again.session.release()
+  })
+
+  it('ends with its model, and with the server, even where that is killed in the middle of an endless run', async () => {
+    const { session, runner } = await hosted(await onnx('one'))
+    await session.release()
+    await until(async () => !exists(runner))
+    const server = spawn(process.execPath, [fileURLToPath(new URL('./endless-server-child.ts', import.meta.url))], {
+      stdio: ['ignore', 'pipe', 'inherit'],
+    })
+    const said = await new Promise<string>((resolve) => server.stdout.once('data', (text: Buffer) => resolve(text.toString())))
+    const pid = Number(said)
+    expect(exists({ pid })).toBe(true)
+    server.kill('SIGKILL')
+    await until(async () => !exists({ pid }))
+  })
+})
+
+describe('a large model', () => {
+  it('is loaded while requests go on: no turn of the event loop is long', async () => {
+    const bytes = treeModel(90, 11)
+    expect(bytes.length).toBeGreaterThan(8_000_000)
+    let opened: OpenModel | null = null
+    const small = await open(await onnx('mlp'), 'delay')
+    const contract = { inputs: small.metadata.inputs, outputs: [{ name: 'score', type: 'float32', shape: ['N', 1], isTensor: true }] }
+    const binding = bindTo(contract, 'flight', 'delay', score)
+    const quiet = { onRun: () => undefined, onWait: () => undefined, onEnd: () => undefined }
+    const longest = await longestTurnMs(async () => {
+      let over = false
+      const loading = openModel(async () => bytes, { binding, name: 'large', running: {}, runners, log: createLogger('silent'), ...quiet })
+      void loading.finally(() => (over = true))
+      while (!over) await small.predict([[1, 2, 3]])
+      opened = await loading
+    })
+    const inline = await longestTurnMs(async () => (await openInlineSession(bytes, 'large')).release())
+    expect((opened as OpenModel | null)?.place).toBe('process')
+    expect(longest).toBeLessThan(10)
+    // what it would have been
+    expect(inline).toBeGreaterThan(10)
+    await (opened as OpenModel | null)?.close()
+    await small.close()
+  })
+})
+
+describe('runs and loads without number', () => {
+  it('leave memory as it was', async () => {
+    const bytes = await onnx('mlp')
+    const { session: there } = await hosted(bytes)
+    const features = { type: 'float32', dims: [64, 3], data: new Float32Array(64 * 3).fill(1) }
+    const round = async () => {
+      const here = await openInlineSession(bytes, 'mlp')
+      for (let i = 0; i < 200; i++) await here.run({ features }, ['probabilities'])
+      for (let i = 0; i < 50; i++) await there.run({ features }, ['probabilities'])
+      await here.release()
+    }
+    for (let i = 0; i < 20; i++) await round()
+    const before = process.memoryUsage.rss()
+    for (let i = 0; i < 60; i++) await round()
+    expect(process.memoryUsage.rss() - before).toBeLessThan(40_000_000)
+    await there.release()
+  })
+})
+
+/** Whether the process is there, and not only for its parent to hear of its end. */
+function exists({ pid }: Pick<Runner, 'pid'>): boolean {
+  try {
+    process.kill(pid ?? 0, 0)
+  } catch {
+    return false
+  }
+  const stat = `/proc/${pid}/stat`
+  return !existsSync(stat) || !readFileSync(stat, 'utf8').includes(') Z ')
+}
