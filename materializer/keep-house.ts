@@ -1,6 +1,7 @@
 import type { OnlineStore } from '../online/store.ts'
 import type { Catalog } from '../registry/catalog.ts'
 import type { Database } from '../runtime/database.ts'
+import { forgetErased } from './erase/forget-erased.ts'
 import { finishErasures, pendingErasures } from './erase/finish-erasures.ts'
 import { pruneRuns } from './prune-runs.ts'
 import { hasRemovals, workOnRemovals } from './removals.ts'
@@ -29,6 +30,7 @@ export async function keepHouse(
 ): Promise<void> {
   const stop = signal === undefined ? {} : { signal }
   if (await hasRemovals(db)) await workOnRemovals(db, store, { waitMs, ...stop })
-  if ((await pendingErasures(db)) > 0) await finishErasures(db, store, catalog, { waitMs, moment: Date.now() * 1000, ...stop })
+  if ((await pendingErasures(db)) > 0) await finishErasures(db, store, catalog, { waitMs, moment: Date.now() * 1000, replayMs, ...stop })
+  await forgetErased(db, store, { replayMs, nowMs })
   if (prune) await pruneRuns(db, store, { replayMs, nowMs })
 }

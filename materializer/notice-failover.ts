@@ -6,6 +6,7 @@ import { removeMarker, tryMarkers, writeMarker } from '../online/marker.ts'
 import type { OnlineStore } from '../online/store.ts'
 import type { Database } from '../runtime/database.ts'
 import { failBackfills } from './backfills.ts'
+import { reopenErasures } from './erase/reopen-erasures.ts'
 
 /** Replication is asynchronous, but not by so much. */
 export const defaultReplayMs = 3_600_000
@@ -23,7 +24,7 @@ export interface FailoverOptions {
 /**
  * Looks whether a part of the store was emptied, and whether the store has a primary that was not one at the last look: it has restarted, or a replica has taken over, and writes that were acknowledged may be lost. Then
  * the markers of all views are set back to where they stood `replayMs` ago, so that the next runs go over those arrivals again. That is exact, for each state says itself
- * which transactions it holds. The backfills that run fail. Whoever is killed amid it leaves the new primary unknown, and the next one does it again.
+ * which transactions it holds. The backfills that run fail, and what was erased is erased again. Whoever is killed amid it leaves the new primary unknown, and the next one does it again.
  *
  * @returns the views that were set back, or are begun anew
  */
@@ -74,6 +75,7 @@ async function setBack(db: Database, store: OnlineStore, identity: string, optio
     code: 'STORE_MISMATCH',
     message: 'A primary of the online store was restarted or replaced amid it, and may have lost what it wrote. Run the backfill again.',
   })
+  await reopenErasures(db)
   // a run that has not ended may have written already
   const views = await db.kysely.selectFrom(runs).select('view').distinct().where('store', '=', identity).execute()
   for (const { view } of views as { view: DefinitionId }[]) {

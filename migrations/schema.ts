@@ -150,7 +150,7 @@ export interface ErasuresTable {
   finished_at: Date | null
 }
 
-/** A state that an erasure still has to make anew, or to remove where it came out empty. Its key is here in clear, until that is done. */
+/** A state that an erasure has to make anew, or to remove where it came out empty. Its key is here in clear, until that is done and no failover can undo it. */
 export interface ErasureStatesTable {
   erasure: string
   view: string
@@ -158,6 +158,10 @@ export interface ErasureStatesTable {
   key: Buffer
   /** The head of the empty state that stands in its place; null: it was not made anew yet. */
   emptied: Buffer | null
+  /** When it was done; kept for as long as a failover may undo it. */
+  done_at: Date | null
+  /** How often a failover has had it done again. */
+  reopened: Generated<number>
 }
 
 /** A view that left the online store, whose keys are still to be deleted there. */

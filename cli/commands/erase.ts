@@ -5,6 +5,7 @@ import { valueFromJson } from '../../kernel/value-json.ts'
 import type { EntitySpec } from '../../kernel/view-spec.ts'
 import { eraseEntity } from '../../materializer/erase/erase-entity.ts'
 import type { Receipt, ReceiptPart } from '../../materializer/erase/erasing.ts'
+import { forgetErased } from '../../materializer/erase/forget-erased.ts'
 import { finishErasures } from '../../materializer/erase/finish-erasures.ts'
 import type { Command } from '../command.ts'
 import { counted } from '../human.ts'
@@ -35,7 +36,9 @@ export const eraseCommand: Command = {
       if (!sure) throw new LockstepError('STOPPED', 'Nothing was erased.')
     }
     const receipt = await eraseEntity(db, catalog, entity, values, new Date())
-    const left = await finishErasures(db, store, catalog, { waitMs, moment: Date.now() * 1000, signal: context.signal })
+    const replayMs = context.config.replaySeconds * 1000
+    const left = await finishErasures(db, store, catalog, { waitMs, moment: Date.now() * 1000, replayMs, signal: context.signal })
+    await forgetErased(db, store, { replayMs, nowMs: Date.now() })
     return { json: { receipt, unfinished: left }, text: receiptText(receipt, left) }
   },
 }

@@ -7,6 +7,7 @@ import type { Database } from '../../runtime/database.ts'
 import { faultPoint } from '../../runtime/fault-point.ts'
 import { awaitEarlier } from '../../runtime/earlier-transactions.ts'
 import { isOurs } from '../forget-view.ts'
+import { defaultReplayMs } from '../notice-failover.ts'
 import { renewStates } from './renew-states.ts'
 
 const statesAtOnce = 1_000
@@ -16,6 +17,8 @@ export interface FinishOptions {
   readonly waitMs: number
   /** Epoch microseconds. */
   readonly moment: number
+  /** For how long notes of what is done are kept, as a failover may undo it; `FailoverOptions.replayMs`. */
+  readonly replayMs?: number | undefined
   readonly signal?: AbortSignal
 }
 
@@ -26,6 +29,7 @@ interface State {
   readonly key: EntityKey
   /** The head of the empty state that stands there. */
   readonly emptied: Buffer | null
+  readonly reopened: number
 }
 
 type Views = Pick<Catalog, 'views' | 'online'>
@@ -44,7 +48,7 @@ export async function finishErasures(db: Database, store: OnlineStore, catalog: 
     for (const view of await notedViews(db, true)) await each(db, view, true, (states) => remove(db, store, catalog, states, options))
   }
   await db.query(
-    `UPDATE lockstep.erasures e SET finished_at = now() WHERE finished_at IS NULL AND NOT EXISTS (SELECT FROM lockstep.erasure_states s WHERE s.erasure = e.id)`,
+    `UPDATE lockstep.erasures e SET finished_at = now() WHERE finished_at IS NULL AND NOT EXISTS (SELECT FROM lockstep.erasure_states s WHERE s.erasure = e.id AND s.done_at IS NULL)`,
   )
   return pendingErasures(db)
 }
@@ -59,24 +63,26 @@ export async function pendingErasures({ kysely }: Pick<Database, 'kysely'>): Pro
 }
 
 /** Notes of states that came out empty are kept until these are removed. */
-async function renew(db: Database, store: OnlineStore, catalog: Views, states: readonly State[], { moment }: FinishOptions): Promise<void> {
+async function renew(db: Database, store: OnlineStore, catalog: Views, states: readonly State[], options: FinishOptions): Promise<void> {
+  const keep = isKept(store, options)
   const [first] = states
   const plan = first && catalog.online.has(first.view) ? catalog.views.get(first.view) : undefined
   const owned = plan?.spec.source.relation.kind === 'owned'
   if (plan === undefined || !owned) {
     if (first !== undefined && (await isOurs(db, store, first.view))) await removeStates(store, states)
-    await forget(db, states)
+    await settle(db, states, keep)
     return
   }
-  if (!(await isOurs(db, store, plan.id))) return await forget(db, states)
+  if (!(await isOurs(db, store, plan.id))) return await settle(db, states, keep)
   const keys = states.map(({ key }) => key)
-  const empty = await renewStates(db, store, plan, keys, moment)
+  const empty = await renewStates(db, store, plan, keys, options.moment)
   faultPoint('erase: made anew')
-  await forget(
+  await settle(
     db,
     states.filter(({ key }) => !empty.has(key)),
+    keep,
   )
-  for (const { erasure, view, key } of states) {
+  for (const { erasure, view, key, reopened } of states) {
     const emptied = empty.get(key)
     if (emptied === undefined) continue
     await db.kysely
@@ -85,6 +91,7 @@ async function renew(db: Database, store: OnlineStore, catalog: Views, states: r
       .where('erasure', '=', erasure)
       .where('view', '=', view)
       .where('key', '=', Buffer.from(key, 'latin1'))
+      .where('reopened', '=', reopened)
       .execute()
   }
 }
@@ -104,7 +111,7 @@ async function remove(db: Database, store: OnlineStore, catalog: Views, states: 
     const gone = others.filter(({ key }) => empty.has(key))
     await store.write(gone.map(({ view, entity, key }) => ({ view, entity, key, expected: empty.get(key) ?? null, bytes: noBytes })))
   }
-  await forget(db, states)
+  await settle(db, states, isKept(store, options))
 }
 
 /** Removes what stands there, whatever it is. */
@@ -122,6 +129,7 @@ async function notedViews({ kysely }: Database, emptied: boolean): Promise<strin
     .selectFrom('lockstep.erasure_states')
     .select('view')
     .distinct()
+    .where('done_at', 'is', null)
     .where('emptied', emptied ? 'is not' : 'is', null)
     .execute()
   return rows.map(({ view }) => view)
@@ -132,8 +140,9 @@ async function each(db: Database, view: string, emptied: boolean, work: (states:
   for (;;) {
     const rows = await db.kysely
       .selectFrom('lockstep.erasure_states')
-      .select(['erasure', 'view', 'entity', 'key', 'emptied'])
+      .select(['erasure', 'view', 'entity', 'key', 'emptied', 'reopened'])
       .where('view', '=', view)
+      .where('done_at', 'is', null)
       .where('emptied', emptied ? 'is not' : 'is', null)
       .limit(statesAtOnce)
       .execute()
@@ -142,18 +151,28 @@ async function each(db: Database, view: string, emptied: boolean, work: (states:
   }
 }
 
-/** All notes of an erasure are written at once, so that what was made anew after one of them was read was so after all of them. */
-async function forget({ kysely }: Database, states: readonly State[]): Promise<void> {
-  const [first] = states
-  if (first === undefined) return
-  await kysely
-    .deleteFrom('lockstep.erasure_states')
-    .where('view', '=', first.view)
-    .where('erasure', 'in', [...new Set(states.map(({ erasure }) => erasure))])
-    .where(
-      'key',
-      'in',
-      states.map(({ key }) => Buffer.from(key, 'latin1')),
-    )
-    .execute()
+/** A store that loses nothing, or of which nobody expects it, has nothing done again. */
+function isKept({ kind }: OnlineStore, { replayMs = defaultReplayMs }: FinishOptions): boolean {
+  return kind !== 'embedded' && replayMs > 0
+}
+
+/**
+ * All notes of an erasure are written at once, so that what was made anew after one of them was read was so after all of them. Those that a failover has reopened meanwhile
+ * are left as they are.
+ */
+async function settle({ kysely }: Database, states: readonly State[], keep: boolean): Promise<void> {
+  for (const [reopened, some] of Map.groupBy(states, (state) => state.reopened)) {
+    const [first] = some
+    if (first === undefined) continue
+    const erasures = [...new Set(some.map(({ erasure }) => erasure))]
+    const keys = some.map(({ key }) => Buffer.from(key, 'latin1'))
+    const table = 'lockstep.erasure_states'
+    if (keep) {
+      const done = kysely.updateTable(table).set({ done_at: new Date(), emptied: null }).where('view', '=', first.view)
+      await done.where('erasure', 'in', erasures).where('key', 'in', keys).where('reopened', '=', reopened).execute()
+    } else {
+      const gone = kysely.deleteFrom(table).where('view', '=', first.view)
+      await gone.where('erasure', 'in', erasures).where('key', 'in', keys).where('reopened', '=', reopened).execute()
+    }
+  }
 }

@@ -1,10 +1,12 @@
 import { Redis } from 'ioredis'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import type { ViewPlan } from '../../kernel/view-plan.ts'
-import { readHeader } from '../../kernel/stored-state.ts'
+import { headOf, readHeader } from '../../kernel/stored-state.ts'
 import { encodeKey } from '../../kernel/entity-key.ts'
 import { eraseEntity } from '../../materializer/erase/erase-entity.ts'
-import { finishErasures } from '../../materializer/erase/finish-erasures.ts'
+import { forgetErased } from '../../materializer/erase/forget-erased.ts'
+import { finishErasures, pendingErasures } from '../../materializer/erase/finish-erasures.ts'
+import { noticeFailover } from '../../materializer/notice-failover.ts'
 import { materializeView } from '../../materializer/materialize.ts'
 import { createRedisStore } from '../../online/redis-store.ts'
 import type { OnlineStore } from '../../online/store.ts'
@@ -115,7 +117,13 @@ describe.each(storeKinds)('erasing an entity, its states in a store of kind %s',
     expect(await finish(store)).toBe(0)
     expect([...(await bodies(store, view('of_account@1'))).keys()]).toEqual(['b\0', 'c\0'])
     expect(await db.query('select from lockstep_source.orders where account = $1', ['a'])).toEqual([])
-    expect(await db.query('select from lockstep.erasure_states')).toEqual([])
+    // for as long as a failover may undo it
+    const noted = async () => (await db.query('select from lockstep.erasure_states where erasure = $1', [receipt.id])).length
+    expect(await noted()).toBe(kind === 'redis' ? 9 : 0)
+    await forgetErased(db, store, { nowMs: Date.now() + 3_590_000 })
+    expect(await noted()).toBe(kind === 'redis' ? 9 : 0)
+    await forgetErased(db, store, { nowMs: Date.now() + 3_600_000 })
+    expect(await noted()).toBe(0)
     const kept = await db.query('select e.entity, e.key_hash, e.receipt::text from lockstep.erasures e')
     expect(JSON.stringify(kept)).not.toMatch(/"a"/)
     await expectRebuilt(store)
@@ -180,6 +188,86 @@ describe.each(storeKinds)('erasing an entity, its states in a store of kind %s',
     for (const plan of plans()) await materializeView(db, store, plan, { moment })
     expect(await finish(store)).toBe(0)
     expect((await bodies(store, view('of_merchant'))).size).toBe(3)
+    await expectRebuilt(store)
+  })
+})
+
+describe('a failover to a replica that has not heard of an erasure', () => {
+  beforeAll(async () => {
+    await fixture().open('redis').db.query('truncate lockstep_source.orders')
+  })
+
+  const rows = [...Array(30).keys()].map((i) => [['a', 'b', 'c'][i % 3] ?? '', (i % 2) + 1, i] as const)
+  const online = (plan: ViewPlan) =>
+    ['a', 'b', 'c'].flatMap((name) =>
+      [1n, 2n].map((shop) => {
+        const parts = plan.key.map((column) => (column.name === 'account' ? name : shop))
+        return { view: plan.id, entity: plan.spec.entity.name, key: encodeKey(plan.key, parts) }
+      }),
+    )
+  const withBytes = async (store: OnlineStore) => {
+    const keys = [
+      ...new Map(
+        plans()
+          .flatMap(online)
+          .map((key) => [`${key.view} ${key.key}`, key]),
+      ).values(),
+    ]
+    const stored = await store.read(keys)
+    return keys.map((key, i) => ({ ...key, bytes: stored[i] ?? null }))
+  }
+  /** Every state as it was then. */
+  const revive = async (store: OnlineStore, then: Awaited<ReturnType<typeof withBytes>>) => {
+    const present = await withBytes(store)
+    const writes = then.flatMap(({ bytes, ...key }, i) => {
+      const now = present[i]?.bytes ?? null
+      return bytes === null ? [] : [{ ...key, bytes, expected: now === null ? null : headOf(now, readHeader(now, '')) }]
+    })
+    expect(await store.write(writes)).toEqual(writes.map(() => true))
+  }
+  const failedOver = (store: OnlineStore, to: string) =>
+    noticeFailover(fixture().open('redis').db, { ...store, primaries: () => Promise.resolve([to]) }, { nowMs: Date.now() })
+
+  it('brings nothing back that was erased: it is erased again', async () => {
+    const { db, store } = fixture().open('redis')
+    await insert(rows)
+    for (const plan of plans()) await materializeView(db, store, plan, { moment, rebuild: true })
+    const before = await withBytes(store)
+    await erase('a')
+    expect(await finish(store)).toBe(0)
+    await revive(store, before)
+    expect((await bodies(store, view('of_account@1'))).has('a\0')).toBe(true)
+    await failedOver(store, 'replica')
+    expect(await pendingErasures(db)).toBeGreaterThan(0)
+    for (const plan of plans()) await materializeView(db, { ...store, primaries: () => Promise.resolve(['replica']) }, plan, { moment })
+    expect(await finish(store)).toBe(0)
+    expect((await bodies(store, view('of_account@1'))).has('a\0')).toBe(false)
+    await expectRebuilt(store)
+  })
+
+  it('is seen by an erasure that was at work on the primary from before', async () => {
+    const { db, store } = fixture().open('redis')
+    for (const plan of plans()) await materializeView(db, store, plan, { moment })
+    const before = await withBytes(store)
+    await erase('b')
+    let writes = 0
+    const overtaken: OnlineStore = {
+      ...store,
+      async write(entries) {
+        const outcome = await store.write(entries)
+        // the first states are made anew, and then lost
+        if (writes++ === 0) {
+          await revive(store, before)
+          await failedOver(store, 'another replica')
+        }
+        return outcome
+      },
+    }
+    await finish(overtaken)
+    for (const plan of plans())
+      await materializeView(db, { ...store, primaries: () => Promise.resolve(['another replica']) }, plan, { moment })
+    expect(await finish(store)).toBe(0)
+    expect((await bodies(store, view('of_account@1'))).has('b\0')).toBe(false)
     await expectRebuilt(store)
   })
 })

@@ -1,0 +1,20 @@
+import type { OnlineStore } from '../../online/store.ts'
+import type { Database } from '../../runtime/database.ts'
+import { defaultReplayMs, noticeFailover } from '../notice-failover.ts'
+
+/**
+ * Deletes the notes of erasures, and with them the keys, once what they did is surely on every copy of the store: `replayMs` after it was done. A failover that nobody has noticed yet
+ * is looked for first.
+ */
+export async function forgetErased(
+  db: Database,
+  store: OnlineStore,
+  { replayMs = defaultReplayMs, nowMs }: { readonly replayMs?: number | undefined; readonly nowMs: number },
+): Promise<void> {
+  const table = 'lockstep.erasure_states'
+  const until = new Date(nowMs - replayMs)
+  const found = await db.kysely.selectFrom(table).select('erasure').where('done_at', '<=', until).limit(1).executeTakeFirst()
+  if (found === undefined) return
+  await noticeFailover(db, store, { replayMs, nowMs })
+  await db.kysely.deleteFrom(table).where('done_at', '<=', until).execute()
+}
