@@ -4,21 +4,34 @@ interface Asked<Key, Value> {
   reject(error: unknown): void
 }
 
-/** Gathers the keys that are asked for in one turn of the event loop, and has them answered at once, by index. */
-export function coalesced<Key, Value>(answer: (keys: readonly Key[]) => Promise<Value[]>): (keys: readonly Key[]) => Promise<Value[]> {
+/**
+ * Gathers the keys that are asked for in one turn of the event loop, and has them answered together, by index. Where more than `atOnce` keys have come, those who ask are
+ * answered in groups of about as many, one a turn: what was answered is then worked on while the next is fetched.
+ */
+export function coalesced<Key, Value>(
+  answer: (keys: readonly Key[]) => Promise<Value[]>,
+  atOnce: number,
+): (keys: readonly Key[]) => Promise<Value[]> {
   let waiting: Asked<Key, Value>[] = []
 
-  async function flush(): Promise<void> {
-    const all = waiting
-    waiting = []
+  function flush(): void {
+    let count = 0
+    for (let keys = 0; count < waiting.length && keys < atOnce; count++) keys += (waiting[count] as Asked<Key, Value>).keys.length
+    const group = waiting
+    waiting = count < group.length ? group.splice(count) : []
+    if (waiting.length > 0) setImmediate(flush)
+    void answerGroup(group)
+  }
+
+  async function answerGroup(group: readonly Asked<Key, Value>[]): Promise<void> {
     try {
-      const only = all.length === 1 ? all[0] : undefined
-      const values = await answer(only?.keys ?? all.flatMap(({ keys }) => keys))
+      const only = group.length === 1 ? group[0] : undefined
+      const values = await answer(only?.keys ?? group.flatMap(({ keys }) => keys))
       if (only !== undefined) return only.resolve(values)
       let at = 0
-      for (const asked of all) asked.resolve(values.slice(at, (at += asked.keys.length)))
+      for (const asked of group) asked.resolve(values.slice(at, (at += asked.keys.length)))
     } catch (error) {
-      for (const asked of all) asked.reject(error)
+      for (const asked of group) asked.reject(error)
     }
   }
 

@@ -6,7 +6,7 @@ import { coalesced } from './coalesce.ts'
 import { compareAndSet } from './compare-and-set.ts'
 import { keySlot, slots } from './key-slot.ts'
 import type { RedisCommands, RedisWrite } from './redis-commands.ts'
-import { allSettled, chunksOf, gotAll, saidGoodbye, scriptAnswer, scriptArguments } from './redis-commands.ts'
+import { allSettled, chunksOf, gotAll, keysPerTurn, saidGoodbye, scriptAnswer, scriptArguments } from './redis-commands.ts'
 
 const script = createHash('sha1').update(compareAndSet).digest('hex')
 /** How long a command waits for a cluster that is not connected. */
@@ -45,7 +45,7 @@ export function redisCluster(cluster: Cluster): RedisCommands {
 
   function readerOf(node: Redis): (keys: readonly SlotKey[]) => Promise<(Buffer | null)[]> {
     let reader = readers.get(node)
-    if (reader === undefined) readers.set(node, (reader = coalesced((keys) => readFrom(node, keys))))
+    if (reader === undefined) readers.set(node, (reader = coalesced((keys) => readFrom(node, keys), keysPerTurn)))
     return reader
   }
 

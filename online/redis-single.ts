@@ -4,12 +4,12 @@ import { coalesced } from './coalesce.ts'
 import { compareAndSet } from './compare-and-set.ts'
 import type { RedisCommands } from './redis-commands.ts'
 import { nodeOfCluster } from './redis-error.ts'
-import { allSettled, chunksOf, gotAll, saidGoodbye, scriptAnswer, scriptArguments } from './redis-commands.ts'
+import { allSettled, chunksOf, gotAll, keysPerTurn, saidGoodbye, scriptAnswer, scriptArguments } from './redis-commands.ts'
 
 /** Keys of one MGET: large enough to amortize the round trip, small enough not to hold Redis up. */
 const keysPerRead = 1_000
 
-/** One Redis or Valkey: a turn's reads are one MGET for each thousand keys. */
+/** One Redis or Valkey: a turn's reads are one MGET, or of many one a turn (`keysPerTurn`). */
 export function singleRedis(redis: Redis): RedisCommands {
   const connection = watchRedis(redis)
   let known = false
@@ -18,7 +18,7 @@ export function singleRedis(redis: Redis): RedisCommands {
     const chunks: Promise<(Buffer | null)[]>[] = []
     for (let i = 0; i < keys.length; i += keysPerRead) chunks.push(redis.mgetBuffer(keys.slice(i, i + keysPerRead)))
     return (await Promise.all(chunks)).flat()
-  })
+  }, keysPerTurn)
 
   return {
     connection,

@@ -17,8 +17,6 @@ const lastPauseMs = 20
 /** What a read is to see at least, by source: the transactions of the pushes that it comes after. */
 export type Pushed = ReadonlyMap<string, Frontier>
 
-export const nothingPushed: Pushed = new Map()
-
 /** @throws LockstepError `INVALID_REQUEST` */
 export function pushedBy(tokens: readonly string[]): Pushed {
   const pushed = new Map<string, Frontier>()
@@ -56,7 +54,6 @@ export async function awaitPushed(
   read: (behind: boolean) => Promise<OnlineAnswer[]>,
 ): Promise<Read> {
   let answers = await read(true)
-  if (pushed.size === 0) return { answers, late: none }
   const lacking = (indexes: Iterable<number>): number[] => [...indexes].filter((i) => lacks(answers, requests, pushed, i))
   const first = lacking(requests.keys())
   if (first.length === 0) return { answers, late: none }

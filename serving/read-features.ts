@@ -13,7 +13,7 @@ import { readOnline } from '../online/read.ts'
 import type { OnlineAnswer } from '../online/read.ts'
 import type { OnlineStore } from '../online/store.ts'
 import type { AwaitPushedDeps, Pushed } from './await-pushed.ts'
-import { awaitPushed, nothingPushed } from './await-pushed.ts'
+import { awaitPushed } from './await-pushed.ts'
 import { byPlan } from './by-plan.ts'
 import type { ServedEntity } from './entity-parser.ts'
 import { namingIndex, ofIndex } from './unanswered-entity.ts'
@@ -88,32 +88,36 @@ export async function readFeatures(
   const away: LockstepError[] = []
   const readAt = async (time: number, behind: boolean): Promise<OnlineAnswer[]> => {
     try {
-      return await namingIndex(service, entities, readOnline(deps.store, requests, time, { behind }))
-    } catch (error) {
+      return await readOnline(deps.store, requests, time, { behind })
+    } catch (cause) {
+      const error = namingIndex(service, entities, cause)
       deps.onStoreError?.(error)
       throw error
     }
   }
-  const orDefaults = async <T>(reading: Promise<T>, withAnswers: (answers: OnlineAnswer[]) => T): Promise<T> => {
+  const orDefaults = async (reading: Promise<OnlineAnswer[]>): Promise<OnlineAnswer[]> => {
     try {
       return await reading
     } catch (error) {
       if (moment.whenUnavailable !== 'defaults' || !isAway(error)) throw error
       away.push(error)
-      return withAnswers(requests.map(({ plan }) => unavailableAnswer(plan, asOf)))
+      return requests.map(({ plan }) => unavailableAnswer(plan, asOf))
     }
   }
-  const first = await orDefaults(
-    awaitPushed(deps, requests, moment.pushed ?? nothingPushed, (behind) => readAt(asOf, behind)),
-    (instead) => ({ answers: instead, late: new Set<number>() }),
-  )
-  let { answers } = first
+  const { pushed } = moment
+  let late = noneLate
+  const readAfter = async (after: Pushed): Promise<OnlineAnswer[]> => {
+    const read = await awaitPushed(deps, requests, after, (behind) => readAt(asOf, behind))
+    late = read.late
+    return read.answers
+  }
+  let answers = await orDefaults(pushed === undefined ? readAt(asOf, true) : readAfter(pushed))
   if (!moment.asked) {
     // Another machine's clock is ahead of this one: move the moment of the whole request, so that all its values hold for one.
     let ahead = greatestHighWater(answers)
     for (let tries = 0; ahead > asOf && tries < 3; tries++) {
       asOf = ahead
-      answers = await orDefaults(readAt(asOf, false), (instead) => instead)
+      answers = await orDefaults(readAt(asOf, false))
       ahead = greatestHighWater(answers)
     }
   }
@@ -131,7 +135,7 @@ export async function readFeatures(
   for (const entity of entities) {
     for (let u = 0; u < uses.length; u++) {
       const { plan } = uses[u] as { plan: ViewPlan }
-      const isLate = online[u] === true && first.late.has(next)
+      const isLate = online[u] === true && late.has(next)
       const answer = online[u] ? (answers[next++] as OnlineAnswer) : null
       const values = answer === null || isLate || (answer.frontier === null && past.has(plan.id)) ? null : answer.values
       if (values === null) {
@@ -144,11 +148,10 @@ export async function readFeatures(
     }
   }
   if (missing.length > 0) {
-    const found = await namingIndex(
-      service,
-      entities,
-      deps.history(missing, (frontier) => (seen = frontier)),
-    )
+    const asked = deps.history(missing, (frontier) => (seen = frontier))
+    const found = await asked.catch((error: unknown) => {
+      throw namingIndex(service, entities, error)
+    })
     for (const [i, at] of missingAt.entries()) reads[at] = found[i] as ViewValues
   }
 
@@ -170,6 +173,8 @@ export async function readFeatures(
     origins: () => originsOf({ online, values: reads as ViewValues[], answers, missing, missingAt, seen, degraded: failure !== undefined }),
   }
 }
+
+const noneLate: ReadonlySet<number> = new Set()
 
 /** The on-demand views run here, on what the request has sent: where one fails, it is that entity's doing. */
 function evaluate(

@@ -3,13 +3,9 @@ import { LockstepError } from '../kernel/errors.ts'
 import type { ServicePlan } from '../kernel/service-plan.ts'
 import type { ServedEntity } from './entity-parser.ts'
 
-/** Has a failure that is of one entity of a request say its index. */
-export async function namingIndex<T>(service: ServicePlan, entities: readonly ServedEntity[], answer: Promise<T>): Promise<T> {
-  try {
-    return await answer
-  } catch (error) {
-    throw error instanceof LockstepError && error.code === 'TOO_MANY_CATEGORIES' ? ofIndex(indexOf(service, entities, error), error) : error
-  }
+/** A failure; one that is of one entity of a request says its index. */
+export function namingIndex(service: ServicePlan, entities: readonly ServedEntity[], error: unknown): unknown {
+  return error instanceof LockstepError && error.code === 'TOO_MANY_CATEGORIES' ? ofIndex(indexOf(service, entities, error), error) : error
 }
 
 export function ofIndex(index: number, cause: LockstepError): LockstepError {

@@ -1,0 +1,40 @@
+import { setImmediate as nextTurn } from 'node:timers/promises'
+import { expect, test } from 'vitest'
+import { coalesced } from '../../online/coalesce.ts'
+
+const doubled = (asked: number[][]) => async (keys: readonly number[]) => {
+  asked.push([...keys])
+  return keys.map((key) => key * 2)
+}
+
+test('what is asked for in one turn is answered at once, to each what it asked for', async () => {
+  const asked: number[][] = []
+  const ask = coalesced(doubled(asked), 100)
+  expect(await Promise.all([ask([1, 2]), ask([3]), ask([])])).toEqual([[2, 4], [6], []])
+  expect(await ask([4])).toEqual([8])
+  expect(asked).toEqual([[1, 2, 3], [4]])
+})
+
+test('of many, a group is answered a turn, and what one asks for is never parted', async () => {
+  const asked: number[][] = []
+  const ask = coalesced(doubled(asked), 3)
+  const answers = [ask([1, 2]), ask([3, 4]), ask([5]), ask([6, 7, 8, 9]), ask([10])]
+  await nextTurn()
+  expect(asked).toEqual([[1, 2, 3, 4]])
+  const late = ask([11])
+  expect(await Promise.all([...answers, late])).toEqual([[2, 4], [6, 8], [10], [12, 14, 16, 18], [20], [22]])
+  expect(asked).toEqual([
+    [1, 2, 3, 4],
+    [5, 6, 7, 8, 9],
+    [10, 11],
+  ])
+})
+
+test('a failure is of those of one group alone', async () => {
+  const ask = coalesced(async (keys: readonly number[]) => {
+    if (keys.includes(3)) throw new Error('three')
+    return [...keys]
+  }, 2)
+  const [first, second, third] = await Promise.allSettled([ask([1, 2]), ask([3, 4]), ask([5])])
+  expect([first?.status, second?.status, third?.status]).toEqual(['fulfilled', 'rejected', 'fulfilled'])
+})
