@@ -2,6 +2,7 @@ import { hostname } from 'node:os'
 import { LockstepError } from '../kernel/errors.ts'
 import { beginBackfill, cancelBackfill } from '../materializer/backfill.ts'
 import { readBackfill, readBackfills } from '../materializer/backfills.ts'
+import { materializeView } from '../materializer/materialize.ts'
 import type { Config } from '../runtime/config.ts'
 import { isEmbedded } from '../runtime/database.ts'
 import type { JobQueue } from '../runtime/job-queue.ts'
@@ -35,6 +36,9 @@ export function createServerBackfills({ database, store }: BackfillDeps, config:
       const tools = { db: database(), store: store(), jobs: await jobs(), worker: `${hostname()}:${process.pid}` }
       const { id, joined } = await beginBackfill(tools, plan, { events, chunks, now: () => Date.now() * 1000 })
       return { ...(await get(id)), joined }
+    },
+    async materialize(plan) {
+      await materializeView(database(), store(), plan)
     },
     async cancel(id) {
       await get(id)

@@ -1,7 +1,7 @@
 import type { Kysely } from 'kysely'
 import { LockstepError } from '../kernel/errors.ts'
 import type { ServicePlan } from '../kernel/service-plan.ts'
-import type { ModelSpec } from '../kernel/service-spec.ts'
+import type { ModelSpec, OnDemandSpec } from '../kernel/service-spec.ts'
 import type { ViewPlan } from '../kernel/view-plan.ts'
 import type { DefinitionId, EntitySpec, SourceSpec } from '../kernel/view-spec.ts'
 import type { LockstepTables } from '../migrations/schema.ts'
@@ -32,6 +32,8 @@ export interface Catalog {
   /** What feeds a source, by the source's name. */
   readonly streams: ReadonlyMap<string, StreamSpec>
   readonly views: ReadonlyMap<DefinitionId, ViewPlan>
+  /** On-demand views as they are stored: what compiles a service needs them. */
+  readonly onDemand: ReadonlyMap<DefinitionId, { readonly spec: OnDemandSpec; readonly code: string }>
   /** The views that are kept in the online store. */
   readonly online: ReadonlySet<DefinitionId>
   readonly services: ReadonlyMap<DefinitionId, ServicePlan>

@@ -13,6 +13,7 @@ import type { VerifiedCode } from './verified-code.ts'
 
 export interface CompiledDefinitions {
   readonly views: ReadonlyMap<DefinitionId, ViewPlan>
+  readonly onDemand: ReadonlyMap<DefinitionId, { readonly spec: OnDemandSpec; readonly code: string }>
   readonly services: ReadonlyMap<DefinitionId, ServicePlan>
   readonly broken: ReadonlyMap<DefinitionKey, LockstepError>
 }
@@ -58,7 +59,7 @@ export function compileDefinitions(definitions: readonly Definition[], code: Ver
       broken.set(definitionKey(definition), error instanceof LockstepError ? error : uncompiled(definition, error))
     }
   }
-  return { views, services, broken }
+  return { views, onDemand, services, broken }
 }
 
 function uncompiled(definition: Definition, cause: unknown): LockstepError {

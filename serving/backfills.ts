@@ -10,6 +10,8 @@ export interface Backfills {
   get(id: number): Promise<object>
   /** @throws LockstepError `INVALID_REQUEST`, `STORE_MISMATCH`, `POSTGRES_UNAVAILABLE`, `REDIS_UNAVAILABLE` */
   begin(plan: ViewPlan, options: BackfillRequest): Promise<object>
+  /** Brings the view up to what has arrived, here and at once. @throws LockstepError as `begin`, and what is wrong with a row */
+  materialize(plan: ViewPlan): Promise<void>
   /** @throws LockstepError `NOT_FOUND` where none of that id is running */
   cancel(id: number): Promise<object>
   close(): Promise<void>

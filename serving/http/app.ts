@@ -9,6 +9,7 @@ import { deflated, isDeflatable } from './deflate.ts'
 import { docsRoutes } from './docs-routes.ts'
 import { errorAnswer } from './error-answer.ts'
 import { eventRoutes } from './events-route.ts'
+import { feastRoutes } from './feast/feast-routes.ts'
 import { featureRoutes } from './features-route.ts'
 import { healthRoutes } from './health-routes.ts'
 import { modelRoutes } from './models-route.ts'
@@ -22,6 +23,7 @@ const described: readonly Route[] = [
   ...eventRoutes,
   ...modelRoutes,
   ...oipRoutes,
+  ...feastRoutes,
   ...backfillRoutes,
   ...healthRoutes,
 ]

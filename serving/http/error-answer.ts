@@ -33,10 +33,17 @@ function shaped({ code, message, details }: LockstepError, shape: ErrorShape, re
       return { error: message }
     case 'feast':
       // a text, which Feast's clients parse once more and make an exception of their own of
-      return JSON.stringify({ module: 'feast.errors', class: 'FeastError', message })
+      return JSON.stringify({ module: 'feast.errors', class: feastClassOf(code, details), message })
     default:
       return shape satisfies never
   }
+}
+
+/** The exception of `feast.errors` that a Feast client raises, with our message. */
+function feastClassOf(code: LockstepError['code'], { kind }: LockstepError['details']): string {
+  if (code !== 'UNKNOWN_DEFINITION') return 'FeastError'
+  if (kind === 'source') return 'PushSourceNotFoundException'
+  return kind === 'feature service' ? 'FeatureServiceNotFoundException' : 'FeatureViewNotFoundException'
 }
 
 /** The error as a client may see it. */

@@ -9,7 +9,7 @@ import { jsonAnswer } from './context.ts'
 import type { Route } from './route.ts'
 
 /** Events of one request at most. */
-const maxEvents = 10_000
+export const maxEvents = 10_000
 
 const eventsSchema = z.strictObject({
   events: z.array(z.unknown()).min(1).max(maxEvents),

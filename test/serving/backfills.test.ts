@@ -57,6 +57,6 @@ describe('/v1/backfills', () => {
     ])
     expect((await ask(url, '/v1/backfills/x')).status).toBe(404)
     const put = await fetch(`${url}/v1/backfills`, { method: 'PUT' })
-    expect([put.status, put.headers.get('allow')]).toEqual([405, 'GET, POST'])
+    expect([put.status, put.headers.get('allow')]).toEqual([405, 'GET, HEAD, POST, OPTIONS'])
   })
 })

@@ -1,0 +1,93 @@
+import type { Context } from 'hono'
+import { z } from 'zod'
+import type { ServiceValues } from '../../../kernel/service-plan.ts'
+import { Status, statusNames } from '../../../kernel/state.ts'
+import { formatTimestamp } from '../../../kernel/time.ts'
+import { LockstepError } from '../../../kernel/errors.ts'
+import { byPlan } from '../../by-plan.ts'
+import { entityRows } from '../../feast/entity-rows.ts'
+import { requestedFeatures } from '../../feast/requested-features.ts'
+import { readBody } from '../body.ts'
+import type { AppDeps, RequestEnv, RouteAnswer } from '../context.ts'
+import { maxEntities, readEntities } from '../features-route.ts'
+import { jsonCanSay, valueWriter } from '../json.ts'
+
+/** What Feast has that makes no difference here may be sent too. */
+export const onlineFeaturesSchema = z.object({
+  entities: z.record(z.string(), z.array(z.unknown()).max(maxEntities)),
+  feature_service: z.string().nullish(),
+  features: z.array(z.string()).max(5000).nullish(),
+  full_feature_names: z.boolean().default(false),
+  include_feature_view_version_metadata: z.boolean().default(false),
+})
+
+const statuses = z.enum(['INVALID', 'PRESENT', 'NULL_VALUE', 'NOT_FOUND', 'OUTSIDE_MAX_AGE'])
+export const onlineFeaturesAnswer = z.object({
+  metadata: z.object({
+    feature_names: z.array(z.string()),
+    feature_view_metadata: z.array(z.object({ name: z.string(), version: z.int() })).optional(),
+  }),
+  results: z
+    .array(z.object({ values: z.array(z.unknown()), statuses: z.array(statuses), event_timestamps: z.array(z.string()) }))
+    .describe('By index of the names: the entities as they were sent, then the features, each with a cell for every row'),
+})
+
+const never = '"1970-01-01T00:00:00Z"'
+
+/** `POST /get-online-features`, column by column as Feast answers; with the statuses that Lockstep computes, ttl among them. */
+export async function answerOnlineFeatures(c: Context<RequestEnv>, deps: AppDeps): Promise<RouteAnswer> {
+  const body = await readBody(c, deps.bodyLimitBytes, onlineFeaturesSchema)
+  const catalog = deps.catalog()
+  const { plan, names } = requestedFeatures(catalog, body)
+  const entities = entityRows(plan, catalog.entities, body.entities)
+  if (entities.length === 0 && plan.keys.length + plan.request.length > 0 && Object.keys(body.entities).length === 0) {
+    throw new LockstepError(
+      'INVALID_ENTITY',
+      `The request has no entities; send ${[...plan.keys, ...plan.request].map(({ name }) => `"${name}"`).join(', ')}, each with a list of values.`,
+    )
+  }
+  const { rows } = await readEntities(deps, catalog, plan, { entities }, deps.clock())
+  const sent = Object.entries(body.entities)
+  const results = [...sent.map(([, values]) => sentVector(values)), ...writersOf(plan).map((write, f) => featureVector(rows, f, write))]
+  const viewVersions = body.include_feature_view_version_metadata ? { feature_view_metadata: viewsOf(plan.features) } : {}
+  const metadata = { feature_names: [...sent.map(([name]) => name), ...names], ...viewVersions }
+  return { status: 200, body: `{"metadata":${JSON.stringify(metadata)},"results":[${results.join()}]}` }
+}
+
+const writersOf = byPlan((plan: Parameters<typeof readEntities>[2]) => plan.features.map(({ type }) => valueWriter(type)))
+
+function featureVector(rows: readonly ServiceValues[], f: number, write: ReturnType<typeof valueWriter>): string {
+  const values = rows.map((row) => write(row.values[f] ?? null))
+  const codes = rows.map((row) => `"${statusOf(row.statuses[f] as Status, jsonCanSay(row.values[f] ?? null))}"`)
+  const times = rows.map((row) => timeText(row.eventTimes[f] ?? null))
+  return `{"values":[${values.join()}],"statuses":[${codes.join()}],"event_timestamps":[${times.join()}]}`
+}
+
+function sentVector(values: readonly unknown[]): string {
+  const present = values.map(() => '"PRESENT"').join()
+  return `{"values":[${values.map(sentText).join()}],"statuses":[${present}],"event_timestamps":[${values.map(() => never).join()}]}`
+}
+
+/** As it was sent, integers beyond 2^53 too. */
+function sentText(value: unknown): string {
+  if (typeof value === 'bigint') return String(value)
+  return JSON.stringify(value, (_, inner: unknown) => (typeof inner === 'bigint' ? String(inner) : inner))
+}
+
+/** Feast knows no status for a store that is away: then the value is a default that it must not take for one. */
+function statusOf(status: Status, canSay: boolean): string {
+  return statusNames[!canSay || status === Status.unavailable ? Status.invalid : status]
+}
+
+/** With six decimals or none, as older Pythons read no others. */
+function timeText(micros: number | null): string {
+  if (micros === null) return never
+  return `"${formatTimestamp(micros).replace(/\.(\d+)Z$/, (_, digits: string) => `.${digits.padEnd(6, '0')}Z`)}"`
+}
+
+function viewsOf(features: readonly { readonly view: string }[]): { name: string; version: number }[] {
+  return [...new Set(features.map(({ view }) => view))].map((view) => {
+    const at = view.lastIndexOf('@')
+    return { name: view.slice(0, at), version: Number(view.slice(at + 1)) }
+  })
+}

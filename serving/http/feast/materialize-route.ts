@@ -1,0 +1,128 @@
+import { setTimeout } from 'node:timers/promises'
+import type { Context } from 'hono'
+import { z } from 'zod'
+import { LockstepError } from '../../../kernel/errors.ts'
+import { parseTimestamp } from '../../../kernel/time.ts'
+import type { ViewPlan } from '../../../kernel/view-plan.ts'
+import type { Catalog } from '../../../registry/catalog.ts'
+import { readBody } from '../body.ts'
+import type { AppDeps, RequestEnv, RouteAnswer } from '../context.ts'
+import { jsonAnswer } from '../context.ts'
+
+const views = z.array(z.string()).max(1000).nullish()
+
+export const materializeSchema = z.object({
+  start_ts: z.string().nullish(),
+  end_ts: z.string().nullish(),
+  feature_views: views,
+  disable_event_timestamp: z.boolean().default(false),
+})
+export const incrementalSchema = z.object({ end_ts: z.string(), feature_views: views })
+export const materializeAnswer = z.union([z.null(), z.object({ status: z.literal('accepted'), feature_views: z.array(z.string()) })])
+export const materializeQuery = z.object({ async: z.enum(['true', 'false']).optional(), force: z.enum(['true', 'false']).optional() })
+
+const firstPauseMs = 50
+const lastPauseMs = 1000
+
+/** `POST /materialize`: a backfill of each view over the range; with `?async=true` it is not waited for. */
+export async function answerMaterialize(c: Context<RequestEnv>, deps: AppDeps): Promise<RouteAnswer> {
+  const body = await readBody(c, deps.bodyLimitBytes, materializeSchema)
+  const events = body.disable_event_timestamp ? null : rangeOf(body.start_ts, body.end_ts)
+  const plans = plansOf(deps.catalog(), body.feature_views)
+  return await begin(c, deps, plans, async (plan) => stateOf(await deps.backfills.begin(plan, { events, chunks: undefined })))
+}
+
+/** `POST /materialize-incremental`: brings each view up to what has arrived. */
+export async function answerMaterializeIncremental(c: Context<RequestEnv>, deps: AppDeps): Promise<RouteAnswer> {
+  const body = await readBody(c, deps.bodyLimitBytes, incrementalSchema)
+  parseTimestamp(body.end_ts)
+  const plans = plansOf(deps.catalog(), body.feature_views)
+  return await begin(c, deps, plans, async (plan) => {
+    await deps.backfills.materialize(plan)
+    return null
+  })
+}
+
+interface Running {
+  readonly id: number
+  readonly view: string
+  readonly state: string
+  readonly error: string | undefined
+}
+
+/** @param start of one view: what is to be waited for then, if anything */
+async function begin(
+  c: Context<RequestEnv>,
+  deps: AppDeps,
+  plans: readonly ViewPlan[],
+  start: (plan: ViewPlan) => Promise<Running | null>,
+): Promise<RouteAnswer> {
+  const names = plans.map(({ spec }) => spec.name)
+  const isAsync = c.req.query('async') === 'true'
+  if (isAsync && c.req.query('force') !== 'true') {
+    const running = (await deps.backfills.list()).map(stateOf).filter(({ state }) => state === 'running')
+    const busy = plans.filter(({ id }) => running.some(({ view }) => view === id)).map(({ spec }) => spec.name)
+    if (busy.length > 0) {
+      return jsonAnswer(
+        {
+          error: `These feature views are being materialized already: ${busy.join(', ')}. Wait, or send ?force=true.`,
+          feature_views: busy,
+        },
+        409,
+      )
+    }
+  }
+  const work = (async () => {
+    const begun: Running[] = []
+    for (const plan of plans) {
+      const running = await start(plan)
+      if (running !== null) begun.push(running)
+    }
+    return begun
+  })()
+  if (isAsync) {
+    work.catch((error: unknown) => deps.log.error({ requestId: c.get('requestId'), views: names, error }, 'views were not materialized'))
+    return jsonAnswer({ status: 'accepted', feature_views: names }, 202)
+  }
+  for (const each of await work) await ended(c, deps, each)
+  return jsonAnswer(null)
+}
+
+/** Until workers have done it, the client has gone or the server is told to stop. */
+async function ended(c: Context<RequestEnv>, deps: AppDeps, { id }: Running): Promise<void> {
+  const gone = c.env.incoming.socket
+  for (let pauseMs = firstPauseMs; ; pauseMs = Math.min(pauseMs * 2, lastPauseMs)) {
+    const { state, view, error } = stateOf(await deps.backfills.get(id))
+    if (state === 'done') return
+    if (state !== 'running') {
+      throw new LockstepError('WRITE_FAILED', `The backfill "${id}" of "${view}" is ${state}: ${error ?? 'it was told to stop'}`)
+    }
+    if (gone.destroyed) throw new LockstepError('REQUEST_ABORTED', `The client has gone; the backfill "${id}" of "${view}" goes on.`)
+    if (deps.closing()) throw new LockstepError('NOT_READY', `The server is shutting down; the backfill "${id}" of "${view}" goes on.`)
+    await setTimeout(pauseMs)
+  }
+}
+
+function stateOf(backfill: object): Running {
+  const { id, view, state, error } = backfill as Partial<Running>
+  return { id: Number(id), view: String(view), state: String(state), error }
+}
+
+function rangeOf(start: string | null | undefined, end: string | null | undefined): { from: number; to: number } {
+  if (typeof start !== 'string' || typeof end !== 'string') {
+    throw new LockstepError('INVALID_REQUEST', 'The request lacks "start_ts" or "end_ts"; send both, as 2001-07-01T00:00:00Z.')
+  }
+  const range = { from: parseTimestamp(start), to: parseTimestamp(end) }
+  if (range.from < range.to) return range
+  throw new LockstepError('INVALID_REQUEST', `The range from "${start}" to "${end}" is empty; give a later "end_ts".`)
+}
+
+/** Those that are named, or all that are online. */
+function plansOf(catalog: Catalog, names: readonly string[] | null | undefined): ViewPlan[] {
+  if (names === null || names === undefined) return [...catalog.views.values()].filter(({ id }) => catalog.online.has(id))
+  return [...new Set(names)].map((name) => {
+    const plan = catalog.view(name.replace(/@v(?=\d+$)/i, '@'))
+    if (catalog.online.has(plan.id)) return plan
+    throw new LockstepError('INVALID_REQUEST', `The view "${plan.id}" is not online; declare it with "online: true" and apply the file.`)
+  })
+}

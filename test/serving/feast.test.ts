@@ -1,0 +1,182 @@
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import type { World } from './world.ts'
+import { ask, createWorld } from './world.ts'
+
+let world: World
+let url: string
+
+beforeAll(async () => {
+  world = await createWorld('embedded')
+  await world.db.script(`
+    insert into lockstep_source.landings (airport, at, delay) values
+      ('ATL', '2001-07-01T11:30:00.5Z', 25),
+      ('JFK', '2001-06-01T00:00:00Z', 7),
+      ('5', '2001-07-01T11:00:00Z', 1),
+      ('NAN', '2001-07-01T11:00:00Z', 'NaN'),
+      ('NUL', '2001-07-01T11:00:00Z', null);
+    insert into lockstep_source.balances (account, at, balance) values
+      (9007199254740993, '2001-07-01T00:00:00Z', 9223372036854775807), (5, '2001-07-01T00:00:00Z', 1);
+  `)
+  for (const view of ['airport_delays', 'airport_typed', 'account_balance']) await world.materialize(view)
+  const served = await world.serve()
+  url = served.url
+  await served.server.whenReady()
+})
+afterAll(() => world?.close())
+
+const read = async (body: unknown) => await ask(url, '/get-online-features', body)
+const epoch = '1970-01-01T00:00:00Z'
+
+describe('POST /get-online-features', () => {
+  it('answers column by column: the entities as they were sent, then each feature with its statuses and event times', async () => {
+    const airports = ['ATL', 'JFK', 'XXX', 'NUL', 'NAN']
+    const { status, body } = await read({
+      features: ['airport_delays:lastDelay', 'airport_delays:landed1h'],
+      entities: { airport: airports },
+    })
+    expect(status).toBe(200)
+    expect(body).toEqual({
+      metadata: { feature_names: ['airport', 'lastDelay', 'landed1h'] },
+      results: [
+        { values: airports, statuses: airports.map(() => 'PRESENT'), event_timestamps: airports.map(() => epoch) },
+        {
+          values: [25, null, null, null, null],
+          statuses: ['PRESENT', 'OUTSIDE_MAX_AGE', 'NOT_FOUND', 'NULL_VALUE', 'INVALID'],
+          event_timestamps: ['2001-07-01T11:30:00.500000Z', '2001-06-01T00:00:00Z', epoch, '2001-07-01T11:00:00Z', '2001-07-01T11:00:00Z'],
+        },
+        {
+          values: [1, 0, 0, 1, 1],
+          statuses: ['PRESENT', 'PRESENT', 'NOT_FOUND', 'PRESENT', 'PRESENT'],
+          event_timestamps: expect.any(Array),
+        },
+      ],
+    })
+  })
+
+  it('takes a version, full names, and views of both kinds with their request data', async () => {
+    const { body } = await read({
+      features: ['airport_delays@v1:lastDelay', 'flight_context:pressure', 'airport_delays:landed1h', 'airport_typed@latest:city'],
+      entities: { airport: ['ATL'], distance: [100] },
+      full_feature_names: true,
+      include_feature_view_version_metadata: true,
+    })
+    expect(body).toMatchObject({
+      metadata: {
+        feature_names: [
+          'airport',
+          'distance',
+          'airport_delays@v1__lastDelay',
+          'flight_context__pressure',
+          'airport_delays__landed1h',
+          'airport_typed__city',
+        ],
+        feature_view_metadata: [
+          { name: 'airport_delays', version: 1 },
+          { name: 'flight_context', version: 1 },
+          { name: 'airport_typed', version: 1 },
+        ],
+      },
+      results: [{ values: ['ATL'] }, { values: [100] }, { values: [25] }, { values: [0.25] }, { values: [1] }, { values: ['nowhere'] }],
+    })
+  })
+
+  it('answers a feature service, with its aliases', async () => {
+    const request = { feature_service: 'route', entities: { airport: ['ATL'], destination: ['JFK'] } }
+    const { body } = await read(request)
+    const names = (answer: unknown) => (answer as { metadata: { feature_names: string[] } }).metadata.feature_names
+    expect(names(body)).toEqual(['airport', 'destination', 'lastDelay', 'landed1h', 'destination__lastDelay', 'destination__landed1h'])
+    const full = await read({ ...request, full_feature_names: true })
+    expect(names(full.body).slice(2)).toEqual([
+      'airport_delays__lastDelay',
+      'airport_delays__landed1h',
+      'destination__lastDelay',
+      'destination__landed1h',
+    ])
+  })
+
+  it('takes 5 for "5" and "5" for 5, echoes keys as they were sent, and is exact beyond 2^53', async () => {
+    const texts = await read({ features: ['airport_delays:lastDelay'], entities: { airport: [5, '5'] } })
+    expect(texts.body.results).toMatchObject([{ values: [5, '5'] }, { values: [1, 1] }])
+    const numbers = await read('{"features":["account_balance:balance"],"entities":{"id":[9007199254740993,"5",5]}}')
+    expect(numbers.text).toContain('"values":[9007199254740993,"5",5]')
+    expect(numbers.text).toContain('"values":[9223372036854775807,1,1]')
+    const byEntity = await read({ features: ['account_balance:balance'], entities: { account: [5], airport: ['ATL'] } })
+    expect(byEntity.body.results).toMatchObject([{ values: [5] }, { values: ['ATL'] }, { values: [1] }])
+  })
+
+  it.each([
+    [404, 'FeatureViewNotFoundException', { features: ['nothing:x'], entities: { airport: ['ATL'] } }],
+    [404, 'FeatureViewNotFoundException', { features: ['airport_delays@v9:lastDelay'], entities: { airport: ['ATL'] } }],
+    [404, 'FeatureViewNotFoundException', { features: ['airport_delays:lastDelaz'], entities: { airport: ['ATL'] } }],
+    [404, 'FeatureServiceNotFoundException', { feature_service: 'nothing', entities: { airport: ['ATL'] } }],
+    [400, 'FeastError', { features: ['airport_delays'], entities: { airport: ['ATL'] } }],
+    [400, 'FeastError', { features: ['airport_delays:lastDelay', 'airport_delays@v1:lastDelay'], entities: { airport: ['ATL'] } }],
+    [400, 'FeastError', { entities: { airport: ['ATL'] } }],
+    [400, 'FeastError', { features: ['airport_delays:lastDelay'], entities: {} }],
+    [400, 'FeastError', { features: ['airport_delays:lastDelay'], entities: { airport: ['ATL'], id: [1, 2] } }],
+    [400, 'FeastError', { features: ['airport_delays:lastDelay'], entities: { airport: ['ATL'], nobody: [1] } }],
+    [400, 'FeastError', { features: ['airport_delays:lastDelay'], entities: { airport: [null] } }],
+    [400, 'FeastError', { features: ['airport_delays:lastDelay'], entities: ['ATL'] }],
+  ])('refuses with %s and a %s what it cannot answer', async (status, name, request) => {
+    const answer = await read(request)
+    const told = JSON.parse(answer.body as unknown as string) as Record<string, string>
+    expect([answer.status, told['module'], told['class']]).toEqual([status, 'feast.errors', name])
+    expect(told['message']).toMatch(/\S.*\.$/)
+  })
+})
+
+describe('POST /push', () => {
+  it('writes the rows of a data frame, under the names that a Feast client gives to their times', async () => {
+    const df = {
+      airport: ['PSH', 'PSH'],
+      event_timestamp: ['2001-07-01T11:00:00', '2001-07-01T11:10:00'],
+      created: [null, null],
+      delay: [3, 4],
+    }
+    const nulls = Object.fromEntries(['amount', 'count', 'city', 'open', 'vec'].map((name) => [name, [null, null]]))
+    const pushed = await ask(url, '/push', { push_source_name: 'landings', df: { ...df, ...nulls }, to: 'online_and_offline' })
+    expect([pushed.status, pushed.text]).toEqual([200, 'null'])
+    const { body } = await read({ features: ['airport_delays:lastDelay', 'airport_delays:landed1h'], entities: { airport: ['PSH'] } })
+    expect(body.results).toMatchObject([{}, { values: [4] }, { values: [2] }])
+  })
+
+  it('refuses an unknown source and columns of different lengths', async () => {
+    const unknown = await ask(url, '/push', { push_source_name: 'nothing', df: { a: [1] } })
+    expect([unknown.status, unknown.text]).toEqual([404, expect.stringContaining('PushSourceNotFoundException')])
+    const uneven = await ask(url, '/push', { push_source_name: 'landings', df: { airport: ['A'], delay: [1, 2] } })
+    expect([uneven.status, uneven.text]).toEqual([400, expect.stringContaining('1')])
+  })
+})
+
+describe('POST /materialize', () => {
+  it('incrementally brings what has arrived, and answers when it is there', async () => {
+    await world.db.script(`insert into lockstep_source.landings (airport, at, delay) values ('NEW', '2001-07-01T11:00:00Z', 9)`)
+    const done = await ask(url, '/materialize-incremental', { end_ts: '2001-07-01T12:00:00', feature_views: ['airport_delays'] })
+    expect([done.status, done.text]).toEqual([200, 'null'])
+    const { body } = await read({ features: ['airport_delays:lastDelay'], entities: { airport: ['NEW'] } })
+    expect(body.results).toMatchObject([{}, { values: [9] }])
+  })
+
+  it('begins backfills that are not waited for, one of a view at a time', async () => {
+    const range = { start_ts: '2001-01-01T00:00:00', end_ts: '2001-08-01T00:00:00', feature_views: ['airport_delays'] }
+    const accepted = { status: 'accepted', feature_views: ['airport_delays'] }
+    expect(await ask(url, '/materialize?async=true', range)).toMatchObject({ status: 202, body: accepted })
+    await expect.poll(async () => (await ask(url, '/v1/backfills')).body).toMatchObject({ backfills: [{ state: 'running' }] })
+    expect(await ask(url, '/materialize?async=true', range)).toMatchObject({ status: 409, body: { feature_views: ['airport_delays'] } })
+  })
+
+  it('refuses an empty range and a view that is not online', async () => {
+    const range = { start_ts: '2001-01-01', end_ts: '2001-01-01T00:00:00' }
+    expect((await ask(url, '/materialize', range)).status).toBe(400)
+    expect((await ask(url, '/materialize', { end_ts: '2001-01-01T00:00:00Z' })).status).toBe(400)
+    const offline = { end_ts: '2001-01-01T00:00:00Z', feature_views: ['airport_offline'] }
+    expect((await ask(url, '/materialize-incremental', offline)).status).toBe(400)
+  })
+})
+
+describe('GET /health', () => {
+  it('is 200 without a body once requests can be answered', async () => {
+    const { status, text } = await ask(url, '/health')
+    expect([status, text]).toEqual([200, ''])
+  })
+})
