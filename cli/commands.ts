@@ -33,6 +33,7 @@ export const commands: readonly CommandEntry[] = [
   { name: 'model alias', load: async () => (await import('./commands/model-alias.ts')).modelAliasCommand },
   { name: 'model history', load: async () => (await import('./commands/model-history.ts')).modelHistoryCommand },
   { name: 'predict', load: async () => (await import('./commands/predict.ts')).predictCommand },
+  { name: 'parity', load: async () => (await import('./commands/parity.ts')).parityCommand },
   { name: 'keys create', load: async () => (await import('./commands/keys-create.ts')).keysCreateCommand },
   { name: 'keys list', load: async () => (await import('./commands/keys-list.ts')).keysListCommand },
   { name: 'keys revoke', load: async () => (await import('./commands/keys-revoke.ts')).keysRevokeCommand },

@@ -1,0 +1,87 @@
+import { LockstepError, messageOf } from '../../kernel/errors.ts'
+import { parseDuration } from '../../kernel/duration.ts'
+import { checkParity } from '../../serving/monitor/check-parity.ts'
+import { verdicts } from '../../serving/monitor/classify.ts'
+import type { Command } from '../command.ts'
+import { count } from '../human.ts'
+import { parityText } from '../parity-text.ts'
+
+const defaultSample = 1000
+
+export const parityCommand: Command = {
+  name: 'parity',
+  summary: 'Make the features of logged predictions again from the offline history, and compare',
+  description: [
+    'Takes vectors from the prediction log (LOCKSTEP_LOG_PREDICTIONS), makes the features of each again as of its own moment, by the stored code, and says of each value whether it is equal, or why it differs: another row of the same times (tie), its age (ttl), rows that the online store did not hold yet (stale), rows that came after (late), or something else (other).',
+    'Ends with exit code 1 where more values differ than the budget allows.',
+  ],
+  options: {
+    model: { value: 'MODEL', help: 'Only predictions of this model.' },
+    since: { value: 'DURATION', help: 'Predictions of the last so long, such as 30m or 7d. Default: 1h.' },
+    sample: { value: 'N', help: 'So many vectors at most, any of them. Default: 1000.' },
+    budget: { value: 'SHARE', help: 'Which share of the values may differ, such as 0.1%. Default: 0%.' },
+    grace: {
+      value: 'DURATION',
+      help: "How long after a row becomes visible it may be missing online. Default: the view's freshness, or 10s where it declares none.",
+    },
+  },
+  example: 'lockstep parity --model delay --since 24h --budget 0.1%',
+  async run(context, input) {
+    const [since, grace] = [durationOf('since', input.text('since') ?? '1h'), input.text('grace')]
+    const sample = input.count('sample', 1) ?? defaultSample
+    const budget = shareOf(input.text('budget') ?? '0%')
+    const model = input.text('model')
+    const [db, catalog] = [await context.database(), await context.catalog()]
+    if (model !== undefined) catalog.model(model)
+    const until = Date.now() * 1000
+    const report = await checkParity(db, catalog, {
+      since: until - since,
+      until,
+      limit: sample,
+      order: 'random',
+      signal: context.signal,
+      ...(model === undefined ? {} : { model }),
+      ...(grace === undefined ? {} : { graceMicros: durationOf('grace', grace) }),
+    })
+    let [values, differing] = [0, 0]
+    for (const feature of report.features) {
+      for (const verdict of verdicts) values += feature[verdict]
+      differing += verdicts.reduce((sum, verdict) => sum + (verdict === 'equal' ? 0 : feature[verdict]), 0)
+    }
+    const within = differing <= values * budget
+    const share = values === 0 ? '' : ` (${percent(differing / values)}, and the budget is ${percent(budget)})`
+    return {
+      json: { ...report, values, differing, budget, within },
+      text: [
+        parityText(report),
+        values === 0
+          ? `No predictions of the last ${input.text('since') ?? '1h'} can be compared. LOCKSTEP_LOG_PREDICTIONS says which are logged.`
+          : `${count(differing)} of ${count(values)} values differ${share}.`,
+      ].join('\n'),
+      exitCode: within ? 0 : 1,
+    }
+  },
+}
+
+function durationOf(option: string, text: string): number {
+  try {
+    return parseDuration(text, `The option "--${option}"`)
+  } catch (error) {
+    throw new LockstepError('USAGE', `${messageOf(error)} See "lockstep parity --help".`, { cause: error })
+  }
+}
+
+/** `0.1%`, or `0.001`. */
+function shareOf(text: string): number {
+  const [, number, sign] = /^(\d+(?:\.\d+)?)(%?)$/.exec(text) ?? []
+  const share = Number(number) / (sign === '%' ? 100 : 1)
+  if (share >= 0 && share <= 1) return share
+  throw new LockstepError(
+    'USAGE',
+    `The option "--budget" is "${text}"; it must be a share such as 0.1% or 0.001. See "lockstep parity --help".`,
+  )
+}
+
+function percent(share: number): string {
+  return `${Number((share * 100).toPrecision(3))}%`
+}
