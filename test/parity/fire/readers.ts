@@ -2,9 +2,12 @@ import { setTimeout } from 'node:timers/promises'
 import { encodeKey } from '../../../kernel/entity-key.ts'
 import { LockstepError } from '../../../kernel/errors.ts'
 import { noTransactions } from '../../../kernel/frontier.ts'
+import type { Frontier } from '../../../kernel/frontier.ts'
 import type { ViewValues } from '../../../kernel/state.ts'
 import type { ViewPlan } from '../../../kernel/view-plan.ts'
 import type { HistoryRequest } from '../../../offline/history.ts'
+import type { Marker } from '../../../online/marker.ts'
+import { tryMarkers } from '../../../online/marker.ts'
 import { readOnline } from '../../../online/read.ts'
 import type { OnlineStore } from '../../../online/store.ts'
 import { fireEntities, seeded } from './fire-events.ts'
@@ -12,9 +15,13 @@ import { fireEntities, seeded } from './fire-events.ts'
 export interface ReadAnswer {
   readonly request: HistoryRequest
   readonly values: ViewValues
+  /** Nothing was stored of the entity: that none of the transactions that its view's marker held before had a row of it. */
+  readonly absent: boolean
+  /** When its read had ended, epoch microseconds. */
+  readonly answeredAt: number
 }
 
-/** One reader: asks for some entities over and over, and keeps every answer with its moment and frontier. */
+/** One reader: asks for some entities over and over, and keeps every answer with its moment and frontier; of what is absent, the frontier of the marker. */
 export async function read(
   store: OnlineStore,
   plans: readonly ViewPlan[],
@@ -33,15 +40,28 @@ export async function read(
     )
     const asOf = Date.now() * 1000
     try {
-      for (const [i, answer] of (await readOnline(store, requests, asOf)).entries()) {
+      const markers = await tryMarkers(
+        store,
+        plans.map(({ id }) => id),
+      )
+      const frontiers = new Map(plans.map((plan, i) => [plan, frontierOf(markers[i] ?? null)]))
+      const answered = await readOnline(store, requests, asOf)
+      const answeredAt = Date.now() * 1000
+      for (const [i, answer] of answered.entries()) {
         const request = requests[i]
         // before the high-water mark only the history answers
         if (request === undefined || answer.values === null) continue
-        answers.push({ request: { ...request, asOf, frontier: answer.frontier ?? noTransactions }, values: answer.values })
+        const frontier = answer.frontier ?? frontiers.get(request.plan) ?? noTransactions
+        answers.push({ request: { ...request, asOf, frontier }, values: answer.values, absent: answer.frontier === null, answeredAt })
       }
     } catch (error) {
       if (!(error instanceof LockstepError && ['REDIS_UNAVAILABLE', 'NOT_READY'].includes(error.code))) throw error
     }
     await setTimeout(20 + random() * 60)
   }
+}
+
+/** One that has only begun holds nothing. */
+function frontierOf(marker: Marker | LockstepError | null): Frontier {
+  return marker === null || marker instanceof LockstepError || marker.frontier.below <= 0 ? noTransactions : marker.frontier
 }
