@@ -201,7 +201,7 @@ export async function tendBackfills(tools: BackfillTools, find: (view: string) =
     if (failure !== undefined) {
       const { chunk } = failure.data as Chunk
       const message = `Chunk ${chunk} of ${backfill.chunks} was tried ${failure.attempts} times, and given up: ${failure.why}. See what the workers log, and run the backfill again.`
-      await endBackfill(db, id, 'failed', { code: 'INTERNAL', message })
+      await endBackfill(db, id, 'failed', { code: failure.code ?? 'INTERNAL', message })
       await jobs.remove(`${prefix}${id}`)
     } else if (backfill.chunksDone === backfill.chunks) {
       try {

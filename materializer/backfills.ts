@@ -1,4 +1,3 @@
-import type { LockstepError } from '../kernel/errors.ts'
 import type { BackfillState } from '../migrations/schema.ts'
 import type { KeyRange } from '../offline/stream-sql.ts'
 import type { Database } from '../runtime/database.ts'
@@ -212,7 +211,7 @@ export async function endBackfill(
   db: Handle,
   id: number,
   state: Exclude<BackfillState, 'running'>,
-  error?: Pick<LockstepError, 'code' | 'message'>,
+  error?: { readonly code: string; readonly message: string },
 ): Promise<boolean> {
   return await db.kysely.transaction().execute(async (transaction) => {
     const { numUpdatedRows } = await transaction
@@ -236,7 +235,7 @@ export async function endBackfill(
 }
 
 /** Fails all that are running in a store: it may have lost what their chunks wrote. */
-export async function failBackfills(db: Handle, store: string, error: Pick<LockstepError, 'code' | 'message'>): Promise<void> {
+export async function failBackfills(db: Handle, store: string, error: { readonly code: string; readonly message: string }): Promise<void> {
   const running = await db.kysely
     .selectFrom('lockstep.backfills')
     .select('id')

@@ -68,6 +68,8 @@ export interface NewJob {
 export interface FailedJob {
   readonly data: unknown
   readonly why: string
+  /** Of the error that was the reason; null where none was told. */
+  readonly code: string | null
   readonly attempts: number
   readonly at: Date
 }
@@ -81,7 +83,7 @@ export interface HeldJob {
   /** Ends the job. @returns whether that was taken note of: not where its queue is gone */
   finish(result: object | null): Promise<boolean>
   /** For another to take, a moment later, or, at its last attempt, as a failure. */
-  handBack(why: string): Promise<void>
+  handBack(why: string, code?: string): Promise<void>
   /** Whether it is still this process's own. */
   isHeld(): Promise<boolean>
 }
@@ -178,10 +180,10 @@ async function startJobQueue(where: ConstructorOptions, explain: (cause: unknown
           await boss.complete(queue, { id, retryCount }).catch(() => undefined)
           return true
         }),
-      handBack: (why) =>
+      handBack: (why, code) =>
         attempt(async () => {
           clearInterval(heart)
-          await boss.fail(queue, { id, retryCount }, { why, by: `${hostname()}:${process.pid}` })
+          await boss.fail(queue, { id, retryCount }, { why, ...(code !== undefined && { code }), by: `${hostname()}:${process.pid}` })
         }),
     }
   }
@@ -235,7 +237,9 @@ async function startJobQueue(where: ConstructorOptions, explain: (cause: unknown
       attempt(async () => {
         const jobs = await boss.findJobs<object>(queue, { limit: mostFailures })
         return jobs.flatMap(({ state, data, output, retryCount, completedOn }) =>
-          state === 'failed' ? [{ data, why: whyOf(output), attempts: retryCount + 1, at: completedOn ?? new Date(0) }] : [],
+          state === 'failed'
+            ? [{ data, why: whyOf(output), code: codeOf(output), attempts: retryCount + 1, at: completedOn ?? new Date(0) }]
+            : [],
         )
       }),
     sweep: (queue) => attempt(() => boss.supervise(queue)),
@@ -255,6 +259,10 @@ function resultsOf(queue: string): string {
 function whyOf(output: object | null): string {
   if (output !== null && 'why' in output) return String(output.why)
   return output !== null && 'message' in output ? String(output.message) : 'its worker was not heard of any more'
+}
+
+function codeOf(output: object | null): string | null {
+  return output !== null && 'code' in output && typeof output.code === 'string' ? output.code : null
 }
 
 /** 42501: insufficient privilege. */

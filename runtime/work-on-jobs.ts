@@ -134,7 +134,7 @@ async function giveUp(
   error: unknown,
 ): Promise<'handed back' | 'lost' | 'refused'> {
   // also ends its heartbeat; what cannot be told is found out by its silence
-  const handBack = (why: string): Promise<void> => held.handBack(why).catch(() => undefined)
+  const handBack = (why: string, code?: string): Promise<void> => held.handBack(why, code).catch(() => undefined)
   if (signal.aborted) {
     await handBack('its worker was stopped')
     return 'handed back'
@@ -154,6 +154,6 @@ async function giveUp(
       // the database went away meanwhile: whoever takes it next refuses it, too
     }
   }
-  await handBack(messageOf(error))
+  await handBack(messageOf(error), error instanceof LockstepError ? error.code : undefined)
   return 'handed back'
 }

@@ -1,11 +1,11 @@
 import type { Registry } from 'prom-client'
 import { Counter, Gauge, Histogram } from 'prom-client'
-import { LockstepError } from '../kernel/errors.ts'
 import type { ServicePlan, ServiceValues } from '../kernel/service-plan.ts'
 import { statusNames } from '../kernel/state.ts'
 import type { DefinitionId } from '../kernel/view-spec.ts'
 import type { ModelMetrics } from './model-metrics.ts'
 import { createModelMetrics } from './model-metrics.ts'
+import { createOnlineErrorMetric } from '../runtime/online-error-metric.ts'
 import type { PushMetrics } from './push-metrics.ts'
 import { createPushMetrics } from './push-metrics.ts'
 import type { RunMetrics } from './run-metrics.ts'
@@ -57,12 +57,6 @@ export function createServingMetrics(registry: Registry): ServingMetrics {
     labelNames: ['service'],
     registers,
   })
-  const onlineErrors = new Counter({
-    name: 'lockstep_online_errors_total',
-    help: 'Reads that the online store failed, by the code of the error, or of what Redis answered.',
-    labelNames: ['code'],
-    registers,
-  })
   const onlineViews = new Gauge({
     name: 'lockstep_online_view_materialized',
     help: '1 where the online store holds the view as the registry defines it, else 0.',
@@ -100,13 +94,7 @@ export function createServingMetrics(registry: Registry): ServingMetrics {
     history: (service, answers) => history.inc({ service: service.id }, answers),
     skewed: (service) => skewed.inc({ service: service.id }),
     degraded: (service) => degraded.inc({ service: service.id }),
-    onlineError(error) {
-      const { code, details } = error instanceof LockstepError ? error : { code: 'INTERNAL', details: {} }
-      // an entity's own doing
-      if (code === 'TOO_MANY_CATEGORIES') return
-      const answered = 'redis' in details ? details.redis : null
-      onlineErrors.inc({ code: typeof answered === 'string' ? answered : code })
-    },
+    onlineError: createOnlineErrorMetric(registry),
     onlineViews(states) {
       onlineViews.reset()
       for (const [view, there] of states) onlineViews.set({ view }, there ? 1 : 0)

@@ -8,6 +8,7 @@ import { readHistory } from '../offline/history.ts'
 import { writtenKeys } from '../offline/written-keys.ts'
 import type { ViewPlan } from '../kernel/view-plan.ts'
 import type { OnlineStore } from '../online/store.ts'
+import { watchedStore } from '../online/watched-store.ts'
 import { readModelBytes } from '../registry/model-versions.ts'
 import { registryChannel } from '../registry/revision.ts'
 import type { Database } from '../runtime/database.ts'
@@ -137,7 +138,7 @@ export function createServer(options: ServerOptions): LockstepServer {
 
   const intake = options.intake({
     database: needDatabase,
-    store: needStore,
+    store: () => watchedStore(needStore(), metrics.onlineError),
     views: onlineViewsOf,
     metrics: metrics.push,
     onFoldFailure(source, error) {

@@ -4,6 +4,8 @@ import { formatTimestamp } from '../../kernel/time.ts'
 import { backfillQueue, beginBackfill, cancelBackfill, chunkJobs, tendBackfills } from '../../materializer/backfill.ts'
 import type { Backfill } from '../../materializer/backfills.ts'
 import { readBackfill, runningBackfill } from '../../materializer/backfills.ts'
+import type { Logger } from '../../runtime/log.ts'
+import type { JobEvent } from '../../runtime/work-on-jobs.ts'
 import { workOnJobs } from '../../runtime/work-on-jobs.ts'
 import type { Command, Outcome } from '../command.ts'
 import type { Context } from '../context.ts'
@@ -68,7 +70,14 @@ async function finish(context: Context, tools: WorkerTools, id: number, work: bo
   const progress = terminal.progress(`Backfilling`, 'chunks')
   const stop = new AbortController()
   const ended = AbortSignal.any([stop.signal, signal])
-  const working = work ? workOnJobs(tools.jobs, { kinds: [chunkJobs(tools, tools.view)], only: backfillQueue(id), signal: ended }) : null
+  const working = work
+    ? workOnJobs(tools.jobs, {
+        kinds: [chunkJobs(tools, tools.view)],
+        only: backfillQueue(id),
+        signal: ended,
+        onEvent: tellTrouble(context.log),
+      })
+    : null
   const failed = new Promise<never>((_, reject) => void working?.catch(reject))
   failed.catch(() => undefined) // told by the race
   let tendAt = 0
@@ -92,6 +101,16 @@ async function finish(context: Context, tools: WorkerTools, id: number, work: bo
     stop.abort()
     await working?.catch(() => undefined)
     progress.end()
+  }
+}
+
+/** Says, once, why a chunk has to be tried again: it may be long until it is given up. */
+function tellTrouble(log: Logger): (event: JobEvent) => void {
+  let said: string | undefined
+  return (event) => {
+    if ((event.kind !== 'handed back' && event.kind !== 'away') || event.why === said) return
+    said = event.why
+    log.warn({ error: event.why }, 'a part of the backfill is tried again')
   }
 }
 

@@ -6,7 +6,7 @@ import type { EntitySpec } from '../../kernel/view-spec.ts'
 import { eraseEntity } from '../../materializer/erase/erase-entity.ts'
 import type { Receipt, ReceiptPart } from '../../materializer/erase/erasing.ts'
 import { forgetErased } from '../../materializer/erase/forget-erased.ts'
-import { finishErasures } from '../../materializer/erase/finish-erasures.ts'
+import { finishErasures, pendingErasures } from '../../materializer/erase/finish-erasures.ts'
 import type { Command } from '../command.ts'
 import { counted } from '../human.ts'
 
@@ -37,9 +37,18 @@ export const eraseCommand: Command = {
     }
     const receipt = await eraseEntity(db, catalog, entity, values, new Date())
     const replayMs = context.config.replaySeconds * 1000
-    const left = await finishErasures(db, store, catalog, { waitMs, moment: Date.now() * 1000, replayMs, signal: context.signal })
-    await forgetErased(db, store, { replayMs, nowMs: Date.now() })
-    return { json: { receipt, unfinished: left }, text: receiptText(receipt, left) }
+    try {
+      const left = await finishErasures(db, store, catalog, { waitMs, moment: Date.now() * 1000, replayMs, signal: context.signal })
+      await forgetErased(db, store, { replayMs, nowMs: Date.now() })
+      return { json: { receipt, unfinished: left, problem: null }, text: receiptText(receipt, left) }
+    } catch (error) {
+      // the rows are gone, and what is left is noted: the receipt must not be lost with the store
+      if (!(error instanceof LockstepError) || error.code === 'STOPPED' || context.signal.aborted) throw error
+      const { code, message } = error
+      const problem = `not finished: ${code}: ${message} The rows are gone; a worker goes on with the states, or this command, given again.`
+      const unfinished = await pendingErasures(db)
+      return { json: { receipt, unfinished, problem: { code, message } }, text: `${receiptText(receipt, 0)}\n${problem}`, exitCode: 1 }
+    }
   },
 }
 

@@ -1,9 +1,11 @@
 import { LockstepError } from '../../kernel/errors.ts'
 import { consumeStreams } from '../../materializer/streams/consume-streams.ts'
 import { createFreshnessReader } from '../../materializer/freshness-reader.ts'
+import { watchedStore } from '../../online/watched-store.ts'
 import { partJobs } from '../../offline/shared/part-jobs.ts'
 import { registerFreshness } from '../../runtime/freshness-metrics.ts'
 import { createJobMetrics } from '../../runtime/job-metrics.ts'
+import { createOnlineErrorMetric } from '../../runtime/online-error-metric.ts'
 import { createMetricsRegistry } from '../../runtime/metrics.ts'
 import type { JobEvent } from '../../runtime/work-on-jobs.ts'
 import { createStreamMetrics } from '../../runtime/streams/stream-metrics.ts'
@@ -37,7 +39,8 @@ export const workerCommand: Command = {
     if (config.postgresUrl === null) throw embedded()
     const registry = createMetricsRegistry()
     const metrics = createJobMetrics(registry)
-    const tools = only === 'exports' ? null : await workerTools(context)
+    const opened = only === 'exports' ? null : await workerTools(context)
+    const tools = opened === null ? null : { ...opened, store: watchedStore(opened.store, createOnlineErrorMetric(registry)) }
     if (tools !== null) registerFreshness(registry, createFreshnessReader({ database: () => tools.db, store: () => tools.store }))
     const views = tools === null ? null : await viewsWork(tools, log, metrics)
     const streams =

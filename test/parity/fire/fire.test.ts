@@ -95,10 +95,11 @@ it('every state and every answer under fire is that of the offline history', { t
       if (shard === undefined) continue
       unnoticed.from = Date.now() * 1000
       process.kill(shard.primary.pid, 'SIGKILL')
-      noticing = cluster.whole({ replicas: false }).then(async () => {
+      noticing = (async () => {
+        await cluster.whole({ replicas: false })
         await noticeFailover(db, store, { nowMs: Date.now() })
         unnoticed.to = Date.now() * 1000
-      })
+      })()
     }
     await noticing
     over = true

@@ -1,0 +1,26 @@
+import type { Registry } from 'prom-client'
+import { Counter } from 'prom-client'
+import { LockstepError } from '../kernel/errors.ts'
+
+const name = 'lockstep_online_errors_total'
+
+/** Counts failures of the online store, whoever of the process meets them: one metric for all that ask for it. */
+export function createOnlineErrorMetric(registry: Registry): (error: unknown) => void {
+  const present = registry.getSingleMetric(name)
+  const counter =
+    present instanceof Counter
+      ? present
+      : new Counter({
+          name,
+          help: 'Reads and writes that the online store failed, by the code of the error, or of what Redis answered.',
+          labelNames: ['code'],
+          registers: [registry],
+        })
+  return (error) => {
+    const { code, details } = error instanceof LockstepError ? error : { code: 'INTERNAL', details: {} }
+    // an entity's own doing
+    if (code === 'TOO_MANY_CATEGORIES') return
+    const answered = 'redis' in details ? details.redis : null
+    counter.inc({ code: typeof answered === 'string' ? answered : code })
+  }
+}
