@@ -1,0 +1,150 @@
+import { setTimeout as wait } from 'node:timers/promises'
+import { status } from '@grpc/grpc-js'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import type { OnlineStore } from '../../../online/store.ts'
+import type { GrpcCaller } from './transports.ts'
+import { openGrpc } from './transports.ts'
+import type { OipWorld } from './world.ts'
+import { createOipWorld } from './world.ts'
+
+let world: OipWorld
+let caller: GrpcCaller
+beforeAll(async () => {
+  world = await createOipWorld(10_000)
+  caller = openGrpc(world.grpc)
+})
+afterAll(async () => {
+  caller?.[Symbol.dispose]()
+  await world?.close()
+})
+
+const features = { name: 'features', datatype: 'FP32', shape: [1, 3] }
+const raw = Buffer.from('0000803f0000004000004040', 'hex')
+const contents = { fp32_contents: [1, 2, 3] }
+const echo = { model_name: 'echo', model_version: '1' }
+
+/** What is refused, with its status and message. */
+async function refused(call: Promise<unknown>): Promise<{ code: status; details: string }> {
+  try {
+    await call
+  } catch (error) {
+    const { code, details } = error as { code: status; details: string }
+    return { code, details }
+  }
+  throw new Error('it was not refused')
+}
+
+describe('the Open Inference Protocol over gRPC', () => {
+  it('tells of the server and its models', async () => {
+    expect(await caller.ask('ServerLive', {})).toEqual({ live: true })
+    expect(await caller.ask('ServerReady', {})).toEqual({ ready: true })
+    expect(await caller.ask('ServerMetadata', {})).toMatchObject({ name: 'lockstep', extensions: ['binary_tensor_data', 'parameters'] })
+    expect(await caller.ask('ModelReady', { name: 'echo', version: '2' })).toEqual({ ready: true })
+    expect(await caller.ask('ModelMetadata', { name: 'echo', version: '1' })).toEqual({
+      name: 'echo',
+      versions: ['1', '2'],
+      platform: 'onnx_onnxv1',
+      inputs: [{ name: 'features', datatype: 'FP32', shape: ['-1', '3'] }],
+      outputs: [{ name: 'out', datatype: 'FP32', shape: ['-1', '3'] }],
+    })
+    const { models } = await caller.ask('RepositoryIndex', { ready: true })
+    expect(models).toContainEqual({ name: 'echo', version: '2', state: 'READY', reason: '' })
+    expect(await refused(caller.ask('ModelReady', { name: 'ecko' }))).toEqual({
+      code: status.NOT_FOUND,
+      details: expect.stringContaining('ecko'),
+    })
+    expect((await refused(caller.ask('ModelMetadata', { name: 'echo', version: '7' }))).code).toBe(status.NOT_FOUND)
+  })
+
+  it('answers typed contents typed and raw ones raw', async () => {
+    const typed = await caller.ask('ModelInfer', { ...echo, id: '7', inputs: [{ ...features, contents }] })
+    expect(typed).toMatchObject({ model_name: 'echo', model_version: '1', id: '7', raw_output_contents: [] })
+    expect(typed['outputs'][0]).toMatchObject({ name: 'out', datatype: 'FP32', shape: ['1', '3'], contents })
+    const bytes = await caller.ask('ModelInfer', { ...echo, inputs: [features], raw_input_contents: [raw] })
+    expect(bytes['raw_output_contents']).toEqual([raw])
+    expect(bytes['outputs'][0].contents).toBeNull()
+    const half = await caller.ask('ModelInfer', {
+      model_name: 'echo',
+      inputs: [{ ...features, contents }],
+      outputs: [{ name: 'f16' }, { name: 'out' }],
+    })
+    expect(half['raw_output_contents']).toEqual([Buffer.from('003c00400042', 'hex'), raw])
+  })
+
+  it.each([
+    ['raw and typed at once', { inputs: [{ ...features, contents }], raw_input_contents: [raw] }, 'both contents and raw_input_contents'],
+    ['more raw inputs than inputs', { inputs: [features], raw_input_contents: [raw, raw] }, '1 inputs and 2 raw_input_contents'],
+    ['a size below zero', { inputs: [{ ...features, shape: [-1, 3], contents }] }, 'below 0'],
+    ['contents in another field', { inputs: [{ ...features, contents: { fp64_contents: [1, 2, 3] } }] }, 'fp32_contents'],
+    ['no contents', { inputs: [features] }, '0 elements'],
+  ])('refuses %s', async (_, request, says) => {
+    expect(await refused(caller.ask('ModelInfer', { ...echo, ...request }))).toEqual({
+      code: status.INVALID_ARGUMENT,
+      details: expect.stringContaining(says),
+    })
+  })
+
+  it('refuses a message over the limit of bodies', async () => {
+    const long = { ...features, shape: [1000, 3] }
+    const call = caller.ask('ModelInfer', { ...echo, inputs: [long], raw_input_contents: [Buffer.alloc(12_000)] })
+    expect((await refused(call)).code).toBe(status.RESOURCE_EXHAUSTED)
+    expect(await caller.ask('ServerLive', {})).toEqual({ live: true })
+  })
+
+  it('refuses a port that is taken, naming its setting', async () => {
+    const { port } = new URL(`http://${world.grpc}`)
+    await expect(world.serve({}, { grpcPort: Number(port) })).rejects.toMatchObject({
+      code: 'PORT_IN_USE',
+      message: expect.stringContaining('LOCKSTEP_GRPC_PORT'),
+    })
+  })
+})
+
+describe('a call that takes long', () => {
+  /** The world's store, whose reads take 400 ms. */
+  const slow = async (): Promise<OnlineStore> => {
+    const store = world.openStore()
+    return {
+      ...store,
+      read: async (...args) => {
+        await wait(400)
+        return await store.read(...args)
+      },
+    }
+  }
+  const entity = {
+    ...echo,
+    inputs: [
+      { name: 'airport', datatype: 'BYTES', shape: [1], contents: { bytes_contents: [Buffer.from('ATL')] } },
+      { name: 'distance', datatype: 'FP64', shape: [1], contents: { fp64_contents: [100] } },
+    ],
+  }
+
+  it('fails when its timeout or its deadline has passed, and is finished when the server closes', async () => {
+    const { server, url, grpcPort } = await world.serve({ store: slow }, { grpcPort: 0 })
+    await server.whenReady()
+    using slowly = openGrpc(`127.0.0.1:${grpcPort}`)
+    const timeout = { parameters: { timeout: { int64_param: 30_000 } } }
+    expect(await refused(slowly.ask('ModelInfer', { ...entity, ...timeout }))).toEqual({
+      code: status.DEADLINE_EXCEEDED,
+      details: expect.stringContaining('30000 microseconds'),
+    })
+    expect((await refused(slowly.ask('ModelInfer', entity, { deadlineMs: 60 }))).code).toBe(status.DEADLINE_EXCEEDED)
+    const inputs = [
+      { name: 'airport', datatype: 'BYTES', shape: [1], data: ['ATL'] },
+      { name: 'distance', datatype: 'FP64', shape: [1], data: [100] },
+    ]
+    const late = await fetch(`${url}/v2/models/echo/infer`, {
+      method: 'POST',
+      body: JSON.stringify({ parameters: { timeout: 30_000 }, inputs }),
+    })
+    expect([late.status, await late.json()]).toEqual([504, { error: expect.stringContaining('30000 microseconds') }])
+
+    const underWay = slowly.ask('ModelInfer', entity)
+    await wait(100)
+    const closing = server.close()
+    expect((await underWay)['outputs'][0].contents.fp32_contents).toEqual([25, 1, 0.25])
+    await closing
+    expect((await refused(slowly.ask('ServerLive', {}))).code).toBe(status.UNAVAILABLE)
+  })
+})
