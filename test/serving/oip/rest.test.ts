@@ -106,7 +106,7 @@ describe('the Open Inference Protocol over REST', () => {
         controller.close()
       },
     })
-    const answer = await get(infer, { method: 'POST', body: pieces, duplex: 'half' } as RequestInit)
+    const answer = await get(infer, { method: 'POST', body: pieces, duplex: 'half' })
     expect(answer).toMatchObject([200, { outputs: [{ data: [1, 2, 3] }] }])
   })
 
