@@ -115,6 +115,7 @@ export function createModelHost(deps: ModelHostDeps): ModelHost {
       running: model.running,
       onRun: (rows, ms) => metrics.run(model.name, rows, ms),
       onWait: (ms) => metrics.waited(model.name, ms),
+      onLookups: (hits, shared, misses) => metrics.lookedUp(model.name, hits, shared, misses),
       onEnd(reason) {
         metrics.ended(model.name, reason)
         log.error({ model: model.name, version: version.version, reason }, 'the process of a model has ended in a run')

@@ -7,6 +7,8 @@ export interface RunMetrics {
   run(model: string, rows: number, ms: number): void
   /** How long the oldest request of a run waited for it to begin. */
   waited(model: string, ms: number): void
+  /** Rows of one call, by what the model's cache had for them. */
+  lookedUp(model: string, hits: number, shared: number, misses: number): void
   /** A model's process that ended in a run, and was started anew. */
   ended(model: string, reason: 'timeout' | 'crash'): void
 }
@@ -41,12 +43,23 @@ export function createRunMetrics(registry: Registry): RunMetrics {
     labelNames: ['model', 'reason'],
     registers,
   })
+  const lookups = new Counter({
+    name: 'lockstep_model_cache_rows_total',
+    help: 'Rows asked of a model that has a cache: answered from it (hit), with the run of another request (shared), or by a run (miss).',
+    labelNames: ['model', 'result'],
+    registers,
+  })
   return {
     run(model, rows, ms) {
       batchRows.observe({ model }, rows)
       runSeconds.observe({ model }, ms / 1000)
     },
     ended: (model, reason) => ends.inc({ model, reason }),
+    lookedUp(model, hits, shared, misses) {
+      if (hits > 0) lookups.inc({ model, result: 'hit' }, hits)
+      if (shared > 0) lookups.inc({ model, result: 'shared' }, shared)
+      if (misses > 0) lookups.inc({ model, result: 'miss' }, misses)
+    },
     waited: (model, ms) => waitSeconds.observe({ model }, ms / 1000),
   }
 }

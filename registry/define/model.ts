@@ -12,7 +12,7 @@ import type { Types } from './t.ts'
 import { checkColumnType } from './t.ts'
 
 const defaultCacheEntries = 10_000
-const mostCacheEntries = 10_000_000
+const mostCacheEntries = 1_000_000
 
 /** A model: which features it takes and what it answers. Its versions, each an ONNX file, are pushed to the registry. */
 export interface Model<N extends string = string, S extends FeatureService = FeatureService, O extends Types = Types> {

@@ -10,6 +10,9 @@ import type { LoadedModel } from './load-model.ts'
 import { loadedModel } from './load-model.ts'
 import type { Measured } from './measure-model.ts'
 import type { ModelSession } from './model-session.ts'
+import type { PredictionCacheOptions } from './prediction-cache.ts'
+import { createPredictionCache } from './prediction-cache.ts'
+import { createRowKey } from './row-key.ts'
 import { createRunTimes } from './run-times.ts'
 import type { LoadAnswer, Runner } from './runner.ts'
 import type { Runners } from './runners.ts'
@@ -31,6 +34,8 @@ export interface OpenModelOptions {
   readonly log: Logger
   readonly onRun: (rows: number, ms: number) => void
   readonly onWait: (ms: number) => void
+  /** Told of each call where the model has a cache. */
+  readonly onLookups: PredictionCacheOptions['onLookups']
   /** Told each time a process of the model has ended in a run. */
   readonly onEnd: (reason: 'timeout' | 'crash') => void
 }
@@ -79,12 +84,25 @@ export async function openModel(bytes: () => Promise<Uint8Array>, options: OpenM
     inFlight: 1,
     onWait,
   })
+  const cache =
+    running.cache === undefined
+      ? null
+      : createPredictionCache(batched.predict, {
+          ...running.cache,
+          keyOf: createRowKey(binding, name),
+          now: () => performance.now(),
+          onLookups: options.onLookups,
+        })
   return {
-    ...batched,
+    predict: cache?.predict ?? batched.predict,
+    runTensors: batched.runTensors,
     place,
     outputs: loaded.outputs,
     metadata,
-    close: loaded.close,
+    async close() {
+      cache?.close()
+      await loaded.close()
+    },
     predictedRunMs(rows) {
       const most = loaded.maxRows ?? maxRows()
       const full = Math.floor(rows / most)

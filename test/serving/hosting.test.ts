@@ -41,6 +41,7 @@ async function open(
     log: createLogger('silent'),
     onRun: () => undefined,
     onWait: () => undefined,
+    onLookups: () => undefined,
     onEnd,
   })
 }
@@ -217,7 +218,7 @@ describe('a large model', () => {
     const small = await open(await onnx('mlp'), 'delay')
     const contract = { inputs: small.metadata.inputs, outputs: [{ name: 'score', type: 'float32', shape: ['N', 1], isTensor: true }] }
     const binding = bindTo(contract, 'flight', 'delay', score)
-    const quiet = { onRun: () => undefined, onWait: () => undefined, onEnd: () => undefined }
+    const quiet = { onRun: () => undefined, onWait: () => undefined, onLookups: () => undefined, onEnd: () => undefined }
     const longest = await longestTurnMs(async () => {
       let over = false
       const loading = openModel(async () => bytes, { binding, name: 'large', running: {}, runners, log: createLogger('silent'), ...quiet })
