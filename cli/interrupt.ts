@@ -1,7 +1,7 @@
 import { LockstepError } from '../kernel/errors.ts'
 
 /** How long the work under way may take to stop after a signal. */
-const patienceMs = 20_000
+const patienceMs = 29_000
 const codes = { SIGINT: 130, SIGTERM: 143 } as const
 
 export interface Interrupt {

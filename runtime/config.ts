@@ -41,12 +41,25 @@ export interface Config {
   /** For how many days before the present one the prediction log is kept. */
   readonly logRetentionDays: number
   readonly logLevel: LogLevel
+  /** Whether requests need an API key: where there has ever been one or other machines reach the server, always, never. */
+  readonly auth: Auth
+  /** How long a request may take that does not say, milliseconds. */
+  readonly requestTimeoutMs: number
+  /** How many requests may be under way at once. */
+  readonly maxInFlight: number
+  /** The share of requests that the log tells of, 0 to 1. */
+  readonly accessLogShare: number
+  /** How long a server that is told to end goes on answering, milliseconds. */
+  readonly shutdownDelayMs: number
 }
+
+type Auth = (typeof auths)[number]
 
 export type LogLevel = (typeof logLevels)[number]
 
 export type RedisReads = (typeof redisReads)[number]
 
+const auths = ['auto', 'required', 'off'] as const
 const redisReads = ['primary', 'replica'] as const
 const logLevels = ['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'] as const
 const MAX_REPLAY_SECONDS = 31_536_000
@@ -98,6 +111,15 @@ export const variables = z.object({
     .default('0'),
   LOCKSTEP_LOG_RETENTION_DAYS: integer(1, 3650).default(30),
   LOCKSTEP_LOG_LEVEL: z.enum(logLevels, `one of ${logLevels.join(', ')}`).default('info'),
+  LOCKSTEP_AUTH: z.enum(auths, `one of ${auths.join(', ')}`).default('auto'),
+  LOCKSTEP_REQUEST_TIMEOUT_MS: integer(1, 3_600_000).default(30_000),
+  LOCKSTEP_MAX_IN_FLIGHT: integer(1, 100_000).default(1024),
+  LOCKSTEP_ACCESS_LOG: z
+    .string()
+    .regex(/^(0|1|0?\.\d{1,9})$/, 'a share from 0 to 1, such as 0.01')
+    .transform(Number)
+    .default(0),
+  LOCKSTEP_SHUTDOWN_DELAY_MS: integer(0, 10_000).default(0),
 })
 
 /**
@@ -143,6 +165,11 @@ export function loadConfig(env: Readonly<Record<string, string | undefined>> = p
     logShares: parseLogShares(data.LOCKSTEP_LOG_PREDICTIONS) ?? logNothing,
     logRetentionDays: data.LOCKSTEP_LOG_RETENTION_DAYS,
     logLevel: data.LOCKSTEP_LOG_LEVEL,
+    auth: data.LOCKSTEP_AUTH,
+    requestTimeoutMs: data.LOCKSTEP_REQUEST_TIMEOUT_MS,
+    maxInFlight: data.LOCKSTEP_MAX_IN_FLIGHT,
+    accessLogShare: data.LOCKSTEP_ACCESS_LOG,
+    shutdownDelayMs: data.LOCKSTEP_SHUTDOWN_DELAY_MS,
   }
 }
 

@@ -1,6 +1,8 @@
-import { createAdaptorServer } from '@hono/node-server'
+import { getRequestListener } from '@hono/node-server'
 import type { Server } from 'node:http'
+import { createServer as createHttpServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
+import { setTimeout as delay } from 'node:timers/promises'
 import type { Logger } from '../runtime/log.ts'
 import type { Registry } from 'prom-client'
 import { LockstepError, messageOf } from '../kernel/errors.ts'
@@ -20,9 +22,14 @@ import { within } from './deadline.ts'
 import { createDependency } from './dependency.ts'
 import type { BackfillDeps, Backfills } from './backfills.ts'
 import type { EventIntake, EventIntakeDeps } from './event-intake.ts'
+import type { GatewayOptions } from './gateway/gateway.ts'
+import { createGateway } from './gateway/gateway.ts'
+import { keyOf } from './gateway/key-ring.ts'
+import { isLoopback } from './gateway/loopback.ts'
 import type { GrpcServer } from './grpc/grpc-server.ts'
-import { createApp } from './http/app.ts'
+import { createApp, routes } from './http/app.ts'
 import type { AppDeps, Readiness } from './http/context.ts'
+import { guarded } from './http/guard.ts'
 import { createLimit } from './limit.ts'
 import { listening as listenOn } from './listening.ts'
 import { createLogMetrics } from './log/log-metrics.ts'
@@ -58,7 +65,8 @@ export interface ServerOptions {
     readonly redisUrl?: string | null
     readonly logShares?: LogShares
     readonly logRetentionDays?: number
-  }
+    readonly shutdownDelayMs?: number
+  } & GatewayOptions
   /** Opens the database; called again while it fails. The server closes what it gives. */
   readonly database: () => Promise<Database>
   /** Opens the online store; called again while it fails. The server closes what it gives. */
@@ -81,6 +89,9 @@ export interface ServerOptions {
   readonly pollMs?: number
   /** How long requests under way may take when the server closes. Default 10,000. */
   readonly drainMs?: number
+  /** How long a client may take to send the head of a request, and all of it. Default 10,000 and 60,000. */
+  readonly headMs?: number
+  readonly requestMs?: number
 }
 
 export interface ListeningAt {
@@ -128,6 +139,7 @@ export function createServer(options: ServerOptions): LockstepServer {
     now: () => performance.now(),
   })
   const views = createOnlineViews(metrics.onlineViews, log)
+  const gateway = createGateway(options.config, { log, registry: options.metrics })
   const limitHistory = createLimit(historyLimit)
   const drained = new AbortController()
   const catalog = createLiveCatalog(models, log)
@@ -175,6 +187,7 @@ export function createServer(options: ServerOptions): LockstepServer {
     models,
     intake,
     backfills,
+    gateway,
     readiness,
     closing: () => closing,
     metrics,
@@ -186,7 +199,19 @@ export function createServer(options: ServerOptions): LockstepServer {
     bodyLimitBytes: options.config.bodyLimitBytes,
     corsOrigins: options.config.corsOrigins ?? [],
   }
-  const http = createAdaptorServer({ fetch: createApp(deps).fetch, serverOptions: { keepAliveTimeout: keepAliveMs } }) as Server
+  const http = createHttpServer(
+    {
+      headersTimeout: options.headMs ?? 10_000,
+      requestTimeout: options.requestMs ?? 60_000,
+      connectionsCheckingInterval: 1000,
+      keepAliveTimeout: keepAliveMs,
+    },
+    guarded(getRequestListener(createApp(deps).fetch), {
+      admission: gateway.admission,
+      routes,
+      requestTimeoutMs: gateway.requestTimeoutMs,
+    }),
+  )
   let grpc: GrpcServer | null = null
   const loops: Repeated[] = []
   let listening: Promise<() => Promise<void>> | null = null
@@ -229,6 +254,7 @@ export function createServer(options: ServerOptions): LockstepServer {
     // where defaults are given, it is ready without the store
     if (store.failure !== null) (options.whenUnavailable === 'defaults' ? warnings : reasons).push(store.failure)
     const registry = database.failure ?? catalog.failure
+    if (!gateway.keys.known && registry === null) reasons.push('The API keys are not loaded yet.')
     if (catalog.loaded === null) reasons.push(registry ?? 'The registry is not loaded yet.')
     else if (registry !== null) warnings.push(registry)
     return { ready: reasons.length === 0, reasons, warnings }
@@ -239,6 +265,7 @@ export function createServer(options: ServerOptions): LockstepServer {
     if (database.value !== null && database.failure === null) {
       // the first loop watches the database; where nobody can listen, it looks by itself
       if (!closing) listening ??= database.value.listen(registryChannel, () => loops[0]?.wake())
+      await gateway.keys.refresh(database.value)
       await catalog.refresh(database.value)
     }
     noteReady()
@@ -256,6 +283,10 @@ export function createServer(options: ServerOptions): LockstepServer {
     }
   }
 
+  async function watchKeys(): Promise<void> {
+    if (database.value !== null && database.failure === null) await gateway.keys.refresh(database.value)
+  }
+
   async function watchStore(): Promise<void> {
     await store.check()
     noteReady()
@@ -268,8 +299,12 @@ export function createServer(options: ServerOptions): LockstepServer {
 
   async function shutDown(): Promise<void> {
     closing = true
+    // who sends requests here learns of it by and by
+    const { shutdownDelayMs = 0 } = options.config
+    if (shutdownDelayMs > 0) await delay(shutdownDelayMs)
     const drainMs = options.drainMs ?? 10_000
     await Promise.all([drain(http, drainMs), grpc?.close(drainMs)])
+    gateway.close()
     const pushed = closed('the pushed events', loopsStopMs, intake.close(foldsCloseMs))
     drained.abort(new LockstepError('NOT_READY', 'The server is shutting down.'))
     await closed(
@@ -304,7 +339,7 @@ export function createServer(options: ServerOptions): LockstepServer {
   /** The library is loaded by servers that use it alone. */
   async function listenGrpc(host: string, port: number): Promise<number> {
     const { createGrpcServer } = await import('./grpc/grpc-server.ts')
-    grpc = createGrpcServer(deps)
+    grpc = createGrpcServer(deps, { authorize: (sent, scope) => gateway.keys.authorize(keyOf(sent), scope) })
     return await grpc.listen(host, port)
   }
 
@@ -317,13 +352,37 @@ export function createServer(options: ServerOptions): LockstepServer {
     return (readiness().ready ? pollMs : Math.min(pollMs, 500)) * (0.75 + Math.random() / 2)
   }
 
+  /** Where a change is not told of, a revoked key is refused within about a second all the same. */
+  function keysDelayMs(): number {
+    return Math.min(pollMs, 1000) * (0.5 + Math.random() / 2)
+  }
+
+  /** Other machines need keys. Where the database does not say now whether there are any, requests are refused until it does. */
+  async function requireKeys(host: string): Promise<void> {
+    gateway.keys.expose()
+    if (options.config.auth === 'off') {
+      log.warn({ host }, 'API keys are off: whoever reaches this address may do anything')
+      return
+    }
+    await database.check()
+    await watchKeys()
+    if (!gateway.keys.known || gateway.keys.configured) return
+    throw new LockstepError(
+      'CONFIG_INVALID',
+      `The server would listen on "${host}", which other machines reach, and there is no API key. Make one with "lockstep keys create --scope read,predict", or set LOCKSTEP_HOST to 127.0.0.1, or, where something else guards it, LOCKSTEP_AUTH to off.`,
+      { details: { host } },
+    )
+  }
+
   return {
     async listen(host, port, grpcPort) {
+      if (!isLoopback(host)) await requireKeys(host)
       await listenOn(http, host, port)
       const boundGrpcPort = grpcPort === undefined ? null : await listenGrpc(host, grpcPort)
       loops.push(
         repeat(watchDatabase, delayMs),
         repeat(watchStore, delayMs),
+        repeat(watchKeys, keysDelayMs),
         repeat(dropOldLog, () => dropDelayMs),
       )
       const address = http.address() as AddressInfo

@@ -3,6 +3,7 @@ import { sql } from 'kysely'
 import { LockstepError } from '../../kernel/errors.ts'
 import type { LockstepTables } from '../../migrations/schema.ts'
 import type { Database } from '../../runtime/database.ts'
+import { registryChannel } from '../revision.ts'
 import type { NewKey } from './key-text.ts'
 import { newKey } from './key-text.ts'
 import type { Scope } from './scope.ts'
@@ -205,11 +206,13 @@ async function insertKey(transaction: Kysely<LockstepTables>, request: KeyReques
   return { text, key: apiKey(row) }
 }
 
+/** Counts up, and tells whoever listens for changes of the registry. */
 async function bumpKeys(transaction: Kysely<LockstepTables>): Promise<void> {
   await transaction
     .updateTable('lockstep.api_key_state')
     .set({ revision: sql<number>`revision + 1` })
     .execute()
+  await sql`select pg_notify(${registryChannel}, 'keys')`.execute(transaction)
 }
 
 function unknownKey(id: string): LockstepError {

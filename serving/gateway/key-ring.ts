@@ -27,6 +27,8 @@ export interface KeyRing {
   authorize(text: string | null, scope: Scope): Principal | null
   /** Whether the database said which keys there are, or it does not matter. */
   readonly known: boolean
+  /** Whether there has ever been a key. */
+  readonly configured: boolean
   /** Whether requests need a key. */
   readonly required: boolean
   /** From now on the server is reached by other machines. */
@@ -110,6 +112,9 @@ export function createKeyRing({ mode, log, now }: KeyRingDeps): KeyRing {
     },
     get known() {
       return mode === 'off' || revision !== null
+    },
+    get configured() {
+      return configured
     },
     get required() {
       return required()

@@ -1,4 +1,5 @@
 import { randomUUID } from 'node:crypto'
+import type { IncomingHttpHeaders } from 'node:http'
 import { join } from 'node:path'
 import type { handleUnaryCall, ServiceDefinition } from '@grpc/grpc-js'
 import { logVerbosity, Metadata, Server, ServerCredentials, setLogVerbosity } from '@grpc/grpc-js'
@@ -6,7 +7,7 @@ import { loadSync } from '@grpc/proto-loader'
 import { LockstepError, messageOf } from '../../kernel/errors.ts'
 import type { AppDeps } from '../http/context.ts'
 import { toldError } from '../http/error-answer.ts'
-import type { Scope } from '../http/route.ts'
+import type { Scope } from '../../registry/keys/scope.ts'
 import { tryPort } from '../listening.ts'
 import { checkModelReady, isReady, modelMetadata, repositoryIndex, serverMetadata } from '../oip/describe.ts'
 import type { Caller } from '../oip/infer.ts'
@@ -28,11 +29,11 @@ export interface GrpcServer {
 
 export interface GrpcOptions {
   /**
-   * Whether a call may be made: told its metadata `authorization` and the scope that it needs. Absent: every call may.
+   * Who makes a call, by its metadata and the scope that it needs; null where no key is needed. Absent: every call may be made.
    *
    * @throws LockstepError where it may not
    */
-  readonly authorize?: (authorization: string | undefined, scope: Scope) => unknown
+  readonly authorize?: (sent: IncomingHttpHeaders, scope: Scope) => { readonly id: string } | null
 }
 
 interface Named {
@@ -86,8 +87,9 @@ export function createGrpcServer(deps: AppDeps, options: GrpcOptions = {}): Grpc
       call.sendMetadata(head)
       let status = 200
       try {
-        if (scope !== null) await options.authorize?.(text(call.metadata, 'authorization'), scope)
-        const answer = await run(call.request, { requestId, startedMs, apiKey: null })
+        const sent = { authorization: text(call.metadata, 'authorization'), 'x-api-key': text(call.metadata, 'x-api-key') }
+        const principal = scope === null ? null : (options.authorize?.(sent, scope) ?? null)
+        const answer = await run(call.request, { requestId, startedMs, apiKey: principal?.id ?? null })
         callback(null, answer)
       } catch (error) {
         const told = toldError(requestId, error)

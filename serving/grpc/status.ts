@@ -15,6 +15,10 @@ function fromHttp(http: HttpErrorStatus): status {
     case 415:
     case 422:
       return status.INVALID_ARGUMENT
+    case 401:
+      return status.UNAUTHENTICATED
+    case 403:
+      return status.PERMISSION_DENIED
     case 404:
       return status.NOT_FOUND
     case 413:

@@ -2,6 +2,8 @@ import { randomUUID } from 'node:crypto'
 import type { Context } from 'hono'
 import { Hono } from 'hono'
 import { LockstepError } from '../../kernel/errors.ts'
+import type { Trace } from '../gateway/trace.ts'
+import { traceOf, traceparent } from '../gateway/trace.ts'
 import { backfillRoutes } from './backfills-route.ts'
 import { createCors } from './cors.ts'
 import type { AppDeps, RequestEnv, RouteAnswer } from './context.ts'
@@ -13,7 +15,9 @@ import { feastRoutes } from './feast/feast-routes.ts'
 import { featureRoutes } from './features-route.ts'
 import { healthRoutes } from './health-routes.ts'
 import { modelRoutes } from './models-route.ts'
+import { heldSince } from './guard.ts'
 import { oipRoutes } from './oip/oip-routes.ts'
+import { passGateway } from './pass-gateway.ts'
 import { predictRoutes } from './predict-route.ts'
 import type { ErrorShape, Route } from './route.ts'
 
@@ -38,7 +42,8 @@ export function createApp(deps: AppDeps): Hono<RequestEnv> {
   const app = new Hono<RequestEnv>()
   const cors = createCors(deps.corsOrigins)
   for (const [path, ofPath] of Map.groupBy(routes.flatMap(withBothPaths), (route) => route.path)) {
-    for (const route of ofPath) app.on(route.method, path, (c) => answer(c, route, (context) => route.handle(context, deps)))
+    for (const route of ofPath)
+      app.on(route.method, path, (c) => answer(c, route, (context, start) => passGateway(context, route, deps, start)))
     refuseOthers(path, ofPath)
   }
   app.notFound((c) =>
@@ -78,21 +83,27 @@ export function createApp(deps: AppDeps): Hono<RequestEnv> {
   async function answer(
     c: Context<RequestEnv>,
     route: { readonly path: string; readonly errors?: ErrorShape },
-    handle: (c: Context<RequestEnv>) => RouteAnswer | Promise<RouteAnswer>,
+    handle: (c: Context<RequestEnv>, start: number) => RouteAnswer | Promise<RouteAnswer>,
     more?: Readonly<Record<string, string>>,
   ): Promise<Response> {
-    const start = performance.now()
-    const sent = c.env.incoming.headers['x-request-id']
+    const { incoming } = c.env
+    const start = heldSince(incoming) ?? performance.now()
+    const sent = incoming.headers['x-request-id']
     const requestId = typeof sent === 'string' && acceptableId.test(sent) ? sent : randomUUID()
     c.set('requestId', requestId)
+    const { traceparent: parent } = incoming.headers
+    let trace = parent === undefined ? null : traceOf(parent)
     let made: RouteAnswer
     try {
-      made = await handle(c)
+      made = await handle(c, start)
     } catch (error) {
-      made = errorAnswer(requestId, error, { log: deps.log, shape: route.errors })
+      trace ??= traceOf(undefined)
+      made = errorAnswer(requestId, error, { log: deps.log, shape: route.errors, trace })
     }
-    if (isDeflatable(made)) made = await deflated(made, c.env.incoming.headers['accept-encoding'])
-    deps.metrics.request(route.path, made.status, (performance.now() - start) / 1000)
+    if (isDeflatable(made)) made = await deflated(made, incoming.headers['accept-encoding'])
+    const ms = performance.now() - start
+    deps.metrics.request(route.path, made.status, ms / 1000)
+    logAccess(c, route.path, made.status, ms, trace)
     // A plain record and a text take the short way through @hono/node-server: no Headers and no stream are made.
     const headers: Record<string, string> = {
       'content-type': made.contentType ?? 'application/json',
@@ -100,10 +111,32 @@ export function createApp(deps: AppDeps): Hono<RequestEnv> {
       ...made.headers,
       ...more,
     }
-    const { origin } = c.env.incoming.headers
+    const { origin } = incoming.headers
     if (origin !== undefined) cors.allow(origin, headers)
+    if (parent !== undefined && trace !== null) headers['traceparent'] = traceparent(trace)
     if (deps.closing()) headers['connection'] = 'close'
     return new Response(made.body, { status: made.status, headers })
+  }
+
+  /** Each request where the log has level debug, else a share of them. */
+  function logAccess(c: Context<RequestEnv>, route: string, status: number, ms: number, traced: Trace | null): void {
+    const { accessLogShare } = deps.gateway
+    const sampled = accessLogShare > 0 && Math.random() < accessLogShare
+    if (!sampled && !deps.log.isLevelEnabled('debug')) return
+    const { traceId, spanId, parentId } = traced ?? traceOf(undefined)
+    const line = {
+      requestId: c.get('requestId'),
+      traceId,
+      spanId,
+      parentId,
+      method: c.req.method,
+      route,
+      status,
+      ms,
+      key: c.get('principal') ?? null,
+    }
+    if (sampled) deps.log.info(line, 'a request was answered')
+    else deps.log.debug(line, 'a request was answered')
   }
 }
 

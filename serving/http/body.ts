@@ -3,6 +3,7 @@ import type { Context } from 'hono'
 import type { z } from 'zod'
 import { LockstepError, messageOf } from '../../kernel/errors.ts'
 import { parseJson } from '../../kernel/parse-json.ts'
+import { requireTime } from '../gateway/request-deadline.ts'
 import type { RequestEnv } from './context.ts'
 import { inflated } from './inflate.ts'
 
@@ -27,6 +28,9 @@ export async function readBody<Schema extends z.ZodType>(
     if (cause instanceof LockstepError || c.env.incoming.complete) throw cause
     throw new LockstepError('REQUEST_ABORTED', 'The connection ended before the whole body was there.', { cause })
   }
+  // it may have come slowly
+  const deadline = c.get('deadline')
+  if (deadline !== undefined) requireTime(deadline)
   let json: unknown
   try {
     json = parseJson(text)

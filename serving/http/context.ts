@@ -2,6 +2,8 @@ import type { HttpBindings } from '@hono/node-server'
 import type { Logger } from '../../runtime/log.ts'
 import type { Catalog } from '../../registry/catalog.ts'
 import type { Backfills } from '../backfills.ts'
+import type { Gateway } from '../gateway/gateway.ts'
+import type { RequestDeadline } from '../gateway/request-deadline.ts'
 import type { EventIntake } from '../event-intake.ts'
 import type { ServingMetrics } from '../metrics.ts'
 import type { ModelHost } from '../model-host.ts'
@@ -18,6 +20,7 @@ export interface AppDeps {
   readonly models: Pick<ModelHost, 'use' | 'answering' | 'failures'>
   readonly intake: EventIntake
   readonly backfills: Backfills
+  readonly gateway: Gateway
   readonly readiness: () => Readiness
   /** Whether connections are to be closed after their answer. */
   readonly closing: () => boolean
@@ -45,7 +48,13 @@ export interface Readiness {
 
 /** What Hono carries along with a request. The app runs behind @hono/node-server alone, which gives the Node request as well. */
 export interface RequestEnv {
-  Variables: { requestId: string }
+  Variables: {
+    requestId: string
+    /** The id of the API key; null where none is needed. */
+    principal: string | null
+    /** Absent: it may take as long as it does. */
+    deadline?: RequestDeadline
+  }
   Bindings: HttpBindings
 }
 

@@ -1,5 +1,6 @@
 import type { Logger } from '../../runtime/log.ts'
 import { LockstepError, messageOf } from '../../kernel/errors.ts'
+import type { Trace } from '../gateway/trace.ts'
 import type { RouteAnswer } from './context.ts'
 import type { ErrorShape } from './route.ts'
 import { oipStatusOf, statusOf } from './status.ts'
@@ -14,18 +15,22 @@ const retryAfter = '1'
 export function errorAnswer(
   requestId: string,
   error: unknown,
-  { log, shape = 'lockstep' }: { readonly log: Logger; readonly shape?: ErrorShape | undefined },
+  { log, shape = 'lockstep', trace }: { readonly log: Logger; readonly shape?: ErrorShape | undefined; readonly trace?: Trace | null },
 ): RouteAnswer {
   const told = toldError(requestId, error)
   const status = shape === 'oip' ? oipStatusOf(told) : statusOf(told)
-  const logged = { requestId, code: told.code, error: messageOf(error) }
+  const traced = trace === null || trace === undefined ? {} : { traceId: trace.traceId, spanId: trace.spanId }
+  const logged = { requestId, ...traced, code: told.code, error: messageOf(error) }
   if (status >= 500) log.error({ ...logged, stack: error instanceof Error ? error.stack : undefined }, 'a request failed')
   else log.debug(logged, 'a request was refused')
-  const body = JSON.stringify(shaped(told, shape, requestId), (_key, value: unknown) => (typeof value === 'bigint' ? String(value) : value))
-  return { status, body, ...(status === 503 || status === 429 ? { headers: { 'retry-after': retryAfter } } : {}) }
+  const body = JSON.stringify(shapedError(told, shape, requestId), (_key, value: unknown) =>
+    typeof value === 'bigint' ? String(value) : value,
+  )
+  return { status, body, headers: errorHeaders(told, status) }
 }
 
-function shaped({ code, message, details }: LockstepError, shape: ErrorShape, requestId: string): unknown {
+/** The body of an error, as the route's protocol has it. */
+export function shapedError({ code, message, details }: LockstepError, shape: ErrorShape, requestId: string): unknown {
   switch (shape) {
     case 'lockstep':
       return { error: { code, message, details, requestId } }
@@ -44,6 +49,16 @@ function feastClassOf(code: LockstepError['code'], { kind }: LockstepError['deta
   if (code !== 'UNKNOWN_DEFINITION') return 'FeastError'
   if (kind === 'source') return 'PushSourceNotFoundException'
   return kind === 'feature service' ? 'FeatureServiceNotFoundException' : 'FeatureViewNotFoundException'
+}
+
+/** What tells a client how to go on. */
+function errorHeaders({ code, details }: LockstepError, status: number): Record<string, string> {
+  if (code === 'UNAUTHENTICATED')
+    return { 'www-authenticate': `Bearer realm="lockstep"${details['sent'] === true ? ', error="invalid_token"' : ''}` }
+  if (code === 'FORBIDDEN')
+    return { 'www-authenticate': `Bearer realm="lockstep", error="insufficient_scope", scope="${String(details['scope'])}"` }
+  const after = details['retryAfterSeconds']
+  return status === 503 || status === 429 ? { 'retry-after': typeof after === 'number' ? String(after) : retryAfter } : {}
 }
 
 /** The error as a client may see it. */

@@ -5,6 +5,7 @@ import { Status, statusNames } from '../../kernel/state.ts'
 import { byPlan } from '../by-plan.ts'
 import type { Prediction } from '../inference/load-model.ts'
 import { predictAnswer } from './answers.ts'
+import { requireTime } from '../gateway/request-deadline.ts'
 import { readBody } from './body.ts'
 import type { AppDeps, RequestEnv, RouteAnswer } from './context.ts'
 import {
@@ -60,6 +61,8 @@ async function answerPredict(c: Context<RequestEnv>, deps: AppDeps): Promise<Rou
   const catalog = deps.catalog()
   return await deps.models.use(catalog, body.model, body.version, async ({ version, service, outputs, predict }) => {
     const read = await readEntities(deps, catalog, service, body, deps.clock())
+    const deadline = c.get('deadline')
+    if (deadline !== undefined) requireTime(deadline)
     const answers = await predict(read.rows.map((row) => row.values))
     let text = `{"model":${JSON.stringify(version.model)},"version":${version.version},"service":"${service.id}",${momentJson(c, deps, service, read)}${frontiersJson(body.include, read)}`
     text += `,"predictions":[${answers.map(outputsWriter(outputs)).join()}]${outputStatusesJson(outputs, answers)}`
@@ -77,7 +80,7 @@ async function answerPredict(c: Context<RequestEnv>, deps: AppDeps): Promise<Rou
       read,
       predictions: answers,
       startedMs,
-      apiKey: null,
+      apiKey: c.get('principal'),
     })
     return { status: 200, body: `${text}}` }
   })

@@ -1,9 +1,7 @@
 import type { Context } from 'hono'
 import type { z } from 'zod'
+import type { Scope } from '../../registry/keys/scope.ts'
 import type { AppDeps, RequestEnv, RouteAnswer } from './context.ts'
-
-/** What the key of a request must be allowed. */
-export type Scope = 'read' | 'predict' | 'push' | 'admin'
 
 /** How errors are told: Lockstep's own way, or as the protocol has it that a route speaks. */
 export type ErrorShape = 'lockstep' | 'oip' | 'feast'

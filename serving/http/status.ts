@@ -1,6 +1,6 @@
 import type { LockstepError } from '../../kernel/errors.ts'
 
-export type HttpErrorStatus = 400 | 404 | 405 | 413 | 415 | 422 | 429 | 499 | 500 | 501 | 503 | 504
+export type HttpErrorStatus = 400 | 401 | 403 | 404 | 405 | 413 | 415 | 422 | 429 | 499 | 500 | 501 | 503 | 504
 
 /** The HTTP status of an error. Chosen here and nowhere else; what is not a caller's doing is 500. */
 export function statusOf({ code, details }: LockstepError): HttpErrorStatus {
@@ -12,6 +12,10 @@ export function statusOf({ code, details }: LockstepError): HttpErrorStatus {
     case 'INVALID_TIME':
     case 'MISSING_REQUEST_VALUE':
       return 400
+    case 'UNAUTHENTICATED':
+      return 401
+    case 'FORBIDDEN':
+      return 403
     case 'UNKNOWN_DEFINITION':
     case 'NOT_FOUND':
       return 404
@@ -29,13 +33,16 @@ export function statusOf({ code, details }: LockstepError): HttpErrorStatus {
       // on-demand code fails on an entity of the request; a view's own transform, on a row that is stored
       return details['entity'] === undefined ? 500 : 422
     case 'OVERLOADED':
+      // the server as a whole, or what takes events in
+      return details['overloaded'] === 'server' ? 503 : 429
+    case 'RATE_LIMITED':
       return 429
+    case 'DEADLINE_EXCEEDED':
+      return 504
     case 'REQUEST_ABORTED':
       return 499 // as nginx has it: nobody reads the answer, but the metrics tell
     case 'UNSUPPORTED':
       return 501
-    case 'DEADLINE_EXCEEDED':
-      return 504
     case 'POSTGRES_UNAVAILABLE':
     case 'REDIS_UNAVAILABLE':
     case 'NOT_READY':

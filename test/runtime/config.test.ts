@@ -33,6 +33,11 @@ describe('the configuration', () => {
       logShares: { share: 0, models: new Map() },
       logRetentionDays: 30,
       logLevel: 'info',
+      auth: 'auto',
+      requestTimeoutMs: 30_000,
+      maxInFlight: 1024,
+      accessLogShare: 0,
+      shutdownDelayMs: 0,
     }
     expect(loadConfig({})).toEqual(defaults)
     expect(loadConfig({ PATH: '/bin', LOCKSTEP_PORT: '', LOCKSTEP_TEST_POSTGRES_URL: 'anything' })).toEqual(defaults)
@@ -57,6 +62,11 @@ describe('the configuration', () => {
         LOCKSTEP_LOG_PREDICTIONS: '0.01, delay=1',
         LOCKSTEP_LOG_RETENTION_DAYS: '7',
         LOCKSTEP_LOG_LEVEL: 'debug',
+        LOCKSTEP_AUTH: 'off',
+        LOCKSTEP_REQUEST_TIMEOUT_MS: '500',
+        LOCKSTEP_MAX_IN_FLIGHT: '64',
+        LOCKSTEP_ACCESS_LOG: '0.01',
+        LOCKSTEP_SHUTDOWN_DELAY_MS: '5000',
       }),
     ).toEqual({
       postgresUrl: 'postgresql://somebody@localhost/flights?host=/run/postgresql',
@@ -76,6 +86,11 @@ describe('the configuration', () => {
       logShares: { share: 0.01, models: new Map([['delay', 1]]) },
       logRetentionDays: 7,
       logLevel: 'debug',
+      auth: 'off',
+      requestTimeoutMs: 500,
+      maxInFlight: 64,
+      accessLogShare: 0.01,
+      shutdownDelayMs: 5000,
     })
   })
 

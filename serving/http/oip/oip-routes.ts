@@ -104,7 +104,7 @@ async function answerInfer(c: Context<RequestEnv>, deps: AppDeps): Promise<Route
   const body = await readBytes(c.env.incoming, deps.bodyLimitBytes, headerLength ?? 0)
   const { isBinary, ...asked } = readInferBody(body, headerLength)
   const answer = writeInferBody(
-    await infer(deps, { ...namedIn(c), ...asked }, { requestId: c.get('requestId'), startedMs, apiKey: null }),
+    await infer(deps, { ...namedIn(c), ...asked }, { requestId: c.get('requestId'), startedMs, apiKey: c.get('principal') }),
     isBinary,
   )
   return {

@@ -1,0 +1,146 @@
+/**
+ * Bounds how many requests are under way. Below the limit a request enters at once; at the limit it is held for a moment, and enters when another one leaves or is refused.
+ *
+ * The limit is `most`, until the process has no time left (its event loop is busy): then it is what the process finishes in `waitMs`, at least `least`, so that who is let in does not
+ * wait longer the more are asking. Of those that are held the oldest enters first while that has waited for `waitMs` at most; where more come than leave, the newest does, which still
+ * has its time before it, and the oldest are refused. To hold them costs next to nothing, and a client that waits for its refusal does not ask again meanwhile.
+ */
+export interface Admission {
+  /**
+   * Has `run` called, now or later, or `refuse`. Whoever has run calls `leave`.
+   *
+   * @param deadline when the request is of no use any more, milliseconds by `now`
+   */
+  enter(run: () => void, refuse: () => void, deadline: number): void
+  leave(): void
+  /** Takes note of how many have left and how busy the process was; to be called every few milliseconds. */
+  sample(): void
+  readonly inFlight: number
+  readonly limit: number
+  close(): void
+}
+
+export interface AdmissionOptions {
+  readonly most: number
+  /** Milliseconds, monotonic. */
+  readonly now: () => number
+  /** How much of the time since it was last asked the process was busy, 0 to 1. */
+  readonly busy: () => number
+  readonly onRefuse?: () => void
+}
+
+interface Held {
+  readonly run: () => void
+  readonly refuse: () => void
+  readonly since: number
+  readonly until: number
+}
+
+const leastOfAll = 128
+const waitMs = 8
+const holdMs = 50
+/** Beyond so many that are held, the next is refused at once. */
+const heldAtMost = 10_000
+const busyFrom = 0.85
+/** How long it counts as busy after it was. */
+const busyForMs = 500
+/** How much a new sample counts for in the rate. */
+const weight = 0.2
+
+export function createAdmission({ most, now, busy, onRefuse }: AdmissionOptions): Admission {
+  const least = Math.min(most, leastOfAll)
+  let inFlight = 0
+  let left = 0
+  let limit = most
+  /** Requests that leave in a millisecond. */
+  let rate = 0
+  let sampledAt = now()
+  let busyUntil = Number.NEGATIVE_INFINITY
+  /** In the order of their arrival from `first` on. */
+  let held: Held[] = []
+  let first = 0
+  let sweeping: NodeJS.Timeout | null = null
+
+  function sample(): void {
+    const at = now()
+    const elapsed = at - sampledAt
+    if (elapsed <= 0) return
+    rate += (left / elapsed - rate) * weight
+    left = 0
+    sampledAt = at
+    if (busy() >= busyFrom) busyUntil = at + busyForMs
+    limit = at < busyUntil ? Math.min(most, Math.max(least, Math.round(rate * waitMs))) : most
+    fill()
+  }
+
+  function refuse(one: Held): void {
+    onRefuse?.()
+    one.refuse()
+  }
+
+  /** Refuses the oldest that have been held for too long. */
+  function expire(at: number): void {
+    while (first < held.length && (held[first] as Held).until <= at) refuse(held[first++] as Held)
+    if (first > 1000 && first * 2 > held.length) {
+      held = held.slice(first)
+      first = 0
+    }
+  }
+
+  function fill(): void {
+    if (first === held.length) return
+    const at = now()
+    expire(at)
+    while (inFlight < limit && first < held.length) {
+      const inOrder = at - (held[first] as Held).since <= waitMs
+      const one = inOrder ? (held[first++] as Held) : (held.pop() as Held)
+      inFlight++
+      one.run()
+    }
+  }
+
+  function sweep(): void {
+    fill()
+    if (first < held.length) return
+    held = []
+    first = 0
+    if (sweeping !== null) clearInterval(sweeping)
+    sweeping = null
+  }
+
+  return {
+    enter(run, refused, deadline) {
+      if (inFlight < limit && first === held.length) {
+        inFlight++
+        run()
+        return
+      }
+      const since = now()
+      const one = { run, refuse: refused, since, until: Math.min(since + holdMs, deadline) }
+      // by what is under way, it would not be done in time
+      if (held.length - first >= heldAtMost || (rate > 0 && since + inFlight / rate >= deadline)) return refuse(one)
+      held.push(one)
+      sweeping ??= setInterval(sweep, 10).unref()
+    },
+    leave() {
+      inFlight--
+      left++
+      fill()
+    },
+    sample,
+    get inFlight() {
+      return inFlight
+    },
+    get limit() {
+      return limit
+    },
+    close() {
+      if (sweeping !== null) clearInterval(sweeping)
+      sweeping = null
+      const rest = held.slice(first)
+      held = []
+      first = 0
+      for (const one of rest) refuse(one)
+    },
+  }
+}

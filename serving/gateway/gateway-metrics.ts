@@ -1,0 +1,43 @@
+import type { Registry } from 'prom-client'
+import { Counter, Gauge } from 'prom-client'
+import type { ErrorCode } from '../../kernel/errors.ts'
+
+/** What the gateway counts. No label holds a key. */
+export interface GatewayMetrics {
+  /** A request that was refused before its handler began, or whose deadline passed. */
+  refused(code: ErrorCode): void
+}
+
+export function createGatewayMetrics(
+  registry: Registry,
+  admission: () => { readonly inFlight: number; readonly limit: number },
+): GatewayMetrics {
+  const registers = [registry]
+  const refused = new Counter({
+    name: 'lockstep_refused_requests_total',
+    help: 'Requests that the gateway refused, by the code of the error.',
+    labelNames: ['code'],
+    registers,
+  })
+  registry.registerMetric(
+    new Gauge({
+      name: 'lockstep_in_flight_requests',
+      help: 'Requests under way.',
+      registers: [],
+      collect() {
+        this.set(admission().inFlight)
+      },
+    }),
+  )
+  registry.registerMetric(
+    new Gauge({
+      name: 'lockstep_in_flight_limit',
+      help: 'How many requests may be under way now.',
+      registers: [],
+      collect() {
+        this.set(admission().limit)
+      },
+    }),
+  )
+  return { refused: (code) => refused.inc({ code }) }
+}

@@ -1,0 +1,50 @@
+import { LockstepError } from '../../kernel/errors.ts'
+import { within } from '../deadline.ts'
+
+/** Until when a request is of use. What takes it through a stage asks before it begins the next. */
+export interface RequestDeadline {
+  /** Milliseconds of `performance.now()`. */
+  readonly at: number
+  /** How long the request allows in all, milliseconds. */
+  readonly limitMs: number
+}
+
+export const timeoutHeader = 'x-request-timeout-ms'
+export const longestTimeoutMs = 3_600_000
+
+/**
+ * How long a request may take by its header, milliseconds; null where it does not say.
+ *
+ * @throws LockstepError `INVALID_REQUEST`
+ */
+export function timeoutOf(header: string | readonly string[] | undefined): number | null {
+  if (header === undefined) return null
+  const ms = typeof header === 'string' && /^\d{1,7}$/.test(header) ? Number(header) : 0
+  if (ms >= 1 && ms <= longestTimeoutMs) return ms
+  throw new LockstepError(
+    'INVALID_REQUEST',
+    `The header "X-Request-Timeout-Ms" is "${String(header)}"; it must be a whole number of milliseconds from 1 to ${longestTimeoutMs}.`,
+    { details: { header: timeoutHeader } },
+  )
+}
+
+/** @throws LockstepError `DEADLINE_EXCEEDED` where it is past */
+export function requireTime({ at, limitMs }: RequestDeadline): void {
+  if (performance.now() >= at) throw deadlineExceeded(limitMs)
+}
+
+/** What `work` comes to, where that is before the deadline; after it nobody waits for it any more. @throws LockstepError `DEADLINE_EXCEEDED`, and what `work` throws */
+export async function beforeDeadline<T>(deadline: RequestDeadline, work: Promise<T>): Promise<T> {
+  const value = await within(deadline.at - performance.now(), work, () => deadlineExceeded(deadline.limitMs))
+  // a busy process comes to its timers late
+  requireTime(deadline)
+  return value
+}
+
+function deadlineExceeded(limitMs: number): LockstepError {
+  return new LockstepError(
+    'DEADLINE_EXCEEDED',
+    `The request was not answered within ${limitMs} ms; ask for less, or allow more by the header "X-Request-Timeout-Ms".`,
+    { details: { timeoutMs: limitMs } },
+  )
+}

@@ -1,0 +1,34 @@
+import { randomBytes } from 'node:crypto'
+
+/** Where a request stands in a trace that goes through several services, as W3C Trace Context has it. */
+export interface Trace {
+  /** 32 hex digits. */
+  readonly traceId: string
+  /** Of this server's part, 16 hex digits. */
+  readonly spanId: string
+  /** Of the caller's part; null where the trace begins here. */
+  readonly parentId: string | null
+  /** The flags, two hex digits. */
+  readonly flags: string
+}
+
+const pattern = /^([0-9a-f]{2})-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})(-.*)?$/
+
+/** The trace that the header `traceparent` names; a new one where there is none, or one that is not valid. */
+export function traceOf(header: string | readonly string[] | undefined): Trace {
+  const spanId = randomBytes(8).toString('hex')
+  const [, version, traceId = '', parentId = '', flags = '', rest] = typeof header === 'string' ? (pattern.exec(header) ?? []) : []
+  const valid =
+    version !== undefined &&
+    version !== 'ff' &&
+    (version !== '00' || rest === undefined) &&
+    /[1-9a-f]/.test(traceId) &&
+    /[1-9a-f]/.test(parentId)
+  if (valid) return { traceId, spanId, parentId, flags }
+  return { traceId: randomBytes(16).toString('hex'), spanId, parentId: null, flags: '00' }
+}
+
+/** As this server's part is told to others. */
+export function traceparent({ traceId, spanId, flags }: Trace): string {
+  return `00-${traceId}-${spanId}-${flags}`
+}

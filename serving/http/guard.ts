@@ -1,0 +1,86 @@
+import type { IncomingMessage, RequestListener } from 'node:http'
+import { randomUUID } from 'node:crypto'
+import { LockstepError } from '../../kernel/errors.ts'
+import type { Admission } from '../gateway/admission.ts'
+import { timeoutHeader } from '../gateway/request-deadline.ts'
+import { shapedError } from './error-answer.ts'
+import type { ErrorShape, Route } from './route.ts'
+
+export interface GuardDeps {
+  readonly admission: Admission
+  readonly routes: readonly Pick<Route, 'method' | 'path' | 'alsoPath' | 'scope' | 'errors'>[]
+  /** Of requests that do not say, milliseconds; null: none. */
+  readonly requestTimeoutMs: number | null
+}
+
+/** When a request that was held came, milliseconds of `performance.now()`; undefined for one that was not. */
+export function heldSince(incoming: IncomingMessage): number | undefined {
+  return arrivals.get(incoming)
+}
+
+const arrivals = new WeakMap<IncomingMessage, number>()
+const acceptableId = /^[\x21-\x7e]{1,128}$/
+
+/**
+ * Lets requests in as the admission has it, before anything is made of them, so that a refusal is cheap: 503 with `retry-after`. What is open to all (health, metrics), and what an
+ * admin asks for, passes always.
+ */
+export function guarded(listener: RequestListener, { admission, routes, requestTimeoutMs }: GuardDeps): RequestListener {
+  const kindOf = kinds(routes)
+  return (incoming, outgoing) => {
+    const kind = kindOf(incoming)
+    if (kind === 'free') return listener(incoming, outgoing)
+    const at = performance.now()
+    let held = false
+    admission.enter(
+      () => {
+        // whoever waited for it may have gone
+        if (outgoing.destroyed) return admission.leave()
+        if (held) arrivals.set(incoming, at)
+        outgoing.once('close', admission.leave)
+        listener(incoming, outgoing)
+      },
+      () => {
+        if (outgoing.destroyed) return
+        const sent = incoming.headers['x-request-id']
+        const requestId = typeof sent === 'string' && acceptableId.test(sent) ? sent : randomUUID()
+        const body = JSON.stringify(shapedError(overloaded, kind, requestId))
+        outgoing.writeHead(503, {
+          'content-type': 'application/json',
+          'content-length': Buffer.byteLength(body),
+          'x-request-id': requestId,
+          'retry-after': '1',
+        })
+        outgoing.end(body)
+      },
+      at + (Number(incoming.headers[timeoutHeader]) || requestTimeoutMs || Number.POSITIVE_INFINITY),
+    )
+    held = true
+  }
+}
+
+const overloaded = new LockstepError(
+  'OVERLOADED',
+  'The server has more requests than it can answer in time; send this one again later, or run more servers.',
+  { details: { overloaded: 'server' } },
+)
+
+/** By method and path: whether a request passes always, else how its errors are told. */
+function kinds(routes: GuardDeps['routes']): (incoming: IncomingMessage) => ErrorShape | 'free' {
+  const fixed = new Map<string, ErrorShape | 'free'>()
+  const patterns: { readonly method: string; readonly pattern: RegExp; readonly kind: ErrorShape | 'free' }[] = []
+  for (const { method, path, alsoPath, scope, errors } of routes) {
+    const kind = scope === null || scope === 'admin' ? 'free' : (errors ?? 'lockstep')
+    for (const each of alsoPath === undefined ? [path] : [path, alsoPath]) {
+      if (!each.includes(':')) fixed.set(`${method} ${each}`, kind)
+      else patterns.push({ method, pattern: new RegExp(`^${each.replaceAll(/:[^/]+/g, '[^/]+')}$`), kind })
+    }
+  }
+  return ({ method = '', url = '' }) => {
+    const query = url.indexOf('?')
+    const path = query < 0 ? url : url.slice(0, query)
+    const known = fixed.get(`${method} ${path}`)
+    if (known !== undefined) return known
+    return patterns.find((each) => each.method === method && each.pattern.test(path))?.kind ?? 'lockstep'
+  }
+}

@@ -1,0 +1,295 @@
+import { once } from 'node:events'
+import type { Socket } from 'node:net'
+import { connect } from 'node:net'
+import { setTimeout as delay } from 'node:timers/promises'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import type { KeyRequest } from '../../registry/keys/api-keys.ts'
+import { createKey, revokeKey } from '../../registry/keys/api-keys.ts'
+import { newKey } from '../../registry/keys/key-text.ts'
+import type { Scope } from '../../registry/keys/scope.ts'
+import { openPostgres } from '../../runtime/open-postgres.ts'
+import { gated, until } from '../serving/gate.ts'
+import type { Answer, World } from '../serving/world.ts'
+import { ask, createWorld } from '../serving/world.ts'
+
+const question = { service: 'flight', entities: [{ airport: 'ATL', distance: 1 }] }
+const prediction = { model: 'echo', entities: question.entities }
+const config = { bodyLimitBytes: 100_000 }
+
+let world: World
+/** Without any key. */
+let open: World
+
+beforeAll(async () => {
+  ;[world, open] = await Promise.all([createWorld('redis'), createWorld('redis')])
+  for (const each of [world, open]) {
+    await each.db.script(`insert into lockstep_source.landings (airport, at, delay) values ('ATL', '2001-07-01T11:30:00Z', 25)`)
+    await each.materialize('airport_delays')
+    await each.push('echo', 'identity')
+  }
+  await key(['admin'])
+})
+afterAll(() => Promise.all([world?.close(), open?.close()]))
+
+async function key(scopes: readonly Scope[], more: Partial<KeyRequest> = {}): Promise<string> {
+  const request = { name: '', scopes, requestsPerSecond: null, rowsPerSecond: null, expiresAt: null, ...more }
+  return (await createKey(world.db, request)).text
+}
+
+async function serve(options: Parameters<World['serve']>[0] = {}, of = world) {
+  const served = await of.serve(options)
+  await served.server.whenReady()
+  return served
+}
+
+const bearer = (text: string) => ({ authorization: `Bearer ${text}` })
+const told = ({ status, body }: Answer) => [status, body.error?.code]
+
+/** A store whose reads of entities wait until they are let go. */
+function heldStore(of: World) {
+  let letGo: () => void = () => undefined
+  const gone = new Promise<void>((resolve) => (letGo = resolve))
+  let reading = 0
+  return {
+    letGo: () => letGo(),
+    reading: () => reading,
+    store: async () => {
+      const store = of.openStore()
+      return {
+        ...store,
+        async read(...[keys, how]: Parameters<typeof store.read>) {
+          if (keys[0]?.entity === 'airport') {
+            reading++
+            await gone
+          }
+          return store.read(keys, how)
+        },
+      }
+    },
+  }
+}
+
+describe('a server that has keys', () => {
+  it('refuses a request without one, and one with a key that is forged, expired or revoked, and says how to send one', async () => {
+    const good = await key(['read', 'predict'])
+    const expired = await key(['read'], { expiresAt: new Date(Date.now() - 1000) })
+    const { url, server } = await serve()
+    const none = await ask(url, '/v1/features', question)
+    expect(told(none)).toEqual([401, 'UNAUTHENTICATED'])
+    expect(none.headers.get('www-authenticate')).toBe('Bearer realm="lockstep"')
+    expect(none.body.error.requestId).toBe(none.headers.get('x-request-id'))
+    for (const wrong of [newKey().text, newKey(good.slice(12, 24)).text, expired, 'hello']) {
+      const refused = await ask(url, '/v1/features', question, bearer(wrong))
+      expect(told(refused)).toEqual([401, 'UNAUTHENTICATED'])
+      expect(refused.headers.get('www-authenticate')).toContain('error="invalid_token"')
+    }
+    expect((await ask(url, '/v1/features', question, bearer(good))).status).toBe(200)
+    expect((await ask(url, '/v1/predict', prediction, { 'x-api-key': good })).status).toBe(200)
+    await revokeKey(world.db, good.slice(12, 24))
+    const start = performance.now()
+    await until(async () => (await ask(url, '/v1/features', question, bearer(good))).status === 401)
+    expect(performance.now() - start).toBeLessThan(2000)
+    await server.close()
+  })
+
+  it('holds a key to its scopes, and names the one that it lacks', async () => {
+    const keys = { read: await key(['read']), predict: await key(['predict']), push: await key(['push']), admin: await key(['admin']) }
+    const { url, server } = await serve()
+    const asked: [Scope, string, unknown][] = [
+      ['read', '/v1/features', question],
+      ['read', '/v1/models', undefined],
+      ['predict', '/v1/predict', prediction],
+      ['push', '/v1/sources/landings/events', { events: [] }],
+      ['admin', '/v1/backfills', { view: 'nothing' }],
+    ]
+    for (const [scope, path, body] of asked) {
+      for (const [held, text] of Object.entries(keys)) {
+        const answer = await ask(url, path, body, bearer(text))
+        if (held === scope || held === 'admin') {
+          expect([401, 403]).not.toContain(answer.status)
+        } else {
+          expect(told(answer)).toEqual([403, 'FORBIDDEN'])
+          expect(answer.body.error.message).toContain(`"${scope}"`)
+          expect(answer.headers.get('www-authenticate')).toContain(`scope="${scope}"`)
+        }
+      }
+    }
+    await server.close()
+  })
+
+  it('answers health and metrics to all, and tells a path that it does not have', async () => {
+    const { url, server } = await serve()
+    for (const path of ['/livez', '/readyz', '/metrics']) expect((await ask(url, path)).status).toBe(200)
+    for (const path of ['/v1/nothing', '/../../etc/passwd', '/v1/features/..%2f..%2f', '//', '/%00']) {
+      expect(told(await ask(url, path))).toEqual([404, 'NOT_FOUND'])
+    }
+    await server.close()
+  })
+
+  it('goes on with the keys that it knows while PostgreSQL is away', async () => {
+    const text = await key(['read'])
+    const gate = await gated(world.postgresUrl)
+    const { url, server } = await serve({ database: async () => openPostgres(gate.through(world.postgresUrl)) })
+    await gate.shut()
+    await until(async () => (await ask(url, '/readyz')).body.warnings !== undefined)
+    expect((await ask(url, '/v1/features', question, bearer(text))).status).toBe(200)
+    expect((await ask(url, '/v1/features', question)).status).toBe(401)
+    await server.close()
+    await gate.shut()
+  })
+})
+
+describe('a server without keys', () => {
+  it('answers this machine, and warns of it', async () => {
+    const { url, server } = await serve({}, open)
+    expect((await ask(url, '/v1/features', question)).status).toBe(200)
+    expect(open.logged.some((line) => line.includes('"warn"') && line.includes('no API keys'))).toBe(true)
+    await server.close()
+  })
+
+  it('does not listen where other machines reach it, unless keys are off', async () => {
+    await expect(open.serve({ config }).then(({ server }) => server.listen('0.0.0.0', 0))).rejects.toMatchObject({
+      code: 'CONFIG_INVALID',
+      message: expect.stringContaining('lockstep keys create') as string,
+    })
+    const { url, server } = await serve({ config: { ...config, auth: 'off' } }, open)
+    expect((await ask(url, '/v1/features', question)).status).toBe(200)
+    await server.close()
+  })
+
+  it('refuses all where keys are required', async () => {
+    const { url, server } = await serve({ config: { ...config, auth: 'required' } }, open)
+    expect(told(await ask(url, '/v1/features', question))).toEqual([401, 'UNAUTHENTICATED'])
+    await server.close()
+  })
+})
+
+describe('a deadline', () => {
+  it('ends a request that takes longer with 504, and one that leaves no time at all', async () => {
+    const held = heldStore(open)
+    const { url, server } = await serve({ store: held.store }, open)
+    const start = performance.now()
+    const late = await ask(url, '/v1/features', question, { 'x-request-timeout-ms': '100' })
+    expect(told(late)).toEqual([504, 'DEADLINE_EXCEEDED'])
+    expect(performance.now() - start).toBeGreaterThanOrEqual(99)
+    for (const wrong of ['0', '-1', 'soon', '1.5', '99999999']) {
+      expect(told(await ask(url, '/v1/features', question, { 'x-request-timeout-ms': wrong }))).toEqual([400, 'INVALID_REQUEST'])
+    }
+    held.letGo()
+    expect((await ask(url, '/v1/features', question, { 'x-request-timeout-ms': '10000' })).status).toBe(200)
+    await server.close()
+  })
+
+  it('is the configured one where the request does not say', async () => {
+    const held = heldStore(open)
+    const { url, server } = await serve({ store: held.store, config: { ...config, requestTimeoutMs: 50 } }, open)
+    expect(told(await ask(url, '/v1/predict', prediction))).toEqual([504, 'DEADLINE_EXCEEDED'])
+    held.letGo()
+    await server.close()
+  })
+})
+
+describe('a server with too much to do', () => {
+  it('holds what is beyond its limit for a moment and then refuses it, while health is answered and places are given on', async () => {
+    const held = heldStore(open)
+    const { url, server, registry } = await serve({ store: held.store, config: { ...config, maxInFlight: 2 } }, open)
+    const inside = [ask(url, '/v1/features', question), ask(url, '/v1/features', question)]
+    await until(async () => held.reading() === 2)
+    const refused = await ask(url, '/v1/predict', prediction, { 'x-request-id': 'mine' })
+    expect(told(refused)).toEqual([503, 'OVERLOADED'])
+    expect([refused.headers.get('retry-after'), refused.headers.get('x-request-id')]).toEqual(['1', 'mine'])
+    expect((await ask(url, '/livez')).status).toBe(200)
+    const waiting = ask(url, '/v1/features', question)
+    await delay(5)
+    held.letGo()
+    expect((await Promise.all([...inside, waiting])).map(({ status }) => status)).toEqual([200, 200, 200])
+    expect(await registry.getSingleMetricAsString('lockstep_refused_requests_total')).toContain('code="OVERLOADED"} 1')
+    expect(await registry.getSingleMetricAsString('lockstep_in_flight_requests')).toMatch(/lockstep_in_flight_requests 0$/m)
+    await server.close()
+  })
+})
+
+describe('a client that does not behave', () => {
+  it('sends too long a body: refused, whether it says how long it is or not', async () => {
+    const { url, server } = await serve({ config: { bodyLimitBytes: 1000 } }, open)
+    expect(told(await ask(url, '/v1/features', 'x'.repeat(1001)))).toEqual([413, 'BODY_TOO_LARGE'])
+    const socket = await dial(url)
+    socket.write('POST /v1/features HTTP/1.1\r\nhost: a\r\ntransfer-encoding: chunked\r\n\r\n')
+    const answered = firstOf(socket)
+    for (let i = 0; i < 5; i++) socket.write(`400\r\n${'x'.repeat(1024)}\r\n`)
+    expect(await answered).toContain('413 Payload Too Large')
+    socket.destroy()
+    await server.close()
+  })
+
+  it('sends the head or the body of a request drop by drop: its connection ends, and nobody waits for it', async () => {
+    const { url, server } = await serve({ headMs: 300, requestMs: 600 }, open)
+    const [head, body] = [await dial(url), await dial(url)]
+    head.write('POST /v1/features HTTP/1.1\r\nhost: a\r\nx-slow: ')
+    body.write('POST /v1/features HTTP/1.1\r\nhost: a\r\ncontent-length: 1000\r\n\r\n{')
+    const drops = setInterval(() => [head, body].forEach((socket) => socket.writable && socket.write('a')), 50)
+    expect((await ask(url, '/v1/features', question)).status).toBe(200)
+    await Promise.all(
+      [head, body].map((socket) => new Promise((resolve) => (socket.closed ? resolve(null) : socket.once('close', resolve)))),
+    )
+    clearInterval(drops)
+    expect((await ask(url, '/v1/features', question)).status).toBe(200)
+    await server.close()
+  })
+})
+
+describe('a trace', () => {
+  it('goes through the answer and the log, and begins anew where the header is not valid', async () => {
+    const { url, server } = await serve({}, open)
+    const traceId = '4bf92f3577b34da6a3ce929d0e0e4736'
+    const answer = await ask(url, '/v1/features', question, { traceparent: `00-${traceId}-00f067aa0ba902b7-01`, 'x-request-id': 'traced' })
+    expect(answer.headers.get('traceparent')).toMatch(new RegExp(`^00-${traceId}-[0-9a-f]{16}-01$`))
+    expect(answer.headers.get('traceparent')).not.toContain('00f067aa0ba902b7')
+    const line = open.logged.find((each) => each.includes('a request was answered') && each.includes('"traced"'))
+    expect(JSON.parse(line ?? '{}')).toMatchObject({
+      traceId,
+      parentId: '00f067aa0ba902b7',
+      route: '/v1/features',
+      status: 200,
+      method: 'POST',
+    })
+    for (const wrong of [
+      `00-${'0'.repeat(32)}-00f067aa0ba902b7-01`,
+      `00-${traceId}-${'0'.repeat(16)}-01`,
+      `ff-${traceId}-00f067aa0ba902b7-01`,
+      `00-${traceId}-00f067aa0ba902b7-01-more`,
+      `00-${traceId.toUpperCase()}-00f067aa0ba902b7-01`,
+      'nonsense',
+    ]) {
+      const anew = (await ask(url, '/livez', undefined, { traceparent: wrong })).headers.get('traceparent')
+      expect(anew).toMatch(/^00-[0-9a-f]{32}-[0-9a-f]{16}-00$/)
+      expect(anew).not.toContain(traceId)
+    }
+    await server.close()
+  })
+})
+
+describe('a server that is told to end', () => {
+  it('is not ready at once, and goes on answering for the delay, closing each connection', async () => {
+    const { url, server } = await serve({ config: { ...config, shutdownDelayMs: 600 } }, open)
+    const closing = server.close()
+    await delay(50)
+    expect((await ask(url, '/readyz')).status).toBe(503)
+    const answer = await ask(url, '/v1/features', question)
+    expect([answer.status, answer.headers.get('connection')]).toEqual([200, 'close'])
+    await closing
+    await expect(ask(url, '/livez')).rejects.toThrow('fetch failed')
+  })
+})
+
+async function dial(url: string): Promise<Socket> {
+  const socket = connect(Number(new URL(url).port), '127.0.0.1')
+  socket.on('error', () => undefined)
+  await once(socket, 'connect')
+  return socket
+}
+
+async function firstOf(socket: Socket): Promise<string> {
+  const [chunk] = (await once(socket, 'data')) as [Buffer]
+  return chunk.toString()
+}
