@@ -115,6 +115,13 @@ it('tells what is wrong with what Redis holds or answers, counts it, and loses n
         new RegExp(`lockstep_online_errors_total\\{code="${answer.body.error.code}"\\} [1-9]`),
       )
     }
+    await admin.del(key)
+    await admin.hset(key, 'of', 'another program')
+    const answer = await ask(url, '/v1/features', question)
+    expect([answer.status, answer.body.error.code]).toEqual([500, 'STATE_CORRUPT'])
+    expect(answer.body.error.message).toContain(`"${key}"`)
+    expect((await ask(url, '/metrics')).text).toMatch(/lockstep_online_errors_total\{code="WRONGTYPE"\} 1\b/)
+    await admin.del(key)
     await admin.set(key, kept)
     expect((await ask(url, '/v1/features', question)).body.results).toEqual(whole.body.results)
 
