@@ -40,6 +40,8 @@ export interface Config {
   readonly logShares: LogShares
   /** For how many days before the present one the prediction log is kept. */
   readonly logRetentionDays: number
+  /** How many logged vectors a server holds against the history each minute. */
+  readonly parityPerMinute: number
   readonly logLevel: LogLevel
   /** Whether requests need an API key: where there has ever been one or other machines reach the server, always, never. */
   readonly auth: Auth
@@ -110,6 +112,7 @@ export const variables = z.object({
     .refine((text) => parseLogShares(text) !== null, 'a share from 0 to 1, and others for models, such as 0.01 or 0.01,delay=1')
     .default('0'),
   LOCKSTEP_LOG_RETENTION_DAYS: integer(1, 3650).default(30),
+  LOCKSTEP_PARITY_PER_MINUTE: integer(0, 1000).default(0),
   LOCKSTEP_LOG_LEVEL: z.enum(logLevels, `one of ${logLevels.join(', ')}`).default('info'),
   LOCKSTEP_AUTH: z.enum(auths, `one of ${auths.join(', ')}`).default('auto'),
   LOCKSTEP_REQUEST_TIMEOUT_MS: integer(1, 3_600_000).default(30_000),
@@ -164,6 +167,7 @@ export function loadConfig(env: Readonly<Record<string, string | undefined>> = p
     futureMicros: data.LOCKSTEP_FUTURE_SECONDS * 1_000_000,
     logShares: parseLogShares(data.LOCKSTEP_LOG_PREDICTIONS) ?? logNothing,
     logRetentionDays: data.LOCKSTEP_LOG_RETENTION_DAYS,
+    parityPerMinute: data.LOCKSTEP_PARITY_PER_MINUTE,
     logLevel: data.LOCKSTEP_LOG_LEVEL,
     auth: data.LOCKSTEP_AUTH,
     requestTimeoutMs: data.LOCKSTEP_REQUEST_TIMEOUT_MS,

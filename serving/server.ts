@@ -37,6 +37,7 @@ import { createPredictionLog } from './log/prediction-log.ts'
 import { createLiveCatalog } from './live-catalog.ts'
 import { createServingMetrics } from './metrics.ts'
 import { createModelHost } from './model-host.ts'
+import { createParityWatch } from './monitor/parity-watch.ts'
 import { createOnlineViews } from './online-views.ts'
 import type { Repeated } from './repeat.ts'
 import { repeat } from './repeat.ts'
@@ -54,6 +55,7 @@ const logCloseMs = 2000
 /** How often old days of it are looked for, and how soon again where that failed. */
 const dropOldMs = 3_600_000
 const dropAgainMs = 60_000
+const parityMs = 60_000
 /** How long folding what was pushed may take then: the next run of a view does what is left. */
 const foldsCloseMs = 1500
 
@@ -66,6 +68,8 @@ export interface ServerOptions {
     readonly logShares?: LogShares
     readonly logRetentionDays?: number
     readonly shutdownDelayMs?: number
+    /** How many logged vectors are held against the history each minute. Default: 0. */
+    readonly parityPerMinute?: number
   } & GatewayOptions
   /** Opens the database; called again while it fails. The server closes what it gives. */
   readonly database: () => Promise<Database>
@@ -174,6 +178,23 @@ export function createServer(options: ServerOptions): LockstepServer {
     },
   )
   let dropDelayMs = dropAgainMs
+
+  const { parityPerMinute = 0 } = options.config
+  const parity =
+    parityPerMinute === 0
+      ? null
+      : createParityWatch(
+          {
+            database: needDatabase,
+            catalog: () => catalog.current(),
+            inTurn: limitHistory,
+            metrics: options.metrics,
+            log,
+            clock: options.clock,
+            signal: drained.signal,
+          },
+          { vectors: parityPerMinute },
+        )
 
   const deps: AppDeps = {
     catalog: catalog.current,
@@ -385,6 +406,7 @@ export function createServer(options: ServerOptions): LockstepServer {
         repeat(watchKeys, keysDelayMs),
         repeat(dropOldLog, () => dropDelayMs),
       )
+      if (parity !== null) loops.push(repeat(parity.check, () => parityMs * (0.75 + Math.random() / 2)))
       const address = http.address() as AddressInfo
       const url = `http://${host.includes(':') ? `[${host}]` : host}:${address.port}`
       return { host, port: address.port, url, grpcPort: boundGrpcPort }

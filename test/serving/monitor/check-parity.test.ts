@@ -1,9 +1,12 @@
+import { Registry } from 'prom-client'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { formatTimestamp } from '../../../kernel/time.ts'
 import { loadCatalog } from '../../../registry/catalog.ts'
+import { createLogger } from '../../../runtime/log.ts'
 import type { ParityOptions, ParityReport } from '../../../serving/monitor/check-parity.ts'
 import { checkParity } from '../../../serving/monitor/check-parity.ts'
 import { verdicts } from '../../../serving/monitor/classify.ts'
+import { createParityWatch } from '../../../serving/monitor/parity-watch.ts'
 import { hour } from '../definitions.ts'
 import { until } from '../gate.ts'
 import type { World } from '../world.ts'
@@ -42,6 +45,11 @@ async function check(options: Partial<ParityOptions> = {}): Promise<ParityReport
 
 const predict = (model: string, airport: string, more: object = {}) =>
   ask(url, '/v1/predict', { model, entities: [model === 'echo' ? { airport, distance: 2 } : { airport }], ...more })
+
+async function sum(registry: Registry, name: string): Promise<number> {
+  const lines = (await registry.metrics()).split('\n').filter((line) => new RegExp(`^${name}[ {]`).test(line))
+  return lines.reduce((total, line) => total + Number(line.slice(line.lastIndexOf(' '))), 0)
+}
 
 describe('a parity check', () => {
   it('tells a late row, a tie, a ttl, a stale materialization and a value that was changed from each other, and from what is equal', async () => {
@@ -99,6 +107,39 @@ describe('a parity check', () => {
     const strict = await check({ graceMicros: 1 })
     expect(strict.features[0]).toMatchObject({ equal: 2, late: 2 })
     await served.server.close()
+  })
+
+  it('is made by a server all the time, on a few of the vectors that were logged since, and told by metrics', async () => {
+    const registry = new Registry()
+    let now = noon + 60 * second
+    const watch = createParityWatch(
+      {
+        database: () => world.db,
+        catalog: () => catalog,
+        inTurn: (run) => run(),
+        metrics: registry,
+        log: createLogger('info', { write: (line) => void lines.push(line) }),
+        clock: () => now,
+        signal: new AbortController().signal,
+      },
+      { vectors: 6, delayMicros: 60 * second },
+    )
+    const lines: string[] = []
+    const catalog = await loadCatalog(world.db)
+    // what was logged at noon is not old enough yet
+    await watch.check()
+    expect(await sum(registry, 'lockstep_parity_vectors_total')).toBe(0)
+    now += second
+    await watch.check()
+    expect(await sum(registry, 'lockstep_parity_vectors_total')).toBe(6)
+    expect(await sum(registry, 'lockstep_parity_values_total')).toBe(18)
+    expect(await registry.metrics()).toContain('lockstep_parity_values_total{service="flight@1",feature="landed1h",verdict="equal"}')
+    expect(lines.join()).toContain('a served value is not what the history says')
+    expect(lines.join()).not.toContain('LATE')
+    now += second
+    await watch.check()
+    expect(await sum(registry, 'lockstep_parity_vectors_total')).toBe(6)
+    expect(await sum(registry, 'lockstep_parity_failures_total')).toBe(0)
   })
 
   it('finds all of a thousand mixed requests equal that are answered while events are pushed', async () => {

@@ -1,0 +1,98 @@
+import type { Registry } from 'prom-client'
+import { Counter, Gauge } from 'prom-client'
+import { messageOf } from '../../kernel/errors.ts'
+import type { Catalog } from '../../registry/catalog.ts'
+import type { Database } from '../../runtime/database.ts'
+import type { Logger } from '../../runtime/log.ts'
+import type { ParityReport } from './check-parity.ts'
+import { checkParity } from './check-parity.ts'
+import { verdicts } from './classify.ts'
+
+export interface ParityWatchDeps {
+  /** @throws LockstepError `POSTGRES_UNAVAILABLE` */
+  readonly database: () => Database
+  /** @throws LockstepError `NOT_READY` */
+  readonly catalog: () => Pick<Catalog, 'services'>
+  /** Runs a check in its turn among other readers of the history. */
+  readonly inTurn: <T>(run: () => Promise<T>) => Promise<T>
+  readonly metrics: Registry
+  readonly log: Logger
+  /** Epoch microseconds. */
+  readonly clock: () => number
+  readonly signal: AbortSignal
+}
+
+export interface ParityWatchOptions {
+  /** Vectors of one check at most. */
+  readonly vectors: number
+  /** How long after its logging a vector is checked, so that rows that come late have come. Default: 5 min. */
+  readonly delayMicros?: number
+}
+
+const defaultDelayMicros = 300_000_000
+/** Vectors that are older than that by more are passed over: a server that was down does not go back. */
+const mostMicros = 600_000_000
+const checkMs = 30_000
+
+/** Checks a few of the vectors that were logged since the last check, and counts what came of it in metrics. */
+export interface ParityWatch {
+  /** Never rejects. */
+  check(): Promise<void>
+}
+
+export function createParityWatch(deps: ParityWatchDeps, { vectors, delayMicros = defaultDelayMicros }: ParityWatchOptions): ParityWatch {
+  const { log, clock } = deps
+  const registers = [deps.metrics]
+  const values = new Counter({
+    name: 'lockstep_parity_values_total',
+    help: 'Logged feature values that were made again from the offline history, by how they compare: equal, tie, ttl, stale, late, other.',
+    labelNames: ['service', 'feature', 'verdict'],
+    registers,
+  })
+  const checked = new Counter({ name: 'lockstep_parity_vectors_total', help: 'Logged vectors that were made again.', registers })
+  const skipped = new Counter({
+    name: 'lockstep_parity_skipped_total',
+    help: 'Logged vectors that could not be made again, by why: definitions, degraded, unreadable.',
+    labelNames: ['reason'],
+    registers,
+  })
+  const failures = new Counter({ name: 'lockstep_parity_failures_total', help: 'Checks of parity that failed.', registers })
+  const last = new Gauge({ name: 'lockstep_parity_checked_timestamp_seconds', help: 'When parity was checked last.', registers })
+  let checkedUntil = Number.NEGATIVE_INFINITY
+  let failing = false
+
+  function count({ features, skipped: left, vectors: made, examples }: ParityReport): void {
+    checked.inc(made)
+    for (const [reason, amount] of Object.entries(left)) if (amount > 0) skipped.inc({ reason }, amount)
+    for (const feature of features) {
+      for (const verdict of verdicts) {
+        const labels = { service: feature.service, feature: feature.feature, verdict }
+        if (feature[verdict] > 0) values.inc(labels, feature[verdict])
+      }
+    }
+    // without key or value, which are data of an entity
+    for (const { verdict, service, feature, requestId, entity } of examples)
+      log.warn({ verdict, service, feature, requestId, entity }, 'a served value is not what the history says')
+  }
+
+  return {
+    async check() {
+      const until = clock() - delayMicros
+      const since = Math.max(checkedUntil, until - mostMicros)
+      if (since >= until) return
+      try {
+        const signal = AbortSignal.any([deps.signal, AbortSignal.timeout(checkMs)])
+        const options = { since, until, limit: vectors, order: 'random', signal } as const
+        count(await deps.inTurn(() => checkParity(deps.database(), deps.catalog(), options)))
+        checkedUntil = until
+        last.set(clock() / 1e6)
+        failing = false
+      } catch (error) {
+        if (deps.signal.aborted) return
+        failures.inc()
+        if (!failing) log.warn({ error: messageOf(error) }, 'parity cannot be checked')
+        failing = true
+      }
+    },
+  }
+}
