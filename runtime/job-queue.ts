@@ -11,6 +11,8 @@ import { isUnavailable, postgresUnavailable } from './postgres-unavailable.ts'
 const schema = 'lockstep_jobs'
 const connections = 4
 const connectTimeoutMs = 3_000
+/** A statement that takes longer is given up, and its connection with it: the server has gone silent. */
+const silentMs = 15_000
 /** How often the holder of a job says that it is alive, and sees whether the job is still its own. */
 const touchMs = 2_000
 const resultsAtOnce = 50
@@ -99,9 +101,8 @@ export async function openJobQueue({ postgresUrl }: Pick<Config, 'postgresUrl'>)
     )
   }
   const { url, server } = parseTarget(postgresUrl)
-  return await startJobQueue({ connectionString: url, max: connections, connectionTimeoutMillis: connectTimeoutMs }, (cause) =>
-    isUnavailable(cause) ? postgresUnavailable(server, cause) : cause,
-  )
+  const where = { connectionString: url, max: connections, connectionTimeoutMillis: connectTimeoutMs, query_timeout: silentMs }
+  return await startJobQueue(where, (cause) => (isUnavailable(cause) ? postgresUnavailable(server, cause) : cause))
 }
 
 /** The jobs of the embedded database, for the process that owns it. */

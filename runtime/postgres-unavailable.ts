@@ -20,6 +20,7 @@ const UNAVAILABLE_MESSAGES = [
   /^timeout expired/,
   /^Client has encountered a connection error/,
   /^Client was closed/,
+  /^Query read timeout/,
 ]
 
 /** Whether an error says that the server is away, and not that a statement is wrong. */
@@ -41,6 +42,6 @@ export function postgresUnavailable(server: string, cause: unknown): LockstepErr
 function reasonOf(cause: unknown): string {
   if (cause instanceof AggregateError && cause.message === '') return reasonOf(cause.errors[0])
   if (!(cause instanceof Error)) return String(cause)
-  if (cause.message.startsWith('timeout expired')) return 'it does not answer in time'
+  if (cause.message.startsWith('timeout expired') || cause.message.startsWith('Query read timeout')) return 'it does not answer in time'
   return cause.message.replace(/\.$/, '')
 }

@@ -14,6 +14,7 @@ import type { Command } from '../command.ts'
 import { viewsWork } from '../keep-views.ts'
 import { logJobs } from '../log-jobs.ts'
 import { serveMetrics } from '../metrics-server.ts'
+import { watchDependencies } from '../watch-dependencies.ts'
 import { exportTools, workerTools } from '../worker-tools.ts'
 
 export const workerCommand: Command = {
@@ -27,7 +28,10 @@ export const workerCommand: Command = {
   options: {
     concurrency: { value: 'N', help: 'How many jobs at a time, 8 at most. Default: 1.' },
     only: { value: 'WORK', help: '"views": online views, streams and backfills; "exports": parts of exports. Default: both.' },
-    'metrics-port': { value: 'PORT', help: 'Answer GET /metrics and GET /livez there, on LOCKSTEP_HOST; 0 takes any that is free.' },
+    'metrics-port': {
+      value: 'PORT',
+      help: 'Answer GET /metrics, GET /livez and GET /readyz there, on LOCKSTEP_HOST; 0 takes any that is free.',
+    },
   },
   example: 'lockstep worker --concurrency 2 --metrics-port 9090',
   streams: true,
@@ -48,7 +52,9 @@ export const workerCommand: Command = {
     const shared = tools ?? (await exportTools(context))
     const { jobs, worker } = shared
     const kinds = [...(views?.kinds ?? []), ...(only === 'views' ? [] : [partJobs(shared)])]
-    const server = port === undefined ? null : await serveMetrics(registry, config.host, port)
+    const watched = await watchDependencies({ db: shared.db, store: tools?.store ?? null }, registry, log)
+    context.add('watch', () => watched.close())
+    const server = port === undefined ? null : await serveMetrics(registry, config.host, port, () => watched.away)
     if (server !== null) context.add('metrics', () => server.close())
     const write = logJobs(log)
     const onEvent = (event: JobEvent): void => {
