@@ -47,6 +47,8 @@ export interface Config {
   readonly auth: Auth
   /** How long a request may take that does not say, milliseconds. */
   readonly requestTimeoutMs: number
+  /** What holds for the limits of keys while the Redis is away in which processes share them. */
+  readonly rateLimitFallback: RateLimitFallback
   /** How many requests may be under way at once. */
   readonly maxInFlight: number
   /** The share of requests that the log tells of, 0 to 1. */
@@ -56,11 +58,13 @@ export interface Config {
 }
 
 type Auth = (typeof auths)[number]
+type RateLimitFallback = (typeof rateLimitFallbacks)[number]
 
 export type LogLevel = (typeof logLevels)[number]
 
 export type RedisReads = (typeof redisReads)[number]
 
+const rateLimitFallbacks = ['local', 'open', 'closed'] as const
 const auths = ['auto', 'required', 'off'] as const
 const redisReads = ['primary', 'replica'] as const
 const logLevels = ['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'] as const
@@ -116,6 +120,7 @@ export const variables = z.object({
   LOCKSTEP_LOG_LEVEL: z.enum(logLevels, `one of ${logLevels.join(', ')}`).default('info'),
   LOCKSTEP_AUTH: z.enum(auths, `one of ${auths.join(', ')}`).default('auto'),
   LOCKSTEP_REQUEST_TIMEOUT_MS: integer(1, 3_600_000).default(30_000),
+  LOCKSTEP_RATE_LIMIT_FALLBACK: z.enum(rateLimitFallbacks, `one of ${rateLimitFallbacks.join(', ')}`).default('local'),
   LOCKSTEP_MAX_IN_FLIGHT: integer(1, 100_000).default(1024),
   LOCKSTEP_ACCESS_LOG: z
     .string()
@@ -171,6 +176,7 @@ export function loadConfig(env: Readonly<Record<string, string | undefined>> = p
     logLevel: data.LOCKSTEP_LOG_LEVEL,
     auth: data.LOCKSTEP_AUTH,
     requestTimeoutMs: data.LOCKSTEP_REQUEST_TIMEOUT_MS,
+    rateLimitFallback: data.LOCKSTEP_RATE_LIMIT_FALLBACK,
     maxInFlight: data.LOCKSTEP_MAX_IN_FLIGHT,
     accessLogShare: data.LOCKSTEP_ACCESS_LOG,
     shutdownDelayMs: data.LOCKSTEP_SHUTDOWN_DELAY_MS,

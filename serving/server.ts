@@ -24,7 +24,6 @@ import type { BackfillDeps, Backfills } from './backfills.ts'
 import type { EventIntake, EventIntakeDeps } from './event-intake.ts'
 import type { GatewayOptions } from './gateway/gateway.ts'
 import { createGateway } from './gateway/gateway.ts'
-import { keyOf } from './gateway/key-ring.ts'
 import { isLoopback } from './gateway/loopback.ts'
 import type { GrpcServer } from './grpc/grpc-server.ts'
 import { createApp, routes } from './http/app.ts'
@@ -360,7 +359,7 @@ export function createServer(options: ServerOptions): LockstepServer {
   /** The library is loaded by servers that use it alone. */
   async function listenGrpc(host: string, port: number): Promise<number> {
     const { createGrpcServer } = await import('./grpc/grpc-server.ts')
-    grpc = createGrpcServer(deps, { authorize: (sent, scope) => gateway.keys.authorize(keyOf(sent), scope) })
+    grpc = createGrpcServer(deps, { authorize: gateway.admitCall })
     return await grpc.listen(host, port)
   }
 

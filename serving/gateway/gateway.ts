@@ -1,17 +1,29 @@
+import type { IncomingHttpHeaders } from 'node:http'
 import type { Registry } from 'prom-client'
+import type { Scope } from '../../registry/keys/scope.ts'
 import type { Logger } from '../../runtime/log.ts'
+import { createRedisRateLimits } from '../../runtime/redis-rate-limits.ts'
 import type { Admission } from './admission.ts'
 import { createAdmission } from './admission.ts'
 import type { GatewayMetrics } from './gateway-metrics.ts'
 import { createGatewayMetrics } from './gateway-metrics.ts'
-import type { AuthMode, KeyRing } from './key-ring.ts'
-import { createKeyRing } from './key-ring.ts'
+import type { LimitFallback, RateLimiter } from './rate-limiter.ts'
+import { createRateLimiter } from './rate-limiter.ts'
+import type { AuthMode, KeyRing, Principal } from './key-ring.ts'
+import { createKeyRing, keyOf } from './key-ring.ts'
 
 /** What stands between a connection and the handlers: who may ask what, how much at once, and for how long. */
 export interface Gateway {
   readonly keys: KeyRing
   readonly admission: Admission
+  readonly limits: RateLimiter
   readonly metrics: GatewayMetrics
+  /**
+   * Who makes a call that is no HTTP request, by its metadata; null where no key is needed.
+   *
+   * @throws LockstepError `UNAUTHENTICATED`, `FORBIDDEN`, `RATE_LIMITED`, `NOT_READY`
+   */
+  admitCall(sent: IncomingHttpHeaders, scope: Scope): Promise<Principal | null>
   /** Of requests that do not say, milliseconds; null: none. */
   readonly requestTimeoutMs: number | null
   /** The share of requests that the log tells of, 0 to 1. */
@@ -25,6 +37,10 @@ export interface GatewayOptions {
   readonly requestTimeoutMs?: number
   readonly maxInFlight?: number
   readonly accessLogShare?: number
+  readonly rateLimitFallback?: LimitFallback
+  /** Where processes share the limits of keys, and what its keys begin with; null: this process is alone. */
+  readonly redisUrl?: string | null
+  readonly redisPrefix?: string
 }
 
 const sampleMs = 50
@@ -37,16 +53,32 @@ export function createGateway(options: GatewayOptions, { log, registry }: { read
     busy: busySince(),
     onRefuse: () => metrics.refused('OVERLOADED'),
   })
+  const shared = options.redisUrl ?? null
+  const limits = createRateLimiter({
+    shared: shared === null ? null : createRedisRateLimits(shared, options.redisPrefix ?? 'lockstep'),
+    fallback: options.rateLimitFallback ?? 'local',
+    log,
+    now: () => performance.now(),
+  })
   const sampling = setInterval(admission.sample, sampleMs).unref()
+  const keys = createKeyRing({ mode: options.auth ?? 'auto', log, now: Date.now })
   return {
-    keys: createKeyRing({ mode: options.auth ?? 'auto', log, now: Date.now }),
+    keys,
     admission,
+    limits,
     metrics,
     requestTimeoutMs: options.requestTimeoutMs ?? null,
     accessLogShare: options.accessLogShare ?? 0,
+    async admitCall(sent, scope) {
+      const principal = keys.authorize(keyOf(sent), scope)
+      const perSecond = principal?.requestsPerSecond ?? null
+      if (principal !== null && perSecond !== null) await limits.take({ owner: principal.id, scope, unit: 'requests', perSecond }, 1)
+      return principal
+    },
     close() {
       clearInterval(sampling)
       admission.close()
+      limits.close()
     },
   }
 }

@@ -33,7 +33,7 @@ export interface GrpcOptions {
    *
    * @throws LockstepError where it may not
    */
-  readonly authorize?: (sent: IncomingHttpHeaders, scope: Scope) => { readonly id: string } | null
+  readonly authorize?: (sent: IncomingHttpHeaders, scope: Scope) => Promise<{ readonly id: string } | null>
 }
 
 interface Named {
@@ -88,7 +88,7 @@ export function createGrpcServer(deps: AppDeps, options: GrpcOptions = {}): Grpc
       let status = 200
       try {
         const sent = { authorization: text(call.metadata, 'authorization'), 'x-api-key': text(call.metadata, 'x-api-key') }
-        const principal = scope === null ? null : (options.authorize?.(sent, scope) ?? null)
+        const principal = scope === null ? null : ((await options.authorize?.(sent, scope)) ?? null)
         const answer = await run(call.request, { requestId, startedMs, apiKey: principal?.id ?? null })
         callback(null, answer)
       } catch (error) {

@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto'
 import type { Context } from 'hono'
 import { Hono } from 'hono'
 import { LockstepError } from '../../kernel/errors.ts'
+import { limitHeaders } from '../gateway/rate-limiter.ts'
 import type { Trace } from '../gateway/trace.ts'
 import { traceOf, traceparent } from '../gateway/trace.ts'
 import { backfillRoutes } from './backfills-route.ts'
@@ -114,6 +115,8 @@ export function createApp(deps: AppDeps): Hono<RequestEnv> {
     const { origin } = incoming.headers
     if (origin !== undefined) cors.allow(origin, headers)
     if (parent !== undefined && trace !== null) headers['traceparent'] = traceparent(trace)
+    const limits = c.get('limits')
+    if (limits !== undefined) Object.assign(headers, limitHeaders(limits))
     if (deps.closing()) headers['connection'] = 'close'
     return new Response(made.body, { status: made.status, headers })
   }

@@ -6,6 +6,7 @@ import { parseJson } from '../../kernel/parse-json.ts'
 import { requireTime } from '../gateway/request-deadline.ts'
 import type { RequestEnv } from './context.ts'
 import { inflated } from './inflate.ts'
+import { rowsOf, takeRows } from './pass-gateway.ts'
 
 const jsonType = /^\s*(application\/([\w.-]+\+)?json|text\/json)\s*(;|$)/i
 const saysNothing = /^\s*(application\/x-www-form-urlencoded|text\/plain)\s*(;|$)/i
@@ -13,7 +14,7 @@ const saysNothing = /^\s*(application\/x-www-form-urlencoded|text\/plain)\s*(;|$
 /**
  * The request's body, read within the limit, unpacked, parsed and validated.
  *
- * @throws LockstepError `BODY_TOO_LARGE`, `UNSUPPORTED_MEDIA_TYPE`, `REQUEST_ABORTED`, or `INVALID_REQUEST` saying which field is wrong
+ * @throws LockstepError `BODY_TOO_LARGE`, `UNSUPPORTED_MEDIA_TYPE`, `REQUEST_ABORTED`, `RATE_LIMITED`, `DEADLINE_EXCEEDED`, or `INVALID_REQUEST` saying which field is wrong
  */
 export async function readBody<Schema extends z.ZodType>(
   c: Context<RequestEnv>,
@@ -38,7 +39,10 @@ export async function readBody<Schema extends z.ZodType>(
     throw new LockstepError('INVALID_REQUEST', `The body is not JSON: ${messageOf(cause)}. Send a JSON object.`, { cause })
   }
   const parsed = schema.safeParse(json)
-  if (parsed.success) return parsed.data
+  if (parsed.success) {
+    if (c.get('takeRows') !== undefined) await takeRows(c, rowsOf(parsed.data))
+    return parsed.data
+  }
   const issues = parsed.error.issues.map((issue) => ({ field: issue.path.join('.'), problem: issue.message }))
   const said = issues.map(({ field, problem }) => (field === '' ? problem : `"${field}": ${problem}`)).join('; ')
   throw new LockstepError('INVALID_REQUEST', `The body is not a valid request: ${said}.`, { details: { issues } })

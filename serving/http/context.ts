@@ -3,6 +3,7 @@ import type { Logger } from '../../runtime/log.ts'
 import type { Catalog } from '../../registry/catalog.ts'
 import type { Backfills } from '../backfills.ts'
 import type { Gateway } from '../gateway/gateway.ts'
+import type { LimitState } from '../gateway/rate-limiter.ts'
 import type { RequestDeadline } from '../gateway/request-deadline.ts'
 import type { EventIntake } from '../event-intake.ts'
 import type { ServingMetrics } from '../metrics.ts'
@@ -54,6 +55,10 @@ export interface RequestEnv {
     principal: string | null
     /** Absent: it may take as long as it does. */
     deadline?: RequestDeadline
+    /** Absent: the key has no limit of rows. @throws LockstepError `RATE_LIMITED` */
+    takeRows?: (rows: number) => Promise<void>
+    /** How the limits of the key stand; absent: it has none. */
+    limits?: readonly LimitState[]
   }
   Bindings: HttpBindings
 }

@@ -139,6 +139,27 @@ describe('a server that has keys', () => {
   })
 })
 
+describe('a key with limits', () => {
+  it('is told how they stand, and refused beyond them in the shape of the route', async () => {
+    const [slow, narrow] = [await key(['read', 'predict'], { requestsPerSecond: 2 }), await key(['read'], { rowsPerSecond: 3 })]
+    const { url, server } = await serve()
+    const first = await ask(url, '/v1/features', question, bearer(slow))
+    expect([first.status, first.headers.get('ratelimit-policy')]).toEqual([200, '"requests";q=2;w=1'])
+    expect(first.headers.get('ratelimit')).toMatch(/^"requests";r=1;t=1$/)
+    await ask(url, '/v1/features', question, bearer(slow))
+    const third = await ask(url, '/v1/features', question, bearer(slow))
+    expect(told(third)).toEqual([429, 'RATE_LIMITED'])
+    expect([third.headers.get('retry-after'), third.headers.get('ratelimit-policy')]).toEqual(['1', '"requests";q=2;w=1'])
+    expect(third.headers.get('ratelimit')).toBe('"requests";r=0;t=1')
+    // of another scope
+    expect((await ask(url, '/v1/predict', prediction, bearer(slow))).status).toBe(200)
+    const two = { ...question, entities: [question.entities[0], question.entities[0]] }
+    expect((await ask(url, '/v1/features', two, bearer(narrow))).headers.get('ratelimit')).toContain('"rows";r=1')
+    expect(told(await ask(url, '/v1/features', two, bearer(narrow)))).toEqual([429, 'RATE_LIMITED'])
+    await server.close()
+  })
+})
+
 describe('a server without keys', () => {
   it('answers this machine, and warns of it', async () => {
     const { url, server } = await serve({}, open)

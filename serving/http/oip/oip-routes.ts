@@ -7,6 +7,7 @@ import { infer } from '../../oip/infer.ts'
 import { readBody } from '../body.ts'
 import type { AppDeps, RequestEnv, RouteAnswer } from '../context.ts'
 import { jsonAnswer } from '../context.ts'
+import { takeRows } from '../pass-gateway.ts'
 import type { Route } from '../route.ts'
 import { readBytes } from './read-bytes.ts'
 
@@ -103,6 +104,7 @@ async function answerInfer(c: Context<RequestEnv>, deps: AppDeps): Promise<Route
   const headerLength = lengthOf(c.env.incoming.headers[lengthHeader])
   const body = await readBytes(c.env.incoming, deps.bodyLimitBytes, headerLength ?? 0)
   const { isBinary, ...asked } = readInferBody(body, headerLength)
+  await takeRows(c, asked.inputs[0]?.shape[0] ?? 0)
   const answer = writeInferBody(
     await infer(deps, { ...namedIn(c), ...asked }, { requestId: c.get('requestId'), startedMs, apiKey: c.get('principal') }),
     isBinary,

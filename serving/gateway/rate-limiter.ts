@@ -1,0 +1,199 @@
+import { LockstepError } from '../../kernel/errors.ts'
+import type { RateTaken, RateWanted, RedisRateLimits } from '../../runtime/redis-rate-limits.ts'
+import type { Logger } from '../../runtime/log.ts'
+import type { Gcra } from './gcra.ts'
+import { takeUnits } from './gcra.ts'
+
+/** What a limit counts. */
+export type LimitUnit = 'requests' | 'rows'
+
+/** What is done while the Redis is away that processes share their limits in: each keeps them by itself, there are none, or nothing passes. */
+export type LimitFallback = 'local' | 'open' | 'closed'
+
+export interface LimitKey {
+  /** The id of the API key. */
+  readonly owner: string
+  /** What its requests are for: each scope has a limit of its own. */
+  readonly scope: string
+  readonly unit: LimitUnit
+  readonly perSecond: number
+}
+
+/** How a limit stands after a request. */
+export interface LimitState {
+  readonly unit: LimitUnit
+  readonly perSecond: number
+  readonly remaining: number
+  /** Milliseconds until all of it is there again. */
+  readonly resetMs: number
+}
+
+export interface RateLimiter {
+  /**
+   * Takes so many units. Answers at once while what was fetched before lasts, which is twenty times a second in a busy process: then no request waits for Redis.
+   *
+   * @throws LockstepError `RATE_LIMITED` with `details.retryAfterSeconds`; `REDIS_UNAVAILABLE` where Redis is away and the fallback is `closed`
+   */
+  take(key: LimitKey, units: number): LimitState | Promise<LimitState>
+  close(): void
+}
+
+export interface RateLimiterDeps {
+  /** null: there is one process. */
+  readonly shared: RedisRateLimits | null
+  readonly fallback: LimitFallback
+  readonly log: Logger
+  /** Milliseconds, monotonic. */
+  readonly now: () => number
+}
+
+/** Units that were fetched and not used yet, of one limit. */
+interface Lease {
+  units: number
+  /** Until when they may be used. */
+  until: number
+  refill: Promise<void> | null
+  /** None of fewer than `blockedFor` units is asked for before this moment. */
+  blockedUntil: number
+  blockedFor: number
+  /** What Redis said was left, and when all of it is there again. */
+  remaining: number
+  resetAt: number
+  /** For while Redis is away. */
+  readonly local: Gcra
+}
+
+/** The part of a second's units that is fetched ahead. */
+const aheadShare = 0.05
+const leaseMs = 1000
+/** How long Redis is not asked again after it failed. */
+const awayMs = 1000
+const triesAtMost = 5
+const leasesAtMost = 10_000
+
+export function createRateLimiter({ shared, fallback, log, now }: RateLimiterDeps): RateLimiter {
+  const leases = new Map<string, Lease>()
+  let awayUntil = Number.NEGATIVE_INFINITY
+  let away = false
+
+  function leaseOf({ owner, scope, unit, perSecond }: LimitKey): Lease {
+    const name = `${owner} ${scope} ${unit} ${perSecond}`
+    let lease = leases.get(name)
+    if (lease === undefined) {
+      if (leases.size >= leasesAtMost) leases.clear()
+      lease = {
+        units: 0,
+        until: 0,
+        refill: null,
+        blockedUntil: 0,
+        blockedFor: 0,
+        remaining: 0,
+        resetAt: 0,
+        local: { perSecond, fullAt: 0 },
+      }
+      leases.set(name, lease)
+    }
+    return lease
+  }
+
+  async function refill(key: LimitKey, lease: Lease, least: number): Promise<void> {
+    const ahead = Math.floor(key.perSecond * aheadShare)
+    const taken = await fetchUnits(key, lease, { perSecond: key.perSecond, wanted: least + ahead, least })
+    const at = now()
+    if (at >= lease.until) lease.units = 0
+    lease.units += taken.granted
+    lease.until = at + leaseMs
+    lease.remaining = taken.remaining
+    lease.resetAt = at + taken.resetMs
+    if (taken.granted > 0) return
+    lease.blockedUntil = at + taken.retryMs
+    lease.blockedFor = least
+  }
+
+  async function fetchUnits({ owner, scope, unit }: LimitKey, lease: Lease, wanted: RateWanted): Promise<RateTaken> {
+    if (shared !== null && now() >= awayUntil) {
+      try {
+        const taken = await shared.take({ owner, name: `${scope}:${unit}` }, wanted)
+        if (away) log.info('rate limits are shared again')
+        away = false
+        return taken
+      } catch (error) {
+        if (!away) log.warn({ error, fallback }, 'rate limits are not shared: Redis does not answer')
+        away = true
+        awayUntil = now() + awayMs
+      }
+    }
+    if (shared === null || fallback === 'local')
+      return takeUnits(lease.local, shared === null ? wanted.least : wanted.wanted, wanted.least, now())
+    if (fallback === 'open') return { granted: wanted.least, remaining: wanted.perSecond, retryMs: 0, resetMs: 0 }
+    throw new LockstepError(
+      'REDIS_UNAVAILABLE',
+      'The rate limits in Redis cannot be asked, and nothing passes without (LOCKSTEP_RATE_LIMIT_FALLBACK).',
+    )
+  }
+
+  /** null: there are not enough now. */
+  function takeFetched(key: LimitKey, lease: Lease, units: number): LimitState | null {
+    const at = now()
+    if (lease.units < units || at >= lease.until) return null
+    lease.units -= units
+    // fetched ahead of need, so that the next ones need not wait either
+    const ahead = key.perSecond * aheadShare
+    if (shared !== null && ahead >= 4 && lease.units < ahead / 2 && lease.refill === null && at >= lease.blockedUntil) {
+      void startRefill(key, lease, 1).catch(() => undefined)
+    }
+    return { unit: key.unit, perSecond: key.perSecond, remaining: lease.remaining + lease.units, resetMs: Math.max(0, lease.resetAt - at) }
+  }
+
+  function startRefill(key: LimitKey, lease: Lease, least: number): Promise<void> {
+    lease.refill ??= refill(key, lease, least).finally(() => (lease.refill = null))
+    return lease.refill
+  }
+
+  async function fetchAndTake(key: LimitKey, lease: Lease, units: number): Promise<LimitState> {
+    for (let tries = 0; tries < triesAtMost; tries++) {
+      if (now() < lease.blockedUntil && units >= lease.blockedFor) break
+      await startRefill(key, lease, units)
+      const taken = takeFetched(key, lease, units)
+      if (taken !== null) return taken
+    }
+    throw limited(key, Math.max(1, lease.blockedUntil - now()))
+  }
+
+  return {
+    take(key, units) {
+      const lease = leaseOf(key)
+      return takeFetched(key, lease, units) ?? fetchAndTake(key, lease, units)
+    },
+    close() {
+      shared?.close()
+    },
+  }
+}
+
+/** How limits stand, as draft-ietf-httpapi-ratelimit-headers-11 has it: `"requests";r=50;t=1`. */
+export function limitHeaders(states: readonly LimitState[]): Record<string, string> {
+  return {
+    'ratelimit-policy': states.map(({ unit, perSecond }) => `"${unit}";q=${Math.max(1, Math.floor(perSecond))};w=1`).join(', '),
+    ratelimit: states
+      .map(({ unit, remaining, resetMs }) => `"${unit}";r=${Math.floor(remaining)};t=${Math.ceil(resetMs / 1000)}`)
+      .join(', '),
+  }
+}
+
+function limited({ owner, scope, unit, perSecond }: LimitKey, retryMs: number): LockstepError {
+  return new LockstepError(
+    'RATE_LIMITED',
+    `The API key "${owner}" is over its limit of ${perSecond} ${unit} in a second for the scope "${scope}"; send this again in ${Math.ceil(retryMs)} ms.`,
+    {
+      details: {
+        key: owner,
+        scope,
+        limit: unit,
+        perSecond,
+        retryAfterMs: Math.ceil(retryMs),
+        retryAfterSeconds: Math.ceil(retryMs / 1000),
+      },
+    },
+  )
+}
