@@ -35,6 +35,7 @@ import { createLogMetrics } from './log/log-metrics.ts'
 import { createPredictionLog } from './log/prediction-log.ts'
 import { createLiveCatalog } from './live-catalog.ts'
 import { createServingMetrics } from './metrics.ts'
+import { createModelChanges } from './model-changes.ts'
 import { createModelHost } from './model-host.ts'
 import { createParityWatch } from './monitor/parity-watch.ts'
 import { createOnlineViews } from './online-views.ts'
@@ -205,6 +206,7 @@ export function createServer(options: ServerOptions): LockstepServer {
       written: (plan, keys, by) => limitHistory(() => writtenKeys(needDatabase(), plan, keys, by)),
     }),
     models,
+    modelChanges: createModelChanges(needDatabase, catalog),
     intake,
     backfills,
     gateway,

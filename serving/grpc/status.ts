@@ -21,6 +21,8 @@ function fromHttp(http: HttpErrorStatus): status {
       return status.PERMISSION_DENIED
     case 404:
       return status.NOT_FOUND
+    case 409:
+      return status.FAILED_PRECONDITION
     case 413:
     case 429:
       return status.RESOURCE_EXHAUSTED

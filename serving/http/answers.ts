@@ -55,28 +55,77 @@ export const eventsAnswer = z.object({
 
 const tensor = z.looseObject({ name: z.string() })
 
+const versionFields = {
+  version: z.int(),
+  service: z.string(),
+  serviceFingerprint: z.string(),
+  sha256: z.string(),
+  sizeBytes: z.int(),
+  createdAt: z.string(),
+  inputs: z.array(tensor),
+  outputs: z.array(tensor),
+  metadata: z.record(z.string(), z.unknown()),
+  metrics: z.record(z.string(), z.number()).describe('What it was judged by'),
+  params: z.record(z.string(), z.unknown()).describe('What it was trained with'),
+  dataset: z.string().nullable().describe('The id of the training set that it was made of'),
+  gitCommit: z.string().nullable(),
+  pushedBy: z.string().nullable(),
+  aliases: z.array(z.string()).describe('Those that point at it'),
+}
+
 const modelFields = {
   model: z.string(),
   service: z.string(),
   outputs: z.array(z.looseObject({ name: z.string(), type: z.string() })),
   version: z.int().nullable().describe('The version that answers a request which names none'),
-  versions: z.array(
-    z.looseObject({
-      version: z.int(),
-      service: z.string(),
-      serviceFingerprint: z.string(),
-      sha256: z.string(),
-      sizeBytes: z.int(),
-      createdAt: z.string(),
-      inputs: z.array(tensor),
-      outputs: z.array(tensor),
-      metadata: z.record(z.string(), z.unknown()),
-    }),
-  ),
+  aliases: z.record(z.string(), z.int()).describe('By name: the version that it points at'),
+  versions: z.array(z.looseObject(versionFields)),
 }
 
 export const modelAnswer = z.looseObject({ ...modelFields, requestId })
 export const modelsAnswer = z.object({ models: z.array(z.looseObject(modelFields)), requestId })
+
+const origin = z.looseObject({ id: z.string(), fingerprint: z.string(), retired: z.boolean().describe('Whether it was pruned since') })
+export const modelVersionAnswer = z.looseObject({
+  model: z.string(),
+  ...versionFields,
+  lineage: z.object({
+    dataset: z.looseObject({ id: z.string(), sameService: z.boolean().nullable() }).nullable(),
+    service: origin,
+    views: z.array(origin),
+    onDemand: z.array(origin),
+    sources: z.array(z.looseObject({ name: z.string() })),
+  }),
+  requestId,
+})
+
+export const aliasChangeAnswer = z.object({
+  model: z.string(),
+  alias: z.string(),
+  from: z.int().nullable().describe('What it pointed at before; of a first champion, the version that answered until then'),
+  to: z.int().nullable(),
+  changed: z.boolean().describe('False where it was so already'),
+  revision: z.int().describe("The registry's, afterwards"),
+  requestId,
+})
+
+export const modelHistoryAnswer = z.object({
+  model: z.string(),
+  events: z.array(
+    z.object({
+      id: z.int(),
+      model: z.string(),
+      action: z.enum(['push', 'promote', 'rollback', 'remove']),
+      alias: z.string().nullable(),
+      from: z.int().nullable(),
+      to: z.int().nullable(),
+      actor: z.string(),
+      reason: z.string().nullable(),
+      at: z.string(),
+    }),
+  ),
+  requestId,
+})
 
 const backfillFields = {
   id: z.int(),

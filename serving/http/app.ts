@@ -15,6 +15,7 @@ import { eventRoutes } from './events-route.ts'
 import { feastRoutes } from './feast/feast-routes.ts'
 import { featureRoutes } from './features-route.ts'
 import { healthRoutes } from './health-routes.ts'
+import { modelChangeRoutes } from './model-changes-route.ts'
 import { modelRoutes } from './models-route.ts'
 import { heldSince } from './guard.ts'
 import { oipRoutes } from './oip/oip-routes.ts'
@@ -27,6 +28,7 @@ const described: readonly Route[] = [
   ...predictRoutes,
   ...eventRoutes,
   ...modelRoutes,
+  ...modelChangeRoutes,
   ...oipRoutes,
   ...feastRoutes,
   ...backfillRoutes,

@@ -7,6 +7,7 @@ import type { LimitState } from '../gateway/rate-limiter.ts'
 import type { RequestDeadline } from '../gateway/request-deadline.ts'
 import type { EventIntake } from '../event-intake.ts'
 import type { ServingMetrics } from '../metrics.ts'
+import type { ModelChanges } from '../model-changes.ts'
 import type { ModelHost } from '../model-host.ts'
 import type { PredictionLog } from '../log/prediction-log.ts'
 import type { FeatureReaderDeps } from '../read-features.ts'
@@ -19,6 +20,7 @@ export interface AppDeps {
   /** What reads features under that catalog. @throws LockstepError `NOT_READY` */
   readonly reader: (catalog: Catalog) => FeatureReaderDeps
   readonly models: Pick<ModelHost, 'use' | 'answering' | 'failures'>
+  readonly modelChanges: ModelChanges
   readonly intake: EventIntake
   readonly backfills: Backfills
   readonly gateway: Gateway

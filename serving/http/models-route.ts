@@ -1,7 +1,9 @@
 import type { Context } from 'hono'
 import type { CatalogModel } from '../../registry/catalog.ts'
+import type { ModelVersion } from '../../registry/model-versions.ts'
+import { pickVersion } from '../../registry/pick-version.ts'
 import { typeName } from '../../kernel/value-type.ts'
-import { modelAnswer, modelsAnswer } from './answers.ts'
+import { modelAnswer, modelsAnswer, modelVersionAnswer } from './answers.ts'
 import type { AppDeps, RequestEnv, RouteAnswer } from './context.ts'
 import { jsonAnswer } from './context.ts'
 import type { Route } from './route.ts'
@@ -26,6 +28,15 @@ export const modelRoutes: readonly Route[] = [
     answer: modelAnswer,
     handle: (c, deps) => answerModel(c, deps, c.req.param('name') ?? ''),
   },
+  {
+    method: 'GET',
+    path: '/v1/models/:name/versions/:version',
+    scope: 'read',
+    summary: 'One version of a model, by number or alias, with what it was made of',
+    tag: 'Models',
+    answer: modelVersionAnswer,
+    handle: (c, deps) => answerVersion(c, deps, c.req.param('name') ?? '', c.req.param('version') ?? ''),
+  },
 ]
 
 /** `GET /v1/models`: every model with its versions. */
@@ -47,16 +58,35 @@ function describe(deps: AppDeps, model: CatalogModel) {
     /** The version that answers a request which names none. */
     version: deps.models.answering(deps.catalog(), model)?.version ?? null,
     aliases: Object.fromEntries([...model.aliases.values()].map(({ alias, version }) => [alias, version])),
-    versions: model.versions.map((version) => ({
-      version: version.version,
-      service: version.service,
-      serviceFingerprint: version.serviceFingerprint,
-      sha256: version.sha256,
-      sizeBytes: version.sizeBytes,
-      createdAt: version.createdAt.toISOString(),
-      inputs: version.contract.inputs,
-      outputs: version.contract.outputs,
-      metadata: version.metadata,
-    })),
+    versions: model.versions.map((version) => describeVersion(model, version)),
   }
+}
+
+function describeVersion(model: CatalogModel, version: ModelVersion) {
+  const { contract, metadata, metrics, params, dataset, gitCommit, pushedBy } = version
+  return {
+    version: version.version,
+    service: version.service,
+    serviceFingerprint: version.serviceFingerprint,
+    sha256: version.sha256,
+    sizeBytes: version.sizeBytes,
+    createdAt: version.createdAt.toISOString(),
+    inputs: contract.inputs,
+    outputs: contract.outputs,
+    metadata,
+    metrics,
+    params,
+    dataset,
+    gitCommit,
+    pushedBy,
+    aliases: [...model.aliases.values()].filter((each) => each.version === version.version).map(({ alias }) => alias),
+  }
+}
+
+/** `GET /v1/models/{name}/versions/{version}` */
+async function answerVersion(c: Context<RequestEnv>, deps: AppDeps, name: string, wanted: string): Promise<RouteAnswer> {
+  const model = deps.catalog().model(name)
+  const version = pickVersion(model, /^\d{1,9}$/.test(wanted) ? Number(wanted) : wanted)
+  const lineage = await deps.modelChanges.lineage(version)
+  return jsonAnswer({ model: name, ...describeVersion(model, version), lineage, requestId: c.get('requestId') })
 }

@@ -19,11 +19,12 @@ import {
   writerOf,
 } from './features-route.ts'
 import { jsonCanSay, recordWriter } from './json.ts'
+import { versionSchema } from './model-version-schema.ts'
 import type { Route } from './route.ts'
 
 const predictSchema = z.strictObject({
   model: z.string(),
-  version: z.int().positive().optional(),
+  version: versionSchema.optional(),
   entities: entitiesSchema,
   asOf: asOfSchema,
   after: afterSchema,

@@ -1,6 +1,6 @@
 import type { LockstepError } from '../../kernel/errors.ts'
 
-export type HttpErrorStatus = 400 | 401 | 403 | 404 | 405 | 413 | 415 | 422 | 429 | 499 | 500 | 501 | 503 | 504
+export type HttpErrorStatus = 400 | 401 | 403 | 404 | 405 | 409 | 413 | 415 | 422 | 429 | 499 | 500 | 501 | 503 | 504
 
 /** The HTTP status of an error. Chosen here and nowhere else; what is not a caller's doing is 500. */
 export function statusOf({ code, details }: LockstepError): HttpErrorStatus {
@@ -10,6 +10,7 @@ export function statusOf({ code, details }: LockstepError): HttpErrorStatus {
     case 'INVALID_EVENT':
     case 'INVALID_TYPE':
     case 'INVALID_TIME':
+    case 'INVALID_NAME':
     case 'MISSING_REQUEST_VALUE':
       return 400
     case 'UNAUTHENTICATED':
@@ -21,6 +22,8 @@ export function statusOf({ code, details }: LockstepError): HttpErrorStatus {
       return 404
     case 'METHOD_NOT_ALLOWED':
       return 405
+    case 'NOT_PROMOTABLE':
+      return 409
     case 'BODY_TOO_LARGE':
       return 413
     case 'UNSUPPORTED_MEDIA_TYPE':

@@ -1,0 +1,158 @@
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import type { ModelContract } from '../../registry/model-contract.ts'
+import { pushModel } from '../../registry/models.ts'
+import { promoteModel } from '../../registry/promote.ts'
+import { inspectModel } from '../../serving/inference/inspect-model.ts'
+import { onnx } from './fixtures.ts'
+import { until } from './gate.ts'
+import type { World } from './world.ts'
+import { ask, createWorld } from './world.ts'
+
+let world: World
+let url: string
+
+beforeAll(async () => {
+  world = await createWorld('embedded')
+  await world.db.script(`insert into lockstep_source.landings (airport, at, delay) values ('ATL', '2001-07-01T11:30:00Z', 0.5)`)
+  await world.materialize('airport_delays')
+  await world.push('delay', 'logistic')
+  const served = await world.serve({ pollMs: 60_000 })
+  await served.server.whenReady()
+  url = served.url
+})
+afterAll(() => world?.close())
+
+const predict = (version?: number | string) =>
+  ask(url, '/v1/predict', { model: 'delay', entities: [{ airport: 'ATL', distance: 100 }], ...(version === undefined ? {} : { version }) })
+
+async function send(method: string, path: string, body?: unknown): Promise<{ status: number; body: Record<string, unknown> }> {
+  const init = body === undefined ? { method } : { method, body: JSON.stringify(body), headers: { 'content-type': 'application/json' } }
+  const response = await fetch(`${url}/v1/models/delay${path}`, init)
+  return { status: response.status, body: (await response.json()) as Record<string, unknown> }
+}
+
+describe('the champion over HTTP', () => {
+  it('is promoted and rolled back, in force once it is answered, with a history', async () => {
+    const version = await world.push('delay', 'mlp')
+    await until(async () => (await predict()).body.version === version)
+    const promoted = await send('POST', '/promote', { version: 1, reason: 'steady' })
+    expect(promoted).toMatchObject({ status: 200, body: { model: 'delay', alias: 'champion', from: 2, to: 1, changed: true } })
+    expect((await predict()).body.version).toBe(1)
+    expect((await send('PUT', '/aliases/challenger', { version: 2 })).body).toMatchObject({ alias: 'challenger', from: null, to: 2 })
+    expect((await predict('challenger')).body.version).toBe(2)
+    expect((await send('POST', '/promote', { version: 'challenger' })).body).toMatchObject({ from: 1, to: 2 })
+    expect((await predict()).body.version).toBe(2)
+    expect((await send('POST', '/rollback', {})).body).toMatchObject({ from: 2, to: 1 })
+    expect((await predict()).body.version).toBe(1)
+    expect((await send('GET', '')).body).toMatchObject({ version: 1, aliases: { champion: 1, challenger: 2 } })
+    expect((await send('GET', '/versions/challenger')).body).toMatchObject({
+      version: 2,
+      aliases: ['challenger'],
+      lineage: { dataset: null, service: { id: 'flight@1' }, views: [{ id: 'airport_delays@1' }], sources: [{ name: 'landings' }] },
+    })
+    expect((await send('DELETE', '/aliases/champion?reason=over')).body).toMatchObject({ from: 1, to: null })
+    expect((await predict()).body.version).toBe(2)
+    const { body } = await send('GET', '/history?limit=2')
+    expect(body['events']).toMatchObject([
+      { action: 'remove', alias: 'champion', from: 1, to: null, reason: 'over' },
+      { action: 'rollback', alias: 'champion', from: 2, to: 1, reason: null },
+    ])
+  })
+
+  it('is refused with the status that fits', async () => {
+    const codes = await Promise.all([
+      send('POST', '/promote', { version: 99 }),
+      send('POST', '/promote', { version: 'none' }),
+      send('POST', '/promote', {}),
+      send('POST', '/rollback', {}),
+      send('PUT', '/aliases/No', { version: 1 }),
+      send('DELETE', '/aliases/champion'),
+      send('GET', '/history?limit=0'),
+      send('GET', '/versions/0'),
+    ])
+    expect(codes.map(({ status }) => status)).toEqual([404, 404, 400, 409, 400, 404, 400, 404])
+    for (const { body } of codes)
+      expect(body).toMatchObject({ error: { code: expect.any(String) as string, message: expect.any(String) as string } })
+  })
+})
+
+describe('versions that change under load', () => {
+  it('fail no request, and none is answered by a version that was not current after it began', async () => {
+    const files = [await onnx('logistic'), await onnx('mlp')]
+    const contract: ModelContract = await inspectModel(files[0] ?? Buffer.alloc(0))
+    const answered: { from: number; to: number; version: number; said: unknown }[] = []
+    const failed: string[] = []
+    let over = false
+    const client = async () => {
+      while (!over) {
+        const from = performance.now()
+        const { status, body, text } = await predict()
+        if (status === 200)
+          answered.push({ from, to: performance.now(), version: body.version, said: body.predictions[0]?.['probabilities'] })
+        else failed.push(`${status} ${text}`)
+      }
+    }
+    const clients = Promise.all([client(), client()])
+
+    /** What answered when: each from the moment at which its change began, until the next one was in force. */
+    const turns: { version: number; begun: number; inForce: number }[] = []
+    const turn = async (change: () => Promise<number>): Promise<void> => {
+      const begun = performance.now()
+      const version = await change()
+      turns.push({ version, begun, inForce: performance.now() })
+    }
+    try {
+      const first = (await predict()).body.version
+      turns.push({ version: first, begun: 0, inForce: 0 })
+      const taken = async (version: number): Promise<number> => {
+        while ((await predict()).body.version !== version) continue
+        return version
+      }
+      // new files, each served at once while there is no champion
+      const pushed: number[] = []
+      for (let i = 0; i < 6; i++) {
+        await turn(async () => {
+          const name = Buffer.from(`swap ${i}`)
+          const bytes = Buffer.concat([files[i % 2] ?? Buffer.alloc(0), Buffer.of(0x12, name.length), name])
+          const { version } = (await pushModel(world.db, { model: 'delay', bytes, contract })).version
+          pushed.push(version)
+          return await taken(version)
+        })
+      }
+      // then champions that another process sets, of which the server is told by the database
+      for (let i = 0; i < 94; i++) {
+        await turn(async () => {
+          const version = pushed[i % pushed.length] ?? 0
+          await promoteModel(world.db, 'delay', version, { actor: 'test' })
+          return await taken(version)
+        })
+      }
+      for (let i = 0; i < 20; i++) {
+        await turn(async () => {
+          const { status, body } =
+            i % 4 === 3 ? await send('POST', '/rollback', {}) : await send('POST', '/promote', { version: pushed[i % pushed.length] })
+          expect(status).toBe(200)
+          return Number(body['to'])
+        })
+      }
+    } finally {
+      over = true
+      await clients
+    }
+
+    expect(failed).toEqual([])
+    expect(answered.length).toBeGreaterThan(100)
+    const wrong = answered.filter(
+      ({ from, to, version }) =>
+        !turns.some(
+          (each, i) => each.version === version && each.begun <= to && from <= (turns[i + 1]?.inForce ?? Number.POSITIVE_INFINITY),
+        ),
+    )
+    expect(wrong).toEqual([])
+    // a version says the same always, whatever was under way
+    const said = new Map<number, Set<unknown>>()
+    for (const { version, said: value } of answered) said.set(version, (said.get(version) ?? new Set()).add(value))
+    expect([...said.values()].every((values) => values.size === 1)).toBe(true)
+    expect([...new Set([...said.values()].flatMap((values) => [...values]))]).toHaveLength(2)
+  }, 120_000)
+})
