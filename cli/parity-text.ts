@@ -4,7 +4,7 @@ import { counted } from './human.ts'
 import { table } from './table.ts'
 
 const skippedText: Readonly<Record<keyof ParityReport['skipped'], string>> = {
-  definitions: 'whose feature service is no longer in the registry as it was',
+  definitions: 'whose feature service is not in the registry as it was',
   degraded: 'answered with defaults, as the online store was away',
   unreadable: 'that cannot be read or made again',
 }

@@ -1,5 +1,6 @@
 import { LockstepError, messageOf } from '../../kernel/errors.ts'
 import { parseDuration } from '../../kernel/duration.ts'
+import { storedServices } from '../../registry/stored-services.ts'
 import { checkParity } from '../../serving/monitor/check-parity.ts'
 import { verdicts } from '../../serving/monitor/classify.ts'
 import type { Command } from '../command.ts'
@@ -31,18 +32,22 @@ export const parityCommand: Command = {
     const sample = input.count('sample', 1) ?? defaultSample
     const budget = shareOf(input.text('budget') ?? '0%')
     const model = input.text('model')
-    const [db, catalog] = [await context.database(), await context.catalog()]
-    if (model !== undefined) catalog.model(model)
+    if (model !== undefined) (await context.catalog()).model(model)
+    const db = await context.database()
     const until = Date.now() * 1000
-    const report = await checkParity(db, catalog, {
-      since: until - since,
-      until,
-      limit: sample,
-      order: 'random',
-      signal: context.signal,
-      ...(model === undefined ? {} : { model }),
-      ...(grace === undefined ? {} : { graceMicros: durationOf('grace', grace) }),
-    })
+    const report = await checkParity(
+      db,
+      { services: await storedServices(db) },
+      {
+        since: until - since,
+        until,
+        limit: sample,
+        order: 'random',
+        signal: context.signal,
+        ...(model === undefined ? {} : { model }),
+        ...(grace === undefined ? {} : { graceMicros: durationOf('grace', grace) }),
+      },
+    )
     let [values, differing] = [0, 0]
     for (const feature of report.features) {
       for (const verdict of verdicts) values += feature[verdict]

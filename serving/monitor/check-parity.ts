@@ -38,7 +38,7 @@ export interface ParityReport {
 }
 
 /**
- * - `definitions`: the service is no longer in the registry as it was
+ * - `definitions`: the service is not in the registry as it was
  * - `degraded`: defaults were answered, as the online store was away
  * - `unreadable`: the row is not one that a server writes, or its history cannot be made
  */
@@ -153,10 +153,10 @@ async function makeAgain(
   const found = new Map<LoggedAnswer, WhatIf[]>(answers.map((answer) => [answer, []]))
   const failed = new Set<LoggedAnswer>()
   for (const [plan, asked] of byPlan) {
-    const { hasRow, hasXid } = await readSourceTable(db, plan.spec.source)
-    const arrivals = hasRow && hasXid
-    const doubts = asked.map(({ answer, use }) => doubtOf(answer, use, { arrivals, graceMicros: graceMicros ?? graceOf(plan) }))
     try {
+      const { hasRow, hasXid } = await readSourceTable(db, plan.spec.source)
+      const arrivals = hasRow && hasXid
+      const doubts = asked.map(({ answer, use }) => doubtOf(answer, use, { arrivals, graceMicros: graceMicros ?? graceOf(plan) }))
       const results = await db.snapshot((snapshot) => whatIf(snapshot, plan, doubts, arrivals))
       for (const [i, { answer, use }] of asked.entries()) (found.get(answer) as WhatIf[])[use] = results[i] as WhatIf
     } catch (error) {

@@ -1,0 +1,64 @@
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import type { World } from '../serving/world.ts'
+import { ask, createWorld, noon } from '../serving/world.ts'
+import type { Ended, Environment } from './run-lockstep.ts'
+import { killAll, lockstep } from './run-lockstep.ts'
+
+let world: World
+let env: Environment
+
+beforeAll(async () => {
+  world = await createWorld('redis')
+  env = { LOCKSTEP_POSTGRES_URL: world.postgresUrl }
+  await world.db.script(`insert into lockstep_source.landings (airport, at, delay) values ('ATL', '2001-07-01T11:30:00Z', 25)`)
+  await world.materialize('airport_delays')
+  await world.push('echo', 'identity')
+  const { server, url } = await world.serve({
+    config: { bodyLimitBytes: 100_000, logShares: { share: 1, models: new Map() } },
+    clock: () => Date.now() * 1000,
+  })
+  await server.whenReady()
+  const entities = ['ATL', 'JFK'].map((airport) => ({ airport, distance: 4 }))
+  await ask(url, '/v1/predict', { model: 'echo', entities, asOf: noon }, { 'x-request-id': 'mine-1' })
+  await server.close()
+})
+afterAll(async () => {
+  killAll()
+  await world?.close()
+})
+
+const parity = (...words: string[]): Promise<Ended> => lockstep(env, 'parity', ...words)
+
+describe('lockstep parity', () => {
+  it('prints what is equal, also of definitions that were retired since, and ends with 0', async () => {
+    await world.db.query(`update lockstep.definitions set retired_at = now() where kind = 'service' and name = 'flight'`)
+    const { code, out } = await parity()
+    await world.db.query(`update lockstep.definitions set retired_at = null`)
+    expect(code).toBe(0)
+    expect(out).toMatch(/flight@1 +lastDelay +2 +0 +0 +0 +0 +0\n/)
+    expect(out).toContain('0 of 6 values differ (0%, and the budget is 0%).')
+  }, 60_000)
+
+  it('ends with 1 where more differs than the budget allows, and gives an example', async () => {
+    await world.db.query(
+      `update lockstep.prediction_log set features = replace(features::text, '"lastDelay":25', '"lastDelay":26')::json where request_id = 'mine-1'`,
+    )
+    const [strict, lenient] = await Promise.all([parity('--since', '30m'), parity('--budget', '20%', '--json')])
+    expect(strict.code).toBe(1)
+    expect(strict.out).toContain(
+      'other: lastDelay of {"airport":"ATL"} as of 2001-07-01T12:00:00Z: 26 was served, the history says 25 (echo@1, request mine-1, entity 0)',
+    )
+    expect(strict.out).toContain('1 of 6 values differ (16.7%, and the budget is 0%).')
+    expect(lenient.code).toBe(0)
+    expect(lenient.json).toMatchObject({ vectors: 2, values: 6, differing: 1, budget: 0.2, within: true, examples: [{ verdict: 'other' }] })
+  }, 60_000)
+
+  it('refuses options that it cannot read', async () => {
+    const wrong = [
+      ['--budget', '2'],
+      ['--since', 'yesterday'],
+    ]
+    for (const [i, { code, err }] of (await Promise.all(wrong.map((words) => parity(...words)))).entries())
+      expect([code, err]).toEqual([2, expect.stringMatching(new RegExp(`"${wrong[i]?.[0]}".*lockstep parity --help`))])
+  }, 60_000)
+})
