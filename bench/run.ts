@@ -4,14 +4,15 @@
  *     npm run bench -- online      reading 52 features of 1,000,000 customers from Redis, and materializing them
  *     npm run bench -- path        ingest, export and materialize 3,000,000 flights
  *     npm run bench -- point-in-time   the join with a spine of 1,000,000 rows, and its peers
+ *     npm run bench -- profile     a CPU profile of the predict path
  *     npm run bench -- push        from the push of an event until it is online, at 500 events/s
- *     npm run bench -- serving     /v1/predict at 32 connections
+ *     npm run bench -- serving     features and predictions over HTTP at 64 connections
  *     npm run bench -- windows     what the windows of each aggregate cost
  */
 import { spawnSync } from 'node:child_process'
 import { join } from 'node:path'
 
-const benches = ['online', 'path', 'point-in-time', 'push', 'serving', 'windows']
+const benches = ['online', 'path', 'point-in-time', 'profile', 'push', 'serving', 'windows']
 const [name, ...rest] = process.argv.slice(2)
 if (name === undefined || !benches.includes(name)) {
   process.stderr.write(`Usage: npm run bench -- ${benches.join(' | ')} [OPTIONS]\n`)

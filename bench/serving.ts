@@ -1,229 +1,122 @@
 /**
- * How long `/v1/predict` takes at 32 connections, beside a bare node:http server that parses the same body: in one run, on one machine.
+ * Features and predictions over HTTP: 100,000 customers with 50 features in five views in Redis (four of latest values, one of windows), a perceptron 50-64-1, keys and metrics on, one
+ * prediction in a hundred logged. The server is one process of `lockstep serve`; the load comes from wrk where it is installed, else from autocannon, over 64 connections.
  *
- *     node bench/serving.ts [--redis redis://127.0.0.1:6379] [--seconds 5] [--connections 32] [--model logistic] [--features] [--json]
+ *     raw_http_rps        requests/s of a bare node:http server that parses the same JSON body and answers a constant
+ *     ratio_features      those of /v1/features with one entity, over it; ratio_predict those of /v1/predict
+ *     predict_p99_ms      at 64 connections
+ *     predict_1000        p50 and p99 at 1,000 requests/s
+ *     bulk100             predictions/s by requests of 100 entities; ratio_bulk over a bare MGET of the same keys by ioredis, as many at once
+ *     oip_rps             of the Open Inference Protocol by tensor, as JSON and binary
+ *     overhead_us         p50 of a prediction at one connection, less that of a bare run of the model and of a bare MGET
  *
- * With --json the last line is one of JSON: what was measured, by name, and the ratios. The server is a process of its own; the load comes from this one, over raw sockets that are kept alive.
+ *     LOCKSTEP_POSTGRES_URL=… LOCKSTEP_REDIS_URL=… npm run bench -- serving [--entities 100000] [--seconds 4] [--rounds 3] [--json]
+ *
+ * Rates are the best of rounds that take turns. It works in a database and under a key prefix of its own, and removes both.
  */
-import { createServerBackfills } from '../cli/server-backfills.ts'
-import { spawn } from 'node:child_process'
-import type { ChildProcess } from 'node:child_process'
-import { once } from 'node:events'
-import { mkdtemp, readFile, rm } from 'node:fs/promises'
-import { createServer as createHttpServer } from 'node:http'
-import { connect } from 'node:net'
-import type { AddressInfo } from 'node:net'
-import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
-import { migrate } from '../migrations/migrate.ts'
-import { createEventIntake } from '../materializer/event-intake.ts'
-import { materializeView } from '../materializer/materialize.ts'
-import { openEmbeddedStore } from '../online/embedded-store.ts'
-import { createRedisStore } from '../online/redis-store.ts'
-import { applyChanges } from '../registry/apply.ts'
-import { loadCatalog } from '../registry/catalog.ts'
-import { pushModel } from '../registry/models.ts'
-import { createLogger } from '../runtime/log.ts'
-import { createMetricsRegistry } from '../runtime/metrics.ts'
-import { openPglite } from '../runtime/open-pglite.ts'
-import { openRedis } from '../runtime/redis.ts'
-import { inspectModel } from '../serving/inference/inspect-model.ts'
-import { createServer } from '../serving/server.ts'
-import { servingSet } from '../test/serving/definitions.ts'
+import { loadConfig } from '../runtime/config.ts'
+import { openPostgres } from '../runtime/open-postgres.ts'
+import { inOwnPlace } from './in-process.ts'
+import { bareReads, bareRunUs } from './serving/bare.ts'
+import { forgetKeys } from './serving/forget-keys.ts'
+import type { Loaded } from './serving/load.ts'
+import { load, loadTool, pacedLoad } from './serving/load.ts'
+import { end, start, untilReady } from './serving/server.ts'
+import { setUp } from './serving/set-up.ts'
+import { targetsAt } from './serving/targets.ts'
 
 const { values: args } = parseArgs({
   options: {
-    redis: { type: 'string' },
-    seconds: { type: 'string', default: '5' },
-    connections: { type: 'string', default: '32' },
-    model: { type: 'string', default: 'logistic' },
-    features: { type: 'boolean', default: false },
     json: { type: 'boolean', default: false },
-    serve: { type: 'string' },
+    entities: { type: 'string', default: '100000' },
+    seconds: { type: 'string', default: '4' },
+    rounds: { type: 'string', default: '3' },
   },
 })
-const now = Date.UTC(2001, 6, 1, 12) * 1000
+const [entities, seconds, rounds] = [args.entities, args.seconds, args.rounds].map(Number) as [number, number, number]
+const connections = 64
+const bulkConnections = 8
+const { postgresUrl, redisUrl } = loadConfig()
 
-if (args.serve === undefined) await measure()
-else if (args.serve === 'bare') bare()
-else await lockstep()
-
-async function measure(): Promise<void> {
-  const bodies = Array.from({ length: 500 }, (_, i) =>
-    JSON.stringify({ model: 'delay', entities: [{ airport: `A${i}`, distance: 100 + i }] }),
-  )
-  const featureBodies = bodies.map((body) => body.replace('"model":"delay"', '"service":"flight"'))
-  const bareResult = await run('bare', '/v1/predict', bodies)
-  const predict = await run('lockstep', '/v1/predict', bodies)
-  print('bare node:http', bareResult)
-  print(`/v1/predict (${args.model}, ${args.redis === undefined ? 'LMDB' : 'Redis'})`, predict)
-  const features = args.features ? await run('lockstep', '/v1/features', featureBodies) : null
-  if (features !== null) print('/v1/features', features)
-  const ratios = { rate: predict.rate / bareResult.rate, p99: predict.p99 / bareResult.p99 }
-  process.stdout.write(`ratio to bare: requests/s ${ratios.rate.toFixed(2)}, p99 ${ratios.p99.toFixed(2)}\n`)
-  if (args.json) process.stdout.write(`${JSON.stringify({ bare: bareResult, predict, features, ratios })}\n`)
-}
-
-interface Result {
-  readonly rate: number
-  /** Processor time of the server per request, microseconds; it says more than the clock where the machine is busy. */
-  readonly cpu: number
-  readonly p50: number
-  readonly p99: number
-}
-
-function print(name: string, { rate, cpu, p50, p99 }: Result): void {
-  process.stdout.write(
-    `${name.padEnd(34)} ${rate.toFixed(0).padStart(7)} requests/s   ${cpu.toFixed(0).padStart(4)} us CPU   p50 ${p50.toFixed(2)} ms   p99 ${p99.toFixed(2)} ms\n`,
-  )
-}
-
-async function run(kind: string, path: string, bodies: readonly string[]): Promise<Result> {
-  const { child, port } = await start(kind)
-  try {
-    await load(port, path, bodies, 1000)
-    const before = await cpuSeconds(child)
-    const { rate, p50, p99, requests } = await load(port, path, bodies, Number(args.seconds) * 1000)
-    return { rate, p50, p99, cpu: (((await cpuSeconds(child)) - before) / requests) * 1e6 }
-  } finally {
-    await end(child)
-  }
-}
-
-/** Ends a server and waits until it is gone, so that it takes nothing from what is measured next; one that hangs is killed after 10 s. */
-async function end(child: ChildProcess): Promise<void> {
-  if (child.exitCode !== null || child.signalCode !== null) return
-  const gone = once(child, 'exit')
-  child.kill('SIGTERM')
-  const timer = setTimeout(() => child.kill('SIGKILL'), 10_000)
-  await gone
-  clearTimeout(timer)
-}
-
-/** From /proc, in the kernel's hundredths of a second; elsewhere NaN. */
-async function cpuSeconds(child: ChildProcess): Promise<number> {
-  const stat = await readFile(`/proc/${child.pid}/stat`, 'utf8').catch(() => '')
-  const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ')
-  return (Number(fields[11]) + Number(fields[12])) / 100
-}
-
-function start(kind: string): Promise<{ child: ChildProcess; port: number }> {
-  const child = spawn(process.execPath, [...process.execArgv, import.meta.filename, ...process.argv.slice(2), '--serve', kind], {
-    stdio: ['ignore', 'pipe', 'inherit'],
-  })
-  return new Promise((resolve, reject) => {
-    child.stdout.on('data', (data: Buffer) => resolve({ child, port: Number(data.toString()) }))
-    child.on('exit', (code) => reject(new Error(`the ${kind} server ended with ${code}`)))
-  })
-}
-
-/** Each connection asks, waits for the whole answer, and asks again. */
-async function load(port: number, path: string, bodies: readonly string[], forMs: number) {
-  const requests = bodies.map((body) =>
-    Buffer.from(
-      `POST ${path} HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: ${Buffer.byteLength(body)}\r\n\r\n${body}`,
-    ),
-  )
-  const times: number[] = []
-  const begin = performance.now()
-  let next = 0
-  const connection = () =>
-    new Promise<void>((resolve, reject) => {
-      const socket = connect(port, '127.0.0.1')
-      socket.setNoDelay(true)
-      let sent = 0
-      let got = ''
-      const send = () => {
-        sent = performance.now()
-        socket.write(requests[next++ % requests.length] as Buffer)
+if (postgresUrl === null || redisUrl === null) {
+  process.stderr.write('Set LOCKSTEP_POSTGRES_URL and LOCKSTEP_REDIS_URL to servers that the bench may use.\n')
+  process.exitCode = 2
+} else {
+  await inOwnPlace(postgresUrl, async ({ env, folder }) => {
+    const config = loadConfig(env)
+    const db = openPostgres(config.postgresUrl as string)
+    const tool = await loadTool()
+    say(`${entities} customers, load by ${tool}`)
+    try {
+      const key = await setUp(db, config, entities)
+      const bare = await start([join(import.meta.dirname, 'serving/bare-server.ts')], process.env)
+      const served = await start([join(import.meta.dirname, '../cli/main.ts'), 'serve', '--port', '0', '--json'], {
+        ...env,
+        LOCKSTEP_LOG_PREDICTIONS: '0.01',
+        LOCKSTEP_LOG_LEVEL: 'warn',
+      })
+      try {
+        await untilReady(served.url)
+        const targets = targetsAt(served.url, bare.url, key, entities)
+        const best = async (names: readonly (keyof typeof targets)[], at: number): Promise<Record<string, Loaded>> => {
+          const results: Record<string, Loaded> = {}
+          for (let round = 0; round <= rounds; round++) {
+            for (const name of names) {
+              const result = await load(tool, targets[name], { connections: at, seconds: round === 0 ? 1 : seconds, folder })
+              if (round > 0 && !((results[name]?.rps ?? 0) >= result.rps)) results[name] = result
+              if (round > 0)
+                say(
+                  `${name.padEnd(12)} ${result.rps.toFixed(0).padStart(7)} requests/s   p50 ${result.p50Ms.toFixed(2)} ms   p99 ${result.p99Ms.toFixed(2)} ms`,
+                )
+            }
+          }
+          return results
+        }
+        const { raw, features, predict } = (await best(['raw', 'features', 'predict'], connections)) as Record<
+          'raw' | 'features' | 'predict',
+          Loaded
+        >
+        const oip = (await best(['oipJson', 'oipBinary'], connections)) as Record<'oipJson' | 'oipBinary', Loaded>
+        const { bulk } = (await best(['bulk'], bulkConnections)) as Record<'bulk', Loaded>
+        const reads = await bareReads(config, entities, { atOnce: bulkConnections, seconds })
+        const paced = await pacedLoad(targets.predict, { rate: 1000, seconds: Math.max(seconds, 5), connections })
+        const alone = await load(tool, targets.predict, { connections: 1, seconds, folder })
+        const runUs = await bareRunUs()
+        say(
+          `bare MGET of 100 customers' keys: ${reads.entitiesPerSecond.toFixed(0)} customers/s; of one's: ${reads.oneUs.toFixed(0)} us; bare run ${runUs.toFixed(0)} us; alone ${(alone.p50Ms * 1000).toFixed(0)} us`,
+        )
+        const told = {
+          tool,
+          raw_http_rps: Math.round(raw.rps),
+          features_rps: Math.round(features.rps),
+          predict_rps: Math.round(predict.rps),
+          ratio_features: round2(features.rps / raw.rps),
+          ratio_predict: round2(predict.rps / raw.rps),
+          predict_p99_ms: round2(predict.p99Ms),
+          predict_1000: { p50_ms: round2(paced.p50Ms), p99_ms: round2(paced.p99Ms), rps: Math.round(paced.rps) },
+          bulk100_predictions_s: Math.round(bulk.rps * 100),
+          ratio_bulk: round2((bulk.rps * 100) / reads.entitiesPerSecond),
+          oip_rps: { json: Math.round(oip.oipJson.rps), binary: Math.round(oip.oipBinary.rps) },
+          overhead_us: Math.round(alone.p50Ms * 1000 - runUs - reads.oneUs),
+        }
+        process.stdout.write(`${JSON.stringify(told)}\n`)
+      } finally {
+        await end(served)
+        await end(bare)
       }
-      socket.on('connect', send)
-      socket.on('error', reject)
-      socket.on('data', (data) => {
-        got += data.toString('latin1')
-        const head = got.indexOf('\r\n\r\n')
-        if (head < 0) return
-        if (!got.startsWith('HTTP/1.1 200')) return reject(new Error(got))
-        const length = Number(/content-length: (\d+)/i.exec(got)?.[1] ?? Number.NaN)
-        if (Number.isNaN(length)) return reject(new Error(`no content-length: ${got}`))
-        if (got.length < head + 4 + length) return
-        got = ''
-        times.push(performance.now() - sent)
-        if (performance.now() - begin < forMs) return send()
-        socket.end()
-        resolve()
-      })
-    })
-  await Promise.all(Array.from({ length: Number(args.connections) }, connection))
-  const seconds = (performance.now() - begin) / 1000
-  times.sort((a, b) => a - b)
-  const at = (share: number) => times[Math.floor(times.length * share)] ?? Number.NaN
-  return { requests: times.length, rate: times.length / seconds, p50: at(0.5), p99: at(0.99) }
-}
-
-function bare(): void {
-  const server = createHttpServer((request, response) => {
-    const chunks: Buffer[] = []
-    request.on('data', (chunk: Buffer) => chunks.push(chunk))
-    request.on('end', () => {
-      const { entities } = JSON.parse(Buffer.concat(chunks).toString()) as { entities: unknown[] }
-      const body = JSON.stringify({
-        model: 'delay',
-        version: 1,
-        asOf: '2001-07-01T12:00:00Z',
-        predictions: entities.map(() => ({ probabilities: 0.5 })),
-      })
-      response.writeHead(200, { 'content-type': 'application/json', 'content-length': Buffer.byteLength(body) })
-      response.end(body)
-    })
-  })
-  server.listen(0, '127.0.0.1', () => process.stdout.write(String((server.address() as AddressInfo).port)))
-  process.on('SIGTERM', () => process.exit(0))
-}
-
-async function lockstep(): Promise<void> {
-  const directory = await mkdtemp(join(tmpdir(), 'lockstep-bench-'))
-  const db = await openPglite(join(directory, 'postgres'))
-  const prefix = `bench-${process.pid}`
-  const store =
-    args.redis === undefined ? openEmbeddedStore(join(directory, 'online')) : createRedisStore({ redis: openRedis(args.redis), prefix })
-  await migrate(db.kysely)
-  await applyChanges(db, servingSet)
-  await db.script(`
-    insert into lockstep_source.landings (airport, at, delay)
-    select 'A' || n % 500, timestamptz '2001-07-01 12:00Z' - n * interval '4 seconds', n % 60 from generate_series(1, 20000) n
-  `)
-  const view = (await loadCatalog(db)).view('airport_delays')
-  await materializeView(db, store, view, { moment: now })
-  const bytes = await readFile(new URL(`../test/serving/fixtures/${args.model}.onnx`, import.meta.url))
-  await pushModel(db, { model: 'delay', bytes, contract: await inspectModel(bytes) })
-  const server = createServer({
-    config: { bodyLimitBytes: 1 << 20 },
-    database: async () => db,
-    store: async () => store,
-    intake: (deps) => createEventIntake(deps, { futureMicros: 600_000_000 }),
-    backfills: (deps) => createServerBackfills(deps, { postgresUrl: null }),
-    log: createLogger('info', { write: () => undefined }),
-    metrics: createMetricsRegistry(),
-    clock: () => now,
-  })
-  const { port } = await server.listen('127.0.0.1', 0)
-  await server.whenReady()
-  process.stdout.write(String(port))
-  process.on('SIGTERM', () => {
-    void (async () => {
-      await store.removeView(view.id)
-      await server.close()
-      if (args.redis !== undefined) await forget(args.redis, `${prefix}:store`)
-      await rm(directory, { recursive: true, force: true })
-      process.exit(0)
-    })()
+    } finally {
+      await db.close()
+      await forgetKeys(config.redisUrl as string, config.redisPrefix)
+    }
   })
 }
 
-async function forget(url: string, key: string): Promise<void> {
-  const redis = openRedis(url)
-  await redis.unlink(key)
-  redis.disconnect()
+function say(line: string): void {
+  if (!args.json) process.stdout.write(`${line}\n`)
+}
+
+function round2(number: number): number {
+  return Math.round(number * 100) / 100
 }

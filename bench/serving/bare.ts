@@ -1,0 +1,53 @@
+import { InferenceSession, Tensor } from 'onnxruntime-node'
+import { redisKey } from '../../online/redis-key.ts'
+import type { Config } from '../../runtime/config.ts'
+import { openRedis } from '../../runtime/redis.ts'
+import { clock } from '../in-process.ts'
+import { keyOf, someCustomers } from '../online/reading.ts'
+import { perceptron } from './perceptron.ts'
+import { views, width } from './set-up.ts'
+
+/** Bare MGETs of what predictions read: of a hundred customers, so many at once; and of one alone, the median in microseconds. */
+export async function bareReads(
+  config: Config,
+  customers: number,
+  { atOnce, seconds }: { readonly atOnce: number; readonly seconds: number },
+): Promise<{ readonly entitiesPerSecond: number; readonly oneUs: number }> {
+  const redis = openRedis(config.redisUrl as string)
+  const keysOf = (customer: number) =>
+    views.map((view) => redisKey(config.redisPrefix, { view: `${view}@1`, entity: 'customer', key: keyOf(customer) }))
+  const all = someCustomers(customers, 10_000)
+  const hundreds = Array.from({ length: 100 }, (_, i) => all.slice(i * 100, (i + 1) * 100).flatMap(keysOf))
+  const found = (await redis.mgetBuffer(hundreds[0] as string[])).filter((value) => value !== null)
+  if (found.length !== 500) throw new Error(`Redis has ${found.length} of 500 states.`)
+  let best = 0
+  for (let round = 0; round < 3; round++) {
+    let asked = 0
+    const lane = async (until: number) => {
+      while (performance.now() < until) await redis.mgetBuffer(hundreds[asked++ % hundreds.length] as string[])
+    }
+    const took = await clock(() => Promise.all(Array.from({ length: atOnce }, () => lane(performance.now() + (seconds * 1000) / 2))))
+    best = Math.max(best, (asked * 100) / took)
+  }
+  const ones = all.map(keysOf)
+  const times: number[] = []
+  for (const keys of ones) times.push((await clock(() => redis.mgetBuffer(keys))) * 1e6)
+  await redis.quit()
+  return { entitiesPerSecond: best, oneUs: median(times) }
+}
+
+/** The median of runs of the model on one row, microseconds. */
+export async function bareRunUs(): Promise<number> {
+  const session = await InferenceSession.create(perceptron(width, 64), { intraOpNumThreads: 1, interOpNumThreads: 1 })
+  const times: number[] = []
+  for (let run = 0; run < 3000; run++) {
+    const features = new Tensor('float32', new Float32Array(width), [1, width])
+    times.push((await clock(() => session.run({ features }))) * 1e6)
+  }
+  await session.release()
+  return median(times)
+}
+
+function median(times: number[]): number {
+  return times.sort((a, b) => a - b)[times.length >> 1] as number
+}

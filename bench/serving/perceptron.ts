@@ -1,0 +1,27 @@
+import { floats, makeOnnx } from '../../test/serving/make-onnx.ts'
+
+/** Of one hidden layer: `features` [N, inputs] to `score` [N, 1], with weights that are all different and small. */
+export function perceptron(inputs: number, hidden: number): Buffer {
+  const weights = (name: string, ...dims: number[]) => {
+    const size = dims.reduce((product, dim) => product * dim, 1)
+    return {
+      name,
+      type: 'float',
+      dims,
+      raw: floats(...Array.from({ length: size }, (_, i) => Math.sin(i * 7919) / (inputs * 100))),
+    } as const
+  }
+  return makeOnnx({
+    graph: {
+      inputs: [{ name: 'features', type: 'float', shape: ['N', inputs] }],
+      outputs: [{ name: 'score', type: 'float', shape: ['N', 1] }],
+      initializers: [weights('w1', inputs, hidden), weights('b1', hidden), weights('w2', hidden, 1), weights('b2', 1)],
+      nodes: [
+        { type: 'Gemm', inputs: ['features', 'w1', 'b1'], outputs: ['sums'] },
+        { type: 'Relu', inputs: ['sums'], outputs: ['hidden'] },
+        { type: 'Gemm', inputs: ['hidden', 'w2', 'b2'], outputs: ['logit'] },
+        { type: 'Sigmoid', inputs: ['logit'], outputs: ['score'] },
+      ],
+    },
+  })
+}

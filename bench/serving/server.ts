@@ -1,0 +1,42 @@
+import { spawn } from 'node:child_process'
+import type { ChildProcess } from 'node:child_process'
+import { once } from 'node:events'
+import { setTimeout } from 'node:timers/promises'
+
+export interface Started {
+  readonly child: ChildProcess
+  readonly url: string
+}
+
+/** Starts a server, which prints `{ url }`, as a process of its own. */
+export async function start(args: readonly string[], env: NodeJS.ProcessEnv): Promise<Started> {
+  const child = spawn(process.execPath, args, { env, stdio: ['ignore', 'pipe', 'inherit'] })
+  const [line] = (await Promise.race([
+    once(child.stdout, 'data'),
+    once(child, 'exit').then(([code]) => Promise.reject(new Error(`The server ended with ${code}.`))),
+  ])) as [Buffer]
+  const { url } = JSON.parse(line.toString()) as { url: string }
+  return { child, url }
+}
+
+export async function untilReady(url: string): Promise<void> {
+  for (;;) {
+    const answer = await fetch(`${url}/readyz`).catch(() => null)
+    if (answer?.ok === true) return
+    await setTimeout(50)
+  }
+}
+
+/** Ends it, and waits until it is gone, so that it takes nothing from what is measured next; one that hangs is killed after 15 s. */
+export async function end({ child }: Started): Promise<void> {
+  if (child.exitCode !== null || child.signalCode !== null) return
+  const gone = once(child, 'exit')
+  child.kill('SIGTERM')
+  const controller = new AbortController()
+  void setTimeout(15_000, undefined, { signal: controller.signal }).then(
+    () => child.kill('SIGKILL'),
+    () => undefined,
+  )
+  await gone
+  controller.abort()
+}
