@@ -2,6 +2,9 @@ import { spawn } from 'node:child_process'
 import { fileURLToPath } from 'node:url'
 import { LockstepError } from '../../kernel/errors.ts'
 import type { ModelContract } from '../../registry/model-contract.ts'
+import type { OnnxFacts } from './onnx-facts.ts'
+import { readOnnxFacts } from './onnx-facts.ts'
+import { refuseOnnx } from './refuse-onnx.ts'
 
 /** Loading takes milliseconds to a second or two; a file that takes longer is not one to serve. */
 const defaultTimeoutMs = 60_000
@@ -12,7 +15,7 @@ const defaultTimeoutMs = 60_000
  *
  * @example const contract = await inspectModel(await readFile('delay.onnx'))
  * @param options.file what errors name, where the bytes are of a file; `options.timeoutMs` 60 s where it is not given
- * @throws LockstepError `MODEL_INVALID` where the bytes are not a model that ONNX Runtime can load
+ * @throws LockstepError `MODEL_INVALID` where the bytes are not a model that ONNX Runtime can load, saying how to export one that it can
  */
 export async function inspectModel(
   bytes: Uint8Array,
@@ -20,6 +23,8 @@ export async function inspectModel(
 ): Promise<ModelContract> {
   const what = file === undefined ? 'The model file' : `The model file "${file}"`
   if (bytes.length === 0) throw new LockstepError('MODEL_INVALID', `${what} is empty; export the model to ONNX and push that file.`)
+  const facts = factsOf(bytes)
+  if (facts !== null) refuseOnnx(facts, what)
   const { output, end } = await runChild(bytes, timeoutMs)
   let answer: InspectAnswer | null = null
   try {
@@ -37,6 +42,15 @@ export async function inspectModel(
     )
   }
   return answer
+}
+
+/** null: the runtime says better what is wrong with the bytes. */
+function factsOf(bytes: Uint8Array): OnnxFacts | null {
+  try {
+    return readOnnxFacts(bytes)
+  } catch {
+    return null
+  }
 }
 
 /** What the child writes to its standard output. */
