@@ -50,7 +50,7 @@ export interface ViewOperational extends Described {
 
 /** How a model is run; what is absent is as docs/models.md says. */
 export interface ModelOperational extends Described {
-  /** By how much an answer may differ between runs of other rows beside it, relative to its size where that is above 1. */
+  /** By how much an answer may differ between runs of other rows beside it, relative to the greatest answers where those are above 1. */
   readonly tolerance?: number
   /** How long a request may wait for others to share its run. */
   readonly batchDelayMicros?: number

@@ -28,7 +28,7 @@ export interface Model<N extends string = string, S extends FeatureService = Fea
 /** How a model is run. All of it may change at any time: it changes no version. */
 export interface ModelRunning {
   /**
-   * By how much an answer may differ between runs of other rows beside it, relative to its size where that is above 1: default 1e-6. A model that differs by
+   * By how much an answer may differ between runs of other rows beside it, relative to the greatest answers where those are above 1: default 1e-6. A model that differs by
    * more is run row by row, and 0 asks for that.
    */
   readonly tolerance?: number

@@ -174,7 +174,7 @@ export const servingSet: DefinitionSet = {
   views: [delays, typed, offline, required, accounts].map((view) => ({ ...declared(view), operational: { online: view !== offline } })),
   onDemand: [context, notes].map(declared),
   services: services.map(declared),
-  models: models.map(declared),
+  models: models.map((spec) => ({ ...declared(spec), operational: spec.name === 'echo' ? { timeoutMicros: 400_000 } : {} })),
   code: new Map([contextCode, notesCode].map((code) => [hash(code), code])),
 }
 

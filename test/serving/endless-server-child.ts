@@ -4,6 +4,6 @@ import { endlessModel } from './made-models.ts'
 // A process whose model runs for ever, in one of its own: it says which, and is then killed.
 const runner = createRunners().take()
 await runner.load(endlessModel(), 'endless', 60_000)
-void runner.run({ features: { type: 'float32', dims: [1, 3], data: new Float32Array([4e18, 0, 0]) } }, ['out'], 3_600_000)
+void runner.run({ features: { type: 'float32', dims: [1, 3], data: new Float32Array([0, 0, 4e18]) } }, ['out'], 3_600_000)
 process.stdout.write(`${runner.pid}\n`)
 setInterval(() => undefined, 1000)

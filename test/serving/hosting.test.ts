@@ -19,7 +19,7 @@ import { centeringModel, endlessModel, treeModel } from './made-models.ts'
 
 const runners = createRunners()
 const score = [{ name: 'score', type: { kind: 'float32' } }] as const
-const forEver = [4e18, 0, 0] as const
+const forEver = [0, 0, 4e18] as const
 beforeAll(() => warmRuntime())
 afterAll(() => runners.close())
 

@@ -38,7 +38,7 @@ export interface World {
   /** Into the world's store, or another. */
   materialize(view: string, moment?: number, into?: OnlineStore): Promise<void>
   /** Pushes a model file. `producer`: what the file says it was made by, so that one model can be pushed as several versions. */
-  push(model: string, file: string, producer?: string): Promise<number>
+  push(model: string, file: string | Uint8Array, producer?: string): Promise<number>
   /** A server of this world that listens on a free port; closed with the world. */
   serve(
     options?: Partial<ServerOptions>,
@@ -72,7 +72,10 @@ export async function createWorld(kind: OnlineStore['kind'], set: DefinitionSet 
     async push(model, file, producer = '') {
       const made = Buffer.from(producer)
       // field 2 of ONNX's ModelProto, of which the last one counts
-      const bytes = Buffer.concat([await onnx(file), ...(producer === '' ? [] : [Buffer.of(0x12, made.length), made])])
+      const bytes = Buffer.concat([
+        typeof file === 'string' ? await onnx(file) : file,
+        ...(producer === '' ? [] : [Buffer.of(0x12, made.length), made]),
+      ])
       return (await pushModel(db, { model, bytes, contract: await inspectModel(bytes) })).version.version
     },
     async serve(options = {}, { grpcPort: wanted } = {}) {

@@ -1,0 +1,35 @@
+import { afterAll, beforeAll, expect, it } from 'vitest'
+import { endlessModel } from './made-models.ts'
+import type { World } from './world.ts'
+import { ask, createWorld } from './world.ts'
+
+const landing = { airport: 'ATL', at: '2001-07-01T11:30:00Z', delay: 7, amount: null, count: null, city: null, open: null, vec: null }
+
+let world: World
+
+beforeAll(async () => {
+  world = await createWorld('embedded')
+  await world.materialize('airport_delays')
+  await world.push('delay', 'mlp')
+  await world.push('echo', endlessModel())
+})
+afterAll(() => world?.close())
+
+it('a model whose run has no end fails its own request in time, and no other; it answers the next', async () => {
+  const { server, url, registry } = await world.serve()
+  await server.whenReady()
+  expect((await ask(url, '/v1/sources/landings/events', { events: [landing] })).status).toBe(200)
+  // the model runs as often as the feature says that is the delay over the distance
+  const predict = (model: string, distance: number) => ask(url, '/v1/predict', { model, entities: [{ airport: 'ATL', distance }] })
+  expect((await predict('echo', 1000)).status).toBe(200)
+  let over = false
+  const stuck = predict('echo', 1e-17).finally(() => (over = true))
+  const statuses = new Set<number>()
+  while (!over) statuses.add((await predict('delay', 1000)).status)
+  expect([...statuses]).toEqual([200])
+  const { status, body } = await stuck
+  expect([status, body.error]).toMatchObject([504, { code: 'MODEL_TIMEOUT', message: expect.stringContaining('"echo@1"') }])
+  expect((await predict('echo', 1000)).status).toBe(200)
+  expect(await registry.metrics()).toContain('lockstep_model_process_ends_total{model="echo",reason="timeout"} 1')
+  await server.close()
+})
