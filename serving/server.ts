@@ -361,7 +361,7 @@ export function createServer(options: ServerOptions): LockstepServer {
   /** The library is loaded by servers that use it alone. */
   async function listenGrpc(host: string, port: number): Promise<number> {
     const { createGrpcServer } = await import('./grpc/grpc-server.ts')
-    grpc = createGrpcServer(deps, { authorize: gateway.admitCall })
+    grpc = createGrpcServer(deps)
     return await grpc.listen(host, port)
   }
 

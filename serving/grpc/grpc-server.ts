@@ -1,19 +1,21 @@
 import { randomUUID } from 'node:crypto'
-import type { IncomingHttpHeaders } from 'node:http'
 import { join } from 'node:path'
 import type { handleUnaryCall, ServiceDefinition } from '@grpc/grpc-js'
 import { logVerbosity, Metadata, Server, ServerCredentials, setLogVerbosity } from '@grpc/grpc-js'
 import { loadSync } from '@grpc/proto-loader'
 import { LockstepError, messageOf } from '../../kernel/errors.ts'
 import type { AppDeps } from '../http/context.ts'
-import { toldError } from '../http/error-answer.ts'
+import type { Principal } from '../gateway/key-ring.ts'
+import { isOurs, toldError } from '../http/error-answer.ts'
 import type { Scope } from '../../registry/keys/scope.ts'
 import { tryPort } from '../listening.ts'
 import { checkModelReady, isReady, modelMetadata, repositoryIndex, serverMetadata } from '../oip/describe.ts'
 import type { Caller } from '../oip/infer.ts'
 import { infer } from '../oip/infer.ts'
+import { rowsOf } from '../oip/infer-request.ts'
 import type { InferMessage } from './infer-message.ts'
 import { readInferMessage, writeInferMessage } from './infer-message.ts'
+import { passGateway } from './pass-gateway.ts'
 import { grpcStatusOf } from './status.ts'
 
 export interface GrpcServer {
@@ -27,13 +29,8 @@ export interface GrpcServer {
   close(graceMs: number): Promise<void>
 }
 
-export interface GrpcOptions {
-  /**
-   * Who makes a call, by its metadata and the scope that it needs; null where no key is needed. Absent: every call may be made.
-   *
-   * @throws LockstepError where it may not
-   */
-  readonly authorize?: (sent: IncomingHttpHeaders, scope: Scope) => Promise<{ readonly id: string } | null>
+interface GrpcCaller extends Omit<Caller, 'apiKey'> {
+  readonly principal: Principal | null
 }
 
 interface Named {
@@ -44,7 +41,7 @@ interface Named {
 const service = 'inference.GRPCInferenceService'
 
 /** The Open Inference Protocol over gRPC: the same calls as under `/v2`, by the same code. */
-export function createGrpcServer(deps: AppDeps, options: GrpcOptions = {}): GrpcServer {
+export function createGrpcServer(deps: AppDeps): GrpcServer {
   setLogVerbosity(logVerbosity.NONE) // what fails is told to the caller and to our log
   const server = new Server({ 'grpc.max_receive_message_length': deps.bodyLimitBytes, 'grpc.max_send_message_length': -1 })
   const definition = loadSync(join(import.meta.dirname, 'inference.proto'), { keepCase: true, longs: String, arrays: true })
@@ -57,8 +54,14 @@ export function createGrpcServer(deps: AppDeps, options: GrpcOptions = {}): Grpc
     RepositoryIndex: unary('RepositoryIndex', 'read', ({ ready }: { readonly ready: boolean }) => ({
       models: repositoryIndex(deps, ready),
     })),
-    ModelInfer: unary('ModelInfer', 'predict', async (message: InferMessage, caller) => {
-      const answer = await infer(deps, readInferMessage(message), caller)
+    ModelInfer: unary('ModelInfer', 'predict', async (message: InferMessage, { principal, ...caller }) => {
+      const request = readInferMessage(message)
+      const perSecond = principal?.rowsPerSecond ?? null
+      const rows = rowsOf(request)
+      if (principal !== null && perSecond !== null && rows > 0) {
+        await deps.gateway.limits.take({ owner: principal.id, scope: 'predict', unit: 'rows', perSecond }, rows)
+      }
+      const answer = await infer(deps, request, { ...caller, apiKey: principal?.id ?? null })
       return writeInferMessage(answer, message.raw_input_contents.length > 0)
     }),
   })
@@ -76,7 +79,7 @@ export function createGrpcServer(deps: AppDeps, options: GrpcOptions = {}): Grpc
   function unary<Request, Answer>(
     method: string,
     scope: Scope | null,
-    run: (request: Request, caller: Caller) => Answer | Promise<Answer>,
+    run: (request: Request, caller: GrpcCaller) => Answer | Promise<Answer>,
   ): handleUnaryCall<Request, Answer> {
     const route = `/${service}/${method}`
     return async (call, callback) => {
@@ -88,15 +91,15 @@ export function createGrpcServer(deps: AppDeps, options: GrpcOptions = {}): Grpc
       let status = 200
       try {
         const sent = { authorization: text(call.metadata, 'authorization'), 'x-api-key': text(call.metadata, 'x-api-key') }
-        const principal = scope === null ? null : ((await options.authorize?.(sent, scope)) ?? null)
-        const answer = await run(call.request, { requestId, startedMs, apiKey: principal?.id ?? null })
+        const asked = { sent, scope, startedMs, limitMs: limitOf(call.getDeadline()) }
+        const answer = await passGateway(deps.gateway, asked, (principal) => run(call.request, { requestId, startedMs, principal }))
         callback(null, answer)
       } catch (error) {
         const told = toldError(requestId, error)
         const { grpc, http } = grpcStatusOf(told)
         status = http
         const logged = { requestId, code: told.code, error: messageOf(error) }
-        if (http >= 500) deps.log.error({ ...logged, stack: error instanceof Error ? error.stack : undefined }, 'a request failed')
+        if (isOurs(http)) deps.log.error({ ...logged, stack: error instanceof Error ? error.stack : undefined }, 'a request failed')
         else deps.log.debug(logged, 'a request was refused')
         callback({ code: grpc, details: told.message })
       }
@@ -121,6 +124,12 @@ export function createGrpcServer(deps: AppDeps, options: GrpcOptions = {}): Grpc
       clearTimeout(cut)
     },
   }
+}
+
+/** How long the caller waits from now on, milliseconds; null where it does not say. */
+function limitOf(deadline: Date | number): number | null {
+  const at = Number(deadline)
+  return Number.isFinite(at) ? Math.max(at - Date.now(), 0) : null
 }
 
 /** The first value of a key of the metadata, where it is a text. */

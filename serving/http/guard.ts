@@ -59,7 +59,8 @@ export function guarded(listener: RequestListener, { admission, routes, requestT
   }
 }
 
-const overloaded = new LockstepError(
+/** What a request is told that is not let in. */
+export const overloaded = new LockstepError(
   'OVERLOADED',
   'The server has more requests than it can answer in time; send this one again later, or run more servers.',
   { details: { overloaded: 'server' } },

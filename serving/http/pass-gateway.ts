@@ -74,6 +74,7 @@ export function rowsOf(body: unknown): number {
   return Array.isArray(column) ? column.length : 0
 }
 
-function isRefusal({ code }: LockstepError): boolean {
+/** Whether the gateway turned a request away. */
+export function isRefusal({ code }: LockstepError): boolean {
   return code === 'UNAUTHENTICATED' || code === 'FORBIDDEN' || code === 'RATE_LIMITED' || code === 'DEADLINE_EXCEEDED'
 }

@@ -140,8 +140,8 @@ export function writeInferBody(
     `,"outputs":[${tensors.join()}]}`
   if (binaries.length === 0) return { body: json, headerLength: null }
   const headerLength = Buffer.byteLength(json)
-  const body = new Uint8Array(binaries.reduce((sum, bytes) => sum + bytes.byteLength, headerLength))
-  Buffer.from(body.buffer).write(json)
+  const body = Buffer.allocUnsafeSlow(binaries.reduce((sum, bytes) => sum + bytes.byteLength, headerLength))
+  body.write(json)
   let at = headerLength
   for (const bytes of binaries) {
     body.set(bytes, at)

@@ -17,6 +17,11 @@ export interface InferRequest {
   readonly outputs?: readonly string[]
 }
 
+/** How many rows a call asks for. */
+export function rowsOf({ inputs }: Pick<InferRequest, 'inputs'>): number {
+  return inputs[0]?.shape[0] ?? 0
+}
+
 export interface InferAnswer {
   readonly model: string
   readonly version: number

@@ -4,6 +4,7 @@ import { LockstepError } from '../../../kernel/errors.ts'
 import { checkModelReady, isReady, modelMetadata, repositoryIndex, serverMetadata } from '../../oip/describe.ts'
 import { inferAnswerSchema, inferSchema, readInferBody, writeInferBody } from '../../oip/infer-body.ts'
 import { infer } from '../../oip/infer.ts'
+import { rowsOf } from '../../oip/infer-request.ts'
 import { readBody } from '../body.ts'
 import type { AppDeps, RequestEnv, RouteAnswer } from '../context.ts'
 import { jsonAnswer } from '../context.ts'
@@ -104,7 +105,7 @@ async function answerInfer(c: Context<RequestEnv>, deps: AppDeps): Promise<Route
   const headerLength = lengthOf(c.env.incoming.headers[lengthHeader])
   const body = await readBytes(c.env.incoming, deps.bodyLimitBytes, headerLength ?? 0)
   const { isBinary, ...asked } = readInferBody(body, headerLength)
-  await takeRows(c, asked.inputs[0]?.shape[0] ?? 0)
+  await takeRows(c, rowsOf(asked))
   const answer = writeInferBody(
     await infer(deps, { ...namedIn(c), ...asked }, { requestId: c.get('requestId'), startedMs, apiKey: c.get('principal') }),
     isBinary,

@@ -1,6 +1,8 @@
 import { setTimeout as wait } from 'node:timers/promises'
 import { status } from '@grpc/grpc-js'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { createKey } from '../../../registry/keys/api-keys.ts'
+import type { Scope } from '../../../registry/keys/scope.ts'
 import type { OnlineStore } from '../../../online/store.ts'
 import type { GrpcCaller } from './transports.ts'
 import { openGrpc } from './transports.ts'
@@ -146,5 +148,34 @@ describe('a call that takes long', () => {
     expect((await underWay)['outputs'][0].contents.fp32_contents).toEqual([25, 1, 0.25])
     await closing
     expect((await refused(slowly.ask('ServerLive', {}))).code).toBe(status.UNAVAILABLE)
+  })
+})
+
+describe('the gateway, over gRPC', () => {
+  const call = { ...echo, inputs: [features], raw_input_contents: [raw] }
+  const code = async (asked: Promise<unknown>) => (await refused(asked)).code
+
+  it('asks for a key with the scope, and holds it to its rows', async () => {
+    const make = async (scopes: readonly Scope[], rowsPerSecond: number | null = null) => {
+      const { text } = await createKey(world.db, { name: '', scopes, requestsPerSecond: null, rowsPerSecond, expiresAt: null })
+      return { authorization: `Bearer ${text}` }
+    }
+    const [predict, read, narrow] = [await make(['predict']), await make(['read']), await make(['predict'], 1)]
+    const { server, grpcPort } = await world.serve({ config: { bodyLimitBytes: 10_000, auth: 'required' } }, { grpcPort: 0 })
+    await server.whenReady()
+    using guarded = openGrpc(`127.0.0.1:${grpcPort}`)
+
+    expect(await guarded.ask('ServerLive', {})).toEqual({ live: true })
+    expect(await code(guarded.ask('ModelInfer', call))).toBe(status.UNAUTHENTICATED)
+    expect(await code(guarded.ask('ModelInfer', call, { metadata: { authorization: 'Bearer lockstep_sk_made_up' } }))).toBe(
+      status.UNAUTHENTICATED,
+    )
+    expect(await code(guarded.ask('ModelInfer', call, { metadata: read }))).toBe(status.PERMISSION_DENIED)
+    expect(await guarded.ask('ModelInfer', call, { metadata: predict })).toMatchObject({ raw_output_contents: [raw] })
+    expect(await guarded.ask('ModelReady', { name: 'echo' }, { metadata: read })).toEqual({ ready: true })
+    const wide = { ...echo, inputs: [{ ...features, shape: [500, 3] }], raw_input_contents: [Buffer.alloc(6000)] }
+    // what is more than is there is lent once
+    await guarded.ask('ModelInfer', wide, { metadata: narrow })
+    expect(await code(guarded.ask('ModelInfer', call, { metadata: narrow }))).toBe(status.RESOURCE_EXHAUSTED)
   })
 })

@@ -1,0 +1,45 @@
+import type { IncomingHttpHeaders } from 'node:http'
+import { LockstepError } from '../../kernel/errors.ts'
+import type { Gateway } from '../gateway/gateway.ts'
+import type { Principal } from '../gateway/key-ring.ts'
+import { beforeDeadline } from '../gateway/request-deadline.ts'
+import { overloaded } from '../http/guard.ts'
+import { isRefusal } from '../http/pass-gateway.ts'
+import type { Scope } from '../../registry/keys/scope.ts'
+
+export interface GatewayCall {
+  /** Its metadata, as far as they name a key. */
+  readonly sent: IncomingHttpHeaders
+  /** null: open to all, and let in always. */
+  readonly scope: Scope | null
+  /** When it came, milliseconds of `performance.now()`. */
+  readonly startedMs: number
+  /** How long its caller waits for it, milliseconds; null: as long as the server has it. */
+  readonly limitMs: number | null
+}
+
+/**
+ * Runs a call as a request over HTTP is: where there is room for it, its key allows it, and before its deadline.
+ *
+ * @throws LockstepError `OVERLOADED`, `UNAUTHENTICATED`, `FORBIDDEN`, `RATE_LIMITED`, `NOT_READY`, `DEADLINE_EXCEEDED`, and what `run` throws
+ */
+export async function passGateway<T>(
+  gateway: Gateway,
+  { sent, scope, startedMs, limitMs: wanted }: GatewayCall,
+  run: (principal: Principal | null) => T | Promise<T>,
+): Promise<T> {
+  if (scope === null) return await run(null)
+  const limitMs = wanted ?? gateway.requestTimeoutMs
+  await new Promise<void>((enter, reject) => {
+    gateway.admission.enter(enter, () => reject(overloaded), limitMs === null ? Number.POSITIVE_INFINITY : startedMs + limitMs)
+  })
+  try {
+    const answer = Promise.resolve(gateway.admitCall(sent, scope)).then(run)
+    return await (limitMs === null ? answer : beforeDeadline({ at: startedMs + limitMs, limitMs }, answer))
+  } catch (error) {
+    if (error instanceof LockstepError && isRefusal(error)) gateway.metrics.refused(error.code)
+    throw error
+  } finally {
+    gateway.admission.leave()
+  }
+}
