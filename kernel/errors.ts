@@ -65,6 +65,7 @@ export type ErrorCode =
   | 'MODEL_INVALID'
   | 'MODEL_MISMATCH'
   | 'MODEL_FAILED'
+  | 'BREAKS_MODEL' // a definition that a served version would no longer fit
   | 'NOT_PROMOTABLE' // a version that cannot be served, or none to roll back to
   | 'MODEL_TIMEOUT' // a run that did not end in time, and was ended
   | 'MODEL_UNAVAILABLE' // a model whose process ended, or that keeps failing to answer: ask again later

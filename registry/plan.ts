@@ -13,7 +13,11 @@ import type { Definition } from './definition.ts'
 import { declaredDefinitions, definitionKey, displayName, kindNames, labelOf, storedDefinitions } from './definition.ts'
 import type { DefinitionSet } from './definition-set.ts'
 import { differenceText } from './difference.ts'
+import { readModelAliases } from './model-aliases.ts'
+import { readModelVersions } from './model-versions.ts'
 import type { TableChange } from './owned-table.ts'
+import type { ModelsPlan } from './plan-models.ts'
+import { planModels } from './plan-models.ts'
 import { planBackfill, planSources } from './plan-sources.ts'
 import { stateSizes } from './state-sizes.ts'
 import { readRevision } from './revision.ts'
@@ -24,6 +28,8 @@ import { storedCode } from './verified-code.ts'
 export interface PlanOptions {
   /** Whether what is in the registry and not in the file goes. */
   readonly prune?: boolean
+  /** Whether versions of models that are served may stop fitting. */
+  readonly breakModels?: boolean
 }
 
 /**
@@ -35,11 +41,13 @@ export async function planChanges(db: Database, set: DefinitionSet, options: Pla
   return (await planOn(db.kysely, set, options)).plan
 }
 
+const noModels: ModelsPlan = { breaks: [], problems: [], notes: [] }
+
 /** The plan and what it was made from, on a given connection or transaction. */
 export async function planOn(
   handle: Kysely<LockstepTables>,
   set: DefinitionSet,
-  { prune = false }: PlanOptions,
+  { prune = false, breakModels = false }: PlanOptions,
 ): Promise<{
   readonly plan: ChangePlan
   readonly comparisons: readonly Comparison[]
@@ -67,6 +75,8 @@ export async function planOn(
           code,
         )
   const uses = await modelUses(handle)
+  const pushed = { versions: await readModelVersions(handle), aliases: await readModelAliases(handle) }
+  const models = unknown.length + uncompiled.length > 0 ? noModels : planModels(comparisons, prune ? [] : absent, pushed, code)
   const changes = [...comparisons.map(changeOf), ...absent.map((definition) => change(definition, prune ? 'removed' : 'absent', []))]
   const plan: ChangePlan = {
     file: set.file,
@@ -75,8 +85,8 @@ export async function planOn(
     tables: sources.tables.filter((table) => table.kind !== 'none'),
     backfills: await backfills(handle, comparisons, sources.found),
     states: stateSizes(set, sources.found),
-    breaks: breakages([...declared, ...absent], comparisons, removed, uses),
-    notes: [...sources.notes, ...modelNotes(comparisons, uses)],
+    breaks: [...breakages([...declared, ...absent], comparisons, removed, uses), ...models.breaks],
+    notes: [...sources.notes, ...modelNotes(comparisons, uses), ...models.notes],
     problems: [
       ...unknown,
       ...uncompiled,
@@ -84,6 +94,7 @@ export async function planOn(
       ...sources.problems,
       ...checkStreams([...declared, ...(prune ? [] : absent)]),
       ...stillNeeded(declared, absent, removed, uses),
+      ...(breakModels ? [] : models.problems),
     ],
   }
   return { plan, comparisons, removed, tables: sources.tables }

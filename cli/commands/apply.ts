@@ -22,7 +22,10 @@ export const applyCommand: Command = {
     'What the online store holds of a view that is retired is removed, in the background where it is much. A view that comes back begins empty, and is served once it is materialized.',
   ],
   arguments: [{ name: 'FILE', help: 'The definitions file (TypeScript or JavaScript).' }],
-  options: { prune: { help: 'Retire what is in the registry and not in the file.' } },
+  options: {
+    prune: { help: 'Retire what is in the registry and not in the file.' },
+    'break-models': { help: 'Apply it also where versions of models that are served no longer fit.' },
+  },
   example: 'lockstep apply features.ts',
   async run(context, input) {
     const set = await loadDefinitions(input.argument('FILE'))
@@ -30,6 +33,7 @@ export const applyCommand: Command = {
     const foreign: DefinitionId[] = []
     const { plan, revision, changed } = await applyChanges(db, set, {
       prune: input.flag('prune'),
+      breakModels: input.flag('break-models'),
       async beforeCommit({ leaving, returning }, transaction) {
         if (leaving.length + returning.length === 0) return
         const store = await context.store() // one that is away stops all of it

@@ -9,11 +9,14 @@ export const planCommand: Command = {
   summary: 'Show what "apply" would do with a definitions file',
   description: ['Reads the registry and the tables of the sources, and writes nothing. Exits with 1 where "apply" would refuse the file.'],
   arguments: [{ name: 'FILE', help: 'The definitions file (TypeScript or JavaScript).' }],
-  options: { prune: { help: 'Plan the removal of what is in the registry and not in the file.' } },
+  options: {
+    prune: { help: 'Plan the removal of what is in the registry and not in the file.' },
+    'break-models': { help: 'Plan it as "apply --break-models" would do it.' },
+  },
   example: 'lockstep plan features.ts',
   async run(context, input) {
     const set = await loadDefinitions(input.argument('FILE'))
-    const plan = await planChanges(await context.database(), set, { prune: input.flag('prune') })
+    const plan = await planChanges(await context.database(), set, { prune: input.flag('prune'), breakModels: input.flag('break-models') })
     const refused = plan.problems.length > 0
     const verdict = refused
       ? `"apply" would refuse the file: ${counted(plan.problems.length, 'problem')}.`

@@ -6,6 +6,7 @@ import { listModelEvents } from '../../registry/model-events.ts'
 import type { ModelPush } from '../../registry/models.ts'
 import { pushModel } from '../../registry/models.ts'
 import { pickVersion } from '../../registry/pick-version.ts'
+import { planChanges } from '../../registry/plan.ts'
 import { promoteModel, removeModelAlias, rollBackModel } from '../../registry/promote.ts'
 import { catalogRevision } from '../../registry/revision.ts'
 import type { TestRegistry } from './databases.ts'
@@ -114,10 +115,41 @@ export function promoteContract(opened: () => TestRegistry): void {
       await push('two')
       await promoteModel(registry.db, 'delay', 2, ann)
       // the declaration asks for another output by now
-      await applyChanges(registry.db, sampleSet({ model: { output: [{ name: 'score', type: { kind: 'float32' } }] } }))
+      await applyChanges(registry.db, sampleSet({ model: { output: [{ name: 'score', type: { kind: 'float32' } }] } }), {
+        breakModels: true,
+      })
       const before = await catalogRevision(registry.db)
       await expect(promoteModel(registry.db, 'delay', 1, ann)).rejects.toMatchObject(code('NOT_PROMOTABLE', '"score"'))
       expect([await catalogRevision(registry.db), await served()]).toEqual([before, 2])
+    })
+
+    it('is not broken by a change of the definitions unless that is meant', async () => {
+      await push('one')
+      await push('two', { alias: 'champion' })
+      await push('three')
+      const changed = sampleSet({ model: { output: [{ name: 'score', type: { kind: 'float32' } }] } })
+      const plan = await planChanges(registry.db, changed)
+      expect(plan.breaks).toEqual([{ cause: 'model "delay"', broken: 'model "delay" version 2, which is served' }])
+      expect(plan.problems).toMatchObject([code('BREAKS_MODEL', 'the output "score", which the file does not have')])
+      await expect(applyChanges(registry.db, changed)).rejects.toMatchObject(code('BREAKS_MODEL', '--break-models'))
+      const meant = await applyChanges(registry.db, changed, { breakModels: true })
+      expect([meant.changed, meant.plan.problems, meant.plan.breaks]).toEqual([true, [], plan.breaks])
+      // what is broken already is not broken again, and what is put right is no breakage
+      expect((await planChanges(registry.db, changed)).problems).toEqual([])
+      expect(await planChanges(registry.db, sampleSet())).toMatchObject({ problems: [], breaks: [] })
+    })
+
+    it('is noted where it would not fit the service that its model takes from now on', async () => {
+      await push('one')
+      const service = sampleSet().services[0]?.spec
+      const members = (service?.members ?? []).slice(0, 1)
+      const plan = await planChanges(registry.db, sampleSet({ service: { version: 2, members } }))
+      expect([plan.problems, plan.breaks]).toEqual([[], []])
+      expect(plan.notes).toContainEqual(
+        expect.stringMatching(
+          /version 1, which is served, does not fit the "flight_features@2" that pushes are for from now on: .*\[N, 3\]/,
+        ),
+      )
     })
 
     it('is refused of what is not there, and by a name that is none', async () => {

@@ -1,0 +1,120 @@
+import { LockstepError, messageOf } from '../kernel/errors.ts'
+import type { ServicePlan } from '../kernel/service-plan.ts'
+import type { ModelSpec } from '../kernel/service-spec.ts'
+import { bindVersion } from './bind-version.ts'
+import type { Breakage } from './change-plan.ts'
+import type { CodeTexts, Comparison } from './compare.ts'
+import { compileDefinitions } from './compile-definitions.ts'
+import type { Definition } from './definition.ts'
+import { displayName, kindOrder } from './definition.ts'
+import type { ModelAlias } from './model-aliases.ts'
+import { championAlias } from './model-aliases.ts'
+import { bindModel } from './model-binding.ts'
+import type { ModelVersion } from './model-versions.ts'
+
+/** What a file does to the model versions that are served. */
+export interface ModelsPlan {
+  readonly breaks: readonly Breakage[]
+  /** `BREAKS_MODEL`, one for each version that could be served and could no longer. */
+  readonly problems: readonly LockstepError[]
+  readonly notes: readonly string[]
+}
+
+export interface PushedVersions {
+  readonly versions: readonly ModelVersion[]
+  readonly aliases: readonly ModelAlias[]
+}
+
+/**
+ * Holds the versions that answer requests, or that an alias points at, against what the file would make of their model and its service: each must go on
+ * fitting. Where a model takes another service from now on, it is noted whether what is served would fit that one.
+ *
+ * @param staying what is in the registry and not in the file, and is kept
+ */
+export function planModels(
+  comparisons: readonly Comparison[],
+  staying: readonly Definition[],
+  { versions, aliases }: PushedVersions,
+  code: CodeTexts,
+): ModelsPlan {
+  const plan = { breaks: [] as Breakage[], problems: [] as LockstepError[], notes: [] as string[] }
+  const changed = comparisons.filter(
+    ({ declared, stored, semantic }) => declared.kind === 'model' && stored !== null && semantic.length > 0,
+  )
+  if (changed.length === 0 || versions.length === 0) return plan
+  // what has a version stays as it is stored, whatever prints the same code in another way
+  const next = comparisons.map(({ declared, stored }) => (declared.version > 0 && stored !== null ? stored : declared))
+  const lookUp = services([...next, ...staying], code)
+  for (const { declared, stored } of changed) {
+    if (declared.kind !== 'model' || stored?.kind !== 'model' || stored.retired) continue
+    for (const { version, as } of servedVersions(declared.name, versions, aliases)) {
+      const broken = `model "${declared.name}" version ${version.version}, ${as}`
+      const now = refusal(() => bindVersion(lookUp, declared.spec, version))
+      if (now !== null && refusal(() => bindVersion(lookUp, stored.spec, version)) === null) {
+        plan.breaks.push({ cause: displayName(declared), broken })
+        plan.problems.push(breaksModel(declared.spec, version, as, now))
+      } else if (declared.spec.service !== version.service) {
+        const unfit = refusal(() => bindModel(lookUp.service(declared.spec.service), version.contract, declared.spec))
+        if (unfit !== null)
+          plan.notes.push(
+            `The file of the ${broken}, does not fit the "${declared.spec.service}" that pushes are for from now on: ${unfit}`,
+          )
+      }
+    }
+  }
+  return plan
+}
+
+/** The champion, or the newest version where there is none, and what else aliases point at, each once. */
+function servedVersions(
+  model: string,
+  versions: readonly ModelVersion[],
+  aliases: readonly ModelAlias[],
+): { readonly version: ModelVersion; readonly as: string }[] {
+  const pushed = versions.filter((version) => version.model === model)
+  const pointing = aliases.filter((alias) => alias.model === model)
+  const found = new Map<ModelVersion, string>()
+  const champion = pointing.find(({ alias }) => alias === championAlias)
+  const newest = pushed.at(-1)
+  if (champion === undefined && newest !== undefined) found.set(newest, 'which is served')
+  for (const { alias, version } of champion === undefined ? pointing : [champion, ...pointing]) {
+    const target = pushed.find((each) => each.version === version)
+    if (target !== undefined && !found.has(target)) found.set(target, alias === championAlias ? 'which is served' : `the "${alias}"`)
+  }
+  return [...found].map(([version, as]) => ({ version, as }))
+}
+
+function services(definitions: readonly Definition[], code: CodeTexts): { service(reference: string): ServicePlan } {
+  const compiled = compileDefinitions(
+    definitions.toSorted((a, b) => kindOrder.indexOf(a.kind) - kindOrder.indexOf(b.kind)),
+    { textOf: (hash) => code.declared.get(hash) ?? code.stored.get(hash) ?? '' },
+  )
+  const byId: ReadonlyMap<string, ServicePlan> = compiled.services
+  return {
+    service(reference) {
+      const service = byId.get(reference)
+      if (service !== undefined) return service
+      throw new LockstepError('UNKNOWN_DEFINITION', `There is no feature service "${reference}" any more.`, {
+        details: { name: reference },
+      })
+    },
+  }
+}
+
+/** Why it throws; null where it does not. */
+function refusal(check: () => unknown): string | null {
+  try {
+    check()
+    return null
+  } catch (error) {
+    return messageOf(error)
+  }
+}
+
+function breaksModel({ name }: ModelSpec, { version }: ModelVersion, as: string, why: string): LockstepError {
+  return new LockstepError(
+    'BREAKS_MODEL',
+    `The change of the model "${name}" breaks its version ${version}, ${as}: ${why} Push a version that fits first, keep what the old one needs, or apply with --break-models.`,
+    { details: { model: name, version } },
+  )
+}
