@@ -91,13 +91,13 @@ function operation(route: Route, path: string): Operation {
     summary,
     description: [route.description, needs].filter(Boolean).join('\n\n'),
     tags: [tag],
-    ...(scope === null ? { security: [] } : { security: [{ key: [] }] }),
+    ...(scope === null ? { security: [] } : { security: [{ key: [] }, {}] }),
     ...(parameters.length === 0 ? {} : { parameters }),
     ...(route.body === undefined
       ? {}
       : {
           requestBody: {
-            required: true,
+            required: route.bodyOptional !== true,
             content: {
               'application/json': {
                 schema: schemaOf(route.body, 'input'),

@@ -6,6 +6,7 @@ import type { Principal } from '../gateway/key-ring.ts'
 import { keyOf } from '../gateway/key-ring.ts'
 import type { LimitState, LimitUnit } from '../gateway/rate-limiter.ts'
 import { beforeDeadline, timeoutHeader, timeoutOf } from '../gateway/request-deadline.ts'
+import { checkQuery } from './check-query.ts'
 import type { AppDeps, RequestEnv, RouteAnswer } from './context.ts'
 import type { Route } from './route.ts'
 
@@ -23,6 +24,7 @@ export async function passGateway(c: Context<RequestEnv>, route: Route, deps: Ap
     const principal = gateway.keys.authorize(keyOf(headers), route.scope)
     c.set('principal', principal?.id ?? null)
     if (principal !== null) await takeRequest(c, route.scope, principal, gateway)
+    if (route.query !== undefined) checkQuery(c, route.query)
     // what an admin asks for may take as long as it does, unless the request says otherwise
     const limitMs = timeoutOf(headers[timeoutHeader]) ?? (route.scope === 'admin' ? null : gateway.requestTimeoutMs)
     if (limitMs === null) return await route.handle(c, deps)

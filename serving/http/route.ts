@@ -23,6 +23,8 @@ export interface Route {
   readonly tag: string
   /** Of the JSON body. The handler validates by the same schema (`readBody`). */
   readonly body?: z.ZodType
+  /** Whether a request may have none. */
+  readonly bodyOptional?: true
   /** A body that could be sent. */
   readonly example?: unknown
   /** Of the JSON answer. */

@@ -24,7 +24,7 @@ describe('the OpenAPI document', () => {
     expect(new Set(operations.map(({ operationId }) => operationId)).size).toBe(routes.length)
     for (const { method, path, scope, summary } of routes) {
       const operation = operationOf(method, path)
-      expect(operation).toMatchObject({ summary, security: scope === null ? [] : [{ key: [] }] })
+      expect(operation).toMatchObject({ summary, security: scope === null ? [] : [{ key: [] }, {}] })
       const names = [...path.matchAll(/:(\w+)/g)].map(([, name]) => name)
       const inPath = (operation?.parameters ?? []).filter((parameter) => parameter.in === 'path')
       expect(inPath.map((parameter) => parameter.name)).toEqual(names)

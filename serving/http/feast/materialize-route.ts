@@ -18,7 +18,11 @@ export const materializeSchema = z.object({
   disable_event_timestamp: z.boolean().default(false),
 })
 export const incrementalSchema = z.object({ end_ts: z.string(), feature_views: views })
-export const materializeAnswer = z.union([z.null(), z.object({ status: z.literal('accepted'), feature_views: z.array(z.string()) })])
+export const materializeAnswer = z.union([
+  z.null(),
+  z.object({ status: z.literal('accepted'), feature_views: z.array(z.string()) }),
+  z.object({ error: z.string(), feature_views: z.array(z.string()) }).describe('With 409'),
+])
 export const materializeQuery = z.object({ async: z.enum(['true', 'false']).optional(), force: z.enum(['true', 'false']).optional() })
 
 const firstPauseMs = 50

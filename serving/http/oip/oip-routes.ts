@@ -56,6 +56,7 @@ export const oipRoutes: readonly Route[] = [
     scope: 'read',
     summary: 'Every version of every model, and whether it can be run',
     body: indexSchema,
+    bodyOptional: true,
     async handle(c, deps) {
       const { ready } = c.req.header('content-length') === '0' ? {} : await readBody(c, deps.bodyLimitBytes, indexSchema)
       return jsonAnswer(repositoryIndex(deps, ready === true))

@@ -1,0 +1,67 @@
+import { spawn, spawnSync } from 'node:child_process'
+import { existsSync } from 'node:fs'
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { rootFolder } from '../source-files.ts'
+
+export interface PeerServer {
+  readonly url: string
+  /** A folder of its own, for what a peer writes. */
+  readonly folder: string
+  close(): Promise<void>
+}
+
+/** A server of its own process with the embedded stores and the definitions of the peers. */
+export async function startPeerServer(): Promise<PeerServer> {
+  const folder = await mkdtemp(join(tmpdir(), 'lockstep-peers-'))
+  const env = { ...process.env, LOCKSTEP_DIR: join(folder, 'embedded'), LOCKSTEP_LOG_LEVEL: 'error' }
+  const main = join(rootFolder, 'cli/main.ts')
+  const logistic = join(rootFolder, 'test/serving/fixtures/logistic.onnx')
+  const definitions = join(import.meta.dirname, 'definitions.ts')
+  for (const words of [['migrate'], ['apply', definitions], ['model', 'push', 'delay', logistic], ['materialize']]) {
+    run(process.execPath, [main, ...words], { env })
+  }
+  const child = spawn(process.execPath, [main, 'serve', '--port', '0', '--json'], { env, stdio: ['ignore', 'pipe', 'inherit'] })
+  const exited = new Promise<void>((resolve) => child.once('exit', () => resolve()))
+  const url = await new Promise<string>((resolve, reject) => {
+    let text = ''
+    child.stdout.on('data', (chunk: Buffer) => {
+      text += chunk.toString()
+      const found = /"url":\s*"([^"]+)"/.exec(text)?.[1]
+      if (found !== undefined) resolve(found)
+    })
+    void exited.then(() => reject(new Error(`The server ended: ${text}`)))
+  })
+  return {
+    url,
+    folder,
+    async close() {
+      child.kill('SIGTERM')
+      await exited
+      await rm(folder, { recursive: true, force: true })
+    },
+  }
+}
+
+/** The `bin` folder of a virtual environment with these packages of PyPI, made where it is missing. */
+export function pythonWith(name: string, packages: readonly string[]): string {
+  const venv = join(rootFolder, 'node_modules/.cache/peers', name)
+  if (!existsSync(join(venv, 'ready'))) {
+    run('python3', ['-m', 'venv', '--clear', venv])
+    run(join(venv, 'bin/pip'), ['install', '--quiet', '--disable-pip-version-check', ...packages])
+    run('touch', [join(venv, 'ready')])
+  }
+  return join(venv, 'bin')
+}
+
+/** @param options.cwd where it may write */
+export function run(
+  command: string,
+  words: readonly string[],
+  options: { readonly env?: NodeJS.ProcessEnv; readonly cwd?: string } = {},
+): void {
+  const { status, error } = spawnSync(command, words, { ...options, stdio: ['ignore', 'inherit', 'inherit'] })
+  if (error !== undefined) throw error
+  if (status !== 0) throw new Error(`"${command} ${words.join(' ')}" ended with ${status}.`)
+}

@@ -1,0 +1,161 @@
+import { gzipSync } from 'node:zlib'
+import fc from 'fast-check'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { z } from 'zod'
+import { errorBody, feastErrorBody, oipErrorBody } from '../../serving/http/answers.ts'
+import { routes } from '../../serving/http/app.ts'
+import type { Route } from '../../serving/http/route.ts'
+import type { Schema } from './generated-json.ts'
+import { mutationsOf, textsOf, valuesOf } from './generated-json.ts'
+import type { World } from './world.ts'
+import { createWorld } from './world.ts'
+
+let world: World
+let url: string
+
+beforeAll(async () => {
+  world = await createWorld('embedded')
+  await world.db.script(`insert into lockstep_source.landings (airport, at, delay) values ('ATL', '2001-07-01T11:30:00Z', 25)`)
+  for (const view of ['airport_delays', 'airport_typed', 'airport_required', 'account_balance']) await world.materialize(view)
+  await world.push('delay', 'logistic')
+  await world.push('typed', 'named')
+  const served = await world.serve()
+  url = served.url
+  await served.server.whenReady()
+})
+afterAll(() => world?.close())
+
+const runs = 25
+/** What takes a request longer than that hangs. */
+const hangMs = 10_000
+
+/** Names and values that the server knows. */
+const words =
+  'flight typed history route noted accounts strict delay landings balances airport id distance champion airport_delays airport_delays@1 airport_delays:lastDelay airport_delays@v1:landed1h flight_context:pressure accounts@1 ATL 2001-07-01T11:00:00Z 5 1 NaN lastDelay probabilities FP32 BYTES true __proto__ constructor'
+    .split(' ')
+    .concat('')
+
+const entity = fc.record(
+  {
+    airport: textsOf(words),
+    destination: textsOf(words),
+    distance: fc.oneof(fc.integer(), fc.double(), fc.constant(null)),
+    note: fc.string(),
+    id: fc.oneof(fc.integer(), fc.constant('9223372036854775807')),
+    at: fc.constantFrom('2001-07-01T11:00:00Z', '9999-12-31T23:59:59Z', 5, null),
+    delay: fc.double(),
+  },
+  { requiredKeys: ['airport'] },
+)
+const free = fc.oneof(
+  entity,
+  fc.json({ maxDepth: 3 }).map((text): unknown => JSON.parse(text)),
+  textsOf(words),
+  fc.integer(),
+)
+
+function schemaOf(schema: z.ZodType): Schema {
+  return z.toJSONSchema(schema, { io: 'input', unrepresentable: 'any' }) as Schema
+}
+
+interface Sent {
+  readonly path: string
+  readonly query: string
+  readonly body: string | Uint8Array<ArrayBuffer> | undefined
+  readonly headers: Record<string, string>
+}
+
+function requestsOf(route: Route): fc.Arbitrary<Sent> {
+  const names = [...route.path.matchAll(/:(\w+)/g)].map(([, name]) => name as string)
+  const path = fc
+    .array(textsOf(words), { minLength: names.length, maxLength: names.length })
+    .map((values) =>
+      names.reduce((filled, name, i) => filled.replace(`:${name}`, encodeURIComponent(sound(values[i] ?? '') || 'x')), route.path),
+    )
+  const query =
+    // nobody does the backfills of this server, so that none is waited for
+    route.path === '/materialize'
+      ? fc.constantFrom('?async=true', '?async=true&force=true', '?async=maybe')
+      : fc.constantFrom('', '?x=1', '?async=1', '?limit=-1')
+  if (route.body === undefined) return fc.record({ path, query, body: fc.constant(undefined), headers: fc.constant({}) })
+  const right = valuesOf(schemaOf(route.body), words, free)
+  const wrong = right.chain((value) => mutationsOf(value, free))
+  const text = fc.oneof({ weight: 2, arbitrary: right }, { weight: 2, arbitrary: wrong }).map((value) => JSON.stringify(value) ?? '')
+  const broken = fc.tuple(text, fc.nat(), fc.string({ unit: 'binary', maxLength: 3 })).map(([whole, at, noise]) => {
+    const cut = at % (whole.length + 1)
+    return whole.slice(0, cut) + noise + whole.slice(cut + noise.length)
+  })
+  const json = { 'content-type': 'application/json' }
+  const body = fc.oneof(
+    { weight: 6, arbitrary: text.map((sent) => ({ body: sent as Sent['body'], headers: json as Record<string, string> })) },
+    { weight: 2, arbitrary: broken.map((sent) => ({ body: sent, headers: json })) },
+    {
+      weight: 1,
+      arbitrary: text.map((sent) => ({ body: new Uint8Array(gzipSync(sent)), headers: { ...json, 'content-encoding': 'gzip' } })),
+    },
+    {
+      weight: 1,
+      arbitrary: fc
+        .uint8Array({ maxLength: 40 })
+        .map((sent) => ({ body: new Uint8Array(sent), headers: { ...json, 'content-encoding': 'br' } })),
+    },
+    {
+      weight: 1,
+      arbitrary: fc
+        .tuple(
+          fc.uint8Array({ maxLength: 40 }),
+          fc.constantFrom('application/octet-stream', 'text/xml', 'multipart/form-data'),
+          fc.integer(),
+        )
+        .map(([sent, type, length]) => ({
+          body: new Uint8Array(sent),
+          headers: { 'content-type': type, 'inference-header-content-length': String(length) },
+        })),
+    },
+  )
+  return fc.record({ path, query, sent: body }).map(({ sent, ...rest }) => ({ ...rest, ...sent }))
+}
+
+/** Half a character cannot stand in a URL. */
+function sound(text: string): string {
+  return text.toWellFormed()
+}
+
+const errorShapes = { lockstep: errorBody, oip: oipErrorBody, feast: feastErrorBody }
+
+async function check(route: Route, { path, query, body, headers }: Sent): Promise<void> {
+  const response = await fetch(url + path + query, {
+    method: route.method,
+    headers,
+    signal: AbortSignal.timeout(hangMs),
+    ...(body === undefined ? {} : { body }),
+  })
+  const text = await response.text()
+  const told = `${route.method} ${path} ${String(body)} -> ${response.status} ${text}`
+  expect(response.status, told).toBeLessThan(500)
+  if (response.headers.get('content-type') !== 'application/json' || text === '') return
+  const json: unknown = JSON.parse(text)
+  const good = [route.status ?? 200].flat().includes(response.status)
+  const schema = good ? route.answer : errorShapes[route.errors ?? 'lockstep']
+  const parsed = schema?.safeParse(json)
+  if (parsed?.success === false) expect.fail(`${told}: ${parsed.error.message}`)
+}
+
+describe('a server that is sent what its schemas take, and what they do not,', () => {
+  it.each(routes.map((route) => [`${route.method} ${route.path}`, route] as const))(
+    'by %s answers in the shapes that it tells, and never fails',
+    async (_, route) => {
+      const numRuns = route.body === undefined && !route.path.includes(':') ? 3 : runs
+      await fc.assert(
+        fc.asyncProperty(requestsOf(route), async (sent) => await check(route, sent)),
+        { numRuns, endOnFailure: true },
+      )
+    },
+  )
+
+  it('is ready after all of it, and has logged no failure', async () => {
+    expect((await fetch(`${url}/readyz`)).status).toBe(200)
+    const failures = world.logged.filter((line) => (JSON.parse(line) as { level: string }).level === 'error')
+    expect(failures).toEqual([])
+  })
+})
