@@ -135,8 +135,7 @@ async function takeTurn(
   view.busy = true
   try {
     if (marker instanceof LockstepError) throw marker
-    const materialized = marker !== null && marker.frontier.below > 0
-    if (!materialized) await rebuild(tools, plan, marker)
+    if (marker === null || !isMaterialized(marker)) await rebuild(tools, plan)
     else if (plan.spec.availability.kind === 'schedule') await keepSchedule(tools, options, plan, marker, slots)
     else await bringUpToDate(tools, options, view, marker, slots)
     view.failures = 0
@@ -204,20 +203,29 @@ async function keepSchedule(
 
 /**
  * By a backfill; one that failed is left alone for a while, and one that somebody has cancelled for ever, unless the view was begun anew since. A rebuild that was stopped is
- * taken over; one that is at work is left to itself.
+ * taken over; one that is at work is left to itself. One process at a time looks whether it is needed: another one's backfill may have begun, and ended, since the marker was read.
  */
-async function rebuild(tools: KeepTools, plan: ViewPlan, marker: Marker | null): Promise<void> {
+async function rebuild(tools: KeepTools, plan: ViewPlan): Promise<void> {
   const { db, store, log, clock } = tools
   const identity = await store.identity()
-  const last = (await readBackfills(db, Date.now())).find(({ view, store: of }) => view === plan.id && of === identity)
-  if (last?.fingerprint === plan.fingerprint) {
-    if (last.state === 'running') return
-    const anew = marker !== null && Number(marker.origin.id) > Number(last.run.id)
-    if (last.state === 'cancelled' && !anew) return
-    if (!anew && last.state === 'failed' && Date.now() - (last.finishedAt?.getTime() ?? 0) < afterFailureMs) return
-  }
-  const isAt = marker?.removing === true && (await underRebuildLock(db, identity, plan.id, () => Promise.resolve(true))) === null
-  if (isAt) return
-  const { id, joined } = await beginBackfill(tools, plan, { now: clock })
-  if (!joined) log.info({ view: plan.id, backfill: id }, 'a view that the online store lacks is filled')
+  await underViewLock(db, identity, plan.id, async () => {
+    const last = (await readBackfills(db, Date.now())).find(({ view, store: of }) => view === plan.id && of === identity)
+    // read after them: a backfill that has ended moved it before
+    const marker = await readMarker(store, plan.id)
+    if (marker !== null && isMaterialized(marker)) return
+    if (last?.fingerprint === plan.fingerprint) {
+      if (last.state === 'running') return
+      const anew = marker !== null && Number(marker.origin.id) > Number(last.run.id)
+      if (last.state === 'cancelled' && !anew) return
+      if (!anew && last.state === 'failed' && Date.now() - (last.finishedAt?.getTime() ?? 0) < afterFailureMs) return
+    }
+    const isAt = marker?.removing === true && (await underRebuildLock(db, identity, plan.id, () => Promise.resolve(true))) === null
+    if (isAt) return
+    const { id, joined } = await beginBackfill(tools, plan, { now: clock })
+    if (!joined) log.info({ view: plan.id, backfill: id }, 'a view that the online store lacks is filled')
+  })
+}
+
+function isMaterialized({ frontier }: Marker): boolean {
+  return frontier.below > 0
 }

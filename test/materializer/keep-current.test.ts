@@ -3,12 +3,14 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { LockstepError } from '../../kernel/errors.ts'
 import type { ViewPlan } from '../../kernel/view-plan.ts'
 import { finishChunk, openChunks, readBackfill, readBackfills } from '../../materializer/backfills.ts'
+import type { BackfillTools } from '../../materializer/backfill.ts'
 import { backfillQueue, beginBackfill, cancelBackfill, chunkJobs, tendBackfills } from '../../materializer/backfill.ts'
 import { keepCurrent } from '../../materializer/keep-current.ts'
 import { materializeView } from '../../materializer/materialize.ts'
 import { noticeFailover } from '../../materializer/notice-failover.ts'
 import { askForScheduledRun, deadLetters, scheduledJobs } from '../../materializer/scheduled-runs.ts'
 import { readMarker } from '../../online/marker.ts'
+import type { OnlineStore } from '../../online/store.ts'
 import type { JobQueue } from '../../runtime/job-queue.ts'
 import { openJobQueue } from '../../runtime/job-queue.ts'
 import { createLogger } from '../../runtime/log.ts'
@@ -87,6 +89,30 @@ describe('what keeps views current', () => {
       () => moment,
       async () => (await readMarker(store, plan.id)) !== null && (await isCurrent()),
     )
+  })
+
+  it('fills no view again that another one has filled since its marker was read', async () => {
+    const { db, store } = fixture().open('redis')
+    const { table, plan } = await freshView(db)
+    await table.insert(many(50))
+    const tools = { db, store, jobs, worker: 'test', log, clock: () => moment }
+    let reads = 0
+    const late: OnlineStore = {
+      ...store,
+      async read(keys) {
+        const read = await store.read(keys)
+        if (reads++ === 0) await workOnChunk(tools, plan, (await beginBackfill(tools, plan, { chunks: 1, now: () => moment })).id)
+        return read
+      },
+    }
+    const stop = new AbortController()
+    const catalog = { views: new Map([[plan.id, plan]]), online: new Set([plan.id]), view: () => plan }
+    const kept = keepCurrent({ ...tools, store: late, catalog: async () => catalog }, { signal: stop.signal, pollMs: 10 })
+    await expect.poll(() => reads).toBeGreaterThan(2)
+    stop.abort()
+    await kept
+    expect((await readBackfills(db, Date.now())).filter(({ view }) => view === plan.id)).toMatchObject([{ state: 'done' }])
+    expect(await storedStates(store, plan, table.keys(plan))).toEqual(table.expected(plan, moment))
   })
 
   it('goes on with a rebuild that was stopped, though a backfill was cancelled before it', async () => {
@@ -189,9 +215,7 @@ describe('what keeps views current', () => {
     await table.insert(many(50))
     const tools = { db, store, jobs, clock: () => due, worker: 'test' }
     const { id } = await beginBackfill(tools, plan, { events: { from: start, to: start + minute }, chunks: 1, now: () => due })
-    const find = (): Promise<ViewPlan> => Promise.resolve(plan)
-    const chunk = await jobs.take(backfillQueue(id))
-    if (chunk !== null) await chunkJobs(tools, find).work({ queue: backfillQueue(id), ...chunk }, chunk.lost)
+    await workOnChunk(tools, plan, id)
     expect(await readBackfill(db, id, Date.now())).toMatchObject({ state: 'done' })
     await jobs.remove(backfillQueue(id))
     await askForScheduledRun(tools, plan)
@@ -210,6 +234,12 @@ describe('what keeps views current', () => {
     await tendBackfills(tools, () => Promise.reject(gone), id)
     expect(await readBackfill(db, id, Date.now())).toMatchObject({ state: 'failed', error: { code: 'UNKNOWN_DEFINITION' } })
   })
+
+  const workOnChunk = async (tools: BackfillTools, plan: ViewPlan, id: number): Promise<void> => {
+    const chunk = await jobs.take(backfillQueue(id))
+    if (chunk === null) throw new Error('The backfill has no chunk.')
+    await chunkJobs(tools, () => Promise.resolve(plan)).work({ queue: backfillQueue(id), ...chunk }, chunk.lost)
+  }
 
   const finished = async (plan: ViewPlan): Promise<number[]> => {
     const { db } = fixture().open('redis')
