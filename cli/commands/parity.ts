@@ -1,9 +1,9 @@
-import { LockstepError, messageOf } from '../../kernel/errors.ts'
-import { parseDuration } from '../../kernel/duration.ts'
+import { LockstepError } from '../../kernel/errors.ts'
 import { storedServices } from '../../registry/stored-services.ts'
 import { checkParity } from '../../serving/monitor/check-parity.ts'
 import { verdicts } from '../../serving/monitor/classify.ts'
 import type { Command } from '../command.ts'
+import { durationOption } from '../duration-option.ts'
 import { count } from '../human.ts'
 import { parityText } from '../parity-text.ts'
 
@@ -28,7 +28,7 @@ export const parityCommand: Command = {
   },
   example: 'lockstep parity --model delay --since 24h --budget 0.1%',
   async run(context, input) {
-    const [since, grace] = [durationOf('since', input.text('since') ?? '1h'), input.text('grace')]
+    const [since, grace] = [durationOption('parity', 'since', input.text('since') ?? '1h'), input.text('grace')]
     const sample = input.count('sample', 1) ?? defaultSample
     const budget = shareOf(input.text('budget') ?? '0%')
     const model = input.text('model')
@@ -45,7 +45,7 @@ export const parityCommand: Command = {
         order: 'random',
         signal: context.signal,
         ...(model === undefined ? {} : { model }),
-        ...(grace === undefined ? {} : { graceMicros: durationOf('grace', grace) }),
+        ...(grace === undefined ? {} : { graceMicros: durationOption('parity', 'grace', grace) }),
       },
     )
     let [values, differing] = [0, 0]
@@ -66,14 +66,6 @@ export const parityCommand: Command = {
       exitCode: within ? 0 : 1,
     }
   },
-}
-
-function durationOf(option: string, text: string): number {
-  try {
-    return parseDuration(text, `The option "--${option}"`)
-  } catch (error) {
-    throw new LockstepError('USAGE', `${messageOf(error)} See "lockstep parity --help".`, { cause: error })
-  }
 }
 
 /** `0.1%`, or `0.001`. */

@@ -1,3 +1,6 @@
+import { mkdtemp, readFile, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import type { World } from '../serving/world.ts'
 import { ask, createWorld, noon } from '../serving/world.ts'
@@ -51,6 +54,40 @@ describe('lockstep parity', () => {
     expect(strict.out).toContain('1 of 6 values differ (16.7%, and the budget is 0%).')
     expect(lenient.code).toBe(0)
     expect(lenient.json).toMatchObject({ vectors: 2, values: 6, differing: 1, budget: 0.2, within: true, examples: [{ verdict: 'other' }] })
+  }, 60_000)
+
+  it('has the log that it reads listed, and written to a file with typed columns', async () => {
+    const folder = await mkdtemp(join(tmpdir(), 'lockstep-predictions-'))
+    const out = join(folder, 'served.jsonl')
+    const [listed, exported, other] = await Promise.all([
+      lockstep(env, 'predictions', 'list', '--request', 'mine-1'),
+      lockstep(env, 'predictions', 'export', 'echo', '--out', out, '--json'),
+      lockstep(env, 'predictions', 'list', '--model', 'ehco'),
+    ])
+    expect([listed.code, listed.out]).toEqual([0, expect.stringMatching(/echo@1 +mine-1 +{"airport":"ATL"} +{"out":\[25,1,6.25\]}/)])
+    expect([other.code, other.err]).toEqual([1, expect.stringContaining('"ehco"')])
+    expect([exported.code, exported.json]).toEqual([0, expect.objectContaining({ model: 'echo', service: 'flight@1', rows: 2 })])
+    const rows = (await readFile(out, 'utf8'))
+      .trim()
+      .split('\n')
+      .map((line) => JSON.parse(line) as object)
+    await rm(folder, { recursive: true })
+    expect(rows).toEqual([
+      {
+        _at: expect.any(String),
+        _request_id: 'mine-1',
+        _entity: 0,
+        _version: 1,
+        _as_of: '2001-07-01T12:00:00Z',
+        airport: 'ATL',
+        distance: 4,
+        lastDelay: 26,
+        landed1h: 1,
+        pressure: 6.25,
+        output__out: [25, 1, 6.25],
+      },
+      expect.objectContaining({ _entity: 1, airport: 'JFK', lastDelay: null, landed1h: 0 }),
+    ])
   }, 60_000)
 
   it('refuses options that it cannot read', async () => {

@@ -1,0 +1,56 @@
+import { listPredictions } from '../../offline/prediction-log/list-predictions.ts'
+import type { Command } from '../command.ts'
+import { durationOption } from '../duration-option.ts'
+import { moment } from '../human.ts'
+import { table } from '../table.ts'
+
+const defaultLimit = 20
+const longest = 60
+
+export const predictionsListCommand: Command = {
+  name: 'predictions list',
+  summary: 'List logged predictions, newest first',
+  description: [
+    'The log holds what LOCKSTEP_LOG_PREDICTIONS says. With --json it shows all that is logged of each: features, statuses, what was read.',
+  ],
+  options: {
+    model: { value: 'MODEL', help: 'Only of this model.' },
+    request: { value: 'ID', help: 'Only of this request.' },
+    since: { value: 'DURATION', help: 'Of the last so long, such as 30m or 7d. Default: 1h.' },
+    limit: { value: 'N', help: 'How many at most. Default: 20.' },
+  },
+  example: 'lockstep predictions list --model delay --since 10m',
+  async run(context, input) {
+    const [model, requestId] = [input.text('model'), input.text('request')]
+    const since = Date.now() * 1000 - durationOption('predictions list', 'since', input.text('since') ?? '1h')
+    const limit = input.count('limit', 1, 10_000) ?? defaultLimit
+    const rows = await listPredictions(await context.database(), {
+      since,
+      limit,
+      ...(model === undefined ? {} : { model }),
+      ...(requestId === undefined ? {} : { requestId }),
+    })
+    // so that a misspelt name is an error and not an empty list; of a model that is gone there may be some
+    if (model !== undefined && rows.length === 0) (await context.catalog()).model(model)
+    const lines = rows.map((row) => [
+      moment(row.at),
+      `${row.model}@${row.version}`,
+      row.requestId,
+      shortened(row.keys),
+      shortened(row.outputs),
+      `${(row.latencyMicros / 1000).toFixed(1)} ms`,
+    ])
+    return {
+      json: { predictions: rows },
+      text:
+        rows.length === 0
+          ? 'No prediction is logged of that time.'
+          : table(['AT (UTC)', 'MODEL', 'REQUEST', 'ENTITY', 'OUTPUTS', 'TOOK'], lines),
+    }
+  },
+}
+
+function shortened(json: unknown): string {
+  const text = JSON.stringify(json)
+  return text.length > longest ? `${text.slice(0, longest)}…` : text
+}

@@ -1,0 +1,76 @@
+import { LockstepError } from '../../kernel/errors.ts'
+import type { ServicePlan } from '../../kernel/service-plan.ts'
+import { valueFromJson } from '../../kernel/value-json.ts'
+import type { Column, Value, ValueType } from '../../kernel/value-type.ts'
+import type { Snapshot } from '../../runtime/database.ts'
+import { sqlText } from '../../runtime/sql.ts'
+
+/** What is exported: the rows of one model that one feature service made. */
+export interface ExportQuery {
+  readonly model: string
+  readonly service: ServicePlan
+  readonly outputs: readonly Column[]
+  /** Epoch microseconds: logged from `since` on and before `until`. */
+  readonly since: number
+  readonly until: number
+}
+
+const own: readonly Column[] = [
+  { name: '_at', type: { kind: 'timestamp' } },
+  { name: '_request_id', type: { kind: 'string' } },
+  { name: '_entity', type: { kind: 'int32' } },
+  { name: '_version', type: { kind: 'int32' } },
+  { name: '_as_of', type: { kind: 'timestamp' } },
+]
+
+/** What the log says of the row, under names that no feature has; the service's keys, request values and features; and the outputs as `output__NAME`. */
+export function exportColumns({ service, outputs }: ExportQuery): Column<ValueType>[] {
+  const named = outputs.map(({ name, type }) => ({ name: `output__${name}`, type }))
+  const all: Column<ValueType>[] = []
+  // a key may be request data, too
+  for (const column of [...own, ...service.keys, ...service.request, ...service.features, ...named])
+    if (!all.some(({ name }) => name === column.name)) all.push({ name: column.name, type: column.type })
+  return all
+}
+
+/**
+ * Batches by column, in the order in which they were logged.
+ *
+ * @throws LockstepError `INVALID_ROW` for a row that something else has written
+ */
+export async function* exportPredictions(snapshot: Snapshot, query: ExportQuery): AsyncGenerator<(Value | null)[][]> {
+  const { model, service, outputs, since, until } = query
+  const columns = exportColumns(query)
+  const output = new Map(outputs.map(({ name }) => [`output__${name}`, name]))
+  const moment = (micros: number) => `to_timestamp(${micros / 1e6})`
+  const micros = (column: string) => `(extract(epoch FROM ${column}) * 1000000)::bigint`
+  const select = `SELECT json_build_array(${micros('at')}, request_id, entity, version, ${micros('as_of')}, keys, request, features, outputs)::text
+    FROM lockstep.prediction_log WHERE at >= ${moment(since)} AND at < ${moment(until)} AND model = ${sqlText(model)}
+      AND service = ${sqlText(service.id)} AND service_fingerprint = ${sqlText(service.fingerprint)} ORDER BY at, request_id, entity`
+  for await (const { bytes, starts } of snapshot.tuples(select)) {
+    const rows = starts.map((start) => {
+      const text = bytes.toString('utf8', start + 6, start + 6 + bytes.readInt32BE(start + 2))
+      const [at, requestId, entity, version, asOf, keys, request, features, predicted] = JSON.parse(text) as unknown[]
+      const named = { ...record(request), ...record(keys), ...record(features) }
+      const ofRow: Readonly<Record<string, unknown>> = { _at: at, _request_id: requestId, _entity: entity, _version: version, _as_of: asOf }
+      return columns.map(({ name, type }) => {
+        const outputName = output.get(name)
+        const json = Object.hasOwn(ofRow, name) ? ofRow[name] : outputName === undefined ? named[name] : record(predicted)[outputName]
+        if (json === undefined) throw unreadable(String(requestId), name)
+        return valueFromJson(type, json, `"${name}" of the request "${String(requestId)}"`)
+      })
+    })
+    yield columns.map((_, c) => rows.map((row) => row[c] ?? null))
+  }
+}
+
+function record(json: unknown): Readonly<Record<string, unknown>> {
+  return typeof json === 'object' && json !== null ? (json as Readonly<Record<string, unknown>>) : {}
+}
+
+function unreadable(requestId: string, name: string): LockstepError {
+  return new LockstepError(
+    'INVALID_ROW',
+    `The prediction log has no "${name}" in a row of the request "${requestId}"; something else has written it, or the model had other outputs then. Export another time.`,
+  )
+}
