@@ -4,6 +4,7 @@
  *
  *     raw_http_rps        requests/s of a bare node:http server that parses the same JSON body and answers a constant
  *     ratio_features      those of /v1/features with one entity, over it; ratio_predict those of /v1/predict
+ *     cpu_us              processor time of the server per request, which says more than the clock where the machine is busy
  *     predict_p99_ms      at 64 connections
  *     predict_1000        p50 and p99 at 1,000 requests/s
  *     bulk100             predictions/s by requests of 100 entities; ratio_bulk over a bare MGET of the same keys by ioredis, as many at once
@@ -23,7 +24,7 @@ import { bareReads, bareRunUs } from './serving/bare.ts'
 import { forgetKeys } from './serving/forget-keys.ts'
 import type { Loaded } from './serving/load.ts'
 import { load, loadTool, pacedLoad } from './serving/load.ts'
-import { end, start, untilReady } from './serving/server.ts'
+import { cpuSeconds, end, start, untilReady } from './serving/server.ts'
 import { setUp } from './serving/set-up.ts'
 import { targetsAt } from './serving/targets.ts'
 
@@ -60,26 +61,29 @@ if (postgresUrl === null || redisUrl === null) {
       try {
         await untilReady(served.url)
         const targets = targetsAt(served.url, bare.url, key, entities)
-        const best = async (names: readonly (keyof typeof targets)[], at: number): Promise<Record<string, Loaded>> => {
-          const results: Record<string, Loaded> = {}
+        const best = async (names: readonly (keyof typeof targets)[], at: number): Promise<Record<string, Measured>> => {
+          const results: Record<string, Measured> = {}
           for (let round = 0; round <= rounds; round++) {
             for (const name of names) {
-              const result = await load(tool, targets[name], { connections: at, seconds: round === 0 ? 1 : seconds, folder })
-              if (round > 0 && !((results[name]?.rps ?? 0) >= result.rps)) results[name] = result
-              if (round > 0)
-                say(
-                  `${name.padEnd(12)} ${result.rps.toFixed(0).padStart(7)} requests/s   p50 ${result.p50Ms.toFixed(2)} ms   p99 ${result.p99Ms.toFixed(2)} ms`,
-                )
+              const server = name === 'raw' ? bare : served
+              const before = await cpuSeconds(server)
+              const loaded = await load(tool, targets[name], { connections: at, seconds: round === 0 ? 1 : seconds, folder })
+              const result = { ...loaded, cpuUs: (((await cpuSeconds(server)) - before) / loaded.requests) * 1e6 }
+              if (round === 0) continue
+              if (!((results[name]?.rps ?? 0) >= result.rps)) results[name] = result
+              say(
+                `${name.padEnd(12)} ${result.rps.toFixed(0).padStart(7)} requests/s   ${result.cpuUs.toFixed(0).padStart(5)} us CPU   p50 ${result.p50Ms.toFixed(2)} ms   p99 ${result.p99Ms.toFixed(2)} ms`,
+              )
             }
           }
           return results
         }
         const { raw, features, predict } = (await best(['raw', 'features', 'predict'], connections)) as Record<
           'raw' | 'features' | 'predict',
-          Loaded
+          Measured
         >
-        const oip = (await best(['oipJson', 'oipBinary'], connections)) as Record<'oipJson' | 'oipBinary', Loaded>
-        const { bulk } = (await best(['bulk'], bulkConnections)) as Record<'bulk', Loaded>
+        const oip = (await best(['oipJson', 'oipBinary'], connections)) as Record<'oipJson' | 'oipBinary', Measured>
+        const { bulk } = (await best(['bulk'], bulkConnections)) as Record<'bulk', Measured>
         const reads = await bareReads(config, entities, { atOnce: bulkConnections, seconds })
         const paced = await pacedLoad(targets.predict, { rate: 1000, seconds: Math.max(seconds, 5), connections })
         const alone = await load(tool, targets.predict, { connections: 1, seconds, folder })
@@ -94,6 +98,12 @@ if (postgresUrl === null || redisUrl === null) {
           predict_rps: Math.round(predict.rps),
           ratio_features: round2(features.rps / raw.rps),
           ratio_predict: round2(predict.rps / raw.rps),
+          cpu_us: {
+            raw: Math.round(raw.cpuUs),
+            features: Math.round(features.cpuUs),
+            predict: Math.round(predict.cpuUs),
+            bulk100: Math.round(bulk.cpuUs),
+          },
           predict_p99_ms: round2(predict.p99Ms),
           predict_1000: { p50_ms: round2(paced.p50Ms), p99_ms: round2(paced.p99Ms), rps: Math.round(paced.rps) },
           bulk100_predictions_s: Math.round(bulk.rps * 100),
@@ -111,6 +121,11 @@ if (postgresUrl === null || redisUrl === null) {
       await forgetKeys(config.redisUrl as string, config.redisPrefix)
     }
   })
+}
+
+interface Measured extends Loaded {
+  /** Of the server, per request. */
+  readonly cpuUs: number
 }
 
 function say(line: string): void {

@@ -14,6 +14,7 @@ export interface Target {
 }
 
 export interface Loaded {
+  readonly requests: number
   /** Requests a second. */
   readonly rps: number
   readonly p50Ms: number
@@ -73,7 +74,7 @@ end
   const said = await output('wrk', ['-t1', `-c${connections}`, `-d${seconds}s`, '-s', script, url])
   const { requests, seconds: took, p50Ms, p99Ms, errors } = JSON.parse(said.slice(said.indexOf('{"requests"'))) as Record<string, number>
   if (errors !== 0 || requests === undefined || took === undefined) throw new Error(`Of ${requests} requests to ${path}, ${errors} failed.`)
-  return { rps: requests / took, p50Ms: p50Ms ?? Number.NaN, p99Ms: p99Ms ?? Number.NaN }
+  return { requests, rps: requests / took, p50Ms: p50Ms ?? Number.NaN, p99Ms: p99Ms ?? Number.NaN }
 }
 
 /** Of bytes, as a Lua literal. */
@@ -90,7 +91,7 @@ async function withAutocannon({ url, path, headers, bodies }: Target, connection
   })
   const failed = result.non2xx + result.errors + result.timeouts
   if (failed > 0) throw new Error(`Of the requests to ${path}, ${failed} failed.`)
-  return { rps: result.requests.average, p50Ms: result.latency.p50, p99Ms: result.latency.p99 }
+  return { requests: result.requests.total, rps: result.requests.average, p50Ms: result.latency.p50, p99Ms: result.latency.p99 }
 }
 
 function output(command: string, args: readonly string[]): Promise<string> {
@@ -173,5 +174,5 @@ export async function pacedLoad(
   for (const failure of failures) throw failure
   times.sort((a, b) => a - b)
   const at = (share: number) => times[Math.floor(times.length * share)] ?? Number.NaN
-  return { rps: times.length / took, p50Ms: at(0.5), p99Ms: at(0.99) }
+  return { requests: times.length, rps: times.length / took, p50Ms: at(0.5), p99Ms: at(0.99) }
 }
