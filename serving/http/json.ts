@@ -59,12 +59,25 @@ export interface ServiceValuesWriter {
 }
 
 export function serviceValuesWriter(features: readonly ServiceFeature[]): ServiceValuesWriter {
-  const status = recordWriter(features.map(({ name }) => ({ name, type: { kind: 'string' } })))
+  const status = statusWriter(features.map(({ name }) => name))
   const time = recordWriter(features.map(({ name }) => ({ name, type: { kind: 'timestamp' } })))
   const value = recordWriter(features)
   return {
     features: (row) => value(row.values),
-    statuses: (row) => status(row.statuses.map((code, i) => statusNames[jsonCanSay(row.values[i] ?? null) ? code : Status.invalid])),
+    statuses: status,
     eventTimes: (row) => time(row.eventTimes),
+  }
+}
+
+/** Compiled text of the statuses of a row, whose texts are made beforehand: most often all are PRESENT. */
+function statusWriter(names: readonly string[]): (row: ServiceValues) => string {
+  const texts = names.map((name) => statusNames.map((status) => `${JSON.stringify(name)}:"${status}"`))
+  const allPresent = `{${texts.map((ofName) => ofName[Status.present]).join()}}`
+  return ({ statuses, values }) => {
+    const said = (i: number) => (jsonCanSay(values[i] ?? null) ? (statuses[i] as Status) : Status.invalid)
+    let i = 0
+    while (i < texts.length && said(i) === Status.present) i++
+    if (i === texts.length) return allPresent
+    return `{${texts.map((ofName, at) => ofName[said(at)]).join()}}`
   }
 }
