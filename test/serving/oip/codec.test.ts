@@ -216,6 +216,24 @@ describe('the body of an infer call', () => {
     expect(Buffer.from(body as Uint8Array).toString('latin1')).toBe(json + bytesOf('0100000000002000').toString('latin1'))
   })
 
+  it('refuses whatever else comes with an error of its own', () => {
+    const tensor = fc.record({
+      name: fc.string(),
+      shape: fc.array(fc.oneof(fc.nat(3), fc.maxSafeInteger())),
+      datatype: fc.oneof(fc.constantFrom(...golden.map(([datatype]) => datatype), 'FP16'), fc.string()),
+      parameters: fc.record({ binary_data_size: fc.oneof(fc.nat(20), fc.jsonValue()) }, { requiredKeys: [] }),
+      data: fc.jsonValue(),
+    })
+    const json = fc.oneof(fc.record({ inputs: fc.array(tensor) }), fc.jsonValue()).map((value) => Buffer.from(JSON.stringify(value)))
+    fc.assert(
+      fc.property(json, fc.uint8Array({ maxLength: 40 }), fc.oneof(fc.constant(null), fc.nat(60)), (head, rest, length) => {
+        const said = failure(() => readInferBody(Buffer.concat([head, rest]), length ?? head.length))
+        expect(said).toMatch(/^(nothing was thrown|INVALID_REQUEST: |UNSUPPORTED: )/)
+      }),
+      { numRuns: 500 },
+    )
+  })
+
   it('says which outputs are wanted in binary', () => {
     const inputs = [{ name: 'a', shape: [1], datatype: 'FP32', data: [1] }]
     const outputs = [{ name: 'x' }, { name: 'y', parameters: { binary_data: false } }]
