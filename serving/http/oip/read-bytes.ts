@@ -13,7 +13,9 @@ export async function readBytes(incoming: IncomingMessage, limitBytes: number, a
   let size = 0
   if (Number(incoming.headers['content-length'] ?? 0) > limitBytes) throw tooLarge(limitBytes)
   await new Promise<void>((resolve, reject) => {
+    // it closes after a whole body, too
     const aborted = (cause?: unknown): void => {
+      if (incoming.readableEnded) return
       reject(new LockstepError('REQUEST_ABORTED', 'The connection ended before the whole body was there.', { cause }))
     }
     incoming.on('data', (chunk: Uint8Array) => {
@@ -23,7 +25,7 @@ export async function readBytes(incoming: IncomingMessage, limitBytes: number, a
     })
     incoming.once('end', resolve)
     incoming.once('error', aborted)
-    incoming.once('close', () => aborted())
+    incoming.once('close', aborted)
   })
   const encoding = incoming.headers['content-encoding']
   if (encoding === undefined || encoding === 'identity') return joined(chunks, alignedFrom)
