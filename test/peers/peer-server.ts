@@ -3,10 +3,13 @@ import { existsSync } from 'node:fs'
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { whenReady } from '../cli/run-lockstep.ts'
 import { rootFolder } from '../source-files.ts'
 
 export interface PeerServer {
   readonly url: string
+  /** Host and port of gRPC. */
+  readonly grpc: string
   /** A folder of its own, for what a peer writes. */
   readonly folder: string
   close(): Promise<void>
@@ -22,19 +25,24 @@ export async function startPeerServer(): Promise<PeerServer> {
   for (const words of [['migrate'], ['apply', definitions], ['model', 'push', 'delay', logistic], ['materialize']]) {
     run(process.execPath, [main, ...words], { env })
   }
-  const child = spawn(process.execPath, [main, 'serve', '--port', '0', '--json'], { env, stdio: ['ignore', 'pipe', 'inherit'] })
+  const child = spawn(process.execPath, [main, 'serve', '--port', '0', '--grpc-port', '0', '--json'], {
+    env,
+    stdio: ['ignore', 'pipe', 'inherit'],
+  })
   const exited = new Promise<void>((resolve) => child.once('exit', () => resolve()))
-  const url = await new Promise<string>((resolve, reject) => {
+  const { url, grpcPort } = await new Promise<{ url: string; grpcPort: number }>((resolve, reject) => {
     let text = ''
     child.stdout.on('data', (chunk: Buffer) => {
       text += chunk.toString()
-      const found = /"url":\s*"([^"]+)"/.exec(text)?.[1]
-      if (found !== undefined) resolve(found)
+      // one document, when it listens
+      if (text.trimEnd().endsWith('}')) resolve(JSON.parse(text))
     })
     void exited.then(() => reject(new Error(`The server ended: ${text}`)))
   })
+  await whenReady(url)
   return {
     url,
+    grpc: `127.0.0.1:${grpcPort}`,
     folder,
     async close() {
       child.kill('SIGTERM')
