@@ -64,6 +64,7 @@ const answers: readonly OipCase[] = [
     outputs: [out([1, 2, 3])],
     version: '2',
   },
+  { name: 'a version by its alias', call: echo([1, 2, 3], { version: 'steady' }), outputs: [out([1, 2, 3])], version: '1' },
   {
     name: 'outputs in the order that they are asked for',
     call: { ...cast('i8'), outputs: ['i8', 'out', 'u8'] },

@@ -1,3 +1,4 @@
+import { promoteModel } from '../../../registry/promote.ts'
 import type { World } from '../world.ts'
 import { createWorld } from '../world.ts'
 
@@ -8,7 +9,7 @@ export interface OipWorld extends World {
 }
 
 /**
- * A server of HTTP and gRPC over the serving definitions. "echo" passes its three features through (version 1), or casts them to every datatype (version 2); "typed" passes
+ * A server of HTTP and gRPC over the serving definitions. "echo" passes its three features through (version 1, also by the alias "steady"), or casts them to every datatype (version 2); "typed" passes
  * a feature of every type through; "classes" is a classifier; "strict" requires its feature.
  */
 export async function createOipWorld(bodyLimitBytes = 100_000): Promise<OipWorld> {
@@ -21,6 +22,7 @@ export async function createOipWorld(bodyLimitBytes = 100_000): Promise<OipWorld
   for (const view of ['airport_delays', 'airport_typed', 'airport_required']) await world.materialize(view)
   await world.push('echo', 'identity')
   await world.push('echo', 'casts')
+  await promoteModel(world.db, 'echo', 1, { actor: 'tests' }, 'steady')
   await world.push('typed', 'named')
   await world.push('classes', 'logistic')
   await world.push('strict', 'one')
