@@ -121,7 +121,7 @@ export async function readModelBytes(db: Database, model: string, version: numbe
 }
 
 /** A model can be large, and its bytes come as text: in pieces they never hold up what else a server does. */
-const pieceBytes = 256 * 1024
+const pieceBytes = 128 * 1024
 
 async function readPiece(db: Database, model: string, version: number, at: number): Promise<Uint8Array> {
   const row = await db.kysely

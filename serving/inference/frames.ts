@@ -6,7 +6,7 @@ const headerBytes = 5
 const valueKind = 0
 const bytesKind = 1
 /** Bytes go in pieces of this size, so that writing many never holds the event loop. */
-const pieceBytes = 256 * 1024
+const pieceBytes = 128 * 1024
 
 /** Writes a value: plain objects, arrays, typed arrays, bigints and texts. */
 export function writeValue(socket: Socket, value: unknown): void {

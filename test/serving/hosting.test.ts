@@ -68,24 +68,6 @@ async function hosted(bytes: Uint8Array, timeoutMs = 60_000) {
   return { session, runner, clock, ends, run }
 }
 
-/** The longest that this thread computed without a pause while `work` went on, milliseconds of its processor's time, as what others do on the machine is no matter. */
-async function longestTurnMs(work: () => Promise<unknown>): Promise<number> {
-  let longest = 0
-  let going = true
-  let before = process.threadCpuUsage()
-  const tick = () => {
-    const { user, system } = process.threadCpuUsage(before)
-    longest = Math.max(longest, (user + system) / 1000)
-    before = process.threadCpuUsage()
-    if (going) setImmediate(tick)
-  }
-  setImmediate(tick)
-  await work()
-  await new Promise((resolve) => setImmediate(resolve))
-  going = false
-  return longest
-}
-
 describe('a model', () => {
   it('that can loop, or that is large, runs in a process of its own', async () => {
     const trees = treeModel(64, 10)
@@ -207,32 +189,6 @@ describe('the process of a model', () => {
     expect(exists({ pid })).toBe(true)
     server.kill('SIGKILL')
     await until(async () => !exists({ pid }))
-  })
-})
-
-describe('a large model', () => {
-  it('is loaded while requests go on: no turn of the event loop is long', async () => {
-    const bytes = treeModel(90, 11)
-    expect(bytes.length).toBeGreaterThan(8_000_000)
-    let opened: OpenModel | null = null
-    const small = await open(await onnx('mlp'), 'delay')
-    const contract = { inputs: small.metadata.inputs, outputs: [{ name: 'score', type: 'float32', shape: ['N', 1], isTensor: true }] }
-    const binding = bindTo(contract, 'flight', 'delay', score)
-    const quiet = { onRun: () => undefined, onWait: () => undefined, onLookups: () => undefined, onEnd: () => undefined }
-    const longest = await longestTurnMs(async () => {
-      let over = false
-      const loading = openModel(async () => bytes, { binding, name: 'large', running: {}, runners, log: createLogger('silent'), ...quiet })
-      void loading.finally(() => (over = true))
-      while (!over) await small.predict([[1, 2, 3]])
-      opened = await loading
-    })
-    const inline = await longestTurnMs(async () => (await openInlineSession(bytes, 'large')).release())
-    expect((opened as OpenModel | null)?.place).toBe('process')
-    expect(longest).toBeLessThan(10)
-    // what it would have been
-    expect(inline).toBeGreaterThan(10)
-    await (opened as OpenModel | null)?.close()
-    await small.close()
   })
 })
 
