@@ -2,6 +2,7 @@
  * The benches, by name. Each prints what it measures beside a floor that it measures in the same run.
  *
  *     npm run bench -- online      reading 52 features of 1,000,000 customers from Redis, and materializing them
+ *     npm run bench -- overload    three times the load that a server can take
  *     npm run bench -- path        ingest, export and materialize 3,000,000 flights
  *     npm run bench -- point-in-time   the join with a spine of 1,000,000 rows, and its peers
  *     npm run bench -- profile     a CPU profile of the predict path
@@ -12,7 +13,7 @@
 import { spawnSync } from 'node:child_process'
 import { join } from 'node:path'
 
-const benches = ['online', 'path', 'point-in-time', 'profile', 'push', 'serving', 'windows']
+const benches = ['online', 'overload', 'path', 'point-in-time', 'profile', 'push', 'serving', 'windows']
 const [name, ...rest] = process.argv.slice(2)
 if (name === undefined || !benches.includes(name)) {
   process.stderr.write(`Usage: npm run bench -- ${benches.join(' | ')} [OPTIONS]\n`)

@@ -199,10 +199,19 @@ export function createServer(options: ServerOptions): LockstepServer {
   const deps: AppDeps = {
     catalog: catalog.current,
     reader: ({ online }) => ({
-      store: { read: async (keys, how) => needStore().read(keys, how) },
+      store: {
+        async read(keys, how) {
+          const online = needStore()
+          return gateway.store.run(() => online.read(keys, how))
+        },
+      },
       onStoreError: metrics.onlineError,
       isOnline: (view) => online.has(view),
-      history: (requests, onSeen) => limitHistory(() => readHistory(needDatabase(), requests, { signal: drained.signal, onSeen })),
+      history: (requests, onSeen) =>
+        limitHistory(() => {
+          const db = needDatabase()
+          return gateway.history.run(() => readHistory(db, requests, { signal: drained.signal, onSeen }))
+        }),
       written: (plan, keys, by) => limitHistory(() => writtenKeys(needDatabase(), plan, keys, by)),
     }),
     models,
@@ -285,6 +294,7 @@ export function createServer(options: ServerOptions): LockstepServer {
   async function watchDatabase(): Promise<void> {
     await database.check()
     if (database.value !== null && database.failure === null) {
+      if (gateway.history.isOpen) gateway.history.reset()
       // the first loop watches the database; where nobody can listen, it looks by itself
       if (!closing) listening ??= database.value.listen(registryChannel, () => loops[0]?.wake())
       await gateway.keys.refresh(database.value)
@@ -311,6 +321,7 @@ export function createServer(options: ServerOptions): LockstepServer {
 
   async function watchStore(): Promise<void> {
     await store.check()
+    if (store.failure === null && gateway.store.isOpen) gateway.store.reset()
     noteReady()
     await checkViews()
   }

@@ -17,6 +17,8 @@ export interface Admission {
   sample(): void
   readonly inFlight: number
   readonly limit: number
+  /** Whether the process had no time left lately. */
+  readonly isBusy: boolean
   close(): void
 }
 
@@ -34,11 +36,17 @@ interface Held {
   readonly refuse: () => void
   readonly since: number
   readonly until: number
+  readonly deadline: number
 }
 
 const leastOfAll = 128
 const waitMs = 8
-const holdMs = 50
+/** Of a busy process, those that have waited for longer are not let in any more: they are refused when their time is over. */
+const freshMs = 50
+/** How long a request is held: two milliseconds for each that is, within these bounds. So about 500 in a second are refused while that can be, for a refusal takes time too. */
+const holdLeastMs = 50
+const holdMostMs = 1000
+const holdMsOfEach = 2
 /** Beyond so many that are held, the next is refused at once. */
 const heldAtMost = 10_000
 const busyFrom = 0.85
@@ -92,8 +100,17 @@ export function createAdmission({ most, now, busy, onRefuse }: AdmissionOptions)
     const at = now()
     expire(at)
     while (inFlight < limit && first < held.length) {
-      const inOrder = at - (held[first] as Held).since <= waitMs
-      const one = inOrder ? (held[first++] as Held) : (held.pop() as Held)
+      const inOrder = at - (held[first] as Held).since <= waitMs || at >= busyUntil
+      const newest = held[held.length - 1] as Held
+      // those that come now are let in at once instead
+      if (!inOrder && at - newest.since > freshMs) return
+      const one = inOrder ? (held[first++] as Held) : newest
+      if (!inOrder) held.pop()
+      // by what is under way, it would not be done in time
+      if (rate > 0 && at + inFlight / rate >= one.deadline) {
+        refuse(one)
+        continue
+      }
       inFlight++
       one.run()
     }
@@ -110,15 +127,16 @@ export function createAdmission({ most, now, busy, onRefuse }: AdmissionOptions)
 
   return {
     enter(run, refused, deadline) {
-      if (inFlight < limit && first === held.length) {
+      if (inFlight < limit) {
         inFlight++
         run()
         return
       }
       const since = now()
-      const one = { run, refuse: refused, since, until: Math.min(since + holdMs, deadline) }
-      // by what is under way, it would not be done in time
-      if (held.length - first >= heldAtMost || (rate > 0 && since + inFlight / rate >= deadline)) return refuse(one)
+      const heldNow = held.length - first
+      const holdMs = Math.min(holdMostMs, Math.max(holdLeastMs, heldNow * holdMsOfEach))
+      const one = { run, refuse: refused, since, until: Math.min(since + holdMs, deadline), deadline }
+      if (heldNow >= heldAtMost) return refuse(one)
       held.push(one)
       sweeping ??= setInterval(sweep, 10).unref()
     },
@@ -133,6 +151,9 @@ export function createAdmission({ most, now, busy, onRefuse }: AdmissionOptions)
     },
     get limit() {
       return limit
+    },
+    get isBusy() {
+      return sampledAt < busyUntil
     },
     close() {
       if (sweeping !== null) clearInterval(sweeping)

@@ -6,6 +6,8 @@ import type { ErrorCode } from '../../kernel/errors.ts'
 export interface GatewayMetrics {
   /** A request that was refused before its handler began, or whose deadline passed. */
   refused(code: ErrorCode): void
+  /** A breaker that opened or closed. */
+  breaker(dependency: string, open: boolean): void
 }
 
 export function createGatewayMetrics(
@@ -39,5 +41,14 @@ export function createGatewayMetrics(
       },
     }),
   )
-  return { refused: (code) => refused.inc({ code }) }
+  const breakers = new Gauge({
+    name: 'lockstep_breaker_open',
+    help: '1 where a dependency has failed so often that it is not asked for a moment, else 0.',
+    labelNames: ['dependency'],
+    registers,
+  })
+  return {
+    refused: (code) => refused.inc({ code }),
+    breaker: (dependency, open) => breakers.set({ dependency }, open ? 1 : 0),
+  }
 }

@@ -1,10 +1,13 @@
 import type { IncomingHttpHeaders } from 'node:http'
 import type { Registry } from 'prom-client'
+import { LockstepError } from '../../kernel/errors.ts'
 import type { Scope } from '../../registry/keys/scope.ts'
 import type { Logger } from '../../runtime/log.ts'
 import { createRedisRateLimits } from '../../runtime/redis-rate-limits.ts'
 import type { Admission } from './admission.ts'
 import { createAdmission } from './admission.ts'
+import type { Breaker } from './breaker.ts'
+import { createBreaker } from './breaker.ts'
 import type { GatewayMetrics } from './gateway-metrics.ts'
 import { createGatewayMetrics } from './gateway-metrics.ts'
 import type { LimitFallback, RateLimiter } from './rate-limiter.ts'
@@ -17,6 +20,9 @@ export interface Gateway {
   readonly keys: KeyRing
   readonly admission: Admission
   readonly limits: RateLimiter
+  /** Before the reads of the online store, and of the offline history. */
+  readonly store: Breaker
+  readonly history: Breaker
   readonly metrics: GatewayMetrics
   /**
    * Who makes a call that is no HTTP request, by its metadata; null where no key is needed.
@@ -60,12 +66,25 @@ export function createGateway(options: GatewayOptions, { log, registry }: { read
     log,
     now: () => performance.now(),
   })
+  const breaker = (name: string, code: 'REDIS_UNAVAILABLE' | 'POSTGRES_UNAVAILABLE') =>
+    createBreaker({
+      isAway: (error) => error instanceof LockstepError && error.code === code,
+      refuse: () => new LockstepError(code, `${name} has failed several times in a row, and is not asked for a moment.`),
+      now: () => performance.now(),
+      onChange(open) {
+        metrics.breaker(name, open)
+        if (open) log.warn({ dependency: name }, 'a dependency fails, and is not asked for a moment')
+        else log.info({ dependency: name }, 'a dependency is asked again')
+      },
+    })
   const sampling = setInterval(admission.sample, sampleMs).unref()
   const keys = createKeyRing({ mode: options.auth ?? 'auto', log, now: Date.now })
   return {
     keys,
     admission,
     limits,
+    store: breaker('The online store', 'REDIS_UNAVAILABLE'),
+    history: breaker('The database', 'POSTGRES_UNAVAILABLE'),
     metrics,
     requestTimeoutMs: options.requestTimeoutMs ?? null,
     accessLogShare: options.accessLogShare ?? 0,

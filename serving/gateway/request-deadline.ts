@@ -35,7 +35,7 @@ export function requireTime({ at, limitMs }: RequestDeadline): void {
 
 /** What `work` comes to, where that is before the deadline; after it nobody waits for it any more. @throws LockstepError `DEADLINE_EXCEEDED`, and what `work` throws */
 export async function beforeDeadline<T>(deadline: RequestDeadline, work: Promise<T>): Promise<T> {
-  const value = await within(deadline.at - performance.now(), work, () => deadlineExceeded(deadline.limitMs))
+  const value = await within(Math.max(0, deadline.at - performance.now()), work, () => deadlineExceeded(deadline.limitMs))
   // a busy process comes to its timers late
   requireTime(deadline)
   return value

@@ -17,7 +17,7 @@ import { featureRoutes } from './features-route.ts'
 import { healthRoutes } from './health-routes.ts'
 import { modelChangeRoutes } from './model-changes-route.ts'
 import { modelRoutes } from './models-route.ts'
-import { heldSince } from './guard.ts'
+import { waitedSince } from './guard.ts'
 import { oipRoutes } from './oip/oip-routes.ts'
 import { passGateway } from './pass-gateway.ts'
 import { predictRoutes } from './predict-route.ts'
@@ -90,7 +90,7 @@ export function createApp(deps: AppDeps): Hono<RequestEnv> {
     more?: Readonly<Record<string, string>>,
   ): Promise<Response> {
     const { incoming } = c.env
-    const start = heldSince(incoming) ?? performance.now()
+    const start = waitedSince(incoming) ?? performance.now()
     const sent = incoming.headers['x-request-id']
     const requestId = typeof sent === 'string' && acceptableId.test(sent) ? sent : randomUUID()
     c.set('requestId', requestId)

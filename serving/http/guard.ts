@@ -2,6 +2,7 @@ import type { IncomingMessage, RequestListener } from 'node:http'
 import { randomUUID } from 'node:crypto'
 import { LockstepError } from '../../kernel/errors.ts'
 import type { Admission } from '../gateway/admission.ts'
+import { createArrivalClock } from '../gateway/arrival-clock.ts'
 import { timeoutHeader } from '../gateway/request-deadline.ts'
 import { shapedError } from './error-answer.ts'
 import type { ErrorShape, Route } from './route.ts'
@@ -13,8 +14,8 @@ export interface GuardDeps {
   readonly requestTimeoutMs: number | null
 }
 
-/** When a request that was held came, milliseconds of `performance.now()`; undefined for one that was not. */
-export function heldSince(incoming: IncomingMessage): number | undefined {
+/** When a request came that was held or waited in its socket, milliseconds of `performance.now()`; undefined for one that did not. */
+export function waitedSince(incoming: IncomingMessage): number | undefined {
   return arrivals.get(incoming)
 }
 
@@ -27,16 +28,18 @@ const acceptableId = /^[\x21-\x7e]{1,128}$/
  */
 export function guarded(listener: RequestListener, { admission, routes, requestTimeoutMs }: GuardDeps): RequestListener {
   const kindOf = kinds(routes)
+  const arrival = createArrivalClock()
   return (incoming, outgoing) => {
     const kind = kindOf(incoming)
     if (kind === 'free') return listener(incoming, outgoing)
-    const at = performance.now()
-    let held = false
+    const busy = admission.isBusy
+    const at = busy ? arrival() : performance.now()
+    let waited = busy
     admission.enter(
       () => {
         // whoever waited for it may have gone
         if (outgoing.destroyed) return admission.leave()
-        if (held) arrivals.set(incoming, at)
+        if (waited) arrivals.set(incoming, at)
         outgoing.once('close', admission.leave)
         listener(incoming, outgoing)
       },
@@ -55,7 +58,7 @@ export function guarded(listener: RequestListener, { admission, routes, requestT
       },
       at + (Number(incoming.headers[timeoutHeader]) || requestTimeoutMs || Number.POSITIVE_INFINITY),
     )
-    held = true
+    waited = true
   }
 }
 

@@ -40,8 +40,9 @@ describe('an admission', () => {
     expect(gate.said.slice(3)).toEqual(['d refused'])
   })
 
-  it('lets the newest in where the oldest has waited for too long, and refuses that in the end', () => {
+  it('of a busy process lets the newest in where the oldest has waited for too long, and refuses that in the end', () => {
     const gate = admission(1)
+    gate.pass(10, 1)
     gate.enter('a')
     gate.enter('old')
     gate.pass(20)
@@ -53,7 +54,18 @@ describe('an admission', () => {
     gate.close()
   })
 
-  it('refuses at once what would not be done by its deadline', () => {
+  it('lets the oldest in of a process that is not busy, however long it has waited', () => {
+    const gate = admission(1)
+    gate.enter('a')
+    gate.enter('old')
+    gate.pass(40)
+    gate.enter('new')
+    gate.leave()
+    expect(gate.said).toEqual(['a in', 'old in'])
+    gate.close()
+  })
+
+  it('refuses, when it is its turn, what would not be done by its deadline', () => {
     const gate = admission(100)
     for (let i = 0; i < 100; i++) gate.enter('x')
     // 1 in a millisecond
@@ -67,7 +79,8 @@ describe('an admission', () => {
     gate.said.length = 0
     gate.enter('hasty', 500 + 50)
     gate.enter('patient', 500 + 5000)
-    expect(gate.said).toEqual(['hasty refused'])
+    gate.leave()
+    expect(gate.said).toEqual(['hasty refused', 'patient in'])
     gate.close()
   })
 
