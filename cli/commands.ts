@@ -40,6 +40,7 @@ export const commands: readonly CommandEntry[] = [
   { name: 'keys list', load: async () => (await import('./commands/keys-list.ts')).keysListCommand },
   { name: 'keys revoke', load: async () => (await import('./commands/keys-revoke.ts')).keysRevokeCommand },
   { name: 'keys rotate', load: async () => (await import('./commands/keys-rotate.ts')).keysRotateCommand },
+  { name: 'explain', load: async () => (await import('./commands/explain.ts')).explainCommand },
   { name: 'serve', load: async () => (await import('./commands/serve.ts')).serveCommand },
   { name: 'openapi', load: async () => (await import('./commands/openapi.ts')).openapiCommand },
 ]

@@ -1,3 +1,5 @@
+import { floorTo } from './time.ts'
+
 const minute = 60_000_000
 const hour = 60 * minute
 const day = 24 * hour
@@ -26,4 +28,9 @@ export function divisorChains(hops: readonly number[]): number[][] {
     else chain.push(hop)
   }
   return chains
+}
+
+/** Where a sawtooth window's tail stands at `t`: the earliest event time that it covers. All in microseconds. */
+export function windowStart(t: number, windowMicros: number, hopMicros: number): number {
+  return floorTo(t - windowMicros, hopMicros)
 }

@@ -1,5 +1,6 @@
 import type { Accumulator, Aggregate } from './aggregates/aggregate.ts'
 import type { ByteReader, ByteWriter } from './binary.ts'
+import { windowStart } from './hop.ts'
 import { RunningWindow } from './running-window.ts'
 import type { FoldRow } from './state.ts'
 import type { Tile } from './tiles.ts'
@@ -141,7 +142,7 @@ export class TileChain {
   }
 
   #tail(window: WindowPlan, t: number): number {
-    return floorTo(t - window.windowMicros, this.#plan.hops[window.level] as number)
+    return windowStart(t, window.windowMicros, this.#plan.hops[window.level] as number)
   }
 
   #levelOf(eventTime: number): number {

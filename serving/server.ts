@@ -6,6 +6,7 @@ import { setTimeout as delay } from 'node:timers/promises'
 import type { Logger } from '../runtime/log.ts'
 import type { Registry } from 'prom-client'
 import { LockstepError, messageOf } from '../kernel/errors.ts'
+import { explainView } from '../offline/explain-view.ts'
 import { readHistory } from '../offline/history.ts'
 import { writtenKeys } from '../offline/written-keys.ts'
 import type { ViewPlan } from '../kernel/view-plan.ts'
@@ -218,6 +219,7 @@ export function createServer(options: ServerOptions): LockstepServer {
     modelChanges: createModelChanges(needDatabase, catalog),
     intake,
     backfills,
+    explain: (plan, key, asked) => limitHistory(() => explainView(needDatabase(), plan, key, { ...asked, signal: drained.signal })),
     gateway,
     readiness,
     closing: () => closing,

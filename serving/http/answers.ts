@@ -143,6 +143,38 @@ export const readyAnswer = z.object({
   warnings: z.array(z.string()).optional(),
 })
 
+const explainedRow = z.looseObject({ eventTime: z.string().nullable(), knownTime: z.string().nullable(), visibleAt: z.string().nullable() })
+
+export const explainAnswer = z.looseObject({
+  asOf: z.string(),
+  views: z.array(
+    z.looseObject({
+      view: z.string(),
+      source: z.string(),
+      key: named,
+      rows: z.object({ visible: z.int(), notYetVisible: z.int(), dropped: z.int() }),
+      notYetVisible: z.array(explainedRow).describe('Those that are visible soonest'),
+      features: z.array(
+        z.looseObject({
+          feature: z.string(),
+          value: z.unknown(),
+          status: z.string(),
+          kind: z.enum(['latest', 'window', 'lifetime']),
+          winner: explainedRow.nullable().optional().describe('Of a latest value'),
+          beaten: z
+            .array(explainedRow.extend({ why: z.string() }))
+            .optional()
+            .describe('What the winner beat, greatest first'),
+          span: z.object({ from: z.string(), to: z.string() }).optional().describe('Of a window: the event times that it covers'),
+          counted: z.int().optional(),
+          newest: z.array(explainedRow).optional().describe('Of what is counted, the newest'),
+        }),
+      ),
+    }),
+  ),
+  requestId,
+})
+
 /** Of every error, in the house's own shape. */
 export const errorBody = z.object({
   error: z.object({

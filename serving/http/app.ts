@@ -13,6 +13,7 @@ import { docsRoutes } from './docs-routes.ts'
 import { errorAnswer } from './error-answer.ts'
 import { eventRoutes } from './events-route.ts'
 import { feastRoutes } from './feast/feast-routes.ts'
+import { explainRoutes } from './explain-route.ts'
 import { featureRoutes } from './features-route.ts'
 import { healthRoutes } from './health-routes.ts'
 import { modelChangeRoutes } from './model-changes-route.ts'
@@ -25,6 +26,7 @@ import type { ErrorShape, Route } from './route.ts'
 
 const described: readonly Route[] = [
   ...featureRoutes,
+  ...explainRoutes,
   ...predictRoutes,
   ...eventRoutes,
   ...modelRoutes,

@@ -6,6 +6,7 @@ import type { Gateway } from '../gateway/gateway.ts'
 import type { LimitState } from '../gateway/rate-limiter.ts'
 import type { RequestDeadline } from '../gateway/request-deadline.ts'
 import type { EventIntake } from '../event-intake.ts'
+import type { ReadExplanation } from '../explain.ts'
 import type { ServingMetrics } from '../metrics.ts'
 import type { ModelChanges } from '../model-changes.ts'
 import type { ModelHost } from '../model-host.ts'
@@ -23,6 +24,8 @@ export interface AppDeps {
   readonly modelChanges: ModelChanges
   readonly intake: EventIntake
   readonly backfills: Backfills
+  /** What the offline history says of an entity, row by row. */
+  readonly explain: ReadExplanation
   readonly gateway: Gateway
   readonly readiness: () => Readiness
   /** Whether connections are to be closed after their answer. */

@@ -132,7 +132,8 @@ export function frontiersJson(include: readonly string[] | undefined, read: Feat
   return include?.includes('frontiers') ? `,"frontiers":${JSON.stringify(Object.fromEntries(read.frontiers()))}` : ''
 }
 
-function readMoment(asOf: string | number): number {
+/** The moment that a request names. @throws LockstepError `INVALID_TIME`, `INVALID_TYPE` */
+export function readMoment(asOf: string | number): number {
   const moment = valueFromJson({ kind: 'timestamp' }, asOf, 'The field "asOf"')
   if (typeof moment === 'number') return moment
   throw new LockstepError('INVALID_TIME', 'The field "asOf" is not a time; write it as 2001-07-01T00:00:00Z or leave it out.')

@@ -1,0 +1,163 @@
+import type { EntityKey } from '../kernel/entity-key.ts'
+import { windowStart } from '../kernel/hop.ts'
+import type { FoldRow, Status } from '../kernel/state.ts'
+import { isBefore } from '../kernel/state.ts'
+import type { Value } from '../kernel/value-type.ts'
+import type { ViewPlan } from '../kernel/view-plan.ts'
+import type { FeatureSpec } from '../kernel/view-spec.ts'
+import type { Database } from '../runtime/database.ts'
+import { GreatestRows } from './greatest-rows.ts'
+import type { SourceRow } from './row-decoder.ts'
+import { sourceRows } from './source-stream.ts'
+
+/** A row of an entity, as far as it bears on a feature. */
+export interface ExplainedRow {
+  /** Epoch microseconds. */
+  readonly eventTime: number
+  readonly knownTime: number
+  /** When it counts; availability included. Infinity: never. */
+  readonly visibleAt: number
+  /** `_row`, where Lockstep owns the table; else null. */
+  readonly row: number | null
+  /** The transaction that wrote it; null where the table does not tell. */
+  readonly xid: number | null
+  /** Of the column that the feature reads; null also for a count of rows. */
+  readonly value: Value | null
+}
+
+/** Why a row did not win: what it is less by than the winner, in the total order. */
+export type Beaten = 'earlier event' | 'known earlier' | 'smaller in the tie'
+
+export interface ExplainedFeature {
+  readonly spec: FeatureSpec
+  readonly value: Value | null
+  readonly status: Status
+  /** Of a latest value: the greatest row, and those after it, greatest first, with the reason. */
+  readonly winner: ExplainedRow | null
+  readonly beaten: readonly (ExplainedRow & { readonly why: Beaten })[]
+  /** Of an aggregate: the greatest rows that it counts. */
+  readonly counted: readonly ExplainedRow[]
+  /** Of a window: the event times that it covers, both included. */
+  readonly span: { readonly from: number; readonly to: number } | null
+  /** How many rows took part, and how many did not, by the reason. */
+  readonly rows: { readonly taken: number; readonly outsideWindow: number; readonly where: number }
+}
+
+export interface ExplainedView {
+  readonly features: readonly ExplainedFeature[]
+  /** Rows of the entity within the view's reach: visible at the moment, not yet, and left out by the transform. */
+  readonly rows: { readonly visible: number; readonly notYetVisible: number; readonly dropped: number }
+  /** Those that are visible soonest after the moment; without values. */
+  readonly notYetVisible: readonly ExplainedRow[]
+}
+
+/**
+ * Why a view says what it says of an entity at a moment, from the offline history: the same rows, the same states and the same order as everywhere. Of rows that did not
+ * win, or that were counted, the greatest few are kept.
+ *
+ * @param options.most rows of each kind
+ * @param options.asOf epoch microseconds
+ * @throws LockstepError as `sourceRows`; what the states throw
+ */
+export async function explainView(
+  db: Database,
+  plan: ViewPlan,
+  key: EntityKey,
+  { asOf, most, signal }: { readonly asOf: number; readonly most: number; readonly signal?: AbortSignal },
+): Promise<ExplainedView> {
+  const columns = [...plan.columns, ...plan.spec.derive].map(({ name }) => name)
+  const lenses = plan.spec.features.map((spec) => new Lens(spec, columns, asOf, most))
+  const waiting = new GreatestRows<ExplainedRow>(most, (a, b) => a.visibleAt > b.visibleAt)
+  const state = plan.newState()
+  const rows = { visible: 0, notYetVisible: 0, dropped: 0 }
+  await db.snapshot(async (snapshot) => {
+    const owned = plan.spec.source.relation.kind === 'owned'
+    for await (const batch of sourceRows(snapshot, [plan], { keys: [key], withXid: owned })) {
+      signal?.throwIfAborted()
+      for (const row of batch) {
+        const visibleAt = plan.visibleAt(row.eventTime, row.knownTime)
+        const folded = plan.fold(row.eventTime, row.knownTime, row.tie, row.values)
+        if (visibleAt > asOf) {
+          rows.notYetVisible++
+          waiting.add({ ...shown(row, visibleAt, null), visibleAt })
+        } else if (folded === null) {
+          rows.dropped++
+        } else {
+          rows.visible++
+          state.add(folded, asOf)
+          for (const lens of lenses) lens.add(row, folded)
+        }
+      }
+    }
+  })
+  const { values, statuses } = state.valueAt(asOf)
+  return {
+    features: lenses.map((lens, i) => lens.explained(values[i] ?? null, statuses[i] as Status)),
+    rows,
+    notYetVisible: waiting.list,
+  }
+}
+
+interface Candidate {
+  readonly folded: FoldRow
+  readonly shown: ExplainedRow
+}
+
+/** What one feature sees of the rows. */
+class Lens {
+  readonly #spec: FeatureSpec
+  readonly #slot: number
+  readonly #where: number | null
+  readonly #span: { readonly from: number; readonly to: number } | null
+  readonly #candidates: GreatestRows<Candidate>
+  readonly #rows = { taken: 0, outsideWindow: 0, where: 0 }
+
+  constructor(spec: FeatureSpec, columns: readonly string[], asOf: number, most: number) {
+    this.#spec = spec
+    this.#slot = spec.column === null ? -1 : columns.indexOf(spec.column)
+    this.#where = spec.where === undefined ? null : columns.indexOf(spec.where)
+    this.#span = spec.kind === 'window' ? { from: windowStart(asOf, spec.windowMicros, spec.hopMicros), to: asOf } : null
+    this.#candidates = new GreatestRows(most + 1, (a, b) => isBefore(a.folded, b.folded))
+  }
+
+  add(row: SourceRow, folded: FoldRow): void {
+    if (this.#where !== null && folded.values[this.#where] !== true) {
+      this.#rows.where++
+    } else if (this.#span !== null && folded.eventTime < this.#span.from) {
+      this.#rows.outsideWindow++
+    } else {
+      this.#rows.taken++
+      this.#candidates.add({ folded, shown: shown(row, folded.visibleAt, folded.values[this.#slot] ?? null) })
+    }
+  }
+
+  explained(value: Value | null, status: Status): ExplainedFeature {
+    const { list } = this.#candidates
+    const common = { spec: this.#spec, value, status, span: this.#span, rows: this.#rows }
+    if (this.#spec.kind !== 'latest')
+      return { ...common, winner: null, beaten: [], counted: list.slice(0, -1 + this.#candidates.most).map((each) => each.shown) }
+    const [winner] = list
+    return {
+      ...common,
+      winner: winner?.shown ?? null,
+      beaten: list.slice(1).map((each) => ({ ...each.shown, why: whyBeaten(each.folded, (winner as Candidate).folded) })),
+      counted: [],
+    }
+  }
+}
+
+function whyBeaten(row: FoldRow, winner: FoldRow): Beaten {
+  if (row.eventTime !== winner.eventTime) return 'earlier event'
+  return row.knownTime === winner.knownTime ? 'smaller in the tie' : 'known earlier'
+}
+
+function shown({ eventTime, knownTime, tie, xid }: SourceRow, visibleAt: number, value: Value | null): ExplainedRow {
+  return {
+    eventTime,
+    knownTime: knownTime === null || knownTime === Number.NEGATIVE_INFINITY ? eventTime : knownTime,
+    visibleAt,
+    row: typeof tie === 'number' ? tie : null,
+    xid: xid < 0 ? null : xid,
+    value,
+  }
+}

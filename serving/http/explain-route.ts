@@ -1,0 +1,41 @@
+import type { Context } from 'hono'
+import { z } from 'zod'
+import { explain } from '../explain.ts'
+import { explainAnswer } from './answers.ts'
+import { readBody } from './body.ts'
+import type { AppDeps, RequestEnv, RouteAnswer } from './context.ts'
+import { jsonAnswer } from './context.ts'
+import { asOfSchema, readMoment } from './features-route.ts'
+import type { Route } from './route.ts'
+
+const explainSchema = z.strictObject({
+  service: z.string().optional(),
+  view: z.string().optional(),
+  entity: z.record(z.string(), z.unknown()),
+  asOf: asOfSchema,
+  candidates: z.int().min(1).max(100).default(10).describe('How many rows of each kind are shown'),
+})
+
+/** What tells why a value is what it is. */
+export const explainRoutes: readonly Route[] = [
+  {
+    method: 'POST',
+    path: '/v1/explain',
+    scope: 'read',
+    summary: 'Why the features of one entity are what they are at a moment',
+    description:
+      'For each feature the row that won, those that it beat and why; for a window the span that it covers and what it counts. Read from the offline history.',
+    tag: 'Features',
+    body: explainSchema,
+    example: { view: 'airport_delays', entity: { airport: 'ATL' }, asOf: '2001-06-30T12:00:00Z' },
+    answer: explainAnswer,
+    handle: answerExplain,
+  },
+]
+
+async function answerExplain(c: Context<RequestEnv>, deps: AppDeps): Promise<RouteAnswer> {
+  const { service, view, entity, asOf, candidates } = await readBody(c, deps.bodyLimitBytes, explainSchema)
+  const moment = (asOf === undefined ? deps.defaultAsOf : readMoment(asOf)) ?? deps.clock()
+  const explained = await explain(deps.catalog(), deps.explain, { service, view, entity, asOf: moment, most: candidates })
+  return jsonAnswer({ ...explained, requestId: c.get('requestId') })
+}
