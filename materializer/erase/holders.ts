@@ -116,8 +116,8 @@ const datasets: Holder = async ({ entity, definitions, db }) => {
   })
 }
 
-/** In this order: what names rows of the entity goes before what is made of them. */
-export const holders: readonly Holder[] = [ownTables, deadLetters, loggedPredictions, ownStates, userTables, datasets]
+/** In this order: what names rows of the entity goes before what is made of them, and what holds others up, last. */
+export const holders: readonly Holder[] = [ownTables, deadLetters, ownStates, userTables, datasets, loggedPredictions]
 
 function viewsIn(entity: string, definitions: Erasing['definitions']): string[] {
   return definitions.flatMap((definition) =>

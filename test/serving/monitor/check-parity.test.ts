@@ -184,9 +184,10 @@ describe('a parity check', () => {
 
   it('leaves out what cannot be compared, and says why', async () => {
     await world.db.query('truncate lockstep.prediction_log')
-    const served = await world.serve(logging)
+    const served = await world.serve({ config: { ...logging.config, parityPerMinute: 1 } })
     url = served.url
     await served.server.whenReady()
+    expect(await served.registry.metrics()).toContain('lockstep_parity_vectors_total 0')
     for (let i = 0; i < 3; i++) await predict('echo', 'EQUAL')
     await served.server.close()
     await world.db.query(
