@@ -33,7 +33,7 @@ export interface ModelHostDeps {
 }
 
 /**
- * Keeps model versions loaded: those that answer and those that aliases point at always, others from when they are asked for until nobody has for 5 minutes.
+ * Keeps model versions loaded: those that answer and those that aliases point at, or pointed at before, always, others from when they are asked for until nobody has for 5 minutes.
  */
 export interface ModelHost {
   /**
@@ -180,7 +180,8 @@ export function createModelHost(deps: ModelHostDeps): ModelHost {
       const there = new Set<string>()
       const kept = new Set<string>()
       for (const model of catalog.models.values()) {
-        const aliased = new Set([...model.aliases.values()].map((alias) => alias.version))
+        // with what an alias pointed at before: to go back must take no time
+        const aliased = new Set([...model.aliases.values()].flatMap(({ version, former }) => [version, former.at(-1)]))
         const answers = answering(catalog, model)
         for (const version of model.versions) {
           there.add(identity(model, version))
