@@ -161,7 +161,8 @@ async function bringUpToDate(
   if (marker.incremental) {
     const arrived = await hasArrived(db, plan, marker.frontier)
     view.nextAt = performance.now() + (performance.now() - started) * dearness
-    if (!arrived) return
+    // of one that was set back readers ask the history, until a run has ended
+    if (!arrived && marker.setBack !== true) return
   }
   const result = await slots.run(async () => {
     signal.throwIfAborted()
@@ -187,14 +188,15 @@ async function keepSchedule(
   const { db, store, clock } = tools
   const identity = await store.identity()
   const moment = runMoment(plan.spec.availability, clock())
-  if (marker.frontier.below >= (await reachedByRuns(db, plan.id, identity, marker.origin))) return await askForScheduledRun(tools, plan)
+  const isBehind = marker.setBack === true || marker.frontier.below < (await reachedByRuns(db, plan.id, identity, marker.origin))
+  if (!isBehind) return await askForScheduledRun(tools, plan)
   const result = await slots.run(async () => {
     signal.throwIfAborted()
     return await underViewLock(db, identity, plan.id, async () => {
       // another process may have done it
       const reached = await reachedByRuns(db, plan.id, identity, marker.origin)
       const now = await readMarker(store, plan.id)
-      if (now === null || now.removing || now.frontier.below >= reached) return null
+      if (now === null || now.removing || (now.setBack !== true && now.frontier.below >= reached)) return null
       return await materializeView(db, store, plan, { moment, now: clock, signal, replayMs })
     })
   })

@@ -23,7 +23,7 @@ export interface FailoverOptions {
 
 /**
  * Looks whether a part of the store was emptied, and whether the store has a primary that was not one at the last look: it has restarted, or a replica has taken over, and writes that were acknowledged may be lost. Then
- * the markers of all views are set back to where they stood `replayMs` ago, so that the next runs go over those arrivals again. That is exact, for each state says itself
+ * the markers of all views are set back to where they stood `replayMs` ago, so that the next runs go over those arrivals again; until then readers ask the offline history for what is absent (online/read.ts). That is exact, for each state says itself
  * which transactions it holds. The backfills that run fail, and what was erased is erased again. Whoever is killed amid it leaves the new primary unknown, and the next one does it again.
  *
  * @returns the views that were set back, or are begun anew
@@ -110,7 +110,7 @@ async function setBack(db: Database, store: OnlineStore, identity: string, optio
 async function lower(store: OnlineStore, view: DefinitionId, marker: Marker, to: number): Promise<boolean> {
   const below = Math.min(to, marker.frontier.below - 1)
   if (below <= 0) return await removeMarker(store, view, marker)
-  return await writeMarker(store, view, { ...marker, frontier: intersection(marker.frontier, allBelow(below)) }, marker)
+  return await writeMarker(store, view, { ...marker, frontier: intersection(marker.frontier, allBelow(below)), setBack: true }, marker)
 }
 
 async function remember(db: Database, store: string, present: readonly string[]): Promise<void> {

@@ -22,6 +22,8 @@ export interface Marker {
   readonly origin: { readonly id: string; readonly startedAt: Date }
   /** That run is removing what was there before, or was stopped while it did: until it has, no other run may count on any state. */
   readonly removing: boolean
+  /** It was set back, for writes that were acknowledged may be lost: until a run has gone over those arrivals again, a state may be absent whose entity has rows. Default: false. */
+  readonly setBack?: boolean
 }
 
 /** The marker of a view that `origin` begins. Its frontier is no other run's, so that compare-and-set tells it from every other one. */
@@ -76,6 +78,7 @@ function decodeMarker(bytes: Buffer, view: DefinitionId): Marker {
     fingerprint,
     incremental: (flags & 1) !== 0,
     removing: (flags & 2) !== 0,
+    ...((flags & 4) === 0 ? {} : { setBack: true }),
     origin: { id: body.string(), startedAt: new Date(body.int()) },
   }
 }
@@ -98,20 +101,20 @@ async function replaceMarker(store: OnlineStore, view: DefinitionId, bytes: Buff
   return stored === true
 }
 
-function encodeMarker({ frontier, fingerprint, incremental, removing, origin }: Marker): Buffer {
+function encodeMarker({ frontier, fingerprint, incremental, removing, setBack = false, origin }: Marker): Buffer {
   const writer = new ByteWriter()
   writer.byte(storedFormat)
   writeFrontier(writer, frontier)
   writer.float64(Number.NEGATIVE_INFINITY)
   writer.string(fingerprint)
-  writer.byte((incremental ? 1 : 0) | (removing ? 2 : 0))
+  writer.byte((incremental ? 1 : 0) | (removing ? 2 : 0) | (setBack ? 4 : 0))
   writer.string(origin.id)
   writer.int(origin.startedAt.getTime())
   return writer.bytes()
 }
 
 /**
- * Adds to the marker the transactions whose rows a run has folded that began at the marker `from`. Where the view was removed or begun anew meanwhile, or its marker set
+ * Adds to the marker the transactions whose rows a run has folded that began at the marker `from`; one that was set back is whole again by that. Where the view was removed or begun anew meanwhile, or its marker set
  * back, it stays as it is: what this run wrote may be gone.
  *
  * @returns where the marker was and where it is now; null where it stayed
@@ -126,7 +129,7 @@ export async function advanceMarker(
     const present = await readMarker(store, view)
     if (present === null || !sameOrigin(present, from) || !includes(present.frontier, from.frontier)) return null
     const [was, is] = [present.frontier, union(present.frontier, folded)]
-    if (is === was || (await writeMarker(store, view, { ...from, frontier: is }, present))) return { was, is }
+    if (is === was || (await writeMarker(store, view, { ...from, frontier: is, setBack: false }, present))) return { was, is }
   }
 }
 

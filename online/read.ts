@@ -5,6 +5,7 @@ import type { ViewValues } from '../kernel/state.ts'
 import { readHeader } from '../kernel/stored-state.ts'
 import { ofEntity } from '../kernel/too-many-categories.ts'
 import type { ViewPlan } from '../kernel/view-plan.ts'
+import type { DefinitionId } from '../kernel/view-spec.ts'
 import type { OnlineKey, OnlineStore } from './store.ts'
 import { requireWhole } from './whole-view.ts'
 
@@ -15,7 +16,7 @@ export interface OnlineRequest {
 }
 
 export interface OnlineAnswer {
-  /** null where only the offline history knows: `asOf` is before `highWater`, or the state is over its view's cap. */
+  /** null where only the offline history knows: `asOf` is before `highWater`, the state is over its view's cap, or it may have been lost in a failover. */
   readonly values: ViewValues | null
   /** The transactions whose rows are in the answer, and no others; null where nothing is stored. */
   readonly frontier: Frontier | null
@@ -42,6 +43,7 @@ export async function readOnline(
   const absent = new Map<ViewPlan, OnlineAnswer>()
   const lacking = new Set<ViewPlan>()
   const lackedAt: number[] = []
+  let setBack: ReadonlySet<DefinitionId> = nothing
   for (let i = 0, k = 0; i < requests.length; i++) {
     const { plan, key } = requests[i] as OnlineRequest
     if (key === null || stored[k++] !== null) continue
@@ -51,8 +53,9 @@ export async function readOnline(
   if (lacking.size > 0) {
     // the markers say nothing of a copy that lags behind, nor of what was read before a view became whole, nor of a server that was emptied by itself; both reads travel together
     const lacked = lackedAt.map((k) => keys[k] as OnlineKey)
-    const [, again] = await Promise.all([requireWhole(store, [...lacking]), store.read(lacked, { sure: true })])
+    const [back, again] = await Promise.all([requireWhole(store, [...lacking]), store.read(lacked, { sure: true })])
     for (const [i, k] of lackedAt.entries()) stored[k] = again[i] ?? null
+    setBack = back
   }
   const answers = new Array<OnlineAnswer>(requests.length)
   let at = 0
@@ -62,6 +65,8 @@ export async function readOnline(
     let answer: OnlineAnswer | undefined
     if (key !== null && bytes !== null) {
       answer = storedAnswer(plan, key, bytes, asOf)
+    } else if (key !== null && setBack.has(plan.id)) {
+      answer = perhapsLost
     } else {
       answer = absent.get(plan)
       if (answer === undefined) absent.set(plan, (answer = absentAnswer(plan, asOf)))
@@ -85,3 +90,7 @@ function storedAnswer(plan: ViewPlan, key: EntityKey, bytes: Buffer, asOf: numbe
 function absentAnswer(plan: ViewPlan, asOf: number): OnlineAnswer {
   return { values: plan.newState().valueAt(asOf), frontier: null, highWater: Number.NEGATIVE_INFINITY }
 }
+
+/** Its view was set back after a failover, and no run has gone over the last arrivals yet. */
+const perhapsLost: OnlineAnswer = { values: null, frontier: null, highWater: Number.NEGATIVE_INFINITY }
+const nothing: ReadonlySet<DefinitionId> = new Set()

@@ -80,10 +80,10 @@ function reasonOf(cause: unknown, connection: RedisConnection): string {
 /** Which key it was that a GET, or the script, found something else under. */
 function keyOf(cause: Error): string {
   const { command } = cause as { command?: { name?: unknown; args?: readonly unknown[] } } // the client's, which its types leave out
-  const named = /^WRONGTYPE of the (key ".*")/.exec(cause.message)?.[1]
-  const [got] = command?.name === 'get' ? (command.args ?? []) : []
-  if (typeof got === 'string') return `The key "${got}"`
-  return named === undefined ? 'A key' : `The ${named}`
+  // its answer ends where the key holds a zero byte, as texts in keys do at their end
+  const named = /^WRONGTYPE of the key "([^"]*)/.exec(cause.message)?.[1]
+  const [got = named] = command?.name === 'get' ? (command.args ?? []) : []
+  return typeof got === 'string' ? `The key "${got}"` : 'A key'
 }
 
 function sentence(text: string): string {

@@ -3,19 +3,22 @@ import type { ErrorCode } from '../kernel/errors.ts'
 import type { ViewPlan } from '../kernel/view-plan.ts'
 import type { DefinitionId } from '../kernel/view-spec.ts'
 import type { Marker } from './marker.ts'
-import { tryMarkers } from './marker.ts'
+import { markerKey, tryMarkers } from './marker.ts'
 import type { OnlineStore } from './store.ts'
 
 /**
  * Has the store say that it holds the views whole. A state that is absent means that its entity was never seen only where it does: in a store that was emptied, or that is
  * filled just now, it means nothing.
  *
+ * @returns those of the views that were set back after a failover: of these, too, an absent state means nothing, until the next run has ended
  * @throws LockstepError `NOT_READY` naming the view; `STATE_CORRUPT`, `STATE_VERSION` where what the store says of it cannot be read
  */
-export async function requireWhole(store: Pick<OnlineStore, 'read'>, views: readonly ViewPlan[]): Promise<void> {
+export async function requireWhole(store: Pick<OnlineStore, 'read'>, views: readonly ViewPlan[]): Promise<ReadonlySet<DefinitionId>> {
+  const markers = await markersOf(store, views)
   // of its parts a read that is sure looks at those alone that it asks
-  const [lack] = await lacksOf({ read: (keys) => store.read(keys) }, views)
+  const [lack] = await lacksBy(store, views, markers, false)
   if (lack !== undefined) throw new LockstepError(lack.code, lack.problem, { details: { view: lack.view } })
+  return new Set(views.flatMap(({ id }, i) => ((markers[i] as Marker).setBack === true ? [id] : [])))
 }
 
 export interface Lack {
@@ -27,17 +30,43 @@ export interface Lack {
 
 /** The views that the store does not hold whole. */
 export async function lacksOf(store: Pick<OnlineStore, 'read' | 'parts'>, views: readonly ViewPlan[]): Promise<Lack[]> {
-  const markers = await tryMarkers(
+  return await lacksBy(store, views, await markersOf(store, views), (await store.parts?.lost()) === true)
+}
+
+type FoundMarker = Marker | LockstepError | null
+
+async function markersOf(store: Pick<OnlineStore, 'read'>, views: readonly ViewPlan[]): Promise<FoundMarker[]> {
+  return await tryMarkers(
     store,
     views.map(({ id }) => id),
   )
-  const emptied = (await store.parts?.lost()) === true
-  return views.flatMap((plan, i) => {
-    const marker = markers[i] ?? null
+}
+
+async function lacksBy(
+  store: Pick<OnlineStore, 'read'>,
+  views: readonly ViewPlan[],
+  markers: readonly FoundMarker[],
+  emptied: boolean,
+): Promise<Lack[]> {
+  const lacks = views.map(async (plan, i): Promise<Lack[]> => {
+    const marker = markers[i] ?? (await whatIsInstead(store, plan.id))
     if (marker instanceof LockstepError) return [{ view: plan.id, code: marker.code, problem: marker.message }]
     const problem = lackOf(plan, marker) ?? (emptied ? emptiedIn(plan) : null)
     return problem === null ? [] : [{ view: plan.id, code: 'NOT_READY', problem }]
   })
+  return (await Promise.all(lacks)).flat()
+}
+
+/** Where a marker is absent: whether another program's value lies under its key, which an ordinary read takes for nothing. */
+async function whatIsInstead(store: Pick<OnlineStore, 'read'>, view: DefinitionId): Promise<LockstepError | null> {
+  try {
+    await store.read([markerKey(view)], { sure: true })
+  } catch (error) {
+    if (error instanceof LockstepError && error.code === 'STATE_CORRUPT') return error
+    // that a server was emptied is told otherwise
+    if (!(error instanceof LockstepError) || error.code !== 'NOT_READY') throw error
+  }
+  return null
 }
 
 function emptiedIn({ id }: ViewPlan): string {

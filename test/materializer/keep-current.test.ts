@@ -9,7 +9,7 @@ import { keepCurrent } from '../../materializer/keep-current.ts'
 import { materializeView } from '../../materializer/materialize.ts'
 import { noticeFailover } from '../../materializer/notice-failover.ts'
 import { askForScheduledRun, deadLetters, scheduledJobs } from '../../materializer/scheduled-runs.ts'
-import { readMarker } from '../../online/marker.ts'
+import { readMarker, writeMarker } from '../../online/marker.ts'
 import type { OnlineStore } from '../../online/store.ts'
 import type { JobQueue } from '../../runtime/job-queue.ts'
 import { openJobQueue } from '../../runtime/job-queue.ts'
@@ -174,6 +174,19 @@ describe('what keeps views current', () => {
     )
     expect(runs).toEqual([{ view: plan.id, moment: due, rows: 0 }])
     expect(await finished(plan)).toEqual([due, due])
+  })
+
+  it('runs a view that a failover has set back, though nothing has arrived since', async () => {
+    const { db, store } = fixture().open('redis')
+    const { table, plan } = await freshView(db)
+    await table.insert(many(5))
+    await materializeView(db, store, plan, { moment })
+    const marker = await readMarker(store, plan.id)
+    if (marker === null) throw new Error('There is no marker.')
+    await writeMarker(store, plan.id, { ...marker, setBack: true }, marker)
+    const isWhole = async (): Promise<boolean> => (await readMarker(store, plan.id))?.setBack !== true
+    expect(await isWhole()).toBe(false)
+    await keep([plan], 1, () => moment, isWhole)
   })
 
   it('tries a run that fails again, and then keeps it as a dead letter until one has made up for it', async () => {

@@ -4,10 +4,11 @@ import { finishChunk, readBackfill } from '../../materializer/backfills.ts'
 import { materializeView } from '../../materializer/materialize.ts'
 import { noticeFailover } from '../../materializer/notice-failover.ts'
 import { markerKey, readMarker, tryMarkers } from '../../online/marker.ts'
+import { readOnline } from '../../online/read.ts'
 import type { OnlineStore } from '../../online/store.ts'
 import { openJobQueue } from '../../runtime/job-queue.ts'
 import { freshView, heldRun, heldSecondRun, many, materializerFixture, moment } from './fixture.ts'
-import { storedStates } from './payments.ts'
+import { accountKey, storedStates } from './payments.ts'
 
 const fixture = materializerFixture()
 
@@ -38,6 +39,28 @@ describe('a failover that is noticed while a view is written', () => {
     }
     await materializeView(db, store, plan, { moment })
     expect(await storedStates(store, plan, table.keys(plan))).toEqual(table.expected(plan, moment))
+  })
+
+  it('has readers ask the history for what is absent, until a run has gone over the last arrivals', async () => {
+    const { db, store } = fixture().open('redis')
+    await noticeFailover(db, store, { nowMs: Date.now() })
+    const { table, plan } = await freshView(db)
+    await table.insert(many(30))
+    await materializeView(db, store, plan, { moment })
+    const key = accountKey(plan, many(1)[0]?.account ?? '')
+    const asked = async () =>
+      (
+        await readOnline(
+          store,
+          ['absent', key].map((each) => ({ plan, key: each })),
+          moment,
+        )
+      ).map(({ values }) => values !== null)
+    expect(await asked()).toEqual([true, true])
+    await noticeFailover(db, failedOver(store), { nowMs: Date.now() + 1, replayMs: 0 })
+    expect(await asked()).toEqual([false, true])
+    await materializeView(db, store, plan, { moment })
+    expect(await asked()).toEqual([true, true])
   })
 
   it('ends a first run as lost, and the next one begins the view', async () => {

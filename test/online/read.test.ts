@@ -7,7 +7,7 @@ import { allBelow } from '../../kernel/frontier.ts'
 import { Status } from '../../kernel/state.ts'
 import { encodeStored } from '../../kernel/stored-state.ts'
 import { openEmbeddedStore } from '../../online/embedded-store.ts'
-import { firstMarker, markerKey, readMarker, writeMarker } from '../../online/marker.ts'
+import { advanceMarker, firstMarker, markerKey, readMarker, writeMarker } from '../../online/marker.ts'
 import { readOnline } from '../../online/read.ts'
 import type { OnlineKey, OnlineStore } from '../../online/store.ts'
 import { lacksOf } from '../../online/whole-view.ts'
@@ -105,6 +105,23 @@ describe('reading features from the online store', () => {
     }
     await writeMarker(store, empty.id, { ...facts, removing: false, frontier: allBelow(8) }, await readMarker(store, empty.id))
     expect((await asked())[0]?.values?.statuses.every((status) => status === Status.notFound)).toBe(true)
+  })
+
+  it('leaves what is absent to the history where its view was set back and may have lost it, and answers what is there', async () => {
+    const back = paymentsPlan({ name: 'back', relation: { kind: 'table', table: 'payments' } })
+    const facts = { fingerprint: back.fingerprint, incremental: true, removing: false, origin: { id: '1', startedAt: new Date(0) } }
+    await writeMarker(store, back.id, { ...facts, setBack: true, frontier: allBelow(7) }, null)
+    const bytes = encodeStored(back.newState(), allBelow(7))
+    await store.write([{ view: back.id, entity: 'account', key: accountKey(back, 'there'), expected: null, bytes }])
+    const keys = [accountKey(back, 'there'), accountKey(back, 'absent'), null]
+    const requests = [...keys.map((key) => ({ plan: back, key })), { plan, key: accountKey(plan, 'absent') }]
+    const asked = async () => (await readOnline(store, requests, moment)).map(({ values }) => values !== null)
+    expect(await asked()).toEqual([true, false, true, true])
+    expect(await lacksOf(store, [back])).toEqual([])
+    const marker = await readMarker(store, back.id)
+    if (marker === null) throw new Error('There is no marker.')
+    await advanceMarker(store, back.id, marker, allBelow(8))
+    expect(await asked()).toEqual([true, true, true, true])
   })
 
   it('tells of a view whose marker cannot be read, and of no other for its sake', async () => {

@@ -2,10 +2,14 @@ import { Redis } from 'ioredis'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { readHeader } from '../../kernel/stored-state.ts'
 import type { DefinitionId } from '../../kernel/view-spec.ts'
+import { markerKey } from '../../online/marker.ts'
+import { readOnline } from '../../online/read.ts'
 import { redisError } from '../../online/redis-error.ts'
 import { redisKey } from '../../online/redis-key.ts'
 import { createRedisStore } from '../../online/redis-store.ts'
 import type { OnlineKey, OnlineStore } from '../../online/store.ts'
+import { lacksOf } from '../../online/whole-view.ts'
+import { paymentsPlan } from '../materializer/plans.ts'
 import { testRedis } from '../services/index.ts'
 import { stored } from './stored-bytes.ts'
 import { storeContract } from './store-contract.ts'
@@ -84,6 +88,24 @@ describe('the Redis store, beyond the contract', () => {
       code: 'STATE_CORRUPT',
       message: expect.stringContaining(`The key "${redisKey(prefix, key)}"`),
     })
+    // of the key of a text, which ends with a zero byte, the script's answer tells what stands before that
+    const text = { ...key, key: 'text\0' }
+    await admin.rpush(redisKey(prefix, text), 'a list')
+    await expect(store.write([{ ...text, expected: null, bytes: stored(1, '') }])).rejects.toMatchObject({
+      message: expect.stringContaining(`The key "${prefix}:{text" of the online store`),
+    })
+    await admin.del(redisKey(prefix, text))
+  })
+
+  it('says so of a marker too, rather than that its view is not materialized', async () => {
+    const plan = paymentsPlan({ relation: { kind: 'table', table: 'payments' } })
+    const marker = redisKey(prefix, markerKey(plan.id))
+    expect(await lacksOf(store, [plan])).toMatchObject([{ code: 'NOT_READY' }])
+    await admin.hset(marker, 'a', 'hash')
+    const problem = expect.stringContaining(`The key "${marker}"`)
+    expect(await lacksOf(store, [plan])).toEqual([{ view: plan.id, code: 'STATE_CORRUPT', problem }])
+    await expect(readOnline(store, [{ plan, key: 'absent' }], 1)).rejects.toMatchObject({ code: 'STATE_CORRUPT', message: problem })
+    await admin.del(marker)
   })
 
   it('refuses what it cannot reach with REDIS_UNAVAILABLE, on every path, and closes all the same', async () => {

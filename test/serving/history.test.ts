@@ -1,6 +1,7 @@
 import { setTimeout } from 'node:timers/promises'
 import { sql } from 'kysely'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { readMarker, writeMarker } from '../../online/marker.ts'
 import type { Database } from '../../runtime/database.ts'
 import { openPostgres } from '../../runtime/open-postgres.ts'
 import { createLimit } from '../../serving/limit.ts'
@@ -66,6 +67,25 @@ describe('the history', () => {
       [77, 'PRESENT'],
       [null, 'NOT_FOUND'],
     ])
+    await server.close()
+  })
+
+  it('answers for what the store lacks where a failover may have lost it', async () => {
+    const view = 'airport_delays@1'
+    const { url, server } = await world.serve()
+    await server.whenReady()
+    await world.db.script(`insert into lockstep_source.landings (airport, at, delay) values ('LOST', '2001-07-01T11:00:00Z', 78)`)
+    const delays = async () => {
+      const { body } = await ask(url, '/v1/features', { service: 'flight', entities: ['A1', 'LOST', 'NONE'].map(entity) })
+      return body.results.map(({ features, statuses }) => [features.lastDelay, statuses.lastDelay])
+    }
+    const [before, none] = await delays().then((all) => [all[0], all[2]])
+    const marker = await readMarker(world.store, view)
+    if (marker === null) throw new Error('There is no marker.')
+    await writeMarker(world.store, view, { ...marker, setBack: true }, marker)
+    expect(await delays()).toEqual([before, [78, 'PRESENT'], none])
+    await writeMarker(world.store, view, marker, marker)
+    expect(await delays()).toEqual([before, none, none])
     await server.close()
   })
 
