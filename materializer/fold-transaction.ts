@@ -15,7 +15,7 @@ import { tryMarkers } from '../online/marker.ts'
 import type { OnlineStore } from '../online/store.ts'
 import type { Database } from '../runtime/database.ts'
 import { faultPoint } from '../runtime/fault-point.ts'
-import { currentXmax } from './ahead.ts'
+import { createAheadWatch, currentXmax } from './ahead.ts'
 import { createArrivals } from './arrivals.ts'
 import { foldRefused, pauseBefore } from './fold-refused.ts'
 import { foldStream } from './fold-stream.ts'
@@ -146,7 +146,8 @@ async function foldInto(
   const { signal, onTooLarge } = options
   const read = createStateReader(store, plan, marker)
   const writer = createStateWriter(store, plan)
-  const target = { plan, read, writer, moment, start: 'resume' } as const
+  const ahead = createAheadWatch(db, plan)
+  const target = { plan, read, writer, moment, onStored: ahead.note, start: 'resume' } as const
 
   /** The entities that the rows of the transaction are not enough for. */
   async function lacking(keys: readonly EntityKey[]): Promise<EntityKey[]> {
@@ -181,6 +182,8 @@ async function foldInto(
       for (const key of whole) again.delete(key)
       part = part.filter(({ key }) => again.has(key))
     }
+    // a state of a database that was set back since takes these rows for those that it holds
+    await ahead.check(endOf(written))
   } catch (error) {
     if (!(error instanceof LockstepError) || error.code !== 'STORE_MISMATCH') throw error
     left.push(plan.id)

@@ -61,6 +61,21 @@ describe.each(storeKinds)('a database that was restored, beside what the %s stor
     expect(await storedStates(store, plan, table.keys(plan))).toEqual(table.expected(plan, moment))
   })
 
+  it('is told by a push that meets such a state: it leaves the view to its next run', async () => {
+    const { db, store } = fixture().open(kind)
+    const { table, plan } = await freshView(db)
+    await table.insert(many(30))
+    await materializeView(db, store, plan, { moment })
+    const push = async () => {
+      await table.insert(many(1))
+      const [row] = await db.query<{ xid: string }>(`select max(_xid)::text as xid from ${table.name}`)
+      return (await foldTransaction(db, store, [plan], Number(row?.xid), { moment })).left
+    }
+    expect(await push()).toEqual([])
+    await setAhead(store, plan)
+    expect(await push()).toEqual([plan.id])
+  })
+
   it('is told where only a range of the marker is ahead, and no push is folded', async () => {
     const { db, store } = fixture().open(kind)
     const { table, plan } = await freshView(db)
