@@ -21,6 +21,7 @@ import type { Database } from '../runtime/database.ts'
 import { openPostgres } from '../runtime/open-postgres.ts'
 import { openRedis } from '../runtime/redis.ts'
 import { keepHeapSmall } from '../runtime/small-heap.ts'
+import { forgetKeys } from './forget-keys.ts'
 import { clock, inOwnPlace, inProcess, tell } from './in-process.ts'
 import { fillTables, latestViews, views, windowedView } from './online/customers.ts'
 import type { Materialized, MaterializeFloor } from './online/materializing.ts'
@@ -76,7 +77,7 @@ async function measure(): Promise<void> {
         `${JSON.stringify(summary(written, await run<Reads>('read'), await run<Bytes>('bytes'), await run<Pushed>('push')))}\n`,
       )
     } finally {
-      await removeKeys(own)
+      await forgetKeys(redisUrl, own)
     }
   })
 }
@@ -182,17 +183,6 @@ async function outcome(db: Database, name: string, view: string): Promise<unknow
   } finally {
     await redis.quit()
   }
-}
-
-async function removeKeys(of: string): Promise<void> {
-  const redis = openRedis(redisUrl)
-  let cursor = '0'
-  do {
-    const [next, keys] = await redis.scanBuffer(cursor, 'MATCH', `${of}*`, 'COUNT', 10_000)
-    if (keys.length > 0) await redis.unlink(...keys)
-    cursor = next.toString()
-  } while (cursor !== '0')
-  await redis.quit()
 }
 
 function round(number: number): number {
