@@ -70,7 +70,7 @@ export interface IndexEntry {
 export function repositoryIndex(deps: Deps, readyOnly: boolean): IndexEntry[] {
   const entries = [...deps.catalog().models.values()].flatMap((model) =>
     model.versions.map(({ version }): IndexEntry => {
-      const failure = deps.models.failures.find((text) => text.includes(`"${model.name}@${version}"`))
+      const failure = deps.models.failures.find((text) => text.startsWith(`The model "${model.name}@${version}" `))
       return { name: model.name, version: String(version), state: failure === undefined ? 'READY' : 'UNAVAILABLE', reason: failure ?? '' }
     }),
   )
