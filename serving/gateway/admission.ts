@@ -49,6 +49,8 @@ const holdMostMs = 1000
 const holdMsOfEach = 2
 /** Beyond so many that are held, the next is refused at once. */
 const heldAtMost = 10_000
+/** A shorter time says nothing of how busy it was. */
+const sampleLeastMs = 5
 const busyFrom = 0.85
 /** How long it counts as busy after it was. */
 const busyForMs = 500
@@ -102,8 +104,8 @@ export function createAdmission({ most, now, busy, onRefuse }: AdmissionOptions)
     while (inFlight < limit && first < held.length) {
       const inOrder = at - (held[first] as Held).since <= waitMs || at >= busyUntil
       const newest = held[held.length - 1] as Held
-      // those that come now are let in at once instead
-      if (!inOrder && at - newest.since > freshMs) return
+      // those that come now are let in at once instead, where they come
+      if (!inOrder && at - newest.since > freshMs && inFlight * 2 >= limit) return
       const one = inOrder ? (held[first++] as Held) : newest
       if (!inOrder) held.pop()
       // by what is under way, it would not be done in time
@@ -127,6 +129,8 @@ export function createAdmission({ most, now, busy, onRefuse }: AdmissionOptions)
 
   return {
     enter(run, refused, deadline) {
+      // a crowd comes between two samples
+      if (inFlight >= least && limit > least && now() - sampledAt >= sampleLeastMs) sample()
       if (inFlight < limit) {
         inFlight++
         run()
