@@ -76,6 +76,7 @@ export type ErrorCode =
   | 'REDIS_UNAVAILABLE'
   | 'STREAM_UNAVAILABLE' // what feeds a source cannot be read
   | 'EMBEDDED_IN_USE'
+  | 'EMBEDDED_ALONE' // several processes where the embedded database or store serves one
   | 'EMBEDDED_DAMAGED' // the files of the embedded database or store are not what they should be
   | 'PORT_IN_USE'
   | 'MIGRATIONS_PENDING'

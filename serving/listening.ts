@@ -1,4 +1,4 @@
-import type { Server } from 'node:net'
+import type { AddressInfo, Server } from 'node:net'
 import { createServer } from 'node:net'
 import { LockstepError } from '../kernel/errors.ts'
 
@@ -22,12 +22,15 @@ export function listening(server: Server, host: string, port: number, setting = 
 /**
  * Tries whether a server could listen there now, for whoever has much to do before it does.
  *
+ * @returns the port; where that was 0, one that is free
  * @throws LockstepError as `listening`
  */
-export async function tryPort(host: string, port: number, setting = 'LOCKSTEP_PORT'): Promise<void> {
+export async function tryPort(host: string, port: number, setting = 'LOCKSTEP_PORT'): Promise<number> {
   const server = createServer()
   await listening(server, host, port, setting)
+  const { port: found } = server.address() as AddressInfo
   await new Promise((resolve) => server.close(resolve))
+  return found
 }
 
 function listenError(cause: NodeJS.ErrnoException, host: string, port: number, setting: string): LockstepError {

@@ -61,6 +61,7 @@ export function createServingMetrics(registry: Registry): ServingMetrics {
     name: 'lockstep_online_view_materialized',
     help: '1 where the online store holds the view as the registry defines it, else 0.',
     labelNames: ['view'],
+    aggregator: 'min',
     registers,
   })
   // Counting a status must cost next to nothing: arrays by service, turned into samples when they are asked for.

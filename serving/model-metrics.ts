@@ -13,12 +13,14 @@ export function createModelMetrics(registry: Registry): ModelMetrics {
     name: 'lockstep_model_version',
     help: 'The version of the model that answers requests which name none.',
     labelNames: ['model'],
+    aggregator: 'max',
     registers,
   })
   const failed = new Gauge({
     name: 'lockstep_model_version_failed',
     help: '1 for a version that should answer, or that an alias points at, and does not load.',
     labelNames: ['model', 'version'],
+    aggregator: 'max',
     registers,
   })
   return {

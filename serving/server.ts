@@ -28,7 +28,7 @@ import { createGateway } from './gateway/gateway.ts'
 import { isLoopback } from './gateway/loopback.ts'
 import type { GrpcServer } from './grpc/grpc-server.ts'
 import { createApp, routes } from './http/app.ts'
-import type { AppDeps, Readiness } from './http/context.ts'
+import type { AppDeps } from './http/context.ts'
 import { guarded } from './http/guard.ts'
 import { createLimit } from './limit.ts'
 import { listening as listenOn } from './listening.ts'
@@ -43,6 +43,7 @@ import { createOnlineViews } from './online-views.ts'
 import type { Repeated } from './repeat.ts'
 import { repeat } from './repeat.ts'
 import type { WhenUnavailable } from './when-unavailable.ts'
+import type { Readiness, Whole } from './whole.ts'
 
 /** Each read of the history takes two connections of the database while it runs. */
 const historyLimit = { running: 4, waiting: 100, name: 'reads of the history' }
@@ -88,6 +89,12 @@ export interface ServerOptions {
   readonly defaultAsOf?: number
   /** What requests are answered that do not say, where the online store cannot be read. Default: the error. */
   readonly whenUnavailable?: WhenUnavailable
+  /** Where several processes share the port: what all say together, of what this one does. */
+  readonly whole?: (own: Whole) => Whole
+  /** Whether it drops old days of the prediction log and watches parity, which one process does for all. Default: true. */
+  readonly lead?: boolean
+  /** How long it waits to be ready before it listens. Default: 0. */
+  readonly warmMs?: number
   /** How many values that are not written yet the prediction log holds (`PredictionLogOptions.maxValues`). */
   readonly logMaxValues?: number
   /** How often the registry is looked at for changes and the stores for life. Default 2000. */
@@ -182,7 +189,7 @@ export function createServer(options: ServerOptions): LockstepServer {
 
   const { parityPerMinute = 0 } = options.config
   const parity =
-    parityPerMinute === 0
+    parityPerMinute === 0 || options.lead === false
       ? null
       : createParityWatch(
           {
@@ -197,6 +204,7 @@ export function createServer(options: ServerOptions): LockstepServer {
           { vectors: parityPerMinute },
         )
 
+  const own: Whole = { readiness: () => Promise.resolve(readiness()), metrics: () => options.metrics.metrics() }
   const deps: AppDeps = {
     catalog: catalog.current,
     reader: ({ online }) => ({
@@ -222,6 +230,7 @@ export function createServer(options: ServerOptions): LockstepServer {
     explain: (plan, key, asked) => limitHistory(() => explainView(needDatabase(), plan, key, { ...asked, signal: drained.signal })),
     gateway,
     readiness,
+    whole: options.whole?.(own) ?? own,
     closing: () => closing,
     metrics,
     predictionLog,
@@ -409,18 +418,23 @@ export function createServer(options: ServerOptions): LockstepServer {
     )
   }
 
+  function watch(): void {
+    loops.push(repeat(watchDatabase, delayMs), repeat(watchStore, delayMs), repeat(watchKeys, keysDelayMs))
+    if (options.lead !== false) loops.push(repeat(dropOldLog, () => dropDelayMs))
+    if (parity !== null) loops.push(repeat(parity.check, () => parityMs * (0.75 + Math.random() / 2)))
+  }
+
   return {
     async listen(host, port, grpcPort) {
       if (!isLoopback(host)) await requireKeys(host)
+      const { warmMs = 0 } = options
+      if (warmMs > 0) {
+        watch()
+        await Promise.race([ready, delay(warmMs, undefined, { ref: false })])
+      }
       await listenOn(http, host, port)
       const boundGrpcPort = grpcPort === undefined ? null : await listenGrpc(host, grpcPort)
-      loops.push(
-        repeat(watchDatabase, delayMs),
-        repeat(watchStore, delayMs),
-        repeat(watchKeys, keysDelayMs),
-        repeat(dropOldLog, () => dropDelayMs),
-      )
-      if (parity !== null) loops.push(repeat(parity.check, () => parityMs * (0.75 + Math.random() / 2)))
+      if (warmMs === 0) watch()
       const address = http.address() as AddressInfo
       const url = `http://${host.includes(':') ? `[${host}]` : host}:${address.port}`
       return { host, port: address.port, url, grpcPort: boundGrpcPort }

@@ -1,3 +1,4 @@
+import cluster from 'node:cluster'
 import { randomUUID } from 'node:crypto'
 import { join } from 'node:path'
 import type { handleUnaryCall, ServiceDefinition } from '@grpc/grpc-js'
@@ -109,7 +110,8 @@ export function createGrpcServer(deps: AppDeps): GrpcServer {
 
   return {
     async listen(host, port) {
-      if (port !== 0) await tryPort(host, port, 'LOCKSTEP_GRPC_PORT')
+      // who shares the port with others out has tried it
+      if (port !== 0 && !cluster.isWorker) await tryPort(host, port, 'LOCKSTEP_GRPC_PORT')
       const address = `${host.includes(':') ? `[${host}]` : host}:${port}`
       return await new Promise((resolve, reject) => {
         server.bindAsync(address, ServerCredentials.createInsecure(), (cause, bound) => {

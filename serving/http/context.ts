@@ -13,6 +13,7 @@ import type { ModelHost } from '../model-host.ts'
 import type { PredictionLog } from '../log/prediction-log.ts'
 import type { FeatureReaderDeps } from '../read-features.ts'
 import type { WhenUnavailable } from '../when-unavailable.ts'
+import type { Readiness, Whole } from '../whole.ts'
 
 /** What the routes need. */
 export interface AppDeps {
@@ -28,6 +29,8 @@ export interface AppDeps {
   readonly explain: ReadExplanation
   readonly gateway: Gateway
   readonly readiness: () => Readiness
+  /** What all processes behind the port say together. */
+  readonly whole: Whole
   /** Whether connections are to be closed after their answer. */
   readonly closing: () => boolean
   readonly metrics: ServingMetrics
@@ -42,14 +45,6 @@ export interface AppDeps {
   readonly corsOrigins: readonly string[]
   /** For requests that do not say. */
   readonly whenUnavailable: WhenUnavailable
-}
-
-export interface Readiness {
-  readonly ready: boolean
-  /** Why it is not ready. */
-  readonly reasons: readonly string[]
-  /** What is amiss while requests can be answered all the same. */
-  readonly warnings: readonly string[]
 }
 
 /** What Hono carries along with a request. The app runs behind @hono/node-server alone, which gives the Node request as well. */

@@ -21,8 +21,8 @@ export const healthRoutes: readonly Route[] = [
     tag: 'Health',
     status: [200, 503],
     answer: readyAnswer,
-    handle(_, deps) {
-      const { ready, reasons, warnings } = deps.readiness()
+    async handle(_, deps) {
+      const { ready, reasons, warnings } = await deps.whole.readiness()
       return jsonAnswer({ ready, ...(ready ? {} : { reasons }), ...(warnings.length > 0 ? { warnings } : {}) }, ready ? 200 : 503)
     },
   },
@@ -34,8 +34,7 @@ export const healthRoutes: readonly Route[] = [
     tag: 'Health',
     produces: 'text/plain',
     async handle(_, deps) {
-      const { registry } = deps.metrics
-      return { status: 200, body: await registry.metrics(), contentType: registry.contentType }
+      return { status: 200, body: await deps.whole.metrics(), contentType: deps.metrics.registry.contentType }
     },
   },
 ]

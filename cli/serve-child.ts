@@ -1,0 +1,43 @@
+import { loadConfig } from '../runtime/config.ts'
+import { asJson } from '../runtime/workers/merge-metrics.ts'
+import type { Member } from '../runtime/workers/member.ts'
+import { joinPool } from '../runtime/workers/member.ts'
+import { whenUnavailable } from '../serving/when-unavailable.ts'
+import type { Context } from './context.ts'
+import { createContext } from './context.ts'
+import { createInterrupt } from './interrupt.ts'
+import { startServer } from './start-server.ts'
+import { createTerminal } from './terminal.ts'
+import { withContext } from './with-context.ts'
+
+// A worker of `lockstep serve --workers`: it answers until its pool, or a signal, ends it.
+const interrupt = createInterrupt()
+const member = joinPool()
+const signal = AbortSignal.any([interrupt.signal, member.signal])
+try {
+  const context = createContext(loadConfig(), createTerminal(false), signal)
+  await withContext(context, () => serve(context, member))
+  process.exit(0)
+} catch (error) {
+  if (!signal.aborted) await member.fails(error)
+  process.exit(signal.aborted ? 0 : 1)
+}
+
+async function serve(context: Context, pool: Member): Promise<void> {
+  const { host, port, grpcPort, asOf, whenUnavailable: wanted, lead, warmMs } = await pool.task
+  const policy = whenUnavailable.find((known) => known === wanted)
+  const { server, metrics } = await startServer(context, {
+    lead,
+    warmMs,
+    ...(asOf === null ? {} : { defaultAsOf: asOf }),
+    ...(policy === undefined ? {} : { whenUnavailable: policy }),
+    whole: (own) => ({
+      readiness: async () => (await pool.whole()) ?? (await own.readiness()),
+      metrics: async () => (await pool.whole())?.metrics ?? (await own.metrics()),
+    }),
+  })
+  pool.reports(async () => ({ ...server.readiness(), metrics: asJson(await metrics.getMetricsAsJSON()) }))
+  pool.listens(await server.listen(host, port, grpcPort ?? undefined))
+  if (!signal.aborted) await new Promise((resolve) => signal.addEventListener('abort', resolve, { once: true }))
+  await server.close()
+}

@@ -1,0 +1,79 @@
+import { messageOf, LockstepError } from '../../kernel/errors.ts'
+import type { Address, Report, Task, ToPool, ToWorker, Whole } from './messages.ts'
+
+/** A worker's side of its pool. */
+export interface Member {
+  /** What it is to do. */
+  readonly task: Promise<Task>
+  /** Aborted when the pool ends. */
+  readonly signal: AbortSignal
+  /** Says what it is asked from now on. */
+  reports(report: () => Promise<Report>): void
+  listens(address: Address): void
+  /** Says why it ends. Resolves once that is said. */
+  fails(error: unknown): Promise<void>
+  /** Of all workers; null where the pool does not answer in time. */
+  whole(): Promise<Whole | null>
+}
+
+const wholeMs = 3000
+
+/** Joins the pool that has forked this process. */
+export function joinPool(): Member {
+  const stopped = new AbortController()
+  const asked = new Map<number, (whole: Whole | null) => void>()
+  let report: (() => Promise<Report>) | null = null
+  let asks = 0
+  let begin: (task: Task) => void
+  const task = new Promise<Task>((resolve) => (begin = resolve))
+
+  /** A pool that is gone is not told: the process ends with its channel. */
+  const send = (message: ToPool): Promise<void> =>
+    new Promise((resolve) => {
+      if (process.send === undefined) resolve()
+      else process.send(message, undefined, undefined, () => resolve())
+    })
+
+  async function answerReport(id: number): Promise<void> {
+    if (report !== null) await send({ kind: 'report', id, report: await report() })
+  }
+
+  process.on('message', (message: ToWorker) => {
+    switch (message.kind) {
+      case 'begin':
+        return begin(message.task)
+      case 'stop':
+        return stopped.abort(new LockstepError('STOPPED', 'Stopped with its pool.'))
+      case 'report':
+        return void answerReport(message.id).catch(() => undefined)
+      case 'whole':
+        return asked.get(message.id)?.(message.whole)
+      default:
+        return message satisfies never
+    }
+  })
+  void send({ kind: 'hello' })
+
+  return {
+    task,
+    signal: stopped.signal,
+    reports(said) {
+      report = said
+    },
+    listens: (address) => void send({ kind: 'listening', address }),
+    async fails(error) {
+      const { code, message, details } =
+        error instanceof LockstepError ? error : { code: 'INTERNAL' as const, message: messageOf(error), details: {} }
+      await send({ kind: 'failed', code, message, details })
+    },
+    async whole() {
+      const id = (asks += 1)
+      const answer = new Promise<Whole | null>((resolve) => {
+        asked.set(id, resolve)
+        setTimeout(resolve, wholeMs, null).unref()
+      })
+      await send({ kind: 'whole', id })
+      return await answer.finally(() => asked.delete(id))
+    },
+  }
+}

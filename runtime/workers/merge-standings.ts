@@ -1,0 +1,19 @@
+import type { Standing } from './messages.ts'
+
+/**
+ * How several processes behind one port stand. A request may come to any of those that listen, so it is ready when all of them are; one that does not answer,
+ * or that is to be replaced, is told.
+ *
+ * @param standings of those that listen; null: it did not answer in time
+ * @param wanted how many there should be
+ */
+export function mergeStandings(standings: readonly (Standing | null)[], wanted: number): Standing {
+  const known = standings.filter((standing) => standing !== null)
+  const reasons = [...new Set(known.flatMap((standing) => standing.reasons))]
+  const warnings = [...new Set(known.flatMap((standing) => standing.warnings))]
+  if (known.length === 0) reasons.push('No worker answers.')
+  if (known.length < standings.length) warnings.push(`${standings.length - known.length} of ${wanted} workers do not answer in time.`)
+  if (standings.length < wanted)
+    warnings.push(`${wanted - standings.length} of ${wanted} workers are not there yet, or are being replaced.`)
+  return { ready: reasons.length === 0 && known.every(({ ready }) => ready), reasons, warnings }
+}

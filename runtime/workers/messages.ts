@@ -1,0 +1,67 @@
+import type { ErrorCode } from '../../kernel/errors.ts'
+
+/** Where a process answers. */
+export interface Address {
+  readonly host: string
+  readonly port: number
+  readonly url: string
+  readonly grpcPort: number | null
+}
+
+/** What a worker is told to begin with. */
+export interface Task {
+  readonly host: string
+  readonly port: number
+  readonly grpcPort: number | null
+  /** Epoch microseconds; null: now. */
+  readonly asOf: number | null
+  readonly whenUnavailable: string | null
+  /** One worker of a pool has it: it does what is to be done once. */
+  readonly lead: boolean
+  /** Takes another's place: it waits so long to be ready before it listens, as the others can answer until then. */
+  readonly warmMs: number
+}
+
+/** How a process stands, as `GET /readyz` says. */
+export interface Standing {
+  readonly ready: boolean
+  readonly reasons: readonly string[]
+  readonly warnings: readonly string[]
+}
+
+/** A metric as prom-client's `getMetricsAsJSON` gives it. */
+export interface MetricJson {
+  readonly name: string
+  readonly type: string
+  readonly help: string
+  readonly aggregator: string
+  readonly values: readonly {
+    readonly value: number
+    readonly labels: Readonly<Record<string, string | number>>
+    readonly metricName?: string
+  }[]
+}
+
+/** What a worker says of itself. */
+export interface Report extends Standing {
+  readonly metrics: readonly MetricJson[]
+}
+
+/** What a pool says of all its workers. */
+export interface Whole extends Standing {
+  /** As Prometheus reads them. */
+  readonly metrics: string
+}
+
+export type ToWorker =
+  | { readonly kind: 'begin'; readonly task: Task }
+  | { readonly kind: 'report'; readonly id: number }
+  | { readonly kind: 'whole'; readonly id: number; readonly whole: Whole }
+  | { readonly kind: 'stop' }
+
+export type ToPool =
+  | { readonly kind: 'hello' }
+  | { readonly kind: 'listening'; readonly address: Address }
+  | { readonly kind: 'failed'; readonly code: ErrorCode; readonly message: string; readonly details: Readonly<Record<string, unknown>> }
+  | { readonly kind: 'report'; readonly id: number; readonly report: Report }
+  | { readonly kind: 'whole'; readonly id: number }

@@ -1,0 +1,46 @@
+import { Counter, Gauge, Registry } from 'prom-client'
+import { addGone, asJson, mergeMetrics } from './merge-metrics.ts'
+import type { MetricJson } from './messages.ts'
+
+/** The metrics of a pool of workers as a whole. */
+export interface PoolMetrics {
+  /** Keeps what a worker had counted that is gone. */
+  gone(metrics: readonly MetricJson[]): Promise<void>
+  replaced(): void
+  /** The text of all: of these workers, of those that are gone, and of the pool. */
+  whole(workers: readonly (readonly MetricJson[])[]): Promise<string>
+}
+
+/** @param alive how many workers listen */
+export function createPoolMetrics(alive: () => number): PoolMetrics {
+  const registry = new Registry()
+  const registers = [registry]
+  registry.registerMetric(
+    new Gauge({
+      name: 'lockstep_workers',
+      help: 'Processes that answer behind the port.',
+      registers: [],
+      collect() {
+        this.set(alive())
+      },
+    }),
+  )
+  const replaced = new Counter({ name: 'lockstep_workers_replaced_total', help: 'Workers that died and were replaced.', registers })
+  let kept: readonly MetricJson[] = []
+  let keeping: Promise<unknown> = Promise.resolve()
+
+  return {
+    async gone(metrics) {
+      const before = keeping
+      keeping = (async () => {
+        await before
+        kept = await addGone(kept, metrics)
+      })()
+      await keeping
+    },
+    replaced: () => replaced.inc(),
+    async whole(workers) {
+      return await mergeMetrics([...workers, kept, asJson(await registry.getMetricsAsJSON())]).metrics()
+    },
+  }
+}
