@@ -51,7 +51,11 @@ function writeManifest(): void {
   const kept = ['name', 'version', 'description', 'license', 'type', 'engines', 'dependencies'].map((field) => [field, source[field]])
   const manifest = {
     ...Object.fromEntries(kept),
-    exports: { '.': { types: './index.d.ts', default: './index.js' }, './package.json': './package.json' },
+    exports: {
+      '.': { types: './index.d.ts', default: './index.js' },
+      './client': { types: './client/index.d.ts', default: './client/index.js' },
+      './package.json': './package.json',
+    },
     bin: { lockstep: 'bin/lockstep.cjs' },
     files: [...folders, 'bin', 'index.js', 'index.d.ts'],
     sideEffects: false,

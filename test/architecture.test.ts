@@ -14,12 +14,16 @@ const ranks: Readonly<Record<string, number>> = {
   online: 3,
   materializer: 4,
   serving: 4,
+  client: 4,
   cli: 5,
   'index.ts': 5,
 }
 
 /** The rooms that take the compiled plan as an argument, and so know nothing of the registry. */
 const withoutRegistry: readonly string[] = ['offline', 'online']
+
+/** The room that runs in browsers: at run time it reaches itself and the kernel, no package and no module of Node. */
+const anywhere = 'client'
 
 /** The npm packages that each room imports: all of them, and no other. */
 const packages: Readonly<Record<string, readonly string[]>> = {
@@ -43,6 +47,7 @@ const packages: Readonly<Record<string, readonly string[]>> = {
   online: ['ioredis', 'lmdb'],
   materializer: ['kysely'],
   serving: ['@grpc/grpc-js', '@grpc/proto-loader', '@hono/node-server', 'hono', 'onnxruntime-node', 'prom-client', 'zod'],
+  client: [],
   cli: ['date-fns'],
   'index.ts': [],
 }
@@ -77,12 +82,17 @@ function wrongImports(file: SourceFile): string[] {
   const room = roomOf(file.path)
   const rank = ranks[room] ?? -1
   return file.imports.flatMap((imported) => {
-    if (imported.startsWith('node:')) return room === 'kernel' ? [`${file.path} imports ${imported}: the kernel is pure`] : []
+    if (imported.startsWith('node:'))
+      return ['kernel', anywhere].includes(room) ? [`${file.path} imports ${imported}: ${room}/ knows no Node`] : []
     if (isOwn(imported)) {
       const other = roomOf(imported)
       const otherRank = ranks[other]
       if (otherRank === undefined) return [`${file.path} imports ${imported}, which is not of the product`]
       if (other !== room && otherRank >= rank) return [`${file.path} imports ${imported}, which is not of a lower room`]
+      if (room === anywhere && ![anywhere, 'kernel'].includes(other) && file.runtimeImports.includes(imported))
+        return [`${file.path} imports ${imported} at run time: ${room}/ takes types of others alone`]
+      if (room === anywhere && ![anywhere, 'kernel', 'registry'].includes(other))
+        return [`${file.path} imports ${imported}: not for ${room}/`]
       if (other === 'registry' && withoutRegistry.includes(room))
         return [`${file.path} imports ${imported}: ${room}/ takes plans as arguments`]
       return []
@@ -210,6 +220,10 @@ describe('these rules', () => {
     expect(wrong('kernel/x.ts', `import { readFile } from 'node:fs/promises'`)).toHaveLength(1)
     expect(wrong('offline/x.ts', `import { z } from 'zod/mini'`)).toHaveLength(1)
     expect(wrong('serving/x.ts', `import { Hono } from 'hono'`)).toHaveLength(1)
+    expect(wrong('client/x.ts', `import { a } from '../registry/define/t.ts'`)).toHaveLength(1)
+    expect(wrong('client/x.ts', `import type { A } from '../runtime/a.ts'`)).toHaveLength(1)
+    expect(wrong('client/x.ts', `import type { A } from '../registry/define/t.ts'\nimport { b } from '../kernel/time.ts'`)).toEqual([])
+    expect(wrong('client/x.ts', `import { join } from 'node:path'`)).toHaveLength(1)
     expect(wrong('serving/http/x.ts', `import { Hono } from 'hono'\nimport { a } from '../../online/a.ts'`)).toEqual([])
   })
 

@@ -18,12 +18,18 @@ export interface Source<
   N extends string = string,
   K extends Readonly<Record<string, string>> = Readonly<Record<string, string>>,
   C extends Types = Types,
+  E extends string = string,
+  W extends string = string,
 > {
   readonly kind: 'source'
   readonly name: N
   /** For each part of an entity's key, the column that holds it. */
   readonly key: K
   readonly columns: C
+  /** The column that says when a row happened. */
+  readonly eventTime: E
+  /** The column that says when a row could first have been known; null: there is none. */
+  readonly known: W | null
   readonly spec: SourceSpec
   /** What feeds it. */
   readonly stream: StreamSpec | null
@@ -32,7 +38,7 @@ export interface Source<
   readonly described: Description
 }
 
-interface SourceBody<K, C> extends Description {
+interface SourceBody<K, C, E extends string, W extends string> extends Description {
   /** A table of yours: `flights` or `schema.flights`. */
   readonly table?: string
   /** A query of yours. Without table and sql, Lockstep makes a table for what is ingested or pushed. */
@@ -40,9 +46,9 @@ interface SourceBody<K, C> extends Description {
   /** For each part of an entity's key, the column that holds it. */
   readonly key: K
   /** The column that says when the row happened. */
-  readonly eventTime: string
+  readonly eventTime: E
   /** The column that says when the row could first have been known; without it, at its event time. */
-  readonly known?: string
+  readonly known?: W
   readonly columns: C
   /** What feeds it, for a source whose table Lockstep makes: `redisStream('landings')`, `natsStream({ stream: 'LANDINGS' })`. May change. */
   readonly stream?: StatedStream
@@ -63,10 +69,13 @@ interface SourceBody<K, C> extends Description {
  * })
  * @throws LockstepError `INVALID_NAME`, `INVALID_TYPE`, `DEFINITIONS_INVALID`
  */
-export function source<const N extends string, const K extends Readonly<Record<string, string>>, const C extends Types>(
-  name: N,
-  body: SourceBody<K, C>,
-): Source<N, K, C> {
+export function source<
+  const N extends string,
+  const K extends Readonly<Record<string, string>>,
+  const C extends Types,
+  const E extends string,
+  const W extends string = never,
+>(name: N, body: SourceBody<K, C, E, W>): Source<N, K, C, E, W> {
   const what = `The source "${checkName(name, 'A source')}"`
   checkBody(body, what, ['table', 'sql', 'key', 'eventTime', 'known', 'columns', 'stream', 'cursor'])
   const key = Object.entries(body.key ?? {}).map(([part, column]) =>
@@ -103,6 +112,8 @@ export function source<const N extends string, const K extends Readonly<Record<s
     name,
     key: Object.freeze({ ...body.key }),
     columns: Object.freeze({ ...body.columns }),
+    eventTime: body.eventTime,
+    known: body.known ?? null,
     spec: Object.freeze(spec),
     stream: checkStream(body.stream, relation, name),
     cursor: cursorSpec(body.cursor, relation, name),

@@ -21,11 +21,14 @@ const moment = {
     .describe('By online view: the transactions whose rows are in the values'),
 }
 
+const types = z.record(z.string(), z.string()).optional().describe('By name: the type, as "int64" or "list(string)"')
+
 export const featuresAnswer = z.object({
   service: z.string(),
   version: z.int(),
   fingerprint: z.string(),
   ...moment,
+  types,
   results: z.array(z.object({ features: named, statuses, eventTimes: times.optional() })).describe('In the order of the entities'),
 })
 
@@ -34,6 +37,8 @@ export const predictAnswer = z.object({
   version: z.int(),
   service: z.string(),
   ...moment,
+  types,
+  outputTypes: types,
   predictions: z.array(named).describe('In the order of the entities'),
   outputStatuses: z
     .array(z.record(z.string(), z.literal('INVALID')))

@@ -4,6 +4,8 @@ import { LockstepError } from '../../kernel/errors.ts'
 import type { ServicePlan } from '../../kernel/service-plan.ts'
 import { formatTimestamp } from '../../kernel/time.ts'
 import { valueFromJson } from '../../kernel/value-json.ts'
+import type { Column, ValueType } from '../../kernel/value-type.ts'
+import { typeName } from '../../kernel/value-type.ts'
 import type { Catalog } from '../../registry/catalog.ts'
 import { pushedBy } from '../await-pushed.ts'
 import { byPlan } from '../by-plan.ts'
@@ -34,7 +36,7 @@ const featuresSchema = z.strictObject({
   asOf: asOfSchema,
   after: afterSchema,
   whenUnavailable: whenUnavailableSchema,
-  include: z.array(z.enum(['eventTimes', 'frontiers'])).optional(),
+  include: z.array(z.enum(['eventTimes', 'frontiers', 'types'])).optional(),
 })
 
 const parserOf = byPlan(createEntityParser)
@@ -75,7 +77,7 @@ async function answerFeatures(c: Context<RequestEnv>, deps: AppDeps): Promise<Ro
   const head = `{"service":${JSON.stringify(service.name)},"version":${service.version},"fingerprint":"${service.fingerprint}"`
   return {
     status: 200,
-    body: `${head},${momentJson(c, deps, service, read)}${frontiersJson(body.include, read)},"results":[${results.join()}]}`,
+    body: `${head},${momentJson(c, deps, service, read)}${frontiersJson(body.include, read)}${typesJson(body.include, service)},"results":[${results.join()}]}`,
   }
 }
 
@@ -130,6 +132,18 @@ export function momentJson(c: Context<RequestEnv>, deps: AppDeps, service: Servi
 /** The member `frontiers`, where the request asks for it. */
 export function frontiersJson(include: readonly string[] | undefined, read: FeatureRead): string {
   return include?.includes('frontiers') ? `,"frontiers":${JSON.stringify(Object.fromEntries(read.frontiers()))}` : ''
+}
+
+const typesOf = byPlan((service: ServicePlan) => typesText(service.features))
+
+/** The member `types`, where the request asks for it: of each feature, so that a client reads it back exactly. */
+export function typesJson(include: readonly string[] | undefined, service: ServicePlan): string {
+  return include?.includes('types') === true ? `,"types":${typesOf(service)}` : ''
+}
+
+/** By name: `int64`, `list(string)`. */
+export function typesText(columns: readonly Column<ValueType>[]): string {
+  return JSON.stringify(Object.fromEntries(columns.map(({ name, type }) => [name, typeName(type)])))
 }
 
 /** The moment that a request names. @throws LockstepError `INVALID_TIME`, `INVALID_TYPE` */

@@ -15,6 +15,8 @@ import {
   frontiersJson,
   momentJson,
   readEntities,
+  typesJson,
+  typesText,
   whenUnavailableSchema,
   writerOf,
 } from './features-route.ts'
@@ -29,9 +31,10 @@ const predictSchema = z.strictObject({
   asOf: asOfSchema,
   after: afterSchema,
   whenUnavailable: whenUnavailableSchema,
-  include: z.array(z.enum(['features', 'eventTimes', 'frontiers'])).optional(),
+  include: z.array(z.enum(['features', 'eventTimes', 'frontiers', 'types'])).optional(),
 })
 
+const outputTypesOf = byPlan((outputs: readonly Column[]) => typesText(outputs))
 const outputsWriter = byPlan((outputs: readonly Column[]) => recordWriter(outputs))
 
 /** What predicts. */
@@ -66,6 +69,7 @@ async function answerPredict(c: Context<RequestEnv>, deps: AppDeps): Promise<Rou
     if (deadline !== undefined) requireTime(deadline)
     const answers = await predict(read.rows.map((row) => row.values))
     let text = `{"model":${JSON.stringify(version.model)},"version":${version.version},"service":"${service.id}",${momentJson(c, deps, service, read)}${frontiersJson(body.include, read)}`
+    if (body.include?.includes('types')) text += `${typesJson(body.include, service)},"outputTypes":${outputTypesOf(outputs)}`
     text += `,"predictions":[${answers.map(outputsWriter(outputs)).join()}]${outputStatusesJson(outputs, answers)}`
     const write = writerOf(service)
     if (body.include?.includes('features')) {

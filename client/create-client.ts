@@ -1,0 +1,210 @@
+import type { FeatureRow, FeatureService } from '../registry/define/feature-service.ts'
+import type { Model } from '../registry/define/model.ts'
+import type { ValueOf } from '../kernel/value-type.ts'
+import { parseTimestamp } from '../kernel/time.ts'
+import { recordDecoder } from './decode.ts'
+import type {
+  Entity,
+  ModelName,
+  ModelNamed,
+  Moment,
+  ServiceName,
+  ServiceNamed,
+  SourceEvent,
+  SourceName,
+  SourceNamed,
+} from './definitions.ts'
+import type { SendLimits } from './send.ts'
+import { send } from './send.ts'
+
+export interface ClientOptions {
+  /** Where the server is: `https://features.example.com`. */
+  readonly url: string
+  /** Made by `lockstep keys create`. A page shows its key to whoever reads it. */
+  readonly apiKey?: string
+  /** How long a request may take with all its attempts, milliseconds, where it does not say itself. Default: 10,000. */
+  readonly timeoutMs?: number
+  /** How often a request is sent again that failed for now. Default: 3. */
+  readonly retries?: number
+  /** Instead of the platform's own. */
+  readonly fetch?: typeof fetch
+}
+
+export interface RequestOptions {
+  /** Instead of the client's. */
+  readonly timeoutMs?: number
+  /** Ends the request, with its reason. */
+  readonly signal?: AbortSignal
+}
+
+export interface ReadOptions extends RequestOptions {
+  /** The moment of all values. Default: now. */
+  readonly asOf?: Moment
+  /** Tokens of pushes that the answer is to hold. */
+  readonly after?: string | readonly string[]
+  /** What to answer where the online store is away. Default: as the server is set. */
+  readonly whenUnavailable?: 'error' | 'defaults'
+}
+
+export type Status = 'PRESENT' | 'NULL_VALUE' | 'NOT_FOUND' | 'OUTSIDE_MAX_AGE' | 'UNAVAILABLE' | 'INVALID'
+
+interface Answer {
+  readonly requestId: string
+  /** The moment of all values, epoch microseconds. */
+  readonly asOf: number
+  /** Whether the online store could not be read, and its features are defaults. */
+  readonly degraded: boolean
+}
+
+export interface FeaturesAnswer<S extends FeatureService> extends Answer {
+  readonly service: string
+  readonly version: number
+  readonly fingerprint: string
+  /** In the order of the entities. A float that JSON cannot say is NaN, with the status INVALID. */
+  readonly results: readonly {
+    readonly features: FeatureRow<S>
+    readonly statuses: { readonly [F in keyof S['features']]: Status }
+    /** Epoch microseconds. */
+    readonly eventTimes: { readonly [F in keyof S['features']]: number | null }
+  }[]
+}
+
+/** The outputs of a model for one entity. */
+export type Prediction<M extends Model> = { readonly [O in keyof M['output']]: ValueOf<M['output'][O]> }
+
+export interface PredictAnswer<M extends Model> extends Answer {
+  readonly model: string
+  readonly version: number
+  /** `name@version` */
+  readonly service: string
+  /** In the order of the entities. */
+  readonly predictions: readonly Prediction<M>[]
+  /** What the predictions were made from, where `features: true` asks for it. */
+  readonly features: readonly FeatureRow<M['service']>[] | null
+}
+
+export interface PushAnswer {
+  readonly requestId: string
+  readonly accepted: number
+  /** Events whose id was there already. */
+  readonly duplicates: number
+  /** Whether the online views have them; null where they were not to. */
+  readonly online: boolean | null
+  /** For `after`. */
+  readonly token: string
+}
+
+/** A client of a server that serves the definitions `D`. All methods throw ClientError. */
+export interface Client<D> {
+  features<N extends ServiceName<D>>(
+    service: N,
+    entities: readonly Entity<ServiceNamed<D, N>>[],
+    options?: ReadOptions,
+  ): Promise<FeaturesAnswer<ServiceNamed<D, N>>>
+  /** @param options `version`: a number or an alias, default: the champion */
+  predict<N extends ModelName<D>>(
+    model: N,
+    entities: readonly Entity<ModelNamed<D, N>['service']>[],
+    options?: ReadOptions & { readonly version?: number | string; readonly features?: boolean },
+  ): Promise<PredictAnswer<ModelNamed<D, N>>>
+  /** All events or none, each once, however often they are sent. */
+  push<N extends SourceName<D>>(
+    source: N,
+    events: readonly SourceEvent<SourceNamed<D, N>>[],
+    options?: RequestOptions & { readonly to?: 'both' | 'online' | 'offline' },
+  ): Promise<PushAnswer>
+}
+
+type Named = Readonly<Record<string, unknown>>
+type Types = Readonly<Record<string, string>>
+
+/**
+ * Makes a client of a server, for browsers and Node. What it takes and answers has the types of a definitions module, of which only the types are used.
+ *
+ * @example
+ * import type * as definitions from './definitions.ts'
+ * const client = createClient<typeof definitions>({ url: 'http://127.0.0.1:8080', apiKey })
+ * const { predictions } = await client.predict('delay', [{ airport: 'ATL', distance: 594 }])
+ */
+export function createClient<D>(options: ClientOptions): Client<D> {
+  const url = baseUrl(options.url)
+  const settings = {
+    url,
+    apiKey: options.apiKey ?? null,
+    retries: options.retries ?? 3,
+    fetch: options.fetch ?? ((...call: Parameters<typeof fetch>) => fetch(...call)),
+  }
+  const limits = ({ timeoutMs = options.timeoutMs ?? 10_000, signal }: RequestOptions): SendLimits => ({ timeoutMs, signal })
+
+  return {
+    async features(service: string, entities: readonly unknown[], how: ReadOptions = {}) {
+      const body = { service, entities, ...reading(how), include: ['types', 'eventTimes'] }
+      const answer = await send(settings, '/v1/features', body, limits(how))
+      const read = recordDecoder(answer['types'] as Types)
+      const results = answer['results'] as readonly { features: Named; statuses: Types; eventTimes: Types }[]
+      return {
+        service: answer['service'],
+        version: answer['version'],
+        fingerprint: answer['fingerprint'],
+        ...moment(answer),
+        results: results.map(({ features, statuses, eventTimes }) => ({
+          features: read(features, statuses),
+          statuses,
+          eventTimes: Object.fromEntries(
+            Object.entries(eventTimes).map(([name, time]: [string, string | null]) => [name, time === null ? null : parseTimestamp(time)]),
+          ),
+        })),
+      } as never
+    },
+    async predict(
+      model: string,
+      entities: readonly unknown[],
+      how: ReadOptions & { readonly version?: number | string; readonly features?: boolean } = {},
+    ) {
+      const { version, features: wanted = false } = how
+      const include = wanted ? ['types', 'features'] : ['types']
+      const body = { model, entities, ...(version === undefined ? {} : { version }), ...reading(how), include }
+      const answer = await send(settings, '/v1/predict', body, limits(how))
+      const read = recordDecoder(answer['outputTypes'] as Types)
+      const readFeatures = recordDecoder(answer['types'] as Types)
+      const [invalid, statuses] = [answer['outputStatuses'] as Types[] | undefined, answer['statuses'] as Types[] | undefined]
+      return {
+        model: answer['model'],
+        version: answer['version'],
+        service: answer['service'],
+        ...moment(answer),
+        predictions: (answer['predictions'] as readonly Named[]).map((each, i) => read(each, invalid?.[i])),
+        features: wanted ? (answer['features'] as readonly Named[]).map((each, i) => readFeatures(each, statuses?.[i])) : null,
+      } as never
+    },
+    async push(source: string, events: readonly object[], how: RequestOptions & { readonly to?: 'both' | 'online' | 'offline' } = {}) {
+      const body = { events: events.map((event) => ({ _event_id: randomId(), ...event })), ...(how.to === undefined ? {} : { to: how.to }) }
+      const answer = await send(settings, `/v1/sources/${encodeURIComponent(source)}/events`, body, limits(how))
+      const { requestId, accepted, duplicates, online = null, token } = answer
+      return { requestId, accepted, duplicates, online, token } as PushAnswer
+    },
+  }
+}
+
+function baseUrl(url: string): string {
+  const { protocol, origin, pathname } = new URL(url)
+  if (protocol === 'http:' || protocol === 'https:') return `${origin}${pathname}`.replace(/\/+$/, '')
+  throw new TypeError(`The url "${url}" is not of a server; write it as in https://features.example.com.`)
+}
+
+function reading({ asOf, after, whenUnavailable }: ReadOptions): object {
+  return {
+    ...(asOf === undefined ? {} : { asOf }),
+    ...(after === undefined ? {} : { after }),
+    ...(whenUnavailable === undefined ? {} : { whenUnavailable }),
+  }
+}
+
+function moment(answer: Named): object {
+  return { requestId: answer['requestId'], asOf: parseTimestamp(String(answer['asOf'])), degraded: answer['degraded'] === true }
+}
+
+/** `crypto.randomUUID` is there for pages over https alone. */
+function randomId(): string {
+  return Array.from(crypto.getRandomValues(new Uint8Array(16)), (byte) => byte.toString(16).padStart(2, '0')).join('')
+}

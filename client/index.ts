@@ -1,0 +1,16 @@
+// The client of a Lockstep server. It needs nothing but fetch: no package and no module of Node, so it works in browsers too.
+export { ClientError } from './client-error.ts'
+export type { ClientErrorCode } from './client-error.ts'
+export { createClient } from './create-client.ts'
+export type {
+  Client,
+  ClientOptions,
+  FeaturesAnswer,
+  PredictAnswer,
+  Prediction,
+  PushAnswer,
+  ReadOptions,
+  RequestOptions,
+  Status,
+} from './create-client.ts'
+export type { Entity, Moment, SourceEvent } from './definitions.ts'

@@ -1,0 +1,17 @@
+const stringsAndNumbers = /"(?:[^"\\]|\\.)*"|-?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?/g
+/** A whole number that JSON.parse might round. */
+const longInteger = /^-?\d{16,}$/
+
+/** JSON as usual, but whole numbers that a double may not hold are strings of digits. */
+export function parseJson(text: string): unknown {
+  return JSON.parse(text.replace(stringsAndNumbers, (token) => (longInteger.test(token) ? `"${token}"` : token)))
+}
+
+/** JSON as a server takes it, exactly: int64 as digits, dates as RFC 3339, typed arrays as arrays, what is not finite by its name. */
+export function writeJson(value: unknown): string {
+  return JSON.stringify(value, (_, each: unknown) => {
+    if (typeof each === 'bigint') return String(each)
+    if (typeof each === 'number' && !Number.isFinite(each)) return String(each)
+    return each instanceof Float32Array ? [...each] : each
+  })
+}

@@ -1,0 +1,144 @@
+import type { ErrorCode } from '../kernel/errors.ts'
+import { ClientError } from './client-error.ts'
+import { parseJson, writeJson } from './json.ts'
+
+export interface SendOptions {
+  /** Without the slash at the end. */
+  readonly url: string
+  readonly apiKey: string | null
+  readonly retries: number
+  readonly fetch: typeof fetch
+}
+
+export interface SendLimits {
+  /** How long all attempts may take together. */
+  readonly timeoutMs: number
+  readonly signal: AbortSignal | undefined
+}
+
+const firstWaitMs = 100
+const longestWaitMs = 5000
+
+/** What can be made up for by sending again: the server was busy, or not ready. */
+const again: ReadonlySet<number> = new Set([429, 503])
+
+/**
+ * Posts JSON and reads JSON. What is sent must be safe to send again: a 429, a 503 or a broken connection is followed by another attempt, after what the server
+ * asks for (`retry-after`) or a random time that grows, as long as there is time.
+ *
+ * @throws ClientError; the signal's reason where that was aborted
+ */
+export async function send(
+  { url, apiKey, retries, fetch }: SendOptions,
+  path: string,
+  body: unknown,
+  { timeoutMs, signal }: SendLimits,
+): Promise<Record<string, unknown>> {
+  const text = writeJson(body)
+  const until = performance.now() + timeoutMs
+  const deadline = AbortSignal.timeout(timeoutMs)
+  const either = signal === undefined ? deadline : AbortSignal.any([deadline, signal])
+
+  for (let attempts = 1; ; attempts++) {
+    signal?.throwIfAborted()
+    const leftMs = Math.floor(until - performance.now())
+    if (leftMs < 1) throw late(timeoutMs, attempts - 1)
+    const headers: Record<string, string> = { 'content-type': 'application/json', 'x-request-timeout-ms': String(leftMs) }
+    if (apiKey !== null) headers['authorization'] = `Bearer ${apiKey}`
+    let failure: ClientError
+    let waitMs = Math.random() * Math.min(longestWaitMs, firstWaitMs * 2 ** attempts)
+    try {
+      const response = await fetch(`${url}${path}`, { method: 'POST', headers, body: text, signal: either })
+      const answer = await response.text()
+      if (response.ok) return answered(answer, response, attempts)
+      failure = refused(answer, response, attempts)
+      if (!again.has(response.status)) throw failure
+      waitMs = Math.max(waitMs, retryAfterMs(response.headers.get('retry-after')))
+    } catch (error) {
+      if (error instanceof ClientError) throw error
+      signal?.throwIfAborted()
+      if (deadline.aborted) throw late(timeoutMs, attempts, error)
+      failure = new ClientError('NETWORK', `The server at "${url}" cannot be reached: ${messageOf(error)}.`, { attempts, cause: error })
+    }
+    if (attempts > retries || waitMs >= until - performance.now()) throw failure
+    await wait(waitMs, signal)
+  }
+}
+
+function answered(text: string, response: Response, attempts: number): Record<string, unknown> {
+  const json = parsed(text)
+  if (json !== null) return json
+  throw badAnswer(response, attempts)
+}
+
+function refused(text: string, response: Response, attempts: number): ClientError {
+  const error = parsed(text)?.['error']
+  if (!isRecord(error)) return badAnswer(response, attempts)
+  const { code, message, details, requestId } = error
+  return new ClientError(code as ErrorCode, String(message), {
+    status: response.status,
+    requestId: typeof requestId === 'string' ? requestId : null,
+    details: isRecord(details) ? details : {},
+    attempts,
+  })
+}
+
+function badAnswer(response: Response, attempts: number): ClientError {
+  return new ClientError(
+    'BAD_ANSWER',
+    `"${response.url}" answered ${response.status} with something else than Lockstep does; check the url.`,
+    {
+      status: response.status,
+      requestId: response.headers.get('x-request-id'),
+      attempts,
+    },
+  )
+}
+
+function late(timeoutMs: number, attempts: number, cause?: unknown): ClientError {
+  return new ClientError('DEADLINE_EXCEEDED', `There was no answer within ${timeoutMs} ms; ask for less, or allow more by timeoutMs.`, {
+    details: { timeoutMs },
+    attempts,
+    cause,
+  })
+}
+
+function parsed(text: string): Record<string, unknown> | null {
+  try {
+    const json = parseJson(text)
+    return isRecord(json) ? json : null
+  } catch {
+    return null
+  }
+}
+
+function isRecord(value: unknown): value is Record<string, unknown> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value)
+}
+
+function messageOf(error: unknown): string {
+  const { cause } = error as Error
+  return cause instanceof Error ? cause.message : String((error as Error).message)
+}
+
+/** In seconds, or a date. */
+function retryAfterMs(header: string | null): number {
+  if (header === null) return 0
+  const seconds = Number(header)
+  const ms = Number.isFinite(seconds) ? seconds * 1000 : Date.parse(header) - Date.now()
+  return Number.isFinite(ms) ? Math.max(0, ms) : 0
+}
+
+function wait(ms: number, signal: AbortSignal | undefined): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const stop = () => {
+      clearTimeout(timer)
+      reject(signal?.reason as Error)
+    }
+    const timer = setTimeout(() => {
+      signal?.removeEventListener('abort', stop)
+      resolve()
+    }, ms)
+    signal?.addEventListener('abort', stop, { once: true })
+  })
+}

@@ -1,0 +1,58 @@
+import { describe, expectTypeOf, it } from 'vitest'
+import { createClient } from '../../client/index.ts'
+import type * as definitions from './definitions.ts'
+
+const client = createClient<typeof definitions>({ url: 'http://127.0.0.1:1' })
+
+describe('a client of definitions', () => {
+  it('answers the features of a service, typed', () => {
+    expectTypeOf(client.features('typed', [{ airport: 'ATL' }])).resolves.toHaveProperty('results')
+    type Row = Awaited<ReturnType<typeof client.features<'typed'>>>['results'][number]['features']
+    expectTypeOf<Row>().toEqualTypeOf<{
+      readonly amount: number | null
+      readonly count: bigint
+      readonly city: string
+      readonly open: boolean
+      readonly vec: Float32Array | null
+    }>()
+  })
+
+  it('answers the outputs of a model, typed, and takes the services of models', () => {
+    type Prediction = Awaited<ReturnType<typeof client.predict<'typed'>>>['predictions'][number]
+    expectTypeOf<Prediction['count_out']>().toEqualTypeOf<bigint>()
+    expectTypeOf<Prediction['vec_out']>().toEqualTypeOf<Float32Array>()
+    void client.features('flight', [{ airport: 'ATL', distance: 100 }])
+    expectTypeOf<Prediction>().not.toHaveProperty('count')
+  })
+
+  it('refuses names that are not there', () => {
+    // @ts-expect-error no such service
+    void client.features('flights', [])
+    // @ts-expect-error no such model
+    void client.predict('delays', [])
+    // @ts-expect-error no such source
+    void client.push('landing', [])
+    // @ts-expect-error no such feature
+    void client.features('typed', [{ airport: 'ATL' }]).then(({ results }) => results[0]?.features.amounts)
+  })
+
+  it('refuses entities that lack a key or request data, have another, or of another type', () => {
+    void client.features('accounts', [{ id: 9_007_199_254_740_993n }])
+    // @ts-expect-error an int64 is a bigint
+    void client.features('accounts', [{ id: 1 }])
+    // @ts-expect-error the distance is missing
+    void client.predict('delay', [{ airport: 'ATL' }])
+    // @ts-expect-error it is called airport
+    void client.predict('delay', [{ port: 'ATL', distance: 1 }])
+  })
+
+  it('refuses events that are not of the source', () => {
+    void client.push('balances', [{ account: 1n, at: new Date(), balance: 5n, seen: null }])
+    // @ts-expect-error the event time is missing
+    void client.push('balances', [{ account: 1n, balance: 5n, seen: null }])
+    // @ts-expect-error the key is missing
+    void client.push('balances', [{ at: 0, balance: 5n, seen: null }])
+    // @ts-expect-error there is no such column
+    void client.push('balances', [{ account: 1n, at: 0, balance: 5n, seen: null, saldo: 1n }])
+  })
+})

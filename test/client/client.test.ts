@@ -1,0 +1,133 @@
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import type { ClientError } from '../../client/index.ts'
+import { createClient } from '../../client/index.ts'
+import type { World } from '../serving/world.ts'
+import { createWorld, noon } from '../serving/world.ts'
+import type * as definitions from './definitions.ts'
+
+let world: World
+let url: string
+
+beforeAll(async () => {
+  world = await createWorld('redis')
+  await world.db.script(`
+    insert into lockstep_source.landings (airport, at, delay, amount, count, city, open, vec) values
+      ('ATL', '2001-07-01T11:30:00Z', 25, 0.1, 9007199254740993, '12345678901234567890', true, '{3,4}'),
+      ('NAN', '2001-07-01T11:30:00Z', 'NaN', null, 5, 'a "b" 12345678901234567890', true, null);
+    insert into lockstep_source.balances (account, at, balance, seen) values
+      (9007199254740993, '2001-07-01T10:00:00Z', -9223372036854775808, '2001-06-30T23:59:59.123456Z')
+  `)
+  for (const view of ['airport_delays', 'airport_typed', 'account_balance']) await world.materialize(view)
+  await world.push('delay', 'logistic')
+  await world.push('typed', 'named')
+  const served = await world.serve()
+  url = served.url
+  await served.server.whenReady()
+})
+afterAll(() => world?.close())
+
+const client = (options: Partial<Parameters<typeof createClient>[0]> = {}) => createClient<typeof definitions>({ url, ...options })
+
+/** A fetch that answers these first (a status, or that it cannot reach the server), and then asks the server. */
+function failing(...first: readonly (number | 'broken' | 'lost')[]) {
+  const sent: { timeoutMs: number }[] = []
+  const failing: typeof fetch = async (input, init) => {
+    const headers = new Headers(init?.headers)
+    const what = first[sent.length]
+    sent.push({ timeoutMs: Number(headers.get('x-request-timeout-ms')) })
+    if (what === 'broken') throw new TypeError('fetch failed')
+    if (what === undefined) return await fetch(input, init)
+    if (what === 'lost') {
+      await (await fetch(input, init)).text()
+      throw new TypeError('terminated')
+    }
+    const body = JSON.stringify({ error: { code: 'NOT_READY', message: 'not yet', details: {}, requestId: 'r1' } })
+    return new Response(body, { status: what, headers: { 'retry-after': '0' } })
+  }
+  return { sent, fetch: failing }
+}
+
+const failure = async (work: Promise<unknown>): Promise<ClientError> =>
+  await work.then(
+    () => expect.fail('it did not fail'),
+    (error: ClientError) => error,
+  )
+
+describe('a client', () => {
+  it('reads every type back exactly', async () => {
+    const { results, requestId, asOf, degraded } = await client().features('typed', [{ airport: 'ATL' }, { airport: 'NAN' }])
+    expect(results.map(({ features }) => features)).toEqual([
+      { amount: Math.fround(0.1), count: 9_007_199_254_740_993n, city: '12345678901234567890', open: true, vec: Float32Array.of(3, 4) },
+      { amount: null, count: 5n, city: 'a "b" 12345678901234567890', open: true, vec: null },
+    ])
+    expect(results[0]?.statuses.count).toBe('PRESENT')
+    expect(results[0]?.eventTimes.count).toBe(noon - 1_800_000_000)
+    expect({ asOf, degraded }).toEqual({ asOf: noon, degraded: false })
+    expect(requestId).toMatch(/^[0-9a-f-]{36}$/)
+  })
+
+  it('sends an int64 exactly, and reads timestamps by the microsecond', async () => {
+    const { results } = await client().features('accounts', [{ id: 9_007_199_254_740_993n }])
+    expect(results[0]?.features).toEqual({ balance: -(2n ** 63n), seen: Date.UTC(2001, 5, 30, 23, 59, 59, 123) * 1000 + 456 })
+  })
+
+  it('predicts, with the features where they are asked for', async () => {
+    const { predictions, features, version } = await client().predict('typed', [{ airport: 'ATL' }], { features: true })
+    expect(version).toBe(1)
+    expect(predictions[0]).toMatchObject({ count_out: 9_007_199_254_740_993n, vec_out: Float32Array.of(3, 4) })
+    expect(features?.[0]?.count).toBe(9_007_199_254_740_993n)
+    expect((await client().predict('delay', [{ airport: 'ATL', distance: 100 }], { version: 1 })).features).toBeNull()
+  })
+
+  it('reads as of a moment, and NaN where JSON cannot say it', async () => {
+    const before = await client().features('flight', [{ airport: 'NAN', distance: 1 }], { asOf: new Date('2001-07-01T11:00:00Z') })
+    expect(before.asOf).toBe(noon - 3_600_000_000)
+    expect(before.results[0]?.features.lastDelay).toBeNull()
+    const now = await client().features('flight', [{ airport: 'NAN', distance: 1 }])
+    expect(now.results[0]).toMatchObject({ features: { lastDelay: Number.NaN }, statuses: { lastDelay: 'INVALID' } })
+  })
+
+  it('pushes each event once, though its answer was lost, and reads what it pushed', async () => {
+    const { fetch, sent } = failing('lost')
+    const at = noon - 1_000_000
+    const event = { account: 7n, at, balance: 9_007_199_254_740_995n, seen: new Date('2001-07-01T00:00:00Z') }
+    const { accepted, duplicates, token } = await client({ fetch }).push('balances', [event])
+    expect({ accepted, duplicates, sent: sent.length }).toEqual({ accepted: 0, duplicates: 1, sent: 2 })
+    const { results } = await client().features('accounts', [{ id: 7n }], { after: token })
+    expect(results[0]?.features).toEqual({ balance: 9_007_199_254_740_995n, seen: Date.UTC(2001, 6, 1) * 1000 })
+  })
+
+  it('sends again what failed for now, and nothing else', async () => {
+    const { fetch, sent } = failing(503, 'broken', 429)
+    await client({ fetch }).features('typed', [{ airport: 'ATL' }])
+    expect(sent).toHaveLength(4)
+    expect(sent.every(({ timeoutMs }) => timeoutMs > 0 && timeoutMs <= 10_000)).toBe(true)
+
+    const twice = failing(503, 503)
+    const error = await failure(client({ fetch: twice.fetch, retries: 1 }).features('typed', [{ airport: 'ATL' }]))
+    expect(error).toMatchObject({ name: 'ClientError', code: 'NOT_READY', status: 503, requestId: 'r1', attempts: 2 })
+
+    const refused = failing()
+    const wrong = await failure(
+      client({ fetch: refused.fetch }).predict('delay', [{ airport: 'ATL', distance: Number.NaN }], { version: 99 }),
+    )
+    expect(wrong).toMatchObject({ code: 'UNKNOWN_DEFINITION', status: 404, attempts: 1 })
+  })
+
+  it('says where the server is away or something else, and ends in time or when it is told to', async () => {
+    const away = createClient<typeof definitions>({ url: 'http://127.0.0.1:1', retries: 1 })
+    expect(await failure(away.features('typed', [{ airport: 'ATL' }]))).toMatchObject({ code: 'NETWORK', status: null, attempts: 2 })
+    const other = client({ fetch: async () => new Response('<html>', { status: 200 }) })
+    expect(await failure(other.features('typed', [{ airport: 'ATL' }]))).toMatchObject({ code: 'BAD_ANSWER', status: 200 })
+
+    const silent: typeof fetch = (_, init) =>
+      new Promise((_, reject) => init?.signal?.addEventListener('abort', () => reject(init.signal?.reason as Error)))
+    const late = await failure(client({ fetch: silent }).features('typed', [{ airport: 'ATL' }], { timeoutMs: 30 }))
+    expect(late).toMatchObject({ code: 'DEADLINE_EXCEEDED', status: null, attempts: 1 })
+    const reason = new Error('no longer wanted')
+    expect(await failure(client({ fetch: silent }).features('typed', [{ airport: 'ATL' }], { signal: AbortSignal.abort(reason) }))).toBe(
+      reason,
+    )
+    expect(() => client({ url: 'ftp://x' })).toThrow('The url "ftp://x" is not of a server')
+  })
+})
