@@ -17,6 +17,8 @@ import type { ViewPlan } from './view-plan.ts'
  * The frontier is the set of transactions of which every row of this entity is folded or pending, and no other row is. Writers compare the head and set the whole.
  */
 export const storedFormat = 3
+/** Formats to come stay below the letters and digits that other programs' values begin with. */
+const greatestFormat = 31
 const highWaterBytes = 8
 const leastBytes = 1 + 1 + 1 + highWaterBytes
 /** At most, before the body, where the frontier has no ranges. Ranges come and go: a few bytes each for what was pushed since the last run. */
@@ -48,10 +50,17 @@ export function readHeader(bytes: Uint8Array, what: string): StoredHeader {
       `The online state of "${what}" is ${bytes.length} bytes, too short to be one; another program may write to this store. Materialize the view again.`,
     )
   }
-  if (bytes[0] !== storedFormat) {
+  const format = bytes[0] as number
+  if (format === 0 || format > greatestFormat) {
+    throw new LockstepError(
+      'STATE_CORRUPT',
+      `The online state of "${what}" begins with a byte ${format}, which no build writes; another program may write to this store. Materialize the view again.`,
+    )
+  }
+  if (format !== storedFormat) {
     throw new LockstepError(
       'STATE_VERSION',
-      `The online state of "${what}" has format ${bytes[0]}, and this build reads ${storedFormat}; use the build that wrote it, or rebuild the view (lockstep materialize --rebuild).`,
+      `The online state of "${what}" has format ${format}, and this build reads ${storedFormat}; use the build that wrote it, or rebuild the view (lockstep materialize --rebuild).`,
     )
   }
   const reader = new ByteReader(bytes, 1)

@@ -107,6 +107,6 @@ it('passes over a marker that cannot be read', async () => {
   expect(views).toContain(other.id)
   expect(views).not.toContain(broken.id)
   const [unreadable, marker] = await tryMarkers(store, [broken.id, other.id])
-  expect(unreadable).toMatchObject({ code: 'STATE_VERSION' })
+  expect(unreadable).toMatchObject({ code: 'STATE_CORRUPT' })
   expect(marker).toMatchObject({ fingerprint: other.fingerprint })
 })

@@ -71,7 +71,7 @@ describe('the Redis store, beyond the contract', () => {
       await admin.set(redisKey(prefix, key), foreign)
       expect(await store.write([{ ...key, expected: null, bytes: stored(1, '') }])).toEqual([false])
       const [bytes] = await store.read([key])
-      expect(() => readHeader(bytes ?? Buffer.alloc(0), 'odd@1')).toThrow(/another program|has format/)
+      expect(() => readHeader(bytes ?? Buffer.alloc(0), 'odd@1')).toThrow(/another program/)
     }
   })
 

@@ -104,8 +104,8 @@ it('tells what is wrong with what Redis holds or answers, counts it, and loses n
     const kept = await admin.getBuffer(key)
     if (kept === null) throw new Error('The state is not there.')
     for (const [bytes, code] of [
-      [Buffer.from('another program'), /STATE_(VERSION|CORRUPT)/],
-      [Buffer.concat([Buffer.of(99), kept.subarray(1)]), /STATE_VERSION/],
+      [Buffer.from('another program'), /STATE_CORRUPT/],
+      [Buffer.concat([Buffer.of(9), kept.subarray(1)]), /STATE_VERSION/],
     ] as const) {
       await admin.set(key, bytes)
       const answer = await ask(url, '/v1/features', question)
