@@ -26,21 +26,18 @@ export function createPoolMetrics(alive: () => number): PoolMetrics {
     }),
   )
   const replaced = new Counter({ name: 'lockstep_workers_replaced_total', help: 'Workers that died and were replaced.', registers })
-  let kept: readonly MetricJson[] = []
-  let keeping: Promise<unknown> = Promise.resolve()
+  /** Who asks while another one is being added gets what there is with it. */
+  let kept: Promise<readonly MetricJson[]> = Promise.resolve([])
 
   return {
     async gone(metrics) {
-      const before = keeping
-      keeping = (async () => {
-        await before
-        kept = await addGone(kept, metrics)
-      })()
-      await keeping
+      kept = kept.then((before) => addGone(before, metrics))
+      await kept
     },
     replaced: () => replaced.inc(),
     async whole(workers) {
-      return await mergeMetrics([...workers, kept, asJson(await registry.getMetricsAsJSON())]).metrics()
+      const gone = await kept
+      return await mergeMetrics([...workers, gone, asJson(await registry.getMetricsAsJSON())]).metrics()
     },
   }
 }

@@ -57,7 +57,7 @@ export function createWorkerPool({ file, count, task, log }: PoolOptions): Worke
     failures: 0,
   }))
   const metrics = createPoolMetrics(() => slots.filter(({ listening }) => listening).length)
-  const asked = new Map<number, (report: Report | null) => void>()
+  const asked = new Map<number, { readonly slot: Slot; readonly answer: (report: Report | null) => void }>()
   const timers = new Set<NodeJS.Timeout>()
   let asks = 0
   let closing = false
@@ -98,7 +98,7 @@ export function createWorkerPool({ file, count, task, log }: PoolOptions): Worke
         return
       case 'report':
         slot.latest = message.report
-        asked.get(message.id)?.(message.report)
+        asked.get(message.id)?.answer(message.report)
         return
       case 'whole':
         void answerWhole(slot, message.id)
@@ -113,6 +113,7 @@ export function createWorkerPool({ file, count, task, log }: PoolOptions): Worke
     slot.worker = null
     slot.listening = false
     slot.latest = null
+    for (const { slot: of, answer } of asked.values()) if (of === slot) answer(null)
     if (latest !== null) await metrics.gone(latest.metrics)
     refused(new LockstepError('INTERNAL', `A worker ended with ${signal ?? code ?? 'no code'} before it listened.`))
     if (closing) return
@@ -129,13 +130,16 @@ export function createWorkerPool({ file, count, task, log }: PoolOptions): Worke
 
   async function report(slot: Slot): Promise<Report | null> {
     const id = (asks += 1)
-    const answer = new Promise<Report | null>((resolve) => {
-      asked.set(id, resolve)
-      setTimeout(resolve, reportMs, null)
-      slot.worker?.once('exit', () => resolve(null))
+    return await new Promise<Report | null>((resolve) => {
+      const cap = setTimeout(() => answer(null), reportMs)
+      const answer = (report: Report | null): void => {
+        clearTimeout(cap)
+        asked.delete(id)
+        resolve(report)
+      }
+      asked.set(id, { slot, answer })
+      tell(slot, { kind: 'report', id })
     })
-    tell(slot, { kind: 'report', id })
-    return await answer.finally(() => asked.delete(id))
   }
 
   /** Asks all. Of a worker that is busy for longer, the counts of the last time are taken. */

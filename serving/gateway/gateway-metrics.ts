@@ -45,6 +45,7 @@ export function createGatewayMetrics(
     name: 'lockstep_breaker_open',
     help: '1 where a dependency has failed so often that it is not asked for a moment, else 0.',
     labelNames: ['dependency'],
+    aggregator: 'max',
     registers,
   })
   return {
