@@ -1,3 +1,4 @@
+import { availableParallelism } from 'node:os'
 import type { Catalog, CatalogModel } from '../registry/catalog.ts'
 import { championAlias } from '../registry/model-aliases.ts'
 import type { ModelVersion } from '../registry/model-versions.ts'
@@ -19,6 +20,8 @@ export interface FailedVersion {
 
 /** How many versions are tried for the place of one that does not load. */
 const tries = 5
+/** Of how many models versions are loaded at the same time: no more than there are processors for, as what they take is measured. */
+const atOnce = Math.max(2, Math.min(4, availableParallelism()))
 
 /**
  * Loads what should answer, and what else aliases point at. The champion answers; where it does not load, what has answered until now, else what the alias
@@ -34,38 +37,63 @@ export async function chooseVersions(
   load: (model: CatalogModel, version: ModelVersion) => Promise<unknown>,
   isFatal: (error: unknown) => boolean,
 ): Promise<ChosenVersions> {
-  const answering = new Map<string, ModelVersion>()
-  const failed: FailedVersion[] = []
-  for (const model of catalog.models.values()) {
-    const errors = new Map<number, unknown>()
-    const loads = async (version: ModelVersion): Promise<boolean> => {
-      if (errors.has(version.version)) return false
-      try {
-        await load(model, version)
-        return true
-      } catch (error) {
-        if (isFatal(error)) throw error
-        errors.set(version.version, error)
-        return false
-      }
-    }
-    let chosen: ModelVersion | undefined
-    for (const version of candidates(model, before.get(model.name)).slice(0, tries)) {
-      if (!(await loads(version))) continue
-      chosen = version
-      break
-    }
-    if (chosen !== undefined) answering.set(model.name, chosen)
-    const stands = new Set(errors.keys())
-    for (const { version } of model.aliases.values()) {
-      const aliased = model.versions.find((each) => each.version === version)
-      if (aliased !== undefined && aliased !== chosen) await loads(aliased)
-    }
-    for (const [version, error] of errors) {
-      failed.push({ model: model.name, version, error, instead: stands.has(version) ? (chosen?.version ?? null) : null })
+  const choices = new Map<string, Choice>()
+  const models = catalog.models.values()
+  // so many at once, so that one that takes its time does not hold up the others
+  const choosing = Array.from({ length: atOnce }, async () => {
+    for (const model of models) choices.set(model.name, await choose(model, before.get(model.name), load, isFatal))
+  })
+  await Promise.all(choosing)
+  const inOrder = [...catalog.models.keys()].flatMap((name) => choices.get(name) ?? [])
+  return {
+    answering: new Map(inOrder.flatMap(({ model, chosen }) => (chosen === undefined ? [] : [[model, chosen]]))),
+    failed: inOrder.flatMap(({ failed }) => failed),
+  }
+}
+
+interface Choice {
+  readonly model: string
+  /** undefined: none loads. */
+  readonly chosen: ModelVersion | undefined
+  readonly failed: readonly FailedVersion[]
+}
+
+async function choose(
+  model: CatalogModel,
+  before: number | undefined,
+  load: (model: CatalogModel, version: ModelVersion) => Promise<unknown>,
+  isFatal: (error: unknown) => boolean,
+): Promise<Choice> {
+  const errors = new Map<number, unknown>()
+  const loads = async (version: ModelVersion): Promise<boolean> => {
+    if (errors.has(version.version)) return false
+    try {
+      await load(model, version)
+      return true
+    } catch (error) {
+      if (isFatal(error)) throw error
+      errors.set(version.version, error)
+      return false
     }
   }
-  return { answering, failed }
+  let chosen: ModelVersion | undefined
+  for (const version of candidates(model, before).slice(0, tries)) {
+    if (!(await loads(version))) continue
+    chosen = version
+    break
+  }
+  const stands = new Set(errors.keys())
+  for (const { version } of model.aliases.values()) {
+    const aliased = model.versions.find((each) => each.version === version)
+    if (aliased !== undefined && aliased !== chosen) await loads(aliased)
+  }
+  const failed = [...errors].map(([version, error]) => ({
+    model: model.name,
+    version,
+    error,
+    instead: stands.has(version) ? (chosen?.version ?? null) : null,
+  }))
+  return { model: model.name, chosen, failed }
 }
 
 /** What may answer, the first that loads. */

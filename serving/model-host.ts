@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises'
 import type { Logger } from '../runtime/log.ts'
 import { LockstepError, messageOf } from '../kernel/errors.ts'
 import type { ServicePlan } from '../kernel/service-plan.ts'
@@ -68,6 +69,8 @@ interface Entry {
 }
 
 const failureKeptMs = 2000
+/** A run that takes longer goes on by itself: what else the catalog has must not wait for it. */
+const warmUpMs = 1000
 const unusedMs = 5 * 60_000
 
 export function createModelHost(deps: ModelHostDeps): ModelHost {
@@ -125,11 +128,12 @@ export function createModelHost(deps: ModelHostDeps): ModelHost {
     })
     log.info({ model: model.name, version: version.version, place: opened.place }, 'a model is loaded')
     // what it takes need not be what it can make something of: a failure is the operator's to see, and no reason to refuse the version
-    await opened
+    const warmedUp = opened
       .predict([warmUpRow(service)])
       .catch((error: unknown) =>
         log.warn({ model: model.name, version: version.version, error: messageOf(error) }, 'a model was not warmed up'),
       )
+    await Promise.race([warmedUp, sleep(warmUpMs, undefined, { ref: false })])
     return { served: { ...opened, version, service }, close }
   }
 

@@ -3,6 +3,7 @@ import cluster from 'node:cluster'
 import { LockstepError, messageOf } from '../../kernel/errors.ts'
 import type { Logger } from '../log.ts'
 import { backOff } from './back-off.ts'
+import { closeUntaken } from './close-untaken.ts'
 import { mergeStandings } from './merge-standings.ts'
 import type { Address, Report, Task, ToPool, ToWorker, Whole } from './messages.ts'
 import { createPoolMetrics } from './pool-metrics.ts'
@@ -75,7 +76,11 @@ export function createWorkerPool({ file, count, task, log }: PoolOptions): Worke
     const worker = cluster.fork()
     const since = performance.now()
     slot.worker = worker
-    worker.on('message', (message: ToPool) => hear(slot, message, warm))
+    closeUntaken(worker)
+    worker.on('message', (message: ToPool) => {
+      // what a dead worker had said may come after its place was taken
+      if (slot.worker === worker) hear(slot, message, warm)
+    })
     worker.on('error', (error) => log.warn({ worker: worker.process.pid, error: messageOf(error) }, 'a worker cannot be told something'))
     worker.on('exit', (code: number | null, signal: string | null) => {
       void lost(slot, performance.now() - since, code, signal)

@@ -70,7 +70,6 @@ function runChild(bytes: Uint8Array, timeoutMs: number): Promise<{ output: strin
       timedOut = true
       child.kill('SIGKILL')
     }, timeoutMs)
-    child.stdout.on('data', (chunk: Buffer) => chunks.push(chunk))
     child.on('error', (cause) => {
       clearTimeout(timer)
       reject(new LockstepError('INTERNAL', `The process that inspects models could not start: ${cause.message}.`, { cause }))
@@ -80,6 +79,9 @@ function runChild(bytes: Uint8Array, timeoutMs: number): Promise<{ output: strin
       const end = timedOut ? `no answer after ${timeoutMs} ms` : signal === null ? `exit code ${code}` : `signal ${signal}`
       resolve({ output: Buffer.concat(chunks).toString('utf8'), end })
     })
+    // where no more files can be opened, it has no pipes: 'error' tells
+    if ((child.stdio as unknown) === undefined) return
+    child.stdout.on('data', (chunk: Buffer) => chunks.push(chunk))
     // A child that died early closes its end of the pipe; how it ended is told by 'close'.
     child.stdin.on('error', () => undefined)
     child.stdin.end(bytes)

@@ -1,6 +1,6 @@
 import type { ChildProcess } from 'node:child_process'
 import { spawn } from 'node:child_process'
-import type { Socket } from 'node:net'
+import { Socket } from 'node:net'
 import { fileURLToPath } from 'node:url'
 import type { ErrorCode } from '../../kernel/errors.ts'
 import { LockstepError } from '../../kernel/errors.ts'
@@ -59,7 +59,10 @@ const releaseTimeoutMs = 5000
 export function startRunner(): Runner {
   const path = fileURLToPath(new URL(`./runner-child${import.meta.url.endsWith('.ts') ? '.ts' : '.js'}`, import.meta.url))
   const child = spawn(process.execPath, [path], { stdio: ['ignore', 'ignore', 'ignore', 'pipe'] })
-  const socket = child.stdio[3] as Socket
+  // before all else: where no more files can be opened, a child has no pipes, and this is all that comes of it
+  child.on('error', (cause) => end(gone(`could not start: ${cause.message}`)))
+  const pipes = child.stdio as ChildProcess['stdio'] | undefined
+  const socket = pipes === undefined ? new Socket().destroy() : (pipes[3] as Socket)
   /** In the order in which they are answered. */
   const pending = new Map<number, Pending>()
   let name = ''
@@ -68,7 +71,6 @@ export function startRunner(): Runner {
   let ended: LockstepError | null = null
 
   keepNothingOpen(child, socket)
-  child.on('error', (cause) => end(gone(`could not start: ${cause.message}`)))
   child.on('exit', (code, signal) => end(gone(signal === null ? `ended with exit code ${code}` : `was ended by ${signal}`)))
   // how it ended is told by 'exit'
   socket.on('error', () => undefined)
@@ -110,22 +112,24 @@ export function startRunner(): Runner {
     for (const call of all) call.reject(error)
   }
 
-  function call<Answer>(body: Body, timeoutMs: number): Promise<Answer> {
+  /** @param bytes sent before the call; its time runs while they are written */
+  function call<Answer>(body: Body, timeoutMs: number, bytes?: Uint8Array): Promise<Answer> {
     return new Promise((resolve, reject) => {
       if (ended !== null) return reject(ended)
       const id = ++last
       pending.set(id, { timeoutMs, resolve: resolve as (answer: unknown) => void, reject })
       if (pending.size === 1) watchFirst()
-      writeValue(socket, { id, ...body })
+      const send = () => writeValue(socket, { id, ...body })
+      if (bytes === undefined) send()
+      else void writeBytes(socket, bytes).then(send)
     })
   }
 
   return {
     pid: child.pid,
-    async load(bytes, model, timeoutMs) {
+    load(bytes, model, timeoutMs) {
       name = model
-      await writeBytes(socket, bytes)
-      return await call({ kind: 'load', name: model }, timeoutMs)
+      return call({ kind: 'load', name: model }, timeoutMs, bytes)
     },
     measure: (options, timeoutMs) => call({ kind: 'measure', ...options }, timeoutMs),
     run: (feeds, fetches, timeoutMs) => call({ kind: 'run', feeds, fetches }, timeoutMs),

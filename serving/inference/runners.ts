@@ -28,7 +28,9 @@ export function createRunners(): Runners {
     if (idle !== null) clearTimeout(idle)
     const taken = spare
     spare = null
-    return taken?.alive() === true ? taken : null
+    if (taken?.alive() === true) return taken
+    if (taken !== null) end(taken)
+    return null
   }
 
   return {

@@ -1,6 +1,7 @@
-import { spawn } from 'node:child_process'
+import { execFile, spawn } from 'node:child_process'
 import { existsSync, readFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
+import { promisify } from 'node:util'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import type { ModelOperational } from '../../registry/definition-set.ts'
 import { createLogger } from '../../runtime/log.ts'
@@ -189,6 +190,14 @@ describe('the process of a model', () => {
     expect(exists({ pid })).toBe(true)
     server.kill('SIGKILL')
     await until(async () => !exists({ pid }))
+  })
+})
+
+describe('a process that can open no more files', () => {
+  it('is told so by what would run or inspect a model, and goes on', async () => {
+    const child = fileURLToPath(new URL('./no-files-child.ts', import.meta.url))
+    const { stdout } = await promisify(execFile)('sh', ['-c', 'ulimit -n 120 && exec "$0" "$1"', process.execPath, child])
+    expect(stdout).toBe('MODEL_UNAVAILABLE INTERNAL MODEL_UNAVAILABLE\n')
   })
 })
 

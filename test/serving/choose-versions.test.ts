@@ -1,0 +1,45 @@
+import { expect, it } from 'vitest'
+import type { Catalog } from '../../registry/catalog.ts'
+import { chooseVersions } from '../../serving/choose-versions.ts'
+
+const versions = [{ version: 1 }, { version: 2 }]
+const models = ['slow', 'broken', 'good', 'last'].map((name) => [name, { name, versions, aliases: new Map() }] as const)
+const catalog = { models: new Map(models) } as unknown as Catalog
+
+it('does not let a model that takes its time hold up the others, and tells them in their order', async () => {
+  let release: (() => void) | undefined
+  const released = new Promise<void>((resolve) => (release = resolve))
+  const chosen = await chooseVersions(
+    catalog,
+    new Map(),
+    async ({ name }, { version }) => {
+      if (name === 'slow') await released
+      if (name === 'slow' || (name === 'broken' && version === 2)) throw new Error(`${name} does not load`)
+      // the last has its turn while the first is still being loaded
+      if (name === 'last') release?.()
+    },
+    () => false,
+  )
+  expect([...chosen.answering].map(([name, { version }]) => [name, version])).toEqual([
+    ['broken', 1],
+    ['good', 2],
+    ['last', 2],
+  ])
+  expect(chosen.failed.map(({ model, version, instead }) => [model, version, instead])).toEqual([
+    ['slow', 2, null],
+    ['slow', 1, null],
+    ['broken', 2, 1],
+  ])
+})
+
+it('ends where nothing can be read', async () => {
+  const away = new Error('away')
+  await expect(
+    chooseVersions(
+      catalog,
+      new Map(),
+      () => Promise.reject(away),
+      (error) => error === away,
+    ),
+  ).rejects.toBe(away)
+})
