@@ -8,6 +8,7 @@ import { faultPoint } from '../../runtime/fault-point.ts'
 import { awaitEarlier } from '../../runtime/earlier-transactions.ts'
 import { isOurs } from '../forget-view.ts'
 import { defaultReplayMs } from '../notice-failover.ts'
+import { erasedEntities, forgetLogged } from './forget-logged.ts'
 import { renewStates } from './renew-states.ts'
 
 const statesAtOnce = 1_000
@@ -42,11 +43,14 @@ type Views = Pick<Catalog, 'views' | 'online'>
  */
 export async function finishErasures(db: Database, store: OnlineStore, catalog: Views, options: FinishOptions): Promise<number> {
   faultPoint('erase: committed')
+  // before notes are settled, which may delete the keys
+  const erased = await erasedEntities(db)
   for (const view of await notedViews(db, false)) await each(db, view, false, (states) => renew(db, store, catalog, states, options))
   if (await awaitEarlier(db, options.waitMs, options.signal)) {
     faultPoint('erase: waited')
     for (const view of await notedViews(db, true)) await each(db, view, true, (states) => remove(db, store, catalog, states, options))
   }
+  await forgetLogged(db, erased)
   await db.query(
     `UPDATE lockstep.erasures e SET finished_at = now() WHERE finished_at IS NULL AND NOT EXISTS (SELECT FROM lockstep.erasure_states s WHERE s.erasure = e.id AND s.done_at IS NULL)`,
   )

@@ -1,27 +1,26 @@
 import type { EntityKey } from '../../kernel/entity-key.ts'
 import type { Database } from '../../runtime/database.ts'
 import { erasedKeyHash } from '../../runtime/erased-key.ts'
-import { forgetLoggedEntity } from './logged-entity.ts'
-
-/** How far the clocks of the machines that erase may be behind that of the one that logs. */
-const clockSlackMs = 60_000
+import { clockSlackMs, forgetLoggedEntity } from './logged-entity.ts'
 
 /**
- * Deletes what was just logged of entities that have been erased since it was noted: the rows of a request lie in a buffer for a moment, where an erasure does not see
- * them. To be called once they are committed.
+ * Deletes what was just logged of entities whose erasure was not finished when it was noted, as it may be made of what was erased: the rows of a request lie in a buffer for a
+ * moment, where an erasure does not see them, and states are answered from until the erasure has come to them. To be called once they are committed.
  *
  * @param since when the first of the rows was noted, epoch milliseconds
  * @param entities of the rows, each as `loggedEntity`
  */
 export async function forgetErased(db: Pick<Database, 'query'>, since: number, entities: Iterable<Uint8Array>): Promise<void> {
   const erasures = await db.query<{ hash: string; salt: Buffer; until: string }>(
-    `SELECT e.key_hash AS hash, i.salt, (extract(epoch FROM e.requested_at) * 1000)::text AS until
-     FROM lockstep.erasures e CROSS JOIN lockstep.installation i WHERE e.requested_at >= to_timestamp($1)`,
+    `SELECT e.key_hash AS hash, i.salt, (extract(epoch FROM max(coalesce(e.finished_at, now()))) * 1000)::text AS until
+     FROM lockstep.erasures e CROSS JOIN lockstep.installation i
+     WHERE e.finished_at IS NULL OR e.finished_at >= to_timestamp($1)
+     GROUP BY e.key_hash, i.salt`,
     [(since - clockSlackMs) / 1000],
   )
   const [first] = erasures
   if (first === undefined) return
-  const untilOf = new Map(erasures.map(({ hash, until }) => [hash, Number(until)]))
+  const untilOf = new Map(erasures.map(({ hash, until }) => [hash, Number(until) + clockSlackMs]))
   for (const named of entities) {
     const until = untilOf.get(erasedKeyHash(first.salt, named))
     if (until === undefined) continue

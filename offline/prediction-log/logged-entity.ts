@@ -1,5 +1,8 @@
 import type { EntityKey } from '../../kernel/entity-key.ts'
 
+/** How far the clock of a machine that logs may be from the database's. */
+export const clockSlackMs = 60_000
+
 /** How the log names an entity that was read: its name, a zero byte, and its key. */
 export function loggedEntity(entity: string, key: EntityKey): Buffer {
   return Buffer.concat([Buffer.from(`${entity}\0`), Buffer.from(key, 'latin1')])

@@ -6,7 +6,7 @@ import { Counter, Gauge } from 'prom-client'
  *
  * - `full`: the buffer was, as PostgreSQL is away or slower than what is to be logged
  * - `lost`: the connection was, after all had been sent; they may be there
- * - `refused`: the table did not take them
+ * - `refused`: the table did not take them, or they could not be written down
  * - `closed`: the server was told to end, and PostgreSQL did not take them in time
  */
 export type DropReason = 'full' | 'lost' | 'refused' | 'closed'

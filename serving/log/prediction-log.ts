@@ -103,10 +103,15 @@ export function createPredictionLog(deps: PredictionLogDeps, options: Prediction
 
   function flush(): void {
     timer = null
-    flushing ??= write().finally(() => {
-      flushing = null
-      if (noted.length > 0 || writer.rows > 0) schedule()
-    })
+    flushing ??= write()
+      .catch((error: unknown) => {
+        failing = true
+        log.error({ error: messageOf(error) }, 'the prediction log cannot be written')
+      })
+      .finally(() => {
+        flushing = null
+        if (noted.length > 0 || writer.rows > 0) schedule()
+      })
   }
 
   /** Encodes what is noted into a batch and writes it; a batch that could not be written is tried again first. */
@@ -125,13 +130,16 @@ export function createPredictionLog(deps: PredictionLogDeps, options: Prediction
     notedRows = 0
     let sinceTurn = 0
     for (const { kept } of taken) {
+      let added = 0
       try {
         for (const row of encodePredictions(kept)) {
           writer.add(row)
+          added++
           if (++sinceTurn % rowsPerTurn === 0) await nextTurn()
         }
       } catch (error) {
         log.error({ requestId: kept.requestId, error: messageOf(error) }, 'predictions cannot be logged')
+        metrics.dropped('refused', kept.read.entities.length - added)
       }
     }
   }

@@ -40,17 +40,50 @@ interface Batch {
 }
 
 const noPartition = '23514'
+/** Of what a statement was ended for that can be done again: a lock that was not had in time, a deadlock, a cancellation. Nothing of it was written. */
+const ended = ['55P03', '40P01', '57014']
+/** So long after the next day's partition could not be made that is tried again: whoever waits for the lock of a table that is read holds others up. */
+const aheadEveryMs = 60_000
+/** Entities that are kept to be looked at for erasures once the database can be asked; some 10 MB. */
+const mostOwed = 100_000
 
 export function createPredictionWriter({ database, metrics, log }: PredictionWriterDeps): PredictionWriter {
   const made = new Set<number>()
   let batch: Batch | null = null
   let failing = false
+  let aheadAt = 0
+  /** What is still to be looked at for erasures, as the database was away: entities by what names them, and when the first was noted. */
+  let owed: Pick<Batch, 'entities' | 'oldest'> | null = null
 
-  /** Those of the rows, and of the day after, so that it is there when the day begins. */
   async function partitions(db: Database, days: ReadonlySet<number>): Promise<void> {
-    const lacking = [...new Set([...days].flatMap((day) => [day, day + 1]))].filter((day) => !made.has(day))
+    const lacking = [...days].filter((day) => !made.has(day))
     await makePartitions(db, lacking)
     for (const day of lacking) made.add(day)
+  }
+
+  /** The partition of the day after, so that it is there when the day begins. Nothing waits for it. */
+  async function partitionAhead(days: ReadonlySet<number>): Promise<void> {
+    const next = Math.max(...days) + 1
+    if (made.has(next) || performance.now() < aheadAt) return
+    aheadAt = performance.now() + aheadEveryMs
+    try {
+      await partitions(database(), new Set([next]))
+    } catch (error) {
+      log.debug({ error: messageOf(error) }, 'the next partition of the prediction log cannot be made yet')
+    }
+  }
+
+  async function forget({ entities, oldest }: Batch): Promise<void> {
+    const all =
+      owed === null ? { entities, oldest } : { entities: new Map([...owed.entities, ...entities]), oldest: Math.min(owed.oldest, oldest) }
+    owed = all
+    try {
+      await forgetErased(database(), all.oldest / 1000, all.entities.values())
+      owed = null
+    } catch (error) {
+      if (all.entities.size > mostOwed) owed = null
+      log.warn({ error: messageOf(error) }, `whether logged entities were erased meanwhile cannot be told${owed === null ? '' : ' yet'}`)
+    }
   }
 
   async function copyIn({ copy, days, chunks }: Batch): Promise<'written' | 'away' | 'lost' | 'refused'> {
@@ -72,7 +105,7 @@ export function createPredictionWriter({ database, metrics, log }: PredictionWri
           continue
         }
         const away = isUnavailable(error) || (error instanceof LockstepError && error.code === 'POSTGRES_UNAVAILABLE')
-        const outcome = away ? (sent ? 'lost' : 'away') : 'refused'
+        const outcome = ended.includes(sqlState(error)) ? 'away' : away ? (sent ? 'lost' : 'away') : 'refused'
         if (!failing || outcome === 'refused')
           log.warn({ rows: copy.rows, error: messageOf(error) }, 'the prediction log cannot be written')
         return outcome
@@ -101,16 +134,16 @@ export function createPredictionWriter({ database, metrics, log }: PredictionWri
         return false
       }
       batch = null
-      if (outcome !== 'written') {
-        metrics.dropped(outcome, writing.copy.rows)
-        return true
+      if (outcome !== 'written') metrics.dropped(outcome, writing.copy.rows)
+      if (outcome === 'refused') return true
+      if (outcome === 'written') {
+        if (failing) log.info('the prediction log is written again')
+        failing = false
+        metrics.written(writing.copy.rows)
+        void partitionAhead(writing.days)
       }
-      if (failing) log.info('the prediction log is written again')
-      failing = false
-      metrics.written(writing.copy.rows)
-      await forgetErased(database(), writing.oldest / 1000, writing.entities.values()).catch((error: unknown) =>
-        log.warn({ error: messageOf(error) }, 'whether logged entities were erased meanwhile cannot be told'),
-      )
+      // what is lost may be there
+      await forget(writing)
       return true
     },
   }

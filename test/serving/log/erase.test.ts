@@ -1,6 +1,9 @@
+import { Registry } from 'prom-client'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { LockstepError } from '../../../kernel/errors.ts'
 import type { Receipt } from '../../../materializer/erase/erasing.ts'
 import { eraseEntity } from '../../../materializer/erase/erase-entity.ts'
+import { finishErasures } from '../../../materializer/erase/finish-erasures.ts'
 import { loadCatalog } from '../../../registry/catalog.ts'
 import type { World } from '../world.ts'
 import { createWorld } from '../world.ts'
@@ -15,11 +18,17 @@ afterAll(() => world?.close())
 
 const requestedAt = new Date('2001-07-01T13:00:00Z')
 const before = requestedAt.getTime() * 1000 - 1
-const after = requestedAt.getTime() * 1000 + 1
+const during = requestedAt.getTime() * 1000 + 1
+/** Longer after all erasures than clocks may differ. */
+const after = (Date.now() + 3_600_000) * 1000
 
 async function erase(airport: string): Promise<Receipt> {
   const catalog = await loadCatalog(world.db)
   return await eraseEntity(world.db, catalog, catalog.entities.get('airport')!, [airport], requestedAt)
+}
+
+async function finish(): Promise<void> {
+  await finishErasures(world.db, world.store, await loadCatalog(world.db), { waitMs: 10_000, moment: after })
 }
 
 async function left(): Promise<string[]> {
@@ -48,5 +57,27 @@ describe('erasing an entity', () => {
     await later.close()
     await log.close()
     expect(await left()).toEqual(['AA B', 'B C', 'D Y', 'X E'])
+  })
+
+  it('removes what was noted before it was finished, whenever that is written, and what a server wrote that did not get to look', async () => {
+    const [first, second, third] = [openLog(world.db, during), openLog(world.db, during), openLog(world.db, after)]
+    let asked = 0
+    const dying = openLog(world.db, during, new Registry(), () => {
+      if (asked++ > 0) throw new LockstepError('POSTGRES_UNAVAILABLE', 'It is away.')
+      return world.db
+    })
+    await erase('F')
+    first.note(['F', 'G'], ['G', 'H'])
+    await first.close()
+    dying.note(['F', 'I'])
+    await dying.close()
+    expect(await left()).toEqual(['AA B', 'B C', 'D Y', 'F I', 'G H', 'X E'])
+    second.note(['F', 'J'])
+    third.note(['F', 'K'])
+    await finish()
+    expect(await left()).toEqual(['AA B', 'B C', 'D Y', 'G H', 'X E'])
+    await second.close()
+    await third.close()
+    expect(await left()).toEqual(['AA B', 'B C', 'D Y', 'F K', 'G H', 'X E'])
   })
 })

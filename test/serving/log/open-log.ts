@@ -8,12 +8,12 @@ import { createPredictionLog } from '../../../serving/log/prediction-log.ts'
 import { servicePlan } from '../plans.ts'
 
 /** A log that is written when it is closed, and what notes the flights from one airport to another in it. */
-export function openLog(db: Database, at: number) {
+export function openLog(db: Database, at: number, registry = new Registry(), database = () => db) {
   const service = servicePlan('route')
   const log = createPredictionLog(
     {
-      database: () => db,
-      metrics: (waiting) => createLogMetrics(new Registry(), waiting),
+      database,
+      metrics: (waiting) => createLogMetrics(registry, waiting),
       log: createLogger('silent'),
       clock: () => at,
     },

@@ -132,6 +132,7 @@ describe('the prediction log', () => {
           `select inhrelid::regclass::text as name from pg_inherits where inhparent = 'lockstep.prediction_log'::regclass order by 1`,
         )
       ).map(({ name }) => name.slice(-8))
+    await until(async () => (await days()).length === 4)
     expect(await days()).toEqual(['20010701', '20010702', '20010711', '20010712'])
     await server.close()
     const log = createPredictionLog(
