@@ -52,7 +52,10 @@ interface Lease {
   units: number
   /** Until when they may be used. */
   until: number
-  refill: Promise<void> | null
+  /** How many units the fetch under way was granted. */
+  refill: Promise<number> | null
+  /** Units of requests that wait for a fetch. */
+  waiting: number
   /** None of fewer than `blockedFor` units is asked for before this moment. */
   blockedUntil: number
   blockedFor: number
@@ -85,6 +88,7 @@ export function createRateLimiter({ shared, fallback, log, now }: RateLimiterDep
         units: 0,
         until: 0,
         refill: null,
+        waiting: 0,
         blockedUntil: 0,
         blockedFor: 0,
         remaining: 0,
@@ -96,18 +100,22 @@ export function createRateLimiter({ shared, fallback, log, now }: RateLimiterDep
     return lease
   }
 
-  async function refill(key: LimitKey, lease: Lease, least: number): Promise<void> {
-    const ahead = Math.floor(key.perSecond * aheadShare)
-    const taken = await fetchUnits(key, lease, { perSecond: key.perSecond, wanted: least + ahead, least })
+  async function refill(key: LimitKey, lease: Lease, least: number): Promise<number> {
+    // one process has all of it at hand
+    const ahead = shared === null ? 0 : Math.floor(key.perSecond * aheadShare)
+    const wanted = Math.max(least + ahead, lease.waiting)
+    const taken = await fetchUnits(key, lease, { perSecond: key.perSecond, wanted, least })
     const at = now()
     if (at >= lease.until) lease.units = 0
     lease.units += taken.granted
     lease.until = at + leaseMs
     lease.remaining = taken.remaining
     lease.resetAt = at + taken.resetMs
-    if (taken.granted > 0) return
-    lease.blockedUntil = at + taken.retryMs
-    lease.blockedFor = least
+    if (taken.granted === 0) {
+      lease.blockedUntil = at + taken.retryMs
+      lease.blockedFor = least
+    }
+    return taken.granted
   }
 
   async function fetchUnits({ owner, scope, unit }: LimitKey, lease: Lease, wanted: RateWanted): Promise<RateTaken> {
@@ -123,9 +131,9 @@ export function createRateLimiter({ shared, fallback, log, now }: RateLimiterDep
         awayUntil = now() + awayMs
       }
     }
-    if (shared === null || fallback === 'local')
-      return takeUnits(lease.local, shared === null ? wanted.least : wanted.wanted, wanted.least, now())
-    if (fallback === 'open') return { granted: wanted.least, remaining: wanted.perSecond, retryMs: 0, resetMs: 0 }
+    if (shared === null || fallback === 'local') return takeUnits(lease.local, wanted.wanted, wanted.least, now())
+    if (fallback === 'open')
+      return { granted: wanted.wanted, remaining: Math.max(0, wanted.perSecond - wanted.wanted), retryMs: 0, resetMs: 0 }
     throw new LockstepError(
       'REDIS_UNAVAILABLE',
       'The rate limits in Redis cannot be asked, and nothing passes without (LOCKSTEP_RATE_LIMIT_FALLBACK).',
@@ -145,17 +153,26 @@ export function createRateLimiter({ shared, fallback, log, now }: RateLimiterDep
     return { unit: key.unit, perSecond: key.perSecond, remaining: lease.remaining + lease.units, resetMs: Math.max(0, lease.resetAt - at) }
   }
 
-  function startRefill(key: LimitKey, lease: Lease, least: number): Promise<void> {
+  function startRefill(key: LimitKey, lease: Lease, least: number): Promise<number> {
     lease.refill ??= refill(key, lease, least).finally(() => (lease.refill = null))
     return lease.refill
   }
 
   async function fetchAndTake(key: LimitKey, lease: Lease, units: number): Promise<LimitState> {
-    for (let tries = 0; tries < triesAtMost; tries++) {
-      if (now() < lease.blockedUntil && units >= lease.blockedFor) break
-      await startRefill(key, lease, units)
-      const taken = takeFetched(key, lease, units)
-      if (taken !== null) return taken
+    // more than a second's worth needs a full bucket, and must not have others empty it
+    const waiting = units > key.perSecond ? 0 : units
+    lease.waiting += waiting
+    try {
+      for (let tries = 0; tries < triesAtMost;) {
+        if (now() < lease.blockedUntil && units >= lease.blockedFor) break
+        const granted = await startRefill(key, lease, units)
+        const taken = takeFetched(key, lease, units)
+        if (taken !== null) return taken
+        // where others took what came, the next fetch brings more
+        if (granted === 0) tries++
+      }
+    } finally {
+      lease.waiting -= waiting
     }
     throw limited(key, Math.max(1, lease.blockedUntil - now()))
   }

@@ -67,6 +67,21 @@ describe('limits that processes share in Redis', () => {
     expect(passed).toBeGreaterThan(200)
   })
 
+  it('let all pass that come at once where there is enough for them, and as many as there is where not', async () => {
+    const { url, prefix } = await testRedis()
+    for (const limits of [limiter(createRedisRateLimits(url, prefix)), limiter(null, 'local', () => 0)]) {
+      const passed = async (owner: string, requests: number): Promise<number> => {
+        const all = await Promise.allSettled(Array.from({ length: requests }, async () => await limits.take(key(owner, 100), 1)))
+        return all.filter(({ status }) => status === 'fulfilled').length
+      }
+      expect(await passed('burst', 64)).toBe(64)
+      const most = await passed('flood', 500)
+      expect(most).toBeGreaterThanOrEqual(100)
+      expect(most).toBeLessThan(500)
+      limits.close()
+    }
+  })
+
   it('are fetched ahead: Redis is asked for one request in many', async () => {
     const { url, prefix } = await testRedis()
     const shared = createRedisRateLimits(url, prefix)
