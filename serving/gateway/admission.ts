@@ -70,6 +70,8 @@ export function createAdmission({ most, now, busy, onRefuse }: AdmissionOptions)
   let held: Held[] = []
   let first = 0
   let sweeping: NodeJS.Timeout | null = null
+  /** Whoever is let in may leave at once: the loop that let it in goes on with the next. */
+  let filling = false
 
   function sample(): void {
     const at = now()
@@ -98,7 +100,16 @@ export function createAdmission({ most, now, busy, onRefuse }: AdmissionOptions)
   }
 
   function fill(): void {
-    if (first === held.length) return
+    if (filling || first === held.length) return
+    filling = true
+    try {
+      letIn()
+    } finally {
+      filling = false
+    }
+  }
+
+  function letIn(): void {
     const at = now()
     expire(at)
     while (inFlight < limit && first < held.length) {

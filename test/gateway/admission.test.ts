@@ -54,6 +54,29 @@ describe('an admission', () => {
     gate.close()
   })
 
+  it('lets thousands in one after the other that leave as soon as they are in', () => {
+    const gate = createAdmission({ most: 1, now: () => 0, busy: () => 0 })
+    let ran = 0
+    gate.enter(
+      () => undefined,
+      () => undefined,
+      forever,
+    )
+    for (let i = 0; i < 10_000; i++) {
+      gate.enter(
+        () => {
+          ran++
+          gate.leave()
+        },
+        () => undefined,
+        forever,
+      )
+    }
+    gate.leave()
+    expect([ran, gate.inFlight]).toEqual([10_000, 0])
+    gate.close()
+  })
+
   it('lets the oldest in of a process that is not busy, however long it has waited', () => {
     const gate = admission(1)
     gate.enter('a')
