@@ -1,4 +1,3 @@
-import { LockstepError } from '../kernel/errors.ts'
 import type { Actor, ModelEvent } from '../registry/model-events.ts'
 import { listModelEvents } from '../registry/model-events.ts'
 import type { ModelLineage } from '../registry/model-lineage.ts'
@@ -10,12 +9,18 @@ import { promoteModel, removeModelAlias, rollBackModel } from '../registry/promo
 import type { Database } from '../runtime/database.ts'
 import type { LiveCatalog } from './live-catalog.ts'
 
-/** What a server changes and tells of models beyond its catalog. A change is in force on this server once it is answered; on the others within a moment. */
+/** A change that is made, and whether this server answers by it. */
+export interface TakenChange extends AliasChange {
+  /** False where the server could not load what is new, as where the version's file takes long: it goes on trying. */
+  readonly inForce: boolean
+}
+
+/** What a server changes and tells of models beyond its catalog. A change is in force on this server once it is answered, as a rule; on the others within a moment. */
 export interface ModelChanges {
   /** @throws LockstepError what `promoteModel` throws, `POSTGRES_UNAVAILABLE` */
-  promote(model: string, version: VersionReference, alias: string, by: Actor): Promise<AliasChange>
-  rollBack(model: string, alias: string, by: Actor): Promise<AliasChange>
-  remove(model: string, alias: string, by: Actor): Promise<AliasChange>
+  promote(model: string, version: VersionReference, alias: string, by: Actor): Promise<TakenChange>
+  rollBack(model: string, alias: string, by: Actor): Promise<TakenChange>
+  remove(model: string, alias: string, by: Actor): Promise<TakenChange>
   /** Newest first. */
   history(model: string, limit: number | undefined): Promise<readonly ModelEvent[]>
   lineage(version: ModelVersion): Promise<ModelLineage>
@@ -26,21 +31,20 @@ const refreshes = 2
 
 /** @param database throws `POSTGRES_UNAVAILABLE` where it is away */
 export function createModelChanges(database: () => Database, catalog: LiveCatalog): ModelChanges {
-  async function taken(change: Promise<AliasChange>): Promise<AliasChange> {
-    const made = await change
-    for (let i = 0; i < refreshes && (catalog.loaded?.revision ?? -1) < made.revision; i++) await catalog.refresh(database())
-    if (catalog.loaded !== null && catalog.loaded.revision >= made.revision) return made
-    throw new LockstepError(
-      'NOT_READY',
-      `The alias "${made.alias}" of the model "${made.model}" is set, but this server has not loaded what it points at yet: ${catalog.failure ?? 'it takes long'} GET /readyz says more.`,
-      { details: { ...made } },
-    )
+  const isInForce = (revision: number): boolean => catalog.loaded !== null && catalog.loaded.revision >= revision
+
+  async function taken(change: (db: Database) => Promise<AliasChange>): Promise<TakenChange> {
+    const db = database()
+    const made = await change(db)
+    // it is made whatever follows: who is told that it failed would make it twice
+    for (let i = 0; i < refreshes && !isInForce(made.revision); i++) await catalog.refresh(db)
+    return { ...made, inForce: isInForce(made.revision) }
   }
 
   return {
-    promote: (model, version, alias, by) => taken(promoteModel(database(), model, version, by, alias)),
-    rollBack: (model, alias, by) => taken(rollBackModel(database(), model, by, alias)),
-    remove: (model, alias, by) => taken(removeModelAlias(database(), model, alias, by)),
+    promote: (model, version, alias, by) => taken((db) => promoteModel(db, model, version, by, alias)),
+    rollBack: (model, alias, by) => taken((db) => rollBackModel(db, model, by, alias)),
+    remove: (model, alias, by) => taken((db) => removeModelAlias(db, model, alias, by)),
     history: (model, limit) => listModelEvents(database(), model, limit),
     lineage: (version) => readModelLineage(database(), version),
   }

@@ -111,6 +111,7 @@ export const aliasChangeAnswer = z.object({
   to: z.int().nullable(),
   changed: z.boolean().describe('False where it was so already'),
   revision: z.int().describe("The registry's, afterwards"),
+  inForce: z.boolean().describe('False, with status 202, where the change is made but this server has not loaded what it points at yet'),
   requestId,
 })
 

@@ -4,7 +4,7 @@ import { LockstepError } from '../../kernel/errors.ts'
 import { championAlias } from '../../registry/model-aliases.ts'
 import type { Actor } from '../../registry/model-events.ts'
 import { maxModelEvents } from '../../registry/model-events.ts'
-import type { AliasChange } from '../../registry/promote.ts'
+import type { TakenChange } from '../model-changes.ts'
 import { aliasChangeAnswer, modelHistoryAnswer } from './answers.ts'
 import { readBody } from './body.ts'
 import type { RequestEnv, RouteAnswer } from './context.ts'
@@ -18,6 +18,8 @@ const alias = z.string().optional().describe('Another alias than champion')
 const promoteSchema = z.strictObject({ version: versionSchema, reason })
 const rollbackSchema = z.strictObject({ alias, reason })
 const aliasSchema = z.strictObject({ version: versionSchema, reason })
+/** 202: it is made, and not in force on this server yet. */
+const changeStatuses = [200, 202]
 const historyQuery = z.object({ limit: z.coerce.number().int().min(1).max(maxModelEvents).optional() })
 const removeQuery = z.object({ reason })
 
@@ -31,6 +33,7 @@ export const modelChangeRoutes: readonly Route[] = [
     tag: 'Models',
     body: promoteSchema,
     example: { version: 3, reason: 'better on June' },
+    status: changeStatuses,
     answer: aliasChangeAnswer,
     async handle(c, deps) {
       const body = await readBody(c, deps.bodyLimitBytes, promoteSchema)
@@ -45,6 +48,7 @@ export const modelChangeRoutes: readonly Route[] = [
     tag: 'Models',
     body: rollbackSchema,
     example: { reason: 'errors since noon' },
+    status: changeStatuses,
     answer: aliasChangeAnswer,
     async handle(c, deps) {
       const body = await readBody(c, deps.bodyLimitBytes, rollbackSchema)
@@ -59,6 +63,7 @@ export const modelChangeRoutes: readonly Route[] = [
     tag: 'Models',
     body: aliasSchema,
     example: { version: 4 },
+    status: changeStatuses,
     answer: aliasChangeAnswer,
     async handle(c, deps) {
       const body = await readBody(c, deps.bodyLimitBytes, aliasSchema)
@@ -72,6 +77,7 @@ export const modelChangeRoutes: readonly Route[] = [
     summary: 'Take an alias away',
     tag: 'Models',
     query: removeQuery,
+    status: changeStatuses,
     answer: aliasChangeAnswer,
     async handle(c, deps) {
       const { reason: why } = queryOf(c, removeQuery)
@@ -94,8 +100,8 @@ export const modelChangeRoutes: readonly Route[] = [
   },
 ]
 
-function changed(c: Context<RequestEnv>, change: AliasChange): RouteAnswer {
-  return jsonAnswer({ ...change, requestId: c.get('requestId') })
+function changed(c: Context<RequestEnv>, change: TakenChange): RouteAnswer {
+  return jsonAnswer({ ...change, requestId: c.get('requestId') }, change.inForce ? 200 : 202)
 }
 
 function nameOf(c: Context<RequestEnv>): string {

@@ -2,6 +2,8 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import type { ModelContract } from '../../registry/model-contract.ts'
 import { pushModel } from '../../registry/models.ts'
 import { promoteModel } from '../../registry/promote.ts'
+import type { LiveCatalog } from '../../serving/live-catalog.ts'
+import { createModelChanges } from '../../serving/model-changes.ts'
 import { inspectModel } from '../../serving/inference/inspect-model.ts'
 import { onnx } from './fixtures.ts'
 import { until } from './gate.ts'
@@ -36,7 +38,10 @@ describe('the champion over HTTP', () => {
     const version = await world.push('delay', 'mlp')
     await until(async () => (await predict()).body.version === version)
     const promoted = await send('POST', '/promote', { version: 1, reason: 'steady' })
-    expect(promoted).toMatchObject({ status: 200, body: { model: 'delay', alias: 'champion', from: 2, to: 1, changed: true } })
+    expect(promoted).toMatchObject({
+      status: 200,
+      body: { model: 'delay', alias: 'champion', from: 2, to: 1, changed: true, inForce: true },
+    })
     expect((await predict()).body.version).toBe(1)
     expect((await send('PUT', '/aliases/challenger', { version: 2 })).body).toMatchObject({ alias: 'challenger', from: null, to: 2 })
     expect((await predict('challenger')).body.version).toBe(2)
@@ -73,6 +78,20 @@ describe('the champion over HTTP', () => {
     expect(codes.map(({ status }) => status)).toEqual([404, 404, 400, 409, 400, 404, 400, 404])
     for (const { body } of codes)
       expect(body).toMatchObject({ error: { code: expect.any(String) as string, message: expect.any(String) as string } })
+  })
+})
+
+describe('a change that the server cannot load', () => {
+  it('is made, and said to be not in force', async () => {
+    const catalog: LiveCatalog = {
+      current: () => expect.unreachable(),
+      loaded: null,
+      failure: 'it takes long',
+      refresh: async () => undefined,
+    }
+    const changes = createModelChanges(() => world.db, catalog)
+    expect(await changes.promote('delay', 1, 'later', { actor: 'test' })).toMatchObject({ alias: 'later', to: 1, inForce: false })
+    expect(await changes.history('delay', 1)).toMatchObject([{ alias: 'later', to: 1 }])
   })
 })
 
