@@ -56,7 +56,7 @@ export type ErrorCode =
   | 'BUSY' // too much of it at once: ask again later
   | 'OVERLOADED' // events come faster than they can be stored: send again later
   | 'UNAUTHENTICATED' // no API key, or one that is none
-  | 'FORBIDDEN' // a key without the scope
+  | 'FORBIDDEN' // a key without the scope, or a page of an origin that is not let in
   | 'RATE_LIMITED' // over the limits of its key: ask again later
   | 'DEADLINE_EXCEEDED' // not done within the time that the request allows
   | 'UNSUPPORTED' // a part of a protocol that is not built

@@ -252,6 +252,7 @@ export function createServer(options: ServerOptions): LockstepServer {
       admission: gateway.admission,
       routes,
       requestTimeoutMs: gateway.requestTimeoutMs,
+      corsOrigins: deps.corsOrigins,
     }),
   )
   let grpc: GrpcServer | null = null

@@ -100,6 +100,7 @@ export function createApp(deps: AppDeps): Hono<RequestEnv> {
     let trace = parent === undefined ? null : traceOf(parent)
     let made: RouteAnswer
     try {
+      cors.check(incoming)
       made = await handle(c, start)
     } catch (error) {
       trace ??= traceOf(undefined)

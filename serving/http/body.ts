@@ -48,7 +48,7 @@ export async function readBody<Schema extends z.ZodType>(
   throw new LockstepError('INVALID_REQUEST', `The body is not a valid request: ${said}.`, { details: { issues } })
 }
 
-/** A form or a picture is no JSON, and a browser sends what a page of another origin has made as a form without asking first. */
+/** A form or a picture is no JSON. */
 function checkType({ 'content-type': type, origin }: IncomingHttpHeaders): void {
   if (type === undefined || jsonType.test(type)) return
   // what curl and fetch say of any body, where no page of a browser sends it

@@ -55,8 +55,9 @@ function feastClassOf(code: LockstepError['code'], { kind }: LockstepError['deta
 function errorHeaders({ code, details }: LockstepError, status: number): Record<string, string> {
   if (code === 'UNAUTHENTICATED')
     return { 'www-authenticate': `Bearer realm="lockstep"${details['sent'] === true ? ', error="invalid_token"' : ''}` }
-  if (code === 'FORBIDDEN')
-    return { 'www-authenticate': `Bearer realm="lockstep", error="insufficient_scope", scope="${String(details['scope'])}"` }
+  const { scope } = details
+  if (code === 'FORBIDDEN' && typeof scope === 'string')
+    return { 'www-authenticate': `Bearer realm="lockstep", error="insufficient_scope", scope="${scope}"` }
   const after = details['retryAfterSeconds']
   return status === 503 || status === 429 ? { 'retry-after': typeof after === 'number' ? String(after) : retryAfter } : {}
 }

@@ -4,6 +4,7 @@ import { LockstepError } from '../../kernel/errors.ts'
 import type { Admission } from '../gateway/admission.ts'
 import { createArrivalClock } from '../gateway/arrival-clock.ts'
 import { timeoutHeader } from '../gateway/request-deadline.ts'
+import { createCors } from './cors.ts'
 import { shapedError } from './error-answer.ts'
 import type { ErrorShape, Route } from './route.ts'
 
@@ -12,6 +13,7 @@ export interface GuardDeps {
   readonly routes: readonly Pick<Route, 'method' | 'path' | 'alsoPath' | 'scope' | 'errors'>[]
   /** Of requests that do not say, milliseconds; null: none. */
   readonly requestTimeoutMs: number | null
+  readonly corsOrigins: readonly string[]
 }
 
 /** When a request came that was held or waited in its socket, milliseconds of `performance.now()`; undefined for one that did not. */
@@ -23,11 +25,12 @@ const arrivals = new WeakMap<IncomingMessage, number>()
 const acceptableId = /^[\x21-\x7e]{1,128}$/
 
 /**
- * Lets requests in as the admission has it, before anything is made of them, so that a refusal is cheap: 503 with `retry-after`. What is open to all (health, metrics), and what an
- * admin asks for, passes always.
+ * Lets requests in as the admission has it, before anything is made of them, so that a refusal is cheap: 503 with `retry-after`. What is open to all (health, metrics, `OPTIONS`),
+ * and what an admin asks for, passes always.
  */
-export function guarded(listener: RequestListener, { admission, routes, requestTimeoutMs }: GuardDeps): RequestListener {
+export function guarded(listener: RequestListener, { admission, routes, requestTimeoutMs, corsOrigins }: GuardDeps): RequestListener {
   const kindOf = kinds(routes)
+  const cors = createCors(corsOrigins)
   const arrival = createArrivalClock()
   return (incoming, outgoing) => {
     const kind = kindOf(incoming)
@@ -48,12 +51,15 @@ export function guarded(listener: RequestListener, { admission, routes, requestT
         const sent = incoming.headers['x-request-id']
         const requestId = typeof sent === 'string' && acceptableId.test(sent) ? sent : randomUUID()
         const body = JSON.stringify(shapedError(overloaded, kind, requestId))
-        outgoing.writeHead(503, {
+        const headers: Record<string, string> = {
           'content-type': 'application/json',
-          'content-length': Buffer.byteLength(body),
+          'content-length': String(Buffer.byteLength(body)),
           'x-request-id': requestId,
           'retry-after': '1',
-        })
+        }
+        const { origin } = incoming.headers
+        if (origin !== undefined) cors.allow(origin, headers)
+        outgoing.writeHead(503, headers)
         outgoing.end(body)
       },
       at + (Number(incoming.headers[timeoutHeader]) || requestTimeoutMs || Number.POSITIVE_INFINITY),
@@ -80,7 +86,9 @@ function kinds(routes: GuardDeps['routes']): (incoming: IncomingMessage) => Erro
       else patterns.push({ method, pattern: new RegExp(`^${each.replaceAll(/:[^/]+/g, '[^/]+')}$`), kind })
     }
   }
-  return ({ method = '', url = '' }) => {
+  return ({ method: sent = '', url = '' }) => {
+    if (sent === 'OPTIONS') return 'free'
+    const method = sent === 'HEAD' ? 'GET' : sent
     const query = url.indexOf('?')
     const path = query < 0 ? url : url.slice(0, query)
     const known = fixed.get(`${method} ${path}`)

@@ -213,13 +213,19 @@ describe('a deadline', () => {
 describe('a server with too much to do', () => {
   it('holds what is beyond its limit for a moment and then refuses it, while health is answered and places are given on', async () => {
     const held = heldStore(open)
-    const { url, server, registry } = await serve({ store: held.store, config: { ...config, maxInFlight: 2 } }, open)
+    const { url, server, registry } = await serve(
+      { store: held.store, config: { ...config, maxInFlight: 2, corsOrigins: ['https://app.example'] } },
+      open,
+    )
     const inside = [ask(url, '/v1/features', question), ask(url, '/v1/features', question)]
     await until(async () => held.reading() === 2)
-    const refused = await ask(url, '/v1/predict', prediction, { 'x-request-id': 'mine' })
+    const refused = await ask(url, '/v1/predict', prediction, { 'x-request-id': 'mine', origin: 'https://app.example' })
     expect(told(refused)).toEqual([503, 'OVERLOADED'])
     expect([refused.headers.get('retry-after'), refused.headers.get('x-request-id')]).toEqual(['1', 'mine'])
+    expect(refused.headers.get('access-control-allow-origin')).toBe('https://app.example')
     expect((await ask(url, '/livez')).status).toBe(200)
+    expect((await fetch(`${url}/livez`, { method: 'HEAD' })).status).toBe(200)
+    expect((await fetch(`${url}/v1/predict`, { method: 'OPTIONS' })).status).toBe(204)
     const waiting = ask(url, '/v1/features', question)
     await delay(5)
     held.letGo()

@@ -114,9 +114,9 @@ describe('a body', () => {
     expect(await status('application/json; charset=utf-8')).toBe(200)
     expect(await status('application/vnd.lockstep+json')).toBe(200)
     expect(await status('application/x-www-form-urlencoded')).toBe(200)
-    expect(await status('application/x-www-form-urlencoded', { origin: 'https://elsewhere.example' })).toBe(415)
+    expect(await status('application/x-www-form-urlencoded', { origin: 'https://app.example' })).toBe(415)
     expect(await status('text/plain;charset=UTF-8')).toBe(200)
-    expect(await status('text/plain', { origin: 'https://elsewhere.example' })).toBe(415)
+    expect(await status('text/plain', { origin: 'https://app.example' })).toBe(415)
     expect(await status('multipart/form-data; boundary=x')).toBe(415)
     expect(await status('application/xml')).toBe(415)
   })
@@ -146,6 +146,21 @@ describe('a page of another origin', () => {
   it('that is not listed may not', async () => {
     const asked = await send('/v1/predict', { method: 'OPTIONS', headers: { ...preflight, origin: 'https://elsewhere.example' } })
     expect(asked.headers['access-control-allow-origin']).toBeUndefined()
+    // what a browser sends without asking: a body that has no type
+    for (const origin of ['https://elsewhere.example', 'null', `${url}.elsewhere.example`]) {
+      const sent = await send('/v1/features', { headers: { origin }, body: one })
+      expect([sent.status, codeOf(sent), sent.headers['www-authenticate']]).toEqual([403, 'FORBIDDEN', undefined])
+    }
+    const oip = await send('/v2/models/delay/infer', { headers: { origin: 'https://elsewhere.example' }, body: '{}' })
+    expect([oip.status, JSON.parse(oip.body.toString())]).toEqual([
+      403,
+      { error: expect.stringContaining('https://elsewhere.example') as string },
+    ])
+    expect((await send('/livez', { method: 'GET', headers: { origin: 'https://elsewhere.example' } })).status).toBe(200)
+  })
+
+  it('is none where the page is the server’s own', async () => {
+    expect((await send('/v1/features', { headers: { ...json, origin: url }, body: one })).status).toBe(200)
   })
 
   it('may not where nobody is', async () => {
