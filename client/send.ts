@@ -16,6 +16,10 @@ export interface SendLimits {
   readonly signal: AbortSignal | undefined
 }
 
+/** What a server takes as `x-request-timeout-ms` at most. */
+const longestHeaderMs = 3_600_000
+/** A timer takes no more, which is 24 days. */
+const longestTimerMs = 2 ** 31 - 1
 const firstWaitMs = 100
 const longestWaitMs = 5000
 
@@ -35,13 +39,17 @@ export async function send(
   { timeoutMs, signal }: SendLimits,
 ): Promise<Record<string, unknown>> {
   const text = writeJson(body)
-  const until = performance.now() + timeoutMs
-  const deadline = AbortSignal.timeout(timeoutMs)
+  if (!(typeof timeoutMs === 'number' && timeoutMs > 0)) {
+    throw new ClientError('INVALID_REQUEST', `The timeoutMs is ${String(timeoutMs)}, and must be a number above 0.`, { attempts: 0 })
+  }
+  const limitMs = Math.min(Math.ceil(timeoutMs), longestTimerMs)
+  const until = performance.now() + limitMs
+  const deadline = AbortSignal.timeout(limitMs)
   const either = signal === undefined ? deadline : AbortSignal.any([deadline, signal])
 
   for (let attempts = 1; ; attempts++) {
     signal?.throwIfAborted()
-    const leftMs = Math.floor(until - performance.now())
+    const leftMs = Math.min(Math.ceil(until - performance.now()), longestHeaderMs)
     if (leftMs < 1) throw late(timeoutMs, attempts - 1)
     const headers: Record<string, string> = { 'content-type': 'application/json', 'x-request-timeout-ms': String(leftMs) }
     if (apiKey !== null) headers['authorization'] = `Bearer ${apiKey}`

@@ -128,6 +128,17 @@ describe('a client', () => {
     expect(await failure(client({ fetch: silent }).features('typed', [{ airport: 'ATL' }], { signal: AbortSignal.abort(reason) }))).toBe(
       reason,
     )
+    for (const timeoutMs of [0, -1, Number.NaN, '5' as never])
+      expect(await failure(client({ timeoutMs }).features('typed', [{ airport: 'ATL' }]))).toMatchObject({
+        code: 'INVALID_REQUEST',
+        attempts: 0,
+      })
+    const patient = failing()
+    for (const timeoutMs of [9999.5, 4e6, 1e12, Number.POSITIVE_INFINITY])
+      await client({ fetch: patient.fetch, timeoutMs }).features('typed', [{ airport: 'ATL' }])
+    const [first, ...longer] = patient.sent.map((each) => each.timeoutMs)
+    expect(Number.isInteger(first)).toBe(true)
+    expect(longer).toEqual([3_600_000, 3_600_000, 3_600_000])
     expect(() => client({ url: 'ftp://x' })).toThrow('The url "ftp://x" is not of a server')
   })
 })
