@@ -1,5 +1,4 @@
 import cluster from 'node:cluster'
-import { randomUUID } from 'node:crypto'
 import { join } from 'node:path'
 import type { handleUnaryCall, ServiceDefinition } from '@grpc/grpc-js'
 import { logVerbosity, Metadata, Server, ServerCredentials, setLogVerbosity } from '@grpc/grpc-js'
@@ -8,6 +7,7 @@ import { LockstepError, messageOf } from '../../kernel/errors.ts'
 import type { AppDeps } from '../http/context.ts'
 import type { Principal } from '../gateway/key-ring.ts'
 import { isOurs, toldError } from '../http/error-answer.ts'
+import { requestIdOf } from '../http/request-id.ts'
 import type { Scope } from '../../registry/keys/scope.ts'
 import { tryPort } from '../listening.ts'
 import { checkModelReady, isReady, modelMetadata, repositoryIndex, serverMetadata } from '../oip/describe.ts'
@@ -85,7 +85,7 @@ export function createGrpcServer(deps: AppDeps): GrpcServer {
     const route = `/${service}/${method}`
     return async (call, callback) => {
       const startedMs = performance.now()
-      const requestId = text(call.metadata, 'x-request-id') ?? randomUUID()
+      const requestId = requestIdOf(text(call.metadata, 'x-request-id'))
       const head = new Metadata()
       head.set('x-request-id', requestId)
       call.sendMetadata(head)

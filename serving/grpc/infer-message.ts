@@ -4,7 +4,7 @@ import { parseDatatype } from '../oip/datatype.ts'
 import type { InferAnswer, InferRequest, Parameter, Parameters } from '../oip/infer-request.ts'
 import { refuseUnsupported } from '../oip/infer-request.ts'
 import type { InferTensor } from '../oip/infer-tensor.ts'
-import { tensorError } from '../oip/infer-tensor.ts'
+import { maxRank, maxTensors, tensorError } from '../oip/infer-tensor.ts'
 import type { TypedContents } from './typed-contents.ts'
 import { readContents, writeContents } from './typed-contents.ts'
 
@@ -49,7 +49,13 @@ export interface InferAnswerMessage {
 
 /** @throws LockstepError `INVALID_REQUEST` saying which tensor is wrong, `UNSUPPORTED` */
 export function readInferMessage(message: InferMessage): InferRequest {
-  const { raw_input_contents: raw, inputs } = message
+  const { raw_input_contents: raw, inputs, outputs } = message
+  if (inputs.length > maxTensors || outputs.length > maxTensors) {
+    throw new LockstepError(
+      'INVALID_REQUEST',
+      `The call has ${inputs.length} inputs and names ${outputs.length} outputs; send ${maxTensors} of each at most.`,
+    )
+  }
   if (raw.length > 0 && raw.length !== inputs.length) {
     throw new LockstepError(
       'INVALID_REQUEST',
@@ -59,6 +65,7 @@ export function readInferMessage(message: InferMessage): InferRequest {
   const tensors = inputs.map(({ name, datatype: text, shape: sizes, parameters, contents }, index): InferTensor => {
     const datatype = parseDatatype(text, name)
     refuseUnsupported(readParameters(parameters))
+    if (sizes.length > maxRank) throw tensorError(name, `has a shape of ${sizes.length} sizes; send ${maxRank} at most`)
     const shape = sizes.map(Number)
     if (shape.some((size) => size < 0)) throw tensorError(name, `is of shape [${shape.join(', ')}], and no size is below 0`)
     const bytes = raw[index]
@@ -66,14 +73,14 @@ export function readInferMessage(message: InferMessage): InferRequest {
     if (contents !== null && contents !== undefined) throw tensorError(name, 'has both contents and raw_input_contents; send it once')
     return { name, datatype, shape, data: readBinary(datatype, shape, bytes, name) }
   })
-  for (const output of message.outputs) refuseUnsupported(readParameters(output.parameters))
+  for (const output of outputs) refuseUnsupported(readParameters(output.parameters))
   return {
     model: message.model_name,
     version: message.model_version,
     ...(message.id === '' ? {} : { id: message.id }),
     parameters: readParameters(message.parameters),
     inputs: tensors,
-    ...(message.outputs.length === 0 ? {} : { outputs: message.outputs.map((output) => output.name) }),
+    ...(outputs.length === 0 ? {} : { outputs: outputs.map((output) => output.name) }),
   }
 }
 

@@ -1,4 +1,3 @@
-import { randomUUID } from 'node:crypto'
 import type { Context } from 'hono'
 import { Hono } from 'hono'
 import { LockstepError } from '../../kernel/errors.ts'
@@ -22,6 +21,7 @@ import { waitedSince } from './guard.ts'
 import { oipRoutes } from './oip/oip-routes.ts'
 import { passGateway } from './pass-gateway.ts'
 import { predictRoutes } from './predict-route.ts'
+import { requestIdOf } from './request-id.ts'
 import type { ErrorShape, Route } from './route.ts'
 
 const described: readonly Route[] = [
@@ -39,8 +39,6 @@ const described: readonly Route[] = [
 
 /** Every operation of the HTTP interface. */
 export const routes: readonly Route[] = [...described, ...docsRoutes(described)]
-
-const acceptableId = /^[\x21-\x7e]{1,128}$/
 
 /** The HTTP interface. Every answer, errors included, carries `x-request-id`: the caller's where it sent one, else a new one. */
 export function createApp(deps: AppDeps): Hono<RequestEnv> {
@@ -93,8 +91,7 @@ export function createApp(deps: AppDeps): Hono<RequestEnv> {
   ): Promise<Response> {
     const { incoming } = c.env
     const start = waitedSince(incoming) ?? performance.now()
-    const sent = incoming.headers['x-request-id']
-    const requestId = typeof sent === 'string' && acceptableId.test(sent) ? sent : randomUUID()
+    const requestId = requestIdOf(incoming.headers['x-request-id'])
     c.set('requestId', requestId)
     const { traceparent: parent } = incoming.headers
     let trace = parent === undefined ? null : traceOf(parent)

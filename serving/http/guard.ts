@@ -1,11 +1,11 @@
 import type { IncomingMessage, RequestListener } from 'node:http'
-import { randomUUID } from 'node:crypto'
 import { LockstepError } from '../../kernel/errors.ts'
 import type { Admission } from '../gateway/admission.ts'
 import { createArrivalClock } from '../gateway/arrival-clock.ts'
 import { timeoutHeader } from '../gateway/request-deadline.ts'
 import { createCors } from './cors.ts'
 import { shapedError } from './error-answer.ts'
+import { requestIdOf } from './request-id.ts'
 import type { ErrorShape, Route } from './route.ts'
 
 export interface GuardDeps {
@@ -22,7 +22,6 @@ export function waitedSince(incoming: IncomingMessage): number | undefined {
 }
 
 const arrivals = new WeakMap<IncomingMessage, number>()
-const acceptableId = /^[\x21-\x7e]{1,128}$/
 
 /**
  * Lets requests in as the admission has it, before anything is made of them, so that a refusal is cheap: 503 with `retry-after`. What is open to all (health, metrics, `OPTIONS`),
@@ -48,8 +47,7 @@ export function guarded(listener: RequestListener, { admission, routes, requestT
       },
       () => {
         if (outgoing.destroyed) return
-        const sent = incoming.headers['x-request-id']
-        const requestId = typeof sent === 'string' && acceptableId.test(sent) ? sent : randomUUID()
+        const requestId = requestIdOf(incoming.headers['x-request-id'])
         const body = JSON.stringify(shapedError(overloaded, kind, requestId))
         const headers: Record<string, string> = {
           'content-type': 'application/json',

@@ -12,7 +12,12 @@ import { jsonAnswer } from './context.ts'
 import { versionSchema } from './model-version-schema.ts'
 import type { Route } from './route.ts'
 
-const reason = z.string().max(2000).optional().describe('Why, for the history')
+const reason = z
+  .string()
+  .max(2000)
+  .refine((text) => text.isWellFormed() && !text.includes('\0'), 'must be Unicode without zero bytes and lone surrogates')
+  .optional()
+  .describe('Why, for the history')
 const alias = z.string().optional().describe('Another alias than champion')
 
 const promoteSchema = z.strictObject({ version: versionSchema, reason })

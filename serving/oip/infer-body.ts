@@ -6,7 +6,7 @@ import { parseDatatype } from './datatype.ts'
 import type { InferAnswer, InferRequest, Parameters } from './infer-request.ts'
 import { refuseUnsupported } from './infer-request.ts'
 import type { InferTensor } from './infer-tensor.ts'
-import { tensorError } from './infer-tensor.ts'
+import { maxRank, maxTensors, tensorError } from './infer-tensor.ts'
 import { readJson, writeJson } from './json-data.ts'
 
 const parametersSchema = z.record(z.string(), z.union([z.string(), z.number(), z.boolean()]))
@@ -15,17 +15,22 @@ const parametersSchema = z.record(z.string(), z.union([z.string(), z.number(), z
 export const inferSchema = z.object({
   id: z.string().optional(),
   parameters: parametersSchema.optional(),
-  inputs: z.array(
-    z.object({
-      name: z.string(),
-      shape: z.array(z.int().nonnegative()),
-      datatype: z.string(),
-      parameters: parametersSchema.optional(),
-      /** An array; zod would visit each element, and what they must be the datatype says. */
-      data: z.unknown().optional(),
-    }),
-  ),
-  outputs: z.array(z.object({ name: z.string(), parameters: parametersSchema.optional() })).optional(),
+  inputs: z
+    .array(
+      z.object({
+        name: z.string(),
+        shape: z.array(z.int().nonnegative()).max(maxRank),
+        datatype: z.string(),
+        parameters: parametersSchema.optional(),
+        /** An array; zod would visit each element, and what they must be the datatype says. */
+        data: z.unknown().optional(),
+      }),
+    )
+    .max(maxTensors),
+  outputs: z
+    .array(z.object({ name: z.string(), parameters: parametersSchema.optional() }))
+    .max(maxTensors)
+    .optional(),
 })
 
 /** The JSON of an answer, for documentation. */

@@ -2,6 +2,11 @@ import { LockstepError } from '../../kernel/errors.ts'
 import type { TensorData } from '../inference/tensor-value.ts'
 import type { Datatype } from './datatype.ts'
 
+/** Inputs of one call at most, and outputs that it asks for. */
+export const maxTensors = 1000
+/** Sizes that a shape has at most. */
+export const maxRank = 32
+
 /** A tensor of a request or an answer. */
 export interface InferTensor {
   readonly name: string

@@ -166,8 +166,11 @@ function asked(parameters: Parameters) {
 }
 
 function refuseTwice(names: readonly string[]): void {
-  const twice = names.find((name, index) => names.indexOf(name) !== index)
-  if (twice !== undefined) throw tensorError(twice, 'is named twice; name it once')
+  const seen = new Set<string>()
+  for (const name of names) {
+    if (seen.has(name)) throw tensorError(name, 'is named twice; name it once')
+    seen.add(name)
+  }
 }
 
 function quoted(names: readonly string[]): string {

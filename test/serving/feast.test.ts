@@ -117,6 +117,11 @@ describe('POST /get-online-features', () => {
     [400, 'FeastError', { features: ['airport_delays:lastDelay'], entities: { airport: ['ATL'], nobody: [1] } }],
     [400, 'FeastError', { features: ['airport_delays:lastDelay'], entities: { airport: [null] } }],
     [400, 'FeastError', { features: ['airport_delays:lastDelay'], entities: ['ATL'] }],
+    [
+      400,
+      'FeastError',
+      `{"features":["airport_delays:lastDelay"],"entities":{"airport":["ATL"],"id":[${'['.repeat(10_000)}${']'.repeat(10_000)}]}}`,
+    ],
   ])('refuses with %s and a %s what it cannot answer', async (status, name, request) => {
     const answer = await read(request)
     const told = JSON.parse(answer.body as unknown as string) as Record<string, string>

@@ -65,6 +65,11 @@ describe('the champion over HTTP', () => {
   })
 
   it('is refused with the status that fits', async () => {
+    for (const reason of ['a\0b', '\ud800'])
+      expect(await send('POST', '/promote', { version: 1, reason })).toMatchObject({
+        status: 400,
+        body: { error: { code: 'INVALID_REQUEST' } },
+      })
     const codes = await Promise.all([
       send('POST', '/promote', { version: 99 }),
       send('POST', '/promote', { version: 'none' }),

@@ -48,7 +48,10 @@ export async function answerOnlineFeatures(c: Context<RequestEnv>, deps: AppDeps
   }
   const { rows } = await readEntities(deps, catalog, plan, { entities }, deps.clock())
   const sent = Object.entries(body.entities)
-  const results = [...sent.map(([, values]) => sentVector(values)), ...writersOf(plan).map((write, f) => featureVector(rows, f, write))]
+  const results = [
+    ...sent.map(([name, values]) => sentVector(name, values)),
+    ...writersOf(plan).map((write, f) => featureVector(rows, f, write)),
+  ]
   const viewVersions = body.include_feature_view_version_metadata ? { feature_view_metadata: viewsOf(plan.features) } : {}
   const metadata = { feature_names: [...sent.map(([name]) => name), ...names], ...viewVersions }
   return { status: 200, body: `{"metadata":${JSON.stringify(metadata)},"results":[${results.join()}]}` }
@@ -63,15 +66,26 @@ function featureVector(rows: readonly ServiceValues[], f: number, write: ReturnT
   return `{"values":[${values.join()}],"statuses":[${codes.join()}],"event_timestamps":[${times.join()}]}`
 }
 
-function sentVector(values: readonly unknown[]): string {
+function sentVector(name: string, values: readonly unknown[]): string {
   const present = values.map(() => '"PRESENT"').join()
-  return `{"values":[${values.map(sentText).join()}],"statuses":[${present}],"event_timestamps":[${values.map(() => never).join()}]}`
+  return `{"values":[${values.map((value) => sentText(name, value)).join()}],"statuses":[${present}],"event_timestamps":[${values.map(() => never).join()}]}`
 }
 
-/** As it was sent, integers beyond 2^53 too. */
-function sentText(value: unknown): string {
+/** As it was sent, integers beyond 2^53 too. What nobody takes may hold anything: no type of ours has arrays or objects in others. */
+function sentText(column: string, value: unknown): string {
   if (typeof value === 'bigint') return String(value)
+  if (isObject(value) && Object.values(value).some(isObject)) {
+    throw new LockstepError(
+      'INVALID_ENTITY',
+      `The entity column "${column}" has a value with arrays or objects in it; send plain values.`,
+      { details: { field: column } },
+    )
+  }
   return JSON.stringify(value, (_, inner: unknown) => (typeof inner === 'bigint' ? String(inner) : inner))
+}
+
+function isObject(value: unknown): value is object {
+  return typeof value === 'object' && value !== null
 }
 
 /** Feast knows no status for a store that is away: then the value is a default that it must not take for one. */

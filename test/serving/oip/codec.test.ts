@@ -120,7 +120,8 @@ describe('the codec of tensors', () => {
   it('refuses BYTES that are cut, too many or no text', () => {
     for (const hex of ['', '010000', '01000000', '0200000061', 'ffffffff61', '01000000ff', '000000000000'])
       expect(failure(() => readBinary('BYTES', [1], bytesOf(hex), 'x'))).toMatch(/^INVALID_REQUEST/)
-    expect(failure(() => readBinary('BYTES', [2 ** 40], bytesOf('01000000'), 'x'))).toMatch(/^INVALID_REQUEST/)
+    for (const shape of [[2 ** 40], Array<number>(32).fill(2 ** 52), [...Array<number>(31).fill(2 ** 52), 0]])
+      expect(failure(() => readBinary('BYTES', shape, bytesOf('01000000'), 'x'))).toMatch(/^INVALID_REQUEST/)
   })
 
   it('refuses typed contents of another field or out of range', () => {
@@ -182,6 +183,14 @@ describe('the body of an infer call', () => {
     ['no data', header([{ name: 'a', shape: [1], datatype: 'FP32' }]), '', 'no "data"'],
     ['a shape below zero', header([{ name: 'a', shape: [-1], datatype: 'FP32', data: [1] }]), '', 'shape'],
     ['shared memory', header([{ ...binary('a', 4), parameters: { shared_memory_region: 'r' } }]), '', 'UNSUPPORTED'],
+    [
+      'too many inputs',
+      header(Array.from({ length: 1001 }, () => ({ name: 'a', shape: [1], datatype: 'FP32', data: [1] }))),
+      '',
+      '"inputs"',
+    ],
+    ['too many outputs', header([], { outputs: Array.from({ length: 1001 }, () => ({ name: 'a' })) }), '', '"outputs"'],
+    ['a shape of too many sizes', header([{ name: 'a', shape: Array(33).fill(1), datatype: 'FP32', data: [1] }]), '', 'shape'],
     ['half of JSON', Buffer.from('{"inputs": ['), '', 'not JSON'],
     ['NaN in JSON', Buffer.from('{"inputs": [{"name":"a","shape":[1],"datatype":"FP32","data":[NaN]}]}'), '', 'in binary'],
     ['no object', Buffer.from('[]'), '', 'not a valid infer request'],

@@ -1,5 +1,5 @@
 import { setTimeout as wait } from 'node:timers/promises'
-import { status } from '@grpc/grpc-js'
+import { Metadata, status } from '@grpc/grpc-js'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { createKey } from '../../../registry/keys/api-keys.ts'
 import type { Scope } from '../../../registry/keys/scope.ts'
@@ -79,11 +79,39 @@ describe('the Open Inference Protocol over gRPC', () => {
     ['a size below zero', { inputs: [{ ...features, shape: [-1, 3], contents }] }, 'below 0'],
     ['contents in another field', { inputs: [{ ...features, contents: { fp64_contents: [1, 2, 3] } }] }, 'fp32_contents'],
     ['no contents', { inputs: [features] }, '0 elements'],
+    [
+      'an input twice',
+      {
+        inputs: [
+          { ...features, contents },
+          { ...features, contents },
+        ],
+      },
+      'named twice',
+    ],
+    [
+      'too many outputs',
+      { inputs: [{ ...features, contents }], outputs: Array.from({ length: 1001 }, () => ({ name: 'out' })) },
+      '1000 of each at most',
+    ],
+    ['a shape of too many sizes', { inputs: [{ ...features, shape: Array(33).fill(1), contents }] }, '32 at most'],
   ])('refuses %s', async (_, request, says) => {
     expect(await refused(caller.ask('ModelInfer', { ...echo, ...request }))).toEqual({
       code: status.INVALID_ARGUMENT,
       details: expect.stringContaining(says),
     })
+  })
+
+  it('gives x-request-id back where it is acceptable, else a new one', async () => {
+    const live = (caller.client as unknown as Record<string, (...args: unknown[]) => NodeJS.EventEmitter>)['ServerLive']
+    const idOf = async (sent: string) =>
+      await new Promise((resolve) => {
+        const metadata = new Metadata()
+        metadata.set('x-request-id', sent)
+        live?.call(caller.client, {}, metadata, () => {}).once('metadata', (head: Metadata) => resolve(head.get('x-request-id')[0]))
+      })
+    expect(await idOf('mine')).toBe('mine')
+    expect(await idOf('x'.repeat(4000))).toMatch(/^[0-9a-f-]{36}$/)
   })
 
   it('refuses a message over the limit of bodies', async () => {
