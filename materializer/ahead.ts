@@ -22,7 +22,7 @@ export function createAheadWatch(db: Pick<Database, 'query'>, plan: ViewPlan): A
       if (end > furthest) furthest = end
     },
     async check(xmax) {
-      if (furthest > xmax) refuseAhead(plan, furthest, await currentXmax(db))
+      if (furthest > xmax && furthest > (await currentXmax(db))) refuseAhead(plan, furthest, await nextTransaction(db))
     },
   }
 }
@@ -32,7 +32,17 @@ export function refuseAhead(plan: ViewPlan, end: number, xmax: number): void {
   if (end > xmax) throw mismatch(plan, `up to transaction ${end}, and this database has only come to ${xmax} (it was restored or moved)`)
 }
 
+/** One past the last transaction that has ended. Those that are open may be beyond it. */
 export async function currentXmax(db: Pick<Database, 'query'>): Promise<number> {
   const [row] = await db.query<{ xmax: string }>('SELECT pg_snapshot_xmax(pg_current_snapshot())::text AS xmax')
   return Number(row?.xmax)
+}
+
+/**
+ * A transaction that comes after all that have begun to write, open ones too: an erasure stores states that have its own in them before it ends. It takes a number
+ * for itself, so it is asked last.
+ */
+async function nextTransaction(db: Pick<Database, 'query'>): Promise<number> {
+  const [row] = await db.query<{ xid: string }>('SELECT pg_current_xact_id()::text AS xid')
+  return Number(row?.xid)
 }

@@ -95,3 +95,26 @@ describe.each(storeKinds)('a database that was restored, beside what the %s stor
     expect(await foldTransaction(db, store, [plan], Number(row?.xid), { moment })).toMatchObject({ rows: 0, left: [plan.id] })
   })
 })
+
+describe.each(storeKinds)('an erasure that is under way, on the %s store', (kind) => {
+  it('is no restored database to a push that meets its states, whose last transaction is open', async () => {
+    const { db, store } = fixture().open(kind)
+    const { table, plan } = await freshView(db)
+    await table.insert(many(30))
+    await materializeView(db, store, plan, { moment })
+    await table.insert(many(1))
+    const [row] = await db.query<{ xid: string }>(`select max(_xid)::text as xid from ${table.name}`)
+    const pushed: unknown[] = []
+    const beside: OnlineStore = {
+      ...store,
+      async write(writes) {
+        const written = await store.write(writes)
+        pushed.push(await foldTransaction(db, store, [plan], Number(row?.xid), { moment }))
+        return written
+      },
+    }
+    await renewStates(db, beside, plan, [accountKey(plan, account)], moment)
+    expect(pushed).toEqual([{ rows: 0, entities: 0, left: [] }])
+    expect(await storedStates(store, plan, table.keys(plan))).toEqual(table.expected(plan, moment))
+  })
+})

@@ -1,14 +1,18 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { sql } from 'kysely'
-import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest'
 import { createRedisStore } from '../../online/redis-store.ts'
 import { openPostgres } from '../../runtime/open-postgres.ts'
 import { openRedis } from '../../runtime/redis.ts'
 import { testRedis } from '../services/index.ts'
-import { gated, until } from './gate.ts'
+import { gated, until as untilWithin } from './gate.ts'
 import type { World } from './world.ts'
 import { ask, createWorld } from './world.ts'
+
+// Silence is noticed after seconds, several times in a test, and a process of its own has to start: what a test proves of time it measures itself.
+vi.setConfig({ testTimeout: 75_000 })
+const until = (what: () => Promise<boolean>) => untilWithin(what, 20_000)
 
 let world: World
 
@@ -37,7 +41,7 @@ describe('a PostgreSQL that accepts and never answers', () => {
     const started = performance.now()
     const refused = await ask(url, '/v1/features', past)
     expect([refused.status, refused.headers.get('retry-after')]).toEqual([503, '1'])
-    expect(performance.now() - started).toBeLessThan(500)
+    expect(performance.now() - started).toBeLessThan(1500) // a connection that is waited for takes 3 s
     await gate.shut()
     await gate.open()
     await until(async () => (await ask(url, '/v1/features', past)).status === 200)
@@ -82,7 +86,7 @@ describe('a read of the history that waits for a lock', () => {
       await server.close()
       expect(performance.now() - started).toBeLessThan(2000)
       expect(await answer).toBe('cut')
-      expect(await waitingForLocks()).toBe(0)
+      await until(async () => (await waitingForLocks()) === 0)
     })
     await other.close()
   })
