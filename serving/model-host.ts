@@ -57,6 +57,8 @@ export interface ModelHost {
   readonly failures: readonly string[]
   /** Lets go of versions that the catalog no longer has and of those that are out of use, each once nobody uses it. To be called now and then. */
   retire(catalog: Catalog): void
+  /** Forgets the answers that are cached, of every version. */
+  forgetAnswers(): void
   close(): Promise<void>
 }
 
@@ -199,6 +201,14 @@ export function createModelHost(deps: ModelHostDeps): ModelHost {
         entries.delete(id)
         entry.retired = true
         if (entry.users === 0) discard(entry)
+      }
+    },
+    forgetAnswers() {
+      for (const { loading } of entries.values()) {
+        loading.then(
+          ({ served }) => served.forgetAnswers(),
+          () => undefined,
+        )
       }
     },
     async close() {

@@ -308,12 +308,18 @@ export function createServer(options: ServerOptions): LockstepServer {
     if (database.value !== null && database.failure === null) {
       if (gateway.history.isOpen) gateway.history.reset()
       // the first loop watches the database; where nobody can listen, it looks by itself
-      if (!closing) listening ??= database.value.listen(registryChannel, () => loops[0]?.wake())
+      if (!closing) listening ??= database.value.listen(registryChannel, noticed)
       await gateway.keys.refresh(database.value)
       await catalog.refresh(database.value)
     }
     noteReady()
     await checkViews()
+  }
+
+  /** The registry has changed, or an entity was erased; or such a notice may have been missed. */
+  function noticed(): void {
+    models.forgetAnswers()
+    loops[0]?.wake()
   }
 
   async function dropOldLog(): Promise<void> {

@@ -23,6 +23,8 @@ export interface OpenModel extends BatchedModel, Pick<LoadedModel, 'outputs' | '
   readonly place: 'inline' | 'process'
   /** How long running so many rows takes, milliseconds, by what runs took so far; the wait for runs under way is not in it. 0 while nothing is known. */
   predictedRunMs(rows: number): number
+  /** Forgets the answers that are cached. */
+  forgetAnswers(): void
 }
 
 export interface OpenModelOptions {
@@ -99,6 +101,7 @@ export async function openModel(bytes: () => Promise<Uint8Array>, options: OpenM
     place,
     outputs: loaded.outputs,
     metadata,
+    forgetAnswers: () => cache?.forget(),
     async close() {
       cache?.close()
       await loaded.close()

@@ -15,7 +15,9 @@ export interface PredictionCacheOptions extends CacheSettings {
 
 export interface PredictionCache {
   readonly predict: BatchedModel['predict']
-  /** Forgets all. */
+  /** Forgets all, also what is being made. */
+  forget(): void
+  /** Forgets all, for good. */
   close(): void
 }
 
@@ -44,6 +46,8 @@ export function createPredictionCache(predict: BatchedModel['predict'], options:
   let young = new Map<string, Kept>()
   let old = new Map<string, Kept>()
   let youngBytes = 0
+  /** How often all was forgotten. */
+  let forgotten = 0
   let closed = false
   let timer: NodeJS.Timeout | null = null
 
@@ -76,14 +80,27 @@ export function createPredictionCache(predict: BatchedModel['predict'], options:
 
   /** Runs what is missing, as one job of its caller. */
   async function make(rows: readonly FeatureRow[], keys: readonly string[]): Promise<readonly Prediction[]> {
+    const before = forgotten
     try {
       const predictions = await predict(rows)
       const untilMs = now() + ttlMs
-      if (!closed) for (const [index, key] of keys.entries()) keep(key, { prediction: predictions[index] as Prediction, untilMs })
+      if (!closed && forgotten === before)
+        for (const [index, key] of keys.entries()) keep(key, { prediction: predictions[index] as Prediction, untilMs })
       return predictions
     } finally {
-      for (const key of keys) making.delete(key)
+      if (forgotten === before) for (const key of keys) making.delete(key)
     }
+  }
+
+  function forget(): void {
+    forgotten++
+    if (timer !== null) clearTimeout(timer)
+    timer = null
+    young = new Map()
+    old = new Map()
+    youngBytes = 0
+    // who shares one holds it already
+    making.clear()
   }
 
   async function sharedWith(other: Promise<Prediction>, row: FeatureRow): Promise<Prediction> {
@@ -124,11 +141,10 @@ export function createPredictionCache(predict: BatchedModel['predict'], options:
       if (missing.length > 0) make(missing, keys).then(resolve, reject)
       return await Promise.all(answers)
     },
+    forget,
     close() {
       closed = true
-      if (timer !== null) clearTimeout(timer)
-      young.clear()
-      old.clear()
+      forget()
     },
   }
 }

@@ -1,5 +1,5 @@
 import { Redis } from 'ioredis'
-import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest'
 import type { ViewPlan } from '../../kernel/view-plan.ts'
 import { headOf, readHeader } from '../../kernel/stored-state.ts'
 import { encodeKey } from '../../kernel/entity-key.ts'
@@ -14,6 +14,7 @@ import { applyChanges } from '../../registry/apply.ts'
 import type { Catalog } from '../../registry/catalog.ts'
 import { loadCatalog } from '../../registry/catalog.ts'
 import { loadDefinitions } from '../../registry/load-definitions.ts'
+import { registryChannel } from '../../registry/revision.ts'
 import { definitionFiles } from '../registry/definition-files.ts'
 import { testRedis } from '../services/index.ts'
 import { materializerFixture, heldRun, moment, storeKinds } from './fixture.ts'
@@ -160,6 +161,19 @@ describe.each(storeKinds)('erasing an entity, its states in a store of kind %s',
     expect(await finish(store)).toBe(0)
     expect((await bodies(store, view('of_account@1'))).has('d\0')).toBe(true)
     await expectRebuilt(store)
+  })
+
+  it('tells servers once it is done, which then forget what they have cached', async () => {
+    const { db, store } = fixture().open(kind)
+    let notices = 0
+    const stop = await db.listen(registryChannel, () => notices++)
+    await vi.waitFor(() => expect(notices).toBe(1)) // it has begun to listen
+    await insert([['d', 1, 40]])
+    await erase('d')
+    expect(notices).toBe(1)
+    expect(await finish(store)).toBe(0)
+    await vi.waitFor(() => expect(notices).toBe(2))
+    await stop()
   })
 
   it('leaves what a store filled from nothing holds, whoever writes meanwhile', { timeout: 30_000 }, async () => {

@@ -102,6 +102,18 @@ describe('the prediction cache', () => {
     cache.close()
   })
 
+  it('forgets all that it has and all that is being made, and goes on', async () => {
+    const { cache, runs, ask } = cached()
+    await ask(1)
+    const making = ask(2)
+    cache.forget()
+    expect(await ask(1, 2)).toEqual([[2], [4]])
+    expect(await making).toEqual([[4]])
+    expect(runs.flat()).toEqual([[1], [2], [1], [2]])
+    expect(await ask(1, 2)).toEqual([[2], [4]])
+    expect(runs.flat()).toHaveLength(4)
+  })
+
   it('keeps what is asked for all the time, whatever else comes', async () => {
     const { cache, runs, ask } = cached({ maxEntries: 10, ttlMs: 3_600_000 })
     for (let i = 0; i < 100; i++) await ask(1000, i)
