@@ -30,7 +30,8 @@ const views: Readonly<Record<Exclude<Datatype, 'BYTES'>, new (buffer: ArrayBuffe
  */
 export function readBinary(datatype: Datatype, shape: readonly number[], bytes: Uint8Array, tensor: string): TensorData {
   const count = elementsOf(shape)
-  if (!Number.isSafeInteger(count)) throw tensorError(tensor, `is of shape [${shape.join(', ')}], which is more elements than can be sent`)
+  if (!Number.isSafeInteger(count))
+    throw tensorError(tensor, `is of shape [${shape.join(', ')}], which is more elements than can be sent: send as many as the shape says`)
   if (datatype === 'BYTES') return readTexts(count, bytes, tensor)
   const size = bytesOf(datatype) as number
   if (bytes.byteLength !== count * size) {
