@@ -15,6 +15,9 @@ export interface Writers {
   stop(): Promise<void>
 }
 
+/** What a writer is in the midst of may take so long. */
+const stopMs = 30_000
+
 /** Writers in processes of their own, of these roles. */
 export function startWriters(databaseUrl: string, redisUrl: string, streamUrl: string, roles: readonly string[]): Writers {
   const accepted = new Set<string>()
@@ -54,10 +57,17 @@ export function startWriters(databaseUrl: string, redisUrl: string, streamUrl: s
     async stop() {
       await Promise.all(
         running.map(
-          ({ child }) =>
+          ({ role, child }) =>
             new Promise<void>((resolve) => {
-              if (child.exitCode !== null || child.signalCode !== null) resolve()
-              child.once('exit', () => resolve())
+              if (child.exitCode !== null || child.signalCode !== null) return resolve()
+              const late = setTimeout(() => {
+                failures.push(`a writer of the role ${role} did not stop within ${stopMs / 1000} s`)
+                child.kill('SIGKILL')
+              }, stopMs)
+              child.once('exit', () => {
+                clearTimeout(late)
+                resolve()
+              })
               if (child.connected) child.send('stop')
             }),
         ),
