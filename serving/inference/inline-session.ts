@@ -1,6 +1,7 @@
 import { InferenceSession, Tensor } from 'onnxruntime-node'
 import { LockstepError, messageOf } from '../../kernel/errors.ts'
 import type { TensorInfo } from '../../registry/model-contract.ts'
+import { withLoneRowsInPairs } from './lone-rows.ts'
 import type { ModelSession } from './model-session.ts'
 import { sessionOptions } from './session-options.ts'
 import type { TensorValue } from './tensor-value.ts'
@@ -19,7 +20,7 @@ export async function openInlineSession(bytes: Uint8Array, name: string): Promis
     throw new LockstepError('MODEL_INVALID', `The model "${name}" does not load: ${messageOf(cause)}. Push it again.`, { cause })
   }
   const inputs = session.inputNames
-  return {
+  const loaded: ModelSession = {
     metadata: { inputs: session.inputMetadata.map(tensorInfo), outputs: session.outputMetadata.map(tensorInfo) },
     async run(feeds, fetches) {
       try {
@@ -39,6 +40,7 @@ export async function openInlineSession(bytes: Uint8Array, name: string): Promis
     },
     release: () => session.release(),
   }
+  return withLoneRowsInPairs(loaded, bytes)
 }
 
 /** What ONNX Runtime says of an input or output. */

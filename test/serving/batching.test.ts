@@ -2,8 +2,12 @@ import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { createBatchedModel } from '../../serving/inference/batched-model.ts'
 import type { Prediction } from '../../serving/inference/load-model.ts'
+import { openInlineSession } from '../../serving/inference/inline-session.ts'
 import { createRunTimes, maxRunRows } from '../../serving/inference/run-times.ts'
 import type { FeatureRow } from '../../serving/inference/tensor-writer.ts'
+import type { TensorValue } from '../../serving/inference/tensor-value.ts'
+import { tensorRows } from '../../serving/inference/tensor-value.ts'
+import { onnx } from './fixtures.ts'
 import { byTurn, load } from './load.ts'
 import { centeringModel, treeModel } from './made-models.ts'
 
@@ -71,6 +75,33 @@ describe('the batcher', () => {
     )
     await model.close()
   })
+
+  it.each(['logistic', 'linear'])(
+    'gives a row of the model %s the same to the bit, alone and beside others, however large its values are',
+    async (file) => {
+      const session = await openInlineSession(await onnx(file), file)
+      const [input] = session.metadata.inputs
+      const fetches = session.metadata.outputs.map(({ name }) => name)
+      const width = Number(input?.shape[1])
+      const wide = fc.oneof(value, fc.float({ noNaN: true, min: -10_000, max: 10_000 }))
+      const rows = fc.array(fc.array(wide, { minLength: width, maxLength: width }), { minLength: 1, maxLength: 40, size: 'max' })
+      const run = async (some: readonly (readonly number[])[]) => {
+        const features = { type: 'float32', dims: [some.length, width], data: new Float32Array(some.flat()) }
+        return (await session.run({ [input?.name ?? '']: features }, fetches)).tensors
+      }
+      await fc.assert(
+        fc.asyncProperty(rows, async (some) => {
+          const together = await run(some)
+          for (const [at, each] of some.entries()) {
+            const alone = await run([each])
+            for (const name of fetches) expect(alone[name]).toEqual(tensorRows(together[name] as TensorValue, at, at + 1))
+          }
+        }),
+        { numRuns: 30, examples: [[[[99.8440933227539, 75, 0].slice(0, width), [0, 0, 0].slice(0, width)]]] },
+      )
+      await session.release()
+    },
+  )
 
   it('runs what arrives in one turn together', async () => {
     const runs: number[] = []
