@@ -9,11 +9,11 @@
 import { spawn } from 'node:child_process'
 import type { ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
-import { readFile } from 'node:fs/promises'
 import { parseArgs } from 'node:util'
 import type { Asked } from './overload/ask-at-rate.ts'
 import { askAtRate } from './overload/ask-at-rate.ts'
 import { askInTurn } from './overload/ask-in-turn.ts'
+import { cpuSeconds } from './serving/server.ts'
 
 const { values: args } = parseArgs({
   options: {
@@ -65,16 +65,9 @@ try {
 
 /** With the part of a processor that the server had meanwhile, which says more than the clock where the machine is busy. */
 async function measured<T>(run: () => Promise<T>): Promise<T & { readonly cpu: number }> {
-  const [before, begin] = [await cpuSeconds(), performance.now()]
+  const [before, begin] = [await cpuSeconds(child), performance.now()]
   const result = await run()
-  return { ...result, cpu: ((await cpuSeconds()) - before) / ((performance.now() - begin) / 1000) }
-}
-
-/** From /proc, in the kernel's hundredths of a second; elsewhere NaN. */
-async function cpuSeconds(): Promise<number> {
-  const stat = await readFile(`/proc/${child.pid}/stat`, 'utf8').catch(() => '')
-  const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ')
-  return (Number(fields[11]) + Number(fields[12])) / 100
+  return { ...result, cpu: ((await cpuSeconds(child)) - before) / ((performance.now() - begin) / 1000) }
 }
 
 function request(i: number, header: string): Buffer {

@@ -7,13 +7,8 @@
 import { mkdir, readdir, readFile } from 'node:fs/promises'
 import { join, resolve } from 'node:path'
 import { parseArgs } from 'node:util'
-import { loadConfig } from '../runtime/config.ts'
-import { openPostgres } from '../runtime/open-postgres.ts'
-import { inOwnPlace } from './in-process.ts'
-import { forgetKeys } from './forget-keys.ts'
 import { load, loadTool } from './serving/load.ts'
-import { end, start, untilReady } from './serving/server.ts'
-import { setUp } from './serving/set-up.ts'
+import { inServedPlace } from './serving/served-place.ts'
 import { targetsAt } from './serving/targets.ts'
 import type { TargetName } from './serving/targets.ts'
 
@@ -25,51 +20,17 @@ const { values: args } = parseArgs({
     out: { type: 'string', default: '.profile' },
   },
 })
-const { postgresUrl, redisUrl } = loadConfig()
-
-if (postgresUrl === null || redisUrl === null) {
-  process.stderr.write('Set LOCKSTEP_POSTGRES_URL and LOCKSTEP_REDIS_URL to servers that the bench may use.\n')
-  process.exitCode = 2
-} else {
-  await inOwnPlace(postgresUrl, async ({ env, folder }) => {
-    const config = loadConfig(env)
-    const db = openPostgres(config.postgresUrl as string)
-    try {
-      const key = await setUp(db, config, Number(args.entities))
-      const out = resolve(args.out)
-      await mkdir(out, { recursive: true })
-      const before = new Set(await readdir(out))
-      const served = await start(
-        [
-          '--cpu-prof',
-          '--cpu-prof-interval',
-          '500',
-          '--cpu-prof-dir',
-          out,
-          join(import.meta.dirname, '../cli/main.ts'),
-          'serve',
-          '--port',
-          '0',
-          '--json',
-        ],
-        { ...env, LOCKSTEP_LOG_PREDICTIONS: '0.01', LOCKSTEP_LOG_LEVEL: 'warn' },
-      )
-      try {
-        await untilReady(served.url)
-        const target = targetsAt(served.url, served.url, key, Number(args.entities))[args.route as TargetName]
-        const { rps } = await load(await loadTool(), target, { connections: 64, seconds: Number(args.seconds), folder })
-        process.stdout.write(`${rps.toFixed(0)} requests/s under the profiler\n`)
-      } finally {
-        await end(served)
-      }
-      const made = (await readdir(out)).filter((name) => !before.has(name) && name.endsWith('.cpuprofile'))
-      for (const name of made) await printTop(join(out, name))
-    } finally {
-      await db.close()
-      await forgetKeys(config.redisUrl as string, config.redisPrefix)
-    }
-  })
-}
+const out = resolve(args.out)
+await mkdir(out, { recursive: true })
+const before = new Set(await readdir(out))
+const profiled = ['--cpu-prof', '--cpu-prof-interval', '500', '--cpu-prof-dir', out]
+await inServedPlace(Number(args.entities), profiled, async ({ served, key, folder }) => {
+  const target = targetsAt(served.url, served.url, key, Number(args.entities))[args.route as TargetName]
+  const { rps } = await load(await loadTool(), target, { connections: 64, seconds: Number(args.seconds), folder })
+  process.stdout.write(`${rps.toFixed(0)} requests/s under the profiler\n`)
+})
+const made = (await readdir(out)).filter((name) => !before.has(name) && name.endsWith('.cpuprofile'))
+for (const name of made) await printTop(join(out, name))
 
 /** As V8 writes it (https://chromedevtools.github.io/devtools-protocol/tot/Profiler/#type-Profile). */
 interface Profile {

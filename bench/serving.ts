@@ -17,15 +17,11 @@
  */
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
-import { loadConfig } from '../runtime/config.ts'
-import { openPostgres } from '../runtime/open-postgres.ts'
-import { inOwnPlace } from './in-process.ts'
 import { bareReads, bareRunUs } from './serving/bare.ts'
-import { forgetKeys } from './forget-keys.ts'
 import type { Loaded } from './serving/load.ts'
 import { load, loadTool, pacedLoad } from './serving/load.ts'
-import { cpuSeconds, end, start, untilReady } from './serving/server.ts'
-import { setUp } from './serving/set-up.ts'
+import { inServedPlace } from './serving/served-place.ts'
+import { cpuSeconds, end, start } from './serving/server.ts'
 import { targetsAt } from './serving/targets.ts'
 
 const { values: args } = parseArgs({
@@ -39,89 +35,67 @@ const { values: args } = parseArgs({
 const [entities, seconds, rounds] = [args.entities, args.seconds, args.rounds].map(Number) as [number, number, number]
 const connections = 64
 const bulkConnections = 8
-const { postgresUrl, redisUrl } = loadConfig()
-
-if (postgresUrl === null || redisUrl === null) {
-  process.stderr.write('Set LOCKSTEP_POSTGRES_URL and LOCKSTEP_REDIS_URL to servers that the bench may use.\n')
-  process.exitCode = 2
-} else {
-  await inOwnPlace(postgresUrl, async ({ env, folder }) => {
-    const config = loadConfig(env)
-    const db = openPostgres(config.postgresUrl as string)
-    const tool = await loadTool()
-    say(`${entities} customers, load by ${tool}`)
-    try {
-      const key = await setUp(db, config, entities)
-      const bare = await start([join(import.meta.dirname, 'serving/bare-server.ts')], process.env)
-      const served = await start([join(import.meta.dirname, '../cli/main.ts'), 'serve', '--port', '0', '--json'], {
-        ...env,
-        LOCKSTEP_LOG_PREDICTIONS: '0.01',
-        LOCKSTEP_LOG_LEVEL: 'warn',
-      })
-      try {
-        await untilReady(served.url)
-        const targets = targetsAt(served.url, bare.url, key, entities)
-        const best = async (names: readonly (keyof typeof targets)[], at: number): Promise<Record<string, Measured>> => {
-          const results: Record<string, Measured> = {}
-          for (let round = 0; round <= rounds; round++) {
-            for (const name of names) {
-              const server = name === 'raw' ? bare : served
-              const before = await cpuSeconds(server)
-              const loaded = await load(tool, targets[name], { connections: at, seconds: round === 0 ? 1 : seconds, folder })
-              const result = { ...loaded, cpuUs: (((await cpuSeconds(server)) - before) / loaded.requests) * 1e6 }
-              if (round === 0) continue
-              if (!((results[name]?.rps ?? 0) >= result.rps)) results[name] = result
-              say(
-                `${name.padEnd(12)} ${result.rps.toFixed(0).padStart(7)} requests/s   ${result.cpuUs.toFixed(0).padStart(5)} us CPU   p50 ${result.p50Ms.toFixed(2)} ms   p99 ${result.p99Ms.toFixed(2)} ms`,
-              )
-            }
-          }
-          return results
+await inServedPlace(entities, [], async ({ served, key, config, folder }) => {
+  const tool = await loadTool()
+  say(`${entities} customers, load by ${tool}`)
+  const bare = await start([join(import.meta.dirname, 'serving/bare-server.ts')], process.env)
+  try {
+    const targets = targetsAt(served.url, bare.url, key, entities)
+    const best = async (names: readonly (keyof typeof targets)[], at: number): Promise<Record<string, Measured>> => {
+      const results: Record<string, Measured> = {}
+      for (let round = 0; round <= rounds; round++) {
+        for (const name of names) {
+          const server = name === 'raw' ? bare : served
+          const before = await cpuSeconds(server.child)
+          const loaded = await load(tool, targets[name], { connections: at, seconds: round === 0 ? 1 : seconds, folder })
+          const result = { ...loaded, cpuUs: (((await cpuSeconds(server.child)) - before) / loaded.requests) * 1e6 }
+          if (round === 0) continue
+          if (!((results[name]?.rps ?? 0) >= result.rps)) results[name] = result
+          say(
+            `${name.padEnd(12)} ${result.rps.toFixed(0).padStart(7)} requests/s   ${result.cpuUs.toFixed(0).padStart(5)} us CPU   p50 ${result.p50Ms.toFixed(2)} ms   p99 ${result.p99Ms.toFixed(2)} ms`,
+          )
         }
-        const { raw, features, predict } = (await best(['raw', 'features', 'predict'], connections)) as Record<
-          'raw' | 'features' | 'predict',
-          Measured
-        >
-        const oip = (await best(['oipJson', 'oipBinary'], connections)) as Record<'oipJson' | 'oipBinary', Measured>
-        const { bulk } = (await best(['bulk'], bulkConnections)) as Record<'bulk', Measured>
-        const reads = await bareReads(config, entities, { atOnce: bulkConnections, seconds })
-        const paced = await pacedLoad(targets.predict, { rate: 1000, seconds: Math.max(seconds, 5), connections })
-        const alone = await load(tool, targets.predict, { connections: 1, seconds, folder })
-        const runUs = await bareRunUs()
-        say(
-          `bare MGET of 100 customers' keys: ${reads.entitiesPerSecond.toFixed(0)} customers/s; of one's: ${reads.oneUs.toFixed(0)} us; bare run ${runUs.toFixed(0)} us; alone ${(alone.p50Ms * 1000).toFixed(0)} us`,
-        )
-        const told = {
-          tool,
-          raw_http_rps: Math.round(raw.rps),
-          features_rps: Math.round(features.rps),
-          predict_rps: Math.round(predict.rps),
-          ratio_features: round2(features.rps / raw.rps),
-          ratio_predict: round2(predict.rps / raw.rps),
-          cpu_us: {
-            raw: Math.round(raw.cpuUs),
-            features: Math.round(features.cpuUs),
-            predict: Math.round(predict.cpuUs),
-            bulk100: Math.round(bulk.cpuUs),
-          },
-          predict_p99_ms: round2(predict.p99Ms),
-          predict_1000: { p50_ms: round2(paced.p50Ms), p99_ms: round2(paced.p99Ms), rps: Math.round(paced.rps) },
-          bulk100_predictions_s: Math.round(bulk.rps * 100),
-          ratio_bulk: round2((bulk.rps * 100) / reads.entitiesPerSecond),
-          oip_rps: { json: Math.round(oip.oipJson.rps), binary: Math.round(oip.oipBinary.rps) },
-          overhead_us: Math.round(alone.p50Ms * 1000 - runUs - reads.oneUs),
-        }
-        process.stdout.write(`${JSON.stringify(told)}\n`)
-      } finally {
-        await end(served)
-        await end(bare)
       }
-    } finally {
-      await db.close()
-      await forgetKeys(config.redisUrl as string, config.redisPrefix)
+      return results
     }
-  })
-}
+    const { raw, features, predict } = (await best(['raw', 'features', 'predict'], connections)) as Record<
+      'raw' | 'features' | 'predict',
+      Measured
+    >
+    const oip = (await best(['oipJson', 'oipBinary'], connections)) as Record<'oipJson' | 'oipBinary', Measured>
+    const { bulk } = (await best(['bulk'], bulkConnections)) as Record<'bulk', Measured>
+    const reads = await bareReads(config, entities, { atOnce: bulkConnections, seconds })
+    const paced = await pacedLoad(targets.predict, { rate: 1000, seconds: Math.max(seconds, 5), connections })
+    const alone = await load(tool, targets.predict, { connections: 1, seconds, folder })
+    const runUs = await bareRunUs()
+    say(
+      `bare MGET of 100 customers' keys: ${reads.entitiesPerSecond.toFixed(0)} customers/s; of one's: ${reads.oneUs.toFixed(0)} us; bare run ${runUs.toFixed(0)} us; alone ${(alone.p50Ms * 1000).toFixed(0)} us`,
+    )
+    const told = {
+      tool,
+      raw_http_rps: Math.round(raw.rps),
+      features_rps: Math.round(features.rps),
+      predict_rps: Math.round(predict.rps),
+      ratio_features: round2(features.rps / raw.rps),
+      ratio_predict: round2(predict.rps / raw.rps),
+      cpu_us: {
+        raw: Math.round(raw.cpuUs),
+        features: Math.round(features.cpuUs),
+        predict: Math.round(predict.cpuUs),
+        bulk100: Math.round(bulk.cpuUs),
+      },
+      predict_p99_ms: round2(predict.p99Ms),
+      predict_1000: { p50_ms: round2(paced.p50Ms), p99_ms: round2(paced.p99Ms), rps: Math.round(paced.rps) },
+      bulk100_predictions_s: Math.round(bulk.rps * 100),
+      ratio_bulk: round2((bulk.rps * 100) / reads.entitiesPerSecond),
+      oip_rps: { json: Math.round(oip.oipJson.rps), binary: Math.round(oip.oipBinary.rps) },
+      overhead_us: Math.round(alone.p50Ms * 1000 - runUs - reads.oneUs),
+    }
+    process.stdout.write(`${JSON.stringify(told)}\n`)
+  } finally {
+    await end(bare)
+  }
+})
 
 interface Measured extends Loaded {
   /** Of the server, per request. */

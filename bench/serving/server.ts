@@ -43,7 +43,7 @@ export async function end({ child }: Started): Promise<void> {
 }
 
 /** What its process has used of processors so far, from /proc in the kernel's hundredths of a second; elsewhere NaN. */
-export async function cpuSeconds({ child }: Started): Promise<number> {
+export async function cpuSeconds(child: ChildProcess): Promise<number> {
   const stat = await readFile(`/proc/${child.pid}/stat`, 'utf8').catch(() => '')
   const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ')
   return (Number(fields[11]) + Number(fields[12])) / 100
