@@ -1,7 +1,8 @@
 import { LockstepError } from '../kernel/errors.ts'
 
-/** How long the work under way may take to stop after a signal. */
-const patienceMs = 29_000
+/** How long the work under way may take to stop after a signal. A server finishes its requests first, and may be told to wait before it does. */
+const patienceMs = 20_000
+export const serverPatienceMs = 29_000
 const codes = { SIGINT: 130, SIGTERM: 143 } as const
 
 export interface Interrupt {
@@ -11,8 +12,12 @@ export interface Interrupt {
   exitCode(): number | null
 }
 
-/** Listens for the signals that tell a process to end. A second one ends it at once. */
-export function createInterrupt(): Interrupt {
+/**
+ * Listens for the signals that tell a process to end. A second one ends it at once.
+ *
+ * @param withinMs after which it ends whatever it does
+ */
+export function createInterrupt(withinMs = patienceMs): Interrupt {
   const controller = new AbortController()
   let exitCode: number | null = null
   for (const signal of ['SIGINT', 'SIGTERM'] as const) {
@@ -20,7 +25,7 @@ export function createInterrupt(): Interrupt {
       if (exitCode !== null) process.exit(codes[signal])
       exitCode = codes[signal]
       controller.abort(new LockstepError('STOPPED', `Stopped by ${signal} before it was done.`))
-      setTimeout(() => process.exit(codes[signal]), patienceMs).unref()
+      setTimeout(() => process.exit(codes[signal]), withinMs).unref()
     })
   }
   return { signal: controller.signal, exitCode: () => exitCode }

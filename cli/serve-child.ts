@@ -5,13 +5,13 @@ import { joinPool } from '../runtime/workers/member.ts'
 import { whenUnavailable } from '../serving/when-unavailable.ts'
 import type { Context } from './context.ts'
 import { createContext } from './context.ts'
-import { createInterrupt } from './interrupt.ts'
+import { createInterrupt, serverPatienceMs } from './interrupt.ts'
 import { startServer } from './start-server.ts'
 import { createTerminal } from './terminal.ts'
 import { withContext } from './with-context.ts'
 
 // A worker of `lockstep serve --workers`: it answers until its pool, or a signal, ends it.
-const interrupt = createInterrupt()
+const interrupt = createInterrupt(serverPatienceMs)
 const member = joinPool()
 const signal = AbortSignal.any([interrupt.signal, member.signal])
 try {

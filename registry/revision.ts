@@ -13,7 +13,7 @@ export async function readRevision(handle: Kysely<LockstepTables>): Promise<numb
   return Number(row?.revision ?? 0)
 }
 
-/** What is notified with the new revision when a change of the registry is committed, and when an erasure is done. */
+/** What is notified with the new revision when a change of the registry is committed, and without a revision when an API key has changed or an erasure is done. */
 export const registryChannel = 'lockstep_registry'
 
 /** Counts the revision up, returns the new one and tells whoever listens, once it counts. Within the transaction that changes something. */

@@ -19,7 +19,7 @@ export interface RateTaken {
 export interface RateWanted {
   /** Units in a second; a second's worth, and one at least, may come at once. */
   readonly perSecond: number
-  /** As many of these as there are, and none where there are fewer than `least`. */
+  /** As many of these as there are, and none where there are fewer than `least`; of more than a second's worth all, where a second's worth is there. */
   readonly wanted: number
   readonly least: number
 }

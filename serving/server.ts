@@ -128,7 +128,7 @@ export interface LockstepServer {
   whenReady(): Promise<void>
   /**
    * Not ready at once, no new connections, requests under way finished within `drainMs`; then models, store and database are closed. What does not close
-   * in time is logged and left, so it ends within `drainMs` and 8 s more, whatever hangs.
+   * in time is logged and left, so it ends within the delay before, `drainMs` and 11 s more, whatever hangs.
    */
   close(): Promise<void>
 }

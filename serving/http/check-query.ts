@@ -3,10 +3,14 @@ import type { z } from 'zod'
 import { LockstepError } from '../../kernel/errors.ts'
 import type { RequestEnv } from './context.ts'
 
-/** @throws LockstepError `INVALID_REQUEST` naming the parameters that are not as the schema has them; others are passed over */
-export function checkQuery(c: Context<RequestEnv>, schema: z.ZodObject): void {
+/**
+ * The parameters that the schema names; others are passed over.
+ *
+ * @throws LockstepError `INVALID_REQUEST` naming those that are not as the schema has them
+ */
+export function checkQuery<Schema extends z.ZodObject>(c: Context<RequestEnv>, schema: Schema): z.output<Schema> {
   const parsed = schema.safeParse(c.req.query())
-  if (parsed.success) return
+  if (parsed.success) return parsed.data
   const issues = parsed.error.issues.map((issue) => ({ field: issue.path.join('.'), problem: issue.message }))
   const said = issues.map(({ field, problem }) => `"${field}": ${problem}`).join('; ')
   throw new LockstepError('INVALID_REQUEST', `The query of the URL is not valid: ${said}.`, { details: { issues } })

@@ -1,12 +1,12 @@
 import type { Context } from 'hono'
 import { z } from 'zod'
-import { LockstepError } from '../../kernel/errors.ts'
 import { championAlias } from '../../registry/model-aliases.ts'
 import type { Actor } from '../../registry/model-events.ts'
 import { maxModelEvents } from '../../registry/model-events.ts'
 import type { TakenChange } from '../model-changes.ts'
 import { aliasChangeAnswer, modelHistoryAnswer } from './answers.ts'
 import { readBody } from './body.ts'
+import { checkQuery } from './check-query.ts'
 import type { RequestEnv, RouteAnswer } from './context.ts'
 import { jsonAnswer } from './context.ts'
 import { versionSchema } from './model-version-schema.ts'
@@ -85,7 +85,7 @@ export const modelChangeRoutes: readonly Route[] = [
     status: changeStatuses,
     answer: aliasChangeAnswer,
     async handle(c, deps) {
-      const { reason: why } = queryOf(c, removeQuery)
+      const { reason: why } = checkQuery(c, removeQuery)
       return changed(c, await deps.modelChanges.remove(nameOf(c), aliasOf(c), actorOf(c, why)))
     },
   },
@@ -99,7 +99,7 @@ export const modelChangeRoutes: readonly Route[] = [
     answer: modelHistoryAnswer,
     async handle(c, deps) {
       const { name } = deps.catalog().model(nameOf(c))
-      const events = await deps.modelChanges.history(name, queryOf(c, historyQuery).limit)
+      const events = await deps.modelChanges.history(name, checkQuery(c, historyQuery).limit)
       return jsonAnswer({ model: name, events, requestId: c.get('requestId') })
     },
   },
@@ -120,11 +120,4 @@ function aliasOf(c: Context<RequestEnv>): string {
 /** The API key that the request came with, by its id; without keys nobody is known. */
 function actorOf(c: Context<RequestEnv>, why: string | undefined): Actor {
   return { actor: c.get('principal') ?? 'http', reason: why }
-}
-
-function queryOf<Schema extends z.ZodObject>(c: Context<RequestEnv>, schema: Schema): z.output<Schema> {
-  const parsed = schema.safeParse(c.req.query())
-  if (parsed.success) return parsed.data
-  const said = parsed.error.issues.map(({ path, message }) => `"${path.join('.')}": ${message}`).join('; ')
-  throw new LockstepError('INVALID_REQUEST', `The query is not valid: ${said}.`, { details: { issues: parsed.error.issues } })
 }

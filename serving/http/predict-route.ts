@@ -7,6 +7,7 @@ import type { Prediction } from '../inference/load-model.ts'
 import { predictAnswer } from './answers.ts'
 import { requireTime } from '../gateway/request-deadline.ts'
 import { readBody } from './body.ts'
+import { waitedSince } from './guard.ts'
 import type { AppDeps, RequestEnv, RouteAnswer } from './context.ts'
 import {
   afterSchema,
@@ -60,7 +61,7 @@ export const predictRoutes: readonly Route[] = [
  * stands in `features` with `statuses`, `eventTimes` and `frontiers`, as `POST /v1/features` answers them.
  */
 async function answerPredict(c: Context<RequestEnv>, deps: AppDeps): Promise<RouteAnswer> {
-  const startedMs = performance.now()
+  const startedMs = waitedSince(c.env.incoming) ?? performance.now()
   const body = await readBody(c, deps.bodyLimitBytes, predictSchema)
   const catalog = deps.catalog()
   return await deps.models.use(catalog, body.model, body.version, async ({ version, service, outputs, predict }) => {

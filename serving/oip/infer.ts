@@ -2,6 +2,8 @@ import { LockstepError } from '../../kernel/errors.ts'
 import { formatTimestamp } from '../../kernel/time.ts'
 import { didYouMean } from '../../registry/nearest.ts'
 import { within } from '../deadline.ts'
+import type { RequestDeadline } from '../gateway/request-deadline.ts'
+import { requireTime } from '../gateway/request-deadline.ts'
 import type { AppDeps } from '../http/context.ts'
 import { readEntities } from '../http/features-route.ts'
 import type { Prediction } from '../inference/load-model.ts'
@@ -28,6 +30,8 @@ export interface Caller {
   readonly startedMs: number
   /** The id of the API key that it came with. */
   readonly apiKey: string | null
+  /** Past it the model is not run any more. */
+  readonly deadline?: RequestDeadline | undefined
 }
 
 /**
@@ -50,7 +54,7 @@ export async function infer(deps: AppDeps, request: InferRequest, caller: Caller
   })
 }
 
-async function run(deps: AppDeps, request: InferRequest, caller: Caller): Promise<InferAnswer> {
+async function run(deps: AppDeps, request: InferRequest, { deadline, ...caller }: Caller): Promise<InferAnswer> {
   return await useModel(deps, request.model, request.version, async (model, catalog) => {
     refuseTwice(request.inputs.map((input) => input.name))
     refuseTwice(request.outputs ?? [])
@@ -59,7 +63,11 @@ async function run(deps: AppDeps, request: InferRequest, caller: Caller): Promis
       : await runEntities(
           model,
           request,
-          (entities) => readEntities(deps, catalog, model.service, { entities, ...asked(request.parameters) }, deps.clock()),
+          async (entities) => {
+            const read = await readEntities(deps, catalog, model.service, { entities, ...asked(request.parameters) }, deps.clock())
+            if (deadline !== undefined) requireTime(deadline)
+            return read
+          },
           (read, predictions) => {
             const { version, service, outputs } = model
             deps.predictionLog.note({ ...caller, model: version.model, version: version.version, service, outputs, read, predictions })

@@ -1,6 +1,7 @@
 import type { Context } from 'hono'
 import { z } from 'zod'
 import { LockstepError } from '../../../kernel/errors.ts'
+import { requireTime } from '../../gateway/request-deadline.ts'
 import { checkModelReady, isReady, modelMetadata, repositoryIndex, serverMetadata } from '../../oip/describe.ts'
 import { inferAnswerSchema, inferSchema, readInferBody, writeInferBody } from '../../oip/infer-body.ts'
 import { infer } from '../../oip/infer.ts'
@@ -8,6 +9,7 @@ import { rowsOf } from '../../oip/infer-request.ts'
 import { readBody } from '../body.ts'
 import type { AppDeps, RequestEnv, RouteAnswer } from '../context.ts'
 import { jsonAnswer } from '../context.ts'
+import { waitedSince } from '../guard.ts'
 import { takeRows } from '../pass-gateway.ts'
 import type { Route } from '../route.ts'
 import { readBytes } from './read-bytes.ts'
@@ -102,13 +104,16 @@ export const oipRoutes: readonly Route[] = [
 
 /** `POST /v2/models/{model}[/versions/{version}]/infer` */
 async function answerInfer(c: Context<RequestEnv>, deps: AppDeps): Promise<RouteAnswer> {
-  const startedMs = performance.now()
+  const startedMs = waitedSince(c.env.incoming) ?? performance.now()
+  const deadline = c.get('deadline')
   const headerLength = lengthOf(c.env.incoming.headers[lengthHeader])
   const body = await readBytes(c.env.incoming, deps.bodyLimitBytes, headerLength ?? 0)
+  // it may have come slowly
+  if (deadline !== undefined) requireTime(deadline)
   const { isBinary, ...asked } = readInferBody(body, headerLength)
   await takeRows(c, rowsOf(asked))
   const answer = writeInferBody(
-    await infer(deps, { ...namedIn(c), ...asked }, { requestId: c.get('requestId'), startedMs, apiKey: c.get('principal') }),
+    await infer(deps, { ...namedIn(c), ...asked }, { requestId: c.get('requestId'), startedMs, apiKey: c.get('principal'), deadline }),
     isBinary,
   )
   return {
