@@ -17,7 +17,7 @@ export interface Asked {
   /** Milliseconds, of the good ones. */
   readonly p50: number
   readonly p99: number
-  readonly health: { readonly answered: number; readonly slowestMs: number }
+  readonly health: { readonly asked: number; readonly answered: number; readonly slowestMs: number }
 }
 
 const mostConnections = 1500
@@ -80,6 +80,7 @@ export async function askAtRate(
   }
   const seconds = (performance.now() - begin) / 1000
   for (let i = 0; waiting > 0 && i < 100; i++) await delay(50)
+  failed += waiting // never answered
   for (const connection of all) connection.close()
   return {
     seconds,
@@ -96,10 +97,11 @@ export async function askAtRate(
 
 function watchHealth(port: number): () => Promise<Asked['health']> {
   let stopped = false
-  let [answered, slowestMs] = [0, 0]
+  let [asked, answered, slowestMs] = [0, 0, 0]
   const watching = (async () => {
     while (!stopped) {
       const start = performance.now()
+      asked++
       const { status } = await fetch(`http://127.0.0.1:${port}/livez`)
       if (status === 200) answered++
       slowestMs = Math.max(slowestMs, performance.now() - start)
@@ -109,6 +111,6 @@ function watchHealth(port: number): () => Promise<Asked['health']> {
   return async () => {
     stopped = true
     await watching
-    return { answered, slowestMs }
+    return { asked, answered, slowestMs }
   }
 }

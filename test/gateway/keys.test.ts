@@ -144,10 +144,14 @@ describe('a ring of keys', () => {
     const keys = ring('auto')
     const { text } = await createKey(db, reader)
     await keys.refresh(db)
-    const start = performance.now()
-    for (let i = 0; i < 20_000; i++) keys.authorize(text, 'read')
-    // 2 to 4 µs each on a machine that does nothing else
-    expect((performance.now() - start) / 20_000).toBeLessThan(0.2)
+    // of the processor, the best of a few: the clock of a busy machine tells little
+    let leastMicros = Number.POSITIVE_INFINITY
+    for (let round = 0; round < 5; round++) {
+      const before = process.cpuUsage()
+      for (let i = 0; i < 20_000; i++) keys.authorize(text, 'read')
+      leastMicros = Math.min(leastMicros, process.cpuUsage(before).user / 20_000)
+    }
+    expect(leastMicros).toBeLessThan(10)
   })
 })
 

@@ -22,4 +22,5 @@ it('answers some and refuses the rest of three times the load that it can take, 
   expect(overload.refused).toBeGreaterThan(0)
   expect(overload.failed).toBe(0)
   expect(overload.health.answered).toBeGreaterThan(0)
+  expect(overload.health.answered).toBe(overload.health.asked)
 }, 60_000)

@@ -69,15 +69,18 @@ describe('limits that processes share in Redis', () => {
 
   it('let all pass that come at once where there is enough for them, and as many as there is where not', async () => {
     const { url, prefix } = await testRedis()
-    for (const limits of [limiter(createRedisRateLimits(url, prefix)), limiter(null, 'local', () => 0)]) {
+    for (const shared of [true, false]) {
+      const limits = shared ? limiter(createRedisRateLimits(url, prefix)) : limiter(null, 'local', () => 0)
       const passed = async (owner: string, requests: number): Promise<number> => {
         const all = await Promise.allSettled(Array.from({ length: requests }, async () => await limits.take(key(owner, 100), 1)))
         return all.filter(({ status }) => status === 'fulfilled').length
       }
       expect(await passed('burst', 64)).toBe(64)
+      const start = performance.now()
       const most = await passed('flood', 500)
       expect(most).toBeGreaterThanOrEqual(100)
-      expect(most).toBeLessThan(500)
+      // by Redis' clock some come again meanwhile, by one that stands still none
+      expect(most).toBeLessThanOrEqual(shared ? 101 + (performance.now() - start) / 10 : 100)
       limits.close()
     }
   })

@@ -133,6 +133,8 @@ async function check(route: Route, { path, query, body, headers }: Sent): Promis
   const text = await response.text()
   const told = `${route.method} ${path} ${String(body)} -> ${response.status} ${text}`
   expect(response.status, told).toBeLessThan(500)
+  // every failure says what it is
+  if (response.status >= 400) expect([response.headers.get('content-type'), text === ''], told).toEqual(['application/json', false])
   if (response.headers.get('content-type') !== 'application/json' || text === '') return
   const json: unknown = JSON.parse(text)
   const good = [route.status ?? 200].flat().includes(response.status)

@@ -6,13 +6,12 @@ import { createRedisStore } from '../../online/redis-store.ts'
 import { openPostgres } from '../../runtime/open-postgres.ts'
 import { openRedis } from '../../runtime/redis.ts'
 import { testRedis } from '../services/index.ts'
-import { gated, until as untilWithin } from './gate.ts'
+import { gated, until } from './gate.ts'
 import type { World } from './world.ts'
 import { ask, createWorld } from './world.ts'
 
 // Silence is noticed after seconds, several times in a test, and a process of its own has to start: what a test proves of time it measures itself.
 vi.setConfig({ testTimeout: 75_000 })
-const until = (what: () => Promise<boolean>) => untilWithin(what, 20_000)
 
 let world: World
 
@@ -86,7 +85,7 @@ describe('a read of the history that waits for a lock', () => {
       await server.close()
       expect(performance.now() - started).toBeLessThan(2000)
       expect(await answer).toBe('cut')
-      await until(async () => (await waitingForLocks()) === 0)
+      expect(await waitingForLocks()).toBe(0)
     })
     await other.close()
   })

@@ -90,9 +90,9 @@ it('every state and every answer under fire is that of the offline history', { t
       await setTimeout(1_500)
       writers.killOne()
       if (failed || performance.now() < failAt) continue
-      failed = true
       const shard = (await cluster.shards()).find(({ replica }) => replica !== null)
       if (shard === undefined) continue
+      failed = true
       unnoticed.from = Date.now() * 1000
       process.kill(shard.primary.pid, 'SIGKILL')
       noticing = (async () => {
