@@ -11,7 +11,7 @@ import type { BackfillDeps, Backfills } from '../serving/backfills.ts'
 import { backfillJson } from './backfill-json.ts'
 
 /** Backfills as the server shows and begins them; workers do them, or with the embedded database the server itself. */
-export function createServerBackfills({ database, store }: BackfillDeps, config: Pick<Config, 'postgresUrl'>): Backfills {
+export function createServerBackfills({ database, store }: BackfillDeps, config: Pick<Config, 'postgresUrl' | 'replaySeconds'>): Backfills {
   let opening: Promise<JobQueue> | null = null
 
   async function jobs(): Promise<JobQueue> {
@@ -38,7 +38,7 @@ export function createServerBackfills({ database, store }: BackfillDeps, config:
       return { ...(await get(id)), joined }
     },
     async materialize(plan) {
-      await materializeView(database(), store(), plan)
+      await materializeView(database(), store(), plan, { replayMs: config.replaySeconds * 1000 })
     },
     async cancel(id) {
       await get(id)

@@ -43,7 +43,7 @@ const server = createServer({
   database: async () => db,
   store: async () => store,
   intake: (deps) => createEventIntake(deps, { futureMicros: 600_000_000 }),
-  backfills: (deps) => createServerBackfills(deps, { postgresUrl: null }),
+  backfills: (deps) => createServerBackfills(deps, { postgresUrl: null, replaySeconds: 3600 }),
   log: createLogger('error', { write: () => undefined }),
   metrics: createMetricsRegistry(),
   clock: () => now,

@@ -110,7 +110,7 @@ describe('a server that starts and stops', () => {
       database: async () => openPostgres(world.postgresUrl),
       store: async () => world.openStore(),
       intake: (deps) => createEventIntake(deps, { futureMicros: 600_000_000 }),
-      backfills: (deps) => createServerBackfills(deps, { postgresUrl: world.postgresUrl }),
+      backfills: (deps) => createServerBackfills(deps, { postgresUrl: world.postgresUrl, replaySeconds: 3600 }),
       log: createLogger('silent'),
       metrics: new Registry(),
       clock: () => noon,

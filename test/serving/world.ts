@@ -85,7 +85,7 @@ export async function createWorld(kind: OnlineStore['kind'], set: DefinitionSet 
         database: async () => openPostgres(database.url),
         store: async () => openStore(),
         intake: (deps) => createEventIntake(deps, { futureMicros: 600_000_000, foldWaitMs: 5000 }),
-        backfills: (deps) => createServerBackfills(deps, { postgresUrl: database.url }),
+        backfills: (deps) => createServerBackfills(deps, { postgresUrl: database.url, replaySeconds: 3600 }),
         log: createLogger('debug', { write: (line) => void logged.push(line) }),
         metrics: registry,
         clock: () => noon,
