@@ -216,18 +216,14 @@ export function createServer(options: ServerOptions): LockstepServer {
       },
       onStoreError: metrics.onlineError,
       isOnline: (view) => online.has(view),
-      history: (requests, onSeen) =>
-        limitHistory(() => {
-          const db = needDatabase()
-          return gateway.history.run(() => readHistory(db, requests, { signal: drained.signal, onSeen }))
-        }),
-      written: (plan, keys, by) => limitHistory(() => writtenKeys(needDatabase(), plan, keys, by)),
+      history: (requests, onSeen) => ofHistory((db) => readHistory(db, requests, { signal: drained.signal, onSeen })),
+      written: (plan, keys, by) => ofHistory((db) => writtenKeys(db, plan, keys, by)),
     }),
     models,
     modelChanges: createModelChanges(needDatabase, catalog),
     intake,
     backfills,
-    explain: (plan, key, asked) => limitHistory(() => explainView(needDatabase(), plan, key, { ...asked, signal: drained.signal })),
+    explain: (plan, key, asked) => ofHistory((db) => explainView(db, plan, key, { ...asked, signal: drained.signal })),
     gateway,
     readiness,
     whole: options.whole?.(own) ?? own,
@@ -262,6 +258,14 @@ export function createServer(options: ServerOptions): LockstepServer {
   function needDatabase(): Database {
     if (database.value !== null && database.failure === null) return database.value
     throw new LockstepError('POSTGRES_UNAVAILABLE', database.failure ?? 'The database is not open.')
+  }
+
+  /** A read of the history for a request: in turn, and not begun where the database is known to be away. */
+  function ofHistory<T>(read: (db: Database) => Promise<T>): Promise<T> {
+    return limitHistory(() => {
+      const db = needDatabase()
+      return gateway.history.run(() => read(db))
+    })
   }
 
   function needStore(): OnlineStore {
