@@ -2,6 +2,7 @@ import { LockstepError, messageOf } from '../../kernel/errors.ts'
 import type { SourceSpec } from '../../kernel/view-spec.ts'
 import { foldTransactions } from '../../materializer/fold-transaction.ts'
 import { retryDeadLetters } from '../../materializer/streams/retry-dead-letters.ts'
+import { tellTooLarge } from '../../materializer/tell-too-large.ts'
 import type { Command } from '../command.ts'
 import { chosenLetters, letterArguments, letterJson, letterOptions } from '../dead-letters.ts'
 import { counted } from '../human.ts'
@@ -20,11 +21,12 @@ export const deadLetterRetryCommand: Command = {
     const letters = await chosenLetters(db, input)
     const catalog = await context.catalog()
     const late = new Set<string>()
+    const onTooLarge = tellTooLarge(context.log, () => undefined)
 
     async function fold({ name }: SourceSpec, xids: readonly number[]): Promise<void> {
       const readers = [...catalog.online].flatMap((id) => catalog.views.get(id) ?? []).filter(({ spec }) => spec.source.name === name)
       try {
-        const { left } = await foldTransactions(db, await context.store(), readers, xids, { signal: context.signal })
+        const { left } = await foldTransactions(db, await context.store(), readers, xids, { signal: context.signal, onTooLarge })
         for (const view of left) late.add(view)
       } catch (error) {
         if (!(error instanceof LockstepError) || error.code === 'STOPPED') throw error
