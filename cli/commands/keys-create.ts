@@ -1,9 +1,9 @@
 import { LockstepError } from '../../kernel/errors.ts'
-import { parseDuration } from '../../kernel/duration.ts'
 import { createKey } from '../../registry/keys/api-keys.ts'
 import type { Scope } from '../../registry/keys/scope.ts'
 import { scopes } from '../../registry/keys/scope.ts'
 import type { Command } from '../command.ts'
+import { durationOption } from '../duration-option.ts'
 import type { Input } from '../input.ts'
 import { keyJson, madeKeyText } from '../key-text.ts'
 
@@ -29,7 +29,7 @@ export const keysCreateCommand: Command = {
   example: 'lockstep keys create --name checkout --scope read,predict --expires 90d',
   async run(context, input) {
     const expires = input.text('expires')
-    const lasts = expires === undefined ? null : durationMs('expires', expires)
+    const lasts = expires === undefined ? null : durationOption('keys create', 'expires', expires) / 1000
     const request = {
       name: input.text('name') ?? '',
       scopes: scopesOf(input.needed('scope')),
@@ -39,16 +39,6 @@ export const keysCreateCommand: Command = {
     const made = await createKey(await context.database(), { ...request, expiresAt: lasts === null ? null : new Date(Date.now() + lasts) })
     return { json: { key: made.text, ...keyJson(made.key) }, text: madeKeyText(made) }
   },
-}
-
-/** @throws LockstepError `USAGE` */
-export function durationMs(option: string, text: string): number {
-  try {
-    return parseDuration(text, `The option "--${option}"`) / 1000
-  } catch (cause) {
-    if (cause instanceof LockstepError) throw new LockstepError('USAGE', cause.message, { cause })
-    throw cause
-  }
 }
 
 function scopesOf(text: string): Scope[] {

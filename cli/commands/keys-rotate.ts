@@ -1,8 +1,8 @@
 import { rotateKey } from '../../registry/keys/api-keys.ts'
 import type { Command } from '../command.ts'
+import { durationOption } from '../duration-option.ts'
 import { moment } from '../human.ts'
 import { keyJson, madeKeyText } from '../key-text.ts'
-import { durationMs } from './keys-create.ts'
 
 const defaultOverlap = '7d'
 
@@ -14,7 +14,7 @@ export const keysRotateCommand: Command = {
   options: { overlap: { value: 'DURATION', help: `For how long the old key works on. Default: ${defaultOverlap}.` } },
   example: 'lockstep keys rotate 7hQ2mZ0aLx9B --overlap 1d',
   async run(context, input) {
-    const overlapMs = durationMs('overlap', input.text('overlap') ?? defaultOverlap)
+    const overlapMs = durationOption('keys rotate', 'overlap', input.text('overlap') ?? defaultOverlap) / 1000
     const { old, ...made } = await rotateKey(await context.database(), input.argument('ID'), { overlapMs })
     return {
       json: { key: made.text, ...keyJson(made.key), old: keyJson(old) },

@@ -1,5 +1,5 @@
-import { readFileSync } from 'node:fs'
 import { LockstepError, messageOf } from '../../kernel/errors.ts'
+import { readVersion } from '../../runtime/version.ts'
 import type { AppDeps } from '../http/context.ts'
 import type { TensorMetadata } from './model-tensors.ts'
 import { inputsOf, outputsOf } from './model-tensors.ts'
@@ -8,15 +8,13 @@ import { useModel } from './use-model.ts'
 /** What a client may rely on beyond the protocol itself, by Triton's names. */
 const extensions: readonly string[] = ['binary_tensor_data', 'parameters']
 
-const manifest: { version: string } = JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8'))
-
 export interface ServerMetadata {
   readonly name: string
   readonly version: string
   readonly extensions: readonly string[]
 }
 
-export const serverMetadata: ServerMetadata = { name: 'lockstep', version: manifest.version, extensions }
+export const serverMetadata: ServerMetadata = { name: 'lockstep', version: readVersion(), extensions }
 
 export interface ModelMetadata {
   readonly name: string

@@ -2,12 +2,10 @@ import { LockstepError } from '../../kernel/errors.ts'
 import type { ServicePlan } from '../../kernel/service-plan.ts'
 import type { Value } from '../../kernel/value-type.ts'
 import type { Column } from '../../kernel/value-type.ts'
+import { maxEntities } from '../http/features-route.ts'
 import type { TensorData } from '../inference/tensor-value.ts'
 import type { InferTensor } from './infer-tensor.ts'
 import { tensorError } from './infer-tensor.ts'
-
-/** Entities of one call at most, as in `POST /v1/predict`. */
-const maxEntities = 10_000
 
 /** What a service takes for an entity: its key columns and request values. */
 export function entityColumns(service: ServicePlan): readonly Column[] {
