@@ -26,3 +26,8 @@ export async function readModelAliases(handle: Kysely<LockstepTables>, model?: s
   // written by promote and rollback alone
   return rows.map(({ set_at, ...row }) => ({ ...row, former: row.former as number[], setAt: set_at }))
 }
+
+/** The names of a model's aliases that point at a version of it. */
+export function aliasesOf({ aliases }: { readonly aliases: ReadonlyMap<string, ModelAlias> }, version: number): string[] {
+  return [...aliases.values()].filter((each) => each.version === version).map(({ alias }) => alias)
+}

@@ -7,6 +7,11 @@ import { didYouMean } from './nearest.ts'
 /** A version by its number or by an alias. */
 export type VersionReference = number | string
 
+/** As it is written in a path or on the command line: up to nine digits are a number, anything else is an alias. */
+export function versionReference(text: string): VersionReference {
+  return /^\d{1,9}$/.test(text) ? Number(text) : text
+}
+
 /**
  * The version of that number or alias.
  *
@@ -52,5 +57,5 @@ export function parseModelReference(text: string): { readonly model: string; rea
     throw new LockstepError('USAGE', `"${text}" names no version of a model; write it as "delay", "delay@3" or "delay@champion".`)
   }
   if (version === undefined) return { model }
-  return { model, version: /^\d{1,9}$/.test(version) ? Number(version) : version }
+  return { model, version: versionReference(version) }
 }

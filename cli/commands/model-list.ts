@@ -1,8 +1,9 @@
+import { aliasesOf } from '../../registry/model-aliases.ts'
 import type { ModelVersion } from '../../registry/model-versions.ts'
 import { listModelVersions } from '../../registry/model-versions.ts'
 import type { Command } from '../command.ts'
 import { bytes, moment } from '../human.ts'
-import { aliasesOf, modelVersionJson } from '../model-json.ts'
+import { modelVersionJson } from '../model-json.ts'
 import { table } from '../table.ts'
 
 export const modelListCommand: Command = {

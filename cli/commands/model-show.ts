@@ -1,3 +1,4 @@
+import { aliasesOf } from '../../registry/model-aliases.ts'
 import type { ModelLineage } from '../../registry/model-lineage.ts'
 import { readModelLineage } from '../../registry/model-lineage.ts'
 import { tensorText } from '../../registry/model-contract.ts'
@@ -5,7 +6,7 @@ import type { ModelVersion } from '../../registry/model-versions.ts'
 import { parseModelReference, pickVersion } from '../../registry/pick-version.ts'
 import type { Command } from '../command.ts'
 import { bytes, moment } from '../human.ts'
-import { aliasesOf, modelVersionJson } from '../model-json.ts'
+import { modelVersionJson } from '../model-json.ts'
 
 export const modelShowCommand: Command = {
   name: 'model show',

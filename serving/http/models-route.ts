@@ -1,7 +1,8 @@
 import type { Context } from 'hono'
 import type { CatalogModel } from '../../registry/catalog.ts'
+import { aliasesOf } from '../../registry/model-aliases.ts'
 import type { ModelVersion } from '../../registry/model-versions.ts'
-import { pickVersion } from '../../registry/pick-version.ts'
+import { pickVersion, versionReference } from '../../registry/pick-version.ts'
 import { typeName } from '../../kernel/value-type.ts'
 import { modelAnswer, modelsAnswer, modelVersionAnswer } from './answers.ts'
 import type { AppDeps, RequestEnv, RouteAnswer } from './context.ts'
@@ -79,14 +80,14 @@ function describeVersion(model: CatalogModel, version: ModelVersion) {
     dataset,
     gitCommit,
     pushedBy,
-    aliases: [...model.aliases.values()].filter((each) => each.version === version.version).map(({ alias }) => alias),
+    aliases: aliasesOf(model, version.version),
   }
 }
 
 /** `GET /v1/models/{name}/versions/{version}` */
 async function answerVersion(c: Context<RequestEnv>, deps: AppDeps, name: string, wanted: string): Promise<RouteAnswer> {
   const model = deps.catalog().model(name)
-  const version = pickVersion(model, /^\d{1,9}$/.test(wanted) ? Number(wanted) : wanted)
+  const version = pickVersion(model, versionReference(wanted))
   const lineage = await deps.modelChanges.lineage(version)
   return jsonAnswer({ model: name, ...describeVersion(model, version), lineage, requestId: c.get('requestId') })
 }

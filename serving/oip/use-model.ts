@@ -1,5 +1,5 @@
 import type { Catalog } from '../../registry/catalog.ts'
-import type { VersionReference } from '../../registry/pick-version.ts'
+import { versionReference } from '../../registry/pick-version.ts'
 import type { AppDeps } from '../http/context.ts'
 import type { ServedModel } from '../model-host.ts'
 
@@ -16,10 +16,6 @@ export async function useModel<T>(
   fn: (model: ServedModel, catalog: Catalog) => Promise<T>,
 ): Promise<T> {
   const catalog = deps.catalog()
-  return await deps.models.use(catalog, name, wantedVersion(version), (model) => fn(model, catalog))
-}
-
-function wantedVersion(text: string | undefined): VersionReference | undefined {
-  if (text === undefined || text === '') return undefined
-  return /^\d+$/.test(text) ? Number(text) : text
+  const wanted = version === undefined || version === '' ? undefined : versionReference(version)
+  return await deps.models.use(catalog, name, wanted, (model) => fn(model, catalog))
 }
