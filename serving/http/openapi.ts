@@ -115,7 +115,7 @@ function operation(route: Route, path: string): Operation {
 
 function pathParams(route: Route): z.ZodObject | undefined {
   const names = [...route.path.matchAll(/:(\w+)/g)].map(([, name = '']) => name)
-  return route.params ?? (names.length === 0 ? undefined : z.object(Object.fromEntries(names.map((name) => [name, z.string()]))))
+  return names.length === 0 ? undefined : z.object(Object.fromEntries(names.map((name) => [name, z.string()])))
 }
 
 function parametersOf(place: 'path' | 'query', schema: z.ZodObject | undefined) {

@@ -8,7 +8,7 @@ export type ErrorShape = 'lockstep' | 'oip' | 'feast'
 
 /** One operation of the HTTP interface, as data: what `app.ts` routes to and what the OpenAPI document describes. */
 export interface Route {
-  readonly method: 'GET' | 'POST' | 'DELETE' | 'PUT' | 'PATCH'
+  readonly method: 'GET' | 'POST' | 'DELETE' | 'PUT'
   /** As Hono has it: `/v1/models/:name`. */
   readonly path: string
   /** A second path, which the documentation leaves out. */
@@ -34,8 +34,6 @@ export interface Route {
   /** Of an answer that is no error; the statuses, where it has several. Default: 200. */
   readonly status?: number | readonly number[]
   readonly query?: z.ZodObject
-  /** Absent: each is a text. */
-  readonly params?: z.ZodObject
   /** Default: lockstep. */
   readonly errors?: ErrorShape
   handle(c: Context<RequestEnv>, deps: AppDeps): RouteAnswer | Promise<RouteAnswer>
