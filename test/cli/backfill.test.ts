@@ -23,13 +23,14 @@ import { testDatabase, testRedis } from '../services/index.ts'
 import type { Environment, Running } from './run-lockstep.ts'
 import { killAll, lockstep, must, start } from './run-lockstep.ts'
 
-const definitions = `import { count, entity, featureView, last, mean, source, t } from 'lockstep'
+const definitions = `import { count, entity, featureView, last, lastN, mean, source, t } from 'lockstep'
 const seat = entity('seat', { key: { airport: t.string, gate: t.int32 } })
 const landings = source('landings', { key: { airport: 'airport', gate: 'gate' }, eventTime: 'at', columns: { delay: t.float64, word: t.string } })
 export const delays = featureView('delays', { version: 1, entity: seat, source: landings, online: true, features: { word: last('word'), n: count('1d'), mean: mean('delay', '6h') } })
 export const again = featureView('again', { version: 1, entity: seat, source: landings, online: true, features: { word: last('word') } })
 export const cancelled = featureView('cancelled', { version: 1, entity: seat, source: landings, online: true, features: { n: count('lifetime') } })
 export const killed = featureView('killed', { version: 1, entity: seat, source: landings, online: true, features: { n: count('lifetime'), m: mean('delay', '1d') } })
+export const capped = featureView('capped', { version: 1, entity: seat, source: landings, online: true, maxStateBytes: '500b', features: { words: lastN('word', 100, 'lifetime') } })
 export const unlucky = featureView('unlucky', { version: 1, entity: seat, source: landings, online: true, derive: { half: t.float64 },
   transform: (row) => { if (row.delay === 13) throw new Error('thirteen'); return { half: row.delay === null ? null : row.delay / 2 } },
   features: { half: last('half') } })
@@ -169,6 +170,11 @@ describe('a backfill', () => {
     expect(await jobs.queues()).not.toContain(backfillQueue(first.id))
     expect([await openChunk(db, first.id, 1), await bounds(first.id)]).toEqual([null, 0])
     expect(await lockstep(env, 'backfill', 'cancelled', '--cancel')).toMatchObject({ code: 1, err: expect.stringContaining('NOT_FOUND') })
+  }, 90_000)
+
+  it('says which entities are over the cap of their view', async () => {
+    const { code, err } = await lockstep(env, 'backfill', 'capped', '--chunks', '1')
+    expect([code, err]).toEqual([0, expect.stringMatching(/STATE_TOO_LARGE.*capped@1.*is not kept/)])
   }, 90_000)
 
   it('fails with what fails a chunk', async () => {

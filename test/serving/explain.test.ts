@@ -1,4 +1,7 @@
+import { sql } from 'kysely'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { openPostgres } from '../../runtime/open-postgres.ts'
+import { until } from './gate.ts'
 import type { World } from './world.ts'
 import { ask, createWorld } from './world.ts'
 
@@ -108,4 +111,30 @@ describe('POST /v1/explain', () => {
     const answer = await explain(body)
     expect([answer.status, answer.body.error.code]).toEqual([status, code])
   })
+
+  it('does not ask a database that has failed several times in a row', async () => {
+    // the look at the database that would say that it is there comes after a minute
+    const { url: at, server } = await world.serve({ pollMs: 60_000 })
+    await server.whenReady()
+    const other = openPostgres(world.postgresUrl)
+    await other.kysely.transaction().execute(async (transaction) => {
+      await sql`lock table lockstep_source.landings in access exclusive mode`.execute(transaction)
+      const asked = () => ask(at, '/v1/explain', { view: 'airport_delays', entity: { airport: 'ATL' } })
+      for (let failed = 0; failed < 5; failed++) {
+        const answer = asked()
+        await until(async () => {
+          const cut = await world.db.query(
+            `select pg_terminate_backend(pid) from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'`,
+          )
+          return cut.length > 0
+        })
+        expect((await answer).body.error.code).toBe('POSTGRES_UNAVAILABLE')
+      }
+      // it does not wait for the lock
+      expect((await asked()).body.error.code).toBe('POSTGRES_UNAVAILABLE')
+      expect((await ask(at, '/metrics')).text).toContain('lockstep_breaker_open{dependency="The database"} 1')
+    })
+    await other.close()
+    await server.close()
+  }, 30_000)
 })
