@@ -213,10 +213,11 @@ describe('a backfill', () => {
     expect(answers.map(({ status }) => status)).toEqual([200, 200, 404])
     expect(await answers[0]?.text()).toContain('# TYPE lockstep_jobs_total counter')
     expect(await done(id)).toMatchObject({ state: 'done', chunksDone: 6, entities: 50, error: null })
+    // a worker removes it when it next looks for work
+    await expect.poll(() => jobs.queues(), { timeout: 20_000 }).not.toContain(backfillQueue(id))
     await Promise.all([one, two].map(end))
     await materializeView(db, store, view, { moment })
     await materializeView(db, other, view, { moment })
     expect(await states(store, view)).toEqual(await states(other, view))
-    await expect.poll(() => jobs.queues()).not.toContain(backfillQueue(id))
   }, 90_000)
 })
