@@ -1,4 +1,3 @@
-import { getRequestListener } from '@hono/node-server'
 import type { Server } from 'node:http'
 import { createServer as createHttpServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
@@ -244,7 +243,7 @@ export function createServer(options: ServerOptions): LockstepServer {
       connectionsCheckingInterval: 1000,
       keepAliveTimeout: keepAliveMs,
     },
-    guarded(getRequestListener(createApp(deps).fetch), {
+    guarded(createApp(deps), {
       admission: gateway.admission,
       routes,
       requestTimeoutMs: gateway.requestTimeoutMs,

@@ -46,7 +46,7 @@ const packages: Readonly<Record<string, readonly string[]>> = {
   offline: ['csv-parse', 'hyparquet', 'hyparquet-compressors', 'hyparquet-writer'],
   online: ['ioredis', 'lmdb'],
   materializer: ['kysely'],
-  serving: ['@grpc/grpc-js', '@grpc/proto-loader', '@hono/node-server', 'hono', 'onnxruntime-node', 'prom-client', 'zod'],
+  serving: ['@grpc/grpc-js', '@grpc/proto-loader', 'hono', 'onnxruntime-node', 'prom-client', 'zod'],
   client: [],
   cli: ['date-fns'],
   'index.ts': [],

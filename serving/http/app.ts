@@ -1,15 +1,11 @@
-import type { Context } from 'hono'
 import { Hono } from 'hono'
+import type { IncomingMessage, ServerResponse } from 'node:http'
 import { LockstepError } from '../../kernel/errors.ts'
-import { limitHeaders } from '../gateway/rate-limiter.ts'
-import type { Trace } from '../gateway/trace.ts'
-import { traceOf, traceparent } from '../gateway/trace.ts'
+import { createAnswering } from './answering.ts'
 import { backfillRoutes } from './backfills-route.ts'
 import { createCors } from './cors.ts'
-import type { AppDeps, RequestEnv, RouteAnswer } from './context.ts'
-import { deflated, isDeflatable } from './deflate.ts'
+import type { AppDeps, Call, RequestEnv } from './context.ts'
 import { docsRoutes } from './docs-routes.ts'
-import { errorAnswer } from './error-answer.ts'
 import { eventRoutes } from './events-route.ts'
 import { feastRoutes } from './feast/feast-routes.ts'
 import { explainRoutes } from './explain-route.ts'
@@ -17,12 +13,11 @@ import { featureRoutes } from './features-route.ts'
 import { healthRoutes } from './health-routes.ts'
 import { modelChangeRoutes } from './model-changes-route.ts'
 import { modelRoutes } from './models-route.ts'
-import { waitedSince } from './guard.ts'
 import { oipRoutes } from './oip/oip-routes.ts'
 import { passGateway } from './pass-gateway.ts'
 import { predictRoutes } from './predict-route.ts'
 import { requestIdOf } from './request-id.ts'
-import type { ErrorShape, Route } from './route.ts'
+import type { Route } from './route.ts'
 
 const described: readonly Route[] = [
   ...featureRoutes,
@@ -40,108 +35,81 @@ const described: readonly Route[] = [
 /** Every operation of the HTTP interface. */
 export const routes: readonly Route[] = [...described, ...docsRoutes(described)]
 
+/** Answers a request that came at this moment, milliseconds of `performance.now()`. */
+export type Listener = (incoming: IncomingMessage, outgoing: ServerResponse, startedMs: number) => void
+
 /** The HTTP interface. Every answer, errors included, carries `x-request-id`: the caller's where it sent one, else a new one. */
-export function createApp(deps: AppDeps): Hono<RequestEnv> {
-  const app = new Hono<RequestEnv>()
+export function createApp(deps: AppDeps): Listener {
+  // answers go to the Node response straight away: a Request and a Response made for each would cost more than the routing
+  const app = new Hono<RequestEnv>({ getPath: (_, options) => pathOf(options?.env?.incoming.url ?? '') })
   const cors = createCors(deps.corsOrigins)
+  const answer = createAnswering(deps, cors)
   for (const [path, ofPath] of Map.groupBy(routes.flatMap(withBothPaths), (route) => route.path)) {
-    for (const route of ofPath)
-      app.on(route.method, path, (c) => answer(c, route, (context, start) => passGateway(context, route, deps, start)))
-    refuseOthers(path, ofPath)
+    const byMethod = new Map<string, Route>(ofPath.map((route) => [route.method, route]))
+    const named = path.includes(':')
+    // one handler for all methods: of several that match, Hono would make a chain
+    app.all(path, ({ env: call, req }) => {
+      const { method = '' } = call.incoming
+      const route = byMethod.get(method === 'HEAD' ? 'GET' : method)
+      if (route === undefined) return refuseMethod(call, path, ofPath)
+      if (named) call.params = req.param()
+      return answer(call, route, () => passGateway(call, route, deps))
+    })
   }
-  app.notFound((c) =>
-    answer(c, c.req.path.startsWith('/v2/') ? nowhereOfV2 : nowhere, () => {
-      throw new LockstepError('NOT_FOUND', `There is nothing at "${c.req.path}"; GET /docs lists what there is.`, {
-        details: { path: c.req.path },
-      })
+  app.notFound(({ env: call, req: { path } }) =>
+    answer(call, path.startsWith('/v2/') ? nowhereOfV2 : nowhere, () => {
+      throw new LockstepError('NOT_FOUND', `There is nothing at "${path}"; GET /docs lists what there is.`, { details: { path } })
     }),
   )
-  return app
 
   /** Says what a path takes to requests by other methods. */
-  function refuseOthers(path: string, ofPath: readonly Route[]): void {
+  function refuseMethod(call: Call, path: string, ofPath: readonly Route[]): Response {
+    const { method, headers } = call.incoming
     const methods = ofPath.flatMap((route) => (route.method === 'GET' ? ['GET', 'HEAD'] : [route.method]))
     const allow = [...methods, 'OPTIONS'].join(', ')
-    app.options(path, (c) =>
-      answer(c, { path }, () => ({
-        status: 204,
-        body: null,
-        headers: { allow, ...(c.env.incoming.headers.origin === undefined ? {} : cors.preflight(methods)) },
-      })),
-    )
-    app.all(path, (c) =>
-      answer(
-        c,
-        ofPath[0] ?? nowhere,
-        () => {
-          throw new LockstepError('METHOD_NOT_ALLOWED', `"${c.req.path}" takes ${methods.join(', ')}, not ${c.req.method}.`, {
-            details: { allow: methods },
-          })
-        },
-        { allow },
-      ),
-    )
+    if (method === 'OPTIONS') {
+      const asked = headers.origin === undefined ? {} : cors.preflight(methods)
+      return answer(call, { path }, () => ({ status: 204, body: null, headers: { allow, ...asked } }))
+    }
+    const refuse = () => {
+      throw new LockstepError('METHOD_NOT_ALLOWED', `"${path}" takes ${methods.join(', ')}, not ${method}.`, {
+        details: { allow: methods },
+      })
+    }
+    return answer(call, ofPath[0] ?? nowhere, refuse, { allow })
   }
 
-  async function answer(
-    c: Context<RequestEnv>,
-    route: { readonly path: string; readonly errors?: ErrorShape },
-    handle: (c: Context<RequestEnv>, start: number) => RouteAnswer | Promise<RouteAnswer>,
-    more?: Readonly<Record<string, string>>,
-  ): Promise<Response> {
-    const { incoming } = c.env
-    const start = waitedSince(incoming) ?? performance.now()
+  return (incoming, outgoing, startedMs) => {
     const requestId = requestIdOf(incoming.headers['x-request-id'])
-    c.set('requestId', requestId)
-    const { traceparent: parent } = incoming.headers
-    let trace = parent === undefined ? null : traceOf(parent)
-    let made: RouteAnswer
-    try {
-      cors.check(incoming)
-      made = await handle(c, start)
-    } catch (error) {
-      trace ??= traceOf(undefined)
-      made = errorAnswer(requestId, error, { log: deps.log, shape: route.errors, trace })
+    const call: Call = {
+      incoming,
+      outgoing,
+      startedMs,
+      requestId,
+      params: noParams,
+      principal: null,
+      deadline: undefined,
+      takeRows: undefined,
+      limits: undefined,
     }
-    if (isDeflatable(made)) made = await deflated(made, incoming.headers['accept-encoding'])
-    const ms = performance.now() - start
-    deps.metrics.request(route.path, made.status, ms / 1000)
-    logAccess(c, route.path, made.status, ms, trace)
-    // A plain record and a text take the short way through @hono/node-server: no Headers and no stream are made.
-    const headers: Record<string, string> = {
-      'content-type': made.contentType ?? 'application/json',
-      'x-request-id': requestId,
-      ...made.headers,
-      ...more,
-    }
-    const { origin } = incoming.headers
-    if (origin !== undefined) cors.allow(origin, headers)
-    if (parent !== undefined && trace !== null) headers['traceparent'] = traceparent(trace)
-    const limits = c.get('limits')
-    if (limits !== undefined) Object.assign(headers, limitHeaders(limits))
-    if (deps.closing()) headers['connection'] = 'close'
-    return new Response(made.body, { status: made.status, headers })
+    // of the request Hono reads its method, and what its path is by `getPath`
+    void app.fetch(incoming as unknown as Request, call)
   }
+}
 
-  /** Each request where the log has level debug, else a share of them. */
-  function logAccess(c: Context<RequestEnv>, route: string, status: number, ms: number, traced: Trace | null): void {
-    const { accessLogShare } = deps.gateway
-    const sampled = accessLogShare > 0 && Math.random() < accessLogShare
-    if (!sampled && !deps.log.isLevelEnabled('debug')) return
-    const { traceId, spanId, parentId } = traced ?? traceOf(undefined)
-    const line = {
-      requestId: c.get('requestId'),
-      traceId,
-      spanId,
-      parentId,
-      method: c.req.method,
-      route,
-      status,
-      ms,
-      key: c.get('principal') ?? null,
-    }
-    if (sampled) deps.log.info(line, 'a request was answered')
-    else deps.log.debug(line, 'a request was answered')
+const noParams = {}
+
+/** The path of a request's target, its percent-encoding undone as Hono does it. */
+function pathOf(target: string): string {
+  const query = target.indexOf('?')
+  const path = query < 0 ? target : target.slice(0, query)
+  // a proxy's request names the server too
+  const own = path.startsWith('/') ? path : (URL.parse(path)?.pathname ?? path)
+  if (!own.includes('%')) return own
+  try {
+    return decodeURI(own.replaceAll('%25', '%2525'))
+  } catch {
+    return own
   }
 }
 

@@ -1,10 +1,9 @@
-import type { Context } from 'hono'
 import { z } from 'zod'
 import { LockstepError } from '../../kernel/errors.ts'
 import { parseTimestamp } from '../../kernel/time.ts'
 import { backfillAnswer, backfillsAnswer } from './answers.ts'
 import { readBody } from './body.ts'
-import type { AppDeps, RequestEnv, RouteAnswer } from './context.ts'
+import type { AppDeps, Call, RouteAnswer } from './context.ts'
 import { jsonAnswer } from './context.ts'
 import type { Route } from './route.ts'
 
@@ -45,7 +44,7 @@ export const backfillRoutes: readonly Route[] = [
     summary: 'One backfill',
     tag: 'Backfills',
     answer: backfillAnswer,
-    handle: (c, deps) => answerBackfill(c, deps, c.req.param('id') ?? ''),
+    handle: (call, deps) => answerBackfill(call, deps, call.params['id'] ?? ''),
   },
   {
     method: 'DELETE',
@@ -54,35 +53,35 @@ export const backfillRoutes: readonly Route[] = [
     summary: 'Cancel a backfill',
     tag: 'Backfills',
     answer: backfillAnswer,
-    handle: (c, deps) => answerCancelBackfill(c, deps, c.req.param('id') ?? ''),
+    handle: (call, deps) => answerCancelBackfill(call, deps, call.params['id'] ?? ''),
   },
 ]
 
 /** `GET /v1/backfills` */
-async function answerBackfills(c: Context<RequestEnv>, deps: AppDeps): Promise<RouteAnswer> {
-  return jsonAnswer({ backfills: await deps.backfills.list(), requestId: c.get('requestId') })
+async function answerBackfills(call: Call, deps: AppDeps): Promise<RouteAnswer> {
+  return jsonAnswer({ backfills: await deps.backfills.list(), requestId: call.requestId })
 }
 
 /** `GET /v1/backfills/{id}` */
-async function answerBackfill(c: Context<RequestEnv>, deps: AppDeps, id: string): Promise<RouteAnswer> {
-  return jsonAnswer({ ...(await deps.backfills.get(idOf(id))), requestId: c.get('requestId') })
+async function answerBackfill(call: Call, deps: AppDeps, id: string): Promise<RouteAnswer> {
+  return jsonAnswer({ ...(await deps.backfills.get(idOf(id))), requestId: call.requestId })
 }
 
 /** `POST /v1/backfills`: begins one, or joins the one of the same view and range that is running. */
-async function answerBeginBackfill(c: Context<RequestEnv>, deps: AppDeps): Promise<RouteAnswer> {
-  const { view, from, to, chunks } = await readBody(c, deps.bodyLimitBytes, schema)
+async function answerBeginBackfill(call: Call, deps: AppDeps): Promise<RouteAnswer> {
+  const { view, from, to, chunks } = await readBody(call, deps.bodyLimitBytes, schema)
   const catalog = deps.catalog()
   const plan = catalog.view(view)
   if (!catalog.online.has(plan.id)) {
     throw new LockstepError('INVALID_REQUEST', `The view "${plan.id}" is not online; declare it with "online: true" and apply the file.`)
   }
   const begun = await deps.backfills.begin(plan, { events: eventsOf(from, to), chunks })
-  return jsonAnswer({ ...begun, requestId: c.get('requestId') }, 202)
+  return jsonAnswer({ ...begun, requestId: call.requestId }, 202)
 }
 
 /** `DELETE /v1/backfills/{id}`: cancels it. */
-async function answerCancelBackfill(c: Context<RequestEnv>, deps: AppDeps, id: string): Promise<RouteAnswer> {
-  return jsonAnswer({ ...(await deps.backfills.cancel(idOf(id))), requestId: c.get('requestId') })
+async function answerCancelBackfill(call: Call, deps: AppDeps, id: string): Promise<RouteAnswer> {
+  return jsonAnswer({ ...(await deps.backfills.cancel(idOf(id))), requestId: call.requestId })
 }
 
 function eventsOf(from: string | undefined, to: string | undefined): { from: number; to: number } | null {

@@ -1,17 +1,23 @@
-import type { Context } from 'hono'
 import type { z } from 'zod'
 import { LockstepError } from '../../kernel/errors.ts'
-import type { RequestEnv } from './context.ts'
+import type { Call } from './context.ts'
 
 /**
  * The parameters that the schema names; others are passed over.
  *
  * @throws LockstepError `INVALID_REQUEST` naming those that are not as the schema has them
  */
-export function checkQuery<Schema extends z.ZodObject>(c: Context<RequestEnv>, schema: Schema): z.output<Schema> {
-  const parsed = schema.safeParse(c.req.query())
+export function checkQuery<Schema extends z.ZodObject>(call: Call, schema: Schema): z.output<Schema> {
+  const parsed = schema.safeParse(queryOf(call.incoming.url ?? ''))
   if (parsed.success) return parsed.data
   const issues = parsed.error.issues.map((issue) => ({ field: issue.path.join('.'), problem: issue.message }))
   const said = issues.map(({ field, problem }) => `"${field}": ${problem}`).join('; ')
   throw new LockstepError('INVALID_REQUEST', `The query of the URL is not valid: ${said}.`, { details: { issues } })
+}
+
+/** By name: the first of each, where one comes twice. */
+function queryOf(url: string): Record<string, string> {
+  const start = url.indexOf('?')
+  if (start < 0) return {}
+  return Object.fromEntries([...new URLSearchParams(url.slice(start))].toReversed())
 }

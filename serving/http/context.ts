@@ -1,4 +1,4 @@
-import type { HttpBindings } from '@hono/node-server'
+import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { Logger } from '../../runtime/log.ts'
 import type { Catalog } from '../../registry/catalog.ts'
 import type { Backfills } from '../backfills.ts'
@@ -47,23 +47,31 @@ export interface AppDeps {
   readonly whenUnavailable: WhenUnavailable
 }
 
-/** What Hono carries along with a request. The app runs behind @hono/node-server alone, which gives the Node request as well. */
-export interface RequestEnv {
-  Variables: {
-    requestId: string
-    /** The id of the API key; null where none is needed. */
-    principal: string | null
-    /** Absent: it may take as long as it does. */
-    deadline?: RequestDeadline
-    /** Absent: the key has no limit of rows. @throws LockstepError `RATE_LIMITED` */
-    takeRows?: (rows: number) => Promise<void>
-    /** How the limits of the key stand; absent: it has none. */
-    limits?: readonly LimitState[]
-  }
-  Bindings: HttpBindings
+/** A request on its way to its answer. */
+export interface Call {
+  readonly incoming: IncomingMessage
+  readonly outgoing: ServerResponse
+  /** When it came, milliseconds of `performance.now()`. */
+  readonly startedMs: number
+  readonly requestId: string
+  /** By name: what stands in the path for `:name`. */
+  params: Readonly<Record<string, string>>
+  /** The id of the API key; null where none is needed, or it is not known yet. */
+  principal: string | null
+  /** undefined: it may take as long as it does. */
+  deadline: RequestDeadline | undefined
+  /** undefined: the key has no limit of rows. @throws LockstepError `RATE_LIMITED` */
+  takeRows: ((rows: number) => Promise<void>) | undefined
+  /** How the limits of the key stand; undefined: it has none. */
+  limits: readonly LimitState[] | undefined
 }
 
-/** What a route answers; `app.ts` makes the response of it. */
+/** What Hono carries along with a request. */
+export interface RequestEnv {
+  Bindings: Call
+}
+
+/** What a route answers; `app.ts` sends it. */
 export interface RouteAnswer {
   readonly status: number
   /** null: none, with a status that has none. */

@@ -13,7 +13,7 @@ const harmless = new Set<string | undefined>(['GET', 'HEAD', 'OPTIONS'])
 
 export interface Cors {
   /** Adds to the headers of an answer what lets a page of this origin read it. */
-  allow(origin: string, headers: Record<string, string>): void
+  allow(origin: string, headers: Record<string, string | number>): void
   /** What a browser is told that asks, for a page, what may be sent to a path. */
   preflight(methods: readonly string[]): Readonly<Record<string, string>>
   /**

@@ -1,10 +1,9 @@
-import type { Context } from 'hono'
 import { z } from 'zod'
 import { LockstepError } from '../../kernel/errors.ts'
 import { pushToken } from '../../kernel/push-token.ts'
 import { eventsAnswer } from './answers.ts'
 import { readBody } from './body.ts'
-import type { AppDeps, RequestEnv, RouteAnswer } from './context.ts'
+import type { AppDeps, Call, RouteAnswer } from './context.ts'
 import { jsonAnswer } from './context.ts'
 import type { Route } from './route.ts'
 
@@ -27,7 +26,7 @@ export const eventRoutes: readonly Route[] = [
     body: eventsSchema,
     example: { events: [{ airport: 'ATL', at: '2001-06-30T12:00:00Z', delay: 12 }] },
     answer: eventsAnswer,
-    handle: (c, deps) => answerEvents(c, deps, c.req.param('name') ?? ''),
+    handle: (call, deps) => answerEvents(call, deps, call.params['name'] ?? ''),
   },
 ]
 
@@ -35,10 +34,10 @@ export const eventRoutes: readonly Route[] = [
  * `POST /v1/sources/{name}/events`: writes events to the source, all or none, and answers when they are committed, and as a rule when the online views have them:
  * `{ "accepted": 2, "duplicates": 0, "online": true, "token": "landings~0+8123" }`.
  */
-async function answerEvents(c: Context<RequestEnv>, deps: AppDeps, name: string): Promise<RouteAnswer> {
+async function answerEvents(call: Call, deps: AppDeps, name: string): Promise<RouteAnswer> {
   const { push } = deps.metrics
   try {
-    const { events, to } = await readBody(c, deps.bodyLimitBytes, eventsSchema)
+    const { events, to } = await readBody(call, deps.bodyLimitBytes, eventsSchema)
     const receivedAt = deps.clock()
     const source = deps.catalog().source(name)
     const { accepted, duplicates, xids, online } = await deps.intake.push(source, events, { to, receivedAt })
@@ -49,7 +48,7 @@ async function answerEvents(c: Context<RequestEnv>, deps: AppDeps, name: string)
       duplicates,
       ...(online === null ? {} : { online }),
       token: pushToken(name, xids),
-      requestId: c.get('requestId'),
+      requestId: call.requestId,
     })
   } catch (error) {
     push.rejected(reasonOf(error))

@@ -1,9 +1,8 @@
-import type { Context } from 'hono'
 import { z } from 'zod'
 import { explain } from '../explain.ts'
 import { explainAnswer } from './answers.ts'
 import { readBody } from './body.ts'
-import type { AppDeps, RequestEnv, RouteAnswer } from './context.ts'
+import type { AppDeps, Call, RouteAnswer } from './context.ts'
 import { jsonAnswer } from './context.ts'
 import { asOfSchema, readMoment } from './features-route.ts'
 import type { Route } from './route.ts'
@@ -33,9 +32,9 @@ export const explainRoutes: readonly Route[] = [
   },
 ]
 
-async function answerExplain(c: Context<RequestEnv>, deps: AppDeps): Promise<RouteAnswer> {
-  const { service, view, entity, asOf, candidates } = await readBody(c, deps.bodyLimitBytes, explainSchema)
+async function answerExplain(call: Call, deps: AppDeps): Promise<RouteAnswer> {
+  const { service, view, entity, asOf, candidates } = await readBody(call, deps.bodyLimitBytes, explainSchema)
   const moment = (asOf === undefined ? deps.defaultAsOf : readMoment(asOf)) ?? deps.clock()
   const explained = await explain(deps.catalog(), deps.explain, { service, view, entity, asOf: moment, most: candidates })
-  return jsonAnswer({ ...explained, requestId: c.get('requestId') })
+  return jsonAnswer({ ...explained, requestId: call.requestId })
 }

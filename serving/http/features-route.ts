@@ -1,4 +1,3 @@
-import type { Context } from 'hono'
 import { z } from 'zod'
 import { LockstepError } from '../../kernel/errors.ts'
 import type { ServicePlan } from '../../kernel/service-plan.ts'
@@ -16,7 +15,7 @@ import type { WhenUnavailable } from '../when-unavailable.ts'
 import { whenUnavailable } from '../when-unavailable.ts'
 import { featuresAnswer } from './answers.ts'
 import { readBody } from './body.ts'
-import type { AppDeps, RequestEnv, RouteAnswer } from './context.ts'
+import type { AppDeps, Call, RouteAnswer } from './context.ts'
 import { serviceValuesWriter } from './json.ts'
 import type { Route } from './route.ts'
 
@@ -62,8 +61,8 @@ export const featureRoutes: readonly Route[] = [
  * `frontiers`, by online view (`{ "airport_delays@1": "8123+8125..8127" }`): the transactions whose rows are in every value of the answer (`frontierText`), null
  * where nothing is stored of any entity asked for.
  */
-async function answerFeatures(c: Context<RequestEnv>, deps: AppDeps): Promise<RouteAnswer> {
-  const body = await readBody(c, deps.bodyLimitBytes, featuresSchema)
+async function answerFeatures(call: Call, deps: AppDeps): Promise<RouteAnswer> {
+  const body = await readBody(call, deps.bodyLimitBytes, featuresSchema)
   const now = deps.clock()
   const catalog = deps.catalog()
   const service = catalog.service(body.service)
@@ -77,7 +76,7 @@ async function answerFeatures(c: Context<RequestEnv>, deps: AppDeps): Promise<Ro
   const head = `{"service":${JSON.stringify(service.name)},"version":${service.version},"fingerprint":"${service.fingerprint}"`
   return {
     status: 200,
-    body: `${head},${momentJson(c, deps, service, read)}${frontiersJson(body.include, read)}${typesJson(body.include, service)},"results":[${results.join()}]}`,
+    body: `${head},${momentJson(call, deps, service, read)}${frontiersJson(body.include, read)}${typesJson(body.include, service)},"results":[${results.join()}]}`,
   }
 }
 
@@ -110,8 +109,8 @@ export async function readEntities(
 }
 
 /** The members that say when an answer holds and which request it answers. They are logged too. */
-export function momentJson(c: Context<RequestEnv>, deps: AppDeps, service: ServicePlan, read: FeatureRead): string {
-  const requestId = c.get('requestId')
+export function momentJson(call: Call, deps: AppDeps, service: ServicePlan, read: FeatureRead): string {
+  const requestId = call.requestId
   if (deps.log.isLevelEnabled('debug')) {
     deps.log.debug(
       {

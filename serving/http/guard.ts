@@ -3,6 +3,7 @@ import { LockstepError } from '../../kernel/errors.ts'
 import type { Admission } from '../gateway/admission.ts'
 import { createArrivalClock } from '../gateway/arrival-clock.ts'
 import { timeoutHeader } from '../gateway/request-deadline.ts'
+import type { Listener } from './app.ts'
 import { createCors } from './cors.ts'
 import { shapedError } from './error-answer.ts'
 import { requestIdOf } from './request-id.ts'
@@ -16,34 +17,24 @@ export interface GuardDeps {
   readonly corsOrigins: readonly string[]
 }
 
-/** When a request came that was held or waited in its socket, milliseconds of `performance.now()`; undefined for one that did not. */
-export function waitedSince(incoming: IncomingMessage): number | undefined {
-  return arrivals.get(incoming)
-}
-
-const arrivals = new WeakMap<IncomingMessage, number>()
-
 /**
  * Lets requests in as the admission has it, before anything is made of them, so that a refusal is cheap: 503 with `retry-after`. What is open to all (health, metrics, `OPTIONS`),
  * and what an admin asks for, passes always.
  */
-export function guarded(listener: RequestListener, { admission, routes, requestTimeoutMs, corsOrigins }: GuardDeps): RequestListener {
+export function guarded(listener: Listener, { admission, routes, requestTimeoutMs, corsOrigins }: GuardDeps): RequestListener {
   const kindOf = kinds(routes)
   const cors = createCors(corsOrigins)
   const arrival = createArrivalClock()
   return (incoming, outgoing) => {
     const kind = kindOf(incoming)
-    if (kind === 'free') return listener(incoming, outgoing)
-    const busy = admission.isBusy
-    const at = busy ? arrival() : performance.now()
-    let waited = busy
+    if (kind === 'free') return listener(incoming, outgoing, performance.now())
+    const at = admission.isBusy ? arrival() : performance.now()
     admission.enter(
       () => {
         // whoever waited for it may have gone
         if (outgoing.destroyed) return admission.leave()
-        if (waited) arrivals.set(incoming, at)
         outgoing.once('close', admission.leave)
-        listener(incoming, outgoing)
+        listener(incoming, outgoing, at)
       },
       () => {
         if (outgoing.destroyed) return
@@ -62,7 +53,6 @@ export function guarded(listener: RequestListener, { admission, routes, requestT
       },
       at + (Number(incoming.headers[timeoutHeader]) || requestTimeoutMs || Number.POSITIVE_INFINITY),
     )
-    waited = true
   }
 }
 

@@ -1,4 +1,3 @@
-import type { Context } from 'hono'
 import { z } from 'zod'
 import { championAlias } from '../../registry/model-aliases.ts'
 import type { Actor } from '../../registry/model-events.ts'
@@ -7,7 +6,7 @@ import type { TakenChange } from '../model-changes.ts'
 import { aliasChangeAnswer, modelHistoryAnswer } from './answers.ts'
 import { readBody } from './body.ts'
 import { checkQuery } from './check-query.ts'
-import type { RequestEnv, RouteAnswer } from './context.ts'
+import type { Call, RouteAnswer } from './context.ts'
 import { jsonAnswer } from './context.ts'
 import { versionSchema } from './model-version-schema.ts'
 import type { Route } from './route.ts'
@@ -40,9 +39,9 @@ export const modelChangeRoutes: readonly Route[] = [
     example: { version: 3, reason: 'better on June' },
     status: changeStatuses,
     answer: aliasChangeAnswer,
-    async handle(c, deps) {
-      const body = await readBody(c, deps.bodyLimitBytes, promoteSchema)
-      return changed(c, await deps.modelChanges.promote(nameOf(c), body.version, championAlias, actorOf(c, body.reason)))
+    async handle(call, deps) {
+      const body = await readBody(call, deps.bodyLimitBytes, promoteSchema)
+      return changed(call, await deps.modelChanges.promote(nameOf(call), body.version, championAlias, actorOf(call, body.reason)))
     },
   },
   {
@@ -55,9 +54,9 @@ export const modelChangeRoutes: readonly Route[] = [
     example: { reason: 'errors since noon' },
     status: changeStatuses,
     answer: aliasChangeAnswer,
-    async handle(c, deps) {
-      const body = await readBody(c, deps.bodyLimitBytes, rollbackSchema)
-      return changed(c, await deps.modelChanges.rollBack(nameOf(c), body.alias ?? championAlias, actorOf(c, body.reason)))
+    async handle(call, deps) {
+      const body = await readBody(call, deps.bodyLimitBytes, rollbackSchema)
+      return changed(call, await deps.modelChanges.rollBack(nameOf(call), body.alias ?? championAlias, actorOf(call, body.reason)))
     },
   },
   {
@@ -70,9 +69,9 @@ export const modelChangeRoutes: readonly Route[] = [
     example: { version: 4 },
     status: changeStatuses,
     answer: aliasChangeAnswer,
-    async handle(c, deps) {
-      const body = await readBody(c, deps.bodyLimitBytes, aliasSchema)
-      return changed(c, await deps.modelChanges.promote(nameOf(c), body.version, aliasOf(c), actorOf(c, body.reason)))
+    async handle(call, deps) {
+      const body = await readBody(call, deps.bodyLimitBytes, aliasSchema)
+      return changed(call, await deps.modelChanges.promote(nameOf(call), body.version, aliasOf(call), actorOf(call, body.reason)))
     },
   },
   {
@@ -84,9 +83,9 @@ export const modelChangeRoutes: readonly Route[] = [
     query: removeQuery,
     status: changeStatuses,
     answer: aliasChangeAnswer,
-    async handle(c, deps) {
-      const { reason: why } = checkQuery(c, removeQuery)
-      return changed(c, await deps.modelChanges.remove(nameOf(c), aliasOf(c), actorOf(c, why)))
+    async handle(call, deps) {
+      const { reason: why } = checkQuery(call, removeQuery)
+      return changed(call, await deps.modelChanges.remove(nameOf(call), aliasOf(call), actorOf(call, why)))
     },
   },
   {
@@ -97,27 +96,27 @@ export const modelChangeRoutes: readonly Route[] = [
     tag: 'Models',
     query: historyQuery,
     answer: modelHistoryAnswer,
-    async handle(c, deps) {
-      const { name } = deps.catalog().model(nameOf(c))
-      const events = await deps.modelChanges.history(name, checkQuery(c, historyQuery).limit)
-      return jsonAnswer({ model: name, events, requestId: c.get('requestId') })
+    async handle(call, deps) {
+      const { name } = deps.catalog().model(nameOf(call))
+      const events = await deps.modelChanges.history(name, checkQuery(call, historyQuery).limit)
+      return jsonAnswer({ model: name, events, requestId: call.requestId })
     },
   },
 ]
 
-function changed(c: Context<RequestEnv>, change: TakenChange): RouteAnswer {
-  return jsonAnswer({ ...change, requestId: c.get('requestId') }, change.inForce ? 200 : 202)
+function changed(call: Call, change: TakenChange): RouteAnswer {
+  return jsonAnswer({ ...change, requestId: call.requestId }, change.inForce ? 200 : 202)
 }
 
-function nameOf(c: Context<RequestEnv>): string {
-  return c.req.param('name') ?? ''
+function nameOf(call: Call): string {
+  return call.params['name'] ?? ''
 }
 
-function aliasOf(c: Context<RequestEnv>): string {
-  return c.req.param('alias') ?? ''
+function aliasOf(call: Call): string {
+  return call.params['alias'] ?? ''
 }
 
 /** The API key that the request came with, by its id; without keys nobody is known. */
-function actorOf(c: Context<RequestEnv>, why: string | undefined): Actor {
-  return { actor: c.get('principal') ?? 'http', reason: why }
+function actorOf(call: Call, why: string | undefined): Actor {
+  return { actor: call.principal ?? 'http', reason: why }
 }

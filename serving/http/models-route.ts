@@ -1,11 +1,10 @@
-import type { Context } from 'hono'
 import type { CatalogModel } from '../../registry/catalog.ts'
 import { aliasesOf } from '../../registry/model-aliases.ts'
 import type { ModelVersion } from '../../registry/model-versions.ts'
 import { pickVersion, versionReference } from '../../registry/pick-version.ts'
 import { typeName } from '../../kernel/value-type.ts'
 import { modelAnswer, modelsAnswer, modelVersionAnswer } from './answers.ts'
-import type { AppDeps, RequestEnv, RouteAnswer } from './context.ts'
+import type { AppDeps, Call, RouteAnswer } from './context.ts'
 import { jsonAnswer } from './context.ts'
 import type { Route } from './route.ts'
 
@@ -27,7 +26,7 @@ export const modelRoutes: readonly Route[] = [
     summary: 'One model with its versions',
     tag: 'Models',
     answer: modelAnswer,
-    handle: (c, deps) => answerModel(c, deps, c.req.param('name') ?? ''),
+    handle: (call, deps) => answerModel(call, deps, call.params['name'] ?? ''),
   },
   {
     method: 'GET',
@@ -36,19 +35,19 @@ export const modelRoutes: readonly Route[] = [
     summary: 'One version of a model, by number or alias, with what it was made of',
     tag: 'Models',
     answer: modelVersionAnswer,
-    handle: (c, deps) => answerVersion(c, deps, c.req.param('name') ?? '', c.req.param('version') ?? ''),
+    handle: (call, deps) => answerVersion(call, deps, call.params['name'] ?? '', call.params['version'] ?? ''),
   },
 ]
 
 /** `GET /v1/models`: every model with its versions. */
-function answerModels(c: Context<RequestEnv>, deps: AppDeps): RouteAnswer {
+function answerModels(call: Call, deps: AppDeps): RouteAnswer {
   const models = [...deps.catalog().models.values()].map((model) => describe(deps, model))
-  return jsonAnswer({ models, requestId: c.get('requestId') })
+  return jsonAnswer({ models, requestId: call.requestId })
 }
 
 /** `GET /v1/models/{name}` */
-function answerModel(c: Context<RequestEnv>, deps: AppDeps, name: string): RouteAnswer {
-  return jsonAnswer({ ...describe(deps, deps.catalog().model(name)), requestId: c.get('requestId') })
+function answerModel(call: Call, deps: AppDeps, name: string): RouteAnswer {
+  return jsonAnswer({ ...describe(deps, deps.catalog().model(name)), requestId: call.requestId })
 }
 
 function describe(deps: AppDeps, model: CatalogModel) {
@@ -85,9 +84,9 @@ function describeVersion(model: CatalogModel, version: ModelVersion) {
 }
 
 /** `GET /v1/models/{name}/versions/{version}` */
-async function answerVersion(c: Context<RequestEnv>, deps: AppDeps, name: string, wanted: string): Promise<RouteAnswer> {
+async function answerVersion(call: Call, deps: AppDeps, name: string, wanted: string): Promise<RouteAnswer> {
   const model = deps.catalog().model(name)
   const version = pickVersion(model, versionReference(wanted))
   const lineage = await deps.modelChanges.lineage(version)
-  return jsonAnswer({ model: name, ...describeVersion(model, version), lineage, requestId: c.get('requestId') })
+  return jsonAnswer({ model: name, ...describeVersion(model, version), lineage, requestId: call.requestId })
 }

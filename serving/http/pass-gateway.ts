@@ -1,4 +1,3 @@
-import type { Context } from 'hono'
 import { LockstepError } from '../../kernel/errors.ts'
 import type { Scope } from '../../registry/keys/scope.ts'
 import type { Gateway } from '../gateway/gateway.ts'
@@ -7,42 +6,40 @@ import { keyOf } from '../gateway/key-ring.ts'
 import type { LimitState, LimitUnit } from '../gateway/rate-limiter.ts'
 import { beforeDeadline, timeoutHeader, timeoutOf } from '../gateway/request-deadline.ts'
 import { checkQuery } from './check-query.ts'
-import type { AppDeps, RequestEnv, RouteAnswer } from './context.ts'
+import type { AppDeps, Call, RouteAnswer } from './context.ts'
 import type { Route } from './route.ts'
 
 /**
  * Has a route's handler answer, where the request's key allows it, and before its deadline.
  *
- * @param start when the request came, milliseconds of `performance.now()`
  * @throws LockstepError `UNAUTHENTICATED`, `FORBIDDEN`, `NOT_READY`, `RATE_LIMITED`, `DEADLINE_EXCEEDED`, and what the handler throws
  */
-export async function passGateway(c: Context<RequestEnv>, route: Route, deps: AppDeps, start: number): Promise<RouteAnswer> {
-  if (route.scope === null) return await route.handle(c, deps)
-  const { gateway } = deps
-  const { headers } = c.env.incoming
-  try {
-    const principal = gateway.keys.authorize(keyOf(headers), route.scope)
-    c.set('principal', principal?.id ?? null)
-    if (principal !== null) await takeRequest(c, route.scope, principal, gateway)
-    if (route.query !== undefined) checkQuery(c, route.query)
-    // what an admin asks for may take as long as it does, unless the request says otherwise
-    const limitMs = timeoutOf(headers[timeoutHeader]) ?? (route.scope === 'admin' ? null : gateway.requestTimeoutMs)
-    if (limitMs === null) return await route.handle(c, deps)
-    const deadline = { at: start + limitMs, limitMs }
-    c.set('deadline', deadline)
-    const made = route.handle(c, deps)
-    return made instanceof Promise ? await beforeDeadline(deadline, made) : made
-  } catch (error) {
-    if (error instanceof LockstepError && isRefusal(error)) gateway.metrics.refused(error.code)
-    throw error
-  }
+export function passGateway(call: Call, route: Route, deps: AppDeps): RouteAnswer | Promise<RouteAnswer> {
+  if (route.scope === null) return route.handle(call, deps)
+  const { headers } = call.incoming
+  const principal = deps.gateway.keys.authorize(keyOf(headers), route.scope)
+  call.principal = principal?.id ?? null
+  if (principal !== null && (principal.requestsPerSecond !== null || principal.rowsPerSecond !== null))
+    return takeRequest(call, route.scope, principal, deps.gateway).then(() => handledInTime(call, route, deps))
+  return handledInTime(call, route, deps)
+}
+
+function handledInTime(call: Call, route: Route, deps: AppDeps): RouteAnswer | Promise<RouteAnswer> {
+  if (route.query !== undefined) checkQuery(call, route.query)
+  // what an admin asks for may take as long as it does, unless the request says otherwise
+  const limitMs = timeoutOf(call.incoming.headers[timeoutHeader]) ?? (route.scope === 'admin' ? null : deps.gateway.requestTimeoutMs)
+  if (limitMs === null) return route.handle(call, deps)
+  const deadline = { at: call.startedMs + limitMs, limitMs }
+  call.deadline = deadline
+  const made = route.handle(call, deps)
+  return made instanceof Promise ? beforeDeadline(deadline, made) : made
 }
 
 /** Takes one of the requests that a key may make in a second, and has the rows taken once they are known. */
-async function takeRequest(c: Context<RequestEnv>, scope: Scope, key: Principal, { limits }: Gateway): Promise<void> {
+async function takeRequest(call: Call, scope: Scope, key: Principal, { limits }: Gateway): Promise<void> {
   const { requestsPerSecond, rowsPerSecond, id: owner } = key
   const take = async (unit: LimitUnit, perSecond: number, units: number) => {
-    const note = (state: LimitState) => c.set('limits', [...(c.get('limits') ?? []), state])
+    const note = (state: LimitState) => (call.limits = [...(call.limits ?? []), state])
     try {
       note(await limits.take({ owner, scope, unit, perSecond }, units))
     } catch (error) {
@@ -51,7 +48,7 @@ async function takeRequest(c: Context<RequestEnv>, scope: Scope, key: Principal,
       throw error
     }
   }
-  if (rowsPerSecond !== null) c.set('takeRows', (rows) => take('rows', rowsPerSecond, rows))
+  if (rowsPerSecond !== null) call.takeRows = (rows) => take('rows', rowsPerSecond, rows)
   if (requestsPerSecond !== null) await take('requests', requestsPerSecond, 1)
 }
 
@@ -60,8 +57,8 @@ async function takeRequest(c: Context<RequestEnv>, scope: Scope, key: Principal,
  *
  * @throws LockstepError `RATE_LIMITED`
  */
-export async function takeRows(c: Context<RequestEnv>, rows: number): Promise<void> {
-  const take = c.get('takeRows')
+export async function takeRows(call: Call, rows: number): Promise<void> {
+  const take = call.takeRows
   if (take !== undefined && rows > 0) await take(rows)
 }
 
@@ -77,6 +74,8 @@ export function rowsOf(body: unknown): number {
 }
 
 /** Whether the gateway turned a request away. */
-export function isRefusal({ code }: LockstepError): boolean {
+export function isRefusal(error: unknown): error is LockstepError {
+  if (!(error instanceof LockstepError)) return false
+  const { code } = error
   return code === 'UNAUTHENTICATED' || code === 'FORBIDDEN' || code === 'RATE_LIMITED' || code === 'DEADLINE_EXCEEDED'
 }

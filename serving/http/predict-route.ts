@@ -1,4 +1,3 @@
-import type { Context } from 'hono'
 import { z } from 'zod'
 import type { Column } from '../../kernel/value-type.ts'
 import { Status, statusNames } from '../../kernel/state.ts'
@@ -7,8 +6,7 @@ import type { Prediction } from '../inference/load-model.ts'
 import { predictAnswer } from './answers.ts'
 import { requireTime } from '../gateway/request-deadline.ts'
 import { readBody } from './body.ts'
-import { waitedSince } from './guard.ts'
-import type { AppDeps, RequestEnv, RouteAnswer } from './context.ts'
+import type { AppDeps, Call, RouteAnswer } from './context.ts'
 import {
   afterSchema,
   asOfSchema,
@@ -60,16 +58,15 @@ export const predictRoutes: readonly Route[] = [
  * names those outputs and no others: `"predictions":[{"delay":null},{"delay":3}],"outputStatuses":[{"delay":"INVALID"},{}]`. What `include` asks for
  * stands in `features` with `statuses`, `eventTimes` and `frontiers`, as `POST /v1/features` answers them.
  */
-async function answerPredict(c: Context<RequestEnv>, deps: AppDeps): Promise<RouteAnswer> {
-  const startedMs = waitedSince(c.env.incoming) ?? performance.now()
-  const body = await readBody(c, deps.bodyLimitBytes, predictSchema)
+async function answerPredict(call: Call, deps: AppDeps): Promise<RouteAnswer> {
+  const body = await readBody(call, deps.bodyLimitBytes, predictSchema)
   const catalog = deps.catalog()
   return await deps.models.use(catalog, body.model, body.version, async ({ version, service, outputs, predict }) => {
     const read = await readEntities(deps, catalog, service, body, deps.clock())
-    const deadline = c.get('deadline')
+    const deadline = call.deadline
     if (deadline !== undefined) requireTime(deadline)
     const answers = await predict(read.rows.map((row) => row.values))
-    let text = `{"model":${JSON.stringify(version.model)},"version":${version.version},"service":"${service.id}",${momentJson(c, deps, service, read)}${frontiersJson(body.include, read)}`
+    let text = `{"model":${JSON.stringify(version.model)},"version":${version.version},"service":"${service.id}",${momentJson(call, deps, service, read)}${frontiersJson(body.include, read)}`
     if (body.include?.includes('types')) text += `${typesJson(body.include, service)},"outputTypes":${outputTypesOf(outputs)}`
     text += `,"predictions":[${answers.map(outputsWriter(outputs)).join()}]${outputStatusesJson(outputs, answers)}`
     const write = writerOf(service)
@@ -78,15 +75,15 @@ async function answerPredict(c: Context<RequestEnv>, deps: AppDeps): Promise<Rou
     }
     if (body.include?.includes('eventTimes')) text += `,"eventTimes":[${read.rows.map(write.eventTimes).join()}]`
     deps.predictionLog.note({
-      requestId: c.get('requestId'),
+      requestId: call.requestId,
       model: version.model,
       version: version.version,
       service,
       outputs,
       read,
       predictions: answers,
-      startedMs,
-      apiKey: c.get('principal'),
+      startedMs: call.startedMs,
+      apiKey: call.principal,
     })
     return { status: 200, body: `${text}}` }
   })

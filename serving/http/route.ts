@@ -1,7 +1,6 @@
-import type { Context } from 'hono'
 import type { z } from 'zod'
 import type { Scope } from '../../registry/keys/scope.ts'
-import type { AppDeps, RequestEnv, RouteAnswer } from './context.ts'
+import type { AppDeps, Call, RouteAnswer } from './context.ts'
 
 /** How errors are told: Lockstep's own way, or as the protocol has it that a route speaks. */
 export type ErrorShape = 'lockstep' | 'oip' | 'feast'
@@ -36,5 +35,5 @@ export interface Route {
   readonly query?: z.ZodObject
   /** Default: lockstep. */
   readonly errors?: ErrorShape
-  handle(c: Context<RequestEnv>, deps: AppDeps): RouteAnswer | Promise<RouteAnswer>
+  handle(call: Call, deps: AppDeps): RouteAnswer | Promise<RouteAnswer>
 }

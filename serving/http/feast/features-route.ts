@@ -1,4 +1,3 @@
-import type { Context } from 'hono'
 import { z } from 'zod'
 import type { ServiceValues } from '../../../kernel/service-plan.ts'
 import { Status, statusNames } from '../../../kernel/state.ts'
@@ -8,7 +7,7 @@ import { byPlan } from '../../by-plan.ts'
 import { entityRows } from '../../feast/entity-rows.ts'
 import { requestedFeatures } from '../../feast/requested-features.ts'
 import { readBody } from '../body.ts'
-import type { AppDeps, RequestEnv, RouteAnswer } from '../context.ts'
+import type { AppDeps, Call, RouteAnswer } from '../context.ts'
 import { maxEntities, readEntities } from '../features-route.ts'
 import { jsonCanSay, valueWriter } from '../json.ts'
 
@@ -35,8 +34,8 @@ export const onlineFeaturesAnswer = z.object({
 const never = '"1970-01-01T00:00:00Z"'
 
 /** `POST /get-online-features`, column by column as Feast answers; with the statuses that Lockstep computes, ttl among them. */
-export async function answerOnlineFeatures(c: Context<RequestEnv>, deps: AppDeps): Promise<RouteAnswer> {
-  const body = await readBody(c, deps.bodyLimitBytes, onlineFeaturesSchema)
+export async function answerOnlineFeatures(call: Call, deps: AppDeps): Promise<RouteAnswer> {
+  const body = await readBody(call, deps.bodyLimitBytes, onlineFeaturesSchema)
   const catalog = deps.catalog()
   const { plan, names } = requestedFeatures(catalog, body)
   const entities = entityRows(plan, catalog.entities, body.entities)

@@ -1,12 +1,12 @@
 import { setTimeout } from 'node:timers/promises'
-import type { Context } from 'hono'
 import { z } from 'zod'
 import { LockstepError } from '../../../kernel/errors.ts'
 import { parseTimestamp } from '../../../kernel/time.ts'
 import type { ViewPlan } from '../../../kernel/view-plan.ts'
 import type { Catalog } from '../../../registry/catalog.ts'
+import { checkQuery } from '../check-query.ts'
 import { readBody } from '../body.ts'
-import type { AppDeps, RequestEnv, RouteAnswer } from '../context.ts'
+import type { AppDeps, Call, RouteAnswer } from '../context.ts'
 import { jsonAnswer } from '../context.ts'
 
 const views = z.array(z.string()).max(1000).nullish()
@@ -29,19 +29,19 @@ const firstPauseMs = 50
 const lastPauseMs = 1000
 
 /** `POST /materialize`: a backfill of each view over the range; with `?async=true` it is not waited for. */
-export async function answerMaterialize(c: Context<RequestEnv>, deps: AppDeps): Promise<RouteAnswer> {
-  const body = await readBody(c, deps.bodyLimitBytes, materializeSchema)
+export async function answerMaterialize(call: Call, deps: AppDeps): Promise<RouteAnswer> {
+  const body = await readBody(call, deps.bodyLimitBytes, materializeSchema)
   const events = body.disable_event_timestamp ? null : rangeOf(body.start_ts, body.end_ts)
   const plans = plansOf(deps.catalog(), body.feature_views)
-  return await begin(c, deps, plans, async (plan) => stateOf(await deps.backfills.begin(plan, { events, chunks: undefined })))
+  return await begin(call, deps, plans, async (plan) => stateOf(await deps.backfills.begin(plan, { events, chunks: undefined })))
 }
 
 /** `POST /materialize-incremental`: brings each view up to what has arrived. */
-export async function answerMaterializeIncremental(c: Context<RequestEnv>, deps: AppDeps): Promise<RouteAnswer> {
-  const body = await readBody(c, deps.bodyLimitBytes, incrementalSchema)
+export async function answerMaterializeIncremental(call: Call, deps: AppDeps): Promise<RouteAnswer> {
+  const body = await readBody(call, deps.bodyLimitBytes, incrementalSchema)
   parseTimestamp(body.end_ts)
   const plans = plansOf(deps.catalog(), body.feature_views)
-  return await begin(c, deps, plans, async (plan) => {
+  return await begin(call, deps, plans, async (plan) => {
     await deps.backfills.materialize(plan)
     return null
   })
@@ -56,14 +56,15 @@ interface Running {
 
 /** @param start of one view: what is to be waited for then, if anything */
 async function begin(
-  c: Context<RequestEnv>,
+  call: Call,
   deps: AppDeps,
   plans: readonly ViewPlan[],
   start: (plan: ViewPlan) => Promise<Running | null>,
 ): Promise<RouteAnswer> {
   const names = plans.map(({ spec }) => spec.name)
-  const isAsync = c.req.query('async') === 'true'
-  if (isAsync && c.req.query('force') !== 'true') {
+  const { async: asked, force } = checkQuery(call, materializeQuery)
+  const isAsync = asked === 'true'
+  if (isAsync && force !== 'true') {
     const running = (await deps.backfills.list()).map(stateOf).filter(({ state }) => state === 'running')
     const busy = plans.filter(({ id }) => running.some(({ view }) => view === id)).map(({ spec }) => spec.name)
     if (busy.length > 0) {
@@ -85,16 +86,16 @@ async function begin(
     return begun
   })()
   if (isAsync) {
-    work.catch((error: unknown) => deps.log.error({ requestId: c.get('requestId'), views: names, error }, 'views were not materialized'))
+    work.catch((error: unknown) => deps.log.error({ requestId: call.requestId, views: names, error }, 'views were not materialized'))
     return jsonAnswer({ status: 'accepted', feature_views: names }, 202)
   }
-  for (const each of await work) await ended(c, deps, each)
+  for (const each of await work) await ended(call, deps, each)
   return jsonAnswer(null)
 }
 
 /** Until workers have done it, the client has gone or the server is told to stop. */
-async function ended(c: Context<RequestEnv>, deps: AppDeps, { id }: Running): Promise<void> {
-  const gone = c.env.incoming.socket
+async function ended(call: Call, deps: AppDeps, { id }: Running): Promise<void> {
+  const gone = call.incoming.socket
   for (let pauseMs = firstPauseMs; ; pauseMs = Math.min(pauseMs * 2, lastPauseMs)) {
     const { state, view, error } = stateOf(await deps.backfills.get(id))
     if (state === 'done') return

@@ -1,9 +1,8 @@
-import type { Context } from 'hono'
 import { z } from 'zod'
 import { LockstepError } from '../../../kernel/errors.ts'
 import type { SourceSpec } from '../../../kernel/view-spec.ts'
 import { readBody } from '../body.ts'
-import type { AppDeps, RequestEnv, RouteAnswer } from '../context.ts'
+import type { AppDeps, Call, RouteAnswer } from '../context.ts'
 import { jsonAnswer } from '../context.ts'
 import { maxEvents } from '../events-route.ts'
 
@@ -21,8 +20,8 @@ const feastTime = 'event_timestamp'
 const feastCreated = new Set(['created', 'created_timestamp'])
 
 /** `POST /push`: the columns of a data frame as events of a source. */
-export async function answerPush(c: Context<RequestEnv>, deps: AppDeps): Promise<RouteAnswer> {
-  const { push_source_name: name, df, to } = await readBody(c, deps.bodyLimitBytes, pushSchema)
+export async function answerPush(call: Call, deps: AppDeps): Promise<RouteAnswer> {
+  const { push_source_name: name, df, to } = await readBody(call, deps.bodyLimitBytes, pushSchema)
   const source = deps.catalog().source(name)
   const { accepted, duplicates } = await deps.intake.push(source, eventsOf(source, df), { to: targets[to], receivedAt: deps.clock() })
   deps.metrics.push.pushed(name, accepted, duplicates)

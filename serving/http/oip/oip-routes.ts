@@ -1,4 +1,3 @@
-import type { Context } from 'hono'
 import { z } from 'zod'
 import { LockstepError } from '../../../kernel/errors.ts'
 import { requireTime } from '../../gateway/request-deadline.ts'
@@ -7,12 +6,11 @@ import { inferAnswerSchema, inferSchema, readInferBody, writeInferBody } from '.
 import { infer } from '../../oip/infer.ts'
 import { rowsOf } from '../../oip/infer-request.ts'
 import { readBody } from '../body.ts'
-import type { AppDeps, RequestEnv, RouteAnswer } from '../context.ts'
+import type { AppDeps, Call, RouteAnswer } from '../context.ts'
 import { jsonAnswer } from '../context.ts'
-import { waitedSince } from '../guard.ts'
 import { takeRows } from '../pass-gateway.ts'
+import { joined, readChunks } from '../read-bytes.ts'
 import type { Route } from '../route.ts'
-import { readBytes } from './read-bytes.ts'
 
 /** The header that says how many bytes of a body are JSON, where tensors follow in binary. */
 const lengthHeader = 'inference-header-content-length'
@@ -59,8 +57,8 @@ export const oipRoutes: readonly Route[] = [
     summary: 'Every version of every model, and whether it can be run',
     body: indexSchema,
     bodyOptional: true,
-    async handle(c, deps) {
-      const { ready } = c.req.header('content-length') === '0' ? {} : await readBody(c, deps.bodyLimitBytes, indexSchema)
+    async handle(call, deps) {
+      const { ready } = call.incoming.headers['content-length'] === '0' ? {} : await readBody(call, deps.bodyLimitBytes, indexSchema)
       return jsonAnswer(repositoryIndex(deps, ready === true))
     },
   },
@@ -72,8 +70,8 @@ export const oipRoutes: readonly Route[] = [
       path,
       scope: 'read',
       summary: 'The inputs and outputs of a model',
-      async handle(c, deps) {
-        const { model, version } = namedIn(c)
+      async handle(call, deps) {
+        const { model, version } = namedIn(call)
         return jsonAnswer(await modelMetadata(deps, model, version))
       },
     },
@@ -83,8 +81,8 @@ export const oipRoutes: readonly Route[] = [
       path: `${path}/ready`,
       scope: 'read',
       summary: 'Whether a model can be run',
-      async handle(c, deps) {
-        const { model, version } = namedIn(c)
+      async handle(call, deps) {
+        const { model, version } = namedIn(call)
         await checkModelReady(deps, model, version)
         return jsonAnswer({ name: model, ready: true })
       },
@@ -103,19 +101,15 @@ export const oipRoutes: readonly Route[] = [
 ]
 
 /** `POST /v2/models/{model}[/versions/{version}]/infer` */
-async function answerInfer(c: Context<RequestEnv>, deps: AppDeps): Promise<RouteAnswer> {
-  const startedMs = waitedSince(c.env.incoming) ?? performance.now()
-  const deadline = c.get('deadline')
-  const headerLength = lengthOf(c.env.incoming.headers[lengthHeader])
-  const body = await readBytes(c.env.incoming, deps.bodyLimitBytes, headerLength ?? 0)
+async function answerInfer(call: Call, deps: AppDeps): Promise<RouteAnswer> {
+  const { deadline, startedMs, requestId, principal: apiKey } = call
+  const headerLength = lengthOf(call.incoming.headers[lengthHeader])
+  const body = joined(await readChunks(call.incoming, deps.bodyLimitBytes), headerLength ?? 0)
   // it may have come slowly
   if (deadline !== undefined) requireTime(deadline)
   const { isBinary, ...asked } = readInferBody(body, headerLength)
-  await takeRows(c, rowsOf(asked))
-  const answer = writeInferBody(
-    await infer(deps, { ...namedIn(c), ...asked }, { requestId: c.get('requestId'), startedMs, apiKey: c.get('principal'), deadline }),
-    isBinary,
-  )
+  await takeRows(call, rowsOf(asked))
+  const answer = writeInferBody(await infer(deps, { ...namedIn(call), ...asked }, { requestId, startedMs, apiKey, deadline }), isBinary)
   return {
     status: 200,
     body: answer.body,
@@ -125,9 +119,9 @@ async function answerInfer(c: Context<RequestEnv>, deps: AppDeps): Promise<Route
   }
 }
 
-function namedIn(c: Context<RequestEnv>): { readonly model: string; readonly version?: string } {
-  const version = c.req.param('version')
-  return { model: c.req.param('model') ?? '', ...(version === undefined ? {} : { version }) }
+function namedIn(call: Call): { readonly model: string; readonly version?: string } {
+  const version = call.params['version']
+  return { model: call.params['model'] ?? '', ...(version === undefined ? {} : { version }) }
 }
 
 function lengthOf(header: string | string[] | undefined): number | null {

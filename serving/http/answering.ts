@@ -1,0 +1,118 @@
+import type { IncomingMessage } from 'node:http'
+import { limitHeaders } from '../gateway/rate-limiter.ts'
+import type { Trace } from '../gateway/trace.ts'
+import { traceOf, traceparent } from '../gateway/trace.ts'
+import type { AppDeps, Call, RouteAnswer } from './context.ts'
+import type { Cors } from './cors.ts'
+import { deflated, isDeflatable } from './deflate.ts'
+import { errorAnswer } from './error-answer.ts'
+import { isRefusal } from './pass-gateway.ts'
+import type { ErrorShape } from './route.ts'
+
+/** Of a route, what its answers need. */
+export interface AnsweredRoute {
+  readonly path: string
+  readonly errors?: ErrorShape
+}
+
+/** How long what is left of a body is taken from a client that was answered before it had sent all. */
+const restMs = 1000
+
+/**
+ * Sends what a handler makes of a request, or the error that it throws, now or later, with the headers of every answer, and notes it in metrics and log.
+ *
+ * @returns (the function) for Hono: a sign that the answer is seen to
+ */
+export function createAnswering(
+  deps: AppDeps,
+  cors: Cors,
+): (
+  call: Call,
+  route: AnsweredRoute,
+  handle: () => RouteAnswer | Promise<RouteAnswer>,
+  more?: Readonly<Record<string, string>>,
+) => Response {
+  const seenTo = new Response()
+
+  return (call, route, handle, more) => {
+    const { incoming } = call
+    const { traceparent: parent } = incoming.headers
+    let trace = parent === undefined ? null : traceOf(parent)
+    const failed = (error: unknown) => {
+      trace ??= traceOf(undefined)
+      if (isRefusal(error)) deps.gateway.metrics.refused(error.code)
+      void send(errorAnswer(call.requestId, error, { log: deps.log, shape: route.errors, trace }))
+    }
+    const send = (made: RouteAnswer) => {
+      if (isDeflatable(made)) deflated(made, incoming.headers['accept-encoding']).then(sendAsIs).catch(failed)
+      else sendAsIs(made)
+    }
+    const sendAsIs = (made: RouteAnswer) => {
+      const ms = performance.now() - call.startedMs
+      deps.metrics.request(route.path, made.status, ms / 1000)
+      logAccess(call, route.path, made.status, ms, trace)
+      write(call, made, trace, more)
+    }
+    try {
+      cors.check(incoming)
+      const made = handle()
+      if (made instanceof Promise) made.then(send).catch(failed)
+      else send(made)
+    } catch (error) {
+      failed(error)
+    }
+    return seenTo
+  }
+
+  function write(
+    call: Call,
+    { status, body, contentType, headers: own }: RouteAnswer,
+    trace: Trace | null,
+    more: Readonly<Record<string, string>> | undefined,
+  ): void {
+    const { incoming, outgoing, requestId, limits } = call
+    // the client may have gone
+    if (outgoing.destroyed || outgoing.headersSent) return
+    const headers: Record<string, string | number> = { 'content-type': contentType ?? 'application/json', 'x-request-id': requestId }
+    if (body !== null) headers['content-length'] = Buffer.byteLength(body)
+    if (own !== undefined) Object.assign(headers, own)
+    if (more !== undefined) Object.assign(headers, more)
+    const { origin } = incoming.headers
+    if (origin !== undefined) cors.allow(origin, headers)
+    if (trace !== null && incoming.headers.traceparent !== undefined) headers['traceparent'] = traceparent(trace)
+    if (limits !== undefined) Object.assign(headers, limitHeaders(limits))
+    if (deps.closing()) headers['connection'] = 'close'
+    outgoing.writeHead(status, headers)
+    outgoing.end(body)
+    if (!incoming.complete) endSoon(incoming)
+  }
+
+  /** Each request where the log has level debug, else a share of them. */
+  function logAccess(call: Call, route: string, status: number, ms: number, traced: Trace | null): void {
+    const { accessLogShare } = deps.gateway
+    const sampled = accessLogShare > 0 && Math.random() < accessLogShare
+    if (!sampled && !deps.log.isLevelEnabled('debug')) return
+    const { traceId, spanId, parentId } = traced ?? traceOf(undefined)
+    const line = {
+      requestId: call.requestId,
+      traceId,
+      spanId,
+      parentId,
+      method: call.incoming.method,
+      route,
+      status,
+      ms,
+      key: call.principal,
+    }
+    if (sampled) deps.log.info(line, 'a request was answered')
+    else deps.log.debug(line, 'a request was answered')
+  }
+}
+
+/** Node takes in what is left of a body, so that its client comes to read the answer; but not for as long as the client likes. */
+function endSoon(incoming: IncomingMessage): void {
+  const timer = setTimeout(() => {
+    if (!incoming.complete) incoming.destroy()
+  }, restMs)
+  incoming.once('close', () => clearTimeout(timer))
+}
