@@ -7,10 +7,11 @@ import { measureModel } from './measure-model.ts'
 import type { ModelSession } from './model-session.ts'
 import { readOnnxFacts } from './onnx-facts.ts'
 import type { LoadAnswer, RunnerCall, RunnerReply } from './runner.ts'
+import { warmRuntime } from './warm-runtime.ts'
 
 // The process of a `Runner`: it holds one model at most, and answers calls one after the other, by a socket at descriptor 3.
 
-/** Loads are timed again up to so often, as the first in a process takes longer. */
+/** Loads are timed again up to so often: the least of them tells. */
 const loads = 3
 /** A model that takes longer than this is not loaded again for the sake of its time. */
 const slowLoadMs = 50
@@ -18,7 +19,8 @@ const slowLoadMs = 50
 const socket = new Socket({ fd: 3 })
 let session: ModelSession | null = null
 let pieces: Buffer[] = []
-let turn = Promise.resolve()
+// the first load of all takes longer than that of a small model
+let turn = warmRuntime()
 
 const watcher = new Worker(new URL(`./orphan-worker${import.meta.url.endsWith('.ts') ? '.ts' : '.js'}`, import.meta.url), {
   workerData: process.ppid,
