@@ -27,7 +27,7 @@ export interface OnlineAnswer {
 /**
  * Answers every request from the online store as of `asOf` (epoch microseconds), in one read, and one more where a state is absent.
  *
- * @param options.behind as of `OnlineStore.read`; default true
+ * @param behind as of `OnlineStore.read`; default true
  * @returns by index of `requests`
  * @throws LockstepError `NOT_READY` where a state is absent and the store does not hold its view whole, or one of its servers was emptied; `REDIS_UNAVAILABLE`, `STATE_VERSION`, `STATE_CORRUPT`; `TOO_MANY_CATEGORIES` naming the entity
  */
@@ -35,7 +35,7 @@ export async function readOnline(
   store: Pick<OnlineStore, 'read'>,
   requests: readonly OnlineRequest[],
   asOf: number,
-  { behind = true }: { readonly behind?: boolean } = {},
+  behind = true,
 ): Promise<OnlineAnswer[]> {
   const keys: OnlineKey[] = []
   for (const { plan, key } of requests) if (key !== null) keys.push({ view: plan.id, entity: plan.spec.entity.name, key })

@@ -60,14 +60,10 @@ export function createRedisStore({ redis, prefix, reads = 'primary' }: RedisStor
       })
     },
 
-    async read(keys, { behind = false, sure = false } = {}) {
-      if (keys.length === 0) return []
+    read(keys, { behind = false, sure = false } = {}) {
+      if (keys.length === 0) return Promise.resolve([])
       const names = keys.map((key) => redisKey(prefix, key))
-      try {
-        return sure ? await readSurely(commands, prefix, names) : await commands.read(names, behind && reads === 'replica')
-      } catch (cause) {
-        throw redisError(cause, commands.connection)
-      }
+      return guarded(() => (sure ? readSurely(commands, prefix, names) : commands.read(names, behind && reads === 'replica')))
     },
 
     async write(entries) {

@@ -86,38 +86,36 @@ export async function readFeatures(
   }
   let { asOf } = moment
   const away: LockstepError[] = []
-  const readAt = async (time: number, behind: boolean): Promise<OnlineAnswer[]> => {
+  const { pushed } = moment
+  let late = noneLate
+  const readStore = async (behind: boolean): Promise<OnlineAnswer[]> => {
     try {
-      return await readOnline(deps.store, requests, time, { behind })
+      return await readOnline(deps.store, requests, asOf, behind)
     } catch (cause) {
       const error = namingIndex(service, entities, cause)
       deps.onStoreError?.(error)
       throw error
     }
   }
-  const orDefaults = async (reading: Promise<OnlineAnswer[]>): Promise<OnlineAnswer[]> => {
+  const readAt = async (behind: boolean, after?: Pushed): Promise<OnlineAnswer[]> => {
     try {
-      return await reading
+      if (after === undefined) return await readStore(behind)
+      const read = await awaitPushed(deps, requests, after, readStore)
+      late = read.late
+      return read.answers
     } catch (error) {
       if (moment.whenUnavailable !== 'defaults' || !isAway(error)) throw error
       away.push(error)
       return requests.map(({ plan }) => unavailableAnswer(plan, asOf))
     }
   }
-  const { pushed } = moment
-  let late = noneLate
-  const readAfter = async (after: Pushed): Promise<OnlineAnswer[]> => {
-    const read = await awaitPushed(deps, requests, after, (behind) => readAt(asOf, behind))
-    late = read.late
-    return read.answers
-  }
-  let answers = await orDefaults(pushed === undefined ? readAt(asOf, true) : readAfter(pushed))
+  let answers = await readAt(true, pushed)
   if (!moment.asked) {
     // Another machine's clock is ahead of this one: move the moment of the whole request, so that all its values hold for one.
     let ahead = greatestHighWater(answers)
     for (let tries = 0; ahead > asOf && tries < 3; tries++) {
       asOf = ahead
-      answers = await orDefaults(readAt(asOf, false))
+      answers = await readAt(false)
       ahead = greatestHighWater(answers)
     }
   }
@@ -127,24 +125,24 @@ export async function readFeatures(
   if (moment.asked)
     for (const [i, { values }] of answers.entries()) if (values === null) past.add((requests[i] as { plan: ViewPlan }).plan.id)
 
-  const reads: (ViewValues | null)[] = []
+  const reads = new Array<ViewValues | null>(entities.length * uses.length)
   const missing: HistoryRequest[] = []
   let seen: Frontier | null = null
   const missingAt: number[] = []
   let next = 0
-  for (const entity of entities) {
-    for (let u = 0; u < uses.length; u++) {
+  for (let e = 0, at = 0; e < entities.length; e++) {
+    for (let u = 0; u < uses.length; u++, at++) {
       const { plan } = uses[u] as { plan: ViewPlan }
       const isLate = online[u] === true && late.has(next)
-      const answer = online[u] ? (answers[next++] as OnlineAnswer) : null
+      const answer = online[u] === true ? (answers[next++] as OnlineAnswer) : null
       const values = answer === null || isLate || (answer.frontier === null && past.has(plan.id)) ? null : answer.values
       if (values === null) {
         // a state holds the rows of the online store alone, and so must what is answered in its place now
         const isOverCap = answer !== null && answer.values === null && asOf >= answer.highWater
-        missing.push({ plan, key: entity.keys[u] as EntityKey, asOf, onlineOnly: isLate || isOverCap })
-        missingAt.push(reads.length)
+        missing.push({ plan, key: (entities[e] as ServedEntity).keys[u] as EntityKey, asOf, onlineOnly: isLate || isOverCap })
+        missingAt.push(at)
       }
-      reads.push(values)
+      reads[at] = values
     }
   }
   if (missing.length > 0) {
@@ -155,9 +153,11 @@ export async function readFeatures(
     for (const [i, at] of missingAt.entries()) reads[at] = found[i] as ViewValues
   }
 
-  const rows = entities.map((entity, e) =>
-    evaluate(service, reads.slice(e * uses.length, (e + 1) * uses.length) as ViewValues[], entity, { index: e, asOf }),
-  )
+  const rows = new Array<ServiceValues>(entities.length)
+  for (let e = 0; e < entities.length; e++) {
+    const read = entities.length === 1 ? reads : reads.slice(e * uses.length, (e + 1) * uses.length)
+    rows[e] = evaluate(service, read as ViewValues[], entities[e] as ServedEntity, { index: e, asOf })
+  }
   // what is required cannot be had from a default
   const [failure] = away
   if (failure !== undefined && rows.some(({ missing: lacking }) => lacking.length > 0)) throw failure

@@ -11,6 +11,7 @@ import { writtenKeys } from '../offline/written-keys.ts'
 import type { ViewPlan } from '../kernel/view-plan.ts'
 import type { OnlineStore } from '../online/store.ts'
 import { watchedStore } from '../online/watched-store.ts'
+import type { Catalog } from '../registry/catalog.ts'
 import { readModelBytes } from '../registry/model-versions.ts'
 import { registryChannel } from '../registry/revision.ts'
 import type { Database } from '../runtime/database.ts'
@@ -18,6 +19,7 @@ import type { LogShares } from '../runtime/log-shares.ts'
 import { logNothing } from '../runtime/log-shares.ts'
 import { parseRedisUrl, redisServers } from '../runtime/redis-url.ts'
 import { isUnavailable } from '../runtime/postgres-unavailable.ts'
+import { byPlan } from './by-plan.ts'
 import { within } from './deadline.ts'
 import { createDependency } from './dependency.ts'
 import type { BackfillDeps, Backfills } from './backfills.ts'
@@ -206,18 +208,18 @@ export function createServer(options: ServerOptions): LockstepServer {
   const own: Whole = { readiness: () => Promise.resolve(readiness()), metrics: () => options.metrics.metrics() }
   const deps: AppDeps = {
     catalog: catalog.current,
-    reader: ({ online }) => ({
+    reader: byPlan(({ online }: Catalog) => ({
       store: {
-        async read(keys, how) {
-          const online = needStore()
-          return gateway.store.run(() => online.read(keys, how))
+        read(keys, how) {
+          const open = needStore()
+          return gateway.store.run(() => open.read(keys, how))
         },
       },
       onStoreError: metrics.onlineError,
       isOnline: (view) => online.has(view),
       history: (requests, onSeen) => ofHistory((db) => readHistory(db, requests, { signal: drained.signal, onSeen })),
       written: (plan, keys, by) => ofHistory((db) => writtenKeys(db, plan, keys, by)),
-    }),
+    })),
     models,
     modelChanges: createModelChanges(needDatabase, catalog),
     intake,

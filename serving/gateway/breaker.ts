@@ -51,24 +51,41 @@ export function createBreaker({ isAway, refuse, now, onChange }: BreakerOptions)
     onChange?.(false)
   }
 
+  function note(error: unknown): void {
+    if (isAway(error)) failed()
+    else answered()
+  }
+
+  /** While it is half open. */
+  async function probe<T>(work: () => Promise<T>): Promise<T> {
+    if (trying || now() < (openUntil ?? 0)) throw refuse()
+    trying = true
+    try {
+      const value = await work()
+      answered()
+      return value
+    } catch (error) {
+      note(error)
+      throw error
+    } finally {
+      trying = false
+    }
+  }
+
   return {
-    async run(work) {
-      const probes = openUntil !== null
-      if (openUntil !== null && (trying || now() < openUntil)) throw refuse()
-      trying = probes
-      try {
-        const value = await work()
-        // one that began before it opened says nothing of now
-        if (probes || openUntil === null) answered()
-        return value
-      } catch (error) {
-        if (!isAway(error)) {
-          if (probes || openUntil === null) answered()
-        } else if (probes || openUntil === null) failed()
-        throw error
-      } finally {
-        if (probes) trying = false
-      }
+    run(work) {
+      if (openUntil !== null) return probe(work)
+      return work().then(
+        (value) => {
+          // one that began before it opened says nothing of now
+          if (openUntil === null) failures = 0
+          return value
+        },
+        (error: unknown) => {
+          if (openUntil === null) note(error)
+          throw error
+        },
+      )
     },
     get isOpen() {
       return openUntil !== null
