@@ -1,7 +1,7 @@
 import type { Accumulator } from './aggregates/aggregate.ts'
 import type { LatestRows } from './latest-rows.ts'
 import type { ViewValues } from './state.ts'
-import { Status } from './state.ts'
+import { allPresent, Status } from './state.ts'
 import type { StatePlan } from './state-plan.ts'
 import { floorTo } from './time.ts'
 import type { Value } from './value-type.ts'
@@ -16,7 +16,8 @@ export interface StateParts extends LatestRows {
 /** `ViewValues` while they are written. */
 interface Answer {
   readonly values: (Value | null)[]
-  readonly statuses: Status[]
+  /** `allPresent` as long as none is another: only to be written to where it is not. */
+  statuses: readonly Status[]
   eventTime: number | null
 }
 
@@ -30,7 +31,9 @@ export function answerAt(plan: StatePlan, parts: StateParts, t: number, into: Vi
   const { lastEvent } = parts
   const found = lastEvent >= horizonAt(plan, t)
   const answer = (into as Answer | null) ?? newAnswer(features.length)
-  const { values, statuses } = answer
+  const { values } = answer
+  const whole = allPresent(features.length)
+  let { statuses } = answer
   let chain = -1
   let window = -1
   let lanes: readonly Accumulator[] = []
@@ -61,14 +64,18 @@ export function answerAt(plan: StatePlan, parts: StateParts, t: number, into: Vi
       if (found) status = statusOf(read)
     }
     values[i] = value ?? defaults[i] ?? null
-    statuses[i] = status
+    if (statuses[i] !== status) {
+      if (statuses === whole) statuses = whole.slice()
+      ;(statuses as Status[])[i] = status
+    }
   }
+  answer.statuses = statuses
   answer.eventTime = found ? lastEvent : null
   return answer
 }
 
 function newAnswer(features: number): Answer {
-  return { values: new Array<Value | null>(features), statuses: new Array<Status>(features), eventTime: null }
+  return { values: new Array<Value | null>(features), statuses: allPresent(features), eventTime: null }
 }
 
 /** The earliest event time that still counts as a visible row at `t`: where all features have windows, the start of the one that reaches furthest back. */

@@ -2,9 +2,10 @@ import { LockstepError } from './errors.ts'
 import { isNullable } from './nullable.ts'
 import type { OnDemandStep, StepInput, StepValues } from './on-demand-step.ts'
 import { onDemandStep } from './on-demand-step.ts'
-import type { ServiceFeature, ServicePlan, ViewUse } from './service-plan.ts'
+import type { ServiceFeature, ServicePlan, ServiceValues, ViewUse } from './service-plan.ts'
 import type { OnDemandInputSpec, OnDemandSpec, ServiceSpec, ViewUseSpec } from './service-spec.ts'
-import type { Status } from './state.ts'
+import type { Status, ViewValues } from './state.ts'
+import { allPresent } from './state.ts'
 import type { Column, ColumnType, KeyType, Value } from './value-type.ts'
 import { sameType, typeName } from './value-type.ts'
 import type { ViewPlan } from './view-plan.ts'
@@ -120,7 +121,12 @@ export function compileService({ spec, fingerprint, views, onDemand }: ServicePa
       )
     }
   }
-  const needed = neededSites(features, steps, uses.list)
+  const placeOf = ({ site, source, feature }: FeatureSite): FeaturePlace => ({
+    site: site === 'use' ? source : uses.list.length + source,
+    feature,
+  })
+  const places = features.map(placeOf)
+  const needed = neededSites(features, steps, uses.list).map((site) => ({ name: site.name, ...placeOf(site) }))
 
   return {
     id,
@@ -134,29 +140,82 @@ export function compileService({ spec, fingerprint, views, onDemand }: ServicePa
     required: needed.map(({ name }) => name),
     direct: steps.length > 0 || needed.length > 0 ? null : features.map(({ source, feature }) => ({ use: source, feature })),
     evaluate(read, requestValues, asOf) {
-      const computed: StepValues[] = []
-      const sites = { use: read, onDemand: computed }
-      for (const step of steps) computed.push(step.compute(sites, requestValues, asOf))
-      const values = new Array<Value | null>(features.length)
-      const statuses = new Array<Status>(features.length)
-      const eventTimes = new Array<number | null>(features.length)
-      for (let i = 0; i < features.length; i++) {
-        const { site, source, feature } = features[i] as (typeof features)[number]
-        const from = sites[site][source] as StepValues
-        values[i] = from.values[feature] ?? null
-        statuses[i] = from.statuses[feature] as Status
-        eventTimes[i] = site === 'use' ? (read[source]?.eventTime ?? null) : null
+      const sites = steps.length === 0 ? read : withSteps(steps, read, requestValues, asOf)
+      const values = new Array<Value | null>(places.length)
+      for (let i = 0; i < places.length; i++) {
+        const { site, feature } = places[i] as FeaturePlace
+        values[i] = (sites[site] as StepValues).values[feature] ?? null
       }
       let missing = noneMissing
-      for (const { name, site, source, feature } of needed) {
-        if (((sites[site][source] as StepValues).values[feature] ?? null) === null) missing = [...missing, name]
+      for (const { name, site, feature } of needed) {
+        if (((sites[site] as StepValues).values[feature] ?? null) === null) missing = [...missing, name]
       }
-      return { values, statuses, eventTimes, missing }
+      return new Evaluated(places, read, values, statusesAt(places, sites), missing)
     },
   }
 }
 
 const noneMissing: readonly string[] = []
+
+/** Where a feature stands in what was read, followed by what was computed. */
+interface FeaturePlace {
+  readonly site: number
+  /** Index of the feature in it. */
+  readonly feature: number
+}
+
+function withSteps(
+  steps: readonly OnDemandStep[],
+  read: readonly ViewValues[],
+  requestValues: readonly Value[],
+  asOf: number,
+): readonly StepValues[] {
+  const computed: StepValues[] = []
+  for (const step of steps) computed.push(step.compute({ use: read, onDemand: computed }, requestValues, asOf))
+  return [...read, ...computed]
+}
+
+function statusesAt(places: readonly FeaturePlace[], sites: readonly StepValues[]): readonly Status[] {
+  let whole = true
+  for (let s = 0; s < sites.length && whole; s++) {
+    const { statuses } = sites[s] as StepValues
+    whole = statuses === allPresent(statuses.length)
+  }
+  if (whole) return allPresent(places.length)
+  const statuses = new Array<Status>(places.length)
+  for (let i = 0; i < places.length; i++) {
+    const { site, feature } = places[i] as FeaturePlace
+    statuses[i] = (sites[site] as StepValues).statuses[feature] as Status
+  }
+  return statuses
+}
+
+/** Of the event times, which few ask for, it remembers what they are read from. */
+class Evaluated implements ServiceValues {
+  readonly values: readonly (Value | null)[]
+  readonly statuses: readonly Status[]
+  readonly missing: readonly string[]
+  readonly #places: readonly FeaturePlace[]
+  readonly #read: readonly ViewValues[]
+
+  constructor(
+    places: readonly FeaturePlace[],
+    read: readonly ViewValues[],
+    values: readonly (Value | null)[],
+    statuses: readonly Status[],
+    missing: readonly string[],
+  ) {
+    this.values = values
+    this.statuses = statuses
+    this.missing = missing
+    this.#places = places
+    this.#read = read
+  }
+
+  get eventTimes(): readonly (number | null)[] {
+    return this.#places.map(({ site }) => this.#read[site]?.eventTime ?? null)
+  }
+}
 
 interface FeatureSite {
   readonly site: 'use' | 'onDemand'

@@ -1,5 +1,5 @@
-import { ByteReader } from './binary.ts'
-import { encodedValueAt } from './encoded-state.ts'
+import { ByteReader, passingReader } from './binary.ts'
+import { encodedReader } from './encoded-state.ts'
 import { LockstepError, messageOf } from './errors.ts'
 import { parseSchedule } from './schedule.ts'
 import type { EntityState } from './state.ts'
@@ -35,6 +35,7 @@ export function compileView({
   const columns = code === null ? readColumns(spec) : spec.source.columns
   const state = planState(id, [...columns, ...spec.derive], spec.features)
   const derive = code === null ? null : rowTransform(id, code, columns, spec.derive)
+  const encodedValueAt = encodedReader(state)
   const visibleAt = visibility(spec)
   return {
     id,
@@ -57,7 +58,7 @@ export function compileView({
     newState: (): EntityState => new ViewState(state),
     decodeState: (bytes, highWater) => ViewState.decode(state, new ByteReader(bytes), highWater),
     valueAt: (bytes, bodyAt, highWater, t) =>
-      encodedValueAt(state, new ByteReader(bytes, bodyAt), highWater, t) ??
+      encodedValueAt(passingReader(bytes, bodyAt), highWater, t) ??
       ViewState.decode(state, new ByteReader(bytes, bodyAt), highWater).valueAt(t),
     horizonMicros: horizon(spec),
     needs: needs(spec),

@@ -2,8 +2,8 @@ import type { Accumulator, Aggregate } from './aggregates/aggregate.ts'
 import type { StateParts } from './answer.ts'
 import { answerAt } from './answer.ts'
 import type { ByteReader } from './binary.ts'
+import { DecodedRows } from './latest-rows.ts'
 import type { LatestRow } from './latest-rows.ts'
-import { decodeLatest } from './latest-rows.ts'
 import type { ViewValues } from './state.ts'
 import type { StatePlan } from './state-plan.ts'
 import type { ChainPlan, WindowPlan } from './tile-chain.ts'
@@ -12,110 +12,150 @@ import { floorTo } from './time.ts'
 import { bodyFlags, endOfBody, historyNeeded } from './view-state.ts'
 
 /**
- * What `ViewState.decode(…).valueAt(t)` answers, straight from the bytes: a server asks each state once, so its tiles go into the windows as they are read, and no
+ * Compiles what `ViewState.decode(…).valueAt(t)` answers, straight from the bytes: a server asks each state once, so its tiles go into the windows as they are read, and no
  * state that could take rows is made. The parts are decoded, and the features read from them, by the same code; `test/kernel/view-state.test.ts` holds the two against
  * each other.
  *
- * @returns null where rows are pending, which only a state can take
+ * @returns null (the reader) where rows are pending, which only a state can take
  */
-export function encodedValueAt(plan: StatePlan, reader: ByteReader, highWater: number, t: number): ViewValues | null {
-  const flags = reader.byte()
-  if ((flags & bodyFlags.pending) !== 0) return null
-  if (t < highWater) throw historyNeeded(plan, highWater, t)
-  if ((flags & bodyFlags.folded) === 0) {
+export function encodedReader(plan: StatePlan): (reader: ByteReader, highWater: number, t: number) => ViewValues | null {
+  const parts = new EncodedParts(plan)
+  return (reader, highWater, t) => {
+    const flags = reader.byte()
+    if ((flags & bodyFlags.pending) !== 0) return null
+    if (t < highWater) throw historyNeeded(plan, highWater, t)
+    if ((flags & bodyFlags.folded) === 0) parts.clear()
+    else parts.read(reader, (flags & bodyFlags.far) === 0 ? highWater : 0, highWater, t)
     endOfBody(plan, reader)
-    return answerAt(
-      plan,
-      new EncodedParts(
-        Number.NEGATIVE_INFINITY,
-        [],
-        plan.lifetime.map(made),
-        plan.chains.map(({ windows, lanes }) => windows.map((window) => window.lanes.map((lane) => made(lanes[lane] as Aggregate)))),
-      ),
-      t,
-      null,
-    )
+    return answerAt(plan, parts, t, null)
   }
-  const { lastEvent, rows } = decodeLatest(plan.latest, reader, (flags & bodyFlags.far) === 0 ? highWater : 0)
-  const lifetime = plan.lifetime.length === 0 ? none : plan.lifetime.map((aggregate) => aggregate.decode(reader))
-  const windows = plan.chains.length === 0 ? none : plan.chains.map((chain) => readWindows(chain, reader, highWater, t))
-  endOfBody(plan, reader)
-  return answerAt(plan, new EncodedParts(lastEvent, rows, lifetime, windows), t, null)
 }
 
-const none: never[] = []
-
-/** By index of the chain's windows, then of the window's lanes. */
-type Windows = readonly (readonly Accumulator[])[]
-
+/** Of one state after another: each is written over the one before. */
 class EncodedParts implements StateParts {
-  readonly lastEvent: number
-  readonly rows: readonly (LatestRow | null)[]
-  readonly lifetime: readonly Accumulator[]
-  readonly #windows: readonly Windows[]
+  readonly #plan: StatePlan
+  readonly #latest: DecodedRows
+  readonly #chains: readonly EncodedChain[]
+  readonly lifetime: Accumulator[] = []
 
-  constructor(lastEvent: number, rows: readonly (LatestRow | null)[], lifetime: readonly Accumulator[], windows: readonly Windows[]) {
-    this.lastEvent = lastEvent
-    this.rows = rows
-    this.lifetime = lifetime
-    this.#windows = windows
+  constructor(plan: StatePlan) {
+    this.#plan = plan
+    this.#latest = new DecodedRows(plan.latest)
+    this.#chains = plan.chains.map((chain) => new EncodedChain(chain))
+  }
+
+  get lastEvent(): number {
+    return this.#latest.lastEvent
+  }
+
+  get rows(): readonly (LatestRow | null)[] {
+    return this.#latest.rows
   }
 
   windowAt(chain: number, window: number): readonly Accumulator[] {
-    return this.#windows[chain]?.[window] ?? none
+    return (this.#chains[chain] as EncodedChain).window(window)
+  }
+
+  /** @param from what times of rows are told as distances from */
+  read(reader: ByteReader, from: number, highWater: number, t: number): void {
+    const { lifetime } = this.#plan
+    this.#latest.read(reader, from)
+    for (let i = 0; i < lifetime.length; i++) this.lifetime[i] = (lifetime[i] as Aggregate).decode(reader)
+    for (const chain of this.#chains) chain.read(reader, highWater, t)
+  }
+
+  clear(): void {
+    const { lifetime } = this.#plan
+    this.#latest.clear()
+    for (let i = 0; i < lifetime.length; i++) this.lifetime[i] = (lifetime[i] as Aggregate).create()
+    for (const chain of this.#chains) chain.clear()
   }
 }
 
-function made(aggregate: Aggregate): Accumulator {
-  return aggregate.create()
-}
+class EncodedChain {
+  readonly #plan: ChainPlan
+  /** By window: where its tail is. */
+  readonly #tails: number[]
+  /** By window, and there by lane of the chain: which of the window's lanes it is, or -1. */
+  readonly #laneOf: readonly (readonly number[])[]
+  /** By window, and there by its own lanes. */
+  readonly #merged: (Accumulator | undefined)[][]
 
-/**
- * Merges each tile, as it is read, into the windows that reach back to it. A state's tiles hold no row after its high-water mark, so nothing ends at `t`. The first tile of a
- * window becomes its accumulator, unless it is another one's already.
- */
-function readWindows({ hops, lanes, windows }: ChainPlan, reader: ByteReader, highWater: number, t: number): Windows {
-  const merged = new Array<(Accumulator | undefined)[]>(windows.length)
-  const tails = new Array<number>(windows.length)
-  for (let w = 0; w < windows.length; w++) {
-    const { windowMicros, level, lanes: read } = windows[w] as WindowPlan
-    tails[w] = floorTo(t - windowMicros, hops[level] as number)
-    merged[w] = new Array<Accumulator | undefined>(read.length).fill(undefined)
+  constructor(plan: ChainPlan) {
+    this.#plan = plan
+    this.#tails = plan.windows.map(() => 0)
+    this.#laneOf = plan.windows.map((window) => plan.lanes.map((_, lane) => window.lanes.indexOf(lane)))
+    this.#merged = plan.windows.map((window) => window.lanes.map(() => undefined))
   }
-  for (let level = 0; level < hops.length; level++) {
-    const hop = hops[level] as number
-    let index = tileBase(highWater, hop)
-    for (let left = reader.uint(); left > 0; left--) {
-      index += reader.int()
-      const start = index * hop
-      for (let l = 0; l < lanes.length; l++) {
-        const aggregate = lanes[l] as Aggregate
-        const tile = aggregate.decode(reader)
-        let free = true
-        for (let w = 0; w < windows.length; w++) {
-          const window = windows[w] as WindowPlan
-          if (window.level < level || start < (tails[w] as number)) continue
-          const lane = window.lanes.indexOf(l)
-          if (lane < 0) continue
-          const into = merged[w] as (Accumulator | undefined)[]
-          const present = into[lane]
-          if (present !== undefined) {
-            present.merge(tile)
-          } else if (free) {
-            into[lane] = tile
-            free = false
-          } else {
-            const copy = aggregate.create()
-            copy.merge(tile)
-            into[lane] = copy
-          }
+
+  window(index: number): readonly Accumulator[] {
+    return this.#merged[index] as readonly Accumulator[]
+  }
+
+  clear(): void {
+    this.#forget()
+    this.#fill()
+  }
+
+  /**
+   * Merges each tile, as it is read, into the windows that reach back to it. A state's tiles hold no row after its high-water mark, so nothing ends at `t`. The first tile
+   * of a window becomes its accumulator, unless it is another one's already.
+   */
+  read(reader: ByteReader, highWater: number, t: number): void {
+    const { hops, lanes, windows } = this.#plan
+    this.#forget()
+    for (let w = 0; w < windows.length; w++) {
+      const { windowMicros, level } = windows[w] as WindowPlan
+      this.#tails[w] = floorTo(t - windowMicros, hops[level] as number)
+    }
+    for (let level = 0; level < hops.length; level++) {
+      const hop = hops[level] as number
+      let index = tileBase(highWater, hop)
+      for (let left = reader.uint(); left > 0; left--) {
+        index += reader.int()
+        for (let l = 0; l < lanes.length; l++) {
+          const aggregate = lanes[l] as Aggregate
+          this.#merge(l, level, index * hop, aggregate, aggregate.decode(reader))
         }
       }
     }
+    this.#fill()
   }
-  for (let w = 0; w < windows.length; w++) {
-    const into = merged[w] as (Accumulator | undefined)[]
-    for (let lane = 0; lane < into.length; lane++) into[lane] ??= made(lanes[(windows[w] as WindowPlan).lanes[lane] as number] as Aggregate)
+
+  #merge(lane: number, level: number, start: number, aggregate: Aggregate, tile: Accumulator): void {
+    const { windows } = this.#plan
+    let free = true
+    for (let w = 0; w < windows.length; w++) {
+      if ((windows[w] as WindowPlan).level < level || start < (this.#tails[w] as number)) continue
+      const at = (this.#laneOf[w] as readonly number[])[lane] as number
+      if (at < 0) continue
+      const into = this.#merged[w] as (Accumulator | undefined)[]
+      const present = into[at]
+      if (present !== undefined) {
+        present.merge(tile)
+      } else if (free) {
+        into[at] = tile
+        free = false
+      } else {
+        const copy = aggregate.create()
+        copy.merge(tile)
+        into[at] = copy
+      }
+    }
   }
-  return merged as Accumulator[][]
+
+  #forget(): void {
+    for (const into of this.#merged) for (let lane = 0; lane < into.length; lane++) into[lane] = undefined
+  }
+
+  /** Those that no tile came into are as of no row. */
+  #fill(): void {
+    const { lanes, windows } = this.#plan
+    for (let w = 0; w < windows.length; w++) {
+      const into = this.#merged[w] as (Accumulator | undefined)[]
+      for (let lane = 0; lane < into.length; lane++) {
+        into[lane] ??= (lanes[(windows[w] as WindowPlan).lanes[lane] as number] as Aggregate).create()
+      }
+    }
+  }
 }

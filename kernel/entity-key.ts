@@ -16,7 +16,8 @@ export const maxKeyBytes = 1024
 /** @throws LockstepError `INVALID_ENTITY` naming the part that is missing, of the wrong type or too long */
 export function encodeKey(parts: readonly Column<KeyType>[], values: readonly unknown[]): EntityKey {
   let key = ''
-  for (const [i, part] of parts.entries()) {
+  for (let i = 0; i < parts.length; i++) {
+    const part = parts[i] as Column<KeyType>
     const value = values[i]
     if (value === undefined || value === null) {
       throw new LockstepError('INVALID_ENTITY', `The entity lacks its key "${part.name}" (${typeName(part.type)}); send it.`)
@@ -45,11 +46,11 @@ export function encodeKeyPart(type: KeyType, value: Value): string {
     case 'bool':
       return value === true ? '\x01' : '\0'
     case 'int32':
-      return bigEndian(BigInt(value as number) + 2n ** 31n, 4)
+      return fourBytes((value as number) + 2 ** 31)
     case 'int64':
-      return bigEndian((value as bigint) + 2n ** 63n, 8)
+      return eightBytes(value as bigint)
     case 'timestamp':
-      return bigEndian(BigInt(value as number) + 2n ** 63n, 8)
+      return eightBytes(value as number)
     default:
       return type.kind satisfies never
   }
@@ -89,8 +90,19 @@ function isAscii(text: string): boolean {
   return true
 }
 
-function bigEndian(value: bigint, bytes: 4 | 8): string {
+/** Of a signed integer, so that a greater one sorts after a lesser. */
+function eightBytes(value: number | bigint): string {
+  const number = Number(value)
+  if (Number.isSafeInteger(number)) {
+    const high = Math.floor(number / 2 ** 32)
+    return fourBytes(high + 2 ** 31) + fourBytes(number - high * 2 ** 32)
+  }
   const buffer = Buffer.allocUnsafe(8)
-  buffer.writeBigUInt64BE(value)
-  return buffer.toString('latin1', 8 - bytes)
+  buffer.writeBigUInt64BE((value as bigint) + 2n ** 63n)
+  return buffer.toString('latin1')
+}
+
+/** Of an unsigned integer. */
+function fourBytes(value: number): string {
+  return String.fromCharCode(value >>> 24, (value >>> 16) & 0xff, (value >>> 8) & 0xff, value & 0xff)
 }

@@ -1,5 +1,5 @@
 import type { ByteReader, ByteWriter } from './binary.ts'
-import type { OrderKey } from './state.ts'
+import type { OrderKey, Tie } from './state.ts'
 import type { LatestPlan, SlotPlan } from './state-plan.ts'
 import type { Value } from './value-type.ts'
 
@@ -68,22 +68,48 @@ function encodeRow(slots: readonly SlotPlan[], writer: ByteWriter, { key, values
   }
 }
 
-export function decodeLatest(plans: readonly LatestPlan[], reader: ByteReader, from: number): LatestRows {
-  const lastEvent = plans[0]?.where === null ? null : from - reader.int()
-  const rows = new Array<LatestRow | null>(plans.length)
-  for (let i = 0; i < plans.length; i++) {
-    const { where, slots } = plans[i] as LatestPlan
-    rows[i] = where !== null && reader.byte() === 0 ? null : decodeRow(slots, reader, from)
+/** What `encodeLatest` wrote, decoded. What is read next is written over it. */
+export class DecodedRows implements LatestRows {
+  lastEvent = Number.NEGATIVE_INFINITY
+  readonly rows: (LatestRow | null)[]
+  readonly #plans: readonly LatestPlan[]
+  readonly #own: readonly WritableRow[]
+
+  constructor(plans: readonly LatestPlan[]) {
+    this.#plans = plans
+    this.#own = plans.map(({ slots }) => ({ key: { eventTime: 0, knownTime: 0, tie: 0 }, values: slots.map(() => null) }))
+    this.rows = plans.map(() => null)
   }
-  return { lastEvent: lastEvent ?? (rows[0] as LatestRow).key.eventTime, rows }
+
+  /** @param from as of `encodeLatest` */
+  read(reader: ByteReader, from: number): void {
+    const plans = this.#plans
+    const told = plans[0]?.where === null ? null : from - reader.int()
+    for (let i = 0; i < plans.length; i++) {
+      const { where, slots } = plans[i] as LatestPlan
+      this.rows[i] = where !== null && reader.byte() === 0 ? null : decodeRow(slots, reader, from, this.#own[i] as WritableRow)
+    }
+    this.lastEvent = told ?? (this.rows[0] as LatestRow).key.eventTime
+  }
+
+  /** Of an entity that has no row yet. */
+  clear(): void {
+    this.lastEvent = Number.NEGATIVE_INFINITY
+    this.rows.fill(null)
+  }
 }
 
-function decodeRow(slots: readonly SlotPlan[], reader: ByteReader, from: number): LatestRow {
+interface WritableRow {
+  readonly key: { eventTime: number; knownTime: number; tie: Tie }
+  readonly values: (Value | null)[]
+}
+
+function decodeRow(slots: readonly SlotPlan[], reader: ByteReader, from: number, row: WritableRow): LatestRow {
+  const { key, values } = row
   const flags = reader.byte()
-  const eventTime = from - reader.int()
-  const knownTime = (flags & sameTime) !== 0 ? eventTime : from - reader.int()
-  const tie = (flags & textTie) === 0 ? reader.int() : reader.blob().toString('latin1')
-  const values = new Array<Value | null>(slots.length)
+  key.eventTime = from - reader.int()
+  key.knownTime = (flags & sameTime) !== 0 ? key.eventTime : from - reader.int()
+  key.tie = (flags & textTie) === 0 ? reader.int() : reader.blob().toString('latin1')
   if ((flags & someNull) === 0) {
     for (let i = 0; i < slots.length; i++) values[i] = (slots[i] as SlotPlan).present.read(reader)
   } else {
@@ -93,5 +119,5 @@ function decodeRow(slots: readonly SlotPlan[], reader: ByteReader, from: number)
       values[i] = isNull ? null : (slots[i] as SlotPlan).present.read(reader)
     }
   }
-  return { key: { eventTime, knownTime, tie }, values }
+  return row
 }

@@ -1,6 +1,6 @@
 import { LockstepError, messageOf } from './errors.ts'
 import type { OnDemandSpec } from './service-spec.ts'
-import { Status } from './state.ts'
+import { allPresent, Status } from './state.ts'
 import { formatTimestamp } from './time.ts'
 import { loadTransform } from './transform.ts'
 import { valueFromJson } from './value-json.ts'
@@ -105,7 +105,7 @@ export function onDemandStep(
           throw failed(asOf, messageOf(cause).replace(/\.$/, ''), cause)
         }
       }
-      return { values: answer, statuses }
+      return { values: answer, statuses: statuses.every((status) => status === Status.present) ? allPresent(statuses.length) : statuses }
     },
   }
 }

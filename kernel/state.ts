@@ -31,6 +31,13 @@ export const Status = { present: 0, nullValue: 1, notFound: 2, outsideMaxAge: 3,
 export type Status = (typeof Status)[keyof typeof Status]
 export const statusNames = ['PRESENT', 'NULL_VALUE', 'NOT_FOUND', 'OUTSIDE_MAX_AGE', 'INVALID', 'UNAVAILABLE'] as const
 
+const wholes: (readonly Status[])[] = []
+
+/** The statuses of so many values that are all there: always the same array, by which it is known without a look at each. */
+export function allPresent(count: number): readonly Status[] {
+  return (wholes[count] ??= new Array<Status>(count).fill(Status.present))
+}
+
 /** A view's features for one entity at one moment, by index of `plan.features`. Defaults are applied; statuses tell what was really there. */
 export interface ViewValues {
   readonly values: readonly (Value | null)[]

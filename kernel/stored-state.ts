@@ -1,4 +1,4 @@
-import { ByteReader, ByteWriter } from './binary.ts'
+import { ByteWriter, passingReader } from './binary.ts'
 import { LockstepError } from './errors.ts'
 import type { Frontier } from './frontier.ts'
 import { readFrontier, writeFrontier } from './frontier.ts'
@@ -63,7 +63,7 @@ export function readHeader(bytes: Uint8Array, what: string): StoredHeader {
       `The online state of "${what}" has format ${format}, and this build reads ${storedFormat}; use the build that wrote it, or rebuild the view (lockstep materialize --rebuild).`,
     )
   }
-  const reader = new ByteReader(bytes, 1)
+  const reader = passingReader(bytes, 1)
   const frontier = readFrontier(reader)
   return { frontier, highWater: reader.float64(), bodyAt: reader.offset }
 }

@@ -4,7 +4,7 @@ import { answerAt } from './answer.ts'
 import type { ByteReader, ByteWriter } from './binary.ts'
 import { LockstepError } from './errors.ts'
 import type { LatestRow } from './latest-rows.ts'
-import { decodeLatest, encodeLatest, isNear } from './latest-rows.ts'
+import { DecodedRows, encodeLatest, isNear } from './latest-rows.ts'
 import { overCapFlag } from './over-cap.ts'
 import { readOrderKey, writeOrderKey } from './order-key.ts'
 import type { EntityState, FoldRow, ViewValues } from './state.ts'
@@ -154,11 +154,12 @@ export class ViewState implements EntityState, StateParts {
   }
 
   static #decodeFolded(plan: StatePlan, reader: ByteReader, highWater: number, flags: number): ViewState {
-    const { lastEvent, rows } = decodeLatest(plan.latest, reader, (flags & bodyFlags.far) === 0 ? highWater : 0)
+    const latest = new DecodedRows(plan.latest)
+    latest.read(reader, (flags & bodyFlags.far) === 0 ? highWater : 0)
     const lifetime = plan.lifetime.map((aggregate) => aggregate.decode(reader))
     const chains = plan.chains.map((chain) => TileChain.decode(chain, reader, highWater))
-    const state = new ViewState(plan, [...rows], lifetime, chains)
-    state.#lastEvent = lastEvent
+    const state = new ViewState(plan, latest.rows, lifetime, chains)
+    state.#lastEvent = latest.lastEvent
     return state
   }
 

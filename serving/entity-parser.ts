@@ -43,12 +43,12 @@ export function createEntityParser(service: ServicePlan): (entity: unknown, inde
       )
     }
     for (const name of Object.keys(entity)) if (!names.has(name)) throw unknownField(name, index)
-    const keyValues = service.keys.map((column) => parse(entity, column, index, 'INVALID_ENTITY'))
-    const request = service.request.map((column) => parse(entity, column, index, 'MISSING_REQUEST_VALUE'))
-    const keys: EntityKey[] = []
-    for (const [u, use] of uses.entries()) {
+    const keyValues = parseAll(service.keys, entity, index, 'INVALID_ENTITY')
+    const request = parseAll(service.request, entity, index, 'MISSING_REQUEST_VALUE')
+    const keys = new Array<EntityKey>(uses.length)
+    for (let u = 0; u < uses.length; u++) {
       const same = sameAs[u] as number
-      keys.push(same < u ? (keys[same] as EntityKey) : encode(use, keyValues, index))
+      keys[u] = same < u ? (keys[same] as EntityKey) : encode(uses[u] as (typeof uses)[number], keyValues, index)
     }
     return { keys, request }
   }
@@ -62,6 +62,17 @@ export function createEntityParser(service: ServicePlan): (entity: unknown, inde
   }
 }
 
+function parseAll(
+  columns: readonly Column[],
+  entity: Readonly<Record<string, unknown>>,
+  index: number,
+  missing: 'INVALID_ENTITY' | 'MISSING_REQUEST_VALUE',
+): Value[] {
+  const values = new Array<Value>(columns.length)
+  for (let c = 0; c < columns.length; c++) values[c] = parse(entity, columns[c] as Column, index, missing)
+  return values
+}
+
 function parse(
   entity: Readonly<Record<string, unknown>>,
   column: Column,
@@ -69,15 +80,26 @@ function parse(
   missing: 'INVALID_ENTITY' | 'MISSING_REQUEST_VALUE',
 ): Value {
   const json = Object.hasOwn(entity, column.name) ? entity[column.name] : null
+  if (json !== null && json !== undefined) {
+    try {
+      return sentValue(column.type, json, '')
+    } catch {
+      // one that is refused is read again, so that the place is put into words for no other
+    }
+  }
+  throw refused(column, json, index, missing)
+}
+
+function refused(column: Column, json: unknown, index: number, missing: 'INVALID_ENTITY' | 'MISSING_REQUEST_VALUE'): unknown {
   const what = `The field "${column.name}" of entity ${index}`
   const details = { entity: index, field: column.name }
   if (json === null || json === undefined) {
-    throw new LockstepError(missing, `${what} is missing; send it as ${typeName(column.type)}.`, { details })
+    return new LockstepError(missing, `${what} is missing; send it as ${typeName(column.type)}.`, { details })
   }
   try {
     return sentValue(column.type, json, what)
   } catch (cause) {
-    throw new LockstepError('INVALID_ENTITY', messageOf(cause), { cause, details })
+    return new LockstepError('INVALID_ENTITY', messageOf(cause), { cause, details })
   }
 }
 
@@ -87,10 +109,9 @@ function encode(
   index: number,
 ): EntityKey {
   try {
-    return encodeKey(
-      use.parts,
-      use.at.map((at) => values[at]),
-    )
+    const own = new Array<unknown>(use.at.length)
+    for (let i = 0; i < own.length; i++) own[i] = values[use.at[i] as number]
+    return encodeKey(use.parts, own)
   } catch (cause) {
     throw new LockstepError('INVALID_ENTITY', `Entity ${index}: ${messageOf(cause)}`, { cause, details: { entity: index } })
   }

@@ -1,7 +1,7 @@
 import type { Registry } from 'prom-client'
 import { Counter, Gauge, Histogram } from 'prom-client'
 import type { ServicePlan, ServiceValues } from '../kernel/service-plan.ts'
-import { statusNames } from '../kernel/state.ts'
+import { allPresent, Status, statusNames } from '../kernel/state.ts'
 import type { DefinitionId } from '../kernel/view-spec.ts'
 import type { ModelMetrics } from './model-metrics.ts'
 import { createModelMetrics } from './model-metrics.ts'
@@ -10,6 +10,14 @@ import type { PushMetrics } from './push-metrics.ts'
 import { createPushMetrics } from './push-metrics.ts'
 import type { RunMetrics } from './run-metrics.ts'
 import { createRunMetrics } from './run-metrics.ts'
+
+interface FeatureCounts {
+  readonly plan: ServicePlan
+  /** Rows of which all was there. */
+  whole: number
+  /** Of the others, by feature and status. */
+  readonly byFeature: Float64Array
+}
 
 export interface ServingMetrics {
   readonly registry: Registry
@@ -65,7 +73,7 @@ export function createServingMetrics(registry: Registry): ServingMetrics {
     registers,
   })
   // Counting a status must cost next to nothing: arrays by service, turned into samples when they are asked for.
-  const counts = new Map<string, { plan: ServicePlan; counts: Float64Array }>()
+  const counts = new Map<string, FeatureCounts>()
   registry.registerMetric(
     new Counter({
       name: 'lockstep_feature_statuses_total',
@@ -74,10 +82,10 @@ export function createServingMetrics(registry: Registry): ServingMetrics {
       registers: [],
       collect() {
         this.reset()
-        for (const { plan, counts: byFeature } of counts.values()) {
+        for (const { plan, whole, byFeature } of counts.values()) {
           for (const [f, feature] of plan.features.entries()) {
             for (const [s, status] of statusNames.entries()) {
-              const count = byFeature[f * statusNames.length + s] ?? 0
+              const count = (byFeature[f * statusNames.length + s] ?? 0) + (s === Status.present ? whole : 0)
               if (count > 0) this.inc({ service: plan.id, feature: feature.name, status }, count)
             }
           }
@@ -106,12 +114,18 @@ export function createServingMetrics(registry: Registry): ServingMetrics {
       const entry =
         known?.plan.fingerprint === service.fingerprint
           ? known
-          : { plan: service, counts: new Float64Array(service.features.length * statusNames.length) }
+          : { plan: service, whole: 0, byFeature: new Float64Array(service.features.length * statusNames.length) }
       if (entry !== known) counts.set(service.id, entry)
-      for (const row of rows) {
-        for (let f = 0; f < row.statuses.length; f++) {
-          const slot = f * statusNames.length + (row.statuses[f] as number)
-          entry.counts[slot] = (entry.counts[slot] ?? 0) + 1
+      const { byFeature } = entry
+      const whole = allPresent(service.features.length)
+      for (const { statuses } of rows) {
+        if (statuses === whole) {
+          entry.whole++
+          continue
+        }
+        for (let f = 0; f < statuses.length; f++) {
+          const slot = f * statusNames.length + (statuses[f] as number)
+          byFeature[slot] = (byFeature[slot] ?? 0) + 1
         }
       }
     },

@@ -1,5 +1,5 @@
 import type { ServiceFeature, ServiceValues } from '../../kernel/service-plan.ts'
-import { Status, statusNames } from '../../kernel/state.ts'
+import { allPresent, Status, statusNames } from '../../kernel/state.ts'
 import { formatTimestamp } from '../../kernel/time.ts'
 import { countsJson } from '../../kernel/value-json.ts'
 import type { Column, CountsValue, ListValue, Value, ValueType } from '../../kernel/value-type.ts'
@@ -35,8 +35,15 @@ export function valueWriter(type: ValueType): (value: Value | null) => string {
 /** Whether JSON has a form for the value: NaN and the infinities have none. */
 export function jsonCanSay(value: Value | null): boolean {
   if (typeof value === 'number') return Number.isFinite(value)
+  if (typeof value !== 'object') return true
   if (value instanceof Float32Array) return value.every(Number.isFinite)
   return Array.isArray(value) ? value.every(jsonCanSay) : true
+}
+
+/** Whether JSON has a form for each. */
+export function canSayAll(values: readonly (Value | null)[]): boolean {
+  for (const value of values) if (!jsonCanSay(value)) return false
+  return true
 }
 
 /** Compiled text of an object of named values, in the order of the columns. */
@@ -71,13 +78,17 @@ export function serviceValuesWriter(features: readonly ServiceFeature[]): Servic
 
 /** Compiled text of the statuses of a row, whose texts are made beforehand: most often all are PRESENT. */
 function statusWriter(names: readonly string[]): (row: ServiceValues) => string {
-  const texts = names.map((name) => statusNames.map((status) => `${JSON.stringify(name)}:"${status}"`))
-  const allPresent = `{${texts.map((ofName) => ofName[Status.present]).join()}}`
+  const texts = names.map((name, i) => statusNames.map((status) => `${i === 0 ? '{' : ','}${JSON.stringify(name)}:"${status}"`))
+  const whole = allPresent(names.length)
+  const wholeText = `${texts.map((ofName) => ofName[Status.present]).join('')}}`
+  if (names.length === 0) return () => '{}'
   return ({ statuses, values }) => {
-    const said = (i: number) => (jsonCanSay(values[i] ?? null) ? (statuses[i] as Status) : Status.invalid)
-    let i = 0
-    while (i < texts.length && said(i) === Status.present) i++
-    if (i === texts.length) return allPresent
-    return `{${texts.map((ofName, at) => ofName[said(at)]).join()}}`
+    if (statuses === whole && canSayAll(values)) return wholeText
+    let text = ''
+    for (let i = 0; i < texts.length; i++) {
+      const status = jsonCanSay(values[i] ?? null) ? (statuses[i] as Status) : Status.invalid
+      text += (texts[i] as readonly string[])[status] as string
+    }
+    return `${text}}`
   }
 }

@@ -19,7 +19,7 @@ import {
   whenUnavailableSchema,
   writerOf,
 } from './features-route.ts'
-import { jsonCanSay, recordWriter } from './json.ts'
+import { canSayAll, jsonCanSay, recordWriter } from './json.ts'
 import { versionSchema } from './model-version-schema.ts'
 import type { Route } from './route.ts'
 
@@ -90,7 +90,7 @@ async function answerPredict(call: Call, deps: AppDeps): Promise<RouteAnswer> {
 }
 
 function outputStatusesJson(outputs: readonly Column[], predictions: readonly Prediction[]): string {
-  if (predictions.every((prediction) => prediction.every(jsonCanSay))) return ''
+  if (predictions.every(canSayAll)) return ''
   const invalid = predictions.map((prediction) =>
     Object.fromEntries(outputs.flatMap(({ name }, o) => (jsonCanSay(prediction[o] ?? null) ? [] : [[name, statusNames[Status.invalid]]]))),
   )

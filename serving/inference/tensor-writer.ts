@@ -67,10 +67,13 @@ function fillFloats<Data extends Float32Array | Float64Array>(
 ): Data {
   for (let r = 0; r < rows.length; r++) {
     const row = rows[r] as FeatureRow
-    for (const column of columns) {
+    for (let c = 0; c < columns.length; c++) {
+      const column = columns[c] as InputColumn
       const at = r * width + column.offset
       const value = row[column.feature]
-      if (value === null || value === undefined) data.fill(Number.NaN, at, at + column.width)
+      // most often
+      if (typeof value === 'number') data[at] = value
+      else if (value === null || value === undefined) data.fill(Number.NaN, at, at + column.width)
       else if (value instanceof Float32Array) data.set(value, at)
       else data[at] = Number(value)
     }
