@@ -5,6 +5,7 @@ import type { ByteReader } from './binary.ts'
 import { DecodedRows } from './latest-rows.ts'
 import type { LatestRow } from './latest-rows.ts'
 import type { ViewValues } from './state.ts'
+import { allPresent } from './state.ts'
 import type { StatePlan } from './state-plan.ts'
 import type { ChainPlan, WindowPlan } from './tile-chain.ts'
 import { tileBase } from './tile-chain.ts'
@@ -20,6 +21,11 @@ import { bodyFlags, endOfBody, historyNeeded } from './view-state.ts'
  */
 export function encodedReader(plan: StatePlan): (reader: ByteReader, highWater: number, t: number) => ViewValues | null {
   const parts = new EncodedParts(plan)
+  const { features } = plan
+  // most often: latest values of one row, of which none expires, in the row's own order
+  const isRow =
+    plan.latest.length === 1 && features.every((f, i) => f.kind === 'latest' && f.row === 0 && f.index === i && f.ttlMicros === null)
+  const whole = allPresent(features.length)
   return (reader, highWater, t) => {
     const flags = reader.byte()
     if ((flags & bodyFlags.pending) !== 0) return null
@@ -27,6 +33,7 @@ export function encodedReader(plan: StatePlan): (reader: ByteReader, highWater: 
     if ((flags & bodyFlags.folded) === 0) parts.clear()
     else parts.read(reader, (flags & bodyFlags.far) === 0 ? highWater : 0, highWater, t)
     endOfBody(plan, reader)
+    if (isRow && parts.isWhole) return { values: (parts.rows[0] as LatestRow).values, statuses: whole, eventTime: parts.lastEvent }
     return answerAt(plan, parts, t, null)
   }
 }
@@ -50,6 +57,11 @@ class EncodedParts implements StateParts {
 
   get rows(): readonly (LatestRow | null)[] {
     return this.#latest.rows
+  }
+
+  /** Whether there is every row that latest values are read from, and none of its values is null. */
+  get isWhole(): boolean {
+    return this.#latest.isWhole
   }
 
   windowAt(chain: number, window: number): readonly Accumulator[] {

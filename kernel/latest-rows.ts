@@ -68,16 +68,21 @@ function encodeRow(slots: readonly SlotPlan[], writer: ByteWriter, { key, values
   }
 }
 
-/** What `encodeLatest` wrote, decoded. What is read next is written over it. */
+/** What `encodeLatest` wrote, decoded. What is read next is written over it, but for the rows' values. */
 export class DecodedRows implements LatestRows {
   lastEvent = Number.NEGATIVE_INFINITY
   readonly rows: (LatestRow | null)[]
+  /** Whether none of the values is null. */
+  isWhole = false
   readonly #plans: readonly LatestPlan[]
-  readonly #own: readonly WritableRow[]
+  readonly #own: readonly DecodedRow[]
 
   constructor(plans: readonly LatestPlan[]) {
     this.#plans = plans
-    this.#own = plans.map(({ slots }) => ({ key: { eventTime: 0, knownTime: 0, tie: 0 }, values: slots.map(() => null) }))
+    this.#own = plans.map(({ slots }) => {
+      const none = slots.map(() => null)
+      return { key: { eventTime: 0, knownTime: 0, tie: 0 }, none, values: none, isWhole: true }
+    })
     this.rows = plans.map(() => null)
   }
 
@@ -85,9 +90,12 @@ export class DecodedRows implements LatestRows {
   read(reader: ByteReader, from: number): void {
     const plans = this.#plans
     const told = plans[0]?.where === null ? null : from - reader.int()
+    this.isWhole = true
     for (let i = 0; i < plans.length; i++) {
       const { where, slots } = plans[i] as LatestPlan
-      this.rows[i] = where !== null && reader.byte() === 0 ? null : decodeRow(slots, reader, from, this.#own[i] as WritableRow)
+      const row = where !== null && reader.byte() === 0 ? null : decodeRow(slots, reader, from, this.#own[i] as DecodedRow)
+      this.rows[i] = row
+      if (row === null || !row.isWhole) this.isWhole = false
     }
     this.lastEvent = told ?? (this.rows[0] as LatestRow).key.eventTime
   }
@@ -96,21 +104,29 @@ export class DecodedRows implements LatestRows {
   clear(): void {
     this.lastEvent = Number.NEGATIVE_INFINITY
     this.rows.fill(null)
+    this.isWhole = false
   }
 }
 
-interface WritableRow {
+interface DecodedRow {
   readonly key: { eventTime: number; knownTime: number; tie: Tie }
-  readonly values: (Value | null)[]
+  /** What new ones are made from: an array that is known to hold anything is not made over as a float comes to be beside a bool. */
+  readonly none: readonly (Value | null)[]
+  /** New ones for each row, which may be kept. */
+  values: (Value | null)[]
+  /** Whether none of them is null. */
+  isWhole: boolean
 }
 
-function decodeRow(slots: readonly SlotPlan[], reader: ByteReader, from: number, row: WritableRow): LatestRow {
-  const { key, values } = row
+function decodeRow(slots: readonly SlotPlan[], reader: ByteReader, from: number, row: DecodedRow): DecodedRow {
+  const { key } = row
+  const values = row.none.slice()
   const flags = reader.byte()
   key.eventTime = from - reader.int()
   key.knownTime = (flags & sameTime) !== 0 ? key.eventTime : from - reader.int()
   key.tie = (flags & textTie) === 0 ? reader.int() : reader.blob().toString('latin1')
-  if ((flags & someNull) === 0) {
+  row.isWhole = (flags & someNull) === 0
+  if (row.isWhole) {
     for (let i = 0; i < slots.length; i++) values[i] = (slots[i] as SlotPlan).present.read(reader)
   } else {
     const bits = reader.skip(Math.ceil(slots.length / 8))
@@ -119,5 +135,6 @@ function decodeRow(slots: readonly SlotPlan[], reader: ByteReader, from: number,
       values[i] = isNull ? null : (slots[i] as SlotPlan).present.read(reader)
     }
   }
+  row.values = values
   return row
 }

@@ -154,9 +154,12 @@ export async function readFeatures(
   }
 
   const rows = new Array<ServiceValues>(entities.length)
+  const texts = textsOf(service)
   for (let e = 0; e < entities.length; e++) {
-    const read = entities.length === 1 ? reads : reads.slice(e * uses.length, (e + 1) * uses.length)
-    rows[e] = evaluate(service, read as ViewValues[], entities[e] as ServedEntity, { index: e, asOf })
+    const read = (entities.length === 1 ? reads : reads.slice(e * uses.length, (e + 1) * uses.length)) as ViewValues[]
+    const row = evaluate(service, read, (entities[e] as ServedEntity).request, asOf, e)
+    for (const f of texts) if (!isUnicode(row.values[f] ?? null)) throw notUnicode(service, e, f)
+    rows[e] = row
   }
   // what is required cannot be had from a default
   const [failure] = away
@@ -180,20 +183,16 @@ const noneLate: ReadonlySet<number> = new Set()
 function evaluate(
   service: ServicePlan,
   read: readonly ViewValues[],
-  entity: ServedEntity,
-  { index, asOf }: { readonly index: number; readonly asOf: number },
+  request: readonly Value[],
+  asOf: number,
+  index: number,
 ): ServiceValues {
-  let row: ServiceValues
   try {
-    row = service.evaluate(read, entity.request, asOf)
+    return service.evaluate(read, request, asOf)
   } catch (cause) {
     if (!(cause instanceof LockstepError)) throw cause
     throw ofIndex(index, cause)
   }
-  for (const f of textsOf(service)) {
-    if (!isUnicode(row.values[f] ?? null)) throw notUnicode(service, index, f)
-  }
-  return row
 }
 
 /** Features, by index, that are or hold texts. */
