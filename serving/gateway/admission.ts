@@ -42,7 +42,7 @@ interface Held {
 const leastOfAll = 128
 const waitMs = 8
 /** Of a busy process, those that have waited for longer are not let in any more: they are refused when their time is over. */
-const freshMs = 50
+const freshMs = 25
 /** How long a request is held: two milliseconds for each that is, within these bounds. So about 500 in a second are refused while that can be, for a refusal takes time too. */
 const holdLeastMs = 50
 const holdMostMs = 1000
