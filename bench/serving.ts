@@ -107,7 +107,6 @@ await inServedPlace(entities, [], async ({ served, key, config, folder }) => {
   }
 })
 
-
 interface Measured extends Loaded {
   /** Of the server, per request. */
   readonly cpuUs: number

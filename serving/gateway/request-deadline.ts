@@ -28,9 +28,12 @@ export function timeoutOf(header: string | readonly string[] | undefined): numbe
   )
 }
 
-/** @throws LockstepError `DEADLINE_EXCEEDED` where it is past */
-export function requireTime({ at, limitMs }: RequestDeadline): void {
-  if (performance.now() >= at) throw deadlineExceeded(limitMs)
+/**
+ * @param neededMs what is known to be needed still
+ * @throws LockstepError `DEADLINE_EXCEEDED` where it is past, or will be by then
+ */
+export function requireTime({ at, limitMs }: RequestDeadline, neededMs = 0): void {
+  if (performance.now() + neededMs >= at) throw deadlineExceeded(limitMs)
 }
 
 /** What `work` comes to, where that is before the deadline; after it nobody waits for it any more. @throws LockstepError `DEADLINE_EXCEEDED`, and what `work` throws */

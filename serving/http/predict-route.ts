@@ -61,10 +61,12 @@ export const predictRoutes: readonly Route[] = [
 async function answerPredict(call: Call, deps: AppDeps): Promise<RouteAnswer> {
   const body = await readBody(call, deps.bodyLimitBytes, predictSchema)
   const catalog = deps.catalog()
-  return await deps.models.use(catalog, body.model, body.version, async ({ version, service, outputs, predict }) => {
+  return await deps.models.use(catalog, body.model, body.version, async ({ version, service, outputs, predict, predictedRunMs }) => {
+    const { deadline } = call
+    const runMs = deadline === undefined ? 0 : predictedRunMs(body.entities.length)
+    if (deadline !== undefined) requireTime(deadline, runMs)
     const read = await readEntities(deps, catalog, service, body, deps.clock())
-    const deadline = call.deadline
-    if (deadline !== undefined) requireTime(deadline)
+    if (deadline !== undefined) requireTime(deadline, runMs)
     const answers = await predict(read.rows.map((row) => row.values))
     let text = `{"model":${JSON.stringify(version.model)},"version":${version.version},"service":"${service.id}",${momentJson(call, deps, service, read)}${frontiersJson(body.include, read)}`
     if (body.include?.includes('types')) text += `${typesJson(body.include, service)},"outputTypes":${outputTypesOf(outputs)}`

@@ -21,7 +21,10 @@ import type { Runners } from './runners.ts'
 export interface OpenModel extends BatchedModel, Pick<LoadedModel, 'outputs' | 'metadata' | 'close'> {
   /** In this process, or in one of its own. */
   readonly place: 'inline' | 'process'
-  /** How long running so many rows takes, milliseconds, by what runs took so far; the wait for runs under way is not in it. 0 while nothing is known. */
+  /**
+   * How long running so many rows takes, milliseconds, by what runs took so far; the wait for runs under way is not in it. 0 while nothing is known, or nothing new: where no run was let in lately,
+   * the next tells whether it takes as long still.
+   */
   predictedRunMs(rows: number): number
   /** Forgets the answers that are cached. */
   forgetAnswers(): void
@@ -50,6 +53,8 @@ const inlineRunMs = 1
 const hostedRunMs = 5
 
 const defaultTimeoutMs = 5000
+/** After so long without a run nobody is turned away for what runs took. */
+const outdatedMs = 1000
 const loadTimeoutMs = 60_000
 const measureTimeoutMs = 5000
 const defaultTolerance = 1e-6
@@ -74,8 +79,10 @@ export async function openModel(bytes: () => Promise<Uint8Array>, options: OpenM
     )
   const { place, session } = await settle()
   const { metadata } = session
+  let ranAt = performance.now()
   const loaded = loadedModel(session, binding, name, (rows, ms) => {
     times.note(rows, ms)
+    ranAt = performance.now()
     options.onRun(rows, ms)
   })
   const maxRows = () => times.bestRows(place === 'inline' ? inlineRunMs : hostedRunMs)
@@ -107,6 +114,7 @@ export async function openModel(bytes: () => Promise<Uint8Array>, options: OpenM
       await loaded.close()
     },
     predictedRunMs(rows) {
+      if (performance.now() - ranAt > outdatedMs) return 0
       const most = loaded.maxRows ?? maxRows()
       const full = Math.floor(rows / most)
       const rest = rows % most

@@ -59,13 +59,15 @@ async function run(deps: AppDeps, request: InferRequest, { deadline, ...caller }
     refuseTwice(request.inputs.map((input) => input.name))
     refuseTwice(request.outputs ?? [])
     const answered = areTensorsOf(model, request.inputs)
-      ? { outputs: await runTensors(model, request) }
+      ? { outputs: await runTensors(model, request, deadline) }
       : await runEntities(
           model,
           request,
           async (entities) => {
+            const runMs = deadline === undefined ? 0 : model.predictedRunMs(entities.length)
+            if (deadline !== undefined) requireTime(deadline, runMs)
             const read = await readEntities(deps, catalog, model.service, { entities, ...asked(request.parameters) }, deps.clock())
-            if (deadline !== undefined) requireTime(deadline)
+            if (deadline !== undefined) requireTime(deadline, runMs)
             return read
           },
           (read, predictions) => {
@@ -104,7 +106,11 @@ function areTensorsOf(model: ServedModel, inputs: readonly InferTensor[]): boole
   )
 }
 
-async function runTensors(model: ServedModel, { inputs, outputs }: InferRequest): Promise<InferTensor[]> {
+async function runTensors(
+  model: ServedModel,
+  { inputs, outputs }: InferRequest,
+  deadline: RequestDeadline | undefined,
+): Promise<InferTensor[]> {
   const feeds: Record<string, TensorValue> = {}
   const rows = inputs[0]?.shape[0]
   for (const { name, shape, datatype } of inputsOf(model)) {
@@ -118,6 +124,7 @@ async function runTensors(model: ServedModel, { inputs, outputs }: InferRequest)
     feeds[name] = { type: onnxTypeOf(datatype), dims: input.shape, data: input.data }
   }
   const wanted = outputs ?? outputsOf(model).map((output) => output.name)
+  if (deadline !== undefined) requireTime(deadline, model.predictedRunMs(rows ?? 1))
   const results = await model.runTensors(feeds, wanted)
   return wanted.map((name) => {
     const { type, dims, data } = results[name] as TensorValue

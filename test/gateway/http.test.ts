@@ -9,6 +9,7 @@ import { newKey } from '../../registry/keys/key-text.ts'
 import type { Scope } from '../../registry/keys/scope.ts'
 import { openPostgres } from '../../runtime/open-postgres.ts'
 import { gated, until } from '../serving/gate.ts'
+import { endlessModel } from '../serving/made-models.ts'
 import type { Answer, World } from '../serving/world.ts'
 import { ask, createWorld } from '../serving/world.ts'
 
@@ -207,6 +208,38 @@ describe('a deadline', () => {
     expect(told(await ask(url, '/v1/predict', prediction))).toEqual([504, 'DEADLINE_EXCEEDED'])
     held.letGo()
     await server.close()
+  })
+})
+
+describe('a deadline that the runs of a model would miss', () => {
+  it('ends a request before its features are read, until the model has not run for a while', async () => {
+    const slow = await createWorld('redis')
+    try {
+      await slow.materialize('airport_delays')
+      await slow.push('echo', endlessModel(100_000))
+      const held = heldStore(slow)
+      held.letGo()
+      const { url, server } = await serve({ store: held.store }, slow)
+      const start = performance.now()
+      expect((await ask(url, '/v1/predict', prediction)).status).toBe(200)
+      const shortly = { 'x-request-timeout-ms': String(Math.max(5, Math.round((performance.now() - start) / 4))) }
+      const read = held.reading()
+      expect(told(await ask(url, '/v1/predict', prediction, shortly))).toEqual([504, 'DEADLINE_EXCEEDED'])
+      const entity = {
+        inputs: [
+          { name: 'airport', datatype: 'BYTES', shape: [1], data: ['ATL'] },
+          { name: 'distance', datatype: 'FP64', shape: [1], data: [1] },
+        ],
+      }
+      expect((await ask(url, '/v2/models/echo/infer', entity, shortly)).status).toBe(504)
+      expect(held.reading()).toBe(read)
+      await delay(1100)
+      expect(told(await ask(url, '/v1/predict', prediction, shortly))).toEqual([504, 'DEADLINE_EXCEEDED'])
+      expect(held.reading()).toBeGreaterThan(read)
+      await server.close()
+    } finally {
+      await slow.close()
+    }
   })
 })
 

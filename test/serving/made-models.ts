@@ -56,8 +56,14 @@ export function centeringModel(): Buffer {
   })
 }
 
-/** Runs its loop as many times as the greatest of its last feature says: with 4e18 for ever. */
-export function endlessModel(): Buffer {
+const countNodes = [
+  { type: 'Gather', inputs: ['features', 'column'], outputs: ['last'], attributes: { axis: 1n } },
+  { type: 'ReduceMax', inputs: ['last'], outputs: ['most'], attributes: { keepdims: 0n } },
+  { type: 'Cast', inputs: ['most'], outputs: ['count'], attributes: { to: 7n } },
+]
+
+/** Runs its loop so many times, whatever it is given; by default as many times as the greatest of its last feature says: with 4e18 for ever. */
+export function endlessModel(rounds?: number): Buffer {
   return makeOnnx({
     graph: {
       inputs: [features],
@@ -65,11 +71,10 @@ export function endlessModel(): Buffer {
       initializers: [
         { name: 'yes', type: 'bool', dims: [], raw: new Uint8Array([1]) },
         { name: 'column', type: 'int64', dims: [1], raw: longs(2) },
+        ...(rounds === undefined ? [] : [{ name: 'count', type: 'int64', dims: [], raw: longs(rounds) } as const]),
       ],
       nodes: [
-        { type: 'Gather', inputs: ['features', 'column'], outputs: ['last'], attributes: { axis: 1n } },
-        { type: 'ReduceMax', inputs: ['last'], outputs: ['most'], attributes: { keepdims: 0n } },
-        { type: 'Cast', inputs: ['most'], outputs: ['count'], attributes: { to: 7n } },
+        ...(rounds === undefined ? countNodes : []),
         {
           type: 'Loop',
           inputs: ['count', 'yes', 'features'],
