@@ -43,7 +43,7 @@ export interface ReadOptions extends RequestOptions {
   /** Tokens of pushes that the answer is to hold. */
   readonly after?: string | readonly string[]
   /** What to answer where the online store is away. Default: as the server is set. */
-  readonly whenUnavailable?: 'error' | 'defaults'
+  readonly whenUnavailable?: 'error' | 'stale' | 'defaults'
 }
 
 export type Status = 'PRESENT' | 'NULL_VALUE' | 'NOT_FOUND' | 'OUTSIDE_MAX_AGE' | 'UNAVAILABLE' | 'INVALID'
@@ -52,8 +52,10 @@ interface Answer {
   readonly requestId: string
   /** The moment of all values, epoch microseconds. */
   readonly asOf: number
-  /** Whether the online store could not be read, and its features are defaults. */
+  /** Whether the online store could not be read, and its features are as they were lately, or defaults. */
   readonly degraded: boolean
+  /** Where they are as they were, how long ago the oldest state was read, milliseconds; else null. */
+  readonly staleMs: number | null
 }
 
 export interface FeaturesAnswer<S extends FeatureService> extends Answer {
@@ -201,7 +203,12 @@ function reading({ asOf, after, whenUnavailable }: ReadOptions): object {
 }
 
 function moment(answer: Named): object {
-  return { requestId: answer['requestId'], asOf: parseTimestamp(String(answer['asOf'])), degraded: answer['degraded'] === true }
+  return {
+    requestId: answer['requestId'],
+    asOf: parseTimestamp(String(answer['asOf'])),
+    degraded: answer['degraded'] === true,
+    staleMs: answer['staleMs'] ?? null,
+  }
 }
 
 /** `crypto.randomUUID` is there for pages over https alone. */

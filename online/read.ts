@@ -22,6 +22,8 @@ export interface OnlineAnswer {
   readonly frontier: Frontier | null
   /** The greatest moment at which a folded row became visible, epoch microseconds; -Infinity where there is none. */
   readonly highWater: number
+  /** Set where the store could not be asked, and nothing is known of the entity. */
+  readonly isDefault?: true
 }
 
 /**
@@ -76,7 +78,8 @@ export async function readOnline(
   return answers
 }
 
-function storedAnswer(plan: ViewPlan, key: EntityKey, bytes: Buffer, asOf: number): OnlineAnswer {
+/** @throws as `readOnline` of what is stored */
+export function storedAnswer(plan: ViewPlan, key: EntityKey, bytes: Buffer, asOf: number): OnlineAnswer {
   const { frontier, highWater, bodyAt } = readHeader(bytes, plan.id)
   const unknown = asOf < highWater || bytes[bodyAt] === overCapFlag
   try {

@@ -47,6 +47,10 @@ export interface Config {
   readonly auth: Auth
   /** How long a request may take that does not say, milliseconds. */
   readonly requestTimeoutMs: number
+  /** How old states may be that are answered while the online store is away, seconds; 0: none are. */
+  readonly staleSeconds: number
+  /** How many megabytes of them a server remembers. */
+  readonly staleMegabytes: number
   /** What holds for the limits of keys while the Redis is away in which processes share them. */
   readonly rateLimitFallback: RateLimitFallback
   /** How many requests may be under way at once. */
@@ -120,6 +124,8 @@ export const variables = z.object({
   LOCKSTEP_LOG_LEVEL: z.enum(logLevels, `one of ${logLevels.join(', ')}`).default('info'),
   LOCKSTEP_AUTH: z.enum(auths, `one of ${auths.join(', ')}`).default('auto'),
   LOCKSTEP_REQUEST_TIMEOUT_MS: integer(1, 3_600_000).default(30_000),
+  LOCKSTEP_STALE_SECONDS: integer(0, 86_400).default(0),
+  LOCKSTEP_STALE_MB: integer(1, 65_536).default(64),
   LOCKSTEP_RATE_LIMIT_FALLBACK: z.enum(rateLimitFallbacks, `one of ${rateLimitFallbacks.join(', ')}`).default('local'),
   LOCKSTEP_MAX_IN_FLIGHT: integer(1, 100_000).default(1024),
   LOCKSTEP_ACCESS_LOG: z
@@ -176,6 +182,8 @@ export function loadConfig(env: Readonly<Record<string, string | undefined>> = p
     logLevel: data.LOCKSTEP_LOG_LEVEL,
     auth: data.LOCKSTEP_AUTH,
     requestTimeoutMs: data.LOCKSTEP_REQUEST_TIMEOUT_MS,
+    staleSeconds: data.LOCKSTEP_STALE_SECONDS,
+    staleMegabytes: data.LOCKSTEP_STALE_MB,
     rateLimitFallback: data.LOCKSTEP_RATE_LIMIT_FALLBACK,
     maxInFlight: data.LOCKSTEP_MAX_IN_FLIGHT,
     accessLogShare: data.LOCKSTEP_ACCESS_LOG,

@@ -61,7 +61,7 @@ export function createServingMetrics(registry: Registry): ServingMetrics {
   })
   const degraded = new Counter({
     name: 'lockstep_degraded_requests_total',
-    help: 'Requests answered by defaults, because the online store could not be read.',
+    help: 'Requests answered by defaults, or by states read before, because the online store could not be read.',
     labelNames: ['service'],
     registers,
   })

@@ -9,13 +9,14 @@ import type { CountsValue, Value } from '../kernel/value-type.ts'
 import type { ViewPlan } from '../kernel/view-plan.ts'
 import type { DefinitionId } from '../kernel/view-spec.ts'
 import type { HistoryRequest } from '../offline/history.ts'
-import { readOnline } from '../online/read.ts'
+import { readOnline, storedAnswer } from '../online/read.ts'
 import type { OnlineAnswer } from '../online/read.ts'
-import type { OnlineStore } from '../online/store.ts'
+import type { OnlineKey, OnlineStore } from '../online/store.ts'
 import type { AwaitPushedDeps, Pushed } from './await-pushed.ts'
 import { awaitPushed } from './await-pushed.ts'
 import { byPlan } from './by-plan.ts'
 import type { ServedEntity } from './entity-parser.ts'
+import type { RecentState } from './recent-states.ts'
 import { namingIndex, ofIndex } from './unanswered-entity.ts'
 import type { ReadOrigin } from './read-origins.ts'
 import { originsOf } from './read-origins.ts'
@@ -28,7 +29,9 @@ export interface FeatureReaderDeps {
   readonly isOnline: (view: DefinitionId) => boolean
   /** The offline history, by index of the requests: one state of the data for all of them, of which `onSeen` is told the transactions. */
   readonly history: (requests: readonly HistoryRequest[], onSeen: (seen: Frontier) => void) => Promise<readonly ViewValues[]>
-  /** Told of every failure of the online store, also of those that are answered by defaults. */
+  /** What was read of the online store lately, for when it is away; absent: nothing is remembered. */
+  readonly recent?: (key: OnlineKey) => RecentState | null
+  /** Told of every failure of the online store, also of those that are answered all the same. */
   readonly onStoreError?: (error: unknown) => void
   /** Those of the keys of which these transactions wrote rows. */
   readonly written: AwaitPushedDeps['written']
@@ -53,8 +56,10 @@ export interface FeatureRead {
   readonly asOf: number
   /** True where this machine's clock is behind what is stored: then `asOf` is the greatest high-water mark that was met. */
   readonly skewed: boolean
-  /** True where the online store could not answer, and its views are given as for an entity that was never seen, with status UNAVAILABLE. */
+  /** True where the online store could not answer, and its views are given as they were read lately, or as for an entity that was never seen, with status UNAVAILABLE. */
   readonly degraded: boolean
+  /** Of a degraded read, how long ago the oldest state was read that it is from, milliseconds; null where it is from none. */
+  readonly staleMs: number | null
   /** Online answers of an entity and view that came from the history. */
   readonly fromHistory: number
   /** By view: the transactions whose rows are in every answer of this read (`frontierText`); null where nothing is stored. Online views only. */
@@ -86,6 +91,7 @@ export async function readFeatures(
   }
   let { asOf } = moment
   const away: LockstepError[] = []
+  let staleMs: number | null = null
   const { pushed } = moment
   let late = noneLate
   const readStore = async (behind: boolean): Promise<OnlineAnswer[]> => {
@@ -104,9 +110,20 @@ export async function readFeatures(
       late = read.late
       return read.answers
     } catch (error) {
-      if (moment.whenUnavailable !== 'defaults' || !isAway(error)) throw error
+      const { whenUnavailable = 'error' } = moment
+      if (whenUnavailable === 'error' || !isAway(error)) throw error
       away.push(error)
-      return requests.map(({ plan }) => unavailableAnswer(plan, asOf))
+      return requests.map(({ plan, key }) => {
+        // none of them says that it holds what was pushed
+        const state = pushed === undefined ? (deps.recent?.({ view: plan.id, entity: plan.spec.entity.name, key }) ?? null) : null
+        const answer = state === null ? null : storedAnswer(plan, key, state.bytes, asOf)
+        if (state === null || answer === null || answer.values === null) {
+          if (whenUnavailable === 'stale') throw error
+          return unavailableAnswer(plan, asOf)
+        }
+        staleMs = Math.max(staleMs ?? 0, state.ageMs)
+        return answer
+      })
     }
   }
   let answers = await readAt(true, pushed)
@@ -171,9 +188,10 @@ export async function readFeatures(
     asOf,
     skewed: asOf !== moment.asOf,
     degraded: failure !== undefined,
+    staleMs,
     fromHistory: missing.length,
     frontiers: () => frontiersOf(requests, answers),
-    origins: () => originsOf({ online, values: reads as ViewValues[], answers, missing, missingAt, seen, degraded: failure !== undefined }),
+    origins: () => originsOf({ online, values: reads as ViewValues[], answers, missing, missingAt, seen }),
   }
 }
 

@@ -6,7 +6,7 @@ import type { OnlineAnswer } from '../online/read.ts'
 /** Where a view's values for one entity came from. */
 export interface ReadOrigin {
   /**
-   * - `state`: the online store, also where nothing is stored
+   * - `state`: the online store, also where nothing is stored, and what was read of it before it was away
    * - `history`: the offline history
    * - `rebuilt`: the history in place of a state, with the rows that are of the online store alone
    * - `default`: the store was away
@@ -30,8 +30,6 @@ export interface ReadParts {
   readonly missingAt: readonly number[]
   /** The transactions that the history held. */
   readonly seen: Frontier | null
-  /** Whether the answers of the online store are defaults. */
-  readonly degraded: boolean
 }
 
 /** By entity, and there by index of the uses. */
@@ -43,12 +41,13 @@ export function originsOf(read: ReadParts): ReadOrigin[][] {
     const origins: ReadOrigin[] = []
     for (let use = 0; use < online.length; use++) {
       const { eventTime } = values[at + use] as ViewValues
-      const frontier = online[use] === true ? (answers[answer++]?.frontier ?? null) : null
+      const stored = online[use] === true ? answers[answer++] : undefined
+      const frontier = stored?.frontier ?? null
       if (missingAt[instead] === at + use) {
         const from = missing[instead++]?.onlineOnly === true ? 'rebuilt' : 'history'
         origins.push({ from, frontier: read.seen, eventTime })
       } else {
-        origins.push({ from: read.degraded ? 'default' : 'state', frontier, eventTime })
+        origins.push({ from: stored?.isDefault === true ? 'default' : 'state', frontier, eventTime })
       }
     }
     entities.push(origins)

@@ -21,6 +21,8 @@ import { parseRedisUrl, redisServers } from '../runtime/redis-url.ts'
 import { isUnavailable } from '../runtime/postgres-unavailable.ts'
 import { byPlan } from './by-plan.ts'
 import { within } from './deadline.ts'
+import type { RecentStates } from './recent-states.ts'
+import { createRecentStates } from './recent-states.ts'
 import { createDependency } from './dependency.ts'
 import type { BackfillDeps, Backfills } from './backfills.ts'
 import type { EventIntake, EventIntakeDeps } from './event-intake.ts'
@@ -73,6 +75,10 @@ export interface ServerOptions {
     readonly shutdownDelayMs?: number
     /** How many logged vectors are held against the history each minute. Default: 0. */
     readonly parityPerMinute?: number
+    /** How old states may be that are answered while the online store is away. Default: 0, none are. */
+    readonly staleSeconds?: number
+    /** How many megabytes of them are remembered. Default: 64. */
+    readonly staleMegabytes?: number
   } & GatewayOptions
   /** Opens the database; called again while it fails. The server closes what it gives. */
   readonly database: () => Promise<Database>
@@ -205,21 +211,39 @@ export function createServer(options: ServerOptions): LockstepServer {
           { vectors: parityPerMinute },
         )
 
+  const boundMs = (options.config.staleSeconds ?? 0) * 1000
+  const maxBytes = (options.config.staleMegabytes ?? 64) * 2 ** 20
+  /** Of the registry that was used last. */
+  let recent: RecentStates | null = null
   const own: Whole = { readiness: () => Promise.resolve(readiness()), metrics: () => options.metrics.metrics() }
   const deps: AppDeps = {
     catalog: catalog.current,
-    reader: byPlan(({ online }: Catalog) => ({
-      store: {
-        read(keys, how) {
-          const open = needStore()
-          return gateway.store.run(() => open.read(keys, how))
+    reader: byPlan(({ online }: Catalog) => {
+      // of another registry a view may be another one
+      const states = boundMs === 0 ? null : createRecentStates({ boundMs, maxBytes, now: () => performance.now() })
+      recent = states
+      const read: OnlineStore['read'] = (keys, how) => {
+        const open = needStore()
+        return gateway.store.run(() => open.read(keys, how))
+      }
+      return {
+        store: {
+          read:
+            states === null
+              ? read
+              : async (keys, how) => {
+                  const found = await read(keys, how)
+                  states.note(keys, found)
+                  return found
+                },
         },
-      },
-      onStoreError: metrics.onlineError,
-      isOnline: (view) => online.has(view),
-      history: (requests, onSeen) => ofHistory((db) => readHistory(db, requests, { signal: drained.signal, onSeen })),
-      written: (plan, keys, by) => ofHistory((db) => writtenKeys(db, plan, keys, by)),
-    })),
+        ...(states === null ? {} : { recent: states.find }),
+        onStoreError: metrics.onlineError,
+        isOnline: (view) => online.has(view),
+        history: (requests, onSeen) => ofHistory((db) => readHistory(db, requests, { signal: drained.signal, onSeen })),
+        written: (plan, keys, by) => ofHistory((db) => writtenKeys(db, plan, keys, by)),
+      }
+    }),
     models,
     modelChanges: createModelChanges(needDatabase, catalog),
     intake,
@@ -299,8 +323,8 @@ export function createServer(options: ServerOptions): LockstepServer {
     const reasons: string[] = []
     const warnings = [...models.failures, ...views.warnings]
     if (closing) reasons.push('The server is shutting down.')
-    // where defaults are given, it is ready without the store
-    if (store.failure !== null) (options.whenUnavailable === 'defaults' ? warnings : reasons).push(store.failure)
+    // where something else is given, it is ready without the store
+    if (store.failure !== null) ((options.whenUnavailable ?? 'error') === 'error' ? reasons : warnings).push(store.failure)
     const registry = database.failure ?? catalog.failure
     if (!gateway.keys.known && registry === null) reasons.push('The API keys are not loaded yet.')
     if (catalog.loaded === null) reasons.push(registry ?? 'The registry is not loaded yet.')
@@ -324,6 +348,7 @@ export function createServer(options: ServerOptions): LockstepServer {
   /** The registry has changed, or an entity was erased; or such a notice may have been missed. */
   function noticed(): void {
     models.forgetAnswers()
+    recent?.forget()
     loops[0]?.wake()
   }
 

@@ -3,9 +3,15 @@ import { Status } from '../kernel/state.ts'
 import type { ViewPlan } from '../kernel/view-plan.ts'
 import type { OnlineAnswer } from '../online/read.ts'
 
-/** What a request is answered whose online views cannot be read: the error, or what an entity has that was never seen, flagged. */
+/**
+ * What a request is answered whose online views cannot be read:
+ *
+ * - `error`: the error
+ * - `stale`: the states that this server has read lately, within the bound that it was given; where one of them is not there, the error
+ * - `defaults`: those, and where one is not there what an entity has that was never seen
+ */
 export type WhenUnavailable = (typeof whenUnavailable)[number]
-export const whenUnavailable = ['error', 'defaults'] as const
+export const whenUnavailable = ['error', 'stale', 'defaults'] as const
 
 /** Whether the online store is away, or does not hold a view whole; what it answers in error is a failure always. */
 export function isAway(error: unknown): error is LockstepError {
@@ -19,5 +25,6 @@ export function unavailableAnswer(plan: ViewPlan, asOf: number): OnlineAnswer {
     values: { values, statuses: statuses.map(() => Status.unavailable), eventTime: null },
     frontier: null,
     highWater: Number.NEGATIVE_INFINITY,
+    isDefault: true,
   }
 }

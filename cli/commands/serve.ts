@@ -29,7 +29,7 @@ export const serveCommand: Command = {
     workers: { value: 'N', help: 'Answers with N processes behind the one port, 64 at most. Default: this one alone.' },
     'when-unavailable': {
       value: 'WHAT',
-      help: 'What requests get that need an online store that is away: error, or defaults, which are flagged. Default: error.',
+      help: 'What requests get that need an online store that is away: error; or, flagged, stale, what was read within LOCKSTEP_STALE_SECONDS, or defaults, where that is not there. Default: error.',
     },
     'as-of': { value: 'TIME', help: 'The moment of requests that name none, to serve history. Default: now.' },
   },

@@ -13,7 +13,11 @@ const requestId = z.string().describe('As in the header x-request-id')
 const moment = {
   asOf: z.string().describe('The moment of all values, RFC 3339 in UTC'),
   skewed: z.literal(true).optional().describe("This machine's clock is behind the stored data"),
-  degraded: z.literal(true).optional().describe('The online store could not be read, and its features are defaults'),
+  degraded: z
+    .literal(true)
+    .optional()
+    .describe('The online store could not be read, and its features are as they were lately, or defaults'),
+  staleMs: z.number().optional().describe('Of a degraded answer, how long ago the oldest state was read that it is from, milliseconds'),
   requestId,
   frontiers: z
     .record(z.string(), z.string().nullable())

@@ -125,7 +125,11 @@ export function momentJson(call: Call, deps: AppDeps, service: ServicePlan, read
       'features were read',
     )
   }
-  return `"asOf":"${formatTimestamp(read.asOf)}"${read.skewed ? ',"skewed":true' : ''}${read.degraded ? ',"degraded":true' : ''},"requestId":${JSON.stringify(requestId)}`
+  return `"asOf":"${formatTimestamp(read.asOf)}"${read.skewed ? ',"skewed":true' : ''}${read.degraded ? degradedJson(read) : ''},"requestId":${JSON.stringify(requestId)}`
+}
+
+function degradedJson({ staleMs }: FeatureRead): string {
+  return `,"degraded":true${staleMs === null ? '' : `,"staleMs":${Math.ceil(staleMs)}`}`
 }
 
 /** The member `frontiers`, where the request asks for it. */

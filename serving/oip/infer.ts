@@ -161,6 +161,7 @@ async function runEntities(
       as_of: formatTimestamp(features.asOf),
       ...(features.skewed ? { skewed: true } : {}),
       ...(features.degraded ? { degraded: true } : {}),
+      ...(features.staleMs === null ? {} : { stale_ms: Math.ceil(features.staleMs) }),
     },
   }
 }

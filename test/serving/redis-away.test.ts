@@ -3,6 +3,7 @@ import { openOnlineStore } from '../../online/open-store.ts'
 import type { OnlineStore } from '../../online/store.ts'
 import type { OwnRedis } from '../services/own-redis.ts'
 import { asking, ownRedis } from '../services/own-redis.ts'
+import { registryChannel } from '../../registry/revision.ts'
 import { until } from './gate.ts'
 import type { Answer, World } from './world.ts'
 import { ask, createWorld, noon } from './world.ts'
@@ -92,6 +93,38 @@ it('answers errors or flagged defaults, as it is told, while Redis is silent or 
   expect(text).toMatch(/lockstep_degraded_requests_total\{service="flight@1"\} [1-9]/)
   expect(text).toMatch(/lockstep_online_errors_total\{code="REDIS_UNAVAILABLE"\} [1-9]/)
   await Promise.all([strict.server.close(), lenient.server.close()])
+}, 40_000)
+
+it('answers what it has read lately, flagged, while Redis is silent, and nothing else as if it knew', async () => {
+  const config = { bodyLimitBytes: 100_000, staleSeconds: 600 }
+  const { url, server, registry } = await world.serve({ store: open, whenUnavailable: 'stale', config })
+  await server.whenReady()
+  await until(async () => outcomeOf(await ask(url, '/v1/features', question)) === 'whole')
+  const whole = await ask(url, '/v1/features', question)
+  expect(Object.values(whole.body.results[0]?.statuses ?? {})).toContain('PRESENT')
+  const strangers = { ...question, entities: [...question.entities, { airport: 'LAX', distance: 1 }] }
+  process.kill(redis.pid, 'SIGSTOP')
+  try {
+    await until(async () => outcomeOf(await ask(url, '/v1/features', question)) === 'degraded')
+    const { body } = await ask(url, '/v1/features', { ...question, include: ['frontiers'] })
+    expect(body.results).toEqual(whole.body.results)
+    expect(body).toMatchObject({ degraded: true, staleMs: expect.any(Number), frontiers: { 'airport_delays@1': expect.any(String) } })
+    expect(outcomeOf(await ask(url, '/v1/features', { ...question, whenUnavailable: 'error' }))).toBe('REDIS_UNAVAILABLE')
+    expect(outcomeOf(await ask(url, '/v1/features', strangers))).toBe('REDIS_UNAVAILABLE')
+    const mixed = await ask(url, '/v1/features', { ...strangers, whenUnavailable: 'defaults' })
+    expect(mixed.body.results[0]).toEqual(whole.body.results[0])
+    expect(mixed.body.results[1]?.statuses).toMatchObject({ lastDelay: 'UNAVAILABLE' })
+    const ready = await ask(url, '/readyz')
+    expect([ready.status, (ready.body.warnings ?? []).length > 0]).toEqual([200, true])
+    expect(await registry.getSingleMetricAsString('lockstep_degraded_requests_total')).toMatch(/service="flight@1"\} [1-9]/)
+    // an entity may have been erased
+    await world.db.query(`select pg_notify('${registryChannel}', '')`)
+    await until(async () => outcomeOf(await ask(url, '/v1/features', question)) === 'REDIS_UNAVAILABLE')
+  } finally {
+    process.kill(redis.pid, 'SIGCONT')
+  }
+  await until(async () => outcomeOf(await ask(url, '/v1/features', question)) === 'whole')
+  await server.close()
 }, 40_000)
 
 it('tells what is wrong with what Redis holds or answers, counts it, and loses nothing', async () => {
