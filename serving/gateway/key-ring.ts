@@ -31,6 +31,8 @@ export interface KeyRing {
   readonly configured: boolean
   /** Whether requests need a key. */
   readonly required: boolean
+  /** Whether they need none only because there has never been one, which nobody has said is meant. */
+  readonly unprotected: boolean
   /** From now on the server is reached by other machines. */
   expose(): void
   /** Reads what is new and notes which keys were used. Never rejects: where it fails, the keys stay as they were. */
@@ -125,6 +127,9 @@ export function createKeyRing({ mode, log, now }: KeyRingDeps): KeyRing {
     },
     get required() {
       return required()
+    },
+    get unprotected() {
+      return mode === 'auto' && !required()
     },
     expose() {
       exposed = true

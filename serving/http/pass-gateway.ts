@@ -7,6 +7,7 @@ import type { LimitState, LimitUnit } from '../gateway/rate-limiter.ts'
 import { beforeDeadline, timeoutHeader, timeoutOf } from '../gateway/request-deadline.ts'
 import { checkQuery } from './check-query.ts'
 import type { AppDeps, Call, RouteAnswer } from './context.ts'
+import { requireLocalHost } from './require-local-host.ts'
 import type { Route } from './route.ts'
 
 /**
@@ -19,6 +20,7 @@ export function passGateway(call: Call, route: Route, deps: AppDeps): RouteAnswe
   const { headers } = call.incoming
   const principal = deps.gateway.keys.authorize(keyOf(headers), route.scope)
   call.principal = principal?.id ?? null
+  if (principal === null && deps.gateway.keys.unprotected) requireLocalHost(headers.host)
   if (principal !== null && (principal.requestsPerSecond !== null || principal.rowsPerSecond !== null))
     return takeRequest(call, route.scope, principal, deps.gateway).then(() => handledInTime(call, route, deps))
   return handledInTime(call, route, deps)

@@ -1,4 +1,6 @@
 import { once } from 'node:events'
+import type { IncomingMessage } from 'node:http'
+import { request } from 'node:http'
 import type { Socket } from 'node:net'
 import { connect } from 'node:net'
 import { setTimeout as delay } from 'node:timers/promises'
@@ -169,6 +171,33 @@ describe('a server without keys', () => {
     await server.close()
   })
 
+  it('answers to its address and to localhost, and to no name that was made to point at it', async () => {
+    const { url, server } = await serve({}, open)
+    const { port } = new URL(url)
+    const asked = async (host: string, path = '/v1/features') => {
+      const sent = request({
+        port,
+        path,
+        method: 'POST',
+        headers: { host, 'content-type': 'application/json', origin: `http://${host.toLowerCase()}` },
+      })
+      sent.end(JSON.stringify(question))
+      const [answer] = (await once(sent, 'response')) as [IncomingMessage]
+      answer.resume()
+      return answer.statusCode
+    }
+    for (const host of [`127.0.0.1:${port}`, 'localhost', `LOCALHOST:${port}`, `[::1]:${port}`, 'app.localhost'])
+      expect(await asked(host)).toBe(200)
+    for (const host of [`rebound.example:${port}`, 'localhost.example', '127.0.0.1.example', 'a', ''])
+      expect(await asked(host), host).toBe(403)
+    await server.close()
+    // whoever turns keys off, or has made one, is told apart by other means
+    const off = await serve({ config: { ...config, auth: 'off' } }, open)
+    const sent = request(`${off.url}/v1/models`, { headers: { host: 'features.example' } }).end()
+    expect(((await once(sent, 'response')) as [IncomingMessage])[0].statusCode).toBe(200)
+    await off.server.close()
+  })
+
   it('does not listen where other machines reach it, unless keys are off', async () => {
     await expect(open.serve({ config }).then(({ server }) => server.listen('0.0.0.0', 0))).rejects.toMatchObject({
       code: 'CONFIG_INVALID',
@@ -273,7 +302,7 @@ describe('a client that does not behave', () => {
     const { url, server } = await serve({ config: { bodyLimitBytes: 1000 } }, open)
     expect(told(await ask(url, '/v1/features', 'x'.repeat(1001)))).toEqual([413, 'BODY_TOO_LARGE'])
     const socket = await dial(url)
-    socket.write('POST /v1/features HTTP/1.1\r\nhost: a\r\ntransfer-encoding: chunked\r\n\r\n')
+    socket.write('POST /v1/features HTTP/1.1\r\nhost: localhost\r\ntransfer-encoding: chunked\r\n\r\n')
     const answered = firstOf(socket)
     for (let i = 0; i < 5; i++) socket.write(`400\r\n${'x'.repeat(1024)}\r\n`)
     expect(await answered).toContain('413 Payload Too Large')
@@ -284,8 +313,8 @@ describe('a client that does not behave', () => {
   it('sends the head or the body of a request drop by drop: its connection ends, and nobody waits for it', async () => {
     const { url, server } = await serve({ headMs: 300, requestMs: 600 }, open)
     const [head, body] = [await dial(url), await dial(url)]
-    head.write('POST /v1/features HTTP/1.1\r\nhost: a\r\nx-slow: ')
-    body.write('POST /v1/features HTTP/1.1\r\nhost: a\r\ncontent-length: 1000\r\n\r\n{')
+    head.write('POST /v1/features HTTP/1.1\r\nhost: localhost\r\nx-slow: ')
+    body.write('POST /v1/features HTTP/1.1\r\nhost: localhost\r\ncontent-length: 1000\r\n\r\n{')
     const drops = setInterval(() => [head, body].forEach((socket) => socket.writable && socket.write('a')), 50)
     expect((await ask(url, '/v1/features', question)).status).toBe(200)
     await Promise.all(
