@@ -213,11 +213,33 @@ export class ByteReader {
     return value
   }
 
+  /** An int64 as the nearest double. */
+  int64AsNumber(): number {
+    this.#need(8)
+    const at = this.#offset + this.#at
+    this.#at += 8
+    // exact before the one rounding of the sum
+    return this.#shared.getInt32(at + 4, true) * 2 ** 32 + this.#shared.getUint32(at, true)
+  }
+
   float64(): number {
     this.#need(8)
     const value = this.#shared.getFloat64(this.#offset + this.#at, true)
     this.#at += 8
     return value
+  }
+
+  /** Several that follow each other, each to `at` and its place; one whose place is negative goes nowhere. */
+  float64sInto(floats: Float32Array | Float64Array, at: number, places: Int32Array, from: number, to: number): void {
+    if (to <= from) return
+    this.#need(8 * (to - from))
+    const shared = this.#shared
+    let next = this.#offset + this.#at
+    for (let i = from; i < to; i++, next += 8) {
+      const place = places[i] as number
+      if (place >= 0) floats[at + place] = shared.getFloat64(next, true)
+    }
+    this.#at = next - this.#offset
   }
 
   float32(): number {

@@ -1,4 +1,4 @@
-import { ByteReader, passingReader } from './binary.ts'
+import { ByteReader } from './binary.ts'
 import { encodedReader } from './encoded-state.ts'
 import { LockstepError, messageOf } from './errors.ts'
 import { parseSchedule } from './schedule.ts'
@@ -58,8 +58,7 @@ export function compileView({
     newState: (): EntityState => new ViewState(state),
     decodeState: (bytes, highWater) => ViewState.decode(state, new ByteReader(bytes), highWater),
     valueAt: (bytes, bodyAt, highWater, t) =>
-      encodedValueAt(passingReader(bytes, bodyAt), highWater, t) ??
-      ViewState.decode(state, new ByteReader(bytes, bodyAt), highWater).valueAt(t),
+      encodedValueAt(bytes, bodyAt, highWater, t) ?? ViewState.decode(state, new ByteReader(bytes, bodyAt), highWater).valueAt(t),
     horizonMicros: horizon(spec),
     needs: needs(spec),
   }

@@ -2,8 +2,10 @@ import type { Accumulator, Aggregate } from './aggregates/aggregate.ts'
 import type { StateParts } from './answer.ts'
 import { answerAt } from './answer.ts'
 import type { ByteReader } from './binary.ts'
-import { DecodedRows } from './latest-rows.ts'
+import { passingReader } from './binary.ts'
+import { DecodedRows, wholeRowAt } from './latest-rows.ts'
 import type { LatestRow } from './latest-rows.ts'
+import { PackedLayout, PackedRow } from './packed-row.ts'
 import type { ViewValues } from './state.ts'
 import { allPresent } from './state.ts'
 import type { StatePlan } from './state-plan.ts'
@@ -17,25 +19,40 @@ import { bodyFlags, endOfBody, historyNeeded } from './view-state.ts'
  * state that could take rows is made. The parts are decoded, and the features read from them, by the same code; `test/kernel/view-state.test.ts` holds the two against
  * each other.
  *
- * @returns null (the reader) where rows are pending, which only a state can take
+ * @returns null (the reader) where rows are pending, which only a state can take; where the features are the values of one row and none is null, a `PackedRow`
  */
-export function encodedReader(plan: StatePlan): (reader: ByteReader, highWater: number, t: number) => ViewValues | null {
+export function encodedReader(plan: StatePlan): (bytes: Uint8Array, bodyAt: number, highWater: number, t: number) => ViewValues | null {
   const parts = new EncodedParts(plan)
-  const { features } = plan
-  // most often: latest values of one row, of which none expires, in the row's own order
-  const isRow =
-    plan.latest.length === 1 && features.every((f, i) => f.kind === 'latest' && f.row === 0 && f.index === i && f.ttlMicros === null)
-  const whole = allPresent(features.length)
-  return (reader, highWater, t) => {
+  const whole = allPresent(plan.features.length)
+  const layout = layoutOf(plan)
+  return (bytes, bodyAt, highWater, t) => {
+    const reader = passingReader(bytes, bodyAt)
     const flags = reader.byte()
     if ((flags & bodyFlags.pending) !== 0) return null
     if (t < highWater) throw historyNeeded(plan, highWater, t)
-    if ((flags & bodyFlags.folded) === 0) parts.clear()
-    else parts.read(reader, (flags & bodyFlags.far) === 0 ? highWater : 0, highWater, t)
+    const from = (flags & bodyFlags.far) === 0 ? highWater : 0
+    if ((flags & bodyFlags.folded) === 0) {
+      parts.clear()
+    } else {
+      const eventTime = layout === null ? null : wholeRowAt(reader, from)
+      if (layout !== null && eventTime !== null) {
+        const row = new PackedRow(layout, bytes, reader, whole, eventTime)
+        endOfBody(plan, reader)
+        return row
+      }
+      parts.read(reader.over(bytes, bodyAt + 1), from, highWater, t)
+    }
     endOfBody(plan, reader)
-    if (isRow && parts.isWhole) return { values: (parts.rows[0] as LatestRow).values, statuses: whole, eventTime: parts.lastEvent }
     return answerAt(plan, parts, t, null)
   }
+}
+
+/** Where the features are latest values of one row, of which none expires, in the row's own order, and are numbers to a model. */
+function layoutOf({ latest, lifetime, chains, features }: StatePlan): PackedLayout | null {
+  const [row] = latest
+  if (row === undefined || latest.length > 1 || row.where !== null || lifetime.length > 0 || chains.length > 0) return null
+  const inOrder = features.every((f, i) => f.kind === 'latest' && f.index === i && f.ttlMicros === null)
+  return inOrder ? PackedLayout.of(row.slots) : null
 }
 
 /** Of one state after another: each is written over the one before. */
@@ -57,11 +74,6 @@ class EncodedParts implements StateParts {
 
   get rows(): readonly (LatestRow | null)[] {
     return this.#latest.rows
-  }
-
-  /** Whether there is every row that latest values are read from, and none of its values is null. */
-  get isWhole(): boolean {
-    return this.#latest.isWhole
   }
 
   windowAt(chain: number, window: number): readonly Accumulator[] {

@@ -68,21 +68,16 @@ function encodeRow(slots: readonly SlotPlan[], writer: ByteWriter, { key, values
   }
 }
 
-/** What `encodeLatest` wrote, decoded. What is read next is written over it, but for the rows' values. */
+/** What `encodeLatest` wrote, decoded. What is read next is written over it. */
 export class DecodedRows implements LatestRows {
   lastEvent = Number.NEGATIVE_INFINITY
   readonly rows: (LatestRow | null)[]
-  /** Whether none of the values is null. */
-  isWhole = false
   readonly #plans: readonly LatestPlan[]
   readonly #own: readonly DecodedRow[]
 
   constructor(plans: readonly LatestPlan[]) {
     this.#plans = plans
-    this.#own = plans.map(({ slots }) => {
-      const none = slots.map(() => null)
-      return { key: { eventTime: 0, knownTime: 0, tie: 0 }, none, values: none, isWhole: true }
-    })
+    this.#own = plans.map(({ slots }) => ({ key: { eventTime: 0, knownTime: 0, tie: 0 }, values: slots.map(() => null) }))
     this.rows = plans.map(() => null)
   }
 
@@ -90,12 +85,9 @@ export class DecodedRows implements LatestRows {
   read(reader: ByteReader, from: number): void {
     const plans = this.#plans
     const told = plans[0]?.where === null ? null : from - reader.int()
-    this.isWhole = true
     for (let i = 0; i < plans.length; i++) {
       const { where, slots } = plans[i] as LatestPlan
-      const row = where !== null && reader.byte() === 0 ? null : decodeRow(slots, reader, from, this.#own[i] as DecodedRow)
-      this.rows[i] = row
-      if (row === null || !row.isWhole) this.isWhole = false
+      this.rows[i] = where !== null && reader.byte() === 0 ? null : decodeRow(slots, reader, from, this.#own[i] as DecodedRow)
     }
     this.lastEvent = told ?? (this.rows[0] as LatestRow).key.eventTime
   }
@@ -104,29 +96,31 @@ export class DecodedRows implements LatestRows {
   clear(): void {
     this.lastEvent = Number.NEGATIVE_INFINITY
     this.rows.fill(null)
-    this.isWhole = false
   }
 }
 
 interface DecodedRow {
   readonly key: { eventTime: number; knownTime: number; tie: Tie }
-  /** What new ones are made from: an array that is known to hold anything is not made over as a float comes to be beside a bool. */
-  readonly none: readonly (Value | null)[]
-  /** New ones for each row, which may be kept. */
-  values: (Value | null)[]
-  /** Whether none of them is null. */
-  isWhole: boolean
+  readonly values: (Value | null)[]
+}
+
+/** Takes the reader to the values of the row of a plan without a condition, and past its key. @returns its event time; null where one of its values is null */
+export function wholeRowAt(reader: ByteReader, from: number): number | null {
+  const flags = reader.byte()
+  const eventTime = from - reader.int()
+  if ((flags & sameTime) === 0) reader.int()
+  if ((flags & textTie) === 0) reader.int()
+  else reader.blob()
+  return (flags & someNull) === 0 ? eventTime : null
 }
 
 function decodeRow(slots: readonly SlotPlan[], reader: ByteReader, from: number, row: DecodedRow): DecodedRow {
-  const { key } = row
-  const values = row.none.slice()
+  const { key, values } = row
   const flags = reader.byte()
   key.eventTime = from - reader.int()
   key.knownTime = (flags & sameTime) !== 0 ? key.eventTime : from - reader.int()
   key.tie = (flags & textTie) === 0 ? reader.int() : reader.blob().toString('latin1')
-  row.isWhole = (flags & someNull) === 0
-  if (row.isWhole) {
+  if ((flags & someNull) === 0) {
     for (let i = 0; i < slots.length; i++) values[i] = (slots[i] as SlotPlan).present.read(reader)
   } else {
     const bits = reader.skip(Math.ceil(slots.length / 8))
@@ -135,6 +129,5 @@ function decodeRow(slots: readonly SlotPlan[], reader: ByteReader, from: number,
       values[i] = isNull ? null : (slots[i] as SlotPlan).present.read(reader)
     }
   }
-  row.values = values
   return row
 }

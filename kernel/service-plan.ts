@@ -1,3 +1,4 @@
+import type { Floats } from './packed-row.ts'
 import type { Status, ViewValues } from './state.ts'
 import type { Column, KeyType, Value, ValueType } from './value-type.ts'
 import type { ViewPlan } from './view-plan.ts'
@@ -37,7 +38,7 @@ export interface ServicePlan {
    * @param asOf the row's moment, epoch microseconds
    * @throws LockstepError `TRANSFORM_FAILED`
    */
-  evaluate(read: readonly ViewValues[], request: readonly Value[], asOf: number): ServiceValues
+  evaluate(read: readonly ViewValues[], request: readonly Value[], asOf: number): ServiceRow
 }
 
 export interface ViewUse {
@@ -58,6 +59,14 @@ export interface ServiceFeature {
   readonly nullable: boolean
 }
 
+/** Where a feature goes in a row of a tensor of floats. */
+export interface FloatColumn {
+  /** Index into the service's `features`. */
+  readonly feature: number
+  readonly offset: number
+  readonly width: number
+}
+
 /** By index of `features`. */
 export interface ServiceValues {
   readonly values: readonly (Value | null)[]
@@ -66,4 +75,14 @@ export interface ServiceValues {
   readonly eventTimes: readonly (number | null)[]
   /** Which of the plan's `required` have no value in this row. A server refuses it; a training set keeps it. */
   readonly missing: readonly string[]
+}
+
+/** A row as `evaluate` gives it. */
+export interface ServiceRow extends ServiceValues {
+  /**
+   * Writes features into a tensor's row: a vector as its elements, any other as a number, what is missing as NaN. The same as from `values`, without making them where they lie packed.
+   *
+   * @param at where the row begins in `floats`
+   */
+  fill(floats: Floats, at: number, columns: readonly FloatColumn[]): void
 }

@@ -29,7 +29,7 @@ export interface ViewPlan {
   newState(): EntityState
   /** The state of which `bytes` is the canonical body and `highWater` the mark (see `decodeStored`). */
   decodeState(bytes: Uint8Array, highWater: number): EntityState
-  /** What that state's `valueAt(t)` is, without making it. `bodyAt`: where the body begins in `bytes`. */
+  /** What that state's `valueAt(t)` is, without making it. `bodyAt`: where the body begins in `bytes`, which must stay as they are: values may be made of them as they are asked for. */
   valueAt(bytes: Uint8Array, bodyAt: number, highWater: number, t: number): ViewValues
   /**
    * How far back a visible row can matter: rows with an event time before `t - horizonMicros` (hop-aligned, so this is generous) have no part in any

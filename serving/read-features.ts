@@ -2,7 +2,7 @@ import type { EntityKey } from '../kernel/entity-key.ts'
 import { LockstepError } from '../kernel/errors.ts'
 import type { Frontier } from '../kernel/frontier.ts'
 import { frontierText, intersection } from '../kernel/frontier.ts'
-import type { ServicePlan, ServiceValues } from '../kernel/service-plan.ts'
+import type { ServicePlan, ServiceRow, ServiceValues } from '../kernel/service-plan.ts'
 import type { ViewValues } from '../kernel/state.ts'
 import { formatTimestamp } from '../kernel/time.ts'
 import type { CountsValue, Value } from '../kernel/value-type.ts'
@@ -51,7 +51,7 @@ export interface FeatureMoment {
 export interface FeatureRead {
   readonly entities: readonly ServedEntity[]
   /** By index of the entities. */
-  readonly rows: readonly ServiceValues[]
+  readonly rows: readonly ServiceRow[]
   /** The one moment that all of it holds for, epoch microseconds. */
   readonly asOf: number
   /** True where this machine's clock is behind what is stored: then `asOf` is the greatest high-water mark that was met. */
@@ -170,7 +170,7 @@ export async function readFeatures(
     for (const [i, at] of missingAt.entries()) reads[at] = found[i] as ViewValues
   }
 
-  const rows = new Array<ServiceValues>(entities.length)
+  const rows = new Array<ServiceRow>(entities.length)
   const texts = textsOf(service)
   for (let e = 0; e < entities.length; e++) {
     const read = (entities.length === 1 ? reads : reads.slice(e * uses.length, (e + 1) * uses.length)) as ViewValues[]
@@ -198,13 +198,7 @@ export async function readFeatures(
 const noneLate: ReadonlySet<number> = new Set()
 
 /** The on-demand views run here, on what the request has sent: where one fails, it is that entity's doing. */
-function evaluate(
-  service: ServicePlan,
-  read: readonly ViewValues[],
-  request: readonly Value[],
-  asOf: number,
-  index: number,
-): ServiceValues {
+function evaluate(service: ServicePlan, read: readonly ViewValues[], request: readonly Value[], asOf: number, index: number): ServiceRow {
   try {
     return service.evaluate(read, request, asOf)
   } catch (cause) {

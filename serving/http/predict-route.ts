@@ -67,7 +67,7 @@ async function answerPredict(call: Call, deps: AppDeps): Promise<RouteAnswer> {
     if (deadline !== undefined) requireTime(deadline, runMs)
     const read = await readEntities(deps, catalog, service, body, deps.clock())
     if (deadline !== undefined) requireTime(deadline, runMs)
-    const answers = await predict(read.rows.map((row) => row.values))
+    const answers = await predict(read.rows)
     let text = `{"model":${JSON.stringify(version.model)},"version":${version.version},"service":"${service.id}",${momentJson(call, deps, service, read)}${frontiersJson(body.include, read)}`
     if (body.include?.includes('types')) text += `${typesJson(body.include, service)},"outputTypes":${outputTypesOf(outputs)}`
     text += `,"predictions":[${answers.map(outputsWriter(outputs)).join()}]${outputStatusesJson(outputs, answers)}`

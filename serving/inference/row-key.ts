@@ -2,6 +2,7 @@ import { hash } from 'node:crypto'
 import type { Value } from '../../kernel/value-type.ts'
 import type { InputColumn, ModelBinding } from '../../registry/model-binding.ts'
 import type { FeatureRow } from './tensor-writer.ts'
+import { valuesOf } from './tensor-writer.ts'
 
 /** Of six bits each: 132 bits. */
 const keyLength = 22
@@ -20,9 +21,10 @@ export function createRowKey({ inputs }: Pick<ModelBinding, 'inputs'>, version: 
   bytes.set(prefix)
 
   return (row) => {
+    const values = valuesOf(row)
     let at = prefix.length
     for (const column of columns) {
-      const value = row[column.feature] ?? null
+      const value = values[column.feature] ?? null
       if (value === null) {
         bytes[at++] = 0
         continue

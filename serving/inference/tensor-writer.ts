@@ -1,10 +1,19 @@
 import { LockstepError } from '../../kernel/errors.ts'
+import type { Floats } from '../../kernel/packed-row.ts'
+import { fillFloats } from '../../kernel/packed-row.ts'
+import type { ServiceRow } from '../../kernel/service-plan.ts'
 import type { Value } from '../../kernel/value-type.ts'
 import type { InputBinding, InputColumn } from '../../registry/model-binding.ts'
 import type { TensorValue } from './tensor-value.ts'
 
-/** A service's feature values of one entity, in service order. */
-export type FeatureRow = readonly (Value | null)[]
+/** A service's feature values of one entity, in service order, or what has them. */
+export type FeatureRow = readonly (Value | null)[] | Pick<ServiceRow, 'values' | 'fill'>
+
+export function valuesOf(row: FeatureRow): readonly (Value | null)[] {
+  return isArray(row) ? row : row.values
+}
+
+const isArray = (row: FeatureRow): row is readonly (Value | null)[] => Array.isArray(row)
 
 export type TensorWriter = (rows: readonly FeatureRow[]) => TensorValue
 
@@ -22,13 +31,13 @@ export function createTensorWriter(input: InputBinding): TensorWriter {
       return (rows) => ({
         type: 'float32',
         dims: dims(rows),
-        data: fillFloats(new Float32Array(rows.length * width), rows, columns, width),
+        data: allFloats(new Float32Array(rows.length * width), rows, columns, width),
       })
     case 'float64':
       return (rows) => ({
         type: 'float64',
         dims: dims(rows),
-        data: fillFloats(new Float64Array(rows.length * width), rows, columns, width),
+        data: allFloats(new Float64Array(rows.length * width), rows, columns, width),
       })
     case 'int32':
       return (rows) => {
@@ -59,31 +68,18 @@ export function createTensorWriter(input: InputBinding): TensorWriter {
   }
 }
 
-function fillFloats<Data extends Float32Array | Float64Array>(
-  data: Data,
-  rows: readonly FeatureRow[],
-  columns: readonly InputColumn[],
-  width: number,
-): Data {
+function allFloats<Data extends Floats>(data: Data, rows: readonly FeatureRow[], columns: readonly InputColumn[], width: number): Data {
   for (let r = 0; r < rows.length; r++) {
     const row = rows[r] as FeatureRow
-    for (let c = 0; c < columns.length; c++) {
-      const column = columns[c] as InputColumn
-      const at = r * width + column.offset
-      const value = row[column.feature]
-      // most often
-      if (typeof value === 'number') data[at] = value
-      else if (value === null || value === undefined) data.fill(Number.NaN, at, at + column.width)
-      else if (value instanceof Float32Array) data.set(value, at)
-      else data[at] = Number(value)
-    }
+    if (isArray(row)) fillFloats(data, r * width, columns, row)
+    else row.fill(data, r * width, columns)
   }
   return data
 }
 
 function fill(rows: readonly FeatureRow[], columns: readonly InputColumn[], width: number, set: (at: number, value: Value) => void): void {
   for (let r = 0; r < rows.length; r++) {
-    const row = rows[r] as FeatureRow
+    const row = valuesOf(rows[r] as FeatureRow)
     for (const column of columns) {
       const value = row[column.feature]
       if (value === null || value === undefined) {

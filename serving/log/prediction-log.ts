@@ -1,5 +1,5 @@
 import { setImmediate as nextTurn } from 'node:timers/promises'
-import type { ServicePlan } from '../../kernel/service-plan.ts'
+import type { ServicePlan, ServiceValues } from '../../kernel/service-plan.ts'
 import { messageOf } from '../../kernel/errors.ts'
 import type { Column } from '../../kernel/value-type.ts'
 import { dayOf, dropPartitions } from '../../offline/prediction-log/partitions.ts'
@@ -23,7 +23,9 @@ export interface NotedPredictions {
   readonly service: ServicePlan
   /** What `predictions` holds. */
   readonly outputs: readonly Column[]
-  readonly read: Pick<FeatureRead, 'entities' | 'rows' | 'asOf' | 'degraded' | 'skewed' | 'origins'>
+  readonly read: Pick<FeatureRead, 'entities' | 'asOf' | 'degraded' | 'skewed' | 'origins'> & {
+    readonly rows: readonly ServiceValues[]
+  }
   /** By index of the entities. */
   readonly predictions: readonly Prediction[]
   /** When the request came, by `performance.now()`. */
@@ -154,6 +156,8 @@ export function createPredictionLog(deps: PredictionLogDeps, options: Prediction
         if (closed) return metrics.dropped('closed', rows)
         if (heldValues + values > maxValues) return metrics.dropped('full', rows)
         const latencyMicros = Math.min(Math.round((performance.now() - startedMs) * 1000), mostMicros)
+        // until they are made, values hold on to all that came over the connection with them
+        for (const row of read.rows) void row.values
         noted.push({ kept: { ...predictions, at: Math.round(clock()), latencyMicros }, values })
         notedValues += values
         heldValues += values

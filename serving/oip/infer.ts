@@ -152,7 +152,7 @@ async function runEntities(
     )
   }
   const features = await read(entitiesOf(model.service, inputs))
-  const predictions = await model.predict(features.rows.map((row) => row.values))
+  const predictions = await model.predict(features.rows)
   const tensors = outputTensors(model.outputs, predictions)
   note(features, predictions)
   return {

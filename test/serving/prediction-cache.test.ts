@@ -4,7 +4,9 @@ import { LockstepError } from '../../kernel/errors.ts'
 import type { Prediction } from '../../serving/inference/load-model.ts'
 import { createPredictionCache } from '../../serving/inference/prediction-cache.ts'
 import { createRowKey } from '../../serving/inference/row-key.ts'
+import type { Value } from '../../kernel/value-type.ts'
 import type { FeatureRow } from '../../serving/inference/tensor-writer.ts'
+import { valuesOf } from '../../serving/inference/tensor-writer.ts'
 import { onnx } from './fixtures.ts'
 import { inspectModel } from '../../serving/inference/inspect-model.ts'
 import { bindTo } from './load.ts'
@@ -22,8 +24,8 @@ function cached(options: { readonly ttlMs?: number; readonly maxEntries?: number
     async (rows) => {
       runs.push(rows)
       await new Promise((resolve) => setImmediate(resolve))
-      if (rows.some(([x]) => x === failing)) throw new LockstepError('MODEL_FAILED', 'It fails.')
-      return rows.map(([x]): Prediction => [2 * Number(x)])
+      if (rows.some((row) => valuesOf(row)[0] === failing)) throw new LockstepError('MODEL_FAILED', 'It fails.')
+      return rows.map((row): Prediction => [2 * Number(valuesOf(row)[0])])
     },
     {
       ttlMicros: ttlMs * 1000,
@@ -117,7 +119,7 @@ describe('the prediction cache', () => {
   it('keeps what is asked for all the time, whatever else comes', async () => {
     const { cache, runs, ask } = cached({ maxEntries: 10, ttlMs: 3_600_000 })
     for (let i = 0; i < 100; i++) await ask(1000, i)
-    expect(runs.flat().filter(([x]) => x === 1000)).toHaveLength(1)
+    expect(runs.flat().filter((row) => valuesOf(row)[0] === 1000)).toHaveLength(1)
     cache.close()
   })
 })
@@ -148,7 +150,7 @@ describe('the key of a row', () => {
   })
 })
 
-function isSame(a: FeatureRow[number], b: FeatureRow[number] | undefined): boolean {
+function isSame(a: Value | null, b: Value | null | undefined): boolean {
   if (a instanceof Float32Array && b instanceof Float32Array) return a.every((each, i) => Object.is(each, b[i]))
   return Object.is(a, b)
 }

@@ -1,0 +1,149 @@
+import type { ByteReader } from './binary.ts'
+import { passingReader } from './binary.ts'
+import type { Status, ViewValues } from './state.ts'
+import type { SlotPlan } from './state-plan.ts'
+import type { Value } from './value-type.ts'
+
+/** How a model takes rows: each value as a number, at a place of its own. */
+export type Floats = Float32Array | Float64Array
+
+/** @param at where the row begins in `floats` */
+export function fillFloats(
+  floats: Floats,
+  at: number,
+  columns: readonly { readonly feature: number; readonly offset: number; readonly width: number }[],
+  values: readonly (Value | null)[],
+): void {
+  for (let c = 0; c < columns.length; c++) {
+    const { feature, offset, width } = columns[c] as (typeof columns)[number]
+    const value = values[feature]
+    // most often
+    if (typeof value === 'number') floats[at + offset] = value
+    else if (value === null || value === undefined) floats.fill(Number.NaN, at + offset, at + offset + width)
+    else if (value instanceof Float32Array) floats.set(value, at + offset)
+    else floats[at + offset] = Number(value)
+  }
+}
+
+/**
+ * The values of a row in which none is null, as they lie in a stored state: for a model that takes numbers they are read straight into its tensor, and for whoever asks for them made into values
+ * once.
+ */
+export class PackedRow implements ViewValues {
+  readonly statuses: readonly Status[]
+  readonly eventTime: number
+  readonly #layout: PackedLayout
+  /** null: they were made into values, and nothing is kept of what came with them. */
+  #bytes: Uint8Array | null
+  readonly #at: number
+  #values: readonly (Value | null)[] | null = null
+
+  /** @param reader stands before the values; it is taken past them */
+  constructor(layout: PackedLayout, bytes: Uint8Array, reader: ByteReader, statuses: readonly Status[], eventTime: number) {
+    this.#layout = layout
+    this.#bytes = bytes
+    this.#at = reader.offset
+    this.statuses = statuses
+    this.eventTime = eventTime
+    layout.pass(reader)
+  }
+
+  get values(): readonly (Value | null)[] {
+    if (this.#bytes !== null) {
+      this.#values = this.#layout.values(passingReader(this.#bytes, this.#at))
+      this.#bytes = null
+    }
+    return this.#values as readonly (Value | null)[]
+  }
+
+  /**
+   * Writes each value as a number into `floats`.
+   *
+   * @param at where the row begins there
+   * @param places by index of the values: how far after that, -1 for one that is not wanted; it may end before them
+   */
+  fill(floats: Floats, at: number, places: Int32Array): void {
+    if (this.#bytes !== null) return this.#layout.fill(passingReader(this.#bytes, this.#at), floats, at, places)
+    const values = this.values
+    for (let i = 0; i < places.length; i++) if ((places[i] as number) >= 0) floats[at + (places[i] as number)] = Number(values[i])
+  }
+}
+
+const widths = { float64: 8, float32: 4, bool: 1, int64: 8, int32: 0, timestamp: 0 } as const
+type NumberKind = keyof typeof widths
+
+/** Values of one type that follow each other. */
+interface Run {
+  readonly kind: NumberKind
+  /** Index of the first one. */
+  readonly from: number
+  to: number
+}
+
+/** How the values of some slots follow each other, where each is a number to a model. */
+export class PackedLayout {
+  readonly #slots: readonly SlotPlan[]
+  readonly #runs: readonly Run[]
+  /** An array that is known to hold anything is not made over as a float comes to be beside a bool. */
+  readonly #none: readonly (Value | null)[]
+
+  private constructor(slots: readonly SlotPlan[], runs: readonly Run[]) {
+    this.#slots = slots
+    this.#runs = runs
+    this.#none = slots.map(() => null)
+  }
+
+  /** null where one of them is no number. */
+  static of(slots: readonly SlotPlan[]): PackedLayout | null {
+    const runs: Run[] = []
+    for (const [i, { type }] of slots.entries()) {
+      const { kind } = type
+      if (!isNumber(kind)) return null
+      const last = runs.at(-1)
+      if (last?.kind === kind) last.to = i + 1
+      else runs.push({ kind, from: i, to: i + 1 })
+    }
+    return new PackedLayout(slots, runs)
+  }
+
+  /** @throws LockstepError `STATE_CORRUPT` where the bytes end before them */
+  pass(reader: ByteReader): void {
+    for (const { kind, from, to } of this.#runs) {
+      const width = widths[kind]
+      if (width > 0) reader.skip(width * (to - from))
+      else for (let i = from; i < to; i++) reader.int()
+    }
+  }
+
+  values(reader: ByteReader): (Value | null)[] {
+    const values = this.#none.slice()
+    for (let i = 0; i < values.length; i++) values[i] = (this.#slots[i] as SlotPlan).present.read(reader)
+    return values
+  }
+
+  fill(reader: ByteReader, floats: Floats, at: number, places: Int32Array): void {
+    for (const { kind, from, to: end } of this.#runs) {
+      const to = Math.min(end, places.length)
+      if (kind === 'float64') {
+        reader.float64sInto(floats, at, places, from, to)
+        continue
+      }
+      for (let i = from; i < to; i++) {
+        const number = readNumber(reader, kind)
+        const place = places[i] as number
+        if (place >= 0) floats[at + place] = number
+      }
+    }
+  }
+}
+
+function isNumber(kind: string): kind is NumberKind {
+  return Object.hasOwn(widths, kind)
+}
+
+function readNumber(reader: ByteReader, kind: NumberKind): number {
+  if (kind === 'int32' || kind === 'timestamp') return reader.int()
+  if (kind === 'bool') return reader.byte() === 1 ? 1 : 0
+  if (kind === 'int64') return reader.int64AsNumber()
+  return kind === 'float32' ? reader.float32() : reader.float64()
+}
