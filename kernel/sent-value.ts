@@ -19,7 +19,7 @@ export function sentValue(type: ValueType, json: unknown, what: string): Value {
   if (typeof value === 'string' && !value.isWellFormed()) {
     throw new LockstepError('INVALID_TYPE', `${what} has half a character (a lone surrogate), which is no text; send Unicode.`)
   }
-  if (typeof plain !== 'string' && overflows(value)) {
+  if (overflows(plain, value)) {
     throw new LockstepError('INVALID_TYPE', `${what} is beyond what ${typeName(type)} holds; send a smaller number, or "Infinity".`)
   }
   return value
@@ -31,7 +31,7 @@ export function shown(json: unknown): string {
 }
 
 /** A JSON number is finite, however large: one that reads as infinite does not fit. */
-function overflows(value: Value): boolean {
-  if (value instanceof Float32Array) return value.includes(Number.POSITIVE_INFINITY) || value.includes(Number.NEGATIVE_INFINITY)
-  return value === Number.POSITIVE_INFINITY || value === Number.NEGATIVE_INFINITY
+function overflows(json: unknown, value: Value): boolean {
+  if (value instanceof Float32Array && Array.isArray(json)) return json.some((each, i) => overflows(each, value[i] as number))
+  return typeof json !== 'string' && (value === Number.POSITIVE_INFINITY || value === Number.NEGATIVE_INFINITY)
 }

@@ -1,6 +1,6 @@
 import type { Server } from 'node:http'
 import { createServer as createHttpServer } from 'node:http'
-import type { AddressInfo } from 'node:net'
+import type { AddressInfo, Socket } from 'node:net'
 import { setTimeout as delay } from 'node:timers/promises'
 import type { Logger } from '../runtime/log.ts'
 import type { Registry } from 'prom-client'
@@ -274,8 +274,14 @@ export function createServer(options: ServerOptions): LockstepServer {
       routes,
       requestTimeoutMs: gateway.requestTimeoutMs,
       corsOrigins: deps.corsOrigins,
+      closing: deps.closing,
     }),
   )
+  const connections = new Set<Socket>()
+  http.on('connection', (socket) => {
+    connections.add(socket)
+    socket.once('close', () => connections.delete(socket))
+  })
   let grpc: GrpcServer | null = null
   const loops: Repeated[] = []
   let listening: Promise<() => Promise<void>> | null = null
@@ -384,7 +390,7 @@ export function createServer(options: ServerOptions): LockstepServer {
     const { shutdownDelayMs = 0 } = options.config
     if (shutdownDelayMs > 0) await delay(shutdownDelayMs)
     const drainMs = options.drainMs ?? 10_000
-    await Promise.all([drain(http, drainMs), grpc?.close(drainMs)])
+    await Promise.all([drain(http, connections, drainMs), grpc?.close(drainMs)])
     gateway.close()
     const pushed = closed('the pushed events', loopsStopMs, intake.close(foldsCloseMs))
     drained.abort(new LockstepError('NOT_READY', 'The server is shutting down.'))
@@ -491,11 +497,14 @@ function storeName(redisUrl: string | null | undefined): string {
   return address === null ? 'The online store' : `The online store (Redis at "${redisServers(address)}")`
 }
 
-/** Waits until the last request is answered and its connection closed; past `capMs` the connections are cut. */
-async function drain(http: Server, capMs: number): Promise<void> {
+/** Waits until the last request is answered and its connection closed; past `capMs` the connections are cut. Those that have sent nothing are idle, though Node does not count them. */
+async function drain(http: Server, connections: ReadonlySet<Socket>, capMs: number): Promise<void> {
   if (!http.listening) return
   const closed = new Promise<void>((resolve) => http.close(() => resolve()))
-  const idle = setInterval(() => http.closeIdleConnections(), 20)
+  const idle = setInterval(() => {
+    http.closeIdleConnections()
+    for (const connection of connections) if (connection.bytesRead === 0) connection.destroy()
+  }, 20)
   const cap = setTimeout(() => http.closeAllConnections(), capMs)
   await closed
   clearInterval(idle)

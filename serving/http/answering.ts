@@ -73,8 +73,11 @@ export function createAnswering(
     const { incoming, outgoing, requestId, limits } = call
     // the client may have gone
     if (outgoing.destroyed || outgoing.headersSent) return
-    const headers: Record<string, string | number> = { 'content-type': contentType ?? 'application/json', 'x-request-id': requestId }
-    if (body !== null) headers['content-length'] = Buffer.byteLength(body)
+    const headers: Record<string, string | number> = { 'x-request-id': requestId }
+    if (body !== null) {
+      headers['content-type'] = contentType ?? 'application/json'
+      headers['content-length'] = Buffer.byteLength(body)
+    }
     if (own !== undefined) Object.assign(headers, own)
     if (more !== undefined) Object.assign(headers, more)
     const { origin } = incoming.headers
@@ -83,8 +86,17 @@ export function createAnswering(
     if (limits !== undefined) Object.assign(headers, limitHeaders(limits))
     if (deps.closing()) headers['connection'] = 'close'
     outgoing.writeHead(status, headers)
-    outgoing.end(body)
-    if (!incoming.complete) endSoon(incoming)
+    if (incoming.complete) {
+      outgoing.end(body)
+    } else if (outgoing.shouldKeepAlive && headers['connection'] !== 'close') {
+      outgoing.end(body)
+      endSoon(incoming)
+    } else {
+      // at the end of its last answer Node cuts the connection, and a client that is still sending would not come to read it
+      if (body === null) outgoing.flushHeaders()
+      else outgoing.write(body)
+      afterBody(incoming, () => outgoing.end())
+    }
   }
 
   /** Each request where the log has level debug, else a share of them. */
@@ -107,6 +119,17 @@ export function createAnswering(
     if (sampled) deps.log.info(line, 'a request was answered')
     else deps.log.debug(line, 'a request was answered')
   }
+}
+
+/** Takes in what is left of a body, and then calls `done`; after a while, also where it has not come. */
+function afterBody(incoming: IncomingMessage, done: () => void): void {
+  const ended = () => {
+    clearTimeout(timer)
+    incoming.off('end', ended).off('close', ended)
+    done()
+  }
+  const timer = setTimeout(ended, restMs)
+  incoming.on('end', ended).on('close', ended).resume()
 }
 
 /** Node takes in what is left of a body, so that its client comes to read the answer; but not for as long as the client likes. */

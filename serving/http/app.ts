@@ -17,6 +17,7 @@ import { oipRoutes } from './oip/oip-routes.ts'
 import { passGateway } from './pass-gateway.ts'
 import { predictRoutes } from './predict-route.ts'
 import { requestIdOf } from './request-id.ts'
+import { pathOf } from './path-of.ts'
 import type { Route } from './route.ts'
 
 const described: readonly Route[] = [
@@ -98,20 +99,6 @@ export function createApp(deps: AppDeps): Listener {
 }
 
 const noParams = {}
-
-/** The path of a request's target, its percent-encoding undone as Hono does it. */
-function pathOf(target: string): string {
-  const query = target.indexOf('?')
-  const path = query < 0 ? target : target.slice(0, query)
-  // a proxy's request names the server too
-  const own = path.startsWith('/') ? path : (URL.parse(path)?.pathname ?? path)
-  if (!own.includes('%')) return own
-  try {
-    return decodeURI(own.replaceAll('%25', '%2525'))
-  } catch {
-    return own
-  }
-}
 
 function withBothPaths(route: Route): Route[] {
   return route.alsoPath === undefined ? [route] : [route, { ...route, path: route.alsoPath }]

@@ -1,3 +1,4 @@
+import { isUtf8 } from 'node:buffer'
 import type { IncomingHttpHeaders } from 'node:http'
 import type { z } from 'zod'
 import { LockstepError, messageOf } from '../../kernel/errors.ts'
@@ -13,14 +14,21 @@ const saysNothing = /^\s*(application\/x-www-form-urlencoded|text\/plain)\s*(;|$
 /**
  * The request's body, read within the limit, unpacked, parsed and validated.
  *
+ * @param whenEmpty what there is where no body was sent; absent: it must be
  * @throws LockstepError `BODY_TOO_LARGE`, `UNSUPPORTED_MEDIA_TYPE`, `REQUEST_ABORTED`, `RATE_LIMITED`, `DEADLINE_EXCEEDED`, or `INVALID_REQUEST` saying which field is wrong
  */
-export async function readBody<Schema extends z.ZodType>(call: Call, limitBytes: number, schema: Schema): Promise<z.output<Schema>> {
+export async function readBody<Schema extends z.ZodType>(
+  call: Call,
+  limitBytes: number,
+  schema: Schema,
+  whenEmpty?: z.output<Schema>,
+): Promise<z.output<Schema>> {
   checkType(call.incoming.headers)
   const text = textOf(await readChunks(call.incoming, limitBytes))
   // it may have come slowly
   const deadline = call.deadline
   if (deadline !== undefined) requireTime(deadline)
+  if (text === '' && whenEmpty !== undefined) return whenEmpty
   let json: unknown
   try {
     json = parseJson(text)
@@ -38,8 +46,9 @@ export async function readBody<Schema extends z.ZodType>(call: Call, limitBytes:
 }
 
 /** A form or a picture is no JSON. */
-function checkType({ 'content-type': type, origin }: IncomingHttpHeaders): void {
-  if (type === undefined || jsonType.test(type)) return
+/** @throws LockstepError `UNSUPPORTED_MEDIA_TYPE` */
+export function checkType({ 'content-type': type, origin }: IncomingHttpHeaders): void {
+  if (type === undefined || type.trim() === '' || jsonType.test(type)) return
   // what curl and fetch say of any body, where no page of a browser sends it
   if (origin === undefined && saysNothing.test(type)) return
   throw new LockstepError(
@@ -49,9 +58,12 @@ function checkType({ 'content-type': type, origin }: IncomingHttpHeaders): void 
   )
 }
 
-/** UTF-8, without the byte order mark that some editors begin a file with. */
+/** UTF-8, without the byte order mark that some editors begin a file with. @throws LockstepError `INVALID_REQUEST` */
 function textOf(chunks: readonly Buffer[]): string {
   const [only] = chunks
-  const text = only !== undefined && chunks.length === 1 ? only.toString() : Buffer.concat(chunks).toString()
+  const bytes = only !== undefined && chunks.length === 1 ? only : Buffer.concat(chunks)
+  // what is none would become one character, whatever it was
+  if (!isUtf8(bytes)) throw new LockstepError('INVALID_REQUEST', 'The body is not UTF-8, as JSON is; send it in that encoding.')
+  const text = bytes.toString()
   return text.charCodeAt(0) === 0xfeff ? text.slice(1) : text
 }

@@ -26,13 +26,12 @@ export async function deflated(made: RouteAnswer, accepted: string | undefined):
 
 /** Of what an `accept-encoding` takes, the better one; its order says nothing. */
 function chosen(accepted: string): 'br' | 'gzip' | null {
-  const taken = new Set(
-    accepted
-      .toLowerCase()
-      .split(',')
-      .filter((part) => !/;\s*q=0(\.0*)?\s*$/.test(part))
-      .map((part) => part.split(';', 1)[0]?.trim()),
-  )
-  if (taken.has('br')) return 'br'
-  return taken.has('gzip') || taken.has('*') ? 'gzip' : null
+  const taken = new Map<string, boolean>()
+  for (const part of accepted.toLowerCase().split(',')) {
+    const [name = ''] = part.split(';', 1)
+    taken.set(name.trim(), !/;\s*q=0(\.0*)?\s*$/.test(part))
+  }
+  if (taken.get('br') === true) return 'br'
+  // the star stands for those that are not named
+  return (taken.get('gzip') ?? taken.get('*')) === true ? 'gzip' : null
 }

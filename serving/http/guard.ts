@@ -3,9 +3,11 @@ import { LockstepError } from '../../kernel/errors.ts'
 import type { Admission } from '../gateway/admission.ts'
 import { createArrivalClock } from '../gateway/arrival-clock.ts'
 import { timeoutHeader } from '../gateway/request-deadline.ts'
+import { traceOf, traceparent } from '../gateway/trace.ts'
 import type { Listener } from './app.ts'
 import { createCors } from './cors.ts'
 import { shapedError } from './error-answer.ts'
+import { pathOf } from './path-of.ts'
 import { requestIdOf } from './request-id.ts'
 import type { ErrorShape, Route } from './route.ts'
 
@@ -15,13 +17,15 @@ export interface GuardDeps {
   /** Of requests that do not say, milliseconds; null: none. */
   readonly requestTimeoutMs: number | null
   readonly corsOrigins: readonly string[]
+  /** Whether the server is shutting down. */
+  readonly closing: () => boolean
 }
 
 /**
  * Lets requests in as the admission has it, before anything is made of them, so that a refusal is cheap: 503 with `retry-after`. What is open to all (health, metrics, `OPTIONS`),
  * and what an admin asks for, passes always.
  */
-export function guarded(listener: Listener, { admission, routes, requestTimeoutMs, corsOrigins }: GuardDeps): RequestListener {
+export function guarded(listener: Listener, { admission, routes, requestTimeoutMs, corsOrigins, closing }: GuardDeps): RequestListener {
   const kindOf = kinds(routes)
   const cors = createCors(corsOrigins)
   const arrival = createArrivalClock()
@@ -46,8 +50,10 @@ export function guarded(listener: Listener, { admission, routes, requestTimeoutM
           'x-request-id': requestId,
           'retry-after': '1',
         }
-        const { origin } = incoming.headers
+        const { origin, traceparent: parent } = incoming.headers
         if (origin !== undefined) cors.allow(origin, headers)
+        if (parent !== undefined) headers['traceparent'] = traceparent(traceOf(parent))
+        if (closing()) headers['connection'] = 'close'
         outgoing.writeHead(503, headers)
         outgoing.end(body)
       },
@@ -77,8 +83,7 @@ function kinds(routes: GuardDeps['routes']): (incoming: IncomingMessage) => Erro
   return ({ method: sent = '', url = '' }) => {
     if (sent === 'OPTIONS') return 'free'
     const method = sent === 'HEAD' ? 'GET' : sent
-    const query = url.indexOf('?')
-    const path = query < 0 ? url : url.slice(0, query)
+    const path = pathOf(url)
     const known = fixed.get(`${method} ${path}`)
     if (known !== undefined) return known
     return patterns.find((each) => each.method === method && each.pattern.test(path))?.kind ?? 'lockstep'

@@ -28,7 +28,7 @@ export function readChunks(incoming: IncomingMessage, limitBytes: number): Promi
     incoming.on('close', aborted)
     if (incoming.destroyed) aborted()
   })
-  if (encoding === undefined || encoding === 'identity') return chunks
+  if (encoding === undefined || /^\s*(identity\s*)?$/i.test(encoding)) return chunks
   return chunks.then(async (packed) => [await inflated(Buffer.concat(packed), encoding, limitBytes, tooLarge)])
 }
 

@@ -23,7 +23,7 @@ export interface OpenModel extends BatchedModel, Pick<LoadedModel, 'outputs' | '
   readonly place: 'inline' | 'process'
   /**
    * How long running so many rows takes, milliseconds, by what runs took so far; the wait for runs under way is not in it. 0 while nothing is known, or nothing new: where no run was let in lately,
-   * the next tells whether it takes as long still.
+   * the next tells whether it takes as long still. 0 too where answers are cached, which need none.
    */
   predictedRunMs(rows: number): number
   /** Forgets the answers that are cached. */
@@ -114,7 +114,8 @@ export async function openModel(bytes: () => Promise<Uint8Array>, options: OpenM
       await loaded.close()
     },
     predictedRunMs(rows) {
-      if (performance.now() - ranAt > outdatedMs) return 0
+      // of what is cached there is no run
+      if (cache !== null || performance.now() - ranAt > outdatedMs) return 0
       const most = loaded.maxRows ?? maxRows()
       const full = Math.floor(rows / most)
       const rest = rows % most

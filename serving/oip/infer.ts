@@ -44,14 +44,18 @@ export async function infer(deps: AppDeps, request: InferRequest, caller: Caller
   refuseUnsupported(request.parameters)
   wholeParameter('priority', request.parameters) // no request waits for another, so there is nothing to put first
   const micros = wholeParameter('timeout', request.parameters)
+  const startMs = performance.now()
   const answer = run(deps, request, caller)
   if (micros === 0) return await answer
-  return await within(Math.min(micros / 1000, longestMs), answer, () => {
-    return new LockstepError(
+  const late = () =>
+    new LockstepError(
       'DEADLINE_EXCEEDED',
       `The answer was not there within "timeout", ${micros} microseconds; allow more, or ask for less at once.`,
     )
-  })
+  const made = await within(Math.min(micros / 1000, longestMs), answer, late)
+  // a busy process comes to its timers late
+  if (performance.now() - startMs >= micros / 1000) throw late()
+  return made
 }
 
 async function run(deps: AppDeps, request: InferRequest, { deadline, ...caller }: Caller): Promise<InferAnswer> {

@@ -11,6 +11,7 @@ import { newKey } from '../../registry/keys/key-text.ts'
 import type { Scope } from '../../registry/keys/scope.ts'
 import { openPostgres } from '../../runtime/open-postgres.ts'
 import { gated, until } from '../serving/gate.ts'
+import { servingSet } from '../serving/definitions.ts'
 import { endlessModel } from '../serving/made-models.ts'
 import type { Answer, World } from '../serving/world.ts'
 import { ask, createWorld } from '../serving/world.ts'
@@ -270,6 +271,39 @@ describe('a deadline that the runs of a model would miss', () => {
       await slow.close()
     }
   })
+
+  it('ends no request whose answer is cached', async () => {
+    const operational = { cache: { ttlMicros: 60_000_000, maxEntries: 100 } }
+    const models = servingSet.models.map((model) => (model.spec.name === 'echo' ? { ...model, operational } : model))
+    const slow = await createWorld('redis', { ...servingSet, models })
+    try {
+      await slow.materialize('airport_delays')
+      await slow.push('echo', endlessModel(100_000))
+      const { url, server } = await serve({}, slow)
+      expect((await ask(url, '/v1/predict', prediction)).status).toBe(200)
+      const start = performance.now()
+      const other = { ...prediction, entities: [{ airport: 'ATL', distance: 2 }] }
+      expect((await ask(url, '/v1/predict', other)).status).toBe(200)
+      const shortly = { 'x-request-timeout-ms': String(Math.max(20, Math.round((performance.now() - start) * 0.8))) }
+      expect((await ask(url, '/v1/predict', prediction, shortly)).status).toBe(200)
+      await server.close()
+    } finally {
+      await slow.close()
+    }
+  })
+})
+
+describe('a server that ends', () => {
+  it('does not wait for connections over which nothing was sent', async () => {
+    const { url, server } = await serve({}, open)
+    const silent = connect(Number(new URL(url).port), '127.0.0.1')
+    await once(silent, 'connect')
+    const gone = once(silent, 'close')
+    const start = performance.now()
+    await server.close()
+    expect(performance.now() - start).toBeLessThan(5000)
+    await gone
+  })
 })
 
 describe('a server with too much to do', () => {
@@ -281,11 +315,17 @@ describe('a server with too much to do', () => {
     )
     const inside = [ask(url, '/v1/features', question), ask(url, '/v1/features', question)]
     await until(async () => held.reading() === 2)
-    const refused = await ask(url, '/v1/predict', prediction, { 'x-request-id': 'mine', origin: 'https://app.example' })
+    const traceparent = '00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01'
+    const refused = await ask(url, '/v1/predict', prediction, { 'x-request-id': 'mine', origin: 'https://app.example', traceparent })
+    expect(refused.headers.get('traceparent')).toMatch(/^00-0af7651916cd43dd8448eb211c80319c-(?!b7ad6b7169203331)/)
     expect(told(refused)).toEqual([503, 'OVERLOADED'])
     expect([refused.headers.get('retry-after'), refused.headers.get('x-request-id')]).toEqual(['1', 'mine'])
     expect(refused.headers.get('access-control-allow-origin')).toBe('https://app.example')
-    expect((await ask(url, '/livez')).status).toBe(200)
+    for (const path of ['/livez', '/%6Civez', '/livez?']) expect((await ask(url, path)).status).toBe(200)
+    const absolute = await dial(url)
+    absolute.write('GET http://anywhere.example/livez HTTP/1.1\r\nhost: anywhere.example\r\n\r\n')
+    expect(await firstOf(absolute)).toContain('200 OK')
+    absolute.destroy()
     expect((await fetch(`${url}/livez`, { method: 'HEAD' })).status).toBe(200)
     expect((await fetch(`${url}/v1/predict`, { method: 'OPTIONS' })).status).toBe(204)
     held.letGo()

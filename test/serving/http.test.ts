@@ -1,5 +1,7 @@
+import { once } from 'node:events'
 import { request as httpRequest } from 'node:http'
 import type { IncomingMessage } from 'node:http'
+import { connect } from 'node:net'
 import { brotliCompressSync, brotliDecompressSync, gunzipSync, gzipSync } from 'node:zlib'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import type { World } from './world.ts'
@@ -50,12 +52,41 @@ const one = JSON.stringify({ service: 'flight', entities: [{ airport: 'ATL', dis
 const many = JSON.stringify({ service: 'flight', entities: Array.from({ length: 200 }, () => ({ airport: 'ATL', distance: 1 })) })
 const json = { 'content-type': 'application/json' }
 
+describe('an answer before the body is there', () => {
+  /** What a client reads that sends eight megabytes first, over a connection of its own. */
+  async function answerTo(head: string): Promise<string> {
+    const { port } = new URL(url)
+    const socket = connect(Number(port), '127.0.0.1')
+    let got = ''
+    socket.on('data', (data) => (got += data.toString('latin1')))
+    const ended = once(socket, 'end')
+    const sent = new Promise<void>((resolve, reject) => {
+      socket.on('error', reject)
+      socket.write(`POST /v1/features ${head}\r\nhost: localhost\r\ncontent-length: 8000000\r\n\r\n`)
+      socket.write(Buffer.alloc(8_000_000, 0x20), () => resolve())
+    })
+    await Promise.all([sent, ended])
+    socket.destroy()
+    return got
+  }
+
+  it('reaches a client that reads it once all is sent, on the last request of its connection too', async () => {
+    for (const head of ['HTTP/1.1\r\nconnection: close', 'HTTP/1.0']) {
+      const got = await answerTo(head)
+      expect(got).toMatch(/^HTTP\/1\.[01] 413 /)
+      expect(got).toContain('BODY_TOO_LARGE')
+    }
+  })
+})
+
 describe('an answer', () => {
   it('is compressed as its client takes it, where it is long', async () => {
     const plain = await send('/v1/features', { headers: json, body: many })
     expect(plain.headers).toMatchObject({ vary: 'accept-encoding' })
     expect(plain.headers['content-encoding']).toBeUndefined()
     const zipped = await send('/v1/features', { headers: { ...json, 'accept-encoding': 'gzip;q=1.0, br;q=0' }, body: many })
+    const starred = await send('/v1/features', { headers: { ...json, 'accept-encoding': 'gzip;q=0, *' }, body: many })
+    expect(starred.headers['content-encoding']).toBeUndefined()
     const brotli = await send('/v1/features', { headers: { ...json, 'accept-encoding': 'gzip, deflate, br' }, body: many })
     expect([zipped.headers['content-encoding'], brotli.headers['content-encoding']]).toEqual(['gzip', 'br'])
     expect(zipped.body.length).toBeLessThan(plain.body.length / 5)

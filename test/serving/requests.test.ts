@@ -113,6 +113,17 @@ describe('a bad request', () => {
     expect(made.body.error.details).toEqual({ entity: 0, feature: 'initial' })
   })
 
+  it('that is not UTF-8 is refused, and not taken for another', async () => {
+    const body = Buffer.concat([
+      Buffer.from('{"service":"flight","entities":[{"airport":"A'),
+      Buffer.from([0xff]),
+      Buffer.from('","distance":1}]}'),
+    ])
+    const answer = await fetch(`${url}/v1/features`, { method: 'POST', headers: { 'content-type': 'application/json' }, body })
+    expect(answer.status).toBe(400)
+    expect(await answer.text()).toContain('not UTF-8')
+  })
+
   it('with a number that overflows is refused', async () => {
     const answer = await ask(url, '/v1/features', '{"service":"flight","entities":[{"airport":"ATL","distance":1e999}]}')
     expectError(answer, 400, 'INVALID_ENTITY')

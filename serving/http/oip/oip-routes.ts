@@ -5,7 +5,7 @@ import { checkModelReady, isReady, modelMetadata, repositoryIndex, serverMetadat
 import { inferAnswerSchema, inferSchema, readInferBody, writeInferBody } from '../../oip/infer-body.ts'
 import { infer } from '../../oip/infer.ts'
 import { rowsOf } from '../../oip/infer-request.ts'
-import { readBody } from '../body.ts'
+import { checkType, readBody } from '../body.ts'
 import type { AppDeps, Call, RouteAnswer } from '../context.ts'
 import { jsonAnswer } from '../context.ts'
 import { takeRows } from '../pass-gateway.ts'
@@ -58,7 +58,7 @@ export const oipRoutes: readonly Route[] = [
     body: indexSchema,
     bodyOptional: true,
     async handle(call, deps) {
-      const { ready } = call.incoming.headers['content-length'] === '0' ? {} : await readBody(call, deps.bodyLimitBytes, indexSchema)
+      const { ready } = await readBody(call, deps.bodyLimitBytes, indexSchema, {})
       return jsonAnswer(repositoryIndex(deps, ready === true))
     },
   },
@@ -103,7 +103,10 @@ export const oipRoutes: readonly Route[] = [
 /** `POST /v2/models/{model}[/versions/{version}]/infer` */
 async function answerInfer(call: Call, deps: AppDeps): Promise<RouteAnswer> {
   const { deadline, startedMs, requestId, principal: apiKey } = call
-  const headerLength = lengthOf(call.incoming.headers[lengthHeader])
+  const { [lengthHeader]: said, 'content-type': type } = call.incoming.headers
+  const headerLength = lengthOf(said)
+  // other clients of the protocol say nothing, or that all of it is bytes
+  if (type === undefined || !/^\s*application\/octet-stream\s*(;|$)/i.test(type)) checkType(call.incoming.headers)
   const body = joined(await readChunks(call.incoming, deps.bodyLimitBytes), headerLength ?? 0)
   // it may have come slowly
   if (deadline !== undefined) requireTime(deadline)

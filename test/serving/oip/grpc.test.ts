@@ -164,6 +164,11 @@ describe('a call that takes long', () => {
       { name: 'airport', datatype: 'BYTES', shape: [1], data: ['ATL'] },
       { name: 'distance', datatype: 'FP64', shape: [1], data: [100] },
     ]
+    const tensors = [{ name: 'features', datatype: 'FP32', shape: [1, 3], data: [1, 2, 3] }]
+    for (let i = 0; i < 5; i++) {
+      const hurried = JSON.stringify({ parameters: { timeout: 1 }, inputs: tensors })
+      expect((await fetch(`${url}/v2/models/echo/infer`, { method: 'POST', body: hurried })).status).toBe(504)
+    }
     const late = await fetch(`${url}/v2/models/echo/infer`, {
       method: 'POST',
       body: JSON.stringify({ parameters: { timeout: 30_000 }, inputs }),
