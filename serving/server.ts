@@ -1,6 +1,5 @@
-import type { Server } from 'node:http'
 import { createServer as createHttpServer } from 'node:http'
-import type { AddressInfo, Socket } from 'node:net'
+import type { AddressInfo } from 'node:net'
 import { setTimeout as delay } from 'node:timers/promises'
 import type { Logger } from '../runtime/log.ts'
 import type { Registry } from 'prom-client'
@@ -21,6 +20,7 @@ import { parseRedisUrl, redisServers } from '../runtime/redis-url.ts'
 import { isUnavailable } from '../runtime/postgres-unavailable.ts'
 import { byPlan } from './by-plan.ts'
 import { within } from './deadline.ts'
+import { drainOf } from './drain.ts'
 import type { RecentStates } from './recent-states.ts'
 import { createRecentStates } from './recent-states.ts'
 import { createDependency } from './dependency.ts'
@@ -277,11 +277,7 @@ export function createServer(options: ServerOptions): LockstepServer {
       closing: deps.closing,
     }),
   )
-  const connections = new Set<Socket>()
-  http.on('connection', (socket) => {
-    connections.add(socket)
-    socket.once('close', () => connections.delete(socket))
-  })
+  const drain = drainOf(http)
   let grpc: GrpcServer | null = null
   const loops: Repeated[] = []
   let listening: Promise<() => Promise<void>> | null = null
@@ -390,7 +386,7 @@ export function createServer(options: ServerOptions): LockstepServer {
     const { shutdownDelayMs = 0 } = options.config
     if (shutdownDelayMs > 0) await delay(shutdownDelayMs)
     const drainMs = options.drainMs ?? 10_000
-    await Promise.all([drain(http, connections, drainMs), grpc?.close(drainMs)])
+    await Promise.all([drain(drainMs), grpc?.close(drainMs)])
     gateway.close()
     const pushed = closed('the pushed events', loopsStopMs, intake.close(foldsCloseMs))
     drained.abort(new LockstepError('NOT_READY', 'The server is shutting down.'))
@@ -495,18 +491,4 @@ export function createServer(options: ServerOptions): LockstepServer {
 function storeName(redisUrl: string | null | undefined): string {
   const address = parseRedisUrl(redisUrl ?? '')
   return address === null ? 'The online store' : `The online store (Redis at "${redisServers(address)}")`
-}
-
-/** Waits until the last request is answered and its connection closed; past `capMs` the connections are cut. Those that have sent nothing are idle, though Node does not count them. */
-async function drain(http: Server, connections: ReadonlySet<Socket>, capMs: number): Promise<void> {
-  if (!http.listening) return
-  const closed = new Promise<void>((resolve) => http.close(() => resolve()))
-  const idle = setInterval(() => {
-    http.closeIdleConnections()
-    for (const connection of connections) if (connection.bytesRead === 0) connection.destroy()
-  }, 20)
-  const cap = setTimeout(() => http.closeAllConnections(), capMs)
-  await closed
-  clearInterval(idle)
-  clearTimeout(cap)
 }
