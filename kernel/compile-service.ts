@@ -261,9 +261,13 @@ class Evaluated implements ServiceRow {
     if (this.#values !== null) return this.#values
     const { places } = this.#layout
     const values = new Array<Value | null>(places.length)
+    let before = -1
+    let from: readonly (Value | null)[] = values
     for (let i = 0; i < places.length; i++) {
       const { site, feature } = places[i] as FeaturePlace
-      values[i] = (this.#sites[site] as StepValues).values[feature] ?? null
+      // features of one view mostly stand together
+      if (site !== before) from = (this.#sites[(before = site)] as StepValues).values
+      values[i] = from[feature] ?? null
     }
     this.#values = values
     return values
