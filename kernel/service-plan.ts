@@ -33,7 +33,7 @@ export interface ServicePlan {
   /**
    * All features for one entity row.
    *
-   * @param read by index of `uses`
+   * @param read by index of `uses`; values are made of it as they are asked for, so it must stay as it is until then
    * @param request by index of `request`
    * @param asOf the row's moment, epoch microseconds
    * @throws LockstepError `TRANSFORM_FAILED`

@@ -90,7 +90,10 @@ export function createAnswering(
       outgoing.end(body)
     } else if (outgoing.shouldKeepAlive && headers['connection'] !== 'close') {
       outgoing.end(body)
-      endSoon(incoming)
+      // Node takes in what is left, but not for as long as the client likes
+      afterBody(incoming, () => {
+        if (!incoming.complete) incoming.destroy()
+      })
     } else {
       // at the end of its last answer Node cuts the connection, and a client that is still sending would not come to read it
       if (body === null) outgoing.flushHeaders()
@@ -130,12 +133,4 @@ function afterBody(incoming: IncomingMessage, done: () => void): void {
   }
   const timer = setTimeout(ended, restMs)
   incoming.on('end', ended).on('close', ended).resume()
-}
-
-/** Node takes in what is left of a body, so that its client comes to read the answer; but not for as long as the client likes. */
-function endSoon(incoming: IncomingMessage): void {
-  const timer = setTimeout(() => {
-    if (!incoming.complete) incoming.destroy()
-  }, restMs)
-  incoming.once('close', () => clearTimeout(timer))
 }

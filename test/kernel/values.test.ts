@@ -1,5 +1,6 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
+import { sentValue } from '../../kernel/sent-value.ts'
 import { ByteReader, ByteWriter } from '../../kernel/binary.ts'
 import { formatDuration, parseDuration } from '../../kernel/duration.ts'
 import { decodeKey, encodeKey } from '../../kernel/entity-key.ts'
@@ -153,6 +154,20 @@ const typed: fc.Arbitrary<{ type: ValueType; value: Value }> = fc.oneof(
     .map((value) => ({ type: { kind: 'list', of: { kind: 'int64' }, nulls: false } as const, value })),
   fc.array(fc.tuple(category, fc.nat())).map((pairs) => ({ type: { kind: 'counts' } as const, value: new Map(pairs) })),
 )
+
+describe('values that a client sent', () => {
+  it('may name an infinity, in a vector too, and may not overflow to one', () => {
+    const vector = { kind: 'vector', length: 2 } as const
+    expect(sentValue(vector, [1, 'Infinity'], 'It')).toEqual(new Float32Array([1, Number.POSITIVE_INFINITY]))
+    expect(sentValue({ kind: 'float64' }, '-Infinity', 'It')).toBe(Number.NEGATIVE_INFINITY)
+    for (const [type, json] of [
+      [vector, [1, 1e300]],
+      [vector, ['Infinity', Number.POSITIVE_INFINITY]],
+      [{ kind: 'float32' }, 1e300],
+    ] as const)
+      expect(() => sentValue(type, json, 'It')).toThrow('It is beyond what')
+  })
+})
 
 describe('values', () => {
   it('read back from bytes and from JSON in their canonical form', () => {

@@ -69,6 +69,14 @@ describe('the Open Inference Protocol over REST', () => {
     ]
     expect(await post('/v2/repository/index', '')).toEqual([200, all])
     expect(await post('/v2/repository/index', '{"ready":true}')).toEqual([200, all])
+    // in chunks, of which there are none
+    const empty = { method: 'POST', body: new Blob([]).stream(), duplex: 'half' } as const
+    expect(await get('/v2/repository/index', empty)).toEqual([200, all])
+  })
+
+  it('takes no form for a call', async () => {
+    const [status] = await post('/v2/models/echo/infer', '{}', { 'content-type': 'multipart/form-data; boundary=a' })
+    expect(status).toBe(415)
   })
 
   it.each([

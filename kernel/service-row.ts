@@ -1,0 +1,137 @@
+import type { StepValues } from './on-demand-step.ts'
+import type { Floats } from './packed-row.ts'
+import { fillFloats, PackedRow } from './packed-row.ts'
+import type { FloatColumn, ServiceRow } from './service-plan.ts'
+import type { Status, ViewValues } from './state.ts'
+import { allPresent } from './state.ts'
+import type { Value } from './value-type.ts'
+
+/** Where a feature stands in what was read, followed by what was computed. */
+export interface FeaturePlace {
+  readonly site: number
+  /** Index of the feature in it. */
+  readonly feature: number
+}
+
+/** What the rows of a service are made of, once for all of them. */
+export class RowLayout {
+  readonly places: readonly FeaturePlace[]
+  readonly #fills = new WeakMap<readonly FloatColumn[], readonly SiteFill[]>()
+  /** The columns that were asked for last, and theirs. */
+  #last: readonly [columns: readonly FloatColumn[], fills: readonly SiteFill[]] = [[], []]
+
+  constructor(places: readonly FeaturePlace[]) {
+    this.places = places
+  }
+
+  /**
+   * @param read the views that were read
+   * @param sites those, and what was computed after them
+   */
+  row(read: readonly ViewValues[], sites: readonly StepValues[], missing: readonly string[]): ServiceRow {
+    return new Evaluated(this, read, sites, statusesAt(this.places, sites), missing)
+  }
+
+  /** By index of the sites. */
+  fillsOf(columns: readonly FloatColumn[]): readonly SiteFill[] {
+    if (columns === this.#last[0]) return this.#last[1]
+    let fills = this.#fills.get(columns)
+    if (fills === undefined) this.#fills.set(columns, (fills = this.#compile(columns)))
+    this.#last = [columns, fills]
+    return fills
+  }
+
+  #compile(columns: readonly FloatColumn[]): SiteFill[] {
+    const fills: SiteFill[] = []
+    for (const { feature: of, offset, width } of columns) {
+      const { site, feature } = this.places[of] as FeaturePlace
+      const fill = (fills[site] ??= { columns: [], places: null })
+      fill.columns.push({ feature, offset, width })
+    }
+    for (const fill of fills) {
+      const features = fill?.columns.map(({ feature }) => feature) ?? []
+      // one that is wanted at two places is read from the values
+      if (fill === undefined || new Set(features).size < features.length || fill.columns.some(({ width }) => width !== 1)) continue
+      fill.places = new Int32Array(Math.max(...features) + 1).fill(-1)
+      for (const { feature, offset } of fill.columns) fill.places[feature] = offset
+    }
+    return fills
+  }
+}
+
+interface SiteFill {
+  /** By index of the site's own features. */
+  readonly columns: FloatColumn[]
+  /** For packed values. */
+  places: Int32Array | null
+}
+
+/** What few ask for, values and event times, it makes as they are asked for. */
+class Evaluated implements ServiceRow {
+  readonly statuses: readonly Status[]
+  readonly missing: readonly string[]
+  readonly #layout: RowLayout
+  readonly #read: readonly ViewValues[]
+  readonly #sites: readonly StepValues[]
+  #values: readonly (Value | null)[] | null = null
+
+  constructor(
+    layout: RowLayout,
+    read: readonly ViewValues[],
+    sites: readonly StepValues[],
+    statuses: readonly Status[],
+    missing: readonly string[],
+  ) {
+    this.statuses = statuses
+    this.missing = missing
+    this.#layout = layout
+    this.#read = read
+    this.#sites = sites
+  }
+
+  get values(): readonly (Value | null)[] {
+    if (this.#values !== null) return this.#values
+    const { places } = this.#layout
+    const values = new Array<Value | null>(places.length)
+    let before = -1
+    let from: readonly (Value | null)[] = values
+    for (let i = 0; i < places.length; i++) {
+      const { site, feature } = places[i] as FeaturePlace
+      // features of one view mostly stand together
+      if (site !== before) from = (this.#sites[(before = site)] as StepValues).values
+      values[i] = from[feature] ?? null
+    }
+    this.#values = values
+    return values
+  }
+
+  get eventTimes(): readonly (number | null)[] {
+    return this.#layout.places.map(({ site }) => this.#read[site]?.eventTime ?? null)
+  }
+
+  fill(floats: Floats, at: number, columns: readonly FloatColumn[]): void {
+    const fills = this.#layout.fillsOf(columns)
+    for (let s = 0; s < fills.length; s++) {
+      const fill = fills[s]
+      if (fill === undefined) continue
+      const site = this.#sites[s] as StepValues
+      if (fill.places !== null && site instanceof PackedRow) site.fill(floats, at, fill.places)
+      else fillFloats(floats, at, fill.columns, site.values)
+    }
+  }
+}
+
+function statusesAt(places: readonly FeaturePlace[], sites: readonly StepValues[]): readonly Status[] {
+  let whole = true
+  for (let s = 0; s < sites.length && whole; s++) {
+    const { statuses } = sites[s] as StepValues
+    whole = statuses === allPresent(statuses.length)
+  }
+  if (whole) return allPresent(places.length)
+  const statuses = new Array<Status>(places.length)
+  for (let i = 0; i < places.length; i++) {
+    const { site, feature } = places[i] as FeaturePlace
+    statuses[i] = (sites[site] as StepValues).statuses[feature] as Status
+  }
+  return statuses
+}
