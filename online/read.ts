@@ -22,6 +22,8 @@ export interface OnlineAnswer {
   readonly frontier: Frontier | null
   /** The greatest moment at which a folded row became visible, epoch microseconds; -Infinity where there is none. */
   readonly highWater: number
+  /** The state, as it is stored; null where nothing is. It may be a part of what else came with it. */
+  readonly bytes: Buffer | null
   /** Set where the store could not be asked, and nothing is known of the entity. */
   readonly isDefault?: true
 }
@@ -83,7 +85,7 @@ export function storedAnswer(plan: ViewPlan, key: EntityKey, bytes: Buffer, asOf
   const { frontier, highWater, bodyAt } = readHeader(bytes, plan.id)
   const unknown = asOf < highWater || bytes[bodyAt] === overCapFlag
   try {
-    return { values: unknown ? null : plan.valueAt(bytes, bodyAt, highWater, asOf), frontier, highWater }
+    return { values: unknown ? null : plan.valueAt(bytes, bodyAt, highWater, asOf), frontier, highWater, bytes }
   } catch (error) {
     throw ofEntity(plan.key, key, error)
   }
@@ -91,9 +93,9 @@ export function storedAnswer(plan: ViewPlan, key: EntityKey, bytes: Buffer, asOf
 
 /** One for all keys of a view that the store lacks. */
 function absentAnswer(plan: ViewPlan, asOf: number): OnlineAnswer {
-  return { values: plan.newState().valueAt(asOf), frontier: null, highWater: Number.NEGATIVE_INFINITY }
+  return { values: plan.newState().valueAt(asOf), frontier: null, highWater: Number.NEGATIVE_INFINITY, bytes: null }
 }
 
 /** Its view was set back after a failover, and no run has gone over the last arrivals yet. */
-const perhapsLost: OnlineAnswer = { values: null, frontier: null, highWater: Number.NEGATIVE_INFINITY }
+const perhapsLost: OnlineAnswer = { values: null, frontier: null, highWater: Number.NEGATIVE_INFINITY, bytes: null }
 const nothing: ReadonlySet<DefinitionId> = new Set()

@@ -36,7 +36,7 @@ export interface InputBinding {
 }
 
 /**
- * One feature's place in a row of a tensor. Into float tensors: int32, int64, float32, float64 by value (int64 rounds to the nearest), bool as
+ * One feature's place in a row of a tensor. Into float tensors: int32, int64, float32, float64 by value (int64 by way of float64, as what read it from a file of numbers has it, rounded to the nearest each time), bool as
  * 0 or 1, vector by element. Into int64: int32, int64, bool, timestamp as epoch microseconds. Into int32: int32, bool. Into bool and string: their own.
  */
 export interface InputColumn {

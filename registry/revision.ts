@@ -13,8 +13,14 @@ export async function readRevision(handle: Kysely<LockstepTables>): Promise<numb
   return Number(row?.revision ?? 0)
 }
 
-/** What is notified with the new revision when a change of the registry is committed, and without a revision when an API key has changed or an erasure is done. */
+/** What is notified with the new revision when a change of the registry is committed, and without a revision when an API key has changed or an entity is erased. */
 export const registryChannel = 'lockstep_registry'
+export const erasedNotice = 'erased'
+
+/** Has servers forget what they hold of entities in memory. Within a transaction, once it is committed. */
+export async function notifyErased(handle: Kysely<LockstepTables>): Promise<void> {
+  await sql`select pg_notify(${registryChannel}, ${erasedNotice})`.execute(handle)
+}
 
 /** Counts the revision up, returns the new one and tells whoever listens, once it counts. Within the transaction that changes something. */
 export async function bumpRevision(handle: Kysely<LockstepTables>): Promise<number> {

@@ -44,13 +44,13 @@ export interface Database {
   /** As `lock`, but where somebody holds it the answer is null, at once. */
   tryLock(group: number, id: number): Promise<(() => Promise<void>) | null>
   /**
-   * Calls `onNotice` when somebody notifies the channel (`pg_notify`), and whenever it has begun to listen, for what came before was missed. On PostgreSQL on a
+   * Calls `onNotice` with what is said when somebody notifies the channel (`pg_notify`), and with null whenever it has begun to listen, for what came before was missed. On PostgreSQL on a
    * connection of its own, which is made again where it is lost; through a proxy that shares connections by transaction nothing comes.
    *
    * @param channel letters, digits and underscores
    * @returns what ends it
    */
-  listen(channel: string, onNotice: () => void): Promise<() => Promise<void>>
+  listen(channel: string, onNotice: (said: string | null) => void): Promise<() => Promise<void>>
   ping(): Promise<void>
   /** Waits for what is under way; PostgreSQL for 2 s, after which it is ended. */
   close(): Promise<void>

@@ -77,7 +77,7 @@ export async function openPglite(directory: string): Promise<EmbeddedDatabase> {
     },
     async listen(channel, onNotice) {
       const stop = await pglite.listen(channel, onNotice)
-      onNotice()
+      onNotice(null)
       return async () => {
         if (!broken && !pglite.closed) await stop()
       }

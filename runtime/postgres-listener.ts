@@ -7,10 +7,14 @@ const MAX_DELAY_MS = 5_000
 /**
  * Listens to a channel on a connection of its own until it is stopped, and connects again where that is lost.
  *
- * @param onNotice called at each notification, and whenever listening has begun: what was told before that was missed
+ * @param onNotice called with what each notification says, and with null whenever listening has begun: what was told before that was missed
  * @returns what stops it, at once
  */
-export function listenOnPostgres(connect: () => Promise<pg.PoolClient>, channel: string, onNotice: () => void): () => Promise<void> {
+export function listenOnPostgres(
+  connect: () => Promise<pg.PoolClient>,
+  channel: string,
+  onNotice: (said: string | null) => void,
+): () => Promise<void> {
   let stopped = false
   let delayMs = FIRST_DELAY_MS
   let timer: NodeJS.Timeout | undefined
@@ -25,14 +29,14 @@ export function listenOnPostgres(connect: () => Promise<pg.PoolClient>, channel:
       return
     }
     held = client
-    client.on('notification', () => {
-      if (!stopped) onNotice()
+    client.on('notification', ({ payload = '' }) => {
+      if (!stopped) onNotice(payload)
     })
     client.once('end', () => letGo(client))
     try {
       if (!stopped) await client.query(`LISTEN "${channel}"`)
       delayMs = FIRST_DELAY_MS
-      if (!stopped) onNotice()
+      if (!stopped) onNotice(null)
     } catch {
       letGo(client)
     }

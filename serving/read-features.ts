@@ -11,12 +11,13 @@ import type { DefinitionId } from '../kernel/view-spec.ts'
 import type { HistoryRequest } from '../offline/history.ts'
 import { readOnline, storedAnswer } from '../online/read.ts'
 import type { OnlineAnswer } from '../online/read.ts'
-import type { OnlineKey, OnlineStore } from '../online/store.ts'
+import type { OnlineStore } from '../online/store.ts'
 import type { AwaitPushedDeps, Pushed } from './await-pushed.ts'
 import { awaitPushed } from './await-pushed.ts'
 import { byPlan } from './by-plan.ts'
+import { within } from './deadline.ts'
 import type { ServedEntity } from './entity-parser.ts'
-import type { RecentState } from './recent-states.ts'
+import type { RecentStates } from './recent-states.ts'
 import { namingIndex, ofIndex } from './unanswered-entity.ts'
 import type { ReadOrigin } from './read-origins.ts'
 import { originsOf } from './read-origins.ts'
@@ -29,8 +30,8 @@ export interface FeatureReaderDeps {
   readonly isOnline: (view: DefinitionId) => boolean
   /** The offline history, by index of the requests: one state of the data for all of them, of which `onSeen` is told the transactions. */
   readonly history: (requests: readonly HistoryRequest[], onSeen: (seen: Frontier) => void) => Promise<readonly ViewValues[]>
-  /** What was read of the online store lately, for when it is away; absent: nothing is remembered. */
-  readonly recent?: (key: OnlineKey) => RecentState | null
+  /** What was read of the online store lately, for when it is away; without it, nothing is remembered. */
+  readonly recent?: RecentStates | null
   /** Told of every failure of the online store, also of those that are answered all the same. */
   readonly onStoreError?: (error: unknown) => void
   /** Those of the keys of which these transactions wrote rows. */
@@ -44,6 +45,8 @@ export interface FeatureMoment {
   readonly asked: boolean
   /** What is answered of the views that the online store cannot be asked for. Default: the error. */
   readonly whenUnavailable?: WhenUnavailable
+  /** When the online store counts as away that has not answered, milliseconds of `performance.now()`, so that there is time left for what is answered then. Default: the store's own patience. */
+  readonly giveUpAt?: number | undefined
   /** What the read is to see at least. */
   readonly pushed?: Pushed
 }
@@ -96,7 +99,10 @@ export async function readFeatures(
   let late = noneLate
   const readStore = async (behind: boolean): Promise<OnlineAnswer[]> => {
     try {
-      return await readOnline(deps.store, requests, asOf, behind)
+      const begun = deps.recent?.begin()
+      const answers = await readOnline(deps.store, requests, asOf, behind)
+      if (begun !== undefined) deps.recent?.note(begun, requests, answers)
+      return answers
     } catch (cause) {
       const error = namingIndex(service, entities, cause)
       deps.onStoreError?.(error)
@@ -105,7 +111,7 @@ export async function readFeatures(
   }
   const readAt = async (behind: boolean, after?: Pushed): Promise<OnlineAnswer[]> => {
     try {
-      if (after === undefined) return await readStore(behind)
+      if (after === undefined) return await beforeGivingUp(moment.giveUpAt, readStore(behind))
       const read = await awaitPushed(deps, requests, after, readStore)
       late = read.late
       return read.answers
@@ -115,14 +121,18 @@ export async function readFeatures(
       away.push(error)
       return requests.map(({ plan, key }) => {
         // none of them says that it holds what was pushed
-        const state = pushed === undefined ? (deps.recent?.({ view: plan.id, entity: plan.spec.entity.name, key }) ?? null) : null
-        const answer = state === null ? null : storedAnswer(plan, key, state.bytes, asOf)
-        if (state === null || answer === null || answer.values === null) {
+        const state = pushed === undefined ? (deps.recent?.find(plan, key) ?? null) : null
+        if (state === null) {
           if (whenUnavailable === 'stale') throw error
           return unavailableAnswer(plan, asOf)
         }
-        staleMs = Math.max(staleMs ?? 0, state.ageMs)
-        return answer
+        try {
+          const answer = storedAnswer(plan, key, state.bytes, asOf)
+          if (answer.values !== null) staleMs = Math.max(staleMs ?? 0, state.ageMs)
+          return answer
+        } catch (cause) {
+          throw namingIndex(service, entities, cause)
+        }
       })
     }
   }
@@ -196,6 +206,13 @@ export async function readFeatures(
 }
 
 const noneLate: ReadonlySet<number> = new Set()
+
+/** @throws LockstepError `REDIS_UNAVAILABLE`, as of a store that is away, where it takes longer */
+function beforeGivingUp<T>(giveUpAt: number | undefined, read: Promise<T>): Promise<T> {
+  if (giveUpAt === undefined) return read
+  const late = () => new LockstepError('REDIS_UNAVAILABLE', 'The online store has not answered in the time that the request allows it.')
+  return within(Math.max(0, giveUpAt - performance.now()), read, late)
+}
 
 /** The on-demand views run here, on what the request has sent: where one fails, it is that entity's doing. */
 function evaluate(service: ServicePlan, read: readonly ViewValues[], request: readonly Value[], asOf: number, index: number): ServiceRow {

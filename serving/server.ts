@@ -12,7 +12,7 @@ import type { OnlineStore } from '../online/store.ts'
 import { watchedStore } from '../online/watched-store.ts'
 import type { Catalog } from '../registry/catalog.ts'
 import { readModelBytes } from '../registry/model-versions.ts'
-import { registryChannel } from '../registry/revision.ts'
+import { erasedNotice, registryChannel } from '../registry/revision.ts'
 import type { Database } from '../runtime/database.ts'
 import type { LogShares } from '../runtime/log-shares.ts'
 import { logNothing } from '../runtime/log-shares.ts'
@@ -21,7 +21,6 @@ import { isUnavailable } from '../runtime/postgres-unavailable.ts'
 import { byPlan } from './by-plan.ts'
 import { within } from './deadline.ts'
 import { drainOf } from './drain.ts'
-import type { RecentStates } from './recent-states.ts'
 import { createRecentStates } from './recent-states.ts'
 import { createDependency } from './dependency.ts'
 import type { BackfillDeps, Backfills } from './backfills.ts'
@@ -213,37 +212,23 @@ export function createServer(options: ServerOptions): LockstepServer {
 
   const boundMs = (options.config.staleSeconds ?? 0) * 1000
   const maxBytes = (options.config.staleMegabytes ?? 64) * 2 ** 20
-  /** Of the registry that was used last. */
-  let recent: RecentStates | null = null
+  const recent = boundMs === 0 ? null : createRecentStates({ boundMs, maxBytes, now: () => performance.now() })
   const own: Whole = { readiness: () => Promise.resolve(readiness()), metrics: () => options.metrics.metrics() }
   const deps: AppDeps = {
     catalog: catalog.current,
-    reader: byPlan(({ online }: Catalog) => {
-      // of another registry a view may be another one
-      const states = boundMs === 0 ? null : createRecentStates({ boundMs, maxBytes, now: () => performance.now() })
-      recent = states
-      const read: OnlineStore['read'] = (keys, how) => {
-        const open = needStore()
-        return gateway.store.run(() => open.read(keys, how))
-      }
-      return {
-        store: {
-          read:
-            states === null
-              ? read
-              : async (keys, how) => {
-                  const found = await read(keys, how)
-                  states.note(keys, found)
-                  return found
-                },
+    reader: byPlan(({ online }: Catalog) => ({
+      store: {
+        read(keys, how) {
+          const open = needStore()
+          return gateway.store.run(() => open.read(keys, how))
         },
-        ...(states === null ? {} : { recent: states.find }),
-        onStoreError: metrics.onlineError,
-        isOnline: (view) => online.has(view),
-        history: (requests, onSeen) => ofHistory((db) => readHistory(db, requests, { signal: drained.signal, onSeen })),
-        written: (plan, keys, by) => ofHistory((db) => writtenKeys(db, plan, keys, by)),
-      }
-    }),
+      },
+      recent,
+      onStoreError: metrics.onlineError,
+      isOnline: (view) => online.has(view),
+      history: (requests, onSeen) => ofHistory((db) => readHistory(db, requests, { signal: drained.signal, onSeen })),
+      written: (plan, keys, by) => ofHistory((db) => writtenKeys(db, plan, keys, by)),
+    })),
     models,
     modelChanges: createModelChanges(needDatabase, catalog),
     intake,
@@ -347,10 +332,10 @@ export function createServer(options: ServerOptions): LockstepServer {
     await checkViews()
   }
 
-  /** The registry has changed, or an entity was erased; or such a notice may have been missed. */
-  function noticed(): void {
+  /** The registry has changed, or an entity was erased; or, null, such a notice may have been missed. */
+  function noticed(notice: string | null): void {
     models.forgetAnswers()
-    recent?.forget()
+    if (notice === null || notice === erasedNotice) recent?.forget()
     loops[0]?.wake()
   }
 

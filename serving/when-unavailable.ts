@@ -25,6 +25,7 @@ export function unavailableAnswer(plan: ViewPlan, asOf: number): OnlineAnswer {
     values: { values, statuses: statuses.map(() => Status.unavailable), eventTime: null },
     frontier: null,
     highWater: Number.NEGATIVE_INFINITY,
+    bytes: null,
     isDefault: true,
   }
 }

@@ -6,6 +6,7 @@ import type { EntitySpec } from '../../kernel/view-spec.ts'
 import { loggedEntity } from '../../offline/prediction-log/logged-entity.ts'
 import type { Catalog } from '../../registry/catalog.ts'
 import { storedDefinitions } from '../../registry/definition.ts'
+import { notifyErased } from '../../registry/revision.ts'
 import type { Database } from '../../runtime/database.ts'
 import { erasedKeyHash } from '../../runtime/erased-key.ts'
 import type { Receipt, ReceiptPart } from './erasing.ts'
@@ -68,6 +69,8 @@ export async function eraseEntity(
         .values(states.slice(i, i + statesPerInsert))
         .execute()
     }
+    // the online store may be away, which is when servers answer what they remember
+    await notifyErased(transaction)
     return { id, entity: entity.name, keyHash, requestedAt: now.toISOString(), parts }
   })
 }

@@ -1,10 +1,9 @@
-import { sql } from 'kysely'
 import type { EntityKey } from '../../kernel/entity-key.ts'
 import type { DefinitionId } from '../../kernel/view-spec.ts'
 import type { OnlineStore } from '../../online/store.ts'
 import { noBytes } from '../../online/store.ts'
 import type { Catalog } from '../../registry/catalog.ts'
-import { registryChannel } from '../../registry/revision.ts'
+import { notifyErased } from '../../registry/revision.ts'
 import type { Database } from '../../runtime/database.ts'
 import { faultPoint } from '../../runtime/fault-point.ts'
 import { awaitEarlier } from '../../runtime/earlier-transactions.ts'
@@ -56,8 +55,8 @@ export async function finishErasures(db: Database, store: OnlineStore, catalog: 
   const finished = await db.query(
     `UPDATE lockstep.erasures e SET finished_at = now() WHERE finished_at IS NULL AND NOT EXISTS (SELECT FROM lockstep.erasure_states s WHERE s.erasure = e.id AND s.done_at IS NULL) RETURNING id`,
   )
-  // servers forget the predictions that they have cached
-  if (finished.length > 0) await sql`select pg_notify(${registryChannel}, 'erased')`.execute(db.kysely)
+  // once more: what was read between the first notice and the removal of the states may be remembered since
+  if (finished.length > 0) await notifyErased(db.kysely)
   return pendingErasures(db)
 }
 

@@ -9,6 +9,7 @@ import type { Catalog } from '../../registry/catalog.ts'
 import { pushedBy } from '../await-pushed.ts'
 import { byPlan } from '../by-plan.ts'
 import { createEntityParser } from '../entity-parser.ts'
+import type { RequestDeadline } from '../gateway/request-deadline.ts'
 import type { FeatureRead } from '../read-features.ts'
 import { readFeatures } from '../read-features.ts'
 import type { WhenUnavailable } from '../when-unavailable.ts'
@@ -66,7 +67,7 @@ async function answerFeatures(call: Call, deps: AppDeps): Promise<RouteAnswer> {
   const now = deps.clock()
   const catalog = deps.catalog()
   const service = catalog.service(body.service)
-  const read = await readEntities(deps, catalog, service, body, now)
+  const read = await readEntities(deps, catalog, service, body, now, call.deadline)
   const write = writerOf(service)
   const eventTimes = body.include?.includes('eventTimes') ?? false
   const results = read.rows.map(
@@ -80,7 +81,11 @@ async function answerFeatures(call: Call, deps: AppDeps): Promise<RouteAnswer> {
   }
 }
 
-/** Parses the entities and reads their features at the moment that the request asks for, or the server's default, or now. */
+/**
+ * Parses the entities and reads their features at the moment that the request asks for, or the server's default, or now.
+ *
+ * @param neededMs how long what comes after is going to take: with a tenth of the time allowed it is left for what is answered while the online store is away
+ */
 export async function readEntities(
   deps: AppDeps,
   catalog: Catalog,
@@ -92,13 +97,17 @@ export async function readEntities(
     readonly whenUnavailable?: WhenUnavailable | undefined
   },
   now: number,
+  deadline?: RequestDeadline,
+  neededMs = 0,
 ): Promise<FeatureRead> {
   const asked = body.asOf === undefined ? deps.defaultAsOf : readMoment(body.asOf)
   const entities = body.entities.map(parserOf(service))
+  const policy = body.whenUnavailable ?? deps.whenUnavailable
   const read = await readFeatures(deps.reader(catalog), service, entities, {
     asOf: asked ?? now,
     asked: asked !== null,
-    whenUnavailable: body.whenUnavailable ?? deps.whenUnavailable,
+    whenUnavailable: policy,
+    ...(policy === 'error' || deadline === undefined ? {} : { giveUpAt: deadline.at - deadline.limitMs / 10 - neededMs }),
     ...(body.after === undefined ? {} : { pushed: pushedBy(body.after) }),
   })
   deps.metrics.features(service, read.rows)

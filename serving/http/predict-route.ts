@@ -65,7 +65,7 @@ async function answerPredict(call: Call, deps: AppDeps): Promise<RouteAnswer> {
     const { deadline } = call
     const runMs = deadline === undefined ? 0 : predictedRunMs(body.entities.length)
     if (deadline !== undefined) requireTime(deadline, runMs)
-    const read = await readEntities(deps, catalog, service, body, deps.clock())
+    const read = await readEntities(deps, catalog, service, body, deps.clock(), deadline, runMs)
     if (deadline !== undefined) requireTime(deadline, runMs)
     const answers = await predict(read.rows)
     let text = `{"model":${JSON.stringify(version.model)},"version":${version.version},"service":"${service.id}",${momentJson(call, deps, service, read)}${frontiersJson(body.include, read)}`

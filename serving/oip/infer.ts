@@ -70,7 +70,8 @@ async function run(deps: AppDeps, request: InferRequest, { deadline, ...caller }
           async (entities) => {
             const runMs = deadline === undefined ? 0 : model.predictedRunMs(entities.length)
             if (deadline !== undefined) requireTime(deadline, runMs)
-            const read = await readEntities(deps, catalog, model.service, { entities, ...asked(request.parameters) }, deps.clock())
+            const what = { entities, ...asked(request.parameters) }
+            const read = await readEntities(deps, catalog, model.service, what, deps.clock(), deadline, runMs)
             if (deadline !== undefined) requireTime(deadline, runMs)
             return read
           },

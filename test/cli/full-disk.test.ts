@@ -3,6 +3,7 @@ import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, expect, it } from 'vitest'
+import { bareEnvironment } from '../bare-environment.ts'
 import { definitionFiles } from '../registry/definition-files.ts'
 import { rootFolder } from '../source-files.ts'
 
@@ -31,7 +32,7 @@ function onOwnDisk(script: string): Promise<string> {
     cd '${folder}'`
   const own = process.getuid?.() === 0 ? '-m' : '-rm'
   const child = spawn('unshare', [own, 'sh', '-c', `${prelude}\n${script}`], {
-    env: { PATH: process.env['PATH'] ?? '', TZ: 'UTC', LOCKSTEP_DIR: join(folder, 'disk/data') },
+    env: { ...bareEnvironment, LOCKSTEP_DIR: join(folder, 'disk/data') },
     stdio: ['ignore', 'pipe', 'inherit'],
   })
   let out = ''

@@ -1,6 +1,7 @@
 import type { ChildProcess } from 'node:child_process'
 import { spawn } from 'node:child_process'
 import { join } from 'node:path'
+import { bareEnvironment } from '../bare-environment.ts'
 import { rootFolder } from '../source-files.ts'
 
 export type Environment = Readonly<Record<string, string>>
@@ -57,7 +58,7 @@ const main = join(rootFolder, 'cli/main.ts')
 /** Starts the command line as a process of its own, with no settings but these. */
 export function start(env: Environment, ...words: readonly string[]): Running {
   const child = spawn(process.execPath, [main, ...words], {
-    env: { PATH: process.env['PATH'] ?? '', TZ: 'UTC', ...env },
+    env: { ...bareEnvironment, ...env },
     stdio: ['ignore', 'pipe', 'pipe'],
   })
   living.add(child)

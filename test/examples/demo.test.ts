@@ -6,6 +6,7 @@ import type { AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { bareEnvironment } from '../bare-environment.ts'
 import { rootFolder } from '../source-files.ts'
 
 let folder: string
@@ -18,7 +19,7 @@ afterAll(() => rm(folder, { recursive: true, force: true }))
 function demo(port = 0, directory = folder): Promise<{ readonly code: number | null; readonly text: string }> {
   const child = spawn(process.execPath, [join(rootFolder, 'examples/flights/demo.ts'), '--once', '--every', '40'], {
     cwd: rootFolder,
-    env: { PATH: process.env['PATH'] ?? '', TZ: 'UTC', LOCKSTEP_DIR: directory, LOCKSTEP_PORT: String(port) },
+    env: { ...bareEnvironment, LOCKSTEP_DIR: directory, LOCKSTEP_PORT: String(port) },
   })
   let text = ''
   child.stdout.on('data', (part: Buffer) => (text += part.toString()))

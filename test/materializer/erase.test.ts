@@ -1,4 +1,3 @@
-import { setTimeout } from 'node:timers/promises'
 import { Redis } from 'ioredis'
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest'
 import type { ViewPlan } from '../../kernel/view-plan.ts'
@@ -15,7 +14,7 @@ import { applyChanges } from '../../registry/apply.ts'
 import type { Catalog } from '../../registry/catalog.ts'
 import { loadCatalog } from '../../registry/catalog.ts'
 import { loadDefinitions } from '../../registry/load-definitions.ts'
-import { registryChannel } from '../../registry/revision.ts'
+import { erasedNotice, registryChannel } from '../../registry/revision.ts'
 import { definitionFiles } from '../registry/definition-files.ts'
 import { testRedis } from '../services/index.ts'
 import { materializerFixture, heldRun, moment, storeKinds } from './fixture.ts'
@@ -164,17 +163,16 @@ describe.each(storeKinds)('erasing an entity, its states in a store of kind %s',
     await expectRebuilt(store)
   })
 
-  it('tells servers once it is done, which then forget what they have cached', async () => {
+  it('tells servers as it is begun and as it is done, which then forget what they hold in memory', async () => {
     const { db, store } = fixture().open(kind)
-    let notices = 0
-    const stop = await db.listen(registryChannel, () => notices++)
-    await vi.waitFor(() => expect(notices).toBe(1)) // it has begun to listen
+    const notices: (string | null)[] = []
+    const stop = await db.listen(registryChannel, (said) => notices.push(said))
+    await vi.waitFor(() => expect(notices).toEqual([null])) // it has begun to listen
     await insert([['d', 1, 40]])
     await erase('d')
-    await setTimeout(200) // a notice of that would have come
-    expect(notices).toBe(1)
+    await vi.waitFor(() => expect(notices).toEqual([null, erasedNotice]))
     expect(await finish(store)).toBe(0)
-    await vi.waitFor(() => expect(notices).toBe(2))
+    await vi.waitFor(() => expect(notices).toEqual([null, erasedNotice, erasedNotice]))
     await stop()
   })
 

@@ -5,6 +5,7 @@ import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest'
+import { bareEnvironment } from '../bare-environment.ts'
 import type { DatasetOptions } from '../../offline/dataset.ts'
 import { createDataset } from '../../offline/dataset.ts'
 import type { Database } from '../../runtime/database.ts'
@@ -54,7 +55,7 @@ describe('a training set that cannot be written', () => {
   /** What a process with a small disk at `disk` says of its attempt. */
   async function onFullDisk(disk: string, out: string, env: Readonly<Record<string, string>> = {}) {
     const { stdout } = await promisify(execFile)('sh', ['-c', onSmallDisk, disk, process.execPath, program, database.url, out], {
-      env: { PATH: process.env['PATH'] ?? '', TZ: 'UTC', ...env },
+      env: { ...bareEnvironment, ...env },
     })
     return JSON.parse(stdout) as { readonly code?: string; readonly message?: string; readonly left: readonly string[] }
   }

@@ -82,14 +82,14 @@ export function databaseContract(name: string, open: () => Promise<OpenedDatabas
       })
 
       it('tells who listens of what is committed, until it is stopped', async () => {
-        let notices = 0
-        const stop = await db.listen('some_channel', () => notices++)
-        await vi.waitFor(() => expect(notices).toBe(1))
+        const notices: (string | null)[] = []
+        const stop = await db.listen('some_channel', (said) => notices.push(said))
+        await vi.waitFor(() => expect(notices).toEqual([null]))
         await db.kysely.transaction().execute(async (transaction) => {
           await sql`select pg_notify('some_channel', 'x')`.execute(transaction)
           await sql`select pg_notify('other_channel', 'x')`.execute(transaction)
         })
-        await vi.waitFor(() => expect(notices).toBe(2))
+        await vi.waitFor(() => expect(notices).toEqual([null, 'x']))
         await db.kysely
           .transaction()
           .execute(async (transaction) => {
@@ -98,11 +98,11 @@ export function databaseContract(name: string, open: () => Promise<OpenedDatabas
           })
           .catch(() => undefined)
         await db.query(`select pg_notify('some_channel', 'y')`)
-        await vi.waitFor(() => expect(notices).toBe(3))
+        await vi.waitFor(() => expect(notices).toEqual([null, 'x', 'y']))
         await stop()
         await db.query(`select pg_notify('some_channel', 'z')`)
         await db.ping()
-        expect(notices).toBe(3)
+        expect(notices).toHaveLength(3)
       })
 
       it('runs the statements of a script all or none', async () => {

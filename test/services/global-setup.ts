@@ -1,4 +1,7 @@
 import { randomBytes } from 'node:crypto'
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { Redis } from 'ioredis'
 import type { TestProject } from 'vitest/node'
 import type { Service } from './keeper.ts'
@@ -24,6 +27,9 @@ declare module 'vitest' {
 export default async function setup(project: TestProject): Promise<() => Promise<void>> {
   const run = `lockstep_test_${randomBytes(4).toString('hex')}`
   const started: Service[] = []
+  // of this run alone: tests write definitions in folders that never come again, and what was compiled of them would stay
+  const compiled = await mkdtemp(join(tmpdir(), 'lockstep-compiled-'))
+  process.env['NODE_COMPILE_CACHE'] = compiled
   await forgetServicePolicy()
   try {
     const found = await Promise.allSettled([
@@ -46,10 +52,12 @@ export default async function setup(project: TestProject): Promise<() => Promise
       const left = (await Promise.all(postgres.map((url) => dropDatabases(url, run)))).flat()
       await forgetKeys(redisUrl, `${run}:`)
       await Promise.all(started.map((service) => service.stop()))
+      await rm(compiled, { recursive: true, force: true })
       if (left.length > 0) throw new Error(`${left.length} test databases were not dropped: a test file lacks its "await database.drop()".`)
     }
   } catch (error) {
     await Promise.all(started.map((service) => service.stop()))
+    await rm(compiled, { recursive: true, force: true })
     throw error
   }
 }

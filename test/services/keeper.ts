@@ -106,6 +106,17 @@ export async function serverFolder(service: string, user: ServerUser | undefined
   return folder
 }
 
+/** What `start` starts on ports from `freePort`; again where somebody else has taken one of them meanwhile. */
+export async function onFreePort<T>(start: () => Promise<T>): Promise<T> {
+  for (let tries = 1; ; tries++) {
+    try {
+      return await start()
+    } catch (error) {
+      if (tries === 3 || !String(error).includes('Address already in use')) throw error
+    }
+  }
+}
+
 /** The unprivileged user that servers run under when we are root. */
 export async function unprivilegedUser(): Promise<ServerUser | undefined> {
   if (process.getuid?.() !== 0) return undefined

@@ -1,5 +1,5 @@
 import { setTimeout } from 'node:timers/promises'
-import { freePort } from './keeper.ts'
+import { freePort, onFreePort } from './keeper.ts'
 import type { OwnRedis } from './own-redis.ts'
 import { asking, ownRedis } from './own-redis.ts'
 import type { RedisServer } from './redis-server.ts'
@@ -23,14 +23,14 @@ export interface TestCluster {
 
 /** A real cluster of three primaries and three replicas on this machine, ready to use. */
 export async function testRedisCluster(server: RedisServer): Promise<TestCluster> {
-  const nodes = (await startAll(2 * primaries, async () =>
+  const node = async () =>
     ownRedis(server, {
       // A replica is filled at once, and stands for election however far behind.
       args: `--cluster-enabled yes --cluster-node-timeout ${nodeTimeoutMs} --cluster-port ${await freePort()} --repl-diskless-sync-delay 0 --cluster-replica-validity-factor 0`.split(
         ' ',
       ),
-    }),
-  )) as OwnRedis[]
+    })
+  const nodes = (await startAll(2 * primaries, () => onFreePort(node))) as OwnRedis[]
   const cluster: TestCluster = {
     url: `redis+cluster://${nodes.map(({ port }) => `127.0.0.1:${port}`).join(',')}`,
     nodes,

@@ -3,7 +3,7 @@ import { openOnlineStore } from '../../online/open-store.ts'
 import type { OnlineStore } from '../../online/store.ts'
 import type { OwnRedis } from '../services/own-redis.ts'
 import { asking, ownRedis } from '../services/own-redis.ts'
-import { registryChannel } from '../../registry/revision.ts'
+import { bumpRevision, erasedNotice, registryChannel } from '../../registry/revision.ts'
 import { until } from './gate.ts'
 import type { Answer, World } from './world.ts'
 import { ask, createWorld, noon } from './world.ts'
@@ -102,9 +102,15 @@ it('answers what it has read lately, flagged, while Redis is silent, and nothing
   await until(async () => outcomeOf(await ask(url, '/v1/features', question)) === 'whole')
   const whole = await ask(url, '/v1/features', question)
   expect(Object.values(whole.body.results[0]?.statuses ?? {})).toContain('PRESENT')
+  const past = { ...question, asOf: '2001-07-01T11:00:00Z' }
+  const wholePast = await ask(url, '/v1/features', past)
+  expect(wholePast.body.results[0]?.statuses).not.toEqual(whole.body.results[0]?.statuses)
   const strangers = { ...question, entities: [...question.entities, { airport: 'LAX', distance: 1 }] }
   process.kill(redis.pid, 'SIGSTOP')
   try {
+    // nobody has noticed yet, and there is time to answer
+    const hurried = await ask(url, '/v1/features', question, { 'x-request-timeout-ms': '1000' })
+    expect([outcomeOf(hurried), hurried.body.results]).toEqual(['degraded', whole.body.results])
     await until(async () => outcomeOf(await ask(url, '/v1/features', question)) === 'degraded')
     const { body } = await ask(url, '/v1/features', { ...question, include: ['frontiers'] })
     expect(body.results).toEqual(whole.body.results)
@@ -114,11 +120,21 @@ it('answers what it has read lately, flagged, while Redis is silent, and nothing
     const mixed = await ask(url, '/v1/features', { ...strangers, whenUnavailable: 'defaults' })
     expect(mixed.body.results[0]).toEqual(whole.body.results[0])
     expect(mixed.body.results[1]?.statuses).toMatchObject({ lastDelay: 'UNAVAILABLE' })
+    // what a state cannot say, the history does
+    const ofPast = await ask(url, '/v1/features', past)
+    expect([outcomeOf(ofPast), ofPast.body.results]).toEqual(['degraded', wholePast.body.results])
+    const ofFeast = await ask(url, '/get-online-features', { feature_service: 'flight', entities: { airport: ['ATL'], distance: [1] } })
+    expect([ofFeast.status, ofFeast.headers.get('lockstep-degraded')]).toEqual([200, 'true'])
+    expect(Number(ofFeast.headers.get('lockstep-stale-ms'))).toBeGreaterThan(0)
     const ready = await ask(url, '/readyz')
     expect([ready.status, (ready.body.warnings ?? []).length > 0]).toEqual([200, true])
     expect(await registry.getSingleMetricAsString('lockstep_degraded_requests_total')).toMatch(/service="flight@1"\} [1-9]/)
-    // an entity may have been erased
-    await world.db.query(`select pg_notify('${registryChannel}', '')`)
+    // a change of the registry is none of theirs
+    await bumpRevision(world.db.kysely)
+    await world.db.query(`select pg_notify('${registryChannel}', 'keys')`)
+    const until200ms = performance.now() + 200
+    while (performance.now() < until200ms) expect(outcomeOf(await ask(url, '/v1/features', question))).toBe('degraded')
+    await world.db.query(`select pg_notify('${registryChannel}', '${erasedNotice}')`)
     await until(async () => outcomeOf(await ask(url, '/v1/features', question)) === 'REDIS_UNAVAILABLE')
   } finally {
     process.kill(redis.pid, 'SIGCONT')
@@ -126,6 +142,24 @@ it('answers what it has read lately, flagged, while Redis is silent, and nothing
   await until(async () => outcomeOf(await ask(url, '/v1/features', question)) === 'whole')
   await server.close()
 }, 40_000)
+
+it('answers what it has read lately from a Redis that was emptied since, and goes on doing so', async () => {
+  const config = { bodyLimitBytes: 100_000, staleSeconds: 600 }
+  const { url, server } = await world.serve({ store: open, whenUnavailable: 'stale', config })
+  await server.whenReady()
+  await until(async () => outcomeOf(await ask(url, '/v1/features', question)) === 'whole')
+  const whole = await ask(url, '/v1/features', question)
+  await asking(redis.port, (admin) => admin.flushall())
+  for (let time = 0; time < 3; time++) {
+    const answer = await ask(url, '/v1/features', question)
+    expect([outcomeOf(answer), answer.body.results]).toEqual(['degraded', whole.body.results])
+  }
+  const stranger = await ask(url, '/v1/features', { ...question, entities: [{ airport: 'LAX', distance: 1 }] })
+  expect(outcomeOf(stranger)).toBe('NOT_READY')
+  await world.materialize('airport_delays', noon, store)
+  await until(async () => outcomeOf(await ask(url, '/v1/features', question)) === 'whole')
+  await server.close()
+}, 20_000)
 
 it('tells what is wrong with what Redis holds or answers, counts it, and loses nothing', async () => {
   const { url, server } = await world.serve({ store: open, whenUnavailable: 'defaults' })

@@ -2,6 +2,7 @@ import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { sql } from 'kysely'
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest'
+import { bareEnvironment } from '../bare-environment.ts'
 import { createRedisStore } from '../../online/redis-store.ts'
 import { openPostgres } from '../../runtime/open-postgres.ts'
 import { openRedis } from '../../runtime/redis.ts'
@@ -54,7 +55,7 @@ describe('a PostgreSQL that accepts and never answers', () => {
     const child = spawn(process.execPath, ['cli/main.ts', 'serve', '--port', '0', '--json'], {
       stdio: ['ignore', 'pipe', 'ignore'],
       env: {
-        PATH: process.env['PATH'],
+        ...bareEnvironment,
         LOCKSTEP_POSTGRES_URL: gate.through(world.postgresUrl),
         LOCKSTEP_REDIS_URL: redis.url,
         LOCKSTEP_REDIS_PREFIX: redis.prefix.replace(/:$/, ''),

@@ -35,25 +35,30 @@ const never = '"1970-01-01T00:00:00Z"'
 
 /** `POST /get-online-features`, column by column as Feast answers; with the statuses that Lockstep computes, ttl among them. */
 export async function answerOnlineFeatures(call: Call, deps: AppDeps): Promise<RouteAnswer> {
-  const body = await readBody(call, deps.bodyLimitBytes, onlineFeaturesSchema)
+  const asked = await readBody(call, deps.bodyLimitBytes, onlineFeaturesSchema)
   const catalog = deps.catalog()
-  const { plan, names } = requestedFeatures(catalog, body)
-  const entities = entityRows(plan, catalog.entities, body.entities)
-  if (entities.length === 0 && plan.keys.length + plan.request.length > 0 && Object.keys(body.entities).length === 0) {
+  const { plan, names } = requestedFeatures(catalog, asked)
+  const entities = entityRows(plan, catalog.entities, asked.entities)
+  if (entities.length === 0 && plan.keys.length + plan.request.length > 0 && Object.keys(asked.entities).length === 0) {
     throw new LockstepError(
       'INVALID_ENTITY',
       `The request has no entities; send ${[...plan.keys, ...plan.request].map(({ name }) => `"${name}"`).join(', ')}, each with a list of values.`,
     )
   }
-  const { rows } = await readEntities(deps, catalog, plan, { entities }, deps.clock())
-  const sent = Object.entries(body.entities)
+  const { rows, degraded, staleMs } = await readEntities(deps, catalog, plan, { entities }, deps.clock(), call.deadline)
+  const sent = Object.entries(asked.entities)
   const results = [
     ...sent.map(([name, values]) => sentVector(name, values)),
     ...writersOf(plan).map((write, f) => featureVector(rows, f, write)),
   ]
-  const viewVersions = body.include_feature_view_version_metadata ? { feature_view_metadata: viewsOf(plan.features) } : {}
+  const viewVersions = asked.include_feature_view_version_metadata ? { feature_view_metadata: viewsOf(plan.features) } : {}
   const metadata = { feature_names: [...sent.map(([name]) => name), ...names], ...viewVersions }
-  return { status: 200, body: `{"metadata":${JSON.stringify(metadata)},"results":[${results.join()}]}` }
+  const body = `{"metadata":${JSON.stringify(metadata)},"results":[${results.join()}]}`
+  // the shape has no place for it
+  const flags = degraded
+    ? { 'lockstep-degraded': 'true', ...(staleMs === null ? {} : { 'lockstep-stale-ms': String(Math.ceil(staleMs)) }) }
+    : {}
+  return { status: 200, body, headers: flags }
 }
 
 const writersOf = byPlan((plan: Parameters<typeof readEntities>[2]) => plan.features.map(({ type }) => valueWriter(type)))

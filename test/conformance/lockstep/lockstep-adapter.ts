@@ -4,6 +4,7 @@ import { readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { asyncBufferFromFile, parquetReadObjects } from 'hyparquet'
 import { compressors } from 'hyparquet-compressors'
+import { bareEnvironment } from '../../bare-environment.ts'
 import { formatTimestamp } from '../../../kernel/time.ts'
 import type { Environment, Running } from '../../cli/run-lockstep.ts'
 import { start, whenReady } from '../../cli/run-lockstep.ts'
@@ -22,7 +23,7 @@ import type { Ran } from './command-process.ts'
  */
 export async function createLockstepAdapter(env: Environment, folder: string): Promise<Adapter> {
   const child = fork(join(import.meta.dirname, 'command-process.ts'), {
-    env: { PATH: process.env['PATH'] ?? '', TZ: 'UTC', ...env },
+    env: { ...bareEnvironment, ...env },
     execArgv: [],
   })
   let server: { readonly url: string; readonly process: Running } | null = null
