@@ -1,12 +1,10 @@
 import { expect, it } from 'vitest'
-import type { EntityKey } from '../../kernel/entity-key.ts'
 import type { ViewPlan } from '../../kernel/view-plan.ts'
 import type { OnlineAnswer } from '../../online/read.ts'
 import type { RecentStates } from '../../serving/recent-states.ts'
 import { createRecentStates } from '../../serving/recent-states.ts'
 
 const delays = { id: 'delays@1', fingerprint: 'first' } as unknown as ViewPlan
-const keyOf = (key: string) => key as EntityKey
 const values = { values: [], statuses: [], eventTime: null }
 
 /** What was read of an entity; null: nothing is stored of it, `'lost'`: perhaps it is only lost. */
@@ -26,26 +24,26 @@ function noteRead(recent: RecentStates, begun: ReturnType<RecentStates['begin']>
   const names = Object.keys(read)
   recent.note(
     begun,
-    names.map((name) => ({ plan: delays, key: keyOf(name) })),
+    names.map((name) => ({ plan: delays, key: name })),
     names.map((name) => answerOf(read[name] ?? null)),
   )
 }
 
-const found = (recent: RecentStates, key: string, plan = delays) => recent.find(plan, keyOf(key))?.bytes.toString() ?? null
+const found = (recent: RecentStates, key: string, plan = delays) => recent.find(plan, key)?.bytes.toString() ?? null
 
 it('gives back what was read within the bound, with the age of its read', () => {
   const { clock, recent, read } = states()
   const bytes = Buffer.from('first')
   const begun = recent.begin()
   clock.ms = 100
-  recent.note(begun, [{ plan: delays, key: keyOf('a') }], [{ ...answerOf(''), bytes }])
+  recent.note(begun, [{ plan: delays, key: 'a' }], [{ ...answerOf(''), bytes }])
   bytes.fill(0)
   read({ b: 'other' })
   clock.ms = 400
-  expect(recent.find(delays, keyOf('a'))).toEqual({ bytes: Buffer.from('first'), ageMs: 400 })
+  expect(recent.find(delays, 'a')).toEqual({ bytes: Buffer.from('first'), ageMs: 400 })
   read({ a: 'second' })
   clock.ms = 1300
-  expect(recent.find(delays, keyOf('a'))).toEqual({ bytes: Buffer.from('second'), ageMs: 900 })
+  expect(recent.find(delays, 'a')).toEqual({ bytes: Buffer.from('second'), ageMs: 900 })
   expect([found(recent, 'b'), found(recent, 'c'), found(recent, 'a', { ...delays, id: 'delays@2' })]).toEqual([null, null, null])
   expect(found(recent, 'a', { ...delays, fingerprint: 'of another registry' })).toBeNull()
   clock.ms = 1401
