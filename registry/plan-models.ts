@@ -30,10 +30,12 @@ export interface PushedVersions {
  * fitting. Where a model takes another service from now on, it is noted whether what is served would fit that one.
  *
  * @param staying what is in the registry and not in the file, and is kept
+ * @param removed what is not, and goes
  */
 export function planModels(
   comparisons: readonly Comparison[],
   staying: readonly Definition[],
+  removed: readonly Definition[],
   { versions, aliases }: PushedVersions,
   code: CodeTexts,
 ): ModelsPlan {
@@ -41,6 +43,19 @@ export function planModels(
   const changed = comparisons.filter(
     ({ declared, stored, semantic }) => declared.kind === 'model' && stored !== null && semantic.length > 0,
   )
+  for (const { kind, name } of removed) {
+    if (kind !== 'model') continue
+    for (const { version, as } of servedVersions(name, versions, aliases)) {
+      plan.breaks.push({ cause: 'the removal of its model', broken: `model "${name}" version ${version.version}, ${as}` })
+      plan.problems.push(
+        new LockstepError(
+          'BREAKS_MODEL',
+          `The file has no model "${name}" any more, and would be pruned of its version ${version.version}, ${as}. Declare it again, apply without pruning, or apply with --break-models.`,
+          { details: { model: name, version: version.version } },
+        ),
+      )
+    }
+  }
   if (changed.length === 0 || versions.length === 0) return plan
   // what has a version stays as it is stored, whatever prints the same code in another way
   const next = comparisons.map(({ declared, stored }) => (declared.version > 0 && stored !== null ? stored : declared))

@@ -76,7 +76,7 @@ export async function planOn(
         )
   const uses = await modelUses(handle)
   const pushed = { versions: await readModelVersions(handle), aliases: await readModelAliases(handle) }
-  const models = unknown.length + uncompiled.length > 0 ? noModels : planModels(comparisons, prune ? [] : absent, pushed, code)
+  const models = unknown.length + uncompiled.length > 0 ? noModels : planModels(comparisons, prune ? [] : absent, removed, pushed, code)
   const changes = [...comparisons.map(changeOf), ...absent.map((definition) => change(definition, prune ? 'removed' : 'absent', []))]
   const plan: ChangePlan = {
     file: set.file,

@@ -178,8 +178,12 @@ describe('the product', () => {
       .filter((file) => [...file.globals].some(reaches) || modules.some((name) => file.imports.includes(name)))
       .map((file) => file.path)
 
-  it('reads the environment in runtime/config.ts alone, and where compiled sources are kept before anything is loaded', () => {
-    expect(users(reachesEnvironment, 'node:process')).toEqual(['runtime/compile-cache.ts', 'runtime/config.ts'])
+  it('reads the environment in runtime/config.ts alone, and where it must be done before something is loaded', () => {
+    expect(users(reachesEnvironment, 'node:process')).toEqual([
+      'runtime/compile-cache.ts',
+      'runtime/config.ts',
+      'serving/inference/no-telemetry.ts',
+    ])
   })
 
   it('prints in cli/ alone', () => {

@@ -1,4 +1,4 @@
-import { InferenceSession, Tensor } from 'onnxruntime-node'
+import { InferenceSession, Tensor } from '../../serving/inference/onnx-runtime.ts'
 import { redisKey } from '../../online/redis-key.ts'
 import type { Config } from '../../runtime/config.ts'
 import { openRedis } from '../../runtime/redis.ts'

@@ -1,5 +1,6 @@
 import type { ColumnType, ScalarType, ValueOf } from '../../kernel/value-type.ts'
 import type { AggregateName, AggregateParameters, CountName, ManyName } from '../../kernel/view-spec.ts'
+import { checkOptions } from './definition.ts'
 import type { StatedValue, Types } from './t.ts'
 
 /** One feature of a view, as `count`, `mean`, `last` and their like make it; durations are still text. */
@@ -190,6 +191,7 @@ export function last(
   third?: AggregateOptions<StatedValue | undefined, boolean, string | null>,
 ): Aggregate {
   if (typeof second === 'string') return windowed('last', column, second, third)
+  checkOptions(second, `The aggregate last("${column}")`, ['ttl', 'where', 'default', 'required'])
   return Object.freeze({
     aggregate: 'last',
     column,
@@ -208,7 +210,15 @@ export function windowed<
   D extends StatedValue | undefined,
   R extends boolean,
   W extends string | null,
->(aggregate: A, column: C, window: string, options: AggregateOptions<D, R, W> | undefined): Aggregate<A, C, D, R, W> {
+>(
+  aggregate: A,
+  column: C,
+  window: string,
+  options: AggregateOptions<D, R, W> | undefined,
+  own: readonly string[] = [],
+): Aggregate<A, C, D, R, W> {
+  const what = `The aggregate ${aggregate}(${column === null ? '' : `"${column}", `}"${window}")`
+  checkOptions(options, what, ['where', 'hop', 'default', 'required', ...own])
   return Object.freeze({
     aggregate,
     column,

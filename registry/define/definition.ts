@@ -1,5 +1,6 @@
 import { LockstepError } from '../../kernel/errors.ts'
 import { show } from '../../kernel/value-type.ts'
+import { didYouMean } from '../nearest.ts'
 
 export type DslKind = 'entity' | 'source' | 'featureView' | 'viewUse' | 'onDemandView' | 'onDemandPick' | 'featureService' | 'model'
 
@@ -46,6 +47,21 @@ export function checkBody(body: unknown, what: string, known: readonly string[])
         `${what} has a field "${key}", which does not exist; its fields are ${known.join(', ')}, description and owner.`,
       )
     }
+  }
+}
+
+/** Refuses what JavaScript would set aside in silence: an option by a name that does not exist. */
+export function checkOptions(options: unknown, what: string, known: readonly string[]): void {
+  if (options === undefined) return
+  if (typeof options !== 'object' || options === null) {
+    throw new LockstepError('DEFINITIONS_INVALID', `${what} has ${show(options)} for options; write an object of ${known.join(', ')}.`)
+  }
+  for (const key of Object.keys(options)) {
+    if (known.includes(key)) continue
+    throw new LockstepError(
+      'DEFINITIONS_INVALID',
+      `${what} has an option "${key}", which does not exist.${didYouMean(key, known)} Its options are ${known.join(', ')}.`,
+    )
   }
 }
 

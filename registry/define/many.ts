@@ -44,7 +44,7 @@ export const lastN: ManyOf<'lastN', {}> = (column, n, window, options) =>
  * @example topK('merchant', 3, '24h', { cap: 5000 })
  */
 export const topK: ManyOf<'topK', { readonly cap?: number }> = (column, n, window, options) =>
-  Object.freeze({ ...windowed('topK', column, window, options), n, cap: options?.cap ?? defaultCap })
+  Object.freeze({ ...windowed('topK', column, window, options, ['cap']), n, cap: options?.cap ?? defaultCap })
 
 /**
  * How often each value came in the window: a Map from its text to a count, in the order of the texts' bytes. Null where there are none.
@@ -57,5 +57,5 @@ export function histogram<
   R extends boolean = false,
   const W extends string | null = null,
 >(column: C, window: string, options?: CategoryOptions<D, R, W>): Aggregate<'histogram', NoInfer<C>, NoInfer<D>, NoInfer<R>, NoInfer<W>> {
-  return Object.freeze({ ...windowed('histogram', column, window, options), cap: options?.cap ?? defaultCap })
+  return Object.freeze({ ...windowed('histogram', column, window, options, ['cap']), cap: options?.cap ?? defaultCap })
 }

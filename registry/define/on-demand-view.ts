@@ -5,7 +5,7 @@ import type { ValueOf, ValueType } from '../../kernel/value-type.ts'
 import { show } from '../../kernel/value-type.ts'
 import { definitionId } from '../../kernel/view-spec.ts'
 import type { Description } from './definition.ts'
-import { checkBody, checkKind, define, definitionKind, describe } from './definition.ts'
+import { checkBody, checkKind, checkOptions, define, definitionKind, describe } from './definition.ts'
 import type { Feature, Features, FeatureValues, Nullable } from './feature.ts'
 import { statedDefault } from './feature-spec.ts'
 import type { AnyFeatureView } from './feature-view.ts'
@@ -213,6 +213,7 @@ function onDemandFeature(name: string, stated: StatedFeature, what: string): OnD
     )
   }
   if (!('type' in stated)) return Object.freeze({ name, type: checkType(stated, `The ${place}`), default: null, required: false })
+  checkOptions(stated, `The ${place}`, ['type', 'default', 'required'])
   const type = checkType(stated.type, `The ${place}`)
   return Object.freeze({ name, type, default: statedDefault(type, stated.default, place), required: stated.required ?? false })
 }

@@ -29,5 +29,5 @@ export function quantile<
   window: string,
   options?: AggregateOptions<D, R, W> & QuantileOptions,
 ): Aggregate<'quantile', NoInfer<C>, NoInfer<D>, NoInfer<R>, NoInfer<W>> {
-  return Object.freeze({ ...windowed('quantile', column, window, options), quantile: q, error: options?.error ?? defaultError })
+  return Object.freeze({ ...windowed('quantile', column, window, options, ['error']), quantile: q, error: options?.error ?? defaultError })
 }

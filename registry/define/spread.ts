@@ -13,7 +13,7 @@ export interface SpreadOptions {
  * @example variance('delay', '24h', { sample: true })
  */
 export const variance: Windowed<'variance', SpreadOptions> = (column, window, options) =>
-  Object.freeze({ ...windowed('variance', column, window, options), ...sampled(options) })
+  Object.freeze({ ...windowed('variance', column, window, options, ['sample']), ...sampled(options) })
 
 /**
  * The standard deviation of the non-null values in the window: the root of their `variance`, rounded once.
@@ -21,7 +21,7 @@ export const variance: Windowed<'variance', SpreadOptions> = (column, window, op
  * @example stddev('delay', '24h')
  */
 export const stddev: Windowed<'stddev', SpreadOptions> = (column, window, options) =>
-  Object.freeze({ ...windowed('stddev', column, window, options), ...sampled(options) })
+  Object.freeze({ ...windowed('stddev', column, window, options, ['sample']), ...sampled(options) })
 
 function sampled(options: SpreadOptions | undefined): { readonly sample?: true } {
   return options?.sample === true ? { sample: true } : {}

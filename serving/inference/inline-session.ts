@@ -1,4 +1,4 @@
-import { InferenceSession, Tensor } from 'onnxruntime-node'
+import { InferenceSession, Tensor } from './onnx-runtime.ts'
 import { LockstepError, messageOf } from '../../kernel/errors.ts'
 import type { TensorInfo } from '../../registry/model-contract.ts'
 import { withLoneRowsInPairs } from './lone-rows.ts'

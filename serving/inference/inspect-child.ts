@@ -1,4 +1,4 @@
-import { InferenceSession } from 'onnxruntime-node'
+import { InferenceSession } from './onnx-runtime.ts'
 import { messageOf } from '../../kernel/errors.ts'
 import { tensorInfo } from './inline-session.ts'
 import type { InspectAnswer } from './inspect-model.ts'

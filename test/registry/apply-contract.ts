@@ -224,6 +224,21 @@ export function applyContract(opened: () => TestRegistry): void {
       expect((await applyChanges(registry.db, next)).plan.notes.join()).toContain('1 (flight_features@1)')
     })
 
+    it('does not prune a model of which a version is served, with all that it needs, unless that is meant', async () => {
+      const set = sampleSet()
+      await applyChanges(registry.db, set)
+      await registry.db.query(
+        `insert into lockstep.model_versions (model, version, bytes, sha256, size_bytes, inputs, outputs, metadata, service_name, service_version, service_fingerprint)
+       values ('delay', 1, '', '', 0, '[]', '[]', '{}', 'flight_features', 1, '')`,
+      )
+      const without = { ...set, services: [], models: [] }
+      const error = await refusal(without, true)
+      expect(error.code).toBe('BREAKS_MODEL')
+      expect(error.message).toContain('no model "delay" any more')
+      expect(error.message).toContain('version 1, which is served')
+      expect((await applyChanges(registry.db, without, { prune: true, breakModels: true })).changed).toBe(true)
+    })
+
     it('puts stored code right that was changed outside', async () => {
       const set = sampleSet()
       await applyChanges(registry.db, set)

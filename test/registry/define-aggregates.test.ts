@@ -165,3 +165,32 @@ describe('a feature is refused', () => {
     })
   }
 })
+
+describe('an option that does not exist is refused', () => {
+  const refused: readonly (readonly [what: string, define: () => unknown, parts: readonly string[]])[] = [
+    ['of a mean', () => mean('delay', '1h', { defualt: 0 } as object), ['mean("delay", "1h")', '"defualt"', 'Did you mean "default"?']],
+    ['of a latest value', () => last('code', { tll: '2d' } as object), ['last("code")', '"tll"', 'Did you mean "ttl"?']],
+    ['of another aggregate', () => sum('delay', '1h', { sample: true } as object), ['"sample"', 'where, hop, default, required']],
+    ['of a window, a ttl', () => last('code', '1h', { ttl: '2d' } as object), ['"ttl"']],
+    ['that are no options', () => count('1h', 3 as unknown as object), ['count("1h")', '3']],
+  ]
+  for (const [what, define, parts] of refused) {
+    it(what, () => {
+      let error: LockstepError | undefined
+      try {
+        define()
+      } catch (thrown) {
+        error = thrown as LockstepError
+      }
+      expect(error?.code).toBe('DEFINITIONS_INVALID')
+      for (const part of parts) expect(error?.message).toContain(part)
+    })
+  }
+
+  it('and those that do are taken', () => {
+    expect(variance('delay', '1h', { sample: true, hop: '5m', default: 0, required: false, where: 'late' as never })).toMatchObject({
+      sample: true,
+    })
+    expect(quantile('delay', 0.5, '1h', { error: 0.05 })).toMatchObject({ error: 0.05 })
+  })
+})

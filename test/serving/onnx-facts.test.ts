@@ -1,4 +1,4 @@
-import { InferenceSession, Tensor } from 'onnxruntime-node'
+import { InferenceSession, Tensor } from '../../serving/inference/onnx-runtime.ts'
 import { describe, expect, it } from 'vitest'
 import { readOnnxFacts } from '../../serving/inference/onnx-facts.ts'
 import { onnx } from './fixtures.ts'

@@ -1,4 +1,4 @@
-import { InferenceSession } from 'onnxruntime-node'
+import { InferenceSession } from '../../serving/inference/onnx-runtime.ts'
 import { describe, expect, it } from 'vitest'
 import { inspectModel } from '../../serving/inference/inspect-model.ts'
 import { newestOnnx } from '../../serving/inference/refuse-onnx.ts'
