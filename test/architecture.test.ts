@@ -178,11 +178,11 @@ describe('the product', () => {
       .filter((file) => [...file.globals].some(reaches) || modules.some((name) => file.imports.includes(name)))
       .map((file) => file.path)
 
-  it('reads the environment in runtime/config.ts alone, and where it must be done before something is loaded', () => {
+  it('reads the environment in runtime/config.ts alone, and where it must be set before something is used', () => {
     expect(users(reachesEnvironment, 'node:process')).toEqual([
       'runtime/compile-cache.ts',
       'runtime/config.ts',
-      'serving/inference/no-telemetry.ts',
+      'serving/inference/onnx-runtime.ts',
     ])
   })
 

@@ -10,15 +10,22 @@ export interface OnnxFacts {
   /** Every operator of the graph, its inner graphs and functions: `Gemm`, `ai.onnx.ml.ZipMap`. */
   readonly opTypes: ReadonlySet<string>
   readonly nodes: number
-  /** Whether something in it runs a number of times or not at all, as its input may have it: only then a run can be endless. */
-  readonly hasControlFlow: boolean
+  /** Whether it is up to the values that go in how much it does, and not to their number alone: only then a run can be long, or endless, where others were short. */
+  readonly worksByValue: boolean
   /** Tensors whose values lie in another file, by name. */
   readonly externalData: readonly string[]
   /** Element types of what goes in, comes out, or is stored in it, as ONNX names them: `float`, `bfloat16`, … */
   readonly elementTypes: ReadonlySet<string>
 }
 
-const controlFlow: ReadonlySet<string> = new Set(['Loop', 'Scan', 'If', 'SequenceMap'])
+/** Those of ONNX's own that run a number of times or not at all, and those whose output is as large as a value of their input says. */
+const byValue: ReadonlySet<string> = new Set(
+  'Loop Scan If SequenceMap Range Tile Expand ConstantOfShape Resize Upsample OneHot Pad CenterCropPad Col2Im MaxUnpool AffineGrid DFT STFT HannWindow HammingWindow BlackmanWindow MelWeightMatrix'.split(
+    ' ',
+  ),
+)
+/** Of operators that are not ONNX's own nobody here knows. */
+const knownDomain = /^(?:[^.]+|ai\.onnx\.ml\.[^.]+)$/
 
 /** TensorProto.DataType, by number. */
 const elementNames = (
@@ -62,7 +69,7 @@ export function readOnnxFacts(bytes: Uint8Array): OnnxFacts {
     producer: [producerName, producerVersion].filter((part) => part !== '').join(' '),
     ...facts,
     nodes,
-    hasControlFlow: [...facts.opTypes].some((type) => controlFlow.has(type)),
+    worksByValue: [...facts.opTypes].some((type) => byValue.has(type) || !knownDomain.test(type)),
   }
 
   function readOpset(message: Uint8Array): void {

@@ -60,7 +60,7 @@ const measureTimeoutMs = 5000
 const defaultTolerance = 1e-6
 
 /**
- * Loads a model to be used by many at once. It is loaded and tried in a process of its own first: there it stays, unless it cannot loop and what was
+ * Loads a model to be used by many at once. It is loaded and tried in a process of its own first: there it stays, unless it is up to the number of rows alone how long it runs and what was
  * measured is small; then it is loaded into this process.
  *
  * @param bytes called again where the model's process has to be started anew
@@ -149,7 +149,7 @@ interface Tried {
 
 function isSmall({ loaded, measured }: Tried): boolean {
   const [first] = measured?.times ?? []
-  return !loaded.canLoop && loaded.loadMs <= inlineLoadMs && first !== undefined && first[1] <= inlineRowMs
+  return !loaded.worksByValue && loaded.loadMs <= inlineLoadMs && first !== undefined && first[1] <= inlineRowMs
 }
 
 /** Loads a model into a runner and measures it there. */

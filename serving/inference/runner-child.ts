@@ -80,7 +80,7 @@ async function load(bytes: Buffer, name: string): Promise<LoadAnswer> {
     least = Math.min(least, (user + system) / 1000)
     if (least > slowLoadMs) break
   }
-  return { metadata: loaded().metadata, loadMs: least, canLoop: canLoop(bytes) }
+  return { metadata: loaded().metadata, loadMs: least, worksByValue: worksByValue(bytes) }
 }
 
 function loaded(): ModelSession {
@@ -89,9 +89,9 @@ function loaded(): ModelSession {
 }
 
 /** What cannot be read is not trusted. */
-function canLoop(bytes: Buffer): boolean {
+function worksByValue(bytes: Buffer): boolean {
   try {
-    return readOnnxFacts(bytes).hasControlFlow
+    return readOnnxFacts(bytes).worksByValue
   } catch {
     return true
   }

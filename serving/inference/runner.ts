@@ -31,7 +31,7 @@ export interface LoadAnswer {
   /** The least time that loading took in a process that is warm. */
   readonly loadMs: number
   /** Whether a run of it may have no end. */
-  readonly canLoop: boolean
+  readonly worksByValue: boolean
 }
 
 export type RunnerCall = { readonly id: number } & (

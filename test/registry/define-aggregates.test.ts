@@ -175,7 +175,7 @@ describe('an option that does not exist is refused', () => {
     ['that are no options', () => count('1h', 3 as unknown as object), ['count("1h")', '3']],
   ]
   for (const [what, define, parts] of refused) {
-    it(what, () => {
+    it(`${what}, by its name`, () => {
       let error: LockstepError | undefined
       try {
         define()

@@ -23,7 +23,7 @@ describe('the facts of an ONNX file', () => {
     expect(facts.irVersion).toBe(8)
     expect(Object.fromEntries(facts.opsets)).toEqual({ '': 15, 'ai.onnx.ml': 1 })
     expect([...facts.opTypes]).toContain('ai.onnx.ml.LinearClassifier')
-    expect([facts.hasControlFlow, facts.externalData]).toEqual([false, []])
+    expect([facts.worksByValue, facts.externalData]).toEqual([false, []])
     expect([...readOnnxFacts(await onnx('zipmap')).opTypes]).toContain('ai.onnx.ml.ZipMap')
   })
 
@@ -46,9 +46,19 @@ describe('the facts of an ONNX file', () => {
       },
     })
     const facts = readOnnxFacts(makeOnnx(inner({ nodes: [{ type: 'Loop', attributes: { body: twice.graph } }] })))
-    expect(facts.hasControlFlow).toBe(true)
+    expect(facts.worksByValue).toBe(true)
     expect([...facts.opTypes].sort()).toEqual(['Add', 'If', 'Loop'])
     expect(facts.nodes).toBe(4)
+  })
+
+  it('say whether values decide how much is done: of operators that make as much as they are told, and of those that nobody knows', () => {
+    const of = (type: string, domain = '') => readOnnxFacts(makeOnnx({ graph: { nodes: [{ type, domain }] } })).worksByValue
+    expect(['Range', 'Tile', 'ConstantOfShape', 'Gemm', 'ReduceSum'].map((type) => of(type))).toEqual([true, true, true, false, false])
+    expect([of('TreeEnsembleClassifier', 'ai.onnx.ml'), of('BeamSearch', 'com.microsoft'), of('Add', 'ai.onnx')]).toEqual([
+      false,
+      true,
+      false,
+    ])
   })
 
   it('are refused of bytes that are no model, and of graphs without end', async () => {

@@ -1,2 +1,0 @@
-// ONNX Runtime 1.30 collects what it runs, and where, for its maker, and writes of that into the home and the temporary folder, unless this is set as it is loaded
-process.env['ORT_DISABLE_TELEMETRY'] ??= '1'
