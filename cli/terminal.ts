@@ -1,4 +1,5 @@
 import { createInterface } from 'node:readline/promises'
+import { LockstepError } from '../kernel/errors.ts'
 import type { Progress, ProgressTarget } from './progress.ts'
 import { createProgress } from './progress.ts'
 
@@ -12,7 +13,7 @@ export interface Terminal {
   complain(text: string): void
   /** Silent with `--json`. */
   progress(label: string, unit: string): Progress
-  /** Asks a person to type "yes"; where there is nobody to ask, or with `--json`, it counts as said. */
+  /** Asks a person to type "yes". @throws LockstepError `USAGE` where there is nobody to ask, or with `--json` */
   confirm(question: string): Promise<boolean>
 }
 
@@ -28,7 +29,9 @@ export function createTerminal(json: boolean, { out, err }: TerminalStreams = { 
     complain: (text) => void err.write(`${text}\n`),
     progress: (label, unit) => (json ? { update: () => undefined, end: () => undefined } : createProgress(err, { label, unit })),
     async confirm(question) {
-      if (json || !process.stdin.isTTY || err.isTTY !== true) return true
+      if (json || !process.stdin.isTTY || err.isTTY !== true) {
+        throw new LockstepError('USAGE', `${question} There is no terminal to ask on: give --yes where that is meant.`)
+      }
       const asking = createInterface({ input: process.stdin, output: process.stderr })
       try {
         return /^y(es)?$/i.test((await asking.question(`${question} [y/N] `)).trim())

@@ -4,13 +4,13 @@ import type { ServicePlan } from '../kernel/service-plan.ts'
 import type { LockstepTables } from '../migrations/schema.ts'
 import type { Database } from '../runtime/database.ts'
 import { readCatalog } from './catalog.ts'
-import { checkName } from './define/names.ts'
 import type { ModelBinding } from './model-binding.ts'
 import { bindModel } from './model-binding.ts'
 import type { ModelContract } from './model-contract.ts'
 import { recordModelEvent } from './model-events.ts'
 import type { ModelVersion } from './model-versions.ts'
 import { readModelVersions } from './model-versions.ts'
+import { checkAlias } from './pick-version.ts'
 import type { AliasChange } from './promote.ts'
 import { pointAlias } from './promote.ts'
 import { bumpRevision, lockRegistry } from './revision.ts'
@@ -56,7 +56,7 @@ export interface PushedModel {
  */
 export async function pushModel(db: Database, push: ModelPush): Promise<PushedModel> {
   const hash = sha256(push.bytes)
-  if (push.alias !== undefined) checkName(push.alias, 'An alias')
+  if (push.alias !== undefined) checkAlias(push.alias)
   return await db.kysely.transaction().execute(async (transaction) => {
     await lockRegistry(transaction)
     const catalog = await readCatalog(transaction)

@@ -1,4 +1,5 @@
 import { LockstepError } from '../kernel/errors.ts'
+import { checkName } from './define/names.ts'
 import type { CatalogModel } from './catalog.ts'
 import { championAlias } from './model-aliases.ts'
 import type { ModelVersion } from './model-versions.ts'
@@ -7,9 +8,20 @@ import { didYouMean } from './nearest.ts'
 /** A version by its number or by an alias. */
 export type VersionReference = number | string
 
-/** As it is written in a path or on the command line: up to nine digits are a number, anything else is an alias. */
+/** As it is written in a path, in a body or on the command line: `3` and `v3` are a number, anything else is an alias. */
 export function versionReference(text: string): VersionReference {
-  return /^\d{1,9}$/.test(text) ? Number(text) : text
+  return numbered.test(text) ? Number(text.replace('v', '')) : text
+}
+
+const numbered = /^v?\d{1,9}$/
+
+/** @throws LockstepError `INVALID_NAME` also where it reads as a number */
+export function checkAlias(alias: string): string {
+  if (!numbered.test(alias)) return checkName(alias, 'An alias')
+  throw new LockstepError(
+    'INVALID_NAME',
+    `An alias is "${alias}", which is the version ${versionReference(alias)}; give it a name such as "stable".`,
+  )
 }
 
 /**

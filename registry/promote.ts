@@ -6,11 +6,10 @@ import type { Database } from '../runtime/database.ts'
 import { bindVersion } from './bind-version.ts'
 import type { CatalogModel } from './catalog.ts'
 import { readCatalog } from './catalog.ts'
-import { checkName } from './define/names.ts'
 import { championAlias } from './model-aliases.ts'
 import type { Actor } from './model-events.ts'
 import { recordModelEvent } from './model-events.ts'
-import { pickVersion } from './pick-version.ts'
+import { checkAlias, pickVersion } from './pick-version.ts'
 import type { VersionReference } from './pick-version.ts'
 import { bumpRevision, lockRegistry, readRevision } from './revision.ts'
 
@@ -43,7 +42,7 @@ export async function promoteModel(
   by: Actor,
   alias: string = championAlias,
 ): Promise<AliasChange> {
-  checkName(alias, 'An alias')
+  checkAlias(alias)
   return await changeAlias(db, name, async (model, transaction) => {
     const { version } = pickVersion(model, wanted)
     return await pointAlias(transaction, model, alias, version, by)

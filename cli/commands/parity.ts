@@ -14,7 +14,7 @@ export const parityCommand: Command = {
   summary: 'Make the features of logged predictions again from the offline history, and compare',
   description: [
     'Takes vectors from the prediction log (LOCKSTEP_LOG_PREDICTIONS), makes the features of each again as of its own moment, by the stored code, and says of each value whether it is equal, or why it differs: another row of the same times (tie), its age (ttl), rows that the online store did not hold yet (stale), rows that came after (late), or something else (other).',
-    'Ends with exit code 1 where more values differ than the budget allows.',
+    'Ends with exit code 1 where more values differ than the budget allows, and where there are none to compare: a log that is dead says nothing.',
   ],
   options: {
     model: { value: 'MODEL', help: 'Only predictions of this model.' },
@@ -53,7 +53,7 @@ export const parityCommand: Command = {
       for (const verdict of verdicts) values += feature[verdict]
       differing += verdicts.reduce((sum, verdict) => sum + (verdict === 'equal' ? 0 : feature[verdict]), 0)
     }
-    const within = differing <= values * budget
+    const within = values > 0 && differing <= values * budget
     const share = values === 0 ? '' : ` (${percent(differing / values)}, and the budget is ${percent(budget)})`
     return {
       json: { ...report, values, differing, budget, within },

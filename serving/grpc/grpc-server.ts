@@ -6,7 +6,7 @@ import { loadSync } from '@grpc/proto-loader'
 import { LockstepError, messageOf } from '../../kernel/errors.ts'
 import type { AppDeps } from '../http/context.ts'
 import type { Principal } from '../gateway/key-ring.ts'
-import { isOurs, toldError } from '../http/error-answer.ts'
+import { isFailure, toldError } from '../http/error-answer.ts'
 import { requestIdOf } from '../http/request-id.ts'
 import type { Scope } from '../../registry/keys/scope.ts'
 import { tryPort } from '../listening.ts'
@@ -100,7 +100,8 @@ export function createGrpcServer(deps: AppDeps): GrpcServer {
         const { grpc, http } = grpcStatusOf(told)
         status = http
         const logged = { requestId, code: told.code, error: messageOf(error) }
-        if (isOurs(http)) deps.log.error({ ...logged, stack: error instanceof Error ? error.stack : undefined }, 'a request failed')
+        if (isFailure(told, http))
+          deps.log.error({ ...logged, stack: error instanceof Error ? error.stack : undefined }, 'a request failed')
         else deps.log.debug(logged, 'a request was refused')
         callback({ code: grpc, details: told.message })
       }

@@ -21,7 +21,7 @@ export function errorAnswer(
   const status = shape === 'oip' ? oipStatusOf(told) : statusOf(told)
   const traced = trace === null || trace === undefined ? {} : { traceId: trace.traceId, spanId: trace.spanId }
   const logged = { requestId, ...traced, code: told.code, error: messageOf(error) }
-  if (isOurs(status)) log.error({ ...logged, stack: error instanceof Error ? error.stack : undefined }, 'a request failed')
+  if (isFailure(told, status)) log.error({ ...logged, stack: error instanceof Error ? error.stack : undefined }, 'a request failed')
   else log.debug(logged, 'a request was refused')
   const body = JSON.stringify(shapedError(told, shape, requestId), (_key, value: unknown) =>
     typeof value === 'bigint' ? String(value) : value,
@@ -74,7 +74,7 @@ export function toldError(requestId: string, error: unknown): LockstepError {
   return error
 }
 
-/** Whether a status tells of a failure here, and not of what the caller asked for. */
-export function isOurs(status: number): boolean {
-  return status >= 500 && status !== 501
+/** Whether an error tells of a failure here, and not of what the caller asked for, or in how little time. */
+export function isFailure({ code }: LockstepError, status: number): boolean {
+  return status >= 500 && status !== 501 && code !== 'DEADLINE_EXCEEDED'
 }

@@ -55,7 +55,7 @@ export const modelChangeRoutes: readonly Route[] = [
     status: changeStatuses,
     answer: aliasChangeAnswer,
     async handle(call, deps) {
-      const body = await readBody(call, deps.bodyLimitBytes, rollbackSchema)
+      const body = await readBody(call, deps.bodyLimitBytes, rollbackSchema, {})
       return changed(call, await deps.modelChanges.rollBack(nameOf(call), body.alias ?? championAlias, actorOf(call, body.reason)))
     },
   },

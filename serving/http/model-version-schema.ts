@@ -1,6 +1,7 @@
 import { z } from 'zod'
+import { versionReference } from '../../registry/pick-version.ts'
 
 /** A version of a model, as requests name it. */
 export const versionSchema = z
-  .union([z.int().positive(), z.string().min(1)])
-  .describe('The number of a version, or an alias that points at one')
+  .union([z.int().positive(), z.string().min(1).transform(versionReference)])
+  .describe('The number of a version, as 3, "3" or "v3", or an alias that points at one')

@@ -97,6 +97,11 @@ describe('data that do not fit', () => {
     expect((await must(env, 'materialize')).views).toMatchObject([{ view: 'delays@1', rows: 2, entities: 2 }])
   }, 30_000)
 
+  it('are not erased without --yes where there is nobody to ask', async () => {
+    const { code, err } = await lockstep(env, 'erase', 'airport', 'ORD')
+    expect([code, err]).toEqual([2, expect.stringMatching(/Erase airport ORD for good\?.*--yes/)])
+  })
+
   it('are told where a key is erased that no row has', async () => {
     const note = /note: no source has a row of this key/
     const erase = async (key: string) => (await lockstep(env, 'erase', 'airport', key, '--yes')).out

@@ -53,14 +53,14 @@ it(
   { timeout: 60_000 },
   async () => {
     await limit(1)
-    const first = await lockstep(env, 'erase', 'thing', 'thing 3')
+    const first = await lockstep(env, 'erase', 'thing', 'thing 3', '--yes')
     expect([first.code, first.err]).toEqual([1, ''])
     expect(first.out).toMatch(/Erased one thing \(receipt \S+, key hash \w+\)/)
     expect(first.out).toMatch(/not finished: REDIS_UNAVAILABLE: .*It is full: raise its maxmemory/)
     expect(await db.query(`select count(*)::int n from lockstep_source.rows where thing = 'thing 3'`)).toEqual([{ n: 0 }])
     expect((await keys()).length).toBe(10)
     await limit(0)
-    const second = await must(env, 'erase', 'thing', 'thing 3')
+    const second = await must(env, 'erase', 'thing', 'thing 3', '--yes')
     expect(second).toMatchObject({ unfinished: 0, problem: null })
     expect((await keys()).length).toBe(9)
   },

@@ -53,6 +53,8 @@ describe('lockstep parity', () => {
     )
     expect(strict.out).toContain('1 of 6 values differ (16.7%, and the budget is 0%).')
     expect(lenient.code).toBe(0)
+    const none = await parity('--model', 'echo', '--since', '1ms')
+    expect([none.code, none.out]).toEqual([1, expect.stringContaining('can be compared')])
     expect(lenient.json).toMatchObject({ vectors: 2, values: 6, differing: 1, budget: 0.2, within: true, examples: [{ verdict: 'other' }] })
   }, 60_000)
 

@@ -47,7 +47,9 @@ describe('the champion over HTTP', () => {
     expect((await predict('challenger')).body.version).toBe(2)
     expect((await send('POST', '/promote', { version: 'challenger' })).body).toMatchObject({ from: 1, to: 2 })
     expect((await predict()).body.version).toBe(2)
-    expect((await send('POST', '/rollback', {})).body).toMatchObject({ from: 2, to: 1 })
+    // the Open Inference Protocol tells versions as texts
+    for (const version of ['1', 'v1']) expect((await predict(version)).body.version).toBe(1)
+    expect((await send('POST', '/rollback')).body).toMatchObject({ from: 2, to: 1 })
     expect((await predict()).body.version).toBe(1)
     expect((await send('GET', '')).body).toMatchObject({ version: 1, aliases: { champion: 1, challenger: 2 } })
     expect((await send('GET', '/versions/challenger')).body).toMatchObject({
@@ -76,11 +78,12 @@ describe('the champion over HTTP', () => {
       send('POST', '/promote', {}),
       send('POST', '/rollback', {}),
       send('PUT', '/aliases/No', { version: 1 }),
+      send('PUT', '/aliases/v3', { version: 1 }),
       send('DELETE', '/aliases/champion'),
       send('GET', '/history?limit=0'),
       send('GET', '/versions/0'),
     ])
-    expect(codes.map(({ status }) => status)).toEqual([404, 404, 400, 409, 400, 404, 400, 404])
+    expect(codes.map(({ status }) => status)).toEqual([404, 404, 400, 409, 400, 400, 404, 400, 404])
     for (const { body } of codes)
       expect(body).toMatchObject({ error: { code: expect.any(String) as string, message: expect.any(String) as string } })
   })
