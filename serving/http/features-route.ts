@@ -161,6 +161,12 @@ export function typesText(columns: readonly Column<ValueType>[]): string {
 /** The moment that a request names. @throws LockstepError `INVALID_TIME`, `INVALID_TYPE` */
 export function readMoment(asOf: string | number): number {
   const moment = valueFromJson({ kind: 'timestamp' }, asOf, 'The field "asOf"')
+  if (typeof asOf === 'number' && asOf >= 1e8 && asOf < 1e14) {
+    throw new LockstepError(
+      'INVALID_TIME',
+      `The field "asOf" is ${asOf}, in microseconds a moment of the early seventies; from seconds or milliseconds make microseconds, or write it as 2001-07-01T00:00:00Z, as those times too.`,
+    )
+  }
   if (typeof moment === 'number') return moment
   throw new LockstepError('INVALID_TIME', 'The field "asOf" is not a time; write it as 2001-07-01T00:00:00Z or leave it out.')
 }

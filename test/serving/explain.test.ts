@@ -107,6 +107,7 @@ describe('POST /v1/explain', () => {
     [400, 'INVALID_ENTITY', { view: 'airport_delays', entity: { airport: 5 } }],
     [400, 'INVALID_ENTITY', { view: 'airport_delays', entity: { airport: 'ATL', airprot: 'x' } }],
     [400, 'INVALID_TIME', { view: 'airport_delays', entity: { airport: 'ATL' }, asOf: 'never' }],
+    [400, 'INVALID_TIME', { view: 'airport_delays', entity: { airport: 'ATL' }, asOf: 1_795_636_498_639 }],
   ])('refuses with %s %s what it cannot explain', async (status, code, body) => {
     const answer = await explain(body)
     expect([answer.status, answer.body.error.code]).toEqual([status, code])
