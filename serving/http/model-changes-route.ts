@@ -51,6 +51,7 @@ export const modelChangeRoutes: readonly Route[] = [
     summary: 'Make the version the champion again that was it before',
     tag: 'Models',
     body: rollbackSchema,
+    bodyOptional: true,
     example: { reason: 'errors since noon' },
     status: changeStatuses,
     answer: aliasChangeAnswer,

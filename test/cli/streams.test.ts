@@ -197,7 +197,7 @@ it('dead letters are listed, shown, tried again, each once, and dropped', { time
 
   for (const words of [['retry'], ['retry', '--all', idOf('2-0')], ['drop', 'x'], ['show', '0']])
     await expect(run(['dead-letter', ...words])).rejects.toMatchObject({ code: 'USAGE' })
-  await expect(run(['dead-letter', 'drop', idOf('2-0'), '999999'])).rejects.toMatchObject({ code: 'NOT_FOUND' })
+  await expect(run(['dead-letter', 'drop', idOf('2-0'), '999999', '--yes'])).rejects.toMatchObject({ code: 'NOT_FOUND' })
 
   expect((await run(['dead-letter', 'retry', idOf('2-0')])).json).toMatchObject({ left: ['view@1'] })
   await run(['materialize', 'view'])
@@ -228,7 +228,7 @@ it('dead letters are listed, shown, tried again, each once, and dropped', { time
     ['3-0', 'wrong_type'],
   ])
   expect(await run(['dead-letter', 'retry', idOf('7-0')])).toMatchObject({ exitCode: 1, json: { taken: [] } })
-  expect((await run(['dead-letter', 'drop', idOf('3-0')])).json).toMatchObject({ dropped: 1 })
+  expect((await run(['dead-letter', 'drop', idOf('3-0'), '--yes'])).json).toMatchObject({ dropped: 1 })
   expect((await run(['dead-letter', 'drop', '--all', '--yes'])).json).toMatchObject({ dropped: 3 })
   expect((await run(['dead-letter', 'list'])).text).toBe('There is no dead letter.')
 })
