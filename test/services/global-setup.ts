@@ -30,6 +30,8 @@ export default async function setup(project: TestProject): Promise<() => Promise
   // of this run alone: tests write definitions in folders that never come again, and what was compiled of them would stay
   const compiled = await mkdtemp(join(tmpdir(), 'lockstep-compiled-'))
   process.env['NODE_COMPILE_CACHE'] = compiled
+  // a process that is ending may be writing there
+  const forgetCompiled = () => rm(compiled, { recursive: true, force: true, maxRetries: 10, retryDelay: 200 })
   await forgetServicePolicy()
   try {
     const found = await Promise.allSettled([
@@ -52,12 +54,12 @@ export default async function setup(project: TestProject): Promise<() => Promise
       const left = (await Promise.all(postgres.map((url) => dropDatabases(url, run)))).flat()
       await forgetKeys(redisUrl, `${run}:`)
       await Promise.all(started.map((service) => service.stop()))
-      await rm(compiled, { recursive: true, force: true })
+      await forgetCompiled()
       if (left.length > 0) throw new Error(`${left.length} test databases were not dropped: a test file lacks its "await database.drop()".`)
     }
   } catch (error) {
     await Promise.all(started.map((service) => service.stop()))
-    await rm(compiled, { recursive: true, force: true })
+    await forgetCompiled()
     throw error
   }
 }
