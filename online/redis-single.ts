@@ -3,6 +3,7 @@ import { cutRedis, watchRedis } from '../runtime/redis.ts'
 import { coalesced } from './coalesce.ts'
 import { compareAndSet } from './compare-and-set.ts'
 import type { RedisCommands } from './redis-commands.ts'
+import { mget } from './redis-read-command.ts'
 import { nodeOfCluster } from './redis-error.ts'
 import { allSettled, chunksOf, gotAll, keysPerTurn, saidGoodbye, scriptAnswer, scriptArguments } from './redis-commands.ts'
 
@@ -14,9 +15,9 @@ export function singleRedis(redis: Redis): RedisCommands {
   const connection = watchRedis(redis)
   let known = false
   const read = coalesced(async (keys: readonly string[]) => {
-    if (keys.length <= keysPerRead) return await redis.mgetBuffer([...keys])
+    if (keys.length <= keysPerRead) return await mget(redis, keys)
     const chunks: Promise<(Buffer | null)[]>[] = []
-    for (let i = 0; i < keys.length; i += keysPerRead) chunks.push(redis.mgetBuffer(keys.slice(i, i + keysPerRead)))
+    for (let i = 0; i < keys.length; i += keysPerRead) chunks.push(mget(redis, keys.slice(i, i + keysPerRead)))
     return (await Promise.all(chunks)).flat()
   }, keysPerTurn)
 
