@@ -50,7 +50,7 @@ describe('a read', () => {
 
   it('leaves nothing that only a full collection takes away, as the commands of the client do', async () => {
     const becomeOld = async (by: string) => {
-      const script = join(import.meta.dirname, 'redis-read-many.ts')
+      const script = join(import.meta.dirname, 'redis-read-process.ts')
       return Number((await promisify(execFile)(process.execPath, ['--expose-gc', script, server.url, by])).stdout)
     }
     expect(await becomeOld('mget')).toBeLessThan(100)
