@@ -46,7 +46,7 @@ export function planModels(
   for (const { kind, name } of removed) {
     if (kind !== 'model') continue
     for (const { version, as } of servedVersions(name, versions, aliases)) {
-      plan.breaks.push({ cause: 'the removal of its model', broken: `model "${name}" version ${version.version}, ${as}` })
+      plan.breaks.push({ cause: 'removal of its model', broken: `model "${name}" version ${version.version}, ${as}` })
       plan.problems.push(
         new LockstepError(
           'BREAKS_MODEL',

@@ -40,14 +40,7 @@ export function checkBody(body: unknown, what: string, known: readonly string[])
   if (typeof body !== 'object' || body === null) {
     throw new LockstepError('DEFINITIONS_INVALID', `${what} has no body; its second argument is an object.`)
   }
-  for (const key of Object.keys(body)) {
-    if (!known.includes(key) && key !== 'description' && key !== 'owner') {
-      throw new LockstepError(
-        'DEFINITIONS_INVALID',
-        `${what} has a field "${key}", which does not exist; its fields are ${known.join(', ')}, description and owner.`,
-      )
-    }
-  }
+  refuseUnknown(body, what, 'field', [...known, 'description', 'owner'])
 }
 
 /** Refuses what JavaScript would set aside in silence: an option by a name that does not exist. */
@@ -56,11 +49,15 @@ export function checkOptions(options: unknown, what: string, known: readonly str
   if (typeof options !== 'object' || options === null) {
     throw new LockstepError('DEFINITIONS_INVALID', `${what} has ${show(options)} for options; write an object of ${known.join(', ')}.`)
   }
-  for (const key of Object.keys(options)) {
+  refuseUnknown(options, what, 'option', known)
+}
+
+function refuseUnknown(given: object, what: string, kind: 'field' | 'option', known: readonly string[]): void {
+  for (const key of Object.keys(given)) {
     if (known.includes(key)) continue
     throw new LockstepError(
       'DEFINITIONS_INVALID',
-      `${what} has an option "${key}", which does not exist.${didYouMean(key, known)} Its options are ${known.join(', ')}.`,
+      `${what} has the ${kind} "${key}", which does not exist.${didYouMean(key, known)} Its ${kind}s are ${known.join(', ')}.`,
     )
   }
 }

@@ -43,15 +43,15 @@ describe('the cell rate', () => {
 })
 
 describe('limits that processes share in Redis', () => {
-  // while Redis is late each process keeps them by itself, and on a busy machine it may be
-  it('hold for all of them together, and are used up', { retry: 3 }, async () => {
+  it('hold for all of them together, and are used up', async () => {
     const { url, prefix } = await testRedis()
     const shares = [createRedisRateLimits(url, prefix), createRedisRateLimits(url, prefix), createRedisRateLimits(url, prefix)]
     const start = performance.now()
     let passed = 0
     await Promise.all(
       shares.map(async (shared) => {
-        const limits = limiter(shared)
+        // on a busy machine Redis may be late, and nobody is to go by his own account then
+        const limits = limiter(shared, 'closed')
         while (performance.now() - start < 1000) {
           const done = await Promise.resolve(limits.take(key('shared', 200), 1)).then(
             () => true,

@@ -3,7 +3,7 @@ import { describe, it } from 'vitest'
 import { agreement } from './parity.ts'
 
 describe('a continuous view', () => {
-  const agrees = agreement(fc.constant({ kind: 'continuous' }), 200)
+  const agrees = agreement(fc.constant({ kind: 'continuous' }), 500)
 
   it(
     'gives training and serving the same bits, for rows in any order and any split into runs, on both online stores',

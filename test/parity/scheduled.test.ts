@@ -8,7 +8,7 @@ const schedules = fc
   .map(([n, delayMicros]) => everyMinutes(n, delayMicros))
 
 describe('a scheduled view', () => {
-  const agrees = agreement(schedules, 200)
+  const agrees = agreement(schedules, 500)
 
   it(
     'gives training and serving the same bits, as its schedule would have served them, on both online stores',

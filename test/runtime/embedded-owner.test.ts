@@ -159,7 +159,7 @@ describe('the owner of an embedded folder', () => {
     expect((await ended)[0]).toBe(0)
   })
 
-  it('is whoever opened the embedded database, until it is closed', { timeout: 60_000 }, async () => {
+  it('is whoever opened the embedded database, until it is closed', async () => {
     const config = loadConfig({ LOCKSTEP_DIR: folder })
     const db = await openDatabase(config)
     expect(db.kind).toBe('pglite')
