@@ -27,12 +27,21 @@ export function parseTimestamp(text: string): number {
   return checkMicros(millis * 1000 + Number(fraction.padEnd(6, '0').slice(0, 6)), text)
 }
 
+/** The second that was written last: moments of requests and rows mostly follow each other. */
+let lastSecond = 0
+let lastText = '1970-01-01T00:00:00'
+
 /** RFC 3339 in UTC with as many decimals as needed, six at most: `2001-07-01T00:00:00Z`, `2001-07-01T00:00:00.000001Z`. */
 export function formatTimestamp(micros: number): string {
-  const millis = Math.floor(micros / 1000)
-  const iso = new Date(millis).toISOString() // always three decimals and a Z
-  const fraction = `${iso.slice(-4, -1)}${String(micros - millis * 1000).padStart(3, '0')}`.replace(/0+$/, '')
-  return `${iso.slice(0, -5)}${fraction === '' ? '' : `.${fraction}`}Z`
+  const second = Math.floor(micros / 1_000_000)
+  if (second !== lastSecond) {
+    lastText = new Date(second * 1000).toISOString().slice(0, -5) // always three decimals and a Z
+    lastSecond = second
+  }
+  const fraction = micros - second * 1_000_000
+  if (fraction === 0) return `${lastText}Z`
+  const digits = String(fraction).padStart(6, '0')
+  return `${lastText}.${digits.endsWith('0') ? digits.replace(/0+$/, '') : digits}Z`
 }
 
 /** Refuses what a number of microseconds cannot hold exactly, naming its origin. */

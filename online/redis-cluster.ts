@@ -5,6 +5,7 @@ import { cutCluster, watchCluster } from '../runtime/redis-cluster.ts'
 import { coalesced } from './coalesce.ts'
 import { compareAndSet } from './compare-and-set.ts'
 import { keySlot, slots } from './key-slot.ts'
+import { redisError } from './redis-error.ts'
 import type { RedisCommands, RedisWrite } from './redis-commands.ts'
 import { allSettled, chunksOf, gotAll, keysPerTurn, saidGoodbye, scriptAnswer, scriptArguments } from './redis-commands.ts'
 
@@ -27,6 +28,7 @@ interface SlotKey {
  */
 export function redisCluster(cluster: Cluster): RedisCommands {
   const readers = new WeakMap<Redis, (keys: readonly SlotKey[]) => Promise<(Buffer | null)[]>>()
+  const connection = watchCluster(cluster)
   const connected = waitUntilConnected(cluster)
   let nodes: Map<string, Redis> | null = null
   for (const event of ['+node', '-node', 'refresh']) cluster.on(event, () => (nodes = null))
@@ -97,7 +99,7 @@ export function redisCluster(cluster: Cluster): RedisCommands {
   }
 
   return {
-    connection: watchCluster(cluster),
+    connection,
     async primaries() {
       // the map that commands go by may be some seconds old
       await connected()
@@ -106,19 +108,23 @@ export function redisCluster(cluster: Cluster): RedisCommands {
     },
 
     async read(keys, replicas) {
-      if (cluster.status !== 'ready') await connected()
-      const groups = groupBy(keys, (key, at) => {
-        const slot = keySlot(key)
-        const node = nodeOf(slot, replicas)
-        return [node, { key, slot, at }]
-      })
-      const values = new Array<Buffer | null>(keys.length)
-      const reads = [...groups].map(async ([node, group]) => {
-        const found = node === null ? await allSettled(group.map(({ key }) => cluster.getBuffer(key))) : await readerOf(node)(group)
-        for (const [i, { at }] of group.entries()) values[at] = found[i] ?? null
-      })
-      await allSettled(reads)
-      return values
+      try {
+        if (cluster.status !== 'ready') await connected()
+        const groups = groupBy(keys, (key, at) => {
+          const slot = keySlot(key)
+          const node = nodeOf(slot, replicas)
+          return [node, { key, slot, at }]
+        })
+        const values = new Array<Buffer | null>(keys.length)
+        const reads = [...groups].map(async ([node, group]) => {
+          const found = node === null ? await allSettled(group.map(({ key }) => cluster.getBuffer(key))) : await readerOf(node)(group)
+          for (const [i, { at }] of group.entries()) values[at] = found[i] ?? null
+        })
+        await allSettled(reads)
+        return values
+      } catch (cause) {
+        throw redisError(cause, connection)
+      }
     },
 
     async readSurely(keys) {

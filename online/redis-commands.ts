@@ -1,13 +1,14 @@
 import type { Redis } from 'ioredis'
 import type { RedisConnection } from '../runtime/redis.ts'
 
-/** What the online store asks of a Redis (redis-single.ts) or of a Redis Cluster (redis-cluster.ts). They fail as their client does; `redisError` says what it means. */
+/** What the online store asks of a Redis (redis-single.ts) or of a Redis Cluster (redis-cluster.ts). They fail as their client does, where nothing else is said; `redisError` says what it means. */
 export interface RedisCommands {
   readonly connection: RedisConnection
   /**
    * The values, null where there is none, by index; all keys that are asked for in one turn of the event loop travel together.
    *
    * @param replicas whether replicas may answer, which lag behind
+   * @throws LockstepError as of `redisError`: said once for all that travel together
    */
   read(keys: readonly string[], replicas: boolean): Promise<(Buffer | null)[]>
   /** As `read`, from primaries, key by key: what is no string fails with WRONGTYPE. */

@@ -4,7 +4,7 @@ import { coalesced } from './coalesce.ts'
 import { compareAndSet } from './compare-and-set.ts'
 import type { RedisCommands } from './redis-commands.ts'
 import { mget } from './redis-read-command.ts'
-import { nodeOfCluster } from './redis-error.ts'
+import { nodeOfCluster, redisError } from './redis-error.ts'
 import { allSettled, chunksOf, gotAll, keysPerTurn, saidGoodbye, scriptAnswer, scriptArguments } from './redis-commands.ts'
 
 /** Keys of one MGET: large enough to amortize the round trip, small enough not to hold Redis up. */
@@ -15,10 +15,14 @@ export function singleRedis(redis: Redis): RedisCommands {
   const connection = watchRedis(redis)
   let known = false
   const read = coalesced(async (keys: readonly string[]) => {
-    if (keys.length <= keysPerRead) return await mget(redis, keys)
-    const chunks: Promise<(Buffer | null)[]>[] = []
-    for (let i = 0; i < keys.length; i += keysPerRead) chunks.push(mget(redis, keys.slice(i, i + keysPerRead)))
-    return (await Promise.all(chunks)).flat()
+    try {
+      if (keys.length <= keysPerRead) return await mget(redis, keys)
+      const chunks: Promise<(Buffer | null)[]>[] = []
+      for (let i = 0; i < keys.length; i += keysPerRead) chunks.push(mget(redis, keys.slice(i, i + keysPerRead)))
+      return (await Promise.all(chunks)).flat()
+    } catch (cause) {
+      throw redisError(cause, connection)
+    }
   }, keysPerTurn)
 
   return {

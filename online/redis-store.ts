@@ -63,7 +63,7 @@ export function createRedisStore({ redis, prefix, reads = 'primary' }: RedisStor
     read(keys, { behind = false, sure = false } = {}) {
       if (keys.length === 0) return Promise.resolve([])
       const names = keys.map((key) => redisKey(prefix, key))
-      return guarded(() => (sure ? readSurely(commands, prefix, names) : commands.read(names, behind && reads === 'replica')))
+      return sure ? guarded(() => readSurely(commands, prefix, names)) : commands.read(names, behind && reads === 'replica')
     },
 
     async write(entries) {

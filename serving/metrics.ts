@@ -1,10 +1,12 @@
 import type { Registry } from 'prom-client'
-import { Counter, Gauge, Histogram } from 'prom-client'
+import { Counter, Gauge } from 'prom-client'
 import type { ServicePlan, ServiceValues } from '../kernel/service-plan.ts'
 import { allPresent, Status, statusNames } from '../kernel/state.ts'
 import type { DefinitionId } from '../kernel/view-spec.ts'
 import type { ModelMetrics } from './model-metrics.ts'
 import { createModelMetrics } from './model-metrics.ts'
+import type { HistogramCell } from '../runtime/counted-histogram.ts'
+import { CountedHistogram } from '../runtime/counted-histogram.ts'
 import { createOnlineErrorMetric } from '../runtime/online-error-metric.ts'
 import type { PushMetrics } from './push-metrics.ts'
 import { createPushMetrics } from './push-metrics.ts'
@@ -40,13 +42,14 @@ export interface ServingMetrics {
 /** The serving metrics, registered in `registry`. No label holds anything of an entity. */
 export function createServingMetrics(registry: Registry): ServingMetrics {
   const registers = [registry]
-  const seconds = new Histogram({
+  const seconds = new CountedHistogram({
     name: 'lockstep_http_request_seconds',
     help: 'Time from the request to the answer, by route and HTTP status.',
     labelNames: ['route', 'status'],
     buckets: [0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10],
     registers,
   })
+  const byRoute = new Map<string, Map<number, HistogramCell>>()
   const history = new Counter({
     name: 'lockstep_history_answers_total',
     help: 'Answers of a view that the offline history gave instead of the online store.',
@@ -98,7 +101,13 @@ export function createServingMetrics(registry: Registry): ServingMetrics {
     registry,
     push: createPushMetrics(registry),
     models: createModelMetrics(registry),
-    request: (route, status, duration) => seconds.observe({ route, status }, duration),
+    request(route, status, duration) {
+      let byStatus = byRoute.get(route)
+      if (byStatus === undefined) byRoute.set(route, (byStatus = new Map()))
+      let cell = byStatus.get(status)
+      if (cell === undefined) byStatus.set(status, (cell = seconds.cell({ route, status })))
+      cell.observe(duration)
+    },
     runs: createRunMetrics(registry),
     history: (service, answers) => history.inc({ service: service.id }, answers),
     skewed: (service) => skewed.inc({ service: service.id }),

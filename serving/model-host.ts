@@ -64,6 +64,8 @@ export interface ModelHost {
 
 interface Entry {
   readonly loading: Promise<{ served: ServedModel; close: () => Promise<void> }>
+  /** Once it is loaded. */
+  served: ServedModel | null
   users: number
   /** By `now`. */
   lastUsed: number
@@ -99,10 +101,11 @@ export function createModelHost(deps: ModelHostDeps): ModelHost {
     const id = identity(model, version)
     const known = entries.get(id)
     if (known !== undefined) return known
-    const entry: Entry = { loading: load(catalog, model, version), users: 0, lastUsed: now(), retired: false }
+    const entry: Entry = { loading: load(catalog, model, version), served: null, users: 0, lastUsed: now(), retired: false }
     entries.set(id, entry)
     // A failure is kept for a moment, so that requests do not load what fails again and again; one of availability may be over by the next request.
-    entry.loading.catch((error: unknown) => {
+    const loaded = ({ served }: { served: ServedModel }) => void (entry.served = served)
+    entry.loading.then(loaded, (error: unknown) => {
       const forget = () => {
         if (entries.get(id) === entry) entries.delete(id)
       }
@@ -159,7 +162,7 @@ export function createModelHost(deps: ModelHostDeps): ModelHost {
       const entry = open(catalog, model, chosen ?? pickVersion(model, version))
       entry.users++
       try {
-        return await fn((await entry.loading).served)
+        return await fn(entry.served ?? (await entry.loading).served)
       } finally {
         entry.users--
         entry.lastUsed = now()

@@ -1,5 +1,4 @@
 import { LockstepError } from '../../kernel/errors.ts'
-import { within } from '../deadline.ts'
 
 /** Until when a request is of use. What takes it through a stage asks before it begins the next. */
 export interface RequestDeadline {
@@ -36,12 +35,48 @@ export function requireTime({ at, limitMs }: RequestDeadline, neededMs = 0): voi
   if (performance.now() + neededMs >= at) throw deadlineExceeded(limitMs)
 }
 
+/** A request that is waited for. */
+interface Awaited {
+  readonly deadline: RequestDeadline
+  readonly late: (error: LockstepError) => void
+}
+
+const sweepMs = 2
+/** All of this process: a timer for each would cost more than what most of them wait for. */
+const awaited = new Set<Awaited>()
+let sweeping: NodeJS.Timeout | null = null
+
+function sweep(): void {
+  const now = performance.now()
+  for (const one of awaited) {
+    if (now < one.deadline.at) continue
+    awaited.delete(one)
+    one.late(deadlineExceeded(one.deadline.limitMs))
+  }
+  if (awaited.size > 0 || sweeping === null) return
+  clearInterval(sweeping)
+  sweeping = null
+}
+
 /** What `work` comes to, where that is before the deadline; after it nobody waits for it any more. @throws LockstepError `DEADLINE_EXCEEDED`, and what `work` throws */
-export async function beforeDeadline<T>(deadline: RequestDeadline, work: Promise<T>): Promise<T> {
-  const value = await within(Math.max(0, deadline.at - performance.now()), work, () => deadlineExceeded(deadline.limitMs))
-  // a busy process comes to its timers late
-  requireTime(deadline)
-  return value
+export function beforeDeadline<T>(deadline: RequestDeadline, work: Promise<T>): Promise<T> {
+  return new Promise((resolve, reject) => {
+    const one = { deadline, late: reject }
+    awaited.add(one)
+    sweeping ??= setInterval(sweep, sweepMs)
+    work.then(
+      (value) => {
+        awaited.delete(one)
+        // a busy process comes to its timers late
+        if (performance.now() >= deadline.at) return reject(deadlineExceeded(deadline.limitMs))
+        return resolve(value)
+      },
+      (error: unknown) => {
+        awaited.delete(one)
+        reject(error)
+      },
+    )
+  })
 }
 
 function deadlineExceeded(limitMs: number): LockstepError {

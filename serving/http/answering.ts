@@ -47,6 +47,13 @@ export function createAnswering(
       if (isDeflatable(made)) deflated(made, incoming.headers['accept-encoding']).then(sendAsIs).catch(failed)
       else sendAsIs(made)
     }
+    const sendSafely = (made: RouteAnswer) => {
+      try {
+        send(made)
+      } catch (error) {
+        failed(error)
+      }
+    }
     const sendAsIs = (made: RouteAnswer) => {
       const ms = performance.now() - call.startedMs
       deps.metrics.request(route.path, made.status, ms / 1000)
@@ -56,7 +63,7 @@ export function createAnswering(
     try {
       cors.check(incoming)
       const made = handle()
-      if (made instanceof Promise) made.then(send).catch(failed)
+      if (made instanceof Promise) made.then(sendSafely, failed)
       else send(made)
     } catch (error) {
       failed(error)

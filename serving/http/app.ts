@@ -49,11 +49,12 @@ export function createApp(deps: AppDeps): Listener {
     const byMethod = new Map<string, Route>(ofPath.map((route) => [route.method, route]))
     const named = path.includes(':')
     // one handler for all methods: of several that match, Hono would make a chain
-    app.all(path, ({ env: call, req }) => {
+    app.all(path, (context) => {
+      const call = context.env
       const { method = '' } = call.incoming
       const route = byMethod.get(method === 'HEAD' ? 'GET' : method)
       if (route === undefined) return refuseMethod(call, path, ofPath)
-      if (named) call.params = req.param()
+      if (named) call.params = context.req.param()
       return answer(call, route, () => passGateway(call, route, deps))
     })
   }

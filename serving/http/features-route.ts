@@ -18,6 +18,7 @@ import { featuresAnswer } from './answers.ts'
 import { readBody } from './body.ts'
 import type { AppDeps, Call, RouteAnswer } from './context.ts'
 import { serviceValuesWriter } from './json.ts'
+import { requestIdJson } from './request-id.ts'
 import type { Route } from './route.ts'
 
 /** Entities of one request at most: each takes its share of one turn of the event loop. */
@@ -134,7 +135,7 @@ export function momentJson(call: Call, deps: AppDeps, service: ServicePlan, read
       'features were read',
     )
   }
-  return `"asOf":"${formatTimestamp(read.asOf)}"${read.skewed ? ',"skewed":true' : ''}${read.degraded ? degradedJson(read) : ''},"requestId":${JSON.stringify(requestId)}`
+  return `"asOf":"${formatTimestamp(read.asOf)}"${read.skewed ? ',"skewed":true' : ''}${read.degraded ? degradedJson(read) : ''},"requestId":${requestIdJson(requestId)}`
 }
 
 function degradedJson({ staleMs }: FeatureRead): string {

@@ -37,7 +37,7 @@ export function guarded(listener: Listener, { admission, routes, requestTimeoutM
       () => {
         // whoever waited for it may have gone
         if (outgoing.destroyed) return admission.leave()
-        outgoing.once('close', admission.leave)
+        outgoing.on('close', admission.leave)
         listener(incoming, outgoing, at)
       },
       () => {
@@ -71,12 +71,13 @@ export const overloaded = new LockstepError(
 
 /** By method and path: whether a request passes always, else how its errors are told. */
 function kinds(routes: GuardDeps['routes']): (incoming: IncomingMessage) => ErrorShape | 'free' {
-  const fixed = new Map<string, ErrorShape | 'free'>()
+  /** By path, and there by method. */
+  const fixed = new Map<string, Map<string, ErrorShape | 'free'>>()
   const patterns: { readonly method: string; readonly pattern: RegExp; readonly kind: ErrorShape | 'free' }[] = []
   for (const { method, path, alsoPath, scope, errors } of routes) {
     const kind = scope === null || scope === 'admin' ? 'free' : (errors ?? 'lockstep')
     for (const each of alsoPath === undefined ? [path] : [path, alsoPath]) {
-      if (!each.includes(':')) fixed.set(`${method} ${each}`, kind)
+      if (!each.includes(':')) fixed.set(each, (fixed.get(each) ?? new Map()).set(method, kind))
       else patterns.push({ method, pattern: new RegExp(`^${each.replaceAll(/:[^/]+/g, '[^/]+')}$`), kind })
     }
   }
@@ -84,7 +85,7 @@ function kinds(routes: GuardDeps['routes']): (incoming: IncomingMessage) => Erro
     if (sent === 'OPTIONS') return 'free'
     const method = sent === 'HEAD' ? 'GET' : sent
     const path = pathOf(url)
-    const known = fixed.get(`${method} ${path}`)
+    const known = fixed.get(path)?.get(method)
     if (known !== undefined) return known
     return patterns.find((each) => each.method === method && each.pattern.test(path))?.kind ?? 'lockstep'
   }

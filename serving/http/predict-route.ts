@@ -1,6 +1,7 @@
 import { z } from 'zod'
 import type { Column } from '../../kernel/value-type.ts'
 import { Status, statusNames } from '../../kernel/state.ts'
+import type { ModelVersion } from '../../registry/model-versions.ts'
 import { byPlan } from '../by-plan.ts'
 import type { Prediction } from '../inference/load-model.ts'
 import { predictAnswer } from './answers.ts'
@@ -33,6 +34,9 @@ const predictSchema = z.strictObject({
   include: z.array(z.enum(['features', 'eventTimes', 'frontiers', 'types'])).optional(),
 })
 
+const headOf = byPlan(
+  ({ model, version, service }: ModelVersion) => `{"model":${JSON.stringify(model)},"version":${version},"service":"${service}"`,
+)
 const outputTypesOf = byPlan((outputs: readonly Column[]) => typesText(outputs))
 const outputsWriter = byPlan((outputs: readonly Column[]) => recordWriter(outputs))
 
@@ -68,7 +72,7 @@ async function answerPredict(call: Call, deps: AppDeps): Promise<RouteAnswer> {
     const read = await readEntities(deps, catalog, service, body, deps.clock(), deadline, runMs)
     if (deadline !== undefined) requireTime(deadline, runMs)
     const answers = await predict(read.rows)
-    let text = `{"model":${JSON.stringify(version.model)},"version":${version.version},"service":"${service.id}",${momentJson(call, deps, service, read)}${frontiersJson(body.include, read)}`
+    let text = `${headOf(version)},${momentJson(call, deps, service, read)}${frontiersJson(body.include, read)}`
     if (body.include?.includes('types')) text += `${typesJson(body.include, service)},"outputTypes":${outputTypesOf(outputs)}`
     text += `,"predictions":[${answers.map(outputsWriter(outputs)).join()}]${outputStatusesJson(outputs, answers)}`
     const write = writerOf(service)

@@ -6,3 +6,8 @@ const acceptable = /^[\x21-\x7e]{1,128}$/
 export function requestIdOf(sent: string | readonly string[] | undefined): string {
   return typeof sent === 'string' && acceptable.test(sent) ? sent : randomUUID()
 }
+
+/** As JSON has it: of all that an id may hold, two characters are written in another way there. */
+export function requestIdJson(id: string): string {
+  return /["\\]/.test(id) ? JSON.stringify(id) : `"${id}"`
+}

@@ -69,7 +69,7 @@ export function createBatchedModel(model: LoadedModel, options: BatchedModelOpti
     shares && [...inputs, ...outputs].every(({ isTensor, shape }) => isTensor && shape.length > 0 && fixedSize(shape[0]) === null)
 
   return {
-    predict: async (job) => (job.length === 0 ? [] : rows.submit(job)),
+    predict: (job) => (job.length === 0 ? Promise.resolve([]) : rows.submit(job)),
     async runTensors(feeds, wanted) {
       if (!byRow) return await model.runTensors(feeds, wanted)
       const asked = model.checkCall(feeds, wanted)

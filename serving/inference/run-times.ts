@@ -10,6 +10,12 @@ export interface RunTimes {
   bestRows(budgetMs: number): number
 }
 
+/** What a run takes: milliseconds for each of its rows, and for it. */
+interface Line {
+  readonly perRow: number
+  readonly perRun: number
+}
+
 /** The largest run: beyond it a row gains nothing that could be measured. */
 export const maxRunRows = 256
 
@@ -26,13 +32,52 @@ const drift = 0.1
 export function createRunTimes(): RunTimes {
   const rowsOf = new Float64Array(slots)
   const msOf = new Float64Array(slots)
+  /** Of what is noted so far, as it is asked for between two runs many times; null: not made yet. */
+  let line: Line | null = null
+  let best: { readonly budgetMs: number; readonly rows: number } | null = null
 
   function known(slot: number): boolean {
     return (rowsOf[slot] ?? 0) > 0
   }
 
+  function fitted(): Line {
+    let [count, sumN, sumT, sumNN, sumNT] = [0, 0, 0, 0, 0]
+    for (let slot = 0; slot < slots; slot++) {
+      const [n = 0, t = 0] = [rowsOf[slot], msOf[slot]]
+      if (n === 0) continue
+      count++
+      sumN += n
+      sumT += t
+      sumNN += n * n
+      sumNT += n * t
+    }
+    if (count === 0) return { perRow: 0, perRun: 0 }
+    const spread = count * sumNN - sumN * sumN
+    const perRow = Math.max(0, spread > 0 ? (count * sumNT - sumN * sumT) / spread : sumT / sumN)
+    return { perRow, perRun: Math.max(0, (sumT - perRow * sumN) / count) }
+  }
+
+  function bestOf(budgetMs: number): number {
+    let slotOfBest = -1
+    let least = Number.POSITIVE_INFINITY
+    for (let slot = 0; slot < slots - 1; slot++) {
+      if (!known(slot)) continue
+      const [n = 1, t = 0] = [rowsOf[slot], msOf[slot]]
+      if (t > budgetMs && slot > 0) continue
+      if (t / n > least) continue
+      slotOfBest = slot
+      least = t / n
+    }
+    if (slotOfBest === -1) return untriedRows
+    const next = slotOfBest + 1
+    const worthATry = next < slots - 1 && !known(next) && least * 2 ** next <= budgetMs
+    return 2 ** (worthATry ? next : slotOfBest)
+  }
+
   return {
     note(rows, ms) {
+      line = null
+      best = null
       const slot = Math.min(slots - 1, 32 - Math.clz32(rows - 1))
       const [meanRows = 0, before = 0] = [rowsOf[slot], msOf[slot]]
       if (meanRows === 0) {
@@ -46,37 +91,12 @@ export function createRunTimes(): RunTimes {
       msOf[slot] = now < before ? now : before + (now - before) * rise
     },
     predictMs(rows) {
-      let [count, sumN, sumT, sumNN, sumNT] = [0, 0, 0, 0, 0]
-      for (let slot = 0; slot < slots; slot++) {
-        const [n = 0, t = 0] = [rowsOf[slot], msOf[slot]]
-        if (n === 0) continue
-        count++
-        sumN += n
-        sumT += t
-        sumNN += n * n
-        sumNT += n * t
-      }
-      if (count === 0) return 0
-      const spread = count * sumNN - sumN * sumN
-      const slope = spread > 0 ? (count * sumNT - sumN * sumT) / spread : sumT / sumN
-      const a = Math.max(0, slope)
-      return Math.max(0, a * rows + Math.max(0, (sumT - a * sumN) / count))
+      const { perRow, perRun } = (line ??= fitted())
+      return perRow * rows + perRun
     },
     bestRows(budgetMs) {
-      let best = -1
-      let least = Number.POSITIVE_INFINITY
-      for (let slot = 0; slot < slots - 1; slot++) {
-        if (!known(slot)) continue
-        const [n = 1, t = 0] = [rowsOf[slot], msOf[slot]]
-        if (t > budgetMs && slot > 0) continue
-        if (t / n > least) continue
-        best = slot
-        least = t / n
-      }
-      if (best === -1) return untriedRows
-      const next = best + 1
-      const worthATry = next < slots - 1 && !known(next) && least * 2 ** next <= budgetMs
-      return 2 ** (worthATry ? next : best)
+      if (best?.budgetMs !== budgetMs) best = { budgetMs, rows: bestOf(budgetMs) }
+      return best.rows
     },
   }
 }
