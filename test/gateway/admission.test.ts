@@ -107,26 +107,43 @@ describe('an admission', () => {
     gate.close()
   })
 
-  it('limits a busy process to what it finishes in 8 ms, between 128 and the most, and forgets it when it has time again', () => {
+  it('lets fewer in while the process has no time left, 32 at least, and more as soon as it has', () => {
     const gate = admission(1000)
-    const run = (perMs: number, ms: number, load: number) => {
-      for (let i = 0; i < ms / 10; i++) {
-        for (let n = 0; n < perMs * 10; n++) {
-          gate.enter('x')
-          gate.leave()
-        }
-        gate.pass(10, load)
-      }
+    const pass = (samples: number, load: number) => {
+      for (let i = 0; i < samples; i++) gate.pass(10, load)
+      return gate.limit()
     }
-    run(40, 1000, 0.2)
-    expect(gate.limit()).toBe(1000)
-    run(40, 1000, 1)
-    expect(gate.limit()).toBeGreaterThan(300)
-    expect(gate.limit()).toBeLessThanOrEqual(321)
-    run(1, 1000, 1)
-    expect(gate.limit()).toBe(128)
-    run(1, 1000, 0.2)
-    expect(gate.limit()).toBe(1000)
+    expect(pass(10, 0.9)).toBe(1000)
+    const falling = [pass(1, 1), pass(1, 1), pass(1, 0.97)]
+    expect(falling).toEqual([800, 640, 512])
+    expect(pass(100, 1)).toBe(32)
+    // what is under way waits for something else then
+    expect(pass(1, 0.9)).toBe(40)
+    expect(pass(3, 0.9)).toBe(79)
+    expect(pass(100, 0.2)).toBe(1000)
+    gate.close()
+  })
+
+  it('of a busy process refuses nobody but for the deadline, and keeps the order, while no more than 128 are there', () => {
+    const gate = admission(1000)
+    for (let i = 0; i < 100; i++) gate.pass(10, 1)
+    for (let i = 0; i < 128; i++) gate.enter(String(i), i === 50 ? 1500 : forever)
+    expect(gate.said).toEqual(Array.from({ length: 32 }, (_, i) => `${i} in`))
+    gate.said.length = 0
+    gate.pass(400, 1)
+    gate.leave()
+    expect(gate.said).toEqual(['32 in'])
+    gate.pass(200, 1)
+    for (let i = 33; i < 52; i++) gate.leave()
+    expect(gate.said.slice(1)).toEqual([...Array.from({ length: 17 }, (_, i) => `${33 + i} in`), '50 refused', '51 in', '52 in'])
+    // now they are more: those that have waited for longest are refused, until they are no crowd again, and the others keep their order
+    for (let i = 0; i < 60; i++) gate.enter('late')
+    gate.said.length = 0
+    gate.leave()
+    const refused = gate.said.filter((what) => what.endsWith('refused'))
+    expect(refused).toEqual(Array.from({ length: refused.length }, (_, i) => `${53 + i} refused`))
+    expect(gate.said).toEqual([...refused, `${53 + refused.length} in`])
+    expect(gate.inFlight() + 128 - 53 - refused.length - 1 + 60).toBe(128)
     gate.close()
   })
 })
