@@ -23,7 +23,8 @@ export function openConnection(port: number, onAnswer: (status: number) => void,
         const headEnd = answer.subarray(0, size).indexOf('\r\n\r\n')
         const head = answer.toString('latin1', 0, headEnd)
         const length = /content-length: (\d+)/i.exec(head)?.[1]
-        if (headEnd < 0 || length === undefined) throw new Error(`no whole head, or no content-length: ${answer.toString('latin1', 0, size)}`)
+        if (headEnd < 0 || length === undefined)
+          throw new Error(`no whole head, or no content-length: ${answer.toString('latin1', 0, size)}`)
         status = Number(head.slice(9, 12))
         rest = headEnd + 4 + Number(length)
       }

@@ -1,10 +1,10 @@
 /**
- * Bounds how many requests are under way. Below the limit a request enters at once; at the limit it is held for a moment, and enters when another one leaves or is refused.
+ * Bounds how many requests are under way. Below the limit a request enters at once; at the limit it is held for a moment, and enters when another one leaves or is refused. Up to `crowdFrom` all
+ * enter.
  *
  * The limit is `most`, until the process has no time left (its event loop is busy): then it falls for as long as there is none, to the fewest that keep it busy, as more would only make each other
- * wait, and grows as soon as there is some: those under way wait for something else then. Of those that are held the oldest enters first while few are there, or it has waited for `waitMs` at most;
- * where more come than leave, the newest does, which still has its time before it, and the oldest are refused. To hold them costs next to nothing, and a client that waits for its refusal does not ask
- * again meanwhile.
+ * wait, and grows as soon as there is some: those under way wait for something else then. Of those that are held the oldest enters first while that has waited for `waitMs` at most; where more come
+ * than leave, the newest does, which still has its time before it, and the oldest are refused. To hold them costs next to nothing, and a client that waits for its refusal does not ask again meanwhile.
  */
 export interface Admission {
   /**
@@ -40,17 +40,17 @@ interface Held {
   readonly deadline: number
 }
 
-/** Of a busy process. Each costs memory that young collections copy: by 128 it answers a tenth less than by 32. */
+/** Of a busy process before which a crowd waits. Each costs memory that young collections copy: by 128 it answers a tenth less than by 32. */
 const leastOfAll = 32
 /** By how much the limit changes with each sample. */
 const fall = 0.8
 const rise = 1.25
-/** So many, under way and held, are no crowd: nobody is refused to whom there is time. */
+/** So many, under way and held, are no crowd. */
 const crowdFrom = 128
 const waitMs = 14
 /** Of a busy process, those that have waited for longer are not let in any more: they are refused when their time is over. */
 const freshMs = 8
-/** How long a request of a crowd is held: two milliseconds for each that is, within these bounds. So about 500 in a second are refused while that can be, for a refusal takes time too. */
+/** How long a request is held: two milliseconds for each that is, within these bounds. So about 500 in a second are refused while that can be, for a refusal takes time too. */
 const holdLeastMs = 50
 const holdMostMs = 1000
 const holdMsOfEach = 2
@@ -101,17 +101,14 @@ export function createAdmission({ most, now, busy, onRefuse }: AdmissionOptions)
     one.refuse()
   }
 
-  function isCrowd(): boolean {
-    return inFlight + held.length - first > crowd
+  /** @param more of those that come, and are not counted yet */
+  function hasRoom(more: number): boolean {
+    return inFlight < limit || inFlight + held.length - first + more <= crowd
   }
 
   /** Refuses the oldest that have been held for too long. */
   function expire(at: number): void {
-    while (first < held.length) {
-      const { until, deadline } = held[first] as Held
-      if ((isCrowd() ? until : deadline) > at) break
-      refuse(held[first++] as Held)
-    }
+    while (first < held.length && (held[first] as Held).until <= at) refuse(held[first++] as Held)
     if (first > 1000 && first * 2 > held.length) {
       held = held.slice(first)
       first = 0
@@ -131,8 +128,8 @@ export function createAdmission({ most, now, busy, onRefuse }: AdmissionOptions)
   function letIn(): void {
     const at = now()
     expire(at)
-    while (inFlight < limit && first < held.length) {
-      const inOrder = !isCrowd() || at >= busyUntil || at - (held[first] as Held).since <= waitMs
+    while (first < held.length && hasRoom(0)) {
+      const inOrder = at >= busyUntil || at - (held[first] as Held).since <= waitMs
       const newest = held[held.length - 1] as Held
       // those that come now are let in at once instead, where they come
       if (!inOrder && at - newest.since > freshMs && inFlight * 2 >= limit) return
@@ -161,7 +158,7 @@ export function createAdmission({ most, now, busy, onRefuse }: AdmissionOptions)
     enter(run, refused, deadline) {
       // a crowd comes between two samples
       if (inFlight >= least && now() - sampledAt >= sampleLeastMs) sample()
-      if (inFlight < limit) {
+      if (hasRoom(1)) {
         inFlight++
         run()
         return
