@@ -40,16 +40,20 @@ interface Held {
   readonly deadline: number
 }
 
-/** Of a busy process before which a crowd waits. Each costs memory that young collections copy: by 128 it answers a tenth less than by 32. */
-const leastOfAll = 32
+/** Of a busy process before which a crowd waits. Each costs memory that young collections copy: by 128 it answers a tenth less than by 16. */
+const leastOfAll = 16
 /** By how much the limit changes with each sample. */
 const fall = 0.8
 const rise = 1.25
 /** So many, under way and held, are no crowd. */
 const crowdFrom = 128
 const waitMs = 14
-/** Of a busy process, those that have waited for longer are not let in any more: they are refused when their time is over. */
-const freshMs = 8
+/**
+ * Of a busy process, those that have waited for longer are not let in any more, and refused when their time is over: those that come now are let in instead, where they come. Where none do, and it
+ * would soon have nothing to do, it takes older ones.
+ */
+const freshMs = 5
+const staleMs = 16
 /** How long a request is held: two milliseconds for each that is, within these bounds. So about 500 in a second are refused while that can be, for a refusal takes time too. */
 const holdLeastMs = 50
 const holdMostMs = 1000
@@ -131,8 +135,7 @@ export function createAdmission({ most, now, busy, onRefuse }: AdmissionOptions)
     while (first < held.length && hasRoom(0)) {
       const inOrder = at >= busyUntil || at - (held[first] as Held).since <= waitMs
       const newest = held[held.length - 1] as Held
-      // those that come now are let in at once instead, where they come
-      if (!inOrder && at - newest.since > freshMs && inFlight * 2 >= limit) return
+      if (!inOrder && at - newest.since > (inFlight * 2 >= limit ? freshMs : staleMs)) return
       const one = inOrder ? (held[first++] as Held) : newest
       if (!inOrder) held.pop()
       // by what is under way, it would not be done in time

@@ -107,7 +107,7 @@ describe('an admission', () => {
     gate.close()
   })
 
-  it('lets fewer in while the process has no time left, 32 at least, and more as soon as it has', () => {
+  it('lets fewer in while the process has no time left, 16 at least, and more as soon as it has', () => {
     const gate = admission(1000)
     const pass = (samples: number, load: number) => {
       for (let i = 0; i < samples; i++) gate.pass(10, load)
@@ -116,22 +116,39 @@ describe('an admission', () => {
     expect(pass(10, 0.9)).toBe(1000)
     const falling = [pass(1, 1), pass(1, 1), pass(1, 0.97)]
     expect(falling).toEqual([800, 640, 512])
-    expect(pass(100, 1)).toBe(32)
+    expect(pass(100, 1)).toBe(16)
     // what is under way waits for something else then
-    expect(pass(1, 0.9)).toBe(40)
-    expect(pass(3, 0.9)).toBe(79)
+    expect(pass(1, 0.9)).toBe(20)
+    expect(pass(3, 0.9)).toBe(40)
     expect(pass(100, 0.2)).toBe(1000)
     gate.close()
   })
 
-  it('lets all of the first 128 in, and of a crowd before a busy process 32', () => {
+  it('of a busy process lets nobody in who has waited for more than 16 ms, and who comes now at once', () => {
+    const gate = admission(1)
+    gate.pass(10, 1)
+    for (const name of ['a', 'b', 'c']) gate.enter(name)
+    gate.pass(16)
+    gate.leave()
+    expect(gate.said).toEqual(['a in', 'c in'])
+    gate.pass(1)
+    gate.leave()
+    expect(gate.said).toHaveLength(2)
+    gate.enter('d')
+    expect(gate.said.slice(2)).toEqual(['d in'])
+    gate.pass(40)
+    expect(gate.said.slice(3)).toEqual(['b refused'])
+    gate.close()
+  })
+
+  it('lets all of the first 128 in, and of a crowd before a busy process 16', () => {
     const gate = admission(1000)
     for (let i = 0; i < 100; i++) gate.pass(10, 1)
     for (let i = 0; i < 300; i++) gate.enter(String(i))
     expect([gate.said.length, gate.inFlight()]).toEqual([128, 128])
-    for (let i = 0; i < 96; i++) gate.leave()
-    expect([gate.said.length, gate.inFlight()]).toEqual([128, 32])
-    for (let i = 0; i < 76; i++) gate.leave()
+    for (let i = 0; i < 112; i++) gate.leave()
+    expect([gate.said.length, gate.inFlight()]).toEqual([128, 16])
+    for (let i = 0; i < 60; i++) gate.leave()
     // the oldest first, as none has waited for long; when they are a crowd no more, all
     expect(gate.said.slice(128, 130)).toEqual(['128 in', '129 in'])
     expect(gate.said).toHaveLength(300)
