@@ -49,7 +49,10 @@ export function openEmbeddedStore(directory: string): OnlineStore {
       // Without this, a read sees what was there when this turn of the event loop began, not what another process has written since.
       return guarded(directory, () => {
         db.resetReadTxn()
-        return keys.map((key) => db.getBinary(embeddedKey(key)) ?? null)
+        return keys.map((key) => {
+          const found = db.getBinaryFast(embeddedKey(key))
+          return found === undefined ? null : copyOf(found)
+        })
       })
     },
 
@@ -116,6 +119,13 @@ function refuseForeign(directory: string): void {
   } finally {
     closeSync(file)
   }
+}
+
+/** Of a buffer that the next look-up writes over; in memory that many share, which is read faster than many of their own. */
+function copyOf(found: Buffer): Buffer {
+  const copy = Buffer.allocUnsafe(found.length)
+  found.copy(copy, 0, 0, copy.length)
+  return copy
 }
 
 function embeddedKey({ view, entity, key }: OnlineKey): Buffer {
