@@ -41,9 +41,12 @@ try {
     if (asked.rate > peak.rate) peak = asked
   }
   print('peak', peak.rate, peak)
-  const overload = await measured(() =>
-    askAtRate(port, limited, { perSecond: peak.rate * Number(args.times), forMs: seconds * 1000, timeoutMs }),
-  )
+  const overload = await askAtRate(port, limited, {
+    perSecond: peak.rate * Number(args.times),
+    forMs: seconds * 1000,
+    timeoutMs,
+    cpuSeconds: () => cpuSeconds(child),
+  })
   const goodput = overload.good / overload.seconds
   print(`${args.times} times that`, goodput, overload)
   const { good, late, refused, failed, unsent, health } = overload

@@ -17,7 +17,17 @@ export interface Asked {
   /** Milliseconds, of the good ones. */
   readonly p50: number
   readonly p99: number
+  /** The part of a processor that the server had while it was asked. */
+  readonly cpu: number
   readonly health: { readonly asked: number; readonly answered: number; readonly slowestMs: number }
+}
+
+export interface Load {
+  readonly perSecond: number
+  readonly forMs: number
+  readonly timeoutMs: number
+  /** What the server has used of processors so far. */
+  readonly cpuSeconds: () => Promise<number>
 }
 
 const mostConnections = 1500
@@ -30,10 +40,11 @@ const connectionsAtOnce = 50
 export async function askAtRate(
   port: number,
   requests: readonly Buffer[],
-  { perSecond, forMs, timeoutMs }: { readonly perSecond: number; readonly forMs: number; readonly timeoutMs: number },
+  { perSecond, forMs, timeoutMs, cpuSeconds }: Load,
 ): Promise<Asked> {
   const times: number[] = []
-  let [late, refused, failed, unsent, sent, open, waiting, end] = [0, 0, 0, 0, 0, 0, 0, 0]
+  let [late, refused, failed, unsent, sent, open, waiting, due, end] = [0, 0, 0, 0, 0, 0, 0, 0, 0]
+  let begin = Number.POSITIVE_INFINITY
   const idle: (() => void)[] = []
   const all: Connection[] = []
 
@@ -45,9 +56,11 @@ export async function askAtRate(
       port,
       (status) => {
         const ms = performance.now() - sentAt
+        const wasCounted = counts
         waiting--
         idle.push(send)
-        if (!counts) return
+        sendDue()
+        if (!wasCounted) return
         if (status === 503 || status === 504) refused++
         else if (status !== 200) failed++
         else if (ms > timeoutMs) late++
@@ -68,24 +81,32 @@ export async function askAtRate(
     idle.push(send)
   }
 
-  // beforehand: a busy server takes in one connection a turn of its event loop, and what is asked for is how it deals with requests
-  while (open < mostConnections) {
-    await Promise.all(Array.from({ length: connectionsAtOnce }, add))
-    await delay(50)
-  }
-  const health = watchHealth(port)
-  const begin = performance.now()
-  end = begin + forMs
-  let due = 0
-  for (let elapsed = 0; elapsed < forMs + timeoutMs; elapsed = performance.now() - begin) {
+  /** By the clock, also between two ticks of the timer: it is an answer that makes a connection idle. */
+  function sendDue(): void {
+    const elapsed = performance.now() - begin
+    if (elapsed >= forMs + timeoutMs) return
     const until = Math.floor((elapsed * perSecond) / 1000)
     for (; due < until; due++) {
       const send = idle.pop()
       if (send !== undefined) send()
       else if (elapsed < forMs) unsent++
     }
+  }
+
+  // beforehand: a busy server takes in one connection a turn of its event loop, and what is asked for is how it deals with requests
+  while (open < mostConnections) {
+    await Promise.all(Array.from({ length: connectionsAtOnce }, add))
+    await delay(50)
+  }
+  const health = watchHealth(port)
+  const cpuBefore = await cpuSeconds()
+  begin = performance.now()
+  end = begin + forMs
+  while (performance.now() - begin < forMs + timeoutMs) {
+    sendDue()
     await delay(1)
   }
+  const cpu = ((await cpuSeconds()) - cpuBefore) / ((performance.now() - begin) / 1000)
   for (let i = 0; waiting > 0 && i < 100; i++) await delay(50)
   failed += waiting // never answered
   for (const connection of all) connection.close()
@@ -98,6 +119,7 @@ export async function askAtRate(
     unsent,
     p50: quantile(times, 0.5),
     p99: quantile(times, 0.99),
+    cpu,
     health: await health(),
   }
 }

@@ -43,17 +43,12 @@ interface Held {
 /** Of a busy process before which a crowd waits. Each costs memory that young collections copy: by 128 it answers a tenth less than by 16. */
 const leastOfAll = 16
 /** By how much the limit changes with each sample. */
-const fall = 0.8
-const rise = 1.25
+const fall = 0.9
+const rise = 1.5
 /** So many, under way and held, are no crowd. */
 const crowdFrom = 128
-const waitMs = 14
-/**
- * Of a busy process, those that have waited for longer are not let in any more, and refused when their time is over: those that come now are let in instead, where they come. Where none do, and it
- * would soon have nothing to do, it takes older ones.
- */
-const freshMs = 5
-const staleMs = 16
+/** Of a busy process, those that have waited for longer are not let in any more: who comes now is, and they are refused when their time is over. */
+const waitMs = 12
 /** How long a request is held: two milliseconds for each that is, within these bounds. So about 500 in a second are refused while that can be, for a refusal takes time too. */
 const holdLeastMs = 50
 const holdMostMs = 1000
@@ -66,7 +61,7 @@ const busyFrom = 0.85
 /** How long it counts as busy after it was. */
 const busyForMs = 500
 /** From here on it has no time left. */
-const fullFrom = 0.95
+const fullFrom = 0.98
 /** How much a new sample counts for in the rate. */
 const weight = 0.2
 
@@ -135,7 +130,7 @@ export function createAdmission({ most, now, busy, onRefuse }: AdmissionOptions)
     while (first < held.length && hasRoom(0)) {
       const inOrder = at >= busyUntil || at - (held[first] as Held).since <= waitMs
       const newest = held[held.length - 1] as Held
-      if (!inOrder && at - newest.since > (inFlight * 2 >= limit ? freshMs : staleMs)) return
+      if (!inOrder && at - newest.since > waitMs) return
       const one = inOrder ? (held[first++] as Held) : newest
       if (!inOrder) held.pop()
       // by what is under way, it would not be done in time
