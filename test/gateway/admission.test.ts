@@ -114,12 +114,12 @@ describe('an admission', () => {
       return gate.limit()
     }
     expect(pass(10, 0.9)).toBe(1000)
-    const falling = [pass(1, 1), pass(1, 1), pass(1, 0.97)]
-    expect(falling).toEqual([800, 640, 512])
+    const falling = [pass(1, 1), pass(1, 1), pass(1, 0.99)]
+    expect(falling).toEqual([900, 810, 729])
     expect(pass(100, 1)).toBe(16)
     // what is under way waits for something else then
-    expect(pass(1, 0.9)).toBe(20)
-    expect(pass(3, 0.9)).toBe(40)
+    expect(pass(1, 0.97)).toBe(24)
+    expect(pass(3, 0.9)).toBe(81)
     expect(pass(100, 0.2)).toBe(1000)
     gate.close()
   })
