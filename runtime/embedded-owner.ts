@@ -109,8 +109,8 @@ function inUse(directory: string, answer: Other['answer']): LockstepError {
   const who = owner === null ? 'another process' : `process ${owner.pid} ("${owner.command}")`
   return new LockstepError(
     'EMBEDDED_IN_USE',
-    `The embedded database in "${directory}" is in use by ${who}. Stop that process, or send it your request over HTTP, or set LOCKSTEP_POSTGRES_URL, ` +
-      'since only PostgreSQL serves several processes.',
+    `The embedded database in "${directory}" is in use by ${who}. Stop that process for as long as this takes, or set LOCKSTEP_POSTGRES_URL, since only PostgreSQL serves several processes. ` +
+      'What its HTTP interface does (reads, predictions, pushes, aliases, backfills) it does meanwhile.',
     { details: { directory, pid: owner?.pid ?? null, command: owner?.command ?? null } },
   )
 }

@@ -110,6 +110,8 @@ export interface ServerOptions {
   /** How long a client may take to send the head of a request, and all of it. Default 10,000 and 60,000. */
   readonly headMs?: number
   readonly requestMs?: number
+  /** How long a request waits for a backfill of which no chunk is done. Default 60,000. */
+  readonly idleBackfillMs?: number
 }
 
 export interface ListeningAt {
@@ -245,6 +247,7 @@ export function createServer(options: ServerOptions): LockstepServer {
     defaultAsOf: options.defaultAsOf ?? null,
     whenUnavailable: options.whenUnavailable ?? 'error',
     bodyLimitBytes: options.config.bodyLimitBytes,
+    idleBackfillMs: options.idleBackfillMs ?? 60_000,
     corsOrigins: options.config.corsOrigins ?? [],
   }
   const http = createHttpServer(

@@ -41,6 +41,8 @@ export interface AppDeps {
   /** The moment of a request that names none, epoch microseconds; null: now. */
   readonly defaultAsOf: number | null
   readonly bodyLimitBytes: number
+  /** How long a request waits for a backfill that gets no further. */
+  readonly idleBackfillMs: number
   /** Whose pages may use the server from a browser; `*`: all. */
   readonly corsOrigins: readonly string[]
   /** For requests that do not say. */

@@ -61,7 +61,7 @@ describe('the owner of an embedded folder', () => {
       code: 'EMBEDDED_IN_USE',
       details: { pid: first.child.pid, command: `owner-process.ts ${folder}` },
       message: expect.stringMatching(
-        new RegExp(`process ${first.child.pid} \\("owner-process.ts .+"\\)\\. Stop that process, or .+ HTTP, or set LOCKSTEP_POSTGRES_URL`),
+        new RegExp(`process ${first.child.pid} \\("owner-process.ts .+"\\)\\. Stop that process for as long as this takes, or set LOCKSTEP_POSTGRES_URL, .+ its HTTP interface does`),
       ) as string,
     })
     expect(performance.now() - from).toBeLessThan(1_000)

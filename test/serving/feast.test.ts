@@ -170,6 +170,19 @@ describe('POST /materialize', () => {
     expect(await ask(url, '/materialize?async=true', range)).toMatchObject({ status: 409, body: { feature_views: ['airport_delays'] } })
   })
 
+  it('does not wait for ever where no worker does a backfill, and says what there is to do', async () => {
+    const patient = await world.serve({ idleBackfillMs: 300 })
+    await patient.server.whenReady()
+    const range = { start_ts: '2001-01-01', end_ts: '2001-08-01', feature_views: ['airport_typed'] }
+    const { status, text } = await ask(patient.url, '/materialize', range)
+    expect([status, text]).toEqual([503, expect.stringMatching(/Of the backfill .* 0 of \d+ chunks are done, and none was in 0.3 s/)])
+    expect(text).toContain('lockstep worker')
+    expect((await ask(url, '/v1/backfills')).body).toMatchObject({
+      backfills: expect.arrayContaining([{ view: 'airport_typed@1', state: 'running' }].map((each) => expect.objectContaining(each))),
+    })
+    await patient.server.close()
+  })
+
   it('refuses an empty range and a view that is not online', async () => {
     const range = { start_ts: '2001-01-01', end_ts: '2001-01-01T00:00:00' }
     expect((await ask(url, '/materialize', range)).status).toBe(400)

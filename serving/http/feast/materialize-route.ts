@@ -52,6 +52,8 @@ interface Running {
   readonly view: string
   readonly state: string
   readonly error: string | undefined
+  readonly chunks: number
+  readonly chunksDone: number
 }
 
 /** @param start of one view: what is to be waited for then, if anything */
@@ -93,12 +95,21 @@ async function begin(
   return jsonAnswer(null)
 }
 
-/** Until workers have done it, the client has gone or the server is told to stop. */
+/** Until workers have done it, none gets on with it, the client has gone or the server is told to stop. */
 async function ended(call: Call, deps: AppDeps, { id }: Running): Promise<void> {
   const gone = call.incoming.socket
+  let [doneBefore, sinceMs] = [0, performance.now()]
   for (let pauseMs = firstPauseMs; ; pauseMs = Math.min(pauseMs * 2, lastPauseMs)) {
-    const { state, view, error } = stateOf(await deps.backfills.get(id))
+    const { state, view, error, chunks, chunksDone } = stateOf(await deps.backfills.get(id))
     if (state === 'done') return
+    if (chunksDone > doneBefore) [doneBefore, sinceMs] = [chunksDone, performance.now()]
+    if (state === 'running' && performance.now() - sinceMs > deps.idleBackfillMs) {
+      throw new LockstepError(
+        'NOT_READY',
+        `Of the backfill "${id}" of "${view}" ${chunksDone} of ${chunks} chunks are done, and none was in ${deps.idleBackfillMs / 1000} s: see that a "lockstep worker" runs on this database. It goes on by itself; GET /v1/backfills/${id} shows it.`,
+        { details: { backfill: id, chunks, chunksDone } },
+      )
+    }
     if (state !== 'running') {
       throw new LockstepError('WRITE_FAILED', `The backfill "${id}" of "${view}" is ${state}: ${error ?? 'it was told to stop'}`)
     }
@@ -109,8 +120,8 @@ async function ended(call: Call, deps: AppDeps, { id }: Running): Promise<void> 
 }
 
 function stateOf(backfill: object): Running {
-  const { id, view, state, error } = backfill as Partial<Running>
-  return { id: Number(id), view: String(view), state: String(state), error }
+  const { id, view, state, error, chunks, chunksDone } = backfill as Partial<Running>
+  return { id: Number(id), view: String(view), state: String(state), error, chunks: Number(chunks), chunksDone: Number(chunksDone) }
 }
 
 function rangeOf(start: string | null | undefined, end: string | null | undefined): { from: number; to: number } {
