@@ -1,6 +1,7 @@
 import { aliasesOf } from '../../registry/model-aliases.ts'
 import type { ModelVersion } from '../../registry/model-versions.ts'
 import { listModelVersions } from '../../registry/model-versions.ts'
+import { pickVersion } from '../../registry/pick-version.ts'
 import type { Command } from '../command.ts'
 import { bytes, moment } from '../human.ts'
 import { modelVersionJson } from '../model-json.ts'
@@ -21,9 +22,15 @@ export const modelListCommand: Command = {
       const model = catalog.models.get(version.model)
       return model === undefined ? [] : aliasesOf(model, version.version)
     }
+    /** Whether it answers requests that name no version. */
+    const isDefault = (version: ModelVersion): boolean => {
+      const model = catalog.models.get(version.model)
+      return model !== undefined && model.versions.length > 0 && pickVersion(model).version === version.version
+    }
     const rows = versions.map((version) => [
       version.model,
       String(version.version),
+      isDefault(version) ? 'yes' : '',
       aliases(version).join(', '),
       version.service,
       bytes(version.sizeBytes),
@@ -34,9 +41,11 @@ export const modelListCommand: Command = {
         .map((facts) => JSON.stringify(facts))
         .join(' '),
     ])
-    const header = ['MODEL', 'VERSION', 'ALIASES', 'SERVICE', 'SIZE', 'SHA256', 'PUSHED (UTC)', 'METRICS, METADATA']
+    const header = ['MODEL', 'VERSION', 'DEFAULT', 'ALIASES', 'SERVICE', 'SIZE', 'SHA256', 'PUSHED (UTC)', 'METRICS, METADATA']
     return {
-      json: { versions: versions.map((version) => ({ ...modelVersionJson(version), aliases: aliases(version) })) },
+      json: {
+        versions: versions.map((version) => ({ ...modelVersionJson(version), aliases: aliases(version), default: isDefault(version) })),
+      },
       text: rows.length === 0 ? 'No version of a model was pushed yet.' : table(header, rows),
     }
   },

@@ -79,7 +79,8 @@ describe('the life of a model', () => {
       },
     })
     const listed = await text('model', 'list', 'delay')
-    expect(listed).toMatch(/delay +1 +champion +flight@1/)
+    expect(listed).toMatch(/delay +1 +yes +champion +flight@1/)
+    expect(listed).toMatch(/delay +2 +challenger +flight@1/)
 
     const history = await text('model', 'history', 'delay')
     expect(history.split('\n').filter((line) => / (push|promote|rollback) /.test(line))).toHaveLength(6)
@@ -88,6 +89,7 @@ describe('the life of a model', () => {
 
     await json('model', 'alias', 'delay', 'champion', '--remove')
     expect(await text('model', 'show', 'delay')).toContain('delay@2 (challenger)\n')
+    expect(await json('model', 'list', 'delay')).toMatchObject({ versions: [{ default: false }, { default: true }] })
   })
 
   it('is refused where it is called wrongly, with what to write instead', async () => {
