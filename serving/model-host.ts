@@ -86,6 +86,7 @@ export function createModelHost(deps: ModelHostDeps): ModelHost {
   const runners = createRunners()
   let warm: Promise<void> | null = null
   let failures: readonly string[] = []
+  let newestCatalog: Catalog | null = null
 
   /** Versions never change, but a model's declared outputs and how it is run may: then it is loaded anew. Remembered for the versions of one catalog. */
   function identity(model: CatalogModel, version: ModelVersion): string {
@@ -146,6 +147,17 @@ export function createModelHost(deps: ModelHostDeps): ModelHost {
     return chosenFor.get(catalog)?.get(model.name) ?? (model.versions.length === 0 ? null : pickVersion(model))
   }
 
+  /** Versions that were pushed and do not answer yet, one after the other: their promotion must take no time. One that does not load tells whoever promotes it. */
+  async function loadNewest(catalog: Catalog): Promise<void> {
+    newestCatalog = catalog
+    for (const model of catalog.models.values()) {
+      const newest = model.versions.at(-1)
+      if (newest === undefined) continue
+      await open(catalog, model, newest).loading.catch(() => undefined)
+      if (newestCatalog !== catalog) return
+    }
+  }
+
   function discard(entry: Entry): void {
     entry.loading
       .then(
@@ -181,6 +193,7 @@ export function createModelHost(deps: ModelHostDeps): ModelHost {
         return `The model "${model}@${version}" cannot be used${instead === null ? '' : `, and "${model}@${instead}" answers in its stead`}: ${message}`
       })
       deps.onVersions(chosen)
+      void loadNewest(catalog)
     },
     get failures() {
       return failures
@@ -194,7 +207,7 @@ export function createModelHost(deps: ModelHostDeps): ModelHost {
         const answers = answering(catalog, model)
         for (const version of model.versions) {
           there.add(identity(model, version))
-          if (aliased.has(version.version) || version === answers) kept.add(identity(model, version))
+          if (aliased.has(version.version) || version === answers || version === model.versions.at(-1)) kept.add(identity(model, version))
         }
       }
       const unusedSince = now() - unusedMs
@@ -215,6 +228,7 @@ export function createModelHost(deps: ModelHostDeps): ModelHost {
       }
     },
     async close() {
+      newestCatalog = null
       const open = [...entries.values()]
       entries.clear()
       for (const { loading } of open) await loading.then(({ close }) => close()).catch(() => undefined)

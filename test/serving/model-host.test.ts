@@ -68,6 +68,23 @@ describe('the model host', () => {
     await models.close()
   })
 
+  it('loads the newest of a model before it is promoted, and keeps it', async () => {
+    await promoteModel(world.db, 'delay', 1, { actor: 'test' })
+    const before = catalog
+    catalog = await loadCatalog(world.db)
+    const { models, read, clock, run } = host()
+    await models.prepare(catalog)
+    expect(models.answering(catalog, catalog.model('delay'))?.version).toBe(1)
+    await until(async () => read.length === 2)
+    clock.ms = 60 * minute
+    models.retire(catalog)
+    expect(await run(2)).toBe(1)
+    expect(read).toEqual([1, 2])
+    await models.close()
+    await removeModelAlias(world.db, 'delay', 'champion', { actor: 'test' })
+    catalog = before
+  })
+
   it('keeps a version that is in use, however long it takes', async () => {
     const { models, read, clock, run } = host()
     const rows = await models.use(catalog, 'delay', 1, async ({ predict }) => {
