@@ -29,6 +29,7 @@ import type { GatewayOptions } from './gateway/gateway.ts'
 import { createGateway } from './gateway/gateway.ts'
 import { isLoopback } from './gateway/loopback.ts'
 import type { GrpcServer } from './grpc/grpc-server.ts'
+import { answerClientError, maxHeadBytes } from './http/client-error.ts'
 import { createApp, routes } from './http/app.ts'
 import type { AppDeps } from './http/context.ts'
 import { guarded } from './http/guard.ts'
@@ -256,6 +257,7 @@ export function createServer(options: ServerOptions): LockstepServer {
       requestTimeout: options.requestMs ?? 60_000,
       connectionsCheckingInterval: 1000,
       keepAliveTimeout: keepAliveMs,
+      maxHeaderSize: maxHeadBytes,
     },
     guarded(createApp(deps), {
       admission: gateway.admission,
@@ -265,6 +267,7 @@ export function createServer(options: ServerOptions): LockstepServer {
       closing: deps.closing,
     }),
   )
+  http.on('clientError', answerClientError)
   const drain = drainOf(http)
   let grpc: GrpcServer | null = null
   const loops: Repeated[] = []

@@ -6,6 +6,7 @@ import { loadSync } from '@grpc/proto-loader'
 import { LockstepError, messageOf } from '../../kernel/errors.ts'
 import type { AppDeps } from '../http/context.ts'
 import type { Principal } from '../gateway/key-ring.ts'
+import { traceOf, traceparent } from '../gateway/trace.ts'
 import { isFailure, toldError } from '../http/error-answer.ts'
 import { requestIdOf } from '../http/request-id.ts'
 import type { Scope } from '../../registry/keys/scope.ts'
@@ -86,8 +87,11 @@ export function createGrpcServer(deps: AppDeps): GrpcServer {
     return async (call, callback) => {
       const startedMs = performance.now()
       const requestId = requestIdOf(text(call.metadata, 'x-request-id'))
+      const parent = text(call.metadata, 'traceparent')
+      const trace = parent === undefined ? null : traceOf(parent)
       const head = new Metadata()
       head.set('x-request-id', requestId)
+      if (trace !== null) head.set('traceparent', traceparent(trace))
       call.sendMetadata(head)
       let status = 200
       try {
@@ -99,11 +103,13 @@ export function createGrpcServer(deps: AppDeps): GrpcServer {
         const told = toldError(requestId, error)
         const { grpc, http } = grpcStatusOf(told)
         status = http
-        const logged = { requestId, code: told.code, error: messageOf(error) }
+        const { traceId, spanId, parentId } = trace ?? traceOf(undefined)
+        const logged = { requestId, traceId, spanId, parentId, code: told.code, error: messageOf(error) }
         if (isFailure(told, http))
           deps.log.error({ ...logged, stack: error instanceof Error ? error.stack : undefined }, 'a request failed')
         else deps.log.debug(logged, 'a request was refused')
-        callback({ code: grpc, details: told.message })
+        // clients have the trailing metadata at hand in their error, and the initial one only where they listen for it
+        callback({ code: grpc, details: told.message, metadata: head })
       }
       deps.metrics.request(route, status, (performance.now() - startedMs) / 1000)
     }

@@ -1,5 +1,15 @@
 import { z } from 'zod'
 import { errorBody, feastErrorBody, oipErrorBody } from './answers.ts'
+import type { HeaderName, Ref, SharedParameter } from './openapi-headers.ts'
+import {
+  answerHeaderRefs,
+  headerRefs,
+  inEveryAnswer,
+  parameterRefs,
+  sharedHeaders,
+  sharedParameters,
+  takesBinary,
+} from './openapi-headers.ts'
 import type { ErrorShape, Route } from './route.ts'
 
 type Json = Readonly<Record<string, unknown>>
@@ -10,6 +20,7 @@ export interface OpenApi extends Json {
   readonly tags: readonly { readonly name: string }[]
   /** By path, then by method in small letters. */
   readonly paths: Readonly<Record<string, Readonly<Record<string, Operation>>>>
+  readonly components: { readonly parameters: Readonly<Record<string, SharedParameter>> } & Json
 }
 
 export interface Operation extends Json {
@@ -18,11 +29,19 @@ export interface Operation extends Json {
   readonly description: string
   readonly tags: readonly string[]
   readonly responses: Readonly<Record<string, { readonly content?: Readonly<Record<string, { readonly schema: Json }>> } & Json>>
-  readonly parameters?: readonly { readonly name: string; readonly in: string; readonly required: boolean; readonly schema: Json }[]
+  /** Of the path and the query; headers are references. */
+  readonly parameters: readonly (Parameter | Ref)[]
   readonly requestBody?: {
     readonly required: boolean
     readonly content: Readonly<Record<string, { readonly schema: Json; readonly example?: unknown }>>
   }
+}
+
+interface Parameter {
+  readonly name: string
+  readonly in: 'path' | 'query'
+  readonly required: boolean
+  readonly schema: Json
 }
 
 const errorNames: Readonly<Record<ErrorShape, string>> = { lockstep: 'Error', oip: 'OipError', feast: 'FeastError' }
@@ -58,31 +77,38 @@ export function openApi(routes: readonly Route[], version: string): OpenApi {
         OipError: schemaOf(oipErrorBody, 'output'),
         FeastError: schemaOf(feastErrorBody, 'output'),
       },
+      parameters: sharedParameters,
+      headers: sharedHeaders,
       responses: Object.fromEntries(
-        Object.values(errorNames).map((name) => [
-          name,
-          {
-            description: 'The request is refused, or failed; the status says whose doing it is.',
-            headers: requestIdHeader,
-            content: { 'application/json': { schema: { $ref: `#/components/schemas/${name}` } } },
-          },
+        Object.values(errorNames).flatMap((name) => [
+          [name, errorResponse(name, 'The request is refused, or failed; the status says whose doing it is.', inEveryAnswer)],
+          [`${name}Later`, errorResponse(name, 'It cannot be answered now; send it again later.', [...inEveryAnswer, 'retry-after'])],
         ]),
       ),
     },
   }
 }
 
-const requestIdHeader = { 'x-request-id': { description: 'The id of the request', schema: { type: 'string' } } }
+function errorResponse(schema: string, description: string, headers: readonly HeaderName[]): Json {
+  return {
+    description,
+    headers: headerRefs(headers),
+    content: { 'application/json': { schema: { $ref: `#/components/schemas/${schema}` } } },
+  }
+}
 
 function operation(route: Route, path: string): Operation {
   const { method, summary, tag, scope, answer, errors = 'lockstep' } = route
-  const parameters = [...parametersOf('path', pathParams(route)), ...parametersOf('query', route.query)]
+  const parameters = [...parametersOf('path', pathParams(route)), ...parametersOf('query', route.query), ...parameterRefs(route)]
+  const binary = takesBinary(route) ? { 'application/octet-stream': { schema: { type: 'string', format: 'binary' } } } : {}
+  const error = { $ref: `#/components/responses/${errorNames[errors]}` }
+  const later = { $ref: `${error.$ref}Later` }
   const told = {
     description: 'The answer.',
-    headers: requestIdHeader,
+    headers: answerHeaderRefs(route),
     content:
       route.produces === undefined
-        ? { 'application/json': { schema: answer === undefined ? {} : schemaOf(answer, 'output') } }
+        ? { 'application/json': { schema: answer === undefined ? {} : schemaOf(answer, 'output') }, ...binary }
         : { [route.produces]: { schema: { type: 'string' } } },
   }
   const needs = scope === null ? 'It needs no key.' : `It needs a key with the scope \`${scope}\`, where the server has keys.`
@@ -92,7 +118,7 @@ function operation(route: Route, path: string): Operation {
     description: [route.description, needs].filter(Boolean).join('\n\n'),
     tags: [tag],
     ...(scope === null ? { security: [] } : { security: [{ key: [] }, {}] }),
-    ...(parameters.length === 0 ? {} : { parameters }),
+    parameters,
     ...(route.body === undefined
       ? {}
       : {
@@ -103,12 +129,14 @@ function operation(route: Route, path: string): Operation {
                 schema: schemaOf(route.body, 'input'),
                 ...(route.example === undefined ? {} : { example: route.example }),
               },
+              ...binary,
             },
           },
         }),
     responses: {
+      ...(scope === null ? {} : { 429: later, 503: later, 504: error }),
       ...Object.fromEntries([route.status ?? 200].flat().map((status) => [status, told])),
-      default: { $ref: `#/components/responses/${errorNames[errors]}` },
+      default: error,
     },
   }
 }
@@ -118,7 +146,7 @@ function pathParams(route: Route): z.ZodObject | undefined {
   return names.length === 0 ? undefined : z.object(Object.fromEntries(names.map((name) => [name, z.string()])))
 }
 
-function parametersOf(place: 'path' | 'query', schema: z.ZodObject | undefined) {
+function parametersOf(place: Parameter['in'], schema: z.ZodObject | undefined): Parameter[] {
   if (schema === undefined) return []
   const { properties = {}, required = [] } = schemaOf(schema, 'input') as { properties?: Record<string, Json>; required?: string[] }
   return Object.entries(properties).map(([name, of]) => ({

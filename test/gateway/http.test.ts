@@ -371,6 +371,31 @@ describe('a client that does not behave', () => {
     expect((await ask(url, '/v1/features', question)).status).toBe(200)
     await server.close()
   })
+
+  it('sends what is no request, or a head that is too large: it is told so, as of any error', async () => {
+    const { url, server } = await serve({ headMs: 300 }, open)
+    const answerTo = async (text: string): Promise<string> => {
+      const socket = await dial(url)
+      let answer = ''
+      socket.on('data', (chunk) => (answer += chunk))
+      const closed = new Promise((resolve) => socket.once('close', resolve))
+      socket.write(text)
+      await closed
+      return answer
+    }
+    const answers = await Promise.all(
+      ['\x16\x03\x01 this is TLS', `GET /v1/models?q=${'a'.repeat(40_000)} HTTP/1.1\r\n`, 'GET / HTTP/1.1\r\nhost: '].map(answerTo),
+    )
+    expect(answers.map((answer) => answer.slice(9, 12))).toEqual(['400', '431', '408'])
+    for (const answer of answers) {
+      const [head = '', body = ''] = answer.split('\r\n\r\n')
+      const { error } = JSON.parse(body) as { error: { code: string; message: string; requestId: string } }
+      expect(error.code).toBe('INVALID_REQUEST')
+      expect(head).toContain(`\r\nx-request-id: ${error.requestId}\r\n`)
+    }
+    expect((await ask(url, '/v1/features', question)).status).toBe(200)
+    await server.close()
+  })
 })
 
 describe('a trace', () => {

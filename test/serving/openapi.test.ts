@@ -1,5 +1,6 @@
 import { Validator } from '@seriousme/openapi-schema-validator'
 import { describe, expect, it } from 'vitest'
+import { timeoutOf } from '../../serving/gateway/request-deadline.ts'
 import { routes } from '../../serving/http/app.ts'
 import { docsPage } from '../../serving/http/docs/docs-page.ts'
 import { openApi } from '../../serving/http/openapi.ts'
@@ -10,6 +11,10 @@ const operations = Object.values(document.paths).flatMap((methods) => Object.val
 
 function operationOf(method: string, path: string): Operation | undefined {
   return document.paths[path.replaceAll(/:(\w+)(\{[^}]*\})?/g, '{$1}')]?.[method.toLowerCase()]
+}
+
+function nameOf(ref: string): string {
+  return ref.split('/').at(-1) ?? ''
 }
 
 describe('the OpenAPI document', () => {
@@ -26,8 +31,71 @@ describe('the OpenAPI document', () => {
       const operation = operationOf(method, path)
       expect(operation).toMatchObject({ summary, security: scope === null ? [] : [{ key: [] }, {}] })
       const names = [...path.matchAll(/:(\w+)/g)].map(([, name]) => name)
-      const inPath = (operation?.parameters ?? []).filter((parameter) => parameter.in === 'path')
-      expect(inPath.map((parameter) => parameter.name)).toEqual(names)
+      const inPath = (operation?.parameters ?? []).filter((parameter) => 'in' in parameter && parameter.in === 'path')
+      expect(inPath.map((parameter) => 'name' in parameter && parameter.name)).toEqual(names)
+    }
+  })
+
+  it('refers to nothing that it does not have', () => {
+    const refs = [...JSON.stringify(document).matchAll(/"\$ref":"#\/components\/(\w+)\/([^"]+)"/g)]
+    expect(refs.length).toBeGreaterThan(routes.length)
+    const parts = document.components as Readonly<Record<string, Readonly<Record<string, unknown>>>>
+    for (const [ref, kind = '', name = ''] of refs) expect(parts[kind]?.[name], ref).toBeDefined()
+  })
+
+  it('tells of the headers that each route takes and answers with', () => {
+    for (const { method, path, scope, errors = 'lockstep', status = 200 } of routes) {
+      const { parameters = [], responses = {} } = operationOf(method, path) ?? {}
+      const taken = parameters.flatMap((parameter) => ('$ref' in parameter ? nameOf(parameter.$ref) : []))
+      const isInfer = path.endsWith('/infer')
+      expect(taken, path).toEqual([
+        ...(scope === null ? [] : ['X-Request-Timeout-Ms']),
+        'X-Request-Id',
+        'traceparent',
+        ...(isInfer ? ['Inference-Header-Content-Length'] : []),
+      ])
+      for (const good of [status].flat()) {
+        expect(Object.keys(responses[good]?.['headers'] ?? {}), path).toEqual([
+          'x-request-id',
+          'traceparent',
+          ...(isInfer ? ['inference-header-content-length'] : []),
+          ...(path === '/get-online-features' ? ['lockstep-degraded', 'lockstep-stale-ms'] : []),
+        ])
+      }
+      const { 429: limited, 503: away, 504: late } = responses
+      if (scope === null) {
+        expect([limited, late], path).toEqual([undefined, undefined])
+      } else {
+        const name = { lockstep: 'Error', oip: 'OipError', feast: 'FeastError' }[errors]
+        expect(
+          [limited, away, late].map((response) => nameOf(String(response?.['$ref']))),
+          path,
+        ).toEqual([`${name}Later`, `${name}Later`, name])
+      }
+    }
+    expect(document.components['responses']).toMatchObject({
+      OipErrorLater: { headers: { 'x-request-id': {}, 'retry-after': { $ref: '#/components/headers/retry-after' } } },
+    })
+  })
+
+  it('allows the timeouts that the server takes', () => {
+    const { schema } = document.components.parameters['X-Request-Timeout-Ms'] ?? {}
+    const { minimum, maximum } = schema as { minimum: number; maximum: number }
+    expect([minimum, maximum].map((ms) => timeoutOf(String(ms)))).toEqual([minimum, maximum])
+    for (const ms of [minimum - 1, maximum + 1]) expect(() => timeoutOf(String(ms))).toThrow('X-Request-Timeout-Ms')
+  })
+
+  it('has tensors in binary both ways where a model is run on tensors, and nowhere else', () => {
+    for (const { method, path } of routes) {
+      const { requestBody, responses } = operationOf(method, path) ?? {}
+      const types = path.endsWith('/infer') ? ['application/json', 'application/octet-stream'] : null
+      const others = (content: object | undefined) => Object.keys(content ?? {}).filter((type) => type === 'application/octet-stream')
+      if (types === null) expect([...others(requestBody?.content), ...others(responses?.['200']?.content)], path).toEqual([])
+      else
+        expect(
+          [requestBody, responses?.['200']].map((of) => Object.keys(of?.content ?? {})),
+          path,
+        ).toEqual([types, types])
     }
   })
 
@@ -46,6 +114,13 @@ describe('the page on the interface', () => {
     for (const { operationId } of operations) expect(html).toContain(`<details class="operation" id="${operationId}">`)
     expect(html).not.toMatch(/(src|href)="(https?:)?\/\//)
     expect(contentSecurityPolicy).toMatch(/default-src 'none'.*script-src 'sha256-/)
+  })
+
+  it('tells of headers once, and has no fields for them in its forms', () => {
+    for (const { name } of Object.values(document.components.parameters)) expect(html.split(`<td><code>${name}</code>`)).toHaveLength(2)
+    expect(new Set([...html.matchAll(/data-in="(\w+)"/g)].map(([, place]) => place))).toEqual(new Set(['path', 'query']))
+    expect(html).toContain('<input name="model" data-in="path" required>')
+    expect(html).not.toContain('undefined')
   })
 
   it('takes what it is told as text and never as tags', () => {

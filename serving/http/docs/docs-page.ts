@@ -26,6 +26,10 @@ export function docsPage(document: OpenApi): DocsPage {
   )
   const groups = document.tags.map(({ name }) => ({ name, of: listed.filter(({ operation }) => operation.tags[0] === name) }))
   const { title, version, description } = document.info
+  const headers = Object.values(document.components.parameters).map((header): [string, object] => [
+    header.name,
+    { ...header.schema, description: header.description },
+  ])
   const html = `<!doctype html>
 <html lang="en">
 <head>
@@ -45,6 +49,8 @@ ${groups.map((group) => `<h2>${escapeHtml(group.name)}</h2>${group.of.map(link).
 <h1>${escapeHtml(title)}</h1>
 <p class="dim">${escapeHtml(description)} The same for programs: <a href="/openapi.json">/openapi.json</a>, OpenAPI ${escapeHtml(document.openapi)}.</p>
 <p class="key"><label>API key <input id="key" type="password" autocomplete="off" placeholder="where the server has keys"></label></p>
+<h2>Headers of requests</h2>
+${fieldRows({ properties: Object.fromEntries(headers) })}
 ${groups.map((group) => `<h2>${escapeHtml(group.name)}</h2>\n${group.of.map(section).join('\n')}`).join('\n')}
 </main>
 </div>
@@ -65,9 +71,13 @@ function link({ method, path, operation }: Listed): string {
 
 function section({ method, path, operation }: Listed): string {
   const body = operation.requestBody?.content['application/json']
-  const parameters = operation.parameters ?? []
+  // headers are told of once, at the head of the page
+  const parameters = operation.parameters.filter((parameter) => 'in' in parameter)
   const answers = Object.entries(operation.responses).flatMap(([status, { content }]) =>
-    Object.values(content ?? {}).map(({ schema }) => `<h3>Answer ${escapeHtml(status)}</h3>${fieldRows(schema)}`),
+    Object.entries(content ?? {}).map(([type, { schema }]) => {
+      const named = type === 'application/json' ? status : `${status}, ${type}`
+      return `<h3>Answer ${escapeHtml(named)}</h3>${fieldRows(schema)}`
+    }),
   )
   const inputs = parameters.map(
     (parameter) =>

@@ -34,6 +34,7 @@ export const oipRoutes: readonly Route[] = [
     method: 'GET',
     path: '/v2/health/ready',
     scope: null,
+    status: [200, 503],
     summary: 'Whether the server and all models can answer',
     handle(_, deps) {
       const ready = isReady(deps)

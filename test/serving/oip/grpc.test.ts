@@ -1,4 +1,5 @@
 import { setTimeout as wait } from 'node:timers/promises'
+import type { ServiceError } from '@grpc/grpc-js'
 import { Metadata, status } from '@grpc/grpc-js'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { createKey } from '../../../registry/keys/api-keys.ts'
@@ -34,6 +35,22 @@ async function refused(call: Promise<unknown>): Promise<{ code: status; details:
     return { code, details }
   }
   throw new Error('it was not refused')
+}
+
+/** The metadata that an answer begins with, of those that are ours, and its error. */
+async function answered(method: string, request: unknown, sent: Readonly<Record<string, string>>) {
+  const unary = (caller.client as unknown as Record<string, (...args: unknown[]) => NodeJS.EventEmitter>)[method]
+  const metadata = new Metadata()
+  for (const [key, value] of Object.entries(sent)) metadata.set(key, value)
+  return await new Promise<{ head: Record<string, unknown>; error: ServiceError | null }>((resolve) => {
+    let head: Record<string, unknown> = {}
+    unary
+      ?.call(caller.client, request, metadata, (error: ServiceError | null) => resolve({ head, error }))
+      .once('metadata', (began: Metadata) => {
+        const { 'content-type': _, date: __, ...ours } = began.getMap()
+        head = ours
+      })
+  })
 }
 
 describe('the Open Inference Protocol over gRPC', () => {
@@ -103,15 +120,38 @@ describe('the Open Inference Protocol over gRPC', () => {
   })
 
   it('gives x-request-id back where it is acceptable, else a new one', async () => {
-    const live = (caller.client as unknown as Record<string, (...args: unknown[]) => NodeJS.EventEmitter>)['ServerLive']
-    const idOf = async (sent: string) =>
-      await new Promise((resolve) => {
-        const metadata = new Metadata()
-        metadata.set('x-request-id', sent)
-        live?.call(caller.client, {}, metadata, () => {}).once('metadata', (head: Metadata) => resolve(head.get('x-request-id')[0]))
-      })
+    const idOf = async (sent: string) => (await answered('ServerLive', {}, { 'x-request-id': sent })).head['x-request-id']
     expect(await idOf('mine')).toBe('mine')
     expect(await idOf('x'.repeat(4000))).toMatch(/^[0-9a-f-]{36}$/)
+  })
+
+  it('takes up a traceparent, in answers, in errors and in the log', async () => {
+    const traceId = '4bf92f3577b34da6a3ce929d0e0e4736'
+    const parentId = '00f067aa0ba902b7'
+    const sent = { traceparent: `00-${traceId}-${parentId}-01`, 'x-request-id': 'traced-over-grpc' }
+    const ours = new RegExp(`^00-${traceId}-(?!${parentId})[0-9a-f]{16}-01$`)
+    expect(await answered('ServerLive', {}, sent)).toEqual({
+      head: { 'x-request-id': 'traced-over-grpc', traceparent: expect.stringMatching(ours) },
+      error: null,
+    })
+
+    const { head, error } = await answered('ModelReady', { name: 'ecko' }, sent)
+    expect(error?.code).toBe(status.NOT_FOUND)
+    expect(head).toMatchObject({ 'x-request-id': 'traced-over-grpc', traceparent: expect.stringMatching(ours) })
+    expect(error?.metadata.getMap()).toMatchObject(head)
+    const line = world.logged.find((each) => each.includes('a request was refused') && each.includes('traced-over-grpc'))
+    const spanId = String(head['traceparent']).split('-')[2]
+    expect(JSON.parse(line ?? '{}')).toMatchObject({ traceId, spanId, parentId, code: 'UNKNOWN_DEFINITION' })
+  })
+
+  it('begins a trace where a traceparent is not valid, and tells of none that was not asked for', async () => {
+    const { head } = await answered('ServerLive', {}, { traceparent: 'nonsense' })
+    expect(head['traceparent']).toMatch(/^00-[0-9a-f]{32}-[0-9a-f]{16}-00$/)
+    expect(Object.keys((await answered('ServerLive', {}, {})).head)).toEqual(['x-request-id'])
+
+    await answered('ModelReady', { name: 'ecko' }, { 'x-request-id': 'untraced' })
+    const line = world.logged.find((each) => each.includes('a request was refused') && each.includes('untraced'))
+    expect(JSON.parse(line ?? '{}')).toMatchObject({ traceId: expect.stringMatching(/^[0-9a-f]{32}$/), parentId: null })
   })
 
   it('refuses a message over the limit of bodies', async () => {
