@@ -6,6 +6,16 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { text } from 'node:stream/consumers'
 import { afterAll, beforeAll, expect, it } from 'vitest'
+import { materializeView } from '../../materializer/materialize.ts'
+import { createRedisStore } from '../../online/redis-store.ts'
+import { applyChanges } from '../../registry/apply.ts'
+import { loadCatalog } from '../../registry/catalog.ts'
+import { pushModel } from '../../registry/models.ts'
+import { openPostgres } from '../../runtime/open-postgres.ts'
+import { openRedis } from '../../runtime/redis.ts'
+import { inspectModel } from '../../serving/inference/inspect-model.ts'
+import { servingSet } from '../serving/definitions.ts'
+import { onnx } from '../serving/fixtures.ts'
 import { until } from '../serving/gate.ts'
 import { testDatabase, testRedis } from '../services/index.ts'
 import type { Environment, Running } from './run-lockstep.ts'
@@ -101,6 +111,49 @@ it('goes on answering where a worker is killed, replaces it, and counts as one',
   expect((await server.ended).code).toBe(0)
   expect(() => process.kill(other, 0)).toThrow('ESRCH')
   await expect(fetch(url)).rejects.toThrow('fetch failed')
+})
+
+it('answers predictions by every worker behind one port, and logs all of them', { timeout: 30_000 }, async () => {
+  const db = openPostgres(env['LOCKSTEP_POSTGRES_URL'] ?? '')
+  const store = createRedisStore({ redis: openRedis(env['LOCKSTEP_REDIS_URL'] ?? ''), prefix: env['LOCKSTEP_REDIS_PREFIX'] ?? '' })
+  try {
+    await applyChanges(db, servingSet)
+    await db.script(`insert into lockstep_source.landings (airport, at, delay) values ('ATL', now() - interval '1 minute', 25)`)
+    await materializeView(db, store, (await loadCatalog(db)).view('airport_delays'), { moment: Date.now() * 1000 })
+    const bytes = await onnx('identity')
+    await pushModel(db, { model: 'echo', bytes, contract: await inspectModel(bytes) })
+
+    const server = start({ ...env, LOCKSTEP_LOG_PREDICTIONS: '1', LOCKSTEP_ACCESS_LOG: '1' }, 'serve', '--port', '0', '--workers', '2')
+    const [, url = ''] = await server.until(/Listening on (\S+)\. 2 workers answer\./)
+    await whenReady(url)
+    const workers = [await pidOf(server, true), await pidOf(server, false)]
+    const asked = Array.from({ length: 16 }, (_, i) => ({ id: `asked-${i}`, distance: 100 + i }))
+    const by = await Promise.all(
+      asked.map(async ({ id, distance }) => {
+        const headers = { 'content-type': 'application/json', 'x-request-id': id }
+        const asking = request(`${url}/v1/predict`, { agent: false, method: 'POST', headers, signal: AbortSignal.timeout(20_000) })
+        asking.end(JSON.stringify({ model: 'echo', entities: [{ airport: 'ATL', distance }] }))
+        const [response] = (await once(asking, 'response')) as [IncomingMessage]
+        expect([response.statusCode, JSON.parse(await text(response))]).toMatchObject([
+          200,
+          { model: 'echo', version: 1, predictions: [{ out: [25, 1, Math.fround(25 / distance)] }] },
+        ])
+        const [line] = await server.until(new RegExp(`^.*"${id}".*\n`, 'm'))
+        return (JSON.parse(line) as { pid: number }).pid
+      }),
+    )
+    expect(new Set(by)).toEqual(new Set(workers))
+
+    server.child.kill('SIGTERM')
+    expect((await server.ended).code).toBe(0)
+    const rows = await db.query<{ id: string; distance: number }>(
+      `select request_id as id, (request ->> 'distance')::int as distance from lockstep.prediction_log where model = 'echo' order by 2`,
+    )
+    expect(rows).toEqual(asked)
+  } finally {
+    await store.close()
+    await db.close()
+  }
 })
 
 it('needs what processes can share', { timeout: 30_000 }, async () => {

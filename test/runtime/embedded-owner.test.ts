@@ -61,7 +61,9 @@ describe('the owner of an embedded folder', () => {
       code: 'EMBEDDED_IN_USE',
       details: { pid: first.child.pid, command: `owner-process.ts ${folder}` },
       message: expect.stringMatching(
-        new RegExp(`process ${first.child.pid} \\("owner-process.ts .+"\\)\\. Stop that process for as long as this takes, or set LOCKSTEP_POSTGRES_URL, .+ its HTTP interface does`),
+        new RegExp(
+          `process ${first.child.pid} \\("owner-process.ts .+"\\)\\. Stop that process for as long as this takes, or set LOCKSTEP_POSTGRES_URL, .+ its HTTP interface does`,
+        ),
       ) as string,
     })
     expect(performance.now() - from).toBeLessThan(1_000)

@@ -42,6 +42,24 @@ export function treeModel(trees: number, depth: number): Buffer {
   })
 }
 
+/** Answers each row that number in `probabilities`, [N, 1], whatever its finite features are. */
+export function constantModel(value: number): Buffer {
+  return makeOnnx({
+    graph: {
+      inputs: [features],
+      outputs: [{ name: 'probabilities', type: 'float', shape: ['N', 1] }],
+      initializers: [
+        { name: 'nothing', type: 'float', dims: [3, 1], raw: floats(0, 0, 0) },
+        { name: 'value', type: 'float', dims: [1], raw: floats(value) },
+      ],
+      nodes: [
+        { type: 'MatMul', inputs: ['features', 'nothing'], outputs: ['zero'] },
+        { type: 'Add', inputs: ['zero', 'value'], outputs: ['probabilities'] },
+      ],
+    },
+  })
+}
+
 /** Subtracts from each value the mean of its column over all rows of the run: what one row is answered depends on those beside it. */
 export function centeringModel(): Buffer {
   return makeOnnx({

@@ -138,3 +138,95 @@ describe('the Open Inference Protocol over REST', () => {
     expect(headers.get('x-request-id')).toBe('mine')
   })
 })
+
+/** The bytes of texts as they are, and of whatever hexadecimal numbers follow. */
+const bytesOf = (text: string, hex: string) => Buffer.concat([Buffer.from(text), Buffer.from(hex.replaceAll(/\s/g, ''), 'hex')])
+
+/** Sends a body whose JSON is of that length, and gives the answer's bytes. */
+async function exchange(path: string, body: Buffer, jsonLength: number): Promise<{ answer: Buffer; jsonLength: string | null }> {
+  const headers = { 'content-type': 'application/octet-stream', 'inference-header-content-length': String(jsonLength) }
+  const response = await fetch(world.url + path, { method: 'POST', body: new Uint8Array(body), headers })
+  expect(response.headers.get('content-type')).toBe('application/octet-stream')
+  const answer = Buffer.from(await response.arrayBuffer())
+  expect(response.headers.get('content-length')).toBe(String(answer.length))
+  return { answer, jsonLength: response.headers.get('inference-header-content-length') }
+}
+
+describe('bytes that were written by hand', () => {
+  it('are taken from the wire, and answered byte for byte: one tensor, all of it in hexadecimal', async () => {
+    // {"inputs":[{"name":"features","shape":[1,3],"datatype":"FP32","parameters":{"binary_data_size":12}}],
+    // "parameters":{"binary_data_output":true}}, and then 1, -2.5 and 0.15625
+    const body = bytesOf(
+      '',
+      `7b22 696e70757473 223a 5b7b 22 6e616d65 22 3a 22 6665617475726573 22 2c 22 7368617065 22 3a 5b312c335d 2c
+       22 6461746174797065 22 3a 22 46503332 22 2c 22 706172616d6574657273 22 3a
+       7b22 62696e6172795f646174615f73697a65 22 3a 3132 7d 7d5d 2c
+       22 706172616d6574657273 22 3a 7b 22 62696e6172795f646174615f6f7574707574 22 3a 74727565 7d 7d
+       0000803f 000020c0 0000203e`,
+    )
+    // {"model_name":"echo","model_version":"1","outputs":[{"name":"out","shape":[1,3],"datatype":"FP32","parameters":{"binary_data_size":12}}]}
+    const golden = bytesOf(
+      '',
+      `7b 22 6d6f64656c5f6e616d65 22 3a 22 6563686f 22 2c 22 6d6f64656c5f76657273696f6e 22 3a 22 31 22 2c
+       22 6f757470757473 22 3a 5b7b 22 6e616d65 22 3a 22 6f7574 22 2c 22 7368617065 22 3a 5b312c335d 2c
+       22 6461746174797065 22 3a 22 46503332 22 2c 22 706172616d6574657273 22 3a
+       7b 22 62696e6172795f646174615f73697a65 22 3a 3132 7d 7d5d 7d
+       0000803f 000020c0 0000203e`,
+    )
+    const { answer, jsonLength } = await exchange(infer, body, 142)
+    expect(answer.toString('hex')).toBe(golden.toString('hex'))
+    expect(jsonLength).toBe('137')
+  })
+
+  it('may hold tensors of several datatypes, one behind the other, with one in JSON between them', async () => {
+    const tensor = (name: string, shape: string, datatype: string, rest: string) =>
+      `{"name":"${name}","shape":[${shape}],"datatype":"${datatype}",${rest}}`
+    const size = (bytes: number) => `"parameters":{"binary_data_size":${bytes}}`
+    // 2^53 + 1 and the least INT64; "é🛬" and ""; true and false
+    const count = '0100000000002000 0000000000000080'
+    const city = '06000000 c3a9f09f9bac 00000000'
+    const open = '01 00'
+    const vec = '0000803f 00000040 000020c0 0000203e'
+    const inputsJson = [
+      tensor('count', '2,1', 'INT64', size(16)),
+      tensor('amount', '2,1', 'FP32', '"data":[0.5,1]'),
+      tensor('city', '2', 'BYTES', size(14)),
+      tensor('open', '2,1', 'BOOL', size(2)),
+      tensor('vec', '2,2', 'FP32', size(16)),
+    ]
+    const json = `{"id":"q","inputs":[${inputsJson.join(',')}],"outputs":[{"name":"vec_out"},{"name":"city_out"},{"name":"open_out"},{"name":"amount_out","parameters":{"binary_data":false}},{"name":"count_out"}],"parameters":{"binary_data_output":true}}`
+    const outputsJson = [
+      tensor('vec_out', '2,2', 'FP32', size(16)),
+      tensor('city_out', '2', 'BYTES', size(14)),
+      tensor('open_out', '2,1', 'BOOL', size(2)),
+      tensor('amount_out', '2,1', 'FP32', '"data":[0.5,1]'),
+      tensor('count_out', '2,1', 'INT64', size(16)),
+    ]
+    const answered = `{"model_name":"typed","model_version":"1","id":"q","outputs":[${outputsJson.join(',')}]}`
+    const { answer, jsonLength } = await exchange('/v2/models/typed/infer', bytesOf(json, count + city + open + vec), json.length)
+    expect(answer.toString('latin1')).toBe(bytesOf(answered, vec + city + open + count).toString('latin1'))
+    expect(jsonLength).toBe(String(answered.length))
+  })
+
+  it.each([
+    ['u8', 'UINT8', '00 01 64'],
+    ['u16', 'UINT16', '0000 0100 6400'],
+    ['u32', 'UINT32', '00000000 01000000 64000000'],
+    ['u64', 'UINT64', '0000000000000000 0100000000000000 6400000000000000'],
+    ['i8', 'INT8', '00 01 64'],
+    ['i16', 'INT16', '0000 0100 6400'],
+    ['i32', 'INT32', '00000000 01000000 64000000'],
+    ['i64', 'INT64', '0000000000000000 0100000000000000 6400000000000000'],
+    ['f16', 'FP16', '0000 003c 4056'],
+    ['out', 'FP32', '00000000 0000803f 0000c842'],
+    ['f64', 'FP64', '0000000000000000 000000000000f03f 0000000000005940'],
+    ['flag', 'BOOL', '00 01 01'],
+    ['text', 'BYTES', '01000000 30 01000000 31 03000000 313030'],
+  ])('come as the output %s of %s', async (name, datatype, hex) => {
+    const tensor = bytesOf('', hex)
+    const json = `{"inputs":[{"name":"features","shape":[1,3],"datatype":"FP32","parameters":{"binary_data_size":12}}],"outputs":[{"name":"${name}","parameters":{"binary_data":true}}]}`
+    const { answer } = await exchange('/v2/models/echo/versions/2/infer', bytesOf(json, '00000000 0000803f 0000c842'), json.length)
+    const answered = `{"model_name":"echo","model_version":"2","outputs":[{"name":"${name}","shape":[1,3],"datatype":"${datatype}","parameters":{"binary_data_size":${tensor.length}}}]}`
+    expect(answer.toString('latin1')).toBe(answered + tensor.toString('latin1'))
+  })
+})
