@@ -101,8 +101,8 @@ export function createAdmission({ most, now, busy, onRefuse }: AdmissionOptions)
   }
 
   /** @param more of those that come, and are not counted yet */
-  function hasRoom(more: number): boolean {
-    return inFlight < limit || inFlight + held.length - first + more <= crowd
+  function isCrowd(more: number): boolean {
+    return inFlight + held.length - first + more > crowd
   }
 
   /** Refuses the oldest that have been held for too long. */
@@ -127,8 +127,8 @@ export function createAdmission({ most, now, busy, onRefuse }: AdmissionOptions)
   function letIn(): void {
     const at = now()
     expire(at)
-    while (first < held.length && hasRoom(0)) {
-      const inOrder = at >= busyUntil || at - (held[first] as Held).since <= waitMs
+    while (first < held.length && (inFlight < limit || !isCrowd(0))) {
+      const inOrder = at >= busyUntil || !isCrowd(0) || at - (held[first] as Held).since <= waitMs
       const newest = held[held.length - 1] as Held
       if (!inOrder && at - newest.since > waitMs) return
       const one = inOrder ? (held[first++] as Held) : newest
@@ -156,7 +156,7 @@ export function createAdmission({ most, now, busy, onRefuse }: AdmissionOptions)
     enter(run, refused, deadline) {
       // a crowd comes between two samples
       if (inFlight >= least && now() - sampledAt >= sampleLeastMs) sample()
-      if (hasRoom(1)) {
+      if (inFlight < limit || !isCrowd(1)) {
         inFlight++
         run()
         return

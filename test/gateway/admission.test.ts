@@ -127,7 +127,7 @@ describe('an admission', () => {
   it('of a busy process lets nobody in who has waited for more than 12 ms, and who comes now at once', () => {
     const gate = admission(1)
     gate.pass(10, 1)
-    for (const name of ['a', 'b']) gate.enter(name)
+    for (const name of ['a', 'b', 'x']) gate.enter(name)
     gate.pass(1)
     gate.enter('c')
     gate.pass(12)
@@ -138,7 +138,20 @@ describe('an admission', () => {
     gate.enter('d')
     expect(gate.said.slice(2)).toEqual(['d in'])
     gate.pass(40)
-    expect(gate.said.slice(3)).toEqual(['b refused'])
+    expect(gate.said.slice(3)).toEqual(['b refused', 'x refused'])
+    gate.close()
+  })
+
+  it('lets those in who have waited for long as soon as they are no crowd any more', () => {
+    const gate = admission(1000)
+    for (let i = 0; i < 100; i++) gate.pass(10, 1)
+    for (let i = 0; i < 200; i++) gate.enter(String(i))
+    gate.pass(20)
+    for (let i = 0; i < 71; i++) gate.leave()
+    // 129 are there, of whom those that wait have waited for too long
+    expect([gate.said.length, gate.inFlight()]).toEqual([128, 57])
+    gate.leave()
+    expect(gate.said.slice(128)).toEqual(Array.from({ length: 72 }, (_, i) => `${128 + i} in`))
     gate.close()
   })
 
