@@ -30,6 +30,17 @@ describe.each(['redis', 'embedded'] as const)('POST /v1/features over the %s sto
   })
   afterAll(() => world?.close())
 
+  it('answers with the request id that was sent, whatever of ASCII is in it', async () => {
+    const id = String.fromCharCode(...Array.from({ length: 0x7e - 0x21 + 1 }, (_, i) => 0x21 + i))
+    const { status, headers, body } = await ask(
+      url,
+      '/v1/features',
+      { service: 'flight', entities: [{ airport: 'ATL', distance: 1 }] },
+      { 'x-request-id': id },
+    )
+    expect([status, headers.get('x-request-id'), body]).toEqual([200, id, expect.objectContaining({ requestId: id })])
+  })
+
   it('answers values and statuses in the order of the entities, with service, version, moment and request id', async () => {
     const { status, headers, body } = await ask(url, '/v1/features', {
       service: 'flight',
