@@ -44,23 +44,8 @@ export async function readOnline(
   const keys: OnlineKey[] = []
   for (const { plan, key } of requests) if (key !== null) keys.push({ view: plan.id, entity: plan.spec.entity.name, key })
   const stored = await store.read(keys, { behind })
-  const absent = new Map<ViewPlan, OnlineAnswer>()
-  const lacking = new Set<ViewPlan>()
-  const lackedAt: number[] = []
-  let setBack: ReadonlySet<DefinitionId> = nothing
-  for (let i = 0, k = 0; i < requests.length; i++) {
-    const { plan, key } = requests[i] as OnlineRequest
-    if (key === null || stored[k++] !== null) continue
-    lacking.add(plan)
-    lackedAt.push(k - 1)
-  }
-  if (lacking.size > 0) {
-    // the markers say nothing of a copy that lags behind, nor of what was read before a view became whole, nor of a server that was emptied by itself; both reads travel together
-    const lacked = lackedAt.map((k) => keys[k] as OnlineKey)
-    const [back, again] = await Promise.all([requireWhole(store, [...lacking]), store.read(lacked, { sure: true })])
-    for (const [i, k] of lackedAt.entries()) stored[k] = again[i] ?? null
-    setBack = back
-  }
+  const setBack = stored.includes(null) ? await readLacked(store, requests, keys, stored) : nothing
+  let absent: Map<ViewPlan, OnlineAnswer> | null = null
   const answers = new Array<OnlineAnswer>(requests.length)
   let at = 0
   for (let i = 0; i < requests.length; i++) {
@@ -72,12 +57,43 @@ export async function readOnline(
     } else if (key !== null && setBack.has(plan.id)) {
       answer = perhapsLost
     } else {
+      absent ??= new Map()
       answer = absent.get(plan)
       if (answer === undefined) absent.set(plan, (answer = absentAnswer(plan, asOf)))
     }
     answers[i] = answer
   }
   return answers
+}
+
+/**
+ * Looks again for what a read has not found: the markers say nothing of a copy that lags behind, nor of what was read before a view became whole, nor of a server that was emptied by itself.
+ *
+ * @param stored by index of the keys; what is found is put there
+ * @returns the views that were set back after a failover
+ */
+async function readLacked(
+  store: Pick<OnlineStore, 'read'>,
+  requests: readonly OnlineRequest[],
+  keys: readonly OnlineKey[],
+  stored: (Buffer | null)[],
+): Promise<ReadonlySet<DefinitionId>> {
+  const lacking = new Set<ViewPlan>()
+  const lackedAt: number[] = []
+  let k = 0
+  for (const { plan, key } of requests) {
+    if (key === null) continue
+    if (stored[k] === null) {
+      lacking.add(plan)
+      lackedAt.push(k)
+    }
+    k++
+  }
+  const lacked = lackedAt.map((at) => keys[at] as OnlineKey)
+  // both travel together
+  const [setBack, again] = await Promise.all([requireWhole(store, [...lacking]), store.read(lacked, { sure: true })])
+  for (const [i, at] of lackedAt.entries()) stored[at] = again[i] ?? null
+  return setBack
 }
 
 /** @throws as `readOnline` of what is stored */

@@ -87,75 +87,29 @@ export async function readFeatures(
 ): Promise<FeatureRead> {
   const { uses } = service
   const online = uses.map((use) => deps.isOnline(use.plan.id))
-  const requests: { plan: ViewPlan; key: EntityKey }[] = []
+  const requests: OnlineRead[] = []
   for (const entity of entities) {
     for (let u = 0; u < uses.length; u++)
       if (online[u]) requests.push({ plan: (uses[u] as { plan: ViewPlan }).plan, key: entity.keys[u] as EntityKey })
   }
-  let { asOf } = moment
-  const away: LockstepError[] = []
-  let staleMs: number | null = null
-  const { pushed } = moment
-  let late = noneLate
-  const readStore = async (behind: boolean): Promise<OnlineAnswer[]> => {
-    try {
-      const begun = deps.recent?.begin()
-      const answers = await readOnline(deps.store, requests, asOf, behind)
-      if (begun !== undefined) deps.recent?.note(begun, requests, answers)
-      return answers
-    } catch (cause) {
-      const error = namingIndex(service, entities, cause)
-      deps.onStoreError?.(error)
-      throw error
-    }
-  }
-  const readAt = async (behind: boolean, after?: Pushed): Promise<OnlineAnswer[]> => {
-    try {
-      if (after === undefined) return await beforeGivingUp(moment.giveUpAt, readStore(behind))
-      const read = await awaitPushed(deps, requests, after, readStore)
-      late = read.late
-      return read.answers
-    } catch (error) {
-      const { whenUnavailable = 'error' } = moment
-      if (whenUnavailable === 'error' || !isAway(error)) throw error
-      away.push(error)
-      return requests.map(({ plan, key }) => {
-        // none of them says that it holds what was pushed
-        const state = pushed === undefined ? (deps.recent?.find(plan, key) ?? null) : null
-        if (state === null) {
-          if (whenUnavailable === 'stale') throw error
-          return unavailableAnswer(plan, asOf)
-        }
-        try {
-          const answer = storedAnswer(plan, key, state.bytes, asOf)
-          if (answer.values !== null) staleMs = Math.max(staleMs ?? 0, state.ageMs)
-          return answer
-        } catch (cause) {
-          throw namingIndex(service, entities, cause)
-        }
-      })
-    }
-  }
-  let answers = await readAt(true, pushed)
+  const reading = new OnlineReading(deps, service, entities, requests, moment)
+  let answers = await reading.read(true, moment.pushed)
   if (!moment.asked) {
     // Another machine's clock is ahead of this one: move the moment of the whole request, so that all its values hold for one.
     let ahead = greatestHighWater(answers)
-    for (let tries = 0; ahead > asOf && tries < 3; tries++) {
-      asOf = ahead
-      answers = await readAt(false)
+    for (let tries = 0; ahead > reading.asOf && tries < 3; tries++) {
+      reading.asOf = ahead
+      answers = await reading.read(false)
       ahead = greatestHighWater(answers)
     }
   }
+  const { asOf, late } = reading
 
   // Once one entity of a view is asked of the history, those that are not stored are too: they may be there as well, only not yet materialized.
-  const past = new Set<DefinitionId>()
-  if (moment.asked)
-    for (const [i, { values }] of answers.entries()) if (values === null) past.add((requests[i] as { plan: ViewPlan }).plan.id)
+  const past = moment.asked ? viewsOfPast(requests, answers) : noViews
 
   const reads = new Array<ViewValues | null>(entities.length * uses.length)
-  const missing: HistoryRequest[] = []
-  let seen: Frontier | null = null
-  const missingAt: number[] = []
+  let lacking: Lacking | null = null
   let next = 0
   for (let e = 0, at = 0; e < entities.length; e++) {
     for (let u = 0; u < uses.length; u++, at++) {
@@ -166,14 +120,17 @@ export async function readFeatures(
       if (values === null) {
         // a state holds the rows of the online store alone, and so must what is answered in its place now
         const isOverCap = answer !== null && answer.values === null && asOf >= answer.highWater
-        missing.push({ plan, key: (entities[e] as ServedEntity).keys[u] as EntityKey, asOf, onlineOnly: isLate || isOverCap })
-        missingAt.push(at)
+        lacking ??= { missing: [], missingAt: [], seen: null }
+        lacking.missing.push({ plan, key: (entities[e] as ServedEntity).keys[u] as EntityKey, asOf, onlineOnly: isLate || isOverCap })
+        lacking.missingAt.push(at)
       }
       reads[at] = values
     }
   }
-  if (missing.length > 0) {
-    const asked = deps.history(missing, (frontier) => (seen = frontier))
+  if (lacking !== null) {
+    const lack = lacking
+    const { missing, missingAt } = lack
+    const asked = deps.history(missing, (frontier) => (lack.seen = frontier))
     const found = await asked.catch((error: unknown) => {
       throw namingIndex(service, entities, error)
     })
@@ -189,22 +146,156 @@ export async function readFeatures(
     rows[e] = row
   }
   // what is required cannot be had from a default
-  const [failure] = away
-  if (failure !== undefined && rows.some(({ missing: lacking }) => lacking.length > 0)) throw failure
+  const failure = reading.away
+  if (failure !== null && rows.some(({ missing }) => missing.length > 0)) throw failure
   refuseMissing(service, rows, asOf)
-  return {
-    entities,
-    rows,
-    asOf,
-    skewed: asOf !== moment.asOf,
-    degraded: failure !== undefined,
-    staleMs,
-    fromHistory: missing.length,
-    frontiers: () => frontiersOf(requests, answers),
-    origins: () => originsOf({ online, values: reads as ViewValues[], answers, missing, missingAt, seen }),
+  return new Read(entities, rows, moment, reading, online, reads as ViewValues[], answers, lacking)
+}
+
+interface OnlineRead {
+  readonly plan: ViewPlan
+  readonly key: EntityKey
+}
+
+/** What the history is asked for, and by index of it, which of the values that is. */
+interface Lacking {
+  readonly missing: HistoryRequest[]
+  readonly missingAt: number[]
+  /** The transactions that the history held. */
+  seen: Frontier | null
+}
+
+/** Reads the online store for a request, as often as it takes. */
+class OnlineReading {
+  asOf: number
+  readonly requests: readonly OnlineRead[]
+  /** Why the store could not be asked, where something else is answered. */
+  away: LockstepError | null = null
+  staleMs: number | null = null
+  /** Indexes of the requests whose answers lack what was pushed. */
+  late: ReadonlySet<number> = noneLate
+  readonly #deps: FeatureReaderDeps
+  readonly #service: ServicePlan
+  readonly #entities: readonly ServedEntity[]
+  readonly #moment: FeatureMoment
+
+  constructor(
+    deps: FeatureReaderDeps,
+    service: ServicePlan,
+    entities: readonly ServedEntity[],
+    requests: readonly OnlineRead[],
+    moment: FeatureMoment,
+  ) {
+    this.#deps = deps
+    this.#service = service
+    this.#entities = entities
+    this.requests = requests
+    this.#moment = moment
+    this.asOf = moment.asOf
+  }
+
+  async read(behind: boolean, after?: Pushed): Promise<OnlineAnswer[]> {
+    try {
+      if (after === undefined) return await beforeGivingUp(this.#moment.giveUpAt, this.#readStore(behind))
+      const read = await awaitPushed(this.#deps, this.requests, after, (again) => this.#readStore(again))
+      this.late = read.late
+      return read.answers
+    } catch (error) {
+      const { whenUnavailable = 'error' } = this.#moment
+      if (whenUnavailable === 'error' || !isAway(error)) throw error
+      this.away ??= error
+      return this.#instead(error, whenUnavailable)
+    }
+  }
+
+  async #readStore(behind: boolean): Promise<OnlineAnswer[]> {
+    const { store, recent, onStoreError } = this.#deps
+    try {
+      const begun = recent?.begin()
+      const answers = await readOnline(store, this.requests, this.asOf, behind)
+      if (begun !== undefined) recent?.note(begun, this.requests, answers)
+      return answers
+    } catch (cause) {
+      const error = namingIndex(this.#service, this.#entities, cause)
+      onStoreError?.(error)
+      throw error
+    }
+  }
+
+  /** What is answered while the store is away. */
+  #instead(error: LockstepError, whenUnavailable: WhenUnavailable): OnlineAnswer[] {
+    const { recent } = this.#deps
+    return this.requests.map(({ plan, key }) => {
+      // none of them says that it holds what was pushed
+      const state = this.#moment.pushed === undefined ? (recent?.find(plan, key) ?? null) : null
+      if (state === null) {
+        if (whenUnavailable === 'stale') throw error
+        return unavailableAnswer(plan, this.asOf)
+      }
+      try {
+        const answer = storedAnswer(plan, key, state.bytes, this.asOf)
+        if (answer.values !== null) this.staleMs = Math.max(this.staleMs ?? 0, state.ageMs)
+        return answer
+      } catch (cause) {
+        throw namingIndex(this.#service, this.#entities, cause)
+      }
+    })
   }
 }
 
+/** What was read; what few ask for it makes as it is asked for. */
+class Read implements FeatureRead {
+  readonly entities: readonly ServedEntity[]
+  readonly rows: readonly ServiceRow[]
+  readonly asOf: number
+  readonly skewed: boolean
+  readonly degraded: boolean
+  readonly staleMs: number | null
+  readonly #requests: readonly OnlineRead[]
+  readonly #online: readonly boolean[]
+  readonly #values: readonly ViewValues[]
+  readonly #answers: readonly OnlineAnswer[]
+  readonly #lacking: Lacking | null
+
+  constructor(
+    entities: readonly ServedEntity[],
+    rows: readonly ServiceRow[],
+    moment: FeatureMoment,
+    { asOf, away, staleMs, requests }: OnlineReading,
+    online: readonly boolean[],
+    values: readonly ViewValues[],
+    answers: readonly OnlineAnswer[],
+    lacking: Lacking | null,
+  ) {
+    this.entities = entities
+    this.rows = rows
+    this.asOf = asOf
+    this.skewed = asOf !== moment.asOf
+    this.degraded = away !== null
+    this.staleMs = staleMs
+    this.#requests = requests
+    this.#online = online
+    this.#values = values
+    this.#answers = answers
+    this.#lacking = lacking
+  }
+
+  get fromHistory(): number {
+    return this.#lacking?.missing.length ?? 0
+  }
+
+  frontiers(): ReadonlyMap<DefinitionId, string | null> {
+    return frontiersOf(this.#requests, this.#answers)
+  }
+
+  origins(): ReadOrigin[][] {
+    const { missing, missingAt, seen } = this.#lacking ?? noneLacking
+    return originsOf({ online: this.#online, values: this.#values, answers: this.#answers, missing, missingAt, seen })
+  }
+}
+
+const noneLacking: Lacking = { missing: [], missingAt: [], seen: null }
+const noViews: ReadonlySet<DefinitionId> = new Set()
 const noneLate: ReadonlySet<number> = new Set()
 
 /** @throws LockstepError `REDIS_UNAVAILABLE`, as of a store that is away, where it takes longer */
@@ -251,6 +342,13 @@ function greatestHighWater(answers: readonly OnlineAnswer[]): number {
   let greatest = Number.NEGATIVE_INFINITY
   for (const { highWater } of answers) if (highWater > greatest) greatest = highWater
   return greatest
+}
+
+/** Those of which some answer is none, as it is of before the state. */
+function viewsOfPast(requests: readonly OnlineRead[], answers: readonly OnlineAnswer[]): ReadonlySet<DefinitionId> {
+  const views = new Set<DefinitionId>()
+  for (const [i, { values }] of answers.entries()) if (values === null) views.add((requests[i] as OnlineRead).plan.id)
+  return views
 }
 
 function frontiersOf(requests: readonly { plan: ViewPlan }[], answers: readonly OnlineAnswer[]): Map<DefinitionId, string | null> {

@@ -1,5 +1,7 @@
 import type { Registry } from 'prom-client'
-import { Counter, Histogram } from 'prom-client'
+import { Counter } from 'prom-client'
+import type { HistogramCell } from '../runtime/counted-histogram.ts'
+import { CountedHistogram } from '../runtime/counted-histogram.ts'
 
 /** What running models tells. `model` is the model's name: versions share their series. */
 export interface RunMetrics {
@@ -16,21 +18,21 @@ export interface RunMetrics {
 export function createRunMetrics(registry: Registry): RunMetrics {
   const registers = [registry]
   const labelNames = ['model'] as const
-  const batchRows = new Histogram({
+  const batchRows = new CountedHistogram({
     name: 'lockstep_model_batch_rows',
     help: 'Rows of each run of a model.',
     labelNames,
     buckets: [1, 2, 4, 8, 16, 32, 64, 128, 256, 1024],
     registers,
   })
-  const runSeconds = new Histogram({
+  const runSeconds = new CountedHistogram({
     name: 'lockstep_model_run_seconds',
     help: 'Time of each run of a model, without the wait for it.',
     labelNames,
     buckets: [0.00001, 0.000025, 0.00005, 0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.1, 0.5, 2.5, 10],
     registers,
   })
-  const waitSeconds = new Histogram({
+  const waitSeconds = new CountedHistogram({
     name: 'lockstep_model_wait_seconds',
     help: 'How long the oldest request of each run of a model waited for it to begin.',
     labelNames,
@@ -49,10 +51,20 @@ export function createRunMetrics(registry: Registry): RunMetrics {
     labelNames: ['model', 'result'],
     registers,
   })
+  const cells = new Map<string, Record<'rows' | 'seconds' | 'waited', HistogramCell>>()
+  const cellsOf = (model: string) => {
+    let known = cells.get(model)
+    if (known === undefined) {
+      known = { rows: batchRows.cell({ model }), seconds: runSeconds.cell({ model }), waited: waitSeconds.cell({ model }) }
+      cells.set(model, known)
+    }
+    return known
+  }
   return {
     run(model, rows, ms) {
-      batchRows.observe({ model }, rows)
-      runSeconds.observe({ model }, ms / 1000)
+      const { rows: ofRows, seconds } = cellsOf(model)
+      ofRows.observe(rows)
+      seconds.observe(ms / 1000)
     },
     ended: (model, reason) => ends.inc({ model, reason }),
     lookedUp(model, hits, shared, misses) {
@@ -60,6 +72,6 @@ export function createRunMetrics(registry: Registry): RunMetrics {
       if (shared > 0) lookups.inc({ model, result: 'shared' }, shared)
       if (misses > 0) lookups.inc({ model, result: 'miss' }, misses)
     },
-    waited: (model, ms) => waitSeconds.observe({ model }, ms / 1000),
+    waited: (model, ms) => cellsOf(model).waited.observe(ms / 1000),
   }
 }

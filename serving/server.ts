@@ -33,6 +33,7 @@ import { answerClientError, maxHeadBytes } from './http/client-error.ts'
 import { createApp, routes } from './http/app.ts'
 import type { AppDeps } from './http/context.ts'
 import { guarded } from './http/guard.ts'
+import { IncomingRequest } from './http/incoming-request.ts'
 import { createLimit } from './limit.ts'
 import { listening as listenOn } from './listening.ts'
 import { createLogMetrics } from './log/log-metrics.ts'
@@ -253,6 +254,7 @@ export function createServer(options: ServerOptions): LockstepServer {
   }
   const http = createHttpServer(
     {
+      IncomingMessage: IncomingRequest,
       headersTimeout: options.headMs ?? 10_000,
       requestTimeout: options.requestMs ?? 60_000,
       connectionsCheckingInterval: 1000,

@@ -8,11 +8,9 @@
  */
 export interface Admission {
   /**
-   * Has `run` called, now or later, or `refuse`. Whoever has run calls `leave`.
-   *
-   * @param deadline when the request is of no use any more, milliseconds by `now`
+   * Has the request run, now or later, or refused. Whoever has run calls `leave`.
    */
-  enter(run: () => void, refuse: () => void, deadline: number): void
+  enter(request: Admitted): void
   leave(): void
   /** Takes note of how many have left and how busy the process was; to be called every few milliseconds. */
   sample(): void
@@ -21,6 +19,14 @@ export interface Admission {
   /** Whether the process had no time left lately. */
   readonly isBusy: boolean
   close(): void
+}
+
+/** What asks to be let in. */
+export interface Admitted {
+  run(): void
+  refuse(): void
+  /** When it is of no use any more, milliseconds by `now`. */
+  readonly deadline: number
 }
 
 export interface AdmissionOptions {
@@ -33,11 +39,9 @@ export interface AdmissionOptions {
 }
 
 interface Held {
-  readonly run: () => void
-  readonly refuse: () => void
+  readonly request: Admitted
   readonly since: number
   readonly until: number
-  readonly deadline: number
 }
 
 /** Of a busy process before which a crowd waits. Each costs memory that young collections copy: by 128 it answers a tenth less than by 16. */
@@ -95,9 +99,9 @@ export function createAdmission({ most, now, busy, onRefuse }: AdmissionOptions)
     fill()
   }
 
-  function refuse(one: Held): void {
+  function refuse({ request }: Held): void {
     onRefuse?.()
-    one.refuse()
+    request.refuse()
   }
 
   /** @param more of those that come, and are not counted yet */
@@ -134,12 +138,12 @@ export function createAdmission({ most, now, busy, onRefuse }: AdmissionOptions)
       const one = inOrder ? (held[first++] as Held) : newest
       if (!inOrder) held.pop()
       // by what is under way, it would not be done in time
-      if (rate > 0 && at + inFlight / rate >= one.deadline) {
+      if (rate > 0 && at + inFlight / rate >= one.request.deadline) {
         refuse(one)
         continue
       }
       inFlight++
-      one.run()
+      one.request.run()
     }
   }
 
@@ -153,18 +157,18 @@ export function createAdmission({ most, now, busy, onRefuse }: AdmissionOptions)
   }
 
   return {
-    enter(run, refused, deadline) {
+    enter(request) {
       // a crowd comes between two samples
       if (inFlight >= least && now() - sampledAt >= sampleLeastMs) sample()
       if (inFlight < limit || !isCrowd(1)) {
         inFlight++
-        run()
+        request.run()
         return
       }
       const since = now()
       const heldNow = held.length - first
       const holdMs = Math.min(holdMostMs, Math.max(holdLeastMs, heldNow * holdMsOfEach))
-      const one = { run, refuse: refused, since, until: Math.min(since + holdMs, deadline), deadline }
+      const one = { request, since, until: Math.min(since + holdMs, request.deadline) }
       if (heldNow >= heldAtMost) return refuse(one)
       held.push(one)
       sweeping ??= setInterval(sweep, 10).unref()

@@ -38,45 +38,61 @@ export function requireTime({ at, limitMs }: RequestDeadline, neededMs = 0): voi
 /** A request that is waited for. */
 interface Awaited {
   readonly deadline: RequestDeadline
-  readonly late: (error: LockstepError) => void
+  readonly failed: (error: unknown) => void
+  over: boolean
 }
 
 const sweepMs = 2
-/** All of this process: a timer for each would cost more than what most of them wait for. */
-const awaited = new Set<Awaited>()
+/** All of this process: a timer for each would cost more than what most of them wait for. Those that are over go with the next sweep. */
+let awaited: Awaited[] = []
 let sweeping: NodeJS.Timeout | null = null
 
 function sweep(): void {
   const now = performance.now()
-  for (const one of awaited) {
-    if (now < one.deadline.at) continue
-    awaited.delete(one)
-    one.late(deadlineExceeded(one.deadline.limitMs))
+  const all = awaited
+  awaited = []
+  for (const one of all) {
+    if (one.over) continue
+    if (now < one.deadline.at) {
+      awaited.push(one)
+      continue
+    }
+    one.over = true
+    one.failed(deadlineExceeded(one.deadline.limitMs))
   }
-  if (awaited.size > 0 || sweeping === null) return
+  if (awaited.length > 0 || sweeping === null) return
   clearInterval(sweeping)
   sweeping = null
 }
 
-/** What `work` comes to, where that is before the deadline; after it nobody waits for it any more. @throws LockstepError `DEADLINE_EXCEEDED`, and what `work` throws */
+/** Calls `done` with what `work` comes to, where that is before the deadline, or `failed` with what it throws, or `DEADLINE_EXCEEDED`; after it nobody waits for it any more. */
+export function settleInTime<T>(
+  deadline: RequestDeadline,
+  work: Promise<T>,
+  done: (value: T) => void,
+  failed: (error: unknown) => void,
+): void {
+  const one = { deadline, failed, over: false }
+  awaited.push(one)
+  sweeping ??= setInterval(sweep, sweepMs)
+  const settle = (value: T): void => {
+    if (one.over) return
+    one.over = true
+    // a busy process comes to its timers late
+    if (performance.now() >= deadline.at) failed(deadlineExceeded(deadline.limitMs))
+    else done(value)
+  }
+  const fail = (error: unknown): void => {
+    if (one.over) return
+    one.over = true
+    failed(error)
+  }
+  work.then(settle, fail)
+}
+
+/** As `settleInTime`. @throws LockstepError `DEADLINE_EXCEEDED`, and what `work` throws */
 export function beforeDeadline<T>(deadline: RequestDeadline, work: Promise<T>): Promise<T> {
-  return new Promise((resolve, reject) => {
-    const one = { deadline, late: reject }
-    awaited.add(one)
-    sweeping ??= setInterval(sweep, sweepMs)
-    work.then(
-      (value) => {
-        awaited.delete(one)
-        // a busy process comes to its timers late
-        if (performance.now() >= deadline.at) return reject(deadlineExceeded(deadline.limitMs))
-        return resolve(value)
-      },
-      (error: unknown) => {
-        awaited.delete(one)
-        reject(error)
-      },
-    )
-  })
+  return new Promise((resolve, reject) => settleInTime(deadline, work, resolve, reject))
 }
 
 function deadlineExceeded(limitMs: number): LockstepError {

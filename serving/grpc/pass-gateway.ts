@@ -31,7 +31,11 @@ export async function passGateway<T>(
   if (scope === null) return await run(null)
   const limitMs = wanted ?? gateway.requestTimeoutMs
   await new Promise<void>((enter, reject) => {
-    gateway.admission.enter(enter, () => reject(overloaded), limitMs === null ? Number.POSITIVE_INFINITY : startedMs + limitMs)
+    gateway.admission.enter({
+      run: enter,
+      refuse: () => reject(overloaded),
+      deadline: limitMs === null ? Number.POSITIVE_INFINITY : startedMs + limitMs,
+    })
   })
   try {
     const answer = Promise.resolve(gateway.admitCall(sent, scope)).then(run)

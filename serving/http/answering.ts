@@ -1,5 +1,5 @@
-import type { IncomingMessage } from 'node:http'
 import { limitHeaders } from '../gateway/rate-limiter.ts'
+import { settleInTime } from '../gateway/request-deadline.ts'
 import type { Trace } from '../gateway/trace.ts'
 import { traceOf, traceparent } from '../gateway/trace.ts'
 import type { AppDeps, Call, RouteAnswer } from './context.ts'
@@ -7,6 +7,7 @@ import type { Cors } from './cors.ts'
 import { deflated, isDeflatable } from './deflate.ts'
 import { errorAnswer } from './error-answer.ts'
 import { isRefusal } from './pass-gateway.ts'
+import type { IncomingRequest } from './incoming-request.ts'
 import type { ErrorShape } from './route.ts'
 
 /** Of a route, what its answers need. */
@@ -19,21 +20,12 @@ export interface AnsweredRoute {
 const restMs = 1000
 
 /**
- * Sends what a handler makes of a request, or the error that it throws, now or later, with the headers of every answer, and notes it in metrics and log.
- *
- * @returns (the function) for Hono: a sign that the answer is seen to
+ * Sends what a handler makes of a request before its deadline, or the error that it throws, now or later, with the headers of every answer, and notes it in metrics and log.
  */
 export function createAnswering(
   deps: AppDeps,
   cors: Cors,
-): (
-  call: Call,
-  route: AnsweredRoute,
-  handle: () => RouteAnswer | Promise<RouteAnswer>,
-  more?: Readonly<Record<string, string>>,
-) => Response {
-  const seenTo = new Response()
-
+): (call: Call, route: AnsweredRoute, handle: () => RouteAnswer | Promise<RouteAnswer>, more?: Readonly<Record<string, string>>) => void {
   return (call, route, handle, more) => {
     const { incoming } = call
     const { traceparent: parent } = incoming.headers
@@ -63,12 +55,12 @@ export function createAnswering(
     try {
       cors.check(incoming)
       const made = handle()
-      if (made instanceof Promise) made.then(sendSafely, failed)
-      else send(made)
+      if (!(made instanceof Promise)) send(made)
+      else if (call.deadline === undefined) made.then(sendSafely, failed)
+      else settleInTime(call.deadline, made, sendSafely, failed)
     } catch (error) {
       failed(error)
     }
-    return seenTo
   }
 
   function write(
@@ -132,12 +124,14 @@ export function createAnswering(
 }
 
 /** Takes in what is left of a body, and then calls `done`; after a while, also where it has not come. */
-function afterBody(incoming: IncomingMessage, done: () => void): void {
+function afterBody(incoming: IncomingRequest, done: () => void): void {
+  let pending = true
   const ended = () => {
+    if (!pending) return
+    pending = false
     clearTimeout(timer)
-    incoming.off('end', ended).off('close', ended)
     done()
   }
   const timer = setTimeout(ended, restMs)
-  incoming.on('end', ended).on('close', ended).resume()
+  incoming.dropRest(ended)
 }

@@ -1,4 +1,4 @@
-import type { IncomingMessage, ServerResponse } from 'node:http'
+import type { ServerResponse } from 'node:http'
 import type { Logger } from '../../runtime/log.ts'
 import type { Catalog } from '../../registry/catalog.ts'
 import type { Backfills } from '../backfills.ts'
@@ -14,6 +14,7 @@ import type { PredictionLog } from '../log/prediction-log.ts'
 import type { FeatureReaderDeps } from '../read-features.ts'
 import type { WhenUnavailable } from '../when-unavailable.ts'
 import type { Readiness, Whole } from '../whole.ts'
+import type { IncomingRequest } from './incoming-request.ts'
 
 /** What the routes need. */
 export interface AppDeps {
@@ -51,7 +52,7 @@ export interface AppDeps {
 
 /** A request on its way to its answer. */
 export interface Call {
-  readonly incoming: IncomingMessage
+  readonly incoming: IncomingRequest
   readonly outgoing: ServerResponse
   /** When it came, milliseconds of `performance.now()`. */
   readonly startedMs: number

@@ -1,12 +1,13 @@
-import type { IncomingMessage, RequestListener } from 'node:http'
+import type { IncomingMessage, RequestListener, ServerResponse } from 'node:http'
 import { LockstepError } from '../../kernel/errors.ts'
-import type { Admission } from '../gateway/admission.ts'
+import type { Admission, Admitted } from '../gateway/admission.ts'
 import { createArrivalClock } from '../gateway/arrival-clock.ts'
 import { timeoutHeader } from '../gateway/request-deadline.ts'
 import { traceOf, traceparent } from '../gateway/trace.ts'
 import type { Listener } from './app.ts'
 import { createCors } from './cors.ts'
 import { shapedError } from './error-answer.ts'
+import type { IncomingRequest } from './incoming-request.ts'
 import { pathOf } from './path-of.ts'
 import { requestIdOf } from './request-id.ts'
 import type { ErrorShape, Route } from './route.ts'
@@ -25,40 +26,60 @@ export interface GuardDeps {
  * Lets requests in as the admission has it, before anything is made of them, so that a refusal is cheap: 503 with `retry-after`. What is open to all (health, metrics, `OPTIONS`),
  * and what an admin asks for, passes always.
  */
-export function guarded(listener: Listener, { admission, routes, requestTimeoutMs, corsOrigins, closing }: GuardDeps): RequestListener {
+export function guarded(
+  listener: Listener,
+  { admission, routes, requestTimeoutMs, corsOrigins, closing }: GuardDeps,
+): RequestListener<typeof IncomingRequest> {
   const kindOf = kinds(routes)
   const cors = createCors(corsOrigins)
   const arrival = createArrivalClock()
+
+  class Arrival implements Admitted {
+    readonly deadline: number
+    readonly #incoming: IncomingRequest
+    readonly #outgoing: ServerResponse
+    readonly #kind: ErrorShape
+    readonly #at: number
+
+    constructor(incoming: IncomingRequest, outgoing: ServerResponse, kind: ErrorShape) {
+      this.#incoming = incoming
+      this.#outgoing = outgoing
+      this.#kind = kind
+      this.#at = admission.isBusy ? arrival() : performance.now()
+      this.deadline = this.#at + (Number(incoming.headers[timeoutHeader]) || requestTimeoutMs || Number.POSITIVE_INFINITY)
+    }
+
+    run(): void {
+      // whoever waited for it may have gone
+      if (this.#outgoing.destroyed) return admission.leave()
+      this.#outgoing.on('close', admission.leave)
+      listener(this.#incoming, this.#outgoing, this.#at)
+    }
+
+    refuse(): void {
+      if (this.#outgoing.destroyed) return
+      const { headers: sent } = this.#incoming
+      const requestId = requestIdOf(sent['x-request-id'])
+      const body = JSON.stringify(shapedError(overloaded, this.#kind, requestId))
+      const headers: Record<string, string> = {
+        'content-type': 'application/json',
+        'content-length': String(Buffer.byteLength(body)),
+        'x-request-id': requestId,
+        'retry-after': '1',
+      }
+      const { origin, traceparent: parent } = sent
+      if (origin !== undefined) cors.allow(origin, headers)
+      if (parent !== undefined) headers['traceparent'] = traceparent(traceOf(parent))
+      if (closing()) headers['connection'] = 'close'
+      this.#outgoing.writeHead(503, headers)
+      this.#outgoing.end(body)
+    }
+  }
+
   return (incoming, outgoing) => {
     const kind = kindOf(incoming)
-    if (kind === 'free') return listener(incoming, outgoing, performance.now())
-    const at = admission.isBusy ? arrival() : performance.now()
-    admission.enter(
-      () => {
-        // whoever waited for it may have gone
-        if (outgoing.destroyed) return admission.leave()
-        outgoing.on('close', admission.leave)
-        listener(incoming, outgoing, at)
-      },
-      () => {
-        if (outgoing.destroyed) return
-        const requestId = requestIdOf(incoming.headers['x-request-id'])
-        const body = JSON.stringify(shapedError(overloaded, kind, requestId))
-        const headers: Record<string, string> = {
-          'content-type': 'application/json',
-          'content-length': String(Buffer.byteLength(body)),
-          'x-request-id': requestId,
-          'retry-after': '1',
-        }
-        const { origin, traceparent: parent } = incoming.headers
-        if (origin !== undefined) cors.allow(origin, headers)
-        if (parent !== undefined) headers['traceparent'] = traceparent(traceOf(parent))
-        if (closing()) headers['connection'] = 'close'
-        outgoing.writeHead(503, headers)
-        outgoing.end(body)
-      },
-      at + (Number(incoming.headers[timeoutHeader]) || requestTimeoutMs || Number.POSITIVE_INFINITY),
-    )
+    if (kind === 'free') listener(incoming, outgoing, performance.now())
+    else admission.enter(new Arrival(incoming, outgoing, kind))
   }
 }
 

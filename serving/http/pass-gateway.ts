@@ -4,16 +4,16 @@ import type { Gateway } from '../gateway/gateway.ts'
 import type { Principal } from '../gateway/key-ring.ts'
 import { keyOf } from '../gateway/key-ring.ts'
 import type { LimitState, LimitUnit } from '../gateway/rate-limiter.ts'
-import { beforeDeadline, timeoutHeader, timeoutOf } from '../gateway/request-deadline.ts'
+import { timeoutHeader, timeoutOf } from '../gateway/request-deadline.ts'
 import { checkQuery } from './check-query.ts'
 import type { AppDeps, Call, RouteAnswer } from './context.ts'
 import { requireLocalHost } from './require-local-host.ts'
 import type { Route } from './route.ts'
 
 /**
- * Has a route's handler answer, where the request's key allows it, and before its deadline.
+ * Has a route's handler answer, where the request's key allows it. The deadline of the request is set as this returns.
  *
- * @throws LockstepError `UNAUTHENTICATED`, `FORBIDDEN`, `NOT_READY`, `RATE_LIMITED`, `DEADLINE_EXCEEDED`, and what the handler throws
+ * @throws LockstepError `UNAUTHENTICATED`, `FORBIDDEN`, `NOT_READY`, `RATE_LIMITED`, and what the handler throws
  */
 export function passGateway(call: Call, route: Route, deps: AppDeps): RouteAnswer | Promise<RouteAnswer> {
   if (route.scope === null) return route.handle(call, deps)
@@ -21,20 +21,13 @@ export function passGateway(call: Call, route: Route, deps: AppDeps): RouteAnswe
   const principal = deps.gateway.keys.authorize(keyOf(headers), route.scope)
   call.principal = principal?.id ?? null
   if (principal === null && deps.gateway.keys.unprotected) requireLocalHost(headers.host)
-  if (principal !== null && (principal.requestsPerSecond !== null || principal.rowsPerSecond !== null))
-    return takeRequest(call, route.scope, principal, deps.gateway).then(() => handledInTime(call, route, deps))
-  return handledInTime(call, route, deps)
-}
-
-function handledInTime(call: Call, route: Route, deps: AppDeps): RouteAnswer | Promise<RouteAnswer> {
   if (route.query !== undefined) checkQuery(call, route.query)
   // what an admin asks for may take as long as it does, unless the request says otherwise
-  const limitMs = timeoutOf(call.incoming.headers[timeoutHeader]) ?? (route.scope === 'admin' ? null : deps.gateway.requestTimeoutMs)
-  if (limitMs === null) return route.handle(call, deps)
-  const deadline = { at: call.startedMs + limitMs, limitMs }
-  call.deadline = deadline
-  const made = route.handle(call, deps)
-  return made instanceof Promise ? beforeDeadline(deadline, made) : made
+  const limitMs = timeoutOf(headers[timeoutHeader]) ?? (route.scope === 'admin' ? null : deps.gateway.requestTimeoutMs)
+  if (limitMs !== null) call.deadline = { at: call.startedMs + limitMs, limitMs }
+  if (principal !== null && (principal.requestsPerSecond !== null || principal.rowsPerSecond !== null))
+    return takeRequest(call, route.scope, principal, deps.gateway).then(() => route.handle(call, deps))
+  return route.handle(call, deps)
 }
 
 /** Takes one of the requests that a key may make in a second, and has the rows taken once they are known. */

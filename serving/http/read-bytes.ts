@@ -1,5 +1,5 @@
-import type { IncomingMessage } from 'node:http'
-import { LockstepError } from '../../kernel/errors.ts'
+import type { IncomingRequest } from './incoming-request.ts'
+import { tooLarge } from './incoming-request.ts'
 import { inflated } from './inflate.ts'
 
 /**
@@ -7,27 +7,10 @@ import { inflated } from './inflate.ts'
  *
  * @throws LockstepError `BODY_TOO_LARGE`, `REQUEST_ABORTED`, and what `inflated` throws
  */
-export function readChunks(incoming: IncomingMessage, limitBytes: number): Promise<readonly Buffer[]> {
+export function readChunks(incoming: IncomingRequest, limitBytes: number): Promise<readonly Buffer[]> {
   const { 'content-length': declared, 'content-encoding': encoding } = incoming.headers
   if (declared !== undefined && Number(declared) > limitBytes) return Promise.reject(tooLarge(limitBytes))
-  const chunks = new Promise<Buffer[]>((resolve, reject) => {
-    const read: Buffer[] = []
-    let size = 0
-    // it closes after a whole body, too
-    const aborted = (cause?: unknown): void => {
-      if (incoming.readableEnded) return
-      reject(new LockstepError('REQUEST_ABORTED', 'The connection ended before the whole body was there.', { cause }))
-    }
-    incoming.on('data', (chunk: Buffer) => {
-      size += chunk.byteLength
-      if (size > limitBytes) reject(tooLarge(limitBytes))
-      else read.push(chunk)
-    })
-    incoming.on('end', () => resolve(read))
-    incoming.on('error', aborted)
-    incoming.on('close', aborted)
-    if (incoming.destroyed) aborted()
-  })
+  const chunks = incoming.body(limitBytes)
   if (encoding === undefined || /^\s*(identity\s*)?$/i.test(encoding)) return chunks
   return chunks.then(async (packed) => [await inflated(Buffer.concat(packed), encoding, limitBytes, tooLarge)])
 }
@@ -46,12 +29,4 @@ export function joined(chunks: readonly Uint8Array[], alignedFrom: number): Uint
     at += chunk.byteLength
   }
   return bytes
-}
-
-function tooLarge(limitBytes: number): LockstepError {
-  return new LockstepError(
-    'BODY_TOO_LARGE',
-    `The body is over the limit of ${limitBytes} bytes; send less in one request, or raise LOCKSTEP_BODY_LIMIT_BYTES.`,
-    { details: { limitBytes } },
-  )
 }

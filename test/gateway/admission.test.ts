@@ -13,11 +13,11 @@ function admission(most: number) {
     ...made,
     said,
     enter: (name: string, until = forever) =>
-      made.enter(
-        () => void said.push(`${name} in`),
-        () => void said.push(`${name} refused`),
-        until,
-      ),
+      made.enter({
+        run: () => void said.push(`${name} in`),
+        refuse: () => void said.push(`${name} refused`),
+        deadline: until,
+      }),
     limit: () => made.limit,
     inFlight: () => made.inFlight,
     pass(ms: number, load = busy) {
@@ -57,21 +57,16 @@ describe('an admission', () => {
   it('lets thousands in one after the other that leave as soon as they are in', () => {
     const gate = createAdmission({ most: 1, now: () => 0, busy: () => 0 })
     let ran = 0
-    gate.enter(
-      () => undefined,
-      () => undefined,
-      forever,
-    )
-    for (let i = 0; i < 10_000; i++) {
-      gate.enter(
-        () => {
-          ran++
-          gate.leave()
-        },
-        () => undefined,
-        forever,
-      )
+    gate.enter({ run: () => undefined, refuse: () => undefined, deadline: forever })
+    const request = {
+      run() {
+        ran++
+        gate.leave()
+      },
+      refuse: () => undefined,
+      deadline: forever,
     }
+    for (let i = 0; i < 10_000; i++) gate.enter(request)
     gate.leave()
     expect([ran, gate.inFlight]).toEqual([10_000, 0])
     gate.close()

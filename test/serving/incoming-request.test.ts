@@ -1,0 +1,103 @@
+import type { ServerResponse } from 'node:http'
+import { createServer } from 'node:http'
+import type { AddressInfo, Socket } from 'node:net'
+import { connect } from 'node:net'
+import { setTimeout as delay } from 'node:timers/promises'
+import { expect, onTestFinished, test } from 'vitest'
+import { IncomingRequest } from '../../serving/http/incoming-request.ts'
+
+const megabyte = Buffer.from(Array.from({ length: 1 << 20 }, (_, i) => i % 251))
+
+/** A server by this handler, and a connection to it. */
+async function connected(handle: (incoming: IncomingRequest, outgoing: ServerResponse) => void) {
+  const server = createServer({ IncomingMessage: IncomingRequest }, handle)
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+  const socket = connect((server.address() as AddressInfo).port, '127.0.0.1')
+  onTestFinished(() => {
+    socket.destroy()
+    server.closeAllConnections()
+    server.close()
+  })
+  return socket
+}
+
+function head(length: number): string {
+  return `POST / HTTP/1.1\r\nhost: x\r\ncontent-length: ${length}\r\n\r\n`
+}
+
+/** What came back so far, once it ends so. */
+async function until(socket: Socket, end: string): Promise<string> {
+  let text = ''
+  return await new Promise((resolve) => {
+    socket.on('data', (chunk: Buffer) => {
+      text += chunk.toString('latin1')
+      if (text.endsWith(end)) resolve(text)
+    })
+  })
+}
+
+test('a long body that is asked for late comes whole and in order, and what nobody has asked for stays with the client', async () => {
+  let body: Buffer | null = null
+  const sent: number[] = []
+  const socket = await connected((incoming, outgoing) => {
+    void (async () => {
+      await delay(100)
+      sent.push(incoming.socket.bytesRead)
+      body = Buffer.concat(await incoming.body(1 << 21))
+      outgoing.end('done')
+    })()
+  })
+  const answer = until(socket, 'done')
+  for (let round = 0; round < 2; round++) {
+    socket.write(head(megabyte.length))
+    socket.write(megabyte)
+    if (round === 0) await answer
+    else await until(socket, 'done')
+    expect(body).toEqual(megabyte)
+    body = null
+  }
+  expect(sent[0]).toBeLessThan(megabyte.length / 2)
+})
+
+test('a body is refused as it passes the limit, before or after it was asked for, and the connection takes the next request', async () => {
+  const refused: unknown[] = []
+  const socket = await connected((incoming, outgoing) => {
+    void (async () => {
+      if (incoming.url === '/late') await delay(50)
+      const size = await incoming.body(1000).then(
+        (chunks) => Buffer.concat(chunks).length,
+        (error: unknown) => refused.push((error as { code: string }).code),
+      )
+      incoming.dropRest(() => outgoing.end(`${incoming.url} ${size};`))
+    })()
+  })
+  const answer = until(socket, '/small 3;')
+  socket.write(head(megabyte.length).replace('/', '/now'))
+  socket.write(megabyte)
+  await delay(20)
+  socket.write(head(megabyte.length).replace('/', '/late'))
+  socket.write(megabyte)
+  socket.write(`${head(3).replace('/', '/small')}abc`)
+  const text = await answer
+  expect(refused).toEqual(['BODY_TOO_LARGE', 'BODY_TOO_LARGE'])
+  expect(text.match(/\/\w+ \d+;/g)).toEqual(['/now 1;', '/late 2;', '/small 3;'])
+})
+
+test('whoever waits for a body is told that its connection has ended, and so is who asks later', async () => {
+  const told: unknown[] = []
+  const note = (error: unknown) => void told.push((error as { code: string }).code)
+  const { promise: all, resolve } = Promise.withResolvers<void>()
+  const socket = await connected((incoming) => {
+    void (async () => {
+      await incoming.body(1000).catch(note)
+      await incoming.body(1000).catch(note)
+      incoming.dropRest(() => told.push('ended'))
+      resolve()
+    })()
+  })
+  socket.write(`${head(10)}abc`)
+  await delay(30)
+  socket.destroy()
+  await all
+  expect(told).toEqual(['REQUEST_ABORTED', 'REQUEST_ABORTED', 'ended'])
+})
