@@ -18,7 +18,7 @@
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
 import { bareReads, bareRunUs } from './serving/bare.ts'
-import type { Loaded } from './serving/load.ts'
+import type { Loaded, Target } from './serving/load.ts'
 import { load, loadTool, pacedLoad } from './serving/load.ts'
 import { inServedPlace } from './serving/served-place.ts'
 import { cpuSeconds, end, start } from './serving/server.ts'
@@ -42,6 +42,7 @@ await inServedPlace(entities, [], async ({ served, key, config, folder }) => {
   const bare = await start([join(import.meta.dirname, 'serving/bare-server.ts')], process.env)
   try {
     const targets = targetsAt(served.url, bare.url, key, entities)
+    await requireScore(targets.predict)
     const best = async (names: readonly (keyof typeof targets)[], at: number): Promise<Record<string, Measured>> => {
       const results: Record<string, Measured> = {}
       for (let round = 0; round <= rounds; round++) {
@@ -111,6 +112,14 @@ await inServedPlace(entities, [], async ({ served, key, config, folder }) => {
     await end(bare)
   }
 })
+
+/** A request that the model has no answer to would be measured all the same. */
+async function requireScore({ url, path, headers, bodies: [body] }: Target): Promise<void> {
+  const answer = (await (await fetch(url + path, { method: 'POST', headers, body: body as string })).json()) as {
+    predictions?: { score: number | null }[]
+  }
+  if (!Number.isFinite(answer.predictions?.[0]?.score)) throw new Error(`There is no score: ${JSON.stringify(answer)}`)
+}
 
 interface Measured extends Loaded {
   /** Of the server, per request. */

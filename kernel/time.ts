@@ -40,8 +40,11 @@ export function formatTimestamp(micros: number): string {
   }
   const fraction = micros - second * 1_000_000
   if (fraction === 0) return `${lastText}Z`
-  const digits = String(fraction).padStart(6, '0')
-  return `${lastText}.${digits.endsWith('0') ? digits.replace(/0+$/, '') : digits}Z`
+  // with a digit before them, the zeros that they begin with stay
+  const digits = String(1_000_000 + fraction)
+  let end = digits.length
+  while (digits.charCodeAt(end - 1) === 0x30) end--
+  return `${lastText}.${digits.slice(1, end)}Z`
 }
 
 /** Refuses what a number of microseconds cannot hold exactly, naming its origin. */

@@ -37,6 +37,9 @@ const nine = (name: string) => ({
 })
 const ten = (name: string) => ({ ...nine(name), [`${name}_j`]: last('j') })
 
+/** A perceptron makes nothing of what is missing. */
+const none = { default: 0 }
+
 export const profile = featureView('profile', { ...kept, source: profiles, features: ten('profile') })
 export const account = featureView('account', { ...kept, source: accounts, features: ten('account') })
 export const device = featureView('device', { ...kept, source: devices, features: nine('device') })
@@ -46,17 +49,17 @@ export const spending = featureView('spending', {
   source: payments,
   features: {
     payments1h: count('1h'),
-    spent1h: sum('amount', '1h'),
-    mean1h: mean('amount', '1h'),
-    greatest1h: max('amount', '1h'),
+    spent1h: sum('amount', '1h', none),
+    mean1h: mean('amount', '1h', none),
+    greatest1h: max('amount', '1h', none),
     payments24h: count('24h'),
-    spent24h: sum('amount', '24h'),
-    mean24h: mean('amount', '24h'),
-    greatest24h: max('amount', '24h'),
+    spent24h: sum('amount', '24h', none),
+    mean24h: mean('amount', '24h', none),
+    greatest24h: max('amount', '24h', none),
     payments7d: count('7d'),
-    spent7d: sum('amount', '7d'),
-    mean7d: mean('amount', '7d'),
-    greatest7d: max('amount', '7d'),
+    spent7d: sum('amount', '7d', none),
+    mean7d: mean('amount', '7d', none),
+    greatest7d: max('amount', '7d', none),
   },
 })
 

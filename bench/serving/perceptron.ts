@@ -1,21 +1,26 @@
 import { floats, makeOnnx } from '../../test/serving/make-onnx.ts'
 
-/** Of one hidden layer: `features` [N, inputs] to `score` [N, 1], with weights that are all different and small. */
+/** Of one hidden layer: `features` [N, inputs] to `score` [N, 1], with weights that are all different, and so small that features of up to 2^31 come to scores in between. */
 export function perceptron(inputs: number, hidden: number): Buffer {
-  const weights = (name: string, ...dims: number[]) => {
+  const weights = (name: string, greatest: number, ...dims: number[]) => {
     const size = dims.reduce((product, dim) => product * dim, 1)
     return {
       name,
       type: 'float',
       dims,
-      raw: floats(...Array.from({ length: size }, (_, i) => Math.sin(i * 7919) / (inputs * 100))),
+      raw: floats(...Array.from({ length: size }, (_, i) => Math.sin(i * 7919) * greatest)),
     } as const
   }
   return makeOnnx({
     graph: {
       inputs: [{ name: 'features', type: 'float', shape: ['N', inputs] }],
       outputs: [{ name: 'score', type: 'float', shape: ['N', 1] }],
-      initializers: [weights('w1', inputs, hidden), weights('b1', hidden), weights('w2', hidden, 1), weights('b2', 1)],
+      initializers: [
+        weights('w1', 1e-9, inputs, hidden),
+        weights('b1', 1, hidden),
+        weights('w2', 1 / hidden, hidden, 1),
+        weights('b2', 1, 1),
+      ],
       nodes: [
         { type: 'Gemm', inputs: ['features', 'w1', 'b1'], outputs: ['sums'] },
         { type: 'Relu', inputs: ['sums'], outputs: ['hidden'] },

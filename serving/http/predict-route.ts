@@ -96,9 +96,11 @@ async function answerPredict(call: Call, deps: AppDeps): Promise<RouteAnswer> {
 }
 
 function outputStatusesJson(outputs: readonly Column[], predictions: readonly Prediction[]): string {
-  if (predictions.every(canSayAll)) return ''
-  const invalid = predictions.map((prediction) =>
-    Object.fromEntries(outputs.flatMap(({ name }, o) => (jsonCanSay(prediction[o] ?? null) ? [] : [[name, statusNames[Status.invalid]]]))),
-  )
-  return `,"outputStatuses":${JSON.stringify(invalid)}`
+  return predictions.every(canSayAll) ? '' : `,"outputStatuses":[${predictions.map(invalidWriter(outputs)).join()}]`
 }
+
+/** Names the outputs that JSON cannot say. */
+const invalidWriter = byPlan((outputs: readonly Column[]) => {
+  const members = outputs.map(({ name }) => `${JSON.stringify(name)}:"${statusNames[Status.invalid]}"`)
+  return (prediction: Prediction) => `{${members.filter((_, o) => !jsonCanSay(prediction[o] ?? null)).join()}}`
+})
