@@ -3,7 +3,7 @@ import { cutRedis, watchRedis } from '../runtime/redis.ts'
 import { coalesced } from './coalesce.ts'
 import { compareAndSet } from './compare-and-set.ts'
 import type { RedisCommands } from './redis-commands.ts'
-import { mget } from './redis-read-command.ts'
+import { createRedisReader } from './redis-reader.ts'
 import { nodeOfCluster, redisError } from './redis-error.ts'
 import { allSettled, chunksOf, gotAll, keysPerTurn, saidGoodbye, scriptAnswer, scriptArguments } from './redis-commands.ts'
 
@@ -13,12 +13,13 @@ const keysPerRead = 1_000
 /** One Redis or Valkey: a turn's reads are one MGET, or of many one a turn (`keysPerTurn`). */
 export function singleRedis(redis: Redis): RedisCommands {
   const connection = watchRedis(redis)
+  const reader = createRedisReader(redis)
   let known = false
   const read = coalesced(async (keys: readonly string[]) => {
     try {
-      if (keys.length <= keysPerRead) return await mget(redis, keys)
+      if (keys.length <= keysPerRead) return await reader.read(keys)
       const chunks: Promise<(Buffer | null)[]>[] = []
-      for (let i = 0; i < keys.length; i += keysPerRead) chunks.push(mget(redis, keys.slice(i, i + keysPerRead)))
+      for (let i = 0; i < keys.length; i += keysPerRead) chunks.push(reader.read(keys.slice(i, i + keysPerRead)))
       return (await Promise.all(chunks)).flat()
     } catch (cause) {
       throw redisError(cause, connection)
@@ -61,6 +62,7 @@ export function singleRedis(redis: Redis): RedisCommands {
     },
 
     async close() {
+      reader.close()
       if (redis.status === 'end') return
       // a Redis that is not there cannot answer; QUIT waits for the answers under way
       if (redis.status === 'ready') await saidGoodbye(redis.quit())

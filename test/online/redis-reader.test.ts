@@ -1,0 +1,115 @@
+import { setTimeout as delay } from 'node:timers/promises'
+import { Redis } from 'ioredis'
+import { afterAll, beforeAll, expect, test } from 'vitest'
+import type { RedisReader } from '../../online/redis-reader.ts'
+import { createRedisReader } from '../../online/redis-reader.ts'
+import type { OwnRedis } from '../services/own-redis.ts'
+import { ownRedis } from '../services/own-redis.ts'
+
+let server: OwnRedis
+let redis: Redis
+let reader: RedisReader
+/** Asks without being asked about. */
+let admin: Redis
+const keys = ['b', 'nothing', 'a', 'é']
+const values = [Buffer.alloc(0), null, Buffer.of(0, 255, 13, 10), Buffer.from('of a long key')]
+
+beforeAll(async () => {
+  server = await ownRedis('redis-server')
+  admin = new Redis(server.url)
+  redis = new Redis(server.url, { commandTimeout: 300, maxRetriesPerRequest: 1 })
+  redis.on('error', () => undefined)
+  await redis.mset('a', Buffer.of(0, 255, 13, 10), 'b', '', 'é', 'of a long key')
+  reader = createRedisReader(redis)
+})
+afterAll(async () => {
+  reader.close()
+  redis.disconnect()
+  admin.disconnect()
+  await server.stop()
+})
+
+/** The ids of the connections whose last command was a read, but not by the client `redis`. */
+async function readers(): Promise<string[]> {
+  const own = await redis.client('ID')
+  return String(await admin.client('LIST'))
+    .split('\n')
+    .filter((client) => client.includes(' cmd=mget ') && !client.startsWith(`id=${own} `))
+    .map((client) => /^id=(\d+)/.exec(client)?.[1] ?? '')
+}
+
+async function untilTaken(): Promise<string> {
+  for (;;) {
+    expect(await reader.read(keys)).toEqual(values)
+    const [id] = await readers()
+    if (id !== undefined) return id
+    await delay(10)
+  }
+}
+
+test('it reads before there is a connection of its own, and over it once there is, in order', async () => {
+  expect(await reader.read(keys)).toEqual(values)
+  await untilTaken()
+  const one = reader.read(['a', 'b'])
+  const many = Array.from({ length: 200 }, (_, i) => reader.read([i % 2 === 0 ? 'a' : 'nothing']))
+  expect(await one).toEqual([values[2], values[0]])
+  expect(await Promise.all(many)).toEqual(Array.from({ length: 200 }, (_, i) => [i % 2 === 0 ? values[2] : null]))
+  await expect(reader.read([])).rejects.toThrow('wrong number of arguments')
+})
+
+test('a value of many packets comes whole', async () => {
+  const large = Buffer.alloc(5_000_000, 'abc')
+  await redis.set('large', large)
+  await untilTaken()
+  const [a, b, c] = (await reader.read(['large', 'a', 'large'])) as [Buffer, Buffer, Buffer]
+  expect([a.equals(large), b, c.equals(large)]).toEqual([true, values[2], true])
+})
+
+test('what it asked over a connection that is lost the client asks again, and another connection takes its place', async () => {
+  const id = await untilTaken()
+  await admin.client('PAUSE', 200, 'ALL')
+  const reads = Array.from({ length: 20 }, () => reader.read(keys))
+  // a paused server kills the connection before it answers
+  await admin.client('KILL', 'ID', id)
+  expect(await Promise.all(reads)).toEqual(Array.from({ length: 20 }, () => values))
+  expect(await untilTaken()).not.toBe(id)
+})
+
+test('it fails where the server is silent for longer than the client waits, and the answer that comes late is nobody else’s', async () => {
+  await untilTaken()
+  process.kill(server.pid, 'SIGSTOP')
+  const began = performance.now()
+  await expect(reader.read(['a'])).rejects.toThrow('Command timed out')
+  expect(performance.now() - began).toBeLessThan(1500)
+  const next = reader.read(['é'])
+  process.kill(server.pid, 'SIGCONT')
+  expect(await next).toEqual([values[3]])
+})
+
+test('it fails with what the server says', async () => {
+  await untilTaken()
+  await admin.acl('SETUSER', 'default', '-mget')
+  await expect(reader.read(['a'])).rejects.toMatchObject({ name: 'ReplyError', message: expect.stringContaining('NOPERM') })
+  await admin.acl('SETUSER', 'default', '+mget')
+  expect(await reader.read(['a'])).toEqual([values[2]])
+})
+
+test('its connection ends with it, and with the client', async () => {
+  await untilTaken()
+  reader.close()
+  for (let tries = 0; (await readers()).length > 0; tries++) {
+    expect(tries).toBeLessThan(100)
+    await delay(10)
+  }
+  // the client still reads
+  expect(await reader.read(keys)).toEqual(values)
+  const other = redis.duplicate()
+  const ofOther = createRedisReader(other)
+  while ((await readers()).length < 2) await ofOther.read(keys)
+  other.disconnect()
+  for (let tries = 0; (await readers()).length > 0; tries++) {
+    expect(tries).toBeLessThan(100)
+    await delay(10)
+  }
+  await expect(ofOther.read(keys)).rejects.toThrow('Connection is closed')
+})
