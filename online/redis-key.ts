@@ -17,18 +17,28 @@ import type { OnlineKey } from './store.ts'
  * half as much time again as one of strings.
  */
 export function redisKey(prefix: string, { view, entity, key }: OnlineKey): string {
-  return entity === markerEntity ? `${prefix}:{}~${idOf(view)}` : `${prefix}:{${key}}${idOf(view)}`
+  if (entity === markerEntity) return `${prefix}:{}~${idOf(view)}`
+  // of few parts, as there are many keys in a request
+  if (prefix !== lastPrefix) lastStart = `${(lastPrefix = prefix)}:{`
+  return lastStart + key + endOf(view)
+}
+
+let lastPrefix: string | null = null
+let lastStart = ''
+/** What keys end with, by view. */
+const ends = new Map<DefinitionId, string>()
+
+function endOf(view: DefinitionId): string {
+  let end = ends.get(view)
+  if (end === undefined) ends.set(view, (end = `}${createHash('sha256').update(view).digest('base64url').slice(0, 6)}`))
+  return end
+}
+
+function idOf(view: DefinitionId): string {
+  return endOf(view).slice(1)
 }
 
 /** The pattern of all keys of a view. */
 export function redisPattern(prefix: string, view: DefinitionId): string {
   return `${prefix.replaceAll(/[*?[\]\\]/g, String.raw`\$&`)}:{*[}~]${idOf(view)}`
-}
-
-const ids = new Map<DefinitionId, string>()
-
-function idOf(view: DefinitionId): string {
-  let id = ids.get(view)
-  if (id === undefined) ids.set(view, (id = createHash('sha256').update(view).digest('base64url').slice(0, 6)))
-  return id
 }

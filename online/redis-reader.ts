@@ -96,14 +96,14 @@ class Line {
       }
     })
     stream.resume()
-    stream.write(command(['PING', greeting]))
+    stream.write(command('PING', [greeting]))
     this.#timer = setInterval(() => this.#expire(), sweepMs).unref()
   }
 
   read(keys: readonly string[]): Promise<Values> {
     return new Promise((resolve, reject) => {
       this.#reads.push({ keys, resolve, reject, until: performance.now() + this.#timeoutMs, late: false })
-      this.#stream.write(command(['MGET', ...keys]))
+      this.#stream.write(command('MGET', keys))
     })
   }
 
@@ -133,8 +133,8 @@ class Line {
   }
 }
 
-function command(parts: readonly string[]): string {
-  let text = `*${parts.length}\r\n`
-  for (const part of parts) text += `$${Buffer.byteLength(part)}\r\n${part}\r\n`
+function command(name: string, args: readonly string[]): string {
+  let text = `*${args.length + 1}\r\n$${name.length}\r\n${name}\r\n`
+  for (const arg of args) text += `$${Buffer.byteLength(arg)}\r\n${arg}\r\n`
   return text
 }
