@@ -59,6 +59,7 @@ export interface ModelHost {
   retire(catalog: Catalog): void
   /** Forgets the answers that are cached, of every version. */
   forgetAnswers(): void
+  /** Waits until nobody uses a model. */
   close(): Promise<void>
 }
 
@@ -69,7 +70,8 @@ interface Entry {
   users: number
   /** By `now`. */
   lastUsed: number
-  retired: boolean
+  /** Called when nobody uses it any more. */
+  onUnused: (() => void) | null
 }
 
 const failureKeptMs = 2000
@@ -102,7 +104,7 @@ export function createModelHost(deps: ModelHostDeps): ModelHost {
     const id = identity(model, version)
     const known = entries.get(id)
     if (known !== undefined) return known
-    const entry: Entry = { loading: load(catalog, model, version), served: null, users: 0, lastUsed: now(), retired: false }
+    const entry: Entry = { loading: load(catalog, model, version), served: null, users: 0, lastUsed: now(), onUnused: null }
     entries.set(id, entry)
     // A failure is kept for a moment, so that requests do not load what fails again and again; one of availability may be over by the next request.
     const loaded = ({ served }: { served: ServedModel }) => void (entry.served = served)
@@ -178,7 +180,7 @@ export function createModelHost(deps: ModelHostDeps): ModelHost {
       } finally {
         entry.users--
         entry.lastUsed = now()
-        if (entry.retired && entry.users === 0) discard(entry)
+        if (entry.users === 0) entry.onUnused?.()
       }
     },
     answering,
@@ -215,8 +217,8 @@ export function createModelHost(deps: ModelHostDeps): ModelHost {
         const unused = entry.users === 0 && entry.lastUsed <= unusedSince && !kept.has(id)
         if (there.has(id) && !unused) continue
         entries.delete(id)
-        entry.retired = true
         if (entry.users === 0) discard(entry)
+        else entry.onUnused = () => discard(entry)
       }
     },
     forgetAnswers() {
@@ -231,6 +233,8 @@ export function createModelHost(deps: ModelHostDeps): ModelHost {
       newestCatalog = null
       const open = [...entries.values()]
       entries.clear()
+      // a request goes on whose client has gone
+      await Promise.all(open.map((entry) => entry.users > 0 && new Promise<void>((resolve) => (entry.onUnused = resolve))))
       for (const { loading } of open) await loading.then(({ close }) => close()).catch(() => undefined)
       runners.close()
     },

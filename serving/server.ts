@@ -390,8 +390,8 @@ export function createServer(options: ServerOptions): LockstepServer {
     )
     await pushed
     await closed('the prediction log', logCloseMs + 500, predictionLog.close(logCloseMs))
+    await closed('the models', partsCloseMs, models.close())
     await Promise.all([
-      closed('the models', partsCloseMs, models.close()),
       closed('the jobs', partsCloseMs, backfills.close()),
       closed('the online store', partsCloseMs, store.close()),
       closed('the database', partsCloseMs, closeDatabase()),

@@ -175,4 +175,39 @@ describe('a server that starts and stops', () => {
     expect(performance.now() - start).toBeLessThan(2000)
     expect(await answer).toBe('cut')
   })
+
+  it('closes what a prediction needs after those that are under way, whose clients have gone', async () => {
+    let read: () => void = () => undefined
+    const { promise: reading, resolve: begun } = Promise.withResolvers<void>()
+    const { url, server } = await world.serve({
+      store: async () => {
+        const store = world.openStore()
+        const held = new Promise<void>((resolve) => (read = resolve))
+        return {
+          ...store,
+          async read(keys) {
+            if (keys[0]?.entity !== 'airport') return await store.read(keys)
+            begun()
+            await held
+            return await store.read(keys)
+          },
+        }
+      },
+    })
+    await server.whenReady()
+    const client = new AbortController()
+    const body = JSON.stringify({ model: 'echo', entities: question.entities })
+    const answer = fetch(`${url}/v1/predict`, { method: 'POST', body, signal: client.signal }).catch(() => 'gone')
+    await reading
+    client.abort()
+    expect(await answer).toBe('gone')
+    world.logged.length = 0
+    let closed = false
+    const closing = server.close().then(() => (closed = true))
+    await new Promise((resolve) => setTimeout(resolve, 1500))
+    expect(closed).toBe(false)
+    read()
+    await closing
+    expect(world.logged.filter((line) => line.includes('"level":"error"') || line.includes('did not close'))).toEqual([])
+  })
 })
