@@ -234,7 +234,8 @@ export function createModelHost(deps: ModelHostDeps): ModelHost {
       const open = [...entries.values()]
       entries.clear()
       // a request goes on whose client has gone
-      await Promise.all(open.map((entry) => entry.users > 0 && new Promise<void>((resolve) => (entry.onUnused = resolve))))
+      const used = open.filter(({ users }) => users > 0)
+      await Promise.all(used.map((entry) => new Promise<void>((resolve) => (entry.onUnused = resolve))))
       for (const { loading } of open) await loading.then(({ close }) => close()).catch(() => undefined)
       runners.close()
     },
