@@ -7,7 +7,8 @@
  *     cpu_us              processor time of the server per request, which says more than the clock where the machine is busy
  *     predict_p99_ms      at 64 connections; raw_p99_ms that of the bare server
  *     predict_1000        p50 and p99 at 1,000 requests/s; raw_1000 those of the bare server
- *     bulk100             predictions/s by requests of 100 entities; ratio_bulk over a bare MGET of the same keys by ioredis, as many at once
+ *     bulk100             predictions/s by requests of 100 entities; ratio_bulk over a bare MGET of the same keys by ioredis, as many at once; ratio_bulk_reader over one by the store's
+ *                         own reader, which is faster
  *     oip_rps             of the Open Inference Protocol by tensor, as JSON and binary
  *     overhead_us         p50 of a prediction at one connection, less that of a bare run of the model and of a bare MGET
  *
@@ -42,7 +43,8 @@ await inServedPlace(entities, [], async ({ served, key, config, folder }) => {
   const bare = await start([join(import.meta.dirname, 'serving/bare-server.ts')], process.env)
   try {
     const targets = targetsAt(served.url, bare.url, key, entities)
-    await requireScore(targets.predict)
+    await requireScores(targets.predict)
+    await requireScores(targets.bulk)
     const best = async (names: readonly (keyof typeof targets)[], at: number): Promise<Record<string, Measured>> => {
       const results: Record<string, Measured> = {}
       for (let round = 0; round <= rounds; round++) {
@@ -66,11 +68,16 @@ await inServedPlace(entities, [], async ({ served, key, config, folder }) => {
     >
     const oip = (await best(['oipJson', 'oipBinary'], connections)) as Record<'oipJson' | 'oipBinary', Measured>
     const { bulk } = (await best(['bulk'], bulkConnections)) as Record<'bulk', Measured>
-    const reads = { entitiesPerSecond: 0, oneUs: Number.POSITIVE_INFINITY }
+    const reads = {
+      client: { entitiesPerSecond: 0, oneUs: Number.POSITIVE_INFINITY },
+      reader: { entitiesPerSecond: 0, oneUs: Number.POSITIVE_INFINITY },
+    }
     for (let round = 0; round < rounds; round++) {
-      const one = await bareReads(config, entities, { atOnce: bulkConnections, seconds })
-      reads.entitiesPerSecond = Math.max(reads.entitiesPerSecond, one.entitiesPerSecond)
-      reads.oneUs = Math.min(reads.oneUs, one.oneUs)
+      for (const by of ['client', 'reader'] as const) {
+        const one = await bareReads(config, entities, { by, atOnce: bulkConnections, seconds })
+        const { entitiesPerSecond, oneUs } = reads[by]
+        reads[by] = { entitiesPerSecond: Math.max(entitiesPerSecond, one.entitiesPerSecond), oneUs: Math.min(oneUs, one.oneUs) }
+      }
     }
     const paced = { raw: none, predict: none }
     for (let round = 0; round < rounds; round++) {
@@ -83,7 +90,7 @@ await inServedPlace(entities, [], async ({ served, key, config, folder }) => {
     const alone = await load(tool, targets.predict, { connections: 1, seconds, folder })
     const runUs = await bareRunUs()
     say(
-      `bare MGET of 100 customers' keys: ${reads.entitiesPerSecond.toFixed(0)} customers/s; of one's: ${reads.oneUs.toFixed(0)} us; bare run ${runUs.toFixed(0)} us; alone ${(alone.p50Ms * 1000).toFixed(0)} us`,
+      `bare MGET of 100 customers' keys: ${reads.client.entitiesPerSecond.toFixed(0)} customers/s by the client, ${reads.reader.entitiesPerSecond.toFixed(0)} by the store's reader; of one's: ${reads.client.oneUs.toFixed(0)} us and ${reads.reader.oneUs.toFixed(0)} us; bare run ${runUs.toFixed(0)} us; alone ${(alone.p50Ms * 1000).toFixed(0)} us`,
     )
     const told = {
       tool,
@@ -103,9 +110,10 @@ await inServedPlace(entities, [], async ({ served, key, config, folder }) => {
       predict_1000: { p50_ms: round2(paced.predict.p50Ms), p99_ms: round2(paced.predict.p99Ms), rps: Math.round(paced.predict.rps) },
       raw_1000: { p50_ms: round2(paced.raw.p50Ms), p99_ms: round2(paced.raw.p99Ms) },
       bulk100_predictions_s: Math.round(bulk.rps * 100),
-      ratio_bulk: round2((bulk.rps * 100) / reads.entitiesPerSecond),
+      ratio_bulk: round2((bulk.rps * 100) / reads.client.entitiesPerSecond),
+      ratio_bulk_reader: round2((bulk.rps * 100) / reads.reader.entitiesPerSecond),
       oip_rps: { json: Math.round(oip.oipJson.rps), binary: Math.round(oip.oipBinary.rps) },
-      overhead_us: Math.round(alone.p50Ms * 1000 - runUs - reads.oneUs),
+      overhead_us: Math.round(alone.p50Ms * 1000 - runUs - reads.client.oneUs),
     }
     process.stdout.write(`${JSON.stringify(told)}\n`)
   } finally {
@@ -114,11 +122,12 @@ await inServedPlace(entities, [], async ({ served, key, config, folder }) => {
 })
 
 /** A request that the model has no answer to would be measured all the same. */
-async function requireScore({ url, path, headers, bodies: [body] }: Target): Promise<void> {
+async function requireScores({ url, path, headers, bodies: [body] }: Target): Promise<void> {
   const answer = (await (await fetch(url + path, { method: 'POST', headers, body: body as string })).json()) as {
     predictions?: { score: number | null }[]
   }
-  if (!Number.isFinite(answer.predictions?.[0]?.score)) throw new Error(`There is no score: ${JSON.stringify(answer)}`)
+  if (answer.predictions?.every(({ score }) => Number.isFinite(score)) !== true)
+    throw new Error(`There is no score: ${JSON.stringify(answer)}`)
 }
 
 interface Measured extends Loaded {

@@ -13,7 +13,8 @@ type Values = (Buffer | null)[]
 export interface RedisReader {
   /** The values of the keys, by index; null where there is none. @throws as the client */
   read(keys: readonly string[]): Promise<Values>
-  close(): void
+  /** After what is under way. */
+  close(): Promise<void>
 }
 
 interface Read {
@@ -22,8 +23,6 @@ interface Read {
   readonly reject: (error: unknown) => void
   /** By `performance.now()`. */
   readonly until: number
-  /** It has failed, and its answer is for nobody. */
-  late: boolean
 }
 
 const sweepMs = 50
@@ -33,6 +32,7 @@ const sweepMs = 50
  * there is no such connection, and for what was asked over one that is lost, the client itself reads.
  */
 export function createRedisReader(redis: Redis): RedisReader {
+  const timeoutMs = redis.options.commandTimeout ?? Number.POSITIVE_INFINITY
   let own: Redis | null = null
   let line: Line | null = null
   let closed = false
@@ -41,32 +41,51 @@ export function createRedisReader(redis: Redis): RedisReader {
     const client = redis.duplicate({ protocol: 2, lazyConnect: false })
     client.on('error', () => undefined)
     client.on('ready', () => take(client.stream))
-    redis.once('end', close)
+    redis.once('end', cut)
     return client
   }
 
   function take(stream: Duplex): void {
     // nothing that the client has asked for is not answered, and it asks for nothing more
     stream.removeAllListeners('data')
-    const taken: Line = new Line(stream, redis.options.commandTimeout ?? Number.POSITIVE_INFINITY, () => (line = taken))
+    if (stream.destroyed) return
+    const taken: Line = new Line(stream, timeoutMs, () => (line = taken))
     stream.once('close', () => {
       if (line === taken) line = null
-      for (const { keys, resolve, reject } of taken.end()) mget(redis, keys).then(resolve, reject)
+      for (const read of taken.end()) askAgain(read)
     })
   }
 
-  function close(): void {
+  /** In the time that is left. */
+  function askAgain({ keys, resolve, reject, until }: Read): void {
+    const leftMs = until - performance.now()
+    const timer = Number.isFinite(leftMs) ? setTimeout(() => reject(timedOut()), leftMs) : undefined
+    void mget(redis, keys)
+      .then(resolve, reject)
+      .finally(() => clearTimeout(timer))
+  }
+
+  function cut(): void {
     closed = true
     if (own !== null) cutRedis(own)
   }
 
   return {
     read(keys) {
-      if (!closed) own ??= open()
+      if (!closed && redis.status !== 'end') own ??= open()
       return line === null || keys.length === 0 ? mget(redis, keys) : line.read(keys)
     },
-    close,
+    async close() {
+      closed = true
+      await line?.answered()
+      cut()
+    },
   }
+}
+
+function timedOut(): Error {
+  // as the client says it
+  return new Error('Command timed out')
 }
 
 /** A connection that reads alone go over. */
@@ -74,7 +93,8 @@ class Line {
   readonly #stream: Duplex
   readonly #timeoutMs: number
   /** In the order in which they are answered. */
-  readonly #reads: Read[] = []
+  #reads: Read[] = []
+  #onAnswered: (() => void) | null = null
   readonly #timer: NodeJS.Timeout
 
   /** @param onOpen called once what was asked before is answered */
@@ -102,34 +122,42 @@ class Line {
 
   read(keys: readonly string[]): Promise<Values> {
     return new Promise((resolve, reject) => {
-      this.#reads.push({ keys, resolve, reject, until: performance.now() + this.#timeoutMs, late: false })
+      this.#reads.push({ keys, resolve, reject, until: performance.now() + this.#timeoutMs })
       this.#stream.write(command('MGET', keys))
     })
   }
 
+  /** Waits until all that was asked is answered, or is to be asked elsewhere. */
+  async answered(): Promise<void> {
+    if (this.#reads.length > 0) await new Promise<void>((resolve) => (this.#onAnswered = resolve))
+  }
+
   /** @returns what is not answered */
-  end(): Read[] {
+  end(): readonly Read[] {
     clearInterval(this.#timer)
-    return this.#reads.filter(({ late }) => !late)
+    this.#onAnswered?.()
+    return this.#reads
   }
 
   #settle(reply: Reply): void {
-    const read = this.#reads.shift()
+    const read = this.#reads[0]
     if (read === undefined) throw new Error('a reply to no command')
-    if (Array.isArray(reply) && reply.length === read.keys.length) read.resolve(reply)
-    else if (reply instanceof Error) read.reject(new ReplyError(reply.message))
-    else throw new Error('a reply to another command')
+    if (reply instanceof Error) read.reject(new ReplyError(reply.message))
+    // of what is out of step nothing can be believed: the client asks again
+    else if (!Array.isArray(reply) || reply.length !== read.keys.length) throw new Error('a reply to another command')
+    else read.resolve(reply)
+    this.#reads.shift()
+    if (this.#reads.length === 0) this.#onAnswered?.()
   }
 
+  /** A server that is silent for so long may not be there any more: others are asked over another connection. */
   #expire(): void {
     const now = performance.now()
-    for (const read of this.#reads) {
-      if (now < read.until) return
-      if (read.late) continue
-      read.late = true
-      // as the client says it
-      read.reject(new Error('Command timed out'))
-    }
+    if ((this.#reads[0]?.until ?? Number.POSITIVE_INFINITY) > now) return
+    const reads = this.#reads
+    this.#reads = reads.filter(({ until }) => until > now)
+    for (const { until, reject } of reads) if (until <= now) reject(timedOut())
+    this.#stream.destroy()
   }
 }
 

@@ -62,10 +62,9 @@ export function singleRedis(redis: Redis): RedisCommands {
     },
 
     async close() {
-      reader.close()
       if (redis.status === 'end') return
       // a Redis that is not there cannot answer; QUIT waits for the answers under way
-      if (redis.status === 'ready') await saidGoodbye(redis.quit())
+      if (redis.status === 'ready') await saidGoodbye(reader.close().then(() => redis.quit()))
       cutRedis(redis)
     },
   }

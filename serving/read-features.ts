@@ -149,7 +149,18 @@ export async function readFeatures(
   const failure = reading.away
   if (failure !== null && rows.some(({ missing }) => missing.length > 0)) throw failure
   refuseMissing(service, rows, asOf)
-  return new Read(entities, rows, moment, reading, online, reads as ViewValues[], answers, lacking)
+  const { missing, missingAt, seen } = lacking ?? noneLacking
+  return {
+    entities,
+    rows,
+    asOf,
+    skewed: asOf !== moment.asOf,
+    degraded: failure !== null,
+    staleMs: reading.staleMs,
+    fromHistory: missing.length,
+    frontiers: () => frontiersOf(requests, answers),
+    origins: () => originsOf({ online, values: reads as ViewValues[], answers, missing, missingAt, seen }),
+  }
 }
 
 interface OnlineRead {
@@ -168,7 +179,6 @@ interface Lacking {
 /** Reads the online store for a request, as often as it takes. */
 class OnlineReading {
   asOf: number
-  readonly requests: readonly OnlineRead[]
   /** Why the store could not be asked, where something else is answered. */
   away: LockstepError | null = null
   staleMs: number | null = null
@@ -177,6 +187,7 @@ class OnlineReading {
   readonly #deps: FeatureReaderDeps
   readonly #service: ServicePlan
   readonly #entities: readonly ServedEntity[]
+  readonly #requests: readonly OnlineRead[]
   readonly #moment: FeatureMoment
 
   constructor(
@@ -189,7 +200,7 @@ class OnlineReading {
     this.#deps = deps
     this.#service = service
     this.#entities = entities
-    this.requests = requests
+    this.#requests = requests
     this.#moment = moment
     this.asOf = moment.asOf
   }
@@ -197,7 +208,7 @@ class OnlineReading {
   async read(behind: boolean, after?: Pushed): Promise<OnlineAnswer[]> {
     try {
       if (after === undefined) return await beforeGivingUp(this.#moment.giveUpAt, this.#readStore(behind))
-      const read = await awaitPushed(this.#deps, this.requests, after, (again) => this.#readStore(again))
+      const read = await awaitPushed(this.#deps, this.#requests, after, (again) => this.#readStore(again))
       this.late = read.late
       return read.answers
     } catch (error) {
@@ -212,8 +223,8 @@ class OnlineReading {
     const { store, recent, onStoreError } = this.#deps
     try {
       const begun = recent?.begin()
-      const answers = await readOnline(store, this.requests, this.asOf, behind)
-      if (begun !== undefined) recent?.note(begun, this.requests, answers)
+      const answers = await readOnline(store, this.#requests, this.asOf, behind)
+      if (begun !== undefined) recent?.note(begun, this.#requests, answers)
       return answers
     } catch (cause) {
       const error = namingIndex(this.#service, this.#entities, cause)
@@ -225,7 +236,7 @@ class OnlineReading {
   /** What is answered while the store is away. */
   #instead(error: LockstepError, whenUnavailable: WhenUnavailable): OnlineAnswer[] {
     const { recent } = this.#deps
-    return this.requests.map(({ plan, key }) => {
+    return this.#requests.map(({ plan, key }) => {
       // none of them says that it holds what was pushed
       const state = this.#moment.pushed === undefined ? (recent?.find(plan, key) ?? null) : null
       if (state === null) {
@@ -240,57 +251,6 @@ class OnlineReading {
         throw namingIndex(this.#service, this.#entities, cause)
       }
     })
-  }
-}
-
-/** What was read; what few ask for it makes as it is asked for. */
-class Read implements FeatureRead {
-  readonly entities: readonly ServedEntity[]
-  readonly rows: readonly ServiceRow[]
-  readonly asOf: number
-  readonly skewed: boolean
-  readonly degraded: boolean
-  readonly staleMs: number | null
-  readonly #requests: readonly OnlineRead[]
-  readonly #online: readonly boolean[]
-  readonly #values: readonly ViewValues[]
-  readonly #answers: readonly OnlineAnswer[]
-  readonly #lacking: Lacking | null
-
-  constructor(
-    entities: readonly ServedEntity[],
-    rows: readonly ServiceRow[],
-    moment: FeatureMoment,
-    { asOf, away, staleMs, requests }: OnlineReading,
-    online: readonly boolean[],
-    values: readonly ViewValues[],
-    answers: readonly OnlineAnswer[],
-    lacking: Lacking | null,
-  ) {
-    this.entities = entities
-    this.rows = rows
-    this.asOf = asOf
-    this.skewed = asOf !== moment.asOf
-    this.degraded = away !== null
-    this.staleMs = staleMs
-    this.#requests = requests
-    this.#online = online
-    this.#values = values
-    this.#answers = answers
-    this.#lacking = lacking
-  }
-
-  get fromHistory(): number {
-    return this.#lacking?.missing.length ?? 0
-  }
-
-  frontiers(): ReadonlyMap<DefinitionId, string | null> {
-    return frontiersOf(this.#requests, this.#answers)
-  }
-
-  origins(): ReadOrigin[][] {
-    const { missing, missingAt, seen } = this.#lacking ?? noneLacking
-    return originsOf({ online: this.#online, values: this.#values, answers: this.#answers, missing, missingAt, seen })
   }
 }
 

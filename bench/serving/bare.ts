@@ -1,5 +1,6 @@
 import { InferenceSession, Tensor } from '../../serving/inference/onnx-runtime.ts'
 import { redisKey } from '../../online/redis-key.ts'
+import { createRedisReader } from '../../online/redis-reader.ts'
 import type { Config } from '../../runtime/config.ts'
 import { openRedis } from '../../runtime/redis.ts'
 import { clock } from '../in-process.ts'
@@ -7,31 +8,34 @@ import { keyOf, someCustomers } from '../online/reading.ts'
 import { perceptron } from './perceptron.ts'
 import { views, width } from './set-up.ts'
 
-/** Bare MGETs of what predictions read: of a hundred customers, so many at once; and of one alone, the median in microseconds. */
+/** Bare MGETs of what predictions read, by the Redis client or by the store's own reader: of a hundred customers, so many at once; and of one alone, the median in microseconds. */
 export async function bareReads(
   config: Config,
   customers: number,
-  { atOnce, seconds }: { readonly atOnce: number; readonly seconds: number },
+  { by, atOnce, seconds }: { readonly by: 'client' | 'reader'; readonly atOnce: number; readonly seconds: number },
 ): Promise<{ readonly entitiesPerSecond: number; readonly oneUs: number }> {
   const redis = openRedis(config.redisUrl as string)
+  const reader = createRedisReader(redis)
+  const read = (keys: string[]) => (by === 'client' ? redis.mgetBuffer(keys) : reader.read(keys))
   const keysOf = (customer: number) =>
     views.map((view) => redisKey(config.redisPrefix, { view: `${view}@1`, entity: 'customer', key: keyOf(customer) }))
   const all = someCustomers(customers, 10_000)
   const hundreds = Array.from({ length: 100 }, (_, i) => all.slice(i * 100, (i + 1) * 100).flatMap(keysOf))
-  const found = (await redis.mgetBuffer(hundreds[0] as string[])).filter((value) => value !== null)
+  const found = (await read(hundreds[0] as string[])).filter((value) => value !== null)
   if (found.length !== 500) throw new Error(`Redis has ${found.length} of 500 states.`)
   let best = 0
   for (let round = 0; round < 3; round++) {
     let asked = 0
     const lane = async (until: number) => {
-      while (performance.now() < until) await redis.mgetBuffer(hundreds[asked++ % hundreds.length] as string[])
+      while (performance.now() < until) await read(hundreds[asked++ % hundreds.length] as string[])
     }
     const took = await clock(() => Promise.all(Array.from({ length: atOnce }, () => lane(performance.now() + (seconds * 1000) / 2))))
     best = Math.max(best, (asked * 100) / took)
   }
   const ones = all.map(keysOf)
   const times: number[] = []
-  for (const keys of ones) times.push((await clock(() => redis.mgetBuffer(keys))) * 1e6)
+  for (const keys of ones) times.push((await clock(() => read(keys))) * 1e6)
+  await reader.close()
   await redis.quit()
   return { entitiesPerSecond: best, oneUs: median(times) }
 }

@@ -58,7 +58,8 @@ function sweep(): void {
       continue
     }
     one.over = true
-    one.failed(deadlineExceeded(one.deadline.limitMs))
+    // each by itself: what one of them throws is not the others' affair
+    queueMicrotask(() => one.failed(deadlineExceeded(one.deadline.limitMs)))
   }
   if (awaited.length > 0 || sweeping === null) return
   clearInterval(sweeping)

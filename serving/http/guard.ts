@@ -34,6 +34,7 @@ export function guarded(
   const cors = createCors(corsOrigins)
   const arrival = createArrivalClock()
 
+  /** A class, as each request makes one: functions made for each would cost more. */
   class Arrival implements Admitted {
     readonly deadline: number
     readonly #incoming: IncomingRequest

@@ -23,9 +23,9 @@ export class IncomingRequest extends IncomingMessage {
   #dropped: (() => void) | null = null
 
   /**
-   * The body, in the chunks that it came in. To be asked for once.
+   * The body, in the chunks that it came in. One may wait for it at a time.
    *
-   * @throws LockstepError `BODY_TOO_LARGE`, `REQUEST_ABORTED`
+   * @throws LockstepError `BODY_TOO_LARGE`, or `REQUEST_ABORTED`, also where the rest of it was dropped
    */
   body(limitBytes: number): Promise<readonly Buffer[]> {
     return new Promise((resolve, reject) => {
@@ -33,6 +33,7 @@ export class IncomingRequest extends IncomingMessage {
         this.#dropping = true
         return reject(tooLarge(limitBytes))
       }
+      if (this.#dropping) return reject(aborted())
       if (this.complete) return resolve(this.#chunks)
       if (this.destroyed) return reject(aborted(this.errored))
       this.#waiting = { limitBytes, resolve, reject }
@@ -46,6 +47,7 @@ export class IncomingRequest extends IncomingMessage {
     if (this.complete || this.destroyed) return done()
     this.#dropping = true
     this.#dropped = done
+    this.#refuse(aborted())
     this.read(0)
   }
 
@@ -54,16 +56,15 @@ export class IncomingRequest extends IncomingMessage {
     if (chunk === null) {
       this.#waiting = null
       waiting?.resolve(this.#chunks)
-      this.#dropped?.()
+      this.#end()
       return false
     }
     if (this.#dropping) return true
     this.#size += chunk.byteLength
     if (waiting !== null && this.#size > waiting.limitBytes) {
-      this.#waiting = null
       this.#dropping = true
       this.#chunks = []
-      waiting.reject(tooLarge(waiting.limitBytes))
+      this.#refuse(tooLarge(waiting.limitBytes))
       return true
     }
     this.#chunks.push(chunk)
@@ -71,10 +72,20 @@ export class IncomingRequest extends IncomingMessage {
   }
 
   override destroy(error?: Error): this {
-    this.#waiting?.reject(aborted(error))
-    this.#waiting = null
-    this.#dropped?.()
+    this.#refuse(aborted(error))
+    this.#end()
     return super.destroy(error)
+  }
+
+  #refuse(error: LockstepError): void {
+    this.#waiting?.reject(error)
+    this.#waiting = null
+  }
+
+  #end(): void {
+    const dropped = this.#dropped
+    this.#dropped = null
+    dropped?.()
   }
 }
 

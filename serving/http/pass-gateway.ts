@@ -4,14 +4,14 @@ import type { Gateway } from '../gateway/gateway.ts'
 import type { Principal } from '../gateway/key-ring.ts'
 import { keyOf } from '../gateway/key-ring.ts'
 import type { LimitState, LimitUnit } from '../gateway/rate-limiter.ts'
-import { timeoutHeader, timeoutOf } from '../gateway/request-deadline.ts'
+import { beforeDeadline, timeoutHeader, timeoutOf } from '../gateway/request-deadline.ts'
 import { checkQuery } from './check-query.ts'
 import type { AppDeps, Call, RouteAnswer } from './context.ts'
 import { requireLocalHost } from './require-local-host.ts'
 import type { Route } from './route.ts'
 
 /**
- * Has a route's handler answer, where the request's key allows it. The deadline of the request is set as this returns.
+ * Has a route's handler answer, where the request's key allows it. Its deadline is set by then, and is for the caller to watch over; where the key has limits, it is watched over here.
  *
  * @throws LockstepError `UNAUTHENTICATED`, `FORBIDDEN`, `NOT_READY`, `RATE_LIMITED`, and what the handler throws
  */
@@ -21,12 +21,18 @@ export function passGateway(call: Call, route: Route, deps: AppDeps): RouteAnswe
   const principal = deps.gateway.keys.authorize(keyOf(headers), route.scope)
   call.principal = principal?.id ?? null
   if (principal === null && deps.gateway.keys.unprotected) requireLocalHost(headers.host)
+  if (principal === null || (principal.requestsPerSecond === null && principal.rowsPerSecond === null)) return handled(call, route, deps)
+  return takeRequest(call, route.scope, principal, deps.gateway).then(() => {
+    const made = handled(call, route, deps)
+    return call.deadline !== undefined && made instanceof Promise ? beforeDeadline(call.deadline, made) : made
+  })
+}
+
+function handled(call: Call, route: Route, deps: AppDeps): RouteAnswer | Promise<RouteAnswer> {
   if (route.query !== undefined) checkQuery(call, route.query)
   // what an admin asks for may take as long as it does, unless the request says otherwise
-  const limitMs = timeoutOf(headers[timeoutHeader]) ?? (route.scope === 'admin' ? null : deps.gateway.requestTimeoutMs)
+  const limitMs = timeoutOf(call.incoming.headers[timeoutHeader]) ?? (route.scope === 'admin' ? null : deps.gateway.requestTimeoutMs)
   if (limitMs !== null) call.deadline = { at: call.startedMs + limitMs, limitMs }
-  if (principal !== null && (principal.requestsPerSecond !== null || principal.rowsPerSecond !== null))
-    return takeRequest(call, route.scope, principal, deps.gateway).then(() => route.handle(call, deps))
   return route.handle(call, deps)
 }
 

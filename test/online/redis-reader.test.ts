@@ -1,3 +1,5 @@
+import type { AddressInfo, Socket } from 'node:net'
+import { connect, createServer } from 'node:net'
 import { setTimeout as delay } from 'node:timers/promises'
 import { Redis } from 'ioredis'
 import { afterAll, beforeAll, expect, test } from 'vitest'
@@ -23,7 +25,7 @@ beforeAll(async () => {
   reader = createRedisReader(redis)
 })
 afterAll(async () => {
-  reader.close()
+  await reader.close()
   redis.disconnect()
   admin.disconnect()
   await server.stop()
@@ -75,15 +77,47 @@ test('what it asked over a connection that is lost the client asks again, and an
   expect(await untilTaken()).not.toBe(id)
 })
 
-test('it fails where the server is silent for longer than the client waits, and the answer that comes late is nobody else’s', async () => {
-  await untilTaken()
+test('it fails where the server is silent for longer than the client waits, and takes a new connection then', async () => {
+  const id = await untilTaken()
   process.kill(server.pid, 'SIGSTOP')
   const began = performance.now()
-  await expect(reader.read(['a'])).rejects.toThrow('Command timed out')
+  const failures = Promise.allSettled([reader.read(['a']), delay(200).then(() => reader.read(['é']))])
+  const [first] = await Promise.all([failures, delay(700)])
+  expect(first).toMatchObject([{ reason: { message: 'Command timed out' } }, { reason: { message: 'Command timed out' } }])
   expect(performance.now() - began).toBeLessThan(1500)
   const next = reader.read(['é'])
   process.kill(server.pid, 'SIGCONT')
   expect(await next).toEqual([values[3]])
+  expect(await untilTaken()).not.toBe(id)
+})
+
+test('it asks the client again where a reply is not that of its command', async () => {
+  const own: Socket[] = []
+  // hands on what comes, both ways
+  const between = createServer((client) => {
+    const upstream = connect(Number(new URL(server.url).port), '127.0.0.1')
+    client.pipe(upstream).pipe(client)
+    for (const side of [client, upstream]) side.on('error', () => client.destroy() && upstream.destroy())
+    // the greeting of a reader
+    client.on('data', (chunk: Buffer) => /PING\r\n\$36/.test(chunk.toString()) && own.push(client))
+  })
+  await new Promise<void>((resolve) => between.listen(0, '127.0.0.1', resolve))
+  const client = new Redis((between.address() as AddressInfo).port, '127.0.0.1', { commandTimeout: 2000 })
+  client.on('error', () => undefined)
+  const through = createRedisReader(client)
+  try {
+    for (const times of [1, 2]) {
+      while (own.length < times) await Promise.all([through.read(keys), delay(20)])
+      await delay(50)
+      const read = through.read(keys)
+      own.at(-1)?.write('*1\r\n$5\r\nwrong\r\n')
+      expect(await read).toEqual(values)
+    }
+  } finally {
+    await through.close()
+    client.disconnect()
+    between.close()
+  }
 })
 
 test('it fails with what the server says', async () => {
@@ -96,7 +130,10 @@ test('it fails with what the server says', async () => {
 
 test('its connection ends with it, and with the client', async () => {
   await untilTaken()
-  reader.close()
+  // what is under way is answered
+  const underWay = Array.from({ length: 20 }, () => reader.read(keys))
+  await reader.close()
+  expect(await Promise.all(underWay)).toEqual(Array.from({ length: 20 }, () => values))
   for (let tries = 0; (await readers()).length > 0; tries++) {
     expect(tries).toBeLessThan(100)
     await delay(10)

@@ -101,3 +101,22 @@ test('whoever waits for a body is told that its connection has ended, and so is 
   await all
   expect(told).toEqual(['REQUEST_ABORTED', 'REQUEST_ABORTED', 'ended'])
 })
+
+test('whoever waits for a body whose rest is dropped is not given a part of it', async () => {
+  const told: unknown[] = []
+  const socket = await connected((incoming, outgoing) => {
+    const note = (error: unknown) => void told.push((error as { code: string }).code)
+    void (async () => {
+      const waiting = incoming.body(1000).catch(note)
+      incoming.dropRest(() => outgoing.end('done'))
+      await waiting
+      await incoming.body(1000).catch(note)
+    })()
+  })
+  const answer = until(socket, 'done')
+  socket.write(`${head(20)}0123456789`)
+  await delay(30)
+  socket.write('0123456789')
+  await answer
+  expect(told).toEqual(['REQUEST_ABORTED', 'REQUEST_ABORTED'])
+})
