@@ -21,18 +21,25 @@ interface FeatureCounts {
   readonly byFeature: Float64Array
 }
 
+/** Of a read of features, what is counted. */
+export interface MeasuredRead {
+  readonly rows: readonly ServiceValues[]
+  /** Answers that came from the offline history. */
+  readonly fromHistory: number
+  /** It met a clock behind the stored data. */
+  readonly skewed: boolean
+  /** It was answered by defaults, or by states read before, as the online store was away. */
+  readonly degraded: boolean
+}
+
 export interface ServingMetrics {
   readonly registry: Registry
   readonly push: PushMetrics
   readonly models: ModelMetrics
   request(route: string, status: number, seconds: number): void
   readonly runs: RunMetrics
-  features(service: ServicePlan, rows: readonly ServiceValues[]): void
-  /** Answers that came from the offline history, and requests that met a clock behind the stored data. */
-  history(service: ServicePlan, answers: number): void
-  skewed(service: ServicePlan): void
-  /** A request that was answered by defaults, as the online store was away. */
-  degraded(service: ServicePlan): void
+  /** What a request has read. */
+  read(service: ServicePlan, read: MeasuredRead): void
   /** A failure of the online store. */
   onlineError(error: unknown): void
   /** Of every view that is served online, whether the store holds it. Replaces what was said before. */
@@ -109,15 +116,15 @@ export function createServingMetrics(registry: Registry): ServingMetrics {
       cell.observe(duration)
     },
     runs: createRunMetrics(registry),
-    history: (service, answers) => history.inc({ service: service.id }, answers),
-    skewed: (service) => skewed.inc({ service: service.id }),
-    degraded: (service) => degraded.inc({ service: service.id }),
     onlineError: createOnlineErrorMetric(registry),
     onlineViews(states) {
       onlineViews.reset()
       for (const [view, there] of states) onlineViews.set({ view }, there ? 1 : 0)
     },
-    features(service, rows) {
+    read(service, read) {
+      if (read.fromHistory > 0) history.inc({ service: service.id }, read.fromHistory)
+      if (read.skewed) skewed.inc({ service: service.id })
+      if (read.degraded) degraded.inc({ service: service.id })
       const known = counts.get(service.id)
       // A service of this id with other features can only be there after a prune: its counts start anew.
       const entry =
@@ -127,7 +134,7 @@ export function createServingMetrics(registry: Registry): ServingMetrics {
       if (entry !== known) counts.set(service.id, entry)
       const { byFeature } = entry
       const whole = allPresent(service.features.length)
-      for (const { statuses } of rows) {
+      for (const { statuses } of read.rows) {
         if (statuses === whole) {
           entry.whole++
           continue

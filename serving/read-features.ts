@@ -36,6 +36,8 @@ export interface FeatureReaderDeps {
   readonly onStoreError?: (error: unknown) => void
   /** Those of the keys of which these transactions wrote rows. */
   readonly written: AwaitPushedDeps['written']
+  /** Told of what was read. */
+  readonly onRead?: (service: ServicePlan, read: FeatureRead) => void
 }
 
 export interface FeatureMoment {
@@ -140,8 +142,8 @@ export async function readFeatures(
   const rows = new Array<ServiceRow>(entities.length)
   const texts = textsOf(service)
   for (let e = 0; e < entities.length; e++) {
-    const read = (entities.length === 1 ? reads : reads.slice(e * uses.length, (e + 1) * uses.length)) as ViewValues[]
-    const row = evaluate(service, read, (entities[e] as ServedEntity).request, asOf, e)
+    const values = (entities.length === 1 ? reads : reads.slice(e * uses.length, (e + 1) * uses.length)) as ViewValues[]
+    const row = evaluate(service, values, (entities[e] as ServedEntity).request, asOf, e)
     for (const f of texts) if (!isUnicode(row.values[f] ?? null)) throw notUnicode(service, e, f)
     rows[e] = row
   }
@@ -150,7 +152,7 @@ export async function readFeatures(
   if (failure !== null && rows.some(({ missing }) => missing.length > 0)) throw failure
   refuseMissing(service, rows, asOf)
   const { missing, missingAt, seen } = lacking ?? noneLacking
-  return {
+  const read: FeatureRead = {
     entities,
     rows,
     asOf,
@@ -161,6 +163,8 @@ export async function readFeatures(
     frontiers: () => frontiersOf(requests, answers),
     origins: () => originsOf({ online, values: reads as ViewValues[], answers, missing, missingAt, seen }),
   }
+  deps.onRead?.(service, read)
+  return read
 }
 
 interface OnlineRead {
@@ -205,14 +209,20 @@ class OnlineReading {
     this.asOf = moment.asOf
   }
 
-  async read(behind: boolean, after?: Pushed): Promise<OnlineAnswer[]> {
+  read(behind: boolean, after?: Pushed): Promise<OnlineAnswer[]> {
+    const { whenUnavailable = 'error', giveUpAt } = this.#moment
+    // most often
+    if (whenUnavailable === 'error' && giveUpAt === undefined && after === undefined) return this.#readStore(behind)
+    return this.#readOrElse(whenUnavailable, behind, after)
+  }
+
+  async #readOrElse(whenUnavailable: WhenUnavailable, behind: boolean, after?: Pushed): Promise<OnlineAnswer[]> {
     try {
       if (after === undefined) return await beforeGivingUp(this.#moment.giveUpAt, this.#readStore(behind))
       const read = await awaitPushed(this.#deps, this.#requests, after, (again) => this.#readStore(again))
       this.late = read.late
       return read.answers
     } catch (error) {
-      const { whenUnavailable = 'error' } = this.#moment
       if (whenUnavailable === 'error' || !isAway(error)) throw error
       this.away ??= error
       return this.#instead(error, whenUnavailable)

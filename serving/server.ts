@@ -229,6 +229,7 @@ export function createServer(options: ServerOptions): LockstepServer {
       },
       recent,
       onStoreError: metrics.onlineError,
+      onRead: metrics.read,
       isOnline: (view) => online.has(view),
       history: (requests, onSeen) => ofHistory((db) => readHistory(db, requests, { signal: drained.signal, onSeen })),
       written: (plan, keys, by) => ofHistory((db) => writtenKeys(db, plan, keys, by)),

@@ -56,6 +56,14 @@ export function createBreaker({ isAway, refuse, now, onChange }: BreakerOptions)
     else answered()
   }
 
+  // one that began before it opened says nothing of now
+  const succeeded = () => {
+    if (openUntil === null) failures = 0
+  }
+  const rejected = (error: unknown) => {
+    if (openUntil === null) note(error)
+  }
+
   /** While it is half open. */
   async function probe<T>(work: () => Promise<T>): Promise<T> {
     if (trying || now() < (openUntil ?? 0)) throw refuse()
@@ -75,17 +83,9 @@ export function createBreaker({ isAway, refuse, now, onChange }: BreakerOptions)
   return {
     run(work) {
       if (openUntil !== null) return probe(work)
-      return work().then(
-        (value) => {
-          // one that began before it opened says nothing of now
-          if (openUntil === null) failures = 0
-          return value
-        },
-        (error: unknown) => {
-          if (openUntil === null) note(error)
-          throw error
-        },
-      )
+      const made = work()
+      made.then(succeeded, rejected)
+      return made
     },
     get isOpen() {
       return openUntil !== null

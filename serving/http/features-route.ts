@@ -87,7 +87,7 @@ async function answerFeatures(call: Call, deps: AppDeps): Promise<RouteAnswer> {
  *
  * @param neededMs how long what comes after is going to take: with a tenth of the time allowed it is left for what is answered while the online store is away
  */
-export async function readEntities(
+export function readEntities(
   deps: AppDeps,
   catalog: Catalog,
   service: ServicePlan,
@@ -104,18 +104,13 @@ export async function readEntities(
   const asked = body.asOf === undefined ? deps.defaultAsOf : readMoment(body.asOf)
   const entities = body.entities.map(parserOf(service))
   const policy = body.whenUnavailable ?? deps.whenUnavailable
-  const read = await readFeatures(deps.reader(catalog), service, entities, {
+  return readFeatures(deps.reader(catalog), service, entities, {
     asOf: asked ?? now,
     asked: asked !== null,
     whenUnavailable: policy,
     ...(policy === 'error' || deadline === undefined ? {} : { giveUpAt: deadline.at - deadline.limitMs / 10 - neededMs }),
     ...(body.after === undefined ? {} : { pushed: pushedBy(body.after) }),
   })
-  deps.metrics.features(service, read.rows)
-  if (read.fromHistory > 0) deps.metrics.history(service, read.fromHistory)
-  if (read.skewed) deps.metrics.skewed(service)
-  if (read.degraded) deps.metrics.degraded(service)
-  return read
 }
 
 /** The members that say when an answer holds and which request it answers. They are logged too. */
