@@ -32,7 +32,7 @@ const sweepMs = 50
  * there is no such connection, and for what was asked over one that is lost, the client itself reads.
  */
 export function createRedisReader(redis: Redis): RedisReader {
-  const timeoutMs = redis.options.commandTimeout ?? Number.POSITIVE_INFINITY
+  const timeoutMs = Number(redis.options.commandTimeout ?? Number.POSITIVE_INFINITY)
   let own: Redis | null = null
   let line: Line | null = null
   let closed = false
@@ -40,15 +40,24 @@ export function createRedisReader(redis: Redis): RedisReader {
   function open(): Redis {
     const client = redis.duplicate({ protocol: 2, lazyConnect: false })
     client.on('error', () => undefined)
-    client.on('ready', () => take(client.stream))
+    client.on('ready', () => void takeSame(client))
+    // where the client goes, the reader goes
+    redis.on('close', () => cutStream(client))
     redis.once('end', cut)
     return client
+  }
+
+  /** An address may have come to mean another server since the client connected. */
+  async function takeSame(client: Redis): Promise<void> {
+    const { stream } = client
+    const [its, own] = await Promise.all([redis, client].map(processOf))
+    if (its !== own) stream.destroy()
+    else if (!stream.destroyed) take(stream)
   }
 
   function take(stream: Duplex): void {
     // nothing that the client has asked for is not answered, and it asks for nothing more
     stream.removeAllListeners('data')
-    if (stream.destroyed) return
     const taken: Line = new Line(stream, timeoutMs, () => (line = taken))
     stream.once('close', () => {
       if (line === taken) line = null
@@ -81,6 +90,18 @@ export function createRedisReader(redis: Redis): RedisReader {
       cut()
     },
   }
+}
+
+/** What tells a server from another one; null where it may not be asked. */
+async function processOf(redis: Redis): Promise<string | null> {
+  const info = await redis.info('server').catch(() => '')
+  return /^run_id:(\w+)/m.exec(info)?.[1] ?? null
+}
+
+function cutStream(redis: Redis): void {
+  // there is none before the first connection, whatever the type says
+  const stream: Redis['stream'] | undefined = redis.stream
+  stream?.destroy()
 }
 
 function timedOut(): Error {

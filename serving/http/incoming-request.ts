@@ -46,6 +46,7 @@ export class IncomingRequest extends IncomingMessage {
   dropRest(done: () => void): void {
     if (this.complete || this.destroyed) return done()
     this.#dropping = true
+    this.#chunks = []
     this.#dropped = done
     this.#refuse(aborted())
     this.read(0)
@@ -57,6 +58,8 @@ export class IncomingRequest extends IncomingMessage {
       this.#waiting = null
       waiting?.resolve(this.#chunks)
       this.#end()
+      // Node waits for it to let go of a request that was answered before
+      this.emit('end')
       return false
     }
     if (this.#dropping) return true

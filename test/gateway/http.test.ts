@@ -155,8 +155,13 @@ describe('a key with limits', () => {
     expect(told(third)).toEqual([429, 'RATE_LIMITED'])
     expect([third.headers.get('retry-after'), third.headers.get('ratelimit-policy')]).toEqual(['1', '"requests";q=2;w=1'])
     expect(third.headers.get('ratelimit')).toBe('"requests";r=0;t=1')
+    // what is wrong with it is not looked at
+    const wrong = await ask(url, '/v1/features', question, { ...bearer(slow), 'x-request-timeout-ms': 'soon' })
+    expect(told(wrong)).toEqual([429, 'RATE_LIMITED'])
     // of another scope
     expect((await ask(url, '/v1/predict', prediction, bearer(slow))).status).toBe(200)
+    const late = await ask(url, '/v1/predict', prediction, { ...bearer(slow), 'x-request-timeout-ms': '1' })
+    expect(told(late)).toEqual([504, 'DEADLINE_EXCEEDED'])
     const two = { ...question, entities: [question.entities[0], question.entities[0]] }
     expect((await ask(url, '/v1/features', two, bearer(narrow))).headers.get('ratelimit')).toContain('"rows";r=1')
     expect(told(await ask(url, '/v1/features', two, bearer(narrow)))).toEqual([429, 'RATE_LIMITED'])

@@ -2,7 +2,7 @@ import type { AddressInfo, Socket } from 'node:net'
 import { connect, createServer } from 'node:net'
 import { setTimeout as delay } from 'node:timers/promises'
 import { Redis } from 'ioredis'
-import { afterAll, beforeAll, expect, test } from 'vitest'
+import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest'
 import type { RedisReader } from '../../online/redis-reader.ts'
 import { createRedisReader } from '../../online/redis-reader.ts'
 import type { OwnRedis } from '../services/own-redis.ts'
@@ -91,33 +91,97 @@ test('it fails where the server is silent for longer than the client waits, and 
   expect(await untilTaken()).not.toBe(id)
 })
 
-test('it asks the client again where a reply is not that of its command', async () => {
-  const own: Socket[] = []
-  // hands on what comes, both ways
+/** A reader whose connections go through the test. */
+async function throughTest() {
+  const to = { port: Number(new URL(server.url).port) }
+  /** Those of the reader, by its greeting. */
+  const own: { readonly client: Socket; readonly upstream: Socket }[] = []
   const between = createServer((client) => {
-    const upstream = connect(Number(new URL(server.url).port), '127.0.0.1')
+    const upstream = connect(to.port, '127.0.0.1')
     client.pipe(upstream).pipe(client)
-    for (const side of [client, upstream]) side.on('error', () => client.destroy() && upstream.destroy())
-    // the greeting of a reader
-    client.on('data', (chunk: Buffer) => /PING\r\n\$36/.test(chunk.toString()) && own.push(client))
+    for (const side of [client, upstream]) {
+      side.on('error', () => undefined)
+      side.on('close', () => client.destroy() && upstream.destroy())
+    }
+    client.on('data', (chunk: Buffer) => /PING\r\n\$36/.test(chunk.toString()) && own.push({ client, upstream }))
   })
   await new Promise<void>((resolve) => between.listen(0, '127.0.0.1', resolve))
-  const client = new Redis((between.address() as AddressInfo).port, '127.0.0.1', { commandTimeout: 2000 })
+  const client = new Redis((between.address() as AddressInfo).port, '127.0.0.1', { commandTimeout: 500 })
   client.on('error', () => undefined)
   const through = createRedisReader(client)
-  try {
-    for (const times of [1, 2]) {
-      while (own.length < times) await Promise.all([through.read(keys), delay(20)])
-      await delay(50)
-      const read = through.read(keys)
-      own.at(-1)?.write('*1\r\n$5\r\nwrong\r\n')
-      expect(await read).toEqual(values)
-    }
-  } finally {
+  onTestFinished(async () => {
     await through.close()
     client.disconnect()
     between.close()
+  })
+  const taken = async (times: number) => {
+    while (own.length < times) await Promise.all([through.read(keys).catch(() => undefined), delay(20)])
+    await delay(50)
+    return own.at(-1) as (typeof own)[number]
   }
+  return { to, own, client, through, taken }
+}
+
+test('it asks the client again where a reply is not that of its command', async () => {
+  const { through, taken } = await throughTest()
+  for (const times of [1, 2]) {
+    const { client } = await taken(times)
+    const read = through.read(keys)
+    client.write('*1\r\n$5\r\nwrong\r\n')
+    expect(await read).toEqual(values)
+  }
+})
+
+test('it gives a connection up over which nothing comes any more', async () => {
+  const { own, through, taken } = await throughTest()
+  const { client, upstream } = await taken(1)
+  upstream.unpipe(client)
+  await expect(through.read(keys)).rejects.toThrow('Command timed out')
+  expect(await through.read(keys)).toEqual(values)
+  await taken(2)
+  expect(own).toHaveLength(2)
+  expect(await through.read(keys)).toEqual(values)
+})
+
+test('a read whose connection is lost late is asked again in the time that is left', async () => {
+  const { through, taken } = await throughTest()
+  const { client, upstream } = await taken(1)
+  upstream.unpipe(client)
+  const began = performance.now()
+  const read = through.read(keys)
+  await delay(400)
+  process.kill(server.pid, 'SIGSTOP')
+  client.destroy()
+  await expect(read).rejects.toThrow('Command timed out')
+  const took = performance.now() - began
+  process.kill(server.pid, 'SIGCONT')
+  expect(took).toBeLessThan(800)
+})
+
+test('it never reads from another server than the client', async () => {
+  const other = await ownRedis('redis-server')
+  onTestFinished(() => other.stop())
+  const elsewhere = new Redis(other.url)
+  onTestFinished(() => elsewhere.disconnect())
+  await elsewhere.set('b', 'of another server')
+  const { to, client, through, taken } = await throughTest()
+  const { client: ofReader } = await taken(1)
+  // the reader alone is sent elsewhere: the client reads for it
+  const first = to.port
+  to.port = Number(new URL(other.url).port)
+  ofReader.destroy()
+  for (let i = 0; i < 20; i++) {
+    expect(await through.read(keys)).toEqual(values)
+    await delay(10)
+  }
+  // then the client is too, and the reader goes with it
+  await admin.client('KILL', 'ID', await client.client('ID'))
+  await taken(2)
+  expect(await through.read(['b'])).toEqual([Buffer.from('of another server')])
+  to.port = first
+  await elsewhere.client('KILL', 'ID', await client.client('ID'))
+  await taken(3)
+  expect(await through.read(keys)).toEqual(values)
 })
 
 test('it fails with what the server says', async () => {

@@ -3,6 +3,8 @@ import { createServer } from 'node:http'
 import type { AddressInfo, Socket } from 'node:net'
 import { connect } from 'node:net'
 import { setTimeout as delay } from 'node:timers/promises'
+import { setFlagsFromString } from 'node:v8'
+import { runInNewContext } from 'node:vm'
 import { expect, onTestFinished, test } from 'vitest'
 import { IncomingRequest } from '../../serving/http/incoming-request.ts'
 
@@ -119,4 +121,25 @@ test('whoever waits for a body whose rest is dropped is not given a part of it',
   socket.write('0123456789')
   await answer
   expect(told).toEqual(['REQUEST_ABORTED', 'REQUEST_ABORTED'])
+})
+
+test('a connection that is kept holds on to no request that was answered, whole or not', async () => {
+  setFlagsFromString('--expose-gc')
+  const gc = runInNewContext('gc') as () => void
+  const made: WeakRef<IncomingRequest>[] = []
+  const socket = await connected((incoming, outgoing) => {
+    made.push(new WeakRef(incoming))
+    outgoing.end('done')
+    if (incoming.url !== '/unread') incoming.dropRest(() => undefined)
+  })
+  for (const path of ['/unread', '/dropped']) {
+    socket.write(head(70_000).replace('/', path))
+    socket.write(Buffer.alloc(60_000))
+    await until(socket, 'done')
+    socket.write(Buffer.alloc(10_000))
+    await delay(50)
+    gc()
+    await delay(10)
+  }
+  expect(made.map((each) => each.deref() === undefined)).toEqual([true, true])
 })
