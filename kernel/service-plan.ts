@@ -85,4 +85,6 @@ export interface ServiceRow extends ServiceValues {
    * @param at where the row begins in `floats`
    */
   fill(floats: Floats, at: number, columns: readonly FloatColumn[]): void
+  /** Adds 1 to `counts[feature * statusNames.length + status]` for each feature that is not PRESENT. The same as from `statuses`, without making them. */
+  countLacking(counts: Float64Array): void
 }

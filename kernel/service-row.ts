@@ -2,8 +2,8 @@ import type { StepValues } from './on-demand-step.ts'
 import type { Floats } from './packed-row.ts'
 import { fillFloats, PackedRow } from './packed-row.ts'
 import type { FloatColumn, ServiceRow } from './service-plan.ts'
-import type { Status, ViewValues } from './state.ts'
-import { allPresent } from './state.ts'
+import type { ViewValues } from './state.ts'
+import { allPresent, Status, statusNames } from './state.ts'
 import type { Value } from './value-type.ts'
 
 /** Where a feature stands in what was read, followed by what was computed. */
@@ -16,12 +16,17 @@ export interface FeaturePlace {
 /** What the rows of a service are made of, once for all of them. */
 export class RowLayout {
   readonly places: readonly FeaturePlace[]
+  /** By index of the sites: for each feature of it that the service has, its index there and in the service, one after the other. */
+  readonly pairs: readonly (readonly number[])[]
   readonly #fills = new WeakMap<readonly FloatColumn[], readonly SiteFill[]>()
   /** The columns that were asked for last, and theirs. */
   #last: readonly [columns: readonly FloatColumn[], fills: readonly SiteFill[]] = [[], []]
 
   constructor(places: readonly FeaturePlace[]) {
     this.places = places
+    const pairs: number[][] = []
+    for (const [of, { site, feature }] of places.entries()) (pairs[site] ??= []).push(feature, of)
+    this.pairs = pairs
   }
 
   /**
@@ -29,7 +34,7 @@ export class RowLayout {
    * @param sites those, and what was computed after them
    */
   row(read: readonly ViewValues[], sites: readonly StepValues[], missing: readonly string[]): ServiceRow {
-    return new Evaluated(this, read, sites, statusesAt(this.places, sites), missing)
+    return new Evaluated(this, read, sites, missing)
   }
 
   /** By index of the sites. */
@@ -66,23 +71,16 @@ interface SiteFill {
   places: Int32Array | null
 }
 
-/** What few ask for, values and event times, it makes as they are asked for. */
+/** What few ask for (values, statuses and event times) it makes as it is asked for. */
 class Evaluated implements ServiceRow {
-  readonly statuses: readonly Status[]
   readonly missing: readonly string[]
   readonly #layout: RowLayout
   readonly #read: readonly ViewValues[]
   readonly #sites: readonly StepValues[]
   #values: readonly (Value | null)[] | null = null
+  #statuses: readonly Status[] | null = null
 
-  constructor(
-    layout: RowLayout,
-    read: readonly ViewValues[],
-    sites: readonly StepValues[],
-    statuses: readonly Status[],
-    missing: readonly string[],
-  ) {
-    this.statuses = statuses
+  constructor(layout: RowLayout, read: readonly ViewValues[], sites: readonly StepValues[], missing: readonly string[]) {
     this.missing = missing
     this.#layout = layout
     this.#read = read
@@ -105,6 +103,10 @@ class Evaluated implements ServiceRow {
     return values
   }
 
+  get statuses(): readonly Status[] {
+    return (this.#statuses ??= statusesAt(this.#layout.places, this.#sites))
+  }
+
   get eventTimes(): readonly (number | null)[] {
     return this.#layout.places.map(({ site }) => this.#read[site]?.eventTime ?? null)
   }
@@ -119,15 +121,29 @@ class Evaluated implements ServiceRow {
       else fillFloats(floats, at, fill.columns, site.values)
     }
   }
+
+  countLacking(counts: Float64Array): void {
+    const { pairs } = this.#layout
+    for (let s = 0; s < pairs.length; s++) {
+      const ofSite = pairs[s]
+      const site = this.#sites[s] as StepValues
+      if (ofSite === undefined || isWhole(site)) continue
+      for (let i = 0; i < ofSite.length; i += 2) {
+        const status = site.statuses[ofSite[i] as number] as Status
+        if (status === Status.present) continue
+        const slot = (ofSite[i + 1] as number) * statusNames.length + status
+        counts[slot] = (counts[slot] as number) + 1
+      }
+    }
+  }
+}
+
+function isWhole({ statuses }: StepValues): boolean {
+  return statuses === allPresent(statuses.length)
 }
 
 function statusesAt(places: readonly FeaturePlace[], sites: readonly StepValues[]): readonly Status[] {
-  let whole = true
-  for (let s = 0; s < sites.length && whole; s++) {
-    const { statuses } = sites[s] as StepValues
-    whole = statuses === allPresent(statuses.length)
-  }
-  if (whole) return allPresent(places.length)
+  if (sites.every(isWhole)) return allPresent(places.length)
   const statuses = new Array<Status>(places.length)
   for (let i = 0; i < places.length; i++) {
     const { site, feature } = places[i] as FeaturePlace

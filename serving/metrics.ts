@@ -1,7 +1,7 @@
 import type { Registry } from 'prom-client'
 import { Counter, Gauge } from 'prom-client'
-import type { ServicePlan, ServiceValues } from '../kernel/service-plan.ts'
-import { allPresent, Status, statusNames } from '../kernel/state.ts'
+import type { ServicePlan, ServiceRow } from '../kernel/service-plan.ts'
+import { Status, statusNames } from '../kernel/state.ts'
 import type { DefinitionId } from '../kernel/view-spec.ts'
 import type { ModelMetrics } from './model-metrics.ts'
 import { createModelMetrics } from './model-metrics.ts'
@@ -15,15 +15,14 @@ import { createRunMetrics } from './run-metrics.ts'
 
 interface FeatureCounts {
   readonly plan: ServicePlan
-  /** Rows of which all was there. */
-  whole: number
-  /** Of the others, by feature and status. */
-  readonly byFeature: Float64Array
+  rows: number
+  /** Of what was not PRESENT, by feature and status. */
+  readonly lacking: Float64Array
 }
 
 /** Of a read of features, what is counted. */
 export interface MeasuredRead {
-  readonly rows: readonly ServiceValues[]
+  readonly rows: readonly Pick<ServiceRow, 'countLacking'>[]
   /** Answers that came from the offline history. */
   readonly fromHistory: number
   /** It met a clock behind the stored data. */
@@ -92,10 +91,12 @@ export function createServingMetrics(registry: Registry): ServingMetrics {
       registers: [],
       collect() {
         this.reset()
-        for (const { plan, whole, byFeature } of counts.values()) {
+        for (const { plan, rows, lacking } of counts.values()) {
           for (const [f, feature] of plan.features.entries()) {
+            const ofFeature = lacking.slice(f * statusNames.length, (f + 1) * statusNames.length)
+            ofFeature[Status.present] = rows - ofFeature.reduce((sum, count) => sum + count, 0)
             for (const [s, status] of statusNames.entries()) {
-              const count = (byFeature[f * statusNames.length + s] ?? 0) + (s === Status.present ? whole : 0)
+              const count = ofFeature[s] ?? 0
               if (count > 0) this.inc({ service: plan.id, feature: feature.name, status }, count)
             }
           }
@@ -130,20 +131,10 @@ export function createServingMetrics(registry: Registry): ServingMetrics {
       const entry =
         known?.plan.fingerprint === service.fingerprint
           ? known
-          : { plan: service, whole: 0, byFeature: new Float64Array(service.features.length * statusNames.length) }
+          : { plan: service, rows: 0, lacking: new Float64Array(service.features.length * statusNames.length) }
       if (entry !== known) counts.set(service.id, entry)
-      const { byFeature } = entry
-      const whole = allPresent(service.features.length)
-      for (const { statuses } of read.rows) {
-        if (statuses === whole) {
-          entry.whole++
-          continue
-        }
-        for (let f = 0; f < statuses.length; f++) {
-          const slot = f * statusNames.length + (statuses[f] as number)
-          byFeature[slot] = (byFeature[slot] ?? 0) + 1
-        }
-      }
+      entry.rows += read.rows.length
+      for (const row of read.rows) row.countLacking(entry.lacking)
     },
   }
 }

@@ -1,3 +1,4 @@
+import { Status, statusNames } from '../../kernel/state.ts'
 import fc from 'fast-check'
 import { expect, it } from 'vitest'
 import { compileService } from '../../kernel/compile-service.ts'
@@ -100,6 +101,11 @@ it('fills a tensor as its values would, whichever of them are wanted, before and
         const row = service.evaluate(read, [], now)
         row.fill(before, width, columns)
         expect(before).toEqual(told)
+        // each twice
+        const [counts, counted] = [new Float64Array(width * statusNames.length), new Float64Array(width * statusNames.length)]
+        for (const each of [row, row]) each.countLacking(counts)
+        for (const [f, status] of expected.statuses.entries()) if (status !== Status.present) counted[f * statusNames.length + status] = 2
+        expect(counts).toEqual(counted)
         expect(row.values).toEqual(expected.values)
         expect(row.statuses).toEqual(expected.statuses)
         expect(row.eventTimes).toEqual(expected.eventTimes)

@@ -26,7 +26,7 @@ function service(...features: readonly Feature[]): ServicePlan {
     })),
     required: [],
     direct: [],
-    evaluate: () => ({ values: [], statuses: [], eventTimes: [], missing: [], fill: () => undefined }),
+    evaluate: () => ({ values: [], statuses: [], eventTimes: [], missing: [], fill: () => undefined, countLacking: () => undefined }),
   }
 }
 
