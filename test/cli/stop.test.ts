@@ -130,7 +130,9 @@ describe('a command whose database has fallen silent', { timeout: 60_000 }, () =
       expect((await stopped(running, 'SIGINT')).code).toBe(130)
       expect(await readdir(folder)).toEqual(before)
       await gate.shut()
-      await db.query(`select pg_terminate_backend(pid, 5000) from pg_stat_activity where wait_event_type = 'Lock'`)
+      await db.query(
+        `select pg_terminate_backend(pid, 5000) from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'`,
+      )
     })
   })
 })

@@ -98,7 +98,10 @@ describe('PostgreSQL', () => {
     const administrator = new pg.Client(database.url)
     await administrator.connect()
     const sleeping = failureOf(db.query('select pg_sleep(10)'))
-    while ((await administrator.query(`select 1 from pg_stat_activity where query = 'select pg_sleep(10)'`)).rowCount === 0);
+    while (
+      (await administrator.query(`select 1 from pg_stat_activity where datname = current_database() and query = 'select pg_sleep(10)'`))
+        .rowCount === 0
+    );
     await administrator.query(kill)
     expect(await sleeping).toMatchObject({ code: 'POSTGRES_UNAVAILABLE' })
     await vi.waitFor(() => db.ping())
