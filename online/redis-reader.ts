@@ -68,6 +68,7 @@ export function createRedisReader(redis: Redis): RedisReader {
   /** In the time that is left. */
   function askAgain({ keys, resolve, reject, until }: Read): void {
     const leftMs = until - performance.now()
+    if (leftMs <= 0) return reject(timedOut())
     const timer = Number.isFinite(leftMs) ? setTimeout(() => reject(timedOut()), leftMs) : undefined
     void mget(redis, keys)
       .then(resolve, reject)

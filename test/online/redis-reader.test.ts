@@ -143,6 +143,19 @@ test('it gives a connection up over which nothing comes any more', async () => {
   expect(await through.read(keys)).toEqual(values)
 })
 
+test('a read whose connection is lost after its time is asked no more', async () => {
+  const { through, taken } = await throughTest()
+  const { client, upstream } = await taken(1)
+  upstream.unpipe(client)
+  const read = through.read(keys)
+  const failed = expect(read).rejects.toThrow('Command timed out')
+  // nothing else comes to its turn meanwhile, neither its timer
+  client.destroy()
+  const until = performance.now() + 600
+  while (performance.now() < until);
+  await failed
+})
+
 test('a read whose connection is lost late is asked again in the time that is left', async () => {
   const { through, taken } = await throughTest()
   const { client, upstream } = await taken(1)
