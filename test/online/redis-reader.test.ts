@@ -168,7 +168,7 @@ test('a read whose connection is lost late is asked again in the time that is le
   await expect(read).rejects.toThrow('Command timed out')
   const took = performance.now() - began
   process.kill(server.pid, 'SIGCONT')
-  expect(took).toBeLessThan(800)
+  expect(took).toBeLessThan(880)
 })
 
 test('it never reads from another server than the client', async () => {
@@ -219,7 +219,8 @@ test('its connection ends with it, and with the client', async () => {
   expect(await reader.read(keys)).toEqual(values)
   const other = redis.duplicate()
   const ofOther = createRedisReader(other)
-  while ((await readers()).length < 2) await ofOther.read(keys)
+  // the last command of the client is another one then
+  while ((await readers()).length === 0) await ofOther.read(keys).then(() => other.client('ID'))
   other.disconnect()
   for (let tries = 0; (await readers()).length > 0; tries++) {
     expect(tries).toBeLessThan(100)
