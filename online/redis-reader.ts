@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto'
 import type { Duplex } from 'node:stream'
 import { ReplyError } from 'ioredis'
 import type { Redis } from 'ioredis'
-import { cutRedis } from '../runtime/redis.ts'
+import { cutRedis, cutStream } from '../runtime/redis.ts'
 import { mget } from './redis-read-command.ts'
 import type { Reply } from './redis-replies.ts'
 import { ReplyParser } from './redis-replies.ts'
@@ -97,12 +97,6 @@ export function createRedisReader(redis: Redis): RedisReader {
 async function processOf(redis: Redis): Promise<string | null> {
   const info = await redis.info('server').catch(() => '')
   return /^run_id:(\w+)/m.exec(info)?.[1] ?? null
-}
-
-function cutStream(redis: Redis): void {
-  // there is none before the first connection, whatever the type says
-  const stream: Redis['stream'] | undefined = redis.stream
-  stream?.destroy()
 }
 
 function timedOut(): Error {

@@ -32,6 +32,11 @@ export function openRedis(url: string, options: { readonly signal?: AbortSignal 
 /** Ends the connection for good, without a word from the server, on which `disconnect` alone may wait. */
 export function cutRedis(redis: Redis): void {
   redis.disconnect()
+  cutStream(redis)
+}
+
+/** Ends the connection that there is; unless it was told to end, the client makes another one. */
+export function cutStream(redis: Redis): void {
   // there is none before the first connection, whatever the type says
   const stream: Redis['stream'] | undefined = redis.stream
   stream?.destroy()
