@@ -3,6 +3,7 @@ import type { AddressInfo } from 'node:net'
 import { setTimeout as delay } from 'node:timers/promises'
 import type { Logger } from '../runtime/log.ts'
 import type { Registry } from 'prom-client'
+import { allocateYoung } from '../runtime/allocate-young.ts'
 import { LockstepError, messageOf } from '../kernel/errors.ts'
 import { explainView } from '../offline/explain-view.ts'
 import { readHistory } from '../offline/history.ts'
@@ -148,6 +149,7 @@ export interface LockstepServer {
  * with PostgreSQL lost later it goes on answering what needs no history.
  */
 export function createServer(options: ServerOptions): LockstepServer {
+  allocateYoung()
   const { log } = options
   const pollMs = options.pollMs ?? 2000
   const database = createDependency({ name: 'The database', open: options.database, ping: (db) => db.ping(), log })

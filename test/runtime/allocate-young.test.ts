@@ -1,0 +1,17 @@
+import { execFile } from 'node:child_process'
+import { join } from 'node:path'
+import { promisify } from 'node:util'
+import { expect, it } from 'vitest'
+
+it('keeps V8 from making objects old at once, which by default it does with those of a literal that lived on', async () => {
+  const told = async (by: string) => {
+    const script = join(import.meta.dirname, 'allocate-young-process.ts')
+    const options = ['--max-semi-space-size=1', '--trace-pretenuring-statistics', script, by]
+    return (await promisify(execFile)(process.execPath, options, { maxBuffer: 1 << 26 })).stdout
+  }
+  // where this is no more, V8 may be left to itself
+  expect(await told('default')).toMatch(/undecided => tenure/)
+  const young = await told('young')
+  expect(young).toContain('2000000 objects')
+  expect(young).not.toContain('=> tenure')
+})
