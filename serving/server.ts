@@ -147,6 +147,7 @@ export interface LockstepServer {
 /**
  * The serving process: watches the registry and the stores, and answers HTTP. It starts with PostgreSQL or Redis away, and becomes ready by itself;
  * with PostgreSQL lost later it goes on answering what needs no history.
+ * V8 makes all objects of the process young from then on (`runtime/allocate-young.ts`).
  */
 export function createServer(options: ServerOptions): LockstepServer {
   allocateYoung()

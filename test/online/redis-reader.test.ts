@@ -86,7 +86,7 @@ test('it fails where the server is silent for longer than the client waits, and 
  *
  * @param commandTimeout of its client, milliseconds
  */
-async function throughTest(commandTimeout = 5_000) {
+async function throughTest(commandTimeout = 500) {
   const to = { port: Number(new URL(server.url).port) }
   /** Those of the reader, by its greeting. */
   const own: { readonly client: Socket; readonly upstream: Socket }[] = []
@@ -117,7 +117,7 @@ async function throughTest(commandTimeout = 5_000) {
 }
 
 test('what it asked over a connection that is lost the client asks again, and another connection takes its place', async () => {
-  const { own, through, taken } = await throughTest()
+  const { own, through, taken } = await throughTest(300)
   const { client, upstream } = await taken(1)
   upstream.unpipe(client)
   const reads = Array.from({ length: 20 }, () => through.read(keys))
@@ -139,7 +139,7 @@ test('it asks the client again where a reply is not that of its command', async 
 })
 
 test('it gives a connection up over which nothing comes any more', async () => {
-  const { own, through, taken } = await throughTest(500)
+  const { own, through, taken } = await throughTest()
   const { client, upstream } = await taken(1)
   upstream.unpipe(client)
   await expect(through.read(keys)).rejects.toThrow('Command timed out')
@@ -150,7 +150,7 @@ test('it gives a connection up over which nothing comes any more', async () => {
 })
 
 test('a read whose connection is lost after its time is asked no more', async () => {
-  const { through, taken } = await throughTest(500)
+  const { through, taken } = await throughTest()
   const { client, upstream } = await taken(1)
   upstream.unpipe(client)
   const read = through.read(keys)
@@ -163,7 +163,7 @@ test('a read whose connection is lost after its time is asked no more', async ()
 })
 
 test('a read whose connection is lost late is asked again in the time that is left', async () => {
-  const { through, taken } = await throughTest(500)
+  const { through, taken } = await throughTest()
   const { client, upstream } = await taken(1)
   upstream.unpipe(client)
   const began = performance.now()
