@@ -9,6 +9,7 @@ import * as modelAliases from './0007-model-aliases.ts'
 import * as apiKeys from './0008-api-keys.ts'
 import * as predictionLog from './0009-prediction-log.ts'
 import * as erasuresKept from './0010-erasures-kept.ts'
+import * as modelBytesPlain from './0011-model-bytes-plain.ts'
 
 /** Every migration, in order. Append-only: what is here has run somewhere, and is never edited, renamed or removed. */
 export const migrations: Readonly<Record<string, Migration>> = {
@@ -22,4 +23,5 @@ export const migrations: Readonly<Record<string, Migration>> = {
   '0008-api-keys': apiKeys,
   '0009-prediction-log': predictionLog,
   '0010-erasures-kept': erasuresKept,
+  '0011-model-bytes-plain': modelBytesPlain,
 }

@@ -69,8 +69,9 @@ const defaultTolerance = 1e-6
 export async function openModel(bytes: () => Promise<Uint8Array>, options: OpenModelOptions): Promise<OpenModel> {
   const { binding, name, running, runners, log, onWait } = options
   const times = createRunTimes()
-  const first = await bytes()
-  const tried = await tryModel(first, options)
+  // a process takes a while to start, and the bytes to be read
+  const reading = bytes()
+  const tried = await tryModel(reading, options)
   for (const [rows, ms] of tried.measured?.times ?? []) times.note(rows, ms)
   if (tried.measured?.sharesRuns === false && binding.maxRows === null && running.tolerance !== 0)
     log.warn(
@@ -136,7 +137,7 @@ export async function openModel(bytes: () => Promise<Uint8Array>, options: OpenM
       () => runners.give(tried.runner),
       () => runners.end(tried.runner),
     )
-    return { place: 'inline', session: await openInlineSession(first, name) }
+    return { place: 'inline', session: await openInlineSession(await reading, name) }
   }
 }
 
@@ -153,8 +154,12 @@ function isSmall({ loaded, measured }: Tried): boolean {
 }
 
 /** Loads a model into a runner and measures it there. */
-async function tryModel(bytes: Uint8Array, { binding, name, running, runners, log }: OpenModelOptions): Promise<Tried> {
+async function tryModel(reading: Promise<Uint8Array>, { binding, name, running, runners, log }: OpenModelOptions): Promise<Tried> {
   const runner = runners.take()
+  const bytes = await reading.catch((error: unknown) => {
+    runners.give(runner)
+    throw error
+  })
   try {
     const loaded = await runner.load(bytes, name, loadTimeoutMs)
     try {

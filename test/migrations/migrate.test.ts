@@ -124,6 +124,29 @@ describe('the migrations', () => {
     await database.drop()
   })
 
+  it('keep model files as they are, so that a piece of one is found at once', async () => {
+    const { db, close } = await openServer()
+    const shape = `'[]', '[]', '{}', 's', 1, 'f'`
+    const push = (version: number) =>
+      db.query(`insert into lockstep.model_versions (model, version, bytes, sha256, size_bytes, inputs, outputs, metadata, service_name, service_version, service_fingerprint)
+        select 'm', ${version}, convert_to(repeat('0123456789', 100000), 'UTF8'), 'x', 1000000, ${shape}`)
+    const stored = () =>
+      db.query('select version, pg_column_size(bytes) as size, md5(bytes) as md5 from lockstep.model_versions order by version')
+    await push(1)
+    const plain = { size: 1_000_000, md5: expect.any(String) as string }
+    expect(await stored()).toEqual([{ version: 1, ...plain }])
+    // as a database has it that comes from before
+    await db.script(
+      `alter table lockstep.model_versions alter column bytes set storage extended; delete from lockstep.migrations where name like '0011-%'`,
+    )
+    await push(2)
+    const [first, second] = await stored()
+    expect(second?.['size']).toBeLessThan(100_000)
+    expect(await migrateDatabase(db.kysely)).toEqual(['0011-model-bytes-plain'])
+    expect(await stored()).toEqual([first, { version: 2, ...plain, md5: first?.['md5'] }])
+    await close()
+  })
+
   it('undo everything where one fails', async () => {
     const { db, close } = await openServer({ migrate: false })
     await db.script('create schema lockstep; create table lockstep.datasets (other int)')
