@@ -4,8 +4,10 @@ import { LockstepError, messageOf } from '../kernel/errors.ts'
 import type { LockstepTables, ModelAction } from '../migrations/schema.ts'
 import type { Database } from '../runtime/database.ts'
 import { bindVersion } from './bind-version.ts'
-import type { CatalogModel } from './catalog.ts'
-import { readCatalog } from './catalog.ts'
+import type { Catalog, CatalogModel } from './catalog.ts'
+import { loadCatalog, readCatalog } from './catalog.ts'
+import type { LoadedOn, LoadOnServersOptions } from './load-on-servers.ts'
+import { loadOnServers } from './load-on-servers.ts'
 import { championAlias } from './model-aliases.ts'
 import type { Actor } from './model-events.ts'
 import { recordModelEvent } from './model-events.ts'
@@ -27,13 +29,20 @@ export interface AliasChange {
   readonly changed: boolean
   /** The registry's revision afterwards. */
   readonly revision: number
+  /** Of a promotion that had servers load the version first: how many, and how many had. */
+  readonly servers?: LoadedOn
+}
+
+export interface PromoteOptions extends LoadOnServersOptions {
+  /** Changes it without having servers load the version first, which then answers on each once that has loaded it. */
+  readonly atOnce?: boolean
 }
 
 /**
- * Points an alias at a version, which answers from then on: with `champion`, requests that name no version.
+ * Points an alias at a version, which answers from then on: with `champion`, requests that name no version. All servers have loaded it before, as a rule.
  *
  * @param wanted a number, or another alias
- * @throws LockstepError `UNKNOWN_DEFINITION`, `INVALID_NAME`, or `NOT_PROMOTABLE` where the version cannot be served any more, with why
+ * @throws LockstepError `UNKNOWN_DEFINITION`, `INVALID_NAME`, or `NOT_PROMOTABLE` where the version cannot be served any more or a server cannot load it, with why
  */
 export async function promoteModel(
   db: Database,
@@ -41,12 +50,17 @@ export async function promoteModel(
   wanted: VersionReference,
   by: Actor,
   alias: string = championAlias,
+  { atOnce = false, ...options }: PromoteOptions = {},
 ): Promise<AliasChange> {
   checkAlias(alias)
-  return await changeAlias(db, name, async (model, transaction) => {
-    const { version } = pickVersion(model, wanted)
-    return await pointAlias(transaction, model, alias, version, by)
-  })
+  const catalog = await loadCatalog(db)
+  const model = catalog.model(name)
+  const { version } = pickVersion(model, wanted)
+  requireServable(catalog, model, alias, version)
+  const isThere = model.aliases.get(alias)?.version === version
+  const servers = atOnce || isThere ? null : await loadOnServers(db, name, version, options)
+  const change = await changeAlias(db, name, (now, transaction) => pointAlias(transaction, now, alias, version, by))
+  return servers === null || servers.asked === 0 ? change : { ...change, servers }
 }
 
 /**
@@ -133,17 +147,19 @@ async function changeAlias(
     const catalog = await readCatalog(transaction)
     const model = catalog.model(name)
     const made = await change(model, transaction)
-    if (made.to !== null) {
-      try {
-        bindVersion(catalog, model.spec, pickVersion(model, made.to))
-      } catch (cause) {
-        throw new LockstepError(
-          'NOT_PROMOTABLE',
-          `The version ${made.to} of the model "${name}" cannot be served, so "${made.alias}" stays where it is: ${messageOf(cause)}`,
-          { cause, details: { model: name, alias: made.alias, version: made.to } },
-        )
-      }
-    }
+    if (made.to !== null) requireServable(catalog, model, made.alias, made.to)
     return { ...made, revision: made.changed ? await bumpRevision(transaction) : await readRevision(transaction) }
   })
+}
+
+function requireServable(catalog: Catalog, model: CatalogModel, alias: string, version: number): void {
+  try {
+    bindVersion(catalog, model.spec, pickVersion(model, version))
+  } catch (cause) {
+    throw new LockstepError(
+      'NOT_PROMOTABLE',
+      `The version ${version} of the model "${model.name}" cannot be served, so "${alias}" stays where it is: ${messageOf(cause)}`,
+      { cause, details: { model: model.name, alias, version } },
+    )
+  }
 }

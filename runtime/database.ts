@@ -51,6 +51,8 @@ export interface Database {
    * @returns what ends it
    */
   listen(channel: string, onNotice: (said: string | null) => void): Promise<() => Promise<void>>
+  /** How many listen to a channel by `listen` now, of all processes. Those whose machine is lost count until PostgreSQL notices. */
+  listeners(channel: string): Promise<number>
   ping(): Promise<void>
   /** Waits for what is under way; PostgreSQL for 2 s, after which it is ended. */
   close(): Promise<void>

@@ -37,6 +37,7 @@ export async function openPglite(directory: string): Promise<EmbeddedDatabase> {
   })
   const kysely = new Kysely<LockstepTables>({ dialect: new PGliteDialect({ pglite }) })
   const locked = new Set<string>()
+  const listening = new Set<{ readonly channel: string }>()
 
   const database: EmbeddedDatabase = {
     kind: 'pglite',
@@ -77,11 +78,15 @@ export async function openPglite(directory: string): Promise<EmbeddedDatabase> {
     },
     async listen(channel, onNotice) {
       const stop = await pglite.listen(channel, onNotice)
+      const listener = { channel }
+      listening.add(listener)
       onNotice(null)
       return async () => {
+        listening.delete(listener)
         if (!broken && !pglite.closed) await stop()
       }
     },
+    listeners: async (channel) => [...listening].filter((each) => each.channel === channel).length,
     async ping() {
       await pglite.query('SELECT 1')
     },

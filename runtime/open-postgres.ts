@@ -10,11 +10,12 @@ import { controlValues } from './control-values.ts'
 import { copyTuples } from './copy-out.ts'
 import type { Database, QueryOptions } from './database.ts'
 import { oneStatement, preparedStatement } from './one-statement.ts'
-import { listenOnPostgres } from './postgres-listener.ts'
+import { listenerLocks, listenOnPostgres } from './postgres-listener.ts'
 import type { PostgresSessions } from './postgres-sessions.ts'
 import { createPostgresSessions, stopSessions } from './postgres-sessions.ts'
 import { backendOf, withPostgresSnapshot } from './postgres-snapshot.ts'
 import { isUnavailable, postgresUnavailable } from './postgres-unavailable.ts'
+import { stableInt32 } from './stable-id.ts'
 import { createSlots } from './slots.ts'
 
 /** With the start and the end of a command line a failure is told within 5 s. */
@@ -164,6 +165,15 @@ export function openPostgres(url: string, options: { readonly signal?: AbortSign
       }
       listeners.add(stop)
       return stop
+    },
+    async listeners(channel) {
+      // oid has no sign
+      const rows = await database.query<{ holders: number }>(
+        `SELECT count(DISTINCT pid)::int4 AS holders FROM pg_locks WHERE locktype = 'advisory' AND granted AND classid = $1::oid AND objid = $2::oid
+          AND database = (SELECT oid FROM pg_database WHERE datname = current_database())`,
+        [listenerLocks, stableInt32(channel) >>> 0],
+      )
+      return rows[0]?.holders ?? 0
     },
     async ping() {
       let timer: NodeJS.Timeout | undefined

@@ -1,8 +1,12 @@
 import type pg from 'pg'
+import { stableInt32 } from './stable-id.ts'
 
 /** How long after a lost connection, or an attempt that failed, the next one is made: twice as long each time, up to the second. */
 const FIRST_DELAY_MS = 100
 const MAX_DELAY_MS = 5_000
+
+/** The group of the advisory locks that those who listen hold, by channel. */
+export const listenerLocks = 0x6c73_4c4e
 
 /**
  * Listens to a channel on a connection of its own until it is stopped, and connects again where that is lost.
@@ -34,6 +38,8 @@ export function listenOnPostgres(
     })
     client.once('end', () => letGo(client))
     try {
+      // others count the locks
+      if (!stopped) await client.query('SELECT pg_advisory_lock_shared($1, $2)', [listenerLocks, stableInt32(channel)])
       if (!stopped) await client.query(`LISTEN "${channel}"`)
       delayMs = FIRST_DELAY_MS
       if (!stopped) onNotice(null)

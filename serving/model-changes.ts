@@ -4,7 +4,7 @@ import type { ModelLineage } from '../registry/model-lineage.ts'
 import { readModelLineage } from '../registry/model-lineage.ts'
 import type { ModelVersion } from '../registry/model-versions.ts'
 import type { VersionReference } from '../registry/pick-version.ts'
-import type { AliasChange } from '../registry/promote.ts'
+import type { AliasChange, PromoteOptions } from '../registry/promote.ts'
 import { promoteModel, removeModelAlias, rollBackModel } from '../registry/promote.ts'
 import type { Database } from '../runtime/database.ts'
 import type { LiveCatalog } from './live-catalog.ts'
@@ -18,7 +18,7 @@ export interface TakenChange extends AliasChange {
 /** What a server changes and tells of models beyond its catalog. A change is in force on this server once it is answered, as a rule; on the others within a moment. */
 export interface ModelChanges {
   /** @throws LockstepError what `promoteModel` throws, `POSTGRES_UNAVAILABLE` */
-  promote(model: string, version: VersionReference, alias: string, by: Actor): Promise<TakenChange>
+  promote(model: string, version: VersionReference, alias: string, by: Actor, options?: PromoteOptions): Promise<TakenChange>
   rollBack(model: string, alias: string, by: Actor): Promise<TakenChange>
   remove(model: string, alias: string, by: Actor): Promise<TakenChange>
   /** Newest first. */
@@ -42,7 +42,7 @@ export function createModelChanges(database: () => Database, catalog: LiveCatalo
   }
 
   return {
-    promote: (model, version, alias, by) => taken((db) => promoteModel(db, model, version, by, alias)),
+    promote: (model, version, alias, by, options) => taken((db) => promoteModel(db, model, version, by, alias, options)),
     rollBack: (model, alias, by) => taken((db) => rollBackModel(db, model, by, alias)),
     remove: (model, alias, by) => taken((db) => removeModelAlias(db, model, alias, by)),
     history: (model, limit) => listModelEvents(database(), model, limit),

@@ -149,14 +149,14 @@ export function createModelHost(deps: ModelHostDeps): ModelHost {
     return chosenFor.get(catalog)?.get(model.name) ?? (model.versions.length === 0 ? null : pickVersion(model))
   }
 
-  /** Versions that were pushed and do not answer yet, one after the other: their promotion must take no time. One that does not load tells whoever promotes it. */
-  async function loadNewest(catalog: Catalog): Promise<void> {
+  /** Those that are to be loaded though they do not answer, one after the other. One that does not load tells whoever promotes it. */
+  async function loadReserves(catalog: Catalog): Promise<void> {
     newestCatalog = catalog
     for (const model of catalog.models.values()) {
-      const newest = model.versions.at(-1)
-      if (newest === undefined) continue
-      await open(catalog, model, newest).loading.catch(() => undefined)
-      if (newestCatalog !== catalog) return
+      for (const version of reserves(model)) {
+        await open(catalog, model, version).loading.catch(() => undefined)
+        if (newestCatalog !== catalog) return
+      }
     }
   }
 
@@ -195,7 +195,7 @@ export function createModelHost(deps: ModelHostDeps): ModelHost {
         return `The model "${model}@${version}" cannot be used${instead === null ? '' : `, and "${model}@${instead}" answers in its stead`}: ${message}`
       })
       deps.onVersions(chosen)
-      void loadNewest(catalog)
+      void loadReserves(catalog)
     },
     get failures() {
       return failures
@@ -204,12 +204,10 @@ export function createModelHost(deps: ModelHostDeps): ModelHost {
       const there = new Set<string>()
       const kept = new Set<string>()
       for (const model of catalog.models.values()) {
-        // with what an alias pointed at before: to go back must take no time
-        const aliased = new Set([...model.aliases.values()].flatMap(({ version, former }) => [version, former.at(-1)]))
-        const answers = answering(catalog, model)
+        const always = new Set([...reserves(model), answering(catalog, model)])
         for (const version of model.versions) {
           there.add(identity(model, version))
-          if (aliased.has(version.version) || version === answers || version === model.versions.at(-1)) kept.add(identity(model, version))
+          if (always.has(version)) kept.add(identity(model, version))
         }
       }
       const unusedSince = now() - unusedMs
@@ -240,6 +238,12 @@ export function createModelHost(deps: ModelHostDeps): ModelHost {
       runners.close()
     },
   }
+}
+
+/** What may answer next and must take no time then: the newest version, what aliases point at, and what they pointed at before. */
+function reserves({ versions, aliases }: CatalogModel): ModelVersion[] {
+  const numbers = new Set([...aliases.values()].flatMap(({ version, former }) => [version, former.at(-1)]))
+  return versions.filter((each) => each === versions.at(-1) || numbers.has(each.version))
 }
 
 /** Whether it may load as soon as what is away is there again. */

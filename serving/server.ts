@@ -12,6 +12,7 @@ import type { ViewPlan } from '../kernel/view-plan.ts'
 import type { OnlineStore } from '../online/store.ts'
 import { watchedStore } from '../online/watched-store.ts'
 import type { Catalog } from '../registry/catalog.ts'
+import { parseLoadRequest } from '../registry/load-request.ts'
 import { readModelBytes } from '../registry/model-versions.ts'
 import { erasedNotice, registryChannel } from '../registry/revision.ts'
 import type { Database } from '../runtime/database.ts'
@@ -40,6 +41,7 @@ import { listening as listenOn } from './listening.ts'
 import { createLogMetrics } from './log/log-metrics.ts'
 import { createPredictionLog } from './log/prediction-log.ts'
 import { createLiveCatalog } from './live-catalog.ts'
+import { createLoadOnRequest } from './load-on-request.ts'
 import { createServingMetrics } from './metrics.ts'
 import { createModelChanges } from './model-changes.ts'
 import { createModelHost } from './model-host.ts'
@@ -168,6 +170,7 @@ export function createServer(options: ServerOptions): LockstepServer {
   const limitHistory = createLimit(historyLimit)
   const drained = new AbortController()
   const catalog = createLiveCatalog(models, log)
+  const loadOnRequest = createLoadOnRequest({ database: needDatabase, catalog, models, log })
   let closing = false
   let shutting: Promise<void> | null = null
   let becameReady: () => void
@@ -344,8 +347,10 @@ export function createServer(options: ServerOptions): LockstepServer {
     await checkViews()
   }
 
-  /** The registry has changed, or an entity was erased; or, null, such a notice may have been missed. */
+  /** The registry has changed, an entity was erased, or a version is to be loaded; or, null, such a notice may have been missed. */
   function noticed(notice: string | null): void {
+    const request = notice === null ? null : parseLoadRequest(notice)
+    if (request !== null) return void loadOnRequest(request)
     models.forgetAnswers()
     if (notice === null || notice === erasedNotice) recent?.forget()
     loops[0]?.wake()

@@ -1,19 +1,23 @@
 import { LockstepError } from '../../kernel/errors.ts'
 import { parseModelReference } from '../../registry/pick-version.ts'
-import { promoteModel, removeModelAlias } from '../../registry/promote.ts'
+import { removeModelAlias } from '../../registry/promote.ts'
 import { actorOf, reasonOption } from '../actor.ts'
 import { aliasChangeText } from '../alias-change-text.ts'
 import type { Command } from '../command.ts'
+import { atOnceOption, promoteWithProgress } from '../promote-with-progress.ts'
 
 export const modelAliasCommand: Command = {
   name: 'model alias',
   summary: 'Point an alias at a version of a model, or take it away',
-  description: ['Requests can name a version by an alias. Without a champion, the newest version answers requests that name none.'],
+  description: [
+    'Requests can name a version by an alias. Without a champion, the newest version answers requests that name none.',
+    'All servers that run load the version first, as for "model promote".',
+  ],
   arguments: [
     { name: 'MODEL@VERSION', help: 'The version; to take the alias away, the model.' },
     { name: 'ALIAS', help: 'The alias: champion, challenger, or any other name.' },
   ],
-  options: { remove: { help: 'Take it away.' }, reason: reasonOption },
+  options: { remove: { help: 'Take it away.' }, reason: reasonOption, 'at-once': atOnceOption },
   example: 'lockstep model alias delay@4 challenger',
   async run(context, input) {
     const reference = input.argument('MODEL@VERSION')
@@ -24,9 +28,10 @@ export const modelAliasCommand: Command = {
       const how = removes ? `write "lockstep model alias ${model} ${alias} --remove"` : `write "lockstep model alias ${model}@3 ${alias}"`
       throw new LockstepError('USAGE', `"${reference}" ${removes ? 'names a version' : 'names no version'}; ${how}.`)
     }
-    const db = await context.database()
-    const by = actorOf(input)
-    const change = version === undefined ? await removeModelAlias(db, model, alias, by) : await promoteModel(db, model, version, by, alias)
+    const change =
+      version === undefined
+        ? await removeModelAlias(await context.database(), model, alias, actorOf(input))
+        : await promoteWithProgress(context, input, { model, version, alias })
     return { json: change, text: aliasChangeText(change) }
   },
 }

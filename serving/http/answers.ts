@@ -115,6 +115,10 @@ export const aliasChangeAnswer = z.object({
   to: z.int().nullable(),
   changed: z.boolean().describe('False where it was so already'),
   revision: z.int().describe("The registry's, afterwards"),
+  servers: z
+    .object({ asked: z.int(), loaded: z.int() })
+    .optional()
+    .describe('How many servers were asked to load the version before the alias was changed, and how many had'),
   inForce: z.boolean().describe('False, with status 202, where the change is made but this server has not loaded what it points at yet'),
   requestId,
 })

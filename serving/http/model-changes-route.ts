@@ -6,7 +6,7 @@ import type { TakenChange } from '../model-changes.ts'
 import { aliasChangeAnswer, modelHistoryAnswer } from './answers.ts'
 import { readBody } from './body.ts'
 import { checkQuery } from './check-query.ts'
-import type { Call, RouteAnswer } from './context.ts'
+import type { AppDeps, Call, RouteAnswer } from './context.ts'
 import { jsonAnswer } from './context.ts'
 import { versionSchema } from './model-version-schema.ts'
 import type { Route } from './route.ts'
@@ -19,9 +19,13 @@ const reason = z
   .describe('Why, for the history')
 const alias = z.string().optional().describe('Another alias than champion')
 
-const promoteSchema = z.strictObject({ version: versionSchema, reason })
+const atOnce = z
+  .boolean()
+  .optional()
+  .describe('Changes it without having servers load the version first: each answers with it once that has loaded')
+
+const promoteSchema = z.strictObject({ version: versionSchema, reason, atOnce })
 const rollbackSchema = z.strictObject({ alias, reason })
-const aliasSchema = z.strictObject({ version: versionSchema, reason })
 /** 202: it is made, and not in force on this server yet. */
 const changeStatuses = [200, 202]
 const historyQuery = z.object({ limit: z.coerce.number().int().min(1).max(maxModelEvents).optional() })
@@ -41,7 +45,7 @@ export const modelChangeRoutes: readonly Route[] = [
     answer: aliasChangeAnswer,
     async handle(call, deps) {
       const body = await readBody(call, deps.bodyLimitBytes, promoteSchema)
-      return changed(call, await deps.modelChanges.promote(nameOf(call), body.version, championAlias, actorOf(call, body.reason)))
+      return await promoted(call, deps, championAlias, body)
     },
   },
   {
@@ -66,13 +70,13 @@ export const modelChangeRoutes: readonly Route[] = [
     scope: 'admin',
     summary: 'Point an alias at a version',
     tag: 'Models',
-    body: aliasSchema,
+    body: promoteSchema,
     example: { version: 4 },
     status: changeStatuses,
     answer: aliasChangeAnswer,
     async handle(call, deps) {
-      const body = await readBody(call, deps.bodyLimitBytes, aliasSchema)
-      return changed(call, await deps.modelChanges.promote(nameOf(call), body.version, aliasOf(call), actorOf(call, body.reason)))
+      const body = await readBody(call, deps.bodyLimitBytes, promoteSchema)
+      return await promoted(call, deps, aliasOf(call), body)
     },
   },
   {
@@ -104,6 +108,11 @@ export const modelChangeRoutes: readonly Route[] = [
     },
   },
 ]
+
+async function promoted(call: Call, deps: AppDeps, to: string, body: z.infer<typeof promoteSchema>): Promise<RouteAnswer> {
+  const { version, reason: why, atOnce: now = false } = body
+  return changed(call, await deps.modelChanges.promote(nameOf(call), version, to, actorOf(call, why), { atOnce: now }))
+}
 
 function changed(call: Call, change: TakenChange): RouteAnswer {
   return jsonAnswer({ ...change, requestId: call.requestId }, change.inForce ? 200 : 202)

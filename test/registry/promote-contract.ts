@@ -1,14 +1,18 @@
-import { beforeEach, describe, expect, it } from 'vitest'
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 import { applyChanges } from '../../registry/apply.ts'
 import { loadCatalog } from '../../registry/catalog.ts'
+import type { LoadedOn } from '../../registry/load-on-servers.ts'
+import type { LoadReply } from '../../registry/load-request.ts'
+import { loadReplyNotice, parseLoadRequest } from '../../registry/load-request.ts'
 import type { ModelContract } from '../../registry/model-contract.ts'
 import { listModelEvents } from '../../registry/model-events.ts'
 import type { ModelPush } from '../../registry/models.ts'
 import { pushModel } from '../../registry/models.ts'
 import { pickVersion } from '../../registry/pick-version.ts'
 import { planChanges } from '../../registry/plan.ts'
+import type { PromoteOptions } from '../../registry/promote.ts'
 import { promoteModel, removeModelAlias, rollBackModel } from '../../registry/promote.ts'
-import { catalogRevision } from '../../registry/revision.ts'
+import { catalogRevision, registryChannel } from '../../registry/revision.ts'
 import type { TestRegistry } from './databases.ts'
 import { flightsTable, sampleSet } from './sample-set.ts'
 
@@ -150,6 +154,98 @@ export function promoteContract(opened: () => TestRegistry): void {
           /version 1, which is served, does not fit the "flight_features@2" that pushes are for from now on: .*\[N, 3\]/,
         ),
       )
+    })
+
+    describe('while servers run', () => {
+      const stops: (() => Promise<void>)[] = []
+      afterEach(async () => {
+        for (const stop of stops.splice(0)) await stop()
+      })
+
+      /** One that says what it is to say, when it is to. */
+      const server = async (name: string, says: (say: (state: LoadReply['state'], message?: string) => Promise<void>) => Promise<void>) => {
+        const { db } = registry
+        const began = Promise.withResolvers<void>()
+        const hear = (notice: string | null) => {
+          if (notice === null) return began.resolve()
+          const request = parseLoadRequest(notice)
+          if (request === null) return
+          expect(request).toMatchObject({ model: 'delay', version: 1 })
+          const say = async (state: LoadReply['state'], message = '') =>
+            void (await db.query('select pg_notify($1, $2)', [request.replyTo, loadReplyNotice({ server: name, state, message })]))
+          void says(say)
+        }
+        stops.push(await db.listen(registryChannel, hear))
+        await began.promise
+      }
+      const promote = async (options: PromoteOptions = {}) => await promoteModel(registry.db, 'delay', 1, ann, 'champion', options)
+
+      beforeEach(async () => {
+        await push('one')
+        await push('two')
+      })
+
+      it('is loaded by all of them before it is the champion', async () => {
+        const gate = Promise.withResolvers<void>()
+        await server('fast', async (say) => {
+          await say('loading')
+          await say('loaded')
+        })
+        await server('slow', async (say) => {
+          await say('loading')
+          await gate.promise
+          await say('loaded')
+        })
+        const seen: LoadedOn[] = []
+        const promoting = promote({ onProgress: (servers) => void seen.push(servers) })
+        await vi.waitFor(() => expect(seen).toContainEqual({ asked: 2, loaded: 1 }))
+        expect(await served()).toBe(2)
+        gate.resolve()
+        expect(await promoting).toMatchObject({ from: 2, to: 1, changed: true, servers: { asked: 2, loaded: 2 } })
+        expect(await served()).toBe(1)
+        // there is nothing to wait for
+        expect(await promote()).not.toHaveProperty('servers')
+      })
+
+      it('stays what it was where one says that it cannot load it, unless it is to be changed at once', async () => {
+        await server('slow', (say) => say('loading'))
+        await server('broken', (say) => say('refused', 'It is no model.'))
+        const before = await catalogRevision(registry.db)
+        await expect(promote()).rejects.toMatchObject(
+          code('NOT_PROMOTABLE', 'It is no model. To change it all the same, say so with --at-once'),
+        )
+        expect([await catalogRevision(registry.db), await served()]).toEqual([before, 2])
+        expect(await promote({ atOnce: true })).toEqual({
+          model: 'delay',
+          alias: 'champion',
+          from: 2,
+          to: 1,
+          changed: true,
+          revision: before + 1,
+        })
+        expect(await served()).toBe(1)
+      })
+
+      it('is changed without those that do not hear, that cannot say yet, and that take too long', async () => {
+        await server('deaf', async () => undefined)
+        await server('late', (say) => say('late', 'The registry is away.'))
+        const begun = performance.now()
+        expect((await promote()).servers).toEqual({ asked: 1, loaded: 0 })
+        expect(performance.now() - begun).toBeGreaterThan(990)
+        await promoteModel(registry.db, 'delay', 2, ann, 'champion', { atOnce: true })
+        await server('slow', (say) => say('loading'))
+        expect((await promote({ waitMs: 100 })).servers).toEqual({ asked: 2, loaded: 0 })
+        expect(await served()).toBe(1)
+      })
+
+      it('stays what it was where whoever promotes gives up', async () => {
+        await server('slow', (say) => say('loading'))
+        const over = new AbortController()
+        const promoting = promote({ signal: over.signal, onProgress: () => over.abort(new Error('enough')) })
+        await expect(promoting).rejects.toThrow('enough')
+        await expect(promote({ signal: over.signal })).rejects.toThrow('enough')
+        expect(await served()).toBe(2)
+      })
     })
 
     it('is refused of what is not there, and by a name that is none', async () => {

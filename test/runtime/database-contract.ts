@@ -105,6 +105,20 @@ export function databaseContract(name: string, open: () => Promise<OpenedDatabas
         expect(notices).toHaveLength(3)
       })
 
+      it('counts who listens', async () => {
+        const listening = async (channel: string) =>
+          await new Promise<() => Promise<void>>((resolve) => {
+            const began = db.listen(channel, () => resolve(began))
+          })
+        const stops = [await listening('counted'), await listening('counted'), await listening('other')]
+        await vi.waitFor(async () => expect(await db.listeners('counted')).toBe(2))
+        await stops[0]?.()
+        await vi.waitFor(async () => expect(await db.listeners('counted')).toBe(1))
+        expect(await db.listeners('nobody')).toBe(0)
+        for (const stop of stops) await stop()
+        await vi.waitFor(async () => expect(await db.listeners('counted')).toBe(0))
+      })
+
       it('runs the statements of a script all or none', async () => {
         await db.script(`insert into item values (1, 'a;b'); insert into item values (2, null)`)
         await expect(db.script('insert into item values (3, null); insert into item values (1, null)')).rejects.toMatchObject({

@@ -197,8 +197,65 @@ describe('what a model answers with', () => {
     }
     const { text } = await ask(servers[0]?.url ?? '', '/metrics')
     expect(text).toContain('lockstep_model_version{model="delay"} 1\n')
-    await removeModelAlias(world.db, 'delay', 'champion', by)
+    // none has loaded it, as it is neither the newest nor what an alias points at or did
+    const older = await world.push('delay', 'mlp', 'older')
+    await world.push('delay', 'mlp', 'newer')
+    const loads = () => world.logged.filter((line) => line.includes('"a model is loaded"') && line.includes(`"version":${older},`)).length
+    const before = loads()
     for (const { server } of servers) await server.close()
+    const begun = await Promise.all([1, 2].map(() => world.serve({ pollMs: 60_000 })))
+    for (const { server } of begun) await server.whenReady()
+    expect(loads()).toBe(before)
+    expect((await promoteModel(world.db, 'delay', older, by)).servers).toEqual({ asked: 2, loaded: 2 })
+    expect(loads()).toBe(before + 2)
+    const promotedAt = performance.now()
+    servers.splice(0, 2, ...begun)
+    await until(async () => (await answers()).every((answered) => answered === older))
+    expect(performance.now() - promotedAt).toBeLessThan(5000)
+    expect(loads()).toBe(before + 2)
+    await removeModelAlias(world.db, 'delay', 'champion', by)
+    for (const { server } of begun) await server.close()
+    await world.db.query(`delete from lockstep.model_versions where version > 2`)
+  })
+
+  it('stays what it was where a server cannot load the new one', async () => {
+    const { url, server } = await world.serve({ pollMs: 60_000 })
+    await server.whenReady()
+    const broken = await world.push('delay', 'mlp', 'broken')
+    await spoil(broken)
+    const promoted = (body: object) => ask(url, '/v1/models/delay/promote', body)
+    const refused = await promoted({ version: broken })
+    expect([refused.status, refused.body.error]).toMatchObject([
+      409,
+      { code: 'NOT_PROMOTABLE', message: expect.stringContaining('do not have their SHA-256') as string },
+    ])
+    const answers = async () =>
+      (await ask(url, '/v1/predict', { model: 'delay', entities: [{ airport: 'ATL', distance: 1 }] })).body.version
+    expect(await answers()).toBe(2)
+    expect(await promoted({ version: broken, atOnce: true })).toMatchObject({ status: 200, body: { to: broken } })
+    expect(await answers()).toBe(2)
+    expect((await ask(url, '/readyz')).body.warnings).toContainEqual(expect.stringContaining(`"delay@${broken}" cannot be used`))
+    await removeModelAlias(world.db, 'delay', 'champion', by)
+    await server.close()
+    await world.db.query(`delete from lockstep.model_versions where version > 2`)
+  })
+
+  it('has what aliases pointed at before loaded too, as it may be rolled back to', async () => {
+    await promoteModel(world.db, 'delay', 1, by)
+    await promoteModel(world.db, 'delay', 2, by)
+    const third = await world.push('delay', 'mlp', 'third')
+    const { models, read, clock } = host()
+    const promoted = await loadCatalog(world.db)
+    await models.prepare(promoted)
+    await until(async () => read.length === 3)
+    expect(new Set(read)).toEqual(new Set([1, 2, third]))
+    clock.ms = 60 * minute
+    models.retire(promoted)
+    for (const version of [1, 2, third]) await models.use(promoted, 'delay', version, async () => undefined)
+    expect(read).toHaveLength(3)
+    await models.close()
+    await removeModelAlias(world.db, 'delay', 'champion', by)
+    await world.db.query(`delete from lockstep.model_versions where version > 2`)
   })
 })
 

@@ -1,0 +1,28 @@
+import type { VersionReference } from '../registry/pick-version.ts'
+import type { AliasChange } from '../registry/promote.ts'
+import { promoteModel } from '../registry/promote.ts'
+import { actorOf } from './actor.ts'
+import type { Option } from './command.ts'
+import type { Context } from './context.ts'
+import type { Input } from './input.ts'
+
+export const atOnceOption: Option = { help: 'Change it without having servers load the version first.' }
+
+/** Points an alias at a version, and shows how many servers have loaded that meanwhile. */
+export async function promoteWithProgress(
+  context: Context,
+  input: Input,
+  { model, version, alias }: { readonly model: string; readonly version: VersionReference; readonly alias: string },
+): Promise<AliasChange> {
+  const db = await context.database()
+  const progress = context.terminal.progress(`Loading ${model}@${version}`, 'servers')
+  try {
+    return await promoteModel(db, model, version, actorOf(input), alias, {
+      atOnce: input.flag('at-once'),
+      signal: context.signal,
+      onProgress: ({ loaded, asked }) => progress.update(loaded, asked),
+    })
+  } finally {
+    progress.end()
+  }
+}

@@ -1,0 +1,98 @@
+import { randomUUID } from 'node:crypto'
+import { LockstepError } from '../kernel/errors.ts'
+import type { Database } from '../runtime/database.ts'
+import type { LoadReply } from './load-request.ts'
+import { loadRequestNotice, parseLoadReply } from './load-request.ts'
+import { registryChannel } from './revision.ts'
+
+/** Servers that were asked to load a version, and those that had loaded it when it was over. */
+export interface LoadedOn {
+  readonly asked: number
+  readonly loaded: number
+}
+
+export interface LoadOnServersOptions {
+  /** How long they may take, milliseconds. Default: 30,000. */
+  readonly waitMs?: number
+  readonly onProgress?: (servers: LoadedOn) => void
+  readonly signal?: AbortSignal
+}
+
+const defaultWaitMs = 30_000
+/** A server that has not said by then that it is loading does not hear: it is stuck or gone, or of a Lockstep that knows no such requests. */
+const hearMs = 1000
+
+/**
+ * Has every server load a version, and waits until all have, or for `waitMs`. What points at it afterwards takes no longer on any of them than a change of the registry
+ * takes to be noticed.
+ *
+ * @throws LockstepError `NOT_PROMOTABLE` as soon as a server says that it cannot load it; `POSTGRES_UNAVAILABLE`; what `signal` gives
+ */
+export async function loadOnServers(
+  db: Database,
+  model: string,
+  version: number,
+  { waitMs = defaultWaitMs, onProgress, signal }: LoadOnServersOptions = {},
+): Promise<LoadedOn> {
+  const servers = await db.listeners(registryChannel)
+  if (servers === 0) return { asked: 0, loaded: 0 }
+  const replies = new Map<string, LoadReply>()
+  const count = (): LoadedOn => ({
+    asked: replies.size,
+    loaded: [...replies.values()].filter(({ state }) => state === 'loaded').length,
+  })
+  const replyTo = `lockstep_loads_${randomUUID().replaceAll('-', '')}`
+  const settled = Promise.withResolvers<LoadedOn>()
+  // whoever waits may have gone on already
+  settled.promise.catch(() => undefined)
+  let allHeard = false
+  let over = false
+
+  function look(): void {
+    const refused = [...replies.values()].find(({ state }) => state === 'refused')
+    if (refused !== undefined) settled.reject(notLoadable(model, version, refused))
+    const isLoading = [...replies.values()].some(({ state }) => state === 'loading')
+    allHeard ||= replies.size >= servers
+    if (over || (allHeard && !isLoading)) settled.resolve(count())
+  }
+
+  const stop = await db.listen(replyTo, (said) => {
+    if (said === null) {
+      const ask = db.query('select pg_notify($1, $2)', [registryChannel, loadRequestNotice({ model, version, replyTo })])
+      ask.catch(settled.reject)
+      return
+    }
+    const reply = parseLoadReply(said)
+    if (reply === null) return
+    replies.set(reply.server, reply)
+    onProgress?.(count())
+    look()
+  })
+  const hearing = setTimeout(() => {
+    allHeard = true
+    look()
+  }, hearMs)
+  const waiting = setTimeout(() => {
+    over = true
+    look()
+  }, waitMs)
+  const onAbort = () => settled.reject(signal?.reason)
+  signal?.addEventListener('abort', onAbort)
+  try {
+    signal?.throwIfAborted()
+    return await settled.promise
+  } finally {
+    signal?.removeEventListener('abort', onAbort)
+    clearTimeout(hearing)
+    clearTimeout(waiting)
+    await stop()
+  }
+}
+
+function notLoadable(model: string, version: number, { message }: LoadReply): LockstepError {
+  return new LockstepError(
+    'NOT_PROMOTABLE',
+    `A server cannot load the version ${version} of the model "${model}", so nothing was changed: ${message} To change it all the same, say so with --at-once, or "atOnce": true over HTTP.`,
+    { details: { model, version } },
+  )
+}

@@ -1,0 +1,42 @@
+/** What is said on `registryChannel` to have every server load a version of a model that is to answer soon. */
+export interface LoadRequest {
+  readonly model: string
+  readonly version: number
+  /** The channel that listens for answers. */
+  readonly replyTo: string
+}
+
+/**
+ * What a server says of it: at once that it is `loading`, then that it is `loaded`, or why not: `refused` where it cannot be loaded, `late` where the server does not
+ * know yet, as when it cannot read the registry.
+ */
+export interface LoadReply {
+  /** The same in all that one server says; no spaces. */
+  readonly server: string
+  readonly state: 'loading' | 'loaded' | 'refused' | 'late'
+  /** '': there is nothing to say. */
+  readonly message: string
+}
+
+/** PostgreSQL takes notices of less than 8,000 bytes. */
+const messageLength = 1000
+
+export function loadRequestNotice({ model, version, replyTo }: LoadRequest): string {
+  return `load ${replyTo} ${version} ${model}`
+}
+
+/** null: it is another notice. */
+export function parseLoadRequest(notice: string): LoadRequest | null {
+  const [, replyTo = '', version = '', model = ''] = /^load (\w+) (\d{1,9}) (\w+)$/.exec(notice) ?? []
+  return replyTo === '' ? null : { model, version: Number(version), replyTo }
+}
+
+export function loadReplyNotice({ server, state, message }: LoadReply): string {
+  return `${server} ${state} ${message.slice(0, messageLength)}`
+}
+
+/** null: it is none. */
+export function parseLoadReply(notice: string): LoadReply | null {
+  const [, server = '', state = '', message = ''] = /^(\S+) (loading|loaded|refused|late) (.*)$/s.exec(notice) ?? []
+  return state === '' ? null : { server, state: state as LoadReply['state'], message }
+}
