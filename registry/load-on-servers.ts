@@ -5,7 +5,7 @@ import type { LoadReply } from './load-request.ts'
 import { loadRequestNotice, parseLoadReply } from './load-request.ts'
 import { registryChannel } from './revision.ts'
 
-/** Servers that were asked to load a version, and those that had loaded it when it was over. */
+/** How many servers were asked to load a version, and how many had loaded it when it was over. */
 export interface LoadedOn {
   readonly asked: number
   readonly loaded: number
@@ -38,7 +38,7 @@ export async function loadOnServers(
   if (servers === 0) return { asked: 0, loaded: 0 }
   const replies = new Map<string, LoadReply>()
   const count = (): LoadedOn => ({
-    asked: replies.size,
+    asked: Math.max(servers, replies.size),
     loaded: [...replies.values()].filter(({ state }) => state === 'loaded').length,
   })
   const replyTo = `lockstep_loads_${randomUUID().replaceAll('-', '')}`
