@@ -290,6 +290,6 @@ export interface PredictionLogTable {
   api_key: string | null
   degraded: boolean
   skewed: boolean
-  /** Which transactions had ended when the row was written. */
+  /** Which transactions had ended when it was answered, or a second before at most. */
   snapshot: Generated<string>
 }

@@ -17,7 +17,7 @@ export interface DoubtedAnswer {
   readonly own: Frontier | null
   /** Whether rows count that are of the online store alone. */
   readonly onlineOnly: boolean
-  /** The transactions that had ended when it was logged. */
+  /** The transactions that had ended when it was given, or a moment before. */
   readonly there: Frontier
   /** How long a row may be visible and not in it yet, microseconds. */
   readonly graceMicros: number
@@ -29,7 +29,7 @@ export interface WhatIf {
   readonly own: ViewValues
   /** Those, and all that had been visible for longer than the grace. */
   readonly prompt: ViewValues
-  /** Of these, the ones that were there when it was logged. */
+  /** Of these, the ones that were there then. */
   readonly there: ViewValues
   readonly all: ViewValues
   /** As `own` and `all`, but among rows of the same event and known time the order is turned round. */

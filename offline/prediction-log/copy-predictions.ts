@@ -1,5 +1,6 @@
 import { postgresEpochMicros } from '../../kernel/time.ts'
 import { copyHeader, copyTrailer } from '../../runtime/copy-pieces.ts'
+import type { SnapshotBounds } from '../../runtime/snapshot-bounds.ts'
 import { CopyBuffer } from '../copy-buffer.ts'
 
 /** What is logged of one entity of a request (`PredictionLogTable` in migrations/schema.ts). Members that are JSON are texts. */
@@ -24,6 +25,8 @@ export interface LoggedPrediction {
   readonly apiKey: string | null
   readonly degraded: boolean
   readonly skewed: boolean
+  /** The transactions that had ended when it was answered, or a moment before. */
+  readonly snapshot: SnapshotBounds
 }
 
 const columns = [
@@ -46,6 +49,7 @@ const columns = [
   'api_key',
   'degraded',
   'skewed',
+  'snapshot',
 ]
 
 export const copyPredictions = `COPY lockstep.prediction_log (${columns.join(', ')}) FROM STDIN (FORMAT binary)`
@@ -96,6 +100,12 @@ export function createPredictionCopy(): PredictionCopy {
     }
   }
 
+  function snapshot({ xmin, xmax, running }: SnapshotBounds): void {
+    out.int32(4 + 8 * (2 + running.length))
+    out.int32(running.length)
+    for (const xid of [xmin, xmax, ...running]) out.int64(xid)
+  }
+
   return {
     get rows() {
       return rows
@@ -118,6 +128,7 @@ export function createPredictionCopy(): PredictionCopy {
       else out.text(row.apiKey)
       flag(row.degraded)
       flag(row.skewed)
+      snapshot(row.snapshot)
     },
     finish() {
       out.raw(copyTrailer)

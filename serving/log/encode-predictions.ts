@@ -7,9 +7,11 @@ import { countsJson, valueToJson } from '../../kernel/value-json.ts'
 import type { Column, CountsValue, Value, ValueType } from '../../kernel/value-type.ts'
 import type { LoggedPrediction } from '../../offline/prediction-log/copy-predictions.ts'
 import { loggedEntity } from '../../offline/prediction-log/logged-entity.ts'
+import { parseSnapshot } from '../../runtime/snapshot-bounds.ts'
 import { byPlan } from '../by-plan.ts'
 import type { ServedEntity } from '../entity-parser.ts'
 import type { ReadOrigin } from '../read-origins.ts'
+import type { EndedBy } from './ended-transactions.ts'
 import type { NotedPredictions } from './prediction-log.ts'
 
 /** A request as it was noted, with what only that moment could tell. */
@@ -17,10 +19,15 @@ export interface KeptPredictions extends NotedPredictions {
   /** When it was answered, epoch microseconds. */
   readonly at: number
   readonly latencyMicros: number
+  readonly ended: EndedBy
 }
 
-/** One row for each entity. Values stand there so that they read back to the bit (`valueToJson`). */
-export function* encodePredictions(kept: KeptPredictions): Generator<LoggedPrediction> {
+/**
+ * One row for each entity. Values stand there so that they read back to the bit (`valueToJson`).
+ *
+ * @param snapshot of transactions that had ended, where it is not known which had by then
+ */
+export function* encodePredictions(kept: KeptPredictions, snapshot: string): Generator<LoggedPrediction> {
   const { service, read, outputs, predictions } = kept
   const write = writerOf(service)
   const output = outputsOf(outputs)
@@ -48,6 +55,7 @@ export function* encodePredictions(kept: KeptPredictions): Generator<LoggedPredi
       apiKey: kept.apiKey,
       degraded: read.degraded,
       skewed: read.skewed,
+      snapshot: parseSnapshot(kept.ended.snapshot ?? snapshot),
     }
   }
 }

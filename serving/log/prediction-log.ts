@@ -10,6 +10,7 @@ import type { Prediction } from '../inference/load-model.ts'
 import type { FeatureRead } from '../read-features.ts'
 import type { KeptPredictions } from './encode-predictions.ts'
 import { encodePredictions } from './encode-predictions.ts'
+import { createEndedTransactions } from './ended-transactions.ts'
 import type { LogMetrics } from './log-metrics.ts'
 import { createSampling } from './sampling.ts'
 import { createPredictionWriter } from './prediction-writer.ts'
@@ -90,6 +91,7 @@ export function createPredictionLog(deps: PredictionLogDeps, options: Prediction
   let failing = false
   let closed = false
   const metrics = deps.metrics(() => waitingRows)
+  const ended = createEndedTransactions(deps.database, log)
   const writer = createPredictionWriter({ database: deps.database, metrics, log })
 
   function schedule(): void {
@@ -118,14 +120,25 @@ export function createPredictionLog(deps: PredictionLogDeps, options: Prediction
 
   /** Encodes what is noted into a batch and writes it; a batch that could not be written is tried again first. */
   async function write(): Promise<void> {
-    if (writer.rows === 0) await encode()
+    if (writer.rows === 0 && !(await encode())) return
     failing = !(await writer.write())
     if (failing) return
     waitingRows = notedRows
     heldValues = notedValues
   }
 
-  async function encode(): Promise<void> {
+  /** @returns false where the database is away, which must say what it did not say in time */
+  async function encode(): Promise<boolean> {
+    let snapshot = ''
+    if (noted.some(({ kept }) => kept.ended.snapshot === null)) {
+      try {
+        snapshot = await ended.ask()
+      } catch (error) {
+        if (!failing) log.warn({ rows: notedRows, error: messageOf(error) }, 'the prediction log cannot be written')
+        failing = true
+        return false
+      }
+    }
     const taken = noted
     noted = []
     notedValues = 0
@@ -134,7 +147,7 @@ export function createPredictionLog(deps: PredictionLogDeps, options: Prediction
     for (const { kept } of taken) {
       let added = 0
       try {
-        for (const row of encodePredictions(kept)) {
+        for (const row of encodePredictions(kept, snapshot)) {
           writer.add(row)
           added++
           if (++sinceTurn % rowsPerTurn === 0) await nextTurn()
@@ -144,6 +157,7 @@ export function createPredictionLog(deps: PredictionLogDeps, options: Prediction
         metrics.dropped('refused', kept.read.entities.length - added)
       }
     }
+    return true
   }
 
   return {
@@ -158,7 +172,7 @@ export function createPredictionLog(deps: PredictionLogDeps, options: Prediction
         const latencyMicros = Math.min(Math.round((performance.now() - startedMs) * 1000), mostMicros)
         // until they are made, values hold on to all that came over the connection with them
         for (const row of read.rows) void row.values
-        noted.push({ kept: { ...predictions, at: Math.round(clock()), latencyMicros }, values })
+        noted.push({ kept: { ...predictions, at: Math.round(clock()), latencyMicros, ended: ended.now() }, values })
         notedValues += values
         heldValues += values
         waitingRows += rows

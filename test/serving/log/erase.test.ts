@@ -61,10 +61,17 @@ describe('erasing an entity', () => {
 
   it('removes what was noted before it was finished, whenever that is written, and what a server wrote that did not get to look', async () => {
     const [first, second, third] = [openLog(world.db, during), openLog(world.db, during), openLog(world.db, after)]
-    let asked = 0
+    let isWritten = false
     const dying = openLog(world.db, during, new Registry(), () => {
-      if (asked++ > 0) throw new LockstepError('POSTGRES_UNAVAILABLE', 'It is away.')
-      return world.db
+      if (isWritten) throw new LockstepError('POSTGRES_UNAVAILABLE', 'It is away.')
+      return {
+        ...world.db,
+        async copyIn(...copy) {
+          const rows = await world.db.copyIn(...copy)
+          isWritten = true
+          return rows
+        },
+      }
     })
     await erase('F')
     first.note(['F', 'G'], ['G', 'H'])

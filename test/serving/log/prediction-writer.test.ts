@@ -1,6 +1,7 @@
 import { sql } from 'kysely'
 import { afterAll, beforeAll, expect, it } from 'vitest'
 import { createLogger } from '../../../runtime/log.ts'
+import { parseSnapshot } from '../../../runtime/snapshot-bounds.ts'
 import { createPredictionWriter } from '../../../serving/log/prediction-writer.ts'
 import { until } from '../gate.ts'
 import type { World } from '../world.ts'
@@ -34,6 +35,7 @@ const row = {
   apiKey: null,
   degraded: false,
   skewed: false,
+  snapshot: parseSnapshot('3:7:4,5'),
 }
 
 it('writes to a table that is being read, and keeps rows of a day that has no partition until one can be made', async () => {
@@ -62,5 +64,6 @@ it('writes to a table that is being read, and keeps rows of a day that has no pa
   expect(await later.write()).toBe(true)
   expect(later.rows).toBe(0)
   expect(dropped).toEqual([])
-  expect(await world.db.query(`select from lockstep.prediction_log`)).toHaveLength(3)
+  const snapshots = await world.db.query(`select snapshot::text as snapshot from lockstep.prediction_log`)
+  expect(snapshots).toEqual([1, 2, 3].map(() => ({ snapshot: '3:7:4,5' })))
 })

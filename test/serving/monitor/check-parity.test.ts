@@ -1,3 +1,5 @@
+import { setTimeout } from 'node:timers/promises'
+import { sql } from 'kysely'
 import { Registry } from 'prom-client'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { formatTimestamp } from '../../../kernel/time.ts'
@@ -181,6 +183,27 @@ describe('a parity check', () => {
     expect(report.features).toHaveLength(8)
     for (const [equal, ...others] of counts) expect([(equal ?? 0) > 300, others]).toEqual([true, [0, 0, 0, 0, 0]])
   }, 60_000)
+
+  it('counts a row as there only where it was when the answer was given, however long that takes to be logged', async () => {
+    await world.db.query('truncate lockstep.prediction_log')
+    await land('BETWEEN', noon - 2 * hour, 7)
+    await world.materialize('airport_delays')
+    const served = await world.serve(logging)
+    url = served.url
+    await served.server.whenReady()
+    await world.db.kysely.transaction().execute(async (transaction) => {
+      await sql`lock table lockstep.prediction_log in access exclusive mode`.execute(transaction)
+      await predict('echo', 'NEVER')
+      // the database has said meanwhile what was there
+      await setTimeout(200)
+      await predict('echo', 'BETWEEN')
+      await land('BETWEEN', noon - 30 * 60 * second, 8)
+    })
+    await served.server.close()
+    const { vectors, examples } = await check()
+    expect(vectors).toBe(2)
+    expect(examples.filter(({ feature }) => feature === 'lastDelay')).toMatchObject([{ verdict: 'late', keys: { airport: 'BETWEEN' } }])
+  })
 
   it('leaves out what cannot be compared, and says why', async () => {
     await world.db.query('truncate lockstep.prediction_log')
