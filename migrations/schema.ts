@@ -290,6 +290,6 @@ export interface PredictionLogTable {
   api_key: string | null
   degraded: boolean
   skewed: boolean
-  /** Which transactions had ended when it was answered, or a second before at most. */
+  /** Which transactions had ended when it was answered, or a second before at most; where that could not be asked then, when it was logged. */
   snapshot: Generated<string>
 }

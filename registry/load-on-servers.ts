@@ -19,22 +19,23 @@ export interface LoadOnServersOptions {
 }
 
 const defaultWaitMs = 30_000
-/** A server that has not said by then that it is loading does not hear: it is stuck or gone, or of a Lockstep that knows no such requests. */
+/** A server that has not said by then that it is loading does not hear: it is stuck or gone. */
 const hearMs = 1000
 
 /**
  * Has every server load a version, and waits until all have, or for `waitMs`. What points at it afterwards takes no longer on any of them than a change of the registry
  * takes to be noticed.
  *
+ * @param version.revision the registry's, which servers are to have when they load it
  * @throws LockstepError `NOT_PROMOTABLE` as soon as a server says that it cannot load it; `POSTGRES_UNAVAILABLE`; what `signal` gives
  */
 export async function loadOnServers(
   db: Database,
   model: string,
-  version: number,
+  { version, revision }: { readonly version: number; readonly revision: number },
   { waitMs = defaultWaitMs, onProgress, signal }: LoadOnServersOptions = {},
 ): Promise<LoadedOn> {
-  const servers = await db.listeners(registryChannel)
+  let servers = await db.listeners(registryChannel)
   if (servers === 0) return { asked: 0, loaded: 0 }
   const replies = new Map<string, LoadReply>()
   const count = (): LoadedOn => ({
@@ -43,23 +44,32 @@ export async function loadOnServers(
   })
   const replyTo = `lockstep_loads_${randomUUID().replaceAll('-', '')}`
   const settled = Promise.withResolvers<LoadedOn>()
-  // whoever waits may have gone on already
+  // it may be over before it is waited for
   settled.promise.catch(() => undefined)
+  let hearing: NodeJS.Timeout | undefined
   let allHeard = false
-  let over = false
 
   function look(): void {
     const refused = [...replies.values()].find(({ state }) => state === 'refused')
     if (refused !== undefined) settled.reject(notLoadable(model, version, refused))
     const isLoading = [...replies.values()].some(({ state }) => state === 'loading')
     allHeard ||= replies.size >= servers
-    if (over || (allHeard && !isLoading)) settled.resolve(count())
+    if (allHeard && !isLoading) settled.resolve(count())
+  }
+
+  async function ask(): Promise<void> {
+    // servers may have begun since, whose answers are not those of others
+    servers = await db.listeners(registryChannel)
+    await db.query('select pg_notify($1, $2)', [registryChannel, loadRequestNotice({ model, version, revision, replyTo })])
+    hearing ??= setTimeout(() => {
+      allHeard = true
+      look()
+    }, hearMs).unref()
   }
 
   const stop = await db.listen(replyTo, (said) => {
     if (said === null) {
-      const ask = db.query('select pg_notify($1, $2)', [registryChannel, loadRequestNotice({ model, version, replyTo })])
-      ask.catch(settled.reject)
+      ask().catch(settled.reject)
       return
     }
     const reply = parseLoadReply(said)
@@ -68,13 +78,10 @@ export async function loadOnServers(
     onProgress?.(count())
     look()
   })
-  const hearing = setTimeout(() => {
-    allHeard = true
-    look()
-  }, hearMs)
   const waiting = setTimeout(() => {
-    over = true
-    look()
+    if (hearing !== undefined) settled.resolve(count())
+    else
+      settled.reject(new LockstepError('POSTGRES_UNAVAILABLE', 'The database gave no connection on which servers could answer; try again.'))
   }, waitMs)
   const onAbort = () => settled.reject(signal?.reason)
   signal?.addEventListener('abort', onAbort)

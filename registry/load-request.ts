@@ -2,6 +2,8 @@
 export interface LoadRequest {
   readonly model: string
   readonly version: number
+  /** The registry's revision that a server must have, as how a version is run is part of it. */
+  readonly revision: number
   /** The channel that listens for answers. */
   readonly replyTo: string
 }
@@ -21,14 +23,14 @@ export interface LoadReply {
 /** PostgreSQL takes notices of less than 8,000 bytes. */
 const messageLength = 1000
 
-export function loadRequestNotice({ model, version, replyTo }: LoadRequest): string {
-  return `load ${replyTo} ${version} ${model}`
+export function loadRequestNotice({ model, version, revision, replyTo }: LoadRequest): string {
+  return `load ${replyTo} ${revision} ${version} ${model}`
 }
 
 /** null: it is another notice. */
 export function parseLoadRequest(notice: string): LoadRequest | null {
-  const [, replyTo = '', version = '', model = ''] = /^load (\w+) (\d{1,9}) (\w+)$/.exec(notice) ?? []
-  return replyTo === '' ? null : { model, version: Number(version), replyTo }
+  const [, replyTo = '', revision = '', version = '', model = ''] = /^load (\w+) (\d{1,15}) (\d{1,9}) (\w+)$/.exec(notice) ?? []
+  return replyTo === '' ? null : { model, version: Number(version), revision: Number(revision), replyTo }
 }
 
 export function loadReplyNotice({ server, state, message }: LoadReply): string {

@@ -58,7 +58,8 @@ export async function promoteModel(
   const { version } = pickVersion(model, wanted)
   requireServable(catalog, model, alias, version)
   const isThere = model.aliases.get(alias)?.version === version
-  const servers = atOnce || isThere ? null : await loadOnServers(db, name, version, options)
+  const servers = atOnce || isThere ? null : await loadOnServers(db, name, { version, revision: catalog.revision }, options)
+  options.signal?.throwIfAborted()
   const change = await changeAlias(db, name, (now, transaction) => pointAlias(transaction, now, alias, version, by))
   return servers === null || servers.asked === 0 ? change : { ...change, servers }
 }

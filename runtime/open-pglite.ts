@@ -147,12 +147,15 @@ function explained<T extends object>(target: T, explain: (error: unknown) => unk
   }
 }
 
+/** What `DISCARD ALL` does, but for what the session holds of this process: who listens goes on, and locks stay. */
+const discard = 'CLOSE ALL; SET SESSION AUTHORIZATION DEFAULT; RESET ALL; DEALLOCATE ALL; DISCARD PLANS; DISCARD TEMP; DISCARD SEQUENCES'
+
 /**
  * A script may leave a transaction or settings behind, which must not reach the next user of the session: the three are queued at once, so that no
  * other statement comes between them.
  */
 async function runScript(pglite: PGlite, sql: string): Promise<void> {
-  const [script] = await Promise.allSettled([pglite.exec(sql), pglite.exec('ROLLBACK'), pglite.exec('DISCARD ALL')])
+  const [script] = await Promise.allSettled([pglite.exec(sql), pglite.exec('ROLLBACK'), pglite.exec(discard)])
   if (script.status === 'rejected') throw script.reason
 }
 

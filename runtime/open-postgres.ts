@@ -169,7 +169,7 @@ export function openPostgres(url: string, options: { readonly signal?: AbortSign
     async listeners(channel) {
       // oid has no sign
       const rows = await database.query<{ holders: number }>(
-        `SELECT count(DISTINCT pid)::int4 AS holders FROM pg_locks WHERE locktype = 'advisory' AND granted AND classid = $1::oid AND objid = $2::oid
+        `SELECT count(DISTINCT pid)::int4 AS holders FROM pg_locks WHERE locktype = 'advisory' AND granted AND classid = $1::oid AND objid = $2::oid AND objsubid = 2
           AND database = (SELECT oid FROM pg_database WHERE datname = current_database())`,
         [listenerLocks, stableInt32(channel) >>> 0],
       )

@@ -27,6 +27,17 @@ export interface LiveCatalog {
   refresh(db: Database): Promise<void>
 }
 
+/**
+ * Refreshes until a revision of the registry is loaded, or so many times: the first refresh may be one that is under way and has read the registry before.
+ *
+ * @returns whether it is loaded
+ */
+export async function reachRevision(catalog: LiveCatalog, db: Database, revision: number, refreshes: number): Promise<boolean> {
+  const isReached = (): boolean => catalog.loaded !== null && catalog.loaded.revision >= revision
+  for (let i = 0; i < refreshes && !isReached(); i++) await catalog.refresh(db)
+  return isReached()
+}
+
 export function createLiveCatalog(models: ModelHost, log: Logger, deadlineMs = defaultDeadlineMs): LiveCatalog {
   let catalog: Catalog | null = null
   let failure: string | null = null

@@ -5,6 +5,7 @@ import { loadReplyNotice } from '../registry/load-request.ts'
 import type { Database } from '../runtime/database.ts'
 import type { Logger } from '../runtime/log.ts'
 import type { LiveCatalog } from './live-catalog.ts'
+import { reachRevision } from './live-catalog.ts'
 import type { ModelHost } from './model-host.ts'
 
 export interface LoadOnRequestDeps {
@@ -15,24 +16,23 @@ export interface LoadOnRequestDeps {
   readonly log: Logger
 }
 
-/** They say nothing about the version: this server does not know it yet, or cannot read it now. */
-const passing: ReadonlySet<string> = new Set(['NOT_READY', 'POSTGRES_UNAVAILABLE', 'UNKNOWN_DEFINITION'])
+/** Each takes 5 s at most, so all of them as long as whoever promotes waits. */
+const refreshes = 6
 
 /** Loads versions that are about to be promoted, and says so to whoever promotes them. Never rejects. */
 export function createLoadOnRequest({ database, catalog, models, log }: LoadOnRequestDeps): (request: LoadRequest) => Promise<void> {
   const server = randomUUID()
 
-  async function load({ model, version }: LoadRequest): Promise<Omit<LoadReply, 'server'>> {
+  async function load({ model, version, revision }: LoadRequest): Promise<Omit<LoadReply, 'server'>> {
     try {
-      const isKnown = () => catalog.loaded?.models.get(model)?.versions.some((each) => each.version === version) === true
-      // it may have been pushed just now, even after a refresh that is under way has read the registry
-      for (let i = 0; i < 2 && !isKnown(); i++) await catalog.refresh(database())
+      if (!(await reachRevision(catalog, database(), revision, refreshes)))
+        return { state: 'late', message: `The revision ${revision} of the registry is not loaded.` }
       await models.use(catalog.current(), model, version, async () => undefined)
       return { state: 'loaded', message: '' }
     } catch (error) {
       log.warn({ model, version, error: messageOf(error) }, 'a version that is to be promoted does not load')
-      const state = error instanceof LockstepError && passing.has(error.code) ? 'late' : 'refused'
-      return { state, message: messageOf(error) }
+      const isAway = error instanceof LockstepError && error.code === 'POSTGRES_UNAVAILABLE'
+      return { state: isAway ? 'late' : 'refused', message: messageOf(error) }
     }
   }
 

@@ -8,6 +8,7 @@ import type { AliasChange, PromoteOptions } from '../registry/promote.ts'
 import { promoteModel, removeModelAlias, rollBackModel } from '../registry/promote.ts'
 import type { Database } from '../runtime/database.ts'
 import type { LiveCatalog } from './live-catalog.ts'
+import { reachRevision } from './live-catalog.ts'
 
 /** A change that is made, and whether this server answers by it. */
 export interface TakenChange extends AliasChange {
@@ -26,19 +27,15 @@ export interface ModelChanges {
   lineage(version: ModelVersion): Promise<ModelLineage>
 }
 
-/** A refresh that was under way may have read what was there before, so there may be a second. */
 const refreshes = 2
 
 /** @param database throws `POSTGRES_UNAVAILABLE` where it is away */
 export function createModelChanges(database: () => Database, catalog: LiveCatalog): ModelChanges {
-  const isInForce = (revision: number): boolean => catalog.loaded !== null && catalog.loaded.revision >= revision
-
   async function taken(change: (db: Database) => Promise<AliasChange>): Promise<TakenChange> {
     const db = database()
     const made = await change(db)
     // it is made whatever follows: who is told that it failed would make it twice
-    for (let i = 0; i < refreshes && !isInForce(made.revision); i++) await catalog.refresh(db)
-    return { ...made, inForce: isInForce(made.revision) }
+    return { ...made, inForce: await reachRevision(catalog, db, made.revision, refreshes) }
   }
 
   return {

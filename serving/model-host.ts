@@ -149,12 +149,17 @@ export function createModelHost(deps: ModelHostDeps): ModelHost {
     return chosenFor.get(catalog)?.get(model.name) ?? (model.versions.length === 0 ? null : pickVersion(model))
   }
 
-  /** Those that are to be loaded though they do not answer, one after the other. One that does not load tells whoever promotes it. */
+  /** Those that are to be loaded though they do not answer, one after the other. */
   async function loadReserves(catalog: Catalog): Promise<void> {
     newestCatalog = catalog
     for (const model of catalog.models.values()) {
       for (const version of reserves(model)) {
-        await open(catalog, model, version).loading.catch(() => undefined)
+        await open(catalog, model, version).loading.catch((error: unknown) =>
+          log.warn(
+            { model: model.name, version: version.version, error: messageOf(error) },
+            'a version that may answer next does not load',
+          ),
+        )
         if (newestCatalog !== catalog) return
       }
     }

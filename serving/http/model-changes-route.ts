@@ -1,4 +1,5 @@
 import { z } from 'zod'
+import { LockstepError } from '../../kernel/errors.ts'
 import { championAlias } from '../../registry/model-aliases.ts'
 import type { Actor } from '../../registry/model-events.ts'
 import { maxModelEvents } from '../../registry/model-events.ts'
@@ -111,7 +112,11 @@ export const modelChangeRoutes: readonly Route[] = [
 
 async function promoted(call: Call, deps: AppDeps, to: string, body: z.infer<typeof promoteSchema>): Promise<RouteAnswer> {
   const { version, reason: why, atOnce: now = false } = body
-  return changed(call, await deps.modelChanges.promote(nameOf(call), version, to, actorOf(call, why), { atOnce: now }))
+  // whoever has gone, or was answered that it took too long, is not to find it changed later
+  const gone = new AbortController()
+  call.outgoing.once('close', () => gone.abort(new LockstepError('NOT_PROMOTABLE', 'Nobody waits for it any more.')))
+  const options = { atOnce: now, signal: gone.signal }
+  return changed(call, await deps.modelChanges.promote(nameOf(call), version, to, actorOf(call, why), options))
 }
 
 function changed(call: Call, change: TakenChange): RouteAnswer {

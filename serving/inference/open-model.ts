@@ -71,6 +71,8 @@ export async function openModel(bytes: () => Promise<Uint8Array>, options: OpenM
   const times = createRunTimes()
   // a process takes a while to start, and the bytes to be read
   const reading = bytes()
+  // it may fail before anything waits for it
+  reading.catch(() => undefined)
   const tried = await tryModel(reading, options)
   for (const [rows, ms] of tried.measured?.times ?? []) times.note(rows, ms)
   if (tried.measured?.sharesRuns === false && binding.maxRows === null && running.tolerance !== 0)

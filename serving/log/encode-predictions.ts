@@ -32,6 +32,7 @@ export function* encodePredictions(kept: KeptPredictions, snapshot: string): Gen
   const write = writerOf(service)
   const output = outputsOf(outputs)
   const origins = read.origins()
+  const ended = parseSnapshot(kept.ended.snapshot ?? snapshot)
   for (const [index, entity] of read.entities.entries()) {
     const row = read.rows[index]
     if (row === undefined) return
@@ -55,7 +56,7 @@ export function* encodePredictions(kept: KeptPredictions, snapshot: string): Gen
       apiKey: kept.apiKey,
       degraded: read.degraded,
       skewed: read.skewed,
-      snapshot: parseSnapshot(kept.ended.snapshot ?? snapshot),
+      snapshot: ended,
     }
   }
 }

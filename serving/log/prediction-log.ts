@@ -134,7 +134,7 @@ export function createPredictionLog(deps: PredictionLogDeps, options: Prediction
       try {
         snapshot = await ended.ask()
       } catch (error) {
-        if (!failing) log.warn({ rows: notedRows, error: messageOf(error) }, 'the prediction log cannot be written')
+        writer.cannotAdd(notedRows, error)
         failing = true
         return false
       }

@@ -14,6 +14,8 @@ export interface PredictionWriter {
   /** Of the batch. */
   readonly rows: number
   add(row: LoggedPrediction): void
+  /** What is to be added cannot be made for now. Said once, until something is written. */
+  cannotAdd(rows: number, error: unknown): void
   /**
    * Writes the batch, or drops it where it cannot be known whether it was written, or never can be. What is dropped is counted.
    *
@@ -123,6 +125,10 @@ export function createPredictionWriter({ database, metrics, log }: PredictionWri
       batch.days.add(dayOf(row.at))
       if (row.at < batch.oldest) batch.oldest = row.at
       for (const entity of row.entities) batch.entities.set(Buffer.from(entity).toString('latin1'), entity)
+    },
+    cannotAdd(rows, error) {
+      if (!failing) log.warn({ rows, error: messageOf(error) }, 'the prediction log cannot be written')
+      failing = true
     },
     async write() {
       if (batch === null) return true

@@ -136,13 +136,11 @@ describe('the migrations', () => {
     const plain = { size: 1_000_000, md5: expect.any(String) as string }
     expect(await stored()).toEqual([{ version: 1, ...plain }])
     // as a database has it that comes from before
-    await db.script(
-      `alter table lockstep.model_versions alter column bytes set storage extended; delete from lockstep.migrations where name like '0011-%'`,
-    )
+    await db.script('alter table lockstep.model_versions alter column bytes set storage extended')
     await push(2)
     const [first, second] = await stored()
     expect(second?.['size']).toBeLessThan(100_000)
-    expect(await migrateDatabase(db.kysely)).toEqual(['0011-model-bytes-plain'])
+    await migrations['0011-model-bytes-plain']?.up(db.kysely)
     expect(await stored()).toEqual([first, { version: 2, ...plain, md5: first?.['md5'] }])
     await close()
   })

@@ -157,9 +157,12 @@ export function promoteContract(opened: () => TestRegistry): void {
     })
 
     describe('while servers run', () => {
+      const wait = { timeout: 10_000 }
       const stops: (() => Promise<void>)[] = []
       afterEach(async () => {
         for (const stop of stops.splice(0)) await stop()
+        // PostgreSQL notices a moment later that they are gone
+        await vi.waitFor(async () => expect(await registry.db.listeners(registryChannel)).toBe(0), wait)
       })
 
       /** One that says what it is to say, when it is to. */
@@ -170,7 +173,7 @@ export function promoteContract(opened: () => TestRegistry): void {
           if (notice === null) return began.resolve()
           const request = parseLoadRequest(notice)
           if (request === null) return
-          expect(request).toMatchObject({ model: 'delay', version: 1 })
+          expect(request).toMatchObject({ model: 'delay', version: 1, revision: expect.any(Number) as number })
           const say = async (state: LoadReply['state'], message = '') =>
             void (await db.query('select pg_notify($1, $2)', [request.replyTo, loadReplyNotice({ server: name, state, message })]))
           void says(say)
@@ -198,7 +201,7 @@ export function promoteContract(opened: () => TestRegistry): void {
         })
         const seen: LoadedOn[] = []
         const promoting = promote({ onProgress: (servers) => void seen.push(servers) })
-        await vi.waitFor(() => expect(seen).toContainEqual({ asked: 2, loaded: 1 }))
+        await vi.waitFor(() => expect(seen).toContainEqual({ asked: 2, loaded: 1 }), wait)
         expect(await served()).toBe(2)
         gate.resolve()
         expect(await promoting).toMatchObject({ from: 2, to: 1, changed: true, servers: { asked: 2, loaded: 2 } })

@@ -105,6 +105,21 @@ export function databaseContract(name: string, open: () => Promise<OpenedDatabas
         expect(notices).toHaveLength(3)
       })
 
+      it('goes on telling who listens after a script', async () => {
+        const notices: (string | null)[] = []
+        const stop = await db.listen('scripted', (said) => notices.push(said))
+        await vi.waitFor(() => expect(notices).toEqual([null]))
+        await db.script('create temp table gone (id int); set work_mem = 65; begin; insert into item values (1)')
+        await db.query(`select pg_notify('scripted', 'x')`)
+        await vi.waitFor(() => expect(notices).toEqual([null, 'x']))
+        expect(
+          await db.query(
+            `select to_regclass('gone') as gone, current_setting('work_mem') = '65kB' as "isSet", (select count(*)::int from item) as rows`,
+          ),
+        ).toEqual([{ gone: null, isSet: false, rows: 0 }])
+        await stop()
+      })
+
       it('counts who listens', async () => {
         const listening = async (channel: string) =>
           await new Promise<() => Promise<void>>((resolve) => {

@@ -1,7 +1,12 @@
+import { setTimeout } from 'node:timers/promises'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { loadCatalog } from '../../registry/catalog.ts'
+import type { LoadReply, LoadRequest } from '../../registry/load-request.ts'
+import { loadReplyNotice, parseLoadRequest } from '../../registry/load-request.ts'
 import type { ModelContract } from '../../registry/model-contract.ts'
 import { pushModel } from '../../registry/models.ts'
 import { promoteModel } from '../../registry/promote.ts'
+import { registryChannel } from '../../registry/revision.ts'
 import type { LiveCatalog } from '../../serving/live-catalog.ts'
 import { createModelChanges } from '../../serving/model-changes.ts'
 import { inspectModel } from '../../serving/inference/inspect-model.ts'
@@ -100,6 +105,41 @@ describe('a change that the server cannot load', () => {
     const changes = createModelChanges(() => world.db, catalog)
     expect(await changes.promote('delay', 1, 'later', { actor: 'test' })).toMatchObject({ alias: 'later', to: 1, inForce: false })
     expect(await changes.history('delay', 1)).toMatchObject([{ alias: 'later', to: 1 }])
+  })
+})
+
+describe('a promotion that servers are loading the version for', () => {
+  it('is not made where the client has gone, or its deadline has passed', async () => {
+    const asked: LoadRequest[] = []
+    const say = (state: LoadReply['state']) =>
+      world.db.query('select pg_notify($1, $2)', [asked.at(-1)?.replyTo, loadReplyNotice({ server: 'slow', state, message: '' })])
+    const stop = await world.db.listen(registryChannel, (notice) => {
+      const request = parseLoadRequest(notice ?? '')
+      if (request === null) return
+      asked.push(request)
+      void say('loading')
+    })
+    await until(async () => (await world.db.listeners(registryChannel)) === 2)
+    const path = `${url}/v1/models/delay/aliases/slow`
+    const init = { method: 'PUT', body: '{"version":1}', headers: { 'content-type': 'application/json' } }
+    const gone = new AbortController()
+    const leaving = fetch(path, { ...init, signal: gone.signal })
+    await until(async () => asked.length === 1)
+    gone.abort()
+    await expect(leaving).rejects.toThrow('aborted')
+    const late = await fetch(path, { ...init, headers: { ...init.headers, 'x-request-timeout-ms': '300' } })
+    expect([late.status, asked.length]).toEqual([504, 2])
+    const { revision, aliases } = await loadCatalog(world.db).then((catalog) => ({ ...catalog, aliases: catalog.model('delay').aliases }))
+    expect([aliases.has('slow'), asked.at(-1)]).toMatchObject([false, { model: 'delay', version: 1, revision }])
+    // what waits is answered, and waits no more
+    await say('loaded')
+    await setTimeout(300)
+    expect((await loadCatalog(world.db)).model('delay').aliases.has('slow')).toBe(false)
+    const made = fetch(path, init)
+    await until(async () => asked.length === 3)
+    await say('loaded')
+    expect([(await made).status, await (await made).json()]).toMatchObject([200, { to: 1, servers: { asked: 2, loaded: 2 } }])
+    await stop()
   })
 })
 

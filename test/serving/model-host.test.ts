@@ -5,6 +5,7 @@ import type { Catalog } from '../../registry/catalog.ts'
 import { loadCatalog } from '../../registry/catalog.ts'
 import { readModelBytes } from '../../registry/model-versions.ts'
 import { promoteModel, removeModelAlias } from '../../registry/promote.ts'
+import { registryChannel } from '../../registry/revision.ts'
 import { openPostgres } from '../../runtime/open-postgres.ts'
 import { createLogger } from '../../runtime/log.ts'
 import type { ChosenVersions } from '../../serving/choose-versions.ts'
@@ -123,6 +124,8 @@ describe('what a model answers with', () => {
   const answering = (models: ModelHost, at: Catalog) => models.answering(at, at.model('delay'))?.version
   const spoil = (version: number) =>
     world.db.query(`update lockstep.model_versions set bytes = 'x' where model = 'delay' and version = ${version}`)
+  /** Until so many servers are told of changes. */
+  const listening = (servers: number) => until(async () => (await world.db.listeners(registryChannel)) === servers)
   let told: ChosenVersions | undefined
   const fresh = () =>
     createModelHost({
@@ -205,6 +208,7 @@ describe('what a model answers with', () => {
     for (const { server } of servers) await server.close()
     const begun = await Promise.all([1, 2].map(() => world.serve({ pollMs: 60_000 })))
     for (const { server } of begun) await server.whenReady()
+    await listening(2)
     expect(loads()).toBe(before)
     expect((await promoteModel(world.db, 'delay', older, by)).servers).toEqual({ asked: 2, loaded: 2 })
     expect(loads()).toBe(before + 2)
@@ -221,6 +225,7 @@ describe('what a model answers with', () => {
   it('stays what it was where a server cannot load the new one', async () => {
     const { url, server } = await world.serve({ pollMs: 60_000 })
     await server.whenReady()
+    await listening(1)
     const broken = await world.push('delay', 'mlp', 'broken')
     await spoil(broken)
     const promoted = (body: object) => ask(url, '/v1/models/delay/promote', body)

@@ -1,0 +1,14 @@
+import { expect, it } from 'vitest'
+import { loadReplyNotice, loadRequestNotice, parseLoadReply, parseLoadRequest } from '../../registry/load-request.ts'
+
+it('what is asked of servers, and what they say, is read as it was written, and nothing else is', () => {
+  const request = { model: 'delay_2', version: 12, revision: 345, replyTo: 'lockstep_loads_0af' }
+  expect(parseLoadRequest(loadRequestNotice(request))).toEqual(request)
+  for (const notice of ['', '17', 'erased', 'load', 'load a b c d', `${loadRequestNotice(request)} more`, 'load a 1 2 "x"; drop'])
+    expect(parseLoadRequest(notice)).toBeNull()
+  const reply = { server: 'one', state: 'refused', message: 'It is\nno model.' } as const
+  expect(parseLoadReply(loadReplyNotice(reply))).toEqual(reply)
+  for (const notice of ['', 'one', 'one loaded', 'one gone away', ' loaded ']) expect(parseLoadReply(notice)).toBeNull()
+  // PostgreSQL takes less than 8,000 bytes
+  expect(Buffer.byteLength(loadReplyNotice({ ...reply, message: '漢'.repeat(10_000) }))).toBeLessThan(8000)
+})
