@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto'
 import { LockstepError } from '../kernel/errors.ts'
 import type { Database } from '../runtime/database.ts'
+import { createSlots } from '../runtime/slots.ts'
 import type { LoadReply } from './load-request.ts'
 import { loadRequestNotice, parseLoadReply } from './load-request.ts'
 import { registryChannel } from './revision.ts'
@@ -29,11 +30,23 @@ const hearMs = 1000
  * @param version.revision the registry's, which servers are to have when they load it
  * @throws LockstepError `NOT_PROMOTABLE` as soon as a server says that it cannot load it; `POSTGRES_UNAVAILABLE`; what `signal` gives
  */
-export async function loadOnServers(
+export function loadOnServers(
+  db: Database,
+  model: string,
+  which: { readonly version: number; readonly revision: number },
+  options: LoadOnServersOptions = {},
+): Promise<LoadedOn> {
+  return slots.run(() => load(db, model, which, options))
+}
+
+/** Each takes a connection of the database. */
+const slots = createSlots(8)
+
+async function load(
   db: Database,
   model: string,
   { version, revision }: { readonly version: number; readonly revision: number },
-  { waitMs = defaultWaitMs, onProgress, signal }: LoadOnServersOptions = {},
+  { waitMs = defaultWaitMs, onProgress, signal }: LoadOnServersOptions,
 ): Promise<LoadedOn> {
   let servers = await db.listeners(registryChannel)
   if (servers === 0) return { asked: 0, loaded: 0 }
@@ -46,25 +59,28 @@ export async function loadOnServers(
   const settled = Promise.withResolvers<LoadedOn>()
   // it may be over before it is waited for
   settled.promise.catch(() => undefined)
-  let hearing: NodeJS.Timeout | undefined
+  let looking: NodeJS.Timeout | undefined
   let allHeard = false
 
-  function look(): void {
+  /** @param gone how many of the servers listen no more */
+  function look(gone = 0): void {
     const refused = [...replies.values()].find(({ state }) => state === 'refused')
     if (refused !== undefined) settled.reject(notLoadable(model, version, refused))
-    const isLoading = [...replies.values()].some(({ state }) => state === 'loading')
+    const loading = [...replies.values()].filter(({ state }) => state === 'loading').length
     allHeard ||= replies.size >= servers
-    if (allHeard && !isLoading) settled.resolve(count())
+    if (allHeard && loading <= gone) settled.resolve(count())
+  }
+
+  async function lookAgain(): Promise<void> {
+    allHeard = true
+    look(servers - (await db.listeners(registryChannel)))
   }
 
   async function ask(): Promise<void> {
     // servers may have begun since, whose answers are not those of others
     servers = await db.listeners(registryChannel)
     await db.query('select pg_notify($1, $2)', [registryChannel, loadRequestNotice({ model, version, revision, replyTo })])
-    hearing ??= setTimeout(() => {
-      allHeard = true
-      look()
-    }, hearMs).unref()
+    looking ??= setInterval(() => void lookAgain().catch(settled.reject), hearMs).unref()
   }
 
   const stop = await db.listen(replyTo, (said) => {
@@ -79,7 +95,7 @@ export async function loadOnServers(
     look()
   })
   const waiting = setTimeout(() => {
-    if (hearing !== undefined) settled.resolve(count())
+    if (looking !== undefined) settled.resolve(count())
     else
       settled.reject(new LockstepError('POSTGRES_UNAVAILABLE', 'The database gave no connection on which servers could answer; try again.'))
   }, waitMs)
@@ -90,7 +106,7 @@ export async function loadOnServers(
     return await settled.promise
   } finally {
     signal?.removeEventListener('abort', onAbort)
-    clearTimeout(hearing)
+    clearInterval(looking)
     clearTimeout(waiting)
     await stop()
   }

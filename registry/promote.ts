@@ -42,7 +42,7 @@ export interface PromoteOptions extends LoadOnServersOptions {
  * Points an alias at a version, which answers from then on: with `champion`, requests that name no version. All servers have loaded it before, as a rule.
  *
  * @param wanted a number, or another alias
- * @throws LockstepError `UNKNOWN_DEFINITION`, `INVALID_NAME`, or `NOT_PROMOTABLE` where the version cannot be served any more or a server cannot load it, with why
+ * @throws LockstepError `UNKNOWN_DEFINITION`, `INVALID_NAME`, or `NOT_PROMOTABLE` where the version cannot be served any more, a server cannot load it, or the alias was changed meanwhile
  */
 export async function promoteModel(
   db: Database,
@@ -57,11 +57,26 @@ export async function promoteModel(
   const model = catalog.model(name)
   const { version } = pickVersion(model, wanted)
   requireServable(catalog, model, alias, version)
-  const isThere = model.aliases.get(alias)?.version === version
-  const servers = atOnce || isThere ? null : await loadOnServers(db, name, { version, revision: catalog.revision }, options)
-  options.signal?.throwIfAborted()
-  const change = await changeAlias(db, name, (now, transaction) => pointAlias(transaction, now, alias, version, by))
-  return servers === null || servers.asked === 0 ? change : { ...change, servers }
+  const before = model.aliases.get(alias)?.version
+  const servers = atOnce || before === version ? null : await loadOnServers(db, name, { version, revision: catalog.revision }, options)
+  const change = await changeAlias(db, name, async (now, transaction) => {
+    // it may have waited for its turn
+    options.signal?.throwIfAborted()
+    const there = now.aliases.get(alias)?.version
+    if (servers !== null && servers.asked > 0 && there !== before && there !== version) throw changedMeanwhile(name, alias, version, there)
+    return await pointAlias(transaction, now, alias, version, by)
+  })
+  return servers === null ? change : { ...change, servers }
+}
+
+/** What was decided later is not undone by what took longer. */
+function changedMeanwhile(model: string, alias: string, version: number, there: number | undefined): LockstepError {
+  const what = there === undefined ? 'was taken away' : `was set to the version ${there}`
+  return new LockstepError(
+    'NOT_PROMOTABLE',
+    `The alias "${alias}" of the model "${model}" ${what} while servers loaded the version ${version}, so it stays so. Promote the version again where that is still meant.`,
+    { details: { model, alias, version } },
+  )
 }
 
 /**

@@ -1,23 +1,20 @@
 import { randomUUID } from 'node:crypto'
 import { LockstepError, messageOf } from '../kernel/errors.ts'
+import { loadCatalog } from '../registry/catalog.ts'
 import type { LoadReply, LoadRequest } from '../registry/load-request.ts'
 import { loadReplyNotice } from '../registry/load-request.ts'
 import type { Database } from '../runtime/database.ts'
 import type { Logger } from '../runtime/log.ts'
 import type { LiveCatalog } from './live-catalog.ts'
-import { reachRevision } from './live-catalog.ts'
 import type { ModelHost } from './model-host.ts'
 
 export interface LoadOnRequestDeps {
   /** Throws where it is away. */
   readonly database: () => Database
-  readonly catalog: LiveCatalog
+  readonly catalog: Pick<LiveCatalog, 'loaded'>
   readonly models: ModelHost
   readonly log: Logger
 }
-
-/** Each takes 5 s at most, so all of them as long as whoever promotes waits. */
-const refreshes = 6
 
 /** Loads versions that are about to be promoted, and says so to whoever promotes them. Never rejects. */
 export function createLoadOnRequest({ database, catalog, models, log }: LoadOnRequestDeps): (request: LoadRequest) => Promise<void> {
@@ -25,9 +22,10 @@ export function createLoadOnRequest({ database, catalog, models, log }: LoadOnRe
 
   async function load({ model, version, revision }: LoadRequest): Promise<Omit<LoadReply, 'server'>> {
     try {
-      if (!(await reachRevision(catalog, database(), revision, refreshes)))
-        return { state: 'late', message: `The revision ${revision} of the registry is not loaded.` }
-      await models.use(catalog.current(), model, version, async () => undefined)
+      const { loaded } = catalog
+      // what is in force may wait for another model, whose load takes long; this one shall not
+      const known = loaded !== null && loaded.revision >= revision ? loaded : await loadCatalog(database())
+      await models.use(known, model, version, async () => undefined)
       return { state: 'loaded', message: '' }
     } catch (error) {
       log.warn({ model, version, error: messageOf(error) }, 'a version that is to be promoted does not load')

@@ -1,5 +1,6 @@
 import type { Actor, ModelEvent } from '../registry/model-events.ts'
 import { listModelEvents } from '../registry/model-events.ts'
+import { championAlias } from '../registry/model-aliases.ts'
 import type { ModelLineage } from '../registry/model-lineage.ts'
 import { readModelLineage } from '../registry/model-lineage.ts'
 import type { ModelVersion } from '../registry/model-versions.ts'
@@ -9,6 +10,7 @@ import { promoteModel, removeModelAlias, rollBackModel } from '../registry/promo
 import type { Database } from '../runtime/database.ts'
 import type { LiveCatalog } from './live-catalog.ts'
 import { reachRevision } from './live-catalog.ts'
+import type { ModelHost } from './model-host.ts'
 
 /** A change that is made, and whether this server answers by it. */
 export interface TakenChange extends AliasChange {
@@ -30,12 +32,19 @@ export interface ModelChanges {
 const refreshes = 2
 
 /** @param database throws `POSTGRES_UNAVAILABLE` where it is away */
-export function createModelChanges(database: () => Database, catalog: LiveCatalog): ModelChanges {
+export function createModelChanges(database: () => Database, catalog: LiveCatalog, models?: Pick<ModelHost, 'answering'>): ModelChanges {
+  /** Where it does not load, another version answers in its stead. */
+  function answers({ model, alias, to }: AliasChange): boolean {
+    const { loaded } = catalog
+    if (to === null || alias !== championAlias || loaded === null || models === undefined) return true
+    return models.answering(loaded, loaded.model(model))?.version === to
+  }
+
   async function taken(change: (db: Database) => Promise<AliasChange>): Promise<TakenChange> {
     const db = database()
     const made = await change(db)
     // it is made whatever follows: who is told that it failed would make it twice
-    return { ...made, inForce: await reachRevision(catalog, db, made.revision, refreshes) }
+    return { ...made, inForce: (await reachRevision(catalog, db, made.revision, refreshes)) && answers(made) }
   }
 
   return {

@@ -241,7 +241,7 @@ export function createServer(options: ServerOptions): LockstepServer {
       written: (plan, keys, by) => ofHistory((db) => writtenKeys(db, plan, keys, by)),
     })),
     models,
-    modelChanges: createModelChanges(needDatabase, catalog),
+    modelChanges: createModelChanges(needDatabase, catalog, models),
     intake,
     backfills,
     explain: (plan, key, asked) => ofHistory((db) => explainView(db, plan, key, { ...asked, signal: drained.signal })),

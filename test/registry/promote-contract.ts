@@ -47,7 +47,15 @@ export function promoteContract(opened: () => TestRegistry): void {
       expect(await served()).toBe(2)
       const before = await catalogRevision(registry.db)
       const change = await promoteModel(registry.db, 'delay', 1, ann)
-      expect(change).toEqual({ model: 'delay', alias: 'champion', from: 2, to: 1, changed: true, revision: before + 1 })
+      expect(change).toEqual({
+        model: 'delay',
+        alias: 'champion',
+        from: 2,
+        to: 1,
+        changed: true,
+        revision: before + 1,
+        servers: { asked: 0, loaded: 0 },
+      })
       await push('three')
       expect(await served()).toBe(1)
       await removeModelAlias(registry.db, 'delay', 'champion', ann)
@@ -241,12 +249,43 @@ export function promoteContract(opened: () => TestRegistry): void {
         expect(await served()).toBe(1)
       })
 
+      it('stays what it was set to while servers loaded what was promoted before', async () => {
+        const [asked, gate] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()]
+        await server('slow', async (say) => {
+          await say('loading')
+          asked.resolve()
+          await gate.promise
+          await say('loaded')
+        })
+        const three = (await push('three')).version.version
+        const promoting = promote()
+        await asked.promise
+        await promoteModel(registry.db, 'delay', three, ann, 'champion', { atOnce: true })
+        gate.resolve()
+        await expect(promoting).rejects.toMatchObject(
+          code('NOT_PROMOTABLE', `was set to the version ${three} while servers loaded the version 1`),
+        )
+        expect(await served()).toBe(three)
+      })
+
+      it('is changed without one that has gone', async () => {
+        await server('leaving', async (say) => {
+          await say('loading')
+          await stops.shift()?.()
+        })
+        const begun = performance.now()
+        expect((await promote()).servers).toEqual({ asked: 1, loaded: 0 })
+        expect(performance.now() - begun).toBeLessThan(20_000)
+        expect(await served()).toBe(1)
+      })
+
       it('stays what it was where whoever promotes gives up', async () => {
         await server('slow', (say) => say('loading'))
         const over = new AbortController()
         const promoting = promote({ signal: over.signal, onProgress: () => over.abort(new Error('enough')) })
         await expect(promoting).rejects.toThrow('enough')
         await expect(promote({ signal: over.signal })).rejects.toThrow('enough')
+        await expect(promote({ signal: over.signal, atOnce: true })).rejects.toThrow('enough')
         expect(await served()).toBe(2)
       })
     })

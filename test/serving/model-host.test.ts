@@ -237,7 +237,7 @@ describe('what a model answers with', () => {
     const answers = async () =>
       (await ask(url, '/v1/predict', { model: 'delay', entities: [{ airport: 'ATL', distance: 1 }] })).body.version
     expect(await answers()).toBe(2)
-    expect(await promoted({ version: broken, atOnce: true })).toMatchObject({ status: 200, body: { to: broken } })
+    expect(await promoted({ version: broken, atOnce: true })).toMatchObject({ status: 202, body: { to: broken, inForce: false } })
     expect(await answers()).toBe(2)
     expect((await ask(url, '/readyz')).body.warnings).toContainEqual(expect.stringContaining(`"delay@${broken}" cannot be used`))
     await removeModelAlias(world.db, 'delay', 'champion', by)
