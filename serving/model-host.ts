@@ -31,6 +31,8 @@ export interface ModelHostDeps {
   readonly log: Logger
   /** Milliseconds, for the time that a version was last used. */
   readonly now: () => number
+  /** How long `prepare` waits for what a model is to answer with from now on, where it has something else to answer with; milliseconds. Absent: as long as it takes. */
+  readonly patienceMs?: number
 }
 
 /**
@@ -48,7 +50,8 @@ export interface ModelHost {
   answering(catalog: Catalog, model: CatalogModel): ModelVersion | null
   /**
    * Loads what is to answer under this catalog, and runs each once, so that the first request need not. What cannot be loaded is logged and listed in `failures`;
-   * another answers in its stead, first of all what has answered until now. Where none loads, requests get the error.
+   * another answers in its stead, first of all what has answered until now. Where none loads, requests get the error. A model whose load takes long does not hold up the others: what has
+   * answered until now does so under the catalog, until the load is over.
    *
    * @throws LockstepError `POSTGRES_UNAVAILABLE` where one cannot be read now: nothing is known about it, so the catalog is to be prepared again
    */
@@ -89,6 +92,7 @@ export function createModelHost(deps: ModelHostDeps): ModelHost {
   let warm: Promise<void> | null = null
   let failures: readonly string[] = []
   let newestCatalog: Catalog | null = null
+  let preparations = 0
 
   /** Versions never change, but a model's declared outputs and how it is run may: then it is loaded anew. Remembered for the versions of one catalog. */
   function identity(model: CatalogModel, version: ModelVersion): string {
@@ -165,6 +169,32 @@ export function createModelHost(deps: ModelHostDeps): ModelHost {
     }
   }
 
+  /** What there is for every model to answer with at once: what is to answer, else what has until now. null: not for every model. */
+  function loadedFor(catalog: Catalog): Map<string, ModelVersion> | null {
+    const found = new Map<string, ModelVersion>()
+    const isLoaded = (model: CatalogModel, version: ModelVersion) => (entries.get(identity(model, version))?.served ?? null) !== null
+    for (const model of catalog.models.values()) {
+      if (model.versions.length === 0) continue
+      const before = model.versions.find(({ version }) => version === answered.get(model.name))
+      const there = [pickVersion(model), before].find((version) => version !== undefined && isLoaded(model, version))
+      if (there === undefined) return null
+      found.set(model.name, there)
+    }
+    return found
+  }
+
+  function settle(catalog: Catalog, chosen: ChosenVersions): void {
+    chosenFor.set(catalog, chosen.answering)
+    answered = new Map([...chosen.answering].map(([model, { version }]) => [model, version]))
+    failures = chosen.failed.map(({ model, version, error, instead }) => {
+      const message = messageOf(error)
+      log.error({ model, version, instead, error: message }, 'a model does not load')
+      return `The model "${model}@${version}" cannot be used${instead === null ? '' : `, and "${model}@${instead}" answers in its stead`}: ${message}`
+    })
+    deps.onVersions(chosen)
+    void loadReserves(catalog)
+  }
+
   function discard(entry: Entry): void {
     entry.loading
       .then(
@@ -191,16 +221,24 @@ export function createModelHost(deps: ModelHostDeps): ModelHost {
     answering,
     async prepare(catalog) {
       await (warm ??= warmRuntime())
-      const chosen = await chooseVersions(catalog, answered, (model, version) => open(catalog, model, version).loading, isAway)
-      chosenFor.set(catalog, chosen.answering)
-      answered = new Map([...chosen.answering].map(([model, { version }]) => [model, version]))
-      failures = chosen.failed.map(({ model, version, error, instead }) => {
-        const message = messageOf(error)
-        log.error({ model, version, instead, error: message }, 'a model does not load')
-        return `The model "${model}@${version}" cannot be used${instead === null ? '' : `, and "${model}@${instead}" answers in its stead`}: ${message}`
-      })
-      deps.onVersions(chosen)
-      void loadReserves(catalog)
+      const preparation = ++preparations
+      const choosing = chooseVersions(catalog, answered, (model, version) => open(catalog, model, version).loading, isAway)
+      if (deps.patienceMs !== undefined) {
+        const late = sleep(deps.patienceMs, 'late' as const, { ref: false })
+        const meanwhile = (await Promise.race([choosing, late])) === 'late' ? loadedFor(catalog) : null
+        if (meanwhile !== null) {
+          chosenFor.set(catalog, meanwhile)
+          // another may have been prepared since, which then waits for the same
+          const settled = (chosen: ChosenVersions) => {
+            if (preparation === preparations) settle(catalog, chosen)
+          }
+          choosing.then(settled, (error: unknown) => {
+            if (preparation === preparations) failures = [`The models are not all loaded: ${messageOf(error)}`]
+          })
+          return
+        }
+      }
+      settle(catalog, await choosing)
     },
     get failures() {
       return failures
@@ -234,6 +272,7 @@ export function createModelHost(deps: ModelHostDeps): ModelHost {
     },
     async close() {
       newestCatalog = null
+      preparations++
       const open = [...entries.values()]
       entries.clear()
       // a request goes on whose client has gone

@@ -54,6 +54,8 @@ import type { Readiness, Whole } from './whole.ts'
 
 /** Each read of the history takes two connections of the database while it runs. */
 const historyLimit = { running: 4, waiting: 100, name: 'reads of the history' }
+/** How long a change of the registry waits for a model that is to be loaded for it. */
+const patienceMs = 500
 /** How long a connection may be idle: longer than load balancers keep theirs, which is a minute as a rule, so that none sends into one that is being closed. */
 const keepAliveMs = 75_000
 /** How long the parts of a server may take to close, after the requests under way. */
@@ -164,6 +166,7 @@ export function createServer(options: ServerOptions): LockstepServer {
     onVersions: metrics.models.versions,
     log,
     now: () => performance.now(),
+    patienceMs,
   })
   const views = createOnlineViews(metrics.onlineViews, log)
   const gateway = createGateway(options.config, { log, registry: options.metrics })

@@ -182,6 +182,44 @@ describe('what a model answers with', () => {
     await world.db.query(`delete from lockstep.model_versions where version > 2`)
   })
 
+  it('is what it was for as long as the new one takes to load, which holds up no other model', async () => {
+    let slow = 0
+    const reading = Promise.withResolvers<void>()
+    const models = createModelHost({
+      async readBytes(model, version) {
+        if (model === 'delay' && version === slow) await reading.promise
+        return await readModelBytes(world.db, model, version)
+      },
+      metrics: createRunMetrics(new Registry()),
+      onVersions: (chosen) => (told = chosen),
+      log: createLogger('silent'),
+      now: () => 0,
+      patienceMs: 50,
+    })
+    for (const producer of ['', 'other']) await world.push('echo', 'identity', producer)
+    for (const model of ['delay', 'echo']) await promoteModel(world.db, model, 1, by)
+    slow = await world.push('delay', 'mlp', 'slow')
+    const first = await loadCatalog(world.db)
+    await models.prepare(first)
+    await promoteModel(world.db, 'delay', slow, by)
+    await promoteModel(world.db, 'echo', 2, by)
+    const second = await loadCatalog(world.db)
+    await models.use(second, 'echo', 2, async () => undefined)
+    told = undefined
+    await models.prepare(second)
+    const echo = () => models.answering(second, second.model('echo'))?.version
+    expect([answering(models, second), echo(), told]).toEqual([1, 2, undefined])
+    const used = async () => await models.use(second, 'delay', undefined, async (model) => model.version.version)
+    expect(await used()).toBe(1)
+    reading.resolve()
+    await until(async () => (await used()) === slow)
+    expect([answering(models, second), echo(), models.failures]).toEqual([slow, 2, []])
+    expect(told).toMatchObject({ failed: [] })
+    await models.close()
+    for (const model of ['delay', 'echo']) await removeModelAlias(world.db, model, 'champion', by)
+    await world.db.query(`delete from lockstep.model_versions where version > 2 or model = 'echo'`)
+  })
+
   it('is the new champion on every server within a second, long before any looks by itself', async () => {
     const servers = await Promise.all([1, 2].map(() => world.serve({ pollMs: 60_000 })))
     for (const { server } of servers) await server.whenReady()
