@@ -48,6 +48,7 @@ async function load(
   { version, revision }: { readonly version: number; readonly revision: number },
   { waitMs = defaultWaitMs, onProgress, signal }: LoadOnServersOptions,
 ): Promise<LoadedOn> {
+  signal?.throwIfAborted()
   let servers = await db.listeners(registryChannel)
   if (servers === 0) return { asked: 0, loaded: 0 }
   const replies = new Map<string, LoadReply>()
@@ -61,6 +62,7 @@ async function load(
   settled.promise.catch(() => undefined)
   let looking: NodeJS.Timeout | undefined
   let allHeard = false
+  let over = false
 
   /** @param gone how many of the servers listen no more */
   function look(gone = 0): void {
@@ -68,7 +70,9 @@ async function load(
     if (refused !== undefined) settled.reject(notLoadable(model, version, refused))
     const loading = [...replies.values()].filter(({ state }) => state === 'loading').length
     allHeard ||= replies.size >= servers
-    if (allHeard && loading <= gone) settled.resolve(count())
+    // those that are gone and never replied are not among those that load
+    const isOver = loading === 0 || loading <= gone - Math.max(0, servers - replies.size)
+    if (allHeard && isOver) settled.resolve(count())
   }
 
   async function lookAgain(): Promise<void> {
@@ -79,7 +83,9 @@ async function load(
   async function ask(): Promise<void> {
     // servers may have begun since, whose answers are not those of others
     servers = await db.listeners(registryChannel)
+    if (over) return
     await db.query('select pg_notify($1, $2)', [registryChannel, loadRequestNotice({ model, version, revision, replyTo })])
+    if (over) return
     looking ??= setInterval(() => void lookAgain().catch(settled.reject), hearMs).unref()
   }
 
@@ -105,6 +111,7 @@ async function load(
     signal?.throwIfAborted()
     return await settled.promise
   } finally {
+    over = true
     signal?.removeEventListener('abort', onAbort)
     clearInterval(looking)
     clearTimeout(waiting)

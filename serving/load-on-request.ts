@@ -21,10 +21,15 @@ export function createLoadOnRequest({ database, catalog, models, log }: LoadOnRe
   const server = randomUUID()
 
   async function load({ model, version, revision }: LoadRequest): Promise<Omit<LoadReply, 'server'>> {
+    let known = catalog.loaded
     try {
-      const { loaded } = catalog
       // what is in force may wait for another model, whose load takes long; this one shall not
-      const known = loaded !== null && loaded.revision >= revision ? loaded : await loadCatalog(database())
+      if (known === null || known.revision < revision) known = await loadCatalog(database())
+    } catch (error) {
+      log.warn({ model, version, error: messageOf(error) }, 'the registry cannot be read for a version that is to be promoted')
+      return { state: 'late', message: messageOf(error) }
+    }
+    try {
       await models.use(known, model, version, async () => undefined)
       return { state: 'loaded', message: '' }
     } catch (error) {

@@ -36,8 +36,9 @@ export function createModelChanges(database: () => Database, catalog: LiveCatalo
   /** Where it does not load, another version answers in its stead. */
   function answers({ model, alias, to }: AliasChange): boolean {
     const { loaded } = catalog
-    if (to === null || alias !== championAlias || loaded === null || models === undefined) return true
-    return models.answering(loaded, loaded.model(model))?.version === to
+    const known = loaded?.models.get(model)
+    if (to === null || alias !== championAlias || loaded === null || known === undefined || models === undefined) return true
+    return models.answering(loaded, known)?.version === to
   }
 
   async function taken(change: (db: Database) => Promise<AliasChange>): Promise<TakenChange> {

@@ -50,13 +50,13 @@ export interface ModelHost {
   answering(catalog: Catalog, model: CatalogModel): ModelVersion | null
   /**
    * Loads what is to answer under this catalog, and runs each once, so that the first request need not. What cannot be loaded is logged and listed in `failures`;
-   * another answers in its stead, first of all what has answered until now. Where none loads, requests get the error. A model whose load takes long does not hold up the others: what has
-   * answered until now does so under the catalog, until the load is over.
+   * another answers in its stead, first of all what has answered until now. Where none loads, requests get the error. A model whose load takes long does not hold up others whose versions are
+   * loaded: what has answered until now does so under the catalog, until all loads are over.
    *
    * @throws LockstepError `POSTGRES_UNAVAILABLE` where one cannot be read now: nothing is known about it, so the catalog is to be prepared again
    */
   prepare(catalog: Catalog): Promise<void>
-  /** Which versions of the catalog that was prepared last cannot be loaded, and why. */
+  /** Which versions of the catalog whose loads were over last cannot be loaded, and why. */
   readonly failures: readonly string[]
   /** Lets go of versions that the catalog no longer has and of those that are out of use, each once nobody uses it. To be called now and then. */
   retire(catalog: Catalog): void
@@ -73,6 +73,8 @@ interface Entry {
   users: number
   /** By `now`. */
   lastUsed: number
+  /** The newest of the registry that it was asked for under. */
+  revision: number
   /** Called when nobody uses it any more. */
   onUnused: (() => void) | null
 }
@@ -107,8 +109,12 @@ export function createModelHost(deps: ModelHostDeps): ModelHost {
   function open(catalog: Catalog, model: CatalogModel, version: ModelVersion): Entry {
     const id = identity(model, version)
     const known = entries.get(id)
-    if (known !== undefined) return known
-    const entry: Entry = { loading: load(catalog, model, version), served: null, users: 0, lastUsed: now(), onUnused: null }
+    const { revision } = catalog
+    if (known !== undefined) {
+      known.revision = Math.max(known.revision, revision)
+      return known
+    }
+    const entry: Entry = { loading: load(catalog, model, version), served: null, users: 0, lastUsed: now(), revision, onUnused: null }
     entries.set(id, entry)
     // A failure is kept for a moment, so that requests do not load what fails again and again; one of availability may be over by the next request.
     const loaded = ({ served }: { served: ServedModel }) => void (entry.served = served)
@@ -169,23 +175,28 @@ export function createModelHost(deps: ModelHostDeps): ModelHost {
     }
   }
 
-  /** What there is for every model to answer with at once: what is to answer, else what has until now. null: not for every model. */
+  /** What there is to answer with at once: what is to answer, else what has until now; nothing of a model that has not answered yet. null: one that has lacks both. */
   function loadedFor(catalog: Catalog): Map<string, ModelVersion> | null {
+    if (answered.size === 0) return null
     const found = new Map<string, ModelVersion>()
     const isLoaded = (model: CatalogModel, version: ModelVersion) => (entries.get(identity(model, version))?.served ?? null) !== null
     for (const model of catalog.models.values()) {
       if (model.versions.length === 0) continue
       const before = model.versions.find(({ version }) => version === answered.get(model.name))
       const there = [pickVersion(model), before].find((version) => version !== undefined && isLoaded(model, version))
-      if (there === undefined) return null
-      found.set(model.name, there)
+      if (there !== undefined) found.set(model.name, there)
+      else if (answered.has(model.name)) return null
     }
     return found
   }
 
+  function answerWith(catalog: Catalog, versions: ReadonlyMap<string, ModelVersion>): void {
+    chosenFor.set(catalog, versions)
+    answered = new Map([...versions].map(([model, { version }]) => [model, version]))
+  }
+
   function settle(catalog: Catalog, chosen: ChosenVersions): void {
-    chosenFor.set(catalog, chosen.answering)
-    answered = new Map([...chosen.answering].map(([model, { version }]) => [model, version]))
+    answerWith(catalog, chosen.answering)
     failures = chosen.failed.map(({ model, version, error, instead }) => {
       const message = messageOf(error)
       log.error({ model, version, instead, error: message }, 'a model does not load')
@@ -221,24 +232,28 @@ export function createModelHost(deps: ModelHostDeps): ModelHost {
     answering,
     async prepare(catalog) {
       await (warm ??= warmRuntime())
-      const preparation = ++preparations
       const choosing = chooseVersions(catalog, answered, (model, version) => open(catalog, model, version).loading, isAway)
       if (deps.patienceMs !== undefined) {
         const late = sleep(deps.patienceMs, 'late' as const, { ref: false })
         const meanwhile = (await Promise.race([choosing, late])) === 'late' ? loadedFor(catalog) : null
         if (meanwhile !== null) {
-          chosenFor.set(catalog, meanwhile)
-          // another may have been prepared since, which then waits for the same
+          const preparation = ++preparations
+          answerWith(catalog, meanwhile)
+          // another may be in force by then, which waits for the same loads itself
           const settled = (chosen: ChosenVersions) => {
             if (preparation === preparations) settle(catalog, chosen)
           }
           choosing.then(settled, (error: unknown) => {
-            if (preparation === preparations) failures = [`The models are not all loaded: ${messageOf(error)}`]
+            if (preparation !== preparations) return
+            log.warn({ error: messageOf(error) }, 'the models are not all loaded')
+            failures = [`The models are not all loaded: ${messageOf(error)}`]
           })
           return
         }
       }
-      settle(catalog, await choosing)
+      const chosen = await choosing
+      preparations++
+      settle(catalog, chosen)
     },
     get failures() {
       return failures
@@ -256,7 +271,8 @@ export function createModelHost(deps: ModelHostDeps): ModelHost {
       const unusedSince = now() - unusedMs
       for (const [id, entry] of entries) {
         const unused = entry.users === 0 && entry.lastUsed <= unusedSince && !kept.has(id)
-        if (there.has(id) && !unused) continue
+        // an older catalog knows nothing of what is loaded for a newer one
+        if (entry.revision > catalog.revision || (there.has(id) && !unused)) continue
         entries.delete(id)
         if (entry.users === 0) discard(entry)
         else entry.onUnused = () => discard(entry)

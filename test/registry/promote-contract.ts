@@ -245,7 +245,7 @@ export function promoteContract(opened: () => TestRegistry): void {
         expect(performance.now() - begun).toBeGreaterThan(990)
         await promoteModel(registry.db, 'delay', 2, ann, 'champion', { atOnce: true })
         await server('slow', (say) => say('loading'))
-        expect((await promote({ waitMs: 100 })).servers).toEqual({ asked: 3, loaded: 0 })
+        expect((await promote({ waitMs: 2000 })).servers).toEqual({ asked: 3, loaded: 0 })
         expect(await served()).toBe(1)
       })
 

@@ -184,9 +184,11 @@ describe('what a model answers with', () => {
 
   it('is what it was for as long as the new one takes to load, which holds up no other model', async () => {
     let slow = 0
+    const reads: number[] = []
     const reading = Promise.withResolvers<void>()
     const models = createModelHost({
       async readBytes(model, version) {
+        reads.push(version)
         if (model === 'delay' && version === slow) await reading.promise
         return await readModelBytes(world.db, model, version)
       },
@@ -211,9 +213,24 @@ describe('what a model answers with', () => {
     expect([answering(models, second), echo(), told]).toEqual([1, 2, undefined])
     const used = async () => await models.use(second, 'delay', undefined, async (model) => model.version.version)
     expect(await used()).toBe(1)
+    // the next one, whose load takes long too, goes on with what answers by then; what an older catalog does not know stays loaded
+    const third = await loadCatalog(world.db)
+    const slowEcho = await world.push('echo', 'identity', 'slow')
+    await promoteModel(world.db, 'echo', slowEcho, by)
+    const fourth = await loadCatalog(world.db)
+    await models.use(fourth, 'echo', slowEcho, async () => undefined)
+    reads.length = 0
+    models.retire(third)
+    await models.use(fourth, 'echo', slowEcho, async () => undefined)
+    expect(reads).toEqual([])
+    await promoteModel(world.db, 'delay', 1, by)
+    await promoteModel(world.db, 'delay', slow, by)
+    const fifth = await loadCatalog(world.db)
+    await models.prepare(fifth)
+    expect([answering(models, fifth), models.answering(fifth, fifth.model('echo'))?.version]).toEqual([1, slowEcho])
     reading.resolve()
-    await until(async () => (await used()) === slow)
-    expect([answering(models, second), echo(), models.failures]).toEqual([slow, 2, []])
+    await until(async () => answering(models, fifth) === slow)
+    expect([answering(models, second), echo(), models.failures]).toEqual([1, 2, []])
     expect(told).toMatchObject({ failed: [] })
     await models.close()
     for (const model of ['delay', 'echo']) await removeModelAlias(world.db, model, 'champion', by)
