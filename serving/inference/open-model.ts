@@ -1,3 +1,4 @@
+import { setImmediate as nextTurn } from 'node:timers/promises'
 import type { ModelBinding } from '../../registry/model-binding.ts'
 import type { ModelOperational } from '../../registry/definition-set.ts'
 import type { Logger } from '../../runtime/log.ts'
@@ -157,6 +158,8 @@ function isSmall({ loaded, measured }: Tried): boolean {
 
 /** Loads a model into a runner and measures it there. */
 async function tryModel(reading: Promise<Uint8Array>, { binding, name, running, runners, log }: OpenModelOptions): Promise<Tried> {
+  // to start a process takes a turn by itself
+  await nextTurn()
   const runner = runners.take()
   const bytes = await reading.catch((error: unknown) => {
     runners.give(runner)
