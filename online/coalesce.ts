@@ -6,7 +6,7 @@ interface Asked<Key, Value> {
 
 /**
  * Gathers the keys that are asked for in one turn of the event loop, and has them answered together, by index. Where more than `atOnce` keys have come, those who ask are
- * answered in groups of about as many, one a turn: what was answered is then worked on while the next is fetched.
+ * answered in groups of about as many, one a turn: what was answered is then worked on while the next is fetched. Who asks for as many alone, and first, waits for no others.
  */
 export function coalesced<Key, Value>(
   answer: (keys: readonly Key[]) => Promise<Value[]>,
@@ -37,7 +37,12 @@ export function coalesced<Key, Value>(
 
   return (keys) =>
     new Promise((resolve, reject) => {
-      if (waiting.length === 0) setImmediate(flush)
-      waiting.push({ keys, resolve, reject })
+      const asked = { keys, resolve, reject }
+      if (waiting.length > 0) waiting.push(asked)
+      else if (keys.length >= atOnce) void answerGroup([asked])
+      else {
+        setImmediate(flush)
+        waiting.push(asked)
+      }
     })
 }

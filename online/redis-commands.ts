@@ -35,7 +35,7 @@ export interface RedisWrite {
 }
 
 /** Keys that are asked for in one turn of the event loop, and more of one caller: few enough that decoding one group takes about as long as fetching the next. */
-export const keysPerTurn = 100
+export const keysPerTurn = 200
 /** Keys of one script call: large enough to amortize the round trip, small enough not to hold Redis up. */
 const keysPerWrite = 100
 const bytesPerWrite = 4 * 1024 * 1024

@@ -21,7 +21,7 @@ export interface BatchRuns<Job, Answer> {
 export interface BatchOptions {
   /** Rows of one run at most. Asked anew for each run. */
   readonly maxRows: () => number
-  /** How long a job may wait for company, milliseconds. 0: for what arrives in the same turn of the event loop. */
+  /** How long a job may wait for company, milliseconds. 0: a row that comes alone waits for what arrives in the same turn of the event loop, and rows that come together do not. */
   readonly delayMs: number
   /** Runs at a time; what arrives meanwhile waits and shares the next. */
   readonly inFlight: number
@@ -52,8 +52,8 @@ interface Piece<Job, Answer> {
 }
 
 /**
- * A micro-batcher: what arrives in one turn of the event loop runs together, and by default nobody waits for company. While a run is under way,
- * requests pile up, so load makes batches by itself.
+ * A micro-batcher: what arrives in one turn of the event loop runs together, and by default nobody waits for company. Rows that come in one tick of it, as those do whose features were read together, have
+ * theirs, and run without waiting for the rest of the turn. While a run is under way, requests pile up, so load makes batches by itself.
  */
 export function createBatcher<Job, Answer>(runs: BatchRuns<Job, Answer>, options: BatchOptions): Batcher<Job, Answer> {
   let queue: Waiting<Job, Answer>[] = []
@@ -66,8 +66,13 @@ export function createBatcher<Job, Answer>(runs: BatchRuns<Job, Answer>, options
     if (scheduled || running >= options.inFlight) return
     if (options.delayMs === 0 || queuedRows >= options.maxRows()) {
       scheduled = true
-      setImmediate(flush)
+      process.nextTick(afterTick)
     } else timer ??= setTimeout(flush, options.delayMs)
+  }
+
+  function afterTick(): void {
+    if (queuedRows > 1) flush()
+    else setImmediate(flush)
   }
 
   function flush(): void {

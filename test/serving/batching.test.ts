@@ -118,6 +118,26 @@ describe('the batcher', () => {
     await model.close()
   })
 
+  it('runs single rows of one turn together, and rows that come together without the rest of it', async () => {
+    const runs: number[] = []
+    const model = await load('identity', 'flight', 'echo', undefined, (rows) => runs.push(rows))
+    const batched = createBatchedModel(model, byTurn)
+    const inTicksOfOneTurn = (counts: readonly number[]) =>
+      Promise.all(
+        counts.map(
+          (count) =>
+            new Promise((resolve) =>
+              setImmediate(() => resolve(Promise.all(Array.from({ length: count }, () => batched.predict([[1, 1, 1]]))))),
+            ),
+        ),
+      )
+    await inTicksOfOneTurn([1, 1, 1, 1])
+    expect(runs.splice(0)).toEqual([4])
+    await inTicksOfOneTurn([3, 1, 1])
+    expect(runs).toEqual([3, 2])
+    await model.close()
+  })
+
   it('keeps within the rows of a run, and parts a job that is longer', async () => {
     const runs: number[] = []
     const model = await load('identity', 'flight', 'echo', undefined, (rows) => runs.push(rows))
