@@ -66,3 +66,7 @@ export async function inOwnPlace(postgresUrl: string, work: (place: BenchPlace) 
     await rm(folder, { recursive: true, force: true })
   }
 }
+
+export function median(numbers: readonly number[]): number {
+  return numbers.toSorted((a, b) => a - b)[numbers.length >> 1] ?? Number.NaN
+}

@@ -3,7 +3,7 @@
  * prediction in a hundred logged. The server is one process of `lockstep serve`; the load comes from wrk where it is installed, else from autocannon, over 64 connections.
  *
  *     raw_http_rps        requests/s of a bare node:http server that parses the same JSON body and answers a constant
- *     ratio_features      those of /v1/features with one entity, over it; ratio_predict those of /v1/predict
+ *     ratio_features      those of /v1/features with one entity, over it; ratio_predict those of /v1/predict. Each is the median of the rounds' own: of one round to the next a shared machine changes its speed
  *     cpu_us              processor time of the server per request, which says more than the clock where the machine is busy
  *     predict_p99_ms      at 64 connections; raw_p99_ms that of the bare server
  *     predict_1000        p50 and p99 at 1,000 requests/s; raw_1000 those of the bare server
@@ -12,25 +12,27 @@
  *     oip_rps             of the Open Inference Protocol by tensor, as JSON and binary
  *     overhead_us         p50 of a prediction at one connection, less that of a bare run of the model and of a bare MGET
  *
- *     LOCKSTEP_POSTGRES_URL=… LOCKSTEP_REDIS_URL=… npm run bench -- serving [--entities 100000] [--seconds 4] [--rounds 3] [--json]
+ *     LOCKSTEP_POSTGRES_URL=… LOCKSTEP_REDIS_URL=… npm run bench -- serving [--entities 100000] [--seconds 3] [--rounds 5] [--json]
  *
- * Rates and times are the best of rounds that take turns. It works in a database and under a key prefix of its own, and removes both.
+ * Rates and times are the best of rounds that take turns, ratios the median of those within a round. It works in a database and under a key prefix of its own, and removes both.
  */
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
+import { median } from './in-process.ts'
 import { bareReads, bareRunUs } from './serving/bare.ts'
 import type { Loaded, Target } from './serving/load.ts'
 import { load, loadTool, pacedLoad } from './serving/load.ts'
 import { inServedPlace } from './serving/served-place.ts'
 import { cpuSeconds, end, start } from './serving/server.ts'
+import type { TargetName } from './serving/targets.ts'
 import { targetsAt } from './serving/targets.ts'
 
 const { values: args } = parseArgs({
   options: {
     json: { type: 'boolean', default: false },
     entities: { type: 'string', default: '100000' },
-    seconds: { type: 'string', default: '4' },
-    rounds: { type: 'string', default: '3' },
+    seconds: { type: 'string', default: '3' },
+    rounds: { type: 'string', default: '5' },
   },
 })
 const [entities, seconds, rounds] = [args.entities, args.seconds, args.rounds].map(Number) as [number, number, number]
@@ -45,40 +47,44 @@ await inServedPlace(entities, [], async ({ served, key, config, folder }) => {
     const targets = targetsAt(served.url, bare.url, key, entities)
     await requireScores(targets.predict)
     await requireScores(targets.bulk)
-    const best = async (names: readonly (keyof typeof targets)[], at: number): Promise<Record<string, Measured>> => {
-      const results: Record<string, Measured> = {}
-      for (let round = 0; round <= rounds; round++) {
-        for (const name of names) {
-          const server = name === 'raw' ? bare : served
-          const before = await cpuSeconds(server.child)
-          const loaded = await load(tool, targets[name], { connections: at, seconds: round === 0 ? 1 : seconds, folder })
-          const result = { ...loaded, cpuUs: (((await cpuSeconds(server.child)) - before) / loaded.requests) * 1e6 }
-          if (round === 0) continue
-          if (!((results[name]?.rps ?? 0) >= result.rps)) results[name] = result
-          say(
-            `${name.padEnd(12)} ${result.rps.toFixed(0).padStart(7)} requests/s   ${result.cpuUs.toFixed(0).padStart(5)} us CPU   p50 ${result.p50Ms.toFixed(2)} ms   p99 ${result.p99Ms.toFixed(2)} ms`,
-          )
-        }
-      }
-      return results
+    const measured: Partial<Record<TargetName, Measured[]>> = {}
+    const measure = async (name: TargetName, at: number, isWarmUp: boolean): Promise<void> => {
+      const server = name === 'raw' ? bare : served
+      const before = await cpuSeconds(server.child)
+      const loaded = await load(tool, targets[name], { connections: at, seconds: isWarmUp ? 1 : seconds, folder })
+      const result = { ...loaded, cpuUs: (((await cpuSeconds(server.child)) - before) / loaded.requests) * 1e6 }
+      if (isWarmUp) return
+      ;(measured[name] ??= []).push(result)
+      say(
+        `${name.padEnd(12)} ${result.rps.toFixed(0).padStart(7)} requests/s   ${result.cpuUs.toFixed(0).padStart(5)} us CPU   p50 ${result.p50Ms.toFixed(2)} ms   p99 ${result.p99Ms.toFixed(2)} ms`,
+      )
     }
-    const { raw, features, predict } = (await best(['raw', 'features', 'predict'], connections)) as Record<
-      'raw' | 'features' | 'predict',
-      Measured
-    >
-    const oip = (await best(['oipJson', 'oipBinary'], connections)) as Record<'oipJson' | 'oipBinary', Measured>
-    const { bulk } = (await best(['bulk'], bulkConnections)) as Record<'bulk', Measured>
-    const reads = {
-      client: { entitiesPerSecond: 0, oneUs: Number.POSITIVE_INFINITY },
-      reader: { entitiesPerSecond: 0, oneUs: Number.POSITIVE_INFINITY },
+    for (let round = 0; round <= rounds; round++) {
+      for (const name of ['raw', 'features', 'predict'] as const) await measure(name, connections, round === 0)
     }
-    for (let round = 0; round < rounds; round++) {
+    for (let round = 0; round <= rounds; round++) {
+      for (const name of ['oipJson', 'oipBinary'] as const) await measure(name, connections, round === 0)
+    }
+    const reads: Record<'client' | 'reader', Awaited<ReturnType<typeof bareReads>>[]> = { client: [], reader: [] }
+    for (let round = 0; round <= rounds; round++) {
+      await measure('bulk', bulkConnections, round === 0)
+      if (round === 0) continue
       for (const by of ['client', 'reader'] as const) {
         const one = await bareReads(config, entities, { by, atOnce: bulkConnections, seconds })
-        const { entitiesPerSecond, oneUs } = reads[by]
-        reads[by] = { entitiesPerSecond: Math.max(entitiesPerSecond, one.entitiesPerSecond), oneUs: Math.min(oneUs, one.oneUs) }
+        reads[by].push(one)
+        say(`MGET by the ${by} ${one.entitiesPerSecond.toFixed(0)} customers/s`)
       }
     }
+    const rounded = (name: TargetName): readonly Measured[] => measured[name] ?? []
+    const best = (name: TargetName): Measured => rounded(name).reduce((a, b) => (b.rps > a.rps ? b : a))
+    const [raw, features, predict, bulk] = [best('raw'), best('features'), best('predict'), best('bulk')]
+    const leastP99 = (name: TargetName): number => round2(Math.min(...rounded(name).map(({ p99Ms }) => p99Ms)))
+    /** Of the rates of one round. */
+    const ratio = (of: TargetName, to: (round: number) => number): number =>
+      round2(median(rounded(of).map(({ rps }, round) => rps / to(round))))
+    const toRaw = (round: number): number => rounded('raw')[round]?.rps ?? Number.NaN
+    const toReads = (by: 'client' | 'reader') => (round: number) => (reads[by][round]?.entitiesPerSecond ?? Number.NaN) / 100
+    const oneUs = (by: 'client' | 'reader'): number => Math.min(...reads[by].map((read) => read.oneUs))
     const paced = { raw: none, predict: none }
     for (let round = 0; round < rounds; round++) {
       for (const name of ['raw', 'predict'] as const) {
@@ -90,30 +96,30 @@ await inServedPlace(entities, [], async ({ served, key, config, folder }) => {
     const alone = await load(tool, targets.predict, { connections: 1, seconds, folder })
     const runUs = await bareRunUs()
     say(
-      `bare MGET of 100 customers' keys: ${reads.client.entitiesPerSecond.toFixed(0)} customers/s by the client, ${reads.reader.entitiesPerSecond.toFixed(0)} by the store's reader; of one's: ${reads.client.oneUs.toFixed(0)} us and ${reads.reader.oneUs.toFixed(0)} us; bare run ${runUs.toFixed(0)} us; alone ${(alone.p50Ms * 1000).toFixed(0)} us`,
+      `bare MGET of one customer's keys: ${oneUs('client').toFixed(0)} us by the client, ${oneUs('reader').toFixed(0)} us by the store's reader; bare run ${runUs.toFixed(0)} us; alone ${(alone.p50Ms * 1000).toFixed(0)} us`,
     )
     const told = {
       tool,
       raw_http_rps: Math.round(raw.rps),
       features_rps: Math.round(features.rps),
       predict_rps: Math.round(predict.rps),
-      ratio_features: round2(features.rps / raw.rps),
-      ratio_predict: round2(predict.rps / raw.rps),
+      ratio_features: ratio('features', toRaw),
+      ratio_predict: ratio('predict', toRaw),
       cpu_us: {
         raw: Math.round(raw.cpuUs),
         features: Math.round(features.cpuUs),
         predict: Math.round(predict.cpuUs),
         bulk100: Math.round(bulk.cpuUs),
       },
-      predict_p99_ms: round2(predict.p99Ms),
-      raw_p99_ms: round2(raw.p99Ms),
+      predict_p99_ms: leastP99('predict'),
+      raw_p99_ms: leastP99('raw'),
       predict_1000: { p50_ms: round2(paced.predict.p50Ms), p99_ms: round2(paced.predict.p99Ms), rps: Math.round(paced.predict.rps) },
       raw_1000: { p50_ms: round2(paced.raw.p50Ms), p99_ms: round2(paced.raw.p99Ms) },
       bulk100_predictions_s: Math.round(bulk.rps * 100),
-      ratio_bulk: round2((bulk.rps * 100) / reads.client.entitiesPerSecond),
-      ratio_bulk_reader: round2((bulk.rps * 100) / reads.reader.entitiesPerSecond),
-      oip_rps: { json: Math.round(oip.oipJson.rps), binary: Math.round(oip.oipBinary.rps) },
-      overhead_us: Math.round(alone.p50Ms * 1000 - runUs - reads.client.oneUs),
+      ratio_bulk: ratio('bulk', toReads('client')),
+      ratio_bulk_reader: ratio('bulk', toReads('reader')),
+      oip_rps: { json: Math.round(best('oipJson').rps), binary: Math.round(best('oipBinary').rps) },
+      overhead_us: Math.round(alone.p50Ms * 1000 - runUs - oneUs('client')),
     }
     process.stdout.write(`${JSON.stringify(told)}\n`)
   } finally {
