@@ -23,25 +23,27 @@ const tries = 5
 /** Of how many models versions are loaded at the same time: no more than there are processors for, as what they take is measured. */
 const atOnce = Math.max(2, Math.min(4, availableParallelism()))
 
+export interface Choosing {
+  /** What has answered until now, by model. */
+  readonly before: ReadonlyMap<string, Pick<ModelVersion, 'version'>>
+  /** Throws where the version does not load. */
+  readonly load: (model: CatalogModel, version: ModelVersion) => Promise<unknown>
+  /** Whether an error says nothing about the version: it ends all of it. */
+  readonly isFatal: (error: unknown) => boolean
+  /** Told of each model as soon as the version that is to answer is loaded. */
+  readonly onChosen?: (model: string, version: ModelVersion) => void
+}
+
 /**
  * Loads what should answer, and what else aliases point at. The champion answers; where it does not load, what has answered until now, else what the alias
  * pointed at before. Without a champion the newest version that loads answers.
- *
- * @param before what has answered until now, by model
- * @param load throws where the version does not load
- * @param isFatal errors that say nothing about the version: they end all of it
  */
-export async function chooseVersions(
-  catalog: Catalog,
-  before: ReadonlyMap<string, number>,
-  load: (model: CatalogModel, version: ModelVersion) => Promise<unknown>,
-  isFatal: (error: unknown) => boolean,
-): Promise<ChosenVersions> {
+export async function chooseVersions(catalog: Catalog, how: Choosing): Promise<ChosenVersions> {
   const choices = new Map<string, Choice>()
   const models = catalog.models.values()
   // so many at once, so that one that takes its time does not hold up the others
   const choosing = Array.from({ length: atOnce }, async () => {
-    for (const model of models) choices.set(model.name, await choose(model, before.get(model.name), load, isFatal))
+    for (const model of models) choices.set(model.name, await choose(model, how))
   })
   await Promise.all(choosing)
   const inOrder = [...catalog.models.keys()].flatMap((name) => choices.get(name) ?? [])
@@ -58,12 +60,7 @@ interface Choice {
   readonly failed: readonly FailedVersion[]
 }
 
-async function choose(
-  model: CatalogModel,
-  before: number | undefined,
-  load: (model: CatalogModel, version: ModelVersion) => Promise<unknown>,
-  isFatal: (error: unknown) => boolean,
-): Promise<Choice> {
+async function choose(model: CatalogModel, { before, load, isFatal, onChosen }: Choosing): Promise<Choice> {
   const errors = new Map<number, unknown>()
   const loads = async (version: ModelVersion): Promise<boolean> => {
     if (errors.has(version.version)) return false
@@ -77,9 +74,10 @@ async function choose(
     }
   }
   let chosen: ModelVersion | undefined
-  for (const version of candidates(model, before).slice(0, tries)) {
+  for (const version of candidates(model, before.get(model.name)?.version).slice(0, tries)) {
     if (!(await loads(version))) continue
     chosen = version
+    onChosen?.(model.name, version)
     break
   }
   const stands = new Set(errors.keys())

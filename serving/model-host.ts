@@ -50,8 +50,8 @@ export interface ModelHost {
   answering(catalog: Catalog, model: CatalogModel): ModelVersion | null
   /**
    * Loads what is to answer under this catalog, and runs each once, so that the first request need not. What cannot be loaded is logged and listed in `failures`;
-   * another answers in its stead, first of all what has answered until now. Where none loads, requests get the error. A model whose load takes long does not hold up others whose versions are
-   * loaded: what has answered until now does so under the catalog, until all loads are over.
+   * another answers in its stead, first of all what has answered until now. Where none loads, requests get the error. A model whose load takes long does not hold up others: under the catalog
+   * it goes on as it was, until it is loaded as it is to be.
    *
    * @throws LockstepError `POSTGRES_UNAVAILABLE` where one cannot be read now: nothing is known about it, so the catalog is to be prepared again
    */
@@ -89,7 +89,10 @@ export function createModelHost(deps: ModelHostDeps): ModelHost {
   const entries = new Map<string, Entry>()
   const identities = new WeakMap<ModelVersion, string>()
   const chosenFor = new WeakMap<Catalog, ReadonlyMap<string, ModelVersion>>()
-  let answered: ReadonlyMap<string, number> = new Map()
+  /** By model: what answers from now on. It may be of a catalog before the newest. */
+  let answered: ReadonlyMap<string, ModelVersion> = new Map()
+  /** The newest catalog whose loads are over: where a newer one still waits for a model as it is to be, that goes on as it was here. */
+  let whole: Catalog | null = null
   const runners = createRunners()
   let warm: Promise<void> | null = null
   let failures: readonly string[] = []
@@ -175,15 +178,17 @@ export function createModelHost(deps: ModelHostDeps): ModelHost {
     }
   }
 
-  /** What there is to answer with at once: what is to answer, else what has until now; nothing of a model that has not answered yet. null: one that has lacks both. */
+  function isLoaded(model: CatalogModel, version: ModelVersion): boolean {
+    return (entries.get(identity(model, version))?.served ?? null) !== null
+  }
+
+  /** What there is to answer with at once: what is to answer, else what has until now, be it of a model as it was; nothing of one that has not answered yet. null: one that has lacks both. */
   function loadedFor(catalog: Catalog): Map<string, ModelVersion> | null {
     if (answered.size === 0) return null
     const found = new Map<string, ModelVersion>()
-    const isLoaded = (model: CatalogModel, version: ModelVersion) => (entries.get(identity(model, version))?.served ?? null) !== null
     for (const model of catalog.models.values()) {
       if (model.versions.length === 0) continue
-      const before = model.versions.find(({ version }) => version === answered.get(model.name))
-      const there = [pickVersion(model), before].find((version) => version !== undefined && isLoaded(model, version))
+      const there = [pickVersion(model), answered.get(model.name)].find((version) => version !== undefined && isLoaded(model, version))
       if (there !== undefined) found.set(model.name, there)
       else if (answered.has(model.name)) return null
     }
@@ -192,11 +197,23 @@ export function createModelHost(deps: ModelHostDeps): ModelHost {
 
   function answerWith(catalog: Catalog, versions: ReadonlyMap<string, ModelVersion>): void {
     chosenFor.set(catalog, versions)
-    answered = new Map([...versions].map(([model, { version }]) => [model, version]))
+    answered = versions
+  }
+
+  /** @param asked absent: the one that answers */
+  function versionFor(catalog: Catalog, model: CatalogModel, asked: VersionReference | undefined): ModelVersion {
+    const chosen = asked === undefined ? chosenFor.get(catalog)?.get(model.name) : undefined
+    if (chosen !== undefined) return chosen
+    const version = pickVersion(model, asked)
+    if (whole === null || whole.revision >= catalog.revision || isLoaded(model, version)) return version
+    const former = whole.models.get(model.name)
+    const asItWas = former?.versions.find((each) => each.version === version.version)
+    return former !== undefined && asItWas !== undefined && isLoaded(former, asItWas) ? asItWas : version
   }
 
   function settle(catalog: Catalog, chosen: ChosenVersions): void {
     answerWith(catalog, chosen.answering)
+    whole = catalog
     failures = chosen.failed.map(({ model, version, error, instead }) => {
       const message = messageOf(error)
       log.error({ model, version, instead, error: message }, 'a model does not load')
@@ -218,8 +235,7 @@ export function createModelHost(deps: ModelHostDeps): ModelHost {
   return {
     async use(catalog, name, version, fn) {
       const model = catalog.model(name)
-      const chosen = version === undefined ? chosenFor.get(catalog)?.get(name) : undefined
-      const entry = open(catalog, model, chosen ?? pickVersion(model, version))
+      const entry = open(catalog, model, versionFor(catalog, model, version))
       entry.users++
       try {
         return await fn(entry.served ?? (await entry.loading).served)
@@ -232,12 +248,21 @@ export function createModelHost(deps: ModelHostDeps): ModelHost {
     answering,
     async prepare(catalog) {
       await (warm ??= warmRuntime())
-      const choosing = chooseVersions(catalog, answered, (model, version) => open(catalog, model, version).loading, isAway)
+      let preparation = 0
+      const choosing = chooseVersions(catalog, {
+        before: answered,
+        load: (model, version) => open(catalog, model, version).loading,
+        isFatal: isAway,
+        // where the catalog is in force already
+        onChosen(model, version) {
+          if (preparation > 0 && preparation === preparations) answerWith(catalog, new Map([...answered, [model, version]]))
+        },
+      })
       if (deps.patienceMs !== undefined) {
         const late = sleep(deps.patienceMs, 'late' as const, { ref: false })
         const meanwhile = (await Promise.race([choosing, late])) === 'late' ? loadedFor(catalog) : null
         if (meanwhile !== null) {
-          const preparation = ++preparations
+          preparation = ++preparations
           answerWith(catalog, meanwhile)
           // another may be in force by then, which waits for the same loads itself
           const settled = (chosen: ChosenVersions) => {
@@ -261,18 +286,19 @@ export function createModelHost(deps: ModelHostDeps): ModelHost {
     retire(catalog) {
       const there = new Set<string>()
       const kept = new Set<string>()
-      for (const model of catalog.models.values()) {
-        const always = new Set([...reserves(model), answering(catalog, model)])
-        for (const version of model.versions) {
-          there.add(identity(model, version))
-          if (always.has(version)) kept.add(identity(model, version))
+      for (const each of new Set([catalog, whole ?? catalog])) {
+        for (const model of each.models.values()) {
+          for (const version of model.versions) there.add(identity(model, version))
+          for (const version of reserves(model)) kept.add(identity(model, version))
+          const version = answering(each, model)
+          if (version !== null) kept.add(identity(model, version))
         }
       }
       const unusedSince = now() - unusedMs
       for (const [id, entry] of entries) {
-        const unused = entry.users === 0 && entry.lastUsed <= unusedSince && !kept.has(id)
+        const unused = entry.users === 0 && entry.lastUsed <= unusedSince
         // an older catalog knows nothing of what is loaded for a newer one
-        if (entry.revision > catalog.revision || (there.has(id) && !unused)) continue
+        if (entry.revision > catalog.revision || kept.has(id) || (there.has(id) && !unused)) continue
         entries.delete(id)
         if (entry.users === 0) discard(entry)
         else entry.onUnused = () => discard(entry)

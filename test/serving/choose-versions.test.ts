@@ -9,17 +9,19 @@ const catalog = { models: new Map(models) } as unknown as Catalog
 it('does not let a model that takes its time hold up the others, and tells them in their order', async () => {
   let release: (() => void) | undefined
   const released = new Promise<void>((resolve) => (release = resolve))
-  const chosen = await chooseVersions(
-    catalog,
-    new Map(),
-    async ({ name }, { version }) => {
+  const told: string[] = []
+  const chosen = await chooseVersions(catalog, {
+    before: new Map(),
+    async load({ name }, { version }) {
       if (name === 'slow') await released
       if (name === 'slow' || (name === 'broken' && version === 2)) throw new Error(`${name} does not load`)
       // the last has its turn while the first is still being loaded
       if (name === 'last') release?.()
     },
-    () => false,
-  )
+    isFatal: () => false,
+    onChosen: (model, { version }) => told.push(`${model}@${version}`),
+  })
+  expect(told).toEqual(['broken@1', 'good@2', 'last@2'])
   expect([...chosen.answering].map(([name, { version }]) => [name, version])).toEqual([
     ['broken', 1],
     ['good', 2],
@@ -35,11 +37,6 @@ it('does not let a model that takes its time hold up the others, and tells them 
 it('ends where nothing can be read', async () => {
   const away = new Error('away')
   await expect(
-    chooseVersions(
-      catalog,
-      new Map(),
-      () => Promise.reject(away),
-      (error) => error === away,
-    ),
+    chooseVersions(catalog, { before: new Map(), load: () => Promise.reject(away), isFatal: (error) => error === away }),
   ).rejects.toBe(away)
 })

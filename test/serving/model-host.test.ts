@@ -8,10 +8,12 @@ import { promoteModel, removeModelAlias } from '../../registry/promote.ts'
 import { registryChannel } from '../../registry/revision.ts'
 import { openPostgres } from '../../runtime/open-postgres.ts'
 import { createLogger } from '../../runtime/log.ts'
+import { applyChanges } from '../../registry/apply.ts'
 import type { ChosenVersions } from '../../serving/choose-versions.ts'
 import type { ModelHost } from '../../serving/model-host.ts'
 import { createModelHost } from '../../serving/model-host.ts'
 import { createRunMetrics } from '../../serving/run-metrics.ts'
+import { hash, servingSet } from './definitions.ts'
 import { until } from './gate.ts'
 import type { World } from './world.ts'
 import { ask, createWorld } from './world.ts'
@@ -235,6 +237,68 @@ describe('what a model answers with', () => {
     await models.close()
     for (const model of ['delay', 'echo']) await removeModelAlias(world.db, model, 'champion', by)
     await world.db.query(`delete from lockstep.model_versions where version > 2 or model = 'echo'`)
+  })
+
+  it('is of a model as it was for as long as that loads as it is to be, which holds up no other model, and of each as soon as it is loaded', async () => {
+    const gates = new Map<string, PromiseWithResolvers<void>>()
+    const models = createModelHost({
+      async readBytes(model, version) {
+        await gates.get(model)?.promise
+        return await readModelBytes(world.db, model, version)
+      },
+      metrics: createRunMetrics(new Registry()),
+      onVersions: (chosen) => (told = chosen),
+      log: createLogger('silent'),
+      now: () => 0,
+      patienceMs: 50,
+    })
+    for (const producer of ['', 'other']) {
+      await world.push('classes', 'logistic', producer)
+      await world.push('echo', 'identity', producer)
+    }
+    for (const model of ['classes', 'echo']) await promoteModel(world.db, model, 1, by)
+    const first = await loadCatalog(world.db)
+    await models.prepare(first)
+    const outputs = async (at: Catalog, version?: number | string) =>
+      await models.use(at, 'classes', version, async (model) => model.outputs.map(({ name }) => name))
+    expect(await outputs(first, 2)).toEqual(['label', 'probabilities'])
+    await models.use(first, 'delay', 1, async () => undefined)
+    told = undefined
+
+    for (const model of ['classes', 'echo']) gates.set(model, Promise.withResolvers())
+    const set = servingSet.models.map((each) => {
+      const spec = { ...each.spec, output: each.spec.output.slice(0, 1) }
+      if (spec.name === 'classes') return { ...each, spec, fingerprint: hash(JSON.stringify(spec)) }
+      return spec.name === 'echo' ? { ...each, operational: { timeoutMicros: 500_000 } } : each
+    })
+    await applyChanges(world.db, { ...servingSet, models: set })
+    await promoteModel(world.db, 'delay', 1, by)
+    const second = await loadCatalog(world.db)
+    await models.prepare(second)
+    expect([answering(models, second), told]).toEqual([1, undefined])
+    const asked = [undefined, 'champion', 1, 2]
+    const all = async (at: Catalog) => await Promise.all(asked.map(async (version) => (await outputs(at, version)).length))
+    expect(await all(second)).toEqual([2, 2, 2, 2])
+    models.retire(second)
+    // another change, before that one is in force
+    await promoteModel(world.db, 'delay', 2, by)
+    const third = await loadCatalog(world.db)
+    await models.prepare(third)
+    expect([answering(models, third), await all(third)]).toEqual([2, [2, 2, 2, 2]])
+    models.retire(third)
+    expect(await all(third)).toEqual([2, 2, 2, 2])
+
+    gates.get('classes')?.resolve()
+    await until(async () => (await outputs(third)).length === 1)
+    expect([await outputs(third, 'champion'), told]).toEqual([['label'], undefined])
+    gates.get('echo')?.resolve()
+    await until(async () => told !== undefined)
+    models.retire(third)
+    expect([await all(third), models.failures]).toEqual([[1, 1, 1, 1], []])
+    await models.close()
+    await applyChanges(world.db, servingSet)
+    for (const model of ['delay', 'classes', 'echo']) await removeModelAlias(world.db, model, 'champion', by)
+    await world.db.query(`delete from lockstep.model_versions where model in ('classes', 'echo')`)
   })
 
   it('is the new champion on every server within a second, long before any looks by itself', async () => {
