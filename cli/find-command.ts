@@ -3,7 +3,7 @@ import { didYouMean } from '../registry/nearest.ts'
 import type { CommandEntry } from './commands.ts'
 
 /**
- * The command that the words begin with, and the words that follow its name.
+ * The command that the words begin with, and the words that follow its name. `--json` may stand before it.
  *
  * @throws LockstepError `USAGE`, with the nearest one
  */
@@ -11,6 +11,10 @@ export function findCommand(
   commands: readonly CommandEntry[],
   words: readonly string[],
 ): { readonly entry: CommandEntry; readonly rest: readonly string[] } {
+  if (words[0] === '--json') {
+    const { entry, rest } = findCommand(commands, words.slice(1))
+    return { entry, rest: ['--json', ...rest] }
+  }
   for (const entry of commands) {
     const parts = entry.name.split(' ')
     if (parts.every((part, i) => words[i] === part)) return { entry, rest: words.slice(parts.length) }

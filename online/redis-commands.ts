@@ -5,7 +5,7 @@ import type { RedisConnection } from '../runtime/redis.ts'
 export interface RedisCommands {
   readonly connection: RedisConnection
   /**
-   * The values, null where there is none, by index; all keys that are asked for in one turn of the event loop travel together.
+   * The values, null where there is none, by index; keys that are asked for in one turn of the event loop travel together, up to some (`keysPerTurn`).
    *
    * @param replicas whether replicas may answer, which lag behind
    * @throws LockstepError as of `redisError`: said once for all that travel together

@@ -37,7 +37,7 @@ export interface RedisStoreDeps {
  *
  *     PREFIX:{KEY BYTES}ID
  *
- * (online/redis-key.ts). All reads that are asked for in one turn of the event loop travel together.
+ * (online/redis-key.ts). Reads that are asked for in one turn of the event loop travel together, large ones by themselves.
  */
 export function createRedisStore({ redis, prefix, reads = 'primary' }: RedisStoreDeps): OnlineStore {
   const commands = redis instanceof Cluster ? redisCluster(redis) : singleRedis(redis)

@@ -1,4 +1,5 @@
 import type { Kysely } from 'kysely'
+import { isDeepStrictEqual } from 'node:util'
 import { LockstepError } from '../kernel/errors.ts'
 import type { ServicePlan } from '../kernel/service-plan.ts'
 import type { LockstepTables } from '../migrations/schema.ts'
@@ -64,11 +65,14 @@ export async function pushModel(db: Database, push: ModelPush): Promise<PushedMo
     const service = catalog.service(model.spec.service)
     const binding = bindModel(service, push.contract, model.spec)
     const dataset = push.dataset === undefined ? null : await findDataset(transaction, push.dataset)
-    const notes = dataset === null ? [] : datasetNotes(dataset, service)
     const by = { actor: push.actor ?? 'unknown', reason: push.reason }
     const same = model.versions.find(
       (version) => version.sha256 === hash && version.serviceFingerprint === service.fingerprint && version.service === service.id,
     )
+    const notes = [
+      ...(dataset === null ? [] : datasetNotes(dataset, service)),
+      ...(same === undefined ? [] : keptNotes({ ...push, dataset: dataset?.id }, same)),
+    ]
     const number = same?.version ?? (model.versions.at(-1)?.version ?? 0) + 1
     if (same === undefined) {
       await insertVersion(transaction, push, { version: number, hash, service, dataset: dataset?.id ?? null })
@@ -125,6 +129,25 @@ async function findDataset(transaction: Kysely<LockstepTables>, id: string): Pro
   if (dataset !== undefined && found.length === 1) return dataset
   const what = dataset === undefined ? 'There is no training set' : `There are ${found.length} training sets`
   throw new LockstepError('UNKNOWN_DEFINITION', `${what} "${id}"; list what there is with "lockstep dataset list".`, { details: { id } })
+}
+
+/** A version keeps what it was pushed with. */
+function keptNotes(
+  { metadata, metrics, params, dataset, gitCommit }: Omit<ModelPush, 'dataset'> & { readonly dataset: string | undefined },
+  { version, ...kept }: ModelVersion,
+): string[] {
+  const said = [
+    ['metrics', metrics, kept.metrics],
+    ['params', params, kept.params],
+    ['metadata', metadata, kept.metadata],
+  ] as const
+  const names: string[] = said.flatMap(([name, now, then]) =>
+    now === undefined || Object.keys(now).length === 0 || isDeepStrictEqual(now, then) ? [] : [name],
+  )
+  if (dataset !== undefined && dataset !== kept.dataset) names.push('dataset')
+  if (gitCommit !== undefined && gitCommit !== kept.gitCommit) names.push('git commit')
+  if (names.length === 0) return []
+  return [`what this push says otherwise (${names.join(', ')}) is not stored: the version ${version} keeps what it was pushed with`]
 }
 
 function datasetNotes(dataset: FoundDataset, service: ServicePlan): string[] {

@@ -1,6 +1,7 @@
 import { LockstepError } from '../kernel/errors.ts'
 import { checkName } from './define/names.ts'
 import type { CatalogModel } from './catalog.ts'
+import type { ModelAlias } from './model-aliases.ts'
 import { championAlias } from './model-aliases.ts'
 import type { ModelVersion } from './model-versions.ts'
 import { didYouMean } from './nearest.ts'
@@ -49,12 +50,28 @@ function numberOf(model: CatalogModel, wanted: VersionReference): number {
   if (typeof wanted === 'number') return wanted
   const version = model.aliases.get(wanted)?.version
   if (version !== undefined) return version
+  throw noAlias(model, wanted, 'Name a version by its number, or set the alias by')
+}
+
+/**
+ * What an alias points at, and what it pointed at before.
+ *
+ * @throws LockstepError `UNKNOWN_DEFINITION`
+ */
+export function requireAlias(model: CatalogModel, alias: string): ModelAlias {
+  const there = model.aliases.get(alias)
+  if (there === undefined) throw noAlias(model, alias, 'It is set by')
+  return there
+}
+
+function noAlias(model: CatalogModel, alias: string, advice: string): LockstepError {
   const there = [...model.aliases.keys()]
-  const known = there.length === 0 ? 'it has none' : `it has ${there.map((alias) => `"${alias}"`).join(', ')}`
-  throw new LockstepError(
+  const set = alias === championAlias ? `lockstep model promote ${model.name}@N` : `lockstep model alias ${model.name}@N ${alias}`
+  const known = there.length === 0 ? 'it has none' : `it has ${there.map((each) => `"${each}"`).join(', ')}`
+  return new LockstepError(
     'UNKNOWN_DEFINITION',
-    `The model "${model.name}" has no alias "${wanted}"; ${known}.${didYouMean(wanted, there)} Name one of these or a number, or set it with "lockstep model alias".`,
-    { details: { model: model.name, alias: wanted } },
+    `The model "${model.name}" has no alias "${alias}"; ${known}.${didYouMean(alias, there)} ${advice} "${set}".`,
+    { details: { model: model.name, alias } },
   )
 }
 

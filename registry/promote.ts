@@ -11,7 +11,7 @@ import { loadOnServers } from './load-on-servers.ts'
 import { championAlias } from './model-aliases.ts'
 import type { Actor } from './model-events.ts'
 import { recordModelEvent } from './model-events.ts'
-import { checkAlias, pickVersion } from './pick-version.ts'
+import { checkAlias, pickVersion, requireAlias } from './pick-version.ts'
 import type { VersionReference } from './pick-version.ts'
 import { bumpRevision, lockRegistry, readRevision } from './revision.ts'
 
@@ -82,17 +82,16 @@ function changedMeanwhile(model: string, alias: string, version: number, there: 
 /**
  * Points an alias at the version that it pointed at before; called again, at the one before that.
  *
- * @throws LockstepError `UNKNOWN_DEFINITION`; `NOT_PROMOTABLE` where there was none before, or it cannot be served any more
+ * @throws LockstepError `UNKNOWN_DEFINITION` also where there is no such alias; `NOT_PROMOTABLE` where it pointed at none before, or that cannot be served any more
  */
 export async function rollBackModel(db: Database, name: string, by: Actor, alias: string = championAlias): Promise<AliasChange> {
   return await changeAlias(db, name, async (model, transaction) => {
-    const there = model.aliases.get(alias)
-    const to = there?.former.at(-1)
-    if (there === undefined || to === undefined) {
-      const why = there === undefined ? 'it points at no version' : `it pointed at none before ${there.version}`
+    const there = requireAlias(model, alias)
+    const to = there.former.at(-1)
+    if (to === undefined) {
       throw new LockstepError(
         'NOT_PROMOTABLE',
-        `The alias "${alias}" of the model "${name}" cannot be rolled back: ${why}. Promote a version: lockstep model promote ${name}@N.`,
+        `The alias "${alias}" of the model "${name}" cannot be rolled back: it pointed at no version before ${there.version}. Point it at one: lockstep model alias ${name}@N ${alias}.`,
         { details: { model: name, alias } },
       )
     }
@@ -107,7 +106,7 @@ export async function rollBackModel(db: Database, name: string, by: Actor, alias
  */
 export async function removeModelAlias(db: Database, name: string, alias: string, by: Actor): Promise<AliasChange> {
   return await changeAlias(db, name, async (model, transaction) => {
-    const from = pickVersion(model, alias).version
+    const from = requireAlias(model, alias).version
     await transaction.deleteFrom('lockstep.model_aliases').where('model', '=', name).where('alias', '=', alias).execute()
     await recordModelEvent(transaction, { model: name, action: 'remove', alias, from, to: null, ...by })
     return { model: name, alias, from, to: null, changed: true }

@@ -110,7 +110,7 @@ function inUse(directory: string, answer: Other['answer']): LockstepError {
   return new LockstepError(
     'EMBEDDED_IN_USE',
     `The embedded database in "${directory}" is in use by ${who}. Stop that process for as long as this takes, or set LOCKSTEP_POSTGRES_URL, since only PostgreSQL serves several processes. ` +
-      'What its HTTP interface does (reads, predictions, pushes, aliases, backfills) it does meanwhile.',
+      'What its HTTP interface does (reads, predictions, events, aliases, backfills) it does meanwhile.',
     { details: { directory, pid: owner?.pid ?? null, command: owner?.command ?? null } },
   )
 }

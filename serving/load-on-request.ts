@@ -30,7 +30,7 @@ export function createLoadOnRequest({ database, catalog, models, log }: LoadOnRe
       return { state: 'late', message: messageOf(error) }
     }
     try {
-      await models.use(known, model, version, async () => undefined)
+      await models.load(known, model, version)
       return { state: 'loaded', message: '' }
     } catch (error) {
       log.warn({ model, version, error: messageOf(error) }, 'a version that is to be promoted does not load')

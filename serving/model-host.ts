@@ -7,7 +7,7 @@ import type { Catalog, CatalogModel } from '../registry/catalog.ts'
 import type { ModelVersion } from '../registry/model-versions.ts'
 import type { VersionReference } from '../registry/pick-version.ts'
 import { pickVersion } from '../registry/pick-version.ts'
-import type { ChosenVersions } from './choose-versions.ts'
+import type { ChosenVersions, FailedVersion } from './choose-versions.ts'
 import { chooseVersions } from './choose-versions.ts'
 import type { OpenModel } from './inference/open-model.ts'
 import { openModel } from './inference/open-model.ts'
@@ -46,6 +46,12 @@ export interface ModelHost {
    * @throws LockstepError `UNKNOWN_DEFINITION`, `MODEL_MISMATCH`, `MODEL_INVALID`, `POSTGRES_UNAVAILABLE`, and what `fn` throws
    */
   use<T>(catalog: Catalog, name: string, version: VersionReference | undefined, fn: (model: ServedModel) => Promise<T>): Promise<T>
+  /**
+   * Loads a version as the catalog has it, whatever stands in for it meanwhile.
+   *
+   * @throws LockstepError as `use`
+   */
+  load(catalog: Catalog, name: string, version: VersionReference): Promise<void>
   /** The version that answers a request which names none: the champion, else the newest; one that loads, where the catalog was prepared. null: there is none. */
   answering(catalog: Catalog, model: CatalogModel): ModelVersion | null
   /**
@@ -91,8 +97,9 @@ export function createModelHost(deps: ModelHostDeps): ModelHost {
   const chosenFor = new WeakMap<Catalog, ReadonlyMap<string, ModelVersion>>()
   /** By model: what answers from now on. It may be of a catalog before the newest. */
   let answered: ReadonlyMap<string, ModelVersion> = new Map()
-  /** The newest catalog whose loads are over: where a newer one still waits for a model as it is to be, that goes on as it was here. */
-  let whole: Catalog | null = null
+  /** By model: as it last came to answer. Where a newer catalog waits for it as it is to be, it goes on like this. */
+  const asAnswered = new Map<string, { readonly model: CatalogModel; readonly revision: number }>()
+  let failed: readonly FailedVersion[] = []
   const runners = createRunners()
   let warm: Promise<void> | null = null
   let failures: readonly string[] = []
@@ -182,13 +189,23 @@ export function createModelHost(deps: ModelHostDeps): ModelHost {
     return (entries.get(identity(model, version))?.served ?? null) !== null
   }
 
+  /** The version as the catalog has it, where that is loaded, else as it last answered. */
+  function loadedAs({ revision }: Catalog, model: CatalogModel, version: ModelVersion): ModelVersion | undefined {
+    if (isLoaded(model, version)) return version
+    const former = asAnswered.get(model.name)
+    // a request that began under an older catalog is answered by that
+    if (former === undefined || former.revision >= revision) return undefined
+    return former.model.versions.find((each) => each.version === version.version && isLoaded(former.model, each))
+  }
+
   /** What there is to answer with at once: what is to answer, else what has until now, be it of a model as it was; nothing of one that has not answered yet. null: one that has lacks both. */
   function loadedFor(catalog: Catalog): Map<string, ModelVersion> | null {
     if (answered.size === 0) return null
     const found = new Map<string, ModelVersion>()
     for (const model of catalog.models.values()) {
       if (model.versions.length === 0) continue
-      const there = [pickVersion(model), answered.get(model.name)].find((version) => version !== undefined && isLoaded(model, version))
+      const before = answered.get(model.name)
+      const there = loadedAs(catalog, model, pickVersion(model)) ?? (before !== undefined && isLoaded(model, before) ? before : undefined)
       if (there !== undefined) found.set(model.name, there)
       else if (answered.has(model.name)) return null
     }
@@ -198,28 +215,31 @@ export function createModelHost(deps: ModelHostDeps): ModelHost {
   function answerWith(catalog: Catalog, versions: ReadonlyMap<string, ModelVersion>): void {
     chosenFor.set(catalog, versions)
     answered = versions
+    for (const [name, version] of versions) {
+      const model = catalog.models.get(name)
+      if (model?.versions.includes(version) === true) asAnswered.set(name, { model, revision: catalog.revision })
+    }
+    deps.onVersions({ answering: versions, failed })
   }
 
   /** @param asked absent: the one that answers */
   function versionFor(catalog: Catalog, model: CatalogModel, asked: VersionReference | undefined): ModelVersion {
     const chosen = asked === undefined ? chosenFor.get(catalog)?.get(model.name) : undefined
-    if (chosen !== undefined) return chosen
+    // what stood in may be gone, for a request that began before
+    if (chosen !== undefined && (isLoaded(model, chosen) || model.versions.includes(chosen))) return chosen
     const version = pickVersion(model, asked)
-    if (whole === null || whole.revision >= catalog.revision || isLoaded(model, version)) return version
-    const former = whole.models.get(model.name)
-    const asItWas = former?.versions.find((each) => each.version === version.version)
-    return former !== undefined && asItWas !== undefined && isLoaded(former, asItWas) ? asItWas : version
+    return loadedAs(catalog, model, version) ?? version
   }
 
   function settle(catalog: Catalog, chosen: ChosenVersions): void {
+    failed = chosen.failed
     answerWith(catalog, chosen.answering)
-    whole = catalog
+    for (const name of asAnswered.keys()) if (!catalog.models.has(name)) asAnswered.delete(name)
     failures = chosen.failed.map(({ model, version, error, instead }) => {
       const message = messageOf(error)
       log.error({ model, version, instead, error: message }, 'a model does not load')
       return `The model "${model}@${version}" cannot be used${instead === null ? '' : `, and "${model}@${instead}" answers in its stead`}: ${message}`
     })
-    deps.onVersions(chosen)
     void loadReserves(catalog)
   }
 
@@ -245,16 +265,22 @@ export function createModelHost(deps: ModelHostDeps): ModelHost {
         if (entry.users === 0) entry.onUnused?.()
       }
     },
+    async load(catalog, name, version) {
+      const model = catalog.model(name)
+      await open(catalog, model, pickVersion(model, version)).loading
+    },
     answering,
     async prepare(catalog) {
       await (warm ??= warmRuntime())
       let preparation = 0
+      const chosenSoFar = new Map<string, ModelVersion>()
       const choosing = chooseVersions(catalog, {
         before: answered,
         load: (model, version) => open(catalog, model, version).loading,
         isFatal: isAway,
-        // where the catalog is in force already
         onChosen(model, version) {
+          chosenSoFar.set(model, version)
+          // where the catalog is in force already
           if (preparation > 0 && preparation === preparations) answerWith(catalog, new Map([...answered, [model, version]]))
         },
       })
@@ -263,7 +289,7 @@ export function createModelHost(deps: ModelHostDeps): ModelHost {
         const meanwhile = (await Promise.race([choosing, late])) === 'late' ? loadedFor(catalog) : null
         if (meanwhile !== null) {
           preparation = ++preparations
-          answerWith(catalog, meanwhile)
+          answerWith(catalog, new Map([...meanwhile, ...chosenSoFar]))
           // another may be in force by then, which waits for the same loads itself
           const settled = (chosen: ChosenVersions) => {
             if (preparation === preparations) settle(catalog, chosen)
@@ -286,13 +312,13 @@ export function createModelHost(deps: ModelHostDeps): ModelHost {
     retire(catalog) {
       const there = new Set<string>()
       const kept = new Set<string>()
-      for (const each of new Set([catalog, whole ?? catalog])) {
-        for (const model of each.models.values()) {
-          for (const version of model.versions) there.add(identity(model, version))
-          for (const version of reserves(model)) kept.add(identity(model, version))
-          const version = answering(each, model)
-          if (version !== null) kept.add(identity(model, version))
-        }
+      for (const model of [...catalog.models.values(), ...Array.from(asAnswered.values(), (former) => former.model)]) {
+        for (const version of model.versions) there.add(identity(model, version))
+        for (const version of reserves(model)) kept.add(identity(model, version))
+      }
+      for (const model of catalog.models.values()) {
+        const version = answering(catalog, model)
+        if (version !== null) kept.add(identity(model, version))
       }
       const unusedSince = now() - unusedMs
       for (const [id, entry] of entries) {

@@ -86,7 +86,7 @@ export function createApp(deps: AppDeps): Listener {
       return
     }
     const refuse = () => {
-      throw new LockstepError('METHOD_NOT_ALLOWED', `"${path}" takes ${methods.join(', ')}, not ${method}.`, {
+      throw new LockstepError('METHOD_NOT_ALLOWED', `"${pathOf(call.incoming.url ?? '')}" takes ${methods.join(', ')}, not ${method}.`, {
         details: { allow: methods },
       })
     }

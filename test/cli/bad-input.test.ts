@@ -81,7 +81,7 @@ describe('a definitions file', () => {
 })
 
 it('a definitions file that was refused has left the registry as it was', async () => {
-  const { code, out } = await lockstep(env, 'plan', join(defined, 'good.ts'), '--json')
+  const { code, out } = await lockstep(env, '--json', 'plan', join(defined, 'good.ts'))
   expect(code).toBe(0)
   const plan: { revision: number; changes: { status: string }[] } = JSON.parse(out)
   expect(plan.revision).toBe(1)

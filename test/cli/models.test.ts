@@ -107,6 +107,8 @@ describe('the life of a model', () => {
     await expect(lockstep('model', 'alias', 'delay@1', 'champion', '--remove')).rejects.toMatchObject(
       refused('USAGE', 'delay champion --remove'),
     )
-    await expect(lockstep('model', 'rollback', 'delay')).rejects.toMatchObject(refused('NOT_PROMOTABLE', 'lockstep model promote delay@N'))
+    await expect(lockstep('model', 'rollback', 'delay')).rejects.toMatchObject(
+      refused('UNKNOWN_DEFINITION', 'lockstep model promote delay@N'),
+    )
   })
 })

@@ -33,13 +33,14 @@ test('of many, a group is answered a turn, and what one asks for is never parted
 test('who asks for enough alone waits for no others', async () => {
   const asked: number[][] = []
   const ask = coalesced(doubled(asked), 3)
-  const answers = [ask([1, 2, 3]), ask([4]), ask([5, 6, 7, 8])]
-  expect(asked).toEqual([[1, 2, 3]])
-  expect(await Promise.all(answers)).toEqual([[2, 4, 6], [8], [10, 12, 14, 16]])
-  expect(asked).toEqual([
+  const answers = [ask([1, 2, 3]), ask([0, 0, 0, 0]), ask([4]), ask([5, 6, 7, 8])]
+  const atOnce = [
     [1, 2, 3],
-    [4, 5, 6, 7, 8],
-  ])
+    [0, 0, 0, 0],
+  ]
+  expect(asked).toEqual(atOnce)
+  expect(await Promise.all(answers)).toEqual([[2, 4, 6], [0, 0, 0, 0], [8], [10, 12, 14, 16]])
+  expect(asked).toEqual([...atOnce, [4, 5, 6, 7, 8]])
 })
 
 test('a failure is of those of one group alone', async () => {

@@ -79,6 +79,10 @@ export function modelsContract(opened: () => TestRegistry): void {
       expect([first.version.version, second.version.version]).toEqual([1, 2])
       expect(again.created).toBe(false)
       expect(again.version).toEqual(first.version)
+      expect(again.notes).toEqual([expect.stringMatching(/\(metadata\) is not stored: the version 1 keeps/)])
+      const more = await push('two', { metadata: {}, metrics: { auc: 0.7 }, params: { depth: 3 }, gitCommit: 'abc' })
+      expect(more.notes).toEqual([expect.stringContaining('(metrics, params, git commit)')])
+      expect((await push('two')).notes).toEqual([])
       expect(await listModelVersions(registry.db, 'delay')).toHaveLength(2)
     })
 

@@ -71,7 +71,7 @@ export function promoteContract(opened: () => TestRegistry): void {
       for (let i = 0; i < 3; i++) back.push((await rollBackModel(registry.db, 'delay', { actor: 'bob' })).to)
       expect(back).toEqual([2, 1, 3])
       const beyond = rollBackModel(registry.db, 'delay', ann)
-      await expect(beyond).rejects.toMatchObject(code('NOT_PROMOTABLE', 'it pointed at none before 3'))
+      await expect(beyond).rejects.toMatchObject(code('NOT_PROMOTABLE', 'it pointed at no version before 3'))
       expect(await served()).toBe(3)
       expect((await history()).slice(0, 6)).toEqual([
         'rollback champion 1 3',
@@ -296,7 +296,7 @@ export function promoteContract(opened: () => TestRegistry): void {
       await expect(promoteModel(registry.db, 'delay', 'champ', ann)).rejects.toMatchObject(code('UNKNOWN_DEFINITION', 'no alias "champ"'))
       await expect(promoteModel(registry.db, 'delays', 1, ann)).rejects.toMatchObject(code('UNKNOWN_DEFINITION', '"delay"'))
       await expect(promoteModel(registry.db, 'delay', 1, ann, 'No. 1')).rejects.toMatchObject(code('INVALID_NAME', 'An alias'))
-      await expect(rollBackModel(registry.db, 'delay', ann)).rejects.toMatchObject(code('NOT_PROMOTABLE', 'points at no version'))
+      await expect(rollBackModel(registry.db, 'delay', ann)).rejects.toMatchObject(code('UNKNOWN_DEFINITION', 'no alias "champion"'))
       await expect(push('two', { alias: '2' })).rejects.toMatchObject(code('INVALID_NAME', 'An alias'))
     })
   })

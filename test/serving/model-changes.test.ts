@@ -88,7 +88,15 @@ describe('the champion over HTTP', () => {
       send('GET', '/history?limit=0'),
       send('GET', '/versions/0'),
     ])
-    expect(codes.map(({ status }) => status)).toEqual([404, 404, 400, 409, 400, 400, 404, 400, 404])
+    expect(codes.map(({ status }) => status)).toEqual([404, 404, 400, 404, 400, 400, 404, 400, 404])
+    expect(codes[2]?.body).toMatchObject({
+      error: { message: expect.stringContaining('"version": must be the number of a version, as 3, "3" or "v3", or an alias') as string },
+    })
+    const wrong = await fetch(`${url}/v1/models/delay/promote`)
+    expect([wrong.status, await wrong.json()]).toMatchObject([
+      405,
+      { error: { message: '"/v1/models/delay/promote" takes POST, not GET.' } },
+    ])
     for (const { body } of codes)
       expect(body).toMatchObject({ error: { code: expect.any(String) as string, message: expect.any(String) as string } })
   })

@@ -4,7 +4,7 @@ import { LockstepError } from '../../kernel/errors.ts'
 import type { Catalog } from '../../registry/catalog.ts'
 import { loadCatalog } from '../../registry/catalog.ts'
 import { readModelBytes } from '../../registry/model-versions.ts'
-import { promoteModel, removeModelAlias } from '../../registry/promote.ts'
+import { promoteModel, removeModelAlias, rollBackModel } from '../../registry/promote.ts'
 import { registryChannel } from '../../registry/revision.ts'
 import { openPostgres } from '../../runtime/open-postgres.ts'
 import { createLogger } from '../../runtime/log.ts'
@@ -209,10 +209,9 @@ describe('what a model answers with', () => {
     await promoteModel(world.db, 'echo', 2, by)
     const second = await loadCatalog(world.db)
     await models.use(second, 'echo', 2, async () => undefined)
-    told = undefined
     await models.prepare(second)
     const echo = () => models.answering(second, second.model('echo'))?.version
-    expect([answering(models, second), echo(), told]).toEqual([1, 2, undefined])
+    expect([answering(models, second), echo(), told?.answering.get('delay')?.version]).toEqual([1, 2, 1])
     const used = async () => await models.use(second, 'delay', undefined, async (model) => model.version.version)
     expect(await used()).toBe(1)
     // the next one, whose load takes long too, goes on with what answers by then; what an older catalog does not know stays loaded
@@ -239,7 +238,7 @@ describe('what a model answers with', () => {
     await world.db.query(`delete from lockstep.model_versions where version > 2 or model = 'echo'`)
   })
 
-  it('is of a model as it was for as long as that loads as it is to be, which holds up no other model, and of each as soon as it is loaded', async () => {
+  it('is of a model as it was for as long as that loads as it is to be, which holds up no other change, and of each as soon as it is loaded', async () => {
     const gates = new Map<string, PromiseWithResolvers<void>>()
     const models = createModelHost({
       async readBytes(model, version) {
@@ -256,49 +255,109 @@ describe('what a model answers with', () => {
       await world.push('classes', 'logistic', producer)
       await world.push('echo', 'identity', producer)
     }
-    for (const model of ['classes', 'echo']) await promoteModel(world.db, model, 1, by)
+    const echoBroken = await world.push('echo', 'identity', 'broken')
+    await world.db.query(`update lockstep.model_versions set bytes = 'x' where model = 'echo' and version = ${echoBroken}`)
+    for (const version of [1, 2]) await promoteModel(world.db, 'classes', version, by)
+    await promoteModel(world.db, 'delay', 1, by)
     const first = await loadCatalog(world.db)
     await models.prepare(first)
     const outputs = async (at: Catalog, version?: number | string) =>
-      await models.use(at, 'classes', version, async (model) => model.outputs.map(({ name }) => name))
-    expect(await outputs(first, 2)).toEqual(['label', 'probabilities'])
-    await models.use(first, 'delay', 1, async () => undefined)
-    told = undefined
+      await models.use(at, 'classes', version, async (model) => [model.version.version, model.outputs.length])
+    const all = async (at: Catalog) => await Promise.all([undefined, 'champion', 1, 2].map((version) => outputs(at, version)))
+    const asItWas = [
+      [2, 2],
+      [2, 2],
+      [1, 2],
+      [2, 2],
+    ]
+    expect(await all(first)).toEqual(asItWas)
+    await models.load(first, 'delay', 2)
 
+    const changed = (timeoutMicros: number) =>
+      servingSet.models.map((each) => {
+        const spec = { ...each.spec, output: each.spec.output.slice(0, 1) }
+        if (spec.name === 'classes') return { ...each, spec, fingerprint: hash(JSON.stringify(spec)), operational: { timeoutMicros } }
+        return spec.name === 'echo' ? { ...each, operational: { timeoutMicros } } : each
+      })
     for (const model of ['classes', 'echo']) gates.set(model, Promise.withResolvers())
-    const set = servingSet.models.map((each) => {
-      const spec = { ...each.spec, output: each.spec.output.slice(0, 1) }
-      if (spec.name === 'classes') return { ...each, spec, fingerprint: hash(JSON.stringify(spec)) }
-      return spec.name === 'echo' ? { ...each, operational: { timeoutMicros: 500_000 } } : each
-    })
-    await applyChanges(world.db, { ...servingSet, models: set })
-    await promoteModel(world.db, 'delay', 1, by)
+    await applyChanges(world.db, { ...servingSet, models: changed(500_000) })
+    await promoteModel(world.db, 'delay', 2, by)
     const second = await loadCatalog(world.db)
     await models.prepare(second)
-    expect([answering(models, second), told]).toEqual([1, undefined])
-    const asked = [undefined, 'champion', 1, 2]
-    const all = async (at: Catalog) => await Promise.all(asked.map(async (version) => (await outputs(at, version)).length))
-    expect(await all(second)).toEqual([2, 2, 2, 2])
+    expect([answering(models, second), told?.answering.get('delay')?.version, await all(second)]).toEqual([2, 2, asItWas])
     models.retire(second)
-    // another change, before that one is in force
-    await promoteModel(world.db, 'delay', 2, by)
+    // whoever wants to promote a version must know that of the model as it is to be
+    let isLoaded = false
+    const loading = models.load(second, 'classes', 1).then(() => (isLoaded = true))
+
+    // what the model itself is rolled back to is there as it was
+    await rollBackModel(world.db, 'classes', by)
     const third = await loadCatalog(world.db)
     await models.prepare(third)
-    expect([answering(models, third), await all(third)]).toEqual([2, [2, 2, 2, 2]])
+    const rolledBack = [
+      [1, 2],
+      [1, 2],
+      [1, 2],
+      [2, 2],
+    ]
+    expect([await all(third), isLoaded]).toEqual([rolledBack, false])
     models.retire(third)
-    expect(await all(third)).toEqual([2, 2, 2, 2])
+    expect(await all(third)).toEqual(rolledBack)
 
     gates.get('classes')?.resolve()
-    await until(async () => (await outputs(third)).length === 1)
-    expect([await outputs(third, 'champion'), told]).toEqual([['label'], undefined])
-    gates.get('echo')?.resolve()
-    await until(async () => told !== undefined)
-    models.retire(third)
-    expect([await all(third), models.failures]).toEqual([[1, 1, 1, 1], []])
+    await loading
+    await until(async () => (await outputs(third))[1] === 1)
+    expect([await outputs(third, 'champion'), told?.answering.get('classes')]).toEqual([[1, 1], third.model('classes').versions[0]])
+    // changed once more, it goes on as it is by now
+    gates.set('classes', Promise.withResolvers())
+    await applyChanges(world.db, { ...servingSet, models: changed(600_000) })
+    const fourth = await loadCatalog(world.db)
+    await models.prepare(fourth)
+    expect([await outputs(fourth), await outputs(fourth, 1)]).toEqual([
+      [1, 1],
+      [1, 1],
+    ])
+    for (const gate of gates.values()) gate.resolve()
+    await until(async () => models.failures.length > 0)
+    expect(told?.answering).toEqual(
+      new Map(['delay', 'classes', 'echo'].map((name) => [name, fourth.model(name).versions[name === 'classes' ? 0 : 1]])),
+    )
+    models.retire(fourth)
+    expect((await all(fourth)).map(([version]) => version)).toEqual([1, 1, 1, 2])
     await models.close()
     await applyChanges(world.db, servingSet)
-    for (const model of ['delay', 'classes', 'echo']) await removeModelAlias(world.db, model, 'champion', by)
+    for (const model of ['delay', 'classes']) await removeModelAlias(world.db, model, 'champion', by)
     await world.db.query(`delete from lockstep.model_versions where model in ('classes', 'echo')`)
+  })
+
+  it('is what loads in the place of what does not, while another model still loads', async () => {
+    const gate = Promise.withResolvers<void>()
+    let slow = 0
+    const models = createModelHost({
+      async readBytes(model, version) {
+        if (model === 'echo' && version === 2) throw new LockstepError('MODEL_INVALID', 'It is none.')
+        if (version === slow) await gate.promise
+        return await readModelBytes(world.db, model, version)
+      },
+      metrics: createRunMetrics(new Registry()),
+      onVersions: () => undefined,
+      log: createLogger('silent'),
+      now: () => 0,
+      patienceMs: 200,
+    })
+    await models.prepare(await loadCatalog(world.db))
+    await world.push('echo', 'identity')
+    await models.load(await loadCatalog(world.db), 'echo', 1)
+    slow = await world.push('delay', 'mlp', 'slow')
+    await world.push('echo', 'identity', 'broken')
+    const second = await loadCatalog(world.db)
+    await models.prepare(second)
+    expect(answering(models, second)).toBe(2)
+    expect(models.answering(second, second.model('echo'))?.version).toBe(1)
+    gate.resolve()
+    await until(async () => answering(models, second) === slow)
+    await models.close()
+    await world.db.query(`delete from lockstep.model_versions where version > 2 or model = 'echo'`)
   })
 
   it('is the new champion on every server within a second, long before any looks by itself', async () => {
