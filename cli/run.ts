@@ -56,9 +56,10 @@ export async function prepare(words: readonly string[]): Promise<(context: Conte
 
 /** Help and version need nothing but the words. */
 async function printed(words: readonly string[], terminal: Terminal): Promise<boolean> {
-  const [first = 'help'] = words[0] === '--json' ? words.slice(1) : words
+  const named = words[0] === '--json' ? words.slice(1) : words
+  const [first = 'help'] = named
   if (first === '--version') terminal.print(readVersion())
-  else if (first === 'help' || first === '--help') terminal.print(await helpFor(words.slice(1)))
+  else if (first === 'help' || first === '--help') terminal.print(await helpFor(named.slice(1)))
   else if (words.includes('--help')) terminal.print(await helpFor(words.filter((word) => !word.startsWith('-'))))
   else return false
   return true

@@ -142,7 +142,7 @@ function keptNotes(
     ['metadata', metadata, kept.metadata],
   ] as const
   const names: string[] = said.flatMap(([name, now, then]) =>
-    now === undefined || Object.keys(now).length === 0 || isDeepStrictEqual(now, then) ? [] : [name],
+    now === undefined || Object.keys(now).length === 0 || isDeepStrictEqual(JSON.parse(JSON.stringify(now)), then) ? [] : [name],
   )
   if (dataset !== undefined && dataset !== kept.dataset) names.push('dataset')
   if (gitCommit !== undefined && gitCommit !== kept.gitCommit) names.push('git commit')

@@ -24,8 +24,8 @@ const tries = 5
 const atOnce = Math.max(2, Math.min(4, availableParallelism()))
 
 export interface Choosing {
-  /** What has answered until now, by model. */
-  readonly before: ReadonlyMap<string, Pick<ModelVersion, 'version'>>
+  /** The version of a model that has answered until now. */
+  readonly before: (model: string) => number | undefined
   /** Throws where the version does not load. */
   readonly load: (model: CatalogModel, version: ModelVersion) => Promise<unknown>
   /** Whether an error says nothing about the version: it ends all of it. */
@@ -74,7 +74,8 @@ async function choose(model: CatalogModel, { before, load, isFatal, onChosen }: 
     }
   }
   let chosen: ModelVersion | undefined
-  for (const version of candidates(model, before.get(model.name)?.version).slice(0, tries)) {
+  for (const version of candidates(model, before)) {
+    if (errors.size === tries) break
     if (!(await loads(version))) continue
     chosen = version
     onChosen?.(model.name, version)
@@ -94,10 +95,15 @@ async function choose(model: CatalogModel, { before, load, isFatal, onChosen }: 
   return { model: model.name, chosen, failed }
 }
 
-/** What may answer, the first that loads. */
-function candidates(model: CatalogModel, before: number | undefined): ModelVersion[] {
+/** What may answer, the first that loads. Asked for one by one: what has answered may change while the champion loads. */
+function* candidates(model: CatalogModel, before: Choosing['before']): Generator<ModelVersion> {
   const champion = model.aliases.get(championAlias)
-  if (champion === undefined) return model.versions.toReversed()
-  const numbers = [champion.version, ...(before === undefined ? [] : [before]), ...champion.former.toReversed()]
-  return [...new Set(numbers)].flatMap((number) => model.versions.find(({ version }) => version === number) ?? [])
+  if (champion === undefined) {
+    yield* model.versions.toReversed()
+    return
+  }
+  const numbered = (number: number | undefined) => model.versions.filter(({ version }) => version === number)
+  yield* numbered(champion.version)
+  yield* numbered(before(model.name))
+  for (const former of champion.former.toReversed()) yield* numbered(former)
 }

@@ -219,7 +219,10 @@ export function createModelHost(deps: ModelHostDeps): ModelHost {
       const model = catalog.models.get(name)
       if (model?.versions.includes(version) === true) asAnswered.set(name, { model, revision: catalog.revision })
     }
-    deps.onVersions({ answering: versions, failed })
+    deps.onVersions({
+      answering: versions,
+      failed: failed.filter(({ model, version }) => catalog.models.has(model) && versions.get(model)?.version !== version),
+    })
   }
 
   /** @param asked absent: the one that answers */
@@ -234,13 +237,25 @@ export function createModelHost(deps: ModelHostDeps): ModelHost {
   function settle(catalog: Catalog, chosen: ChosenVersions): void {
     failed = chosen.failed
     answerWith(catalog, chosen.answering)
-    for (const name of asAnswered.keys()) if (!catalog.models.has(name)) asAnswered.delete(name)
+    // of what does not load as it is to be there is the error
+    for (const name of asAnswered.keys()) if (!chosen.answering.has(name)) asAnswered.delete(name)
     failures = chosen.failed.map(({ model, version, error, instead }) => {
       const message = messageOf(error)
       log.error({ model, version, instead, error: message }, 'a model does not load')
       return `The model "${model}@${version}" cannot be used${instead === null ? '' : `, and "${model}@${instead}" answers in its stead`}: ${message}`
     })
     void loadReserves(catalog)
+  }
+
+  async function using<T>(entry: Entry, fn: (model: ServedModel) => Promise<T>): Promise<T> {
+    entry.users++
+    try {
+      return await fn(entry.served ?? (await entry.loading).served)
+    } finally {
+      entry.users--
+      entry.lastUsed = now()
+      if (entry.users === 0) entry.onUnused?.()
+    }
   }
 
   function discard(entry: Entry): void {
@@ -255,19 +270,11 @@ export function createModelHost(deps: ModelHostDeps): ModelHost {
   return {
     async use(catalog, name, version, fn) {
       const model = catalog.model(name)
-      const entry = open(catalog, model, versionFor(catalog, model, version))
-      entry.users++
-      try {
-        return await fn(entry.served ?? (await entry.loading).served)
-      } finally {
-        entry.users--
-        entry.lastUsed = now()
-        if (entry.users === 0) entry.onUnused?.()
-      }
+      return await using(open(catalog, model, versionFor(catalog, model, version)), fn)
     },
     async load(catalog, name, version) {
       const model = catalog.model(name)
-      await open(catalog, model, pickVersion(model, version)).loading
+      await using(open(catalog, model, pickVersion(model, version)), async () => undefined)
     },
     answering,
     async prepare(catalog) {
@@ -275,9 +282,13 @@ export function createModelHost(deps: ModelHostDeps): ModelHost {
       let preparation = 0
       const chosenSoFar = new Map<string, ModelVersion>()
       const choosing = chooseVersions(catalog, {
-        before: answered,
-        load: (model, version) => open(catalog, model, version).loading,
-        isFatal: isAway,
+        before: (model) => answered.get(model)?.version,
+        async load(model, version) {
+          // what a newer one no longer wants must not hold it up
+          if (preparation > 0 && preparation !== preparations) throw superseded
+          await open(catalog, model, version).loading
+        },
+        isFatal: (error) => error === superseded || isAway(error),
         onChosen(model, version) {
           chosenSoFar.set(model, version)
           // where the catalog is in force already
@@ -357,6 +368,8 @@ function reserves({ versions, aliases }: CatalogModel): ModelVersion[] {
   const numbers = new Set([...aliases.values()].flatMap(({ version, former }) => [version, former.at(-1)]))
   return versions.filter((each) => each === versions.at(-1) || numbers.has(each.version))
 }
+
+const superseded = new Error('A newer catalog is in force.')
 
 /** Whether it may load as soon as what is away is there again. */
 function isAway(error: unknown): boolean {

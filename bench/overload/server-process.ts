@@ -19,6 +19,7 @@ import { openRedis } from '../../runtime/redis.ts'
 import { inspectModel } from '../../serving/inference/inspect-model.ts'
 import { createServer } from '../../serving/server.ts'
 import { servingSet } from '../../test/serving/definitions.ts'
+import { forgetKeys } from '../forget-keys.ts'
 
 const now = Date.UTC(2001, 6, 1, 12) * 1000
 const [redisUrl] = process.argv.slice(2)
@@ -53,8 +54,8 @@ await server.whenReady()
 process.stdout.write(`${port} ${text}`)
 process.on('SIGTERM', () => {
   void (async () => {
-    if (redisUrl !== undefined) await store.removeView(view.id)
     await server.close()
+    if (redisUrl !== undefined) await forgetKeys(redisUrl, prefix)
     await rm(directory, { recursive: true, force: true })
     process.exit(0)
   })()

@@ -172,6 +172,20 @@ describe('the command line', () => {
     await new Promise((resolve) => taken.close(resolve))
   }, 30_000)
 
+  it('takes --json before a command, and its help', async () => {
+    const [help, one, none] = await Promise.all(
+      [
+        ['--json', '--help'],
+        ['--json', 'help', 'plan'],
+        ['--json', 'pan'],
+      ].map((words) => lockstep(env, ...words)),
+    )
+    expect([help?.code, one?.code, none?.code]).toEqual([0, 0, 2])
+    expect([help?.out, one?.out, none?.err]).toEqual(
+      ['lockstep COMMAND', 'lockstep plan', 'Did you mean'].map((text) => expect.stringContaining(text) as string),
+    )
+  })
+
   it('exits with 2 and one line where it is called wrongly', async () => {
     const { code, err, out } = await lockstep(env, 'plan', 'features.ts', '--prun')
     expect([code, out]).toEqual([2, ''])

@@ -11,7 +11,7 @@ it('does not let a model that takes its time hold up the others, and tells them 
   const released = new Promise<void>((resolve) => (release = resolve))
   const told: string[] = []
   const chosen = await chooseVersions(catalog, {
-    before: new Map(),
+    before: () => undefined,
     async load({ name }, { version }) {
       if (name === 'slow') await released
       if (name === 'slow' || (name === 'broken' && version === 2)) throw new Error(`${name} does not load`)
@@ -37,6 +37,6 @@ it('does not let a model that takes its time hold up the others, and tells them 
 it('ends where nothing can be read', async () => {
   const away = new Error('away')
   await expect(
-    chooseVersions(catalog, { before: new Map(), load: () => Promise.reject(away), isFatal: (error) => error === away }),
+    chooseVersions(catalog, { before: () => undefined, load: () => Promise.reject(away), isFatal: (error) => error === away }),
   ).rejects.toBe(away)
 })

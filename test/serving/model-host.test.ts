@@ -330,6 +330,37 @@ describe('what a model answers with', () => {
     await world.db.query(`delete from lockstep.model_versions where model in ('classes', 'echo')`)
   })
 
+  it('is an error where nothing loads as the model is to be, whatever answered before', async () => {
+    let broken = false
+    const models = createModelHost({
+      async readBytes(model, version) {
+        if (broken) throw new LockstepError('MODEL_INVALID', 'It is none.')
+        return await readModelBytes(world.db, model, version)
+      },
+      metrics: createRunMetrics(new Registry()),
+      onVersions: (chosen) => (told = chosen),
+      log: createLogger('silent'),
+      now: () => 0,
+      patienceMs: 5000,
+    })
+    const first = await loadCatalog(world.db)
+    await models.prepare(first)
+    broken = true
+    await applyChanges(world.db, {
+      ...servingSet,
+      models: servingSet.models.map((each) => (each.spec.name === 'delay' ? { ...each, operational: { timeoutMicros: 700_000 } } : each)),
+    })
+    const second = await loadCatalog(world.db)
+    await models.prepare(second)
+    const used = async (version?: number) => await models.use(second, 'delay', version, async (model) => model.version.version)
+    await expect(used()).rejects.toMatchObject({ code: 'MODEL_INVALID' })
+    await expect(used(2)).rejects.toMatchObject({ code: 'MODEL_INVALID' })
+    expect([told?.answering.has('delay'), told?.failed.length]).toEqual([false, 2])
+    models.retire(second)
+    await models.close()
+    await applyChanges(world.db, servingSet)
+  })
+
   it('is what loads in the place of what does not, while another model still loads', async () => {
     const gate = Promise.withResolvers<void>()
     let slow = 0
