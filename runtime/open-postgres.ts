@@ -39,8 +39,8 @@ const SESSION = ['TimeZone=UTC', 'DateStyle=ISO', 'bytea_output=hex', 'extra_flo
  * many as run at once, so that they cannot wait for each other.
  *
  * @param url as `postgres://user:password@host:5432/database`, with the parameters that `pg` knows
- * @param options.signal once it is aborted, every statement is ended on the server, too; one that begins later has 0.25 s, as for cleaning up, and from one
- *   second on there are no connections any more
+ * @param options.signal once it is aborted, every statement is ended on the server, too; one that begins later has 0.25 s, as for cleaning up; after 0.9 s
+ *   none begins any more, and from one second on there are no connections
  */
 export function openPostgres(url: string, options: { readonly signal?: AbortSignal | undefined } = {}): Database {
   const target = parseTarget(url)
@@ -48,7 +48,7 @@ export function openPostgres(url: string, options: { readonly signal?: AbortSign
   const statements = createPool(target.url, POOL_SIZE, sessions)
   const streams = createPool(target.url, Number.POSITIVE_INFINITY, sessions)
   let stopped = false
-  const stop = () => void stopSessions(sessions).then(() => (stopped = true))
+  const stop = () => void stopSessions(sessions, () => (stopped = true))
   options.signal?.addEventListener('abort', stop, { once: true })
   const explain = (error: unknown) => (isUnavailable(error) ? postgresUnavailable(target.server, error) : error)
   const connect = async (pool: pg.Pool) => {

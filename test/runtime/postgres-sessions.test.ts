@@ -1,3 +1,4 @@
+import { setTimeout as delay } from 'node:timers/promises'
 import { sql } from 'kysely'
 import { afterAll, beforeAll, expect, it } from 'vitest'
 import type { Database } from '../../runtime/database.ts'
@@ -49,6 +50,17 @@ it('ends every statement on the server when it is told to stop, and lets through
   await failureOf(other.query('select pg_sleep(30)'))
   await other.close()
   expect(performance.now() - started).toBeLessThan(2_500)
+  expect(await sleeping()).toBe(0)
+})
+
+it('leaves no statement behind on the server that began just before the connections are cut', async () => {
+  const stop = new AbortController()
+  const other = openPostgres(database.url, { signal: stop.signal })
+  await other.ping()
+  stop.abort(new Error('enough'))
+  await delay(820)
+  await failureOf(other.query('select pg_sleep(30)'))
+  await other.close()
   expect(await sleeping()).toBe(0)
 })
 
