@@ -3,7 +3,7 @@ import pg from 'pg'
 
 const CANCEL_TIMEOUT_MS = 700
 const STOP_STEP_MS = 250
-const LAST_MS = 900
+const LAST_MS = 750
 const STOP_MS = 1_000
 
 /** A connection of this process, from its beginning to its end. */
@@ -53,9 +53,9 @@ export function createPostgresSessions(connectionString: string): PostgresSessio
 
 /**
  * Ends the statements that run, and whatever else takes longer than a moment, so that what only cleans up still gets through. What is left after a second is
- * cut; then the promise resolves.
+ * cut; the promise resolves once that is done and the server has been told.
  *
- *     0 s all statements   0.25 s, 0.5 s, 0.75 s those that have run for 0.25 s   0.9 s all statements   1 s all connections
+ *     0 s all statements   0.25 s, 0.5 s those that have run for 0.25 s   0.75 s all statements   1 s all connections
  *
  * @param onLast called before the statements are ended for the last time: one that began after that would go on without its connection
  */
@@ -71,7 +71,9 @@ export async function stopSessions(sessions: PostgresSessions, onLast: () => voi
   await delay(LAST_MS, undefined, { ref: false })
   over = true
   onLast()
-  void sessions.cancel(0)
-  await delay(STOP_MS - LAST_MS, undefined, { ref: false })
+  const cancelled = sessions.cancel(0)
+  // a close may wait for it
+  await delay(STOP_MS - LAST_MS)
   sessions.cut()
+  await cancelled
 }

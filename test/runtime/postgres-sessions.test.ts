@@ -58,7 +58,7 @@ it('leaves no statement behind on the server that began just before the connecti
   const other = openPostgres(database.url, { signal: stop.signal })
   await other.ping()
   stop.abort(new Error('enough'))
-  await delay(820)
+  await delay(650)
   await failureOf(other.query('select pg_sleep(30)'))
   await other.close()
   expect(await sleeping()).toBe(0)
