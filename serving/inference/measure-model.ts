@@ -23,8 +23,12 @@ const sizes = [1, 8, 32, 128, 256]
 const repeats = 4
 /** Runs before the first that counts. */
 const warmUps = 8
-/** A size whose run takes longer is the last. */
+/** A size whose run takes longer is the last, but for the second, without which there is nothing to compare. */
 const longRunMs = 10
+/** A size is not tried again once its runs took so long, all together: what else goes on may hold up one run of them, and hardly each. */
+const repeatMs = 100
+/** The second is not tried where it would take longer than this by the first. */
+const secondMs = 250
 /** Rows that are run alone too. */
 const alone = 16
 
@@ -50,19 +54,21 @@ async function measure(session: ModelSession, { single, tolerance }: MeasureOpti
   for (let i = 0; i < warmUps; i++) if ((await session.run(first(1), fetches)).ms > longRunMs) break
   const times: [number, number][] = []
   const together: [number, Tensors][] = []
-  for (const size of single ? [1] : sizes) {
+  for (const [i, size] of (single ? [1] : sizes).entries()) {
     let least = Number.POSITIVE_INFINITY
     let tensors: Tensors = {}
-    for (let i = 0; i < repeats && (i === 0 || least < longRunMs); i++) {
+    for (let run = 0, spentMs = 0; run < repeats && spentMs < repeatMs; run++) {
       const result = await session.run(first(size), fetches)
       least = Math.min(least, result.ms)
+      spentMs += result.ms
       tensors = result.tensors
     }
     times.push([size, least])
     together.push([size, tensors])
-    if (least > longRunMs) break
+    const mostMs = i === 0 ? (secondMs * size) / (sizes[1] as number) : longRunMs
+    if (least > mostMs) break
   }
-  if (single || tolerance === 0) return { times, sharesRuns: false }
+  if (together.length === 1 || tolerance === 0) return { times, sharesRuns: false }
   // what is left of large terms that cancel out is as inexact as they are
   const scales = new Map(fetches.map((name) => [name, greatest(together.at(-1)?.[1][name])]))
   const most = Math.min(alone, together.at(-1)?.[0] ?? 1)
@@ -73,7 +79,7 @@ async function measure(session: ModelSession, { single, tolerance }: MeasureOpti
       if (row < size && !fetches.every(same)) return { times, sharesRuns: false }
     }
   }
-  return { times, sharesRuns: together.length > 1 }
+  return { times, sharesRuns: true }
 }
 
 /** Whether the output of a run of `size` rows has, in one row, what that row has alone. */

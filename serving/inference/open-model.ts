@@ -52,6 +52,8 @@ const inlineRowMs = 0.5
 /** How long one run may take for the sake of a cheaper row. */
 const inlineRunMs = 1
 const hostedRunMs = 5
+/** There, too, as many times as long as one row alone: who comes a moment later waits for that anyway. */
+const hostedRunRows = 2
 
 const defaultTimeoutMs = 5000
 /** After so long without a run nobody is turned away for what runs took. */
@@ -79,7 +81,7 @@ export async function openModel(bytes: () => Promise<Uint8Array>, options: OpenM
   if (tried.measured?.sharesRuns === false && binding.maxRows === null && running.tolerance !== 0)
     log.warn(
       { model: name },
-      'a model is run row by row: its answers to made-up rows differ by the rows beside them, or it takes none of them',
+      'a model is run row by row: its answers to made-up rows differ by the rows beside them, or it takes none of them, or one takes it too long to try more at once',
     )
   const { place, session } = await settle()
   const { metadata } = session
@@ -89,7 +91,8 @@ export async function openModel(bytes: () => Promise<Uint8Array>, options: OpenM
     ranAt = performance.now()
     options.onRun(rows, ms)
   })
-  const maxRows = () => times.bestRows(place === 'inline' ? inlineRunMs : hostedRunMs)
+  const budgetMs = () => (place === 'inline' ? inlineRunMs : Math.max(hostedRunMs, hostedRunRows * times.predictMs(1)))
+  const maxRows = () => times.bestRows(budgetMs())
   const batched = createBatchedModel(loaded, {
     maxRows,
     sharesRuns: tried.measured?.sharesRuns ?? false,

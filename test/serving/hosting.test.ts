@@ -31,6 +31,7 @@ async function open(
   running: ModelOperational = {},
   output?: typeof score,
   onEnd: (why: string) => void = () => undefined,
+  onRun: (rows: number) => void = () => undefined,
 ): Promise<OpenModel> {
   const session = await openInlineSession(bytes, model)
   const binding = bindTo(session.metadata, 'flight', model, output)
@@ -41,7 +42,7 @@ async function open(
     running,
     runners,
     log: createLogger('silent'),
-    onRun: () => undefined,
+    onRun,
     onWait: () => undefined,
     onLookups: () => undefined,
     onEnd,
@@ -113,6 +114,16 @@ describe('a model', () => {
     const opened = await open(centeringModel(), 'echo')
     const rows = [1, 2, 3].map((x) => [x, x, x])
     expect(await opened.predict(rows)).toEqual(rows.map(() => [new Float32Array(3)]))
+    await opened.close()
+  })
+
+  it('that takes long, but hardly longer for several rows, runs them together', async () => {
+    const runs: number[] = []
+    const opened = await open(endlessModel(10_000), 'echo', {}, undefined, undefined, (rows) => runs.push(rows))
+    const rows = Array.from({ length: 33 }, (_, i) => [i, i, i])
+    expect(await Promise.all(rows.map((row) => opened.predict([row])))).toEqual(rows.map((row) => [[new Float32Array(row)]]))
+    // the first have no company
+    expect(runs.length).toBeLessThan(8)
     await opened.close()
   })
 
