@@ -146,7 +146,7 @@ function bufferOf(bytes: Uint8Array): Buffer {
 
 /** Reads what `ByteWriter` wrote; past the end or malformed it throws `STATE_CORRUPT`. */
 export class ByteReader {
-  #bytes: Buffer
+  #bytes: Uint8Array
   #memory: DataView | null = null
   #shared: DataView
   #offset: number
@@ -154,7 +154,7 @@ export class ByteReader {
   #end: number
 
   constructor(bytes: Uint8Array, start = 0, end = bytes.length) {
-    this.#bytes = bufferOf(bytes)
+    this.#bytes = bytes
     this.#shared = memoryOf(bytes)
     this.#offset = bytes.byteOffset
     this.#at = start
@@ -164,7 +164,7 @@ export class ByteReader {
   /** Goes on with these bytes, as a new one would. */
   over(bytes: Uint8Array, start: number): this {
     if (bytes !== this.#bytes) {
-      this.#bytes = bufferOf(bytes)
+      this.#bytes = bytes
       this.#memory = null
       this.#shared = memoryOf(bytes)
       this.#offset = bytes.byteOffset
@@ -274,7 +274,7 @@ export class ByteReader {
   string(): string {
     const size = this.uint()
     this.#need(size)
-    const value = this.#bytes.toString('utf8', this.#at, this.#at + size)
+    const value = bufferOf(this.#bytes).toString('utf8', this.#at, this.#at + size)
     this.#at += size
     return value
   }
@@ -283,7 +283,7 @@ export class ByteReader {
   blob(): Buffer {
     const size = this.uint()
     this.#need(size)
-    const value = this.#bytes.subarray(this.#at, this.#at + size)
+    const value = bufferOf(this.#bytes).subarray(this.#at, this.#at + size)
     this.#at += size
     return value
   }

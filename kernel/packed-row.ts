@@ -78,6 +78,8 @@ interface Run {
   /** Index of the first one. */
   readonly from: number
   to: number
+  /** Of all of them; 0 where each says its own. */
+  bytes: number
 }
 
 /** How the values of some slots follow each other, where each is a number to a model. */
@@ -100,17 +102,18 @@ export class PackedLayout {
       const { kind } = type
       if (!isNumber(kind)) return null
       const last = runs.at(-1)
-      if (last?.kind === kind) last.to = i + 1
-      else runs.push({ kind, from: i, to: i + 1 })
+      if (last?.kind === kind) {
+        last.to = i + 1
+        last.bytes += widths[kind]
+      } else runs.push({ kind, from: i, to: i + 1, bytes: widths[kind] })
     }
     return new PackedLayout(slots, runs)
   }
 
   /** @throws LockstepError `STATE_CORRUPT` where the bytes end before them */
   pass(reader: ByteReader): void {
-    for (const { kind, from, to } of this.#runs) {
-      const width = widths[kind]
-      if (width > 0) reader.skip(width * (to - from))
+    for (const { from, to, bytes } of this.#runs) {
+      if (bytes > 0) reader.skip(bytes)
       else for (let i = from; i < to; i++) reader.int()
     }
   }

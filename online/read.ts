@@ -41,10 +41,30 @@ export async function readOnline(
   asOf: number,
   behind = true,
 ): Promise<OnlineAnswer[]> {
-  const keys: OnlineKey[] = []
-  for (const { plan, key } of requests) if (key !== null) keys.push({ view: plan.id, entity: plan.spec.entity.name, key })
+  const keys = keysOf(requests)
   const stored = await store.read(keys, { behind })
   const setBack = stored.includes(null) ? await readLacked(store, requests, keys, stored) : nothing
+  return answersOf(requests, stored, setBack, asOf)
+}
+
+function keysOf(requests: readonly OnlineRequest[]): OnlineKey[] {
+  const keys: OnlineKey[] = []
+  for (const { plan, key } of requests) if (key !== null) keys.push({ view: plan.id, entity: plan.spec.entity.name, key })
+  return keys
+}
+
+/**
+ * By itself, for what an async function keeps over an await is copied there and back.
+ *
+ * @param stored by index of the requests that have a key
+ * @param setBack the views that were set back after a failover
+ */
+function answersOf(
+  requests: readonly OnlineRequest[],
+  stored: readonly (Buffer | null)[],
+  setBack: ReadonlySet<DefinitionId>,
+  asOf: number,
+): OnlineAnswer[] {
   let absent: Map<ViewPlan, OnlineAnswer> | null = null
   const answers = new Array<OnlineAnswer>(requests.length)
   let at = 0

@@ -268,9 +268,10 @@ export function createModelHost(deps: ModelHostDeps): ModelHost {
   }
 
   return {
-    async use(catalog, name, version, fn) {
+    // no async function of its own, as each request comes by here
+    use(catalog, name, version, fn) {
       const model = catalog.model(name)
-      return await using(open(catalog, model, versionFor(catalog, model, version)), fn)
+      return using(open(catalog, model, versionFor(catalog, model, version)), fn)
     },
     async load(catalog, name, version) {
       const model = catalog.model(name)

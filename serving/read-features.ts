@@ -87,72 +87,68 @@ export async function readFeatures(
   entities: readonly ServedEntity[],
   moment: FeatureMoment,
 ): Promise<FeatureRead> {
-  const { uses } = service
-  const online = uses.map((use) => deps.isOnline(use.plan.id))
-  const requests: OnlineRead[] = []
-  for (const entity of entities) {
-    for (let u = 0; u < uses.length; u++)
-      if (online[u]) requests.push({ plan: (uses[u] as { plan: ViewPlan }).plan, key: entity.keys[u] as EntityKey })
-  }
-  const reading = new OnlineReading(deps, service, entities, requests, moment)
+  const reading = new OnlineReading(deps, service, entities, moment)
   let answers = await reading.read(true, moment.pushed)
-  if (!moment.asked) {
-    // Another machine's clock is ahead of this one: move the moment of the whole request, so that all its values hold for one.
-    let ahead = greatestHighWater(answers)
-    for (let tries = 0; ahead > reading.asOf && tries < 3; tries++) {
-      reading.asOf = ahead
-      answers = await reading.read(false)
-      ahead = greatestHighWater(answers)
-    }
-  }
-  const { asOf, late } = reading
+  if (!moment.asked && greatestHighWater(answers) > reading.asOf) answers = await readAhead(reading, answers)
+  const found = reading.found(answers)
+  if (found.lacking !== null) await askHistory(deps, service, entities, found.values, found.lacking)
+  const read = featuresOf(reading, service, entities, moment, answers, found)
+  deps.onRead?.(service, read)
+  return read
+}
 
-  // Once one entity of a view is asked of the history, those that are not stored are too: they may be there as well, only not yet materialized.
-  const past = moment.asked ? viewsOfPast(requests, answers) : noViews
-
-  const reads = new Array<ViewValues | null>(entities.length * uses.length)
-  let lacking: Lacking | null = null
-  let next = 0
-  for (let e = 0, at = 0; e < entities.length; e++) {
-    for (let u = 0; u < uses.length; u++, at++) {
-      const { plan } = uses[u] as { plan: ViewPlan }
-      const isLate = online[u] === true && late.has(next)
-      const answer = online[u] === true ? (answers[next++] as OnlineAnswer) : null
-      const values = answer === null || isLate || (answer.frontier === null && past.has(plan.id)) ? null : answer.values
-      if (values === null) {
-        // a state holds the rows of the online store alone, and so must what is answered in its place now
-        const isOverCap = answer !== null && answer.values === null && asOf >= answer.highWater
-        lacking ??= { missing: [], missingAt: [], seen: null }
-        lacking.missing.push({ plan, key: (entities[e] as ServedEntity).keys[u] as EntityKey, asOf, onlineOnly: isLate || isOverCap })
-        lacking.missingAt.push(at)
-      }
-      reads[at] = values
-    }
+/** Another machine's clock is ahead of this one: moves the moment of the whole request, so that all its values hold for one. */
+async function readAhead(reading: OnlineReading, first: OnlineAnswer[]): Promise<OnlineAnswer[]> {
+  let answers = first
+  let ahead = greatestHighWater(answers)
+  for (let tries = 0; ahead > reading.asOf && tries < 3; tries++) {
+    reading.asOf = ahead
+    answers = await reading.read(false)
+    ahead = greatestHighWater(answers)
   }
-  if (lacking !== null) {
-    const lack = lacking
-    const { missing, missingAt } = lack
-    const asked = deps.history(missing, (frontier) => (lack.seen = frontier))
-    const found = await asked.catch((error: unknown) => {
-      throw namingIndex(service, entities, error)
-    })
-    for (const [i, at] of missingAt.entries()) reads[at] = found[i] as ViewValues
-  }
+  return answers
+}
 
+/** Fills in what the online store could not say. */
+async function askHistory(
+  deps: FeatureReaderDeps,
+  service: ServicePlan,
+  entities: readonly ServedEntity[],
+  values: (ViewValues | null)[],
+  lacking: Lacking,
+): Promise<void> {
+  const asked = deps.history(lacking.missing, (frontier) => (lacking.seen = frontier))
+  const found = await asked.catch((error: unknown) => {
+    throw namingIndex(service, entities, error)
+  })
+  for (const [i, at] of lacking.missingAt.entries()) values[at] = found[i] as ViewValues
+}
+
+/** @param values all there, by now */
+function featuresOf(
+  reading: OnlineReading,
+  service: ServicePlan,
+  entities: readonly ServedEntity[],
+  moment: FeatureMoment,
+  answers: readonly OnlineAnswer[],
+  { values, lacking }: Found,
+): FeatureRead {
+  const { asOf, online, requests } = reading
+  const uses = service.uses.length
   const rows = new Array<ServiceRow>(entities.length)
   const texts = textsOf(service)
   for (let e = 0; e < entities.length; e++) {
-    const values = (entities.length === 1 ? reads : reads.slice(e * uses.length, (e + 1) * uses.length)) as ViewValues[]
-    const row = evaluate(service, values, (entities[e] as ServedEntity).request, asOf, e)
+    const own = (entities.length === 1 ? values : values.slice(e * uses, (e + 1) * uses)) as ViewValues[]
+    const row = evaluate(service, own, (entities[e] as ServedEntity).request, asOf, e)
     for (const f of texts) if (!isUnicode(row.values[f] ?? null)) throw notUnicode(service, e, f)
     rows[e] = row
   }
   // what is required cannot be had from a default
   const failure = reading.away
-  if (failure !== null && rows.some(({ missing }) => missing.length > 0)) throw failure
+  if (failure !== null && rows.some((row) => row.missing.length > 0)) throw failure
   refuseMissing(service, rows, asOf)
   const { missing, missingAt, seen } = lacking ?? noneLacking
-  const read: FeatureRead = {
+  return {
     entities,
     rows,
     asOf,
@@ -161,10 +157,8 @@ export async function readFeatures(
     staleMs: reading.staleMs,
     fromHistory: missing.length,
     frontiers: () => frontiersOf(requests, answers),
-    origins: () => originsOf({ online, values: reads as ViewValues[], answers, missing, missingAt, seen }),
+    origins: () => originsOf({ online, values: values as ViewValues[], answers, missing, missingAt, seen }),
   }
-  deps.onRead?.(service, read)
-  return read
 }
 
 interface OnlineRead {
@@ -180,9 +174,19 @@ interface Lacking {
   seen: Frontier | null
 }
 
+/** What there is for a request, by entity and in the order of the service's `uses`. */
+interface Found {
+  /** null where the history is to say it. */
+  readonly values: (ViewValues | null)[]
+  readonly lacking: Lacking | null
+}
+
 /** Reads the online store for a request, as often as it takes. */
 class OnlineReading {
   asOf: number
+  /** By index of the service's `uses`. */
+  readonly online: readonly boolean[]
+  readonly requests: readonly OnlineRead[]
   /** Why the store could not be asked, where something else is answered. */
   away: LockstepError | null = null
   staleMs: number | null = null
@@ -191,22 +195,23 @@ class OnlineReading {
   readonly #deps: FeatureReaderDeps
   readonly #service: ServicePlan
   readonly #entities: readonly ServedEntity[]
-  readonly #requests: readonly OnlineRead[]
   readonly #moment: FeatureMoment
 
-  constructor(
-    deps: FeatureReaderDeps,
-    service: ServicePlan,
-    entities: readonly ServedEntity[],
-    requests: readonly OnlineRead[],
-    moment: FeatureMoment,
-  ) {
+  constructor(deps: FeatureReaderDeps, service: ServicePlan, entities: readonly ServedEntity[], moment: FeatureMoment) {
+    const { uses } = service
+    const online = uses.map((use) => deps.isOnline(use.plan.id))
+    const requests: OnlineRead[] = []
+    for (const entity of entities) {
+      for (let u = 0; u < uses.length; u++)
+        if (online[u]) requests.push({ plan: (uses[u] as { plan: ViewPlan }).plan, key: entity.keys[u] as EntityKey })
+    }
     this.#deps = deps
     this.#service = service
     this.#entities = entities
-    this.#requests = requests
     this.#moment = moment
     this.asOf = moment.asOf
+    this.online = online
+    this.requests = requests
   }
 
   read(behind: boolean, after?: Pushed): Promise<OnlineAnswer[]> {
@@ -219,7 +224,7 @@ class OnlineReading {
   async #readOrElse(whenUnavailable: WhenUnavailable, behind: boolean, after?: Pushed): Promise<OnlineAnswer[]> {
     try {
       if (after === undefined) return await beforeGivingUp(this.#moment.giveUpAt, this.#readStore(behind))
-      const read = await awaitPushed(this.#deps, this.#requests, after, (again) => this.#readStore(again))
+      const read = await awaitPushed(this.#deps, this.requests, after, (again) => this.#readStore(again))
       this.late = read.late
       return read.answers
     } catch (error) {
@@ -229,24 +234,51 @@ class OnlineReading {
     }
   }
 
-  async #readStore(behind: boolean): Promise<OnlineAnswer[]> {
+  #readStore(behind: boolean): Promise<OnlineAnswer[]> {
     const { store, recent, onStoreError } = this.#deps
-    try {
-      const begun = recent?.begin()
-      const answers = await readOnline(store, this.#requests, this.asOf, behind)
-      if (begun !== undefined) recent?.note(begun, this.#requests, answers)
-      return answers
-    } catch (cause) {
+    const begun = recent?.begin()
+    const reading = readOnline(store, this.requests, this.asOf, behind)
+    const noted = begun === undefined ? reading : reading.then((answers) => (recent?.note(begun, this.requests, answers), answers))
+    return noted.catch((cause: unknown) => {
       const error = namingIndex(this.#service, this.#entities, cause)
       onStoreError?.(error)
       throw error
+    })
+  }
+
+  /** What the answers say, and what is to be asked of the history. */
+  found(answers: readonly OnlineAnswer[]): Found {
+    const { asOf, late, online } = this
+    const { uses } = this.#service
+    const entities = this.#entities
+    // Once one entity of a view is asked of the history, those that are not stored are too: they may be there as well, only not yet materialized.
+    const past = this.#moment.asked ? viewsOfPast(this.requests, answers) : noViews
+    const values = new Array<ViewValues | null>(entities.length * uses.length)
+    let lacking: Lacking | null = null
+    let next = 0
+    for (let e = 0, at = 0; e < entities.length; e++) {
+      for (let u = 0; u < uses.length; u++, at++) {
+        const { plan } = uses[u] as { plan: ViewPlan }
+        const isLate = online[u] === true && late.has(next)
+        const answer = online[u] === true ? (answers[next++] as OnlineAnswer) : null
+        const own = answer === null || isLate || (answer.frontier === null && past.has(plan.id)) ? null : answer.values
+        if (own === null) {
+          // a state holds the rows of the online store alone, and so must what is answered in its place now
+          const isOverCap = answer !== null && answer.values === null && asOf >= answer.highWater
+          lacking ??= { missing: [], missingAt: [], seen: null }
+          lacking.missing.push({ plan, key: (entities[e] as ServedEntity).keys[u] as EntityKey, asOf, onlineOnly: isLate || isOverCap })
+          lacking.missingAt.push(at)
+        }
+        values[at] = own
+      }
     }
+    return { values, lacking }
   }
 
   /** What is answered while the store is away. */
   #instead(error: LockstepError, whenUnavailable: WhenUnavailable): OnlineAnswer[] {
     const { recent } = this.#deps
-    return this.#requests.map(({ plan, key }) => {
+    return this.requests.map(({ plan, key }) => {
       // none of them says that it holds what was pushed
       const state = this.#moment.pushed === undefined ? (recent?.find(plan, key) ?? null) : null
       if (state === null) {

@@ -73,9 +73,13 @@ export function createAnswering(
     // the client may have gone
     if (outgoing.destroyed || outgoing.headersSent) return
     const headers: Record<string, string | number> = { 'x-request-id': requestId }
+    let encoding: 'latin1' | 'utf8' = 'utf8'
     if (body !== null) {
+      const bytes = Buffer.byteLength(body)
       headers['content-type'] = contentType ?? 'application/json'
-      headers['content-length'] = Buffer.byteLength(body)
+      headers['content-length'] = bytes
+      // of ASCII alone: the same bytes, which are not counted again
+      if (bytes === body.length) encoding = 'latin1'
     }
     if (own !== undefined) Object.assign(headers, own)
     if (more !== undefined) Object.assign(headers, more)
@@ -86,9 +90,9 @@ export function createAnswering(
     if (deps.closing()) headers['connection'] = 'close'
     outgoing.writeHead(status, headers)
     if (incoming.complete) {
-      outgoing.end(body)
+      outgoing.end(body, encoding)
     } else if (outgoing.shouldKeepAlive && headers['connection'] !== 'close') {
-      outgoing.end(body)
+      outgoing.end(body, encoding)
       // Node takes in what is left, but not for as long as the client likes
       afterBody(incoming, () => {
         if (!incoming.complete) incoming.destroy()
@@ -96,7 +100,7 @@ export function createAnswering(
     } else {
       // at the end of its last answer Node cuts the connection, and a client that is still sending would not come to read it
       if (body === null) outgoing.flushHeaders()
-      else outgoing.write(body)
+      else outgoing.write(body, encoding)
       afterBody(incoming, () => outgoing.end())
     }
   }

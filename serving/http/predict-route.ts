@@ -2,6 +2,8 @@ import { z } from 'zod'
 import type { Column } from '../../kernel/value-type.ts'
 import { Status, statusNames } from '../../kernel/state.ts'
 import type { ModelVersion } from '../../registry/model-versions.ts'
+import type { FeatureRead } from '../read-features.ts'
+import type { ServedModel } from '../model-host.ts'
 import { byPlan } from '../by-plan.ts'
 import type { Prediction } from '../inference/load-model.ts'
 import { predictAnswer } from './answers.ts'
@@ -72,27 +74,39 @@ async function answerPredict(call: Call, deps: AppDeps): Promise<RouteAnswer> {
     const read = await readEntities(deps, catalog, service, body, deps.clock(), deadline, runMs)
     if (deadline !== undefined) requireTime(deadline, runMs)
     const answers = await predict(read.rows)
-    let text = `${headOf(version)},${momentJson(call, deps, service, read)}${frontiersJson(body.include, read)}`
-    if (body.include?.includes('types')) text += `${typesJson(body.include, service)},"outputTypes":${outputTypesOf(outputs)}`
-    text += `,"predictions":[${answers.map(outputsWriter(outputs)).join()}]${outputStatusesJson(outputs, answers)}`
-    const write = writerOf(service)
-    if (body.include?.includes('features')) {
-      text += `,"features":[${read.rows.map(write.features).join()}],"statuses":[${read.rows.map(write.statuses).join()}]`
-    }
-    if (body.include?.includes('eventTimes')) text += `,"eventTimes":[${read.rows.map(write.eventTimes).join()}]`
-    deps.predictionLog.note({
-      requestId: call.requestId,
-      model: version.model,
-      version: version.version,
-      service,
-      outputs,
-      read,
-      predictions: answers,
-      startedMs: call.startedMs,
-      apiKey: call.principal,
-    })
-    return { status: 200, body: `${text}}` }
+    return { status: 200, body: answered(call, deps, body, { version, service, outputs }, read, answers) }
   })
+}
+
+/** The answer, which is noted in the log too. By itself, as `answersOf` in online/read.ts. */
+function answered(
+  call: Call,
+  deps: AppDeps,
+  { include }: z.output<typeof predictSchema>,
+  { version, service, outputs }: Pick<ServedModel, 'version' | 'service' | 'outputs'>,
+  read: FeatureRead,
+  answers: readonly Prediction[],
+): string {
+  let text = `${headOf(version)},${momentJson(call, deps, service, read)}${frontiersJson(include, read)}`
+  if (include?.includes('types')) text += `${typesJson(include, service)},"outputTypes":${outputTypesOf(outputs)}`
+  text += `,"predictions":[${answers.map(outputsWriter(outputs)).join()}]${outputStatusesJson(outputs, answers)}`
+  if (include?.includes('features')) {
+    const { features, statuses } = writerOf(service)
+    text += `,"features":[${read.rows.map(features).join()}],"statuses":[${read.rows.map(statuses).join()}]`
+  }
+  if (include?.includes('eventTimes')) text += `,"eventTimes":[${read.rows.map(writerOf(service).eventTimes).join()}]`
+  deps.predictionLog.note({
+    requestId: call.requestId,
+    model: version.model,
+    version: version.version,
+    service,
+    outputs,
+    read,
+    predictions: answers,
+    startedMs: call.startedMs,
+    apiKey: call.principal,
+  })
+  return `${text}}`
 }
 
 function outputStatusesJson(outputs: readonly Column[], predictions: readonly Prediction[]): string {

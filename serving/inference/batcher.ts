@@ -34,7 +34,8 @@ interface Waiting<Job, Answer> {
   readonly rows: number
   readonly group: string
   readonly sinceMs: number
-  readonly answers: Answer[]
+  /** Of its parts; null while it is whole. */
+  answers: Answer[] | null
   /** Rows that are in runs already. */
   begun: number
   answered: number
@@ -100,9 +101,12 @@ export function createBatcher<Job, Answer>(runs: BatchRuns<Job, Answer>, options
       if (left > room && left <= maxRows) break
       const count = Math.min(left, room)
       const whole = count === next.rows
-      const job = whole ? next.job : runs.part(next.job, next.begun, next.begun + count)
-      pieces.push({ of: next, job, rows: count, index: next.answers.length })
-      next.answers.length++
+      let piece: Piece<Job, Answer> = { of: next, job: next.job, rows: count, index: 0 }
+      if (!whole) {
+        const index = (next.answers ??= []).length++
+        piece = { ...piece, job: runs.part(next.job, next.begun, next.begun + count), index }
+      }
+      pieces.push(piece)
       next.begun += count
       rows += count
       if (next.begun < next.rows) break
@@ -135,10 +139,11 @@ export function createBatcher<Job, Answer>(runs: BatchRuns<Job, Answer>, options
   }
 
   function settle({ of, rows, index }: Piece<Job, Answer>, answer: Answer): void {
-    if (rows === of.rows) return of.resolve(answer)
-    of.answers[index] = answer
+    const { answers } = of
+    if (answers === null) return of.resolve(answer)
+    answers[index] = answer
     of.answered += rows
-    if (of.answered === of.rows && !of.failed) of.resolve(runs.join(of.answers))
+    if (of.answered === of.rows && !of.failed) of.resolve(runs.join(answers))
   }
 
   function fail(of: Waiting<Job, Answer>, error: unknown): void {
@@ -152,8 +157,8 @@ export function createBatcher<Job, Answer>(runs: BatchRuns<Job, Answer>, options
     submit(job) {
       return new Promise((resolve, reject) => {
         const rows = runs.rowsOf(job)
-        const state = { answers: [], begun: 0, answered: 0, failed: false }
-        queue.push({ job, rows, group: runs.groupOf(job), sinceMs: performance.now(), ...state, resolve, reject })
+        const [group, sinceMs] = [runs.groupOf(job), performance.now()]
+        queue.push({ job, rows, group, sinceMs, answers: null, begun: 0, answered: 0, failed: false, resolve, reject })
         queuedRows += rows
         schedule()
       })

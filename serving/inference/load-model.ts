@@ -71,7 +71,9 @@ export function loadedModel(
     for (const input of inputs) feeds[input.name] = input.write(rows)
     const results = await timed(feeds, fetches, rows.length)
     const columns = outputs.map((output) => output.read(results[output.name] as TensorValue, rows.length))
-    return rows.map((_, row) => columns.map((column) => column[row] as Value))
+    const predictions = new Array<Prediction>(rows.length)
+    for (let row = 0; row < rows.length; row++) predictions[row] = columns.map((column) => column[row] as Value)
+    return predictions
   }
 
   async function timed(feeds: Tensors, asked: readonly string[], rows: number): Promise<Tensors> {
