@@ -132,14 +132,14 @@ class Line {
       }
     })
     stream.resume()
-    send(stream, 'PING', [greeting])
+    stream.write(command('PING', [greeting]))
     this.#timer = setInterval(() => this.#expire(), sweepMs).unref()
   }
 
   read(keys: readonly string[]): Promise<Values> {
     return new Promise((resolve, reject) => {
       this.#reads.push({ keys, resolve, reject, until: performance.now() + this.#timeoutMs })
-      send(this.#stream, 'MGET', keys)
+      this.#stream.write(command('MGET', keys))
     })
   }
 
@@ -177,15 +177,8 @@ class Line {
   }
 }
 
-function send(stream: Duplex, name: string, args: readonly string[]): void {
-  // most often ASCII, and it takes less to ask that of all of it than of each
-  const text = command(name, args, (arg) => arg.length)
-  if (Buffer.byteLength(text) === text.length) stream.write(text, 'latin1')
-  else stream.write(command(name, args, (arg) => Buffer.byteLength(arg)))
-}
-
-function command(name: string, args: readonly string[], bytesOf: (arg: string) => number): string {
+function command(name: string, args: readonly string[]): string {
   let text = `*${args.length + 1}\r\n$${name.length}\r\n${name}\r\n`
-  for (const arg of args) text += `$${bytesOf(arg)}\r\n${arg}\r\n`
+  for (const arg of args) text += `$${Buffer.byteLength(arg)}\r\n${arg}\r\n`
   return text
 }

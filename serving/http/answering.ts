@@ -73,13 +73,9 @@ export function createAnswering(
     // the client may have gone
     if (outgoing.destroyed || outgoing.headersSent) return
     const headers: Record<string, string | number> = { 'x-request-id': requestId }
-    let encoding: 'latin1' | 'utf8' = 'utf8'
     if (body !== null) {
-      const bytes = Buffer.byteLength(body)
       headers['content-type'] = contentType ?? 'application/json'
-      headers['content-length'] = bytes
-      // of ASCII alone: the same bytes, which are not counted again
-      if (bytes === body.length) encoding = 'latin1'
+      headers['content-length'] = Buffer.byteLength(body)
     }
     if (own !== undefined) Object.assign(headers, own)
     if (more !== undefined) Object.assign(headers, more)
@@ -90,9 +86,9 @@ export function createAnswering(
     if (deps.closing()) headers['connection'] = 'close'
     outgoing.writeHead(status, headers)
     if (incoming.complete) {
-      outgoing.end(body, encoding)
+      outgoing.end(body)
     } else if (outgoing.shouldKeepAlive && headers['connection'] !== 'close') {
-      outgoing.end(body, encoding)
+      outgoing.end(body)
       // Node takes in what is left, but not for as long as the client likes
       afterBody(incoming, () => {
         if (!incoming.complete) incoming.destroy()
@@ -100,7 +96,7 @@ export function createAnswering(
     } else {
       // at the end of its last answer Node cuts the connection, and a client that is still sending would not come to read it
       if (body === null) outgoing.flushHeaders()
-      else outgoing.write(body, encoding)
+      else outgoing.write(body)
       afterBody(incoming, () => outgoing.end())
     }
   }
