@@ -1,4 +1,5 @@
 import { availableParallelism } from 'node:os'
+import { setTimeout as sleep } from 'node:timers/promises'
 import type { Catalog, CatalogModel } from '../registry/catalog.ts'
 import { championAlias } from '../registry/model-aliases.ts'
 import type { ModelVersion } from '../registry/model-versions.ts'
@@ -22,6 +23,8 @@ export interface FailedVersion {
 const tries = 5
 /** Of how many models versions are loaded at the same time: no more than there are processors for, as what they take is measured. */
 const atOnce = Math.max(2, Math.min(4, availableParallelism()))
+/** Of one that takes longer the next does not wait for the end: it is large, or hangs. */
+const turnMs = 1000
 
 export interface Choosing {
   /** The version of a model that has answered until now. */
@@ -41,10 +44,15 @@ export interface Choosing {
 export async function chooseVersions(catalog: Catalog, how: Choosing): Promise<ChosenVersions> {
   const choices = new Map<string, Choice>()
   const models = catalog.models.values()
-  // so many at once, so that one that takes its time does not hold up the others
-  const choosing = Array.from({ length: atOnce }, async () => {
-    for (const model of models) choices.set(model.name, await choose(model, how))
-  })
+  const choosing: Promise<unknown>[] = []
+  const lane = async () => {
+    for (const model of models) {
+      const chosen = choose(model, how).then((choice) => choices.set(model.name, choice))
+      choosing.push(chosen)
+      await Promise.race([chosen, sleep(turnMs, undefined, { ref: false })])
+    }
+  }
+  await Promise.all(Array.from({ length: atOnce }, lane))
   await Promise.all(choosing)
   const inOrder = [...catalog.models.keys()].flatMap((name) => choices.get(name) ?? [])
   return {

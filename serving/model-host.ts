@@ -105,6 +105,7 @@ export function createModelHost(deps: ModelHostDeps): ModelHost {
   let failures: readonly string[] = []
   let newestCatalog: Catalog | null = null
   let preparations = 0
+  let closed = false
 
   /** Versions never change, but a model's declared outputs and how it is run may: then it is loaded anew. Remembered for the versions of one catalog. */
   function identity(model: CatalogModel, version: ModelVersion): string {
@@ -117,6 +118,8 @@ export function createModelHost(deps: ModelHostDeps): ModelHost {
   }
 
   function open(catalog: Catalog, model: CatalogModel, version: ModelVersion): Entry {
+    // what was being prepared as it closed would leave its processes behind
+    if (closed) throw shutDown
     const id = identity(model, version)
     const known = entries.get(id)
     const { revision } = catalog
@@ -171,6 +174,7 @@ export function createModelHost(deps: ModelHostDeps): ModelHost {
 
   /** Those that are to be loaded though they do not answer, one after the other. */
   async function loadReserves(catalog: Catalog): Promise<void> {
+    if (closed) return
     newestCatalog = catalog
     for (const model of catalog.models.values()) {
       for (const version of reserves(model)) {
@@ -289,7 +293,7 @@ export function createModelHost(deps: ModelHostDeps): ModelHost {
           if (preparation > 0 && preparation !== preparations) throw superseded
           await open(catalog, model, version).loading
         },
-        isFatal: (error) => error === superseded || isAway(error),
+        isFatal: (error) => error === superseded || error === shutDown || isAway(error),
         onChosen(model, version) {
           chosenSoFar.set(model, version)
           // where the catalog is in force already
@@ -351,6 +355,7 @@ export function createModelHost(deps: ModelHostDeps): ModelHost {
       }
     },
     async close() {
+      closed = true
       newestCatalog = null
       preparations++
       const open = [...entries.values()]
@@ -371,6 +376,7 @@ function reserves({ versions, aliases }: CatalogModel): ModelVersion[] {
 }
 
 const superseded = new Error('A newer catalog is in force.')
+const shutDown = new LockstepError('NOT_READY', 'The server is shutting down.')
 
 /** Whether it may load as soon as what is away is there again. */
 function isAway(error: unknown): boolean {

@@ -34,6 +34,26 @@ it('does not let a model that takes its time hold up the others, and tells them 
   ])
 })
 
+it('goes on with the next where as many hang as are loaded at once', async () => {
+  const gate = Promise.withResolvers<void>()
+  const names = Array.from({ length: 5 }, (_, i) => `model${i}`)
+  const many = { models: new Map(names.map((name) => [name, { name, versions, aliases: new Map() }])) } as unknown as Catalog
+  const told: string[] = []
+  const { answering } = await chooseVersions(many, {
+    before: () => undefined,
+    async load({ name }) {
+      if (name !== 'model4') await gate.promise
+    },
+    isFatal: () => false,
+    onChosen(model) {
+      told.push(model)
+      gate.resolve()
+    },
+  })
+  expect(told[0]).toBe('model4')
+  expect(answering.size).toBe(5)
+})
+
 it('ends where nothing can be read', async () => {
   const away = new Error('away')
   await expect(

@@ -99,6 +99,33 @@ describe('the model host', () => {
     await models.close()
   })
 
+  it('loads no more where it is closed while a catalog is being prepared', async () => {
+    const read: number[] = []
+    const gate = Promise.withResolvers<void>()
+    const models = createModelHost({
+      async readBytes(model, version) {
+        read.push(version)
+        await gate.promise
+        return await readModelBytes(world.db, model, version)
+      },
+      metrics: createRunMetrics(new Registry()),
+      onVersions: () => undefined,
+      log: createLogger('silent'),
+      now: () => 0,
+    })
+    const alias = { model: 'delay', former: [], setAt: new Date() }
+    const aliases = new Map(['champion', 'next'].map((name, i) => [name, { ...alias, alias: name, version: i + 1 }]))
+    const delay = { ...catalog.model('delay'), aliases }
+    const preparing = models.prepare({ ...catalog, models: new Map([['delay', delay]]) })
+    const failed = preparing.catch((error: unknown) => error)
+    await until(async () => read.length === 1)
+    const closed = models.close()
+    gate.resolve()
+    await closed
+    expect(await failed).toMatchObject({ code: 'NOT_READY' })
+    expect(read).toEqual([1])
+  })
+
   it('says that a version cannot be read for now, and reads it again at the next call', async () => {
     let away = true
     const models = createModelHost({
