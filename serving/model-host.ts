@@ -251,15 +251,10 @@ export function createModelHost(deps: ModelHostDeps): ModelHost {
     void loadReserves(catalog)
   }
 
-  async function using<T>(entry: Entry, fn: (model: ServedModel) => Promise<T>): Promise<T> {
-    entry.users++
-    try {
-      return await fn(entry.served ?? (await entry.loading).served)
-    } finally {
-      entry.users--
-      entry.lastUsed = now()
-      if (entry.users === 0) entry.onUnused?.()
-    }
+  function unuse(entry: Entry): void {
+    entry.users--
+    entry.lastUsed = now()
+    if (entry.users === 0) entry.onUnused?.()
   }
 
   function discard(entry: Entry): void {
@@ -272,14 +267,25 @@ export function createModelHost(deps: ModelHostDeps): ModelHost {
   }
 
   return {
-    // no async function of its own, as each request comes by here
-    use(catalog, name, version, fn) {
+    async use(catalog, name, version, fn) {
       const model = catalog.model(name)
-      return using(open(catalog, model, versionFor(catalog, model, version)), fn)
+      const entry = open(catalog, model, versionFor(catalog, model, version))
+      entry.users++
+      try {
+        return await fn(entry.served ?? (await entry.loading).served)
+      } finally {
+        unuse(entry)
+      }
     },
     async load(catalog, name, version) {
       const model = catalog.model(name)
-      await using(open(catalog, model, pickVersion(model, version)), async () => undefined)
+      const entry = open(catalog, model, pickVersion(model, version))
+      entry.users++
+      try {
+        await entry.loading
+      } finally {
+        unuse(entry)
+      }
     },
     answering,
     async prepare(catalog) {

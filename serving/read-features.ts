@@ -2,10 +2,8 @@ import type { EntityKey } from '../kernel/entity-key.ts'
 import { LockstepError } from '../kernel/errors.ts'
 import type { Frontier } from '../kernel/frontier.ts'
 import { frontierText, intersection } from '../kernel/frontier.ts'
-import type { ServicePlan, ServiceRow, ServiceValues } from '../kernel/service-plan.ts'
+import type { ServicePlan, ServiceRow } from '../kernel/service-plan.ts'
 import type { ViewValues } from '../kernel/state.ts'
-import { formatTimestamp } from '../kernel/time.ts'
-import type { CountsValue, Value } from '../kernel/value-type.ts'
 import type { ViewPlan } from '../kernel/view-plan.ts'
 import type { DefinitionId } from '../kernel/view-spec.ts'
 import type { HistoryRequest } from '../offline/history.ts'
@@ -14,13 +12,13 @@ import type { OnlineAnswer } from '../online/read.ts'
 import type { OnlineStore } from '../online/store.ts'
 import type { AwaitPushedDeps, Pushed } from './await-pushed.ts'
 import { awaitPushed } from './await-pushed.ts'
-import { byPlan } from './by-plan.ts'
 import { within } from './deadline.ts'
 import type { ServedEntity } from './entity-parser.ts'
 import type { RecentStates } from './recent-states.ts'
-import { namingIndex, ofIndex } from './unanswered-entity.ts'
+import { namingIndex } from './unanswered-entity.ts'
 import type { ReadOrigin } from './read-origins.ts'
 import { originsOf } from './read-origins.ts'
+import { evaluateRows, refuseMissing } from './service-rows.ts'
 import type { WhenUnavailable } from './when-unavailable.ts'
 import { isAway, unavailableAnswer } from './when-unavailable.ts'
 
@@ -90,7 +88,7 @@ export async function readFeatures(
   const reading = new OnlineReading(deps, service, entities, moment)
   let answers = await reading.read(true, moment.pushed)
   if (!moment.asked && greatestHighWater(answers) > reading.asOf) answers = await readAhead(reading, answers)
-  const found = reading.found(answers)
+  const found = foundIn(reading, service, entities, moment.asked, answers)
   if (found.lacking !== null) await askHistory(deps, service, entities, found.values, found.lacking)
   const read = featuresOf(reading, service, entities, moment, answers, found)
   deps.onRead?.(service, read)
@@ -107,6 +105,39 @@ async function readAhead(reading: OnlineReading, first: OnlineAnswer[]): Promise
     ahead = greatestHighWater(answers)
   }
   return answers
+}
+
+/** What the answers say, and what is to be asked of the history. */
+function foundIn(
+  { asOf, late, online, requests }: OnlineReading,
+  service: ServicePlan,
+  entities: readonly ServedEntity[],
+  isAsked: boolean,
+  answers: readonly OnlineAnswer[],
+): Found {
+  const { uses } = service
+  // Once one entity of a view is asked of the history, those that are not stored are too: they may be there as well, only not yet materialized.
+  const past = isAsked ? viewsOfPast(requests, answers) : noViews
+  const values = new Array<ViewValues | null>(entities.length * uses.length)
+  let lacking: Lacking | null = null
+  let next = 0
+  for (let e = 0, at = 0; e < entities.length; e++) {
+    for (let u = 0; u < uses.length; u++, at++) {
+      const { plan } = uses[u] as { plan: ViewPlan }
+      const isLate = online[u] === true && late.has(next)
+      const answer = online[u] === true ? (answers[next++] as OnlineAnswer) : null
+      const own = answer === null || isLate || (answer.frontier === null && past.has(plan.id)) ? null : answer.values
+      if (own === null) {
+        // a state holds the rows of the online store alone, and so must what is answered in its place now
+        const isOverCap = answer !== null && answer.values === null && asOf >= answer.highWater
+        lacking ??= { missing: [], missingAt: [], seen: null }
+        lacking.missing.push({ plan, key: (entities[e] as ServedEntity).keys[u] as EntityKey, asOf, onlineOnly: isLate || isOverCap })
+        lacking.missingAt.push(at)
+      }
+      values[at] = own
+    }
+  }
+  return { values, lacking }
 }
 
 /** Fills in what the online store could not say. */
@@ -134,15 +165,7 @@ function featuresOf(
   { values, lacking }: Found,
 ): FeatureRead {
   const { asOf, online, requests } = reading
-  const uses = service.uses.length
-  const rows = new Array<ServiceRow>(entities.length)
-  const texts = textsOf(service)
-  for (let e = 0; e < entities.length; e++) {
-    const own = (entities.length === 1 ? values : values.slice(e * uses, (e + 1) * uses)) as ViewValues[]
-    const row = evaluate(service, own, (entities[e] as ServedEntity).request, asOf, e)
-    for (const f of texts) if (!isUnicode(row.values[f] ?? null)) throw notUnicode(service, e, f)
-    rows[e] = row
-  }
+  const rows = evaluateRows(service, entities, values as ViewValues[], asOf)
   // what is required cannot be had from a default
   const failure = reading.away
   if (failure !== null && rows.some((row) => row.missing.length > 0)) throw failure
@@ -238,41 +261,18 @@ class OnlineReading {
     const { store, recent, onStoreError } = this.#deps
     const begun = recent?.begin()
     const reading = readOnline(store, this.requests, this.asOf, behind)
-    const noted = begun === undefined ? reading : reading.then((answers) => (recent?.note(begun, this.requests, answers), answers))
+    const noted =
+      begun === undefined
+        ? reading
+        : reading.then((answers) => {
+            recent?.note(begun, this.requests, answers)
+            return answers
+          })
     return noted.catch((cause: unknown) => {
       const error = namingIndex(this.#service, this.#entities, cause)
       onStoreError?.(error)
       throw error
     })
-  }
-
-  /** What the answers say, and what is to be asked of the history. */
-  found(answers: readonly OnlineAnswer[]): Found {
-    const { asOf, late, online } = this
-    const { uses } = this.#service
-    const entities = this.#entities
-    // Once one entity of a view is asked of the history, those that are not stored are too: they may be there as well, only not yet materialized.
-    const past = this.#moment.asked ? viewsOfPast(this.requests, answers) : noViews
-    const values = new Array<ViewValues | null>(entities.length * uses.length)
-    let lacking: Lacking | null = null
-    let next = 0
-    for (let e = 0, at = 0; e < entities.length; e++) {
-      for (let u = 0; u < uses.length; u++, at++) {
-        const { plan } = uses[u] as { plan: ViewPlan }
-        const isLate = online[u] === true && late.has(next)
-        const answer = online[u] === true ? (answers[next++] as OnlineAnswer) : null
-        const own = answer === null || isLate || (answer.frontier === null && past.has(plan.id)) ? null : answer.values
-        if (own === null) {
-          // a state holds the rows of the online store alone, and so must what is answered in its place now
-          const isOverCap = answer !== null && answer.values === null && asOf >= answer.highWater
-          lacking ??= { missing: [], missingAt: [], seen: null }
-          lacking.missing.push({ plan, key: (entities[e] as ServedEntity).keys[u] as EntityKey, asOf, onlineOnly: isLate || isOverCap })
-          lacking.missingAt.push(at)
-        }
-        values[at] = own
-      }
-    }
-    return { values, lacking }
   }
 
   /** What is answered while the store is away. */
@@ -307,39 +307,6 @@ function beforeGivingUp<T>(giveUpAt: number | undefined, read: Promise<T>): Prom
   return within(Math.max(0, giveUpAt - performance.now()), read, late)
 }
 
-/** The on-demand views run here, on what the request has sent: where one fails, it is that entity's doing. */
-function evaluate(service: ServicePlan, read: readonly ViewValues[], request: readonly Value[], asOf: number, index: number): ServiceRow {
-  try {
-    return service.evaluate(read, request, asOf)
-  } catch (cause) {
-    if (!(cause instanceof LockstepError)) throw cause
-    throw ofIndex(index, cause)
-  }
-}
-
-/** Features, by index, that are or hold texts. */
-const textsOf = byPlan((service: ServicePlan) =>
-  service.features.flatMap(({ type }, f) =>
-    (type.kind === 'list' ? type.of : type).kind === 'string' || type.kind === 'counts' ? [f] : [],
-  ),
-)
-
-function isUnicode(value: Value | null): boolean {
-  if (typeof value === 'string') return value.isWellFormed()
-  if (value instanceof Map) return [...(value as CountsValue).keys()].every(isUnicode)
-  return Array.isArray(value) ? value.every(isUnicode) : true
-}
-
-/** An on-demand view can cut a text within a character; no file and no other system could take that. */
-function notUnicode(service: ServicePlan, index: number, feature: number): LockstepError {
-  const name = service.features[feature]?.name ?? ''
-  return new LockstepError(
-    'INVALID_ENTITY',
-    `Entity ${index}: the feature "${name}" came out as a text with half a character (a lone surrogate); send other data, or correct the on-demand view.`,
-    { details: { entity: index, feature: name } },
-  )
-}
-
 function greatestHighWater(answers: readonly OnlineAnswer[]): number {
   let greatest = Number.NEGATIVE_INFINITY
   for (const { highWater } of answers) if (highWater > greatest) greatest = highWater
@@ -361,16 +328,4 @@ function frontiersOf(requests: readonly { plan: ViewPlan }[], answers: readonly 
     common.set(view, before === null || frontier === null ? (frontier ?? before) : intersection(before, frontier))
   }
   return new Map([...common].map(([view, frontier]) => [view, frontier === null ? null : frontierText(frontier)]))
-}
-
-/** What is required and missing refuses the request: there is nothing that the model was trained to be given instead. */
-function refuseMissing(service: ServicePlan, rows: readonly ServiceValues[], asOf: number): void {
-  for (const [index, { missing }] of rows.entries()) {
-    if (missing.length === 0) continue
-    throw new LockstepError(
-      'REQUIRED_FEATURE_MISSING',
-      `Entity ${index} has no value for ${missing.map((name) => `"${name}"`).join(', ')} at ${formatTimestamp(asOf)}, and the service "${service.id}" requires it; materialize the view, or leave the entity out.`,
-      { details: { entity: index, features: missing } },
-    )
-  }
 }

@@ -103,8 +103,9 @@ export function createBatcher<Job, Answer>(runs: BatchRuns<Job, Answer>, options
       const whole = count === next.rows
       let piece: Piece<Job, Answer> = { of: next, job: next.job, rows: count, index: 0 }
       if (!whole) {
-        const index = (next.answers ??= []).length++
-        piece = { ...piece, job: runs.part(next.job, next.begun, next.begun + count), index }
+        next.answers ??= []
+        piece = { ...piece, job: runs.part(next.job, next.begun, next.begun + count), index: next.answers.length }
+        next.answers.length++
       }
       pieces.push(piece)
       next.begun += count

@@ -45,19 +45,23 @@ export interface LoadedModel {
  * @throws LockstepError `MODEL_INVALID` where the bytes do not load
  */
 export async function loadModel(bytes: Uint8Array, binding: ModelBinding, name: string): Promise<LoadedModel> {
-  return loadedModel(await openInlineSession(bytes, name), binding, name, () => undefined)
+  return loadedModel(await openInlineSession(bytes, name), binding, name)
 }
 
-/**
- * A model of a session, with its features bound to its tensors.
- *
- * @param onRun told the rows and the milliseconds of each run
- */
+/** Who is told of runs. */
+export interface RunListener {
+  /** Of each run that came to an answer, the rows and the milliseconds. */
+  readonly onRun?: (rows: number, ms: number) => void
+  /** Of each that was ended after its time, the rows. */
+  readonly onTimeout?: (rows: number) => void
+}
+
+/** A model of a session, with its features bound to its tensors. */
 export function loadedModel(
   session: ModelSession,
   binding: ModelBinding,
   name: string,
-  onRun: (rows: number, ms: number) => void,
+  { onRun, onTimeout }: RunListener = {},
 ): LoadedModel {
   const { metadata } = session
   const inputs = binding.inputs.map((input) => ({ name: input.name, write: createTensorWriter(input) }))
@@ -77,9 +81,14 @@ export function loadedModel(
   }
 
   async function timed(feeds: Tensors, asked: readonly string[], rows: number): Promise<Tensors> {
-    const { tensors, ms } = await session.run(feeds, asked)
-    onRun(rows, ms)
-    return tensors
+    try {
+      const { tensors, ms } = await session.run(feeds, asked)
+      onRun?.(rows, ms)
+      return tensors
+    } catch (error) {
+      if (error instanceof LockstepError && error.code === 'MODEL_TIMEOUT') onTimeout?.(rows)
+      throw error
+    }
   }
 
   function checkCall(feeds: Tensors, wanted?: readonly string[]): readonly string[] {

@@ -23,11 +23,11 @@ const sizes = [1, 8, 32, 128, 256]
 const repeats = 4
 /** Runs before the first that counts. */
 const warmUps = 8
-/** A size whose run takes longer is the last, but for the second, without which there is nothing to compare. */
+/** A size whose run takes longer is the last, unless one row takes half as long. */
 const longRunMs = 10
 /** A size is not tried again once its runs took so long, all together: what else goes on may hold up one run of them, and hardly each. */
 const repeatMs = 100
-/** The second is not tried where it would take longer than this by the first. */
+/** No second size is tried where it would take longer than this by the first. */
 const secondMs = 250
 /** Rows that are run alone too. */
 const alone = 16
@@ -54,18 +54,25 @@ async function measure(session: ModelSession, { single, tolerance }: MeasureOpti
   for (let i = 0; i < warmUps; i++) if ((await session.run(first(1), fetches)).ms > longRunMs) break
   const times: [number, number][] = []
   const together: [number, Tensors][] = []
-  for (const [i, size] of (single ? [1] : sizes).entries()) {
+  for (const size of single ? [1] : sizes) {
     let least = Number.POSITIVE_INFINITY
     let tensors: Tensors = {}
-    for (let run = 0, spentMs = 0; run < repeats && spentMs < repeatMs; run++) {
-      const result = await session.run(first(size), fetches)
-      least = Math.min(least, result.ms)
-      spentMs += result.ms
-      tensors = result.tensors
+    try {
+      for (let run = 0, spentMs = 0; run < repeats && spentMs < repeatMs; run++) {
+        const result = await session.run(first(size), fetches)
+        least = Math.min(least, result.ms)
+        spentMs += result.ms
+        tensors = result.tensors
+      }
+    } catch (error) {
+      // it may be that it takes one row alone
+      if (!plain || times.length === 0) throw error
+      return { times, sharesRuns: false }
     }
     times.push([size, least])
     together.push([size, tensors])
-    const mostMs = i === 0 ? (secondMs * size) / (sizes[1] as number) : longRunMs
+    const [, rowMs] = times[0] as (typeof times)[number]
+    const mostMs = times.length === 1 ? secondMs / (sizes[1] as number) : Math.max(longRunMs, 2 * rowMs)
     if (least > mostMs) break
   }
   if (together.length === 1 || tolerance === 0) return { times, sharesRuns: false }

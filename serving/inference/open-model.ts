@@ -14,7 +14,7 @@ import type { ModelSession } from './model-session.ts'
 import type { PredictionCacheOptions } from './prediction-cache.ts'
 import { createPredictionCache } from './prediction-cache.ts'
 import { createRowKey } from './row-key.ts'
-import { createRunTimes } from './run-times.ts'
+import { createRunTimes, hostedBudgetMs } from './run-times.ts'
 import type { LoadAnswer, Runner } from './runner.ts'
 import type { Runners } from './runners.ts'
 
@@ -51,9 +51,6 @@ const inlineLoadMs = 8
 const inlineRowMs = 0.5
 /** How long one run may take for the sake of a cheaper row. */
 const inlineRunMs = 1
-const hostedRunMs = 5
-/** There, too, as many times as long as one row alone: who comes a moment later waits for that anyway. */
-const hostedRunRows = 2
 
 const defaultTimeoutMs = 5000
 /** After so long without a run nobody is turned away for what runs took. */
@@ -72,6 +69,7 @@ const defaultTolerance = 1e-6
 export async function openModel(bytes: () => Promise<Uint8Array>, options: OpenModelOptions): Promise<OpenModel> {
   const { binding, name, running, runners, log, onWait } = options
   const times = createRunTimes()
+  const timeoutMs = (running.timeoutMicros ?? defaultTimeoutMs * 1000) / 1000
   // a process takes a while to start, and the bytes to be read
   const reading = bytes()
   // it may fail before anything waits for it
@@ -86,13 +84,18 @@ export async function openModel(bytes: () => Promise<Uint8Array>, options: OpenM
   const { place, session } = await settle()
   const { metadata } = session
   let ranAt = performance.now()
-  const loaded = loadedModel(session, binding, name, (rows, ms) => {
-    times.note(rows, ms)
-    ranAt = performance.now()
-    options.onRun(rows, ms)
+  const loaded = loadedModel(session, binding, name, {
+    onRun(rows, ms) {
+      times.note(rows, ms)
+      ranAt = performance.now()
+      options.onRun(rows, ms)
+    },
+    // else the next is as large
+    onTimeout: (rows) => times.note(rows, timeoutMs),
   })
-  const budgetMs = () => (place === 'inline' ? inlineRunMs : Math.max(hostedRunMs, hostedRunRows * times.predictMs(1)))
-  const maxRows = () => times.bestRows(budgetMs())
+  const rowMs = tried.measured?.times[0]?.[1] ?? 0
+  const budgetMs = place === 'inline' ? inlineRunMs : hostedBudgetMs(rowMs, timeoutMs)
+  const maxRows = () => times.bestRows(budgetMs)
   const batched = createBatchedModel(loaded, {
     maxRows,
     sharesRuns: tried.measured?.sharesRuns ?? false,
@@ -133,7 +136,6 @@ export async function openModel(bytes: () => Promise<Uint8Array>, options: OpenM
   async function settle(): Promise<{ readonly place: OpenModel['place']; readonly session: ModelSession }> {
     if (!isSmall(tried)) {
       const { runner } = tried
-      const timeoutMs = (running.timeoutMicros ?? defaultTimeoutMs * 1000) / 1000
       const { onEnd } = options
       const now = () => performance.now()
       const hosted = { runners, runner, metadata: tried.loaded.metadata, name, timeoutMs, loadTimeoutMs, bytes, onEnd, now }

@@ -70,7 +70,7 @@ export function createRunTimes(): RunTimes {
     }
     if (slotOfBest === -1) return untriedRows
     const next = slotOfBest + 1
-    const worthATry = next < slots - 1 && !known(next) && least * 2 ** next <= budgetMs
+    const worthATry = next < slots - 1 && !known(next) && least * 2 ** next < budgetMs
     return 2 ** (worthATry ? next : slotOfBest)
   }
 
@@ -103,3 +103,15 @@ export function createRunTimes(): RunTimes {
 
 /** Where nothing is known yet. */
 const untriedRows = 32
+
+const hostedLeastMs = 5
+const hostedRows = 2
+const hostedShare = 0.25
+
+/**
+ * How long one run in a process of its own may take for the sake of cheaper rows, milliseconds: 5, or twice what a row took in the trial, as who comes a moment later waits for that anyway; and never
+ * more than a quarter of what a run may take at all.
+ */
+export function hostedBudgetMs(rowMs: number, timeoutMs: number): number {
+  return Math.min(timeoutMs * hostedShare, Math.max(hostedLeastMs, hostedRows * rowMs))
+}

@@ -3,7 +3,7 @@ import { describe, expect, it } from 'vitest'
 import { createBatchedModel } from '../../serving/inference/batched-model.ts'
 import type { Prediction } from '../../serving/inference/load-model.ts'
 import { openInlineSession } from '../../serving/inference/inline-session.ts'
-import { createRunTimes, maxRunRows } from '../../serving/inference/run-times.ts'
+import { createRunTimes, hostedBudgetMs, maxRunRows } from '../../serving/inference/run-times.ts'
 import type { FeatureRow } from '../../serving/inference/tensor-writer.ts'
 import type { TensorValue } from '../../serving/inference/tensor-value.ts'
 import { tensorRows } from '../../serving/inference/tensor-value.ts'
@@ -233,6 +233,27 @@ describe('run times', () => {
     for (const rows of [1, 2, 4, 8, 16]) times.note(rows, 2 + rows)
     expect(times.bestRows(7)).toBe(4)
     expect(times.bestRows(0.5)).toBe(1)
+  })
+
+  it('let slow rows share a run that takes twice as long as one at most, and far less than its time', () => {
+    expect(hostedBudgetMs(0.7, 5000)).toBe(5)
+    expect(hostedBudgetMs(20, 5000)).toBe(40)
+    expect(hostedBudgetMs(20, 38)).toBe(9.5)
+    const flat = createRunTimes()
+    for (const rows of [1, 8, 32, 128, 256]) flat.note(rows, 20 + rows / 8)
+    expect(flat.bestRows(hostedBudgetMs(20.125, 5000))).toBe(128)
+    // each costs its own: nobody is to wait for others
+    const linear = createRunTimes()
+    for (const rows of [1, 8]) linear.note(rows, rows * 10)
+    expect(linear.bestRows(hostedBudgetMs(10, 5000))).toBe(1)
+  })
+
+  it('leave a size alone whose run was ended after its time', () => {
+    const times = createRunTimes()
+    for (const rows of [1, 8]) times.note(rows, 20)
+    expect(times.bestRows(40)).toBe(8)
+    times.note(8, 5000)
+    expect(times.bestRows(40)).toBe(1)
   })
 
   it('follow a model that has become slower, and one slow run hardly', () => {

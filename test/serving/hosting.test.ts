@@ -119,10 +119,9 @@ describe('a model', () => {
 
   it('that takes long, but hardly longer for several rows, runs them together', async () => {
     const runs: number[] = []
-    const opened = await open(endlessModel(10_000), 'echo', {}, undefined, undefined, (rows) => runs.push(rows))
+    const opened = await open(endlessModel(6000), 'echo', {}, undefined, undefined, (rows) => runs.push(rows))
     const rows = Array.from({ length: 33 }, (_, i) => [i, i, i])
     expect(await Promise.all(rows.map((row) => opened.predict([row])))).toEqual(rows.map((row) => [[new Float32Array(row)]]))
-    // the first have no company
     expect(runs.length).toBeLessThan(8)
     await opened.close()
   })
@@ -132,7 +131,7 @@ describe('a model', () => {
     const { session, run } = await hosted(bytes)
     const inline = await openInlineSession(bytes, 'named')
     const binding = bindTo(inline.metadata, 'typed', 'typed')
-    const [there, here] = [session, inline].map((each) => loadedModel(each, binding, 'named', () => undefined))
+    const [there, here] = [session, inline].map((each) => loadedModel(each, binding, 'named'))
     const rows = [
       [0.1, 9_007_199_254_740_993n, 'Zürich', true, new Float32Array([1, 2])],
       [null, -(2n ** 63n), '', false, null],
@@ -166,6 +165,16 @@ describe('a run that never returns', () => {
     expect(await endless.predict([[2, 0, 5]])).toEqual([[new Float32Array([2, 0, 5])]])
     expect(ends).toEqual(['timeout'])
     await Promise.all([endless.close(), other.close()])
+  })
+
+  it('is told of by its rows, so that the next is smaller', async () => {
+    const { session } = await hosted(endlessModel(), 300)
+    const late: number[] = []
+    const model = loadedModel(session, bindTo(session.metadata, 'flight', 'echo'), 'echo', { onTimeout: (rows) => late.push(rows) })
+    await expect(model.run([forEver, forEver])).rejects.toMatchObject({ code: 'MODEL_TIMEOUT' })
+    expect(await model.run([[1, 2, 3]])).toEqual([[new Float32Array([1, 2, 3])]])
+    expect(late).toEqual([2])
+    await model.close()
   })
 
   it('time and again has its model left alone for a while, and then tried once', async () => {

@@ -23,7 +23,7 @@ export async function load(
 ): Promise<LoadedModel> {
   const bytes = typeof file === 'string' ? await onnx(file) : file
   const session = await openInlineSession(bytes, model)
-  return loadedModel(session, bindTo(session.metadata, service, model, output), model, onRun)
+  return loadedModel(session, bindTo(session.metadata, service, model, output), model, onRun === undefined ? {} : { onRun })
 }
 
 export function bindTo(contract: LoadedModel['metadata'], service: string, model: string, output?: ModelSpec['output']): ModelBinding {

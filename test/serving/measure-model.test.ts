@@ -34,14 +34,30 @@ describe('what a model is measured by', () => {
   })
 
   it('is two sizes at least where a row is slow, so that rows may share runs', async () => {
-    const { session } = await timed((rows) => 20 + rows)
+    const { session } = await timed((rows) => 10 * rows)
     expect(await measureModel(session, how)).toEqual({
       times: [
-        [1, 21],
-        [8, 28],
+        [1, 10],
+        [8, 80],
       ],
       sharesRuns: true,
     })
+    await session.release()
+  })
+
+  it('is each size whose run takes twice as long as a row at most', async () => {
+    const { session } = await timed((rows) => 20 + rows / 8)
+    const { times } = await measureModel(session, how)
+    expect(times).toEqual([1, 8, 32, 128, 256].map((rows) => [rows, 20 + rows / 8]))
+    await session.release()
+  })
+
+  it('is one row where the model takes no more at a time, whatever it says', async () => {
+    const { session } = await timed((rows) => {
+      if (rows > 1) throw new Error('It takes one row.')
+      return 20
+    })
+    expect(await measureModel(session, how)).toEqual({ times: [[1, 20]], sharesRuns: false })
     await session.release()
   })
 
