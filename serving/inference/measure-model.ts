@@ -23,7 +23,7 @@ const sizes = [1, 8, 32, 128, 256]
 const repeats = 4
 /** Runs before the first that counts. */
 const warmUps = 8
-/** A size whose run takes longer is the last, unless one row takes half as long. */
+/** A size whose run takes longer than this, and than two rows one by one, is the last. */
 const longRunMs = 10
 /** A size is not tried again once its runs took so long, all together: what else goes on may hold up one run of them, and hardly each. */
 const repeatMs = 100
