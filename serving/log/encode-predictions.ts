@@ -10,12 +10,17 @@ import { loggedEntity } from '../../offline/prediction-log/logged-entity.ts'
 import { parseSnapshot } from '../../runtime/snapshot-bounds.ts'
 import { byPlan } from '../by-plan.ts'
 import type { ServedEntity } from '../entity-parser.ts'
+import type { FeatureRead } from '../read-features.ts'
 import type { ReadOrigin } from '../read-origins.ts'
 import type { EndedBy } from './ended-transactions.ts'
 import type { NotedPredictions } from './prediction-log.ts'
 
-/** A request as it was noted, with what only that moment could tell. */
-export interface KeptPredictions extends NotedPredictions {
+/** A request as it was noted, with what only that moment could tell, and without what came over the connection with its values. */
+export interface KeptPredictions extends Omit<NotedPredictions, 'read'> {
+  readonly read: Pick<FeatureRead, 'entities' | 'asOf' | 'degraded' | 'skewed'> & {
+    readonly rows: readonly Pick<ServiceValues, 'values' | 'statuses'>[]
+    readonly origins: readonly (readonly ReadOrigin[])[]
+  }
   /** When it was answered, epoch microseconds. */
   readonly at: number
   readonly latencyMicros: number
@@ -31,7 +36,6 @@ export function* encodePredictions(kept: KeptPredictions, snapshot: string): Gen
   const { service, read, outputs, predictions } = kept
   const write = writerOf(service)
   const output = outputsOf(outputs)
-  const origins = read.origins()
   const ended = parseSnapshot(kept.ended.snapshot ?? snapshot)
   for (const [index, entity] of read.entities.entries()) {
     const row = read.rows[index]
@@ -50,7 +54,7 @@ export function* encodePredictions(kept: KeptPredictions, snapshot: string): Gen
       request: write.request(entity.request),
       features: write.features(row.values),
       statuses: statusesJson(service, row.statuses),
-      reads: write.reads(origins[index] ?? []),
+      reads: write.reads(read.origins[index] ?? []),
       outputs: output(predictions[index] ?? []),
       latencyMicros: kept.latencyMicros,
       apiKey: kept.apiKey,

@@ -170,9 +170,8 @@ export function createPredictionLog(deps: PredictionLogDeps, options: Prediction
         if (closed) return metrics.dropped('closed', rows)
         if (heldValues + values > maxValues) return metrics.dropped('full', rows)
         const latencyMicros = Math.min(Math.round((performance.now() - startedMs) * 1000), mostMicros)
-        // until they are made, values hold on to all that came over the connection with them
-        for (const row of read.rows) void row.values
-        noted.push({ kept: { ...predictions, at: Math.round(clock()), latencyMicros, ended: ended.now() }, values })
+        const kept = { ...predictions, read: keptOf(read), at: Math.round(clock()), latencyMicros, ended: ended.now() }
+        noted.push({ kept, values })
         notedValues += values
         heldValues += values
         waitingRows += rows
@@ -200,4 +199,9 @@ export function createPredictionLog(deps: PredictionLogDeps, options: Prediction
       waitingRows = 0
     },
   }
+}
+
+/** What is made of a read as it is asked for is made now: until then it holds on to all that came over the connection with it. */
+function keptOf({ entities, asOf, degraded, skewed, rows, origins }: NotedPredictions['read']): KeptPredictions['read'] {
+  return { entities, asOf, degraded, skewed, rows: rows.map(({ values, statuses }) => ({ values, statuses })), origins: origins() }
 }

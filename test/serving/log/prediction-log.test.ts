@@ -1,6 +1,10 @@
+import { setTimeout as delay } from 'node:timers/promises'
+import { setFlagsFromString } from 'node:v8'
+import { runInNewContext } from 'node:vm'
 import { sql } from 'kysely'
 import type { Registry } from 'prom-client'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import type { OnlineStore } from '../../../online/store.ts'
 import { createLogger } from '../../../runtime/log.ts'
 import { openPostgres } from '../../../runtime/open-postgres.ts'
 import { parseLogShares } from '../../../runtime/log-shares.ts'
@@ -119,6 +123,36 @@ describe('the prediction log', () => {
     expect(taken.length).toBeLessThan(1150)
     expect(taken).toEqual(ids.filter((id) => createSampling({ share: 0.01, models: new Map() }).takes('other', id)))
     expect([sampling.takes('all', 'x'), sampling.takes('none', taken[0]!)]).toEqual([true, false])
+  })
+
+  it('holds on to nothing that came over the connection with what it has noted', async () => {
+    setFlagsFromString('--expose-gc')
+    const gc = runInNewContext('gc') as () => void
+    const came: WeakRef<ArrayBufferLike>[] = []
+    const { url, server, registry } = await world.serve({
+      ...logging(all),
+      async store() {
+        const store = world.openStore()
+        const read: OnlineStore['read'] = async (...asked) => {
+          const values = await store.read(...asked)
+          for (const bytes of values) if (bytes !== null) came.push(new WeakRef(bytes.buffer))
+          return values
+        }
+        return { ...store, read }
+      },
+    })
+    await server.whenReady()
+    const predict = (airport: string) => ask(url, '/v1/predict', { model: 'typed', entities: [{ airport }] })
+    expect((await predict('ATL')).status).toBe(200)
+    const before = came.splice(0)
+    expect(before).not.toEqual([])
+    // the store holds on to what it read last
+    expect((await predict('JFK')).status).toBe(200)
+    await delay(20)
+    gc()
+    expect(await metric(registry, 'lockstep_prediction_log_waiting_rows')).toBe(2)
+    expect(before.flatMap((buffer) => buffer.deref()?.byteLength ?? [])).toEqual([])
+    await server.close()
   })
 
   it('makes the days that it writes and drops those that are older than is kept', async () => {
