@@ -1,11 +1,11 @@
 /**
  * What a server does with three times the load that it can take: how many requests it answers in time, beside its peak, and how long those wait that it lets in.
  *
- *     npm run bench -- overload [--redis redis://127.0.0.1:6379] [--seconds 30] [--entities 20] [--times 3] [--timeout-ms 1000] [--json]
+ *     npm run bench -- overload [--redis redis://127.0.0.1:6379] [--seconds 30] [--rounds 3] [--entities 20] [--times 3] [--timeout-ms 1000] [--json]
  *
- * The peak is the best of several numbers of connections that each ask again when they are answered. Then the same requests, each with a deadline, are sent at a fixed rate, whatever comes back, and
- * then the peak is sought once more: of a machine that became faster or slower meanwhile, the mean of both says most. The server is a process of its own, with API keys. With --json the last line is one
- * of JSON.
+ * The peak is what it answers over the best of several numbers of connections that each ask again when they are answered. Then, in rounds, the same requests, each with a deadline, are sent at a fixed
+ * rate, whatever comes back, and the peak is measured again: of a machine whose speed varies the mean of the peaks before and after says most, and the median of the rounds' own ratios. The server is a
+ * process of its own, with API keys. With --json the last line is one of JSON.
  */
 import { spawn } from 'node:child_process'
 import type { ChildProcess } from 'node:child_process'
@@ -14,53 +14,71 @@ import { parseArgs } from 'node:util'
 import type { Asked } from './overload/ask-at-rate.ts'
 import { askAtRate } from './overload/ask-at-rate.ts'
 import { askInTurn } from './overload/ask-in-turn.ts'
+import { median } from './in-process.ts'
 import { cpuSeconds } from './serving/server.ts'
 
 const { values: args } = parseArgs({
   options: {
     redis: { type: 'string' },
     seconds: { type: 'string', default: '30' },
+    rounds: { type: 'string', default: '3' },
     entities: { type: 'string', default: '20' },
     times: { type: 'string', default: '3' },
     'timeout-ms': { type: 'string', default: '1000' },
     json: { type: 'boolean', default: false },
   },
 })
-const seconds = Number(args.seconds)
-const entities = Number(args.entities)
-const timeoutMs = Number(args['timeout-ms'])
+const [seconds, rounds, entities, times, timeoutMs] = [args.seconds, args.rounds, args.entities, args.times, args['timeout-ms']].map(
+  Number,
+) as [number, number, number, number, number]
 
 const { child, port, key } = await start()
 try {
   const requests = Array.from({ length: 200 }, (_, i) => request(i))
   const peakMs = Math.min(5000, seconds * 500)
   await askInTurn(port, requests, 64, peakMs / 2)
-  const before = await findPeak(requests, peakMs)
+  const connections = await findPeak(requests, peakMs)
+  say(`The peak is over ${connections} connections.`)
+  const peak = () => measured(() => askInTurn(port, requests, connections, peakMs))
+  let before = await peak()
   print('peak', before.rate, before)
-  const overload = await askAtRate(port, requests, {
-    perSecond: before.rate * Number(args.times),
-    forMs: seconds * 1000,
-    timeoutMs,
-    cpuSeconds: () => cpuSeconds(child),
-  })
-  const goodput = overload.good / overload.seconds
-  print(`${args.times} times that`, goodput, overload)
-  const after = await findPeak(requests, peakMs)
-  print('peak again', after.rate, after)
-  const peak = { rate: mean(before.rate, after.rate), cpu: mean(before.cpu, after.cpu), p99: mean(before.p99, after.p99) }
-  const { good, late, refused, failed, unsent, health } = overload
-  process.stdout.write(
-    `answered ${good}, after the deadline ${late}, refused ${refused}, failed ${failed}, not sent for want of a connection ${unsent}; slowest health check ${health.slowestMs.toFixed(1)} ms\n`,
-  )
-  const perCpu = { peak: peak.rate / peak.cpu, overload: goodput / overload.cpu }
-  process.stdout.write(
-    `answered in a second of the server's processor: ${perCpu.peak.toFixed(0)} at the peak (it had ${peak.cpu.toFixed(2)} of one), ${perCpu.overload.toFixed(0)} then (${overload.cpu.toFixed(2)})\n`,
-  )
-  const ratios = { goodput: goodput / peak.rate, perCpu: perCpu.overload / perCpu.peak, p99: overload.p99 / peak.p99 }
-  process.stdout.write(
-    `ratio to the peak: goodput ${ratios.goodput.toFixed(2)}, by processor time ${ratios.perCpu.toFixed(2)}, p99 ${ratios.p99.toFixed(2)}\n`,
-  )
-  if (args.json) process.stdout.write(`${JSON.stringify({ entities, peaks: [before, after], overload, goodput, ratios })}\n`)
+  const peaks = [before]
+  const overloads = []
+  const ratios = []
+  for (let round = 0; round < rounds; round++) {
+    const overload = await askAtRate(port, requests, {
+      perSecond: before.rate * times,
+      forMs: seconds * 1000,
+      timeoutMs,
+      cpuSeconds: () => cpuSeconds(child),
+    })
+    const { good, late, refused, failed, unsent, health } = overload
+    const goodput = good / overload.seconds
+    print(`${times} times that`, goodput, overload)
+    say(
+      `  after the deadline ${late}, refused ${refused}, failed ${failed}, not sent for want of a connection ${unsent}; slowest health check ${health.slowestMs.toFixed(1)} ms`,
+    )
+    const after = await peak()
+    print('peak again', after.rate, after)
+    const between = { rate: mean(before.rate, after.rate), cpu: mean(before.cpu, after.cpu), p99: mean(before.p99, after.p99) }
+    const ratio = {
+      goodput: goodput / between.rate,
+      perCpu: goodput / overload.cpu / (between.rate / between.cpu),
+      p99: overload.p99 / between.p99,
+    }
+    sayRatio('  ratio to the peak', ratio)
+    peaks.push(after)
+    before = after
+    overloads.push(overload)
+    ratios.push(ratio)
+  }
+  const middle = {
+    goodput: median(ratios.map(({ goodput }) => goodput)),
+    perCpu: median(ratios.map(({ perCpu }) => perCpu)),
+    p99: median(ratios.map(({ p99 }) => p99)),
+  }
+  sayRatio(`median of ${rounds}`, middle)
+  if (args.json) say(JSON.stringify({ entities, peaks, overloads, ratios, ratio: middle }))
 } finally {
   await end(child)
 }
@@ -72,14 +90,15 @@ async function measured<T>(run: () => Promise<T>): Promise<T & { readonly cpu: n
   return { ...result, cpu: ((await cpuSeconds(child)) - before) / ((performance.now() - begin) / 1000) }
 }
 
-/** Of several numbers of connections that with the most answers. */
-async function findPeak(requests: readonly Buffer[], forMs: number) {
-  let peak = await measured(() => askInTurn(port, requests, 32, forMs))
-  for (const connections of [64, 128]) {
-    const asked = await measured(() => askInTurn(port, requests, connections, forMs))
-    if (asked.rate > peak.rate) peak = asked
+/** @returns the number of connections, of several, with the most answers: there and back, so that none has the better time of a machine whose speed varies */
+async function findPeak(requests: readonly Buffer[], forMs: number): Promise<number> {
+  const [few, some, many] = [32, 64, 128]
+  const rates = new Map<number, number>()
+  for (const connections of [few, some, many, many, some, few]) {
+    const { rate } = await askInTurn(port, requests, connections, forMs)
+    rates.set(connections, (rates.get(connections) ?? 0) + rate)
   }
-  return peak
+  return [...rates].reduce((best, one) => (one[1] > best[1] ? one : best))[0]
 }
 
 function mean(a: number, b: number): number {
@@ -96,10 +115,18 @@ function request(i: number): Buffer {
   )
 }
 
-function print(name: string, rate: number, { p50, p99 }: Pick<Asked, 'p50' | 'p99'>): void {
-  process.stdout.write(
-    `${name.padEnd(14)} ${rate.toFixed(0).padStart(7)} requests/s   p50 ${p50.toFixed(2)} ms   p99 ${p99.toFixed(2)} ms\n`,
+function print(name: string, rate: number, { p50, p99, cpu }: Pick<Asked, 'p50' | 'p99' | 'cpu'>): void {
+  say(
+    `${name.padEnd(14)} ${rate.toFixed(0).padStart(7)} requests/s   p50 ${p50.toFixed(2)} ms   p99 ${p99.toFixed(2)} ms   by ${cpu.toFixed(2)} of a processor`,
   )
+}
+
+function sayRatio(name: string, { goodput, perCpu, p99 }: Readonly<Record<'goodput' | 'perCpu' | 'p99', number>>): void {
+  say(`${name}: goodput ${goodput.toFixed(2)}, by processor time ${perCpu.toFixed(2)}, p99 ${p99.toFixed(2)}`)
+}
+
+function say(line: string): void {
+  process.stdout.write(`${line}\n`)
 }
 
 async function start(): Promise<{ child: ChildProcess; port: number; key: string }> {
