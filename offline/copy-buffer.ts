@@ -1,9 +1,11 @@
-const chunkBytes = 1 << 18
+const [leastBytes, mostBytes] = [1 << 14, 1 << 18]
+const noBytes = Buffer.alloc(0)
+const noView = new DataView(noBytes.buffer)
 
-/** Bytes in network order, cut into chunks of 256 KB that are the receiver's to keep. */
+/** Bytes in network order, cut into chunks that are the receiver's to keep: of 16 KB, and each twice the one before, up to 256 KB. */
 export class CopyBuffer {
-  #bytes = Buffer.allocUnsafeSlow(chunkBytes)
-  #view = new DataView(this.#bytes.buffer)
+  #bytes: Buffer = noBytes
+  #view: DataView = noView
   #at = 0
   #full: Buffer[] = []
 
@@ -16,7 +18,8 @@ export class CopyBuffer {
 
   /** All that is left, taken away. */
   takeRest(): Buffer[] {
-    this.#cut(chunkBytes)
+    this.#cut()
+    ;[this.#bytes, this.#view] = [noBytes, noView]
     return this.takeFull()
   }
 
@@ -93,13 +96,17 @@ export class CopyBuffer {
   }
 
   #need(size: number): void {
-    if (this.#at + size > this.#bytes.length) this.#cut(Math.max(chunkBytes, size))
+    if (this.#at + size > this.#bytes.length) this.#grow(size)
   }
 
-  #cut(nextBytes: number): void {
-    if (this.#at > 0) this.#full.push(this.#bytes.subarray(0, this.#at))
-    this.#bytes = Buffer.allocUnsafeSlow(nextBytes)
+  #grow(size: number): void {
+    this.#cut()
+    this.#bytes = Buffer.allocUnsafeSlow(Math.max(size, leastBytes, Math.min(this.#bytes.length * 2, mostBytes)))
     this.#view = new DataView(this.#bytes.buffer)
+  }
+
+  #cut(): void {
+    if (this.#at > 0) this.#full.push(this.#bytes.subarray(0, this.#at))
     this.#at = 0
   }
 }

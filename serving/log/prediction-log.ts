@@ -73,8 +73,8 @@ export interface PredictionLogOptions {
 const soonShare = 0.1
 /** What an int4 holds. */
 const mostMicros = 2 ** 31 - 1
-/** Rows that are encoded between two turns of the event loop. */
-const rowsPerTurn = 50
+/** Rows that are encoded between two turns of the event loop, a tenth of a millisecond to a half. */
+const rowsPerTurn = 10
 
 export function createPredictionLog(deps: PredictionLogDeps, options: PredictionLogOptions): PredictionLog {
   const { log, clock } = deps
