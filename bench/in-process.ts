@@ -67,6 +67,9 @@ export async function inOwnPlace(postgresUrl: string, work: (place: BenchPlace) 
   }
 }
 
+/** Of an even number of them the mean of the middle two; NaN of none. */
 export function median(numbers: readonly number[]): number {
-  return numbers.toSorted((a, b) => a - b)[numbers.length >> 1] ?? Number.NaN
+  const sorted = numbers.toSorted((a, b) => a - b)
+  const [low = Number.NaN, high = Number.NaN] = [sorted[(sorted.length - 1) >> 1], sorted[sorted.length >> 1]]
+  return (low + high) / 2
 }

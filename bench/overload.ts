@@ -31,6 +31,7 @@ const { values: args } = parseArgs({
 const [seconds, rounds, entities, times, timeoutMs] = [args.seconds, args.rounds, args.entities, args.times, args['timeout-ms']].map(
   Number,
 ) as [number, number, number, number, number]
+if (!Number.isInteger(rounds) || rounds < 1) throw new Error(`--rounds ${args.rounds}: how many rounds, 1 or more.`)
 
 const { child, port, key } = await start()
 try {
@@ -58,6 +59,7 @@ try {
     say(
       `  after the deadline ${late}, refused ${refused}, failed ${failed}, not sent for want of a connection ${unsent}; slowest health check ${health.slowestMs.toFixed(1)} ms`,
     )
+    await askInTurn(port, requests, connections, peakMs / 5)
     const after = await peak()
     print('peak again', after.rate, after)
     const between = { rate: mean(before.rate, after.rate), cpu: mean(before.cpu, after.cpu), p99: mean(before.p99, after.p99) }
@@ -95,7 +97,7 @@ async function findPeak(requests: readonly Buffer[], forMs: number): Promise<num
   const [few, some, many] = [32, 64, 128]
   const rates = new Map<number, number>()
   for (const connections of [few, some, many, many, some, few]) {
-    const { rate } = await askInTurn(port, requests, connections, forMs)
+    const { rate } = await askInTurn(port, requests, connections, forMs / 2)
     rates.set(connections, (rates.get(connections) ?? 0) + rate)
   }
   return [...rates].reduce((best, one) => (one[1] > best[1] ? one : best))[0]

@@ -39,6 +39,7 @@ import { IncomingRequest } from './http/incoming-request.ts'
 import { createLimit } from './limit.ts'
 import { listening as listenOn } from './listening.ts'
 import { createLogMetrics } from './log/log-metrics.ts'
+import type { PredictionLogOptions } from './log/prediction-log.ts'
 import { createPredictionLog } from './log/prediction-log.ts'
 import { createLiveCatalog } from './live-catalog.ts'
 import { createLoadOnRequest } from './load-on-request.ts'
@@ -108,8 +109,8 @@ export interface ServerOptions {
   readonly lead?: boolean
   /** How long it waits to be ready before it listens. Default: 0. */
   readonly warmMs?: number
-  /** How many values that are not written yet the prediction log holds (`PredictionLogOptions.maxValues`). */
-  readonly logMaxValues?: number
+  /** What else than its own defaults the prediction log goes by. */
+  readonly predictionLog?: Pick<PredictionLogOptions, 'maxValues' | 'flushMs'>
   /** How often the registry is looked at for changes and the stores for life. Default 2000. */
   readonly pollMs?: number
   /** How long requests under way may take when the server closes. Default 10,000. */
@@ -201,7 +202,7 @@ export function createServer(options: ServerOptions): LockstepServer {
     {
       shares: options.config.logShares ?? logNothing,
       retentionDays: options.config.logRetentionDays ?? 30,
-      ...(options.logMaxValues === undefined ? {} : { maxValues: options.logMaxValues }),
+      ...options.predictionLog,
     },
   )
   let dropDelayMs = dropAgainMs

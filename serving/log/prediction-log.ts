@@ -73,8 +73,8 @@ export interface PredictionLogOptions {
 const soonShare = 0.1
 /** What an int4 holds. */
 const mostMicros = 2 ** 31 - 1
-/** Rows that are encoded between two turns of the event loop, a tenth of a millisecond to a half. */
-const rowsPerTurn = 10
+/** A batch is encoded in so many turns of the event loop, of so many rows each: few, so that no request waits for long, and more where many wait. */
+const [turnsPerBatch, leastPerTurn, mostPerTurn] = [20, 10, 50]
 
 export function createPredictionLog(deps: PredictionLogDeps, options: PredictionLogOptions): PredictionLog {
   const { log, clock } = deps
@@ -139,6 +139,7 @@ export function createPredictionLog(deps: PredictionLogDeps, options: Prediction
         return false
       }
     }
+    const perTurn = Math.min(mostPerTurn, Math.max(leastPerTurn, Math.ceil(notedRows / turnsPerBatch)))
     const taken = noted
     noted = []
     notedValues = 0
@@ -150,7 +151,7 @@ export function createPredictionLog(deps: PredictionLogDeps, options: Prediction
         for (const row of encodePredictions(kept, snapshot)) {
           writer.add(row)
           added++
-          if (++sinceTurn % rowsPerTurn === 0) await nextTurn()
+          if (++sinceTurn % perTurn === 0) await nextTurn()
         }
       } catch (error) {
         log.error({ requestId: kept.requestId, error: messageOf(error) }, 'predictions cannot be logged')
@@ -166,8 +167,8 @@ export function createPredictionLog(deps: PredictionLogDeps, options: Prediction
         const { model, requestId, read, startedMs } = predictions
         if (!sampling.takes(model, requestId)) return
         const rows = read.entities.length
-        const values = sizeOf(predictions)
         if (closed) return metrics.dropped('closed', rows)
+        const values = sizeOf(predictions)
         if (heldValues + values > maxValues) return metrics.dropped('full', rows)
         const latencyMicros = Math.min(Math.round((performance.now() - startedMs) * 1000), mostMicros)
         const kept = { ...predictions, read: keptOf(read), at: Math.round(clock()), latencyMicros, ended: ended.now() }

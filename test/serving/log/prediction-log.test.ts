@@ -131,6 +131,7 @@ describe('the prediction log', () => {
     const came: WeakRef<ArrayBufferLike>[] = []
     const { url, server, registry } = await world.serve({
       ...logging(all),
+      predictionLog: { flushMs: 60_000 },
       async store() {
         const store = world.openStore()
         const read: OnlineStore['read'] = async (...asked) => {
@@ -204,7 +205,7 @@ describe('a prediction log whose PostgreSQL is away', () => {
     const gate = await gated(world.postgresUrl)
     const { url, server, registry } = await world.serve({
       ...logging(all),
-      logMaxValues: 400,
+      predictionLog: { maxValues: 400 },
       database: async () => openPostgres(gate.through(world.postgresUrl)),
     })
     await server.whenReady()
@@ -234,7 +235,7 @@ describe('a prediction log whose PostgreSQL is away', () => {
   })
 
   it('neither slows nor fails predictions where it holds the table up, and holds no more than it may', async () => {
-    const { url, server, registry } = await world.serve({ ...logging(all), logMaxValues: 400 })
+    const { url, server, registry } = await world.serve({ ...logging(all), predictionLog: { maxValues: 400 } })
     await server.whenReady()
     await world.db.kysely.transaction().execute(async (transaction) => {
       await sql`lock table lockstep.prediction_log in access exclusive mode`.execute(transaction)
