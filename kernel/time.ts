@@ -21,9 +21,11 @@ export function parseTimestamp(text: string): number {
   const leap = (y % 4 === 0 && y % 100 !== 0) || y % 400 === 0
   const days = mo === 2 && leap ? 29 : daysInMonth[mo - 1]
   if (days === undefined || d < 1 || d > days || h > 23 || mi > 59 || s > 59) throw invalid(text)
+  const offset = zoneMinutes(zone)
+  if (offset === null) throw invalid(text)
   const base = new Date(0)
   base.setUTCFullYear(y, mo - 1, d)
-  const millis = base.getTime() + ((h * 60 + mi) * 60 + s) * 1000 - zoneMinutes(zone) * 60_000
+  const millis = base.getTime() + ((h * 60 + mi) * 60 + s) * 1000 - offset * 60_000
   return checkMicros(millis * 1000 + Number(fraction.padEnd(6, '0').slice(0, 6)), text)
 }
 
@@ -65,9 +67,12 @@ export function floorTo(micros: number, step: number): number {
 
 export const endOfTime = maxMicros
 
-function zoneMinutes(zone: string): number {
+/** null: there is none such. */
+function zoneMinutes(zone: string): number | null {
   if (zone === 'Z' || zone === 'z') return 0
-  const minutes = Number(zone.slice(1, 3)) * 60 + Number(zone.slice(3).replace(':', '') || '0')
+  const [hours, rest] = [Number(zone.slice(1, 3)), Number(zone.slice(3).replace(':', '') || '0')]
+  if (hours > 23 || rest > 59) return null
+  const minutes = hours * 60 + rest
   return zone.startsWith('-') ? -minutes : minutes
 }
 

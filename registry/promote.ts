@@ -33,7 +33,12 @@ export interface AliasChange {
   readonly servers?: LoadedOn
 }
 
-export interface PromoteOptions extends LoadOnServersOptions {
+export interface ChangeOptions {
+  /** Called when all is ready to be made: what it throws undoes it, and after it, it is made. */
+  readonly beforeCommit?: () => void
+}
+
+export interface PromoteOptions extends LoadOnServersOptions, ChangeOptions {
   /** Changes it without having servers load the version first, which then answers on each once that has loaded it. */
   readonly atOnce?: boolean
 }
@@ -50,7 +55,7 @@ export async function promoteModel(
   wanted: VersionReference,
   by: Actor,
   alias: string = championAlias,
-  { atOnce = false, ...options }: PromoteOptions = {},
+  { atOnce = false, beforeCommit, ...options }: PromoteOptions = {},
 ): Promise<AliasChange> {
   checkAlias(alias)
   const catalog = await loadCatalog(db)
@@ -59,13 +64,19 @@ export async function promoteModel(
   requireServable(catalog, model, alias, version)
   const before = model.aliases.get(alias)?.version
   const servers = atOnce || before === version ? null : await loadOnServers(db, name, { version, revision: catalog.revision }, options)
-  const change = await changeAlias(db, name, async (now, transaction) => {
-    // it may have waited for its turn
-    options.signal?.throwIfAborted()
-    const there = now.aliases.get(alias)?.version
-    if (servers !== null && servers.asked > 0 && there !== before && there !== version) throw changedMeanwhile(name, alias, version, there)
-    return await pointAlias(transaction, now, alias, version, by)
-  })
+  const change = await changeAlias(
+    db,
+    name,
+    async (now, transaction) => {
+      // it may have waited for its turn
+      options.signal?.throwIfAborted()
+      const there = now.aliases.get(alias)?.version
+      if (servers !== null && servers.asked > 0 && there !== before && there !== version)
+        throw changedMeanwhile(name, alias, version, there)
+      return await pointAlias(transaction, now, alias, version, by)
+    },
+    beforeCommit,
+  )
   return servers === null ? change : { ...change, servers }
 }
 
@@ -84,19 +95,30 @@ function changedMeanwhile(model: string, alias: string, version: number, there: 
  *
  * @throws LockstepError `UNKNOWN_DEFINITION` also where there is no such alias; `NOT_PROMOTABLE` where it pointed at none before, or that cannot be served any more
  */
-export async function rollBackModel(db: Database, name: string, by: Actor, alias: string = championAlias): Promise<AliasChange> {
-  return await changeAlias(db, name, async (model, transaction) => {
-    const there = requireAlias(model, alias)
-    const to = there.former.at(-1)
-    if (to === undefined) {
-      throw new LockstepError(
-        'NOT_PROMOTABLE',
-        `The alias "${alias}" of the model "${name}" cannot be rolled back: it pointed at no version before ${there.version}. Point it at one: lockstep model alias ${name}@N ${alias}.`,
-        { details: { model: name, alias } },
-      )
-    }
-    return await writeAlias(transaction, model, alias, { to, former: there.former.slice(0, -1), action: 'rollback' }, by)
-  })
+export async function rollBackModel(
+  db: Database,
+  name: string,
+  by: Actor,
+  alias: string = championAlias,
+  { beforeCommit }: ChangeOptions = {},
+): Promise<AliasChange> {
+  return await changeAlias(
+    db,
+    name,
+    async (model, transaction) => {
+      const there = requireAlias(model, alias)
+      const to = there.former.at(-1)
+      if (to === undefined) {
+        throw new LockstepError(
+          'NOT_PROMOTABLE',
+          `The alias "${alias}" of the model "${name}" cannot be rolled back: it pointed at no version before ${there.version}. Point it at one: lockstep model alias ${name}@N ${alias}.`,
+          { details: { model: name, alias } },
+        )
+      }
+      return await writeAlias(transaction, model, alias, { to, former: there.former.slice(0, -1), action: 'rollback' }, by)
+    },
+    beforeCommit,
+  )
 }
 
 /**
@@ -104,13 +126,24 @@ export async function rollBackModel(db: Database, name: string, by: Actor, alias
  *
  * @throws LockstepError `UNKNOWN_DEFINITION`
  */
-export async function removeModelAlias(db: Database, name: string, alias: string, by: Actor): Promise<AliasChange> {
-  return await changeAlias(db, name, async (model, transaction) => {
-    const from = requireAlias(model, alias).version
-    await transaction.deleteFrom('lockstep.model_aliases').where('model', '=', name).where('alias', '=', alias).execute()
-    await recordModelEvent(transaction, { model: name, action: 'remove', alias, from, to: null, ...by })
-    return { model: name, alias, from, to: null, changed: true }
-  })
+export async function removeModelAlias(
+  db: Database,
+  name: string,
+  alias: string,
+  by: Actor,
+  { beforeCommit }: ChangeOptions = {},
+): Promise<AliasChange> {
+  return await changeAlias(
+    db,
+    name,
+    async (model, transaction) => {
+      const from = requireAlias(model, alias).version
+      await transaction.deleteFrom('lockstep.model_aliases').where('model', '=', name).where('alias', '=', alias).execute()
+      await recordModelEvent(transaction, { model: name, action: 'remove', alias, from, to: null, ...by })
+      return { model: name, alias, from, to: null, changed: true }
+    },
+    beforeCommit,
+  )
 }
 
 /** Within the transaction of a push, or of another change. */
@@ -156,6 +189,7 @@ async function changeAlias(
   db: Database,
   name: string,
   change: (model: CatalogModel, transaction: Kysely<LockstepTables>) => Promise<Omit<AliasChange, 'revision'>>,
+  beforeCommit: ChangeOptions['beforeCommit'],
 ): Promise<AliasChange> {
   return await db.kysely.transaction().execute(async (transaction) => {
     await lockRegistry(transaction)
@@ -163,7 +197,9 @@ async function changeAlias(
     const model = catalog.model(name)
     const made = await change(model, transaction)
     if (made.to !== null) requireServable(catalog, model, made.alias, made.to)
-    return { ...made, revision: made.changed ? await bumpRevision(transaction) : await readRevision(transaction) }
+    const revision = made.changed ? await bumpRevision(transaction) : await readRevision(transaction)
+    beforeCommit?.()
+    return { ...made, revision }
   })
 }
 

@@ -5,7 +5,7 @@ import type { ModelLineage } from '../registry/model-lineage.ts'
 import { readModelLineage } from '../registry/model-lineage.ts'
 import type { ModelVersion } from '../registry/model-versions.ts'
 import type { VersionReference } from '../registry/pick-version.ts'
-import type { AliasChange, PromoteOptions } from '../registry/promote.ts'
+import type { AliasChange, ChangeOptions, PromoteOptions } from '../registry/promote.ts'
 import { promoteModel, removeModelAlias, rollBackModel } from '../registry/promote.ts'
 import type { Database } from '../runtime/database.ts'
 import type { LiveCatalog } from './live-catalog.ts'
@@ -22,8 +22,8 @@ export interface TakenChange extends AliasChange {
 export interface ModelChanges {
   /** @throws LockstepError what `promoteModel` throws, `POSTGRES_UNAVAILABLE` */
   promote(model: string, version: VersionReference, alias: string, by: Actor, options?: PromoteOptions): Promise<TakenChange>
-  rollBack(model: string, alias: string, by: Actor): Promise<TakenChange>
-  remove(model: string, alias: string, by: Actor): Promise<TakenChange>
+  rollBack(model: string, alias: string, by: Actor, options?: ChangeOptions): Promise<TakenChange>
+  remove(model: string, alias: string, by: Actor, options?: ChangeOptions): Promise<TakenChange>
   /** Newest first. */
   history(model: string, limit: number | undefined): Promise<readonly ModelEvent[]>
   lineage(version: ModelVersion): Promise<ModelLineage>
@@ -50,8 +50,8 @@ export function createModelChanges(database: () => Database, catalog: LiveCatalo
 
   return {
     promote: (model, version, alias, by, options) => taken((db) => promoteModel(db, model, version, by, alias, options)),
-    rollBack: (model, alias, by) => taken((db) => rollBackModel(db, model, by, alias)),
-    remove: (model, alias, by) => taken((db) => removeModelAlias(db, model, alias, by)),
+    rollBack: (model, alias, by, options) => taken((db) => rollBackModel(db, model, by, alias, options)),
+    remove: (model, alias, by, options) => taken((db) => removeModelAlias(db, model, alias, by, options)),
     history: (model, limit) => listModelEvents(database(), model, limit),
     lineage: (version) => readModelLineage(database(), version),
   }

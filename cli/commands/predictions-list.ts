@@ -33,7 +33,7 @@ export const predictionsListCommand: Command = {
     // so that a misspelt name is an error and not an empty list; of a model that is gone there may be some
     if (model !== undefined && rows.length === 0) (await context.catalog()).model(model)
     const lines = rows.map((row) => [
-      moment(row.at),
+      moment(new Date(row.at)),
       `${row.model}@${row.version}`,
       row.requestId,
       shortened(row.keys),

@@ -1,14 +1,16 @@
+import { formatTimestamp } from '../../kernel/time.ts'
 import type { Database } from '../../runtime/database.ts'
 
 /** A row of the log, as people read it. Members that are JSON are as JSON.parse gives them. */
 export interface ListedPrediction {
-  readonly at: Date
+  /** As `asOf` RFC 3339, to the microsecond. */
+  readonly at: string
   readonly requestId: string
   readonly entity: number
   readonly model: string
   readonly version: number
   readonly service: string
-  readonly asOf: Date
+  readonly asOf: string
   readonly keys: unknown
   readonly request: unknown
   readonly features: unknown
@@ -34,12 +36,14 @@ export async function listPredictions(
   db: Pick<Database, 'query'>,
   { since, model, requestId, limit }: ListQuery,
 ): Promise<ListedPrediction[]> {
-  return await db.query<ListedPrediction>(
-    `SELECT at, request_id AS "requestId", entity, model, version, service, as_of AS "asOf", keys, request, features, statuses, reads, outputs,
+  const micros = (column: string) => `(extract(epoch FROM ${column}) * 1000000)::bigint::text`
+  const rows = await db.query<ListedPrediction>(
+    `SELECT ${micros('at')} AS at, request_id AS "requestId", entity, model, version, service, ${micros('as_of')} AS "asOf", keys, request, features, statuses, reads, outputs,
        latency_micros AS "latencyMicros", api_key AS "apiKey", degraded, skewed
      FROM lockstep.prediction_log
-     WHERE at >= to_timestamp($1) AND ($2::text IS NULL OR model = $2) AND ($3::text IS NULL OR request_id = $3)
-     ORDER BY at DESC, request_id, entity LIMIT $4`,
+     WHERE prediction_log.at >= to_timestamp($1) AND ($2::text IS NULL OR model = $2) AND ($3::text IS NULL OR request_id = $3)
+     ORDER BY prediction_log.at DESC, request_id, entity LIMIT $4`,
     [since / 1e6, model ?? null, requestId ?? null, limit],
   )
+  return rows.map((row) => ({ ...row, at: formatTimestamp(Number(row.at)), asOf: formatTimestamp(Number(row.asOf)) }))
 }

@@ -2,8 +2,8 @@ import { LockstepError } from '../../kernel/errors.ts'
 
 /** Until when a request is of use. What takes it through a stage asks before it begins the next. */
 export interface RequestDeadline {
-  /** Milliseconds of `performance.now()`. */
-  readonly at: number
+  /** Milliseconds of `performance.now()`. Set by `lift` alone. */
+  at: number
   /** How long the request allows in all, milliseconds. */
   readonly limitMs: number
 }
@@ -33,6 +33,12 @@ export function timeoutOf(header: string | readonly string[] | undefined): numbe
  */
 export function requireTime({ at, limitMs }: RequestDeadline, neededMs = 0): void {
   if (performance.now() + neededMs >= at) throw deadlineExceeded(limitMs)
+}
+
+/** From here on the request is answered with what becomes of it, however long that takes. @throws LockstepError `DEADLINE_EXCEEDED` where it is past */
+export function lift(deadline: RequestDeadline): void {
+  requireTime(deadline)
+  deadline.at = Number.POSITIVE_INFINITY
 }
 
 /** A request that is waited for. */

@@ -86,7 +86,11 @@ async function answerCancelBackfill(call: Call, deps: AppDeps, id: string): Prom
 
 function eventsOf(from: string | undefined, to: string | undefined): { from: number; to: number } | null {
   if (from === undefined && to === undefined) return null
-  const events = { from: parseTimestamp(from ?? ''), to: parseTimestamp(to ?? '') }
+  if (from === undefined || to === undefined) {
+    const lacking = from === undefined ? 'from' : 'to'
+    throw new LockstepError('INVALID_TIME', `"${lacking}" is missing: send both "from" and "to", or neither for all that there is.`)
+  }
+  const events = { from: parseTimestamp(from), to: parseTimestamp(to) }
   if (events.from < events.to) return events
   throw new LockstepError('INVALID_REQUEST', `The range from "${from}" to "${to}" is empty; give a later "to".`)
 }

@@ -3,6 +3,8 @@ import { LockstepError } from '../../kernel/errors.ts'
 import { championAlias } from '../../registry/model-aliases.ts'
 import type { Actor } from '../../registry/model-events.ts'
 import { maxModelEvents } from '../../registry/model-events.ts'
+import type { ChangeOptions } from '../../registry/promote.ts'
+import { lift } from '../gateway/request-deadline.ts'
 import type { TakenChange } from '../model-changes.ts'
 import { aliasChangeAnswer, modelHistoryAnswer } from './answers.ts'
 import { readBody } from './body.ts'
@@ -62,7 +64,8 @@ export const modelChangeRoutes: readonly Route[] = [
     answer: aliasChangeAnswer,
     async handle(call, deps) {
       const body = await readBody(call, deps.bodyLimitBytes, rollbackSchema, {})
-      return changed(call, await deps.modelChanges.rollBack(nameOf(call), body.alias ?? championAlias, actorOf(call, body.reason)))
+      const { alias: of = championAlias, reason: why } = body
+      return changed(call, await deps.modelChanges.rollBack(nameOf(call), of, actorOf(call, why), whileAwaited(call)))
     },
   },
   {
@@ -91,7 +94,7 @@ export const modelChangeRoutes: readonly Route[] = [
     answer: aliasChangeAnswer,
     async handle(call, deps) {
       const { reason: why } = checkQuery(call, removeQuery)
-      return changed(call, await deps.modelChanges.remove(nameOf(call), aliasOf(call), actorOf(call, why)))
+      return changed(call, await deps.modelChanges.remove(nameOf(call), aliasOf(call), actorOf(call, why), whileAwaited(call)))
     },
   },
   {
@@ -112,11 +115,21 @@ export const modelChangeRoutes: readonly Route[] = [
 
 async function promoted(call: Call, deps: AppDeps, to: string, body: z.infer<typeof promoteSchema>): Promise<RouteAnswer> {
   const { version, reason: why, atOnce: now = false } = body
-  // whoever has gone, or was answered that it took too long, is not to find it changed later
-  const gone = new AbortController()
-  call.outgoing.once('close', () => gone.abort(new LockstepError('NOT_PROMOTABLE', 'Nobody waits for it any more.')))
-  const options = { atOnce: now, signal: gone.signal }
+  const options = { atOnce: now, ...whileAwaited(call) }
   return changed(call, await deps.modelChanges.promote(nameOf(call), version, to, actorOf(call, why), options))
+}
+
+/** Whoever has gone, or was answered that it took too long, is not to find it changed later. Once it is made there is no deadline any more: who is told that it failed would make it twice. */
+function whileAwaited({ outgoing, deadline }: Call): Required<ChangeOptions> & { readonly signal: AbortSignal } {
+  const gone = new AbortController()
+  outgoing.once('close', () => gone.abort(new LockstepError('NOT_PROMOTABLE', 'Nobody waits for it any more.')))
+  return {
+    signal: gone.signal,
+    beforeCommit() {
+      gone.signal.throwIfAborted()
+      if (deadline !== undefined) lift(deadline)
+    },
+  }
 }
 
 function changed(call: Call, change: TakenChange): RouteAnswer {

@@ -95,6 +95,7 @@ function answered(
     text += `,"features":[${read.rows.map(features).join()}],"statuses":[${read.rows.map(statuses).join()}]`
   }
   if (include?.includes('eventTimes')) text += `,"eventTimes":[${read.rows.map(writerOf(service).eventTimes).join()}]`
+  if (call.deadline !== undefined) requireTime(call.deadline)
   deps.predictionLog.note({
     requestId: call.requestId,
     model: version.model,

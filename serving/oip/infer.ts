@@ -45,20 +45,25 @@ export async function infer(deps: AppDeps, request: InferRequest, caller: Caller
   wholeParameter('priority', request.parameters) // no request waits for another, so there is nothing to put first
   const micros = wholeParameter('timeout', request.parameters)
   const startMs = performance.now()
-  const answer = run(deps, request, caller)
-  if (micros === 0) return await answer
   const late = () =>
     new LockstepError(
       'DEADLINE_EXCEEDED',
       `The answer was not there within "timeout", ${micros} microseconds; allow more, or ask for less at once.`,
     )
+  const isLate = () => micros > 0 && performance.now() - startMs >= micros / 1000
+  const answer = run(deps, request, caller, () => {
+    if (isLate()) throw late()
+    if (caller.deadline !== undefined) requireTime(caller.deadline)
+  })
+  if (micros === 0) return await answer
   const made = await within(Math.min(micros / 1000, longestMs), answer, late)
   // a busy process comes to its timers late
-  if (performance.now() - startMs >= micros / 1000) throw late()
+  if (isLate()) throw late()
   return made
 }
 
-async function run(deps: AppDeps, request: InferRequest, { deadline, ...caller }: Caller): Promise<InferAnswer> {
+/** @param requireInTime called before the answer is noted: what it throws was answered instead */
+async function run(deps: AppDeps, request: InferRequest, { deadline, ...caller }: Caller, requireInTime: () => void): Promise<InferAnswer> {
   return await useModel(deps, request.model, request.version, async (model, catalog) => {
     refuseTwice(request.inputs.map((input) => input.name))
     refuseTwice(request.outputs ?? [])
@@ -77,6 +82,7 @@ async function run(deps: AppDeps, request: InferRequest, { deadline, ...caller }
           },
           (read, predictions) => {
             const { version, service, outputs } = model
+            requireInTime()
             deps.predictionLog.note({ ...caller, model: version.model, version: version.version, service, outputs, read, predictions })
           },
         )

@@ -61,12 +61,14 @@ describe('lockstep parity', () => {
   it('has the log that it reads listed, and written to a file with typed columns', async () => {
     const folder = await mkdtemp(join(tmpdir(), 'lockstep-predictions-'))
     const out = join(folder, 'served.jsonl')
-    const [listed, exported, other] = await Promise.all([
+    const [listed, told, exported, other] = await Promise.all([
       lockstep(env, 'predictions', 'list', '--request', 'mine-1'),
+      lockstep(env, 'predictions', 'list', '--request', 'mine-1', '--json'),
       lockstep(env, 'predictions', 'export', 'echo', '--out', out, '--json'),
       lockstep(env, 'predictions', 'list', '--model', 'ehco'),
     ])
     expect([listed.code, listed.out]).toEqual([0, expect.stringMatching(/echo@1 +mine-1 +{"airport":"ATL"} +{"out":\[25,1,6.25\]}/)])
+    expect(told.json).toMatchObject({ predictions: [{ asOf: '2001-07-01T12:00:00Z', at: expect.stringMatching(/Z$/) }, { entity: 1 }] })
     expect([other.code, other.err]).toEqual([1, expect.stringContaining('"ehco"')])
     expect([exported.code, exported.json]).toEqual([0, expect.objectContaining({ model: 'echo', service: 'flight@1', rows: 2 })])
     const rows = (await readFile(out, 'utf8'))

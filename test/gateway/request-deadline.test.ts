@@ -1,6 +1,6 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import { expect, it } from 'vitest'
-import { beforeDeadline } from '../../serving/gateway/request-deadline.ts'
+import { beforeDeadline, lift } from '../../serving/gateway/request-deadline.ts'
 
 const within = (limitMs: number) => ({ at: performance.now() + limitMs, limitMs })
 const late = expect.objectContaining({ code: 'DEADLINE_EXCEEDED' })
@@ -28,4 +28,12 @@ it('takes nothing that comes after the deadline, also where the process was too 
   const until = performance.now() + 40
   while (performance.now() < until) continue
   await expect(made).rejects.toEqual(late)
+})
+
+it('waits on for what is past its point of no return, which nothing passes too late', async () => {
+  const deadline = within(20)
+  const made = beforeDeadline(deadline, delay(60, 'made'))
+  lift(deadline)
+  await expect(made).resolves.toBe('made')
+  expect(() => lift(within(-1))).toThrow('not answered within')
 })

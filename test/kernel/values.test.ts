@@ -37,6 +37,8 @@ describe('times', () => {
     ])
       expect(parseTimestamp(text)).toBe(noon)
     expect(parseTimestamp('2001-07-01')).toBe(parseTimestamp('2001-07-01T00:00:00Z'))
+    for (const zone of ['+24:00', '+99:99', '-00:60', '+2500'])
+      expect(() => parseTimestamp(`2001-07-01T12:00:00${zone}`)).toThrow(`"2001-07-01T12:00:00${zone}" is not a time`)
   })
 
   it.each([

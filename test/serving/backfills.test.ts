@@ -36,6 +36,8 @@ describe('/v1/backfills', () => {
 
   it('refuses what is no backfill', async () => {
     const codes = []
+    const halfOpen = await ask(url, '/v1/backfills', { view: 'airport_delays', from: '2001-01-01' })
+    expect(halfOpen.body.error.message).toContain('"to" is missing')
     for (const body of [
       { view: 'nothing' },
       { view: 'airport_delays', from: '2001-01-01' },

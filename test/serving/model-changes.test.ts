@@ -6,7 +6,7 @@ import { loadReplyNotice, parseLoadRequest } from '../../registry/load-request.t
 import type { ModelContract } from '../../registry/model-contract.ts'
 import { pushModel } from '../../registry/models.ts'
 import { promoteModel } from '../../registry/promote.ts'
-import { registryChannel } from '../../registry/revision.ts'
+import { lockRegistry, registryChannel } from '../../registry/revision.ts'
 import type { LiveCatalog } from '../../serving/live-catalog.ts'
 import { createModelChanges } from '../../serving/model-changes.ts'
 import { inspectModel } from '../../serving/inference/inspect-model.ts'
@@ -149,6 +149,31 @@ describe('a promotion that servers are loading the version for', () => {
     expect([(await made).status, await (await made).json()]).toMatchObject([200, { to: 1, servers: { asked: 2, loaded: 2 } }])
     await stop()
   })
+})
+
+it('a change that could not be made before its deadline is not made after it', async () => {
+  for (const version of [1, 2]) expect((await send('PUT', '/aliases/undone', { version, atOnce: true })).status).toBe(200)
+  const headers = { 'content-type': 'application/json', 'x-request-timeout-ms': '200' }
+  const late = (method: string, path: string, body: object) =>
+    fetch(`${url}/v1/models/delay${path}`, { method, headers, ...(method === 'DELETE' ? {} : { body: JSON.stringify(body) }) })
+  const answers = await world.db.kysely.transaction().execute(async (transaction) => {
+    await lockRegistry(transaction)
+    return await Promise.all([
+      late('POST', '/rollback', { alias: 'undone' }),
+      late('PUT', '/aliases/undone', { version: 1, atOnce: true }),
+      late('DELETE', '/aliases/undone', {}),
+    ])
+  })
+  expect(answers.map(({ status }) => status)).toEqual([504, 504, 504])
+  // each has had its turn once another has
+  expect((await send('PUT', '/aliases/after', { version: 1, atOnce: true })).status).toBe(200)
+  const model = (await loadCatalog(world.db)).model('delay')
+  expect(model.aliases.get('undone')).toMatchObject({ version: 2, former: [1] })
+  const { events } = (await send('GET', '/history?limit=2')).body as { events: readonly unknown[] }
+  expect(events).toMatchObject([
+    { alias: 'after', to: 1 },
+    { alias: 'undone', to: 2 },
+  ])
 })
 
 describe('versions that change under load', () => {

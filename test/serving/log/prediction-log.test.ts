@@ -125,6 +125,21 @@ describe('the prediction log', () => {
     expect([sampling.takes('all', 'x'), sampling.takes('none', taken[0]!)]).toEqual([true, false])
   })
 
+  it('has no request that was answered too late', async () => {
+    const { url, server } = await world.serve(logging(all))
+    await server.whenReady()
+    const inputs = [
+      { name: 'airport', shape: [1], datatype: 'BYTES', data: ['ATL'] },
+      { name: 'distance', shape: [1], datatype: 'FP64', data: [1] },
+    ]
+    const infer = (requestId: string, timeout: number) =>
+      ask(url, '/v2/models/echo/infer', { inputs, parameters: { timeout } }, { 'x-request-id': requestId })
+    expect((await infer('oip-late', 1)).status).toBe(504)
+    expect((await infer('oip-in-time', 10_000_000)).status).toBe(200)
+    await server.close()
+    expect([await logged('oip-late'), await logged('oip-in-time')]).toMatchObject([[], [{ entity: 0 }]])
+  })
+
   it('holds on to nothing that came over the connection with what it has noted', async () => {
     setFlagsFromString('--expose-gc')
     const gc = runInNewContext('gc') as () => void
