@@ -97,7 +97,9 @@ export function createGrpcServer(deps: AppDeps): GrpcServer {
       try {
         const sent = { authorization: text(call.metadata, 'authorization'), 'x-api-key': text(call.metadata, 'x-api-key') }
         const asked = { sent, scope, startedMs, limitMs: limitOf(call.getDeadline()) }
-        const answer = await passGateway(deps.gateway, asked, (principal) => run(call.request, { requestId, startedMs, principal }))
+        const answer = await passGateway(deps.gateway, asked, (principal, deadline) =>
+          run(call.request, { requestId, startedMs, principal, deadline }),
+        )
         callback(null, answer)
       } catch (error) {
         const told = toldError(requestId, error)

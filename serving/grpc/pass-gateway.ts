@@ -2,6 +2,7 @@ import type { IncomingHttpHeaders } from 'node:http'
 import { LockstepError } from '../../kernel/errors.ts'
 import type { Gateway } from '../gateway/gateway.ts'
 import type { Principal } from '../gateway/key-ring.ts'
+import type { RequestDeadline } from '../gateway/request-deadline.ts'
 import { beforeDeadline } from '../gateway/request-deadline.ts'
 import { overloaded } from '../http/guard.ts'
 import { isRefusal } from '../http/pass-gateway.ts'
@@ -26,7 +27,7 @@ export interface GatewayCall {
 export async function passGateway<T>(
   gateway: Gateway,
   { sent, scope, startedMs, limitMs: wanted }: GatewayCall,
-  run: (principal: Principal | null) => T | Promise<T>,
+  run: (principal: Principal | null, deadline?: RequestDeadline) => T | Promise<T>,
 ): Promise<T> {
   if (scope === null) return await run(null)
   const limitMs = wanted ?? gateway.requestTimeoutMs
@@ -38,8 +39,9 @@ export async function passGateway<T>(
     })
   })
   try {
-    const answer = Promise.resolve(gateway.admitCall(sent, scope)).then(run)
-    return await (limitMs === null ? answer : beforeDeadline({ at: startedMs + limitMs, limitMs }, answer))
+    const deadline = limitMs === null ? undefined : { at: startedMs + limitMs, limitMs }
+    const answer = Promise.resolve(gateway.admitCall(sent, scope)).then((principal) => run(principal, deadline))
+    return await (deadline === undefined ? answer : beforeDeadline(deadline, answer))
   } catch (error) {
     if (error instanceof LockstepError && isRefusal(error)) gateway.metrics.refused(error.code)
     throw error

@@ -122,7 +122,9 @@ async function promoted(call: Call, deps: AppDeps, to: string, body: z.infer<typ
 /** Whoever has gone, or was answered that it took too long, is not to find it changed later. Once it is made there is no deadline any more: who is told that it failed would make it twice. */
 function whileAwaited({ outgoing, deadline }: Call): Required<ChangeOptions> & { readonly signal: AbortSignal } {
   const gone = new AbortController()
-  outgoing.once('close', () => gone.abort(new LockstepError('NOT_PROMOTABLE', 'Nobody waits for it any more.')))
+  const leave = () => gone.abort(new LockstepError('NOT_PROMOTABLE', 'Nobody waits for it any more.'))
+  if (outgoing.destroyed) leave()
+  else outgoing.once('close', leave)
   return {
     signal: gone.signal,
     beforeCommit() {

@@ -73,7 +73,7 @@ export interface PredictionLogOptions {
 const soonShare = 0.1
 /** What an int4 holds. */
 const mostMicros = 2 ** 31 - 1
-/** A batch is encoded in so many turns of the event loop, of so many rows each: few, so that no request waits for long, and more where many wait. */
+/** A batch is encoded in about so many turns of the event loop, of so many rows each: few, so that no request waits for long, and more where many wait. */
 const [turnsPerBatch, leastPerTurn, mostPerTurn] = [20, 10, 50]
 
 export function createPredictionLog(deps: PredictionLogDeps, options: PredictionLogOptions): PredictionLog {

@@ -151,18 +151,22 @@ describe('a promotion that servers are loading the version for', () => {
   })
 })
 
+const waitingForLocks = `select 1 from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'`
+
 it('a change that could not be made before its deadline is not made after it', async () => {
   for (const version of [1, 2]) expect((await send('PUT', '/aliases/undone', { version, atOnce: true })).status).toBe(200)
-  const headers = { 'content-type': 'application/json', 'x-request-timeout-ms': '200' }
+  const headers = { 'content-type': 'application/json', 'x-request-timeout-ms': '1000' }
   const late = (method: string, path: string, body: object) =>
     fetch(`${url}/v1/models/delay${path}`, { method, headers, ...(method === 'DELETE' ? {} : { body: JSON.stringify(body) }) })
   const answers = await world.db.kysely.transaction().execute(async (transaction) => {
     await lockRegistry(transaction)
-    return await Promise.all([
+    const asked = [
       late('POST', '/rollback', { alias: 'undone' }),
       late('PUT', '/aliases/undone', { version: 1, atOnce: true }),
       late('DELETE', '/aliases/undone', {}),
-    ])
+    ]
+    await until(async () => (await world.db.query(waitingForLocks)).length === asked.length)
+    return await Promise.all(asked)
   })
   expect(answers.map(({ status }) => status)).toEqual([504, 504, 504])
   // each has had its turn once another has
