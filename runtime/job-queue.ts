@@ -6,6 +6,7 @@ import type { Config } from './config.ts'
 import type { Database, EmbeddedDatabase } from './database.ts'
 import { parseTarget } from './open-postgres.ts'
 import { isUnavailable, postgresUnavailable } from './postgres-unavailable.ts'
+import { sqlState } from './relation.ts'
 
 /** The schema that holds the jobs; it is made when jobs are first used. */
 const schema = 'lockstep_jobs'
@@ -18,6 +19,8 @@ const touchMs = 2_000
 const resultsAtOnce = 50
 const jobsAtOnce = 500
 const mostFailures = 10_000
+const foreignKeyViolation = '23503'
+const deleteTries = 10
 const monthSeconds = 30 * 86_400
 
 /**
@@ -246,10 +249,21 @@ async function startJobQueue(where: ConstructorOptions, explain: (cause: unknown
     sweep: (queue) => attempt(() => boss.supervise(queue)),
     remove: (queue) =>
       attempt(async () => {
-        await boss.deleteQueue(queue)
-        await boss.deleteQueue(resultsOf(queue))
+        await deleteQueue(boss, queue)
+        await deleteQueue(boss, resultsOf(queue))
       }),
     close: () => boss.stop({ graceful: false }),
+  }
+}
+
+/** A job that is added while a queue is deleted keeps it: it goes with the next try. */
+async function deleteQueue(boss: PgBoss, queue: string): Promise<void> {
+  for (let tries = 1; ; tries++) {
+    try {
+      return await boss.deleteQueue(queue)
+    } catch (error) {
+      if (sqlState(error) !== foreignKeyViolation || tries === deleteTries) throw error
+    }
   }
 }
 

@@ -162,3 +162,15 @@ describe('locks', () => {
     await close()
   })
 })
+
+it('removes a queue to which jobs are added meanwhile', async () => {
+  const { url, close } = await openServer()
+  const [jobs, others] = await Promise.all([openJobQueue({ postgresUrl: url }), openJobQueue({ postgresUrl: url })])
+  for (let round = 0; round < 30; round++) {
+    await Promise.all([jobs, others].map((queue) => queue.create('racing', options)))
+    const begun = Array.from({ length: 8 }, (_, i) => others.add('racing', [{ data: { i } }]).catch(() => undefined))
+    await Promise.all([jobs.remove('racing'), ...begun])
+  }
+  await Promise.all([jobs.close(), others.close()])
+  await close()
+})
