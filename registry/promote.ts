@@ -55,7 +55,7 @@ export async function promoteModel(
   wanted: VersionReference,
   by: Actor,
   alias: string = championAlias,
-  { atOnce = false, beforeCommit, ...options }: PromoteOptions = {},
+  { atOnce = false, ...options }: PromoteOptions = {},
 ): Promise<AliasChange> {
   checkAlias(alias)
   const catalog = await loadCatalog(db)
@@ -64,19 +64,13 @@ export async function promoteModel(
   requireServable(catalog, model, alias, version)
   const before = model.aliases.get(alias)?.version
   const servers = atOnce || before === version ? null : await loadOnServers(db, name, { version, revision: catalog.revision }, options)
-  const change = await changeAlias(
-    db,
-    name,
-    async (now, transaction) => {
-      // it may have waited for its turn
-      options.signal?.throwIfAborted()
-      const there = now.aliases.get(alias)?.version
-      if (servers !== null && servers.asked > 0 && there !== before && there !== version)
-        throw changedMeanwhile(name, alias, version, there)
-      return await pointAlias(transaction, now, alias, version, by)
-    },
-    beforeCommit,
-  )
+  const change = await changeAlias(db, name, options, async (now, transaction) => {
+    // it may have waited for its turn
+    options.signal?.throwIfAborted()
+    const there = now.aliases.get(alias)?.version
+    if (servers !== null && servers.asked > 0 && there !== before && there !== version) throw changedMeanwhile(name, alias, version, there)
+    return await pointAlias(transaction, now, alias, version, by)
+  })
   return servers === null ? change : { ...change, servers }
 }
 
@@ -100,25 +94,20 @@ export async function rollBackModel(
   name: string,
   by: Actor,
   alias: string = championAlias,
-  { beforeCommit }: ChangeOptions = {},
+  options: ChangeOptions = {},
 ): Promise<AliasChange> {
-  return await changeAlias(
-    db,
-    name,
-    async (model, transaction) => {
-      const there = requireAlias(model, alias)
-      const to = there.former.at(-1)
-      if (to === undefined) {
-        throw new LockstepError(
-          'NOT_PROMOTABLE',
-          `The alias "${alias}" of the model "${name}" cannot be rolled back: it pointed at no version before ${there.version}. Point it at one: lockstep model alias ${name}@N ${alias}.`,
-          { details: { model: name, alias } },
-        )
-      }
-      return await writeAlias(transaction, model, alias, { to, former: there.former.slice(0, -1), action: 'rollback' }, by)
-    },
-    beforeCommit,
-  )
+  return await changeAlias(db, name, options, async (model, transaction) => {
+    const there = requireAlias(model, alias)
+    const to = there.former.at(-1)
+    if (to === undefined) {
+      throw new LockstepError(
+        'NOT_PROMOTABLE',
+        `The alias "${alias}" of the model "${name}" cannot be rolled back: it pointed at no version before ${there.version}. Point it at one: lockstep model alias ${name}@N ${alias}.`,
+        { details: { model: name, alias } },
+      )
+    }
+    return await writeAlias(transaction, model, alias, { to, former: there.former.slice(0, -1), action: 'rollback' }, by)
+  })
 }
 
 /**
@@ -131,19 +120,14 @@ export async function removeModelAlias(
   name: string,
   alias: string,
   by: Actor,
-  { beforeCommit }: ChangeOptions = {},
+  options: ChangeOptions = {},
 ): Promise<AliasChange> {
-  return await changeAlias(
-    db,
-    name,
-    async (model, transaction) => {
-      const from = requireAlias(model, alias).version
-      await transaction.deleteFrom('lockstep.model_aliases').where('model', '=', name).where('alias', '=', alias).execute()
-      await recordModelEvent(transaction, { model: name, action: 'remove', alias, from, to: null, ...by })
-      return { model: name, alias, from, to: null, changed: true }
-    },
-    beforeCommit,
-  )
+  return await changeAlias(db, name, options, async (model, transaction) => {
+    const from = requireAlias(model, alias).version
+    await transaction.deleteFrom('lockstep.model_aliases').where('model', '=', name).where('alias', '=', alias).execute()
+    await recordModelEvent(transaction, { model: name, action: 'remove', alias, from, to: null, ...by })
+    return { model: name, alias, from, to: null, changed: true }
+  })
 }
 
 /** Within the transaction of a push, or of another change. */
@@ -188,8 +172,8 @@ async function writeAlias(
 async function changeAlias(
   db: Database,
   name: string,
+  { beforeCommit }: ChangeOptions,
   change: (model: CatalogModel, transaction: Kysely<LockstepTables>) => Promise<Omit<AliasChange, 'revision'>>,
-  beforeCommit: ChangeOptions['beforeCommit'],
 ): Promise<AliasChange> {
   return await db.kysely.transaction().execute(async (transaction) => {
     await lockRegistry(transaction)

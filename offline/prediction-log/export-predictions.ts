@@ -4,6 +4,7 @@ import { valueFromJson } from '../../kernel/value-json.ts'
 import type { Column, Value, ValueType } from '../../kernel/value-type.ts'
 import type { Snapshot } from '../../runtime/database.ts'
 import { sqlText } from '../../runtime/sql.ts'
+import { microsOf } from './micros-of.ts'
 
 /** What is exported: the rows of one model that one feature service made. */
 export interface ExportQuery {
@@ -43,8 +44,7 @@ export async function* exportPredictions(snapshot: Snapshot, query: ExportQuery)
   const columns = exportColumns(query)
   const output = new Map(outputs.map(({ name }) => [`output__${name}`, name]))
   const moment = (micros: number) => `to_timestamp(${micros / 1e6})`
-  const micros = (column: string) => `(extract(epoch FROM ${column}) * 1000000)::bigint`
-  const select = `SELECT json_build_array(${micros('at')}, request_id, entity, version, ${micros('as_of')}, keys, request, features, outputs)::text
+  const select = `SELECT json_build_array(${microsOf('at')}, request_id, entity, version, ${microsOf('as_of')}, keys, request, features, outputs)::text
     FROM lockstep.prediction_log WHERE at >= ${moment(since)} AND at < ${moment(until)} AND model = ${sqlText(model)}
       AND service = ${sqlText(service.id)} AND service_fingerprint = ${sqlText(service.fingerprint)} ORDER BY at, request_id, entity`
   for await (const { bytes, starts } of snapshot.tuples(select)) {

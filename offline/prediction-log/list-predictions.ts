@@ -1,5 +1,6 @@
 import { formatTimestamp } from '../../kernel/time.ts'
 import type { Database } from '../../runtime/database.ts'
+import { microsOf } from './micros-of.ts'
 
 /** A row of the log, as people read it. Members that are JSON are as JSON.parse gives them. */
 export interface ListedPrediction {
@@ -36,9 +37,8 @@ export async function listPredictions(
   db: Pick<Database, 'query'>,
   { since, model, requestId, limit }: ListQuery,
 ): Promise<ListedPrediction[]> {
-  const micros = (column: string) => `(extract(epoch FROM ${column}) * 1000000)::bigint::text`
   const rows = await db.query<ListedPrediction>(
-    `SELECT ${micros('at')} AS at, request_id AS "requestId", entity, model, version, service, ${micros('as_of')} AS "asOf", keys, request, features, statuses, reads, outputs,
+    `SELECT ${microsOf('at')}::text AS at, request_id AS "requestId", entity, model, version, service, ${microsOf('as_of')}::text AS "asOf", keys, request, features, statuses, reads, outputs,
        latency_micros AS "latencyMicros", api_key AS "apiKey", degraded, skewed
      FROM lockstep.prediction_log
      WHERE prediction_log.at >= to_timestamp($1) AND ($2::text IS NULL OR model = $2) AND ($3::text IS NULL OR request_id = $3)

@@ -1,4 +1,5 @@
 import type { Database } from '../../runtime/database.ts'
+import { microsOf } from './micros-of.ts'
 
 /** One logged row, as far as its features can be made again from it. Members that are JSON are as JSON.parse gives them. */
 export interface LoggedVector {
@@ -36,10 +37,9 @@ export async function readLoggedVectors(
   db: Pick<Database, 'query'>,
   { since, until, model, limit, order }: LoggedQuery,
 ): Promise<LoggedVector[]> {
-  const micros = (column: string) => `(extract(epoch FROM ${column}) * 1000000)::bigint::text`
   const rows = await db.query<{ [Key in keyof LoggedVector]: Key extends 'at' | 'asOf' ? string : LoggedVector[Key] }>(
-    `SELECT ${micros('at')} AS at, request_id AS "requestId", entity, model, version, service, service_fingerprint AS "serviceFingerprint",
-       ${micros('as_of')} AS "asOf", keys, request, features, statuses, reads, snapshot::text AS snapshot
+    `SELECT ${microsOf('at')}::text AS at, request_id AS "requestId", entity, model, version, service, service_fingerprint AS "serviceFingerprint",
+       ${microsOf('as_of')}::text AS "asOf", keys, request, features, statuses, reads, snapshot::text AS snapshot
      FROM lockstep.prediction_log
      WHERE at >= to_timestamp($1) AND at < to_timestamp($2) AND ($3::text IS NULL OR model = $3)
      ORDER BY ${order === 'random' ? 'random()' : 'at DESC'} LIMIT $4`,

@@ -28,7 +28,7 @@ async function sleeping(): Promise<number> {
 
 /** The server tells of a failure, and of the end of a connection, a moment before it counts the statement as over; one that is not ended goes on for 30 s. */
 async function noneSleeps(): Promise<void> {
-  await until(async () => (await sleeping()) === 0, 1000)
+  await until(async () => (await sleeping()) === 0, 200)
 }
 
 it('ends every statement on the server when it is told to stop, and lets through what cleans up', async () => {
