@@ -1,8 +1,6 @@
 import { createServer as createHttpServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { setTimeout as delay } from 'node:timers/promises'
-import type { Logger } from '../runtime/log.ts'
-import type { Registry } from 'prom-client'
 import { allocateYoung } from '../runtime/allocate-young.ts'
 import { LockstepError, messageOf } from '../kernel/errors.ts'
 import { explainView } from '../offline/explain-view.ts'
@@ -16,7 +14,6 @@ import { parseLoadRequest } from '../registry/load-request.ts'
 import { readModelBytes } from '../registry/model-versions.ts'
 import { erasedNotice, registryChannel } from '../registry/revision.ts'
 import type { Database } from '../runtime/database.ts'
-import type { LogShares } from '../runtime/log-shares.ts'
 import { logNothing } from '../runtime/log-shares.ts'
 import { parseRedisUrl, redisServers } from '../runtime/redis-url.ts'
 import { isUnavailable } from '../runtime/postgres-unavailable.ts'
@@ -25,9 +22,6 @@ import { within } from './deadline.ts'
 import { drainOf } from './drain.ts'
 import { createRecentStates } from './recent-states.ts'
 import { createDependency } from './dependency.ts'
-import type { BackfillDeps, Backfills } from './backfills.ts'
-import type { EventIntake, EventIntakeDeps } from './event-intake.ts'
-import type { GatewayOptions } from './gateway/gateway.ts'
 import { createGateway } from './gateway/gateway.ts'
 import { isLoopback } from './gateway/loopback.ts'
 import type { GrpcServer } from './grpc/grpc-server.ts'
@@ -39,7 +33,6 @@ import { IncomingRequest } from './http/incoming-request.ts'
 import { createLimit } from './limit.ts'
 import { listening as listenOn } from './listening.ts'
 import { createLogMetrics } from './log/log-metrics.ts'
-import type { PredictionLogOptions } from './log/prediction-log.ts'
 import { createPredictionLog } from './log/prediction-log.ts'
 import { createLiveCatalog } from './live-catalog.ts'
 import { createLoadOnRequest } from './load-on-request.ts'
@@ -50,7 +43,8 @@ import { createParityWatch } from './monitor/parity-watch.ts'
 import { createOnlineViews } from './online-views.ts'
 import type { Repeated } from './repeat.ts'
 import { repeat } from './repeat.ts'
-import type { WhenUnavailable } from './when-unavailable.ts'
+import type { LockstepServer, ServerOptions } from './server-options.ts'
+import { requireKeys } from './gateway/require-keys.ts'
 import type { Readiness, Whole } from './whole.ts'
 
 /** Each read of the history takes two connections of the database while it runs. */
@@ -70,84 +64,6 @@ const dropAgainMs = 60_000
 const parityMs = 60_000
 /** How long folding what was pushed may take then: the next run of a view does what is left. */
 const foldsCloseMs = 1500
-
-export interface ServerOptions {
-  /** `redisUrl`: where the online store is, for messages. Default of the others: no pages of other origins, no predictions are logged, and are kept for 30 days. */
-  readonly config: {
-    readonly bodyLimitBytes: number
-    readonly corsOrigins?: readonly string[]
-    readonly redisUrl?: string | null
-    readonly logShares?: LogShares
-    readonly logRetentionDays?: number
-    readonly shutdownDelayMs?: number
-    /** How many logged vectors are held against the history each minute. Default: 0. */
-    readonly parityPerMinute?: number
-    /** How old states may be that are answered while the online store is away. Default: 0, none are. */
-    readonly staleSeconds?: number
-    /** How many megabytes of them are remembered. Default: 64. */
-    readonly staleMegabytes?: number
-  } & GatewayOptions
-  /** Opens the database; called again while it fails. The server closes what it gives. */
-  readonly database: () => Promise<Database>
-  /** Opens the online store; called again while it fails. The server closes what it gives. */
-  readonly store: () => Promise<OnlineStore>
-  /** Makes what takes pushed events in. */
-  readonly intake: (deps: EventIntakeDeps) => EventIntake
-  /** Makes what begins backfills. */
-  readonly backfills: (deps: BackfillDeps) => Backfills
-  readonly log: Logger
-  readonly metrics: Registry
-  /** Now, in epoch microseconds. */
-  readonly clock: () => number
-  /** The moment of requests that name none, epoch microseconds. Absent: now. */
-  readonly defaultAsOf?: number
-  /** What requests are answered that do not say, where the online store cannot be read. Default: the error. */
-  readonly whenUnavailable?: WhenUnavailable
-  /** Where several processes share the port: what all say together, of what this one does. */
-  readonly whole?: (own: Whole) => Whole
-  /** Whether it drops old days of the prediction log and watches parity, which one process does for all. Default: true. */
-  readonly lead?: boolean
-  /** How long it waits to be ready before it listens. Default: 0. */
-  readonly warmMs?: number
-  /** What else than its own defaults the prediction log goes by. */
-  readonly predictionLog?: Pick<PredictionLogOptions, 'maxValues' | 'flushMs'>
-  /** How often the registry is looked at for changes and the stores for life. Default 2000. */
-  readonly pollMs?: number
-  /** How long requests under way may take when the server closes. Default 10,000. */
-  readonly drainMs?: number
-  /** How long a client may take to send the head of a request, and all of it. Default 10,000 and 60,000. */
-  readonly headMs?: number
-  readonly requestMs?: number
-  /** How long a request waits for a backfill of which no chunk is done. Default 60,000. */
-  readonly idleBackfillMs?: number
-}
-
-export interface ListeningAt {
-  readonly host: string
-  readonly port: number
-  readonly url: string
-  /** null where gRPC is not answered. */
-  readonly grpcPort: number | null
-}
-
-export interface LockstepServer {
-  /**
-   * Begins to accept requests at once; they are answered with NOT_READY until the stores have answered.
-   *
-   * @param port 0: any free one
-   * @param grpcPort where gRPC is answered too, on the same host; 0: any free one; absent: it is not
-   * @throws LockstepError `PORT_IN_USE`, or `CONFIG_INVALID` where the address is not this machine's or not allowed
-   */
-  listen(host: string, port: number, grpcPort?: number): Promise<ListeningAt>
-  readiness(): Readiness
-  /** Resolves once requests can be answered. */
-  whenReady(): Promise<void>
-  /**
-   * Not ready at once, no new connections, requests under way finished within `drainMs`; then models, store and database are closed. What does not close
-   * in time is logged and left, so it ends within the delay before, `drainMs` and 11 s more, whatever hangs.
-   */
-  close(): Promise<void>
-}
 
 /**
  * The serving process: watches the registry and the stores, and answers HTTP. It starts with PostgreSQL or Redis away, and becomes ready by itself;
@@ -446,21 +362,9 @@ export function createServer(options: ServerOptions): LockstepServer {
     return Math.min(pollMs, 1000) * (0.5 + Math.random() / 2)
   }
 
-  /** Other machines need keys. Where the database does not say now whether there are any, requests are refused until it does. */
-  async function requireKeys(host: string): Promise<void> {
-    gateway.keys.expose()
-    if (options.config.auth === 'off') {
-      log.warn({ host }, 'API keys are off: whoever reaches this address may do anything')
-      return
-    }
+  async function refreshKeys(): Promise<void> {
     await database.check()
     await watchKeys()
-    if (!gateway.keys.known || gateway.keys.configured) return
-    throw new LockstepError(
-      'CONFIG_INVALID',
-      `The server would listen on "${host}", which other machines reach, and there is no API key. Make one with "lockstep keys create --scope read,predict", or set LOCKSTEP_HOST to 127.0.0.1, or, where something else guards it, LOCKSTEP_AUTH to off.`,
-      { details: { host } },
-    )
   }
 
   function watch(): void {
@@ -471,7 +375,7 @@ export function createServer(options: ServerOptions): LockstepServer {
 
   return {
     async listen(host, port, grpcPort) {
-      if (!isLoopback(host)) await requireKeys(host)
+      if (!isLoopback(host)) await requireKeys(host, { keys: gateway.keys, auth: options.config.auth, refresh: refreshKeys, log })
       const { warmMs = 0 } = options
       if (warmMs > 0) {
         watch()

@@ -1,0 +1,89 @@
+import type { Registry } from 'prom-client'
+import type { OnlineStore } from '../online/store.ts'
+import type { Database } from '../runtime/database.ts'
+import type { LogShares } from '../runtime/log-shares.ts'
+import type { Logger } from '../runtime/log.ts'
+import type { BackfillDeps, Backfills } from './backfills.ts'
+import type { EventIntake, EventIntakeDeps } from './event-intake.ts'
+import type { GatewayOptions } from './gateway/gateway.ts'
+import type { PredictionLogOptions } from './log/prediction-log.ts'
+import type { WhenUnavailable } from './when-unavailable.ts'
+import type { Readiness, Whole } from './whole.ts'
+
+export interface ServerOptions {
+  /** `redisUrl`: where the online store is, for messages. Default of the others: no pages of other origins, no predictions are logged, and are kept for 30 days. */
+  readonly config: {
+    readonly bodyLimitBytes: number
+    readonly corsOrigins?: readonly string[]
+    readonly redisUrl?: string | null
+    readonly logShares?: LogShares
+    readonly logRetentionDays?: number
+    readonly shutdownDelayMs?: number
+    /** How many logged vectors are held against the history each minute. Default: 0. */
+    readonly parityPerMinute?: number
+    /** How old states may be that are answered while the online store is away. Default: 0, none are. */
+    readonly staleSeconds?: number
+    /** How many megabytes of them are remembered. Default: 64. */
+    readonly staleMegabytes?: number
+  } & GatewayOptions
+  /** Opens the database; called again while it fails. The server closes what it gives. */
+  readonly database: () => Promise<Database>
+  /** Opens the online store; called again while it fails. The server closes what it gives. */
+  readonly store: () => Promise<OnlineStore>
+  /** Makes what takes pushed events in. */
+  readonly intake: (deps: EventIntakeDeps) => EventIntake
+  /** Makes what begins backfills. */
+  readonly backfills: (deps: BackfillDeps) => Backfills
+  readonly log: Logger
+  readonly metrics: Registry
+  /** Now, in epoch microseconds. */
+  readonly clock: () => number
+  /** The moment of requests that name none, epoch microseconds. Absent: now. */
+  readonly defaultAsOf?: number
+  /** What requests are answered that do not say, where the online store cannot be read. Default: the error. */
+  readonly whenUnavailable?: WhenUnavailable
+  /** Where several processes share the port: what all say together, of what this one does. */
+  readonly whole?: (own: Whole) => Whole
+  /** Whether it drops old days of the prediction log and watches parity, which one process does for all. Default: true. */
+  readonly lead?: boolean
+  /** How long it waits to be ready before it listens. Default: 0. */
+  readonly warmMs?: number
+  /** What else than its own defaults the prediction log goes by. */
+  readonly predictionLog?: Pick<PredictionLogOptions, 'maxValues' | 'flushMs'>
+  /** How often the registry is looked at for changes and the stores for life. Default 2000. */
+  readonly pollMs?: number
+  /** How long requests under way may take when the server closes. Default 10,000. */
+  readonly drainMs?: number
+  /** How long a client may take to send the head of a request, and all of it. Default 10,000 and 60,000. */
+  readonly headMs?: number
+  readonly requestMs?: number
+  /** How long a request waits for a backfill of which no chunk is done. Default 60,000. */
+  readonly idleBackfillMs?: number
+}
+
+export interface ListeningAt {
+  readonly host: string
+  readonly port: number
+  readonly url: string
+  /** null where gRPC is not answered. */
+  readonly grpcPort: number | null
+}
+
+export interface LockstepServer {
+  /**
+   * Begins to accept requests at once; they are answered with NOT_READY until the stores have answered.
+   *
+   * @param port 0: any free one
+   * @param grpcPort where gRPC is answered too, on the same host; 0: any free one; absent: it is not
+   * @throws LockstepError `PORT_IN_USE`, or `CONFIG_INVALID` where the address is not this machine's or not allowed
+   */
+  listen(host: string, port: number, grpcPort?: number): Promise<ListeningAt>
+  readiness(): Readiness
+  /** Resolves once requests can be answered. */
+  whenReady(): Promise<void>
+  /**
+   * Not ready at once, no new connections, requests under way finished within `drainMs`; then models, store and database are closed. What does not close
+   * in time is logged and left, so it ends within the delay before, `drainMs` and 11 s more, whatever hangs.
+   */
+  close(): Promise<void>
+}
