@@ -24,7 +24,7 @@ export interface ViewsWork {
 }
 
 /** What a worker does for the online views, and a server of an embedded database. */
-export async function viewsWork(tools: WorkerTools, log: Logger, metrics: JobMetrics): Promise<ViewsWork> {
+export function viewsWork(tools: WorkerTools, log: Logger, metrics: JobMetrics): ViewsWork {
   const all = { ...tools, log, clock: () => Date.now() * 1000 }
   const onTooLarge = tellTooLarge(log, metrics.overCap)
   const onRun = ({ id }: ViewPlan, { rows, tooLarge }: MaterializeResult): void => {
@@ -39,7 +39,7 @@ export async function viewsWork(tools: WorkerTools, log: Logger, metrics: JobMet
         onRun,
         onFailure: ({ id }) => metrics.runFailed(id),
       }),
-    kinds: [chunkJobs(tools, tools.view, onTooLarge), await scheduledJobs(all, tools.view, onRun, tools.replayMs)],
+    kinds: [chunkJobs(tools, tools.view, onTooLarge), scheduledJobs(all, tools.view, onRun, tools.replayMs)],
   }
 }
 
@@ -55,7 +55,7 @@ export async function keepEmbedded(context: Context, metrics: JobMetrics, stream
   while (!signal.aborted) {
     try {
       const tools = await workerTools(context)
-      const { keep, kinds } = await viewsWork(tools, log, metrics)
+      const { keep, kinds } = viewsWork(tools, log, metrics)
       const streams = { ...tools, config, log, metrics: streamMetrics, clock: () => Date.now() * 1000 }
       await Promise.all([
         keep(signal),

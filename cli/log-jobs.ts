@@ -16,7 +16,7 @@ export function logJobs(log: Logger): (event: JobEvent) => void {
       case 'refused':
         return log.error({ job: event.job, error: event.why }, 'a job has failed')
       case 'away':
-        return log.warn({ error: event.why }, 'the database is away')
+        return log.warn({ error: event.why }, 'jobs wait: a database or store is down')
       default:
         return event satisfies never
     }

@@ -1,8 +1,12 @@
+import { sql } from 'kysely'
 import type { BackfillState } from '../migrations/schema.ts'
 import type { KeyRange } from '../offline/stream-sql.ts'
 import type { Database } from '../runtime/database.ts'
 
 type Handle = Pick<Database, 'kysely'>
+
+/** By the database's clock, which is the same for all. */
+const now = sql<Date>`clock_timestamp()`
 
 /** A backfill and how far it is. */
 export interface Backfill {
@@ -39,7 +43,7 @@ const mostListed = 100
 export async function readBackfills(
   db: Handle,
   nowMs: number,
-  only: { readonly id?: number; readonly state?: BackfillState } = {},
+  only: { readonly id?: number; readonly state?: BackfillState; readonly view?: string; readonly store?: string } = {},
 ): Promise<Backfill[]> {
   const found = await db.kysely
     .selectFrom('lockstep.backfills as b')
@@ -55,6 +59,8 @@ export async function readBackfills(
     ])
     .$if(only.id !== undefined, (query) => query.where('b.id', '=', String(only.id)))
     .$if(only.state !== undefined, (query) => query.where('b.state', '=', only.state ?? 'running'))
+    .$if(only.view !== undefined, (query) => query.where('b.view', '=', only.view ?? ''))
+    .$if(only.store !== undefined, (query) => query.where('b.store', '=', only.store ?? ''))
     .groupBy(['b.id', 'r.started_at'])
     .orderBy(({ eb }) => eb('b.state', '=', 'running'), 'desc')
     .orderBy('b.id', 'desc')
@@ -85,6 +91,20 @@ export async function readBackfills(
       secondsLeft: row.state !== 'running' || done === 0 ? null : Math.max(0, (elapsed / done) * (row.chunks - done)),
     }
   })
+}
+
+/** How many backfills of that view, store and definition have failed since one was done, and how long ago the last of them did, by the database's clock. */
+export async function failedBackfills(
+  db: Handle,
+  { view, store, fingerprint }: Pick<Backfill, 'view' | 'store' | 'fingerprint'>,
+): Promise<{ readonly times: number; readonly secondsAgo: number }> {
+  const found = await sql<{ times: string; seconds: number | null }>`
+    SELECT count(*) AS times, extract(epoch FROM clock_timestamp() - max(finished_at))::float8 AS seconds FROM lockstep.backfills
+    WHERE view = ${view} AND store = ${store} AND fingerprint = ${fingerprint} AND state = 'failed' AND id > (
+      SELECT coalesce(max(id), 0) FROM lockstep.backfills
+      WHERE view = ${view} AND store = ${store} AND fingerprint = ${fingerprint} AND state = 'done')`.execute(db.kysely)
+  const [row] = found.rows
+  return { times: Number(row?.times ?? 0), secondsAgo: row?.seconds ?? Number.POSITIVE_INFINITY }
 }
 
 export async function readBackfill(db: Handle, id: number, nowMs: number): Promise<Backfill | null> {
@@ -199,7 +219,7 @@ export async function finishChunk(
 ): Promise<void> {
   await db.kysely
     .updateTable('lockstep.backfill_chunks')
-    .set({ below: String(below), rows: String(rows), entities: String(entities), worker, finished_at: new Date() })
+    .set({ below: String(below), rows: String(rows), entities: String(entities), worker, finished_at: now })
     .where('backfill', '=', String(id))
     .where('chunk', '=', chunk)
     .where('finished_at', 'is', null)
@@ -219,7 +239,7 @@ export async function endBackfill(
       .set({
         state,
         error: error === undefined ? null : JSON.stringify({ code: error.code, message: error.message }),
-        finished_at: new Date(),
+        finished_at: now,
       })
       .where('id', '=', String(id))
       .where('state', '=', 'running')

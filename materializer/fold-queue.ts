@@ -1,5 +1,5 @@
 import { setTimeout } from 'node:timers/promises'
-import { LockstepError } from '../kernel/errors.ts'
+import { isPassing } from '../runtime/is-passing.ts'
 
 /** Transactions of one source that wait while they cannot be folded; beyond that they are left to the next run of its views. */
 const mostWaiting = 100_000
@@ -59,7 +59,8 @@ export function createFoldQueue(options: FoldQueueOptions): FoldQueue {
         )
       } catch (error) {
         if (!work.failing) options.onFailure?.(source, error)
-        if (!passes(error)) {
+        // what does not pass, as a transform that fails, is left to the next run of the view, which tells its reason
+        if (!isPassing(error)) {
           work.waiting.splice(0, next.length)
           for (const { settle } of next) settle(false)
           notify(work)
@@ -127,11 +128,6 @@ export function createFoldQueue(options: FoldQueueOptions): FoldQueue {
       closed.abort()
     },
   }
-}
-
-/** Whether it may be well the next time. What is not, as a transform that fails, is left to the next run of the view, which tells its reason. */
-function passes(error: unknown): boolean {
-  return error instanceof LockstepError && ['REDIS_UNAVAILABLE', 'POSTGRES_UNAVAILABLE', 'NOT_READY'].includes(error.code)
 }
 
 /** Wakes those who wait for a change. */

@@ -9,7 +9,7 @@ import type { Logger } from '../runtime/log.ts'
 import { createSlots } from '../runtime/slots.ts'
 import type { BackfillTools } from './backfill.ts'
 import { beginBackfill, tendBackfills } from './backfill.ts'
-import { readBackfills } from './backfills.ts'
+import { failedBackfills, readBackfills } from './backfills.ts'
 import { runMoment } from './due-moment.ts'
 import { noticeFailover } from './notice-failover.ts'
 import type { MaterializeResult } from './materialize.ts'
@@ -31,8 +31,8 @@ const mostAwayMs = 60_000
 const tendMs = 5_000
 /** How often the records of runs are looked through for what may go. */
 const pruneMs = 600_000
-/** How long a rebuild that has failed is left alone. */
-const afterFailureMs = 300_000
+/** How long a rebuild that has failed is left alone: twice as long after each that fails, at most that long. */
+const afterFailureSeconds = { first: 1, most: 300 }
 const runsAtOnce = 2
 
 export interface KeepTools extends BackfillTools {
@@ -204,14 +204,14 @@ async function keepSchedule(
 }
 
 /**
- * By a backfill; one that failed is left alone for a while, and one that somebody has cancelled for ever, unless the view was begun anew since. A rebuild that was stopped is
+ * By a backfill. Where one has failed, the next begins at once, and later after each failure; after one that somebody has cancelled none begins, unless the view was begun anew since. A rebuild that was stopped is
  * taken over; one that is at work is left to itself. One process at a time looks whether it is needed: another one's backfill may have begun, and ended, since the marker was read.
  */
 async function rebuild(tools: KeepTools, plan: ViewPlan): Promise<void> {
   const { db, store, log, clock } = tools
   const identity = await store.identity()
   await underViewLock(db, identity, plan.id, async () => {
-    const last = (await readBackfills(db, Date.now())).find(({ view, store: of }) => view === plan.id && of === identity)
+    const [last] = await readBackfills(db, Date.now(), { view: plan.id, store: identity })
     // read after them: a backfill that has ended moved it before
     const marker = await readMarker(store, plan.id)
     if (marker !== null && isMaterialized(marker)) return
@@ -219,7 +219,10 @@ async function rebuild(tools: KeepTools, plan: ViewPlan): Promise<void> {
       if (last.state === 'running') return
       const anew = marker !== null && Number(marker.origin.id) > Number(last.run.id)
       if (last.state === 'cancelled' && !anew) return
-      if (!anew && last.state === 'failed' && Date.now() - (last.finishedAt?.getTime() ?? 0) < afterFailureMs) return
+      if (!anew && last.state === 'failed') {
+        const { times, secondsAgo } = await failedBackfills(db, last)
+        if (secondsAgo < Math.min(afterFailureSeconds.most, afterFailureSeconds.first * 2 ** (times - 1))) return
+      }
     }
     const isAt = marker?.removing === true && (await underRebuildLock(db, identity, plan.id, () => Promise.resolve(true))) === null
     if (isAt) return

@@ -50,20 +50,20 @@ export async function askForScheduledRun({ db, store, jobs, clock }: ScheduleToo
  * @param find gives the view of that id, or throws why there is none
  * @param replayMs `FailoverOptions.replayMs`
  */
-export async function scheduledJobs(
+export function scheduledJobs(
   { db, store, clock }: ScheduleTools,
   find: (view: string) => Promise<ViewPlan>,
   onRun: (plan: ViewPlan, result: MaterializeResult) => void,
   replayMs?: number,
-): Promise<JobKind> {
-  const identity = await store.identity()
+): JobKind {
   return {
-    prefix: `${prefix}${identity}`,
+    prefix,
     unowned: true,
-    isWanted: () => Promise.resolve(true),
+    // a store that was emptied is another one from then on
+    isWanted: async (queue) => queue === `${prefix}${await store.identity()}`,
     async work({ data }, signal) {
       const run = data as ScheduledRun // made by askForScheduledRun alone
-      if (await isDone(db, identity, run, clock())) return null
+      if (await isDone(db, await store.identity(), run, clock())) return null
       const plan = await find(run.view)
       const { availability } = plan.spec
       // it was made anew, and has asked for runs of its own

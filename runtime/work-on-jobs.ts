@@ -1,5 +1,6 @@
 import { setTimeout } from 'node:timers/promises'
 import { LockstepError, messageOf } from '../kernel/errors.ts'
+import { isPassing } from './is-passing.ts'
 import type { HeldJob, JobQueue } from './job-queue.ts'
 
 /** One sort of jobs: what its queues are called, and what is to be done. */
@@ -51,10 +52,11 @@ export type JobEvent =
 const defaultIdleMs = 500
 const awayMs = 2_000
 const sweepMs = 5_000
-/** Failures that say nothing about the job itself. */
-const passing: ReadonlySet<string> = new Set(['POSTGRES_UNAVAILABLE', 'REDIS_UNAVAILABLE', 'NOT_READY', 'STOPPED', 'INTERNAL'])
 
-/** Takes jobs, one after another, until the signal. What another process would fail of, too, ends the job; other failures hand it back. */
+/**
+ * Takes jobs, one after another, until the signal. What another process would fail of, too, ends the job; other failures hand it back. It goes on through outages: a queue whose
+ * stores are down waits, and the others do not wait for it.
+ */
 export async function workOnJobs(jobs: JobQueue, options: WorkOptions): Promise<void> {
   const { signal } = options
   let turn = 0
@@ -62,10 +64,14 @@ export async function workOnJobs(jobs: JobQueue, options: WorkOptions): Promise<
   while (!signal.aborted) {
     let waitMs = options.idleMs ?? defaultIdleMs
     try {
-      const next = await nextJob(jobs, options, turn++)
+      const { next, blocked } = await nextJob(jobs, options, turn++)
       if (next !== null) {
         await work(next, options)
         continue
+      }
+      if (blocked !== null) {
+        options.onEvent?.({ kind: 'away', why: blocked })
+        waitMs = awayMs
       }
       if (performance.now() >= sweepAt) {
         sweepAt = performance.now() + sweepMs
@@ -73,8 +79,8 @@ export async function workOnJobs(jobs: JobQueue, options: WorkOptions): Promise<
       }
     } catch (error) {
       if (signal.aborted) break
-      if (!(error instanceof LockstepError) || error.code !== 'POSTGRES_UNAVAILABLE') throw error
-      options.onEvent?.({ kind: 'away', why: error.message })
+      if (!isPassing(error)) throw error
+      options.onEvent?.({ kind: 'away', why: messageOf(error) })
       waitMs = awayMs
     }
     await setTimeout(waitMs, undefined, { signal }).catch(() => undefined)
@@ -87,17 +93,29 @@ interface Next {
   readonly held: HeldJob
 }
 
-/** From each queue in turn, so that a small piece of work does not wait for a large one. */
-async function nextJob(jobs: JobQueue, { kinds, only }: WorkOptions, turn: number): Promise<Next | null> {
+/** From each queue in turn, so that a small piece of work does not wait for a large one. @returns `blocked`: why a queue could not be looked at */
+async function nextJob(
+  jobs: JobQueue,
+  { kinds, only }: WorkOptions,
+  turn: number,
+): Promise<{ readonly next: Next | null; readonly blocked: string | null }> {
+  let blocked: string | null = null
   const queues = only === undefined ? (await jobs.queues()).toSorted() : [only]
   for (const [i] of queues.entries()) {
     const queue = queues[(turn + i) % queues.length] as string
     const kind = kinds.find(({ prefix }) => queue.startsWith(prefix))
-    if (kind === undefined || (only === undefined && !(await kind.isWanted(queue)))) continue
+    if (kind === undefined) continue
+    try {
+      if (only === undefined && !(await kind.isWanted(queue))) continue
+    } catch (error) {
+      // a job that was taken now would only use up one of its tries
+      blocked ??= messageOf(error)
+      continue
+    }
     const held = await jobs.take(queue)
-    if (held !== null) return { kind, queue, held }
+    if (held !== null) return { next: { kind, queue, held }, blocked }
   }
-  return null
+  return { next: null, blocked }
 }
 
 async function sweep(jobs: JobQueue, { kinds, only }: WorkOptions): Promise<void> {
@@ -143,7 +161,7 @@ async function giveUp(
     await handBack('it was taken away')
     return 'lost'
   }
-  if (error instanceof LockstepError && !passing.has(error.code)) {
+  if (error instanceof LockstepError && error.code !== 'INTERNAL' && !isPassing(error)) {
     try {
       const result = await kind.refuse?.(at, error)
       if (result !== undefined) {

@@ -46,7 +46,7 @@ export const workerCommand: Command = {
     const opened = only === 'exports' ? null : await workerTools(context)
     const tools = opened === null ? null : { ...opened, store: watchedStore(opened.store, createOnlineErrorMetric(registry)) }
     if (tools !== null) registerFreshness(registry, createFreshnessReader({ database: () => tools.db, store: () => tools.store }))
-    const views = tools === null ? null : await viewsWork(tools, log, metrics)
+    const views = tools === null ? null : viewsWork(tools, log, metrics)
     const streams =
       tools === null ? null : { ...tools, config, log, metrics: createStreamMetrics(registry), clock: () => Date.now() * 1000 }
     const shared = tools ?? (await exportTools(context))

@@ -2,7 +2,7 @@ import { isDeepStrictEqual } from 'node:util'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { LockstepError } from '../../kernel/errors.ts'
 import type { ViewPlan } from '../../kernel/view-plan.ts'
-import { finishChunk, openChunks, readBackfill, readBackfills } from '../../materializer/backfills.ts'
+import { failBackfills, finishChunk, openChunks, readBackfill, readBackfills } from '../../materializer/backfills.ts'
 import type { BackfillTools } from '../../materializer/backfill.ts'
 import { backfillQueue, beginBackfill, cancelBackfill, chunkJobs, tendBackfills } from '../../materializer/backfill.ts'
 import { keepCurrent } from '../../materializer/keep-current.ts'
@@ -43,7 +43,7 @@ describe('what keeps views current', () => {
     const onRun = ({ id }: ViewPlan, { moment: at, rows }: { moment: number; rows: number }): void =>
       void runs.push({ view: id, moment: at, rows })
     const tools = { db, store, jobs, worker: 'test', log, clock, catalog: async () => ({ views, online: new Set(views.keys()), view }) }
-    const kinds = [chunkJobs(tools, find), await scheduledJobs(tools, find, onRun)]
+    const kinds = [chunkJobs(tools, find), scheduledJobs(tools, find, onRun)]
     const all = Array.from({ length: workers }, () =>
       Promise.all([
         keepCurrent(tools, { signal: stop.signal, onRun, pollMs: 50 }),
@@ -113,6 +113,26 @@ describe('what keeps views current', () => {
     await kept
     expect((await readBackfills(db, Date.now())).filter(({ view }) => view === plan.id)).toMatchObject([{ state: 'done' }])
     expect(await storedStates(store, plan, table.keys(plan))).toEqual(table.expected(plan, moment))
+  })
+
+  it('fills a view again at once where filling it has failed, and later after each failure', async () => {
+    const { db, store } = fixture().open('redis')
+    const { table, plan } = await freshView(db)
+    await table.insert(many(50))
+    const tools = { db, store, jobs, worker: 'test' }
+    const identity = await store.identity()
+    const replaced = { code: 'STORE_MISMATCH', message: 'The primary was replaced.' }
+    for (let i = 0; i < 2; i++) {
+      await beginBackfill(tools, plan, { now: () => moment })
+      await failBackfills(db, identity, replaced)
+    }
+    const isWhole = async (): Promise<boolean> => ((await readMarker(store, plan.id))?.frontier.below ?? 0) > 0
+    await keep([plan], 1, () => moment, isWhole)
+    expect(await storedStates(store, plan, table.keys(plan))).toEqual(table.expected(plan, moment))
+    const [third, second] = await readBackfills(db, Date.now(), { view: plan.id, store: identity })
+    expect([third?.state, second?.state]).toEqual(['done', 'failed'])
+    const pauseMs = (third?.startedAt.getTime() ?? 0) - (second?.finishedAt?.getTime() ?? 0)
+    expect(pauseMs).toBeGreaterThanOrEqual(2_000)
   })
 
   it('goes on with a rebuild that was stopped, though a backfill was cancelled before it', async () => {

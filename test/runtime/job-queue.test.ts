@@ -143,6 +143,39 @@ describe.each([
     expect(taken.map((event) => ('queue' in event ? event.queue : ''))).toEqual(['wanted', 'wanted'])
     await expect.poll(async () => (await jobs.take('stopped'))?.attempt).toBe(1)
   })
+
+  it('wait untouched while the store that they need is down, and others go on meanwhile', async () => {
+    for (const queue of ['away', 'beside']) {
+      await jobs.create(queue, options)
+      await jobs.add(queue, [{ data: { n: 1 } }])
+    }
+    const stop = new AbortController()
+    const ends: [string, number][] = []
+    const kind: Omit<JobKind, 'prefix'> = {
+      isWanted: async () => true,
+      async work({ queue, attempt }) {
+        ends.push([queue, attempt])
+        if (ends.length === 2) stop.abort()
+        return null
+      },
+      describe: String,
+    }
+    const isWanted = async (): Promise<boolean> => {
+      if (ends.length > 0) return true
+      throw new LockstepError('REDIS_UNAVAILABLE', 'The online store is down.')
+    }
+    await workOnJobs(jobs, {
+      kinds: [
+        { ...kind, prefix: 'away', isWanted },
+        { ...kind, prefix: 'beside' },
+      ],
+      signal: stop.signal,
+    })
+    expect(ends).toEqual([
+      ['beside', 0],
+      ['away', 0],
+    ])
+  })
 })
 
 describe('locks', () => {

@@ -1,0 +1,33 @@
+import type { ErrorCode } from '../kernel/errors.ts'
+import { LockstepError } from '../kernel/errors.ts'
+import { isUnavailable } from './postgres-unavailable.ts'
+import { sqlState } from './relation.ts'
+
+/** Something is down, starting, stopping or overloaded. */
+const passingCodes: ReadonlySet<ErrorCode> = new Set([
+  'POSTGRES_UNAVAILABLE',
+  'REDIS_UNAVAILABLE',
+  'STREAM_UNAVAILABLE',
+  'NOT_READY',
+  'BUSY',
+  'OVERLOADED',
+  'STOPPED',
+])
+const passingStates: ReadonlySet<string> = new Set([
+  '25006', // a standby, which takes no writes: the primary fails over
+  '40001', // serialization failure
+  '40P01', // deadlock
+  '55P03', // lock not available
+  '57014', // cancelled, for it took too long
+])
+/** Connections; resources (disk, memory, connections); errors of the system under the server. */
+const passingClasses: ReadonlySet<string> = new Set(['08', '53', '58'])
+
+/**
+ * Whether the same work may succeed later, unchanged: the one place that decides which failures a worker waits out. It goes by codes and SQLSTATE, of the error or of what caused it.
+ */
+export function isPassing(error: unknown): boolean {
+  if (error instanceof LockstepError && passingCodes.has(error.code)) return true
+  const state = sqlState(error)
+  return isUnavailable(error) || passingStates.has(state) || passingClasses.has(state.slice(0, 2))
+}
