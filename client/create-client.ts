@@ -2,12 +2,14 @@ import type { FeatureRow, FeatureService } from '../registry/define/feature-serv
 import type { Model } from '../registry/define/model.ts'
 import type { ValueOf } from '../kernel/value-type.ts'
 import { parseTimestamp } from '../kernel/time.ts'
+import { ClientError } from './client-error.ts'
 import { recordDecoder } from './decode.ts'
 import type {
   Entity,
   ModelName,
   ModelNamed,
   Moment,
+  ServiceId,
   ServiceName,
   ServiceNamed,
   SourceEvent,
@@ -59,8 +61,8 @@ interface Answer {
 }
 
 export interface FeaturesAnswer<S extends FeatureService> extends Answer {
-  readonly service: string
-  readonly version: number
+  readonly service: S['name']
+  readonly version: S['version']
   readonly fingerprint: string
   /** In the order of the entities. A float that JSON cannot say is NaN, with the status INVALID. */
   readonly results: readonly {
@@ -81,7 +83,7 @@ export interface PredictAnswer<M extends Model> extends Answer {
   readonly service: string
   /** In the order of the entities. */
   readonly predictions: readonly Prediction<M>[]
-  /** What the predictions were made from, where `features: true` asks for it. */
+  /** What the predictions were made from, where `features` asks for it. */
   readonly features: readonly FeatureRow<M['service']>[] | null
 }
 
@@ -103,11 +105,14 @@ export interface Client<D> {
     entities: readonly Entity<ServiceNamed<D, N>>[],
     options?: ReadOptions,
   ): Promise<FeaturesAnswer<ServiceNamed<D, N>>>
-  /** @param options `version`: a number or an alias, default: the champion */
+  /**
+   * @param options `version`: a number or an alias, default: the champion. `features`: the service whose features are to be answered too, as in
+   * `flight_features@1`; a model version that takes another is refused with VERSION_CHANGED
+   */
   predict<N extends ModelName<D>>(
     model: N,
     entities: readonly Entity<ModelNamed<D, N>['service']>[],
-    options?: ReadOptions & { readonly version?: number | string; readonly features?: boolean },
+    options?: ReadOptions & { readonly version?: number | string; readonly features?: ServiceId<ModelNamed<D, N>['service']> },
   ): Promise<PredictAnswer<ModelNamed<D, N>>>
   /** All events or none, each once, however often they are sent. */
   push<N extends SourceName<D>>(
@@ -121,12 +126,15 @@ type Named = Readonly<Record<string, unknown>>
 type Types = Readonly<Record<string, string>>
 
 /**
- * Makes a client of a server, for browsers and Node. What it takes and answers has the types of a definitions module, of which only the types are used.
+ * Makes a client of a server, for browsers and Node. What it takes and answers has the types of a definitions module, of which only the types are used. A feature service
+ * is named with its version, so that a program goes on getting the one that it was built with.
  *
  * @example
  * import type * as definitions from './definitions.ts'
  * const client = createClient<typeof definitions>({ url: 'http://127.0.0.1:8080', apiKey })
  * const { predictions } = await client.predict('delay', [{ airport: 'ATL', distance: 594 }])
+ * const { results } = await client.features('flight_features@1', [{ airport: 'ATL', distance: 594 }])
+ * @throws ClientError `CONFIG_INVALID` where the url is not of a server
  */
 export function createClient<D>(options: ClientOptions): Client<D> {
   const url = baseUrl(options.url)
@@ -161,12 +169,13 @@ export function createClient<D>(options: ClientOptions): Client<D> {
     async predict(
       model: string,
       entities: readonly unknown[],
-      how: ReadOptions & { readonly version?: number | string; readonly features?: boolean } = {},
+      how: ReadOptions & { readonly version?: number | string; readonly features?: string } = {},
     ) {
-      const { version, features: wanted = false } = how
-      const include = wanted ? ['types', 'features'] : ['types']
+      const { version, features: wanted } = how
+      const include = wanted === undefined ? ['types'] : ['types', 'features']
       const body = { model, entities, ...(version === undefined ? {} : { version }), ...reading(how), include }
       const answer = await send(settings, '/v1/predict', body, limits(how))
+      if (wanted !== undefined && wanted !== answer['service']) throw otherService(wanted, answer)
       const read = recordDecoder(answer['outputTypes'] as Types)
       const readFeatures = recordDecoder(answer['types'] as Types)
       const [invalid, statuses] = [answer['outputStatuses'] as Types[] | undefined, answer['statuses'] as Types[] | undefined]
@@ -176,7 +185,8 @@ export function createClient<D>(options: ClientOptions): Client<D> {
         service: answer['service'],
         ...moment(answer),
         predictions: (answer['predictions'] as readonly Named[]).map((each, i) => read(each, invalid?.[i])),
-        features: wanted ? (answer['features'] as readonly Named[]).map((each, i) => readFeatures(each, statuses?.[i])) : null,
+        features:
+          wanted === undefined ? null : (answer['features'] as readonly Named[]).map((each, i) => readFeatures(each, statuses?.[i])),
       } as never
     },
     async push(source: string, events: readonly object[], how: RequestOptions & { readonly to?: 'both' | 'online' | 'offline' } = {}) {
@@ -188,10 +198,24 @@ export function createClient<D>(options: ClientOptions): Client<D> {
   }
 }
 
-function baseUrl(url: string): string {
-  const { protocol, origin, pathname } = new URL(url)
-  if (protocol === 'http:' || protocol === 'https:') return `${origin}${pathname}`.replace(/\/+$/, '')
-  throw new TypeError(`The url "${url}" is not of a server; write it as in https://features.example.com.`)
+function otherService(wanted: string, { model, version, service, requestId }: Named): ClientError {
+  return new ClientError(
+    'VERSION_CHANGED',
+    `The model "${String(model)}" version ${String(version)} takes the features of "${String(service)}", and those of "${wanted}" were asked for; build this program with the definitions of today, or ask for a version that takes "${wanted}".`,
+    { status: 200, requestId: String(requestId), details: { service, wanted }, attempts: 1 },
+  )
+}
+
+/** @throws ClientError `CONFIG_INVALID` */
+function baseUrl(text: string): string {
+  const url = URL.parse(text)
+  if (url !== null && (url.protocol === 'http:' || url.protocol === 'https:')) return `${url.origin}${url.pathname}`.replace(/\/+$/, '')
+  const meant = text.includes('://') || !URL.canParse(`http://${text}`) ? '' : ` Did you mean "http://${text}"?`
+  throw new ClientError(
+    'CONFIG_INVALID',
+    `The url "${text}" is not of a server; write it with its scheme, as in https://features.example.com.${meant}`,
+    { attempts: 0 },
+  )
 }
 
 function reading({ asOf, after, whenUnavailable }: ReadOptions): object {

@@ -1,8 +1,8 @@
-import type { FeatureService, EntityRow } from '../registry/define/feature-service.ts'
+import type { FeatureService } from '../registry/define/feature-service.ts'
 import type { Model } from '../registry/define/model.ts'
 import type { Source } from '../registry/define/source.ts'
 import type { Types } from '../registry/define/t.ts'
-import type { ValueOf } from '../kernel/value-type.ts'
+import type { ColumnType, ValueOf } from '../kernel/value-type.ts'
 
 // What a definitions module says to its callers: types alone, so nothing of it comes into their programs.
 
@@ -11,15 +11,18 @@ type ModelOf<D> = Extract<Of<D, 'model'>, Model>
 
 /** The names of the models that a definitions module exports. */
 export type ModelName<D> = ModelOf<D>['name']
-/** The names of the services that it exports, or that its models take. */
-export type ServiceName<D> = AnyService<D>['name']
+/** The services that it exports, or that its models take, each with its version: `flight_features@1`. */
+export type ServiceName<D> = ServiceId<AnyService<D>>
+/** `flight_features@1`: never another version than the one whose types these are. */
+export type ServiceId<S extends FeatureService> = S extends FeatureService ? `${S['name']}@${S['version']}` : never
 /** The names of the sources that it exports. */
 export type SourceName<D> = AnySourceOf<D>['name']
 
 export type ModelNamed<D, N extends string> = Extract<ModelOf<D>, { readonly name: N }>
-export type ServiceNamed<D, N extends string> = Extract<AnyService<D>, { readonly name: N }>
+export type ServiceNamed<D, N extends string> = OfId<AnyService<D>, N>
 export type SourceNamed<D, N extends string> = Extract<AnySourceOf<D>, { readonly name: N }>
 
+type OfId<S, N extends string> = S extends FeatureService ? (N extends ServiceId<S> ? S : never) : never
 type AnyService<D> = Extract<Of<D, 'featureService'> | ModelOf<D>['service'], FeatureService>
 type AnySourceOf<D> = Extract<Of<D, 'source'>, AnySource>
 type AnySource = Source<string, Readonly<Record<string, string>>, Types, string, string>
@@ -28,17 +31,17 @@ type AnySource = Source<string, Readonly<Record<string, string>>, Types, string,
 export type Moment = string | number | Date
 
 /** As a request takes it: timestamps in any form. */
-type Sent<V> = V extends number ? number | Date : V
+type Sent<T extends ColumnType> = T extends { readonly kind: 'timestamp' } ? Moment : ValueOf<T>
 
 /** What a request sends for each entity: keys and request data. */
-export type Entity<S extends FeatureService> = { readonly [K in keyof EntityRow<S>]: Sent<EntityRow<S>[K]> }
+export type Entity<S extends FeatureService> = { readonly [K in keyof S['needs']]: Sent<S['needs'][K]> }
 
 type KeyColumn<S extends AnySource> = S['key'][keyof S['key']]
 type KeyValue = string | number | bigint | boolean | Date
 
 /** An event of a source: every column, its key and its event time; the known time where there is one and it is not the receipt. */
 export type SourceEvent<S extends AnySource> = {
-  readonly [C in keyof S['columns']]: Sent<ValueOf<S['columns'][C]>> | null
+  readonly [C in keyof S['columns']]: Sent<S['columns'][C]> | null
 } & { readonly [C in Exclude<KeyColumn<S>, keyof S['columns']>]: KeyValue | null } & {
   readonly [C in Exclude<S['eventTime'], keyof S['columns']>]: Moment
 } & { readonly [C in NonNullable<S['known']>]?: Moment } & {

@@ -66,7 +66,10 @@ export async function send(
       if (error instanceof ClientError) throw error
       signal?.throwIfAborted()
       if (deadline.aborted) throw late(timeoutMs, attempts, error)
-      failure = new ClientError('NETWORK', `The server at "${url}" cannot be reached: ${messageOf(error)}.`, { attempts, cause: error })
+      failure = new ClientError('NETWORK', `The server at "${url}" cannot be reached: ${reasonOf(error as Error)}.`, {
+        attempts,
+        cause: error,
+      })
     }
     if (attempts > retries || waitMs >= until - performance.now()) throw failure
     await wait(waitMs, signal)
@@ -124,9 +127,12 @@ function isRecord(value: unknown): value is Record<string, unknown> {
   return typeof value === 'object' && value !== null && !Array.isArray(value)
 }
 
-function messageOf(error: unknown): string {
-  const { cause } = error as Error
-  return cause instanceof Error ? cause.message : String((error as Error).message)
+/** Node keeps what went wrong in the cause; what it says of TLS is a line of OpenSSL's. */
+function reasonOf({ message, cause }: Error): string {
+  if (!(cause instanceof Error)) return message
+  const { code } = cause as { readonly code?: unknown }
+  if (typeof code !== 'string' || !/^(ERR_SSL|EPROTO)/.test(code)) return cause.message
+  return `it does not answer in TLS (${code}); if it has none, write its url with http://`
 }
 
 /** In seconds, or a date. */

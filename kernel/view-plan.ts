@@ -1,6 +1,6 @@
 import type { EntityState, FoldRow, Tie, ViewValues } from './state.ts'
 import type { Column, KeyType, Value, ValueType } from './value-type.ts'
-import type { DefinitionId, ViewSpec } from './view-spec.ts'
+import type { CursorSpec, DefinitionId, ViewSpec } from './view-spec.ts'
 
 /**
  * A feature view, compiled: everything that the drivers need to fold its rows and answer from its states. Made by `compileView`
@@ -47,15 +47,6 @@ export interface ViewUpkeep {
   readonly freshnessMicros: number | null
   /** How what is new is found in a source that does not tell arrivals; null: all of it is read each time. */
   readonly cursor: CursorSpec | null
-}
-
-/** A time of the source's rows that is set when they are written. */
-export interface CursorSpec {
-  readonly column: string
-  /** A run goes back so far behind the greatest time that was seen. */
-  readonly overlapMicros: number
-  /** All is read again so often. */
-  readonly reconcileMicros: number
 }
 
 /** How a training set opts out of what was known (`knowledge`) or of the schedule (`freshness`). Absent: neither. */

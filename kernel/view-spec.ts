@@ -113,3 +113,12 @@ export type DefinitionId = `${string}@${number}`
 export function definitionId(definition: { readonly name: string; readonly version: number }): DefinitionId {
   return `${definition.name}@${definition.version}`
 }
+
+/** A time of the source's rows that is set when they are written. */
+export interface CursorSpec {
+  readonly column: string
+  /** A run goes back so far behind the greatest time that was seen. */
+  readonly overlapMicros: number
+  /** All is read again so often. */
+  readonly reconcileMicros: number
+}

@@ -1,6 +1,5 @@
 import type { ModelSpec, OnDemandSpec, ServiceSpec } from '../kernel/service-spec.ts'
-import type { EntitySpec, SourceSpec, ViewSpec } from '../kernel/view-spec.ts'
-import type { CursorSpec } from '../kernel/view-plan.ts'
+import type { CursorSpec, EntitySpec, SourceSpec, ViewSpec } from '../kernel/view-spec.ts'
 import type { StreamSpec } from '../runtime/streams/stream-spec.ts'
 
 /**

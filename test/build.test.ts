@@ -44,6 +44,12 @@ describe('the package that is published', () => {
     return run(process.execPath, [join(installed, (await manifest()).bin.lockstep), ...args], { cwd: project })
   }
 
+  async function compile(...options: string[]): Promise<void> {
+    const tsc = join(rootFolder, 'node_modules/typescript/bin/tsc')
+    const args = [tsc, '--noEmit', '--strict', '--module', 'nodenext', '--target', 'es2024', '--types', '', ...options]
+    await run(process.execPath, args, { cwd: project }).catch(({ stdout }: { stdout: string }) => expect.fail(stdout))
+  }
+
   it('holds the built product, its licence and nothing of the tests', () => {
     expect(packed).toEqual(
       expect.arrayContaining([
@@ -99,10 +105,28 @@ describe('the package that is published', () => {
       export const wrong = entity('wrong', { key: { airport: 'string' } })
     `
     await writeFile(join(project, 'features.ts'), text)
-    const options = ['--noEmit', '--strict', '--module', 'nodenext', '--target', 'es2024', '--skipLibCheck', '--types', '', 'features.ts']
-    await expect(
-      run(process.execPath, [join(rootFolder, 'node_modules/typescript/bin/tsc'), ...options], { cwd: project }),
-    ).resolves.toBeTruthy()
+    await compile('features.ts', '--skipLibCheck')
+  })
+
+  it('types a page that uses the client, where nothing of Node has types', async () => {
+    const definitions = `
+      import { count, entity, featureService, featureView, source, t } from 'lockstep'
+      const airport = entity('airport', { key: { airport: t.string } })
+      const landings = source('landings', { key: { airport: 'origin' }, eventTime: 'date', columns: { delay: t.float64 } })
+      const delays = featureView('delays', { version: 2, entity: airport, source: landings, features: { landed: count('1h') } })
+      export const flights = featureService('flights', { version: 3, features: [delays] })
+    `
+    const page = `
+      import { createClient } from 'lockstep/client'
+      import type * as definitions from './service.ts'
+      const client = createClient<typeof definitions>({ url: 'https://features.example.com' })
+      export const landed: Promise<number | undefined> = client.features('flights@3', [{ airport: 'ATL' }]).then(({ results }) => results[0]?.features.landed)
+      // @ts-expect-error a program is built with one version
+      void client.features('flights', [{ airport: 'ATL' }])
+    `
+    await writeFile(join(project, 'service.ts'), definitions)
+    await writeFile(join(project, 'page.ts'), page)
+    await compile('page.ts', '--lib', 'es2024,dom', '--allowImportingTsExtensions')
   })
 
   it('tells an old Node what it needs, before anything else', async () => {

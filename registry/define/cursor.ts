@@ -1,7 +1,6 @@
 import { parseDuration } from '../../kernel/duration.ts'
 import { LockstepError } from '../../kernel/errors.ts'
-import type { CursorSpec } from '../../kernel/view-plan.ts'
-import type { SourceRelation } from '../../kernel/view-spec.ts'
+import type { CursorSpec, SourceRelation } from '../../kernel/view-spec.ts'
 import { checkColumnName } from './names.ts'
 
 /** How what is new is found in a table or query of yours that does not tell arrivals. */

@@ -13,10 +13,15 @@ import type { Types, ValuesOf } from './t.ts'
 import type { ViewUse } from './view-use.ts'
 
 /** An ordered list of features that a model is trained on and served with. */
-export interface FeatureService<N extends string = string, Needs extends Types = Types, F extends Features = Features> {
+export interface FeatureService<
+  N extends string = string,
+  Needs extends Types = Types,
+  F extends Features = Features,
+  V extends number = number,
+> {
   readonly kind: 'featureService'
   readonly name: N
-  readonly version: number
+  readonly version: V
   /** The columns that a spine carries and a request sends: keys of entities and request data. */
   readonly needs: Needs
   /** By the name that they have here: `feature`, under an alias `alias__feature`. */
@@ -58,10 +63,10 @@ type AllFeatures<M extends readonly Member[]> =
  * })
  * @throws LockstepError `FEATURE_NAME_CLASH` naming both views, or the view and the column, `INVALID_NAME`, `INVALID_TYPE`, `DEFINITIONS_INVALID`
  */
-export function featureService<const N extends string, const M extends readonly Member[]>(
+export function featureService<const N extends string, const M extends readonly Member[], const V extends number>(
   name: N,
-  body: { readonly version: number; readonly features: M & NoClash<Extract<keyof AllFeatures<M>, keyof NeedsOf<M>>> } & Description,
-): FeatureService<N, NeedsOf<M>, AllFeatures<M>> {
+  body: { readonly version: V; readonly features: M & NoClash<Extract<keyof AllFeatures<M>, keyof NeedsOf<M>>> } & Description,
+): FeatureService<N, NeedsOf<M>, AllFeatures<M>, V> {
   const what = `service "${checkName(name, 'A feature service')}"`
   checkBody(body, `The ${what}`, ['version', 'features'])
   if (!Array.isArray(body.features) || body.features.length === 0) {

@@ -1,6 +1,5 @@
 import { LockstepError } from '../../kernel/errors.ts'
-import type { CursorSpec } from '../../kernel/view-plan.ts'
-import type { SourceRelation, SourceSpec } from '../../kernel/view-spec.ts'
+import type { CursorSpec, SourceRelation, SourceSpec } from '../../kernel/view-spec.ts'
 import { ownedColumnNames } from '../../kernel/owned-columns.ts'
 import type { StreamSpec } from '../../runtime/streams/stream-spec.ts'
 import type { StatedCursor } from './cursor.ts'

@@ -6,8 +6,8 @@ const client = createClient<typeof definitions>({ url: 'http://127.0.0.1:1' })
 
 describe('a client of definitions', () => {
   it('answers the features of a service, typed', () => {
-    expectTypeOf(client.features('typed', [{ airport: 'ATL' }])).resolves.toHaveProperty('results')
-    type Row = Awaited<ReturnType<typeof client.features<'typed'>>>['results'][number]['features']
+    expectTypeOf(client.features('typed@1', [{ airport: 'ATL' }])).resolves.toHaveProperty('results')
+    type Row = Awaited<ReturnType<typeof client.features<'typed@1'>>>['results'][number]['features']
     expectTypeOf<Row>().toEqualTypeOf<{
       readonly amount: number | null
       readonly count: bigint
@@ -21,29 +21,47 @@ describe('a client of definitions', () => {
     type Prediction = Awaited<ReturnType<typeof client.predict<'typed'>>>['predictions'][number]
     expectTypeOf<Prediction['count_out']>().toEqualTypeOf<bigint>()
     expectTypeOf<Prediction['vec_out']>().toEqualTypeOf<Float32Array>()
-    void client.features('flight', [{ airport: 'ATL', distance: 100 }])
+    void client.features('flight@1', [{ airport: 'ATL', distance: 100 }])
     expectTypeOf<Prediction>().not.toHaveProperty('count')
+  })
+
+  it('takes a service with the version that it was built with, and no other', () => {
+    expectTypeOf(client.features('typed@1', [])).resolves.toHaveProperty('version').toEqualTypeOf<1>()
+    // @ts-expect-error the bare name is another version after the next apply
+    void client.features('typed', [{ airport: 'ATL' }])
+    // @ts-expect-error the definitions have no such version
+    void client.features('typed@2', [{ airport: 'ATL' }])
+    // @ts-expect-error the model takes another service
+    void client.predict('typed', [{ airport: 'ATL' }], { features: 'flight@1' })
   })
 
   it('refuses names that are not there', () => {
     // @ts-expect-error no such service
-    void client.features('flights', [])
+    void client.features('flights@1', [])
     // @ts-expect-error no such model
     void client.predict('delays', [])
     // @ts-expect-error no such source
     void client.push('landing', [])
     // @ts-expect-error no such feature
-    void client.features('typed', [{ airport: 'ATL' }]).then(({ results }) => results[0]?.features.amounts)
+    void client.features('typed@1', [{ airport: 'ATL' }]).then(({ results }) => results[0]?.features.amounts)
   })
 
   it('refuses entities that lack a key or request data, have another, or of another type', () => {
-    void client.features('accounts', [{ id: 9_007_199_254_740_993n }])
+    void client.features('accounts@1', [{ id: 9_007_199_254_740_993n }])
     // @ts-expect-error an int64 is a bigint
-    void client.features('accounts', [{ id: 1 }])
+    void client.features('accounts@1', [{ id: 1 }])
     // @ts-expect-error the distance is missing
     void client.predict('delay', [{ airport: 'ATL' }])
     // @ts-expect-error it is called airport
     void client.predict('delay', [{ port: 'ATL', distance: 1 }])
+  })
+
+  it('takes a Date for a timestamp and for no other number', () => {
+    // @ts-expect-error the distance is a float64
+    void client.predict('delay', [{ airport: 'ATL', distance: new Date() }])
+    void client.push('balances', [{ account: 1n, at: '2001-07-01T00:00:00Z', balance: 5n, seen: '2001-07-01T00:00:00Z' }])
+    // @ts-expect-error the balance is an int64
+    void client.push('balances', [{ account: 1n, at: 0, balance: new Date(), seen: null }])
   })
 
   it('refuses events that are not of the source', () => {

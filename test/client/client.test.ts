@@ -55,7 +55,7 @@ const failure = async (work: Promise<unknown>): Promise<ClientError> =>
 
 describe('a client', () => {
   it('reads every type back exactly', async () => {
-    const { results, requestId, asOf, degraded } = await client().features('typed', [{ airport: 'ATL' }, { airport: 'NAN' }])
+    const { results, requestId, asOf, degraded } = await client().features('typed@1', [{ airport: 'ATL' }, { airport: 'NAN' }])
     expect(results.map(({ features }) => features)).toEqual([
       { amount: Math.fround(0.1), count: 9_007_199_254_740_993n, city: '12345678901234567890', open: true, vec: Float32Array.of(3, 4) },
       { amount: null, count: 5n, city: 'a "b" 12345678901234567890', open: true, vec: null },
@@ -66,13 +66,25 @@ describe('a client', () => {
     expect(requestId).toMatch(/^[0-9a-f-]{36}$/)
   })
 
+  it('refuses the features of another service than the one it was built with', async () => {
+    const other = client({
+      async fetch(...call) {
+        const text = await (await fetch(...call)).text()
+        return new Response(text.replace('"service":"typed@1"', '"service":"typed@2"'))
+      },
+    })
+    const error = await failure(other.predict('typed', [{ airport: 'ATL' }], { features: 'typed@1' }))
+    expect(error).toMatchObject({ code: 'VERSION_CHANGED', details: { service: 'typed@2', wanted: 'typed@1' } })
+    expect((await other.predict('typed', [{ airport: 'ATL' }])).service).toBe('typed@2')
+  })
+
   it('sends an int64 exactly, and reads timestamps by the microsecond', async () => {
-    const { results } = await client().features('accounts', [{ id: 9_007_199_254_740_993n }])
+    const { results } = await client().features('accounts@1', [{ id: 9_007_199_254_740_993n }])
     expect(results[0]?.features).toEqual({ balance: -(2n ** 63n), seen: Date.UTC(2001, 5, 30, 23, 59, 59, 123) * 1000 + 456 })
   })
 
   it('predicts, with the features where they are asked for', async () => {
-    const { predictions, features, version } = await client().predict('typed', [{ airport: 'ATL' }], { features: true })
+    const { predictions, features, version } = await client().predict('typed', [{ airport: 'ATL' }], { features: 'typed@1' })
     expect(version).toBe(1)
     expect(predictions[0]).toMatchObject({ count_out: 9_007_199_254_740_993n, vec_out: Float32Array.of(3, 4) })
     expect(features?.[0]?.count).toBe(9_007_199_254_740_993n)
@@ -80,10 +92,10 @@ describe('a client', () => {
   })
 
   it('reads as of a moment, and NaN where JSON cannot say it', async () => {
-    const before = await client().features('flight', [{ airport: 'NAN', distance: 1 }], { asOf: new Date('2001-07-01T11:00:00Z') })
+    const before = await client().features('flight@1', [{ airport: 'NAN', distance: 1 }], { asOf: new Date('2001-07-01T11:00:00Z') })
     expect(before.asOf).toBe(noon - 3_600_000_000)
     expect(before.results[0]?.features.lastDelay).toBeNull()
-    const now = await client().features('flight', [{ airport: 'NAN', distance: 1 }])
+    const now = await client().features('flight@1', [{ airport: 'NAN', distance: 1 }])
     expect(now.results[0]).toMatchObject({ features: { lastDelay: Number.NaN }, statuses: { lastDelay: 'INVALID' } })
   })
 
@@ -93,18 +105,18 @@ describe('a client', () => {
     const event = { account: 7n, at, balance: 9_007_199_254_740_995n, seen: new Date('2001-07-01T00:00:00Z') }
     const { accepted, duplicates, token } = await client({ fetch }).push('balances', [event])
     expect({ accepted, duplicates, sent: sent.length }).toEqual({ accepted: 0, duplicates: 1, sent: 2 })
-    const { results } = await client().features('accounts', [{ id: 7n }], { after: token })
+    const { results } = await client().features('accounts@1', [{ id: 7n }], { after: token })
     expect(results[0]?.features).toEqual({ balance: 9_007_199_254_740_995n, seen: Date.UTC(2001, 6, 1) * 1000 })
   })
 
   it('sends again what failed for now, and nothing else', async () => {
     const { fetch, sent } = failing(503, 'broken', 429)
-    await client({ fetch }).features('typed', [{ airport: 'ATL' }])
+    await client({ fetch }).features('typed@1', [{ airport: 'ATL' }])
     expect(sent).toHaveLength(4)
     expect(sent.every(({ timeoutMs }) => timeoutMs > 0 && timeoutMs <= 10_000)).toBe(true)
 
     const twice = failing(503, 503)
-    const error = await failure(client({ fetch: twice.fetch, retries: 1 }).features('typed', [{ airport: 'ATL' }]))
+    const error = await failure(client({ fetch: twice.fetch, retries: 1 }).features('typed@1', [{ airport: 'ATL' }]))
     expect(error).toMatchObject({ name: 'ClientError', code: 'NOT_READY', status: 503, requestId: 'r1', attempts: 2 })
 
     const refused = failing()
@@ -116,29 +128,39 @@ describe('a client', () => {
 
   it('says where the server is away or something else, and ends in time or when it is told to', async () => {
     const away = createClient<typeof definitions>({ url: 'http://127.0.0.1:1', retries: 1 })
-    expect(await failure(away.features('typed', [{ airport: 'ATL' }]))).toMatchObject({ code: 'NETWORK', status: null, attempts: 2 })
+    expect(await failure(away.features('typed@1', [{ airport: 'ATL' }]))).toMatchObject({ code: 'NETWORK', status: null, attempts: 2 })
     const other = client({ fetch: async () => new Response('<html>', { status: 200 }) })
-    expect(await failure(other.features('typed', [{ airport: 'ATL' }]))).toMatchObject({ code: 'BAD_ANSWER', status: 200 })
+    expect(await failure(other.features('typed@1', [{ airport: 'ATL' }]))).toMatchObject({ code: 'BAD_ANSWER', status: 200 })
 
     const silent: typeof fetch = (_, init) =>
       new Promise((_, reject) => init?.signal?.addEventListener('abort', () => reject(init.signal?.reason as Error)))
-    const late = await failure(client({ fetch: silent }).features('typed', [{ airport: 'ATL' }], { timeoutMs: 30 }))
+    const late = await failure(client({ fetch: silent }).features('typed@1', [{ airport: 'ATL' }], { timeoutMs: 30 }))
     expect(late).toMatchObject({ code: 'DEADLINE_EXCEEDED', status: null, attempts: 1 })
     const reason = new Error('no longer wanted')
-    expect(await failure(client({ fetch: silent }).features('typed', [{ airport: 'ATL' }], { signal: AbortSignal.abort(reason) }))).toBe(
+    expect(await failure(client({ fetch: silent }).features('typed@1', [{ airport: 'ATL' }], { signal: AbortSignal.abort(reason) }))).toBe(
       reason,
     )
     for (const timeoutMs of [0, -1, Number.NaN, '5' as never])
-      expect(await failure(client({ timeoutMs }).features('typed', [{ airport: 'ATL' }]))).toMatchObject({
+      expect(await failure(client({ timeoutMs }).features('typed@1', [{ airport: 'ATL' }]))).toMatchObject({
         code: 'INVALID_REQUEST',
         attempts: 0,
       })
     const patient = failing()
     for (const timeoutMs of [9999.5, 4e6, 1e12, Number.POSITIVE_INFINITY])
-      await client({ fetch: patient.fetch, timeoutMs }).features('typed', [{ airport: 'ATL' }])
+      await client({ fetch: patient.fetch, timeoutMs }).features('typed@1', [{ airport: 'ATL' }])
     const [first, ...longer] = patient.sent.map((each) => each.timeoutMs)
     expect(Number.isInteger(first)).toBe(true)
     expect(longer).toEqual([3_600_000, 3_600_000, 3_600_000])
     expect(() => client({ url: 'ftp://x' })).toThrow('The url "ftp://x" is not of a server')
+    expect(() => client({ url: '127.0.0.1:8091' })).toThrow(
+      expect.objectContaining({
+        name: 'ClientError',
+        code: 'CONFIG_INVALID',
+        message: expect.stringContaining('"http://127.0.0.1:8091"?'),
+      }),
+    )
+    const overTls = createClient<typeof definitions>({ url: url.replace('http', 'https'), retries: 0 })
+    const { message } = await failure(overTls.features('typed@1', [{ airport: 'ATL' }]))
+    expect(message).toMatch(/cannot be reached: it does not answer in TLS \(\w+\); if it has none, write its url with http:\/\/\.$/)
   })
 })

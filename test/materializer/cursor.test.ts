@@ -1,6 +1,7 @@
+import type { CursorSpec } from '../../kernel/view-spec.ts'
 import { describe, expect, it } from 'vitest'
 import { allBelow } from '../../kernel/frontier.ts'
-import type { CursorSpec, ViewPlan } from '../../kernel/view-plan.ts'
+import type { ViewPlan } from '../../kernel/view-plan.ts'
 import type { MaterializeResult } from '../../materializer/materialize.ts'
 import { materializeView } from '../../materializer/materialize.ts'
 import { readMarker, writeMarker } from '../../online/marker.ts'
