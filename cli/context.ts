@@ -40,7 +40,7 @@ export function createContext(config: Config, terminal: Terminal, signal: AbortS
   let openingStore: Promise<OnlineStore> | null = null
 
   async function open(): Promise<Database> {
-    const db = await openDatabase(config, { signal })
+    const db = await openDatabase(config, { signal, warn: (message) => log.warn({ directory: config.directory }, message) })
     lifecycle.add('database', () => db.close())
     await db.ping()
     return db

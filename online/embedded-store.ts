@@ -1,11 +1,12 @@
 import { randomUUID } from 'node:crypto'
-import { closeSync, mkdirSync, openSync, readSync } from 'node:fs'
+import { closeSync, openSync, readSync } from 'node:fs'
 import { join } from 'node:path'
 import { setImmediate } from 'node:timers/promises'
 import { open } from 'lmdb'
 import { LockstepError, messageOf } from '../kernel/errors.ts'
 import type { DefinitionId } from '../kernel/view-spec.ts'
 import { damaged, folderFailure } from '../runtime/embedded-failure.ts'
+import { closeFolder, makePrivate } from '../runtime/private-folder.ts'
 import type { OnlineKey, OnlineStore } from './store.ts'
 
 const keysPerRemoval = 10_000
@@ -25,9 +26,12 @@ const mark = 0xbeef_c0de
  */
 export function openEmbeddedStore(directory: string): OnlineStore {
   const db = guarded(directory, () => {
-    mkdirSync(directory, { recursive: true })
+    makePrivate(directory)
     refuseForeign(directory)
-    return open<Buffer, Buffer>({ path: directory, encoding: 'binary', keyEncoding: 'binary', noSubdir: false, cache: false })
+    const opened = open<Buffer, Buffer>({ path: directory, encoding: 'binary', keyEncoding: 'binary', noSubdir: false, cache: false })
+    // LMDB makes its files for all to read
+    closeFolder(directory, ['data.mdb', 'lock.mdb'])
+    return opened
   })
   const transaction = <T>(run: () => T): T => guarded(directory, () => db.transactionSync(run))
   let closing: Promise<void> | null = null

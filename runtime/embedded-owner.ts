@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto'
-import { mkdir, readdir, rename, unlink } from 'node:fs/promises'
+import { readdir, rename, unlink } from 'node:fs/promises'
 import type { Server } from 'node:net'
 import { createServer } from 'node:net'
 import { basename, join } from 'node:path'
@@ -7,6 +7,7 @@ import { setTimeout as delay } from 'node:timers/promises'
 import { LockstepError, messageOf } from '../kernel/errors.ts'
 import { askOwner, type OwnerAnswer } from './ask-owner.ts'
 import { folderFailure } from './embedded-failure.ts'
+import { makePrivate } from './private-folder.ts'
 import { withShortPath } from './short-path.ts'
 
 const PATTERN = /^owner-[0-9a-z-]+\.sock$/
@@ -29,9 +30,11 @@ export interface EmbeddedOwner {
  * @throws LockstepError `EMBEDDED_IN_USE` within 1 s, with pid and command of the owner; `WRITE_FAILED`, `CONFIG_INVALID`
  */
 export async function ownEmbeddedFolder(directory: string): Promise<EmbeddedOwner> {
-  await mkdir(directory, { recursive: true }).catch((error: unknown) => {
+  try {
+    makePrivate(directory)
+  } catch (error) {
     throw folderFailure(directory, error) ?? error
-  })
+  }
   const answer = { pid: process.pid, command: commandLine(), owner: false }
   const name = `owner-${Date.now()}-${process.pid}-${randomBytes(8).toString('hex')}.sock`
   const server = await listen(directory, name, answer)

@@ -1,10 +1,11 @@
 import { type DestinationStream, type Logger, pino, stdTimeFunctions } from 'pino'
 import type { LogLevel } from './config.ts'
+import { logToStandardError } from './log-destination.ts'
 
 export type { Logger } from 'pino'
 
 /** Logs one JSON object a line to standard error, since standard output belongs to what a command prints. `time` is RFC 3339, `level` a word. */
-export function createLogger(level: LogLevel, destination: DestinationStream = pino.destination({ fd: 2, sync: true })): Logger {
+export function createLogger(level: LogLevel, destination: DestinationStream = logToStandardError()): Logger {
   return pino(
     { level, base: { pid: process.pid }, timestamp: stdTimeFunctions.isoTime, formatters: { level: (label) => ({ level: label }) } },
     destination,

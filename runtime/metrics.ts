@@ -1,8 +1,20 @@
-import { collectDefaultMetrics, Registry } from 'prom-client'
+import { collectDefaultMetrics, Counter, Registry } from 'prom-client'
+import { logToStandardError } from './log-destination.ts'
 
-/** A registry of Prometheus metrics with those of the process (memory, CPU, event loop, garbage collection) in it. One for each process. */
+/** A registry of Prometheus metrics with those of the process (memory, CPU, event loop, garbage collection, its log) in it. One for each process. */
 export function createMetricsRegistry(): Registry {
   const registry = new Registry()
   collectDefaultMetrics({ register: registry })
+  const log = logToStandardError()
+  const dropped = new Counter({
+    name: 'lockstep_log_lines_dropped_total',
+    help: 'Lines of the log that were dropped, as standard error was a full disk, or a pipe that was closed or not read.',
+    registers: [],
+    collect() {
+      this.reset()
+      this.inc(log.dropped)
+    },
+  })
+  registry.registerMetric(dropped)
   return registry
 }

@@ -1,20 +1,27 @@
+import { readdirSync } from 'node:fs'
 import { join } from 'node:path'
 import type { Config } from './config.ts'
 import type { Database } from './database.ts'
 import { ownEmbeddedFolder } from './embedded-owner.ts'
 import { openPostgres } from './open-postgres.ts'
+import { closeFolder } from './private-folder.ts'
 
 /**
  * Opens the database that is configured: PostgreSQL where `postgresUrl` is set, else the embedded one, in the folder `postgres` of
  * `config.directory`, which this process owns until the database is closed.
  *
  * @param options.signal its abort ends what PostgreSQL is doing; the embedded one cannot be interrupted, and heeds the signals of its calls only
+ * @param options.warn is told of what was wrong with the folder, and put right where that could be done
  * @throws LockstepError `EMBEDDED_IN_USE` where another process owns the folder
  */
-export async function openDatabase(config: Config, options: { readonly signal?: AbortSignal } = {}): Promise<Database> {
+export async function openDatabase(
+  config: Config,
+  options: { readonly signal?: AbortSignal; readonly warn?: (message: string) => void } = {},
+): Promise<Database> {
   if (config.postgresUrl !== null) return openPostgres(config.postgresUrl, options)
   const owner = await ownEmbeddedFolder(config.directory)
   try {
+    closeToOthers(config.directory, options.warn)
     const { openPglite } = await import('./open-pglite.ts')
     const database = await openPglite(join(config.directory, 'postgres'))
     return {
@@ -31,4 +38,18 @@ export async function openDatabase(config: Config, options: { readonly signal?: 
     await owner.release()
     throw error
   }
+}
+
+/** PostgreSQL refuses a folder that other users of the machine may read; this one may have been made when Lockstep left it open to them. */
+function closeToOthers(directory: string, warn: (message: string) => void = () => undefined): void {
+  const parts: readonly (readonly [folder: string, telling: readonly string[]])[] = [
+    ['postgres', ['PG_VERSION']],
+    ['online', ['data.mdb', 'lock.mdb']],
+  ]
+  const closed = parts.map(([folder, telling]) => closeFolder(join(directory, folder), telling))
+  // a folder that holds other things, too, may be meant for others
+  if (readdirSync(directory).every((name) => /^(postgres|online|owner-.*\.sock(\.new)?)$/.test(name)))
+    closed.push(closeFolder(directory, []))
+  if (closed.includes(null)) warn(`Other users of this machine may read the folder "${directory}", and it cannot be closed to them.`)
+  else if (closed.includes(true)) warn(`Other users of this machine could read the folder "${directory}"; it is closed to them now (0700).`)
 }

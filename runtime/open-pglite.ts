@@ -1,4 +1,4 @@
-import { mkdir, readdir, rm, writeFile } from 'node:fs/promises'
+import { readdir, rm, writeFile } from 'node:fs/promises'
 import { basename, dirname } from 'node:path'
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import type { PGlite } from '@electric-sql/pglite'
@@ -9,6 +9,7 @@ import { copyHeader, copyPieces, copyTrailer } from './copy-pieces.ts'
 import type { EmbeddedDatabase } from './database.ts'
 import { damaged, embeddedFailure, isBroken } from './embedded-failure.ts'
 import { inTransaction, withPgliteSnapshot } from './pglite-snapshot.ts'
+import { closeFolder, makePrivate } from './private-folder.ts'
 import { copyMessages, queryMessage } from './wire.ts'
 
 const COPY_PIECE_BYTES = 8 * 1024 * 1024
@@ -107,10 +108,10 @@ export async function openPglite(directory: string): Promise<EmbeddedDatabase> {
 async function createEngine(directory: string): Promise<PGlite> {
   const { PGlite } = await import('@electric-sql/pglite')
   const note = `${directory}.unfinished`
-  await mkdir(dirname(directory), { recursive: true })
+  makePrivate(dirname(directory))
   const beside = await readdir(dirname(directory))
   if (beside.includes(basename(note))) await rm(directory, { recursive: true, force: true })
-  await mkdir(directory, { recursive: true })
+  makePrivate(directory)
   const files = await readdir(directory)
   const fresh = files.length === 0
   // the engine would make a new database over what is left of the old one
@@ -120,6 +121,8 @@ async function createEngine(directory: string): Promise<PGlite> {
     parsers: Object.fromEntries(controlValues),
     startParams: [...PGlite.defaultStartParams, ...SETTINGS.flatMap((setting) => ['-c', setting])],
   })
+  // the image that a new database is made of may be read by all, and so may what is made with each start
+  closeFolder(directory, ['PG_VERSION', 'global/pg_internal.init'])
   if (fresh) await rm(note)
   return engine
 }

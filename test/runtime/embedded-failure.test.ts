@@ -1,3 +1,4 @@
+import { chmodSync, statSync } from 'node:fs'
 import { cp, mkdir, mkdtemp, readdir, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -53,6 +54,24 @@ describe('the folder of the embedded database', { timeout: 30_000 }, () => {
     const again = await openPglite(at('half'))
     expect(await again.query('select * from item')).toEqual([])
     await again.close()
+  })
+
+  it('is closed to other users of the machine, also where it was open, which is told', async () => {
+    const directory = at('private')
+    const told: string[] = []
+    const modes = async (): Promise<Set<string>> => {
+      await (await openDatabase(loadConfig({ LOCKSTEP_DIR: directory }), { warn: (message) => void told.push(message) })).close()
+      await openEmbeddedStore(join(directory, 'online')).close()
+      const inside = await readdir(directory, { recursive: true, withFileTypes: true })
+      const stats = [statSync(directory), ...inside.map((entry) => statSync(join(entry.parentPath, entry.name)))]
+      return new Set(stats.map((stat) => `${stat.isDirectory() ? 'folder' : 'file'} ${(stat.mode & 0o777).toString(8)}`))
+    }
+    const closed = new Set(['folder 700', 'file 600'])
+    expect([await modes(), told]).toEqual([closed, []])
+    for (const name of ['.', 'postgres', 'online']) chmodSync(join(directory, name), 0o755)
+    chmodSync(join(directory, 'postgres/PG_VERSION'), 0o666)
+    chmodSync(join(directory, 'online/data.mdb'), 0o644)
+    expect([await modes(), told]).toEqual([closed, [expect.stringContaining(`"${directory}"`)]])
   })
 
   it('tells what a transaction failed with, and not what its end failed with', async () => {

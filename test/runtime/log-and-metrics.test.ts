@@ -1,4 +1,13 @@
+import { spawn } from 'node:child_process'
+import { closeSync, mkdtempSync, openSync, rmSync } from 'node:fs'
+import { createServer, connect, type Socket } from 'node:net'
+import { once } from 'node:events'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
+import { bareEnvironment } from '../bare-environment.ts'
+import { rootFolder } from '../source-files.ts'
+import { logToFile, logToPipe } from '../../runtime/log-destination.ts'
 import { createLogger } from '../../runtime/log.ts'
 import { createMetricsRegistry } from '../../runtime/metrics.ts'
 
@@ -20,6 +29,66 @@ describe('the log', () => {
       msg: 'materialized',
     })
     expect(error).toMatchObject({ level: 'error', msg: 'failed', err: { message: 'outer: inner' } })
+  })
+})
+
+describe('a log that cannot be written', () => {
+  it('drops what a reader leaves in a pipe, and says how much once it reads', async () => {
+    const folder = mkdtempSync(join(tmpdir(), 'lockstep-log-'))
+    const server = createServer({ pauseOnConnect: true }).listen(join(folder, 'pipe'))
+    const met = once(server, 'connection')
+    const stream = connect(join(folder, 'pipe'))
+    const [reader] = (await met) as [Socket]
+    const log = logToPipe(stream)
+    for (let i = 0; i < 4000; i += 1) log.write(`${'x'.repeat(999)}\n`)
+    expect(log.dropped).toBeGreaterThan(1000)
+
+    let text = ''
+    reader.on('data', (part: Buffer) => (text += part.toString())).resume()
+    await expect.poll(() => text).toContain('were dropped')
+    log.write('after\n')
+    await expect.poll(() => text).toContain('after')
+    const lines = text.trim().split('\n')
+    expect(lines.filter((line) => line.startsWith('xxx')).length + log.dropped).toBe(4000)
+    expect(JSON.parse(lines.at(-2) ?? '')).toMatchObject({ level: 'warn', pid: process.pid, lines: log.dropped })
+
+    const before = log.dropped
+    stream.destroy()
+    log.write('gone\n')
+    expect(log.dropped).toBe(before + 1)
+    server.close()
+    rmSync(folder, { recursive: true })
+  })
+
+  it('drops lines while the disk is full', () => {
+    const fd = openSync('/dev/full', 'w')
+    const log = logToFile(fd)
+    log.write('one\n')
+    log.write('two\n')
+    closeSync(fd)
+    expect(log.dropped).toBe(2)
+  })
+
+  const script = `
+    import { createLogger } from '${join(rootFolder, 'runtime/log.ts')}'
+    import { createMetricsRegistry } from '${join(rootFolder, 'runtime/metrics.ts')}'
+    const log = createLogger('info')
+    for (let i = 0; i < 5000; i += 1) log.info({ i, text: 'x'.repeat(1000) }, 'a line')
+    setTimeout(async () => console.log(/^lockstep_log_lines_dropped_total (\\d+)$/m.exec(await createMetricsRegistry().metrics())[1]), 50)
+    setTimeout(() => process.exit(0), 500)`
+  it.each(['a full disk', 'a closed pipe', 'a pipe that nobody reads'])('neither ends nor stops a process: %s', async (kind) => {
+    const fd = kind === 'a full disk' ? openSync('/dev/full', 'w') : null
+    const child = spawn(process.execPath, ['--input-type=module', '-e', script], {
+      env: bareEnvironment,
+      stdio: ['ignore', 'pipe', fd ?? 'pipe'],
+    })
+    if (kind === 'a closed pipe') child.stderr?.destroy()
+    let out = ''
+    child.stdout?.on('data', (part: Buffer) => (out += part.toString()))
+    const [code] = (await once(child, 'exit')) as [number]
+    if (fd !== null) closeSync(fd)
+    expect([code, Number(out)]).toEqual([0, kind === 'a pipe that nobody reads' ? expect.any(Number) : 5000])
+    expect(Number(out)).toBeGreaterThan(3000)
   })
 })
 

@@ -1,0 +1,98 @@
+import { fstatSync, writeSync } from 'node:fs'
+import type { Writable } from 'node:stream'
+
+/** How much of the log waits for whoever reads the pipe that it goes to, bytes. What comes on top is dropped. */
+const MAX_WAITING_BYTES = 1024 ** 2
+
+/** Where the log goes. It never throws and never waits: a line that cannot be written is dropped, and counted. */
+export interface LogDestination {
+  write(line: string): void
+  /** Lines that were dropped so far. */
+  readonly dropped: number
+}
+
+let ofProcess: LogDestination | null = null
+
+/** Standard error, of which a process has one. */
+export function logToStandardError(): LogDestination {
+  if (ofProcess !== null) return ofProcess
+  // without a listener, an error of the stream would end the process
+  process.stderr.on('error', () => undefined)
+  return (ofProcess = isPipe(2) ? logToPipe(process.stderr) : logToFile(2))
+}
+
+/** A pipe or socket is written to without blocking; Node keeps what its reader has not taken yet. */
+export function logToPipe(stream: Writable): LogDestination {
+  const losses = createLosses()
+  const onWritten = (error?: Error | null) => {
+    if (error !== null && error !== undefined) losses.add()
+  }
+  const sayLosses = () => losses.say((line) => void stream.write(line, onWritten))
+  stream.on('drain', sayLosses)
+  return {
+    write(line) {
+      if (stream.destroyed || stream.writableLength > MAX_WAITING_BYTES) return losses.add()
+      sayLosses()
+      stream.write(line, onWritten)
+    },
+    get dropped() {
+      return losses.total
+    },
+  }
+}
+
+/** A file, a device or a terminal is written to at once. */
+export function logToFile(fd: number): LogDestination {
+  const losses = createLosses()
+  /** Of a disk that became full amid a line, whose beginning stands there. */
+  let amid = false
+  const writeAll = (text: string) => {
+    let rest = Buffer.from(amid ? `\n${text}` : text)
+    while (rest.length > 0) {
+      const written = writeSync(fd, rest)
+      rest = rest.subarray(written)
+      amid = rest.length > 0
+    }
+  }
+  return {
+    write(line) {
+      try {
+        losses.say(writeAll)
+        writeAll(line)
+      } catch {
+        losses.add()
+      }
+    },
+    get dropped() {
+      return losses.total
+    },
+  }
+}
+
+/** Counts what was dropped, and says in the log how much, once that can be written to again. */
+function createLosses(): { add(): void; say(write: (line: string) => void): void; readonly total: number } {
+  let total = 0
+  let said = 0
+  return {
+    add: () => void (total += 1),
+    say(write) {
+      if (said === total) return
+      const lines = total - said
+      const msg = 'lines of the log were dropped, as it could not be written to'
+      write(`${JSON.stringify({ level: 'warn', time: new Date().toISOString(), pid: process.pid, lines, msg })}\n`)
+      said += lines
+    },
+    get total() {
+      return total
+    },
+  }
+}
+
+function isPipe(fd: number): boolean {
+  try {
+    const stat = fstatSync(fd)
+    return stat.isFIFO() || stat.isSocket()
+  } catch {
+    return false
+  }
+}
