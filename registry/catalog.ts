@@ -9,14 +9,14 @@ import type { Database } from '../runtime/database.ts'
 import type { StreamSpec } from '../runtime/streams/stream-spec.ts'
 import { compileDefinitions } from './compile-definitions.ts'
 import type { Definition, DefinitionKey } from './definition.ts'
-import { kindNames, storedDefinitions } from './definition.ts'
+import { definitionKey, displayName, labelOf, storedDefinitions } from './definition.ts'
 import type { ModelAlias } from './model-aliases.ts'
 import { readModelAliases } from './model-aliases.ts'
 import type { ModelOperational } from './definition-set.ts'
 import type { ModelVersion } from './model-versions.ts'
 import { readModelVersions } from './model-versions.ts'
-import { didYouMean } from './nearest.ts'
 import { readRevision } from './revision.ts'
+import { unknownDefinition } from './unknown-definition.ts'
 import { storedCode, verifiedCode } from './verified-code.ts'
 
 /**
@@ -99,9 +99,6 @@ export async function readCatalog(transaction: Kysely<LockstepTables>): Promise<
       })
     }
   }
-  const ids = (kind: Definition['kind']): DefinitionId[] =>
-    stored.definitions.flatMap((definition) => (definition.kind === kind ? [`${definition.name}@${definition.version}` as const] : []))
-  const [viewIds, serviceIds] = [ids('view'), ids('service')]
   return {
     ...compiled,
     revision: stored.revision,
@@ -110,10 +107,10 @@ export async function readCatalog(transaction: Kysely<LockstepTables>): Promise<
     streams,
     online,
     models,
-    view: (reference) => pick(reference, 'view', viewIds, compiled.views, compiled.broken),
-    service: (reference) => pick(reference, 'service', serviceIds, compiled.services, compiled.broken),
-    model: (name) => models.get(name) ?? unknown(name, 'model', [...models.keys()]),
-    source: (name) => sources.get(name) ?? unknown(name, 'source', [...sources.keys()]),
+    view: (reference) => pick(reference, 'view', definitions, compiled.views, compiled.broken),
+    service: (reference) => pick(reference, 'service', definitions, compiled.services, compiled.broken),
+    model: (name) => named(name, 'model', definitions, models),
+    source: (name) => named(name, 'source', definitions, sources),
   }
 }
 
@@ -121,24 +118,20 @@ export async function readCatalog(transaction: Kysely<LockstepTables>): Promise<
 function pick<T>(
   reference: string,
   kind: 'view' | 'service',
-  ids: readonly DefinitionId[],
+  definitions: readonly Definition[],
   sound: ReadonlyMap<DefinitionId, T>,
   broken: ReadonlyMap<DefinitionKey, LockstepError>,
 ): T {
-  // ids come by name and version, ascending
-  const id = ids.findLast((each) => each === reference || each.slice(0, each.lastIndexOf('@')) === reference)
-  if (id === undefined) return unknown(reference, kindNames[kind], [...ids, ...ids.map((each) => each.slice(0, each.lastIndexOf('@')))])
-  const found = sound.get(id)
-  if (found !== undefined) return found
-  throw broken.get(`${kind} ${id}`) ?? new LockstepError('INTERNAL', `The ${kindNames[kind]} "${id}" was not compiled.`)
+  // they come by name and version, ascending
+  const found = definitions.findLast((each) => each.kind === kind && (each.name === reference || labelOf(each) === reference))
+  if (found === undefined) throw unknownDefinition(definitions, kind, reference)
+  const plan = sound.get(`${found.name}@${found.version}`)
+  if (plan !== undefined) return plan
+  throw broken.get(definitionKey(found)) ?? new LockstepError('INTERNAL', `The ${displayName(found)} was not compiled.`)
 }
 
-function unknown(name: string, kind: string, candidates: readonly string[]): never {
-  const there =
-    candidates.length === 0
-      ? `The registry has no ${kind} yet; apply a definitions file.`
-      : `Apply a file that declares it, or ask for another.`
-  throw new LockstepError('UNKNOWN_DEFINITION', `There is no ${kind} "${name}" in the registry.${didYouMean(name, candidates)} ${there}`, {
-    details: { kind, name },
-  })
+function named<T>(reference: string, kind: 'model' | 'source', definitions: readonly Definition[], there: ReadonlyMap<string, T>): T {
+  const found = there.get(reference)
+  if (found !== undefined) return found
+  throw unknownDefinition(definitions, kind, reference)
 }

@@ -78,15 +78,16 @@ export async function planOn(
   const pushed = { versions: await readModelVersions(handle), aliases: await readModelAliases(handle) }
   const models = unknown.length + uncompiled.length > 0 ? noModels : planModels(comparisons, prune ? [] : absent, removed, pushed, code)
   const changes = [...comparisons.map(changeOf), ...absent.map((definition) => change(definition, prune ? 'removed' : 'absent', []))]
+  const online = await backfills(handle, comparisons, sources.found)
   const plan: ChangePlan = {
     file: set.file,
     revision,
     changes,
     tables: sources.tables.filter((table) => table.kind !== 'none'),
-    backfills: await backfills(handle, comparisons, sources.found),
+    backfills: online,
     states: stateSizes(set, sources.found),
     breaks: [...breakages([...declared, ...absent], comparisons, removed, uses), ...models.breaks],
-    notes: [...sources.notes, ...modelNotes(comparisons, uses), ...models.notes],
+    notes: [...sources.notes, ...nameNotes(comparisons, stored, online), ...modelNotes(comparisons, uses), ...models.notes],
     problems: [
       ...unknown,
       ...uncompiled,
@@ -177,6 +178,21 @@ function stillNeeded(
         `The ${displayName(definition)} cannot be pruned: ${needing.join(', ')} still ${needing.length === 1 ? 'needs' : 'need'} it. Declare it in the file again, or apply without pruning.`,
         { details: { kind: definition.kind, definition: labelOf(definition), users: needing } },
       ),
+    ]
+  })
+}
+
+/** What requests that name no version are answered by, until what is new is materialized. */
+function nameNotes(comparisons: readonly Comparison[], stored: readonly Definition[], online: readonly Backfill[]): string[] {
+  if (online.length === 0) return []
+  return comparisons.flatMap(({ declared, stored: same }) => {
+    if (declared.kind !== 'service' || (same !== null && !same.retired)) return []
+    const before = stored.findLast(
+      ({ kind, name, version, retired }) => kind === 'service' && name === declared.name && version < declared.version && !retired,
+    )
+    if (before === undefined) return []
+    return [
+      `Requests for "${declared.name}" without a version are answered by "${labelOf(before)}" until the online store holds all views of "${labelOf(declared)}", and by that one from then on; name the version where that must not happen.`,
     ]
   })
 }

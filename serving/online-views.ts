@@ -1,5 +1,4 @@
 import { LockstepError, messageOf } from '../kernel/errors.ts'
-import type { ViewPlan } from '../kernel/view-plan.ts'
 import type { DefinitionId } from '../kernel/view-spec.ts'
 import type { OnlineStore } from '../online/store.ts'
 import type { Lack } from '../online/whole-view.ts'
@@ -13,20 +12,26 @@ import { answerMs } from './dependency.ts'
 export interface OnlineViews {
   /** What the store lacks, one sentence each, as of the last check. */
   readonly warnings: readonly string[]
-  /** Asks the store about every online view that a service uses. Never rejects: a store that is away is told by its ping. */
+  /** Those that the store holds completely, as of the last check; null before the first. Another set where that has changed. */
+  readonly complete: ReadonlySet<DefinitionId> | null
+  /** Asks the store about every online view; warnings are of those that a service uses. Never rejects: a store that is away is told by its ping. */
   check(store: OnlineStore, catalog: Catalog): Promise<void>
 }
 
 /** @param onState told of every view, whether the store holds it as the registry defines it */
 export function createOnlineViews(onState: (states: ReadonlyMap<DefinitionId, boolean>) => void, log: Logger): OnlineViews {
   let warnings: readonly string[] = []
+  let complete: ReadonlySet<DefinitionId> | null = null
 
   return {
     get warnings() {
       return warnings
     },
+    get complete() {
+      return complete
+    },
     async check(store, catalog) {
-      const plans = servedOnline(catalog)
+      const plans = [...catalog.online].flatMap((id) => catalog.views.get(id) ?? [])
       let lacks: readonly Lack[]
       try {
         lacks = await within(
@@ -36,21 +41,25 @@ export function createOnlineViews(onState: (states: ReadonlyMap<DefinitionId, bo
         )
       } catch (error) {
         log.debug({ error: messageOf(error) }, 'the online views cannot be checked')
-        if (!(error instanceof LockstepError && error.code === 'REDIS_UNAVAILABLE')) warnings = [messageOf(error)]
+        if (!(error instanceof LockstepError && error.code === 'REDIS_UNAVAILABLE')) {
+          warnings = [messageOf(error)]
+          complete ??= new Set()
+        }
         return
       }
-      const found = lacks.map(({ problem }) => problem)
-      for (const warning of found) if (!warnings.includes(warning)) log.warn({ warning }, 'the online store lacks a view')
-      warnings = found
-      onState(new Map(plans.map(({ id }) => [id, !lacks.some(({ view }) => view === id)])))
+      const lacking = new Set(lacks.map(({ view }) => view))
+      const found = plans.map(({ id }) => id).filter((id) => !lacking.has(id))
+      if (complete === null || complete.size !== found.length || !found.every((id) => complete?.has(id))) complete = new Set(found)
+      const served = servedOnline(catalog)
+      const problems = lacks.flatMap(({ view, problem }) => (served.has(view) ? [problem] : []))
+      for (const warning of problems) if (!warnings.includes(warning)) log.warn({ warning }, 'the online store lacks a view')
+      warnings = problems
+      onState(new Map([...served].map((id) => [id, !lacking.has(id)])))
     },
   }
 }
 
-function servedOnline(catalog: Catalog): ViewPlan[] {
-  const plans = new Map<DefinitionId, ViewPlan>()
-  for (const service of catalog.services.values()) {
-    for (const { plan } of service.uses) if (catalog.online.has(plan.id)) plans.set(plan.id, plan)
-  }
-  return [...plans.values()]
+function servedOnline(catalog: Catalog): ReadonlySet<DefinitionId> {
+  const used = [...catalog.services.values()].flatMap(({ uses }) => uses.map(({ plan }) => plan.id))
+  return new Set(used.filter((id) => catalog.online.has(id)))
 }

@@ -35,6 +35,7 @@ import { listening as listenOn } from './listening.ts'
 import { createLogMetrics } from './log/log-metrics.ts'
 import { createPredictionLog } from './log/prediction-log.ts'
 import { createLiveCatalog } from './live-catalog.ts'
+import { createReadCatalogs } from './read-catalog.ts'
 import { createLoadOnRequest } from './load-on-request.ts'
 import { createServingMetrics } from './metrics.ts'
 import { createModelChanges } from './model-changes.ts'
@@ -86,6 +87,7 @@ export function createServer(options: ServerOptions): LockstepServer {
     patienceMs,
   })
   const views = createOnlineViews(metrics.onlineViews, log)
+  const readCatalogOf = createReadCatalogs(() => views.complete)
   const gateway = createGateway(options.config, { log, registry: options.metrics })
   const limitHistory = createLimit(historyLimit)
   const drained = new AbortController()
@@ -146,6 +148,7 @@ export function createServer(options: ServerOptions): LockstepServer {
   const own: Whole = { readiness: () => Promise.resolve(readiness()), metrics: () => options.metrics.metrics() }
   const deps: AppDeps = {
     catalog: catalog.current,
+    readCatalog: () => readCatalogOf(catalog.current()),
     reader: byPlan(({ online }: Catalog) => ({
       store: {
         read(keys, how) {
@@ -251,6 +254,9 @@ export function createServer(options: ServerOptions): LockstepServer {
     if (!gateway.keys.known && registry === null) reasons.push('The API keys are not loaded yet.')
     if (catalog.loaded === null) reasons.push(registry ?? 'The registry is not loaded yet.')
     else if (registry !== null) warnings.push(registry)
+    // until then it is not known which version a bare name means
+    if (views.complete === null && catalog.loaded !== null && store.value !== null && store.failure === null)
+      reasons.push('The online store has not said yet which views it holds.')
     return { ready: reasons.length === 0, reasons, warnings }
   }
 
@@ -263,8 +269,8 @@ export function createServer(options: ServerOptions): LockstepServer {
       await gateway.keys.refresh(database.value)
       await catalog.refresh(database.value)
     }
-    noteReady()
     await checkViews()
+    noteReady()
   }
 
   /** The registry has changed, an entity was erased, or a version is to be loaded; or, null, such a notice may have been missed. */
@@ -294,8 +300,8 @@ export function createServer(options: ServerOptions): LockstepServer {
   async function watchStore(): Promise<void> {
     await store.check()
     if (store.failure === null && gateway.store.isOpen) gateway.store.reset()
-    noteReady()
     await checkViews()
+    noteReady()
   }
 
   async function checkViews(): Promise<void> {

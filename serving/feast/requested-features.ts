@@ -3,8 +3,8 @@ import { LockstepError } from '../../kernel/errors.ts'
 import type { ServicePlan } from '../../kernel/service-plan.ts'
 import type { ServiceMember } from '../../kernel/service-spec.ts'
 import type { DefinitionId } from '../../kernel/view-spec.ts'
-import type { Catalog } from '../../registry/catalog.ts'
 import { didYouMean } from '../../registry/nearest.ts'
+import type { ReadCatalog } from '../read-catalog.ts'
 import { parseFeatureRef } from './feature-refs.ts'
 
 /** What a Feast client asks for. */
@@ -22,14 +22,14 @@ export interface RequestedFeatures {
 
 /** What one registry has been asked for is compiled once; clients ask for a few things again and again. */
 const mostRemembered = 500
-const remembered = new WeakMap<Catalog, Map<string, RequestedFeatures>>()
+const remembered = new WeakMap<ReadCatalog, Map<string, RequestedFeatures>>()
 
 /**
  * The features of a feature service, or of a list of `view:feature` as a service of its own.
  *
  * @throws LockstepError `INVALID_REQUEST`, `UNKNOWN_DEFINITION`, and why a definition is broken
  */
-export function requestedFeatures(catalog: Catalog, request: FeastRequest): RequestedFeatures {
+export function requestedFeatures(catalog: ReadCatalog, request: FeastRequest): RequestedFeatures {
   const ofCatalog = remembered.get(catalog) ?? new Map<string, RequestedFeatures>()
   remembered.set(catalog, ofCatalog)
   const key = JSON.stringify([request.feature_service, request.features, request.full_feature_names])
@@ -42,7 +42,7 @@ export function requestedFeatures(catalog: Catalog, request: FeastRequest): Requ
   return known
 }
 
-function compile(catalog: Catalog, { feature_service: service, features, full_feature_names: full }: FeastRequest): RequestedFeatures {
+function compile(catalog: ReadCatalog, { feature_service: service, features, full_feature_names: full }: FeastRequest): RequestedFeatures {
   if (typeof service === 'string' && service !== '') {
     const plan = catalog.service(service.replace(/@v(?=\d+$)/i, '@'))
     return { plan, names: plan.features.map((feature) => (full ? fullName(plan, feature) : feature.name)) }
@@ -71,7 +71,7 @@ interface Group {
 }
 
 /** What is asked of one view stands together, as Feast has it. */
-function grouped(catalog: Catalog, refs: readonly string[]): Group[] {
+function grouped(catalog: ReadCatalog, refs: readonly string[]): Group[] {
   const groups = new Map<string, Group>()
   for (const text of refs) {
     const { view, version, feature } = parseFeatureRef(text)
@@ -79,7 +79,7 @@ function grouped(catalog: Catalog, refs: readonly string[]): Group[] {
     let group = groups.get(name)
     if (group === undefined) {
       const reference = version === null ? view : `${view}@${version}`
-      const onDemand = onDemandId(catalog, view, version)
+      const onDemand = catalog.onDemandId(view, version)
       group =
         onDemand === undefined
           ? { kind: 'view', id: catalog.view(reference).id, name, features: [] }
@@ -100,12 +100,6 @@ function grouped(catalog: Catalog, refs: readonly string[]): Group[] {
     group.features.push(feature)
   }
   return [...groups.values()]
-}
-
-/** Ids come by name and version, ascending: the newest is the last. */
-function onDemandId(catalog: Catalog, name: string, version: number | null): DefinitionId | undefined {
-  const ids = [...catalog.onDemand].filter(([, { spec }]) => spec.name === name && (version === null || spec.version === version))
-  return ids.toSorted(([, a], [, b]) => a.spec.version - b.spec.version).at(-1)?.[0]
 }
 
 function refuseClash(groups: readonly Group[]): void {

@@ -11,6 +11,7 @@ import type { ServingMetrics } from '../metrics.ts'
 import type { ModelChanges } from '../model-changes.ts'
 import type { ModelHost } from '../model-host.ts'
 import type { PredictionLog } from '../log/prediction-log.ts'
+import type { ReadCatalog } from '../read-catalog.ts'
 import type { FeatureReaderDeps } from '../read-features.ts'
 import type { WhenUnavailable } from '../when-unavailable.ts'
 import type { Readiness, Whole } from '../whole.ts'
@@ -20,6 +21,8 @@ import type { IncomingRequest } from './incoming-request.ts'
 export interface AppDeps {
   /** @throws LockstepError `NOT_READY` */
   readonly catalog: () => Catalog
+  /** The same, for reads that may name a service or a view without its version. @throws LockstepError `NOT_READY` */
+  readonly readCatalog: () => ReadCatalog
   /** What reads features under that catalog. @throws LockstepError `NOT_READY` */
   readonly reader: (catalog: Catalog) => FeatureReaderDeps
   readonly models: Pick<ModelHost, 'use' | 'answering' | 'failures'>

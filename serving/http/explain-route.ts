@@ -35,6 +35,6 @@ export const explainRoutes: readonly Route[] = [
 async function answerExplain(call: Call, deps: AppDeps): Promise<RouteAnswer> {
   const { service, view, entity, asOf, candidates } = await readBody(call, deps.bodyLimitBytes, explainSchema)
   const moment = (asOf === undefined ? deps.defaultAsOf : readMoment(asOf)) ?? deps.clock()
-  const explained = await explain(deps.catalog(), deps.explain, { service, view, entity, asOf: moment, most: candidates })
+  const explained = await explain(deps.readCatalog(), deps.explain, { service, view, entity, asOf: moment, most: candidates })
   return jsonAnswer({ ...explained, requestId: call.requestId })
 }

@@ -66,7 +66,7 @@ export const featureRoutes: readonly Route[] = [
 async function answerFeatures(call: Call, deps: AppDeps): Promise<RouteAnswer> {
   const body = await readBody(call, deps.bodyLimitBytes, featuresSchema)
   const now = deps.clock()
-  const catalog = deps.catalog()
+  const catalog = deps.readCatalog()
   const service = catalog.service(body.service)
   const read = await readEntities(deps, catalog, service, body, now, call.deadline)
   const write = writerOf(service)

@@ -78,7 +78,8 @@ export function catalogContract(opened: () => TestRegistry): void {
       await applyChanges(registry.db, sampleSet())
       const catalog = await loadCatalog(registry.db)
       expect(refusal(() => catalog.service('flight_feature')).message).toContain('Did you mean "flight_features"?')
-      expect(refusal(() => catalog.view('airport_delays@7')).message).toContain('Did you mean "airport_delays@1"?')
+      expect(refusal(() => catalog.view('airport_delays@7')).message).toContain('Its only version is "airport_delays@1"')
+      expect(refusal(() => catalog.view('airprt_delays')).message).toContain('Did you mean "airport_delays"?')
       expect(refusal(() => catalog.model('dealy')).message).toContain('Did you mean "delay"?')
       expect(refusal(() => catalog.source('wether'))).toMatchObject({
         code: 'UNKNOWN_DEFINITION',

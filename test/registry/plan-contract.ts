@@ -160,6 +160,9 @@ export function planContract(opened: () => TestRegistry): void {
         'service flight_features@1': 'absent',
         'view airport_weather@1': 'unchanged',
       })
+      expect(plan.notes).toContain(
+        'Requests for "flight_features" without a version are answered by "flight_features@1" until the online store holds all views of "flight_features@2", and by that one from then on; name the version where that must not happen.',
+      )
     })
 
     it('tells the columns that a table that Lockstep made will gain', async () => {

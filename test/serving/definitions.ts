@@ -178,6 +178,20 @@ export const servingSet: DefinitionSet = {
   code: new Map([contextCode, notesCode].map((code) => [hash(code), code])),
 }
 
+/** The same with `airport_delays@2`, which counts two hours, and the `flight@2` and `flight_context@2` that read it. */
+export function nextServingSet(): DefinitionSet {
+  const [last, landed] = delays.features as [FeatureSpec, FeatureSpec & { readonly kind: 'window' }]
+  const view: ViewSpec = { ...delays, version: 2, features: [last, { ...landed, name: 'landed2h', windowMicros: 2 * hour }] }
+  const onDemand: OnDemandSpec = { ...context, version: 2, inputs: [{ name: 'origin', use: useOf(view) }] }
+  const next: ServiceSpec = { ...service('flight', [member(view)]), version: 2 }
+  return {
+    ...servingSet,
+    views: [...servingSet.views, { ...declared(view), operational: { online: true } }],
+    onDemand: [...servingSet.onDemand, declared(onDemand)],
+    services: [...servingSet.services, declared(next)],
+  }
+}
+
 function declared<Spec extends object>(spec: Spec) {
   return { spec, fingerprint: hash(JSON.stringify(spec)), operational: {} }
 }

@@ -166,7 +166,9 @@ describe('POST /materialize', () => {
     const range = { start_ts: '2001-01-01T00:00:00', end_ts: '2001-08-01T00:00:00', feature_views: ['airport_delays'] }
     const accepted = { status: 'accepted', feature_views: ['airport_delays'] }
     expect(await ask(url, '/materialize?async=true', range)).toMatchObject({ status: 202, body: accepted })
-    await expect.poll(async () => (await ask(url, '/v1/backfills')).body).toMatchObject({ backfills: [{ state: 'running' }] })
+    await expect
+      .poll(async () => (await ask(url, '/v1/backfills')).body, { timeout: 10_000 })
+      .toMatchObject({ backfills: [{ state: 'running' }] })
     expect(await ask(url, '/materialize?async=true', range)).toMatchObject({ status: 409, body: { feature_views: ['airport_delays'] } })
   })
 

@@ -1,5 +1,7 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { readMarker, writeMarker } from '../../online/marker.ts'
+import { applyChanges } from '../../registry/apply.ts'
+import { nextServingSet } from './definitions.ts'
 import { until } from './gate.ts'
 import type { World } from './world.ts'
 import { ask, createWorld } from './world.ts'
@@ -36,6 +38,46 @@ describe.each(['redis', 'embedded'] as const)('a server over the %s store', (kin
     await world.materialize('airport_required')
     await until(async () => (await about('airport_required@1')).length === 0)
     expect(await gauge('airport_required@1')).toBe('1')
+  })
+
+  it('takes a bare name for the newest version that the store holds, also while a newer one is filled', async () => {
+    const entities = [{ airport: 'ATL', distance: 100 }]
+    const features = async (service: string) =>
+      (await ask(url, '/v1/features', { service, entities: entities.map(({ airport }) => ({ airport })) })).body
+    const flight = async () => (await ask(url, '/v1/features', { service: 'flight', entities })).body
+    const feast = async (...names: string[]) => {
+      const body = { features: names, entities: { airport: ['ATL'], distance: [100] }, include_feature_view_version_metadata: true }
+      return (await ask(url, '/get-online-features', body)).text
+    }
+    const explained = async () => (await ask(url, '/v1/explain', { view: 'airport_delays', entity: { airport: 'ATL' } })).text
+    expect((await flight()).version).toBe(1)
+    const { revision } = await applyChanges(world.db, nextServingSet())
+    await until(async () => world.logged.some((line) => line.includes(`"revision":${revision}`)))
+    for (let i = 0; i < 5; i++) expect(await flight()).toMatchObject({ version: 1, results: [{ features: { landed1h: 1 } }] })
+    expect((await features('flight@2')).error).toMatchObject({ code: 'NOT_READY' })
+    const feast1 = await feast('airport_delays:landed1h', 'flight_context:pressure')
+    expect(feast1).toContain('{"name":"airport_delays","version":1},{"name":"flight_context","version":1}')
+    expect(feast1).toContain('"values":[0.25]')
+    expect(await explained()).toContain('"view":"airport_delays@1"')
+
+    await world.materialize('airport_delays@2')
+    await until(async () => (await features('flight')).version === 2)
+    expect((await features('flight')).results[0]?.features).toEqual({ lastDelay: 25, landed2h: 1 })
+    expect(await feast('airport_delays:landed2h', 'flight_context:pressure')).toContain(
+      '{"name":"airport_delays","version":2},{"name":"flight_context","version":2}',
+    )
+    expect(await explained()).toContain('"view":"airport_delays@2"')
+    expect((await ask(url, '/v1/features', { service: 'flight@1', entities })).body.version).toBe(1)
+    await world.store.removeView('airport_delays@2')
+    await until(async () => (await flight()).version === 1)
+  })
+
+  it('says that a feature view is no service, and in which it is', async () => {
+    const { status, body } = await ask(url, '/v1/features', { service: 'airport_typed', entities: [{ airport: 'ATL' }] })
+    expect(status).toBe(404)
+    expect(body.error.message).toBe(
+      'There is no feature service "airport_typed" in the registry: "airport_typed" is a feature view. Ask for a feature service that lists it: "typed@1".',
+    )
   })
 
   it('warns of a view that another definition made, and of a store that was emptied', async () => {

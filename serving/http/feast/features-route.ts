@@ -36,7 +36,7 @@ const never = '"1970-01-01T00:00:00Z"'
 /** `POST /get-online-features`, column by column as Feast answers; with the statuses that Lockstep computes, ttl among them. */
 export async function answerOnlineFeatures(call: Call, deps: AppDeps): Promise<RouteAnswer> {
   const asked = await readBody(call, deps.bodyLimitBytes, onlineFeaturesSchema)
-  const catalog = deps.catalog()
+  const catalog = deps.readCatalog()
   const { plan, names } = requestedFeatures(catalog, asked)
   const entities = entityRows(plan, catalog.entities, asked.entities)
   if (entities.length === 0 && plan.keys.length + plan.request.length > 0 && Object.keys(asked.entities).length === 0) {
