@@ -30,6 +30,10 @@ export interface Config {
   readonly port: number
   /** Where gRPC is answered; null: nowhere. */
   readonly grpcPort: number | null
+  /** How many gRPC calls of one connection may be under way. */
+  readonly grpcMaxStreams: number
+  /** How many gRPC connections may be open; null: a quarter of the files that the process may have open. */
+  readonly grpcMaxConnections: number | null
   /** The longest body that a request may have, bytes. */
   readonly bodyLimitBytes: number
   /** Whose pages may use the server from a browser, as `https://app.example`; `*`: all. */
@@ -108,6 +112,8 @@ export const variables = z.object({
   LOCKSTEP_HOST: z.string().default('127.0.0.1'),
   LOCKSTEP_PORT: integer(0, 65_535).default(8080),
   LOCKSTEP_GRPC_PORT: integer(0, 65_535).optional(),
+  LOCKSTEP_GRPC_MAX_STREAMS: integer(1, 100_000).default(100),
+  LOCKSTEP_GRPC_MAX_CONNECTIONS: integer(1, 1_000_000).optional(),
   LOCKSTEP_BODY_LIMIT_BYTES: integer(1, MAX_BODY_BYTES).default(1024 ** 2),
   LOCKSTEP_CORS_ORIGINS: z
     .string()
@@ -173,6 +179,8 @@ export function loadConfig(env: Readonly<Record<string, string | undefined>> = p
     host: data.LOCKSTEP_HOST,
     port: data.LOCKSTEP_PORT,
     grpcPort: data.LOCKSTEP_GRPC_PORT ?? null,
+    grpcMaxStreams: data.LOCKSTEP_GRPC_MAX_STREAMS,
+    grpcMaxConnections: data.LOCKSTEP_GRPC_MAX_CONNECTIONS ?? null,
     bodyLimitBytes: data.LOCKSTEP_BODY_LIMIT_BYTES,
     corsOrigins: data.LOCKSTEP_CORS_ORIGINS ?? [],
     futureMicros: data.LOCKSTEP_FUTURE_SECONDS * 1_000_000,

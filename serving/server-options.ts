@@ -25,6 +25,9 @@ export interface ServerOptions {
     readonly staleSeconds?: number
     /** How many megabytes of them are remembered. Default: 64. */
     readonly staleMegabytes?: number
+    /** How many gRPC calls of one connection may be under way, and how many connections may be open. Defaults as `GrpcOptions`. */
+    readonly grpcMaxStreams?: number
+    readonly grpcMaxConnections?: number | null
   } & GatewayOptions
   /** Opens the database; called again while it fails. The server closes what it gives. */
   readonly database: () => Promise<Database>
@@ -54,7 +57,7 @@ export interface ServerOptions {
   readonly pollMs?: number
   /** How long requests under way may take when the server closes. Default 10,000. */
   readonly drainMs?: number
-  /** How long a client may take to send the head of a request, and all of it. Default 10,000 and 60,000. */
+  /** How long a client may take to send the head of a request (over gRPC: to begin its first call), and all of it. Default 10,000 and 60,000. */
   readonly headMs?: number
   readonly requestMs?: number
   /** How long a request waits for a backfill of which no chunk is done. Default 60,000. */

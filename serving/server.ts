@@ -73,7 +73,7 @@ const foldsCloseMs = 1500
  */
 export function createServer(options: ServerOptions): LockstepServer {
   allocateYoung()
-  const { log } = options
+  const { log, headMs = 10_000, requestMs = 60_000 } = options
   const pollMs = options.pollMs ?? 2000
   const database = createDependency({ name: 'The database', open: options.database, ping: (db) => db.ping(), log })
   const store = createDependency({ name: storeName(options.config.redisUrl), open: options.store, ping: (online) => online.ping(), log })
@@ -185,8 +185,8 @@ export function createServer(options: ServerOptions): LockstepServer {
   const http = createHttpServer(
     {
       IncomingMessage: IncomingRequest,
-      headersTimeout: options.headMs ?? 10_000,
-      requestTimeout: options.requestMs ?? 60_000,
+      headersTimeout: headMs,
+      requestTimeout: requestMs,
       connectionsCheckingInterval: 1000,
       keepAliveTimeout: keepAliveMs,
       maxHeaderSize: maxHeadBytes,
@@ -350,7 +350,8 @@ export function createServer(options: ServerOptions): LockstepServer {
   /** The library is loaded by servers that use it alone. */
   async function listenGrpc(host: string, port: number): Promise<number> {
     const { createGrpcServer } = await import('./grpc/grpc-server.ts')
-    grpc = createGrpcServer(deps)
+    const { grpcMaxStreams: maxStreams, grpcMaxConnections: maxConnections } = options.config
+    grpc = createGrpcServer(deps, { firstCallMs: headMs, requestMs, maxStreams, maxConnections })
     return await grpc.listen(host, port)
   }
 

@@ -64,11 +64,16 @@ export interface IndexEntry {
   readonly reason: string
 }
 
+/** Why a version is known not to load; undefined: nothing is known against it. */
+export function failureOf({ models }: Pick<AppDeps, 'models'>, model: string, version: number): string | undefined {
+  return models.failures.find((text) => text.startsWith(`The model "${model}@${version}" `))
+}
+
 /** Every version of every model. One is READY unless it is known not to load: those that nobody has asked for are loaded by the first who does. */
 export function repositoryIndex(deps: Deps, readyOnly: boolean): IndexEntry[] {
   const entries = [...deps.catalog().models.values()].flatMap((model) =>
     model.versions.map(({ version }): IndexEntry => {
-      const failure = deps.models.failures.find((text) => text.startsWith(`The model "${model.name}@${version}" `))
+      const failure = failureOf(deps, model.name, version)
       return { name: model.name, version: String(version), state: failure === undefined ? 'READY' : 'UNAVAILABLE', reason: failure ?? '' }
     }),
   )

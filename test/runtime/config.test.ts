@@ -27,6 +27,8 @@ describe('the configuration', () => {
       host: '127.0.0.1',
       port: 8080,
       grpcPort: null,
+      grpcMaxStreams: 100,
+      grpcMaxConnections: null,
       bodyLimitBytes: 1_048_576,
       corsOrigins: [],
       futureMicros: 600_000_000,
@@ -60,6 +62,8 @@ describe('the configuration', () => {
         LOCKSTEP_HOST: '0.0.0.0',
         LOCKSTEP_PORT: '0',
         LOCKSTEP_GRPC_PORT: '8081',
+        LOCKSTEP_GRPC_MAX_STREAMS: '50',
+        LOCKSTEP_GRPC_MAX_CONNECTIONS: '200',
         LOCKSTEP_BODY_LIMIT_BYTES: '1000',
         LOCKSTEP_CORS_ORIGINS: 'https://app.example, http://localhost:3000',
         LOCKSTEP_FUTURE_SECONDS: '0',
@@ -88,6 +92,8 @@ describe('the configuration', () => {
       host: '0.0.0.0',
       port: 0,
       grpcPort: 8081,
+      grpcMaxStreams: 50,
+      grpcMaxConnections: 200,
       bodyLimitBytes: 1000,
       corsOrigins: ['https://app.example', 'http://localhost:3000'],
       futureMicros: 0,
@@ -154,6 +160,7 @@ describe('the configuration', () => {
       LOCKSTEP_NATS_URL: 'none',
       LOCKSTEP_CORS_ORIGINS: 'none',
       LOCKSTEP_GRPC_PORT: 'none',
+      LOCKSTEP_GRPC_MAX_CONNECTIONS: 'a quarter of `ulimit -n`',
     }
     const rows = [...page.matchAll(/^\| `(LOCKSTEP_\w+)` \| ([^|]+) \|/gm)].map(([, name, text]) => [name, text])
     const defaults: Readonly<Record<string, string | number | readonly string[] | undefined>> = variables.parse({})

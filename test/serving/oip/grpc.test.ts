@@ -1,12 +1,17 @@
+import { once } from 'node:events'
+import type { ClientHttp2Session, Settings } from 'node:http2'
+import { connect as connectHttp2 } from 'node:http2'
+import type { Socket } from 'node:net'
+import { connect } from 'node:net'
 import { setTimeout as wait } from 'node:timers/promises'
 import type { ServiceError } from '@grpc/grpc-js'
 import { Metadata, status } from '@grpc/grpc-js'
-import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest'
 import { createKey } from '../../../registry/keys/api-keys.ts'
 import type { Scope } from '../../../registry/keys/scope.ts'
 import type { OnlineStore } from '../../../online/store.ts'
 import type { GrpcCaller } from './transports.ts'
-import { openGrpc } from './transports.ts'
+import { openGrpc, openGrpcService } from './transports.ts'
 import type { OipWorld } from './world.ts'
 import { createOipWorld } from './world.ts'
 
@@ -117,6 +122,28 @@ describe('the Open Inference Protocol over gRPC', () => {
       code: status.INVALID_ARGUMENT,
       details: expect.stringContaining(says),
     })
+  })
+
+  it('refuses a call whose model is left out, as proto3 reads it', async () => {
+    for (const [method, field] of [
+      ['ModelInfer', 'model_name'],
+      ['ModelMetadata', 'name'],
+      ['ModelReady', 'name'],
+    ] as const) {
+      expect(await refused(caller.ask(method, {}))).toEqual({
+        code: status.INVALID_ARGUMENT,
+        details: expect.stringContaining(`send its name in "${field}"`),
+      })
+    }
+    const { code, details } = await refused(caller.ask('ModelInfer', { ...echo, inputs: [{}] }))
+    expect([code, details]).toEqual([status.INVALID_ARGUMENT, expect.not.stringContaining('undefined')])
+  })
+
+  it('cuts an error that echoes much, so that it keeps its status', async () => {
+    const { code, details } = await refused(caller.ask('ModelReady', { name: '\u{1f600}'.repeat(2000) }))
+    expect(code).toBe(status.NOT_FOUND)
+    expect(details.length).toBeLessThanOrEqual(800)
+    expect(details.isWellFormed()).toBe(true)
   })
 
   it('gives x-request-id back where it is acceptable, else a new one', async () => {
@@ -250,5 +277,88 @@ describe('the gateway, over gRPC', () => {
     // what is more than is there is lent once
     await guarded.ask('ModelInfer', wide, { metadata: narrow })
     expect(await code(guarded.ask('ModelInfer', call, { metadata: narrow }))).toBe(status.RESOURCE_EXHAUSTED)
+  })
+})
+
+describe('the services of gRPC itself', () => {
+  it('say how the server and each model stand, and say it again when that changes', async () => {
+    const { server, grpcPort } = await world.serve({}, { grpcPort: 0 })
+    await server.whenReady()
+    using health = openGrpcService(`127.0.0.1:${grpcPort}`, 'health', 'grpc.health.v1.Health')
+    for (const service of ['', 'inference.GRPCInferenceService', 'echo', 'strict']) {
+      expect(await health.ask('Check', { service })).toEqual({ status: 'SERVING' })
+    }
+    expect(await refused(health.ask('Check', { service: 'ecko' }))).toEqual({
+      code: status.NOT_FOUND,
+      details: expect.stringContaining('"ecko"'),
+    })
+    const unknown = health.stream('Watch', { service: 'ecko' })
+    expect((await once(unknown, 'data'))[0]).toEqual({ status: 'SERVICE_UNKNOWN' })
+    const watched = health.stream('Watch', { service: '' })
+    expect((await once(watched, 'data'))[0]).toEqual({ status: 'SERVING' })
+    const ended = new Promise((resolve) => watched.once('error', resolve))
+    const changed = new Promise((resolve) => watched.once('data', resolve))
+    unknown.on('error', () => undefined)
+    await server.close()
+    expect(await changed).toEqual({ status: 'NOT_SERVING' })
+    expect(await ended).toMatchObject({ code: status.UNAVAILABLE })
+  })
+
+  it.each(['v1', 'v1alpha'])('describe what the server has to tools (reflection %s)', async (version) => {
+    using reflection = openGrpcService(world.grpc, 'reflection', 'grpc.reflection.v1.ServerReflection', version)
+    const tell = async (asked: object) => {
+      const call = reflection.stream('ServerReflectionInfo')
+      call.write(asked)
+      const [answer] = await once(call, 'data')
+      call.end()
+      await once(call, 'end')
+      return answer as Record<string, Record<string, unknown>>
+    }
+    expect((await tell({ list_services: '' }))['list_services_response']).toEqual({
+      service: ['inference.GRPCInferenceService', 'grpc.health.v1.Health', 'grpc.reflection.v1.ServerReflection'].map((name) => ({ name })),
+    })
+    const file = (await tell({ file_containing_symbol: 'inference.GRPCInferenceService.ModelInfer' }))['file_descriptor_response']
+    const [bytes] = (file?.['file_descriptor_proto'] ?? []) as Buffer[]
+    expect(bytes?.includes('raw_input_contents')).toBe(true)
+    expect((await tell({ file_by_filename: 'inference.proto' }))['file_descriptor_response']).toEqual(file)
+    expect((await tell({ file_containing_symbol: 'no.such' }))['error_response']).toMatchObject({ error_code: status.NOT_FOUND })
+    expect((await tell({ all_extension_numbers_of_type: 'x' }))['error_response']).toMatchObject({ error_code: status.NOT_FOUND })
+  })
+})
+
+describe('a gRPC connection', () => {
+  const open = async (port: number): Promise<Socket> => {
+    const socket = connect(port, '127.0.0.1').on('error', () => undefined)
+    await once(socket, 'connect')
+    return socket.resume()
+  }
+  const session = (port: number): ClientHttp2Session => connectHttp2(`http://127.0.0.1:${port}`).on('error', () => undefined)
+  const head = {
+    ':method': 'POST',
+    ':path': '/inference.GRPCInferenceService/ServerLive',
+    'content-type': 'application/grpc',
+    te: 'trailers',
+  }
+
+  it('is closed where it makes no call in time or is one too many, and has few calls at once', async () => {
+    const config = { bodyLimitBytes: 10_000, grpcMaxStreams: 7, grpcMaxConnections: 3 }
+    const { grpcPort } = await world.serve({ config, headMs: 1500, requestMs: 2500 }, { grpcPort: 0 })
+    const port = grpcPort ?? 0
+    const [calling, greeting, silent] = [session(port), session(port), await open(port)]
+    const [settings] = (await once(calling, 'remoteSettings')) as [Settings]
+    expect(settings.maxConcurrentStreams).toBe(7)
+    const half = calling.request(head)
+    half.on('error', () => undefined)
+    const told = once(half, 'response')
+
+    const tooMany = await open(port)
+    if (!tooMany.closed) await once(tooMany, 'close')
+    await vi.waitUntil(() => world.logged.some((line) => line.includes('LOCKSTEP_GRPC_MAX_CONNECTIONS')))
+
+    if (!silent.closed) await once(silent, 'close')
+    if (!greeting.closed) await once(greeting, 'close')
+    expect((await told)[0]['grpc-status']).toBe(String(status.DEADLINE_EXCEEDED))
+    expect(calling.closed).toBe(false)
+    calling.destroy()
   })
 })

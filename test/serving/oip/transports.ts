@@ -1,5 +1,5 @@
 import { join } from 'node:path'
-import type { Client, ServiceDefinition } from '@grpc/grpc-js'
+import type { Client, ClientDuplexStream, ServiceDefinition } from '@grpc/grpc-js'
 import { credentials, makeClientConstructor, Metadata, status } from '@grpc/grpc-js'
 import { loadSync } from '@grpc/proto-loader'
 import { rootFolder } from '../../source-files.ts'
@@ -106,17 +106,40 @@ export interface GrpcCaller extends Disposable {
     request: unknown,
     options?: { readonly deadlineMs?: number; readonly metadata?: Record<string, string> },
   ): Promise<GrpcAnswer>
+  /** A call that is answered by a stream. Without a request, that is a stream too. */
+  stream(method: string, request?: unknown): ClientDuplexStream<unknown, unknown>
   readonly client: Client
 }
 
 // oxlint-disable-next-line typescript/no-explicit-any -- messages as they come off the wire
 export type GrpcAnswer = Record<string, any>
 
-export function openGrpc(address: string): GrpcCaller {
-  const file = join(rootFolder, 'serving/grpc/inference.proto')
-  const definition = loadSync(file, { keepCase: true, longs: String, arrays: true, objects: true, defaults: true, oneofs: true })
-  const Service = makeClientConstructor(definition['inference.GRPCInferenceService'] as ServiceDefinition, 'inference')
-  const client = new Service(address, credentials.createInsecure(), { 'grpc.max_receive_message_length': -1 })
+export function openGrpc(address: string, trust = credentials.createInsecure()): GrpcCaller {
+  return openGrpcService(address, 'inference', 'inference.GRPCInferenceService', 'v1', trust)
+}
+
+/** @param version of the package by which the service is called, in place of its own */
+export function openGrpcService(
+  address: string,
+  proto: string,
+  service: string,
+  version = 'v1',
+  trust = credentials.createInsecure(),
+): GrpcCaller {
+  const file = join(rootFolder, `serving/grpc/${proto}.proto`)
+  const definition = loadSync(file, {
+    keepCase: true,
+    longs: String,
+    enums: String,
+    arrays: true,
+    objects: true,
+    defaults: true,
+    oneofs: proto === 'inference',
+  })[service] as ServiceDefinition
+  const methods = Object.entries(definition).map(([name, each]) => [name, { ...each, path: each.path.replace('.v1.', `.${version}.`) }])
+  const Service = makeClientConstructor(Object.fromEntries(methods) as ServiceDefinition, proto)
+  const client = new Service(address, trust, { 'grpc.max_receive_message_length': -1 })
+  const calls = client as unknown as Record<string, (...args: unknown[]) => unknown>
   return {
     client,
     ask: (method, request, { deadlineMs, metadata = {} } = {}) =>
@@ -124,12 +147,12 @@ export function openGrpc(address: string): GrpcCaller {
         const sent = new Metadata()
         for (const [key, value] of Object.entries(metadata)) sent.set(key, value)
         const options = deadlineMs === undefined ? {} : { deadline: Date.now() + deadlineMs }
-        const unary = (client as unknown as Record<string, (...args: unknown[]) => unknown>)[method]
-        unary?.call(client, request, sent, options, (error: Error | null, answer: GrpcAnswer) => {
+        calls[method]?.call(client, request, sent, options, (error: Error | null, answer: GrpcAnswer) => {
           if (error === null) resolve(answer)
           else reject(error)
         })
       }),
+    stream: (method, ...request) => calls[method]?.call(client, ...request) as ClientDuplexStream<unknown, unknown>,
     [Symbol.dispose]: () => client.close(),
   }
 }
