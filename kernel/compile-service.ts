@@ -1,11 +1,11 @@
 import { LockstepError } from './errors.ts'
 import { isNullable } from './nullable.ts'
-import type { OnDemandStep, StepInput, StepValues } from './on-demand-step.ts'
+import type { OnDemandCode, OnDemandStep, StepInput, StepValues } from './on-demand-step.ts'
 import { onDemandStep } from './on-demand-step.ts'
 import type { ServiceFeature, ServicePlan, ViewUse } from './service-plan.ts'
 import type { FeaturePlace } from './service-row.ts'
 import { RowLayout } from './service-row.ts'
-import type { OnDemandInputSpec, OnDemandSpec, ServiceSpec, ViewUseSpec } from './service-spec.ts'
+import type { OnDemandInputSpec, ServiceSpec, ViewUseSpec } from './service-spec.ts'
 import type { ViewValues } from './state.ts'
 import { Status } from './state.ts'
 import type { Column, ColumnType, KeyType, Value } from './value-type.ts'
@@ -18,7 +18,7 @@ export interface ServiceParts {
   readonly spec: ServiceSpec
   readonly fingerprint: string
   readonly views: ReadonlyMap<DefinitionId, ViewPlan>
-  readonly onDemand: ReadonlyMap<DefinitionId, { readonly spec: OnDemandSpec; readonly code: string }>
+  readonly onDemand: ReadonlyMap<DefinitionId, OnDemandCode>
 }
 
 /**

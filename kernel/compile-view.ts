@@ -5,7 +5,8 @@ import { parseSchedule } from './schedule.ts'
 import type { EntityState } from './state.ts'
 import { planState } from './state-plan.ts'
 import { endOfTime, formatTimestamp } from './time.ts'
-import { loadTransform } from './transform.ts'
+import type { LoadTransform } from './transform.ts'
+import { atMoment, loadTransform } from './transform.ts'
 import type { Column, Value } from './value-type.ts'
 import { checkValue, show } from './value-type.ts'
 import type { TimeRule, ViewPlan, ViewUpkeep } from './view-plan.ts'
@@ -24,17 +25,19 @@ export function compileView({
   spec,
   code,
   fingerprint,
+  load = loadTransform,
   upkeep = { maxStateBytes: null, freshnessMicros: null, cursor: null },
 }: {
   readonly spec: ViewSpec
   readonly code: string | null
   readonly fingerprint: string
+  readonly load?: LoadTransform
   readonly upkeep?: ViewUpkeep
 }): ViewPlan {
   const id = definitionId(spec)
   const columns = code === null ? readColumns(spec) : spec.source.columns
   const state = planState(id, [...columns, ...spec.derive], spec.features)
-  const derive = code === null ? null : rowTransform(id, code, columns, spec.derive)
+  const derive = code === null ? null : rowTransform(id, load(code, id), columns, spec.derive)
   const encodedValueAt = encodedReader(state)
   const visibleAt = visibility(spec)
   return {
@@ -101,11 +104,11 @@ type Values = readonly (Value | null)[]
 
 function rowTransform(
   view: DefinitionId,
-  code: string,
+  loaded: ReturnType<LoadTransform>,
   columns: readonly Column[],
   derive: readonly Column[],
 ): (values: Values, eventTime: number) => Values | null {
-  const transform = loadTransform(code, view) as (row: Record<string, Value | null>) => unknown
+  const transform = loaded as (row: Record<string, Value | null>) => unknown
   const fail = (eventTime: number, why: string, cause?: unknown): LockstepError =>
     new LockstepError(
       'TRANSFORM_FAILED',
@@ -123,7 +126,7 @@ function rowTransform(
     try {
       derived = transform(row)
     } catch (cause) {
-      throw fail(eventTime, messageOf(cause), cause)
+      throw atMoment(cause, `on the row at ${formatTimestamp(eventTime)}`) ?? fail(eventTime, messageOf(cause), cause)
     }
     if (derived === null) return null
     if (typeof derived !== 'object') throw fail(eventTime, `it returned ${show(derived)}, not an object or null`)

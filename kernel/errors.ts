@@ -18,6 +18,7 @@ export type ErrorCode =
   | 'TRANSFORM_NOT_STATIC'
   | 'TRANSFORM_IMPURE'
   | 'TRANSFORM_FAILED'
+  | 'TRANSFORM_TIMEOUT' // a transform that did not end in time on some input, and was broken off
   | 'CODE_HASH_MISMATCH'
   // sources and rows
   | 'SOURCE_MISSING' // the table or a column of it is not there

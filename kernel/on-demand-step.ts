@@ -2,7 +2,8 @@ import { LockstepError, messageOf } from './errors.ts'
 import type { OnDemandSpec } from './service-spec.ts'
 import { allPresent, Status } from './state.ts'
 import { formatTimestamp } from './time.ts'
-import { loadTransform } from './transform.ts'
+import type { LoadTransform } from './transform.ts'
+import { atMoment, loadTransform } from './transform.ts'
 import { valueFromJson } from './value-json.ts'
 import type { Value } from './value-type.ts'
 import { checkValue, ownCopy, show } from './value-type.ts'
@@ -35,7 +36,7 @@ export interface OnDemandStep {
    *
    * @param sites the answers so far: of the views that were read, and of the steps before this one
    * @param request by index of the service's request values
-   * @throws LockstepError `TRANSFORM_FAILED`
+   * @throws LockstepError `TRANSFORM_FAILED`, `TRANSFORM_TIMEOUT`
    */
   compute(
     sites: { readonly use: readonly StepValues[]; readonly onDemand: readonly StepValues[] },
@@ -44,14 +45,22 @@ export interface OnDemandStep {
   ): StepValues
 }
 
+/** An on-demand view as it is stored. */
+export interface OnDemandCode {
+  readonly spec: OnDemandSpec
+  readonly code: string
+  /** Default: `loadTransform`. */
+  readonly load?: LoadTransform
+}
+
 /** @param request the service's request values, those of this view among them */
 export function onDemandStep(
-  { spec, code }: { readonly spec: OnDemandSpec; readonly code: string },
+  { spec, code, load = loadTransform }: OnDemandCode,
   view: DefinitionId,
   inputs: readonly StepInput[],
   request: readonly { readonly name: string }[],
 ): OnDemandStep {
-  const transform = loadTransform(code, view) as (input: Record<string, unknown>) => unknown
+  const transform = load(code, view) as (input: Record<string, unknown>) => unknown
   const defaults = spec.features.map((f) => valueFromJson(f.type, f.default, `The default of "${f.name}" of "${view}"`))
   const missing: StepValues = { values: defaults, statuses: spec.features.map(() => Status.nullValue) }
   const requested = spec.request.map(({ name }) => ({ name, index: request.findIndex((column) => column.name === name) }))
@@ -86,7 +95,7 @@ export function onDemandStep(
       try {
         output = transform(input)
       } catch (cause) {
-        throw failed(asOf, messageOf(cause), cause)
+        throw atMoment(cause, `for the moment ${formatTimestamp(asOf)}`) ?? failed(asOf, messageOf(cause), cause)
       }
       if (typeof output !== 'object' || output === null) throw failed(asOf, `it returned ${show(output)}, not an object`)
       const answer: (Value | null)[] = []

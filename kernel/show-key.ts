@@ -1,3 +1,4 @@
+import { LockstepError } from './errors.ts'
 import type { EntityKey } from './entity-key.ts'
 import { decodeKey } from './entity-key.ts'
 import type { Column, KeyType } from './value-type.ts'
@@ -7,4 +8,11 @@ import { show } from './value-type.ts'
 export function showKey(parts: readonly Column<KeyType>[], key: EntityKey): string {
   const values = decodeKey(parts, key)
   return parts.map(({ name }, i) => `"${name}" = ${show(values[i])}`).join(', ')
+}
+
+/** The failure of a transform, with the key of the row that it failed on; any other as it is. */
+export function namingKey(parts: readonly Column<KeyType>[], key: EntityKey, error: unknown): unknown {
+  if (!(error instanceof LockstepError) || (error.code !== 'TRANSFORM_FAILED' && error.code !== 'TRANSFORM_TIMEOUT')) return error
+  const { code, message, cause, details } = error
+  return new LockstepError(code, `${message} The row is one of ${showKey(parts, key)}.`, { cause, details })
 }

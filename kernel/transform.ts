@@ -45,16 +45,20 @@ export const shadowedNames = [
   'gc',
 ] as const
 
+/** How the stored code of a view becomes its function. */
+export type LoadTransform = (code: string, what: string) => TransformFunction
+
 /**
  * The function that `code` (the text of one expression) evaluates to, in a scope without clock, randomness or I/O.
  *
+ * @param scope what else the code finds, by name
  * @throws LockstepError `TRANSFORM_FAILED` naming `what` where the code does not evaluate to a function
  */
-export function loadTransform(code: string, what: string): TransformFunction {
+export function loadTransform(code: string, what: string, scope: Readonly<Record<string, unknown>> = {}): TransformFunction {
   let value: unknown
   try {
-    const build = new Function('Date', 'Math', ...shadowedNames, `"use strict"; return (${code}\n)`)
-    value = build(pureDate, pureMath)
+    const build = new Function('Date', 'Math', ...Object.keys(scope), ...shadowedNames, `"use strict"; return (${code}\n)`)
+    value = build(pureDate, pureMath, ...Object.values(scope))
   } catch (cause) {
     throw new LockstepError(
       'TRANSFORM_FAILED',
@@ -93,4 +97,10 @@ function refused(what: string): () => never {
       `A transform called ${what}; it must depend on its input alone (an on-demand transform gets its moment as "asOf").`,
     )
   }
+}
+
+/** The failure of a transform that took too long, saying of what; null for any other. */
+export function atMoment(cause: unknown, of: string): LockstepError | null {
+  if (!(cause instanceof LockstepError) || cause.code !== 'TRANSFORM_TIMEOUT') return null
+  return new LockstepError(cause.code, cause.message.replace(' did not end', ` did not end ${of}`), { cause, details: cause.details })
 }

@@ -2,7 +2,8 @@ import type { EntityKey } from '../kernel/entity-key.ts'
 import type { Frontier } from '../kernel/frontier.ts'
 import { covers, includes, union } from '../kernel/frontier.ts'
 import { readOverCap, withinCap, worthMaking } from '../kernel/over-cap.ts'
-import type { EntityState } from '../kernel/state.ts'
+import { namingKey } from '../kernel/show-key.ts'
+import type { EntityState, FoldRow } from '../kernel/state.ts'
 import type { StoredHeader } from '../kernel/stored-state.ts'
 import { encodeStored, headOf, readHeader, underFrontier } from '../kernel/stored-state.ts'
 import type { ViewPlan } from '../kernel/view-plan.ts'
@@ -57,7 +58,7 @@ export async function foldStream(target: FoldTarget, stream: AsyncIterable<reado
         entity = open(target, row.key, stored.get(row.key) ?? null)
       }
       if (entity.done || (entity.covered !== null && covers(entity.covered, row.xid))) continue
-      const folded = plan.fold(row.eventTime, row.knownTime, row.tie, row.values)
+      const folded = foldRow(plan, row)
       if (folded === null) continue
       if (entity.frontier === null) {
         writer.refuse(entity.key)
@@ -83,6 +84,14 @@ interface OpenEntity {
   done: boolean
   state: EntityState | null
   rows: number
+}
+
+function foldRow({ key, fold }: ViewPlan, row: SourceRow): FoldRow | null {
+  try {
+    return fold(row.eventTime, row.knownTime, row.tie, row.values)
+  } catch (error) {
+    throw namingKey(key, row.key, error)
+  }
 }
 
 function open(target: FoldTarget, key: EntityKey, bytes: Buffer | null): OpenEntity {

@@ -1,5 +1,6 @@
 import type { EntityKey } from '../kernel/entity-key.ts'
 import { LockstepError } from '../kernel/errors.ts'
+import { namingKey } from '../kernel/show-key.ts'
 import type { EntityState, FoldRow, ViewValues } from '../kernel/state.ts'
 import { ofEntity } from '../kernel/too-many-categories.ts'
 import type { TimeRule, ViewPlan } from '../kernel/view-plan.ts'
@@ -171,10 +172,18 @@ class Lane {
   }
 
   take(row: SourceRow, time: number): void {
-    const folded = this.#plan.fold(row.eventTime, row.knownTime, row.tie, this.#project(row.values), this.#rule)
+    const folded = this.#fold(row)
     if (folded === null) return
     if (this.#sees(folded, time)) this.#add(folded, time)
     else this.#waiting.push(folded)
+  }
+
+  #fold({ key, eventTime, knownTime, tie, values }: SourceRow): FoldRow | null {
+    try {
+      return this.#plan.fold(eventTime, knownTime, tie, this.#project(values), this.#rule)
+    } catch (error) {
+      throw namingKey(this.#plan.key, key, error)
+    }
   }
 
   valueAt(time: number): ViewValues {

@@ -1,7 +1,8 @@
 import type { Kysely } from 'kysely'
 import { LockstepError } from '../kernel/errors.ts'
+import type { OnDemandCode } from '../kernel/on-demand-step.ts'
 import type { ServicePlan } from '../kernel/service-plan.ts'
-import type { ModelSpec, OnDemandSpec } from '../kernel/service-spec.ts'
+import type { ModelSpec } from '../kernel/service-spec.ts'
 import type { ViewPlan } from '../kernel/view-plan.ts'
 import type { DefinitionId, EntitySpec, SourceSpec } from '../kernel/view-spec.ts'
 import type { LockstepTables } from '../migrations/schema.ts'
@@ -17,6 +18,8 @@ import type { ModelVersion } from './model-versions.ts'
 import { readModelVersions } from './model-versions.ts'
 import { readRevision } from './revision.ts'
 import { unknownDefinition } from './unknown-definition.ts'
+import type { TransformGuard } from './transform-guard.ts'
+import { createTransformGuard, offlineGuard } from './transform-guard.ts'
 import { storedCode, verifiedCode } from './verified-code.ts'
 
 /**
@@ -33,7 +36,7 @@ export interface Catalog {
   readonly streams: ReadonlyMap<string, StreamSpec>
   readonly views: ReadonlyMap<DefinitionId, ViewPlan>
   /** On-demand views as they are stored: what compiles a service needs them. */
-  readonly onDemand: ReadonlyMap<DefinitionId, { readonly spec: OnDemandSpec; readonly code: string }>
+  readonly onDemand: ReadonlyMap<DefinitionId, OnDemandCode>
   /** The views that are kept in the online store. */
   readonly online: ReadonlySet<DefinitionId>
   readonly services: ReadonlyMap<DefinitionId, ServicePlan>
@@ -60,13 +63,24 @@ export interface CatalogModel {
   readonly aliases: ReadonlyMap<string, ModelAlias>
 }
 
-/** Reads and compiles the whole registry, as it was at one moment. */
-export async function loadCatalog(db: Database): Promise<Catalog> {
-  return await db.kysely.transaction().setIsolationLevel('repeatable read').setAccessMode('read only').execute(readCatalog)
+/**
+ * Reads and compiles the whole registry, as it was at one moment.
+ *
+ * @param guard ends transforms that take too long; default: one for work that no request waits for
+ */
+export async function loadCatalog(db: Database, guard: TransformGuard = createTransformGuard(offlineGuard)): Promise<Catalog> {
+  return await db.kysely
+    .transaction()
+    .setIsolationLevel('repeatable read')
+    .setAccessMode('read only')
+    .execute((transaction) => readCatalog(transaction, guard))
 }
 
 /** The same, within a transaction that sees a registry that stands still. */
-export async function readCatalog(transaction: Kysely<LockstepTables>): Promise<Catalog> {
+export async function readCatalog(
+  transaction: Kysely<LockstepTables>,
+  guard: TransformGuard = createTransformGuard(offlineGuard),
+): Promise<Catalog> {
   const definitions = (await storedDefinitions(transaction)).filter((definition) => !definition.retired)
   const stored = {
     revision: await readRevision(transaction),
@@ -75,7 +89,7 @@ export async function readCatalog(transaction: Kysely<LockstepTables>): Promise<
     versions: await readModelVersions(transaction),
     aliases: await readModelAliases(transaction),
   }
-  const compiled = compileDefinitions(stored.definitions, verifiedCode(stored.code))
+  const compiled = compileDefinitions(stored.definitions, verifiedCode(stored.code), guard.load)
   const entities = new Map<string, EntitySpec>()
   const sources = new Map<string, SourceSpec>()
   const streams = new Map<string, StreamSpec>()

@@ -1,8 +1,9 @@
 import { compileService } from '../kernel/compile-service.ts'
 import { compileView } from '../kernel/compile-view.ts'
 import { LockstepError, messageOf } from '../kernel/errors.ts'
+import type { OnDemandCode } from '../kernel/on-demand-step.ts'
 import type { ServicePlan } from '../kernel/service-plan.ts'
-import type { OnDemandSpec } from '../kernel/service-spec.ts'
+import type { LoadTransform } from '../kernel/transform.ts'
 import { loadTransform } from '../kernel/transform.ts'
 import type { ViewPlan } from '../kernel/view-plan.ts'
 import type { DefinitionId } from '../kernel/view-spec.ts'
@@ -13,18 +14,24 @@ import type { VerifiedCode } from './verified-code.ts'
 
 export interface CompiledDefinitions {
   readonly views: ReadonlyMap<DefinitionId, ViewPlan>
-  readonly onDemand: ReadonlyMap<DefinitionId, { readonly spec: OnDemandSpec; readonly code: string }>
+  readonly onDemand: ReadonlyMap<DefinitionId, OnDemandCode>
   readonly services: ReadonlyMap<DefinitionId, ServicePlan>
   readonly broken: ReadonlyMap<DefinitionKey, LockstepError>
 }
 
 /**
  * Compiles stored definitions, each for itself: one that does not compile breaks those that refer to it and no others.
+ *
+ * @param load how code becomes a function; what runs on rows and requests has `TransformGuard.load`
  */
-export function compileDefinitions(definitions: readonly Definition[], code: VerifiedCode): CompiledDefinitions {
+export function compileDefinitions(
+  definitions: readonly Definition[],
+  code: VerifiedCode,
+  load: LoadTransform = loadTransform,
+): CompiledDefinitions {
   const cursors = new Map(definitions.flatMap((each) => (each.kind === 'source' ? [[each.name, each.operational.cursor] as const] : [])))
   const views = new Map<DefinitionId, ViewPlan>()
-  const onDemand = new Map<DefinitionId, { spec: OnDemandSpec; code: string }>()
+  const onDemand = new Map<DefinitionId, OnDemandCode>()
   const services = new Map<DefinitionId, ServicePlan>()
   const broken = new Map<DefinitionKey, LockstepError>()
   for (const definition of inputsFirst(definitions, definitionKey, references)) {
@@ -45,13 +52,14 @@ export function compileDefinitions(definitions: readonly Definition[], code: Ver
             spec,
             fingerprint,
             code: text,
+            load,
             upkeep: { maxStateBytes, freshnessMicros, cursor: cursors.get(spec.source.name) ?? null },
           }),
         )
       } else if (definition.kind === 'onDemand') {
         const text = code.textOf(definition.spec.code, id)
-        loadTransform(text, id) // a service that uses it loads it anew; here, so that one that no service uses yet is checked too
-        onDemand.set(id, { spec: definition.spec, code: text })
+        load(text, id) // a service that uses it loads it anew; here, so that one that no service uses yet is checked too
+        onDemand.set(id, { spec: definition.spec, code: text, load })
       } else if (definition.kind === 'service') {
         services.set(id, compileService({ spec: definition.spec, fingerprint, views, onDemand }))
       }

@@ -4,6 +4,7 @@ import { requireMigrated } from '../runtime/migrated.ts'
 import type { Catalog } from '../registry/catalog.ts'
 import { loadCatalog } from '../registry/catalog.ts'
 import { catalogRevision } from '../registry/revision.ts'
+import type { TransformGuard } from '../registry/transform-guard.ts'
 import type { Database } from '../runtime/database.ts'
 import { within } from './deadline.ts'
 import type { ModelHost } from './model-host.ts'
@@ -38,7 +39,10 @@ export async function reachRevision(catalog: LiveCatalog, db: Database, revision
   return isReached()
 }
 
-export function createLiveCatalog(models: ModelHost, log: Logger, deadlineMs = defaultDeadlineMs): LiveCatalog {
+export function createLiveCatalog(
+  { models, transforms, log }: { readonly models: ModelHost; readonly transforms: TransformGuard; readonly log: Logger },
+  deadlineMs = defaultDeadlineMs,
+): LiveCatalog {
   let catalog: Catalog | null = null
   let failure: string | null = null
   let underWay: Promise<void> | null = null
@@ -47,7 +51,7 @@ export function createLiveCatalog(models: ModelHost, log: Logger, deadlineMs = d
   async function load(db: Database): Promise<void> {
     if (catalog === null) await requireMigrated(db.kysely)
     if (catalog === null || (await catalogRevision(db)) !== catalog.revision) {
-      const next = await loadCatalog(db)
+      const next = await loadCatalog(db, transforms)
       for (const [id, error] of next.broken) log.error({ definition: id, error: error.message }, 'a definition cannot be used')
       // Models are loaded before the first request can ask for them.
       await models.prepare(next)

@@ -3,6 +3,7 @@ import { LockstepError, messageOf } from '../kernel/errors.ts'
 import { loadCatalog } from '../registry/catalog.ts'
 import type { LoadReply, LoadRequest } from '../registry/load-request.ts'
 import { loadReplyNotice } from '../registry/load-request.ts'
+import type { TransformGuard } from '../registry/transform-guard.ts'
 import type { Database } from '../runtime/database.ts'
 import type { Logger } from '../runtime/log.ts'
 import type { LiveCatalog } from './live-catalog.ts'
@@ -13,18 +14,25 @@ export interface LoadOnRequestDeps {
   readonly database: () => Database
   readonly catalog: Pick<LiveCatalog, 'loaded'>
   readonly models: ModelHost
+  readonly transforms: TransformGuard
   readonly log: Logger
 }
 
 /** Loads versions that are about to be promoted, and says so to whoever promotes them. Never rejects. */
-export function createLoadOnRequest({ database, catalog, models, log }: LoadOnRequestDeps): (request: LoadRequest) => Promise<void> {
+export function createLoadOnRequest({
+  database,
+  catalog,
+  models,
+  transforms,
+  log,
+}: LoadOnRequestDeps): (request: LoadRequest) => Promise<void> {
   const server = randomUUID()
 
   async function load({ model, version, revision }: LoadRequest): Promise<Omit<LoadReply, 'server'>> {
     let known = catalog.loaded
     try {
       // what is in force may wait for another model, whose load takes long; this one shall not
-      if (known === null || known.revision < revision) known = await loadCatalog(database())
+      if (known === null || known.revision < revision) known = await loadCatalog(database(), transforms)
     } catch (error) {
       log.warn({ model, version, error: messageOf(error) }, 'the registry cannot be read for a version that is to be promoted')
       return { state: 'late', message: messageOf(error) }

@@ -46,6 +46,7 @@ import type { Repeated } from './repeat.ts'
 import { repeat } from './repeat.ts'
 import type { LockstepServer, ServerOptions } from './server-options.ts'
 import { requireKeys } from './gateway/require-keys.ts'
+import { createTransformWatch } from './transform-watch.ts'
 import type { Readiness, Whole } from './whole.ts'
 
 /** Each read of the history takes two connections of the database while it runs. */
@@ -91,8 +92,9 @@ export function createServer(options: ServerOptions): LockstepServer {
   const gateway = createGateway(options.config, { log, registry: options.metrics })
   const limitHistory = createLimit(historyLimit)
   const drained = new AbortController()
-  const catalog = createLiveCatalog(models, log)
-  const loadOnRequest = createLoadOnRequest({ database: needDatabase, catalog, models, log })
+  const transforms = createTransformWatch(options.metrics, log)
+  const catalog = createLiveCatalog({ models, transforms, log })
+  const loadOnRequest = createLoadOnRequest({ database: needDatabase, catalog, models, transforms, log })
   let closing = false
   let shutting: Promise<void> | null = null
   let becameReady: () => void
@@ -246,7 +248,7 @@ export function createServer(options: ServerOptions): LockstepServer {
 
   function readiness(): Readiness {
     const reasons: string[] = []
-    const warnings = [...models.failures, ...views.warnings]
+    const warnings = [...models.failures, ...views.warnings, ...transforms.warnings]
     if (closing) reasons.push('The server is shutting down.')
     // where something else is given, it is ready without the store
     if (store.failure !== null) ((options.whenUnavailable ?? 'error') === 'error' ? reasons : warnings).push(store.failure)

@@ -7,11 +7,14 @@ import { byPlan } from './by-plan.ts'
 import type { ServedEntity } from './entity-parser.ts'
 import { ofIndex } from './unanswered-entity.ts'
 
+/** How long the code of on-demand views may hold up the process for one request. */
+const rowsMs = 1000
+
 /**
  * A service's row of each entity.
  *
  * @param read by entity, and there by index of the service's `uses`
- * @throws LockstepError `TRANSFORM_FAILED` or `INVALID_ENTITY`, naming the entity's index
+ * @throws LockstepError `TRANSFORM_FAILED`, `TRANSFORM_TIMEOUT` or `INVALID_ENTITY`, naming the entity's index
  */
 export function evaluateRows(
   service: ServicePlan,
@@ -22,13 +25,24 @@ export function evaluateRows(
   const uses = service.uses.length
   const rows = new Array<ServiceRow>(entities.length)
   const texts = textsOf(service)
+  // one call of a transform ends in time; of many rows all together have to
+  const untilMs = entities.length > 1 && service.direct === null ? performance.now() + rowsMs : Number.POSITIVE_INFINITY
   for (let e = 0; e < entities.length; e++) {
     const own = entities.length === 1 ? read : read.slice(e * uses, (e + 1) * uses)
     const row = evaluate(service, own, (entities[e] as ServedEntity).request, asOf, e)
     for (const f of texts) if (!isUnicode(row.values[f] ?? null)) throw notUnicode(service, e, f)
     rows[e] = row
+    if (untilMs < Number.POSITIVE_INFINITY && performance.now() > untilMs) throw rowsTimeout(service, e + 1, entities.length)
   }
   return rows
+}
+
+function rowsTimeout(service: ServicePlan, done: number, of: number): LockstepError {
+  return new LockstepError(
+    'TRANSFORM_TIMEOUT',
+    `The on-demand views of "${service.id}" took over ${rowsMs} ms for the first ${done} of ${of} entities. Ask for fewer at once, or make the transforms cheaper under a new version.`,
+    { details: { service: service.id, timeoutMs: rowsMs } },
+  )
 }
 
 /** What is required and missing refuses the request: there is nothing that the model was trained to be given instead. */

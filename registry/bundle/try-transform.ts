@@ -1,9 +1,9 @@
-import { createContext, Script } from 'node:vm'
 import { LockstepError, messageOf } from '../../kernel/errors.ts'
 import { loadTransform } from '../../kernel/transform.ts'
 import type { Column, Value, ValueType } from '../../kernel/value-type.ts'
 import { show, typeName } from '../../kernel/value-type.ts'
 import { sampleCount, sampleValue } from './sample-values.ts'
+import { isOverLimit, withinLimit } from './within-limit.ts'
 import { withoutHiddenGlobals } from './without-hidden-globals.ts'
 
 /** What a transform is tried with: groups of columns, each an object of its input; a group without a name is the input itself. */
@@ -82,11 +82,11 @@ function runOne(trial: Trial, transform: (input: object) => unknown, sample: num
   let result: unknown
   let failure: unknown = null
   try {
-    result = withinLimit(() => transform(input.guarded))
+    result = withinLimit(() => transform(input.guarded), limitMs)
   } catch (error) {
     failure = error ?? new Error('nothing')
   }
-  if (isTimeout(failure)) {
+  if (isOverLimit(failure)) {
     if (sample >= ordinarySamples) return tooLong
     throw new LockstepError(
       'TRANSFORM_FAILED',
@@ -107,20 +107,6 @@ function runOne(trial: Trial, transform: (input: object) => unknown, sample: num
   }
   if (result === null && trial.dropsRows) return 'null'
   return checked(trial, result)
-}
-
-const realm = createContext({ call: undefined as unknown })
-const script = new Script('call()')
-
-/** Calls a function and breaks it off when its time is up. */
-function withinLimit(call: () => unknown): unknown {
-  realm['call'] = call
-  return script.runInContext(realm, { timeout: limitMs })
-}
-
-/** Such an error is of the other realm, so that it is no instance of this one's Error. */
-function isTimeout(error: unknown): boolean {
-  return typeof error === 'object' && error !== null && 'code' in error && error.code === 'ERR_SCRIPT_EXECUTION_TIMEOUT'
 }
 
 function checked(trial: Trial, result: unknown): string {

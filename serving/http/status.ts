@@ -53,6 +53,7 @@ export function statusOf({ code, details }: LockstepError): HttpErrorStatus {
     case 'MODEL_UNAVAILABLE':
       return 503
     case 'MODEL_TIMEOUT':
+    case 'TRANSFORM_TIMEOUT':
       return 504
     default:
       return 500

@@ -176,7 +176,10 @@ describe.each(storeKinds)('materializing into the %s store', (kind) => {
     const { table, plan } = await freshView(db)
     const failing = paymentsPlan({ name: plan.spec.name, relation: plan.spec.source.relation, code: '() => { throw new Error("boom") }' })
     await table.insert(fc.sample(payment, 10))
-    await expect(materializeView(db, store, failing, { moment })).rejects.toMatchObject({ code: 'TRANSFORM_FAILED' })
+    await expect(materializeView(db, store, failing, { moment })).rejects.toMatchObject({
+      code: 'TRANSFORM_FAILED',
+      message: expect.stringMatching(/boom\. .* The row is one of "\w+" = /),
+    })
     expect(await materializeView(db, store, plan, { moment })).toMatchObject({ from: 0, rows: 10 })
   })
 })

@@ -111,7 +111,7 @@ const context: OnDemandSpec = {
 }
 
 const notesCode =
-  '({ request }) => { if (request.note === "") throw new Error("there is no note"); return { initial: request.note.slice(0, 1) } }'
+  '({ request }) => { if (request.note === "") throw new Error("there is no note"); while (request.note === "for ever"); /^(a+)+$/.test(request.note); return { initial: request.note.slice(0, 1) } }'
 const notes: OnDemandSpec = {
   name: 'notes',
   version: 1,

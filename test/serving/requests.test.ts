@@ -105,6 +105,24 @@ describe('a bad request', () => {
     })
   })
 
+  it('whose on-demand view does not end is broken off, and others are answered', async () => {
+    const features = (note: string) => ask(url, '/v1/features', { service: 'noted', entities: [{ airport: 'ATL', note }] })
+    for (const note of ['for ever', `${'a'.repeat(60)}b`]) {
+      const [answer, ...others] = await Promise.all([features(note), features('hm'), features('oh')])
+      expectError(answer, 504, 'TRANSFORM_TIMEOUT')
+      expect(answer.body.error).toMatchObject({
+        details: { entity: 0, view: 'notes@1' },
+        message: expect.stringMatching(/^Entity 0: The transform of "notes@1" did not end for the moment .*Z within \d+ ms/),
+      })
+      expect(others.map(({ status }) => status)).toEqual([200, 200])
+    }
+    const readiness = (await (await fetch(`${url}/readyz`)).json()) as { warnings: string[] }
+    expect(readiness.warnings).toContainEqual(expect.stringMatching(/^The transform of "notes@1" did not end in time/))
+    expect(await (await fetch(`${url}/metrics`)).text()).toContain('lockstep_transform_timeouts_total{view="notes@1"} 2')
+    const told = world.logged.filter((line) => line.includes('"a transform did not end in time and was broken off"'))
+    expect(told.map((line) => (JSON.parse(line) as { view: string }).view)).toEqual(['notes@1'])
+  })
+
   it('with a text that is not Unicode, or becomes one that is not, is refused', async () => {
     const sent = await ask(url, '/v1/features', '{"service":"noted","entities":[{"airport":"ATL","note":"\\ud83d"}]}')
     expectError(sent, 400, 'INVALID_ENTITY')

@@ -1,0 +1,94 @@
+import { regexSteps } from './regex-steps.ts'
+
+/** What may be matched at once, in steps: some 20 ms. */
+const maxSteps = 2e6
+/** Of a pattern whose steps double with each letter. */
+const exponentialLength = 12
+const keptLengths = 1000
+
+/**
+ * A class in place of `RegExp`, for the code of a transform. JavaScript cannot stop a match that is under way, so an operation that may take long on a text of that length has a thread watch it; the others
+ * run as they are.
+ *
+ * @param withinTime runs an operation and breaks it off when the time is over
+ */
+export function guardedRegExp(withinTime: <T>(run: () => T) => T): {
+  readonly RegExp: unknown
+  pattern(value: unknown, flags: string): unknown
+} {
+  const lengths = new Map<string, number>()
+  let watched = false
+
+  function lengthOf({ source, flags }: RegExp): number {
+    const known = lengths.get(`${flags}/${source}`)
+    if (known !== undefined) return known
+    if (lengths.size === keptLengths) lengths.clear()
+    const length = safeLength(source, flags)
+    lengths.set(`${flags}/${source}`, length)
+    return length
+  }
+
+  class GuardedRegExp extends RegExp {
+    readonly #length: number
+
+    constructor(pattern: RegExp | string, flags?: string) {
+      super(pattern, flags)
+      this.#length = lengthOf(this)
+    }
+
+    static override get [Symbol.species](): RegExpConstructor {
+      return GuardedRegExp as unknown as RegExpConstructor
+    }
+
+    static override [Symbol.hasInstance](value: unknown): boolean {
+      return value instanceof RegExp
+    }
+
+    override exec(text: string): RegExpExecArray | null {
+      return this.#run(text, (whole) => super.exec(whole))
+    }
+
+    override [Symbol.replace](text: string, value: unknown): string {
+      const replace = super[Symbol.replace] as (text: string, value: unknown) => string
+      return this.#run(text, (whole) => replace.call(this, whole, value))
+    }
+
+    override [Symbol.match](text: string): RegExpMatchArray | null {
+      return this.#run(text, (whole) => super[Symbol.match](whole))
+    }
+
+    override [Symbol.search](text: string): number {
+      return this.#run(text, (whole) => super[Symbol.search](whole))
+    }
+
+    override [Symbol.split](text: string, limit?: number): string[] {
+      return this.#run(text, (whole) => super[Symbol.split](whole, limit))
+    }
+
+    #run<T>(text: unknown, run: (text: string) => T): T {
+      const whole = String(text)
+      if (watched || whole.length <= this.#length) return run(whole)
+      watched = true
+      try {
+        return withinTime(() => run(whole))
+      } finally {
+        watched = false
+      }
+    }
+  }
+
+  const called = new Proxy(GuardedRegExp, {
+    apply: (target, _, [pattern, flags]: [RegExp | string, string?]) => new target(pattern, flags),
+  })
+  return {
+    RegExp: called,
+    pattern: (value, flags) => (typeof value === 'string' ? new GuardedRegExp(value, flags) : value),
+  }
+}
+
+/** Up to which length of a text a pattern takes no more than `maxSteps`. */
+function safeLength(source: string, flags: string): number {
+  const { exponent, choices } = regexSteps(source, flags)
+  if (exponent === Number.POSITIVE_INFINITY) return exponentialLength
+  return Math.floor((maxSteps / 2 ** Math.min(choices, 64)) ** (1 / Math.max(1, exponent)))
+}

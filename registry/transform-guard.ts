@@ -1,0 +1,118 @@
+import { LockstepError } from '../kernel/errors.ts'
+import type { LoadTransform } from '../kernel/transform.ts'
+import { loadTransform } from '../kernel/transform.ts'
+import { guardCode } from './bundle/guard-code.ts'
+import { guardedRegExp } from './bundle/guarded-regexp.ts'
+import { isOverLimit, withinLimit } from './bundle/within-limit.ts'
+
+/** Where transforms run, and how long one call of one may take. */
+export interface TransformGuardOptions {
+  readonly budgetMs: number
+  /** The budget of a transform that was broken off less than `strictForMs` ago: its next inputs may be as bad, and most take microseconds. */
+  readonly strictMs: number
+  readonly strictForMs: number
+  /** Told each time a transform is broken off; `again`: of one that has a short budget already. */
+  readonly onTimeout: (view: string, ms: number, again: boolean) => void
+}
+
+/** Loads transforms so that each call of one ends in time. */
+export interface TransformGuard {
+  readonly load: LoadTransform
+  /** The views whose transforms were broken off of late, and have a short budget for now. */
+  strict(): string[]
+}
+
+/** Steps between two looks at the clock: well under a millisecond of a tight loop. */
+const stepsAtOnce = 20_000
+
+/** For work that no request waits for. */
+export const offlineGuard: TransformGuardOptions = { budgetMs: 10_000, strictMs: 10_000, strictForMs: 0, onTimeout: () => undefined }
+
+/**
+ * Transforms run in the process that serves, so an input that has one loop for ever would stop all. The code counts its steps (`guardCode`), which costs about a nanosecond for a step, and looks at the clock
+ * once in a while; regular expressions run under a watchdog where the pattern and the length say that they may take long.
+ *
+ * Why so: a `vm` call with a time limit starts a thread, 50 to 500 us each; terminating from another thread unwinds all of JavaScript and drops the promises of other requests; restarting a frame by the
+ * inspector crashes V8 in optimized loops.
+ */
+export function createTransformGuard(options: TransformGuardOptions): TransformGuard {
+  const strictUntil = new Map<string, number>()
+
+  const guarded = new Map<string, string>()
+
+  function guardedCode(code: string, view: string): string {
+    let text = guarded.get(code)
+    if (text !== undefined) return text
+    try {
+      text = guardCode(code)
+    } catch (error) {
+      loadTransform(code, view) // says what is wrong with it
+      throw error
+    }
+    guarded.set(code, text)
+    return text
+  }
+
+  function load(code: string, view: string): ReturnType<LoadTransform> {
+    /** When the clock was looked at first in this call; 0: not yet. */
+    let since = 0
+    let over: LockstepError | null = null
+
+    function budget(now: number): number {
+      return (strictUntil.get(view) ?? 0) > now ? options.strictMs : options.budgetMs
+    }
+
+    function breakOff(now: number): LockstepError {
+      if (over !== null) return over
+      const limitMs = budget(now)
+      over = new LockstepError(
+        'TRANSFORM_TIMEOUT',
+        `The transform of "${view}" did not end within ${limitMs} ms and was broken off. Send other values, or correct it under a new version: bound its loops, and let regular expressions repeat nothing that repeats.`,
+        { details: { view, timeoutMs: limitMs } },
+      )
+      options.onTimeout(view, now - since, (strictUntil.get(view) ?? 0) > now)
+      if (options.strictForMs > 0) strictUntil.set(view, now + options.strictForMs)
+      return over
+    }
+
+    function spend(): number {
+      const now = performance.now()
+      if (since === 0) since = now
+      if (over !== null || now - since > budget(now)) throw breakOff(now)
+      return stepsAtOnce
+    }
+
+    const regExp = guardedRegExp((run) => {
+      spend()
+      const now = performance.now()
+      try {
+        return withinLimit(run, budget(now) - (now - since))
+      } catch (error) {
+        throw isOverLimit(error) ? breakOff(performance.now()) : error
+      }
+    })
+    const transform = loadTransform(guardedCode(code, view), view, {
+      __lockstepSpend: spend,
+      __lockstepRegExp: regExp.RegExp,
+      __lockstepPattern: regExp.pattern,
+      RegExp: regExp.RegExp,
+    }) as (input: unknown) => unknown
+    return (input) => {
+      since = 0
+      over = null
+      const result = transform(input)
+      // it may have caught it
+      if (over !== null) throw over as LockstepError
+      return result
+    }
+  }
+
+  return {
+    load,
+    strict() {
+      const now = performance.now()
+      for (const [view, until] of strictUntil) if (until <= now) strictUntil.delete(view)
+      return [...strictUntil.keys()]
+    },
+  }
+}
