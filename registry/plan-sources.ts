@@ -50,6 +50,7 @@ export async function planSources(
         const all = entitiesOf(source, [...registered, ...views])
         const change = ownedTableChange(source, all, table, await indexNames(handle, source))
         if (change !== null) tables.push(change)
+        else if (all.length > 0) problems.push(untypedKey(source, all))
         else
           notes.push(
             `No view reads the source "${source.name}" yet, so the types of its key are not known: its table is made with its first view.`,
@@ -66,6 +67,17 @@ export async function planSources(
     }
   }
   return { tables, notes, problems, found }
+}
+
+/** Without the type of a column the table cannot be made, and every view of the source would lack it. */
+function untypedKey(source: SourceSpec, entities: readonly EntitySpec[]): LockstepError {
+  const known = new Set([...entities.flatMap((entity) => keyColumns(source, entity)), ...source.columns].map(({ name }) => name))
+  const column = source.key.map((part) => part.column).find((name) => !known.has(name)) ?? ''
+  return new LockstepError(
+    'DEFINITIONS_INVALID',
+    `The source "${source.name}" has the key column "${column}", whose type is not known: no view of an entity with that key reads the source. List the column under the source's columns with its type, or leave it out of the key until such a view is there.`,
+    { details: { source: source.name, column } },
+  )
 }
 
 /** The materialization that a view needs, or null where its source cannot be read yet. */

@@ -362,6 +362,15 @@ export function planContract(opened: () => TestRegistry): void {
       expect(plan.notes[0]).toContain('No view reads the source "weather" yet')
     })
 
+    it('refuses a source whose views leave the type of a key column open, and says where to write it', async () => {
+      const place = { ...weather, key: [...weather.key, { part: 'town', column: 'town' }] }
+      const { problems } = await planChanges(registry.db, sampleSet({ weather: place }))
+      expect([only(problems).code, only(problems).message]).toEqual(['DEFINITIONS_INVALID', expect.stringContaining('"town"')])
+      const typed = { ...place, columns: [...place.columns, { name: 'town', type: { kind: 'int32' } as const }] }
+      const plan = await planChanges(registry.db, sampleSet({ weather: typed }))
+      expect([plan.problems, plan.tables.map(({ kind }) => kind)]).toEqual([[], ['create']])
+    })
+
     it('makes the table for the views of other files too, and tells the index that a new entity brings', async () => {
       const place = { ...weather, key: [...weather.key, { part: 'town', column: 'town' }] }
       const set = sampleSet({ weather: place })
