@@ -36,7 +36,7 @@ export function compileView({
 }): ViewPlan {
   const id = definitionId(spec)
   const columns = code === null ? readColumns(spec) : spec.source.columns
-  const state = planState(id, [...columns, ...spec.derive], spec.features)
+  const state = planState(id, [...columns, ...spec.derive], spec.features, spec.availability.kind === 'schedule')
   const derive = code === null ? null : rowTransform(id, load(code, id), columns, spec.derive)
   const encodedValueAt = encodedReader(state)
   const visibleAt = visibility(spec)

@@ -19,7 +19,8 @@ import { bodyFlags, endOfBody, historyNeeded } from './view-state.ts'
  * state that could take rows is made. The parts are decoded, and the features read from them, by the same code; `test/kernel/view-state.test.ts` holds the two against
  * each other.
  *
- * @returns null (the reader) where rows are pending, which only a state can take; where the features are the values of one row and none is null, a `PackedRow`
+ * @returns null (the reader) where rows are pending, which only a state can take; where the features are the values of one row and none is null, a `PackedRow`, unless successors
+ * come after it
  */
 export function encodedReader(plan: StatePlan): (bytes: Uint8Array, bodyAt: number, highWater: number, t: number) => ViewValues | null {
   const parts = new EncodedParts(plan)
@@ -31,19 +32,31 @@ export function encodedReader(plan: StatePlan): (bytes: Uint8Array, bodyAt: numb
     if ((flags & bodyFlags.pending) !== 0) return null
     if (t < highWater) throw historyNeeded(plan, highWater, t)
     const from = (flags & bodyFlags.far) === 0 ? highWater : 0
-    if ((flags & bodyFlags.folded) === 0) {
-      parts.clear()
-    } else {
-      const eventTime = layout === null ? null : wholeRowAt(reader, from)
+    const succeeded = (flags & bodyFlags.successors) !== 0
+    parts.begin(t)
+    if ((flags & bodyFlags.folded) !== 0) {
+      const eventTime = layout === null || succeeded ? null : wholeRowAt(reader, from)
       if (layout !== null && eventTime !== null) {
         const row = new PackedRow(layout, bytes, reader, whole, eventTime)
         endOfBody(plan, reader)
         return row
       }
-      parts.read(reader.over(bytes, bodyAt + 1), from, highWater, t)
+      parts.read(reader.over(bytes, bodyAt + 1), from, highWater)
     }
+    if (succeeded) joinSuccessors(parts, reader, t)
+    parts.end()
     endOfBody(plan, reader)
     return answerAt(plan, parts, t, null)
+  }
+}
+
+/** Those that count by `t`; the others are passed over. */
+function joinSuccessors(parts: EncodedParts, reader: ByteReader, t: number): void {
+  for (let left = reader.uint(); left > 0; left--) {
+    const from = reader.int()
+    const size = reader.uint()
+    if (from > t) reader.skip(size)
+    else parts.join(reader, (reader.byte() & bodyFlags.far) === 0 ? from : 0, from)
   }
 }
 
@@ -55,16 +68,19 @@ function layoutOf({ latest, lifetime, chains, features }: StatePlan): PackedLayo
   return inOrder ? PackedLayout.of(row.slots) : null
 }
 
-/** Of one state after another: each is written over the one before. */
+/** Of one state after another: each is written over the one before. Between `begin` and `end` its parts are read, or joined to those that were read. */
 class EncodedParts implements StateParts {
   readonly #plan: StatePlan
   readonly #latest: DecodedRows
+  readonly #successor: DecodedRows
   readonly #chains: readonly EncodedChain[]
   readonly lifetime: Accumulator[] = []
+  #empty = true
 
   constructor(plan: StatePlan) {
     this.#plan = plan
     this.#latest = new DecodedRows(plan.latest)
+    this.#successor = new DecodedRows(plan.latest)
     this.#chains = plan.chains.map((chain) => new EncodedChain(chain))
   }
 
@@ -80,19 +96,37 @@ class EncodedParts implements StateParts {
     return (this.#chains[chain] as EncodedChain).window(window)
   }
 
+  begin(t: number): void {
+    this.#empty = true
+    for (const chain of this.#chains) chain.begin(t)
+  }
+
   /** @param from what times of rows are told as distances from */
-  read(reader: ByteReader, from: number, highWater: number, t: number): void {
+  read(reader: ByteReader, from: number, highWater: number): void {
     const { lifetime } = this.#plan
     this.#latest.read(reader, from)
     for (let i = 0; i < lifetime.length; i++) this.lifetime[i] = (lifetime[i] as Aggregate).decode(reader)
-    for (const chain of this.#chains) chain.read(reader, highWater, t)
+    for (const chain of this.#chains) chain.read(reader, highWater)
+    this.#empty = false
   }
 
-  clear(): void {
+  /** As `read`, of a state whose rows count as well. */
+  join(reader: ByteReader, from: number, highWater: number): void {
+    if (this.#empty) return this.read(reader, from, highWater)
     const { lifetime } = this.#plan
-    this.#latest.clear()
-    for (let i = 0; i < lifetime.length; i++) this.lifetime[i] = (lifetime[i] as Aggregate).create()
-    for (const chain of this.#chains) chain.clear()
+    this.#successor.read(reader, from)
+    this.#latest.takeGreater(this.#successor)
+    for (let i = 0; i < lifetime.length; i++) this.lifetime[i]?.merge((lifetime[i] as Aggregate).decode(reader))
+    for (const chain of this.#chains) chain.read(reader, highWater)
+  }
+
+  end(): void {
+    if (this.#empty) {
+      const { lifetime } = this.#plan
+      this.#latest.clear()
+      for (let i = 0; i < lifetime.length; i++) this.lifetime[i] = (lifetime[i] as Aggregate).create()
+    }
+    for (const chain of this.#chains) chain.end()
   }
 }
 
@@ -116,22 +150,21 @@ class EncodedChain {
     return this.#merged[index] as readonly Accumulator[]
   }
 
-  clear(): void {
-    this.#forget()
-    this.#fill()
-  }
-
-  /**
-   * Merges each tile, as it is read, into the windows that reach back to it. A state's tiles hold no row after its high-water mark, so nothing ends at `t`. The first tile
-   * of a window becomes its accumulator, unless it is another one's already.
-   */
-  read(reader: ByteReader, highWater: number, t: number): void {
-    const { hops, lanes, windows } = this.#plan
-    this.#forget()
+  begin(t: number): void {
+    const { hops, windows } = this.#plan
     for (let w = 0; w < windows.length; w++) {
       const { windowMicros, level } = windows[w] as WindowPlan
       this.#tails[w] = floorTo(t - windowMicros, hops[level] as number)
     }
+    this.#forget()
+  }
+
+  /**
+   * Merges each tile, as it is read, into the windows that reach back to it. A state's tiles hold no row after its high-water mark, so nothing ends at the moment of the
+   * question. The first tile of a window becomes its accumulator, unless it is another one's already.
+   */
+  read(reader: ByteReader, highWater: number): void {
+    const { hops, lanes } = this.#plan
     for (let level = 0; level < hops.length; level++) {
       const hop = hops[level] as number
       let index = tileBase(highWater, hop)
@@ -143,7 +176,17 @@ class EncodedChain {
         }
       }
     }
-    this.#fill()
+  }
+
+  /** Windows that no tile came into are as of no row. */
+  end(): void {
+    const { lanes, windows } = this.#plan
+    for (let w = 0; w < windows.length; w++) {
+      const into = this.#merged[w] as (Accumulator | undefined)[]
+      for (let lane = 0; lane < into.length; lane++) {
+        into[lane] ??= (lanes[(windows[w] as WindowPlan).lanes[lane] as number] as Aggregate).create()
+      }
+    }
   }
 
   #merge(lane: number, level: number, start: number, aggregate: Aggregate, tile: Accumulator): void {
@@ -170,16 +213,5 @@ class EncodedChain {
 
   #forget(): void {
     for (const into of this.#merged) for (let lane = 0; lane < into.length; lane++) into[lane] = undefined
-  }
-
-  /** Those that no tile came into are as of no row. */
-  #fill(): void {
-    const { lanes, windows } = this.#plan
-    for (let w = 0; w < windows.length; w++) {
-      const into = this.#merged[w] as (Accumulator | undefined)[]
-      for (let lane = 0; lane < into.length; lane++) {
-        into[lane] ??= (lanes[(windows[w] as WindowPlan).lanes[lane] as number] as Aggregate).create()
-      }
-    }
   }
 }

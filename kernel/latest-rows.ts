@@ -1,5 +1,6 @@
 import type { ByteReader, ByteWriter } from './binary.ts'
 import type { OrderKey, Tie } from './state.ts'
+import { isBefore } from './state.ts'
 import type { LatestPlan, SlotPlan } from './state-plan.ts'
 import type { Value } from './value-type.ts'
 
@@ -90,6 +91,22 @@ export class DecodedRows implements LatestRows {
       this.rows[i] = where !== null && reader.byte() === 0 ? null : decodeRow(slots, reader, from, this.#own[i] as DecodedRow)
     }
     this.lastEvent = told ?? (this.rows[0] as LatestRow).key.eventTime
+  }
+
+  /** Takes those rows of another one that come after its own. */
+  takeGreater(other: DecodedRows): void {
+    for (let i = 0; i < this.rows.length; i++) {
+      const [ours, theirs] = [this.rows[i] ?? null, other.rows[i] ?? null]
+      if (theirs !== null && (ours === null || isBefore(ours.key, theirs.key))) this.#keep(i, theirs)
+    }
+    if (other.lastEvent > this.lastEvent) this.lastEvent = other.lastEvent
+  }
+
+  #keep(i: number, { key, values }: LatestRow): void {
+    const own = this.#own[i] as DecodedRow
+    Object.assign(own.key, key)
+    for (let at = 0; at < values.length; at++) own.values[at] = values[at] ?? null
+    this.rows[i] = own
   }
 
   /** Of an entity that has no row yet. */

@@ -1,6 +1,6 @@
 import type { GreatestBytes } from './greatest-bytes.ts'
 import { fixedBytes, intBytes, inTurn, noBytes, orderKeyBytes, timeBytes, times, uintBytes, valueBytes } from './greatest-bytes.ts'
-import { maxPendingRows } from './state.ts'
+import { maxPendingRows, maxWaitingMoments } from './state.ts'
 import type { SlotPlan } from './state-plan.ts'
 import { planState } from './state-plan.ts'
 import { storedHeaderBytes } from './stored-state.ts'
@@ -17,8 +17,8 @@ export interface StateBytes extends GreatestBytes {
   readonly lifetime: GreatestBytes
   /** The tiles of its windows, of each size. */
   readonly tiles: readonly TileBytes[]
-  /** The rows that are not visible yet. */
-  readonly pending: { readonly rows: number; readonly each: GreatestBytes }
+  /** What is not visible yet: rows, or of a scheduled view moments, of which each holds all rows that count from it on. */
+  readonly pending: { readonly kind: 'rows' | 'moments'; readonly most: number; readonly each: GreatestBytes }
 }
 
 export interface TileBytes {
@@ -30,7 +30,7 @@ export interface TileBytes {
 
 /** @param tie of what breaks the ties of a row: `tieOfIdentity` or `tieOfColumns` */
 export function stateBytes(spec: ViewSpec, tie: GreatestBytes): StateBytes {
-  const plan = planState(definitionId(spec), [...spec.source.columns, ...spec.derive], spec.features)
+  const plan = planState(definitionId(spec), [...spec.source.columns, ...spec.derive], spec.features, spec.availability.kind === 'schedule')
   const latest = inTurn(
     fixedBytes(storedHeaderBytes + 1 + (plan.latest[0]?.where === null ? 0 : timeBytes)),
     ...plan.latest.map(({ where, slots }) => inTurn(fixedBytes(where === null ? 0 : 1), orderKeyBytes(tie), presentBytes(slots))),
@@ -38,16 +38,18 @@ export function stateBytes(spec: ViewSpec, tie: GreatestBytes): StateBytes {
   const lifetime = inTurn(...plan.lifetime.map((aggregate) => aggregate.greatestBytes(tie)))
   const tiles = plan.chains.flatMap((chain) => tileBytes(chain, tie))
   const starts = plan.chains.flatMap(({ hops }) => hops.map((hop) => uintBytes(2 ** 32) + intBytes(Math.ceil(maxMicros / hop))))
-  const each = inTurn(fixedBytes(timeBytes), orderKeyBytes(tie), valuesBytes(plan.usedSlots))
-  const pending = { rows: maxPendingRows, each }
-  const all = inTurn(
+  const visible = inTurn(
     latest,
     lifetime,
     ...tiles.map((level) => times(level.tiles, level.each)),
     fixedBytes(starts.reduce((sum, bytes) => sum + bytes, 0)),
-    fixedBytes(uintBytes(maxPendingRows)),
-    times(pending.rows, each),
   )
+  const row = inTurn(fixedBytes(timeBytes), orderKeyBytes(tie), valuesBytes(plan.usedSlots))
+  // a header is more than its moment and length
+  const pending = plan.scheduled
+    ? ({ kind: 'moments', most: maxWaitingMoments, each: visible } as const)
+    : ({ kind: 'rows', most: maxPendingRows, each: row } as const)
+  const all = inTurn(visible, fixedBytes(uintBytes(pending.most)), times(pending.most, pending.each))
   return { ...all, latest, lifetime, tiles, pending }
 }
 

@@ -14,6 +14,8 @@ export interface StatePlan {
   readonly view: DefinitionId
   /** The number of values in a folded row. */
   readonly slots: number
+  /** Whether rows count from scheduled moments on: those that wait for one are kept as one partial state, and not row by row. */
+  readonly scheduled: boolean
   /** The slots that any feature reads: what a pending row keeps. */
   readonly usedSlots: readonly SlotPlan[]
   /** What latest-value features read, by which rows they take; that of all rows, where there is one, is the first. */
@@ -61,7 +63,7 @@ export type FeaturePlan =
   | { readonly kind: 'lifetime'; /** into `lifetime` */ readonly lane: number; readonly aggregate: Aggregate }
 
 /** @param row the columns of a folded row: the source's, then the derived ones */
-export function planState(view: DefinitionId, row: readonly Column[], features: readonly FeatureSpec[]): StatePlan {
+export function planState(view: DefinitionId, row: readonly Column[], features: readonly FeatureSpec[], scheduled: boolean): StatePlan {
   const slotOf = (feature: string, column: string): number => {
     const slot = row.findIndex((c) => c.name === column)
     if (slot < 0)
@@ -94,6 +96,7 @@ export function planState(view: DefinitionId, row: readonly Column[], features: 
   return {
     view,
     slots: row.length,
+    scheduled,
     usedSlots: [...used].sort((a, b) => a - b).map(codecAt),
     latest: latest.rows.map(({ where, slots }) => ({ where, slots: slots.map(codecAt) })),
     lifetime,

@@ -49,16 +49,16 @@ export interface ViewValues {
 /**
  * The state machine of one entity in one view. The order of `add` calls never changes an answer or a byte.
  *
- *     empty --add(row)--> folded rows, high-water mark H, pending rows --valueAt(t >= H)--> values
+ *     empty --add(row)--> folded rows, high-water mark H, rows that wait --valueAt(t >= H)--> values
  */
 export interface EntityState {
   /** The greatest `visibleAt` folded; -Infinity when nothing is. `valueAt(t)` is defined for t >= this. */
   readonly highWater: number
   /**
-   * Takes a row. One that is visible by `now` is folded; a later one waits in the bounded pending list until `advance` or
-   * `valueAt` reaches its `visibleAt`.
+   * Takes a row. One that is visible by `now` is folded; a later one waits until `advance` or `valueAt` reaches its `visibleAt`: in the bounded list of
+   * pending rows, or, in a scheduled view, folded with all others that count from the same moment on.
    *
-   * @throws LockstepError `PENDING_OVERFLOW` past `maxPendingRows`
+   * @throws LockstepError `PENDING_OVERFLOW` past `maxPendingRows` or `maxWaitingMoments`
    */
   add(row: FoldRow, now: number): void
   /**
@@ -78,3 +78,5 @@ export interface EntityState {
 }
 
 export const maxPendingRows = 10_000
+/** For how many moments of its schedule rows of one entity may wait. */
+export const maxWaitingMoments = 1_000

@@ -1,23 +1,35 @@
 import type { Accumulator } from './aggregates/aggregate.ts'
 import type { StateParts } from './answer.ts'
 import { answerAt } from './answer.ts'
-import type { ByteReader, ByteWriter } from './binary.ts'
+import { ByteReader, ByteWriter } from './binary.ts'
 import { LockstepError } from './errors.ts'
 import type { LatestRow } from './latest-rows.ts'
 import { DecodedRows, encodeLatest, isNear } from './latest-rows.ts'
 import { overCapFlag } from './over-cap.ts'
 import { readOrderKey, writeOrderKey } from './order-key.ts'
 import type { EntityState, FoldRow, ViewValues } from './state.ts'
-import { isBefore, maxPendingRows } from './state.ts'
+import { isBefore, maxPendingRows, maxWaitingMoments } from './state.ts'
 import type { LatestPlan, StatePlan } from './state-plan.ts'
 import { TileChain } from './tile-chain.ts'
 import { formatTimestamp } from './time.ts'
 import type { Value } from './value-type.ts'
 
-/** Of the first byte of a body. `far`: times stand as they are, and not as distances from the high-water mark. */
-export const bodyFlags = { folded: 1, pending: 2, far: 4 } as const
+/**
+ * Of the first byte of a body. `far`: times stand as they are, and not as distances from the high-water mark. `successors`: partial states follow, each of the rows that count
+ * from a moment of the schedule on.
+ */
+export const bodyFlags = { folded: 1, pending: 2, far: 4, successors: 8 } as const
 
-/** The state of one entity in one view: its greatest rows, its aggregates of all rows, its windows' tiles, and the rows that are not visible yet. */
+/** What joins a state at a moment: the rows that count from then on. */
+interface Successor {
+  readonly from: number
+  readonly state: ViewState
+}
+
+/**
+ * The state of one entity in one view: its greatest rows, its aggregates of all rows, its windows' tiles, and what is not visible yet. In a scheduled view that is
+ * one partial state for each moment, however many rows it has, so a run can fold rows before they count, and they count on every server from the same moment on.
+ */
 export class ViewState implements EntityState, StateParts {
   readonly #plan: StatePlan
   readonly #chains: TileChain[]
@@ -28,7 +40,10 @@ export class ViewState implements EntityState, StateParts {
   /** The greatest folded rows that latest-value features need, by index of `plan.latest`. */
   readonly #latest: (LatestRow | null)[]
   #pending: FoldRow[] = []
-  #pendingFrom = Number.POSITIVE_INFINITY
+  /** By ascending moment; of a scheduled view alone. */
+  #successors: Successor[] = []
+  /** When the first of what waits becomes visible. */
+  #waitingFrom = Number.POSITIVE_INFINITY
 
   constructor(
     plan: StatePlan,
@@ -64,15 +79,18 @@ export class ViewState implements EntityState, StateParts {
 
   add(row: FoldRow, now: number): void {
     if (row.visibleAt <= now) this.#fold(row)
-    else this.#wait(row)
+    else this.#wait(row, true)
   }
 
   advance(t: number): void {
-    if (this.#pendingFrom > t) return
+    if (this.#waitingFrom > t) return
     const due = this.#pending.filter((row) => row.visibleAt <= t)
     this.#pending = this.#pending.filter((row) => row.visibleAt > t)
-    this.#pendingFrom = this.#pending.reduce((least, row) => Math.min(least, row.visibleAt), Number.POSITIVE_INFINITY)
+    const joining = this.#successors.filter(({ from }) => from <= t)
+    this.#successors = this.#successors.slice(joining.length)
+    this.#waitingFrom = this.#pending.reduce((least, row) => Math.min(least, row.visibleAt), this.#successors[0]?.from ?? Number.POSITIVE_INFINITY)
     for (const row of due) this.#fold(row)
+    for (const { state } of joining) this.#join(state)
   }
 
   valueAt(t: number, into: ViewValues | null = null): ViewValues {
@@ -85,6 +103,14 @@ export class ViewState implements EntityState, StateParts {
     if (!(other instanceof ViewState) || other.#plan !== this.#plan) {
       throw new LockstepError('INTERNAL', `States of different views cannot be merged into "${this.#plan.view}".`)
     }
+    this.#join(other)
+    for (const row of other.#pending) this.#wait(row, true)
+    for (const { from, state } of other.#successors) this.#successorAt(from, true).#join(state)
+    this.advance(this.#highWater)
+  }
+
+  /** Takes what is folded in another one. */
+  #join(other: ViewState): void {
     this.#highWater = Math.max(this.#highWater, other.#highWater)
     this.#lastEvent = Math.max(this.#lastEvent, other.#lastEvent)
     for (const [i, theirs] of other.#latest.entries()) {
@@ -93,8 +119,6 @@ export class ViewState implements EntityState, StateParts {
     }
     for (const [i, lane] of this.#lifetime.entries()) lane.merge(other.#lifetime[i] as Accumulator)
     for (const [i, chain] of this.#chains.entries()) chain.merge(other.#chains[i] as TileChain, this.#highWater)
-    for (const row of other.#pending) this.#wait(row)
-    this.advance(this.#highWater)
   }
 
   encode(writer: ByteWriter): void {
@@ -102,7 +126,13 @@ export class ViewState implements EntityState, StateParts {
     const latest = { lastEvent: this.#lastEvent, rows: this.#latest }
     const far = folded && !isNear(latest, this.#highWater)
     const pending = this.#pending.length > 0
-    writer.byte((folded ? bodyFlags.folded : 0) | (pending ? bodyFlags.pending : 0) | (far ? bodyFlags.far : 0))
+    const successors = this.#successors.length > 0
+    writer.byte(
+      (folded ? bodyFlags.folded : 0) |
+        (pending ? bodyFlags.pending : 0) |
+        (far ? bodyFlags.far : 0) |
+        (successors ? bodyFlags.successors : 0),
+    )
     if (folded) {
       encodeLatest(this.#plan.latest, writer, latest, far ? 0 : this.#highWater)
       for (const lane of this.#lifetime) lane.encode(writer)
@@ -112,6 +142,7 @@ export class ViewState implements EntityState, StateParts {
       }
     }
     if (pending) this.#encodePending(writer)
+    if (successors) this.#encodeSuccessors(writer)
   }
 
   static decode(plan: StatePlan, reader: ByteReader, highWater: number): ViewState {
@@ -121,6 +152,7 @@ export class ViewState implements EntityState, StateParts {
     const state = (flags & bodyFlags.folded) !== 0 ? ViewState.#decodeFolded(plan, reader, highWater, flags) : new ViewState(plan)
     state.#highWater = highWater
     if ((flags & bodyFlags.pending) !== 0) state.#decodePending(reader)
+    if ((flags & bodyFlags.successors) !== 0) state.#decodeSuccessors(reader)
     endOfBody(plan, reader)
     return state
   }
@@ -142,15 +174,33 @@ export class ViewState implements EntityState, StateParts {
     this.#latest[index] = { key, values: slots.map(({ slot }) => row.values[slot] ?? null) }
   }
 
-  #wait(row: FoldRow): void {
-    if (this.#pending.length >= maxPendingRows) {
+  /** @param bounded whether it is refused past the bound; what is stored already is taken */
+  #wait(row: FoldRow, bounded: boolean): void {
+    if (this.#plan.scheduled) return this.#successorAt(row.visibleAt, bounded).#fold(row)
+    if (bounded && this.#pending.length >= maxPendingRows) {
       throw new LockstepError(
         'PENDING_OVERFLOW',
-        `An entity of "${this.#plan.view}" has over ${maxPendingRows} rows that are not visible yet; correct times that lie in the future, or materialize up to a later moment, or give the view a schedule that runs more often.`,
+        `An entity of "${this.#plan.view}" has over ${maxPendingRows} rows that are not visible yet; correct times that lie in the future, or materialize up to a later moment.`,
       )
     }
     this.#pending.push(row)
-    if (row.visibleAt < this.#pendingFrom) this.#pendingFrom = row.visibleAt
+    if (row.visibleAt < this.#waitingFrom) this.#waitingFrom = row.visibleAt
+  }
+
+  #successorAt(from: number, bounded: boolean): ViewState {
+    const present = this.#successors.find((successor) => successor.from === from)
+    if (present !== undefined) return present.state
+    if (bounded && this.#successors.length >= maxWaitingMoments) {
+      throw new LockstepError(
+        'PENDING_OVERFLOW',
+        `An entity of "${this.#plan.view}" has rows that wait for over ${maxWaitingMoments} moments of its schedule; correct times that lie in the future, or materialize up to a later moment, or give the view a schedule that runs less often.`,
+      )
+    }
+    const made = new ViewState(this.#plan)
+    this.#successors.push({ from, state: made })
+    this.#successors.sort((a, b) => a.from - b.from)
+    if (from < this.#waitingFrom) this.#waitingFrom = from
+    return made
   }
 
   static #decodeFolded(plan: StatePlan, reader: ByteReader, highWater: number, flags: number): ViewState {
@@ -179,8 +229,28 @@ export class ViewState implements EntityState, StateParts {
       const key = readOrderKey(reader)
       const values: (Value | null)[] = Array.from({ length: this.#plan.slots }, () => null)
       for (const { slot, codec } of this.#plan.usedSlots) values[slot] = codec.read(reader)
-      this.#wait({ ...key, visibleAt, values })
+      this.#wait({ ...key, visibleAt, values }, false)
     }
+  }
+
+  #encodeSuccessors(writer: ByteWriter): void {
+    const body = new ByteWriter()
+    writer.uint(this.#successors.length)
+    for (const { from, state } of this.#successors) {
+      body.reset()
+      state.encode(body)
+      writer.int(from)
+      writer.blob(body.view())
+    }
+  }
+
+  #decodeSuccessors(reader: ByteReader): void {
+    for (let left = reader.uint(); left > 0; left--) {
+      const from = reader.int()
+      const state = ViewState.decode(this.#plan, new ByteReader(reader.blob()), from)
+      this.#successors.push({ from, state })
+    }
+    this.#waitingFrom = Math.min(this.#waitingFrom, this.#successors[0]?.from ?? Number.POSITIVE_INFINITY)
   }
 }
 

@@ -122,7 +122,7 @@ describe('the greatest bytes of a state', () => {
     const plan = planOf(features)
     const { bytes, pending } = stateBytes(plan.spec, tieOfIdentity)
     const waiting = 200
-    const most = bytes - (pending.rows - waiting) * pending.each.bytes
+    const most = bytes - (pending.most - waiting) * pending.each.bytes
     const real = largest(plan, column, identity, waiting)
     expect(real).toBeLessThanOrEqual(most)
     expect(real).toBeGreaterThan(most * 0.7)
@@ -135,7 +135,7 @@ describe('the greatest bytes of a state', () => {
     const short = over(aggregate, column, parameters).filter((f) => f.kind !== 'window' || f.windowMicros === 10 * minute)
     const plan = planOf(short)
     const { bytes, pending } = stateBytes(plan.spec, tieOfIdentity)
-    const most = bytes - pending.rows * pending.each.bytes
+    const most = bytes - pending.most * pending.each.bytes
     const real = largest(plan, kind, identity, 0)
     expect(real).toBeLessThanOrEqual(most)
     expect(real).toBeGreaterThan(most * 0.7)
@@ -151,8 +151,8 @@ describe('the greatest bytes of a state', () => {
     const columnsTie = (i: number): Tie => String.fromCharCode(...Array.from({ length: tie.bytes - 5 + 100 }, (_, at) => (i >> at) & 0xff))
     let i = 0
     for (let time = origin; time < end; time += step) add(plan, state, time, columnsTie(i++), { column: 's', value: text }, end)
-    const [folded, most] = [encodeStored(state, noTransactions).length, bytes - pending.rows * pending.each.bytes]
-    expect(folded).toBeLessThanOrEqual(most + (texts - pending.rows * pending.each.texts) * 100)
+    const [folded, most] = [encodeStored(state, noTransactions).length, bytes - pending.most * pending.each.bytes]
+    expect(folded).toBeLessThanOrEqual(most + (texts - pending.most * pending.each.texts) * 100)
     for (let p = 0; p < maxPendingRows; p++) add(plan, state, end + hour, columnsTie(i++), { column: 's', value: text }, end)
     const real = encodeStored(state, noTransactions).length
     expect(real).toBeLessThanOrEqual(bytes + texts * 100)

@@ -3,7 +3,7 @@ import { describe, expect, it } from 'vitest'
 import { ByteWriter } from '../../kernel/binary.ts'
 import { compileView } from '../../kernel/compile-view.ts'
 import type { EntityState, ViewValues } from '../../kernel/state.ts'
-import { maxPendingRows, statusNames } from '../../kernel/state.ts'
+import { maxPendingRows, maxWaitingMoments, statusNames } from '../../kernel/state.ts'
 import { allBelow } from '../../kernel/frontier.ts'
 import { decodeStored, encodeStored, readHeader } from '../../kernel/stored-state.ts'
 import type { Column, Value } from '../../kernel/value-type.ts'
@@ -25,6 +25,8 @@ import {
 } from './view-oracle.ts'
 
 const [origin] = origins
+const latestI = { kind: 'latest', name: 'i', type: { kind: 'int32' }, column: 'i', default: null, required: false } as const
+const countAll = { kind: 'window', name: 'n', type: { kind: 'int32' }, aggregate: 'count', column: null, default: null, required: false } as const
 const end = origin + 18 * hour
 const availability = fc.constantFrom({ kind: 'continuous' } as const, everyMinutes(5, 0), everyMinutes(30, minute))
 const worldFrom = (start: number) => fc.record({ features: featuresArbitrary, availability, rows: rowsArbitrary(start, 40) })
@@ -240,6 +242,39 @@ describe('a view state', () => {
     expect(() => decodeStored(view, Buffer.concat([stored, Buffer.from('zzz')]))).toThrow(
       expect.objectContaining({ code: 'STATE_CORRUPT' }),
     )
+  })
+
+  it('of a scheduled view takes any number of rows that wait, in bytes that do not grow, for a bounded number of moments', () => {
+    const view = plan({
+      features: [
+        { ...latestI, ttlMicros: null },
+        { ...countAll, windowMicros: hour, hopMicros: 5 * minute },
+      ],
+      availability: everyMinutes(5, minute),
+    })
+    const rows = (count: number, step = 0): RawRow[] =>
+      Array.from({ length: count }, (_, tie) => ({ eventTime: end + tie * step, knownTime: null, tie, values: [tie, null, null, null] }))
+    const few = encodeStored(fold(view, view.newState(), rows(200), origin), allBelow(1))
+    const many = encodeStored(fold(view, view.newState(), rows(maxPendingRows + 1), origin), allBelow(1))
+    expect(many.length).toBeLessThan(few.length + 10)
+    expect(decodeStored(view, many).valueAt(end + minute - 1)).toMatchObject({ values: [null, 0] })
+    expect(answerOfBytes(view, many, end + minute - 1)).toMatchObject({ statuses: ['NOT_FOUND', 'NOT_FOUND'] })
+    expect(answerOfBytes(view, many, end + minute)).toMatchObject({ values: [maxPendingRows, maxPendingRows + 1] })
+    expect(() => fold(view, view.newState(), rows(maxWaitingMoments, 5 * minute), origin)).not.toThrow()
+    expect(() => fold(view, view.newState(), rows(maxWaitingMoments + 1, 5 * minute), origin)).toThrow(
+      expect.objectContaining({ code: 'PENDING_OVERFLOW', message: expect.stringContaining('"things@1"') }),
+    )
+  })
+
+  it('of a scheduled view reads the pending rows that an earlier build stored', () => {
+    const features = [{ ...latestI, ttlMicros: null }]
+    const [before, now] = [plan({ features, availability: { kind: 'continuous' } }), plan({ features, availability: everyMinutes(5, minute) })]
+    const state = before.newState()
+    for (const [i, visible] of [end, end + 5 * minute].entries())
+      state.add({ eventTime: end - i, knownTime: end - i, visibleAt: visible + minute, tie: i, values: [i + 1] }, end)
+    const stored = encodeStored(state, allBelow(1))
+    const ask = (t: number): unknown => decodeStored(now, stored).valueAt(t).values
+    expect([ask(end), ask(end + minute), answerOfBytes(now, stored, end + 6 * minute)]).toMatchObject([[null], [1], { values: [1] }])
   })
 
   it('refuses a moment before its high-water mark', () => {

@@ -54,11 +54,11 @@ export function planContract(opened: () => TestRegistry): void {
 
     it('says how many bytes of an entity a windowed view keeps at most, and what its cap is', async () => {
       const { states } = await planChanges(registry.db, sampleSet({ delaysOperational: { online: true, maxStateBytes: 64_000 } }))
-      expect(states).toMatchObject([{ view: 'airport_delays@1', maxStateBytes: 64_000, texts: 0, pending: { rows: 10_000 } }])
+      expect(states).toMatchObject([{ view: 'airport_delays@1', maxStateBytes: 64_000, texts: 0, pending: { most: 10_000 } }])
       const [{ bytes, tiles, latest, lifetime, pending } = {} as never] = states
       expect(tiles.map((level) => level.hopMicros)).toEqual([300_000_000])
       const parts = latest.bytes + lifetime.bytes + tiles.reduce((sum, level) => sum + level.tiles * level.each.bytes, 0)
-      expect(bytes - parts - pending.rows * pending.each.bytes).toBeLessThan(20)
+      expect(bytes - parts - pending.most * pending.each.bytes).toBeLessThan(20)
       await registry.db.script('alter table flights drop column _row, add column note text')
       const columns = [...landings.columns, { name: 'note', type: { kind: 'string' } } as const]
       const [size] = (await planChanges(registry.db, sampleSet({ landings: { ...landings, columns } }))).states
