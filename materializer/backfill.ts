@@ -23,7 +23,6 @@ import {
   runningBackfill,
 } from './backfills.ts'
 import { beginView, lost } from './begin-view.ts'
-import { runMoment } from './due-moment.ts'
 import { renewRange } from './renew-range.ts'
 import { finishRun, startRun } from './runs.ts'
 import type { TooLargeListener } from './state-writer.ts'
@@ -76,12 +75,11 @@ export async function beginBackfill(
     const table = await readSourceTable(db, plan.spec.source)
     const now = options.now()
     const startedAt = new Date(Math.floor(now / 1000))
-    const moment = runMoment(plan.spec.availability, now)
-    const run = await startRun(db, { view: plan.id, fingerprint: plan.fingerprint, store: identity, moment, startedAt })
+    const run = await startRun(db, { view: plan.id, fingerprint: plan.fingerprint, store: identity, moment: now, startedAt })
     const { origin } = await beginView(db, store, plan, run, table.hasRow && table.hasXid)
     faultPoint('backfill: begun')
     const ranges = await keyRanges(db, plan, options.chunks ?? null)
-    id = await insertBackfill(db, { ...what, fingerprint: plan.fingerprint, moment, run, origin, startedBy: worker }, ranges)
+    id = await insertBackfill(db, { ...what, fingerprint: plan.fingerprint, moment: now, run, origin, startedBy: worker }, ranges)
     faultPoint('backfill: written down')
     id ??= await runningBackfill(db, what)
   }
@@ -176,7 +174,7 @@ async function finishBackfill({ db, store }: BackfillTools, id: number, plan: Vi
   const { origin, run, rows, entities, below, events } = backfill
   if (marker === null || marker.removing || !sameRun(marker.origin, origin)) throw lost(plan)
   // of some entities alone it says nothing of the others
-  const moved = events === null ? await advanceMarker(store, plan.id, marker, allBelow(below ?? 0)) : { is: marker.frontier }
+  const moved = events === null ? await advanceMarker(store, plan.id, marker, allBelow(below ?? 0), run.startedAt.getTime() * 1000) : { is: marker.frontier }
   if (moved === null) throw lost(plan)
   faultPoint('backfill: marker moved')
   const outcome = { begun: origin, whole: !marker.incremental, to: moved.is.below, rows, entities }

@@ -1,5 +1,6 @@
 import { setTimeout } from 'node:timers/promises'
 import { LockstepError, messageOf } from '../kernel/errors.ts'
+import { lastInstant, runPoint } from '../kernel/due-moment.ts'
 import type { ViewPlan } from '../kernel/view-plan.ts'
 import { hasArrived } from '../offline/has-arrived.ts'
 import type { Marker } from '../online/marker.ts'
@@ -10,7 +11,6 @@ import { createSlots } from '../runtime/slots.ts'
 import type { BackfillTools } from './backfill.ts'
 import { beginBackfill, tendBackfills } from './backfill.ts'
 import { failedBackfills, readBackfills } from './backfills.ts'
-import { runMoment } from './due-moment.ts'
 import { noticeFailover } from './notice-failover.ts'
 import type { MaterializeResult } from './materialize.ts'
 import { keepHouse } from './keep-house.ts'
@@ -84,7 +84,8 @@ export async function keepCurrent(tools: KeepTools, options: KeepOptions): Promi
       )
       for (const [i, plan] of plans.entries()) {
         const known = views.get(plan.id)
-        const view = known?.plan.fingerprint === plan.fingerprint ? known : { plan, nextAt: 0, failures: 0, busy: false }
+        const fresh = { plan, nextAt: 0, failures: 0, busy: false, settled: Number.NEGATIVE_INFINITY }
+        const view = known?.plan.fingerprint === plan.fingerprint ? known : fresh
         if (view !== known) views.set(plan.id, view)
         if (view.busy || performance.now() < view.nextAt) continue
         const turn = takeTurn(tools, options, view, markers[i] ?? null, slots).finally(() => underWay.delete(turn))
@@ -122,6 +123,8 @@ interface KeptView {
   nextAt: number
   failures: number
   busy: boolean
+  /** Of a scheduled view, the last `runPoint` for which there is nothing more to do. */
+  settled: number
 }
 
 async function takeTurn(
@@ -136,7 +139,7 @@ async function takeTurn(
   try {
     if (marker instanceof LockstepError) throw marker
     if (marker === null || !isMaterialized(marker)) await rebuild(tools, plan)
-    else if (plan.spec.availability.kind === 'schedule') await keepSchedule(tools, options, plan, marker, slots)
+    else if (plan.spec.availability.kind === 'schedule') await keepSchedule(tools, options, view, marker, slots)
     else await bringUpToDate(tools, options, view, marker, slots)
     view.failures = 0
   } catch (error) {
@@ -177,19 +180,32 @@ async function bringUpToDate(
   onRun?.(plan, result)
 }
 
-/** Its next run comes at its next instant; where a failover has set the view back, the last one is done again at once. */
+/**
+ * Asks for the run of each instant, and after it for those that fold what came late, where anything has; where a failover has set the view back, what it lacks is folded again
+ * at once.
+ */
 async function keepSchedule(
   tools: KeepTools,
   { signal, onRun, replayMs }: KeepOptions,
-  plan: ViewPlan,
+  view: KeptView,
   marker: Marker,
   slots: ReturnType<typeof createSlots>,
 ): Promise<void> {
   const { db, store, clock } = tools
+  const { plan } = view
+  const { availability } = plan.spec
+  if (availability.kind !== 'schedule') return
   const identity = await store.identity()
-  const moment = runMoment(plan.spec.availability, clock())
   const isBehind = marker.setBack === true || marker.frontier.below < (await reachedByRuns(db, plan.id, identity, marker.origin))
-  if (!isBehind) return await askForScheduledRun(tools, plan)
+  if (!isBehind) {
+    const now = clock()
+    const point = runPoint(availability, now)
+    if (point <= view.settled) return
+    const isFolded = (marker.begunAt ?? Number.NEGATIVE_INFINITY) >= lastInstant(availability, now)
+    const isIdle = isFolded && marker.incremental && !(await hasArrived(db, plan, marker.frontier))
+    if (isIdle || (await askForScheduledRun(tools, plan))) view.settled = point
+    return
+  }
   const result = await slots.run(async () => {
     signal.throwIfAborted()
     return await underViewLock(db, identity, plan.id, async () => {
@@ -197,7 +213,7 @@ async function keepSchedule(
       const reached = await reachedByRuns(db, plan.id, identity, marker.origin)
       const now = await readMarker(store, plan.id)
       if (now === null || now.removing || (now.setBack !== true && now.frontier.below >= reached)) return null
-      return await materializeView(db, store, plan, { moment, now: clock, signal, replayMs })
+      return await materializeView(db, store, plan, { now: clock, signal, replayMs })
     })
   })
   if (result !== null) onRun?.(plan, result)

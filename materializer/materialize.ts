@@ -73,11 +73,12 @@ export async function materializeView(
   options: MaterializeOptions = {},
 ): Promise<MaterializeResult> {
   const now = options.now ?? (() => Date.now() * 1000)
-  const moment = options.moment ?? now()
+  const begunAt = Math.floor(now())
+  const moment = options.moment ?? begunAt
   const table = await readSourceTable(db, plan.spec.source)
   const incremental = table.hasRow && table.hasXid
   const identity = await store.identity()
-  const startedAt = new Date(Math.floor(now() / 1000))
+  const startedAt = new Date(Math.floor(begunAt / 1000))
   await noticeFailover(db, store, { replayMs: options.replayMs, nowMs: startedAt.getTime() })
   const run = await startRun(db, { view: plan.id, fingerprint: plan.fingerprint, store: identity, moment, startedAt })
   faultPoint('run: recorded')
@@ -91,7 +92,7 @@ export async function materializeView(
   )
   await ahead.check(xmax)
   faultPoint('run: folded')
-  const moved = await advanceMarker(store, plan.id, marker, seen)
+  const moved = await advanceMarker(store, plan.id, marker, seen, begunAt)
   if (moved === null) throw lost(plan)
   faultPoint('run: marker moved')
   const outcome = { begun: marker.origin, whole: !incremental, to: moved.is.below, rows, entities, ...(cursor === null ? {} : { cursor }) }

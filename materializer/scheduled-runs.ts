@@ -1,11 +1,11 @@
-import type { ViewPlan } from '../kernel/view-plan.ts'
+import { runPoint } from '../kernel/due-moment.ts'
 import { formatTimestamp } from '../kernel/time.ts'
+import type { ViewPlan } from '../kernel/view-plan.ts'
 import type { OnlineStore } from '../online/store.ts'
 import type { Database } from '../runtime/database.ts'
 import type { JobQueue } from '../runtime/job-queue.ts'
 import { stableUuid } from '../runtime/stable-id.ts'
 import type { JobKind } from '../runtime/work-on-jobs.ts'
-import { dueMoment } from './due-moment.ts'
 import type { MaterializeResult } from './materialize.ts'
 import { materializeView } from './materialize.ts'
 
@@ -23,25 +23,27 @@ export interface ScheduleTools {
 interface ScheduledRun {
   readonly view: string
   readonly fingerprint: string
-  /** The instant of the schedule and the delay, epoch microseconds. */
+  /** When it is to begin (`runPoint`), epoch microseconds. */
   readonly moment: number
 }
 
 /**
  * Asks for the run that a view's schedule wants by now, once, whoever asks: its job is named by its moment. Of runs that were missed only the newest is asked for, since it
  * folds all that has arrived.
+ *
+ * @returns whether there was nothing to ask for
  */
-export async function askForScheduledRun({ db, store, jobs, clock }: ScheduleTools, plan: ViewPlan): Promise<void> {
+export async function askForScheduledRun({ db, store, jobs, clock }: ScheduleTools, plan: ViewPlan): Promise<boolean> {
   const { availability } = plan.spec
-  if (availability.kind !== 'schedule') return
-  const now = clock()
-  const moment = dueMoment(availability, now)
+  if (availability.kind !== 'schedule') return true
+  const moment = runPoint(availability, clock())
   const identity = await store.identity()
   const run: ScheduledRun = { view: plan.id, fingerprint: plan.fingerprint, moment }
-  if (moment < 0 || (await isDone(db, identity, run, now))) return
+  if (moment < 0 || (await isDone(db, identity, run))) return true
   const queue = `${prefix}${identity}`
   await jobs.create(queue, options)
   await jobs.add(queue, [{ data: run, key: plan.id, id: stableUuid(`${queue} ${plan.id} ${plan.fingerprint} ${moment}`) }])
+  return false
 }
 
 /**
@@ -63,18 +65,17 @@ export function scheduledJobs(
     isWanted: async (queue) => queue === `${prefix}${await store.identity()}`,
     async work({ data }, signal) {
       const run = data as ScheduledRun // made by askForScheduledRun alone
-      if (await isDone(db, await store.identity(), run, clock())) return null
+      if (await isDone(db, await store.identity(), run)) return null
       const plan = await find(run.view)
       const { availability } = plan.spec
       // it was made anew, and has asked for runs of its own
       if (plan.fingerprint !== run.fingerprint || availability.kind !== 'schedule') return null
-      const moment = Math.max(run.moment, dueMoment(availability, clock()))
-      onRun(plan, await materializeView(db, store, plan, { moment, now: clock, signal, replayMs }))
+      onRun(plan, await materializeView(db, store, plan, { now: clock, signal, replayMs }))
       return null
     },
     describe(data) {
       const { view, moment } = data as ScheduledRun
-      return `the run of ${view} as of ${formatTimestamp(moment)}`
+      return `the run of ${view} of ${formatTimestamp(moment)}`
     },
   }
 }
@@ -92,13 +93,13 @@ export async function deadLetters(db: Database, jobs: JobQueue, store: string): 
   const letters: DeadLetter[] = []
   for (const { data, why, attempts, at } of await jobs.failures(queue)) {
     const run = data as ScheduledRun
-    if (!(await isDone(db, store, run, Number.MAX_SAFE_INTEGER))) letters.push({ ...run, why, attempts, at })
+    if (!(await isDone(db, store, run))) letters.push({ ...run, why, attempts, at })
   }
   return letters
 }
 
-/** Whether a run as of that moment, or a later one by now, has finished. */
-async function isDone(db: Database, store: string, { view, fingerprint, moment }: ScheduledRun, now: number): Promise<boolean> {
+/** Whether a run that began at that moment, or a later one, has finished. */
+async function isDone(db: Database, store: string, { view, fingerprint, moment }: ScheduledRun): Promise<boolean> {
   const found = await db.kysely
     .selectFrom('lockstep.materialization_runs')
     .select('id')
@@ -106,8 +107,7 @@ async function isDone(db: Database, store: string, { view, fingerprint, moment }
     .where('store', '=', store)
     .where('fingerprint', '=', fingerprint)
     .where('finished_at', 'is not', null)
-    .where('moment', '>=', String(moment))
-    .where('moment', '<=', String(now))
+    .where('started_at', '>=', new Date(Math.floor(moment / 1000)))
     .limit(1)
     .executeTakeFirst()
   return found !== undefined

@@ -24,6 +24,8 @@ export interface Marker {
   readonly removing: boolean
   /** It was set back, for writes that were acknowledged may be lost: until a run has gone over those arrivals again, a state may be absent whose entity has rows. Default: false. */
   readonly setBack?: boolean
+  /** When the newest run began that has ended: what was committed by then is in the states. Epoch microseconds; absent where it is not known. */
+  readonly begunAt?: number
 }
 
 /** The marker of a view that `origin` begins. Its frontier is no other run's, so that compare-and-set tells it from every other one. */
@@ -73,13 +75,16 @@ function decodeMarker(bytes: Buffer, view: DefinitionId): Marker {
   const body = new ByteReader(bytes, bodyAt)
   const fingerprint = body.string()
   const flags = body.byte()
+  const origin = { id: body.string(), startedAt: new Date(body.int()) }
   return {
     frontier,
     fingerprint,
     incremental: (flags & 1) !== 0,
     removing: (flags & 2) !== 0,
     ...((flags & 4) === 0 ? {} : { setBack: true }),
-    origin: { id: body.string(), startedAt: new Date(body.int()) },
+    origin,
+    // an earlier build wrote none
+    ...(body.done ? {} : { begunAt: body.int() }),
   }
 }
 
@@ -101,7 +106,7 @@ async function replaceMarker(store: OnlineStore, view: DefinitionId, bytes: Buff
   return stored === true
 }
 
-function encodeMarker({ frontier, fingerprint, incremental, removing, setBack = false, origin }: Marker): Buffer {
+function encodeMarker({ frontier, fingerprint, incremental, removing, setBack = false, origin, begunAt }: Marker): Buffer {
   const writer = new ByteWriter()
   writer.byte(storedFormat)
   writeFrontier(writer, frontier)
@@ -110,6 +115,8 @@ function encodeMarker({ frontier, fingerprint, incremental, removing, setBack = 
   writer.byte((incremental ? 1 : 0) | (removing ? 2 : 0) | (setBack ? 4 : 0))
   writer.string(origin.id)
   writer.int(origin.startedAt.getTime())
+  // of one that was set back it says nothing
+  if (begunAt !== undefined && !setBack) writer.int(begunAt)
   return writer.bytes()
 }
 
@@ -117,6 +124,7 @@ function encodeMarker({ frontier, fingerprint, incremental, removing, setBack = 
  * Adds to the marker the transactions whose rows a run has folded that began at the marker `from`; one that was set back is whole again by that. Where the view was removed or begun anew meanwhile, or its marker set
  * back, it stays as it is: what this run wrote may be gone.
  *
+ * @param begunAt when the run began, epoch microseconds
  * @returns where the marker was and where it is now; null where it stayed
  */
 export async function advanceMarker(
@@ -124,12 +132,15 @@ export async function advanceMarker(
   view: DefinitionId,
   from: Marker,
   folded: Frontier,
+  begunAt: number,
 ): Promise<{ readonly was: Frontier; readonly is: Frontier } | null> {
   for (;;) {
     const present = await readMarker(store, view)
     if (present === null || !sameOrigin(present, from) || !includes(present.frontier, from.frontier)) return null
     const [was, is] = [present.frontier, union(present.frontier, folded)]
-    if (is === was || (await writeMarker(store, view, { ...from, frontier: is, setBack: false }, present))) return { was, is }
+    const newest = Math.max(begunAt, present.begunAt ?? begunAt)
+    if (is === was && newest === present.begunAt && present.setBack !== true) return { was, is }
+    if (await writeMarker(store, view, { ...from, frontier: is, setBack: false, begunAt: newest }, present)) return { was, is }
   }
 }
 

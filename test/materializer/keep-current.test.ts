@@ -1,6 +1,7 @@
 import { isDeepStrictEqual } from 'node:util'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { LockstepError } from '../../kernel/errors.ts'
+import { maxPendingRows } from '../../kernel/state.ts'
 import type { ViewPlan } from '../../kernel/view-plan.ts'
 import { failBackfills, finishChunk, openChunks, readBackfill, readBackfills } from '../../materializer/backfills.ts'
 import type { BackfillTools } from '../../materializer/backfill.ts'
@@ -9,7 +10,9 @@ import { keepCurrent } from '../../materializer/keep-current.ts'
 import { materializeView } from '../../materializer/materialize.ts'
 import { noticeFailover } from '../../materializer/notice-failover.ts'
 import { askForScheduledRun, deadLetters, scheduledJobs } from '../../materializer/scheduled-runs.ts'
+import { readHistory } from '../../offline/history.ts'
 import { readMarker, writeMarker } from '../../online/marker.ts'
+import { readOnline } from '../../online/read.ts'
 import type { OnlineStore } from '../../online/store.ts'
 import type { JobQueue } from '../../runtime/job-queue.ts'
 import { openJobQueue } from '../../runtime/job-queue.ts'
@@ -17,12 +20,14 @@ import { createLogger } from '../../runtime/log.ts'
 import { workOnJobs } from '../../runtime/work-on-jobs.ts'
 import { freshView, many, materializerFixture, moment } from './fixture.ts'
 import { createPaymentsTable } from './payments-table.ts'
-import { start, storedStates } from './payments.ts'
+import type { Payment } from './payments.ts'
+import { accountKey, start, storedStates } from './payments.ts'
 import { paymentsPlan } from './plans.ts'
 
 const fixture = materializerFixture()
 const minute = 60_000_000
 const log = createLogger('silent')
+const instant = Math.floor(moment / (5 * minute)) * 5 * minute
 const availability = { kind: 'schedule', schedule: '*/5 * * * *', delayMicros: minute } as const
 
 describe('what keeps views current', () => {
@@ -154,46 +159,81 @@ describe('what keeps views current', () => {
     expect(await storedStates(store, plan, table.keys(plan))).toEqual(table.expected(plan, moment))
   })
 
-  it('runs a scheduled view as of its instant and delay, once over all workers, and catches up missed runs once', async () => {
+  it('runs a scheduled view at its instant, and again for what came late, once over all workers', async () => {
     const { db, store } = fixture().open('redis')
-    await createPaymentsTable(db, 'scheduled')
+    const table = await createPaymentsTable(db, 'scheduled')
     const plan = paymentsPlan({ name: 'scheduled', relation: { kind: 'table', table: 'scheduled' }, availability })
-    const due = Math.floor(moment / (5 * minute)) * 5 * minute + minute
-    await materializeView(db, store, plan, { moment: due - 5 * minute, now: () => due })
-    let ran = 0
-    const runs = await keep(
-      [plan],
-      3,
-      () => due + 17 * minute,
-      async () => (await finished(plan)).length > 1 && ran++ > 5,
-    )
-    expect(runs).toEqual([{ view: plan.id, moment: due + 15 * minute, rows: 0 }])
-    expect(
-      await keep(
+    await materializeView(db, store, plan, { now: () => instant })
+    const times: number[] = [instant]
+    const runAt = async (now: number, workers: number): Promise<unknown> => {
+      let looks = 0
+      times.push(now)
+      const runs = await keep(
         [plan],
-        2,
-        () => due + 21 * minute,
-        async () => (await finished(plan)).length > 2,
-      ),
-    ).toMatchObject([{ moment: due + 20 * minute }])
-    expect(await finished(plan)).toEqual([due - 5 * minute, due + 15 * minute, due + 20 * minute])
+        workers,
+        () => now,
+        async () => isDeepStrictEqual(await finished(plan), times) && looks++ > 5,
+      )
+      return runs.map(({ rows }) => rows)
+    }
+    // of those that were missed one is done
+    expect(await runAt(instant + 17 * minute, 3)).toEqual([0])
+    const [row] = many(1) as [Payment]
+    await table.insert([row])
+    expect(await runAt(instant + 20 * minute, 2)).toEqual([1])
+    await table.insert([row])
+    expect(await runAt(instant + 20.75 * minute, 2)).toEqual([1])
+    await table.insert([row])
+    expect(await runAt(instant + 22 * minute, 2)).toEqual([1])
+    // nothing has come since the last instant's run
+    expect(await keep([plan], 2, () => instant + 22.5 * minute, looked(20))).toEqual([])
   })
 
-  it('does the last run of a scheduled view again at once where a failover has set it back', async () => {
+  it('serves a scheduled view from instant + delay on as it was trained, with any number of rows that wait', async () => {
+    const { db, store } = fixture().open('redis')
+    const table = await createPaymentsTable(db, 'prompt')
+    const plan = paymentsPlan({ name: 'prompt', relation: { kind: 'table', table: 'prompt' }, availability })
+    const row = (account: string, paidAt: number): Payment => ({ account, paidAt, knownAt: null, amount: 1, label: 'x' })
+    await table.insert([row('a', instant - 6 * minute), row('b', instant - 6 * minute)])
+    await materializeView(db, store, plan, { now: () => instant - 5 * minute })
+    await table.insert([row('a', instant - minute), row('a', instant), row('c', instant - 1)])
+    // after the instant and before the run reads: they wait for the next one
+    await table.insert(Array.from({ length: maxPendingRows + 1 }, () => row('a', instant + 1_000_000)))
+    let now = instant + 1_000_000
+    const began = async (at: number): Promise<boolean> => ((await readMarker(store, plan.id))?.begunAt ?? 0) >= at
+    await keep(
+      [plan],
+      1,
+      // it takes long
+      () => (now = Math.min(now + minute / 20, instant + minute / 2 - 1)),
+      () => began(instant),
+    )
+    const asks = [-1, 0, minute - 1, minute, 5 * minute, 6 * minute - 1, 6 * minute, 9 * minute].map((after) => instant + after)
+    for (const asOf of asks) {
+      const requests = ['a', 'b', 'c'].map((account) => ({ plan, key: accountKey(plan, account) }))
+      const served = (await readOnline(store, requests, asOf)).map(({ values }) => values)
+      const trained = await readHistory(
+        db,
+        requests.map((request) => ({ ...request, asOf })),
+      )
+      expect({ asOf, served }).toEqual({ asOf, served: trained })
+    }
+  })
+
+  it('folds a scheduled view again at once where a failover has set it back', async () => {
     const { db, store } = fixture().open('redis')
     await createPaymentsTable(db, 'replaced')
     const plan = paymentsPlan({ name: 'replaced', relation: { kind: 'table', table: 'replaced' }, availability })
-    const due = Math.floor(moment / (5 * minute)) * 5 * minute + minute
-    await materializeView(db, store, plan, { moment: due, now: () => due })
+    await materializeView(db, store, plan, { now: () => instant })
     await noticeFailover(db, { ...store, primaries: () => Promise.resolve(['another']) }, { nowMs: Date.now() })
     const runs = await keep(
       [plan],
       1,
-      () => due + minute,
+      () => instant + 2 * minute,
       async () => (await finished(plan)).length > 1,
     )
-    expect(runs).toEqual([{ view: plan.id, moment: due, rows: 0 }])
-    expect(await finished(plan)).toEqual([due, due])
+    expect(runs).toEqual([{ view: plan.id, moment: instant + 2 * minute, rows: 0 }])
+    expect(await finished(plan)).toEqual([instant, instant + 2 * minute])
   })
 
   it('runs a view that a failover has set back, though nothing has arrived since', async () => {
@@ -213,8 +253,8 @@ describe('what keeps views current', () => {
     const { db, store } = fixture().open('redis')
     await createPaymentsTable(db, 'failing')
     const plan = paymentsPlan({ name: 'failing', relation: { kind: 'table', table: 'failing' }, availability })
-    const due = Math.floor(moment / (5 * minute)) * 5 * minute + minute
-    await materializeView(db, store, plan, { moment: due - 5 * minute, now: () => due })
+    const due = instant + minute
+    await materializeView(db, store, plan, { now: () => due - 5 * minute })
     const tools = { db, store, jobs, clock: () => due }
     await askForScheduledRun(tools, plan)
     await askForScheduledRun(tools, plan)
@@ -234,7 +274,7 @@ describe('what keeps views current', () => {
     expect(await deadLetters(db, jobs, identity)).toMatchObject([{ view: plan.id, moment: due, why: 'no such table', attempts: 5 }])
     await askForScheduledRun(tools, plan)
     expect(await jobs.take(queue)).toBeNull()
-    await materializeView(db, store, plan, { moment: due + 5 * minute })
+    await materializeView(db, store, plan, { now: () => due + 5 * minute })
     expect(await deadLetters(db, jobs, identity)).toEqual([])
   })
 
@@ -243,8 +283,8 @@ describe('what keeps views current', () => {
     const table = await createPaymentsTable(db, 'partly')
     await table.insert(many(50))
     const plan = paymentsPlan({ name: 'partly', relation: { kind: 'table', table: 'partly' }, availability })
-    const due = Math.floor(moment / (5 * minute)) * 5 * minute + minute
-    await materializeView(db, store, plan, { moment: due - 5 * minute, now: () => due })
+    const due = instant + minute
+    await materializeView(db, store, plan, { now: () => due - 5 * minute })
     await table.insert(many(50))
     const tools = { db, store, jobs, clock: () => due, worker: 'test' }
     const { id } = await beginBackfill(tools, plan, { events: { from: start, to: start + minute }, chunks: 1, now: () => due })
@@ -267,6 +307,8 @@ describe('what keeps views current', () => {
     await tendBackfills(tools, () => Promise.reject(gone), id)
     expect(await readBackfill(db, id, Date.now())).toMatchObject({ state: 'failed', error: { code: 'UNKNOWN_DEFINITION' } })
   })
+
+  const looked = (times: number) => () => Promise.resolve(times-- <= 0)
 
   const workOnChunk = async (tools: BackfillTools, plan: ViewPlan, id: number): Promise<void> => {
     const chunk = await jobs.take(backfillQueue(id))

@@ -120,7 +120,7 @@ describe('reading features from the online store', () => {
     expect(await lacksOf(store, [back])).toEqual([])
     const marker = await readMarker(store, back.id)
     if (marker === null) throw new Error('There is no marker.')
-    await advanceMarker(store, back.id, marker, allBelow(8))
+    await advanceMarker(store, back.id, marker, allBelow(8), moment)
     expect(await asked()).toEqual([true, true, true, true])
   })
 
