@@ -1,14 +1,18 @@
 import { formatDuration } from '../kernel/duration.ts'
+import { countedRows } from '../materializer/source-lag.ts'
 import type { ViewFreshness } from '../materializer/view-freshness.ts'
 import type { OldestWriter } from '../runtime/oldest-writer.ts'
-import { ago, counted, duration } from './human.ts'
+import { ago, count, counted, duration } from './human.ts'
 
 /** How old the newest row is, how far the view is behind its source, and how far it may be. */
 export function freshnessCells({ newestRowSeconds, lag, freshnessMicros }: ViewFreshness): string[] {
   const newest = newestRowSeconds === null ? 'unknown' : ago(newestRowSeconds * 1000)
-  const behind =
-    lag === null ? 'unknown' : lag.rows === 0 ? 'none' : `${counted(lag.rows, 'row')}, ${duration(Math.max(1, lag.seconds * 1000))}`
+  const behind = lag === null ? 'unknown' : lag.rows === 0 ? 'none' : `${lagRows(lag.rows)}, ${duration(Math.max(1, lag.seconds * 1000))}`
   return [newest, behind, freshnessMicros === null ? '' : formatDuration(freshnessMicros)]
+}
+
+function lagRows(rows: number): string {
+  return rows < countedRows ? counted(rows, 'row') : `${count(countedRows)}+ rows`
 }
 
 export function freshnessJson({ newestRowSeconds, lastRunSeconds, lag, late, freshnessMicros }: ViewFreshness): object {

@@ -58,6 +58,8 @@ interface Answer {
   readonly degraded: boolean
   /** Where they are as they were, how long ago the oldest state was read, milliseconds; else null. */
   readonly staleMs: number | null
+  /** Views with a schedule whose run is late: their values lack what it was to bring by now. */
+  readonly late: readonly string[]
 }
 
 export interface FeaturesAnswer<S extends FeatureService> extends Answer {
@@ -232,6 +234,7 @@ function moment(answer: Named): object {
     asOf: parseTimestamp(String(answer['asOf'])),
     degraded: answer['degraded'] === true,
     staleMs: answer['staleMs'] ?? null,
+    late: answer['late'] ?? [],
   }
 }
 

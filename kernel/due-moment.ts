@@ -1,5 +1,6 @@
 import { parseSchedule } from './schedule.ts'
-import type { Availability } from './view-spec.ts'
+import { formatTimestamp } from './time.ts'
+import type { Availability, DefinitionId } from './view-spec.ts'
 
 export type Scheduled = Extract<Availability, { kind: 'schedule' }>
 
@@ -36,4 +37,9 @@ export function runPoint(availability: Scheduled, now: number): number {
 /** From when on a view is late whose newest run to have ended began at `begunAt`: when what the next instant's run makes of the rows was to count. */
 export function lateFrom({ schedule, delayMicros }: Scheduled, begunAt: number): number {
   return parseSchedule(schedule).at(begunAt + 1) + delayMicros
+}
+
+/** @param from `lateFrom`, which has passed */
+export function lateText(view: DefinitionId, from: number): string {
+  return `The view "${view}" is late: the run of its schedule was to count from ${formatTimestamp(from)} on and has not ended. See that a "lockstep worker" runs and what it logs, or run "lockstep materialize ${view}".`
 }

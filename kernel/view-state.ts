@@ -88,7 +88,10 @@ export class ViewState implements EntityState, StateParts {
     this.#pending = this.#pending.filter((row) => row.visibleAt > t)
     const joining = this.#successors.filter(({ from }) => from <= t)
     this.#successors = this.#successors.slice(joining.length)
-    this.#waitingFrom = this.#pending.reduce((least, row) => Math.min(least, row.visibleAt), this.#successors[0]?.from ?? Number.POSITIVE_INFINITY)
+    this.#waitingFrom = this.#pending.reduce(
+      (least, row) => Math.min(least, row.visibleAt),
+      this.#successors[0]?.from ?? Number.POSITIVE_INFINITY,
+    )
     for (const row of due) this.#fold(row)
     for (const { state } of joining) this.#join(state)
   }

@@ -174,7 +174,10 @@ async function finishBackfill({ db, store }: BackfillTools, id: number, plan: Vi
   const { origin, run, rows, entities, below, events } = backfill
   if (marker === null || marker.removing || !sameRun(marker.origin, origin)) throw lost(plan)
   // of some entities alone it says nothing of the others
-  const moved = events === null ? await advanceMarker(store, plan.id, marker, allBelow(below ?? 0), run.startedAt.getTime() * 1000) : { is: marker.frontier }
+  const moved =
+    events === null
+      ? await advanceMarker(store, plan.id, marker, allBelow(below ?? 0), run.startedAt.getTime() * 1000)
+      : { is: marker.frontier }
   if (moved === null) throw lost(plan)
   faultPoint('backfill: marker moved')
   const outcome = { begun: origin, whole: !marker.incremental, to: moved.is.below, rows, entities }

@@ -11,9 +11,11 @@ import { currentXmax } from './ahead.ts'
 import { uncovered } from './uncovered.ts'
 
 /** Waiting rows are counted up to this many. */
-const countedRows = 10_000
-/** The newest event is looked for among so many rows that arrived last. */
+export const countedRows = 10_000
+/** The newest event is looked for among so many rows that arrived last, or among all of the last transaction. */
 const newestRows = 1000
+/** Of a table of more bytes, the rows of one transaction are not all looked at. */
+const mostBytes = 1024 * 1024 * 1024
 /** Tables of so many bytes are read without an index. */
 const smallBytes = 32 * 1024 * 1024
 
@@ -25,7 +27,7 @@ export interface SourceLag {
   readonly transactions: number
   /** When the first of them could be seen by what it says itself, the later one of its two times; epoch microseconds, null where there are none. */
   readonly visibleSince: number | null
-  /** The greatest event time among the rows that arrived last; epoch microseconds, null where there are none. */
+  /** The greatest event time among the rows that arrived last; epoch microseconds, null where there are none, or too many that arrived at once. */
   readonly newestEvent: number | null
 }
 
@@ -48,10 +50,7 @@ export async function sourceLag(
   const event = `${sqlIdentifier(source.eventTime)}::timestamptz`
   const visible = source.known === null ? event : `greatest(${event}, ${sqlIdentifier(source.known)}::timestamptz)`
   const micros = (time: string): string => `(extract(epoch FROM ${time}) * 1000000)::int8::text`
-  const [newest] = await db.query<{ event: string | null }>(`
-    SELECT ${micros('max(e)')} AS event
-    FROM (SELECT ${event} AS e FROM ${table.relation} ORDER BY _xid DESC LIMIT ${newestRows}) last WHERE isfinite(e)`)
-  const newestEvent = newest?.event === undefined || newest.event === null ? null : Number(newest.event)
+  const newestEvent = await readNewest(db, table.relation, event)
   if (store === null || frontier === null) return { rows: 0, transactions: 0, visibleSince: null, newestEvent }
   const outside = frontier.beyond.map(({ from, to }) => ` AND NOT (_xid >= '${from}'::xid8 AND _xid < '${to}'::xid8)`).join('')
   const [waiting] = await db.query<{ rows: string; transactions: string; since: string | null }>(`
@@ -69,6 +68,30 @@ export async function sourceLag(
     visibleSince: waiting?.since === undefined || waiting.since === null ? null : Number(waiting.since),
     newestEvent,
   }
+}
+
+/** By a load of history, the greatest event time of its many rows, which does not change. */
+const loads = new WeakMap<Database, Map<string, { readonly xid: string; readonly newest: number | null }>>()
+
+/** Rows of one transaction are in no order of arrival: of a load, all count. */
+async function readNewest(db: Database, relation: string, event: string): Promise<number | null> {
+  const [last] = await db.query<{ event: string | null; xid: string | null; rows: string; least: string | null }>(`
+    SELECT (extract(epoch FROM max(e) FILTER (WHERE isfinite(e))) * 1000000)::int8::text AS event, max(x)::text AS xid, min(x)::text AS least, count(*)::text AS rows
+    FROM (SELECT ${event} AS e, _xid AS x FROM ${relation} ORDER BY _xid DESC LIMIT ${newestRows}) last`)
+  if (last === undefined || last.xid === null || Number(last.rows) < newestRows || last.xid !== last.least)
+    return last?.event == null ? null : Number(last.event)
+  const known = loads.get(db) ?? new Map<string, { readonly xid: string; readonly newest: number | null }>()
+  loads.set(db, known)
+  const name = `${relation} ${event}`
+  const before = known.get(name)
+  if (before?.xid === last.xid) return before.newest
+  const [all] = await db.query<{ event: string | null }>(`
+    SELECT CASE WHEN pg_relation_size(to_regclass(${sqlText(relation)})) <= ${mostBytes} THEN (
+      SELECT (extract(epoch FROM max(e)) * 1000000)::int8::text
+      FROM (SELECT ${event} AS e FROM ${relation} WHERE _xid = '${last.xid}'::xid8) load WHERE isfinite(e)) END AS event`)
+  const newest = all?.event == null ? null : Number(all.event)
+  known.set(name, { xid: last.xid, newest })
+  return newest
 }
 
 function lagOf(rows: readonly SourceRow[]): Omit<SourceLag, 'newestEvent'> {

@@ -1,11 +1,13 @@
 import { formatDuration } from '../kernel/duration.ts'
+import { lateFrom, lateText } from '../kernel/due-moment.ts'
 import { LockstepError } from '../kernel/errors.ts'
 import type { ViewPlan } from '../kernel/view-plan.ts'
+import type { Marker } from '../online/marker.ts'
 import { tryMarkers } from '../online/marker.ts'
 import type { OnlineStore } from '../online/store.ts'
 import type { Database } from '../runtime/database.ts'
 import type { SourceLag } from './source-lag.ts'
-import { sourceLag } from './source-lag.ts'
+import { countedRows, sourceLag } from './source-lag.ts'
 import type { MaterializationStatus } from './status.ts'
 
 /** How fresh one view is in the online store. */
@@ -25,7 +27,8 @@ export interface ViewFreshness {
   } | null
   /** How far behind the view may be; null where it does not say. */
   readonly freshnessMicros: number | null
-  /** Why it is further behind than it may be, and what to do; null where it is not. */
+  readonly scheduled: boolean
+  /** Why it is further behind than it may be, by its freshness or its schedule, and what to do; null where it is not. */
   readonly late: string | null
 }
 
@@ -65,7 +68,10 @@ export async function viewFreshness(
       lastRunSeconds: run === null ? null : run.ageMs / 1000,
       lag: source === null || seconds === null || !there ? null : { rows: source.rows, transactions: source.transactions, seconds },
       freshnessMicros,
-      late: freshnessMicros === null ? null : lateness(plan, freshnessMicros, { known: markers !== null, there, source, seconds, run }),
+      scheduled: plan.spec.availability.kind === 'schedule',
+      late:
+        (there ? lateRun(plan, marker, now) : null) ??
+        (freshnessMicros === null ? null : lateness(plan, freshnessMicros, { known: markers !== null, there, source, seconds, run })),
     })
   }
   return views
@@ -79,6 +85,12 @@ async function readableLag(...of: Parameters<typeof sourceLag>): Promise<SourceL
     if (error instanceof LockstepError && error.code !== 'POSTGRES_UNAVAILABLE') return null
     throw error
   }
+}
+
+function lateRun({ id, spec }: ViewPlan, { begunAt }: Marker, now: number): string | null {
+  if (spec.availability.kind === 'continuous' || begunAt === undefined) return null
+  const from = lateFrom(spec.availability, begunAt)
+  return from <= now ? lateText(id, from) : null
 }
 
 function waitingSeconds({ rows, visibleSince }: SourceLag, run: MaterializationStatus | null, now: number): number {
@@ -103,7 +115,7 @@ function lateness({ id }: ViewPlan, freshnessMicros: number, { known, there, sou
   if (!there) return `The view "${id}" is late: ${may}, and the online store does not hold it. To mend that, ${mend}.`
   if (seconds !== null && source !== null) {
     if (seconds * 1e6 <= freshnessMicros) return null
-    const rows = source.rows === 1 ? '1 row has' : `${source.rows}${source.rows < 10_000 ? '' : ' or more'} rows have`
+    const rows = source.rows === 1 ? '1 row has' : `${source.rows}${source.rows < countedRows ? '' : ' or more'} rows have`
     return `The view "${id}" is late: ${may}, and ${rows} waited for up to ${formatDuration(Math.floor(seconds) * 1e6)}. To mend that, ${mend}.`
   }
   // What has arrived cannot be told: the view is as old as its last run.

@@ -10,6 +10,7 @@ export interface FreshnessSample {
     readonly lastRunSeconds: number | null
     readonly lag: { readonly rows: number; readonly transactions: number; readonly seconds: number } | null
     readonly freshnessMicros: number | null
+    readonly scheduled: boolean
     readonly late: string | null
   }[]
   readonly oldestWriter: OldestWriter | null
@@ -45,8 +46,8 @@ const gauges: readonly { readonly name: string; readonly help: string; readonly 
   },
   {
     name: 'lockstep_view_late',
-    help: '1 where the view is further behind its source than its freshness allows, else 0. Only views that declare one.',
-    value: (view) => (view.freshnessMicros === null ? null : view.late === null ? 0 : 1),
+    help: '1 where the view is further behind its source than its freshness allows, or the run of its schedule is late, else 0. Only views that declare one of them.',
+    value: (view) => (view.late !== null ? 1 : view.freshnessMicros === null && !view.scheduled ? null : 0),
   },
 ]
 

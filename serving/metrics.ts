@@ -29,6 +29,8 @@ export interface MeasuredRead {
   readonly skewed: boolean
   /** It was answered by defaults, or by states read before, as the online store was away. */
   readonly degraded: boolean
+  /** Views whose scheduled run is late. */
+  readonly late: readonly string[]
 }
 
 export interface ServingMetrics {
@@ -72,6 +74,12 @@ export function createServingMetrics(registry: Registry): ServingMetrics {
     name: 'lockstep_degraded_requests_total',
     help: 'Requests answered by defaults, or by states read before, because the online store could not be read.',
     labelNames: ['service'],
+    registers,
+  })
+  const late = new Counter({
+    name: 'lockstep_late_requests_total',
+    help: 'Requests answered while the run of a scheduled view was late, by view.',
+    labelNames: ['view'],
     registers,
   })
   const onlineViews = new Gauge({
@@ -126,6 +134,7 @@ export function createServingMetrics(registry: Registry): ServingMetrics {
       if (read.fromHistory > 0) history.inc({ service: service.id }, read.fromHistory)
       if (read.skewed) skewed.inc({ service: service.id })
       if (read.degraded) degraded.inc({ service: service.id })
+      for (const view of read.late) late.inc({ view })
       const known = counts.get(service.id)
       // A service of this id with other features can only be there after a prune: its counts start anew.
       const entry =

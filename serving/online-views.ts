@@ -7,10 +7,11 @@ import type { Catalog } from '../registry/catalog.ts'
 import type { Logger } from '../runtime/log.ts'
 import { within } from './deadline.ts'
 import { answerMs } from './dependency.ts'
+import type { LateViews } from './late-views.ts'
 
 /** Watches whether the online store holds the views that are served from it: an absent view looks like one in which nothing was ever found. */
 export interface OnlineViews {
-  /** What the store lacks, one sentence each, as of the last check. */
+  /** What the store lacks, and which scheduled views are late, one sentence each, as of the last check. */
   readonly warnings: readonly string[]
   /** Those that the store holds completely, as of the last check; null before the first. Another set where that has changed. */
   readonly complete: ReadonlySet<DefinitionId> | null
@@ -18,8 +19,16 @@ export interface OnlineViews {
   check(store: OnlineStore, catalog: Catalog): Promise<void>
 }
 
-/** @param onState told of every view, whether the store holds it as the registry defines it */
-export function createOnlineViews(onState: (states: ReadonlyMap<DefinitionId, boolean>) => void, log: Logger): OnlineViews {
+/**
+ * @param onState told of every view, whether the store holds it as the registry defines it
+ * @param asOf the moment that answers are of
+ */
+export function createOnlineViews(
+  onState: (states: ReadonlyMap<DefinitionId, boolean>) => void,
+  log: Logger,
+  lateViews: LateViews,
+  asOf: () => number,
+): OnlineViews {
   let warnings: readonly string[] = []
   let complete: ReadonlySet<DefinitionId> | null = null
 
@@ -32,11 +41,14 @@ export function createOnlineViews(onState: (states: ReadonlyMap<DefinitionId, bo
     },
     async check(store, catalog) {
       const plans = [...catalog.online].flatMap((id) => catalog.views.get(id) ?? [])
+      const served = servedOnline(catalog)
+      const watched = plans.filter(({ id }) => served.has(id))
       let lacks: readonly Lack[]
+      let late: readonly string[]
       try {
-        lacks = await within(
+        ;[lacks, late] = await within(
           answerMs,
-          lacksOf(store, plans),
+          Promise.all([lacksOf(store, plans), lateViews.problems(watched, store, asOf())]),
           () => new LockstepError('REDIS_UNAVAILABLE', 'The online store does not answer.'),
         )
       } catch (error) {
@@ -50,9 +62,8 @@ export function createOnlineViews(onState: (states: ReadonlyMap<DefinitionId, bo
       const lacking = new Set(lacks.map(({ view }) => view))
       const found = plans.map(({ id }) => id).filter((id) => !lacking.has(id))
       if (complete === null || complete.size !== found.length || !found.every((id) => complete?.has(id))) complete = new Set(found)
-      const served = servedOnline(catalog)
-      const problems = lacks.flatMap(({ view, problem }) => (served.has(view) ? [problem] : []))
-      for (const warning of problems) if (!warnings.includes(warning)) log.warn({ warning }, 'the online store lacks a view')
+      const problems = [...lacks.flatMap(({ view, problem }) => (served.has(view) ? [problem] : [])), ...late]
+      for (const warning of problems) if (!warnings.includes(warning)) log.warn({ warning }, 'a view is not as it should be')
       warnings = problems
       onState(new Map([...served].map((id) => [id, !lacking.has(id)])))
     },

@@ -13,6 +13,7 @@ import type { OnlineStore } from '../online/store.ts'
 import type { AwaitPushedDeps, Pushed } from './await-pushed.ts'
 import { awaitPushed } from './await-pushed.ts'
 import { within } from './deadline.ts'
+import type { LateViews } from './late-views.ts'
 import type { ServedEntity } from './entity-parser.ts'
 import type { RecentStates } from './recent-states.ts'
 import { namingIndex } from './unanswered-entity.ts'
@@ -34,6 +35,8 @@ export interface FeatureReaderDeps {
   readonly onStoreError?: (error: unknown) => void
   /** Those of the keys of which these transactions wrote rows. */
   readonly written: AwaitPushedDeps['written']
+  /** Which views are late; without it, none is said to be. */
+  readonly late?: LateViews
   /** Told of what was read. */
   readonly onRead?: (service: ServicePlan, read: FeatureRead) => void
 }
@@ -63,6 +66,8 @@ export interface FeatureRead {
   readonly degraded: boolean
   /** Of a degraded read, how long ago the oldest state was read that it is from, milliseconds; null where it is from none. */
   readonly staleMs: number | null
+  /** Scheduled views that lack the run which was to count by this moment. */
+  readonly late: readonly DefinitionId[]
   /** Online answers of an entity and view that came from the history. */
   readonly fromHistory: number
   /** By view: the transactions whose rows are in every answer of this read (`frontierText`); null where nothing is stored. Online views only. */
@@ -86,11 +91,13 @@ export async function readFeatures(
   moment: FeatureMoment,
 ): Promise<FeatureRead> {
   const reading = new OnlineReading(deps, service, entities, moment)
+  const asked = deps.late?.of(service, deps.store, moment.asOf) ?? noneLateViews
+  const lateViews = asked instanceof Promise ? await asked : asked
   let answers = await reading.read(true, moment.pushed)
   if (!moment.asked && greatestHighWater(answers) > reading.asOf) answers = await readAhead(reading, answers)
   const found = foundIn(reading, service, entities, moment.asked, answers)
   if (found.lacking !== null) await askHistory(deps, service, entities, found.values, found.lacking)
-  const read = featuresOf(reading, service, entities, moment, answers, found)
+  const read = featuresOf(reading, service, entities, moment, answers, found, lateViews)
   deps.onRead?.(service, read)
   return read
 }
@@ -163,6 +170,7 @@ function featuresOf(
   moment: FeatureMoment,
   answers: readonly OnlineAnswer[],
   { values, lacking }: Found,
+  late: readonly DefinitionId[],
 ): FeatureRead {
   const { asOf, online, requests } = reading
   const rows = evaluateRows(service, entities, values as ViewValues[], asOf)
@@ -178,6 +186,7 @@ function featuresOf(
     skewed: asOf !== moment.asOf,
     degraded: failure !== null,
     staleMs: reading.staleMs,
+    late,
     fromHistory: missing.length,
     frontiers: () => frontiersOf(requests, answers),
     origins: () => originsOf({ online, values: values as ViewValues[], answers, missing, missingAt, seen }),
@@ -299,6 +308,7 @@ class OnlineReading {
 const noneLacking: Lacking = { missing: [], missingAt: [], seen: null }
 const noViews: ReadonlySet<DefinitionId> = new Set()
 const noneLate: ReadonlySet<number> = new Set()
+const noneLateViews: readonly DefinitionId[] = []
 
 /** @throws LockstepError `REDIS_UNAVAILABLE`, as of a store that is away, where it takes longer */
 function beforeGivingUp<T>(giveUpAt: number | undefined, read: Promise<T>): Promise<T> {

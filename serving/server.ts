@@ -41,6 +41,7 @@ import { createServingMetrics } from './metrics.ts'
 import { createModelChanges } from './model-changes.ts'
 import { createModelHost } from './model-host.ts'
 import { createParityWatch } from './monitor/parity-watch.ts'
+import { createLateViews } from './late-views.ts'
 import { createOnlineViews } from './online-views.ts'
 import type { Repeated } from './repeat.ts'
 import { repeat } from './repeat.ts'
@@ -87,7 +88,8 @@ export function createServer(options: ServerOptions): LockstepServer {
     now: () => performance.now(),
     patienceMs,
   })
-  const views = createOnlineViews(metrics.onlineViews, log)
+  const late = createLateViews((view) => catalog.current().online.has(view), options.clock)
+  const views = createOnlineViews(metrics.onlineViews, log, late, () => options.defaultAsOf ?? options.clock())
   const readCatalogOf = createReadCatalogs(() => views.complete)
   const gateway = createGateway(options.config, { log, registry: options.metrics })
   const limitHistory = createLimit(historyLimit)
@@ -159,6 +161,7 @@ export function createServer(options: ServerOptions): LockstepServer {
         },
       },
       recent,
+      late,
       onStoreError: metrics.onlineError,
       onRead: metrics.read,
       isOnline: (view) => online.has(view),

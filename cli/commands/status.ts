@@ -22,7 +22,9 @@ import { table } from '../table.ts'
 export const statusCommand: Command = {
   name: 'status',
   summary: 'Show what there is: views, how fresh they are and their last materialization, sources, models, training sets',
-  description: ['Exits with 1 where a view is further behind its source than the "freshness" that it declares, and says what to do.'],
+  description: [
+    'Exits with 1 where a view is further behind its source than the "freshness" that it declares, or the run of its schedule is late, and says what to do.',
+  ],
   example: 'lockstep status --json',
   async run(context) {
     const db = await context.database()
@@ -90,7 +92,7 @@ export const statusCommand: Command = {
         ...(erasing === 0 ? [] : [`${counted(erasing, 'erasure')} not finished: a worker goes on with it, or any "lockstep erase"`]),
         ...jobStatusLines(jobs),
         section(
-          ['VIEW', 'ONLINE', 'FRESHNESS', 'MATERIALIZED AS OF', 'ROWS', 'ENTITIES', 'LAST RUN', 'NEWEST ROW', 'LAG', 'MAY BE'],
+          ['VIEW', 'ONLINE', 'FRESHNESS', 'MATERIALIZED AS OF', 'LAST RUN', 'LAST RUN FOLDED', 'NEWEST ROW', 'LAG', 'MAY BE'],
           views.map(viewRow),
         ),
         ...late.map((each) => `late: ${each}`),
@@ -140,7 +142,10 @@ interface ViewState {
 
 function viewRow({ plan, online, run, fresh }: ViewState): string[] {
   const { availability } = plan.spec
-  const last = run === null ? ['never', '', '', ''] : [formatTimestamp(run.moment), count(run.rows), count(run.entities), ago(run.ageMs)]
+  const last =
+    run === null
+      ? ['never', '', '']
+      : [formatTimestamp(run.moment), ago(run.ageMs), `${counted(run.rows, 'row')}, ${counted(run.entities, 'entity', 'entities')}`]
   const when = availability.kind === 'continuous' ? 'continuous' : availability.schedule
   return [plan.id, online ? 'yes' : 'no', when, ...last, ...(fresh === null ? [] : freshnessCells(fresh))]
 }

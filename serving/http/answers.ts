@@ -18,6 +18,10 @@ const moment = {
     .optional()
     .describe('The online store could not be read, and its features are as they were lately, or defaults'),
   staleMs: z.number().optional().describe('Of a degraded answer, how long ago the oldest state was read that it is from, milliseconds'),
+  late: z
+    .array(z.string())
+    .optional()
+    .describe('Views with a schedule whose run is late: their values lack what it was to bring by the moment of the answer'),
   requestId,
   frontiers: z
     .record(z.string(), z.string().nullable())

@@ -130,7 +130,7 @@ export function momentJson(call: Call, deps: AppDeps, service: ServicePlan, read
       'features were read',
     )
   }
-  return `"asOf":"${formatTimestamp(read.asOf)}"${read.skewed ? ',"skewed":true' : ''}${read.degraded ? degradedJson(read) : ''},"requestId":${requestIdJson(requestId)}`
+  return `"asOf":"${formatTimestamp(read.asOf)}"${read.skewed ? ',"skewed":true' : ''}${read.degraded ? degradedJson(read) : ''}${read.late.length > 0 ? `,"late":${JSON.stringify(read.late)}` : ''},"requestId":${requestIdJson(requestId)}`
 }
 
 function degradedJson({ staleMs }: FeatureRead): string {

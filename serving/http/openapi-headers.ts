@@ -59,6 +59,10 @@ export const sharedHeaders = {
     description: 'Of a degraded answer, how long ago the oldest state was read that it is from, milliseconds',
     schema: { type: 'integer', minimum: 0 },
   },
+  'lockstep-late': {
+    description: 'Views with a schedule whose run is late, with commas between them',
+    schema: { type: 'string' },
+  },
 } as const
 
 export type HeaderName = keyof typeof sharedHeaders
@@ -75,7 +79,7 @@ export function parameterRefs(route: Route): Ref[] {
 export function answerHeaderRefs(route: Route): Record<string, Ref> {
   const own: HeaderName[] = []
   if (takesBinary(route)) own.push('inference-header-content-length')
-  if (route.answer === onlineFeaturesAnswer) own.push('lockstep-degraded', 'lockstep-stale-ms')
+  if (route.answer === onlineFeaturesAnswer) own.push('lockstep-degraded', 'lockstep-stale-ms', 'lockstep-late')
   return headerRefs([...inEveryAnswer, ...own])
 }
 

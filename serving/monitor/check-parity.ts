@@ -22,7 +22,7 @@ import type { LoggedAnswer } from './logged-answer.ts'
 import { readAnswer } from './logged-answer.ts'
 
 export interface ParityOptions extends LoggedQuery {
-  /** How long after a row became visible it may be missing in an answer, microseconds. Absent: the view's freshness, or 10 s where it declares none. */
+  /** How long after a row became visible it may be missing in an answer of a continuous view, microseconds. Absent: the view's freshness, or 10 s where it declares none. */
   readonly graceMicros?: number
   readonly signal?: AbortSignal
 }
@@ -156,7 +156,7 @@ async function makeAgain(
     try {
       const { hasRow, hasXid } = await readSourceTable(db, plan.spec.source)
       const arrivals = hasRow && hasXid
-      const doubts = asked.map(({ answer, use }) => doubtOf(answer, use, { arrivals, graceMicros: graceMicros ?? graceOf(plan) }))
+      const doubts = asked.map(({ answer, use }) => doubtOf(answer, use, { arrivals, graceMicros: graceOf(plan, graceMicros) }))
       const results = await db.snapshot((snapshot) => whatIf(snapshot, plan, doubts, arrivals))
       for (const [i, { answer, use }] of asked.entries()) (found.get(answer) as WhatIf[])[use] = results[i] as WhatIf
     } catch (error) {
@@ -189,8 +189,10 @@ function doubtOf(
   }
 }
 
-function graceOf({ upkeep }: ViewPlan): number {
-  return upkeep.freshnessMicros ?? defaultGraceMicros
+/** Of a scheduled view the delay is all the time that there is: what its run lacks then is late. */
+function graceOf({ spec, upkeep }: ViewPlan, graceMicros: number | undefined): number {
+  if (spec.availability.kind === 'schedule') return 0
+  return graceMicros ?? upkeep.freshnessMicros ?? defaultGraceMicros
 }
 
 /** By index of the service's features; null where its code fails. */

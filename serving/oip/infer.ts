@@ -172,6 +172,7 @@ async function runEntities(
       as_of: formatTimestamp(features.asOf),
       ...(features.skewed ? { skewed: true } : {}),
       ...(features.degraded ? { degraded: true } : {}),
+      ...(features.late.length > 0 ? { late: features.late.join() } : {}),
       ...(features.staleMs === null ? {} : { stale_ms: Math.ceil(features.staleMs) }),
     },
   }

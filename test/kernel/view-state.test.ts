@@ -26,7 +26,15 @@ import {
 
 const [origin] = origins
 const latestI = { kind: 'latest', name: 'i', type: { kind: 'int32' }, column: 'i', default: null, required: false } as const
-const countAll = { kind: 'window', name: 'n', type: { kind: 'int32' }, aggregate: 'count', column: null, default: null, required: false } as const
+const countAll = {
+  kind: 'window',
+  name: 'n',
+  type: { kind: 'int32' },
+  aggregate: 'count',
+  column: null,
+  default: null,
+  required: false,
+} as const
 const end = origin + 18 * hour
 const availability = fc.constantFrom({ kind: 'continuous' } as const, everyMinutes(5, 0), everyMinutes(30, minute))
 const worldFrom = (start: number) => fc.record({ features: featuresArbitrary, availability, rows: rowsArbitrary(start, 40) })
@@ -268,7 +276,10 @@ describe('a view state', () => {
 
   it('of a scheduled view reads the pending rows that an earlier build stored', () => {
     const features = [{ ...latestI, ttlMicros: null }]
-    const [before, now] = [plan({ features, availability: { kind: 'continuous' } }), plan({ features, availability: everyMinutes(5, minute) })]
+    const [before, now] = [
+      plan({ features, availability: { kind: 'continuous' } }),
+      plan({ features, availability: everyMinutes(5, minute) }),
+    ]
     const state = before.newState()
     for (const [i, visible] of [end, end + 5 * minute].entries())
       state.add({ eventTime: end - i, knownTime: end - i, visibleAt: visible + minute, tie: i, values: [i + 1] }, end)

@@ -100,16 +100,32 @@ describe('the freshness of a view', () => {
     expect((await freshnessOf(db, null, within(plan, 3 * hour), now)).late).toContain('the online store does not answer')
   })
 
+  it('of a scheduled view is late where the run has not come that was to count by now', async () => {
+    const { db, store } = opened().open('embedded')
+    const { plan: continuous } = await freshView(db)
+    const availability = { kind: 'schedule', schedule: '0 * * * *', delayMicros: hour / 6 } as const
+    const plan = { ...continuous, spec: { ...continuous.spec, availability } }
+    const instant = Math.floor((Date.now() * 1000) / hour) * hour
+    await materializeView(db, store, plan, { now: () => instant })
+    const lateAt = async (now: number) => await freshnessOf(db, store, plan, now)
+    expect(await lateAt(instant + hour + hour / 6 - 1)).toMatchObject({ scheduled: true, late: null })
+    expect((await lateAt(instant + hour + hour / 6)).late).toContain('the run of its schedule was to count from')
+  })
+
   it('reads no large table without an index on its arrivals', async () => {
     const { db, store } = opened().open('redis')
     const { table, plan } = await freshView(db)
     await table.insert([paidAt(Date.now() * 1000)])
     await materializeView(db, store, plan)
     const { name } = table
-    await db.script(`insert into ${name} (account, paid_at, label) select 'x', now(), repeat('x', 1000) from generate_series(1, 40000)`)
+    await db.script(
+      `insert into ${name} (account, paid_at, label) select 'x', now() - n * interval '1 minute', repeat('x', 1000) from generate_series(1, 40000) n`,
+    )
     expect((await freshnessOf(db, store, plan, Date.now() * 1000)).lag).toBeNull()
     await db.script(`create index on ${name} (_xid)`)
     expect((await freshnessOf(db, store, plan, Date.now() * 1000)).lag).toMatchObject({ rows: 10_000, transactions: 1 })
+    // a load is in no order
+    expect((await freshnessOf(db, store, plan, Date.now() * 1000)).newestRowSeconds).toBeLessThan(3600)
   })
 })
 

@@ -59,7 +59,7 @@ describe('the OpenAPI document', () => {
           'x-request-id',
           'traceparent',
           ...(isInfer ? ['inference-header-content-length'] : []),
-          ...(path === '/get-online-features' ? ['lockstep-degraded', 'lockstep-stale-ms'] : []),
+          ...(path === '/get-online-features' ? ['lockstep-degraded', 'lockstep-stale-ms', 'lockstep-late'] : []),
         ])
       }
       const { 429: limited, 503: away, 504: late } = responses

@@ -119,6 +119,7 @@ export interface Body {
   readonly error: { readonly code: string; readonly message: string; readonly details: unknown; readonly requestId: string }
   readonly asOf: string
   readonly skewed?: boolean
+  readonly late?: readonly string[]
   readonly version: number
   readonly results: readonly { readonly features: Named; readonly statuses: Named; readonly eventTimes: Named }[]
   readonly predictions: readonly Named[]

@@ -45,7 +45,7 @@ export async function answerOnlineFeatures(call: Call, deps: AppDeps): Promise<R
       `The request has no entities; send ${[...plan.keys, ...plan.request].map(({ name }) => `"${name}"`).join(', ')}, each with a list of values.`,
     )
   }
-  const { rows, degraded, staleMs } = await readEntities(deps, catalog, plan, { entities }, deps.clock(), call.deadline)
+  const { rows, degraded, staleMs, late } = await readEntities(deps, catalog, plan, { entities }, deps.clock(), call.deadline)
   const sent = Object.entries(asked.entities)
   const results = [
     ...sent.map(([name, values]) => sentVector(name, values)),
@@ -55,9 +55,11 @@ export async function answerOnlineFeatures(call: Call, deps: AppDeps): Promise<R
   const metadata = { feature_names: [...sent.map(([name]) => name), ...names], ...viewVersions }
   const body = `{"metadata":${JSON.stringify(metadata)},"results":[${results.join()}]}`
   // the shape has no place for it
-  const flags = degraded
-    ? { 'lockstep-degraded': 'true', ...(staleMs === null ? {} : { 'lockstep-stale-ms': String(Math.ceil(staleMs)) }) }
-    : {}
+  const flags = {
+    ...(degraded ? { 'lockstep-degraded': 'true' } : {}),
+    ...(degraded && staleMs !== null ? { 'lockstep-stale-ms': String(Math.ceil(staleMs)) } : {}),
+    ...(late.length > 0 ? { 'lockstep-late': late.join() } : {}),
+  }
   return { status: 200, body, headers: flags }
 }
 
