@@ -78,8 +78,7 @@ async function readNewest(db: Database, relation: string, event: string): Promis
   const [last] = await db.query<{ event: string | null; xid: string | null; rows: string; least: string | null }>(`
     SELECT (extract(epoch FROM max(e) FILTER (WHERE isfinite(e))) * 1000000)::int8::text AS event, max(x)::text AS xid, min(x)::text AS least, count(*)::text AS rows
     FROM (SELECT ${event} AS e, _xid AS x FROM ${relation} ORDER BY _xid DESC LIMIT ${newestRows}) last`)
-  if (last === undefined || last.xid === null || Number(last.rows) < newestRows || last.xid !== last.least)
-    return last?.event == null ? null : Number(last.event)
+  if (last === undefined || last.xid === null || Number(last.rows) < newestRows || last.xid !== last.least) return numberOf(last?.event)
   const known = loads.get(db) ?? new Map<string, { readonly xid: string; readonly newest: number | null }>()
   loads.set(db, known)
   const name = `${relation} ${event}`
@@ -89,9 +88,13 @@ async function readNewest(db: Database, relation: string, event: string): Promis
     SELECT CASE WHEN pg_relation_size(to_regclass(${sqlText(relation)})) <= ${mostBytes} THEN (
       SELECT (extract(epoch FROM max(e)) * 1000000)::int8::text
       FROM (SELECT ${event} AS e FROM ${relation} WHERE _xid = '${last.xid}'::xid8) load WHERE isfinite(e)) END AS event`)
-  const newest = all?.event == null ? null : Number(all.event)
+  const newest = numberOf(all?.event)
   known.set(name, { xid: last.xid, newest })
   return newest
+}
+
+function numberOf(text: string | null | undefined): number | null {
+  return text === null || text === undefined ? null : Number(text)
 }
 
 function lagOf(rows: readonly SourceRow[]): Omit<SourceLag, 'newestEvent'> {
