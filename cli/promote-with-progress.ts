@@ -8,6 +8,8 @@ import type { Input } from './input.ts'
 
 export const atOnceOption: Option = { help: 'Change it without having servers load the version first.' }
 
+export const datasetMismatchOption: Option = { help: 'It is meant that it was trained on other features than it is served with.' }
+
 /** Points an alias at a version, and shows how many servers have loaded that meanwhile. */
 export async function promoteWithProgress(
   context: Context,
@@ -19,6 +21,7 @@ export async function promoteWithProgress(
   try {
     return await promoteModel(db, model, version, actorOf(input), alias, {
       atOnce: input.flag('at-once'),
+      datasetMismatch: input.flag('dataset-mismatch'),
       signal: context.signal,
       onProgress: ({ loaded, asked }) => progress.update(loaded, asked),
     })

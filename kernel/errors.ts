@@ -65,6 +65,7 @@ export type ErrorCode =
   // models
   | 'MODEL_INVALID'
   | 'MODEL_MISMATCH'
+  | 'DATASET_MISMATCH' // a model that was trained on other features than it is served with
   | 'MODEL_FAILED'
   | 'BREAKS_MODEL' // a definition that a served version would no longer fit
   | 'NOT_PROMOTABLE' // a version that cannot be served, or none to roll back to

@@ -16,6 +16,7 @@ import type { AliasChange } from './promote.ts'
 import { pointAlias } from './promote.ts'
 import { bumpRevision, lockRegistry } from './revision.ts'
 import { sha256 } from './sha256.ts'
+import { checkTrainedOn, findTrainingSet, trainingSetOf } from './trained-features.ts'
 
 export interface ModelPush {
   readonly model: string
@@ -30,6 +31,8 @@ export interface ModelPush {
   readonly params?: Readonly<Record<string, unknown>>
   /** The training set that it was made of; the beginning of its id is enough. */
   readonly dataset?: string
+  /** Takes it though it was trained on other features than it is served with. */
+  readonly datasetMismatch?: boolean
   readonly gitCommit?: string
   /** Who pushes. */
   readonly actor?: string
@@ -53,7 +56,7 @@ export interface PushedModel {
  * Stores a model file as the next version of a declared model, once its inputs and outputs are found to fit the model's feature service. Pushes at
  * the same time get versions of their own. Where the model has a champion, that goes on answering.
  *
- * @throws LockstepError `UNKNOWN_DEFINITION`, `MODEL_MISMATCH`, `MODEL_INVALID`, `INVALID_NAME`
+ * @throws LockstepError `UNKNOWN_DEFINITION`, `MODEL_MISMATCH`, `MODEL_INVALID`, `INVALID_NAME`, `DATASET_MISMATCH`
  */
 export async function pushModel(db: Database, push: ModelPush): Promise<PushedModel> {
   const hash = sha256(push.bytes)
@@ -64,15 +67,16 @@ export async function pushModel(db: Database, push: ModelPush): Promise<PushedMo
     const model = catalog.model(push.model)
     const service = catalog.service(model.spec.service)
     const binding = bindModel(service, push.contract, model.spec)
-    const dataset = push.dataset === undefined ? null : await findDataset(transaction, push.dataset)
+    const dataset = push.dataset === undefined ? null : await findTrainingSet(transaction, push.dataset)
     const by = { actor: push.actor ?? 'unknown', reason: push.reason }
     const same = model.versions.find(
       (version) => version.sha256 === hash && version.serviceFingerprint === service.fingerprint && version.service === service.id,
     )
-    const notes = [
-      ...(dataset === null ? [] : datasetNotes(dataset, service)),
-      ...(same === undefined ? [] : keptNotes({ ...push, dataset: dataset?.id }, same)),
-    ]
+    const trainedOn = dataset ?? (same === undefined ? null : await trainingSetOf(transaction, same))
+    const served = { model: push.model, service: service.id, serviceFingerprint: service.fingerprint, binding }
+    const how = { allowed: push.datasetMismatch === true, allow: 'push it with --dataset-mismatch' }
+    const trained = trainedOn === null && same !== undefined ? [] : await checkTrainedOn(transaction, trainedOn, served, how)
+    const notes = [...trained, ...(same === undefined ? [] : keptNotes({ ...push, dataset: dataset?.id }, same))]
     const number = same?.version ?? (model.versions.at(-1)?.version ?? 0) + 1
     if (same === undefined) {
       await insertVersion(transaction, push, { version: number, hash, service, dataset: dataset?.id ?? null })
@@ -115,22 +119,6 @@ async function insertVersion(
     .execute()
 }
 
-interface FoundDataset {
-  readonly id: string
-  /** `flight_features@1` */
-  readonly service: string
-  readonly fingerprint: string
-}
-
-async function findDataset(transaction: Kysely<LockstepTables>, id: string): Promise<FoundDataset> {
-  const sets = await transaction.selectFrom('lockstep.datasets').select(['id', 'service', 'fingerprint']).execute()
-  const found = sets.filter((set) => set.id.startsWith(id))
-  const [dataset] = found
-  if (dataset !== undefined && found.length === 1) return dataset
-  const what = dataset === undefined ? 'There is no training set' : `There are ${found.length} training sets`
-  throw new LockstepError('UNKNOWN_DEFINITION', `${what} "${id}"; list what there is with "lockstep dataset list".`, { details: { id } })
-}
-
 /** A version keeps what it was pushed with. */
 function keptNotes(
   { metadata, metrics, params, dataset, gitCommit }: Omit<ModelPush, 'dataset'> & { readonly dataset: string | undefined },
@@ -148,10 +136,4 @@ function keptNotes(
   if (gitCommit !== undefined && gitCommit !== kept.gitCommit) names.push('git commit')
   if (names.length === 0) return []
   return [`what this push says otherwise (${names.join(', ')}) is not stored: the version ${version} keeps what it was pushed with`]
-}
-
-function datasetNotes(dataset: FoundDataset, service: ServicePlan): string[] {
-  if (dataset.service === service.id && dataset.fingerprint === service.fingerprint) return []
-  const whose = dataset.service === service.id ? `another definition of "${service.id}"` : `"${dataset.service}"`
-  return [`the training set "${dataset.id}" is of ${whose}, and the model is served with the features of "${service.id}"`]
 }

@@ -14,6 +14,7 @@ import { recordModelEvent } from './model-events.ts'
 import { checkAlias, pickVersion, requireAlias } from './pick-version.ts'
 import type { VersionReference } from './pick-version.ts'
 import { bumpRevision, lockRegistry, readRevision } from './revision.ts'
+import { checkTrainedOn, trainingSetOf } from './trained-features.ts'
 
 /** How many versions an alias remembers to roll back to. */
 const formerKept = 100
@@ -41,13 +42,16 @@ export interface ChangeOptions {
 export interface PromoteOptions extends LoadOnServersOptions, ChangeOptions {
   /** Changes it without having servers load the version first, which then answers on each once that has loaded it. */
   readonly atOnce?: boolean
+  /** Does it though the version was trained on other features than it is served with. */
+  readonly datasetMismatch?: boolean
 }
 
 /**
  * Points an alias at a version, which answers from then on: with `champion`, requests that name no version. All servers have loaded it before, as a rule.
  *
  * @param wanted a number, or another alias
- * @throws LockstepError `UNKNOWN_DEFINITION`, `INVALID_NAME`, or `NOT_PROMOTABLE` where the version cannot be served any more, a server cannot load it, or the alias was changed meanwhile
+ * @throws LockstepError `UNKNOWN_DEFINITION`, `INVALID_NAME`, or `NOT_PROMOTABLE` where the version cannot be served any more, a server cannot load it, or the alias was changed meanwhile;
+ *   `DATASET_MISMATCH`
  */
 export async function promoteModel(
   db: Database,
@@ -55,14 +59,21 @@ export async function promoteModel(
   wanted: VersionReference,
   by: Actor,
   alias: string = championAlias,
-  { atOnce = false, ...options }: PromoteOptions = {},
+  { atOnce = false, datasetMismatch = false, ...options }: PromoteOptions = {},
 ): Promise<AliasChange> {
   checkAlias(alias)
   const catalog = await loadCatalog(db)
   const model = catalog.model(name)
-  const { version } = pickVersion(model, wanted)
-  requireServable(catalog, model, alias, version)
+  const picked = pickVersion(model, wanted)
+  const { version } = picked
+  const { binding } = requireServable(catalog, model, alias, version)
   const before = model.aliases.get(alias)?.version
+  const dataset = await trainingSetOf(db.kysely, picked)
+  if (dataset !== null && before !== version) {
+    const served = { model: name, service: picked.service, serviceFingerprint: picked.serviceFingerprint, binding }
+    const allow = 'promote it with --dataset-mismatch, or "datasetMismatch": true over HTTP'
+    await checkTrainedOn(db.kysely, dataset, served, { allowed: datasetMismatch, allow })
+  }
   const servers = atOnce || before === version ? null : await loadOnServers(db, name, { version, revision: catalog.revision }, options)
   const change = await changeAlias(db, name, options, async (now, transaction) => {
     // it may have waited for its turn
@@ -187,9 +198,9 @@ async function changeAlias(
   })
 }
 
-function requireServable(catalog: Catalog, model: CatalogModel, alias: string, version: number): void {
+function requireServable(catalog: Catalog, model: CatalogModel, alias: string, version: number): ReturnType<typeof bindVersion> {
   try {
-    bindVersion(catalog, model.spec, pickVersion(model, version))
+    return bindVersion(catalog, model.spec, pickVersion(model, version))
   } catch (cause) {
     throw new LockstepError(
       'NOT_PROMOTABLE',

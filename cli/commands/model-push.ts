@@ -9,6 +9,7 @@ import { aliasChangeText } from '../alias-change-text.ts'
 import type { Command } from '../command.ts'
 import { bytes } from '../human.ts'
 import { modelVersionJson } from '../model-json.ts'
+import { datasetMismatchOption } from '../promote-with-progress.ts'
 import { checkedOutCommit, metadataOf, metricsOf, paramsOf } from '../push-facts.ts'
 
 export const modelPushCommand: Command = {
@@ -16,6 +17,7 @@ export const modelPushCommand: Command = {
   summary: 'Store an ONNX file as the next version of a model',
   description: [
     "The file's inputs and outputs are checked against the model's feature service first. The same file for the same service again is the same version.",
+    'With --dataset, the features of the training set are compared with those that the model is served with: another view, another version of it or another order is refused.',
     'The newest version answers requests, until one is made the champion: from then on the champion does, whatever is pushed.',
   ],
   arguments: [
@@ -26,6 +28,7 @@ export const modelPushCommand: Command = {
     metric: { value: 'NAME=NUMBER', help: 'What it was judged by.', many: true },
     param: { value: 'NAME=VALUE', help: 'What it was trained with.', many: true },
     dataset: { value: 'ID', help: 'The training set that it was made of; the beginning of its id is enough.' },
+    'dataset-mismatch': datasetMismatchOption,
     'git-commit': { value: 'SHA', help: 'The commit of the code that trained it; auto: the one that is checked out here.' },
     metadata: { value: 'FILE|JSON', help: 'An object to keep with the version.' },
     alias: { value: 'ALIAS', help: 'Point this alias at it: champion serves it.' },
@@ -51,6 +54,7 @@ export const modelPushCommand: Command = {
       metrics,
       params,
       actor,
+      datasetMismatch: input.flag('dataset-mismatch'),
       ...metadata,
       ...(dataset === undefined ? {} : { dataset }),
       ...(gitCommit === undefined ? {} : { gitCommit }),

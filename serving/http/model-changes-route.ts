@@ -27,7 +27,12 @@ const atOnce = z
   .optional()
   .describe('Changes it without having servers load the version first: each answers with it once that has loaded')
 
-const promoteSchema = z.strictObject({ version: versionSchema, reason, atOnce })
+const datasetMismatch = z
+  .boolean()
+  .optional()
+  .describe('It is meant that the version was trained on other features than it is served with; else that is refused with DATASET_MISMATCH')
+
+const promoteSchema = z.strictObject({ version: versionSchema, reason, atOnce, datasetMismatch })
 const rollbackSchema = z.strictObject({ alias, reason })
 /** 202: it is made, and not in force on this server yet. */
 const changeStatuses = [200, 202]
@@ -114,8 +119,8 @@ export const modelChangeRoutes: readonly Route[] = [
 ]
 
 async function promoted(call: Call, deps: AppDeps, to: string, body: z.infer<typeof promoteSchema>): Promise<RouteAnswer> {
-  const { version, reason: why, atOnce: now = false } = body
-  const options = { atOnce: now, ...whileAwaited(call) }
+  const { version, reason: why, atOnce: now = false, datasetMismatch: meant = false } = body
+  const options = { atOnce: now, datasetMismatch: meant, ...whileAwaited(call) }
   return changed(call, await deps.modelChanges.promote(nameOf(call), version, to, actorOf(call, why), options))
 }
 

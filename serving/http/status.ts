@@ -23,6 +23,7 @@ export function statusOf({ code, details }: LockstepError): HttpErrorStatus {
     case 'METHOD_NOT_ALLOWED':
       return 405
     case 'NOT_PROMOTABLE':
+    case 'DATASET_MISMATCH':
       return 409
     case 'BODY_TOO_LARGE':
       return 413

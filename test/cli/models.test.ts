@@ -48,7 +48,9 @@ describe('the life of a model', () => {
   it('is pushed, promoted, rolled back and told of from the command line', async () => {
     await writeFile(join(folder, 'facts.json'), '{"team": "delays"}')
     const facts = '--metric auc=0.71 --metric loss=0.2 --param depth=3 --param kind=trees --dataset set --git-commit abc123'.split(' ')
-    const first = await json('model', 'push', 'delay', join(folder, 'logistic.onnx'), ...facts, '--metadata', join(folder, 'facts.json'))
+    const push = ['model', 'push', 'delay', join(folder, 'logistic.onnx'), ...facts, '--metadata', join(folder, 'facts.json')]
+    await expect(lockstep(...push)).rejects.toMatchObject(refused('DATASET_MISMATCH', 'push it with --dataset-mismatch'))
+    const first = await json(...push, '--dataset-mismatch')
     expect(first).toMatchObject({ version: 1, metrics: { auc: 0.71, loss: 0.2 }, params: { depth: 3, kind: 'trees' }, champion: null })
     expect(first).toMatchObject({
       dataset: 'set-one',
@@ -59,7 +61,8 @@ describe('the life of a model', () => {
 
     const second = await text('model', 'push', 'delay', join(folder, 'mlp.onnx'), '--alias', 'challenger')
     expect(second).toContain('The alias "challenger" of delay is version 2 now.')
-    const promoted = await text('model', 'promote', 'delay@1', '--reason', 'as agreed')
+    await expect(lockstep('model', 'promote', 'delay@1')).rejects.toMatchObject(refused('DATASET_MISMATCH', 'another definition'))
+    const promoted = await text('model', 'promote', 'delay@1', '--reason', 'as agreed', '--dataset-mismatch')
     expect(promoted).toBe('The alias "champion" of delay is version 1 now; it was 2.')
     expect(await json('model', 'promote', 'delay@challenger')).toMatchObject({ from: 1, to: 2, changed: true })
     expect(await json('model', 'rollback', 'delay')).toMatchObject({ from: 2, to: 1 })

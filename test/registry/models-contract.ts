@@ -5,6 +5,7 @@ import { loadCatalog } from '../../registry/catalog.ts'
 import type { ModelContract } from '../../registry/model-contract.ts'
 import { listModelVersions, readModelBytes } from '../../registry/model-versions.ts'
 import { pushModel } from '../../registry/models.ts'
+import { promoteModel } from '../../registry/promote.ts'
 import { catalogRevision } from '../../registry/revision.ts'
 import { openPostgres } from '../../runtime/open-postgres.ts'
 import type { TestRegistry } from './databases.ts'
@@ -70,6 +71,54 @@ export function modelsContract(opened: () => TestRegistry): void {
       expect(await readModelBytes(registry.db, 'delay', 1)).toEqual(bytes)
       expect(await catalogRevision(registry.db)).toBe(before + 1)
       expect((await loadCatalog(registry.db)).model('delay').versions).toEqual([pushed.version])
+    })
+
+    describe('of which a training set is named', () => {
+      const trainedOn = async (id: string, service: string, fingerprint = '') => {
+        const { fingerprint: own } = (await loadCatalog(registry.db)).service(service)
+        await registry.db.query(
+          `insert into lockstep.datasets (id, service, fingerprint, path, manifest) values ('${id}', '${service}', '${fingerprint || own}', '/sets/${id}', '{}')`,
+        )
+      }
+      const by = { actor: 'ann', reason: undefined }
+
+      it('is refused with other features, though they have the same names, unless that is meant', async () => {
+        await trainedOn('day-1', 'flight_features@1')
+        expect((await push('one', { dataset: 'day-1' })).notes).toEqual([])
+        await applyChanges(registry.db, sampleSet({ delays: { version: 2 }, context: { version: 2 }, service: { version: 2 } }))
+        const error = await refusal(push('two', { dataset: 'day-1', alias: 'champion' }))
+        expect([error.code, error.message]).toEqual([
+          'DATASET_MISMATCH',
+          'The model "delay" was trained on other features: the training set "day-1" is of "flight_features@1", and the model is served with the features of "flight_features@2": "landed1h" is of "airport_delays@1" there and of "airport_delays@2" here, "meanDelay6h" is of "airport_delays@1" there and of "airport_delays@2" here, "lastDelay" is of "airport_delays@1" there and of "airport_delays@2" here, and 1 more. Train it on a training set of "flight_features@2"; if this is meant, push it with --dataset-mismatch.',
+        ])
+        const { notes, version } = await push('two', { dataset: 'day-1', datasetMismatch: true })
+        expect(notes).toEqual([expect.stringContaining('is of "flight_features@1"')])
+        // the file is there now, and was trained on no other features for that
+        expect((await refusal(push('two', { alias: 'champion' }))).code).toBe('DATASET_MISMATCH')
+
+        for (const alias of ['champion', 'challenger'])
+          expect((await refusal(promoteModel(registry.db, 'delay', version.version, by, alias))).code).toBe('DATASET_MISMATCH')
+        await promoteModel(registry.db, 'delay', 1, by)
+        const meant = { datasetMismatch: true }
+        expect(await promoteModel(registry.db, 'delay', version.version, by, 'champion', meant)).toMatchObject({ to: 2 })
+        // what is served already is promoted again
+        expect(await promoteModel(registry.db, 'delay', version.version, by)).toMatchObject({ changed: false })
+      })
+
+      it('is refused where its service had another definition, and taken where its features are the same', async () => {
+        await trainedOn('old', 'flight_features@1', 'another')
+        const { message } = await refusal(push('one', { dataset: 'old' }))
+        expect(message).toContain('it has the features of another definition of "flight_features@1"')
+        await trainedOn('same', 'flight_features@1')
+        await applyChanges(registry.db, sampleSet({ service: { version: 2 } }))
+        expect((await push('one', { dataset: 'same' })).notes).toEqual([])
+      })
+
+      it('says what it cannot compare where none is named', async () => {
+        expect((await push('one')).notes).toEqual([
+          'no training set was named, so nothing checks that "delay" was trained on the features of "flight_features@1"; name it with --dataset',
+        ])
+      })
     })
 
     it('pushed again is the version that is there', async () => {

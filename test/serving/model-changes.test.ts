@@ -71,6 +71,19 @@ describe('the champion over HTTP', () => {
     ])
   })
 
+  it('is not promoted with other features than it was trained on, unless the body says that it is meant', async () => {
+    await world.db.query(
+      `insert into lockstep.datasets (id, service, fingerprint, path, manifest) values ('set-one', 'flight@1', 'other', '/one', '{}')`,
+    )
+    const bytes = constantModel(0.125)
+    const push = { model: 'delay', bytes, contract: await inspectModel(bytes), dataset: 'set-one', datasetMismatch: true }
+    const { version } = (await pushModel(world.db, push)).version
+    const error = { code: 'DATASET_MISMATCH', message: expect.stringContaining('"datasetMismatch": true') as string }
+    expect(await send('POST', '/promote', { version })).toMatchObject({ status: 409, body: { error } })
+    expect(await send('PUT', '/aliases/shadow', { version })).toMatchObject({ status: 409, body: { error } })
+    expect((await send('PUT', '/aliases/shadow', { version, datasetMismatch: true })).body).toMatchObject({ to: version })
+  })
+
   it('is refused with the status that fits', async () => {
     for (const reason of ['a\0b', '\ud800'])
       expect(await send('POST', '/promote', { version: 1, reason })).toMatchObject({

@@ -1,0 +1,131 @@
+import type { Kysely } from 'kysely'
+import { LockstepError } from '../kernel/errors.ts'
+import type { ServiceSpec } from '../kernel/service-spec.ts'
+import type { LockstepTables } from '../migrations/schema.ts'
+import { storedDefinitions } from './definition.ts'
+import type { ModelBinding } from './model-binding.ts'
+
+/** What a model version is served with. */
+export interface ServedFeatures {
+  readonly model: string
+  /** `flight_features@2` */
+  readonly service: string
+  readonly serviceFingerprint: string
+  readonly binding: ModelBinding
+}
+
+interface TrainingSet {
+  readonly id: string
+  /** `flight_features@1` */
+  readonly service: string
+  readonly fingerprint: string
+}
+
+/** The training set of a pushed version; null: it named none, or the registry does not know it any more. */
+export async function trainingSetOf(
+  handle: Kysely<LockstepTables>,
+  { dataset }: { readonly dataset: string | null },
+): Promise<TrainingSet | null> {
+  if (dataset === null) return null
+  const set = await handle
+    .selectFrom('lockstep.datasets')
+    .select(['id', 'service', 'fingerprint'])
+    .where('id', '=', dataset)
+    .executeTakeFirst()
+  return set ?? null
+}
+
+/** @throws LockstepError `UNKNOWN_DEFINITION` where there is no such training set, or several whose ids begin so */
+export async function findTrainingSet(handle: Kysely<LockstepTables>, id: string): Promise<TrainingSet> {
+  const sets = await handle.selectFrom('lockstep.datasets').select(['id', 'service', 'fingerprint']).execute()
+  const exact = sets.find((set) => set.id === id)
+  const found = exact === undefined ? sets.filter((set) => set.id.startsWith(id)) : [exact]
+  const [dataset] = found
+  if (dataset !== undefined && found.length === 1) return dataset
+  const what = dataset === undefined ? 'There is no training set' : `There are ${found.length} training sets`
+  throw new LockstepError('UNKNOWN_DEFINITION', `${what} "${id}"; list what there is with "lockstep dataset list".`, { details: { id } })
+}
+
+/**
+ * Whether a model was trained on the features that it is served with.
+ *
+ * @param dataset what it was trained on; null: nobody said
+ * @param how `allowed`: a difference is meant; `allow`: what to do where it is
+ * @returns what is worth knowing
+ * @throws LockstepError `DATASET_MISMATCH` saying which features differ
+ */
+export async function checkTrainedOn(
+  handle: Kysely<LockstepTables>,
+  dataset: TrainingSet | null,
+  served: ServedFeatures,
+  how: { readonly allowed: boolean; readonly allow: string },
+): Promise<string[]> {
+  const { model, service } = served
+  if (dataset === null) {
+    return [
+      `no training set was named, so nothing checks that "${model}" was trained on the features of "${service}"; name it with --dataset`,
+    ]
+  }
+  const why = await otherFeatures(handle, dataset, served)
+  if (why === null) return []
+  const what = `the training set "${dataset.id}" is of "${dataset.service}", and the model is served with the features of "${service}": ${why}`
+  if (how.allowed) return [what]
+  throw new LockstepError(
+    'DATASET_MISMATCH',
+    `The model "${model}" was trained on other features: ${what}. Train it on a training set of "${service}"; if this is meant, ${how.allow}.`,
+    { details: { model, service, dataset: dataset.id, datasetService: dataset.service } },
+  )
+}
+
+/**
+ * A feature that the training set does not have, or has from another view or another version of it, or in another place of a packed input. null: there is none. Features that
+ * the model does not take do not matter.
+ */
+async function otherFeatures(
+  handle: Kysely<LockstepTables>,
+  dataset: TrainingSet,
+  { service, serviceFingerprint, binding }: ServedFeatures,
+): Promise<string | null> {
+  if (dataset.service === service && dataset.fingerprint === serviceFingerprint) return null
+  const stored = await storedDefinitions(handle)
+  const originsOf = (id: string, fingerprint: string) => {
+    const found = stored.find(
+      (each) => each.kind === 'service' && `${each.name}@${each.version}` === id && each.fingerprint === fingerprint,
+    )
+    return found?.kind === 'service' ? originsIn(found.spec) : null
+  }
+  const [trained, served] = [originsOf(dataset.service, dataset.fingerprint), originsOf(service, serviceFingerprint)]
+  if (trained === null || served === null) return `it has the features of another definition of "${dataset.service}"`
+
+  const taken = binding.inputs.flatMap(({ columns }) => columns.map(({ name }) => name))
+  const differing = taken.flatMap((name) => {
+    const [then, now] = [trained.get(name), served.get(name)]
+    if (then === undefined) return [`"${name}" is not in it`]
+    return then === now ? [] : [`"${name}" is of ${then} there and of ${now ?? 'nothing'} here`]
+  })
+  if (differing.length > 0) return listed(differing)
+  const inOrder = [...trained.keys()].filter((name) => taken.includes(name))
+  if (binding.layout === 'named' || inOrder.every((name, i) => name === taken[i])) return null
+  return `its features stand in another order: ${inOrder.join(', ')} there and ${taken.join(', ')} here`
+}
+
+/** Where each feature of a service comes from, by its name there, in order. */
+function originsIn({ members }: ServiceSpec): ReadonlyMap<string, string> {
+  return new Map(
+    members.flatMap((member) =>
+      member.features.map((feature) => {
+        if (member.kind === 'onDemand') return [feature, `"${member.view}"`] as const
+        const { view, alias, key } = member.use
+        const by = alias === null ? '' : ` by ${key.join(', ')}`
+        return [alias === null ? feature : `${alias}__${feature}`, `"${view}"${by}`] as const
+      }),
+    ),
+  )
+}
+
+const mostListed = 3
+
+function listed(reasons: readonly string[]): string {
+  const more = reasons.length - mostListed
+  return `${reasons.slice(0, mostListed).join(', ')}${more > 0 ? `, and ${more} more` : ''}`
+}
