@@ -4,6 +4,7 @@ import { LockstepError } from '../kernel/errors.ts'
 import type { LogShares } from './log-shares.ts'
 import { logNothing, parseLogShares } from './log-shares.ts'
 import { parseRedisUrl } from './redis-url.ts'
+import type { TlsFiles } from './tls-pair.ts'
 
 // Every process of Lockstep runs in UTC, wherever its machine stands: what a transform makes of a Date must not depend on it.
 process.env['TZ'] = 'UTC'
@@ -28,6 +29,8 @@ export interface Config {
   readonly directory: string
   readonly host: string
   readonly port: number
+  /** The files of the certificate and key for HTTP and gRPC, absolute; null: both are plain. */
+  readonly tls: TlsFiles | null
   /** Where gRPC is answered; null: nowhere. */
   readonly grpcPort: number | null
   /** How many gRPC calls of one connection may be under way. */
@@ -111,6 +114,8 @@ export const variables = z.object({
   LOCKSTEP_DIR: z.string().default('.lockstep'),
   LOCKSTEP_HOST: z.string().default('127.0.0.1'),
   LOCKSTEP_PORT: integer(0, 65_535).default(8080),
+  LOCKSTEP_TLS_CERT: z.string().optional(),
+  LOCKSTEP_TLS_KEY: z.string().optional(),
   LOCKSTEP_GRPC_PORT: integer(0, 65_535).optional(),
   LOCKSTEP_GRPC_MAX_STREAMS: integer(1, 100_000).default(100),
   LOCKSTEP_GRPC_MAX_CONNECTIONS: integer(1, 1_000_000).optional(),
@@ -163,6 +168,11 @@ export function loadConfig(env: Readonly<Record<string, string | undefined>> = p
   }
   if (parsed.data?.LOCKSTEP_REDIS_READS === 'replica' && parseRedisUrl(parsed.data.LOCKSTEP_REDIS_URL ?? '')?.cluster !== true)
     problems.push('"LOCKSTEP_REDIS_READS" is "replica", which only a cluster has: set LOCKSTEP_REDIS_URL to redis+cluster://host:6379')
+  const { LOCKSTEP_TLS_CERT: cert, LOCKSTEP_TLS_KEY: key } = given
+  if ((cert === undefined) !== (key === undefined))
+    problems.push(
+      `"${cert === undefined ? 'LOCKSTEP_TLS_CERT' : 'LOCKSTEP_TLS_KEY'}" is missing: set both LOCKSTEP_TLS_CERT and LOCKSTEP_TLS_KEY, or neither`,
+    )
   if (!parsed.success || problems.length > 0) {
     throw new LockstepError('CONFIG_INVALID', `The environment is not a configuration: ${problems.join('; ')}.`, { details: { problems } })
   }
@@ -178,6 +188,7 @@ export function loadConfig(env: Readonly<Record<string, string | undefined>> = p
     directory: resolve(data.LOCKSTEP_DIR),
     host: data.LOCKSTEP_HOST,
     port: data.LOCKSTEP_PORT,
+    tls: cert === undefined || key === undefined ? null : { cert: resolve(cert), key: resolve(key) },
     grpcPort: data.LOCKSTEP_GRPC_PORT ?? null,
     grpcMaxStreams: data.LOCKSTEP_GRPC_MAX_STREAMS,
     grpcMaxConnections: data.LOCKSTEP_GRPC_MAX_CONNECTIONS ?? null,

@@ -1,5 +1,5 @@
-import type { Server } from 'node:http'
 import type { Socket } from 'node:net'
+import type { HttpServer } from './http/http-server.ts'
 
 /** How often idle connections are closed while others are not, milliseconds. */
 const stepMs = 20
@@ -10,12 +10,14 @@ const stepMs = 20
  *
  * @param http before it listens
  */
-export function drainOf(http: Server): (capMs: number) => Promise<void> {
+export function drainOf(http: HttpServer): (capMs: number) => Promise<void> {
   const connections = new Set<Socket>()
-  http.on('connection', (socket) => {
+  const connected = (socket: Socket): void => {
     connections.add(socket)
     socket.once('close', () => connections.delete(socket))
-  })
+  }
+  http.on('connection', connected)
+  http.on('secureConnection', connected) // of TLS: what it has read is what was sent within
 
   return async (capMs) => {
     if (!http.listening) return

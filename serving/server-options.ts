@@ -3,6 +3,7 @@ import type { OnlineStore } from '../online/store.ts'
 import type { Database } from '../runtime/database.ts'
 import type { LogShares } from '../runtime/log-shares.ts'
 import type { Logger } from '../runtime/log.ts'
+import type { TlsFiles } from '../runtime/tls-pair.ts'
 import type { BackfillDeps, Backfills } from './backfills.ts'
 import type { EventIntake, EventIntakeDeps } from './event-intake.ts'
 import type { GatewayOptions } from './gateway/gateway.ts'
@@ -25,6 +26,8 @@ export interface ServerOptions {
     readonly staleSeconds?: number
     /** How many megabytes of them are remembered. Default: 64. */
     readonly staleMegabytes?: number
+    /** Where the certificate and key for HTTP and gRPC are. Default: null, without TLS. */
+    readonly tls?: TlsFiles | null
     /** How many gRPC calls of one connection may be under way, and how many connections may be open. Defaults as `GrpcOptions`. */
     readonly grpcMaxStreams?: number
     readonly grpcMaxConnections?: number | null

@@ -1,4 +1,3 @@
-import { createServer as createHttpServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { setTimeout as delay } from 'node:timers/promises'
 import { allocateYoung } from '../runtime/allocate-young.ts'
@@ -17,6 +16,7 @@ import type { Database } from '../runtime/database.ts'
 import { logNothing } from '../runtime/log-shares.ts'
 import { parseRedisUrl, redisServers } from '../runtime/redis-url.ts'
 import { isUnavailable } from '../runtime/postgres-unavailable.ts'
+import { openTlsPair } from '../runtime/tls-pair.ts'
 import { byPlan } from './by-plan.ts'
 import { within } from './deadline.ts'
 import { drainOf } from './drain.ts'
@@ -25,11 +25,10 @@ import { createDependency } from './dependency.ts'
 import { createGateway } from './gateway/gateway.ts'
 import { isLoopback } from './gateway/loopback.ts'
 import type { GrpcServer } from './grpc/grpc-server.ts'
-import { answerClientError, maxHeadBytes } from './http/client-error.ts'
 import { createApp, routes } from './http/app.ts'
 import type { AppDeps } from './http/context.ts'
 import { guarded } from './http/guard.ts'
-import { IncomingRequest } from './http/incoming-request.ts'
+import { createHttpServer } from './http/http-server.ts'
 import { createLimit } from './limit.ts'
 import { listening as listenOn } from './listening.ts'
 import { createLogMetrics } from './log/log-metrics.ts'
@@ -54,8 +53,6 @@ import type { Readiness, Whole } from './whole.ts'
 const historyLimit = { running: 4, waiting: 100, name: 'reads of the history' }
 /** How long a change of the registry waits for a model that is to be loaded for it. */
 const patienceMs = 500
-/** How long a connection may be idle: longer than load balancers keep theirs, which is a minute as a rule, so that none sends into one that is being closed. */
-const keepAliveMs = 75_000
 /** How long the parts of a server may take to close, after the requests under way. */
 const loopsStopMs = 2000
 const partsCloseMs = 6000
@@ -77,6 +74,8 @@ export function createServer(options: ServerOptions): LockstepServer {
   allocateYoung()
   const { log, headMs = 10_000, requestMs = 60_000 } = options
   const pollMs = options.pollMs ?? 2000
+  const files = options.config.tls ?? null
+  const tls = files === null ? null : openTlsPair(files, { log, metrics: options.metrics, now: Date.now })
   const database = createDependency({ name: 'The database', open: options.database, ping: (db) => db.ping(), log })
   const store = createDependency({ name: storeName(options.config.redisUrl), open: options.store, ping: (online) => online.ping(), log })
   const metrics = createServingMetrics(options.metrics)
@@ -187,24 +186,14 @@ export function createServer(options: ServerOptions): LockstepServer {
     idleBackfillMs: options.idleBackfillMs ?? 60_000,
     corsOrigins: options.config.corsOrigins ?? [],
   }
-  const http = createHttpServer(
-    {
-      IncomingMessage: IncomingRequest,
-      headersTimeout: headMs,
-      requestTimeout: requestMs,
-      connectionsCheckingInterval: 1000,
-      keepAliveTimeout: keepAliveMs,
-      maxHeaderSize: maxHeadBytes,
-    },
-    guarded(createApp(deps), {
-      admission: gateway.admission,
-      routes,
-      requestTimeoutMs: gateway.requestTimeoutMs,
-      corsOrigins: deps.corsOrigins,
-      closing: deps.closing,
-    }),
-  )
-  http.on('clientError', answerClientError)
+  const listener = guarded(createApp(deps), {
+    admission: gateway.admission,
+    routes,
+    requestTimeoutMs: gateway.requestTimeoutMs,
+    corsOrigins: deps.corsOrigins,
+    closing: deps.closing,
+  })
+  const http = createHttpServer(listener, { headMs, requestMs, tls })
   const drain = drainOf(http)
   let grpc: GrpcServer | null = null
   const loops: Repeated[] = []
@@ -251,7 +240,7 @@ export function createServer(options: ServerOptions): LockstepServer {
 
   function readiness(): Readiness {
     const reasons: string[] = []
-    const warnings = [...models.failures, ...views.warnings, ...transforms.warnings]
+    const warnings = [...models.failures, ...views.warnings, ...transforms.warnings, ...(tls?.warnings() ?? [])]
     if (closing) reasons.push('The server is shutting down.')
     // where something else is given, it is ready without the store
     if (store.failure !== null) ((options.whenUnavailable ?? 'error') === 'error' ? reasons : warnings).push(store.failure)
@@ -321,6 +310,7 @@ export function createServer(options: ServerOptions): LockstepServer {
     const drainMs = options.drainMs ?? 10_000
     await Promise.all([drain(drainMs), grpc?.close(drainMs)])
     gateway.close()
+    tls?.close()
     const pushed = closed('the pushed events', loopsStopMs, intake.close(foldsCloseMs))
     drained.abort(new LockstepError('NOT_READY', 'The server is shutting down.'))
     await closed(
@@ -356,7 +346,7 @@ export function createServer(options: ServerOptions): LockstepServer {
   async function listenGrpc(host: string, port: number): Promise<number> {
     const { createGrpcServer } = await import('./grpc/grpc-server.ts')
     const { grpcMaxStreams: maxStreams, grpcMaxConnections: maxConnections } = options.config
-    grpc = createGrpcServer(deps, { firstCallMs: headMs, requestMs, maxStreams, maxConnections })
+    grpc = createGrpcServer(deps, { firstCallMs: headMs, requestMs, tls, maxStreams, maxConnections })
     return await grpc.listen(host, port)
   }
 
@@ -397,7 +387,7 @@ export function createServer(options: ServerOptions): LockstepServer {
       const boundGrpcPort = grpcPort === undefined ? null : await listenGrpc(host, grpcPort)
       if (warmMs === 0) watch()
       const address = http.address() as AddressInfo
-      const url = `http://${host.includes(':') ? `[${host}]` : host}:${address.port}`
+      const url = `${tls === null ? 'http' : 'https'}://${host.includes(':') ? `[${host}]` : host}:${address.port}`
       return { host, port: address.port, url, grpcPort: boundGrpcPort }
     },
     readiness,

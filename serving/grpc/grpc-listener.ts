@@ -1,9 +1,12 @@
 import { readFileSync } from 'node:fs'
 import type { AddressInfo, Socket } from 'node:net'
 import { createServer } from 'node:net'
+import type { Server as TlsServer } from 'node:tls'
+import { createServer as createTlsServer } from 'node:tls'
 import type { Server, ServerInterceptingCallInterface, ServerInterceptor } from '@grpc/grpc-js'
 import { ServerCredentials, ServerInterceptingCall, status } from '@grpc/grpc-js'
 import type { Logger } from '../../runtime/log.ts'
+import type { TlsPair } from '../../runtime/tls-pair.ts'
 import { listening } from '../listening.ts'
 
 /** How long connections and calls may take: as those of HTTP. */
@@ -105,21 +108,24 @@ export function createGrpcPatrol({ firstCallMs, requestMs }: GrpcPatience) {
   }
 }
 
+export interface GrpcListenerDeps {
+  readonly connected: (socket: Socket) => void
+  readonly maxConnections: number
+  readonly tls: TlsPair | null
+  /** How long a TLS handshake may take. */
+  readonly firstCallMs: number
+  readonly log: Logger
+}
+
 /** Accepts connections for a gRPC server, which has no limit to them of its own. */
-export function createGrpcListener(
-  server: Server,
-  {
-    connected,
-    maxConnections,
-    log,
-  }: { readonly connected: (socket: Socket) => void; readonly maxConnections: number; readonly log: Logger },
-): GrpcListener {
+export function createGrpcListener(server: Server, { connected, maxConnections, tls, firstCallMs, log }: GrpcListenerDeps): GrpcListener {
   const injector = server.createConnectionInjector(ServerCredentials.createInsecure())
   let warnedMs = Number.NEGATIVE_INFINITY
-  const accepting = createServer({ noDelay: true }, (socket) => {
+  const take = (socket: Socket): void => {
     connected(socket)
     injector.injectConnection(socket)
-  })
+  }
+  const accepting = tls === null ? createServer({ noDelay: true }, take) : secure(tls)
   // without the second the pool would offer a connection that nobody takes to its workers again and again
   Object.assign(accepting, { maxConnections, dropMaxConnection: true })
   accepting.on('drop', () => {
@@ -133,6 +139,12 @@ export function createGrpcListener(
       return (accepting.address() as AddressInfo).port
     },
     stop: () => void accepting.close(),
+  }
+
+  function secure(pair: TlsPair): TlsServer {
+    const secured = createTlsServer({ ...pair.context, ALPNProtocols: ['h2'], handshakeTimeout: firstCallMs, noDelay: true }, take)
+    pair.onChange((context) => secured.setSecureContext(context))
+    return secured
   }
 }
 

@@ -13,6 +13,7 @@ import { checkModelReady, isReady, modelMetadata, repositoryIndex, serverMetadat
 import type { Caller } from '../oip/infer.ts'
 import { infer } from '../oip/infer.ts'
 import { rowsOf } from '../oip/infer-request.ts'
+import type { TlsPair } from '../../runtime/tls-pair.ts'
 import type { GrpcPatience } from './grpc-listener.ts'
 import { createGrpcListener, createGrpcPatrol, defaultMaxConnections } from './grpc-listener.ts'
 import { createHealth } from './health.ts'
@@ -34,6 +35,8 @@ export interface GrpcServer {
 }
 
 export interface GrpcOptions extends GrpcPatience {
+  /** null: without TLS. */
+  readonly tls: TlsPair | null
   /** How many calls of one connection may be under way. Default: 100. */
   readonly maxStreams?: number | undefined
   /** Default: a quarter of the files that the process may have open. */
@@ -84,6 +87,8 @@ export function createGrpcServer(deps: AppDeps, options: GrpcOptions): GrpcServe
   })
   const listener = createGrpcListener(server, {
     connected: patrol.connected,
+    tls: options.tls,
+    firstCallMs: options.firstCallMs,
     maxConnections: options.maxConnections ?? defaultMaxConnections(),
     log: deps.log,
   })

@@ -1,7 +1,9 @@
 import { once } from 'node:events'
+import { readFileSync } from 'node:fs'
 import { mkdtemp, rm } from 'node:fs/promises'
 import type { IncomingMessage } from 'node:http'
 import { request } from 'node:http'
+import { request as requestTls } from 'node:https'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { text } from 'node:stream/consumers'
@@ -113,7 +115,7 @@ it('goes on answering where a worker is killed, replaces it, and counts as one',
   await expect(fetch(url)).rejects.toThrow('fetch failed')
 })
 
-it('answers predictions by every worker behind one port, and logs all of them', { timeout: 30_000 }, async () => {
+it('answers predictions by every worker behind one port over TLS, and logs all of them', { timeout: 30_000 }, async () => {
   const db = openPostgres(env['LOCKSTEP_POSTGRES_URL'] ?? '')
   const store = createRedisStore({ redis: openRedis(env['LOCKSTEP_REDIS_URL'] ?? ''), prefix: env['LOCKSTEP_REDIS_PREFIX'] ?? '' })
   try {
@@ -123,15 +125,25 @@ it('answers predictions by every worker behind one port, and logs all of them', 
     const bytes = await onnx('identity')
     await pushModel(db, { model: 'echo', bytes, contract: await inspectModel(bytes) })
 
-    const server = start({ ...env, LOCKSTEP_LOG_PREDICTIONS: '1', LOCKSTEP_ACCESS_LOG: '1' }, 'serve', '--port', '0', '--workers', '2')
-    const [, url = ''] = await server.until(/Listening on (\S+)\. 2 workers answer\./)
-    await whenReady(url)
+    const tls = join(import.meta.dirname, '../runtime/tls/first')
+    const settings = {
+      LOCKSTEP_LOG_PREDICTIONS: '1',
+      LOCKSTEP_ACCESS_LOG: '1',
+      LOCKSTEP_TLS_CERT: `${tls}.crt`,
+      LOCKSTEP_TLS_KEY: `${tls}.key`,
+    }
+    const server = start({ ...env, ...settings }, 'serve', '--port', '0', '--workers', '2')
+    const [, url = ''] = await server.until(/Listening on (https:\S+)\. 2 workers answer\./)
+    const own = { agent: false, ca: readFileSync(`${tls}.crt`), signal: AbortSignal.timeout(20_000) }
+    const statusOf = async (path: string) =>
+      ((await once(requestTls(`${url}${path}`, own).end(), 'response')) as [IncomingMessage])[0].statusCode
+    await until(async () => (await statusOf('/readyz')) === 200, 10_000)
     const workers = [await pidOf(server, true), await pidOf(server, false)]
     const asked = Array.from({ length: 16 }, (_, i) => ({ id: `asked-${i}`, distance: 100 + i }))
     const by = await Promise.all(
       asked.map(async ({ id, distance }) => {
         const headers = { 'content-type': 'application/json', 'x-request-id': id }
-        const asking = request(`${url}/v1/predict`, { agent: false, method: 'POST', headers, signal: AbortSignal.timeout(20_000) })
+        const asking = requestTls(`${url}/v1/predict`, { ...own, method: 'POST', headers })
         asking.end(JSON.stringify({ model: 'echo', entities: [{ airport: 'ATL', distance }] }))
         const [response] = (await once(asking, 'response')) as [IncomingMessage]
         expect([response.statusCode, JSON.parse(await text(response))]).toMatchObject([

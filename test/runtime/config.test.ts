@@ -26,6 +26,7 @@ describe('the configuration', () => {
       directory: resolve('.lockstep'),
       host: '127.0.0.1',
       port: 8080,
+      tls: null,
       grpcPort: null,
       grpcMaxStreams: 100,
       grpcMaxConnections: null,
@@ -61,6 +62,8 @@ describe('the configuration', () => {
         LOCKSTEP_DIR: '/var/lib/lockstep',
         LOCKSTEP_HOST: '0.0.0.0',
         LOCKSTEP_PORT: '0',
+        LOCKSTEP_TLS_CERT: '/etc/lockstep/tls.crt',
+        LOCKSTEP_TLS_KEY: '/etc/lockstep/tls.key',
         LOCKSTEP_GRPC_PORT: '8081',
         LOCKSTEP_GRPC_MAX_STREAMS: '50',
         LOCKSTEP_GRPC_MAX_CONNECTIONS: '200',
@@ -91,6 +94,7 @@ describe('the configuration', () => {
       directory: '/var/lib/lockstep',
       host: '0.0.0.0',
       port: 0,
+      tls: { cert: '/etc/lockstep/tls.crt', key: '/etc/lockstep/tls.key' },
       grpcPort: 8081,
       grpcMaxStreams: 50,
       grpcMaxConnections: 200,
@@ -153,12 +157,19 @@ describe('the configuration', () => {
     expect(message).not.toContain('hush')
   })
 
+  it('refuses a TLS certificate without its key, and a key without its certificate', () => {
+    expect(failure({ LOCKSTEP_TLS_CERT: 'a.crt' })).toContain('"LOCKSTEP_TLS_KEY" is missing')
+    expect(failure({ LOCKSTEP_TLS_KEY: 'a.key' })).toContain('"LOCKSTEP_TLS_CERT" is missing')
+  })
+
   it('is what the page in docs says, variable by variable, default by default', async () => {
     const page = await readFile(join(import.meta.dirname, '../../docs/configuration.md'), 'utf8')
     const unset: Readonly<Record<string, string>> = {
       LOCKSTEP_STREAM_REDIS_URL: 'that of `LOCKSTEP_REDIS_URL`',
       LOCKSTEP_NATS_URL: 'none',
       LOCKSTEP_CORS_ORIGINS: 'none',
+      LOCKSTEP_TLS_CERT: 'none',
+      LOCKSTEP_TLS_KEY: 'none',
       LOCKSTEP_GRPC_PORT: 'none',
       LOCKSTEP_GRPC_MAX_CONNECTIONS: 'a quarter of `ulimit -n`',
     }

@@ -1,11 +1,19 @@
 import { once } from 'node:events'
+import { readFileSync } from 'node:fs'
+import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import type { IncomingMessage } from 'node:http'
 import type { ClientHttp2Session, Settings } from 'node:http2'
 import { connect as connectHttp2 } from 'node:http2'
+import { get } from 'node:https'
 import type { Socket } from 'node:net'
 import { connect } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { text } from 'node:stream/consumers'
 import { setTimeout as wait } from 'node:timers/promises'
+import { connect as connectTls } from 'node:tls'
 import type { ServiceError } from '@grpc/grpc-js'
-import { Metadata, status } from '@grpc/grpc-js'
+import { credentials, Metadata, status } from '@grpc/grpc-js'
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest'
 import { createKey } from '../../../registry/keys/api-keys.ts'
 import type { Scope } from '../../../registry/keys/scope.ts'
@@ -360,5 +368,43 @@ describe('a gRPC connection', () => {
     expect((await told)[0]['grpc-status']).toBe(String(status.DEADLINE_EXCEEDED))
     expect(calling.closed).toBe(false)
     calling.destroy()
+  })
+})
+
+describe('TLS', () => {
+  it('holds for HTTP and gRPC, with the new certificate once its files change', async () => {
+    const folder = await mkdtemp(join(tmpdir(), 'lockstep-tls-'))
+    const tls = { cert: join(folder, 'a.crt'), key: join(folder, 'a.key') }
+    const pem = (name: string) => readFileSync(join(import.meta.dirname, '../../runtime/tls', name))
+    const put = async (name: string) => {
+      await writeFile(tls.cert, pem(`${name}.crt`))
+      await writeFile(tls.key, pem(`${name}.key`), { mode: 0o600 })
+    }
+    const subjectOf = async (port: number): Promise<string | undefined> => {
+      const socket = connectTls({ host: '127.0.0.1', port, ca: [pem('first.crt'), pem('second.crt')], ALPNProtocols: ['h2', 'http/1.1'] })
+      await once(socket, 'secureConnect')
+      const { CN } = socket.getPeerCertificate().subject
+      socket.destroy()
+      return [CN].flat()[0]
+    }
+    await put('first')
+    const { server, url, grpcPort } = await world.serve({ config: { bodyLimitBytes: 10_000, auth: 'off', tls } }, { grpcPort: 0 })
+    await server.whenReady()
+    expect(url).toMatch(/^https:/)
+    const asking = get(`${url}/readyz`, { ca: pem('first.crt'), agent: false })
+    const [answer] = (await once(asking, 'response')) as [IncomingMessage]
+    expect([answer.statusCode, JSON.parse(await text(answer))]).toMatchObject([200, { ready: true }])
+    using secure = openGrpc(`localhost:${grpcPort}`, credentials.createSsl(pem('first.crt')))
+    expect(await secure.ask('ModelInfer', { ...echo, inputs: [features], raw_input_contents: [raw] })).toMatchObject({ model_name: 'echo' })
+    using plain = openGrpc(`127.0.0.1:${grpcPort}`)
+    expect((await refused(plain.ask('ServerLive', {}))).code).toBe(status.UNAVAILABLE)
+
+    await put('second')
+    const ports = [Number(new URL(url).port), grpcPort ?? 0]
+    await vi.waitUntil(async () => (await Promise.all(ports.map(subjectOf))).every((name) => name === 'second.test'), 15_000)
+    // what is open goes on
+    expect(await secure.ask('ServerLive', {})).toEqual({ live: true })
+    await server.close()
+    await rm(folder, { recursive: true })
   })
 })

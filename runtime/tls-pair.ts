@@ -1,0 +1,184 @@
+import { createPrivateKey, X509Certificate } from 'node:crypto'
+import type { FSWatcher } from 'node:fs'
+import { readFileSync, statSync, watch } from 'node:fs'
+import { dirname } from 'node:path'
+import { createSecureContext } from 'node:tls'
+import type { Registry } from 'prom-client'
+import { Gauge } from 'prom-client'
+import { LockstepError, messageOf } from '../kernel/errors.ts'
+import type { Logger } from './log.ts'
+
+/** Paths of PEM files. */
+export interface TlsFiles {
+  /** The certificate, and behind it those of its issuers. */
+  readonly cert: string
+  readonly key: string
+}
+
+/** What servers take, as text in PEM. */
+export interface TlsContext {
+  readonly cert: string
+  readonly key: string
+}
+
+interface Loaded {
+  readonly context: TlsContext
+  readonly expiresAtMs: number
+}
+
+/** A certificate and its key, as the files hold them. */
+export interface TlsPair {
+  readonly context: TlsContext
+  /** Calls `use` with each pair that takes the place of this one. */
+  onChange(use: (context: TlsContext) => void): void
+  /** What an operator must see: a certificate that expires soon, or a new pair that cannot be used. */
+  warnings(): readonly string[]
+  close(): void
+}
+
+interface TlsPairDeps {
+  readonly log: Logger
+  readonly metrics: Registry
+  /** Milliseconds since the epoch. */
+  readonly now: () => number
+  /** How often the files are read where no notice of a change comes. Default 10,000. */
+  readonly pollMs?: number
+}
+
+const dayMs = 86_400_000
+const warnDays = 14
+/** Both files are changed one after the other. */
+const settleMs = 200
+
+/**
+ * Reads a certificate and its key, and reads them again when the files change: at a notice of the file system, and every 10 s, since network folders give none. A new pair that
+ * cannot be used is logged, and the old one stays.
+ *
+ * @throws LockstepError `CONFIG_INVALID` where a file cannot be read, is no PEM, or the key is not the certificate's
+ */
+export function openTlsPair(files: TlsFiles, { log, metrics, now, pollMs = 10_000 }: TlsPairDeps): TlsPair {
+  let loaded = load(files)
+  let failure: string | null = null
+  const uses: ((context: TlsContext) => void)[] = []
+  warnOfAccess(files, log)
+  const expiry = () => loaded.expiresAtMs
+  metrics.registerMetric(
+    new Gauge({
+      name: 'lockstep_tls_certificate_expiry_timestamp_seconds',
+      help: 'When the TLS certificate in use expires, in seconds since 1970.',
+      aggregator: 'min',
+      registers: [],
+      collect() {
+        this.set(expiry() / 1000)
+      },
+    }),
+  )
+
+  function reload(): void {
+    let next: Loaded
+    try {
+      next = load(files)
+    } catch (error) {
+      const message = messageOf(error)
+      if (message !== failure)
+        log.warn({ error: message }, 'the TLS files have changed and cannot be used; the certificate before them stays')
+      failure = message
+      return
+    }
+    failure = null
+    const { cert, key } = loaded.context
+    if (next.context.cert === cert && next.context.key === key) return
+    loaded = next
+    for (const use of uses) use(next.context)
+    log.info({ expires: day(next.expiresAtMs) }, 'the TLS certificate was replaced')
+    warnOfAccess(files, log)
+  }
+
+  let settling: NodeJS.Timeout | undefined
+  const noticed = () => {
+    clearTimeout(settling)
+    settling = setTimeout(reload, settleMs).unref()
+  }
+  // the folders, since files are replaced by renaming, and in Kubernetes by another target of a link
+  const watchers = [...new Set([dirname(files.cert), dirname(files.key)])].flatMap((folder) => watchFolder(folder, noticed))
+  const timer = setInterval(reload, pollMs).unref()
+
+  return {
+    get context() {
+      return loaded.context
+    },
+    onChange: (use) => void uses.push(use),
+    warnings() {
+      const leftMs = loaded.expiresAtMs - now()
+      const soon =
+        leftMs > warnDays * dayMs
+          ? []
+          : [`The TLS certificate ${leftMs > 0 ? 'expires' : 'expired'} on ${day(loaded.expiresAtMs)}; put a new one in its place.`]
+      const broken =
+        failure === null ? [] : ['The TLS files have changed and cannot be used; the log tells why. The certificate before them stays.']
+      return [...soon, ...broken]
+    },
+    close() {
+      clearTimeout(settling)
+      clearInterval(timer)
+      for (const watcher of watchers) watcher.close()
+    },
+  }
+}
+
+function load(files: TlsFiles): Loaded {
+  const cert = read(files.cert, 'LOCKSTEP_TLS_CERT')
+  const key = read(files.key, 'LOCKSTEP_TLS_KEY')
+  const certificate = parsed(files.cert, 'LOCKSTEP_TLS_CERT', 'a certificate in PEM', () => new X509Certificate(cert))
+  const privateKey = parsed(files.key, 'LOCKSTEP_TLS_KEY', 'a private key in PEM without a pass phrase', () => createPrivateKey(key))
+  if (!certificate.checkPrivateKey(privateKey)) {
+    throw new LockstepError(
+      'CONFIG_INVALID',
+      `The key "${files.key}" does not belong to the certificate "${files.cert}"; set LOCKSTEP_TLS_CERT and LOCKSTEP_TLS_KEY to a pair. The server's own certificate must be the first in its file.`,
+    )
+  }
+  parsed(files.cert, 'LOCKSTEP_TLS_CERT', 'a chain of certificates that OpenSSL takes', () => createSecureContext({ cert, key }))
+  return { context: { cert, key }, expiresAtMs: Date.parse(certificate.validTo) }
+}
+
+function read(path: string, setting: string): string {
+  try {
+    return readFileSync(path, 'utf8')
+  } catch (cause) {
+    throw new LockstepError('CONFIG_INVALID', `The file "${path}" of ${setting} cannot be read: ${messageOf(cause)}.`, { cause })
+  }
+}
+
+function parsed<T>(path: string, setting: string, what: string, parse: () => T): T {
+  try {
+    return parse()
+  } catch (cause) {
+    throw new LockstepError('CONFIG_INVALID', `The file "${path}" of ${setting} is not ${what}: ${messageOf(cause)}.`, { cause })
+  }
+}
+
+/** Whoever can read the key can pose as the server, and whoever can write to its folder can replace it. */
+function warnOfAccess({ key }: TlsFiles, log: Logger): void {
+  try {
+    if ((statSync(key).mode & 0o004) !== 0) log.warn({ file: key }, 'every user of this machine can read the TLS key: chmod o-r it')
+    if ((statSync(dirname(key)).mode & 0o1002) === 0o002)
+      log.warn({ folder: dirname(key) }, 'every user of this machine can replace the TLS key: chmod o-w its folder')
+  } catch {
+    // a file that has just gone: the next look says so
+  }
+}
+
+/** None where the system has no more watches: then the files are polled alone. */
+function watchFolder(folder: string, noticed: () => void): FSWatcher[] {
+  try {
+    const watcher = watch(folder, { persistent: false }, noticed)
+    watcher.on('error', () => watcher.close())
+    return [watcher]
+  } catch {
+    return []
+  }
+}
+
+function day(ms: number): string {
+  return new Date(ms).toISOString().slice(0, 10)
+}

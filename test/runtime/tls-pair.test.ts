@@ -1,0 +1,105 @@
+import { chmod, copyFile, mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { Registry } from 'prom-client'
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
+import { createLogger } from '../../runtime/log.ts'
+import type { TlsFiles, TlsPair } from '../../runtime/tls-pair.ts'
+import { openTlsPair } from '../../runtime/tls-pair.ts'
+import { failureOf } from './failure-of.ts'
+
+const kept = (name: string): string => join(import.meta.dirname, 'tls', name)
+/** When the certificate "first" expires. */
+const expiresMs = Date.UTC(2126, 10, 3, 5, 15, 23)
+
+let folder: string
+let files: TlsFiles
+let logged: string[]
+let pair: TlsPair | null
+beforeEach(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'lockstep-tls-'))
+  files = { cert: join(folder, 'a.crt'), key: join(folder, 'a.key') }
+  logged = []
+  pair = null
+  await put('first')
+})
+afterEach(async () => {
+  pair?.close()
+  await rm(folder, { recursive: true })
+})
+
+async function put(name: string): Promise<void> {
+  await copyFile(kept(`${name}.crt`), files.cert)
+  await copyFile(kept(`${name}.key`), files.key)
+  await chmod(files.key, 0o600)
+}
+
+function open(nowMs = Date.now(), pollMs = 100): { pair: TlsPair; metrics: Registry } {
+  const metrics = new Registry()
+  const log = createLogger('info', { write: (line) => void logged.push(line) })
+  pair = openTlsPair(files, { log, metrics, now: () => nowMs, pollMs })
+  return { pair, metrics }
+}
+
+describe('a certificate and its key', () => {
+  it('are read again when their files change, and say when they expire', async () => {
+    // notices of the file system alone
+    const { pair: opened, metrics } = open(Date.now(), 3_600_000)
+    const used: string[] = []
+    opened.onChange(({ cert }) => void used.push(cert))
+    const before = opened.context.cert
+    expect(await metrics.metrics()).toContain(`lockstep_tls_certificate_expiry_timestamp_seconds ${expiresMs / 1000}\n`)
+    await put('second')
+    await vi.waitUntil(() => used.length > 0, 10_000)
+    expect(used).toEqual([opened.context.cert])
+    expect(opened.context.cert).not.toBe(before)
+    expect([opened.warnings(), logged.length]).toEqual([[], 1])
+  })
+
+  it('stay where the new ones are of no use, until they are', async () => {
+    const { pair: opened } = open()
+    const { cert } = opened.context
+    await copyFile(kept('second.key'), files.key)
+    await vi.waitUntil(() => opened.warnings().length > 0, 10_000)
+    expect(opened.context.cert).toBe(cert)
+    expect(opened.warnings()[0]).toContain('cannot be used')
+    expect(logged.find((line) => line.includes('does not belong to the certificate'))).toContain('"level":"warn"')
+    await put('second')
+    await vi.waitUntil(() => opened.warnings().length === 0, 10_000)
+    expect(opened.context.cert).not.toBe(cert)
+  })
+
+  it('warn from 14 days before they expire', () => {
+    const day = 86_400_000
+    expect(open(expiresMs - 15 * day).pair.warnings()).toEqual([])
+    pair?.close()
+    expect(open(expiresMs - 13 * day).pair.warnings()).toEqual(['The TLS certificate expires on 2126-11-03; put a new one in its place.'])
+    pair?.close()
+    expect(open(expiresMs + day).pair.warnings()[0]).toContain('expired on 2126-11-03')
+  })
+
+  it('are refused where they are no pair, with the file and what to do', async () => {
+    const refused = () => failureOf(Promise.resolve().then(() => open()))
+    await copyFile(kept('second.crt'), files.cert)
+    expect(await refused()).toMatchObject({
+      code: 'CONFIG_INVALID',
+      message: expect.stringContaining(`The key "${files.key}" does not belong`),
+    })
+    await writeFile(files.key, 'hush')
+    expect(await refused()).toMatchObject({ message: expect.stringMatching(/a\.key" of LOCKSTEP_TLS_KEY is not a private key in PEM/) })
+    await writeFile(files.cert, '')
+    expect(await refused()).toMatchObject({ message: expect.stringMatching(/a\.crt" of LOCKSTEP_TLS_CERT is not a certificate in PEM/) })
+    await rm(files.cert)
+    expect(await refused()).toMatchObject({ message: expect.stringMatching(/a\.crt" of LOCKSTEP_TLS_CERT cannot be read: ENOENT/) })
+  })
+
+  it('are warned of where every user can read the key or replace it', async () => {
+    await chmod(files.key, 0o644)
+    await chmod(folder, 0o777)
+    open()
+    expect(logged.map((line) => JSON.parse(line).msg)).toEqual([
+      expect.stringContaining('read the TLS key'),
+      expect.stringContaining('replace the TLS key'),
+    ])
+  })
+})
