@@ -13,8 +13,9 @@ export default defineConfig({
     setupFiles: ['test/quiet.ts'],
     pool: 'forks',
     maxWorkers: given ? 1 : 2,
-    testTimeout: 15_000,
-    hookTimeout: 30_000,
-    teardownTimeout: 10_000,
+    // what a test waits for has a deadline of its own, whose error says more than these
+    testTimeout: 60_000,
+    hookTimeout: 120_000,
+    teardownTimeout: 30_000,
   },
 })

@@ -15,13 +15,14 @@ export interface LoadedOn {
 export interface LoadOnServersOptions {
   /** How long they may take, milliseconds. Default: 30,000. */
   readonly waitMs?: number
+  /** How long a server may take to say that it is loading, milliseconds: one that does not is stuck or gone. Default: 1,000. */
+  readonly hearMs?: number
   readonly onProgress?: (servers: LoadedOn) => void
   readonly signal?: AbortSignal
 }
 
 const defaultWaitMs = 30_000
-/** A server that has not said by then that it is loading does not hear: it is stuck or gone. */
-const hearMs = 1000
+const defaultHearMs = 1000
 
 /**
  * Has every server load a version, and waits until all have, or for `waitMs`. What points at it afterwards takes no longer on any of them than a change of the registry
@@ -46,7 +47,7 @@ async function load(
   db: Database,
   model: string,
   { version, revision }: { readonly version: number; readonly revision: number },
-  { waitMs = defaultWaitMs, onProgress, signal }: LoadOnServersOptions,
+  { waitMs = defaultWaitMs, hearMs = defaultHearMs, onProgress, signal }: LoadOnServersOptions,
 ): Promise<LoadedOn> {
   signal?.throwIfAborted()
   let servers = await db.listeners(registryChannel)

@@ -54,6 +54,6 @@ export function during<T extends Pick<OpenedDatabase, 'close'>>(open: () => Prom
   beforeAll(async () => {
     opened = await open()
   })
-  afterAll(() => opened.close())
+  afterAll(() => opened?.close())
   return () => opened
 }

@@ -119,7 +119,7 @@ describe('a backfill', () => {
     }
   }, 90_000)
   afterEach(() => killAll())
-  afterAll(() => close())
+  afterAll(() => close?.())
 
   it('has the bytes of a run, and runs go on from it; it can be done again, also of some entities alone', async () => {
     const view = plan('delays@1')

@@ -36,7 +36,7 @@ describe('the verbs of training sets', () => {
   }, 60_000)
   afterAll(async () => {
     killAll()
-    await drop()
+    await drop?.()
     await rm(folder, { recursive: true, force: true })
   })
 

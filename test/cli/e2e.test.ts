@@ -36,7 +36,7 @@ beforeAll(async () => {
 
 afterAll(async () => {
   killAll()
-  await drop()
+  await drop?.()
   await rm(folder, { recursive: true, force: true })
 })
 

@@ -38,8 +38,8 @@ beforeAll(async () => {
 })
 
 afterAll(async () => {
-  await db.close()
-  await drop()
+  await db?.close()
+  await drop?.()
   await rm(folder, { recursive: true, force: true })
 })
 

@@ -43,7 +43,7 @@ beforeAll(async () => {
   )
   await must(env, 'materialize', 'view')
 }, 60_000)
-afterAll(() => close())
+afterAll(() => close?.())
 
 const limit = (bytes: number) => asking(redis.port, (admin) => admin.config('SET', 'maxmemory', String(bytes)))
 const keys = () => asking(redis.port, (admin) => admin.keys('full:{thing*'))

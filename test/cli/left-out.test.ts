@@ -33,8 +33,8 @@ beforeAll(async () => {
 })
 
 afterAll(async () => {
-  await context.close()
-  await drop()
+  await context?.close()
+  await drop?.()
   await rm(folder, { recursive: true, force: true })
 })
 

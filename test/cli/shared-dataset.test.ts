@@ -87,8 +87,8 @@ describe('an export that workers share', () => {
   }, 90_000)
   afterEach(() => killAll())
   afterAll(async () => {
-    await db.close()
-    await drop()
+    await db?.close()
+    await drop?.()
     await rm(folder, { recursive: true, force: true })
   })
 

@@ -42,8 +42,8 @@ beforeAll(async () => {
 
 afterAll(async () => {
   killAll()
-  await db.close()
-  await drop()
+  await db?.close()
+  await drop?.()
   await rm(folder, { recursive: true, force: true })
 })
 

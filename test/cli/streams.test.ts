@@ -53,7 +53,7 @@ beforeAll(async () => {
     await rm(folder, { recursive: true, force: true })
   }
 })
-afterAll(() => close())
+afterAll(() => close?.())
 
 async function run(words: readonly string[]): Promise<Outcome> {
   const env = {

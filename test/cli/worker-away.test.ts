@@ -40,7 +40,7 @@ beforeAll(async () => {
 }, 40_000)
 afterAll(async () => {
   killAll()
-  await close()
+  await close?.()
 })
 
 const insert = () => db.query(`insert into lockstep_source.landings (airport, at, delay) values ('ATL', '2001-01-01', 1)`)

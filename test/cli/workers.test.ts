@@ -42,7 +42,7 @@ beforeAll(async () => {
 }, 40_000)
 afterAll(async () => {
   killAll()
-  await drop()
+  await drop?.()
   await rm(folder, { recursive: true })
 })
 

@@ -33,9 +33,9 @@ beforeAll(async () => {
 }, 60_000)
 
 afterAll(async () => {
-  await adapter.close()
+  await adapter?.close()
   killAll()
-  await drop()
+  await drop?.()
   await rm(folder, { recursive: true, force: true })
 })
 

@@ -27,7 +27,7 @@ for (const { kind, open } of databases) {
       db = opened.db
     })
     beforeEach(() => createMeasures(db))
-    afterAll(() => opened.close())
+    afterAll(() => opened?.close())
 
     async function append(sent: readonly unknown[], to: PushTarget = 'both') {
       const table = await readEventTable(db, measures)

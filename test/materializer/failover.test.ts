@@ -29,10 +29,10 @@ beforeAll(async () => {
   store = await openOnlineStore({ redisUrl: cluster.url, redisPrefix: 'fail', directory: '/nowhere' })
 })
 afterAll(async () => {
-  await store.close()
-  await db.close()
-  await database.drop()
-  await cluster.stop()
+  await store?.close()
+  await db?.close()
+  await database?.drop()
+  await cluster?.stop()
 })
 
 it('goes over the last arrivals again where a replica has taken over that lacks acknowledged writes', async () => {

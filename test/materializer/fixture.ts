@@ -54,7 +54,7 @@ export function materializerFixture(): () => MaterializerFixture {
       await database.drop()
     }
   })
-  afterAll(() => close())
+  afterAll(() => close?.())
   return () => fixture
 }
 

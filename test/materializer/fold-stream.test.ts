@@ -32,7 +32,7 @@ describe('folding an ordered stream into stored states', () => {
     store = openEmbeddedStore(directory)
   })
   afterAll(async () => {
-    await store.close()
+    await store?.close()
     await rm(directory, { recursive: true })
   })
 

@@ -27,8 +27,8 @@ describe('materializing in the embedded default', () => {
     store = openEmbeddedStore(join(directory, 'online'))
   }, 60_000)
   afterAll(async () => {
-    await store.close()
-    await db.close()
+    await store?.close()
+    await db?.close()
     await rm(directory, { recursive: true })
   })
 

@@ -39,14 +39,14 @@ describe('a training set that cannot be written', () => {
     await createManyThings(db)
   })
   afterEach(async () => {
-    const sets = await db.kysely.selectFrom('lockstep.datasets').select('id').execute()
-    const spines = await db.query(`SELECT relname FROM pg_class WHERE relname LIKE 'spine\\_%'`)
+    const sets = await db?.kysely.selectFrom('lockstep.datasets').select('id').execute()
+    const spines = await db?.query(`SELECT relname FROM pg_class WHERE relname LIKE 'spine\\_%'`)
     if (sets.length + spines.length > 0) throw new Error(`Left behind: ${JSON.stringify([sets, spines])}`)
     await rm(folder, { recursive: true })
   })
   afterAll(async () => {
-    await db.close()
-    await database.drop()
+    await db?.close()
+    await database?.drop()
   })
 
   const make = (options: Partial<DatasetOptions> = {}) =>

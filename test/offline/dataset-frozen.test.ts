@@ -37,7 +37,7 @@ for (const { kind, open } of databases) {
       await opened.db.query('DROP TABLE IF EXISTS things')
     })
     afterEach(() => rm(folder, { recursive: true }))
-    afterAll(() => opened.close())
+    afterAll(() => opened?.close())
 
     let made = 0
     async function make(options: Partial<DatasetOptions>) {

@@ -27,9 +27,9 @@ describe('an export that is killed', () => {
     await createManyThings(db)
   })
   afterAll(async () => {
-    await db.query(`SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()`)
-    await db.close()
-    await database.drop()
+    await db?.query(`SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()`)
+    await db?.close()
+    await database?.drop()
     await rm(folder, { recursive: true })
   })
 

@@ -39,7 +39,7 @@ for (const { kind, open } of databases) {
       folder = await mkdtemp(join(tmpdir(), 'lockstep-parts-'))
     })
     afterEach(() => rm(folder, { recursive: true }))
-    afterAll(() => opened.close())
+    afterAll(() => opened?.close())
 
     const make = (name: string, options: Partial<DatasetOptions>) =>
       createDataset(opened.db, asked, { spine: { sql }, out: join(folder, name), ...options })

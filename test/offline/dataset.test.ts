@@ -71,7 +71,7 @@ for (const { kind, open } of databases) {
       folder = await mkdtemp(join(tmpdir(), 'lockstep-dataset-'))
     })
     afterEach(() => rm(folder, { recursive: true }))
-    afterAll(() => opened.close())
+    afterAll(() => opened?.close())
 
     async function leftovers(): Promise<string[]> {
       const found = await opened.db.query<{ name: string }>(`SELECT relname::text AS name FROM pg_class WHERE relname LIKE 'spine\\_%'`)

@@ -42,7 +42,7 @@ for (const { kind, open } of databases) {
     beforeAll(async () => {
       opened = await open()
     })
-    afterAll(() => opened.close())
+    afterAll(() => opened?.close())
 
     it('answers any view, entity and moment as a fold over all visible rows does, in the order of the requests', async () => {
       await fc.assert(

@@ -29,7 +29,7 @@ describe('loading a file into the embedded database', () => {
       )`)
   })
   afterAll(async () => {
-    await db.close()
+    await db?.close()
     await rm(folder, { recursive: true })
   })
 

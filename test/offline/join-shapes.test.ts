@@ -110,7 +110,7 @@ for (const { kind, open } of databases) {
         CREATE TABLE checks AS SELECT ${letters}, n % 30 - 7 AS number, ${time(7)}, 'g' || n % 11 AS grade FROM generate_series(0, ${checks - 1}) n;
         ANALYZE flights; ANALYZE checks`)
     })
-    afterAll(() => opened.close())
+    afterAll(() => opened?.close())
 
     async function join(sql: string) {
       const selects: string[] = []

@@ -45,9 +45,9 @@ for (const { kind, open } of databases) {
     beforeAll(async () => {
       opened = await open()
     })
-    afterAll(() => opened.close())
+    afterAll(() => opened?.close())
 
-    it('gives every spine row what a fold over all rows visible at its moment gives', async () => {
+    it('gives every spine row what a fold over all rows visible at its moment gives', { timeout: 300_000 }, async () => {
       await fc.assert(
         fc.asyncProperty(world, async ({ views, rows, questions, bound, rule }) => {
           const spine = questions.map((asked) => placed(asked, rows, views))

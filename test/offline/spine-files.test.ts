@@ -53,7 +53,7 @@ for (const { kind, open } of databases) {
       await createThings(opened.db, 'things', [{ thing: 'a', eventTime: noon, knownTime: null, tie: 1, values: [1, null, null, null] }])
     })
     afterAll(async () => {
-      await opened.close()
+      await opened?.close()
       await rm(folder, { recursive: true })
     })
 

@@ -77,7 +77,7 @@ for (const { kind, open } of databases) {
       folder = await mkdtemp(join(tmpdir(), 'lockstep-spine-'))
     })
     afterAll(async () => {
-      await opened.close()
+      await opened?.close()
       await rm(folder, { recursive: true })
     })
 

@@ -53,7 +53,7 @@ for (const { kind, open } of databases) {
     beforeAll(async () => {
       opened = await open()
     })
-    afterAll(() => opened.close())
+    afterAll(() => opened?.close())
 
     function read(view: ViewPlan, options: SourceStreamOptions = {}): Promise<SourceRow[]> {
       return opened.db.snapshot(async (snapshot) => {

@@ -42,7 +42,7 @@ for (const { kind, open } of databases) {
         INSERT INTO labels VALUES (1, 'a', '2001-03-01 13:00Z', true), (2, 'b', '2001-03-01 15:00Z', false), (3, 'c', '2001-03-01 15:00Z', null)`)
     })
     afterEach(() => rm(folder, { recursive: true }))
-    afterAll(() => opened.close())
+    afterAll(() => opened?.close())
 
     const make = (options: Partial<DatasetOptions> = {}) =>
       createDataset(opened.db, asked, { spine: spineSql, out: join(folder, 'set.parquet'), ...options })

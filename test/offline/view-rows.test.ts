@@ -55,7 +55,7 @@ for (const { kind, open } of databases) {
       await createThings(opened.db, 'things', rows)
     })
     afterEach(() => rm(folder, { recursive: true }))
-    afterAll(() => opened.close())
+    afterAll(() => opened?.close())
 
     const spine = { rowsOf: 'things', from: noon, to: noon + 4 * hour }
     let made = 0

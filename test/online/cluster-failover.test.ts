@@ -16,8 +16,8 @@ beforeAll(async () => {
   store = await open('primary')
 })
 afterAll(async () => {
-  await store.close()
-  await cluster.stop()
+  await store?.close()
+  await cluster?.stop()
 })
 
 function open(redisReads: 'primary' | 'replica', redisUrl = cluster.url): Promise<OnlineStore> {

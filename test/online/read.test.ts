@@ -30,7 +30,7 @@ describe('reading features from the online store', () => {
     }
   })
   afterAll(async () => {
-    await store.close()
+    await store?.close()
     await rm(directory, { recursive: true })
   })
 

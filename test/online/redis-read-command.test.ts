@@ -16,8 +16,8 @@ beforeAll(async () => {
   await redis.mset('a', Buffer.of(0, 255, 13, 10), 'b', '', 'é', 'of a long key')
 })
 afterAll(async () => {
-  redis.disconnect()
-  await server.stop()
+  redis?.disconnect()
+  await server?.stop()
 })
 
 describe('a read', () => {

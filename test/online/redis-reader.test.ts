@@ -19,16 +19,16 @@ const values = [Buffer.alloc(0), null, Buffer.of(0, 255, 13, 10), Buffer.from('o
 beforeAll(async () => {
   server = await ownRedis('redis-server')
   admin = new Redis(server.url)
-  redis = new Redis(server.url, { commandTimeout: 300, maxRetriesPerRequest: 1 })
+  redis = new Redis(server.url, { commandTimeout: 20_000, maxRetriesPerRequest: 1 })
   redis.on('error', () => undefined)
   await redis.mset('a', Buffer.of(0, 255, 13, 10), 'b', '', 'é', 'of a long key')
   reader = createRedisReader(redis)
 })
 afterAll(async () => {
-  await reader.close()
-  redis.disconnect()
-  admin.disconnect()
-  await server.stop()
+  await reader?.close()
+  redis?.disconnect()
+  admin?.disconnect()
+  await server?.stop()
 })
 
 /** The ids of the connections whose last command was a read, but not by the client `redis`. */
@@ -67,26 +67,12 @@ test('a value of many packets comes whole', async () => {
   expect([a.equals(large), b, c.equals(large)]).toEqual([true, values[2], true])
 })
 
-test('it fails where the server is silent for longer than the client waits, and takes a new connection then', async () => {
-  const id = await untilTaken()
-  process.kill(server.pid, 'SIGSTOP')
-  const began = performance.now()
-  const failures = Promise.allSettled([reader.read(['a']), delay(200).then(() => reader.read(['é']))])
-  const [first] = await Promise.all([failures, delay(700)])
-  expect(first).toMatchObject([{ reason: { message: 'Command timed out' } }, { reason: { message: 'Command timed out' } }])
-  expect(performance.now() - began).toBeLessThan(1500)
-  const next = reader.read(['é'])
-  process.kill(server.pid, 'SIGCONT')
-  expect(await next).toEqual([values[3]])
-  expect(await untilTaken()).not.toBe(id)
-})
-
 /**
  * A reader whose connections go through the test.
  *
  * @param commandTimeout of its client, milliseconds
  */
-async function throughTest(commandTimeout = 500) {
+async function throughTest(commandTimeout = 20_000) {
   const to = { port: Number(new URL(server.url).port) }
   /** Those of the reader, by its greeting. */
   const own: { readonly client: Socket; readonly upstream: Socket }[] = []
@@ -113,11 +99,32 @@ async function throughTest(commandTimeout = 500) {
     await delay(50)
     return own.at(-1) as (typeof own)[number]
   }
-  return { to, own, client, through, taken }
+  /** The same values, however often a read takes too long on a slow machine. */
+  const readsAgain = async () => {
+    for (;;) {
+      const read = await through.read(keys).catch((error: Error) => error.message)
+      if (read !== 'Command timed out') return expect(read).toEqual(values)
+    }
+  }
+  return { to, own, client, through, taken, readsAgain }
 }
 
+test('it fails where the server is silent for longer than the client waits, and takes a new connection then', async () => {
+  const { own, through, taken, readsAgain } = await throughTest(400)
+  await taken(1)
+  process.kill(server.pid, 'SIGSTOP')
+  const failures = Promise.allSettled([through.read(['a']), delay(200).then(() => through.read(['é']))])
+  // timers of one process keep their order, however slow it is: each read fails by its own
+  const failed = await Promise.race([failures, delay(200 + 400 + 300)])
+  process.kill(server.pid, 'SIGCONT')
+  expect(failed).toMatchObject([{ reason: { message: 'Command timed out' } }, { reason: { message: 'Command timed out' } }])
+  await taken(2)
+  await readsAgain()
+  expect(own.length).toBeGreaterThanOrEqual(2)
+})
+
 test('what it asked over a connection that is lost the client asks again, and another connection takes its place', async () => {
-  const { own, through, taken } = await throughTest(300)
+  const { own, through, taken } = await throughTest()
   const { client, upstream } = await taken(1)
   upstream.unpipe(client)
   const reads = Array.from({ length: 20 }, () => through.read(keys))
@@ -139,18 +146,18 @@ test('it asks the client again where a reply is not that of its command', async 
 })
 
 test('it gives a connection up over which nothing comes any more', async () => {
-  const { own, through, taken } = await throughTest()
+  const { own, through, taken, readsAgain } = await throughTest(500)
   const { client, upstream } = await taken(1)
   upstream.unpipe(client)
   await expect(through.read(keys)).rejects.toThrow('Command timed out')
-  expect(await through.read(keys)).toEqual(values)
+  await readsAgain()
   await taken(2)
-  expect(own).toHaveLength(2)
-  expect(await through.read(keys)).toEqual(values)
+  expect(own.length).toBeGreaterThanOrEqual(2)
+  await readsAgain()
 })
 
 test('a read whose connection is lost after its time is asked no more', async () => {
-  const { through, taken } = await throughTest()
+  const { through, taken } = await throughTest(500)
   const { client, upstream } = await taken(1)
   upstream.unpipe(client)
   const read = through.read(keys)
@@ -163,18 +170,17 @@ test('a read whose connection is lost after its time is asked no more', async ()
 })
 
 test('a read whose connection is lost late is asked again in the time that is left', async () => {
-  const { through, taken } = await throughTest()
+  const { through, taken } = await throughTest(500)
   const { client, upstream } = await taken(1)
   upstream.unpipe(client)
-  const began = performance.now()
-  const read = through.read(keys)
+  const read = through.read(keys).catch((error: Error) => error.message)
   await delay(400)
   process.kill(server.pid, 'SIGSTOP')
   client.destroy()
-  await expect(read).rejects.toThrow('Command timed out')
-  const took = performance.now() - began
+  // timers of one process keep their order: with all of its time anew, the read would last for 500 ms more
+  const first = await Promise.race([read, delay(450).then(() => 'it was given more time')])
   process.kill(server.pid, 'SIGCONT')
-  expect(took).toBeLessThan(880)
+  expect(first).toBe('Command timed out')
 })
 
 test('it never reads from another server than the client', async () => {

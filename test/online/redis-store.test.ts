@@ -46,9 +46,9 @@ describe('the Redis store, beyond the contract', () => {
     store = createRedisStore({ redis: new Redis(redis.url), prefix })
   })
   afterAll(async () => {
-    await admin.del(redisKey(prefix, key))
-    await store.close()
-    await admin.quit()
+    await admin?.del(redisKey(prefix, key))
+    await store?.close()
+    await admin?.quit()
   })
 
   it('tags keys by the entity, so that its views share a slot, and keeps them short', () => {

@@ -29,8 +29,8 @@ export function storeContract(name: string, setUp: () => Promise<StoreFixture>):
       store = await fixture.open()
     })
     afterAll(async () => {
-      await store.close()
-      await fixture.dispose()
+      await store?.close()
+      await fixture?.dispose()
     })
 
     it('answers null for keys that are absent, and nothing for no keys', async () => {

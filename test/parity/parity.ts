@@ -103,8 +103,8 @@ export function agreement(availability: fc.Arbitrary<Availability>, numRuns: num
 
   afterAll(async () => {
     for (const store of stores) await store.close()
-    await db.close()
-    await drop()
+    await db?.close()
+    await drop?.()
     await rm(folder, { recursive: true })
   })
 

@@ -37,7 +37,7 @@ describe('a definitions file', () => {
     await registry.db.script(flightsTable)
   })
   afterAll(async () => {
-    await registry.close()
+    await registry?.close()
   })
 
   it('is applied, and its service computed from the registry alone', async () => {

@@ -29,7 +29,7 @@ describe('apply in separate processes at once', () => {
     await registry.db.script(flightsTable)
   })
   afterAll(async () => {
-    await registry.close()
+    await registry?.close()
   })
 
   it('is one after the other: each change counts once, and each table is made once', async () => {

@@ -170,7 +170,7 @@ export function promoteContract(opened: () => TestRegistry): void {
       afterEach(async () => {
         for (const stop of stops.splice(0)) await stop()
         // PostgreSQL notices a moment later that they are gone
-        await vi.waitFor(async () => expect(await registry.db.listeners(registryChannel)).toBe(0), wait)
+        await vi.waitFor(async () => expect(await registry?.db.listeners(registryChannel)).toBe(0), wait)
       })
 
       /** One that says what it is to say, when it is to. */

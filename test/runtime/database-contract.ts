@@ -20,7 +20,7 @@ export function databaseContract(name: string, open: () => Promise<OpenedDatabas
       opened = await open()
       db = opened.db
     })
-    afterAll(() => opened.close())
+    afterAll(() => opened?.close())
     beforeEach(() => db.script('drop table if exists item; create table item (id int primary key, name text)'))
 
     describe('statements', () => {

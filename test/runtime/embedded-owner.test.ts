@@ -29,7 +29,7 @@ describe('the owner of an embedded folder', () => {
   })
   afterEach(async () => {
     for (const { child } of starters) child.kill('SIGKILL')
-    const living = starters.filter(({ child }) => child.exitCode === null && child.signalCode === null)
+    const living = starters?.filter(({ child }) => child.exitCode === null && child.signalCode === null)
     await Promise.all(living.map(({ child }) => once(child, 'exit')))
     await rm(root, { recursive: true })
   })

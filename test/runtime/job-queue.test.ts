@@ -36,7 +36,7 @@ describe.each([
       await opened.close()
     }
   })
-  afterAll(() => close())
+  afterAll(() => close?.())
 
   const work = async (queue: string, kind: Partial<JobKind>, until: (events: readonly JobEvent[]) => boolean): Promise<JobEvent[]> => {
     const stop = new AbortController()

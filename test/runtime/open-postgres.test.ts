@@ -32,8 +32,8 @@ describe('PostgreSQL', () => {
     await db.script(`create table item (id int, name text); insert into item select i, repeat('x', 100) from generate_series(1, 200000) i`)
   })
   afterAll(async () => {
-    await db.close()
-    await database.drop()
+    await db?.close()
+    await database?.drop()
   })
 
   /** The sessions of this database, other than the one that asks. */

@@ -15,8 +15,8 @@ beforeAll(async () => {
   db = openPostgres(database.url)
 })
 afterAll(async () => {
-  await db.close()
-  await database.drop()
+  await db?.close()
+  await database?.drop()
 })
 
 async function sleeping(): Promise<number> {

@@ -11,7 +11,7 @@ beforeAll(async () => {
   world = await createWorld('embedded')
   await world.materialize('airport_delays')
 })
-afterAll(() => world.close())
+afterAll(() => world?.close())
 
 /** A server whose store runs `between` once after the next read. */
 async function serveBetween(between: (store: OnlineStore) => Promise<void>) {

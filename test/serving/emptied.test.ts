@@ -14,8 +14,8 @@ beforeAll(async () => {
   ;[world, redis] = await Promise.all([createWorld('embedded'), ownRedis('redis-server')])
 })
 afterAll(async () => {
-  await world.close()
-  await redis.stop()
+  await world?.close()
+  await redis?.stop()
 })
 
 it('never answers NOT_FOUND from a Redis that was emptied under a running server, until a run has filled it again', async () => {

@@ -15,7 +15,7 @@ for (const kind of ['redis', 'embedded'] as const) {
       metrics = () => registry.metrics()
       await server.whenReady()
     })
-    afterAll(() => world.close())
+    afterAll(() => world?.close())
 
     const landing = (airport: string | null, delay: number | null, fields: object = {}) => ({
       airport,
@@ -157,7 +157,7 @@ describe('pushing events while a store is away', () => {
   beforeAll(async () => {
     world = await createWorld('embedded')
   })
-  afterAll(() => world.close())
+  afterAll(() => world?.close())
   const event = { airport: 'ATL', at: noon, delay: 1, amount: null, count: null, city: null, open: null, vec: null }
 
   it('refuses them without the database, with the time after which to try again', async () => {

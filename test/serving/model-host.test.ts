@@ -209,8 +209,8 @@ describe('what a model answers with', () => {
     await world.db.query(`delete from lockstep.model_versions where version > 2`)
   })
 
-  it('is the new champion on every server within a second, long before any looks by itself', async () => {
-    const servers = await Promise.all([1, 2].map(() => world.serve({ pollMs: 60_000 })))
+  it('is the new champion on every server within a second, long before any looks by itself', { timeout: 240_000 }, async () => {
+    const servers = await Promise.all([1, 2].map(() => world.serve({ pollMs: 400_000 })))
     for (const { server } of servers) await server.whenReady()
     const answers = async () =>
       await Promise.all(
@@ -222,8 +222,8 @@ describe('what a model answers with', () => {
       await promoteModel(world.db, 'delay', version, by)
       const began = performance.now()
       await until(async () => (await answers()).every((answered) => answered === version))
-      // a machine under tests is slow; the next look would be most of a minute away
-      expect(performance.now() - began).toBeLessThan(5000)
+      // a machine under tests is slow; the next look would be five minutes away
+      expect(performance.now() - began).toBeLessThan(60_000)
     }
     const { text } = await ask(servers[0]?.url ?? '', '/metrics')
     expect(text).toContain('lockstep_model_version{model="delay"} 1\n')
@@ -233,16 +233,16 @@ describe('what a model answers with', () => {
     const loads = () => world.logged.filter((line) => line.includes('"a model is loaded"') && line.includes(`"version":${older},`)).length
     const before = loads()
     for (const { server } of servers) await server.close()
-    const begun = await Promise.all([1, 2].map(() => world.serve({ pollMs: 60_000 })))
+    const begun = await Promise.all([1, 2].map(() => world.serve({ pollMs: 400_000 })))
     for (const { server } of begun) await server.whenReady()
     await listening(2)
     expect(loads()).toBe(before)
-    expect((await promoteModel(world.db, 'delay', older, by)).servers).toEqual({ asked: 2, loaded: 2 })
+    expect((await promoteModel(world.db, 'delay', older, by, 'champion', { hearMs: 30_000 })).servers).toEqual({ asked: 2, loaded: 2 })
     expect(loads()).toBe(before + 2)
     const promotedAt = performance.now()
     servers.splice(0, 2, ...begun)
     await until(async () => (await answers()).every((answered) => answered === older))
-    expect(performance.now() - promotedAt).toBeLessThan(5000)
+    expect(performance.now() - promotedAt).toBeLessThan(60_000)
     expect(loads()).toBe(before + 2)
     await removeModelAlias(world.db, 'delay', 'champion', by)
     for (const { server } of begun) await server.close()

@@ -14,7 +14,7 @@ beforeAll(async () => {
   world = await createWorld('embedded')
   await world.materialize('airport_delays')
 })
-afterAll(() => world.close())
+afterAll(() => world?.close())
 
 it('answers an entity over its cap with the rows of the online store alone too', async () => {
   const { server, url } = await world.serve()

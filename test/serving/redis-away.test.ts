@@ -20,9 +20,9 @@ beforeAll(async () => {
   await world.materialize('airport_delays', noon, store)
 })
 afterAll(async () => {
-  await store.close()
-  await world.close()
-  await redis.stop()
+  await store?.close()
+  await world?.close()
+  await redis?.stop()
 })
 
 function open(): Promise<OnlineStore> {

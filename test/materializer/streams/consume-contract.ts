@@ -35,9 +35,9 @@ export function consumeContract(title: string, startProducer: () => Promise<Prod
     })
     afterEach(async () => {
       for (const stop of stops.splice(0)) await stop()
-      await world.close()
+      await world?.close()
     })
-    afterAll(() => producer.close())
+    afterAll(() => producer?.close())
 
     const at = () => ({ streamRedisUrl: producer.server.url, natsUrl: producer.server.url })
 

@@ -17,7 +17,7 @@ export function feedContract(stream: string, start: () => Promise<Producer>, mor
     afterEach(async () => {
       for (const feed of open.splice(0)) await feed.close()
     })
-    afterAll(() => producer.close())
+    afterAll(() => producer?.close())
 
     const tools: FeedTools = {
       producer: () => producer,
