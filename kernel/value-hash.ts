@@ -20,9 +20,17 @@ export function hashValue(value: Hashable): void {
     case 'boolean':
       bits.setFloat64(0, value ? 1 : 0)
       break
-    default:
-      reduce(Buffer.from(value))
+    default: {
+      const text = Buffer.from(value)
+      reduce(text, 0, text.length)
+    }
   }
+  permute(bits.getUint32(0), bits.getUint32(4))
+}
+
+/** The same of the bytes in [from, to). */
+export function hashBytes(bytes: Buffer, from: number, to: number): void {
+  reduce(bytes, from, to)
   permute(bits.getUint32(0), bits.getUint32(4))
 }
 
@@ -43,20 +51,21 @@ function mix(x: number): number {
   return h ^ (h >>> 16)
 }
 
-/** Reduces bytes to the 64 bits of `bits`. */
-function reduce(bytes: Buffer): void {
+/** Reduces the bytes in [from, to) to the 64 bits of `bits`. */
+function reduce(bytes: Buffer, from: number, to: number): void {
   let one = 0x239b961b
   let two = 0xab0e9789 | 0
-  const words = bytes.length >>> 2
-  for (let i = 0; i < words; i++) {
-    const word = bytes.readInt32LE(i * 4)
+  const length = to - from
+  const end = from + (length & ~3)
+  for (let at = from; at < end; at += 4) {
+    const word = bytes.readInt32LE(at)
     one = Math.imul(rotate(firstLane(one, word), 19) + two, 5) + 0x561ccd1b
     two = Math.imul(rotate(secondLane(two, word), 17) + one, 5) + 0x0bcaa747
   }
   let rest = 0
-  for (let i = bytes.length - 1; i >= words * 4; i--) rest = (rest << 8) | (bytes[i] as number)
-  one = firstLane(one, rest) ^ bytes.length
-  two = secondLane(two, rest) ^ bytes.length
+  for (let at = to - 1; at >= end; at--) rest = (rest << 8) | (bytes[at] as number)
+  one = firstLane(one, rest) ^ length
+  two = secondLane(two, rest) ^ length
   bits.setInt32(0, one + two)
   bits.setInt32(4, two)
 }

@@ -11,6 +11,7 @@ import { joinSpine } from './join.ts'
 import type { MissingRequired } from './missing-required.ts'
 import { countMissingRequired } from './missing-required.ts'
 import { openSpine } from './spine/open-spine.ts'
+import type { SpineDigest } from './spine/spine-hash.ts'
 import { createSpineHash } from './spine/spine-hash.ts'
 import type { Spine } from './spine/spine.ts'
 import { settledNow } from './stream-bounds.ts'
@@ -31,7 +32,7 @@ export type BuiltFile<Sealed extends WrittenFile> = Sealed & {
 
 /** What came of a recipe. */
 export interface BuiltDataset<Sealed extends WrittenFile> {
-  readonly spine: Pick<Spine, 'time' | 'rows' | 'nullKeyRows'> & { readonly sha256: string }
+  readonly spine: Pick<Spine, 'time' | 'rows' | 'nullKeyRows'> & SpineDigest
   readonly join: JoinSummary
   readonly missing: MissingRequired
   readonly columns: { readonly spine: readonly Column[]; readonly features: readonly Column<ValueType>[] }
@@ -54,10 +55,10 @@ export async function buildDataset<Sealed extends WrittenFile>(
   open: (part: DatasetPart, columns: readonly Column<ValueType>[]) => Promise<DatasetOutput<Sealed>>,
   { signal, onProgress }: BuildOptions,
 ): Promise<BuiltDataset<Sealed>> {
-  const { rule, asOf, knownBefore, time, sample } = recipe
+  const { rule, asOf, knownBefore, time, sample, order } = recipe
   // a spine of source rows and the features are read one after the other, and must see the same rows
   const arrivedBefore = recipe.arrivedBefore ?? ('rowsOf' in recipe.spine ? await settledNow(db, signal) : null)
-  const spine = await openSpine(db, service, recipe.spine, { time, sample, seen: { rule, knownBefore, arrivedBefore }, signal })
+  const spine = await openSpine(db, service, recipe.spine, { time, sample, order, seen: { rule, knownBefore, arrivedBefore }, signal })
   try {
     const carried = carriedColumns(spine, recipe.columns)
     const columns = {
@@ -97,7 +98,7 @@ export async function buildDataset<Sealed extends WrittenFile>(
       }
       const { rows, nullKeyRows } = spine
       return {
-        spine: { time: spine.time, rows, nullKeyRows, sha256: hash.digest() },
+        spine: { time: spine.time, rows, nullKeyRows, ...hash.digest() },
         join,
         missing,
         columns,

@@ -12,6 +12,7 @@ import type { DatasetRecipe } from './dataset-recipe.ts'
 import type { DatasetFormat, WrittenFile } from './files/dataset-writer.ts'
 import { createFileSink } from './files/file-sink.ts'
 import type { SealedFile } from './files/place-files.ts'
+import type { SpineOrder } from './spine/query-order.ts'
 import type { SpineSample } from './spine/sample-spine.ts'
 import type { SpineInput } from './spine/spine.ts'
 import type { ColumnStatistics } from './statistics/column-statistics.ts'
@@ -36,8 +37,12 @@ export interface DatasetManifest {
     readonly sample: SpineSample | null
     readonly rows: number
     readonly nullKeyRows: number
+    /** `values`: a query without ORDER BY, whose rows are ordered by time and then by their other values. Absent in what an earlier version wrote: as they came. */
+    readonly order?: SpineOrder
     /** SHA-256 over the typed values of its rows, in order. */
     readonly sha256: string
+    /** A hash over its rows in any order. Absent in what an earlier version wrote. */
+    readonly rowsHash?: string
   }
   readonly rule: TimeRule & {
     readonly asOf: 'at' | 'before'
@@ -52,6 +57,8 @@ export interface DatasetManifest {
     /** Rows with a NULL in their key, by source. */
     readonly droppedRows: Readonly<Record<string, number>>
   }
+  /** What could not be checked for leaks of labels, a sentence each. Absent in what an earlier version wrote. */
+  readonly unchecked?: readonly string[]
   /** How many rows of the spine lack a feature that serving requires, by feature. */
   readonly missingRequired: Readonly<Record<string, number>>
   /** How many rows of the spine lack any of them, and whether these rows were left out. */
@@ -109,6 +116,7 @@ export function manifestOf(
   service: ServicePlan,
   recipe: DatasetRecipe,
   built: BuiltDataset<WrittenFile & { readonly path: string }>,
+  unchecked: readonly string[],
 ): DatasetManifest {
   const [file, ...otherFiles] = built.files.map(({ path, part, range, rows, bytes, sha256, statistics }): DatasetFile => ({
     path,
@@ -126,9 +134,10 @@ export function manifestOf(
     ...identity,
     service: { id: service.id, fingerprint: service.fingerprint },
     views: viewsOf(service),
-    spine: { from: spineFrom(recipe.spine), sample: recipe.sample, ...built.spine },
+    spine: { from: spineFrom(recipe.spine), sample: recipe.sample, order: recipe.order, ...built.spine },
     rule: { ...recipe.rule, asOf: recipe.asOf, knownBefore: recipe.knownBefore === null ? null : formatTimestamp(recipe.knownBefore) },
     source: { xmin, droppedRows, heldBackRows },
+    unchecked,
     missingRequired: built.missing.byFeature(),
     incomplete: { rows: built.missing.rows(), dropped: recipe.dropIncomplete },
     columns: columnsOf(built.columns.spine, built.columns.features),
@@ -150,6 +159,7 @@ export function recipeOfManifest(manifest: DatasetManifest): DatasetRecipe {
   return {
     spine:
       'rowsOf' in spine.from ? { ...spine.from, from: parseTimestamp(spine.from.from), to: parseTimestamp(spine.from.to) } : spine.from,
+    order: spine.order ?? 'given',
     time: spine.time,
     sample: spine.sample,
     rule: { knowledge: rule.knowledge, freshness: rule.freshness },

@@ -1,6 +1,7 @@
 import type { TimeRule } from '../kernel/view-plan.ts'
 import type { DatasetPart } from './dataset-parts.ts'
 import type { DatasetFormat } from './files/dataset-writer.ts'
+import type { SpineOrder } from './spine/query-order.ts'
 import type { SpineSample } from './spine/sample-spine.ts'
 import type { SpineInput } from './spine/spine.ts'
 
@@ -9,6 +10,8 @@ export interface DatasetRecipe {
   readonly spine: SpineInput
   /** The spine's time column; null: to be found. */
   readonly time: string | null
+  /** How the spine's rows are ordered. */
+  readonly order: SpineOrder
   /** null: all rows of the spine. */
   readonly sample: SpineSample | null
   readonly rule: TimeRule

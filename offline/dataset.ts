@@ -16,6 +16,7 @@ import { createDatasetWriter, formatOf } from './files/dataset-writer.ts'
 import type { SealedFile } from './files/place-files.ts'
 import { placeFiles, refuseExisting } from './files/place-files.ts'
 import { refuseLabelLeak } from './label-leak.ts'
+import { naturalOrder } from './spine/open-spine.ts'
 import type { SpineSample } from './spine/sample-spine.ts'
 import type { SpineInput } from './spine/spine.ts'
 
@@ -27,8 +28,8 @@ export interface DatasetOptions extends BuildOptions {
   readonly format?: DatasetFormat
   /** The spine's time column, where it is not the only one of its type. */
   readonly time?: string
-  /** A share of the spine's rows, chosen by their numbers. Absent: all. */
-  readonly sample?: SpineSample
+  /** A share of the spine's rows, chosen by their values. Absent: all. */
+  readonly sample?: Omit<SpineSample, 'by'>
   /** Epoch microseconds: one moment splits the rows into `train` and `test`, two into `train`, `validation` and `test`. Absent: one file. */
   readonly split?: readonly number[]
   readonly knowledge?: TimeRule['knowledge']
@@ -57,7 +58,7 @@ export async function createDataset(db: Database, service: ServicePlan, options:
   const out = resolve(options.out)
   const overwrite = options.overwrite ?? false
   if (!overwrite) await refuseExisting([...parts.map((part) => partPath(out, part)), manifestPath(out)])
-  if ('sql' in recipe.spine && recipe.asOf === 'at') await refuseLabelLeak(db, service, recipe.spine.sql, recipe.rule)
+  const unchecked = await refuseLabelLeak(db, service, recipe.spine, recipe)
   const built = await buildDataset(
     db,
     service,
@@ -66,7 +67,7 @@ export async function createDataset(db: Database, service: ServicePlan, options:
     options,
   )
   try {
-    const manifest = manifestOf({ id: randomUUID(), createdAt: new Date().toISOString(), path: out }, service, recipe, built)
+    const manifest = manifestOf({ id: randomUUID(), createdAt: new Date().toISOString(), path: out }, service, recipe, built, unchecked)
     await publish(db, manifest, built.files, overwrite)
     return manifest
   } catch (error) {
@@ -77,11 +78,13 @@ export async function createDataset(db: Database, service: ServicePlan, options:
 
 /** @throws LockstepError `USAGE`, `INVALID_TIME` */
 export function recipeOf(options: DatasetOptions): DatasetRecipe {
+  const { sample } = options
   return {
     // so that it is found again from another folder
     spine: 'file' in options.spine ? { file: resolve(options.spine.file) } : options.spine,
+    order: naturalOrder(options.spine),
     time: options.time ?? null,
-    sample: options.sample ?? null,
+    sample: sample === undefined ? null : { ...sample, by: 'row' },
     rule: { knowledge: options.knowledge ?? 'bitemporal', freshness: options.freshness ?? 'served' },
     asOf: options.asOf ?? 'at',
     knownBefore: pastCutOff(options.knownBefore),

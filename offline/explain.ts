@@ -7,6 +7,8 @@ export interface Explained {
   readonly lookups: readonly string[]
   /** `schema.table` of every table that it reads, through views too. */
   readonly relations: ReadonlySet<string>
+  /** The plan itself, as JSON. */
+  readonly plan: string
 }
 
 export async function explain(db: Queryable, select: string): Promise<Explained> {
@@ -24,7 +26,7 @@ export async function explain(db: Queryable, select: string): Promise<Explained>
     const condition = field(node, 'Index Cond') ?? field(node, 'Recheck Cond')
     lookups.push(typeof condition === 'string' ? condition : '')
   }
-  return { rows: typeof rows === 'number' ? rows : 0, lookups, relations }
+  return { rows: typeof rows === 'number' ? rows : 0, lookups, relations, plan: JSON.stringify(plans) }
 }
 
 function* nodes(node: unknown): Generator<unknown> {

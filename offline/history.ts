@@ -13,6 +13,7 @@ import { sourceRows } from './source-stream.ts'
 import { eventBound, fewer } from './stream-bounds.ts'
 import { streamId } from './stream-groups.ts'
 import type { Pass } from './stream-groups.ts'
+import { unlessAborted } from './unless-aborted.ts'
 
 /** Requests of one query at most: its keys are written out in it. */
 const requestsPerQuery = 500
@@ -127,22 +128,6 @@ async function* rowsWithin(
   const to = maximum([...frontiers.values()].map(({ below, beyond }) => beyond.at(-1)?.to ?? below))
   const stream = sourceRows(snapshot, plans, { ...bounds, arrival: { from: 0, to }, withXid: true })
   for await (const batch of stream) yield batch.filter(({ key, xid }) => covers(frontiers.get(key) ?? noTransactions, xid))
-}
-
-/** Leaves `work` behind when the signal is aborted: the snapshot that it reads from then ends its queries. */
-async function unlessAborted(signal: AbortSignal | undefined, work: () => Promise<void>): Promise<void> {
-  if (signal === undefined) return await work()
-  signal.throwIfAborted()
-  let abort = () => {}
-  const aborted = new Promise<never>((_, reject) => {
-    abort = () => reject(signal.reason as Error)
-    signal.addEventListener('abort', abort)
-  })
-  try {
-    await Promise.race([work(), aborted])
-  } finally {
-    signal.removeEventListener('abort', abort)
-  }
 }
 
 /** One stream; each of its views is asked by itself. */

@@ -43,7 +43,7 @@ export async function* sourceRows(
   }
   const { sql, decode } = prepareStream(table, plans, options)
   try {
-    for await (const batch of snapshot.tuples(sql, { whole: isWhole(options) })) yield decode(batch)
+    for await (const batch of snapshot.tuples(sql, { whole: isWhole(options), stable: source.relation.kind === 'sql' })) yield decode(batch)
   } catch (cause) {
     throw sqlState(cause).startsWith('22')
       ? unreadable(cause, source, [...sourceKey(firstOf(plans)), ...streamColumns(plans)], table)

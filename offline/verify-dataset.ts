@@ -11,6 +11,7 @@ import type { DatasetFile, DatasetManifest } from './dataset-manifest.ts'
 import { filesOf, recipeOfManifest, viewsOf } from './dataset-manifest.ts'
 import type { WrittenFile } from './files/dataset-writer.ts'
 import { createDatasetDigest } from './files/dataset-writer.ts'
+import type { SpineOrder } from './spine/query-order.ts'
 
 /** What came of making a training set again. */
 export interface DatasetVerdict {
@@ -21,6 +22,8 @@ export interface DatasetVerdict {
   readonly files: readonly FoundFile[]
   /** What was made again, by index of the files; null where it could not be. */
   readonly rebuilt: readonly WrittenFile[] | null
+  /** How the rows of the spine were ordered before they were compared: `values`, whatever order its query gave them in, as it asks for none. */
+  readonly order: SpineOrder
   /** What differs, a sentence each; empty where nothing does. */
   readonly differences: readonly string[]
 }
@@ -48,7 +51,7 @@ export async function verifyDataset(
   for (const file of filesOf(manifest)) files.push(await findFile(file, options.signal))
   const { rebuilt, differences } = await rebuild(db, manifest, find, options)
   const all = [...filesOf(manifest).flatMap((file, i) => fileDifference(file, files[i] as FoundFile)), ...differences]
-  return { id: manifest.id, equal: all.length === 0, files, rebuilt, differences: all }
+  return { id: manifest.id, equal: all.length === 0, files, rebuilt, order: manifest.spine.order ?? 'given', differences: all }
 }
 
 /** What a spine or a source may have become meanwhile. Other failures say nothing about the training set. */
@@ -126,10 +129,7 @@ function contentDifferences(manifest: DatasetManifest, built: BuiltDataset<Writt
     ({ was, now }) =>
       `What was made again of "${was.path}" has the SHA-256 ${now.sha256} (${now.rows} rows), not ${was.sha256} (${was.rows} rows).`,
   )
-  if (built.spine.sha256 !== spine.sha256) {
-    const now = `${built.spine.sha256} (${built.spine.rows} rows), not ${spine.sha256} (${spine.rows} rows)`
-    return [...differs, `The spine gives other rows: its SHA-256 is ${now}.`]
-  }
+  if (built.spine.sha256 !== spine.sha256) return [...differs, spineDifference(spine, built.spine)]
   const { droppedRows, heldBackRows } = built.join
   const unfrozen = Object.keys(droppedRows).filter((source) => !Object.hasOwn(heldBackRows, source))
   const where = [...differs, ...columnDifferences([...pairs, ...wholes(manifest, built)])]
@@ -138,6 +138,15 @@ function contentDifferences(manifest: DatasetManifest, built: BuiltDataset<Writt
     return [...where, `Rows of ${which} have changed: without a column "_xid", those of then cannot be told from those that came since.`]
   }
   return [...where, 'The spine is the same, and all sources tell when rows arrived: rows that were there have been changed or deleted.']
+}
+
+function spineDifference(was: DatasetManifest['spine'], now: BuiltDataset<WrittenFile>['spine']): string {
+  const hashes = `its SHA-256 is ${now.sha256} (${now.rows} rows), not ${was.sha256} (${was.rows} rows)`
+  if (was.rows !== now.rows || (was.rowsHash !== undefined && was.rowsHash !== now.rowsHash))
+    return `The spine gives other rows: ${hashes}.`
+  const why = 'sql' in was.from ? 'let ORDER BY say it of all of them, by a unique column too' : 'what gives them has been ordered anew'
+  if (was.rowsHash !== undefined) return `The spine gives the same rows in another order: ${hashes}; ${why}.`
+  return `The spine gives other rows, or the same ones in another order, which an earlier version of Lockstep did not note: ${hashes}.`
 }
 
 /** Of a set in numbered parts, all its rows. */

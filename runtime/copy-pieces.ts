@@ -59,17 +59,22 @@ function headerLength(bytes: Buffer): number {
 /** Where the last whole tuple ends, before the trailer. */
 function lastTupleEnd(bytes: Buffer): number {
   let at = 0
-  while (at + 2 <= bytes.length) {
-    const fields = bytes.readInt16BE(at)
-    if (fields < 0) return at
-    let next = at + 2
-    for (let field = 0; field < fields; field++) {
-      if (next + 4 > bytes.length) return at
-      const size = bytes.readInt32BE(next)
-      next += size < 0 ? 4 : 4 + size
-    }
+  while (at + 2 <= bytes.length && bytes.readInt16BE(at) >= 0) {
+    const next = tupleEnd(bytes, at)
     if (next > bytes.length) return at
     at = next
   }
   return at
+}
+
+/** Where the tuple that starts at `at` ends; beyond the bytes where they do not hold all of it. */
+export function tupleEnd(bytes: Buffer, at: number): number {
+  const fields = bytes.readInt16BE(at)
+  let next = at + 2
+  for (let field = 0; field < fields; field++) {
+    if (next + 4 > bytes.length) return Number.POSITIVE_INFINITY
+    const size = bytes.readInt32BE(next)
+    next += size < 0 ? 4 : 4 + size
+  }
+  return next
 }

@@ -21,9 +21,10 @@ export interface Database {
   /**
    * `COPY … FROM STDIN`: feeds the chunks to it in order, in one statement of its own transaction: all rows or none.
    *
+   * @param around statements before and after it in its transaction
    * @returns the number of rows copied
    */
-  copyIn(copy: string, chunks: AsyncIterable<Uint8Array>): Promise<number>
+  copyIn(copy: string, chunks: AsyncIterable<Uint8Array>, around?: AroundCopy): Promise<number>
   /**
    * Runs `fn` on one frozen view of the data (REPEATABLE READ). Inside, use the snapshot alone: on PGlite there is one session, so any other call
    * waits until `fn` ends. On PostgreSQL at most 8 run at once, and others wait for their turn, so that a snapshot within a snapshot may wait for ever.
@@ -69,6 +70,14 @@ export function isEmbedded(db: Database): db is EmbeddedDatabase {
   return db.kind === 'pglite'
 }
 
+export interface AroundCopy {
+  readonly before?: readonly string[]
+  /** By the number of rows copied. */
+  after(rows: number): string
+  /** Told what `after` gives, before the transaction is committed. */
+  onRows(rows: readonly unknown[]): void
+}
+
 export interface QueryOptions {
   readonly signal?: AbortSignal | undefined
   readonly prepared?: boolean
@@ -91,6 +100,11 @@ export interface StreamOptions {
    * by an index that gives the order alone: it is told that this is dear, as it is even in memory (3,000,000 rows: 4.4 s, and 2.4 s sorted).
    */
   readonly whole?: boolean
+  /**
+   * The same data give the same rows in the same order each time, as far as the query's plan is the same: without parallel workers, whose rows come as they finish, and without
+   * scans that begin where another one is.
+   */
+  readonly stable?: boolean
 }
 
 /**

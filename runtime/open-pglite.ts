@@ -6,7 +6,7 @@ import { Kysely, PGliteDialect } from 'kysely'
 import type { LockstepTables } from '../migrations/schema.ts'
 import { controlValues } from './control-values.ts'
 import { copyHeader, copyPieces, copyTrailer } from './copy-pieces.ts'
-import type { EmbeddedDatabase } from './database.ts'
+import type { AroundCopy, EmbeddedDatabase } from './database.ts'
 import { damaged, embeddedFailure, isBroken } from './embedded-failure.ts'
 import { inTransaction, withPgliteSnapshot } from './pglite-snapshot.ts'
 import { closeFolder, makePrivate } from './private-folder.ts'
@@ -50,7 +50,7 @@ export async function openPglite(directory: string): Promise<EmbeddedDatabase> {
       return (await pglite.query<Row>(sql, [...parameters])).rows
     },
     script: (sql) => runScript(pglite, sql),
-    copyIn: (copy, chunks) => copyIn(pglite, copy, chunks),
+    copyIn: (copy, chunks, around) => copyIn(pglite, copy, chunks, around),
     snapshot: (fn) => withPgliteSnapshot(pglite, fn),
     tuples: (select, onBatch) =>
       withPgliteSnapshot(pglite, async (snapshot) => {
@@ -163,8 +163,9 @@ async function runScript(pglite: PGlite, sql: string): Promise<void> {
 }
 
 /** The engine reads a COPY in one blocking call, so that a large one is made of several, in one transaction. */
-function copyIn(pglite: PGlite, copy: string, chunks: AsyncIterable<Uint8Array>): Promise<number> {
-  return inTransaction(pglite, async () => {
+function copyIn(pglite: PGlite, copy: string, chunks: AsyncIterable<Uint8Array>, around: AroundCopy | undefined): Promise<number> {
+  return inTransaction(pglite, async (transaction) => {
+    for (const statement of around?.before ?? []) await transaction.query(statement)
     let rows = 0
     for await (const { binary, bytes } of copyPieces(chunks, COPY_PIECE_BYTES)) {
       const data = binary ? [copyHeader, bytes, copyTrailer] : [bytes]
@@ -174,6 +175,7 @@ function copyIn(pglite: PGlite, copy: string, chunks: AsyncIterable<Uint8Array>)
         if ('text' in message && typeof message.text === 'string') rows += Number(/^COPY (\d+)$/.exec(message.text)?.[1] ?? 0)
       }
     }
+    if (around !== undefined) around.onRows((await transaction.query(around.after(rows))).rows)
     return rows
   })
 }

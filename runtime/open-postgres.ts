@@ -146,12 +146,18 @@ export function openPostgres(url: string, options: { readonly signal?: AbortSign
     },
     // the connection is not used again: a script may leave settings behind
     script: (sql) => withClient(streams, async (client) => void (await client.query(sql)), false),
-    copyIn: (copy, chunks) =>
+    copyIn: (copy, chunks, around) =>
       withClient(
         streams,
         async (client) => {
+          const statements = around === undefined ? [] : ['BEGIN', ...(around.before ?? [])]
+          for (const statement of statements) await client.query(oneStatement(statement))
           const sink = client.query(copyFrom(copy))
           await pipeline(Readable.from(chunks, { objectMode: true }), sink)
+          if (around !== undefined) {
+            around.onRows((await client.query(oneStatement(around.after(sink.rowCount)))).rows)
+            await client.query('COMMIT')
+          }
           return sink.rowCount
         },
         true,

@@ -1,7 +1,7 @@
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import type { PGlite, Transaction } from '@electric-sql/pglite'
-import type { Snapshot, TupleBatch } from './database.ts'
-import { parseSnapshot } from './snapshot-bounds.ts'
+import type { Snapshot, StreamOptions, TupleBatch } from './database.ts'
+import { parseSnapshot, stableScans } from './snapshot-bounds.ts'
 import { createTupleScanner } from './tuple-scanner.ts'
 import { errorOf, queryMessage } from './wire.ts'
 
@@ -38,7 +38,7 @@ export function withPgliteSnapshot<T>(pglite: PGlite, fn: (snapshot: Snapshot) =
       xmin: bounds.xmin,
       bounds,
       query: async <Row>(sql: string) => (await transaction.query<Row>(sql)).rows,
-      tuples: (select) => streamTuples(pglite, transaction, `lockstep_${++cursors}`, select),
+      tuples: (select, options) => streamTuples(pglite, transaction, `lockstep_${++cursors}`, select, options),
     })
     // nothing was written; a rollback also ends a transaction in which a stream has failed
     await transaction.rollback()
@@ -51,7 +51,9 @@ async function* streamTuples(
   transaction: Transaction,
   cursor: string,
   select: string,
+  { stable = false }: StreamOptions = {},
 ): AsyncGenerator<TupleBatch, void, undefined> {
+  if (stable) await transaction.exec(stableScans)
   await transaction.exec(`DECLARE ${cursor} BINARY NO SCROLL CURSOR FOR ${select}`)
   const scanner = createTupleScanner(DATA_ROW, SKIPPED)
   let buffer = Buffer.allocUnsafe(BATCH_BYTES)

@@ -2,7 +2,7 @@ import type { PoolClient } from 'pg'
 import { copySql, createCopyOut } from './copy-out.ts'
 import type { Snapshot, StreamOptions, TupleBatch } from './database.ts'
 import { oneStatement } from './one-statement.ts'
-import { parseSnapshot } from './snapshot-bounds.ts'
+import { parseSnapshot, stableScans } from './snapshot-bounds.ts'
 
 /** Hands out connections of their own to a snapshot and its streams, and says what an error means. */
 export interface SnapshotConnections {
@@ -77,7 +77,7 @@ async function* streamTuples(
   connections: SnapshotConnections,
   snapshot: { leader: PoolClient; id: string; streams: Streams },
   select: string,
-  { whole = false }: StreamOptions = {},
+  { whole = false, stable = false }: StreamOptions = {},
 ): AsyncGenerator<TupleBatch, void, undefined> {
   const client = await connections.connect()
   if (snapshot.streams.closed) {
@@ -103,7 +103,7 @@ async function* streamTuples(
   snapshot.streams.open.add(end)
   try {
     await client.query(
-      `BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SET TRANSACTION SNAPSHOT '${snapshot.id}'${whole ? '; SET LOCAL random_page_cost = 20' : ''}`,
+      `BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SET TRANSACTION SNAPSHOT '${snapshot.id}'${whole ? '; SET LOCAL random_page_cost = 20' : ''}${stable ? `; ${stableScans}` : ''}`,
     )
     client.query(copyOut)
     for (let batch = await copyOut.next(); batch !== null; batch = await copyOut.next()) yield batch

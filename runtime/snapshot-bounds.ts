@@ -15,3 +15,6 @@ export function parseSnapshot(text: string): SnapshotBounds {
   const running = listed === '' ? [] : listed.split(',').map(Number)
   return { xmin: Number(xmin), xmax: Number(xmax), running, ended: Number(xmax) - running.length }
 }
+
+/** What `StreamOptions.stable` sets in the transaction of a stream. */
+export const stableScans = 'SET LOCAL max_parallel_workers_per_gather = 0; SET LOCAL synchronize_seqscans = off'

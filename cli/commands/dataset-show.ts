@@ -46,6 +46,7 @@ export function manifestText(manifest: DatasetManifest): string {
       'rule',
       `knowledge ${rule.knowledge}, freshness ${rule.freshness}, as of ${rule.asOf}${rule.knownBefore === null ? '' : `, known before ${rule.knownBefore}`}`,
     ],
+    ...(manifest.unchecked ?? []).map((sentence): [string, string] => ['unchecked', sentence]),
     ['data', `all transactions below ${source.xmin}${leftOutText(source)}`],
   ]
   const width = Math.max(...fields.map(([name]) => name.length))

@@ -1,9 +1,14 @@
 import { filesOf } from '../../offline/dataset-manifest.ts'
+import type { DatasetVerdict } from '../../offline/verify-dataset.ts'
 import { verifyDataset } from '../../offline/verify-dataset.ts'
 import type { Command } from '../command.ts'
 import { findDataset } from '../datasets.ts'
 import { counted } from '../human.ts'
 import { createJoinProgress } from '../join-progress.ts'
+
+function compared(order: DatasetVerdict['order']): string {
+  return order === 'values' ? ', compared whatever their order, as the query of the spine asks for none' : ', in the same order'
+}
 
 export const datasetVerifyCommand: Command = {
   name: 'dataset verify',
@@ -33,7 +38,7 @@ export const datasetVerifyCommand: Command = {
       return {
         json: verdict,
         text: equal
-          ? `The training set ${manifest.id} is what its manifest says, and so ${files.length === 1 ? 'is its file' : 'are its files'}: made again, the same ${counted(rows, 'row')} came of it.`
+          ? `The training set ${manifest.id} is what its manifest says, and so ${files.length === 1 ? 'is its file' : 'are its files'}: made again, the same ${counted(rows, 'row')} came of it${compared(verdict.order)}.`
           : [`The training set ${manifest.id} is not what its manifest says.`, ...differences, ...again].join('\n'),
         exitCode: equal ? 0 : 1,
       }

@@ -66,9 +66,13 @@ export async function countRows(
   const wanted = carrier.columns.map(
     (column, i) => `s.${sqlIdentifier(column)} = ${literal((key[i] as Column<KeyType>).type, values[i] as Value)}`,
   )
+  // a query of the user's only reads; going back to the savepoint lets the transaction write again
+  await sql`savepoint count_rows`.execute(kysely)
+  await sql`set local transaction_read_only = on`.execute(kysely)
   const { rows } = await sql
     .raw<{ n: string }>(`SELECT count(*)::text AS n FROM ${carrier.relation} s WHERE ${wanted.join(' AND ')}`)
     .execute(kysely)
+  await sql`rollback to savepoint count_rows`.execute(kysely)
   return Number(rows[0]?.n)
 }
 

@@ -21,6 +21,7 @@ import { readSourceTable } from '../source-table.ts'
 import { countLeftOut } from '../source-stream.ts'
 import { openSpine } from '../spine/open-spine.ts'
 import { dropUnderReaders, indexSpine } from '../spine/slice-spine.ts'
+import type { SpineDigest } from '../spine/spine-hash.ts'
 import { createSpineHash } from '../spine/spine-hash.ts'
 import { spineRows } from '../spine/spine-rows.ts'
 import { isSpineHeld } from '../spine/spine-table.ts'
@@ -81,11 +82,11 @@ export async function createSharedDataset(
   const before = await namesIn(out)
   if (!overwrite) await refuseExisting(before)
   await refuseUnfrozen(db, service)
-  if ('sql' in recipe.spine && recipe.asOf === 'at') await refuseLabelLeak(db, service, recipe.spine.sql, recipe.rule)
+  const unchecked = await refuseLabelLeak(db, service, recipe.spine, recipe)
   await removeLostExports(keeper, jobs)
-  const { rule, knownBefore, time, sample } = recipe
+  const { rule, knownBefore, time, sample, order } = recipe
   const arrivedBefore = recipe.arrivedBefore ?? (await settledNow(db, signal))
-  const spine = await openSpine(keeper, service, recipe.spine, { time, sample, seen: { rule, knownBefore, arrivedBefore }, signal })
+  const spine = await openSpine(keeper, service, recipe.spine, { time, sample, order, seen: { rule, knownBefore, arrivedBefore }, signal })
   const own = await makeFolder(out, `.export-${spine.id}`).catch(async (error: unknown) => {
     await spine.drop().catch(() => undefined)
     throw error
@@ -130,7 +131,7 @@ export async function createSharedDataset(
     const facts = Promise.all([hashOf(db, spine, signal), leftOutOf(db, service, arrivedBefore)])
     reading = facts.catch(() => undefined) // told below
     const written = await gather(tools, options, spine, parts, working)
-    const [sha256, leftOut] = await facts
+    const [digest, leftOut] = await facts
     const statistics = collectStatistics([...columns.spine, ...columns.features])
     for (const part of written) statistics.merge(part.statistics)
     const files = written.map(({ part, file, rows, bytes, sha256: hash }) => ({
@@ -143,14 +144,20 @@ export async function createSharedDataset(
       range: ranges[part] ?? null,
       statistics: [],
     }))
-    const manifest = manifestOf({ id: randomUUID(), createdAt: new Date().toISOString(), path: out }, service, recipe, {
-      spine: { time: spine.time, rows: spine.rows, nullKeyRows: spine.nullKeyRows, sha256 },
-      join: { rows: spine.rows, xmin: arrivedBefore, ...leftOut },
-      missing: missingOf(service, written),
-      columns,
-      statistics: statistics.result(),
-      files,
-    })
+    const manifest = manifestOf(
+      { id: randomUUID(), createdAt: new Date().toISOString(), path: out },
+      service,
+      recipe,
+      {
+        spine: { time: spine.time, rows: spine.rows, nullKeyRows: spine.nullKeyRows, ...digest },
+        join: { rows: spine.rows, xmin: arrivedBefore, ...leftOut },
+        missing: missingOf(service, written),
+        columns,
+        statistics: statistics.result(),
+        files,
+      },
+      unchecked,
+    )
     signal?.throwIfAborted()
     await publish(
       keeper,
@@ -250,7 +257,7 @@ async function refuseUnfrozen(db: Database, service: ServicePlan): Promise<void>
   }
 }
 
-async function hashOf(db: Database, spine: Spine, signal: AbortSignal | undefined): Promise<string> {
+async function hashOf(db: Database, spine: Spine, signal: AbortSignal | undefined): Promise<SpineDigest> {
   const hash = createSpineHash(spine)
   await db.snapshot(async (snapshot) => {
     for await (const batch of spineRows(snapshot, spine)) {

@@ -2,17 +2,21 @@ import { LockstepError, messageOf } from '../../kernel/errors.ts'
 import type { ServicePlan } from '../../kernel/service-plan.ts'
 import type { ColumnType } from '../../kernel/value-type.ts'
 import { typeName } from '../../kernel/value-type.ts'
-import type { Database } from '../../runtime/database.ts'
-import { checkQuery, inParentheses } from '../../runtime/relation.ts'
+import { copyHeader, copyTrailer, tupleEnd } from '../../runtime/copy-pieces.ts'
+import type { Database, Snapshot } from '../../runtime/database.ts'
+import { isEmbedded } from '../../runtime/database.ts'
+import { inParentheses, queryColumns, sqlState } from '../../runtime/relation.ts'
 import { sqlIdentifier } from '../../runtime/sql.ts'
-import { describeTable } from '../source-table.ts'
+import { openSpool } from '../spool.ts'
 import { naturalType } from '../sql-type.ts'
+import { unlessAborted } from '../unless-aborted.ts'
+import type { SpineOrder } from './query-order.ts'
 import type { SpineRole } from './spine-columns.ts'
 import { assignRoles } from './spine-columns.ts'
 import { ordinalColumn } from './spine.ts'
 
 /**
- * Runs a query into a new unlogged table, its rows numbered in the order in which it gives them.
+ * Runs a query, in a read-only transaction, into a new unlogged table. Its rows are numbered in the order in which it gives them, else by time and then by all other values.
  *
  * @returns also each column's type in the table
  * @throws LockstepError `SPINE_INVALID` with the database's own words where the query fails, or naming a column of the wrong type
@@ -22,20 +26,21 @@ export async function loadSpineQuery(
   service: ServicePlan,
   table: string,
   query: string,
-  time: string | undefined,
-  signal: AbortSignal | undefined,
+  options: { readonly order: SpineOrder; readonly time: string | undefined; readonly signal: AbortSignal | undefined },
 ): Promise<{ readonly time: string; readonly roles: readonly SpineRole[]; readonly types: ReadonlyMap<string, string> }> {
-  try {
-    await checkQuery(db, query)
-    await db.query(spineTableSql(table, query), [], { signal })
-  } catch (cause) {
+  const { order, signal } = options
+  const failed = (cause: unknown): unknown => {
     signal?.throwIfAborted()
-    if (cause instanceof LockstepError) throw cause
-    throw new LockstepError('SPINE_INVALID', `The spine's query fails: ${messageOf(cause)}. Correct the query.`, { cause })
+    if (cause instanceof LockstepError) return cause
+    const advice = sqlState(cause) === '25006' ? 'A spine only reads: leave out what writes' : 'Correct the query'
+    return new LockstepError('SPINE_INVALID', `The spine's query fails: ${messageOf(cause)}. ${advice}.`, { cause })
   }
-  const columns = (await describeTable(db, table)).filter((column) => column.name !== ordinalColumn)
+  const described = await queryColumns(db, query).catch((cause: unknown) => {
+    throw failed(cause)
+  })
+  const columns = described.map((column) => ({ ...column, stored: storedTypes.includes(column.type) ? column.type : 'text' }))
   const found = columns.map(({ name, type }) => ({ name, type: naturalType(type) }))
-  const assigned = assignRoles(service, found, time, "The spine's query")
+  const assigned = assignRoles(service, found, options.time, "The spine's query")
   const roles = assigned.roles.map((role, i) => {
     const actual = columns[i]
     const type = role.type ?? (found[i] as { type: ColumnType }).type
@@ -47,12 +52,96 @@ export async function loadSpineQuery(
     }
     return { ...role, type }
   })
-  return { time: assigned.time, roles, types: new Map(columns.map(({ name, type }) => [name, type])) }
+  try {
+    await fill(db, table, columns, spineSelect(query, columns, order === 'values' ? assigned.time : null), signal)
+  } catch (cause) {
+    throw failed(cause)
+  }
+  return { time: assigned.time, roles, types: new Map(columns.map(({ name, stored }) => [name, stored])) }
 }
 
-export function spineTableSql(table: string, query: string): string {
-  return `CREATE UNLOGGED TABLE ${table} AS SELECT row_number() OVER () AS ${sqlIdentifier(ordinalColumn)}, q.* FROM ${inParentheses(query)} q`
+interface QueryColumn {
+  readonly name: string
+  /** PostgreSQL's name of the type that it has in the spine's table. */
+  readonly stored: string
 }
+
+/**
+ * The rows of a query, numbered.
+ *
+ * @param time the column by which they are ordered before all others; null: they stay as they come
+ */
+function spineSelect(query: string, columns: readonly QueryColumn[], time: string | null): string {
+  const values = columns.map(({ name, stored }) => `q.${sqlIdentifier(name)}::${stored} AS ${sqlIdentifier(name)}`)
+  const names = columns.map(({ name }) => `v.${sqlIdentifier(name)}`)
+  const first = columns.toSorted((a, b) => Number(b.name === time) - Number(a.name === time))
+  const order = time === null ? '' : `ORDER BY ${first.flatMap(sortKeys).join(', ')}`
+  return `SELECT ${[`row_number() OVER (${order})`, ...names].join(', ')} FROM (SELECT ${values.join(', ')} FROM ${inParentheses(query)} q) v`
+}
+
+/** By these, rows tie only if they are the same to the last digit: 0 and -0, 1.0 and 1.00 are equal to PostgreSQL. */
+function sortKeys({ name, stored }: QueryColumn): string[] {
+  const column = `v.${sqlIdentifier(name)}`
+  switch (stored) {
+    case 'text':
+    case 'bpchar':
+      return [`${column} COLLATE "C"`]
+    case 'float4':
+    case 'float8':
+      return [column, `${stored}send(${column})`]
+    case 'numeric':
+      return [column, `scale(${column})`]
+    case '_float4':
+    case '_float8':
+      return [`${column}::text COLLATE "C"`]
+    default:
+      return [column]
+  }
+}
+
+/** Reads what the query gives and copies it, as it comes, into a new table. */
+async function fill(
+  db: Database,
+  table: string,
+  columns: readonly QueryColumn[],
+  select: string,
+  signal: AbortSignal | undefined,
+): Promise<void> {
+  const names = [ordinalColumn, ...columns.map(({ name }) => name)].map(sqlIdentifier)
+  const types = ['int8', ...columns.map(({ stored }) => stored)]
+  await db.query(`CREATE UNLOGGED TABLE ${table} (${names.map((name, i) => `${name} ${types[i]}`).join(', ')})`)
+  const copy = `COPY ${table} (${names.join(', ')}) FROM STDIN (FORMAT binary)`
+  if (!isEmbedded(db)) {
+    await db.snapshot((snapshot) => unlessAborted(signal, () => db.copyIn(copy, copyOf(snapshot, select, signal))))
+    return
+  }
+  // an embedded database does one thing at a time: the rows are read in whole before they are loaded
+  const spool = await openSpool()
+  try {
+    await db.snapshot(async (snapshot) => {
+      for await (const chunk of copyOf(snapshot, select, signal)) await spool.write(chunk)
+    })
+    await db.copyIn(copy, spool.read())
+  } finally {
+    await spool.close()
+  }
+}
+
+/** The rows of a SELECT as the bytes of a binary COPY. */
+async function* copyOf(snapshot: Snapshot, select: string, signal: AbortSignal | undefined): AsyncGenerator<Uint8Array> {
+  yield copyHeader
+  for await (const { bytes, starts } of snapshot.tuples(select, { stable: true })) {
+    signal?.throwIfAborted()
+    yield Buffer.concat(starts.map((start) => bytes.subarray(start, tupleEnd(bytes, start))))
+  }
+  yield copyTrailer
+}
+
+/** What the columns of a spine's table are; those of any other type are text. */
+const storedTypes: readonly string[] = [
+  ...['bool', 'int2', 'int4', 'int8', 'float4', 'float8', 'numeric', 'bpchar'],
+  ...['timestamp', 'timestamptz', 'date', '_float4', '_float8'],
+]
 
 /** What may stand for a type without a cast of the user's own. */
 const accepts: Readonly<Record<ColumnType['kind'], readonly string[]>> = {

@@ -11,6 +11,8 @@ import { timeLiteral } from '../stream-sql.ts'
 import { loadSpineFile } from './load-file.ts'
 import { loadSpineQuery } from './load-query.ts'
 import { loadViewRows } from './load-view-rows.ts'
+import type { SpineOrder } from './query-order.ts'
+import { ordersItself } from './query-order.ts'
 import type { SpineSample } from './sample-spine.ts'
 import { sampleSpine } from './sample-spine.ts'
 import type { SpineRole } from './spine-columns.ts'
@@ -23,6 +25,8 @@ export interface SpineOptions {
   readonly time?: string | null | undefined
   /** Absent: all rows. */
   readonly sample?: SpineSample | null | undefined
+  /** Absent: `naturalOrder`. */
+  readonly order?: SpineOrder | undefined
   /** Of a spine of a view's rows: which of them there are. Absent: all that are settled, by the rule of time. */
   readonly seen?: Omit<Seen, 'arrivedBefore'> & { readonly arrivedBefore: number | null }
   readonly signal?: AbortSignal | undefined
@@ -48,7 +52,7 @@ export async function openSpine(db: Database, service: ServicePlan, input: Spine
     let facts = await check() // before rows are left out, so that a message names the number that a row has in the file
     const sample = options.sample ?? null
     if (sample !== null) {
-      await sampleSpine(db, table, sample, options.signal)
+      await sampleSpine(db, table, roles, sample, options.signal)
       facts = await check()
     }
     return { id, table, columns, time, ...facts, drop }
@@ -65,13 +69,21 @@ async function load(
   input: SpineInput,
   options: SpineOptions,
 ): Promise<{ time: string; roles: readonly SpineRole[]; types: ReadonlyMap<string, string> }> {
-  if ('sql' in input) return loadSpineQuery(db, service, table, input.sql, options.time ?? undefined, options.signal)
+  if ('sql' in input) {
+    const { order = naturalOrder(input), signal } = options
+    return loadSpineQuery(db, service, table, input.sql, { order, time: options.time ?? undefined, signal })
+  }
   const everything = { rule: servedTime, knownBefore: null, arrivedBefore: null }
   const loaded =
     'rowsOf' in input
       ? await loadViewRows(db, service, table, input, options.seen ?? everything, options.signal)
       : await loadSpineFile(db, service, table, input.file, options.time ?? undefined, options.signal)
   return { ...loaded, types: new Map(loaded.roles.map(({ name, type }) => [name, type === null ? 'text' : sqlTypeName(type)])) }
+}
+
+/** A query without ORDER BY has no order of its own. */
+export function naturalOrder(input: SpineInput): SpineOrder {
+  return 'sql' in input && !ordersItself(input.sql) ? 'values' : 'given'
 }
 
 interface SpineFacts {
@@ -97,26 +109,23 @@ async function checkSpine(
   const faults: { readonly condition: string; readonly error: (row: string) => LockstepError }[] = []
   for (const { name, use, type } of roles) {
     if (name === time) {
-      faults.push({ condition: `${column(name)} IS NULL`, error: (row) => invalid(`Row ${row} of the spine has no time in "${name}"`) })
+      faults.push({ condition: `${column(name)} IS NULL`, error: (row) => invalid(`${row} has no time in "${name}"`) })
     } else if (use === 'request') {
       const error = (row: string): LockstepError =>
-        new LockstepError(
-          'MISSING_REQUEST_VALUE',
-          `Row ${row} of the spine has no value for the request's "${name}"; fill it, or leave the row out.`,
-        )
+        new LockstepError('MISSING_REQUEST_VALUE', `${row} has no value for the request's "${name}"; fill it, or leave the row out.`)
       faults.push({ condition: `${column(name)} IS NULL`, error })
     }
     if (type?.kind === 'timestamp') {
       faults.push({
         condition: `NOT ${within(name)}`,
-        error: (row) => invalid(`Row ${row} of the spine has a time in "${name}" that is infinite or outside the years 1684 to 2255`),
+        error: (row) => invalid(`${row} has a time in "${name}" that is infinite or outside the years 1684 to 2255`),
       })
     }
     const outside = type === null ? null : outsideOf(type, column(name), types.get(name))
     if (type !== null && outside !== null) {
       faults.push({
         condition: outside,
-        error: (row) => invalid(`Row ${row} of the spine has a number in "${name}" that is outside the range of ${type.kind}`),
+        error: (row) => invalid(`${row} has a number in "${name}" that is outside the range of ${type.kind}`),
       })
     }
   }
@@ -137,10 +146,21 @@ async function checkSpine(
   const [rows, nullKeyRows, firstTime, lastTime, ...at] = row?.facts ?? []
   for (const [i, fault] of faults.entries()) {
     const ordinal = at[i] ?? null
-    if (ordinal !== null) throw fault.error(ordinal)
+    if (ordinal !== null) throw fault.error(await rowText(db, table, ordinal))
   }
   const number = (text: string | null | undefined): number | null => (text === null || text === undefined ? null : Math.round(Number(text)))
   return { rows: number(rows) ?? 0, nullKeyRows: number(nullKeyRows) ?? 0, firstTime: number(firstTime), lastTime: number(lastTime) }
+}
+
+/** A row for messages, by its number and its values: the number says little where a query has no order. */
+async function rowText(db: Database, table: string, ordinal: string): Promise<string> {
+  const number = sqlIdentifier(ordinalColumn)
+  const [row] = await db.query<{ values: unknown }>(
+    `SELECT to_jsonb(s) - '${ordinalColumn}' AS values FROM ${table} s WHERE s.${number} = $1`,
+    [ordinal],
+  )
+  const text = JSON.stringify(row?.values) ?? ''
+  return `Row ${ordinal} of the spine (${text.length > 300 ? `${text.slice(0, 300)}…` : text})`
 }
 
 /** The condition under which a number cannot be cast to `type`; null where its own type, `actual`, has no such numbers. */

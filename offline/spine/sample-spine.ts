@@ -3,27 +3,39 @@ import type { Database } from '../../runtime/database.ts'
 import { sqlIdentifier } from '../../runtime/sql.ts'
 import { ordinalColumn } from './spine.ts'
 
-/** A share of a spine's rows, chosen by a hash of the row's number: the same rows of the same spine, whenever and wherever. */
+/** A share of a spine's rows, chosen by a hash: the same rows of the same spine, whenever and wherever. */
 export interface SpineSample {
   /** More than 0, at most 1. */
   readonly fraction: number
   /** Another seed chooses other rows. */
   readonly seed: number
+  /** What is hashed: the row's values, wherever it stands. Absent, as in what an earlier version wrote: its number. */
+  readonly by?: 'row'
 }
 
 /** Removes the rows of a spine's table that are not in the sample, and numbers the others anew, in their order. */
 export async function sampleSpine(
   db: Database,
   table: string,
-  { fraction, seed }: SpineSample,
+  columns: readonly { readonly name: string }[],
+  { fraction, seed, by }: SpineSample,
   signal: AbortSignal | undefined,
 ): Promise<void> {
   if (!(fraction > 0 && fraction <= 1))
     throw new LockstepError('USAGE', `A sample of "${fraction}" of the rows is no share; give a number above 0, 1 at most.`)
   if (!Number.isSafeInteger(seed)) throw new LockstepError('USAGE', `The seed "${seed}" is not a whole number; give one.`)
   const ordinal = sqlIdentifier(ordinalColumn)
-  const hash = `('x' || substr(encode(sha256(convert_to('${seed}:' || s.${ordinal}, 'UTF8')), 'hex'), 1, 13))::bit(52)::int8`
-  await db.query(`DELETE FROM ${table} s WHERE ${hash} >= ${Math.round(fraction * 2 ** 52)}`, [], { signal })
+  const hash = (text: string): string => `sha256(convert_to('${seed}:' || ${text}, 'UTF8'))`
+  const row = `ROW(${columns.map(({ name }) => `t.${sqlIdentifier(name)}`).join(', ')})::text`
+  // rows that are the same are told apart by how many of them came before, as else all of them were in it or none
+  const again = 'row_number() OVER (PARTITION BY r.h)'
+  const hashed =
+    by === 'row'
+      ? `SELECT r.n, ${hash(`encode(r.h, 'hex') || ${again}`)} AS h FROM (SELECT t.${ordinal} AS n, ${hash(row)} AS h FROM ${table} t) r`
+      : `SELECT t.${ordinal} AS n, ${hash(`t.${ordinal}`)} AS h FROM ${table} t`
+  const taken = `('x' || substr(encode(c.h, 'hex'), 1, 13))::bit(52)::int8 < ${Math.round(fraction * 2 ** 52)}`
+  const left = `DELETE FROM ${table} s USING (${hashed}) c WHERE c.n = s.${ordinal} AND NOT ${taken}`
+  await db.query(left, [], { signal })
   await db.query(
     `UPDATE ${table} s SET ${ordinal} = n.number FROM (SELECT t.${ordinal} AS was, row_number() OVER (ORDER BY t.${ordinal}) AS number FROM ${table} t) n WHERE s.${ordinal} = n.was`,
     [],

@@ -1,15 +1,22 @@
 import { createHash } from 'node:crypto'
 import { ByteWriter } from '../../kernel/binary.ts'
 import { valueCodec } from '../../kernel/value-codec.ts'
+import { hashBytes, hash as rowHash } from '../../kernel/value-hash.ts'
 import type { Value } from '../../kernel/value-type.ts'
 import type { Spine } from './spine.ts'
 
-/** SHA-256 over the names of a spine's columns and the typed values of its rows, in order, whatever file or query they came from. */
+/** What the rows of a spine are known by, whatever file or query they came from. Both in hex. */
+export interface SpineDigest {
+  /** SHA-256 over the names of the columns and the typed values of the rows, in order. */
+  readonly sha256: string
+  /** The sum of a hash of each row: the same rows in any order have the same. */
+  readonly rowsHash: string
+}
+
 export interface SpineHash {
   /** @param columns consecutive rows, by index of `spine.columns` */
   update(length: number, columns: readonly (readonly (Value | null)[])[]): void
-  /** Hex. */
-  digest(): string
+  digest(): SpineDigest
 }
 
 export function createSpineHash(spine: Spine): SpineHash {
@@ -20,14 +27,26 @@ export function createSpineHash(spine: Spine): SpineHash {
     return valueCodec(type)
   })
   hash.update(writer.view())
+  const sum = { high: 0, low: 0 }
   return {
     update(length, columns) {
       writer.reset()
+      const ends = new Array<number>(length)
       for (let row = 0; row < length; row++) {
         for (let c = 0; c < codecs.length; c++) codecs[c]?.write(writer, columns[c]?.[row] ?? null)
+        ends[row] = writer.length
       }
-      hash.update(writer.view())
+      const bytes = writer.view()
+      for (let row = 0; row < length; row++) {
+        hashBytes(bytes, row === 0 ? 0 : (ends[row - 1] as number), ends[row] as number)
+        sum.high = (sum.high + rowHash.high) >>> 0
+        sum.low = (sum.low + rowHash.low) >>> 0
+      }
+      hash.update(bytes)
     },
-    digest: () => hash.digest('hex'),
+    digest: () => ({
+      sha256: hash.digest('hex'),
+      rowsHash: [sum.high, sum.low].map((half) => half.toString(16).padStart(8, '0')).join(''),
+    }),
   }
 }

@@ -8,6 +8,7 @@ import { compileView } from '../../kernel/compile-view.ts'
 import type { OnDemandSpec } from '../../kernel/service-spec.ts'
 import { parseTimestamp } from '../../kernel/time.ts'
 import type { SourceRelation } from '../../kernel/view-spec.ts'
+import type { DatasetOptions } from '../../offline/dataset.ts'
 import { createDataset } from '../../offline/dataset.ts'
 import { openTabularFile } from '../../offline/files/tabular-file.ts'
 import { hour, viewSpec } from '../kernel/view-oracle.ts'
@@ -56,7 +57,8 @@ const asked = service([{ plan: things('known'), alias: null, key: ['thing'] }], 
 const unknowing = service([{ plan: things(null), alias: null, key: ['thing'] }])
 
 const spine = `SELECT v.thing, v.moment::timestamptz AS moment, v.load::float8 AS load, v.label FROM (VALUES
-  ('a', '2001-03-01 12:00Z', 2, true), ('b', '2001-03-01 12:00Z', 1, false), (null, '2001-03-01 12:00Z', 1, true), ('a', '2001-03-01 11:59:59.999999Z', 2, null), ('a', '2001-03-01 12:00Z', 2, true)) v (thing, moment, load, label)`
+  (1, 'a', '2001-03-01 12:00Z', 2, true), (2, 'b', '2001-03-01 12:00Z', 1, false), (3, null, '2001-03-01 12:00Z', 1, true),
+  (4, 'a', '2001-03-01 11:59:59.999999Z', 2, null), (5, 'a', '2001-03-01 12:00Z', 2, true)) v (n, thing, moment, load, label) ORDER BY n`
 
 for (const { kind, open } of databases) {
   describe(`a training set from ${kind}`, () => {
@@ -65,7 +67,10 @@ for (const { kind, open } of databases) {
     beforeAll(async () => {
       opened = await open()
       await createThings(opened.db, 'things', rows)
-      await opened.db.query(`CREATE VIEW seen_things AS SELECT * FROM things WHERE i > 0`)
+      await opened.db.script(`CREATE VIEW seen_things AS SELECT * FROM things WHERE i > 0;
+        CREATE MATERIALIZED VIEW stored_things AS SELECT * FROM seen_things;
+        CREATE FUNCTION things_by_name() RETURNS SETOF things STABLE STRICT SECURITY DEFINER BEGIN ATOMIC SELECT * FROM things ORDER BY thing; END;
+        CREATE FUNCTION opaque_things() RETURNS SETOF things LANGUAGE plpgsql AS $$ BEGIN RETURN QUERY SELECT * FROM things; END $$`)
     })
     beforeEach(async () => {
       folder = await mkdtemp(join(tmpdir(), 'lockstep-dataset-'))
@@ -173,6 +178,8 @@ for (const { kind, open } of databases) {
       await refuse('SELECT thing, at AS moment, i > 1 AS label FROM things')
       await refuse('SELECT thing, at AS moment FROM seen_things;')
       await refuse('WITH x AS (SELECT thing, at AS moment FROM things) SELECT * FROM x WHERE exists (SELECT 1)')
+      await refuse('SELECT thing, at AS moment FROM stored_things')
+      await refuse('SELECT thing, at AS moment FROM things_by_name()')
       expect(await readdir(folder)).toEqual([])
       const own = { sql: "SELECT thing, at AS moment FROM things WHERE thing = 'a' ORDER BY at" }
       await createDataset(opened.db, unknowing, { spine: own, out: join(folder, 'before.csv'), asOf: 'before' })
@@ -182,11 +189,32 @@ for (const { kind, open } of databases) {
           .split(/\r?\n/)
           .map((line) => line.split(',')[2]),
       ).toEqual(['last', '', '1', '2'])
+    })
+
+    it('refuses one whose source has rows that are known by their own moment, or of which that is null', async () => {
       const known = service([{ plan: things('known'), alias: null, key: ['thing'] }])
-      await createDataset(opened.db, known, { spine: own, out: join(folder, 'known.csv') })
-      await expect(
-        createDataset(opened.db, known, { spine: own, out: join(folder, 'latest.csv'), knowledge: 'latest' }),
-      ).rejects.toMatchObject({ code: 'LABEL_LEAK' })
+      const spine = { sql: "SELECT thing, at AS moment FROM things WHERE thing = 'a'" }
+      const make = (out: string, options = {}) => createDataset(opened.db, known, { spine, out: join(folder, out), ...options })
+      const refused = (message: string) => ({ code: 'LABEL_LEAK', message: expect.stringContaining(message) })
+      await expect(make('null.csv')).rejects.toMatchObject(refused('"known" is null in rows of it'))
+      await opened.db.query(`UPDATE things SET known = CASE WHEN i = 1 THEN at ELSE 'infinity' END`)
+      await expect(make('own.csv')).rejects.toMatchObject(refused('"known" is no later than the event time in rows of it'))
+      await opened.db.query(`UPDATE things SET known = at + interval '1 second' WHERE i = 1`)
+      expect((await make('known.csv')).unchecked).toEqual([])
+      await expect(make('latest.csv', { knowledge: 'latest' })).rejects.toMatchObject(refused('what was known is set aside'))
+      await opened.db.query('UPDATE things SET known = NULL')
+    })
+
+    it('says where it could not be checked whether the spine has rows of a source', async () => {
+      const file = join(folder, 'spine.csv')
+      await writeFile(file, 'thing,moment\na,2001-03-01T12:00:00Z\n')
+      const make = (spine: DatasetOptions['spine'], asOf: 'at' | 'before') =>
+        createDataset(opened.db, unknowing, { spine, time: 'moment', asOf, out: join(folder, 'set.csv'), overwrite: true })
+      const byFile = await make({ file }, 'at')
+      expect(byFile.unchecked).toEqual([expect.stringMatching(/source "things" itself, as it comes from a file: .* \(nothing says when/)])
+      expect((await make({ file }, 'before')).unchecked).toEqual([])
+      const opaque = await make({ sql: 'SELECT thing, at AS moment FROM opaque_things()' }, 'at')
+      expect(opaque.unchecked).toEqual([expect.stringContaining('as it comes from the function "opaque_things"')])
     })
 
     it('says that a source is missing', async () => {

@@ -64,7 +64,7 @@ for (const { kind, open } of databases) {
           const sql =
             tuples.length === 0
               ? `SELECT 0 AS id, 'x' AS "from", 'x' AS "to", now() AS moment WHERE false`
-              : `SELECT * FROM (VALUES ${tuples.join(', ')}) v (id, "from", "to", moment)`
+              : `SELECT * FROM (VALUES ${tuples.join(', ')}) v (id, "from", "to", moment) ORDER BY id`
           const found: unknown[] = []
           const drawn = await openSpine(db, asked, { sql })
           try {

@@ -7,6 +7,7 @@ import type { OnDemandSpec } from '../../kernel/service-spec.ts'
 import { parseTimestamp } from '../../kernel/time.ts'
 import type { Value } from '../../kernel/value-type.ts'
 import { createDatasetWriter } from '../../offline/files/dataset-writer.ts'
+import { ordersItself } from '../../offline/spine/query-order.ts'
 import { openSpine } from '../../offline/spine/open-spine.ts'
 import { keysSelect, questionsSelect } from '../../offline/spine/spine-sql.ts'
 import { spineRows } from '../../offline/spine/spine-rows.ts'
@@ -66,6 +67,26 @@ describe('the SQL of a spine', () => {
       'SELECT s."from"::text COLLATE "C" FROM "lockstep"."spine_x" s UNION SELECT s."to" COLLATE "C" FROM "lockstep"."spine_x" s',
     )
   })
+})
+
+describe('the query of a spine', () => {
+  it.each([
+    'select 1 order by 1',
+    '(select 1 order by 1) limit 5;',
+    'with x as (select 2) select * from x -- why\nORDER\n/* by /* all */ */ BY 1',
+    "select $$a'$$, E'it\\'s' from t union all select 2 order by 1",
+  ])('orders itself: %s', (sql) => expect(ordersItself(sql)).toBe(true))
+
+  it.each([
+    'select 1',
+    'values (1), (2)',
+    'select row_number() over (order by a) from t',
+    'select * from (select 1 order by 1) q',
+    'with x as (select 2 order by 1) select * from x',
+    '(select 1 order by 1) union all (select 2 order by 1)',
+    `select 'order by', "order by", $a$ order by $a$, "order" "by" -- order by /* */`,
+    "select 1 /* order by */ where E'\\'' <> 'order by'",
+  ])('gives rows in no order: %s', (sql) => expect(ordersItself(sql)).toBe(false))
 })
 
 for (const { kind, open } of databases) {
@@ -177,6 +198,16 @@ for (const { kind, open } of databases) {
       expect(await opened.db.query(`SELECT to_regclass('pwned') AS pwned`)).toEqual([{ pwned: null }])
     })
 
+    it('runs its query where nothing can be written, by a function either', async () => {
+      await opened.db.script(`CREATE TABLE kept AS SELECT 'a' AS thing;
+        CREATE FUNCTION wipe() RETURNS text LANGUAGE sql VOLATILE AS $$ DELETE FROM kept RETURNING thing $$`)
+      await expect(load({ sql: `SELECT wipe() AS thing, now() AS moment` })).rejects.toMatchObject({
+        code: 'SPINE_INVALID',
+        message: expect.stringContaining('A spine only reads: leave out what writes.'),
+      })
+      expect(await opened.db.query('SELECT thing FROM kept')).toEqual([{ thing: 'a' }])
+    })
+
     it('heeds the signal in the query', async () => {
       const abort = new AbortController()
       const sql = `SELECT 'a' AS thing, now() AS moment, pg_sleep(${kind === 'PGlite' ? 0 : 30})::text AS slept`
@@ -248,7 +279,7 @@ for (const { kind, open } of databases) {
               plain,
               undefined,
               'SPINE_INVALID',
-              'Row 6 of the spine has a number in "x" that is outside the range of float64',
+              ') has a number in "x" that is outside the range of float64',
             ] as const,
         ),
         [{ sql: `SELECT 'a' AS thing, v.t AS t1 FROM (VALUES (${day}), (null)) v (t)` }, plain, undefined, 'SPINE_INVALID', 'Row 2'],

@@ -69,6 +69,7 @@ for (const { kind, open } of databases) {
           equal: true,
           files: [{ path, state: 'same', sha256 }],
           rebuilt: [{ rows, bytes, sha256 }],
+          order: 'given',
           differences: [],
         })
       }
@@ -97,6 +98,43 @@ for (const { kind, open } of databases) {
       expect(differences[0]).toContain(`not ${manifest.file.sha256} (3 rows)`)
       expect(differences[1]).toMatch(/^The spine gives other rows: its SHA-256 is [0-9a-f]{64} \(2 rows\)/)
       expect(differences[1]).toContain(`not ${manifest.spine.sha256} (3 rows)`)
+    })
+
+    it('is equal where a query without ORDER BY comes to give its rows in another order', async () => {
+      const spine = { sql: 'SELECT thing, moment, label FROM labels' }
+      const sets = [
+        await make({ spine }),
+        await make({ spine, out: join(folder, 'half.csv'), sample: { fraction: 0.5, seed: 3 } }),
+        await make({ spine: { sql: `${spine.sql} ORDER BY n` }, out: join(folder, 'most.csv'), sample: { fraction: 0.5, seed: 3 } }),
+      ]
+      await opened.db.query('UPDATE labels SET n = n WHERE n = 1') // which moves it behind the others
+      for (const manifest of sets) {
+        const order = manifest === sets[2] ? 'given' : 'values'
+        expect(await verify(manifest)).toMatchObject({ equal: true, order, differences: [] })
+      }
+      expect(sets.map(({ file }) => file.rows)).toEqual([3, 1, 1])
+    })
+
+    it('says so where the same rows come in another order than the query asked for', async () => {
+      const manifest = await make({ spine: { sql: 'SELECT thing, moment, label FROM labels ORDER BY moment' } })
+      await opened.db.query('UPDATE labels SET n = n WHERE n = 2') // the first of two of one moment
+      const { equal, differences } = await verify(manifest)
+      expect(equal).toBe(false)
+      expect(differences[1]).toMatch(/^The spine gives the same rows in another order: its SHA-256 .* let ORDER BY say it/)
+    })
+
+    it.runIf(kind !== 'PGlite')('is equal where parallel workers may read the table of its spine', async () => {
+      await opened.db
+        .query(`CREATE TABLE large AS SELECT n, chr(97 + n % 3) AS thing, timestamptz '2001-03-01Z' + n * interval '1 second' AS moment
+        FROM generate_series(1, 300000) n`)
+      await opened.db.query('ANALYZE large')
+      const sql = 'SELECT thing, moment, n FROM large WHERE n % 40 = 0'
+      expect(JSON.stringify(await opened.db.query(`EXPLAIN ${sql}`))).toContain('Parallel Seq Scan')
+      const limited = { sql: 'SELECT thing, moment, n FROM large LIMIT 500' }
+      for (const options of [{ spine: { sql } }, { spine: { sql }, sample: { fraction: 0.1, seed: 1 } }, { spine: limited }]) {
+        const manifest = await make({ ...options, overwrite: true })
+        for (let i = 0; i < 3; i++) expect((await verify(manifest)).differences).toEqual([])
+      }
     })
 
     it('says that rows of a source have changed, or could not be told from later ones', async () => {

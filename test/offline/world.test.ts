@@ -57,7 +57,7 @@ describe('a view of an entity without a key', () => {
     const found: unknown[] = []
     await joinSpine(db, service, spine, {}, (batch) => void found.push(...(batch.values[0] ?? [])))
     await spine.drop()
-    expect(found).toEqual([2, 0, 1])
+    expect(found).toEqual([0, 2, 1])
   })
 
   it('and for a server that asks the history', async () => {
