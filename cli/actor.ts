@@ -8,7 +8,12 @@ export const reasonOption: Option = { value: 'TEXT', help: 'Why, for the history
 
 /** Who runs this process, `user@host`, and why by the option "reason". */
 export function actorOf(input: Input): Actor {
-  return { actor: `${userName()}@${hostname()}`, reason: input.text('reason') }
+  return { actor: userAtHost(), reason: input.text('reason') }
+}
+
+/** Who runs this process. */
+export function userAtHost(): string {
+  return `${userName()}@${hostname()}`
 }
 
 /** A process may run under a number that has no name. */

@@ -15,10 +15,9 @@ export function findCommand(
     const { entry, rest } = findCommand(commands, words.slice(1))
     return { entry, rest: ['--json', ...rest] }
   }
-  for (const entry of commands) {
-    const parts = entry.name.split(' ')
-    if (parts.every((part, i) => words[i] === part)) return { entry, rest: words.slice(parts.length) }
-  }
+  const named = commands.filter(({ name }) => name.split(' ').every((part, i) => words[i] === part))
+  const [entry] = named.toSorted((a, b) => b.name.length - a.name.length) // "ingest list" before "ingest"
+  if (entry !== undefined) return { entry, rest: words.slice(entry.name.split(' ').length) }
   const [first = ''] = words
   const group = groupOf(commands, first)
   const asked = group.length > 0 ? words.slice(0, 2).join(' ') : first

@@ -32,6 +32,7 @@ export type ErrorCode =
   | 'FILE_UNREADABLE'
   | 'FILE_EXISTS'
   | 'COLUMNS_MISMATCH'
+  | 'ALREADY_INGESTED' // the same file was loaded into the same table before
   | 'SPINE_INVALID'
   | 'LABEL_LEAK'
   | 'WRITE_FAILED'

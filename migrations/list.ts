@@ -10,6 +10,7 @@ import * as apiKeys from './0008-api-keys.ts'
 import * as predictionLog from './0009-prediction-log.ts'
 import * as erasuresKept from './0010-erasures-kept.ts'
 import * as modelBytesPlain from './0011-model-bytes-plain.ts'
+import * as ingests from './0012-ingests.ts'
 
 /** Every migration, in order. Append-only: what is here has run somewhere, and is never edited, renamed or removed. */
 export const migrations: Readonly<Record<string, Migration>> = {
@@ -24,4 +25,5 @@ export const migrations: Readonly<Record<string, Migration>> = {
   '0009-prediction-log': predictionLog,
   '0010-erasures-kept': erasuresKept,
   '0011-model-bytes-plain': modelBytesPlain,
+  '0012-ingests': ingests,
 }

@@ -18,6 +18,7 @@ export interface LockstepTables {
   'lockstep.backfill_chunks': BackfillChunksTable
   'lockstep.online_primaries': OnlinePrimariesTable
   'lockstep.stream_dead_letters': StreamDeadLettersTable
+  'lockstep.ingests': IngestsTable
   'lockstep.api_keys': ApiKeysTable
   'lockstep.api_key_state': ApiKeyStateTable
   'lockstep.prediction_log': PredictionLogTable
@@ -233,6 +234,30 @@ export interface StreamDeadLettersTable {
   reason: string
   error: string
   at: Generated<Date>
+}
+
+/** A file that was loaded into the table of a source, in one transaction, which its rows name in `_xid`. */
+export interface IngestsTable {
+  id: Generated<string>
+  source: string
+  /** The table, quoted, with its schema. */
+  relation: string
+  path: string
+  sha256: string
+  every: number
+  /** Whether it was allowed although the same file was loaded before. */
+  again: boolean
+  /** The columns by which rows were told apart; empty: none. */
+  key: string[]
+  rows: string
+  /** Rows that were not loaded, as their keys were there. */
+  already: string
+  xid: string
+  actor: string
+  at: Generated<Date>
+  /** Its rows are deleted; states are not made anew yet. */
+  undoing_at: Date | null
+  undone_at: Date | null
 }
 
 export interface ApiKeysTable {

@@ -1,6 +1,6 @@
 import { LockstepError, messageOf } from '../kernel/errors.ts'
 import type { SourceSpec } from '../kernel/view-spec.ts'
-import type { Database } from '../runtime/database.ts'
+import type { AroundCopy, Database } from '../runtime/database.ts'
 import type { RelationColumn } from '../runtime/relation.ts'
 import { ownedColumnNames } from '../kernel/owned-columns.ts'
 import { isView, sourceTableName } from '../runtime/relation.ts'
@@ -17,6 +17,23 @@ export interface IngestOptions {
   /** Told about ten times a second, and once at the end. */
   readonly onProgress?: (progress: IngestProgress) => void
   readonly signal?: AbortSignal
+  /** Columns in which no row may be without a value. */
+  readonly present?: readonly string[]
+  /** What else happens in the transaction of the load. Absent: nothing. */
+  readonly around?: (target: IngestTarget) => AroundIngest
+}
+
+/** Where the rows go. */
+export interface IngestTarget {
+  /** Quoted, with its schema where it has one. */
+  readonly table: string
+  /** Quoted. */
+  readonly columns: readonly string[]
+}
+
+export interface AroundIngest extends AroundCopy {
+  /** The table that the rows are copied into, if it is another one. */
+  readonly into?: string
 }
 
 export interface IngestProgress {
@@ -63,13 +80,18 @@ export async function ingestFile(db: Database, source: SourceSpec, path: string,
     )
   }
   const file = await openTabularFile(path)
-  const columns = matchColumns(source, table, tableColumns, file)
+  const columns = matchColumns(source, table, tableColumns, file).map((column) => ({
+    ...column,
+    nullable: column.nullable && options.present?.includes(column.from.name) !== true,
+  }))
   const names = columns.map(({ from }) => from.name)
   const encoder = createCopyEncoder(path, columns)
-  const copy = `COPY ${table} (${names.map(sqlIdentifier).join(', ')}) FROM STDIN (FORMAT binary)`
+  const quoted = names.map(sqlIdentifier)
+  const around = options.around?.({ table, columns: quoted })
+  const copy = `COPY ${around?.into ?? table} (${quoted.join(', ')}) FROM STDIN (FORMAT binary)`
   let rows: number
   try {
-    rows = await db.copyIn(copy, chunks(file, names, encoder, every, options))
+    rows = await db.copyIn(copy, chunks(file, names, encoder, every, options), around)
   } catch (error) {
     throw refusedByTable(error, path, table, db.kind === 'postgres' ? every : null)
   }

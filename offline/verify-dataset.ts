@@ -1,8 +1,6 @@
-import { createHash } from 'node:crypto'
-import { createReadStream } from 'node:fs'
 import { isDeepStrictEqual } from 'node:util'
 import type { ErrorCode } from '../kernel/errors.ts'
-import { LockstepError, messageOf } from '../kernel/errors.ts'
+import { LockstepError } from '../kernel/errors.ts'
 import type { ServicePlan } from '../kernel/service-plan.ts'
 import type { Database } from '../runtime/database.ts'
 import type { BuildOptions, BuiltDataset } from './build-dataset.ts'
@@ -10,6 +8,7 @@ import { buildDataset } from './build-dataset.ts'
 import type { DatasetFile, DatasetManifest } from './dataset-manifest.ts'
 import { filesOf, recipeOfManifest, viewsOf } from './dataset-manifest.ts'
 import type { WrittenFile } from './files/dataset-writer.ts'
+import { hashFile } from './files/hash-file.ts'
 import { createDatasetDigest } from './files/dataset-writer.ts'
 import type { SpineOrder } from './spine/query-order.ts'
 
@@ -173,20 +172,4 @@ function fileDifference({ path, sha256 }: DatasetFile, found: FoundFile): string
 async function findFile({ path, sha256: expected }: DatasetFile, signal: AbortSignal | undefined): Promise<FoundFile> {
   const sha256 = await hashFile(path, signal)
   return { path, state: sha256 === null ? 'gone' : sha256 === expected ? 'same' : 'altered', sha256 }
-}
-
-/** null where there is no such file. */
-async function hashFile(path: string, signal: AbortSignal | undefined): Promise<string | null> {
-  const hash = createHash('sha256')
-  try {
-    for await (const chunk of createReadStream(path)) {
-      signal?.throwIfAborted()
-      hash.update(chunk as Buffer)
-    }
-  } catch (cause) {
-    if (cause instanceof Error && 'code' in cause && cause.code === 'ENOENT') return null
-    if (signal?.aborted === true) throw cause
-    throw new LockstepError('FILE_UNREADABLE', `The file "${path}" could not be read: ${messageOf(cause)}.`, { cause, details: { path } })
-  }
-  return hash.digest('hex')
 }

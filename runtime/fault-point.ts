@@ -21,6 +21,7 @@ export type FaultPoint =
   | 'erase: made anew'
   | 'erase: waited'
   | 'erase: removed'
+  | 'ingest undone: committed'
 
 let armed: FaultPoint | null = null
 

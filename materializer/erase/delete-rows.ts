@@ -27,17 +27,27 @@ export async function deleteRows(
   values: readonly Value[],
   readers: readonly ViewPlan[],
 ): Promise<DeletedRows> {
+  const wanted = carrier.columns.map(
+    (column, i) => `${sqlIdentifier(column)} = ${literal((key[i] as Column<KeyType>).type, values[i] as Value)}`,
+  )
+  return deleteWhere({ kysely }, carrier.relation, wanted.join(' AND '), readers)
+}
+
+/** The same of the rows of a table for which a condition holds. */
+export async function deleteWhere(
+  { kysely }: Pick<Database, 'kysely'>,
+  relation: string,
+  condition: string,
+  readers: readonly ViewPlan[],
+): Promise<DeletedRows> {
   const outputs = readers.map((plan) => sourceKey(plan))
   const columns = new Map(outputs.flat().map((column) => [column.name, column]))
   const names = [...columns.keys()]
   const returned = names.map((name, i) => `${asText(columns.get(name) as Column<KeyType>)} AS c${i}`)
-  const wanted = carrier.columns.map(
-    (column, i) => `${sqlIdentifier(column)} = ${literal((key[i] as Column<KeyType>).type, values[i] as Value)}`,
-  )
   const grouped = names.map((_, i) => `c${i}`)
   const { rows } = await sql
     .raw<Record<string, string | null>>(
-      `WITH gone AS (DELETE FROM ${carrier.relation} WHERE ${wanted.join(' AND ')} RETURNING ${[...returned, '1 AS one'].join(', ')})
+      `WITH gone AS (DELETE FROM ${relation} WHERE ${condition} RETURNING ${[...returned, '1 AS one'].join(', ')})
       SELECT ${[...grouped, 'count(*)::text AS n'].join(', ')} FROM gone ${grouped.length === 0 ? '' : `GROUP BY ${grouped.join(', ')}`}`,
     )
     .execute(kysely)

@@ -82,7 +82,8 @@ export async function createSharedDataset(
   const before = await namesIn(out)
   if (!overwrite) await refuseExisting(before)
   await refuseUnfrozen(db, service)
-  const unchecked = await refuseLabelLeak(db, service, recipe.spine, recipe)
+  const leaks = () => refuseLabelLeak(db, service, recipe.spine, recipe)
+  const refused = 'file' in recipe.spine ? null : await leaks() // a file is never refused
   await removeLostExports(keeper, jobs)
   const { rule, knownBefore, time, sample, order } = recipe
   const arrivedBefore = recipe.arrivedBefore ?? (await settledNow(db, signal))
@@ -128,10 +129,10 @@ export async function createSharedDataset(
       working = workOnJobs(jobs, { kinds: [partJobs(tools)], only: queue, signal: ended })
       working.catch(() => undefined) // told by gather
     }
-    const facts = Promise.all([hashOf(db, spine, signal), leftOutOf(db, service, arrivedBefore)])
+    const facts = Promise.all([hashOf(db, spine, signal), leftOutOf(db, service, arrivedBefore), refused ?? leaks()])
     reading = facts.catch(() => undefined) // told below
     const written = await gather(tools, options, spine, parts, working)
-    const [digest, leftOut] = await facts
+    const [digest, leftOut, unchecked] = await facts
     const statistics = collectStatistics([...columns.spine, ...columns.features])
     for (const part of written) statistics.merge(part.statistics)
     const files = written.map(({ part, file, rows, bytes, sha256: hash }) => ({

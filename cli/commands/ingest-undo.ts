@@ -1,0 +1,33 @@
+import { LockstepError } from '../../kernel/errors.ts'
+import { undoIngest } from '../../materializer/undo-ingest.ts'
+import type { Command } from '../command.ts'
+import { counted } from '../human.ts'
+
+/** How long transactions that are open are waited for. */
+const waitMs = 5_000
+
+export const ingestUndoCommand: Command = {
+  name: 'ingest undo',
+  summary: "Take back a load of a file: delete its rows and renew the views' states",
+  description: [
+    'Deletes the rows that the load wrote, and makes the states of their entities anew in the online views that read the table. If it is interrupted, run it again: it then rebuilds these views.',
+    'A source that is a query over the table is not known to read it: materialize its views afterwards.',
+  ],
+  arguments: [{ name: 'ID', help: 'The load, as "lockstep ingest list" shows it.' }],
+  options: { yes: { help: 'Do not ask.' } },
+  streams: true,
+  example: 'lockstep ingest undo 7',
+  async run(context, input) {
+    const id = input.argument('ID')
+    const catalog = await context.catalog()
+    const [db, store] = [await context.database(), await context.store()]
+    if (!input.flag('yes') && !(await context.terminal.confirm(`Delete the rows of the load ${id}?`))) {
+      throw new LockstepError('STOPPED', 'Nothing was deleted.')
+    }
+    const undone = await undoIngest(db, store, catalog, id, { moment: Date.now() * 1000, waitMs, signal: context.signal })
+    const views = Object.entries(undone.entities).map(([view, entities]) =>
+      entities === null ? `Rebuilt ${view}.` : `Renewed ${counted(entities, 'entity', 'entities')} of ${view}.`,
+    )
+    return { json: undone, text: [`Deleted ${counted(undone.rows, 'row')} of "${undone.source}".`, ...views].join('\n') }
+  },
+}

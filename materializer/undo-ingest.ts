@@ -1,0 +1,103 @@
+import type { EntityKey } from '../kernel/entity-key.ts'
+import { LockstepError } from '../kernel/errors.ts'
+import type { ViewPlan } from '../kernel/view-plan.ts'
+import { relationOf } from '../offline/ingest-once.ts'
+import { noBytes } from '../online/store.ts'
+import type { OnlineStore } from '../online/store.ts'
+import type { Catalog } from '../registry/catalog.ts'
+import type { Database } from '../runtime/database.ts'
+import { awaitEarlier } from '../runtime/earlier-transactions.ts'
+import { faultPoint } from '../runtime/fault-point.ts'
+import { tableColumns } from '../runtime/relation.ts'
+import { deleteWhere } from './erase/delete-rows.ts'
+import { renewStates } from './erase/renew-states.ts'
+import { isOurs } from './forget-view.ts'
+import { materializeView } from './materialize.ts'
+
+export interface UndoneIngest {
+  readonly id: string
+  readonly source: string
+  /** Rows that were deleted: fewer than were loaded where some have been deleted since. */
+  readonly rows: number
+  /** Entities whose states were made anew, by view; null where an earlier undo had not come so far, and the view was rebuilt. */
+  readonly entities: Readonly<Record<string, number | null>>
+}
+
+export interface UndoOptions {
+  /** Epoch microseconds. */
+  readonly moment: number
+  /** How long transactions that were open before are waited for, milliseconds: where one goes on, empty states stay in the place of what was there. */
+  readonly waitMs: number
+  readonly signal?: AbortSignal
+}
+
+/**
+ * Takes back a load of a file: deletes its rows, which are those of its transaction, and makes the states of their entities anew from the rows that are left.
+ *
+ *     delete the rows, note that states are to follow     one transaction
+ *     make anew the states that held them                 compare and set
+ *     note that it is done                                who dies before is followed by the next call, which rebuilds the views
+ *
+ * @throws LockstepError `UNKNOWN_DEFINITION` where there is no such load, `USAGE` where it is undone already, `NOT_REPRODUCIBLE` where the table does not tell whose its rows are,
+ *   and what `materializeView` throws: the rows are gone then, and it is called again
+ */
+export async function undoIngest(
+  db: Database,
+  store: OnlineStore,
+  catalog: Pick<Catalog, 'views' | 'online'>,
+  id: string,
+  options: UndoOptions,
+): Promise<UndoneIngest> {
+  const load = await findIngest(db, id)
+  const columns = await tableColumns(db, load.relation)
+  if (columns?.some(({ name, type }) => name === '_xid' && type === 'xid8') !== true) {
+    throw new LockstepError(
+      'NOT_REPRODUCIBLE',
+      `The table ${load.relation} has no column "_xid", so the rows of the load "${id}" cannot be told from others; delete them yourself.`,
+      { details: { id, table: load.relation } },
+    )
+  }
+  const readers: ViewPlan[] = []
+  for (const view of catalog.online) {
+    const plan = catalog.views.get(view)
+    if (plan !== undefined && (await relationOf(db, plan.spec.source)) === load.relation && (await isOurs(db, store, view)))
+      readers.push(plan)
+  }
+  const { rows, touched } = await db.kysely.transaction().execute(async (transaction) => {
+    await transaction.updateTable('lockstep.ingests').set({ undoing_at: new Date() }).where('id', '=', id).execute()
+    return await deleteWhere({ kysely: transaction }, load.relation, `"_xid" = '${load.xid}'::xid8`, readers)
+  })
+  faultPoint('ingest undone: committed')
+  const entities: Record<string, number | null> = {}
+  for (const plan of readers) {
+    const keys = [...(touched.get(plan) ?? [])]
+    entities[plan.id] = load.resumed ? null : keys.length
+    const { moment, signal } = options
+    if (load.resumed) await materializeView(db, store, plan, { rebuild: true, moment, ...(signal && { signal }) })
+    else await renew(db, store, plan, keys, options)
+  }
+  await db.kysely.updateTable('lockstep.ingests').set({ undone_at: new Date() }).where('id', '=', id).execute()
+  return { id, source: load.source, rows, entities }
+}
+
+/** What is left of an entity without rows is an empty state, which is removed once nobody works on its old rows. */
+async function renew(db: Database, store: OnlineStore, plan: ViewPlan, keys: readonly EntityKey[], options: UndoOptions): Promise<void> {
+  const empty = await renewStates(db, store, plan, keys, options.moment)
+  if (empty.size === 0 || !(await awaitEarlier(db, options.waitMs, options.signal))) return
+  const entity = plan.spec.entity.name
+  await store.write([...empty].map(([key, expected]) => ({ view: plan.id, entity, key, expected, bytes: noBytes })))
+}
+
+async function findIngest({ kysely }: Database, id: string) {
+  const query = kysely.selectFrom('lockstep.ingests').select(['source', 'relation', 'xid', 'undoing_at', 'undone_at'])
+  const load = /^\d{1,18}$/.test(id) ? await query.where('id', '=', id).executeTakeFirst() : undefined
+  if (load === undefined) {
+    throw new LockstepError('UNKNOWN_DEFINITION', `There is no load "${id}"; list what there is with "lockstep ingest list".`, {
+      details: { id },
+    })
+  }
+  if (load.undone_at !== null) {
+    throw new LockstepError('USAGE', `The load "${id}" was undone on ${load.undone_at.toISOString()}; none of its rows is left.`)
+  }
+  return { ...load, resumed: load.undoing_at !== null }
+}

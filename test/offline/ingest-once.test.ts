@@ -1,0 +1,96 @@
+import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
+import type { SourceSpec } from '../../kernel/view-spec.ts'
+import type { IngestOnceOptions } from '../../offline/ingest-once.ts'
+import { ingestOnce } from '../../offline/ingest-once.ts'
+import type { OpenedDatabase } from './databases.ts'
+import { databases } from './databases.ts'
+
+const sales: SourceSpec = {
+  name: 'sales',
+  relation: { kind: 'table', table: 'sales' },
+  key: [{ part: 'card', column: 'card' }],
+  eventTime: 'at',
+  known: null,
+  columns: [{ name: 'id', type: { kind: 'int32' } }],
+}
+
+for (const { kind, open } of databases) {
+  describe(`a file that is loaded into ${kind}`, () => {
+    let opened: OpenedDatabase
+    let folder: string
+    let file: string
+    beforeAll(async () => {
+      opened = await open()
+      folder = await mkdtemp(join(tmpdir(), 'lockstep-ingest-once-'))
+    })
+    beforeEach(async () => {
+      await opened.db.script(`DROP TABLE IF EXISTS sales; TRUNCATE lockstep.ingests;
+        CREATE TABLE sales (card text, at timestamptz NOT NULL, id int, "_row" bigint GENERATED ALWAYS AS IDENTITY, "_xid" xid8 NOT NULL DEFAULT pg_current_xact_id())`)
+      file = await written('sales.csv', 'card,at,id\na,2001-01-01,1\nb,2001-01-02,2\n')
+    })
+    afterAll(async () => {
+      await opened.close()
+      await rm(folder, { recursive: true })
+    })
+
+    async function written(name: string, text: string): Promise<string> {
+      await writeFile(join(folder, name), text)
+      return join(folder, name)
+    }
+    const load = (path = file, options: Partial<IngestOnceOptions> = {}) => ingestOnce(opened.db, sales, path, { actor: 'me', ...options })
+    const ids = async () => (await opened.db.query<{ id: number }>('SELECT id FROM sales ORDER BY "_row"')).map(({ id }) => id)
+    const refused = { code: 'ALREADY_INGESTED', message: expect.stringMatching(/was loaded into this table .*--again/) }
+
+    it('is refused a second time, under another name too, unless that is asked for', async () => {
+      const first = await load()
+      expect(first).toMatchObject({ id: expect.stringMatching(/^\d+$/), rows: 2, already: 0 })
+      const copy = await written('copy.csv', 'card,at,id\na,2001-01-01,1\nb,2001-01-02,2\n')
+      await expect(load(copy)).rejects.toMatchObject(refused)
+      await expect(load(copy, { every: 2 })).rejects.toMatchObject(refused)
+      expect(await ids()).toEqual([1, 2])
+      expect((await load(copy, { again: true })).rows).toBe(2)
+      expect(await ids()).toEqual([1, 2, 1, 2])
+    })
+
+    it('is loaded again once none of its rows is left', async () => {
+      await load()
+      await opened.db.query('DELETE FROM sales WHERE id = 1')
+      await expect(load()).rejects.toMatchObject(refused)
+      await opened.db.query('DELETE FROM sales')
+      expect((await load()).rows).toBe(2)
+    })
+
+    it('is loaded once where two loads of it run at the same time', async () => {
+      const both = await Promise.allSettled([load(), load()])
+      expect(both.map(({ status }) => status).toSorted()).toEqual(['fulfilled', 'rejected'])
+      expect(both.find(({ status }) => status === 'rejected')).toMatchObject({ reason: refused })
+      expect(await ids()).toEqual([1, 2])
+    })
+
+    it('leaves nothing behind where a row is refused', async () => {
+      const wrong = await written('wrong.csv', 'card,at,id\na,2001-01-01,1\nb,never,2\n')
+      await expect(load(wrong)).rejects.toMatchObject({ code: 'INVALID_ROW' })
+      await expect(load(wrong, { key: ['id'] })).rejects.toMatchObject({ code: 'INVALID_ROW' })
+      expect(await ids()).toEqual([])
+      expect(await opened.db.query('SELECT id FROM lockstep.ingests')).toEqual([])
+    })
+
+    it('adds only rows whose keys are new, in its order, with a key', async () => {
+      await load()
+      const more = await written('more.csv', 'card,at,id\nc,2001-01-05,5\nb,2001-01-02,2\nc,2001-01-04,4\nc,2001-01-06,4\n')
+      expect(await load(more, { key: ['id'] })).toMatchObject({ rows: 2, already: 2 })
+      expect(await load(more, { key: ['card', 'id'] })).toMatchObject({ rows: 0, already: 4 })
+      expect(await ids()).toEqual([1, 2, 5, 4])
+      expect(await opened.db.query(`SELECT at = '2001-01-04Z' AS first FROM sales WHERE id = 4`)).toEqual([{ first: true }])
+      const keyless = await written('keyless.csv', 'card,at,id\na,2001-01-01,7\na,2001-01-01,\n')
+      await expect(load(keyless, { key: ['id'] })).rejects.toMatchObject({
+        code: 'INVALID_ROW',
+        message: expect.stringMatching(/^Row 2 of .* column "id" has no value/),
+      })
+      await expect(load(more, { key: ['number'] })).rejects.toMatchObject({ code: 'UNKNOWN_COLUMN' })
+    })
+  })
+}
