@@ -9,14 +9,23 @@ export const ingestListCommand: Command = {
   async run(context) {
     const { kysely } = await context.database()
     const found = await kysely.selectFrom('lockstep.ingests').selectAll().orderBy('id', 'desc').execute()
-    const loads = found.map(({ relation, rows, already, at, undoing_at, undone_at, xid: _, ...load }) => ({
-      ...load,
-      table: relation,
-      rows: Number(rows),
-      already: Number(already),
-      at: at.toISOString(),
-      state: undone_at !== null ? 'undone' : undoing_at !== null ? 'undoing' : 'loaded',
-    }))
+    const loads = found.map(
+      ({ id, source, relation, path, sha256, every, again, key, rows, already, actor, at, undoing_at, undone_at }) => ({
+        id,
+        source,
+        table: relation,
+        path,
+        sha256,
+        every,
+        again,
+        key,
+        actor,
+        rows: Number(rows),
+        already: Number(already),
+        at: at.toISOString(),
+        state: undone_at !== null ? 'undone' : undoing_at !== null ? 'undoing' : 'loaded',
+      }),
+    )
     const lines = loads.map(({ id, source, rows, at, state, path }) => [id, source, count(rows), moment(new Date(at)), state, path])
     const halfway = loads.filter(({ state }) => state === 'undoing').map(({ id }) => `lockstep ingest undo ${id}`)
     return {

@@ -138,10 +138,9 @@ async function* copyOf(snapshot: Snapshot, select: string, signal: AbortSignal |
 }
 
 /** What the columns of a spine's table are; those of any other type are text. */
-const storedTypes: readonly string[] = [
-  ...['bool', 'int2', 'int4', 'int8', 'float4', 'float8', 'numeric', 'bpchar'],
-  ...['timestamp', 'timestamptz', 'date', '_float4', '_float8'],
-]
+const storedTypes: readonly string[] = 'bool int2 int4 int8 float4 float8 numeric bpchar timestamp timestamptz date _float4 _float8'.split(
+  ' ',
+)
 
 /** What may stand for a type without a cast of the user's own. */
 const accepts: Readonly<Record<ColumnType['kind'], readonly string[]>> = {
