@@ -183,6 +183,8 @@ describe('the product', () => {
       'runtime/compile-cache.ts',
       'runtime/config.ts',
       'serving/inference/onnx-runtime.ts',
+      // what children get of it
+      'serving/inference/spawn-model-process.ts',
     ])
   })
 

@@ -11,7 +11,7 @@ export interface BatchedModel {
   /** The predictions of these rows, by index. Rows of several callers may share a run. @throws LockstepError what the run throws */
   predict(rows: readonly FeatureRow[]): Promise<readonly Prediction[]>
   /** As of `LoadedModel`; calls whose tensors differ in their first axis alone may share a run. */
-  runTensors: LoadedModel['runTensors']
+  runTensors(feeds: Tensors, outputs?: readonly string[]): Promise<Tensors>
 }
 
 export interface BatchedModelOptions extends Omit<BatchOptions, 'maxRows'> {
@@ -19,6 +19,10 @@ export interface BatchedModelOptions extends Omit<BatchOptions, 'maxRows'> {
   readonly maxRows: () => number
   /** Whether rows in one run leave each other alone: else every row has a run of its own. */
   readonly sharesRuns: boolean
+  /** Whether tensors of one call may have runs of their own, row by row, though their rows share none. Default: no. */
+  readonly independent?: boolean
+  /** How long the rows of a run that ended the model's process may take when each is tried alone, milliseconds. Default: as long as any. */
+  readonly retryMs?: (rows: number) => number
 }
 
 /** Puts the micro-batcher before a model. */
@@ -31,9 +35,9 @@ export function createBatchedModel(model: LoadedModel, options: BatchedModelOpti
       groupOf: () => '',
       part: (job, from, to) => job.slice(from, to),
       join: (answers) => answers.flat(),
-      async run(jobs) {
+      async run(jobs, total, again) {
         const [only] = jobs
-        if (jobs.length === 1 && only !== undefined) return [await model.run(only)]
+        if (jobs.length === 1 && only !== undefined) return [await model.run(only, again ? options.retryMs?.(total) : undefined)]
         const predictions = await model.run(jobs.flat())
         let at = 0
         return jobs.map((job) => predictions.slice(at, (at += job.length)))
@@ -47,10 +51,10 @@ export function createBatchedModel(model: LoadedModel, options: BatchedModelOpti
       groupOf: (job) => job.group,
       part: (job, from, to) => ({ ...job, rows: to - from, feeds: mapTensors(job.feeds, (tensor) => tensorRows(tensor, from, to)) }),
       join: joinAll,
-      async run(jobs, total) {
+      async run(jobs, total, again) {
         const [first] = jobs as readonly [TensorJob]
         const feeds = jobs.length === 1 ? first.feeds : joinAll(jobs.map((job) => job.feeds))
-        const answers = await model.runTensors(feeds, first.outputs)
+        const answers = await model.runTensors(feeds, first.outputs, again ? options.retryMs?.(total) : undefined)
         if (jobs.length === 1) return [answers]
         // an output that is not a row for each row belongs to no caller alone
         if (Object.values(answers).some((tensor) => tensor.dims[0] !== total)) throw new Error('An output is not by row.')
@@ -65,8 +69,12 @@ export function createBatchedModel(model: LoadedModel, options: BatchedModelOpti
     batch,
   )
   const { inputs, outputs } = model.metadata
+  const free = (shape: readonly (number | string)[]): boolean => fixedSize(shape[0]) === null
   const byRow =
-    shares && [...inputs, ...outputs].every(({ isTensor, shape }) => isTensor && shape.length > 0 && fixedSize(shape[0]) === null)
+    (shares || (options.independent === true && model.maxRows === null)) &&
+    inputs.every(({ isTensor, shape }) => isTensor && shape.length > 0 && free(shape)) &&
+    // that rows may share runs says that outputs are by row, of those too whose shape the file does not tell
+    outputs.every(({ isTensor, shape }) => isTensor && free(shape))
 
   return {
     predict: (job) => (job.length === 0 ? Promise.resolve([]) : rows.submit(job)),

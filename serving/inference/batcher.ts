@@ -14,8 +14,12 @@ export interface BatchRuns<Job, Answer> {
   part(job: Job, from: number, to: number): Job
   /** The answer to a job whose parts were answered one by one. */
   join(answers: readonly Answer[]): Answer
-  /** One run of these jobs, `rows` in all. The answers are by index. */
-  run(jobs: readonly Job[], rows: number): Promise<readonly Answer[]>
+  /**
+   * One run of these jobs, `rows` in all. The answers are by index.
+   *
+   * @param again whether it is one of several that were in a run which ended the model's process, and may take less time than any other
+   */
+  run(jobs: readonly Job[], rows: number, again: boolean): Promise<readonly Answer[]>
 }
 
 export interface BatchOptions {
@@ -127,16 +131,38 @@ export function createBatcher<Job, Answer>(runs: BatchRuns<Job, Answer>, options
 
   async function runPieces(pieces: readonly Piece<Job, Answer>[]): Promise<void> {
     try {
-      const answers = await runs.run(
-        pieces.map((piece) => piece.job),
-        pieces.reduce((sum, piece) => sum + piece.rows, 0),
-      )
-      for (const [index, piece] of pieces.entries()) settle(piece, answers[index] as Answer)
+      await answerPieces(pieces, false)
     } catch (error) {
-      // One caller's rows may have failed the run of all: each then runs alone and answers for itself. Not so where the model itself is gone.
-      if (pieces.length > 1 && isOfRows(error)) for (const piece of pieces) await runPieces([piece])
+      if (pieces.length === 1) fail((pieces[0] as Piece<Job, Answer>).of, error)
+      // one caller's rows may have failed the run of all: each then runs alone and answers for itself
+      else if (hasEnded(error)) await runAlone(pieces)
+      // not so where the model itself is gone
+      else if (isOfRows(error)) for (const piece of pieces) await runPieces([piece])
       else for (const piece of pieces) fail(piece.of, error)
     }
+  }
+
+  /** After a run that ended the process: those that answer as fast as others do come first, so that they do not wait for the one that does not. That one has its time at the end. */
+  async function runAlone(pieces: readonly Piece<Job, Answer>[]): Promise<void> {
+    const late: Piece<Job, Answer>[] = []
+    for (const piece of pieces) {
+      try {
+        await answerPieces([piece], true)
+      } catch (error) {
+        if (hasEnded(error)) late.push(piece)
+        else fail(piece.of, error)
+      }
+    }
+    for (const piece of late) await runPieces([piece])
+  }
+
+  async function answerPieces(pieces: readonly Piece<Job, Answer>[], again: boolean): Promise<void> {
+    const answers = await runs.run(
+      pieces.map((piece) => piece.job),
+      pieces.reduce((sum, piece) => sum + piece.rows, 0),
+      again,
+    )
+    for (const [index, piece] of pieces.entries()) settle(piece, answers[index] as Answer)
   }
 
   function settle({ of, rows, index }: Piece<Job, Answer>, answer: Answer): void {
@@ -165,6 +191,11 @@ export function createBatcher<Job, Answer>(runs: BatchRuns<Job, Answer>, options
       })
     },
   }
+}
+
+/** Whether the run ended the model's process: by its rows, as a rule. */
+function hasEnded(error: unknown): boolean {
+  return error instanceof LockstepError && error.details['endedIn'] !== undefined
 }
 
 /** Whether other rows may fare better. */

@@ -1,8 +1,9 @@
 import { LockstepError } from '../../kernel/errors.ts'
 import type { ModelMetadata } from './check-feeds.ts'
-import type { ModelSession } from './model-session.ts'
+import type { ModelSession, RunResult } from './model-session.ts'
 import type { Runner } from './runner.ts'
 import type { Runners } from './runners.ts'
+import type { Tensors } from './tensor-value.ts'
 
 export interface HostedOptions {
   readonly runners: Runners
@@ -21,14 +22,17 @@ export interface HostedOptions {
   readonly now: () => number
 }
 
-/** After so many processes in a row that ended in a run, none is started for a while. */
+/** After so many ends in a row that tell against the model, its process is not started for a while. */
 const endsInARow = 3
 const firstPauseMs = 5000
 const longestPauseMs = 300_000
+/** Of how many elements at most a run is kept that went well. */
+const maxProbe = 4096
 
 /**
- * A model in a process of its own. Where a run does not end, or takes the process down, the process is started anew; a model that does so time and again
- * is left alone for a while:
+ * A model in a process of its own. Where a run does not end, or takes the process down, the process is started anew, and tried with a run that went well before. Where that goes well again it was the
+ * rows of that one run, and no other request notices more than the time it took. Where it does not, or none went well yet, the end tells against the model, and one that does so time and again is left
+ * alone for a while:
  *
  *     runs ──3 ends in a row──> paused ──5 s, then twice as long each time──> one run is tried ──it answers──> runs
  *                                  └──────────────it ends the process again────────┘
@@ -42,12 +46,15 @@ export function createHostedSession(options: HostedOptions): ModelSession {
   let pausedUntilMs = 0
   let trying = false
   let released = false
+  /** A run that went well. */
+  let probe: { readonly feeds: Tensors; readonly fetches: readonly string[] } | null = null
 
   async function start(): Promise<Runner> {
     const bytes = await options.bytes()
     const started = runners.take()
     try {
       await started.load(bytes, name, options.loadTimeoutMs)
+      if (probe !== null) await tryProbe(started, probe)
       if (released)
         throw new LockstepError('MODEL_UNAVAILABLE', `The model "${name}" is no longer loaded; ask again.`, { details: { model: name } })
       return started
@@ -55,6 +62,21 @@ export function createHostedSession(options: HostedOptions): ModelSession {
       runners.end(started)
       throw error
     }
+  }
+
+  async function tryProbe(started: Runner, { feeds, fetches }: NonNullable<typeof probe>): Promise<void> {
+    try {
+      await started.run(feeds, fetches, options.timeoutMs)
+    } catch (error) {
+      countEnd()
+      throw error
+    }
+    ends = 0
+  }
+
+  function countEnd(): void {
+    ends++
+    if (ends >= endsInARow) pausedUntilMs = now() + Math.min(longestPauseMs, firstPauseMs * 2 ** (ends - endsInARow))
   }
 
   function startAnew(): void {
@@ -66,10 +88,9 @@ export function createHostedSession(options: HostedOptions): ModelSession {
   function noteEnd(failed: Runner, error: unknown): void {
     noted.add(failed)
     runners.end(failed)
-    ends++
-    options.onEnd(error instanceof LockstepError && error.code === 'MODEL_TIMEOUT' ? 'timeout' : 'crash')
+    options.onEnd(reasonOf(error))
+    if (probe === null) countEnd()
     if (ends < endsInARow) startAnew()
-    else pausedUntilMs = now() + Math.min(longestPauseMs, firstPauseMs * 2 ** (ends - endsInARow))
   }
 
   /** The process; a new one where the last has ended or could not be started. */
@@ -96,23 +117,32 @@ export function createHostedSession(options: HostedOptions): ModelSession {
     )
   }
 
+  async function runOn(at: Runner, feeds: Tensors, fetches: readonly string[], timeoutMs: number): Promise<RunResult> {
+    try {
+      const result = await at.run(feeds, fetches, timeoutMs)
+      ends = 0
+      probe ??= probeOf(feeds, fetches)
+      return result
+    } catch (error) {
+      if (at.alive() || isBehind(error)) throw error
+      if (!noted.has(at) && !released) noteEnd(at, error)
+      if (!(error instanceof LockstepError)) throw error
+      throw new LockstepError(error.code, error.message, { cause: error, details: { ...error.details, endedIn: reasonOf(error) } })
+    }
+  }
+
   return {
     metadata,
-    async run(feeds, fetches) {
+    async run(feeds, fetches, timeoutMs = options.timeoutMs) {
       refuseWhilePaused()
       const trial = ends >= endsInARow
       if (trial) trying = true
       try {
-        const at = await current()
-        try {
-          const result = await at.run(feeds, fetches, options.timeoutMs)
-          ends = 0
-          return result
-        } catch (error) {
-          // of several runs that waited for it, the first tells
-          if (!at.alive() && !noted.has(at) && !released) noteEnd(at, error)
-          throw error
-        }
+        return await runOn(await current(), feeds, fetches, timeoutMs)
+      } catch (error) {
+        if (!isBehind(error) || released) throw error
+        // another run ended the process before this one began
+        return await runOn(await current(), feeds, fetches, timeoutMs)
       } finally {
         if (trial) trying = false
       }
@@ -123,4 +153,21 @@ export function createHostedSession(options: HostedOptions): ModelSession {
       if (last !== null) runners.end(last)
     },
   }
+}
+
+function reasonOf(error: unknown): 'timeout' | 'crash' {
+  return error instanceof LockstepError && error.code === 'MODEL_TIMEOUT' ? 'timeout' : 'crash'
+}
+
+/** Whether the process ended in another run, and this one was waiting for it. */
+function isBehind(error: unknown): boolean {
+  return error instanceof LockstepError && error.details['behind'] === true
+}
+
+/** A copy, as the memory of feeds is used again; null: it is too large to keep. */
+function probeOf(feeds: Tensors, fetches: readonly string[]): { readonly feeds: Tensors; readonly fetches: readonly string[] } | null {
+  const elements = Object.values(feeds).reduce((sum, { data }) => sum + data.length, 0)
+  if (elements > maxProbe) return null
+  const copies = Object.entries(feeds).map(([name, { type, dims, data }]) => [name, { type, dims, data: data.slice() }])
+  return { feeds: Object.fromEntries(copies), fetches }
 }

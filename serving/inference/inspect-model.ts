@@ -1,13 +1,12 @@
-import { spawn } from 'node:child_process'
-import { fileURLToPath } from 'node:url'
 import { LockstepError } from '../../kernel/errors.ts'
 import type { ModelContract } from '../../registry/model-contract.ts'
-import type { OnnxFacts } from './onnx-facts.ts'
-import { readOnnxFacts } from './onnx-facts.ts'
-import { refuseOnnx } from './refuse-onnx.ts'
+import { inspectAnswerSchema } from './model-answers.ts'
+import { factsOf, refuseOnnx } from './refuse-onnx.ts'
+import { spawnModelProcess } from './spawn-model-process.ts'
 
 /** Loading takes milliseconds to a second or two; a file that takes longer is not one to serve. */
 const defaultTimeoutMs = 60_000
+const maxAnswerBytes = 16 * 2 ** 20
 
 /**
  * What goes into a model and what comes out, read from its ONNX bytes. The bytes are loaded in a child process, so a file that crashes or
@@ -23,15 +22,9 @@ export async function inspectModel(
 ): Promise<ModelContract> {
   const what = file === undefined ? 'The model file' : `The model file "${file}"`
   if (bytes.length === 0) throw new LockstepError('MODEL_INVALID', `${what} is empty; export the model to ONNX and push that file.`)
-  const facts = factsOf(bytes)
-  if (facts !== null) refuseOnnx(facts, what)
+  refuseOnnx(factsOf(bytes, what), what)
   const { output, end } = await runChild(bytes, timeoutMs)
-  let answer: InspectAnswer | null = null
-  try {
-    answer = JSON.parse(output) as InspectAnswer
-  } catch {
-    // said below: the child ended without an answer
-  }
+  const answer = parseAnswer(output)
   if (answer === null) {
     throw new LockstepError('MODEL_INVALID', `${what} cannot be loaded: ONNX Runtime ended with ${end}. Export the model to ONNX again.`)
   }
@@ -44,26 +37,21 @@ export async function inspectModel(
   return answer
 }
 
-/** null: the runtime says better what is wrong with the bytes. */
-function factsOf(bytes: Uint8Array): OnnxFacts | null {
+/** What the child writes to its standard output. */
+export type InspectAnswer = ModelContract | { readonly error: string }
+
+/** null: the child ended without an answer, or with something else. What it says is as foreign as the bytes that it loaded. */
+function parseAnswer(output: string): InspectAnswer | null {
   try {
-    return readOnnxFacts(bytes)
+    return inspectAnswerSchema.safeParse(JSON.parse(output)).data ?? null
   } catch {
     return null
   }
 }
 
-/** What the child writes to its standard output. */
-export type InspectAnswer = ModelContract | { readonly error: string }
-
-/** The child's script lies beside this file, as `.ts` in the repository and as `.js` once built. */
-function childPath(): string {
-  return fileURLToPath(new URL(`./inspect-child${import.meta.url.endsWith('.ts') ? '.ts' : '.js'}`, import.meta.url))
-}
-
 function runChild(bytes: Uint8Array, timeoutMs: number): Promise<{ output: string; end: string }> {
   return new Promise((resolve, reject) => {
-    const child = spawn(process.execPath, [childPath()], { stdio: ['pipe', 'pipe', 'ignore'] })
+    const child = spawnModelProcess('inspect-child', ['pipe', 'pipe', 'ignore'])
     const chunks: Buffer[] = []
     let timedOut = false
     const timer = setTimeout(() => {
@@ -80,8 +68,12 @@ function runChild(bytes: Uint8Array, timeoutMs: number): Promise<{ output: strin
       resolve({ output: Buffer.concat(chunks).toString('utf8'), end })
     })
     // where no more files can be opened, it has no pipes: 'error' tells
-    if ((child.stdio as unknown) === undefined) return
-    child.stdout.on('data', (chunk: Buffer) => chunks.push(chunk))
+    if (!child.stdin || !child.stdout) return
+    let size = 0
+    child.stdout.on('data', (chunk: Buffer) => {
+      chunks.push(chunk)
+      if ((size += chunk.length) > maxAnswerBytes) child.kill('SIGKILL')
+    })
     // A child that died early closes its end of the pipe; how it ended is told by 'close'.
     child.stdin.on('error', () => undefined)
     child.stdin.end(bytes)

@@ -22,7 +22,7 @@ export interface LoadedModel {
    *
    * @throws LockstepError `MODEL_FAILED` with what the runtime said
    */
-  run(rows: readonly FeatureRow[]): Promise<Prediction[]>
+  run(rows: readonly FeatureRow[], timeoutMs?: number): Promise<Prediction[]>
   /** The inputs and outputs of the file, declared or not. */
   readonly metadata: ModelMetadata
   /**
@@ -31,7 +31,7 @@ export interface LoadedModel {
    * @param outputs absent: all of the file that are tensors
    * @throws LockstepError `INVALID_REQUEST` where the tensors are not what the model takes, `MODEL_FAILED` with what the runtime said
    */
-  runTensors(feeds: Tensors, outputs?: readonly string[]): Promise<Tensors>
+  runTensors(feeds: Tensors, outputs?: readonly string[], timeoutMs?: number): Promise<Tensors>
   /** Checks a call of `runTensors`, as that does itself, and gives the outputs that it asks for. */
   checkCall(feeds: Tensors, outputs?: readonly string[]): readonly string[]
   /** Waits for runs under way, then frees the model. */
@@ -70,23 +70,23 @@ export function loadedModel(
   const underWay = new Set<Promise<unknown>>()
   let closed = false
 
-  async function compute(rows: readonly FeatureRow[]): Promise<Prediction[]> {
+  async function compute(rows: readonly FeatureRow[], timeoutMs: number | undefined): Promise<Prediction[]> {
     const feeds: Record<string, TensorValue> = {}
     for (const input of inputs) feeds[input.name] = input.write(rows)
-    const results = await timed(feeds, fetches, rows.length)
+    const results = await timed(feeds, fetches, rows.length, timeoutMs)
     const columns = outputs.map((output) => output.read(results[output.name] as TensorValue, rows.length))
     const predictions = new Array<Prediction>(rows.length)
     for (let row = 0; row < rows.length; row++) predictions[row] = columns.map((column) => column[row] as Value)
     return predictions
   }
 
-  async function timed(feeds: Tensors, asked: readonly string[], rows: number): Promise<Tensors> {
+  async function timed(feeds: Tensors, asked: readonly string[], rows: number, timeoutMs: number | undefined): Promise<Tensors> {
     try {
-      const { tensors, ms } = await session.run(feeds, asked)
+      const { tensors, ms } = await session.run(feeds, asked, timeoutMs)
       onRun?.(rows, ms)
       return tensors
     } catch (error) {
-      if (error instanceof LockstepError && error.code === 'MODEL_TIMEOUT') onTimeout?.(rows)
+      if (timeoutMs === undefined && error instanceof LockstepError && error.code === 'MODEL_TIMEOUT') onTimeout?.(rows)
       throw error
     }
   }
@@ -111,11 +111,11 @@ export function loadedModel(
     outputs: binding.outputs.map(({ name: output, type }) => ({ name: output, type })),
     maxRows: binding.maxRows,
     metadata,
-    run: async (rows) => (rows.length === 0 ? [] : whileOpen(() => compute(rows))),
+    run: async (rows, timeoutMs) => (rows.length === 0 ? [] : whileOpen(() => compute(rows, timeoutMs))),
     checkCall,
-    async runTensors(feeds, wanted) {
+    async runTensors(feeds, wanted, timeoutMs) {
       const asked = checkCall(feeds, wanted)
-      return await whileOpen(() => timed(feeds, asked, Object.values(feeds)[0]?.dims[0] ?? 1))
+      return await whileOpen(() => timed(feeds, asked, Object.values(feeds)[0]?.dims[0] ?? 1, timeoutMs))
     },
     async close() {
       if (closed) return

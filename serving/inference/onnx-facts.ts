@@ -12,7 +12,7 @@ export interface OnnxFacts {
   readonly nodes: number
   /** Whether it is up to the values that go in how much it does, and not to their number alone: only then a run can be long, or endless, where others were short. */
   readonly worksByValue: boolean
-  /** Tensors whose values lie in another file, by name. */
+  /** Tensors whose values lie in another file, or that say where in one they would lie, by name. */
   readonly externalData: readonly string[]
   /** Element types of what goes in, comes out, or is stored in it, as ONNX names them: `float`, `bfloat16`, … */
   readonly elementTypes: ReadonlySet<string>
@@ -33,7 +33,6 @@ const elementNames = (
   'float8e4m3fnuz float8e5m2 float8e5m2fnuz uint4 int4 float4e2m1 float8e8m0'
 ).split(' ')
 
-const external = 1
 const decoder = new TextDecoder()
 
 /** How deep graphs may lie in each other, so that no file can exhaust the stack. */
@@ -61,6 +60,7 @@ export function readOnnxFacts(bytes: Uint8Array): OnnxFacts {
       graphs++
       readGraph(field, 0)
     } else if (number === 8) readOpset(field)
+    else if (number === 20) readTraining(field)
     else if (number === 25) readFunction(field)
   }
   if (graphs === 0) throw new Error('The bytes hold no ONNX graph.')
@@ -83,8 +83,15 @@ export function readOnnxFacts(bytes: Uint8Array): OnnxFacts {
     facts.opsets.set(domain === 'ai.onnx' ? '' : domain, version)
   }
 
+  function readTraining(message: Uint8Array): void {
+    for (const { number, bytes: field } of protobufFields(message)) if (number === 1 || number === 2) readGraph(field, 0)
+  }
+
   function readFunction(message: Uint8Array): void {
-    for (const { number, bytes: field } of protobufFields(message)) if (number === 7) readNode(field, 0)
+    for (const { number, bytes: field } of protobufFields(message)) {
+      if (number === 7) readNode(field, 0)
+      else if (number === 11) readAttribute(field, 0)
+    }
   }
 
   function readGraph(message: Uint8Array, depth: number): void {
@@ -124,10 +131,11 @@ export function readOnnxFacts(bytes: Uint8Array): OnnxFacts {
   function readTensor(message: Uint8Array): void {
     let name = ''
     let elsewhere = false
-    for (const { number, value, bytes: field } of protobufFields(message)) {
-      if (number === 2) noteElement(value)
+    for (const { number, int32, bytes: field } of protobufFields(message)) {
+      if (number === 2) noteElement(int32)
       else if (number === 8) name = decoder.decode(field)
-      else if (number === 14) elsewhere = value === external
+      // whatever is said of another file, once is enough
+      else if (number === 13 || (number === 14 && int32 !== 0)) elsewhere = true
     }
     if (elsewhere) facts.externalData.push(name)
   }
@@ -138,7 +146,7 @@ export function readOnnxFacts(bytes: Uint8Array): OnnxFacts {
       if (number !== 2) continue
       for (const { number: kind, bytes: tensor } of protobufFields(type)) {
         if (kind !== 1) continue
-        for (const { number: member, value } of protobufFields(tensor)) if (member === 1) noteElement(value)
+        for (const { number: member, int32 } of protobufFields(tensor)) if (member === 1) noteElement(int32)
       }
     }
   }

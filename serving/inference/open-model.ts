@@ -2,9 +2,11 @@ import { setImmediate as nextTurn } from 'node:timers/promises'
 import type { ModelBinding } from '../../registry/model-binding.ts'
 import type { ModelOperational } from '../../registry/definition-set.ts'
 import type { Logger } from '../../runtime/log.ts'
+import { fixedSize } from '../../registry/model-contract.ts'
 import { messageOf } from '../../kernel/errors.ts'
 import type { BatchedModel } from './batched-model.ts'
 import { createBatchedModel } from './batched-model.ts'
+import type { ModelMetadata } from './check-feeds.ts'
 import { createHostedSession } from './hosted-session.ts'
 import { openInlineSession } from './inline-session.ts'
 import type { LoadedModel } from './load-model.ts'
@@ -20,6 +22,8 @@ import type { Runners } from './runners.ts'
 
 /** A model version as servers run it. */
 export interface OpenModel extends BatchedModel, Pick<LoadedModel, 'outputs' | 'metadata' | 'close'> {
+  /** Whether its trial ended. Of one that took its process down, or had no end, nobody knows whether it ever answers. */
+  readonly tried: boolean
   /** In this process, or in one of its own. */
   readonly place: 'inline' | 'process'
   /**
@@ -56,6 +60,8 @@ const defaultTimeoutMs = 5000
 /** After so long without a run nobody is turned away for what runs took. */
 const outdatedMs = 1000
 const loadTimeoutMs = 60_000
+const leastRetryMs = 100
+const retryFactor = 20
 const measureTimeoutMs = 5000
 const defaultTolerance = 1e-6
 
@@ -99,6 +105,9 @@ export async function openModel(bytes: () => Promise<Uint8Array>, options: OpenM
   const batched = createBatchedModel(loaded, {
     maxRows,
     sharesRuns: tried.measured?.sharesRuns ?? false,
+    independent: tried.measured?.independent ?? false,
+    // far longer than rows take that end, and far shorter than the time that a model has
+    retryMs: (rows) => Math.min(timeoutMs, Math.max(leastRetryMs, retryFactor * times.predictMs(rows))),
     delayMs: (running.batchDelayMicros ?? 0) / 1000,
     inFlight: 1,
     onWait,
@@ -116,6 +125,7 @@ export async function openModel(bytes: () => Promise<Uint8Array>, options: OpenM
     predict: cache?.predict ?? batched.predict,
     runTensors: batched.runTensors,
     place,
+    tried: tried.measured !== null,
     outputs: loaded.outputs,
     metadata,
     forgetAnswers: () => cache?.forget(),
@@ -134,7 +144,7 @@ export async function openModel(bytes: () => Promise<Uint8Array>, options: OpenM
   }
 
   async function settle(): Promise<{ readonly place: OpenModel['place']; readonly session: ModelSession }> {
-    if (!isSmall(tried)) {
+    if (!isSmall(tried, binding)) {
       const { runner } = tried
       const { onEnd } = options
       const now = () => performance.now()
@@ -156,9 +166,23 @@ interface Tried {
   readonly measured: Measured | null
 }
 
-function isSmall({ loaded, measured }: Tried): boolean {
-  const [first] = measured?.times ?? []
-  return !loaded.worksByValue && loaded.loadMs <= inlineLoadMs && first !== undefined && first[1] <= inlineRowMs
+/** Whether a run holds up the process for a moment, whoever asks for it: by what was measured, and because it grows with the rows alone. */
+function isSmall({ loaded, measured }: Tried, { maxRows }: ModelBinding): boolean {
+  if (loaded.worksByValue || loaded.loadMs > inlineLoadMs || measured === null) return false
+  const [first] = measured.times
+  if (first === undefined || first[1] > inlineRowMs) return false
+  return maxRows === 1 || (measured.independent && rowsAreOfOneSize(loaded.metadata))
+}
+
+/** Whether callers decide how many rows there are, and nothing else. */
+function rowsAreOfOneSize({ inputs, outputs }: ModelMetadata): boolean {
+  return (
+    inputs.every(
+      ({ isTensor, shape }) => isTensor && shape.length > 0 && shape.every((size, axis) => (fixedSize(size) === null) === (axis === 0)),
+    ) &&
+    // of a shape that the file does not tell, the trial has told that it is by row
+    outputs.every(({ isTensor, shape }) => isTensor && (shape.length === 0 || fixedSize(shape[0]) === null))
+  )
 }
 
 /** Loads a model into a runner and measures it there. */

@@ -3,43 +3,55 @@ export interface ProtobufField {
   readonly number: number
   /** Of a varint; of a fixed-width field 0, whose value nobody here asks for. Exact below 2^53. */
   readonly value: number
+  /** The low 32 bits of a varint, signed: what a reader makes of it where the field is an int32 or an enum. */
+  readonly int32: number
   /** Of a length-delimited field, a view of the message's bytes; else empty. */
   readonly bytes: Uint8Array
 }
 
 const nothing = new Uint8Array(0)
 const maxVarintBytes = 10
+/** Of a tag. Readers differ in what they make of longer ones. */
+const maxTag = 2 ** 32 - 1
+const maxTagBytes = 5
 
 /**
  * Walks the fields of a protobuf message in their order, without copying: what nobody descends into, such as weights, is stepped over.
  *
- * @throws Error where the bytes are no protobuf message
+ * @throws Error where the bytes are no protobuf message, or one that readers may take in different ways: groups, which no writer of ONNX uses, and tags that are longer than they need be
  */
 export function* protobufFields(message: Uint8Array): Generator<ProtobufField> {
   let at = 0
+  let int32 = 0
   while (at < message.length) {
+    const from = at
     const tag = varint()
+    if (tag > maxTag || at - from > maxTagBytes) throw malformed('a tag in it is too long')
     const number = Math.floor(tag / 8)
     if (number === 0) throw malformed('a field has the number 0')
     const wire = tag % 8
-    if (wire === 0) yield { number, value: varint(), bytes: nothing }
-    else if (wire === 1) skip(8)
+    if (wire === 0) {
+      const value = varint()
+      yield { number, value, int32, bytes: nothing }
+    } else if (wire === 1) skip(8)
     else if (wire === 5) skip(4)
     else if (wire === 2) {
       const length = varint()
-      const from = at
+      const start = at
       skip(length)
-      yield { number, value: 0, bytes: message.subarray(from, at) }
+      yield { number, value: 0, int32: 0, bytes: message.subarray(start, at) }
     } else throw malformed(`a field has the wire type ${wire}`)
   }
 
   function varint(): number {
     let value = 0
     let scale = 1
+    int32 = 0
     for (let i = 0; i < maxVarintBytes; i++) {
       const byte = message[at++]
       if (byte === undefined) throw malformed('it ends within a field')
       value += (byte & 0x7f) * scale
+      if (i < 5) int32 |= (byte & 0x7f) << (7 * i)
       if (byte < 0x80) return value
       scale *= 128
     }

@@ -1,5 +1,6 @@
-import { LockstepError } from '../../kernel/errors.ts'
+import { LockstepError, messageOf } from '../../kernel/errors.ts'
 import type { OnnxFacts } from './onnx-facts.ts'
+import { readOnnxFacts } from './onnx-facts.ts'
 
 /** The newest that ONNX Runtime 1.30 loads: its own versions of the file, and operator sets by domain. */
 export const newestOnnx = {
@@ -9,6 +10,21 @@ export const newestOnnx = {
     ['ai.onnx.ml', 5],
   ]),
 } as const
+
+/**
+ * What cannot be read here is not loaded: nobody knows what it would have the runtime do.
+ *
+ * @param what the file, as errors call it
+ * @throws LockstepError `MODEL_INVALID`
+ */
+export function factsOf(bytes: Uint8Array, what: string): OnnxFacts {
+  try {
+    return readOnnxFacts(bytes)
+  } catch (cause) {
+    const message = `${what} is not an ONNX model that can be loaded: ${messageOf(cause)} Export the model to ONNX and push that file.`
+    throw new LockstepError('MODEL_INVALID', message, { cause })
+  }
+}
 
 const unservable = /^(bfloat16|float8|float4)/
 

@@ -5,7 +5,7 @@ import { readFrames, writeValue } from './frames.ts'
 import { openInlineSession } from './inline-session.ts'
 import { measureModel } from './measure-model.ts'
 import type { ModelSession } from './model-session.ts'
-import { readOnnxFacts } from './onnx-facts.ts'
+import { factsOf, refuseOnnx } from './refuse-onnx.ts'
 import type { LoadAnswer, RunnerCall, RunnerReply } from './runner.ts'
 import { warmRuntime } from './warm-runtime.ts'
 
@@ -69,6 +69,10 @@ async function answer(call: RunnerCall, bytes: readonly Buffer[]): Promise<unkno
 }
 
 async function load(bytes: Buffer, name: string): Promise<LoadAnswer> {
+  // what was pushed was refused already, but by the Lockstep of that day
+  const what = `The file of the model "${name}"`
+  const facts = factsOf(bytes, what)
+  refuseOnnx(facts, what)
   let least = Number.POSITIVE_INFINITY
   for (let i = 0; i < loads; i++) {
     await session?.release()
@@ -80,19 +84,10 @@ async function load(bytes: Buffer, name: string): Promise<LoadAnswer> {
     least = Math.min(least, (user + system) / 1000)
     if (least > slowLoadMs) break
   }
-  return { metadata: loaded().metadata, loadMs: least, worksByValue: worksByValue(bytes) }
+  return { metadata: loaded().metadata, loadMs: least, worksByValue: facts.worksByValue }
 }
 
 function loaded(): ModelSession {
   if (session === null) throw new LockstepError('INTERNAL', 'No model is loaded.')
   return session
-}
-
-/** What cannot be read is not trusted. */
-function worksByValue(bytes: Buffer): boolean {
-  try {
-    return readOnnxFacts(bytes).worksByValue
-  } catch {
-    return true
-  }
 }

@@ -1,13 +1,13 @@
 import type { ChildProcess } from 'node:child_process'
-import { spawn } from 'node:child_process'
 import { Socket } from 'node:net'
-import { fileURLToPath } from 'node:url'
 import type { ErrorCode } from '../../kernel/errors.ts'
 import { LockstepError } from '../../kernel/errors.ts'
 import type { ModelMetadata } from './check-feeds.ts'
 import { readFrames, writeBytes, writeValue } from './frames.ts'
 import type { MeasureOptions, Measured } from './measure-model.ts'
+import { isRunResult, loadAnswerSchema, measuredSchema, replySchema } from './model-answers.ts'
 import type { RunResult } from './model-session.ts'
+import { spawnModelProcess } from './spawn-model-process.ts'
 import type { Tensors } from './tensor-value.ts'
 
 /** A process of its own that holds one model at most. It ends with this process, however that ends. */
@@ -57,8 +57,7 @@ const releaseTimeoutMs = 5000
 
 /** Starts a runner. A call that does not end in its time has the process killed, and with it all that waits. */
 export function startRunner(): Runner {
-  const path = fileURLToPath(new URL(`./runner-child${import.meta.url.endsWith('.ts') ? '.ts' : '.js'}`, import.meta.url))
-  const child = spawn(process.execPath, [path], { stdio: ['ignore', 'ignore', 'ignore', 'pipe'] })
+  const child = spawnModelProcess('runner-child', ['ignore', 'ignore', 'ignore', 'pipe'])
   // before all else: where no more files can be opened, a child has no pipes, and this is all that comes of it
   child.on('error', (cause) => end(gone(`could not start: ${cause.message}`)))
   const pipes = child.stdio as ChildProcess['stdio'] | undefined
@@ -75,7 +74,11 @@ export function startRunner(): Runner {
   // how it ended is told by 'exit'
   socket.on('error', () => undefined)
   readFrames(socket, (value) => {
-    const reply = value as RunnerReply
+    const reply: RunnerReply | undefined = replySchema.safeParse(value).data
+    if (reply === undefined) {
+      endAsStrange()
+      return
+    }
     const call = pending.get(reply.id)
     pending.delete(reply.id)
     watchFirst()
@@ -96,28 +99,38 @@ export function startRunner(): Runner {
     }, first.timeoutMs)
   }
 
-  function gone(how: string): LockstepError {
+  function gone(how: string, details: Record<string, unknown> = {}): LockstepError {
     return new LockstepError('MODEL_UNAVAILABLE', `The process that runs the model "${name}" ${how}; ask again.`, {
-      details: { model: name },
+      details: { model: name, ...details },
     })
   }
 
+  /** Whatever it has loaded has got hold of it. */
+  function endAsStrange(): LockstepError {
+    const error = gone('said what is no answer, so it was ended')
+    end(error)
+    child.kill('SIGKILL')
+    return error
+  }
+
+  /** The call that was being answered gets the error; those behind it have done nothing. */
   function end(error: LockstepError): void {
     if (ended !== null) return
     ended = error
     if (timer !== null) clearTimeout(timer)
-    const all = [...pending.values()]
+    const [first, ...behind] = pending.values()
     pending.clear()
     socket.destroy()
-    for (const call of all) call.reject(error)
+    first?.reject(error)
+    for (const call of behind) call.reject(gone('ended in a run before', { behind: true }))
   }
 
   /** @param bytes sent before the call; its time runs while they are written */
-  function call<Answer>(body: Body, timeoutMs: number, bytes?: Uint8Array): Promise<Answer> {
+  function call(body: Body, timeoutMs: number, bytes?: Uint8Array): Promise<unknown> {
     return new Promise((resolve, reject) => {
       if (ended !== null) return reject(ended)
       const id = ++last
-      pending.set(id, { timeoutMs, resolve: resolve as (answer: unknown) => void, reject })
+      pending.set(id, { timeoutMs, resolve, reject })
       if (pending.size === 1) watchFirst()
       const send = () => writeValue(socket, { id, ...body })
       if (bytes === undefined) send()
@@ -127,13 +140,27 @@ export function startRunner(): Runner {
 
   return {
     pid: child.pid,
-    load(bytes, model, timeoutMs) {
+    async load(bytes, model, timeoutMs) {
       name = model
-      return call({ kind: 'load', name: model }, timeoutMs, bytes)
+      const answer = await call({ kind: 'load', name: model }, timeoutMs, bytes)
+      const { data } = loadAnswerSchema.safeParse(answer)
+      if (data === undefined) throw endAsStrange()
+      return data
     },
-    measure: (options, timeoutMs) => call({ kind: 'measure', ...options }, timeoutMs),
-    run: (feeds, fetches, timeoutMs) => call({ kind: 'run', feeds, fetches }, timeoutMs),
-    release: () => call({ kind: 'release' }, releaseTimeoutMs),
+    async measure(options, timeoutMs) {
+      const answer = await call({ kind: 'measure', ...options }, timeoutMs)
+      const { data } = measuredSchema.safeParse(answer)
+      if (data === undefined) throw endAsStrange()
+      return data
+    },
+    async run(feeds, fetches, timeoutMs) {
+      const answer = await call({ kind: 'run', feeds, fetches }, timeoutMs)
+      if (!isRunResult(answer, fetches)) throw endAsStrange()
+      return answer
+    },
+    async release() {
+      await call({ kind: 'release' }, releaseTimeoutMs)
+    },
     alive: () => ended === null,
     kill() {
       end(gone('was ended'))

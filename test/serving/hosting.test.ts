@@ -17,7 +17,7 @@ import { warmRuntime } from '../../serving/inference/warm-runtime.ts'
 import { onnx } from './fixtures.ts'
 import { until } from './gate.ts'
 import { bindTo } from './load.ts'
-import { centeringModel, endlessModel, treeModel } from './made-models.ts'
+import { centeringModel, endlessModel, pairingModel, treeModel } from './made-models.ts'
 
 const runners = createRunners()
 const score = [{ name: 'score', type: { kind: 'float32' } }] as const
@@ -110,8 +110,9 @@ describe('a model', () => {
     await opened.close()
   })
 
-  it('whose rows do not leave each other alone is run row by row, without being told', async () => {
+  it('whose rows do not leave each other alone is run row by row, without being told, and in a process', async () => {
     const opened = await open(centeringModel(), 'echo')
+    expect([opened.place, opened.tried]).toEqual(['process', true])
     const rows = [1, 2, 3].map((x) => [x, x, x])
     expect(await opened.predict(rows)).toEqual(rows.map(() => [new Float32Array(3)]))
     await opened.close()
@@ -141,6 +142,37 @@ describe('a model', () => {
     await Promise.all([there?.close(), here?.close()])
   })
 
+  it('that takes more memory than a model may have fails its run, and nothing else', async () => {
+    const { session, runner, ends } = await hosted(pairingModel())
+    const feeds = (rows: number) => ({ features: { type: 'float32', dims: [rows, 3], data: new Float32Array(rows * 3) } })
+    // 640 GB
+    await expect(session.run(feeds(400_000), ['out'])).rejects.toMatchObject({
+      code: 'MODEL_FAILED',
+      message: expect.stringContaining('allocate'),
+    })
+    expect(Object.values((await session.run(feeds(2), ['out'])).tensors)[0]?.dims).toEqual([2, 3])
+    expect([runner.alive(), ends]).toEqual([true, []])
+    const environment = readFileSync(`/proc/${runner.pid}/environ`, 'utf8')
+      .split('\0')
+      .map((line) => line.split('=')[0])
+    const allowed = [
+      'PATH',
+      'HOME',
+      'TZ',
+      'PWD',
+      'OLDPWD',
+      '_',
+      'SHLVL',
+      'LD_LIBRARY_PATH',
+      'ORT_DISABLE_TELEMETRY',
+      'NODE_COMPILE_CACHE',
+      'NODE_DISABLE_COMPILE_CACHE',
+      '',
+    ]
+    expect(environment.filter((name) => !allowed.includes(name ?? ''))).toEqual([])
+    await session.release()
+  })
+
   it('that does not load is refused, and leaves nothing behind', async () => {
     const runner = runners.take()
     await expect(runner.load(Buffer.from('no model'), 'broken', 60_000)).rejects.toMatchObject({ code: 'MODEL_INVALID' })
@@ -165,6 +197,33 @@ describe('a run that never returns', () => {
     expect(await endless.predict([[2, 0, 5]])).toEqual([[new Float32Array([2, 0, 5])]])
     expect(ends).toEqual(['timeout'])
     await Promise.all([endless.close(), other.close()])
+  })
+
+  it('costs the requests beside it a moment, and the model nothing, however often it comes', async () => {
+    const ends: string[] = []
+    const runs: number[] = []
+    const endless = await open(
+      endlessModel(),
+      'echo',
+      { timeoutMicros: 300_000 },
+      undefined,
+      (why) => ends.push(why),
+      (rows) => runs.push(rows),
+    )
+    expect(await endless.predict([[1, 2, 3]])).toEqual([[new Float32Array([1, 2, 3])]])
+    const rows = [[1, 0, 1], forEver, [2, 0, 2], [3, 0, 3]]
+    const answers = await Promise.allSettled(rows.map((row) => endless.predict([row])))
+    expect(answers.map((answer) => (answer.status === 'fulfilled' ? answer.value : answer.reason.code))).toEqual([
+      [[new Float32Array([1, 0, 1])]],
+      'MODEL_TIMEOUT',
+      [[new Float32Array([2, 0, 2])]],
+      [[new Float32Array([3, 0, 3])]],
+    ])
+    // in the run of all, alone, and alone for as long as any may take
+    expect(ends).toEqual(['timeout', 'timeout', 'timeout'])
+    await expect(endless.predict([forEver])).rejects.toMatchObject({ code: 'MODEL_TIMEOUT' })
+    expect(await endless.predict([[5, 0, 5]])).toEqual([[new Float32Array([5, 0, 5])]])
+    await endless.close()
   })
 
   it('is told of by its rows, so that the next is smaller', async () => {

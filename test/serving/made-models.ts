@@ -74,6 +74,22 @@ export function centeringModel(): Buffer {
   })
 }
 
+/** Attention of each row to all others: its matrix has an element for each pair of rows. */
+export function pairingModel(): Buffer {
+  return makeOnnx({
+    graph: {
+      inputs: [features],
+      outputs: [{ name: 'out', type: 'float', shape: ['N', 3] }],
+      nodes: [
+        { type: 'Transpose', inputs: ['features'], outputs: ['columns'], attributes: { perm: [1n, 0n] } },
+        { type: 'MatMul', inputs: ['features', 'columns'], outputs: ['pairs'] },
+        { type: 'Softmax', inputs: ['pairs'], outputs: ['weights'] },
+        { type: 'MatMul', inputs: ['weights', 'features'], outputs: ['out'] },
+      ],
+    },
+  })
+}
+
 const countNodes = [
   { type: 'Gather', inputs: ['features', 'column'], outputs: ['last'], attributes: { axis: 1n } },
   { type: 'ReduceMax', inputs: ['last'], outputs: ['most'], attributes: { keepdims: 0n } },

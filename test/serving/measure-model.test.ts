@@ -41,6 +41,7 @@ describe('what a model is measured by', () => {
         [8, 80],
       ],
       sharesRuns: true,
+      independent: true,
     })
     await session.release()
   })
@@ -57,13 +58,13 @@ describe('what a model is measured by', () => {
       if (rows > 1) throw new Error('It takes one row.')
       return 20
     })
-    expect(await measureModel(session, how)).toEqual({ times: [[1, 20]], sharesRuns: false })
+    expect(await measureModel(session, how)).toEqual({ times: [[1, 20]], sharesRuns: false, independent: false })
     await session.release()
   })
 
   it('is one run where a row takes so long that more cannot be waited for', async () => {
     const { session, runs } = await timed(() => 500)
-    expect(await measureModel(session, how)).toEqual({ times: [[1, 500]], sharesRuns: false })
+    expect(await measureModel(session, how)).toEqual({ times: [[1, 500]], sharesRuns: false, independent: false })
     expect(runs).toEqual([1, 1])
     await session.release()
   })

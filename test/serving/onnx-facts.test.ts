@@ -37,6 +37,36 @@ describe('the facts of an ONNX file', () => {
     expect(readOnnxFacts(makeOnnx({ ...twice, graph: { ...graph, nodes: [constant, ...graph.nodes] } })).externalData).toEqual(['far'])
   })
 
+  it('name such tensors in every spelling, and cannot be read where readers may differ', () => {
+    const { graph } = twice
+    const far = (raw: Uint8Array): Buffer =>
+      makeOnnx({ ...twice, graph: { ...graph, initializers: [{ name: 'far', type: 'float', dims: [1], raw }] } })
+    // a field of the tensor in place of its raw data, which are as long
+    const spelled = (field: readonly number[]): Buffer => {
+      const raw = new Uint8Array(field.length - 2).fill(0xee)
+      const bytes = far(raw)
+      const at = bytes.indexOf(Buffer.from([9 * 8 + 2, raw.length, ...raw]))
+      bytes.set(field, at)
+      return bytes
+    }
+    const dataLocation = 14 * 8
+    // 1, 1 + 2^32, 1 + 2^63; and where it lies, without that it does
+    for (const field of [
+      [dataLocation, 0x01],
+      [dataLocation, 0x81, 0x80, 0x80, 0x80, 0x10],
+      [dataLocation, 0x81, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x01],
+      [13 * 8 + 2, 0x00],
+    ])
+      expect(readOnnxFacts(spelled(field)).externalData).toEqual(['far'])
+    // a group at the end, a tag beyond 32 bits and one that is longer than any
+    for (const tail of [
+      [0x0b, 0x0c],
+      [0xf0, 0x80, 0x80, 0x80, 0x10, 0x01],
+      [0xf0, 0x80, 0x80, 0x80, 0x80, 0x00, 0x01],
+    ])
+      expect(() => readOnnxFacts(Buffer.concat([makeOnnx(twice), Buffer.from(tail)]))).toThrow('no protobuf message')
+  })
+
   it('tell control flow, also where it stands within another', () => {
     const inner = (then: OnnxGraph): OnnxModel => ({
       ...twice,

@@ -1,5 +1,6 @@
 import { InferenceSession } from '../../serving/inference/onnx-runtime.ts'
 import { describe, expect, it } from 'vitest'
+import { startRunner } from '../../serving/inference/runner.ts'
 import { inspectModel } from '../../serving/inference/inspect-model.ts'
 import { newestOnnx } from '../../serving/inference/refuse-onnx.ts'
 import type { OnnxModel } from './make-onnx.ts'
@@ -40,6 +41,16 @@ describe('a file that cannot be served', () => {
     await expect(inspectModel(bytes, { file: 'model.onnx' })).rejects.toMatchObject(refusal(remedy))
     // the runtime refuses it as well, by other words
     await expect(InferenceSession.create(bytes, { logSeverityLevel: 4 })).rejects.toThrow()
+  })
+
+  it('that cannot be read is never loaded', async () => {
+    const bytes = Buffer.concat([makeOnnx(add), Buffer.from([0x0b, 0x0c])])
+    await expect(inspectModel(bytes, { file: 'model.onnx' })).rejects.toMatchObject(refusal('a field has the wire type 3'))
+    // which the runtime would
+    await (await InferenceSession.create(bytes, { logSeverityLevel: 4 })).release()
+    const runner = startRunner()
+    await expect(runner.load(bytes, 'model', 60_000)).rejects.toMatchObject({ code: 'MODEL_INVALID' })
+    runner.kill()
   })
 
   it('is none that has the newest format and operators that the runtime knows', async () => {
