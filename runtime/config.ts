@@ -62,6 +62,8 @@ export interface Config {
   readonly rateLimitFallback: RateLimitFallback
   /** How many requests may be under way at once. */
   readonly maxInFlight: number
+  /** How many of one API key; null: three quarters of those. */
+  readonly maxInFlightPerKey: number | null
   /** The share of requests that the log tells of, 0 to 1. */
   readonly accessLogShare: number
   /** How long a server that is told to end goes on answering, milliseconds. */
@@ -139,6 +141,7 @@ export const variables = z.object({
   LOCKSTEP_STALE_MB: integer(1, 65_536).default(64),
   LOCKSTEP_RATE_LIMIT_FALLBACK: z.enum(rateLimitFallbacks, `one of ${rateLimitFallbacks.join(', ')}`).default('local'),
   LOCKSTEP_MAX_IN_FLIGHT: integer(1, 100_000).default(1024),
+  LOCKSTEP_MAX_IN_FLIGHT_PER_KEY: integer(1, 100_000).optional(),
   LOCKSTEP_ACCESS_LOG: z
     .string()
     .regex(/^(0|1|0?\.\d{1,9})$/, 'a share from 0 to 1, such as 0.01')
@@ -205,6 +208,7 @@ export function loadConfig(env: Readonly<Record<string, string | undefined>> = p
     staleMegabytes: data.LOCKSTEP_STALE_MB,
     rateLimitFallback: data.LOCKSTEP_RATE_LIMIT_FALLBACK,
     maxInFlight: data.LOCKSTEP_MAX_IN_FLIGHT,
+    maxInFlightPerKey: data.LOCKSTEP_MAX_IN_FLIGHT_PER_KEY ?? null,
     accessLogShare: data.LOCKSTEP_ACCESS_LOG,
     shutdownDelayMs: data.LOCKSTEP_SHUTDOWN_DELAY_MS,
   }

@@ -188,6 +188,7 @@ export function createServer(options: ServerOptions): LockstepServer {
   }
   const listener = guarded(createApp(deps), {
     admission: gateway.admission,
+    paced: gateway.paced,
     routes,
     requestTimeoutMs: gateway.requestTimeoutMs,
     corsOrigins: deps.corsOrigins,

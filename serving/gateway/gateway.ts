@@ -12,13 +12,21 @@ import type { GatewayMetrics } from './gateway-metrics.ts'
 import { createGatewayMetrics } from './gateway-metrics.ts'
 import type { LimitFallback, RateLimiter } from './rate-limiter.ts'
 import { createRateLimiter } from './rate-limiter.ts'
+import type { KeyPlaces } from './key-places.ts'
+import { createKeyPlaces } from './key-places.ts'
 import type { AuthMode, KeyRing, Principal } from './key-ring.ts'
+import type { Paced } from './paced.ts'
+import { createPaced } from './paced.ts'
 import { createKeyRing, keyOf } from './key-ring.ts'
 
 /** What stands between a connection and the handlers: who may ask what, how much at once, and for how long. */
 export interface Gateway {
   readonly keys: KeyRing
   readonly admission: Admission
+  /** For what is open to all and long: one at a time. */
+  readonly paced: Paced
+  /** Of each key, how many are under way. */
+  readonly places: KeyPlaces
   readonly limits: RateLimiter
   /** Before the reads of the online store, and of the offline history. */
   readonly store: Breaker
@@ -30,7 +38,7 @@ export interface Gateway {
    * @throws LockstepError `UNAUTHENTICATED`, `FORBIDDEN`, `RATE_LIMITED`, `NOT_READY`
    */
   admitCall(sent: IncomingHttpHeaders, scope: Scope): Promise<Principal | null>
-  /** Of requests that do not say, milliseconds; null: none. */
+  /** How long a request may take, milliseconds; null: as long as it says. */
   readonly requestTimeoutMs: number | null
   /** The share of requests that the log tells of, 0 to 1. */
   readonly accessLogShare: number
@@ -42,6 +50,8 @@ export interface GatewayOptions {
   readonly auth?: AuthMode
   readonly requestTimeoutMs?: number
   readonly maxInFlight?: number
+  /** Default: three quarters of `maxInFlight`. */
+  readonly maxInFlightPerKey?: number | null
   readonly accessLogShare?: number
   readonly rateLimitFallback?: LimitFallback
   /** Where processes share the limits of keys, and what its keys begin with; null: this process is alone. */
@@ -53,12 +63,14 @@ const sampleMs = 50
 
 export function createGateway(options: GatewayOptions, { log, registry }: { readonly log: Logger; readonly registry: Registry }): Gateway {
   const metrics = createGatewayMetrics(registry, () => admission)
+  const maxInFlight = options.maxInFlight ?? 1024
   const admission = createAdmission({
-    most: options.maxInFlight ?? 1024,
+    most: maxInFlight,
     now: () => performance.now(),
     busy: busySince(),
     onRefuse: () => metrics.refused('OVERLOADED'),
   })
+  const paced = createPaced(() => metrics.refused('OVERLOADED'))
   const shared = options.redisUrl ?? null
   const limits = createRateLimiter({
     shared: shared === null ? null : createRedisRateLimits(shared, options.redisPrefix ?? 'lockstep'),
@@ -82,6 +94,8 @@ export function createGateway(options: GatewayOptions, { log, registry }: { read
   return {
     keys,
     admission,
+    paced,
+    places: createKeyPlaces(options.maxInFlightPerKey ?? Math.ceil(maxInFlight * 0.75)),
     limits,
     store: breaker('The online store', 'REDIS_UNAVAILABLE'),
     history: breaker('The database', 'POSTGRES_UNAVAILABLE'),
@@ -97,6 +111,7 @@ export function createGateway(options: GatewayOptions, { log, registry }: { read
     close() {
       clearInterval(sampling)
       admission.close()
+      paced.close()
       limits.close()
     },
   }

@@ -3,7 +3,7 @@ import { LockstepError } from '../../kernel/errors.ts'
 import type { Gateway } from '../gateway/gateway.ts'
 import type { Principal } from '../gateway/key-ring.ts'
 import type { RequestDeadline } from '../gateway/request-deadline.ts'
-import { beforeDeadline } from '../gateway/request-deadline.ts'
+import { beforeDeadline, limitOf } from '../gateway/request-deadline.ts'
 import { overloaded } from '../http/guard.ts'
 import { isRefusal } from '../http/pass-gateway.ts'
 import type { Scope } from '../../registry/keys/scope.ts'
@@ -30,7 +30,7 @@ export async function passGateway<T>(
   run: (principal: Principal | null, deadline?: RequestDeadline) => T | Promise<T>,
 ): Promise<T> {
   if (scope === null) return await run(null)
-  const limitMs = wanted ?? gateway.requestTimeoutMs
+  const limitMs = limitOf(wanted, gateway.requestTimeoutMs)
   await new Promise<void>((enter, reject) => {
     gateway.admission.enter({
       run: enter,
@@ -38,14 +38,21 @@ export async function passGateway<T>(
       deadline: limitMs === null ? Number.POSITIVE_INFINITY : startedMs + limitMs,
     })
   })
+  let leaveKey: (() => void) | undefined
+  let over = false
   try {
     const deadline = limitMs === null ? undefined : { at: startedMs + limitMs, limitMs }
-    const answer = Promise.resolve(gateway.admitCall(sent, scope)).then((principal) => run(principal, deadline))
+    const answer = Promise.resolve(gateway.admitCall(sent, scope)).then((principal) => {
+      if (principal !== null && !over) leaveKey = gateway.places.take(principal.id)
+      return run(principal, deadline)
+    })
     return await (deadline === undefined ? answer : beforeDeadline(deadline, answer))
   } catch (error) {
     if (error instanceof LockstepError && isRefusal(error)) gateway.metrics.refused(error.code)
     throw error
   } finally {
+    over = true
+    leaveKey?.()
     gateway.admission.leave()
   }
 }

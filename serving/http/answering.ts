@@ -6,9 +6,11 @@ import type { AppDeps, Call, RouteAnswer } from './context.ts'
 import type { Cors } from './cors.ts'
 import { deflated, isDeflatable } from './deflate.ts'
 import { errorAnswer } from './error-answer.ts'
+import { leaveEarly } from './guard.ts'
 import { isRefusal } from './pass-gateway.ts'
 import type { IncomingRequest } from './incoming-request.ts'
 import type { ErrorShape } from './route.ts'
+import { createUnreadAnswers } from './unread-answers.ts'
 
 /** Of a route, what its answers need. */
 export interface AnsweredRoute {
@@ -16,6 +18,9 @@ export interface AnsweredRoute {
   readonly errors?: ErrorShape
 }
 
+/** How long a client may take for an answer whose request has no deadline, and at least, past a deadline. */
+const readMs = 30_000
+const leastReadMs = 1000
 /** How long what is left of a body is taken from a client that was answered before it had sent all. */
 const restMs = 1000
 
@@ -26,6 +31,7 @@ export function createAnswering(
   deps: AppDeps,
   cors: Cors,
 ): (call: Call, route: AnsweredRoute, handle: () => RouteAnswer | Promise<RouteAnswer>, more?: Readonly<Record<string, string>>) => void {
+  const unread = createUnreadAnswers()
   return (call, route, handle, more) => {
     const { incoming } = call
     const { traceparent: parent } = incoming.headers
@@ -98,7 +104,19 @@ export function createAnswering(
       if (body === null) outgoing.flushHeaders()
       else outgoing.write(body)
       afterBody(incoming, () => outgoing.end())
+      // whatever it goes on sending is for nothing, and keeps no other request out
+      leaveEarly(outgoing, deps.gateway.admission)
     }
+    // what the connection has not taken at once waits for its client to read
+    if (outgoing.socket !== null && outgoing.socket.writableLength > 0) {
+      const now = performance.now()
+      unread.watch(outgoing, Math.max(now + leastReadMs, readUntil(call, now)))
+    }
+  }
+
+  /** The deadline of its request, that it had before it was lifted too, is the answer's as well. */
+  function readUntil({ deadline, startedMs }: Call, now: number): number {
+    return deadline === undefined ? now + (deps.gateway.requestTimeoutMs ?? readMs) : startedMs + deadline.limitMs
   }
 
   /** Each request where the log has level debug, else a share of them. */

@@ -86,6 +86,13 @@ export interface RouteAnswer {
   readonly contentType?: string
   /** Beside those of every answer. */
   readonly headers?: Readonly<Record<string, string>>
+  /** Whether the same object answers other requests, too: what compressing it makes is kept then. */
+  readonly kept?: true
+}
+
+/** An answer that is given again and again: its bytes are made once. */
+export function keptAnswer(text: string, more: Pick<RouteAnswer, 'contentType' | 'headers'> = {}): RouteAnswer {
+  return { status: 200, body: new Uint8Array(Buffer.from(text)), ...more, kept: true }
 }
 
 export function jsonAnswer(value: unknown, status = 200): RouteAnswer {

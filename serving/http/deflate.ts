@@ -13,19 +13,38 @@ export function isDeflatable({ body, headers }: RouteAnswer): boolean {
   return body !== null && body.length >= deflatedFromBytes && headers?.['content-encoding'] === undefined
 }
 
-/** A long answer, compressed where its client takes that. */
+type Encoding = 'br' | 'gzip'
+
+/** Of answers that are kept: what was made of them, by encoding. */
+const packed = new WeakMap<RouteAnswer, Map<Encoding, Promise<Uint8Array<ArrayBuffer>>>>()
+
+/** A long answer, compressed where its client takes that. One that is kept is compressed once. */
 export async function deflated(made: RouteAnswer, accepted: string | undefined): Promise<RouteAnswer> {
   const { body: plain } = made
   if (plain === null) return made
   const vary = { ...made.headers, vary: 'accept-encoding' }
   const encoding = chosen(accepted ?? '')
   if (encoding === null) return { ...made, headers: vary }
-  const body = encoding === 'br' ? await br(plain, { params: { [constants.BROTLI_PARAM_QUALITY]: 4 } }) : await gz(plain, { level: 4 })
-  return { ...made, body: new Uint8Array(body), headers: { ...vary, 'content-encoding': encoding } }
+  const body = made.kept === true ? await packedOnce(made, plain, encoding) : await pack(plain, encoding)
+  return { ...made, body, headers: { ...vary, 'content-encoding': encoding } }
+}
+
+function packedOnce(made: RouteAnswer, plain: string | Uint8Array, encoding: Encoding): Promise<Uint8Array<ArrayBuffer>> {
+  const known = packed.get(made) ?? new Map<Encoding, Promise<Uint8Array<ArrayBuffer>>>()
+  packed.set(made, known)
+  let body = known.get(encoding)
+  if (body === undefined) known.set(encoding, (body = pack(plain, encoding)))
+  return body
+}
+
+async function pack(plain: string | Uint8Array, encoding: Encoding): Promise<Uint8Array<ArrayBuffer>> {
+  return new Uint8Array(
+    encoding === 'br' ? await br(plain, { params: { [constants.BROTLI_PARAM_QUALITY]: 4 } }) : await gz(plain, { level: 4 }),
+  )
 }
 
 /** Of what an `accept-encoding` takes, the better one; its order says nothing. */
-function chosen(accepted: string): 'br' | 'gzip' | null {
+function chosen(accepted: string): Encoding | null {
   const taken = new Map<string, boolean>()
   for (const part of accepted.toLowerCase().split(',')) {
     const [name = ''] = part.split(';', 1)

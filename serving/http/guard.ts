@@ -2,11 +2,13 @@ import type { IncomingMessage, RequestListener, ServerResponse } from 'node:http
 import { LockstepError } from '../../kernel/errors.ts'
 import type { Admission, Admitted } from '../gateway/admission.ts'
 import { createArrivalClock } from '../gateway/arrival-clock.ts'
+import type { Paced } from '../gateway/paced.ts'
 import { timeoutHeader } from '../gateway/request-deadline.ts'
 import { traceOf, traceparent } from '../gateway/trace.ts'
 import type { Listener } from './app.ts'
 import { createCors } from './cors.ts'
 import { shapedError } from './error-answer.ts'
+import { inTurn } from './in-turn.ts'
 import type { IncomingRequest } from './incoming-request.ts'
 import { pathOf } from './path-of.ts'
 import { requestIdOf } from './request-id.ts'
@@ -14,8 +16,10 @@ import type { ErrorShape, Route } from './route.ts'
 
 export interface GuardDeps {
   readonly admission: Admission
-  readonly routes: readonly Pick<Route, 'method' | 'path' | 'alsoPath' | 'scope' | 'errors'>[]
-  /** Of requests that do not say, milliseconds; null: none. */
+  /** For the routes that are paced. */
+  readonly paced: Paced
+  readonly routes: readonly Pick<Route, 'method' | 'path' | 'alsoPath' | 'scope' | 'errors' | 'isPaced'>[]
+  /** How long a request may take, milliseconds; null: as long as it says. */
   readonly requestTimeoutMs: number | null
   readonly corsOrigins: readonly string[]
   /** Whether the server is shutting down. */
@@ -23,12 +27,12 @@ export interface GuardDeps {
 }
 
 /**
- * Lets requests in as the admission has it, before anything is made of them, so that a refusal is cheap: 503 with `retry-after`. What is open to all (health, metrics, `OPTIONS`),
- * and what an admin asks for, passes always.
+ * Lets requests in as the admission has it, before anything is made of them, so that a refusal is cheap: 503 with `retry-after`. What tells of health, `OPTIONS`,
+ * and what an admin asks for, passes always. What is open to all and long enters one after the other.
  */
 export function guarded(
   listener: Listener,
-  { admission, routes, requestTimeoutMs, corsOrigins, closing }: GuardDeps,
+  { admission, paced, routes, requestTimeoutMs, corsOrigins, closing }: GuardDeps,
 ): RequestListener<typeof IncomingRequest> {
   const kindOf = kinds(routes)
   const cors = createCors(corsOrigins)
@@ -37,29 +41,30 @@ export function guarded(
   /** A class, as each request makes one: functions made for each would cost more. */
   class Arrival implements Admitted {
     readonly deadline: number
-    readonly #incoming: IncomingRequest
-    readonly #outgoing: ServerResponse
+    protected readonly incoming: IncomingRequest
+    protected readonly outgoing: ServerResponse
+    protected readonly at: number
     readonly #kind: ErrorShape
-    readonly #at: number
 
     constructor(incoming: IncomingRequest, outgoing: ServerResponse, kind: ErrorShape) {
-      this.#incoming = incoming
-      this.#outgoing = outgoing
+      this.incoming = incoming
+      this.outgoing = outgoing
       this.#kind = kind
-      this.#at = admission.isBusy ? arrival() : performance.now()
-      this.deadline = this.#at + (Number(incoming.headers[timeoutHeader]) || requestTimeoutMs || Number.POSITIVE_INFINITY)
+      this.at = admission.isBusy ? arrival() : performance.now()
+      const wanted = Number(incoming.headers[timeoutHeader]) || Number.POSITIVE_INFINITY
+      this.deadline = this.at + Math.min(wanted, requestTimeoutMs ?? Number.POSITIVE_INFINITY)
     }
 
     run(): void {
       // whoever waited for it may have gone
-      if (this.#outgoing.destroyed) return admission.leave()
-      this.#outgoing.on('close', admission.leave)
-      listener(this.#incoming, this.#outgoing, this.#at)
+      if (this.outgoing.destroyed) return admission.leave()
+      this.outgoing.on('close', admission.leave)
+      listener(this.incoming, this.outgoing, this.at)
     }
 
     refuse(): void {
-      if (this.#outgoing.destroyed) return
-      const { headers: sent } = this.#incoming
+      if (this.outgoing.destroyed) return
+      const { headers: sent } = this.incoming
       const requestId = requestIdOf(sent['x-request-id'])
       const body = JSON.stringify(shapedError(overloaded, this.#kind, requestId))
       const headers: Record<string, string> = {
@@ -72,16 +77,34 @@ export function guarded(
       if (origin !== undefined) cors.allow(origin, headers)
       if (parent !== undefined) headers['traceparent'] = traceparent(traceOf(parent))
       if (closing()) headers['connection'] = 'close'
-      this.#outgoing.writeHead(503, headers)
-      this.#outgoing.end(body)
+      this.outgoing.writeHead(503, headers)
+      this.outgoing.end(body)
     }
   }
 
-  return (incoming, outgoing) => {
+  /** What its client does with the answer keeps no other one waiting: all answers are the same bytes. */
+  class PacedArrival extends Arrival {
+    override run(): void {
+      if (!this.outgoing.destroyed) listener(this.incoming, this.outgoing, this.at)
+    }
+  }
+
+  return inTurn((incoming, outgoing) => {
     const kind = kindOf(incoming)
     if (kind === 'free') listener(incoming, outgoing, performance.now())
+    else if (kind === 'paced') paced.enter(new PacedArrival(incoming, outgoing, 'lockstep'))
     else admission.enter(new Arrival(incoming, outgoing, kind))
-  }
+  })
+}
+
+/** How a request is let in: always, one after the other, or as the admission has it; of those, how its errors are told. */
+type Kind = ErrorShape | 'free' | 'paced'
+
+/** Gives a request's place back before its answer is over, where it has one. */
+export function leaveEarly(outgoing: ServerResponse, { leave }: Admission): void {
+  if (!outgoing.listeners('close').includes(leave)) return
+  outgoing.off('close', leave)
+  leave()
 }
 
 /** What a request is told that is not let in. */
@@ -91,13 +114,13 @@ export const overloaded = new LockstepError(
   { details: { overloaded: 'server' } },
 )
 
-/** By method and path: whether a request passes always, else how its errors are told. */
-function kinds(routes: GuardDeps['routes']): (incoming: IncomingMessage) => ErrorShape | 'free' {
+/** By method and path. */
+function kinds(routes: GuardDeps['routes']): (incoming: IncomingMessage) => Kind {
   /** By path, and there by method. */
-  const fixed = new Map<string, Map<string, ErrorShape | 'free'>>()
-  const patterns: { readonly method: string; readonly pattern: RegExp; readonly kind: ErrorShape | 'free' }[] = []
-  for (const { method, path, alsoPath, scope, errors } of routes) {
-    const kind = scope === null || scope === 'admin' ? 'free' : (errors ?? 'lockstep')
+  const fixed = new Map<string, Map<string, Kind>>()
+  const patterns: { readonly method: string; readonly pattern: RegExp; readonly kind: Kind }[] = []
+  for (const { method, path, alsoPath, scope, errors, isPaced } of routes) {
+    const kind = isPaced === true ? 'paced' : scope === null || scope === 'admin' ? 'free' : (errors ?? 'lockstep')
     for (const each of alsoPath === undefined ? [path] : [path, alsoPath]) {
       if (!each.includes(':')) fixed.set(each, (fixed.get(each) ?? new Map()).set(method, kind))
       else patterns.push({ method, pattern: new RegExp(`^${each.replaceAll(/:[^/]+/g, '[^/]+')}$`), kind })

@@ -1,6 +1,15 @@
+import { keepFor } from '../../runtime/keep-for.ts'
+import { byPlan } from '../by-plan.ts'
 import { liveAnswer, readyAnswer } from './answers.ts'
-import { jsonAnswer } from './context.ts'
+import type { AppDeps } from './context.ts'
+import { jsonAnswer, keptAnswer } from './context.ts'
 import type { Route } from './route.ts'
+
+/** To make the text takes milliseconds, and to compress it longer. */
+const metricsMs = 1000
+const metricsAnswer = byPlan(({ whole, metrics }: AppDeps) =>
+  keepFor(metricsMs, async () => keptAnswer(await whole.metrics(), { contentType: metrics.registry.contentType })),
+)
 
 /** What tells whether the process is well. */
 export const healthRoutes: readonly Route[] = [
@@ -30,11 +39,10 @@ export const healthRoutes: readonly Route[] = [
     method: 'GET',
     path: '/metrics',
     scope: null,
-    summary: 'Prometheus metrics',
+    isPaced: true,
+    summary: 'Prometheus metrics, made at most once a second',
     tag: 'Health',
     produces: 'text/plain',
-    async handle(_, deps) {
-      return { status: 200, body: await deps.whole.metrics(), contentType: deps.metrics.registry.contentType }
-    },
+    handle: (_, deps) => metricsAnswer(deps)(),
   },
 ]

@@ -74,6 +74,11 @@ export class IncomingRequest extends IncomingMessage {
     return waiting !== null || this.#size <= unaskedBytes
   }
 
+  /** Of one that is complete Node would have the connection flow again, though others wait that came over it. */
+  override _read(size: number): void {
+    if (!this.complete) super._read(size)
+  }
+
   override destroy(error?: Error): this {
     this.#refuse(aborted(error))
     this.#end()

@@ -4,7 +4,7 @@ import type { Gateway } from '../gateway/gateway.ts'
 import type { Principal } from '../gateway/key-ring.ts'
 import { keyOf } from '../gateway/key-ring.ts'
 import type { LimitState, LimitUnit } from '../gateway/rate-limiter.ts'
-import { beforeDeadline, timeoutHeader, timeoutOf } from '../gateway/request-deadline.ts'
+import { beforeDeadline, limitOf, timeoutHeader, timeoutOf } from '../gateway/request-deadline.ts'
 import { checkQuery } from './check-query.ts'
 import type { AppDeps, Call, RouteAnswer } from './context.ts'
 import { requireLocalHost } from './require-local-host.ts'
@@ -13,14 +13,15 @@ import type { Route } from './route.ts'
 /**
  * Has a route's handler answer, where the request's key allows it. Its deadline is set by then, and is for the caller to watch over; where the key has limits, it is watched over here.
  *
- * @throws LockstepError `UNAUTHENTICATED`, `FORBIDDEN`, `NOT_READY`, `RATE_LIMITED`, and what the handler throws
+ * @throws LockstepError `UNAUTHENTICATED`, `FORBIDDEN`, `NOT_READY`, `OVERLOADED`, `RATE_LIMITED`, and what the handler throws
  */
 export function passGateway(call: Call, route: Route, deps: AppDeps): RouteAnswer | Promise<RouteAnswer> {
   if (route.scope === null) return route.handle(call, deps)
   const { headers } = call.incoming
   const principal = deps.gateway.keys.authorize(keyOf(headers), route.scope)
   call.principal = principal?.id ?? null
-  if (principal === null && deps.gateway.keys.unprotected) requireLocalHost(headers.host)
+  if (principal !== null) call.outgoing.on('close', deps.gateway.places.take(principal.id))
+  else if (deps.gateway.keys.unprotected) requireLocalHost(headers.host)
   if (principal === null || (principal.requestsPerSecond === null && principal.rowsPerSecond === null)) return handled(call, route, deps)
   return takeRequest(call, route.scope, principal, deps.gateway).then(() => {
     const made = handled(call, route, deps)
@@ -30,8 +31,7 @@ export function passGateway(call: Call, route: Route, deps: AppDeps): RouteAnswe
 
 function handled(call: Call, route: Route, deps: AppDeps): RouteAnswer | Promise<RouteAnswer> {
   if (route.query !== undefined) checkQuery(call, route.query)
-  // what an admin asks for may take as long as it does, unless the request says otherwise
-  const limitMs = timeoutOf(call.incoming.headers[timeoutHeader]) ?? (route.scope === 'admin' ? null : deps.gateway.requestTimeoutMs)
+  const limitMs = limitOf(timeoutOf(call.incoming.headers[timeoutHeader]), route.scope === 'admin' ? null : deps.gateway.requestTimeoutMs)
   if (limitMs !== null) call.deadline = { at: call.startedMs + limitMs, limitMs }
   return route.handle(call, deps)
 }
@@ -74,9 +74,11 @@ export function rowsOf(body: unknown): number {
   return Array.isArray(column) ? column.length : 0
 }
 
+const refusals: ReadonlySet<string> = new Set(['UNAUTHENTICATED', 'FORBIDDEN', 'RATE_LIMITED', 'DEADLINE_EXCEEDED'])
+
 /** Whether the gateway turned a request away. */
 export function isRefusal(error: unknown): error is LockstepError {
   if (!(error instanceof LockstepError)) return false
-  const { code } = error
-  return code === 'UNAUTHENTICATED' || code === 'FORBIDDEN' || code === 'RATE_LIMITED' || code === 'DEADLINE_EXCEEDED'
+  const { code, details } = error
+  return refusals.has(code) || (code === 'OVERLOADED' && details['key'] !== undefined)
 }

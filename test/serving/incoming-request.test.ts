@@ -1,4 +1,4 @@
-import type { ServerResponse } from 'node:http'
+import type { RequestListener } from 'node:http'
 import { createServer } from 'node:http'
 import type { AddressInfo, Socket } from 'node:net'
 import { connect } from 'node:net'
@@ -6,12 +6,13 @@ import { setTimeout as delay } from 'node:timers/promises'
 import { setFlagsFromString } from 'node:v8'
 import { runInNewContext } from 'node:vm'
 import { expect, onTestFinished, test } from 'vitest'
+import { inTurn } from '../../serving/http/in-turn.ts'
 import { IncomingRequest } from '../../serving/http/incoming-request.ts'
 
 const megabyte = Buffer.from(Array.from({ length: 1 << 20 }, (_, i) => i % 251))
 
 /** A server by this handler, and a connection to it. */
-async function connected(handle: (incoming: IncomingRequest, outgoing: ServerResponse) => void) {
+async function connected(handle: RequestListener<typeof IncomingRequest>) {
   const server = createServer({ IncomingMessage: IncomingRequest }, handle)
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
   const socket = connect((server.address() as AddressInfo).port, '127.0.0.1')
@@ -142,4 +143,67 @@ test('a connection that is kept holds on to no request that was answered, whole 
     await delay(10)
   }
   expect(made.map((each) => each.deref() === undefined)).toEqual([true, true])
+})
+
+test('pipelined requests are answered one after the other, and none are read while answers wait to be taken in', async () => {
+  const count = 10_000
+  const [seen, bodies]: [number[], string[]] = [[], []]
+  let [underWay, most, bytesRead] = [0, 0, 0]
+  const socket = await connected(
+    inTurn((incoming, outgoing) => {
+      void (async () => {
+        most = Math.max(most, ++underWay)
+        bytesRead = incoming.socket.bytesRead
+        const body = Buffer.concat(await incoming.body(100)).toString()
+        seen.push(seen.length)
+        bodies.push(body)
+        outgoing.end(`${incoming.url} `.padEnd(2000, body))
+        underWay--
+      })()
+    }),
+  )
+  const last = (i: number) => (i === count - 1 ? 'connection: close\r\n' : '')
+  const requests = Array.from({ length: count }, (_, i) => `POST /${i} HTTP/1.1\r\nhost: x\r\n${last(i)}content-length: 3\r\n\r\nabc`)
+  socket.pause()
+  socket.write(requests.join(''))
+  // until the answers fill what the connection holds
+  let before = -1
+  while (before !== seen.length) {
+    before = seen.length
+    await delay(100)
+  }
+  expect(seen.length).toBeLessThan(count)
+  // no more than what Node reads at a time is ahead of what was answered
+  expect(bytesRead).toBeLessThan((seen.length * requests.join('').length) / count + 4 * 65_536)
+  const chunks: Buffer[] = []
+  socket.on('data', (chunk: Buffer) => chunks.push(chunk))
+  await new Promise((resolve) => socket.resume().once('end', resolve))
+  const paths =
+    Buffer.concat(chunks)
+      .toString()
+      .match(/\/\d+ /g) ?? []
+  expect(paths.map((path) => Number(path.slice(1)))).toEqual(Array.from({ length: count }, (_, i) => i))
+  expect([most, new Set(bodies)]).toEqual([1, new Set(['abc'])])
+})
+
+test('pipelined requests whose connection ends are not answered, and leave room for others', async () => {
+  let answered = 0
+  const ports: number[] = []
+  const handle = inTurn((incoming, outgoing) => {
+    ports.push((incoming.socket.address() as AddressInfo).port)
+    answered++
+    if (incoming.url === '/last') outgoing.end('done')
+  })
+  const flood = await connected(handle)
+  flood.write('GET /first HTTP/1.1\r\nhost: x\r\n\r\n'.repeat(1000))
+  while (answered === 0) await delay(5)
+  const closed = new Promise((resolve) => flood.once('close', resolve))
+  flood.destroy()
+  await closed
+  const other = connect(ports[0] ?? 0, '127.0.0.1')
+  const answer = until(other, 'done')
+  other.write('GET /last HTTP/1.1\r\nhost: x\r\n\r\n')
+  await answer
+  expect(answered).toBe(2)
+  other.destroy()
 })

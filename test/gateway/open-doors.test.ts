@@ -1,0 +1,109 @@
+import { once } from 'node:events'
+import type { Socket } from 'node:net'
+import { connect } from 'node:net'
+import { Gauge } from 'prom-client'
+import { afterAll, beforeAll, expect, it } from 'vitest'
+import { createKey } from '../../registry/keys/api-keys.ts'
+import type { Scope } from '../../registry/keys/scope.ts'
+import { until } from '../serving/gate.ts'
+import type { World } from '../serving/world.ts'
+import { ask, createWorld } from '../serving/world.ts'
+
+const question = { service: 'flight', entities: [{ airport: 'ATL', distance: 1 }] }
+/** Its answer has what was sent, which is longer than what a connection takes whose client does not read. */
+const long = { features: ['airport_delays:lastDelay'], entities: { airport: ['ATL'], id: ['x'.repeat(12_000_000)] } }
+const config = { bodyLimitBytes: 16_000_000 }
+
+let world: World
+
+beforeAll(async () => {
+  world = await createWorld('embedded')
+  await world.db.script(`insert into lockstep_source.landings (airport, at, delay) values ('ATL', '2001-07-01T11:30:00Z', 25)`)
+  await world.materialize('airport_delays')
+  await world.push('echo', 'identity')
+  await key(['admin'])
+})
+afterAll(() => world?.close())
+
+async function key(scopes: readonly Scope[]): Promise<Record<string, string>> {
+  const request = { name: '', scopes, requestsPerSecond: null, rowsPerSecond: null, expiresAt: null }
+  return { authorization: `Bearer ${(await createKey(world.db, request)).text}` }
+}
+
+async function serve(options: Parameters<World['serve']>[0] = {}) {
+  const served = await world.serve({ config, ...options })
+  await served.server.whenReady()
+  return served
+}
+
+async function dial(url: string, text: string): Promise<Socket> {
+  const socket = connect(Number(new URL(url).port), '127.0.0.1')
+  socket.on('error', () => undefined)
+  await once(socket, 'connect')
+  socket.write(text)
+  return socket
+}
+
+function post(path: string, body: unknown, headers: Readonly<Record<string, string>>): string {
+  const text = JSON.stringify(body)
+  const all = { host: 'localhost', 'content-type': 'application/json', 'content-length': String(Buffer.byteLength(text)), ...headers }
+  return `POST ${path} HTTP/1.1\r\n${Object.entries(all)
+    .map(([name, value]) => `${name}: ${value}\r\n`)
+    .join('')}\r\n${text}`
+}
+
+it('makes metrics once a second, however many ask without a key, and answers others meanwhile', async () => {
+  const { url, server, registry } = await serve()
+  let made = 0
+  registry.registerMetric(new Gauge({ name: 'made', help: 'made', registers: [], collect: () => void made++ }))
+  const start = performance.now()
+  const unread = await dial(url, 'GET /metrics HTTP/1.1\r\nhost: x\r\n\r\n'.repeat(5000))
+  unread.pause()
+  await until(async () => made > 0)
+  expect((await ask(url, '/livez')).status).toBe(200)
+  const paths = ['/metrics', '/openapi.json', '/docs']
+  const answers = await Promise.all(
+    Array.from({ length: 60 }, (_, i) => ask(url, paths[i % 3] ?? '', undefined, { 'accept-encoding': 'br' })),
+  )
+  expect(new Set(answers.map(({ status }) => status))).toEqual(new Set([200]))
+  expect((await ask(url, '/livez')).status).toBe(200)
+  expect(made).toBeLessThanOrEqual(1 + (performance.now() - start) / 1000)
+  unread.destroy()
+  await server.close()
+})
+
+it('keeps places for other keys where the clients of one do not read, and cuts those at their deadline', async () => {
+  const [greedy, other] = [await key(['read']), await key(['read'])]
+  const { url, server, registry } = await serve({ config: { ...config, maxInFlight: 4, requestTimeoutMs: 2000 } })
+  const inFlight = async () => Number((await registry.getSingleMetricAsString('lockstep_in_flight_requests')).match(/(\d+)$/m)?.[1])
+  // none waits for longer than the server allows, whatever it says
+  const request = post('/get-online-features', long, { ...greedy, 'x-request-timeout-ms': '3600000' })
+  const unread = await Promise.all([1, 2, 3].map(() => dial(url, request)))
+  const cut = unread.map((socket) => new Promise((resolve) => socket.pause().once('close', resolve)))
+  await until(async () => (await inFlight()) === 3)
+  const refused = await ask(url, '/v1/features', question, greedy)
+  expect([refused.status, refused.body.error.code, refused.headers.get('retry-after')]).toEqual([429, 'OVERLOADED', '1'])
+  expect((await ask(url, '/v1/features', question, other)).status).toBe(200)
+  await until(async () => (await inFlight()) === 0)
+  expect((await ask(url, '/v1/features', question, greedy)).status).toBe(200)
+  for (const socket of unread) socket.resume()
+  await Promise.all(cut)
+  await server.close()
+})
+
+it('gives the place of a half-sent request on as soon as that is refused', async () => {
+  const { url, server, registry } = await serve({ config: { ...config, maxInFlight: 4 } })
+  const half = 'POST /v1/features HTTP/1.1\r\nhost: x\r\nconnection: close\r\ncontent-length: 100\r\n\r\n{'
+  const sockets = await Promise.all(Array.from({ length: 4 }, () => dial(url, half)))
+  let ended = 0
+  await Promise.all(
+    sockets.map(async (socket) => {
+      socket.once('end', () => ended++)
+      expect(String((await once(socket, 'data'))[0])).toContain('401 Unauthorized')
+    }),
+  )
+  expect(await registry.getSingleMetricAsString('lockstep_in_flight_requests')).toMatch(/ 0$/m)
+  expect(ended).toBe(0)
+  for (const socket of sockets) socket.destroy()
+  await server.close()
+})
