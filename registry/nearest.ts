@@ -1,5 +1,9 @@
+/** What is longer is no name that was mistyped, and would take long to compare. */
+const longestName = 200
+
 /** The candidate that `name` was probably meant to be, or null where none is near enough to be worth naming. */
 export function nearest(name: string, candidates: Iterable<string>): string | null {
+  if (name.length > longestName) return null
   const limit = Math.max(2, Math.floor(name.length / 3))
   let best: string | null = null
   let bestDistance = limit + 1

@@ -22,6 +22,8 @@ export interface RequestedFeatures {
 
 /** What one registry has been asked for is compiled once; clients ask for a few things again and again. */
 const mostRemembered = 500
+/** A longer request is compiled each time. */
+const longestRemembered = 10_000
 const remembered = new WeakMap<ReadCatalog, Map<string, RequestedFeatures>>()
 
 /**
@@ -36,6 +38,7 @@ export function requestedFeatures(catalog: ReadCatalog, request: FeastRequest): 
   let known = ofCatalog.get(key)
   if (known === undefined) {
     known = compile(catalog, request)
+    if (key.length > longestRemembered) return known
     if (ofCatalog.size >= mostRemembered) ofCatalog.clear()
     ofCatalog.set(key, known)
   }

@@ -109,13 +109,7 @@ export function createKeyRing({ mode, log, now }: KeyRingDeps): KeyRing {
           `The API key "${key.id}" has expired at ${key.expiresAt.toISOString()}; make one with "lockstep keys create".`,
         )
       }
-      if (!key.scopes.includes(scope) && !key.scopes.includes('admin')) {
-        throw new LockstepError(
-          'FORBIDDEN',
-          `This needs an API key with the scope "${scope}"; that of "${key.id}" has ${key.scopes.map((each) => `"${each}"`).join(', ')}.`,
-          { details: { scope, key: key.id } },
-        )
-      }
+      checkScope(key, scope)
       used.set(key.id, at)
       return key
     },
@@ -147,6 +141,16 @@ export function createKeyRing({ mode, log, now }: KeyRingDeps): KeyRing {
       }
     },
   }
+}
+
+/** @throws LockstepError `FORBIDDEN` where a key has neither the scope nor that of an admin */
+export function checkScope({ id, scopes }: Pick<Principal, 'id' | 'scopes'>, scope: Scope): void {
+  if (scopes.includes(scope) || scopes.includes('admin')) return
+  throw new LockstepError(
+    'FORBIDDEN',
+    `This needs an API key with the scope "${scope}"; that of "${id}" has ${scopes.map((each) => `"${each}"`).join(', ')}.`,
+    { details: { scope, key: id } },
+  )
 }
 
 /** The key of a request: that of `Authorization: Bearer`, else that of `x-api-key`; null where there is none. */

@@ -102,6 +102,7 @@ export function createApp(deps: AppDeps): Listener {
       requestId,
       params: noParams,
       principal: null,
+      scopes: null,
       deadline: undefined,
       takeRows: undefined,
       limits: undefined,

@@ -4,7 +4,9 @@ import type { z } from 'zod'
 import { LockstepError, messageOf } from '../../kernel/errors.ts'
 import { parseJson } from '../../kernel/parse-json.ts'
 import { requireTime } from '../gateway/request-deadline.ts'
+import { checkJsonShape } from './check-json-shape.ts'
 import type { Call } from './context.ts'
+import { toldIssues } from './issues.ts'
 import { rowsOf, takeRows } from './pass-gateway.ts'
 import { readChunks } from './read-bytes.ts'
 
@@ -31,8 +33,10 @@ export async function readBody<Schema extends z.ZodType>(
   if (text === '' && whenEmpty !== undefined) return whenEmpty
   let json: unknown
   try {
+    checkJsonShape(text)
     json = parseJson(text)
   } catch (cause) {
+    if (cause instanceof LockstepError) throw cause
     throw new LockstepError('INVALID_REQUEST', `The body is not JSON: ${messageOf(cause)}. Send a JSON object.`, { cause })
   }
   const parsed = schema.safeParse(json)
@@ -40,8 +44,7 @@ export async function readBody<Schema extends z.ZodType>(
     if (call.takeRows !== undefined) await takeRows(call, rowsOf(parsed.data))
     return parsed.data
   }
-  const issues = parsed.error.issues.map((issue) => ({ field: issue.path.join('.'), problem: issue.message }))
-  const said = issues.map(({ field, problem }) => (field === '' ? problem : `"${field}": ${problem}`)).join('; ')
+  const { said, issues } = toldIssues(parsed.error)
   throw new LockstepError('INVALID_REQUEST', `The body is not a valid request: ${said}.`, { details: { issues } })
 }
 

@@ -1,6 +1,7 @@
 import type { z } from 'zod'
 import { LockstepError } from '../../kernel/errors.ts'
 import type { Call } from './context.ts'
+import { toldIssues } from './issues.ts'
 
 /**
  * The parameters that the schema names; others are passed over.
@@ -10,8 +11,7 @@ import type { Call } from './context.ts'
 export function checkQuery<Schema extends z.ZodObject>(call: Call, schema: Schema): z.output<Schema> {
   const parsed = schema.safeParse(queryOf(call.incoming.url ?? ''))
   if (parsed.success) return parsed.data
-  const issues = parsed.error.issues.map((issue) => ({ field: issue.path.join('.'), problem: issue.message }))
-  const said = issues.map(({ field, problem }) => `"${field}": ${problem}`).join('; ')
+  const { said, issues } = toldIssues(parsed.error)
   throw new LockstepError('INVALID_REQUEST', `The query of the URL is not valid: ${said}.`, { details: { issues } })
 }
 

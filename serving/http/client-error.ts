@@ -1,3 +1,4 @@
+import type { ServerResponse } from 'node:http'
 import type { Duplex } from 'node:stream'
 import { LockstepError } from '../../kernel/errors.ts'
 import { shapedError } from './error-answer.ts'
@@ -19,10 +20,32 @@ const told: Readonly<Record<string, readonly [status: string, message: string]>>
   ERR_HTTP_REQUEST_TIMEOUT: ['408 Request Timeout', 'The request has not come whole in the time that there is for it; send it faster.'],
 }
 
-/** Answers what is no request, before any route sees it, in the shape of all errors, and ends the connection. */
+/** Connections over which something came that is no request. */
+const failed = new WeakSet<Duplex>()
+
+/** Answers what is no request, before any route sees it, in the shape of all errors, and ends the connection. What came before it and was a request has its own answer first. */
 export function answerClientError(error: NodeJS.ErrnoException, socket: Duplex): void {
+  // whatever comes after it is read no more
+  socket.pause()
+  if (failed.has(socket)) return
+  failed.add(socket)
+  answerInTurn(error, socket)
+}
+
+/** As Node has it on a connection, by which its own answer to this would be written too: what is being answered over it. */
+interface Answering {
+  readonly _httpMessage?: ServerResponse | null
+}
+
+function answerInTurn(error: NodeJS.ErrnoException, socket: Duplex & Answering): void {
   if (error.code === 'ECONNRESET' || !socket.writable) {
     socket.destroy(error)
+    return
+  }
+  const { _httpMessage: before } = socket
+  // of one whose body is what cannot be read, nothing else comes
+  if (before !== null && before !== undefined && before.req.complete) {
+    before.once('close', () => answerInTurn(error, socket))
     return
   }
   const [status, message] = told[error.code ?? ''] ?? [

@@ -1,5 +1,6 @@
 import type { ServerResponse } from 'node:http'
 import type { Logger } from '../../runtime/log.ts'
+import type { Scope } from '../../registry/keys/scope.ts'
 import type { Catalog } from '../../registry/catalog.ts'
 import type { Backfills } from '../backfills.ts'
 import type { Gateway } from '../gateway/gateway.ts'
@@ -64,6 +65,8 @@ export interface Call {
   params: Readonly<Record<string, string>>
   /** The id of the API key; null where none is needed, or it is not known yet. */
   principal: string | null
+  /** Those of that key. */
+  scopes: readonly Scope[] | null
   /** undefined: it may take as long as it does. */
   deadline: RequestDeadline | undefined
   /** undefined: the key has no limit of rows. @throws LockstepError `RATE_LIMITED` */

@@ -3,6 +3,7 @@ import { LockstepError, messageOf } from '../../kernel/errors.ts'
 import type { Trace } from '../gateway/trace.ts'
 import type { RouteAnswer } from './context.ts'
 import type { ErrorShape } from './route.ts'
+import { shortError, shortMessage } from './short-error.ts'
 import { oipStatusOf, statusOf } from './status.ts'
 
 /** Seconds after which a client may ask again what could not be answered for now. */
@@ -20,7 +21,7 @@ export function errorAnswer(
   const told = toldError(requestId, error)
   const status = shape === 'oip' ? oipStatusOf(told) : statusOf(told)
   const traced = trace === null || trace === undefined ? {} : { traceId: trace.traceId, spanId: trace.spanId }
-  const logged = { requestId, ...traced, code: told.code, error: messageOf(error) }
+  const logged = { requestId, ...traced, code: told.code, error: shortMessage(messageOf(error)) }
   if (isFailure(told, status)) log.error({ ...logged, stack: error instanceof Error ? error.stack : undefined }, 'a request failed')
   else log.debug(logged, 'a request was refused')
   const body = JSON.stringify(shapedError(told, shape, requestId), (_key, value: unknown) =>
@@ -64,6 +65,10 @@ function errorHeaders({ code, details }: LockstepError, status: number): Record<
 
 /** The error as a client may see it. */
 export function toldError(requestId: string, error: unknown): LockstepError {
+  return shortError(shownError(requestId, error))
+}
+
+function shownError(requestId: string, error: unknown): LockstepError {
   if (!(error instanceof LockstepError)) {
     return new LockstepError('INTERNAL', `The server failed; its log tells why, under the request id "${requestId}".`, { cause: error })
   }

@@ -24,6 +24,9 @@ import type { Route } from './route.ts'
 /** Entities of one request at most: each takes its share of one turn of the event loop. */
 export const maxEntities = 10_000
 
+/** More than there are to include. */
+export const maxIncluded = 10
+
 export const entitiesSchema = z.array(z.unknown()).min(1).max(maxEntities)
 export const asOfSchema = z.union([z.string(), z.number()]).optional()
 /** Tokens of pushes that the answer is to hold. */
@@ -37,7 +40,10 @@ const featuresSchema = z.strictObject({
   asOf: asOfSchema,
   after: afterSchema,
   whenUnavailable: whenUnavailableSchema,
-  include: z.array(z.enum(['eventTimes', 'frontiers', 'types'])).optional(),
+  include: z
+    .array(z.enum(['eventTimes', 'frontiers', 'types']))
+    .max(maxIncluded)
+    .optional(),
 })
 
 const parserOf = byPlan(createEntityParser)

@@ -63,23 +63,28 @@ export function guarded(
     }
 
     refuse(): void {
-      if (this.outgoing.destroyed) return
-      const { headers: sent } = this.incoming
-      const requestId = requestIdOf(sent['x-request-id'])
-      const body = JSON.stringify(shapedError(overloaded, this.#kind, requestId))
-      const headers: Record<string, string> = {
-        'content-type': 'application/json',
-        'content-length': String(Buffer.byteLength(body)),
-        'x-request-id': requestId,
-        'retry-after': '1',
-      }
-      const { origin, traceparent: parent } = sent
-      if (origin !== undefined) cors.allow(origin, headers)
-      if (parent !== undefined) headers['traceparent'] = traceparent(traceOf(parent))
-      if (closing()) headers['connection'] = 'close'
-      this.outgoing.writeHead(503, headers)
-      this.outgoing.end(body)
+      if (!this.outgoing.destroyed) refuse(this.incoming, this.outgoing, this.#kind, 503, overloaded)
     }
+  }
+
+  function refuse(incoming: IncomingRequest, outgoing: ServerResponse, kind: ErrorShape, status: number, error: LockstepError): void {
+    const { headers: sent } = incoming
+    const requestId = requestIdOf(sent['x-request-id'])
+    const body = JSON.stringify(shapedError(error, kind, requestId))
+    const headers: Record<string, string> = {
+      'content-type': 'application/json',
+      'content-length': String(Buffer.byteLength(body)),
+      'x-request-id': requestId,
+    }
+    if (status === 503) headers['retry-after'] = '1'
+
+    const { origin, traceparent: parent } = sent
+    if (origin !== undefined) cors.allow(origin, headers)
+    if (parent !== undefined) headers['traceparent'] = traceparent(traceOf(parent))
+    // what is not HTTP/1.1 as it is meant may be read as something else by who passes it on
+    if (closing() || status !== 503) headers['connection'] = 'close'
+    outgoing.writeHead(status, headers)
+    outgoing.end(body)
   }
 
   /** What its client does with the answer keeps no other one waiting: all answers are the same bytes. */
@@ -90,11 +95,42 @@ export function guarded(
   }
 
   return inTurn((incoming, outgoing) => {
+    const wrong = wrongMessage(incoming)
+    if (wrong !== null) return refuse(incoming, outgoing, 'lockstep', ...wrong)
     const kind = kindOf(incoming)
     if (kind === 'free') listener(incoming, outgoing, performance.now())
     else if (kind === 'paced') paced.enter(new PacedArrival(incoming, outgoing, 'lockstep'))
     else admission.enter(new Arrival(incoming, outgoing, kind))
   })
+}
+
+/** Why a message is not taken that Node's parser has let pass, with its status: as RFC 9112 has it of versions (2.3), of `Host` (3.2) and of `Transfer-Encoding` (6.1). */
+function wrongMessage({
+  httpVersionMajor,
+  httpVersion,
+  headers,
+  rawHeaders,
+}: IncomingMessage): [status: number, error: LockstepError] | null {
+  if (httpVersionMajor !== 1) {
+    return [505, new LockstepError('INVALID_REQUEST', `The request is of HTTP/${httpVersion}; send it as HTTP/1.1.`)]
+  }
+  const { 'transfer-encoding': encoding } = headers
+  if (encoding !== undefined && encoding.toLowerCase() !== 'chunked') {
+    const sent = encoding.slice(0, 100)
+    return [
+      501,
+      new LockstepError(
+        'UNSUPPORTED',
+        `The transfer encoding "${sent}" is not taken; send "chunked", and say by "Content-Encoding" how the body is compressed.`,
+      ),
+    ]
+  }
+  let hosts = 0
+  for (let i = 0; i < rawHeaders.length; i += 2) {
+    const name = rawHeaders[i] as string
+    if (name.length === 4 && name.toLowerCase() === 'host') hosts++
+  }
+  return hosts < 2 ? null : [400, new LockstepError('INVALID_REQUEST', 'The request has two "Host" headers; send one.')]
 }
 
 /** How a request is let in: always, one after the other, or as the admission has it; of those, how its errors are told. */

@@ -2,7 +2,7 @@ import { LockstepError } from '../../kernel/errors.ts'
 import type { Scope } from '../../registry/keys/scope.ts'
 import type { Gateway } from '../gateway/gateway.ts'
 import type { Principal } from '../gateway/key-ring.ts'
-import { keyOf } from '../gateway/key-ring.ts'
+import { checkScope, keyOf } from '../gateway/key-ring.ts'
 import type { LimitState, LimitUnit } from '../gateway/rate-limiter.ts'
 import { beforeDeadline, limitOf, timeoutHeader, timeoutOf } from '../gateway/request-deadline.ts'
 import { checkQuery } from './check-query.ts'
@@ -20,6 +20,7 @@ export function passGateway(call: Call, route: Route, deps: AppDeps): RouteAnswe
   const { headers } = call.incoming
   const principal = deps.gateway.keys.authorize(keyOf(headers), route.scope)
   call.principal = principal?.id ?? null
+  call.scopes = principal?.scopes ?? null
   if (principal !== null) call.outgoing.on('close', deps.gateway.places.take(principal.id))
   else if (deps.gateway.keys.unprotected) requireLocalHost(headers.host)
   if (principal === null || (principal.requestsPerSecond === null && principal.rowsPerSecond === null)) return handled(call, route, deps)
@@ -51,6 +52,11 @@ async function takeRequest(call: Call, scope: Scope, key: Principal, { limits }:
   }
   if (rowsPerSecond !== null) call.takeRows = (rows) => take('rows', rowsPerSecond, rows)
   if (requestsPerSecond !== null) await take('requests', requestsPerSecond, 1)
+}
+
+/** Asks for another scope than that of the route. @throws LockstepError `FORBIDDEN` */
+export function requireScope({ scopes, principal }: Call, scope: Scope): void {
+  if (scopes !== null && principal !== null) checkScope({ id: principal, scopes }, scope)
 }
 
 /**

@@ -9,12 +9,14 @@ import type { Prediction } from '../inference/load-model.ts'
 import { predictAnswer } from './answers.ts'
 import { requireTime } from '../gateway/request-deadline.ts'
 import { readBody } from './body.ts'
+import { requireScope } from './pass-gateway.ts'
 import type { AppDeps, Call, RouteAnswer } from './context.ts'
 import {
   afterSchema,
   asOfSchema,
   entitiesSchema,
   frontiersJson,
+  maxIncluded,
   momentJson,
   readEntities,
   typesJson,
@@ -33,7 +35,10 @@ const predictSchema = z.strictObject({
   asOf: asOfSchema,
   after: afterSchema,
   whenUnavailable: whenUnavailableSchema,
-  include: z.array(z.enum(['features', 'eventTimes', 'frontiers', 'types'])).optional(),
+  include: z
+    .array(z.enum(['features', 'eventTimes', 'frontiers', 'types']))
+    .max(maxIncluded)
+    .optional(),
 })
 
 const headOf = byPlan(
@@ -66,6 +71,8 @@ export const predictRoutes: readonly Route[] = [
  */
 async function answerPredict(call: Call, deps: AppDeps): Promise<RouteAnswer> {
   const body = await readBody(call, deps.bodyLimitBytes, predictSchema)
+  // what a model is asked says nothing of the features that it reads
+  if (body.include?.some((each) => each === 'features' || each === 'eventTimes') === true) requireScope(call, 'read')
   const catalog = deps.catalog()
   return await deps.models.use(catalog, body.model, body.version, async ({ version, service, outputs, predict, predictedRunMs }) => {
     const { deadline } = call

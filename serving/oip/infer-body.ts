@@ -1,6 +1,8 @@
 import { z } from 'zod'
 import { LockstepError, messageOf } from '../../kernel/errors.ts'
 import { parseJson } from '../../kernel/parse-json.ts'
+import { checkJsonShape } from '../http/check-json-shape.ts'
+import { toldIssues } from '../http/issues.ts'
 import { readBinary, writeBinary } from './binary-data.ts'
 import { parseDatatype } from './datatype.ts'
 import type { InferAnswer, InferRequest, Parameters } from './infer-request.ts'
@@ -9,7 +11,22 @@ import type { InferTensor } from './infer-tensor.ts'
 import { maxRank, maxTensors, tensorError } from './infer-tensor.ts'
 import { readJson, writeJson } from './json-data.ts'
 
-const parametersSchema = z.record(z.string(), z.union([z.string(), z.number(), z.boolean()]))
+type JsonParameters = Readonly<Record<string, string | number | boolean>>
+
+/** Not of parts: an error for each parameter, of which there may be as many as a body holds, would cost far more than the body. */
+const parametersSchema = z
+  .custom<JsonParameters>(isParameters, 'expected an object of texts, numbers and booleans')
+  .meta({ type: 'object', additionalProperties: { type: ['string', 'number', 'boolean'] } })
+const parameterTypes = new Set(['string', 'number', 'boolean'])
+
+function isParameters(json: unknown): boolean {
+  return (
+    typeof json === 'object' &&
+    json !== null &&
+    !Array.isArray(json) &&
+    Object.values(json).every((each) => parameterTypes.has(typeof each))
+  )
+}
 
 /** The JSON of an infer call. What it does not know it passes over, as the protocol has it. */
 export const inferSchema = z.object({
@@ -162,9 +179,11 @@ function parametersJson(parameters: Parameters): string {
 function parse(text: string): z.output<typeof inferSchema> {
   let json: unknown
   try {
+    checkJsonShape(text)
     // only these hold integers beyond 2^53, and reading floats exactly costs
     json = text.includes('INT64') ? parseJson(text) : JSON.parse(text)
   } catch (cause) {
+    if (cause instanceof LockstepError) throw cause
     throw new LockstepError(
       'INVALID_REQUEST',
       `The body is not JSON: ${messageOf(cause)}. Send a JSON object; NaN and the infinities go in binary.`,
@@ -173,6 +192,5 @@ function parse(text: string): z.output<typeof inferSchema> {
   }
   const parsed = inferSchema.safeParse(json)
   if (parsed.success) return parsed.data
-  const said = parsed.error.issues.map(({ path, message }) => (path.length === 0 ? message : `"${path.join('.')}": ${message}`)).join('; ')
-  throw new LockstepError('INVALID_REQUEST', `The body is not a valid infer request: ${said}.`)
+  throw new LockstepError('INVALID_REQUEST', `The body is not a valid infer request: ${toldIssues(parsed.error).said}.`)
 }

@@ -118,6 +118,15 @@ describe('a server that has keys', () => {
         }
       }
     }
+    // the features that a model reads are no part of what it predicts
+    for (const include of ['features', 'eventTimes']) {
+      const both = bearer(await key(['read', 'predict']))
+      const refused = await ask(url, '/v1/predict', { ...prediction, include: [include] }, bearer(keys.predict))
+      expect(told(refused)).toEqual([403, 'FORBIDDEN'])
+      expect(refused.headers.get('www-authenticate')).toContain('scope="read"')
+      await until(async () => (await ask(url, '/v1/predict', { ...prediction, include: [include] }, both)).status === 200)
+    }
+    expect((await ask(url, '/v1/predict', { ...prediction, include: ['types'] }, bearer(keys.predict))).status).toBe(200)
     await server.close()
   })
 

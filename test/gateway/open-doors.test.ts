@@ -91,6 +91,39 @@ it('keeps places for other keys where the clients of one do not read, and cuts t
   await server.close()
 })
 
+/** What comes back over a connection until the server ends it. */
+async function answersTo(url: string, text: string): Promise<string> {
+  const socket = await dial(url, text)
+  let answer = ''
+  socket.on('data', (chunk) => (answer += chunk))
+  await new Promise((resolve) => socket.once('close', resolve))
+  return answer
+}
+
+it('answers a push before what comes behind it in one segment and is no request', async () => {
+  const rest = { amount: null, count: null, city: null, open: null, vec: null }
+  const pusher = await key(['push'])
+  const { url, server } = await serve()
+  const push = post('/v1/sources/landings/events', { events: [{ airport: 'ORD', at: '2001-07-01T11:00:00Z', delay: 1, ...rest }] }, pusher)
+  const answer = await answersTo(url, `${push}${push}\x16\x03\x01 nonsense\r\n\r\nGET /livez HTTP/1.1\r\n`)
+  expect(answer.match(/HTTP\/1\.1 \d+/g)).toEqual(['HTTP/1.1 200', 'HTTP/1.1 200', 'HTTP/1.1 400'])
+  const broken = `POST /v1/features HTTP/1.1\r\nhost: x\r\nauthorization: ${pusher['authorization']}\r\ntransfer-encoding: chunked\r\n\r\nnonsense\r\n`
+  expect(await answersTo(url, `${push}${broken}`)).toMatch(/^HTTP\/1\.1 200[^]*HTTP\/1\.1 400[^]*INVALID_REQUEST/)
+  await server.close()
+})
+
+it.each([
+  ['two hosts', 400, 'POST /v1/features HTTP/1.1\r\nHost: x\r\nhost: y\r\n'],
+  ['another version of HTTP', 505, 'POST /v1/features HTTP/2.0\r\nhost: x\r\n'],
+  ['a transfer encoding that is not taken', 501, 'POST /v1/features HTTP/1.1\r\nhost: x\r\ntransfer-encoding: gzip, chunked\r\n'],
+])('refuses a request with %s with %i, and ends its connection', async (_, status, head) => {
+  const { url, server } = await serve()
+  const answer = await answersTo(url, `${head}content-type: application/json\r\n\r\n`)
+  expect(answer.match(/HTTP\/1\.1 \d+/g)).toEqual([`HTTP/1.1 ${status}`])
+  expect(answer).toMatch(/connection: close\r\n[^]*"error":\{"code":"/i)
+  await server.close()
+})
+
 it('gives the place of a half-sent request on as soon as that is refused', async () => {
   const { url, server, registry } = await serve({ config: { ...config, maxInFlight: 4 } })
   const half = 'POST /v1/features HTTP/1.1\r\nhost: x\r\nconnection: close\r\ncontent-length: 100\r\n\r\n{'

@@ -42,6 +42,54 @@ describe('a bad request', () => {
     expect(answer.body.error.message).toContain(part)
   })
 
+  const many = 'x'.repeat(50_000)
+  const digits = '9'.repeat(50_000)
+  it.each([
+    ['thousands of things to include', '/v1/features', { ...good, include: new Array(20_000).fill('x') }],
+    ['thousands of things to include in a prediction', '/v1/predict', { model: 'm', entities: [{}], include: new Array(20_000).fill('x') }],
+    [
+      'thousands of unknown fields',
+      '/v1/features',
+      Object.fromEntries(Array.from({ length: 900 }, (_, i) => [`unknown${i}`.repeat(9), i])),
+    ],
+    ['an integer of 50,000 digits', '/v1/features', `{"service":"flight","entities":[{"airport":"ATL","distance":${digits}}]}`],
+    ['an event with an integer of 50,000 digits', '/v1/sources/landings/events', `{"events":[{"airport":"ATL","count":${digits}}]}`],
+    ['a tensor of 50,000 digits', '/v2/models/m/infer', `{"inputs":[{"name":"a","shape":[1],"datatype":"INT64","data":[${digits}]}]}`],
+    ['arrays in arrays in arrays', '/v1/features', '['.repeat(50_000)],
+    [
+      'an object of thousands of members',
+      '/v1/explain',
+      {
+        view: 'v',
+        entity: Object.fromEntries(
+          Object.keys(many.split(''))
+            .map((i) => [i, 0])
+            .slice(0, 9000),
+        ),
+      },
+    ],
+    ['a long service', '/v1/features', { ...good, service: many }],
+    ['a long field', '/v1/features', { service: 'flight', entities: [{ [many]: 1 }] }],
+    ['a long value', '/v1/features', { service: 'flight', entities: [{ airport: 'ATL', distance: many }] }],
+    ['a long moment', '/v1/features', { ...good, asOf: many }],
+    ['a long token', '/v1/features', { ...good, after: many }],
+    ['a long column', '/get-online-features', { features: ['airport_delays:lastDelay'], entities: { [many]: ['ATL'] } }],
+    ['a long feature', '/get-online-features', { features: [`airport_delays:${many}`], entities: { airport: ['ATL'] } }],
+    ['a long event', '/v1/sources/landings/events', { events: [{ airport: 'ATL', at: many, [many]: 1 }] }],
+    ['a long source', '/push', { push_source_name: many, df: { airport: ['ATL'] } }],
+    ['a long tensor', '/v2/models/m/infer', { inputs: [{ name: many, shape: [1], datatype: many, data: [1] }] }],
+    [
+      'thousands of parameters',
+      '/v2/models/m/infer',
+      { inputs: [], parameters: Object.fromEntries(Array.from({ length: 900 }, (_, i) => [i, []])) },
+    ],
+  ])('with %s is refused in few words', async (_, path, body) => {
+    const answer = await ask(url, path, body)
+    expect(answer.status).toBeGreaterThanOrEqual(400)
+    expect(answer.status).toBeLessThan(500)
+    expect(answer.text.length).toBeLessThan(5000)
+  })
+
   it.each([['yesterday'], ['2001-02-30T00:00:00Z'], [1.5], [1e300]])('with the moment %s is refused, naming it', async (asOf) => {
     const answer = await ask(url, '/v1/features', { ...good, asOf })
     expect(answer.status).toBe(400)
