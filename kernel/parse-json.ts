@@ -1,3 +1,5 @@
+import { LockstepError } from './errors.ts'
+
 /** Sixteen digits in a row: only such a body can hold an integer beyond 2^53. */
 const longDigits = /\d{16}/
 const integer = /^-?\d+$/
@@ -7,7 +9,7 @@ const maxDigits = 400
 /**
  * `JSON.parse`, but an integer literal that a number cannot hold exactly becomes a bigint.
  *
- * @throws SyntaxError as `JSON.parse` does, and for a number of more than 400 digits
+ * @throws SyntaxError as `JSON.parse` does; LockstepError `INVALID_REQUEST` for a number of more than 400 digits
  */
 export function parseJson(text: string): unknown {
   if (!longDigits.test(text)) return JSON.parse(text)
@@ -15,7 +17,14 @@ export function parseJson(text: string): unknown {
     if (typeof value !== 'number' || Number.isSafeInteger(value)) return value
     const source = context?.source
     if (source === undefined) return value
-    if (source.length > maxDigits) throw new SyntaxError(`It has a number of ${source.length} digits, and ${maxDigits} are the most`)
+    if (source.length > maxDigits) throw tooLong(source)
     return integer.test(source) ? BigInt(source) : value
   } as (key: string, value: unknown) => unknown)
+}
+
+function tooLong(source: string): LockstepError {
+  return new LockstepError(
+    'INVALID_REQUEST',
+    `The JSON has the number "${source.slice(0, 20)}…" of ${source.length} digits, and ${maxDigits} are the most; send a shorter one.`,
+  )
 }
