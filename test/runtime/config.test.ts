@@ -43,6 +43,7 @@ describe('the configuration', () => {
       staleMegabytes: 64,
       rateLimitFallback: 'local',
       maxInFlight: 1024,
+      maxInFlightPerKey: null,
       accessLogShare: 0,
       shutdownDelayMs: 0,
     }
@@ -80,6 +81,7 @@ describe('the configuration', () => {
         LOCKSTEP_STALE_MB: '8',
         LOCKSTEP_RATE_LIMIT_FALLBACK: 'closed',
         LOCKSTEP_MAX_IN_FLIGHT: '64',
+        LOCKSTEP_MAX_IN_FLIGHT_PER_KEY: '20',
         LOCKSTEP_ACCESS_LOG: '0.01',
         LOCKSTEP_SHUTDOWN_DELAY_MS: '5000',
       }),
@@ -111,6 +113,7 @@ describe('the configuration', () => {
       staleMegabytes: 8,
       rateLimitFallback: 'closed',
       maxInFlight: 64,
+      maxInFlightPerKey: 20,
       accessLogShare: 0.01,
       shutdownDelayMs: 5000,
     })
@@ -171,6 +174,7 @@ describe('the configuration', () => {
       LOCKSTEP_TLS_CERT: 'none',
       LOCKSTEP_TLS_KEY: 'none',
       LOCKSTEP_GRPC_PORT: 'none',
+      LOCKSTEP_MAX_IN_FLIGHT_PER_KEY: 'three quarters of `LOCKSTEP_MAX_IN_FLIGHT`',
       LOCKSTEP_GRPC_MAX_CONNECTIONS: 'a quarter of `ulimit -n`',
     }
     const rows = [...page.matchAll(/^\| `(LOCKSTEP_\w+)` \| ([^|]+) \|/gm)].map(([, name, text]) => [name, text])
