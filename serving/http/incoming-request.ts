@@ -76,6 +76,7 @@ export class IncomingRequest extends IncomingMessage {
 
   /** Of one that is complete Node would have the connection flow again, though others wait that came over it. */
   override _read(size: number): void {
+    // oxlint-disable-next-line no-underscore-dangle -- what Node calls it
     if (!this.complete) super._read(size)
   }
 
