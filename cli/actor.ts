@@ -1,5 +1,5 @@
 import { hostname, userInfo } from 'node:os'
-import type { Actor } from '../registry/model-events.ts'
+import type { Actor } from '../runtime/audit.ts'
 import type { Option } from './command.ts'
 import type { Input } from './input.ts'
 

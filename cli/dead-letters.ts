@@ -2,6 +2,7 @@ import { LockstepError } from '../kernel/errors.ts'
 import type { KeptLetter } from '../materializer/streams/dead-letters.ts'
 import { readDeadLetters } from '../materializer/streams/dead-letters.ts'
 import type { Database } from '../runtime/database.ts'
+import { reasonOption } from './actor.ts'
 import type { Argument, Option } from './command.ts'
 import type { Input } from './input.ts'
 
@@ -12,6 +13,7 @@ export const letterArguments: readonly Argument[] = [
 export const letterOptions: Readonly<Record<string, Option>> = {
   source: { value: 'SOURCE', help: 'All of that source.' },
   all: { help: 'All of all sources.' },
+  reason: reasonOption,
 }
 
 /**

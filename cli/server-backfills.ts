@@ -32,17 +32,17 @@ export function createServerBackfills({ database, store }: BackfillDeps, config:
   return {
     get,
     list: async () => (await readBackfills(database(), Date.now())).map(backfillJson),
-    async begin(plan, { events, chunks }) {
+    async begin(plan, { events, chunks, by }) {
       const tools = { db: database(), store: store(), jobs: await jobs(), worker: `${hostname()}:${process.pid}` }
-      const { id, joined } = await beginBackfill(tools, plan, { events, chunks, now: () => Date.now() * 1000 })
+      const { id, joined } = await beginBackfill(tools, plan, { events, chunks, by, now: () => Date.now() * 1000 })
       return { ...(await get(id)), joined }
     },
     async materialize(plan) {
       await materializeView(database(), store(), plan, { replayMs: config.replaySeconds * 1000 })
     },
-    async cancel(id) {
+    async cancel(id, by) {
       await get(id)
-      if (await cancelBackfill({ db: database(), jobs: await jobs() }, id)) return await get(id)
+      if (await cancelBackfill({ db: database(), jobs: await jobs() }, id, by)) return await get(id)
       throw new LockstepError('NOT_FOUND', `The backfill "${id}" is not running any more.`, { details: { id } })
     },
     close: async () => await (await opening?.catch(() => null))?.close(),

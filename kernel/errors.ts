@@ -20,6 +20,7 @@ export type ErrorCode =
   | 'TRANSFORM_FAILED'
   | 'TRANSFORM_TIMEOUT' // a transform that did not end in time on some input, and was broken off
   | 'CODE_HASH_MISMATCH'
+  | 'SIGNATURE_INVALID' // stored without a signature by one of the keys that are set
   // sources and rows
   | 'SOURCE_MISSING' // the table or a column of it is not there
   | 'SOURCE_TYPE_MISMATCH'
@@ -62,6 +63,8 @@ export type ErrorCode =
   | 'RATE_LIMITED' // over the limits of its key: ask again later
   | 'DEADLINE_EXCEEDED' // not done within the time that the request allows
   | 'UNSUPPORTED' // a part of a protocol that is not built
+  | 'IDEMPOTENCY_KEY_REUSED' // with another request than before
+  | 'IDEMPOTENCY_KEY_BUSY' // the same request is under way
   | 'REQUEST_ABORTED' // the client went away before it had sent its request
   // models
   | 'MODEL_INVALID'

@@ -5,6 +5,7 @@ import { keyRanges } from '../offline/key-ranges.ts'
 import { readSourceTable } from '../offline/source-table.ts'
 import { advanceMarker, readMarker } from '../online/marker.ts'
 import type { OnlineStore } from '../online/store.ts'
+import type { Actor } from '../runtime/audit.ts'
 import type { Database } from '../runtime/database.ts'
 import { faultPoint } from '../runtime/fault-point.ts'
 import type { JobQueue } from '../runtime/job-queue.ts'
@@ -45,6 +46,8 @@ export interface BackfillOptions {
   readonly events?: Backfill['events']
   /** How many chunks. Absent: one for every 100,000 rows. */
   readonly chunks?: number | undefined
+  /** Who asks for it, for the audit log; absent: nobody, it is part of keeping views current. */
+  readonly by?: Actor | undefined
   /** The clock, epoch microseconds. */
   readonly now: () => number
   /** A worker that is not heard of for so long is gone: 10 at least. Absent: 30. */
@@ -79,7 +82,12 @@ export async function beginBackfill(
     const { origin } = await beginView(db, store, plan, run, table.hasRow && table.hasXid)
     faultPoint('backfill: begun')
     const ranges = await keyRanges(db, plan, options.chunks ?? null)
-    id = await insertBackfill(db, { ...what, fingerprint: plan.fingerprint, moment: now, run, origin, startedBy: worker }, ranges)
+    id = await insertBackfill(
+      db,
+      { ...what, fingerprint: plan.fingerprint, moment: now, run, origin, startedBy: worker },
+      ranges,
+      options.by,
+    )
     faultPoint('backfill: written down')
     id ??= await runningBackfill(db, what)
   }
@@ -111,8 +119,8 @@ async function addChunks(db: Database, jobs: JobQueue, id: number, heartbeatSeco
 }
 
 /** Without its running chunks being waited for: they end when they find it gone. @returns whether it was running */
-export async function cancelBackfill({ db, jobs }: Pick<BackfillTools, 'db' | 'jobs'>, id: number): Promise<boolean> {
-  const ended = await endBackfill(db, id, 'cancelled')
+export async function cancelBackfill({ db, jobs }: Pick<BackfillTools, 'db' | 'jobs'>, id: number, by?: Actor): Promise<boolean> {
+  const ended = await endBackfill(db, id, 'cancelled', undefined, by)
   await jobs.remove(`${prefix}${id}`)
   return ended
 }

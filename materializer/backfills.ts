@@ -1,6 +1,9 @@
 import { sql } from 'kysely'
+import { formatTimestamp } from '../kernel/time.ts'
 import type { BackfillState } from '../migrations/schema.ts'
 import type { KeyRange } from '../offline/stream-sql.ts'
+import type { Actor } from '../runtime/audit.ts'
+import { recordAudit } from '../runtime/audit.ts'
 import type { Database } from '../runtime/database.ts'
 
 type Handle = Pick<Database, 'kysely'>
@@ -139,6 +142,7 @@ export async function insertBackfill(
   db: Handle,
   backfill: Pick<Backfill, 'view' | 'fingerprint' | 'store' | 'events' | 'moment' | 'run' | 'origin' | 'startedBy'>,
   ranges: readonly KeyRange[],
+  by?: Actor,
 ): Promise<number | null> {
   const { view, fingerprint, store, events, moment, run, origin, startedBy } = backfill
   return await db.kysely.transaction().execute(async (transaction) => {
@@ -171,6 +175,13 @@ export async function insertBackfill(
       .returning('id')
       .executeTakeFirst()
     if (inserted === undefined) return null
+    if (by !== undefined) {
+      await recordAudit({ kysely: transaction }, by, {
+        action: 'backfill.start',
+        subject: view,
+        after: { backfill: Number(inserted.id), events: timesOf(events), chunks: ranges.length },
+      })
+    }
     const none = { below: null, rows: null, entities: null, worker: null, finished_at: null }
     const chunks = ranges.map(({ from, to }, chunk) => {
       return { backfill: inserted.id, chunk, from_key: JSON.stringify(from), to_key: JSON.stringify(to), ...none }
@@ -232,9 +243,10 @@ export async function endBackfill(
   id: number,
   state: Exclude<BackfillState, 'running'>,
   error?: { readonly code: string; readonly message: string },
+  by?: Actor,
 ): Promise<boolean> {
   return await db.kysely.transaction().execute(async (transaction) => {
-    const { numUpdatedRows } = await transaction
+    const ended = await transaction
       .updateTable('lockstep.backfills')
       .set({
         state,
@@ -243,8 +255,12 @@ export async function endBackfill(
       })
       .where('id', '=', String(id))
       .where('state', '=', 'running')
+      .returning('view')
       .executeTakeFirst()
-    if (numUpdatedRows === 0n) return false
+    if (ended === undefined) return false
+    if (by !== undefined) {
+      await recordAudit({ kysely: transaction }, by, { action: 'backfill.cancel', subject: ended.view, after: { backfill: id } })
+    }
     await transaction
       .updateTable('lockstep.backfill_chunks')
       .set({ from_key: 'null', to_key: 'null' })
@@ -263,4 +279,8 @@ export async function failBackfills(db: Handle, store: string, error: { readonly
     .where('state', '=', 'running')
     .execute()
   for (const { id } of running) await endBackfill(db, Number(id), 'failed', error)
+}
+
+function timesOf(events: Backfill['events']): object | null {
+  return events === null ? null : { from: formatTimestamp(events.from), to: formatTimestamp(events.to) }
 }

@@ -11,6 +11,8 @@ import * as predictionLog from './0009-prediction-log.ts'
 import * as erasuresKept from './0010-erasures-kept.ts'
 import * as modelBytesPlain from './0011-model-bytes-plain.ts'
 import * as ingests from './0012-ingests.ts'
+import * as auditAndSignatures from './0013-audit-and-signatures.ts'
+import * as idempotencyKeys from './0015-idempotency-keys.ts'
 
 /** Every migration, in order. Append-only: what is here has run somewhere, and is never edited, renamed or removed. */
 export const migrations: Readonly<Record<string, Migration>> = {
@@ -26,4 +28,6 @@ export const migrations: Readonly<Record<string, Migration>> = {
   '0010-erasures-kept': erasuresKept,
   '0011-model-bytes-plain': modelBytesPlain,
   '0012-ingests': ingests,
+  '0013-audit-and-signatures': auditAndSignatures,
+  '0015-idempotency-keys': idempotencyKeys,
 }

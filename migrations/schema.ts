@@ -22,6 +22,8 @@ export interface LockstepTables {
   'lockstep.api_keys': ApiKeysTable
   'lockstep.api_key_state': ApiKeyStateTable
   'lockstep.prediction_log': PredictionLogTable
+  'lockstep.audit_log': AuditLogTable
+  'lockstep.idempotency_keys': IdempotencyKeysTable
 }
 
 export type DefinitionKind = 'entity' | 'source' | 'view' | 'onDemand' | 'service' | 'model'
@@ -40,6 +42,8 @@ export interface DefinitionsTable {
   operational: Json
   created_at: Generated<Date>
   retired_at: Date | null
+  /** HMAC-SHA-256, hex (registry/signatures.ts); null: it was written without a signing key. */
+  signature: Generated<string | null>
 }
 
 export interface CodeTable {
@@ -75,6 +79,8 @@ export interface ModelVersionsTable {
   dataset: Generated<string | null>
   git_commit: Generated<string | null>
   pushed_by: Generated<string | null>
+  /** As that of a definition. */
+  signature: Generated<string | null>
 }
 
 /** A name that points at a version of a model: `champion` at the one that is served. */
@@ -317,4 +323,35 @@ export interface PredictionLogTable {
   skewed: boolean
   /** Which transactions had ended when it was answered, or a second before at most; where that could not be asked then, when it was logged. */
   snapshot: Generated<string>
+}
+
+/** Who changed what. Only added to, and forgotten after a time (runtime/audit.ts). */
+export interface AuditLogTable {
+  id: Generated<string>
+  at: Generated<Date>
+  /** `user@host`, or the id of an API key. */
+  actor: string
+  /** The name of that key when it was. */
+  actor_name: string | null
+  action: string
+  subject: string
+  before: ColumnType<unknown, string | null, never>
+  after: ColumnType<unknown, string | null, never>
+  reason: string | null
+  request_id: string | null
+}
+
+/** Requests that a client marked, by the API key that they came with and the client's own key (serving/idempotency.ts). */
+export interface IdempotencyKeysTable {
+  owner: string
+  key: string
+  fingerprint: string
+  /** Who does it. */
+  claim: string
+  created_at: Generated<Date>
+  busy_until: Date
+  /** Of its answer; null while it is under way. */
+  status: number | null
+  content_type: string | null
+  body: Buffer | null
 }

@@ -1,11 +1,15 @@
+import { basename } from 'node:path'
 import type { Kysely } from 'kysely'
 import { sql } from 'kysely'
 import { LockstepError } from '../kernel/errors.ts'
 import type { DefinitionId } from '../kernel/view-spec.ts'
 import { definitionId } from '../kernel/view-spec.ts'
 import type { LockstepTables } from '../migrations/schema.ts'
+import type { Actor, AuditEntry } from '../runtime/audit.ts'
+import { recordAudit, unknownActor } from '../runtime/audit.ts'
 import type { Database } from '../runtime/database.ts'
-import type { ChangePlan } from './change-plan.ts'
+import type { Signing } from '../runtime/signing.ts'
+import type { Change, ChangePlan } from './change-plan.ts'
 import type { Comparison } from './compare.ts'
 import type { Definition } from './definition.ts'
 import type { DefinitionSet } from './definition-set.ts'
@@ -13,8 +17,11 @@ import type { PlanOptions } from './plan.ts'
 import { planOn } from './plan.ts'
 import { bumpRevision, lockRegistry } from './revision.ts'
 import { sha256 } from './sha256.ts'
+import { definitionFacts, signDefinition } from './signatures.ts'
 
 export interface ApplyOptions extends PlanOptions {
+  /** Who applies it. */
+  readonly by?: Actor
   /** Called once all is written and before it counts; where it throws, nothing is applied. It must use `db` alone. */
   readonly beforeCommit?: (online: OnlineChanges, db: Pick<Database, 'kysely'>) => Promise<void>
 }
@@ -52,14 +59,34 @@ export async function applyChanges(db: Database, set: DefinitionSet, options: Ap
     let changed = false
     for (const statement of tables.flatMap((table) => table.statements)) await sql.raw(statement).execute(transaction)
     for (const [hash, body] of set.code) changed = (await storeCode(transaction, hash, body)) || changed
-    for (const comparison of comparisons) changed = (await storeDefinition(transaction, comparison)) || changed
+    for (const comparison of comparisons) changed = (await storeDefinition(transaction, comparison, db.signing)) || changed
     for (const definition of removed) changed = (await retire(transaction, definition)) || changed
     if (plan.tables.length > 0) changed = true
     const revision = changed ? await bumpRevision(transaction) : plan.revision
+    if (changed) await recordAudit({ kysely: transaction }, options.by ?? unknownActor, audited(plan, revision))
     const online = onlineChanges(comparisons, removed)
     await options.beforeCommit?.(online, { kysely: transaction })
     return { plan, changed, revision, online }
   })
+}
+
+function audited(plan: ChangePlan, revision: number): AuditEntry {
+  const moved = plan.changes.filter(({ status }) => status !== 'unchanged' && status !== 'absent')
+  const told = (side: 'was' | 'now') => (change: Change) => ({
+    [`${change.kind} ${change.label}`]: Object.fromEntries(change.differences.map((difference) => [difference.path, difference[side]])),
+  })
+  const differing = moved.filter(({ differences }) => differences.length > 0)
+  return {
+    action: 'apply',
+    subject: basename(plan.file),
+    before: { revision: plan.revision, ...Object.assign({}, ...differing.map(told('was'))) },
+    after: {
+      revision,
+      changes: moved.map(({ kind, label, status }) => `${status} ${kind} ${label}`),
+      tables: plan.tables.map(({ relation }) => relation),
+      ...Object.assign({}, ...differing.map(told('now'))),
+    },
+  }
 }
 
 function onlineChanges(comparisons: readonly Comparison[], removed: readonly Definition[]): OnlineChanges {
@@ -100,6 +127,7 @@ async function storeCode(transaction: Kysely<LockstepTables>, hash: string, body
 async function storeDefinition(
   transaction: Kysely<LockstepTables>,
   { declared, stored, semantic, operational }: Comparison,
+  signing: Signing | undefined,
 ): Promise<boolean> {
   if (stored === null) {
     const { kind, name, version, fingerprint, spec } = declared
@@ -113,16 +141,24 @@ async function storeDefinition(
         spec: JSON.stringify(spec),
         operational: JSON.stringify(declared.operational),
         retired_at: null,
+        signature: signing?.sign(definitionFacts(declared)) ?? null,
       })
       .execute()
     return true
   }
-  if (semantic.length === 0 && operational.length === 0 && !stored.retired) return false
+  // what means the same stays as it is stored
+  const kept = semantic.length > 0 ? declared : { ...stored, operational: declared.operational }
+  if (semantic.length === 0 && operational.length === 0 && !stored.retired) {
+    if (signing === undefined || signing.isNewest(definitionFacts(stored), stored.signature)) return false
+    await signDefinition(transaction, signing, stored)
+    return true
+  }
   await transaction
     .updateTable('lockstep.definitions')
     .set({
       operational: JSON.stringify(declared.operational),
       retired_at: null,
+      signature: signing?.sign(definitionFacts(kept)) ?? null,
       // only what has no version comes here with another meaning
       ...(semantic.length > 0 ? { fingerprint: declared.fingerprint, spec: JSON.stringify(declared.spec) } : {}),
     })

@@ -7,6 +7,7 @@ import type { ViewPlan } from '../kernel/view-plan.ts'
 import type { DefinitionId, EntitySpec, SourceSpec } from '../kernel/view-spec.ts'
 import type { LockstepTables } from '../migrations/schema.ts'
 import type { Database } from '../runtime/database.ts'
+import type { Signing } from '../runtime/signing.ts'
 import type { StreamSpec } from '../runtime/streams/stream-spec.ts'
 import { compileDefinitions } from './compile-definitions.ts'
 import type { Definition, DefinitionKey } from './definition.ts'
@@ -17,6 +18,7 @@ import type { ModelOperational } from './definition-set.ts'
 import type { ModelVersion } from './model-versions.ts'
 import { readModelVersions } from './model-versions.ts'
 import { readRevision } from './revision.ts'
+import { requireSigned } from './signatures.ts'
 import { unknownDefinition } from './unknown-definition.ts'
 import type { TransformGuard } from './transform-guard.ts'
 import { createTransformGuard, offlineGuard } from './transform-guard.ts'
@@ -67,21 +69,24 @@ export interface CatalogModel {
  * Reads and compiles the whole registry, as it was at one moment.
  *
  * @param guard ends transforms that take too long; default: one for work that no request waits for
+ * @throws LockstepError `SIGNATURE_INVALID` where signing keys are set, and something is not signed
  */
 export async function loadCatalog(db: Database, guard: TransformGuard = createTransformGuard(offlineGuard)): Promise<Catalog> {
   return await db.kysely
     .transaction()
     .setIsolationLevel('repeatable read')
     .setAccessMode('read only')
-    .execute((transaction) => readCatalog(transaction, guard))
+    .execute((transaction) => readCatalog(transaction, db.signing, guard))
 }
 
 /** The same, within a transaction that sees a registry that stands still. */
 export async function readCatalog(
   transaction: Kysely<LockstepTables>,
+  signing: Signing | undefined,
   guard: TransformGuard = createTransformGuard(offlineGuard),
 ): Promise<Catalog> {
   const definitions = (await storedDefinitions(transaction)).filter((definition) => !definition.retired)
+  requireSigned(signing, definitions)
   const stored = {
     revision: await readRevision(transaction),
     definitions,

@@ -23,6 +23,8 @@ interface DefinitionBase {
   readonly operational: Partial<ViewOperational & SourceOperational & ModelOperational>
   /** Pruned from the registry, but remembered: its name and version stay taken. */
   readonly retired: boolean
+  /** null: it was stored without a signing key, or is not stored yet. */
+  readonly signature: string | null
 }
 
 /** `view airport_delays@1`, `model delay`: tells definitions apart, whatever their kind. */
@@ -61,18 +63,17 @@ export const kindOrder: readonly DefinitionKind[] = ['entity', 'source', 'view',
 
 /** All definitions of a file, in `kindOrder`. */
 export function declaredDefinitions(set: DefinitionSet): Definition[] {
-  const unversioned = { version: 0, retired: false }
+  const fresh = { retired: false, signature: null }
+  const unversioned = { version: 0, ...fresh }
   return [
     ...set.entities.map(({ spec, ...rest }) => ({ kind: 'entity', name: spec.name, ...unversioned, spec, ...rest }) as const),
     ...set.sources.map(({ spec, ...rest }) => ({ kind: 'source', name: spec.name, ...unversioned, spec, ...rest }) as const),
-    ...set.views.map(
-      ({ spec, ...rest }) => ({ kind: 'view', name: spec.name, version: spec.version, retired: false, spec, ...rest }) as const,
-    ),
+    ...set.views.map(({ spec, ...rest }) => ({ kind: 'view', name: spec.name, version: spec.version, ...fresh, spec, ...rest }) as const),
     ...set.onDemand.map(
-      ({ spec, ...rest }) => ({ kind: 'onDemand', name: spec.name, version: spec.version, retired: false, spec, ...rest }) as const,
+      ({ spec, ...rest }) => ({ kind: 'onDemand', name: spec.name, version: spec.version, ...fresh, spec, ...rest }) as const,
     ),
     ...set.services.map(
-      ({ spec, ...rest }) => ({ kind: 'service', name: spec.name, version: spec.version, retired: false, spec, ...rest }) as const,
+      ({ spec, ...rest }) => ({ kind: 'service', name: spec.name, version: spec.version, ...fresh, spec, ...rest }) as const,
     ),
     ...set.models.map(({ spec, ...rest }) => ({ kind: 'model', name: spec.name, ...unversioned, spec, ...rest }) as const),
   ]
@@ -82,7 +83,7 @@ export function declaredDefinitions(set: DefinitionSet): Definition[] {
 export async function storedDefinitions(handle: Kysely<LockstepTables>): Promise<Definition[]> {
   const rows = await handle
     .selectFrom('lockstep.definitions')
-    .select(['kind', 'name', 'version', 'fingerprint', 'spec', 'operational', 'retired_at'])
+    .select(['kind', 'name', 'version', 'fingerprint', 'spec', 'operational', 'retired_at', 'signature'])
     .orderBy('name')
     .orderBy('version')
     .execute()

@@ -1,13 +1,9 @@
 import type { Kysely } from 'kysely'
 import type { LockstepTables, ModelAction } from '../migrations/schema.ts'
+import type { Actor, AuditAction } from '../runtime/audit.ts'
+import { recordAudit } from '../runtime/audit.ts'
 import type { Database } from '../runtime/database.ts'
-
-/** Who does something to a model, and why. */
-export interface Actor {
-  /** As `user@host`, or the API key's id. */
-  readonly actor: string
-  readonly reason?: string | undefined
-}
+import { championAlias } from './model-aliases.ts'
 
 /** What was done to a model: a version pushed, an alias set (`promote`), set back (`rollback`) or taken away (`remove`). */
 export interface ModelEvent {
@@ -40,13 +36,44 @@ export async function listModelEvents(db: Database, model: string, limit = 100):
   return rows.map(({ id, from_version, to_version, ...row }) => ({ ...row, id: Number(id), from: from_version, to: to_version }))
 }
 
-/** Within the transaction that does it. */
+/** Within the transaction that does it: in the history of the model, which is kept for good, and in the audit log. */
 export async function recordModelEvent(
   transaction: Kysely<LockstepTables>,
-  { model, action, alias, from, to, actor, reason }: Pick<ModelEvent, 'model' | 'action' | 'alias' | 'from' | 'to'> & Actor,
+  {
+    model,
+    action,
+    alias,
+    from,
+    to,
+    sha256,
+    ...by
+  }: Pick<ModelEvent, 'model' | 'action' | 'alias' | 'from' | 'to'> & Actor & { readonly sha256?: string },
 ): Promise<void> {
+  const { actor, reason } = by
+  const pointed = (version: number | null) => (version === null ? null : alias === null ? { version, sha256 } : { alias, version })
+  await recordAudit({ kysely: transaction }, by, {
+    action: auditAction(action, alias),
+    subject: action === 'push' ? `${model}@${to}` : model,
+    before: pointed(from),
+    after: pointed(to),
+  })
   await transaction
     .insertInto('lockstep.model_events')
     .values({ model, action, alias, from_version: from, to_version: to, actor, reason: reason ?? null })
     .execute()
+}
+
+function auditAction(action: ModelAction, alias: string | null): AuditAction {
+  switch (action) {
+    case 'push':
+      return 'model.push'
+    case 'promote':
+      return alias === championAlias ? 'model.promote' : 'model.alias'
+    case 'rollback':
+      return 'model.rollback'
+    case 'remove':
+      return 'model.alias.remove'
+    default:
+      return action satisfies never
+  }
 }

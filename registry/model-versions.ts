@@ -6,6 +6,7 @@ import type { DefinitionId } from '../kernel/view-spec.ts'
 import type { LockstepTables } from '../migrations/schema.ts'
 import type { Database } from '../runtime/database.ts'
 import type { ModelContract, TensorInfo } from './model-contract.ts'
+import { requireSignedModel } from './signatures.ts'
 
 /** One pushed version of a model, without its bytes. */
 export interface ModelVersion {
@@ -31,6 +32,8 @@ export interface ModelVersion {
   /** The service's fingerprint when the version was pushed. */
   readonly serviceFingerprint: string
   readonly createdAt: Date
+  /** null: it was pushed without a signing key. */
+  readonly signature: string | null
 }
 
 /** The versions of a model, or of all models, oldest first. */
@@ -58,6 +61,7 @@ export async function readModelVersions(handle: Kysely<LockstepTables>, model?: 
       'service_version',
       'service_fingerprint',
       'created_at',
+      'signature',
     ])
     .$if(model !== undefined, (query) => query.where('model', '=', model ?? ''))
     .orderBy('model')
@@ -79,15 +83,26 @@ export async function readModelVersions(handle: Kysely<LockstepTables>, model?: 
     service: `${row.service_name}@${row.service_version}`,
     serviceFingerprint: row.service_fingerprint,
     createdAt: row.created_at,
+    signature: row.signature,
   }))
 }
 
 /**
  * The bytes of a model version, as they were pushed.
  *
- * @throws LockstepError `UNKNOWN_DEFINITION` where there is no such version; `CODE_HASH_MISMATCH` where the bytes are not those that were pushed
+ * @param options.unsigned whether they are read also where signing keys are set and none has signed them
+ * @throws LockstepError `UNKNOWN_DEFINITION` where there is no such version; `CODE_HASH_MISMATCH` where the bytes are not those that were pushed; `SIGNATURE_INVALID`
  */
-export async function readModelBytes(db: Database, model: string, version: number): Promise<Buffer> {
+export async function readModelBytes(
+  db: Database,
+  model: string,
+  version: number,
+  { unsigned = false }: { readonly unsigned?: boolean } = {},
+): Promise<Buffer> {
+  if (!unsigned && db.signing !== undefined) {
+    const found = (await readModelVersions(db.kysely, model)).find((each) => each.version === version)
+    if (found !== undefined) requireSignedModel(db.signing, found)
+  }
   const row = await db.kysely
     .selectFrom('lockstep.model_versions')
     .select(['sha256', sql<number>`octet_length(bytes)`.as('length')])

@@ -16,6 +16,7 @@ import type { AliasChange } from './promote.ts'
 import { pointAlias } from './promote.ts'
 import { bumpRevision, lockRegistry } from './revision.ts'
 import { sha256 } from './sha256.ts'
+import { signModel } from './signatures.ts'
 import { checkTrainedOn, findTrainingSet, trainingSetOf } from './trained-features.ts'
 
 export interface ModelPush {
@@ -63,7 +64,7 @@ export async function pushModel(db: Database, push: ModelPush): Promise<PushedMo
   if (push.alias !== undefined) checkAlias(push.alias)
   return await db.kysely.transaction().execute(async (transaction) => {
     await lockRegistry(transaction)
-    const catalog = await readCatalog(transaction)
+    const catalog = await readCatalog(transaction, db.signing)
     const model = catalog.model(push.model)
     const service = catalog.service(model.spec.service)
     const binding = bindModel(service, push.contract, model.spec)
@@ -80,7 +81,12 @@ export async function pushModel(db: Database, push: ModelPush): Promise<PushedMo
     const number = same?.version ?? (model.versions.at(-1)?.version ?? 0) + 1
     if (same === undefined) {
       await insertVersion(transaction, push, { version: number, hash, service, dataset: dataset?.id ?? null })
-      await recordModelEvent(transaction, { model: push.model, action: 'push', alias: null, from: null, to: number, ...by })
+      await recordModelEvent(transaction, { model: push.model, action: 'push', alias: null, from: null, to: number, sha256: hash, ...by })
+    }
+    if (db.signing !== undefined) {
+      // also a version that was pushed without a key: these are its bytes
+      const stored = (await readModelVersions(transaction, push.model)).find((each) => each.version === number)
+      if (stored !== undefined) await signModel(transaction, db.signing, stored)
     }
     const alias = push.alias === undefined ? null : await pointAlias(transaction, model, push.alias, number, by)
     if (same === undefined || alias?.changed === true) await bumpRevision(transaction)

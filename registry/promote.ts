@@ -9,7 +9,7 @@ import { loadCatalog, readCatalog } from './catalog.ts'
 import type { LoadedOn, LoadOnServersOptions } from './load-on-servers.ts'
 import { loadOnServers } from './load-on-servers.ts'
 import { championAlias } from './model-aliases.ts'
-import type { Actor } from './model-events.ts'
+import type { Actor } from '../runtime/audit.ts'
 import { recordModelEvent } from './model-events.ts'
 import { checkAlias, pickVersion, requireAlias } from './pick-version.ts'
 import type { VersionReference } from './pick-version.ts'
@@ -188,7 +188,7 @@ async function changeAlias(
 ): Promise<AliasChange> {
   return await db.kysely.transaction().execute(async (transaction) => {
     await lockRegistry(transaction)
-    const catalog = await readCatalog(transaction)
+    const catalog = await readCatalog(transaction, db.signing)
     const model = catalog.model(name)
     const made = await change(model, transaction)
     if (made.to !== null) requireServable(catalog, model, made.alias, made.to)

@@ -1,6 +1,7 @@
 import { resolve } from 'node:path'
 import { z } from 'zod'
 import { LockstepError } from '../kernel/errors.ts'
+import { nearest } from '../kernel/nearest.ts'
 import type { LogShares } from './log-shares.ts'
 import { logNothing, parseLogShares } from './log-shares.ts'
 import { parseRedisUrl } from './redis-url.ts'
@@ -50,6 +51,10 @@ export interface Config {
   /** How many logged vectors a server holds against the history each minute. */
   readonly parityPerMinute: number
   readonly logLevel: LogLevel
+  /** For how many days the audit log is kept. */
+  readonly auditRetentionDays: number
+  /** What definitions and models are signed with: the first one signs, all verify. null: nothing is signed or checked. Never print them. */
+  readonly signingKeys: readonly [string, ...string[]] | null
   /** Whether requests need an API key: where there has ever been one or other machines reach the server, always, never. */
   readonly auth: Auth
   /** How long a request may take that does not say, milliseconds. */
@@ -81,6 +86,8 @@ const rateLimitFallbacks = ['local', 'open', 'closed'] as const
 const auths = ['auto', 'required', 'off'] as const
 const redisReads = ['primary', 'replica'] as const
 const logLevels = ['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'] as const
+/** As many as the 32 bytes of a key have in base64. */
+const minSigningKey = 32
 const MAX_REPLAY_SECONDS = 31_536_000
 const MAX_BODY_BYTES = 1024 ** 3
 
@@ -135,6 +142,15 @@ export const variables = z.object({
   LOCKSTEP_LOG_RETENTION_DAYS: integer(1, 3650).default(30),
   LOCKSTEP_PARITY_PER_MINUTE: integer(0, 1000).default(0),
   LOCKSTEP_LOG_LEVEL: z.enum(logLevels, `one of ${logLevels.join(', ')}`).default('info'),
+  LOCKSTEP_AUDIT_RETENTION_DAYS: integer(1, 36_500).default(365),
+  LOCKSTEP_SIGNING_KEY: z
+    .string()
+    .transform((text) => text.split(',').map((key) => key.trim()))
+    .refine(
+      (keys) => keys.every((key) => key.length >= minSigningKey),
+      `a secret of ${minSigningKey} characters or more, or several with commas between them`,
+    )
+    .optional(),
   LOCKSTEP_AUTH: z.enum(auths, `one of ${auths.join(', ')}`).default('auto'),
   LOCKSTEP_REQUEST_TIMEOUT_MS: integer(1, 3_600_000).default(30_000),
   LOCKSTEP_STALE_SECONDS: integer(0, 86_400).default(0),
@@ -163,7 +179,7 @@ export function loadConfig(env: Readonly<Record<string, string | undefined>> = p
   const known = Object.keys(variables.shape)
   const problems = Object.keys(given)
     .filter((name) => !known.includes(name))
-    .map((name) => `"${name}" is not a setting (there are ${known.join(', ')})`)
+    .map((name) => notASetting(name, known))
   const parsed = variables.safeParse(given)
   for (const issue of parsed.error?.issues ?? []) {
     const name = String(issue.path[0])
@@ -202,6 +218,8 @@ export function loadConfig(env: Readonly<Record<string, string | undefined>> = p
     logRetentionDays: data.LOCKSTEP_LOG_RETENTION_DAYS,
     parityPerMinute: data.LOCKSTEP_PARITY_PER_MINUTE,
     logLevel: data.LOCKSTEP_LOG_LEVEL,
+    auditRetentionDays: data.LOCKSTEP_AUDIT_RETENTION_DAYS,
+    signingKeys: signingKeysOf(data.LOCKSTEP_SIGNING_KEY),
     auth: data.LOCKSTEP_AUTH,
     requestTimeoutMs: data.LOCKSTEP_REQUEST_TIMEOUT_MS,
     staleSeconds: data.LOCKSTEP_STALE_SECONDS,
@@ -214,6 +232,20 @@ export function loadConfig(env: Readonly<Record<string, string | undefined>> = p
   }
 }
 
+/** Names differ behind their common beginning. */
+function notASetting(name: string, known: readonly string[]): string {
+  const begin = 'LOCKSTEP_'
+  const meant = nearest(
+    name.slice(begin.length),
+    known.map((each) => each.slice(begin.length)),
+  )
+  return `"${name}" is not a setting (${meant === null ? 'docs/configuration.md lists them' : `did you mean "${begin}${meant}"?`})`
+}
+
+function signingKeysOf([first, ...more]: readonly string[] = []): Config['signingKeys'] {
+  return first === undefined ? null : [first, ...more]
+}
+
 function shown(name: string, value: string | undefined): string {
-  return name.endsWith('_URL') ? 'something else (not shown: it may hold a password)' : `"${value}"`
+  return /_(URL|KEY)$/.test(name) ? 'something else (not shown: it may hold a secret)' : `"${value}"`
 }

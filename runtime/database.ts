@@ -1,5 +1,6 @@
 import type { Kysely } from 'kysely'
 import type { LockstepTables } from '../migrations/schema.ts'
+import type { Signing } from './signing.ts'
 import type { SnapshotBounds } from './snapshot-bounds.ts'
 
 /**
@@ -9,6 +10,8 @@ import type { SnapshotBounds } from './snapshot-bounds.ts'
 export interface Database {
   readonly kind: 'postgres' | 'pglite'
   readonly kysely: Kysely<LockstepTables>
+  /** What definitions and models in it are signed with; absent: nothing is signed or checked. */
+  readonly signing?: Signing
   /**
    * One statement; a text of several is refused. int8 comes back as string, timestamps as Date: use `tuples` for data, this for control.
    *

@@ -4,6 +4,7 @@ import type { Config } from './config.ts'
 import type { Database } from './database.ts'
 import { ownEmbeddedFolder } from './embedded-owner.ts'
 import { openPostgres } from './open-postgres.ts'
+import { createSigning } from './signing.ts'
 import { closeFolder } from './private-folder.ts'
 
 /**
@@ -18,7 +19,8 @@ export async function openDatabase(
   config: Config,
   options: { readonly signal?: AbortSignal; readonly warn?: (message: string) => void } = {},
 ): Promise<Database> {
-  if (config.postgresUrl !== null) return openPostgres(config.postgresUrl, options)
+  const signing = config.signingKeys === null ? {} : { signing: createSigning(config.signingKeys) }
+  if (config.postgresUrl !== null) return { ...openPostgres(config.postgresUrl, options), ...signing }
   const owner = await ownEmbeddedFolder(config.directory)
   try {
     closeToOthers(config.directory, options.warn)
@@ -26,6 +28,7 @@ export async function openDatabase(
     const database = await openPglite(join(config.directory, 'postgres'))
     return {
       ...database,
+      ...signing,
       async close() {
         try {
           await database.close()

@@ -5,7 +5,7 @@ import type { ServicePlan } from '../kernel/service-plan.ts'
 import { sentValue, shown } from '../kernel/sent-value.ts'
 import type { Column, Value } from '../kernel/value-type.ts'
 import { typeName } from '../kernel/value-type.ts'
-import { didYouMean } from '../registry/nearest.ts'
+import { didYouMean } from '../kernel/nearest.ts'
 
 /** One entity of a request, checked and encoded. */
 export interface ServedEntity {

@@ -12,7 +12,7 @@ import type { ViewPlan } from '../kernel/view-plan.ts'
 import type { DefinitionId } from '../kernel/view-spec.ts'
 import type { ExplainedFeature, ExplainedRow, ExplainedView } from '../offline/explain-view.ts'
 import type { Catalog } from '../registry/catalog.ts'
-import { didYouMean } from '../registry/nearest.ts'
+import { didYouMean } from '../kernel/nearest.ts'
 
 export interface ExplainRequest {
   readonly service?: string | undefined

@@ -1,4 +1,5 @@
-import type { Actor, ModelEvent } from '../registry/model-events.ts'
+import type { ModelEvent } from '../registry/model-events.ts'
+import type { Actor } from '../runtime/audit.ts'
 import { listModelEvents } from '../registry/model-events.ts'
 import { championAlias } from '../registry/model-aliases.ts'
 import type { ModelLineage } from '../registry/model-lineage.ts'

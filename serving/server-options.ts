@@ -19,6 +19,8 @@ export interface ServerOptions {
     readonly redisUrl?: string | null
     readonly logShares?: LogShares
     readonly logRetentionDays?: number
+    /** For how many days the audit log is kept. Default: 365. */
+    readonly auditRetentionDays?: number
     readonly shutdownDelayMs?: number
     /** How many logged vectors are held against the history each minute. Default: 0. */
     readonly parityPerMinute?: number

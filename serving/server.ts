@@ -12,6 +12,7 @@ import type { Catalog } from '../registry/catalog.ts'
 import { parseLoadRequest } from '../registry/load-request.ts'
 import { readModelBytes } from '../registry/model-versions.ts'
 import { erasedNotice, registryChannel } from '../registry/revision.ts'
+import { readAudit } from '../runtime/audit.ts'
 import type { Database } from '../runtime/database.ts'
 import { logNothing } from '../runtime/log-shares.ts'
 import { parseRedisUrl, redisServers } from '../runtime/redis-url.ts'
@@ -33,6 +34,8 @@ import { createLimit } from './limit.ts'
 import { listening as listenOn } from './listening.ts'
 import { createLogMetrics } from './log/log-metrics.ts'
 import { createPredictionLog } from './log/prediction-log.ts'
+import { createHouse } from './house.ts'
+import { createIdempotency } from './idempotency.ts'
 import { createLiveCatalog } from './live-catalog.ts'
 import { createReadCatalogs } from './read-catalog.ts'
 import { createLoadOnRequest } from './load-on-request.ts'
@@ -127,6 +130,7 @@ export function createServer(options: ServerOptions): LockstepServer {
     },
   )
   let dropDelayMs = dropAgainMs
+  const house = createHouse({ database: needDatabase, auditRetentionDays: options.config.auditRetentionDays ?? 365, log })
 
   const { parityPerMinute = 0 } = options.config
   const parity =
@@ -171,6 +175,8 @@ export function createServer(options: ServerOptions): LockstepServer {
     modelChanges: createModelChanges(needDatabase, catalog, models),
     intake,
     backfills,
+    idempotency: createIdempotency(needDatabase),
+    audit: (filter) => readAudit(needDatabase(), filter),
     explain: (plan, key, asked) => ofHistory((db) => explainView(db, plan, key, { ...asked, signal: drained.signal })),
     gateway,
     readiness,
@@ -372,7 +378,11 @@ export function createServer(options: ServerOptions): LockstepServer {
 
   function watch(): void {
     loops.push(repeat(watchDatabase, delayMs), repeat(watchStore, delayMs), repeat(watchKeys, keysDelayMs))
-    if (options.lead !== false) loops.push(repeat(dropOldLog, () => dropDelayMs))
+    if (options.lead !== false)
+      loops.push(
+        repeat(dropOldLog, () => dropDelayMs),
+        repeat(house.keep, () => house.delayMs),
+      )
     if (parity !== null) loops.push(repeat(parity.check, () => parityMs * (0.75 + Math.random() / 2)))
   }
 

@@ -7,6 +7,7 @@ import type { OnlineStore } from '../../online/store.ts'
 import { applyChanges } from '../../registry/apply.ts'
 import { loadDefinitions } from '../../registry/load-definitions.ts'
 import type { Database } from '../../runtime/database.ts'
+import { actorOf, reasonOption } from '../actor.ts'
 import type { Command } from '../command.ts'
 import { counted } from '../human.ts'
 import { changeCounts, planJson, planText } from '../plan-text.ts'
@@ -25,6 +26,7 @@ export const applyCommand: Command = {
   options: {
     prune: { help: 'Retire what is in the registry and not in the file.' },
     'break-models': { help: 'Apply it also where versions of models that are served no longer fit.' },
+    reason: reasonOption,
   },
   example: 'lockstep apply features.ts',
   async run(context, input) {
@@ -34,6 +36,7 @@ export const applyCommand: Command = {
     const { plan, revision, changed } = await applyChanges(db, set, {
       prune: input.flag('prune'),
       breakModels: input.flag('break-models'),
+      by: actorOf(input),
       async beforeCommit({ leaving, returning }, transaction) {
         if (leaving.length + returning.length === 0) return
         const store = await context.store() // one that is away stops all of it

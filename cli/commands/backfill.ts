@@ -8,6 +8,8 @@ import { tellTooLarge } from '../../materializer/tell-too-large.ts'
 import type { Logger } from '../../runtime/log.ts'
 import type { JobEvent } from '../../runtime/work-on-jobs.ts'
 import { workOnJobs } from '../../runtime/work-on-jobs.ts'
+import type { Actor } from '../../runtime/audit.ts'
+import { actorOf, reasonOption } from '../actor.ts'
 import type { Command, Outcome } from '../command.ts'
 import type { Context } from '../context.ts'
 import { counted, duration } from '../human.ts'
@@ -34,6 +36,7 @@ export const backfillCommand: Command = {
     'no-work': { help: 'Leave all chunks to workers.' },
     detach: { help: 'Begin it, leave it to workers, and do not wait for it.' },
     cancel: { help: 'Cancel the one of this view and range that is running.' },
+    reason: reasonOption,
   },
   streams: true,
   example: 'lockstep backfill airport_delays --chunks 20',
@@ -52,8 +55,9 @@ export const backfillCommand: Command = {
     const events = eventsOf(input)
     const chunks = input.count('chunks', 1, 10_000)
     const tools = await workerTools(context)
-    if (input.flag('cancel')) return await cancel(tools, plan.id, events)
-    const { id, joined } = await beginBackfill(tools, plan, { events, chunks, now: () => Date.now() * 1000 })
+    const by = actorOf(input)
+    if (input.flag('cancel')) return await cancel(tools, plan.id, events, by)
+    const { id, joined } = await beginBackfill(tools, plan, { events, chunks, by, now: () => Date.now() * 1000 })
     const begun = joined ? `Joined backfill ${id} of ${plan.id}, which was running` : `Began backfill ${id} of ${plan.id}`
     if (input.flag('detach')) return { json: { id, view: plan.id, joined }, text: `${begun}; workers go on with it.` }
     const done = await finish(context, tools, id, !input.flag('no-work'))
@@ -121,9 +125,9 @@ function failure({ id, view, error }: Backfill): LockstepError {
   return new LockstepError('INTERNAL', message, { details: { id, view, code: error?.code ?? 'INTERNAL' } })
 }
 
-async function cancel(tools: WorkerTools, view: string, events: Backfill['events']): Promise<Outcome> {
+async function cancel(tools: WorkerTools, view: string, events: Backfill['events'], by: Actor): Promise<Outcome> {
   const id = await runningBackfill(tools.db, { view, store: await tools.store.identity(), events })
-  if (id === null || !(await cancelBackfill(tools, id))) {
+  if (id === null || !(await cancelBackfill(tools, id, by))) {
     throw new LockstepError('NOT_FOUND', `No backfill of "${view}" and this range is running; "lockstep status" shows those that are.`)
   }
   return {

@@ -1,5 +1,6 @@
 import { LockstepError } from '../../kernel/errors.ts'
 import { dropDeadLetters } from '../../materializer/streams/dead-letters.ts'
+import { actorOf } from '../actor.ts'
 import type { Command } from '../command.ts'
 import { chosenLetters, letterArguments, letterOptions } from '../dead-letters.ts'
 import { counted } from '../human.ts'
@@ -18,7 +19,7 @@ export const deadLetterDropCommand: Command = {
       if (!sure) throw new LockstepError('STOPPED', 'No dead letter was dropped.')
     }
     const ids = letters.map(({ id }) => id)
-    const dropped = await dropDeadLetters(db, ids)
+    const dropped = await dropDeadLetters(db, ids, actorOf(input))
     return { json: { dropped, ids }, text: `Dropped ${counted(dropped, 'dead letter')}.` }
   },
 }

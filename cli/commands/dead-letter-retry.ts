@@ -3,6 +3,7 @@ import type { SourceSpec } from '../../kernel/view-spec.ts'
 import { foldTransactions } from '../../materializer/fold-transaction.ts'
 import { retryDeadLetters } from '../../materializer/streams/retry-dead-letters.ts'
 import { tellTooLarge } from '../../materializer/tell-too-large.ts'
+import { actorOf } from '../actor.ts'
 import type { Command } from '../command.ts'
 import { chosenLetters, letterArguments, letterJson, letterOptions } from '../dead-letters.ts'
 import { counted } from '../human.ts'
@@ -37,7 +38,7 @@ export const deadLetterRetryCommand: Command = {
 
     const { futureMicros } = context.config
     const { taken, failed } = await retryDeadLetters(
-      { db, source: (name) => catalog.source(name), fold, futureMicros, clock: () => Date.now() * 1000 },
+      { db, source: (name) => catalog.source(name), fold, futureMicros, clock: () => Date.now() * 1000, by: actorOf(input) },
       letters,
     )
     return {

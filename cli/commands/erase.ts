@@ -7,6 +7,7 @@ import { eraseEntity } from '../../materializer/erase/erase-entity.ts'
 import type { Receipt, ReceiptPart } from '../../materializer/erase/erasing.ts'
 import { forgetErased } from '../../materializer/erase/forget-erased.ts'
 import { finishErasures, pendingErasures } from '../../materializer/erase/finish-erasures.ts'
+import { actorOf, reasonOption } from '../actor.ts'
 import type { Command } from '../command.ts'
 import { counted } from '../human.ts'
 
@@ -24,7 +25,7 @@ export const eraseCommand: Command = {
     { name: 'ENTITY', help: 'The entity, as the registry has it.' },
     { name: 'KEY', help: 'Its key; of a composite key all parts, in their order.', takes: 'many' },
   ],
-  options: { yes: { help: 'Do not ask.' } },
+  options: { yes: { help: 'Do not ask.' }, reason: reasonOption },
   example: 'lockstep erase airport ATL',
   async run(context, input) {
     const catalog = await context.catalog()
@@ -35,7 +36,7 @@ export const eraseCommand: Command = {
       const sure = await context.terminal.confirm(`Erase ${entity.name} ${input.arguments('KEY').join(' ')} for good?`)
       if (!sure) throw new LockstepError('STOPPED', 'Nothing was erased.')
     }
-    const receipt = await eraseEntity(db, catalog, entity, values, new Date())
+    const receipt = await eraseEntity(db, catalog, entity, values, new Date(), actorOf(input))
     const replayMs = context.config.replaySeconds * 1000
     try {
       const left = await finishErasures(db, store, catalog, { waitMs, moment: Date.now() * 1000, replayMs, signal: context.signal })

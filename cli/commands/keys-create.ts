@@ -2,6 +2,7 @@ import { LockstepError } from '../../kernel/errors.ts'
 import { createKey } from '../../registry/keys/api-keys.ts'
 import type { Scope } from '../../registry/keys/scope.ts'
 import { scopes } from '../../registry/keys/scope.ts'
+import { actorOf, reasonOption } from '../actor.ts'
 import type { Command } from '../command.ts'
 import { durationOption } from '../duration-option.ts'
 import type { Input } from '../input.ts'
@@ -25,6 +26,7 @@ export const keysCreateCommand: Command = {
       help: 'Requests of each scope that it may make in a second, over all servers. Default: any number.',
     },
     'rows-per-second': { value: 'N', help: 'Entities and events of its requests in a second. Default: any number.' },
+    reason: reasonOption,
   },
   example: 'lockstep keys create --name checkout --scope read,predict --expires 90d',
   async run(context, input) {
@@ -36,7 +38,11 @@ export const keysCreateCommand: Command = {
       requestsPerSecond: perSecond(input, 'requests-per-second'),
       rowsPerSecond: perSecond(input, 'rows-per-second'),
     }
-    const made = await createKey(await context.database(), { ...request, expiresAt: lasts === null ? null : new Date(Date.now() + lasts) })
+    const made = await createKey(
+      await context.database(),
+      { ...request, expiresAt: lasts === null ? null : new Date(Date.now() + lasts) },
+      actorOf(input),
+    )
     return { json: { key: made.text, ...keyJson(made.key) }, text: madeKeyText(made) }
   },
 }

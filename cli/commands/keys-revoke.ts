@@ -1,4 +1,5 @@
 import { revokeKey } from '../../registry/keys/api-keys.ts'
+import { actorOf, reasonOption } from '../actor.ts'
 import type { Command } from '../command.ts'
 import { keyJson } from '../key-text.ts'
 
@@ -7,9 +8,10 @@ export const keysRevokeCommand: Command = {
   summary: 'End an API key for good',
   description: ['Servers refuse it within about a second; one that has lost its database, once it has it back.'],
   arguments: [{ name: 'ID', help: 'The id of the key, as "keys list" shows it.' }],
+  options: { reason: reasonOption },
   example: 'lockstep keys revoke 7hQ2mZ0aLx9B',
   async run(context, input) {
-    const key = await revokeKey(await context.database(), input.argument('ID'))
+    const key = await revokeKey(await context.database(), input.argument('ID'), actorOf(input))
     return { json: keyJson(key), text: `The key "${key.id}" is revoked.` }
   },
 }

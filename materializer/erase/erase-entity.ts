@@ -7,6 +7,8 @@ import { loggedEntity } from '../../offline/prediction-log/logged-entity.ts'
 import type { Catalog } from '../../registry/catalog.ts'
 import { storedDefinitions } from '../../registry/definition.ts'
 import { notifyErased } from '../../registry/revision.ts'
+import type { Actor } from '../../runtime/audit.ts'
+import { recordAudit, unknownActor } from '../../runtime/audit.ts'
 import type { Database } from '../../runtime/database.ts'
 import { erasedKeyHash } from '../../runtime/erased-key.ts'
 import type { Receipt, ReceiptPart } from './erasing.ts'
@@ -32,6 +34,7 @@ export async function eraseEntity(
   entity: EntitySpec,
   values: readonly Value[],
   now: Date,
+  by: Actor = unknownActor,
 ): Promise<Receipt> {
   if (entity.key.length === 0) {
     throw new LockstepError(
@@ -69,6 +72,7 @@ export async function eraseEntity(
         .values(states.slice(i, i + statesPerInsert))
         .execute()
     }
+    await recordAudit({ kysely: transaction }, by, { action: 'erase', subject: entity.name, after: { receipt: id, keyHash, parts } })
     // the online store may be away, which is when servers answer what they remember
     await notifyErased(transaction)
     return { id, entity: entity.name, keyHash, requestedAt: now.toISOString(), parts }

@@ -1,5 +1,7 @@
 import { sql } from 'kysely'
 import { LockstepError, messageOf } from '../../kernel/errors.ts'
+import type { Actor } from '../../runtime/audit.ts'
+import { recordAudit, unknownActor } from '../../runtime/audit.ts'
 import type { StreamSpec } from '../../runtime/streams/stream-spec.ts'
 import type { Database } from '../../runtime/database.ts'
 
@@ -102,11 +104,26 @@ export async function readDeadLetters(db: Pick<Database, 'kysely'>, { source, id
   return rows.map(({ id, size_bytes: sizeBytes, ...row }) => ({ ...row, id: Number(id), sizeBytes }))
 }
 
-/** @returns how many of them were there */
-export async function dropDeadLetters(db: Pick<Database, 'kysely'>, ids: readonly number[]): Promise<number> {
+/** Forgets letters, by source written down as done to them. @returns how many of them were there */
+export async function dropDeadLetters(
+  db: Pick<Database, 'kysely'>,
+  ids: readonly number[],
+  by: Actor = unknownActor,
+  action: 'dead-letter.drop' | 'dead-letter.retry' = 'dead-letter.drop',
+): Promise<number> {
   if (ids.length === 0) return 0
-  const gone = await db.kysely.deleteFrom('lockstep.stream_dead_letters').where('id', 'in', ids.map(String)).returning('id').execute()
-  return gone.length
+  return await db.kysely.transaction().execute(async (transaction) => {
+    const gone = await transaction
+      .deleteFrom('lockstep.stream_dead_letters')
+      .where('id', 'in', ids.map(String))
+      .returning(['id', 'source', 'stream', 'message'])
+      .execute()
+    for (const [source, letters] of Map.groupBy(gone, (letter) => letter.source)) {
+      const before = letters.map(({ id, stream, message }) => ({ id: Number(id), stream, message }))
+      await recordAudit({ kysely: transaction }, by, { action, subject: source, before })
+    }
+    return gone.length
+  })
 }
 
 /** Notes why a letter is still one. */

@@ -1,5 +1,6 @@
 import { LockstepError } from '../../kernel/errors.ts'
 import type { SourceSpec } from '../../kernel/view-spec.ts'
+import type { Actor } from '../../runtime/audit.ts'
 import type { Database } from '../../runtime/database.ts'
 import { appendEvents } from '../append-events.ts'
 import { createEventReader } from '../event-reader.ts'
@@ -18,6 +19,8 @@ export interface RetryDeadLettersDeps {
   readonly futureMicros: number
   /** Epoch microseconds. */
   readonly clock: () => number
+  /** Who asks for it. */
+  readonly by?: Actor
 }
 
 export interface RetriedLetters {
@@ -57,7 +60,7 @@ export async function retryDeadLetters(deps: RetryDeadLettersDeps, letters: read
 
 /** @returns the transactions that wrote its event */
 async function append(
-  { db, source, futureMicros, clock }: RetryDeadLettersDeps,
+  { db, source, futureMicros, clock, by }: RetryDeadLettersDeps,
   name: string,
   letter: KeptLetter,
 ): Promise<readonly number[]> {
@@ -72,6 +75,6 @@ async function append(
   const table = await readEventTable(db, source(name))
   const event = createEventReader(table, { futureMicros })(messageEvent(body, `${stream}:${message}`), 0, clock())
   const { xid, duplicates } = await appendEvents(db, table, [event], { to: 'both' })
-  await dropDeadLetters(db, [id])
+  await dropDeadLetters(db, [id], by, 'dead-letter.retry')
   return [xid, ...duplicates].filter((each) => each !== null)
 }

@@ -2,6 +2,8 @@ import type { Kysely } from 'kysely'
 import { sql } from 'kysely'
 import { LockstepError } from '../../kernel/errors.ts'
 import type { LockstepTables } from '../../migrations/schema.ts'
+import type { Actor } from '../../runtime/audit.ts'
+import { recordAudit, unknownActor } from '../../runtime/audit.ts'
 import type { Database } from '../../runtime/database.ts'
 import { registryChannel } from '../revision.ts'
 import type { NewKey } from './key-text.ts'
@@ -40,9 +42,10 @@ export interface MadeKey {
   readonly key: ApiKey
 }
 
-export async function createKey(db: Database, request: KeyRequest): Promise<MadeKey> {
+export async function createKey(db: Database, request: KeyRequest, by: Actor = unknownActor): Promise<MadeKey> {
   return await db.kysely.transaction().execute(async (transaction) => {
     const made = await insertKey(transaction, request)
+    await recordAudit({ kysely: transaction }, by, { action: 'keys.create', subject: made.key.id, after: audited(made.key) })
     await bumpKeys(transaction)
     return made
   })
@@ -59,7 +62,7 @@ export async function listKeys(db: Database): Promise<ApiKey[]> {
  *
  * @throws LockstepError `UNKNOWN_DEFINITION`
  */
-export async function revokeKey(db: Database, id: string): Promise<ApiKey> {
+export async function revokeKey(db: Database, id: string, by: Actor = unknownActor): Promise<ApiKey> {
   return await db.kysely.transaction().execute(async (transaction) => {
     const row = await transaction
       .updateTable('lockstep.api_keys')
@@ -68,8 +71,10 @@ export async function revokeKey(db: Database, id: string): Promise<ApiKey> {
       .returning(columns)
       .executeTakeFirst()
     if (row === undefined) throw unknownKey(id)
+    const key = apiKey(row)
+    await recordAudit({ kysely: transaction }, by, { action: 'keys.revoke', subject: id, after: audited(key) })
     await bumpKeys(transaction)
-    return apiKey(row)
+    return key
   })
 }
 
@@ -83,6 +88,7 @@ export async function rotateKey(
   db: Database,
   id: string,
   { overlapMs }: { readonly overlapMs: number },
+  by: Actor = unknownActor,
 ): Promise<MadeKey & { old: ApiKey }> {
   return await db.kysely.transaction().execute(async (transaction) => {
     const row = await transaction.selectFrom('lockstep.api_keys').select(columns).where('id', '=', id).forUpdate().executeTakeFirst()
@@ -103,6 +109,12 @@ export async function rotateKey(
       .where('id', '=', id)
       .returning(columns)
       .executeTakeFirstOrThrow()
+    await recordAudit({ kysely: transaction }, by, {
+      action: 'keys.rotate',
+      subject: id,
+      before: audited(old),
+      after: { ...audited(made.key), id: made.key.id, oldExpiresAt: ended.expires_at },
+    })
     await bumpKeys(transaction)
     return { ...made, old: apiKey(ended) }
   })
@@ -183,6 +195,10 @@ function apiKey(row: KeyRow): ApiKey {
     lastUsedAt: row.last_used_at,
     replacedBy: row.replaced_by,
   }
+}
+
+function audited({ name, scopes: allowed, requestsPerSecond, rowsPerSecond, expiresAt, revokedAt }: ApiKey): object {
+  return { name, scopes: allowed, requestsPerSecond, rowsPerSecond, expiresAt, revokedAt }
 }
 
 async function insertKey(transaction: Kysely<LockstepTables>, request: KeyRequest): Promise<MadeKey> {

@@ -2,7 +2,7 @@ import { LockstepError } from '../../kernel/errors.ts'
 import type { ServicePlan } from '../../kernel/service-plan.ts'
 import type { Column } from '../../kernel/value-type.ts'
 import type { EntitySpec } from '../../kernel/view-spec.ts'
-import { didYouMean } from '../../registry/nearest.ts'
+import { didYouMean } from '../../kernel/nearest.ts'
 
 /** Entities as Feast's clients send them: a list of values for each column. */
 export type EntityColumns = Readonly<Record<string, readonly unknown[]>>

@@ -3,7 +3,7 @@ import { LockstepError } from '../../kernel/errors.ts'
 import type { ServicePlan } from '../../kernel/service-plan.ts'
 import type { ServiceMember } from '../../kernel/service-spec.ts'
 import type { DefinitionId } from '../../kernel/view-spec.ts'
-import { didYouMean } from '../../registry/nearest.ts'
+import { didYouMean } from '../../kernel/nearest.ts'
 import type { ReadCatalog } from '../read-catalog.ts'
 import { parseFeatureRef } from './feature-refs.ts'
 

@@ -145,6 +145,25 @@ export const modelHistoryAnswer = z.object({
   requestId,
 })
 
+export const auditAnswer = z.object({
+  records: z.array(
+    z.object({
+      id: z.int(),
+      at: z.string(),
+      actor: z.string().describe('The id of an API key, "http" where the server has none, or user@host'),
+      actorName: z.string().nullable().describe('The name of the key'),
+      action: z.string(),
+      subject: z.string(),
+      before: z.unknown(),
+      after: z.unknown(),
+      reason: z.string().nullable(),
+      requestId: z.string().nullable(),
+    }),
+  ),
+  next: z.int().nullable().describe('For `before`, to read on; null: there is no more'),
+  requestId,
+})
+
 const backfillFields = {
   id: z.int(),
   view: z.string(),

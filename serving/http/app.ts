@@ -2,6 +2,7 @@ import { Hono } from 'hono'
 import type { ServerResponse } from 'node:http'
 import { LockstepError } from '../../kernel/errors.ts'
 import { createAnswering } from './answering.ts'
+import { auditRoutes } from './audit-route.ts'
 import { backfillRoutes } from './backfills-route.ts'
 import { createCors } from './cors.ts'
 import type { AppDeps, Call, RequestEnv } from './context.ts'
@@ -31,6 +32,7 @@ const described: readonly Route[] = [
   ...oipRoutes,
   ...feastRoutes,
   ...backfillRoutes,
+  ...auditRoutes,
   ...healthRoutes,
 ]
 
@@ -103,6 +105,7 @@ export function createApp(deps: AppDeps): Listener {
       params: noParams,
       principal: null,
       scopes: null,
+      idempotent: undefined,
       deadline: undefined,
       takeRows: undefined,
       limits: undefined,

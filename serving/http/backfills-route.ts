@@ -4,7 +4,7 @@ import { parseTimestamp } from '../../kernel/time.ts'
 import { backfillAnswer, backfillsAnswer } from './answers.ts'
 import { readBody } from './body.ts'
 import type { AppDeps, Call, RouteAnswer } from './context.ts'
-import { jsonAnswer } from './context.ts'
+import { actorOf, jsonAnswer } from './context.ts'
 import type { Route } from './route.ts'
 
 const schema = z.strictObject({
@@ -75,13 +75,13 @@ async function answerBeginBackfill(call: Call, deps: AppDeps): Promise<RouteAnsw
   if (!catalog.online.has(plan.id)) {
     throw new LockstepError('INVALID_REQUEST', `The view "${plan.id}" is not online; declare it with "online: true" and apply the file.`)
   }
-  const begun = await deps.backfills.begin(plan, { events: eventsOf(from, to), chunks })
+  const begun = await deps.backfills.begin(plan, { events: eventsOf(from, to), chunks, by: actorOf(call) })
   return jsonAnswer({ ...begun, requestId: call.requestId }, 202)
 }
 
 /** `DELETE /v1/backfills/{id}`: cancels it. */
 async function answerCancelBackfill(call: Call, deps: AppDeps, id: string): Promise<RouteAnswer> {
-  return jsonAnswer({ ...(await deps.backfills.cancel(idOf(id))), requestId: call.requestId })
+  return jsonAnswer({ ...(await deps.backfills.cancel(idOf(id), actorOf(call))), requestId: call.requestId })
 }
 
 function eventsOf(from: string | undefined, to: string | undefined): { from: number; to: number } | null {

@@ -1,4 +1,5 @@
 import type { ServerResponse } from 'node:http'
+import type { Actor, AuditFilter, AuditRecord } from '../../runtime/audit.ts'
 import type { Logger } from '../../runtime/log.ts'
 import type { Scope } from '../../registry/keys/scope.ts'
 import type { Catalog } from '../../registry/catalog.ts'
@@ -9,6 +10,7 @@ import type { RequestDeadline } from '../gateway/request-deadline.ts'
 import type { EventIntake } from '../event-intake.ts'
 import type { ReadExplanation } from '../explain.ts'
 import type { ServingMetrics } from '../metrics.ts'
+import type { Idempotency } from '../idempotency.ts'
 import type { ModelChanges } from '../model-changes.ts'
 import type { ModelHost } from '../model-host.ts'
 import type { PredictionLog } from '../log/prediction-log.ts'
@@ -30,6 +32,9 @@ export interface AppDeps {
   readonly modelChanges: ModelChanges
   readonly intake: EventIntake
   readonly backfills: Backfills
+  readonly idempotency: Idempotency
+  /** Lines of the audit log, newest first. */
+  readonly audit: (filter: AuditFilter) => Promise<AuditRecord[]>
   /** What the offline history says of an entity, row by row. */
   readonly explain: ReadExplanation
   readonly gateway: Gateway
@@ -67,6 +72,8 @@ export interface Call {
   principal: string | null
   /** Those of that key. */
   scopes: readonly Scope[] | null
+  /** What tells the request apart, where the client has marked it; else undefined. */
+  idempotent: string | undefined
   /** undefined: it may take as long as it does. */
   deadline: RequestDeadline | undefined
   /** undefined: the key has no limit of rows. @throws LockstepError `RATE_LIMITED` */
@@ -100,4 +107,9 @@ export function keptAnswer(text: string, more: Pick<RouteAnswer, 'contentType' |
 
 export function jsonAnswer(value: unknown, status = 200): RouteAnswer {
   return { status, body: JSON.stringify(value) }
+}
+
+/** Who asks, for what is written down: the API key that the request came with, by its id; without keys nobody is known. */
+export function actorOf({ principal, requestId }: Call, reason?: string): Actor {
+  return { actor: principal ?? 'http', reason, requestId }
 }

@@ -3,9 +3,9 @@ import { LockstepError } from '../../kernel/errors.ts'
 
 /** What a page of another origin may send, and see of an answer. */
 const requestHeaders =
-  'authorization, x-api-key, x-request-timeout-ms, content-type, content-encoding, x-request-id, traceparent, tracestate, inference-header-content-length'
+  'authorization, x-api-key, x-request-timeout-ms, idempotency-key, content-type, content-encoding, x-request-id, traceparent, tracestate, inference-header-content-length'
 const answerHeaders =
-  'x-request-id, retry-after, ratelimit, ratelimit-policy, traceparent, www-authenticate, inference-header-content-length'
+  'x-request-id, idempotency-replayed, retry-after, ratelimit, ratelimit-policy, traceparent, www-authenticate, inference-header-content-length'
 /** For how long a browser need not ask again, seconds. */
 const maxAge = '7200'
 /** Those by which a page can do no more than ask. */

@@ -60,7 +60,9 @@ function errorHeaders({ code, details }: LockstepError, status: number): Record<
   if (code === 'FORBIDDEN' && typeof scope === 'string')
     return { 'www-authenticate': `Bearer realm="lockstep", error="insufficient_scope", scope="${scope}"` }
   const after = details['retryAfterSeconds']
-  return status === 503 || status === 429 ? { 'retry-after': typeof after === 'number' ? String(after) : retryAfter } : {}
+  return status === 503 || status === 429 || code === 'IDEMPOTENCY_KEY_BUSY'
+    ? { 'retry-after': typeof after === 'number' ? String(after) : retryAfter }
+    : {}
 }
 
 /** The error as a client may see it. */

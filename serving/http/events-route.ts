@@ -5,6 +5,7 @@ import { eventsAnswer } from './answers.ts'
 import { readBody } from './body.ts'
 import type { AppDeps, Call, RouteAnswer } from './context.ts'
 import { jsonAnswer } from './context.ts'
+import { withEventIds } from './idempotent.ts'
 import type { Route } from './route.ts'
 
 /** Events of one request at most. */
@@ -40,7 +41,7 @@ async function answerEvents(call: Call, deps: AppDeps, name: string): Promise<Ro
     const { events, to } = await readBody(call, deps.bodyLimitBytes, eventsSchema)
     const receivedAt = deps.clock()
     const source = deps.catalog().source(name)
-    const { accepted, duplicates, xids, online } = await deps.intake.push(source, events, { to, receivedAt })
+    const { accepted, duplicates, xids, online } = await deps.intake.push(source, withEventIds(call, events), { to, receivedAt })
     push.pushed(name, accepted, duplicates)
     return jsonAnswer({
       source: name,

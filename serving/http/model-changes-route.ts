@@ -1,7 +1,6 @@
 import { z } from 'zod'
 import { LockstepError } from '../../kernel/errors.ts'
 import { championAlias } from '../../registry/model-aliases.ts'
-import type { Actor } from '../../registry/model-events.ts'
 import { maxModelEvents } from '../../registry/model-events.ts'
 import type { ChangeOptions } from '../../registry/promote.ts'
 import { lift } from '../gateway/request-deadline.ts'
@@ -10,7 +9,7 @@ import { aliasChangeAnswer, modelHistoryAnswer } from './answers.ts'
 import { readBody } from './body.ts'
 import { checkQuery } from './check-query.ts'
 import type { AppDeps, Call, RouteAnswer } from './context.ts'
-import { jsonAnswer } from './context.ts'
+import { actorOf, jsonAnswer } from './context.ts'
 import { versionSchema } from './model-version-schema.ts'
 import type { Route } from './route.ts'
 
@@ -149,9 +148,4 @@ function nameOf(call: Call): string {
 
 function aliasOf(call: Call): string {
   return call.params['alias'] ?? ''
-}
-
-/** The API key that the request came with, by its id; without keys nobody is known. */
-function actorOf(call: Call, why: string | undefined): Actor {
-  return { actor: call.principal ?? 'http', reason: why }
 }

@@ -1,6 +1,7 @@
 import { inferSchema } from '../oip/infer-body.ts'
 import { longestTimeoutMs } from '../gateway/request-deadline.ts'
 import { onlineFeaturesAnswer } from './feast/features-route.ts'
+import { isIdempotent, maxIdempotencyKey } from './idempotent.ts'
 import type { Route } from './route.ts'
 
 export interface Ref {
@@ -36,6 +37,13 @@ const timeout: SharedParameter = {
   description: 'How long the request is of use, milliseconds; after that it is answered with 504',
   schema: { type: 'integer', minimum: 1, maximum: longestTimeoutMs },
 }
+const idempotencyKey: SharedParameter = {
+  name: 'Idempotency-Key',
+  in: 'header',
+  description:
+    'What the client calls this request, 1 to 255 printable ASCII characters: sent again within 24 hours with the same body, it is answered as it was, with `idempotency-replayed: true`, and not done again; with another body, 422; while it is under way, 409',
+  schema: { type: 'string', minLength: 1, maxLength: maxIdempotencyKey, pattern: '^[!-~]([ -~]*[!-~])?$' },
+}
 const binaryLength = {
   name: 'Inference-Header-Content-Length',
   description: 'Where tensors follow in binary, how many bytes before them are JSON',
@@ -43,7 +51,7 @@ const binaryLength = {
 }
 
 export const sharedParameters: Readonly<Record<string, SharedParameter>> = Object.fromEntries(
-  [...always, timeout, { ...binaryLength, in: 'header' as const }].map((parameter) => [parameter.name, parameter]),
+  [...always, timeout, idempotencyKey, { ...binaryLength, in: 'header' as const }].map((parameter) => [parameter.name, parameter]),
 )
 
 export const sharedHeaders = {
@@ -51,6 +59,10 @@ export const sharedHeaders = {
   traceparent: { description: "The server's part of the trace, where the request has one", schema: { type: 'string' } },
   'retry-after': { description: 'Seconds after which the request may be sent again', schema: { type: 'integer', minimum: 0 } },
   'inference-header-content-length': { description: binaryLength.description, schema: binaryLength.schema },
+  'idempotency-replayed': {
+    description: 'The answer is that of the first request with its Idempotency-Key',
+    schema: { type: 'string', const: 'true' },
+  },
   'lockstep-degraded': {
     description: 'The online store could not be read, and its features are as they were lately, or defaults',
     schema: { type: 'string', const: 'true' },
@@ -71,7 +83,12 @@ export const inEveryAnswer: readonly HeaderName[] = ['x-request-id', 'traceparen
 
 /** The headers that a route looks at in requests. */
 export function parameterRefs(route: Route): Ref[] {
-  const names = [...(route.scope === null ? [] : [timeout]), ...always, ...(takesBinary(route) ? [binaryLength] : [])]
+  const names = [
+    ...(route.scope === null ? [] : [timeout]),
+    ...always,
+    ...(takesBinary(route) ? [binaryLength] : []),
+    ...(isIdempotent(route) ? [idempotencyKey] : []),
+  ]
   return names.map(({ name }) => ({ $ref: `#/components/parameters/${name}` }))
 }
 
@@ -79,6 +96,7 @@ export function parameterRefs(route: Route): Ref[] {
 export function answerHeaderRefs(route: Route): Record<string, Ref> {
   const own: HeaderName[] = []
   if (takesBinary(route)) own.push('inference-header-content-length')
+  if (isIdempotent(route)) own.push('idempotency-replayed')
   if (route.answer === onlineFeaturesAnswer) own.push('lockstep-degraded', 'lockstep-stale-ms', 'lockstep-late')
   return headerRefs([...inEveryAnswer, ...own])
 }

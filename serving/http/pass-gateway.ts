@@ -7,6 +7,7 @@ import type { LimitState, LimitUnit } from '../gateway/rate-limiter.ts'
 import { beforeDeadline, limitOf, timeoutHeader, timeoutOf } from '../gateway/request-deadline.ts'
 import { checkQuery } from './check-query.ts'
 import type { AppDeps, Call, RouteAnswer } from './context.ts'
+import { answerOnce, idempotencyHeader, isIdempotent } from './idempotent.ts'
 import { requireLocalHost } from './require-local-host.ts'
 import type { Route } from './route.ts'
 
@@ -34,6 +35,7 @@ function handled(call: Call, route: Route, deps: AppDeps): RouteAnswer | Promise
   if (route.query !== undefined) checkQuery(call, route.query)
   const limitMs = limitOf(timeoutOf(call.incoming.headers[timeoutHeader]), route.scope === 'admin' ? null : deps.gateway.requestTimeoutMs)
   if (limitMs !== null) call.deadline = { at: call.startedMs + limitMs, limitMs }
+  if (call.incoming.headers[idempotencyHeader] !== undefined && isIdempotent(route)) return answerOnce(call, route, deps)
   return route.handle(call, deps)
 }
 

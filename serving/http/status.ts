@@ -24,12 +24,14 @@ export function statusOf({ code, details }: LockstepError): HttpErrorStatus {
       return 405
     case 'NOT_PROMOTABLE':
     case 'DATASET_MISMATCH':
+    case 'IDEMPOTENCY_KEY_BUSY':
       return 409
     case 'BODY_TOO_LARGE':
       return 413
     case 'UNSUPPORTED_MEDIA_TYPE':
       return 415
     case 'NOT_PUSHABLE':
+    case 'IDEMPOTENCY_KEY_REUSED':
     case 'REQUIRED_FEATURE_MISSING':
     case 'TOO_MANY_CATEGORIES':
       return 422

@@ -1,6 +1,6 @@
 import { LockstepError } from '../../kernel/errors.ts'
 import { formatTimestamp } from '../../kernel/time.ts'
-import { didYouMean } from '../../registry/nearest.ts'
+import { didYouMean } from '../../kernel/nearest.ts'
 import { within } from '../deadline.ts'
 import type { RequestDeadline } from '../gateway/request-deadline.ts'
 import { requireTime } from '../gateway/request-deadline.ts'

@@ -15,6 +15,7 @@ import type { Catalog } from '../../registry/catalog.ts'
 import { loadCatalog } from '../../registry/catalog.ts'
 import { loadDefinitions } from '../../registry/load-definitions.ts'
 import { erasedNotice, registryChannel } from '../../registry/revision.ts'
+import { readAudit } from '../../runtime/audit.ts'
 import { definitionFiles } from '../registry/definition-files.ts'
 import { testRedis } from '../services/index.ts'
 import { materializerFixture, heldRun, moment, storeKinds } from './fixture.ts'
@@ -87,7 +88,7 @@ async function expectRebuilt(store: OnlineStore): Promise<void> {
 
 const account = () => view('of_account').spec.entity
 const now = new Date(1_700_000_000_000)
-const erase = (name: string) => eraseEntity(fixture().open('redis').db, catalog, account(), [name], now)
+const erase = (name: string) => eraseEntity(fixture().open('redis').db, catalog, account(), [name], now, { actor: 'ann@here' })
 const finish = (store: OnlineStore, waitMs = 2_000) => finishErasures(fixture().open('redis').db, store, catalog, { waitMs, moment })
 
 describe.each(storeKinds)('erasing an entity, its states in a store of kind %s', (kind) => {
@@ -127,6 +128,9 @@ describe.each(storeKinds)('erasing an entity, its states in a store of kind %s',
     expect(await noted()).toBe(0)
     const kept = await db.query('select e.entity, e.key_hash, e.receipt::text from lockstep.erasures e')
     expect(JSON.stringify(kept)).not.toMatch(/"a"/)
+    const [audited] = await readAudit(db, { what: 'erase', limit: 1 })
+    expect(audited).toMatchObject({ actor: 'ann@here', subject: 'account', after: { receipt: receipt.id, keyHash: receipt.keyHash } })
+    expect(JSON.stringify(audited)).not.toMatch(/"a"/)
     await expectRebuilt(store)
   })
 

@@ -4,7 +4,7 @@ import type { OnDemandInputSpec, OnDemandSpec } from '../../kernel/service-spec.
 import { compileDefinitions } from '../../registry/compile-definitions.ts'
 import type { Definition } from '../../registry/definition.ts'
 
-const stored = { version: 1, fingerprint: 'f', operational: {}, retired: false } as const
+const stored = { version: 1, fingerprint: 'f', operational: {}, retired: false, signature: null } as const
 const onDemand = (name: string, code: string, inputs: readonly OnDemandInputSpec[]): Definition => {
   const features = [{ name, type: { kind: 'int32' }, default: null, required: false }] as const
   const spec: OnDemandSpec = { name, version: 1, request: [], inputs, features, code }

@@ -49,6 +49,7 @@ describe('the stream of a source', () => {
       version: 0,
       fingerprint: name,
       retired: false,
+      signature: null,
       operational: stream === null ? {} : { stream },
       spec: source(name, rest).spec,
       name,

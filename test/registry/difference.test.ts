@@ -1,7 +1,7 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { codeDifference, differences, differenceText } from '../../registry/difference.ts'
-import { nearest } from '../../registry/nearest.ts'
+import { nearest } from '../../kernel/nearest.ts'
 import { airport, landings, windowFeature } from './sample-set.ts'
 
 const texts = (was: unknown, now: unknown): string[] => differences(was, now).map(differenceText)

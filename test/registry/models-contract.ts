@@ -56,6 +56,7 @@ export function modelsContract(opened: () => TestRegistry): void {
       expect(version).toEqual({
         model: 'delay',
         version: 1,
+        signature: null,
         sha256: hash(bytes),
         sizeBytes: 100_000,
         contract,

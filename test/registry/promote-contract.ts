@@ -16,7 +16,7 @@ import { catalogRevision, registryChannel } from '../../registry/revision.ts'
 import type { TestRegistry } from './databases.ts'
 import { flightsTable, sampleSet } from './sample-set.ts'
 
-const contract: ModelContract = {
+export const contract: ModelContract = {
   inputs: [{ name: 'input', type: 'float32', shape: ['N', 4], isTensor: true }],
   outputs: [{ name: 'probability', type: 'float32', shape: ['N', 1], isTensor: true }],
 }

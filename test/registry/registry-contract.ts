@@ -1,11 +1,13 @@
 import { describe } from 'vitest'
 import { during } from '../opened-database.ts'
 import { applyContract } from './apply-contract.ts'
+import { auditContract } from './audit-contract.ts'
 import { catalogContract } from './catalog-contract.ts'
 import { openRegistry } from './databases.ts'
 import { modelsContract } from './models-contract.ts'
 import { planContract } from './plan-contract.ts'
 import { promoteContract } from './promote-contract.ts'
+import { signingContract } from './signing-contract.ts'
 
 /** All that the registry does, on one kind of database. */
 export function registryContract(name: string, kind: 'postgres' | 'pglite'): void {
@@ -16,5 +18,7 @@ export function registryContract(name: string, kind: 'postgres' | 'pglite'): voi
     catalogContract(registry)
     modelsContract(registry)
     promoteContract(registry)
+    auditContract(registry)
+    signingContract(registry)
   })
 }

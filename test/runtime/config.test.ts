@@ -37,6 +37,8 @@ describe('the configuration', () => {
       logRetentionDays: 30,
       parityPerMinute: 0,
       logLevel: 'info',
+      auditRetentionDays: 365,
+      signingKeys: null,
       auth: 'auto',
       requestTimeoutMs: 30_000,
       staleSeconds: 0,
@@ -75,6 +77,8 @@ describe('the configuration', () => {
         LOCKSTEP_LOG_RETENTION_DAYS: '7',
         LOCKSTEP_PARITY_PER_MINUTE: '20',
         LOCKSTEP_LOG_LEVEL: 'debug',
+        LOCKSTEP_AUDIT_RETENTION_DAYS: '30',
+        LOCKSTEP_SIGNING_KEY: `${'n'.repeat(32)}, ${'o'.repeat(32)}`,
         LOCKSTEP_AUTH: 'off',
         LOCKSTEP_REQUEST_TIMEOUT_MS: '500',
         LOCKSTEP_STALE_SECONDS: '120',
@@ -107,6 +111,8 @@ describe('the configuration', () => {
       logRetentionDays: 7,
       parityPerMinute: 20,
       logLevel: 'debug',
+      auditRetentionDays: 30,
+      signingKeys: ['n'.repeat(32), 'o'.repeat(32)],
       auth: 'off',
       requestTimeoutMs: 500,
       staleSeconds: 120,
@@ -145,6 +151,7 @@ describe('the configuration', () => {
     ['LOCKSTEP_POSTGRES_URL', 'host=somewhere password=hush', 'postgres://user:password@host:5432/database'],
     ['LOCKSTEP_REDIS_URL', 'http://:hush@host', 'redis://:password@host:6379'],
     ['LOCKSTEP_REDIS_URL', ':hush@host', 'redis://:password@host:6379'],
+    ['LOCKSTEP_SIGNING_KEY', 'hush', 'a secret of 32 characters or more'],
   ])('refuses %s=%s without telling the value', (name, value, example) => {
     const message = failure({ [name]: value })
     expect(message).toContain(`"${name}"`)
@@ -154,7 +161,8 @@ describe('the configuration', () => {
 
   it('names every problem at once, misspelt variables among them', () => {
     const message = failure({ LOCKSTEP_POSTGRESS_URL: 'postgres://u:hush@h/d', LOCKSTEP_PORT: 'x', LOCKSTEP_LOG_LEVEL: 'y' })
-    expect(message).toContain('"LOCKSTEP_POSTGRESS_URL" is not a setting (there are LOCKSTEP_POSTGRES_URL, ')
+    expect(message).toContain('"LOCKSTEP_POSTGRESS_URL" is not a setting (did you mean "LOCKSTEP_POSTGRES_URL"?)')
+    expect(failure({ LOCKSTEP_QZ: '1' })).toContain('"LOCKSTEP_QZ" is not a setting (docs/configuration.md lists them)')
     expect(message).toContain('"LOCKSTEP_PORT" is "x"')
     expect(message).toContain('"LOCKSTEP_LOG_LEVEL" is "y"')
     expect(message).not.toContain('hush')
@@ -176,6 +184,7 @@ describe('the configuration', () => {
       LOCKSTEP_GRPC_PORT: 'none',
       LOCKSTEP_MAX_IN_FLIGHT_PER_KEY: 'three quarters of `LOCKSTEP_MAX_IN_FLIGHT`',
       LOCKSTEP_GRPC_MAX_CONNECTIONS: 'a quarter of `ulimit -n`',
+      LOCKSTEP_SIGNING_KEY: 'none: nothing is signed',
     }
     const rows = [...page.matchAll(/^\| `(LOCKSTEP_\w+)` \| ([^|]+) \|/gm)].map(([, name, text]) => [name, text])
     const defaults: Readonly<Record<string, string | number | readonly string[] | undefined>> = variables.parse({})

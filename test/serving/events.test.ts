@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { forgetIdempotent } from '../../serving/idempotency.ts'
 import type { World } from './world.ts'
 import { ask, createWorld, noon } from './world.ts'
 
@@ -49,6 +50,33 @@ for (const kind of ['redis', 'embedded'] as const) {
       expect((await push({ events: [event, landing('IDS', 2)] })).body).toMatchObject({ accepted: 2, duplicates: 0 })
       expect((await push({ events: [event] })).body).toMatchObject({ accepted: 0, duplicates: 1, online: true })
       expect(await delays('IDS')).toMatchObject({ landed1h: 2 })
+    })
+
+    it('does a request with an Idempotency-Key once, however often it is sent', async () => {
+      const send = (events: readonly object[], key = 'k1') =>
+        ask(url, '/v1/sources/landings/events', { events }, { 'idempotency-key': key })
+      const events = [landing('KEY', 1), landing('KEY', 2)]
+      const first = await send(events)
+      expect([first.status, first.headers.get('idempotency-replayed')]).toEqual([200, null])
+      const again = await send(events)
+      expect([again.status, again.text, again.headers.get('idempotency-replayed')]).toEqual([200, first.text, 'true'])
+      expect((await send([landing('KEY', 3)])).status).toBe(422)
+      expect((await send(events, '"k1"')).text).toBe(first.text)
+      // a server that died amid it left its claim: once that has run out the request is done, and its events are there
+      await world.db.query(`update lockstep.idempotency_keys set status = null, busy_until = now() + interval '1 hour' where key = 'k1'`)
+      const busy = await send(events)
+      expect([busy.status, busy.body.error.code, busy.headers.get('retry-after')]).toEqual([409, 'IDEMPOTENCY_KEY_BUSY', '1'])
+      await world.db.query(`update lockstep.idempotency_keys set busy_until = now() - interval '1 s' where key = 'k1'`)
+      expect((await send(events)).body).toMatchObject({ accepted: 0, duplicates: 2 })
+      expect(await stored(`airport = 'KEY'`)).toBe(2)
+      await world.db.query(`update lockstep.idempotency_keys set created_at = now() - interval '25 hours' where key = 'k1'`)
+      expect((await send([landing('KEY', 3)])).body).toMatchObject({ accepted: 1 })
+      // an error is not kept
+      expect((await send([{}], 'k2')).status).toBe(400)
+      expect((await send([landing('KEY', 4)], 'k2')).body).toMatchObject({ accepted: 1 })
+      expect((await send(events, 'x'.repeat(256))).status).toBe(400)
+      await forgetIdempotent(world.db)
+      expect(await world.db.query('select key from lockstep.idempotency_keys order by 1')).toEqual([{ key: 'k1' }, { key: 'k2' }])
     })
 
     it('keeps events exactly, also integers beyond 2^53', async () => {
@@ -108,7 +136,7 @@ for (const kind of ['redis', 'embedded'] as const) {
     it('counts what it took, and how long folding took', async () => {
       const said = await metrics()
       expect(countOf(said, 'lockstep_push_events_total{source="landings"} ')).toBe(await stored('true'))
-      expect(countOf(said, 'lockstep_push_duplicates_total{source="landings"} ')).toBe(1)
+      expect(countOf(said, 'lockstep_push_duplicates_total{source="landings"} ')).toBe(3)
       expect(countOf(said, 'lockstep_push_waiting_events{source="landings"} ')).toBe(0)
       expect(countOf(said, 'lockstep_push_fold_seconds_count{source="landings"} ')).toBeGreaterThanOrEqual(4)
     })

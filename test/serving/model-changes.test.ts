@@ -69,6 +69,20 @@ describe('the champion over HTTP', () => {
       { action: 'remove', alias: 'champion', from: 1, to: null, reason: 'over' },
       { action: 'rollback', alias: 'champion', from: 2, to: 1, reason: null },
     ])
+    const audited = await ask(url, '/v1/audit?what=model&limit=2')
+    expect(audited.body).toMatchObject({
+      records: [
+        { actor: 'http', action: 'model.alias.remove', subject: 'delay', before: { version: 1 }, after: null, reason: 'over' },
+        { actor: 'http', action: 'model.rollback', before: { version: 2 }, after: { version: 1 }, requestId: expect.any(String) as string },
+      ],
+      next: expect.any(Number) as number,
+    })
+    const { next } = audited.body as unknown as { readonly next: number }
+    const older = await ask(url, `/v1/audit?what=delay&before=${next}&limit=1000`)
+    expect(older.body).toMatchObject({
+      records: expect.arrayContaining([expect.objectContaining({ action: 'model.alias' })]) as unknown,
+      next: null,
+    })
   })
 
   it('is not promoted with other features than it was trained on, unless the body says that it is meant', async () => {

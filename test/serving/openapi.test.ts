@@ -48,17 +48,20 @@ describe('the OpenAPI document', () => {
       const { parameters = [], responses = {} } = operationOf(method, path) ?? {}
       const taken = parameters.flatMap((parameter) => ('$ref' in parameter ? nameOf(parameter.$ref) : []))
       const isInfer = path.endsWith('/infer')
+      const isChange = method === 'POST' && (scope === 'push' || scope === 'admin')
       expect(taken, path).toEqual([
         ...(scope === null ? [] : ['X-Request-Timeout-Ms']),
         'X-Request-Id',
         'traceparent',
         ...(isInfer ? ['Inference-Header-Content-Length'] : []),
+        ...(isChange ? ['Idempotency-Key'] : []),
       ])
       for (const good of [status].flat()) {
         expect(Object.keys(responses[good]?.['headers'] ?? {}), path).toEqual([
           'x-request-id',
           'traceparent',
           ...(isInfer ? ['inference-header-content-length'] : []),
+          ...(isChange ? ['idempotency-replayed'] : []),
           ...(path === '/get-online-features' ? ['lockstep-degraded', 'lockstep-stale-ms', 'lockstep-late'] : []),
         ])
       }

@@ -7,7 +7,7 @@ import type { Catalog } from '../../../registry/catalog.ts'
 import { checkQuery } from '../check-query.ts'
 import { readBody } from '../body.ts'
 import type { AppDeps, Call, RouteAnswer } from '../context.ts'
-import { jsonAnswer } from '../context.ts'
+import { actorOf, jsonAnswer } from '../context.ts'
 
 const views = z.array(z.string()).max(1000).nullish()
 
@@ -33,7 +33,9 @@ export async function answerMaterialize(call: Call, deps: AppDeps): Promise<Rout
   const body = await readBody(call, deps.bodyLimitBytes, materializeSchema)
   const events = body.disable_event_timestamp ? null : rangeOf(body.start_ts, body.end_ts)
   const plans = plansOf(deps.catalog(), body.feature_views)
-  return await begin(call, deps, plans, async (plan) => stateOf(await deps.backfills.begin(plan, { events, chunks: undefined })))
+  return await begin(call, deps, plans, async (plan) =>
+    stateOf(await deps.backfills.begin(plan, { events, chunks: undefined, by: actorOf(call) })),
+  )
 }
 
 /** `POST /materialize-incremental`: brings each view up to what has arrived. */

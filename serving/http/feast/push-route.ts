@@ -5,6 +5,7 @@ import { readBody } from '../body.ts'
 import type { AppDeps, Call, RouteAnswer } from '../context.ts'
 import { jsonAnswer } from '../context.ts'
 import { maxEvents } from '../events-route.ts'
+import { withEventIds } from '../idempotent.ts'
 
 export const pushSchema = z.object({
   push_source_name: z.string(),
@@ -23,7 +24,10 @@ const feastCreated = new Set(['created', 'created_timestamp'])
 export async function answerPush(call: Call, deps: AppDeps): Promise<RouteAnswer> {
   const { push_source_name: name, df, to } = await readBody(call, deps.bodyLimitBytes, pushSchema)
   const source = deps.catalog().source(name)
-  const { accepted, duplicates } = await deps.intake.push(source, eventsOf(source, df), { to: targets[to], receivedAt: deps.clock() })
+  const { accepted, duplicates } = await deps.intake.push(source, withEventIds(call, eventsOf(source, df)), {
+    to: targets[to],
+    receivedAt: deps.clock(),
+  })
   deps.metrics.push.pushed(name, accepted, duplicates)
   return jsonAnswer(null)
 }

@@ -1,0 +1,80 @@
+import type { Kysely } from 'kysely'
+import { LockstepError } from '../kernel/errors.ts'
+import type { LockstepTables } from '../migrations/schema.ts'
+import type { Signing } from '../runtime/signing.ts'
+import { canonicalJson } from './canonical-json.ts'
+import type { Definition } from './definition.ts'
+import { displayName } from './definition.ts'
+import type { ModelContract } from './model-contract.ts'
+
+/** What the signature of a definition covers: all that it says, for its kind, name and version alone. The hash of its code is in the spec. */
+export function definitionFacts({ kind, name, version, fingerprint, spec, operational }: Definition): unknown[] {
+  return ['definition', kind, name, version, fingerprint, canonicalJson(spec), canonicalJson(operational)]
+}
+
+/** What of a model version is signed, and its signature. */
+export interface SignedModel {
+  readonly model: string
+  readonly version: number
+  readonly sha256: string
+  readonly service: string
+  readonly serviceFingerprint: string
+  readonly contract: ModelContract
+  readonly signature: string | null
+}
+
+/** What the signature of a model version covers: its bytes, by their SHA-256, and what they take and give, for its model and number alone. */
+export function modelFacts({ model, version, sha256, service, serviceFingerprint, contract }: SignedModel): unknown[] {
+  return ['model', model, version, sha256, service, serviceFingerprint, canonicalJson(contract)]
+}
+
+/** @throws LockstepError `SIGNATURE_INVALID` where keys are set and one of the definitions is not signed by one of them */
+export function requireSigned(signing: Signing | undefined, definitions: readonly Definition[]): void {
+  if (signing === undefined) return
+  const unsigned = definitions.filter((definition) => !signing.verify(definitionFacts(definition), definition.signature))
+  if (unsigned.length > 0) throw unsignedError(unsigned.map(displayName))
+}
+
+/** @throws LockstepError `SIGNATURE_INVALID` */
+export function requireSignedModel(signing: Signing | undefined, version: SignedModel): void {
+  if (signing === undefined || signing.verify(modelFacts(version), version.signature)) return
+  throw unsignedError([modelName(version)])
+}
+
+export async function signDefinition(
+  transaction: Kysely<LockstepTables>,
+  signing: Signing | undefined,
+  definition: Definition,
+): Promise<void> {
+  await transaction
+    .updateTable('lockstep.definitions')
+    .set({ signature: signing?.sign(definitionFacts(definition)) ?? null })
+    .where('kind', '=', definition.kind)
+    .where('name', '=', definition.name)
+    .where('version', '=', definition.version)
+    .execute()
+}
+
+export async function signModel(transaction: Kysely<LockstepTables>, signing: Signing, version: SignedModel): Promise<void> {
+  await transaction
+    .updateTable('lockstep.model_versions')
+    .set({ signature: signing.sign(modelFacts(version)) })
+    .where('model', '=', version.model)
+    .where('version', '=', version.version)
+    .execute()
+}
+
+export function modelName({ model, version }: Pick<SignedModel, 'model' | 'version'>): string {
+  return `model version "${model}@${version}"`
+}
+
+function unsignedError(what: readonly string[]): LockstepError {
+  const [first = '', ...more] = what
+  const others = more.length === 0 ? '' : ` and ${more.length} more`
+  return new LockstepError(
+    'SIGNATURE_INVALID',
+    `The ${first}${others} in the registry ${more.length === 0 ? 'is' : 'are'} not signed by a key of LOCKSTEP_SIGNING_KEY, so it was written without one or changed outside Lockstep; it is not run. ` +
+      'Apply the definitions file again, or push the model again, with the key set; or look at what is there and run "lockstep sign".',
+    { details: { unsigned: what } },
+  )
+}
