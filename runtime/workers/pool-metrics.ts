@@ -7,6 +7,8 @@ export interface PoolMetrics {
   /** Keeps what a worker had counted that is gone. */
   gone(metrics: readonly MetricJson[]): Promise<void>
   replaced(): void
+  /** One that did not answer was killed. */
+  silent(): void
   /** The text of all: of these workers, of those that are gone, and of the pool. */
   whole(workers: readonly (readonly MetricJson[])[]): Promise<string>
 }
@@ -26,6 +28,7 @@ export function createPoolMetrics(alive: () => number): PoolMetrics {
     }),
   )
   const replaced = new Counter({ name: 'lockstep_workers_replaced_total', help: 'Workers that died and were replaced.', registers })
+  const silent = new Counter({ name: 'lockstep_workers_silent_total', help: 'Workers that did not answer and were killed.', registers })
   /** Who asks while another one is being added gets what there is with it. */
   let kept: Promise<readonly MetricJson[]> = Promise.resolve([])
 
@@ -35,6 +38,7 @@ export function createPoolMetrics(alive: () => number): PoolMetrics {
       await kept
     },
     replaced: () => replaced.inc(),
+    silent: () => silent.inc(),
     async whole(workers) {
       const gone = await kept
       return await mergeMetrics([...workers, gone, asJson(await registry.getMetricsAsJSON())]).metrics()

@@ -14,6 +14,8 @@ export interface PoolOptions {
   readonly count: number
   readonly task: Omit<Task, 'lead' | 'warmMs'>
   readonly log: Logger
+  /** How often each is asked how it stands. Default: 2000. */
+  readonly lookMs?: number
 }
 
 /** Several processes behind one port. */
@@ -33,7 +35,9 @@ const warmMs = 10_000
 /** How long a worker may take to say how it stands. */
 const reportMs = 1000
 /** How often it is asked unasked: so much of its counts is lost at most if it is killed. */
-const lookMs = 2000
+const defaultLookMs = 2000
+/** One that has said nothing so many times in a row does not come back: something holds its only thread. Looks are counted, and not time, as the machine may have stood still. */
+const silentLooks = 5
 /** How long all may take to finish: less than a process that was told to end gives itself. */
 const closeMs = 27_000
 
@@ -43,19 +47,22 @@ interface Slot {
   listening: boolean
   latest: Report | null
   failures: number
+  /** How many looks in a row it has not answered. */
+  silent: number
 }
 
 /**
  * Runs workers behind one port, and replaces those that die. The pool's process accepts connections and hands them out in turn: callers keep theirs for long,
  * so that costs next to nothing for a request, all workers get as many, and what waits to be accepted outlives a worker.
  */
-export function createWorkerPool({ file, count, task, log }: PoolOptions): WorkerPool {
+export function createWorkerPool({ file, count, task, log, lookMs = defaultLookMs }: PoolOptions): WorkerPool {
   const slots = Array.from({ length: count }, (_, i): Slot => ({
     lead: i === 0,
     worker: null,
     listening: false,
     latest: null,
     failures: 0,
+    silent: 0,
   }))
   const metrics = createPoolMetrics(() => slots.filter(({ listening }) => listening).length)
   const asked = new Map<number, { readonly slot: Slot; readonly answer: (report: Report | null) => void }>()
@@ -103,6 +110,7 @@ export function createWorkerPool({ file, count, task, log }: PoolOptions): Worke
         return
       case 'report':
         slot.latest = message.report
+        slot.silent = 0
         asked.get(message.id)?.answer(message.report)
         return
       case 'whole':
@@ -118,6 +126,7 @@ export function createWorkerPool({ file, count, task, log }: PoolOptions): Worke
     slot.worker = null
     slot.listening = false
     slot.latest = null
+    slot.silent = 0
     for (const { slot: of, answer } of asked.values()) if (of === slot) answer(null)
     if (latest !== null) await metrics.gone(latest.metrics)
     refused(new LockstepError('INTERNAL', `A worker ended with ${signal ?? code ?? 'no code'} before it listened.`))
@@ -164,6 +173,20 @@ export function createWorkerPool({ file, count, task, log }: PoolOptions): Worke
     }
   }
 
+  /** A worker whose event loop stands still answers nobody, and holds connections that others could answer. */
+  function endSilent(): void {
+    for (const slot of slots) {
+      if (!slot.listening || ++slot.silent <= silentLooks) continue
+      log.error(
+        { worker: slot.worker?.process.pid, seconds: Math.round((slot.silent * lookMs) / 1000) },
+        'a worker does not answer, and is killed',
+      )
+      metrics.silent()
+      slot.listening = false
+      slot.worker?.process.kill('SIGKILL')
+    }
+  }
+
   async function close(): Promise<void> {
     closing = true
     for (const timer of timers) clearTimeout(timer)
@@ -185,6 +208,7 @@ export function createWorkerPool({ file, count, task, log }: PoolOptions): Worke
       for (const slot of slots) fork(slot, false)
       const address = await starting
       const timer = setInterval(() => {
+        endSilent()
         underWay ??= look().finally(() => (underWay = null))
         underWay.catch(() => undefined)
       }, lookMs)
