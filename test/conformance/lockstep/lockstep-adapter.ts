@@ -1,18 +1,15 @@
-import { fork } from 'node:child_process'
-import { once } from 'node:events'
 import { readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { asyncBufferFromFile, parquetReadObjects } from 'hyparquet'
 import { compressors } from 'hyparquet-compressors'
-import { bareEnvironment } from '../../bare-environment.ts'
 import { formatTimestamp } from '../../../kernel/time.ts'
+import { oneProcess } from '../../cli/one-process.ts'
 import type { Environment, Running } from '../../cli/run-lockstep.ts'
 import { start, whenReady } from '../../cli/run-lockstep.ts'
 import type { Adapter, Row, Served } from '../adapter.ts'
 import { Refused } from '../adapter.ts'
 import type { Json } from '../exact-json.ts'
 import { exact, parseExact } from '../exact-json.ts'
-import type { Ran } from './command-process.ts'
 
 /**
  * Lockstep through its command line and over HTTP. Commands run in one process that stays, since starting one takes far longer than what it does here; the
@@ -22,10 +19,7 @@ import type { Ran } from './command-process.ts'
  * @param folder for what it writes
  */
 export async function createLockstepAdapter(env: Environment, folder: string): Promise<Adapter> {
-  const child = fork(join(import.meta.dirname, 'command-process.ts'), {
-    env: { ...bareEnvironment, ...env },
-    execArgv: [],
-  })
+  const commands = oneProcess(env)
   let server: { readonly url: string; readonly process: Running } | null = null
   let defined = 0
   /** The token of the last push, which all reads come after. */
@@ -34,8 +28,7 @@ export async function createLockstepAdapter(env: Environment, folder: string): P
   let first: readonly string[] | null = null
 
   async function lockstep(...words: readonly string[]): Promise<string> {
-    child.send([...words, '--json'])
-    const [{ exitCode, out, err }] = (await once(child, 'message')) as [Ran]
+    const { exitCode, out, err } = await commands.lockstep(...words, '--json')
     if (exitCode === 0) return out
     const { error } = JSON.parse(err) as { readonly error: { readonly code: string; readonly message: string } }
     if (error.code === 'INTERNAL') throw new Error(`lockstep ${words.join(' ')}: ${error.message}`)
@@ -122,9 +115,7 @@ export async function createLockstepAdapter(env: Environment, folder: string): P
     },
     async close() {
       await stopServer()
-      const exited = once(child, 'exit')
-      child.disconnect()
-      await exited
+      await commands.close()
     },
   }
 }

@@ -1,4 +1,4 @@
-import { run } from '../../../cli/run.ts'
+import { run } from '../../cli/run.ts'
 
 // The command line as a process that stays: it is sent the words of a command, runs them as bin/lockstep does, and sends back what came of it.
 
