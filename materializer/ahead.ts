@@ -1,6 +1,7 @@
 import type { Frontier } from '../kernel/frontier.ts'
 import { endOf } from '../kernel/frontier.ts'
 import type { ViewPlan } from '../kernel/view-plan.ts'
+import { currentXmax } from '../online/marker-owner.ts'
 import type { Database } from '../runtime/database.ts'
 import { mismatch } from './begin-view.ts'
 
@@ -30,12 +31,6 @@ export function createAheadWatch(db: Pick<Database, 'query'>, plan: ViewPlan): A
 /** @param end `endOf` what the store holds @throws LockstepError `STORE_MISMATCH` where the database, asked later, has not come so far */
 export function refuseAhead(plan: ViewPlan, end: number, xmax: number): void {
   if (end > xmax) throw mismatch(plan, `up to transaction ${end}, and this database has only come to ${xmax} (it was restored or moved)`)
-}
-
-/** One past the last transaction that has ended. Those that are open may be beyond it. */
-export async function currentXmax(db: Pick<Database, 'query'>): Promise<number> {
-  const [row] = await db.query<{ xmax: string }>('SELECT pg_snapshot_xmax(pg_current_snapshot())::text AS xmax')
-  return Number(row?.xmax)
 }
 
 /**

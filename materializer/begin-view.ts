@@ -2,11 +2,11 @@ import { LockstepError } from '../kernel/errors.ts'
 import type { ViewPlan } from '../kernel/view-plan.ts'
 import type { Marker } from '../online/marker.ts'
 import { firstMarker, markerKey, readMarker, sameOrigin, writeMarker } from '../online/marker.ts'
+import { knowsRun } from '../online/marker-owner.ts'
 import type { OnlineStore } from '../online/store.ts'
 import type { Database } from '../runtime/database.ts'
 import { faultPoint } from '../runtime/fault-point.ts'
 import type { Run } from './runs.ts'
-import { knowsRun } from './runs.ts'
 import { underRebuildLock } from './view-lock.ts'
 
 /**

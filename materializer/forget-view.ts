@@ -2,10 +2,11 @@ import { LockstepError } from '../kernel/errors.ts'
 import type { DefinitionId } from '../kernel/view-spec.ts'
 import type { Marker } from '../online/marker.ts'
 import { readMarker } from '../online/marker.ts'
+import { knowsRun } from '../online/marker-owner.ts'
 import type { OnlineStore } from '../online/store.ts'
 import type { Database } from '../runtime/database.ts'
 import { endRemoval } from './removals.ts'
-import { forgetRuns, knowsRun } from './runs.ts'
+import { forgetRuns } from './runs.ts'
 
 /**
  * Removes at once what the store holds of a view, and the record of how it came there: from then on it answers as one that was never materialized. A run that is under

@@ -85,17 +85,6 @@ function cursorColumns({ column, to, readAll }: NonNullable<RunOutcome['cursor']
   return { cursor_column: column, cursor_to: to === null ? null : String(to), read_all: readAll }
 }
 
-/** Whether this database knows the run: one with this id that began at this very millisecond. */
-export async function knowsRun(db: Pick<Database, 'kysely'>, run: Run): Promise<boolean> {
-  const found = await db.kysely
-    .selectFrom('lockstep.materialization_runs')
-    .select('id')
-    .where('id', '=', run.id)
-    .where('started_at', '=', run.startedAt)
-    .executeTakeFirst()
-  return found !== undefined
-}
-
 /** Forgets the backfills of the view too: one that runs has lost the view. */
 export async function forgetRuns(db: Pick<Database, 'kysely'>, view: string, store: string): Promise<void> {
   await db.kysely.deleteFrom('lockstep.materialization_runs').where('view', '=', view).where('store', '=', store).execute()

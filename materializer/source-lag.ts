@@ -7,7 +7,7 @@ import { readSourceTable } from '../offline/source-table.ts'
 import type { OnlineStore } from '../online/store.ts'
 import type { Database } from '../runtime/database.ts'
 import { sqlIdentifier, sqlText } from '../runtime/sql.ts'
-import { currentXmax } from './ahead.ts'
+import { currentXmax } from '../online/marker-owner.ts'
 import { uncovered } from './uncovered.ts'
 
 /** Waiting rows are counted up to this many. */

@@ -6,7 +6,8 @@ import { readHeader } from '../kernel/stored-state.ts'
 import { ofEntity } from '../kernel/too-many-categories.ts'
 import type { ViewPlan } from '../kernel/view-plan.ts'
 import type { DefinitionId } from '../kernel/view-spec.ts'
-import type { OnlineKey, OnlineStore } from './store.ts'
+import type { OnlineKey } from './store.ts'
+import type { HoldingStore } from './whole-view.ts'
 import { requireWhole } from './whole-view.ts'
 
 export interface OnlineRequest {
@@ -36,7 +37,7 @@ export interface OnlineAnswer {
  * @throws LockstepError `NOT_READY` where a state is absent and the store does not hold its view whole, or one of its servers was emptied; `REDIS_UNAVAILABLE`, `STATE_VERSION`, `STATE_CORRUPT`; `TOO_MANY_CATEGORIES` naming the entity
  */
 export async function readOnline(
-  store: Pick<OnlineStore, 'read'>,
+  store: HoldingStore,
   requests: readonly OnlineRequest[],
   asOf: number,
   behind = true,
@@ -93,7 +94,7 @@ function answersOf(
  * @returns the views that were set back after a failover
  */
 async function readLacked(
-  store: Pick<OnlineStore, 'read'>,
+  store: HoldingStore,
   requests: readonly OnlineRequest[],
   keys: readonly OnlineKey[],
   stored: (Buffer | null)[],

@@ -2,9 +2,17 @@ import { LockstepError } from '../kernel/errors.ts'
 import type { ErrorCode } from '../kernel/errors.ts'
 import type { ViewPlan } from '../kernel/view-plan.ts'
 import type { DefinitionId } from '../kernel/view-spec.ts'
+import { isPassing } from '../runtime/is-passing.ts'
 import type { Marker } from './marker.ts'
+import type { MarkerOwner } from './marker-owner.ts'
 import { markerKey, tryMarkers } from './marker.ts'
 import type { OnlineStore } from './store.ts'
+
+/** A store, and the database whose views it may hold. */
+export interface HoldingStore extends Pick<OnlineStore, 'read' | 'parts'> {
+  /** Absent: any database's. */
+  readonly owner?: MarkerOwner
+}
 
 /**
  * Has the store say that it holds the views whole. A state that is absent means that its entity was never seen only where it does: in a store that was emptied, or that is
@@ -13,10 +21,10 @@ import type { OnlineStore } from './store.ts'
  * @returns those of the views that were set back after a failover: of these, too, an absent state means nothing, until the next run has ended
  * @throws LockstepError `NOT_READY` naming the view; `STATE_CORRUPT`, `STATE_VERSION` where what the store says of it cannot be read
  */
-export async function requireWhole(store: Pick<OnlineStore, 'read'>, views: readonly ViewPlan[]): Promise<ReadonlySet<DefinitionId>> {
+export async function requireWhole(store: HoldingStore, views: readonly ViewPlan[]): Promise<ReadonlySet<DefinitionId>> {
   const markers = await markersOf(store, views)
   // of its parts a read that is sure looks at those alone that it asks
-  const [lack] = await lacksBy(store, views, markers, false)
+  const [lack] = await lacksBy(store, views, markers, { emptied: false })
   if (lack !== undefined) throw new LockstepError(lack.code, lack.problem, { details: { view: lack.view } })
   return new Set(views.flatMap(({ id }, i) => ((markers[i] as Marker).setBack === true ? [id] : [])))
 }
@@ -26,11 +34,13 @@ export interface Lack {
   readonly code: ErrorCode
   /** A sentence that says what to do. */
   readonly problem: string
+  /** Only states of one server are gone; what others hold is right. */
+  readonly partial?: true
 }
 
 /** The views that the store does not hold whole. */
-export async function lacksOf(store: Pick<OnlineStore, 'read' | 'parts'>, views: readonly ViewPlan[]): Promise<Lack[]> {
-  return await lacksBy(store, views, await markersOf(store, views), (await store.parts?.lost()) === true)
+export async function lacksOf(store: HoldingStore, views: readonly ViewPlan[]): Promise<Lack[]> {
+  return await lacksBy(store, views, await markersOf(store, views), { emptied: (await store.parts?.lost()) === true, anew: true })
 }
 
 type FoundMarker = Marker | LockstepError | null
@@ -43,19 +53,44 @@ async function markersOf(store: Pick<OnlineStore, 'read'>, views: readonly ViewP
 }
 
 async function lacksBy(
-  store: Pick<OnlineStore, 'read'>,
+  store: HoldingStore,
   views: readonly ViewPlan[],
   markers: readonly FoundMarker[],
-  emptied: boolean,
+  { emptied, anew = false }: { readonly emptied: boolean; readonly anew?: boolean },
 ): Promise<Lack[]> {
-  const lacks = views.map(async (plan, i): Promise<Lack[]> => {
-    const marker = markers[i] ?? (await whatIsInstead(store, plan.id))
-    if (marker instanceof LockstepError) return [{ view: plan.id, code: marker.code, problem: marker.message }]
-    const problem = lackOf(plan, marker) ?? (emptied ? emptiedIn(plan) : null)
-    return problem === null ? [] : [{ view: plan.id, code: 'NOT_READY', problem }]
+  const foreign = await foreignAmong(store, views, markers, anew)
+  const lacks = views.map(async ({ id, fingerprint }, i): Promise<Lack[]> => {
+    const marker = markers[i] ?? (await whatIsInstead(store, id))
+    if (marker instanceof LockstepError) return [{ view: id, code: marker.code, problem: marker.message }]
+    const problem = foreign.get(id) ?? lackOf(id, fingerprint, marker)
+    if (problem !== null) return [{ view: id, code: 'NOT_READY', problem }]
+    return emptied ? [{ view: id, code: 'NOT_READY', problem: emptiedIn(id), partial: true }] : []
   })
   return (await Promise.all(lacks)).flat()
 }
+
+/** Why views are not those of the store's owner. */
+async function foreignAmong(
+  { owner }: HoldingStore,
+  views: readonly ViewPlan[],
+  markers: readonly FoundMarker[],
+  anew: boolean,
+): Promise<ReadonlyMap<DefinitionId, string>> {
+  const marked = views.flatMap(({ id }, i) => {
+    const marker = markers[i] ?? null
+    return marker === null || marker instanceof LockstepError ? [] : [{ view: id, marker }]
+  })
+  if (owner === undefined || marked.length === 0) return noneForeign
+  try {
+    const why = await owner.foreign(marked, anew)
+    return new Map(marked.flatMap(({ view }, i) => (why[i] == null ? [] : [[view, why[i]] as const])))
+  } catch (error) {
+    if (!isPassing(error)) throw error
+    return new Map(marked.map(({ view }) => [view, unknownOwner(view)]))
+  }
+}
+
+const noneForeign: ReadonlyMap<DefinitionId, string> = new Map()
 
 /** Where a marker is absent: whether another program's value lies under its key, which an ordinary read takes for nothing. */
 async function whatIsInstead(store: Pick<OnlineStore, 'read'>, view: DefinitionId): Promise<LockstepError | null> {
@@ -69,12 +104,16 @@ async function whatIsInstead(store: Pick<OnlineStore, 'read'>, view: DefinitionI
   return null
 }
 
-function emptiedIn({ id }: ViewPlan): string {
+function unknownOwner(id: DefinitionId): string {
+  return `The view "${id}" was begun in this online store since the database was last reached, so it is not known whether it is of this database: wait for the database, or bring it back.`
+}
+
+function emptiedIn(id: DefinitionId): string {
   return `The view "${id}" has lost states: a server of the Redis Cluster was emptied. Wait for a worker that fills it again, or run "lockstep materialize ${id}".`
 }
 
 /** Why the store does not hold the view whole; null where it does. */
-function lackOf({ id, fingerprint }: ViewPlan, marker: Marker | null): string | null {
+function lackOf(id: DefinitionId, fingerprint: string, marker: Marker | null): string | null {
   if (marker?.removing === true)
     return `The view "${id}" is being rebuilt in this online store: wait for it, or, where that was stopped, for a worker that goes on with it, or run "lockstep materialize ${id}".`
   // Its first run has begun and not ended.

@@ -9,13 +9,15 @@ import type { DefinitionId } from '../kernel/view-spec.ts'
 import type { HistoryRequest } from '../offline/history.ts'
 import { readOnline, storedAnswer } from '../online/read.ts'
 import type { OnlineAnswer } from '../online/read.ts'
-import type { OnlineStore } from '../online/store.ts'
+import type { HoldingStore } from '../online/whole-view.ts'
+import { requireWhole } from '../online/whole-view.ts'
 import type { AwaitPushedDeps, Pushed } from './await-pushed.ts'
 import { awaitPushed } from './await-pushed.ts'
 import { within } from './deadline.ts'
 import type { LateViews } from './late-views.ts'
 import type { ServedEntity } from './entity-parser.ts'
 import type { RecentStates } from './recent-states.ts'
+import type { OnlineViews } from './online-views.ts'
 import { namingIndex } from './unanswered-entity.ts'
 import type { ReadOrigin } from './read-origins.ts'
 import { originsOf } from './read-origins.ts'
@@ -24,7 +26,9 @@ import type { WhenUnavailable } from './when-unavailable.ts'
 import { isAway, unavailableAnswer } from './when-unavailable.ts'
 
 export interface FeatureReaderDeps {
-  readonly store: Pick<OnlineStore, 'read'>
+  readonly store: HoldingStore
+  /** Absent: each view is taken for whole whose states are there. */
+  readonly views?: Pick<OnlineViews, 'holds' | 'noteFailure'>
   /** Whether a view is kept in the online store; one that is not is answered from the offline history. */
   readonly isOnline: (view: DefinitionId) => boolean
   /** The offline history, by index of the requests: one state of the data for all of them, of which `onSeen` is told the transactions. */
@@ -267,9 +271,11 @@ class OnlineReading {
   }
 
   #readStore(behind: boolean): Promise<OnlineAnswer[]> {
-    const { store, recent, onStoreError } = this.#deps
+    const { store, views, recent, onStoreError } = this.#deps
     const begun = recent?.begin()
-    const reading = readOnline(store, this.requests, this.asOf, behind)
+    const unsure = views === undefined ? null : this.#notHeld(views)
+    const read = (): Promise<OnlineAnswer[]> => readOnline(store, this.requests, this.asOf, behind)
+    const reading = unsure === null ? read() : requireWhole(store, unsure).then(read)
     const noted =
       begun === undefined
         ? reading
@@ -278,10 +284,18 @@ class OnlineReading {
             return answers
           })
     return noted.catch((cause: unknown) => {
+      views?.noteFailure(cause)
       const error = namingIndex(this.#service, this.#entities, cause)
       onStoreError?.(error)
       throw error
     })
+  }
+
+  /** The views of which it is not known that the store holds them; null, most often: there is none. */
+  #notHeld(views: Pick<OnlineViews, 'holds'>): ViewPlan[] | null {
+    let unsure: ViewPlan[] | null = null
+    for (const [u, { plan }] of this.#service.uses.entries()) if (this.online[u] === true && !views.holds(plan)) (unsure ??= []).push(plan)
+    return unsure
   }
 
   /** What is answered while the store is away. */

@@ -7,6 +7,7 @@ import { readHistory } from '../offline/history.ts'
 import { writtenKeys } from '../offline/written-keys.ts'
 import type { ViewPlan } from '../kernel/view-plan.ts'
 import type { OnlineStore } from '../online/store.ts'
+import { createMarkerOwner } from '../online/marker-owner.ts'
 import { watchedStore } from '../online/watched-store.ts'
 import type { Catalog } from '../registry/catalog.ts'
 import { parseLoadRequest } from '../registry/load-request.ts'
@@ -93,6 +94,7 @@ export function createServer(options: ServerOptions): LockstepServer {
   const late = createLateViews((view) => catalog.current().online.has(view), options.clock)
   const views = createOnlineViews(metrics.onlineViews, log, late, () => options.defaultAsOf ?? options.clock())
   const readCatalogOf = createReadCatalogs(() => views.complete)
+  const owner = createMarkerOwner(needDatabase)
   const gateway = createGateway(options.config, { log, registry: options.metrics })
   const limitHistory = createLimit(historyLimit)
   const drained = new AbortController()
@@ -158,11 +160,13 @@ export function createServer(options: ServerOptions): LockstepServer {
     readCatalog: () => readCatalogOf(catalog.current()),
     reader: byPlan(({ online }: Catalog) => ({
       store: {
+        owner,
         read(keys, how) {
           const open = needStore()
           return gateway.store.run(() => open.read(keys, how))
         },
       },
+      views,
       recent,
       late,
       onStoreError: metrics.onlineError,
@@ -248,9 +252,11 @@ export function createServer(options: ServerOptions): LockstepServer {
   function readiness(): Readiness {
     const reasons: string[] = []
     const warnings = [...models.failures, ...views.warnings, ...transforms.warnings, ...(tls?.warnings() ?? [])]
+    const storeNeeded = (options.whenUnavailable ?? 'error') === 'error' ? reasons : warnings
     if (closing) reasons.push('The server is shutting down.')
     // where something else is given, it is ready without the store
-    if (store.failure !== null) ((options.whenUnavailable ?? 'error') === 'error' ? reasons : warnings).push(store.failure)
+    if (store.failure !== null) storeNeeded.push(store.failure)
+    else if (catalog.loaded !== null && views.failure !== null) storeNeeded.push(views.failure)
     const registry = database.failure ?? catalog.failure
     if (!gateway.keys.known && registry === null) reasons.push('The API keys are not loaded yet.')
     if (catalog.loaded === null) reasons.push(registry ?? 'The registry is not loaded yet.')
@@ -306,7 +312,9 @@ export function createServer(options: ServerOptions): LockstepServer {
   }
 
   async function checkViews(): Promise<void> {
-    if (store.value !== null && store.failure === null && catalog.loaded !== null) await views.check(store.value, catalog.loaded)
+    if (store.value !== null && store.failure === null && catalog.loaded !== null)
+      await views.check({ ...store.value, owner }, catalog.loaded)
+    noteReady()
   }
 
   async function shutDown(): Promise<void> {

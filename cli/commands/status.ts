@@ -9,6 +9,7 @@ import { materializationStatus } from '../../materializer/status.ts'
 import type { ViewFreshness } from '../../materializer/view-freshness.ts'
 import type { OnlineStore } from '../../online/store.ts'
 import { streamStatus } from '../../materializer/streams/stream-status.ts'
+import { createMarkerOwner } from '../../online/marker-owner.ts'
 import { lacksOf } from '../../online/whole-view.ts'
 import type { Command } from '../command.ts'
 import type { Context } from '../context.ts'
@@ -33,7 +34,7 @@ export const statusCommand: Command = {
     const { views: freshness, oldestWriter } = await readFreshness(db, store, catalog, Date.now() * 1000)
     const late = freshness.flatMap((view) => view.late ?? [])
     const served = [...catalog.online].flatMap((id) => catalog.views.get(id) ?? [])
-    const notReady = store === null ? [] : await lacksOf(store, served)
+    const notReady = store === null ? [] : await lacksOf({ ...store, owner: createMarkerOwner(() => db) }, served)
     const removing = identity === null ? [] : await pendingRemovals(db, identity)
     const erasing = await pendingErasures(db)
     const runs = (await materializationStatus(db, Date.now())).filter((run) => identity === null || run.store === identity)

@@ -1,7 +1,9 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { readMarker, writeMarker } from '../../online/marker.ts'
+import { readMarker, removeMarker, writeMarker } from '../../online/marker.ts'
 import { applyChanges } from '../../registry/apply.ts'
-import { nextServingSet } from './definitions.ts'
+import { openPostgres } from '../../runtime/open-postgres.ts'
+import { testDatabase } from '../services/index.ts'
+import { nextServingSet, servingSet } from './definitions.ts'
 import { until } from './gate.ts'
 import type { World } from './world.ts'
 import { ask, createWorld } from './world.ts'
@@ -80,6 +82,43 @@ describe.each(['redis', 'embedded'] as const)('a server over the %s store', (kin
     )
   })
 
+  it("answers nothing of another database's views, also of what is pushed, and is not ready", async () => {
+    const other = await testDatabase()
+    const db = openPostgres(other.url)
+    await applyChanges(db, servingSet)
+    const { url: there, server } = await world.serve({ database: async () => openPostgres(other.url) })
+    try {
+      await until(async () => (await ask(there, '/readyz')).body.reasons?.some((reason) => reason.includes('holds none')) ?? false)
+      const event = { airport: 'ORD', at: '2001-07-01T11:40:00Z', delay: 5, amount: null, count: null, city: null, open: null, vec: null }
+      const pushed = await ask(there, '/v1/sources/landings/events?wait=online', { events: [event] })
+      expect([pushed.status, JSON.parse(pushed.text)]).toMatchObject([200, { accepted: 1, online: false }])
+      for (const airport of ['ATL', 'ORD', 'nowhere']) {
+        const answer = await ask(there, '/v1/features', { service: 'flight', entities: [{ airport, distance: 1 }] })
+        expect([answer.status, answer.body.error.code]).toEqual([503, 'NOT_READY'])
+      }
+      const { status, body } = await ask(there, '/readyz')
+      expect([status, body.reasons]).toEqual([503, ['The online store holds none of the views that are served from it.']])
+      expect(body.warnings?.find((warning) => warning.includes('"airport_delays@1"'))).toContain('is of another database')
+    } finally {
+      await server.close()
+      await db.close()
+      await other.drop()
+    }
+  })
+
+  it('answers no state of a view whose marker is gone, though the state is there', async () => {
+    const { store } = world
+    const marker = await readMarker(store, 'airport_delays@1')
+    if (marker === null) throw new Error('it was materialized')
+    const asked = async () => (await ask(url, '/v1/features', { service: 'flight', entities: [{ airport: 'ATL', distance: 1 }] })).status
+    expect(await asked()).toBe(200)
+    await removeMarker(store, 'airport_delays@1', marker)
+    await until(async () => (await asked()) === 503)
+    expect(await writeMarker(store, 'airport_delays@1', marker, null)).toBe(true)
+    expect(await asked()).toBe(200)
+    await until(async () => (await about('airport_delays@1')).length === 0)
+  })
+
   it('warns of a view that another definition made, and of a store that was emptied', async () => {
     const { store } = world
     const marker = await readMarker(store, 'airport_delays@1')
@@ -90,5 +129,9 @@ describe.each(['redis', 'embedded'] as const)('a server over the %s store', (kin
     await store.removeView('airport_delays@1')
     await until(async () => (await about('airport_delays@1')).some((warning) => warning.includes('not materialized')))
     expect(await gauge('airport_delays@1')).toBe('0')
+    // one of several: the others are answered
+    expect((await ask(url, '/readyz')).status).toBe(200)
+    await store.removeView('airport_required@1')
+    await until(async () => (await ask(url, '/readyz')).status === 503)
   })
 })
