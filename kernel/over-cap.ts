@@ -3,7 +3,7 @@ import type { EntityKey } from './entity-key.ts'
 import { LockstepError } from './errors.ts'
 import { showKey } from './show-key.ts'
 import type { StoredHeader } from './stored-state.ts'
-import { readHeader } from './stored-state.ts'
+import { readHeader, sealed } from './stored-state.ts'
 import type { ViewPlan } from './view-plan.ts'
 
 /** The first byte of a body that stands in the place of a state that was too large; no state begins with it. */
@@ -25,11 +25,12 @@ export function withinCap(plan: ViewPlan, stored: Buffer, moment: number): { rea
   if (maxStateBytes === null || stored.length <= maxStateBytes) return { stored, over: null }
   const over = { bytes: stored.length, moment }
   const writer = new ByteWriter(64)
-  writer.raw(stored.subarray(0, readHeader(stored, plan.id).bodyAt))
+  const { headEnd, bodyAt } = readHeader(stored, plan.id)
+  writer.raw(stored.subarray(0, bodyAt))
   writer.byte(overCapFlag)
   writer.uint(over.bytes)
   writer.int(over.moment)
-  return { stored: writer.bytes(), over }
+  return { stored: sealed(writer, headEnd), over }
 }
 
 /** What stands in the place of a state that was too large; null where a state is stored. */

@@ -1,4 +1,6 @@
+import type { ByteReader } from './binary.ts'
 import { ByteWriter, passingReader } from './binary.ts'
+import { checkSum } from './check-sum.ts'
 import { LockstepError } from './errors.ts'
 import type { Frontier } from './frontier.ts'
 import { readFrontier, writeFrontier } from './frontier.ts'
@@ -9,40 +11,63 @@ import type { ViewPlan } from './view-plan.ts'
 /**
  * What an online store keeps under (view version, entity):
  *
- *     head     byte 0       format version (3)
+ *     head     byte 0       format version (4)
  *              then         arrival frontier: `below`, most often 4 or 5 bytes, and the ranges beyond it; most often one byte says that there are none
+ *     then     4 bytes      check sum of all else (`checkSum`), little-endian
  *     then     8 bytes      high-water mark H: float64 epoch microseconds, -Infinity where nothing is folded
  *     then                  canonical body (`EntityState.encode`)
  *
  * The frontier is the set of transactions of which every row of this entity is folded or pending, and no other row is. Writers compare the head and set the whole.
+ * Format 3 is the same without a check sum: it is read, and the next write of the state is of this one.
  */
-export const storedFormat = 3
+const storedFormat = 4
+const withoutSum = 3
+const sumBytes = 4
 /** Formats to come stay below the letters and digits that other programs' values begin with. */
 const greatestFormat = 31
 const highWaterBytes = 8
 const leastBytes = 1 + 1 + 1 + highWaterBytes
 /** At most, before the body, where the frontier has no ranges. Ranges come and go: a few bytes each for what was pushed since the last run. */
-export const storedHeaderBytes = 1 + intBytes(Number.MAX_SAFE_INTEGER) + 1 + highWaterBytes
+export const storedHeaderBytes = 1 + intBytes(Number.MAX_SAFE_INTEGER) + 1 + sumBytes + highWaterBytes
 
 const scratch = new ByteWriter(4096)
 
 export function encodeStored(state: EntityState, frontier: Frontier): Buffer {
   scratch.reset()
-  scratch.byte(storedFormat)
-  writeFrontier(scratch, frontier)
+  const headEnd = beginStored(scratch, frontier)
   scratch.float64(state.highWater)
   state.encode(scratch)
-  return scratch.bytes()
+  return sealed(scratch, headEnd)
+}
+
+/** Writes the head, and leaves room for the check sum. @returns where the head ends */
+export function beginStored(writer: ByteWriter, frontier: Frontier): number {
+  writer.byte(storedFormat)
+  writeFrontier(writer, frontier)
+  return writer.skip(sumBytes)
+}
+
+/** What was written since `beginStored`, with its check sum. */
+export function sealed(writer: ByteWriter, headEnd: number): Buffer {
+  const bytes = writer.bytes()
+  bytes.writeUInt32LE(sumOf(bytes, headEnd), headEnd)
+  return bytes
+}
+
+function sumOf(bytes: Uint8Array, headEnd: number): number {
+  return checkSum(bytes, headEnd + sumBytes, bytes.length, checkSum(bytes, 0, headEnd, 0))
 }
 
 export interface StoredHeader {
   readonly frontier: Frontier
   readonly highWater: number
+  /** Where the head ends. */
+  readonly headEnd: number
   /** Where the body begins. */
   readonly bodyAt: number
 }
 
-/** @throws LockstepError `STATE_VERSION` for bytes of another format, `STATE_CORRUPT` for bytes that are not ours */
+/** @throws LockstepError `STATE_VERSION` for bytes of another format, `STATE_CORRUPT` for bytes that are not ours, or are damaged (`isDamaged`) */
 export function readHeader(bytes: Uint8Array, what: string): StoredHeader {
   if (bytes.length < leastBytes) {
     throw new LockstepError(
@@ -57,30 +82,82 @@ export function readHeader(bytes: Uint8Array, what: string): StoredHeader {
       `The online state of "${what}" begins with a byte ${format}, which no build writes; another program may write to this store. Materialize the view again.`,
     )
   }
-  if (format !== storedFormat) {
+  if (format !== storedFormat && format !== withoutSum) {
     throw new LockstepError(
       'STATE_VERSION',
       `The online state of "${what}" has format ${format}, and this build reads ${storedFormat}; use the build that wrote it, or rebuild the view (lockstep materialize --rebuild).`,
     )
   }
   const reader = passingReader(bytes, 1)
-  const frontier = readFrontier(reader)
-  return { frontier, highWater: reader.float64(), bodyAt: reader.offset }
+  const frontier = format === storedFormat ? frontierOf(reader, what) : readFrontier(reader)
+  const headEnd = reader.offset
+  if (format === storedFormat) {
+    // a frontier that is damaged may seem to end anywhere
+    if (headEnd + sumBytes + highWaterBytes > bytes.length || sumIn(bytes, headEnd) !== sumOf(bytes, headEnd)) throw damaged(what)
+    reader.skip(sumBytes)
+  }
+  return { frontier, highWater: reader.float64(), headEnd, bodyAt: reader.offset }
+}
+
+function frontierOf(reader: ByteReader, what: string): Frontier {
+  try {
+    return readFrontier(reader)
+  } catch {
+    throw damaged(what)
+  }
+}
+
+function damaged(what: string): LockstepError {
+  return new LockstepError(
+    'STATE_CORRUPT',
+    `An online state of "${what}" is damaged: its check sum does not fit. It is not answered; the next run that writes it makes it anew from all its rows.`,
+    { details: { view: what, damaged: true } },
+  )
+}
+
+function sumIn(bytes: Uint8Array, at: number): number {
+  return (
+    ((bytes[at] as number) | ((bytes[at + 1] as number) << 8) | ((bytes[at + 2] as number) << 16) | ((bytes[at + 3] as number) << 24)) >>> 0
+  )
+}
+
+/** The format of readable bytes that an earlier build wrote; null where this one did. */
+export function earlierFormat(bytes: Uint8Array): number | null {
+  return bytes[0] === storedFormat ? null : (bytes[0] as number)
+}
+
+/** Whether it says that stored bytes are not what was once written. */
+export function isDamaged(error: unknown): error is LockstepError {
+  return error instanceof LockstepError && error.code === 'STATE_CORRUPT' && error.details['damaged'] === true
+}
+
+/** null where the bytes are damaged: they count as none. @throws as `readHeader` otherwise */
+export function soundHeader(bytes: Uint8Array, what: string): StoredHeader | null {
+  try {
+    return readHeader(bytes, what)
+  } catch (error) {
+    if (isDamaged(error)) return null
+    throw error
+  }
+}
+
+/** What compare-and-set is to expect where `bytes` were read: their head, or all of them where they are damaged. */
+export function expectedOf(bytes: Buffer, header: StoredHeader | null): Buffer {
+  return header === null ? Buffer.from(bytes) : headOf(bytes, header)
 }
 
 /** What of stored bytes compare-and-set compares: format and frontier. No head begins with another one. */
-export function headOf(bytes: Uint8Array, { bodyAt }: StoredHeader): Buffer {
+export function headOf(bytes: Uint8Array, { headEnd }: StoredHeader): Buffer {
   // a copy, so that it does not keep the whole state
-  return Buffer.from(bytes.subarray(0, bodyAt - highWaterBytes))
+  return Buffer.from(bytes.subarray(0, headEnd))
 }
 
 /** The same state under another frontier. */
 export function underFrontier(bytes: Uint8Array, { bodyAt }: StoredHeader, frontier: Frontier): Buffer {
   scratch.reset()
-  scratch.byte(storedFormat)
-  writeFrontier(scratch, frontier)
+  const headEnd = beginStored(scratch, frontier)
   scratch.raw(bytes.subarray(bodyAt - highWaterBytes))
-  return scratch.bytes()
+  return sealed(scratch, headEnd)
 }
 
 /** The state in stored bytes. @throws as `readHeader` */

@@ -5,7 +5,7 @@ import { readOverCap, withinCap, worthMaking } from '../kernel/over-cap.ts'
 import { namingKey } from '../kernel/show-key.ts'
 import type { EntityState, FoldRow } from '../kernel/state.ts'
 import type { StoredHeader } from '../kernel/stored-state.ts'
-import { encodeStored, headOf, readHeader, underFrontier } from '../kernel/stored-state.ts'
+import { encodeStored, expectedOf, soundHeader, underFrontier } from '../kernel/stored-state.ts'
 import type { ViewPlan } from '../kernel/view-plan.ts'
 import type { SourceRow } from '../offline/row-decoder.ts'
 import type { StateReader } from './state-reader.ts'
@@ -75,7 +75,8 @@ export async function foldStream(target: FoldTarget, stream: AsyncIterable<reado
 
 interface OpenEntity {
   readonly key: EntityKey
-  readonly stored: { readonly bytes: Buffer; readonly header: StoredHeader } | null
+  /** `header`: null where the state is damaged, and is to be made anew from all its rows. */
+  readonly stored: { readonly bytes: Buffer; readonly header: StoredHeader | null } | null
   /** Rows of these transactions are passed over. */
   readonly covered: Frontier | null
   /** What the state covers with the rows of the stream; null where it cannot take them. */
@@ -96,9 +97,10 @@ function foldRow({ key, fold }: ViewPlan, row: SourceRow): FoldRow | null {
 
 function open(target: FoldTarget, key: EntityKey, bytes: Buffer | null): OpenEntity {
   const { plan, rows, start, moment } = target
-  const stored = bytes === null ? null : { bytes, header: readHeader(bytes, plan.id) }
+  const stored = bytes === null ? null : { bytes, header: soundHeader(bytes, plan.id) }
   const fresh = { key, stored, state: null, rows: 0 }
-  if (stored === null) return { ...fresh, covered: null, frontier: start === 'renew' || rows.below > 0 ? rows : null, done: false }
+  if (stored === null || stored.header === null)
+    return { ...fresh, covered: null, frontier: start === 'renew' || rows.below > 0 ? rows : null, done: false }
   const { frontier } = stored.header
   target.onStored?.(frontier)
   const over = readOverCap(stored.bytes, stored.header)
@@ -121,13 +123,14 @@ function joined({ rows, mostRanges }: FoldTarget, present: Frontier): Frontier |
 }
 
 function startOf({ plan, start }: FoldTarget, { stored }: OpenEntity): EntityState {
-  if (start === 'renew' || stored === null || readOverCap(stored.bytes, stored.header) !== null) return plan.newState()
+  if (start === 'renew' || stored === null || stored.header === null || readOverCap(stored.bytes, stored.header) !== null)
+    return plan.newState()
   return plan.decodeState(stored.bytes.subarray(stored.header.bodyAt), stored.header.highWater)
 }
 
 async function close({ plan, writer, moment, start }: FoldTarget, { key, stored, frontier, done, state, rows }: OpenEntity): Promise<void> {
   if (frontier === null) {
-    if (stored !== null && !done && readOverCap(stored.bytes, stored.header) === null) writer.refuse(key)
+    if (stored !== null && !done && (stored.header === null || readOverCap(stored.bytes, stored.header) === null)) writer.refuse(key)
     return
   }
   if (state !== null) {
@@ -135,13 +138,13 @@ async function close({ plan, writer, moment, start }: FoldTarget, { key, stored,
     const { stored: bytes, over } = withinCap(plan, encodeStored(state, frontier), moment)
     const written = over === null ? { key, bytes, rows } : { key, bytes, rows, over }
     if (stored === null) await writer.add({ ...written, expected: null })
-    else if (!bytes.equals(stored.bytes)) await writer.add({ ...written, expected: headOf(stored.bytes, stored.header) })
-  } else if (stored !== null && start === 'resume') {
+    else if (!bytes.equals(stored.bytes)) await writer.add({ ...written, expected: expectedOf(stored.bytes, stored.header) })
+  } else if (stored !== null && stored.header !== null && start === 'resume') {
     const ranges = stored.header.frontier.beyond.length
     if (ranges <= fewRanges || frontier.beyond.length >= ranges) return
     await writer.add({
       key,
-      expected: headOf(stored.bytes, stored.header),
+      expected: expectedOf(stored.bytes, stored.header),
       bytes: underFrontier(stored.bytes, stored.header, frontier),
       rows,
     })

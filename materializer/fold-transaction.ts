@@ -3,7 +3,7 @@ import { LockstepError } from '../kernel/errors.ts'
 import { endOf, frontierOf, mostRanges, noTransactions, oneTransaction, union } from '../kernel/frontier.ts'
 import type { Frontier } from '../kernel/frontier.ts'
 import { readOverCap } from '../kernel/over-cap.ts'
-import { readHeader } from '../kernel/stored-state.ts'
+import { soundHeader } from '../kernel/stored-state.ts'
 import type { ViewPlan } from '../kernel/view-plan.ts'
 import type { DefinitionId } from '../kernel/view-spec.ts'
 import type { SourceRow } from '../offline/row-decoder.ts'
@@ -155,8 +155,8 @@ async function foldInto(
     return keys.filter((_, i) => {
       const bytes = stored[i] ?? null
       if (bytes === null) return true
-      const header = readHeader(bytes, plan.id)
-      return readOverCap(bytes, header) !== null || union(header.frontier, written).beyond.length > mostRanges
+      const header = soundHeader(bytes, plan.id)
+      return header === null || readOverCap(bytes, header) !== null || union(header.frontier, written).beyond.length > mostRanges
     })
   }
 

@@ -2,7 +2,7 @@ import type { EntityKey } from '../kernel/entity-key.ts'
 import type { Frontier } from '../kernel/frontier.ts'
 import { allBelow, includes, noTransactions } from '../kernel/frontier.ts'
 import { readOverCap } from '../kernel/over-cap.ts'
-import { readHeader } from '../kernel/stored-state.ts'
+import { soundHeader } from '../kernel/stored-state.ts'
 import type { ViewPlan } from '../kernel/view-plan.ts'
 import { fewRanges } from './fold-stream.ts'
 import type { StateReader } from './state-reader.ts'
@@ -32,7 +32,11 @@ export async function regroup(plan: ViewPlan, refused: readonly EntityKey[], rea
         absent.push(key)
         continue
       }
-      const header = readHeader(bytes, plan.id)
+      const header = soundHeader(bytes, plan.id)
+      if (header === null) {
+        absent.push(key)
+        continue
+      }
       const { frontier } = header
       if (frontier.beyond.length <= fewRanges && includes(frontier, seen)) continue
       if (readOverCap(bytes, header) !== null) {

@@ -1,8 +1,8 @@
 import { ByteReader, ByteWriter } from '../kernel/binary.ts'
 import { LockstepError } from '../kernel/errors.ts'
 import type { Frontier } from '../kernel/frontier.ts'
-import { allBelow, includes, union, writeFrontier } from '../kernel/frontier.ts'
-import { headOf, readHeader, storedFormat } from '../kernel/stored-state.ts'
+import { allBelow, includes, union } from '../kernel/frontier.ts'
+import { beginStored, earlierFormat, headOf, readHeader, sealed } from '../kernel/stored-state.ts'
 import type { DefinitionId } from '../kernel/view-spec.ts'
 import { markerEntity, noBytes } from './store.ts'
 import type { OnlineKey, OnlineStore } from './store.ts'
@@ -24,6 +24,8 @@ export interface Marker {
   readonly removing: boolean
   /** It was set back, for writes that were acknowledged may be lost: until a run has gone over those arrivals again, a state may be absent whose entity has rows. Default: false. */
   readonly setBack?: boolean
+  /** Set where an earlier build wrote it: by its head it is found again. */
+  readonly format?: number
   /** When the newest run began that has ended: what was committed by then is in the states. Epoch microseconds; absent where it is not known. */
   readonly begunAt?: number
 }
@@ -72,6 +74,7 @@ export async function readUnderMarker(
 
 function decodeMarker(bytes: Buffer, view: DefinitionId): Marker {
   const { frontier, bodyAt } = readHeader(bytes, view)
+  const format = earlierFormat(bytes)
   const body = new ByteReader(bytes, bodyAt)
   const fingerprint = body.string()
   const flags = body.byte()
@@ -82,6 +85,7 @@ function decodeMarker(bytes: Buffer, view: DefinitionId): Marker {
     incremental: (flags & 1) !== 0,
     removing: (flags & 2) !== 0,
     ...((flags & 4) === 0 ? {} : { setBack: true }),
+    ...(format === null ? {} : { format }),
     origin,
     // an earlier build wrote none
     ...(body.done ? {} : { begunAt: body.int() }),
@@ -99,17 +103,20 @@ export function removeMarker(store: OnlineStore, view: DefinitionId, present: Ma
 }
 
 async function replaceMarker(store: OnlineStore, view: DefinitionId, bytes: Buffer, present: Marker | null): Promise<boolean> {
-  const expected = present === null ? null : encodeMarker(present)
-  const [stored] = await store.write([
-    { ...markerKey(view), expected: expected === null ? null : headOf(expected, readHeader(expected, view)), bytes },
-  ])
+  const [stored] = await store.write([{ ...markerKey(view), expected: present === null ? null : markerHead(view, present), bytes }])
   return stored === true
+}
+
+function markerHead(view: DefinitionId, present: Marker): Buffer {
+  const bytes = encodeMarker(present)
+  const head = headOf(bytes, readHeader(bytes, view))
+  if (present.format !== undefined) head[0] = present.format
+  return head
 }
 
 function encodeMarker({ frontier, fingerprint, incremental, removing, setBack = false, origin, begunAt }: Marker): Buffer {
   const writer = new ByteWriter()
-  writer.byte(storedFormat)
-  writeFrontier(writer, frontier)
+  const headEnd = beginStored(writer, frontier)
   writer.float64(Number.NEGATIVE_INFINITY)
   writer.string(fingerprint)
   writer.byte((incremental ? 1 : 0) | (removing ? 2 : 0) | (setBack ? 4 : 0))
@@ -117,7 +124,7 @@ function encodeMarker({ frontier, fingerprint, incremental, removing, setBack = 
   writer.int(origin.startedAt.getTime())
   // of one that was set back it says nothing
   if (begunAt !== undefined && !setBack) writer.int(begunAt)
-  return writer.bytes()
+  return sealed(writer, headEnd)
 }
 
 /**

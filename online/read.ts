@@ -1,8 +1,10 @@
 import type { EntityKey } from '../kernel/entity-key.ts'
 import type { Frontier } from '../kernel/frontier.ts'
+import type { LockstepError } from '../kernel/errors.ts'
 import { overCapFlag } from '../kernel/over-cap.ts'
 import type { ViewValues } from '../kernel/state.ts'
-import { readHeader } from '../kernel/stored-state.ts'
+import type { StoredHeader } from '../kernel/stored-state.ts'
+import { isDamaged, readHeader } from '../kernel/stored-state.ts'
 import { ofEntity } from '../kernel/too-many-categories.ts'
 import type { ViewPlan } from '../kernel/view-plan.ts'
 import type { DefinitionId } from '../kernel/view-spec.ts'
@@ -27,6 +29,8 @@ export interface OnlineAnswer {
   readonly bytes: Buffer | null
   /** Set where the store could not be asked, and nothing is known of the entity. */
   readonly isDefault?: true
+  /** Set where a state is there and damaged. It counts as unknown, so that the offline history answers. */
+  readonly damage?: LockstepError
 }
 
 /**
@@ -119,7 +123,14 @@ async function readLacked(
 
 /** @throws as `readOnline` of what is stored */
 export function storedAnswer(plan: ViewPlan, key: EntityKey, bytes: Buffer, asOf: number): OnlineAnswer {
-  const { frontier, highWater, bodyAt } = readHeader(bytes, plan.id)
+  let header: StoredHeader
+  try {
+    header = readHeader(bytes, plan.id)
+  } catch (error) {
+    if (isDamaged(error)) return { ...perhapsLost, damage: error }
+    throw error
+  }
+  const { frontier, highWater, bodyAt } = header
   const unknown = asOf < highWater || bytes[bodyAt] === overCapFlag
   try {
     return { values: unknown ? null : plan.valueAt(bytes, bodyAt, highWater, asOf), frontier, highWater, bytes }

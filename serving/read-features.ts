@@ -100,6 +100,7 @@ export async function readFeatures(
   let answers = await reading.read(true, moment.pushed)
   if (!moment.asked && greatestHighWater(answers) > reading.asOf) answers = await readAhead(reading, answers)
   const found = foundIn(reading, service, entities, moment.asked, answers)
+  if (found.lacking !== null) for (const { damage } of answers) if (damage !== undefined) deps.onStoreError?.(damage)
   if (found.lacking !== null) await askHistory(deps, service, entities, found.values, found.lacking)
   const read = featuresOf(reading, service, entities, moment, answers, found, lateViews)
   deps.onRead?.(service, read)

@@ -42,6 +42,29 @@ describe.each(storeKinds)('materializing into the %s store', (kind) => {
     expect(await materializeView(db, store, plan, { moment })).toMatchObject({ from: second.to, rows: 3 })
   })
 
+  it('makes a damaged state anew from all its rows, with the next row and with a run over all', async () => {
+    const { db, store } = fixture().open(kind)
+    const { table, plan } = await freshView(db)
+    const row = (account: string, amount: number) => ({ account, paidAt: start, knownAt: null, amount, label: null })
+    await table.insert([row('a', 1), row('a', 2), row('b', 3)])
+    await materializeView(db, store, plan, { moment })
+    const damage = async (account: string): Promise<void> => {
+      const key = { view: plan.id, entity: 'account', key: accountKey(plan, account) }
+      const [bytes] = await store.read([key])
+      if (!bytes) throw new Error('it was stored')
+      const damaged = Buffer.from(bytes)
+      damaged[damaged.length - 1] = (damaged.at(-1) as number) ^ 1
+      expect(await store.write([{ ...key, expected: bytes, bytes: damaged }])).toEqual([true])
+    }
+    await damage('a')
+    await table.insert([row('a', 4)])
+    expect(await materializeView(db, store, plan, { moment })).toMatchObject({ rows: 3, entities: 1 })
+    expect(await storedStates(store, plan, table.keys(plan))).toEqual(table.expected(plan, moment))
+    await damage('b')
+    await materializeView(db, store, plan, { moment, rebuild: true })
+    expect(await storedStates(store, plan, table.keys(plan))).toEqual(table.expected(plan, moment))
+  })
+
   it('lets rows that are not visible yet wait in their state until they are', async () => {
     const { db, store } = fixture().open(kind)
     const { table, plan } = await freshView(db)

@@ -1,16 +1,15 @@
 import { ByteWriter } from '../../kernel/binary.ts'
 import type { Frontier } from '../../kernel/frontier.ts'
-import { allBelow, writeFrontier } from '../../kernel/frontier.ts'
-import { headOf, readHeader, storedFormat } from '../../kernel/stored-state.ts'
+import { allBelow } from '../../kernel/frontier.ts'
+import { beginStored, headOf, readHeader, sealed } from '../../kernel/stored-state.ts'
 
 /** Bytes as a store sees them: a header with this frontier, and any body. */
 export function stored(frontier: number | Frontier, body: string): Buffer {
   const writer = new ByteWriter()
-  writer.byte(storedFormat)
-  writeFrontier(writer, typeof frontier === 'number' ? allBelow(frontier) : frontier)
+  const headEnd = beginStored(writer, typeof frontier === 'number' ? allBelow(frontier) : frontier)
   writer.float64(Number.NEGATIVE_INFINITY)
   writer.raw(Buffer.from(body, 'latin1'))
-  return writer.bytes()
+  return sealed(writer, headEnd)
 }
 
 /** The head of bytes with this frontier, which a writer expects. */

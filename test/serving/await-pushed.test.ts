@@ -48,11 +48,14 @@ it('gives defaults where the online store is away and the request asks for them'
   const { server: whole, url: pushing } = await world.serve()
   await whole.whenReady()
   const after = await pushOffline(pushing)
-  const read: OnlineStore['read'] = async () => {
-    throw new LockstepError('REDIS_UNAVAILABLE', 'It is away.')
+  let away = false
+  const read: OnlineStore['read'] = async (...asked) => {
+    if (away) throw new LockstepError('REDIS_UNAVAILABLE', 'It is away.')
+    return await store.read(...asked)
   }
   const { server, url } = await world.serve({ store: async () => ({ ...store, read }) })
   await server.whenReady()
+  away = true
   const asked = { service: 'flight', entities: [{ airport: 'ATL', distance: 1 }], after, whenUnavailable: 'defaults' }
   const { status, body } = await ask(url, '/v1/features', asked)
   expect(status).toBe(200)

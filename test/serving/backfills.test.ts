@@ -7,6 +7,7 @@ let url: string
 
 beforeAll(async () => {
   world = await createWorld('embedded')
+  await world.materialize('airport_required')
   const served = await world.serve()
   url = served.url
   await served.server.whenReady()

@@ -184,6 +184,7 @@ describe('pushing events while a store is away', () => {
   let world: World
   beforeAll(async () => {
     world = await createWorld('embedded')
+    await world.materialize('airport_delays')
   })
   afterAll(() => world?.close())
   const event = { airport: 'ATL', at: noon, delay: 1, amount: null, count: null, city: null, open: null, vec: null }
@@ -211,7 +212,6 @@ describe('pushing events while a store is away', () => {
   })
 
   it('takes them without the online store, and folds them when it is back', async () => {
-    await world.materialize('airport_delays')
     let away = false
     const store = world.openStore()
     const { server, url, registry } = await world.serve({

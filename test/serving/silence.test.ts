@@ -63,7 +63,7 @@ describe('a PostgreSQL that accepts and never answers', () => {
     })
     const [printed] = (await once(child.stdout, 'data')) as [Buffer]
     const { url } = JSON.parse(printed.toString()) as { url: string }
-    await until(async () => (await ask(url, '/readyz')).status === 200)
+    await until(async () => (await ask(url, '/readyz')).body.reasons?.some((reason) => reason.includes('holds none')) ?? false)
     gate.hush()
     const started = performance.now()
     child.kill('SIGTERM')
