@@ -110,7 +110,7 @@ describe.each(['redis', 'embedded'] as const)('a server over the %s store', (kin
     const { store } = world
     const marker = await readMarker(store, 'airport_delays@1')
     if (marker === null) throw new Error('it was materialized')
-    const asked = async () => (await ask(url, '/v1/features', { service: 'flight', entities: [{ airport: 'ATL', distance: 1 }] })).status
+    const asked = async () => (await ask(url, '/v1/features', { service: 'flight@1', entities: [{ airport: 'ATL', distance: 1 }] })).status
     expect(await asked()).toBe(200)
     await removeMarker(store, 'airport_delays@1', marker)
     await until(async () => (await asked()) === 503)
