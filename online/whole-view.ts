@@ -83,11 +83,15 @@ async function foreignAmong(
   if (owner === undefined || marked.length === 0) return noneForeign
   try {
     const why = await owner.foreign(marked, anew)
-    return new Map(marked.flatMap(({ view }, i) => (why[i] == null ? [] : [[view, why[i]] as const])))
+    return new Map(marked.map(({ view }, i) => [view, why[i] ?? null] as const).filter(isForeign))
   } catch (error) {
     if (!isPassing(error)) throw error
     return new Map(marked.map(({ view }) => [view, unknownOwner(view)]))
   }
+}
+
+function isForeign(found: readonly [DefinitionId, string | null]): found is readonly [DefinitionId, string] {
+  return found[1] !== null
 }
 
 const noneForeign: ReadonlyMap<DefinitionId, string> = new Map()
