@@ -1,6 +1,10 @@
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
-import type { createMetricsRegistry } from '../runtime/metrics.ts'
+import type { Config } from '../runtime/config.ts'
+import { keepFor } from '../runtime/keep-for.ts'
+import { maxHeadBytes } from '../serving/http/client-error.ts'
+import { inTurn } from '../serving/http/in-turn.ts'
+import { IncomingRequest } from '../serving/http/incoming-request.ts'
 import { listening } from '../serving/listening.ts'
 
 export interface MetricsServer {
@@ -8,28 +12,62 @@ export interface MetricsServer {
   close(): Promise<void>
 }
 
-/** Answers `GET /metrics`, `GET /livez` and `GET /readyz` for a process that serves nothing else. @throws LockstepError `PORT_IN_USE` */
+/** What a metrics server tells of its process. */
+export interface MetricsSource {
+  /** As Prometheus reads them. */
+  metrics(): Promise<string>
+  readonly contentType: string
+  readiness(): Promise<{ readonly ready: boolean } & object>
+}
+
+/** Those who scrape are few. */
+const maxConnections = 100
+/** How long a connection may do nothing, and how long a request may take to come. */
+const idleMs = 75_000
+const requestMs = 10_000
+/** How long metrics that were made are answered again. */
+const keepMs = 1000
+
+/**
+ * Answers `GET /metrics`, `GET /livez` and `GET /readyz` on a port of their own, without a key.
+ *
+ * @throws LockstepError `PORT_IN_USE`, or `CONFIG_INVALID` where the address is not of this machine
+ */
 export async function serveMetrics(
-  registry: ReturnType<typeof createMetricsRegistry>,
-  host: string,
+  source: MetricsSource,
+  { metricsHost }: Pick<Config, 'metricsHost'>,
   port: number,
-  away: () => readonly string[],
 ): Promise<MetricsServer> {
-  const server = createServer((request, response) => {
-    const path = request.url?.split('?')[0]
-    if (path === '/livez') response.setHeader('content-type', 'application/json').end('{"live":true}')
-    else if (path === '/readyz') {
-      const missing = away()
-      response.writeHead(missing.length === 0 ? 200 : 503, { 'content-type': 'application/json' })
-      response.end(JSON.stringify({ ready: missing.length === 0, away: missing }))
-    } else if (path === '/metrics') {
-      registry.metrics().then(
-        (text) => response.setHeader('content-type', registry.contentType).end(text),
+  const metrics = keepFor(keepMs, () => source.metrics())
+
+  async function answerTo(path: string | undefined): Promise<readonly [status: number, type: string, body: string]> {
+    switch (path) {
+      case '/livez':
+        return [200, 'application/json', '{"live":true}']
+      case '/readyz': {
+        const readiness = await source.readiness()
+        return [readiness.ready ? 200 : 503, 'application/json', JSON.stringify(readiness)]
+      }
+      case '/metrics':
+        return [200, source.contentType, await metrics()]
+      default:
+        return [404, 'text/plain', 'Here are /metrics, /livez and /readyz.\n']
+    }
+  }
+
+  const server = createServer(
+    { IncomingMessage: IncomingRequest, headersTimeout: requestMs, requestTimeout: requestMs, maxHeaderSize: maxHeadBytes },
+    inTurn((request, response) => {
+      request.dropRest(() => undefined)
+      answerTo(request.url?.split('?')[0]).then(
+        ([status, type, body]) => response.writeHead(status, { 'content-type': type }).end(body),
         () => response.writeHead(500).end(),
       )
-    } else response.writeHead(404).end()
-  })
-  await listening(server, host, port)
+    }),
+  )
+  server.maxConnections = maxConnections
+  server.setTimeout(idleMs)
+  await listening(server, metricsHost, port, 'LOCKSTEP_METRICS_PORT')
   return {
     port: (server.address() as AddressInfo).port,
     close: () =>

@@ -8,7 +8,9 @@ import { createMetricsRegistry } from '../runtime/metrics.ts'
 import { openDatabase } from '../runtime/open-database.ts'
 import type { LockstepServer, ServerOptions } from '../serving/server-options.ts'
 import { createServer } from '../serving/server.ts'
+import type { Whole } from '../serving/whole.ts'
 import type { Context } from './context.ts'
+import { serveMetrics } from './metrics-server.ts'
 import { createServerBackfills } from './server-backfills.ts'
 
 type Choices = Pick<ServerOptions, 'defaultAsOf' | 'whenUnavailable' | 'whole' | 'lead' | 'warmMs'>
@@ -36,6 +38,12 @@ export async function startServer(
     ...choices,
   })
   context.add('server', () => server.close())
+  if (config.metricsPort !== null && choices.lead !== false) {
+    const own: Whole = { readiness: async () => server.readiness(), metrics: () => metrics.metrics() }
+    const source = { ...(choices.whole?.(own) ?? own), contentType: metrics.contentType }
+    const served = await serveMetrics(source, config, config.metricsPort)
+    context.add('metrics', () => served.close())
+  }
   return { server, metrics }
 }
 

@@ -65,6 +65,11 @@ export interface Config {
   readonly staleMegabytes: number
   /** What holds for the limits of keys while the Redis is away in which processes share them. */
   readonly rateLimitFallback: RateLimitFallback
+  /** Whether `/metrics` needs an API key. */
+  readonly metricsAuth: MetricsAuth
+  /** Where metrics are answered; null: where all else is. */
+  readonly metricsPort: number | null
+  readonly metricsHost: string
   /** How many requests may be under way at once. */
   readonly maxInFlight: number
   /** How many of one API key; null: three quarters of those. */
@@ -76,6 +81,7 @@ export interface Config {
 }
 
 type Auth = (typeof auths)[number]
+type MetricsAuth = (typeof metricsAuths)[number]
 type RateLimitFallback = (typeof rateLimitFallbacks)[number]
 
 export type LogLevel = (typeof logLevels)[number]
@@ -83,6 +89,7 @@ export type LogLevel = (typeof logLevels)[number]
 export type RedisReads = (typeof redisReads)[number]
 
 const rateLimitFallbacks = ['local', 'open', 'closed'] as const
+const metricsAuths = ['off', 'required'] as const
 const auths = ['auto', 'required', 'off'] as const
 const redisReads = ['primary', 'replica'] as const
 const logLevels = ['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'] as const
@@ -156,6 +163,9 @@ export const variables = z.object({
   LOCKSTEP_STALE_SECONDS: integer(0, 86_400).default(0),
   LOCKSTEP_STALE_MB: integer(1, 65_536).default(64),
   LOCKSTEP_RATE_LIMIT_FALLBACK: z.enum(rateLimitFallbacks, `one of ${rateLimitFallbacks.join(', ')}`).default('local'),
+  LOCKSTEP_METRICS_AUTH: z.enum(metricsAuths, `one of ${metricsAuths.join(', ')}`).default('off'),
+  LOCKSTEP_METRICS_PORT: integer(1, 65_535).optional(),
+  LOCKSTEP_METRICS_HOST: z.string().default('127.0.0.1'),
   LOCKSTEP_MAX_IN_FLIGHT: integer(1, 100_000).default(1024),
   LOCKSTEP_MAX_IN_FLIGHT_PER_KEY: integer(1, 100_000).optional(),
   LOCKSTEP_ACCESS_LOG: z
@@ -225,6 +235,9 @@ export function loadConfig(env: Readonly<Record<string, string | undefined>> = p
     staleSeconds: data.LOCKSTEP_STALE_SECONDS,
     staleMegabytes: data.LOCKSTEP_STALE_MB,
     rateLimitFallback: data.LOCKSTEP_RATE_LIMIT_FALLBACK,
+    metricsAuth: data.LOCKSTEP_METRICS_AUTH,
+    metricsPort: data.LOCKSTEP_METRICS_PORT ?? null,
+    metricsHost: data.LOCKSTEP_METRICS_HOST,
     maxInFlight: data.LOCKSTEP_MAX_IN_FLIGHT,
     maxInFlightPerKey: data.LOCKSTEP_MAX_IN_FLIGHT_PER_KEY ?? null,
     accessLogShare: data.LOCKSTEP_ACCESS_LOG,

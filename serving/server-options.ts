@@ -22,6 +22,10 @@ export interface ServerOptions {
     /** For how many days the audit log is kept. Default: 365. */
     readonly auditRetentionDays?: number
     readonly shutdownDelayMs?: number
+    /** Whether `/metrics` needs a key. Default: off. */
+    readonly metricsAuth?: 'off' | 'required'
+    /** Where something else answers it; null: here it is answered. */
+    readonly metricsPort?: number | null
     /** How many logged vectors are held against the history each minute. Default: 0. */
     readonly parityPerMinute?: number
     /** How old states may be that are answered while the online store is away. Default: 0, none are. */

@@ -185,6 +185,7 @@ export function createServer(options: ServerOptions): LockstepServer {
     gateway,
     readiness,
     whole: options.whole?.(own) ?? own,
+    metricsAt: (options.config.metricsPort ?? null) === null ? (options.config.metricsAuth ?? 'off') : 'elsewhere',
     closing: () => closing,
     metrics,
     predictionLog,

@@ -15,10 +15,10 @@ export const keysCreateCommand: Command = {
   summary: 'Make an API key for those who ask a server',
   description: [
     'Prints the key once; what is kept of it is a hash. Servers know it within about a second, and need a key for every request from the first one that is made.',
-    'Scopes: read (features), predict (models), push (events), admin (models, backfills, and all of the others).',
+    'Scopes: read (features), predict (models), push (events), metrics (where LOCKSTEP_METRICS_AUTH is required), admin (models, backfills, and all of the others).',
   ],
   options: {
-    scope: { value: 'SCOPES', help: 'What it is good for, with commas between: read, predict, push, admin.', needed: true },
+    scope: { value: 'SCOPES', help: 'What it is good for, with commas between: read, predict, push, metrics, admin.', needed: true },
     name: { value: 'NAME', help: 'What it is called in lists.' },
     expires: { value: 'DURATION', help: 'For how long it is valid, such as 90d. Default: until it is revoked.' },
     'requests-per-second': {

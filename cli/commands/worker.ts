@@ -30,7 +30,7 @@ export const workerCommand: Command = {
     only: { value: 'WORK', help: '"views": online views, streams and backfills; "exports": parts of exports. Default: both.' },
     'metrics-port': {
       value: 'PORT',
-      help: 'Answer GET /metrics, GET /livez and GET /readyz there, on LOCKSTEP_HOST; 0 takes any that is free.',
+      help: 'Answer GET /metrics, GET /livez and GET /readyz there, on LOCKSTEP_METRICS_HOST; 0 takes any that is free. Default: LOCKSTEP_METRICS_PORT.',
     },
   },
   example: 'lockstep worker --concurrency 2 --metrics-port 9090',
@@ -39,7 +39,7 @@ export const workerCommand: Command = {
     const { config, log, signal } = context
     const concurrency = input.count('concurrency', 1, 8) ?? 1
     const only = input.choice('only', ['views', 'exports'])
-    const port = input.count('metrics-port', 0, 65_535)
+    const port = input.count('metrics-port', 0, 65_535) ?? config.metricsPort
     if (config.postgresUrl === null) throw embedded()
     const registry = createMetricsRegistry()
     const metrics = createJobMetrics(registry)
@@ -54,7 +54,12 @@ export const workerCommand: Command = {
     const kinds = [...(views?.kinds ?? []), ...(only === 'views' ? [] : [partJobs(shared)])]
     const watched = await watchDependencies({ db: shared.db, store: tools?.store ?? null }, registry, log)
     context.add('watch', () => watched.close())
-    const server = port === undefined ? null : await serveMetrics(registry, config.host, port, () => watched.away)
+    const source = {
+      metrics: () => registry.metrics(),
+      contentType: registry.contentType,
+      readiness: async () => ({ ready: watched.away.length === 0, away: watched.away }),
+    }
+    const server = port === null ? null : await serveMetrics(source, config, port)
     if (server !== null) context.add('metrics', () => server.close())
     const write = logJobs(log)
     const onEvent = (event: JobEvent): void => {

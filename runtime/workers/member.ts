@@ -1,4 +1,5 @@
 import { messageOf, LockstepError } from '../../kernel/errors.ts'
+import { keepFor } from '../keep-for.ts'
 import type { Address, Report, Task, ToPool, ToWorker, Whole } from './messages.ts'
 
 /** A worker's side of its pool. */
@@ -66,7 +67,8 @@ export function joinPool(): Member {
         error instanceof LockstepError ? error : { code: 'INTERNAL' as const, message: messageOf(error), details: {} }
       await send({ kind: 'failed', code, message, details })
     },
-    async whole() {
+    // those who ask while the pool is being asked get the same
+    whole: keepFor(0, async () => {
       const id = (asks += 1)
       const answer = new Promise<Whole | null>((resolve) => {
         asked.set(id, resolve)
@@ -74,6 +76,6 @@ export function joinPool(): Member {
       })
       await send({ kind: 'whole', id })
       return await answer.finally(() => asked.delete(id))
-    },
+    }),
   }
 }

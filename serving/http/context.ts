@@ -41,6 +41,8 @@ export interface AppDeps {
   readonly readiness: () => Readiness
   /** What all processes behind the port say together. */
   readonly whole: Whole
+  /** Whether `/metrics` needs a key here, or is answered on another port. */
+  readonly metricsAt: 'off' | 'required' | 'elsewhere'
   /** Whether connections are to be closed after their answer. */
   readonly closing: () => boolean
   readonly metrics: ServingMetrics

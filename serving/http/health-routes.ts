@@ -1,8 +1,10 @@
+import { LockstepError } from '../../kernel/errors.ts'
 import { keepFor } from '../../runtime/keep-for.ts'
 import { byPlan } from '../by-plan.ts'
 import { liveAnswer, readyAnswer } from './answers.ts'
 import type { AppDeps } from './context.ts'
 import { jsonAnswer, keptAnswer } from './context.ts'
+import { authorize } from './pass-gateway.ts'
 import type { Route } from './route.ts'
 
 /** To make the text takes milliseconds, and to compress it longer. */
@@ -43,6 +45,14 @@ export const healthRoutes: readonly Route[] = [
     summary: 'Prometheus metrics, made at most once a second',
     tag: 'Health',
     produces: 'text/plain',
-    handle: (_, deps) => metricsAnswer(deps)(),
+    description:
+      'Where `LOCKSTEP_METRICS_AUTH` is `required`, it needs a key with the scope `metrics`, as far as the server has keys. With `LOCKSTEP_METRICS_PORT` it is answered on that port alone.',
+    handle(call, deps) {
+      if (deps.metricsAt === 'elsewhere') {
+        throw new LockstepError('NOT_FOUND', 'The metrics are not answered on this port; ask the one of LOCKSTEP_METRICS_PORT.')
+      }
+      if (deps.metricsAt === 'required') authorize(call, 'metrics', deps)
+      return metricsAnswer(deps)()
+    },
   },
 ]

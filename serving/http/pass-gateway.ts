@@ -18,17 +18,23 @@ import type { Route } from './route.ts'
  */
 export function passGateway(call: Call, route: Route, deps: AppDeps): RouteAnswer | Promise<RouteAnswer> {
   if (route.scope === null) return route.handle(call, deps)
-  const { headers } = call.incoming
-  const principal = deps.gateway.keys.authorize(keyOf(headers), route.scope)
-  call.principal = principal?.id ?? null
-  call.scopes = principal?.scopes ?? null
+  const principal = authorize(call, route.scope, deps)
   if (principal !== null) call.outgoing.on('close', deps.gateway.places.take(principal.id))
-  else if (deps.gateway.keys.unprotected) requireLocalHost(headers.host)
   if (principal === null || (principal.requestsPerSecond === null && principal.rowsPerSecond === null)) return handled(call, route, deps)
   return takeRequest(call, route.scope, principal, deps.gateway).then(() => {
     const made = handled(call, route, deps)
     return call.deadline !== undefined && made instanceof Promise ? beforeDeadline(call.deadline, made) : made
   })
+}
+
+/** Whose request it is, by its key. @throws LockstepError `UNAUTHENTICATED`, `FORBIDDEN`, `NOT_READY` */
+export function authorize(call: Call, scope: Scope, { gateway: { keys } }: Pick<AppDeps, 'gateway'>): Principal | null {
+  const { headers } = call.incoming
+  const principal = keys.authorize(keyOf(headers), scope)
+  call.principal = principal?.id ?? null
+  call.scopes = principal?.scopes ?? null
+  if (principal === null && keys.unprotected) requireLocalHost(headers.host)
+  return principal
 }
 
 function handled(call: Call, route: Route, deps: AppDeps): RouteAnswer | Promise<RouteAnswer> {

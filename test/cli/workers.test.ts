@@ -16,6 +16,7 @@ import { pushModel } from '../../registry/models.ts'
 import { openPostgres } from '../../runtime/open-postgres.ts'
 import { openRedis } from '../../runtime/redis.ts'
 import { inspectModel } from '../../serving/inference/inspect-model.ts'
+import { tryPort } from '../../serving/listening.ts'
 import { servingSet } from '../serving/definitions.ts'
 import { onnx } from '../serving/fixtures.ts'
 import { until } from '../serving/gate.ts'
@@ -126,7 +127,9 @@ it('answers predictions by every worker behind one port over TLS, and logs all o
     await pushModel(db, { model: 'echo', bytes, contract: await inspectModel(bytes) })
 
     const tls = join(import.meta.dirname, '../runtime/tls/first')
+    const metricsPort = await tryPort('127.0.0.1', 0)
     const settings = {
+      LOCKSTEP_METRICS_PORT: String(metricsPort),
       LOCKSTEP_LOG_PREDICTIONS: '1',
       LOCKSTEP_ACCESS_LOG: '1',
       LOCKSTEP_TLS_CERT: `${tls}.crt`,
@@ -155,6 +158,10 @@ it('answers predictions by every worker behind one port over TLS, and logs all o
       }),
     )
     expect(new Set(by)).toEqual(new Set(workers))
+    // of all workers, and there alone
+    const metrics = await (await fetch(`http://127.0.0.1:${metricsPort}/metrics`)).text()
+    expect(sumOf(metrics, /^lockstep_workers /)).toBe(2)
+    expect(await statusOf('/metrics')).toBe(404)
 
     server.child.kill('SIGTERM')
     expect((await server.ended).code).toBe(0)

@@ -3,6 +3,7 @@ import type { Socket } from 'node:net'
 import { connect } from 'node:net'
 import { Gauge } from 'prom-client'
 import { afterAll, beforeAll, expect, it } from 'vitest'
+import { serveMetrics } from '../../cli/metrics-server.ts'
 import { createKey } from '../../registry/keys/api-keys.ts'
 import type { Scope } from '../../registry/keys/scope.ts'
 import { until } from '../serving/gate.ts'
@@ -69,6 +70,40 @@ it('makes metrics once a second, however many ask without a key, and answers oth
   expect((await ask(url, '/livez')).status).toBe(200)
   expect(made).toBeLessThanOrEqual(1 + (performance.now() - start) / 1000)
   unread.destroy()
+  await server.close()
+})
+
+it('answers metrics to a key of their scope, or on another port alone, where the configuration says so', async () => {
+  const [reader, scraper] = [await key(['read']), await key(['metrics'])]
+  const closed = await serve({ config: { ...config, metricsAuth: 'required' } })
+  const statuses = await Promise.all(
+    [{}, reader, scraper].map(async (headers) => (await ask(closed.url, '/metrics', undefined, headers)).status),
+  )
+  expect(statuses).toEqual([401, 403, 200])
+  expect((await ask(closed.url, '/v1/models', undefined, scraper)).status).toBe(403)
+  await closed.server.close()
+  const elsewhere = await serve({ config: { ...config, metricsPort: 9091 } })
+  const answer = await ask(elsewhere.url, '/metrics', undefined, scraper)
+  expect([answer.status, answer.body.error.message]).toEqual([404, expect.stringContaining('LOCKSTEP_METRICS_PORT')])
+  await elsewhere.server.close()
+})
+
+it('answers metrics on a port of their own, made once a second, and how the process is', async () => {
+  let made = 0
+  let ready = false
+  const metrics = async () => `made ${++made}\n`
+  const source = { metrics, contentType: 'text/plain', readiness: async () => ({ ready, away: [] }) }
+  const server = await serveMetrics(source, { metricsHost: '127.0.0.1' }, 0)
+  const url = `http://127.0.0.1:${server.port}`
+  expect((await ask(url, '/readyz')).status).toBe(503)
+  ready = true
+  expect((await ask(url, '/readyz')).status).toBe(200)
+  expect((await ask(url, '/nothing')).status).toBe(404)
+  const text = `${'GET /metrics HTTP/1.1\r\nhost: x\r\n\r\n'.repeat(20)}GET /livez HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n`
+  const start = performance.now()
+  const answers = await answersTo(url, text)
+  expect(answers.match(/made 1\n|\{"live":true\}/g)).toHaveLength(21)
+  expect(made).toBeLessThanOrEqual(1 + (performance.now() - start) / 1000)
   await server.close()
 })
 

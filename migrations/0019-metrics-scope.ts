@@ -1,0 +1,10 @@
+import { type Kysely, sql } from 'kysely'
+
+/** A key may be for metrics alone. */
+export async function up(db: Kysely<unknown>): Promise<void> {
+  await sql`
+    alter table lockstep.api_keys
+      drop constraint api_keys_scopes_check,
+      add constraint api_keys_scopes_check
+        check (cardinality(scopes) > 0 and scopes <@ array['read', 'predict', 'push', 'metrics', 'admin'])`.execute(db)
+}
