@@ -1,8 +1,24 @@
 import { existsSync } from 'node:fs'
+import { LockstepError } from '../kernel/errors.ts'
 import type { SpineInput } from '../offline/spine/spine.ts'
+import { didYouMean } from '../registry/nearest.ts'
 
-/** Takes `--spine` for a query where it reads like one and no file has that name. */
+const beginnings = ['select', 'with', 'values', 'table']
+
+/**
+ * Takes `--spine` for a query where it reads like one and no file has that name.
+ *
+ * @throws LockstepError `USAGE` where it is several words that neither name a file nor begin as a query does
+ */
 export function spineInput(text: string): SpineInput {
-  const query = /^[\s(]*(select|with|values|table)\b\s*[\s("'*]/i.test(text.replace(/^(\s|--[^\n]*\n|\/\*[^]*?\*\/)+/, ''))
-  return query && !existsSync(text) ? { sql: text } : { file: text }
+  const bare = text.replace(/^(\s|--[^\n]*\n|\/\*[^]*?\*\/)+/, '')
+  const query = /^[\s(]*(select|with|values|table)\b\s*[\s("'*]/i.test(bare)
+  if (existsSync(text)) return { file: text }
+  if (query) return { sql: text }
+  const [, first = ''] = /^[\s(]*([a-z]+)\s/i.exec(bare) ?? []
+  if (first === '' || /\.(parquet|csv|jsonl|ndjson)$/i.test(text)) return { file: text }
+  throw new LockstepError(
+    'USAGE',
+    `The spine "${text.slice(0, 100)}" is neither a file nor a query: a query begins with SELECT, WITH, VALUES or TABLE.${didYouMean(first.toLowerCase(), beginnings)}`,
+  )
 }

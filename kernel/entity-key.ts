@@ -10,7 +10,7 @@ import { isValueOf, show, typeName } from './value-type.ts'
  */
 export type EntityKey = string
 
-/** Longer keys are refused: LMDB takes 1,978 bytes with its prefix. */
+/** Keys of more bytes are refused, the zero bytes that end texts not counted: LMDB takes 1,978 bytes with its prefix. */
 export const maxKeyBytes = 1024
 
 /** @throws LockstepError `INVALID_ENTITY` naming the part that is missing, of the wrong type or too long */
@@ -27,10 +27,15 @@ export function encodeKey(parts: readonly Column<KeyType>[], values: readonly un
     }
     key += encodeKeyPart(part.type, value)
   }
-  if (key.length > maxKeyBytes) {
-    throw new LockstepError('INVALID_ENTITY', `The entity's key is ${key.length} bytes long; at most ${maxKeyBytes} are allowed.`)
+  if (key.length > maxKeyBytes && keyBytes(parts, key) > maxKeyBytes) {
+    throw new LockstepError('INVALID_ENTITY', `The entity's key is ${keyBytes(parts, key)} bytes long; at most ${maxKeyBytes} are allowed.`)
   }
   return key
+}
+
+/** How many bytes the values of a key have together. */
+export function keyBytes(parts: readonly Column<KeyType>[], key: EntityKey): number {
+  return key.length - parts.filter(({ type }) => type.kind === 'string').length
 }
 
 export function encodeKeyPart(type: KeyType, value: Value): string {

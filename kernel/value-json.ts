@@ -33,6 +33,18 @@ function floatJson(value: number): number | string {
   return Number.isFinite(value) ? value : value.toString()
 }
 
+/** The shortest decimal that a float32 is the nearest to, as its own number: 0.1 of the float32 that a float64 shows as 0.10000000149011612. */
+export function shortFloat32(value: number): number {
+  const size = Math.abs(value)
+  if (!Number.isFinite(value) || (size < 2 ** 24 && Number.isInteger(value))) return value
+  // six digits tell all but the smallest apart; what needs fewer ends in zeros
+  for (let digits = size < 2 ** -126 ? 1 : 6; digits < 9; digits++) {
+    const short = Number(value.toPrecision(digits))
+    if (Math.fround(short) === value) return short
+  }
+  return Number(value.toPrecision(9))
+}
+
 /** Counts as the text of a JSON object, in their own order: an object of JavaScript puts keys such as "404" first. */
 export function countsJson(counts: CountsValue): string {
   return `{${Array.from(counts, ([category, count]) => `${JSON.stringify(category)}:${count}`).join()}}`

@@ -2,7 +2,19 @@ import { LockstepError } from '../kernel/errors.ts'
 import { postgresEpochMicros } from '../kernel/time.ts'
 import { CopyBuffer } from './copy-buffer.ts'
 import { writeNumeric } from './copy-numeric.ts'
-import { inFloat32, inInteger, inRow, toBool, toFloat, toInteger, toMicros, toNumbers, toText, UnfitValue } from './files/convert.ts'
+import {
+  inFloat32,
+  inInteger,
+  inRow,
+  toBool,
+  toExactFloat,
+  toFloat,
+  toInteger,
+  toMicros,
+  toNumbers,
+  toText,
+  UnfitValue,
+} from './files/convert.ts'
 import type { FileBatch, FileColumn } from './files/tabular-file.ts'
 import { keyLengthCheck } from './key-length.ts'
 
@@ -14,6 +26,8 @@ export interface CopyColumn {
   readonly nullable: boolean
   /** Number of elements that a vector must have; null: any. */
   readonly length?: number | null
+  /** Whether a float8 must be the number to its last digit, where the file has a decimal or a whole number. */
+  readonly exact?: boolean
   /** Whether the text `infinity` is a time here. */
   readonly infinity?: boolean
   /** Whether it is a part of the rows' key, which must not be too long. */
@@ -126,11 +140,13 @@ function fieldWriter(column: CopyColumn): FieldWriter {
         out.int32(4)
         out.float32(inFloat32(toFloat(value, from)))
       }
-    case 'float8':
+    case 'float8': {
+      const toNumber = column.exact === true ? toExactFloat : toFloat
       return (out, value) => {
         out.int32(8)
-        out.float64(toFloat(value, from))
+        out.float64(typeof value === 'number' ? toFloat(value, from) : toNumber(value, from))
       }
+    }
     case 'numeric':
       return (out, value) => writeNumeric(out, typeof value === 'string' ? value.trim() : String(toFloatOrInteger(value, from)))
     case 'text':

@@ -14,7 +14,7 @@ import type { AnswerColumns } from './answers.ts'
 import type { ResultBuckets } from './result-buckets.ts'
 import { createResultBuckets } from './result-buckets.ts'
 import type { LeftOut, SourceStreamOptions } from './source-stream.ts'
-import { countLeftOut, sourceRows } from './source-stream.ts'
+import { countLeftOut, dropColumns, sourceRows } from './source-stream.ts'
 import { keysSelect, questionsSelect } from './spine/spine-sql.ts'
 import type { SpineBatch } from './spine/spine-rows.ts'
 import { spineRows } from './spine/spine-rows.ts'
@@ -128,9 +128,10 @@ async function answerAll(
   let done = 0
   let place = 0
   const counts: Promise<SourceLeftOut>[] = []
+  const dropped = dropColumns(passes.flatMap((pass) => pass.streams.flatMap(({ plans }) => plans)))
   const startCount = async (plans: readonly ViewPlan[], bounds: SourceStreamOptions): Promise<SourceLeftOut> => {
     const [plan] = plans as [ViewPlan]
-    return { source: plan.spec.source.name, ...(await countLeftOut(snapshot, plan, seen.arrivedBefore, bounds)) }
+    return { source: plan.spec.source.name, ...(await countLeftOut(snapshot, plan, seen.arrivedBefore, bounds, dropped(plan))) }
   }
   for (const pass of passes) {
     const first = place

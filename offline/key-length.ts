@@ -20,7 +20,7 @@ const textTypes: readonly string[] = ['text', 'varchar', 'bpchar', 'enum']
 const mostUtf8BytesPerUnit = 3
 
 /**
- * Measures the keys of a source as `encodeKey` writes them: text in UTF-8 with a byte at its end, anything else with a fixed width, which for a whole number
+ * Measures the keys of a source as `keyBytes` does: text in UTF-8, anything else with a fixed width, which for a whole number
  * is that of the widest. A part without a value counts for nothing.
  *
  * @returns null where no key can be too long, as none of its columns holds text
@@ -31,7 +31,7 @@ export function keyLengthCheck(key: readonly KeyColumn[]): KeyLengthCheck | null
   const fixedBytes = key.filter((column) => !texts.includes(column)).reduce((sum, { type }) => sum + (type === 'bool' ? 1 : 8), 0)
   const indexes = texts.map(({ index }) => index)
   // what is this short is short enough in any script; the bytes of longer text are counted
-  const safeUnits = Math.floor((maxKeyBytes - fixedBytes - texts.length) / mostUtf8BytesPerUnit)
+  const safeUnits = Math.floor((maxKeyBytes - fixedBytes) / mostUtf8BytesPerUnit)
 
   return (columns, row) => {
     let units = 0
@@ -55,7 +55,7 @@ function measured(
     const value = columns[index]?.[row]
     if (typeof value !== 'string') continue
     const size = Buffer.byteLength(type === 'bpchar' ? unpadded(value) : value)
-    bytes += size + 1
+    bytes += size
     if (size > longest.bytes) longest = { index, bytes: size, value }
   }
   if (bytes <= maxKeyBytes) return null

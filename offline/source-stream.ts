@@ -1,15 +1,16 @@
 import { LockstepError, messageOf } from '../kernel/errors.ts'
 import type { Column, KeyType, Value } from '../kernel/value-type.ts'
-import { typeName } from '../kernel/value-type.ts'
+import { show, typeName } from '../kernel/value-type.ts'
 import type { TimeRule, ViewPlan } from '../kernel/view-plan.ts'
 import type { SourceSpec } from '../kernel/view-spec.ts'
 import type { Snapshot } from '../runtime/database.ts'
 import { sqlState } from '../runtime/relation.ts'
+import { sqlIdentifier } from '../runtime/sql.ts'
 import type { SourceRow } from './row-decoder.ts'
 import { createRowDecoder } from './row-decoder.ts'
 import type { SourceTable } from './source-table.ts'
 import { readSourceTable } from './source-table.ts'
-import { sqlTypeName } from './sql-type.ts'
+import { beyondFloat, sqlTypeName } from './sql-type.ts'
 import { safeInt64At } from './tuple-values.ts'
 import type { StreamBounds } from './stream-sql.ts'
 import { leftOutSelect, nearLeftOutSelect, streamSelect } from './stream-sql.ts'
@@ -45,9 +46,12 @@ export async function* sourceRows(
   try {
     for await (const batch of snapshot.tuples(sql, { whole: isWhole(options), stable: source.relation.kind === 'sql' })) yield decode(batch)
   } catch (cause) {
-    throw sqlState(cause).startsWith('22')
-      ? unreadable(cause, source, [...sourceKey(firstOf(plans)), ...streamColumns(plans)], table)
-      : cause
+    if (!sqlState(cause).startsWith('22')) throw cause
+    const key = sourceKey(firstOf(plans))
+    const columns = [...key, ...streamColumns(plans)]
+    // where a failure ends the whole transaction, as on PGlite, the row cannot be looked for
+    const row = await tooGreat(snapshot, table, key, columns).catch(() => null)
+    throw unreadable(cause, source, columns, table, row)
   }
 }
 
@@ -57,16 +61,43 @@ function isWhole({ keys, keysIn, keyRange, near, arrival }: SourceStreamOptions)
 }
 
 /** Of a value that cannot be cast to its declared type, the database says neither row nor column: it may be any column that is cast. */
-function unreadable(cause: unknown, source: SourceSpec, columns: readonly Column[], { types }: SourceTable): LockstepError {
+function unreadable(
+  cause: unknown,
+  source: SourceSpec,
+  columns: readonly Column[],
+  { types }: SourceTable,
+  row: string | null,
+): LockstepError {
   const cast = columns
     .filter(({ name, type }) => type.kind !== 'string' && types.get(name) !== sqlTypeName(type))
     .map(({ name, type }) => `"${name}" (${types.get(name) ?? 'of a query'}, read as ${typeName(type)})`)
   const where = cast.length === 0 ? '' : `, in ${cast.join(' or ')}`
   return new LockstepError(
     'INVALID_ROW',
-    `A row of source "${source.name}" holds a value that cannot be read${where}: ${messageOf(cause)}. Correct the row, or declare a wider type.`,
+    `A row of source "${source.name}" holds a value that cannot be read${where}: ${messageOf(cause)}. ${row ?? ''}Correct the row, or declare a wider type.`,
     { cause, details: { source: source.name } },
   )
+}
+
+/** Where a decimal stands that no float holds, as a sentence. */
+async function tooGreat(
+  snapshot: Snapshot,
+  table: SourceTable,
+  key: readonly Column[],
+  columns: readonly Column[],
+): Promise<string | null> {
+  for (const { name, type } of columns) {
+    if (table.types.get(name) !== 'numeric' || (type.kind !== 'float32' && type.kind !== 'float64')) continue
+    const column = `s.${sqlIdentifier(name)}`
+    const parts = key.map((part) => `s.${sqlIdentifier(part.name)}::text`)
+    const [found] = await snapshot.query<{ parts: (string | null)[]; value: string }>(
+      `SELECT ARRAY[${parts.join(', ')}]::text[] AS parts, ${column}::text AS value FROM ${table.relation} s WHERE ${beyondFloat(type.kind, column, 'numeric')} LIMIT 1`,
+    )
+    if (found === undefined) continue
+    const entity = key.map((part, i) => `"${part.name}" = ${show(found.parts[i])}`).join(', ')
+    return `"${name}" is ${show(found.value)} where the key is ${entity || 'empty'}. `
+  }
+  return null
 }
 
 /** The SELECT of a stream and the decoder of its tuples. */
@@ -122,6 +153,7 @@ export interface LeftOut {
 
 /**
  * @param bounds where they say `near`, only rows near the questions count: the rest of the table is not looked at
+ * @param keyed a row without any of these columns is dropped. Absent: those of the plan's key
  * @throws LockstepError `INVALID_ROW` where the table came from another database, whose transactions are none of this one's
  */
 export async function countLeftOut(
@@ -129,6 +161,7 @@ export async function countLeftOut(
   plan: ViewPlan,
   arrivedBefore = snapshot.xmin,
   bounds: SourceStreamOptions = {},
+  keyed: readonly Column[] = sourceKey(plan),
 ): Promise<LeftOut> {
   const { source } = plan.spec
   const table = await readSourceTable(snapshot, source)
@@ -136,8 +169,8 @@ export async function countLeftOut(
   const { eventTime, known } = source
   const select =
     bounds.near === undefined
-      ? leftOutSelect(table, key, arrivedBefore)
-      : nearLeftOutSelect({ table, key, eventTime, known, order: orderOf(bounds), bounds }, bounds.near, arrivedBefore)
+      ? leftOutSelect(table, keyed, arrivedBefore)
+      : nearLeftOutSelect({ table, key, keyed, eventTime, known, order: orderOf(bounds), bounds }, bounds.near, arrivedBefore)
   const { dropped, later, newest } = await readCounts(snapshot, select)
   if (newest !== null) {
     const { xmax } = snapshot.bounds
@@ -149,6 +182,19 @@ export async function countLeftOut(
     }
   }
   return { dropped, heldBack: table.hasXid ? later : null }
+}
+
+/**
+ * The columns by which the rows of a source are dropped, for `countLeftOut`: those of all plans that read it, and none when it is asked for the same source again, so that
+ * a row counts once, however many keys it lacks.
+ */
+export function dropColumns(plans: readonly ViewPlan[]): (plan: ViewPlan) => readonly Column[] {
+  const told = new Set<string>()
+  return ({ spec }) => {
+    if (told.has(spec.source.name)) return []
+    told.add(spec.source.name)
+    return unionOf(plans.filter((plan) => plan.spec.source.name === spec.source.name).map((plan) => sourceKey(plan)))
+  }
 }
 
 /** As a stream, so that it can run beside others. */

@@ -33,10 +33,26 @@ export function castTo(type: ColumnType, expression: string, actual: string | un
   if (actual === wanted) return expression
   if (type.kind === 'timestamp' && actual === 'timestamp') return expression // the same microseconds: a time without a zone is UTC
   if (type.kind === 'timestamp' && actual === 'date') return `${expression}::timestamp`
+  if (actual === 'numeric' && (type.kind === 'float32' || type.kind === 'float64')) {
+    // PostgreSQL refuses to round a number to zero
+    return `CASE WHEN abs(${expression}) <= ${roundsToZero[type.kind]} THEN 0 ELSE ${expression}::${wanted} END`
+  }
   return `${expression}::${type.kind === 'vector' ? 'float4[]' : wanted}`
 }
 
-/** What an untold column of a query becomes: the value type of its values (a numeric is rounded to the nearest float64), or text. */
+/** The condition under which a number is too great for a float: it rounds to more than the greatest one, being half a step above it. NaN sorts above infinity. */
+export function beyondFloat(kind: 'float32' | 'float64', number: string, actual: string): string {
+  const above = kind === 'float32' ? '3.4028235677973366e38' : '1.79769313486231580793e308'
+  return `abs(${number}) >= '${above}'::${actual} AND abs(${number}) < 'Infinity'::${actual}`
+}
+
+/** Half of the least number above zero, 2^-150 and 2^-1075, to forty digits. */
+const roundsToZero = {
+  float32: '7.006492321624085354618979165080726194233e-46',
+  float64: '2.470328229206232720882843964341106861825e-324',
+} as const
+
+/** What an untold column of a query becomes: the value type of its values (a numeric is a float64), or text. */
 export function naturalType(typname: string): ColumnType {
   switch (typname) {
     case 'bool':

@@ -203,8 +203,12 @@ export function leftOutSelect(table: SourceTable, key: readonly Column[], to: nu
  * The same where only rows near some questions are read: `later` are of those near. `dropped` are of the whole table here too, so that a count does not depend on
  * how rows are read; the index that leads to the others leads to them as well.
  */
-export function nearLeftOutSelect(request: Omit<StreamRequest, 'columns' | 'row' | 'xid'>, near: Near, to: number): string {
-  const keyless = `SELECT count(*) FROM ${request.table.relation} s WHERE (${lacksKey(request.key)})${offlineOf(request.table)}`
+export function nearLeftOutSelect(
+  request: Omit<StreamRequest, 'columns' | 'row' | 'xid'> & { readonly keyed: readonly Column[] },
+  near: Near,
+  to: number,
+): string {
+  const keyless = `SELECT count(*) FROM ${request.table.relation} s WHERE (${lacksKey(request.keyed)})${offlineOf(request.table)}`
   if (!request.table.hasXid) return `SELECT (${keyless}) AS dropped, 0::int8 AS later, null::xid8 AS newest`
   const all = { ...request, columns: [], row: request.table.hasRow, xid: true }
   const outputs = request.table.hasRow ? 's."_xid" AS x, s."_row" AS r' : 's."_xid" AS x'

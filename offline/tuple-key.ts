@@ -1,5 +1,5 @@
 import type { EntityKey } from '../kernel/entity-key.ts'
-import { encodeKeyPart, maxKeyBytes } from '../kernel/entity-key.ts'
+import { encodeKeyPart, keyBytes, maxKeyBytes } from '../kernel/entity-key.ts'
 import { LockstepError } from '../kernel/errors.ts'
 import type { Column, KeyType } from '../kernel/value-type.ts'
 import { showKey } from '../kernel/show-key.ts'
@@ -29,10 +29,10 @@ export function keyReader(parts: readonly Column<KeyType>[], what: string): KeyR
         if (i === length) return key
       }
       key = makeKey(parts, what, bytes, view, at)
-      if (key.length > maxKeyBytes) {
+      if (key.length > maxKeyBytes && keyBytes(parts, key) > maxKeyBytes) {
         throw new LockstepError(
           'INVALID_ROW',
-          `The key of a row of ${what} is ${key.length} bytes long, where at most ${maxKeyBytes} are allowed: ${showKey(parts, key)}. Correct or delete the row.`,
+          `The key of a row of ${what} is ${keyBytes(parts, key)} bytes long, where at most ${maxKeyBytes} are allowed: ${showKey(parts, key)}. Correct or delete the row.`,
         )
       }
       if (length > last.length) last = Buffer.alloc(length * 2)

@@ -6,6 +6,7 @@ import type { CursorSpec, EntitySpec, SourceSpec, ViewSpec } from '../kernel/vie
 import { definitionId } from '../kernel/view-spec.ts'
 import type { LockstepTables } from '../migrations/schema.ts'
 import { ownedSchema } from '../runtime/relation.ts'
+import { sqlIdentifier } from '../runtime/sql.ts'
 import type { Backfill } from './change-plan.ts'
 import type { DefinitionSet } from './definition-set.ts'
 import type { TableChange } from './owned-table.ts'
@@ -57,7 +58,7 @@ export async function planSources(
           )
       } else if (!table.hasArrival) {
         const { cursor } = operational
-        if (cursor === undefined) notes.push(scanningNote(source, table))
+        if (cursor === undefined) notes.push(scanningNote(source, entities, table))
         else problems.push(...checkCursor(source, table, cursor))
         if (cursor !== undefined) notes.push(cursorNote(source, cursor))
       }
@@ -127,7 +128,7 @@ function cursorNote({ name }: SourceSpec, { column, overlapMicros, reconcileMicr
   )
 }
 
-function scanningNote(source: SourceSpec, table: SourceTable): string {
+function scanningNote(source: SourceSpec, entities: readonly EntitySpec[], table: SourceTable): string {
   const consequence =
     'so what is new in it cannot be told from what was read before: scanning it is best effort, and every materialization reads it whole'
   if (source.relation.kind === 'sql') return `The source "${source.name}" is a query, ${consequence}.`
@@ -146,8 +147,21 @@ function scanningNote(source: SourceSpec, table: SourceTable): string {
   )
   return (
     `The table ${table.relation} of the source "${source.name}" has ${has.join(' and ')}, ${consequence}. To change that: ` +
-    `${renames.join('')}alter table ${table.relation} ${changes.join(', ')};`
+    `${renames.join('')}alter table ${table.relation} ${changes.join(', ')}; ${indexAdvice(source, entities, table).join('; ')};`
   )
+}
+
+/** The indexes by which runs find what has arrived, and the history an entity's rows: those that `ownedTableChange` makes, as far as the table's types allow. */
+function indexAdvice(source: SourceSpec, entities: readonly EntitySpec[], table: SourceTable): string[] {
+  const base = (name: string): string => table.columns.get(name)?.base ?? ''
+  const texts = ['text', 'varchar', 'bpchar']
+  const key = (name: string): string => `${sqlIdentifier(name)}${texts.includes(base(name)) ? ' collate "C"' : ''}`
+  const event = sqlIdentifier(source.eventTime)
+  // PostgreSQL refuses an index over times of two types, whose comparison depends on the session's zone
+  const visible =
+    source.known === null || base(source.known) !== base(source.eventTime) ? event : `greatest(${event}, ${sqlIdentifier(source.known)})`
+  const keyed = entities.map((entity) => [...keyColumns(source, entity).map(({ name }) => key(name)), visible].join(', '))
+  return ['_xid', ...new Set(keyed)].map((columns) => `create index on ${table.relation} (${columns})`)
 }
 
 interface ArrivalColumn {

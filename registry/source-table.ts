@@ -33,11 +33,11 @@ type Handle = Kysely<LockstepTables>
  * a missing table or column (a missing table is told by `exists`)
  */
 export async function describeSource(handle: Handle, source: SourceSpec): Promise<SourceTable> {
-  const db: Queryable = { query: async <Row>(text: string) => (await sql.raw<Row>(text).execute(handle)).rows }
   const { relation } = source
-  const found = await guarded(handle, source, () =>
-    relation.kind === 'sql' ? queryColumns(db, relation.sql) : tableColumns(db, sourceRelation(source)),
-  )
+  const found = await readOnly(handle, source, (reading) => {
+    const db: Queryable = { query: async <Row>(text: string) => (await sql.raw<Row>(text).execute(reading)).rows }
+    return relation.kind === 'sql' ? queryColumns(db, relation.sql) : tableColumns(db, sourceRelation(source))
+  })
   const { hasRow, hasXid } = arrivalColumns(new Map(found?.map(({ name, type }) => [name, type])))
   return {
     source: source.name,
@@ -48,15 +48,21 @@ export async function describeSource(handle: Handle, source: SourceSpec): Promis
   }
 }
 
-/** Runs `work` so that a query refused by the database leaves an open transaction usable, and tells the refusal as the source's. */
-async function guarded<T>(handle: Handle, source: SourceSpec, work: () => Promise<T>): Promise<T> {
-  if (handle.isTransaction) await sql`savepoint describe_source`.execute(handle)
+/** Runs `work` in a read-only transaction, or such a part of the one that is open, which stays usable, and tells what the database refuses as the source's. */
+async function readOnly<T>(handle: Handle, source: SourceSpec, work: (handle: Handle) => Promise<T>): Promise<T> {
   try {
-    return await work()
+    if (!handle.isTransaction) return await handle.transaction().setAccessMode('read only').execute(work)
+    await sql`savepoint describe_source`.execute(handle)
+    try {
+      await sql`set local transaction_read_only = on`.execute(handle)
+      return await work(handle)
+    } finally {
+      // which also lets the transaction write again
+      await sql`rollback to savepoint describe_source`.execute(handle)
+    }
   } catch (cause) {
     const state = sqlState(cause)
-    if (!/^(0A|21|22|42)/.test(state)) throw cause
-    if (handle.isTransaction) await sql`rollback to savepoint describe_source`.execute(handle)
+    if (!/^(0A|21|22|42|25006|08P01)/.test(state)) throw cause
     const missing = state === '42P01' || state === '42703'
     const [what, field] = source.relation.kind === 'sql' ? ['query', 'sql'] : ['table', 'table']
     throw new LockstepError(

@@ -26,7 +26,11 @@ const UNAVAILABLE_MESSAGES = [
 /** Whether an error says that the server is away, and not that a statement is wrong. */
 export function isUnavailable(error: unknown): boolean {
   if (!(error instanceof Error)) return false
-  if ('code' in error && typeof error.code === 'string' && (UNAVAILABLE_CODES.has(error.code) || error.code.startsWith('08'))) return true
+  if ('code' in error && typeof error.code === 'string') {
+    // a statement's own fault, such as a parameter without a value; proxies tell their failures by the same code, as fatal
+    if (error.code === '08P01' && 'severity' in error && error.severity === 'ERROR') return false
+    if (UNAVAILABLE_CODES.has(error.code) || error.code.startsWith('08')) return true
+  }
   return UNAVAILABLE_MESSAGES.some((pattern) => pattern.test(error.message))
 }
 

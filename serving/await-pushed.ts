@@ -17,11 +17,20 @@ const lastPauseMs = 20
 /** What a read is to see at least, by source: the transactions of the pushes that it comes after. */
 export type Pushed = ReadonlyMap<string, Frontier>
 
-/** @throws LockstepError `INVALID_REQUEST` */
-export function pushedBy(tokens: readonly string[]): Pushed {
+/**
+ * @param sources those that there are
+ * @throws LockstepError `INVALID_REQUEST`
+ */
+export function pushedBy(tokens: readonly string[], sources: ReadonlyMap<string, unknown>): Pushed {
   const pushed = new Map<string, Frontier>()
   for (const token of tokens) {
     const { source, written } = parsePushToken(token)
+    if (!sources.has(source)) {
+      throw new LockstepError(
+        'INVALID_REQUEST',
+        `The token "${token.slice(0, 100)}" is of the source "${source.slice(0, 100)}", which is not in the registry; send the "token" of a push as it was answered.`,
+      )
+    }
     pushed.set(source, union(pushed.get(source) ?? noTransactions, written))
   }
   return pushed

@@ -103,8 +103,10 @@ function receiptText({ id, entity, keyHash, parts }: Receipt, left: number): str
   ].join('\n')
 }
 
-function partText({ what, kind, where, count, note }: ReceiptPart): string {
+function partText({ what, kind, where, id, count, note }: ReceiptPart): string {
   const told = note === undefined ? '' : ` (${note})`
-  const amount = kind === 'dataset' ? counted(count, 'row') : counted(count, kind === 'rows' ? 'row' : 'state')
-  return `${what === 'kept' ? 'KEPT' : what}: ${amount} ${kind === 'dataset' ? 'of the training set' : 'in'} ${where}${told}`
+  // its rows are not all kept of the entity: perhaps none is
+  if (kind === 'dataset')
+    return `KEPT: the training set ${id === undefined ? '' : `${id} `}in ${where}, of ${counted(count, 'row')} in all${told}`
+  return `${what === 'kept' ? 'KEPT' : what}: ${counted(count, kind === 'rows' ? 'row' : 'state')} in ${where}${told}`
 }

@@ -36,6 +36,8 @@ export interface ReceiptPart {
   readonly kind: 'rows' | 'states' | 'dataset'
   /** The table, view or file. */
   readonly where: string
+  /** Of a training set. */
+  readonly id?: string
   /** How many rows or states; of a data set, how many rows it has in all. */
   readonly count: number
   readonly note?: string

@@ -106,13 +106,16 @@ const userTables: Holder = async ({ entity, values, definitions, db }) => {
 /** Files that were written before may hold it, and may lie anywhere. */
 const datasets: Holder = async ({ entity, definitions, db }) => {
   const views = new Set(viewsIn(entity.name, definitions))
-  const rows = await db.kysely.selectFrom('lockstep.datasets').select(['path', 'manifest']).orderBy('created_at').execute()
-  return rows.flatMap(({ path, manifest }) => {
+  const rows = await db.kysely.selectFrom('lockstep.datasets').select(['id', 'path', 'manifest']).orderBy('created_at').execute()
+  return rows.flatMap(({ id, path, manifest }, i) => {
     const { views: used, ...rest } = manifest as DatasetManifest // written by createDataset alone
-    if (!used.some(({ id }) => views.has(id))) return []
+    if (!used.some((view) => views.has(view.id))) return []
     const count = filesOf({ views: used, ...rest }).reduce((sum, file) => sum + file.rows, 0)
-    const note = 'a training set with features of this entity; whether it has rows of this one is not known'
-    return [{ what: 'kept' as const, kind: 'dataset' as const, where: path, count, note }]
+    const over = rows.slice(i + 1).some((later) => later.path === path)
+    const note = over
+      ? 'another one was written under its path later: it is gone, unless that was on another machine'
+      : 'it has features of this entity; whether any of its rows is of this one is not known: look into the file'
+    return [{ what: 'kept' as const, kind: 'dataset' as const, where: path, id, count, note }]
   })
 }
 

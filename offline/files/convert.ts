@@ -34,7 +34,8 @@ export function toInteger(value: unknown, column: FileColumn): number | bigint {
   if (typeof value === 'number') {
     if (column.type?.kind === 'timestamp') throw unfit(value, 'a whole number but a time')
     if (Number.isSafeInteger(value)) return value
-    if (Number.isInteger(value)) return BigInt(value)
+    // beyond 2^53 JSON gives whole numbers as bigint: this one had a fraction
+    if (Number.isInteger(value) && !column.described.startsWith('JSON')) return BigInt(value)
   } else if (typeof value === 'bigint') {
     return value
   } else if (typeof value === 'string' && whole.test(value.trim())) {
@@ -77,6 +78,23 @@ export function toFloat(value: unknown, column: FileColumn): number {
     if (sign !== null) return sign[1] === '-' ? -Infinity : Infinity
   }
   throw unfit(value, 'a number')
+}
+
+/** A decimal as text that a float64 holds to the last digit: what it prints is that decimal again. */
+export function toExactFloat(value: unknown, column: FileColumn): number {
+  const number = toFloat(value, column)
+  const text = typeof value === 'string' ? value.trim() : String(value)
+  if (!Number.isFinite(number) || canonicalDecimal(String(number)) === canonicalDecimal(text)) return number
+  throw new UnfitValue(`is ${text}, which has more digits than a float64 holds`)
+}
+
+/** The digits of a decimal without zeros at either end, and the power of ten that they are times. */
+function canonicalDecimal(text: string): string {
+  const [, sign = '', whole = '', fraction = '', exponent = '0'] = /^([+-]?)(\d*)\.?(\d*)(?:[eE]([+-]?\d+))?$/.exec(text) ?? []
+  const digits = `${whole}${fraction}`.replace(/^0+/, '')
+  const significant = digits.replace(/0+$/, '')
+  if (significant === '') return '0'
+  return `${sign === '-' ? '-' : ''}${significant}e${Number(exponent) - fraction.length + digits.length - significant.length}`
 }
 
 /** Rounds to float32; a finite number must stay finite. */

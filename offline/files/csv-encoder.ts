@@ -1,6 +1,6 @@
 import { formatTimestamp } from '../../kernel/time.ts'
-import { countsJson, valueToJson } from '../../kernel/value-json.ts'
-import type { Column, CountsValue, Value, ValueType } from '../../kernel/value-type.ts'
+import { countsJson, shortFloat32, valueToJson } from '../../kernel/value-json.ts'
+import type { Column, CountsValue, ListValue, Value, ValueType } from '../../kernel/value-type.ts'
 import type { BatchEncoder } from './dataset-writer.ts'
 
 /**
@@ -47,12 +47,15 @@ function fieldFormat(type: ValueType): FieldFormat {
     case 'string':
       return (value) => quoted(value as string)
     case 'vector':
-      return (value) => quoted(`[${Array.from(value as Float32Array, number).join(',')}]`)
-    case 'list':
-      return (value) => quoted(JSON.stringify(valueToJson(type, value)))
+      return (value) => quoted(`[${Array.from(value as Float32Array, (each) => number(shortFloat32(each))).join(',')}]`)
+    case 'list': {
+      const short = (value: ListValue): ListValue => value.map((each) => (typeof each === 'number' ? shortFloat32(each) : each))
+      return (value) => quoted(JSON.stringify(valueToJson(type, type.of.kind === 'float32' ? short(value as ListValue) : value)))
+    }
     case 'counts':
       return (value) => quoted(countsJson(value as CountsValue))
     case 'float32':
+      return (value) => number(shortFloat32(value as number))
     case 'float64':
       return (value) => number(value as number)
     case 'bool':

@@ -1,5 +1,5 @@
 import { formatTimestamp } from '../../kernel/time.ts'
-import { countsJson } from '../../kernel/value-json.ts'
+import { countsJson, shortFloat32 } from '../../kernel/value-json.ts'
 import type { Column, CountsValue, ListValue, Value, ValueType } from '../../kernel/value-type.ts'
 import type { BatchEncoder } from './dataset-writer.ts'
 
@@ -36,6 +36,7 @@ function jsonFormat(type: ValueType): JsonFormat {
     case 'int64':
       return String
     case 'float32':
+      return (value) => number(shortFloat32(value as number))
     case 'float64':
       return (value) => number(value as number)
     case 'string':
@@ -43,7 +44,7 @@ function jsonFormat(type: ValueType): JsonFormat {
     case 'timestamp':
       return (value) => `"${formatTimestamp(value as number)}"`
     case 'vector':
-      return (value) => `[${Array.from(value as Float32Array, number).join(',')}]`
+      return (value) => `[${Array.from(value as Float32Array, (each) => number(shortFloat32(each))).join(',')}]`
     case 'list': {
       const element = jsonFormat(type.of)
       return (value) => `[${(value as ListValue).map((each) => (each === null ? 'null' : element(each))).join(',')}]`

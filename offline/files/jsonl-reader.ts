@@ -84,8 +84,8 @@ async function* objects(path: string): AsyncGenerator<Record<string, unknown>> {
 
 function parseLine(path: string, number: number, line: string): unknown {
   try {
-    // a number of 16 digits or more, or with a great exponent, may be one that a double changes
-    return /\d{16}|\d[eE]\+?\d{3}/.test(line) ? JSON.parse(line, exactNumber) : JSON.parse(line)
+    // a number of 16 digits or more, or with an exponent, may be one that a double changes
+    return /\d{16}|\d[\d.]{16}|\d[eE]\+?\d/.test(line) ? JSON.parse(line, exactNumber) : JSON.parse(line)
   } catch (cause) {
     throw malformed(path, number, messageOf(cause), cause)
   }
@@ -94,7 +94,17 @@ function parseLine(path: string, number: number, line: string): unknown {
 function exactNumber(this: unknown, _name: string, value: unknown, context?: { readonly source?: string }): unknown {
   if (typeof value !== 'number' || context?.source === undefined) return value
   if (!Number.isFinite(value)) throw new RangeError(`the number ${context.source} is outside the range of a float64`)
-  return !Number.isSafeInteger(value) && /^-?\d+$/.test(context.source) ? BigInt(context.source) : value
+  return Number.isSafeInteger(value) ? value : (wholeNumber(context.source) ?? value)
+}
+
+/** The exact value of a JSON number that is whole, however it is written: `9007199254740993.0`, `9.007199254740993e15`. */
+function wholeNumber(text: string): bigint | null {
+  const [, sign = '', whole = '', fraction = '', exponent = '0'] = /^(-?)(\d+)(?:\.(\d*))?(?:[eE]\+?(-?\d+))?$/.exec(text) ?? []
+  const zeros = Number(exponent) - fraction.length
+  const digits = `${whole}${fraction}`
+  if (whole === '') return null
+  if (zeros >= 0) return BigInt(`${sign}${digits}${'0'.repeat(zeros)}`)
+  return /^0+$/.test(digits.slice(zeros)) ? BigInt(`${sign}${digits.slice(0, zeros) || '0'}`) : null
 }
 
 async function* lines(path: string): AsyncGenerator<string> {

@@ -18,7 +18,7 @@ import { refuseExisting, writeFailed } from '../files/place-files.ts'
 import { refuseLabelLeak } from '../label-leak.ts'
 import { sumLeftOut } from '../join.ts'
 import { readSourceTable } from '../source-table.ts'
-import { countLeftOut } from '../source-stream.ts'
+import { countLeftOut, dropColumns } from '../source-stream.ts'
 import { openSpine } from '../spine/open-spine.ts'
 import { dropUnderReaders, indexSpine } from '../spine/slice-spine.ts'
 import type { SpineDigest } from '../spine/spine-hash.ts'
@@ -272,9 +272,11 @@ async function hashOf(db: Database, spine: Spine, signal: AbortSignal | undefine
 async function leftOutOf(db: Database, service: ServicePlan, arrivedBefore: number) {
   const counts = await db.snapshot(async (snapshot) => {
     const found = []
+    const dropped = dropColumns(service.uses.map(({ plan }) => plan))
     for (const { plans } of planPasses(service.uses).flatMap((pass) => pass.streams)) {
       const [plan] = plans
-      if (plan !== undefined) found.push({ source: plan.spec.source.name, ...(await countLeftOut(snapshot, plan, arrivedBefore)) })
+      if (plan === undefined) continue
+      found.push({ source: plan.spec.source.name, ...(await countLeftOut(snapshot, plan, arrivedBefore, {}, dropped(plan))) })
     }
     return found
   })

@@ -35,8 +35,9 @@ export async function loadSpineFile(
   }))
   const encoder = createCopyEncoder(path, [
     { from: { name: ordinalColumn, type: { kind: 'int64' }, described: 'row number' }, type: 'int8', nullable: false },
-    ...typed.map(({ from, type }) => ({
+    ...typed.map(({ role, from, type }) => ({
       from,
+      exact: role.type === null,
       type: sqlTypeName(type),
       nullable: true,
       length: type.kind === 'vector' ? type.length : null,

@@ -5,7 +5,7 @@ import { maxMicros } from '../../kernel/value-type.ts'
 import { servedTime } from '../../kernel/view-plan.ts'
 import type { Database } from '../../runtime/database.ts'
 import { sqlIdentifier } from '../../runtime/sql.ts'
-import { castTo, sqlTypeName } from '../sql-type.ts'
+import { beyondFloat, castTo, sqlTypeName } from '../sql-type.ts'
 import type { Seen } from '../stream-bounds.ts'
 import { timeLiteral } from '../stream-sql.ts'
 import { loadSpineFile } from './load-file.ts'
@@ -121,6 +121,18 @@ async function checkSpine(
         error: (row) => invalid(`${row} has a time in "${name}" that is infinite or outside the years 1684 to 2255`),
       })
     }
+    if (use === 'other' && types.get(name) === 'numeric') {
+      const asFloat = castTo({ kind: 'float64' }, column(name), 'numeric')
+      const great = outsideOf({ kind: 'float64' }, column(name), 'numeric')
+      faults.push({
+        condition: `CASE WHEN ${great} THEN false ELSE (${asFloat})::text::numeric <> ${column(name)} END`,
+        error: (row) =>
+          new LockstepError(
+            'SPINE_INVALID',
+            `${row} has a number in "${name}" with more digits than a float64 holds; cast the column in the query: to text it keeps them, to float8 it is rounded.`,
+          ),
+      })
+    }
     const outside = type === null ? null : outsideOf(type, column(name), types.get(name))
     if (type !== null && outside !== null) {
       faults.push({
@@ -168,12 +180,9 @@ function outsideOf(type: ColumnType, number: string, actual: string | undefined)
   if (type.kind === 'int32' && actual === 'int8') return `${number} NOT BETWEEN -2147483648 AND 2147483647`
   const wide = actual === 'numeric' || (actual === 'float8' && type.kind === 'float32')
   if (!wide || (type.kind !== 'float32' && type.kind !== 'float64')) return null
-  // what rounds to more than the greatest number, being half a step above it, or to zero without being it; NaN sorts above infinity
-  const [above, below] =
-    type.kind === 'float32' ? ['3.4028235677973366e38', '7.006492321624085e-46'] : ['1.79769313486231580793e308', '2.4703282292062327e-324']
-  const size = `abs(${number})`
-  const cast = (literal: string): string => `'${literal}'::${actual}`
-  return `(${size} >= ${cast(above)} AND ${size} < ${cast('Infinity')} OR ${size} > 0 AND ${size} <= ${cast(below)})`
+  const great = beyondFloat(type.kind, number, actual)
+  // PostgreSQL refuses to round a number of its own to zero
+  return actual === 'numeric' ? great : `(${great} OR abs(${number}) > 0 AND abs(${number}) <= 7.006492321624085e-46)`
 }
 
 function invalid(what: string): LockstepError {

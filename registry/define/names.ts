@@ -27,9 +27,15 @@ export function checkFieldName(name: string, what: string): string {
   )
 }
 
-/** Checks the name of a column of the user's table, which may be anything that a database allows. */
+/** Checks the name of a column of the user's table, which may be anything that a database allows: PostgreSQL cuts longer ones. */
 export function checkColumnName(name: unknown, what: string): string {
-  if (typeof name === 'string' && name !== '' && !name.includes('\0')) return name
+  if (typeof name === 'string' && name !== '' && !name.includes('\0')) {
+    if (Buffer.byteLength(name) <= 63) return name
+    throw new LockstepError(
+      'INVALID_NAME',
+      `${what} is ${show(name)}, which is ${Buffer.byteLength(name)} bytes long; a column's name has at most 63.`,
+    )
+  }
   throw new LockstepError('INVALID_NAME', `${what} is ${show(name)}; write the name of a column.`)
 }
 

@@ -90,6 +90,12 @@ export function source<
   const relation = relationOf(body, what)
   if (relation.kind === 'owned') {
     for (const column of [...columns.map((c) => c.name), ...key.map((k) => k.column), body.eventTime, body.known]) {
+      if (column !== undefined && systemColumnNames.includes(column)) {
+        throw new LockstepError(
+          'INVALID_NAME',
+          `${what} has a column "${column}", a name that PostgreSQL keeps for itself in every table; choose another.`,
+        )
+      }
       if (column !== undefined && ownedColumnNames.includes(column)) {
         throw new LockstepError(
           'INVALID_NAME',
@@ -119,6 +125,8 @@ export function source<
     described: describe(body),
   })
 }
+
+const systemColumnNames: readonly string[] = ['tableoid', 'xmin', 'cmin', 'xmax', 'cmax', 'ctid']
 
 function checkStream(stream: StatedStream | undefined, relation: SourceRelation, name: string): StreamSpec | null {
   if (stream === undefined) return null

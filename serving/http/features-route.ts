@@ -115,7 +115,7 @@ export function readEntities(
     asked: asked !== null,
     whenUnavailable: policy,
     ...(policy === 'error' || deadline === undefined ? {} : { giveUpAt: deadline.at - deadline.limitMs / 10 - neededMs }),
-    ...(body.after === undefined ? {} : { pushed: pushedBy(body.after) }),
+    ...(body.after === undefined ? {} : { pushed: pushedBy(body.after, catalog.sources) }),
   })
 }
 

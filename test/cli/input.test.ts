@@ -115,7 +115,16 @@ describe('--spine', () => {
     expect(spineInput(text)).toEqual({ sql: text })
   })
 
-  it.each(['spine.parquet', 'selected.csv', './select', 'with.jsonl', '/data/values/x.csv'])('takes %j for a file', (text) => {
-    expect(spineInput(text)).toEqual({ file: text })
+  it('says how a query begins where several words are no file', () => {
+    expect(() => spineInput('selec user_id from transactions')).toThrow(
+      expect.objectContaining({ code: 'USAGE', message: expect.stringMatching(/begins with SELECT.*Did you mean "select"\?/) }),
+    )
   })
+
+  it.each(['a spine.csv', 'spine.parquet', 'selected.csv', './select', 'with.jsonl', '/data/values/x.csv'])(
+    'takes %j for a file',
+    (text) => {
+      expect(spineInput(text)).toEqual({ file: text })
+    },
+  )
 })

@@ -91,6 +91,35 @@ const now = new Date(1_700_000_000_000)
 const erase = (name: string) => eraseEntity(fixture().open('redis').db, catalog, account(), [name], now, { actor: 'ann@here' })
 const finish = (store: OnlineStore, waitMs = 2_000) => finishErasures(fixture().open('redis').db, store, catalog, { waitMs, moment })
 
+describe('the receipt of an erasure', () => {
+  it('tells training sets by their ids, and which of one path was written over', async () => {
+    const { db } = fixture().open('redis')
+    const manifest = JSON.stringify({ views: [{ id: 'of_account@1' }], file: { rows: 5 }, otherFiles: [] })
+    const set = (id: string, at: string) => ({
+      id,
+      service: 's@1',
+      fingerprint: 'f',
+      path: '/sets/a.csv',
+      manifest,
+      created_at: new Date(at),
+    })
+    await db.kysely
+      .insertInto('lockstep.datasets')
+      .values([set('first', '2001-01-01'), set('second', '2001-01-02')])
+      .execute()
+    const { parts } = await erase('nobody')
+    await db.kysely.deleteFrom('lockstep.datasets').execute()
+    expect(parts.filter(({ kind }) => kind === 'dataset')).toEqual([
+      expect.objectContaining({
+        id: 'first',
+        where: '/sets/a.csv',
+        note: expect.stringContaining('written under its path later') as string,
+      }),
+      expect.objectContaining({ id: 'second', where: '/sets/a.csv', note: expect.stringContaining('is not known') as string }),
+    ])
+  })
+})
+
 describe.each(storeKinds)('erasing an entity, its states in a store of kind %s', (kind) => {
   beforeAll(async () => {
     await fixture().open(kind).db.query('truncate lockstep_source.orders')

@@ -253,6 +253,17 @@ describe('a CSV file', () => {
     expect(await columnOf(times, 'v', { kind: 'timestamp' })).toEqual([978_307_200_000_001, 978_307_200_000_000, 978_307_200_000_000])
   })
 
+  it('reads whole JSON numbers beyond 2^53 exactly, however they are written', async () => {
+    const path = await textFile(
+      'whole.jsonl',
+      '{"v":9007199254740993.0}\n{"v":9.007199254740993e15}\n{"v":90071992547409930e-1}\n{"v":1e3}\n',
+    )
+    expect(await columnOf(path, 'v', { kind: 'int64' })).toEqual([9007199254740993n, 9007199254740993n, 9007199254740993n, 1000n])
+    const fraction = await textFile('fraction.jsonl', '{"v":9007199254740992.5}\n')
+    await expect(columnOf(fraction, 'v', { kind: 'int64' })).rejects.toMatchObject({ code: 'INVALID_ROW' })
+    expect(await columnOf(fraction, 'v', { kind: 'float64' })).toEqual([9007199254740992])
+  })
+
   it.each([
     ['int32', 'x', 'is "x", which is not a whole number'],
     ['int32', '1.5', 'is "1.5", which is not a whole number'],

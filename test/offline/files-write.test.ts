@@ -9,6 +9,7 @@ import fc from 'fast-check'
 import { parquetMetadata, parquetReadObjects } from 'hyparquet'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import type { Column, Value, ValueType } from '../../kernel/value-type.ts'
+import { shortFloat32 } from '../../kernel/value-json.ts'
 import { createDatasetWriter } from '../../offline/files/dataset-writer.ts'
 import { openTabularFile } from '../../offline/files/tabular-file.ts'
 import { readRows } from './read-values.ts'
@@ -75,11 +76,18 @@ describe('a dataset writer', () => {
     expect(written).toEqual({ rows: 5, bytes: Buffer.byteLength(text), sha256: createHash('sha256').update(text).digest('hex') })
     expect(text.split('\n').slice(0, 2)).toEqual([
       '{"flag":true,"small":1,"big":9007199254740993,"single":0.5,"double":null,"text":"","at":"2001-01-01T00:00:00.000001Z","vector":[1,2,3]}',
-      String.raw`{"flag":false,"small":-2147483648,"big":-9223372036854775808,"single":-0,"double":-0,"text":"say \"hi\", \r\nthen go","at":"1969-12-31T23:59:59.999999Z","vector":[0.10000000149011612,null,null]}`,
+      String.raw`{"flag":false,"small":-2147483648,"big":-9223372036854775808,"single":-0,"double":-0,"text":"say \"hi\", \r\nthen go","at":"1969-12-31T23:59:59.999999Z","vector":[0.1,null,null]}`,
     ])
     const scalars = columns.slice(0, -1) // an element that is null is no vector again
     const unsayable = (v: Value | null) => (typeof v === 'number' && !Number.isFinite(v) ? null : v)
     expect(await readRows(path, scalars)).toEqual(rows.map((row) => canonicalRow(row.slice(0, -1)).map(unsayable)))
+  })
+
+  it('writes a float32 as the shortest decimal that it is nearest to', () => {
+    expect([0.1, 1 / 3, 16_777_216, 1e-45, 3.4028235e38, -0.7].map((number) => String(shortFloat32(Math.fround(number))))).toEqual([
+      ...['0.1', '0.33333334', '16777216', '1e-45', '3.4028235e+38', '-0.7'],
+    ])
+    fc.assert(fc.property(fc.float(), (number) => Object.is(Math.fround(shortFloat32(number)), number)))
   })
 
   it('writes generated rows so that they read back exactly, across row groups and formats', async () => {

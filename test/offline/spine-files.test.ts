@@ -93,6 +93,27 @@ for (const { kind, open } of databases) {
       logical_type: { type: 'TIMESTAMP', isAdjustedToUTC: adjusted, unit },
     })
 
+    it('takes decimals that a float64 holds to the last digit, and refuses others', async () => {
+      const decimal = {
+        ...optional,
+        name: 'order',
+        type: 'FIXED_LEN_BYTE_ARRAY',
+        type_length: 16,
+        converted_type: 'DECIMAL',
+        scale: 2,
+        precision: 38,
+      } as const
+      const set = (name: string, last: bigint) =>
+        parquet(name, [thing, [{ ...moment(true, 'MICROS') }, [new Date(noon / 1000), new Date(noon / 1000)]], [decimal, [110n, last]]])
+      expect((await load(set('held.parquet', -12_345_678_901_234_500n))).rows.map((row) => row[2])).toEqual([1.1, -123_456_789_012_345])
+      await expect(load(set('lost.parquet', 1_234_567_890_123_456_789_100n))).rejects.toMatchObject({
+        code: 'INVALID_ROW',
+        message: expect.stringMatching(
+          /^Row 2 of .*: column "order" is 12345678901234567891\.00, which has more digits than a float64 holds/,
+        ),
+      })
+    })
+
     it('reads times with a zone in it, and times without one as UTC', async () => {
       const written = [
         '2001-03-01T12:00:00Z',

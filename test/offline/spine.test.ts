@@ -270,8 +270,13 @@ for (const { kind, open } of databases) {
           'SPINE_INVALID',
           'Row 2',
         ],
-        ...['1e400', '1e-400', '-1.8e308'].map(
-          (number) =>
+        ...[
+          ['1e400', 'is outside the range of float64'],
+          ['-1.8e308', 'is outside the range of float64'],
+          ['1e-400', 'with more digits than a float64 holds'],
+          ['12345678901234567891', 'with more digits than a float64 holds; cast the column in the query'],
+        ].map(
+          ([number = '', what = '']) =>
             [
               {
                 sql: `SELECT 'a' AS thing, ${day} AS t1, v.d AS x FROM (VALUES (1), ('Infinity'), ('NaN'), (1.7976931348623157e308), (0), (${number}::numeric)) v (d)`,
@@ -279,7 +284,7 @@ for (const { kind, open } of databases) {
               plain,
               undefined,
               'SPINE_INVALID',
-              ') has a number in "x" that is outside the range of float64',
+              what,
             ] as const,
         ),
         [{ sql: `SELECT 'a' AS thing, v.t AS t1 FROM (VALUES (${day}), (null)) v (t)` }, plain, undefined, 'SPINE_INVALID', 'Row 2'],

@@ -2,6 +2,10 @@ import { describe, expect, it } from 'vitest'
 import { encodeKey } from '../../kernel/entity-key.ts'
 import { parseTimestamp } from '../../kernel/time.ts'
 import type { StreamRequest } from '../../offline/stream-sql.ts'
+import { compileView } from '../../kernel/compile-view.ts'
+import { dropColumns } from '../../offline/source-stream.ts'
+import { viewSpec } from '../kernel/view-oracle.ts'
+import { lastThing } from './thing-features.ts'
 import { leftOutSelect, streamSelect } from '../../offline/stream-sql.ts'
 
 const key = [{ name: 'origin', type: { kind: 'string' } }] as const
@@ -68,6 +72,18 @@ describe('the SELECT of an ordered stream', () => {
     expect(sql).toContain(
       `(s."a""b"::int8, s."t"::timestamptz, s."f"::bool) IN (VALUES ('-7'::int8, timestamptz '2001-06-01T00:00:00Z', 'true'::bool))`,
     )
+  })
+
+  it('counts a row once that lacks the keys of several views', () => {
+    const reading = (...names: string[]) => {
+      const spec = viewSpec('things', [lastThing], { kind: 'continuous' })
+      const key = names.map((name) => ({ name: `of_${name}`, type: { kind: 'string' } }) as const)
+      const source = { ...spec.source, key: names.map((name) => ({ part: `of_${name}`, column: name })) }
+      return compileView({ spec: { ...spec, entity: { name: 'e', key }, source }, code: null, fingerprint: 'f' })
+    }
+    const plans = [reading('a'), reading('b', 'a'), reading('c')]
+    const columns = dropColumns(plans)
+    expect(plans.map((plan) => columns(plan).map(({ name }) => name))).toEqual([['a', 'b', 'c'], [], []])
   })
 
   it('counts what a stream leaves out, in one pass', () => {

@@ -224,6 +224,23 @@ for (const { kind, open } of databases) {
       }
     })
 
+    it('rounds a decimal to the nearest float, to zero too, and names the row of one that is too great', async () => {
+      await opened.db.query(`CREATE TABLE decimals (k text, at timestamptz, d numeric, s numeric)`)
+      await opened.db.query(
+        `INSERT INTO decimals VALUES ('k', '2001-03-01', 1e-400, 7.0e-46), ('k', '2001-03-02', -2.5e-324, 7.1e-46), ('k', '2001-03-03', 0.1, 0.1)`,
+      )
+      const columns = [column('d', { kind: 'float64' }), column('s', { kind: 'float32' })]
+      const view = plan({ kind: 'table', table: 'decimals' }, [column('k', text)], columns)
+      expect((await read(view)).map((row) => row.values)).toEqual([
+        [0, 0],
+        [-5e-324, 2 ** -149],
+        [0.1, Math.fround(0.1)],
+      ])
+      await opened.db.query(`INSERT INTO decimals VALUES ('l', '2001-03-01', 1e309, 1)`)
+      const row = kind === 'PGlite' ? /in "d" \(numeric, read as float64\)/ : /"d" is "10+\.\.\." where the key is "k" = "l"\. /
+      await expect(read(view)).rejects.toMatchObject({ code: 'INVALID_ROW', message: expect.stringMatching(row) })
+    })
+
     it('refuses rows that it cannot place, naming them', async () => {
       await opened.db.query(`CREATE TABLE broken (k text, day timestamptz, at timestamptz, known timestamptz, x timestamptz)`)
       const key = [column('k', text), column('day', { kind: 'timestamp' })]
@@ -241,7 +258,7 @@ for (const { kind, open } of databases) {
         [`('x', ${day}, ${day}, null, '2300-01-01')`, 'INVALID_TIME', ` The row has the key "k" = "x", "day" = ${march}.`],
         [`('k', '2300-01-01', ${day}, null, null)`, 'INVALID_TIME', `The key "day" of a row of source "rows" with key "k" = "k" is "2300-`],
         [`('when', ${day}, null, null, null)`, 'INVALID_ROW', '"when"'],
-        [`(repeat('é', 600), ${day}, ${day}, null, null)`, 'INVALID_ROW', `The key of a row of source "rows" is 1209 bytes long`],
+        [`(repeat('é', 600), ${day}, ${day}, null, null)`, 'INVALID_ROW', `The key of a row of source "rows" is 1208 bytes long`],
         [`(repeat('é', 600), ${day}, ${day}, null, null)`, 'INVALID_ROW', `: "k" = "${'é'.repeat(57)}...", "day" = ${march}. `],
       ] as const) {
         await opened.db.query(`TRUNCATE broken`)

@@ -190,6 +190,11 @@ describe('entities, sources and types', () => {
     for (const name of ['_row', '_xid', '_event_id', '_online_only']) {
       expect(errorOf(call('source', 's', { ...rest, columns: { [name]: t.int64 } })).code).toBe('INVALID_NAME')
     }
+    expect(errorOf(call('source', 's', { ...rest, columns: { ctid: t.string } })).code).toBe('INVALID_NAME')
+    expect(errorOf(call('source', 's', { ...rest, eventTime: 'é'.repeat(32) }))).toMatchObject({
+      code: 'INVALID_NAME',
+      message: expect.stringContaining('64 bytes long'),
+    })
     expect(errorOf(call('source', 's')).code).toBe('DEFINITIONS_INVALID')
     expect(errorOf(() => t.vector(0)).code).toBe('INVALID_TYPE')
   })

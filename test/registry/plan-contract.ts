@@ -283,6 +283,7 @@ export function planContract(opened: () => TestRegistry): void {
       const { notes } = await planChanges(registry.db, sampleSet())
       expect(notes).toEqual([expect.stringContaining('best effort')])
       expect(notes[0]).toContain(`has ${what}, so what is new`)
+      expect(notes[0]).toMatch(/; create index on "flights" \(_xid\); create index on "flights" \("origin" collate "C", .*\);$/)
       await registry.db.script(/To change that: (.*)$/.exec(notes[0] ?? '')?.[1] ?? '')
       expect((await planChanges(registry.db, sampleSet())).notes).toEqual([])
     })
@@ -312,6 +313,11 @@ export function planContract(opened: () => TestRegistry): void {
       expect([missing.code, missing.message]).toEqual(['SOURCE_MISSING', expect.stringContaining('flihgts')])
       const broken = await planned('selct 1')
       expect([broken.code, broken.message]).toEqual(['DEFINITIONS_INVALID', expect.stringContaining('"landings"')])
+      for (const text of ['select * from flights for update', 'select * from flights where delay > $1']) {
+        expect(await planned(text)).toMatchObject({ code: 'DEFINITIONS_INVALID', message: expect.stringContaining('"landings"') })
+        const set = sampleSet({ landings: { ...landings, relation: { kind: 'sql', sql: text } } })
+        await expect(applyChanges(registry.db, set)).rejects.toMatchObject({ code: 'DEFINITIONS_INVALID' })
+      }
     })
 
     it('refuses references to what is nowhere, naming the nearest', async () => {

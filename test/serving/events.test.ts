@@ -161,6 +161,12 @@ for (const kind of ['redis', 'embedded'] as const) {
       expect(await historyOf()).toBe(before)
       expect(await delays('TOK', { after: token })).toMatchObject({ lastDelay: 1 })
       expect(await historyOf()).toBe(before + 1)
+      const unknown = await ask(url, '/v1/features', {
+        service: 'flight',
+        entities: [{ airport: 'ATL', distance: 1 }],
+        after: 'nosuch~0+5',
+      })
+      expect([unknown.status, unknown.body.error.message]).toEqual([400, expect.stringContaining('the source "nosuch", which is not')])
       const refused = await ask(url, '/v1/features', { service: 'flight', entities: [{ airport: 'ATL', distance: 1 }], after: 'landings' })
       expect([refused.status, refused.body.error.message]).toEqual([400, expect.stringContaining('"landings" is no token')])
     })
