@@ -50,12 +50,15 @@ export async function describeSource(handle: Handle, source: SourceSpec): Promis
 
 /** Runs `work` in a read-only transaction, or such a part of the one that is open, which stays usable, and tells what the database refuses as the source's. */
 async function readOnly<T>(handle: Handle, source: SourceSpec, work: (handle: Handle) => Promise<T>): Promise<T> {
+  const reading = async (transaction: Handle): Promise<T> => {
+    await sql`set local transaction_read_only = on`.execute(transaction)
+    return await work(transaction)
+  }
   try {
-    if (!handle.isTransaction) return await handle.transaction().setAccessMode('read only').execute(work)
+    if (!handle.isTransaction) return await handle.transaction().execute(reading)
     await sql`savepoint describe_source`.execute(handle)
     try {
-      await sql`set local transaction_read_only = on`.execute(handle)
-      return await work(handle)
+      return await reading(handle)
     } finally {
       // which also lets the transaction write again
       await sql`rollback to savepoint describe_source`.execute(handle)
