@@ -85,7 +85,12 @@ describe('a dataset writer', () => {
 
   it('writes a float32 as the shortest decimal that it is nearest to', () => {
     expect([0.1, 1 / 3, 16_777_216, 1e-45, 3.4028235e38, -0.7].map((number) => String(shortFloat32(Math.fround(number))))).toEqual([
-      ...['0.1', '0.33333334', '16777216', '1e-45', '3.4028235e+38', '-0.7'],
+      '0.1',
+      '0.33333334',
+      '16777216',
+      '1e-45',
+      '3.4028235e+38',
+      '-0.7',
     ])
     fc.assert(fc.property(fc.float(), (number) => Object.is(Math.fround(shortFloat32(number)), number)))
   })
