@@ -5,13 +5,18 @@ import { backfillAnswer, backfillsAnswer } from './answers.ts'
 import { readBody } from './body.ts'
 import type { AppDeps, Call, RouteAnswer } from './context.ts'
 import { actorOf, jsonAnswer } from './context.ts'
+import { nameSchema } from './features-route.ts'
 import type { Route } from './route.ts'
 
 const schema = z.strictObject({
-  view: z.string(),
-  from: z.string().optional(),
-  to: z.string().optional(),
-  chunks: z.int().min(1).max(10_000).optional(),
+  view: nameSchema.describe('The feature view: a name, or a name and version such as airport_delays@1'),
+  from: z
+    .string()
+    .meta({ format: 'date-time' })
+    .optional()
+    .describe('The first event time, RFC 3339. Send it with "to", or neither for all rows'),
+  to: z.string().meta({ format: 'date-time' }).optional().describe('The event time before which it ends, RFC 3339'),
+  chunks: z.int().min(1).max(10_000).optional().describe('In how many parts workers share it. Default: as the range needs'),
 })
 
 /** Backfills: what begins, shows and cancels them. */

@@ -3,10 +3,10 @@ import type { IncomingHttpHeaders } from 'node:http'
 import type { z } from 'zod'
 import { LockstepError, messageOf } from '../../kernel/errors.ts'
 import { parseJson } from '../../kernel/parse-json.ts'
+import { sayIssues } from '../say-issues.ts'
 import { requireTime } from '../gateway/request-deadline.ts'
 import { checkJsonShape } from './check-json-shape.ts'
 import type { Call } from './context.ts'
-import { toldIssues } from './issues.ts'
 import { rowsOf, takeRows } from './pass-gateway.ts'
 import { readChunks } from './read-bytes.ts'
 
@@ -44,7 +44,7 @@ export async function readBody<Schema extends z.ZodType>(
     if (call.takeRows !== undefined) await takeRows(call, rowsOf(parsed.data))
     return parsed.data
   }
-  const { said, issues } = toldIssues(parsed.error)
+  const { said, issues } = sayIssues(parsed.error, schema, json)
   throw new LockstepError('INVALID_REQUEST', `The body is not a valid request: ${said}.`, { details: { issues } })
 }
 

@@ -1,7 +1,7 @@
 import type { z } from 'zod'
 import { LockstepError } from '../../kernel/errors.ts'
+import { sayIssues } from '../say-issues.ts'
 import type { Call } from './context.ts'
-import { toldIssues } from './issues.ts'
 
 /**
  * The parameters that the schema names; others are passed over.
@@ -9,9 +9,10 @@ import { toldIssues } from './issues.ts'
  * @throws LockstepError `INVALID_REQUEST` naming those that are not as the schema has them
  */
 export function checkQuery<Schema extends z.ZodObject>(call: Call, schema: Schema): z.output<Schema> {
-  const parsed = schema.safeParse(queryOf(call.incoming.url ?? ''))
+  const query = queryOf(call.incoming.url ?? '')
+  const parsed = schema.safeParse(query)
   if (parsed.success) return parsed.data
-  const { said, issues } = toldIssues(parsed.error)
+  const { said, issues } = sayIssues(parsed.error, schema, query)
   throw new LockstepError('INVALID_REQUEST', `The query of the URL is not valid: ${said}.`, { details: { issues } })
 }
 

@@ -5,6 +5,7 @@ import { eventsAnswer } from './answers.ts'
 import { readBody } from './body.ts'
 import type { AppDeps, Call, RouteAnswer } from './context.ts'
 import { jsonAnswer } from './context.ts'
+import { objectSchema } from './features-route.ts'
 import { withEventIds } from './idempotent.ts'
 import type { Route } from './route.ts'
 
@@ -12,8 +13,8 @@ import type { Route } from './route.ts'
 export const maxEvents = 10_000
 
 const eventsSchema = z.strictObject({
-  events: z.array(z.unknown()).min(1).max(maxEvents),
-  to: z.enum(['both', 'online', 'offline']).default('both'),
+  events: z.array(objectSchema).min(1).max(maxEvents).describe("The events, each an object with a value for the source's columns"),
+  to: z.enum(['both', 'online', 'offline']).default('both').describe('Where the events go'),
 })
 
 /** What takes events in. */

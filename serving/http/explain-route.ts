@@ -4,16 +4,18 @@ import { explainAnswer } from './answers.ts'
 import { readBody } from './body.ts'
 import type { AppDeps, Call, RouteAnswer } from './context.ts'
 import { jsonAnswer } from './context.ts'
-import { asOfSchema, readMoment } from './features-route.ts'
+import { asOfSchema, nameSchema, readMoment } from './features-route.ts'
 import type { Route } from './route.ts'
 
-const explainSchema = z.strictObject({
-  service: z.string().optional(),
-  view: z.string().optional(),
-  entity: z.record(z.string(), z.unknown()),
-  asOf: asOfSchema,
-  candidates: z.int().min(1).max(100).default(10).describe('How many rows of each kind are shown'),
-})
+const explainSchema = z
+  .strictObject({
+    service: nameSchema.optional().describe('A feature service, whose views are all explained'),
+    view: nameSchema.optional().describe('A feature view'),
+    entity: z.record(z.string(), z.unknown()).describe('The key columns of the entity, by name'),
+    asOf: asOfSchema,
+    candidates: z.int().min(1).max(100).default(10).describe('How many rows of each kind are shown'),
+  })
+  .meta({ oneOf: [{ required: ['service'] }, { required: ['view'] }] })
 
 /** What tells why a value is what it is. */
 export const explainRoutes: readonly Route[] = [

@@ -27,15 +27,38 @@ export const maxEntities = 10_000
 /** More than there are to include. */
 export const maxIncluded = 10
 
-export const entitiesSchema = z.array(z.unknown()).min(1).max(maxEntities)
-export const asOfSchema = z.union([z.string(), z.number()]).optional()
-/** Tokens of pushes that the answer is to hold. */
-export const afterSchema = z.union([z.string().transform((token) => [token]), z.array(z.string()).max(100)]).optional()
+/** What must be an object is checked by the parser of the service, which names the entity: here zod would visit each. */
+export const objectSchema = z.unknown().meta({ type: 'object', additionalProperties: true })
 
-export const whenUnavailableSchema = z.enum(whenUnavailable).optional()
+export const entitiesSchema = z
+  .array(objectSchema)
+  .min(1)
+  .max(maxEntities)
+  .describe('The entities to answer for, each an object with its key columns and the request data that the service takes')
+export const asOfSchema = z
+  .union([z.string().meta({ format: 'date-time' }), z.number()])
+  .optional()
+  .describe('The moment of all values, RFC 3339 or epoch microseconds. Default: now')
+/** A token of a push, for documentation: `landings~0+8123`. */
+const tokenSchema = z.string().meta({ pattern: String.raw`^.+~\d+(\+\d+(\.\.\d+)?(,\d+(\.\.\d+)?)*)?$` })
+/** Tokens of pushes that the answer is to hold. */
+export const afterSchema = z
+  .union([tokenSchema.transform((token) => [token]), z.array(tokenSchema).max(100)])
+  .optional()
+  .describe('Tokens that pushes answered with: the answer waits until it holds those events')
+
+export const whenUnavailableSchema = z
+  .enum(whenUnavailable)
+  .optional()
+  .describe('What to answer while the online store cannot be read: an error, stale values, or defaults. The last two are flagged')
+
+/** The name of a definition, with a version behind an @ where one is meant. */
+export const nameSchema = z.string().min(1)
 
 const featuresSchema = z.strictObject({
-  service: z.string(),
+  service: nameSchema.describe(
+    'The feature service: a name, or a name and version such as flight_features@1. A name alone is the newest version that is ready',
+  ),
   entities: entitiesSchema,
   asOf: asOfSchema,
   after: afterSchema,
@@ -43,7 +66,8 @@ const featuresSchema = z.strictObject({
   include: z
     .array(z.enum(['eventTimes', 'frontiers', 'types']))
     .max(maxIncluded)
-    .optional(),
+    .optional()
+    .describe('What the answer has beside values and statuses'),
 })
 
 const parserOf = byPlan(createEntityParser)

@@ -35,7 +35,9 @@ const promoteSchema = z.strictObject({ version: versionSchema, reason, atOnce, d
 const rollbackSchema = z.strictObject({ alias, reason })
 /** 202: it is made, and not in force on this server yet. */
 const changeStatuses = [200, 202]
-const historyQuery = z.object({ limit: z.coerce.number().int().min(1).max(maxModelEvents).optional() })
+const historyQuery = z.object({
+  limit: z.coerce.number().int().min(1).max(maxModelEvents).optional().describe('How many of the newest changes'),
+})
 const removeQuery = z.object({ reason })
 
 /** What changes which version of a model answers, and tells what was changed. */

@@ -1,5 +1,7 @@
 import { z } from 'zod'
 import { errorBody, feastErrorBody, oipErrorBody } from './answers.ts'
+import type { Examples } from './examples.ts'
+import { noExamples } from './examples.ts'
 import type { HeaderName, Ref, SharedParameter } from './openapi-headers.ts'
 import {
   answerHeaderRefs,
@@ -42,6 +44,7 @@ interface Parameter {
   readonly in: 'path' | 'query'
   readonly required: boolean
   readonly schema: Json
+  readonly example?: string
 }
 
 const errorNames: Readonly<Record<ErrorShape, string>> = { lockstep: 'Error', oip: 'OipError', feast: 'FeastError' }
@@ -50,12 +53,13 @@ const errorNames: Readonly<Record<ErrorShape, string>> = { lockstep: 'Error', oi
  * The OpenAPI 3.1 document of the routes, from the schemas that they validate by.
  *
  * @param version of the product
+ * @param examples in place of the routes' own; absent: a document of no registry
  */
-export function openApi(routes: readonly Route[], version: string): OpenApi {
+export function openApi(routes: readonly Route[], version: string, examples: Examples = noExamples): OpenApi {
   const paths: Record<string, Record<string, Operation>> = {}
   for (const route of routes) {
     const path = route.path.replaceAll(/:(\w+)(\{[^}]*\})?/g, '{$1}')
-    paths[path] = { ...paths[path], [route.method.toLowerCase()]: operation(route, path) }
+    paths[path] = { ...paths[path], [route.method.toLowerCase()]: operation(route, path, examples) }
   }
   return {
     openapi: '3.1.0',
@@ -97,9 +101,14 @@ function errorResponse(schema: string, description: string, headers: readonly He
   }
 }
 
-function operation(route: Route, path: string): Operation {
+function operation(route: Route, path: string, examples: Examples): Operation {
   const { method, summary, tag, scope, answer, errors = 'lockstep' } = route
-  const parameters = [...parametersOf('path', pathParams(route)), ...parametersOf('query', route.query), ...parameterRefs(route)]
+  const inPath = parametersOf('path', pathParams(route)).map((parameter) => {
+    const example = examples.parameter(route, parameter.name)
+    return example === undefined ? parameter : { ...parameter, example }
+  })
+  const example = examples.body(route) ?? route.example
+  const parameters = [...inPath, ...parametersOf('query', route.query), ...parameterRefs(route)]
   const binary = takesBinary(route) ? { 'application/octet-stream': { schema: { type: 'string', format: 'binary' } } } : {}
   const error = { $ref: `#/components/responses/${errorNames[errors]}` }
   const later = { $ref: `${error.$ref}Later` }
@@ -127,7 +136,7 @@ function operation(route: Route, path: string): Operation {
             content: {
               'application/json': {
                 schema: schemaOf(route.body, 'input'),
-                ...(route.example === undefined ? {} : { example: route.example }),
+                ...(example === undefined ? {} : { example }),
               },
               ...binary,
             },
@@ -143,7 +152,7 @@ function operation(route: Route, path: string): Operation {
 
 function pathParams(route: Route): z.ZodObject | undefined {
   const names = [...route.path.matchAll(/:(\w+)/g)].map(([, name = '']) => name)
-  return names.length === 0 ? undefined : z.object(Object.fromEntries(names.map((name) => [name, z.string()])))
+  return names.length === 0 ? undefined : z.object(Object.fromEntries(names.map((name) => [name, z.string().min(1)])))
 }
 
 function parametersOf(place: Parameter['in'], schema: z.ZodObject | undefined): Parameter[] {

@@ -18,6 +18,7 @@ import {
   frontiersJson,
   maxIncluded,
   momentJson,
+  nameSchema,
   readEntities,
   typesJson,
   typesText,
@@ -29,7 +30,7 @@ import { versionSchema } from './model-version-schema.ts'
 import type { Route } from './route.ts'
 
 const predictSchema = z.strictObject({
-  model: z.string(),
+  model: nameSchema.describe('The name of the model'),
   version: versionSchema.optional(),
   entities: entitiesSchema,
   asOf: asOfSchema,
@@ -38,7 +39,8 @@ const predictSchema = z.strictObject({
   include: z
     .array(z.enum(['features', 'eventTimes', 'frontiers', 'types']))
     .max(maxIncluded)
-    .optional(),
+    .optional()
+    .describe('What the answer has beside the predictions'),
 })
 
 const headOf = byPlan(

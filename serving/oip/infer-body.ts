@@ -2,7 +2,7 @@ import { z } from 'zod'
 import { LockstepError, messageOf } from '../../kernel/errors.ts'
 import { parseJson } from '../../kernel/parse-json.ts'
 import { checkJsonShape } from '../http/check-json-shape.ts'
-import { toldIssues } from '../http/issues.ts'
+import { sayIssues } from '../say-issues.ts'
 import { readBinary, writeBinary } from './binary-data.ts'
 import { parseDatatype } from './datatype.ts'
 import type { InferAnswer, InferRequest, Parameters } from './infer-request.ts'
@@ -15,7 +15,7 @@ type JsonParameters = Readonly<Record<string, string | number | boolean>>
 
 /** Not of parts: an error for each parameter, of which there may be as many as a body holds, would cost far more than the body. */
 const parametersSchema = z
-  .custom<JsonParameters>(isParameters, 'expected an object of texts, numbers and booleans')
+  .custom<JsonParameters>(isParameters, 'must be an object of texts, numbers and booleans')
   .meta({ type: 'object', additionalProperties: { type: ['string', 'number', 'boolean'] } })
 const parameterTypes = new Set(['string', 'number', 'boolean'])
 
@@ -27,27 +27,39 @@ function isParameters(json: unknown): boolean {
     Object.values(json).every((each) => parameterTypes.has(typeof each))
   )
 }
+const aboutTensor = 'Parameters of the tensor, such as binary_data_size'
 
 /** The JSON of an infer call. What it does not know it passes over, as the protocol has it. */
 export const inferSchema = z.object({
-  id: z.string().optional(),
-  parameters: parametersSchema.optional(),
+  id: z.string().optional().describe('Comes back in the answer'),
+  parameters: parametersSchema.optional().describe('Parameters of the call, such as timeout (microseconds)'),
   inputs: z
     .array(
       z.object({
-        name: z.string(),
-        shape: z.array(z.int().nonnegative()).max(maxRank),
-        datatype: z.string(),
-        parameters: parametersSchema.optional(),
+        name: z.string().describe('An input of the model, or a key column or request value of its service'),
+        shape: z.array(z.int().nonnegative()).max(maxRank).describe('The rows, then the sizes of each row'),
+        datatype: z.string().describe('BOOL, INT8 to INT64, UINT8 to UINT64, FP16, FP32, FP64 or BYTES (texts)'),
+        parameters: parametersSchema.optional().describe(aboutTensor),
         /** An array; zod would visit each element, and what they must be the datatype says. */
-        data: z.unknown().optional(),
+        data: z
+          .unknown()
+          .meta({ type: 'array', items: {} })
+          .optional()
+          .describe('The elements, flat or nested. Absent where they follow in binary'),
       }),
     )
-    .max(maxTensors),
-  outputs: z
-    .array(z.object({ name: z.string(), parameters: parametersSchema.optional() }))
     .max(maxTensors)
-    .optional(),
+    .describe("Either all of the model's own inputs, or the entities of its service as columns"),
+  outputs: z
+    .array(
+      z.object({
+        name: z.string().describe('An output of the model'),
+        parameters: parametersSchema.optional().describe('Parameters of the output, such as binary_data'),
+      }),
+    )
+    .max(maxTensors)
+    .optional()
+    .describe('The outputs to answer. Default: all'),
 })
 
 /** The JSON of an answer, for documentation. */
@@ -192,5 +204,6 @@ function parse(text: string): z.output<typeof inferSchema> {
   }
   const parsed = inferSchema.safeParse(json)
   if (parsed.success) return parsed.data
-  throw new LockstepError('INVALID_REQUEST', `The body is not a valid infer request: ${toldIssues(parsed.error).said}.`)
+  const { said } = sayIssues(parsed.error, inferSchema, json)
+  throw new LockstepError('INVALID_REQUEST', `The body is not a valid infer request: ${said}.`)
 }

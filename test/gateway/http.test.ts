@@ -106,6 +106,11 @@ describe('a server that has keys', () => {
       ['push', '/v1/sources/landings/events', { events: [] }],
       ['admin', '/v1/backfills', { view: 'nothing' }],
     ]
+    const documents = await Promise.all(
+      [undefined, keys.push, keys.read].map((text) => ask(url, '/openapi.json', undefined, text === undefined ? {} : bearer(text))),
+    )
+    // examples name what the registry has
+    expect(documents.map(({ text }) => text.includes('"echo"'))).toEqual([false, false, true])
     for (const [scope, path, body] of asked) {
       for (const [held, text] of Object.entries(keys)) {
         const answer = await ask(url, path, body, bearer(text))

@@ -13,6 +13,14 @@ function operationOf(method: string, path: string): Operation | undefined {
   return document.paths[path.replaceAll(/:(\w+)(\{[^}]*\})?/g, '{$1}')]?.[method.toLowerCase()]
 }
 
+/** What the tests look at in a JSON schema. */
+interface Fields {
+  readonly type?: string
+  readonly description?: string
+  readonly properties?: Readonly<Record<string, Fields>>
+  readonly items?: Fields
+}
+
 function nameOf(ref: string): string {
   return ref.split('/').at(-1) ?? ''
 }
@@ -107,6 +115,34 @@ describe('the OpenAPI document', () => {
       if (body === undefined || example === undefined) continue
       expect(body.safeParse(example), path).toMatchObject({ success: true })
     }
+  })
+})
+
+describe('every field of a body', () => {
+  const fields = (schema: Fields, at: string): [string, Fields][] =>
+    Object.entries(schema.properties ?? {}).flatMap(([name, field]) => [
+      [`${at}.${name}`, field] as [string, Fields],
+      ...fields(field, `${at}.${name}`),
+      ...fields(field.items ?? {}, `${at}.${name}[]`),
+    ])
+  const all = routes.flatMap(({ method, path }) => {
+    const { requestBody, parameters = [] } = operationOf(method, path) ?? {}
+    const body = fields((requestBody?.content['application/json']?.schema ?? {}) as Fields, `${method} ${path}`)
+    const inQuery = parameters.flatMap((each): [string, Fields][] =>
+      'in' in each && each.in === 'query' ? [[`${path}?${each.name}`, each.schema as Fields]] : [],
+    )
+    return [...body, ...inQuery]
+  })
+
+  it('has a description', () => {
+    expect(all.length).toBeGreaterThan(40)
+    expect(all.filter(([, { description = '' }]) => description === '').map(([at]) => at)).toEqual([])
+  })
+
+  it('says of what an array is made', () => {
+    const lists = all.filter(([, { type }]) => type === 'array')
+    expect(lists.filter(([, { items }]) => items === undefined).map(([at]) => at)).toEqual([])
+    expect(all.find(([at]) => at === 'POST /v1/features.entities')?.[1].items).toMatchObject({ type: 'object' })
   })
 })
 

@@ -81,7 +81,7 @@ function section({ method, path, operation }: Listed): string {
   )
   const inputs = parameters.map(
     (parameter) =>
-      `<label>${escapeHtml(parameter.name)} <input name="${escapeHtml(parameter.name)}" data-in="${parameter.in}"${parameter.required ? ' required' : ''}></label>`,
+      `<label>${escapeHtml(parameter.name)} <input name="${escapeHtml(parameter.name)}" data-in="${parameter.in}"${parameter.example === undefined ? '' : ` value="${escapeHtml(parameter.example)}"`}${parameter.required ? ' required' : ''}></label>`,
   )
   return `<details class="operation" id="${escapeHtml(operation.operationId)}">
 <summary><span class="method ${method}">${method}</span><code class="path">${escapeHtml(path)}</code><span class="what">${escapeHtml(operation.summary)}</span></summary>

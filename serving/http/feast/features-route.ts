@@ -12,13 +12,17 @@ import { maxEntities, readEntities } from '../features-route.ts'
 import { jsonCanSay, valueWriter } from '../json.ts'
 
 /** What Feast has that makes no difference here may be sent too. */
-export const onlineFeaturesSchema = z.object({
-  entities: z.record(z.string(), z.array(z.unknown()).max(maxEntities)),
-  feature_service: z.string().nullish(),
-  features: z.array(z.string()).max(5000).nullish(),
-  full_feature_names: z.boolean().default(false),
-  include_feature_view_version_metadata: z.boolean().default(false),
-})
+export const onlineFeaturesSchema = z
+  .object({
+    entities: z
+      .record(z.string(), z.array(z.unknown()).max(maxEntities))
+      .describe('By name of the column (a key, or request data): a value for each row. All have the same length'),
+    feature_service: z.string().nullish().describe('The feature service, or a list of features in its place'),
+    features: z.array(z.string()).max(5000).nullish().describe('Features as "view:feature" or "view@v2:feature"'),
+    full_feature_names: z.boolean().default(false).describe('Whether names in the answer have the view before them, as view__feature'),
+    include_feature_view_version_metadata: z.boolean().default(false).describe('Whether the answer names the versions of the views'),
+  })
+  .meta({ oneOf: [{ required: ['feature_service'] }, { required: ['features'] }] })
 
 const statuses = z.enum(['INVALID', 'PRESENT', 'NULL_VALUE', 'NOT_FOUND', 'OUTSIDE_MAX_AGE'])
 export const onlineFeaturesAnswer = z.object({

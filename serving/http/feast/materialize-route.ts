@@ -9,21 +9,27 @@ import { readBody } from '../body.ts'
 import type { AppDeps, Call, RouteAnswer } from '../context.ts'
 import { actorOf, jsonAnswer } from '../context.ts'
 
-const views = z.array(z.string()).max(1000).nullish()
+const views = z.array(z.string()).max(1000).nullish().describe('The feature views. Default: all that are online')
 
 export const materializeSchema = z.object({
-  start_ts: z.string().nullish(),
-  end_ts: z.string().nullish(),
+  start_ts: z.string().nullish().describe('The first event time, RFC 3339'),
+  end_ts: z.string().nullish().describe('The event time before which it ends, RFC 3339'),
   feature_views: views,
-  disable_event_timestamp: z.boolean().default(false),
+  disable_event_timestamp: z.boolean().default(false).describe('Whether all rows are taken, whatever their event time'),
 })
-export const incrementalSchema = z.object({ end_ts: z.string(), feature_views: views })
+export const incrementalSchema = z.object({
+  end_ts: z.string().describe('RFC 3339. Checked and passed over: all that has arrived is taken'),
+  feature_views: views,
+})
 export const materializeAnswer = z.union([
   z.null(),
   z.object({ status: z.literal('accepted'), feature_views: z.array(z.string()) }),
   z.object({ error: z.string(), feature_views: z.array(z.string()) }).describe('With 409'),
 ])
-export const materializeQuery = z.object({ async: z.enum(['true', 'false']).optional(), force: z.enum(['true', 'false']).optional() })
+export const materializeQuery = z.object({
+  async: z.enum(['true', 'false']).optional().describe('true: answers 202 at once, and does not wait for the work'),
+  force: z.enum(['true', 'false']).optional().describe('true: begins also where the views are being materialized already'),
+})
 
 const firstPauseMs = 50
 const lastPauseMs = 1000

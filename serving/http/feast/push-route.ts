@@ -8,11 +8,13 @@ import { maxEvents } from '../events-route.ts'
 import { withEventIds } from '../idempotent.ts'
 
 export const pushSchema = z.object({
-  push_source_name: z.string(),
-  df: z.record(z.string(), z.array(z.unknown()).max(maxEvents)),
-  to: z.enum(['online', 'offline', 'online_and_offline']).default('online'),
-  allow_registry_cache: z.boolean().default(true),
-  transform_on_write: z.boolean().default(true),
+  push_source_name: z.string().describe('The source'),
+  df: z
+    .record(z.string(), z.array(z.unknown()).max(maxEvents))
+    .describe('By column of the source: a value for each row. All have the same length'),
+  to: z.enum(['online', 'offline', 'online_and_offline']).default('online').describe('Where the rows go'),
+  allow_registry_cache: z.boolean().default(true).describe('Makes no difference here'),
+  transform_on_write: z.boolean().default(true).describe('Makes no difference here'),
 })
 
 const targets = { online: 'online', offline: 'offline', online_and_offline: 'both' } as const

@@ -17,7 +17,7 @@ const lengthHeader = 'inference-header-content-length'
 
 const base = { tag: 'Open Inference Protocol', errors: 'oip' } as const
 
-const indexSchema = z.object({ ready: z.boolean().optional() })
+const indexSchema = z.object({ ready: z.boolean().optional().describe('true: only versions that can be run') })
 
 /** The Open Inference Protocol over REST, with its binary tensors. */
 export const oipRoutes: readonly Route[] = [

@@ -1,5 +1,6 @@
 import { gzipSync } from 'node:zlib'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import type { OpenApi } from '../../../serving/http/openapi.ts'
 import type { OipWorld } from './world.ts'
 import { createOipWorld } from './world.ts'
 
@@ -228,5 +229,40 @@ describe('bytes that were written by hand', () => {
     const { answer } = await exchange('/v2/models/echo/versions/2/infer', bytesOf(json, '00000000 0000803f 0000c842'), json.length)
     const answered = `{"model_name":"echo","model_version":"2","outputs":[{"name":"${name}","shape":[1,3],"datatype":"${datatype}","parameters":{"binary_data_size":${tensor.length}}}]}`
     expect(answer.toString('latin1')).toBe(answered + tensor.toString('latin1'))
+  })
+})
+
+describe('the examples of the OpenAPI document', () => {
+  it('are of the registry that is served, and are answered', async () => {
+    const document = (await get('/openapi.json'))[1] as OpenApi
+    const answered = await Promise.all(
+      [
+        '/v1/features',
+        '/v1/predict',
+        '/v1/explain',
+        '/v1/sources/{name}/events',
+        '/get-online-features',
+        '/push',
+        '/v2/models/{model}/infer',
+        '/v2/models/{model}/versions/{version}/infer',
+        '/v1/models/{name}/promote',
+      ].map(async (path) => {
+        const { requestBody, parameters = [] } = document.paths[path]?.['post'] ?? {}
+        const sent = parameters.reduce((at, each) => ('in' in each ? at.replace(`{${each.name}}`, each.example ?? '') : at), path)
+        const response = await fetch(world.url + sent, {
+          method: 'POST',
+          body: JSON.stringify(requestBody?.content['application/json']?.example),
+          headers: { 'content-type': 'application/json' },
+        })
+        return [path, response.status, response.ok ? '' : await response.text()]
+      }),
+    )
+    expect(answered.filter(([, code]) => code !== 200)).toEqual([])
+  })
+
+  it('are in the fields of the page, paths included', async () => {
+    const page = await (await fetch(`${world.url}/docs`)).text()
+    expect(page).toContain('<input name="model" data-in="path" value="classes" required>')
+    expect(page).toMatch(/<textarea [^>]*>\{\s+&quot;model&quot;: &quot;classes&quot;/)
   })
 })
