@@ -131,7 +131,7 @@ interface Parts {
 }
 
 function partsOf(schema: z.ZodType): Parts {
-  return schema._zod.def as Parts
+  return schema.def as Parts
 }
 
 /** The schema of a field; undefined where a union leaves it open. */

@@ -32,6 +32,16 @@ describe('the log', () => {
   })
 })
 
+describe('the metrics of a process', () => {
+  it('are named as Prometheus has it: what ends in _total is a counter', async () => {
+    const text = await createMetricsRegistry().metrics()
+    const totals = [...text.matchAll(/^# TYPE (\S+_total) (\w+)$/gm)].map(([, name, type]) => [name, type])
+    expect(totals.length).toBeGreaterThan(0)
+    expect(totals.filter(([, type]) => type !== 'counter')).toEqual([])
+    expect(text).toContain('# TYPE nodejs_active_handles gauge')
+  })
+})
+
 describe('a log that cannot be written', () => {
   it('drops what a reader leaves in a pipe, and says how much once it reads', async () => {
     const folder = mkdtempSync(join(tmpdir(), 'lockstep-log-'))

@@ -127,7 +127,7 @@ describe('every field of a body', () => {
     ])
   const all = routes.flatMap(({ method, path }) => {
     const { requestBody, parameters = [] } = operationOf(method, path) ?? {}
-    const body = fields((requestBody?.content['application/json']?.schema ?? {}) as Fields, `${method} ${path}`)
+    const body = fields(requestBody?.content['application/json']?.schema ?? {}, `${method} ${path}`)
     const inQuery = parameters.flatMap((each): [string, Fields][] =>
       'in' in each && each.in === 'query' ? [[`${path}?${each.name}`, each.schema as Fields]] : [],
     )

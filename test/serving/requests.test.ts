@@ -28,7 +28,7 @@ describe('a bad request', () => {
   it.each([
     ['no JSON', '{"service":', 'not JSON'],
     ['an empty body', '', 'not JSON'],
-    ['an array', '[]', 'expected object'],
+    ['an array', '[]', 'must be an object'],
     ['no service', { entities: good.entities }, '"service"'],
     ['no entities', { service: 'flight' }, '"entities"'],
     ['an empty list of entities', { ...good, entities: [] }, '"entities"'],

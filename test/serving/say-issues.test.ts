@@ -29,7 +29,7 @@ it.each([
   [
     'too many entities',
     '/v1/features',
-    { service: 'a', entities: Array(10_001).fill({}) },
+    { service: 'a', entities: Array(10_001).fill(null) },
     /^"entities" has 10,001 elements; send at most 10,000$/,
   ],
   [
