@@ -342,6 +342,22 @@ describe('a server that ends', () => {
   })
 })
 
+describe('a server that ends while clients connect', () => {
+  it('answers those that were connected already, and closes their connections', async () => {
+    const { url, server } = await serve({ drainMs: 20_000 }, open)
+    const fresh = await Promise.all(Array.from({ length: 30 }, () => dial(url)))
+    const closed = server.close()
+    await delay(60)
+    const answers = fresh.map(async (socket) => {
+      const answer = firstOf(socket)
+      socket.write('GET /livez HTTP/1.1\r\nhost: localhost\r\n\r\n')
+      return await answer
+    })
+    for (const answer of await Promise.all(answers)) expect(answer).toMatch(/^HTTP\/1\.1 200 OK\r\n[^]*connection: close/i)
+    await closed
+  })
+})
+
 describe('a server with too much to do', () => {
   it('holds what is beyond its limit for a moment and then refuses it, while health is answered and places are given on', async () => {
     const held = heldStore(open)
