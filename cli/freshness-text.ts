@@ -15,8 +15,24 @@ function lagRows(rows: number): string {
   return rows < countedRows ? counted(rows, 'row') : `${count(countedRows)}+ rows`
 }
 
-export function freshnessJson({ newestRowSeconds, lastRunSeconds, lag, late, freshnessMicros }: ViewFreshness): object {
-  return { newestRowSeconds, lastRunSeconds, lag, late, freshnessSeconds: freshnessMicros === null ? null : freshnessMicros / 1e6 }
+export function freshnessJson({ newestRowSeconds, lastRunSeconds, lag, late, freshnessMicros, setAside }: ViewFreshness): object {
+  return {
+    newestRowSeconds,
+    lastRunSeconds,
+    lag,
+    late,
+    setAside,
+    freshnessSeconds: freshnessMicros === null ? null : freshnessMicros / 1e6,
+  }
+}
+
+/** Which entities are set aside, the first few of them by name. */
+export function setAsideLines({ view, setAside: { entities, messages } }: ViewFreshness): string[] {
+  const more = entities - messages.length
+  return [
+    ...messages.map((message) => `set aside: ${message}`),
+    ...(more > 0 ? [`set aside: ${counted(more, 'further entity', 'further entities')} of ${view}`] : []),
+  ]
 }
 
 /** Its rows alone are left for later, whenever it ends. */

@@ -27,9 +27,9 @@ export interface ViewsWork {
 export function viewsWork(tools: WorkerTools, log: Logger, metrics: JobMetrics): ViewsWork {
   const all = { ...tools, log, clock: () => Date.now() * 1000 }
   const onTooLarge = tellTooLarge(log, metrics.overCap)
-  const onRun = ({ id }: ViewPlan, { rows, tooLarge }: MaterializeResult): void => {
+  const onRun = ({ id }: ViewPlan, { rows, tooLarge, setAside }: MaterializeResult): void => {
     metrics.run(id, rows)
-    if (tooLarge.entities > 0) onTooLarge(id, tooLarge)
+    for (const notKept of [tooLarge, setAside]) if (notKept.entities > 0) onTooLarge(id, notKept)
   }
   return {
     keep: (signal) =>

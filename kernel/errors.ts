@@ -41,6 +41,7 @@ export type ErrorCode =
   // online
   | 'STATE_CORRUPT'
   | 'STATE_VERSION'
+  | 'ENTITY_SET_ASIDE' // the rows of one entity cannot be folded, so a view has no state of it
   | 'STATE_TOO_LARGE' // the state of one entity is over its view's cap
   | 'STORE_MISMATCH' // the online store holds the view of another database or definition
   | 'HISTORY_NEEDED' // the moment asked for is before the stored state's high-water mark

@@ -32,7 +32,7 @@ export const storedHeaderBytes = 1 + intBytes(Number.MAX_SAFE_INTEGER) + 1 + sum
 
 const scratch = new ByteWriter(4096)
 
-export function encodeStored(state: EntityState, frontier: Frontier): Buffer {
+export function encodeStored(state: Pick<EntityState, 'highWater' | 'encode'>, frontier: Frontier): Buffer {
   scratch.reset()
   const headEnd = beginStored(scratch, frontier)
   scratch.float64(state.highWater)

@@ -6,6 +6,7 @@ import { LockstepError } from './errors.ts'
 import type { LatestRow } from './latest-rows.ts'
 import { DecodedRows, encodeLatest, isNear } from './latest-rows.ts'
 import { overCapFlag } from './over-cap.ts'
+import { setAsideFlag } from './set-aside.ts'
 import { readOrderKey, writeOrderKey } from './order-key.ts'
 import type { EntityState, FoldRow, ViewValues } from './state.ts'
 import { isBefore, maxPendingRows, maxWaitingMoments } from './state.ts'
@@ -152,6 +153,8 @@ export class ViewState implements EntityState, StateParts {
     const flags = reader.byte()
     if (flags === overCapFlag)
       throw new LockstepError('STATE_TOO_LARGE', `A state of "${plan.view}" is over the view's maxStateBytes and not kept; raise it.`)
+    if (flags === setAsideFlag)
+      throw new LockstepError('STATE_CORRUPT', `A state of "${plan.view}" is set aside and not kept; materialize the view again.`)
     const state = (flags & bodyFlags.folded) !== 0 ? ViewState.#decodeFolded(plan, reader, highWater, flags) : new ViewState(plan)
     state.#highWater = highWater
     if ((flags & bodyFlags.pending) !== 0) state.#decodePending(reader)

@@ -16,6 +16,8 @@ export interface ArrivalsOptions {
   /** No row of this database's own has an arrival from here on. */
   readonly xmax: number
   readonly signal?: AbortSignal | undefined
+  /** Told of rows whose key cannot be read, which are passed over. */
+  readonly onUnkeyed?: (error: LockstepError) => void
   /** Where no keys are asked for, these alone. */
   readonly only?: Pick<StreamBounds, 'keyRange' | 'keysIn'>
 }
@@ -24,7 +26,10 @@ export interface ArrivalsOptions {
 export type Arrivals = (known: Frontier, keys?: readonly EntityKey[]) => AsyncGenerator<readonly SourceRow[]>
 
 /** The rows that a run folds. @throws LockstepError `INVALID_ROW` for rows that this database cannot have written; what `sourceRows` throws */
-export function createArrivals({ snapshot, plan, seen, xmax, signal, only }: ArrivalsOptions, onRead: (rows: number) => void): Arrivals {
+export function createArrivals(
+  { snapshot, plan, seen, xmax, signal, onUnkeyed = () => undefined, only }: ArrivalsOptions,
+  onRead: (rows: number) => void,
+): Arrivals {
   let read = 0
 
   function ownRows(batch: readonly SourceRow[], { below }: Frontier): readonly SourceRow[] {
@@ -38,7 +43,7 @@ export function createArrivals({ snapshot, plan, seen, xmax, signal, only }: Arr
   return async function* (known, keys) {
     // There is no upper bound, so that rows of another database are met.
     const arrival = { from: Math.max(0, known.below), to: Number.MAX_SAFE_INTEGER, except: known.beyond }
-    const bounds = { onlineOnly: true, ...(seen === null ? {} : { arrival, withXid: true }) }
+    const bounds = { onlineOnly: true, tolerant: onUnkeyed, ...(seen === null ? {} : { arrival, withXid: true }) }
     for await (const batch of sourceRows(snapshot, [plan], { ...bounds, ...(keys === undefined ? only : { keys }) })) {
       signal?.throwIfAborted()
       yield seen === null ? batch : ownRows(batch, seen)

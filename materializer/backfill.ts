@@ -26,7 +26,7 @@ import {
 import { beginView, lost } from './begin-view.ts'
 import { renewRange } from './renew-range.ts'
 import { finishRun, startRun } from './runs.ts'
-import type { TooLargeListener } from './state-writer.ts'
+import type { NotKeptListener } from './state-writer.ts'
 
 const prefix = 'backfill.'
 /** How often a chunk is tried again, its workers' ends included. */
@@ -130,7 +130,7 @@ export function backfillQueue(id: number): string {
 }
 
 /** The chunks of backfills as jobs. @param find gives the view of that id, or throws why there is none */
-export function chunkJobs(tools: BackfillTools, find: (view: string) => Promise<ViewPlan>, onTooLarge?: TooLargeListener): JobKind {
+export function chunkJobs(tools: BackfillTools, find: (view: string) => Promise<ViewPlan>, onTooLarge?: NotKeptListener): JobKind {
   const { db, store, jobs, worker } = tools
   return {
     prefix,

@@ -11,7 +11,7 @@ import type { EventTable } from './event-table.ts'
 import { readEventTable } from './event-table.ts'
 import { createFoldQueue } from './fold-queue.ts'
 import { foldTransactions } from './fold-transaction.ts'
-import type { TooLargeListener } from './state-writer.ts'
+import type { NotKeptListener } from './state-writer.ts'
 
 /** What one transaction takes at most, unless a single request is more. */
 const groupEvents = 1_000
@@ -29,7 +29,7 @@ export interface EventIntakeDeps {
   readonly metrics: IntakeMetrics
   /** Told when the folding of a source begins to fail. */
   readonly onFoldFailure: (source: string, error: unknown) => void
-  readonly onTooLarge: TooLargeListener
+  readonly onTooLarge: NotKeptListener
 }
 
 export interface IntakeMetrics {

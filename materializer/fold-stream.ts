@@ -1,7 +1,9 @@
 import type { EntityKey } from '../kernel/entity-key.ts'
+import type { LockstepError } from '../kernel/errors.ts'
 import type { Frontier } from '../kernel/frontier.ts'
 import { covers, includes, union } from '../kernel/frontier.ts'
 import { readOverCap, withinCap, worthMaking } from '../kernel/over-cap.ts'
+import { encodeSetAside, isOfOneEntity, readSetAside, setAsideError } from '../kernel/set-aside.ts'
 import { namingKey } from '../kernel/show-key.ts'
 import type { EntityState, FoldRow } from '../kernel/state.ts'
 import type { StoredHeader } from '../kernel/stored-state.ts'
@@ -34,6 +36,8 @@ export interface FoldTarget {
   readonly onStored?: (frontier: Frontier) => void
   /** Told of a state that is not renewed since it has rows that the stream lacks. */
   readonly onNewer?: (key: EntityKey) => void
+  /** Told of an entity that is set aside and left so, as the stream does not hold all of its rows. */
+  readonly onLeft?: (key: EntityKey) => void
 }
 
 /**
@@ -46,7 +50,10 @@ export interface FoldTarget {
  *     none, else               none: refused, for rows before those of the stream are missing
  *     f                        those that f lacks       if f still, with the frontier f and `rows`; refused where that would have too many ranges
  *     too large for the cap    as none; left alone for an hour unless the cap was raised
+ *     set aside                as none; left alone unless the stream holds all of its rows
  *     f, renewed               all, if f is in `rows`   if f still, with the frontier `rows`
+ *
+ * An entity with a row that cannot be folded is set aside, with the reason in the place of its state, and holds up no other.
  */
 export async function foldStream(target: FoldTarget, stream: AsyncIterable<readonly SourceRow[]>): Promise<void> {
   const { plan, moment, writer } = target
@@ -58,16 +65,21 @@ export async function foldStream(target: FoldTarget, stream: AsyncIterable<reado
         entity = open(target, row.key, stored.get(row.key) ?? null)
       }
       if (entity.done || (entity.covered !== null && covers(entity.covered, row.xid))) continue
-      const folded = foldRow(plan, row)
-      if (folded === null) continue
-      if (entity.frontier === null) {
-        writer.refuse(entity.key)
-        entity.done = true
-        continue
+      try {
+        const folded = foldRow(plan, row)
+        if (folded === null) continue
+        if (entity.frontier !== null) {
+          entity.state ??= startOf(target, entity)
+          entity.state.add(folded, moment)
+          entity.rows++
+          continue
+        }
+      } catch (error) {
+        if (!isOfOneEntity(error)) throw error
+        entity.failure = error
       }
-      entity.state ??= startOf(target, entity)
-      entity.state.add(folded, moment)
-      entity.rows++
+      if (entity.frontier === null) writer.refuse(entity.key)
+      entity.done = true
     }
   }
   if (entity !== null) await close(target, entity)
@@ -85,9 +97,12 @@ interface OpenEntity {
   done: boolean
   state: EntityState | null
   rows: number
+  /** Why it is to be set aside. */
+  failure: LockstepError | null
 }
 
 function foldRow({ key, fold }: ViewPlan, row: SourceRow): FoldRow | null {
+  if (row.failure !== undefined) throw row.failure
   try {
     return fold(row.eventTime, row.knownTime, row.tie, row.values)
   } catch (error) {
@@ -98,16 +113,18 @@ function foldRow({ key, fold }: ViewPlan, row: SourceRow): FoldRow | null {
 function open(target: FoldTarget, key: EntityKey, bytes: Buffer | null): OpenEntity {
   const { plan, rows, start, moment } = target
   const stored = bytes === null ? null : { bytes, header: soundHeader(bytes, plan.id) }
-  const fresh = { key, stored, state: null, rows: 0 }
+  const fresh = { key, stored, state: null, rows: 0, failure: null }
   if (stored === null || stored.header === null)
     return { ...fresh, covered: null, frontier: start === 'renew' || rows.below > 0 ? rows : null, done: false }
   const { frontier } = stored.header
   target.onStored?.(frontier)
   const over = readOverCap(stored.bytes, stored.header)
-  if (start === 'resume' && over !== null) {
+  const isAside = readSetAside(stored.bytes, stored.header) !== null
+  if (start === 'resume' && (over !== null || isAside)) {
     // It is made from all its rows or not at all; what has rows that the stream lacks is left to who wrote it.
     const whole = rows.below > 0
-    const done = whole ? !includes(rows, frontier) : !worthMaking(plan, over, moment)
+    const done = whole ? !includes(rows, frontier) : over === null || !worthMaking(plan, over, moment)
+    if (isAside && !whole) target.onLeft?.(key)
     return { ...fresh, covered: whole ? null : frontier, frontier: whole ? rows : null, done }
   }
   if (start === 'resume') return { ...fresh, covered: frontier, frontier: joined(target, frontier), done: false }
@@ -123,15 +140,25 @@ function joined({ rows, mostRanges }: FoldTarget, present: Frontier): Frontier |
 }
 
 function startOf({ plan, start }: FoldTarget, { stored }: OpenEntity): EntityState {
-  if (start === 'renew' || stored === null || stored.header === null || readOverCap(stored.bytes, stored.header) !== null)
-    return plan.newState()
+  if (start === 'renew' || stored === null || stored.header === null || isInstead(stored.bytes, stored.header)) return plan.newState()
   return plan.decodeState(stored.bytes.subarray(stored.header.bodyAt), stored.header.highWater)
 }
 
-async function close({ plan, writer, moment, start }: FoldTarget, { key, stored, frontier, done, state, rows }: OpenEntity): Promise<void> {
+/** Whether something stands in the place of a state. */
+function isInstead(bytes: Buffer, header: StoredHeader): boolean {
+  return readOverCap(bytes, header) !== null || readSetAside(bytes, header) !== null
+}
+
+async function close({ plan, writer, moment, start }: FoldTarget, entity: OpenEntity): Promise<void> {
+  const { key, stored, frontier, done, state, rows, failure } = entity
   if (frontier === null) {
-    if (stored !== null && !done && (stored.header === null || readOverCap(stored.bytes, stored.header) === null)) writer.refuse(key)
+    if (stored !== null && !done && (stored.header === null || !isInstead(stored.bytes, stored.header))) writer.refuse(key)
     return
+  }
+  if (failure !== null) {
+    const bytes = encodeSetAside(failure, frontier, moment)
+    const expected = stored === null ? null : expectedOf(stored.bytes, stored.header)
+    return await writer.add({ key, bytes, rows: 0, expected, aside: setAsideError(plan, key, failure) })
   }
   if (state !== null) {
     state.advance(moment)

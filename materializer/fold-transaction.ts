@@ -21,8 +21,9 @@ import { createArrivals } from './arrivals.ts'
 import { foldRefused, pauseBefore } from './fold-refused.ts'
 import { foldStream } from './fold-stream.ts'
 import { createStateReader } from './state-reader.ts'
-import type { TooLargeListener } from './state-writer.ts'
-import { createStateWriter } from './state-writer.ts'
+import type { NotKeptListener } from './state-writer.ts'
+import { noteSetAside } from './set-aside.ts'
+import { createStateWriter, tellNotKept } from './state-writer.ts'
 
 /** They are held in memory. What is more than that is a load of history, and left to the next run. */
 const mostRows = 100_000
@@ -31,7 +32,7 @@ export interface FoldTransactionOptions {
   /** Rows that become visible after it wait in their states. Epoch microseconds; default: now. */
   readonly moment?: number
   readonly signal?: AbortSignal
-  readonly onTooLarge?: TooLargeListener
+  readonly onTooLarge?: NotKeptListener
 }
 
 export interface FoldedTransaction {
@@ -40,7 +41,7 @@ export interface FoldedTransaction {
   readonly entities: number
   /**
    * Continuous views that the rows were not folded into, as their next run does it: the store has not begun them, or has them from elsewhere or of another definition,
-   * or lost them meanwhile.
+   * or lost them meanwhile, or has set an entity of theirs aside.
    */
   readonly left: readonly DefinitionId[]
 }
@@ -147,7 +148,9 @@ async function foldInto(
   const read = createStateReader(store, plan, marker)
   const writer = createStateWriter(store, plan)
   const ahead = createAheadWatch(db, plan)
-  const target = { plan, read, writer, moment, onStored: ahead.note, start: 'resume' } as const
+  let isLeft = false
+  const onLeft = (): void => void (isLeft = true)
+  const target = { plan, read, writer, moment, onStored: ahead.note, onLeft, start: 'resume' } as const
 
   /** The entities that the rows of the transaction are not enough for. */
   async function lacking(keys: readonly EntityKey[]): Promise<EntityKey[]> {
@@ -188,8 +191,11 @@ async function foldInto(
     if (!(error instanceof LockstepError) || error.code !== 'STORE_MISMATCH') throw error
     left.push(plan.id)
   } finally {
-    if (writer.stored.tooLarge.entities > 0) onTooLarge?.(plan.id, writer.stored.tooLarge)
+    tellNotKept(plan.id, writer.stored, onTooLarge)
   }
+  const { setAside } = writer.stored
+  await noteSetAside(db, store, plan, setAside)
+  if (isLeft || setAside.length > 0) left.push(plan.id)
   return { rows: writer.stored.rows, entities: writer.stored.entities, left }
 }
 

@@ -17,6 +17,7 @@ import { keepHouse } from './keep-house.ts'
 import { materializeView } from './materialize.ts'
 import { reachedByRuns } from './runs.ts'
 import { askForScheduledRun } from './scheduled-runs.ts'
+import { setAsideKeys } from './set-aside.ts'
 import { underRebuildLock, underViewLock } from './view-lock.ts'
 
 const defaultPollMs = 1_000
@@ -34,6 +35,8 @@ const pruneMs = 600_000
 /** How long a rebuild that has failed is left alone: twice as long after each that fails, at most that long. */
 const afterFailureSeconds = { first: 1, most: 300 }
 const runsAtOnce = 2
+/** How often entities that are set aside are tried again where nothing arrives. */
+const againMs = 60_000
 
 export interface KeepTools extends BackfillTools {
   /** The registry as it is now. */
@@ -84,7 +87,7 @@ export async function keepCurrent(tools: KeepTools, options: KeepOptions): Promi
       )
       for (const [i, plan] of plans.entries()) {
         const known = views.get(plan.id)
-        const fresh = { plan, nextAt: 0, failures: 0, busy: false, settled: Number.NEGATIVE_INFINITY }
+        const fresh = { plan, nextAt: 0, failures: 0, busy: false, againAt: performance.now() + againMs, settled: Number.NEGATIVE_INFINITY }
         const view = known?.plan.fingerprint === plan.fingerprint ? known : fresh
         if (view !== known) views.set(plan.id, view)
         if (view.busy || performance.now() < view.nextAt) continue
@@ -123,6 +126,8 @@ interface KeptView {
   nextAt: number
   failures: number
   busy: boolean
+  /** `performance.now()` before which it is not looked whether entities are set aside. */
+  againAt: number
   /** Of a scheduled view, the last `runPoint` for which there is nothing more to do. */
   settled: number
 }
@@ -162,7 +167,7 @@ async function bringUpToDate(
   const { plan } = view
   const started = performance.now()
   if (marker.incremental) {
-    const arrived = await hasArrived(db, plan, marker.frontier)
+    const arrived = (await hasArrived(db, plan, marker.frontier)) || (await hasSetAside(db, store, view))
     view.nextAt = performance.now() + (performance.now() - started) * dearness
     // of one that was set back readers ask the history, until a run has ended
     if (!arrived && marker.setBack !== true) return
@@ -178,6 +183,13 @@ async function bringUpToDate(
   if (result === null) return
   log.debug({ view: plan.id, rows: result.rows, entities: result.entities }, 'a view is current')
   onRun?.(plan, result)
+}
+
+/** Whether entities are to be tried again: their rows may have been corrected in place, which no arrival tells. */
+async function hasSetAside(db: KeepTools['db'], store: KeepTools['store'], view: KeptView): Promise<boolean> {
+  if (performance.now() < view.againAt) return false
+  view.againAt = performance.now() + againMs
+  return (await setAsideKeys(db, view.plan.id, await store.identity(), againMs)).length > 0
 }
 
 /**

@@ -1,3 +1,5 @@
+import type { EntityKey } from '../kernel/entity-key.ts'
+import type { LockstepError } from '../kernel/errors.ts'
 import type { Frontier } from '../kernel/frontier.ts'
 import { allBelow, endOf, frontierOf, noTransactions, without } from '../kernel/frontier.ts'
 import type { ViewPlan } from '../kernel/view-plan.ts'
@@ -16,11 +18,12 @@ import { fewRanges, foldStream } from './fold-stream.ts'
 import { noticeFailover } from './notice-failover.ts'
 import type { RunOutcome } from './runs.ts'
 import { finishRun, startRun } from './runs.ts'
-import type { Stored, TooLarge } from './state-writer.ts'
+import { mostSetAside, noteSetAside, setAsideKeys, settleSetAside } from './set-aside.ts'
+import type { NotKept, Stored } from './state-writer.ts'
 import type { CursorRun } from './cursor.ts'
 import { planCursorRun, readCursor } from './cursor.ts'
 import { createStateReader } from './state-reader.ts'
-import { createStateWriter } from './state-writer.ts'
+import { createStateWriter, notKept } from './state-writer.ts'
 
 export interface MaterializeOptions {
   /** What the run counts as now, epoch microseconds: rows that become visible later wait in their states. Default: `now()`. */
@@ -53,7 +56,9 @@ export interface MaterializeResult {
   readonly rows: number
   readonly entities: number
   /** Entities of which this run did not store a state because it is over the view's `maxStateBytes`, and the errors of the first five of them. */
-  readonly tooLarge: TooLarge
+  readonly tooLarge: NotKept
+  /** Entities that are set aside, as a row of theirs cannot be folded or too many wait; and rows whose key cannot be read, which are passed over. */
+  readonly setAside: NotKept
 }
 
 /**
@@ -64,7 +69,7 @@ export interface MaterializeResult {
  *     read the marker -> freeze the database -> stream by entity what the marker lacks -> fold, compare and set -> retry what was refused -> move the marker
  *
  * @throws LockstepError `STORE_MISMATCH` where the store holds this view of another database or definition, or loses it meanwhile; `INVALID_ROW` for rows that this
- *   database did not write; `SOURCE_MISSING`, `TRANSFORM_FAILED`, `PENDING_OVERFLOW`, `REDIS_UNAVAILABLE`, `POSTGRES_UNAVAILABLE`
+ *   database did not write; `SOURCE_MISSING`, `REDIS_UNAVAILABLE`, `POSTGRES_UNAVAILABLE`; what the rows of one entity are at fault for where over 1,000 entities are
  */
 export async function materializeView(
   db: Database,
@@ -87,10 +92,15 @@ export async function materializeView(
   faultPoint('run: begun')
   const cursorRun = incremental ? null : await planCursorRun(db, plan, marker, identity, startedAt)
   const ahead = createAheadWatch(db, plan)
-  const { seen, xmax, rows, entities, tooLarge, cursor } = await db.snapshot((snapshot) =>
-    foldSnapshot(snapshot, store, plan, { ...options, moment, marker, table, cursorRun, onStored: ahead.note }),
+  const unkeyed: LockstepError[] = []
+  const onUnkeyed = (error: LockstepError): void => void (unkeyed.length < mostSetAside && unkeyed.push(error))
+  const again = await setAsideKeys(db, plan.id, identity)
+  const { seen, states, xmax, rows, entities, tooLarge, setAside, cursor } = await db.snapshot((snapshot) =>
+    foldSnapshot(snapshot, store, plan, { ...options, moment, marker, table, cursorRun, again, onUnkeyed, onStored: ahead.note }),
   )
   await ahead.check(xmax)
+  await noteSetAside(db, store, plan, setAside)
+  await settleSetAside(db, store, plan, { keys: again, failed: setAside, seen: states })
   faultPoint('run: folded')
   const moved = await advanceMarker(store, plan.id, marker, seen, begunAt)
   if (moved === null) throw lost(plan)
@@ -98,7 +108,7 @@ export async function materializeView(
   const outcome = { begun: marker.origin, whole: !incremental, to: moved.is.below, rows, entities, ...(cursor === null ? {} : { cursor }) }
   const { from, to } = await finishRun(db, run, outcome, new Date(Math.floor(now() / 1000)))
   const mode = incremental ? 'incremental' : cursor?.readAll === false ? 'cursor' : 'full'
-  return { mode, from, to, moment, rows, entities, tooLarge }
+  return { mode, from, to, moment, rows, entities, tooLarge, setAside: notKept([...setAside.map(({ error }) => error), ...unkeyed]) }
 }
 
 /** Folds what the marker lacks of the snapshot. */
@@ -111,10 +121,13 @@ async function foldSnapshot(
     readonly marker: Marker
     readonly table: SourceTable
     readonly cursorRun: CursorRun | null
+    /** Entities that are set aside: all of their rows are read again. */
+    readonly again: readonly EntityKey[]
+    readonly onUnkeyed: (error: LockstepError) => void
     readonly onStored: (frontier: Frontier) => void
   },
-): Promise<{ seen: Frontier; xmax: number; cursor: NonNullable<RunOutcome['cursor']> | null } & Stored> {
-  const { moment, marker, signal, table, cursorRun, onStored } = options
+): Promise<{ seen: Frontier; states: Frontier; xmax: number; cursor: NonNullable<RunOutcome['cursor']> | null } & Stored> {
+  const { moment, marker, signal, table, cursorRun, again, onUnkeyed, onStored } = options
   const { incremental } = marker
   const bounds = snapshot.bounds
   refuseAhead(plan, marker.frontier.below, bounds.xmin)
@@ -125,7 +138,7 @@ async function foldSnapshot(
   const read = createStateReader(store, plan, marker)
   const cursor = cursorRun === null ? null : await readCursor(snapshot, table, plan, cursorRun)
   const only = cursor?.keysIn === undefined ? {} : { keysIn: cursor.keysIn }
-  const arrivals = createArrivals({ snapshot, plan, seen: incremental ? seen : null, xmax: bounds.xmax, signal, only }, (rows) =>
+  const arrivals = createArrivals({ snapshot, plan, seen: incremental ? seen : null, xmax: bounds.xmax, signal, only, onUnkeyed }, (rows) =>
     options.onProgress?.({ rows, entities: writer.stored.entities }),
   )
   // States that are renewed are ordered by the snapshots that they come from.
@@ -135,6 +148,6 @@ async function foldSnapshot(
 
   signal?.throwIfAborted()
   await foldStream({ ...target, rows, mostRanges: Math.max(fewRanges, seen.beyond.length) }, arrivals(known))
-  await foldRefused(target, arrivals, states, await writer.drain())
-  return { seen, xmax: bounds.xmax, cursor: cursor?.outcome ?? null, ...writer.stored }
+  await foldRefused(target, arrivals, states, [...new Set([...(await writer.drain()), ...again])])
+  return { seen, states, xmax: bounds.xmax, cursor: cursor?.outcome ?? null, ...writer.stored }
 }

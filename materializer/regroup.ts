@@ -2,6 +2,7 @@ import type { EntityKey } from '../kernel/entity-key.ts'
 import type { Frontier } from '../kernel/frontier.ts'
 import { allBelow, includes, noTransactions } from '../kernel/frontier.ts'
 import { readOverCap } from '../kernel/over-cap.ts'
+import { readSetAside } from '../kernel/set-aside.ts'
 import { soundHeader } from '../kernel/stored-state.ts'
 import type { ViewPlan } from '../kernel/view-plan.ts'
 import { fewRanges } from './fold-stream.ts'
@@ -16,7 +17,7 @@ export interface KeyGroup {
 }
 
 /**
- * From which arrival on the rows of refused keys have to be read again: all rows of those that the store lacks or that were too large for it, and of the others what none of them covers. Those that
+ * From which arrival on the rows of refused keys have to be read again: all rows of those that the store lacks, that were too large for it or that are set aside, and of the others what none of them covers. Those that
  * have everything that was `seen` are left out.
  */
 export async function regroup(plan: ViewPlan, refused: readonly EntityKey[], read: StateReader, seen: Frontier): Promise<KeyGroup[]> {
@@ -38,8 +39,9 @@ export async function regroup(plan: ViewPlan, refused: readonly EntityKey[], rea
         continue
       }
       const { frontier } = header
-      if (frontier.beyond.length <= fewRanges && includes(frontier, seen)) continue
-      if (readOverCap(bytes, header) !== null) {
+      const isAside = readSetAside(bytes, header) !== null
+      if (!isAside && frontier.beyond.length <= fewRanges && includes(frontier, seen)) continue
+      if (isAside || readOverCap(bytes, header) !== null) {
         absent.push(key)
         continue
       }

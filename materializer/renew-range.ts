@@ -10,8 +10,9 @@ import { createAheadWatch, refuseAhead } from './ahead.ts'
 import { createArrivals } from './arrivals.ts'
 import { foldStream } from './fold-stream.ts'
 import { createStateReader } from './state-reader.ts'
-import type { TooLargeListener } from './state-writer.ts'
-import { createStateWriter } from './state-writer.ts'
+import type { NotKeptListener } from './state-writer.ts'
+import { createStateWriter, tellNotKept } from './state-writer.ts'
+import { noteSetAside } from './set-aside.ts'
 
 /** The keys of one statement. */
 const keysPerStatement = 20_000
@@ -24,7 +25,7 @@ export interface RenewOptions {
   /** What it counts as now, epoch microseconds. */
   readonly moment: number
   readonly signal?: AbortSignal
-  readonly onTooLarge?: TooLargeListener | undefined
+  readonly onTooLarge?: NotKeptListener | undefined
 }
 
 export interface Renewed {
@@ -87,7 +88,8 @@ export async function renewRange(db: Database, store: OnlineStore, plan: ViewPla
       done.below = Math.min(done.below, pass.below)
       done.rows += pass.stored.rows
       done.entities += pass.stored.entities
-      if (pass.stored.tooLarge.entities > 0) options.onTooLarge?.(plan.id, pass.stored.tooLarge)
+      await noteSetAside(db, store, plan, pass.stored.setAside)
+      tellNotKept(plan.id, pass.stored, options.onTooLarge)
     }
     again = []
     for (let i = 0; i < refused.length; i += keysPerStatement) again.push(refused.slice(i, i + keysPerStatement))

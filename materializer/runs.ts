@@ -89,6 +89,7 @@ function cursorColumns({ column, to, readAll }: NonNullable<RunOutcome['cursor']
 export async function forgetRuns(db: Pick<Database, 'kysely'>, view: string, store: string): Promise<void> {
   await db.kysely.deleteFrom('lockstep.materialization_runs').where('view', '=', view).where('store', '=', store).execute()
   await db.kysely.deleteFrom('lockstep.backfills').where('view', '=', view).where('store', '=', store).execute()
+  await db.kysely.deleteFrom('lockstep.set_aside').where('view', '=', view).where('store', '=', store).execute()
 }
 
 /** The greatest transaction that a finished run since `begun` has brought the view up to; 0: none has finished. */

@@ -98,7 +98,10 @@ function numberOf(text: string | null | undefined): number | null {
 }
 
 function lagOf(rows: readonly SourceRow[]): Omit<SourceLag, 'newestEvent'> {
-  const visible = rows.map(({ eventTime, knownTime }) => Math.max(eventTime, knownTime ?? eventTime)).filter(Number.isFinite)
+  const visible = rows
+    .filter(({ failure }) => failure === undefined)
+    .map(({ eventTime, knownTime }) => Math.max(eventTime, knownTime ?? eventTime))
+    .filter(Number.isFinite)
   return {
     rows: rows.length,
     transactions: new Set(rows.map(({ xid }) => xid)).size,

@@ -1,11 +1,13 @@
 import type { EntityKey } from '../kernel/entity-key.ts'
-import type { LockstepError } from '../kernel/errors.ts'
+import { LockstepError } from '../kernel/errors.ts'
 import type { OverCap } from '../kernel/over-cap.ts'
 import { overCapError } from '../kernel/over-cap.ts'
 import type { ViewPlan } from '../kernel/view-plan.ts'
 import type { DefinitionId } from '../kernel/view-spec.ts'
 import type { OnlineStore } from '../online/store.ts'
 import { faultPoint } from '../runtime/fault-point.ts'
+import type { SetAsideEntity } from './set-aside.ts'
+import { mostSetAside } from './set-aside.ts'
 
 const errorsKept = 5
 const entitiesPerWrite = 500
@@ -18,8 +20,9 @@ export interface FoldedEntity {
   readonly bytes: Buffer
   /** How many rows were folded into it. */
   readonly rows: number
-  /** Absent: a state. */
+  /** Absent: a state, unless it is set aside. */
   readonly over?: OverCap
+  readonly aside?: LockstepError
 }
 
 /** Writes folded entities in batches, one batch under way while the next one fills. */
@@ -36,22 +39,33 @@ export interface StateWriter {
 export interface Stored {
   readonly rows: number
   readonly entities: number
-  readonly tooLarge: TooLarge
+  readonly tooLarge: NotKept
+  readonly setAside: readonly SetAsideEntity[]
 }
 
-/** Entities whose states are over the view's cap, and the errors of the first of them. */
-export interface TooLarge {
+/** Entities of which no state is kept, as it is over the view's cap or cannot be made, and the errors of the first of them. */
+export interface NotKept {
   readonly entities: number
   readonly errors: readonly LockstepError[]
 }
 
 /** Told of what was not kept, where there is any. */
-export type TooLargeListener = (view: DefinitionId, tooLarge: TooLarge) => void
+export type NotKeptListener = (view: DefinitionId, notKept: NotKept) => void
+
+export function notKept(errors: readonly LockstepError[]): NotKept {
+  return { entities: errors.length, errors: errors.slice(0, errorsKept) }
+}
+
+export function tellNotKept(view: DefinitionId, { tooLarge, setAside }: Stored, listener: NotKeptListener | undefined): void {
+  if (tooLarge.entities > 0) listener?.(view, tooLarge)
+  if (setAside.length > 0) listener?.(view, notKept(setAside.map(({ error }) => error)))
+}
 
 export function createStateWriter(store: OnlineStore, plan: ViewPlan): StateWriter {
   const [view, entity] = [plan.id, plan.spec.entity.name]
   const tooLarge = { entities: 0, errors: [] as LockstepError[] }
-  const stored = { rows: 0, entities: 0, tooLarge }
+  const setAside: SetAsideEntity[] = []
+  const stored = { rows: 0, entities: 0, tooLarge, setAside }
   let batch: FoldedEntity[] = []
   let bytes = 0
   let underWay: Promise<void> = Promise.resolve()
@@ -62,9 +76,12 @@ export function createStateWriter(store: OnlineStore, plan: ViewPlan): StateWrit
     faultPoint('states: to be written')
     const outcome = await store.write(entities.map(({ key, expected, bytes }) => ({ view, entity, key, expected, bytes })))
     faultPoint('states: written')
-    for (const [i, { key, rows, over }] of entities.entries()) {
+    for (const [i, { key, rows, over, aside }] of entities.entries()) {
       if (outcome[i] !== true) {
         refused.push(key)
+      } else if (aside !== undefined) {
+        setAside.push({ key, error: aside })
+        if (setAside.length > mostSetAside) throw tooManyAside(plan, aside)
       } else if (over === undefined) {
         stored.rows += rows
         stored.entities++
@@ -102,4 +119,11 @@ export function createStateWriter(store: OnlineStore, plan: ViewPlan): StateWrit
       return keys
     },
   }
+}
+
+function tooManyAside({ id }: ViewPlan, { code, message }: LockstepError): LockstepError {
+  return new LockstepError(
+    code,
+    `The rows of over ${mostSetAside} entities of the view "${id}" cannot be folded, so the run has stopped. One of them: ${message}`,
+  )
 }

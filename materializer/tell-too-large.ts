@@ -1,8 +1,8 @@
 import type { Logger } from '../runtime/log.ts'
-import type { TooLargeListener } from './state-writer.ts'
+import type { NotKeptListener } from './state-writer.ts'
 
-/** Logs which entities are over their view's cap, the first few of them by name, and counts all. */
-export function tellTooLarge(log: Logger, count: (view: string, entities: number) => void): TooLargeListener {
+/** Logs which entities are over their view's cap or set aside, the first few of them by name, and counts all. */
+export function tellTooLarge(log: Logger, count: (view: string, entities: number) => void): NotKeptListener {
   return (view, { entities, errors }) => {
     count(view, entities)
     for (const { code, message } of errors) log.warn({ view, code, entities }, message)

@@ -7,6 +7,8 @@ import { tryMarkers } from '../online/marker.ts'
 import type { OnlineStore } from '../online/store.ts'
 import type { Database } from '../runtime/database.ts'
 import type { SourceLag } from './source-lag.ts'
+import type { SetAsideOfView } from './set-aside.ts'
+import { noneSetAside, readSetAsides } from './set-aside.ts'
 import { countedRows, sourceLag } from './source-lag.ts'
 import type { MaterializationStatus } from './status.ts'
 
@@ -28,6 +30,8 @@ export interface ViewFreshness {
   /** How far behind the view may be; null where it does not say. */
   readonly freshnessMicros: number | null
   readonly scheduled: boolean
+  /** Entities of which the store has no state, as their rows cannot be folded. */
+  readonly setAside: SetAsideOfView
   /** Why it is further behind than it may be, by its freshness or its schedule, and what to do; null where it is not. */
   readonly late: string | null
 }
@@ -48,6 +52,7 @@ export async function viewFreshness(
 ): Promise<ViewFreshness[]> {
   const ids = plans.map(({ id }) => id)
   const markers = store === null ? null : await tryMarkers(store, ids)
+  const setAside = store === null ? null : await readSetAsides(db, await store.identity())
   const views: ViewFreshness[] = []
   for (const [i, plan] of plans.entries()) {
     const run = runs.find(({ view, fingerprint }) => view === plan.id && fingerprint === plan.fingerprint) ?? null
@@ -69,6 +74,7 @@ export async function viewFreshness(
       lag: source === null || seconds === null || !there ? null : { rows: source.rows, transactions: source.transactions, seconds },
       freshnessMicros,
       scheduled: plan.spec.availability.kind === 'schedule',
+      setAside: setAside?.get(plan.id) ?? noneSetAside,
       late:
         (there ? lateRun(plan, marker, now) : null) ??
         (freshnessMicros === null ? null : lateness(plan, freshnessMicros, { known: markers !== null, there, source, seconds, run })),

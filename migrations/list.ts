@@ -13,6 +13,7 @@ import * as modelBytesPlain from './0011-model-bytes-plain.ts'
 import * as ingests from './0012-ingests.ts'
 import * as auditAndSignatures from './0013-audit-and-signatures.ts'
 import * as idempotencyKeys from './0015-idempotency-keys.ts'
+import * as setAside from './0017-set-aside.ts'
 import * as metricsScope from './0019-metrics-scope.ts'
 
 /** Every migration, in order. Append-only: what is here has run somewhere, and is never edited, renamed or removed. */
@@ -31,5 +32,6 @@ export const migrations: Readonly<Record<string, Migration>> = {
   '0012-ingests': ingests,
   '0013-audit-and-signatures': auditAndSignatures,
   '0015-idempotency-keys': idempotencyKeys,
+  '0017-set-aside': setAside,
   '0019-metrics-scope': metricsScope,
 }

@@ -24,6 +24,7 @@ export interface LockstepTables {
   'lockstep.prediction_log': PredictionLogTable
   'lockstep.audit_log': AuditLogTable
   'lockstep.idempotency_keys': IdempotencyKeysTable
+  'lockstep.set_aside': SetAsideTable
 }
 
 export type DefinitionKind = 'entity' | 'source' | 'view' | 'onDemand' | 'service' | 'model'
@@ -354,4 +355,16 @@ export interface IdempotencyKeysTable {
   status: number | null
   content_type: string | null
   body: Buffer | null
+}
+
+export interface SetAsideTable {
+  view: string
+  store: string
+  /** The name of the view's entity. */
+  entity: string
+  key: Buffer
+  code: string
+  message: string
+  since: Generated<Date>
+  tried_at: Generated<Date>
 }

@@ -27,7 +27,7 @@ export async function readArrived(
   const [plan] = plans
   if (arrival === null || plan === undefined) return []
   const table = await tableOf(db, plan.spec.source)
-  const { sql, decode } = prepareStream(table, plans, { arrival, withXid: true, onlineOnly: true })
+  const { sql, decode } = prepareStream(table, plans, { arrival, withXid: true, onlineOnly: true, tolerant: () => undefined })
   const rows: SourceRow[] = []
   let total = 0
   await db.tuples(sql, (batch) => {

@@ -23,6 +23,8 @@ export interface SourceRow {
   readonly xid: number
   /** By slot of the stream's columns, canonical. */
   readonly values: readonly (Value | null)[]
+  /** Why the row cannot be read, where that is asked for; what else it says is not to be relied on. */
+  readonly failure?: LockstepError
 }
 
 /** The fields of a tuple, in the order of `streamSelect`. */
@@ -40,6 +42,8 @@ export interface RowLayout {
   /** Without `row`: the slots whose raw canonical values, in this order, break ties. */
   readonly tie: readonly number[]
   readonly order: 'known' | 'event'
+  /** Deliver a row that cannot be read with its `failure`; one whose key cannot be, which nobody can ask for, is passed over, and this is told of it. Default: throw it. */
+  readonly tolerant?: ((error: LockstepError) => void) | undefined
 }
 
 /**
@@ -52,7 +56,7 @@ export function createRowDecoder(layout: RowLayout): (batch: TupleBatch) => Sour
   const keys = keyReader(layout.key, source)
   const readers = layout.columns.map(({ name, type }) => valueReader(type, `The column "${name}" of ${source}`))
   const width = readers.length
-  const { known, row, xid, delivered } = layout
+  const { known, row, xid, delivered, tolerant } = layout
   const byEvent = layout.order === 'event'
   const tieOf = tieWriter(layout.tie.map((slot) => ({ slot, codec: valueCodec((layout.columns[slot] as Column).type) })))
   let lastKey: EntityKey = ''
@@ -61,14 +65,33 @@ export function createRowDecoder(layout: RowLayout): (batch: TupleBatch) => Sour
   return ({ bytes, starts }) => {
     const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength)
     const rows = new Array<SourceRow>(starts.length)
+    let passedOver = 0
     for (let i = 0; i < starts.length; i++) {
-      const key = keys.read(bytes, view, (starts[i] as number) + 2)
+      let key: EntityKey
+      try {
+        key = keys.read(bytes, view, (starts[i] as number) + 2)
+      } catch (error) {
+        if (tolerant === undefined || !(error instanceof LockstepError)) throw error
+        tolerant(error)
+        passedOver++
+        continue
+      }
       let at = keys.end()
-      if (view.getInt32(at) < 0) throw invalidRow(layout, key, 'has no event time')
-      const eventTime = microsAt(view, at + 4)
-      if (!Number.isSafeInteger(eventTime))
-        throw timeOutside(`The event time of a row of ${source} with key ${showKey(layout.key, key)}`, eventTime)
-      at += 12
+      let failure: LockstepError | null = null
+      const fail = (error: LockstepError): void => {
+        if (tolerant === undefined) throw error
+        failure ??= error
+      }
+      let eventTime = 0
+      if (view.getInt32(at) < 0) {
+        fail(invalidRow(layout, key, 'has no event time'))
+        at += 4
+      } else {
+        eventTime = microsAt(view, at + 4)
+        if (!Number.isSafeInteger(eventTime))
+          fail(timeOutside(`The event time of a row of ${source} with key ${showKey(layout.key, key)}`, eventTime))
+        at += 12
+      }
       let knownTime: number | null = null
       if (known) {
         if (view.getInt32(at) >= 0) {
@@ -76,7 +99,7 @@ export function createRowDecoder(layout: RowLayout): (batch: TupleBatch) => Sour
           if (knownTime === Number.NEGATIVE_INFINITY) {
             knownTime = null // says no more than nothing
           } else if (knownTime !== Number.POSITIVE_INFINITY && !Number.isSafeInteger(knownTime)) {
-            throw timeOutside(`The known time of a row of ${source} with key ${showKey(layout.key, key)}`, knownTime)
+            fail(timeOutside(`The known time of a row of ${source} with key ${showKey(layout.key, key)}`, knownTime))
           }
           at += 12
         } else {
@@ -108,7 +131,16 @@ export function createRowDecoder(layout: RowLayout): (batch: TupleBatch) => Sour
           }
         }
       } catch (error) {
-        throw withKey(error, layout.key, key)
+        const failed = withKey(error, layout.key, key)
+        if (!(failed instanceof LockstepError)) throw failed
+        fail(failed)
+      }
+      if (failure !== null) {
+        if (key < lastKey) throw unordered(source)
+        if (key !== lastKey) lastSortTime = Number.NEGATIVE_INFINITY
+        lastKey = key
+        rows[i - passedOver] = { key, eventTime, knownTime, sortTime: lastSortTime, tie: identity, xid: writer, values: [], failure }
+        continue
       }
       const sortTime = byEvent || knownTime === null || knownTime < eventTime ? eventTime : knownTime
       if (key === lastKey ? sortTime < lastSortTime : key < lastKey) throw unordered(source)
@@ -116,8 +148,9 @@ export function createRowDecoder(layout: RowLayout): (batch: TupleBatch) => Sour
       lastSortTime = sortTime
       const tie = row ? identity : tieOf(values)
       if (delivered < width) values.length = delivered
-      rows[i] = { key, eventTime, knownTime, sortTime, tie, xid: writer, values }
+      rows[i - passedOver] = { key, eventTime, knownTime, sortTime, tie, xid: writer, values }
     }
+    rows.length -= passedOver
     return rows
   }
 }

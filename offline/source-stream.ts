@@ -20,6 +20,8 @@ export interface SourceStreamOptions extends StreamBounds {
   readonly rule?: TimeRule
   /** Deliver `xid`. */
   readonly withXid?: boolean
+  /** As of `RowLayout`. */
+  readonly tolerant?: (error: LockstepError) => void
 }
 
 /**
@@ -135,6 +137,7 @@ export function prepareStream(
     delivered: columns.length,
     tie,
     order,
+    tolerant: options.tolerant,
   })
   return { sql, decode }
 }

@@ -2,6 +2,7 @@ import type { EntityKey } from '../kernel/entity-key.ts'
 import type { Frontier } from '../kernel/frontier.ts'
 import type { LockstepError } from '../kernel/errors.ts'
 import { overCapFlag } from '../kernel/over-cap.ts'
+import { setAsideFlag } from '../kernel/set-aside.ts'
 import type { ViewValues } from '../kernel/state.ts'
 import type { StoredHeader } from '../kernel/stored-state.ts'
 import { isDamaged, readHeader } from '../kernel/stored-state.ts'
@@ -19,7 +20,7 @@ export interface OnlineRequest {
 }
 
 export interface OnlineAnswer {
-  /** null where only the offline history knows: `asOf` is before `highWater`, the state is over its view's cap, or it may have been lost in a failover. */
+  /** null where only the offline history knows: `asOf` is before `highWater`, the state is over its view's cap or set aside, or it may have been lost in a failover. */
   readonly values: ViewValues | null
   /** The transactions whose rows are in the answer, and no others; null where nothing is stored. */
   readonly frontier: Frontier | null
@@ -131,7 +132,7 @@ export function storedAnswer(plan: ViewPlan, key: EntityKey, bytes: Buffer, asOf
     throw error
   }
   const { frontier, highWater, bodyAt } = header
-  const unknown = asOf < highWater || bytes[bodyAt] === overCapFlag
+  const unknown = asOf < highWater || bytes[bodyAt] === overCapFlag || bytes[bodyAt] === setAsideFlag
   try {
     return { values: unknown ? null : plan.valueAt(bytes, bodyAt, highWater, asOf), frontier, highWater, bytes }
   } catch (error) {

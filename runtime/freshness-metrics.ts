@@ -11,6 +11,7 @@ export interface FreshnessSample {
     readonly lag: { readonly rows: number; readonly transactions: number; readonly seconds: number } | null
     readonly freshnessMicros: number | null
     readonly scheduled: boolean
+    readonly setAside: { readonly entities: number }
     readonly late: string | null
   }[]
   readonly oldestWriter: OldestWriter | null
@@ -43,6 +44,11 @@ const gauges: readonly { readonly name: string; readonly help: string; readonly 
     name: 'lockstep_view_lag_seconds',
     help: 'For how long rows of the source may have waited to be in the online store, at most.',
     value: (view) => view.lag?.seconds ?? null,
+  },
+  {
+    name: 'lockstep_view_set_aside_entities',
+    help: 'Entities of which the online store has no state of the view, as their rows cannot be folded.',
+    value: (view) => view.setAside.entities,
   },
   {
     name: 'lockstep_view_late',

@@ -2,6 +2,8 @@ import type { EntityKey } from '../kernel/entity-key.ts'
 import { LockstepError } from '../kernel/errors.ts'
 import type { Frontier } from '../kernel/frontier.ts'
 import { frontierText, intersection } from '../kernel/frontier.ts'
+import { isOfOneEntity, readSetAside, setAsideError } from '../kernel/set-aside.ts'
+import { readHeader } from '../kernel/stored-state.ts'
 import type { ServicePlan, ServiceRow } from '../kernel/service-plan.ts'
 import type { ViewValues } from '../kernel/state.ts'
 import type { ViewPlan } from '../kernel/view-plan.ts'
@@ -18,7 +20,7 @@ import type { LateViews } from './late-views.ts'
 import type { ServedEntity } from './entity-parser.ts'
 import type { RecentStates } from './recent-states.ts'
 import type { OnlineViews } from './online-views.ts'
-import { namingIndex } from './unanswered-entity.ts'
+import { namingIndex, ofIndex } from './unanswered-entity.ts'
 import type { ReadOrigin } from './read-origins.ts'
 import { originsOf } from './read-origins.ts'
 import { evaluateRows, refuseMissing } from './service-rows.ts'
@@ -101,7 +103,7 @@ export async function readFeatures(
   if (!moment.asked && greatestHighWater(answers) > reading.asOf) answers = await readAhead(reading, answers)
   const found = foundIn(reading, service, entities, moment.asked, answers)
   if (found.lacking !== null) for (const { damage } of answers) if (damage !== undefined) deps.onStoreError?.(damage)
-  if (found.lacking !== null) await askHistory(deps, service, entities, found.values, found.lacking)
+  if (found.lacking !== null) await askHistory(deps, service, entities, found.values, found.lacking, () => refuseSetAside(reading, answers))
   const read = featuresOf(reading, service, entities, moment, answers, found, lateViews)
   deps.onRead?.(service, read)
   return read
@@ -159,12 +161,26 @@ async function askHistory(
   entities: readonly ServedEntity[],
   values: (ViewValues | null)[],
   lacking: Lacking,
+  refuse: () => void,
 ): Promise<void> {
   const asked = deps.history(lacking.missing, (frontier) => (lacking.seen = frontier))
   const found = await asked.catch((error: unknown) => {
+    if (isOfOneEntity(error)) refuse()
     throw namingIndex(service, entities, error)
   })
   for (const [i, at] of lacking.missingAt.entries()) values[at] = found[i] as ViewValues
+}
+
+/** The history fails on what an entity was set aside for. @throws LockstepError `ENTITY_SET_ASIDE` of the first that is */
+function refuseSetAside({ requests, online }: OnlineReading, answers: readonly OnlineAnswer[]): void {
+  const each = online.filter(Boolean).length
+  for (const [i, { bytes }] of answers.entries()) {
+    const { plan, key } = requests[i] as OnlineRead
+    const aside = bytes === null ? null : readSetAside(bytes, readHeader(bytes, plan.id))
+    if (aside === null) continue
+    const { message, details } = setAsideError(plan, key, aside)
+    throw ofIndex(Math.floor(i / each), new LockstepError('ENTITY_SET_ASIDE', message, { details: { ...details, cause: aside.code } }))
+  }
 }
 
 /** @param values all there, by now */

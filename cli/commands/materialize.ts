@@ -1,8 +1,9 @@
-import { LockstepError } from '../../kernel/errors.ts'
+import { LockstepError, messageOf } from '../../kernel/errors.ts'
 import { formatTimestamp } from '../../kernel/time.ts'
 import type { ViewPlan } from '../../kernel/view-plan.ts'
 import { keepHouse } from '../../materializer/keep-house.ts'
 import { materializeView } from '../../materializer/materialize.ts'
+import type { NotKept } from '../../materializer/state-writer.ts'
 import type { Catalog } from '../../registry/catalog.ts'
 import type { Command } from '../command.ts'
 import { counted, duration } from '../human.ts'
@@ -12,6 +13,7 @@ export const materializeCommand: Command = {
   summary: 'Bring views in the online store up to date',
   description: [
     'Folds the rows that arrived since the last run into the stored states; each row counts once, however many runs work at once. Safe to stop and to run again.',
+    'A view that fails holds up no other, and a row that cannot be folded no other entity: they are named, and the exit code is 1.',
   ],
   arguments: [{ name: 'VIEW', help: 'A view, as "name" or "name@version". None: all that are online.', takes: 'many' }],
   options: {
@@ -26,6 +28,7 @@ export const materializeCommand: Command = {
     const moment = input.time('to')
     const [db, store] = [await context.database(), await context.store()]
     const done = []
+    const failed: { readonly view: string; readonly error: LockstepError }[] = []
     for (const plan of plans) {
       const started = performance.now()
       const progress = context.terminal.progress(`Materializing ${plan.id}`, 'rows')
@@ -38,6 +41,10 @@ export const materializeCommand: Command = {
           ...(moment === undefined ? {} : { moment }),
         })
         done.push({ view: plan.id, ...result, seconds: (performance.now() - started) / 1000 })
+      } catch (error) {
+        // what stands in the way of one stands in that of all
+        if (context.signal.aborted || plans.length === 1 || isAway(error)) throw error
+        failed.push({ view: plan.id, error: asLockstepError(error) })
       } finally {
         progress.end()
       }
@@ -48,24 +55,46 @@ export const materializeCommand: Command = {
       nowMs: Date.now(),
       signal: context.signal,
     })
-    const lines = done.flatMap(({ view, rows, entities, seconds, moment: at, tooLarge }) => {
+    const lines = done.flatMap(({ view, rows, entities, seconds, moment: at, tooLarge, setAside }) => {
       const what = `${counted(rows, 'row')} folded, ${counted(entities, 'entity', 'entities')} written`
       const line = `Materialized ${view} as of ${formatTimestamp(at)}: ${what} in ${duration(seconds * 1000)}.`
-      const more = tooLarge.entities - tooLarge.errors.length
-      const notes = tooLarge.errors.map(({ code, message }) => `note ${code}: ${message}`)
-      return [line, ...notes, ...(more > 0 ? [`note: so are ${counted(more, 'further entity', 'further entities')} of ${view}`] : [])]
+      return [line, ...notKeptLines('note', view, tooLarge), ...notKeptLines('set aside', view, setAside)]
     })
+    const failures = failed.map(({ view, error: { code, message } }) => `failed: ${view}: ${code}: ${message}`)
     return {
       json: {
-        views: done.map(({ tooLarge: { entities, errors }, ...each }) => ({
+        views: done.map(({ tooLarge, setAside, ...each }) => ({
           ...each,
           moment: formatTimestamp(each.moment),
-          tooLarge: { entities, errors: errors.map(({ code, message, details }) => ({ code, message, details })) },
+          tooLarge: notKeptJson(tooLarge),
+          setAside: notKeptJson(setAside),
         })),
+        failed: failed.map(({ view, error: { code, message, details } }) => ({ view, code, message, details })),
       },
-      text: lines.length === 0 ? 'No view is online, so there is nothing to materialize.' : lines.join('\n'),
+      text: plans.length === 0 ? 'No view is online, so there is nothing to materialize.' : [...lines, ...failures].join('\n'),
+      exitCode: failed.length > 0 || done.some(({ setAside }) => setAside.entities > 0) ? 1 : 0,
     }
   },
+}
+
+function notKeptLines(what: string, view: string, { entities, errors }: NotKept): string[] {
+  const more = entities - errors.length
+  return [
+    ...errors.map(({ code, message }) => `${what} ${code}: ${message}`),
+    ...(more > 0 ? [`${what}: so are ${counted(more, 'further entity', 'further entities')} of ${view}`] : []),
+  ]
+}
+
+function notKeptJson({ entities, errors }: NotKept): object {
+  return { entities, errors: errors.map(({ code, message, details }) => ({ code, message, details })) }
+}
+
+function isAway(error: unknown): boolean {
+  return error instanceof LockstepError && (error.code === 'POSTGRES_UNAVAILABLE' || error.code === 'REDIS_UNAVAILABLE')
+}
+
+function asLockstepError(error: unknown): LockstepError {
+  return error instanceof LockstepError ? error : new LockstepError('INTERNAL', messageOf(error), { cause: error })
 }
 
 function viewsToMaterialize(catalog: Catalog, references: readonly string[]): ViewPlan[] {

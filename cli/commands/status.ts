@@ -14,7 +14,7 @@ import { lacksOf } from '../../online/whole-view.ts'
 import type { Command } from '../command.ts'
 import type { Context } from '../context.ts'
 import { readDatasets, withoutManifest } from '../datasets.ts'
-import { freshnessCells, freshnessJson, oldestWriterText } from '../freshness-text.ts'
+import { freshnessCells, freshnessJson, oldestWriterText, setAsideLines } from '../freshness-text.ts'
 import { ago, count, counted, moment } from '../human.ts'
 import { jobStatus, jobStatusJson, jobStatusLines } from '../job-status.ts'
 import { streamHeader, streamProblems, streamRow } from '../stream-status-text.ts'
@@ -24,7 +24,7 @@ export const statusCommand: Command = {
   name: 'status',
   summary: 'Show what there is: views, how fresh they are and their last materialization, sources, models, training sets',
   description: [
-    'Exits with 1 where a view is further behind its source than the "freshness" that it declares, or the run of its schedule is late, and says what to do.',
+    'Exits with 1 where a view is further behind its source than the "freshness" that it declares, or the run of its schedule is late, or an entity of it is set aside, and says what to do.',
   ],
   example: 'lockstep status --json',
   async run(context) {
@@ -33,6 +33,7 @@ export const statusCommand: Command = {
     const { store, identity, problem } = await openedStore(context)
     const { views: freshness, oldestWriter } = await readFreshness(db, store, catalog, Date.now() * 1000)
     const late = freshness.flatMap((view) => view.late ?? [])
+    const setAside = freshness.flatMap(setAsideLines)
     const served = [...catalog.online].flatMap((id) => catalog.views.get(id) ?? [])
     const notReady = store === null ? [] : await lacksOf({ ...store, owner: createMarkerOwner(() => db) }, served)
     const removing = identity === null ? [] : await pendingRemovals(db, identity)
@@ -97,6 +98,7 @@ export const statusCommand: Command = {
           views.map(viewRow),
         ),
         ...late.map((each) => `late: ${each}`),
+        ...setAside,
         ...(oldestWriter === null ? [] : [oldestWriterText(oldestWriter)]),
         section(
           ['SOURCE', 'READS'],
@@ -118,7 +120,7 @@ export const statusCommand: Command = {
       ]
         .filter((part) => part !== '')
         .join('\n'),
-      exitCode: late.length > 0 ? 1 : 0,
+      exitCode: late.length > 0 || setAside.length > 0 ? 1 : 0,
     }
   },
 }

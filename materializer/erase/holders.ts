@@ -79,7 +79,15 @@ const loggedPredictions: Holder = async ({ entity, values, db }) => {
 /** Its own state in every version of every view, also of those that are retired and not removed yet. */
 const ownStates: Holder = async (erasing) => {
   const views = viewsOf(erasing.entity, erasing.values, erasing.definitions)
-  for (const { view, key } of views) erasing.touch(view, erasing.entity.name, key)
+  for (const { view, key } of views) {
+    erasing.touch(view, erasing.entity.name, key)
+    // what is said of one that was set aside names it
+    await erasing.db.kysely
+      .deleteFrom('lockstep.set_aside')
+      .where('view', '=', view)
+      .where('key', '=', Buffer.from(key, 'latin1'))
+      .execute()
+  }
   const note = 'if there was one: the receipt is written before the store is asked'
   return views.map(({ view }) => ({ what: 'removed', kind: 'states', where: view, count: 1, note }))
 }

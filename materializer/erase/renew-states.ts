@@ -8,6 +8,8 @@ import type { Database, Snapshot } from '../../runtime/database.ts'
 import { createAheadWatch } from '../ahead.ts'
 import { createArrivals } from '../arrivals.ts'
 import { foldStream } from '../fold-stream.ts'
+import type { SetAsideEntity } from '../set-aside.ts'
+import { noteSetAside } from '../set-aside.ts'
 import { createStateWriter } from '../state-writer.ts'
 
 /** The rows of so many entities are read in one snapshot. */
@@ -33,8 +35,9 @@ export async function renewStates(
   const ahead = createAheadWatch(db, plan)
   for (let left = [...new Set(keys)]; left.length > 0;) {
     const part = left.slice(0, keysPerSnapshot)
-    const { refused, xmax } = await db.snapshot((snapshot) => renewIn(snapshot, store, plan, part, moment, empty, ahead.note))
+    const { refused, xmax, setAside } = await db.snapshot((snapshot) => renewIn(snapshot, store, plan, part, moment, empty, ahead.note))
     await ahead.check(xmax)
+    await noteSetAside(db, store, plan, setAside)
     left = [...left.slice(part.length), ...refused]
   }
   return empty
@@ -49,7 +52,7 @@ async function renewIn(
   moment: number,
   empty: Map<EntityKey, Buffer>,
   onStored: (frontier: Frontier) => void,
-): Promise<{ refused: EntityKey[]; xmax: number }> {
+): Promise<{ refused: EntityKey[]; xmax: number; setAside: readonly SetAsideEntity[] }> {
   const [own] = await snapshot.query<{ xid: string }>('SELECT pg_current_xact_id()::text AS xid')
   const bounds = snapshot.bounds
   const seen: Frontier = frontierOf(bounds)
@@ -92,5 +95,5 @@ async function renewIn(
   }
   const refused = await writer.drain()
   for (const key of rowless) if (!refused.includes(key)) empty.set(key, head)
-  return { refused: [...newer, ...refused], xmax: bounds.xmax }
+  return { refused: [...newer, ...refused], xmax: bounds.xmax, setAside: writer.stored.setAside }
 }

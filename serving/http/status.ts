@@ -34,6 +34,7 @@ export function statusOf({ code, details }: LockstepError): HttpErrorStatus {
     case 'IDEMPOTENCY_KEY_REUSED':
     case 'REQUIRED_FEATURE_MISSING':
     case 'TOO_MANY_CATEGORIES':
+    case 'ENTITY_SET_ASIDE':
       return 422
     case 'TRANSFORM_FAILED':
       // on-demand code fails on an entity of the request; a view's own transform, on a row that is stored

@@ -23,6 +23,9 @@ const files = definitionFiles({
   'plain.ts': definitions(''),
   'fresh.ts': definitions(`freshness: '1s', maxStateBytes: '500b',`),
   'large.ts': definitions(`maxStateBytes: '64kb',`),
+  'two.ts': `${definitions('')}
+  const other = source('other', { table: 'other', key: { thing: 'thing' }, eventTime: 'at', columns: { x: t.int32 } })
+  export const before = featureView('before', { version: 1, entity: thing, source: other, features: { m: count('1h') } })`,
   'wrong.ts': definitions(`maxStateBytes: '64 potatoes',`),
 })
 let folder: string
@@ -127,4 +130,40 @@ it('answers an entity whose state is over the cap from the history, names it, an
   await insert(`select 'large', now() - interval '2 h', 101`)
   expect((await run('materialize')).json).toMatchObject({ views: [{ rows: 101, entities: 1 }] })
   expect(await ask()).toEqual([[100, 1], undefined])
+})
+
+it('goes on with the other views where one fails, and with the other entities of one, and exits with 1', { timeout: 60_000 }, async () => {
+  await db.script('create table other (thing text, at timestamptz, x int4)')
+  await apply('two.ts')
+  await db.script('drop table other; alter table lockstep_source.rows alter at drop not null')
+  await insert(`values ('timeless', null, 1), ('oldest', '-infinity', 1), ('prompt', now(), 1)`)
+  const { exitCode, json, text } = await run('materialize')
+  expect(exitCode).toBe(1)
+  expect(json).toMatchObject({
+    views: [{ view: 'seen@1', entities: 1, setAside: { entities: 2, errors: [{ code: 'INVALID_TIME' }, { code: 'INVALID_ROW' }] } }],
+    failed: [{ view: 'before@1', code: 'SOURCE_MISSING' }],
+  })
+  expect(text).toContain('failed: before@1: SOURCE_MISSING: ')
+  await expect(run('materialize', 'before')).rejects.toMatchObject({ code: 'SOURCE_MISSING' })
+
+  const status = await run('status')
+  expect(status.exitCode).toBe(1)
+  expect(status.text).toMatch(/^set aside: The entity "thing" = "timeless" of the view "seen@1" .* has no event time/m)
+  const answers = await whileServing(async (at) => {
+    expect(await textOf(`${at}/metrics`)).toMatch(/^lockstep_view_set_aside_entities\{view="seen@1"\} 2$/m)
+    const ask = async (...things: string[]) => {
+      const body = JSON.stringify({ service: 's', entities: things.map((thing) => ({ thing })) })
+      const answer = await fetch(`${at}/v1/features`, { method: 'POST', headers: { 'content-type': 'application/json' }, body })
+      return [answer.status, await answer.text()]
+    }
+    return [await ask('prompt', 'timeless'), await ask('prompt', 'oldest')]
+  })
+  expect(answers).toEqual([
+    // a row without a time never counts
+    [200, expect.stringMatching(/"n":1.*"n":0/)],
+    [422, expect.stringMatching(/"code":"ENTITY_SET_ASIDE","message":"Entity 1: The entity .*"cause":"INVALID_TIME"/)],
+  ])
+  await db.script('delete from lockstep_source.rows where at is null or not isfinite(at)')
+  await run('materialize', 'seen')
+  expect((await run('status')).text).not.toContain('set aside')
 })

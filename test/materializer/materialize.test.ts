@@ -194,15 +194,18 @@ describe.each(storeKinds)('materializing into the %s store', (kind) => {
     expect(await storedStates(store, plan, table.keys(plan))).toEqual(table.expected(plan, moment))
   })
 
-  it('fails as a whole when a transform throws, without moving on', async () => {
+  it('sets entities aside on whose rows a transform throws, until it does so no more', async () => {
     const { db, store } = fixture().open(kind)
     const { table, plan } = await freshView(db)
     const failing = paymentsPlan({ name: plan.spec.name, relation: plan.spec.source.relation, code: '() => { throw new Error("boom") }' })
     await table.insert(fc.sample(payment, 10))
-    await expect(materializeView(db, store, failing, { moment })).rejects.toMatchObject({
+    const { entities, setAside } = await materializeView(db, store, failing, { moment })
+    expect([entities, setAside.entities]).toEqual([0, new Set(table.keys(plan)).size])
+    expect(setAside.errors[0]).toMatchObject({
       code: 'TRANSFORM_FAILED',
-      message: expect.stringMatching(/boom\. .* The row is one of "\w+" = /),
+      message: expect.stringMatching(/^The entity "account" = .* is set aside.* boom\. .* The row is one of "\w+" = /),
     })
-    expect(await materializeView(db, store, plan, { moment })).toMatchObject({ from: 0, rows: 10 })
+    expect(await materializeView(db, store, plan, { moment })).toMatchObject({ rows: 10, setAside: { entities: 0 } })
+    expect(await storedStates(store, plan, table.keys(plan))).toEqual(table.expected(plan, moment))
   })
 })

@@ -2,7 +2,7 @@ import { expect, it } from 'vitest'
 import type { ViewPlan } from '../../kernel/view-plan.ts'
 import { foldTransaction } from '../../materializer/fold-transaction.ts'
 import { materializeView } from '../../materializer/materialize.ts'
-import type { TooLargeListener } from '../../materializer/state-writer.ts'
+import type { NotKeptListener } from '../../materializer/state-writer.ts'
 import { readOnline } from '../../online/read.ts'
 import { freshView, materializerFixture, moment } from './fixture.ts'
 import type { Payment } from './payments.ts'
@@ -18,7 +18,7 @@ it('an entity over the cap stops no other one, is passed over for an hour, and c
   const rows = (account: string, count: number): Payment[] =>
     Array.from({ length: count }, (_, i) => ({ account, paidAt: moment - i * 5 * minute, knownAt: null, amount: i, label: 'x' }))
   const told: [string, number, string][] = []
-  const onTooLarge: TooLargeListener = (view, { entities, errors }) => void told.push([view, entities, errors[0]?.code ?? ''])
+  const onTooLarge: NotKeptListener = (view, { entities, errors }) => void told.push([view, entities, errors[0]?.code ?? ''])
   const push = async (of: ViewPlan, payments: readonly Payment[], at: number) => {
     await table.insert(payments)
     const [row] = await db.query<{ xid: string }>(`select max(_xid::text::int8)::text as xid from ${table.name}`)

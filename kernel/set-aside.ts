@@ -1,0 +1,63 @@
+import { ByteReader } from './binary.ts'
+import type { EntityKey } from './entity-key.ts'
+import type { ErrorCode } from './errors.ts'
+import { LockstepError } from './errors.ts'
+import type { Frontier } from './frontier.ts'
+import { showKey } from './show-key.ts'
+import type { StoredHeader } from './stored-state.ts'
+import { encodeStored } from './stored-state.ts'
+import type { ViewPlan } from './view-plan.ts'
+
+/** The first byte of a body that stands in the place of a state that could not be made; no state begins with it. */
+export const setAsideFlag = 0x81
+const mostCharacters = 1_000
+
+/** Why there is no state of an entity: one of its rows cannot be folded, or too many wait. Every run tries it again. */
+export interface SetAside {
+  readonly code: ErrorCode
+  readonly message: string
+}
+
+/** Failures of one entity's rows, which are no reason to hold up others. */
+const ofOneEntity: ReadonlySet<ErrorCode> = new Set([
+  'PENDING_OVERFLOW',
+  'TRANSFORM_FAILED',
+  'TRANSFORM_TIMEOUT',
+  'INVALID_ROW',
+  'INVALID_TIME',
+])
+
+export function isOfOneEntity(error: unknown): error is LockstepError {
+  return error instanceof LockstepError && ofOneEntity.has(error.code)
+}
+
+/** @param moment when it failed, epoch microseconds */
+export function encodeSetAside({ code, message }: SetAside, frontier: Frontier, moment: number): Buffer {
+  const body = {
+    highWater: Number.NEGATIVE_INFINITY,
+    encode(writer: Parameters<Parameters<typeof encodeStored>[0]['encode']>[0]) {
+      writer.byte(setAsideFlag)
+      writer.string(code)
+      writer.string(message.slice(0, mostCharacters))
+      writer.int(moment)
+    },
+  }
+  return encodeStored(body, frontier)
+}
+
+/** null where something else is stored. */
+export function readSetAside(stored: Buffer, { bodyAt }: StoredHeader): SetAside | null {
+  if (stored[bodyAt] !== setAsideFlag) return null
+  const reader = new ByteReader(stored, bodyAt + 1)
+  return { code: reader.string() as ErrorCode, message: reader.string() } // written by encodeSetAside alone
+}
+
+/** Says of which entity and view it is, and why. */
+export function setAsideError(plan: ViewPlan, key: EntityKey, { code, message }: SetAside): LockstepError {
+  const entity = plan.key.length === 0 ? 'The one entity' : `The entity ${showKey(plan.key, key)}`
+  return new LockstepError(
+    code,
+    `${entity} of the view "${plan.id}" is set aside, as its rows cannot be folded; the others go on. ${message} The next run tries it again.`,
+    { details: { view: plan.id, setAside: true } },
+  )
+}

@@ -1,0 +1,84 @@
+import { expect, it } from 'vitest'
+import { maxPendingRows } from '../../kernel/state.ts'
+import { foldTransaction } from '../../materializer/fold-transaction.ts'
+import { materializeView } from '../../materializer/materialize.ts'
+import { readSetAsides, setAsideKeys } from '../../materializer/set-aside.ts'
+import { readOnline } from '../../online/read.ts'
+import { freshView, materializerFixture, moment } from './fixture.ts'
+import type { Payment } from './payments.ts'
+import { accountKey, minute, storedStates } from './payments.ts'
+import { paymentsPlan } from './plans.ts'
+
+const opened = materializerFixture()
+
+it('an entity whose rows cannot be folded stops no other, is named and tried by each run, and heals', async () => {
+  const { db, store } = opened().open('redis')
+  const {
+    table,
+    plan: {
+      spec: { source, name },
+    },
+  } = await freshView(db)
+  const code = '(row) => { if (row.amount === 13) throw new Error("thirteen"); return {} }'
+  const plan = paymentsPlan({ name, relation: source.relation, code })
+  const row = (account: string, amount: number, paidAt = moment - minute): Payment => ({
+    account,
+    paidAt,
+    knownAt: null,
+    amount,
+    label: null,
+  })
+  const bad = ['ahead', 'thirteen', 'timeless']
+  const run = async (at: number) => {
+    const { entities, setAside } = await materializeView(db, store, plan, { moment: at })
+    return [entities, setAside.entities]
+  }
+  const push = async (payments: readonly Payment[]) => {
+    await table.insert(payments)
+    const [last] = await db.query<{ xid: string }>(`select max(_xid)::text as xid from ${table.name}`)
+    return await foldTransaction(db, store, [plan], Number(last?.xid), { moment })
+  }
+  const answered = async () => {
+    const requests = ['good', ...bad].map((account) => ({ plan, key: accountKey(plan, account) }))
+    return (await readOnline(store, requests, moment)).map(({ values }) => values?.values[0])
+  }
+
+  await table.insert([row('good', 1), row('thirteen', 1)])
+  expect(await run(moment)).toEqual([2, 0])
+  await db.script(`alter table ${table.name} alter paid_at drop not null; insert into ${table.name} (account) values ('timeless')`)
+  // its key is of no entity that could be asked for
+  await db.script(`insert into ${table.name} (account, paid_at) values (repeat('x', 2000), now())`)
+  const ahead = Array.from({ length: maxPendingRows + 1 }, () => row('ahead', 7, moment + minute))
+  await table.insert([row('good', 2), row('thirteen', 13), ...ahead])
+  const first = await materializeView(db, store, plan, { moment })
+  expect(first).toMatchObject({ rows: 1, entities: 1, setAside: { entities: 4 } })
+  expect(first.setAside.errors.map(({ code: each }) => each).sort()).toEqual([
+    'INVALID_ROW',
+    'INVALID_ROW',
+    'PENDING_OVERFLOW',
+    'TRANSFORM_FAILED',
+  ])
+  expect(await answered()).toEqual([2, undefined, undefined, undefined])
+  const identity = await store.identity()
+  expect((await readSetAsides(db, identity)).get(plan.id)).toMatchObject({
+    entities: 3,
+    messages: expect.arrayContaining([expect.stringMatching(/^The entity "account" = "timeless" of the view .* has no event time/)]),
+  })
+
+  // neither a push nor a run makes a state of a part of the rows
+  expect(await push([row('good', 3), row('thirteen', 4)])).toMatchObject({ rows: 1, left: [plan.id] })
+  expect(await push([row('new', 13)])).toMatchObject({ rows: 0, left: [plan.id] })
+  expect(await run(moment)).toEqual([0, 4])
+  expect(await answered()).toEqual([3, undefined, undefined, undefined])
+
+  await db.script(`delete from ${table.name} where amount = 13 or paid_at is null`)
+  expect(await run(moment)).toEqual([1, 1])
+  expect(await run(moment + minute)).toEqual([1, 0])
+  expect(await setAsideKeys(db, plan.id, identity)).toEqual([])
+  const keys = ['good', 'new', ...bad].map((account) => accountKey(plan, account))
+  const healed = await storedStates(store, plan, keys)
+  await materializeView(db, store, plan, { moment: moment + minute, rebuild: true })
+  const rebuilt = await storedStates(store, plan, keys)
+  for (const account of ['good', 'ahead', 'thirteen'])
+    expect(healed.get(accountKey(plan, account))).toBe(rebuilt.get(accountKey(plan, account)))
+})
