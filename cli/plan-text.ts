@@ -1,4 +1,4 @@
-import type { ChangePlan, ChangeStatus } from '../registry/change-plan.ts'
+import type { ChangePlan, ChangeStatus, KeptDefinition } from '../registry/change-plan.ts'
 import { kindNames } from '../registry/definition.ts'
 import { differenceText } from '../registry/difference.ts'
 import { count, counted } from './human.ts'
@@ -14,12 +14,12 @@ const marks: Readonly<Record<ChangeStatus, string>> = {
   removed: '-',
 }
 
-/** A plan as people read it: what changes, line by line, then what follows from it. What does not change is only counted. */
+/** A plan as people read it: what changes, line by line, then what follows from it. What does not change is only counted; what a conflict is about, its problem tells. */
 export function planText(plan: ChangePlan): string {
   const moving = plan.changes.filter(({ status }) => status !== 'unchanged' && status !== 'absent')
   const lines = moving.flatMap((change) => [
     `  ${marks[change.status]} ${kindNames[change.kind]} ${change.label}${change.status === 'added' ? '' : ` (${change.status})`}`,
-    ...change.differences.map((difference) => `      ${differenceText(difference)}`),
+    ...(change.status === 'conflict' ? [] : change.differences).map((difference) => `      ${differenceText(difference)}`),
   ])
   for (const table of plan.tables) {
     const gains = [...table.columns, ...table.indexes.map((index) => `the index ${index}`)].join(', ')
@@ -30,11 +30,21 @@ export function planText(plan: ChangePlan): string {
   for (const { view, reason, rows, exact } of plan.backfills) {
     lines.push(`  > materialize ${view}: ${reason}, ${exact ? '' : 'about '}${counted(rows, 'source row')} to read`)
   }
-  for (const state of plan.states) lines.push(`  > ${stateSizeText(state)}`)
-  for (const { cause, broken } of plan.breaks) lines.push(`  ! ${broken} breaks with the ${cause}`)
+  const views = new Set(moving.flatMap(({ kind, label }) => (kind === 'view' ? [label] : [])))
+  for (const state of plan.states) if (views.has(state.view)) lines.push(`  > ${stateSizeText(state)}`)
+  for (const each of plan.kept) lines.push(`  = kept: ${keptText(each)}`)
+  for (const cause of new Set(plan.breaks.map((each) => each.cause))) {
+    const broken = plan.breaks.filter((each) => each.cause === cause).map((each) => each.broken)
+    lines.push(`  ! with the ${cause} ${broken.length === 1 ? 'breaks' : 'break'} ${broken.join(', ')}`)
+  }
   for (const note of plan.notes) lines.push(`  note: ${note}`)
   for (const { code, message } of plan.problems) lines.push(`  problem ${code}: ${message}`)
   return lines.join('\n')
+}
+
+/** `feature view "airport_delays@1": model "delay" version 3 needs it` */
+export function keptText({ kind, label, neededBy }: KeptDefinition): string {
+  return `${kindNames[kind]} ${label}: ${neededBy.join(', ')} ${neededBy.length === 1 ? 'needs' : 'need'} it.`
 }
 
 /** `6 added, 1 changed, 3 unchanged` */

@@ -46,9 +46,9 @@ export interface AppliedChanges {
 
 /**
  * Brings the registry, and the tables of sources that Lockstep makes, to what the file declares: in one transaction and one at a time, so all of it or
- * nothing. What is in the registry and not in the file stays, unless `prune`.
+ * nothing. What is in the registry and not in the file stays, unless `prune`, which retires what nothing needs.
  *
- * @throws LockstepError the plan's first problem (`VERSION_CHANGED`, `SOURCE_MISSING`, `UNKNOWN_COLUMN`, `SOURCE_TYPE_MISMATCH`, `IN_USE`, `BREAKS_MODEL`, …); where there are several, the message
+ * @throws LockstepError the plan's first problem (`VERSION_CHANGED`, `SOURCE_MISSING`, `UNKNOWN_COLUMN`, `SOURCE_TYPE_MISMATCH`, `BREAKS_MODEL`, …); where there are several, the message
  * holds them all, and `details.problems` too
  */
 export async function applyChanges(db: Database, set: DefinitionSet, options: ApplyOptions = {}): Promise<AppliedChanges> {
@@ -94,7 +94,12 @@ function onlineChanges(comparisons: readonly Comparison[], removed: readonly Def
     if (stored === null || !isOnlineView(declared) || (!stored.retired && isOnlineView(stored))) return []
     return [definitionId(declared)]
   })
-  return { leaving: removed.filter(isOnlineView).map(definitionId), returning }
+  return { leaving: onlineLeaving(removed), returning }
+}
+
+/** The views that leave the online store with what is retired. */
+export function onlineLeaving(removed: readonly Definition[]): DefinitionId[] {
+  return removed.filter(isOnlineView).map(definitionId)
 }
 
 function isOnlineView({ kind, operational }: Definition): boolean {
@@ -169,7 +174,7 @@ async function storeDefinition(
   return true
 }
 
-async function retire(transaction: Kysely<LockstepTables>, definition: Definition): Promise<boolean> {
+export async function retire(transaction: Kysely<LockstepTables>, definition: Definition): Promise<boolean> {
   await transaction
     .updateTable('lockstep.definitions')
     .set({ retired_at: sql<Date>`now()` })

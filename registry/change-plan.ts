@@ -18,6 +18,8 @@ export interface ChangePlan {
   /** What a windowed view keeps of each entity in the online store, at most. */
   readonly states: readonly StateSize[]
   readonly breaks: readonly Breakage[]
+  /** What pruning leaves, as something that stays needs it. */
+  readonly kept: readonly KeptDefinition[]
   /** What is worth knowing and stops nothing. */
   readonly notes: readonly string[]
   readonly problems: readonly LockstepError[]
@@ -59,6 +61,15 @@ export interface StateSize extends StateBytes {
   readonly view: DefinitionId
   /** The declared cap; null: none. */
   readonly maxStateBytes: number | null
+}
+
+export interface KeptDefinition {
+  readonly kind: DefinitionKind
+  readonly name: string
+  readonly version: number
+  readonly label: string
+  /** `model "delay" version 3`, `feature view "airport_delays@1"` */
+  readonly neededBy: readonly string[]
 }
 
 /** Something that a change or removal takes with it. */

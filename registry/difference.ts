@@ -63,7 +63,26 @@ function nameOf(item: unknown): string | null {
 
 function print(value: unknown, path: string): string | null {
   if (value === undefined) return null
-  if (typeof value === 'number' && path.endsWith('Micros')) return formatDuration(value)
-  const text = JSON.stringify(value)
-  return text.length > 120 ? `${text.slice(0, 117)}...` : text
+  const text = typeof value === 'object' && value !== null ? readable(value, path) : scalar(value, path)
+  return text.length > 160 ? `${text.slice(0, 157)}...` : text
+}
+
+function scalar(value: unknown, path: string): string {
+  return typeof value === 'number' && path.endsWith('Micros') ? formatDuration(value) : JSON.stringify(value)
+}
+
+/** Data as people read it: `kind window, aggregate count, window 1h`. What is null says nothing. */
+function readable(value: object, path = ''): string {
+  const part = (each: unknown, of: string): string => {
+    if (typeof each === 'string') return each
+    if (typeof each !== 'object' || each === null) return scalar(each, of)
+    const [[name, only] = [], ...more] = Object.entries(each)
+    // a type without a length
+    return name === 'kind' && typeof only === 'string' && more.length === 0 ? only : `(${readable(each)})`
+  }
+  if (Array.isArray(value)) return value.map((each: unknown) => part(each, '')).join(', ')
+  return Object.entries(value)
+    .filter(([name, each]) => each !== null && !(name === 'name' && typeof each === 'string' && path.endsWith(`.${each}`)))
+    .map(([name, each]) => `${name.replace(/Micros$/, '')} ${part(each, name)}`)
+    .join(', ')
 }

@@ -5,12 +5,12 @@ import { recordAudit } from '../runtime/audit.ts'
 import type { Database } from '../runtime/database.ts'
 import { championAlias } from './model-aliases.ts'
 
-/** What was done to a model: a version pushed, an alias set (`promote`), set back (`rollback`) or taken away (`remove`). */
+/** What was done to a model: a version pushed, an alias set (`promote`), set back (`rollback`) or taken away (`remove`), or a version deleted (`remove` without an alias). */
 export interface ModelEvent {
   readonly id: number
   readonly model: string
   readonly action: ModelAction
-  /** null of a push. */
+  /** null of a push, and of a version that was deleted. */
   readonly alias: string | null
   /** What the alias pointed at before; of the first champion, the version that answered until then; null: nothing. */
   readonly from: number | null
@@ -53,7 +53,7 @@ export async function recordModelEvent(
   const pointed = (version: number | null) => (version === null ? null : alias === null ? { version, sha256 } : { alias, version })
   await recordAudit({ kysely: transaction }, by, {
     action: auditAction(action, alias),
-    subject: action === 'push' ? `${model}@${to}` : model,
+    subject: alias === null ? `${model}@${to ?? from}` : model,
     before: pointed(from),
     after: pointed(to),
   })
@@ -72,7 +72,7 @@ function auditAction(action: ModelAction, alias: string | null): AuditAction {
     case 'rollback':
       return 'model.rollback'
     case 'remove':
-      return 'model.alias.remove'
+      return alias === null ? 'model.delete' : 'model.alias.remove'
     default:
       return action satisfies never
   }

@@ -4,6 +4,7 @@ import { LockstepError } from '../kernel/errors.ts'
 import type { ServicePlan } from '../kernel/service-plan.ts'
 import type { LockstepTables } from '../migrations/schema.ts'
 import type { Database } from '../runtime/database.ts'
+import type { CatalogModel } from './catalog.ts'
 import { readCatalog } from './catalog.ts'
 import type { ModelBinding } from './model-binding.ts'
 import { bindModel } from './model-binding.ts'
@@ -78,7 +79,7 @@ export async function pushModel(db: Database, push: ModelPush): Promise<PushedMo
     const how = { allowed: push.datasetMismatch === true, allow: 'push it with --dataset-mismatch' }
     const trained = trainedOn === null && same !== undefined ? [] : await checkTrainedOn(transaction, trainedOn, served, how)
     const notes = [...trained, ...(same === undefined ? [] : keptNotes({ ...push, dataset: dataset?.id }, same))]
-    const number = same?.version ?? (model.versions.at(-1)?.version ?? 0) + 1
+    const number = same?.version ?? (await newestNumber(transaction, model)) + 1
     if (same === undefined) {
       await insertVersion(transaction, push, { version: number, hash, service, dataset: dataset?.id ?? null })
       await recordModelEvent(transaction, { model: push.model, action: 'push', alias: null, from: null, to: number, sha256: hash, ...by })
@@ -95,6 +96,18 @@ export async function pushModel(db: Database, push: ModelPush): Promise<PushedMo
       throw new LockstepError('INTERNAL', `The model "${push.model}" version ${number} was not stored; push it again.`)
     return { version, created: same === undefined, binding, alias, notes }
   })
+}
+
+/** Of the versions there are and those that were deleted, so that no number is given twice; 0: none was pushed. */
+async function newestNumber(transaction: Kysely<LockstepTables>, { name, versions }: CatalogModel): Promise<number> {
+  const deleted = await transaction
+    .selectFrom('lockstep.model_events')
+    .select(({ fn }) => fn.max('from_version').as('version'))
+    .where('model', '=', name)
+    .where('action', '=', 'remove')
+    .where('alias', 'is', null)
+    .executeTakeFirst()
+  return Math.max(versions.at(-1)?.version ?? 0, deleted?.version ?? 0)
 }
 
 async function insertVersion(

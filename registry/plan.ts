@@ -18,6 +18,7 @@ import { readModelVersions } from './model-versions.ts'
 import type { TableChange } from './owned-table.ts'
 import type { ModelsPlan } from './plan-models.ts'
 import { planModels } from './plan-models.ts'
+import { prunable } from './prunable.ts'
 import { planBackfill, planSources } from './plan-sources.ts'
 import { stateSizes } from './state-sizes.ts'
 import { readRevision } from './revision.ts'
@@ -62,8 +63,17 @@ export async function planOn(
   const absent = stored.filter((definition) => !definition.retired && !declaredKeys.has(definitionKey(definition)))
   const code = { declared: set.code, stored: await storedCode(handle, stored) }
   const comparisons = await compareDefinitions(declared, storedByKey, code, sameCode)
-  const removed = prune ? absent : []
-  const staying = prune ? [] : absent.flatMap((definition) => (definition.kind === 'view' ? [definition.spec] : []))
+  const uses = await modelUses(handle)
+  const models = new Set(declared.filter(({ kind }) => kind === 'model').map(({ name }) => name))
+  const { removed, kept } = prune
+    ? prunable(
+        absent,
+        declared,
+        uses.filter(({ model }) => models.has(model)),
+      )
+    : { removed: [], kept: [] }
+  const left = absent.filter((definition) => !removed.includes(definition))
+  const staying = left.flatMap((definition) => (definition.kind === 'view' ? [definition.spec] : []))
   const sources = await planSources(handle, set, staying)
   const unknown = checkReferences(declared, storedByKey)
   const uncompiled =
@@ -74,10 +84,12 @@ export async function planOn(
           stored.filter((definition) => !definition.retired),
           code,
         )
-  const uses = await modelUses(handle)
   const pushed = { versions: await readModelVersions(handle), aliases: await readModelAliases(handle) }
-  const models = unknown.length + uncompiled.length > 0 ? noModels : planModels(comparisons, prune ? [] : absent, removed, pushed, code)
-  const changes = [...comparisons.map(changeOf), ...absent.map((definition) => change(definition, prune ? 'removed' : 'absent', []))]
+  const served = unknown.length + uncompiled.length > 0 ? noModels : planModels(comparisons, left, removed, pushed, code)
+  const changes = [
+    ...comparisons.map(changeOf),
+    ...absent.map((definition) => change(definition, removed.includes(definition) ? 'removed' : 'absent', [])),
+  ]
   const online = await backfills(handle, comparisons, sources.found)
   const plan: ChangePlan = {
     file: set.file,
@@ -86,16 +98,16 @@ export async function planOn(
     tables: sources.tables.filter((table) => table.kind !== 'none'),
     backfills: online,
     states: stateSizes(set, sources.found),
-    breaks: [...breakages([...declared, ...absent], comparisons, removed, uses), ...models.breaks],
-    notes: [...sources.notes, ...nameNotes(comparisons, stored, online), ...modelNotes(comparisons, uses), ...models.notes],
+    breaks: [...breakages([...declared, ...absent], comparisons, removed, uses), ...served.breaks],
+    kept,
+    notes: [...sources.notes, ...nameNotes(comparisons, stored, online), ...modelNotes(comparisons, uses), ...served.notes],
     problems: [
       ...unknown,
       ...uncompiled,
       ...comparisons.filter((each) => changeOf(each).status === 'conflict').map((each) => conflict(each, [...declared, ...stored])),
       ...sources.problems,
-      ...checkStreams([...declared, ...(prune ? [] : absent)]),
-      ...stillNeeded(declared, absent, removed, uses),
-      ...(breakModels ? [] : models.problems),
+      ...checkStreams([...declared, ...left]),
+      ...(breakModels ? [] : served.problems),
     ],
   }
   return { plan, comparisons, removed, tables: sources.tables }
@@ -116,10 +128,10 @@ function change({ kind, name, version }: Definition, status: ChangeStatus, diffe
 function conflict({ declared, semantic }: Comparison, all: readonly Definition[]): LockstepError {
   const next =
     Math.max(...all.filter(({ kind, name }) => kind === declared.kind && name === declared.name).map(({ version }) => version)) + 1
-  const what = semantic.map(differenceText).join('; ')
+  const what = semantic.map((each) => `\n    ${differenceText(each)}`).join('')
   return new LockstepError(
     'VERSION_CHANGED',
-    `The ${displayName(declared)} is in the registry and differs from the file: ${what}. A version never changes: give the new definition "version: ${next}" (the old one stays until it is pruned), or restore the old definition.`,
+    `The ${displayName(declared)} is in the registry and differs from the file:${what}\n  A version never changes: give the new definition "version: ${next}" (the old one stays until it is pruned), or restore the old definition.`,
     { details: { kind: declared.kind, definition: labelOf(declared), differences: semantic, nextVersion: next } },
   )
 }
@@ -154,32 +166,6 @@ function breakages(
       .filter((broken) => !gone.has(broken))
       .map((broken) => ({ cause: displayName(definition), broken })),
   )
-}
-
-/** What `prune` would take from those who stay. */
-function stillNeeded(
-  declared: readonly Definition[],
-  absent: readonly Definition[],
-  removed: readonly Definition[],
-  uses: readonly ModelUse[],
-): LockstepError[] {
-  const models = new Set(declared.filter(({ kind }) => kind === 'model').map(({ name }) => name))
-  const gone = new Set(removed.map(displayName))
-  const users = usersOf(
-    [...declared, ...absent],
-    uses.filter((use) => models.has(use.model)),
-  )
-  return removed.flatMap((definition) => {
-    const needing = [...(users.get(definitionKey(definition)) ?? [])].filter((user) => !gone.has(user))
-    if (needing.length === 0) return []
-    return [
-      new LockstepError(
-        'IN_USE',
-        `The ${displayName(definition)} cannot be pruned: ${needing.join(', ')} still ${needing.length === 1 ? 'needs' : 'need'} it. Declare it in the file again, or apply without pruning.`,
-        { details: { kind: definition.kind, definition: labelOf(definition), users: needing } },
-      ),
-    ]
-  })
 }
 
 /** What requests that name no version are answered by, until what is new is materialized. */

@@ -16,6 +16,7 @@ export const unknownActor: Actor = { actor: 'unknown' }
 /** What was done. A name before a point groups what belongs together: `model` means all that begin with `model.`. */
 export type AuditAction =
   | 'apply'
+  | 'prune'
   | 'sign'
   | 'ingest'
   | 'ingest.undo'

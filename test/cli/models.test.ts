@@ -1,4 +1,4 @@
-import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { mkdtemp, readdir, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
@@ -27,7 +27,7 @@ beforeAll(async () => {
   const db = openPostgres(database.url)
   await applyChanges(db, servingSet)
   await db.query(
-    `insert into lockstep.datasets (id, service, fingerprint, path, manifest) values ('set-one', 'flight@1', 'other', '/data/one.parquet', '{}')`,
+    `insert into lockstep.datasets (id, service, fingerprint, path, manifest) values ('set-one', 'flight@1', 'other', '/data/one.parquet', '{"file":{},"otherFiles":[]}')`,
   )
   await db.close()
   for (const name of ['logistic', 'mlp', 'zipmap']) await writeFile(join(folder, `${name}.onnx`), await onnx(name))
@@ -93,6 +93,52 @@ describe('the life of a model', () => {
     await json('model', 'alias', 'delay', 'champion', '--remove')
     expect(await text('model', 'show', 'delay')).toContain('delay@2 (challenger)\n')
     expect(await json('model', 'list', 'delay')).toMatchObject({ versions: [{ default: false }, { default: true }] })
+  })
+
+  it('ends with its training set, of which the files go where that is asked for', async () => {
+    const path = join(folder, 'one.parquet')
+    const manifest = { id: 'set-two', path, file: { path, rows: 1, range: null }, otherFiles: [] }
+    const forget = (...more: string[]) => lockstep('dataset', 'delete', 'set-two', ...more)
+    const remember = async () =>
+      await (
+        await context.database()
+      ).query(
+        `insert into lockstep.datasets (id, service, fingerprint, path, manifest) values ('set-two', 'flight@1', 'other', '${path}', '${JSON.stringify(manifest)}')`,
+      )
+    await remember()
+    for (const file of [path, `${path}.manifest.json`]) await writeFile(file, JSON.stringify(manifest))
+    const push = [
+      'model',
+      'push',
+      'delay',
+      join(folder, 'logistic.onnx'),
+      '--param',
+      'last=1',
+      '--dataset',
+      'set-two',
+      '--dataset-mismatch',
+    ]
+    await expect(json(...push)).resolves.toMatchObject({ created: false })
+    expect((await forget()).text).toContain(`Its files, where they are there, stay: ${path}`)
+    await remember()
+    await writeFile(`${path}.manifest.json`, '{"id":"set-three"}')
+    await expect(forget('--files')).rejects.toMatchObject(refused('FILE_EXISTS', 'is of "set-three"'))
+    await writeFile(`${path}.manifest.json`, JSON.stringify(manifest))
+    expect((await forget('--files')).text).toContain(`Deleted ${path}.`)
+    expect(await readdir(folder)).not.toEqual(expect.arrayContaining(['one.parquet']))
+    await expect(lockstep('dataset', 'delete', 'set-one')).rejects.toMatchObject(refused('IN_USE', 'delay@1 was trained on it'))
+
+    await expect(lockstep('model', 'delete', 'delay@2')).rejects.toMatchObject(refused('IN_USE', '"challenger"'))
+    expect(await text('model', 'delete', 'delay@1', '--reason', 'over')).toMatch(/^Deleted delay@1 \(\d+ B\)\.$/)
+    expect(await lockstep('prune', 'flight@1', 'typed@1', 'strict@1')).toMatchObject({
+      exitCode: 1,
+      text: expect.stringMatching(/^Kept the feature service flight@1: .*model "delay" version 2 need it\.\n/),
+    })
+    await expect(lockstep('prune')).rejects.toMatchObject(refused('USAGE', 'Say what is to be retired'))
+    expect(await lockstep('prune', 'noted@1', 'notes@1')).toMatchObject({
+      exitCode: 0,
+      text: 'Retired the feature service noted@1.\nRetired the on-demand view notes@1.',
+    })
   })
 
   it('is refused where it is called wrongly, with what to write instead', async () => {

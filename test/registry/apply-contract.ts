@@ -217,11 +217,27 @@ export function applyContract(opened: () => TestRegistry): void {
        values ('delay', 1, '', '', 0, '[]', '[]', '{}', 'flight_features', 1, '')`,
       )
       const next = sampleSet({ delays: { version: 2 }, context: { version: 2 }, service: { version: 2 } })
-      const error = await refusal(next, true)
-      expect(error.code).toBe('IN_USE')
-      expect(error.message).toContain('feature view "airport_delays@1"')
-      expect(error.message).toContain('model "delay" version 1')
-      expect((await applyChanges(registry.db, next)).plan.notes.join()).toContain('1 (flight_features@1)')
+      await applyChanges(registry.db, next)
+      const { plan, changed } = await applyChanges(
+        registry.db,
+        { ...next, views: next.views.filter(({ spec }) => spec.name === 'airport_delays') },
+        { prune: true },
+      )
+      expect(changed).toBe(true)
+      expect(plan.notes.join()).toContain('1 (flight_features@1)')
+      expect(plan.changes.filter(({ status }) => status === 'removed').map(({ label }) => label)).toEqual(['airport_weather@1'])
+      const neededBy = ['model "delay" version 1']
+      expect(plan.kept).toMatchObject([
+        { label: 'airport_delays@1', neededBy: neededBy },
+        { label: 'flight_context@1', neededBy },
+        { label: 'flight_features@1', neededBy },
+      ])
+      const live = `select kind || ' ' || name as id from lockstep.definitions where retired_at is null and version = 1 order by 1`
+      expect(await registry.db.query(live)).toEqual([
+        { id: 'onDemand flight_context' },
+        { id: 'service flight_features' },
+        { id: 'view airport_delays' },
+      ])
     })
 
     it('does not prune a model of which a version is served, with all that it needs, unless that is meant', async () => {

@@ -2,10 +2,14 @@ import { beforeEach, describe, expect, it } from 'vitest'
 import type { LockstepError } from '../../kernel/errors.ts'
 import { applyChanges } from '../../registry/apply.ts'
 import { loadCatalog } from '../../registry/catalog.ts'
+import { labelOf } from '../../registry/definition.ts'
+import { deleteModelVersion } from '../../registry/delete-model-version.ts'
 import type { ModelContract } from '../../registry/model-contract.ts'
+import { listModelEvents } from '../../registry/model-events.ts'
 import { listModelVersions, readModelBytes } from '../../registry/model-versions.ts'
 import { pushModel } from '../../registry/models.ts'
-import { promoteModel } from '../../registry/promote.ts'
+import { promoteModel, rollBackModel } from '../../registry/promote.ts'
+import { pruneDefinitions } from '../../registry/prune.ts'
 import { catalogRevision } from '../../registry/revision.ts'
 import { openPostgres } from '../../runtime/open-postgres.ts'
 import type { TestRegistry } from './databases.ts'
@@ -119,6 +123,71 @@ export function modelsContract(opened: () => TestRegistry): void {
         expect((await push('one')).notes).toEqual([
           'no training set was named, so nothing checks that "delay" was trained on the features of "flight_features@1"; name it with --dataset',
         ])
+      })
+    })
+
+    describe('of which a version is deleted', () => {
+      const by = { actor: 'ann', reason: 'an experiment' }
+      const remove = (version: number | string) => deleteModelVersion(registry.db, 'delay', version, by)
+      const prune = async (...names: string[]) => {
+        const { removed, kept } = await pruneDefinitions(registry.db, names, by, async () => undefined)
+        return { removed: removed.map(labelOf), kept: kept.map(({ label, neededBy }) => [label, ...neededBy]) }
+      }
+
+      it('gives no number twice, and cannot be rolled back to it', async () => {
+        for (const text of ['one', 'two', 'three']) await push(text)
+        for (const version of [3, 2, 1]) await promoteModel(registry.db, 'delay', version, by, 'champion', { atOnce: true })
+        expect((await remove(3)).freed).toEqual([])
+        expect((await push('four')).version.version).toBe(4)
+        await remove(2)
+        expect((await refusal(rollBackModel(registry.db, 'delay', by))).message).toContain('it pointed at no version before 1')
+        expect((await listModelVersions(registry.db, 'delay')).map(({ version }) => version)).toEqual([1, 4])
+        expect((await listModelEvents(registry.db, 'delay', 1))[0]).toMatchObject({
+          action: 'remove',
+          alias: null,
+          from: 2,
+          to: null,
+          reason: 'an experiment',
+        })
+        expect((await refusal(remove(2))).message).toBe('There is no version 2 of the model "delay": it has 1, 4.')
+        expect((await refusal(remove('champion'))).message).toContain('by its number: it has 1, 4')
+      })
+
+      it('is refused while an alias points at it, or it answers without a champion', async () => {
+        await push('one', { alias: 'challenger' })
+        await push('two')
+        expect(await refusal(remove(1))).toMatchObject({
+          code: 'IN_USE',
+          message: expect.stringContaining('the alias "challenger" points at it'),
+        })
+        expect(await refusal(remove(2))).toMatchObject({
+          code: 'IN_USE',
+          message: expect.stringContaining('as the newest version of a model without a champion'),
+        })
+      })
+
+      it('says what it frees, which can be pruned then, and not before', async () => {
+        await push('one')
+        await applyChanges(registry.db, sampleSet({ delays: { version: 2 }, context: { version: 2 }, service: { version: 2 } }))
+        await push('two')
+        const needs = ['feature service "flight_features@1"', 'model "delay" version 1']
+        const asked = ['flight_features@1', 'flight_context@1', 'airport_delays@1']
+        expect((await prune(...asked)).kept).toEqual([
+          ['flight_features@1', 'model "delay" version 1'],
+          ['flight_context@1', 'model "delay" version 1'],
+          ['airport_delays@1', 'model "delay" version 1'],
+        ])
+        expect((await remove(1)).freed.map(labelOf)).toEqual(['airport_delays@1', 'flight_context@1', 'flight_features@1'])
+        expect((await prune('airport_delays@1')).kept).toEqual([['airport_delays@1', 'on-demand view "flight_context@1"', needs[0]]])
+        expect(await prune(...asked, 'landings', 'delay')).toEqual({
+          removed: asked,
+          kept: [
+            ['landings', 'feature view "airport_delays@2"'],
+            ['delay', 'model "delay" version 2'],
+          ],
+        })
+        expect((await refusal(prune('airport_delays'))).message).toContain('Say which version is meant: "airport_delays@2"')
+        expect((await refusal(prune('airport_delay@2'))).message).toContain('Did you mean "airport_delays@2"?')
       })
     })
 

@@ -1,0 +1,89 @@
+import { readFile, rm, rmdir } from 'node:fs/promises'
+import { dirname } from 'node:path'
+import { LockstepError, messageOf } from '../../kernel/errors.ts'
+import { filesOf, pathOfManifest } from '../../offline/dataset-manifest.ts'
+import { listModelVersions } from '../../registry/model-versions.ts'
+import { recordAudit } from '../../runtime/audit.ts'
+import { actorOf, reasonOption } from '../actor.ts'
+import type { Command } from '../command.ts'
+import type { StoredDataset } from '../datasets.ts'
+import { findDataset } from '../datasets.ts'
+
+export const datasetDeleteCommand: Command = {
+  name: 'dataset delete',
+  summary: 'Forget a training set, and delete its files where that is asked for',
+  description: ['Refused while a version of a model names it: the version could not tell any more what it was trained on.'],
+  arguments: [{ name: 'ID', help: 'The id of the training set, or the beginning of it.' }],
+  options: { files: { help: 'Delete its files and its manifest too.' }, reason: reasonOption },
+  example: 'lockstep dataset delete 3f0c2a --files',
+  async run(context, input) {
+    const db = await context.database()
+    const dataset = await findDataset(db, input.argument('ID'))
+    const { id } = dataset
+    const users = (await listModelVersions(db))
+      .filter((version) => version.dataset === id)
+      .map(({ model, version }) => `${model}@${version}`)
+    if (users.length > 0)
+      throw new LockstepError(
+        'IN_USE',
+        `The training set "${id}" cannot be deleted: ${users.join(', ')} ${users.length === 1 ? 'was' : 'were'} trained on it. Delete those versions first: lockstep model delete ${users[0]}.`,
+        { details: { id, versions: users } },
+      )
+    const files = input.flag('files') ? await deleteFiles(dataset) : []
+    const { service, path } = dataset
+    await db.kysely.transaction().execute(async (transaction) => {
+      await transaction.deleteFrom('lockstep.datasets').where('id', '=', id).execute()
+      await recordAudit({ kysely: transaction }, actorOf(input), {
+        action: 'dataset.delete',
+        subject: id,
+        before: { service, path },
+        after: { files },
+      })
+    })
+    const left = filesOf(dataset.manifest).map(({ path }) => path)
+    return {
+      json: { id, files },
+      text: [
+        `Forgot the training set ${id}.`,
+        ...files.map((path) => `Deleted ${path}.`),
+        ...(files.length === 0 ? [`Its files, where they are there, stay: ${left.join(', ')}`] : []),
+      ].join('\n'),
+    }
+  },
+}
+
+/** The manifest beside a file says which training set it holds now; without one, nothing is deleted. @throws LockstepError `FILE_EXISTS` where it is another's */
+async function deleteFiles({ id, manifest }: StoredDataset): Promise<string[]> {
+  const beside = pathOfManifest(manifest)
+  const there = await idIn(beside)
+  if (there !== null && there !== id)
+    throw new LockstepError(
+      'FILE_EXISTS',
+      `The files of the training set "${id}" were overwritten: "${beside}" is of "${there}". Forget it without --files.`,
+      { details: { id, path: beside, holds: there } },
+    )
+  if (there === null) return []
+  const paths = [...filesOf(manifest).map(({ path }) => path), beside]
+  for (const path of paths) await rm(path, { force: true })
+  // numbered parts have a folder of their own
+  if (dirname(beside) === manifest.path) await rmdir(manifest.path).catch(() => undefined)
+  return paths
+}
+
+/** null: there is no manifest. @throws LockstepError `FILE_UNREADABLE` */
+async function idIn(path: string): Promise<string | null> {
+  try {
+    const json: unknown = JSON.parse(await readFile(path, 'utf8'))
+    return typeof json === 'object' && json !== null && 'id' in json ? String(json.id) : 'something else'
+  } catch (cause) {
+    if ((cause as NodeJS.ErrnoException).code === 'ENOENT') return null
+    throw new LockstepError(
+      'FILE_UNREADABLE',
+      `The manifest "${path}" cannot be read: ${messageOf(cause)}. Forget the set without --files.`,
+      {
+        cause,
+        details: { path },
+      },
+    )
+  }
+}

@@ -1,0 +1,85 @@
+import type { Kysely } from 'kysely'
+import { LockstepError } from '../kernel/errors.ts'
+import type { LockstepTables } from '../migrations/schema.ts'
+import type { Actor } from '../runtime/audit.ts'
+import type { Database } from '../runtime/database.ts'
+import type { Definition } from './definition.ts'
+import { championAlias, readModelAliases } from './model-aliases.ts'
+import { recordModelEvent } from './model-events.ts'
+import type { ModelVersion } from './model-versions.ts'
+import { readModelVersions } from './model-versions.ts'
+import type { VersionReference } from './pick-version.ts'
+import { freedBy } from './prune.ts'
+import { bumpRevision, lockRegistry } from './revision.ts'
+
+export interface DeletedVersion {
+  readonly deleted: ModelVersion
+  /** What nothing in the registry needs any more, now that this version is gone. */
+  readonly freed: readonly Definition[]
+  readonly revision: number
+}
+
+/**
+ * Deletes a pushed version with its file. Its number is never given again: logged predictions, and whoever noted it, go on naming it.
+ *
+ * @throws LockstepError `UNKNOWN_DEFINITION`; `IN_USE` while an alias points at it, or it answers requests that name no version
+ */
+export async function deleteModelVersion(db: Database, name: string, wanted: VersionReference, by: Actor): Promise<DeletedVersion> {
+  return await db.kysely.transaction().execute(async (transaction) => {
+    await lockRegistry(transaction)
+    const versions = await readModelVersions(transaction, name)
+    const deleted = versions.find(({ version }) => version === wanted)
+    if (deleted === undefined) throw noVersion(name, wanted, versions)
+    const { version } = deleted
+    await refuseServed(transaction, name, version, versions)
+    for (const { alias, former } of await readModelAliases(transaction, name)) {
+      if (!former.includes(version)) continue
+      await transaction
+        .updateTable('lockstep.model_aliases')
+        .set({ former: JSON.stringify(former.filter((each) => each !== version)) })
+        .where('model', '=', name)
+        .where('alias', '=', alias)
+        .execute()
+    }
+    await transaction.deleteFrom('lockstep.model_versions').where('model', '=', name).where('version', '=', version).execute()
+    await recordModelEvent(transaction, { model: name, action: 'remove', alias: null, from: version, to: null, ...by })
+    return { deleted, freed: await freedBy(transaction, deleted.service), revision: await bumpRevision(transaction) }
+  })
+}
+
+async function refuseServed(
+  transaction: Kysely<LockstepTables>,
+  name: string,
+  version: number,
+  versions: readonly ModelVersion[],
+): Promise<void> {
+  const inUse = (why: string): LockstepError =>
+    new LockstepError('IN_USE', `The version ${version} of the model "${name}" cannot be deleted: ${why}`, {
+      details: { model: name, version },
+    })
+  const aliases = await readModelAliases(transaction, name)
+  const pointing = aliases.filter((each) => each.version === version).map(({ alias }) => `"${alias}"`)
+  if (pointing.length > 0)
+    throw inUse(`the alias ${pointing.join(' and ')} points at it. Point it at another version, or take it away, first.`)
+  const model = await transaction
+    .selectFrom('lockstep.definitions')
+    .select('name')
+    .where('kind', '=', 'model')
+    .where('name', '=', name)
+    .where('retired_at', 'is', null)
+    .executeTakeFirst()
+  const answers = aliases.some(({ alias }) => alias === championAlias) ? undefined : versions.at(-1)?.version
+  if (model !== undefined && answers === version)
+    throw inUse(
+      `it answers requests, as the newest version of a model without a champion. Promote another version first; if the model itself is to go, apply a file without it with --prune --break-models.`,
+    )
+}
+
+function noVersion(name: string, wanted: VersionReference, versions: readonly ModelVersion[]): LockstepError {
+  const there = versions.length === 0 ? 'it has none' : `it has ${versions.map(({ version }) => version).join(', ')}`
+  const what =
+    typeof wanted === 'number'
+      ? `There is no version ${wanted} of the model "${name}"`
+      : `"${wanted}" is an alias; name the version of the model "${name}" by its number`
+  return new LockstepError('UNKNOWN_DEFINITION', `${what}: ${there}.`, { details: { model: name, version: wanted } })
+}

@@ -1,0 +1,34 @@
+import type { KeptDefinition } from './change-plan.ts'
+import type { Definition } from './definition.ts'
+import { definitionKey, displayName, labelOf } from './definition.ts'
+import type { ModelUse } from './usage.ts'
+import { usersOf } from './usage.ts'
+
+/** Which of the candidates nothing needs that stays, and what needs the others. A model that has versions is needed by them. */
+export function prunable(
+  candidates: readonly Definition[],
+  staying: readonly Definition[],
+  uses: readonly ModelUse[],
+): { readonly removed: readonly Definition[]; readonly kept: readonly KeptDefinition[] } {
+  const gone = new Set(candidates.map(displayName))
+  const users = usersOf([...staying, ...candidates], uses)
+  const neededBy = (definition: Definition): string[] => [...(users.get(definitionKey(definition)) ?? [])].filter((user) => !gone.has(user))
+  const isView = (definition: Definition): definition is Definition & { readonly kind: 'view' } => definition.kind === 'view'
+  const viewsLeft = [...staying, ...candidates.filter((each) => neededBy(each).length > 0)].filter(isView)
+  const needing = (definition: Definition): string[] => {
+    const { kind, name } = definition
+    // a view carries both within it, but they are what rows are pushed to and asked by
+    if (kind === 'source') return viewsLeft.filter(({ spec }) => spec.source.name === name).map(displayName)
+    if (kind === 'model')
+      return uses.filter(({ model }) => model === name).map(({ model, version }) => `model "${model}" version ${version}`)
+    if (kind === 'entity') return viewsLeft.filter(({ spec }) => spec.entity.name === name).map(displayName)
+    return neededBy(definition)
+  }
+  const removed = candidates.filter((definition) => needing(definition).length === 0)
+  const kept = candidates.flatMap((definition) => {
+    const neededNow = needing(definition)
+    const { kind, name, version } = definition
+    return neededNow.length === 0 ? [] : [{ kind, name, version, label: labelOf(definition), neededBy: neededNow }]
+  })
+  return { removed, kept }
+}

@@ -1,0 +1,85 @@
+import { LockstepError } from '../kernel/errors.ts'
+import type { LockstepTables } from '../migrations/schema.ts'
+import type { Kysely } from 'kysely'
+import type { Actor } from '../runtime/audit.ts'
+import { recordAudit } from '../runtime/audit.ts'
+import type { Database } from '../runtime/database.ts'
+import type { OnlineChanges } from './apply.ts'
+import { onlineLeaving, retire } from './apply.ts'
+import type { KeptDefinition } from './change-plan.ts'
+import type { Definition } from './definition.ts'
+import { definitionKey, displayName, labelOf, storedDefinitions } from './definition.ts'
+import { didYouMean } from '../kernel/nearest.ts'
+import { bumpRevision, lockRegistry, readRevision } from './revision.ts'
+import { prunable } from './prunable.ts'
+import { modelUses, usersOf } from './usage.ts'
+
+export interface PrunedDefinitions {
+  readonly removed: readonly Definition[]
+  readonly kept: readonly KeptDefinition[]
+  readonly revision: number
+  readonly online: OnlineChanges
+}
+
+/**
+ * Retires definitions by name, those that nothing else needs. What is needed stays, and all that needs it is named.
+ *
+ * @param names `airport_delays@1`; without a version where the kind has none
+ * @throws LockstepError `UNKNOWN_DEFINITION`, and what `beforeCommit` throws, which undoes it
+ */
+export async function pruneDefinitions(
+  db: Database,
+  names: readonly string[],
+  by: Actor,
+  beforeCommit: (online: OnlineChanges, db: Pick<Database, 'kysely'>) => Promise<void>,
+): Promise<PrunedDefinitions> {
+  return await db.kysely.transaction().execute(async (transaction) => {
+    await lockRegistry(transaction)
+    const stored = (await storedDefinitions(transaction)).filter(({ retired }) => !retired)
+    const wanted = new Set(names.flatMap((name) => definitionsNamed(stored, name)))
+    const staying = stored.filter((definition) => !wanted.has(definition))
+    const { removed, kept } = prunable([...wanted], staying, await modelUses(transaction))
+    for (const definition of removed) await retire(transaction, definition)
+    const revision = removed.length > 0 ? await bumpRevision(transaction) : await readRevision(transaction)
+    if (removed.length > 0) {
+      const changes = removed.map((definition) => `removed ${definition.kind} ${labelOf(definition)}`)
+      await recordAudit({ kysely: transaction }, by, {
+        action: 'prune',
+        subject: removed.map(labelOf).join(' '),
+        after: { revision, changes },
+      })
+    }
+    const online = { leaving: onlineLeaving(removed), returning: [] }
+    await beforeCommit(online, { kysely: transaction })
+    return { removed, kept, revision, online }
+  })
+}
+
+function definitionsNamed(stored: readonly Definition[], name: string): Definition[] {
+  const found = stored.filter((definition) => labelOf(definition) === name)
+  if (found.length > 0) return found
+  const versions = stored.filter((definition) => definition.name === name).map(labelOf)
+  const hint =
+    versions.length === 0
+      ? didYouMean(name, stored.map(labelOf))
+      : ` Say which version is meant: ${versions.map((each) => `"${each}"`).join(', ')}.`
+  throw new LockstepError('UNKNOWN_DEFINITION', `There is nothing called "${name}" in the registry.${hint}`, { details: { name } })
+}
+
+/** What nothing in the registry needs any more once this service is not needed by one model version: it, and what it was made of. */
+export async function freedBy(transaction: Kysely<LockstepTables>, service: string): Promise<Definition[]> {
+  const stored = (await storedDefinitions(transaction)).filter(({ retired }) => !retired)
+  const uses = await modelUses(transaction)
+  const byKey = new Map(stored.map((definition) => [definitionKey(definition), definition]))
+  const root = byKey.get(`service ${service}`)
+  if (root === undefined) return []
+  const users = usersOf(stored, uses)
+  const under = stored.filter((each) => each === root || users.get(definitionKey(each))?.has(displayName(root)) === true)
+  return [
+    ...prunable(
+      under,
+      stored.filter((each) => !under.includes(each)),
+      uses,
+    ).removed,
+  ]
+}
