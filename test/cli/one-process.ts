@@ -10,9 +10,13 @@ export interface OneProcess {
   close(): Promise<void>
 }
 
-/** Runs commands one after the other in a process that stays: starting one takes far longer than most commands do. */
-export function oneProcess(env: Environment): OneProcess {
-  const child = fork(join(import.meta.dirname, 'one-process-child.ts'), { env: { ...bareEnvironment, ...env }, execArgv: [] })
+/**
+ * Runs commands one after the other in a process that stays: starting one takes far longer than most commands do.
+ *
+ * @param cwd its working directory; absent: this process' own
+ */
+export function oneProcess(env: Environment, cwd?: string): OneProcess {
+  const child = fork(join(import.meta.dirname, 'one-process-child.ts'), { cwd, env: { ...bareEnvironment, ...env }, execArgv: [] })
   return {
     async lockstep(...words) {
       child.send(words)

@@ -1,0 +1,265 @@
+import { execFileSync } from 'node:child_process'
+import { globSync, readFileSync } from 'node:fs'
+import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { parquetWriteFile } from 'hyparquet-writer'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import type { Database } from '../../runtime/database.ts'
+import { openPostgres } from '../../runtime/open-postgres.ts'
+import type { OneProcess } from '../cli/one-process.ts'
+import { oneProcess } from '../cli/one-process.ts'
+import type { Environment, Running } from '../cli/run-lockstep.ts'
+import { killAll, start, whenReady } from '../cli/run-lockstep.ts'
+import { floats, makeOnnx } from '../serving/make-onnx.ts'
+import { testDatabase, testRedis } from '../services/index.ts'
+import { rootFolder } from '../source-files.ts'
+import type { Documented } from './documented.ts'
+import { documentedCommands } from './documented.ts'
+
+// Every command that the docs show is run as it stands, over the definitions of docs/definitions.md and these rows. What a reader puts in its place
+// (an id, a key, a folder) is put in its place here.
+
+const payments = `card,paid_at,booked_at,amount,country
+c1,2026-02-27T10:00:00Z,2026-02-27T10:00:00Z,20,CH
+c1,2026-03-01T09:30:00Z,2026-03-01T09:30:00Z,450,CH
+c1,2026-03-01T10:20:00Z,2026-03-01T10:20:00Z,515,DE
+c2,2026-01-15T10:00:00Z,2026-01-15T10:00:00Z,70,FR
+`
+/** In the order in which a reader meets them: the last one makes keys, which all requests need from then on. */
+const pages = [
+  'training-sets',
+  'models',
+  'http',
+  'oip',
+  'feast',
+  'push',
+  'streams',
+  'prediction-log',
+  'parity',
+  'erase',
+  'gateway',
+  'operating',
+].map((name) => `docs/${name}.md`)
+
+let env: Environment
+let folder: string
+let commands: OneProcess
+let db: Database
+let drop: () => Promise<void>
+let server: Running
+let url: string
+/** What stands on the pages, and what it is here. */
+const inPlace = new Map<string, string>()
+
+const read = (page: string): string => readFileSync(join(rootFolder, page), 'utf8')
+const put = (name: string, content: string | Uint8Array): Promise<void> => writeFile(join(folder, name), content)
+
+/** Answers what the page on models declares: `probabilities`, [N, 2], and `label`, [N], of five features. */
+function fraudModel(weight: number): Buffer {
+  return makeOnnx({
+    graph: {
+      inputs: [{ name: 'features', type: 'float', shape: ['N', 5] }],
+      outputs: [
+        { name: 'label', type: 'int64', shape: ['N'] },
+        { name: 'probabilities', type: 'float', shape: ['N', 2] },
+      ],
+      initializers: [{ name: 'weights', type: 'float', dims: [5, 2], raw: floats(0, weight, 0, 0, 0, 0.5, 0, 1, 0, 0) }],
+      nodes: [
+        { type: 'MatMul', inputs: ['features', 'weights'], outputs: ['scores'] },
+        { type: 'Softmax', inputs: ['scores'], outputs: ['probabilities'], attributes: { axis: 1n } },
+        { type: 'ArgMax', inputs: ['probabilities'], outputs: ['label'], attributes: { axis: 1n, keepdims: 0n } },
+      ],
+    },
+  })
+}
+
+async function must(...words: readonly string[]): Promise<{ readonly id: string; readonly key: string }> {
+  const { exitCode, out, err } = await commands.lockstep(...words, '--json')
+  expect(exitCode, `lockstep ${words.join(' ')}: ${err}`).toBe(0)
+  return JSON.parse(out)
+}
+
+beforeAll(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'lockstep-docs-'))
+  const [database, redis] = [await testDatabase({ migrate: false }), await testRedis()]
+  drop = database.drop
+  env = {
+    LOCKSTEP_POSTGRES_URL: database.url,
+    LOCKSTEP_REDIS_URL: redis.url,
+    LOCKSTEP_REDIS_PREFIX: redis.prefix,
+    LOCKSTEP_DIR: join(folder, 'unused'),
+  }
+  db = openPostgres(database.url)
+  commands = oneProcess(env, folder)
+  const definitions = /```ts\n([^]*?)```/.exec(read('docs/definitions.md'))?.[1] ?? ''
+  await put('features.ts', definitions.replace(`'lockstep'`, JSON.stringify(join(rootFolder, 'index.ts'))))
+  await put('amounts.ts', 'export const isLarge = (amount: number): boolean => amount > 500\n')
+  await put('payments.csv', payments)
+  await put('model.onnx', fraudModel(1))
+  const spine = {
+    card: ['c1', 'c2'],
+    paid_at: [new Date('2026-03-01T10:26:00Z'), new Date('2026-02-01T00:00:00Z')],
+    amount: [50, 20],
+    fraud: [true, false],
+  }
+  parquetWriteFile({ filename: join(folder, 'labels.parquet'), columnData: Object.entries(spine).map(([name, data]) => ({ name, data })) })
+  execFileSync('git', ['init', '-q', folder], { stdio: 'ignore' })
+  const commit = ['-c', 'user.name=a', '-c', 'user.email=a@localhost', 'commit', '-q', '--allow-empty', '-m', 'A first commit']
+  execFileSync('git', ['-C', folder, ...commit], { stdio: 'ignore' })
+  await db.script(`create table labels (card text, paid_at timestamptz, amount float8, fraud boolean);
+    insert into labels values ('c1', '2026-03-01T10:26:00Z', 50, true), ('c2', '2026-02-01T00:00:00Z', 20, false)`)
+  await must('migrate')
+  await must('apply', 'features.ts')
+  await must('ingest', 'payments', 'payments.csv')
+  await must('materialize')
+  server = start({ ...env, LOCKSTEP_LOG_PREDICTIONS: '1' }, 'serve', '--port', '0', '--json')
+  url = (await server.until(/"url": "(http:[^"]+)"/))[1] ?? ''
+  await whenReady(url)
+  inPlace.set('/shared/train', join(folder, 'train'))
+  inPlace.set('/etc/lockstep/tls', join(rootFolder, 'test/runtime/tls/first'))
+  inPlace.set('{…}', JSON.stringify({ service: 'fraud_features', entities: [{ card: 'c1', amount: 50 }] }))
+})
+
+afterAll(async () => {
+  await commands?.close()
+  killAll()
+  await db?.close()
+  await drop?.()
+  await rm(folder, { recursive: true, force: true })
+})
+
+/** What a page's own commands take for granted. */
+const before: Readonly<Record<string, () => Promise<unknown>>> = {
+  async 'docs/models.md'() {
+    for (const weight of [2, 3, 4, 5]) {
+      await put('earlier.onnx', fraudModel(weight))
+      await must('model', 'push', 'fraud', 'earlier.onnx')
+    }
+  },
+  'docs/streams.md': () =>
+    db.query(`insert into lockstep.stream_dead_letters (id, source, stream, message, body, reason, error)
+      overriding system value values (17, 'payments', 'payments', '1-0', '{}', 'INVALID_EVENT', 'The message lacks "card".')`),
+  async 'docs/operating.md'() {
+    inPlace.set('$KEY', (await must('keys', 'create', '--name', 'operator', '--scope', 'admin')).key)
+  },
+}
+
+function replaced(word: string): string {
+  let text = word
+  for (const [shown, here] of inPlace) text = text.replaceAll(shown, here)
+  return text
+}
+
+async function run({ text, words: shown, env: settings }: Documented): Promise<void> {
+  const words = shown.map(replaced)
+  const name = words.slice(1, 3).join(' ')
+  if (words[0] === 'curl') return await curl(words, text)
+  if (words[1] === 'serve') return await serves(settings, words.slice(1))
+  if (words[1] === 'worker') return void start(env, 'worker')
+  const answer = await must(...words.slice(1), ...(words[1] === 'erase' ? ['--yes'] : []))
+  if (name === 'dataset create') inPlace.set('3f0c2a', answer.id)
+  if (name === 'keys create') inPlace.set('lockstep_sk_…', answer.key)
+}
+
+/** Starts a server as the page has it, on a free port, and ends it. */
+async function serves(settings: Environment, words: readonly string[]): Promise<void> {
+  const own = Object.entries(settings).map(([name, value]) => [name, name === 'LOCKSTEP_GRPC_PORT' ? '0' : replaced(value)])
+  const running = start({ ...env, ...Object.fromEntries(own) }, ...words, '--port', '0', '--json')
+  await running.until(/"url": "https?:[^"]+"/)
+  running.child.kill('SIGTERM')
+  expect((await running.ended).code).toBe(0)
+}
+
+async function curl(words: readonly string[], text: string): Promise<void> {
+  const option = (name: string): string | undefined => (words.includes(name) ? words[words.indexOf(name) + 1] : undefined)
+  const [header = '', value = ''] = (option('-H') ?? '').split(': ')
+  const to = words.find((word) => word.startsWith('localhost:8080'))?.replace('localhost:8080', url) ?? ''
+  const body = option('-d')
+  const response = await fetch(to, {
+    method: body === undefined ? 'GET' : 'POST',
+    ...(body === undefined ? {} : { body }),
+    ...(header === '' ? {} : { headers: { [header]: value } }),
+  })
+  const answer = await response.text()
+  expect(response.status, `${text}\n${answer}`).toBe(200)
+  const token = /"token":"([^"]+)"/.exec(answer)?.[1]
+  if (token !== undefined) inPlace.set('payments~0+5093', token)
+  answers.set(text, answer)
+}
+const answers = new Map<string, string>()
+
+describe('the commands of the docs', { timeout: 120_000 }, () => {
+  it('are on pages that this test runs', () => {
+    const all = globSync('docs/*.md', { cwd: rootFolder }).filter((page) => documentedCommands(page).length > 0)
+    expect(all.toSorted()).toEqual([...pages, 'docs/cli.md'].toSorted())
+  })
+
+  it.each(pages)('do what %s says', async (page) => {
+    await before[page]?.()
+    for (const command of documentedCommands(page)) await run(command)
+  })
+
+  it.each([
+    ['"include": ["eventTimes"]', '{"service": "fraud_features", "version": 1', 'results'],
+    ['"include": ["features"]', '{"model": "fraud", "version": 5', 'features'],
+  ])('answer what docs/http.md shows for %s', (asked, begins, member) => {
+    const [answer = '{}'] = [...answers].filter(([text]) => text.includes(asked)).map(([, text]) => text)
+    const page = read('docs/http.md')
+    const shown = page.slice(page.indexOf(begins), page.indexOf('```', page.indexOf(begins)))
+    const named = (json: string): unknown => (JSON.parse(json) as Record<string, unknown>)[member]
+    expect(named(answer)).toEqual(named(shown))
+  })
+})
+
+describe('the ten lines of the README', { timeout: 120_000 }, () => {
+  it('serve and predict, one command after the other, without PostgreSQL and Redis', async () => {
+    const own = await mkdtemp(join(folder, 'readme-'))
+    const page = read('README.md')
+    const block = (begins: string): string =>
+      page.slice(page.indexOf(begins), page.indexOf('\n\n', page.indexOf(begins))).replaceAll(/^ {4}/gm, '')
+    const [, definitions = ''] = /```ts\n([^]*?)```/.exec(page) ?? []
+    await writeFile(join(own, 'features.ts'), definitions.replace(`'lockstep'`, JSON.stringify(join(rootFolder, 'index.ts'))))
+    await writeFile(join(own, 'landings.csv'), `${block('    airport,landed_at,delay')}\n`)
+    await writeFile(join(own, 'labels.csv'), `${block('    airport,at,late')}\n`)
+    await writeFile(join(own, 'delay.onnx'), sumModel)
+    const settings = { LOCKSTEP_DIR: join(own, '.lockstep') }
+    const embedded = oneProcess(settings, own)
+    let running: Running | null = null
+    const answered: unknown[] = []
+    for (const { words, text } of documentedCommands('README.md')) {
+      if (words[0] === 'curl') {
+        running ??= start(settings, 'serve', '--port', '0', '--json')
+        const [, at = ''] = await running.until(/"url": "(http:[^"]+)"/)
+        await whenReady(at)
+        const response = await fetch(`${at}${words[1]?.slice('localhost:8080'.length)}`, { method: 'POST', body: words[3] ?? '' })
+        expect(response.status, text).toBe(200)
+        answered.push(await response.json())
+      } else if (words[1] !== 'serve') {
+        // the embedded folder has one process at a time
+        running?.child.kill('SIGTERM')
+        await running?.ended
+        running = null
+        const { exitCode, err } = await embedded.lockstep(...words.slice(1))
+        expect(exitCode, `${text}: ${err}`).toBe(0)
+      }
+    }
+    running?.child.kill('SIGTERM')
+    await running?.ended
+    await embedded.close()
+    expect(answered).toMatchObject([
+      { results: [{ features: { landed1h: 1, meanDelay6h: 14 } }] },
+      { model: 'delay', predictions: [{ probability: 0 }] },
+    ])
+  })
+})
+
+/** The sum of two features, as `probability`, [N, 1]. */
+const sumModel = makeOnnx({
+  graph: {
+    inputs: [{ name: 'features', type: 'float', shape: ['N', 2] }],
+    outputs: [{ name: 'probability', type: 'float', shape: ['N', 1] }],
+    initializers: [{ name: 'ones', type: 'float', dims: [2, 1], raw: floats(1, 1) }],
+    nodes: [{ type: 'MatMul', inputs: ['features', 'ones'], outputs: ['probability'] }],
+  },
+})
