@@ -10,6 +10,8 @@ export const atOnceOption: Option = { help: 'Change it without having servers lo
 
 export const datasetMismatchOption: Option = { help: 'It is meant that it was trained on other features than it is served with.' }
 
+export const untriedOption: Option = { help: 'Take it though its trial on made-up rows does not end.' }
+
 /** Points an alias at a version, and shows how many servers have loaded that meanwhile. */
 export async function promoteWithProgress(
   context: Context,
@@ -22,6 +24,7 @@ export async function promoteWithProgress(
     return await promoteModel(db, model, version, actorOf(input), alias, {
       atOnce: input.flag('at-once'),
       datasetMismatch: input.flag('dataset-mismatch'),
+      untried: input.flag('untried'),
       signal: context.signal,
       onProgress: ({ loaded, asked }) => progress.update(loaded, asked),
     })

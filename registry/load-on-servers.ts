@@ -17,6 +17,8 @@ export interface LoadOnServersOptions {
   readonly waitMs?: number
   /** How long a server may take to say that it is loading, milliseconds: one that does not is stuck or gone. Default: 1,000. */
   readonly hearMs?: number
+  /** Takes a version whose trial did not end; it is not counted as loaded. */
+  readonly untried?: boolean
   readonly onProgress?: (servers: LoadedOn) => void
   readonly signal?: AbortSignal
 }
@@ -47,7 +49,7 @@ async function load(
   db: Database,
   model: string,
   { version, revision }: { readonly version: number; readonly revision: number },
-  { waitMs = defaultWaitMs, hearMs = defaultHearMs, onProgress, signal }: LoadOnServersOptions,
+  { waitMs = defaultWaitMs, hearMs = defaultHearMs, untried = false, onProgress, signal }: LoadOnServersOptions,
 ): Promise<LoadedOn> {
   signal?.throwIfAborted()
   let servers = await db.listeners(registryChannel)
@@ -67,7 +69,7 @@ async function load(
 
   /** @param gone how many of the servers listen no more */
   function look(gone = 0): void {
-    const refused = [...replies.values()].find(({ state }) => state === 'refused')
+    const refused = [...replies.values()].find(({ state }) => state === 'refused' || (state === 'untried' && !untried))
     if (refused !== undefined) settled.reject(notLoadable(model, version, refused))
     const loading = [...replies.values()].filter(({ state }) => state === 'loading').length
     allHeard ||= replies.size >= servers
@@ -120,10 +122,21 @@ async function load(
   }
 }
 
-function notLoadable(model: string, version: number, { message }: LoadReply): LockstepError {
+function notLoadable(model: string, version: number, { state, message }: LoadReply): LockstepError {
+  if (state === 'untried') return notTried(model, version)
   return new LockstepError(
     'NOT_PROMOTABLE',
     `A server cannot load the version ${version} of the model "${model}", so nothing was changed: ${message} To change it all the same, say so with --at-once, or "atOnce": true over HTTP.`,
     { details: { model, version } },
+  )
+}
+
+/** @param version absent: of one that is to be pushed */
+export function notTried(model: string, version?: number): LockstepError {
+  const what = version === undefined ? 'The file' : `The version ${version}`
+  return new LockstepError(
+    'NOT_PROMOTABLE',
+    `${what} of the model "${model}" was loaded and tried on made-up rows, and that did not end within its time or took the process down, so nothing was changed. Push one that answers. If it takes only its own kind of rows and is to be served all the same, say so with --untried, or "untried": true over HTTP.`,
+    { details: { model, ...(version === undefined ? {} : { version }) } },
   )
 }

@@ -9,13 +9,13 @@ export interface LoadRequest {
 }
 
 /**
- * What a server says of it: at once that it is `loading`, then that it is `loaded`, or why not: `refused` where it cannot be loaded, `late` where the server does not
- * know yet, as when it cannot read the registry.
+ * What a server says of it: at once that it is `loading`, then that it is `loaded`, or why not: `refused` where it cannot be loaded, `untried` where it loads and its trial did not end, `late` where the
+ * server does not know yet, as when it cannot read the registry.
  */
 export interface LoadReply {
   /** The same in all that one server says; no spaces. */
   readonly server: string
-  readonly state: 'loading' | 'loaded' | 'refused' | 'late'
+  readonly state: 'loading' | 'loaded' | 'untried' | 'refused' | 'late'
   /** '': there is nothing to say. */
   readonly message: string
 }
@@ -39,6 +39,6 @@ export function loadReplyNotice({ server, state, message }: LoadReply): string {
 
 /** null: it is none. */
 export function parseLoadReply(notice: string): LoadReply | null {
-  const [, server = '', state = '', message = ''] = /^(\S+) (loading|loaded|refused|late) (.*)$/s.exec(notice) ?? []
+  const [, server = '', state = '', message = ''] = /^(\S+) (loading|loaded|untried|refused|late) (.*)$/s.exec(notice) ?? []
   return state === '' ? null : { server, state: state as LoadReply['state'], message }
 }

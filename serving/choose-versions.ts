@@ -35,6 +35,8 @@ export interface Choosing {
   readonly isFatal: (error: unknown) => boolean
   /** Told of each model as soon as the version that is to answer is loaded. */
   readonly onChosen?: (model: string, version: ModelVersion) => void
+  /** Told of each model once nothing of it is to be loaded any more. */
+  readonly onOver?: (model: string) => void
 }
 
 /**
@@ -48,6 +50,7 @@ export async function chooseVersions(catalog: Catalog, how: Choosing): Promise<C
   const lane = async () => {
     for (const model of models) {
       const chosen = choose(model, how).then((choice) => choices.set(model.name, choice))
+      if (how.onOver !== undefined) void chosen.then(() => how.onOver?.(model.name)).catch(() => undefined)
       choosing.push(chosen)
       await Promise.race([chosen, sleep(turnMs, undefined, { ref: false })])
     }

@@ -38,8 +38,8 @@ export function createLoadOnRequest({
       return { state: 'late', message: messageOf(error) }
     }
     try {
-      await models.load(known, model, version)
-      return { state: 'loaded', message: '' }
+      const { tried } = await models.load(known, model, version)
+      return { state: tried ? 'loaded' : 'untried', message: '' }
     } catch (error) {
       log.warn({ model, version, error: messageOf(error) }, 'a version that is to be promoted does not load')
       const isAway = error instanceof LockstepError && error.code === 'POSTGRES_UNAVAILABLE'

@@ -4,6 +4,7 @@ import { LockstepError, messageOf } from '../kernel/errors.ts'
 import type { ServicePlan } from '../kernel/service-plan.ts'
 import { bindVersion } from '../registry/bind-version.ts'
 import type { Catalog, CatalogModel } from '../registry/catalog.ts'
+import { championAlias } from '../registry/model-aliases.ts'
 import type { ModelVersion } from '../registry/model-versions.ts'
 import type { VersionReference } from '../registry/pick-version.ts'
 import { pickVersion } from '../registry/pick-version.ts'
@@ -51,7 +52,7 @@ export interface ModelHost {
    *
    * @throws LockstepError as `use`
    */
-  load(catalog: Catalog, name: string, version: VersionReference): Promise<void>
+  load(catalog: Catalog, name: string, version: VersionReference): Promise<Pick<ServedModel, 'tried'>>
   /** The version that answers a request which names none: the champion, else the newest; one that loads, where the catalog was prepared. null: there is none. */
   answering(catalog: Catalog, model: CatalogModel): ModelVersion | null
   /**
@@ -74,7 +75,10 @@ export interface ModelHost {
 
 interface Entry {
   readonly loading: Promise<{ served: ServedModel; close: () => Promise<void> }>
-  /** Once it is loaded. */
+  readonly model: string
+  /** Since when it has been tried, by `now`; null: it has not loaded yet. */
+  triedSince: number | null
+  /** Once it is loaded and tried. */
   served: ServedModel | null
   users: number
   /** By `now`. */
@@ -89,6 +93,11 @@ const failureKeptMs = 2000
 /** A run that takes longer goes on by itself: what else the catalog has must not wait for it. */
 const warmUpMs = 1000
 const unusedMs = 5 * 60_000
+/** A version whose trial did not end is loaded anew after that, as a busy machine may have been to blame. */
+const untriedKeptMs = 5 * 60_000
+/** A trial that takes longer holds up no start: as a rule it takes a part of it. */
+const slowTrialMs = 1500
+const lookMs = 100
 
 export function createModelHost(deps: ModelHostDeps): ModelHost {
   const { log, metrics, now } = deps
@@ -127,10 +136,29 @@ export function createModelHost(deps: ModelHostDeps): ModelHost {
       known.revision = Math.max(known.revision, revision)
       return known
     }
-    const entry: Entry = { loading: load(catalog, model, version), served: null, users: 0, lastUsed: now(), revision, onUnused: null }
+    const entry: Entry = {
+      loading: load(catalog, model, version, () => (entry.triedSince = now())),
+      model: model.name,
+      triedSince: null,
+      served: null,
+      users: 0,
+      lastUsed: now(),
+      revision,
+      onUnused: null,
+    }
     entries.set(id, entry)
     // A failure is kept for a moment, so that requests do not load what fails again and again; one of availability may be over by the next request.
-    const loaded = ({ served }: { served: ServedModel }) => void (entry.served = served)
+    const loaded = ({ served }: { served: ServedModel }) => {
+      entry.served = served
+      if (served.tried) return
+      const again = () => {
+        if (entries.get(id) !== entry || mayAnswer(newestCatalog?.models.get(model.name) ?? model, served)) return
+        entries.delete(id)
+        if (entry.users === 0) discard(entry)
+        else entry.onUnused = () => discard(entry)
+      }
+      setTimeout(again, untriedKeptMs).unref()
+    }
     entry.loading.then(loaded, (error: unknown) => {
       const forget = () => {
         if (entries.get(id) === entry) entries.delete(id)
@@ -141,7 +169,7 @@ export function createModelHost(deps: ModelHostDeps): ModelHost {
     return entry
   }
 
-  async function load(catalog: Catalog, model: CatalogModel, version: ModelVersion) {
+  async function load(catalog: Catalog, model: CatalogModel, version: ModelVersion, onTrial: () => void) {
     const { service, binding } = bindVersion(catalog, model.spec, version)
     const { close, ...opened } = await openModel(() => deps.readBytes(model.name, version.version), {
       binding,
@@ -156,6 +184,7 @@ export function createModelHost(deps: ModelHostDeps): ModelHost {
       },
       runners,
       log,
+      onTrial,
     })
     log.info({ model: model.name, version: version.version, place: opened.place }, 'a model is loaded')
     // what it takes need not be what it can make something of: a failure is the operator's to see, and no reason to refuse the version
@@ -190,7 +219,8 @@ export function createModelHost(deps: ModelHostDeps): ModelHost {
   }
 
   function isLoaded(model: CatalogModel, version: ModelVersion): boolean {
-    return (entries.get(identity(model, version))?.served ?? null) !== null
+    const served = entries.get(identity(model, version))?.served ?? null
+    return served !== null && mayAnswer(model, served)
   }
 
   /** The version as the catalog has it, where that is loaded, else as it last answered. */
@@ -238,16 +268,39 @@ export function createModelHost(deps: ModelHostDeps): ModelHost {
     return loadedAs(catalog, model, version) ?? version
   }
 
+  /** At a start: waits until all is loaded, or all but versions whose trial takes long, which nothing waits for. null: all is loaded. */
+  async function loadedButTried(left: ReadonlySet<string>, choosing: Promise<unknown>): Promise<Map<string, ModelVersion> | null> {
+    if (answered.size > 0) return null
+    let over = false
+    const done = choosing.finally(() => (over = true))
+    done.catch(() => undefined)
+    const isTried = (model: string) =>
+      [...entries.values()].some(
+        (entry) => entry.model === model && entry.served === null && entry.triedSince !== null && now() - entry.triedSince >= slowTrialMs,
+      )
+    while (!over) {
+      if (left.size > 0 && [...left].every(isTried)) return new Map()
+      await Promise.race([done, sleep(lookMs, undefined, { ref: false })])
+    }
+    return null
+  }
+
   function settle(catalog: Catalog, chosen: ChosenVersions): void {
     failed = chosen.failed
     answerWith(catalog, chosen.answering)
     // of what does not load as it is to be there is the error
     for (const name of asAnswered.keys()) if (!chosen.answering.has(name)) asAnswered.delete(name)
+    const untried = [...chosen.answering].flatMap(([name, version]) => {
+      const model = catalog.models.get(name)
+      const served = model === undefined ? null : (entries.get(identity(model, version))?.served ?? null)
+      return served?.tried === false ? [`The model "${name}@${version.version}" answers though its trial on made-up rows did not end.`] : []
+    })
     failures = chosen.failed.map(({ model, version, error, instead }) => {
       const message = messageOf(error)
       log.error({ model, version, instead, error: message }, 'a model does not load')
       return `The model "${model}@${version}" cannot be used${instead === null ? '' : `, and "${model}@${instead}" answers in its stead`}: ${message}`
     })
+    failures = [...failures, ...untried]
     void loadReserves(catalog)
   }
 
@@ -272,7 +325,9 @@ export function createModelHost(deps: ModelHostDeps): ModelHost {
       const entry = open(catalog, model, versionFor(catalog, model, version))
       entry.users++
       try {
-        return await fn(entry.served ?? (await entry.loading).served)
+        const served = entry.served ?? (await entry.loading).served
+        if (version === undefined) requireTried(model, served)
+        return await fn(served)
       } finally {
         unuse(entry)
       }
@@ -282,7 +337,7 @@ export function createModelHost(deps: ModelHostDeps): ModelHost {
       const entry = open(catalog, model, pickVersion(model, version))
       entry.users++
       try {
-        await entry.loading
+        return (await entry.loading).served
       } finally {
         unuse(entry)
       }
@@ -291,16 +346,21 @@ export function createModelHost(deps: ModelHostDeps): ModelHost {
     async prepare(catalog) {
       await (warm ??= warmRuntime())
       let preparation = 0
+      const isStart = answered.size === 0
       const chosenSoFar = new Map<string, ModelVersion>()
+      const left = new Set([...catalog.models.values()].flatMap(({ name, versions }) => (versions.length === 0 ? [] : [name])))
       const choosing = chooseVersions(catalog, {
         before: (model) => answered.get(model)?.version,
         async load(model, version) {
           // what a newer one no longer wants must not hold it up
           if (preparation > 0 && preparation !== preparations) throw superseded
-          await open(catalog, model, version).loading
+          const { served } = await open(catalog, model, version).loading
+          requireTried(model, served)
         },
         isFatal: (error) => error === superseded || error === shutDown || isAway(error),
+        onOver: (model) => left.delete(model),
         onChosen(model, version) {
+          left.delete(model)
           chosenSoFar.set(model, version)
           // where the catalog is in force already
           if (preparation > 0 && preparation === preparations) answerWith(catalog, new Map([...answered, [model, version]]))
@@ -308,10 +368,12 @@ export function createModelHost(deps: ModelHostDeps): ModelHost {
       })
       if (deps.patienceMs !== undefined) {
         const late = sleep(deps.patienceMs, 'late' as const, { ref: false })
-        const meanwhile = (await Promise.race([choosing, late])) === 'late' ? loadedFor(catalog) : null
+        const meanwhile =
+          (await Promise.race([choosing, late])) === 'late' ? (loadedFor(catalog) ?? (await loadedButTried(left, choosing))) : null
         if (meanwhile !== null) {
           preparation = ++preparations
           answerWith(catalog, new Map([...meanwhile, ...chosenSoFar]))
+          if (isStart) failures = [...left].map((model) => `The model "${model}" is still being tried.`)
           // another may be in force by then, which waits for the same loads itself
           const settled = (chosen: ChosenVersions) => {
             if (preparation === preparations) settle(catalog, chosen)
@@ -379,6 +441,22 @@ export function createModelHost(deps: ModelHostDeps): ModelHost {
 function reserves({ versions, aliases }: CatalogModel): ModelVersion[] {
   const numbers = new Set([...aliases.values()].flatMap(({ version, former }) => [version, former.at(-1)]))
   return versions.filter((each) => each === versions.at(-1) || numbers.has(each.version))
+}
+
+/** A version whose trial did not end answers those who ask for it, and others only where somebody has made it the champion all the same. */
+function mayAnswer({ aliases }: CatalogModel, { tried, version }: ServedModel): boolean {
+  return tried || aliases.get(championAlias)?.version === version.version
+}
+
+function requireTried(model: CatalogModel, served: ServedModel): void {
+  if (mayAnswer(model, served)) return
+  const { name } = model
+  const { version } = served.version
+  throw new LockstepError(
+    'MODEL_UNAVAILABLE',
+    `The model "${name}@${version}" was tried on made-up rows, and that did not end within its time or took the process down, so it does not answer. Push a version that does; or make it the champion all the same: lockstep model promote ${name}@${version} --untried.`,
+    { details: { model: name, version } },
+  )
 }
 
 const superseded = new Error('A newer catalog is in force.')

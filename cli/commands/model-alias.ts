@@ -4,7 +4,7 @@ import { removeModelAlias } from '../../registry/promote.ts'
 import { actorOf, reasonOption } from '../actor.ts'
 import { aliasChangeText } from '../alias-change-text.ts'
 import type { Command } from '../command.ts'
-import { atOnceOption, datasetMismatchOption, promoteWithProgress } from '../promote-with-progress.ts'
+import { atOnceOption, datasetMismatchOption, promoteWithProgress, untriedOption } from '../promote-with-progress.ts'
 
 export const modelAliasCommand: Command = {
   name: 'model alias',
@@ -17,7 +17,13 @@ export const modelAliasCommand: Command = {
     { name: 'MODEL@VERSION', help: 'The version; to take the alias away, the model.' },
     { name: 'ALIAS', help: 'The alias: champion, challenger, or any other name.' },
   ],
-  options: { remove: { help: 'Take it away.' }, reason: reasonOption, 'at-once': atOnceOption, 'dataset-mismatch': datasetMismatchOption },
+  options: {
+    remove: { help: 'Take it away.' },
+    reason: reasonOption,
+    'at-once': atOnceOption,
+    'dataset-mismatch': datasetMismatchOption,
+    untried: untriedOption,
+  },
   example: 'lockstep model alias delay@4 challenger',
   async run(context, input) {
     const reference = input.argument('MODEL@VERSION')

@@ -4,7 +4,7 @@ import { parseModelReference } from '../../registry/pick-version.ts'
 import { reasonOption } from '../actor.ts'
 import { aliasChangeText } from '../alias-change-text.ts'
 import type { Command } from '../command.ts'
-import { atOnceOption, datasetMismatchOption, promoteWithProgress } from '../promote-with-progress.ts'
+import { atOnceOption, datasetMismatchOption, promoteWithProgress, untriedOption } from '../promote-with-progress.ts'
 
 export const modelPromoteCommand: Command = {
   name: 'model promote',
@@ -14,7 +14,7 @@ export const modelPromoteCommand: Command = {
     'All servers that run load the version first, for 30 seconds at most; where one cannot, nothing is changed.',
   ],
   arguments: [{ name: 'MODEL@VERSION', help: 'The version, by its number or an alias: delay@3, delay@challenger.' }],
-  options: { reason: reasonOption, 'at-once': atOnceOption, 'dataset-mismatch': datasetMismatchOption },
+  options: { reason: reasonOption, 'at-once': atOnceOption, 'dataset-mismatch': datasetMismatchOption, untried: untriedOption },
   example: 'lockstep model promote delay@3 --reason "better on June"',
   async run(context, input) {
     const reference = input.argument('MODEL@VERSION')

@@ -3,13 +3,15 @@ import { LockstepError, messageOf } from '../../kernel/errors.ts'
 import { championAlias, readModelAliases } from '../../registry/model-aliases.ts'
 import { pushModel } from '../../registry/models.ts'
 import type { Database } from '../../runtime/database.ts'
+import { notTried } from '../../registry/load-on-servers.ts'
+import { trialEnds } from '../../serving/inference/trial-ends.ts'
 import { inspectModel } from '../../serving/inference/inspect-model.ts'
 import { actorOf, reasonOption } from '../actor.ts'
 import { aliasChangeText } from '../alias-change-text.ts'
 import type { Command } from '../command.ts'
 import { bytes } from '../human.ts'
 import { modelVersionJson } from '../model-json.ts'
-import { datasetMismatchOption } from '../promote-with-progress.ts'
+import { datasetMismatchOption, untriedOption } from '../promote-with-progress.ts'
 import { checkedOutCommit, metadataOf, metricsOf, paramsOf } from '../push-facts.ts'
 
 export const modelPushCommand: Command = {
@@ -29,6 +31,7 @@ export const modelPushCommand: Command = {
     param: { value: 'NAME=VALUE', help: 'What it was trained with.', many: true },
     dataset: { value: 'ID', help: 'The training set that it was made of; the beginning of its id is enough.' },
     'dataset-mismatch': datasetMismatchOption,
+    untried: untriedOption,
     'git-commit': { value: 'SHA', help: 'The commit of the code that trained it; auto: the one that is checked out here.' },
     metadata: { value: 'FILE|JSON', help: 'An object to keep with the version.' },
     alias: { value: 'ALIAS', help: 'Point this alias at it: champion serves it.' },
@@ -47,6 +50,8 @@ export const modelPushCommand: Command = {
     const content = await read(file)
     const db = await context.database()
     const contract = await inspectModel(content, { file })
+    // what is served at once is tried at once
+    if (alias !== undefined && !input.flag('untried') && !(await trialEnds(content, contract))) throw notTried(input.argument('NAME'))
     const pushed = await pushModel(db, {
       model: input.argument('NAME'),
       bytes: content,

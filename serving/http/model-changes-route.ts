@@ -31,7 +31,9 @@ const datasetMismatch = z
   .optional()
   .describe('It is meant that the version was trained on other features than it is served with; else that is refused with DATASET_MISMATCH')
 
-const promoteSchema = z.strictObject({ version: versionSchema, reason, atOnce, datasetMismatch })
+const untried = z.boolean().optional().describe('Takes a version whose trial on made-up rows did not end')
+
+const promoteSchema = z.strictObject({ version: versionSchema, reason, atOnce, datasetMismatch, untried })
 const rollbackSchema = z.strictObject({ alias, reason })
 /** 202: it is made, and not in force on this server yet. */
 const changeStatuses = [200, 202]
@@ -120,8 +122,8 @@ export const modelChangeRoutes: readonly Route[] = [
 ]
 
 async function promoted(call: Call, deps: AppDeps, to: string, body: z.infer<typeof promoteSchema>): Promise<RouteAnswer> {
-  const { version, reason: why, atOnce: now = false, datasetMismatch: meant = false } = body
-  const options = { atOnce: now, datasetMismatch: meant, ...whileAwaited(call) }
+  const { version, reason: why, atOnce: now = false, datasetMismatch: meant = false, untried: anyway = false } = body
+  const options = { atOnce: now, datasetMismatch: meant, untried: anyway, ...whileAwaited(call) }
   return changed(call, await deps.modelChanges.promote(nameOf(call), version, to, actorOf(call, why), options))
 }
 

@@ -18,6 +18,7 @@ import { createPredictionCache } from './prediction-cache.ts'
 import { createRowKey } from './row-key.ts'
 import { createRunTimes, hostedBudgetMs } from './run-times.ts'
 import type { LoadAnswer, Runner } from './runner.ts'
+import { trialTimeoutMs } from './trial-ends.ts'
 import type { Runners } from './runners.ts'
 
 /** A model version as servers run it. */
@@ -48,6 +49,8 @@ export interface OpenModelOptions {
   readonly onLookups: PredictionCacheOptions['onLookups']
   /** Told each time a process of the model has ended in a run. */
   readonly onEnd: (reason: 'timeout' | 'crash') => void
+  /** Told once it has loaded, as its trial begins. */
+  readonly onTrial?: () => void
 }
 
 /** What a model may cost at most that runs in the server's own process: a load and a run hold up every request. */
@@ -62,7 +65,6 @@ const outdatedMs = 1000
 const loadTimeoutMs = 60_000
 const leastRetryMs = 100
 const retryFactor = 20
-const measureTimeoutMs = 5000
 const defaultTolerance = 1e-6
 
 /**
@@ -186,7 +188,7 @@ function rowsAreOfOneSize({ inputs, outputs }: ModelMetadata): boolean {
 }
 
 /** Loads a model into a runner and measures it there. */
-async function tryModel(reading: Promise<Uint8Array>, { binding, name, running, runners, log }: OpenModelOptions): Promise<Tried> {
+async function tryModel(reading: Promise<Uint8Array>, { binding, name, running, runners, log, onTrial }: OpenModelOptions): Promise<Tried> {
   // to start a process takes a turn by itself
   await nextTurn()
   const runner = runners.take()
@@ -196,9 +198,10 @@ async function tryModel(reading: Promise<Uint8Array>, { binding, name, running, 
   })
   try {
     const loaded = await runner.load(bytes, name, loadTimeoutMs)
+    onTrial?.()
     try {
       const how = { single: binding.maxRows === 1, tolerance: running.tolerance ?? defaultTolerance }
-      return { runner, loaded, measured: await runner.measure(how, measureTimeoutMs) }
+      return { runner, loaded, measured: await runner.measure(how, trialTimeoutMs) }
     } catch (error) {
       if (runner.alive()) throw error
       log.warn({ model: name, error: messageOf(error) }, 'a model could not be measured')

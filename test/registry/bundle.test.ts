@@ -245,6 +245,16 @@ describe('an impure transform', () => {
     await expect(load({ 'features.ts': withTransform('(row) => ({ x: new D().getTime() })', 'const D = Date') })).rejects.toMatchObject({
       code: 'TRANSFORM_IMPURE',
     })
+    for (const [change, named] of [
+      ['(Object.prototype as any).leaked = 1', 'Object.prototype.leaked'],
+      ['(Array.prototype as any).map = () => []', 'Array.prototype.map'],
+      ['(JSON as any).parse = null; throw new Error("late")', 'JSON.parse'],
+    ] as const)
+      await expect(load({ 'features.ts': withTransform(`(row): { x: number } => { ${change}; return { x: 1 } }`) })).rejects.toMatchObject({
+        code: 'TRANSFORM_IMPURE',
+        message: expect.stringContaining(`view "delays" changes "${named}"`),
+      })
+    expect([[1].map((x) => x), JSON.parse('1'), 'leaked' in {}]).toEqual([[1], 1, false])
   })
 })
 
