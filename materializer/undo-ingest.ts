@@ -5,6 +5,8 @@ import { relationOf } from '../offline/ingest-once.ts'
 import { noBytes } from '../online/store.ts'
 import type { OnlineStore } from '../online/store.ts'
 import type { Catalog } from '../registry/catalog.ts'
+import type { Actor } from '../runtime/audit.ts'
+import { recordAudit, unknownActor } from '../runtime/audit.ts'
 import type { Database } from '../runtime/database.ts'
 import { awaitEarlier } from '../runtime/earlier-transactions.ts'
 import { faultPoint } from '../runtime/fault-point.ts'
@@ -24,6 +26,8 @@ export interface UndoneIngest {
 }
 
 export interface UndoOptions {
+  /** Who takes it back. */
+  readonly by?: Actor
   /** Epoch microseconds. */
   readonly moment: number
   /** How long transactions that were open before are waited for, milliseconds: where one goes on, empty states stay in the place of what was there. */
@@ -65,7 +69,10 @@ export async function undoIngest(
   }
   const { rows, touched } = await db.kysely.transaction().execute(async (transaction) => {
     await transaction.updateTable('lockstep.ingests').set({ undoing_at: new Date() }).where('id', '=', id).execute()
-    return await deleteWhere({ kysely: transaction }, load.relation, `"_xid" = '${load.xid}'::xid8`, readers)
+    const deleted = await deleteWhere({ kysely: transaction }, load.relation, `"_xid" = '${load.xid}'::xid8`, readers)
+    const before = { load: Number(id), rows: deleted.rows }
+    await recordAudit({ kysely: transaction }, options.by ?? unknownActor, { action: 'ingest.undo', subject: load.source, before })
+    return deleted
   })
   faultPoint('ingest undone: committed')
   const entities: Record<string, number | null> = {}

@@ -44,12 +44,17 @@ export async function ingestOnce(db: Database, source: SourceSpec, path: string,
   let noted = { id: '', rows: '0', already: '0' }
   const around = ({ table, columns }: IngestTarget): AroundCopy & { readonly into?: string } => {
     const note = (rows: string, already: string, from: string): string =>
-      `INSERT INTO lockstep.ingests (source, relation, path, sha256, every, again, key, rows, already, xid, actor)
-      SELECT ${[source.name, relation ?? table, resolve(path), sha256 ?? ''].map(sqlText).join(', ')}, ${options.every ?? 1}, ${again},
-        ARRAY[${key.map(sqlText).join(', ')}]::text[], ${rows}, ${already}, pg_current_xact_id(), ${sqlText(actor)} ${from}
-      RETURNING id::text, rows::text, already::text`
+      `noted AS (
+        INSERT INTO lockstep.ingests (source, relation, path, sha256, every, again, key, rows, already, xid, actor)
+        SELECT ${[source.name, relation ?? table, resolve(path), sha256 ?? ''].map(sqlText).join(', ')}, ${options.every ?? 1}, ${again},
+          ARRAY[${key.map(sqlText).join(', ')}]::text[], ${rows}, ${already}, pg_current_xact_id(), ${sqlText(actor)} ${from}
+        RETURNING *
+      ), audited AS (
+        INSERT INTO lockstep.audit_log (actor, action, subject, after)
+        SELECT actor, 'ingest', source, json_build_object('load', id, 'path', path, 'sha256', sha256, 'rows', rows, 'already', already) FROM noted
+      ) SELECT id::text, rows::text, already::text FROM noted`
     const onRows = (rows: readonly unknown[]): void => void (noted = rows[0] as typeof noted)
-    if (key.length === 0) return { after: (rows) => note(String(rows), '0', ''), onRows }
+    if (key.length === 0) return { after: (rows) => `WITH ${note(String(rows), '0', '')}`, onRows }
     return { ...keyed({ table, columns }, key, path, note), onRows }
   }
   try {
@@ -90,7 +95,7 @@ function keyed(
           SELECT DISTINCT ON (${names.join(', ')}) * FROM ${staging} ORDER BY ${names.join(', ')}, ${ordinal}
         ) s WHERE NOT EXISTS (SELECT FROM ${table} t WHERE ${same}) ORDER BY ${ordinal}
         RETURNING 1
-      ) ${note('count(*)', `${rows} - count(*)`, 'FROM added')}`,
+      ), ${note('count(*)', `${rows} - count(*)`, 'FROM added')}`,
   }
 }
 

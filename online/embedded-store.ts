@@ -16,6 +16,8 @@ const identityKey = Buffer.from('\0store', 'latin1')
 const pageBytes = 4096
 const markOffset = 24
 const mark = 0xbeef_c0de
+/** LMDB's PAGE_NOTFOUND, CORRUPTED, PANIC, VERSION_MISMATCH, INVALID, PAGE_FULL, BAD_RSLOT, BAD_TXN, BAD_VALSIZE, BAD_DBI. */
+const damages = new Set([-30_797, -30_796, -30_795, -30_794, -30_793, -30_786, -30_783, -30_782, -30_781, -30_780])
 
 /**
  * An online store in a folder of this machine (LMDB), for the embedded default. The keys of a view lie together, in the order of the entities:
@@ -147,7 +149,7 @@ function guarded<T>(directory: string, run: () => T): T {
     if (cause instanceof LockstepError) throw cause
     const known = folderFailure(directory, cause)
     if (known !== null) throw known
-    if (/MDB_(INVALID|CORRUPTED|PANIC|PAGE_|VERSION|BAD_)/.test(messageOf(cause)))
+    if (cause instanceof Error && 'code' in cause && damages.has(Number(cause.code)))
       throw damaged(directory, 'online store', messageOf(cause), cause)
     throw new LockstepError(
       'WRITE_FAILED',

@@ -1,4 +1,5 @@
 import { statfsSync } from 'node:fs'
+import { constants } from 'node:os'
 import { LockstepError, messageOf } from '../kernel/errors.ts'
 import { sqlState } from './relation.ts'
 
@@ -7,6 +8,8 @@ const LITTLE_BYTES = 20_000_000
 /** What one write of the online store may need. */
 const PAGES_BYTES = 1_000_000
 const DISK_FULL = '53100'
+const MDB_MAP_FULL = -30_792
+const systemErrors = new Map(Object.entries(constants.errno).map(([name, number]) => [number, name]))
 
 /** What the WebAssembly engine's numbers mean, as far as they are worth a name. */
 const engineErrors: Readonly<Record<number, string>> = {
@@ -43,9 +46,11 @@ export function folderFailure(directory: string, cause: unknown): LockstepError 
     case 'ENOENT':
       // so says a folder that is made in one that is read-only
       return cause instanceof Error && 'syscall' in cause && cause.syscall === 'mkdir' ? readOnly(directory, code, cause) : null
-    default:
+    case 'EIO':
       // LMDB says no more than that when it could not write all of a page
-      return /Input\/output error/.test(messageOf(cause)) && freeBytes(directory) < PAGES_BYTES ? diskFull(directory, cause) : null
+      return freeBytes(directory) < PAGES_BYTES ? diskFull(directory, cause) : null
+    default:
+      return null
   }
 }
 
@@ -104,7 +109,9 @@ function fileSystemCode(error: unknown): string {
   for (let cause = error; typeof cause === 'object' && cause !== null; cause = 'cause' in cause ? cause.cause : null) {
     if ('errno' in cause && typeof cause.errno === 'number' && !(cause instanceof Error)) return engineErrors[cause.errno] ?? ''
     if ('code' in cause && typeof cause.code === 'string' && /^E[A-Z]+$/.test(cause.code)) return cause.code
-    if ('message' in cause && /No space left on device|Disk quota exceeded|MDB_MAP_FULL/.test(String(cause.message))) return 'ENOSPC'
+    // LMDB has the number of the system's error, or one of its own
+    if ('code' in cause && typeof cause.code === 'number')
+      return cause.code === MDB_MAP_FULL ? 'ENOSPC' : (systemErrors.get(cause.code) ?? '')
   }
   return ''
 }

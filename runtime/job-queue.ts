@@ -20,6 +20,7 @@ const resultsAtOnce = 50
 const jobsAtOnce = 500
 const mostFailures = 10_000
 const foreignKeyViolation = '23503'
+const insufficientPrivilege = '42501'
 const deleteTries = 10
 const monthSeconds = 30 * 86_400
 
@@ -280,7 +281,6 @@ function codeOf(output: object | null): string | null {
   return output !== null && 'code' in output && typeof output.code === 'string' ? output.code : null
 }
 
-/** 42501: insufficient privilege. */
 function isDenied(error: unknown): boolean {
-  return /permission denied|must be owner/.test(messageOf(error))
+  return sqlState(error) === insufficientPrivilege
 }

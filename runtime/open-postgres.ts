@@ -4,7 +4,7 @@ import type { PostgresPoolClient } from 'kysely'
 import { Kysely, PostgresDialect } from 'kysely'
 import pg from 'pg'
 import { from as copyFrom } from 'pg-copy-streams'
-import { LockstepError, messageOf } from '../kernel/errors.ts'
+import { LockstepError } from '../kernel/errors.ts'
 import type { LockstepTables } from '../migrations/schema.ts'
 import { controlValues } from './control-values.ts'
 import { copyTuples } from './copy-out.ts'
@@ -185,15 +185,16 @@ export function openPostgres(url: string, options: { readonly signal?: AbortSign
       return rows[0]?.holders ?? 0
     },
     async ping() {
+      const silent = new Error(SILENT)
       let timer: NodeJS.Timeout | undefined
       const late = new Promise<never>((_, reject) => {
-        timer = setTimeout(() => reject(postgresUnavailable(target.server, new Error(SILENT))), PING_TIMEOUT_MS)
+        timer = setTimeout(() => reject(postgresUnavailable(target.server, silent)), PING_TIMEOUT_MS)
       })
       try {
         await Promise.race([withClient(streams, (client) => client.query('SELECT 1'), true), late])
       } catch (error) {
         // a new connection may have been waited for, whose own timeout is shorter
-        if (error instanceof LockstepError && messageOf(error.cause) === SILENT) sessions.cut()
+        if (error instanceof LockstepError && error.cause === silent) sessions.cut()
         throw error
       } finally {
         clearTimeout(timer)

@@ -65,6 +65,8 @@ export interface ModelHost {
   prepare(catalog: Catalog): Promise<void>
   /** Which versions of the catalog whose loads were over last cannot be loaded, and why. */
   readonly failures: readonly string[]
+  /** Why a version is known not to load; undefined: nothing is known against it. */
+  failureOf(model: string, version: number): string | undefined
   /** Lets go of versions that the catalog no longer has and of those that are out of use, each once nobody uses it. To be called now and then. */
   retire(catalog: Catalog): void
   /** Forgets the answers that are cached, of every version. */
@@ -112,6 +114,8 @@ export function createModelHost(deps: ModelHostDeps): ModelHost {
   const runners = createRunners()
   let warm: Promise<void> | null = null
   let failures: readonly string[] = []
+  /** Those that are of one version, by `name@version`. */
+  let failuresOf: ReadonlyMap<string, string> = new Map()
   let newestCatalog: Catalog | null = null
   let preparations = 0
   let closed = false
@@ -293,14 +297,17 @@ export function createModelHost(deps: ModelHostDeps): ModelHost {
     const untried = [...chosen.answering].flatMap(([name, version]) => {
       const model = catalog.models.get(name)
       const served = model === undefined ? null : (entries.get(identity(model, version))?.served ?? null)
-      return served?.tried === false ? [`The model "${name}@${version.version}" answers though its trial on made-up rows did not end.`] : []
+      const id = `${name}@${version.version}`
+      return served?.tried === false ? [[id, `The model "${id}" answers though its trial on made-up rows did not end.`] as const] : []
     })
-    failures = chosen.failed.map(({ model, version, error, instead }) => {
+    const unusable = chosen.failed.map(({ model, version, error, instead }) => {
       const message = messageOf(error)
       log.error({ model, version, instead, error: message }, 'a model does not load')
-      return `The model "${model}@${version}" cannot be used${instead === null ? '' : `, and "${model}@${instead}" answers in its stead`}: ${message}`
+      const answers = instead === null ? '' : `, and "${model}@${instead}" answers in its stead`
+      return [`${model}@${version}`, `The model "${model}@${version}" cannot be used${answers}: ${message}`] as const
     })
-    failures = [...failures, ...untried]
+    failuresOf = new Map([...untried, ...unusable])
+    failures = [...unusable, ...untried].map(([, text]) => text)
     void loadReserves(catalog)
   }
 
@@ -382,6 +389,7 @@ export function createModelHost(deps: ModelHostDeps): ModelHost {
             if (preparation !== preparations) return
             log.warn({ error: messageOf(error) }, 'the models are not all loaded')
             failures = [`The models are not all loaded: ${messageOf(error)}`]
+            failuresOf = new Map()
           })
           return
         }
@@ -393,6 +401,7 @@ export function createModelHost(deps: ModelHostDeps): ModelHost {
     get failures() {
       return failures
     },
+    failureOf: (model, version) => failuresOf.get(`${model}@${version}`),
     retire(catalog) {
       const there = new Set<string>()
       const kept = new Set<string>()

@@ -194,6 +194,25 @@ describe('the product', () => {
     expect(others).toEqual(['runtime/log-destination.ts'])
   })
 
+  it('decides by codes, and not by what errors say', () => {
+    // a test, a comparison or a search of the text of an error; servers say it in the language of their settings
+    const said = String.raw`(?:\b\w*(?:[eE]rror|cause|Cause|e|root)\??\.message|messageOf\([^()]*\))`
+    const decides = new RegExp(
+      String.raw`\.test\((?:String\()?${said}|\.exec\(${said}|${said}\)?\??\.(?:startsWith|endsWith|includes|match|search|indexOf)\(|${said} [!=]== '[^']`,
+    )
+    const deciders = product.filter(({ path }) => decides.test(readFileSync(join(rootFolder, path), 'utf8'))).map(({ path }) => path)
+    expect(deciders).toEqual([
+      // clients of PostgreSQL and Redis, whose own errors have no codes and are never translated; Redis' answers begin with their code
+      'online/redis-cluster.ts',
+      'online/redis-error.ts',
+      // the engine itself, which fails with texts of its own alone
+      'runtime/embedded-failure.ts',
+      'runtime/postgres-unavailable.ts',
+      'runtime/redis-cluster.ts',
+      'runtime/streams/redis-feed.ts',
+    ])
+  })
+
   it('imports by a computed name only the definitions that a user wrote', () => {
     expect(product.filter((file) => file.importsComputed && !file.path.startsWith('registry/')).map((file) => file.path)).toEqual([])
   })

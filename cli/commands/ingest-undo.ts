@@ -1,5 +1,6 @@
 import { LockstepError } from '../../kernel/errors.ts'
 import { undoIngest } from '../../materializer/undo-ingest.ts'
+import { actorOf, reasonOption } from '../actor.ts'
 import type { Command } from '../command.ts'
 import { counted } from '../human.ts'
 
@@ -14,7 +15,7 @@ export const ingestUndoCommand: Command = {
     'A source that is a query over the table is not known to read it: materialize its views afterwards.',
   ],
   arguments: [{ name: 'ID', help: 'The load, as "lockstep ingest list" shows it.' }],
-  options: { yes: { help: 'Do not ask.' } },
+  options: { yes: { help: 'Do not ask.' }, reason: reasonOption },
   streams: true,
   example: 'lockstep ingest undo 7',
   async run(context, input) {
@@ -24,7 +25,12 @@ export const ingestUndoCommand: Command = {
     if (!input.flag('yes') && !(await context.terminal.confirm(`Delete the rows of the load ${id}?`))) {
       throw new LockstepError('STOPPED', 'Nothing was deleted.')
     }
-    const undone = await undoIngest(db, store, catalog, id, { moment: Date.now() * 1000, waitMs, signal: context.signal })
+    const undone = await undoIngest(db, store, catalog, id, {
+      moment: Date.now() * 1000,
+      waitMs,
+      by: actorOf(input),
+      signal: context.signal,
+    })
     const views = Object.entries(undone.entities).map(([view, entities]) =>
       entities === null ? `Rebuilt ${view}.` : `Renewed ${counted(entities, 'entity', 'entities')} of ${view}.`,
     )

@@ -1,5 +1,5 @@
 import type { Consumer, ConsumerMessages, JetStreamManager, JsMsg } from '@nats-io/jetstream'
-import { AckPolicy, DeliverPolicy, jetstream, jetstreamManager } from '@nats-io/jetstream'
+import { AckPolicy, DeliverPolicy, JetStreamApiCodes, JetStreamApiError, jetstream, jetstreamManager } from '@nats-io/jetstream'
 import type { NatsConnection } from '@nats-io/transport-node'
 import { connect } from '@nats-io/transport-node'
 import { LockstepError, messageOf } from '../../kernel/errors.ts'
@@ -114,7 +114,7 @@ export function openNatsFeed(url: string, spec: NatsStreamSpec, { redeliverMs }:
       attempt(async (): Promise<FeedLag> => {
         const jsm = await manager()
         const found = await jsm.consumers.info(spec.stream, spec.group).catch((error: unknown) => {
-          if (messageOf(error) !== 'consumer not found') throw error
+          if (!(error instanceof JetStreamApiError) || error.code !== JetStreamApiCodes.ConsumerNotFound) throw error
           return null
         })
         if (found !== null) return { waiting: found.num_pending, pending: found.num_ack_pending }

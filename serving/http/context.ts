@@ -28,7 +28,7 @@ export interface AppDeps {
   readonly readCatalog: () => ReadCatalog
   /** What reads features under that catalog. @throws LockstepError `NOT_READY` */
   readonly reader: (catalog: Catalog) => FeatureReaderDeps
-  readonly models: Pick<ModelHost, 'use' | 'answering' | 'failures'>
+  readonly models: Pick<ModelHost, 'use' | 'answering' | 'failures' | 'failureOf'>
   readonly modelChanges: ModelChanges
   readonly intake: EventIntake
   readonly backfills: Backfills

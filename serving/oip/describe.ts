@@ -66,7 +66,7 @@ export interface IndexEntry {
 
 /** Why a version is known not to load; undefined: nothing is known against it. */
 export function failureOf({ models }: Pick<AppDeps, 'models'>, model: string, version: number): string | undefined {
-  return models.failures.find((text) => text.startsWith(`The model "${model}@${version}" `))
+  return models.failureOf(model, version)
 }
 
 /** Every version of every model. One is READY unless it is known not to load: those that nobody has asked for are loaded by the first who does. */

@@ -12,6 +12,7 @@ import { applyChanges } from '../../registry/apply.ts'
 import type { Catalog } from '../../registry/catalog.ts'
 import { loadCatalog } from '../../registry/catalog.ts'
 import { loadDefinitions } from '../../registry/load-definitions.ts'
+import { readAudit } from '../../runtime/audit.ts'
 import { definitionFiles } from '../registry/definition-files.ts'
 import { materializerFixture, moment, storeKinds } from './fixture.ts'
 
@@ -62,6 +63,10 @@ describe.each(storeKinds)('a load that is undone, with states in %s', (kind) => 
     expect(await states(store)).not.toEqual(before)
 
     expect(await undo(mistake)).toMatchObject({ rows: 2, source: 'bills', entities: { 'of_account@1': 2 } })
+    expect(await readAudit(db, { what: 'bills', limit: 2 })).toMatchObject([
+      { action: 'ingest.undo', subject: 'bills', before: { load: Number(mistake), rows: 2 } },
+      { actor: 'me', action: 'ingest', after: { load: Number(mistake), rows: 2, sha256: expect.any(String) as string } },
+    ])
     expect(await states(store)).toEqual(before)
     expect(await db.query('select account from lockstep_source.bills order by account')).toEqual([{ account: 'a' }, { account: 'b' }])
     await materializeView(db, store, plan, { moment })

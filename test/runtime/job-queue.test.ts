@@ -207,3 +207,17 @@ it('removes a queue to which jobs are added meanwhile', async () => {
   await Promise.all([jobs.close(), others.close()])
   await close()
 })
+
+it('says what to grant where the schema of jobs may not be made, whatever language the database speaks', async () => {
+  const { db, url, close } = await openServer()
+  await db.script(`
+    create function refuse() returns event_trigger language plpgsql as
+      $$ begin raise exception using errcode = '42501', message = 'droit refusé pour la base'; end $$;
+    create event trigger refuse on ddl_command_start execute function refuse()`)
+  await expect(openJobQueue({ postgresUrl: url })).rejects.toMatchObject({
+    code: 'CONFIG_INVALID',
+    message: expect.stringContaining('grant CREATE') as string,
+  })
+  await db.script('drop event trigger refuse')
+  await close()
+})
