@@ -8,7 +8,7 @@ import type { Database } from '../runtime/database.ts'
 import { createLifecycle } from '../runtime/lifecycle.ts'
 import type { Logger } from '../runtime/log.ts'
 import { createLogger } from '../runtime/log.ts'
-import { openDatabase } from '../runtime/open-database.ts'
+import { databaseName, openDatabase, requireMade } from '../runtime/open-database.ts'
 import type { Terminal } from './terminal.ts'
 
 /** What commands work with. Each thing is opened when it is first asked for, once, and closed with the context. */
@@ -47,8 +47,9 @@ export function createContext(config: Config, terminal: Terminal, signal: AbortS
   }
 
   async function check(): Promise<Database> {
+    requireMade(config)
     const db = await context.unmigratedDatabase()
-    await requireMigrated(db.kysely)
+    await requireMigrated(db.kysely, databaseName(config))
     return db
   }
 

@@ -11,7 +11,7 @@ export function generalHelp(commands: readonly Command[]): string {
     'Commands:',
     ...pairs(commands.map((command) => [usageOf(command), command.summary])),
     '',
-    'Options: --json, --help (of each command), --version',
+    'Options: --json, --help or -h (of each command), --version or -v',
     '',
     'Without LOCKSTEP_POSTGRES_URL and LOCKSTEP_REDIS_URL, all data are in .lockstep (LOCKSTEP_DIR).',
     'For one command: lockstep COMMAND --help',

@@ -54,13 +54,15 @@ export async function prepare(words: readonly string[]): Promise<(context: Conte
   return (context) => command.run(context, input)
 }
 
+const shortOptions: Readonly<Record<string, string>> = { '-h': '--help', '-v': '--version' }
+
 /** Help and version need nothing but the words. */
 async function printed(words: readonly string[], terminal: Terminal): Promise<boolean> {
   const named = words[0] === '--json' ? words.slice(1) : words
-  const [first = 'help'] = named
+  const first = shortOptions[named[0] ?? ''] ?? named[0] ?? 'help'
   if (first === '--version') terminal.print(readVersion())
   else if (first === 'help' || first === '--help') terminal.print(await helpFor(named.slice(1)))
-  else if (words.includes('--help')) terminal.print(await helpFor(words.filter((word) => !word.startsWith('-'))))
+  else if (words.includes('--help') || words.includes('-h')) terminal.print(await helpFor(words.filter((word) => !word.startsWith('-'))))
   else return false
   return true
 }

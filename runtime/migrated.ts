@@ -23,14 +23,16 @@ export async function migrateDatabase(kysely: Kysely<LockstepTables>): Promise<s
 /**
  * For servers and commands that need the schema as it is here.
  *
+ * @param what which database it is, for the message
  * @throws LockstepError `MIGRATIONS_PENDING`, or `SCHEMA_NEWER` where a newer Lockstep has migrated the database
  */
-export async function requireMigrated(kysely: Kysely<LockstepTables>): Promise<void> {
+export async function requireMigrated(kysely: Kysely<LockstepTables>, what = 'The database'): Promise<void> {
   await refuseNewer(kysely)
   const pending = await pendingMigrations(kysely)
   if (pending.length === 0) return
-  const names = pending.map((name) => `"${name}"`).join(', ')
-  throw new LockstepError('MIGRATIONS_PENDING', `The database lacks the migrations ${names}; run "lockstep migrate".`, {
+  const [first] = pending
+  const which = pending.length === 1 ? `the migration "${first}"` : `${pending.length} migrations, "${first}" the first of them`
+  throw new LockstepError('MIGRATIONS_PENDING', `${what} lacks ${which}; run "lockstep migrate".`, {
     details: { pending },
   })
 }

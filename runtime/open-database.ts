@@ -1,9 +1,10 @@
-import { readdirSync } from 'node:fs'
+import { existsSync, readdirSync } from 'node:fs'
 import { join } from 'node:path'
+import { LockstepError } from '../kernel/errors.ts'
 import type { Config } from './config.ts'
 import type { Database } from './database.ts'
 import { ownEmbeddedFolder } from './embedded-owner.ts'
-import { openPostgres } from './open-postgres.ts'
+import { openPostgres, parseTarget } from './open-postgres.ts'
 import { createSigning } from './signing.ts'
 import { closeFolder } from './private-folder.ts'
 
@@ -55,4 +56,24 @@ function closeToOthers(directory: string, warn: (message: string) => void = () =
     closed.push(closeFolder(directory, []))
   if (closed.includes(null)) warn(`Other users of this machine may read the folder "${directory}", and it cannot be closed to them.`)
   else if (closed.includes(true)) warn(`Other users of this machine could read the folder "${directory}"; it is closed to them now (0700).`)
+}
+
+/** Which database is meant, and why, as a sentence begins with it; without user and password. */
+export function databaseName({ postgresUrl, directory }: Pick<Config, 'postgresUrl' | 'directory'>): string {
+  if (postgresUrl !== null) return `The database at "${parseTarget(postgresUrl).server}"`
+  return `The embedded database in "${directory}" (LOCKSTEP_POSTGRES_URL is not set)`
+}
+
+/**
+ * So that who forgot the settings in a new shell does not get a second, empty registry by the way.
+ *
+ * @throws LockstepError `MIGRATIONS_PENDING` where the embedded database is meant and was never made
+ */
+export function requireMade(config: Pick<Config, 'postgresUrl' | 'directory'>): void {
+  if (config.postgresUrl !== null || existsSync(join(config.directory, 'postgres'))) return
+  throw new LockstepError(
+    'MIGRATIONS_PENDING',
+    `There is no embedded database in "${config.directory}", which is meant as LOCKSTEP_POSTGRES_URL is not set. Set LOCKSTEP_POSTGRES_URL or LOCKSTEP_DIR to what you mean, or run "lockstep migrate" to make it there.`,
+    { details: { directory: config.directory } },
+  )
 }

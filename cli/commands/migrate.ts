@@ -1,4 +1,5 @@
 import { migrateDatabase } from '../../runtime/migrated.ts'
+import { databaseName } from '../../runtime/open-database.ts'
 import type { Command } from '../command.ts'
 import { counted } from '../human.ts'
 
@@ -14,8 +15,8 @@ export const migrateCommand: Command = {
       json: { migrations },
       text:
         migrations.length === 0
-          ? 'The database is up to date.'
-          : `Ran ${counted(migrations.length, 'migration')}: ${migrations.join(', ')}.`,
+          ? `${databaseName(context.config)} is up to date.`
+          : `${databaseName(context.config)} is brought up to date by ${counted(migrations.length, 'migration')}: ${migrations.join(', ')}.`,
     }
   },
 }

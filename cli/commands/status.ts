@@ -82,7 +82,7 @@ export const statusCommand: Command = {
         ...jobStatusJson(jobs),
       },
       text: [
-        `Registry at revision ${catalog.revision}, in ${db.kind === 'pglite' ? `the embedded database in ${context.config.directory}` : 'PostgreSQL'}.`,
+        `Registry at revision ${catalog.revision}, in ${db.kind === 'pglite' ? `the embedded database in ${context.config.directory}, as LOCKSTEP_POSTGRES_URL is not set` : 'PostgreSQL'}.`,
         ...(problem === null ? [] : [`The online store does not answer: ${problem}`]),
         ...streamProblems(streams),
         ...broken.map(({ id, code, message }) => `broken: ${id}: ${code}: ${message}`),

@@ -88,8 +88,11 @@ const ownStates: Holder = async (erasing) => {
       .where('key', '=', Buffer.from(key, 'latin1'))
       .execute()
   }
+  // a view that was never in a store holds nothing, and is no part of what was removed
+  const runs = await erasing.db.kysely.selectFrom('lockstep.materialization_runs').select('view').distinct().execute()
+  const stored = new Set([...runs.map(({ view }) => view), ...erasing.online.map(({ id }) => id)])
   const note = 'if there was one: the receipt is written before the store is asked'
-  return views.map(({ view }) => ({ what: 'removed', kind: 'states', where: view, count: 1, note }))
+  return views.filter(({ view }) => stored.has(view)).map(({ view }) => ({ what: 'removed', kind: 'states', where: view, count: 1, note }))
 }
 
 const userTables: Holder = async ({ entity, values, definitions, db }) => {

@@ -1,10 +1,11 @@
+import { existsSync } from 'node:fs'
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { flightsFile } from '../examples/sample-flights.ts'
 import { definitionFiles } from '../registry/definition-files.ts'
-import type { Environment } from './run-lockstep.ts'
+import type { Ended, Environment } from './run-lockstep.ts'
 import { killAll, lockstep, must, postJson, start, whenReady } from './run-lockstep.ts'
 
 const features = `import { count, entity, featureService, featureView, last, source, t } from 'lockstep'
@@ -20,11 +21,16 @@ export const all = featureService('all', { version: 1, features: [delays] })
 
 let folder: string
 let env: Environment
+let before: Ended
+let madeBefore: boolean
+let migrated: string
 
 beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), 'lockstep-embedded-'))
   env = { LOCKSTEP_DIR: join(folder, 'data') }
-  await must(env, 'migrate')
+  before = await lockstep(env, 'status')
+  madeBefore = existsSync(join(folder, 'data'))
+  migrated = (await lockstep(env, 'migrate')).out
   await must(env, 'apply', join(definitionFiles({ 'features.ts': features }), 'features.ts'))
 }, 60_000)
 
@@ -34,6 +40,12 @@ afterAll(async () => {
 })
 
 describe('with nothing configured', { timeout: 60_000 }, () => {
+  it('a command says which database is meant, and "migrate" alone makes it', () => {
+    expect(before.err).toMatch(/^error MIGRATIONS_PENDING: There is no embedded database in ".*data", .* LOCKSTEP_POSTGRES_URL is not set/)
+    expect([before.code, madeBefore]).toEqual([1, false])
+    expect(migrated).toMatch(/^The embedded database in ".*data" \(LOCKSTEP_POSTGRES_URL is not set\) is brought up/)
+  })
+
   it('a load that is stopped by Ctrl-C exits with 130 and leaves nothing behind', async () => {
     const running = start(env, 'ingest', 'flights', flightsFile)
     await running.until(/Ingesting flights-3m\.parquet .* rows/)

@@ -34,13 +34,14 @@ const files = definitionFiles({
   export const ofAccount2 = featureView('of_account', { version: 2, entity: account, source: orders, online: true, features: { rows: count('1h') } })
   export const ofMerchant = featureView('of_merchant', { version: 1, entity: merchant, source: orders, online: true, features })
   export const ofBoth = featureView('of_pair', { version: 1, entity: both, source: orders, online: true, features })
+  export const ofNobody = featureView('of_nobody', { version: 1, entity: account, source: orders, online: false, features })
   export const ofWorld = featureView('of_world', { version: 1, entity: world, source: orders, online: true, features })
   `,
 })
 
 const fixture = materializerFixture()
 let catalog: Catalog
-const plans = (): ViewPlan[] => [...catalog.views.values()]
+const plans = (): ViewPlan[] => [...catalog.views.values()].filter(({ id }) => catalog.online.has(id))
 const view = (id: string): ViewPlan => catalog.view(id)
 
 beforeAll(async () => {
@@ -145,6 +146,7 @@ describe.each(storeKinds)('erasing an entity, its states in a store of kind %s',
         expect.objectContaining({ what: 'renewed', where: 'of_world@1', count: 1 }),
       ]),
     )
+    expect(receipt.parts.map(({ where }) => where)).not.toContain('of_nobody@1')
     expect(await finish(store)).toBe(0)
     expect([...(await bodies(store, view('of_account@1'))).keys()]).toEqual(['b\0', 'c\0'])
     expect(await db.query('select from lockstep_source.orders where account = $1', ['a'])).toEqual([])
