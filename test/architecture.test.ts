@@ -196,7 +196,7 @@ describe('the product', () => {
 
   it('decides by codes, and not by what errors say', () => {
     // a test, a comparison or a search of the text of an error; servers say it in the language of their settings
-    const said = String.raw`(?:\b\w*(?:[eE]rror|cause|Cause|e|root)\??\.message|messageOf\([^()]*\))`
+    const said = String.raw`(?:\b(?:\w*[eE]rror|\w*[cC]ause|e|root)\??\.message|messageOf\([^()]*\))`
     const decides = new RegExp(
       String.raw`\.test\((?:String\()?${said}|\.exec\(${said}|${said}\)?\??\.(?:startsWith|endsWith|includes|match|search|indexOf)\(|${said} [!=]== '[^']`,
     )
