@@ -26,7 +26,8 @@ export async function keyRanges(db: Database, plan: ViewPlan, count: number | nu
   const pieces = Math.min(mostRanges, count ?? Math.max(1, Math.ceil(rows / rowsPerRange)))
   if (key.length === 0 || pieces === 1) return [{ from: null, to: null }]
   const share = Math.max(leastSampled, pieces * sampledPerRange) / Math.max(1, rows)
-  const found = await db.query<Record<string, string>>(keyBoundsSelect({ table, key, ...timesOf(plan) }, pieces, share))
+  const select = keyBoundsSelect({ table, key, ...timesOf(plan) }, pieces, share)
+  const found = await db.snapshot((snapshot) => snapshot.query<Record<string, string>>(select)) // a query of the user's only reads
   const bounds = found.map((row) => key.map((_, i) => row[`t${i}`] ?? ''))
   const apart = bounds.filter((bound, i) => i === 0 || JSON.stringify(bound) !== JSON.stringify(bounds[i - 1]))
   return [null, ...apart].map((from, i) => ({ from, to: apart[i] ?? null }))

@@ -24,17 +24,20 @@ export async function sampleSpine(
   if (!(fraction > 0 && fraction <= 1))
     throw new LockstepError('USAGE', `A sample of "${fraction}" of the rows is no share; give a number above 0, 1 at most.`)
   if (!Number.isSafeInteger(seed)) throw new LockstepError('USAGE', `The seed "${seed}" is not a whole number; give one.`)
+  if (fraction === 1) return
   const ordinal = sqlIdentifier(ordinalColumn)
   const hash = (text: string): string => `sha256(convert_to('${seed}:' || ${text}, 'UTF8'))`
   const row = `ROW(${columns.map(({ name }) => `t.${sqlIdentifier(name)}`).join(', ')})::text`
   // rows that are the same are told apart by how many of them came before, as else all of them were in it or none
-  const again = 'row_number() OVER (PARTITION BY r.h)'
   const hashed =
     by === 'row'
-      ? `SELECT r.n, ${hash(`encode(r.h, 'hex') || ${again}`)} AS h FROM (SELECT t.${ordinal} AS n, ${hash(row)} AS h FROM ${table} t) r`
+      ? `SELECT r.n, CASE WHEN r.again = 1 THEN r.h ELSE ${hash(`encode(r.h, 'hex') || r.again`)} END AS h FROM (
+          SELECT d.n, d.h, row_number() OVER (PARTITION BY d.h) AS again FROM (SELECT t.${ordinal} AS n, ${hash(row)} AS h FROM ${table} t) d
+        ) r`
       : `SELECT t.${ordinal} AS n, ${hash(`t.${ordinal}`)} AS h FROM ${table} t`
-  const taken = `('x' || substr(encode(c.h, 'hex'), 1, 13))::bit(52)::int8 < ${Math.round(fraction * 2 ** 52)}`
-  const left = `DELETE FROM ${table} s USING (${hashed}) c WHERE c.n = s.${ordinal} AND NOT ${taken}`
+  // the first 52 bits decide
+  const bound = Math.round(fraction * 2 ** 52)
+  const left = `DELETE FROM ${table} s USING (${hashed}) c WHERE c.n = s.${ordinal} AND c.h >= '\\x${bound.toString(16).padStart(13, '0')}0'::bytea`
   await db.query(left, [], { signal })
   await db.query(
     `UPDATE ${table} s SET ${ordinal} = n.number FROM (SELECT t.${ordinal} AS was, row_number() OVER (ORDER BY t.${ordinal}) AS number FROM ${table} t) n WHERE s.${ordinal} = n.was`,

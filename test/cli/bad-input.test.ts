@@ -97,6 +97,17 @@ describe('data that do not fit', () => {
     expect((await must(env, 'materialize')).views).toMatchObject([{ view: 'delays@1', rows: 2, entities: 2 }])
   }, 30_000)
 
+  it('are not loaded twice by mistake, and a load can be undone', async () => {
+    expect(await failure(['ingest', 'landings', inFolder('rows.csv')])).toMatchObject({
+      code: 'ALREADY_INGESTED',
+      message: expect.stringContaining('(load 1, 2 rows)'),
+    })
+    expect(await must(env, 'ingest', 'landings', inFolder('rows.csv'), '--again')).toMatchObject({ id: '2', rows: 2 })
+    const undone = await lockstep(env, 'ingest', 'undo', '2', '--yes')
+    expect(undone.out).toBe('Deleted 2 rows of "landings".\nRenewed 2 entities of delays@1.\n')
+    expect((await lockstep(env, 'ingest', 'list')).out).toMatch(/^ *2 +landings +2 .* undone .*rows\.csv\n *1 +landings +2 .* loaded /m)
+  }, 30_000)
+
   it('are not erased without --yes where there is nobody to ask', async () => {
     const { code, err } = await lockstep(env, 'erase', 'airport', 'ORD')
     expect([code, err]).toEqual([2, expect.stringMatching(/Erase airport ORD for good\?.*--yes/)])
