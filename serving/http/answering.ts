@@ -105,7 +105,8 @@ export function createAnswering(
       else outgoing.write(body)
       afterBody(incoming, () => outgoing.end())
       // whatever it goes on sending is for nothing, and keeps no other request out
-      leaveEarly(outgoing, deps.gateway.admission)
+      leaveEarly(outgoing, deps.gateway.admission.leave)
+      if (call.leaveKey !== undefined) leaveEarly(outgoing, call.leaveKey)
     }
     // what the connection has not taken at once waits for its client to read
     if (outgoing.socket !== null && outgoing.socket.writableLength > 0) {

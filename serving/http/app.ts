@@ -105,6 +105,7 @@ export function createApp(deps: AppDeps): Listener {
       params: noParams,
       principal: null,
       scopes: null,
+      leaveKey: undefined,
       idempotent: undefined,
       deadline: undefined,
       takeRows: undefined,

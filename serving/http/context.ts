@@ -76,6 +76,8 @@ export interface Call {
   scopes: readonly Scope[] | null
   /** What tells the request apart, where the client has marked it; else undefined. */
   idempotent: string | undefined
+  /** Gives back its place among those of the key; undefined: it has none. */
+  leaveKey: (() => void) | undefined
   /** undefined: it may take as long as it does. */
   deadline: RequestDeadline | undefined
   /** undefined: the key has no limit of rows. @throws LockstepError `RATE_LIMITED` */

@@ -19,7 +19,10 @@ import type { Route } from './route.ts'
 export function passGateway(call: Call, route: Route, deps: AppDeps): RouteAnswer | Promise<RouteAnswer> {
   if (route.scope === null) return route.handle(call, deps)
   const principal = authorize(call, route.scope, deps)
-  if (principal !== null) call.outgoing.on('close', deps.gateway.places.take(principal.id))
+  if (principal !== null) {
+    call.leaveKey = deps.gateway.places.take(principal.id)
+    call.outgoing.on('close', call.leaveKey)
+  }
   if (principal === null || (principal.requestsPerSecond === null && principal.rowsPerSecond === null)) return handled(call, route, deps)
   return takeRequest(call, route.scope, principal, deps.gateway).then(() => {
     const made = handled(call, route, deps)
