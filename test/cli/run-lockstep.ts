@@ -113,7 +113,7 @@ export async function postJson(url: string, body: unknown): Promise<{ readonly s
 
 /** Waits until a server says that it is ready. */
 export async function whenReady(url: string): Promise<void> {
-  for (const deadline = Date.now() + 10_000; ; await new Promise((resolve) => setTimeout(resolve, 50))) {
+  for (const deadline = Date.now() + 60_000; ; await new Promise((resolve) => setTimeout(resolve, 50))) {
     const response = await fetch(`${url}/readyz`)
     if (response.ok) return
     if (Date.now() > deadline) throw new Error(`not ready: ${await response.text()}`)

@@ -77,9 +77,9 @@ async function must<T>(...words: readonly string[]): Promise<T> {
 }
 
 async function fails(...words: readonly string[]): Promise<string> {
-  const { exitCode, err } = await commands.lockstep(...words)
+  const { exitCode, out, err } = await commands.lockstep(...words)
   expect(exitCode, `of lockstep ${words.join(' ')}`).toBe(1)
-  return err
+  return `${out}${err}`
 }
 
 const client = () => createClient<typeof definitions>({ url })
@@ -108,7 +108,7 @@ describe('a newcomer with a table of their own', { timeout: 120_000 }, () => {
     const { exitCode, out } = await commands.lockstep('plan', features)
     expect(exitCode).toBe(0)
     const statements = [...out.matchAll(/alter table [^;]+;|create index [^;]+;/g)].map(([statement]) => statement)
-    expect(statements.length).toBeGreaterThanOrEqual(1)
+    expect(statements.length).toBeGreaterThanOrEqual(3)
     for (const statement of statements) await db.query(statement)
     await must('apply', features)
   })
@@ -182,5 +182,21 @@ describe('a newcomer with a table of their own', { timeout: 120_000 }, () => {
     await db.query(`delete from transactions where user_id = ${erased}`)
     await must('erase', 'user', String(erased), '--yes')
     await until(async () => (await read(erased))?.statuses.txCount === 'NOT_FOUND')
+  })
+
+  it('retires the first version once nothing needs it, and keeps the second', async () => {
+    expect(await fails('prune', 'fraud_features@1', 'tx_context@1', 'user_spending@1')).toContain('model "fraud" version 1 needs it')
+    await must('model', 'promote', 'fraud@2')
+    await must('model', 'delete', 'fraud@1')
+    await must('prune', 'fraud_features@1', 'tx_context@1', 'user_spending@1')
+    const refusal = () =>
+      read(newcomer).then(
+        () => '',
+        (error: Error) => error.message,
+      )
+    await until(async () => (await refusal()).includes('fraud_features@1'))
+    await until(async () => (await bareRead()).service === 'fraud_features@2')
+    const { version } = await client().predict('fraud', [{ user_id: newcomer, amount: 10 }])
+    expect(version).toBe(2)
   })
 })
