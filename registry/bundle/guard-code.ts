@@ -27,8 +27,9 @@ interface Edit {
  */
 export function guardCode(code: string): string {
   const edits: Edit[] = []
+  const patterns: string[] = []
   const prefix = '('
-  visit(parseModule('transform.js', `${prefix}${code}\n)`), edits)
+  visit(parseModule('transform.js', `${prefix}${code}\n)`), edits, patterns)
   let text = ''
   let at = 0
   for (const edit of edits.toSorted((a, b) => a.at - b.at)) {
@@ -36,10 +37,11 @@ export function guardCode(code: string): string {
     at = edit.to - prefix.length
   }
   // a function of its own, so that each transform has a count of its own
-  return `(()=>{let __lockstepSteps=0;return (${text}${code.slice(at)}\n)})()`
+  return `(()=>{let __lockstepSteps=0;const __lockstepPatterns=[${patterns.join()}];return (${text}${code.slice(at)}\n)})()`
 }
 
-function visit(node: Node, edits: Edit[]): void {
+/** @param patterns those that are made once, as they keep nothing between calls */
+function visit(node: Node, edits: Edit[], patterns: string[]): void {
   const insert = (at: number, text: string): void => void edits.push({ at, to: at, text })
   switch (node.type) {
     case 'ForStatement':
@@ -66,7 +68,9 @@ function visit(node: Node, edits: Edit[]): void {
     case 'Literal':
       if ('regex' in node && !isLinear(node.regex)) {
         const { pattern, flags } = node.regex
-        edits.push({ at: node.start, to: node.end, text: `new __lockstepRegExp(${JSON.stringify(pattern)},${JSON.stringify(flags)})` })
+        const made = `new __lockstepRegExp(${JSON.stringify(pattern)},${JSON.stringify(flags)})`
+        const text = /[gy]/.test(flags) ? made : `__lockstepPatterns[${patterns.push(made) - 1}]`
+        edits.push({ at: node.start, to: node.end, text })
       }
       break
     case 'CallExpression': {
@@ -79,7 +83,7 @@ function visit(node: Node, edits: Edit[]): void {
     }
     default:
   }
-  for (const child of children(node)) visit(child.node, edits)
+  for (const child of children(node)) visit(child.node, edits, patterns)
 }
 
 function isLinear({ pattern, flags }: { readonly pattern: string; readonly flags: string }): boolean {
