@@ -24,8 +24,8 @@ export async function startServer(
   const { database, store, opened } = watched(await dependencies(context))
   const metrics = createMetricsRegistry()
   // one process tells it for all
-  if (choices.lead !== false)
-    registerFreshness(metrics, createFreshnessReader({ database: () => opened.database, store: () => opened.store }))
+  const freshness = choices.lead === false ? null : createFreshnessReader({ database: () => opened.database, store: () => opened.store })
+  if (freshness !== null) registerFreshness(metrics, freshness)
   const server = createServer({
     config,
     database,
@@ -35,6 +35,9 @@ export async function startServer(
     log,
     metrics,
     clock: () => Date.now() * 1000,
+    ...(freshness === null
+      ? {}
+      : { upkeep: { lateViews: async () => (await freshness())?.views.flatMap(({ late }) => late ?? []) ?? [] } }),
     ...choices,
   })
   context.add('server', () => server.close())

@@ -9,6 +9,7 @@ import type { Database } from '../runtime/database.ts'
 import { isEmbedded } from '../runtime/database.ts'
 import type { JobQueue } from '../runtime/job-queue.ts'
 import { openEmbeddedJobQueue, openJobQueue } from '../runtime/job-queue.ts'
+import { workerUrl } from '../runtime/worker-sessions.ts'
 import type { Context } from './context.ts'
 
 /** What a process needs that takes jobs of exports. */
@@ -37,10 +38,12 @@ export async function exportTools(context: Context): Promise<ExportTools> {
   return toolsOf(await context.database(), jobs)
 }
 
-/** Of an embedded database, for its one process. */
-export async function workerTools(context: Context): Promise<WorkerTools> {
+/** Of an embedded database, for its one process. @param keepsViews whether others are to see that this process keeps the online views current */
+export async function workerTools(context: Context, keepsViews = false): Promise<WorkerTools> {
+  const { config } = context
   const [db, store] = [await context.database(), await context.store()]
-  const jobs = isEmbedded(db) ? await openEmbeddedJobQueue(db) : await openJobQueue(context.config)
+  const postgresUrl = keepsViews && config.postgresUrl !== null ? workerUrl(config.postgresUrl) : config.postgresUrl
+  const jobs = isEmbedded(db) ? await openEmbeddedJobQueue(db) : await openJobQueue({ postgresUrl })
   context.add('jobs', () => jobs.close())
   const tools = toolsOf(db, jobs)
   const replayMs = context.config.replaySeconds * 1000

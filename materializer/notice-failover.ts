@@ -5,6 +5,7 @@ import type { Marker } from '../online/marker.ts'
 import { removeMarker, tryMarkers, writeMarker } from '../online/marker.ts'
 import type { OnlineStore } from '../online/store.ts'
 import type { Database } from '../runtime/database.ts'
+import { sharedNowMs } from '../runtime/database-clock.ts'
 import { failBackfills } from './backfills.ts'
 import { reopenErasures } from './erase/reopen-erasures.ts'
 
@@ -69,7 +70,7 @@ async function noticeEmptied(db: Database, { parts, ...store }: OnlineStore): Pr
 }
 
 async function setBack(db: Database, store: OnlineStore, identity: string, options: FailoverOptions): Promise<DefinitionId[]> {
-  const horizon = new Date(options.nowMs - (options.replayMs ?? defaultReplayMs))
+  const horizon = new Date((await sharedNowMs(db, options.nowMs)) - (options.replayMs ?? defaultReplayMs))
   const done: DefinitionId[] = []
   await failBackfills(db, identity, {
     code: 'STORE_MISMATCH',

@@ -4,6 +4,7 @@ import type { DefinitionId } from '../kernel/view-spec.ts'
 import { tryMarkers } from '../online/marker.ts'
 import type { OnlineStore } from '../online/store.ts'
 import type { Database } from '../runtime/database.ts'
+import { sharedNowMs } from '../runtime/database-clock.ts'
 import { stableInt32 } from '../runtime/stable-id.ts'
 import { defaultReplayMs } from './notice-failover.ts'
 
@@ -37,6 +38,7 @@ export interface PruneOptions {
  */
 export async function pruneRuns(db: Database, store: OnlineStore, options: PruneOptions): Promise<number> {
   const identity = await store.identity()
+  const nowMs = await sharedNowMs(db, options.nowMs)
   const runs = 'lockstep.materialization_runs'
   const recorded = await db.kysely.selectFrom(runs).select('view').distinct().where('store', '=', identity).execute()
   const views = recorded.map(({ view }) => view as DefinitionId)
@@ -50,12 +52,12 @@ export async function pruneRuns(db: Database, store: OnlineStore, options: Prune
       transaction,
     )
     if (rows[0]?.first !== true) return 0
-    const now = new Date(options.nowMs)
+    const now = new Date(nowMs)
     await sql`
       delete from lockstep.backfills b
-      where store = ${identity} and finished_at < ${new Date(options.nowMs - backfillsMs)}
+      where store = ${identity} and finished_at < ${new Date(nowMs - backfillsMs)}
         and id < (select max(id) from lockstep.backfills o where o.view = b.view and o.store = b.store)`.execute(transaction)
-    const horizon = new Date(options.nowMs - Math.max(defaultReplayMs, options.replayMs ?? defaultReplayMs))
+    const horizon = new Date(nowMs - Math.max(defaultReplayMs, options.replayMs ?? defaultReplayMs))
     let pruned = 0
     for (const { view, origin } of begun) {
       const { numAffectedRows = 0n } = await sql`
@@ -75,7 +77,7 @@ export async function pruneRuns(db: Database, store: OnlineStore, options: Prune
         )
         delete from lockstep.materialization_runs r using ranked
         where r.id = ranked.id and r.id <> ${origin}
-          and case when ranked.finished_at is null then ranked.started_at < ${new Date(options.nowMs - unfinishedMs)}
+          and case when ranked.finished_at is null then ranked.started_at < ${new Date(nowMs - unfinishedMs)}
               else ranked.finished_at < ${horizon} and not coalesce(ahead, false) and newest > 1 and newest_before > 1 and latest > 1 and furthest > 1
                 and not (by_cursor and cursor_furthest = 1) and not (ranked.read_all and whole = 1) end
           and not exists (select from lockstep.backfills b where b.store = ${identity} and b.view = ${view} and (b.run = r.id or b.origin = r.id))`.execute(

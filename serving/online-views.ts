@@ -40,7 +40,7 @@ export function createOnlineViews(
 ): OnlineViews {
   let warnings: readonly string[] = []
   let complete: ReadonlySet<DefinitionId> | null = null
-  let failure: string | null = 'The views in the online store were not looked at yet.'
+  let failure: string | null = null
   /** Those that the store held, by the fingerprints of their definitions. */
   let held: ReadonlyMap<DefinitionId, string> = new Map()
 

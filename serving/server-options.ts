@@ -69,6 +69,8 @@ export interface ServerOptions {
   /** How long a client may take to send the head of a request (over gRPC: to begin its first call), and all of it. Default 10,000 and 60,000. */
   readonly headMs?: number
   readonly requestMs?: number
+  /** Tells which views are further behind than they declare, and how long no worker may be seen before that is told. Default: nothing of views, and 10,000. */
+  readonly upkeep?: { readonly lateViews?: () => Promise<readonly string[]>; readonly graceMs?: number }
   /** How long a request waits for a backfill of which no chunk is done. Default 60,000. */
   readonly idleBackfillMs?: number
 }

@@ -5,6 +5,7 @@ import { LockstepError, messageOf } from '../kernel/errors.ts'
 import { explainView } from '../offline/explain-view.ts'
 import { readHistory } from '../offline/history.ts'
 import { writtenKeys } from '../offline/written-keys.ts'
+import { isDamaged } from '../kernel/stored-state.ts'
 import type { ViewPlan } from '../kernel/view-plan.ts'
 import type { OnlineStore } from '../online/store.ts'
 import { createMarkerOwner } from '../online/marker-owner.ts'
@@ -22,6 +23,8 @@ import { openTlsPair } from '../runtime/tls-pair.ts'
 import { byPlan } from './by-plan.ts'
 import { within } from './deadline.ts'
 import { drainOf } from './drain.ts'
+import type { Finding } from './readiness.ts'
+import { about, readinessOf } from './readiness.ts'
 import { createRecentStates } from './recent-states.ts'
 import { createDependency } from './dependency.ts'
 import { createGateway } from './gateway/gateway.ts'
@@ -51,6 +54,7 @@ import { repeat } from './repeat.ts'
 import type { LockstepServer, ServerOptions } from './server-options.ts'
 import { requireKeys } from './gateway/require-keys.ts'
 import { createTransformWatch } from './transform-watch.ts'
+import { createUpkeepWatch } from './upkeep-watch.ts'
 import type { Readiness, Whole } from './whole.ts'
 
 /** Each read of the history takes two connections of the database while it runs. */
@@ -66,6 +70,10 @@ const logCloseMs = 2000
 const dropOldMs = 3_600_000
 const dropAgainMs = 60_000
 const parityMs = 60_000
+/** How often it is looked whether the online views are kept current. */
+const upkeepMs = 5_000
+/** Damaged states are logged no more often. */
+const damageToldMs = 10_000
 /** How long folding what was pushed may take then: the next run of a view does what is left. */
 const foldsCloseMs = 1500
 
@@ -95,6 +103,7 @@ export function createServer(options: ServerOptions): LockstepServer {
   const views = createOnlineViews(metrics.onlineViews, log, late, () => options.defaultAsOf ?? options.clock())
   const readCatalogOf = createReadCatalogs(() => views.complete)
   const owner = createMarkerOwner(needDatabase)
+  const upkeep = createUpkeepWatch(log, options.upkeep ?? {})
   const gateway = createGateway(options.config, { log, registry: options.metrics })
   const limitHistory = createLimit(historyLimit)
   const drained = new AbortController()
@@ -132,6 +141,7 @@ export function createServer(options: ServerOptions): LockstepServer {
     },
   )
   let dropDelayMs = dropAgainMs
+  let damageToldAt = Number.NEGATIVE_INFINITY
   const house = createHouse({ database: needDatabase, auditRetentionDays: options.config.auditRetentionDays ?? 365, log })
 
   const { parityPerMinute = 0 } = options.config
@@ -169,7 +179,7 @@ export function createServer(options: ServerOptions): LockstepServer {
       views,
       recent,
       late,
-      onStoreError: metrics.onlineError,
+      onStoreError: noteStoreError,
       onRead: metrics.read,
       isOnline: (view) => online.has(view),
       history: (requests, onSeen) => ofHistory((db) => readHistory(db, requests, { signal: drained.signal, onSeen })),
@@ -224,6 +234,13 @@ export function createServer(options: ServerOptions): LockstepServer {
     })
   }
 
+  function noteStoreError(error: unknown): void {
+    metrics.onlineError(error)
+    if (!isDamaged(error) || performance.now() - damageToldAt < damageToldMs) return
+    damageToldAt = performance.now()
+    log.error({ error: error.message }, 'a state in the online store is damaged: the history answers in its place')
+  }
+
   function needStore(): OnlineStore {
     if (store.value !== null && store.failure === null) return store.value
     if (store.value?.kind === 'redis') throw new LockstepError('REDIS_UNAVAILABLE', store.failure ?? 'It is closed.')
@@ -251,21 +268,28 @@ export function createServer(options: ServerOptions): LockstepServer {
   }
 
   function readiness(): Readiness {
-    const reasons: string[] = []
-    const warnings = [...models.failures, ...views.warnings, ...transforms.warnings, ...(tls?.warnings() ?? [])]
-    const storeNeeded = (options.whenUnavailable ?? 'error') === 'error' ? reasons : warnings
-    if (closing) reasons.push('The server is shutting down.')
+    const reasons: Finding[] = []
+    const warnings = [
+      ...about('models', models.failures),
+      ...about('views', views.warnings),
+      ...about('workers', upkeep.warnings),
+      ...about('transforms', transforms.warnings),
+      ...about('certificate', tls?.warnings() ?? []),
+    ]
     // where something else is given, it is ready without the store
-    if (store.failure !== null) storeNeeded.push(store.failure)
-    else if (catalog.loaded !== null && views.failure !== null) storeNeeded.push(views.failure)
-    const registry = database.failure ?? catalog.failure
-    if (!gateway.keys.known && registry === null) reasons.push('The API keys are not loaded yet.')
-    if (catalog.loaded === null) reasons.push(registry ?? 'The registry is not loaded yet.')
-    else if (registry !== null) warnings.push(registry)
+    const storeNeeded = (options.whenUnavailable ?? 'error') === 'error' ? reasons : warnings
+    if (closing) reasons.push({ part: 'server', text: 'The server is shutting down.' })
+    if (store.failure !== null) storeNeeded.push({ part: 'online store', text: store.failure })
+    else if (catalog.loaded !== null && views.failure !== null) storeNeeded.push({ part: 'views', text: views.failure })
+    const registry = about('database', database.failure === null ? [] : [database.failure])
+    if (registry.length === 0 && catalog.failure !== null) registry.push({ part: 'registry', text: catalog.failure })
+    if (!gateway.keys.known && registry.length === 0) reasons.push({ part: 'keys', text: 'The API keys are not loaded yet.' })
+    if (catalog.loaded !== null) warnings.push(...registry)
+    else reasons.push(...(registry.length > 0 ? registry : about('registry', ['The registry is not loaded yet.'])))
     // until then it is not known which version a bare name means
     if (views.complete === null && catalog.loaded !== null && store.value !== null && store.failure === null)
-      reasons.push('The online store has not said yet which views it holds.')
-    return { ready: reasons.length === 0, reasons, warnings }
+      reasons.push({ part: 'views', text: 'The online store has not said yet which views it holds.' })
+    return readinessOf(reasons, warnings)
   }
 
   async function watchDatabase(): Promise<void> {
@@ -315,7 +339,11 @@ export function createServer(options: ServerOptions): LockstepServer {
   async function checkViews(): Promise<void> {
     if (store.value !== null && store.failure === null && catalog.loaded !== null)
       await views.check({ ...store.value, owner }, catalog.loaded)
-    noteReady()
+  }
+
+  async function checkUpkeep(): Promise<void> {
+    if (database.value !== null && database.failure === null && store.value !== null && catalog.loaded !== null)
+      await upkeep.check(database.value, store.value, catalog.loaded)
   }
 
   async function shutDown(): Promise<void> {
@@ -375,6 +403,10 @@ export function createServer(options: ServerOptions): LockstepServer {
     return (readiness().ready ? pollMs : Math.min(pollMs, 500)) * (0.75 + Math.random() / 2)
   }
 
+  function upkeepDelayMs(): number {
+    return Math.min(catalog.loaded === null ? 500 : upkeepMs, 2 * pollMs) * (0.75 + Math.random() / 2)
+  }
+
   /** Where a change is not told of, a revoked key is refused within about a second all the same. */
   function keysDelayMs(): number {
     return Math.min(pollMs, 1000) * (0.5 + Math.random() / 2)
@@ -386,7 +418,12 @@ export function createServer(options: ServerOptions): LockstepServer {
   }
 
   function watch(): void {
-    loops.push(repeat(watchDatabase, delayMs), repeat(watchStore, delayMs), repeat(watchKeys, keysDelayMs))
+    loops.push(
+      repeat(watchDatabase, delayMs),
+      repeat(watchStore, delayMs),
+      repeat(watchKeys, keysDelayMs),
+      repeat(checkUpkeep, upkeepDelayMs),
+    )
     if (options.lead !== false)
       loops.push(
         repeat(dropOldLog, () => dropDelayMs),

@@ -10,6 +10,8 @@ import type { ViewFreshness } from '../../materializer/view-freshness.ts'
 import type { OnlineStore } from '../../online/store.ts'
 import { streamStatus } from '../../materializer/streams/stream-status.ts'
 import { createMarkerOwner } from '../../online/marker-owner.ts'
+import { isEmbedded } from '../../runtime/database.ts'
+import { hasWorker, noWorker } from '../../runtime/worker-sessions.ts'
 import { lacksOf } from '../../online/whole-view.ts'
 import type { Command } from '../command.ts'
 import type { Context } from '../context.ts'
@@ -36,6 +38,8 @@ export const statusCommand: Command = {
     const setAside = freshness.flatMap(setAsideLines)
     const served = [...catalog.online].flatMap((id) => catalog.views.get(id) ?? [])
     const notReady = store === null ? [] : await lacksOf({ ...store, owner: createMarkerOwner(() => db) }, served)
+    // what is embedded is kept by the process that serves it
+    const worker = isEmbedded(db) || context.config.redisUrl === null ? null : await hasWorker(db)
     const removing = identity === null ? [] : await pendingRemovals(db, identity)
     const erasing = await pendingErasures(db)
     const runs = (await materializationStatus(db, Date.now())).filter((run) => identity === null || run.store === identity)
@@ -76,6 +80,7 @@ export const statusCommand: Command = {
         models,
         datasets,
         notReady,
+        worker,
         removing,
         erasing,
         broken,
@@ -86,6 +91,7 @@ export const statusCommand: Command = {
         ...(problem === null ? [] : [`The online store does not answer: ${problem}`]),
         ...streamProblems(streams),
         ...broken.map(({ id, code, message }) => `broken: ${id}: ${code}: ${message}`),
+        ...(worker === false && served.length > 0 ? [`no worker: ${noWorker}`] : []),
         ...notReady.map(({ problem: lack }) => `not ready: ${lack}`),
         ...removing.map(
           ({ view, removed }) =>

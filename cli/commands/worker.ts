@@ -43,7 +43,7 @@ export const workerCommand: Command = {
     if (config.postgresUrl === null) throw embedded()
     const registry = createMetricsRegistry()
     const metrics = createJobMetrics(registry)
-    const opened = only === 'exports' ? null : await workerTools(context)
+    const opened = only === 'exports' ? null : await workerTools(context, true)
     const tools = opened === null ? null : { ...opened, store: watchedStore(opened.store, createOnlineErrorMetric(registry)) }
     if (tools !== null) registerFreshness(registry, createFreshnessReader({ database: () => tools.db, store: () => tools.store }))
     const views = tools === null ? null : viewsWork(tools, log, metrics)

@@ -1,5 +1,6 @@
 import type { OnlineStore } from '../../online/store.ts'
 import type { Database } from '../../runtime/database.ts'
+import { sharedNowMs } from '../../runtime/database-clock.ts'
 import { defaultReplayMs, noticeFailover } from '../notice-failover.ts'
 
 /**
@@ -12,7 +13,7 @@ export async function forgetErased(
   { replayMs = defaultReplayMs, nowMs }: { readonly replayMs?: number | undefined; readonly nowMs: number },
 ): Promise<void> {
   const table = 'lockstep.erasure_states'
-  const until = new Date(nowMs - replayMs)
+  const until = new Date((await sharedNowMs(db, nowMs)) - replayMs)
   const found = await db.kysely.selectFrom(table).select('erasure').where('done_at', '<=', until).limit(1).executeTakeFirst()
   if (found === undefined) return
   await noticeFailover(db, store, { replayMs, nowMs })

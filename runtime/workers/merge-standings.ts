@@ -9,11 +9,19 @@ import type { Standing } from './messages.ts'
  */
 export function mergeStandings(standings: readonly (Standing | null)[], wanted: number): Standing {
   const known = standings.filter((standing) => standing !== null)
-  const reasons = [...new Set(known.flatMap((standing) => standing.reasons))]
-  const warnings = [...new Set(known.flatMap((standing) => standing.warnings))]
+  const all = (of: (standing: Standing) => readonly string[]): string[] => [...new Set(known.flatMap(of))]
+  const merged = {
+    reasons: all(({ reasons }) => reasons),
+    warnings: all(({ warnings }) => warnings),
+    failing: all(({ failing }) => failing),
+    degraded: all(({ degraded }) => degraded),
+  }
+  const { reasons, warnings } = merged
   if (known.length === 0) reasons.push('No worker answers.')
   if (known.length < standings.length) warnings.push(`${standings.length - known.length} of ${wanted} workers do not answer in time.`)
   if (standings.length < wanted)
     warnings.push(`${wanted - standings.length} of ${wanted} workers are not there yet, or are being replaced.`)
-  return { ready: reasons.length === 0 && known.every(({ ready }) => ready), reasons, warnings }
+  if (known.length === 0) merged.failing.push('processes')
+  else if (known.length < wanted) merged.degraded.push('processes')
+  return { ready: reasons.length === 0 && known.every(({ ready }) => ready), ...merged }
 }

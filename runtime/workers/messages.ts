@@ -27,6 +27,9 @@ export interface Standing {
   readonly ready: boolean
   readonly reasons: readonly string[]
   readonly warnings: readonly string[]
+  /** The parts that these are about, by name. */
+  readonly failing: readonly string[]
+  readonly degraded: readonly string[]
 }
 
 /** A metric as prom-client's `getMetricsAsJSON` gives it. */

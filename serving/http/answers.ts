@@ -176,8 +176,10 @@ export const backfillsAnswer = z.object({ backfills: z.array(z.looseObject(backf
 export const liveAnswer = z.object({ live: z.literal(true) })
 export const readyAnswer = z.object({
   ready: z.boolean(),
-  reasons: z.array(z.string()).optional(),
-  warnings: z.array(z.string()).optional(),
+  failing: z.array(z.string()).optional().describe('The parts for which it is not ready, by name'),
+  degraded: z.array(z.string()).optional().describe('The parts of which something is amiss all the same, by name'),
+  reasons: z.array(z.string()).optional().describe('Why it is not ready: for this machine and keys of scope admin'),
+  warnings: z.array(z.string()).optional().describe('What is amiss all the same: for this machine and keys of scope admin'),
 })
 
 const explainedRow = z.looseObject({ eventTime: z.string().nullable(), knownTime: z.string().nullable(), visibleAt: z.string().nullable() })

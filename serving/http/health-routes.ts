@@ -2,7 +2,9 @@ import { LockstepError } from '../../kernel/errors.ts'
 import { keepFor } from '../../runtime/keep-for.ts'
 import { byPlan } from '../by-plan.ts'
 import { liveAnswer, readyAnswer } from './answers.ts'
-import type { AppDeps } from './context.ts'
+import { keyOf } from '../gateway/key-ring.ts'
+import { isLoopback } from '../gateway/loopback.ts'
+import type { AppDeps, Call } from './context.ts'
 import { jsonAnswer, keptAnswer } from './context.ts'
 import { authorize } from './pass-gateway.ts'
 import type { Route } from './route.ts'
@@ -32,9 +34,11 @@ export const healthRoutes: readonly Route[] = [
     tag: 'Health',
     status: [200, 503],
     answer: readyAnswer,
-    async handle(_, deps) {
-      const { ready, reasons, warnings } = await deps.whole.readiness()
-      return jsonAnswer({ ready, ...(ready ? {} : { reasons }), ...(warnings.length > 0 ? { warnings } : {}) }, ready ? 200 : 503)
+    async handle(call, deps) {
+      const { ready, failing, degraded, reasons, warnings } = await deps.whole.readiness()
+      const parts = { ...(ready ? {} : { failing }), ...(degraded.length > 0 ? { degraded } : {}) }
+      const texts = { ...(ready ? {} : { reasons }), ...(warnings.length > 0 ? { warnings } : {}) }
+      return jsonAnswer({ ready, ...parts, ...(isOperator(call, deps) ? texts : {}) }, ready ? 200 : 503)
     },
   },
   {
@@ -56,3 +60,16 @@ export const healthRoutes: readonly Route[] = [
     },
   },
 ]
+
+/** Who may read what names hosts, views and models: whoever asks from this machine, through nobody else, or has an admin key. */
+function isOperator({ incoming }: Call, { gateway }: AppDeps): boolean {
+  const { headers, socket } = incoming
+  const isPassedOn = headers['x-forwarded-for'] !== undefined || headers['forwarded'] !== undefined
+  if (!isPassedOn && isLoopback(socket.remoteAddress ?? '')) return true
+  try {
+    gateway.keys.authorize(keyOf(headers), 'admin')
+    return true
+  } catch {
+    return false
+  }
+}

@@ -4,6 +4,7 @@ import { messageOf } from '../../kernel/errors.ts'
 import type { Column } from '../../kernel/value-type.ts'
 import { dayOf, dropPartitions } from '../../offline/prediction-log/partitions.ts'
 import type { Database } from '../../runtime/database.ts'
+import { sharedNowMs } from '../../runtime/database-clock.ts'
 import type { LogShares } from '../../runtime/log-shares.ts'
 import type { Logger } from '../../runtime/log.ts'
 import type { Prediction } from '../inference/load-model.ts'
@@ -183,7 +184,10 @@ export function createPredictionLog(deps: PredictionLogDeps, options: Prediction
       }
     },
     async dropOld() {
-      const dropped = await dropPartitions(deps.database(), dayOf(clock()) - options.retentionDays)
+      const db = deps.database()
+      // what all servers share goes by the clock that they share
+      const nowMs = await sharedNowMs(db, clock() / 1000)
+      const dropped = await dropPartitions(db, dayOf(nowMs * 1000) - options.retentionDays)
       if (dropped > 0) log.info({ days: dropped }, 'old days of the prediction log were dropped')
     },
     async close(ms) {

@@ -95,16 +95,22 @@ it('says in status and in metrics that a view is late, and by which rows and tra
   const { views } = late.json as { views: object[] }
   expect(views).toMatchObject([{ freshness: { lag: { rows: 1, transactions: 1 }, freshnessSeconds: 1 } }])
 
-  const metrics = await whileServing((at) =>
-    db.kysely.transaction().execute(async (transaction) => {
+  const metrics = await whileServing(async (at) => {
+    const ready = async (): Promise<string> => await textOf(`${at}/readyz`)
+    await expect
+      .poll(ready, { timeout: 10_000 })
+      .toMatch(/"ready":true,"degraded":\["workers"\],"warnings":\["The view \\"seen@1\\" is late/)
+    return await db.kysely.transaction().execute(async (transaction) => {
       await transaction.insertInto('lockstep.code').values({ hash: 'h', body: 'b' }).execute()
-      return await textOf(`${at}/metrics`)
-    }),
-  )
+      let text = ''
+      const waiting = /^lockstep_oldest_transaction_seconds\{pid="\d+",application="[^"]*",database="[^"]+"\} [\d.]+$/m
+      await expect.poll(async () => (text = await textOf(`${at}/metrics`)), { timeout: 10_000 }).toMatch(waiting)
+      return text
+    })
+  })
   expect(metrics).toMatch(/^lockstep_view_late\{view="seen@1"\} 1$/m)
   expect(metrics).toMatch(/^lockstep_view_lag_rows\{view="seen@1"\} 1$/m)
   expect(metrics).toMatch(/^lockstep_view_newest_row_age_seconds\{view="seen@1"\} 108\d\d/m)
-  expect(metrics).toMatch(/^lockstep_oldest_transaction_seconds\{pid="\d+",application="[^"]*",database="[^"]+"\} [\d.]+$/m)
 })
 
 it('answers an entity whose state is over the cap from the history, names it, and takes it back', { timeout: 60_000 }, async () => {

@@ -2,6 +2,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { readMarker, removeMarker, writeMarker } from '../../online/marker.ts'
 import { applyChanges } from '../../registry/apply.ts'
 import { openPostgres } from '../../runtime/open-postgres.ts'
+import { workerUrl } from '../../runtime/worker-sessions.ts'
 import { testDatabase } from '../services/index.ts'
 import { nextServingSet, servingSet } from './definitions.ts'
 import { until } from './gate.ts'
@@ -39,7 +40,7 @@ describe.each(['redis', 'embedded'] as const)('a server over the %s store', (kin
     expect(await about('airport_offline@1')).toEqual([])
     await world.materialize('airport_required')
     await until(async () => (await about('airport_required@1')).length === 0)
-    expect(await gauge('airport_required@1')).toBe('1')
+    await until(async () => (await gauge('airport_required@1')) === '1')
   })
 
   it('takes a bare name for the newest version that the store holds, also while a newer one is filled', async () => {
@@ -106,6 +107,25 @@ describe.each(['redis', 'embedded'] as const)('a server over the %s store', (kin
     }
   })
 
+  it('says that no worker is seen, until one is connected', async () => {
+    const { url: there, server } = await world.serve({ upkeep: { graceMs: 0 } })
+    await server.whenReady()
+    const told = async () =>
+      (await ask(there, '/readyz')).body.warnings?.some((warning) => warning.startsWith('No worker is connected')) ?? false
+    if (kind === 'redis') {
+      await until(told)
+      expect((await ask(there, '/readyz')).status).toBe(200)
+      expect(world.logged.some((line) => line.includes('online views are not kept current'))).toBe(true)
+      const worker = openPostgres(workerUrl(world.postgresUrl))
+      await worker.ping()
+      await until(async () => !(await told()))
+      await worker.close()
+    } else {
+      expect(await told()).toBe(false)
+    }
+    await server.close()
+  })
+
   it('answers no state of a view whose marker is gone, though the state is there', async () => {
     const { store } = world
     const marker = await readMarker(store, 'airport_delays@1')
@@ -128,7 +148,7 @@ describe.each(['redis', 'embedded'] as const)('a server over the %s store', (kin
     expect((await about('airport_delays@1'))[0]).toContain('lockstep materialize airport_delays@1 --rebuild')
     await store.removeView('airport_delays@1')
     await until(async () => (await about('airport_delays@1')).some((warning) => warning.includes('not materialized')))
-    expect(await gauge('airport_delays@1')).toBe('0')
+    await until(async () => (await gauge('airport_delays@1')) === '0')
     // one of several: the others are answered
     expect((await ask(url, '/readyz')).status).toBe(200)
     await store.removeView('airport_required@1')

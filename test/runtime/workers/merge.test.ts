@@ -37,16 +37,21 @@ describe('the metrics of several workers', () => {
 })
 
 describe('the readiness of several workers', () => {
-  const ready = { ready: true, reasons: [], warnings: [] }
+  const ready = { ready: true, reasons: [], warnings: [], failing: [], degraded: [] }
 
   it('is there where all that listen are ready, and says what is amiss', () => {
     expect(mergeStandings([ready, ready], 2)).toEqual(ready)
     expect(mergeStandings([ready], 2)).toEqual({
       ...ready,
       warnings: ['1 of 2 workers are not there yet, or are being replaced.'],
+      degraded: ['processes'],
     })
-    expect(mergeStandings([ready, null], 2)).toEqual({ ...ready, warnings: ['1 of 2 workers do not answer in time.'] })
-    const away = { ready: false, reasons: ['Redis is away.'], warnings: [] }
+    expect(mergeStandings([ready, null], 2)).toEqual({
+      ...ready,
+      warnings: ['1 of 2 workers do not answer in time.'],
+      degraded: ['processes'],
+    })
+    const away = { ready: false, reasons: ['Redis is away.'], warnings: [], failing: ['online store'], degraded: [] }
     expect(mergeStandings([away, ready, away], 3)).toEqual(away)
     expect(mergeStandings([null], 1).ready).toBe(false)
     expect(mergeStandings([], 2).ready).toBe(false)

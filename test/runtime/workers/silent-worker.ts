@@ -3,6 +3,6 @@ import { joinPool } from '../../../runtime/workers/member.ts'
 // A worker that says how it stands, until it is stopped from outside.
 const pool = joinPool()
 const { host, port, grpcPort } = await pool.task
-pool.reports(async () => ({ ready: true, reasons: [], warnings: [], metrics: [] }))
+pool.reports(async () => ({ ready: true, reasons: [], warnings: [], failing: [], degraded: [], metrics: [] }))
 pool.listens({ host, port, grpcPort, url: `pid:${process.pid}` })
 pool.signal.addEventListener('abort', () => process.exit(0))

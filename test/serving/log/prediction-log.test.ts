@@ -9,6 +9,7 @@ import { createLogger } from '../../../runtime/log.ts'
 import { openPostgres } from '../../../runtime/open-postgres.ts'
 import { parseLogShares } from '../../../runtime/log-shares.ts'
 import type { LogShares } from '../../../runtime/log-shares.ts'
+import { dayOf, makePartitions } from '../../../offline/prediction-log/partitions.ts'
 import { createPredictionLog } from '../../../serving/log/prediction-log.ts'
 import { createSampling } from '../../../serving/log/sampling.ts'
 import { openEmbedded } from '../../opened-database.ts'
@@ -197,6 +198,22 @@ describe('the prediction log', () => {
     await log.dropOld()
     await log.close(100)
     expect(await days()).toEqual(['20010711', '20010712'])
+
+    // a clock that is ahead drops nothing that is young by the database's
+    const today = dayOf(Date.now() * 1000)
+    await makePartitions(world.db, [today])
+    const ahead = createPredictionLog(
+      {
+        database: () => world.db,
+        metrics: () => ({ written: () => undefined, dropped: () => undefined }),
+        log: createLogger('silent'),
+        clock: () => Date.now() * 1000 + 40 * 86_400_000_000,
+      },
+      { shares: all, retentionDays: 3 },
+    )
+    await ahead.dropOld()
+    await ahead.close(100)
+    expect(await days()).toEqual([new Date(today * 86_400_000).toISOString().slice(0, 10).replaceAll('-', '')])
   })
 })
 
