@@ -1,14 +1,24 @@
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { setTimeout } from 'node:timers/promises'
 import { afterAll, beforeAll, expect, it } from 'vitest'
+import { encodeKey } from '../../kernel/entity-key.ts'
+import { LockstepError } from '../../kernel/errors.ts'
+import { beginBackfill } from '../../materializer/backfill.ts'
+import { openOnlineStore } from '../../online/open-store.ts'
+import { readOnline } from '../../online/read.ts'
+import { loadCatalog } from '../../registry/catalog.ts'
 import type { Database } from '../../runtime/database.ts'
+import { openJobQueue } from '../../runtime/job-queue.ts'
 import { openPostgres } from '../../runtime/open-postgres.ts'
 import { definitionFiles } from '../registry/definition-files.ts'
+import { seeded } from '../parity/fire/fire-events.ts'
 import type { Gate } from '../serving/gate.ts'
 import { gated } from '../serving/gate.ts'
 import { testDatabase, testRedis } from '../services/index.ts'
-import type { Environment } from './run-lockstep.ts'
+import { ownRedis } from '../services/own-redis.ts'
+import type { Environment, Running } from './run-lockstep.ts'
 import { killAll, must, start } from './run-lockstep.ts'
 
 const definitions = `import { count, entity, featureView, source, t } from 'lockstep'
@@ -20,12 +30,14 @@ export const delays = featureView('delays', { version: 1, entity: seat, source: 
 let db: Database
 let gate: Gate
 let env: Environment
+let databaseUrl: string
 let close: () => Promise<void>
 
 beforeAll(async () => {
   const [database, redis] = await Promise.all([testDatabase(), testRedis()])
   const folder = await mkdtemp(join(tmpdir(), 'lockstep-away-'))
-  db = openPostgres(database.url)
+  databaseUrl = database.url
+  db = openPostgres(databaseUrl)
   gate = await gated(database.url)
   const settings = { LOCKSTEP_DIR: folder, LOCKSTEP_REDIS_URL: redis.url, LOCKSTEP_REDIS_PREFIX: redis.prefix, LOCKSTEP_HOST: '127.0.0.1' }
   env = { ...settings, LOCKSTEP_POSTGRES_URL: gate.through(database.url) }
@@ -81,4 +93,106 @@ it('tells of a database that has gone silent, and goes on once it is back, witho
   expect((await get('/metrics')).text).toContain('lockstep_dependency_up{dependency="database"} 1')
   worker.child.kill('SIGTERM')
   expect((await worker.ended).code).toBe(0)
+})
+
+/** Strikes in all: processes killed and stores taken away. `npm run chaos` has 200 of them. */
+const strikes = Number(process.env['LOCKSTEP_TEST_CHAOS'] ?? 4)
+
+it('goes on through outages of both stores amid backfills, and loses no row', { timeout: 60_000 + strikes * 10_000 }, async () => {
+  let own = await ownRedis('redis-server')
+  const settings = {
+    ...env,
+    LOCKSTEP_POSTGRES_URL: `${gate.through(databaseUrl)}?application_name=chaos`,
+    LOCKSTEP_REDIS_URL: own.url,
+    LOCKSTEP_REDIS_PREFIX: 'chaos',
+    LOCKSTEP_LOG_LEVEL: 'error',
+  }
+  const unasked: string[] = []
+  const dismissed = new Set<Running>()
+  const hire = async (): Promise<Running> => {
+    const worker = start(settings, 'worker')
+    void worker.ended.then(({ code, err }) => dismissed.has(worker) || unasked.push(`${code}: ${err.slice(-1000)}`))
+    await worker.until(/waits for views/)
+    return worker
+  }
+  const open = () => openOnlineStore({ redisUrl: own.url, redisPrefix: 'chaos', directory: '/nowhere' })
+  const jobs = await openJobQueue({ postgresUrl: databaseUrl })
+  const plan = (await loadCatalog(db)).view('delays')
+  const random = seeded(Number(process.env['LOCKSTEP_TEST_CHAOS_SEED'] ?? 7))
+  let sent = 0
+  const send = async (rows: number): Promise<void> => {
+    await db.query(
+      `insert into lockstep_source.landings (airport, at, delay) select 'A' || (n % 200), '2001-01-01', 1 from generate_series(1, ${rows}) n`,
+    )
+    sent += rows
+  }
+  const backfill = async (): Promise<void> => {
+    const store = await open()
+    await beginBackfill({ db, store, jobs, worker: 'test' }, plan, { chunks: 20, now: () => Date.now() * 1000 }).catch((error: unknown) => {
+      // the view is being filled already
+      if (!(error instanceof LockstepError)) throw error
+    })
+    await store.close()
+  }
+  const away = (): Promise<void> => setTimeout(random() * 600)
+  const strike: readonly (() => Promise<void>)[] = [
+    async () => {
+      await backfill()
+      process.kill(own.pid, 'SIGKILL')
+      await away()
+      own = await ownRedis('redis-server', { port: own.port })
+    },
+    async () => {
+      await gate.shut()
+      await away()
+      await gate.open()
+    },
+    async () => {
+      await backfill()
+      await db.query(`select pg_terminate_backend(pid) from pg_stat_activity where application_name = 'lockstep worker chaos'`)
+      await db.query(
+        `select pg_terminate_backend(pid) from pg_stat_activity where application_name = 'lockstep chaos' and datname = current_database()`,
+      )
+    },
+    async () => {
+      const [worker] = workers.splice(0, 1)
+      if (worker === undefined) return
+      dismissed.add(worker)
+      worker.child.kill('SIGKILL')
+      workers.push(await hire())
+    },
+  ]
+  await send(4_000)
+  const workers = await Promise.all([hire(), hire()])
+  for (let i = 0; i < strikes; i++) {
+    await strike[i % strike.length]?.()
+    await send(100)
+    await setTimeout(random() * 300)
+  }
+  const keys = Array.from({ length: 200 }, (_, n) => encodeKey(plan.key, [`A${n}`]))
+  const counted = async (): Promise<number> => {
+    const store = await open()
+    try {
+      const answers = await readOnline(
+        store,
+        keys.map((key) => ({ plan, key })),
+        Date.now() * 1000,
+      )
+      return answers.reduce((sum, { values }) => sum + Number(values?.values[0] ?? 0), 0)
+    } catch (error) {
+      if (error instanceof LockstepError && error.code === 'NOT_READY') return -1
+      throw error
+    } finally {
+      await store.close()
+    }
+  }
+  await expect.poll(counted, { timeout: 60_000, interval: 200 }).toBe(sent)
+  expect(unasked).toEqual([])
+  for (const worker of workers) {
+    dismissed.add(worker)
+    worker.child.kill('SIGTERM')
+    expect((await worker.ended).code).toBe(0)
+  }
+  await jobs.close()
+  await own.stop()
 })
