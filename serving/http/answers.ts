@@ -32,18 +32,18 @@ const moment = {
 const types = z.record(z.string(), z.string()).optional().describe('By name: the type, as "int64" or "list(string)"')
 
 export const featuresAnswer = z.object({
-  service: z.string(),
-  version: z.int(),
-  fingerprint: z.string(),
+  service: z.string().describe('The feature service'),
+  version: z.int().describe('The number of the version'),
+  fingerprint: z.string().describe('The identity of the service: what its features are computed by'),
   ...moment,
   types,
   results: z.array(z.object({ features: named, statuses, eventTimes: times.optional() })).describe('In the order of the entities'),
 })
 
 export const predictAnswer = z.object({
-  model: z.string(),
-  version: z.int(),
-  service: z.string(),
+  model: z.string().describe('The name of the model'),
+  version: z.int().describe('The number of the version'),
+  service: z.string().describe('The feature service'),
   ...moment,
   types,
   outputTypes: types,
@@ -52,75 +52,85 @@ export const predictAnswer = z.object({
     .array(z.record(z.string(), z.literal('INVALID')))
     .optional()
     .describe('Only where an output is NaN or an infinity, which JSON cannot say'),
-  features: z.array(named).optional(),
-  statuses: z.array(statuses).optional(),
-  eventTimes: z.array(times).optional(),
+  features: z.array(named).optional().describe('By index of the entities'),
+  statuses: z.array(statuses).optional().describe('By index of the entities'),
+  eventTimes: z.array(times).optional().describe('By index of the entities'),
 })
 
 export const eventsAnswer = z.object({
-  source: z.string(),
-  accepted: z.int(),
-  duplicates: z.int(),
+  source: z.string().describe('The source'),
+  accepted: z.int().describe('How many events were written'),
+  duplicates: z.int().describe('How many had been written before, by their ids'),
   online: z.boolean().optional().describe('Whether the online views have the events'),
   token: z.string().describe('For "after": an answer that holds what was pushed'),
   requestId,
 })
 
-const tensor = z.looseObject({ name: z.string() })
+const tensor = z.looseObject({ name: z.string().describe('Its name') })
 
 const versionFields = {
-  version: z.int(),
-  service: z.string(),
-  serviceFingerprint: z.string(),
-  sha256: z.string(),
-  sizeBytes: z.int(),
-  createdAt: z.string(),
-  inputs: z.array(tensor),
-  outputs: z.array(tensor),
-  metadata: z.record(z.string(), z.unknown()),
+  version: z.int().describe('The number of the version'),
+  service: z.string().describe('The feature service'),
+  serviceFingerprint: z.string().describe('The identity of the service at that time'),
+  sha256: z.string().describe('Of the file'),
+  sizeBytes: z.int().describe('Of the file'),
+  createdAt: z.string().describe('When it was pushed, RFC 3339'),
+  inputs: z.array(tensor).describe("The file's inputs"),
+  outputs: z.array(tensor).describe('The outputs'),
+  metadata: z.record(z.string(), z.unknown()).describe('As it was pushed with the version'),
   metrics: z.record(z.string(), z.number()).describe('What it was judged by'),
   params: z.record(z.string(), z.unknown()).describe('What it was trained with'),
   dataset: z.string().nullable().describe('The id of the training set that it was made of'),
-  gitCommit: z.string().nullable(),
-  pushedBy: z.string().nullable(),
+  gitCommit: z.string().nullable().describe('The commit that it was trained from'),
+  pushedBy: z.string().nullable().describe('Who pushed it'),
   aliases: z.array(z.string()).describe('Those that point at it'),
 }
 
 const modelFields = {
-  model: z.string(),
-  service: z.string(),
-  outputs: z.array(z.looseObject({ name: z.string(), type: z.string() })),
+  model: z.string().describe('The name of the model'),
+  service: z.string().describe('The feature service'),
+  outputs: z.array(z.looseObject({ name: z.string().describe('Its name'), type: z.string().describe('Its type') })).describe('The outputs'),
   version: z.int().nullable().describe('The version that answers a request which names none'),
   aliases: z.record(z.string(), z.int()).describe('By name: the version that it points at'),
-  versions: z.array(z.looseObject(versionFields)),
+  versions: z.array(z.looseObject(versionFields)).describe('Oldest first'),
 }
 
 export const modelAnswer = z.looseObject({ ...modelFields, requestId })
 export const modelsAnswer = z.object({ models: z.array(z.looseObject(modelFields)), requestId })
 
-const origin = z.looseObject({ id: z.string(), fingerprint: z.string(), retired: z.boolean().describe('Whether it was pruned since') })
+const origin = z.looseObject({
+  id: z.string().describe('Name and version'),
+  fingerprint: z.string().describe('Its identity'),
+  retired: z.boolean().describe('Whether it was pruned since'),
+})
 export const modelVersionAnswer = z.looseObject({
-  model: z.string(),
+  model: z.string().describe('The name of the model'),
   ...versionFields,
   lineage: z.object({
-    dataset: z.looseObject({ id: z.string(), sameService: z.boolean().nullable() }).nullable(),
+    dataset: z
+      .looseObject({
+        id: z.string().describe('Of the training set'),
+        sameService: z.boolean().nullable().describe('Whether it has the features that the model is served with'),
+      })
+      .nullable()
+      .describe('The training set; null where none was named'),
     service: origin,
     views: z.array(origin),
     onDemand: z.array(origin),
-    sources: z.array(z.looseObject({ name: z.string() })),
+    sources: z.array(z.looseObject({ name: z.string().describe('Its name') })),
   }),
   requestId,
 })
 
 export const aliasChangeAnswer = z.object({
-  model: z.string(),
-  alias: z.string(),
+  model: z.string().describe('The name of the model'),
+  alias: z.string().describe('The alias'),
   from: z.int().nullable().describe('What it pointed at before; of a first champion, the version that answered until then'),
-  to: z.int().nullable(),
+  to: z.int().nullable().describe('What it points at afterwards; null: it is gone'),
   changed: z.boolean().describe('False where it was so already'),
   revision: z.int().describe("The registry's, afterwards"),
   servers: z
-    .object({ asked: z.int(), loaded: z.int() })
+    .object({ asked: z.int().describe('How many servers were asked'), loaded: z.int().describe('How many have loaded it') })
     .optional()
     .describe('How many servers were asked to load the version before the alias was changed, and how many had'),
   inForce: z.boolean().describe('False, with status 202, where the change is made but this server has not loaded what it points at yet'),
@@ -128,18 +138,18 @@ export const aliasChangeAnswer = z.object({
 })
 
 export const modelHistoryAnswer = z.object({
-  model: z.string(),
+  model: z.string().describe('The name of the model'),
   events: z.array(
     z.object({
-      id: z.int(),
-      model: z.string(),
-      action: z.enum(['push', 'promote', 'rollback', 'remove']),
-      alias: z.string().nullable(),
-      from: z.int().nullable(),
-      to: z.int().nullable(),
-      actor: z.string(),
-      reason: z.string().nullable(),
-      at: z.string(),
+      id: z.int().describe('Its id'),
+      model: z.string().describe('The name of the model'),
+      action: z.enum(['push', 'promote', 'rollback', 'remove']).describe('What was done'),
+      alias: z.string().nullable().describe('The alias'),
+      from: z.int().nullable().describe('What it pointed at before'),
+      to: z.int().nullable().describe('What it points at afterwards; null: it is gone'),
+      actor: z.string().describe('Who did it'),
+      reason: z.string().nullable().describe('Why, where that was said'),
+      at: z.string().describe('When, RFC 3339'),
     }),
   ),
   requestId,
@@ -148,16 +158,16 @@ export const modelHistoryAnswer = z.object({
 export const auditAnswer = z.object({
   records: z.array(
     z.object({
-      id: z.int(),
-      at: z.string(),
+      id: z.int().describe('Its id'),
+      at: z.string().describe('When, RFC 3339'),
       actor: z.string().describe('The id of an API key, "http" where the server has none, or user@host'),
       actorName: z.string().nullable().describe('The name of the key'),
-      action: z.string(),
-      subject: z.string(),
-      before: z.unknown(),
-      after: z.unknown(),
-      reason: z.string().nullable(),
-      requestId: z.string().nullable(),
+      action: z.string().describe('What was done'),
+      subject: z.string().describe('What it was done to'),
+      before: z.unknown().describe('How that was before'),
+      after: z.unknown().describe('How that is since'),
+      reason: z.string().nullable().describe('Why, where that was said'),
+      requestId: z.string().nullable().describe('Of the request that did it'),
     }),
   ),
   next: z.int().nullable().describe('For `before`, to read on; null: there is no more'),
@@ -165,47 +175,58 @@ export const auditAnswer = z.object({
 })
 
 const backfillFields = {
-  id: z.int(),
-  view: z.string(),
-  state: z.enum(['running', 'done', 'failed', 'cancelled']),
+  id: z.int().describe('Its id'),
+  view: z.string().describe('The feature view'),
+  state: z.enum(['running', 'done', 'failed', 'cancelled']).describe('How far it is'),
 }
 
 export const backfillAnswer = z.looseObject({ ...backfillFields, requestId })
 export const backfillsAnswer = z.object({ backfills: z.array(z.looseObject(backfillFields)), requestId })
 
-export const liveAnswer = z.object({ live: z.literal(true) })
+export const liveAnswer = z.object({ live: z.literal(true).describe('The process answers') })
 export const readyAnswer = z.object({
-  ready: z.boolean(),
+  ready: z.boolean().describe('Whether requests can be answered'),
   failing: z.array(z.string()).optional().describe('The parts for which it is not ready, by name'),
   degraded: z.array(z.string()).optional().describe('The parts of which something is amiss all the same, by name'),
   reasons: z.array(z.string()).optional().describe('Why it is not ready: for this machine and keys of scope admin'),
   warnings: z.array(z.string()).optional().describe('What is amiss all the same: for this machine and keys of scope admin'),
 })
 
-const explainedRow = z.looseObject({ eventTime: z.string().nullable(), knownTime: z.string().nullable(), visibleAt: z.string().nullable() })
+const explainedRow = z.looseObject({
+  eventTime: z.string().nullable().describe('When it happened'),
+  knownTime: z.string().nullable().describe('When it could first be known'),
+  visibleAt: z.string().nullable().describe('From when on it counts'),
+})
 
 export const explainAnswer = z.looseObject({
-  asOf: z.string(),
+  asOf: z.string().describe('The moment that is explained, RFC 3339'),
   views: z.array(
     z.looseObject({
-      view: z.string(),
-      source: z.string(),
+      view: z.string().describe('The feature view'),
+      source: z.string().describe('The source'),
       key: named,
-      rows: z.object({ visible: z.int(), notYetVisible: z.int(), dropped: z.int() }),
+      rows: z.object({
+        visible: z.int().describe('Rows that count at that moment'),
+        notYetVisible: z.int().describe('Rows that count later'),
+        dropped: z.int().describe('Rows that the transform drops'),
+      }),
       notYetVisible: z.array(explainedRow).describe('Those that are visible soonest'),
       features: z.array(
         z.looseObject({
-          feature: z.string(),
-          value: z.unknown(),
-          status: z.string(),
-          kind: z.enum(['latest', 'window', 'lifetime']),
+          feature: z.string().describe('The name of the feature'),
+          value: z.unknown().describe('Its value at that moment'),
+          status: z.string().describe('What was there'),
+          kind: z.enum(['latest', 'window', 'lifetime']).describe('How the value is made'),
           winner: explainedRow.nullable().optional().describe('Of a latest value'),
           beaten: z
-            .array(explainedRow.extend({ why: z.string() }))
+            .array(explainedRow.extend({ why: z.string().describe('Why the winner beat it') }))
             .optional()
             .describe('What the winner beat, greatest first'),
-          span: z.object({ from: z.string(), to: z.string() }).optional().describe('Of a window: the event times that it covers'),
-          counted: z.int().optional(),
+          span: z
+            .object({ from: z.string().describe('Where it begins'), to: z.string().describe('Where it ends') })
+            .optional()
+            .describe('Of a window: the event times that it covers'),
+          counted: z.int().optional().describe('How many rows the value is of'),
           newest: z.array(explainedRow).optional().describe('Of what is counted, the newest'),
         }),
       ),

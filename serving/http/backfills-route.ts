@@ -5,19 +5,17 @@ import { backfillAnswer, backfillsAnswer } from './answers.ts'
 import { readBody } from './body.ts'
 import type { AppDeps, Call, RouteAnswer } from './context.ts'
 import { actorOf, jsonAnswer } from './context.ts'
-import { nameSchema } from './features-route.ts'
+import { momentSchema, nameSchema } from './features-route.ts'
 import type { Route } from './route.ts'
 
-const schema = z.strictObject({
-  view: nameSchema.describe('The feature view: a name, or a name and version such as airport_delays@1'),
-  from: z
-    .string()
-    .meta({ format: 'date-time' })
-    .optional()
-    .describe('The first event time, RFC 3339. Send it with "to", or neither for all rows'),
-  to: z.string().meta({ format: 'date-time' }).optional().describe('The event time before which it ends, RFC 3339'),
-  chunks: z.int().min(1).max(10_000).optional().describe('In how many parts workers share it. Default: as the range needs'),
-})
+const schema = z
+  .strictObject({
+    view: nameSchema.describe('The feature view: a name, or a name and version such as airport_delays@1'),
+    from: momentSchema.optional().describe('The first event time, RFC 3339. Send it with "to", or neither for all rows'),
+    to: momentSchema.optional().describe('The event time before which it ends, RFC 3339'),
+    chunks: z.int().min(1).max(10_000).optional().describe('In how many parts workers share it. Default: as the range needs'),
+  })
+  .meta({ dependentRequired: { from: ['to'], to: ['from'] } })
 
 /** Backfills: what begins, shows and cancels them. */
 export const backfillRoutes: readonly Route[] = [

@@ -35,8 +35,10 @@ export const entitiesSchema = z
   .min(1)
   .max(maxEntities)
   .describe('The entities to answer for, each an object with its key columns and the request data that the service takes')
+/** A moment, whose years 1700 to 2199 are all within what is taken. */
+export const momentSchema = z.string().meta({ format: 'date-time', pattern: String.raw`^(1[7-9]|2[01])\d\d-` })
 export const asOfSchema = z
-  .union([z.string().meta({ format: 'date-time' }), z.number()])
+  .union([momentSchema, z.number()])
   .optional()
   .describe('The moment of all values, RFC 3339 or epoch microseconds. Default: now')
 /** A token of a push, for documentation: `landings~0+8123`. */

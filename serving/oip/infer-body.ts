@@ -64,17 +64,17 @@ export const inferSchema = z.object({
 
 /** The JSON of an answer, for documentation. */
 export const inferAnswerSchema = z.object({
-  model_name: z.string(),
-  model_version: z.string(),
-  id: z.string().optional(),
-  parameters: parametersSchema.optional(),
+  model_name: z.string().describe('The name of the model'),
+  model_version: z.string().describe('The version that answered'),
+  id: z.string().optional().describe('As it was sent'),
+  parameters: parametersSchema.optional().describe('Parameters of the answer'),
   outputs: z.array(
     z.object({
-      name: z.string(),
-      shape: z.array(z.int().nonnegative()),
-      datatype: z.string(),
-      parameters: parametersSchema.optional(),
-      data: z.array(z.unknown()).optional(),
+      name: z.string().describe('The output'),
+      shape: z.array(z.int().nonnegative()).describe('The rows, then the sizes of each row'),
+      datatype: z.string().describe('As in requests'),
+      parameters: parametersSchema.optional().describe('Parameters of the tensor, such as null_elements'),
+      data: z.array(z.unknown()).optional().describe('The elements, flat'),
     }),
   ),
 })

@@ -118,7 +118,7 @@ describe('the OpenAPI document', () => {
   })
 })
 
-describe('every field of a body', () => {
+describe('every field of a request', () => {
   const fields = (schema: Fields, at: string): [string, Fields][] =>
     Object.entries(schema.properties ?? {}).flatMap(([name, field]) => [
       [`${at}.${name}`, field] as [string, Fields],
@@ -137,6 +137,14 @@ describe('every field of a body', () => {
   it('has a description', () => {
     expect(all.length).toBeGreaterThan(40)
     expect(all.filter(([, { description = '' }]) => description === '').map(([at]) => at)).toEqual([])
+  })
+
+  it('has one in answers too, where it holds no further fields', () => {
+    const told = operations.flatMap(({ operationId, responses }) =>
+      Object.values(responses).flatMap(({ content }) => fields(content?.['application/json']?.schema ?? {}, operationId)),
+    )
+    const isInner = ({ properties, items }: Fields) => properties !== undefined || items?.properties !== undefined
+    expect(told.filter(([, field]) => !isInner(field) && field.description === undefined).map(([at]) => at)).toEqual([])
   })
 
   it('says of what an array is made', () => {

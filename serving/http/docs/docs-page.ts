@@ -93,11 +93,17 @@ ${operation.description
 ${body === undefined ? '' : `<h3>Body</h3>${fieldRows(body.schema)}`}
 <form data-method="${method}" data-path="${escapeHtml(path)}">
 ${inputs.length === 0 ? '' : `<h3>Parameters</h3>${inputs.join('')}`}
-${body === undefined ? '' : `<h3>Try it</h3><textarea aria-label="Body" spellcheck="false">${escapeHtml(JSON.stringify(body.example ?? {}, null, 2))}</textarea>`}
+${body === undefined ? '' : `<h3>Try it</h3>${textarea(JSON.stringify(body.example ?? {}, null, 2))}`}
 <p><button>Send</button></p>
 <output></output>
 </form>
 ${answers.join('\n')}
 </div>
 </details>`
+}
+
+/** As high as its text, within reason. */
+function textarea(text: string): string {
+  const rows = Math.min(Math.max(text.split('\n').length, 3), 24)
+  return `<textarea aria-label="Body" spellcheck="false" rows="${rows}">${escapeHtml(text)}</textarea>`
 }

@@ -37,9 +37,14 @@ function typeOf(schema: Schema): string {
   if (schema.const !== undefined) return JSON.stringify(schema.const)
   if (schema.enum !== undefined) return schema.enum.map((value) => JSON.stringify(value)).join(' | ')
   if (schema.anyOf !== undefined) return schema.anyOf.map(typeOf).join(' | ')
-  if (schema.type === 'array') return `${schema.items === undefined ? 'any' : typeOf(schema.items)}[]${countOf(schema)}`
+  if (schema.type === 'array') return `${elementOf(schema.items)}[]${countOf(schema)}`
   if (schema.type === 'object' && typeof schema.additionalProperties === 'object') return `{ name: ${typeOf(schema.additionalProperties)} }`
   return schema.type === undefined ? 'any' : [schema.type].flat().join(' | ')
+}
+
+function elementOf(items: Schema | undefined): string {
+  const name = items === undefined ? 'any' : typeOf(items)
+  return name.includes(' | ') ? `(${name})` : name
 }
 
 function countOf({ minItems, maxItems }: Schema): string {

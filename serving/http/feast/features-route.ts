@@ -22,16 +22,29 @@ export const onlineFeaturesSchema = z
     full_feature_names: z.boolean().default(false).describe('Whether names in the answer have the view before them, as view__feature'),
     include_feature_view_version_metadata: z.boolean().default(false).describe('Whether the answer names the versions of the views'),
   })
-  .meta({ oneOf: [{ required: ['feature_service'] }, { required: ['features'] }] })
+  .meta({
+    anyOf: [
+      { required: ['feature_service'], properties: { feature_service: { type: 'string', minLength: 1 } } },
+      { required: ['features'], properties: { features: { type: 'array', minItems: 1 } } },
+    ],
+  })
 
 const statuses = z.enum(['INVALID', 'PRESENT', 'NULL_VALUE', 'NOT_FOUND', 'OUTSIDE_MAX_AGE'])
 export const onlineFeaturesAnswer = z.object({
   metadata: z.object({
-    feature_names: z.array(z.string()),
-    feature_view_metadata: z.array(z.object({ name: z.string(), version: z.int() })).optional(),
+    feature_names: z.array(z.string()).describe('The entities as they were sent, then the features'),
+    feature_view_metadata: z
+      .array(z.object({ name: z.string().describe('The view'), version: z.int().describe('Its version') }))
+      .optional(),
   }),
   results: z
-    .array(z.object({ values: z.array(z.unknown()), statuses: z.array(statuses), event_timestamps: z.array(z.string()) }))
+    .array(
+      z.object({
+        values: z.array(z.unknown()).describe('The values'),
+        statuses: z.array(statuses).describe('What was there'),
+        event_timestamps: z.array(z.string()).describe('When they happened, RFC 3339'),
+      }),
+    )
     .describe('By index of the names: the entities as they were sent, then the features, each with a cell for every row'),
 })
 

@@ -7,18 +7,26 @@ import type { Catalog } from '../../../registry/catalog.ts'
 import { checkQuery } from '../check-query.ts'
 import { readBody } from '../body.ts'
 import type { AppDeps, Call, RouteAnswer } from '../context.ts'
+import { momentSchema } from '../features-route.ts'
 import { actorOf, jsonAnswer } from '../context.ts'
 
 const views = z.array(z.string()).max(1000).nullish().describe('The feature views. Default: all that are online')
 
-export const materializeSchema = z.object({
-  start_ts: z.string().nullish().describe('The first event time, RFC 3339'),
-  end_ts: z.string().nullish().describe('The event time before which it ends, RFC 3339'),
-  feature_views: views,
-  disable_event_timestamp: z.boolean().default(false).describe('Whether all rows are taken, whatever their event time'),
-})
+export const materializeSchema = z
+  .object({
+    start_ts: momentSchema.nullish().describe('The first event time, RFC 3339'),
+    end_ts: momentSchema.nullish().describe('The event time before which it ends, RFC 3339'),
+    feature_views: views,
+    disable_event_timestamp: z.boolean().default(false).describe('Whether all rows are taken, whatever their event time'),
+  })
+  .meta({
+    anyOf: [
+      { required: ['start_ts', 'end_ts'], properties: { start_ts: { type: 'string' }, end_ts: { type: 'string' } } },
+      { required: ['disable_event_timestamp'], properties: { disable_event_timestamp: { const: true } } },
+    ],
+  })
 export const incrementalSchema = z.object({
-  end_ts: z.string().describe('RFC 3339. Checked and passed over: all that has arrived is taken'),
+  end_ts: momentSchema.describe('RFC 3339. Checked and passed over: all that has arrived is taken'),
   feature_views: views,
 })
 export const materializeAnswer = z.union([
