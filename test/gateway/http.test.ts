@@ -144,18 +144,6 @@ describe('a server that has keys', () => {
     await server.close()
   })
 
-  it('tells which parts are amiss to all, and why to this machine and admin keys alone', async () => {
-    const { url, server } = await serve()
-    const elsewhere = { 'x-forwarded-for': '203.0.113.9' }
-    const [read, admin] = await Promise.all([key(['read']), key(['admin'])])
-    expect((await ask(url, '/readyz')).body.warnings).toContainEqual(expect.stringContaining('"airport_required@1"'))
-    expect(JSON.parse((await ask(url, '/readyz', undefined, elsewhere)).text)).toEqual({ ready: true, degraded: ['views'] })
-    expect((await ask(url, '/readyz', undefined, { ...elsewhere, ...bearer(read) })).body.warnings).toBeUndefined()
-    const told = async () => (await ask(url, '/readyz', undefined, { ...elsewhere, ...bearer(admin) })).body.warnings
-    await until(async () => (await told()) !== undefined)
-    await server.close()
-  })
-
   it('goes on with the keys that it knows while PostgreSQL is away', async () => {
     const text = await key(['read'])
     const gate = await gated(world.postgresUrl)

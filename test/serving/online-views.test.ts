@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { readMarker, removeMarker, writeMarker } from '../../online/marker.ts'
+import { createKey } from '../../registry/keys/api-keys.ts'
 import { applyChanges } from '../../registry/apply.ts'
 import { openPostgres } from '../../runtime/open-postgres.ts'
 import { workerUrl } from '../../runtime/worker-sessions.ts'
@@ -100,6 +101,21 @@ describe.each(['redis', 'embedded'] as const)('a server over the %s store', (kin
       const { status, body } = await ask(there, '/readyz')
       expect([status, body.reasons]).toEqual([503, ['The online store holds none of the views that are served from it.']])
       expect(body.warnings?.find((warning) => warning.includes('"airport_delays@1"'))).toContain('is of another database')
+
+      // once there are keys, others are told which parts fail, and admins why
+      const request = { name: '', requestsPerSecond: null, rowsPerSecond: null, expiresAt: null }
+      const [read, admin] = [await createKey(db, { ...request, scopes: ['read'] }), await createKey(db, { ...request, scopes: ['admin'] })]
+      const elsewhere = async (text?: string) => {
+        const key = text === undefined ? undefined : { authorization: `Bearer ${text}` }
+        return (await ask(there, '/readyz', undefined, { 'x-forwarded-for': '203.0.113.9', ...key })).text
+      }
+      await until(async () => !(await elsewhere()).includes('reasons'))
+      for (const text of [undefined, read.text])
+        expect(JSON.parse(await elsewhere(text))).toEqual({ ready: false, failing: ['views'], degraded: ['views'] })
+      // the second key may be known a moment after the first
+      await until(async () => (await elsewhere(admin.text)).includes('reasons'))
+      expect(JSON.parse(await elsewhere(admin.text))).toMatchObject({ ready: false, reasons: body.reasons })
+      expect((await ask(there, '/readyz')).body.reasons).toEqual(body.reasons)
     } finally {
       await server.close()
       await db.close()
