@@ -175,3 +175,17 @@ it('gives the place of a half-sent request on as soon as that is refused', async
   for (const socket of sockets) socket.destroy()
   await server.close()
 })
+
+it('names the registry in documents to readers alone, and answers on while it ends', async () => {
+  const [push, read] = [await key(['push']), await key(['read'])]
+  const { url, server } = await serve({ config: { ...config, shutdownDelayMs: 2000 } })
+  const documents = await Promise.all([{}, push, read].map((headers) => ask(url, '/openapi.json', undefined, headers)))
+  expect(documents.map(({ text }) => text.includes('"echo"'))).toEqual([false, false, true])
+
+  const closing = server.close()
+  await until(async () => (await ask(url, '/readyz')).status === 503)
+  const answer = await ask(url, '/v1/features', question, read)
+  expect([answer.status, answer.headers.get('connection')]).toEqual([200, 'close'])
+  await closing
+  await expect(ask(url, '/livez')).rejects.toThrow('fetch failed')
+})
