@@ -1,5 +1,6 @@
 import type { Node, Program } from 'oxc-parser'
 import { freeReferences } from './free-references.ts'
+import { keptRegExps } from './kept-regexps.ts'
 import { awaitMarker, definitionMarker } from './rewrite-module.ts'
 import { children } from './syntax.ts'
 
@@ -43,6 +44,7 @@ export function impurities(program: Program): Impurity[] {
     if (what !== null) found.push({ what, at: node.start, marker: name === definitionMarker || name === awaitMarker })
   }
   visit(program, false, found)
+  for (const { what, at } of keptRegExps(program)) found.push({ what, at, marker: false })
   return found.sort((a, b) => Number(a.marker) - Number(b.marker) || a.at - b.at)
 }
 

@@ -3,6 +3,8 @@ import { loadTransform } from '../../kernel/transform.ts'
 import type { Column, Value, ValueType } from '../../kernel/value-type.ts'
 import { show, typeName } from '../../kernel/value-type.ts'
 import { sampleCount, sampleValue } from './sample-values.ts'
+import type { RegExpWatch } from './kept-regexps.ts'
+import { watchRegExps } from './kept-regexps.ts'
 import { withUnchangedGlobals } from './unchanged-globals.ts'
 import { isOverLimit, withinLimit } from './within-limit.ts'
 import { withoutHiddenGlobals } from './without-hidden-globals.ts'
@@ -62,27 +64,36 @@ export function tryTransform(trial: Trial): void {
 
 /** The printed outcome of each sample, by its number. */
 function runAll(trial: Trial, order: readonly number[]): string[] {
-  return withoutHiddenGlobals(
-    () =>
-      withUnchangedGlobals(
-        () => {
-          const transform = loadTransform(trial.code, trial.what) as (input: object) => unknown
-          const outcomes: string[] = []
-          for (const i of order) outcomes[i] = runOne(trial, transform, i)
-          return outcomes
-        },
-        (what) =>
-          new LockstepError(
-            'TRANSFORM_IMPURE',
-            `The transform of ${trial.what} changes "${what}", which all code shares; make a new value instead.`,
-            { details: { changes: what } },
-          ),
-      ),
-    (what) =>
-      new LockstepError('TRANSFORM_IMPURE', `The transform of ${trial.what} uses ${what}; it must depend on its input alone.`, {
-        details: { uses: what },
-      }),
-  )
+  const impure = (what: string): LockstepError =>
+    new LockstepError('TRANSFORM_IMPURE', `The transform of ${trial.what} uses ${what}; it must depend on its input alone.`, {
+      details: { uses: what },
+    })
+  const changes = (what: string): LockstepError =>
+    new LockstepError(
+      'TRANSFORM_IMPURE',
+      `The transform of ${trial.what} changes "${what}", which all code shares; make a new value instead.`,
+      {
+        details: { changes: what },
+      },
+    )
+  const watch = watchRegExps()
+  try {
+    const outcomes = withoutHiddenGlobals(() => withUnchangedGlobals(() => tried(trial, order, watch), changes), impure)
+    if (watch.kept !== null) throw impure(watch.kept)
+    return outcomes
+  } finally {
+    watch.stop()
+  }
+}
+
+function tried(trial: Trial, order: readonly number[], watch: RegExpWatch): string[] {
+  const transform = loadTransform(trial.code, trial.what) as (input: object) => unknown
+  const outcomes: string[] = []
+  for (const i of order) {
+    watch.begin()
+    outcomes[i] = runOne(trial, transform, i)
+  }
+  return outcomes
 }
 
 function runOne(trial: Trial, transform: (input: object) => unknown, sample: number): string {

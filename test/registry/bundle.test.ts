@@ -204,6 +204,15 @@ describe('an impure transform', () => {
     ['the import "os"', '(row) => ({ x: os.cpus().length })', "import os from 'os'"],
     ['import.meta', '(row) => ({ x: import.meta.url.length })'],
     ['"setting", a value that is awaited', '(row) => ({ x: setting })', 'const setting = await Promise.resolve(1)'],
+    ['re.test, where re is /a/g', '(row) => ({ x: re.test(String(row.delay)) ? 1 : 0 })', 'const re = /a/g'],
+    ['re.exec, where re is', '(row) => ({ x: row.delay === 0.125 ? re.exec("a")?.length : 0 })', 'const re = new RegExp("a", "dg")'],
+    [
+      'the regular expression /a/y',
+      '(row) => ({ x: has(String(row.delay)) ? 1 : 0 })',
+      'const has = ((re) => (s: string) => re.test(s))(/a/y)',
+    ],
+    ['the regular expression /a/g', '(row) => ({ x: re.a.exec(String(row.delay)) ? 1 : 0 })', 'const re = { a: /a/g }'],
+    ['the regular expression /a/y', '(row) => ({ x: "a".replace(K.re, "").length })', 'class K { static re = /a/y }'],
     ['the definition "airport"', '(row) => ({ x: airport.name.length })'],
     ['the import', '(row) => ({ x: t.vector(3).length })'],
   ]
@@ -230,6 +239,19 @@ describe('an impure transform', () => {
     )
     const line = own.split('\n').findIndex((l) => l.includes('performance')) + 1
     await expect(load({ 'features.ts': own })).rejects.toMatchObject({ message: expect.stringContaining(`features.ts:${line})`) })
+  })
+
+  it('is taken with a regular expression that keeps nothing between calls', async () => {
+    const text = withTransform(
+      `(row) => {
+        const s = String(row.delay), own = /[0-9]/g
+        let digits = 0
+        while (own.test(s)) digits++
+        return { x: digits + s.replace(re.digit, '').length + (s.match(re.digit)?.length ?? 0) + [...s.matchAll(re.digit)].length + s.search(re.sticky) + s.split(re.sticky).length + (plain.test(s) ? 1 : 0) }
+      }`,
+      'const re = { digit: /[0-9]/g, sticky: /1/y }\nconst plain = /1/i',
+    )
+    await expect(load({ 'features.ts': text })).resolves.toBeDefined()
   })
 
   it('is refused where it keeps something between calls, or changes its input', async () => {

@@ -1,0 +1,103 @@
+import type { Node } from 'oxc-parser'
+import { children } from './syntax.ts'
+
+// A regular expression with the flag g or y remembers where it stopped (`lastIndex`): its `test` and `exec` depend on what it was asked before. One that lives longer than a call carries that from row to row.
+
+/** Places where a bundle asks such a one of module level, as in `/a/g.test(…)`, whether samples get there or not. */
+export function keptRegExps(program: Node): { readonly what: string; readonly at: number }[] {
+  const kept = new Map<string, string>()
+  collect(program, kept)
+  const found: { what: string; at: number }[] = []
+  const visit = (node: Node): void => {
+    if (node.type === 'MemberExpression' && !node.computed && node.object.type === 'Identifier' && node.property.type === 'Identifier') {
+      const text = kept.get(node.object.name)
+      if (text !== undefined && stateful.has(node.property.name))
+        found.push({
+          what: `${node.object.name}.${node.property.name}, where ${node.object.name} is ${text} and ${remembers}`,
+          at: node.start,
+        })
+    }
+    for (const child of children(node)) visit(child.node)
+  }
+  visit(program)
+  return found
+}
+
+const stateful: ReadonlySet<string> = new Set(['test', 'exec', 'lastIndex'])
+const remembers = 'remembers between calls where it stopped; leave its flags g and y out, or make it within the function'
+
+/** The variables outside of functions that hold one, with its text. */
+function collect(node: Node, kept: Map<string, string>): void {
+  if (node.type === 'FunctionDeclaration' || node.type === 'FunctionExpression' || node.type === 'ArrowFunctionExpression') return
+  if (node.type === 'VariableDeclarator' && node.id.type === 'Identifier' && node.init !== null) {
+    const text = regExpText(node.init)
+    if (text !== null) kept.set(node.id.name, text)
+  }
+  for (const child of children(node)) collect(child.node, kept)
+}
+
+function regExpText(node: Node): string | null {
+  if (node.type === 'ParenthesizedExpression') return regExpText(node.expression)
+  if (node.type === 'Literal' && 'regex' in node) return /[gy]/.test(node.regex.flags) ? `/${node.regex.pattern}/${node.regex.flags}` : null
+  const isMade = node.type === 'NewExpression' || node.type === 'CallExpression'
+  if (!isMade || node.callee.type !== 'Identifier' || node.callee.name !== 'RegExp') return null
+  const [, flags] = node.arguments
+  return flags?.type === 'Literal' && typeof flags.value === 'string' && /[gy]/.test(flags.value)
+    ? `a RegExp of the flags "${flags.value}"`
+    : null
+}
+
+export interface RegExpWatch {
+  /** Another call of the transform begins. */
+  begin(): void
+  /** One that was asked by `test` or `exec` in two calls; null: there is none. */
+  readonly kept: string | null
+  stop(): void
+}
+
+/** Watches those that a text does not show, as one within a closure, while a transform is tried. What `replace`, `match` and the like do with the flag g leaves nothing behind. */
+export function watchRegExps(): RegExpWatch {
+  const askedIn = new WeakMap<RegExp, number>()
+  const harmless = new Set<RegExp>()
+  let call = 0
+  let kept: string | null = null
+  const { exec } = RegExp.prototype
+  const wrapped = ([Symbol.replace, Symbol.match, Symbol.search] as const).map(
+    (name) => [name, RegExp.prototype[name] as Operation] as const,
+  )
+
+  define('exec', function (this: RegExp, text: string) {
+    if ((this.global || this.sticky) && !harmless.has(this)) {
+      if ((askedIn.get(this) ?? call) !== call) kept ??= `the regular expression ${String(this)} in several calls, which ${remembers}`
+      askedIn.set(this, call)
+    }
+    return exec.call(this, text)
+  })
+  for (const [name, operation] of wrapped) {
+    define(name, function (this: RegExp, ...args: unknown[]) {
+      if ((!this.global && name !== Symbol.search) || harmless.has(this)) return operation.apply(this, args)
+      harmless.add(this)
+      try {
+        return operation.apply(this, args)
+      } finally {
+        harmless.delete(this)
+      }
+    })
+  }
+  return {
+    begin: () => void call++,
+    get kept() {
+      return kept
+    },
+    stop() {
+      define('exec', exec)
+      for (const [name, operation] of wrapped) define(name, operation)
+    },
+  }
+}
+
+type Operation = (this: RegExp, ...args: unknown[]) => unknown
+
+function define(name: string | symbol, value: unknown): void {
+  Object.defineProperty(RegExp.prototype, name, { value, writable: true, configurable: true, enumerable: false })
+}
