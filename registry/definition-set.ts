@@ -16,6 +16,8 @@ export interface DefinitionSet {
   readonly models: readonly Declared<ModelSpec, ModelOperational>[]
   /** Bundled transforms by hash (SHA-256 of the text, hex); a spec's `code` names one. */
   readonly code: ReadonlyMap<string, string>
+  /** What the file defines and does not export, nor reaches from what it exports: `featureView "airport_delays@1"`. */
+  readonly unexported?: readonly string[]
 }
 
 export interface Declared<Spec, Operational extends object = Described> {

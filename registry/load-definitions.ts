@@ -7,6 +7,7 @@ import type { ViewSpec } from '../kernel/view-spec.ts'
 import { definitionId } from '../kernel/view-spec.ts'
 import { bundleTransform } from './bundle/bundle-transform.ts'
 import type { ParsedModule } from './bundle/module-graph.ts'
+import type { StaticDefinition } from './bundle/module-definitions.ts'
 import { ModuleCache } from './bundle/module-graph.ts'
 import { findTransform, ownModules } from './bundle/transform-places.ts'
 import type { Trial } from './bundle/try-transform.ts'
@@ -70,7 +71,29 @@ export async function loadDefinitions(file: string, { timeoutMs = loadTimeoutMs 
   for (const view of collected.onDemand) {
     onDemand.push({ ...view.spec, code: await store('onDemandView', view, (text, what) => onDemandTrial(view, text, what)) })
   }
-  return definitionSet(path, collected, views, onDemand, code)
+  const unexported = unexportedIn(cache.get(path).definitions, collected)
+  return { ...definitionSet(path, collected, views, onDemand, code), ...(unexported.length === 0 ? {} : { unexported }) }
+}
+
+const kindOfCall: Readonly<Record<string, keyof Collected>> = {
+  entity: 'entities',
+  source: 'sources',
+  featureView: 'views',
+  onDemandView: 'onDemand',
+  featureService: 'services',
+  model: 'models',
+}
+
+/** A forgotten `export` would leave a definition out in silence. */
+function unexportedIn(definitions: readonly StaticDefinition[], collected: Collected): string[] {
+  return definitions.flatMap(({ call, name, version, exported }) => {
+    const kind = kindOfCall[call]
+    if (exported || name === null || kind === undefined) return []
+    const isThere = collected[kind].some(
+      (each) => each.name === name && (!('version' in each) || version === null || each.version === version),
+    )
+    return isThere ? [] : [`${call} "${version === null ? name : `${name}@${version}`}"`]
+  })
 }
 
 function definitionSet(

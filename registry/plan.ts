@@ -1,3 +1,4 @@
+import { basename } from 'node:path'
 import type { Kysely } from 'kysely'
 import { LockstepError } from '../kernel/errors.ts'
 import type { LockstepTables } from '../migrations/schema.ts'
@@ -100,7 +101,13 @@ export async function planOn(
     states: stateSizes(set, sources.found),
     breaks: [...breakages([...declared, ...absent], comparisons, removed, uses), ...served.breaks],
     kept,
-    notes: [...sources.notes, ...nameNotes(comparisons, stored, online), ...modelNotes(comparisons, uses), ...served.notes],
+    notes: [
+      ...unexportedNotes(set),
+      ...sources.notes,
+      ...nameNotes(comparisons, stored, online),
+      ...modelNotes(comparisons, uses),
+      ...served.notes,
+    ],
     problems: [
       ...unknown,
       ...uncompiled,
@@ -166,6 +173,15 @@ function breakages(
       .filter((broken) => !gone.has(broken))
       .map((broken) => ({ cause: displayName(definition), broken })),
   )
+}
+
+function unexportedNotes({ file, unexported = [] }: DefinitionSet): string[] {
+  if (unexported.length === 0) return []
+  const what =
+    unexported.length === 1
+      ? 'is not exported, and nothing that is uses it, so it is'
+      : 'are not exported, and nothing that is uses them, so they are'
+  return [`${unexported.join(', ')} in ${basename(file)} ${what} left out; write export const …`]
 }
 
 /** What requests that name no version are answered by, until what is new is materialized. */

@@ -108,6 +108,7 @@ export async function rollBackModel(
   options: ChangeOptions = {},
 ): Promise<AliasChange> {
   return await changeAlias(db, name, options, async (model, transaction) => {
+    if (alias === championAlias && !model.aliases.has(alias)) throw nothingPromoted(model)
     const there = requireAlias(model, alias)
     const to = there.former.at(-1)
     if (to === undefined) {
@@ -118,6 +119,19 @@ export async function rollBackModel(
       )
     }
     return await writeAlias(transaction, model, alias, { to, former: there.former.slice(0, -1), action: 'rollback' }, by)
+  })
+}
+
+/** A push without a champion is served at once, and is not undone by a roll-back. */
+function nothingPromoted({ name, versions }: CatalogModel): LockstepError {
+  const [before, newest] = [versions.at(-2)?.version, versions.at(-1)?.version]
+  const answers = newest === undefined ? 'and no version' : `so its newest version, ${newest}, answers`
+  const advice =
+    before === undefined
+      ? ` Set it by: lockstep model promote ${name}@N.`
+      : ` To serve version ${before} again: lockstep model promote ${name}@${before}.`
+  return new LockstepError('UNKNOWN_DEFINITION', `The model "${name}" has no alias "${championAlias}" to roll back, ${answers}.${advice}`, {
+    details: { model: name, alias: championAlias },
   })
 }
 

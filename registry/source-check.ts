@@ -32,7 +32,7 @@ export function checkSource(source: SourceSpec, entities: readonly EntitySpec[],
     ]
   }
   const needs = [
-    ...source.columns.map(({ name, type }) => ({ name, type, as: 'a column' })),
+    ...source.columns.map(({ name, type }) => ({ name, type, as: 'a column', declared: true })),
     { name: source.eventTime, type: { kind: 'timestamp' } as const, as: 'its event time' },
     ...(source.known === null ? [] : [{ name: source.known, type: { kind: 'timestamp' } as const, as: 'its known time' }]),
     ...source.key.map(({ part, column }) => ({ name: column, type: null, as: `its key "${part}"` })),
@@ -59,7 +59,7 @@ export function keyColumns(source: SourceSpec, entity: EntitySpec): { name: stri
 function checkColumn(
   source: SourceSpec,
   table: SourceTable,
-  need: { readonly name: string; readonly type: ColumnType | null; readonly as: string },
+  need: { readonly name: string; readonly type: ColumnType | null; readonly as: string; readonly declared?: boolean },
 ): LockstepError | null {
   const column = table.columns.get(need.name)
   const details = { source: source.name, column: need.name }
@@ -76,14 +76,15 @@ function checkColumn(
   if (need.type === null || readFrom[need.type.kind].includes(column.base)) return null
   return new LockstepError(
     'SOURCE_TYPE_MISMATCH',
-    `The source "${source.name}" reads the column "${need.name}" as ${need.as} of type ${typeName(need.type)}, and the database has it as ${column.text}; ${advice(need.type, column.base)}.`,
+    `The source "${source.name}" reads the column "${need.name}" as ${need.as} of type ${typeName(need.type)}, and the database has it as ${column.text}; ${advice(need.type, column.base, need.declared === true)}.`,
     { details: { ...details, declared: typeName(need.type), found: column.text } },
   )
 }
 
-function advice(type: ColumnType, base: string): string {
+/** @param declared whether another type may be declared: a time is always a timestamp, and a key what its entity says */
+function advice(type: ColumnType, base: string, declared: boolean): string {
   const fitting = (['bool', 'int32', 'int64', 'float32', 'float64', 'string', 'timestamp'] as const).filter(
-    (kind) => !sameType({ kind }, type) && readFrom[kind].includes(base),
+    (kind) => declared && !sameType({ kind }, type) && readFrom[kind].includes(base),
   )
   const change = `change the column's type (${readFrom[type.kind].join(', ').replaceAll('_float4', 'real[]').replaceAll('bpchar', 'char')})`
   return fitting.length === 0 ? `${change}, or cast it in a source with sql` : `declare it as ${fitting.join(' or ')}, or ${change}`

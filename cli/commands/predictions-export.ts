@@ -1,7 +1,7 @@
 import { LockstepError } from '../../kernel/errors.ts'
 import type { DatasetWriter } from '../../offline/files/dataset-writer.ts'
 import { createDatasetWriter, formatOf } from '../../offline/files/dataset-writer.ts'
-import { exportColumns, exportPredictions } from '../../offline/prediction-log/export-predictions.ts'
+import { exportColumns, exportPredictions, otherServices } from '../../offline/prediction-log/export-predictions.ts'
 import { storedServices } from '../../registry/stored-services.ts'
 import type { Command } from '../command.ts'
 import { durationOption } from '../duration-option.ts'
@@ -47,9 +47,16 @@ export const predictionsExportCommand: Command = {
         }
       })
       const file = await opened.close()
+      const others = await otherServices(db, query)
       return {
-        json: { model: name, service: service.id, path: out, ...file },
-        text: `Wrote ${counted(file.rows, 'logged prediction')} of ${name}, from ${service.id}, to ${out} (${bytes(file.bytes)}).`,
+        json: { model: name, service: service.id, path: out, ...file, others },
+        text: [
+          `Wrote ${counted(file.rows, 'logged prediction')} of ${name}, from ${service.id}, to ${out} (${bytes(file.bytes)}).`,
+          ...others.map(
+            ({ id, rows }) =>
+              `note: ${counted(rows, 'logged prediction')} of that time ${rows === 1 ? 'is' : 'are'} from ${id}, and not in the file: --service ${id}`,
+          ),
+        ].join('\n'),
       }
     } catch (error) {
       await writer?.abort()

@@ -2,7 +2,7 @@ import { LockstepError } from '../../kernel/errors.ts'
 import type { ServicePlan } from '../../kernel/service-plan.ts'
 import { valueFromJson } from '../../kernel/value-json.ts'
 import type { Column, Value, ValueType } from '../../kernel/value-type.ts'
-import type { Snapshot } from '../../runtime/database.ts'
+import type { Database, Snapshot } from '../../runtime/database.ts'
 import { sqlText } from '../../runtime/sql.ts'
 import { microsOf } from './micros-of.ts'
 
@@ -62,6 +62,19 @@ export async function* exportPredictions(snapshot: Snapshot, query: ExportQuery)
     })
     yield columns.map((_, c) => rows.map((row) => row[c] ?? null))
   }
+}
+
+/** What other services, or other definitions of the same one, have made in that time, which an export of this one leaves out. */
+export async function otherServices(
+  db: Pick<Database, 'query'>,
+  { model, service, since, until }: ExportQuery,
+): Promise<{ readonly id: string; readonly rows: number }[]> {
+  const moment = (micros: number) => `to_timestamp(${micros / 1e6})`
+  const found = await db.query<{ service: string; rows: string }>(
+    `SELECT service, count(*)::text AS rows FROM lockstep.prediction_log WHERE at >= ${moment(since)} AND at < ${moment(until)} AND model = ${sqlText(model)}
+      AND (service, service_fingerprint) <> (${sqlText(service.id)}, ${sqlText(service.fingerprint)}) GROUP BY service ORDER BY service`,
+  )
+  return found.map(({ service: id, rows }) => ({ id, rows: Number(rows) }))
 }
 
 function record(json: unknown): Readonly<Record<string, unknown>> {

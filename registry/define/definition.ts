@@ -52,12 +52,15 @@ export function checkOptions(options: unknown, what: string, known: readonly str
   refuseUnknown(options, what, 'option', known)
 }
 
+/** What users put at a source or view that stands at a feature. */
+const featureOptions: readonly string[] = ['ttl', 'hop', 'where', 'default', 'required']
+
 function refuseUnknown(given: object, what: string, kind: 'field' | 'option', known: readonly string[]): void {
   for (const key of Object.keys(given)) {
     if (known.includes(key)) continue
     throw new LockstepError(
       'DEFINITIONS_INVALID',
-      `${what} has the ${kind} "${key}", which does not exist.${didYouMean(key, known)} Its ${kind}s are ${known.join(', ')}.`,
+      `${what} has the ${kind} "${key}", which does not exist.${featureOptions.includes(key) ? ` It is an option of a feature, as in last('amount', { ttl: '2d' }).` : didYouMean(key, known)} Its ${kind}s are ${known.join(', ')}.`,
     )
   }
 }

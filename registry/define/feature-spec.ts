@@ -5,7 +5,7 @@ import { aggregateResultType, isCount } from '../../kernel/result-type.ts'
 import { valueToJson } from '../../kernel/value-json.ts'
 import type { Column, ColumnType, ValueType } from '../../kernel/value-type.ts'
 import { checkValue, show, typeName } from '../../kernel/value-type.ts'
-import type { AggregateName, FeatureSpec, JsonValue } from '../../kernel/view-spec.ts'
+import type { AggregateName, FeatureSpec, JsonValue, SourceSpec } from '../../kernel/view-spec.ts'
 import { didYouMean } from '../../kernel/nearest.ts'
 import type { Aggregate } from './aggregate.ts'
 import { aggregateParameters } from './aggregate-parameters.ts'
@@ -49,7 +49,13 @@ const mostHops = 10_000
  *
  * @throws LockstepError `UNKNOWN_COLUMN`, `INVALID_TYPE`, `INVALID_DURATION`, `INVALID_NAME`, `DEFINITIONS_INVALID` naming view, feature and column
  */
-export function featureSpec(view: string, name: string, aggregate: Aggregate, columns: readonly Column[]): FeatureSpec {
+export function featureSpec(
+  view: string,
+  name: string,
+  aggregate: Aggregate,
+  columns: readonly Column[],
+  source?: SourceSpec,
+): FeatureSpec {
   const what = `feature "${checkFieldName(name, `A feature of view "${view}"`)}" of view "${view}"`
   if (typeof aggregate !== 'object' || aggregate === null || !aggregates.includes(aggregate.aggregate)) {
     const given: unknown = typeof aggregate === 'object' && aggregate !== null ? (aggregate.aggregate ?? aggregate) : aggregate
@@ -58,7 +64,7 @@ export function featureSpec(view: string, name: string, aggregate: Aggregate, co
       `The ${what} is ${show(given)}.${didYouMean(String(given), aggregates)} Write one of ${aggregates.join(', ')}, as in mean('delay', '6h').`,
     )
   }
-  const columnType = aggregate.column === null ? null : columnTypeOf(aggregate.column, columns, what)
+  const columnType = aggregate.column === null ? null : columnTypeOf(aggregate.column, columns, what, source)
   const type = aggregateResultType(aggregate.aggregate, columnType)
   if (type === null) {
     const takes = taken[aggregate.aggregate] ?? 'numbers'
@@ -73,7 +79,8 @@ export function featureSpec(view: string, name: string, aggregate: Aggregate, co
       `The ${what} is a ${aggregate.aggregate} with a default; a count is never missing, so leave the default out.`,
     )
   }
-  const where = aggregate.where === null || aggregate.where === undefined ? {} : { where: whereColumn(aggregate.where, columns, what) }
+  const where =
+    aggregate.where === null || aggregate.where === undefined ? {} : { where: whereColumn(aggregate.where, columns, what, source) }
   const base = { name, type, default: statedDefault(type, aggregate.default, what), required: aggregate.required, ...where }
   if (aggregate.window === null && aggregate.aggregate === 'last' && aggregate.column !== null) {
     const ttlMicros = aggregate.ttl === null ? null : parseDuration(aggregate.ttl, `The ttl of ${what}`)
@@ -93,7 +100,14 @@ export function featureSpec(view: string, name: string, aggregate: Aggregate, co
       `The ${what} has a hop, "${aggregate.hop}", and looks at all time, which has no tail that could move; leave the hop out.`,
     )
   }
-  const windowMicros = parseDuration(aggregate.window as string, `The window of ${what}`)
+  if (aggregate.window === undefined || aggregate.window === null) {
+    const call = `${aggregate.aggregate}(${aggregate.column === null ? '' : `'${aggregate.column}', `}`
+    throw new LockstepError(
+      'INVALID_DURATION',
+      `The ${what} has no window; say how far it looks back, as in ${call}'6h'), or ${call}'lifetime').`,
+    )
+  }
+  const windowMicros = parseDuration(aggregate.window, `The window of ${what}`)
   const hopMicros = aggregate.hop === null ? defaultHop(windowMicros) : parseDuration(aggregate.hop, `The hop of ${what}`)
   if (hopMicros > windowMicros) {
     throw new LockstepError(
@@ -120,8 +134,8 @@ export function statedDefault(type: ValueType, value: unknown, what: string): Js
   return valueToJson(type, checked)
 }
 
-function whereColumn(column: string, columns: readonly Column[], what: string): string {
-  const type = columnTypeOf(column, columns, what)
+function whereColumn(column: string, columns: readonly Column[], what: string, source: SourceSpec | undefined): string {
+  const type = columnTypeOf(column, columns, what, source)
   if (type.kind === 'bool') return column
   throw new LockstepError(
     'INVALID_TYPE',
@@ -129,13 +143,28 @@ function whereColumn(column: string, columns: readonly Column[], what: string): 
   )
 }
 
-function columnTypeOf(column: unknown, columns: readonly Column[], what: string): ColumnType {
+function columnTypeOf(column: unknown, columns: readonly Column[], what: string, source: SourceSpec | undefined): ColumnType {
   const found = columns.find((c) => c.name === column)
   if (found !== undefined) return found.type
   const names = columns.map((c) => c.name)
+  const role = source === undefined ? null : roleOf(column, source)
+  if (source !== undefined && role !== null) {
+    throw new LockstepError(
+      'UNKNOWN_COLUMN',
+      `The ${what} reads the column ${show(column)}, which is ${role} of the source "${source.name}" and not among its columns; list it under columns, too.`,
+      { details: { column } },
+    )
+  }
   throw new LockstepError(
     'UNKNOWN_COLUMN',
     `The ${what} reads the column ${show(column)}, which is neither in its source nor derived.${didYouMean(String(column), names)} There are: ${names.map(show).join(', ') || 'none'}.`,
     { details: { column } },
   )
+}
+
+/** What else than a column the source takes it for. */
+function roleOf(column: unknown, { key, eventTime, known }: SourceSpec): string | null {
+  if (key.some((part) => part.column === column)) return 'a key'
+  if (column === eventTime) return 'the event time'
+  return column === known ? 'the known time' : null
 }

@@ -127,7 +127,9 @@ export function featureView<
     throw new LockstepError('DEFINITIONS_INVALID', `The ${what} derives "${derive[0]?.name}" but has no transform to compute it; add one.`)
   }
   const columns = [...source.spec.columns, ...derive]
-  const specs = Object.entries(body.features ?? {}).map(([feature, aggregate]) => featureSpec(name, feature, aggregate, columns))
+  const specs = Object.entries(body.features ?? {}).map(([feature, aggregate]) =>
+    featureSpec(name, feature, aggregate, columns, source.spec),
+  )
   if (specs.length === 0)
     throw new LockstepError('DEFINITIONS_INVALID', `The ${what} has no features; add one, as in features: { seen1h: count('1h') }.`)
   const spec: Omit<ViewSpec, 'code'> = {

@@ -71,6 +71,12 @@ describe('lockstep parity', () => {
     expect(told.json).toMatchObject({ predictions: [{ asOf: '2001-07-01T12:00:00Z', at: expect.stringMatching(/Z$/) }, { entity: 1 }] })
     expect([other.code, other.err]).toEqual([1, expect.stringContaining('"ehco"')])
     expect([exported.code, exported.json]).toEqual([0, expect.objectContaining({ model: 'echo', service: 'flight@1', rows: 2 })])
+    await world.db.query(`update lockstep.prediction_log set service = 'flight@9' where model = 'echo' and entity = 1`)
+    const part = await lockstep(env, 'predictions', 'export', 'echo', '--out', join(folder, 'part.jsonl'))
+    await world.db.query(`update lockstep.prediction_log set service = 'flight@1' where service = 'flight@9'`)
+    expect(part.out).toMatch(
+      /^Wrote 1 logged prediction .*\nnote: 1 logged prediction .* from flight@9, and not in the file: --service flight@9\n$/,
+    )
     const rows = (await readFile(out, 'utf8'))
       .trim()
       .split('\n')

@@ -104,6 +104,15 @@ export const third = onDemandView('a_third', {
     await expect(load({ 'features.ts': '' })).rejects.toMatchObject({ code: 'DEFINITIONS_EMPTY' })
   })
 
+  it('tells what is defined and neither exported nor reached from what is', async () => {
+    const text = `
+      import { entity, t } from 'lockstep'
+      const forgotten = entity('forgotten', { key: { id: t.string } })
+      export const airport = entity('airport', { key: { airport: t.string } })
+    `
+    expect((await load({ 'features.ts': text })).unexported).toEqual(['entity "forgotten"'])
+  })
+
   it('refuses two definitions of one name, and takes two versions or one definition met twice', async () => {
     await expect(
       load({ 'features.ts': `${preamble}export const again = entity('airport', { key: { airport: t.string } })\n` }),

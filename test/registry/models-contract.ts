@@ -156,6 +156,9 @@ export function modelsContract(opened: () => TestRegistry): void {
       it('is refused while an alias points at it, or it answers without a champion', async () => {
         await push('one', { alias: 'challenger' })
         await push('two')
+        expect((await refusal(rollBackModel(registry.db, 'delay', by))).message).toBe(
+          'The model "delay" has no alias "champion" to roll back, so its newest version, 2, answers. To serve version 1 again: lockstep model promote delay@1.',
+        )
         expect(await refusal(remove(1))).toMatchObject({
           code: 'IN_USE',
           message: expect.stringContaining('the alias "challenger" points at it'),

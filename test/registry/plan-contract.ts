@@ -223,6 +223,9 @@ export function planContract(opened: () => TestRegistry): void {
       ])
       expect(problems[0]?.message).toContain('double precision')
       expect(problems[0]?.message).toContain('declare it as float64')
+      expect(problems[1]?.message).toContain(
+        "the database has it as text; change the column's type (timestamp, timestamptz, date), or cast it",
+      )
       expect(problems[2]?.message).toContain('the entity "airport"')
     })
 
