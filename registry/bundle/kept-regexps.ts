@@ -98,6 +98,9 @@ export function watchRegExps(): RegExpWatch {
 
 type Operation = (this: RegExp, ...args: unknown[]) => unknown
 
+/** What all regular expressions have. */
+const shared: RegExp = RegExp.prototype
+
 function define(name: string | symbol, value: unknown): void {
-  Object.defineProperty(RegExp.prototype, name, { value, writable: true, configurable: true, enumerable: false })
+  Object.defineProperty(shared, name, { value, writable: true, configurable: true, enumerable: false })
 }
