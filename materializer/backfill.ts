@@ -1,3 +1,4 @@
+import { sourceTableName } from '../runtime/relation.ts'
 import { LockstepError } from '../kernel/errors.ts'
 import { allBelow } from '../kernel/frontier.ts'
 import type { ViewPlan } from '../kernel/view-plan.ts'
@@ -78,7 +79,14 @@ export async function beginBackfill(
     const table = await readSourceTable(db, plan.spec.source)
     const now = options.now()
     const startedAt = new Date(Math.floor(now / 1000))
-    const run = await startRun(db, { view: plan.id, fingerprint: plan.fingerprint, store: identity, moment: now, startedAt })
+    const run = await startRun(db, {
+      view: plan.id,
+      fingerprint: plan.fingerprint,
+      store: identity,
+      moment: now,
+      startedAt,
+      table: sourceTableName(plan.spec.source),
+    })
     const { origin } = await beginView(db, store, plan, run, table.hasRow && table.hasXid)
     faultPoint('backfill: begun')
     const ranges = await keyRanges(db, plan, options.chunks ?? null)

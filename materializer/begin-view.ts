@@ -7,6 +7,7 @@ import type { OnlineStore } from '../online/store.ts'
 import type { Database } from '../runtime/database.ts'
 import { faultPoint } from '../runtime/fault-point.ts'
 import type { Run } from './runs.ts'
+import { readOtherTables } from './runs.ts'
 import { underRebuildLock } from './view-lock.ts'
 
 /**
@@ -31,6 +32,8 @@ export async function beginView(db: Database, store: OnlineStore, plan: ViewPlan
     if (!(await knowsRun(db, present.origin))) throw mismatch(plan, 'from another database')
     // The rows that were there got their arrival when the columns were added, and would be counted once more.
     if (incremental && !present.incremental) throw mismatch(plan, 'from before its table had the columns "_row" and "_xid"')
+    if (incremental && (await readOtherTables(db, present.origin, run)))
+      throw mismatch(plan, 'from a table that was dropped since and made again under its name')
     return { ...present, incremental }
   }
 }

@@ -16,6 +16,7 @@ import { createArrivals } from './arrivals.ts'
 import { foldRefused } from './fold-refused.ts'
 import { fewRanges, foldStream } from './fold-stream.ts'
 import { noticeFailover } from './notice-failover.ts'
+import { sourceTableName } from '../runtime/relation.ts'
 import type { RunOutcome } from './runs.ts'
 import { finishRun, startRun } from './runs.ts'
 import { mostSetAside, noteSetAside, setAsideKeys, settleSetAside } from './set-aside.ts'
@@ -85,7 +86,14 @@ export async function materializeView(
   const identity = await store.identity()
   const startedAt = new Date(Math.floor(begunAt / 1000))
   await noticeFailover(db, store, { replayMs: options.replayMs, nowMs: startedAt.getTime() })
-  const run = await startRun(db, { view: plan.id, fingerprint: plan.fingerprint, store: identity, moment, startedAt })
+  const run = await startRun(db, {
+    view: plan.id,
+    fingerprint: plan.fingerprint,
+    store: identity,
+    moment,
+    startedAt,
+    table: sourceTableName(plan.spec.source),
+  })
   faultPoint('run: recorded')
   const marker =
     options.rebuild === true ? await beginAnew(db, store, plan, run, incremental) : await beginView(db, store, plan, run, incremental)

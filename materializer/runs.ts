@@ -1,3 +1,4 @@
+import { sql } from 'kysely'
 import type { Database } from '../runtime/database.ts'
 
 /** One run of one view into one store, as `lockstep.materialization_runs` keeps it. */
@@ -19,10 +20,17 @@ export interface RunOutcome {
   readonly cursor?: { readonly column: string; readonly to: number | null; readonly readAll: boolean }
 }
 
-export async function startRun(
-  db: Database,
-  run: { view: string; fingerprint: string; store: string; moment: number; startedAt: Date },
-): Promise<Run> {
+export interface RunStart {
+  readonly view: string
+  readonly fingerprint: string
+  readonly store: string
+  readonly moment: number
+  readonly startedAt: Date
+  /** The table that it reads, as it stands in SQL; absent or null: a query. */
+  readonly table?: string | null
+}
+
+export async function startRun(db: Database, run: RunStart): Promise<Run> {
   const { id } = await db.kysely
     .insertInto('lockstep.materialization_runs')
     .values({
@@ -36,6 +44,7 @@ export async function startRun(
       entities: '0',
       started_at: run.startedAt,
       finished_at: null,
+      source_oid: sql<string | null>`to_regclass(${run.table ?? null})::oid::bigint`,
     })
     .returning('id')
     .executeTakeFirstOrThrow()
@@ -83,6 +92,18 @@ export async function finishRun(db: Database, run: Run, outcome: RunOutcome, fin
 
 function cursorColumns({ column, to, readAll }: NonNullable<RunOutcome['cursor']>) {
   return { cursor_column: column, cursor_to: to === null ? null : String(to), read_all: readAll }
+}
+
+/** Whether the two runs read different tables: one that is dropped and made again under its name is another. False where it is not known. */
+export async function readOtherTables(db: Pick<Database, 'kysely'>, a: Run, b: Run): Promise<boolean> {
+  const found = await db.kysely
+    .selectFrom('lockstep.materialization_runs')
+    .select('source_oid')
+    .distinct()
+    .where('id', 'in', [a.id, b.id])
+    .where('source_oid', 'is not', null)
+    .execute()
+  return found.length > 1
 }
 
 /** Forgets the backfills of the view too: one that runs has lost the view. */

@@ -12,9 +12,10 @@ import * as erasuresKept from './0010-erasures-kept.ts'
 import * as modelBytesPlain from './0011-model-bytes-plain.ts'
 import * as ingests from './0012-ingests.ts'
 import * as auditAndSignatures from './0013-audit-and-signatures.ts'
-import * as idempotencyKeys from './0015-idempotency-keys.ts'
-import * as setAside from './0017-set-aside.ts'
-import * as metricsScope from './0019-metrics-scope.ts'
+import * as idempotencyKeys from './0014-idempotency-keys.ts'
+import * as setAside from './0015-set-aside.ts'
+import * as metricsScope from './0016-metrics-scope.ts'
+import * as sourceOids from './0017-source-oids.ts'
 
 /** Every migration, in order. Append-only: what is here has run somewhere, and is never edited, renamed or removed. */
 export const migrations: Readonly<Record<string, Migration>> = {
@@ -31,7 +32,8 @@ export const migrations: Readonly<Record<string, Migration>> = {
   '0011-model-bytes-plain': modelBytesPlain,
   '0012-ingests': ingests,
   '0013-audit-and-signatures': auditAndSignatures,
-  '0015-idempotency-keys': idempotencyKeys,
-  '0017-set-aside': setAside,
-  '0019-metrics-scope': metricsScope,
+  '0014-idempotency-keys': idempotencyKeys,
+  '0015-set-aside': setAside,
+  '0016-metrics-scope': metricsScope,
+  '0017-source-oids': sourceOids,
 }

@@ -130,6 +130,8 @@ export interface MaterializationRunsTable {
   cursor_to: Generated<string | null>
   /** Whether it read all of a source that has a cursor. */
   read_all: Generated<boolean>
+  /** The OID of the table that it read; null where it is not known, or a query was read. */
+  source_oid: Generated<string | null>
 }
 
 export interface DatasetsTable {

@@ -15,6 +15,7 @@ import { servingSet } from '../serving/definitions.ts'
 import { endlessModel } from '../serving/made-models.ts'
 import type { Answer, World } from '../serving/world.ts'
 import { ask, createWorld } from '../serving/world.ts'
+import { heldStore } from './held-store.ts'
 
 const question = { service: 'flight', entities: [{ airport: 'ATL', distance: 1 }] }
 const prediction = { model: 'echo', entities: question.entities }
@@ -48,30 +49,6 @@ async function serve(options: Parameters<World['serve']>[0] = {}, of = world) {
 
 const bearer = (text: string) => ({ authorization: `Bearer ${text}` })
 const told = ({ status, body }: Answer) => [status, body.error?.code]
-
-/** A store whose reads of entities wait until they are let go. */
-function heldStore(of: World) {
-  let letGo: () => void = () => undefined
-  const gone = new Promise<void>((resolve) => (letGo = resolve))
-  let reading = 0
-  return {
-    letGo: () => letGo(),
-    reading: () => reading,
-    store: async () => {
-      const store = of.openStore()
-      return {
-        ...store,
-        async read(...[keys, how]: Parameters<typeof store.read>) {
-          if (keys[0]?.entity === 'airport') {
-            reading++
-            await gone
-          }
-          return store.read(keys, how)
-        },
-      }
-    },
-  }
-}
 
 describe('a server that has keys', () => {
   it('refuses a request without one, and one with a key that is forged, expired or revoked, and says how to send one', async () => {

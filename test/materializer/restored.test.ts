@@ -12,6 +12,7 @@ import type { Marker } from '../../online/marker.ts'
 import { readMarker, writeMarker } from '../../online/marker.ts'
 import type { OnlineStore } from '../../online/store.ts'
 import { freshView, many, materializerFixture, moment, storeKinds } from './fixture.ts'
+import { createPaymentsTable } from './payments-table.ts'
 import { accountKey, storedStates } from './payments.ts'
 
 const fixture = materializerFixture()
@@ -93,6 +94,27 @@ describe.each(storeKinds)('a database that was restored, beside what the %s stor
     await table.insert(many(1))
     const [row] = await db.query<{ xid: string }>(`select max(_xid)::text as xid from ${table.name}`)
     expect(await foldTransaction(db, store, [plan], Number(row?.xid), { moment })).toMatchObject({ rows: 0, left: [plan.id] })
+  })
+})
+
+describe.each(storeKinds)('a table that is dropped and made again under its name, beside the %s store', (kind) => {
+  it('is refused by the next run, which would count its rows on top of those before, until a rebuild', async () => {
+    const { db, store } = fixture().open(kind)
+    const { table, plan } = await freshView(db)
+    await table.insert(many(30))
+    await materializeView(db, store, plan, { moment })
+    await db.query(`drop table ${table.name}`)
+    const again = await createPaymentsTable(db, table.name)
+    await again.insert(many(20))
+    await expect(materializeView(db, store, plan, { moment })).rejects.toMatchObject({
+      code: 'STORE_MISMATCH',
+      message: expect.stringContaining('a table that was dropped since and made again under its name'),
+    })
+    expect(await storedStates(store, plan, table.keys(plan))).toEqual(table.expected(plan, moment))
+    await materializeView(db, store, plan, { moment, rebuild: true })
+    await again.insert(many(5))
+    await materializeView(db, store, plan, { moment })
+    expect(await storedStates(store, plan, again.keys(plan))).toEqual(again.expected(plan, moment))
   })
 })
 
