@@ -78,6 +78,8 @@ export interface Config {
   readonly accessLogShare: number
   /** How long a server that is told to end goes on answering, milliseconds. */
   readonly shutdownDelayMs: number
+  /** After how long without a turn of its event loop a process is ended, seconds; 0: never; null: 30, or never with the embedded database. */
+  readonly watchdogSeconds: number | null
 }
 
 type Auth = (typeof auths)[number]
@@ -174,6 +176,7 @@ export const variables = z.object({
     .transform(Number)
     .default(0),
   LOCKSTEP_SHUTDOWN_DELAY_MS: integer(0, 10_000).default(0),
+  LOCKSTEP_WATCHDOG_SECONDS: integer(0, 3600).optional(),
 })
 
 /**
@@ -242,6 +245,7 @@ export function loadConfig(env: Readonly<Record<string, string | undefined>> = p
     maxInFlightPerKey: data.LOCKSTEP_MAX_IN_FLIGHT_PER_KEY ?? null,
     accessLogShare: data.LOCKSTEP_ACCESS_LOG,
     shutdownDelayMs: data.LOCKSTEP_SHUTDOWN_DELAY_MS,
+    watchdogSeconds: data.LOCKSTEP_WATCHDOG_SECONDS ?? null,
   }
 }
 

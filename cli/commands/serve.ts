@@ -3,6 +3,7 @@ import { LockstepError } from '../../kernel/errors.ts'
 import { formatTimestamp } from '../../kernel/time.ts'
 import { createJobMetrics } from '../../runtime/job-metrics.ts'
 import { createStreamMetrics } from '../../runtime/streams/stream-metrics.ts'
+import { startWatchdog } from '../../runtime/watchdog.ts'
 import { createWorkerPool } from '../../runtime/workers/pool.ts'
 import { tryPort } from '../../serving/listening.ts'
 import type { ListeningAt } from '../../serving/server-options.ts'
@@ -41,7 +42,7 @@ export const serveCommand: Command = {
 }
 
 async function serveAlone(context: Context, input: Input): Promise<Outcome> {
-  const { config, signal } = context
+  const { config, log, signal } = context
   const { defaultAsOf, policy, host, port, grpcPort } = choices(context, input)
   const { server, metrics } = await startServer(context, {
     ...(defaultAsOf === undefined ? {} : { defaultAsOf }),
@@ -50,6 +51,7 @@ async function serveAlone(context: Context, input: Input): Promise<Outcome> {
   return {
     ...told(await server.listen(host, port, grpcPort), defaultAsOf),
     async stay() {
+      startWatchdog(config, log)
       // of a database that other processes reach, workers do it; history is served as it was
       const keeps = config.postgresUrl === null && defaultAsOf === undefined
       const keeping = keeps ? keepEmbedded(context, createJobMetrics(metrics), createStreamMetrics(metrics)) : null

@@ -9,6 +9,7 @@ import { createOnlineErrorMetric } from '../../runtime/online-error-metric.ts'
 import { createMetricsRegistry } from '../../runtime/metrics.ts'
 import type { JobEvent } from '../../runtime/work-on-jobs.ts'
 import { createStreamMetrics } from '../../runtime/streams/stream-metrics.ts'
+import { startWatchdog } from '../../runtime/watchdog.ts'
 import { workOnJobs } from '../../runtime/work-on-jobs.ts'
 import type { Command } from '../command.ts'
 import { viewsWork } from '../keep-views.ts'
@@ -75,6 +76,7 @@ export const workerCommand: Command = {
       json: { worker, concurrency, only: only ?? null, metricsPort: server?.port ?? null },
       text: `The worker ${worker} waits for ${what}, ${concurrency} at a time.${server === null ? '' : ` Its metrics are at port ${server.port}.`}`,
       async stay() {
+        startWatchdog(config, log)
         const turns = Array.from({ length: concurrency }, () => workOnJobs(jobs, { kinds, signal, onEvent }))
         await Promise.all([...turns, views?.keep(signal), streams === null ? null : consumeStreams(streams, { signal })])
       },

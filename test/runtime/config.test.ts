@@ -51,6 +51,7 @@ describe('the configuration', () => {
       maxInFlightPerKey: null,
       accessLogShare: 0,
       shutdownDelayMs: 0,
+      watchdogSeconds: null,
     }
     expect(loadConfig({})).toEqual(defaults)
     expect(loadConfig({ PATH: '/bin', LOCKSTEP_PORT: '', LOCKSTEP_TEST_POSTGRES_URL: 'anything' })).toEqual(defaults)
@@ -94,6 +95,7 @@ describe('the configuration', () => {
         LOCKSTEP_MAX_IN_FLIGHT_PER_KEY: '20',
         LOCKSTEP_ACCESS_LOG: '0.01',
         LOCKSTEP_SHUTDOWN_DELAY_MS: '5000',
+        LOCKSTEP_WATCHDOG_SECONDS: '60',
       }),
     ).toEqual({
       postgresUrl: 'postgresql://somebody@localhost/flights?host=/run/postgresql',
@@ -131,6 +133,7 @@ describe('the configuration', () => {
       maxInFlightPerKey: 20,
       accessLogShare: 0.01,
       shutdownDelayMs: 5000,
+      watchdogSeconds: 60,
     })
   })
 
@@ -195,6 +198,7 @@ describe('the configuration', () => {
       LOCKSTEP_MAX_IN_FLIGHT_PER_KEY: 'three quarters of `LOCKSTEP_MAX_IN_FLIGHT`',
       LOCKSTEP_GRPC_MAX_CONNECTIONS: 'a quarter of `ulimit -n`',
       LOCKSTEP_SIGNING_KEY: 'none: nothing is signed',
+      LOCKSTEP_WATCHDOG_SECONDS: '`30`; embedded: `0`',
     }
     const rows = [...page.matchAll(/^\| `(LOCKSTEP_\w+)` \| ([^|]+) \|/gm)].map(([, name, text]) => [name, text])
     const defaults: Readonly<Record<string, string | number | readonly string[] | undefined>> = variables.parse({})

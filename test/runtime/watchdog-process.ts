@@ -1,0 +1,15 @@
+// Is watched, and then busy: "stands" in one go, "turns" in pieces. On a signal it ends with 0, where it comes to it.
+import { loadConfig } from '../../runtime/config.ts'
+import { createLogger } from '../../runtime/log.ts'
+import { startWatchdog } from '../../runtime/watchdog.ts'
+
+const endAt = performance.now() + (process.argv[2] === 'stands' ? 60_000 : 2500)
+process.on('SIGTERM', () => process.exit(0))
+startWatchdog(loadConfig(), createLogger('info'))
+const work = (): void => {
+  const until = process.argv[2] === 'stands' ? endAt : performance.now() + 300
+  while (performance.now() < until);
+  if (performance.now() < endAt) setTimeout(work)
+}
+process.stdout.write('busy\n')
+setTimeout(work)
