@@ -153,9 +153,12 @@ async function foldSnapshot(
   const states = incremental ? seen : allBelow(bounds.ended)
   const rows = without(states, known)
   const target = { plan, read, writer, moment, onStored, start: incremental ? 'resume' : 'renew' } as const
+  // what is set aside and not noted: whoever set it aside ended before it could note that
+  const left: EntityKey[] = []
 
   signal?.throwIfAborted()
-  await foldStream({ ...target, rows, mostRanges: Math.max(fewRanges, seen.beyond.length) }, arrivals(known))
-  await foldRefused(target, arrivals, states, [...new Set([...(await writer.drain()), ...again])])
+  const first = { ...target, rows, mostRanges: Math.max(fewRanges, seen.beyond.length), onLeft: (key: EntityKey) => void left.push(key) }
+  await foldStream(first, arrivals(known))
+  await foldRefused(target, arrivals, states, [...new Set([...(await writer.drain()), ...again, ...left])])
   return { seen, states, xmax: bounds.xmax, cursor: cursor?.outcome ?? null, ...writer.stored }
 }

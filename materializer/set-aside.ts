@@ -45,7 +45,7 @@ export async function noteSetAside(db: Database, store: OnlineStore, plan: ViewP
     .execute()
 }
 
-/** @param longerAgoMs only where none of them was tried within that time */
+/** Those that were tried longest ago. @param longerAgoMs only those that were not tried within that time */
 export async function setAsideKeys(db: Database, view: string, store: string, longerAgoMs = 0): Promise<EntityKey[]> {
   const rows = await db.kysely
     .selectFrom(table)
@@ -53,6 +53,7 @@ export async function setAsideKeys(db: Database, view: string, store: string, lo
     .where('view', '=', view)
     .where('store', '=', store)
     .where('tried_at', '<=', sql<Date>`now() - ${longerAgoMs} * interval '1 millisecond'`)
+    .orderBy('tried_at')
     .orderBy('key')
     .limit(mostSetAside)
     .execute()

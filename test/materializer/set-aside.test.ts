@@ -82,3 +82,26 @@ it('an entity whose rows cannot be folded stops no other, is named and tried by 
   for (const account of ['good', 'ahead', 'thirteen'])
     expect(healed.get(accountKey(plan, account))).toBe(rebuilt.get(accountKey(plan, account)))
 })
+
+it('an entity that was set aside by a run which ended before it noted that is tried by the next', async () => {
+  const { db, store } = opened().open('redis')
+  const { table, plan: fresh } = await freshView(db)
+  const { source, name } = fresh.spec
+  const code = '(row) => { if (row.amount === 13) throw new Error("thirteen"); return {} }'
+  const plan = paymentsPlan({ name, relation: source.relation, code })
+  const paid = (account: string, amount: number): Payment => ({ account, paidAt: moment - minute, knownAt: null, amount, label: null })
+  await table.insert([paid('good', 1)])
+  await materializeView(db, store, plan, { moment })
+  await table.insert([paid('good', 13)])
+  const [last] = await db.query<{ xid: string }>(`select max(_xid)::text as xid from ${table.name}`)
+  await foldTransaction(db, store, [plan], Number(last?.xid), { moment })
+  await db.script('delete from lockstep.set_aside')
+
+  const again = await materializeView(db, store, plan, { moment })
+  expect(again.setAside.entities).toBe(1)
+  expect(await setAsideKeys(db, plan.id, await store.identity())).toEqual([accountKey(plan, 'good')])
+  await db.script(`update ${table.name} set amount = 3 where amount = 13`)
+  await materializeView(db, store, plan, { moment })
+  const [{ values } = { values: null }] = await readOnline(store, [{ plan, key: accountKey(plan, 'good') }], moment)
+  expect(values?.values[0]).toBe(3)
+})
