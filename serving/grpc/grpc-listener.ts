@@ -48,7 +48,10 @@ export function createGrpcPatrol({ firstCallMs, requestMs }: GrpcPatience) {
   const interceptor: ServerInterceptor = ({ responseStream }, call) => {
     const peer = call.getPeer()
     silent.delete(peer)
+    let closed = false
     const note = (answered: boolean): void => {
+      // a handler may answer a call that its client has ended: nothing is left to be read
+      if (closed) return
       pending.delete(call) // to the end of the order
       pending.set(call, { peer, sinceMs: performance.now(), answered })
     }
@@ -60,7 +63,11 @@ export function createGrpcPatrol({ firstCallMs, requestMs }: GrpcPatience) {
             pending.delete(call)
             then()
           },
-          onCancel: () => void pending.delete(call),
+          // told of every call, once its stream is closed
+          onCancel() {
+            closed = true
+            pending.delete(call)
+          },
         })
       },
       sendMessage(message, next) {

@@ -52,7 +52,11 @@ export function createReflection(definitions: readonly PackageDefinition[]): Ref
     // the messages of both are the same
     services: [service, underName(service, 'grpc.reflection.v1alpha.ServerReflection')],
     answer(call) {
-      call.on('data', (asked: Asked) => call.write({ original_request: asked, ...answerTo(asked) }))
+      // who does not read the answers is asked for no more: each is a hundred times as long as its request
+      call.on('data', (asked: Asked) => {
+        if (!call.write({ original_request: asked, ...answerTo(asked) })) call.pause()
+      })
+      call.on('drain', () => call.resume())
       call.on('end', () => call.end())
     },
   }

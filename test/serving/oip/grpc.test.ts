@@ -1,9 +1,10 @@
+import type { EventEmitter } from 'node:events'
 import { once } from 'node:events'
 import { readFileSync } from 'node:fs'
 import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import type { IncomingMessage } from 'node:http'
 import type { ClientHttp2Session, Settings } from 'node:http2'
-import { connect as connectHttp2 } from 'node:http2'
+import { connect as connectHttp2, constants } from 'node:http2'
 import { get } from 'node:https'
 import type { Socket } from 'node:net'
 import { connect } from 'node:net'
@@ -12,12 +13,14 @@ import { join } from 'node:path'
 import { text } from 'node:stream/consumers'
 import { setTimeout as wait } from 'node:timers/promises'
 import { connect as connectTls } from 'node:tls'
-import type { ServiceError } from '@grpc/grpc-js'
-import { credentials, Metadata, status } from '@grpc/grpc-js'
+import type { sendUnaryData, ServiceError } from '@grpc/grpc-js'
+import { credentials, Metadata, Server, status } from '@grpc/grpc-js'
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest'
 import { createKey } from '../../../registry/keys/api-keys.ts'
 import type { Scope } from '../../../registry/keys/scope.ts'
 import type { OnlineStore } from '../../../online/store.ts'
+import { createLogger } from '../../../runtime/log.ts'
+import { createGrpcListener, createGrpcPatrol } from '../../../serving/grpc/grpc-listener.ts'
 import type { GrpcCaller } from './transports.ts'
 import { openGrpc, openGrpcService } from './transports.ts'
 import type { OipWorld } from './world.ts'
@@ -332,6 +335,24 @@ describe('the services of gRPC itself', () => {
     expect((await tell({ file_containing_symbol: 'no.such' }))['error_response']).toMatchObject({ error_code: status.NOT_FOUND })
     expect((await tell({ all_extension_numbers_of_type: 'x' }))['error_response']).toMatchObject({ error_code: status.NOT_FOUND })
   })
+
+  it('read no more requests for reflection from a client that does not read the answers', async () => {
+    const client = connectHttp2(`http://${world.grpc}`)
+    const call = client.request({
+      ':method': 'POST',
+      ':path': '/grpc.reflection.v1.ServerReflection/ServerReflectionInfo',
+      'content-type': 'application/grpc',
+      te: 'trailers',
+    })
+    call.on('error', () => undefined)
+    // field 3, the name of a file, in a frame of gRPC's
+    const request = Buffer.from('\0\0\0\0\x11\x1a\x0finference.proto', 'latin1')
+    call.write(Buffer.concat(Array<Buffer>(10_000).fill(request)))
+    await once(call, 'response')
+    for (let i = 0; i < 200; i++) await caller.ask('ServerLive', {})
+    expect(call.writableLength).toBeGreaterThan(0)
+    client.destroy()
+  })
 })
 
 describe('a gRPC connection', () => {
@@ -368,6 +389,44 @@ describe('a gRPC connection', () => {
     expect((await told)[0]['grpc-status']).toBe(String(status.DEADLINE_EXCEEDED))
     expect(calling.closed).toBe(false)
     calling.destroy()
+  })
+
+  it('stays open where a call is answered that its client has ended', async () => {
+    const patrol = createGrpcPatrol({ firstCallMs: 60_000, requestMs: 300 })
+    const server = new Server({ interceptors: [patrol.interceptor] })
+    const answered = new Promise<void>((resolve) => {
+      server.register(
+        head[':path'],
+        (call: EventEmitter, callback: sendUnaryData<Buffer>) => {
+          call.once('cancelled', () => {
+            callback(null, Buffer.alloc(0))
+            resolve()
+          })
+        },
+        (each: Buffer) => each,
+        (each) => each,
+        'unary',
+      )
+    })
+    const settings = { connected: patrol.connected, maxConnections: 10, tls: null, firstCallMs: 60_000, log: createLogger('silent') }
+    const listener = createGrpcListener(server, settings)
+    const calling = session(await listener.listen('127.0.0.1', 0))
+    const ended = calling.request(head)
+    ended.on('error', () => undefined)
+    ended.end(Buffer.alloc(5))
+    await once(ended, 'ready')
+    await new Promise((resolve) => calling.ping(resolve))
+    ended.close(constants.NGHTTP2_CANCEL)
+    await answered
+
+    // is cut by a look that comes when the other one is over its time as well
+    const half = calling.request(head)
+    const [told] = await Promise.race([once(half, 'response'), once(calling, 'close')])
+    expect(told?.['grpc-status']).toBe(String(status.DEADLINE_EXCEEDED))
+    calling.destroy()
+    listener.stop()
+    patrol.close()
+    server.forceShutdown()
   })
 })
 
