@@ -99,17 +99,16 @@ export async function readModelBytes(
   version: number,
   { unsigned = false }: { readonly unsigned?: boolean } = {},
 ): Promise<Buffer> {
-  if (!unsigned && db.signing !== undefined) {
-    const found = (await readModelVersions(db.kysely, model)).find((each) => each.version === version)
-    if (found !== undefined) requireSignedModel(db.signing, found)
-  }
+  // the hash that the signature covers is the one that the bytes must have: they are read one after the other
+  const found = (await readModelVersions(db.kysely, model)).find((each) => each.version === version)
+  if (!unsigned && found !== undefined) requireSignedModel(db.signing, found)
   const row = await db.kysely
     .selectFrom('lockstep.model_versions')
-    .select(['sha256', sql<number>`octet_length(bytes)`.as('length')])
+    .select(sql<number>`octet_length(bytes)`.as('length'))
     .where('model', '=', model)
     .where('version', '=', version)
     .executeTakeFirst()
-  if (row === undefined) {
+  if (found === undefined || row === undefined) {
     throw new LockstepError(
       'UNKNOWN_DEFINITION',
       `The model "${model}" has no version ${version}; list what there is with "lockstep model list ${model}".`,
@@ -125,7 +124,7 @@ export async function readModelBytes(
     bytes.set(piece, at)
     hash.update(piece)
   }
-  if (hash.digest('hex') !== row.sha256) {
+  if (hash.digest('hex') !== found.sha256) {
     throw new LockstepError(
       'CODE_HASH_MISMATCH',
       `The stored bytes of the model "${model}" version ${version} do not have their SHA-256, so they were changed outside Lockstep; they are not run. Push the model file again.`,

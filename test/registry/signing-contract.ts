@@ -64,6 +64,23 @@ export function signingContract(opened: () => TestRegistry): void {
       await expect(readModelBytes(signed, 'delay', 2)).rejects.toEqual(refused)
     })
 
+    it('covers the bytes that are read, also where they are changed after it was verified', async () => {
+      await applyChanges(signed, sampleSet())
+      await push(signed, 'one')
+      let isChanged = false
+      const kysely = registry.db.kysely.withPlugin({
+        transformQuery: ({ node }) => node,
+        async transformResult({ result }) {
+          if (!isChanged) {
+            isChanged = true
+            await registry.db.query(`update lockstep.model_versions set bytes = 'evil', sha256 = encode(sha256('evil'), 'hex')`)
+          }
+          return result
+        },
+      })
+      await expect(readModelBytes({ ...signed, kysely }, 'delay', 1)).rejects.toMatchObject({ code: 'CODE_HASH_MISMATCH' })
+    })
+
     it('refuses what was stored without it, until that is applied and pushed again, or signed', async () => {
       const { db } = registry
       await applyChanges(db, sampleSet())
