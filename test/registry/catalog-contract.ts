@@ -1,9 +1,12 @@
 import { beforeEach, describe, expect, it } from 'vitest'
 import { LockstepError } from '../../kernel/errors.ts'
+import type { LoadTransform } from '../../kernel/transform.ts'
+import { loadTransform } from '../../kernel/transform.ts'
 import { applyChanges } from '../../registry/apply.ts'
 import { loadCatalog } from '../../registry/catalog.ts'
 import { storedDefinitions } from '../../registry/definition.ts'
 import { catalogRevision } from '../../registry/revision.ts'
+import { storedServices } from '../../registry/stored-services.ts'
 import { storedCode } from '../../registry/verified-code.ts'
 import type { TestRegistry } from './databases.ts'
 import { flightsTable, hash, sampleSet, windowFeature } from './sample-set.ts'
@@ -53,6 +56,16 @@ export function catalogContract(opened: () => TestRegistry): void {
       const service = (await loadCatalog(registry.db)).service('flight_features')
       const values = service.uses.map((use) => use.plan.newState().valueAt(0))
       expect(service.evaluate(values, [300], 7_200_000_000).values).toEqual([0, 0, null, 2])
+    })
+
+    it('has a guard load the code, of remembered services too', async () => {
+      await applyChanges(registry.db, sampleSet())
+      for (const read of [loadCatalog, storedServices]) {
+        const loaded = new Set<string>()
+        const load: LoadTransform = (code, what) => loadTransform(code, loaded.add(what) && what)
+        await read(registry.db, { load, strict: () => [] })
+        expect([...loaded].sort()).toEqual(['airport_delays@1', 'flight_context@1'])
+      }
     })
 
     it('gives the newest version of a name, or the version that is asked for', async () => {
