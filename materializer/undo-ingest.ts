@@ -70,6 +70,7 @@ export async function undoIngest(
   const { rows, touched } = await db.kysely.transaction().execute(async (transaction) => {
     await transaction.updateTable('lockstep.ingests').set({ undoing_at: new Date() }).where('id', '=', id).execute()
     const deleted = await deleteWhere({ kysely: transaction }, load.relation, `"_xid" = '${load.xid}'::xid8`, readers)
+    if (deleted.rows > Number(load.rows)) throw numberedTwice(id, load.relation, deleted.rows - Number(load.rows))
     const before = { load: Number(id), rows: deleted.rows }
     await recordAudit({ kysely: transaction }, options.by ?? unknownActor, { action: 'ingest.undo', subject: load.source, before })
     return deleted
@@ -95,8 +96,17 @@ async function renew(db: Database, store: OnlineStore, plan: ViewPlan, keys: rea
   await store.write([...empty].map(([key, expected]) => ({ view: plan.id, entity, key, expected, bytes: noBytes })))
 }
 
+/** A database that was restored from a dump begins to number its transactions anew. */
+function numberedTwice(id: string, relation: string, others: number): LockstepError {
+  return new LockstepError(
+    'NOT_REPRODUCIBLE',
+    `${others} other rows of ${relation} have the transaction number of the load "${id}", as in a database that was restored or moved, so its rows cannot be told from them; delete them yourself.`,
+    { details: { id, table: relation } },
+  )
+}
+
 async function findIngest({ kysely }: Database, id: string) {
-  const query = kysely.selectFrom('lockstep.ingests').select(['source', 'relation', 'xid', 'undoing_at', 'undone_at'])
+  const query = kysely.selectFrom('lockstep.ingests').select(['source', 'relation', 'rows', 'xid', 'undoing_at', 'undone_at'])
   const load = /^\d{1,18}$/.test(id) ? await query.where('id', '=', id).executeTakeFirst() : undefined
   if (load === undefined) {
     throw new LockstepError('UNKNOWN_DEFINITION', `There is no load "${id}"; list what there is with "lockstep ingest list".`, {

@@ -91,4 +91,17 @@ describe.each(storeKinds)('a load that is undone, with states in %s', (kind) => 
     const undone = undoIngest(db, store, catalog, id, { moment, waitMs: 2_000 })
     await expect(undone).rejects.toMatchObject({ code: 'NOT_REPRODUCIBLE', message: expect.stringContaining('no column "_xid"') })
   })
+
+  it('is refused where other rows have its transaction number, as after a restore from a dump', async () => {
+    const { db, store } = fixture().open(kind)
+    const id = await load('a,2001-05-20,1')
+    await db.query(
+      `insert into lockstep_source.bills (account, at, amount, _xid) select 'b', '2001-05-21', 2, xid from lockstep.ingests where id = $1`,
+      [id],
+    )
+    const undone = undoIngest(db, store, catalog, id, { moment, waitMs: 2_000 })
+    await expect(undone).rejects.toMatchObject({ code: 'NOT_REPRODUCIBLE', message: expect.stringMatching(/^1 other rows/) })
+    const left = 'select count(*)::int as n from lockstep_source.bills b join lockstep.ingests i on i.xid = b._xid where i.id = $1'
+    expect(await db.query(left, [id])).toEqual([{ n: 2 }])
+  })
 })
