@@ -51,8 +51,8 @@ export function createIdempotency(database: () => Database): Idempotency {
       const renewing = setInterval(() => void renew(db, request, claim).catch(() => undefined), renewMs)
       try {
         const answer = await work()
-        // it is done, whatever becomes of the note
-        await keep(db, request, claim, answer).catch(() => undefined)
+        // it is done, whatever becomes of the note; or refused by an answer, as Feast's shape has it
+        await (answer.status < 400 ? keep(db, request, claim, answer) : release(db, request, claim)).catch(() => undefined)
         return answer
       } catch (error) {
         await release(db, request, claim).catch(() => undefined)

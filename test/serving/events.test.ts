@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { forgetIdempotent } from '../../serving/idempotency.ts'
+import { createIdempotency, forgetIdempotent } from '../../serving/idempotency.ts'
 import type { World } from './world.ts'
 import { ask, createWorld, noon } from './world.ts'
 
@@ -74,9 +74,18 @@ for (const kind of ['redis', 'embedded'] as const) {
       // an error is not kept
       expect((await send([{}], 'k2')).status).toBe(400)
       expect((await send([landing('KEY', 4)], 'k2')).body).toMatchObject({ accepted: 1 })
+      const refuse = { owner: '', key: 'k3', fingerprint: 'f' }
+      for (const status of [409, 202]) {
+        const made = { status, contentType: null, body: null }
+        expect(await createIdempotency(() => world.db).once(refuse, () => Promise.resolve(made))).toEqual(made)
+      }
       expect((await send(events, 'x'.repeat(256))).status).toBe(400)
       await forgetIdempotent(world.db)
-      expect(await world.db.query('select key from lockstep.idempotency_keys order by 1')).toEqual([{ key: 'k1' }, { key: 'k2' }])
+      expect(await world.db.query('select key from lockstep.idempotency_keys order by 1')).toEqual([
+        { key: 'k1' },
+        { key: 'k2' },
+        { key: 'k3' },
+      ])
     })
 
     it('keeps events exactly, also integers beyond 2^53', async () => {
