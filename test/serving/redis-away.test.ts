@@ -170,6 +170,8 @@ it('tells what is wrong with what Redis holds or answers, counts it, and loses n
     const key = (await admin.keys('away:{*ATL*}*'))[0] ?? ''
     const kept = await admin.getBuffer(key)
     if (kept === null) throw new Error('The state is not there.')
+    // metrics are made once a second
+    const untilCounted = (line: RegExp) => until(async () => line.test((await ask(url, '/metrics')).text))
     for (const [bytes, code] of [
       [Buffer.from('another program'), /STATE_CORRUPT/],
       [Buffer.concat([Buffer.of(9), kept.subarray(1)]), /STATE_VERSION/],
@@ -178,16 +180,14 @@ it('tells what is wrong with what Redis holds or answers, counts it, and loses n
       const answer = await ask(url, '/v1/features', question)
       expect(answer.status).toBe(500)
       expect(answer.body.error.code).toMatch(code)
-      expect((await ask(url, '/metrics')).text).toMatch(
-        new RegExp(`lockstep_online_errors_total\\{code="${answer.body.error.code}"\\} [1-9]`),
-      )
+      await untilCounted(new RegExp(`lockstep_online_errors_total\\{code="${answer.body.error.code}"\\} [1-9]`))
     }
     await admin.del(key)
     await admin.hset(key, 'of', 'another program')
     const answer = await ask(url, '/v1/features', question)
     expect([answer.status, answer.body.error.code]).toEqual([500, 'STATE_CORRUPT'])
     expect(answer.body.error.message).toContain(`"${key}"`)
-    expect((await ask(url, '/metrics')).text).toMatch(/lockstep_online_errors_total\{code="WRONGTYPE"\} 1\b/)
+    await untilCounted(/lockstep_online_errors_total\{code="WRONGTYPE"\} 1\b/)
     await admin.del(key)
     await admin.set(key, kept)
     expect((await ask(url, '/v1/features', question)).body.results).toEqual(whole.body.results)
