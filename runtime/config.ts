@@ -264,5 +264,5 @@ function signingKeysOf([first, ...more]: readonly string[] = []): Config['signin
 }
 
 function shown(name: string, value: string | undefined): string {
-  return /_(URL|KEY)$/.test(name) ? 'something else (not shown: it may hold a secret)' : `"${value}"`
+  return /_(URL|(SIGNING|TLS)_KEY)$/.test(name) ? 'something else (not shown: it may hold a secret)' : `"${value}"`
 }

@@ -178,6 +178,9 @@ describe('the configuration', () => {
     expect(message).toContain('"LOCKSTEP_PORT" is "x"')
     expect(message).toContain('"LOCKSTEP_LOG_LEVEL" is "y"')
     expect(message).not.toContain('hush')
+    const keys = failure({ LOCKSTEP_SIGNING_KEY: 'hush', LOCKSTEP_MAX_IN_FLIGHT_PER_KEY: 'many' })
+    expect(keys).toContain('"LOCKSTEP_MAX_IN_FLIGHT_PER_KEY" is "many"')
+    expect(keys).not.toContain('hush')
   })
 
   it('refuses a TLS certificate without its key, and a key without its certificate', () => {
