@@ -6,7 +6,7 @@ import type { Marker } from './marker.ts'
 /** Tells whether what a store holds of a view was written by this database, which alone knows the run that its marker names. */
 export interface MarkerOwner {
   /**
-   * @param anew also of runs that the database was found to know before; where it does not answer, those count
+   * @param anew also of runs that the database was asked about before; where it does not answer, those it knew count
    * @returns by index: why the view is not this database's, a sentence that says what to do; null where it is
    * @throws what the database throws, where it is asked of a run that is not known yet
    */
@@ -23,20 +23,28 @@ type Handle = Pick<Database, 'kysely' | 'query'>
 /** @param database throws where it is down */
 export function createMarkerOwner(database: () => Handle): MarkerOwner {
   let known: ReadonlySet<string> = new Set()
+  /** Runs are recorded before markers name them: what is not known now will not be, so that not each request asks. */
+  let unknown: ReadonlySet<string> = new Set()
 
   return {
     async foreign(views, anew = false) {
-      const asked = anew ? views : views.filter(({ marker }) => !known.has(nameOf(marker.origin)))
+      const asked = anew ? views : views.filter(({ marker }) => isNew(nameOf(marker.origin)))
       if (asked.length > 0) {
         try {
           const found = await knownAmong(database(), asked)
+          const others = asked.map(({ marker }) => nameOf(marker.origin)).filter((run) => !found.has(run))
           known = anew ? found : new Set([...known, ...found])
+          unknown = new Set(anew ? others : [...unknown, ...others])
         } catch (error) {
           if (asked.some(({ marker }) => !known.has(nameOf(marker.origin)))) throw error
         }
       }
       return views.map(({ view, marker }) => (known.has(nameOf(marker.origin)) ? null : foreignTo(view)))
     },
+  }
+
+  function isNew(run: string): boolean {
+    return !known.has(run) && !unknown.has(run)
   }
 }
 

@@ -6,6 +6,7 @@ import type { ViewPlan } from '../../kernel/view-plan.ts'
 import { materializeView } from '../../materializer/materialize.ts'
 import { materializationStatus } from '../../materializer/status.ts'
 import { firstMarker, markerKey, readMarker, writeMarker } from '../../online/marker.ts'
+import { createMarkerOwner } from '../../online/marker-owner.ts'
 import type { OnlineStore } from '../../online/store.ts'
 import type { Database } from '../../runtime/database.ts'
 import { freshView, heldRun, heldSecondRun, many, materializerFixture, moment, storeKinds } from './fixture.ts'
@@ -148,6 +149,32 @@ describe.each(storeKinds)('a view whose states are lost in the %s store', (kind)
     await expect(gated.run).rejects.toMatchObject({ code: 'STORE_MISMATCH' })
     expect((await materializationStatus(db, Date.now())).some(({ view }) => view === plan.id)).toBe(false)
   })
+})
+
+it('the owner of a view is asked of the database once, and again where it is to be told anew', async () => {
+  const { db, store } = fixture().open('embedded')
+  const { table, plan } = await freshView(db)
+  await table.insert(many(3))
+  await materializeView(db, store, plan, { moment })
+  const marker = await readMarker(store, plan.id)
+  if (marker === null) throw new Error('it was materialized')
+  const other = { ...marker, origin: { id: marker.origin.id, startedAt: new Date(0) } }
+  let asked = 0
+  const owner = createMarkerOwner(() => {
+    asked++
+    return db
+  })
+  const views = [marker, other].map((each) => ({ view: plan.id, marker: each }))
+  const told = [null, expect.stringContaining('is of another database') as string]
+  for (const [anew, times] of [
+    [false, 1],
+    [false, 1],
+    [true, 2],
+    [false, 2],
+  ] as const) {
+    expect(await owner.foreign(views, anew)).toEqual(told)
+    expect(asked).toBe(times)
+  }
 })
 
 describe('rows that cannot be folded yet, or never', () => {
