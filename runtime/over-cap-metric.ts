@@ -11,7 +11,7 @@ export function createOverCapMetric(registry: Registry): (view: string, entities
       ? present
       : new Counter({
           name,
-          help: "Times that the state of an entity was not kept, by a push, a stream, a run or a backfill, as it is over its view's maxStateBytes or its rows cannot be folded.",
+          help: "Times that the state of an entity was not kept, by a push, a stream, a run or a backfill, as it is over its view's maxStateBytes.",
           labelNames: ['view'],
           registers: [registry],
         })

@@ -3,7 +3,9 @@ import { maxPendingRows } from '../../kernel/state.ts'
 import { foldTransaction } from '../../materializer/fold-transaction.ts'
 import { materializeView } from '../../materializer/materialize.ts'
 import { readSetAsides, setAsideKeys } from '../../materializer/set-aside.ts'
+import { tellTooLarge } from '../../materializer/tell-too-large.ts'
 import { readOnline } from '../../online/read.ts'
+import { createLogger } from '../../runtime/log.ts'
 import { freshView, materializerFixture, moment } from './fixture.ts'
 import type { Payment } from './payments.ts'
 import { accountKey, minute, storedStates } from './payments.ts'
@@ -59,6 +61,9 @@ it('an entity whose rows cannot be folded stops no other, is named and tried by 
     'TRANSFORM_FAILED',
   ])
   expect(await answered()).toEqual([2, undefined, undefined, undefined])
+  const overCap: number[] = []
+  tellTooLarge(createLogger('silent'), (_, entities) => overCap.push(entities))(plan.id, first.setAside)
+  expect(overCap).toEqual([])
   const identity = await store.identity()
   expect((await readSetAsides(db, identity)).get(plan.id)).toMatchObject({
     entities: 3,
