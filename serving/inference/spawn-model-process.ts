@@ -15,7 +15,7 @@ const leastMegabytes = 1536
  * Starts a process that loads ONNX files, which are foreign bytes to native code. It has an environment of its own, lies in a folder that holds code alone, since a file may name others by a relative path,
  * and may have half of the memory that this process may: an allocation beyond it fails, and with it the run. Where memory is short all the same, Linux ends it first. Without a shell it has no such limit.
  *
- * Node's `--permission` is left out: it binds JavaScript, which is ours there, and not native code.
+ * Its JavaScript may start no processes and write no files (Node's `--permission`); that does not bind native code.
  *
  * @param script beside this file, without its ending
  */
@@ -27,9 +27,16 @@ export function spawnModelProcess(script: string, stdio: StdioOptions): ChildPro
     if (value !== undefined) env[name] = value
   }
   const options = { stdio, env, cwd: dirname(path) }
-  if (!existsSync(shell)) return spawn(process.execPath, [path], options)
+  const run = [process.execPath, ...permissions(env['NODE_COMPILE_CACHE']), path]
+  if (!existsSync(shell)) return spawn(process.execPath, run.slice(1), options)
   const kilobytes = String(memoryMegabytes() * 1024)
-  return spawn(shell, ['-c', limited, shell, kilobytes, process.execPath, path], options)
+  return spawn(shell, ['-c', limited, shell, kilobytes, ...run], options)
+}
+
+/** ONNX Runtime is an addon, a thread ends the process with its parent, and Node keeps compiled code in a folder. */
+function permissions(compileCache: string | undefined): string[] {
+  const written = compileCache === undefined ? [] : [`--allow-fs-write=${compileCache}`]
+  return ['--permission', '--allow-addons', '--allow-worker', '--allow-fs-read=*', ...written]
 }
 
 /** It becomes the process, so that its id and its end are the process's. */
