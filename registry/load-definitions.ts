@@ -163,7 +163,7 @@ async function exportsOf(path: string, modules: readonly ParsedModule[], timeout
     const namespace: unknown = await importWithin(path, timeoutMs)
     return Object.values(namespace as Readonly<Record<string, unknown>>)
   } catch (cause) {
-    const place = placeOf(cause, modules)
+    const place = featurePlace(cause, placeOf(cause, modules), modules)
     const where = place === null ? path : `${place.file}:${place.line}`
     const details = { file: place?.file ?? path, ...(place === null ? {} : { line: place.line }) }
     // Another copy of this package throws another class of the same name.
@@ -177,8 +177,23 @@ async function exportsOf(path: string, modules: readonly ParsedModule[], timeout
   }
 }
 
+/** The line of the feature that an error is about, below that of its view; `place` itself where the error is about no feature. */
+function featurePlace(error: unknown, place: Place | null, modules: readonly ParsedModule[]): Place | null {
+  const details = error instanceof Error && 'details' in error ? (error.details as { readonly feature?: unknown }) : {}
+  if (place === null || typeof details.feature !== 'string') return place
+  const lines = modules.find(({ file }) => file === place.file)?.text.split('\n') ?? []
+  const member = new RegExp(`(?<![\\w$])['"]?${details.feature}['"]?\\s*:`)
+  const at = lines.findIndex((line, i) => i >= place.line - 1 && member.test(line))
+  return at < 0 ? place : { file: place.file, line: at + 1 }
+}
+
+interface Place {
+  readonly file: string
+  readonly line: number
+}
+
 /** The place in the user's files that an error comes from, by its stack. */
-function placeOf(error: unknown, modules: readonly ParsedModule[]): { readonly file: string; readonly line: number } | null {
+function placeOf(error: unknown, modules: readonly ParsedModule[]): Place | null {
   const stack = error instanceof Error ? (error.stack ?? '') : ''
   const files = new Map(
     modules.flatMap(({ file }) => [

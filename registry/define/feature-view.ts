@@ -127,9 +127,15 @@ export function featureView<
     throw new LockstepError('DEFINITIONS_INVALID', `The ${what} derives "${derive[0]?.name}" but has no transform to compute it; add one.`)
   }
   const columns = [...source.spec.columns, ...derive]
-  const specs = Object.entries(body.features ?? {}).map(([feature, aggregate]) =>
-    featureSpec(name, feature, aggregate, columns, source.spec),
-  )
+  const specs = Object.entries(body.features ?? {}).map(([feature, aggregate]) => {
+    try {
+      return featureSpec(name, feature, aggregate, columns, source.spec)
+    } catch (error) {
+      if (!(error instanceof LockstepError)) throw error
+      // by its name its line is found in the file
+      throw new LockstepError(error.code, error.message, { cause: error.cause, details: { ...error.details, feature } })
+    }
+  })
   if (specs.length === 0)
     throw new LockstepError('DEFINITIONS_INVALID', `The ${what} has no features; add one, as in features: { seen1h: count('1h') }.`)
   const spec: Omit<ViewSpec, 'code'> = {

@@ -145,7 +145,7 @@ export const third = onDemandView('a_third', {
       .trim()
       .split('\n')
       .map((line) => JSON.parse(line) as { code: string; message: string; details: object })
-    expect(wrong).toMatchObject({ code: 'UNKNOWN_COLUMN', details: { file: files[0], line: 4 } })
+    expect(wrong).toMatchObject({ code: 'UNKNOWN_COLUMN', details: { file: files[0], line: 5 } })
     expect(wrong?.message).toMatch(/"late" of view "delays" reads the column "lade".*Did you mean "late"\?/)
     expect(throwing).toMatchObject({ code: 'DEFINITIONS_INVALID', details: { file: files[1], line: 6 } })
   })
