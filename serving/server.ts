@@ -38,7 +38,6 @@ import { createLimit } from './limit.ts'
 import { listening as listenOn } from './listening.ts'
 import { createLogMetrics } from './log/log-metrics.ts'
 import { createPredictionLog } from './log/prediction-log.ts'
-import { createHouse } from './house.ts'
 import { createIdempotency } from './idempotency.ts'
 import { createLiveCatalog } from './live-catalog.ts'
 import { createReadCatalogs } from './read-catalog.ts'
@@ -49,6 +48,7 @@ import { createModelHost } from './model-host.ts'
 import { createParityWatch } from './monitor/parity-watch.ts'
 import { createLateViews } from './late-views.ts'
 import { createOnlineViews } from './online-views.ts'
+import { createRetention } from './retention.ts'
 import type { Repeated } from './repeat.ts'
 import { repeat } from './repeat.ts'
 import type { LockstepServer, ServerOptions } from './server-options.ts'
@@ -142,7 +142,7 @@ export function createServer(options: ServerOptions): LockstepServer {
   )
   let dropDelayMs = dropAgainMs
   let damageToldAt = Number.NEGATIVE_INFINITY
-  const house = createHouse({ database: needDatabase, auditRetentionDays: options.config.auditRetentionDays ?? 365, log })
+  const retention = createRetention({ database: needDatabase, auditRetentionDays: options.config.auditRetentionDays ?? 365, log })
 
   const { parityPerMinute = 0 } = options.config
   const parity =
@@ -427,7 +427,7 @@ export function createServer(options: ServerOptions): LockstepServer {
     if (options.lead !== false)
       loops.push(
         repeat(dropOldLog, () => dropDelayMs),
-        repeat(house.keep, () => house.delayMs),
+        repeat(retention.forgetOld, () => retention.delayMs),
       )
     if (parity !== null) loops.push(repeat(parity.check, () => parityMs * (0.75 + Math.random() / 2)))
   }

@@ -8,13 +8,13 @@ const everyMs = 3_600_000
 const againMs = 60_000
 
 /** What one server of a machine does now and then: it deletes what is kept for a time alone. */
-export function createHouse(deps: { readonly database: () => Database; readonly auditRetentionDays: number; readonly log: Logger }): {
-  keep(): Promise<void>
+export function createRetention(deps: { readonly database: () => Database; readonly auditRetentionDays: number; readonly log: Logger }): {
+  forgetOld(): Promise<void>
   readonly delayMs: number
 } {
   let delayMs = againMs
   return {
-    async keep() {
+    async forgetOld() {
       try {
         const db = deps.database()
         await forgetIdempotent(db)
