@@ -2,7 +2,7 @@ import { LockstepError } from '../kernel/errors.ts'
 import type { ViewPlan } from '../kernel/view-plan.ts'
 import type { Marker } from '../online/marker.ts'
 import { firstMarker, markerKey, readMarker, sameOrigin, writeMarker } from '../online/marker.ts'
-import { knowsRun } from '../online/marker-owner.ts'
+import { knowsRun, ownStore } from '../online/marker-owner.ts'
 import type { OnlineStore } from '../online/store.ts'
 import type { Database } from '../runtime/database.ts'
 import { faultPoint } from '../runtime/fault-point.ts'
@@ -28,8 +28,8 @@ export async function beginView(db: Database, store: OnlineStore, plan: ViewPlan
       if (begun === null) continue // it was done meanwhile
       return begun
     }
-    if (present.fingerprint !== plan.fingerprint) throw mismatch(plan, 'from another definition')
-    if (!(await knowsRun(db, present.origin))) throw mismatch(plan, 'from another database')
+    if (present.fingerprint !== plan.fingerprint) throw mismatch(plan, 'from another definition', { foreign: true })
+    if (!(await knowsRun(db, present.origin))) throw mismatch(plan, 'from another database', { foreign: true })
     // The rows that were there got their arrival when the columns were added, and would be counted once more.
     if (incremental && !present.incremental) throw mismatch(plan, 'from before its table had the columns "_row" and "_xid"')
     if (incremental && (await readOtherTables(db, present.origin, run)))
@@ -57,7 +57,7 @@ async function takeOver(db: Database, store: OnlineStore, plan: ViewPlan, run: R
   const done = await underRebuildLock(db, await store.identity(), plan.id, async () => {
     const present = await readMarker(store, plan.id)
     if (present?.removing !== true) return { begun: null }
-    if (!(await knowsRun(db, present.origin))) throw mismatch(plan, 'from another database')
+    if (!(await knowsRun(db, present.origin))) throw mismatch(plan, 'from another database', { foreign: true })
     return { begun: await removeAndBegin(store, plan, run, incremental) }
   })
   if (done === null) throw rebuilding(plan)
@@ -91,11 +91,10 @@ async function markerToReplace(store: OnlineStore, plan: ViewPlan): Promise<Mark
   }
 }
 
-export function mismatch(plan: ViewPlan, how: string): LockstepError {
-  return new LockstepError(
-    'STORE_MISMATCH',
-    `The online store holds "${plan.id}" ${how}. Give each installation its own store (LOCKSTEP_REDIS_URL, LOCKSTEP_REDIS_PREFIX, LOCKSTEP_DIR), or rebuild the view to replace what is there.`,
-  )
+export function mismatch(plan: ViewPlan, how: string, { foreign = false }: { readonly foreign?: boolean } = {}): LockstepError {
+  const replace = `"lockstep materialize ${plan.id} --rebuild" to replace what is there`
+  const advice = foreign ? `${ownStore}, or run ${replace}` : `Run ${replace}`
+  return new LockstepError('STORE_MISMATCH', `The online store holds "${plan.id}" ${how}. ${advice}.`)
 }
 
 /** The view was removed or begun anew while a run was at work. What it wrote is whole, by state; what others wrote may be gone. */
@@ -109,6 +108,6 @@ export function lost(plan: ViewPlan): LockstepError {
 function rebuilding(plan: ViewPlan): LockstepError {
   return new LockstepError(
     'STORE_MISMATCH',
-    `The view "${plan.id}" is being rebuilt in the online store by another run. Wait for it, or rebuild the view again.`,
+    `The view "${plan.id}" is being rebuilt in the online store by another run. Wait for it, or run "lockstep materialize ${plan.id} --rebuild" again.`,
   )
 }

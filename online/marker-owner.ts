@@ -80,10 +80,13 @@ export async function currentXmax(db: Pick<Database, 'query'>): Promise<number> 
   return Number(row?.xmax)
 }
 
+/** What to do where two installations share a store. */
+export const ownStore = 'Give each installation its own store (LOCKSTEP_REDIS_URL, LOCKSTEP_REDIS_PREFIX, LOCKSTEP_DIR)'
+
 function nameOf({ id, startedAt }: Marker['origin']): string {
   return `${id} ${startedAt.getTime()}`
 }
 
 function foreignTo(view: DefinitionId): string {
-  return `The view "${view}" in this online store is of another database, or of a time before this one was restored. Give each installation its own store (LOCKSTEP_REDIS_URL, LOCKSTEP_REDIS_PREFIX, LOCKSTEP_DIR), or run "lockstep materialize ${view} --rebuild" to replace what is there.`
+  return `The view "${view}" in this online store is of another database, or of a time before this one was restored. ${ownStore}, or run "lockstep materialize ${view} --rebuild" to replace what is there.`
 }
