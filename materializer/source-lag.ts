@@ -6,6 +6,7 @@ import type { SourceRow } from '../offline/row-decoder.ts'
 import { readSourceTable } from '../offline/source-table.ts'
 import type { OnlineStore } from '../online/store.ts'
 import type { Database } from '../runtime/database.ts'
+import { sqlState } from '../runtime/relation.ts'
 import { sqlIdentifier, sqlText } from '../runtime/sql.ts'
 import { currentXmax } from '../online/marker-owner.ts'
 import { uncovered } from './uncovered.ts'
@@ -33,7 +34,7 @@ export interface SourceLag {
 
 /**
  * What a view's source holds that is in no state, by an index on `_xid`: no table is read whole, unless it is small. Rows beyond the frontier are looked up in the states, where
- * pushes may have folded them; where there are 10,000 or more, they are counted as they are.
+ * pushes may have folded them; where there are 10,000 or more, or one cannot be read, they are counted as they are.
  *
  * @param frontier what all states hold; null: nothing is known of the store, and only the newest row is looked for
  * @returns null where that cannot be told: the source has no `_xid`, or no index on it and many rows
@@ -59,7 +60,8 @@ export async function sourceLag(
           WHERE _xid >= '${Math.max(0, frontier.below)}'::xid8${outside} ORDER BY _xid LIMIT ${countedRows}) waiting`)
   const beyond = Number(waiting?.rows)
   if (beyond > 0 && beyond < countedRows) {
-    const rows = await readArrived(db, [plan], without(allBelow(await currentXmax(db)), frontier), countedRows)
+    const arrived = without(allBelow(await currentXmax(db)), frontier)
+    const rows = await readArrived(db, [plan], arrived, countedRows).catch(noneWhereUnreadable)
     if (rows !== null) return { ...lagOf(await uncovered(store, plan, rows)), newestEvent }
   }
   return {
@@ -68,6 +70,12 @@ export async function sourceLag(
     visibleSince: waiting?.since === undefined || waiting.since === null ? null : Number(waiting.since),
     newestEvent,
   }
+}
+
+/** A value that the database cannot read as it is declared fails the query of all rows; the view's next run says which it is. */
+function noneWhereUnreadable(error: unknown): null {
+  if (sqlState(error).startsWith('22')) return null
+  throw error
 }
 
 /** By a load of history, the greatest event time of its many rows, which does not change. */

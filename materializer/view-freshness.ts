@@ -6,6 +6,7 @@ import type { Marker } from '../online/marker.ts'
 import { tryMarkers } from '../online/marker.ts'
 import type { OnlineStore } from '../online/store.ts'
 import type { Database } from '../runtime/database.ts'
+import { sqlState } from '../runtime/relation.ts'
 import type { SourceLag } from './source-lag.ts'
 import type { SetAsideOfView } from './set-aside.ts'
 import { noneSetAside, readSetAsides } from './set-aside.ts'
@@ -89,6 +90,8 @@ async function readableLag(...of: Parameters<typeof sourceLag>): Promise<SourceL
     return await sourceLag(...of)
   } catch (error) {
     if (error instanceof LockstepError && error.code !== 'POSTGRES_UNAVAILABLE') return null
+    // a value, a column or a right that is wrong
+    if (['22', '42'].includes(sqlState(error).slice(0, 2))) return null
     throw error
   }
 }

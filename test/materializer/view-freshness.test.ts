@@ -87,6 +87,21 @@ describe('the freshness of a view', () => {
     expect(await freshnessOf(db, store, within(plan, hour), now)).toMatchObject({ lag: { rows: 1, seconds: 10 }, late: null })
   })
 
+  it('counts rows that cannot be read, and hides no other view where a time cannot', async () => {
+    const { db, store } = opened().open('embedded')
+    const { table, plan } = await freshView(db)
+    const now = Date.now() * 1000
+    await materializeView(db, store, plan, { now: () => now - hour })
+    await db.script(`alter table ${table.name} alter amount type numeric`)
+    await db.script(`insert into ${table.name} (account, paid_at, amount) values ('a', now(), 1), ('b', now(), '1e400')`)
+    expect((await freshnessOf(db, store, plan, now)).lag).toMatchObject({ rows: 2, transactions: 1 })
+    await db.script(`insert into ${table.name} (account, paid_at) values ('a', '294276-12-31')`)
+    expect(await freshnessOf(db, store, within(plan, hour / 2), now)).toMatchObject({
+      lag: null,
+      late: expect.stringContaining('ended 1h ago'),
+    })
+  })
+
   it('goes by the last run where a source does not tell arrivals, and is late where the store does not answer', async () => {
     const { db, store } = opened().open('redis')
     const { table, plan } = await freshView(db, 'plain')
