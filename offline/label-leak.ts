@@ -36,8 +36,9 @@ export async function refuseLabelLeak(
     const shared = [...(counted?.tables ?? [])].find((table) => drawn?.tables.has(table) === true)
     const doubts = drawn === null ? [] : [...drawn.functions, ...(counted?.functions ?? [])]
     if (drawn !== null && shared === undefined && doubts.length === 0) continue
-    const why = await whySeen(db, source, relation, rule)
-    if (why === null) continue
+    const seen = await whySeen(db, source, relation, rule)
+    if (seen === null) continue
+    const { why, advice } = seen
     if (shared === undefined) {
       const what = drawn === null ? 'a file' : `the function ${doubts.map((name) => `"${name}"`).join(', ')}`
       unchecked.push(
@@ -48,17 +49,23 @@ export async function refuseLabelLeak(
     throw new LockstepError(
       'LABEL_LEAK',
       `The spine is drawn from the table "${shared}", which "${id}" reads as its source "${source.name}", and ${why}: ` +
-        'a row would see itself, and so its own label. Name the source\'s "known" column (in it, "infinity" is for what may never become known), or count only what was there before each moment (as of "before").',
+        `a row would see itself, and so its own label. ${advice}, or use --as-of before, which counts only what was there before each moment.`,
       { details: { table: shared, view: id, source: source.name } },
     )
   }
   return unchecked
 }
 
-/** Why rows of a source count at their own moment; null where none does. */
-async function whySeen(db: Database, { eventTime, known }: SourceSpec, relation: string, rule: TimeRule): Promise<string | null> {
-  if (known === null) return 'nothing says when its rows became known'
-  if (rule.knowledge === 'latest') return 'what was known is set aside'
+interface Seen {
+  readonly why: string
+  readonly advice: string
+}
+
+/** Why rows of a source count at their own moment, and what to do; null where none does. */
+async function whySeen(db: Database, { eventTime, known }: SourceSpec, relation: string, rule: TimeRule): Promise<Seen | null> {
+  if (known === null)
+    return { why: 'nothing says when its rows became known', advice: 'Name the column that says it as the source\'s "known"' }
+  if (rule.knowledge === 'latest') return { why: 'what was known is set aside', advice: 'Leave out --knowledge latest' }
   const column = `s.${sqlIdentifier(known)}`
   const [found] = await db.snapshot((snapshot) =>
     snapshot.query<{ none: boolean }>(
@@ -67,8 +74,11 @@ async function whySeen(db: Database, { eventTime, known }: SourceSpec, relation:
   )
   if (found === undefined) return null
   return found.none
-    ? `"${known}" is null in rows of it, which then count from their event time on`
-    : `"${known}" is no later than the event time in rows of it`
+    ? {
+        why: `"${known}" is null in rows of it, which then count from their event time on`,
+        advice: 'Write "infinity" where it is null and the row is not known yet',
+      }
+    : { why: `"${known}" is no later than the event time in rows of it`, advice: `Let "${known}" say when a row really became known` }
 }
 
 interface ReadTables {
