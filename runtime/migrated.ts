@@ -7,11 +7,12 @@ import { isUnavailable } from './postgres-unavailable.ts'
 /**
  * Creates Lockstep's own tables, or brings them up to date. Safe at any time and from several processes at once.
  *
+ * @param what which database it is, for the message
  * @returns the names of the migrations that this call ran; empty where there was nothing to do
  * @throws LockstepError `SCHEMA_NEWER` where a newer Lockstep has migrated the database, `INTERNAL` where a migration fails
  */
-export async function migrateDatabase(kysely: Kysely<LockstepTables>): Promise<string[]> {
-  await refuseNewer(kysely)
+export async function migrateDatabase(kysely: Kysely<LockstepTables>, what = 'The database'): Promise<string[]> {
+  await refuseNewer(kysely, what)
   try {
     return await migrate(kysely)
   } catch (error) {
@@ -27,7 +28,7 @@ export async function migrateDatabase(kysely: Kysely<LockstepTables>): Promise<s
  * @throws LockstepError `MIGRATIONS_PENDING`, or `SCHEMA_NEWER` where a newer Lockstep has migrated the database
  */
 export async function requireMigrated(kysely: Kysely<LockstepTables>, what = 'The database'): Promise<void> {
-  await refuseNewer(kysely)
+  await refuseNewer(kysely, what)
   const pending = await pendingMigrations(kysely)
   if (pending.length === 0) return
   const [first] = pending
@@ -37,12 +38,12 @@ export async function requireMigrated(kysely: Kysely<LockstepTables>, what = 'Th
   })
 }
 
-async function refuseNewer(kysely: Kysely<LockstepTables>): Promise<void> {
+async function refuseNewer(kysely: Kysely<LockstepTables>, what: string): Promise<void> {
   const [unknown] = await unknownMigrations(kysely)
   if (unknown === undefined) return
   throw new LockstepError(
     'SCHEMA_NEWER',
-    `The database has the migration "${unknown}", which this Lockstep does not know: a newer one has migrated it. Install that or a later version.`,
+    `${what} has the migration "${unknown}", which this Lockstep does not know: a newer one has migrated it. Install that or a later version.`,
     { details: { migration: unknown } },
   )
 }

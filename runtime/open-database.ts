@@ -60,7 +60,10 @@ function closeToOthers(directory: string, warn: (message: string) => void = () =
 
 /** Which database is meant, and why, as a sentence begins with it; without user and password. */
 export function databaseName({ postgresUrl, directory }: Pick<Config, 'postgresUrl' | 'directory'>): string {
-  if (postgresUrl !== null) return `The database at "${parseTarget(postgresUrl).server}"`
+  if (postgresUrl !== null) {
+    const { server, database } = parseTarget(postgresUrl)
+    return `The database${database === '' ? '' : ` "${database}"`} at "${server}"`
+  }
   return `The embedded database in "${directory}" (LOCKSTEP_POSTGRES_URL is not set)`
 }
 

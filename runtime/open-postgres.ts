@@ -244,8 +244,8 @@ function getTypeParser(oid: Parameters<typeof pg.types.getTypeParser>[0], format
   return (format !== 'binary' && controlValues.get(oid)) || pg.types.getTypeParser(oid, format)
 }
 
-/** The URL with what every session sets, and the server as `host:port`, which may be told. */
-export function parseTarget(url: string): { url: string; server: string } {
+/** The URL with what every session sets; the server as `host:port` and the database's name, empty where the URL has none, which may be told. */
+export function parseTarget(url: string): { url: string; server: string; database: string } {
   let parsed: URL
   try {
     parsed = new URL(url)
@@ -258,5 +258,6 @@ export function parseTarget(url: string): { url: string; server: string } {
   const name = parsed.searchParams.get('application_name') ?? ''
   parsed.searchParams.set('application_name', name.startsWith('lockstep') ? name : `lockstep ${name}`.trim())
   const host = parsed.searchParams.get('host') ?? (decodeURIComponent(parsed.hostname) || 'localhost')
-  return { url: parsed.href, server: `${host}:${parsed.searchParams.get('port') ?? (parsed.port || '5432')}` }
+  const server = `${host}:${parsed.searchParams.get('port') ?? (parsed.port || '5432')}`
+  return { url: parsed.href, server, database: decodeURIComponent(parsed.pathname.slice(1)) }
 }

@@ -10,13 +10,14 @@ export const migrateCommand: Command = {
   example: 'lockstep migrate',
   async run(context) {
     const db = await context.unmigratedDatabase()
-    const migrations = await migrateDatabase(db.kysely)
+    const name = databaseName(context.config)
+    const migrations = await migrateDatabase(db.kysely, name)
     return {
       json: { migrations },
       text:
         migrations.length === 0
-          ? `${databaseName(context.config)} is up to date.`
-          : `${databaseName(context.config)} is brought up to date by ${counted(migrations.length, 'migration')}: ${migrations.join(', ')}.`,
+          ? `${name} is up to date.`
+          : `${name} is brought up to date by ${counted(migrations.length, 'migration')}: ${migrations.join(', ')}.`,
     }
   },
 }

@@ -11,6 +11,7 @@ import type { OnlineStore } from '../../online/store.ts'
 import { streamStatus } from '../../materializer/streams/stream-status.ts'
 import { createMarkerOwner } from '../../online/marker-owner.ts'
 import { isEmbedded } from '../../runtime/database.ts'
+import { databaseName } from '../../runtime/open-database.ts'
 import { hasWorker, noWorker } from '../../runtime/worker-sessions.ts'
 import { lacksOf } from '../../online/whole-view.ts'
 import type { Command } from '../command.ts'
@@ -87,7 +88,7 @@ export const statusCommand: Command = {
         ...jobStatusJson(jobs),
       },
       text: [
-        `Registry at revision ${catalog.revision}, in ${db.kind === 'pglite' ? `the embedded database in ${context.config.directory}, as LOCKSTEP_POSTGRES_URL is not set` : 'PostgreSQL'}.`,
+        `Registry at revision ${catalog.revision}, in ${databaseName(context.config).replace(/^T/, 't')}.`,
         ...(problem === null ? [] : [`The online store does not answer: ${problem}`]),
         ...streamProblems(streams),
         ...broken.map(({ id, code, message }) => `broken: ${id}: ${code}: ${message}`),

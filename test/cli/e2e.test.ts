@@ -58,11 +58,12 @@ describe('the whole path, each step a process of its own', { timeout: 60_000 }, 
     expect(version?.out).toMatch(/^\d+\.\d+\.\d+/)
     expect(help?.out).toMatch(/^Usage: lockstep status/)
     expect(before.code).toBe(1)
-    expect(before.err).toMatch(/^error MIGRATIONS_PENDING: .*"lockstep migrate"/)
+    const database = new URL(env['LOCKSTEP_POSTGRES_URL'] ?? '').pathname.slice(1)
+    expect(before.err).toMatch(new RegExp(`^error MIGRATIONS_PENDING: The database "${database}" at ".+" lacks .*"lockstep migrate"`))
     const both = await Promise.all([lockstep(env, 'migrate', '--json'), lockstep(env, 'migrate', '--json')])
     expect(both.map(({ code }) => code)).toEqual([0, 0])
     expect(both.filter(({ json }) => json.migrations.length > 0)).toHaveLength(1)
-    expect((await lockstep(env, 'migrate')).out).toMatch(/^The database at ".+" is up to date\.\n$/)
+    expect((await lockstep(env, 'migrate')).out).toMatch(new RegExp(`^The database "${database}" at ".+" is up to date\\.\\n$`))
   })
 
   it('plans what apply would refuse, and then what it does', async () => {
