@@ -1,7 +1,7 @@
 import { LockstepError } from '../kernel/errors.ts'
 import type { LoadTransform } from '../kernel/transform.ts'
 import { loadTransform } from '../kernel/transform.ts'
-import { guardCode } from './bundle/guard-code.ts'
+import { guardCode, stepsAtOnce } from './bundle/guard-code.ts'
 import { guardedRegExp } from './bundle/guarded-regexp.ts'
 import { isOverLimit, withinLimit } from './bundle/within-limit.ts'
 
@@ -22,8 +22,8 @@ export interface TransformGuard {
   strict(): string[]
 }
 
-/** Steps between two looks at the clock: well under a millisecond of a tight loop. */
-const stepsAtOnce = 20_000
+/** Steps that took longer are fewer the next time. */
+const lookMs = 1
 
 /** For work that no request waits for. */
 export const offlineGuard: TransformGuardOptions = { budgetMs: 10_000, strictMs: 10_000, strictForMs: 0, onTimeout: () => undefined }
@@ -56,6 +56,8 @@ export function createTransformGuard(options: TransformGuardOptions): TransformG
   function load(code: string, view: string): ReturnType<LoadTransform> {
     /** When the clock was looked at first in this call; 0: not yet. */
     let since = 0
+    let lookedAt = 0
+    let steps = stepsAtOnce
     let over: LockstepError | null = null
 
     function budget(now: number): number {
@@ -77,9 +79,15 @@ export function createTransformGuard(options: TransformGuardOptions): TransformG
 
     function spend(): number {
       const now = performance.now()
-      if (since === 0) since = now
-      if (over !== null || now - since > budget(now)) throw breakOff(now)
-      return stepsAtOnce
+      if (since === 0) {
+        since = now
+        steps = stepsAtOnce
+      } else {
+        if (over !== null || now - since > budget(now)) throw breakOff(now)
+        steps = Math.max(1, Math.min(steps * 2, stepsAtOnce, Math.floor((steps * lookMs) / (now - lookedAt))))
+      }
+      lookedAt = now
+      return steps
     }
 
     const regExp = guardedRegExp((run) => {

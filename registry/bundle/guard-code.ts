@@ -9,6 +9,9 @@ import { children, parseModule } from './syntax.ts'
 const tick = 'if(--__lockstepSteps<0)__lockstepSteps=__lockstepSpend();'
 const tickExpression = '(--__lockstepSteps<0&&(__lockstepSteps=__lockstepSpend()),'
 
+/** Steps between two looks at the clock, at most: what they cost depends on what they do, and a step may copy or search much. */
+export const stepsAtOnce = 250
+
 /** Each doubles the steps at most. */
 const fewChoices = 8
 
@@ -36,8 +39,9 @@ export function guardCode(code: string): string {
     text += code.slice(at, edit.at - prefix.length) + edit.text
     at = edit.to - prefix.length
   }
-  // a function of its own, so that each transform has a count of its own
-  return `(()=>{let __lockstepSteps=0;const __lockstepPatterns=[${patterns.join()}];return (${text}${code.slice(at)}\n)})()`
+  // a function of its own, so that each transform has a count of its own; each call begins with a new one
+  const call = `(__lockstepInput)=>{__lockstepSteps=${stepsAtOnce};return __lockstepRun(__lockstepInput)}`
+  return `(()=>{let __lockstepSteps=0;const __lockstepPatterns=[${patterns.join()}];const __lockstepRun=(${text}${code.slice(at)}\n);return typeof __lockstepRun==='function'?${call}:__lockstepRun})()`
 }
 
 /** @param patterns those that are made once, as they keep nothing between calls */
@@ -93,8 +97,10 @@ function isLinear({ pattern, flags }: { readonly pattern: string; readonly flags
 
 /** Methods of texts that make a regular expression of a text, and the flags that they give it. */
 function patternFlags(callee: Node): string | null {
-  if (callee.type !== 'MemberExpression' || callee.computed || callee.property.type !== 'Identifier') return null
-  switch (callee.property.name) {
+  if (callee.type !== 'MemberExpression') return null
+  const { property } = callee
+  const name = property.type === 'Literal' ? property.value : property.type === 'Identifier' && !callee.computed ? property.name : null
+  switch (name) {
     case 'match':
     case 'search':
       return ''

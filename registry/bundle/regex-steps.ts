@@ -62,8 +62,9 @@ export function regexSteps(pattern: string, flags: string): RegexSteps {
         choices++
         vary()
       } else if (least !== undefined && comma === '') {
-        // so many times, and no other
+        // so many times, and no other, which is as many steps
         if (last.varies && Number(least) > 1) exponent = Number.POSITIVE_INFINITY
+        choices += Math.log2(Math.max(1, Number(least)))
       } else {
         if (last.varies && most !== '1') exponent = Number.POSITIVE_INFINITY
         exponent++

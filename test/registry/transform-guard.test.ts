@@ -30,9 +30,14 @@ const endless: Readonly<Record<string, string>> = {
   'a regular expression that splits': `() => (${redos}).split(/(a+)+$/)`,
   'a pattern that is a text': `() => (${redos}).match("^(a+)+$")`,
   'patterns that are texts': `() => [...(${redos}).matchAll("^(a+)+$")]`,
+  'a pattern of a method that is named by a text': `() => (${redos})["match"]("^(a+)+$")`,
   'a pattern that is searched': `() => (${redos}).search("(a|a)*$")`,
   'a made regular expression': `() => new RegExp("^(a+)+$").test(${redos})`,
   'a called regular expression': `() => RegExp("^(a+)+$").exec(${redos})`,
+  'a step that copies all before it':
+    '() => { const o = { list: "abcdefgh".repeat(2000).split("").map((_, i) => i) }; return o.list.reduce((a, k) => ({ ...a, ["k" + k]: 1 }), {}) }',
+  'a step that searches much': '() => { const a = new Array(3e5).fill(0); for (let i = 0; i < 19000; i++) a.indexOf(i + 1) }',
+  'a regular expression that counts': '() => /(?:a{300}){300}b/.test("a".repeat(1e6))',
   'a long text': '() => /\\s+$/.test(" ".repeat(1e6) + "b")',
 }
 
