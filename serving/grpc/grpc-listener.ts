@@ -150,6 +150,8 @@ export function createGrpcListener(server: Server, { connected, maxConnections, 
 
   function secure(pair: TlsPair): TlsServer {
     const secured = createTlsServer({ ...pair.context, ALPNProtocols: ['h2'], handshakeTimeout: firstCallMs, noDelay: true }, take)
+    // Node tells of a handshake that took too long, and leaves its connection open
+    secured.on('tlsClientError', (_, socket) => socket.destroy())
     pair.onChange((context) => secured.setSecureContext(context))
     return secured
   }

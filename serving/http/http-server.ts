@@ -30,6 +30,8 @@ export function createHttpServer(
 
   function secure(pair: TlsPair): TlsServer<typeof IncomingRequest> {
     const server = createTlsServer({ ...options, ...pair.context, handshakeTimeout: headMs }, listener)
+    // Node tells of a handshake that took too long, and leaves its connection open: what is written to it would wait for ever
+    server.on('tlsClientError', (_, socket) => socket.destroy())
     pair.onChange((context) => server.setSecureContext(context))
     return server
   }

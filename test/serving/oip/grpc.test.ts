@@ -447,9 +447,19 @@ describe('TLS', () => {
       return [CN].flat()[0]
     }
     await put('first')
-    const { server, url, grpcPort } = await world.serve({ config: { bodyLimitBytes: 10_000, auth: 'off', tls } }, { grpcPort: 0 })
+    const config = { bodyLimitBytes: 10_000, auth: 'off', tls } as const
+    const { server, url, grpcPort } = await world.serve({ config, headMs: 1500 }, { grpcPort: 0 })
     await server.whenReady()
     expect(url).toMatch(/^https:/)
+    const ports = [Number(new URL(url).port), grpcPort ?? 0]
+    // those that shake no hands, and what is no TLS, are closed
+    const strangers = ports.flatMap((port) => ['', '\x16\x03\x01', 'GET / HTTP/1.1\r\n\r\n'].map((sent) => [port, sent] as const))
+    const closed = strangers.map(async ([port, sent]) => {
+      const socket = connect(port, '127.0.0.1').on('error', () => undefined)
+      await once(socket, 'connect')
+      socket.write(sent)
+      await once(socket.resume(), 'close')
+    })
     const asking = get(`${url}/readyz`, { ca: pem('first.crt'), agent: false })
     const [answer] = (await once(asking, 'response')) as [IncomingMessage]
     expect([answer.statusCode, JSON.parse(await text(answer))]).toMatchObject([200, { ready: true }])
@@ -459,10 +469,10 @@ describe('TLS', () => {
     expect((await refused(plain.ask('ServerLive', {}))).code).toBe(status.UNAVAILABLE)
 
     await put('second')
-    const ports = [Number(new URL(url).port), grpcPort ?? 0]
     await vi.waitUntil(async () => (await Promise.all(ports.map(subjectOf))).every((name) => name === 'second.test'), 15_000)
     // what is open goes on
     expect(await secure.ask('ServerLive', {})).toEqual({ live: true })
+    await Promise.all(closed)
     await server.close()
     await rm(folder, { recursive: true })
   })
