@@ -125,11 +125,13 @@ export async function rollBackModel(
 /** A push without a champion is served at once, and is not undone by a roll-back. */
 function nothingPromoted({ name, versions }: CatalogModel): LockstepError {
   const [before, newest] = [versions.at(-2)?.version, versions.at(-1)?.version]
-  const answers = newest === undefined ? 'and no version' : `so its newest version, ${newest}, answers`
+  const answers = newest === undefined ? 'and no version' : `so its ${before === undefined ? 'only' : 'newest'} version, ${newest}, answers`
   const advice =
-    before === undefined
-      ? ` Set it by: lockstep model promote ${name}@N.`
-      : ` To serve version ${before} again: lockstep model promote ${name}@${before}.`
+    newest === undefined
+      ? ` Push one: lockstep model push ${name} FILE.`
+      : before === undefined
+        ? ''
+        : ` To serve version ${before} again: lockstep model promote ${name}@${before}.`
   return new LockstepError('UNKNOWN_DEFINITION', `The model "${name}" has no alias "${championAlias}" to roll back, ${answers}.${advice}`, {
     details: { model: name, alias: championAlias },
   })

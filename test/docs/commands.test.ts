@@ -249,17 +249,17 @@ describe('the ten lines of the README', { timeout: 120_000 }, () => {
     await embedded.close()
     expect(answered).toMatchObject([
       { results: [{ features: { landed1h: 1, meanDelay6h: 14 } }] },
-      { model: 'delay', predictions: [{ probability: 0 }] },
+      { model: 'delay', predictions: [{ probabilities: 0 }] },
     ])
   })
 })
 
-/** The sum of two features, as `probability`, [N, 1]. */
+/** The sum of two features, as `probabilities`, [N, 1]. */
 const sumModel = makeOnnx({
   graph: {
     inputs: [{ name: 'features', type: 'float', shape: ['N', 2] }],
-    outputs: [{ name: 'probability', type: 'float', shape: ['N', 1] }],
+    outputs: [{ name: 'probabilities', type: 'float', shape: ['N', 1] }],
     initializers: [{ name: 'ones', type: 'float', dims: [2, 1], raw: floats(1, 1) }],
-    nodes: [{ type: 'MatMul', inputs: ['features', 'ones'], outputs: ['probability'] }],
+    nodes: [{ type: 'MatMul', inputs: ['features', 'ones'], outputs: ['probabilities'] }],
   },
 })

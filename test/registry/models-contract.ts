@@ -154,7 +154,11 @@ export function modelsContract(opened: () => TestRegistry): void {
       })
 
       it('is refused while an alias points at it, or it answers without a champion', async () => {
+        expect((await refusal(rollBackModel(registry.db, 'delay', by))).message).toMatch(
+          /no version\. Push one: lockstep model push delay FILE\.$/,
+        )
         await push('one', { alias: 'challenger' })
+        expect((await refusal(rollBackModel(registry.db, 'delay', by))).message).toMatch(/so its only version, 1, answers\.$/)
         await push('two')
         expect((await refusal(rollBackModel(registry.db, 'delay', by))).message).toBe(
           'The model "delay" has no alias "champion" to roll back, so its newest version, 2, answers. To serve version 1 again: lockstep model promote delay@1.',
