@@ -1,5 +1,21 @@
 import type { Argument, Command, Option } from './command.ts'
+import type { CommandEntry } from './commands.ts'
+import { findCommand, groupOf } from './find-command.ts'
 import { commonOptions } from './input.ts'
+
+/** The text for the words of a command line: of a command, of a group of them such as `dataset`, or of all where there are no words. @throws LockstepError `USAGE` */
+export async function helpFor(commands: readonly CommandEntry[], words: readonly string[]): Promise<string> {
+  const [first, second] = words
+  if (first === undefined) return generalHelp(await loaded(commands))
+  const group = await loaded(second === undefined ? groupOf(commands, first) : [])
+  if (group.length > 0 && !commands.some(({ name }) => name === first)) return generalHelp(group)
+  const text = commandHelp(await findCommand(commands, words).entry.load())
+  return group.length === 0 ? text : [text, '', 'See also:', ...summaries(group)].join('\n')
+}
+
+async function loaded(entries: readonly CommandEntry[]): Promise<readonly Command[]> {
+  return await Promise.all(entries.map((entry) => entry.load()))
+}
 
 /** What `lockstep help` prints. */
 export function generalHelp(commands: readonly Command[]): string {
@@ -9,7 +25,7 @@ export function generalHelp(commands: readonly Command[]): string {
     'Usage: lockstep COMMAND [ARGUMENTS] [OPTIONS]',
     '',
     'Commands:',
-    ...pairs(commands.map((command) => [usageOf(command), command.summary])),
+    ...summaries(commands),
     '',
     'Options: --json, --help or -h (of each command), --version or -v',
     '',
@@ -40,6 +56,10 @@ export function commandHelp(command: Command): string {
 
 function help({ help: text, needed, many }: Option): string {
   return [text, ...(needed === true ? ['Needed.'] : []), ...(many === true ? ['May be repeated.'] : [])].join(' ')
+}
+
+function summaries(commands: readonly Command[]): string[] {
+  return pairs(commands.map((command) => [usageOf(command), command.summary]))
 }
 
 function usageOf(command: Command): string {

@@ -6,8 +6,8 @@ import type { Outcome } from './command.ts'
 import { commands } from './commands.ts'
 import type { Context } from './context.ts'
 import { createContext } from './context.ts'
-import { findCommand, groupOf } from './find-command.ts'
-import { commandHelp, generalHelp } from './help.ts'
+import { findCommand } from './find-command.ts'
+import { helpFor } from './help.ts'
 import { parseInput } from './input.ts'
 import { jsonText, reportError } from './report-error.ts'
 import type { Terminal } from './terminal.ts'
@@ -61,15 +61,14 @@ async function printed(words: readonly string[], terminal: Terminal): Promise<bo
   const named = words[0] === '--json' ? words.slice(1) : words
   const first = shortOptions[named[0] ?? ''] ?? named[0] ?? 'help'
   if (first === '--version') terminal.print(readVersion())
-  else if (first === 'help' || first === '--help') terminal.print(await helpFor(named.slice(1)))
-  else if (words.includes('--help') || words.includes('-h')) terminal.print(await helpFor(words.filter((word) => !word.startsWith('-'))))
+  else if (first === 'help' || first === '--help') terminal.print(await helpFor(commands, named.slice(1)))
+  else if (words.includes('--help') || words.includes('-h'))
+    terminal.print(
+      await helpFor(
+        commands,
+        words.filter((word) => !word.startsWith('-')),
+      ),
+    )
   else return false
   return true
-}
-
-async function helpFor(words: readonly string[]): Promise<string> {
-  const [first, second] = words
-  const listed = first === undefined ? commands : second === undefined ? groupOf(commands, first) : []
-  if (listed.length > 0) return generalHelp(await Promise.all(listed.map((entry) => entry.load())))
-  return commandHelp(await findCommand(commands, words).entry.load())
 }

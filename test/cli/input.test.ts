@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest'
 import type { Command } from '../../cli/command.ts'
 import { commands } from '../../cli/commands.ts'
 import { findCommand } from '../../cli/find-command.ts'
-import { commandHelp, generalHelp } from '../../cli/help.ts'
+import { commandHelp, generalHelp, helpFor } from '../../cli/help.ts'
 import { parseInput } from '../../cli/input.ts'
 import { spineInput } from '../../cli/spine-option.ts'
 
@@ -78,7 +78,7 @@ describe('a command line', () => {
     expect(findCommand(commands, ['dataset', 'create', 'x'])).toMatchObject({ entry: { name: 'dataset create' }, rest: ['x'] })
     expect(() => findCommand(commands, ['aply'])).toThrow('There is no command "aply". Did you mean "apply"?')
     expect(() => findCommand(commands, ['dataset', 'make'])).toThrow(
-      'There is "dataset create", "dataset list", "dataset show", "dataset verify".',
+      'There is "dataset create", "dataset list", "dataset show", "dataset verify", "dataset delete".',
     )
   })
 })
@@ -93,6 +93,14 @@ describe('help', () => {
       for (const { name } of loaded.arguments ?? []) expect(text).toContain(name)
       expect(loaded.example).toMatch(new RegExp(`^lockstep ${entry.name}( |$)`))
     }
+  })
+
+  it('of a command that has others behind its name tells of it, and names those', async () => {
+    const text = await helpFor(commands, ['ingest'])
+    expect(text).toMatch(/^Usage: lockstep ingest SOURCE FILE/)
+    expect(text).toMatch(/See also:\n  ingest list .*\n  ingest undo ID /)
+    expect(await helpFor(commands, ['ingest', 'list'])).toMatch(/^Usage: lockstep ingest list/)
+    expect(await helpFor(commands, ['model'])).toMatch(/\n  model push NAME FILE /)
   })
 
   it('lists all commands, in lines that fit a terminal', async () => {
