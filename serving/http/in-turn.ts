@@ -4,6 +4,8 @@ import type { IncomingRequest } from './incoming-request.ts'
 
 /** Pipelined requests that wait, of all connections: each takes some kilobytes. */
 const maxWaiting = 10_000
+/** So many of one connection wait all the same, so that clients that send many keep out none that send few. */
+const alwaysWaiting = 16
 
 type Listener = RequestListener<typeof IncomingRequest>
 
@@ -26,7 +28,7 @@ export function inTurn(listener: Listener): Listener {
     const { socket } = incoming
     // what is left of a segment whose connection was cut
     if (socket.destroyed) return
-    if (waiting >= maxWaiting) {
+    if (waiting >= maxWaiting && (waitingOn.get(socket) ?? 0) >= alwaysWaiting) {
       socket.destroy()
       return
     }

@@ -81,7 +81,8 @@ export class IncomingRequest extends IncomingMessage {
   }
 
   override destroy(error?: Error): this {
-    this.#refuse(aborted(error))
+    // an error costs more than all else here, and thousands of pipelined requests may end at once
+    if (this.#waiting !== null) this.#refuse(aborted(error))
     this.#end()
     return super.destroy(error)
   }

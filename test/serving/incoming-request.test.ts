@@ -1,3 +1,4 @@
+import { once } from 'node:events'
 import type { RequestListener } from 'node:http'
 import { createServer } from 'node:http'
 import type { AddressInfo, Socket } from 'node:net'
@@ -184,6 +185,30 @@ test('pipelined requests are answered one after the other, and none are read whi
       .match(/\/\d+ /g) ?? []
   expect(paths.map((path) => Number(path.slice(1)))).toEqual(Array.from({ length: count }, (_, i) => i))
   expect([most, new Set(bodies)]).toEqual([1, new Set(['abc'])])
+})
+
+test('pipelined requests are answered where they are few, however many others send', async () => {
+  const [first, floods]: [string[], Socket[]] = [[], []]
+  const flood = await connected(
+    inTurn((incoming, outgoing) => {
+      first.push(incoming.url ?? '')
+      if (incoming.url !== '/') outgoing.end(incoming.url)
+    }),
+  )
+  await once(flood, 'connect')
+  const others = Array.from({ length: 9 }, () => connect(flood.remotePort ?? 0, '127.0.0.1'))
+  floods.push(flood, ...others)
+  onTestFinished(() => floods.forEach((each) => each.destroy()))
+  const closed = new Promise((resolve) => floods.forEach((each) => each.on('error', () => undefined).once('close', resolve)))
+  for (const each of floods) each.write('GET / HTTP/1.1\r\nhost: x\r\n\r\n'.repeat(2000))
+  // some are cut, as too many wait
+  await closed
+  const few = connect(flood.remotePort ?? 0, '127.0.0.1')
+  floods.push(few)
+  const answers = until(few, 'last')
+  few.write(`${'GET /few HTTP/1.1\r\nhost: x\r\n\r\n'.repeat(12)}GET /last HTTP/1.1\r\nhost: x\r\n\r\n`)
+  await answers
+  expect(first.filter((path) => path === '/few')).toHaveLength(12)
 })
 
 test('pipelined requests whose connection ends are not answered, and leave room for others', async () => {
