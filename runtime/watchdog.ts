@@ -26,7 +26,7 @@ export function startWatchdog({ watchdogSeconds, postgresUrl, logLevel }: Config
   if (seconds === 0) return
   const beats = new Int32Array(new SharedArrayBuffer(Int32Array.BYTES_PER_ELEMENT))
   const workerData: Watched = { beats, looks: seconds, logs: logLevel !== 'silent' }
-  const file = new URL(`./watchdog-thread${import.meta.url.endsWith('.ts') ? '.ts' : '.js'}`, import.meta.url)
+  const file = new URL(`./watchdog-worker${import.meta.url.endsWith('.ts') ? '.ts' : '.js'}`, import.meta.url)
   const thread = new Worker(file, { workerData, execArgv: [], resourceLimits: { maxOldGenerationSizeMb: 32, maxYoungGenerationSizeMb: 1 } })
   thread.on('error', (error) => log.warn({ err: error }, 'the watchdog has failed: nothing ends this process if it stands still'))
   thread.unref()
