@@ -28,11 +28,16 @@ export function about(part: Part, texts: readonly string[]): Finding[] {
 export function readinessOf(reasons: readonly Finding[], warnings: readonly Finding[]): Readiness {
   return {
     ready: reasons.length === 0,
-    reasons: reasons.map(({ text }) => text),
-    warnings: warnings.map(({ text }) => text),
+    reasons: textsOf(reasons),
+    warnings: textsOf(warnings),
     failing: partsOf(reasons),
     degraded: partsOf(warnings),
   }
+}
+
+/** What is about two parts, as a late view is about views and workers, is said once. */
+function textsOf(findings: readonly Finding[]): string[] {
+  return [...new Set(findings.map(({ text }) => text))]
 }
 
 function partsOf(findings: readonly Finding[]): Part[] {

@@ -2,6 +2,7 @@ import { afterAll, beforeAll, expect, it } from 'vitest'
 import { formatTimestamp } from '../../kernel/time.ts'
 import { loadCatalog } from '../../registry/catalog.ts'
 import { checkParity } from '../../serving/monitor/check-parity.ts'
+import { about, readinessOf } from '../../serving/readiness.ts'
 import { hash, hour, servingSet } from './definitions.ts'
 import { until } from './gate.ts'
 import type { World } from './world.ts'
@@ -64,4 +65,10 @@ it('answers say from instant + delay on which view lacks its run, as does /ready
   await world.materialize('airport_delays', now)
   await until(async () => (await landed())[1].length === 0)
   expect(await landed()).toEqual([1, []])
+})
+
+it('readiness says once what is about two parts, and names both', () => {
+  const late = ['The view "airport_delays@1" is late.']
+  const { warnings, degraded } = readinessOf([], [...about('views', late), ...about('workers', late)])
+  expect([warnings, degraded]).toEqual([late, ['views', 'workers']])
 })
