@@ -167,11 +167,12 @@ async function checkSpine(
 /** A row for messages, by its number and its values: the number says little where a query has no order. */
 async function rowText(db: Database, table: string, ordinal: string): Promise<string> {
   const number = sqlIdentifier(ordinalColumn)
-  const [row] = await db.query<{ values: unknown }>(
-    `SELECT to_jsonb(s) - '${ordinalColumn}' AS values FROM ${table} s WHERE s.${number} = $1`,
+  // as text, which keeps all digits of a number
+  const [row] = await db.query<{ values: string }>(
+    `SELECT (to_jsonb(s) - '${ordinalColumn}')::text AS values FROM ${table} s WHERE s.${number} = $1`,
     [ordinal],
   )
-  const text = JSON.stringify(row?.values) ?? ''
+  const text = row?.values ?? ''
   return `Row ${ordinal} of the spine (${text.length > 300 ? `${text.slice(0, 300)}…` : text})`
 }
 

@@ -275,6 +275,7 @@ for (const { kind, open } of databases) {
           ['-1.8e308', 'is outside the range of float64'],
           ['1e-400', 'with more digits than a float64 holds'],
           ['12345678901234567891', 'with more digits than a float64 holds; cast the column in the query'],
+          ['12345678901234567892', '"x": 12345678901234567892'],
         ].map(
           ([number = '', what = '']) =>
             [
