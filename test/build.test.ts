@@ -32,7 +32,7 @@ describe('the package that is published', () => {
       await mkdir(dirname(link), { recursive: true })
       await symlink(join(rootFolder, 'node_modules', name), link)
     }
-  }, 60_000)
+  }, 120_000)
 
   afterAll(() => rm(folder, { recursive: true, force: true }))
 

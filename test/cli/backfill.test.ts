@@ -75,7 +75,7 @@ describe('a backfill', () => {
     return err
   }
   const done = async (id: number): Promise<Backfill> => {
-    await expect.poll(async () => (await readBackfill(db, id, Date.now()))?.state, { timeout: 40_000 }).not.toBe('running')
+    await expect.poll(async () => (await readBackfill(db, id, Date.now()))?.state, { timeout: 60_000 }).not.toBe('running')
     return (await readBackfill(db, id, Date.now())) as Backfill
   }
   /** How many chunks of a backfill tell a key. */
@@ -214,7 +214,7 @@ describe('a backfill', () => {
     expect(await answers[0]?.text()).toContain('# TYPE lockstep_jobs_total counter')
     expect(await done(id)).toMatchObject({ state: 'done', chunksDone: 6, entities: 50, error: null })
     // a worker removes it when it next looks for work
-    await expect.poll(() => jobs.queues(), { timeout: 20_000 }).not.toContain(backfillQueue(id))
+    await expect.poll(() => jobs.queues(), { timeout: 60_000 }).not.toContain(backfillQueue(id))
     await Promise.all([one, two].map(end))
     await materializeView(db, store, view, { moment })
     await materializeView(db, other, view, { moment })

@@ -50,7 +50,7 @@ beforeAll(async () => {
   await writeFile(inFolder('zipmap.onnx'), await onnx('zipmap'))
   await writeFile(inFolder('mlp.onnx'), await onnx('mlp'))
   await writeFile(inFolder('noise.onnx'), 'not a model')
-}, 60_000)
+}, 120_000)
 
 afterAll(async () => {
   killAll()
@@ -95,7 +95,7 @@ describe('data that do not fit', () => {
     expect(error.message).toMatch(/"late"/)
     expect((await must(env, 'ingest', 'landings', inFolder('rows.csv'))).rows).toBe(2)
     expect((await must(env, 'materialize')).views).toMatchObject([{ view: 'delays@1', rows: 2, entities: 2 }])
-  }, 30_000)
+  }, 120_000)
 
   it('are not loaded twice by mistake, and a load can be undone', async () => {
     expect(await failure(['ingest', 'landings', inFolder('rows.csv')])).toMatchObject({
@@ -106,7 +106,7 @@ describe('data that do not fit', () => {
     const undone = await lockstep(env, 'ingest', 'undo', '2', '--yes')
     expect(undone.out).toBe('Deleted 2 rows of "landings".\nRenewed 2 entities of delays@1.\n')
     expect((await lockstep(env, 'ingest', 'list')).out).toMatch(/^ *2 +landings +2 .* undone .*rows\.csv\n *1 +landings +2 .* loaded /m)
-  }, 30_000)
+  }, 120_000)
 
   it('are not erased without --yes where there is nobody to ask', async () => {
     const { code, err } = await lockstep(env, 'erase', 'airport', 'ORD')
@@ -120,7 +120,7 @@ describe('data that do not fit', () => {
     const known = await erase('ORD')
     expect(known).toMatch(/removed: 1 row in .*\nremoved: 1 state in delays@1 \(if there was one/)
     expect(known).not.toMatch(note)
-  }, 30_000)
+  }, 120_000)
 
   it('are refused as a spine that lacks the key or the time, and no file is left', async () => {
     const out = inFolder('set.parquet')
@@ -129,7 +129,7 @@ describe('data that do not fit', () => {
     const timeless = await failure(['dataset', 'create', 'all', '--spine', inFolder('timeless.csv'), '--out', out, '--time', 'at'])
     expect(timeless).toMatchObject({ code: 'SPINE_INVALID', message: expect.stringContaining('"at"') })
     expect((await readdir(folder)).filter((name) => name.startsWith('set.'))).toEqual([])
-  }, 30_000)
+  }, 120_000)
 
   it.each([
     ['noise.onnx', 'MODEL_INVALID', 'noise.onnx"'],
@@ -159,7 +159,7 @@ describe('a service that is away', () => {
     ])
     expect([postgres.code, redis.code, atOnce.code]).toEqual(['POSTGRES_UNAVAILABLE', 'REDIS_UNAVAILABLE', 'CONFIG_INVALID'])
     expect(Math.max(postgres.tookMs, redis.tookMs) - atOnce.tookMs).toBeLessThan(5_000)
-  }, 30_000)
+  }, 120_000)
 
   it('lets the server start, not ready', async () => {
     const server = start({ ...env, LOCKSTEP_POSTGRES_URL: 'postgres://root@127.0.0.1:1/none' }, 'serve', '--port', '0')
@@ -168,7 +168,7 @@ describe('a service that is away', () => {
     expect((await fetch(`${url}/livez`)).status).toBe(200)
     server.child.kill('SIGTERM')
     expect((await server.ended).code).toBe(0)
-  }, 30_000)
+  }, 120_000)
 })
 
 describe('the command line', () => {
@@ -181,7 +181,7 @@ describe('the command line', () => {
       message: expect.stringContaining(`"${port}"`),
     })
     await new Promise((resolve) => taken.close(resolve))
-  }, 30_000)
+  }, 120_000)
 
   it('takes --json before a command, and its help', async () => {
     const [help, one, none] = await Promise.all(

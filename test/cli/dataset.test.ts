@@ -33,7 +33,7 @@ describe('the verbs of training sets', () => {
     await must(env, 'ingest', 'landings', inFolder('rows.csv'))
     const spine = Array.from({ length: 40 }, (_, n) => `${n % 4 === 3 ? 'XXX' : 'ATL'},${minute(n)},${n}\n`)
     await writeFile(inFolder('spine.csv'), `airport,timestamp,label\n${spine.join('')}`)
-  }, 60_000)
+  }, 120_000)
   afterAll(async () => {
     killAll()
     await drop?.()
@@ -78,7 +78,7 @@ describe('the verbs of training sets', () => {
     const gone = await lockstep(env, 'dataset', 'verify', manifest.id, '--json')
     expect(gone.code).toBe(1)
     expect(gone.json).toMatchObject({ equal: false, files: [{ state: 'same' }, { state: 'same' }, { state: 'gone' }] })
-  }, 60_000)
+  }, 120_000)
 
   it("write a view's own rows", async () => {
     const words = [
@@ -103,7 +103,7 @@ describe('the verbs of training sets', () => {
       `ORD,${time(11)},11,6`,
       `ORD,${time(13)},13,7`,
     ])
-  }, 30_000)
+  }, 120_000)
 
   it.each([
     [['--seed', '1'], '"--seed"'],

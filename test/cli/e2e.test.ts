@@ -32,7 +32,7 @@ beforeAll(async () => {
     LOCKSTEP_DIR: inFolder('unused'),
   }
   flights = await writeSampleFlights(inFolder('flights.parquet'), Date.UTC(2001, 0, 15, 6) * 1000)
-}, 60_000)
+}, 120_000)
 
 afterAll(async () => {
   killAll()
@@ -51,7 +51,7 @@ async function rowsOf(path: string): Promise<Record<string, unknown>[]> {
 }
 
 // The steps build on one another, as a person takes them.
-describe('the whole path, each step a process of its own', { timeout: 60_000 }, () => {
+describe('the whole path, each step a process of its own', { timeout: 120_000 }, () => {
   it('says that the database is not migrated, and migrates it once', async () => {
     const [before, version, help] = await Promise.all([['status'], ['-v'], ['status', '-h']].map((words) => lockstep(env, ...words)))
     if (before === undefined) throw new Error('It was run.')

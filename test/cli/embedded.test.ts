@@ -32,14 +32,14 @@ beforeAll(async () => {
   madeBefore = existsSync(join(folder, 'data'))
   migrated = (await lockstep(env, 'migrate')).out
   await must(env, 'apply', join(definitionFiles({ 'features.ts': features }), 'features.ts'))
-}, 60_000)
+}, 120_000)
 
 afterAll(async () => {
   killAll()
   await rm(folder, { recursive: true, force: true })
 })
 
-describe('with nothing configured', { timeout: 60_000 }, () => {
+describe('with nothing configured', { timeout: 120_000 }, () => {
   it('a command says which database is meant, and "migrate" alone makes it', () => {
     expect(before.err).toMatch(/^error MIGRATIONS_PENDING: There is no embedded database in ".*data", .* LOCKSTEP_POSTGRES_URL is not set/)
     expect([before.code, madeBefore]).toEqual([1, false])
@@ -92,11 +92,11 @@ describe('with nothing configured', { timeout: 60_000 }, () => {
       const { body } = await postJson(`${url}/v1/features`, { service: 'all', entities: [{ airport: 'ATL' }] })
       return body.results[0]?.features
     }
-    await expect.poll(last, { timeout: 20_000 }).toMatchObject({ lastDelay: 7 })
+    await expect.poll(last, { timeout: 60_000 }).toMatchObject({ lastDelay: 7 })
     const { status, body } = await postJson(`${url}/v1/backfills`, { view: 'delays' })
     expect([status, body]).toMatchObject([202, { view: 'delays@1', joined: false }])
     const backfills = async (): Promise<unknown> => await (await fetch(`${url}/v1/backfills`)).json()
-    await expect.poll(backfills, { timeout: 20_000 }).toMatchObject({ backfills: [{ state: 'done', rows: 3, entities: 1 }] })
+    await expect.poll(backfills, { timeout: 60_000 }).toMatchObject({ backfills: [{ state: 'done', rows: 3, entities: 1 }] })
     server.child.kill('SIGTERM')
     expect((await server.ended).code).toBe(0)
     expect(await must(env, 'backfill', 'delays')).toMatchObject({ state: 'done', rows: 3, entities: 1 })

@@ -62,7 +62,7 @@ async function whileServing<T>(work: (at: string) => Promise<T>): Promise<T> {
   return await withContext(context, async () => {
     const { json } = await (await prepare(['serve', '--port', '0']))(context)
     const { url: at } = json as { url: string }
-    await expect.poll(async () => (await fetch(`${at}/readyz`)).status, { timeout: 10_000 }).toBe(200)
+    await expect.poll(async () => (await fetch(`${at}/readyz`)).status, { timeout: 60_000 }).toBe(200)
     return await work(at)
   })
 }
@@ -74,7 +74,7 @@ async function textOf(address: string): Promise<string> {
 const apply = (file: string): Promise<Outcome> => run('apply', join(files, file))
 const insert = async (rows: string): Promise<void> => db.script(`insert into lockstep_source.rows (thing, at, x) ${rows}`)
 
-it('says in status and in metrics that a view is late, and by which rows and transaction', { timeout: 60_000 }, async () => {
+it('says in status and in metrics that a view is late, and by which rows and transaction', { timeout: 120_000 }, async () => {
   await expect(run('plan', join(files, 'wrong.ts'))).rejects.toThrow('The maxStateBytes of view "seen" is "64 potatoes", which is no size')
   await apply('plain.ts')
   expect((await run('status')).exitCode).toBe(0)
@@ -98,13 +98,13 @@ it('says in status and in metrics that a view is late, and by which rows and tra
   const metrics = await whileServing(async (at) => {
     const ready = async (): Promise<string> => await textOf(`${at}/readyz`)
     await expect
-      .poll(ready, { timeout: 10_000 })
+      .poll(ready, { timeout: 60_000 })
       .toMatch(/"ready":true,"degraded":\["workers"\],"warnings":\["The view \\"seen@1\\" is late/)
     return await db.kysely.transaction().execute(async (transaction) => {
       await transaction.insertInto('lockstep.code').values({ hash: 'h', body: 'b' }).execute()
       let text = ''
       const waiting = /^lockstep_oldest_transaction_seconds\{pid="\d+",application="[^"]*",database="[^"]+"\} [\d.]+$/m
-      await expect.poll(async () => (text = await textOf(`${at}/metrics`)), { timeout: 10_000 }).toMatch(waiting)
+      await expect.poll(async () => (text = await textOf(`${at}/metrics`)), { timeout: 60_000 }).toMatch(waiting)
       return text
     })
   })
@@ -113,7 +113,7 @@ it('says in status and in metrics that a view is late, and by which rows and tra
   expect(metrics).toMatch(/^lockstep_view_newest_row_age_seconds\{view="seen@1"\} 108\d\d/m)
 })
 
-it('answers an entity whose state is over the cap from the history, names it, and takes it back', { timeout: 60_000 }, async () => {
+it('answers an entity whose state is over the cap from the history, names it, and takes it back', { timeout: 120_000 }, async () => {
   await apply('fresh.ts')
   await insert(`select 'large', now() - interval '3 h' + n * interval '1 s', n from generate_series(1, 99) n`)
   await insert(`select 'tiny', now() - interval '3 h', 1`)
@@ -138,7 +138,7 @@ it('answers an entity whose state is over the cap from the history, names it, an
   expect(await ask()).toEqual([[100, 1], undefined])
 })
 
-it('goes on with the other views where one fails, and with the other entities of one, and exits with 1', { timeout: 60_000 }, async () => {
+it('goes on with the other views where one fails, and with the other entities of one, and exits with 1', { timeout: 120_000 }, async () => {
   await db.script('create table other (thing text, at timestamptz, x int4)')
   await apply('two.ts')
   await db.script('drop table other; alter table lockstep_source.rows alter at drop not null')

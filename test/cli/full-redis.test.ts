@@ -42,7 +42,7 @@ beforeAll(async () => {
     `insert into lockstep_source.rows (thing, at, x) select 'thing ' || n % 10, '2001-01-01'::timestamptz + n * interval '1 s', n from generate_series(1, 100) n`,
   )
   await must(env, 'materialize', 'view')
-}, 60_000)
+}, 120_000)
 afterAll(() => close?.())
 
 const limit = (bytes: number) => asking(redis.port, (admin) => admin.config('SET', 'maxmemory', String(bytes)))
@@ -66,7 +66,7 @@ it(
   },
 )
 
-it('a backfill on a full Redis says why it waits, and is whole once there is room', { timeout: 60_000 }, async () => {
+it('a backfill on a full Redis says why it waits, and is whole once there is room', { timeout: 120_000 }, async () => {
   await limit(1)
   await db.query(`insert into lockstep_source.rows (thing, at, x) values ('thing new', '2001-01-02', 1)`)
   const running = start(env, 'backfill', 'view')
@@ -77,7 +77,7 @@ it('a backfill on a full Redis says why it waits, and is whole once there is roo
   expect((await keys()).length).toBe(10)
 })
 
-it('a worker counts what a full Redis refuses', { timeout: 60_000 }, async () => {
+it('a worker counts what a full Redis refuses', { timeout: 120_000 }, async () => {
   await limit(1)
   const worker = start(env, 'worker', '--metrics-port', '0')
   const [, port] = await worker.until(/metrics are at port (\d+)/)

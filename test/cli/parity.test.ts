@@ -40,7 +40,7 @@ describe('lockstep parity', () => {
     expect(code).toBe(0)
     expect(out).toMatch(/flight@1 +lastDelay +2 +0 +0 +0 +0 +0\n/)
     expect(out).toContain('0 of 6 values differ (0%, and the budget is 0%).')
-  }, 60_000)
+  }, 120_000)
 
   it('ends with 1 where more differs than the budget allows, and gives an example', async () => {
     await world.db.query(
@@ -56,7 +56,7 @@ describe('lockstep parity', () => {
     const none = await parity('--model', 'echo', '--since', '1ms')
     expect([none.code, none.out]).toEqual([1, expect.stringContaining('can be compared')])
     expect(lenient.json).toMatchObject({ vectors: 2, values: 6, differing: 1, budget: 0.2, within: true, examples: [{ verdict: 'other' }] })
-  }, 60_000)
+  }, 120_000)
 
   it('has the log that it reads listed, and written to a file with typed columns', async () => {
     const folder = await mkdtemp(join(tmpdir(), 'lockstep-predictions-'))
@@ -98,7 +98,7 @@ describe('lockstep parity', () => {
       },
       expect.objectContaining({ _entity: 1, airport: 'JFK', lastDelay: null, landed1h: 0 }),
     ])
-  }, 60_000)
+  }, 120_000)
 
   it('refuses options that it cannot read', async () => {
     const wrong = [
@@ -107,5 +107,5 @@ describe('lockstep parity', () => {
     ]
     for (const [i, { code, err }] of (await Promise.all(wrong.map((words) => parity(...words)))).entries())
       expect([code, err]).toEqual([2, expect.stringMatching(new RegExp(`"${wrong[i]?.[0]}".*lockstep parity --help`))])
-  }, 60_000)
+  }, 120_000)
 })

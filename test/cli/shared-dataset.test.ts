@@ -186,13 +186,13 @@ describe('an export that workers share', () => {
   it('whose process is killed is cleared away by the next', async () => {
     await whileLocked(async () => {
       const exporting = start(env, ...create('all', 'gone', '--parts', '3'))
-      await expect.poll(() => existsSync(inFolder('gone')), { timeout: 30_000 }).toBe(true)
+      await expect.poll(() => existsSync(inFolder('gone')), { timeout: 60_000 }).toBe(true)
       await expect.poll(() => db.query('SELECT FROM lockstep_jobs.job').then((jobs) => jobs.length)).toBe(3)
       exporting.child.kill('SIGKILL')
       await exporting.ended
     })
     const worker = await startWorker()
-    await expect.poll(() => db.query('SELECT FROM lockstep_jobs.queue').then((queues) => queues.length), { timeout: 30_000 }).toBe(0)
+    await expect.poll(() => db.query('SELECT FROM lockstep_jobs.queue').then((queues) => queues.length), { timeout: 60_000 }).toBe(0)
     await expect.poll(() => db.query(`SELECT relname FROM pg_class WHERE relname LIKE 'spine\\_%'`)).toEqual([])
     expect(await readdir(inFolder('gone'))).toEqual([])
     await end(worker)

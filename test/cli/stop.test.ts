@@ -38,7 +38,7 @@ beforeAll(async () => {
   await must(env, 'apply', join(definitionFiles({ 'features.ts': features }), 'features.ts'))
   await writeFile(inFolder('sales.csv'), 'at,shop,amount\n2001-06-30T10:00:00Z,a,1\n')
   await writeFile(inFolder('spine.csv'), 'at,shop\n2001-06-30T11:00:00Z,a\n')
-}, 60_000)
+}, 120_000)
 
 afterAll(async () => {
   killAll()
@@ -89,7 +89,7 @@ const words: readonly { readonly words: () => string[]; readonly table: string }
   { words: () => ['status'], table: 'lockstep.registry_state' },
 ]
 
-describe('a command that waits for a lock', { timeout: 60_000 }, () => {
+describe('a command that waits for a lock', { timeout: 120_000 }, () => {
   it.each(words)('%# ends with its statement and leaves nothing behind when it is told to', async ({ words: given, table }) => {
     await whileLocked(table, async () => {
       const before = await readdir(folder)
@@ -117,7 +117,7 @@ describe('a command that waits for a lock', { timeout: 60_000 }, () => {
   })
 })
 
-describe('a command whose database has fallen silent', { timeout: 60_000 }, () => {
+describe('a command whose database has fallen silent', { timeout: 120_000 }, () => {
   it('ends all the same, and leaves no file behind', async () => {
     await whileLocked(sales, async () => {
       const url = env['LOCKSTEP_POSTGRES_URL'] ?? ''

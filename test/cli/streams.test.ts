@@ -158,7 +158,7 @@ it('metrics count messages by what became of them, and say the lag', async () =>
   expect(said).not.toContain('outcome="dead"')
 })
 
-it('dead letters are listed, shown, tried again, each once, and dropped', { timeout: 60_000 }, async () => {
+it('dead letters are listed, shown, tried again, each once, and dropped', { timeout: 120_000 }, async () => {
   await run(['apply', join(files, 'redis.ts')])
   const env = ['rows', spec] as const
   const body = (x: unknown, more: object = {}): Buffer =>

@@ -40,7 +40,7 @@ beforeAll(async () => {
   }
   drop = database.drop
   await must(env, 'migrate')
-}, 40_000)
+}, 120_000)
 afterAll(async () => {
   killAll()
   await drop?.()
@@ -59,7 +59,7 @@ function sumOf(metrics: string, metric: RegExp): number {
 }
 const answered = /^lockstep_http_request_seconds_count\{route="\/v1\/models"/
 
-it('goes on answering where a worker is killed, replaces it, and counts as one', { timeout: 60_000 }, async () => {
+it('goes on answering where a worker is killed, replaces it, and counts as one', { timeout: 120_000 }, async () => {
   const server = start(env, 'serve', '--port', '0', '--workers', '2')
   const [, url = ''] = await server.until(/Listening on (\S+)\. 2 workers answer\./)
   await whenReady(url)
@@ -77,7 +77,7 @@ it('goes on answering where a worker is killed, replaces it, and counts as one',
 
   await Promise.all(Array.from({ length: 8 }, ask))
   let before = ''
-  await until(async () => sumOf((before = await get('/metrics')), answered) === 8, 10_000)
+  await until(async () => sumOf((before = await get('/metrics')), answered) === 8, 60_000)
   expect(sumOf(before, /^lockstep_workers /)).toBe(2)
   expect(before.match(/^lockstep_oldest_transaction_seconds\{/gm)).toHaveLength(1)
 
@@ -104,7 +104,7 @@ it('goes on answering where a worker is killed, replaces it, and counts as one',
   await Promise.all(Array.from({ length: 8 }, ask))
   await whenReady(url)
   let after = ''
-  await until(async () => sumOf((after = await get('/metrics')), answered) === 27, 10_000)
+  await until(async () => sumOf((after = await get('/metrics')), answered) === 27, 60_000)
   expect(sumOf(after, /^lockstep_workers /)).toBe(2)
   expect(sumOf(after, /^lockstep_workers_replaced_total /)).toBe(1)
   expect(after.match(/^lockstep_oldest_transaction_seconds\{/gm)).toHaveLength(1)
@@ -116,7 +116,7 @@ it('goes on answering where a worker is killed, replaces it, and counts as one',
   await expect(fetch(url)).rejects.toThrow('fetch failed')
 })
 
-it('answers predictions by every worker behind one port over TLS, and logs all of them', { timeout: 30_000 }, async () => {
+it('answers predictions by every worker behind one port over TLS, and logs all of them', { timeout: 120_000 }, async () => {
   const db = openPostgres(env['LOCKSTEP_POSTGRES_URL'] ?? '')
   const store = createRedisStore({ redis: openRedis(env['LOCKSTEP_REDIS_URL'] ?? ''), prefix: env['LOCKSTEP_REDIS_PREFIX'] ?? '' })
   try {
@@ -140,7 +140,7 @@ it('answers predictions by every worker behind one port over TLS, and logs all o
     const own = { agent: false, ca: readFileSync(`${tls}.crt`), signal: AbortSignal.timeout(20_000) }
     const statusOf = async (path: string) =>
       ((await once(requestTls(`${url}${path}`, own).end(), 'response')) as [IncomingMessage])[0].statusCode
-    await until(async () => (await statusOf('/readyz')) === 200, 10_000)
+    await until(async () => (await statusOf('/readyz')) === 200, 60_000)
     const workers = [await pidOf(server, true), await pidOf(server, false)]
     const asked = Array.from({ length: 16 }, (_, i) => ({ id: `asked-${i}`, distance: 100 + i }))
     const by = await Promise.all(
@@ -175,13 +175,13 @@ it('answers predictions by every worker behind one port over TLS, and logs all o
   }
 })
 
-it('needs what processes can share', { timeout: 30_000 }, async () => {
+it('needs what processes can share', { timeout: 120_000 }, async () => {
   const { code, err } = await lockstep({ LOCKSTEP_DIR: folder }, 'serve', '--workers', '2', '--port', '0')
   expect(code).toBe(1)
   expect(err).toContain('error EMBEDDED_ALONE: Several processes cannot share what is embedded, and "LOCKSTEP_POSTGRES_URL" is not set.')
 })
 
-it('ends with what a worker says that cannot begin', { timeout: 30_000 }, async () => {
+it('ends with what a worker says that cannot begin', { timeout: 120_000 }, async () => {
   const { code, err } = await lockstep(env, 'serve', '--workers', '1', '--port', '0', '--host', '0.0.0.0')
   expect(code).toBe(1)
   expect(err).toMatch(/^error CONFIG_INVALID: The server would listen on "0\.0\.0\.0"/m)

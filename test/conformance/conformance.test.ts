@@ -30,7 +30,7 @@ beforeAll(async () => {
     folder,
   )
   await adapter.define(cases.map((each) => join(each.folder, adapter.definitions)))
-}, 60_000)
+}, 120_000)
 
 afterAll(async () => {
   await adapter?.close()
@@ -40,7 +40,7 @@ afterAll(async () => {
 })
 
 describe('the conformance cases', () => {
-  it.for(cases)('$id: $title', { timeout: 30_000 }, async (each) => {
+  it.for(cases)('$id: $title', { timeout: 120_000 }, async (each) => {
     await runCase(adapter, each)
   })
 })

@@ -40,7 +40,7 @@ describe('the demo', () => {
     await new Promise((resolve) => taken.close(resolve))
     expect([code, text]).toEqual([1, expect.stringMatching(new RegExp(`^error PORT_IN_USE: The port "${port}" on "127.0.0.1" is in use`))])
     expect(existsSync(directory)).toBe(false)
-  }, 30_000)
+  }, 120_000)
 
   it('goes all the way, and again over what it left', async () => {
     const first = await demo()

@@ -54,7 +54,7 @@ describe('delays that are taken as known at departure', () => {
     expect(honest).toBeLessThan(0.78)
     expect(inTheAir - honest).toBeGreaterThan(0.01)
     expect(ownLabel).toBeGreaterThan(0.95)
-  }, 60_000)
+  }, 120_000)
 
   it('are refused where the spine is drawn from the same table, unless the own moment is left out', async () => {
     const spine = { sql: 'select date, origin, destination, distance, delay > 15 as late from flights limit 10' }

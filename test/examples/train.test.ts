@@ -24,7 +24,7 @@ beforeAll(async () => {
   service = catalog.service('flight_features')
   model = catalog.model('delay').spec
   await ingestFile(db, catalog.source('airports'), airportsFile)
-}, 60_000)
+}, 120_000)
 
 /** A Python with what train.py needs, or null where this machine has none. */
 async function findPython(): Promise<string | null> {

@@ -37,4 +37,4 @@ it(`answers beside ${connections} connections that do nothing, and each of those
   await once(child, 'exit')
   expect((await ask(url, '/livez')).status).toBe(200)
   await server.close()
-}, 60_000)
+}, 120_000)

@@ -32,4 +32,4 @@ it('answers some and refuses the rest of three times the load that it can take, 
   expect(overload.late).toBeLessThan(overload.good / 20)
   expect(overload.health.answered).toBeGreaterThan(0)
   expect(overload.health.answered).toBe(overload.health.asked)
-}, 60_000)
+}, 120_000)

@@ -72,7 +72,7 @@ it('goes over the last arrivals again where a replica has taken over that lacks 
   expect(rows).toBeGreaterThan(0)
   expect(rows).toBeLessThan(1_500)
   expect(await storedStates(store, plan, table.keys(plan))).toEqual(table.expected(plan, moment))
-}, 30_000)
+}, 120_000)
 
 it('is not whole where one primary was emptied, until a run has made it anew', async () => {
   await cluster.whole({ replicas: false })
@@ -120,7 +120,7 @@ it('is not whole where one primary was emptied, until a run has made it anew', a
     message: expect.stringContaining(key),
   })
   await admin.quit()
-}, 30_000)
+}, 120_000)
 
 it('is noticed by the next run itself', async () => {
   const { table, plan } = await freshView(db)
@@ -133,4 +133,4 @@ it('is noticed by the next run itself', async () => {
   while (!(await cluster.shards()).some(({ primary }) => primary.port === replica.port)) await delay(25)
   expect(await materializeView(db, store, plan, { moment })).toMatchObject({ rows: 0 })
   expect(await noticeFailover(db, store, { nowMs: Date.now() })).toEqual([])
-}, 20_000)
+}, 120_000)

@@ -62,7 +62,7 @@ describe('folding an ordered stream into stored states', () => {
       ),
       { numRuns: 150 },
     )
-  }, 20_000)
+  }, 120_000)
 
   it('writes nothing when there is nothing new', async () => {
     const plan = freshPlan()

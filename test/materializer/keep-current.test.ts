@@ -56,7 +56,7 @@ describe('what keeps views current', () => {
       ]),
     )
     try {
-      await expect.poll(until, { timeout: 20_000 }).toBe(true)
+      await expect.poll(until, { timeout: 60_000 }).toBe(true)
     } finally {
       stop.abort()
       await Promise.all(all)

@@ -97,7 +97,7 @@ describe.each(storeKinds)('a view whose states are lost in the %s store', (kind)
     )
     expect(runs.length).toBe(12 * 4)
     expect(runs.filter(({ finished }) => finished).length).toBe(succeeded)
-  }, 30_000)
+  }, 120_000)
 
   it('lets no run begin on a view while a rebuild removes it, and the next one do that to the end where it was stopped', async () => {
     const { db, store } = fixture().open(kind)

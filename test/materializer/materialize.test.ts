@@ -27,7 +27,7 @@ describe.each(storeKinds)('materializing into the %s store', (kind) => {
       }),
       { numRuns: 12 },
     )
-  }, 20_000)
+  }, 120_000)
 
   it('reads only what is new, and writes nothing where nothing is', async () => {
     const { db, store } = fixture().open(kind)

@@ -55,7 +55,7 @@ describe.each(storeKinds)('how far runs move a view on in the %s store', (kind) 
     // each row in one
     const rows = await db.query<{ xid: string }>(`select _xid::text as xid from ${table.name}`)
     for (const { xid } of rows) expect(intervals.filter(({ from, to }) => from <= Number(xid) && Number(xid) < to).length).toBe(1)
-  }, 20_000)
+  }, 120_000)
 
   it('is in the interval of the next one where a run was killed before it could record it', async () => {
     const { db, store } = fixture().open(kind)

@@ -98,7 +98,7 @@ it('recovers by itself when a primary is killed amid reads and writes', async ()
   await writing
   expect(before).toBeGreaterThan(0)
   expect((await store.read(writes)).every((bytes) => bytes !== null)).toBe(true)
-}, 20_000)
+}, 120_000)
 
 it('reads from replicas where it is configured, and from the primary where no replica can answer', async () => {
   const keys = keysOf('replicas@1', 100)

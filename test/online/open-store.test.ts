@@ -41,4 +41,4 @@ it('opens a Redis that is away, and says so within 5 s when it is asked', async 
   await expect(store.read([key])).rejects.toMatchObject({ code: 'REDIS_UNAVAILABLE' })
   expect(performance.now() - began).toBeLessThan(5_000)
   await store.close()
-}, 10_000)
+}, 120_000)

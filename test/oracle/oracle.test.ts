@@ -32,7 +32,7 @@ beforeAll(async () => {
     },
     folder,
   )
-}, 60_000)
+}, 120_000)
 
 afterAll(async () => {
   await adapter?.close()

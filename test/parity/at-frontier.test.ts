@@ -59,7 +59,7 @@ describe.each(storeKinds)('an answer of the %s store', (kind) => {
       }),
       { numRuns: 8 },
     )
-  }, 60_000)
+  }, 120_000)
 
   it('differs from the whole history where it did not know all of it', async () => {
     const { db, store } = fixture().open(kind)

@@ -97,7 +97,7 @@ describe('the owner of an embedded folder', () => {
     expect(performance.now() - from).toBeLessThan(1_000)
   })
 
-  it('is exactly one of many that start at once, where the last owner was killed', { timeout: 60_000 }, async () => {
+  it('is exactly one of many that start at once, where the last owner was killed', { timeout: 120_000 }, async () => {
     const dead = start()
     expect(await dead.next()).toEqual({ owns: true })
     await kill(dead)

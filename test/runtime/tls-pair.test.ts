@@ -50,7 +50,7 @@ describe('a certificate and its key', () => {
     const before = opened.context.cert
     expect(await metrics.metrics()).toContain(`lockstep_tls_certificate_expiry_timestamp_seconds ${expiresMs / 1000}\n`)
     await put('second')
-    await vi.waitUntil(() => used.length > 0, 10_000)
+    await vi.waitUntil(() => used.length > 0, 60_000)
     expect(used).toEqual([opened.context.cert])
     expect(opened.context.cert).not.toBe(before)
     expect([opened.warnings(), logged.length]).toEqual([[], 1])
@@ -60,12 +60,12 @@ describe('a certificate and its key', () => {
     const { pair: opened } = open()
     const { cert } = opened.context
     await copyFile(kept('second.key'), files.key)
-    await vi.waitUntil(() => opened.warnings().length > 0, 10_000)
+    await vi.waitUntil(() => opened.warnings().length > 0, 60_000)
     expect(opened.context.cert).toBe(cert)
     expect(opened.warnings()[0]).toContain('cannot be used')
     expect(logged.find((line) => line.includes('does not belong to the certificate'))).toContain('"level":"warn"')
     await put('second')
-    await vi.waitUntil(() => opened.warnings().length === 0, 10_000)
+    await vi.waitUntil(() => opened.warnings().length === 0, 60_000)
     expect(opened.context.cert).not.toBe(cert)
   })
 

@@ -36,7 +36,7 @@ it('a model whose run has no end fails its own request in time, and no other; it
   await server.close()
 })
 
-it('a version whose trial has no end is not served, not promoted by chance, and holds up no start', { timeout: 60_000 }, async () => {
+it('a version whose trial has no end is not served, not promoted by chance, and holds up no start', { timeout: 120_000 }, async () => {
   const { server, url, registry } = await world.serve()
   await server.whenReady()
   expect(await world.push('echo', endlessModel(4e18))).toBe(2)

@@ -167,7 +167,7 @@ describe('POST /materialize', () => {
     const accepted = { status: 'accepted', feature_views: ['airport_delays'] }
     expect(await ask(url, '/materialize?async=true', range)).toMatchObject({ status: 202, body: accepted })
     await expect
-      .poll(async () => (await ask(url, '/v1/backfills')).body, { timeout: 10_000 })
+      .poll(async () => (await ask(url, '/v1/backfills')).body, { timeout: 60_000 })
       .toMatchObject({ backfills: [{ state: 'running' }] })
     expect(await ask(url, '/materialize?async=true', range)).toMatchObject({ status: 409, body: { feature_views: ['airport_delays'] } })
   })

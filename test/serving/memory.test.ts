@@ -71,7 +71,7 @@ function bodyOf(i: number): string {
   return JSON.stringify({ model: 'delay', entities })
 }
 
-it('holds on to nothing of 36,000 requests that it has answered', { timeout: 120_000 }, async () => {
+it('holds on to nothing of 36,000 requests that it has answered', { timeout: 600_000 }, async () => {
   const server = start(env, 'serve', '--port', '0')
   const [, url = ''] = await server.until(/Listening on (http:\S+\d)/)
   await whenReady(url)

@@ -93,7 +93,7 @@ it('answers errors or flagged defaults, as it is told, while Redis is silent or 
   expect(text).toMatch(/lockstep_degraded_requests_total\{service="flight@1"\} [1-9]/)
   expect(text).toMatch(/lockstep_online_errors_total\{code="REDIS_UNAVAILABLE"\} [1-9]/)
   await Promise.all([strict.server.close(), lenient.server.close()])
-}, 40_000)
+}, 120_000)
 
 it('answers what it has read lately, flagged, while Redis is silent, and nothing else as if it knew', async () => {
   const config = { bodyLimitBytes: 100_000, staleSeconds: 600 }
@@ -141,7 +141,7 @@ it('answers what it has read lately, flagged, while Redis is silent, and nothing
   }
   await until(async () => outcomeOf(await ask(url, '/v1/features', question)) === 'whole')
   await server.close()
-}, 40_000)
+}, 120_000)
 
 it('answers what it has read lately from a Redis that was emptied since, and goes on doing so', async () => {
   const config = { bodyLimitBytes: 100_000, staleSeconds: 600 }
@@ -159,7 +159,7 @@ it('answers what it has read lately from a Redis that was emptied since, and goe
   await world.materialize('airport_delays', noon, store)
   await until(async () => outcomeOf(await ask(url, '/v1/features', question)) === 'whole')
   await server.close()
-}, 20_000)
+}, 120_000)
 
 it('tells what is wrong with what Redis holds or answers, counts it, and loses nothing', async () => {
   const { url, server } = await world.serve({ store: open, whenUnavailable: 'defaults' })
@@ -208,4 +208,4 @@ it('tells what is wrong with what Redis holds or answers, counts it, and loses n
   await world.materialize('airport_required', noon, store)
   expect((await ask(url, '/v1/features', question)).body.results).toEqual(whole.body.results)
   await server.close()
-}, 20_000)
+}, 120_000)

@@ -229,7 +229,7 @@ describe('the prediction log of the embedded database', () => {
       { airport: 'B', destination: 'C' },
     ])
     await close()
-  }, 60_000)
+  }, 120_000)
 })
 
 describe('a prediction log whose PostgreSQL is away', () => {

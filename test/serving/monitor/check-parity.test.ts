@@ -182,7 +182,7 @@ describe('a parity check', () => {
     const counts = report.features.map((feature) => verdicts.map((verdict) => feature[verdict]))
     expect(report.features).toHaveLength(8)
     for (const [equal, ...others] of counts) expect([(equal ?? 0) > 300, others]).toEqual([true, [0, 0, 0, 0, 0]])
-  }, 60_000)
+  }, 120_000)
 
   it('counts a row as there only where it was when the answer was given, however long that takes to be logged', async () => {
     await world.db.query('truncate lockstep.prediction_log')
