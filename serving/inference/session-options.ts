@@ -6,4 +6,6 @@ export const sessionOptions: InferenceSession.SessionOptions = {
   interOpNumThreads: 1,
   executionMode: 'sequential',
   logSeverityLevel: 4,
+  // a file may be ONNX to those who check it and begin like ONNX Runtime's own format, which it would take it for
+  extra: { session: { load_model_format: 'ONNX' } },
 }

@@ -1,6 +1,7 @@
 import { InferenceSession, Tensor } from '../../serving/inference/onnx-runtime.ts'
 import { describe, expect, it } from 'vitest'
 import { readOnnxFacts } from '../../serving/inference/onnx-facts.ts'
+import { sessionOptions } from '../../serving/inference/session-options.ts'
 import { onnx } from './fixtures.ts'
 import type { OnnxGraph, OnnxModel } from './make-onnx.ts'
 import { floats, longs, makeOnnx } from './make-onnx.ts'
@@ -25,6 +26,15 @@ describe('the facts of an ONNX file', () => {
     expect([...facts.opTypes]).toContain('ai.onnx.ml.LinearClassifier')
     expect([facts.worksByValue, facts.externalData]).toEqual([false, []])
     expect([...readOnnxFacts(await onnx('zipmap')).opTypes]).toContain('ai.onnx.ml.ZipMap')
+  })
+
+  it('are of what the runtime loads, also where a file begins like the format of its own', async () => {
+    // a text of six bytes in front, of which four are the mark of that format
+    const both = Buffer.concat([Buffer.from([6 * 8 + 2, 6, 0, 0]), Buffer.from('ORTM'), makeOnnx(twice)])
+    expect(readOnnxFacts(both).nodes).toBe(1)
+    const session = await InferenceSession.create(both, sessionOptions)
+    expect(session.inputNames).toEqual(['x'])
+    await session.release()
   })
 
   it('name the tensors that lie in another file, wherever they are used', () => {
