@@ -21,8 +21,8 @@ export interface Argument {
   /** In capitals: `FILE`. */
   readonly name: string
   readonly help: string
-  /** `optional`: none or one; `many`: none or more, and the last one. Absent: exactly one. */
-  readonly takes?: 'optional' | 'many'
+  /** `optional`: none or one; `many`: none or more, `some`: one or more, and the last one. Absent: exactly one. */
+  readonly takes?: 'optional' | 'many' | 'some'
 }
 
 export interface Option {

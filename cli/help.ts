@@ -71,6 +71,7 @@ function usageOf(command: Command): string {
 
 function argumentUsage({ name, takes }: Argument): string {
   if (takes === 'many') return `[${name}…]`
+  if (takes === 'some') return `${name}…`
   return takes === 'optional' ? `[${name}]` : name
 }
 

@@ -115,9 +115,9 @@ function assign(command: Command, positionals: readonly string[]): Map<string, r
   const named = new Map<string, readonly string[]>()
   let at = 0
   for (const argument of command.arguments ?? []) {
-    const count = argument.takes === 'many' ? positionals.length - at : 1
+    const count = argument.takes === 'many' || argument.takes === 'some' ? positionals.length - at : 1
     const values = positionals.slice(at, at + count)
-    if (values.length === 0 && argument.takes === undefined) {
+    if (values.length === 0 && (argument.takes === undefined || argument.takes === 'some')) {
       throw usage(command, `The argument ${argument.name} (${lower(argument)}) is missing.`)
     }
     named.set(argument.name, values)

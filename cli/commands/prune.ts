@@ -1,4 +1,3 @@
-import { LockstepError } from '../../kernel/errors.ts'
 import type { DefinitionId } from '../../kernel/view-spec.ts'
 import { kindNames, labelOf } from '../../registry/definition.ts'
 import { pruneDefinitions } from '../../registry/prune.ts'
@@ -18,18 +17,16 @@ export const pruneCommand: Command = {
     {
       name: 'NAME',
       help: 'What to retire: a view, an on-demand view or a service with its version, or a source, an entity or a model.',
-      takes: 'many',
+      takes: 'some',
     },
   ],
   options: { reason: reasonOption },
   example: 'lockstep prune flight_features@1 airport_delays@1',
   async run(context, input) {
-    const names = input.arguments('NAME')
-    if (names.length === 0) throw new LockstepError('USAGE', 'Say what is to be retired, as in "lockstep prune airport_delays@1".')
     let foreign: readonly DefinitionId[] = []
     const { removed, kept, revision } = await pruneDefinitions(
       await context.database(),
-      names,
+      input.arguments('NAME'),
       actorOf(input),
       async (online, transaction) => {
         foreign = await changeOnline(context, online, transaction)

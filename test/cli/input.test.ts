@@ -99,6 +99,7 @@ describe('help', () => {
     const text = await helpFor(commands, ['ingest'])
     expect(text).toMatch(/^Usage: lockstep ingest SOURCE FILE/)
     expect(text).toMatch(/See also:\n  ingest list .*\n  ingest undo ID /)
+    expect(await helpFor(commands, ['prune'])).toMatch(/^Usage: lockstep prune NAME… /)
     expect(await helpFor(commands, ['ingest', 'list'])).toMatch(/^Usage: lockstep ingest list/)
     expect(await helpFor(commands, ['model'])).toMatch(/\n  model push NAME FILE /)
   })

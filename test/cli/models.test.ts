@@ -134,7 +134,7 @@ describe('the life of a model', () => {
       exitCode: 1,
       text: expect.stringMatching(/^Kept the feature service flight@1: .*model "delay" version 2 need it\.\n/),
     })
-    await expect(lockstep('prune')).rejects.toMatchObject(refused('USAGE', 'Say what is to be retired'))
+    await expect(lockstep('prune')).rejects.toMatchObject(refused('USAGE', 'The argument NAME (what to retire: a view'))
     expect(await lockstep('prune', 'noted@1', 'notes@1')).toMatchObject({
       exitCode: 0,
       text: 'Retired the feature service noted@1.\nRetired the on-demand view notes@1.',
@@ -157,7 +157,7 @@ describe('the life of a model', () => {
       refused('USAGE', 'delay champion --remove'),
     )
     await expect(lockstep('model', 'rollback', 'delay')).rejects.toMatchObject(
-      refused('UNKNOWN_DEFINITION', 'lockstep model promote delay@N'),
+      refused('UNKNOWN_DEFINITION', 'so its only version, 2, answers.'),
     )
   })
 })
