@@ -2,6 +2,7 @@ import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import type { Config } from '../runtime/config.ts'
 import { keepFor } from '../runtime/keep-for.ts'
+import { isFromHere } from '../serving/gateway/loopback.ts'
 import { maxHeadBytes } from '../serving/http/client-error.ts'
 import { inTurn } from '../serving/http/in-turn.ts'
 import { IncomingRequest } from '../serving/http/incoming-request.ts'
@@ -17,7 +18,8 @@ export interface MetricsSource {
   /** As Prometheus reads them. */
   metrics(): Promise<string>
   readonly contentType: string
-  readiness(): Promise<{ readonly ready: boolean } & object>
+  /** `reasons` and `warnings`, which name hosts and views, are for this machine alone. */
+  readiness(): Promise<{ readonly ready: boolean; readonly reasons?: unknown; readonly warnings?: unknown }>
 }
 
 /** Those who scrape are few. */
@@ -40,13 +42,14 @@ export async function serveMetrics(
 ): Promise<MetricsServer> {
   const metrics = keepFor(keepMs, () => source.metrics())
 
-  async function answerTo(path: string | undefined): Promise<readonly [status: number, type: string, body: string]> {
-    switch (path) {
+  async function answerTo(request: IncomingRequest): Promise<readonly [status: number, type: string, body: string]> {
+    switch (request.url?.split('?')[0]) {
       case '/livez':
         return [200, 'application/json', '{"live":true}']
       case '/readyz': {
-        const readiness = await source.readiness()
-        return [readiness.ready ? 200 : 503, 'application/json', JSON.stringify(readiness)]
+        const { reasons, warnings, ...open } = await source.readiness()
+        const said = isFromHere(request) ? { ...open, reasons, warnings } : open
+        return [open.ready ? 200 : 503, 'application/json', JSON.stringify(said)]
       }
       case '/metrics':
         return [200, source.contentType, await metrics()]
@@ -59,7 +62,7 @@ export async function serveMetrics(
     { IncomingMessage: IncomingRequest, headersTimeout: requestMs, requestTimeout: requestMs, maxHeaderSize: maxHeadBytes },
     inTurn((request, response) => {
       request.dropRest(() => undefined)
-      answerTo(request.url?.split('?')[0]).then(
+      answerTo(request).then(
         ([status, type, body]) => response.writeHead(status, { 'content-type': type }).end(body),
         () => response.writeHead(500).end(),
       )

@@ -3,7 +3,7 @@ import { keepFor } from '../../runtime/keep-for.ts'
 import { byPlan } from '../by-plan.ts'
 import { liveAnswer, readyAnswer } from './answers.ts'
 import { keyOf } from '../gateway/key-ring.ts'
-import { isLoopback } from '../gateway/loopback.ts'
+import { isFromHere } from '../gateway/loopback.ts'
 import type { AppDeps, Call } from './context.ts'
 import { jsonAnswer, keptAnswer } from './context.ts'
 import { authorize } from './pass-gateway.ts'
@@ -63,11 +63,9 @@ export const healthRoutes: readonly Route[] = [
 
 /** Who may read what names hosts, views and models: whoever asks from this machine, through nobody else, or has an admin key. */
 function isOperator({ incoming }: Call, { gateway }: AppDeps): boolean {
-  const { headers, socket } = incoming
-  const isPassedOn = headers['x-forwarded-for'] !== undefined || headers['forwarded'] !== undefined
-  if (!isPassedOn && isLoopback(socket.remoteAddress ?? '')) return true
+  if (isFromHere(incoming)) return true
   try {
-    gateway.keys.authorize(keyOf(headers), 'admin')
+    gateway.keys.authorize(keyOf(incoming.headers), 'admin')
     return true
   } catch {
     return false

@@ -92,12 +92,14 @@ it('answers metrics on a port of their own, made once a second, and how the proc
   let made = 0
   let ready = false
   const metrics = async () => `made ${++made}\n`
-  const source = { metrics, contentType: 'text/plain', readiness: async () => ({ ready, away: [] }) }
+  const source = { metrics, contentType: 'text/plain', readiness: async () => ({ ready, away: [], warnings: ['"flights" is late'] }) }
   const server = await serveMetrics(source, { metricsHost: '127.0.0.1' }, 0)
   const url = `http://127.0.0.1:${server.port}`
   expect((await ask(url, '/readyz')).status).toBe(503)
   ready = true
-  expect((await ask(url, '/readyz')).status).toBe(200)
+  // what names hosts and views is for this machine alone
+  expect(await (await fetch(`${url}/readyz`)).json()).toEqual({ ready: true, away: [], warnings: ['"flights" is late'] })
+  expect(await (await fetch(`${url}/readyz`, { headers: { 'x-forwarded-for': '10.0.0.1' } })).json()).toEqual({ ready: true, away: [] })
   expect((await ask(url, '/nothing')).status).toBe(404)
   const text = `${'GET /metrics HTTP/1.1\r\nhost: x\r\n\r\n'.repeat(20)}GET /livez HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n`
   const start = performance.now()
