@@ -3,7 +3,12 @@ import type { CommandEntry } from './commands.ts'
 import { findCommand, groupOf } from './find-command.ts'
 import { commonOptions } from './input.ts'
 
-/** The text for the words of a command line: of a command, of a group of them such as `dataset`, or of all where there are no words. @throws LockstepError `USAGE` */
+/**
+ * The text for the words of a command line: of a command, of a group of them such as `dataset`, or of all where there
+ * are no words.
+ *
+ * @throws LockstepError `USAGE`
+ */
 export async function helpFor(commands: readonly CommandEntry[], words: readonly string[]): Promise<string> {
   const [first, second] = words
   if (first === undefined) return generalHelp(await loaded(commands))

@@ -13,7 +13,8 @@ import { counted } from './human.ts'
 const workMs = 2_000
 
 /**
- * Before a change of the registry is committed: has what the store holds of retired views removed, and forgets what it holds of those that come back.
+ * Before a change of the registry is committed: has what the store holds of retired views removed, and forgets what it
+ * holds of those that come back.
  *
  * @returns views of another database, which stay
  */
@@ -45,7 +46,10 @@ export interface Removals {
   readonly removing: readonly Removal[]
 }
 
-/** Removes what retired views left in the store, for a moment; on the embedded database, which no worker shares, to the end. */
+/**
+ * Removes what retired views left in the store, for a moment; on the embedded database, which no worker shares, to the
+ * end.
+ */
 async function beginRemovals(db: Database, store: OnlineStore, signal: AbortSignal): Promise<Removals> {
   const bound = db.kind === 'pglite' ? {} : { forMs: workMs }
   try {

@@ -14,7 +14,10 @@ const marks: Readonly<Record<ChangeStatus, string>> = {
   removed: '-',
 }
 
-/** A plan as people read it: what changes, line by line, then what follows from it. What does not change is only counted; what a conflict is about, its problem tells. */
+/**
+ * A plan as people read it: what changes, line by line, then what follows from it. What does not change is only
+ * counted; what a conflict is about, its problem tells.
+ */
 export function planText(plan: ChangePlan): string {
   const moving = plan.changes.filter(({ status }) => status !== 'unchanged' && status !== 'absent')
   const lines = moving.flatMap((change) => [

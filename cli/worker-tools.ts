@@ -38,7 +38,11 @@ export async function exportTools(context: Context): Promise<ExportTools> {
   return toolsOf(await context.database(), jobs)
 }
 
-/** Of an embedded database, for its one process. @param keepsViews whether others are to see that this process keeps the online views current */
+/**
+ * Of an embedded database, for its one process.
+ *
+ * @param keepsViews whether others are to see that this process keeps the online views current
+ */
 export async function workerTools(context: Context, keepsViews = false): Promise<WorkerTools> {
   const { config } = context
   const [db, store] = [await context.database(), await context.store()]

@@ -108,7 +108,8 @@ export interface Client<D> {
     options?: ReadOptions,
   ): Promise<FeaturesAnswer<ServiceNamed<D, N>>>
   /**
-   * @param options `version`: a number or an alias, default: the champion. `features`: the service whose features are to be answered too, as in
+   * @param options `version`: a number or an alias, default: the champion. `features`: the service whose features are
+   *   to be answered too, as in
    * `flight_features@1`; a model version that takes another is refused with VERSION_CHANGED
    */
   predict<N extends ModelName<D>>(
@@ -128,8 +129,9 @@ type Named = Readonly<Record<string, unknown>>
 type Types = Readonly<Record<string, string>>
 
 /**
- * Makes a client of a server, for browsers and Node. What it takes and answers has the types of a definitions module, of which only the types are used. A feature service
- * is named with its version, so that a program goes on getting the one that it was built with.
+ * Makes a client of a server, for browsers and Node. What it takes and answers has the types of a definitions module,
+ * of which only the types are used. A feature service is named with its version, so that a program goes on getting the
+ * one that it was built with.
  *
  * @example
  * import type * as definitions from './definitions.ts'

@@ -1,6 +1,7 @@
 /**
- * MurmurHash3, 32 bits, of the bytes in [from, to) (Appleby, github.com/aappleby/smhasher): of two texts that differ anywhere, one in four thousand million pairs has the same sum. In
- * JavaScript it takes a sixth of the time of zlib's CRC-32 for a state of 30 bytes, and a third for one of 120, as a call into C++ costs more than the sum.
+ * MurmurHash3, 32 bits, of the bytes in [from, to) (Appleby, github.com/aappleby/smhasher): of two texts that differ
+ * anywhere, one in four thousand million pairs has the same sum. In JavaScript it takes a sixth of the time of zlib's
+ * CRC-32 for a state of 30 bytes, and a third for one of 120, as a call into C++ costs more than the sum.
  */
 export function checkSum(bytes: Uint8Array, from: number, to: number, seed: number): number {
   const whole = to - ((to - from) & 3)

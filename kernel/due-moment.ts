@@ -21,8 +21,10 @@ export function lastInstant({ schedule }: Scheduled, now: number): number {
 }
 
 /**
- * When the newest run is to begin that a scheduled view wants by `now`. One begins at each instant of the schedule, and has the delay for its work. What was committed after it began
- * and says that it could be seen before is folded by two more, halfway through the delay and at its end: a row that comes late by less than half of the delay still counts in time.
+ * When the newest run is to begin that a scheduled view wants by `now`. One begins at each instant of the schedule, and
+ * has the delay for its work. What was committed after it began and says that it could be seen before is folded by two
+ * more, halfway through the delay and at its end: a row that comes late by less than half of the delay still counts in
+ * time.
  */
 export function runPoint(availability: Scheduled, now: number): number {
   const { delayMicros } = availability
@@ -34,7 +36,10 @@ export function runPoint(availability: Scheduled, now: number): number {
   )
 }
 
-/** From when on a view is late whose newest run to have ended began at `begunAt`: when what the next instant's run makes of the rows was to count. */
+/**
+ * From when on a view is late whose newest run to have ended began at `begunAt`: when what the next instant's run makes
+ * of the rows was to count.
+ */
 export function lateFrom({ schedule, delayMicros }: Scheduled, begunAt: number): number {
   return parseSchedule(schedule).at(begunAt + 1) + delayMicros
 }

@@ -19,7 +19,8 @@ import { bodyFlags, endOfBody, historyNeeded } from './view-state.ts'
  * state that could take rows is made. The parts are decoded, and the features read from them, by the same code; `test/kernel/view-state.test.ts` holds the two against
  * each other.
  *
- * @returns null (the reader) where rows are pending, which only a state can take; where the features are the values of one row and none is null, a `PackedRow`, unless successors
+ * @returns null (the reader) where rows are pending, which only a state can take; where the features are the values of
+ *   one row and none is null, a `PackedRow`, unless successors
  * come after it
  */
 export function encodedReader(plan: StatePlan): (bytes: Uint8Array, bodyAt: number, highWater: number, t: number) => ViewValues | null {
@@ -68,7 +69,10 @@ function layoutOf({ latest, lifetime, chains, features }: StatePlan): PackedLayo
   return inOrder ? PackedLayout.of(row.slots) : null
 }
 
-/** Of one state after another: each is written over the one before. Between `begin` and `end` its parts are read, or joined to those that were read. */
+/**
+ * Of one state after another: each is written over the one before. Between `begin` and `end` its parts are read, or
+ * joined to those that were read.
+ */
 class EncodedParts implements StateParts {
   readonly #plan: StatePlan
   readonly #latest: DecodedRows
@@ -160,8 +164,9 @@ class EncodedChain {
   }
 
   /**
-   * Merges each tile, as it is read, into the windows that reach back to it. A state's tiles hold no row after its high-water mark, so nothing ends at the moment of the
-   * question. The first tile of a window becomes its accumulator, unless it is another one's already.
+   * Merges each tile, as it is read, into the windows that reach back to it. A state's tiles hold no row after its
+   * high-water mark, so nothing ends at the moment of the question. The first tile of a window becomes its accumulator,
+   * unless it is another one's already.
    */
   read(reader: ByteReader, highWater: number): void {
     const { hops, lanes } = this.#plan

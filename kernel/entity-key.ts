@@ -10,7 +10,9 @@ import { isValueOf, show, typeName } from './value-type.ts'
  */
 export type EntityKey = string
 
-/** Keys of more bytes are refused, the zero bytes that end texts not counted: LMDB takes 1,978 bytes with its prefix. */
+/**
+ * Keys of more bytes are refused, the zero bytes that end texts not counted: LMDB takes 1,978 bytes with its prefix.
+ */
 export const maxKeyBytes = 1024
 
 /** @throws LockstepError `INVALID_ENTITY` naming the part that is missing, of the wrong type or too long */

@@ -17,7 +17,9 @@ export interface StateBytes extends GreatestBytes {
   readonly lifetime: GreatestBytes
   /** The tiles of its windows, of each size. */
   readonly tiles: readonly TileBytes[]
-  /** What is not visible yet: rows, or of a scheduled view moments, of which each holds all rows that count from it on. */
+  /**
+   * What is not visible yet: rows, or of a scheduled view moments, of which each holds all rows that count from it on.
+   */
   readonly pending: { readonly kind: 'rows' | 'moments'; readonly most: number; readonly each: GreatestBytes }
 }
 

@@ -14,7 +14,10 @@ export interface StatePlan {
   readonly view: DefinitionId
   /** The number of values in a folded row. */
   readonly slots: number
-  /** Whether rows count from scheduled moments on: those that wait for one are kept as one partial state, and not row by row. */
+  /**
+   * Whether rows count from scheduled moments on: those that wait for one are kept as one partial state, and not row by
+   * row.
+   */
   readonly scheduled: boolean
   /** The slots that any feature reads: what a pending row keeps. */
   readonly usedSlots: readonly SlotPlan[]

@@ -55,8 +55,9 @@ export interface EntityState {
   /** The greatest `visibleAt` folded; -Infinity when nothing is. `valueAt(t)` is defined for t >= this. */
   readonly highWater: number
   /**
-   * Takes a row. One that is visible by `now` is folded; a later one waits until `advance` or `valueAt` reaches its `visibleAt`: in the bounded list of
-   * pending rows, or, in a scheduled view, folded with all others that count from the same moment on.
+   * Takes a row. One that is visible by `now` is folded; a later one waits until `advance` or `valueAt` reaches its
+   * `visibleAt`: in the bounded list of pending rows, or, in a scheduled view, folded with all others that count from
+   * the same moment on.
    *
    * @throws LockstepError `PENDING_OVERFLOW` past `maxPendingRows` or `maxWaitingMoments`
    */

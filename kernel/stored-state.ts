@@ -67,7 +67,10 @@ export interface StoredHeader {
   readonly bodyAt: number
 }
 
-/** @throws LockstepError `STATE_VERSION` for bytes of another format, `STATE_CORRUPT` for bytes that are not ours, or are damaged (`isDamaged`) */
+/**
+ * @throws LockstepError `STATE_VERSION` for bytes of another format, `STATE_CORRUPT` for bytes that are not ours, or
+ * are damaged (`isDamaged`)
+ */
 export function readHeader(bytes: Uint8Array, what: string): StoredHeader {
   if (bytes.length < leastBytes) {
     throw new LockstepError(

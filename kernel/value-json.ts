@@ -33,7 +33,10 @@ function floatJson(value: number): number | string {
   return Number.isFinite(value) ? value : value.toString()
 }
 
-/** The shortest decimal that a float32 is the nearest to, as its own number: 0.1 of the float32 that a float64 shows as 0.10000000149011612. */
+/**
+ * The shortest decimal that a float32 is the nearest to, as its own number: 0.1 of the float32 that a float64 shows as
+ * 0.10000000149011612.
+ */
 export function shortFloat32(value: number): number {
   const size = Math.abs(value)
   if (!Number.isFinite(value) || (size < 2 ** 24 && Number.isInteger(value))) return value

@@ -16,8 +16,8 @@ import { formatTimestamp } from './time.ts'
 import type { Value } from './value-type.ts'
 
 /**
- * Of the first byte of a body. `far`: times stand as they are, and not as distances from the high-water mark. `successors`: partial states follow, each of the rows that count
- * from a moment of the schedule on.
+ * Of the first byte of a body. `far`: times stand as they are, and not as distances from the high-water mark.
+ * `successors`: partial states follow, each of the rows that count from a moment of the schedule on.
  */
 export const bodyFlags = { folded: 1, pending: 2, far: 4, successors: 8 } as const
 
@@ -28,8 +28,9 @@ interface Successor {
 }
 
 /**
- * The state of one entity in one view: its greatest rows, its aggregates of all rows, its windows' tiles, and what is not visible yet. In a scheduled view that is
- * one partial state for each moment, however many rows it has, so a run can fold rows before they count, and they count on every server from the same moment on.
+ * The state of one entity in one view: its greatest rows, its aggregates of all rows, its windows' tiles, and what is
+ * not visible yet. In a scheduled view that is one partial state for each moment, however many rows it has, so a run
+ * can fold rows before they count, and they count on every server from the same moment on.
  */
 export class ViewState implements EntityState, StateParts {
   readonly #plan: StatePlan

@@ -96,7 +96,10 @@ export async function readBackfills(
   })
 }
 
-/** How many backfills of that view, store and definition have failed since one was done, and how long ago the last of them did, by the database's clock. */
+/**
+ * How many backfills of that view, store and definition have failed since one was done, and how long ago the last of
+ * them did, by the database's clock.
+ */
 export async function failedBackfills(
   db: Handle,
   { view, store, fingerprint }: Pick<Backfill, 'view' | 'store' | 'fingerprint'>,

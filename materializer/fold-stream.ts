@@ -53,7 +53,8 @@ export interface FoldTarget {
  *     set aside                as none; left alone unless the stream holds all of its rows
  *     f, renewed               all, if f is in `rows`   if f still, with the frontier `rows`
  *
- * An entity with a row that cannot be folded is set aside, with the reason in the place of its state, and holds up no other.
+ * An entity with a row that cannot be folded is set aside, with the reason in the place of its state, and holds up no
+ * other.
  */
 export async function foldStream(target: FoldTarget, stream: AsyncIterable<readonly SourceRow[]>): Promise<void> {
   const { plan, moment, writer } = target

@@ -193,8 +193,8 @@ async function hasSetAside(db: KeepTools['db'], store: KeepTools['store'], view:
 }
 
 /**
- * Asks for the run of each instant, and after it for those that fold what came late, where anything has; where a failover has set the view back, what it lacks is folded again
- * at once.
+ * Asks for the run of each instant, and after it for those that fold what came late, where anything has; where a
+ * failover has set the view back, what it lacks is folded again at once.
  */
 async function keepSchedule(
   tools: KeepTools,
@@ -232,7 +232,8 @@ async function keepSchedule(
 }
 
 /**
- * By a backfill. Where one has failed, the next begins at once, and later after each failure; after one that somebody has cancelled none begins, unless the view was begun anew since. A rebuild that was stopped is
+ * By a backfill. Where one has failed, the next begins at once, and later after each failure; after one that somebody
+ * has cancelled none begins, unless the view was begun anew since. A rebuild that was stopped is
  * taken over; one that is at work is left to itself. One process at a time looks whether it is needed: another one's backfill may have begun, and ended, since the marker was read.
  */
 async function rebuild(tools: KeepTools, plan: ViewPlan): Promise<void> {

@@ -58,7 +58,10 @@ export interface MaterializeResult {
   readonly entities: number
   /** Entities of which this run did not store a state because it is over the view's `maxStateBytes`, and the errors of the first five of them. */
   readonly tooLarge: NotKept
-  /** Entities that are set aside, as a row of theirs cannot be folded or too many wait; and rows whose key cannot be read, which are passed over. */
+  /**
+   * Entities that are set aside, as a row of theirs cannot be folded or too many wait; and rows whose key cannot be
+   * read, which are passed over.
+   */
   readonly setAside: NotKept
 }
 

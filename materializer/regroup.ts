@@ -17,7 +17,8 @@ export interface KeyGroup {
 }
 
 /**
- * From which arrival on the rows of refused keys have to be read again: all rows of those that the store lacks, that were too large for it or that are set aside, and of the others what none of them covers. Those that
+ * From which arrival on the rows of refused keys have to be read again: all rows of those that the store lacks, that
+ * were too large for it or that are set aside, and of the others what none of them covers. Those that
  * have everything that was `seen` are left out.
  */
 export async function regroup(plan: ViewPlan, refused: readonly EntityKey[], read: StateReader, seen: Frontier): Promise<KeyGroup[]> {

@@ -94,7 +94,10 @@ function cursorColumns({ column, to, readAll }: NonNullable<RunOutcome['cursor']
   return { cursor_column: column, cursor_to: to === null ? null : String(to), read_all: readAll }
 }
 
-/** Whether the two runs read different tables: one that is dropped and made again under its name is another. False where it is not known. */
+/**
+ * Whether the two runs read different tables: one that is dropped and made again under its name is another. False where
+ * it is not known.
+ */
 export async function readOtherTables(db: Pick<Database, 'kysely'>, a: Run, b: Run): Promise<boolean> {
   const found = await db.kysely
     .selectFrom('lockstep.materialization_runs')

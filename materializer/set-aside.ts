@@ -61,7 +61,8 @@ export async function setAsideKeys(db: Database, view: string, store: string, lo
 }
 
 /**
- * After a run has tried `keys` again: strikes out those that have a state by now, and removes what stands in its place of those that have no row any more.
+ * After a run has tried `keys` again: strikes out those that have a state by now, and removes what stands in its place
+ * of those that have no row any more.
  *
  * @param failed those that could still not be folded
  * @param seen the transactions whose rows the run read

@@ -28,7 +28,10 @@ export interface SourceLag {
   readonly transactions: number
   /** When the first of them could be seen by what it says itself, the later one of its two times; epoch microseconds, null where there are none. */
   readonly visibleSince: number | null
-  /** The greatest event time among the rows that arrived last; epoch microseconds, null where there are none, or too many that arrived at once. */
+  /**
+   * The greatest event time among the rows that arrived last; epoch microseconds, null where there are none, or too
+   * many that arrived at once.
+   */
   readonly newestEvent: number | null
 }
 
@@ -72,7 +75,10 @@ export async function sourceLag(
   }
 }
 
-/** A value that the database cannot read as it is declared fails the query of all rows; the view's next run says which it is. */
+/**
+ * A value that the database cannot read as it is declared fails the query of all rows; the view's next run says which
+ * it is.
+ */
 function noneWhereUnreadable(error: unknown): null {
   if (sqlState(error).startsWith('22')) return null
   throw error

@@ -43,7 +43,10 @@ export interface Stored {
   readonly setAside: readonly SetAsideEntity[]
 }
 
-/** Entities of which no state is kept, as it is over the view's cap or cannot be made, and the errors of the first of them. */
+/**
+ * Entities of which no state is kept, as it is over the view's cap or cannot be made, and the errors of the first of
+ * them.
+ */
 export interface NotKept {
   readonly entities: number
   readonly errors: readonly LockstepError[]

@@ -1,7 +1,10 @@
 import type { Logger } from '../runtime/log.ts'
 import type { NotKeptListener } from './state-writer.ts'
 
-/** Logs which entities are over their view's cap or set aside, the first few of them by name, and counts those over the cap. */
+/**
+ * Logs which entities are over their view's cap or set aside, the first few of them by name, and counts those over the
+ * cap.
+ */
 export function tellTooLarge(log: Logger, count: (view: string, entities: number) => void): NotKeptListener {
   return (view, { entities, errors }) => {
     // how many are set aside is a gauge of its own

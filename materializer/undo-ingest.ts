@@ -21,7 +21,10 @@ export interface UndoneIngest {
   readonly source: string
   /** Rows that were deleted: fewer than were loaded where some have been deleted since. */
   readonly rows: number
-  /** Entities whose states were made anew, by view; null where an earlier undo had not come so far, and the view was rebuilt. */
+  /**
+   * Entities whose states were made anew, by view; null where an earlier undo had not come so far, and the view was
+   * rebuilt.
+   */
   readonly entities: Readonly<Record<string, number | null>>
 }
 
@@ -30,19 +33,24 @@ export interface UndoOptions {
   readonly by?: Actor
   /** Epoch microseconds. */
   readonly moment: number
-  /** How long transactions that were open before are waited for, milliseconds: where one goes on, empty states stay in the place of what was there. */
+  /**
+   * How long transactions that were open before are waited for, milliseconds: where one goes on, empty states stay in
+   * the place of what was there.
+   */
   readonly waitMs: number
   readonly signal?: AbortSignal
 }
 
 /**
- * Takes back a load of a file: deletes its rows, which are those of its transaction, and makes the states of their entities anew from the rows that are left.
+ * Takes back a load of a file: deletes its rows, which are those of its transaction, and makes the states of their
+ * entities anew from the rows that are left.
  *
  *     delete the rows, note that states are to follow     one transaction
  *     make anew the states that held them                 compare and set
  *     note that it is done                                who dies before is followed by the next call, which rebuilds the views
  *
- * @throws LockstepError `UNKNOWN_DEFINITION` where there is no such load, `USAGE` where it is undone already, `NOT_REPRODUCIBLE` where the table does not tell whose its rows are,
+ * @throws LockstepError `UNKNOWN_DEFINITION` where there is no such load, `USAGE` where it is undone already,
+ *   `NOT_REPRODUCIBLE` where the table does not tell whose its rows are,
  *   and what `materializeView` throws: the rows are gone then, and it is called again
  */
 export async function undoIngest(

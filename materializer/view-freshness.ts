@@ -33,7 +33,9 @@ export interface ViewFreshness {
   readonly scheduled: boolean
   /** Entities of which the store has no state, as their rows cannot be folded. */
   readonly setAside: SetAsideOfView
-  /** Why it is further behind than it may be, by its freshness or its schedule, and what to do; null where it is not. */
+  /**
+   * Why it is further behind than it may be, by its freshness or its schedule, and what to do; null where it is not.
+   */
   readonly late: string | null
 }
 

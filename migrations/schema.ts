@@ -344,7 +344,9 @@ export interface AuditLogTable {
   request_id: string | null
 }
 
-/** Requests that a client marked, by the API key that they came with and the client's own key (serving/idempotency.ts). */
+/**
+ * Requests that a client marked, by the API key that they came with and the client's own key (serving/idempotency.ts).
+ */
 export interface IdempotencyKeysTable {
   owner: string
   key: string

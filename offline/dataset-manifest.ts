@@ -37,7 +37,10 @@ export interface DatasetManifest {
     readonly sample: SpineSample | null
     readonly rows: number
     readonly nullKeyRows: number
-    /** `values`: a query without ORDER BY, whose rows are ordered by time and then by their other values. Absent in what an earlier version wrote: as they came. */
+    /**
+     * `values`: a query without ORDER BY, whose rows are ordered by time and then by their other values. Absent in what
+     * an earlier version wrote: as they came.
+     */
     readonly order?: SpineOrder
     /** SHA-256 over the typed values of its rows, in order. */
     readonly sha256: string

@@ -11,7 +11,10 @@ import { ingestFile } from './ingest.ts'
 export interface IngestOnceOptions extends Omit<IngestOptions, 'around' | 'present'> {
   /** Load a file although the same one was loaded before. */
   readonly again?: boolean
-  /** Columns that tell rows apart: a row whose values are there already, in the table or before it in the file, is passed over. Absent: every row is new. */
+  /**
+   * Columns that tell rows apart: a row whose values are there already, in the table or before it in the file, is
+   * passed over. Absent: every row is new.
+   */
   readonly key?: readonly string[]
   /** Who loads it. */
   readonly actor: string
@@ -29,10 +32,11 @@ const staging = 'lockstep_ingested'
 const ordinal = '"_lockstep_ordinal"'
 
 /**
- * Loads a file as `ingestFile` does, and notes it in the same transaction. The same file, by its SHA-256, is loaded into a table once: as long as rows of that load are
- * there, and no key tells its rows apart.
+ * Loads a file as `ingestFile` does, and notes it in the same transaction. The same file, by its SHA-256, is loaded
+ * into a table once: as long as rows of that load are there, and no key tells its rows apart.
  *
- * @throws LockstepError `ALREADY_INGESTED` naming the earlier load, `UNKNOWN_COLUMN` for a key that the file lacks, `INVALID_ROW` where a row has no value in the key, and
+ * @throws LockstepError `ALREADY_INGESTED` naming the earlier load, `UNKNOWN_COLUMN` for a key that the file lacks,
+ *   `INVALID_ROW` where a row has no value in the key, and
  *   what `ingestFile` throws
  */
 export async function ingestOnce(db: Database, source: SourceSpec, path: string, options: IngestOnceOptions): Promise<IngestOnceResult> {
@@ -66,7 +70,10 @@ export async function ingestOnce(db: Database, source: SourceSpec, path: string,
   }
 }
 
-/** The statements of a load that passes over rows whose keys are there. Loads with keys into one table take turns, so that none misses what another writes. */
+/**
+ * The statements of a load that passes over rows whose keys are there. Loads with keys into one table take turns, so
+ * that none misses what another writes.
+ */
 function keyed(
   { table, columns }: IngestTarget,
   key: readonly string[],

@@ -20,7 +20,8 @@ const textTypes: readonly string[] = ['text', 'varchar', 'bpchar', 'enum']
 const mostUtf8BytesPerUnit = 3
 
 /**
- * Measures the keys of a source as `keyBytes` does: text in UTF-8, anything else with a fixed width, which for a whole number
+ * Measures the keys of a source as `keyBytes` does: text in UTF-8, anything else with a fixed width, which for a whole
+ * number
  * is that of the widest. A part without a value counts for nothing.
  *
  * @returns null where no key can be too long, as none of its columns holds text

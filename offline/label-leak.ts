@@ -12,8 +12,9 @@ import type { SpineInput } from './spine/spine.ts'
 import { tablesBehind } from './tables-behind.ts'
 
 /**
- * Refuses a spine that a query draws from the very table that a view counts, where a row of it counts at its own moment: each row of the spine would then see itself, its
- * label included. A row counts at its own moment if nothing says when it became known, or if that was no later.
+ * Refuses a spine that a query draws from the very table that a view counts, where a row of it counts at its own
+ * moment: each row of the spine would then see itself, its label included. A row counts at its own moment if nothing
+ * says when it became known, or if that was no later.
  *
  * @returns what could not be checked, a sentence each
  * @throws LockstepError `LABEL_LEAK` naming the view, its source and the table; `SOURCE_MISSING` where a source is not there
@@ -87,7 +88,10 @@ interface ReadTables {
   readonly functions: readonly string[]
 }
 
-/** What a query reads, as far as the catalog says; undefined where it cannot be planned: it cannot be run either, and running it says why. */
+/**
+ * What a query reads, as far as the catalog says; undefined where it cannot be planned: it cannot be run either, and
+ * running it says why.
+ */
 async function readBy(db: Database, query: string): Promise<ReadTables | undefined> {
   let explained: Explained
   try {

@@ -42,7 +42,10 @@ export interface RowLayout {
   /** Without `row`: the slots whose raw canonical values, in this order, break ties. */
   readonly tie: readonly number[]
   readonly order: 'known' | 'event'
-  /** Deliver a row that cannot be read with its `failure`; one whose key cannot be, which nobody can ask for, is passed over, and this is told of it. Default: throw it. */
+  /**
+   * Deliver a row that cannot be read with its `failure`; one whose key cannot be, which nobody can ask for, is passed
+   * over, and this is told of it. Default: throw it.
+   */
   readonly tolerant?: ((error: LockstepError) => void) | undefined
 }
 

@@ -188,8 +188,8 @@ export async function countLeftOut(
 }
 
 /**
- * The columns by which the rows of a source are dropped, for `countLeftOut`: those of all plans that read it, and none when it is asked for the same source again, so that
- * a row counts once, however many keys it lacks.
+ * The columns by which the rows of a source are dropped, for `countLeftOut`: those of all plans that read it, and none
+ * when it is asked for the same source again, so that a row counts once, however many keys it lacks.
  */
 export function dropColumns(plans: readonly ViewPlan[]): (plan: ViewPlan) => readonly Column[] {
   const told = new Set<string>()

@@ -40,7 +40,10 @@ export function castTo(type: ColumnType, expression: string, actual: string | un
   return `${expression}::${type.kind === 'vector' ? 'float4[]' : wanted}`
 }
 
-/** The condition under which a number is too great for a float: it rounds to more than the greatest one, being half a step above it. NaN sorts above infinity. */
+/**
+ * The condition under which a number is too great for a float: it rounds to more than the greatest one, being half a
+ * step above it. NaN sorts above infinity.
+ */
 export function beyondFloat(kind: 'float32' | 'float64', number: string, actual: string): string {
   const above = kind === 'float32' ? '3.4028235677973366e38' : '1.79769313486231580793e308'
   return `abs(${number}) >= '${above}'::${actual} AND abs(${number}) < 'Infinity'::${actual}`

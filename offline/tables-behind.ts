@@ -3,10 +3,11 @@ import { sqlText } from '../runtime/sql.ts'
 import type { Explained } from './explain.ts'
 
 /**
- * All tables that a planned query reads: those that its plan names, those of which their materialized views were made, and those that functions name in a body that PostgreSQL
- * has parsed (`BEGIN ATOMIC`).
+ * All tables that a planned query reads: those that its plan names, those of which their materialized views were made,
+ * and those that functions name in a body that PostgreSQL has parsed (`BEGIN ATOMIC`).
  *
- * @returns also the functions whose bodies are text, which may read any table; those that are immutable or written in C are passed over
+ * @returns also the functions whose bodies are text, which may read any table; those that are immutable or written in C
+ *   are passed over
  */
 export async function tablesBehind(
   db: Queryable,

@@ -1,4 +1,7 @@
-/** Leaves `work` behind when the signal is aborted, and throws its reason: a snapshot that it reads from then ends its queries. */
+/**
+ * Leaves `work` behind when the signal is aborted, and throws its reason: a snapshot that it reads from then ends its
+ * queries.
+ */
 export async function unlessAborted<T>(signal: AbortSignal | undefined, work: () => Promise<T>): Promise<T> {
   if (signal === undefined) return await work()
   signal.throwIfAborted()

@@ -21,7 +21,10 @@ export interface DatasetVerdict {
   readonly files: readonly FoundFile[]
   /** What was made again, by index of the files; null where it could not be. */
   readonly rebuilt: readonly WrittenFile[] | null
-  /** How the rows of the spine were ordered before they were compared: `values`, whatever order its query gave them in, as it asks for none. */
+  /**
+   * How the rows of the spine were ordered before they were compared: `values`, whatever order its query gave them in,
+   * as it asks for none.
+   */
   readonly order: SpineOrder
   /** What differs, a sentence each; empty where nothing does. */
   readonly differences: readonly string[]

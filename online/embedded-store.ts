@@ -16,7 +16,10 @@ const identityKey = Buffer.from('\0store', 'latin1')
 const pageBytes = 4096
 const markOffset = 24
 const mark = 0xbeef_c0de
-/** LMDB's PAGE_NOTFOUND, CORRUPTED, PANIC, VERSION_MISMATCH, INVALID, PAGE_FULL, BAD_RSLOT, BAD_TXN, BAD_VALSIZE, BAD_DBI. */
+/**
+ * LMDB's PAGE_NOTFOUND, CORRUPTED, PANIC, VERSION_MISMATCH, INVALID, PAGE_FULL, BAD_RSLOT, BAD_TXN, BAD_VALSIZE,
+ * BAD_DBI.
+ */
 const damages = new Set([-30_797, -30_796, -30_795, -30_794, -30_793, -30_786, -30_783, -30_782, -30_781, -30_780])
 
 /**

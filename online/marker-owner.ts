@@ -3,7 +3,10 @@ import type { DefinitionId } from '../kernel/view-spec.ts'
 import type { Database } from '../runtime/database.ts'
 import type { Marker } from './marker.ts'
 
-/** Tells whether what a store holds of a view was written by this database, which alone knows the run that its marker names. */
+/**
+ * Tells whether what a store holds of a view was written by this database, which alone knows the run that its marker
+ * names.
+ */
 export interface MarkerOwner {
   /**
    * @param anew also of runs that the database was asked about before; where it does not answer, those it knew count

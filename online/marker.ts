@@ -26,7 +26,10 @@ export interface Marker {
   readonly setBack?: boolean
   /** Set where an earlier build wrote it: by its head it is found again. */
   readonly format?: number
-  /** When the newest run began that has ended: what was committed by then is in the states. Epoch microseconds; absent where it is not known. */
+  /**
+   * When the newest run began that has ended: what was committed by then is in the states. Epoch microseconds; absent
+   * where it is not known.
+   */
   readonly begunAt?: number
 }
 

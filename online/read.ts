@@ -20,7 +20,10 @@ export interface OnlineRequest {
 }
 
 export interface OnlineAnswer {
-  /** null where only the offline history knows: `asOf` is before `highWater`, the state is over its view's cap or set aside, or it may have been lost in a failover. */
+  /**
+   * null where only the offline history knows: `asOf` is before `highWater`, the state is over its view's cap or set
+   * aside, or it may have been lost in a failover.
+   */
   readonly values: ViewValues | null
   /** The transactions whose rows are in the answer, and no others; null where nothing is stored. */
   readonly frontier: Frontier | null

@@ -48,7 +48,8 @@ export interface AppliedChanges {
  * Brings the registry, and the tables of sources that Lockstep makes, to what the file declares: in one transaction and one at a time, so all of it or
  * nothing. What is in the registry and not in the file stays, unless `prune`, which retires what nothing needs.
  *
- * @throws LockstepError the plan's first problem (`VERSION_CHANGED`, `SOURCE_MISSING`, `UNKNOWN_COLUMN`, `SOURCE_TYPE_MISMATCH`, `BREAKS_MODEL`, …); where there are several, the message
+ * @throws LockstepError the plan's first problem (`VERSION_CHANGED`, `SOURCE_MISSING`, `UNKNOWN_COLUMN`,
+ *   `SOURCE_TYPE_MISMATCH`, `BREAKS_MODEL`, …); where there are several, the message
  * holds them all, and `details.problems` too
  */
 export async function applyChanges(db: Database, set: DefinitionSet, options: ApplyOptions = {}): Promise<AppliedChanges> {

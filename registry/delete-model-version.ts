@@ -20,9 +20,11 @@ export interface DeletedVersion {
 }
 
 /**
- * Deletes a pushed version with its file. Its number is never given again: logged predictions, and whoever noted it, go on naming it.
+ * Deletes a pushed version with its file. Its number is never given again: logged predictions, and whoever noted it, go
+ * on naming it.
  *
- * @throws LockstepError `UNKNOWN_DEFINITION`; `IN_USE` while an alias points at it, or it answers requests that name no version
+ * @throws LockstepError `UNKNOWN_DEFINITION`; `IN_USE` while an alias points at it, or it answers requests that name no
+ *   version
  */
 export async function deleteModelVersion(db: Database, name: string, wanted: VersionReference, by: Actor): Promise<DeletedVersion> {
   return await db.kysely.transaction().execute(async (transaction) => {

@@ -177,7 +177,10 @@ async function exportsOf(path: string, modules: readonly ParsedModule[], timeout
   }
 }
 
-/** The line of the feature that an error is about, below that of its view; `place` itself where the error is about no feature. */
+/**
+ * The line of the feature that an error is about, below that of its view; `place` itself where the error is about no
+ * feature.
+ */
 function featurePlace(error: unknown, place: Place | null, modules: readonly ParsedModule[]): Place | null {
   const details = error instanceof Error && 'details' in error ? (error.details as { readonly feature?: unknown }) : {}
   if (place === null || typeof details.feature !== 'string') return place

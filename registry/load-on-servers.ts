@@ -15,7 +15,10 @@ export interface LoadedOn {
 export interface LoadOnServersOptions {
   /** How long they may take, milliseconds. Default: 30,000. */
   readonly waitMs?: number
-  /** How long a server may take to say that it is loading, milliseconds: one that does not is stuck or gone. Default: 1,000. */
+  /**
+   * How long a server may take to say that it is loading, milliseconds: one that does not is stuck or gone. Default:
+   * 1,000.
+   */
   readonly hearMs?: number
   /** Takes a version whose trial did not end; it is not counted as loaded. */
   readonly untried?: boolean

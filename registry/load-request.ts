@@ -9,8 +9,9 @@ export interface LoadRequest {
 }
 
 /**
- * What a server says of it: at once that it is `loading`, then that it is `loaded`, or why not: `refused` where it cannot be loaded, `untried` where it loads and its trial did not end, `late` where the
- * server does not know yet, as when it cannot read the registry.
+ * What a server says of it: at once that it is `loading`, then that it is `loaded`, or why not: `refused` where it
+ * cannot be loaded, `untried` where it loads and its trial did not end, `late` where the server does not know yet, as
+ * when it cannot read the registry.
  */
 export interface LoadReply {
   /** The same in all that one server says; no spaces. */

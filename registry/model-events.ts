@@ -5,7 +5,10 @@ import { recordAudit } from '../runtime/audit.ts'
 import type { Database } from '../runtime/database.ts'
 import { championAlias } from './model-aliases.ts'
 
-/** What was done to a model: a version pushed, an alias set (`promote`), set back (`rollback`) or taken away (`remove`), or a version deleted (`remove` without an alias). */
+/**
+ * What was done to a model: a version pushed, an alias set (`promote`), set back (`rollback`) or taken away (`remove`),
+ * or a version deleted (`remove` without an alias).
+ */
 export interface ModelEvent {
   readonly id: number
   readonly model: string

@@ -91,7 +91,8 @@ export async function readModelVersions(handle: Kysely<LockstepTables>, model?: 
  * The bytes of a model version, as they were pushed.
  *
  * @param options.unsigned whether they are read also where signing keys are set and none has signed them
- * @throws LockstepError `UNKNOWN_DEFINITION` where there is no such version; `CODE_HASH_MISMATCH` where the bytes are not those that were pushed; `SIGNATURE_INVALID`
+ * @throws LockstepError `UNKNOWN_DEFINITION` where there is no such version; `CODE_HASH_MISMATCH` where the bytes are
+ *   not those that were pushed; `SIGNATURE_INVALID`
  */
 export async function readModelBytes(
   db: Database,

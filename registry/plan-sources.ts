@@ -151,7 +151,10 @@ function scanningNote(source: SourceSpec, entities: readonly EntitySpec[], table
   )
 }
 
-/** The indexes by which runs find what has arrived, and the history an entity's rows: those that `ownedTableChange` makes, as far as the table's types allow. */
+/**
+ * The indexes by which runs find what has arrived, and the history an entity's rows: those that `ownedTableChange`
+ * makes, as far as the table's types allow.
+ */
 function indexAdvice(source: SourceSpec, entities: readonly EntitySpec[], table: SourceTable): string[] {
   const base = (name: string): string => table.columns.get(name)?.base ?? ''
   const texts = ['text', 'varchar', 'bpchar']

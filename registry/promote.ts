@@ -50,7 +50,8 @@ export interface PromoteOptions extends LoadOnServersOptions, ChangeOptions {
  * Points an alias at a version, which answers from then on: with `champion`, requests that name no version. All servers have loaded it before, as a rule.
  *
  * @param wanted a number, or another alias
- * @throws LockstepError `UNKNOWN_DEFINITION`, `INVALID_NAME`, or `NOT_PROMOTABLE` where the version cannot be served any more, a server cannot load it, or the alias was changed meanwhile;
+ * @throws LockstepError `UNKNOWN_DEFINITION`, `INVALID_NAME`, or `NOT_PROMOTABLE` where the version cannot be served
+ *   any more, a server cannot load it, or the alias was changed meanwhile;
  *   `DATASET_MISMATCH`
  */
 export async function promoteModel(

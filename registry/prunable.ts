@@ -4,7 +4,10 @@ import { definitionKey, displayName, labelOf } from './definition.ts'
 import type { ModelUse } from './usage.ts'
 import { usersOf } from './usage.ts'
 
-/** Which of the candidates nothing needs that stays, and what needs the others. A model that has versions is needed by them. */
+/**
+ * Which of the candidates nothing needs that stays, and what needs the others. A model that has versions is needed by
+ * them.
+ */
 export function prunable(
   candidates: readonly Definition[],
   staying: readonly Definition[],

@@ -66,7 +66,10 @@ function definitionsNamed(stored: readonly Definition[], name: string): Definiti
   throw new LockstepError('UNKNOWN_DEFINITION', `There is nothing called "${name}" in the registry.${hint}`, { details: { name } })
 }
 
-/** What nothing in the registry needs any more once this service is not needed by one model version: it, and what it was made of. */
+/**
+ * What nothing in the registry needs any more once this service is not needed by one model version: it, and what it was
+ * made of.
+ */
 export async function freedBy(transaction: Kysely<LockstepTables>, service: string): Promise<Definition[]> {
   const stored = (await storedDefinitions(transaction)).filter(({ retired }) => !retired)
   const uses = await modelUses(transaction)

@@ -7,7 +7,10 @@ import type { Definition } from './definition.ts'
 import { displayName } from './definition.ts'
 import type { ModelContract } from './model-contract.ts'
 
-/** What the signature of a definition covers: all that it says, for its kind, name and version alone. The hash of its code is in the spec. */
+/**
+ * What the signature of a definition covers: all that it says, for its kind, name and version alone. The hash of its
+ * code is in the spec.
+ */
 export function definitionFacts({ kind, name, version, fingerprint, spec, operational }: Definition): unknown[] {
   return ['definition', kind, name, version, fingerprint, canonicalJson(spec), canonicalJson(operational)]
 }
@@ -23,12 +26,17 @@ export interface SignedModel {
   readonly signature: string | null
 }
 
-/** What the signature of a model version covers: its bytes, by their SHA-256, and what they take and give, for its model and number alone. */
+/**
+ * What the signature of a model version covers: its bytes, by their SHA-256, and what they take and give, for its model
+ * and number alone.
+ */
 export function modelFacts({ model, version, sha256, service, serviceFingerprint, contract }: SignedModel): unknown[] {
   return ['model', model, version, sha256, service, serviceFingerprint, canonicalJson(contract)]
 }
 
-/** @throws LockstepError `SIGNATURE_INVALID` where keys are set and one of the definitions is not signed by one of them */
+/**
+ * @throws LockstepError `SIGNATURE_INVALID` where keys are set and one of the definitions is not signed by one of them
+ */
 export function requireSigned(signing: Signing | undefined, definitions: readonly Definition[]): void {
   if (signing === undefined) return
   const unsigned = definitions.filter((definition) => !signing.verify(definitionFacts(definition), definition.signature))

@@ -81,7 +81,9 @@ function checkColumn(
   )
 }
 
-/** @param declared whether another type may be declared: a time is always a timestamp, and a key what its entity says */
+/**
+ * @param declared whether another type may be declared: a time is always a timestamp, and a key what its entity says
+ */
 function advice(type: ColumnType, base: string, declared: boolean): string {
   const fitting = (['bool', 'int32', 'int64', 'float32', 'float64', 'string', 'timestamp'] as const).filter(
     (kind) => declared && !sameType({ kind }, type) && readFrom[kind].includes(base),

@@ -48,7 +48,10 @@ export async function describeSource(handle: Handle, source: SourceSpec): Promis
   }
 }
 
-/** Runs `work` in a read-only transaction, or such a part of the one that is open, which stays usable, and tells what the database refuses as the source's. */
+/**
+ * Runs `work` in a read-only transaction, or such a part of the one that is open, which stays usable, and tells what
+ * the database refuses as the source's.
+ */
 async function readOnly<T>(handle: Handle, source: SourceSpec, work: (handle: Handle) => Promise<T>): Promise<T> {
   const reading = async (transaction: Handle): Promise<T> => {
     await sql`set local transaction_read_only = on`.execute(transaction)

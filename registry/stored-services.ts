@@ -9,7 +9,8 @@ import { createTransformGuard, offlineGuard } from './transform-guard.ts'
 import { storedCode, verifiedCode } from './verified-code.ts'
 
 /**
- * Every feature service that the registry remembers and that compiles, retired ones included: for what was made by one that is no longer served.
+ * Every feature service that the registry remembers and that compiles, retired ones included: for what was made by one
+ * that is no longer served.
  *
  * @param guard as of `loadCatalog`
  */

@@ -78,8 +78,8 @@ export async function checkTrainedOn(
 }
 
 /**
- * A feature that the training set does not have, or has from another view or another version of it, or in another place of a packed input. null: there is none. Features that
- * the model does not take do not matter.
+ * A feature that the training set does not have, or has from another view or another version of it, or in another place
+ * of a packed input. null: there is none. Features that the model does not take do not matter.
  */
 async function otherFeatures(
   handle: Kysely<LockstepTables>,

@@ -53,7 +53,10 @@ export interface Config {
   readonly logLevel: LogLevel
   /** For how many days the audit log is kept. */
   readonly auditRetentionDays: number
-  /** What definitions and models are signed with: the first one signs, all verify. null: nothing is signed or checked. Never print them. */
+  /**
+   * What definitions and models are signed with: the first one signs, all verify. null: nothing is signed or checked.
+   * Never print them.
+   */
   readonly signingKeys: readonly [string, ...string[]] | null
   /** Whether requests need an API key: where there has ever been one or other machines reach the server, always, never. */
   readonly auth: Auth
@@ -78,7 +81,10 @@ export interface Config {
   readonly accessLogShare: number
   /** How long a server that is told to end goes on answering, milliseconds. */
   readonly shutdownDelayMs: number
-  /** After how long without a turn of its event loop a process is ended, seconds; 0: never; null: 30, or never with the embedded database. */
+  /**
+   * After how long without a turn of its event loop a process is ended, seconds; 0: never; null: 30, or never with the
+   * embedded database.
+   */
   readonly watchdogSeconds: number | null
 }
 

@@ -104,8 +104,8 @@ export interface StreamOptions {
    */
   readonly whole?: boolean
   /**
-   * The same data give the same rows in the same order each time, as far as the query's plan is the same: without parallel workers, whose rows come as they finish, and without
-   * scans that begin where another one is.
+   * The same data give the same rows in the same order each time, as far as the query's plan is the same: without
+   * parallel workers, whose rows come as they finish, and without scans that begin where another one is.
    */
   readonly stable?: boolean
 }

@@ -24,7 +24,8 @@ const passingStates: ReadonlySet<string> = new Set([
 const passingClasses: ReadonlySet<string> = new Set(['08', '53', '58'])
 
 /**
- * Whether the same work may succeed later, unchanged: the one place that decides which failures a worker waits out. It goes by codes and SQLSTATE, of the error or of what caused it.
+ * Whether the same work may succeed later, unchanged: the one place that decides which failures a worker waits out. It
+ * goes by codes and SQLSTATE, of the error or of what caused it.
  */
 export function isPassing(error: unknown): boolean {
   if (error instanceof LockstepError && passingCodes.has(error.code)) return true

@@ -1,5 +1,6 @@
 /**
- * What `make` resolves to, made at most once in `ms` and once at a time: all who ask meanwhile get the same. A failure is not kept.
+ * What `make` resolves to, made at most once in `ms` and once at a time: all who ask meanwhile get the same. A failure
+ * is not kept.
  *
  * @param ms 0: it is shared while it is being made, and not kept
  */

@@ -1,7 +1,10 @@
 import { collectDefaultMetrics, Counter, Registry } from 'prom-client'
 import { logToStandardError } from './log-destination.ts'
 
-/** A registry of Prometheus metrics with those of the process (memory, CPU, event loop, garbage collection, its log) in it. One for each process. */
+/**
+ * A registry of Prometheus metrics with those of the process (memory, CPU, event loop, garbage collection, its log) in
+ * it. One for each process.
+ */
 export function createMetricsRegistry(): Registry {
   const registry = new Registry()
   collectDefaultMetrics({ register: registry })

@@ -44,7 +44,10 @@ export async function openDatabase(
   }
 }
 
-/** PostgreSQL refuses a folder that other users of the machine may read; this one may have been made when Lockstep left it open to them. */
+/**
+ * PostgreSQL refuses a folder that other users of the machine may read; this one may have been made when Lockstep left
+ * it open to them.
+ */
 function closeToOthers(directory: string, warn: (message: string) => void = () => undefined): void {
   const parts: readonly (readonly [folder: string, telling: readonly string[]])[] = [
     ['postgres', ['PG_VERSION']],

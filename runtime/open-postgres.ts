@@ -244,7 +244,10 @@ function getTypeParser(oid: Parameters<typeof pg.types.getTypeParser>[0], format
   return (format !== 'binary' && controlValues.get(oid)) || pg.types.getTypeParser(oid, format)
 }
 
-/** The URL with what every session sets; the server as `host:port` and the database's name, empty where the URL has none, which may be told. */
+/**
+ * The URL with what every session sets; the server as `host:port` and the database's name, empty where the URL has
+ * none, which may be told.
+ */
 export function parseTarget(url: string): { url: string; server: string; database: string } {
   let parsed: URL
   try {

@@ -27,7 +27,8 @@ const UNAVAILABLE_MESSAGES = [
 export function isUnavailable(error: unknown): boolean {
   if (!(error instanceof Error)) return false
   if ('code' in error && typeof error.code === 'string') {
-    // a statement's own fault, such as a parameter without a value; proxies tell their failures by the same code, as fatal
+    // a statement's own fault, such as a parameter without a value; proxies tell their failures by the same code, as
+    // fatal
     if (error.code === '08P01' && 'severity' in error && error.severity === 'ERROR') return false
     if (UNAVAILABLE_CODES.has(error.code) || error.code.startsWith('08')) return true
   }

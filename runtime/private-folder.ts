@@ -9,7 +9,8 @@ export function makePrivate(folder: string): void {
 }
 
 /**
- * Takes a folder and all files in it from other users of the machine, 0700 and 0600, where the folder or one of its files named here may be read by them.
+ * Takes a folder and all files in it from other users of the machine, 0700 and 0600, where the folder or one of its
+ * files named here may be read by them.
  *
  * @returns whether there was something to take; null where the file system does not allow it
  */

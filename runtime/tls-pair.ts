@@ -51,8 +51,8 @@ const warnDays = 14
 const settleMs = 200
 
 /**
- * Reads a certificate and its key, and reads them again when the files change: at a notice of the file system, and every 10 s, since network folders give none. A new pair that
- * cannot be used is logged, and the old one stays.
+ * Reads a certificate and its key, and reads them again when the files change: at a notice of the file system, and
+ * every 10 s, since network folders give none. A new pair that cannot be used is logged, and the old one stays.
  *
  * @throws LockstepError `CONFIG_INVALID` where a file cannot be read, is no PEM, or the key is not the certificate's
  */

@@ -2,7 +2,8 @@ import { writeSync } from 'node:fs'
 import { workerData } from 'node:worker_threads'
 import type { Watched } from './watchdog.ts'
 
-// Ends its process once the other thread has shown no beat for so many looks. Looks are counted, and not time: where the machine stood still, both did.
+// Ends its process once the other thread has shown no beat for so many looks. Looks are counted, and not time: where
+// the machine stood still, both did.
 const { beats, looks, logs } = workerData as Watched
 let seen = -1
 let missed = 0

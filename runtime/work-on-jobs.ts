@@ -54,8 +54,9 @@ const awayMs = 2_000
 const sweepMs = 5_000
 
 /**
- * Takes jobs, one after another, until the signal. What another process would fail of, too, ends the job; other failures hand it back. It goes on through outages: a queue whose
- * stores are down waits, and the others do not wait for it.
+ * Takes jobs, one after another, until the signal. What another process would fail of, too, ends the job; other
+ * failures hand it back. It goes on through outages: a queue whose stores are down waits, and the others do not wait
+ * for it.
  */
 export async function workOnJobs(jobs: JobQueue, options: WorkOptions): Promise<void> {
   const { signal } = options
@@ -93,7 +94,11 @@ interface Next {
   readonly held: HeldJob
 }
 
-/** From each queue in turn, so that a small piece of work does not wait for a large one. @returns `blocked`: why a queue could not be looked at */
+/**
+ * From each queue in turn, so that a small piece of work does not wait for a large one.
+ *
+ * @returns `blocked`: why a queue could not be looked at
+ */
 async function nextJob(
   jobs: JobQueue,
   { kinds, only }: WorkOptions,

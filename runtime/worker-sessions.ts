@@ -1,6 +1,8 @@
 import type { Database } from './database.ts'
 
-/** What the sessions of a process that keeps online views current call themselves: by it others see that there is one. */
+/**
+ * What the sessions of a process that keeps online views current call themselves: by it others see that there is one.
+ */
 const application = 'lockstep worker'
 
 /** The database's URL for such a session. What the URL called it comes behind that. */
@@ -10,7 +12,10 @@ export function workerUrl(url: string): string {
   return named.href
 }
 
-/** Whether a worker is connected to the database that keeps online views current. PostgreSQL shows the names of all sessions to everybody. */
+/**
+ * Whether a worker is connected to the database that keeps online views current. PostgreSQL shows the names of all
+ * sessions to everybody.
+ */
 export async function hasWorker(db: Pick<Database, 'query'>): Promise<boolean> {
   const [row] = await db.query<{ there: boolean }>(
     `SELECT EXISTS (SELECT FROM pg_stat_activity WHERE datname = current_database() AND starts_with(application_name, '${application}')) AS there`,

@@ -5,7 +5,10 @@ import type { HttpServer } from './http/http-server.ts'
 /** How often idle connections are closed while others are not, milliseconds. */
 const stepMs = 20
 
-/** So long a new connection may send nothing: its first request is on the way as a rule, and to close it then is to reset it. */
+/**
+ * So long a new connection may send nothing: its first request is on the way as a rule, and to close it then is to
+ * reset it.
+ */
 const freshMs = 500
 
 /** How long it goes on accepting connections while more come than it can take in. */
@@ -14,8 +17,8 @@ const takeInMs = 500
 const quietTurns = 3
 
 /**
- * Ends a server by and by: it waits until the last request is answered and its connection closed; past `capMs` the connections are cut. Those that have sent nothing for a while are idle, though Node
- * does not count them.
+ * Ends a server by and by: it waits until the last request is answered and its connection closed; past `capMs` the
+ * connections are cut. Those that have sent nothing for a while are idle, though Node does not count them.
  *
  * @param http before it listens
  */
@@ -37,7 +40,10 @@ export function drainOf(http: HttpServer): (capMs: number) => Promise<void> {
     for (const [connection, since] of connections) if (connection.bytesRead === 0 && since < before) connection.destroy()
   }
 
-  /** Until no connection waits to be accepted, for what waits is reset as the server stops listening: each turn of the event loop accepts one, and reads what was sent. */
+  /**
+   * Until no connection waits to be accepted, for what waits is reset as the server stops listening: each turn of the
+   * event loop accepts one, and reads what was sent.
+   */
   async function takeIn(): Promise<void> {
     const until = performance.now() + takeInMs
     for (let quiet = 0; quiet < quietTurns && performance.now() < until; quiet++) {

@@ -21,9 +21,11 @@ export interface IdempotentRequest {
 /** The requests that clients marked with a key of their own, for 24 hours. */
 export interface Idempotency {
   /**
-   * Does the work of a request that has not been done, and keeps its answer; where it was done, gives the answer that is kept. Where the work fails nothing is kept.
+   * Does the work of a request that has not been done, and keeps its answer; where it was done, gives the answer that
+   * is kept. Where the work fails nothing is kept.
    *
-   * @throws LockstepError `IDEMPOTENCY_KEY_REUSED` where the key was sent with another request, `IDEMPOTENCY_KEY_BUSY` while the first one is under way, and what the work throws
+   * @throws LockstepError `IDEMPOTENCY_KEY_REUSED` where the key was sent with another request, `IDEMPOTENCY_KEY_BUSY`
+   *   while the first one is under way, and what the work throws
    */
   once(request: IdempotentRequest, work: () => Promise<KeptAnswer>): Promise<KeptAnswer>
 }

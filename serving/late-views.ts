@@ -12,8 +12,8 @@ const askedAgainMs = 100
 
 export interface LateViews {
   /**
-   * Those of a service's online views that lack the run which was to count by the moment; to be called before their states are read. The store is asked only where
-   * one of them may be late. A store that is away says nothing here.
+   * Those of a service's online views that lack the run which was to count by the moment; to be called before their
+   * states are read. The store is asked only where one of them may be late. A store that is away says nothing here.
    *
    * @param asOf epoch microseconds; of a moment to come, now counts
    */

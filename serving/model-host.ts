@@ -272,7 +272,10 @@ export function createModelHost(deps: ModelHostDeps): ModelHost {
     return loadedAs(catalog, model, version) ?? version
   }
 
-  /** At a start: waits until all is loaded, or all but versions whose trial takes long, which nothing waits for. null: all is loaded. */
+  /**
+   * At a start: waits until all is loaded, or all but versions whose trial takes long, which nothing waits for. null:
+   * all is loaded.
+   */
   async function loadedButTried(left: ReadonlySet<string>, choosing: Promise<unknown>): Promise<Map<string, ModelVersion> | null> {
     if (answered.size > 0) return null
     let over = false
@@ -452,7 +455,10 @@ function reserves({ versions, aliases }: CatalogModel): ModelVersion[] {
   return versions.filter((each) => each === versions.at(-1) || numbers.has(each.version))
 }
 
-/** A version whose trial did not end answers those who ask for it, and others only where somebody has made it the champion all the same. */
+/**
+ * A version whose trial did not end answers those who ask for it, and others only where somebody has made it the
+ * champion all the same.
+ */
 function mayAnswer({ aliases }: CatalogModel, { tried, version }: ServedModel): boolean {
   return tried || aliases.get(championAlias)?.version === version.version
 }

@@ -10,21 +10,36 @@ import { answerMs } from './dependency.ts'
 import type { LateViews } from './late-views.ts'
 
 /**
- * Watches whether the online store holds the views that are served from it, complete and of this database. A view that it does not hold is not answered from it: its absent states
- * would look like entities that were never seen, and those that are there may be old, or another database's.
+ * Watches whether the online store holds the views that are served from it, complete and of this database. A view that
+ * it does not hold is not answered from it: its absent states would look like entities that were never seen, and those
+ * that are there may be old, or another database's.
  */
 export interface OnlineViews {
   /** What the store lacks, and which scheduled views are late, one sentence each, as of the last check. */
   readonly warnings: readonly string[]
-  /** Those that the store holds completely, as of the last check; null before the first. Another set where that has changed. */
+  /**
+   * Those that the store holds completely, as of the last check; null before the first. Another set where that has
+   * changed.
+   */
   readonly complete: ReadonlySet<DefinitionId> | null
-  /** Why nothing can be answered from the online store: it holds none of the views that are served from it. null where it holds one, or none is served. */
+  /**
+   * Why nothing can be answered from the online store: it holds none of the views that are served from it. null where
+   * it holds one, or none is served.
+   */
   readonly failure: string | null
-  /** Asks the store about every online view; warnings are of those that a service uses. Never rejects: a store that is away is told by its ping. */
+  /**
+   * Asks the store about every online view; warnings are of those that a service uses. Never rejects: a store that is
+   * away is told by its ping.
+   */
   check(store: HoldingStore, catalog: Catalog): Promise<void>
-  /** Whether the store held the view at the last look. Where not, a read asks the store itself first (`requireWhole`). */
+  /**
+   * Whether the store held the view at the last look. Where not, a read asks the store itself first (`requireWhole`).
+   */
   holds(view: ViewPlan): boolean
-  /** A read has failed: where its view is not whole, or the store may be another one when it comes back, what was seen at the last look no longer counts. */
+  /**
+   * A read has failed: where its view is not whole, or the store may be another one when it comes back, what was seen
+   * at the last look no longer counts.
+   */
   noteFailure(error: unknown): void
 }
 

@@ -5,16 +5,19 @@ import type { DefinitionId } from '../kernel/view-spec.ts'
 import type { Catalog } from '../registry/catalog.ts'
 
 /**
- * The catalog as reads go by it: a bare name is the newest version of which the online store holds every view completely. So a version that was just
- * applied answers once it is materialized, and the one before answers until then. Where no version is complete, a bare name is the newest one, and
- * reading it says what is missing.
+ * The catalog as reads go by it: a bare name is the newest version of which the online store holds every view
+ * completely. So a version that was just applied answers once it is materialized, and the one before answers until
+ * then. Where no version is complete, a bare name is the newest one, and reading it says what is missing.
  */
 export interface ReadCatalog extends Catalog {
   /** The on-demand view of that version, null: of the newest one that can be read; undefined: there is none. */
   onDemandId(name: string, version: number | null): DefinitionId | undefined
 }
 
-/** @param complete the online views that the store holds completely, null where it has not said; another set, another catalog */
+/**
+ * @param complete the online views that the store holds completely, null where it has not said; another set, another
+ * catalog
+ */
 export function createReadCatalogs(complete: () => ReadonlySet<DefinitionId> | null): (catalog: Catalog) => ReadCatalog {
   let last: { readonly catalog: Catalog; readonly complete: ReadonlySet<DefinitionId> | null; readonly made: ReadCatalog } | null = null
   return (catalog) => {

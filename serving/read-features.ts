@@ -171,7 +171,11 @@ async function askHistory(
   for (const [i, at] of lacking.missingAt.entries()) values[at] = found[i] as ViewValues
 }
 
-/** The history fails on what an entity was set aside for. @throws LockstepError `ENTITY_SET_ASIDE` of the first that is */
+/**
+ * The history fails on what an entity was set aside for.
+ *
+ * @throws LockstepError `ENTITY_SET_ASIDE` of the first that is
+ */
 function refuseSetAside({ requests, online }: OnlineReading, answers: readonly OnlineAnswer[]): void {
   const each = online.filter(Boolean).length
   for (const [i, { bytes }] of answers.entries()) {

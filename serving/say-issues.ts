@@ -16,7 +16,8 @@ const maxIssues = 10
 const maxShown = 80
 
 /**
- * Says what a schema refused in the words of the interface, in place of zod's: which field, what was sent, and what it must be.
+ * Says what a schema refused in the words of the interface, in place of zod's: which field, what was sent, and what it
+ * must be.
  *
  * @param schema what the value was checked by, for what its fields are
  * @param sent the value

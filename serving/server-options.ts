@@ -12,7 +12,10 @@ import type { WhenUnavailable } from './when-unavailable.ts'
 import type { Readiness, Whole } from './whole.ts'
 
 export interface ServerOptions {
-  /** `redisUrl`: where the online store is, for messages. Default of the others: no pages of other origins, no predictions are logged, and are kept for 30 days. */
+  /**
+   * `redisUrl`: where the online store is, for messages. Default of the others: no pages of other origins, no
+   * predictions are logged, and are kept for 30 days.
+   */
   readonly config: {
     readonly bodyLimitBytes: number
     readonly corsOrigins?: readonly string[]
@@ -34,7 +37,10 @@ export interface ServerOptions {
     readonly staleMegabytes?: number
     /** Where the certificate and key for HTTP and gRPC are. Default: null, without TLS. */
     readonly tls?: TlsFiles | null
-    /** How many gRPC calls of one connection may be under way, and how many connections may be open. Defaults as `GrpcOptions`. */
+    /**
+     * How many gRPC calls of one connection may be under way, and how many connections may be open. Defaults as
+     * `GrpcOptions`.
+     */
     readonly grpcMaxStreams?: number
     readonly grpcMaxConnections?: number | null
   } & GatewayOptions
@@ -56,7 +62,9 @@ export interface ServerOptions {
   readonly whenUnavailable?: WhenUnavailable
   /** Where several processes share the port: what all say together, of what this one does. */
   readonly whole?: (own: Whole) => Whole
-  /** Whether it drops old days of the prediction log and watches parity, which one process does for all. Default: true. */
+  /**
+   * Whether it drops old days of the prediction log and watches parity, which one process does for all. Default: true.
+   */
   readonly lead?: boolean
   /** How long it waits to be ready before it listens. Default: 0. */
   readonly warmMs?: number
@@ -66,10 +74,16 @@ export interface ServerOptions {
   readonly pollMs?: number
   /** How long requests under way may take when the server closes. Default 10,000. */
   readonly drainMs?: number
-  /** How long a client may take to send the head of a request (over gRPC: to begin its first call), and all of it. Default 10,000 and 60,000. */
+  /**
+   * How long a client may take to send the head of a request (over gRPC: to begin its first call), and all of it.
+   * Default 10,000 and 60,000.
+   */
   readonly headMs?: number
   readonly requestMs?: number
-  /** Tells which views are further behind than they declare, and how long no worker may be seen before that is told. Default: nothing of views, and 10,000. */
+  /**
+   * Tells which views are further behind than they declare, and how long no worker may be seen before that is told.
+   * Default: nothing of views, and 10,000.
+   */
   readonly upkeep?: { readonly lateViews?: () => Promise<readonly string[]>; readonly graceMs?: number }
   /** How long a request waits for a backfill of which no chunk is done. Default 60,000. */
   readonly idleBackfillMs?: number
@@ -96,8 +110,9 @@ export interface LockstepServer {
   /** Resolves once requests can be answered. */
   whenReady(): Promise<void>
   /**
-   * Not ready at once, no new connections, requests under way finished within `drainMs`; then models, store and database are closed. What does not close
-   * in time is logged and left, so it ends within the delay before, `drainMs` and 11 s more, whatever hangs.
+   * Not ready at once, no new connections, requests under way finished within `drainMs`; then models, store and
+   * database are closed. What does not close in time is logged and left, so it ends within the delay before, `drainMs`
+   * and 11 s more, whatever hangs.
    */
   close(): Promise<void>
 }

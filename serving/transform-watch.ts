@@ -4,7 +4,9 @@ import type { TransformGuard } from '../registry/transform-guard.ts'
 import { createTransformGuard } from '../registry/transform-guard.ts'
 import type { Logger } from '../runtime/log.ts'
 
-/** How long one call of a transform may hold up a server, and how long one that was broken off in the last minute may. */
+/**
+ * How long one call of a transform may hold up a server, and how long one that was broken off in the last minute may.
+ */
 const budgetMs = 500
 const strictMs = 25
 const strictForMs = 60_000

@@ -9,7 +9,10 @@ import { hasWorker, noWorker } from '../runtime/worker-sessions.ts'
 /** A worker that is restarted is not missed for so long. */
 const defaultGraceMs = 10_000
 
-/** Watches whether anybody keeps the online views of a shared database and store current, and whether they are as fresh as they declare. */
+/**
+ * Watches whether anybody keeps the online views of a shared database and store current, and whether they are as fresh
+ * as they declare.
+ */
 export interface UpkeepWatch {
   /** One sentence each, as of the last look. */
   readonly warnings: readonly string[]

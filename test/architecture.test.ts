@@ -202,7 +202,8 @@ describe('the product', () => {
     )
     const deciders = product.filter(({ path }) => decides.test(readFileSync(join(rootFolder, path), 'utf8'))).map(({ path }) => path)
     expect(deciders).toEqual([
-      // clients of PostgreSQL and Redis, whose own errors have no codes and are never translated; Redis' answers begin with their code
+      // clients of PostgreSQL and Redis, whose own errors have no codes and are never translated; Redis' answers begin
+      // with their code
       'online/redis-cluster.ts',
       'online/redis-error.ts',
       // the engine itself, which fails with texts of its own alone

@@ -4,7 +4,10 @@ import { Visitor, parseSync } from 'oxc-parser'
 import { expect, it } from 'vitest'
 import { rootFolder } from './source-files.ts'
 
-/** The uses, in hooks that run at the end, of variables that only a hook at the beginning sets, where they are taken for set. */
+/**
+ * The uses, in hooks that run at the end, of variables that only a hook at the beginning sets, where they are taken for
+ * set.
+ */
 function unguarded(path: string, text: string): string[] {
   const { program } = parseSync(path, text)
   const unset = new Set<string>()

@@ -52,7 +52,11 @@ export const datasetDeleteCommand: Command = {
   },
 }
 
-/** The manifest beside a file says which training set it holds now; without one, nothing is deleted. @throws LockstepError `FILE_EXISTS` where it is another's */
+/**
+ * The manifest beside a file says which training set it holds now; without one, nothing is deleted.
+ *
+ * @throws LockstepError `FILE_EXISTS` where it is another's
+ */
 async function deleteFiles({ id, manifest }: StoredDataset): Promise<string[]> {
   const beside = pathOfManifest(manifest)
   const there = await idIn(beside)

@@ -97,7 +97,9 @@ function exactNumber(this: unknown, _name: string, value: unknown, context?: { r
   return Number.isSafeInteger(value) ? value : (wholeNumber(context.source) ?? value)
 }
 
-/** The exact value of a JSON number that is whole, however it is written: `9007199254740993.0`, `9.007199254740993e15`. */
+/**
+ * The exact value of a JSON number that is whole, however it is written: `9007199254740993.0`, `9.007199254740993e15`.
+ */
 function wholeNumber(text: string): bigint | null {
   const [, sign = '', whole = '', fraction = '', exponent = '0'] = /^(-?)(\d+)(?:\.(\d*))?(?:[eE]\+?(-?\d+))?$/.exec(text) ?? []
   const zeros = Number(exponent) - fraction.length

@@ -64,7 +64,10 @@ export async function* exportPredictions(snapshot: Snapshot, query: ExportQuery)
   }
 }
 
-/** What other services, or other definitions of the same one, have made in that time, which an export of this one leaves out. */
+/**
+ * What other services, or other definitions of the same one, have made in that time, which an export of this one leaves
+ * out.
+ */
 export async function otherServices(
   db: Pick<Database, 'query'>,
   { model, service, since, until }: ExportQuery,

@@ -16,7 +16,8 @@ import { assignRoles } from './spine-columns.ts'
 import { ordinalColumn } from './spine.ts'
 
 /**
- * Runs a query, in a read-only transaction, into a new unlogged table. Its rows are numbered in the order in which it gives them, else by time and then by all other values.
+ * Runs a query, in a read-only transaction, into a new unlogged table. Its rows are numbered in the order in which it
+ * gives them, else by time and then by all other values.
  *
  * @returns also each column's type in the table
  * @throws LockstepError `SPINE_INVALID` with the database's own words where the query fails, or naming a column of the wrong type

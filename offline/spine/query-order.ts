@@ -1,9 +1,13 @@
 /**
- * How the rows of a spine are ordered: as its file, view or query gives them, or, where a query has no ORDER BY, by their values, since SQL then promises no order at all.
+ * How the rows of a spine are ordered: as its file, view or query gives them, or, where a query has no ORDER BY, by
+ * their values, since SQL then promises no order at all.
  */
 export type SpineOrder = 'given' | 'values'
 
-/** Whether a query orders its own rows: the words ORDER BY outside of all parentheses, texts and comments. A query that stands in parentheses is what is in them. */
+/**
+ * Whether a query orders its own rows: the words ORDER BY outside of all parentheses, texts and comments. A query that
+ * stands in parentheses is what is in them.
+ */
 export function ordersItself(query: string): boolean {
   const { words, inner } = outline(query)
   const ordered = words.some((word, i) => word === 'order' && words[i + 1] === 'by')
@@ -20,7 +24,10 @@ const quoted = [
 ]
 const word = /[A-Za-z_\u0080-\uffff][\w$\u0080-\uffff]*/y
 
-/** The words outside of parentheses, in lower case, and what is in the parentheses that the query begins with, if it does. */
+/**
+ * The words outside of parentheses, in lower case, and what is in the parentheses that the query begins with, if it
+ * does.
+ */
 function outline(query: string): { readonly words: readonly string[]; readonly inner: string | null } {
   const words: string[] = []
   let inner: string | null = null

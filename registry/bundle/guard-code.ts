@@ -3,13 +3,17 @@ import { regexSteps } from './regex-steps.ts'
 import { children, parseModule } from './syntax.ts'
 
 // Guarded code finds in its scope, under names that clash with none of a bundle:
-//   __lockstepSpend()                   called when its steps are used up: how many more it may take; it throws when the time is over
+//   __lockstepSpend()                   called when its steps are used up: how many more it may take; it throws when
+// the time is over
 //   __lockstepRegExp, RegExp            a class whose operations end when the time is over
 //   __lockstepPattern(pattern, flags)   such a regular expression of a text; any other value as it is
 const tick = 'if(--__lockstepSteps<0)__lockstepSteps=__lockstepSpend();'
 const tickExpression = '(--__lockstepSteps<0&&(__lockstepSteps=__lockstepSpend()),'
 
-/** Steps between two looks at the clock, at most: what they cost depends on what they do, and a step may copy or search much. */
+/**
+ * Steps between two looks at the clock, at most: what they cost depends on what they do, and a step may copy or search
+ * much.
+ */
 export const stepsAtOnce = 250
 
 /** Each doubles the steps at most. */
@@ -23,10 +27,12 @@ interface Edit {
 }
 
 /**
- * The text of a transform with a count of steps in each loop and function, so that one that does not end can be broken off from within: JavaScript has no other way that costs next to nothing and leaves
- * the rest of the process as it was. What it means stays the same. Regular expressions are made by a class of ours, for they run outside of JavaScript.
+ * The text of a transform with a count of steps in each loop and function, so that one that does not end can be broken
+ * off from within: JavaScript has no other way that costs next to nothing and leaves the rest of the process as it was.
+ * What it means stays the same. Regular expressions are made by a class of ours, for they run outside of JavaScript.
  *
- * @param code the text of an expression; what was stored does not change, and this is made anew from it where it is loaded
+ * @param code the text of an expression; what was stored does not change, and this is made anew from it where it is
+ *   loaded
  */
 export function guardCode(code: string): string {
   const edits: Edit[] = []

@@ -7,8 +7,8 @@ const exponentialLength = 12
 const keptLengths = 1000
 
 /**
- * A class in place of `RegExp`, for the code of a transform. JavaScript cannot stop a match that is under way, so an operation that may take long on a text of that length has a thread watch it; the others
- * run as they are.
+ * A class in place of `RegExp`, for the code of a transform. JavaScript cannot stop a match that is under way, so an
+ * operation that may take long on a text of that length has a thread watch it; the others run as they are.
  *
  * @param withinTime runs an operation and breaks it off when the time is over
  */

@@ -1,7 +1,8 @@
 import type { Node } from 'oxc-parser'
 import { children } from './syntax.ts'
 
-// A regular expression with the flag g or y remembers where it stopped (`lastIndex`): its `test` and `exec` depend on what it was asked before. One that lives longer than a call carries that from row to row.
+// A regular expression with the flag g or y remembers where it stopped (`lastIndex`): its `test` and `exec` depend on
+// what it was asked before. One that lives longer than a call carries that from row to row.
 
 /** Places where a bundle asks such a one of module level, as in `/a/g.test(…)`, whether samples get there or not. */
 export function keptRegExps(program: Node): { readonly what: string; readonly at: number }[] {
@@ -55,7 +56,10 @@ export interface RegExpWatch {
   stop(): void
 }
 
-/** Watches those that a text does not show, as one within a closure, while a transform is tried. What `replace`, `match` and the like do with the flag g leaves nothing behind. */
+/**
+ * Watches those that a text does not show, as one within a closure, while a transform is tried. What `replace`, `match`
+ * and the like do with the flag g leaves nothing behind.
+ */
 export function watchRegExps(): RegExpWatch {
   const askedIn = new WeakMap<RegExp, number>()
   const harmless = new Set<RegExp>()

@@ -1,4 +1,7 @@
-/** How the steps of a regular expression grow with the length of the text, in the worst case: `2 ** choices * length ** exponent`. */
+/**
+ * How the steps of a regular expression grow with the length of the text, in the worst case: `2 ** choices * length **
+ * exponent`.
+ */
 export interface RegexSteps {
   /** Infinity: exponentially. */
   readonly exponent: number
@@ -11,7 +14,8 @@ interface Group {
 }
 
 /**
- * A bound for a matcher that goes back. A repetition of one character, class or fixed text may end in as many ways as the text is long; where what is repeated itself may match in several ways, as in `(a+)+`, all of them multiply.
+ * A bound for a matcher that goes back. A repetition of one character, class or fixed text may end in as many ways as
+ * the text is long; where what is repeated itself may match in several ways, as in `(a+)+`, all of them multiply.
  */
 export function regexSteps(pattern: string, flags: string): RegexSteps {
   // sets within sets are not read

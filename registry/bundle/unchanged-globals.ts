@@ -1,4 +1,6 @@
-/** The objects of JavaScript that all code shares: constructors, their prototypes, and the prototypes that have no name. */
+/**
+ * The objects of JavaScript that all code shares: constructors, their prototypes, and the prototypes that have no name.
+ */
 const shared: ReadonlyMap<string, object> = new Map(
   [
     Object,
@@ -32,7 +34,8 @@ const shared: ReadonlyMap<string, object> = new Map(
 )
 
 /**
- * Runs `work`, which must not be asynchronous, and puts back what it has changed of the objects that all code shares: what one transform leaves there would be found by another, or by this process.
+ * Runs `work`, which must not be asynchronous, and puts back what it has changed of the objects that all code shares:
+ * what one transform leaves there would be found by another, or by this process.
  *
  * @param impure the error where something was changed, by its name: `Object.prototype.x`
  */

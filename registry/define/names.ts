@@ -27,7 +27,10 @@ export function checkFieldName(name: string, what: string): string {
   )
 }
 
-/** Checks the name of a column of the user's table, which may be anything that a database allows: PostgreSQL cuts longer ones. */
+/**
+ * Checks the name of a column of the user's table, which may be anything that a database allows: PostgreSQL cuts longer
+ * ones.
+ */
 export function checkColumnName(name: unknown, what: string): string {
   if (typeof name === 'string' && name !== '' && !name.includes('\0')) {
     if (Buffer.byteLength(name) <= 63) return name

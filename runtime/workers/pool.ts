@@ -36,7 +36,10 @@ const warmMs = 10_000
 const reportMs = 1000
 /** How often it is asked unasked: so much of its counts is lost at most if it is killed. */
 const defaultLookMs = 2000
-/** One that has said nothing so many times in a row does not come back: something holds its only thread. Looks are counted, and not time, as the machine may have stood still. */
+/**
+ * One that has said nothing so many times in a row does not come back: something holds its only thread. Looks are
+ * counted, and not time, as the machine may have stood still.
+ */
 const silentLooks = 5
 /** How long all may take to finish: less than a process that was told to end gives itself. */
 const closeMs = 27_000

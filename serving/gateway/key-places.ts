@@ -1,6 +1,9 @@
 import { LockstepError } from '../../kernel/errors.ts'
 
-/** How many requests of each API key are under way: one key's clients, slow or many, leave places to those of the others. */
+/**
+ * How many requests of each API key are under way: one key's clients, slow or many, leave places to those of the
+ * others.
+ */
 export interface KeyPlaces {
   /**
    * Takes a place for a request of a key.

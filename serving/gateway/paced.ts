@@ -1,6 +1,9 @@
 import type { Admitted } from './admission.ts'
 
-/** Lets requests in one after the other, with a pause between them: so they take little of the process, however many there are. */
+/**
+ * Lets requests in one after the other, with a pause between them: so they take little of the process, however many
+ * there are.
+ */
 export interface Paced {
   /** Has the request run, now or in its turn, or refused where too many wait. */
   enter(request: Pick<Admitted, 'run' | 'refuse'>): void

@@ -27,7 +27,10 @@ export function timeoutOf(header: string | readonly string[] | undefined): numbe
   )
 }
 
-/** How long a request may take: what it asks for, within what the server allows; null: without end. What an admin asks for may take as long as it does. */
+/**
+ * How long a request may take: what it asks for, within what the server allows; null: without end. What an admin asks
+ * for may take as long as it does.
+ */
 export function limitOf(wantedMs: number | null, allowedMs: number | null): number | null {
   if (wantedMs === null || allowedMs === null) return wantedMs ?? allowedMs
   return Math.min(wantedMs, allowedMs)

@@ -12,8 +12,8 @@ export interface RequireKeysDeps {
 }
 
 /**
- * Requires an API key before a server listens on an address that other machines reach. While the database does not say whether there are keys,
- * the server refuses requests.
+ * Requires an API key before a server listens on an address that other machines reach. While the database does not say
+ * whether there are keys, the server refuses requests.
  *
  * @throws LockstepError `CONFIG_INVALID` where there is no key
  */

@@ -35,8 +35,8 @@ interface Pending {
 }
 
 /**
- * Cuts connections that never call, and calls that are not sent or whose answers are not read: anyone who reaches the port can open them, each holds a file descriptor or memory, and gRPC's own
- * server waits for all of them forever.
+ * Cuts connections that never call, and calls that are not sent or whose answers are not read: anyone who reaches the
+ * port can open them, each holds a file descriptor or memory, and gRPC's own server waits for all of them forever.
  */
 export function createGrpcPatrol({ firstCallMs, requestMs }: GrpcPatience) {
   const sockets = new Map<string, Socket>()

@@ -71,7 +71,10 @@ function load(name: string) {
   })
 }
 
-/** The Open Inference Protocol over gRPC: the same calls as under `/v2`, by the same code. Beside it gRPC's own services for health checks and reflection. */
+/**
+ * The Open Inference Protocol over gRPC: the same calls as under `/v2`, by the same code. Beside it gRPC's own services
+ * for health checks and reflection.
+ */
 export function createGrpcServer(deps: AppDeps, options: GrpcOptions): GrpcServer {
   setLogVerbosity(logVerbosity.NONE) // what fails is told to the caller and to our log
   const patrol = createGrpcPatrol(options)

@@ -28,7 +28,8 @@ export interface Health {
 const lookMs = 1000
 
 /**
- * gRPC's health checks, which need no key as `/readyz` needs none: of the server (by the empty name, or the service's), and of each model by its name.
+ * gRPC's health checks, which need no key as `/readyz` needs none: of the server (by the empty name, or the service's),
+ * and of each model by its name.
  *
  * @param ours the name of the service
  */

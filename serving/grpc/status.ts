@@ -42,10 +42,16 @@ function fromHttp(http: HttpErrorStatus): status {
   }
 }
 
-/** The status goes in a header, where each byte of a text that is not ASCII takes three, and clients take 8 KiB of headers, some 16 KiB. */
+/**
+ * The status goes in a header, where each byte of a text that is not ASCII takes three, and clients take 8 KiB of
+ * headers, some 16 KiB.
+ */
 const maxDetails = 800
 
-/** A message as it fits into the status of a call: one that is too long would reach the client as an error of another kind. */
+/**
+ * A message as it fits into the status of a call: one that is too long would reach the client as an error of another
+ * kind.
+ */
 export function toldDetails(message: string): string {
   const cut = message.length > maxDetails ? `${message.slice(0, maxDetails - 1)}…` : message
   return cut.toWellFormed()

@@ -18,9 +18,11 @@ const openObject = 0x7b
 const closeObject = 0x7d
 
 /**
- * Refuses what would cost more to parse and to check than its length says: looks at the text of a body before anything is made of it.
+ * Refuses what would cost more to parse and to check than its length says: looks at the text of a body before anything
+ * is made of it.
  *
- * @throws LockstepError `INVALID_REQUEST` where arrays and objects lie too deep in each other, or there are too many members of one object, or values in all
+ * @throws LockstepError `INVALID_REQUEST` where arrays and objects lie too deep in each other, or there are too many
+ *   members of one object, or values in all
  */
 export function checkJsonShape(text: string): void {
   if (text.length < checkedFrom) return

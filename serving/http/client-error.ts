@@ -23,7 +23,10 @@ const told: Readonly<Record<string, readonly [status: string, message: string]>>
 /** Connections over which something came that is no request. */
 const failed = new WeakSet<Duplex>()
 
-/** Answers what is no request, before any route sees it, in the shape of all errors, and ends the connection. What came before it and was a request has its own answer first. */
+/**
+ * Answers what is no request, before any route sees it, in the shape of all errors, and ends the connection. What came
+ * before it and was a request has its own answer first.
+ */
 export function answerClientError(error: NodeJS.ErrnoException, socket: Duplex): void {
   // whatever comes after it is read no more
   socket.pause()
@@ -32,7 +35,9 @@ export function answerClientError(error: NodeJS.ErrnoException, socket: Duplex):
   answerInTurn(error, socket)
 }
 
-/** As Node has it on a connection, by which its own answer to this would be written too: what is being answered over it. */
+/**
+ * As Node has it on a connection, by which its own answer to this would be written too: what is being answered over it.
+ */
 interface Answering {
   readonly _httpMessage?: ServerResponse | null
 }

@@ -113,7 +113,9 @@ export function jsonAnswer(value: unknown, status = 200): RouteAnswer {
   return { status, body: JSON.stringify(value) }
 }
 
-/** Who asks, for what is written down: the API key that the request came with, by its id; without keys nobody is known. */
+/**
+ * Who asks, for what is written down: the API key that the request came with, by its id; without keys nobody is known.
+ */
 export function actorOf({ principal, requestId }: Call, reason?: string): Actor {
   return { actor: principal ?? 'http', reason, requestId }
 }

@@ -53,7 +53,10 @@ export function docsRoutes(described: readonly Route[]): readonly Route[] {
   return own
 }
 
-/** Examples name what the registry has: where the server has keys, they are for those who may read it. null: the document is that of any server. */
+/**
+ * Examples name what the registry has: where the server has keys, they are for those who may read it. null: the
+ * document is that of any server.
+ */
 function registryFor({ incoming }: Call, deps: AppDeps): Catalog | null {
   try {
     const { keys } = deps.gateway

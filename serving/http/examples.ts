@@ -23,8 +23,8 @@ const moment = '2001-02-01T00:00:00Z'
 const monthEarlier = '2001-01-01T00:00:00Z'
 
 /**
- * Examples that the server of this registry answers: with names and columns that it has. Their keys are made up, since those of real entities are nobody's business here; of an entity that is not known
- * a value has the status NOT_FOUND.
+ * Examples that the server of this registry answers: with names and columns that it has. Their keys are made up, since
+ * those of real entities are nobody's business here; of an entity that is not known a value has the status NOT_FOUND.
  */
 export function examplesOf(catalog: Catalog): Examples {
   const model = [...catalog.models.values()].find(({ versions }) => versions.length > 0)

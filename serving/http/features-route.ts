@@ -27,7 +27,9 @@ export const maxEntities = 10_000
 /** More than there are to include. */
 export const maxIncluded = 10
 
-/** What must be an object is checked by the parser of the service, which names the entity: here zod would visit each. */
+/**
+ * What must be an object is checked by the parser of the service, which names the entity: here zod would visit each.
+ */
 export const objectSchema = z.unknown().meta({ type: 'object', additionalProperties: true })
 
 export const entitiesSchema = z

@@ -27,8 +27,9 @@ export interface GuardDeps {
 }
 
 /**
- * Lets requests in as the admission has it, before anything is made of them, so that a refusal is cheap: 503 with `retry-after`. What tells of health, `OPTIONS`,
- * and what an admin asks for, passes always. What is open to all and long enters one after the other.
+ * Lets requests in as the admission has it, before anything is made of them, so that a refusal is cheap: 503 with
+ * `retry-after`. What tells of health, `OPTIONS`, and what an admin asks for, passes always. What is open to all and
+ * long enters one after the other.
  */
 export function guarded(
   listener: Listener,
@@ -104,7 +105,10 @@ export function guarded(
   })
 }
 
-/** Why a message is not taken that Node's parser has let pass, with its status: as RFC 9112 has it of versions (2.3), of `Host` (3.2) and of `Transfer-Encoding` (6.1). */
+/**
+ * Why a message is not taken that Node's parser has let pass, with its status: as RFC 9112 has it of versions (2.3), of
+ * `Host` (3.2) and of `Transfer-Encoding` (6.1).
+ */
 function wrongMessage({
   httpVersionMajor,
   httpVersion,
@@ -133,10 +137,16 @@ function wrongMessage({
   return hosts < 2 ? null : [400, new LockstepError('INVALID_REQUEST', 'The request has two "Host" headers; send one.')]
 }
 
-/** How a request is let in: always, one after the other, or as the admission has it; of those, how its errors are told. */
+/**
+ * How a request is let in: always, one after the other, or as the admission has it; of those, how its errors are told.
+ */
 type Kind = ErrorShape | 'free' | 'paced'
 
-/** Gives a request's place back before its answer is over, where it has one. @param leave what gives it back as that closes */
+/**
+ * Gives a request's place back before its answer is over, where it has one.
+ *
+ * @param leave what gives it back as that closes
+ */
 export function leaveEarly(outgoing: ServerResponse, leave: () => void): void {
   if (!outgoing.listeners('close').includes(leave)) return
   outgoing.off('close', leave)

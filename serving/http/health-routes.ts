@@ -61,7 +61,10 @@ export const healthRoutes: readonly Route[] = [
   },
 ]
 
-/** Who may read what names hosts, views and models: whoever asks from this machine, through nobody else, or has an admin key. */
+/**
+ * Who may read what names hosts, views and models: whoever asks from this machine, through nobody else, or has an admin
+ * key.
+ */
 function isOperator({ incoming }: Call, { gateway }: AppDeps): boolean {
   if (isFromHere(incoming)) return true
   try {

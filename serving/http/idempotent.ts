@@ -9,15 +9,20 @@ import type { Route } from './route.ts'
 export const idempotencyHeader = 'idempotency-key'
 export const maxIdempotencyKey = 255
 
-/** Whether a request of the route may be marked, so that it is done once: of those that change something and are no replacement of one thing by another. */
+/**
+ * Whether a request of the route may be marked, so that it is done once: of those that change something and are no
+ * replacement of one thing by another.
+ */
 export function isIdempotent({ method, scope }: Pick<Route, 'method' | 'scope'>): boolean {
   return method === 'POST' && (scope === 'push' || scope === 'admin')
 }
 
 /**
- * Has a route's handler answer a request that is marked with `Idempotency-Key`, or gives the answer that it had. An error is not kept: who sends the request again has it done again.
+ * Has a route's handler answer a request that is marked with `Idempotency-Key`, or gives the answer that it had. An
+ * error is not kept: who sends the request again has it done again.
  *
- * @throws LockstepError `INVALID_REQUEST`, `IDEMPOTENCY_KEY_REUSED`, `IDEMPOTENCY_KEY_BUSY`, and what the handler throws
+ * @throws LockstepError `INVALID_REQUEST`, `IDEMPOTENCY_KEY_REUSED`, `IDEMPOTENCY_KEY_BUSY`, and what the handler
+ *   throws
  */
 export async function answerOnce(call: Call, route: Route, deps: AppDeps): Promise<RouteAnswer> {
   const { incoming, principal } = call
@@ -35,7 +40,10 @@ export async function answerOnce(call: Call, route: Route, deps: AppDeps): Promi
   return { status, body, ...(contentType === null ? {} : { contentType }), headers: { 'idempotency-replayed': 'true' } }
 }
 
-/** Events of a marked request, of which those without an id get one of its own: whatever became of the request, each is written once. */
+/**
+ * Events of a marked request, of which those without an id get one of its own: whatever became of the request, each is
+ * written once.
+ */
 export function withEventIds({ idempotent }: Call, events: readonly unknown[]): readonly unknown[] {
   if (idempotent === undefined) return events
   return events.map((event, i) => {

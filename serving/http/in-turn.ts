@@ -10,8 +10,10 @@ const alwaysWaiting = 16
 type Listener = RequestListener<typeof IncomingRequest>
 
 /**
- * Answers the requests of one connection one after the other. Node parses all that a client has sent and calls the listener for each at once: ten thousand pipelined requests in one segment would
- * be answered at the same time, and their answers held until the client reads. Here the next one begins when the answer before it is written out, and while any waits nothing is read.
+ * Answers the requests of one connection one after the other. Node parses all that a client has sent and calls the
+ * listener for each at once: ten thousand pipelined requests in one segment would be answered at the same time, and
+ * their answers held until the client reads. Here the next one begins when the answer before it is written out, and
+ * while any waits nothing is read.
  */
 export function inTurn(listener: Listener): Listener {
   const waitingOn = new WeakMap<Socket, number>()

@@ -14,7 +14,8 @@ import type { Route } from './route.ts'
 /**
  * Has a route's handler answer, where the request's key allows it. Its deadline is set by then, and is for the caller to watch over; where the key has limits, it is watched over here.
  *
- * @throws LockstepError `UNAUTHENTICATED`, `FORBIDDEN`, `NOT_READY`, `OVERLOADED`, `RATE_LIMITED`, and what the handler throws
+ * @throws LockstepError `UNAUTHENTICATED`, `FORBIDDEN`, `NOT_READY`, `OVERLOADED`, `RATE_LIMITED`, and what the handler
+ *   throws
  */
 export function passGateway(call: Call, route: Route, deps: AppDeps): RouteAnswer | Promise<RouteAnswer> {
   if (route.scope === null) return route.handle(call, deps)

@@ -14,7 +14,10 @@ export interface Route {
   readonly alsoPath?: string
   /** null: open to all, as it tells nothing of anyone's data. */
   readonly scope: Scope | null
-  /** Whether its answer is long and the same for all: such are answered one after the other, apart from all other requests, so that they take little from those. */
+  /**
+   * Whether its answer is long and the same for all: such are answered one after the other, apart from all other
+   * requests, so that they take little from those.
+   */
   readonly isPaced?: true
   /** A sentence without its full stop. */
   readonly summary: string

@@ -1,12 +1,18 @@
 import { LockstepError } from '../../kernel/errors.ts'
 
-/** What a request has sent may be as long as its body, and comes back in an error: of each text so much is enough to know it by. */
+/**
+ * What a request has sent may be as long as its body, and comes back in an error: of each text so much is enough to
+ * know it by.
+ */
 const maxText = 200
 const maxMessage = 2000
 const maxItems = 100
 const maxDepth = 5
 
-/** The error with what it repeats of a request cut short, in its message and its details; itself where nothing in it is long. */
+/**
+ * The error with what it repeats of a request cut short, in its message and its details; itself where nothing in it is
+ * long.
+ */
 export function shortError(error: LockstepError): LockstepError {
   const message = shortMessage(error.message)
   const details = shortened(error.details, 0) as Record<string, unknown>

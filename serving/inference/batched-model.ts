@@ -21,7 +21,10 @@ export interface BatchedModelOptions extends Omit<BatchOptions, 'maxRows'> {
   readonly sharesRuns: boolean
   /** Whether tensors of one call may have runs of their own, row by row, though their rows share none. Default: no. */
   readonly independent?: boolean
-  /** How long the rows of a run that ended the model's process may take when each is tried alone, milliseconds. Default: as long as any. */
+  /**
+   * How long the rows of a run that ended the model's process may take when each is tried alone, milliseconds. Default:
+   * as long as any.
+   */
   readonly retryMs?: (rows: number) => number
 }
 

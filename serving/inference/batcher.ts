@@ -17,7 +17,8 @@ export interface BatchRuns<Job, Answer> {
   /**
    * One run of these jobs, `rows` in all. The answers are by index.
    *
-   * @param again whether it is one of several that were in a run which ended the model's process, and may take less time than any other
+   * @param again whether it is one of several that were in a run which ended the model's process, and may take less
+   *   time than any other
    */
   run(jobs: readonly Job[], rows: number, again: boolean): Promise<readonly Answer[]>
 }
@@ -142,7 +143,10 @@ export function createBatcher<Job, Answer>(runs: BatchRuns<Job, Answer>, options
     }
   }
 
-  /** After a run that ended the process: those that answer as fast as others do come first, so that they do not wait for the one that does not. That one has its time at the end. */
+  /**
+   * After a run that ended the process: those that answer as fast as others do come first, so that they do not wait for
+   * the one that does not. That one has its time at the end.
+   */
   async function runAlone(pieces: readonly Piece<Job, Answer>[]): Promise<void> {
     const late: Piece<Job, Answer>[] = []
     for (const piece of pieces) {

@@ -30,9 +30,10 @@ const longestPauseMs = 300_000
 const maxProbe = 4096
 
 /**
- * A model in a process of its own. Where a run does not end, or takes the process down, the process is started anew, and tried with a run that went well before. Where that goes well again it was the
- * rows of that one run, and no other request notices more than the time it took. Where it does not, or none went well yet, the end tells against the model, and one that does so time and again is left
- * alone for a while:
+ * A model in a process of its own. Where a run does not end, or takes the process down, the process is started anew,
+ * and tried with a run that went well before. Where that goes well again it was the rows of that one run, and no other
+ * request notices more than the time it took. Where it does not, or none went well yet, the end tells against the
+ * model, and one that does so time and again is left alone for a while:
  *
  *     runs ──3 ends in a row──> paused ──5 s, then twice as long each time──> one run is tried ──it answers──> runs
  *                                  └──────────────it ends the process again────────┘

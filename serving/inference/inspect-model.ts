@@ -40,7 +40,10 @@ export async function inspectModel(
 /** What the child writes to its standard output. */
 export type InspectAnswer = ModelContract | { readonly error: string }
 
-/** null: the child ended without an answer, or with something else. What it says is as foreign as the bytes that it loaded. */
+/**
+ * null: the child ended without an answer, or with something else. What it says is as foreign as the bytes that it
+ * loaded.
+ */
 function parseAnswer(output: string): InspectAnswer | null {
   try {
     return inspectAnswerSchema.safeParse(JSON.parse(output)).data ?? null

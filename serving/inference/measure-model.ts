@@ -10,7 +10,10 @@ export interface Measured {
   readonly times: readonly (readonly [rows: number, ms: number])[]
   /** Whether a row's answer stayed within the tolerance whatever rows were beside it, of every output. */
   readonly sharesRuns: boolean
-  /** The same, but for what ONNX Runtime adds up in another order: where it holds, a run of many rows costs no more than they do alone. */
+  /**
+   * The same, but for what ONNX Runtime adds up in another order: where it holds, a run of many rows costs no more than
+   * they do alone.
+   */
   readonly independent: boolean
 }
 

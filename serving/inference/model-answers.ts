@@ -3,7 +3,8 @@ import type { RunResult } from './model-session.ts'
 import type { TensorValue, Tensors } from './tensor-value.ts'
 import { holds } from './tensor-value.ts'
 
-// What processes that load models say is as foreign as the bytes that they have loaded, so it is checked before it is used.
+// What processes that load models say is as foreign as the bytes that they have loaded, so it is checked before it is
+// used.
 
 const tensorInfos = z.array(
   z.strictObject({

@@ -8,7 +8,8 @@ export interface ModelSession {
    * One run of tensors that have been checked. Their data must not be touched until the promise has settled.
    *
    * @param timeoutMs how long it may take where it is in a process of its own. Default: the model's `timeout`
-   * @throws LockstepError `MODEL_FAILED` with what the runtime said; `MODEL_TIMEOUT` and `MODEL_UNAVAILABLE`, with `endedIn` in the details where this run ended the process
+   * @throws LockstepError `MODEL_FAILED` with what the runtime said; `MODEL_TIMEOUT` and `MODEL_UNAVAILABLE`, with
+   *   `endedIn` in the details where this run ended the process
    */
   run(feeds: Tensors, fetches: readonly string[], timeoutMs?: number): Promise<RunResult>
   /** To be called once, with no run under way. */

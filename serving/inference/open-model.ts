@@ -23,7 +23,9 @@ import type { Runners } from './runners.ts'
 
 /** A model version as servers run it. */
 export interface OpenModel extends BatchedModel, Pick<LoadedModel, 'outputs' | 'metadata' | 'close'> {
-  /** Whether its trial ended. Of one that took its process down, or had no end, nobody knows whether it ever answers. */
+  /**
+   * Whether its trial ended. Of one that took its process down, or had no end, nobody knows whether it ever answers.
+   */
   readonly tried: boolean
   /** In this process, or in one of its own. */
   readonly place: 'inline' | 'process'
@@ -168,7 +170,10 @@ interface Tried {
   readonly measured: Measured | null
 }
 
-/** Whether a run holds up the process for a moment, whoever asks for it: by what was measured, and because it grows with the rows alone. */
+/**
+ * Whether a run holds up the process for a moment, whoever asks for it: by what was measured, and because it grows with
+ * the rows alone.
+ */
 function isSmall({ loaded, measured }: Tried, { maxRows }: ModelBinding): boolean {
   if (loaded.worksByValue || loaded.loadMs > inlineLoadMs || measured === null) return false
   const [first] = measured.times

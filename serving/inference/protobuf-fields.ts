@@ -18,7 +18,8 @@ const maxTagBytes = 5
 /**
  * Walks the fields of a protobuf message in their order, without copying: what nobody descends into, such as weights, is stepped over.
  *
- * @throws Error where the bytes are no protobuf message, or one that readers may take in different ways: groups, which no writer of ONNX uses, and tags that are longer than they need be
+ * @throws Error where the bytes are no protobuf message, or one that readers may take in different ways: groups, which
+ *   no writer of ONNX uses, and tags that are longer than they need be
  */
 export function* protobufFields(message: Uint8Array): Generator<ProtobufField> {
   let at = 0

@@ -12,8 +12,10 @@ const shell = '/bin/sh'
 const leastMegabytes = 1536
 
 /**
- * Starts a process that loads ONNX files, which are foreign bytes to native code. It has an environment of its own, lies in a folder that holds code alone, since a file may name others by a relative path,
- * and may have half of the memory that this process may: an allocation beyond it fails, and with it the run. Where memory is short all the same, Linux ends it first. Without a shell it has no such limit.
+ * Starts a process that loads ONNX files, which are foreign bytes to native code. It has an environment of its own,
+ * lies in a folder that holds code alone, since a file may name others by a relative path, and may have half of the
+ * memory that this process may: an allocation beyond it fails, and with it the run. Where memory is short all the same,
+ * Linux ends it first. Without a shell it has no such limit.
  *
  * Its JavaScript may start no processes and write no files (Node's `--permission`); that does not bind native code.
  *

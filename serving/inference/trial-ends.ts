@@ -6,7 +6,10 @@ const loadTimeoutMs = 60_000
 /** How long a model may take to be tried on made-up rows. */
 export const trialTimeoutMs = 5000
 
-/** Whether a model that can be loaded answers made-up rows, or refuses them, in time and without taking its process down. */
+/**
+ * Whether a model that can be loaded answers made-up rows, or refuses them, in time and without taking its process
+ * down.
+ */
 export async function trialEnds(bytes: Uint8Array, { inputs }: ModelContract): Promise<boolean> {
   const runner = startRunner()
   try {

@@ -22,7 +22,10 @@ import type { LoggedAnswer } from './logged-answer.ts'
 import { readAnswer } from './logged-answer.ts'
 
 export interface ParityOptions extends LoggedQuery {
-  /** How long after a row became visible it may be missing in an answer of a continuous view, microseconds. Absent: the view's freshness, or 10 s where it declares none. */
+  /**
+   * How long after a row became visible it may be missing in an answer of a continuous view, microseconds. Absent: the
+   * view's freshness, or 10 s where it declares none.
+   */
   readonly graceMicros?: number
   readonly signal?: AbortSignal
 }

@@ -13,7 +13,10 @@ import { readJson, writeJson } from './json-data.ts'
 
 type JsonParameters = Readonly<Record<string, string | number | boolean>>
 
-/** Not of parts: an error for each parameter, of which there may be as many as a body holds, would cost far more than the body. */
+/**
+ * Not of parts: an error for each parameter, of which there may be as many as a body holds, would cost far more than
+ * the body.
+ */
 const parametersSchema = z
   .custom<JsonParameters>(isParameters, 'must be an object of texts, numbers and booleans')
   .meta({ type: 'object', additionalProperties: { type: ['string', 'number', 'boolean'] } })

@@ -17,7 +17,8 @@ import { rootFolder } from '../source-files.ts'
 import type { Documented } from './documented.ts'
 import { documentedCommands } from './documented.ts'
 
-// Every command that the docs show is run as it stands, over the definitions of docs/definitions.md and these rows. What a reader puts in its place
+// Every command that the docs show is run as it stands, over the definitions of docs/definitions.md and these rows.
+// What a reader puts in its place
 // (an id, a key, a folder) is put in its place here.
 
 const payments = `card,paid_at,booked_at,amount,country

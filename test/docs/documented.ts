@@ -13,7 +13,10 @@ export interface Documented {
   readonly words: readonly string[]
 }
 
-/** The commands of a page's indented blocks, in their order: those of `lockstep` and of `curl`, which may go on over lines that are indented further. */
+/**
+ * The commands of a page's indented blocks, in their order: those of `lockstep` and of `curl`, which may go on over
+ * lines that are indented further.
+ */
 export function documentedCommands(page: string): Documented[] {
   const lines = readFileSync(join(rootFolder, page), 'utf8').split('\n')
   const found: string[] = []

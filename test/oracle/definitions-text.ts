@@ -33,7 +33,8 @@ const transforms: Readonly<Record<Transform, string>> = {
 }
 
 /**
- * A world's definitions as its user would write them: one source, its views, and the service `w<id>_all` of all of them, each under an alias of its own name.
+ * A world's definitions as its user would write them: one source, its views, and the service `w<id>_all` of all of
+ * them, each under an alias of its own name.
  */
 export function definitionsText(id: string, { views }: World): string {
   const name = `w${id}`

@@ -15,8 +15,9 @@ import type { Question, Rule, World, WorldRow, WorldView } from './world.ts'
 const served: Rule = { asOf: 'at', knowledge: 'bitemporal', freshness: 'served' }
 
 /**
- * Takes a world through the outside of the product: its definitions are applied, its rows ingested and materialized batch by batch; then every answer
- * over HTTP and every row of a training set is compared with the oracle, to the last bit.
+ * Takes a world through the outside of the product: its definitions are applied, its rows ingested and materialized
+ * batch by batch; then every answer over HTTP and every row of a training set is compared with the oracle, to the last
+ * bit.
  *
  * @returns how many values were compared
  */

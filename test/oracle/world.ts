@@ -33,7 +33,10 @@ export interface Rule {
   readonly freshness: 'served' | 'ideal'
 }
 
-/** Definitions, rows in the batches in which they arrive, the moment of the run after each batch, and what is asked then. */
+/**
+ * Definitions, rows in the batches in which they arrive, the moment of the run after each batch, and what is asked
+ * then.
+ */
 export interface World {
   readonly views: readonly WorldView[]
   readonly batches: readonly { readonly rows: readonly WorldRow[]; readonly moment: number }[]

@@ -14,7 +14,8 @@ import type { Environment, Running } from '../run-lockstep.ts'
 import { killAll, start, whenReady } from '../run-lockstep.ts'
 import type * as definitions from './features.ts'
 
-// A newcomer's way with a table of their own, on a PostgreSQL that scans it with parallel workers. The steps build on one another.
+// A newcomer's way with a table of their own, on a PostgreSQL that scans it with parallel workers. The steps build on
+// one another.
 
 let env: Environment
 let commands: OneProcess
