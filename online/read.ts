@@ -41,6 +41,7 @@ export interface OnlineAnswer {
  * Answers every request from the online store as of `asOf` (epoch microseconds), in one read, and one more where a state is absent.
  *
  * @param behind as of `OnlineStore.read`; default true
+ * @param caller asked before what was read is answered from: what it throws ends the read
  * @returns by index of `requests`
  * @throws LockstepError `NOT_READY` where a state is absent and the store does not hold its view whole, or one of its servers was emptied; `REDIS_UNAVAILABLE`, `STATE_VERSION`, `STATE_CORRUPT`; `TOO_MANY_CATEGORIES` naming the entity
  */
@@ -49,10 +50,12 @@ export async function readOnline(
   requests: readonly OnlineRequest[],
   asOf: number,
   behind = true,
+  caller: { requireInTime(): void } | null = null,
 ): Promise<OnlineAnswer[]> {
   const keys = keysOf(requests)
   const stored = await store.read(keys, { behind })
   const setBack = stored.includes(null) ? await readLacked(store, requests, keys, stored) : nothing
+  caller?.requireInTime()
   return answersOf(requests, stored, setBack, asOf)
 }
 

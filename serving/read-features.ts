@@ -15,6 +15,8 @@ import type { HoldingStore } from '../online/whole-view.ts'
 import { requireWhole } from '../online/whole-view.ts'
 import type { AwaitPushedDeps, Pushed } from './await-pushed.ts'
 import { awaitPushed } from './await-pushed.ts'
+import type { RequestDeadline } from './gateway/request-deadline.ts'
+import { requireTime } from './gateway/request-deadline.ts'
 import { within } from './deadline.ts'
 import type { LateViews } from './late-views.ts'
 import type { ServedEntity } from './entity-parser.ts'
@@ -58,6 +60,8 @@ export interface FeatureMoment {
   readonly giveUpAt?: number | undefined
   /** What the read is to see at least. */
   readonly pushed?: Pushed
+  /** After it nothing more is made of what was read. */
+  readonly deadline?: RequestDeadline | undefined
 }
 
 export interface FeatureRead {
@@ -271,6 +275,11 @@ class OnlineReading {
     this.requests = requests
   }
 
+  /** A read of thousands of entities, beside others, may come back after its time. @throws LockstepError `DEADLINE_EXCEEDED` */
+  requireInTime(): void {
+    if (this.#moment.deadline !== undefined) requireTime(this.#moment.deadline)
+  }
+
   read(behind: boolean, after?: Pushed): Promise<OnlineAnswer[]> {
     const { whenUnavailable = 'error', giveUpAt } = this.#moment
     // most often
@@ -295,7 +304,7 @@ class OnlineReading {
     const { store, views, recent, onStoreError } = this.#deps
     const begun = recent?.begin()
     const unsure = views === undefined ? null : this.#notHeld(views)
-    const read = (): Promise<OnlineAnswer[]> => readOnline(store, this.requests, this.asOf, behind)
+    const read = (): Promise<OnlineAnswer[]> => readOnline(store, this.requests, this.asOf, behind, this)
     const reading = unsure === null ? read() : requireWhole(store, unsure).then(read)
     const noted =
       begun === undefined

@@ -10,6 +10,7 @@ import { pushedBy } from '../await-pushed.ts'
 import { byPlan } from '../by-plan.ts'
 import { createEntityParser } from '../entity-parser.ts'
 import type { RequestDeadline } from '../gateway/request-deadline.ts'
+import { requireTime } from '../gateway/request-deadline.ts'
 import type { FeatureRead } from '../read-features.ts'
 import { readFeatures } from '../read-features.ts'
 import type { WhenUnavailable } from '../when-unavailable.ts'
@@ -103,6 +104,7 @@ async function answerFeatures(call: Call, deps: AppDeps): Promise<RouteAnswer> {
   const catalog = deps.readCatalog()
   const service = catalog.service(body.service)
   const read = await readEntities(deps, catalog, service, body, now, call.deadline)
+  if (call.deadline !== undefined) requireTime(call.deadline)
   const write = writerOf(service)
   const eventTimes = body.include?.includes('eventTimes') ?? false
   const results = read.rows.map(
@@ -142,6 +144,7 @@ export function readEntities(
     asOf: asked ?? now,
     asked: asked !== null,
     whenUnavailable: policy,
+    deadline,
     ...(policy === 'error' || deadline === undefined ? {} : { giveUpAt: deadline.at - deadline.limitMs / 10 - neededMs }),
     ...(body.after === undefined ? {} : { pushed: pushedBy(body.after, catalog.sources) }),
   })

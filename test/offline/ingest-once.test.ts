@@ -32,7 +32,7 @@ for (const { kind, open } of databases) {
       file = await written('sales.csv', 'card,at,id\na,2001-01-01,1\nb,2001-01-02,2\n')
     })
     afterAll(async () => {
-      await opened.close()
+      await opened?.close()
       await rm(folder, { recursive: true })
     })
 

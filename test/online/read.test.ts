@@ -46,6 +46,18 @@ describe('reading features from the online store', () => {
     expect(stored).toBe(true)
   }
 
+  it('makes nothing of what was read for a caller whose time is over', async () => {
+    await store.write([{ ...keyOf('damaged'), expected: null, bytes: Buffer.from('no state') }])
+    const late = new Error('late')
+    const caller = {
+      requireInTime() {
+        throw late
+      },
+    }
+    const requests = [{ plan, key: accountKey(plan, 'damaged') }]
+    await expect(readOnline(store, requests, moment, true, caller)).rejects.toBe(late)
+  })
+
   it('answers as of a moment with values, frontier and high-water mark, in the order of the requests', async () => {
     await put('one', { minutes: 1, amount: 10 }, { minutes: 3, amount: 20 })
     const asOf = start + 10 * minute
