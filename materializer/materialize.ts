@@ -156,7 +156,7 @@ async function foldSnapshot(
   const states = incremental ? seen : allBelow(bounds.ended)
   const rows = without(states, known)
   const target = { plan, read, writer, moment, onStored, start: incremental ? 'resume' : 'renew' } as const
-  // what is set aside and not noted: whoever set it aside ended before it could note that
+  // what is set aside and not noted: the run that set it aside ended before it could note that
   const left: EntityKey[] = []
 
   signal?.throwIfAborted()

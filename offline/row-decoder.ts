@@ -44,7 +44,7 @@ export interface RowLayout {
   readonly order: 'known' | 'event'
   /**
    * Deliver a row that cannot be read with its `failure`; one whose key cannot be, which nobody can ask for, is passed
-   * over, and this is told of it. Default: throw it.
+   * over, and this is called with it. Default: throw it.
    */
   readonly tolerant?: ((error: LockstepError) => void) | undefined
 }

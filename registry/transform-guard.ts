@@ -21,7 +21,7 @@ export interface TransformGuardOptions {
 /** Loads transforms so that each call of one ends in time. */
 export interface TransformGuard {
   readonly load: LoadTransform
-  /** The views whose transforms were broken off of late, and have a short budget for now. */
+  /** The views whose transforms were broken off recently, and have a short budget for now. */
   strict(): string[]
 }
 

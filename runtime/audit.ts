@@ -123,7 +123,7 @@ export async function forgetAudit({ kysely }: Pick<Database, 'kysely'>, retentio
   return Number(numDeletedRows)
 }
 
-/** A large change is told by its beginning. */
+/** A large change is shown by its beginning. */
 function bounded(value: unknown): string | null {
   if (value === undefined || value === null) return null
   const text = JSON.stringify(value)

@@ -1,7 +1,7 @@
 import { fstatSync, writeSync } from 'node:fs'
 import type { Writable } from 'node:stream'
 
-/** How much of the log waits for whoever reads the pipe that it goes to, bytes. What comes on top is dropped. */
+/** How much of the log waits for the reader of its pipe, bytes. What comes on top is dropped. */
 const MAX_WAITING_BYTES = 1024 ** 2
 
 /** Where the log goes. It never throws and never waits: a line that cannot be written is dropped, and counted. */
@@ -44,14 +44,14 @@ export function logToPipe(stream: Writable): LogDestination {
 /** A file, a device or a terminal is written to at once. */
 export function logToFile(fd: number): LogDestination {
   const losses = createLosses()
-  /** Of a disk that became full amid a line, whose beginning stands there. */
-  let amid = false
+  /** The disk became full within a line, whose beginning stands there. */
+  let lineIsOpen = false
   const writeAll = (text: string) => {
-    let rest = Buffer.from(amid ? `\n${text}` : text)
+    let rest = Buffer.from(lineIsOpen ? `\n${text}` : text)
     while (rest.length > 0) {
       const written = writeSync(fd, rest)
       rest = rest.subarray(written)
-      amid = rest.length > 0
+      lineIsOpen = rest.length > 0
     }
   }
   return {

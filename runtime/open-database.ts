@@ -13,7 +13,7 @@ import { closeFolder } from './private-folder.ts'
  * `config.directory`, which this process owns until the database is closed.
  *
  * @param options.signal its abort ends what PostgreSQL is doing; the embedded one cannot be interrupted, and heeds the signals of its calls only
- * @param options.warn is told of what was wrong with the folder, and put right where that could be done
+ * @param options.warn called with what was wrong with the folder, and put right where that could be done
  * @throws LockstepError `EMBEDDED_IN_USE` where another process owns the folder
  */
 export async function openDatabase(

@@ -157,7 +157,7 @@ function parsed<T>(path: string, setting: string, what: string, parse: () => T):
   }
 }
 
-/** Whoever can read the key can pose as the server, and whoever can write to its folder can replace it. */
+/** Anyone who can read the key can pose as the server, and anyone who can write to its folder can replace it. */
 function warnOfAccess({ key }: TlsFiles, log: Logger): void {
   try {
     if ((statSync(key).mode & 0o004) !== 0) log.warn({ file: key }, 'every user of this machine can read the TLS key: chmod o-r it')

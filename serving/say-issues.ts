@@ -11,7 +11,7 @@ export interface SaidIssues {
 
 type Issue = z.core.$ZodIssue
 
-/** So many are named: whoever mends these sees the next ones. */
+/** So many are named: once these are mended, the next ones show. */
 const maxIssues = 10
 const maxShown = 80
 

@@ -8,7 +8,7 @@ export const signCommand: Command = {
   name: 'sign',
   summary: 'Sign the definitions and models that the registry holds without a signature',
   description: [
-    'Lists what LOCKSTEP_SIGNING_KEY has not signed, asks, and signs it. Look at it first: whoever could write to the database may have put it there. After a change of the key it signs anew what an older key has signed.',
+    'Lists what LOCKSTEP_SIGNING_KEY has not signed, asks, and signs it. Look at it first: anyone who could write to the database may have put it there. After a change of the key it signs anew what an older key has signed.',
     '"apply" and "model push" sign what they store, so this is for what was stored before the key was set.',
   ],
   options: { yes: { help: 'Do not ask.' }, reason: reasonOption },

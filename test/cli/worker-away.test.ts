@@ -98,7 +98,7 @@ it('tells of a database that has gone silent, and goes on once it is back, witho
 /** Strikes in all: processes killed and stores taken away. `npm run chaos` has 200 of them. */
 const strikes = Number(process.env['LOCKSTEP_TEST_CHAOS'] ?? 4)
 
-it('goes on through outages of both stores amid backfills, and loses no row', { timeout: 60_000 + strikes * 10_000 }, async () => {
+it('goes on through outages of both stores during backfills, and loses no row', { timeout: 60_000 + strikes * 10_000 }, async () => {
   let own = await ownRedis('redis-server')
   const settings = {
     ...env,

@@ -56,7 +56,7 @@ describe('the folder of the embedded database', { timeout: 120_000 }, () => {
     await again.close()
   })
 
-  it('is closed to other users of the machine, also where it was open, which is told', async () => {
+  it('is closed to other users of the machine, also where it was open, with a warning', async () => {
     const directory = at('private')
     const told: string[] = []
     const modes = async (): Promise<Set<string>> => {

@@ -163,7 +163,7 @@ describe('a newcomer with a table of their own', { timeout: 120_000 }, () => {
     expect((await read(newcomer))?.features.txCount).toBe(1)
   })
 
-  it('is told where a model was trained on other features, and goes back to the version before', async () => {
+  it('hears that a model was trained on other features, and goes back to the version before', async () => {
     await writeFile(inFolder('next.onnx'), constantModel(0.75))
     expect(await fails('model', 'push', 'fraud', inFolder('next.onnx'), '--dataset', trained.id)).toContain('fraud_features@1')
     const second = await must<typeof trained>('dataset', 'create', 'fraud_features', '--spine', spine, '--out', inFolder('c.parquet'))
