@@ -73,7 +73,8 @@ export interface MaterializeResult {
  *     read the marker -> freeze the database -> stream by entity what the marker lacks -> fold, compare and set -> retry what was refused -> move the marker
  *
  * @throws LockstepError `STORE_MISMATCH` where the store holds this view of another database or definition, or loses it meanwhile; `INVALID_ROW` for rows that this
- *   database did not write; `SOURCE_MISSING`, `REDIS_UNAVAILABLE`, `POSTGRES_UNAVAILABLE`; what the rows of one entity are at fault for where over 1,000 entities are
+ *   database did not write; `SOURCE_MISSING`, `REDIS_UNAVAILABLE`, `POSTGRES_UNAVAILABLE`; if over 1,000 entities have
+ *   rows that cannot be folded, the error of one of them
  */
 export async function materializeView(
   db: Database,

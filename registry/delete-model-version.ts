@@ -20,7 +20,7 @@ export interface DeletedVersion {
 }
 
 /**
- * Deletes a pushed version with its file. Its number is never given again: logged predictions, and whoever noted it, go
+ * Deletes a pushed version with its file. Its number is never given again: logged predictions, and notes of it, go
  * on naming it.
  *
  * @throws LockstepError `UNKNOWN_DEFINITION`; `IN_USE` while an alias points at it, or it answers requests that name no

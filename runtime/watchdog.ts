@@ -19,7 +19,7 @@ const defaultSeconds = { embedded: 0, postgres: 30 } as const
 
 /**
  * Has a thread of its own end this process once its event loop has stood still for so long, as nothing else can: one
- * call of a built-in function may take hours, and until it returns no request, deadline or signal is heeded. Whoever
+ * call of a built-in function may take hours, and until it returns no request, deadline or signal is heeded. Anyone who
  * supervises the process starts it again. It does not keep the process running, and is not closed: it watches the end
  * of the process, too.
  */

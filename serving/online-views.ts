@@ -29,7 +29,7 @@ export interface OnlineViews {
   readonly failure: string | null
   /**
    * Asks the store about every online view; warnings are of those that a service uses. Never rejects: a store that is
-   * away is told by its ping.
+   * away is reported by its ping.
    */
   check(store: HoldingStore, catalog: Catalog): Promise<void>
   /**

@@ -29,7 +29,7 @@ export interface ServerOptions {
     readonly metricsAuth?: 'off' | 'required'
     /** Where something else answers it; null: here it is answered. */
     readonly metricsPort?: number | null
-    /** How many logged vectors are held against the history each minute. Default: 0. */
+    /** How many logged vectors are compared with the history each minute. Default: 0. */
     readonly parityPerMinute?: number
     /** How old states may be that are answered while the online store is away. Default: 0, none are. */
     readonly staleSeconds?: number
@@ -81,7 +81,7 @@ export interface ServerOptions {
   readonly headMs?: number
   readonly requestMs?: number
   /**
-   * Tells which views are further behind than they declare, and how long no worker may be seen before that is told.
+   * Tells which views are further behind than they declare, and how long no worker may be seen before that is reported.
    * Default: nothing of views, and 10,000.
    */
   readonly upkeep?: { readonly lateViews?: () => Promise<readonly string[]>; readonly graceMs?: number }

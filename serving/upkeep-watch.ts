@@ -30,7 +30,7 @@ export function createUpkeepWatch(
 
   async function look(db: Database, store: OnlineStore, catalog: Catalog): Promise<string[]> {
     const at = performance.now()
-    // an embedded store is filled by whoever owns it
+    // an embedded store is filled by the process that owns it
     if (store.kind === 'embedded' || (await hasWorker(db))) seenAt = at
     const declared = [...catalog.views.values()].some(({ id, upkeep }) => catalog.online.has(id) && upkeep.freshnessMicros !== null)
     const late = declared && lateViews !== undefined ? await lateViews() : []

@@ -28,7 +28,7 @@ export async function sampleSpine(
   const ordinal = sqlIdentifier(ordinalColumn)
   const hash = (text: string): string => `sha256(convert_to('${seed}:' || ${text}, 'UTF8'))`
   const row = `ROW(${columns.map(({ name }) => `t.${sqlIdentifier(name)}`).join(', ')})::text`
-  // rows that are the same are told apart by how many of them came before, as else all of them were in it or none
+  // equal rows differ by how many of them came before; else all of them would be in the sample, or none
   const hashed =
     by === 'row'
       ? `SELECT r.n, CASE WHEN r.again = 1 THEN r.h ELSE ${hash(`encode(r.h, 'hex') || r.again`)} END AS h FROM (

@@ -138,7 +138,7 @@ function wrongMessage({
 }
 
 /**
- * How a request is let in: always, one after the other, or as the admission has it; of those, how its errors are told.
+ * How a request is let in: always, one after the other, or as the admission has it; of those, the shape of its errors.
  */
 type Kind = ErrorShape | 'free' | 'paced'
 

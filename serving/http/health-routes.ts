@@ -62,7 +62,7 @@ export const healthRoutes: readonly Route[] = [
 ]
 
 /**
- * Who may read what names hosts, views and models: whoever asks from this machine, through nobody else, or has an admin
+ * Who may read what names hosts, views and models: anyone who asks from this machine, through nobody else, or has an admin
  * key.
  */
 function isOperator({ incoming }: Call, { gateway }: AppDeps): boolean {

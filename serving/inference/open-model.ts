@@ -171,7 +171,7 @@ interface Tried {
 }
 
 /**
- * Whether a run holds up the process for a moment, whoever asks for it: by what was measured, and because it grows with
+ * Whether a run holds up the process for a moment, independent of the request: by what was measured, and because it grows with
  * the rows alone.
  */
 function isSmall({ loaded, measured }: Tried, { maxRows }: ModelBinding): boolean {

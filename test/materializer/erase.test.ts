@@ -217,7 +217,7 @@ describe.each(storeKinds)('erasing an entity, its states in a store of kind %s',
     await stop()
   })
 
-  it('leaves what a store filled from nothing holds, whoever writes meanwhile', { timeout: 120_000 }, async () => {
+  it('leaves what a store filled from nothing holds, also while others write', { timeout: 120_000 }, async () => {
     const { db, store } = fixture().open(kind)
     const until = performance.now() + 2_000
     let i = 0

@@ -111,7 +111,7 @@ describe('a model', () => {
     await opened.close()
   })
 
-  it('whose rows do not leave each other alone is run row by row, without being told, and in a process', async () => {
+  it('whose rows are not independent is run row by row in a process, without a setting', async () => {
     const opened = await open(centeringModel(), 'echo')
     expect([opened.place, opened.tried]).toEqual(['process', true])
     const rows = [1, 2, 3].map((x) => [x, x, x])

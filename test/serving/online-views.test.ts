@@ -102,7 +102,7 @@ describe.each(['redis', 'embedded'] as const)('a server over the %s store', (kin
       expect([status, body.reasons]).toEqual([503, ['The online store holds none of the views that are served from it.']])
       expect(body.warnings?.find((warning) => warning.includes('"airport_delays@1"'))).toContain('is of another database')
 
-      // once there are keys, others are told which parts fail, and admins why
+      // once there are keys, others see which parts fail, and admins why
       const request = { name: '', requestsPerSecond: null, rowsPerSecond: null, expiresAt: null }
       const [read, admin] = [await createKey(db, { ...request, scopes: ['read'] }), await createKey(db, { ...request, scopes: ['admin'] })]
       const elsewhere = async (text?: string) => {
