@@ -27,6 +27,7 @@ export const shadowedNames = [
   'clearInterval',
   'clearImmediate',
   'queueMicrotask',
+  'Promise',
   'structuredClone',
   'console',
   'Buffer',

@@ -14,11 +14,14 @@ export interface Impurity {
   readonly marker: boolean
 }
 
-/** The globals of ECMAScript whose results depend on their arguments alone. */
+/**
+ * The globals of ECMAScript whose results depend on their arguments alone. `Promise` is left out: what a promise runs
+ * later is outside the time that a call may take, and an endless chain of promises stops the process.
+ */
 const deterministicGlobals: ReadonlySet<string> = new Set(
   (
     'undefined NaN Infinity isNaN isFinite parseInt parseFloat encodeURI encodeURIComponent decodeURI decodeURIComponent escape unescape ' +
-    'Object Array String Number Boolean BigInt Symbol Math Date JSON Map Set WeakMap WeakSet RegExp Reflect Proxy Promise Iterator ' +
+    'Object Array String Number Boolean BigInt Symbol Math Date JSON Map Set WeakMap WeakSet RegExp Reflect Proxy Iterator ' +
     'Error AggregateError EvalError RangeError ReferenceError SyntaxError TypeError URIError ArrayBuffer DataView ' +
     'Int8Array Uint8Array Uint8ClampedArray Int16Array Uint16Array Int32Array Uint32Array BigInt64Array BigUint64Array Float16Array Float32Array Float64Array'
   ).split(' '),
@@ -63,6 +66,7 @@ function impureGlobal(name: string, parent: Node): string | null {
 
 function visit(node: Node, insideFunction: boolean, found: Impurity[]): void {
   const report = (what: string): void => void found.push({ what, at: node.start, marker: false })
+  let inside = insideFunction
   switch (node.type) {
     case 'ImportExpression':
       report('import()')
@@ -83,6 +87,7 @@ function visit(node: Node, insideFunction: boolean, found: Impurity[]): void {
       const name = memberName(node)
       if (name !== null && localMethods.has(name)) report(`${name}, which depends on the machine's zone or language; use the UTC form`)
       if (name === 'now' && isConstructor(node.object)) report('Date.now')
+      if (name === 'fromAsync') report('fromAsync, which makes a promise')
       if (name === 'constructor' && isFunctionOrConstructor(node.object)) report(codeFromText)
       break
     }
@@ -90,10 +95,14 @@ function visit(node: Node, insideFunction: boolean, found: Impurity[]): void {
       // a new object of the kind that another is, as packages make it, is a NewExpression
       if (isConstructor(node.callee)) report(codeFromText)
       break
+    case 'FunctionDeclaration':
+    case 'FunctionExpression':
+    case 'ArrowFunctionExpression':
+      if (node.async) report('an async function')
+      inside = true
+      break
     default:
   }
-  const inside =
-    insideFunction || node.type === 'FunctionDeclaration' || node.type === 'FunctionExpression' || node.type === 'ArrowFunctionExpression'
   for (const child of children(node)) visit(child.node, inside, found)
 }
 

@@ -135,12 +135,6 @@ function checked(trial: Trial, result: unknown): string {
   if (typeof result !== 'object' || result === null || Array.isArray(result)) {
     throw new LockstepError('TRANSFORM_FAILED', `The transform of ${trial.what} returned ${show(result)}; it must return ${expected}.`)
   }
-  if (result instanceof Promise) {
-    throw new LockstepError(
-      'TRANSFORM_FAILED',
-      `The transform of ${trial.what} is async: it returned a promise; it must return ${expected} at once.`,
-    )
-  }
   const values = new Map(Object.entries(result))
   for (const { name, type } of trial.output) {
     const value: unknown = values.get(name)

@@ -3,6 +3,7 @@ import type { LockstepError } from '../../kernel/errors.ts'
 /**
  * Runs `work`, which must not be asynchronous, while what every value has at hand as its `constructor` gives no way around the names that are shadowed: the
  * constructors that make functions out of text cannot be called, and a date's has no clock. To read and to compare them is as ever.
+ * `Array.fromAsync`, which makes promises, cannot be called either.
  *
  * @param impure the error for a use, which is thrown whatever `work` makes of it
  */
@@ -14,8 +15,9 @@ export function withoutHiddenGlobals<T>(work: () => T, impure: (what: string) =>
     throw error
   }
   const restore = [
-    ...functions.map((owner) => replaceConstructor(owner, textless(refuse))),
-    replaceConstructor(Date.prototype, clockless(refuse)),
+    ...functions.map((owner) => replace(owner, 'constructor', textless(refuse))),
+    replace(Date.prototype, 'constructor', clockless(refuse)),
+    replace(Array, 'fromAsync', { apply: () => refuse('fromAsync, which makes a promise') }),
   ]
   let result: T
   try {
@@ -30,8 +32,8 @@ export function withoutHiddenGlobals<T>(work: () => T, impure: (what: string) =>
   return result
 }
 
-/** The four prototypes that functions have. */
-const functions = [() => {}, async () => {}, function* () {}, async function* () {}].map((each) => Object.getPrototypeOf(each) as object)
+/** The two prototypes that synchronous functions have. */
+const functions = [() => {}, function* () {}].map((each) => Object.getPrototypeOf(each) as object)
 
 type Refuse = (what: string) => never
 
@@ -51,10 +53,10 @@ function clockless(refuse: Refuse): ProxyHandler<Constructor> {
 
 type Constructor = new (...args: unknown[]) => object
 
-/** @returns what puts the constructor back */
-function replaceConstructor(owner: object, handler: ProxyHandler<Constructor>): () => void {
-  const property = Object.getOwnPropertyDescriptor(owner, 'constructor')
+/** @returns what puts the property back */
+function replace(owner: object, name: string, handler: ProxyHandler<Constructor>): () => void {
+  const property = Object.getOwnPropertyDescriptor(owner, name)
   if (property === undefined) return () => undefined
-  Object.defineProperty(owner, 'constructor', { ...property, value: new Proxy(property.value as Constructor, handler) })
-  return () => void Object.defineProperty(owner, 'constructor', property)
+  Object.defineProperty(owner, name, { ...property, value: new Proxy(property.value as Constructor, handler) })
+  return () => void Object.defineProperty(owner, name, property)
 }
