@@ -10,7 +10,7 @@ export default defineConfig({
     include: ['test/**/*.test.ts'],
     typecheck: { enabled: true, include: ['test/**/*.test-d.ts'], checker: 'tsc', tsconfig: './tsconfig.json', ignoreSourceErrors: true },
     globalSetup: ['test/services/global-setup.ts'],
-    setupFiles: ['test/quiet.ts'],
+    setupFiles: ['test/note-cpu.ts', 'test/quiet.ts'],
     pool: 'forks',
     maxWorkers: given ? 1 : 2,
     // what a test waits for has a deadline of its own, whose error says more than these
