@@ -21,7 +21,11 @@ const quick: readonly Check[] = [
   { name: 'knip', command: 'knip', args: ['--no-progress'] },
 ]
 const slow: readonly Check[] = [
-  { name: 'tests', command: 'vitest', args: ['run', '--reporter=default', '--reporter=json', `--outputFile.json=${report}`] },
+  {
+    name: 'tests',
+    command: 'node',
+    args: ['build/test.ts', '--timings', '--reporter=default', '--reporter=json', `--outputFile.json=${report}`],
+  },
   { name: 'build', command: 'node', args: ['build/build.ts'] },
 ]
 
