@@ -26,7 +26,7 @@ export function isIdempotent({ method, scope }: Pick<Route, 'method' | 'scope'>)
  */
 export async function answerOnce(call: Call, route: Route, deps: AppDeps): Promise<RouteAnswer> {
   const { incoming, principal } = call
-  const key = keyOf(String(incoming.headers[idempotencyHeader]))
+  const key = keyOf(incoming.headersDistinct[idempotencyHeader] ?? [])
   const owner = principal ?? ''
   const hash = createHash('sha256').update(JSON.stringify([incoming.method, incoming.url]))
   for (const chunk of await readChunks(incoming, deps.bodyLimitBytes)) hash.update(chunk)
@@ -54,7 +54,8 @@ export function withEventIds({ idempotent }: Call, events: readonly unknown[]): 
 }
 
 /** @throws LockstepError `INVALID_REQUEST` */
-function keyOf(text: string): string {
+function keyOf([text = '', ...more]: readonly string[]): string {
+  if (more.length > 0) throw new LockstepError('INVALID_REQUEST', 'The request has two "Idempotency-Key" headers; send one.')
   // a string of structured fields, as the draft has it, or the bare key, as most send it
   const key = /^"(.*)"$/.exec(text)?.[1] ?? text
   if (key !== '' && key.length <= maxIdempotencyKey && /^[ -~]+$/.test(key)) return key

@@ -1,5 +1,6 @@
 import { isIP } from 'node:net'
 import { LockstepError } from '../../kernel/errors.ts'
+import { hostName } from '../gateway/loopback.ts'
 
 /**
  * Lets in what was sent to an address, or to this machine by its own name. A page of a name that was made to point at this machine (DNS rebinding) has that name in `Host`, and its browser takes the
@@ -19,6 +20,6 @@ export function requireLocalHost(host: string | undefined): void {
 }
 
 function isLocal(host: string): boolean {
-  const name = /^(\[[^\]]*\]|[^:]*)(:\d*)?$/.exec(host)?.[1]?.toLowerCase() ?? ''
+  const name = hostName(host)
   return name === 'localhost' || name.endsWith('.localhost') || isIP(name.replaceAll(/^\[|\]$/g, '')) !== 0
 }

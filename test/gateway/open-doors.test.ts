@@ -7,6 +7,7 @@ import { serveMetrics } from '../../cli/metrics-server.ts'
 import { createKey } from '../../registry/keys/api-keys.ts'
 import type { Scope } from '../../registry/keys/scope.ts'
 import { until } from '../serving/gate.ts'
+import { sendHeaders } from '../serving/send-headers.ts'
 import type { World } from '../serving/world.ts'
 import { ask, createWorld } from '../serving/world.ts'
 
@@ -99,7 +100,13 @@ it('answers metrics on a port of their own, made once a second, and how the proc
   ready = true
   // what names hosts and views is for this machine alone
   expect(await (await fetch(`${url}/readyz`)).json()).toEqual({ ready: true, away: [], warnings: ['"flights" is late'] })
-  expect(await (await fetch(`${url}/readyz`, { headers: { 'x-forwarded-for': '10.0.0.1' } })).json()).toEqual({ ready: true, away: [] })
+  for (const headers of [
+    { 'x-forwarded-for': '10.0.0.1' },
+    { 'x-real-ip': '10.0.0.1' },
+    { via: '1.1 proxy' },
+    { host: 'features.example' },
+  ])
+    expect(JSON.parse((await sendHeaders(`${url}/readyz`, headers)).text)).toEqual({ ready: true, away: [] })
   expect((await ask(url, '/nothing')).status).toBe(404)
   const text = `${'GET /metrics HTTP/1.1\r\nhost: x\r\n\r\n'.repeat(20)}GET /livez HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n`
   const start = performance.now()
@@ -111,7 +118,7 @@ it('answers metrics on a port of their own, made once a second, and how the proc
 
 it('keeps places for other keys where the clients of one do not read, and cuts those at their deadline', async () => {
   const [greedy, other] = [await key(['read']), await key(['read'])]
-  const { url, server, registry } = await serve({ config: { ...config, maxInFlight: 4, requestTimeoutMs: 2000 } })
+  const { url, server, registry } = await serve({ config: { ...config, maxInFlight: 4, requestTimeoutMs: 8000 } })
   const inFlight = async () => Number((await registry.getSingleMetricAsString('lockstep_in_flight_requests')).match(/(\d+)$/m)?.[1])
   // none waits for longer than the server allows, whatever it says
   const request = post('/get-online-features', long, { ...greedy, 'x-request-timeout-ms': '3600000' })

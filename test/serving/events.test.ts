@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { createIdempotency, forgetIdempotent } from '../../serving/idempotency.ts'
+import { sendHeaders } from './send-headers.ts'
 import type { World } from './world.ts'
 import { ask, createWorld, noon } from './world.ts'
 
@@ -80,6 +81,9 @@ for (const kind of ['redis', 'embedded'] as const) {
         expect(await createIdempotency(() => world.db).once(refuse, () => Promise.resolve(made))).toEqual(made)
       }
       expect((await send(events, 'x'.repeat(256))).status).toBe(400)
+      const twoKeys = { 'content-type': 'application/json', 'idempotency-key': ['k4', 'k5'] }
+      const refused = await sendHeaders(`${url}/v1/sources/landings/events`, twoKeys, JSON.stringify({ events }))
+      expect([refused.status, refused.text]).toEqual([400, expect.stringContaining('two \\"Idempotency-Key\\" headers')])
       await forgetIdempotent(world.db)
       expect(await world.db.query('select key from lockstep.idempotency_keys order by 1')).toEqual([
         { key: 'k1' },
