@@ -2,10 +2,10 @@ import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll } from 'vitest'
-import { migrate } from '../migrations/migrate.ts'
 import type { Database } from '../runtime/database.ts'
 import { openPglite } from '../runtime/open-pglite.ts'
 import { openPostgres } from '../runtime/open-postgres.ts'
+import { copyEmbedded } from './services/embedded-template.ts'
 import type { TestDatabaseOptions } from './services/index.ts'
 import { testDatabase } from './services/index.ts'
 
@@ -37,8 +37,8 @@ export async function openServer(options: TestDatabaseOptions = {}): Promise<Ope
 /** A fresh PGlite in a folder of its own. `migrate`: whether Lockstep's own tables are there, by default true. */
 export async function openEmbedded(options: Pick<TestDatabaseOptions, 'migrate'> = {}): Promise<OpenedDatabase> {
   const folder = await mkdtemp(join(tmpdir(), 'lockstep-pglite-'))
+  await copyEmbedded(folder, { migrate: options.migrate ?? true })
   const db = await openPglite(folder)
-  if (options.migrate ?? true) await migrate(db.kysely)
   return {
     db,
     async close() {

@@ -5,11 +5,11 @@ import fc from 'fast-check'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { materializeView } from '../../materializer/materialize.ts'
 import { materializationStatus } from '../../materializer/status.ts'
-import { migrate } from '../../migrations/migrate.ts'
 import { openEmbeddedStore } from '../../online/embedded-store.ts'
 import type { OnlineStore } from '../../online/store.ts'
 import type { Database } from '../../runtime/database.ts'
 import { openPglite } from '../../runtime/open-pglite.ts'
+import { copyEmbedded } from '../services/embedded-template.ts'
 import { createPaymentsTable } from './payments-table.ts'
 import { minute, payment, start, storedStates } from './payments.ts'
 import { paymentsPlan } from './plans.ts'
@@ -22,8 +22,8 @@ describe('materializing in the embedded default', () => {
   let store: OnlineStore
   beforeAll(async () => {
     directory = await mkdtemp(join(tmpdir(), 'lockstep-embedded-'))
+    await copyEmbedded(join(directory, 'postgres'), { migrate: true })
     db = await openPglite(join(directory, 'postgres'))
-    await migrate(db.kysely)
     store = openEmbeddedStore(join(directory, 'online'))
   }, 120_000)
   afterAll(async () => {

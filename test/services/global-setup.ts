@@ -15,8 +15,8 @@ import { firstThatWorks } from './ways.ts'
 
 declare module 'vitest' {
   export interface ProvidedContext {
-    /** Where the services of this run are. A worker takes the PostgreSQL cluster of its own number. */
-    services: { readonly run: string; readonly postgres: readonly string[]; readonly redis: string }
+    /** Where the services of this run are, and a folder for what its test files share. A worker takes the PostgreSQL cluster of its own number. */
+    services: { readonly run: string; readonly folder: string; readonly postgres: readonly string[]; readonly redis: string }
   }
 }
 
@@ -28,10 +28,10 @@ export default async function setup(project: TestProject): Promise<() => Promise
   const run = `lockstep_test_${randomBytes(4).toString('hex')}`
   const started: Service[] = []
   // of this run alone: tests write definitions in folders that never come again, and what was compiled of them would stay
-  const compiled = await mkdtemp(join(tmpdir(), 'lockstep-compiled-'))
-  process.env['NODE_COMPILE_CACHE'] = compiled
+  const folder = await mkdtemp(join(tmpdir(), 'lockstep-tests-'))
+  process.env['NODE_COMPILE_CACHE'] = join(folder, 'compiled')
   // a process that is ending may be writing there
-  const forgetCompiled = () => rm(compiled, { recursive: true, force: true, maxRetries: 10, retryDelay: 200 })
+  const removeFolder = () => rm(folder, { recursive: true, force: true, maxRetries: 10, retryDelay: 200 })
   await forgetServicePolicy()
   try {
     const found = await Promise.allSettled([
@@ -49,17 +49,17 @@ export default async function setup(project: TestProject): Promise<() => Promise
     const redisUrl = redis?.[0]?.url ?? ''
     await checkRedis(redisUrl).catch(unusable('Redis', redisUrl, 'LOCKSTEP_TEST_REDIS_URL'))
     for (const url of postgres) await makeTemplate(url, run).catch(unusable('PostgreSQL', url, 'LOCKSTEP_TEST_POSTGRES_URL'))
-    project.provide('services', { run, postgres, redis: redisUrl })
+    project.provide('services', { run, folder, postgres, redis: redisUrl })
     return async () => {
       const left = (await Promise.all(postgres.map((url) => dropDatabases(url, run)))).flat()
       await forgetKeys(redisUrl, `${run}:`)
       await Promise.all(started.map((service) => service.stop()))
-      await forgetCompiled()
+      await removeFolder()
       if (left.length > 0) throw new Error(`${left.length} test databases were not dropped: a test file lacks its "await database.drop()".`)
     }
   } catch (error) {
     await Promise.all(started.map((service) => service.stop()))
-    await forgetCompiled()
+    await removeFolder()
     throw error
   }
 }
