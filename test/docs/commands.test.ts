@@ -39,7 +39,7 @@ const pages = [
   'prediction-log',
   'parity',
   'erase',
-  'gateway',
+  'traffic',
   'operating',
 ].map((name) => `docs/${name}.md`)
 
