@@ -203,12 +203,13 @@ describe('the configuration', () => {
       LOCKSTEP_SIGNING_KEY: 'none: nothing is signed',
       LOCKSTEP_WATCHDOG_SECONDS: '`30`; embedded: `0`',
     }
-    const rows = [...page.matchAll(/^\| `(LOCKSTEP_\w+)` \| ([^|]+) \|/gm)].map(([, name, text]) => [name, text])
+    const rows = [...page.matchAll(/^\| `(LOCKSTEP_\w+)` \| ([^|]+) \|/gm)].map(([, name = '', text = '']) => [name, text] as const)
     const defaults: Readonly<Record<string, string | number | readonly string[] | undefined>> = variables.parse({})
     const expected = Object.keys(variables.shape).map((name) => [
       name,
       defaults[name] === undefined ? (unset[name] ?? 'none: embedded') : `\`${String(defaults[name])}\``,
     ])
-    expect(rows.toSorted()).toEqual(expected.toSorted())
+    expect(rows).toHaveLength(expected.length)
+    expect(Object.fromEntries(rows)).toEqual(Object.fromEntries(expected))
   })
 })
