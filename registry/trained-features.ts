@@ -19,6 +19,7 @@ interface TrainingSet {
   /** `flight_features@1` */
   readonly service: string
   readonly fingerprint: string
+  readonly path: string
 }
 
 /** The training set of a pushed version; null: it named none, or the registry does not know it any more. */
@@ -29,7 +30,7 @@ export async function trainingSetOf(
   if (dataset === null) return null
   const set = await handle
     .selectFrom('lockstep.datasets')
-    .select(['id', 'service', 'fingerprint'])
+    .select(['id', 'service', 'fingerprint', 'path'])
     .where('id', '=', dataset)
     .executeTakeFirst()
   return set ?? null
@@ -37,7 +38,7 @@ export async function trainingSetOf(
 
 /** @throws LockstepError `UNKNOWN_DEFINITION` where there is no such training set, or several whose ids begin so */
 export async function findTrainingSet(handle: Kysely<LockstepTables>, id: string): Promise<TrainingSet> {
-  const sets = await handle.selectFrom('lockstep.datasets').select(['id', 'service', 'fingerprint']).execute()
+  const sets = await handle.selectFrom('lockstep.datasets').select(['id', 'service', 'fingerprint', 'path']).execute()
   const exact = sets.find((set) => set.id === id)
   const found = exact === undefined ? sets.filter((set) => set.id.startsWith(id)) : [exact]
   const [dataset] = found

@@ -2,8 +2,7 @@ import { readFile, rm, rmdir } from 'node:fs/promises'
 import { dirname } from 'node:path'
 import { LockstepError, messageOf } from '../../kernel/errors.ts'
 import { filesOf, pathOfManifest } from '../../offline/dataset-manifest.ts'
-import { listModelVersions } from '../../registry/model-versions.ts'
-import { recordAudit } from '../../runtime/audit.ts'
+import { deleteTrainingSet } from '../../registry/delete-training-set.ts'
 import { actorOf, reasonOption } from '../actor.ts'
 import type { Command } from '../command.ts'
 import type { StoredDataset } from '../datasets.ts'
@@ -20,26 +19,7 @@ export const datasetDeleteCommand: Command = {
     const db = await context.database()
     const dataset = await findDataset(db, input.argument('ID'))
     const { id } = dataset
-    const users = (await listModelVersions(db))
-      .filter((version) => version.dataset === id)
-      .map(({ model, version }) => `${model}@${version}`)
-    if (users.length > 0)
-      throw new LockstepError(
-        'IN_USE',
-        `The training set "${id}" cannot be deleted: ${users.join(', ')} ${users.length === 1 ? 'was' : 'were'} trained on it. Delete those versions first: lockstep model delete ${users[0]}.`,
-        { details: { id, versions: users } },
-      )
-    const files = input.flag('files') ? await deleteFiles(dataset) : []
-    const { service, path } = dataset
-    await db.kysely.transaction().execute(async (transaction) => {
-      await transaction.deleteFrom('lockstep.datasets').where('id', '=', id).execute()
-      await recordAudit({ kysely: transaction }, actorOf(input), {
-        action: 'dataset.delete',
-        subject: id,
-        before: { service, path },
-        after: { files },
-      })
-    })
+    const files = await deleteTrainingSet(db, id, actorOf(input), async () => (input.flag('files') ? await deleteFiles(dataset) : []))
     const left = filesOf(dataset.manifest).map(({ path }) => path)
     return {
       json: { id, files },
