@@ -6,7 +6,7 @@ import type { EntityState } from './state.ts'
 import { planState } from './state-plan.ts'
 import { endOfTime, formatTimestamp } from './time.ts'
 import type { LoadTransform } from './transform.ts'
-import { atMoment, loadTransform } from './transform.ts'
+import { loadTransform, timeoutOfCall } from './transform.ts'
 import type { Column, Value } from './value-type.ts'
 import { checkValue, show } from './value-type.ts'
 import type { TimeRule, ViewPlan, ViewUpkeep } from './view-plan.ts'
@@ -126,7 +126,7 @@ function rowTransform(
     try {
       derived = transform(row)
     } catch (cause) {
-      throw atMoment(cause, `on the row at ${formatTimestamp(eventTime)}`) ?? fail(eventTime, messageOf(cause), cause)
+      throw timeoutOfCall(cause, `on the row at ${formatTimestamp(eventTime)}`) ?? fail(eventTime, messageOf(cause), cause)
     }
     if (derived === null) return null
     if (typeof derived !== 'object') throw fail(eventTime, `it returned ${show(derived)}, not an object or null`)

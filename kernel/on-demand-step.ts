@@ -3,7 +3,7 @@ import type { OnDemandSpec } from './service-spec.ts'
 import { allPresent, Status } from './state.ts'
 import { formatTimestamp } from './time.ts'
 import type { LoadTransform } from './transform.ts'
-import { atMoment, loadTransform } from './transform.ts'
+import { loadTransform, timeoutOfCall } from './transform.ts'
 import { valueFromJson } from './value-json.ts'
 import type { Value } from './value-type.ts'
 import { checkValue, ownCopy, show } from './value-type.ts'
@@ -95,7 +95,7 @@ export function onDemandStep(
       try {
         output = transform(input)
       } catch (cause) {
-        throw atMoment(cause, `for the moment ${formatTimestamp(asOf)}`) ?? failed(asOf, messageOf(cause), cause)
+        throw timeoutOfCall(cause, `for the moment ${formatTimestamp(asOf)}`) ?? failed(asOf, messageOf(cause), cause)
       }
       if (typeof output !== 'object' || output === null) throw failed(asOf, `it returned ${show(output)}, not an object`)
       const answer: (Value | null)[] = []

@@ -100,8 +100,22 @@ function refused(what: string): () => never {
   }
 }
 
-/** The failure of a transform that took too long, saying of what; null for any other. */
-export function atMoment(cause: unknown, of: string): LockstepError | null {
+/**
+ * The error of a call that took too long.
+ *
+ * @param call what it was called for: `on the row at 2026-03-01T10:00:00Z`; absent: not known
+ */
+export function transformTimeout(view: string, timeoutMs: number, call?: string): LockstepError {
+  return new LockstepError(
+    'TRANSFORM_TIMEOUT',
+    `The transform of "${view}" did not end ${call === undefined ? '' : `${call} `}within ${timeoutMs} ms and was broken off. Send other values, or correct it under a new version: bound its loops, and let regular expressions repeat nothing that repeats.`,
+    { details: { view, timeoutMs } },
+  )
+}
+
+/** The same timeout, saying what the transform was called for; null for any other failure. */
+export function timeoutOfCall(cause: unknown, call: string): LockstepError | null {
   if (!(cause instanceof LockstepError) || cause.code !== 'TRANSFORM_TIMEOUT') return null
-  return new LockstepError(cause.code, cause.message.replace(' did not end', ` did not end ${of}`), { cause, details: cause.details })
+  const { view, timeoutMs } = cause.details
+  return typeof view === 'string' && typeof timeoutMs === 'number' ? transformTimeout(view, timeoutMs, call) : cause
 }

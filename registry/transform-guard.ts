@@ -1,6 +1,6 @@
-import { LockstepError } from '../kernel/errors.ts'
+import type { LockstepError } from '../kernel/errors.ts'
 import type { LoadTransform } from '../kernel/transform.ts'
-import { loadTransform } from '../kernel/transform.ts'
+import { loadTransform, transformTimeout } from '../kernel/transform.ts'
 import { guardCode, stepsAtOnce } from './bundle/guard-code.ts'
 import { guardedRegExp } from './bundle/guarded-regexp.ts'
 import { isOverLimit, withinLimit } from './bundle/within-limit.ts'
@@ -72,11 +72,7 @@ export function createTransformGuard(options: TransformGuardOptions): TransformG
     function breakOff(now: number): LockstepError {
       if (over !== null) return over
       const limitMs = budget(now)
-      over = new LockstepError(
-        'TRANSFORM_TIMEOUT',
-        `The transform of "${view}" did not end within ${limitMs} ms and was broken off. Send other values, or correct it under a new version: bound its loops, and let regular expressions repeat nothing that repeats.`,
-        { details: { view, timeoutMs: limitMs } },
-      )
+      over = transformTimeout(view, limitMs)
       options.onTimeout(view, now - since, (strictUntil.get(view) ?? 0) > now)
       if (options.strictForMs > 0) strictUntil.set(view, now + options.strictForMs)
       return over

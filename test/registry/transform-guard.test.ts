@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { loadTransform } from '../../kernel/transform.ts'
+import { loadTransform, timeoutOfCall } from '../../kernel/transform.ts'
 import { regexSteps } from '../../registry/bundle/regex-steps.ts'
 import { createTransformGuard } from '../../registry/transform-guard.ts'
 
@@ -57,6 +57,19 @@ describe('a guarded transform', () => {
     expect(guard.strict()).toContain(name)
     // what others wait for goes on
     expect(load('() => 1')({})).toBe(1)
+  })
+
+  it('that does not end says what it was called for, whatever its view is called', () => {
+    const thrown = (() => {
+      try {
+        return load('() => { for (;;); }', 'one did not end')({})
+      } catch (error) {
+        return error
+      }
+    })()
+    const { message } = timeoutOfCall(thrown, 'on the row at noon') ?? {}
+    expect(message).toMatch(/^The transform of "one did not end" did not end on the row at noon within \d+ ms and was broken off\. /)
+    expect(timeoutOfCall(new Error('another'), 'on the row at noon')).toBe(null)
   })
 
   it('that ends gives what it gives without a guard', () => {
