@@ -1,5 +1,5 @@
 import { LockstepError } from '../kernel/errors.ts'
-import { didYouMean } from '../kernel/nearest.ts'
+import { didYouMean } from '../kernel/did-you-mean.ts'
 import type { CommandEntry } from './commands.ts'
 
 /**

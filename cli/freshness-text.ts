@@ -1,6 +1,6 @@
 import { formatDuration } from '../kernel/duration.ts'
-import { countedRows } from '../materializer/source-lag.ts'
-import type { ViewFreshness } from '../materializer/view-freshness.ts'
+import { countedRows } from '../monitoring/freshness/source-lag.ts'
+import type { ViewFreshness } from '../monitoring/freshness/view-freshness.ts'
 import type { OldestWriter } from '../runtime/oldest-writer.ts'
 import { ago, count, counted, duration } from './human.ts'
 

@@ -1,7 +1,7 @@
 import { parseArgs } from 'node:util'
 import { LockstepError } from '../kernel/errors.ts'
 import { parseTimestamp } from '../kernel/time.ts'
-import { didYouMean } from '../kernel/nearest.ts'
+import { didYouMean } from '../kernel/did-you-mean.ts'
 import type { Argument, Command, Option } from './command.ts'
 
 /** What a command was called with, checked against what it takes. */

@@ -1,5 +1,5 @@
-import type { Difference, ParityReport, ShownSide } from '../serving/monitor/check-parity.ts'
-import { verdicts } from '../serving/monitor/classify.ts'
+import type { Difference, ParityReport, ShownSide } from '../monitoring/parity/check-parity.ts'
+import { verdicts } from '../monitoring/parity/classify.ts'
 import { counted } from './human.ts'
 import { table } from './table.ts'
 

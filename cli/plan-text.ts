@@ -1,6 +1,6 @@
 import type { ChangePlan, ChangeStatus, KeptDefinition } from '../registry/change-plan.ts'
 import { kindNames } from '../registry/definition.ts'
-import { differenceText } from '../registry/difference.ts'
+import { differenceText } from '../registry/diff.ts'
 import { count, counted } from './human.ts'
 import { stateSizeText } from './state-size-text.ts'
 

@@ -1,7 +1,7 @@
 import { existsSync } from 'node:fs'
 import { LockstepError } from '../kernel/errors.ts'
 import type { SpineInput } from '../offline/spine/spine.ts'
-import { didYouMean } from '../kernel/nearest.ts'
+import { didYouMean } from '../kernel/did-you-mean.ts'
 
 const beginnings = ['select', 'with', 'values', 'table']
 

@@ -3,8 +3,8 @@ import type { Database } from '../runtime/database.ts'
 import { createDependencyMetric } from '../runtime/dependency-metric.ts'
 import type { Logger } from '../runtime/log.ts'
 import type { createMetricsRegistry } from '../runtime/metrics.ts'
-import { createDependency } from '../serving/dependency.ts'
-import { repeat } from '../serving/repeat.ts'
+import { createDependency } from '../serving/lifecycle/dependency.ts'
+import { repeat } from '../runtime/poll-loop.ts'
 
 const watchMs = 2_000
 

@@ -1,6 +1,6 @@
 import type { Accumulator, Aggregate } from './aggregates/aggregate.ts'
 import type { FoldRow } from './state.ts'
-import { Suffixes } from './suffixes.ts'
+import { Suffixes } from './suffix-aggregates.ts'
 import type { WindowPlan } from './tile-chain.ts'
 import type { Tile, Tiles } from './tiles.ts'
 

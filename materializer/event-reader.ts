@@ -1,5 +1,5 @@
 import { LockstepError, messageOf } from '../kernel/errors.ts'
-import { sentValue, shown } from '../kernel/sent-value.ts'
+import { sentValue, shown } from '../kernel/parse-value.ts'
 import { formatTimestamp } from '../kernel/time.ts'
 import type { Value } from '../kernel/value-type.ts'
 import { typeName } from '../kernel/value-type.ts'

@@ -12,7 +12,7 @@ import type { ViewPlan } from '../kernel/view-plan.ts'
 import type { SourceRow } from '../offline/row-decoder.ts'
 import type { StateReader } from './state-reader.ts'
 import type { StateWriter } from './state-writer.ts'
-import { withStored } from './stored-ahead.ts'
+import { withStored } from './prefetch-states.ts'
 
 /** A run leaves no more ranges in the frontier of a state that it meets, unless its own snapshot has more. */
 export const fewRanges = 16

@@ -1,12 +1,12 @@
 import { sql } from 'kysely'
 import { LockstepError } from '../kernel/errors.ts'
 import type { DefinitionId } from '../kernel/view-spec.ts'
-import { tryMarkers } from '../online/marker.ts'
+import { tryMarkers } from '../online/checkpoint.ts'
 import type { OnlineStore } from '../online/store.ts'
 import type { Database } from '../runtime/database.ts'
 import { sharedNowMs } from '../runtime/database-clock.ts'
 import { stableInt32 } from '../runtime/stable-id.ts'
-import { defaultReplayMs } from './notice-failover.ts'
+import { defaultReplayMs } from './detect-failover.ts'
 
 /** The advisory lock of who prunes, apart from others of this database. */
 const group = 5_496_231

@@ -1,7 +1,7 @@
 import type { EntityKey } from '../kernel/entity-key.ts'
 import type { ViewPlan } from '../kernel/view-plan.ts'
-import type { Marker } from '../online/marker.ts'
-import { readUnderMarker } from '../online/marker.ts'
+import type { Marker } from '../online/checkpoint.ts'
+import { readUnderMarker } from '../online/checkpoint.ts'
 import type { OnlineStore } from '../online/store.ts'
 import { lost } from './begin-view.ts'
 

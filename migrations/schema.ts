@@ -293,7 +293,7 @@ export interface ApiKeyStateTable {
   revision: number
 }
 
-/** One row for each entity of a logged request. Written by COPY (offline/prediction-log/copy-predictions.ts). */
+/** One row for each entity of a logged request. Written by COPY (monitoring/prediction-log/copy-predictions.ts). */
 export interface PredictionLogTable {
   /** When it was answered. */
   at: Date
@@ -345,7 +345,7 @@ export interface AuditLogTable {
 }
 
 /**
- * Requests that a client marked, by the API key that they came with and the client's own key (serving/idempotency.ts).
+ * Requests that a client marked, by the API key that they came with and the client's own key (serving/traffic/idempotency.ts).
  */
 export interface IdempotencyKeysTable {
   owner: string

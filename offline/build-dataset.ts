@@ -15,8 +15,8 @@ import type { SpineDigest } from './spine/spine-hash.ts'
 import { createSpineHash } from './spine/spine-hash.ts'
 import type { Spine } from './spine/spine.ts'
 import { settledNow } from './stream-bounds.ts'
-import type { ColumnStatistics, StatisticsCollector } from './statistics/column-statistics.ts'
-import { collectStatistics } from './statistics/column-statistics.ts'
+import type { ColumnStatistics, StatisticsCollector } from './profile/column-statistics.ts'
+import { collectStatistics } from './profile/column-statistics.ts'
 
 export interface BuildOptions {
   readonly signal?: AbortSignal | undefined

@@ -15,7 +15,7 @@ import type { SealedFile } from './files/place-files.ts'
 import type { SpineOrder } from './spine/query-order.ts'
 import type { SpineSample } from './spine/sample-spine.ts'
 import type { SpineInput } from './spine/spine.ts'
-import type { ColumnStatistics } from './statistics/column-statistics.ts'
+import type { ColumnStatistics } from './profile/column-statistics.ts'
 
 /** What a training set was made of, and how to tell that it is still the same. Stands beside it as `<file>.manifest.json`, and in the registry. */
 export interface DatasetManifest {

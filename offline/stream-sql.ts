@@ -6,7 +6,7 @@ import { formatTimestamp } from '../kernel/time.ts'
 import type { Column, KeyType, Scalar, Value } from '../kernel/value-type.ts'
 import { maxMicros } from '../kernel/value-type.ts'
 import { sqlIdentifier, sqlText } from '../runtime/sql.ts'
-import type { Near } from './near.ts'
+import type { Near } from './index-lookup.ts'
 import type { SourceTable } from './source-table.ts'
 import { castTo, sqlTypeName } from './sql-type.ts'
 

@@ -10,8 +10,8 @@ import { ofEntity } from '../kernel/too-many-categories.ts'
 import type { ViewPlan } from '../kernel/view-plan.ts'
 import type { DefinitionId } from '../kernel/view-spec.ts'
 import type { OnlineKey } from './store.ts'
-import type { HoldingStore } from './whole-view.ts'
-import { requireWhole } from './whole-view.ts'
+import type { HoldingStore } from './completeness.ts'
+import { requireWhole } from './completeness.ts'
 
 export interface OnlineRequest {
   readonly plan: ViewPlan

@@ -3,9 +3,9 @@ import type { Duplex } from 'node:stream'
 import { ReplyError } from 'ioredis'
 import type { Redis } from 'ioredis'
 import { cutRedis, cutStream } from '../runtime/redis.ts'
-import { mget } from './redis-read-command.ts'
-import type { Reply } from './redis-replies.ts'
-import { ReplyParser } from './redis-replies.ts'
+import { mget } from './redis-mget-command.ts'
+import type { Reply } from './redis-resp-parser.ts'
+import { ReplyParser } from './redis-resp-parser.ts'
 
 type Values = (Buffer | null)[]
 

@@ -2,7 +2,7 @@ import type { LockstepError } from '../kernel/errors.ts'
 import type { StateBytes } from '../kernel/state-bytes.ts'
 import type { DefinitionId } from '../kernel/view-spec.ts'
 import type { DefinitionKind } from '../migrations/schema.ts'
-import type { Difference } from './difference.ts'
+import type { Difference } from './diff.ts'
 import type { TableChange } from './owned-table.ts'
 
 /** What `apply` would do with a definitions file. Plain data, but for `problems`, which are the errors that `apply` would refuse it with. */

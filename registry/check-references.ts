@@ -2,7 +2,7 @@ import { LockstepError } from '../kernel/errors.ts'
 import type { DefinitionKind } from '../migrations/schema.ts'
 import type { Definition, DefinitionKey } from './definition.ts'
 import { definitionKey, displayName, kindNames, labelOf, references } from './definition.ts'
-import { didYouMean } from '../kernel/nearest.ts'
+import { didYouMean } from '../kernel/did-you-mean.ts'
 
 /** References of the declared definitions to what is in neither the file nor the registry, and to features that their view does not have. */
 export function checkReferences(declared: readonly Definition[], stored: ReadonlyMap<DefinitionKey, Definition>): LockstepError[] {

@@ -1,7 +1,7 @@
 import type { Definition, DefinitionKey } from './definition.ts'
 import { codeOf, definitionKey, references } from './definition.ts'
-import type { Difference } from './difference.ts'
-import { codeDifference, differences } from './difference.ts'
+import type { Difference } from './diff.ts'
+import { codeDifference, differences } from './diff.ts'
 
 /** What a declared definition is to the registry. */
 export interface Comparison {

@@ -5,7 +5,7 @@ import type { Column, ColumnType, ValueType } from '../kernel/value-type.ts'
 import { typeName } from '../kernel/value-type.ts'
 import type { ModelContract, TensorInfo } from './model-contract.ts'
 import { fixedSize, tensorText } from './model-contract.ts'
-import { didYouMean } from '../kernel/nearest.ts'
+import { didYouMean } from '../kernel/did-you-mean.ts'
 
 /**
  * How the features of a service become a model's tensors and its tensors become an answer: plain data that the tensor writer follows.

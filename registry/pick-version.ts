@@ -4,7 +4,7 @@ import type { CatalogModel } from './catalog.ts'
 import type { ModelAlias } from './model-aliases.ts'
 import { championAlias } from './model-aliases.ts'
 import type { ModelVersion } from './model-versions.ts'
-import { didYouMean } from '../kernel/nearest.ts'
+import { didYouMean } from '../kernel/did-you-mean.ts'
 
 /** A version by its number or by an alias. */
 export type VersionReference = number | string

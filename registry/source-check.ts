@@ -2,7 +2,7 @@ import { LockstepError } from '../kernel/errors.ts'
 import type { KeyType, ColumnType } from '../kernel/value-type.ts'
 import { sameType, typeName } from '../kernel/value-type.ts'
 import type { EntitySpec, SourceSpec } from '../kernel/view-spec.ts'
-import { didYouMean } from '../kernel/nearest.ts'
+import { didYouMean } from '../kernel/did-you-mean.ts'
 import type { SourceTable } from './source-table.ts'
 
 /** The types of a table's columns that each value type is read from without loss (numeric to float64 rounds to the nearest). */

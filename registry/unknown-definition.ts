@@ -1,7 +1,7 @@
 import { LockstepError } from '../kernel/errors.ts'
 import type { Definition } from './definition.ts'
 import { kindNames, labelOf } from './definition.ts'
-import { didYouMean } from '../kernel/nearest.ts'
+import { didYouMean } from '../kernel/did-you-mean.ts'
 
 /** Why there is nothing of that kind and name: it is another version or of another kind, or it is spelled otherwise. */
 export function unknownDefinition(definitions: readonly Definition[], kind: Definition['kind'], reference: string): LockstepError {

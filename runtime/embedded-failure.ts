@@ -1,7 +1,7 @@
 import { statfsSync } from 'node:fs'
 import { constants } from 'node:os'
 import { LockstepError, messageOf } from '../kernel/errors.ts'
-import { sqlState } from './relation.ts'
+import { sqlState } from '../registry/relation.ts'
 
 /** A segment of the database's log, and some: with less than that it cannot even start. */
 const LITTLE_BYTES = 20_000_000

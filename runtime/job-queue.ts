@@ -6,7 +6,7 @@ import type { Config } from './config.ts'
 import type { Database, EmbeddedDatabase } from './database.ts'
 import { parseTarget } from './open-postgres.ts'
 import { isUnavailable, postgresUnavailable } from './postgres-unavailable.ts'
-import { sqlState } from './relation.ts'
+import { sqlState } from '../registry/relation.ts'
 
 /** The schema that holds the jobs; it is made when jobs are first used. */
 const schema = 'lockstep_jobs'

@@ -4,13 +4,13 @@ import { setImmediate as nextTurn } from 'node:timers/promises'
 import type { PGlite } from '@electric-sql/pglite'
 import { Kysely, PGliteDialect } from 'kysely'
 import type { LockstepTables } from '../migrations/schema.ts'
-import { controlValues } from './control-values.ts'
+import { controlValues } from './type-parsers.ts'
 import { copyHeader, copyPieces, copyTrailer } from './copy-pieces.ts'
 import type { AroundCopy, EmbeddedDatabase } from './database.ts'
 import { damaged, embeddedFailure, isBroken } from './embedded-failure.ts'
 import { inTransaction, withPgliteSnapshot } from './pglite-snapshot.ts'
 import { closeFolder, makePrivate } from './private-folder.ts'
-import { copyMessages, queryMessage } from './wire.ts'
+import { copyMessages, queryMessage } from './postgres-wire.ts'
 
 const COPY_PIECE_BYTES = 8 * 1024 * 1024
 

@@ -3,7 +3,7 @@ import type { PGlite, Transaction } from '@electric-sql/pglite'
 import type { Snapshot, StreamOptions, TupleBatch } from './database.ts'
 import { parseSnapshot, stableScans } from './snapshot-bounds.ts'
 import { createTupleScanner } from './tuple-scanner.ts'
-import { errorOf, queryMessage } from './wire.ts'
+import { errorOf, queryMessage } from './postgres-wire.ts'
 
 const DATA_ROW = 0x44
 const SKIPPED = new Set(['T', 'N', 'S'].map((type) => type.charCodeAt(0)))

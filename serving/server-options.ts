@@ -6,10 +6,10 @@ import type { Logger } from '../runtime/log.ts'
 import type { TlsFiles } from '../runtime/tls-pair.ts'
 import type { BackfillDeps, Backfills } from './backfills.ts'
 import type { EventIntake, EventIntakeDeps } from './event-intake.ts'
-import type { GatewayOptions } from './gateway/gateway.ts'
-import type { PredictionLogOptions } from './log/prediction-log.ts'
-import type { WhenUnavailable } from './when-unavailable.ts'
-import type { Readiness, Whole } from './whole.ts'
+import type { GatewayOptions } from './traffic/traffic.ts'
+import type { PredictionLogOptions } from '../monitoring/prediction-log/prediction-log.ts'
+import type { WhenUnavailable } from './features/fallback-policy.ts'
+import type { Readiness, Whole } from './lifecycle/server-status.ts'
 
 export interface ServerOptions {
   /**

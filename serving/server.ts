@@ -1,6 +1,6 @@
 import type { AddressInfo } from 'node:net'
 import { setTimeout as delay } from 'node:timers/promises'
-import { allocateYoung } from '../runtime/allocate-young.ts'
+import { allocateYoung } from '../runtime/v8-flags.ts'
 import { LockstepError, messageOf } from '../kernel/errors.ts'
 import { explainView } from '../offline/explain-view.ts'
 import { readHistory } from '../offline/history.ts'
@@ -8,8 +8,8 @@ import { writtenKeys } from '../offline/written-keys.ts'
 import { isDamaged } from '../kernel/stored-state.ts'
 import type { ViewPlan } from '../kernel/view-plan.ts'
 import type { OnlineStore } from '../online/store.ts'
-import { createMarkerOwner } from '../online/marker-owner.ts'
-import { watchedStore } from '../online/watched-store.ts'
+import { createMarkerOwner } from '../online/checkpoint-owner.ts'
+import { watchedStore } from '../online/instrumented-store.ts'
 import type { Catalog } from '../registry/catalog.ts'
 import { parseLoadRequest } from '../registry/load-request.ts'
 import { readModelBytes } from '../registry/model-versions.ts'
@@ -20,42 +20,42 @@ import { logNothing } from '../runtime/log-shares.ts'
 import { parseRedisUrl, redisServers } from '../runtime/redis-url.ts'
 import { isUnavailable } from '../runtime/postgres-unavailable.ts'
 import { openTlsPair } from '../runtime/tls-pair.ts'
-import { byPlan } from './by-plan.ts'
-import { within } from './deadline.ts'
-import { drainOf } from './drain.ts'
-import type { Finding } from './readiness.ts'
-import { about, readinessOf } from './readiness.ts'
-import { createRecentStates } from './recent-states.ts'
-import { createDependency } from './dependency.ts'
-import { createGateway } from './gateway/gateway.ts'
-import { isLoopback } from './gateway/loopback.ts'
-import type { GrpcServer } from './grpc/grpc-server.ts'
-import { createApp, routes } from './http/app.ts'
-import type { AppDeps } from './http/context.ts'
-import { guarded } from './http/guard.ts'
-import { createHttpServer } from './http/http-server.ts'
-import { createLimit } from './limit.ts'
-import { listening as listenOn } from './listening.ts'
-import { createLogMetrics } from './log/log-metrics.ts'
-import { createPredictionLog } from './log/prediction-log.ts'
-import { createIdempotency } from './idempotency.ts'
-import { createLiveCatalog } from './live-catalog.ts'
-import { createReadCatalogs } from './read-catalog.ts'
-import { createLoadOnRequest } from './load-on-request.ts'
+import { byPlan } from '../kernel/memoize-weak.ts'
+import { within } from '../runtime/with-timeout.ts'
+import { drainOf } from './lifecycle/drain.ts'
+import type { Finding } from './lifecycle/readiness.ts'
+import { about, readinessOf } from './lifecycle/readiness.ts'
+import { createRecentStates } from './features/stale-cache.ts'
+import { createDependency } from './lifecycle/dependency.ts'
+import { createGateway } from './traffic/traffic.ts'
+import { isLoopback } from './traffic/loopback.ts'
+import type { GrpcServer } from './protocols/grpc/grpc-server.ts'
+import { createApp, routes } from './protocols/http/app.ts'
+import type { AppDeps } from './protocols/http/context.ts'
+import { guarded } from './protocols/http/admission-listener.ts'
+import { createHttpServer } from './protocols/http/http-server.ts'
+import { createLimit } from '../runtime/semaphore.ts'
+import { listening as listenOn } from '../runtime/listen.ts'
+import { createLogMetrics } from '../monitoring/prediction-log/log-metrics.ts'
+import { createPredictionLog } from '../monitoring/prediction-log/prediction-log.ts'
+import { createIdempotency } from './traffic/idempotency.ts'
+import { createLiveCatalog } from './models/live-catalog.ts'
+import { createReadCatalogs } from './features/read-catalog.ts'
+import { createLoadOnRequest } from './models/preload-model.ts'
 import { createServingMetrics } from './metrics.ts'
-import { createModelChanges } from './model-changes.ts'
-import { createModelHost } from './model-host.ts'
-import { createParityWatch } from './monitor/parity-watch.ts'
-import { createLateViews } from './late-views.ts'
-import { createOnlineViews } from './online-views.ts'
-import { createRetention } from './retention.ts'
-import type { Repeated } from './repeat.ts'
-import { repeat } from './repeat.ts'
+import { createModelChanges } from './models/model-changes.ts'
+import { createModelHost } from './models/model-host.ts'
+import { createParityWatch } from '../monitoring/parity/parity-watch.ts'
+import { createLateViews } from './features/late-views.ts'
+import { createOnlineViews } from './features/online-views.ts'
+import { createRetention } from './lifecycle/retention.ts'
+import type { Repeated } from '../runtime/poll-loop.ts'
+import { repeat } from '../runtime/poll-loop.ts'
 import type { LockstepServer, ServerOptions } from './server-options.ts'
-import { requireKeys } from './gateway/require-keys.ts'
-import { createTransformWatch } from './transform-watch.ts'
-import { createUpkeepWatch } from './upkeep-watch.ts'
-import type { Readiness, Whole } from './whole.ts'
+import { requireKeys } from './traffic/require-keys.ts'
+import { createTransformWatch } from './features/transform-watch.ts'
+import { createUpkeepWatch } from './lifecycle/upkeep-watch.ts'
+import type { Readiness, Whole } from './lifecycle/server-status.ts'
 
 /** Each read of the history takes two connections of the database while it runs. */
 const historyLimit = { running: 4, waiting: 100, name: 'reads of the history' }
@@ -80,7 +80,7 @@ const foldsCloseMs = 1500
 /**
  * The serving process: watches the registry and the stores, and answers HTTP. It starts with PostgreSQL or Redis away, and becomes ready by itself;
  * with PostgreSQL lost later it goes on answering what needs no history.
- * V8 makes all objects of the process young from then on (`runtime/allocate-young.ts`).
+ * V8 makes all objects of the process young from then on (`runtime/v8-flags.ts`).
  */
 export function createServer(options: ServerOptions): LockstepServer {
   allocateYoung()
@@ -388,7 +388,7 @@ export function createServer(options: ServerOptions): LockstepServer {
 
   /** The library is loaded by servers that use it alone. */
   async function listenGrpc(host: string, port: number): Promise<number> {
-    const { createGrpcServer } = await import('./grpc/grpc-server.ts')
+    const { createGrpcServer } = await import('./protocols/grpc/grpc-server.ts')
     const { grpcMaxStreams: maxStreams, grpcMaxConnections: maxConnections } = options.config
     grpc = createGrpcServer(deps, { firstCallMs: headMs, requestMs, tls, maxStreams, maxConnections })
     return await grpc.listen(host, port)

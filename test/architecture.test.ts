@@ -57,8 +57,8 @@ const homes: Readonly<Record<string, readonly string[]>> = {
   ioredis: ['online/redis-', 'runtime/redis'],
   'onnxruntime-node': ['serving/inference/'],
   'pg-boss': ['runtime/job-queue.ts'],
-  '@nats-io/jetstream': ['runtime/streams/nats-feed.ts'],
-  '@nats-io/transport-node': ['runtime/streams/nats-feed.ts'],
+  '@nats-io/jetstream': ['runtime/streams/nats-consumer.ts'],
+  '@nats-io/transport-node': ['runtime/streams/nats-consumer.ts'],
   '@grpc/grpc-js': ['serving/grpc/'],
   '@grpc/proto-loader': ['serving/grpc/'],
   hono: ['serving/http/', 'serving/dashboard/'],
@@ -182,9 +182,9 @@ describe('the product', () => {
     expect(users(reachesEnvironment, 'node:process')).toEqual([
       'runtime/compile-cache.ts',
       'runtime/config.ts',
-      'serving/inference/onnx-runtime.ts',
+      'inference/onnx-runtime.ts',
       // what children get of it
-      'serving/inference/spawn-model-process.ts',
+      'inference/spawn-model-process.ts',
     ])
   })
 
@@ -210,7 +210,7 @@ describe('the product', () => {
       'runtime/embedded-failure.ts',
       'runtime/postgres-unavailable.ts',
       'runtime/redis-cluster.ts',
-      'runtime/streams/redis-feed.ts',
+      'runtime/streams/redis-consumer.ts',
     ])
   })
 

@@ -1,4 +1,4 @@
-import { InferenceSession, Tensor } from '../../serving/inference/onnx-runtime.ts'
+import { InferenceSession, Tensor } from '../../inference/onnx-runtime.ts'
 import { redisKey } from '../../online/redis-key.ts'
 import { createRedisReader } from '../../online/redis-reader.ts'
 import type { Config } from '../../runtime/config.ts'

@@ -1,4 +1,4 @@
-import { floats, makeOnnx } from '../../test/serving/make-onnx.ts'
+import { floats, makeOnnx } from '../../test/inference/make-onnx.ts'
 
 /** Of one hidden layer: `features` [N, inputs] to `score` [N, 1], with weights that are all different, and so small that features of up to 2^31 come to scores in between. */
 export function perceptron(inputs: number, hidden: number): Buffer {

@@ -9,7 +9,7 @@ import { createKey } from '../../registry/keys/api-keys.ts'
 import type { Config } from '../../runtime/config.ts'
 import type { Database } from '../../runtime/database.ts'
 import { migrateDatabase } from '../../runtime/migrated.ts'
-import { inspectModel } from '../../serving/inference/inspect-model.ts'
+import { inspectModel } from '../../inference/inspect-model.ts'
 import { perceptron } from './perceptron.ts'
 
 export const views = ['profile', 'account', 'device', 'offer', 'spending']

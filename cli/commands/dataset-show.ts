@@ -1,6 +1,6 @@
 import type { DatasetManifest } from '../../offline/dataset-manifest.ts'
 import { filesOf, statisticsOf } from '../../offline/dataset-manifest.ts'
-import type { ColumnStatistics } from '../../offline/statistics/column-statistics.ts'
+import type { ColumnStatistics } from '../../offline/profile/column-statistics.ts'
 import type { Command } from '../command.ts'
 import { findDataset } from '../datasets.ts'
 import { bytes, count, counted } from '../human.ts'

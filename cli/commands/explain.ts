@@ -1,7 +1,7 @@
 import { LockstepError, messageOf } from '../../kernel/errors.ts'
 import { parseJson } from '../../kernel/parse-json.ts'
 import { explainView } from '../../offline/explain-view.ts'
-import { explain } from '../../serving/explain.ts'
+import { explain } from '../../serving/features/explain.ts'
 import type { Command } from '../command.ts'
 
 export const explainCommand: Command = {

@@ -1,7 +1,7 @@
 import { LockstepError, messageOf } from '../../kernel/errors.ts'
 import { formatTimestamp } from '../../kernel/time.ts'
 import type { ViewPlan } from '../../kernel/view-plan.ts'
-import { keepHouse } from '../../materializer/keep-house.ts'
+import { keepHouse } from '../../materializer/housekeeping.ts'
 import { materializeView } from '../../materializer/materialize.ts'
 import type { NotKept } from '../../materializer/state-writer.ts'
 import type { Catalog } from '../../registry/catalog.ts'

@@ -1,7 +1,7 @@
 import { LockstepError } from '../../kernel/errors.ts'
 import type { DatasetWriter } from '../../offline/files/dataset-writer.ts'
 import { createDatasetWriter, formatOf } from '../../offline/files/dataset-writer.ts'
-import { exportColumns, exportPredictions, otherServices } from '../../offline/prediction-log/export-predictions.ts'
+import { exportColumns, exportPredictions, otherServices } from '../../monitoring/prediction-log/export-predictions.ts'
 import { storedServices } from '../../registry/stored-services.ts'
 import type { Command } from '../command.ts'
 import { durationOption } from '../duration-option.ts'

@@ -1,4 +1,4 @@
-import { listPredictions } from '../../offline/prediction-log/list-predictions.ts'
+import { listPredictions } from '../../monitoring/prediction-log/list-predictions.ts'
 import type { Command } from '../command.ts'
 import { durationOption } from '../duration-option.ts'
 import { moment } from '../human.ts'

@@ -5,12 +5,12 @@ import { noBytes } from '../../online/store.ts'
 import type { Catalog } from '../../registry/catalog.ts'
 import { notifyErased } from '../../registry/revision.ts'
 import type { Database } from '../../runtime/database.ts'
-import { faultPoint } from '../../runtime/fault-point.ts'
+import { faultPoint } from '../fault-point.ts'
 import { awaitEarlier } from '../../runtime/earlier-transactions.ts'
 import { isOurs } from '../forget-view.ts'
-import { defaultReplayMs } from '../notice-failover.ts'
+import { defaultReplayMs } from '../detect-failover.ts'
 import { erasedEntities, forgetLogged } from './forget-logged.ts'
-import { renewStates } from './renew-states.ts'
+import { renewStates } from './rebuild-states.ts'
 
 const statesAtOnce = 1_000
 

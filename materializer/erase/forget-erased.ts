@@ -1,7 +1,7 @@
 import type { OnlineStore } from '../../online/store.ts'
 import type { Database } from '../../runtime/database.ts'
 import { sharedNowMs } from '../../runtime/database-clock.ts'
-import { defaultReplayMs, noticeFailover } from '../notice-failover.ts'
+import { defaultReplayMs, noticeFailover } from '../detect-failover.ts'
 
 /**
  * Deletes the notes of erasures, and with them the keys, once what they did is surely on every copy of the store: `replayMs` after it was done. A failover that nobody has noticed yet

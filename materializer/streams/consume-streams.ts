@@ -5,11 +5,11 @@ import type { Catalog } from '../../registry/catalog.ts'
 import type { Config } from '../../runtime/config.ts'
 import type { Database } from '../../runtime/database.ts'
 import type { Logger } from '../../runtime/log.ts'
-import { openFeed } from '../../runtime/streams/open-feed.ts'
+import { openFeed } from '../../runtime/streams/open-consumer.ts'
 import type { StreamMetrics } from '../../runtime/streams/stream-metrics.ts'
 import { foldTransactions } from '../fold-transaction.ts'
-import { tellTooLarge } from '../tell-too-large.ts'
-import { consumeFeed } from './consume-feed.ts'
+import { tellTooLarge } from '../log-oversized.ts'
+import { consumeFeed } from './consume-stream.ts'
 
 const lookMs = 1_000
 const redeliverMs = 30_000

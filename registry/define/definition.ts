@@ -1,6 +1,6 @@
 import { LockstepError } from '../../kernel/errors.ts'
 import { show } from '../../kernel/value-type.ts'
-import { didYouMean } from '../../kernel/nearest.ts'
+import { didYouMean } from '../../kernel/did-you-mean.ts'
 
 export type DslKind = 'entity' | 'source' | 'featureView' | 'viewUse' | 'onDemandView' | 'onDemandPick' | 'featureService' | 'model'
 

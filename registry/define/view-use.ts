@@ -1,7 +1,7 @@
 import { LockstepError } from '../../kernel/errors.ts'
 import type { ViewUseSpec } from '../../kernel/service-spec.ts'
 import { definitionId } from '../../kernel/view-spec.ts'
-import { didYouMean } from '../../kernel/nearest.ts'
+import { didYouMean } from '../../kernel/did-you-mean.ts'
 import { checkKind, define, definitionKind } from './definition.ts'
 import type { Features } from './feature.ts'
 import type { AnyFeatureView } from './feature-view.ts'

@@ -1,7 +1,7 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import type { Accumulator, Aggregate } from '../../kernel/aggregates/aggregate.ts'
-import { edgeN } from '../../kernel/aggregates/edge-n.ts'
+import { edgeN } from '../../kernel/aggregates/first-last-n.ts'
 import { histogram } from '../../kernel/aggregates/histogram.ts'
 import { topK } from '../../kernel/aggregates/top-k.ts'
 import { ByteReader, ByteWriter } from '../../kernel/binary.ts'

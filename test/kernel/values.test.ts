@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { sentValue } from '../../kernel/sent-value.ts'
+import { sentValue } from '../../kernel/parse-value.ts'
 import { ByteReader, ByteWriter } from '../../kernel/binary.ts'
 import { formatDuration, parseDuration } from '../../kernel/duration.ts'
 import { decodeKey, encodeKey } from '../../kernel/entity-key.ts'

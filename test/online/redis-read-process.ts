@@ -1,5 +1,5 @@
 import { getHeapSpaceStatistics, setFlagsFromString } from 'node:v8'
-import { mget } from '../../online/redis-read-command.ts'
+import { mget } from '../../online/redis-mget-command.ts'
 import { openRedis } from '../../runtime/redis.ts'
 
 // Reads one after the other, with many young collections and none of the old, and prints how many bytes of each read became old meanwhile.

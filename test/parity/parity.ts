@@ -22,7 +22,7 @@ import type { OnlineStore } from '../../online/store.ts'
 import type { Database } from '../../runtime/database.ts'
 import { openPostgres } from '../../runtime/open-postgres.ts'
 import { openRedis } from '../../runtime/redis.ts'
-import { readFeatures } from '../../serving/read-features.ts'
+import { readFeatures } from '../../serving/features/read-features.ts'
 import {
   allColumns,
   featuresArbitrary,

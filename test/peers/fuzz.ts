@@ -1,6 +1,6 @@
 import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import type { OpenApi } from '../../serving/http/openapi.ts'
+import type { OpenApi } from '../../serving/protocols/http/openapi.ts'
 import { pythonWith, run, startPeerServer } from './peer-server.ts'
 
 // Sends what schemathesis, from PyPI, makes of the OpenAPI document to a server of its own: `node test/peers/fuzz.ts [OPTIONS]`.

@@ -19,7 +19,7 @@ import {
 } from '../../index.ts'
 import type { ViewSpec } from '../../kernel/view-spec.ts'
 import { featureSpec } from '../../registry/define/feature-spec.ts'
-import { differences, differenceText } from '../../registry/difference.ts'
+import { differences, differenceText } from '../../registry/diff.ts'
 import { viewFingerprint } from '../../registry/fingerprint.ts'
 
 const airport = entity('airport', { key: { airport: t.string } })

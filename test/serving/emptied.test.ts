@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, expect, it } from 'vitest'
 import { openOnlineStore } from '../../online/open-store.ts'
-import { lacksOf } from '../../online/whole-view.ts'
+import { lacksOf } from '../../online/completeness.ts'
 import { loadCatalog } from '../../registry/catalog.ts'
 import { asking, ownRedis } from '../services/own-redis.ts'
 import type { OwnRedis } from '../services/own-redis.ts'

@@ -1,5 +1,5 @@
-import { createRunners } from '../../serving/inference/runners.ts'
-import { endlessModel } from './made-models.ts'
+import { createRunners } from '../../inference/process-pool.ts'
+import { endlessModel } from '../inference/made-models.ts'
 
 // A process whose model runs for ever, in one of its own: it says which, and is then killed.
 const runner = createRunners().take()

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import { encodeKey } from '../../kernel/entity-key.ts'
-import { createEntityParser } from '../../serving/entity-parser.ts'
+import { createEntityParser } from '../../serving/features/entity-parser.ts'
 import { servicePlan } from './plans.ts'
 
 const flight = createEntityParser(servicePlan('flight'))

@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { createIdempotency, forgetIdempotent } from '../../serving/idempotency.ts'
+import { createIdempotency, forgetIdempotent } from '../../serving/traffic/idempotency.ts'
 import { sendHeaders } from './send-headers.ts'
 import type { World } from './world.ts'
 import { ask, createWorld, noon } from './world.ts'

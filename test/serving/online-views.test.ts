@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { readMarker, removeMarker, writeMarker } from '../../online/marker.ts'
+import { readMarker, removeMarker, writeMarker } from '../../online/checkpoint.ts'
 import { createKey } from '../../registry/keys/api-keys.ts'
 import { applyChanges } from '../../registry/apply.ts'
 import { openPostgres } from '../../runtime/open-postgres.ts'

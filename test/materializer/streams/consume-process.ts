@@ -1,8 +1,8 @@
-import { consumeFeed } from '../../../materializer/streams/consume-feed.ts'
+import { consumeFeed } from '../../../materializer/streams/consume-stream.ts'
 import { loadCatalog } from '../../../registry/catalog.ts'
 import { createLogger } from '../../../runtime/log.ts'
 import { openPostgres } from '../../../runtime/open-postgres.ts'
-import { openFeed } from '../../../runtime/streams/open-feed.ts'
+import { openFeed } from '../../../runtime/streams/open-consumer.ts'
 
 // A process of its own that reads the stream of "clicks", says when events are committed, and then does not go on: `DATABASE_URL STREAM_URL`.
 const [url = '', stream = ''] = process.argv.slice(2)

@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto'
 import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest'
-import type { Feed, FeedMessage } from '../../../runtime/streams/feed.ts'
-import { openFeed } from '../../../runtime/streams/open-feed.ts'
+import type { Feed, FeedMessage } from '../../../runtime/streams/stream-consumer.ts'
+import { openFeed } from '../../../runtime/streams/open-consumer.ts'
 import type { Producer } from './producers.ts'
 
 export const redeliverMs = 600

@@ -1,7 +1,7 @@
 import { jetstreamManager } from '@nats-io/jetstream'
 import { connect } from '@nats-io/transport-node'
 import { expect, it } from 'vitest'
-import { openFeed } from '../../../runtime/streams/open-feed.ts'
+import { openFeed } from '../../../runtime/streams/open-consumer.ts'
 import { feedContract, texts } from './feed-contract.ts'
 import { natsProducer } from './producers.ts'
 

@@ -1,6 +1,6 @@
 import { Redis } from 'ioredis'
 import { expect, it } from 'vitest'
-import { openFeed } from '../../../runtime/streams/open-feed.ts'
+import { openFeed } from '../../../runtime/streams/open-consumer.ts'
 import { feedContract, texts } from './feed-contract.ts'
 import { redisProducer } from './producers.ts'
 

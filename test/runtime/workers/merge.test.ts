@@ -2,7 +2,7 @@ import { Counter, Gauge, Histogram, Registry } from 'prom-client'
 import { describe, expect, it } from 'vitest'
 import { backOff } from '../../../runtime/workers/back-off.ts'
 import { addGone, asJson, mergeMetrics } from '../../../runtime/workers/merge-metrics.ts'
-import { mergeStandings } from '../../../runtime/workers/merge-standings.ts'
+import { mergeStandings } from '../../../runtime/workers/merge-positions.ts'
 import type { MetricJson } from '../../../runtime/workers/messages.ts'
 
 async function worker(requests: number, seconds: number): Promise<readonly MetricJson[]> {

@@ -1,4 +1,4 @@
-import { joinPool } from '../../../runtime/workers/member.ts'
+import { joinPool } from '../../../runtime/workers/worker.ts'
 
 // A worker that says how it stands, until it is stopped from outside.
 const pool = joinPool()

@@ -2,12 +2,12 @@ import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import type { LockstepError } from '../../../kernel/errors.ts'
 import { parseJson } from '../../../kernel/parse-json.ts'
-import { readContents, writeContents } from '../../../serving/grpc/typed-contents.ts'
-import type { TensorData } from '../../../serving/inference/tensor-value.ts'
-import { readBinary, writeBinary } from '../../../serving/oip/binary-data.ts'
-import type { Datatype } from '../../../serving/oip/datatype.ts'
-import { readInferBody, writeInferBody } from '../../../serving/oip/infer-body.ts'
-import { readJson, writeJson } from '../../../serving/oip/json-data.ts'
+import { readContents, writeContents } from '../../../serving/protocols/grpc/typed-contents.ts'
+import type { TensorData } from '../../../inference/tensor-value.ts'
+import { readBinary, writeBinary } from '../../../serving/protocols/oip/binary-data.ts'
+import type { Datatype } from '../../../serving/protocols/oip/datatype.ts'
+import { readInferBody, writeInferBody } from '../../../serving/protocols/oip/infer-body.ts'
+import { readJson, writeJson } from '../../../serving/protocols/oip/json-data.ts'
 
 /** Of each datatype: its elements in JSON, and their bytes as the protocol has them, in hexadecimal. */
 const golden: readonly (readonly [Datatype, string, string])[] = [

@@ -1,0 +1,73 @@
+import { LockstepError } from '../kernel/errors.ts'
+import type { TensorInfo } from '../registry/model-contract.ts'
+import { fixedSize, tensorText } from '../registry/model-contract.ts'
+import type { TensorValue, Tensors } from './tensor-value.ts'
+import { holds } from './tensor-value.ts'
+
+/** A model's inputs and outputs, as its file says them. */
+export interface ModelMetadata {
+  readonly inputs: readonly TensorInfo[]
+  readonly outputs: readonly TensorInfo[]
+}
+
+/**
+ * Refuses tensors that are not what the model takes: ONNX Runtime passes over inputs that it does not know, and reads beyond data that are too short.
+ *
+ * @param name what errors call the model: `delay@3`
+ * @throws LockstepError `INVALID_REQUEST`, which names the tensor
+ */
+export function checkFeeds({ inputs }: ModelMetadata, feeds: Tensors, name: string): void {
+  const known = inputs.map((input) => input.name)
+  for (const given of Object.keys(feeds)) {
+    if (!known.includes(given)) throw refused(name, given, `is no input; the model takes ${listed(inputs)}`)
+  }
+  for (const input of inputs) {
+    const feed = Object.hasOwn(feeds, input.name) ? feeds[input.name] : undefined
+    if (feed === undefined) throw refused(name, input.name, `is missing; the model takes ${listed(inputs)}`)
+    checkFeed(input, feed, name)
+  }
+}
+
+/**
+ * The outputs that a call asks for.
+ *
+ * @param wanted absent: all
+ * @throws LockstepError `INVALID_REQUEST` for one that the model does not have, is no tensor, or is named twice
+ */
+export function checkOutputs({ outputs }: ModelMetadata, wanted: readonly string[] | undefined, name: string): readonly string[] {
+  const there = outputs.filter((output) => output.isTensor)
+  if (wanted === undefined || wanted.length === 0) return there.map((output) => output.name)
+  for (const [index, output] of wanted.entries()) {
+    if (!there.some((candidate) => candidate.name === output)) throw refused(name, output, `is no output; the model has ${listed(there)}`)
+    if (wanted.indexOf(output) !== index) throw refused(name, output, 'is asked for twice; ask for it once')
+  }
+  return wanted
+}
+
+function checkFeed(input: TensorInfo, feed: TensorValue, name: string): void {
+  const is = `${feed.type}[${feed.dims.join(', ')}]`
+  const fits =
+    feed.type === input.type &&
+    // of a shape that the file does not tell, the runtime says nothing
+    (input.shape.length === 0 || feed.dims.length === input.shape.length) &&
+    feed.dims.every((size, axis) => Number.isSafeInteger(size) && size > 0 && (fixedSize(input.shape[axis]) ?? size) === size)
+  if (!fits) throw refused(name, input.name, `is ${is}, and the model takes ${tensorText(input)}`)
+  if (!holds(feed.type, feed.data)) throw refused(name, input.name, `is ${is}, and its data are of another type`)
+  const elements = feed.dims.reduce((product, size) => product * size, 1)
+  if (feed.data.length !== elements)
+    throw refused(
+      name,
+      input.name,
+      `is ${is}, which is ${elements} elements, and it has ${feed.data.length}; give as many as its shape says`,
+    )
+}
+
+function refused(model: string, tensor: string, reason: string): LockstepError {
+  return new LockstepError('INVALID_REQUEST', `The tensor "${tensor}" does not fit the model "${model}": it ${reason}.`, {
+    details: { model, tensor },
+  })
+}
+
+function listed(tensors: readonly TensorInfo[]): string {
+  return tensors.map((tensor) => `"${tensor.name}" ${tensorText(tensor)}`).join(', ')
+}

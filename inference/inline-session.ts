@@ -1,0 +1,55 @@
+import { InferenceSession, Tensor } from './onnx-runtime.ts'
+import { LockstepError, messageOf } from '../kernel/errors.ts'
+import type { TensorInfo } from '../registry/model-contract.ts'
+import { withLoneRowsInPairs } from './pair-single-rows.ts'
+import type { ModelSession } from './model-session.ts'
+import { sessionOptions } from './session-options.ts'
+import type { TensorValue } from './tensor-value.ts'
+
+/**
+ * Loads a model into this process. Loading and each run block the event loop while they last.
+ *
+ * @param name what errors call it: `delay@3`
+ * @throws LockstepError `MODEL_INVALID` where the bytes do not load
+ */
+export async function openInlineSession(bytes: Uint8Array, name: string): Promise<ModelSession> {
+  let session: InferenceSession
+  try {
+    session = await InferenceSession.create(bytes, sessionOptions)
+  } catch (cause) {
+    throw new LockstepError('MODEL_INVALID', `The model "${name}" does not load: ${messageOf(cause)}. Push it again.`, { cause })
+  }
+  const inputs = session.inputNames
+  const loaded: ModelSession = {
+    metadata: { inputs: session.inputMetadata.map(tensorInfo), outputs: session.outputMetadata.map(tensorInfo) },
+    async run(feeds, fetches) {
+      try {
+        const given: Record<string, Tensor> = {}
+        for (const input of inputs) given[input] = tensorOf(feeds[input] as TensorValue)
+        // The runtime computes in a turn of its own, which it asks for last: the clock starts just before.
+        let startMs = 0
+        setImmediate(() => (startMs = performance.now()))
+        const tensors = await session.run(given, fetches)
+        return { tensors, ms: performance.now() - startMs }
+      } catch (cause) {
+        throw new LockstepError('MODEL_FAILED', `The model "${name}" failed to run: ${messageOf(cause)}`, {
+          cause,
+          details: { model: name },
+        })
+      }
+    },
+    release: () => session.release(),
+  }
+  return withLoneRowsInPairs(loaded, bytes)
+}
+
+/** What ONNX Runtime says of an input or output. */
+export function tensorInfo(value: InferenceSession.ValueMetadata): TensorInfo {
+  return value.isTensor
+    ? { name: value.name, type: value.type, shape: value.shape, isTensor: true }
+    : { name: value.name, type: 'other', shape: [], isTensor: false }
+}
+
+function tensorOf({ type, data, dims }: TensorValue): Tensor {
+  return new Tensor(type as Tensor.Type, data, dims)
+}

@@ -1,0 +1,93 @@
+import { Socket } from 'node:net'
+import { Worker } from 'node:worker_threads'
+import { LockstepError, messageOf } from '../kernel/errors.ts'
+import { readFrames, writeValue } from './frames.ts'
+import { openInlineSession } from './inline-session.ts'
+import { measureModel } from './profile-model.ts'
+import type { ModelSession } from './model-session.ts'
+import { factsOf, refuseOnnx } from './validate-onnx.ts'
+import type { LoadAnswer, RunnerCall, RunnerReply } from './model-process.ts'
+import { warmRuntime } from './initialize-ort.ts'
+
+// The process of a `Runner`: it holds one model at most, and answers calls one after the other, by a socket at descriptor 3.
+
+/** Loads are timed again up to so often: the least of them tells. */
+const loads = 3
+/** A model that takes longer than this is not loaded again for the sake of its time. */
+const slowLoadMs = 50
+
+const socket = new Socket({ fd: 3 })
+let session: ModelSession | null = null
+let pieces: Buffer[] = []
+// the first load of all takes longer than that of a small model
+let turn = warmRuntime()
+
+const watcher = new Worker(new URL(`./orphan-worker${import.meta.url.endsWith('.ts') ? '.ts' : '.js'}`, import.meta.url), {
+  workerData: process.ppid,
+})
+watcher.unref()
+socket.on('close', () => process.exit())
+socket.on('error', () => process.exit())
+readFrames(
+  socket,
+  (value) => {
+    const call = value as RunnerCall
+    const bytes = pieces
+    if (call.kind === 'load') pieces = []
+    turn = turn.then(async () => writeValue(socket, await reply(call, bytes)))
+  },
+  // the memory is the socket's
+  (piece) => pieces.push(Buffer.from(piece)),
+)
+
+async function reply(call: RunnerCall, bytes: readonly Buffer[]): Promise<RunnerReply> {
+  try {
+    return { id: call.id, answer: await answer(call, bytes) }
+  } catch (error) {
+    return { id: call.id, error: messageOf(error), code: error instanceof LockstepError ? error.code : 'INTERNAL' }
+  }
+}
+
+async function answer(call: RunnerCall, bytes: readonly Buffer[]): Promise<unknown> {
+  switch (call.kind) {
+    case 'load':
+      return await load(Buffer.concat(bytes), call.name)
+    case 'measure':
+      return await measureModel(loaded(), call)
+    case 'run': {
+      const { tensors, ms } = await loaded().run(call.feeds, call.fetches)
+      const plain = Object.entries(tensors).map(([name, { type, dims, data }]) => [name, { type, dims, data }])
+      return { tensors: Object.fromEntries(plain), ms }
+    }
+    case 'release':
+      await session?.release()
+      session = null
+      return null
+    default:
+      return call satisfies never
+  }
+}
+
+async function load(bytes: Buffer, name: string): Promise<LoadAnswer> {
+  // what was pushed was refused already, but by the Lockstep of that day
+  const what = `The file of the model "${name}"`
+  const facts = factsOf(bytes, what)
+  refuseOnnx(facts, what)
+  let least = Number.POSITIVE_INFINITY
+  for (let i = 0; i < loads; i++) {
+    await session?.release()
+    session = null
+    const before = process.cpuUsage()
+    session = await openInlineSession(bytes, name)
+    const { user, system } = process.cpuUsage(before)
+    // of the processor, for the clock of a busy machine tells little
+    least = Math.min(least, (user + system) / 1000)
+    if (least > slowLoadMs) break
+  }
+  return { metadata: loaded().metadata, loadMs: least, worksByValue: facts.worksByValue }
+}
+
+function loaded(): ModelSession {
+  if (session === null) throw new LockstepError('INTERNAL', 'No model is loaded.')
+  return session
+}

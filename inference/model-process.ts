@@ -1,0 +1,176 @@
+import type { ChildProcess } from 'node:child_process'
+import { Socket } from 'node:net'
+import type { ErrorCode } from '../kernel/errors.ts'
+import { LockstepError } from '../kernel/errors.ts'
+import type { ModelMetadata } from './check-feeds.ts'
+import { readFrames, writeBytes, writeValue } from './frames.ts'
+import type { MeasureOptions, Measured } from './profile-model.ts'
+import { isRunResult, loadAnswerSchema, measuredSchema, replySchema } from './compare-outputs.ts'
+import type { RunResult } from './model-session.ts'
+import { spawnModelProcess } from './spawn-model-process.ts'
+import type { Tensors } from './tensor-value.ts'
+
+/** A process of its own that holds one model at most. It ends with this process, however that ends. */
+export interface Runner {
+  /** Of its process; undefined where that could not start. */
+  readonly pid: number | undefined
+  /** @throws LockstepError `MODEL_INVALID` where the bytes do not load, `MODEL_TIMEOUT`, `MODEL_UNAVAILABLE` */
+  load(bytes: Uint8Array, name: string, timeoutMs: number): Promise<LoadAnswer>
+  measure(options: MeasureOptions, timeoutMs: number): Promise<Measured>
+  /** @throws LockstepError `MODEL_FAILED`, `MODEL_TIMEOUT`, `MODEL_UNAVAILABLE` */
+  run(feeds: Tensors, fetches: readonly string[], timeoutMs: number): Promise<RunResult>
+  /** Lets go of its model; another can be loaded. */
+  release(): Promise<void>
+  /** Whether its process is there. */
+  alive(): boolean
+  kill(): void
+}
+
+export interface LoadAnswer {
+  readonly metadata: ModelMetadata
+  /** The least time that loading took in a process that is warm. */
+  readonly loadMs: number
+  /** Whether a run of it may have no end. */
+  readonly worksByValue: boolean
+}
+
+export type RunnerCall = { readonly id: number } & (
+  | { readonly kind: 'load'; readonly name: string }
+  | ({ readonly kind: 'measure' } & MeasureOptions)
+  | { readonly kind: 'run'; readonly feeds: Tensors; readonly fetches: readonly string[] }
+  | { readonly kind: 'release' }
+)
+
+export type RunnerReply =
+  | { readonly id: number; readonly answer: unknown }
+  | { readonly id: number; readonly error: string; readonly code: ErrorCode }
+
+type Body = RunnerCall extends infer Call ? (Call extends RunnerCall ? Omit<Call, 'id'> : never) : never
+
+interface Pending {
+  readonly timeoutMs: number
+  readonly resolve: (answer: unknown) => void
+  readonly reject: (error: LockstepError) => void
+}
+
+const releaseTimeoutMs = 5000
+
+/** Starts a runner. A call that does not end in its time has the process killed, and with it all that waits. */
+export function startRunner(): Runner {
+  const child = spawnModelProcess('runner-child', ['ignore', 'ignore', 'ignore', 'pipe'])
+  // before all else: where no more files can be opened, a child has no pipes, and this is all that comes of it
+  child.on('error', (cause) => end(gone(`could not start: ${cause.message}`)))
+  const pipes = child.stdio as ChildProcess['stdio'] | undefined
+  const socket = pipes === undefined ? new Socket().destroy() : (pipes[3] as Socket)
+  /** In the order in which they are answered. */
+  const pending = new Map<number, Pending>()
+  let name = ''
+  let last = 0
+  let timer: NodeJS.Timeout | null = null
+  let ended: LockstepError | null = null
+
+  keepNothingOpen(child, socket)
+  child.on('exit', (code, signal) => end(gone(signal === null ? `ended with exit code ${code}` : `was ended by ${signal}`)))
+  // how it ended is told by 'exit'
+  socket.on('error', () => undefined)
+  readFrames(socket, (value) => {
+    const reply: RunnerReply | undefined = replySchema.safeParse(value).data
+    if (reply === undefined) {
+      endAsStrange()
+      return
+    }
+    const call = pending.get(reply.id)
+    pending.delete(reply.id)
+    watchFirst()
+    if ('answer' in reply) call?.resolve(reply.answer)
+    else call?.reject(new LockstepError(reply.code, reply.error, { details: { model: name } }))
+  })
+
+  /** The clock runs for the call that is being answered. */
+  function watchFirst(): void {
+    if (timer !== null) clearTimeout(timer)
+    timer = null
+    const [first] = pending.values()
+    if (first === undefined) return
+    timer = setTimeout(() => {
+      const message = `The model "${name}" did not answer within ${first.timeoutMs} ms, so its process was ended; another is started. Give it more time with the "timeout" of its definition, or push a version that is faster.`
+      end(new LockstepError('MODEL_TIMEOUT', message, { details: { model: name, timeoutMs: first.timeoutMs } }))
+      child.kill('SIGKILL')
+    }, first.timeoutMs)
+  }
+
+  function gone(how: string, details: Record<string, unknown> = {}): LockstepError {
+    return new LockstepError('MODEL_UNAVAILABLE', `The process that runs the model "${name}" ${how}; ask again.`, {
+      details: { model: name, ...details },
+    })
+  }
+
+  /** Whatever it has loaded has got hold of it. */
+  function endAsStrange(): LockstepError {
+    const error = gone('said what is no answer, so it was ended')
+    end(error)
+    child.kill('SIGKILL')
+    return error
+  }
+
+  /** The call that was being answered gets the error; those behind it have done nothing. */
+  function end(error: LockstepError): void {
+    if (ended !== null) return
+    ended = error
+    if (timer !== null) clearTimeout(timer)
+    const [first, ...behind] = pending.values()
+    pending.clear()
+    socket.destroy()
+    first?.reject(error)
+    for (const call of behind) call.reject(gone('ended in a run before', { behind: true }))
+  }
+
+  /** @param bytes sent before the call; its time runs while they are written */
+  function call(body: Body, timeoutMs: number, bytes?: Uint8Array): Promise<unknown> {
+    return new Promise((resolve, reject) => {
+      if (ended !== null) return reject(ended)
+      const id = ++last
+      pending.set(id, { timeoutMs, resolve, reject })
+      if (pending.size === 1) watchFirst()
+      const send = () => writeValue(socket, { id, ...body })
+      if (bytes === undefined) send()
+      else void writeBytes(socket, bytes).then(send)
+    })
+  }
+
+  return {
+    pid: child.pid,
+    async load(bytes, model, timeoutMs) {
+      name = model
+      const answer = await call({ kind: 'load', name: model }, timeoutMs, bytes)
+      const { data } = loadAnswerSchema.safeParse(answer)
+      if (data === undefined) throw endAsStrange()
+      return data
+    },
+    async measure(options, timeoutMs) {
+      const answer = await call({ kind: 'measure', ...options }, timeoutMs)
+      const { data } = measuredSchema.safeParse(answer)
+      if (data === undefined) throw endAsStrange()
+      return data
+    },
+    async run(feeds, fetches, timeoutMs) {
+      const answer = await call({ kind: 'run', feeds, fetches }, timeoutMs)
+      if (!isRunResult(answer, fetches)) throw endAsStrange()
+      return answer
+    },
+    async release() {
+      await call({ kind: 'release' }, releaseTimeoutMs)
+    },
+    alive: () => ended === null,
+    kill() {
+      end(gone('was ended'))
+      child.kill('SIGKILL')
+    },
+  }
+}
+
+/** A process that waits for calls is no reason for this one to stay. */
+function keepNothingOpen(child: ChildProcess, socket: Socket): void {
+  child.unref()
+  socket.unref()
+}

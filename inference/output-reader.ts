@@ -1,0 +1,51 @@
+import { LockstepError } from '../kernel/errors.ts'
+import type { Value } from '../kernel/value-type.ts'
+import { canonical, typeName } from '../kernel/value-type.ts'
+import type { OutputBinding } from '../registry/model-binding.ts'
+import type { TensorValue } from './tensor-value.ts'
+
+/** Reads one output of a run: the value of each row, in the output's declared type. */
+export type OutputReader = (tensor: TensorValue, rows: number) => Value[]
+
+/**
+ * Compiles the reader of one declared output. A scalar is the row's one element or, where a classifier writes the probabilities of two
+ * classes, the second of two; a vector is the row.
+ *
+ * @throws LockstepError (the reader) `MODEL_FAILED` where the tensor that came back does not have a value for each row
+ */
+export function createOutputReader(output: OutputBinding): OutputReader {
+  const { name, type } = output
+  return (tensor, rows) => {
+    const { data } = tensor
+    const width = data.length / rows
+    const wanted = type.kind === 'vector' ? [type.length] : output.elementType.startsWith('float') ? [1, 2] : [1]
+    if (!wanted.includes(width)) {
+      throw new LockstepError(
+        'MODEL_FAILED',
+        `The model's output "${name}" came back with shape [${tensor.dims.join(', ')}] for ${rows} rows, which is not ${typeName(type)} for each row; declare the output as the model writes it.`,
+        { details: { output: name, shape: tensor.dims, rows } },
+      )
+    }
+    const values = new Array<Value>(rows)
+    if (type.kind === 'vector') {
+      const floats = data as Float32Array
+      for (let r = 0; r < rows; r++) values[r] = canonical(type, floats.slice(r * width, (r + 1) * width))
+    } else {
+      for (let r = 0; r < rows; r++) values[r] = scalar(data[r * width + width - 1])
+    }
+    return values
+  }
+
+  function scalar(element: unknown): Value {
+    switch (type.kind) {
+      case 'bool':
+        return element === true || element === 1
+      case 'int64':
+        return BigInt(element as bigint | number)
+      case 'string':
+        return String(element)
+      default:
+        return canonical(type, Number(element))
+    }
+  }
+}

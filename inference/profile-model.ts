@@ -1,0 +1,158 @@
+import type { TensorInfo } from '../registry/model-contract.ts'
+import { fixedSize } from '../registry/model-contract.ts'
+import type { ModelSession } from './model-session.ts'
+import type { TensorData, TensorValue, Tensors } from './tensor-value.ts'
+import { tensorRows } from './tensor-value.ts'
+
+/** What trying a model on made-up rows has shown. */
+export interface Measured {
+  /** Rows and milliseconds of runs: the least of a few. Empty where no run succeeded. */
+  readonly times: readonly (readonly [rows: number, ms: number])[]
+  /** Whether a row's answer stayed within the tolerance whatever rows were beside it, of every output. */
+  readonly sharesRuns: boolean
+  /**
+   * The same, but for what ONNX Runtime adds up in another order: where it holds, a run of many rows costs no more than
+   * they do alone.
+   */
+  readonly independent: boolean
+}
+
+export interface MeasureOptions {
+  /** Whether the model takes one row at a time. */
+  readonly single: boolean
+  /** See `ModelOperational`. */
+  readonly tolerance: number
+}
+
+const sizes = [1, 8, 32, 128, 256]
+const repeats = 4
+/** Runs before the first that counts. */
+const warmUps = 8
+/** A size whose run takes longer than this, and than two rows one by one, is the last. */
+const longRunMs = 10
+/** A size is not tried again once its runs took so long, all together: what else goes on may hold up one run of them, and hardly each. */
+const repeatMs = 100
+/** No second size is tried where it would take longer than this by the first. */
+const secondMs = 250
+/** Rows that are run alone too. */
+const alone = 16
+/** By how much answers differ between runs of other rows, of models whose rows are independent. */
+const roundingTolerance = 1e-4
+
+/** Runs a model at several sizes on rows of made-up values, and compares what rows are answered in company and alone. */
+export async function measureModel(session: ModelSession, options: MeasureOptions): Promise<Measured> {
+  for (const plain of [false, true]) {
+    try {
+      return await measure(session, options, plain)
+    } catch {
+      // values at random may be none that it takes; zeros are tried next
+    }
+  }
+  return { times: [], sharesRuns: false, independent: false }
+}
+
+async function measure(session: ModelSession, { single, tolerance }: MeasureOptions, plain: boolean): Promise<Measured> {
+  const { inputs, outputs } = session.metadata
+  const fetches = outputs.filter((output) => output.isTensor).map((output) => output.name)
+  const largest = single ? 1 : (sizes.at(-1) as number)
+  const feeds = Object.fromEntries(inputs.map((input, index) => [input.name, madeUp(input, largest, plain ? null : index)]))
+  const first = (rows: number, from = 0): Tensors =>
+    Object.fromEntries(Object.entries(feeds).map(([name, tensor]) => [name, tensorRows(tensor, from, from + rows)]))
+  for (let i = 0; i < warmUps; i++) if ((await session.run(first(1), fetches)).ms > longRunMs) break
+  const times: [number, number][] = []
+  const together: [number, Tensors][] = []
+  for (const size of single ? [1] : sizes) {
+    let least = Number.POSITIVE_INFINITY
+    let tensors: Tensors = {}
+    try {
+      for (let run = 0, spentMs = 0; run < repeats && spentMs < repeatMs; run++) {
+        const result = await session.run(first(size), fetches)
+        least = Math.min(least, result.ms)
+        spentMs += result.ms
+        tensors = result.tensors
+      }
+    } catch (error) {
+      // it may be that it takes one row alone
+      if (!plain || times.length === 0) throw error
+      return { times, sharesRuns: false, independent: false }
+    }
+    times.push([size, least])
+    together.push([size, tensors])
+    const [, rowMs] = times[0] as (typeof times)[number]
+    const mostMs = times.length === 1 ? secondMs / (sizes[1] as number) : Math.max(longRunMs, 2 * rowMs)
+    if (least > mostMs) break
+  }
+  if (together.length === 1) return { times, sharesRuns: false, independent: false }
+  // what is left of large terms that cancel out is as inexact as they are
+  const scales = new Map(fetches.map((name) => [name, greatest(together.at(-1)?.[1][name])]))
+  const most = Math.min(alone, together.at(-1)?.[0] ?? 1)
+  let sharesRuns = tolerance > 0
+  for (let row = 0; row < most; row++) {
+    const { tensors } = await session.run(first(1, row), fetches)
+    for (const [size, those] of together) {
+      if (row >= size) continue
+      const same = (margin: number) => (name: string) => sameRow(those[name], tensors[name], row, size, margin * (scales.get(name) ?? 1))
+      if (sharesRuns && !fetches.every(same(tolerance))) sharesRuns = false
+      if (!sharesRuns && !fetches.every(same(Math.max(tolerance, roundingTolerance)))) return { times, sharesRuns, independent: false }
+    }
+  }
+  return { times, sharesRuns, independent: true }
+}
+
+/** Whether the output of a run of `size` rows has, in one row, what that row has alone. */
+function sameRow(together: TensorValue | undefined, single: TensorValue | undefined, row: number, size: number, margin: number): boolean {
+  if (together === undefined || single === undefined || together.dims[0] !== size || single.dims[0] !== 1) return false
+  const { data } = tensorRows(together, row, row + 1)
+  if (data.length !== single.data.length) return false
+  for (let i = 0; i < data.length; i++) {
+    const [a, b] = [data[i], single.data[i]]
+    if (Object.is(a, b)) continue
+    // -0 beside 0, and floats that are near each other
+    if (typeof a !== 'number' || typeof b !== 'number' || !(Math.abs(a - b) <= margin)) return false
+  }
+  return true
+}
+
+/** The size of the greatest number, 1 at least. */
+function greatest(tensor: TensorValue | undefined): number {
+  let most = 1
+  for (const value of tensor?.data ?? []) if (typeof value === 'number' && Number.isFinite(value)) most = Math.max(most, Math.abs(value))
+  return most
+}
+
+/** @param seed null: zeros */
+function madeUp(input: TensorInfo, rows: number, seed: number | null): TensorValue {
+  const rest = input.shape.slice(1).map((size) => fixedSize(size) ?? 1)
+  const dims = input.shape.length === 0 ? [] : [rows, ...rest]
+  const length = dims.reduce((product, size) => product * size, 1)
+  const random = seed === null ? () => 0 : numbers(seed + 1)
+  return { type: input.type, dims, data: dataOf(input.type, length, random) }
+}
+
+/** Floats between -3 and 3; whole numbers and bools of 0 and 1, which are classes and flags as likely as amounts; empty texts. */
+function dataOf(type: string, length: number, random: () => number): TensorData {
+  const some = <T>(value: () => T) => Array.from({ length }, value)
+  const bit = () => (random() > 0.5 ? 1 : 0)
+  switch (type) {
+    case 'float32':
+      return Float32Array.from(some(() => random() * 6 - 3))
+    case 'float64':
+      return Float64Array.from(some(() => random() * 6 - 3))
+    case 'int64':
+      return BigInt64Array.from(some(() => BigInt(bit())))
+    case 'int32':
+      return Int32Array.from(some(bit))
+    case 'bool':
+      return Uint8Array.from(some(bit))
+    case 'string':
+      return some(() => '')
+    default:
+      throw new Error(`Values of the type ${type} are not made up.`)
+  }
+}
+
+/** A linear congruential generator (Numerical Recipes): the same numbers everywhere. */
+function numbers(seed: number): () => number {
+  let state = seed
+  return () => (state = (Math.imul(state, 1_664_525) + 1_013_904_223) >>> 0) / 2 ** 32
+}

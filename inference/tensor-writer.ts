@@ -1,0 +1,95 @@
+import { LockstepError } from '../kernel/errors.ts'
+import type { Floats } from '../kernel/packed-row.ts'
+import { fillFloats } from '../kernel/packed-row.ts'
+import type { ServiceRow } from '../kernel/service-plan.ts'
+import type { Value } from '../kernel/value-type.ts'
+import type { InputBinding, InputColumn } from '../registry/model-binding.ts'
+import type { TensorValue } from './tensor-value.ts'
+
+/** A service's feature values of one entity, in service order, or what has them. */
+export type FeatureRow = readonly (Value | null)[] | Pick<ServiceRow, 'values' | 'fill'>
+
+export function valuesOf(row: FeatureRow): readonly (Value | null)[] {
+  return isArray(row) ? row : row.values
+}
+
+const isArray = (row: FeatureRow): row is readonly (Value | null)[] => Array.isArray(row)
+
+export type TensorWriter = (rows: readonly FeatureRow[]) => TensorValue
+
+/**
+ * Compiles the writer of one input: from feature rows to a tensor of dims `[rows, ...rowShape]`. A null is NaN in float tensors. The buffer is
+ * a new one for each run: the runtime reads it until the run has ended.
+ *
+ * @throws LockstepError (the writer) `MODEL_FAILED` for a null in a tensor that has no form for it
+ */
+export function createTensorWriter(input: InputBinding): TensorWriter {
+  const { columns, width } = input
+  const dims = (rows: readonly FeatureRow[]) => [rows.length, ...input.rowShape]
+  switch (input.type) {
+    case 'float32':
+      return (rows) => ({
+        type: 'float32',
+        dims: dims(rows),
+        data: allFloats(new Float32Array(rows.length * width), rows, columns, width),
+      })
+    case 'float64':
+      return (rows) => ({
+        type: 'float64',
+        dims: dims(rows),
+        data: allFloats(new Float64Array(rows.length * width), rows, columns, width),
+      })
+    case 'int32':
+      return (rows) => {
+        const data = new Int32Array(rows.length * width)
+        fill(rows, columns, width, (at, value) => (data[at] = Number(value)))
+        return { type: 'int32', dims: dims(rows), data }
+      }
+    case 'int64':
+      return (rows) => {
+        const data = new BigInt64Array(rows.length * width)
+        fill(rows, columns, width, (at, value) => (data[at] = BigInt(value as bigint | number | boolean)))
+        return { type: 'int64', dims: dims(rows), data }
+      }
+    case 'bool':
+      return (rows) => {
+        const data = new Uint8Array(rows.length * width)
+        fill(rows, columns, width, (at, value) => (data[at] = value === true ? 1 : 0))
+        return { type: 'bool', dims: dims(rows), data }
+      }
+    case 'string':
+      return (rows) => {
+        const data = new Array<string>(rows.length * width).fill('')
+        fill(rows, columns, width, (at, value) => (data[at] = value as string))
+        return { type: 'string', dims: dims(rows), data }
+      }
+    default:
+      return input.type satisfies never
+  }
+}
+
+function allFloats<Data extends Floats>(data: Data, rows: readonly FeatureRow[], columns: readonly InputColumn[], width: number): Data {
+  for (let r = 0; r < rows.length; r++) {
+    const row = rows[r] as FeatureRow
+    if (isArray(row)) fillFloats(data, r * width, columns, row)
+    else row.fill(data, r * width, columns)
+  }
+  return data
+}
+
+function fill(rows: readonly FeatureRow[], columns: readonly InputColumn[], width: number, set: (at: number, value: Value) => void): void {
+  for (let r = 0; r < rows.length; r++) {
+    const row = valuesOf(rows[r] as FeatureRow)
+    for (const column of columns) {
+      const value = row[column.feature]
+      if (value === null || value === undefined) {
+        throw new LockstepError(
+          'MODEL_FAILED',
+          `The feature "${column.name}" is missing, and the model's input has no form for that; give the feature a default.`,
+          { details: { feature: column.name } },
+        )
+      }
+      set(r * width + column.offset, value)
+    }
+  }
+}

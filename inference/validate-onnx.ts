@@ -1,0 +1,87 @@
+import { LockstepError, messageOf } from '../kernel/errors.ts'
+import type { OnnxFacts } from './onnx-metadata.ts'
+import { readOnnxFacts } from './onnx-metadata.ts'
+
+/** The newest that ONNX Runtime 1.30 loads: its own versions of the file, and operator sets by domain. */
+export const newestOnnx = {
+  irVersion: 13,
+  opsets: new Map([
+    ['', 26],
+    ['ai.onnx.ml', 5],
+  ]),
+} as const
+
+/**
+ * What cannot be read here is not loaded: nobody knows what it would have the runtime do.
+ *
+ * @param what the file, as errors call it
+ * @throws LockstepError `MODEL_INVALID`
+ */
+export function factsOf(bytes: Uint8Array, what: string): OnnxFacts {
+  try {
+    return readOnnxFacts(bytes)
+  } catch (cause) {
+    const message = `${what} is not an ONNX model that can be loaded: ${messageOf(cause)} Export the model to ONNX and push that file.`
+    throw new LockstepError('MODEL_INVALID', message, { cause })
+  }
+}
+
+const unservable = /^(bfloat16|float8|float4)/
+
+/** How many names a message lists. */
+const listed = 3
+
+/**
+ * Refuses a file that cannot be served, before it is loaded, with the way to export it so that it can.
+ *
+ * @param what the file, as errors call it
+ * @throws LockstepError `MODEL_INVALID`
+ */
+export function refuseOnnx(facts: OnnxFacts, what: string): void {
+  const { irVersion, opsets, externalData, elementTypes, opTypes } = facts
+  const refuse = (why: string, details: Record<string, unknown>): never => {
+    throw new LockstepError('MODEL_INVALID', `${what} cannot be served: ${why}`, { details })
+  }
+  if (externalData.length > 0) {
+    refuse(
+      `the values of ${namesOf(externalData)} lie in other files, and a model is one file. Save it whole: onnx.save_model(onnx.load("model.onnx"), "whole.onnx", save_as_external_data=False).`,
+      { externalData },
+    )
+  }
+  for (const [domain, newest] of newestOnnx.opsets) {
+    const version = opsets.get(domain) ?? 0
+    if (version > newest) {
+      const name = domain === '' ? 'ONNX' : domain
+      refuse(
+        `it is made for version ${version} of the operators of ${name}, and ONNX Runtime 1.30 knows ${newest} at most. Export it for an older one (target_opset, opset_version), or convert it: onnx.version_converter.convert_version(model, ${newest}).`,
+        { domain, version, newest },
+      )
+    }
+  }
+  if (irVersion > newestOnnx.irVersion) {
+    refuse(
+      `its ONNX format has the version ${irVersion}, and ONNX Runtime 1.30 reads ${newestOnnx.irVersion} at most. Set model.ir_version = ${newestOnnx.irVersion} before it is saved, or export it with an older onnx.`,
+      { irVersion, newest: newestOnnx.irVersion },
+    )
+  }
+  const types = [...elementTypes].filter((type) => unservable.test(type))
+  if (types.length > 0) {
+    refuse(`it has values of ${types.join(', ')}, which ONNX Runtime does not compute on a CPU. Export it as float32: model.float().`, {
+      types,
+    })
+  }
+  const training = [...opTypes].filter((type) => type.startsWith('ai.onnx.training.') || type.startsWith('ai.onnx.preview.training.'))
+  if (training.length > 0) {
+    refuse(`it holds operators of training (${namesOf(training)}). Export the model for inference: model.eval().`, { operators: training })
+  }
+}
+
+function namesOf(names: readonly string[]): string {
+  const more = names.length - listed
+  return (
+    names
+      .slice(0, listed)
+      .map((name) => `"${name}"`)
+      .join(', ') + (more > 0 ? ` and ${more} more` : '')
+  )
+}

@@ -1,0 +1,127 @@
+import { LockstepError } from '../kernel/errors.ts'
+import { allBelow, intersection } from '../kernel/frontier.ts'
+import type { DefinitionId } from '../kernel/view-spec.ts'
+import type { Marker } from '../online/checkpoint.ts'
+import { removeMarker, tryMarkers, writeMarker } from '../online/checkpoint.ts'
+import type { OnlineStore } from '../online/store.ts'
+import type { Database } from '../runtime/database.ts'
+import { sharedNowMs } from '../runtime/database-clock.ts'
+import { failBackfills } from './backfills.ts'
+import { reopenErasures } from './erase/reopen-erasures.ts'
+
+/** Replication is asynchronous, but not by so much. */
+export const defaultReplayMs = 3_600_000
+/** No row is of one below it. */
+const firstTransaction = 3
+const runs = 'lockstep.materialization_runs'
+
+export interface FailoverOptions {
+  /** How long ago what was written is surely on every copy of the store. Default: an hour. */
+  readonly replayMs?: number | undefined
+  /** Epoch milliseconds. */
+  readonly nowMs: number
+}
+
+/**
+ * Looks whether a part of the store was emptied, and whether the store has a primary that was not one at the last look: it has restarted, or a replica has taken over, and writes that were acknowledged may be lost. Then
+ * the markers of all views are set back to where they stood `replayMs` ago, so that the next runs go over those arrivals again; until then readers ask the offline history for what is absent (online/read.ts). That is exact, for each state says itself
+ * which transactions it holds. The backfills that run fail, and what was erased is erased again. Whoever is killed amid it leaves the new primary unknown, and the next one does it again.
+ *
+ * @returns the views that were set back, or are begun anew
+ */
+export async function noticeFailover(db: Database, store: OnlineStore, options: FailoverOptions): Promise<DefinitionId[]> {
+  const emptied = await noticeEmptied(db, store)
+  const [identity, present] = [await store.identity(), await store.primaries()]
+  const rows = await db.kysely.selectFrom('lockstep.online_primaries').select('id').where('store', '=', identity).execute()
+  const known = new Set(rows.map(({ id }) => id))
+  if (known.size === present.length && present.every((id) => known.has(id))) return emptied
+  const views = known.size === 0 || present.every((id) => known.has(id)) ? [] : await setBack(db, store, identity, options)
+  await remember(db, identity, present)
+  return [...emptied, ...views]
+}
+
+/**
+ * Looks whether a part of the store was emptied while the others were not. Then no view is whole, whatever its marker says, and each is begun anew; states that are there still
+ * say themselves what they hold, so nothing is counted twice. The marks come last: whoever is killed amid it leaves it to the next.
+ *
+ * @returns the views that are begun anew
+ */
+async function noticeEmptied(db: Database, { parts, ...store }: OnlineStore): Promise<DefinitionId[]> {
+  if (parts === undefined || !(await parts.lost())) return []
+  // the store's identity may be gone with that part, and with it which runs were of this store
+  const known = await db.kysely.selectFrom(runs).select('view').distinct().execute()
+  const done: DefinitionId[] = []
+  await failBackfills(db, await store.identity(), {
+    code: 'STORE_MISMATCH',
+    message: 'A server of the online store was emptied amid it, and has lost what it wrote. Run the backfill again.',
+  })
+  for (const { view } of known as { view: DefinitionId }[]) {
+    for (;;) {
+      const [marker = null] = await tryMarkers(store, [view])
+      // as in `setBack`
+      if (marker === null || marker instanceof LockstepError || marker.removing) break
+      if (!(await removeMarker(store, view, marker))) continue
+      done.push(view)
+      break
+    }
+  }
+  await parts.mark()
+  return done
+}
+
+async function setBack(db: Database, store: OnlineStore, identity: string, options: FailoverOptions): Promise<DefinitionId[]> {
+  const horizon = new Date((await sharedNowMs(db, options.nowMs)) - (options.replayMs ?? defaultReplayMs))
+  const done: DefinitionId[] = []
+  await failBackfills(db, identity, {
+    code: 'STORE_MISMATCH',
+    message: 'A primary of the online store was restarted or replaced amid it, and may have lost what it wrote. Run the backfill again.',
+  })
+  await reopenErasures(db)
+  // a run that has not ended may have written already
+  const views = await db.kysely.selectFrom(runs).select('view').distinct().where('store', '=', identity).execute()
+  for (const { view } of views as { view: DefinitionId }[]) {
+    for (;;) {
+      const [marker = null] = await tryMarkers(store, [view])
+      // What begins a view anew removes its states first, and leaves its marker to itself. Until then nobody counts on one that cannot be read.
+      if (marker === null || marker instanceof LockstepError || marker.removing) break
+      // Only what was recorded since the view was begun counts; a view that is younger than the horizon is gone over whole.
+      const last = await db.kysely
+        .selectFrom(runs)
+        .select('to_xid')
+        .where('view', '=', view)
+        .where('store', '=', identity)
+        .where('id', '>=', marker.origin.id)
+        .where('finished_at', '<=', horizon)
+        .orderBy('finished_at', 'desc')
+        .limit(1)
+        .executeTakeFirst()
+      if (await lower(store, view, marker, Number(last?.to_xid ?? firstTransaction))) {
+        done.push(view)
+        break
+      }
+    }
+  }
+  return done
+}
+
+/**
+ * By one transaction at least, also where it is there already: a run that is under way then finds that it is no longer where it began, and is done again, for what it has
+ * written may be lost. One that cannot be lowered goes. @returns false where the marker has changed since
+ */
+async function lower(store: OnlineStore, view: DefinitionId, marker: Marker, to: number): Promise<boolean> {
+  const below = Math.min(to, marker.frontier.below - 1)
+  if (below <= 0) return await removeMarker(store, view, marker)
+  return await writeMarker(store, view, { ...marker, frontier: intersection(marker.frontier, allBelow(below)), setBack: true }, marker)
+}
+
+async function remember(db: Database, store: string, present: readonly string[]): Promise<void> {
+  await db.kysely.transaction().execute(async (transaction) => {
+    const table = 'lockstep.online_primaries'
+    await transaction.deleteFrom(table).where('store', '=', store).where('id', 'not in', present).execute()
+    await transaction
+      .insertInto(table)
+      .values(present.map((id) => ({ store, id })))
+      .onConflict((conflict) => conflict.doNothing())
+      .execute()
+  })
+}

@@ -1,0 +1,99 @@
+import type { EntityKey } from '../../kernel/entity-key.ts'
+import type { Frontier } from '../../kernel/frontier.ts'
+import { frontierOf, withTransaction } from '../../kernel/frontier.ts'
+import { encodeStored, expectedOf, headOf, readHeader, soundHeader } from '../../kernel/stored-state.ts'
+import type { ViewPlan } from '../../kernel/view-plan.ts'
+import type { OnlineStore } from '../../online/store.ts'
+import type { Database, Snapshot } from '../../runtime/database.ts'
+import { createAheadWatch } from '../clock-regression-guard.ts'
+import { createArrivals } from '../arrivals.ts'
+import { foldStream } from '../fold-stream.ts'
+import type { SetAsideEntity } from '../set-aside.ts'
+import { noteSetAside } from '../set-aside.ts'
+import { createStateWriter } from '../state-writer.ts'
+
+/** The rows of so many entities are read in one snapshot. */
+const keysPerSnapshot = 200
+
+/**
+ * Makes the states of some entities anew, of the rows that their table holds now, and stores them whatever stood there. Where an entity has no rows any more, that is an
+ * empty state: not nothing, so that a writer who read the rows before they were deleted finds that they are covered, and stores nothing.
+ *
+ * The frontier of what is stored has a transaction in it that is open all the while, so nobody else's has: no writer can take the new state for the one that he read.
+ *
+ * @returns of the entities that came out empty, the head of the state that stands there
+ * @throws LockstepError `STORE_MISMATCH` where the store knows of transactions that this database has not come to
+ */
+export async function renewStates(
+  db: Database,
+  store: OnlineStore,
+  plan: ViewPlan,
+  keys: readonly EntityKey[],
+  moment: number,
+): Promise<Map<EntityKey, Buffer>> {
+  const empty = new Map<EntityKey, Buffer>()
+  const ahead = createAheadWatch(db, plan)
+  for (let left = [...new Set(keys)]; left.length > 0;) {
+    const part = left.slice(0, keysPerSnapshot)
+    const { refused, xmax, setAside } = await db.snapshot((snapshot) => renewIn(snapshot, store, plan, part, moment, empty, ahead.note))
+    await ahead.check(xmax)
+    await noteSetAside(db, store, plan, setAside)
+    left = [...left.slice(part.length), ...refused]
+  }
+  return empty
+}
+
+/** @returns what somebody else wrote meanwhile, or of rows that the snapshot lacks */
+async function renewIn(
+  snapshot: Snapshot,
+  store: OnlineStore,
+  plan: ViewPlan,
+  keys: readonly EntityKey[],
+  moment: number,
+  empty: Map<EntityKey, Buffer>,
+  onStored: (frontier: Frontier) => void,
+): Promise<{ refused: EntityKey[]; xmax: number; setAside: readonly SetAsideEntity[] }> {
+  const [own] = await snapshot.query<{ xid: string }>('SELECT pg_current_xact_id()::text AS xid')
+  const bounds = snapshot.bounds
+  const seen: Frontier = frontierOf(bounds)
+  const rows = withTransaction(seen, Number(own?.xid))
+  const read = (some: readonly EntityKey[]) => store.read(some.map((key) => ({ view: plan.id, entity: plan.spec.entity.name, key })))
+  const writer = createStateWriter(store, plan)
+  const met = new Set<EntityKey>()
+  const newer: EntityKey[] = []
+  const noting: typeof writer = {
+    ...writer,
+    add(folded) {
+      met.add(folded.key)
+      return writer.add(folded)
+    },
+  }
+  const onNewer = (key: EntityKey): void => {
+    met.add(key)
+    newer.push(key)
+  }
+  const arrivals = createArrivals({ snapshot, plan, seen, xmax: bounds.xmax }, () => undefined)
+  const target = {
+    plan,
+    read,
+    writer: noting,
+    moment,
+    rows,
+    start: 'renew',
+    mostRanges: Number.POSITIVE_INFINITY,
+    onStored,
+    onNewer,
+  } as const
+  await foldStream(target, arrivals({ below: 0, beyond: [] }, keys))
+  const rowless = keys.filter((key) => !met.has(key))
+  const stored = await read(rowless)
+  const bytes = encodeStored(plan.newState(), rows)
+  const head = headOf(bytes, readHeader(bytes, plan.id))
+  for (const [i, key] of rowless.entries()) {
+    const present = stored[i] ?? null
+    await writer.add({ key, expected: present === null ? null : expectedOf(present, soundHeader(present, plan.id)), bytes, rows: 0 })
+  }
+  const refused = await writer.drain()
+  for (const key of rowless) if (!refused.includes(key)) empty.set(key, head)
+  return { refused: [...newer, ...refused], xmax: bounds.xmax, setAside: writer.stored.setAside }
+}

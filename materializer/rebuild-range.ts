@@ -1,0 +1,98 @@
+import type { EntityKey } from '../kernel/entity-key.ts'
+import { allBelow, endOf, frontierOf, noTransactions } from '../kernel/frontier.ts'
+import type { ViewPlan } from '../kernel/view-plan.ts'
+import { keysWithin } from '../offline/key-ranges.ts'
+import type { KeyRange } from '../offline/stream-sql.ts'
+import type { Marker } from '../online/checkpoint.ts'
+import type { OnlineStore } from '../online/store.ts'
+import type { Database } from '../runtime/database.ts'
+import { createAheadWatch, refuseAhead } from './clock-regression-guard.ts'
+import { createArrivals } from './arrivals.ts'
+import { foldStream } from './fold-stream.ts'
+import { createStateReader } from './state-reader.ts'
+import type { NotKeptListener } from './state-writer.ts'
+import { createStateWriter, tellNotKept } from './state-writer.ts'
+import { noteSetAside } from './set-aside.ts'
+
+/** The keys of one statement. */
+const keysPerStatement = 20_000
+
+export interface RenewOptions {
+  readonly marker: Marker
+  readonly range: KeyRange
+  /** Only entities with an event in [from, to), epoch microseconds; null: all. */
+  readonly events: { readonly from: number; readonly to: number } | null
+  /** What it counts as now, epoch microseconds. */
+  readonly moment: number
+  readonly signal?: AbortSignal
+  readonly onTooLarge?: NotKeptListener | undefined
+}
+
+export interface Renewed {
+  /** All rows of transactions below it are in the states. */
+  readonly below: number
+  readonly rows: number
+  readonly entities: number
+}
+
+/**
+ * Makes the states of a range of keys anew, each from all its rows. Where somebody else has written a state meanwhile, or holds rows in it that this one's view of the
+ * database does not show, the entity is read again, later: so nothing that is online goes back, and it can be done again as often as one likes.
+ *
+ * @throws LockstepError `STORE_MISMATCH` where the view was begun anew, or the store knows of transactions that this database has not come to
+ */
+export async function renewRange(db: Database, store: OnlineStore, plan: ViewPlan, options: RenewOptions): Promise<Renewed> {
+  const done = { below: Number.POSITIVE_INFINITY, rows: 0, entities: 0 }
+  const ahead = createAheadWatch(db, plan)
+  let again: (readonly EntityKey[] | undefined)[] = [undefined]
+  while (again.length > 0) {
+    const refused: EntityKey[] = []
+    for (const keys of again) {
+      const pass = await db.snapshot(async (snapshot) => {
+        const { marker, range, events, moment, signal } = options
+        signal?.throwIfAborted()
+        const bounds = snapshot.bounds
+        const { incremental } = marker
+        refuseAhead(plan, endOf(marker.frontier), bounds.xmax)
+        const writer = createStateWriter(store, plan)
+        const read = createStateReader(store, plan, marker)
+        const seen = frontierOf(bounds)
+        const keysIn = events === null || keys !== undefined ? {} : { keysIn: await keysWithin(snapshot, plan, events.from, events.to) }
+        const arrivals = createArrivals(
+          {
+            snapshot,
+            plan,
+            seen: incremental ? seen : null,
+            xmax: bounds.xmax,
+            signal,
+            only: keys === undefined ? { keyRange: range, ...keysIn } : {},
+          },
+          () => undefined,
+        )
+        const rows = incremental ? seen : allBelow(bounds.ended)
+        const target = {
+          plan,
+          read,
+          writer,
+          moment,
+          rows,
+          mostRanges: Number.POSITIVE_INFINITY,
+          start: 'renew',
+          onStored: ahead.note,
+        } as const
+        await foldStream({ ...target, onNewer: (key) => writer.refuse(key) }, arrivals(noTransactions, keys))
+        return { refused: await writer.drain(), stored: writer.stored, below: bounds.xmin, xmax: bounds.xmax }
+      })
+      await ahead.check(pass.xmax)
+      refused.push(...pass.refused)
+      done.below = Math.min(done.below, pass.below)
+      done.rows += pass.stored.rows
+      done.entities += pass.stored.entities
+      await noteSetAside(db, store, plan, pass.stored.setAside)
+      tellNotKept(plan.id, pass.stored, options.onTooLarge)
+    }
+    again = []
+    for (let i = 0; i < refused.length; i += keysPerStatement) again.push(refused.slice(i, i + keysPerStatement))
+  }
+  return done
+}

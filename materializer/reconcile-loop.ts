@@ -1,0 +1,265 @@
+import { setTimeout } from 'node:timers/promises'
+import { LockstepError, messageOf } from '../kernel/errors.ts'
+import { lastInstant, runPoint } from '../kernel/due-moment.ts'
+import type { ViewPlan } from '../kernel/view-plan.ts'
+import { hasArrived } from '../offline/has-arrived.ts'
+import type { Marker } from '../online/checkpoint.ts'
+import { readMarker, tryMarkers } from '../online/checkpoint.ts'
+import type { Catalog } from '../registry/catalog.ts'
+import type { Logger } from '../runtime/log.ts'
+import { createSlots } from '../runtime/slots.ts'
+import type { BackfillTools } from './backfill.ts'
+import { beginBackfill, tendBackfills } from './backfill.ts'
+import { failedBackfills, readBackfills } from './backfills.ts'
+import { noticeFailover } from './detect-failover.ts'
+import type { MaterializeResult } from './materialize.ts'
+import { keepHouse } from './housekeeping.ts'
+import { materializeView } from './materialize.ts'
+import { reachedByRuns } from './runs.ts'
+import { askForScheduledRun } from './scheduled-runs.ts'
+import { setAsideKeys } from './set-aside.ts'
+import { underRebuildLock, underViewLock } from './view-lock.ts'
+
+const defaultPollMs = 1_000
+/** A look at what arrived, or a run over a table that does not tell it, takes this share of the time at most. */
+const dearness = 20
+/** A table that tells no arrivals is read as a whole, no more often. */
+const wholeMs = 60_000
+/** One that tells them by a cursor, no more often. */
+const cursorMs = 5_000
+const awayMs = 1_000
+const mostAwayMs = 60_000
+const tendMs = 5_000
+/** How often the records of runs are looked through for what may go. */
+const pruneMs = 600_000
+/** How long a rebuild that has failed is left alone: twice as long after each that fails, at most that long. */
+const afterFailureSeconds = { first: 1, most: 300 }
+const runsAtOnce = 2
+/** How often entities that are set aside are tried again where nothing arrives. */
+const againMs = 60_000
+
+export interface KeepTools extends BackfillTools {
+  /** The registry as it is now. */
+  catalog(): Promise<Pick<Catalog, 'views' | 'online' | 'view'>>
+  readonly log: Logger
+  /** Epoch microseconds. */
+  readonly clock: () => number
+}
+
+export interface KeepOptions {
+  /** `FailoverOptions.replayMs` */
+  readonly replayMs?: number
+  readonly signal: AbortSignal
+  /** Told of each run that has ended. */
+  readonly onRun?: (plan: ViewPlan, result: MaterializeResult) => void
+  readonly onFailure?: (plan: ViewPlan, error: unknown) => void
+  /** How often it is looked whether anything has arrived. Default: 1,000. */
+  readonly pollMs?: number
+}
+
+/**
+ * Keeps the online views of the registry current, until the signal, beside any number of others that do the same: a continuous view is brought up to date whenever rows have
+ * arrived, by one process at a time; for a scheduled one the runs of its schedule are asked for; one that the store lacks is rebuilt by a backfill, which all workers share. What
+ * fails is logged and tried again, later each time. What was retired or erased is removed.
+ */
+export async function keepCurrent(tools: KeepTools, options: KeepOptions): Promise<void> {
+  const { signal, pollMs = defaultPollMs } = options
+  const views = new Map<string, KeptView>()
+  const slots = createSlots(runsAtOnce)
+  const underWay = new Set<Promise<void>>()
+  let tendAt = 0
+  let pruneAt = 0
+  let house: Promise<void> | null = null
+  let failed: string | null = null
+  while (!signal.aborted) {
+    try {
+      const reset = await noticeFailover(tools.db, tools.store, { replayMs: options.replayMs, nowMs: Math.floor(tools.clock() / 1000) })
+      if (reset.length > 0)
+        tools.log.warn(
+          { views: reset },
+          'a server of the online store was replaced or emptied: the last arrivals are gone over again, or all',
+        )
+      const catalog = await tools.catalog()
+      const plans = [...catalog.online].flatMap((id) => catalog.views.get(id) ?? [])
+      const markers = await tryMarkers(
+        tools.store,
+        plans.map(({ id }) => id),
+      )
+      for (const [i, plan] of plans.entries()) {
+        const known = views.get(plan.id)
+        const fresh = { plan, nextAt: 0, failures: 0, busy: false, againAt: performance.now() + againMs, settled: Number.NEGATIVE_INFINITY }
+        const view = known?.plan.fingerprint === plan.fingerprint ? known : fresh
+        if (view !== known) views.set(plan.id, view)
+        if (view.busy || performance.now() < view.nextAt) continue
+        const turn = takeTurn(tools, options, view, markers[i] ?? null, slots).finally(() => underWay.delete(turn))
+        underWay.add(turn)
+      }
+      if (performance.now() >= tendAt) {
+        tendAt = performance.now() + tendMs
+        const prune = performance.now() >= pruneAt
+        if (prune && house === null) pruneAt = performance.now() + pruneMs
+        house ??= keepHouse(tools.db, tools.store, catalog, {
+          replayMs: options.replayMs,
+          prune,
+          nowMs: Math.floor(tools.clock() / 1000),
+          signal,
+        })
+          .catch((error: unknown) => {
+            if (!signal.aborted) tools.log.warn({ error: messageOf(error) }, 'what is to be removed could not be')
+          })
+          .finally(() => (house = null))
+        await tendBackfills(tools, async (id) => (await tools.catalog()).view(id))
+      }
+      failed = null
+    } catch (error) {
+      if (!signal.aborted && messageOf(error) !== failed) tools.log.warn({ error: messageOf(error) }, 'the views cannot be looked after')
+      failed = messageOf(error)
+    }
+    await setTimeout(pollMs, undefined, { signal }).catch(() => undefined)
+  }
+  await Promise.all([...underWay, house])
+}
+
+interface KeptView {
+  readonly plan: ViewPlan
+  /** `performance.now()` before which it is left alone. */
+  nextAt: number
+  failures: number
+  busy: boolean
+  /** `performance.now()` before which it is not looked whether entities are set aside. */
+  againAt: number
+  /** Of a scheduled view, the last `runPoint` for which there is nothing more to do. */
+  settled: number
+}
+
+async function takeTurn(
+  tools: KeepTools,
+  options: KeepOptions,
+  view: KeptView,
+  marker: Marker | LockstepError | null,
+  slots: ReturnType<typeof createSlots>,
+): Promise<void> {
+  const { plan } = view
+  view.busy = true
+  try {
+    if (marker instanceof LockstepError) throw marker
+    if (marker === null || !isMaterialized(marker)) await rebuild(tools, plan)
+    else if (plan.spec.availability.kind === 'schedule') await keepSchedule(tools, options, view, marker, slots)
+    else await bringUpToDate(tools, options, view, marker, slots)
+    view.failures = 0
+  } catch (error) {
+    if (options.signal.aborted) return
+    options.onFailure?.(plan, error)
+    tools.log.error({ view: plan.id, error: messageOf(error), failures: view.failures + 1 }, 'a view could not be kept current')
+    view.nextAt = performance.now() + Math.min(mostAwayMs, awayMs * 2 ** view.failures++)
+  } finally {
+    view.busy = false
+  }
+}
+
+async function bringUpToDate(
+  { db, store, log, clock }: KeepTools,
+  { signal, onRun, replayMs }: KeepOptions,
+  view: KeptView,
+  marker: Marker,
+  slots: ReturnType<typeof createSlots>,
+): Promise<void> {
+  const { plan } = view
+  const started = performance.now()
+  if (marker.incremental) {
+    const arrived = (await hasArrived(db, plan, marker.frontier)) || (await hasSetAside(db, store, view))
+    view.nextAt = performance.now() + (performance.now() - started) * dearness
+    // of one that was set back readers ask the history, until a run has ended
+    if (!arrived && marker.setBack !== true) return
+  }
+  const result = await slots.run(async () => {
+    signal.throwIfAborted()
+    return await underViewLock(db, await store.identity(), plan.id, () =>
+      materializeView(db, store, plan, { now: clock, signal, replayMs }),
+    )
+  })
+  if (!marker.incremental)
+    view.nextAt = performance.now() + Math.max(plan.upkeep.cursor === null ? wholeMs : cursorMs, (performance.now() - started) * dearness)
+  if (result === null) return
+  log.debug({ view: plan.id, rows: result.rows, entities: result.entities }, 'a view is current')
+  onRun?.(plan, result)
+}
+
+/** Whether entities are to be tried again: their rows may have been corrected in place, which no arrival tells. */
+async function hasSetAside(db: KeepTools['db'], store: KeepTools['store'], view: KeptView): Promise<boolean> {
+  if (performance.now() < view.againAt) return false
+  view.againAt = performance.now() + againMs
+  return (await setAsideKeys(db, view.plan.id, await store.identity(), againMs)).length > 0
+}
+
+/**
+ * Asks for the run of each instant, and after it for those that fold what came late, where anything has; where a
+ * failover has set the view back, what it lacks is folded again at once.
+ */
+async function keepSchedule(
+  tools: KeepTools,
+  { signal, onRun, replayMs }: KeepOptions,
+  view: KeptView,
+  marker: Marker,
+  slots: ReturnType<typeof createSlots>,
+): Promise<void> {
+  const { db, store, clock } = tools
+  const { plan } = view
+  const { availability } = plan.spec
+  if (availability.kind !== 'schedule') return
+  const identity = await store.identity()
+  const isBehind = marker.setBack === true || marker.frontier.below < (await reachedByRuns(db, plan.id, identity, marker.origin))
+  if (!isBehind) {
+    const now = clock()
+    const point = runPoint(availability, now)
+    if (point <= view.settled) return
+    const isFolded = (marker.begunAt ?? Number.NEGATIVE_INFINITY) >= lastInstant(availability, now)
+    const isIdle = isFolded && marker.incremental && !(await hasArrived(db, plan, marker.frontier))
+    if (isIdle || (await askForScheduledRun(tools, plan))) view.settled = point
+    return
+  }
+  const result = await slots.run(async () => {
+    signal.throwIfAborted()
+    return await underViewLock(db, identity, plan.id, async () => {
+      // another process may have done it
+      const reached = await reachedByRuns(db, plan.id, identity, marker.origin)
+      const now = await readMarker(store, plan.id)
+      if (now === null || now.removing || (now.setBack !== true && now.frontier.below >= reached)) return null
+      return await materializeView(db, store, plan, { now: clock, signal, replayMs })
+    })
+  })
+  if (result !== null) onRun?.(plan, result)
+}
+
+/**
+ * By a backfill. Where one has failed, the next begins at once, and later after each failure; after one that somebody
+ * has cancelled none begins, unless the view was begun anew since. A rebuild that was stopped is
+ * taken over; one that is at work is left to itself. One process at a time looks whether it is needed: another one's backfill may have begun, and ended, since the marker was read.
+ */
+async function rebuild(tools: KeepTools, plan: ViewPlan): Promise<void> {
+  const { db, store, log, clock } = tools
+  const identity = await store.identity()
+  await underViewLock(db, identity, plan.id, async () => {
+    const [last] = await readBackfills(db, Date.now(), { view: plan.id, store: identity })
+    // read after them: a backfill that has ended moved it before
+    const marker = await readMarker(store, plan.id)
+    if (marker !== null && isMaterialized(marker)) return
+    if (last?.fingerprint === plan.fingerprint) {
+      if (last.state === 'running') return
+      const anew = marker !== null && Number(marker.origin.id) > Number(last.run.id)
+      if (last.state === 'cancelled' && !anew) return
+      if (!anew && last.state === 'failed') {
+        const { times, secondsAgo } = await failedBackfills(db, last)
+        if (secondsAgo < Math.min(afterFailureSeconds.most, afterFailureSeconds.first * 2 ** (times - 1))) return
+      }
+    }
+    const isAt = marker?.removing === true && (await underRebuildLock(db, identity, plan.id, () => Promise.resolve(true))) === null
+    if (isAt) return
+    const { id, joined } = await beginBackfill(tools, plan, { now: clock })
+    if (!joined) log.info({ view: plan.id, backfill: id }, 'a view that the online store lacks is filled')
+  })
+}
+
+function isMaterialized({ frontier }: Marker): boolean {
+  return frontier.below > 0
+}

@@ -1,0 +1,44 @@
+import { setTimeout } from 'node:timers/promises'
+import type { EntityKey } from '../kernel/entity-key.ts'
+import { noTransactions, without } from '../kernel/frontier.ts'
+import type { Frontier } from '../kernel/frontier.ts'
+import type { Arrivals } from './arrivals.ts'
+import type { FoldTarget } from './fold-stream.ts'
+import { foldStream } from './fold-stream.ts'
+import { regroup } from './rebatch.ts'
+
+const firstPauseMs = 1
+const longestPauseMs = 20
+
+/** The keys of one statement. Where the table has no index on the key, each reads the table once. */
+const keysPerStatement = 20_000
+
+/**
+ * Reads again what the states of the refused keys lack of the transactions `seen`, and folds it, until none is refused any more: of two writers of one state the
+ * one that comes second finds what the first has folded.
+ */
+export async function foldRefused(
+  target: Omit<FoldTarget, 'rows' | 'mostRanges'>,
+  arrivals: Arrivals,
+  seen: Frontier,
+  keys: readonly EntityKey[],
+): Promise<void> {
+  const { plan, writer, start } = target
+  let attempts = 0
+  for (let refused = keys; refused.length > 0; refused = await writer.drain()) {
+    await pauseBefore(attempts++)
+    for (let i = 0; i < refused.length; i += keysPerStatement) {
+      const part = refused.slice(i, i + keysPerStatement)
+      const groups = start === 'renew' ? [{ known: noTransactions, keys: part }] : await regroup(plan, part, target.read, seen)
+      for (const group of groups) {
+        const rows = without(seen, group.known)
+        await foldStream({ ...target, rows, mostRanges: Number.POSITIVE_INFINITY }, arrivals(group.known, group.keys))
+      }
+    }
+  }
+}
+
+/** Writers that have met twice part by chance. */
+export async function pauseBefore(attempt: number): Promise<void> {
+  if (attempt > 1) await setTimeout(Math.random() * Math.min(longestPauseMs, firstPauseMs * 2 ** attempt))
+}

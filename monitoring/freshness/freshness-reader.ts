@@ -1,0 +1,63 @@
+import type { OnlineStore } from '../../online/store.ts'
+import type { Catalog } from '../../registry/catalog.ts'
+import { loadCatalog } from '../../registry/catalog.ts'
+import { catalogRevision } from '../../registry/revision.ts'
+import type { Database } from '../../runtime/database.ts'
+import type { OldestWriter } from '../../runtime/oldest-writer.ts'
+import { oldestWriter } from '../../runtime/oldest-writer.ts'
+import { materializationStatus } from '../../materializer/status.ts'
+import type { ViewFreshness } from './view-freshness.ts'
+import { viewFreshness } from './view-freshness.ts'
+
+export interface Freshness {
+  readonly views: readonly ViewFreshness[]
+  readonly oldestWriter: OldestWriter | null
+}
+
+/** How fresh all online views are. @param store null where it does not answer @param now epoch microseconds */
+export async function readFreshness(db: Database, store: OnlineStore | null, catalog: Catalog, now: number): Promise<Freshness> {
+  const identity = store === null ? null : await store.identity()
+  const runs = (await materializationStatus(db, now / 1000)).filter((run) => identity === null || run.store === identity)
+  const plans = [...catalog.views.values()].filter(({ id }) => catalog.online.has(id))
+  return { views: await viewFreshness(db, store, plans, runs, now), oldestWriter: await oldestWriter(db) }
+}
+
+/** What is asked for again within so long is answered as before. */
+const keptMs = 2000
+const mostMs = 4000
+
+/**
+ * Reads the freshness of all online views again and again, as a process that exports metrics does.
+ *
+ * @param deps database and store are null while they are not open
+ */
+export function createFreshnessReader(deps: {
+  readonly database: () => Database | null
+  readonly store: () => OnlineStore | null
+}): () => Promise<Freshness | null> {
+  let catalog: Catalog | null = null
+  let underWay: Promise<Freshness | null> | null = null
+  let kept: { readonly at: number; readonly freshness: Freshness | null } | null = null
+
+  async function read(): Promise<Freshness | null> {
+    const [db, store] = [deps.database(), deps.store()]
+    if (db === null || store === null) return null
+    if (catalog === null || (await catalogRevision(db)) !== catalog.revision) catalog = await loadCatalog(db)
+    return await readFreshness(db, store, catalog, Date.now() * 1000)
+  }
+
+  return async () => {
+    if (kept !== null && performance.now() - kept.at < keptMs) return kept.freshness
+    let timer: NodeJS.Timeout | undefined
+    // one that takes longer is the only one until it is done
+    underWay ??= read().finally(() => (underWay = null))
+    const late = new Promise<null>((resolve) => (timer = setTimeout(() => resolve(null), mostMs)))
+    try {
+      const freshness = await Promise.race([underWay, late])
+      kept = { at: performance.now(), freshness }
+      return freshness
+    } finally {
+      clearTimeout(timer)
+    }
+  }
+}

@@ -1,0 +1,133 @@
+import type { Frontier } from '../../kernel/frontier.ts'
+import { allBelow, without } from '../../kernel/frontier.ts'
+import type { ViewPlan } from '../../kernel/view-plan.ts'
+import { readArrived } from '../../offline/read-arrived.ts'
+import type { SourceRow } from '../../offline/row-decoder.ts'
+import { readSourceTable } from '../../offline/source-table.ts'
+import type { OnlineStore } from '../../online/store.ts'
+import type { Database } from '../../runtime/database.ts'
+import { sqlState } from '../../registry/relation.ts'
+import { sqlIdentifier, sqlText } from '../../runtime/sql.ts'
+import { currentXmax } from '../../online/checkpoint-owner.ts'
+import { uncovered } from '../../materializer/missing-ranges.ts'
+
+/** Waiting rows are counted up to this many. */
+export const countedRows = 10_000
+/** The newest event is looked for among so many rows that arrived last, or among all of the last transaction. */
+const newestRows = 1000
+/** Of a table of more bytes, the rows of one transaction are not all looked at. */
+const mostBytes = 1024 * 1024 * 1024
+/** Tables of so many bytes are read without an index. */
+const smallBytes = 32 * 1024 * 1024
+
+/** What a source holds that a store may lack. */
+export interface SourceLag {
+  /** Committed rows that are in no state, 10,000 at most: there may be more. */
+  readonly rows: number
+  /** The transactions that wrote them. */
+  readonly transactions: number
+  /** When the first of them could be seen by what it says itself, the later one of its two times; epoch microseconds, null where there are none. */
+  readonly visibleSince: number | null
+  /**
+   * The greatest event time among the rows that arrived last; epoch microseconds, null where there are none, or too
+   * many that arrived at once.
+   */
+  readonly newestEvent: number | null
+}
+
+/**
+ * What a view's source holds that is in no state, by an index on `_xid`: no table is read whole, unless it is small. Rows beyond the frontier are looked up in the states, where
+ * pushes may have folded them; where there are 10,000 or more, or one cannot be read, they are counted as they are.
+ *
+ * @param frontier what all states hold; null: nothing is known of the store, and only the newest row is looked for
+ * @returns null where that cannot be told: the source has no `_xid`, or no index on it and many rows
+ */
+export async function sourceLag(
+  db: Database,
+  store: Pick<OnlineStore, 'read'> | null,
+  plan: ViewPlan,
+  frontier: Frontier | null,
+): Promise<SourceLag | null> {
+  const { source } = plan.spec
+  const table = await readSourceTable(db, source)
+  if (!table.hasXid || !table.hasRow || !(await findsArrivals(db, table.relation))) return null
+  const event = `${sqlIdentifier(source.eventTime)}::timestamptz`
+  const visible = source.known === null ? event : `greatest(${event}, ${sqlIdentifier(source.known)}::timestamptz)`
+  const micros = (time: string): string => `(extract(epoch FROM ${time}) * 1000000)::int8::text`
+  const newestEvent = await readNewest(db, table.relation, event)
+  if (store === null || frontier === null) return { rows: 0, transactions: 0, visibleSince: null, newestEvent }
+  const outside = frontier.beyond.map(({ from, to }) => ` AND NOT (_xid >= '${from}'::xid8 AND _xid < '${to}'::xid8)`).join('')
+  const [waiting] = await db.query<{ rows: string; transactions: string; since: string | null }>(`
+    SELECT count(*)::text AS rows, count(DISTINCT x)::text AS transactions, ${micros('min(v) FILTER (WHERE isfinite(v))')} AS since
+    FROM (SELECT _xid AS x, ${visible} AS v FROM ${table.relation}
+          WHERE _xid >= '${Math.max(0, frontier.below)}'::xid8${outside} ORDER BY _xid LIMIT ${countedRows}) waiting`)
+  const beyond = Number(waiting?.rows)
+  if (beyond > 0 && beyond < countedRows) {
+    const arrived = without(allBelow(await currentXmax(db)), frontier)
+    const rows = await readArrived(db, [plan], arrived, countedRows).catch(noneWhereUnreadable)
+    if (rows !== null) return { ...lagOf(await uncovered(store, plan, rows)), newestEvent }
+  }
+  return {
+    rows: beyond,
+    transactions: Number(waiting?.transactions),
+    visibleSince: waiting?.since === undefined || waiting.since === null ? null : Number(waiting.since),
+    newestEvent,
+  }
+}
+
+/**
+ * A value that the database cannot read as it is declared fails the query of all rows; the view's next run says which
+ * it is.
+ */
+function noneWhereUnreadable(error: unknown): null {
+  if (sqlState(error).startsWith('22')) return null
+  throw error
+}
+
+/** By a load of history, the greatest event time of its many rows, which does not change. */
+const loads = new WeakMap<Database, Map<string, { readonly xid: string; readonly newest: number | null }>>()
+
+/** Rows of one transaction are in no order of arrival: of a load, all count. */
+async function readNewest(db: Database, relation: string, event: string): Promise<number | null> {
+  const [last] = await db.query<{ event: string | null; xid: string | null; rows: string; least: string | null }>(`
+    SELECT (extract(epoch FROM max(e) FILTER (WHERE isfinite(e))) * 1000000)::int8::text AS event, max(x)::text AS xid, min(x)::text AS least, count(*)::text AS rows
+    FROM (SELECT ${event} AS e, _xid AS x FROM ${relation} ORDER BY _xid DESC LIMIT ${newestRows}) last`)
+  if (last === undefined || last.xid === null || Number(last.rows) < newestRows || last.xid !== last.least) return numberOf(last?.event)
+  const known = loads.get(db) ?? new Map<string, { readonly xid: string; readonly newest: number | null }>()
+  loads.set(db, known)
+  const name = `${relation} ${event}`
+  const before = known.get(name)
+  if (before?.xid === last.xid) return before.newest
+  const [all] = await db.query<{ event: string | null }>(`
+    SELECT CASE WHEN pg_relation_size(to_regclass(${sqlText(relation)})) <= ${mostBytes} THEN (
+      SELECT (extract(epoch FROM max(e)) * 1000000)::int8::text
+      FROM (SELECT ${event} AS e FROM ${relation} WHERE _xid = '${last.xid}'::xid8) load WHERE isfinite(e)) END AS event`)
+  const newest = numberOf(all?.event)
+  known.set(name, { xid: last.xid, newest })
+  return newest
+}
+
+function numberOf(text: string | null | undefined): number | null {
+  return text === null || text === undefined ? null : Number(text)
+}
+
+function lagOf(rows: readonly SourceRow[]): Omit<SourceLag, 'newestEvent'> {
+  const visible = rows
+    .filter(({ failure }) => failure === undefined)
+    .map(({ eventTime, knownTime }) => Math.max(eventTime, knownTime ?? eventTime))
+    .filter(Number.isFinite)
+  return {
+    rows: rows.length,
+    transactions: new Set(rows.map(({ xid }) => xid)).size,
+    visibleSince: visible.length === 0 ? null : visible.reduce((least, time) => Math.min(least, time)),
+  }
+}
+
+async function findsArrivals(db: Database, relation: string): Promise<boolean> {
+  const [found] = await db.query<{ found: boolean }>(`
+    SELECT EXISTS (SELECT FROM pg_index i JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = i.indkey[0]
+                   WHERE i.indrelid = c.oid AND i.indisvalid AND i.indpred IS NULL AND a.attname = '_xid')
+           OR c.relkind IN ('r', 'm') AND pg_relation_size(c.oid) <= ${smallBytes} AS found
+    FROM pg_class c WHERE c.oid = to_regclass(${sqlText(relation)})`)
+  return found?.found === true
+}

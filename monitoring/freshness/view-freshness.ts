@@ -1,0 +1,136 @@
+import { formatDuration } from '../../kernel/duration.ts'
+import { lateFrom, lateText } from '../../kernel/due-moment.ts'
+import { LockstepError } from '../../kernel/errors.ts'
+import type { ViewPlan } from '../../kernel/view-plan.ts'
+import type { Marker } from '../../online/checkpoint.ts'
+import { tryMarkers } from '../../online/checkpoint.ts'
+import type { OnlineStore } from '../../online/store.ts'
+import type { Database } from '../../runtime/database.ts'
+import { sqlState } from '../../registry/relation.ts'
+import type { SourceLag } from './source-lag.ts'
+import type { SetAsideOfView } from '../../materializer/set-aside.ts'
+import { noneSetAside, readSetAsides } from '../../materializer/set-aside.ts'
+import { countedRows, sourceLag } from './source-lag.ts'
+import type { MaterializationStatus } from '../../materializer/status.ts'
+
+/** How fresh one view is in the online store. */
+export interface ViewFreshness {
+  readonly view: string
+  /** Since the greatest event time among the rows that arrived last; null where the source has none, or cannot tell. */
+  readonly newestRowSeconds: number | null
+  /** Since the end of the last run; null where there was none. */
+  readonly lastRunSeconds: number | null
+  /** What the source holds and the store lacks; null where that cannot be told. */
+  readonly lag: {
+    /** 10,000 at most: there may be more. */
+    readonly rows: number
+    readonly transactions: number
+    /** For how long rows may have waited, at most: since the last run began, or since the first of them could be seen, whichever is later. 0 where none waits. */
+    readonly seconds: number
+  } | null
+  /** How far behind the view may be; null where it does not say. */
+  readonly freshnessMicros: number | null
+  readonly scheduled: boolean
+  /** Entities of which the store has no state, as their rows cannot be folded. */
+  readonly setAside: SetAsideOfView
+  /**
+   * Why it is further behind than it may be, by its freshness or its schedule, and what to do; null where it is not.
+   */
+  readonly late: string | null
+}
+
+/**
+ * How fresh views are, from the store's markers and a few rows of each source: no table is read whole.
+ *
+ * @param store null where it does not answer
+ * @param runs as `materializationStatus` gives them, of this store
+ * @param now epoch microseconds
+ */
+export async function viewFreshness(
+  db: Database,
+  store: OnlineStore | null,
+  plans: readonly ViewPlan[],
+  runs: readonly MaterializationStatus[],
+  now: number,
+): Promise<ViewFreshness[]> {
+  const ids = plans.map(({ id }) => id)
+  const markers = store === null ? null : await tryMarkers(store, ids)
+  const setAside = store === null ? null : await readSetAsides(db, await store.identity())
+  const views: ViewFreshness[] = []
+  for (const [i, plan] of plans.entries()) {
+    const run = runs.find(({ view, fingerprint }) => view === plan.id && fingerprint === plan.fingerprint) ?? null
+    const marker = markers?.[i] ?? null
+    const there =
+      marker !== null &&
+      !(marker instanceof LockstepError) &&
+      marker.fingerprint === plan.fingerprint &&
+      !marker.removing &&
+      marker.frontier.below > 0
+    const source = await readableLag(db, store, plan, there ? marker.frontier : null)
+    const seconds = source === null ? null : waitingSeconds(source, run, now)
+    const newest = source?.newestEvent ?? null
+    const { freshnessMicros } = plan.upkeep
+    views.push({
+      view: plan.id,
+      newestRowSeconds: newest === null ? null : Math.max(0, (now - newest) / 1e6),
+      lastRunSeconds: run === null ? null : run.ageMs / 1000,
+      lag: source === null || seconds === null || !there ? null : { rows: source.rows, transactions: source.transactions, seconds },
+      freshnessMicros,
+      scheduled: plan.spec.availability.kind === 'schedule',
+      setAside: setAside?.get(plan.id) ?? noneSetAside,
+      late:
+        (there ? lateRun(plan, marker, now) : null) ??
+        (freshnessMicros === null ? null : lateness(plan, freshnessMicros, { known: markers !== null, there, source, seconds, run })),
+    })
+  }
+  return views
+}
+
+/** A source that is gone or wrong is told elsewhere, and hides no other view. */
+async function readableLag(...of: Parameters<typeof sourceLag>): Promise<SourceLag | null> {
+  try {
+    return await sourceLag(...of)
+  } catch (error) {
+    if (error instanceof LockstepError && error.code !== 'POSTGRES_UNAVAILABLE') return null
+    // a value, a column or a right that is wrong
+    if (['22', '42'].includes(sqlState(error).slice(0, 2))) return null
+    throw error
+  }
+}
+
+function lateRun({ id, spec }: ViewPlan, { begunAt }: Marker, now: number): string | null {
+  if (spec.availability.kind === 'continuous' || begunAt === undefined) return null
+  const from = lateFrom(spec.availability, begunAt)
+  return from <= now ? lateText(id, from) : null
+}
+
+function waitingSeconds({ rows, visibleSince }: SourceLag, run: MaterializationStatus | null, now: number): number {
+  if (rows === 0) return 0
+  const sinceRun = run === null ? Number.NEGATIVE_INFINITY : run.startedAt.getTime() * 1000
+  const since = Math.max(sinceRun, visibleSince ?? Number.NEGATIVE_INFINITY)
+  return Number.isFinite(since) ? Math.max(0, (now - since) / 1e6) : 0
+}
+
+interface Found {
+  readonly known: boolean
+  readonly there: boolean
+  readonly source: SourceLag | null
+  readonly seconds: number | null
+  readonly run: MaterializationStatus | null
+}
+
+function lateness({ id }: ViewPlan, freshnessMicros: number, { known, there, source, seconds, run }: Found): string | null {
+  const may = `it may be ${formatDuration(freshnessMicros)} behind its source`
+  const mend = `run "lockstep materialize ${id}", or see that a "lockstep worker" runs`
+  if (!known) return `The view "${id}" may be late: ${may}, and the online store does not answer. Bring the store back.`
+  if (!there) return `The view "${id}" is late: ${may}, and the online store does not hold it. To mend that, ${mend}.`
+  if (seconds !== null && source !== null) {
+    if (seconds * 1e6 <= freshnessMicros) return null
+    const rows = source.rows === 1 ? '1 row has' : `${source.rows}${source.rows < countedRows ? '' : ' or more'} rows have`
+    return `The view "${id}" is late: ${may}, and ${rows} waited for up to ${formatDuration(Math.floor(seconds) * 1e6)}. To mend that, ${mend}.`
+  }
+  // What has arrived cannot be told: the view is as old as its last run.
+  if (run !== null && run.ageMs * 1000 <= freshnessMicros) return null
+  const ago = run === null ? 'no run of it is known' : `its last run ended ${formatDuration(Math.floor(run.ageMs / 1000) * 1e6)} ago`
+  return `The view "${id}" is late: ${may}, and ${ago}. To mend that, ${mend}.`
+}

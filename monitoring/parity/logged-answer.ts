@@ -1,0 +1,79 @@
+import type { EntityKey } from '../../kernel/entity-key.ts'
+import { encodeKey } from '../../kernel/entity-key.ts'
+import { LockstepError } from '../../kernel/errors.ts'
+import type { Frontier } from '../../kernel/frontier.ts'
+import { parseFrontier } from '../../kernel/frontier.ts'
+import type { ServicePlan } from '../../kernel/service-plan.ts'
+import { Status, statusNames } from '../../kernel/state.ts'
+import { valueFromJson } from '../../kernel/value-json.ts'
+import type { Column, Value, ValueType } from '../../kernel/value-type.ts'
+import type { LoggedVector } from '../prediction-log/read-predictions.ts'
+import type { ReadOrigin } from '../prediction-log/provenance.ts'
+
+/** A logged vector, read under the service that made it. */
+export interface LoggedAnswer {
+  readonly row: LoggedVector
+  readonly service: ServicePlan
+  /** By index of the service's features. */
+  readonly values: readonly (Value | null)[]
+  readonly statuses: readonly Status[]
+  /** By index of the service's uses. */
+  readonly keys: readonly EntityKey[]
+  readonly reads: readonly { readonly from: ReadOrigin['from']; readonly frontier: Frontier | null }[]
+  /** By index of the service's request values. */
+  readonly request: readonly Value[]
+}
+
+/** @throws LockstepError where a member is not what the service's is */
+export function readAnswer(row: LoggedVector, service: ServicePlan): LoggedAnswer {
+  const keyValues = valuesOf(service.keys, row.keys, 'The key')
+  const statuses = record(row.statuses)
+  const reads = Array.isArray(row.reads) ? row.reads : []
+  return {
+    row,
+    service,
+    values: valuesOf(service.features, row.features, 'The feature'),
+    statuses: service.features.map(({ name }) => statusOf(statuses[name])),
+    keys: service.uses.map(({ plan, key }) =>
+      encodeKey(
+        plan.key,
+        key.map((name) => keyValues[service.keys.findIndex((column) => column.name === name)]),
+      ),
+    ),
+    reads: service.uses.map((_, use) => originOf(reads[use])),
+    request: valuesOf(service.request, row.request, 'The request value').map((value, i) => {
+      if (value === null) throw unreadable(`The request value "${service.request[i]?.name}" is null.`)
+      return value
+    }),
+  }
+}
+
+function valuesOf(columns: readonly Column<ValueType>[], json: unknown, what: string): (Value | null)[] {
+  const values = record(json)
+  return columns.map(({ name, type }) => {
+    if (!Object.hasOwn(values, name)) throw unreadable(`${what} "${name}" is not in it.`)
+    return valueFromJson(type, values[name], `${what} "${name}"`)
+  })
+}
+
+function originOf(json: unknown): LoggedAnswer['reads'][number] {
+  const { from, frontier } = record(json)
+  const origin = (['state', 'history', 'rebuilt', 'default'] as const).find((each) => each === from)
+  if (origin === undefined) throw unreadable('Where a view was read is not in it.')
+  return { from: origin, frontier: typeof frontier === 'string' ? parseFrontier(frontier) : null }
+}
+
+function statusOf(json: unknown): Status {
+  if (json === undefined) return Status.present
+  const status = statusNames.findIndex((name) => name === json)
+  if (status < 0) throw unreadable('A status is none.')
+  return status as Status
+}
+
+function record(json: unknown): Readonly<Record<string, unknown>> {
+  return typeof json === 'object' && json !== null ? (json as Readonly<Record<string, unknown>>) : {}
+}
+
+function unreadable(why: string): LockstepError {
+  return new LockstepError('INVALID_ROW', `A row of the prediction log cannot be read: ${why} Something else has written it.`)
+}

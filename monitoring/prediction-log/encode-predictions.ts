@@ -1,0 +1,130 @@
+import { decodeKey } from '../../kernel/entity-key.ts'
+import { frontierText } from '../../kernel/frontier.ts'
+import type { ServicePlan, ServiceValues } from '../../kernel/service-plan.ts'
+import { Status, statusNames } from '../../kernel/state.ts'
+import { formatTimestamp } from '../../kernel/time.ts'
+import { countsJson, valueToJson } from '../../kernel/value-json.ts'
+import type { Column, CountsValue, Value, ValueType } from '../../kernel/value-type.ts'
+import type { LoggedPrediction } from './copy-predictions.ts'
+import { loggedEntity } from './logged-entity.ts'
+import { parseSnapshot } from '../../runtime/snapshot-bounds.ts'
+import { byPlan } from '../../kernel/memoize-weak.ts'
+import type { ServedEntity } from '../../serving/features/entity-parser.ts'
+import type { FeatureRead } from '../../serving/features/read-features.ts'
+import type { ReadOrigin } from './provenance.ts'
+import type { EndedBy } from './snapshot-tracker.ts'
+import type { NotedPredictions } from './prediction-log.ts'
+
+/** A request as it was noted, with what only that moment could tell, and without what came over the connection with its values. */
+export interface KeptPredictions extends Omit<NotedPredictions, 'read'> {
+  readonly read: Pick<FeatureRead, 'entities' | 'asOf' | 'degraded' | 'skewed'> & {
+    readonly rows: readonly Pick<ServiceValues, 'values' | 'statuses'>[]
+    readonly origins: readonly (readonly ReadOrigin[])[]
+  }
+  /** When it was answered, epoch microseconds. */
+  readonly at: number
+  readonly latencyMicros: number
+  readonly ended: EndedBy
+}
+
+/**
+ * One row for each entity. Values stand there so that they read back to the bit (`valueToJson`).
+ *
+ * @param snapshot of transactions that had ended, where it is not known which had by then
+ */
+export function* encodePredictions(kept: KeptPredictions, snapshot: string): Generator<LoggedPrediction> {
+  const { service, read, outputs, predictions } = kept
+  const write = writerOf(service)
+  const output = outputsOf(outputs)
+  const ended = parseSnapshot(kept.ended.snapshot ?? snapshot)
+  for (const [index, entity] of read.entities.entries()) {
+    const row = read.rows[index]
+    if (row === undefined) return
+    yield {
+      at: kept.at,
+      requestId: kept.requestId,
+      entity: index,
+      model: kept.model,
+      version: kept.version,
+      service: service.id,
+      serviceFingerprint: service.fingerprint,
+      asOf: read.asOf,
+      entities: entitiesOf(service, entity),
+      keys: write.keys(keyValues(service, entity)),
+      request: write.request(entity.request),
+      features: write.features(row.values),
+      statuses: statusesJson(service, row.statuses),
+      reads: write.reads(read.origins[index] ?? []),
+      outputs: output(predictions[index] ?? []),
+      latencyMicros: kept.latencyMicros,
+      apiKey: kept.apiKey,
+      degraded: read.degraded,
+      skewed: read.skewed,
+      snapshot: ended,
+    }
+  }
+}
+
+const outputsOf = byPlan((outputs: readonly Column[]) => record(outputs))
+
+const writerOf = byPlan((service: ServicePlan) => {
+  const uses = service.uses.map(({ plan, alias }) => JSON.stringify({ view: plan.id, alias, fingerprint: plan.fingerprint }).slice(0, -1))
+  return {
+    keys: record(service.keys),
+    request: record(service.request),
+    features: record(service.features),
+    reads: (origins: readonly ReadOrigin[]) =>
+      `[${origins
+        .map(({ from, frontier, eventTime }, use) => {
+          const seen = frontier === null ? 'null' : `"${frontierText(frontier)}"`
+          return `${uses[use]},"from":"${from}","frontier":${seen},"eventTime":${eventTime === null ? 'null' : `"${formatTimestamp(eventTime)}"`}}`
+        })
+        .join()}]`,
+  }
+})
+
+/** Compiled text of an object of named values, each as `valueToJson` has it. */
+function record(columns: readonly Column<ValueType>[]): (values: readonly (Value | null)[]) => string {
+  const names = columns.map(({ name }) => `${JSON.stringify(name)}:`)
+  const writers = columns.map(({ type }) => valueText(type))
+  return (values) => `{${names.map((name, i) => name + (writers[i] as (typeof writers)[number])(values[i] ?? null)).join()}}`
+}
+
+function valueText(type: ValueType): (value: Value | null) => string {
+  // those that are many, without a detour
+  if (type.kind === 'bool' || type.kind === 'int32') return String
+  if (type.kind === 'float32' || type.kind === 'float64')
+    return (value) => (value === null || Number.isFinite(value) ? `${value as number | null}` : `"${value as number}"`)
+  if (type.kind === 'counts') return (value) => (value === null ? 'null' : countsJson(value as CountsValue))
+  return (value) => JSON.stringify(valueToJson(type, value))
+}
+
+function statusesJson({ features }: ServicePlan, statuses: ServiceValues['statuses']): string {
+  let text = ''
+  for (let f = 0; f < statuses.length; f++) {
+    const status = statuses[f] as Status
+    if (status !== Status.present) text += `${text === '' ? '' : ','}${JSON.stringify(features[f]?.name)}:"${statusNames[status]}"`
+  }
+  return `{${text}}`
+}
+
+/** By index of the service's `keys`. */
+function keyValues(service: ServicePlan, entity: ServedEntity): (Value | null)[] {
+  return service.keys.map(({ name }) => {
+    for (const [u, { plan, key }] of service.uses.entries()) {
+      const part = key.indexOf(name)
+      if (part >= 0) return decodeKey(plan.key, entity.keys[u] ?? '')[part] ?? null
+    }
+    return null
+  })
+}
+
+function entitiesOf({ uses }: ServicePlan, { keys }: ServedEntity): Buffer[] {
+  const named = new Map<string, Buffer>()
+  for (const [u, { plan }] of uses.entries()) {
+    const [name, key = ''] = [plan.spec.entity.name, keys[u]]
+    // an entity without a key is all of them
+    if (plan.key.length > 0) named.set(`${name} ${key}`, loggedEntity(name, key))
+  }
+  return [...named.values()]
+}

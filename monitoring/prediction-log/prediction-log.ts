@@ -1,0 +1,212 @@
+import { setImmediate as nextTurn } from 'node:timers/promises'
+import type { ServicePlan, ServiceValues } from '../../kernel/service-plan.ts'
+import { messageOf } from '../../kernel/errors.ts'
+import type { Column } from '../../kernel/value-type.ts'
+import { dayOf, dropPartitions } from './partitions.ts'
+import type { Database } from '../../runtime/database.ts'
+import { sharedNowMs } from '../../runtime/database-clock.ts'
+import type { LogShares } from '../../runtime/log-shares.ts'
+import type { Logger } from '../../runtime/log.ts'
+import type { Prediction } from '../../inference/load-model.ts'
+import type { FeatureRead } from '../../serving/features/read-features.ts'
+import type { KeptPredictions } from './encode-predictions.ts'
+import { encodePredictions } from './encode-predictions.ts'
+import { createEndedTransactions } from './snapshot-tracker.ts'
+import type { LogMetrics } from './log-metrics.ts'
+import { createSampling } from './sampling.ts'
+import { createPredictionWriter } from './prediction-writer.ts'
+import { sizeOf } from './row-size.ts'
+
+/** A request that was answered, and from what. Nothing of it may be changed after. */
+export interface NotedPredictions {
+  readonly requestId: string
+  readonly model: string
+  readonly version: number
+  readonly service: ServicePlan
+  /** What `predictions` holds. */
+  readonly outputs: readonly Column[]
+  readonly read: Pick<FeatureRead, 'entities' | 'asOf' | 'degraded' | 'skewed' | 'origins'> & {
+    readonly rows: readonly ServiceValues[]
+  }
+  /** By index of the entities. */
+  readonly predictions: readonly Prediction[]
+  /** When the request came, by `performance.now()`. */
+  readonly startedMs: number
+  /** The id of the API key that it came with. */
+  readonly apiKey: string | null
+}
+
+/**
+ * Writes what was predicted from what to PostgreSQL, of every request or of a sample, without a request waiting for it.
+ *
+ *     note: sampled? is there room?  ->  buffer  ->  once a second, or where it is well filled: encode, COPY  ->  lockstep.prediction_log
+ */
+export interface PredictionLog {
+  /** Takes a request, or counts that it is dropped. At once: what costs time is done later. Never throws. */
+  note(predictions: NotedPredictions): void
+  /** Drops partitions that are older than is kept. */
+  dropOld(): Promise<void>
+  /** Writes what is there, within `ms`, and counts the rest as dropped. */
+  close(ms: number): Promise<void>
+}
+
+export interface PredictionLogDeps {
+  /** @throws LockstepError `POSTGRES_UNAVAILABLE` */
+  readonly database: () => Database
+  /** @param waiting how many rows are noted and not written */
+  readonly metrics: (waiting: () => number) => LogMetrics
+  readonly log: Logger
+  /** Epoch microseconds. */
+  readonly clock: () => number
+}
+
+export interface PredictionLogOptions {
+  readonly shares: LogShares
+  /** Days before the present one that are kept. */
+  readonly retentionDays: number
+  /** How long what was noted may wait. Default 1000. */
+  readonly flushMs?: number
+  /** How much may be held that is not written: feature values and outputs, long texts and lists by their length. Default 1,000,000, some 100 MB at most. */
+  readonly maxValues?: number
+}
+
+/** So much is written before the second is over. */
+const soonShare = 0.1
+/** What an int4 holds. */
+const mostMicros = 2 ** 31 - 1
+/** A batch is encoded in about so many turns of the event loop, of so many rows each: few, so that no request waits for long, and more where many wait. */
+const [turnsPerBatch, leastPerTurn, mostPerTurn] = [20, 10, 50]
+
+export function createPredictionLog(deps: PredictionLogDeps, options: PredictionLogOptions): PredictionLog {
+  const { log, clock } = deps
+  const { flushMs = 1000, maxValues = 1_000_000 } = options
+  const sampling = createSampling(options.shares)
+  let noted: { readonly kept: KeptPredictions; readonly values: number }[] = []
+  let notedValues = 0
+  let notedRows = 0
+  /** Of what is noted, and of what is being written. */
+  let heldValues = 0
+  let waitingRows = 0
+  let timer: NodeJS.Timeout | null = null
+  let flushing: Promise<void> | null = null
+  let failing = false
+  let closed = false
+  const metrics = deps.metrics(() => waitingRows)
+  const ended = createEndedTransactions(deps.database, log)
+  const writer = createPredictionWriter({ database: deps.database, metrics, log })
+
+  function schedule(): void {
+    if (closed || flushing !== null) return
+    if (notedValues > maxValues * soonShare && !failing) {
+      clearTimeout(timer ?? undefined)
+      timer = null
+      flush()
+    } else {
+      timer ??= setTimeout(flush, flushMs).unref()
+    }
+  }
+
+  function flush(): void {
+    timer = null
+    flushing ??= write()
+      .catch((error: unknown) => {
+        failing = true
+        log.error({ error: messageOf(error) }, 'the prediction log cannot be written')
+      })
+      .finally(() => {
+        flushing = null
+        if (noted.length > 0 || writer.rows > 0) schedule()
+      })
+  }
+
+  /** Encodes what is noted into a batch and writes it; a batch that could not be written is tried again first. */
+  async function write(): Promise<void> {
+    if (writer.rows === 0 && !(await encode())) return
+    failing = !(await writer.write())
+    if (failing) return
+    waitingRows = notedRows
+    heldValues = notedValues
+  }
+
+  /** @returns false where the database is away, which must say what it did not say in time */
+  async function encode(): Promise<boolean> {
+    let snapshot = ''
+    if (noted.some(({ kept }) => kept.ended.snapshot === null)) {
+      try {
+        snapshot = await ended.ask()
+      } catch (error) {
+        writer.cannotAdd(notedRows, error)
+        failing = true
+        return false
+      }
+    }
+    const perTurn = Math.min(mostPerTurn, Math.max(leastPerTurn, Math.ceil(notedRows / turnsPerBatch)))
+    const taken = noted
+    noted = []
+    notedValues = 0
+    notedRows = 0
+    let sinceTurn = 0
+    for (const { kept } of taken) {
+      let added = 0
+      try {
+        for (const row of encodePredictions(kept, snapshot)) {
+          writer.add(row)
+          added++
+          if (++sinceTurn % perTurn === 0) await nextTurn()
+        }
+      } catch (error) {
+        log.error({ requestId: kept.requestId, error: messageOf(error) }, 'predictions cannot be logged')
+        metrics.dropped('refused', kept.read.entities.length - added)
+      }
+    }
+    return true
+  }
+
+  return {
+    note(predictions) {
+      try {
+        const { model, requestId, read, startedMs } = predictions
+        if (!sampling.takes(model, requestId)) return
+        const rows = read.entities.length
+        if (closed) return metrics.dropped('closed', rows)
+        const values = sizeOf(predictions)
+        if (heldValues + values > maxValues) return metrics.dropped('full', rows)
+        const latencyMicros = Math.min(Math.round((performance.now() - startedMs) * 1000), mostMicros)
+        const kept = { ...predictions, read: keptOf(read), at: Math.round(clock()), latencyMicros, ended: ended.now() }
+        noted.push({ kept, values })
+        notedValues += values
+        heldValues += values
+        waitingRows += rows
+        notedRows += rows
+        schedule()
+      } catch (error) {
+        log.error({ error: messageOf(error) }, 'predictions cannot be noted')
+      }
+    },
+    async dropOld() {
+      const db = deps.database()
+      // what all servers share goes by the clock that they share
+      const nowMs = await sharedNowMs(db, clock() / 1000)
+      const dropped = await dropPartitions(db, dayOf(nowMs * 1000) - options.retentionDays)
+      if (dropped > 0) log.info({ days: dropped }, 'old days of the prediction log were dropped')
+    },
+    async close(ms) {
+      closed = true
+      clearTimeout(timer ?? undefined)
+      const deadline = performance.now() + ms
+      const late = new Promise<void>((resolve) => setTimeout(resolve, ms).unref())
+      while (performance.now() < deadline && (noted.length > 0 || writer.rows > 0 || flushing !== null)) {
+        flush()
+        await Promise.race([flushing, late])
+        if (failing) break
+      }
+      if (waitingRows > 0) metrics.dropped('closed', waitingRows)
+      waitingRows = 0
+    },
+  }
+}
+
+/** What is made of a read as it is asked for is made now: until then it holds on to all that came over the connection with it. */
+function keptOf({ entities, asOf, degraded, skewed, rows, origins }: NotedPredictions['read']): KeptPredictions['read'] {
+  return { entities, asOf, degraded, skewed, rows: rows.map(({ values, statuses }) => ({ values, statuses })), origins: origins() }
+}

@@ -1,0 +1,156 @@
+import { LockstepError, messageOf } from '../../kernel/errors.ts'
+import type { LoggedPrediction, PredictionCopy } from './copy-predictions.ts'
+import { copyPredictions, createPredictionCopy } from './copy-predictions.ts'
+import { forgetErased } from './forget-erased.ts'
+import { dayOf, makePartitions } from './partitions.ts'
+import type { Database } from '../../runtime/database.ts'
+import type { Logger } from '../../runtime/log.ts'
+import { isUnavailable } from '../../runtime/postgres-unavailable.ts'
+import { sqlState } from '../../registry/relation.ts'
+import type { LogMetrics } from './log-metrics.ts'
+
+/** One batch of the prediction log at a time, which is written once, or dropped. */
+export interface PredictionWriter {
+  /** Of the batch. */
+  readonly rows: number
+  add(row: LoggedPrediction): void
+  /** What is to be added cannot be made for now. Said once, until something is written. */
+  cannotAdd(rows: number, error: unknown): void
+  /**
+   * Writes the batch, or drops it where it cannot be known whether it was written, or never can be. What is dropped is counted.
+   *
+   * @returns false where the database is away: the batch is kept, to be written later
+   */
+  write(): Promise<boolean>
+}
+
+export interface PredictionWriterDeps {
+  /** @throws LockstepError `POSTGRES_UNAVAILABLE` */
+  readonly database: () => Database
+  readonly metrics: LogMetrics
+  readonly log: Logger
+}
+
+interface Batch {
+  readonly copy: PredictionCopy
+  chunks: readonly Buffer[] | null
+  readonly days: Set<number>
+  /** By what names them. */
+  readonly entities: Map<string, Uint8Array>
+  /** Epoch microseconds. */
+  oldest: number
+}
+
+const noPartition = '23514'
+/** Of what a statement was ended for that can be done again: a lock that was not had in time, a deadlock, a cancellation. Nothing of it was written. */
+const ended = ['55P03', '40P01', '57014']
+/** So long after the next day's partition could not be made that is tried again: whoever waits for the lock of a table that is read holds others up. */
+const aheadEveryMs = 60_000
+/** Entities that are kept to be looked at for erasures once the database can be asked; some 10 MB. */
+const mostOwed = 100_000
+
+export function createPredictionWriter({ database, metrics, log }: PredictionWriterDeps): PredictionWriter {
+  const made = new Set<number>()
+  let batch: Batch | null = null
+  let failing = false
+  let aheadAt = 0
+  /** What is still to be looked at for erasures, as the database was away: entities by what names them, and when the first was noted. */
+  let owed: Pick<Batch, 'entities' | 'oldest'> | null = null
+
+  async function partitions(db: Database, days: ReadonlySet<number>): Promise<void> {
+    const lacking = [...days].filter((day) => !made.has(day))
+    await makePartitions(db, lacking)
+    for (const day of lacking) made.add(day)
+  }
+
+  /** The partition of the day after, so that it is there when the day begins. Nothing waits for it. */
+  async function partitionAhead(days: ReadonlySet<number>): Promise<void> {
+    const next = Math.max(...days) + 1
+    if (made.has(next) || performance.now() < aheadAt) return
+    aheadAt = performance.now() + aheadEveryMs
+    try {
+      await partitions(database(), new Set([next]))
+    } catch (error) {
+      log.debug({ error: messageOf(error) }, 'the next partition of the prediction log cannot be made yet')
+    }
+  }
+
+  async function forget({ entities, oldest }: Batch): Promise<void> {
+    const all =
+      owed === null ? { entities, oldest } : { entities: new Map([...owed.entities, ...entities]), oldest: Math.min(owed.oldest, oldest) }
+    owed = all
+    try {
+      await forgetErased(database(), all.oldest / 1000, all.entities.values())
+      owed = null
+    } catch (error) {
+      if (all.entities.size > mostOwed) owed = null
+      log.warn({ error: messageOf(error) }, `whether logged entities were erased meanwhile cannot be told${owed === null ? '' : ' yet'}`)
+    }
+  }
+
+  async function copyIn({ copy, days, chunks }: Batch): Promise<'written' | 'away' | 'lost' | 'refused'> {
+    let sent = false
+    async function* sending(): AsyncGenerator<Buffer> {
+      yield* chunks ?? []
+      sent = true
+    }
+    for (let tries = 1; ; tries++) {
+      sent = false
+      try {
+        const db = database()
+        await partitions(db, days)
+        await db.copyIn(copyPredictions, sending())
+        return 'written'
+      } catch (error) {
+        if (sqlState(error) === noPartition && tries === 1) {
+          made.clear()
+          continue
+        }
+        const away = isUnavailable(error) || (error instanceof LockstepError && error.code === 'POSTGRES_UNAVAILABLE')
+        const outcome = ended.includes(sqlState(error)) ? 'away' : away ? (sent ? 'lost' : 'away') : 'refused'
+        if (!failing || outcome === 'refused')
+          log.warn({ rows: copy.rows, error: messageOf(error) }, 'the prediction log cannot be written')
+        return outcome
+      }
+    }
+  }
+
+  return {
+    get rows() {
+      return batch?.copy.rows ?? 0
+    },
+    add(row) {
+      batch ??= { copy: createPredictionCopy(), chunks: null, days: new Set(), entities: new Map(), oldest: row.at }
+      batch.copy.add(row)
+      batch.days.add(dayOf(row.at))
+      if (row.at < batch.oldest) batch.oldest = row.at
+      for (const entity of row.entities) batch.entities.set(Buffer.from(entity).toString('latin1'), entity)
+    },
+    cannotAdd(rows, error) {
+      if (!failing) log.warn({ rows, error: messageOf(error) }, 'the prediction log cannot be written')
+      failing = true
+    },
+    async write() {
+      if (batch === null) return true
+      const writing = batch
+      writing.chunks ??= writing.copy.finish()
+      const outcome = await copyIn(writing)
+      if (outcome === 'away') {
+        failing = true
+        return false
+      }
+      batch = null
+      if (outcome !== 'written') metrics.dropped(outcome, writing.copy.rows)
+      if (outcome === 'refused') return true
+      if (outcome === 'written') {
+        if (failing) log.info('the prediction log is written again')
+        failing = false
+        metrics.written(writing.copy.rows)
+        void partitionAhead(writing.days)
+      }
+      // what is lost may be there
+      await forget(writing)
+      return true
+    },
+  }
+}

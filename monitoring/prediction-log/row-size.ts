@@ -1,0 +1,31 @@
+import type { ServicePlan } from '../../kernel/service-plan.ts'
+import type { Value, ValueType } from '../../kernel/value-type.ts'
+import { byPlan } from '../../kernel/memoize-weak.ts'
+import type { NotedPredictions } from './prediction-log.ts'
+
+const lettersPerValue = 16
+/** What else is kept of an entity. */
+const valuesOfEntity = 10
+
+/** About how much of the log's buffer a request takes: its values, long ones by their length. */
+export function sizeOf({ service, outputs, read, predictions }: NotedPredictions): number {
+  let size = read.rows.length * (service.features.length + outputs.length + service.keys.length + service.request.length + valuesOfEntity)
+  const long = longOf(service)
+  if (long.length > 0) for (const { values } of read.rows) for (const f of long) size += lengthOf(values[f] ?? null)
+  if (service.request.some(({ type }) => isLong(type)))
+    for (const { request } of read.entities) for (const value of request) size += lengthOf(value)
+  for (const [o, { type }] of outputs.entries()) if (isLong(type)) for (const row of predictions) size += lengthOf(row[o] ?? null)
+  return size
+}
+
+const longOf = byPlan((service: ServicePlan) => service.features.flatMap(({ type }, f) => (isLong(type) ? [f] : [])))
+
+function isLong({ kind }: ValueType): boolean {
+  return kind === 'string' || kind === 'vector' || kind === 'list' || kind === 'counts'
+}
+
+function lengthOf(value: Value | null): number {
+  if (typeof value === 'string') return value.length / lettersPerValue
+  if (value instanceof Map) return value.size * 2
+  return value instanceof Float32Array || Array.isArray(value) ? value.length : 0
+}

@@ -1,0 +1,95 @@
+import { endOf } from '../kernel/frontier.ts'
+import type { DefinitionId } from '../kernel/view-spec.ts'
+import type { Database } from '../runtime/database.ts'
+import type { Marker } from './checkpoint.ts'
+
+/**
+ * Tells whether what a store holds of a view was written by this database, which alone knows the run that its marker
+ * names.
+ */
+export interface MarkerOwner {
+  /**
+   * @param anew also of runs that the database was asked about before; where it does not answer, those it knew count
+   * @returns by index: why the view is not this database's, a sentence that says what to do; null where it is
+   * @throws what the database throws, where it is asked of a run that is not known yet
+   */
+  foreign(views: readonly MarkedView[], anew?: boolean): Promise<(string | null)[]>
+}
+
+export interface MarkedView {
+  readonly view: DefinitionId
+  readonly marker: Marker
+}
+
+type Handle = Pick<Database, 'kysely' | 'query'>
+
+/** @param database throws where it is down */
+export function createMarkerOwner(database: () => Handle): MarkerOwner {
+  let known: ReadonlySet<string> = new Set()
+  /** Runs are recorded before markers name them: what is not known now will not be, so that not each request asks. */
+  let unknown: ReadonlySet<string> = new Set()
+
+  return {
+    async foreign(views, anew = false) {
+      const asked = anew ? views : views.filter(({ marker }) => isNew(nameOf(marker.origin)))
+      if (asked.length > 0) {
+        try {
+          const found = await knownAmong(database(), asked)
+          const others = asked.map(({ marker }) => nameOf(marker.origin)).filter((run) => !found.has(run))
+          known = anew ? found : new Set([...known, ...found])
+          unknown = new Set(anew ? others : [...unknown, ...others])
+        } catch (error) {
+          if (asked.some(({ marker }) => !known.has(nameOf(marker.origin)))) throw error
+        }
+      }
+      return views.map(({ view, marker }) => (known.has(nameOf(marker.origin)) ? null : foreignTo(view)))
+    },
+  }
+
+  function isNew(run: string): boolean {
+    return !known.has(run) && !unknown.has(run)
+  }
+}
+
+/** The runs that the database knows and has come as far as. A database that was set back to a backup has not. */
+async function knownAmong(db: Handle, views: readonly MarkedView[]): Promise<Set<string>> {
+  const ids = views.flatMap(({ marker: { origin } }) => (/^\d{1,18}$/.test(origin.id) ? [origin.id] : []))
+  if (ids.length === 0) return new Set()
+  const runs = await db.kysely.selectFrom('lockstep.materialization_runs').select(['id', 'started_at']).where('id', 'in', ids).execute()
+  const there = new Set(runs.map(({ id, started_at: startedAt }) => nameOf({ id, startedAt })))
+  const xmax = await currentXmax(db)
+  return new Set(
+    views.flatMap(({ marker }) => {
+      const name = nameOf(marker.origin)
+      return there.has(name) && endOf(marker.frontier) <= xmax ? [name] : []
+    }),
+  )
+}
+
+/** Whether this database knows the run: one with this id that began at this very millisecond. */
+export async function knowsRun(db: Pick<Database, 'kysely'>, run: Marker['origin']): Promise<boolean> {
+  const found = await db.kysely
+    .selectFrom('lockstep.materialization_runs')
+    .select('id')
+    .where('id', '=', run.id)
+    .where('started_at', '=', run.startedAt)
+    .executeTakeFirst()
+  return found !== undefined
+}
+
+/** One past the last transaction that has ended. Those that are open may be beyond it. */
+export async function currentXmax(db: Pick<Database, 'query'>): Promise<number> {
+  const [row] = await db.query<{ xmax: string }>('SELECT pg_snapshot_xmax(pg_current_snapshot())::text AS xmax')
+  return Number(row?.xmax)
+}
+
+/** What to do where two installations share a store. */
+export const ownStore = 'Give each installation its own store (LOCKSTEP_REDIS_URL, LOCKSTEP_REDIS_PREFIX, LOCKSTEP_DIR)'
+
+function nameOf({ id, startedAt }: Marker['origin']): string {
+  return `${id} ${startedAt.getTime()}`
+}
+
+function foreignTo(view: DefinitionId): string {
+  return `The view "${view}" in this online store is of another database, or of a time before this one was restored. ${ownStore}, or run "lockstep materialize ${view} --rebuild" to replace what is there.`
+}

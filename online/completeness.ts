@@ -1,0 +1,128 @@
+import { LockstepError } from '../kernel/errors.ts'
+import type { ErrorCode } from '../kernel/errors.ts'
+import type { ViewPlan } from '../kernel/view-plan.ts'
+import type { DefinitionId } from '../kernel/view-spec.ts'
+import { isPassing } from '../runtime/is-passing.ts'
+import type { Marker } from './checkpoint.ts'
+import type { MarkerOwner } from './checkpoint-owner.ts'
+import { markerKey, tryMarkers } from './checkpoint.ts'
+import type { OnlineStore } from './store.ts'
+
+/** A store, and the database whose views it may hold. */
+export interface HoldingStore extends Pick<OnlineStore, 'read' | 'parts'> {
+  /** Absent: any database's. */
+  readonly owner?: MarkerOwner
+}
+
+/**
+ * Has the store say that it holds the views whole. A state that is absent means that its entity was never seen only where it does: in a store that was emptied, or that is
+ * filled just now, it means nothing.
+ *
+ * @returns those of the views that were set back after a failover: of these, too, an absent state means nothing, until the next run has ended
+ * @throws LockstepError `NOT_READY` naming the view; `STATE_CORRUPT`, `STATE_VERSION` where what the store says of it cannot be read
+ */
+export async function requireWhole(store: HoldingStore, views: readonly ViewPlan[]): Promise<ReadonlySet<DefinitionId>> {
+  const markers = await markersOf(store, views)
+  // of its parts a read that is sure looks at those alone that it asks
+  const [lack] = await lacksBy(store, views, markers, { emptied: false })
+  if (lack !== undefined) throw new LockstepError(lack.code, lack.problem, { details: { view: lack.view } })
+  return new Set(views.flatMap(({ id }, i) => ((markers[i] as Marker).setBack === true ? [id] : [])))
+}
+
+export interface Lack {
+  readonly view: DefinitionId
+  readonly code: ErrorCode
+  /** A sentence that says what to do. */
+  readonly problem: string
+  /** Only states of one server are gone; what others hold is right. */
+  readonly partial?: true
+}
+
+/** The views that the store does not hold whole. */
+export async function lacksOf(store: HoldingStore, views: readonly ViewPlan[]): Promise<Lack[]> {
+  return await lacksBy(store, views, await markersOf(store, views), { emptied: (await store.parts?.lost()) === true, anew: true })
+}
+
+type FoundMarker = Marker | LockstepError | null
+
+async function markersOf(store: Pick<OnlineStore, 'read'>, views: readonly ViewPlan[]): Promise<FoundMarker[]> {
+  return await tryMarkers(
+    store,
+    views.map(({ id }) => id),
+  )
+}
+
+async function lacksBy(
+  store: HoldingStore,
+  views: readonly ViewPlan[],
+  markers: readonly FoundMarker[],
+  { emptied, anew = false }: { readonly emptied: boolean; readonly anew?: boolean },
+): Promise<Lack[]> {
+  const foreign = await foreignAmong(store, views, markers, anew)
+  const lacks = views.map(async ({ id, fingerprint }, i): Promise<Lack[]> => {
+    const marker = markers[i] ?? (await whatIsInstead(store, id))
+    if (marker instanceof LockstepError) return [{ view: id, code: marker.code, problem: marker.message }]
+    const problem = foreign.get(id) ?? lackOf(id, fingerprint, marker)
+    if (problem !== null) return [{ view: id, code: 'NOT_READY', problem }]
+    return emptied ? [{ view: id, code: 'NOT_READY', problem: emptiedIn(id), partial: true }] : []
+  })
+  return (await Promise.all(lacks)).flat()
+}
+
+/** Why views are not those of the store's owner. */
+async function foreignAmong(
+  { owner }: HoldingStore,
+  views: readonly ViewPlan[],
+  markers: readonly FoundMarker[],
+  anew: boolean,
+): Promise<ReadonlyMap<DefinitionId, string>> {
+  const marked = views.flatMap(({ id }, i) => {
+    const marker = markers[i] ?? null
+    return marker === null || marker instanceof LockstepError ? [] : [{ view: id, marker }]
+  })
+  if (owner === undefined || marked.length === 0) return noneForeign
+  try {
+    const why = await owner.foreign(marked, anew)
+    return new Map(marked.map(({ view }, i) => [view, why[i] ?? null] as const).filter(isForeign))
+  } catch (error) {
+    if (!isPassing(error)) throw error
+    return new Map(marked.map(({ view }) => [view, unknownOwner(view)]))
+  }
+}
+
+function isForeign(found: readonly [DefinitionId, string | null]): found is readonly [DefinitionId, string] {
+  return found[1] !== null
+}
+
+const noneForeign: ReadonlyMap<DefinitionId, string> = new Map()
+
+/** Where a marker is absent: whether another program's value lies under its key, which an ordinary read takes for nothing. */
+async function whatIsInstead(store: Pick<OnlineStore, 'read'>, view: DefinitionId): Promise<LockstepError | null> {
+  try {
+    await store.read([markerKey(view)], { sure: true })
+  } catch (error) {
+    if (error instanceof LockstepError && error.code === 'STATE_CORRUPT') return error
+    // that a server was emptied is told otherwise
+    if (!(error instanceof LockstepError) || error.code !== 'NOT_READY') throw error
+  }
+  return null
+}
+
+function unknownOwner(id: DefinitionId): string {
+  return `The view "${id}" was begun in this online store since the database was last reached, so it is not known whether it is of this database: wait for the database, or bring it back.`
+}
+
+function emptiedIn(id: DefinitionId): string {
+  return `The view "${id}" has lost states: a server of the Redis Cluster was emptied. Wait for a worker that fills it again, or run "lockstep materialize ${id}".`
+}
+
+/** Why the store does not hold the view whole; null where it does. */
+function lackOf(id: DefinitionId, fingerprint: string, marker: Marker | null): string | null {
+  if (marker?.removing === true)
+    return `The view "${id}" is being rebuilt in this online store: wait for it, or, where that was stopped, for a worker that goes on with it, or run "lockstep materialize ${id}".`
+  // Its first run has begun and not ended.
+  if (marker === null || marker.frontier.below <= 0)
+    return `The view "${id}" is not materialized in this online store: run "lockstep materialize ${id}", or wait for a worker that does.`
+  if (marker.fingerprint === fingerprint) return null
+  return `The view "${id}" in this online store is of another definition: run "lockstep materialize ${id} --rebuild".`
+}

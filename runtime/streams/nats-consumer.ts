@@ -1,0 +1,182 @@
+import type { Consumer, ConsumerMessages, JetStreamManager, JsMsg } from '@nats-io/jetstream'
+import { AckPolicy, DeliverPolicy, JetStreamApiCodes, JetStreamApiError, jetstream, jetstreamManager } from '@nats-io/jetstream'
+import type { NatsConnection } from '@nats-io/transport-node'
+import { connect } from '@nats-io/transport-node'
+import { LockstepError, messageOf } from '../../kernel/errors.ts'
+import type { Feed, FeedLag, FeedMessage, FeedOptions } from './stream-consumer.ts'
+import type { NatsStreamSpec } from './stream-spec.ts'
+import { streamName } from './stream-spec.ts'
+
+const CONNECT_TIMEOUT_MS = 2_000
+const ANSWER_TIMEOUT_MS = 3_000
+const WAIT_MS = 1_000
+/** Once a message has come, how long others are waited for. */
+const LULL_MS = 3
+/** Messages that all processes together may hold at once. */
+const MAX_UNACKNOWLEDGED = 20_000
+
+/** A JetStream stream, read through a durable pull consumer that begins with the oldest message. The stream is the user's to make. */
+export function openNatsFeed(url: string, spec: NatsStreamSpec, { redeliverMs }: FeedOptions): Feed {
+  const server = new URL(url).host
+  let connection: NatsConnection | null = null
+  let consumer: Consumer | null = null
+  /** When the stream was made: the sequence of one that is deleted and made again begins again, too. */
+  let created = ''
+  /** A request for messages that is under way; it outlives a call of `take`, which does not wait for all that were asked for. */
+  let request: Request | null = null
+  let upcoming: Promise<JsMsg | null> | null = null
+  const held = new WeakMap<FeedMessage, JsMsg>()
+
+  async function attempt<T>(action: () => Promise<T>): Promise<T> {
+    try {
+      return await action()
+    } catch (cause) {
+      request = null
+      upcoming = null
+      consumer = null // it may be gone with its stream
+      throw new LockstepError(
+        'STREAM_UNAVAILABLE',
+        `The ${streamName(spec)} at "${server}" cannot be read: ${messageOf(cause).replace(/\.$/, '')}. Check LOCKSTEP_NATS_URL, that the server runs with JetStream, and that the stream is there.`,
+        { cause },
+      )
+    }
+  }
+
+  async function connected(): Promise<NatsConnection> {
+    if (connection === null || connection.isClosed()) {
+      consumer = null
+      connection = await connect(connectionOptions(url))
+    }
+    return connection
+  }
+
+  async function manager(): Promise<JetStreamManager> {
+    return await jetstreamManager(await connected(), { timeout: ANSWER_TIMEOUT_MS, checkAPI: false })
+  }
+
+  async function join(): Promise<Consumer> {
+    await connected()
+    if (consumer !== null) return consumer
+    const jsm = await manager()
+    created = Date.parse((await jsm.streams.info(spec.stream)).created).toString(36)
+    await jsm.consumers.add(spec.stream, {
+      durable_name: spec.group,
+      ack_policy: AckPolicy.Explicit,
+      ack_wait: redeliverMs * 1e6,
+      deliver_policy: DeliverPolicy.All,
+      max_ack_pending: MAX_UNACKNOWLEDGED,
+      ...(spec.subject === null ? {} : { filter_subject: spec.subject }),
+    })
+    consumer = await jetstream(await connected(), { timeout: ANSWER_TIMEOUT_MS }).consumers.get(spec.stream, spec.group)
+    return consumer
+  }
+
+  /** The next message of the request, or null where it has ended; `later` where it takes longer than that. */
+  async function next({ iterator }: Request, later: Promise<'later'>): Promise<JsMsg | null | 'later'> {
+    upcoming ??= iterator.next().then(({ done, value }) => (done === true ? null : value))
+    const come = await Promise.race([upcoming, later])
+    if (come !== 'later') upcoming = null
+    return come
+  }
+
+  return {
+    take: (limit) =>
+      attempt(async () => {
+        const from = await join()
+        const taken: FeedMessage[] = []
+        let timer = inTime(WAIT_MS)
+        while (taken.length < limit) {
+          request ??= begun(await from.fetch({ max_messages: limit, expires: WAIT_MS }))
+          const come = await next(request, timer.done)
+          if (come === 'later') break
+          if (come === null) {
+            request = null
+            continue
+          }
+          if (taken.length === 0) {
+            timer.cancel()
+            timer = inTime(LULL_MS)
+          }
+          const message = { id: `${created}-${come.seq}`, body: come.data }
+          held.set(message, come)
+          taken.push(message)
+        }
+        timer.cancel()
+        return taken
+      }),
+    acknowledge: (messages) =>
+      attempt(async () => {
+        for (const message of messages) held.get(message)?.ack()
+        const nats = await connected()
+        if ((await within(nats.flush(), ANSWER_TIMEOUT_MS)) === 'later') throw new Error('it does not answer')
+      }),
+    lag: () =>
+      attempt(async (): Promise<FeedLag> => {
+        const jsm = await manager()
+        const found = await jsm.consumers.info(spec.stream, spec.group).catch((error: unknown) => {
+          if (!(error instanceof JetStreamApiError) || error.code !== JetStreamApiCodes.ConsumerNotFound) throw error
+          return null
+        })
+        if (found !== null) return { waiting: found.num_pending, pending: found.num_ack_pending }
+        if (spec.subject === null) return { waiting: (await jsm.streams.info(spec.stream)).state.messages, pending: 0 }
+        const { state } = await jsm.streams.info(spec.stream, { subjects_filter: spec.subject })
+        return { waiting: Object.values(state.subjects ?? {}).reduce((sum, count) => sum + count, 0), pending: 0 }
+      }),
+    async close() {
+      // what has come and was not taken goes to others at once
+      request?.messages.stop()
+      const late = inTime(ANSWER_TIMEOUT_MS)
+      while (request !== null) {
+        const come = await next(request, late.done).catch(() => null)
+        if (come === null || come === 'later') break
+        come.nak()
+      }
+      late.cancel()
+      if (connection !== null)
+        await within(
+          connection.flush().then(() => connection?.close()),
+          WAIT_MS,
+        ).catch(() => undefined)
+      await connection?.close().catch(() => undefined)
+    },
+  }
+}
+
+interface Request {
+  readonly messages: ConsumerMessages
+  readonly iterator: AsyncIterator<JsMsg, unknown>
+}
+
+function begun(messages: ConsumerMessages): Request {
+  return { messages, iterator: messages[Symbol.asyncIterator]() }
+}
+
+/** The parts of `nats://user:password@host:4222`; a name without a password is a token. */
+function connectionOptions(url: string): Parameters<typeof connect>[0] {
+  const { protocol, host, username, password } = new URL(url)
+  const [user, pass] = [decodeURIComponent(username), decodeURIComponent(password)]
+  return {
+    servers: host,
+    name: 'lockstep',
+    timeout: CONNECT_TIMEOUT_MS,
+    maxReconnectAttempts: -1,
+    reconnectTimeWait: 250,
+    ...(protocol === 'tls:' ? { tls: {} } : {}),
+    ...(user === '' ? {} : pass === '' ? { token: user } : { user, pass }),
+  }
+}
+
+function inTime(ms: number): { readonly done: Promise<'later'>; cancel(): void } {
+  let timer: NodeJS.Timeout | undefined
+  const done = new Promise<'later'>((resolve) => (timer = setTimeout(resolve, ms, 'later')))
+  return { done, cancel: () => clearTimeout(timer) }
+}
+
+async function within<T>(work: Promise<T>, ms: number): Promise<T | 'later'> {
+  const late = inTime(ms)
+  try {
+    return await Promise.race([work, late.done])
+  } finally {
+    late.cancel()
+  }
+}

@@ -1,0 +1,24 @@
+import { LockstepError } from '../../kernel/errors.ts'
+import type { Config } from '../config.ts'
+import type { Feed, FeedOptions } from './stream-consumer.ts'
+import { openNatsFeed } from './nats-consumer.ts'
+import { openRedisFeed } from './redis-consumer.ts'
+import type { StreamSpec } from './stream-spec.ts'
+import { streamName } from './stream-spec.ts'
+
+/** @throws LockstepError `CONFIG_INVALID` where the configuration does not say where the server is */
+export function openFeed(config: Pick<Config, 'streamRedisUrl' | 'natsUrl'>, spec: StreamSpec, options: FeedOptions): Feed {
+  switch (spec.kind) {
+    case 'redis':
+      return openRedisFeed(given(config.streamRedisUrl, 'LOCKSTEP_STREAM_REDIS_URL', spec), spec, options)
+    case 'nats':
+      return openNatsFeed(given(config.natsUrl, 'LOCKSTEP_NATS_URL', spec), spec, options)
+    default:
+      return spec satisfies never
+  }
+}
+
+function given(url: string | null, variable: string, spec: StreamSpec): string {
+  if (url !== null) return url
+  throw new LockstepError('CONFIG_INVALID', `Nothing says where the server of the ${streamName(spec)} is; set "${variable}".`)
+}

@@ -1,0 +1,146 @@
+import { randomBytes } from 'node:crypto'
+import { hostname } from 'node:os'
+import { LockstepError, messageOf } from '../../kernel/errors.ts'
+import { cutCluster, openRedisCluster, watchCluster } from '../redis-cluster.ts'
+import { parseRedisUrl } from '../redis-url.ts'
+import { cutRedis, openRedis, watchRedis } from '../redis.ts'
+import type { Feed, FeedLag, FeedMessage, FeedOptions } from './stream-consumer.ts'
+import type { RedisStreamSpec } from './stream-spec.ts'
+import { streamName } from './stream-spec.ts'
+
+const BLOCK_MS = 1_000
+/** A consumer that was not heard of for so long, and holds nothing, is forgotten. */
+const FORGET_MS = 3_600_000
+/** Where the server does not know how many entries wait, because some were deleted, they are counted up to here. */
+const MAX_COUNTED = 10_000
+
+/** A Redis Stream, read through a consumer group that begins with the oldest entry. */
+export function openRedisFeed(url: string, spec: RedisStreamSpec, { redeliverMs }: FeedOptions): Feed {
+  const { stream, field, group } = spec
+  const { redis, connection, cut } = connectTo(url)
+  const consumer = `${hostname()}:${process.pid}:${randomBytes(4).toString('hex')}`
+  let joined = false
+  let cursor = '0-0'
+  let claimAtMs = 0
+
+  async function attempt<T>(action: () => Promise<T>): Promise<T> {
+    try {
+      return await action()
+    } catch (cause) {
+      joined = false // the group may be gone with its stream
+      const reason = messageOf(isAnswer(cause) ? cause : (connection.trouble() ?? cause)).replace(/\.$/, '')
+      throw new LockstepError(
+        'STREAM_UNAVAILABLE',
+        `The ${streamName(spec)} at "${connection.server}" cannot be read: ${reason}. Check LOCKSTEP_STREAM_REDIS_URL and that the server runs.`,
+        { cause },
+      )
+    }
+  }
+
+  async function join(): Promise<void> {
+    if (joined) return
+    await redis.call('XGROUP', 'CREATE', stream, group, '0', 'MKSTREAM').catch((error: unknown) => {
+      if (!messageOf(error).startsWith('BUSYGROUP')) throw error
+    })
+    joined = true
+  }
+
+  /** Entries that were handed out and not acknowledged in time, those of this process included: an answer may have been lost. */
+  async function claim(limit: number): Promise<FeedMessage[]> {
+    if (Date.now() < claimAtMs) return []
+    const reply = (await redis.callBuffer('XAUTOCLAIM', stream, group, consumer, redeliverMs, cursor, 'COUNT', limit)) as [
+      Buffer,
+      RawEntry[],
+    ]
+    cursor = reply[0].toString()
+    if (cursor === '0-0') claimAtMs = Date.now() + redeliverMs / 2
+    return reply[1].map(message)
+  }
+
+  async function read(limit: number): Promise<FeedMessage[]> {
+    const reply = (await redis.callBuffer(
+      ...(['XREADGROUP', 'GROUP', group, consumer, 'COUNT', limit, 'BLOCK', BLOCK_MS, 'STREAMS', stream, '>'] as const),
+    )) as RawReply | null
+    // the entries of the one stream: the value of a map, or, in the older protocol, of a pair
+    const entries = reply === null ? [] : reply.length === 2 ? reply[1] : reply[0][1]
+    return entries.map(message)
+  }
+
+  function message([id, fields]: RawEntry): FeedMessage {
+    let body: Buffer | null = null
+    for (let i = 0; i + 1 < fields.length; i += 2) if (fields[i]?.toString() === field) body = fields[i + 1] ?? null
+    return { id: id.toString(), body }
+  }
+
+  return {
+    take: (limit) =>
+      attempt(async () => {
+        await join()
+        const claimed = await claim(limit)
+        return claimed.length > 0 ? claimed : await read(limit)
+      }),
+    acknowledge: (messages) =>
+      attempt(async () => {
+        if (messages.length > 0) await redis.call('XACK', stream, group, ...messages.map(({ id }) => id))
+      }),
+    lag: () =>
+      attempt(async (): Promise<FeedLag> => {
+        const [waiting, pending] = (await redis.eval(lagScript, 1, stream, group, MAX_COUNTED)) as [number, number]
+        return { waiting, pending }
+      }),
+    async close() {
+      if (joined) await redis.eval(forgetScript, 1, stream, group, consumer, FORGET_MS).catch(() => undefined)
+      cut()
+    },
+  }
+}
+
+/** A stream is one key, so that in a cluster one node has it. */
+function connectTo(url: string) {
+  const address = parseRedisUrl(url)
+  if (address?.cluster === true) {
+    const redis = openRedisCluster(address)
+    return { redis, connection: watchCluster(redis), cut: () => cutCluster(redis) }
+  }
+  const redis = openRedis(url)
+  return { redis, connection: watchRedis(redis), cut: () => cutRedis(redis) }
+}
+
+/** An entry's id, and its fields and values in turn. */
+type RawEntry = readonly [id: Buffer, fields: readonly Buffer[]]
+type StreamEntries = readonly [stream: Buffer, entries: readonly RawEntry[]]
+type RawReply = StreamEntries | readonly [StreamEntries]
+
+function isAnswer(error: unknown): boolean {
+  return error instanceof Error && error.name === 'ReplyError'
+}
+
+/**
+ * KEYS: the stream. ARGV: the group, and how many entries are counted at most. Returns how many entries the group has not been given, and how many it was given and has
+ * not acknowledged.
+ */
+const lagScript = `
+if redis.call('EXISTS', KEYS[1]) == 0 then return {0, 0} end
+for _, fields in ipairs(redis.call('XINFO', 'GROUPS', KEYS[1])) do
+  local group = {}
+  for i = 1, #fields, 2 do group[fields[i]] = fields[i + 1] end
+  if group['name'] == ARGV[1] then
+    local waiting = group['lag']
+    if not waiting then waiting = #redis.call('XRANGE', KEYS[1], '(' .. group['last-delivered-id'], '+', 'COUNT', ARGV[2]) end
+    return {waiting, group['pending']}
+  end
+end
+return {redis.call('XLEN', KEYS[1]), 0}`
+
+/**
+ * KEYS: the stream. ARGV: the group, a consumer, and milliseconds. Removes the consumer, and all that were not heard of for so long, where they hold no entry: with one
+ * that does, its entries would be lost. Returns nothing.
+ */
+const forgetScript = `
+for _, fields in ipairs(redis.call('XINFO', 'CONSUMERS', KEYS[1], ARGV[1])) do
+  local consumer = {}
+  for i = 1, #fields, 2 do consumer[fields[i]] = fields[i + 1] end
+  if consumer['pending'] == 0 and (consumer['name'] == ARGV[2] or consumer['idle'] > tonumber(ARGV[3])) then
+    redis.call('XGROUP', 'DELCONSUMER', KEYS[1], ARGV[1], consumer['name'])
+  end
+end`

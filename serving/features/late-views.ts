@@ -1,0 +1,76 @@
+import { lateFrom, lateText } from '../../kernel/due-moment.ts'
+import { LockstepError } from '../../kernel/errors.ts'
+import type { ServicePlan } from '../../kernel/service-plan.ts'
+import type { ViewPlan } from '../../kernel/view-plan.ts'
+import type { DefinitionId } from '../../kernel/view-spec.ts'
+import { tryMarkers } from '../../online/checkpoint.ts'
+import type { OnlineStore } from '../../online/store.ts'
+import { byPlan } from '../../kernel/memoize-weak.ts'
+
+/** So long what the store said of a view that is late, or that it says nothing of, is not asked again. */
+const askedAgainMs = 100
+
+export interface LateViews {
+  /**
+   * Those of a service's online views that lack the run which was to count by the moment; to be called before their
+   * states are read. The store is asked only where one of them may be late. A store that is away says nothing here.
+   *
+   * @param asOf epoch microseconds; of a moment to come, now counts
+   */
+  of(service: ServicePlan, store: Pick<OnlineStore, 'read'>, asOf: number): readonly DefinitionId[] | Promise<readonly DefinitionId[]>
+  /** For each of the views that is late, a sentence that says what to do. */
+  problems(plans: readonly ViewPlan[], store: Pick<OnlineStore, 'read'>, asOf: number): Promise<string[]>
+}
+
+const none: readonly DefinitionId[] = []
+
+/** @param clock epoch microseconds */
+export function createLateViews(isOnline: (view: DefinitionId) => boolean, clock: () => number): LateViews {
+  const known = new WeakMap<ViewPlan, { readonly from: number; readonly askedAt: number }>()
+  const scheduledOf = byPlan(({ uses }: ServicePlan) => [...new Set(uses.map(({ plan }) => plan).filter(isScheduled))])
+
+  async function ask(plans: readonly ViewPlan[], store: Pick<OnlineStore, 'read'>): Promise<void> {
+    const askedAt = performance.now()
+    const markers = await tryMarkers(
+      store,
+      plans.map(({ id }) => id),
+    ).catch(() => [])
+    for (const [i, plan] of plans.entries()) {
+      const marker = markers[i] ?? null
+      const { availability } = plan.spec
+      const begunAt = marker === null || marker instanceof LockstepError ? undefined : marker.begunAt
+      const from = begunAt === undefined || availability.kind === 'continuous' ? Number.NaN : lateFrom(availability, begunAt)
+      known.set(plan, { from, askedAt })
+    }
+  }
+
+  function isLate(plan: ViewPlan, at: number): boolean {
+    return (known.get(plan)?.from ?? Number.NaN) <= at
+  }
+
+  async function lateOf(plans: readonly ViewPlan[], store: Pick<OnlineStore, 'read'>, at: number): Promise<readonly ViewPlan[]> {
+    const since = performance.now() - askedAgainMs
+    const unsure = plans.filter((plan) => !(at < (known.get(plan)?.from ?? Number.NaN)) && (known.get(plan)?.askedAt ?? 0) <= since)
+    if (unsure.length > 0) await ask(unsure, store)
+    return plans.filter((plan) => isLate(plan, at))
+  }
+
+  return {
+    of(service, store, asOf) {
+      const plans = scheduledOf(service)
+      if (plans.length === 0) return none
+      const at = Math.min(asOf, clock())
+      if (plans.every((plan) => at < (known.get(plan)?.from ?? Number.NaN))) return none
+      const online = plans.filter(({ id }) => isOnline(id))
+      return online.length === 0 ? none : lateOf(online, store, at).then((late) => late.map(({ id }) => id))
+    },
+    async problems(plans, store, asOf) {
+      const late = await lateOf(plans.filter(isScheduled), store, Math.min(asOf, clock()))
+      return late.map((plan) => lateText(plan.id, known.get(plan)?.from ?? 0))
+    },
+  }
+}
+
+function isScheduled({ spec }: ViewPlan): boolean {
+  return spec.availability.kind === 'schedule'
+}

@@ -1,0 +1,118 @@
+import { LockstepError, messageOf } from '../../kernel/errors.ts'
+import type { ViewPlan } from '../../kernel/view-plan.ts'
+import type { DefinitionId } from '../../kernel/view-spec.ts'
+import type { HoldingStore, Lack } from '../../online/completeness.ts'
+import { lacksOf } from '../../online/completeness.ts'
+import type { Catalog } from '../../registry/catalog.ts'
+import type { Logger } from '../../runtime/log.ts'
+import { within } from '../../runtime/with-timeout.ts'
+import { answerMs } from '../lifecycle/dependency.ts'
+import type { LateViews } from './late-views.ts'
+
+/**
+ * Watches whether the online store holds the views that are served from it, complete and of this database. A view that
+ * it does not hold is not answered from it: its absent states would look like entities that were never seen, and those
+ * that are there may be old, or another database's.
+ */
+export interface OnlineViews {
+  /** What the store lacks, and which scheduled views are late, one sentence each, as of the last check. */
+  readonly warnings: readonly string[]
+  /**
+   * Those that the store holds completely, as of the last check; null before the first. Another set where that has
+   * changed.
+   */
+  readonly complete: ReadonlySet<DefinitionId> | null
+  /**
+   * Why nothing can be answered from the online store: it holds none of the views that are served from it. null where
+   * it holds one, or none is served.
+   */
+  readonly failure: string | null
+  /**
+   * Asks the store about every online view; warnings are of those that a service uses. Never rejects: a store that is
+   * away is reported by its ping.
+   */
+  check(store: HoldingStore, catalog: Catalog): Promise<void>
+  /**
+   * Whether the store held the view at the last look. Where not, a read asks the store itself first (`requireWhole`).
+   */
+  holds(view: ViewPlan): boolean
+  /**
+   * A read has failed: where its view is not whole, or the store may be another one when it comes back, what was seen
+   * at the last look no longer counts.
+   */
+  noteFailure(error: unknown): void
+}
+
+/**
+ * @param onState told of every view, whether the store holds it as the registry defines it
+ * @param asOf the moment that answers are of
+ */
+export function createOnlineViews(
+  onState: (states: ReadonlyMap<DefinitionId, boolean>) => void,
+  log: Logger,
+  lateViews: LateViews,
+  asOf: () => number,
+): OnlineViews {
+  let warnings: readonly string[] = []
+  let complete: ReadonlySet<DefinitionId> | null = null
+  let failure: string | null = null
+  /** Those that the store held, by the fingerprints of their definitions. */
+  let held: ReadonlyMap<DefinitionId, string> = new Map()
+
+  return {
+    get warnings() {
+      return warnings
+    },
+    get complete() {
+      return complete
+    },
+    get failure() {
+      return failure
+    },
+    async check(store, catalog) {
+      const plans = [...catalog.online].flatMap((id) => catalog.views.get(id) ?? [])
+      const served = servedOnline(catalog)
+      const watched = plans.filter(({ id }) => served.has(id))
+      let lacks: readonly Lack[]
+      let late: readonly string[]
+      try {
+        ;[lacks, late] = await within(
+          answerMs,
+          Promise.all([lacksOf(store, plans), lateViews.problems(watched, store, asOf())]),
+          () => new LockstepError('REDIS_UNAVAILABLE', 'The online store does not answer.'),
+        )
+      } catch (error) {
+        log.debug({ error: messageOf(error) }, 'the online views cannot be checked')
+        if (!(error instanceof LockstepError && error.code === 'REDIS_UNAVAILABLE')) {
+          warnings = [messageOf(error)]
+          complete ??= new Set()
+        }
+        return
+      }
+      const absent = new Set(lacks.flatMap(({ view, partial }) => (partial === true ? [] : [view])))
+      const found = plans.filter(({ id }) => !absent.has(id))
+      held = new Map(found.map(({ id, fingerprint }) => [id, fingerprint]))
+      if (complete === null || complete.size !== found.length || !found.every(({ id }) => complete?.has(id)))
+        complete = new Set(found.map(({ id }) => id))
+      const problems = [...lacks.flatMap(({ view, problem }) => (served.has(view) ? [problem] : [])), ...late]
+      for (const warning of problems) if (!warnings.includes(warning)) log.warn({ warning }, 'a view is not as it should be')
+      warnings = problems
+      failure =
+        served.size > 0 && [...served].every((id) => absent.has(id))
+          ? 'The online store holds none of the views that are served from it.'
+          : null
+      onState(new Map([...served].map((id) => [id, !lacks.some(({ view }) => view === id)])))
+    },
+    holds: ({ id, fingerprint }) => held.get(id) === fingerprint,
+    noteFailure(error) {
+      if (!(error instanceof LockstepError)) return
+      if (error.code === 'REDIS_UNAVAILABLE') held = new Map()
+      if (error.code === 'NOT_READY') held = new Map([...held].filter(([id]) => id !== error.details['view']))
+    },
+  }
+}
+
+function servedOnline(catalog: Catalog): ReadonlySet<DefinitionId> {
+  const used = [...catalog.services.values()].flatMap(({ uses }) => uses.map(({ plan }) => plan.id))
+  return new Set(used.filter((id) => catalog.online.has(id)))
+}

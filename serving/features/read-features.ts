@@ -1,0 +1,385 @@
+import type { EntityKey } from '../../kernel/entity-key.ts'
+import { LockstepError } from '../../kernel/errors.ts'
+import type { Frontier } from '../../kernel/frontier.ts'
+import { frontierText, intersection } from '../../kernel/frontier.ts'
+import { isOfOneEntity, readSetAside, setAsideError } from '../../kernel/set-aside.ts'
+import { readHeader } from '../../kernel/stored-state.ts'
+import type { ServicePlan, ServiceRow } from '../../kernel/service-plan.ts'
+import type { ViewValues } from '../../kernel/state.ts'
+import type { ViewPlan } from '../../kernel/view-plan.ts'
+import type { DefinitionId } from '../../kernel/view-spec.ts'
+import type { HistoryRequest } from '../../offline/history.ts'
+import { readOnline, storedAnswer } from '../../online/read.ts'
+import type { OnlineAnswer } from '../../online/read.ts'
+import type { HoldingStore } from '../../online/completeness.ts'
+import { requireWhole } from '../../online/completeness.ts'
+import type { AwaitPushedDeps, Pushed } from './read-your-writes.ts'
+import { awaitPushed } from './read-your-writes.ts'
+import type { RequestDeadline } from '../traffic/request-deadline.ts'
+import { requireTime } from '../traffic/request-deadline.ts'
+import { within } from '../../runtime/with-timeout.ts'
+import type { LateViews } from './late-views.ts'
+import type { ServedEntity } from './entity-parser.ts'
+import type { RecentStates } from './stale-cache.ts'
+import type { OnlineViews } from './online-views.ts'
+import { namingIndex, ofIndex } from './entity-error.ts'
+import type { ReadOrigin } from '../../monitoring/prediction-log/provenance.ts'
+import { originsOf } from '../../monitoring/prediction-log/provenance.ts'
+import { evaluateRows, refuseMissing } from './service-rows.ts'
+import type { WhenUnavailable } from './fallback-policy.ts'
+import { isAway, unavailableAnswer } from './fallback-policy.ts'
+
+export interface FeatureReaderDeps {
+  readonly store: HoldingStore
+  /** Absent: each view is taken for whole whose states are there. */
+  readonly views?: Pick<OnlineViews, 'holds' | 'noteFailure'>
+  /** Whether a view is kept in the online store; one that is not is answered from the offline history. */
+  readonly isOnline: (view: DefinitionId) => boolean
+  /** The offline history, by index of the requests: one state of the data for all of them, of which `onSeen` is told the transactions. */
+  readonly history: (requests: readonly HistoryRequest[], onSeen: (seen: Frontier) => void) => Promise<readonly ViewValues[]>
+  /** What was read of the online store lately, for when it is away; without it, nothing is remembered. */
+  readonly recent?: RecentStates | null
+  /** Told of every failure of the online store, also of those that are answered all the same. */
+  readonly onStoreError?: (error: unknown) => void
+  /** Those of the keys of which these transactions wrote rows. */
+  readonly written: AwaitPushedDeps['written']
+  /** Which views are late; without it, none is said to be. */
+  readonly late?: LateViews
+  /** Told of what was read. */
+  readonly onRead?: (service: ServicePlan, read: FeatureRead) => void
+}
+
+export interface FeatureMoment {
+  /** Epoch microseconds. */
+  readonly asOf: number
+  /** True where the caller named the moment; false where it is this machine's "now", which a skewed clock may put before what is stored. */
+  readonly asked: boolean
+  /** What is answered of the views that the online store cannot be asked for. Default: the error. */
+  readonly whenUnavailable?: WhenUnavailable
+  /** When the online store counts as away that has not answered, milliseconds of `performance.now()`, so that there is time left for what is answered then. Default: the store's own patience. */
+  readonly giveUpAt?: number | undefined
+  /** What the read is to see at least. */
+  readonly pushed?: Pushed
+  /** After it nothing more is made of what was read. */
+  readonly deadline?: RequestDeadline | undefined
+}
+
+export interface FeatureRead {
+  readonly entities: readonly ServedEntity[]
+  /** By index of the entities. */
+  readonly rows: readonly ServiceRow[]
+  /** The one moment that all of it holds for, epoch microseconds. */
+  readonly asOf: number
+  /** True where this machine's clock is behind what is stored: then `asOf` is the greatest high-water mark that was met. */
+  readonly skewed: boolean
+  /** True where the online store could not answer, and its views are given as they were read lately, or as for an entity that was never seen, with status UNAVAILABLE. */
+  readonly degraded: boolean
+  /** Of a degraded read, how long ago the oldest state was read that it is from, milliseconds; null where it is from none. */
+  readonly staleMs: number | null
+  /** Scheduled views that lack the run which was to count by this moment. */
+  readonly late: readonly DefinitionId[]
+  /** Online answers of an entity and view that came from the history. */
+  readonly fromHistory: number
+  /** By view: the transactions whose rows are in every answer of this read (`frontierText`); null where nothing is stored. Online views only. */
+  frontiers(): ReadonlyMap<DefinitionId, string | null>
+  /** By entity, and there by index of the service's `uses`. */
+  origins(): ReadOrigin[][]
+}
+
+/**
+ * The service's features for each entity at one moment, by the same `evaluate` as training: one read of the online store for all entities and views,
+ * one of the offline history for what the store can no longer say.
+ *
+ * @throws LockstepError `REQUIRED_FEATURE_MISSING` naming the entity's index and the features; `TRANSFORM_FAILED` or `INVALID_ENTITY` naming the
+ *   index of an entity whose data an on-demand view cannot take or makes an unwritable text of; `TOO_MANY_CATEGORIES` naming the index; what the
+ *   stores throw
+ */
+export async function readFeatures(
+  deps: FeatureReaderDeps,
+  service: ServicePlan,
+  entities: readonly ServedEntity[],
+  moment: FeatureMoment,
+): Promise<FeatureRead> {
+  const reading = new OnlineReading(deps, service, entities, moment)
+  const asked = deps.late?.of(service, deps.store, moment.asOf) ?? noneLateViews
+  const lateViews = asked instanceof Promise ? await asked : asked
+  let answers = await reading.read(true, moment.pushed)
+  if (!moment.asked && greatestHighWater(answers) > reading.asOf) answers = await readAhead(reading, answers)
+  const found = foundIn(reading, service, entities, moment.asked, answers)
+  if (found.lacking !== null) for (const { damage } of answers) if (damage !== undefined) deps.onStoreError?.(damage)
+  if (found.lacking !== null) await askHistory(deps, service, entities, found.values, found.lacking, () => refuseSetAside(reading, answers))
+  const read = featuresOf(reading, service, entities, moment, answers, found, lateViews)
+  deps.onRead?.(service, read)
+  return read
+}
+
+/** Another machine's clock is ahead of this one: moves the moment of the whole request, so that all its values hold for one. */
+async function readAhead(reading: OnlineReading, first: OnlineAnswer[]): Promise<OnlineAnswer[]> {
+  let answers = first
+  let ahead = greatestHighWater(answers)
+  for (let tries = 0; ahead > reading.asOf && tries < 3; tries++) {
+    reading.asOf = ahead
+    answers = await reading.read(false)
+    ahead = greatestHighWater(answers)
+  }
+  return answers
+}
+
+/** What the answers say, and what is to be asked of the history. */
+function foundIn(
+  { asOf, late, online, requests }: OnlineReading,
+  service: ServicePlan,
+  entities: readonly ServedEntity[],
+  isAsked: boolean,
+  answers: readonly OnlineAnswer[],
+): Found {
+  const { uses } = service
+  // Once one entity of a view is asked of the history, those that are not stored are too: they may be there as well, only not yet materialized.
+  const past = isAsked ? viewsOfPast(requests, answers) : noViews
+  const values = new Array<ViewValues | null>(entities.length * uses.length)
+  let lacking: Lacking | null = null
+  let next = 0
+  for (let e = 0, at = 0; e < entities.length; e++) {
+    for (let u = 0; u < uses.length; u++, at++) {
+      const { plan } = uses[u] as { plan: ViewPlan }
+      const isLate = online[u] === true && late.has(next)
+      const answer = online[u] === true ? (answers[next++] as OnlineAnswer) : null
+      const own = answer === null || isLate || (answer.frontier === null && past.has(plan.id)) ? null : answer.values
+      if (own === null) {
+        // a state holds the rows of the online store alone, and so must what is answered in its place now
+        const isOverCap = answer !== null && answer.values === null && asOf >= answer.highWater
+        lacking ??= { missing: [], missingAt: [], seen: null }
+        lacking.missing.push({ plan, key: (entities[e] as ServedEntity).keys[u] as EntityKey, asOf, onlineOnly: isLate || isOverCap })
+        lacking.missingAt.push(at)
+      }
+      values[at] = own
+    }
+  }
+  return { values, lacking }
+}
+
+/** Fills in what the online store could not say. */
+async function askHistory(
+  deps: FeatureReaderDeps,
+  service: ServicePlan,
+  entities: readonly ServedEntity[],
+  values: (ViewValues | null)[],
+  lacking: Lacking,
+  refuse: () => void,
+): Promise<void> {
+  const asked = deps.history(lacking.missing, (frontier) => (lacking.seen = frontier))
+  const found = await asked.catch((error: unknown) => {
+    if (isOfOneEntity(error)) refuse()
+    throw namingIndex(service, entities, error)
+  })
+  for (const [i, at] of lacking.missingAt.entries()) values[at] = found[i] as ViewValues
+}
+
+/**
+ * The history fails on what an entity was set aside for.
+ *
+ * @throws LockstepError `ENTITY_SET_ASIDE` of the first that is
+ */
+function refuseSetAside({ requests, online }: OnlineReading, answers: readonly OnlineAnswer[]): void {
+  const each = online.filter(Boolean).length
+  for (const [i, { bytes }] of answers.entries()) {
+    const { plan, key } = requests[i] as OnlineRead
+    const aside = bytes === null ? null : readSetAside(bytes, readHeader(bytes, plan.id))
+    if (aside === null) continue
+    const { message, details } = setAsideError(plan, key, aside)
+    throw ofIndex(Math.floor(i / each), new LockstepError('ENTITY_SET_ASIDE', message, { details: { ...details, cause: aside.code } }))
+  }
+}
+
+/** @param values all there, by now */
+function featuresOf(
+  reading: OnlineReading,
+  service: ServicePlan,
+  entities: readonly ServedEntity[],
+  moment: FeatureMoment,
+  answers: readonly OnlineAnswer[],
+  { values, lacking }: Found,
+  late: readonly DefinitionId[],
+): FeatureRead {
+  const { asOf, online, requests } = reading
+  const rows = evaluateRows(service, entities, values as ViewValues[], asOf)
+  // what is required cannot be had from a default
+  const failure = reading.away
+  if (failure !== null && rows.some((row) => row.missing.length > 0)) throw failure
+  refuseMissing(service, rows, asOf)
+  const { missing, missingAt, seen } = lacking ?? noneLacking
+  return {
+    entities,
+    rows,
+    asOf,
+    skewed: asOf !== moment.asOf,
+    degraded: failure !== null,
+    staleMs: reading.staleMs,
+    late,
+    fromHistory: missing.length,
+    frontiers: () => frontiersOf(requests, answers),
+    origins: () => originsOf({ online, values: values as ViewValues[], answers, missing, missingAt, seen }),
+  }
+}
+
+interface OnlineRead {
+  readonly plan: ViewPlan
+  readonly key: EntityKey
+}
+
+/** What the history is asked for, and by index of it, which of the values that is. */
+interface Lacking {
+  readonly missing: HistoryRequest[]
+  readonly missingAt: number[]
+  /** The transactions that the history held. */
+  seen: Frontier | null
+}
+
+/** What there is for a request, by entity and in the order of the service's `uses`. */
+interface Found {
+  /** null where the history is to say it. */
+  readonly values: (ViewValues | null)[]
+  readonly lacking: Lacking | null
+}
+
+/** Reads the online store for a request, as often as it takes. */
+class OnlineReading {
+  asOf: number
+  /** By index of the service's `uses`. */
+  readonly online: readonly boolean[]
+  readonly requests: readonly OnlineRead[]
+  /** Why the store could not be asked, where something else is answered. */
+  away: LockstepError | null = null
+  staleMs: number | null = null
+  /** Indexes of the requests whose answers lack what was pushed. */
+  late: ReadonlySet<number> = noneLate
+  readonly #deps: FeatureReaderDeps
+  readonly #service: ServicePlan
+  readonly #entities: readonly ServedEntity[]
+  readonly #moment: FeatureMoment
+
+  constructor(deps: FeatureReaderDeps, service: ServicePlan, entities: readonly ServedEntity[], moment: FeatureMoment) {
+    const { uses } = service
+    const online = uses.map((use) => deps.isOnline(use.plan.id))
+    const requests: OnlineRead[] = []
+    for (const entity of entities) {
+      for (let u = 0; u < uses.length; u++)
+        if (online[u]) requests.push({ plan: (uses[u] as { plan: ViewPlan }).plan, key: entity.keys[u] as EntityKey })
+    }
+    this.#deps = deps
+    this.#service = service
+    this.#entities = entities
+    this.#moment = moment
+    this.asOf = moment.asOf
+    this.online = online
+    this.requests = requests
+  }
+
+  /** A read of thousands of entities, beside others, may come back after its time. @throws LockstepError `DEADLINE_EXCEEDED` */
+  requireInTime(): void {
+    if (this.#moment.deadline !== undefined) requireTime(this.#moment.deadline)
+  }
+
+  read(behind: boolean, after?: Pushed): Promise<OnlineAnswer[]> {
+    const { whenUnavailable = 'error', giveUpAt } = this.#moment
+    // most often
+    if (whenUnavailable === 'error' && giveUpAt === undefined && after === undefined) return this.#readStore(behind)
+    return this.#readOrElse(whenUnavailable, behind, after)
+  }
+
+  async #readOrElse(whenUnavailable: WhenUnavailable, behind: boolean, after?: Pushed): Promise<OnlineAnswer[]> {
+    try {
+      if (after === undefined) return await beforeGivingUp(this.#moment.giveUpAt, this.#readStore(behind))
+      const read = await awaitPushed(this.#deps, this.requests, after, (again) => this.#readStore(again))
+      this.late = read.late
+      return read.answers
+    } catch (error) {
+      if (whenUnavailable === 'error' || !isAway(error)) throw error
+      this.away ??= error
+      return this.#instead(error, whenUnavailable)
+    }
+  }
+
+  #readStore(behind: boolean): Promise<OnlineAnswer[]> {
+    const { store, views, recent, onStoreError } = this.#deps
+    const begun = recent?.begin()
+    const unsure = views === undefined ? null : this.#notHeld(views)
+    const read = (): Promise<OnlineAnswer[]> => readOnline(store, this.requests, this.asOf, behind, this)
+    const reading = unsure === null ? read() : requireWhole(store, unsure).then(read)
+    const noted =
+      begun === undefined
+        ? reading
+        : reading.then((answers) => {
+            recent?.note(begun, this.requests, answers)
+            return answers
+          })
+    return noted.catch((cause: unknown) => {
+      views?.noteFailure(cause)
+      const error = namingIndex(this.#service, this.#entities, cause)
+      onStoreError?.(error)
+      throw error
+    })
+  }
+
+  /** The views of which it is not known that the store holds them; null, most often: there is none. */
+  #notHeld(views: Pick<OnlineViews, 'holds'>): ViewPlan[] | null {
+    let unsure: ViewPlan[] | null = null
+    for (const [u, { plan }] of this.#service.uses.entries()) if (this.online[u] === true && !views.holds(plan)) (unsure ??= []).push(plan)
+    return unsure
+  }
+
+  /** What is answered while the store is away. */
+  #instead(error: LockstepError, whenUnavailable: WhenUnavailable): OnlineAnswer[] {
+    const { recent } = this.#deps
+    return this.requests.map(({ plan, key }) => {
+      // none of them says that it holds what was pushed
+      const state = this.#moment.pushed === undefined ? (recent?.find(plan, key) ?? null) : null
+      if (state === null) {
+        if (whenUnavailable === 'stale') throw error
+        return unavailableAnswer(plan, this.asOf)
+      }
+      try {
+        const answer = storedAnswer(plan, key, state.bytes, this.asOf)
+        if (answer.values !== null) this.staleMs = Math.max(this.staleMs ?? 0, state.ageMs)
+        return answer
+      } catch (cause) {
+        throw namingIndex(this.#service, this.#entities, cause)
+      }
+    })
+  }
+}
+
+const noneLacking: Lacking = { missing: [], missingAt: [], seen: null }
+const noViews: ReadonlySet<DefinitionId> = new Set()
+const noneLate: ReadonlySet<number> = new Set()
+const noneLateViews: readonly DefinitionId[] = []
+
+/** @throws LockstepError `REDIS_UNAVAILABLE`, as of a store that is away, where it takes longer */
+function beforeGivingUp<T>(giveUpAt: number | undefined, read: Promise<T>): Promise<T> {
+  if (giveUpAt === undefined) return read
+  const late = () => new LockstepError('REDIS_UNAVAILABLE', 'The online store has not answered in the time that the request allows it.')
+  return within(Math.max(0, giveUpAt - performance.now()), read, late)
+}
+
+function greatestHighWater(answers: readonly OnlineAnswer[]): number {
+  let greatest = Number.NEGATIVE_INFINITY
+  for (const { highWater } of answers) if (highWater > greatest) greatest = highWater
+  return greatest
+}
+
+/** Those of which some answer is none, as it is of before the state. */
+function viewsOfPast(requests: readonly OnlineRead[], answers: readonly OnlineAnswer[]): ReadonlySet<DefinitionId> {
+  const views = new Set<DefinitionId>()
+  for (const [i, { values }] of answers.entries()) if (values === null) views.add((requests[i] as OnlineRead).plan.id)
+  return views
+}
+
+function frontiersOf(requests: readonly { plan: ViewPlan }[], answers: readonly OnlineAnswer[]): Map<DefinitionId, string | null> {
+  const common = new Map<DefinitionId, Frontier | null>()
+  for (const [i, { frontier }] of answers.entries()) {
+    const view = (requests[i] as { plan: ViewPlan }).plan.id
+    const before = common.get(view) ?? null
+    common.set(view, before === null || frontier === null ? (frontier ?? before) : intersection(before, frontier))
+  }
+  return new Map([...common].map(([view, frontier]) => [view, frontier === null ? null : frontierText(frontier)]))
+}

@@ -1,0 +1,91 @@
+import { LockstepError } from '../../kernel/errors.ts'
+import type { ServicePlan, ServiceRow, ServiceValues } from '../../kernel/service-plan.ts'
+import type { ViewValues } from '../../kernel/state.ts'
+import { formatTimestamp } from '../../kernel/time.ts'
+import type { CountsValue, Value } from '../../kernel/value-type.ts'
+import { byPlan } from '../../kernel/memoize-weak.ts'
+import type { ServedEntity } from './entity-parser.ts'
+import { ofIndex } from './entity-error.ts'
+
+/** How long the code of on-demand views may hold up the process for one request. */
+const rowsMs = 1000
+
+/**
+ * A service's row of each entity.
+ *
+ * @param read by entity, and there by index of the service's `uses`
+ * @throws LockstepError `TRANSFORM_FAILED`, `TRANSFORM_TIMEOUT` or `INVALID_ENTITY`, naming the entity's index
+ */
+export function evaluateRows(
+  service: ServicePlan,
+  entities: readonly ServedEntity[],
+  read: readonly ViewValues[],
+  asOf: number,
+): ServiceRow[] {
+  const uses = service.uses.length
+  const rows = new Array<ServiceRow>(entities.length)
+  const texts = textsOf(service)
+  // one call of a transform ends in time; of many rows all together have to
+  const untilMs = entities.length > 1 && service.direct === null ? performance.now() + rowsMs : Number.POSITIVE_INFINITY
+  for (let e = 0; e < entities.length; e++) {
+    const own = entities.length === 1 ? read : read.slice(e * uses, (e + 1) * uses)
+    const row = evaluate(service, own, (entities[e] as ServedEntity).request, asOf, e)
+    for (const f of texts) if (!isUnicode(row.values[f] ?? null)) throw notUnicode(service, e, f)
+    rows[e] = row
+    if (untilMs < Number.POSITIVE_INFINITY && performance.now() > untilMs) throw rowsTimeout(service, e + 1, entities.length)
+  }
+  return rows
+}
+
+function rowsTimeout(service: ServicePlan, done: number, of: number): LockstepError {
+  return new LockstepError(
+    'TRANSFORM_TIMEOUT',
+    `The on-demand views of "${service.id}" took over ${rowsMs} ms for the first ${done} of ${of} entities. Ask for fewer at once, or make the transforms cheaper under a new version.`,
+    { details: { service: service.id, timeoutMs: rowsMs } },
+  )
+}
+
+/** What is required and missing refuses the request: there is nothing that the model was trained to be given instead. */
+export function refuseMissing(service: ServicePlan, rows: readonly ServiceValues[], asOf: number): void {
+  for (const [index, { missing }] of rows.entries()) {
+    if (missing.length === 0) continue
+    throw new LockstepError(
+      'REQUIRED_FEATURE_MISSING',
+      `Entity ${index} has no value for ${missing.map((name) => `"${name}"`).join(', ')} at ${formatTimestamp(asOf)}, and the service "${service.id}" requires it; materialize the view, or leave the entity out.`,
+      { details: { entity: index, features: missing } },
+    )
+  }
+}
+
+/** The on-demand views run here, on what the request has sent: where one fails, it is that entity's doing. */
+function evaluate(service: ServicePlan, read: readonly ViewValues[], request: readonly Value[], asOf: number, index: number): ServiceRow {
+  try {
+    return service.evaluate(read, request, asOf)
+  } catch (cause) {
+    if (!(cause instanceof LockstepError)) throw cause
+    throw ofIndex(index, cause)
+  }
+}
+
+/** Features, by index, that are or hold texts. */
+const textsOf = byPlan((service: ServicePlan) =>
+  service.features.flatMap(({ type }, f) =>
+    (type.kind === 'list' ? type.of : type).kind === 'string' || type.kind === 'counts' ? [f] : [],
+  ),
+)
+
+function isUnicode(value: Value | null): boolean {
+  if (typeof value === 'string') return value.isWellFormed()
+  if (value instanceof Map) return [...(value as CountsValue).keys()].every(isUnicode)
+  return Array.isArray(value) ? value.every(isUnicode) : true
+}
+
+/** An on-demand view can cut a text within a character; no file and no other system could take that. */
+function notUnicode(service: ServicePlan, index: number, feature: number): LockstepError {
+  const name = service.features[feature]?.name ?? ''
+  return new LockstepError(
+    'INVALID_ENTITY',
+    `Entity ${index}: the feature "${name}" came out as a text with half a character (a lone surrogate); send other data, or correct the on-demand view.`,
+    { details: { entity: index, feature: name } },
+  )
+}

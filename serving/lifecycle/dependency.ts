@@ -1,0 +1,82 @@
+import type { Logger } from '../../runtime/log.ts'
+import { messageOf } from '../../kernel/errors.ts'
+import { within } from '../../runtime/with-timeout.ts'
+
+/** A dependency that takes longer than this to say that it is there is away. */
+export const answerMs = 5000
+
+/** A server that may not answer yet, or no longer: opened when it first answers, then watched. */
+export interface Dependency<T> {
+  /** null until it was opened. */
+  readonly value: T | null
+  /** Why it could not be used at the last check, or null. It may name the server's host: for the operator, not for clients. */
+  readonly failure: string | null
+  /** Opens it where that has not succeeded yet, and asks whether it answers. Never rejects, and takes `answerMs` at most. */
+  check(): Promise<void>
+  close(): Promise<void>
+}
+
+export interface DependencyOptions<T extends { close(): Promise<void> }> {
+  /** What the log and `failure` call it. */
+  readonly name: string
+  readonly open: () => Promise<T>
+  readonly ping: (value: T) => Promise<void>
+  readonly log: Logger
+}
+
+export function createDependency<T extends { close(): Promise<void> }>(options: DependencyOptions<T>): Dependency<T> {
+  const { name, log } = options
+  let value: T | null = null
+  let failure: string | null = `${name} was not reached yet.`
+  let announced = false
+  let closed = false
+  let opening: Promise<T> | null = null
+
+  async function open(): Promise<T> {
+    opening ??= options.open()
+    try {
+      const opened = await opening
+      if (closed) await opened.close()
+      return opened
+    } finally {
+      opening = null
+    }
+  }
+
+  async function ask(): Promise<void> {
+    const opened = value ?? (await open())
+    if (closed) return
+    value = opened
+    await options.ping(opened) // opening may not have connected yet
+  }
+
+  return {
+    get value() {
+      return value
+    },
+    get failure() {
+      return failure
+    },
+    async check() {
+      if (closed) return
+      let problem: string | null = null
+      try {
+        await within(answerMs, ask(), () => new Error(`It does not answer within ${answerMs / 1000} s.`))
+      } catch (error) {
+        problem = `${name}: ${messageOf(error)}`
+      }
+      if (closed) return
+      if (problem !== null && !announced) log.warn({ dependency: name, error: problem }, 'a dependency does not answer')
+      if (problem === null && announced) log.info({ dependency: name }, 'a dependency answers again')
+      announced = problem !== null
+      failure = problem
+    },
+    async close() {
+      const open = value
+      closed = true
+      value = null
+      failure = `${name} was closed.`
+      await open?.close()
+    },
+  }
+}

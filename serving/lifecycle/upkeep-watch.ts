@@ -1,0 +1,59 @@
+import { messageOf } from '../../kernel/errors.ts'
+import type { OnlineStore } from '../../online/store.ts'
+import type { Catalog } from '../../registry/catalog.ts'
+import type { Database } from '../../runtime/database.ts'
+import { isEmbedded } from '../../runtime/database.ts'
+import type { Logger } from '../../runtime/log.ts'
+import { hasWorker, noWorker } from '../../runtime/worker-sessions.ts'
+
+/** A worker that is restarted is not missed for so long. */
+const defaultGraceMs = 10_000
+
+/**
+ * Watches whether anybody keeps the online views of a shared database and store current, and whether they are as fresh
+ * as they declare.
+ */
+export interface UpkeepWatch {
+  /** One sentence each, as of the last look. */
+  readonly warnings: readonly string[]
+  /** Never rejects. */
+  check(db: Database, store: OnlineStore, catalog: Catalog): Promise<void>
+}
+
+/** @param lateViews why views are further behind than their `freshness` allows */
+export function createUpkeepWatch(
+  log: Logger,
+  { lateViews, graceMs = defaultGraceMs }: { readonly lateViews?: () => Promise<readonly string[]>; readonly graceMs?: number },
+): UpkeepWatch {
+  let warnings: readonly string[] = []
+  let seenAt = performance.now()
+
+  async function look(db: Database, store: OnlineStore, catalog: Catalog): Promise<string[]> {
+    const at = performance.now()
+    // an embedded store is filled by the process that owns it
+    if (store.kind === 'embedded' || (await hasWorker(db))) seenAt = at
+    const declared = [...catalog.views.values()].some(({ id, upkeep }) => catalog.online.has(id) && upkeep.freshnessMicros !== null)
+    const late = declared && lateViews !== undefined ? await lateViews() : []
+    return [...(at - seenAt > graceMs ? [noWorker] : []), ...late]
+  }
+
+  return {
+    get warnings() {
+      return warnings
+    },
+    async check(db, store, catalog) {
+      // one that is embedded is looked after by the process that serves it
+      if (isEmbedded(db) || catalog.online.size === 0) {
+        warnings = []
+        return
+      }
+      try {
+        const found = await look(db, store, catalog)
+        for (const warning of found) if (!warnings.includes(warning)) log.warn({ warning }, 'online views are not kept current')
+        warnings = found
+      } catch (error) {
+        log.debug({ error: messageOf(error) }, 'it cannot be seen whether the online views are kept current')
+      }
+    },
+  }
+}

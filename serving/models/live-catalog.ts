@@ -1,0 +1,96 @@
+import type { Logger } from '../../runtime/log.ts'
+import { LockstepError, messageOf } from '../../kernel/errors.ts'
+import { requireMigrated } from '../../runtime/migrated.ts'
+import type { Catalog } from '../../registry/catalog.ts'
+import { loadCatalog } from '../../registry/catalog.ts'
+import { catalogRevision } from '../../registry/revision.ts'
+import type { TransformGuard } from '../../registry/transform-guard.ts'
+import type { Database } from '../../runtime/database.ts'
+import { within } from '../../runtime/with-timeout.ts'
+import type { ModelHost } from './model-host.ts'
+
+const defaultDeadlineMs = 5000
+/** How long after it failed a version is tried again. */
+const retryMs = 30_000
+
+/** The catalog that requests are answered by. It changes as a whole, so each request is answered by one catalog from beginning to end. */
+export interface LiveCatalog {
+  /** @throws LockstepError `NOT_READY` while none was loaded */
+  current(): Catalog
+  /** null while none was loaded. */
+  readonly loaded: Catalog | null
+  /** Why the last refresh failed, or null. It may name the database's host: for the operator, not for clients. */
+  readonly failure: string | null
+  /**
+   * Loads what is new, with the versions that are to answer. Never rejects: where it fails, the catalog that was there stays. One that takes longer than the
+   * deadline counts as failed until it is done, and is the only one meanwhile.
+   */
+  refresh(db: Database): Promise<void>
+}
+
+/**
+ * Refreshes until a revision of the registry is loaded, or so many times: the first refresh may be one that is under way and has read the registry before.
+ *
+ * @returns whether it is loaded
+ */
+export async function reachRevision(catalog: LiveCatalog, db: Database, revision: number, refreshes: number): Promise<boolean> {
+  const isReached = (): boolean => catalog.loaded !== null && catalog.loaded.revision >= revision
+  for (let i = 0; i < refreshes && !isReached(); i++) await catalog.refresh(db)
+  return isReached()
+}
+
+export function createLiveCatalog(
+  { models, transforms, log }: { readonly models: ModelHost; readonly transforms: TransformGuard; readonly log: Logger },
+  deadlineMs = defaultDeadlineMs,
+): LiveCatalog {
+  let catalog: Catalog | null = null
+  let failure: string | null = null
+  let underWay: Promise<void> | null = null
+  let preparedMs = 0
+
+  async function load(db: Database): Promise<void> {
+    if (catalog === null) await requireMigrated(db.kysely)
+    if (catalog === null || (await catalogRevision(db)) !== catalog.revision) {
+      const next = await loadCatalog(db, transforms)
+      for (const [id, error] of next.broken) log.error({ definition: id, error: error.message }, 'a definition cannot be used')
+      // Models are loaded before the first request can ask for them.
+      await models.prepare(next)
+      preparedMs = performance.now()
+      catalog = next
+      log.info({ revision: next.revision, services: next.services.size, models: next.models.size }, 'the registry is loaded')
+    } else if (models.failures.length > 0 && performance.now() - preparedMs >= retryMs) {
+      preparedMs = performance.now()
+      await models.prepare(catalog)
+    }
+    models.retire(catalog)
+  }
+
+  return {
+    current() {
+      if (catalog !== null) return catalog
+      throw new LockstepError('NOT_READY', 'The server has not loaded the registry yet; GET /readyz says why. Try again soon.')
+    },
+    get loaded() {
+      return catalog
+    },
+    get failure() {
+      return failure
+    },
+    async refresh(db) {
+      underWay ??= load(db).finally(() => (underWay = null))
+      const late = () =>
+        new LockstepError(
+          'POSTGRES_UNAVAILABLE',
+          `The registry and its models were not read within ${deadlineMs / 1000} s; the server keeps waiting.`,
+        )
+      try {
+        await within(deadlineMs, underWay, late)
+        failure = null
+      } catch (error) {
+        const message = messageOf(error)
+        if (message !== failure) log.warn({ error: message }, 'the registry cannot be read')
+        failure = message
+      }
+    },
+  }
+}

@@ -1,0 +1,483 @@
+import { setTimeout as sleep } from 'node:timers/promises'
+import type { Logger } from '../../runtime/log.ts'
+import { LockstepError, messageOf } from '../../kernel/errors.ts'
+import type { ServicePlan } from '../../kernel/service-plan.ts'
+import { bindVersion } from '../../registry/bind-version.ts'
+import type { Catalog, CatalogModel } from '../../registry/catalog.ts'
+import { championAlias } from '../../registry/model-aliases.ts'
+import type { ModelVersion } from '../../registry/model-versions.ts'
+import type { VersionReference } from '../../registry/pick-version.ts'
+import { pickVersion } from '../../registry/pick-version.ts'
+import type { ChosenVersions, FailedVersion } from './select-versions.ts'
+import { chooseVersions } from './select-versions.ts'
+import type { OpenModel } from '../../inference/open-model.ts'
+import { openModel } from '../../inference/open-model.ts'
+import { createRunners } from '../../inference/process-pool.ts'
+import { warmRuntime } from '../../inference/initialize-ort.ts'
+import type { RunMetrics } from './run-metrics.ts'
+import { warmUpRow } from './warm-up-models.ts'
+
+/** A model version as requests use it. */
+export interface ServedModel extends Omit<OpenModel, 'close'> {
+  readonly version: ModelVersion
+  readonly service: ServicePlan
+}
+
+export interface ModelHostDeps {
+  /** @throws LockstepError `POSTGRES_UNAVAILABLE` where they cannot be read now */
+  readonly readBytes: (model: string, version: number) => Promise<Uint8Array>
+  readonly metrics: RunMetrics
+  /** Told what answers from now on. */
+  readonly onVersions: (chosen: ChosenVersions) => void
+  readonly log: Logger
+  /** Milliseconds, for the time that a version was last used. */
+  readonly now: () => number
+  /** How long `prepare` waits for what a model is to answer with from now on, where it has something else to answer with; milliseconds. Absent: as long as it takes. */
+  readonly patienceMs?: number
+}
+
+/**
+ * Keeps model versions loaded: those that answer and those that aliases point at, or pointed at before, always, others from when they are asked for until nobody has for 5 minutes.
+ */
+export interface ModelHost {
+  /**
+   * Gives `fn` the model, which stays loaded until it is done.
+   *
+   * @param version a number or an alias; absent: what `answering` says
+   * @throws LockstepError `UNKNOWN_DEFINITION`, `MODEL_MISMATCH`, `MODEL_INVALID`, `POSTGRES_UNAVAILABLE`, and what `fn` throws
+   */
+  use<T>(catalog: Catalog, name: string, version: VersionReference | undefined, fn: (model: ServedModel) => Promise<T>): Promise<T>
+  /**
+   * Loads a version as the catalog has it, whatever stands in for it meanwhile.
+   *
+   * @throws LockstepError as `use`
+   */
+  load(catalog: Catalog, name: string, version: VersionReference): Promise<Pick<ServedModel, 'tried'>>
+  /** The version that answers a request which names none: the champion, else the newest; one that loads, where the catalog was prepared. null: there is none. */
+  answering(catalog: Catalog, model: CatalogModel): ModelVersion | null
+  /**
+   * Loads what is to answer under this catalog, and runs each once, so that the first request need not. What cannot be loaded is logged and listed in `failures`;
+   * another answers in its stead, first of all what has answered until now. Where none loads, requests get the error. A model whose load takes long does not hold up others: under the catalog
+   * it goes on as it was, until it is loaded as it is to be.
+   *
+   * @throws LockstepError `POSTGRES_UNAVAILABLE` where one cannot be read now: nothing is known about it, so the catalog is to be prepared again
+   */
+  prepare(catalog: Catalog): Promise<void>
+  /** Which versions of the catalog whose loads were over last cannot be loaded, and why. */
+  readonly failures: readonly string[]
+  /** Why a version is known not to load; undefined: nothing is known against it. */
+  failureOf(model: string, version: number): string | undefined
+  /** Lets go of versions that the catalog no longer has and of those that are out of use, each once nobody uses it. To be called now and then. */
+  retire(catalog: Catalog): void
+  /** Forgets the answers that are cached, of every version. */
+  forgetAnswers(): void
+  /** Waits until nobody uses a model. */
+  close(): Promise<void>
+}
+
+interface Entry {
+  readonly loading: Promise<{ served: ServedModel; close: () => Promise<void> }>
+  readonly model: string
+  /** Since when it has been tried, by `now`; null: it has not loaded yet. */
+  triedSince: number | null
+  /** Once it is loaded and tried. */
+  served: ServedModel | null
+  users: number
+  /** By `now`. */
+  lastUsed: number
+  /** The newest of the registry that it was asked for under. */
+  revision: number
+  /** Called when nobody uses it any more. */
+  onUnused: (() => void) | null
+}
+
+const failureKeptMs = 2000
+/** A run that takes longer goes on by itself: what else the catalog has must not wait for it. */
+const warmUpMs = 1000
+const unusedMs = 5 * 60_000
+/** A version whose trial did not end is loaded anew after that, as a busy machine may have been to blame. */
+const untriedKeptMs = 5 * 60_000
+/** A trial that takes longer holds up no start: as a rule it takes a part of it. */
+const slowTrialMs = 1500
+const lookMs = 100
+
+export function createModelHost(deps: ModelHostDeps): ModelHost {
+  const { log, metrics, now } = deps
+  const entries = new Map<string, Entry>()
+  const identities = new WeakMap<ModelVersion, string>()
+  const chosenFor = new WeakMap<Catalog, ReadonlyMap<string, ModelVersion>>()
+  /** By model: what answers from now on. It may be of a catalog before the newest. */
+  let answered: ReadonlyMap<string, ModelVersion> = new Map()
+  /** By model: as it last came to answer. Where a newer catalog waits for it as it is to be, it goes on like this. */
+  const asAnswered = new Map<string, { readonly model: CatalogModel; readonly revision: number }>()
+  let failed: readonly FailedVersion[] = []
+  const runners = createRunners()
+  let warm: Promise<void> | null = null
+  let failures: readonly string[] = []
+  /** Those that are of one version, by `name@version`. */
+  let failuresOf: ReadonlyMap<string, string> = new Map()
+  let newestCatalog: Catalog | null = null
+  let preparations = 0
+  let closed = false
+
+  /** Versions never change, but a model's declared outputs and how it is run may: then it is loaded anew. Remembered for the versions of one catalog. */
+  function identity(model: CatalogModel, version: ModelVersion): string {
+    let known = identities.get(version)
+    if (known === undefined) {
+      known = JSON.stringify([model.name, version.version, version.sha256, version.serviceFingerprint, model.spec.output, model.running])
+      identities.set(version, known)
+    }
+    return known
+  }
+
+  function open(catalog: Catalog, model: CatalogModel, version: ModelVersion): Entry {
+    // what was being prepared as it closed would leave its processes behind
+    if (closed) throw shutDown
+    const id = identity(model, version)
+    const known = entries.get(id)
+    const { revision } = catalog
+    if (known !== undefined) {
+      known.revision = Math.max(known.revision, revision)
+      return known
+    }
+    const entry: Entry = {
+      loading: load(catalog, model, version, () => (entry.triedSince = now())),
+      model: model.name,
+      triedSince: null,
+      served: null,
+      users: 0,
+      lastUsed: now(),
+      revision,
+      onUnused: null,
+    }
+    entries.set(id, entry)
+    // A failure is kept for a moment, so that requests do not load what fails again and again; one of availability may be over by the next request.
+    const loaded = ({ served }: { served: ServedModel }) => {
+      entry.served = served
+      if (served.tried) return
+      const again = () => {
+        if (entries.get(id) !== entry || mayAnswer(newestCatalog?.models.get(model.name) ?? model, served)) return
+        entries.delete(id)
+        if (entry.users === 0) discard(entry)
+        else entry.onUnused = () => discard(entry)
+      }
+      setTimeout(again, untriedKeptMs).unref()
+    }
+    entry.loading.then(loaded, (error: unknown) => {
+      const forget = () => {
+        if (entries.get(id) === entry) entries.delete(id)
+      }
+      if (isAway(error)) forget()
+      else setTimeout(forget, failureKeptMs).unref()
+    })
+    return entry
+  }
+
+  async function load(catalog: Catalog, model: CatalogModel, version: ModelVersion, onTrial: () => void) {
+    const { service, binding } = bindVersion(catalog, model.spec, version)
+    const { close, ...opened } = await openModel(() => deps.readBytes(model.name, version.version), {
+      binding,
+      name: `${model.name}@${version.version}`,
+      running: model.running,
+      onRun: (rows, ms) => metrics.run(model.name, rows, ms),
+      onWait: (ms) => metrics.waited(model.name, ms),
+      onLookups: (hits, shared, misses) => metrics.lookedUp(model.name, hits, shared, misses),
+      onEnd(reason) {
+        metrics.ended(model.name, reason)
+        log.error({ model: model.name, version: version.version, reason }, 'the process of a model has ended in a run')
+      },
+      runners,
+      log,
+      onTrial,
+    })
+    log.info({ model: model.name, version: version.version, place: opened.place }, 'a model is loaded')
+    // what it takes need not be what it can make something of: a failure is the operator's to see, and no reason to refuse the version
+    const warmedUp = opened
+      .predict([warmUpRow(service)])
+      .catch((error: unknown) =>
+        log.warn({ model: model.name, version: version.version, error: messageOf(error) }, 'a model was not warmed up'),
+      )
+    await Promise.race([warmedUp, sleep(warmUpMs, undefined, { ref: false })])
+    return { served: { ...opened, version, service }, close }
+  }
+
+  function answering(catalog: Catalog, model: CatalogModel): ModelVersion | null {
+    return chosenFor.get(catalog)?.get(model.name) ?? (model.versions.length === 0 ? null : pickVersion(model))
+  }
+
+  /** Those that are to be loaded though they do not answer, one after the other. */
+  async function loadReserves(catalog: Catalog): Promise<void> {
+    if (closed) return
+    newestCatalog = catalog
+    for (const model of catalog.models.values()) {
+      for (const version of reserves(model)) {
+        await open(catalog, model, version).loading.catch((error: unknown) =>
+          log.warn(
+            { model: model.name, version: version.version, error: messageOf(error) },
+            'a version that may answer next does not load',
+          ),
+        )
+        if (newestCatalog !== catalog) return
+      }
+    }
+  }
+
+  function isLoaded(model: CatalogModel, version: ModelVersion): boolean {
+    const served = entries.get(identity(model, version))?.served ?? null
+    return served !== null && mayAnswer(model, served)
+  }
+
+  /** The version as the catalog has it, where that is loaded, else as it last answered. */
+  function loadedAs({ revision }: Catalog, model: CatalogModel, version: ModelVersion): ModelVersion | undefined {
+    if (isLoaded(model, version)) return version
+    const former = asAnswered.get(model.name)
+    // a request that began under an older catalog is answered by that
+    if (former === undefined || former.revision >= revision) return undefined
+    return former.model.versions.find((each) => each.version === version.version && isLoaded(former.model, each))
+  }
+
+  /** What there is to answer with at once: what is to answer, else what has until now, be it of a model as it was; nothing of one that has not answered yet. null: one that has lacks both. */
+  function loadedFor(catalog: Catalog): Map<string, ModelVersion> | null {
+    if (answered.size === 0) return null
+    const found = new Map<string, ModelVersion>()
+    for (const model of catalog.models.values()) {
+      if (model.versions.length === 0) continue
+      const before = answered.get(model.name)
+      const there = loadedAs(catalog, model, pickVersion(model)) ?? (before !== undefined && isLoaded(model, before) ? before : undefined)
+      if (there !== undefined) found.set(model.name, there)
+      else if (answered.has(model.name)) return null
+    }
+    return found
+  }
+
+  function answerWith(catalog: Catalog, versions: ReadonlyMap<string, ModelVersion>): void {
+    chosenFor.set(catalog, versions)
+    answered = versions
+    for (const [name, version] of versions) {
+      const model = catalog.models.get(name)
+      if (model?.versions.includes(version) === true) asAnswered.set(name, { model, revision: catalog.revision })
+    }
+    deps.onVersions({
+      answering: versions,
+      failed: failed.filter(({ model, version }) => catalog.models.has(model) && versions.get(model)?.version !== version),
+    })
+  }
+
+  /** @param asked absent: the one that answers */
+  function versionFor(catalog: Catalog, model: CatalogModel, asked: VersionReference | undefined): ModelVersion {
+    const chosen = asked === undefined ? chosenFor.get(catalog)?.get(model.name) : undefined
+    // what stood in may be gone, for a request that began before
+    if (chosen !== undefined && (isLoaded(model, chosen) || model.versions.includes(chosen))) return chosen
+    const version = pickVersion(model, asked)
+    return loadedAs(catalog, model, version) ?? version
+  }
+
+  /**
+   * At a start: waits until all is loaded, or all but versions whose trial takes long, which nothing waits for. null:
+   * all is loaded.
+   */
+  async function loadedButTried(left: ReadonlySet<string>, choosing: Promise<unknown>): Promise<Map<string, ModelVersion> | null> {
+    if (answered.size > 0) return null
+    let over = false
+    const done = choosing.finally(() => (over = true))
+    done.catch(() => undefined)
+    const isTried = (model: string) =>
+      [...entries.values()].some(
+        (entry) => entry.model === model && entry.served === null && entry.triedSince !== null && now() - entry.triedSince >= slowTrialMs,
+      )
+    while (!over) {
+      if (left.size > 0 && [...left].every(isTried)) return new Map()
+      await Promise.race([done, sleep(lookMs, undefined, { ref: false })])
+    }
+    return null
+  }
+
+  function settle(catalog: Catalog, chosen: ChosenVersions): void {
+    failed = chosen.failed
+    answerWith(catalog, chosen.answering)
+    // of what does not load as it is to be there is the error
+    for (const name of asAnswered.keys()) if (!chosen.answering.has(name)) asAnswered.delete(name)
+    const untried = [...chosen.answering].flatMap(([name, version]) => {
+      const model = catalog.models.get(name)
+      const served = model === undefined ? null : (entries.get(identity(model, version))?.served ?? null)
+      const id = `${name}@${version.version}`
+      return served?.tried === false ? [[id, `The model "${id}" answers though its trial on made-up rows did not end.`] as const] : []
+    })
+    const unusable = chosen.failed.map(({ model, version, error, instead }) => {
+      const message = messageOf(error)
+      log.error({ model, version, instead, error: message }, 'a model does not load')
+      const answers = instead === null ? '' : `, and "${model}@${instead}" answers in its stead`
+      return [`${model}@${version}`, `The model "${model}@${version}" cannot be used${answers}: ${message}`] as const
+    })
+    failuresOf = new Map([...untried, ...unusable])
+    failures = [...unusable, ...untried].map(([, text]) => text)
+    void loadReserves(catalog)
+  }
+
+  function unuse(entry: Entry): void {
+    entry.users--
+    entry.lastUsed = now()
+    if (entry.users === 0) entry.onUnused?.()
+  }
+
+  function discard(entry: Entry): void {
+    entry.loading
+      .then(
+        ({ close }) => close(),
+        () => undefined,
+      )
+      .catch((error: unknown) => log.warn({ error: messageOf(error) }, 'a model could not be freed'))
+  }
+
+  return {
+    async use(catalog, name, version, fn) {
+      const model = catalog.model(name)
+      const entry = open(catalog, model, versionFor(catalog, model, version))
+      entry.users++
+      try {
+        const served = entry.served ?? (await entry.loading).served
+        if (version === undefined) requireTried(model, served)
+        return await fn(served)
+      } finally {
+        unuse(entry)
+      }
+    },
+    async load(catalog, name, version) {
+      const model = catalog.model(name)
+      const entry = open(catalog, model, pickVersion(model, version))
+      entry.users++
+      try {
+        return (await entry.loading).served
+      } finally {
+        unuse(entry)
+      }
+    },
+    answering,
+    async prepare(catalog) {
+      await (warm ??= warmRuntime())
+      let preparation = 0
+      const isStart = answered.size === 0
+      const chosenSoFar = new Map<string, ModelVersion>()
+      const left = new Set([...catalog.models.values()].flatMap(({ name, versions }) => (versions.length === 0 ? [] : [name])))
+      const choosing = chooseVersions(catalog, {
+        before: (model) => answered.get(model)?.version,
+        async load(model, version) {
+          // what a newer one no longer wants must not hold it up
+          if (preparation > 0 && preparation !== preparations) throw superseded
+          const { served } = await open(catalog, model, version).loading
+          requireTried(model, served)
+        },
+        isFatal: (error) => error === superseded || error === shutDown || isAway(error),
+        onOver: (model) => left.delete(model),
+        onChosen(model, version) {
+          left.delete(model)
+          chosenSoFar.set(model, version)
+          // where the catalog is in force already
+          if (preparation > 0 && preparation === preparations) answerWith(catalog, new Map([...answered, [model, version]]))
+        },
+      })
+      if (deps.patienceMs !== undefined) {
+        const late = sleep(deps.patienceMs, 'late' as const, { ref: false })
+        const meanwhile =
+          (await Promise.race([choosing, late])) === 'late' ? (loadedFor(catalog) ?? (await loadedButTried(left, choosing))) : null
+        if (meanwhile !== null) {
+          preparation = ++preparations
+          answerWith(catalog, new Map([...meanwhile, ...chosenSoFar]))
+          if (isStart) failures = [...left].map((model) => `The model "${model}" is still being tried.`)
+          // another may be in force by then, which waits for the same loads itself
+          const settled = (chosen: ChosenVersions) => {
+            if (preparation === preparations) settle(catalog, chosen)
+          }
+          choosing.then(settled, (error: unknown) => {
+            if (preparation !== preparations) return
+            log.warn({ error: messageOf(error) }, 'the models are not all loaded')
+            failures = [`The models are not all loaded: ${messageOf(error)}`]
+            failuresOf = new Map()
+          })
+          return
+        }
+      }
+      const chosen = await choosing
+      preparations++
+      settle(catalog, chosen)
+    },
+    get failures() {
+      return failures
+    },
+    failureOf: (model, version) => failuresOf.get(`${model}@${version}`),
+    retire(catalog) {
+      const there = new Set<string>()
+      const kept = new Set<string>()
+      for (const model of [...catalog.models.values(), ...Array.from(asAnswered.values(), (former) => former.model)]) {
+        for (const version of model.versions) there.add(identity(model, version))
+        for (const version of reserves(model)) kept.add(identity(model, version))
+      }
+      for (const model of catalog.models.values()) {
+        const version = answering(catalog, model)
+        if (version !== null) kept.add(identity(model, version))
+      }
+      const unusedSince = now() - unusedMs
+      for (const [id, entry] of entries) {
+        const unused = entry.users === 0 && entry.lastUsed <= unusedSince
+        // an older catalog knows nothing of what is loaded for a newer one
+        if (entry.revision > catalog.revision || kept.has(id) || (there.has(id) && !unused)) continue
+        entries.delete(id)
+        if (entry.users === 0) discard(entry)
+        else entry.onUnused = () => discard(entry)
+      }
+    },
+    forgetAnswers() {
+      for (const { loading } of entries.values()) {
+        loading.then(
+          ({ served }) => served.forgetAnswers(),
+          () => undefined,
+        )
+      }
+    },
+    async close() {
+      closed = true
+      newestCatalog = null
+      preparations++
+      const open = [...entries.values()]
+      entries.clear()
+      // a request goes on whose client has gone
+      const used = open.filter(({ users }) => users > 0)
+      await Promise.all(used.map((entry) => new Promise<void>((resolve) => (entry.onUnused = resolve))))
+      for (const { loading } of open) await loading.then(({ close }) => close()).catch(() => undefined)
+      runners.close()
+    },
+  }
+}
+
+/** What may answer next and must take no time then: the newest version, what aliases point at, and what they pointed at before. */
+function reserves({ versions, aliases }: CatalogModel): ModelVersion[] {
+  const numbers = new Set([...aliases.values()].flatMap(({ version, former }) => [version, former.at(-1)]))
+  return versions.filter((each) => each === versions.at(-1) || numbers.has(each.version))
+}
+
+/**
+ * A version whose trial did not end answers those who ask for it, and others only where somebody has made it the
+ * champion all the same.
+ */
+function mayAnswer({ aliases }: CatalogModel, { tried, version }: ServedModel): boolean {
+  return tried || aliases.get(championAlias)?.version === version.version
+}
+
+function requireTried(model: CatalogModel, served: ServedModel): void {
+  if (mayAnswer(model, served)) return
+  const { name } = model
+  const { version } = served.version
+  throw new LockstepError(
+    'MODEL_UNAVAILABLE',
+    `The model "${name}@${version}" was tried on made-up rows, and that did not end within its time or took the process down, so it does not answer. Push a version that does; or make it the champion all the same: lockstep model promote ${name}@${version} --untried.`,
+    { details: { model: name, version } },
+  )
+}
+
+const superseded = new Error('A newer catalog is in force.')
+const shutDown = new LockstepError('NOT_READY', 'The server is shutting down.')
+
+/** Whether it may load as soon as what is away is there again. */
+function isAway(error: unknown): boolean {
+  return error instanceof LockstepError && error.code === 'POSTGRES_UNAVAILABLE'
+}

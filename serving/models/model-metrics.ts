@@ -1,0 +1,34 @@
+import type { Registry } from 'prom-client'
+import { Gauge } from 'prom-client'
+import type { ChosenVersions } from './select-versions.ts'
+
+export interface ModelMetrics {
+  /** What answers, and what does not load. Replaces what was said before. */
+  versions(chosen: ChosenVersions): void
+}
+
+export function createModelMetrics(registry: Registry): ModelMetrics {
+  const registers = [registry]
+  const answering = new Gauge({
+    name: 'lockstep_model_version',
+    help: 'The version of the model that answers requests which name none.',
+    labelNames: ['model'],
+    aggregator: 'max',
+    registers,
+  })
+  const failed = new Gauge({
+    name: 'lockstep_model_version_failed',
+    help: '1 for a version that should answer, or that an alias points at, and does not load.',
+    labelNames: ['model', 'version'],
+    aggregator: 'max',
+    registers,
+  })
+  return {
+    versions(chosen) {
+      answering.reset()
+      for (const [model, { version }] of chosen.answering) answering.set({ model }, version)
+      failed.reset()
+      for (const { model, version } of chosen.failed) failed.set({ model, version: String(version) }, 1)
+    },
+  }
+}

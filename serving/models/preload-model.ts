@@ -1,0 +1,60 @@
+import { randomUUID } from 'node:crypto'
+import { LockstepError, messageOf } from '../../kernel/errors.ts'
+import { loadCatalog } from '../../registry/catalog.ts'
+import type { LoadReply, LoadRequest } from '../../registry/load-request.ts'
+import { loadReplyNotice } from '../../registry/load-request.ts'
+import type { TransformGuard } from '../../registry/transform-guard.ts'
+import type { Database } from '../../runtime/database.ts'
+import type { Logger } from '../../runtime/log.ts'
+import type { LiveCatalog } from './live-catalog.ts'
+import type { ModelHost } from './model-host.ts'
+
+export interface LoadOnRequestDeps {
+  /** Throws where it is away. */
+  readonly database: () => Database
+  readonly catalog: Pick<LiveCatalog, 'loaded'>
+  readonly models: ModelHost
+  readonly transforms: TransformGuard
+  readonly log: Logger
+}
+
+/** Loads versions that are about to be promoted, and says so to whoever promotes them. Never rejects. */
+export function createLoadOnRequest({
+  database,
+  catalog,
+  models,
+  transforms,
+  log,
+}: LoadOnRequestDeps): (request: LoadRequest) => Promise<void> {
+  const server = randomUUID()
+
+  async function load({ model, version, revision }: LoadRequest): Promise<Omit<LoadReply, 'server'>> {
+    let known = catalog.loaded
+    try {
+      // what is in force may wait for another model, whose load takes long; this one shall not
+      if (known === null || known.revision < revision) known = await loadCatalog(database(), transforms)
+    } catch (error) {
+      log.warn({ model, version, error: messageOf(error) }, 'the registry cannot be read for a version that is to be promoted')
+      return { state: 'late', message: messageOf(error) }
+    }
+    try {
+      const { tried } = await models.load(known, model, version)
+      return { state: tried ? 'loaded' : 'untried', message: '' }
+    } catch (error) {
+      log.warn({ model, version, error: messageOf(error) }, 'a version that is to be promoted does not load')
+      const isAway = error instanceof LockstepError && error.code === 'POSTGRES_UNAVAILABLE'
+      return { state: isAway ? 'late' : 'refused', message: messageOf(error) }
+    }
+  }
+
+  return async (request) => {
+    const reply = async (said: Omit<LoadReply, 'server'>) =>
+      await database().query('select pg_notify($1, $2)', [request.replyTo, loadReplyNotice({ server, ...said })])
+    try {
+      await reply({ state: 'loading', message: '' })
+      await reply(await load(request))
+    } catch (error) {
+      log.warn({ model: request.model, version: request.version, error: messageOf(error) }, 'whoever promotes a version was not told of it')
+    }
+  }
+}

@@ -1,0 +1,130 @@
+import { z } from 'zod'
+import type { ServiceValues } from '../../../kernel/service-plan.ts'
+import { Status, statusNames } from '../../../kernel/state.ts'
+import { formatTimestamp } from '../../../kernel/time.ts'
+import { LockstepError } from '../../../kernel/errors.ts'
+import { byPlan } from '../../../kernel/memoize-weak.ts'
+import { entityRows } from './entity-rows.ts'
+import { requestedFeatures } from './requested-features.ts'
+import { readBody } from '../http/body.ts'
+import type { AppDeps, Call, RouteAnswer } from '../http/context.ts'
+import { maxEntities, readEntities } from '../http/features-route.ts'
+import { jsonCanSay, valueWriter } from '../http/json.ts'
+
+/** What Feast has that makes no difference here may be sent too. */
+export const onlineFeaturesSchema = z
+  .object({
+    entities: z
+      .record(z.string(), z.array(z.unknown()).max(maxEntities))
+      .describe('By name of the column (a key, or request data): a value for each row. All have the same length'),
+    feature_service: z.string().nullish().describe('The feature service, or a list of features in its place'),
+    features: z.array(z.string()).max(5000).nullish().describe('Features as "view:feature" or "view@v2:feature"'),
+    full_feature_names: z.boolean().default(false).describe('Whether names in the answer have the view before them, as view__feature'),
+    include_feature_view_version_metadata: z.boolean().default(false).describe('Whether the answer names the versions of the views'),
+  })
+  .meta({
+    anyOf: [
+      { required: ['feature_service'], properties: { feature_service: { type: 'string', minLength: 1 } } },
+      { required: ['features'], properties: { features: { type: 'array', minItems: 1 } } },
+    ],
+  })
+
+const statuses = z.enum(['INVALID', 'PRESENT', 'NULL_VALUE', 'NOT_FOUND', 'OUTSIDE_MAX_AGE'])
+export const onlineFeaturesAnswer = z.object({
+  metadata: z.object({
+    feature_names: z.array(z.string()).describe('The entities as they were sent, then the features'),
+    feature_view_metadata: z
+      .array(z.object({ name: z.string().describe('The view'), version: z.int().describe('Its version') }))
+      .optional(),
+  }),
+  results: z
+    .array(
+      z.object({
+        values: z.array(z.unknown()).describe('The values'),
+        statuses: z.array(statuses).describe('What was there'),
+        event_timestamps: z.array(z.string()).describe('When they happened, RFC 3339'),
+      }),
+    )
+    .describe('By index of the names: the entities as they were sent, then the features, each with a cell for every row'),
+})
+
+const never = '"1970-01-01T00:00:00Z"'
+
+/** `POST /get-online-features`, column by column as Feast answers; with the statuses that Lockstep computes, ttl among them. */
+export async function answerOnlineFeatures(call: Call, deps: AppDeps): Promise<RouteAnswer> {
+  const asked = await readBody(call, deps.bodyLimitBytes, onlineFeaturesSchema)
+  const catalog = deps.readCatalog()
+  const { plan, names } = requestedFeatures(catalog, asked)
+  const entities = entityRows(plan, catalog.entities, asked.entities)
+  if (entities.length === 0 && plan.keys.length + plan.request.length > 0 && Object.keys(asked.entities).length === 0) {
+    throw new LockstepError(
+      'INVALID_ENTITY',
+      `The request has no entities; send ${[...plan.keys, ...plan.request].map(({ name }) => `"${name}"`).join(', ')}, each with a list of values.`,
+    )
+  }
+  const { rows, degraded, staleMs, late } = await readEntities(deps, catalog, plan, { entities }, deps.clock(), call.deadline)
+  const sent = Object.entries(asked.entities)
+  const results = [
+    ...sent.map(([name, values]) => sentVector(name, values)),
+    ...writersOf(plan).map((write, f) => featureVector(rows, f, write)),
+  ]
+  const viewVersions = asked.include_feature_view_version_metadata ? { feature_view_metadata: viewsOf(plan.features) } : {}
+  const metadata = { feature_names: [...sent.map(([name]) => name), ...names], ...viewVersions }
+  const body = `{"metadata":${JSON.stringify(metadata)},"results":[${results.join()}]}`
+  // the shape has no place for it
+  const flags = {
+    ...(degraded ? { 'lockstep-degraded': 'true' } : {}),
+    ...(degraded && staleMs !== null ? { 'lockstep-stale-ms': String(Math.ceil(staleMs)) } : {}),
+    ...(late.length > 0 ? { 'lockstep-late': late.join() } : {}),
+  }
+  return { status: 200, body, headers: flags }
+}
+
+const writersOf = byPlan((plan: Parameters<typeof readEntities>[2]) => plan.features.map(({ type }) => valueWriter(type)))
+
+function featureVector(rows: readonly ServiceValues[], f: number, write: ReturnType<typeof valueWriter>): string {
+  const values = rows.map((row) => write(row.values[f] ?? null))
+  const codes = rows.map((row) => `"${statusOf(row.statuses[f] as Status, jsonCanSay(row.values[f] ?? null))}"`)
+  const times = rows.map((row) => timeText(row.eventTimes[f] ?? null))
+  return `{"values":[${values.join()}],"statuses":[${codes.join()}],"event_timestamps":[${times.join()}]}`
+}
+
+function sentVector(name: string, values: readonly unknown[]): string {
+  const present = values.map(() => '"PRESENT"').join()
+  return `{"values":[${values.map((value) => sentText(name, value)).join()}],"statuses":[${present}],"event_timestamps":[${values.map(() => never).join()}]}`
+}
+
+/** As it was sent, integers beyond 2^53 too. What nobody takes may hold anything: no type of ours has arrays or objects in others. */
+function sentText(column: string, value: unknown): string {
+  if (typeof value === 'bigint') return String(value)
+  if (isObject(value) && Object.values(value).some(isObject)) {
+    throw new LockstepError(
+      'INVALID_ENTITY',
+      `The entity column "${column}" has a value with arrays or objects in it; send plain values.`,
+      { details: { field: column } },
+    )
+  }
+  return JSON.stringify(value, (_, inner: unknown) => (typeof inner === 'bigint' ? String(inner) : inner))
+}
+
+function isObject(value: unknown): value is object {
+  return typeof value === 'object' && value !== null
+}
+
+/** Feast knows no status for a store that is away: then the value is a default that it must not take for one. */
+function statusOf(status: Status, canSay: boolean): string {
+  return statusNames[!canSay || status === Status.unavailable ? Status.invalid : status]
+}
+
+/** With six decimals or none, as older Pythons read no others. */
+function timeText(micros: number | null): string {
+  if (micros === null) return never
+  return `"${formatTimestamp(micros).replace(/\.(\d+)Z$/, (_, digits: string) => `.${digits.padEnd(6, '0')}Z`)}"`
+}
+
+function viewsOf(features: readonly { readonly view: string }[]): { name: string; version: number }[] {
+  return [...new Set(features.map(({ view }) => view))].map((view) => {
+    const at = view.lastIndexOf('@')
+    return { name: view.slice(0, at), version: Number(view.slice(at + 1)) }
+  })
+}

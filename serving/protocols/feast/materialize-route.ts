@@ -1,0 +1,160 @@
+import { setTimeout } from 'node:timers/promises'
+import { z } from 'zod'
+import { LockstepError } from '../../../kernel/errors.ts'
+import { parseTimestamp } from '../../../kernel/time.ts'
+import type { ViewPlan } from '../../../kernel/view-plan.ts'
+import type { Catalog } from '../../../registry/catalog.ts'
+import { checkQuery } from '../http/check-query.ts'
+import { readBody } from '../http/body.ts'
+import type { AppDeps, Call, RouteAnswer } from '../http/context.ts'
+import { momentSchema } from '../http/features-route.ts'
+import { actorOf, jsonAnswer } from '../http/context.ts'
+
+const views = z.array(z.string()).max(1000).nullish().describe('The feature views. Default: all that are online')
+
+export const materializeSchema = z
+  .object({
+    start_ts: momentSchema.nullish().describe('The first event time, RFC 3339'),
+    end_ts: momentSchema.nullish().describe('The event time before which it ends, RFC 3339'),
+    feature_views: views,
+    disable_event_timestamp: z.boolean().default(false).describe('Whether all rows are taken, whatever their event time'),
+  })
+  .meta({
+    anyOf: [
+      { required: ['start_ts', 'end_ts'], properties: { start_ts: { type: 'string' }, end_ts: { type: 'string' } } },
+      { required: ['disable_event_timestamp'], properties: { disable_event_timestamp: { const: true } } },
+    ],
+  })
+export const incrementalSchema = z.object({
+  end_ts: momentSchema.describe('RFC 3339. Checked and passed over: all that has arrived is taken'),
+  feature_views: views,
+})
+export const materializeAnswer = z.union([
+  z.null(),
+  z.object({ status: z.literal('accepted'), feature_views: z.array(z.string()) }),
+  z.object({ error: z.string(), feature_views: z.array(z.string()) }).describe('With 409'),
+])
+export const materializeQuery = z.object({
+  async: z.enum(['true', 'false']).optional().describe('true: answers 202 at once, and does not wait for the work'),
+  force: z.enum(['true', 'false']).optional().describe('true: begins also where the views are being materialized already'),
+})
+
+const firstPauseMs = 50
+const lastPauseMs = 1000
+
+/** `POST /materialize`: a backfill of each view over the range; with `?async=true` it is not waited for. */
+export async function answerMaterialize(call: Call, deps: AppDeps): Promise<RouteAnswer> {
+  const body = await readBody(call, deps.bodyLimitBytes, materializeSchema)
+  const events = body.disable_event_timestamp ? null : rangeOf(body.start_ts, body.end_ts)
+  const plans = plansOf(deps.catalog(), body.feature_views)
+  return await begin(call, deps, plans, async (plan) =>
+    stateOf(await deps.backfills.begin(plan, { events, chunks: undefined, by: actorOf(call) })),
+  )
+}
+
+/** `POST /materialize-incremental`: brings each view up to what has arrived. */
+export async function answerMaterializeIncremental(call: Call, deps: AppDeps): Promise<RouteAnswer> {
+  const body = await readBody(call, deps.bodyLimitBytes, incrementalSchema)
+  parseTimestamp(body.end_ts)
+  const plans = plansOf(deps.catalog(), body.feature_views)
+  return await begin(call, deps, plans, async (plan) => {
+    await deps.backfills.materialize(plan)
+    return null
+  })
+}
+
+interface Running {
+  readonly id: number
+  readonly view: string
+  readonly state: string
+  readonly error: string | undefined
+  readonly chunks: number
+  readonly chunksDone: number
+}
+
+/** @param start of one view: what is to be waited for then, if anything */
+async function begin(
+  call: Call,
+  deps: AppDeps,
+  plans: readonly ViewPlan[],
+  start: (plan: ViewPlan) => Promise<Running | null>,
+): Promise<RouteAnswer> {
+  const names = plans.map(({ spec }) => spec.name)
+  const { async: asked, force } = checkQuery(call, materializeQuery)
+  const isAsync = asked === 'true'
+  if (isAsync && force !== 'true') {
+    const running = (await deps.backfills.list()).map(stateOf).filter(({ state }) => state === 'running')
+    const busy = plans.filter(({ id }) => running.some(({ view }) => view === id)).map(({ spec }) => spec.name)
+    if (busy.length > 0) {
+      return jsonAnswer(
+        {
+          error: `These feature views are being materialized already: ${busy.join(', ')}. Wait, or send ?force=true.`,
+          feature_views: busy,
+        },
+        409,
+      )
+    }
+  }
+  const work = (async () => {
+    const begun: Running[] = []
+    for (const plan of plans) {
+      const running = await start(plan)
+      if (running !== null) begun.push(running)
+    }
+    return begun
+  })()
+  if (isAsync) {
+    work.catch((error: unknown) => deps.log.error({ requestId: call.requestId, views: names, error }, 'views were not materialized'))
+    return jsonAnswer({ status: 'accepted', feature_views: names }, 202)
+  }
+  for (const each of await work) await ended(call, deps, each)
+  return jsonAnswer(null)
+}
+
+/** Until workers have done it, none gets on with it, the client has gone or the server is told to stop. */
+async function ended(call: Call, deps: AppDeps, { id }: Running): Promise<void> {
+  const gone = call.incoming.socket
+  let [doneBefore, sinceMs] = [0, performance.now()]
+  for (let pauseMs = firstPauseMs; ; pauseMs = Math.min(pauseMs * 2, lastPauseMs)) {
+    const { state, view, error, chunks, chunksDone } = stateOf(await deps.backfills.get(id))
+    if (state === 'done') return
+    if (chunksDone > doneBefore) [doneBefore, sinceMs] = [chunksDone, performance.now()]
+    if (state === 'running' && performance.now() - sinceMs > deps.idleBackfillMs) {
+      throw new LockstepError(
+        'NOT_READY',
+        `Of the backfill "${id}" of "${view}" ${chunksDone} of ${chunks} chunks are done, and none was in ${deps.idleBackfillMs / 1000} s: see that a "lockstep worker" runs on this database. It goes on by itself; GET /v1/backfills/${id} shows it.`,
+        { details: { backfill: id, chunks, chunksDone } },
+      )
+    }
+    if (state !== 'running') {
+      throw new LockstepError('WRITE_FAILED', `The backfill "${id}" of "${view}" is ${state}: ${error ?? 'it was told to stop'}`)
+    }
+    if (gone.destroyed) throw new LockstepError('REQUEST_ABORTED', `The client has gone; the backfill "${id}" of "${view}" goes on.`)
+    if (deps.closing()) throw new LockstepError('NOT_READY', `The server is shutting down; the backfill "${id}" of "${view}" goes on.`)
+    await setTimeout(pauseMs)
+  }
+}
+
+function stateOf(backfill: object): Running {
+  const { id, view, state, error, chunks, chunksDone } = backfill as Partial<Running>
+  return { id: Number(id), view: String(view), state: String(state), error, chunks: Number(chunks), chunksDone: Number(chunksDone) }
+}
+
+function rangeOf(start: string | null | undefined, end: string | null | undefined): { from: number; to: number } {
+  if (typeof start !== 'string' || typeof end !== 'string') {
+    throw new LockstepError('INVALID_REQUEST', 'The request lacks "start_ts" or "end_ts"; send both, as 2001-07-01T00:00:00Z.')
+  }
+  const range = { from: parseTimestamp(start), to: parseTimestamp(end) }
+  if (range.from < range.to) return range
+  throw new LockstepError('INVALID_REQUEST', `The range from "${start}" to "${end}" is empty; give a later "end_ts".`)
+}
+
+/** Those that are named, or all that are online. */
+function plansOf(catalog: Catalog, names: readonly string[] | null | undefined): ViewPlan[] {
+  if (names === null || names === undefined) return [...catalog.views.values()].filter(({ id }) => catalog.online.has(id))
+  return [...new Set(names)].map((name) => {
+    const plan = catalog.view(name.replace(/@v(?=\d+$)/i, '@'))
+    if (catalog.online.has(plan.id)) return plan
+    throw new LockstepError('INVALID_REQUEST', `The view "${plan.id}" is not online; declare it with "online: true" and apply the file.`)
+  })
+}

@@ -1,0 +1,154 @@
+import type { z } from 'zod'
+import { shown } from '../../kernel/parse-value.ts'
+import { didYouMean } from '../../kernel/did-you-mean.ts'
+
+/** What is wrong with a body or a query, for people and for programs. */
+export interface SaidIssues {
+  /** Sentences without the last full stop, with semicolons between them. */
+  readonly said: string
+  readonly issues: readonly { readonly field: string; readonly problem: string }[]
+}
+
+type Issue = z.core.$ZodIssue
+
+/** So many are named: once these are mended, the next ones show. */
+const maxIssues = 10
+const maxShown = 80
+
+/**
+ * Says what a schema refused in the words of the interface, in place of zod's: which field, what was sent, and what it
+ * must be.
+ *
+ * @param schema what the value was checked by, for what its fields are
+ * @param sent the value
+ */
+export function sayIssues(error: z.ZodError, schema: z.ZodType, sent: unknown): SaidIssues {
+  const all = error.issues
+  const issues = all.slice(0, maxIssues).map((issue) => ({
+    field: cut(issue.path.join('.')),
+    problem: problemOf(issue, at(sent, issue.path), schema),
+  }))
+  const said = issues.map(({ field, problem }) => (field === '' ? problem.replace(/^is /, 'it is ') : `"${field}" ${problem}`))
+  if (all.length > maxIssues) said.push(`and ${all.length - maxIssues} more`)
+  return { said: said.join('; '), issues }
+}
+
+function problemOf(issue: Issue, value: unknown, schema: z.ZodType): string {
+  switch (issue.code) {
+    case 'unrecognized_keys':
+      return unknownFields(issue, schema)
+    case 'invalid_type':
+      return mustBe(value, kindOf(issue.expected), schemaAt(schema, issue.path)?.description)
+    case 'invalid_value':
+      return mustBe(value, `one of ${issue.values.map((each) => JSON.stringify(each)).join(', ')}`)
+    case 'invalid_union': {
+      if (issue.message !== 'Invalid input') return value === undefined ? `is missing; it ${issue.message}` : issue.message
+      const inner = issue.errors.map(([first]) => first)
+      const kinds = inner.map((first) => (first?.code === 'invalid_type' && first.path.length === 0 ? kindOf(first.expected) : null))
+      const own = inner.find((_, i) => kinds[i] === null)
+      // the branch that is of the right kind, if any
+      if (own !== undefined) return problemOf(own, at(value, own.path), schema)
+      return mustBe(value, [...new Set(kinds)].join(' or '), schemaAt(schema, issue.path)?.description)
+    }
+    case 'too_small':
+    case 'too_big':
+      return outOfBounds(issue, value)
+    default:
+      return issue.message
+  }
+}
+
+function unknownFields({ keys, path }: Issue & { readonly code: 'unrecognized_keys' }, schema: z.ZodType): string {
+  const [first = ''] = keys
+  const known = Object.keys(shapeOf(schemaAt(schema, path)) ?? {})
+  const others = keys.length === 1 ? '' : ` (and ${keys.length - 1} more)`
+  const within = path.length === 0 ? '' : 'has the field '
+  return `${within}"${cut(first)}"${within === '' ? ' is' : ', which is'} not a field here${others}.${didYouMean(cut(first), known)} The fields are ${known.map((name) => `"${name}"`).join(', ')}`
+}
+
+function mustBe(value: unknown, what: string, description?: string): string {
+  const more = description === undefined ? '' : ` (${description})`
+  return value === undefined ? `is missing: ${what}${more}` : `is ${summary(value)}, and must be ${what}${more}`
+}
+
+function outOfBounds(issue: Issue & { readonly code: 'too_small' | 'too_big' }, value: unknown): string {
+  const bound = Number(issue.code === 'too_small' ? issue.minimum : issue.maximum)
+  const [least, most] = issue.inclusive === false ? ['more than', 'less than'] : ['at least', 'at most']
+  const limit = `${issue.code === 'too_small' ? least : most} ${bound.toLocaleString('en')}`
+  if (Array.isArray(value))
+    return value.length === 0 ? `is empty; send ${limit}` : `has ${value.length.toLocaleString('en')} elements; send ${limit}`
+  if (typeof value === 'string') return value === '' ? 'is empty' : `has ${value.length.toLocaleString('en')} characters; send ${limit}`
+  return `is ${summary(value)}, and must be ${limit}`
+}
+
+/** What was sent, briefly: an array or an object may hold anything. */
+function summary(value: unknown): string {
+  if (value === null) return 'null'
+  if (Array.isArray(value)) return `an array of ${value.length.toLocaleString('en')}`
+  if (typeof value === 'object') return 'an object'
+  return cut(shown(value))
+}
+
+/** The word that people use for zod's. */
+function kindOf(expected: string): string {
+  switch (expected) {
+    case 'array':
+      return 'an array'
+    case 'object':
+    case 'record':
+      return 'an object'
+    case 'string':
+      return 'a text'
+    case 'number':
+      return 'a number'
+    case 'int':
+      return 'a whole number'
+    case 'boolean':
+      return 'true or false'
+    default:
+      return expected
+  }
+}
+
+function cut(text: string): string {
+  return (text.length > maxShown ? `${text.slice(0, maxShown)}…` : text).toWellFormed()
+}
+
+function at(value: unknown, path: readonly PropertyKey[]): unknown {
+  let inner = value
+  for (const key of path) {
+    if (typeof inner !== 'object' || inner === null || !Object.hasOwn(inner, key)) return undefined
+    inner = (inner as Readonly<Record<PropertyKey, unknown>>)[key]
+  }
+  return inner
+}
+
+/** The parts of zod's definitions that lead to another schema. */
+interface Parts {
+  readonly innerType?: z.ZodType
+  readonly shape?: Readonly<Record<string, z.ZodType>>
+  readonly element?: z.ZodType
+  readonly valueType?: z.ZodType
+}
+
+function partsOf(schema: z.ZodType): Parts {
+  return schema.def as Parts
+}
+
+/** The schema of a field; undefined where a union leaves it open. */
+function schemaAt(schema: z.ZodType, path: readonly PropertyKey[]): z.ZodType | undefined {
+  return path.reduce<z.ZodType | undefined>((outer, key) => {
+    const parts = outer === undefined ? {} : partsOf(unwrapped(outer))
+    return parts.shape?.[String(key)] ?? parts.element ?? parts.valueType
+  }, schema)
+}
+
+function shapeOf(schema: z.ZodType | undefined): Parts['shape'] {
+  return schema === undefined ? undefined : partsOf(unwrapped(schema)).shape
+}
+
+/** Without what makes it optional or gives it a default. */
+function unwrapped(schema: z.ZodType): z.ZodType {
+  const { innerType } = partsOf(schema)
+  return innerType === undefined ? schema : unwrapped(innerType)
+}

@@ -1,0 +1,36 @@
+import { z } from 'zod'
+import { parseTimestamp } from '../../../kernel/time.ts'
+import { maxAuditRecords } from '../../../runtime/audit.ts'
+import { auditAnswer } from './response-schemas.ts'
+import { checkQuery } from './check-query.ts'
+import { jsonAnswer } from './context.ts'
+import type { Route } from './route.ts'
+
+const defaultLimit = 100
+
+const query = z.object({
+  since: z.string().optional().describe('Only what was done at that time or later'),
+  who: z.string().optional().describe('The id or name of an API key, user@host, or the user alone'),
+  what: z.string().optional().describe('An action, the beginning of one up to a point, or what it was done to'),
+  before: z.coerce.number().int().min(1).optional().describe('Only records older than the one of that id: `next` of the answer before'),
+  limit: z.coerce.number().int().min(1).max(maxAuditRecords).optional().describe(`Records in an answer. Default: ${defaultLimit}`),
+})
+
+export const auditRoutes: readonly Route[] = [
+  {
+    method: 'GET',
+    path: '/v1/audit',
+    scope: 'admin',
+    summary: 'Who changed what, newest first',
+    tag: 'Audit',
+    query,
+    answer: auditAnswer,
+    async handle(call, deps) {
+      const { since, limit = defaultLimit, ...filter } = checkQuery(call, query)
+      const from = since === undefined ? undefined : new Date(Math.ceil(parseTimestamp(since) / 1000))
+      const records = await deps.audit({ ...filter, since: from, limit })
+      const last = records.at(-1)
+      return jsonAnswer({ records, next: last === undefined || records.length < limit ? null : last.id, requestId: call.requestId })
+    },
+  },
+]

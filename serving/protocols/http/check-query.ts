@@ -1,0 +1,24 @@
+import type { z } from 'zod'
+import { LockstepError } from '../../../kernel/errors.ts'
+import { sayIssues } from '../format-issues.ts'
+import type { Call } from './context.ts'
+
+/**
+ * The parameters that the schema names; others are passed over.
+ *
+ * @throws LockstepError `INVALID_REQUEST` naming those that are not as the schema has them
+ */
+export function checkQuery<Schema extends z.ZodObject>(call: Call, schema: Schema): z.output<Schema> {
+  const query = queryOf(call.incoming.url ?? '')
+  const parsed = schema.safeParse(query)
+  if (parsed.success) return parsed.data
+  const { said, issues } = sayIssues(parsed.error, schema, query)
+  throw new LockstepError('INVALID_REQUEST', `The query of the URL is not valid: ${said}.`, { details: { issues } })
+}
+
+/** By name: the first of each, where one comes twice. */
+function queryOf(url: string): Record<string, string> {
+  const start = url.indexOf('?')
+  if (start < 0) return {}
+  return Object.fromEntries([...new URLSearchParams(url.slice(start))].toReversed())
+}

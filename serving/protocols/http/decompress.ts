@@ -1,0 +1,42 @@
+import { promisify } from 'node:util'
+import { brotliDecompress, gunzip, inflate, zstdDecompress } from 'node:zlib'
+import { LockstepError, messageOf } from '../../../kernel/errors.ts'
+
+const ways = {
+  gzip: promisify(gunzip),
+  'x-gzip': promisify(gunzip),
+  deflate: promisify(inflate),
+  br: promisify(brotliDecompress),
+  zstd: promisify(zstdDecompress),
+} as const
+
+/** What a request may say of its body in `content-encoding`. */
+export const acceptedEncodings = 'gzip, deflate, br, zstd'
+
+/**
+ * A body as it was before it was compressed. It is unpacked up to the limit and no further, however much is in it.
+ *
+ * @param encoding of the header `content-encoding`
+ * @throws LockstepError `UNSUPPORTED_MEDIA_TYPE`, `INVALID_REQUEST` where it is not what the header says, or what `tooLarge` makes
+ */
+export async function inflated(
+  bytes: Uint8Array,
+  encoding: string,
+  limitBytes: number,
+  tooLarge: (limitBytes: number) => LockstepError,
+): Promise<Buffer> {
+  const way = Object.entries(ways).find(([name]) => name === encoding.trim().toLowerCase())?.[1]
+  if (way === undefined) {
+    throw new LockstepError(
+      'UNSUPPORTED_MEDIA_TYPE',
+      `The content encoding "${encoding.slice(0, 100)}" is not taken; send the body as it is, or in one of ${acceptedEncodings}.`,
+      { details: { encoding: encoding.slice(0, 100) } },
+    )
+  }
+  try {
+    return await way(bytes, { maxOutputLength: limitBytes })
+  } catch (cause) {
+    if (cause instanceof Error && 'code' in cause && cause.code === 'ERR_BUFFER_TOO_LARGE') throw tooLarge(limitBytes)
+    throw new LockstepError('INVALID_REQUEST', `The body is not ${encoding.trim()}, as its header says: ${messageOf(cause)}.`, { cause })
+  }
+}

@@ -1,0 +1,69 @@
+import type { Catalog } from '../../../registry/catalog.ts'
+import { LockstepError } from '../../../kernel/errors.ts'
+import { readVersion } from '../../../runtime/version.ts'
+import { byPlan } from '../../../kernel/memoize-weak.ts'
+import { keyOf } from '../../traffic/key-ring.ts'
+import type { AppDeps, Call } from './context.ts'
+import { keptAnswer } from './context.ts'
+import { docsPage } from './docs/docs-page.ts'
+import { examplesOf } from './examples.ts'
+import type { OpenApi } from './openapi.ts'
+import { openApi } from './openapi.ts'
+import { requireLocalHost } from './require-local-host.ts'
+import type { Route } from './route.ts'
+
+/** What describes the routes, to programs and to people; itself as well. */
+export function docsRoutes(described: readonly Route[]): readonly Route[] {
+  const routes = (): readonly Route[] => [...described, ...own]
+  let general: OpenApi | undefined
+  /** Made once for each registry, as are its text and its page. */
+  const ofRegistry = byPlan((catalog: Catalog) => openApi(routes(), readVersion(), examplesOf(catalog)))
+  const jsonOf = byPlan((document: OpenApi) => keptAnswer(JSON.stringify(document)))
+  const pageOf = byPlan((document: OpenApi) => {
+    const { html, contentSecurityPolicy } = docsPage(document)
+    return keptAnswer(html, { contentType: 'text/html; charset=utf-8', headers: { 'content-security-policy': contentSecurityPolicy } })
+  })
+
+  function documentFor(call: Call, deps: AppDeps): OpenApi {
+    const catalog = registryFor(call, deps)
+    return catalog === null ? (general ??= openApi(routes(), readVersion())) : ofRegistry(catalog)
+  }
+
+  const own: readonly Route[] = [
+    {
+      method: 'GET',
+      path: '/openapi.json',
+      scope: null,
+      isPaced: true,
+      summary: 'This interface as an OpenAPI 3.1 document',
+      tag: 'Documentation',
+      handle: (call, deps) => jsonOf(documentFor(call, deps)),
+    },
+    {
+      method: 'GET',
+      path: '/docs',
+      scope: null,
+      isPaced: true,
+      summary: 'This interface as a page, which can send requests',
+      tag: 'Documentation',
+      produces: 'text/html',
+      handle: (call, deps) => pageOf(documentFor(call, deps)),
+    },
+  ]
+  return own
+}
+
+/**
+ * Examples name what the registry has: where the server has keys, they are for those who may read it. null: the
+ * document is that of any server.
+ */
+function registryFor({ incoming }: Call, deps: AppDeps): Catalog | null {
+  try {
+    const { keys } = deps.gateway
+    if (keys.authorize(keyOf(incoming.headers), 'read') === null && keys.unprotected) requireLocalHost(incoming.headers.host)
+    return deps.catalog()
+  } catch (error) {
+    if (error instanceof LockstepError) return null
+    throw error
+  }
+}

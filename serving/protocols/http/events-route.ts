@@ -1,0 +1,66 @@
+import { z } from 'zod'
+import { LockstepError } from '../../../kernel/errors.ts'
+import { pushToken } from '../../../kernel/push-token.ts'
+import { eventsAnswer } from './response-schemas.ts'
+import { readBody } from './body.ts'
+import type { AppDeps, Call, RouteAnswer } from './context.ts'
+import { jsonAnswer } from './context.ts'
+import { objectSchema } from './features-route.ts'
+import { withEventIds } from './idempotent.ts'
+import type { Route } from './route.ts'
+
+/** Events of one request at most. */
+export const maxEvents = 10_000
+
+const eventsSchema = z.strictObject({
+  events: z.array(objectSchema).min(1).max(maxEvents).describe("The events, each an object with a value for the source's columns"),
+  to: z.enum(['both', 'online', 'offline']).default('both').describe('Where the events go'),
+})
+
+/** What takes events in. */
+export const eventRoutes: readonly Route[] = [
+  {
+    method: 'POST',
+    path: '/v1/sources/:name/events',
+    scope: 'push',
+    summary: 'Write events to a source, all or none',
+    tag: 'Events',
+    body: eventsSchema,
+    example: { events: [{ airport: 'ATL', at: '2001-06-30T12:00:00Z', delay: 12 }] },
+    answer: eventsAnswer,
+    handle: (call, deps) => answerEvents(call, deps, call.params['name'] ?? ''),
+  },
+]
+
+/**
+ * `POST /v1/sources/{name}/events`: writes events to the source, all or none, and answers when they are committed, and as a rule when the online views have them:
+ * `{ "accepted": 2, "duplicates": 0, "online": true, "token": "landings~0+8123" }`.
+ */
+async function answerEvents(call: Call, deps: AppDeps, name: string): Promise<RouteAnswer> {
+  const { push } = deps.metrics
+  try {
+    const { events, to } = await readBody(call, deps.bodyLimitBytes, eventsSchema)
+    const receivedAt = deps.clock()
+    const source = deps.catalog().source(name)
+    const { accepted, duplicates, xids, online } = await deps.intake.push(source, withEventIds(call, events), { to, receivedAt })
+    push.pushed(name, accepted, duplicates)
+    return jsonAnswer({
+      source: name,
+      accepted,
+      duplicates,
+      ...(online === null ? {} : { online }),
+      token: pushToken(name, xids),
+      requestId: call.requestId,
+    })
+  } catch (error) {
+    push.rejected(reasonOf(error))
+    throw error
+  }
+}
+
+/** As a label: what an event was refused for, or the code. */
+function reasonOf(error: unknown): string {
+  if (!(error instanceof LockstepError)) return 'internal'
+  const { reason } = error.details
+  return typeof reason === 'string' ? reason : error.code.toLowerCase()
+}

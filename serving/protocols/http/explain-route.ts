@@ -1,0 +1,42 @@
+import { z } from 'zod'
+import { explain } from '../../features/explain.ts'
+import { explainAnswer } from './response-schemas.ts'
+import { readBody } from './body.ts'
+import type { AppDeps, Call, RouteAnswer } from './context.ts'
+import { jsonAnswer } from './context.ts'
+import { asOfSchema, nameSchema, readMoment } from './features-route.ts'
+import type { Route } from './route.ts'
+
+const explainSchema = z
+  .strictObject({
+    service: nameSchema.optional().describe('A feature service, whose views are all explained'),
+    view: nameSchema.optional().describe('A feature view'),
+    entity: z.record(z.string(), z.unknown()).describe('The key columns of the entity, by name'),
+    asOf: asOfSchema,
+    candidates: z.int().min(1).max(100).default(10).describe('How many rows of each kind are shown'),
+  })
+  .meta({ oneOf: [{ required: ['service'] }, { required: ['view'] }] })
+
+/** What tells why a value is what it is. */
+export const explainRoutes: readonly Route[] = [
+  {
+    method: 'POST',
+    path: '/v1/explain',
+    scope: 'read',
+    summary: 'Why the features of one entity are what they are at a moment',
+    description:
+      'For each feature the row that won, those that it beat and why; for a window the span that it covers and what it counts. Read from the offline history.',
+    tag: 'Features',
+    body: explainSchema,
+    example: { view: 'airport_delays', entity: { airport: 'ATL' }, asOf: '2001-06-30T12:00:00Z' },
+    answer: explainAnswer,
+    handle: answerExplain,
+  },
+]
+
+async function answerExplain(call: Call, deps: AppDeps): Promise<RouteAnswer> {
+  const { service, view, entity, asOf, candidates } = await readBody(call, deps.bodyLimitBytes, explainSchema)
+  const moment = (asOf === undefined ? deps.defaultAsOf : readMoment(asOf)) ?? deps.clock()
+  const explained = await explain(deps.readCatalog(), deps.explain, { service, view, entity, asOf: moment, most: candidates })
+  return jsonAnswer({ ...explained, requestId: call.requestId })
+}

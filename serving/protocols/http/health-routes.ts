@@ -1,0 +1,76 @@
+import { LockstepError } from '../../../kernel/errors.ts'
+import { keepFor } from '../../../runtime/keep-for.ts'
+import { byPlan } from '../../../kernel/memoize-weak.ts'
+import { liveAnswer, readyAnswer } from './response-schemas.ts'
+import { keyOf } from '../../traffic/key-ring.ts'
+import { isFromHere } from '../../traffic/loopback.ts'
+import type { AppDeps, Call } from './context.ts'
+import { jsonAnswer, keptAnswer } from './context.ts'
+import { authorize } from './authorize.ts'
+import type { Route } from './route.ts'
+
+/** To make the text takes milliseconds, and to compress it longer. */
+const metricsMs = 1000
+const metricsAnswer = byPlan(({ whole, metrics }: AppDeps) =>
+  keepFor(metricsMs, async () => keptAnswer(await whole.metrics(), { contentType: metrics.registry.contentType })),
+)
+
+/** What tells whether the process is well. */
+export const healthRoutes: readonly Route[] = [
+  {
+    method: 'GET',
+    path: '/livez',
+    scope: null,
+    summary: 'Whether the process answers',
+    tag: 'Health',
+    answer: liveAnswer,
+    handle: () => jsonAnswer({ live: true }),
+  },
+  {
+    method: 'GET',
+    path: '/readyz',
+    scope: null,
+    summary: 'Whether requests can be answered, and what is amiss',
+    tag: 'Health',
+    status: [200, 503],
+    answer: readyAnswer,
+    async handle(call, deps) {
+      const { ready, failing, degraded, reasons, warnings } = await deps.whole.readiness()
+      const parts = { ...(ready ? {} : { failing }), ...(degraded.length > 0 ? { degraded } : {}) }
+      const texts = { ...(ready ? {} : { reasons }), ...(warnings.length > 0 ? { warnings } : {}) }
+      return jsonAnswer({ ready, ...parts, ...(isOperator(call, deps) ? texts : {}) }, ready ? 200 : 503)
+    },
+  },
+  {
+    method: 'GET',
+    path: '/metrics',
+    scope: null,
+    isPaced: true,
+    summary: 'Prometheus metrics, made at most once a second',
+    tag: 'Health',
+    produces: 'text/plain',
+    description:
+      'Where `LOCKSTEP_METRICS_AUTH` is `required`, it needs a key with the scope `metrics`, as far as the server has keys. With `LOCKSTEP_METRICS_PORT` it is answered on that port alone.',
+    handle(call, deps) {
+      if (deps.metricsAt === 'elsewhere') {
+        throw new LockstepError('NOT_FOUND', 'The metrics are not answered on this port; ask the one of LOCKSTEP_METRICS_PORT.')
+      }
+      if (deps.metricsAt === 'required') authorize(call, 'metrics', deps)
+      return metricsAnswer(deps)()
+    },
+  },
+]
+
+/**
+ * Who may read what names hosts, views and models. A server with keys shows it to admin keys alone, as a proxy on this
+ * machine may make every client look like a program of this machine. A server that needs no keys shows it to this machine.
+ */
+function isOperator({ incoming }: Call, { gateway: { keys } }: AppDeps): boolean {
+  if (!keys.required) return isFromHere(incoming)
+  try {
+    keys.authorize(keyOf(incoming.headers), 'admin')
+    return true
+  } catch {
+    return false
+  }
+}

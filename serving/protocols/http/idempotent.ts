@@ -1,0 +1,70 @@
+import { createHash } from 'node:crypto'
+import { LockstepError } from '../../../kernel/errors.ts'
+import { requireTime } from '../../traffic/request-deadline.ts'
+import type { KeptAnswer } from '../../traffic/idempotency.ts'
+import type { AppDeps, Call, RouteAnswer } from './context.ts'
+import { readChunks } from './read-bytes.ts'
+import type { Route } from './route.ts'
+
+export const idempotencyHeader = 'idempotency-key'
+export const maxIdempotencyKey = 255
+
+/**
+ * Whether a request of the route may be marked, so that it is done once: of those that change something and are no
+ * replacement of one thing by another.
+ */
+export function isIdempotent({ method, scope }: Pick<Route, 'method' | 'scope'>): boolean {
+  return method === 'POST' && (scope === 'push' || scope === 'admin')
+}
+
+/**
+ * Has a route's handler answer a request that is marked with `Idempotency-Key`, or gives the answer that it had. An
+ * error is not kept: who sends the request again has it done again.
+ *
+ * @throws LockstepError `INVALID_REQUEST`, `IDEMPOTENCY_KEY_REUSED`, `IDEMPOTENCY_KEY_BUSY`, and what the handler
+ *   throws
+ */
+export async function answerOnce(call: Call, route: Route, deps: AppDeps): Promise<RouteAnswer> {
+  const { incoming, principal } = call
+  const key = keyOf(incoming.headersDistinct[idempotencyHeader] ?? [])
+  const owner = principal ?? ''
+  const hash = createHash('sha256').update(JSON.stringify([incoming.method, incoming.url]))
+  for (const chunk of await readChunks(incoming, deps.bodyLimitBytes)) hash.update(chunk)
+  if (call.deadline !== undefined) requireTime(call.deadline)
+  const fingerprint = hash.digest('base64url')
+  call.idempotent = JSON.stringify([owner, key, fingerprint])
+  let made: RouteAnswer | null = null
+  const answer = await deps.idempotency.once({ owner, key, fingerprint }, async () => kept((made = await route.handle(call, deps))))
+  if (made !== null) return made
+  const { status, body, contentType } = answer
+  return { status, body, ...(contentType === null ? {} : { contentType }), headers: { 'idempotency-replayed': 'true' } }
+}
+
+/**
+ * Events of a marked request, of which those without an id get one of its own: whatever became of the request, each is
+ * written once.
+ */
+export function withEventIds({ idempotent }: Call, events: readonly unknown[]): readonly unknown[] {
+  if (idempotent === undefined) return events
+  return events.map((event, i) => {
+    if (typeof event !== 'object' || event === null || Array.isArray(event)) return event
+    const id = createHash('sha256').update(`${idempotent} ${i}`).digest('base64url')
+    return { _event_id: `idempotency-${id}`, ...event }
+  })
+}
+
+/** @throws LockstepError `INVALID_REQUEST` */
+function keyOf([text = '', ...more]: readonly string[]): string {
+  if (more.length > 0) throw new LockstepError('INVALID_REQUEST', 'The request has two "Idempotency-Key" headers; send one.')
+  // a string of structured fields, as the draft has it, or the bare key, as most send it
+  const key = /^"(.*)"$/.exec(text)?.[1] ?? text
+  if (key !== '' && key.length <= maxIdempotencyKey && /^[ -~]+$/.test(key)) return key
+  throw new LockstepError(
+    'INVALID_REQUEST',
+    `The header "Idempotency-Key" has ${key.length} characters; send 1 to ${maxIdempotencyKey} printable ASCII characters, such as a UUID.`,
+  )
+}
+
+function kept({ status, body, contentType }: RouteAnswer): KeptAnswer {
+  return { status, contentType: contentType ?? null, body: typeof body === 'string' ? Uint8Array.from(Buffer.from(body)) : body }
+}

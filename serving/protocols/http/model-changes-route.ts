@@ -1,0 +1,155 @@
+import { z } from 'zod'
+import { LockstepError } from '../../../kernel/errors.ts'
+import { championAlias } from '../../../registry/model-aliases.ts'
+import { maxModelEvents } from '../../../registry/model-events.ts'
+import type { ChangeOptions } from '../../../registry/promote.ts'
+import { lift } from '../../traffic/request-deadline.ts'
+import type { TakenChange } from '../../models/model-changes.ts'
+import { aliasChangeAnswer, modelHistoryAnswer } from './response-schemas.ts'
+import { readBody } from './body.ts'
+import { checkQuery } from './check-query.ts'
+import type { AppDeps, Call, RouteAnswer } from './context.ts'
+import { actorOf, jsonAnswer } from './context.ts'
+import { versionSchema } from './model-version-schema.ts'
+import type { Route } from './route.ts'
+
+const reason = z
+  .string()
+  .max(2000)
+  .refine((text) => text.isWellFormed() && !text.includes('\0'), 'must be Unicode without zero bytes and lone surrogates')
+  .optional()
+  .describe('Why, for the history')
+const alias = z.string().optional().describe('Another alias than champion')
+
+const atOnce = z
+  .boolean()
+  .optional()
+  .describe('Changes it without having servers load the version first: each answers with it once that has loaded')
+
+const datasetMismatch = z
+  .boolean()
+  .optional()
+  .describe('It is meant that the version was trained on other features than it is served with; else that is refused with DATASET_MISMATCH')
+
+const untried = z.boolean().optional().describe('Takes a version whose trial on made-up rows did not end')
+
+const promoteSchema = z.strictObject({ version: versionSchema, reason, atOnce, datasetMismatch, untried })
+const rollbackSchema = z.strictObject({ alias, reason })
+/** 202: it is made, and not in force on this server yet. */
+const changeStatuses = [200, 202]
+const historyQuery = z.object({
+  limit: z.coerce.number().int().min(1).max(maxModelEvents).optional().describe('How many of the newest changes'),
+})
+const removeQuery = z.object({ reason })
+
+/** What changes which version of a model answers, and tells what was changed. */
+export const modelChangeRoutes: readonly Route[] = [
+  {
+    method: 'POST',
+    path: '/v1/models/:name/promote',
+    scope: 'admin',
+    summary: 'Make a version the champion, which answers requests that name none',
+    tag: 'Models',
+    body: promoteSchema,
+    example: { version: 3, reason: 'better on June' },
+    status: changeStatuses,
+    answer: aliasChangeAnswer,
+    async handle(call, deps) {
+      const body = await readBody(call, deps.bodyLimitBytes, promoteSchema)
+      return await promoted(call, deps, championAlias, body)
+    },
+  },
+  {
+    method: 'POST',
+    path: '/v1/models/:name/rollback',
+    scope: 'admin',
+    summary: 'Make the version the champion again that was it before',
+    tag: 'Models',
+    body: rollbackSchema,
+    bodyOptional: true,
+    example: { reason: 'errors since noon' },
+    status: changeStatuses,
+    answer: aliasChangeAnswer,
+    async handle(call, deps) {
+      const body = await readBody(call, deps.bodyLimitBytes, rollbackSchema, {})
+      const { alias: of = championAlias, reason: why } = body
+      return changed(call, await deps.modelChanges.rollBack(nameOf(call), of, actorOf(call, why), whileAwaited(call)))
+    },
+  },
+  {
+    method: 'PUT',
+    path: '/v1/models/:name/aliases/:alias',
+    scope: 'admin',
+    summary: 'Point an alias at a version',
+    tag: 'Models',
+    body: promoteSchema,
+    example: { version: 4 },
+    status: changeStatuses,
+    answer: aliasChangeAnswer,
+    async handle(call, deps) {
+      const body = await readBody(call, deps.bodyLimitBytes, promoteSchema)
+      return await promoted(call, deps, aliasOf(call), body)
+    },
+  },
+  {
+    method: 'DELETE',
+    path: '/v1/models/:name/aliases/:alias',
+    scope: 'admin',
+    summary: 'Take an alias away',
+    tag: 'Models',
+    query: removeQuery,
+    status: changeStatuses,
+    answer: aliasChangeAnswer,
+    async handle(call, deps) {
+      const { reason: why } = checkQuery(call, removeQuery)
+      return changed(call, await deps.modelChanges.remove(nameOf(call), aliasOf(call), actorOf(call, why), whileAwaited(call)))
+    },
+  },
+  {
+    method: 'GET',
+    path: '/v1/models/:name/history',
+    scope: 'read',
+    summary: 'What was done to a model, by whom, when and why, newest first',
+    tag: 'Models',
+    query: historyQuery,
+    answer: modelHistoryAnswer,
+    async handle(call, deps) {
+      const { name } = deps.catalog().model(nameOf(call))
+      const events = await deps.modelChanges.history(name, checkQuery(call, historyQuery).limit)
+      return jsonAnswer({ model: name, events, requestId: call.requestId })
+    },
+  },
+]
+
+async function promoted(call: Call, deps: AppDeps, to: string, body: z.infer<typeof promoteSchema>): Promise<RouteAnswer> {
+  const { version, reason: why, atOnce: now = false, datasetMismatch: meant = false, untried: anyway = false } = body
+  const options = { atOnce: now, datasetMismatch: meant, untried: anyway, ...whileAwaited(call) }
+  return changed(call, await deps.modelChanges.promote(nameOf(call), version, to, actorOf(call, why), options))
+}
+
+/** Whoever has gone, or was answered that it took too long, is not to find it changed later. Once it is made there is no deadline any more: who is told that it failed would make it twice. */
+function whileAwaited({ outgoing, deadline }: Call): Required<ChangeOptions> & { readonly signal: AbortSignal } {
+  const gone = new AbortController()
+  const leave = () => gone.abort(new LockstepError('NOT_PROMOTABLE', 'Nobody waits for it any more.'))
+  if (outgoing.destroyed) leave()
+  else outgoing.once('close', leave)
+  return {
+    signal: gone.signal,
+    beforeCommit() {
+      gone.signal.throwIfAborted()
+      if (deadline !== undefined) lift(deadline)
+    },
+  }
+}
+
+function changed(call: Call, change: TakenChange): RouteAnswer {
+  return jsonAnswer({ ...change, requestId: call.requestId }, change.inForce ? 200 : 202)
+}
+
+function nameOf(call: Call): string {
+  return call.params['name'] ?? ''
+}
+
+function aliasOf(call: Call): string {
+  return call.params['alias'] ?? ''
+}

@@ -1,0 +1,111 @@
+import { inferSchema } from '../oip/infer-body.ts'
+import { longestTimeoutMs } from '../../traffic/request-deadline.ts'
+import { onlineFeaturesAnswer } from '../feast/features-route.ts'
+import { isIdempotent, maxIdempotencyKey } from './idempotent.ts'
+import type { Route } from './route.ts'
+
+export interface Ref {
+  readonly $ref: string
+}
+
+/** A header of a request that is described once, under `components`. */
+export interface SharedParameter {
+  readonly name: string
+  readonly in: 'header'
+  readonly description: string
+  readonly schema: Readonly<Record<string, unknown>>
+}
+
+/** What is not valid is passed over in these two, so no pattern refuses it. */
+const always: readonly SharedParameter[] = [
+  {
+    name: 'X-Request-Id',
+    in: 'header',
+    description: 'The id of the request, 1 to 128 printable ASCII characters without spaces; in place of any other the server makes one',
+    schema: { type: 'string' },
+  },
+  {
+    name: 'traceparent',
+    in: 'header',
+    description: 'The trace of the request, as W3C Trace Context has it; one that is not valid begins a new trace',
+    schema: { type: 'string' },
+  },
+]
+const timeout: SharedParameter = {
+  name: 'X-Request-Timeout-Ms',
+  in: 'header',
+  description: 'How long the request is of use, milliseconds; after that it is answered with 504',
+  schema: { type: 'integer', minimum: 1, maximum: longestTimeoutMs },
+}
+const idempotencyKey: SharedParameter = {
+  name: 'Idempotency-Key',
+  in: 'header',
+  description:
+    'What the client calls this request, 1 to 255 printable ASCII characters: sent again within 24 hours with the same body, it is answered as it was, with `idempotency-replayed: true`, and not done again; with another body, 422; while it is under way, 409',
+  schema: { type: 'string', minLength: 1, maxLength: maxIdempotencyKey, pattern: '^[!-~]([ -~]*[!-~])?$' },
+}
+const binaryLength = {
+  name: 'Inference-Header-Content-Length',
+  description: 'Where tensors follow in binary, how many bytes before them are JSON',
+  schema: { type: 'integer', minimum: 0 },
+}
+
+export const sharedParameters: Readonly<Record<string, SharedParameter>> = Object.fromEntries(
+  [...always, timeout, idempotencyKey, { ...binaryLength, in: 'header' as const }].map((parameter) => [parameter.name, parameter]),
+)
+
+export const sharedHeaders = {
+  'x-request-id': { description: 'The id of the request', schema: { type: 'string' } },
+  traceparent: { description: "The server's part of the trace, where the request has one", schema: { type: 'string' } },
+  'retry-after': { description: 'Seconds after which the request may be sent again', schema: { type: 'integer', minimum: 0 } },
+  'inference-header-content-length': { description: binaryLength.description, schema: binaryLength.schema },
+  'idempotency-replayed': {
+    description: 'The answer is that of the first request with its Idempotency-Key',
+    schema: { type: 'string', const: 'true' },
+  },
+  'lockstep-degraded': {
+    description: 'The online store could not be read, and its features are as they were lately, or defaults',
+    schema: { type: 'string', const: 'true' },
+  },
+  'lockstep-stale-ms': {
+    description: 'Of a degraded answer, how long ago the oldest state was read that it is from, milliseconds',
+    schema: { type: 'integer', minimum: 0 },
+  },
+  'lockstep-late': {
+    description: 'Views with a schedule whose run is late, with commas between them',
+    schema: { type: 'string' },
+  },
+} as const
+
+export type HeaderName = keyof typeof sharedHeaders
+
+export const inEveryAnswer: readonly HeaderName[] = ['x-request-id', 'traceparent']
+
+/** The headers that a route looks at in requests. */
+export function parameterRefs(route: Route): Ref[] {
+  const names = [
+    ...(route.scope === null ? [] : [timeout]),
+    ...always,
+    ...(takesBinary(route) ? [binaryLength] : []),
+    ...(isIdempotent(route) ? [idempotencyKey] : []),
+  ]
+  return names.map(({ name }) => ({ $ref: `#/components/parameters/${name}` }))
+}
+
+/** The headers of a route's answers that are no errors. */
+export function answerHeaderRefs(route: Route): Record<string, Ref> {
+  const own: HeaderName[] = []
+  if (takesBinary(route)) own.push('inference-header-content-length')
+  if (isIdempotent(route)) own.push('idempotency-replayed')
+  if (route.answer === onlineFeaturesAnswer) own.push('lockstep-degraded', 'lockstep-stale-ms', 'lockstep-late')
+  return headerRefs([...inEveryAnswer, ...own])
+}
+
+export function headerRefs(names: readonly HeaderName[]): Record<string, Ref> {
+  return Object.fromEntries(names.map((name) => [name, { $ref: `#/components/headers/${name}` }]))
+}
+
+/** Whether requests and answers may have tensors in binary behind their JSON. */
+export function takesBinary({ body }: Route): boolean {
+  return body === inferSchema
+}

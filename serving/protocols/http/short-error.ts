@@ -1,0 +1,48 @@
+import { LockstepError } from '../../../kernel/errors.ts'
+
+/**
+ * What a request has sent may be as long as its body, and comes back in an error: of each text so much is enough to
+ * know it by.
+ */
+const maxText = 200
+const maxMessage = 2000
+const maxItems = 100
+const maxDepth = 5
+
+/**
+ * The error with what it repeats of a request cut short, in its message and its details; itself where nothing in it is
+ * long.
+ */
+export function shortError(error: LockstepError): LockstepError {
+  const message = shortMessage(error.message)
+  const details = shortened(error.details, 0) as Record<string, unknown>
+  if (message === error.message && details === error.details) return error
+  return new LockstepError(error.code, message, { cause: error, details })
+}
+
+export function shortMessage(message: string): string {
+  if (message.length <= maxText) return message
+  const told = message.replaceAll(/"([^"]{201,})"/g, (_, echo: string) => `"${cut(echo, maxText)}"`)
+  return cut(told, maxMessage)
+}
+
+function cut(text: string, most: number): string {
+  return text.length <= most ? text : `${text.slice(0, most - 1).toWellFormed()}…`
+}
+
+/** The same value where nothing in it is long. */
+function shortened(value: unknown, depth: number): unknown {
+  if (typeof value === 'string') return cut(value, maxText)
+  if (typeof value === 'bigint') return shortened(String(value), depth)
+  if (typeof value !== 'object' || value === null) return value
+  if (depth === maxDepth) return '…'
+  if (Array.isArray(value)) {
+    const items = value.slice(0, maxItems).map((item) => shortened(item, depth + 1))
+    return items.length === value.length && items.every((item, i) => item === value[i]) ? value : items
+  }
+  if (Object.getPrototypeOf(value) !== Object.prototype) return value
+  const entries = Object.entries(value)
+  const kept = entries.slice(0, maxItems).map(([name, item]) => [cut(name, maxText), shortened(item, depth + 1)] as const)
+  const isSame = kept.length === entries.length && kept.every(([name, item], i) => name === entries[i]?.[0] && item === entries[i]?.[1])
+  return isSame ? value : Object.fromEntries(kept)
+}

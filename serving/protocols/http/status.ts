@@ -1,0 +1,72 @@
+import type { LockstepError } from '../../../kernel/errors.ts'
+
+export type HttpErrorStatus = 400 | 401 | 403 | 404 | 405 | 409 | 413 | 415 | 422 | 429 | 499 | 500 | 501 | 503 | 504
+
+/** The HTTP status of an error. Chosen here and nowhere else; what is not a caller's doing is 500. */
+export function statusOf({ code, details }: LockstepError): HttpErrorStatus {
+  switch (code) {
+    case 'INVALID_REQUEST':
+    case 'INVALID_ENTITY':
+    case 'INVALID_EVENT':
+    case 'INVALID_TYPE':
+    case 'INVALID_TIME':
+    case 'INVALID_NAME':
+    case 'MISSING_REQUEST_VALUE':
+      return 400
+    case 'UNAUTHENTICATED':
+      return 401
+    case 'FORBIDDEN':
+      return 403
+    case 'UNKNOWN_DEFINITION':
+    case 'NOT_FOUND':
+      return 404
+    case 'METHOD_NOT_ALLOWED':
+      return 405
+    case 'NOT_PROMOTABLE':
+    case 'DATASET_MISMATCH':
+    case 'IDEMPOTENCY_KEY_BUSY':
+      return 409
+    case 'BODY_TOO_LARGE':
+      return 413
+    case 'UNSUPPORTED_MEDIA_TYPE':
+      return 415
+    case 'NOT_PUSHABLE':
+    case 'IDEMPOTENCY_KEY_REUSED':
+    case 'REQUIRED_FEATURE_MISSING':
+    case 'TOO_MANY_CATEGORIES':
+    case 'ENTITY_SET_ASIDE':
+      return 422
+    case 'TRANSFORM_FAILED':
+      // on-demand code fails on an entity of the request; a view's own transform, on a row that is stored
+      return details['entity'] === undefined ? 500 : 422
+    case 'OVERLOADED':
+      // the server as a whole, or what takes events in
+      return details['overloaded'] === 'server' ? 503 : 429
+    case 'RATE_LIMITED':
+      return 429
+    case 'DEADLINE_EXCEEDED':
+      return 504
+    case 'REQUEST_ABORTED':
+      return 499 // as nginx has it: nobody reads the answer, but the metrics tell
+    case 'UNSUPPORTED':
+      return 501
+    case 'POSTGRES_UNAVAILABLE':
+    case 'REDIS_UNAVAILABLE':
+    case 'NOT_READY':
+    case 'BUSY':
+    case 'MODEL_UNAVAILABLE':
+      return 503
+    case 'MODEL_TIMEOUT':
+    case 'TRANSFORM_TIMEOUT':
+      return 504
+    default:
+      return 500
+  }
+}
+
+/** As Triton has it: a model that cannot be run is unavailable, and what is a caller's doing and of no other kind is 400. */
+export function oipStatusOf(error: LockstepError): HttpErrorStatus {
+  if (error.code === 'MODEL_INVALID' || error.code === 'MODEL_MISMATCH') return 503
+  const status = statusOf(error)
+  return status === 422 ? 400 : status
+}

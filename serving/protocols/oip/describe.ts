@@ -1,0 +1,81 @@
+import { LockstepError, messageOf } from '../../../kernel/errors.ts'
+import { readVersion } from '../../../runtime/version.ts'
+import type { AppDeps } from '../http/context.ts'
+import type { TensorMetadata } from './model-tensors.ts'
+import { inputsOf, outputsOf } from './model-tensors.ts'
+import { useModel } from './use-model.ts'
+
+/** What a client may rely on beyond the protocol itself, by Triton's names. */
+const extensions: readonly string[] = ['binary_tensor_data', 'parameters']
+
+export interface ServerMetadata {
+  readonly name: string
+  readonly version: string
+  readonly extensions: readonly string[]
+}
+
+export const serverMetadata: ServerMetadata = { name: 'lockstep', version: readVersion(), extensions }
+
+export interface ModelMetadata {
+  readonly name: string
+  readonly versions: readonly string[]
+  readonly platform: string
+  readonly inputs: readonly TensorMetadata[]
+  readonly outputs: readonly TensorMetadata[]
+}
+
+type Deps = Pick<AppDeps, 'catalog' | 'models'>
+
+/** Whether the server can answer, and all models with it. */
+export function isReady(deps: Pick<AppDeps, 'readiness' | 'models'>): boolean {
+  return deps.readiness().ready && deps.models.failures.length === 0
+}
+
+/** @throws LockstepError as `useModel` */
+export async function modelMetadata(deps: Deps, name: string, version: string | undefined): Promise<ModelMetadata> {
+  return await useModel(deps, name, version, async (model, catalog) => ({
+    name,
+    versions: catalog.model(name).versions.map((each) => String(each.version)),
+    platform: 'onnx_onnxv1',
+    inputs: inputsOf(model),
+    outputs: outputsOf(model),
+  }))
+}
+
+/**
+ * Whether the version can be run, which loads it where it is not.
+ *
+ * @throws LockstepError `UNKNOWN_DEFINITION`, and what keeps it from loading
+ */
+export async function checkModelReady(deps: Deps, name: string, version: string | undefined): Promise<void> {
+  try {
+    await useModel(deps, name, version, () => Promise.resolve())
+  } catch (cause) {
+    if (cause instanceof LockstepError && cause.code !== 'MODEL_INVALID' && cause.code !== 'MODEL_MISMATCH') throw cause
+    throw new LockstepError('NOT_READY', `The model "${name}" cannot be run: ${messageOf(cause)}`, { cause, details: { model: name } })
+  }
+}
+
+/** One version in the index of the repository. */
+export interface IndexEntry {
+  readonly name: string
+  readonly version: string
+  readonly state: 'READY' | 'UNAVAILABLE'
+  readonly reason: string
+}
+
+/** Why a version is known not to load; undefined: nothing is known against it. */
+export function failureOf({ models }: Pick<AppDeps, 'models'>, model: string, version: number): string | undefined {
+  return models.failureOf(model, version)
+}
+
+/** Every version of every model. One is READY unless it is known not to load: those that nobody has asked for are loaded by the first who does. */
+export function repositoryIndex(deps: Deps, readyOnly: boolean): IndexEntry[] {
+  const entries = [...deps.catalog().models.values()].flatMap((model) =>
+    model.versions.map(({ version }): IndexEntry => {
+      const failure = failureOf(deps, model.name, version)
+      return { name: model.name, version: String(version), state: failure === undefined ? 'READY' : 'UNAVAILABLE', reason: failure ?? '' }
+    }),
+  )
+  return readyOnly ? entries.filter((entry) => entry.state === 'READY') : entries
+}

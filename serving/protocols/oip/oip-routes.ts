@@ -1,0 +1,138 @@
+import { z } from 'zod'
+import { LockstepError } from '../../../kernel/errors.ts'
+import { requireTime } from '../../traffic/request-deadline.ts'
+import { checkModelReady, isReady, modelMetadata, repositoryIndex, serverMetadata } from './describe.ts'
+import { inferAnswerSchema, inferSchema, readInferBody, writeInferBody } from './infer-body.ts'
+import { infer } from './infer.ts'
+import { rowsOf } from './infer-request.ts'
+import { checkType, readBody } from '../http/body.ts'
+import type { AppDeps, Call, RouteAnswer } from '../http/context.ts'
+import { jsonAnswer } from '../http/context.ts'
+import { takeRows } from '../http/authorize.ts'
+import { joined, readChunks } from '../http/read-bytes.ts'
+import type { Route } from '../http/route.ts'
+
+/** The header that says how many bytes of a body are JSON, where tensors follow in binary. */
+const lengthHeader = 'inference-header-content-length'
+
+const base = { tag: 'Open Inference Protocol', errors: 'oip' } as const
+
+const indexSchema = z.object({ ready: z.boolean().optional().describe('true: only versions that can be run') })
+
+/** The Open Inference Protocol over REST, with its binary tensors. */
+export const oipRoutes: readonly Route[] = [
+  {
+    ...base,
+    method: 'GET',
+    path: '/v2/health/live',
+    scope: null,
+    summary: 'Whether the server answers',
+    handle: () => jsonAnswer({ live: true }),
+  },
+  {
+    ...base,
+    method: 'GET',
+    path: '/v2/health/ready',
+    scope: null,
+    status: [200, 503],
+    summary: 'Whether the server and all models can answer',
+    handle(_, deps) {
+      const ready = isReady(deps)
+      return jsonAnswer({ live: true, ready }, ready ? 200 : 503)
+    },
+  },
+  {
+    ...base,
+    method: 'GET',
+    path: '/v2',
+    alsoPath: '/v2/',
+    scope: null,
+    summary: 'The server, and what it has beyond the protocol',
+    handle: () => jsonAnswer(serverMetadata),
+  },
+  {
+    ...base,
+    method: 'POST',
+    path: '/v2/repository/index',
+    scope: 'read',
+    summary: 'Every version of every model, and whether it can be run',
+    body: indexSchema,
+    bodyOptional: true,
+    async handle(call, deps) {
+      const { ready } = await readBody(call, deps.bodyLimitBytes, indexSchema, {})
+      return jsonAnswer(repositoryIndex(deps, ready === true))
+    },
+  },
+  // a version is its number, or an alias
+  ...['/v2/models/:model', '/v2/models/:model/versions/:version'].flatMap((path): Route[] => [
+    {
+      ...base,
+      method: 'GET',
+      path,
+      scope: 'read',
+      summary: 'The inputs and outputs of a model',
+      async handle(call, deps) {
+        const { model, version } = namedIn(call)
+        return jsonAnswer(await modelMetadata(deps, model, version))
+      },
+    },
+    {
+      ...base,
+      method: 'GET',
+      path: `${path}/ready`,
+      scope: 'read',
+      summary: 'Whether a model can be run',
+      async handle(call, deps) {
+        const { model, version } = namedIn(call)
+        await checkModelReady(deps, model, version)
+        return jsonAnswer({ name: model, ready: true })
+      },
+    },
+    {
+      ...base,
+      method: 'POST',
+      path: `${path}/infer`,
+      scope: 'predict',
+      summary: 'Run a model on tensors, or on the features of the entities that the inputs name',
+      body: inferSchema,
+      answer: inferAnswerSchema,
+      handle: answerInfer,
+    },
+  ]),
+]
+
+/** `POST /v2/models/{model}[/versions/{version}]/infer` */
+async function answerInfer(call: Call, deps: AppDeps): Promise<RouteAnswer> {
+  const { deadline, startedMs, requestId, principal: apiKey } = call
+  const { [lengthHeader]: said, 'content-type': type } = call.incoming.headers
+  const headerLength = lengthOf(said)
+  // other clients of the protocol say nothing, or that all of it is bytes
+  if (type === undefined || !/^\s*application\/octet-stream\s*(;|$)/i.test(type)) checkType(call.incoming.headers)
+  const body = joined(await readChunks(call.incoming, deps.bodyLimitBytes), headerLength ?? 0)
+  // it may have come slowly
+  if (deadline !== undefined) requireTime(deadline)
+  const { isBinary, ...asked } = readInferBody(body, headerLength)
+  await takeRows(call, rowsOf(asked))
+  const answer = writeInferBody(await infer(deps, { ...namedIn(call), ...asked }, { requestId, startedMs, apiKey, deadline }), isBinary)
+  return {
+    status: 200,
+    body: answer.body,
+    ...(answer.headerLength === null
+      ? {}
+      : { contentType: 'application/octet-stream', headers: { [lengthHeader]: String(answer.headerLength) } }),
+  }
+}
+
+function namedIn(call: Call): { readonly model: string; readonly version?: string } {
+  const version = call.params['version']
+  return { model: call.params['model'] ?? '', ...(version === undefined ? {} : { version }) }
+}
+
+function lengthOf(header: string | string[] | undefined): number | null {
+  if (header === undefined) return null
+  if (typeof header === 'string' && /^\d{1,15}$/.test(header)) return Number(header)
+  throw new LockstepError(
+    'INVALID_REQUEST',
+    `The header "Inference-Header-Content-Length" is "${String(header)}", and must be the number of bytes of the JSON.`,
+  )
+}

@@ -1,0 +1,166 @@
+import type { IncomingHttpHeaders } from 'node:http'
+import { timingSafeEqual } from 'node:crypto'
+import { LockstepError, messageOf } from '../../kernel/errors.ts'
+import type { ApiKey, StoredKey } from '../../registry/keys/api-keys.ts'
+import { keysRevision, noteUsed, readKeys } from '../../registry/keys/api-keys.ts'
+import { keyHash, keyId } from '../../registry/keys/key-text.ts'
+import type { Scope } from '../../registry/keys/scope.ts'
+import type { Database } from '../../runtime/database.ts'
+import type { Logger } from '../../runtime/log.ts'
+import { within } from '../../runtime/with-timeout.ts'
+
+/** `auto`: keys are needed once there has ever been one, or where other machines reach the server; `required`: always; `off`: never. */
+export type AuthMode = 'auto' | 'required' | 'off'
+
+/** Who asks: what a request may do by its key. */
+export type Principal = Pick<ApiKey, 'id' | 'name' | 'scopes' | 'requestsPerSecond' | 'rowsPerSecond'>
+
+/** The API keys as the server last read them. A check asks no database, so keys that are known go on while it is away. */
+export interface KeyRing {
+  /**
+   * Who asks, by the key that came with the request.
+   *
+   * @param text the key; null: there came none
+   * @returns null where no key is needed
+   * @throws LockstepError `UNAUTHENTICATED`, `FORBIDDEN`, or `NOT_READY` while it is not known yet which keys there are
+   */
+  authorize(text: string | null, scope: Scope): Principal | null
+  /** Whether the database said which keys there are, or it does not matter. */
+  readonly known: boolean
+  /** Whether there has ever been a key. */
+  readonly configured: boolean
+  /** Whether requests need a key. */
+  readonly required: boolean
+  /** Whether they need none only because there has never been one, which nobody has said is meant. */
+  readonly unprotected: boolean
+  /** From now on the server is reached by other machines. */
+  expose(): void
+  /** Reads what is new and notes which keys were used. Never rejects: where it fails, the keys stay as they were. */
+  refresh(db: Database): Promise<void>
+}
+
+export interface KeyRingDeps {
+  readonly mode: AuthMode
+  readonly log: Logger
+  /** Epoch milliseconds. */
+  readonly now: () => number
+}
+
+const deadlineMs = 5000
+/** How often it is written down when keys were used. */
+const noteEveryMs = 15_000
+
+export function createKeyRing({ mode, log, now }: KeyRingDeps): KeyRing {
+  let keys = new Map<string, StoredKey>()
+  /** By their whole texts, which a look-up compares as hashes of its own seed: those of `keys` that were proven by their SHA-256. */
+  let proven = new Map<string, StoredKey>()
+  let revision: number | null = null
+  let configured = false
+  let exposed = false
+  let failure: string | null = null
+  let underWay: Promise<void> | null = null
+  let used = new Map<string, number>()
+  let notedAt = 0
+
+  const required = () => mode !== 'off' && (mode === 'required' || configured || exposed)
+
+  async function load(db: Database): Promise<void> {
+    const newest = await keysRevision(db)
+    if (newest !== revision) {
+      const read = await readKeys(db)
+      keys = new Map(read.keys.map((stored) => [stored.key.id, stored]))
+      proven = new Map()
+      configured = read.configured
+      // what was changed meanwhile has a revision of its own
+      revision = newest
+      log.info({ keys: keys.size }, 'the API keys are loaded')
+      if (!required()) log.warn('there are no API keys: whoever reaches this server may do anything; make one with "lockstep keys create"')
+    }
+    if (used.size === 0 || now() - notedAt < noteEveryMs) return
+    const noted = used
+    used = new Map()
+    notedAt = now()
+    await noteUsed(db, noted)
+  }
+
+  return {
+    authorize(text, scope) {
+      if (mode === 'off') return null
+      if (revision === null) {
+        throw new LockstepError('NOT_READY', 'The server has not read which API keys there are yet; GET /readyz says why. Try again soon.')
+      }
+      if (!required()) return null
+      if (text === null) {
+        throw unauthenticated('This needs an API key: send it as "Authorization: Bearer KEY" or as "x-api-key: KEY".', false)
+      }
+      let stored = proven.get(text)
+      if (stored === undefined) {
+        const id = keyId(text)
+        stored = id === null ? undefined : keys.get(id)
+        if (stored === undefined || !timingSafeEqual(stored.hash, keyHash(text))) {
+          throw unauthenticated('The API key is none of this server, or was revoked; make one with "lockstep keys create".')
+        }
+        proven.set(text, stored)
+      }
+      const { key } = stored
+      const at = now()
+      if (key.expiresAt !== null && key.expiresAt.getTime() <= at) {
+        throw unauthenticated(
+          `The API key "${key.id}" has expired at ${key.expiresAt.toISOString()}; make one with "lockstep keys create".`,
+        )
+      }
+      checkScope(key, scope)
+      used.set(key.id, at)
+      return key
+    },
+    get known() {
+      return mode === 'off' || revision !== null
+    },
+    get configured() {
+      return configured
+    },
+    get required() {
+      return required()
+    },
+    get unprotected() {
+      return mode === 'auto' && !required()
+    },
+    expose() {
+      exposed = true
+    },
+    async refresh(db) {
+      if (mode === 'off') return
+      underWay ??= load(db).finally(() => (underWay = null))
+      try {
+        await within(deadlineMs, underWay, () => new Error(`They were not read within ${deadlineMs / 1000} s.`))
+        failure = null
+      } catch (error) {
+        const message = messageOf(error)
+        if (message !== failure) log.warn({ error: message }, 'the API keys cannot be read')
+        failure = message
+      }
+    },
+  }
+}
+
+/** @throws LockstepError `FORBIDDEN` where a key has neither the scope nor that of an admin */
+export function checkScope({ id, scopes }: Pick<Principal, 'id' | 'scopes'>, scope: Scope): void {
+  if (scopes.includes(scope) || scopes.includes('admin')) return
+  throw new LockstepError(
+    'FORBIDDEN',
+    `This needs an API key with the scope "${scope}"; that of "${id}" has ${scopes.map((each) => `"${each}"`).join(', ')}.`,
+    { details: { scope, key: id } },
+  )
+}
+
+/** The key of a request: that of `Authorization: Bearer`, else that of `x-api-key`; null where there is none. */
+export function keyOf(headers: IncomingHttpHeaders): string | null {
+  const { authorization } = headers
+  if (authorization !== undefined && /^bearer /i.test(authorization)) return authorization.slice(7).trim()
+  const sent = headers['x-api-key']
+  return typeof sent === 'string' ? sent.trim() : null
+}
+
+function unauthenticated(message: string, sent = true): LockstepError {
+  return new LockstepError('UNAUTHENTICATED', message, { details: { sent } })
+}

@@ -1,0 +1,129 @@
+import type { IncomingHttpHeaders } from 'node:http'
+import type { Registry } from 'prom-client'
+import { LockstepError } from '../../kernel/errors.ts'
+import type { Scope } from '../../registry/keys/scope.ts'
+import type { Logger } from '../../runtime/log.ts'
+import { createRedisRateLimits } from '../../runtime/redis-rate-limits.ts'
+import type { Admission } from './admission.ts'
+import { createAdmission } from './admission.ts'
+import type { Breaker } from './circuit-breaker.ts'
+import { createBreaker } from './circuit-breaker.ts'
+import type { GatewayMetrics } from './traffic-metrics.ts'
+import { createGatewayMetrics } from './traffic-metrics.ts'
+import type { LimitFallback, RateLimiter } from './rate-limiter.ts'
+import { createRateLimiter } from './rate-limiter.ts'
+import type { KeyPlaces } from './key-places.ts'
+import { createKeyPlaces } from './key-places.ts'
+import type { AuthMode, KeyRing, Principal } from './key-ring.ts'
+import type { Paced } from './paced.ts'
+import { createPaced } from './paced.ts'
+import { createKeyRing, keyOf } from './key-ring.ts'
+
+/** What stands between a connection and the handlers: who may ask what, how much at once, and for how long. */
+export interface Gateway {
+  readonly keys: KeyRing
+  readonly admission: Admission
+  /** For what is open to all and long: one at a time. */
+  readonly paced: Paced
+  /** Of each key, how many are under way. */
+  readonly places: KeyPlaces
+  readonly limits: RateLimiter
+  /** Before the reads of the online store, and of the offline history. */
+  readonly store: Breaker
+  readonly history: Breaker
+  readonly metrics: GatewayMetrics
+  /**
+   * Who makes a call that is no HTTP request, by its metadata; null where no key is needed.
+   *
+   * @throws LockstepError `UNAUTHENTICATED`, `FORBIDDEN`, `RATE_LIMITED`, `NOT_READY`
+   */
+  admitCall(sent: IncomingHttpHeaders, scope: Scope): Promise<Principal | null>
+  /** How long a request may take, milliseconds; null: as long as it says. */
+  readonly requestTimeoutMs: number | null
+  /** The share of requests that the log tells of, 0 to 1. */
+  readonly accessLogShare: number
+  close(): void
+}
+
+/** As `Config` has them. */
+export interface GatewayOptions {
+  readonly auth?: AuthMode
+  readonly requestTimeoutMs?: number
+  readonly maxInFlight?: number
+  /** Default: three quarters of `maxInFlight`. */
+  readonly maxInFlightPerKey?: number | null
+  readonly accessLogShare?: number
+  readonly rateLimitFallback?: LimitFallback
+  /** Where processes share the limits of keys, and what its keys begin with; null: this process is alone. */
+  readonly redisUrl?: string | null
+  readonly redisPrefix?: string
+}
+
+const sampleMs = 50
+
+export function createGateway(options: GatewayOptions, { log, registry }: { readonly log: Logger; readonly registry: Registry }): Gateway {
+  const metrics = createGatewayMetrics(registry, () => admission)
+  const maxInFlight = options.maxInFlight ?? 1024
+  const admission = createAdmission({
+    most: maxInFlight,
+    now: () => performance.now(),
+    busy: busySince(),
+    onRefuse: () => metrics.refused('OVERLOADED'),
+  })
+  const paced = createPaced(() => metrics.refused('OVERLOADED'))
+  const shared = options.redisUrl ?? null
+  const limits = createRateLimiter({
+    shared: shared === null ? null : createRedisRateLimits(shared, options.redisPrefix ?? 'lockstep'),
+    fallback: options.rateLimitFallback ?? 'local',
+    log,
+    now: () => performance.now(),
+  })
+  const breaker = (name: string, code: 'REDIS_UNAVAILABLE' | 'POSTGRES_UNAVAILABLE') =>
+    createBreaker({
+      isAway: (error) => error instanceof LockstepError && error.code === code,
+      refuse: () => new LockstepError(code, `${name} has failed several times in a row, and is not asked for a moment.`),
+      now: () => performance.now(),
+      onChange(open) {
+        metrics.breaker(name, open)
+        if (open) log.warn({ dependency: name }, 'a dependency fails, and is not asked for a moment')
+        else log.info({ dependency: name }, 'a dependency is asked again')
+      },
+    })
+  const sampling = setInterval(admission.sample, sampleMs).unref()
+  const keys = createKeyRing({ mode: options.auth ?? 'auto', log, now: Date.now })
+  return {
+    keys,
+    admission,
+    paced,
+    places: createKeyPlaces(options.maxInFlightPerKey ?? Math.ceil(maxInFlight * 0.75)),
+    limits,
+    store: breaker('The online store', 'REDIS_UNAVAILABLE'),
+    history: breaker('The database', 'POSTGRES_UNAVAILABLE'),
+    metrics,
+    requestTimeoutMs: options.requestTimeoutMs ?? null,
+    accessLogShare: options.accessLogShare ?? 0,
+    async admitCall(sent, scope) {
+      const principal = keys.authorize(keyOf(sent), scope)
+      const perSecond = principal?.requestsPerSecond ?? null
+      if (principal !== null && perSecond !== null) await limits.take({ owner: principal.id, scope, unit: 'requests', perSecond }, 1)
+      return principal
+    },
+    close() {
+      clearInterval(sampling)
+      admission.close()
+      paced.close()
+      limits.close()
+    },
+  }
+}
+
+/** The share of the time since the last call in which the event loop did not wait for anything. */
+function busySince(): () => number {
+  let last = performance.eventLoopUtilization()
+  return () => {
+    const current = performance.eventLoopUtilization()
+    const { utilization } = performance.eventLoopUtilization(current, last)
+    last = current
+    return utilization
+  }
+}

@@ -1,0 +1,68 @@
+import { afterAll, beforeAll, expect, it } from 'vitest'
+import { endlessModel } from './made-models.ts'
+import { promoteModel } from '../../registry/promote.ts'
+import { until } from '../serving/gate.ts'
+import type { World } from '../serving/world.ts'
+import { ask, createWorld } from '../serving/world.ts'
+
+const landing = { airport: 'ATL', at: '2001-07-01T11:30:00Z', delay: 7, amount: null, count: null, city: null, open: null, vec: null }
+
+let world: World
+
+beforeAll(async () => {
+  world = await createWorld('embedded')
+  await world.materialize('airport_delays')
+  await world.push('delay', 'mlp')
+  await world.push('echo', endlessModel())
+})
+afterAll(() => world?.close())
+
+it('a model whose run has no end fails its own request in time, and no other; it answers the next', async () => {
+  const { server, url, registry } = await world.serve()
+  await server.whenReady()
+  expect((await ask(url, '/v1/sources/landings/events', { events: [landing] })).status).toBe(200)
+  // the model runs as often as the feature says that is the delay over the distance
+  const predict = (model: string, distance: number) => ask(url, '/v1/predict', { model, entities: [{ airport: 'ATL', distance }] })
+  expect((await predict('echo', 1000)).status).toBe(200)
+  let over = false
+  const stuck = predict('echo', 1e-17).finally(() => (over = true))
+  const statuses = new Set<number>()
+  while (!over) statuses.add((await predict('delay', 1000)).status)
+  expect([...statuses]).toEqual([200])
+  const { status, body } = await stuck
+  expect([status, body.error]).toMatchObject([504, { code: 'MODEL_TIMEOUT', message: expect.stringContaining('"echo@1"') }])
+  expect((await predict('echo', 1000)).status).toBe(200)
+  expect(await registry.metrics()).toContain('lockstep_model_process_ends_total{model="echo",reason="timeout"} 1')
+  await server.close()
+})
+
+it('a version whose trial has no end is not served, not promoted by chance, and holds up no start', { timeout: 120_000 }, async () => {
+  const { server, url, registry } = await world.serve()
+  await server.whenReady()
+  expect(await world.push('echo', endlessModel(4e18))).toBe(2)
+  const warnings = async () => (await ask(url, '/readyz')).body.warnings ?? []
+  await until(
+    async () => (await warnings()).some((warning) => /"echo@2" cannot be used, and "echo@1" answers in its stead/.test(warning)),
+    40_000,
+  )
+  expect((await ask(url, '/v1/predict', { model: 'echo', entities: [{ airport: 'ATL', distance: 1000 }] })).body.version).toBe(1)
+  expect(await registry.metrics()).toContain('lockstep_model_version_failed{model="echo",version="2"} 1')
+  const by = { actor: 'ann', reason: undefined }
+  await expect(promoteModel(world.db, 'echo', 2, by)).rejects.toMatchObject({
+    code: 'NOT_PROMOTABLE',
+    message: expect.stringContaining('--untried'),
+  })
+  const change = await promoteModel(world.db, 'echo', 2, by, 'champion', { untried: true })
+  expect(change.servers).toEqual({ asked: 1, loaded: 0 })
+  await until(async () => (await warnings()).some((warning) => /"echo@2" answers though its trial/.test(warning)), 40_000)
+
+  world.logged.length = 0
+  const late = await world.serve()
+  await late.server.whenReady()
+  const models = world.logged
+    .map((line) => JSON.parse(line) as { msg: string; model?: string })
+    .filter(({ msg }) => msg === 'a model is loaded')
+  expect(models.map(({ model }) => model)).toEqual(['delay'])
+  expect((await ask(late.url, '/readyz')).body.warnings).toContain('The model "echo" is still being tried.')
+  await Promise.all([server.close(), late.server.close()])
+})

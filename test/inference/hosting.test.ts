@@ -1,0 +1,332 @@
+import { execFile, spawn } from 'node:child_process'
+import { existsSync, readFileSync } from 'node:fs'
+import { fileURLToPath } from 'node:url'
+import { promisify } from 'node:util'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import type { ModelOperational } from '../../registry/definition-set.ts'
+import { createLogger } from '../../runtime/log.ts'
+import { createHostedSession } from '../../inference/subprocess-session.ts'
+import { openInlineSession } from '../../inference/inline-session.ts'
+import { loadedModel } from '../../inference/load-model.ts'
+import type { OpenModel } from '../../inference/open-model.ts'
+import { openModel } from '../../inference/open-model.ts'
+import type { Runner } from '../../inference/model-process.ts'
+import { startRunner } from '../../inference/model-process.ts'
+import { createRunners } from '../../inference/process-pool.ts'
+import { warmRuntime } from '../../inference/initialize-ort.ts'
+import { onnx } from '../serving/fixtures.ts'
+import { until } from '../serving/gate.ts'
+import { bindTo } from '../serving/load.ts'
+import { centeringModel, endlessModel, pairingModel, treeModel } from './made-models.ts'
+
+const runners = createRunners()
+const score = [{ name: 'score', type: { kind: 'float32' } }] as const
+const forEver = [0, 0, 4e18] as const
+beforeAll(() => warmRuntime())
+afterAll(() => runners.close())
+
+async function open(
+  bytes: Uint8Array,
+  model: string,
+  running: ModelOperational = {},
+  output?: typeof score,
+  onEnd: (why: string) => void = () => undefined,
+  onRun: (rows: number) => void = () => undefined,
+): Promise<OpenModel> {
+  const session = await openInlineSession(bytes, model)
+  const binding = bindTo(session.metadata, 'flight', model, output)
+  await session.release()
+  return await openModel(async () => bytes, {
+    binding,
+    name: model,
+    running,
+    runners,
+    log: createLogger('silent'),
+    onRun,
+    onWait: () => undefined,
+    onLookups: () => undefined,
+    onEnd,
+  })
+}
+
+/** A fixture in a process of its own, with a clock that is set by hand. */
+async function hosted(bytes: Uint8Array, timeoutMs = 60_000) {
+  const runner = runners.take()
+  const { metadata } = await runner.load(bytes, 'hosted', 60_000)
+  const clock = { ms: 0 }
+  const ends: string[] = []
+  const session = createHostedSession({
+    runners,
+    runner,
+    metadata,
+    name: 'hosted',
+    timeoutMs,
+    loadTimeoutMs: 60_000,
+    bytes: async () => bytes,
+    onEnd: (reason) => ends.push(reason),
+    now: () => clock.ms,
+  })
+  const run = (...row: readonly number[]) =>
+    session.run({ features: { type: 'float32', dims: [1, 3], data: new Float32Array(row) } }, [metadata.outputs[0]?.name ?? ''])
+  return { session, runner, clock, ends, run }
+}
+
+describe('a model', () => {
+  it('that can loop, or that is large, runs in a process of its own', async () => {
+    const trees = treeModel(64, 10)
+    for (const [bytes, model, output] of [
+      [endlessModel(), 'echo', undefined],
+      [trees, 'delay', score],
+    ] as const) {
+      const opened = await open(bytes, model, {}, output)
+      expect(opened.place).toBe('process')
+      expect(await opened.predict([[1, 2, 3]])).toHaveLength(1)
+      expect(opened.predictedRunMs(100)).toBeGreaterThan(0)
+      await opened.close()
+    }
+  })
+
+  it('that is small loads fast in a process that has loaded none before', async () => {
+    const times: number[] = []
+    // a busy machine holds up some loads, but not all
+    for (let i = 0; i < 3 || (i < 20 && Math.min(...times) >= 8); i++) {
+      const runner = startRunner()
+      times.push((await runner.load(await onnx('mlp'), 'delay', 60_000)).loadMs)
+      runners.end(runner)
+    }
+    // one that takes longer than 8 ms is taken for large
+    expect(Math.min(...times)).toBeLessThan(8)
+  })
+
+  it('that is small is measured in a process, and then answers as it does alone', async () => {
+    const opened = await open(await onnx('mlp'), 'delay')
+    expect(opened.predictedRunMs(1)).toBeGreaterThan(0)
+    expect(opened.predictedRunMs(1000)).toBeGreaterThanOrEqual(opened.predictedRunMs(1))
+    const rows = Array.from({ length: 300 }, (_, i) => [i / 10, i, -i / 7])
+    const together = await opened.predict(rows)
+    // one after the other, so that none has company
+    const alone = []
+    for (const row of rows) alone.push(...(await opened.predict([row])))
+    expect(together).toEqual(alone)
+    await opened.close()
+  })
+
+  it('whose rows are not independent is run row by row in a process, without a setting', async () => {
+    const opened = await open(centeringModel(), 'echo')
+    expect([opened.place, opened.tried]).toEqual(['process', true])
+    const rows = [1, 2, 3].map((x) => [x, x, x])
+    expect(await opened.predict(rows)).toEqual(rows.map(() => [new Float32Array(3)]))
+    await opened.close()
+  })
+
+  it('that takes long, but hardly longer for several rows, runs them together', async () => {
+    const rows = Array.from({ length: 33 }, (_, i) => [i, i, i])
+    const counts: number[] = []
+    // a busy machine holds up the runs of some trials, but not of all
+    while (counts.length < 10 && !counts.some((runs) => runs < 8)) {
+      let runs = 0
+      const opened = await open(endlessModel(6000), 'echo', {}, undefined, undefined, () => runs++)
+      expect(await Promise.all(rows.map((row) => opened.predict([row])))).toEqual(rows.map((row) => [[new Float32Array(row)]]))
+      counts.push(runs)
+      await opened.close()
+    }
+    expect(Math.min(...counts)).toBeLessThan(8)
+  })
+
+  it('of every type gives in a process what it gives inline', async () => {
+    const bytes = await onnx('named')
+    const { session, run } = await hosted(bytes)
+    const inline = await openInlineSession(bytes, 'named')
+    const binding = bindTo(inline.metadata, 'typed', 'typed')
+    const [there, here] = [session, inline].map((each) => loadedModel(each, binding, 'named'))
+    const rows = [
+      [0.1, 9_007_199_254_740_993n, 'Zürich', true, new Float32Array([1, 2])],
+      [null, -(2n ** 63n), '', false, null],
+    ]
+    expect(await there?.run(rows)).toEqual(await here?.run(rows))
+    await expect(run(1, 2, 3)).rejects.toMatchObject({ code: 'MODEL_FAILED' })
+    await Promise.all([there?.close(), here?.close()])
+  })
+
+  it('that takes more memory than a model may have fails its run, and nothing else', async () => {
+    const { session, runner, ends } = await hosted(pairingModel())
+    const feeds = (rows: number) => ({ features: { type: 'float32', dims: [rows, 3], data: new Float32Array(rows * 3) } })
+    // 640 GB
+    await expect(session.run(feeds(400_000), ['out'])).rejects.toMatchObject({
+      code: 'MODEL_FAILED',
+      message: expect.stringContaining('allocate'),
+    })
+    expect(Object.values((await session.run(feeds(2), ['out'])).tensors)[0]?.dims).toEqual([2, 3])
+    expect([runner.alive(), ends]).toEqual([true, []])
+    const environment = readFileSync(`/proc/${runner.pid}/environ`, 'utf8')
+      .split('\0')
+      .map((line) => line.split('=')[0])
+    const allowed = [
+      'PATH',
+      'HOME',
+      'TZ',
+      'PWD',
+      'OLDPWD',
+      '_',
+      'SHLVL',
+      'LD_LIBRARY_PATH',
+      'ORT_DISABLE_TELEMETRY',
+      'NODE_COMPILE_CACHE',
+      'NODE_DISABLE_COMPILE_CACHE',
+      '',
+    ]
+    expect(environment.filter((name) => !allowed.includes(name ?? ''))).toEqual([])
+    expect(readFileSync(`/proc/${runner.pid}/cmdline`, 'utf8')).toContain('--permission')
+    await session.release()
+  })
+
+  it('that does not load is refused, and leaves nothing behind', async () => {
+    const runner = runners.take()
+    await expect(runner.load(Buffer.from('no model'), 'broken', 60_000)).rejects.toMatchObject({ code: 'MODEL_INVALID' })
+    const { metadata } = await runner.load(await onnx('one'), 'one', 60_000)
+    expect(metadata.inputs).toHaveLength(1)
+    runners.end(runner)
+  })
+})
+
+describe('a run that never returns', () => {
+  it('is ended in its time, and holds up no other model; then the model answers again', async () => {
+    const ends: string[] = []
+    const endless = await open(endlessModel(), 'echo', { timeoutMicros: 300_000 }, undefined, (why) => ends.push(why))
+    const other = await open(await onnx('mlp'), 'delay')
+    let over = false
+    const stuck = endless.predict([forEver]).finally(() => (over = true))
+    const failed = stuck.catch((error: unknown) => error)
+    let answers = 0
+    while (!over) answers += (await other.predict([[1, 2, 3]])).length
+    expect(await failed).toMatchObject({ code: 'MODEL_TIMEOUT', message: expect.stringContaining('300 ms') })
+    expect(answers).toBeGreaterThan(10)
+    expect(await endless.predict([[2, 0, 5]])).toEqual([[new Float32Array([2, 0, 5])]])
+    expect(ends).toEqual(['timeout'])
+    await Promise.all([endless.close(), other.close()])
+  })
+
+  it('costs the requests beside it a moment, and the model nothing, however often it comes', async () => {
+    const ends: string[] = []
+    const runs: number[] = []
+    const endless = await open(
+      endlessModel(),
+      'echo',
+      { timeoutMicros: 300_000 },
+      undefined,
+      (why) => ends.push(why),
+      (rows) => runs.push(rows),
+    )
+    expect(await endless.predict([[1, 2, 3]])).toEqual([[new Float32Array([1, 2, 3])]])
+    const rows = [[1, 0, 1], forEver, [2, 0, 2], [3, 0, 3]]
+    const answers = await Promise.allSettled(rows.map((row) => endless.predict([row])))
+    expect(answers.map((answer) => (answer.status === 'fulfilled' ? answer.value : answer.reason.code))).toEqual([
+      [[new Float32Array([1, 0, 1])]],
+      'MODEL_TIMEOUT',
+      [[new Float32Array([2, 0, 2])]],
+      [[new Float32Array([3, 0, 3])]],
+    ])
+    // in the run of all, alone, and alone for as long as any may take
+    expect(ends).toEqual(['timeout', 'timeout', 'timeout'])
+    await expect(endless.predict([forEver])).rejects.toMatchObject({ code: 'MODEL_TIMEOUT' })
+    expect(await endless.predict([[5, 0, 5]])).toEqual([[new Float32Array([5, 0, 5])]])
+    await endless.close()
+  })
+
+  it('is told of by its rows, so that the next is smaller', async () => {
+    const { session } = await hosted(endlessModel(), 300)
+    const late: number[] = []
+    const model = loadedModel(session, bindTo(session.metadata, 'flight', 'echo'), 'echo', { onTimeout: (rows) => late.push(rows) })
+    await expect(model.run([forEver, forEver])).rejects.toMatchObject({ code: 'MODEL_TIMEOUT' })
+    expect(await model.run([[1, 2, 3]])).toEqual([[new Float32Array([1, 2, 3])]])
+    expect(late).toEqual([2])
+    await model.close()
+  })
+
+  it('time and again has its model left alone for a while, and then tried once', async () => {
+    const { session, clock, ends, run } = await hosted(endlessModel(), 300)
+    for (let i = 0; i < 3; i++) await expect(run(...forEver)).rejects.toMatchObject({ code: 'MODEL_TIMEOUT' })
+    await expect(run(1, 2, 3)).rejects.toMatchObject({ code: 'MODEL_UNAVAILABLE', details: { retryAfterSeconds: 5 } })
+    clock.ms = 5000
+    const trial = run(...forEver).catch((error: unknown) => error)
+    await expect(run(1, 2, 3)).rejects.toMatchObject({ code: 'MODEL_UNAVAILABLE' })
+    expect(await trial).toMatchObject({ code: 'MODEL_TIMEOUT' })
+    clock.ms = 14_000
+    await expect(run(1, 2, 3)).rejects.toMatchObject({ code: 'MODEL_UNAVAILABLE' })
+    clock.ms = 15_000
+    expect(Object.values((await run(1, 2, 3)).tensors)[0]?.data).toEqual(new Float32Array([1, 2, 3]))
+    await run(1, 2, 3)
+    expect(ends).toEqual(['timeout', 'timeout', 'timeout', 'timeout'])
+    await session.release()
+  })
+})
+
+describe('the process of a model', () => {
+  it('is started anew when it was killed, within a run or between two', async () => {
+    const { session, runner, ends, run } = await hosted(endlessModel())
+    process.kill(runner.pid ?? 0, 'SIGKILL')
+    await until(async () => !runner.alive())
+    await run(1, 2, 3)
+    expect(ends).toEqual([])
+    await session.release()
+    const again = await hosted(endlessModel())
+    const stuck = again.run(...forEver).catch((error: unknown) => error)
+    process.kill(again.runner.pid ?? 0, 'SIGKILL')
+    expect(await stuck).toMatchObject({ code: 'MODEL_UNAVAILABLE' })
+    await again.run(1, 2, 3)
+    expect(again.ends).toEqual(['crash'])
+    await again.session.release()
+  })
+
+  it('ends with its model, and with the server, even where that is killed in the middle of an endless run', async () => {
+    const { session, runner } = await hosted(await onnx('one'))
+    await session.release()
+    await until(async () => !exists(runner))
+    const server = spawn(process.execPath, [fileURLToPath(new URL('../serving/endless-server-child.ts', import.meta.url))], {
+      stdio: ['ignore', 'pipe', 'inherit'],
+    })
+    const said = await new Promise<string>((resolve) => server.stdout.once('data', (text: Buffer) => resolve(text.toString())))
+    const pid = Number(said)
+    expect(exists({ pid })).toBe(true)
+    server.kill('SIGKILL')
+    await until(async () => !exists({ pid }))
+  })
+})
+
+describe('a process that can open no more files', () => {
+  it('is told so by what would run or inspect a model, and goes on', async () => {
+    const child = fileURLToPath(new URL('./no-files-child.ts', import.meta.url))
+    const { stdout } = await promisify(execFile)('sh', ['-c', 'ulimit -n 120 && exec "$0" "$1"', process.execPath, child])
+    expect(stdout).toBe('MODEL_UNAVAILABLE INTERNAL MODEL_UNAVAILABLE\n')
+  })
+})
+
+describe('runs and loads without number', () => {
+  it('leave memory as it was', async () => {
+    const bytes = await onnx('mlp')
+    const { session: there } = await hosted(bytes)
+    const features = { type: 'float32', dims: [64, 3], data: new Float32Array(64 * 3).fill(1) }
+    const round = async () => {
+      const here = await openInlineSession(bytes, 'mlp')
+      for (let i = 0; i < 200; i++) await here.run({ features }, ['probabilities'])
+      for (let i = 0; i < 50; i++) await there.run({ features }, ['probabilities'])
+      await here.release()
+    }
+    for (let i = 0; i < 20; i++) await round()
+    const before = process.memoryUsage.rss()
+    for (let i = 0; i < 60; i++) await round()
+    expect(process.memoryUsage.rss() - before).toBeLessThan(40_000_000)
+    await there.release()
+  })
+})
+
+/** Whether the process is there, and not only for its parent to hear of its end. */
+function exists({ pid }: Pick<Runner, 'pid'>): boolean {
+  try {
+    process.kill(pid ?? 0, 0)
+  } catch {
+    return false
+  }
+  const stat = `/proc/${pid}/stat`
+  return !existsSync(stat) || !readFileSync(stat, 'utf8').includes(') Z ')
+}

@@ -1,0 +1,327 @@
+import { isDeepStrictEqual } from 'node:util'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { LockstepError } from '../../kernel/errors.ts'
+import { maxPendingRows } from '../../kernel/state.ts'
+import type { ViewPlan } from '../../kernel/view-plan.ts'
+import { failBackfills, finishChunk, openChunks, readBackfill, readBackfills } from '../../materializer/backfills.ts'
+import type { BackfillTools } from '../../materializer/backfill.ts'
+import { backfillQueue, beginBackfill, cancelBackfill, chunkJobs, tendBackfills } from '../../materializer/backfill.ts'
+import { keepCurrent } from '../../materializer/reconcile-loop.ts'
+import { materializeView } from '../../materializer/materialize.ts'
+import { noticeFailover } from '../../materializer/detect-failover.ts'
+import { askForScheduledRun, deadLetters, scheduledJobs } from '../../materializer/scheduled-runs.ts'
+import { readHistory } from '../../offline/history.ts'
+import { readMarker, writeMarker } from '../../online/checkpoint.ts'
+import { readOnline } from '../../online/read.ts'
+import type { OnlineStore } from '../../online/store.ts'
+import type { JobQueue } from '../../runtime/job-queue.ts'
+import { openJobQueue } from '../../runtime/job-queue.ts'
+import { createLogger } from '../../runtime/log.ts'
+import { workOnJobs } from '../../runtime/work-on-jobs.ts'
+import { freshView, many, materializerFixture, moment } from './fixture.ts'
+import { createPaymentsTable } from './payments-table.ts'
+import type { Payment } from './payments.ts'
+import { accountKey, start, storedStates } from './payments.ts'
+import { paymentsPlan } from './plans.ts'
+
+const fixture = materializerFixture()
+const minute = 60_000_000
+const log = createLogger('silent')
+const instant = Math.floor(moment / (5 * minute)) * 5 * minute
+const availability = { kind: 'schedule', schedule: '*/5 * * * *', delayMicros: minute } as const
+
+describe('what keeps views current', () => {
+  let jobs: JobQueue
+  beforeAll(async () => {
+    jobs = await openJobQueue({ postgresUrl: fixture().databaseUrl })
+  })
+  afterAll(() => jobs?.close())
+
+  /** So many workers over these views. */
+  const keep = async (plans: readonly ViewPlan[], workers: number, clock: () => number, until: () => Promise<boolean>) => {
+    const { db, store } = fixture().open('redis')
+    const stop = new AbortController()
+    const views = new Map(plans.map((plan) => [plan.id, plan]))
+    const view = (id: string): ViewPlan => views.get(id as ViewPlan['id']) as ViewPlan
+    const find = (id: string): Promise<ViewPlan> => Promise.resolve(view(id))
+    const runs: { view: string; moment: number; rows: number }[] = []
+    const onRun = ({ id }: ViewPlan, { moment: at, rows }: { moment: number; rows: number }): void =>
+      void runs.push({ view: id, moment: at, rows })
+    const tools = { db, store, jobs, worker: 'test', log, clock, catalog: async () => ({ views, online: new Set(views.keys()), view }) }
+    const kinds = [chunkJobs(tools, find), scheduledJobs(tools, find, onRun)]
+    const all = Array.from({ length: workers }, () =>
+      Promise.all([
+        keepCurrent(tools, { signal: stop.signal, onRun, pollMs: 50 }),
+        workOnJobs(jobs, { kinds, signal: stop.signal, idleMs: 50 }),
+      ]),
+    )
+    try {
+      await expect.poll(until, { timeout: 60_000 }).toBe(true)
+    } finally {
+      stop.abort()
+      await Promise.all(all)
+    }
+    return runs
+  }
+
+  it('fills a view that the store lacks, and then folds what arrives, beside others', async () => {
+    const { db, store } = fixture().open('redis')
+    const { table, plan } = await freshView(db)
+    await table.insert(many(500))
+    const isCurrent = async (): Promise<boolean> => {
+      const states = await storedStates(store, plan, table.keys(plan))
+      return isDeepStrictEqual(states, table.expected(plan, moment))
+    }
+    const filled = async (): Promise<string[]> => {
+      const all = await readBackfills(db, Date.now())
+      return all.flatMap(({ view, state }) => (view === plan.id ? [state] : []))
+    }
+    await keep(
+      [plan],
+      3,
+      () => moment,
+      async () => (await isCurrent()) && !(await filled()).includes('running'),
+    )
+    expect(await filled()).toEqual(['done'])
+    await table.insert(many(700))
+    const runs = await keep([plan], 3, () => moment, isCurrent)
+    expect(runs.reduce((sum, { rows }) => sum + rows, 0)).toBe(700)
+
+    await store.removeView(plan.id)
+    await keep(
+      [plan],
+      2,
+      () => moment,
+      async () => (await readMarker(store, plan.id)) !== null && (await isCurrent()),
+    )
+  })
+
+  it('fills no view again that another one has filled since its marker was read', async () => {
+    const { db, store } = fixture().open('redis')
+    const { table, plan } = await freshView(db)
+    await table.insert(many(50))
+    const tools = { db, store, jobs, worker: 'test', log, clock: () => moment }
+    let reads = 0
+    const late: OnlineStore = {
+      ...store,
+      async read(keys) {
+        const read = await store.read(keys)
+        if (reads++ === 0) await workOnChunk(tools, plan, (await beginBackfill(tools, plan, { chunks: 1, now: () => moment })).id)
+        return read
+      },
+    }
+    const stop = new AbortController()
+    const catalog = { views: new Map([[plan.id, plan]]), online: new Set([plan.id]), view: () => plan }
+    const kept = keepCurrent({ ...tools, store: late, catalog: async () => catalog }, { signal: stop.signal, pollMs: 10 })
+    await expect.poll(() => reads).toBeGreaterThan(2)
+    stop.abort()
+    await kept
+    expect((await readBackfills(db, Date.now())).filter(({ view }) => view === plan.id)).toMatchObject([{ state: 'done' }])
+    expect(await storedStates(store, plan, table.keys(plan))).toEqual(table.expected(plan, moment))
+  })
+
+  it('fills a view again at once where filling it has failed, and later after each failure', async () => {
+    const { db, store } = fixture().open('redis')
+    const { table, plan } = await freshView(db)
+    await table.insert(many(50))
+    const tools = { db, store, jobs, worker: 'test' }
+    const identity = await store.identity()
+    const replaced = { code: 'STORE_MISMATCH', message: 'The primary was replaced.' }
+    for (let i = 0; i < 2; i++) {
+      await beginBackfill(tools, plan, { now: () => moment })
+      await failBackfills(db, identity, replaced)
+    }
+    const isWhole = async (): Promise<boolean> => ((await readMarker(store, plan.id))?.frontier.below ?? 0) > 0
+    await keep([plan], 1, () => moment, isWhole)
+    expect(await storedStates(store, plan, table.keys(plan))).toEqual(table.expected(plan, moment))
+    const [third, second] = await readBackfills(db, Date.now(), { view: plan.id, store: identity })
+    expect([third?.state, second?.state]).toEqual(['done', 'failed'])
+    const pauseMs = (third?.startedAt.getTime() ?? 0) - (second?.finishedAt?.getTime() ?? 0)
+    expect(pauseMs).toBeGreaterThanOrEqual(2_000)
+  })
+
+  it('goes on with a rebuild that was stopped, though a backfill was cancelled before it', async () => {
+    const { db, store } = fixture().open('redis')
+    const { table, plan } = await freshView(db)
+    await table.insert(many(50))
+    await materializeView(db, store, plan, { moment })
+    const { id } = await beginBackfill({ db, store, jobs, worker: 'test' }, plan, { now: () => moment })
+    await cancelBackfill({ db, jobs }, id)
+    const stopping = { ...store, removeView: () => Promise.reject(new Error('stopped')) }
+    await expect(materializeView(db, stopping, plan, { moment, rebuild: true })).rejects.toThrow('stopped')
+    expect((await readMarker(store, plan.id))?.removing).toBe(true)
+    await keep(
+      [plan],
+      2,
+      () => moment,
+      async () => ((await readMarker(store, plan.id))?.frontier.below ?? 0) > 0,
+    )
+    expect(await storedStates(store, plan, table.keys(plan))).toEqual(table.expected(plan, moment))
+  })
+
+  it('runs a scheduled view at its instant, and again for what came late, once over all workers', async () => {
+    const { db, store } = fixture().open('redis')
+    const table = await createPaymentsTable(db, 'scheduled')
+    const plan = paymentsPlan({ name: 'scheduled', relation: { kind: 'table', table: 'scheduled' }, availability })
+    await materializeView(db, store, plan, { now: () => instant })
+    const times: number[] = [instant]
+    const runAt = async (now: number, workers: number): Promise<unknown> => {
+      let looks = 0
+      times.push(now)
+      const runs = await keep(
+        [plan],
+        workers,
+        () => now,
+        async () => isDeepStrictEqual(await finished(plan), times) && looks++ > 5,
+      )
+      return runs.map(({ rows }) => rows)
+    }
+    // of those that were missed one is done
+    expect(await runAt(instant + 17 * minute, 3)).toEqual([0])
+    const [row] = many(1) as [Payment]
+    await table.insert([row])
+    expect(await runAt(instant + 20 * minute, 2)).toEqual([1])
+    await table.insert([row])
+    expect(await runAt(instant + 20.75 * minute, 2)).toEqual([1])
+    await table.insert([row])
+    expect(await runAt(instant + 22 * minute, 2)).toEqual([1])
+    // nothing has come since the last instant's run
+    expect(await keep([plan], 2, () => instant + 22.5 * minute, looked(20))).toEqual([])
+  })
+
+  it('serves a scheduled view from instant + delay on as it was trained, with any number of rows that wait', async () => {
+    const { db, store } = fixture().open('redis')
+    const table = await createPaymentsTable(db, 'prompt')
+    const plan = paymentsPlan({ name: 'prompt', relation: { kind: 'table', table: 'prompt' }, availability })
+    const row = (account: string, paidAt: number): Payment => ({ account, paidAt, knownAt: null, amount: 1, label: 'x' })
+    await table.insert([row('a', instant - 6 * minute), row('b', instant - 6 * minute)])
+    await materializeView(db, store, plan, { now: () => instant - 5 * minute })
+    await table.insert([row('a', instant - minute), row('a', instant), row('c', instant - 1)])
+    // after the instant and before the run reads: they wait for the next one
+    await table.insert(Array.from({ length: maxPendingRows + 1 }, () => row('a', instant + 1_000_000)))
+    let now = instant + 1_000_000
+    const began = async (at: number): Promise<boolean> => ((await readMarker(store, plan.id))?.begunAt ?? 0) >= at
+    await keep(
+      [plan],
+      1,
+      // it takes long
+      () => (now = Math.min(now + minute / 20, instant + minute / 2 - 1)),
+      () => began(instant),
+    )
+    const asks = [-1, 0, minute - 1, minute, 5 * minute, 6 * minute - 1, 6 * minute, 9 * minute].map((after) => instant + after)
+    for (const asOf of asks) {
+      const requests = ['a', 'b', 'c'].map((account) => ({ plan, key: accountKey(plan, account) }))
+      const served = (await readOnline(store, requests, asOf)).map(({ values }) => values)
+      const trained = await readHistory(
+        db,
+        requests.map((request) => ({ ...request, asOf })),
+      )
+      expect({ asOf, served }).toEqual({ asOf, served: trained })
+    }
+  })
+
+  it('folds a scheduled view again at once where a failover has set it back', async () => {
+    const { db, store } = fixture().open('redis')
+    await createPaymentsTable(db, 'replaced')
+    const plan = paymentsPlan({ name: 'replaced', relation: { kind: 'table', table: 'replaced' }, availability })
+    await materializeView(db, store, plan, { now: () => instant })
+    await noticeFailover(db, { ...store, primaries: () => Promise.resolve(['another']) }, { nowMs: Date.now() })
+    const runs = await keep(
+      [plan],
+      1,
+      () => instant + 2 * minute,
+      async () => (await finished(plan)).length > 1,
+    )
+    expect(runs).toEqual([{ view: plan.id, moment: instant + 2 * minute, rows: 0 }])
+    expect(await finished(plan)).toEqual([instant, instant + 2 * minute])
+  })
+
+  it('runs a view that a failover has set back, though nothing has arrived since', async () => {
+    const { db, store } = fixture().open('redis')
+    const { table, plan } = await freshView(db)
+    await table.insert(many(5))
+    await materializeView(db, store, plan, { moment })
+    const marker = await readMarker(store, plan.id)
+    if (marker === null) throw new Error('There is no marker.')
+    await writeMarker(store, plan.id, { ...marker, setBack: true }, marker)
+    const isWhole = async (): Promise<boolean> => (await readMarker(store, plan.id))?.setBack !== true
+    expect(await isWhole()).toBe(false)
+    await keep([plan], 1, () => moment, isWhole)
+  })
+
+  it('tries a run that fails again, and then keeps it as a dead letter until one has made up for it', async () => {
+    const { db, store } = fixture().open('redis')
+    await createPaymentsTable(db, 'failing')
+    const plan = paymentsPlan({ name: 'failing', relation: { kind: 'table', table: 'failing' }, availability })
+    const due = instant + minute
+    await materializeView(db, store, plan, { now: () => due - 5 * minute })
+    const tools = { db, store, jobs, clock: () => due }
+    await askForScheduledRun(tools, plan)
+    await askForScheduledRun(tools, plan)
+    const identity = await store.identity()
+    const queue = `scheduled.${identity}`
+    const held = await jobs.take(queue)
+    expect(await jobs.take(queue)).toBeNull()
+    await held?.handBack('first')
+    expect(await deadLetters(db, jobs, identity)).toEqual([])
+    // its last attempts, without the waiting
+    await db.query(
+      `UPDATE lockstep_jobs.job SET retry_count = 3, start_after = now() - interval '1 s' WHERE name = $1 AND state = 'retry'`,
+      [queue],
+    )
+    const last = await jobs.take(queue)
+    await last?.handBack('no such table')
+    expect(await deadLetters(db, jobs, identity)).toMatchObject([{ view: plan.id, moment: due, why: 'no such table', attempts: 5 }])
+    await askForScheduledRun(tools, plan)
+    expect(await jobs.take(queue)).toBeNull()
+    await materializeView(db, store, plan, { now: () => due + 5 * minute })
+    expect(await deadLetters(db, jobs, identity)).toEqual([])
+  })
+
+  it('asks for the run that is due also where some entities were made anew since', async () => {
+    const { db, store } = fixture().open('redis')
+    const table = await createPaymentsTable(db, 'partly')
+    await table.insert(many(50))
+    const plan = paymentsPlan({ name: 'partly', relation: { kind: 'table', table: 'partly' }, availability })
+    const due = instant + minute
+    await materializeView(db, store, plan, { now: () => due - 5 * minute })
+    await table.insert(many(50))
+    const tools = { db, store, jobs, clock: () => due, worker: 'test' }
+    const { id } = await beginBackfill(tools, plan, { events: { from: start, to: start + minute }, chunks: 1, now: () => due })
+    await workOnChunk(tools, plan, id)
+    expect(await readBackfill(db, id, Date.now())).toMatchObject({ state: 'done' })
+    await jobs.remove(backfillQueue(id))
+    await askForScheduledRun(tools, plan)
+    const asked = await jobs.take(`scheduled.${await store.identity()}`)
+    expect(asked?.data).toMatchObject({ view: plan.id, moment: due })
+    await asked?.finish(null)
+  })
+
+  it('ends a backfill that is done where its view has been retired', async () => {
+    const { db, store } = fixture().open('redis')
+    const { plan } = await freshView(db)
+    const tools = { db, store, jobs, worker: 'test' }
+    const { id } = await beginBackfill(tools, plan, { chunks: 1, now: () => moment })
+    for (const chunk of await openChunks(db, id)) await finishChunk(db, id, chunk, { below: 1, rows: 0, entities: 0, worker: 'test' })
+    const gone = new LockstepError('UNKNOWN_DEFINITION', 'There is no such view.')
+    await tendBackfills(tools, () => Promise.reject(gone), id)
+    expect(await readBackfill(db, id, Date.now())).toMatchObject({ state: 'failed', error: { code: 'UNKNOWN_DEFINITION' } })
+  })
+
+  const looked = (times: number) => () => Promise.resolve(times-- <= 0)
+
+  const workOnChunk = async (tools: BackfillTools, plan: ViewPlan, id: number): Promise<void> => {
+    const chunk = await jobs.take(backfillQueue(id))
+    if (chunk === null) throw new Error('The backfill has no chunk.')
+    await chunkJobs(tools, () => Promise.resolve(plan)).work({ queue: backfillQueue(id), ...chunk }, chunk.lost)
+  }
+
+  const finished = async (plan: ViewPlan): Promise<number[]> => {
+    const { db } = fixture().open('redis')
+    const found = await db.query<{ moment: string }>(
+      'SELECT moment FROM lockstep.materialization_runs WHERE view = $1 AND finished_at IS NOT NULL ORDER BY id',
+      [plan.id],
+    )
+    return found.map(({ moment: at }) => Number(at))
+  }
+})

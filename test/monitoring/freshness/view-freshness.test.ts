@@ -1,0 +1,166 @@
+import { describe, expect, it } from 'vitest'
+import type { ViewPlan } from '../../../kernel/view-plan.ts'
+import { foldTransaction } from '../../../materializer/fold-transaction.ts'
+import { materializeView } from '../../../materializer/materialize.ts'
+import { materializationStatus } from '../../../materializer/status.ts'
+import type { ViewFreshness } from '../../../monitoring/freshness/view-freshness.ts'
+import { viewFreshness } from '../../../monitoring/freshness/view-freshness.ts'
+import type { OnlineStore } from '../../../online/store.ts'
+import type { Database } from '../../../runtime/database.ts'
+import { oldestWriter } from '../../../runtime/oldest-writer.ts'
+import { openPostgres } from '../../../runtime/open-postgres.ts'
+import { freshView, materializerFixture, storeKinds } from '../../materializer/fixture.ts'
+import type { Payment } from '../../materializer/payments.ts'
+
+const opened = materializerFixture()
+const hour = 3_600_000_000
+
+function paidAt(time: number, account = 'a'): Payment {
+  return { account, paidAt: time, knownAt: null, amount: 1, label: null }
+}
+
+function within(plan: ViewPlan, freshnessMicros: number | null): ViewPlan {
+  return { ...plan, upkeep: { ...plan.upkeep, freshnessMicros } }
+}
+
+async function freshnessOf(db: Database, store: OnlineStore | null, plan: ViewPlan, now: number): Promise<ViewFreshness> {
+  const runs = await materializationStatus(db, now / 1000)
+  const [fresh] = await viewFreshness(db, store, [plan], runs, now)
+  if (fresh === undefined) throw new Error('no answer')
+  return fresh
+}
+
+describe('the freshness of a view', () => {
+  it('is told from the rows that the store lacks, whatever their event times say', async () => {
+    const { db, store } = opened().open('redis')
+    const { table, plan } = await freshView(db)
+    const now = Date.now() * 1000
+    await table.insert([paidAt(now - hour), paidAt(now - 2 * hour)])
+    const never = await freshnessOf(db, store, within(plan, hour), now)
+    expect(never).toMatchObject({ lastRunSeconds: null, lag: null, newestRowSeconds: 3600 })
+    expect(never.late).toContain('the online store does not hold it')
+    await materializeView(db, store, plan, { now: () => now - 3 * hour })
+    expect(await freshnessOf(db, store, within(plan, hour), now)).toMatchObject({
+      newestRowSeconds: 3600,
+      lastRunSeconds: 3 * 3600,
+      lag: { rows: 0, transactions: 0, seconds: 0 },
+      late: null,
+    })
+    await table.insert([paidAt(now - 5 * hour), paidAt(now - 6 * hour)])
+    await table.insert([paidAt(now - 4 * hour)])
+    const behind = await freshnessOf(db, store, within(plan, hour), now)
+    expect(behind.lag).toEqual({ rows: 3, transactions: 2, seconds: 3 * 3600 })
+    expect(behind.late).toContain(`The view "${plan.id}" is late: it may be 1h behind its source, and 3 rows have waited for up to 3h.`)
+    expect(behind.late).toContain(`run "lockstep materialize ${plan.id}"`)
+    expect((await freshnessOf(db, store, within(plan, 4 * hour), now)).late).toBeNull()
+    expect((await freshnessOf(db, store, within(plan, null), now)).late).toBeNull()
+  })
+
+  it.each(storeKinds)('counts only rows that are in no state of the %s store, and none that a push has folded already', async (kind) => {
+    const { db, store } = opened().open(kind)
+    const { table, plan } = await freshView(db)
+    const now = Date.now() * 1000
+    await table.insert([paidAt(now - 9 * hour, 'a'), paidAt(now - 9 * hour, 'b')])
+    await materializeView(db, store, plan, { now: () => now - 3 * hour })
+    const behind = async () => (await freshnessOf(db, store, within(plan, hour), now)).lag
+    const push = async (...payments: Payment[]) => {
+      await table.insert(payments)
+      const [row] = await db.query<{ xid: string }>(`select max(_xid)::text as xid from ${table.name}`)
+      return Number(row?.xid)
+    }
+    await foldTransaction(db, store, [plan], await push(paidAt(now - 2 * hour, 'a'), paidAt(now - hour, 'new')), { moment: now })
+    expect(await behind()).toEqual({ rows: 0, transactions: 0, seconds: 0 })
+    const waiting = await push(paidAt(now - 2 * hour, 'a'), paidAt(now - 2 * hour, 'b'))
+    await foldTransaction(db, store, [plan], await push(paidAt(now - hour, 'b')), { moment: now })
+    await push(paidAt(now - hour, 'none'))
+    expect(await behind()).toEqual({ rows: 3, transactions: 2, seconds: 2 * 3600 })
+    await foldTransaction(db, store, [plan], waiting, { moment: now })
+    expect(await behind()).toEqual({ rows: 1, transactions: 1, seconds: 3600 })
+  })
+
+  it('counts from when a row could be seen where the last run was long before, so that a quiet source makes no view late', async () => {
+    const { db, store } = opened().open('embedded')
+    const { table, plan } = await freshView(db)
+    const now = Date.now() * 1000
+    await materializeView(db, store, plan, { now: () => now - 20 * hour })
+    await table.insert([paidAt(now - 10_000_000)])
+    expect(await freshnessOf(db, store, within(plan, hour), now)).toMatchObject({ lag: { rows: 1, seconds: 10 }, late: null })
+  })
+
+  it('counts rows that cannot be read, and hides no other view where a time cannot', async () => {
+    const { db, store } = opened().open('embedded')
+    const { table, plan } = await freshView(db)
+    const now = Date.now() * 1000
+    await materializeView(db, store, plan, { now: () => now - hour })
+    await db.script(`alter table ${table.name} alter amount type numeric`)
+    await db.script(`insert into ${table.name} (account, paid_at, amount) values ('a', now(), 1), ('b', now(), '1e400')`)
+    expect((await freshnessOf(db, store, plan, now)).lag).toMatchObject({ rows: 2, transactions: 1 })
+    await db.script(`insert into ${table.name} (account, paid_at) values ('a', '294276-12-31')`)
+    expect(await freshnessOf(db, store, within(plan, hour / 2), now)).toMatchObject({
+      lag: null,
+      late: expect.stringContaining('ended 1h ago'),
+    })
+  })
+
+  it('goes by the last run where a source does not tell arrivals, and is late where the store does not answer', async () => {
+    const { db, store } = opened().open('redis')
+    const { table, plan } = await freshView(db, 'plain')
+    const now = Date.now() * 1000
+    await table.insert([paidAt(now)])
+    await materializeView(db, store, plan, { now: () => now - 2 * hour })
+    const fresh = await freshnessOf(db, store, within(plan, hour), now)
+    expect(fresh).toMatchObject({ lag: null, newestRowSeconds: null, lastRunSeconds: 7200 })
+    expect(fresh.late).toContain('its last run ended 2h ago')
+    expect((await freshnessOf(db, store, within(plan, 3 * hour), now)).late).toBeNull()
+    expect((await freshnessOf(db, null, within(plan, 3 * hour), now)).late).toContain('the online store does not answer')
+  })
+
+  it('of a scheduled view is late where the run has not come that was to count by now', async () => {
+    const { db, store } = opened().open('embedded')
+    const { plan: continuous } = await freshView(db)
+    const availability = { kind: 'schedule', schedule: '0 * * * *', delayMicros: hour / 6 } as const
+    const plan = { ...continuous, spec: { ...continuous.spec, availability } }
+    const instant = Math.floor((Date.now() * 1000) / hour) * hour
+    await materializeView(db, store, plan, { now: () => instant })
+    const lateAt = async (now: number) => await freshnessOf(db, store, plan, now)
+    expect(await lateAt(instant + hour + hour / 6 - 1)).toMatchObject({ scheduled: true, late: null })
+    expect((await lateAt(instant + hour + hour / 6)).late).toContain('the run of its schedule was to count from')
+  })
+
+  it('reads no large table without an index on its arrivals', async () => {
+    const { db, store } = opened().open('redis')
+    const { table, plan } = await freshView(db)
+    await table.insert([paidAt(Date.now() * 1000)])
+    await materializeView(db, store, plan)
+    const { name } = table
+    await db.script(
+      `insert into ${name} (account, paid_at, label) select 'x', now() - n * interval '1 minute', repeat('x', 1000) from generate_series(1, 40000) n`,
+    )
+    expect((await freshnessOf(db, store, plan, Date.now() * 1000)).lag).toBeNull()
+    await db.script(`create index on ${name} (_xid)`)
+    expect((await freshnessOf(db, store, plan, Date.now() * 1000)).lag).toMatchObject({ rows: 10_000, transactions: 1 })
+    // a load is in no order
+    expect((await freshnessOf(db, store, plan, Date.now() * 1000)).newestRowSeconds).toBeLessThan(3600)
+  })
+})
+
+describe('the oldest transaction that writes', () => {
+  it('is told with its age and who holds it', async () => {
+    const { db } = opened().open('redis')
+    expect(await oldestWriter(db)).toBeNull()
+    const url = new URL(opened().databaseUrl)
+    url.searchParams.set('application_name', 'a long job')
+    const other = openPostgres(url.href)
+    try {
+      await other.kysely.transaction().execute(async (transaction) => {
+        await transaction.insertInto('lockstep.code').values({ hash: 'h', body: 'b' }).execute()
+        const found = await oldestWriter(db)
+        expect(found).toMatchObject({ application: 'lockstep a long job', state: 'idle in transaction', database: url.pathname.slice(1) })
+        expect(found?.pid).toBeGreaterThan(0)
+        expect(found?.seconds).toBeLessThan(60)
+      })
+    } finally {
+      await other.close()
+    }
+  })
+})

@@ -1,0 +1,69 @@
+import { sql } from 'kysely'
+import { afterAll, beforeAll, expect, it } from 'vitest'
+import { createLogger } from '../../../runtime/log.ts'
+import { parseSnapshot } from '../../../runtime/snapshot-bounds.ts'
+import { createPredictionWriter } from '../../../monitoring/prediction-log/prediction-writer.ts'
+import { until } from '../../serving/gate.ts'
+import type { World } from '../../serving/world.ts'
+import { createWorld, noon } from '../../serving/world.ts'
+
+let world: World
+
+beforeAll(async () => {
+  world = await createWorld('embedded')
+})
+afterAll(() => world?.close())
+
+const dayMicros = 86_400_000_000
+const row = {
+  at: noon,
+  requestId: 'r',
+  entity: 0,
+  model: 'm',
+  version: 1,
+  service: 's',
+  serviceFingerprint: '',
+  asOf: noon,
+  entities: [],
+  keys: '{}',
+  request: '{}',
+  features: '{}',
+  statuses: '{}',
+  reads: '[]',
+  outputs: '{}',
+  latencyMicros: 1,
+  apiKey: null,
+  degraded: false,
+  skewed: false,
+  snapshot: parseSnapshot('3:7:4,5'),
+}
+
+it('writes to a table that is being read, and keeps rows of a day that has no partition until one can be made', async () => {
+  const dropped: unknown[] = []
+  const deps = {
+    database: () => world.db,
+    metrics: { written: () => undefined, dropped: (...all: unknown[]) => void dropped.push(all) },
+    log: createLogger('silent'),
+  }
+  const days = async () => (await world.db.query(`select from pg_inherits where inhparent = 'lockstep.prediction_log'::regclass`)).length
+  const before = createPredictionWriter(deps)
+  before.add(row)
+  expect(await before.write()).toBe(true)
+  await until(async () => (await days()) === 2)
+
+  const [today, later] = [createPredictionWriter(deps), createPredictionWriter(deps)]
+  await world.db.kysely.transaction().execute(async (transaction) => {
+    await sql`select from lockstep.prediction_log limit 1`.execute(transaction)
+    // the day after tomorrow is to be made, and is not waited for
+    today.add({ ...row, at: noon + dayMicros })
+    expect(await today.write()).toBe(true)
+    later.add({ ...row, at: noon + 5 * dayMicros })
+    expect(await later.write()).toBe(false)
+    expect([later.rows, await days()]).toEqual([1, 2])
+  })
+  expect(await later.write()).toBe(true)
+  expect(later.rows).toBe(0)
+  expect(dropped).toEqual([])
+  const snapshots = await world.db.query(`select snapshot::text as snapshot from lockstep.prediction_log`)
+  expect(snapshots).toEqual([1, 2, 3].map(() => ({ snapshot: '3:7:4,5' })))
+})

@@ -1,0 +1,60 @@
+import { execFile } from 'node:child_process'
+import { join } from 'node:path'
+import { promisify } from 'node:util'
+import { Redis } from 'ioredis'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { mget } from '../../online/redis-mget-command.ts'
+import type { OwnRedis } from '../services/own-redis.ts'
+import { ownRedis } from '../services/own-redis.ts'
+
+let server: OwnRedis
+let redis: Redis
+beforeAll(async () => {
+  server = await ownRedis('redis-server')
+  redis = new Redis(server.url, { commandTimeout: 300, maxRetriesPerRequest: 1 })
+  redis.on('error', () => undefined)
+  await redis.mset('a', Buffer.of(0, 255, 13, 10), 'b', '', 'é', 'of a long key')
+})
+afterAll(async () => {
+  redis?.disconnect()
+  await server?.stop()
+})
+
+describe('a read', () => {
+  it('answers what the client does, in its order among other commands', async () => {
+    const keys = ['b', 'nothing', 'a', 'é']
+    const [before, read, after, again] = await Promise.all([redis.get('b'), mget(redis, keys), redis.get('é'), redis.mgetBuffer(keys)])
+    expect(read).toEqual([Buffer.alloc(0), null, Buffer.of(0, 255, 13, 10), Buffer.from('of a long key')])
+    expect([before, again, after]).toEqual(['', read, 'of a long key'])
+  })
+
+  it('fails with what the server says', async () => {
+    await expect(mget(redis, [])).rejects.toThrow('wrong number of arguments')
+    expect(await mget(redis, ['b'])).toEqual([Buffer.alloc(0)])
+  })
+
+  it('fails where the server is silent for longer than the client waits, and the next is answered by its own', async () => {
+    process.kill(server.pid, 'SIGSTOP')
+    await expect(mget(redis, ['a'])).rejects.toThrow('Command timed out')
+    process.kill(server.pid, 'SIGCONT')
+    expect(await mget(redis, ['é'])).toEqual([Buffer.from('of a long key')])
+  })
+
+  it('waits for a connection that is made anew, and fails where there is none any more', async () => {
+    redis.disconnect(true)
+    expect(await mget(redis, ['é'])).toEqual([Buffer.from('of a long key')])
+    const closed = redis.duplicate()
+    closed.disconnect()
+    await expect(mget(closed, ['a'])).rejects.toThrow('Connection is closed')
+  })
+
+  it('leaves nothing that only a full collection takes away, as the commands of the client do', async () => {
+    const becomeOld = async (by: string) => {
+      const script = join(import.meta.dirname, 'redis-read-process.ts')
+      return Number((await promisify(execFile)(process.execPath, ['--expose-gc', script, server.url, by])).stdout)
+    }
+    expect(await becomeOld('mget')).toBeLessThan(100)
+    // where this is no more, the client's own command will do
+    expect(await becomeOld('client')).toBeGreaterThan(500)
+  })
+})

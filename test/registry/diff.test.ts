@@ -1,0 +1,82 @@
+import fc from 'fast-check'
+import { describe, expect, it } from 'vitest'
+import { codeDifference, differences, differenceText } from '../../registry/diff.ts'
+import { nearest } from '../../kernel/did-you-mean.ts'
+import { airport, landings, windowFeature } from './sample-set.ts'
+
+const texts = (was: unknown, now: unknown): string[] => differences(was, now).map(differenceText)
+
+describe('differences', () => {
+  it('name the field, by the name of the thing in an array, with durations as people write them', () => {
+    const was = { entity: airport, features: [windowFeature('landed', 'count', 1), windowFeature('mean', 'mean', 6)] }
+    const now = { entity: airport, features: [windowFeature('landed', 'count', 2), windowFeature('mean', 'mean', 6, { default: 0 })] }
+    expect(texts(was, now)).toEqual(['features.landed.window was 1h, now 2h', 'features.mean.default was null, now 0'])
+  })
+
+  it('name what came and what went', () => {
+    const [delay, distance] = landings.columns
+    expect(texts({ columns: [delay] }, { columns: [distance] })).toEqual([
+      'columns.delay is gone (it was type float64)',
+      'columns.distance is new (type int32)',
+    ])
+  })
+
+  it('tell a change of order, which counts in an array', () => {
+    const [delay, distance] = landings.columns
+    expect(texts({ columns: [delay, distance] }, { columns: [distance, delay] })).toEqual([
+      'columns (order) was delay, distance, now distance, delay',
+    ])
+  })
+
+  it('do not count the order of an object’s fields', () => {
+    expect(differences({ a: 1, b: [{ name: 'x', y: 2 }] }, { b: [{ y: 2, name: 'x' }], a: 1 })).toEqual([])
+  })
+
+  it('are there exactly where the data differ', () => {
+    const json = fc.letrec((tie) => ({
+      value: fc.oneof(
+        { maxDepth: 3 },
+        fc.integer({ min: 0, max: 2 }),
+        fc.constantFrom('a', 'b'),
+        fc.constant(null),
+        tie('list'),
+        tie('object'),
+      ),
+      list: fc.array(tie('value'), { maxLength: 3 }),
+      object: fc.dictionary(fc.constantFrom('name', 'part', 'x'), tie('value')),
+    })).value
+    fc.assert(
+      fc.property(json, json, (was, now) => {
+        expect(differences(was, now).length === 0).toBe(sorted(was) === sorted(now))
+      }),
+      { numRuns: 2000 },
+    )
+  })
+})
+
+describe('codeDifference', () => {
+  it('shows the place where two texts part', () => {
+    const long = 'x'.repeat(300)
+    const { was, now } = codeDifference(`(row)=>({${long}late:row.delay>15,${long}})`, `(row)=>({${long}late:row.delay>20,${long}})`)
+    expect(was).toContain('row.delay>15')
+    expect(now).toContain('row.delay>20')
+    expect(was?.length).toBeLessThan(130)
+  })
+})
+
+describe('nearest', () => {
+  it('finds what was probably meant and nothing far away', () => {
+    expect(nearest('dealy', ['delay', 'distance'])).toBe('delay')
+    expect(nearest('DELAY', ['delay', 'distance'])).toBe('delay')
+    expect(nearest('flight_feature', ['flights', 'flight_features', 'flight_features@1'])).toBe('flight_features')
+    expect(nearest('airport', ['delay', 'distance'])).toBeNull()
+  })
+})
+
+function sorted(value: unknown): string {
+  return JSON.stringify(value, (_, item: unknown) =>
+    typeof item === 'object' && item !== null && !Array.isArray(item)
+      ? Object.fromEntries(Object.entries(item).sort(([a], [b]) => (a < b ? -1 : 1)))
+      : item,
+  )
+}

@@ -1,0 +1,39 @@
+import { setTimeout as delay } from 'node:timers/promises'
+import { expect, it } from 'vitest'
+import { beforeDeadline, lift } from '../../../serving/traffic/request-deadline.ts'
+
+const within = (limitMs: number) => ({ at: performance.now() + limitMs, limitMs })
+const late = expect.objectContaining({ code: 'DEADLINE_EXCEEDED' })
+
+it('ends each of many waits at its own deadline, whenever they began, and gives what comes before', async () => {
+  const begun = performance.now()
+  const endless = new Promise<never>(() => undefined)
+  const ended: [name: string, ms: number][] = []
+  const note = (name: string) => (error: unknown) => {
+    expect(error).toEqual(late)
+    ended.push([name, performance.now() - begun])
+  }
+  await Promise.all([
+    beforeDeadline(within(150), endless).catch(note('long')),
+    beforeDeadline(within(40), endless).catch(note('short')),
+    expect(beforeDeadline(within(5000), delay(60, 'there'))).resolves.toBe('there'),
+    expect(beforeDeadline(within(5000), Promise.reject(new Error('no')))).rejects.toThrow('no'),
+  ])
+  expect(ended.map(([name]) => name)).toEqual(['short', 'long'])
+  for (const [i, ms] of [40, 150].entries()) expect(ended[i]?.[1]).toBeGreaterThanOrEqual(ms)
+})
+
+it('takes nothing that comes after the deadline, also where the process was too busy to see it pass', async () => {
+  const made = beforeDeadline(within(20), delay(1, 'late'))
+  const until = performance.now() + 40
+  while (performance.now() < until) continue
+  await expect(made).rejects.toEqual(late)
+})
+
+it('waits on for what is past its point of no return, which nothing passes too late', async () => {
+  const deadline = within(20)
+  const made = beforeDeadline(deadline, delay(60, 'made'))
+  lift(deadline)
+  await expect(made).resolves.toBe('made')
+  expect(() => lift(within(-1))).toThrow('not answered within')
+})
