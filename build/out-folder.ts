@@ -2,7 +2,7 @@ import { mkdirSync, readFileSync, readdirSync, realpathSync, rmSync, writeFileSy
 import { isAbsolute, join, relative, sep } from 'node:path'
 
 /** What a build leaves in its folder, so that the next one knows that it may replace it. */
-const marker = '.lockstep-build'
+const checkpoint = '.lockstep-build'
 
 /**
  * Makes `folder` an empty one that is marked as a build's.
@@ -19,13 +19,13 @@ export function emptyOutFolder(folder: string, root: string): void {
     throw new Error(
       `"${folder}" is not empty and not an earlier build, so it is left as it is: name another folder, or empty that one yourself.`,
     )
-  for (const name of names.filter((other) => other !== marker)) rmSync(join(folder, name), { recursive: true })
-  writeFileSync(join(folder, marker), 'Written by build/build.ts: the next build replaces this folder.\n')
+  for (const name of names.filter((other) => other !== checkpoint)) rmSync(join(folder, name), { recursive: true })
+  writeFileSync(join(folder, checkpoint), 'Written by build/build.ts: the next build replaces this folder.\n')
 }
 
 /** A build that was interrupted has no package.json yet. */
 function isBuild(folder: string, names: readonly string[]): boolean {
-  if (!names.includes(marker) || names.includes('.git')) return false
+  if (!names.includes(checkpoint) || names.includes('.git')) return false
   if (!names.includes('package.json')) return true
   const manifest: { name?: unknown } = JSON.parse(readFileSync(join(folder, 'package.json'), 'utf8'))
   return manifest.name === 'lockstep'

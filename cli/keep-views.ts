@@ -6,7 +6,7 @@ import { keepCurrent } from '../materializer/reconcile-loop.ts'
 import type { MaterializeResult } from '../materializer/materialize.ts'
 import { scheduledJobs } from '../materializer/scheduled-runs.ts'
 import { consumeStreams } from '../materializer/streams/consume-streams.ts'
-import { tellTooLarge } from '../materializer/log-oversized.ts'
+import { logOversized } from '../materializer/log-oversized.ts'
 import type { JobMetrics } from '../runtime/job-metrics.ts'
 import type { Logger } from '../runtime/log.ts'
 import type { StreamMetrics } from '../runtime/streams/stream-metrics.ts'
@@ -26,7 +26,7 @@ export interface ViewsWork {
 /** What a worker does for the online views, and a server of an embedded database. */
 export function viewsWork(tools: WorkerTools, log: Logger, metrics: JobMetrics): ViewsWork {
   const all = { ...tools, log, clock: () => Date.now() * 1000 }
-  const onTooLarge = tellTooLarge(log, metrics.overCap)
+  const onTooLarge = logOversized(log, metrics.overCap)
   const onRun = ({ id }: ViewPlan, { rows, tooLarge, setAside }: MaterializeResult): void => {
     metrics.run(id, rows)
     for (const notKept of [tooLarge, setAside]) if (notKept.entities > 0) onTooLarge(id, notKept)

@@ -9,11 +9,11 @@ const skippedText: Readonly<Record<keyof ParityReport['skipped'], string>> = {
   unreadable: 'that cannot be read or made again',
 }
 
-const mostExamples = 10
+const maxExamples = 10
 
 /** The report as a table by feature, with examples of what differs. */
 export function parityText({ vectors, skipped, features, examples }: ParityReport): string {
-  const shown = examples.slice(0, mostExamples)
+  const shown = examples.slice(0, maxExamples)
   return [
     ...(features.length === 0
       ? []

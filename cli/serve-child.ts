@@ -2,7 +2,7 @@ import { loadConfig } from '../runtime/config.ts'
 import { asJson } from '../runtime/workers/merge-metrics.ts'
 import type { Member } from '../runtime/workers/worker.ts'
 import { joinPool } from '../runtime/workers/worker.ts'
-import { whenUnavailable } from '../serving/features/fallback-policy.ts'
+import { onUnavailable } from '../serving/features/fallback-policy.ts'
 import type { Context } from './context.ts'
 import { createContext } from './context.ts'
 import { createInterrupt, serverPatienceMs } from './interrupt.ts'
@@ -24,16 +24,16 @@ try {
 }
 
 async function serve(context: Context, pool: Member): Promise<void> {
-  const { host, port, grpcPort, asOf, whenUnavailable: wanted, lead, warmMs } = await pool.task
-  const policy = whenUnavailable.find((known) => known === wanted)
+  const { host, port, grpcPort, asOf, onUnavailable: wanted, lead, warmMs } = await pool.task
+  const policy = onUnavailable.find((known) => known === wanted)
   const { server, metrics } = await startServer(context, {
     lead,
     warmMs,
     ...(asOf === null ? {} : { defaultAsOf: asOf }),
-    ...(policy === undefined ? {} : { whenUnavailable: policy }),
-    whole: (own) => ({
-      readiness: async () => (await pool.whole()) ?? (await own.readiness()),
-      metrics: async () => (await pool.whole())?.metrics ?? (await own.metrics()),
+    ...(policy === undefined ? {} : { onUnavailable: policy }),
+    status: (own) => ({
+      readiness: async () => (await pool.status()) ?? (await own.readiness()),
+      metrics: async () => (await pool.status())?.metrics ?? (await own.metrics()),
     }),
   })
   pool.reports(async () => ({ ...server.readiness(), metrics: asJson(await metrics.getMetricsAsJSON()) }))

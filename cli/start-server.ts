@@ -8,12 +8,12 @@ import { createMetricsRegistry } from '../runtime/metrics.ts'
 import { openDatabase } from '../runtime/open-database.ts'
 import type { LockstepServer, ServerOptions } from '../serving/server-options.ts'
 import { createServer } from '../serving/server.ts'
-import type { Whole } from '../serving/lifecycle/server-status.ts'
+import type { ServerStatus } from '../serving/lifecycle/server-status.ts'
 import type { Context } from './context.ts'
 import { serveMetrics } from '../serving/lifecycle/metrics-server.ts'
 import { createServerBackfills } from './server-backfills.ts'
 
-type Choices = Pick<ServerOptions, 'defaultAsOf' | 'whenUnavailable' | 'whole' | 'lead' | 'warmMs'>
+type Choices = Pick<ServerOptions, 'defaultAsOf' | 'onUnavailable' | 'status' | 'lead' | 'warmMs'>
 
 /** The server of a process, which the context closes, and its metrics. */
 export async function startServer(
@@ -42,8 +42,8 @@ export async function startServer(
   })
   context.add('server', () => server.close())
   if (config.metricsPort !== null && choices.lead !== false) {
-    const own: Whole = { readiness: async () => server.readiness(), metrics: () => metrics.metrics() }
-    const source = { ...(choices.whole?.(own) ?? own), contentType: metrics.contentType }
+    const own: ServerStatus = { readiness: async () => server.readiness(), metrics: () => metrics.metrics() }
+    const source = { ...(choices.status?.(own) ?? own), contentType: metrics.contentType }
     const served = await serveMetrics(source, config, config.metricsPort)
     context.add('metrics', () => served.close())
   }

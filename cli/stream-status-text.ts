@@ -1,4 +1,4 @@
-import { mostDeadLetters } from '../materializer/streams/dead-letters.ts'
+import { maxDeadLetters } from '../materializer/streams/dead-letters.ts'
 import type { StreamStatus } from '../materializer/streams/stream-status.ts'
 import { streamName } from '../runtime/streams/stream-spec.ts'
 import { ago, count } from './human.ts'
@@ -12,7 +12,7 @@ export function streamRow({ source, spec, lag, deadLetters }: StreamStatus, nowM
     deadLetters === null
       ? ['0', '']
       : [
-          `${count(deadLetters.count)}${deadLetters.count < mostDeadLetters ? '' : ' or more'}`,
+          `${count(deadLetters.count)}${deadLetters.count < maxDeadLetters ? '' : ' or more'}`,
           `${ago(nowMs - deadLetters.lastAt.getTime())}: ${deadLetters.lastError.slice(0, 100)}`,
         ]
   return [source, streamName(spec), spec.group, known(lag?.waiting), known(lag?.pending), ...dead]

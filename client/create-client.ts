@@ -45,7 +45,7 @@ export interface ReadOptions extends RequestOptions {
   /** Tokens of pushes that the answer is to hold. */
   readonly after?: string | readonly string[]
   /** What to answer where the online store is away. Default: as the server is set. */
-  readonly whenUnavailable?: 'error' | 'stale' | 'defaults'
+  readonly onUnavailable?: 'error' | 'stale' | 'defaults'
 }
 
 export type Status = 'PRESENT' | 'NULL_VALUE' | 'NOT_FOUND' | 'OUTSIDE_MAX_AGE' | 'UNAVAILABLE' | 'INVALID'
@@ -222,11 +222,11 @@ function baseUrl(text: string): string {
   )
 }
 
-function reading({ asOf, after, whenUnavailable }: ReadOptions): object {
+function reading({ asOf, after, onUnavailable }: ReadOptions): object {
   return {
     ...(asOf === undefined ? {} : { asOf }),
     ...(after === undefined ? {} : { after }),
-    ...(whenUnavailable === undefined ? {} : { whenUnavailable }),
+    ...(onUnavailable === undefined ? {} : { onUnavailable }),
   }
 }
 

@@ -65,7 +65,7 @@ const defaultTimeoutMs = 5000
 /** After so long without a run nobody is turned away for what runs took. */
 const outdatedMs = 1000
 const loadTimeoutMs = 60_000
-const leastRetryMs = 100
+const minRetryMs = 100
 const retryFactor = 20
 const defaultTolerance = 1e-6
 
@@ -111,7 +111,7 @@ export async function openModel(bytes: () => Promise<Uint8Array>, options: OpenM
     sharesRuns: tried.measured?.sharesRuns ?? false,
     independent: tried.measured?.independent ?? false,
     // far longer than rows take that end, and far shorter than the time that a model has
-    retryMs: (rows) => Math.min(timeoutMs, Math.max(leastRetryMs, retryFactor * times.predictMs(rows))),
+    retryMs: (rows) => Math.min(timeoutMs, Math.max(minRetryMs, retryFactor * times.predictMs(rows))),
     delayMs: (running.batchDelayMicros ?? 0) / 1000,
     inFlight: 1,
     onWait,

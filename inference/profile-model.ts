@@ -79,8 +79,8 @@ async function measure(session: ModelSession, { single, tolerance }: MeasureOpti
     times.push([size, least])
     together.push([size, tensors])
     const [, rowMs] = times[0] as (typeof times)[number]
-    const mostMs = times.length === 1 ? secondMs / (sizes[1] as number) : Math.max(longRunMs, 2 * rowMs)
-    if (least > mostMs) break
+    const maxMs = times.length === 1 ? secondMs / (sizes[1] as number) : Math.max(longRunMs, 2 * rowMs)
+    if (least > maxMs) break
   }
   if (together.length === 1) return { times, sharesRuns: false, independent: false }
   // what is left of large terms that cancel out is as inexact as they are

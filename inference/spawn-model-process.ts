@@ -9,7 +9,7 @@ import { fileURLToPath } from 'node:url'
 const inherited = ['PATH', 'HOME', 'LD_LIBRARY_PATH', 'NODE_COMPILE_CACHE', 'NODE_DISABLE_COMPILE_CACHE'] as const
 const shell = '/bin/sh'
 /** Node and ONNX Runtime take 0.6 GB of it themselves, most of which they never touch. */
-const leastMegabytes = 1536
+const minMegabytes = 1536
 
 /**
  * Starts a process that loads ONNX files, which are foreign bytes to native code. It has an environment of its own,
@@ -46,5 +46,5 @@ const limited = 'ulimit -d "$1" 2>/dev/null; { echo 500 >/proc/$$/oom_score_adj;
 
 function memoryMegabytes(): number {
   const bytes = Math.min(totalmem(), process.constrainedMemory() || Number.POSITIVE_INFINITY)
-  return Math.max(leastMegabytes, Math.floor(bytes / 2 ** 21))
+  return Math.max(minMegabytes, Math.floor(bytes / 2 ** 21))
 }

@@ -20,9 +20,9 @@ export interface Frontier {
  * How many ranges the frontier of a snapshot has at most. What was committed beyond the last of them, beside so many transactions that were still open, is left
  * for a later snapshot; one that folds a single transaction into a state with as many ranges reads the entity's other rows too, which leaves few.
  */
-export const mostRanges = 512
+export const maxRanges = 512
 /** More than anybody writes: bytes that say so are not ours. */
-const mostRangesStored = 65_536
+const maxRangesStored = 65_536
 
 const noRanges: readonly TransactionRange[] = []
 export const noTransactions: Frontier = { below: 0, beyond: noRanges }
@@ -49,7 +49,7 @@ export function frontierOf(bounds: { readonly xmin: number; readonly xmax: numbe
     from = to + 1
   }
   const { below, beyond: ranges } = normalized(xmin, beyond)
-  return { below, beyond: ranges.length > mostRanges ? ranges.slice(0, mostRanges) : ranges }
+  return { below, beyond: ranges.length > maxRanges ? ranges.slice(0, maxRanges) : ranges }
 }
 
 export function covers({ below, beyond }: Frontier, xid: number): boolean {
@@ -152,7 +152,7 @@ export function readFrontier(reader: ByteReader): Frontier {
   const below = reader.int()
   const count = reader.uint()
   if (count === 0) return { below, beyond: noRanges }
-  if (count > mostRangesStored || !Number.isSafeInteger(below)) throw corrupt()
+  if (count > maxRangesStored || !Number.isSafeInteger(below)) throw corrupt()
   const beyond: TransactionRange[] = []
   let end = below
   for (let i = 0; i < count; i++) {

@@ -11,7 +11,7 @@ export interface GreatestBytes {
 }
 
 /** One entity's rows, at most: 34,359,738,367. */
-export const mostRows = 2 ** 35 - 1
+export const maxRows = 2 ** 35 - 1
 
 export const noBytes: GreatestBytes = { bytes: 0, texts: 0 }
 
@@ -40,12 +40,12 @@ export function intBytes(most: number): number {
 }
 
 /** Of a number of rows. */
-export const countBytes = uintBytes(mostRows)
+export const countBytes = uintBytes(maxRows)
 
 /** Of the counts of so many kinds of rows, which are no more than all rows together: a count of n bytes takes 2^(7(n - 1)) of them. */
 export function countsBytes(kinds: number): number {
   let bytes = 0
-  for (let least = 1; least <= mostRows; least *= 0x80) bytes += Math.min(kinds, Math.floor(mostRows / least))
+  for (let least = 1; least <= maxRows; least *= 0x80) bytes += Math.min(kinds, Math.floor(maxRows / least))
   return bytes
 }
 

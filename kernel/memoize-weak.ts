@@ -1,5 +1,5 @@
 /** Remembers what was compiled for a plan for as long as the plan lives. */
-export function byPlan<Plan extends object, Compiled>(compile: (plan: Plan) => Compiled): (plan: Plan) => Compiled {
+export function memoizeWeak<Plan extends object, Compiled>(compile: (plan: Plan) => Compiled): (plan: Plan) => Compiled {
   const known = new WeakMap<Plan, Compiled>()
   return (plan) => {
     let compiled = known.get(plan)

@@ -3,12 +3,12 @@ import type { Frontier } from './frontier.ts'
 import { frontierText, noTransactions, parseFrontier, union, withTransaction } from './frontier.ts'
 
 /** More transactions than that are told as one range of the oldest of them, which takes in others: a read then waits for these too. */
-const mostTransactions = 64
+const maxTransactions = 64
 
 /** What a push answers, and a read takes so that it sees what was pushed: `landings~0+8123`, the source and the transactions that wrote to it. */
 export function pushToken(source: string, xids: readonly number[]): string {
   const sorted = xids.toSorted((a, b) => a - b)
-  const many = sorted.length - mostTransactions
+  const many = sorted.length - maxTransactions
   const newest = sorted.slice(Math.max(0, many)).reduce(withTransaction, noTransactions)
   const [oldest, last] = [sorted[0], sorted[many - 1]]
   const written =
@@ -22,7 +22,7 @@ export function parsePushToken(token: string): { readonly source: string; readon
   try {
     const written = parseFrontier(token.slice(at + 1))
     // the range of the oldest is one more
-    if (at > 0 && written.beyond.length <= mostTransactions + 1) return { source: token.slice(0, at), written }
+    if (at > 0 && written.beyond.length <= maxTransactions + 1) return { source: token.slice(0, at), written }
   } catch (cause) {
     throw invalid(token, cause)
   }

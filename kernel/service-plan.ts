@@ -1,8 +1,17 @@
+import type { EntityKey } from './entity-key.ts'
 import type { Floats } from './packed-row.ts'
 import type { Status, ViewValues } from './state.ts'
 import type { Column, KeyType, Value, ValueType } from './value-type.ts'
 import type { ViewPlan } from './view-plan.ts'
 import type { DefinitionId } from './view-spec.ts'
+
+/** One entity of a request, checked and encoded. */
+export interface ServedEntity {
+  /** By index of the service's `uses`. */
+  readonly keys: readonly EntityKey[]
+  /** By index of the service's `request`. */
+  readonly request: readonly Value[]
+}
 
 /**
  * A feature service, compiled: which views to read under which keys, and how to turn their values and the request's into the

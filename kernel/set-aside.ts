@@ -10,7 +10,7 @@ import type { ViewPlan } from './view-plan.ts'
 
 /** The first byte of a body that stands in the place of a state that could not be made; no state begins with it. */
 export const setAsideFlag = 0x81
-const mostCharacters = 1_000
+const maxCharacters = 1_000
 
 /** Why there is no state of an entity: one of its rows cannot be folded, or too many wait. Every run tries it again. */
 export interface SetAside {
@@ -38,7 +38,7 @@ export function encodeSetAside({ code, message }: SetAside, frontier: Frontier, 
     encode(writer: Parameters<Parameters<typeof encodeStored>[0]['encode']>[0]) {
       writer.byte(setAsideFlag)
       writer.string(code)
-      writer.string(message.slice(0, mostCharacters))
+      writer.string(message.slice(0, maxCharacters))
       writer.int(moment)
     },
   }

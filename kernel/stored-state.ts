@@ -26,7 +26,7 @@ const sumBytes = 4
 /** Formats to come stay below the letters and digits that other programs' values begin with. */
 const greatestFormat = 31
 const highWaterBytes = 8
-const leastBytes = 1 + 1 + 1 + highWaterBytes
+const minBytes = 1 + 1 + 1 + highWaterBytes
 /** At most, before the body, where the frontier has no ranges. Ranges come and go: a few bytes each for what was pushed since the last run. */
 export const storedHeaderBytes = 1 + intBytes(Number.MAX_SAFE_INTEGER) + 1 + sumBytes + highWaterBytes
 
@@ -72,7 +72,7 @@ export interface StoredHeader {
  * are damaged (`isDamaged`)
  */
 export function readHeader(bytes: Uint8Array, what: string): StoredHeader {
-  if (bytes.length < leastBytes) {
+  if (bytes.length < minBytes) {
     throw new LockstepError(
       'STATE_CORRUPT',
       `The online state of "${what}" is ${bytes.length} bytes, too short to be one; another program may write to this store. Materialize the view again.`,

@@ -1,8 +1,8 @@
 import type { GreatestBytes } from './greatest-bytes.ts'
-import { bigintBytes, countBytes, fixedBytes, mostRows } from './greatest-bytes.ts'
+import { bigintBytes, countBytes, fixedBytes, maxRows } from './greatest-bytes.ts'
 import type { ValueType } from './value-type.ts'
 
-const rowBits = Math.log2(mostRows + 1)
+const rowBits = Math.log2(maxRows + 1)
 /** The fixed-point integer that sums of doubles go over to counts units of 2^-1074. */
 const unitBits = 1074
 /** Of larger numbers, and of smaller ones than its inverse, the squares are counted apart (`ExactSquares`). */

@@ -2,7 +2,7 @@ import { setTimeout } from 'node:timers/promises'
 import { LockstepError, messageOf } from '../kernel/errors.ts'
 import type { Database } from '../runtime/database.ts'
 import { faultPoint } from './fault-point.ts'
-import { sqlState } from '../registry/relation.ts'
+import { sqlState } from '../runtime/relation.ts'
 import type { SourceEvent } from './event-reader.ts'
 import type { EventTable } from './event-table.ts'
 import { notPushable } from './event-table.ts'
@@ -22,7 +22,7 @@ export interface AppendedEvents {
   readonly duplicates: readonly (number | null)[]
 }
 
-const mostTries = 5
+const maxTries = 5
 
 /**
  * Writes events to the source's table in one transaction, which is committed when this resolves: all of them or none. An event whose id is there is not written
@@ -70,7 +70,7 @@ async function insert(db: Database, table: EventTable, parameters: readonly unkn
       return added
     } catch (error) {
       const state = sqlState(error)
-      if ((state === '40P01' || state === '40001') && tries < mostTries) {
+      if ((state === '40P01' || state === '40001') && tries < maxTries) {
         await setTimeout(Math.random() * 10 * tries)
         continue
       }

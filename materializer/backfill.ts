@@ -1,10 +1,10 @@
-import { sourceTableName } from '../registry/relation.ts'
+import { sourceTableName } from '../runtime/relation.ts'
 import { LockstepError } from '../kernel/errors.ts'
 import { allBelow } from '../kernel/frontier.ts'
 import type { ViewPlan } from '../kernel/view-plan.ts'
 import { keyRanges } from '../offline/key-ranges.ts'
 import { readSourceTable } from '../offline/source-table.ts'
-import { advanceMarker, readMarker } from '../online/checkpoint.ts'
+import { advanceCheckpoint, readCheckpoint } from '../online/checkpoint.ts'
 import type { OnlineStore } from '../online/store.ts'
 import type { Actor } from '../runtime/audit.ts'
 import type { Database } from '../runtime/database.ts'
@@ -59,7 +59,7 @@ export interface BackfillOptions {
  * Makes the states of a view anew from their whole history, in chunks of keys that all workers of the database share. It belongs to nobody: whoever began it may go.
  * Where one of the same view, store and range runs already, it is joined.
  *
- *     begin: marker, ranges, one job for each -> workers: renew the states of a range, write it down -> whoever writes down the last one: move the marker, done
+ *     begin: checkpoint, ranges, one job for each -> workers: renew the states of a range, write it down -> whoever writes down the last one: move the checkpoint, done
  *
  * @throws LockstepError `INVALID_REQUEST` where only some entities of a view are asked for that was never materialized; `STORE_MISMATCH`, `SOURCE_MISSING`
  */
@@ -107,8 +107,8 @@ export async function beginBackfill(
 }
 
 async function refuseUnmaterialized(store: OnlineStore, plan: ViewPlan): Promise<void> {
-  const marker = await readMarker(store, plan.id)
-  if (marker !== null && marker.frontier.below > 0) return
+  const checkpoint = await readCheckpoint(store, plan.id)
+  if (checkpoint !== null && checkpoint.frontier.below > 0) return
   throw new LockstepError(
     'INVALID_REQUEST',
     `The view "${plan.id}" is not in the online store yet, so a backfill of some of its entities would leave the others out; leave out the range, or materialize the view first.`,
@@ -157,10 +157,10 @@ export function chunkJobs(tools: BackfillTools, find: (view: string) => Promise<
       if (plan.fingerprint !== backfill.fingerprint) throw changed(backfill)
       const range = await openChunk(db, id, chunk)
       if (range !== null) {
-        const marker = await readMarker(store, plan.id)
-        if (marker === null || marker.removing || !sameRun(marker.origin, backfill.origin)) throw lost(plan)
+        const checkpoint = await readCheckpoint(store, plan.id)
+        if (checkpoint === null || checkpoint.removing || !sameRun(checkpoint.origin, backfill.origin)) throw lost(plan)
         const { events, moment } = backfill
-        const renewed = await renewRange(db, store, plan, { marker, range, events, moment, signal, onTooLarge })
+        const renewed = await renewRange(db, store, plan, { checkpoint, range, events, moment, signal, onTooLarge })
         signal.throwIfAborted()
         faultPoint('backfill: chunk made')
         await finishChunk(db, id, chunk, { ...renewed, worker })
@@ -183,20 +183,20 @@ export function chunkJobs(tools: BackfillTools, find: (view: string) => Promise<
 /** Ends a backfill all of whose chunks are done; of several that see it, one does. A process that is killed in between leaves it to the next that tends it. */
 async function finishBackfill({ db, store }: BackfillTools, id: number, plan: ViewPlan): Promise<void> {
   if ((await openChunks(db, id)).length > 0) return
-  // Before it is seen that the backfill still runs: a failover fails it, and then sets the marker back.
-  const marker = await readMarker(store, plan.id)
+  // Before it is seen that the backfill still runs: a failover fails it, and then sets the checkpoint back.
+  const checkpoint = await readCheckpoint(store, plan.id)
   const backfill = await readBackfill(db, id, Date.now())
   if (backfill === null || backfill.state !== 'running') return
   const { origin, run, rows, entities, below, events } = backfill
-  if (marker === null || marker.removing || !sameRun(marker.origin, origin)) throw lost(plan)
+  if (checkpoint === null || checkpoint.removing || !sameRun(checkpoint.origin, origin)) throw lost(plan)
   // of some entities alone it says nothing of the others
   const moved =
     events === null
-      ? await advanceMarker(store, plan.id, marker, allBelow(below ?? 0), run.startedAt.getTime() * 1000)
-      : { is: marker.frontier }
+      ? await advanceCheckpoint(store, plan.id, checkpoint, allBelow(below ?? 0), run.startedAt.getTime() * 1000)
+      : { is: checkpoint.frontier }
   if (moved === null) throw lost(plan)
-  faultPoint('backfill: marker moved')
-  const outcome = { begun: origin, whole: !marker.incremental, to: moved.is.below, rows, entities }
+  faultPoint('backfill: checkpoint moved')
+  const outcome = { begun: origin, whole: !checkpoint.incremental, to: moved.is.below, rows, entities }
   if (!(await endBackfill(db, id, 'done'))) return
   faultPoint('backfill: ended')
   // of some entities alone it is no run of the view: one that is due as of that moment has still to come

@@ -40,7 +40,7 @@ export interface Backfill {
   readonly secondsLeft: number | null
 }
 
-const mostListed = 100
+const maxListed = 100
 
 /** Newest first, the running ones before the others. @param nowMs epoch milliseconds */
 export async function readBackfills(
@@ -67,7 +67,7 @@ export async function readBackfills(
     .groupBy(['b.id', 'r.started_at'])
     .orderBy(({ eb }) => eb('b.state', '=', 'running'), 'desc')
     .orderBy('b.id', 'desc')
-    .limit(mostListed)
+    .limit(maxListed)
     .execute()
   return found.map((row) => {
     const done = Number(row.done)

@@ -6,7 +6,7 @@ import type { ViewPlan } from '../kernel/view-plan.ts'
 import { sourceKey } from '../offline/source-stream.ts'
 import type { SourceTable } from '../offline/source-table.ts'
 import { keysWithinSelect } from '../offline/stream-sql.ts'
-import type { Marker } from '../online/checkpoint.ts'
+import type { Checkpoint } from '../online/checkpoint.ts'
 import type { Database, Snapshot } from '../runtime/database.ts'
 import { sqlIdentifier } from '../runtime/sql.ts'
 import type { RunOutcome } from './runs.ts'
@@ -29,7 +29,7 @@ export interface CursorRun {
 export async function planCursorRun(
   db: Database,
   plan: ViewPlan,
-  marker: Marker,
+  checkpoint: Checkpoint,
   store: string,
   startedAt: Date,
 ): Promise<CursorRun | null> {
@@ -44,13 +44,13 @@ export async function planCursorRun(
     ])
     .where('view', '=', plan.id)
     .where('store', '=', store)
-    .where('id', '>=', marker.origin.id)
+    .where('id', '>=', checkpoint.origin.id)
     .where('cursor_column', '=', cursor.column)
     .where('finished_at', 'is not', null)
     .executeTakeFirst()
   const [seen, whole] = [runs?.seen ?? null, runs?.whole ?? null]
-  // A store that has failed over has its markers set back: what it lost is met when all is read.
-  const setBack = marker.frontier.below < Number(runs?.reached ?? 0)
+  // A store that has failed over has its checkpoints set back: what it lost is met when all is read.
+  const setBack = checkpoint.frontier.below < Number(runs?.reached ?? 0)
   const due = setBack || whole === null || startedAt.getTime() - whole.getTime() >= cursor.reconcileMicros / 1000
   return { cursor, since: due || seen === null ? null : Number(seen) - cursor.overlapMicros }
 }

@@ -1,8 +1,8 @@
 import { LockstepError } from '../kernel/errors.ts'
 import { allBelow, intersection } from '../kernel/frontier.ts'
 import type { DefinitionId } from '../kernel/view-spec.ts'
-import type { Marker } from '../online/checkpoint.ts'
-import { removeMarker, tryMarkers, writeMarker } from '../online/checkpoint.ts'
+import type { Checkpoint } from '../online/checkpoint.ts'
+import { removeCheckpoint, tryCheckpoints, writeCheckpoint } from '../online/checkpoint.ts'
 import type { OnlineStore } from '../online/store.ts'
 import type { Database } from '../runtime/database.ts'
 import { sharedNowMs } from '../runtime/database-clock.ts'
@@ -24,7 +24,7 @@ export interface FailoverOptions {
 
 /**
  * Looks whether a part of the store was emptied, and whether the store has a primary that was not one at the last look: it has restarted, or a replica has taken over, and writes that were acknowledged may be lost. Then
- * the markers of all views are set back to where they stood `replayMs` ago, so that the next runs go over those arrivals again; until then readers ask the offline history for what is absent (online/read.ts). That is exact, for each state says itself
+ * the checkpoints of all views are set back to where they stood `replayMs` ago, so that the next runs go over those arrivals again; until then readers ask the offline history for what is absent (online/read.ts). That is exact, for each state says itself
  * which transactions it holds. The backfills that run fail, and what was erased is erased again. Whoever is killed amid it leaves the new primary unknown, and the next one does it again.
  *
  * @returns the views that were set back, or are begun anew
@@ -41,7 +41,7 @@ export async function noticeFailover(db: Database, store: OnlineStore, options: 
 }
 
 /**
- * Looks whether a part of the store was emptied while the others were not. Then no view is whole, whatever its marker says, and each is begun anew; states that are there still
+ * Looks whether a part of the store was emptied while the others were not. Then no view is whole, whatever its checkpoint says, and each is begun anew; states that are there still
  * say themselves what they hold, so nothing is counted twice. The marks come last: whoever is killed amid it leaves it to the next.
  *
  * @returns the views that are begun anew
@@ -57,10 +57,10 @@ async function noticeEmptied(db: Database, { parts, ...store }: OnlineStore): Pr
   })
   for (const { view } of known as { view: DefinitionId }[]) {
     for (;;) {
-      const [marker = null] = await tryMarkers(store, [view])
+      const [checkpoint = null] = await tryCheckpoints(store, [view])
       // as in `setBack`
-      if (marker === null || marker instanceof LockstepError || marker.removing) break
-      if (!(await removeMarker(store, view, marker))) continue
+      if (checkpoint === null || checkpoint instanceof LockstepError || checkpoint.removing) break
+      if (!(await removeCheckpoint(store, view, checkpoint))) continue
       done.push(view)
       break
     }
@@ -81,21 +81,21 @@ async function setBack(db: Database, store: OnlineStore, identity: string, optio
   const views = await db.kysely.selectFrom(runs).select('view').distinct().where('store', '=', identity).execute()
   for (const { view } of views as { view: DefinitionId }[]) {
     for (;;) {
-      const [marker = null] = await tryMarkers(store, [view])
-      // What begins a view anew removes its states first, and leaves its marker to itself. Until then nobody counts on one that cannot be read.
-      if (marker === null || marker instanceof LockstepError || marker.removing) break
+      const [checkpoint = null] = await tryCheckpoints(store, [view])
+      // What begins a view anew removes its states first, and leaves its checkpoint to itself. Until then nobody counts on one that cannot be read.
+      if (checkpoint === null || checkpoint instanceof LockstepError || checkpoint.removing) break
       // Only what was recorded since the view was begun counts; a view that is younger than the horizon is gone over whole.
       const last = await db.kysely
         .selectFrom(runs)
         .select('to_xid')
         .where('view', '=', view)
         .where('store', '=', identity)
-        .where('id', '>=', marker.origin.id)
+        .where('id', '>=', checkpoint.origin.id)
         .where('finished_at', '<=', horizon)
         .orderBy('finished_at', 'desc')
         .limit(1)
         .executeTakeFirst()
-      if (await lower(store, view, marker, Number(last?.to_xid ?? firstTransaction))) {
+      if (await lower(store, view, checkpoint, Number(last?.to_xid ?? firstTransaction))) {
         done.push(view)
         break
       }
@@ -106,12 +106,17 @@ async function setBack(db: Database, store: OnlineStore, identity: string, optio
 
 /**
  * By one transaction at least, also where it is there already: a run that is under way then finds that it is no longer where it began, and is done again, for what it has
- * written may be lost. One that cannot be lowered goes. @returns false where the marker has changed since
+ * written may be lost. One that cannot be lowered goes. @returns false where the checkpoint has changed since
  */
-async function lower(store: OnlineStore, view: DefinitionId, marker: Marker, to: number): Promise<boolean> {
-  const below = Math.min(to, marker.frontier.below - 1)
-  if (below <= 0) return await removeMarker(store, view, marker)
-  return await writeMarker(store, view, { ...marker, frontier: intersection(marker.frontier, allBelow(below)), setBack: true }, marker)
+async function lower(store: OnlineStore, view: DefinitionId, checkpoint: Checkpoint, to: number): Promise<boolean> {
+  const below = Math.min(to, checkpoint.frontier.below - 1)
+  if (below <= 0) return await removeCheckpoint(store, view, checkpoint)
+  return await writeCheckpoint(
+    store,
+    view,
+    { ...checkpoint, frontier: intersection(checkpoint.frontier, allBelow(below)), setBack: true },
+    checkpoint,
+  )
 }
 
 async function remember(db: Database, store: string, present: readonly string[]): Promise<void> {

@@ -2,9 +2,9 @@ import { setTimeout } from 'node:timers/promises'
 import { isPassing } from '../runtime/is-passing.ts'
 
 /** Transactions of one source that wait while they cannot be folded; beyond that they are left to the next run of its views. */
-const mostWaiting = 100_000
+const maxWaiting = 100_000
 /** Transactions that are folded together, which several are after the store was away. */
-const mostAtOnce = 64
+const maxAtOnce = 64
 const firstRetryMs = 100
 const lastRetryMs = 2_000
 
@@ -49,7 +49,7 @@ export function createFoldQueue(options: FoldQueueOptions): FoldQueue {
   async function run(source: string, work: Work): Promise<void> {
     let retryMs = firstRetryMs
     while (work.waiting.length > 0 && !closed.signal.aborted) {
-      const next = work.waiting.slice(0, mostAtOnce)
+      const next = work.waiting.slice(0, maxAtOnce)
       const start = performance.now()
       let folded: boolean
       try {
@@ -89,7 +89,7 @@ export function createFoldQueue(options: FoldQueueOptions): FoldQueue {
   return {
     add(source, xid) {
       const present = works.get(source)
-      if (closed.signal.aborted || (present !== undefined && present.waiting.length >= mostWaiting)) return Promise.resolve(false)
+      if (closed.signal.aborted || (present !== undefined && present.waiting.length >= maxWaiting)) return Promise.resolve(false)
       const work = present ?? { waiting: [], failing: false, change: Promise.resolve(), changed: () => {} }
       const folded = new Promise<boolean>((resolve) => {
         const timer = globalThis.setTimeout(resolve, waitMs, false)

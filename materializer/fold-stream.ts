@@ -24,7 +24,7 @@ export interface FoldTarget {
   /** The stream holds all rows of its entities that these transactions wrote, and no others. Where it is all below some one, it holds each entity from its first row on. */
   readonly rows: Frontier
   /** An entity whose frontier would come to have more ranges is refused: what it lacks has to be read as a whole. Infinity where the stream is that already. */
-  readonly mostRanges: number
+  readonly maxRanges: number
   /** Rows that become visible after it wait in their state. Epoch microseconds. */
   readonly moment: number
   /**
@@ -43,7 +43,7 @@ export interface FoldTarget {
 /**
  * Folds an ordered stream entity by entity into the states of the store; at no time are more than two batches of rows, a bounded part of the stored bytes
  * and one state held. An entity whose state no row adds to is left alone, unless its frontier has become long and gets shorter. A state claims the rows that were
- * folded into it and no others, whatever the marker says: so one that a store has set back to what it was tells truly what it lacks.
+ * folded into it and no others, whatever the checkpoint says: so one that a store has set back to what it was tells truly what it lacks.
  *
  *     stored frontier f        rows folded              written
  *     none, from first rows    all                      if absent still, with the frontier `rows`
@@ -135,9 +135,9 @@ function open(target: FoldTarget, key: EntityKey, bytes: Buffer | null): OpenEnt
   return { ...fresh, covered: null, frontier: rows, done: newer }
 }
 
-function joined({ rows, mostRanges }: FoldTarget, present: Frontier): Frontier | null {
+function joined({ rows, maxRanges }: FoldTarget, present: Frontier): Frontier | null {
   const both = union(present, rows)
-  return both === present || both.beyond.length <= mostRanges ? both : null
+  return both === present || both.beyond.length <= maxRanges ? both : null
 }
 
 function startOf({ plan, start }: FoldTarget, { stored }: OpenEntity): EntityState {

@@ -1,6 +1,6 @@
 import type { EntityKey } from '../kernel/entity-key.ts'
 import { LockstepError } from '../kernel/errors.ts'
-import { endOf, frontierOf, mostRanges, noTransactions, oneTransaction, union } from '../kernel/frontier.ts'
+import { endOf, frontierOf, maxRanges, noTransactions, oneTransaction, union } from '../kernel/frontier.ts'
 import type { Frontier } from '../kernel/frontier.ts'
 import { readOverCap } from '../kernel/over-cap.ts'
 import { soundHeader } from '../kernel/stored-state.ts'
@@ -10,8 +10,8 @@ import type { SourceRow } from '../offline/row-decoder.ts'
 import { projection, streamColumns } from '../offline/source-stream.ts'
 import { streamId } from '../offline/stream-groups.ts'
 import { readArrived } from '../offline/read-arrived.ts'
-import type { Marker } from '../online/checkpoint.ts'
-import { tryMarkers } from '../online/checkpoint.ts'
+import type { Checkpoint } from '../online/checkpoint.ts'
+import { tryCheckpoints } from '../online/checkpoint.ts'
 import { currentXmax, knowsRun } from '../online/checkpoint-owner.ts'
 import type { OnlineStore } from '../online/store.ts'
 import type { Database } from '../runtime/database.ts'
@@ -23,10 +23,10 @@ import { foldStream } from './fold-stream.ts'
 import { createStateReader } from './state-reader.ts'
 import type { NotKeptListener } from './state-writer.ts'
 import { noteSetAside } from './set-aside.ts'
-import { createStateWriter, tellNotKept } from './state-writer.ts'
+import { createStateWriter, reportNotKept } from './state-writer.ts'
 
 /** They are held in memory. What is more than that is a load of history, and left to the next run. */
-const mostRows = 100_000
+const maxRows = 100_000
 
 export interface FoldTransactionOptions {
   /** Rows that become visible after it wait in their states. Epoch microseconds; default: now. */
@@ -76,29 +76,30 @@ export async function foldTransactions(
   const continuous = plans.filter(({ spec }) => spec.availability.kind === 'continuous')
   const groups = Map.groupBy(continuous, streamId)
   const wanted = xids.map(oneTransaction).reduce(union, noTransactions)
-  const markersRead = tryMarkers(
+  const checkpointsRead = tryCheckpoints(
     store,
     continuous.map(({ id }) => id),
   )
   // Its failure is reported once the rows are there.
-  markersRead.catch(() => undefined)
+  checkpointsRead.catch(() => undefined)
   const folded = await Promise.all(
     [...groups.values()].map(async (group) => {
-      const rows = await readArrived(db, group, wanted, mostRows)
+      const rows = await readArrived(db, group, wanted, maxRows)
       faultPoint('push: rows read')
-      const markers = await markersRead
+      const checkpoints = await checkpointsRead
       // Of a transaction that wrote rows all are read, or none, where it has not been committed.
       const written =
         rows === null ? noTransactions : [...new Set(rows.map(({ xid }) => xid))].map(oneTransaction).reduce(union, noTransactions)
       const columns = streamColumns(group)
       return await Promise.all(
         group.map(async (plan) => {
-          const marker = markers[continuous.indexOf(plan)] ?? null
+          const checkpoint = checkpoints[continuous.indexOf(plan)] ?? null
           // one that cannot be read is told by the view's next run
-          if (rows === null || marker === null || marker instanceof LockstepError || !(await mayFold(db, plan, marker))) return leave(plan)
+          if (rows === null || checkpoint === null || checkpoint instanceof LockstepError || !(await mayFold(db, plan, checkpoint)))
+            return leave(plan)
           const project = projection(columns, plan)
           const own = group.length === 1 ? rows : rows.map((row) => ({ ...row, values: project(row.values) }))
-          return await foldInto({ db, store, plan, marker, written, moment, options }, own)
+          return await foldInto({ db, store, plan, checkpoint, written, moment, options }, own)
         }),
       )
     }),
@@ -118,13 +119,13 @@ function leave(plan: ViewPlan): FoldedTransaction {
 /** The runs that databases were found to know, by their ids. */
 const known = new WeakMap<Database, Set<string>>()
 
-async function mayFold(db: Database, plan: ViewPlan, marker: Marker): Promise<boolean> {
-  if (marker.removing || !marker.incremental || marker.fingerprint !== plan.fingerprint) return false
+async function mayFold(db: Database, plan: ViewPlan, checkpoint: Checkpoint): Promise<boolean> {
+  if (checkpoint.removing || !checkpoint.incremental || checkpoint.fingerprint !== plan.fingerprint) return false
   const runs = known.get(db) ?? new Set()
   known.set(db, runs)
-  const run = `${marker.origin.id} ${marker.origin.startedAt.getTime()}`
+  const run = `${checkpoint.origin.id} ${checkpoint.origin.startedAt.getTime()}`
   if (!runs.has(run)) {
-    if (!(await knowsRun(db, marker.origin)) || endOf(marker.frontier) > (await currentXmax(db))) return false
+    if (!(await knowsRun(db, checkpoint.origin)) || endOf(checkpoint.frontier) > (await currentXmax(db))) return false
     runs.add(run)
   }
   return true
@@ -134,18 +135,18 @@ interface FoldingInto {
   readonly db: Database
   readonly store: OnlineStore
   readonly plan: ViewPlan
-  readonly marker: Marker
+  readonly checkpoint: Checkpoint
   readonly written: Frontier
   readonly moment: number
   readonly options: FoldTransactionOptions
 }
 
 async function foldInto(
-  { db, store, plan, marker, written, moment, options }: FoldingInto,
+  { db, store, plan, checkpoint, written, moment, options }: FoldingInto,
   rows: readonly SourceRow[],
 ): Promise<FoldedTransaction> {
   const { signal, onTooLarge } = options
-  const read = createStateReader(store, plan, marker)
+  const read = createStateReader(store, plan, checkpoint)
   const writer = createStateWriter(store, plan)
   const ahead = createAheadWatch(db, plan)
   let isLeft = false
@@ -159,7 +160,7 @@ async function foldInto(
       const bytes = stored[i] ?? null
       if (bytes === null) return true
       const header = soundHeader(bytes, plan.id)
-      return header === null || readOverCap(bytes, header) !== null || union(header.frontier, written).beyond.length > mostRanges
+      return header === null || readOverCap(bytes, header) !== null || union(header.frontier, written).beyond.length > maxRanges
     })
   }
 
@@ -169,7 +170,7 @@ async function foldInto(
     for (let attempt = 0; part.length > 0; attempt++) {
       signal?.throwIfAborted()
       await pauseBefore(attempt)
-      await foldStream({ ...target, rows: written, mostRanges }, inOneBatch(part))
+      await foldStream({ ...target, rows: written, maxRanges }, inOneBatch(part))
       const refused = await writer.drain()
       if (refused.length === 0) break
       const whole = await lacking(refused)
@@ -191,7 +192,7 @@ async function foldInto(
     if (!(error instanceof LockstepError) || error.code !== 'STORE_MISMATCH') throw error
     left.push(plan.id)
   } finally {
-    tellNotKept(plan.id, writer.stored, onTooLarge)
+    reportNotKept(plan.id, writer.stored, onTooLarge)
   }
   const { setAside } = writer.stored
   await noteSetAside(db, store, plan, setAside)

@@ -1,7 +1,7 @@
 import { LockstepError } from '../kernel/errors.ts'
 import type { DefinitionId } from '../kernel/view-spec.ts'
-import type { Marker } from '../online/checkpoint.ts'
-import { readMarker } from '../online/checkpoint.ts'
+import type { Checkpoint } from '../online/checkpoint.ts'
+import { readCheckpoint } from '../online/checkpoint.ts'
 import { knowsRun } from '../online/checkpoint-owner.ts'
 import type { OnlineStore } from '../online/store.ts'
 import type { Database } from '../runtime/database.ts'
@@ -26,14 +26,14 @@ export async function forgetView(db: Pick<Database, 'kysely'>, store: OnlineStor
 
 /** Whether no other database has materialized what the store holds of a view. */
 export async function isOurs(db: Pick<Database, 'kysely'>, store: OnlineStore, view: DefinitionId): Promise<boolean> {
-  const marker = await readableMarker(store, view)
-  return marker === null || (await knowsRun(db, marker.origin))
+  const checkpoint = await readableCheckpoint(store, view)
+  return checkpoint === null || (await knowsRun(db, checkpoint.origin))
 }
 
 /** One that cannot be read tells of no other database, and goes too. */
-async function readableMarker(store: OnlineStore, view: DefinitionId): Promise<Marker | null> {
+async function readableCheckpoint(store: OnlineStore, view: DefinitionId): Promise<Checkpoint | null> {
   try {
-    return await readMarker(store, view)
+    return await readCheckpoint(store, view)
   } catch (error) {
     if (error instanceof LockstepError && (error.code === 'STATE_CORRUPT' || error.code === 'STATE_VERSION')) return null
     throw error

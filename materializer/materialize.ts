@@ -5,8 +5,8 @@ import { allBelow, endOf, frontierOf, noTransactions, without } from '../kernel/
 import type { ViewPlan } from '../kernel/view-plan.ts'
 import type { SourceTable } from '../offline/source-table.ts'
 import { readSourceTable } from '../offline/source-table.ts'
-import type { Marker } from '../online/checkpoint.ts'
-import { advanceMarker } from '../online/checkpoint.ts'
+import type { Checkpoint } from '../online/checkpoint.ts'
+import { advanceCheckpoint } from '../online/checkpoint.ts'
 import type { OnlineStore } from '../online/store.ts'
 import type { Database, Snapshot } from '../runtime/database.ts'
 import { faultPoint } from './fault-point.ts'
@@ -16,10 +16,10 @@ import { createArrivals } from './arrivals.ts'
 import { foldRefused } from './retry-conflicts.ts'
 import { fewRanges, foldStream } from './fold-stream.ts'
 import { noticeFailover } from './detect-failover.ts'
-import { sourceTableName } from '../registry/relation.ts'
+import { sourceTableName } from '../runtime/relation.ts'
 import type { RunOutcome } from './runs.ts'
 import { finishRun, startRun } from './runs.ts'
-import { mostSetAside, noteSetAside, setAsideKeys, settleSetAside } from './set-aside.ts'
+import { maxSetAside, noteSetAside, setAsideKeys, settleSetAside } from './set-aside.ts'
 import type { NotKept, Stored } from './state-writer.ts'
 import type { CursorRun } from './cursor.ts'
 import { planCursorRun, readCursor } from './cursor.ts'
@@ -70,7 +70,7 @@ export interface MaterializeResult {
  * whatever is pushed beside them and wherever one is killed: a state carries the transactions whose rows it holds, takes only rows of others, and is stored only
  * over the very frontier that it was folded from. A transaction that is still open holds nobody up: its own rows alone are left for a later run.
  *
- *     read the marker -> freeze the database -> stream by entity what the marker lacks -> fold, compare and set -> retry what was refused -> move the marker
+ *     read the checkpoint -> freeze the database -> stream by entity what the checkpoint lacks -> fold, compare and set -> retry what was refused -> move the checkpoint
  *
  * @throws LockstepError `STORE_MISMATCH` where the store holds this view of another database or definition, or loses it meanwhile; `INVALID_ROW` for rows that this
  *   database did not write; `SOURCE_MISSING`, `REDIS_UNAVAILABLE`, `POSTGRES_UNAVAILABLE`; if over 1,000 entities have
@@ -99,38 +99,45 @@ export async function materializeView(
     table: sourceTableName(plan.spec.source),
   })
   faultPoint('run: recorded')
-  const marker =
+  const checkpoint =
     options.rebuild === true ? await beginAnew(db, store, plan, run, incremental) : await beginView(db, store, plan, run, incremental)
   faultPoint('run: begun')
-  const cursorRun = incremental ? null : await planCursorRun(db, plan, marker, identity, startedAt)
+  const cursorRun = incremental ? null : await planCursorRun(db, plan, checkpoint, identity, startedAt)
   const ahead = createAheadWatch(db, plan)
   const unkeyed: LockstepError[] = []
-  const onUnkeyed = (error: LockstepError): void => void (unkeyed.length < mostSetAside && unkeyed.push(error))
+  const onUnkeyed = (error: LockstepError): void => void (unkeyed.length < maxSetAside && unkeyed.push(error))
   const again = await setAsideKeys(db, plan.id, identity)
   const { seen, states, xmax, rows, entities, tooLarge, setAside, cursor } = await db.snapshot((snapshot) =>
-    foldSnapshot(snapshot, store, plan, { ...options, moment, marker, table, cursorRun, again, onUnkeyed, onStored: ahead.note }),
+    foldSnapshot(snapshot, store, plan, { ...options, moment, checkpoint, table, cursorRun, again, onUnkeyed, onStored: ahead.note }),
   )
   await ahead.check(xmax)
   await noteSetAside(db, store, plan, setAside)
   await settleSetAside(db, store, plan, { keys: again, failed: setAside, seen: states })
   faultPoint('run: folded')
-  const moved = await advanceMarker(store, plan.id, marker, seen, begunAt)
+  const moved = await advanceCheckpoint(store, plan.id, checkpoint, seen, begunAt)
   if (moved === null) throw lost(plan)
-  faultPoint('run: marker moved')
-  const outcome = { begun: marker.origin, whole: !incremental, to: moved.is.below, rows, entities, ...(cursor === null ? {} : { cursor }) }
+  faultPoint('run: checkpoint moved')
+  const outcome = {
+    begun: checkpoint.origin,
+    whole: !incremental,
+    to: moved.is.below,
+    rows,
+    entities,
+    ...(cursor === null ? {} : { cursor }),
+  }
   const { from, to } = await finishRun(db, run, outcome, new Date(Math.floor(now() / 1000)))
   const mode = incremental ? 'incremental' : cursor?.readAll === false ? 'cursor' : 'full'
   return { mode, from, to, moment, rows, entities, tooLarge, setAside: notKept([...setAside.map(({ error }) => error), ...unkeyed]) }
 }
 
-/** Folds what the marker lacks of the snapshot. */
+/** Folds what the checkpoint lacks of the snapshot. */
 async function foldSnapshot(
   snapshot: Snapshot,
   store: OnlineStore,
   plan: ViewPlan,
   options: MaterializeOptions & {
     readonly moment: number
-    readonly marker: Marker
+    readonly checkpoint: Checkpoint
     readonly table: SourceTable
     readonly cursorRun: CursorRun | null
     /** Entities that are set aside: all of their rows are read again. */
@@ -139,15 +146,15 @@ async function foldSnapshot(
     readonly onStored: (frontier: Frontier) => void
   },
 ): Promise<{ seen: Frontier; states: Frontier; xmax: number; cursor: NonNullable<RunOutcome['cursor']> | null } & Stored> {
-  const { moment, marker, signal, table, cursorRun, again, onUnkeyed, onStored } = options
-  const { incremental } = marker
+  const { moment, checkpoint, signal, table, cursorRun, again, onUnkeyed, onStored } = options
+  const { incremental } = checkpoint
   const bounds = snapshot.bounds
-  refuseAhead(plan, marker.frontier.below, bounds.xmin)
-  refuseAhead(plan, endOf(marker.frontier), bounds.xmax)
+  refuseAhead(plan, checkpoint.frontier.below, bounds.xmin)
+  refuseAhead(plan, endOf(checkpoint.frontier), bounds.xmax)
   const seen = incremental ? frontierOf(bounds) : allBelow(bounds.xmin)
-  const known = incremental ? marker.frontier : noTransactions
+  const known = incremental ? checkpoint.frontier : noTransactions
   const writer = createStateWriter(store, plan)
-  const read = createStateReader(store, plan, marker)
+  const read = createStateReader(store, plan, checkpoint)
   const cursor = cursorRun === null ? null : await readCursor(snapshot, table, plan, cursorRun)
   const only = cursor?.keysIn === undefined ? {} : { keysIn: cursor.keysIn }
   const arrivals = createArrivals({ snapshot, plan, seen: incremental ? seen : null, xmax: bounds.xmax, signal, only, onUnkeyed }, (rows) =>
@@ -161,7 +168,7 @@ async function foldSnapshot(
   const left: EntityKey[] = []
 
   signal?.throwIfAborted()
-  const first = { ...target, rows, mostRanges: Math.max(fewRanges, seen.beyond.length), onLeft: (key: EntityKey) => void left.push(key) }
+  const first = { ...target, rows, maxRanges: Math.max(fewRanges, seen.beyond.length), onLeft: (key: EntityKey) => void left.push(key) }
   await foldStream(first, arrivals(known))
   await foldRefused(target, arrivals, states, [...new Set([...(await writer.drain()), ...again, ...left])])
   return { seen, states, xmax: bounds.xmax, cursor: cursor?.outcome ?? null, ...writer.stored }

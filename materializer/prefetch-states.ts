@@ -4,7 +4,7 @@ import type { StateReader } from './state-reader.ts'
 
 /** Of the stored states of one portion; two portions are held at a time. The number of keys follows the size of the states that were met last. */
 const bytesPerPortion = 4 * 1024 * 1024
-const mostKeysPerPortion = 500
+const maxKeysPerPortion = 500
 const firstKeysPerPortion = 32
 
 export interface StoredPortion {
@@ -53,7 +53,7 @@ function cut(batch: readonly SourceRow[], start: number, before: EntityKey | nul
 }
 
 function keysFor(bytesPerKey: number, before: number): number {
-  return Math.max(1, Math.min(Math.floor(bytesPerPortion / Math.max(1, bytesPerKey)), before * 2, mostKeysPerPortion))
+  return Math.max(1, Math.min(Math.floor(bytesPerPortion / Math.max(1, bytesPerKey)), before * 2, maxKeysPerPortion))
 }
 
 async function readStored(read: StateReader, keys: readonly EntityKey[]): Promise<{ stored: Map<EntityKey, Buffer>; bytes: number }> {

@@ -1,7 +1,7 @@
 import { sql } from 'kysely'
 import { LockstepError } from '../kernel/errors.ts'
 import type { DefinitionId } from '../kernel/view-spec.ts'
-import { tryMarkers } from '../online/checkpoint.ts'
+import { tryCheckpoints } from '../online/checkpoint.ts'
 import type { OnlineStore } from '../online/store.ts'
 import type { Database } from '../runtime/database.ts'
 import { sharedNowMs } from '../runtime/database-clock.ts'
@@ -25,13 +25,13 @@ export interface PruneOptions {
 /**
  * Deletes the records of runs into this store that nobody asks for any more, and those of backfills that ended a month ago. Of each view stay
  *
- *     the run that began it in the store                        the marker names it
- *     what ended within the last hour, or `replayMs`            a failover sets the marker back to one of these
+ *     the run that began it in the store                        the checkpoint names it
+ *     what ended within the last hour, or `replayMs`            a failover sets the checkpoint back to one of these
  *     the newest that ended before that                         the same
  *     the newest, that of the latest moment, the furthest       status, schedules, cursors
  *     what is under way, and runs of backfills
  *
- * The interval of one that stays is made to begin where the one before it ends, so that the intervals still touch. A view whose marker is absent or cannot be read is left alone: it
+ * The interval of one that stays is made to begin where the one before it ends, so that the intervals still touch. A view whose checkpoint is absent or cannot be read is left alone: it
  * may come back with a copy of the store.
  *
  * @returns how many runs went
@@ -42,10 +42,10 @@ export async function pruneRuns(db: Database, store: OnlineStore, options: Prune
   const runs = 'lockstep.materialization_runs'
   const recorded = await db.kysely.selectFrom(runs).select('view').distinct().where('store', '=', identity).execute()
   const views = recorded.map(({ view }) => view as DefinitionId)
-  const markers = await tryMarkers(store, views)
+  const checkpoints = await tryCheckpoints(store, views)
   const begun = views.flatMap((view, i) => {
-    const marker = markers[i] ?? null
-    return marker === null || marker instanceof LockstepError ? [] : [{ view, origin: marker.origin.id }]
+    const checkpoint = checkpoints[i] ?? null
+    return checkpoint === null || checkpoint instanceof LockstepError ? [] : [{ view, origin: checkpoint.origin.id }]
   })
   return await db.kysely.transaction().execute(async (transaction) => {
     const { rows } = await sql<{ first: boolean }>`select pg_try_advisory_xact_lock(${group}, ${stableInt32(identity)}) as first`.execute(

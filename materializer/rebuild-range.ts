@@ -3,7 +3,7 @@ import { allBelow, endOf, frontierOf, noTransactions } from '../kernel/frontier.
 import type { ViewPlan } from '../kernel/view-plan.ts'
 import { keysWithin } from '../offline/key-ranges.ts'
 import type { KeyRange } from '../offline/stream-sql.ts'
-import type { Marker } from '../online/checkpoint.ts'
+import type { Checkpoint } from '../online/checkpoint.ts'
 import type { OnlineStore } from '../online/store.ts'
 import type { Database } from '../runtime/database.ts'
 import { createAheadWatch, refuseAhead } from './clock-regression-guard.ts'
@@ -11,14 +11,14 @@ import { createArrivals } from './arrivals.ts'
 import { foldStream } from './fold-stream.ts'
 import { createStateReader } from './state-reader.ts'
 import type { NotKeptListener } from './state-writer.ts'
-import { createStateWriter, tellNotKept } from './state-writer.ts'
+import { createStateWriter, reportNotKept } from './state-writer.ts'
 import { noteSetAside } from './set-aside.ts'
 
 /** The keys of one statement. */
 const keysPerStatement = 20_000
 
 export interface RenewOptions {
-  readonly marker: Marker
+  readonly checkpoint: Checkpoint
   readonly range: KeyRange
   /** Only entities with an event in [from, to), epoch microseconds; null: all. */
   readonly events: { readonly from: number; readonly to: number } | null
@@ -49,13 +49,13 @@ export async function renewRange(db: Database, store: OnlineStore, plan: ViewPla
     const refused: EntityKey[] = []
     for (const keys of again) {
       const pass = await db.snapshot(async (snapshot) => {
-        const { marker, range, events, moment, signal } = options
+        const { checkpoint, range, events, moment, signal } = options
         signal?.throwIfAborted()
         const bounds = snapshot.bounds
-        const { incremental } = marker
-        refuseAhead(plan, endOf(marker.frontier), bounds.xmax)
+        const { incremental } = checkpoint
+        refuseAhead(plan, endOf(checkpoint.frontier), bounds.xmax)
         const writer = createStateWriter(store, plan)
-        const read = createStateReader(store, plan, marker)
+        const read = createStateReader(store, plan, checkpoint)
         const seen = frontierOf(bounds)
         const keysIn = events === null || keys !== undefined ? {} : { keysIn: await keysWithin(snapshot, plan, events.from, events.to) }
         const arrivals = createArrivals(
@@ -76,7 +76,7 @@ export async function renewRange(db: Database, store: OnlineStore, plan: ViewPla
           writer,
           moment,
           rows,
-          mostRanges: Number.POSITIVE_INFINITY,
+          maxRanges: Number.POSITIVE_INFINITY,
           start: 'renew',
           onStored: ahead.note,
         } as const
@@ -89,7 +89,7 @@ export async function renewRange(db: Database, store: OnlineStore, plan: ViewPla
       done.rows += pass.stored.rows
       done.entities += pass.stored.entities
       await noteSetAside(db, store, plan, pass.stored.setAside)
-      tellNotKept(plan.id, pass.stored, options.onTooLarge)
+      reportNotKept(plan.id, pass.stored, options.onTooLarge)
     }
     again = []
     for (let i = 0; i < refused.length; i += keysPerStatement) again.push(refused.slice(i, i + keysPerStatement))

@@ -3,8 +3,8 @@ import { LockstepError, messageOf } from '../kernel/errors.ts'
 import { lastInstant, runPoint } from '../kernel/due-moment.ts'
 import type { ViewPlan } from '../kernel/view-plan.ts'
 import { hasArrived } from '../offline/has-arrived.ts'
-import type { Marker } from '../online/checkpoint.ts'
-import { readMarker, tryMarkers } from '../online/checkpoint.ts'
+import type { Checkpoint } from '../online/checkpoint.ts'
+import { readCheckpoint, tryCheckpoints } from '../online/checkpoint.ts'
 import type { Catalog } from '../registry/catalog.ts'
 import type { Logger } from '../runtime/log.ts'
 import { createSlots } from '../runtime/slots.ts'
@@ -22,13 +22,13 @@ import { underRebuildLock, underViewLock } from './view-lock.ts'
 
 const defaultPollMs = 1_000
 /** A look at what arrived, or a run over a table that does not tell it, takes this share of the time at most. */
-const dearness = 20
+const cost = 20
 /** A table that tells no arrivals is read as a whole, no more often. */
 const wholeMs = 60_000
 /** One that tells them by a cursor, no more often. */
 const cursorMs = 5_000
 const awayMs = 1_000
-const mostAwayMs = 60_000
+const maxAwayMs = 60_000
 const tendMs = 5_000
 /** How often the records of runs are looked through for what may go. */
 const pruneMs = 600_000
@@ -81,7 +81,7 @@ export async function keepCurrent(tools: KeepTools, options: KeepOptions): Promi
         )
       const catalog = await tools.catalog()
       const plans = [...catalog.online].flatMap((id) => catalog.views.get(id) ?? [])
-      const markers = await tryMarkers(
+      const checkpoints = await tryCheckpoints(
         tools.store,
         plans.map(({ id }) => id),
       )
@@ -91,7 +91,7 @@ export async function keepCurrent(tools: KeepTools, options: KeepOptions): Promi
         const view = known?.plan.fingerprint === plan.fingerprint ? known : fresh
         if (view !== known) views.set(plan.id, view)
         if (view.busy || performance.now() < view.nextAt) continue
-        const turn = takeTurn(tools, options, view, markers[i] ?? null, slots).finally(() => underWay.delete(turn))
+        const turn = takeTurn(tools, options, view, checkpoints[i] ?? null, slots).finally(() => underWay.delete(turn))
         underWay.add(turn)
       }
       if (performance.now() >= tendAt) {
@@ -136,22 +136,22 @@ async function takeTurn(
   tools: KeepTools,
   options: KeepOptions,
   view: KeptView,
-  marker: Marker | LockstepError | null,
+  checkpoint: Checkpoint | LockstepError | null,
   slots: ReturnType<typeof createSlots>,
 ): Promise<void> {
   const { plan } = view
   view.busy = true
   try {
-    if (marker instanceof LockstepError) throw marker
-    if (marker === null || !isMaterialized(marker)) await rebuild(tools, plan)
-    else if (plan.spec.availability.kind === 'schedule') await keepSchedule(tools, options, view, marker, slots)
-    else await bringUpToDate(tools, options, view, marker, slots)
+    if (checkpoint instanceof LockstepError) throw checkpoint
+    if (checkpoint === null || !isMaterialized(checkpoint)) await rebuild(tools, plan)
+    else if (plan.spec.availability.kind === 'schedule') await keepSchedule(tools, options, view, checkpoint, slots)
+    else await bringUpToDate(tools, options, view, checkpoint, slots)
     view.failures = 0
   } catch (error) {
     if (options.signal.aborted) return
     options.onFailure?.(plan, error)
     tools.log.error({ view: plan.id, error: messageOf(error), failures: view.failures + 1 }, 'a view could not be kept current')
-    view.nextAt = performance.now() + Math.min(mostAwayMs, awayMs * 2 ** view.failures++)
+    view.nextAt = performance.now() + Math.min(maxAwayMs, awayMs * 2 ** view.failures++)
   } finally {
     view.busy = false
   }
@@ -161,16 +161,16 @@ async function bringUpToDate(
   { db, store, log, clock }: KeepTools,
   { signal, onRun, replayMs }: KeepOptions,
   view: KeptView,
-  marker: Marker,
+  checkpoint: Checkpoint,
   slots: ReturnType<typeof createSlots>,
 ): Promise<void> {
   const { plan } = view
   const started = performance.now()
-  if (marker.incremental) {
-    const arrived = (await hasArrived(db, plan, marker.frontier)) || (await hasSetAside(db, store, view))
-    view.nextAt = performance.now() + (performance.now() - started) * dearness
+  if (checkpoint.incremental) {
+    const arrived = (await hasArrived(db, plan, checkpoint.frontier)) || (await hasSetAside(db, store, view))
+    view.nextAt = performance.now() + (performance.now() - started) * cost
     // of one that was set back readers ask the history, until a run has ended
-    if (!arrived && marker.setBack !== true) return
+    if (!arrived && checkpoint.setBack !== true) return
   }
   const result = await slots.run(async () => {
     signal.throwIfAborted()
@@ -178,8 +178,8 @@ async function bringUpToDate(
       materializeView(db, store, plan, { now: clock, signal, replayMs }),
     )
   })
-  if (!marker.incremental)
-    view.nextAt = performance.now() + Math.max(plan.upkeep.cursor === null ? wholeMs : cursorMs, (performance.now() - started) * dearness)
+  if (!checkpoint.incremental)
+    view.nextAt = performance.now() + Math.max(plan.upkeep.cursor === null ? wholeMs : cursorMs, (performance.now() - started) * cost)
   if (result === null) return
   log.debug({ view: plan.id, rows: result.rows, entities: result.entities }, 'a view is current')
   onRun?.(plan, result)
@@ -200,7 +200,7 @@ async function keepSchedule(
   tools: KeepTools,
   { signal, onRun, replayMs }: KeepOptions,
   view: KeptView,
-  marker: Marker,
+  checkpoint: Checkpoint,
   slots: ReturnType<typeof createSlots>,
 ): Promise<void> {
   const { db, store, clock } = tools
@@ -208,13 +208,14 @@ async function keepSchedule(
   const { availability } = plan.spec
   if (availability.kind !== 'schedule') return
   const identity = await store.identity()
-  const isBehind = marker.setBack === true || marker.frontier.below < (await reachedByRuns(db, plan.id, identity, marker.origin))
+  const isBehind =
+    checkpoint.setBack === true || checkpoint.frontier.below < (await reachedByRuns(db, plan.id, identity, checkpoint.origin))
   if (!isBehind) {
     const now = clock()
     const point = runPoint(availability, now)
     if (point <= view.settled) return
-    const isFolded = (marker.begunAt ?? Number.NEGATIVE_INFINITY) >= lastInstant(availability, now)
-    const isIdle = isFolded && marker.incremental && !(await hasArrived(db, plan, marker.frontier))
+    const isFolded = (checkpoint.begunAt ?? Number.NEGATIVE_INFINITY) >= lastInstant(availability, now)
+    const isIdle = isFolded && checkpoint.incremental && !(await hasArrived(db, plan, checkpoint.frontier))
     if (isIdle || (await askForScheduledRun(tools, plan))) view.settled = point
     return
   }
@@ -222,8 +223,8 @@ async function keepSchedule(
     signal.throwIfAborted()
     return await underViewLock(db, identity, plan.id, async () => {
       // another process may have done it
-      const reached = await reachedByRuns(db, plan.id, identity, marker.origin)
-      const now = await readMarker(store, plan.id)
+      const reached = await reachedByRuns(db, plan.id, identity, checkpoint.origin)
+      const now = await readCheckpoint(store, plan.id)
       if (now === null || now.removing || (now.setBack !== true && now.frontier.below >= reached)) return null
       return await materializeView(db, store, plan, { now: clock, signal, replayMs })
     })
@@ -234,7 +235,7 @@ async function keepSchedule(
 /**
  * By a backfill. Where one has failed, the next begins at once, and later after each failure; after one that somebody
  * has cancelled none begins, unless the view was begun anew since. A rebuild that was stopped is
- * taken over; one that is at work is left to itself. One process at a time looks whether it is needed: another one's backfill may have begun, and ended, since the marker was read.
+ * taken over; one that is at work is left to itself. One process at a time looks whether it is needed: another one's backfill may have begun, and ended, since the checkpoint was read.
  */
 async function rebuild(tools: KeepTools, plan: ViewPlan): Promise<void> {
   const { db, store, log, clock } = tools
@@ -242,24 +243,24 @@ async function rebuild(tools: KeepTools, plan: ViewPlan): Promise<void> {
   await underViewLock(db, identity, plan.id, async () => {
     const [last] = await readBackfills(db, Date.now(), { view: plan.id, store: identity })
     // read after them: a backfill that has ended moved it before
-    const marker = await readMarker(store, plan.id)
-    if (marker !== null && isMaterialized(marker)) return
+    const checkpoint = await readCheckpoint(store, plan.id)
+    if (checkpoint !== null && isMaterialized(checkpoint)) return
     if (last?.fingerprint === plan.fingerprint) {
       if (last.state === 'running') return
-      const anew = marker !== null && Number(marker.origin.id) > Number(last.run.id)
+      const anew = checkpoint !== null && Number(checkpoint.origin.id) > Number(last.run.id)
       if (last.state === 'cancelled' && !anew) return
       if (!anew && last.state === 'failed') {
         const { times, secondsAgo } = await failedBackfills(db, last)
         if (secondsAgo < Math.min(afterFailureSeconds.most, afterFailureSeconds.first * 2 ** (times - 1))) return
       }
     }
-    const isAt = marker?.removing === true && (await underRebuildLock(db, identity, plan.id, () => Promise.resolve(true))) === null
+    const isAt = checkpoint?.removing === true && (await underRebuildLock(db, identity, plan.id, () => Promise.resolve(true))) === null
     if (isAt) return
     const { id, joined } = await beginBackfill(tools, plan, { now: clock })
     if (!joined) log.info({ view: plan.id, backfill: id }, 'a view that the online store lacks is filled')
   })
 }
 
-function isMaterialized({ frontier }: Marker): boolean {
+function isMaterialized({ frontier }: Checkpoint): boolean {
   return frontier.below > 0
 }

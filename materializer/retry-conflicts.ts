@@ -18,7 +18,7 @@ const keysPerStatement = 20_000
  * one that comes second finds what the first has folded.
  */
 export async function foldRefused(
-  target: Omit<FoldTarget, 'rows' | 'mostRanges'>,
+  target: Omit<FoldTarget, 'rows' | 'maxRanges'>,
   arrivals: Arrivals,
   seen: Frontier,
   keys: readonly EntityKey[],
@@ -32,7 +32,7 @@ export async function foldRefused(
       const groups = start === 'renew' ? [{ known: noTransactions, keys: part }] : await regroup(plan, part, target.read, seen)
       for (const group of groups) {
         const rows = without(seen, group.known)
-        await foldStream({ ...target, rows, mostRanges: Number.POSITIVE_INFINITY }, arrivals(group.known, group.keys))
+        await foldStream({ ...target, rows, maxRanges: Number.POSITIVE_INFINITY }, arrivals(group.known, group.keys))
       }
     }
   }

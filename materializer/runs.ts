@@ -12,7 +12,7 @@ export interface RunOutcome {
   readonly begun: Run
   /** The run read all rows, whatever was read before. */
   readonly whole: boolean
-  /** Where the marker stands now. */
+  /** Where the checkpoint stands now. */
   readonly to: number
   readonly rows: number
   readonly entities: number

@@ -11,7 +11,7 @@ import { noBytes } from '../online/store.ts'
 import type { Database } from '../runtime/database.ts'
 
 /** A view of which more entities cannot be folded has a fault of its own, and its run fails. */
-export const mostSetAside = 1_000
+export const maxSetAside = 1_000
 const table = 'lockstep.set_aside'
 const keptMessage = 1_000
 const shownEach = 5
@@ -55,7 +55,7 @@ export async function setAsideKeys(db: Database, view: string, store: string, lo
     .where('tried_at', '<=', sql<Date>`now() - ${longerAgoMs} * interval '1 millisecond'`)
     .orderBy('tried_at')
     .orderBy('key')
-    .limit(mostSetAside)
+    .limit(maxSetAside)
     .execute()
   return rows.map(({ key }) => key.toString('latin1'))
 }

@@ -7,7 +7,7 @@ import type { DefinitionId } from '../kernel/view-spec.ts'
 import type { OnlineStore } from '../online/store.ts'
 import { faultPoint } from './fault-point.ts'
 import type { SetAsideEntity } from './set-aside.ts'
-import { mostSetAside } from './set-aside.ts'
+import { maxSetAside } from './set-aside.ts'
 
 const errorsKept = 5
 const entitiesPerWrite = 500
@@ -59,7 +59,7 @@ export function notKept(errors: readonly LockstepError[]): NotKept {
   return { entities: errors.length, errors: errors.slice(0, errorsKept) }
 }
 
-export function tellNotKept(view: DefinitionId, { tooLarge, setAside }: Stored, listener: NotKeptListener | undefined): void {
+export function reportNotKept(view: DefinitionId, { tooLarge, setAside }: Stored, listener: NotKeptListener | undefined): void {
   if (tooLarge.entities > 0) listener?.(view, tooLarge)
   if (setAside.length > 0) listener?.(view, notKept(setAside.map(({ error }) => error)))
 }
@@ -84,7 +84,7 @@ export function createStateWriter(store: OnlineStore, plan: ViewPlan): StateWrit
         refused.push(key)
       } else if (aside !== undefined) {
         setAside.push({ key, error: aside })
-        if (setAside.length > mostSetAside) throw tooManyAside(plan, aside)
+        if (setAside.length > maxSetAside) throw tooManyAside(plan, aside)
       } else if (over === undefined) {
         stored.rows += rows
         stored.entities++
@@ -127,6 +127,6 @@ export function createStateWriter(store: OnlineStore, plan: ViewPlan): StateWrit
 function tooManyAside({ id }: ViewPlan, { code, message }: LockstepError): LockstepError {
   return new LockstepError(
     code,
-    `The rows of over ${mostSetAside} entities of the view "${id}" cannot be folded, so the run has stopped. One of them: ${message}`,
+    `The rows of over ${maxSetAside} entities of the view "${id}" cannot be folded, so the run has stopped. One of them: ${message}`,
   )
 }

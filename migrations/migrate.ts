@@ -3,9 +3,9 @@ import { Migrator } from 'kysely/migration'
 import { migrations } from './list.ts'
 import type { LockstepTables } from './schema.ts'
 
-const ADVISORY_LOCK = 5_496_228_817
-const SCHEMA = 'lockstep'
-const TABLE = 'migrations'
+const advisoryLock = 5_496_228_817
+const schema = 'lockstep'
+const table = 'migrations'
 
 /**
  * Brings the database to this program's schema, in one transaction, under an advisory lock: of several processes at once, one works and the
@@ -15,14 +15,14 @@ const TABLE = 'migrations'
  */
 export async function migrate(kysely: Kysely<LockstepTables>): Promise<string[]> {
   return await kysely.connection().execute(async (db) => {
-    await sql`select pg_advisory_lock(${sql.lit(ADVISORY_LOCK)})`.execute(db)
+    await sql`select pg_advisory_lock(${sql.lit(advisoryLock)})`.execute(db)
     try {
       const migrator = new Migrator({
         db,
         provider: { getMigrations: () => Promise.resolve({ ...migrations }) },
-        migrationTableSchema: SCHEMA,
-        migrationTableName: TABLE,
-        migrationLockTableName: `${TABLE}_lock`,
+        migrationTableSchema: schema,
+        migrationTableName: table,
+        migrationLockTableName: `${table}_lock`,
       })
       const { error, results } = await migrator.migrateToLatest()
       if (error !== undefined) {
@@ -34,7 +34,7 @@ export async function migrate(kysely: Kysely<LockstepTables>): Promise<string[]>
       }
       return (results ?? []).map(({ migrationName }) => migrationName)
     } finally {
-      await sql`select pg_advisory_unlock(${sql.lit(ADVISORY_LOCK)})`.execute(db)
+      await sql`select pg_advisory_unlock(${sql.lit(advisoryLock)})`.execute(db)
     }
   })
 }
@@ -51,8 +51,8 @@ export async function unknownMigrations(kysely: Kysely<LockstepTables>): Promise
 }
 
 async function executedMigrations(kysely: Kysely<LockstepTables>): Promise<string[]> {
-  const found = await sql<{ present: boolean }>`select to_regclass(${`${SCHEMA}.${TABLE}`}) is not null as present`.execute(kysely)
+  const found = await sql<{ present: boolean }>`select to_regclass(${`${schema}.${table}`}) is not null as present`.execute(kysely)
   if (found.rows[0]?.present !== true) return []
-  const executed = await sql<{ name: string }>`select name from ${sql.table(`${SCHEMA}.${TABLE}`)} order by name`.execute(kysely)
+  const executed = await sql<{ name: string }>`select name from ${sql.table(`${schema}.${table}`)} order by name`.execute(kysely)
   return executed.rows.map(({ name }) => name)
 }

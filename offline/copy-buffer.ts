@@ -1,4 +1,4 @@
-const [leastBytes, mostBytes] = [1 << 14, 1 << 18]
+const [minBytes, maxBytes] = [1 << 14, 1 << 18]
 const noBytes = Buffer.alloc(0)
 const noView = new DataView(noBytes.buffer)
 
@@ -101,7 +101,7 @@ export class CopyBuffer {
 
   #grow(size: number): void {
     this.#cut()
-    this.#bytes = Buffer.allocUnsafeSlow(Math.max(size, leastBytes, Math.min(this.#bytes.length * 2, mostBytes)))
+    this.#bytes = Buffer.allocUnsafeSlow(Math.max(size, minBytes, Math.min(this.#bytes.length * 2, maxBytes)))
     this.#view = new DataView(this.#bytes.buffer)
   }
 

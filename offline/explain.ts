@@ -1,4 +1,4 @@
-import type { Queryable } from '../registry/relation.ts'
+import type { Queryable } from '../runtime/relation.ts'
 
 /** What the planner says about a query, without running it. */
 export interface Explained {

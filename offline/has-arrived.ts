@@ -2,7 +2,7 @@ import type { Frontier } from '../kernel/frontier.ts'
 import { endOf } from '../kernel/frontier.ts'
 import type { ViewPlan } from '../kernel/view-plan.ts'
 import type { Database } from '../runtime/database.ts'
-import { sourceRelation } from '../registry/relation.ts'
+import { sourceRelation } from '../runtime/relation.ts'
 import { arrivalCondition } from './stream-sql.ts'
 
 /** Whether the view's source, which tells arrivals, holds committed rows of transactions that are not in `known`; also where the database has not come so far as that. */

@@ -17,7 +17,7 @@ export interface Near {
 }
 
 /** With more questions than that, a query that lists them is no longer cheap. */
-const mostQuestions = 5_000
+const maxQuestions = 5_000
 
 /**
  * Where rows count from their event on, the greatest row is either in the interval of a question, or before it and after the interval that precedes it. A row that
@@ -32,7 +32,7 @@ export function nearOf(
   rule: TimeRule = servedTime,
   bound: 'at' | 'before' = 'at',
 ): Near | null {
-  if (questions.length > mostQuestions) return null
+  if (questions.length > maxQuestions) return null
   const reach = Math.max(...plans.map((plan) => plan.needs.windowMicros))
   const latest = plans.filter((plan) => plan.needs.greatest)
   const seen = (time: number): number[] => latest.flatMap((plan) => seenUntil(plan, time, rule, bound) ?? [])

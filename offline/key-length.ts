@@ -17,7 +17,7 @@ export type KeyLengthCheck = (
 ) => { readonly index: number; readonly error: UnfitValue } | null
 
 const textTypes: readonly string[] = ['text', 'varchar', 'bpchar', 'enum']
-const mostUtf8BytesPerUnit = 3
+const maxUtf8BytesPerUnit = 3
 
 /**
  * Measures the keys of a source as `keyBytes` does: text in UTF-8, anything else with a fixed width, which for a whole
@@ -32,7 +32,7 @@ export function keyLengthCheck(key: readonly KeyColumn[]): KeyLengthCheck | null
   const fixedBytes = key.filter((column) => !texts.includes(column)).reduce((sum, { type }) => sum + (type === 'bool' ? 1 : 8), 0)
   const indexes = texts.map(({ index }) => index)
   // what is this short is short enough in any script; the bytes of longer text are counted
-  const safeUnits = Math.floor((maxKeyBytes - fixedBytes) / mostUtf8BytesPerUnit)
+  const safeUnits = Math.floor((maxKeyBytes - fixedBytes) / maxUtf8BytesPerUnit)
 
   return (columns, row) => {
     let units = 0

@@ -7,10 +7,10 @@ import type { KeyRange } from './stream-sql.ts'
 import { keyBoundsSelect, keysWithinSelect } from './stream-sql.ts'
 
 const rowsPerRange = 100_000
-const mostRanges = 10_000
+const maxRanges = 10_000
 /** Rows that are looked at for each range, and at least. */
 const sampledPerRange = 100
-const leastSampled = 20_000
+const minSampled = 20_000
 
 /**
  * Cuts the keys of a view's source into ranges with about as many rows each. Together they hold every key that there is or will be; a key with many rows makes
@@ -23,9 +23,9 @@ export async function keyRanges(db: Database, plan: ViewPlan, count: number | nu
   const key = sourceKey(plan)
   const table = await readSourceTable(db, source)
   const { rows } = await explain(db, `SELECT FROM ${table.relation} s`)
-  const pieces = Math.min(mostRanges, count ?? Math.max(1, Math.ceil(rows / rowsPerRange)))
+  const pieces = Math.min(maxRanges, count ?? Math.max(1, Math.ceil(rows / rowsPerRange)))
   if (key.length === 0 || pieces === 1) return [{ from: null, to: null }]
-  const share = Math.max(leastSampled, pieces * sampledPerRange) / Math.max(1, rows)
+  const share = Math.max(minSampled, pieces * sampledPerRange) / Math.max(1, rows)
   const select = keyBoundsSelect({ table, key, ...timesOf(plan) }, pieces, share)
   const found = await db.snapshot((snapshot) => snapshot.query<Record<string, string>>(select)) // a query of the user's only reads
   const bounds = found.map((row) => key.map((_, i) => row[`t${i}`] ?? ''))

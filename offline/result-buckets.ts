@@ -24,7 +24,7 @@ export interface ResultBuckets {
 
 const bufferedBytes = 8 * 1024 * 1024
 const bucketBytes = 8 * 1024 * 1024
-const mostRowsPerBucket = 65_536
+const maxRowsPerBucket = 65_536
 
 /**
  * @param mappings for each mapping, the plans whose values are put under it
@@ -32,7 +32,7 @@ const mostRowsPerBucket = 65_536
  */
 export async function createResultBuckets(mappings: readonly (readonly ViewPlan[])[], folder = tmpdir()): Promise<ResultBuckets> {
   const width = mappings.flat().reduce((sum, plan) => sum + 8 + plan.spec.features.reduce((all, feature) => all + bytesOf(feature), 0), 0)
-  const rowsPerBucket = Math.max(1_024, Math.min(mostRowsPerBucket, Math.floor(bucketBytes / Math.max(1, width))))
+  const rowsPerBucket = Math.max(1_024, Math.min(maxRowsPerBucket, Math.floor(bucketBytes / Math.max(1, width))))
   const columns = mappings.map((plans) => plans.map((plan) => createAnswers(plan, rowsPerBucket)))
   const file = await openUnnamed(folder)
   const writers = new Map<number, ByteWriter>()

@@ -1,7 +1,7 @@
 import { LockstepError, messageOf } from '../kernel/errors.ts'
 import type { SourceSpec } from '../kernel/view-spec.ts'
-import type { Queryable, RelationColumn } from '../registry/relation.ts'
-import { arrivalColumns, checkQuery, sourceRelation, sourceTableName, sqlState, tableColumns } from '../registry/relation.ts'
+import type { Queryable, RelationColumn } from '../runtime/relation.ts'
+import { arrivalColumns, checkQuery, sourceRelation, sourceTableName, sqlState, tableColumns } from '../runtime/relation.ts'
 
 /** What the database says about the relation behind a source. */
 export interface SourceTable {

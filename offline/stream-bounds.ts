@@ -21,7 +21,7 @@ export const awaitWritersMs = 2_000
 const pruneKeysFrom = 4
 
 /** Looking rows up one interval at a time costs some times what reading them in one go does, and questions prefer keys of many rows. */
-const mostCoverage = 1 / 8
+const maxCoverage = 1 / 8
 
 /** Which rows of the sources a join may see at all. */
 export interface Seen {
@@ -90,7 +90,7 @@ async function pays(
   near: Near,
 ): Promise<boolean> {
   if (!nearApplies(table, near) || near.intervals.length + near.greatest.length === 0) return false
-  if (coverage(near, plans) > mostCoverage) return false
+  if (coverage(near, plans) > maxCoverage) return false
   const { lookups } = await explain(snapshot, prepareStream(table, plans, few).sql)
   const moment = (plans[0]?.key.length ?? 0) + 1
   const led = lookups.map((condition) =>

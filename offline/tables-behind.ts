@@ -1,4 +1,4 @@
-import type { Queryable } from '../registry/relation.ts'
+import type { Queryable } from '../runtime/relation.ts'
 import { sqlText } from '../runtime/sql.ts'
 import type { Explained } from './explain.ts'
 

@@ -1,6 +1,6 @@
 import type { EntityKey } from '../kernel/entity-key.ts'
 import type { Frontier } from '../kernel/frontier.ts'
-import { mostRanges } from '../kernel/frontier.ts'
+import { maxRanges } from '../kernel/frontier.ts'
 import type { ViewPlan } from '../kernel/view-plan.ts'
 import type { Database } from '../runtime/database.ts'
 import { sourceRows } from './source-stream.ts'
@@ -14,7 +14,7 @@ export async function writtenKeys(
   by: Frontier,
 ): Promise<ReadonlySet<EntityKey>> {
   const found = new Set<EntityKey>()
-  const arrival = arrivalOf(by, mostRanges)
+  const arrival = arrivalOf(by, maxRanges)
   if (arrival === null) return found
   await db.snapshot(async (snapshot) => {
     for await (const rows of sourceRows(snapshot, [plan], { keys, arrival, onlineOnly: true })) for (const { key } of rows) found.add(key)

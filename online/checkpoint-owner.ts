@@ -1,13 +1,13 @@
 import { endOf } from '../kernel/frontier.ts'
 import type { DefinitionId } from '../kernel/view-spec.ts'
 import type { Database } from '../runtime/database.ts'
-import type { Marker } from './checkpoint.ts'
+import type { Checkpoint } from './checkpoint.ts'
 
 /**
- * Tells whether what a store holds of a view was written by this database, which alone knows the run that its marker
+ * Tells whether what a store holds of a view was written by this database, which alone knows the run that its checkpoint
  * names.
  */
-export interface MarkerOwner {
+export interface CheckpointOwner {
   /**
    * @param anew also of runs that the database was asked about before; where it does not answer, those it knew count
    * @returns by index: why the view is not this database's, a sentence that says what to do; null where it is
@@ -18,31 +18,31 @@ export interface MarkerOwner {
 
 export interface MarkedView {
   readonly view: DefinitionId
-  readonly marker: Marker
+  readonly checkpoint: Checkpoint
 }
 
 type Handle = Pick<Database, 'kysely' | 'query'>
 
 /** @param database throws where it is down */
-export function createMarkerOwner(database: () => Handle): MarkerOwner {
+export function createCheckpointOwner(database: () => Handle): CheckpointOwner {
   let known: ReadonlySet<string> = new Set()
-  /** Runs are recorded before markers name them: what is not known now will not be, so that not each request asks. */
+  /** Runs are recorded before checkpoints name them: what is not known now will not be, so that not each request asks. */
   let unknown: ReadonlySet<string> = new Set()
 
   return {
     async foreign(views, anew = false) {
-      const asked = anew ? views : views.filter(({ marker }) => isNew(nameOf(marker.origin)))
+      const asked = anew ? views : views.filter(({ checkpoint }) => isNew(nameOf(checkpoint.origin)))
       if (asked.length > 0) {
         try {
           const found = await knownAmong(database(), asked)
-          const others = asked.map(({ marker }) => nameOf(marker.origin)).filter((run) => !found.has(run))
+          const others = asked.map(({ checkpoint }) => nameOf(checkpoint.origin)).filter((run) => !found.has(run))
           known = anew ? found : new Set([...known, ...found])
           unknown = new Set(anew ? others : [...unknown, ...others])
         } catch (error) {
-          if (asked.some(({ marker }) => !known.has(nameOf(marker.origin)))) throw error
+          if (asked.some(({ checkpoint }) => !known.has(nameOf(checkpoint.origin)))) throw error
         }
       }
-      return views.map(({ view, marker }) => (known.has(nameOf(marker.origin)) ? null : foreignTo(view)))
+      return views.map(({ view, checkpoint }) => (known.has(nameOf(checkpoint.origin)) ? null : foreignTo(view)))
     },
   }
 
@@ -53,21 +53,21 @@ export function createMarkerOwner(database: () => Handle): MarkerOwner {
 
 /** The runs that the database knows and has come as far as. A database that was set back to a backup has not. */
 async function knownAmong(db: Handle, views: readonly MarkedView[]): Promise<Set<string>> {
-  const ids = views.flatMap(({ marker: { origin } }) => (/^\d{1,18}$/.test(origin.id) ? [origin.id] : []))
+  const ids = views.flatMap(({ checkpoint: { origin } }) => (/^\d{1,18}$/.test(origin.id) ? [origin.id] : []))
   if (ids.length === 0) return new Set()
   const runs = await db.kysely.selectFrom('lockstep.materialization_runs').select(['id', 'started_at']).where('id', 'in', ids).execute()
   const there = new Set(runs.map(({ id, started_at: startedAt }) => nameOf({ id, startedAt })))
   const xmax = await currentXmax(db)
   return new Set(
-    views.flatMap(({ marker }) => {
-      const name = nameOf(marker.origin)
-      return there.has(name) && endOf(marker.frontier) <= xmax ? [name] : []
+    views.flatMap(({ checkpoint }) => {
+      const name = nameOf(checkpoint.origin)
+      return there.has(name) && endOf(checkpoint.frontier) <= xmax ? [name] : []
     }),
   )
 }
 
 /** Whether this database knows the run: one with this id that began at this very millisecond. */
-export async function knowsRun(db: Pick<Database, 'kysely'>, run: Marker['origin']): Promise<boolean> {
+export async function knowsRun(db: Pick<Database, 'kysely'>, run: Checkpoint['origin']): Promise<boolean> {
   const found = await db.kysely
     .selectFrom('lockstep.materialization_runs')
     .select('id')
@@ -86,7 +86,7 @@ export async function currentXmax(db: Pick<Database, 'query'>): Promise<number> 
 /** What to do where two installations share a store. */
 export const ownStore = 'Give each installation its own store (LOCKSTEP_REDIS_URL, LOCKSTEP_REDIS_PREFIX, LOCKSTEP_DIR)'
 
-function nameOf({ id, startedAt }: Marker['origin']): string {
+function nameOf({ id, startedAt }: Checkpoint['origin']): string {
   return `${id} ${startedAt.getTime()}`
 }
 

@@ -4,7 +4,7 @@ import type { Frontier } from '../kernel/frontier.ts'
 import { allBelow, includes, union } from '../kernel/frontier.ts'
 import { beginStored, earlierFormat, headOf, readHeader, sealed } from '../kernel/stored-state.ts'
 import type { DefinitionId } from '../kernel/view-spec.ts'
-import { markerEntity, noBytes } from './store.ts'
+import { checkpointEntity, noBytes } from './store.ts'
 import type { OnlineKey, OnlineStore } from './store.ts'
 
 /**
@@ -12,7 +12,7 @@ import type { OnlineKey, OnlineStore } from './store.ts'
  * that database knows). It lives beside the states, under a name that no entity can have, so it comes and goes with them: a store that was emptied, set back
  * to an older copy, or filled from elsewhere tells so, where a note in the database would not.
  */
-export interface Marker {
+export interface Checkpoint {
   /** Every row of these transactions is in the view's states; below zero until a first run has finished. */
   readonly frontier: Frontier
   readonly fingerprint: string
@@ -33,26 +33,26 @@ export interface Marker {
   readonly begunAt?: number
 }
 
-/** The marker of a view that `origin` begins. Its frontier is no other run's, so that compare-and-set tells it from every other one. */
-export function firstMarker(facts: Omit<Marker, 'frontier'>): Marker {
+/** The checkpoint of a view that `origin` begins. Its frontier is no other run's, so that compare-and-set tells it from every other one. */
+export function firstCheckpoint(facts: Omit<Checkpoint, 'frontier'>): Checkpoint {
   return { ...facts, frontier: allBelow(-2 * Number(facts.origin.id) - (facts.removing ? 1 : 0)) }
 }
 
-export async function readMarker(store: Pick<OnlineStore, 'read'>, view: DefinitionId): Promise<Marker | null> {
-  const [marker] = await tryMarkers(store, [view])
-  if (marker instanceof LockstepError) throw marker
-  return marker ?? null
+export async function readCheckpoint(store: Pick<OnlineStore, 'read'>, view: DefinitionId): Promise<Checkpoint | null> {
+  const [checkpoint] = await tryCheckpoints(store, [view])
+  if (checkpoint instanceof LockstepError) throw checkpoint
+  return checkpoint ?? null
 }
 
-/** The markers of several views, in one read, by index. In place of one that cannot be read it gives why, so that it stands in no other view's way. */
-export async function tryMarkers(
+/** The checkpoints of several views, in one read, by index. In place of one that cannot be read it gives why, so that it stands in no other view's way. */
+export async function tryCheckpoints(
   store: Pick<OnlineStore, 'read'>,
   views: readonly DefinitionId[],
-): Promise<(Marker | LockstepError | null)[]> {
-  const stored = await store.read(views.map(markerKey))
+): Promise<(Checkpoint | LockstepError | null)[]> {
+  const stored = await store.read(views.map(checkpointKey))
   return stored.map((bytes, i) => {
     try {
-      return bytes === null ? null : decodeMarker(bytes, views[i] as DefinitionId)
+      return bytes === null ? null : decodeCheckpoint(bytes, views[i] as DefinitionId)
     } catch (error) {
       if (error instanceof LockstepError) return error
       throw error
@@ -61,21 +61,21 @@ export async function tryMarkers(
 }
 
 /**
- * The stored bytes of `keys`, by index; null where `marker` is no longer the view's, so that states may be missing. One server reads it last: where it is there still,
+ * The stored bytes of `keys`, by index; null where `checkpoint` is no longer the view's, so that states may be missing. One server reads it last: where it is there still,
  * nothing had been removed when the states were read. The servers of a cluster keep no such order; what is there tells its own frontier all the same.
  */
-export async function readUnderMarker(
+export async function readUnderCheckpoint(
   store: OnlineStore,
   view: DefinitionId,
-  marker: Marker,
+  checkpoint: Checkpoint,
   keys: readonly OnlineKey[],
 ): Promise<(Buffer | null)[] | null> {
-  const stored = await store.read([...keys, markerKey(view)])
+  const stored = await store.read([...keys, checkpointKey(view)])
   const bytes = stored.pop() ?? null
-  return bytes !== null && sameOrigin(decodeMarker(bytes, view), marker) ? stored : null
+  return bytes !== null && sameOrigin(decodeCheckpoint(bytes, view), checkpoint) ? stored : null
 }
 
-function decodeMarker(bytes: Buffer, view: DefinitionId): Marker {
+function decodeCheckpoint(bytes: Buffer, view: DefinitionId): Checkpoint {
   const { frontier, bodyAt } = readHeader(bytes, view)
   const format = earlierFormat(bytes)
   const body = new ByteReader(bytes, bodyAt)
@@ -95,29 +95,34 @@ function decodeMarker(bytes: Buffer, view: DefinitionId): Marker {
   }
 }
 
-/** Stores the marker over the one that was read, or over none; false where it has changed since. */
-export function writeMarker(store: OnlineStore, view: DefinitionId, marker: Marker, present: Marker | null): Promise<boolean> {
-  return replaceMarker(store, view, encodeMarker(marker), present)
+/** Stores the checkpoint over the one that was read, or over none; false where it has changed since. */
+export function writeCheckpoint(
+  store: OnlineStore,
+  view: DefinitionId,
+  checkpoint: Checkpoint,
+  present: Checkpoint | null,
+): Promise<boolean> {
+  return replaceCheckpoint(store, view, encodeCheckpoint(checkpoint), present)
 }
 
 /** False where it has changed since. */
-export function removeMarker(store: OnlineStore, view: DefinitionId, present: Marker): Promise<boolean> {
-  return replaceMarker(store, view, noBytes, present)
+export function removeCheckpoint(store: OnlineStore, view: DefinitionId, present: Checkpoint): Promise<boolean> {
+  return replaceCheckpoint(store, view, noBytes, present)
 }
 
-async function replaceMarker(store: OnlineStore, view: DefinitionId, bytes: Buffer, present: Marker | null): Promise<boolean> {
-  const [stored] = await store.write([{ ...markerKey(view), expected: present === null ? null : markerHead(view, present), bytes }])
+async function replaceCheckpoint(store: OnlineStore, view: DefinitionId, bytes: Buffer, present: Checkpoint | null): Promise<boolean> {
+  const [stored] = await store.write([{ ...checkpointKey(view), expected: present === null ? null : checkpointHead(view, present), bytes }])
   return stored === true
 }
 
-function markerHead(view: DefinitionId, present: Marker): Buffer {
-  const bytes = encodeMarker(present)
+function checkpointHead(view: DefinitionId, present: Checkpoint): Buffer {
+  const bytes = encodeCheckpoint(present)
   const head = headOf(bytes, readHeader(bytes, view))
   if (present.format !== undefined) head[0] = present.format
   return head
 }
 
-function encodeMarker({ frontier, fingerprint, incremental, removing, setBack = false, origin, begunAt }: Marker): Buffer {
+function encodeCheckpoint({ frontier, fingerprint, incremental, removing, setBack = false, origin, begunAt }: Checkpoint): Buffer {
   const writer = new ByteWriter()
   const headEnd = beginStored(writer, frontier)
   writer.float64(Number.NEGATIVE_INFINITY)
@@ -131,33 +136,33 @@ function encodeMarker({ frontier, fingerprint, incremental, removing, setBack = 
 }
 
 /**
- * Adds to the marker the transactions whose rows a run has folded that began at the marker `from`; one that was set back is whole again by that. Where the view was removed or begun anew meanwhile, or its marker set
+ * Adds to the checkpoint the transactions whose rows a run has folded that began at the checkpoint `from`; one that was set back is whole again by that. Where the view was removed or begun anew meanwhile, or its checkpoint set
  * back, it stays as it is: what this run wrote may be gone.
  *
  * @param begunAt when the run began, epoch microseconds
- * @returns where the marker was and where it is now; null where it stayed
+ * @returns where the checkpoint was and where it is now; null where it stayed
  */
-export async function advanceMarker(
+export async function advanceCheckpoint(
   store: OnlineStore,
   view: DefinitionId,
-  from: Marker,
+  from: Checkpoint,
   folded: Frontier,
   begunAt: number,
 ): Promise<{ readonly was: Frontier; readonly is: Frontier } | null> {
   for (;;) {
-    const present = await readMarker(store, view)
+    const present = await readCheckpoint(store, view)
     if (present === null || !sameOrigin(present, from) || !includes(present.frontier, from.frontier)) return null
     const [was, is] = [present.frontier, union(present.frontier, folded)]
     const newest = Math.max(begunAt, present.begunAt ?? begunAt)
     if (is === was && newest === present.begunAt && present.setBack !== true) return { was, is }
-    if (await writeMarker(store, view, { ...from, frontier: is, setBack: false, begunAt: newest }, present)) return { was, is }
+    if (await writeCheckpoint(store, view, { ...from, frontier: is, setBack: false, begunAt: newest }, present)) return { was, is }
   }
 }
 
-export function sameOrigin(a: Marker, b: Marker): boolean {
+export function sameOrigin(a: Checkpoint, b: Checkpoint): boolean {
   return a.fingerprint === b.fingerprint && a.origin.id === b.origin.id && a.origin.startedAt.getTime() === b.origin.startedAt.getTime()
 }
 
-export function markerKey(view: DefinitionId): OnlineKey {
-  return { view, entity: markerEntity, key: '' }
+export function checkpointKey(view: DefinitionId): OnlineKey {
+  return { view, entity: checkpointEntity, key: '' }
 }

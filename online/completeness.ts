@@ -3,15 +3,15 @@ import type { ErrorCode } from '../kernel/errors.ts'
 import type { ViewPlan } from '../kernel/view-plan.ts'
 import type { DefinitionId } from '../kernel/view-spec.ts'
 import { isPassing } from '../runtime/is-passing.ts'
-import type { Marker } from './checkpoint.ts'
-import type { MarkerOwner } from './checkpoint-owner.ts'
-import { markerKey, tryMarkers } from './checkpoint.ts'
+import type { Checkpoint } from './checkpoint.ts'
+import type { CheckpointOwner } from './checkpoint-owner.ts'
+import { checkpointKey, tryCheckpoints } from './checkpoint.ts'
 import type { OnlineStore } from './store.ts'
 
 /** A store, and the database whose views it may hold. */
 export interface HoldingStore extends Pick<OnlineStore, 'read' | 'parts'> {
   /** Absent: any database's. */
-  readonly owner?: MarkerOwner
+  readonly owner?: CheckpointOwner
 }
 
 /**
@@ -22,11 +22,11 @@ export interface HoldingStore extends Pick<OnlineStore, 'read' | 'parts'> {
  * @throws LockstepError `NOT_READY` naming the view; `STATE_CORRUPT`, `STATE_VERSION` where what the store says of it cannot be read
  */
 export async function requireWhole(store: HoldingStore, views: readonly ViewPlan[]): Promise<ReadonlySet<DefinitionId>> {
-  const markers = await markersOf(store, views)
+  const checkpoints = await checkpointsOf(store, views)
   // of its parts a read that is sure looks at those alone that it asks
-  const [lack] = await lacksBy(store, views, markers, { emptied: false })
+  const [lack] = await lacksBy(store, views, checkpoints, { emptied: false })
   if (lack !== undefined) throw new LockstepError(lack.code, lack.problem, { details: { view: lack.view } })
-  return new Set(views.flatMap(({ id }, i) => ((markers[i] as Marker).setBack === true ? [id] : [])))
+  return new Set(views.flatMap(({ id }, i) => ((checkpoints[i] as Checkpoint).setBack === true ? [id] : [])))
 }
 
 export interface Lack {
@@ -40,13 +40,13 @@ export interface Lack {
 
 /** The views that the store does not hold whole. */
 export async function lacksOf(store: HoldingStore, views: readonly ViewPlan[]): Promise<Lack[]> {
-  return await lacksBy(store, views, await markersOf(store, views), { emptied: (await store.parts?.lost()) === true, anew: true })
+  return await lacksBy(store, views, await checkpointsOf(store, views), { emptied: (await store.parts?.lost()) === true, anew: true })
 }
 
-type FoundMarker = Marker | LockstepError | null
+type FoundCheckpoint = Checkpoint | LockstepError | null
 
-async function markersOf(store: Pick<OnlineStore, 'read'>, views: readonly ViewPlan[]): Promise<FoundMarker[]> {
-  return await tryMarkers(
+async function checkpointsOf(store: Pick<OnlineStore, 'read'>, views: readonly ViewPlan[]): Promise<FoundCheckpoint[]> {
+  return await tryCheckpoints(
     store,
     views.map(({ id }) => id),
   )
@@ -55,14 +55,14 @@ async function markersOf(store: Pick<OnlineStore, 'read'>, views: readonly ViewP
 async function lacksBy(
   store: HoldingStore,
   views: readonly ViewPlan[],
-  markers: readonly FoundMarker[],
+  checkpoints: readonly FoundCheckpoint[],
   { emptied, anew = false }: { readonly emptied: boolean; readonly anew?: boolean },
 ): Promise<Lack[]> {
-  const foreign = await foreignAmong(store, views, markers, anew)
+  const foreign = await foreignAmong(store, views, checkpoints, anew)
   const lacks = views.map(async ({ id, fingerprint }, i): Promise<Lack[]> => {
-    const marker = markers[i] ?? (await whatIsInstead(store, id))
-    if (marker instanceof LockstepError) return [{ view: id, code: marker.code, problem: marker.message }]
-    const problem = foreign.get(id) ?? lackOf(id, fingerprint, marker)
+    const checkpoint = checkpoints[i] ?? (await whatIsInstead(store, id))
+    if (checkpoint instanceof LockstepError) return [{ view: id, code: checkpoint.code, problem: checkpoint.message }]
+    const problem = foreign.get(id) ?? lackOf(id, fingerprint, checkpoint)
     if (problem !== null) return [{ view: id, code: 'NOT_READY', problem }]
     return emptied ? [{ view: id, code: 'NOT_READY', problem: emptiedIn(id), partial: true }] : []
   })
@@ -73,12 +73,12 @@ async function lacksBy(
 async function foreignAmong(
   { owner }: HoldingStore,
   views: readonly ViewPlan[],
-  markers: readonly FoundMarker[],
+  checkpoints: readonly FoundCheckpoint[],
   anew: boolean,
 ): Promise<ReadonlyMap<DefinitionId, string>> {
   const marked = views.flatMap(({ id }, i) => {
-    const marker = markers[i] ?? null
-    return marker === null || marker instanceof LockstepError ? [] : [{ view: id, marker }]
+    const checkpoint = checkpoints[i] ?? null
+    return checkpoint === null || checkpoint instanceof LockstepError ? [] : [{ view: id, checkpoint }]
   })
   if (owner === undefined || marked.length === 0) return noneForeign
   try {
@@ -96,10 +96,10 @@ function isForeign(found: readonly [DefinitionId, string | null]): found is read
 
 const noneForeign: ReadonlyMap<DefinitionId, string> = new Map()
 
-/** Where a marker is absent: whether another program's value lies under its key, which an ordinary read takes for nothing. */
+/** Where a checkpoint is absent: whether another program's value lies under its key, which an ordinary read takes for nothing. */
 async function whatIsInstead(store: Pick<OnlineStore, 'read'>, view: DefinitionId): Promise<LockstepError | null> {
   try {
-    await store.read([markerKey(view)], { sure: true })
+    await store.read([checkpointKey(view)], { sure: true })
   } catch (error) {
     if (error instanceof LockstepError && error.code === 'STATE_CORRUPT') return error
     // that a server was emptied is told otherwise
@@ -117,12 +117,12 @@ function emptiedIn(id: DefinitionId): string {
 }
 
 /** Why the store does not hold the view whole; null where it does. */
-function lackOf(id: DefinitionId, fingerprint: string, marker: Marker | null): string | null {
-  if (marker?.removing === true)
+function lackOf(id: DefinitionId, fingerprint: string, checkpoint: Checkpoint | null): string | null {
+  if (checkpoint?.removing === true)
     return `The view "${id}" is being rebuilt in this online store: wait for it, or, where that was stopped, for a worker that goes on with it, or run "lockstep materialize ${id}".`
   // Its first run has begun and not ended.
-  if (marker === null || marker.frontier.below <= 0)
+  if (checkpoint === null || checkpoint.frontier.below <= 0)
     return `The view "${id}" is not materialized in this online store: run "lockstep materialize ${id}", or wait for a worker that does.`
-  if (marker.fingerprint === fingerprint) return null
+  if (checkpoint.fingerprint === fingerprint) return null
   return `The view "${id}" in this online store is of another definition: run "lockstep materialize ${id} --rebuild".`
 }

@@ -99,7 +99,7 @@ function answersOf(
 }
 
 /**
- * Looks again for what a read has not found: the markers say nothing of a copy that lags behind, nor of what was read before a view became whole, nor of a server that was emptied by itself.
+ * Looks again for what a read has not found: the checkpoints say nothing of a copy that lags behind, nor of what was read before a view became whole, nor of a server that was emptied by itself.
  *
  * @param stored by index of the keys; what is found is put there
  * @returns the views that were set back after a failover

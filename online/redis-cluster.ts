@@ -7,7 +7,7 @@ import { compareAndSet } from './compare-and-set.ts'
 import { keySlot, slots } from './key-slot.ts'
 import { redisError } from './redis-error.ts'
 import type { RedisCommands, RedisWrite } from './redis-commands.ts'
-import { allSettled, chunksOf, gotAll, keysPerTurn, saidGoodbye, scriptAnswer, scriptArguments } from './redis-commands.ts'
+import { allSettled, chunksOf, gotAll, keysPerTurn, quitGracefully, scriptAnswer, scriptArguments } from './redis-commands.ts'
 
 const script = createHash('sha1').update(compareAndSet).digest('hex')
 /** How long a command waits for a cluster that is not connected. */
@@ -196,7 +196,7 @@ export function redisCluster(cluster: Cluster): RedisCommands {
 
     async close() {
       if (cluster.status === 'end') return
-      if (cluster.status === 'ready') await saidGoodbye(cluster.quit())
+      if (cluster.status === 'ready') await quitGracefully(cluster.quit())
       cutCluster(cluster)
     },
   }

@@ -93,7 +93,7 @@ export function gotAll(
 }
 
 /** Waits for the goodbye of a server, but only for a moment. */
-export async function saidGoodbye(quit: Promise<unknown>): Promise<void> {
+export async function quitGracefully(quit: Promise<unknown>): Promise<void> {
   let timer: NodeJS.Timeout | undefined
   const late = new Promise((resolve) => (timer = setTimeout(resolve, quitMs)))
   await Promise.race([quit.catch(() => undefined), late])

@@ -5,7 +5,7 @@ import { compareAndSet } from './compare-and-set.ts'
 import type { RedisCommands } from './redis-commands.ts'
 import { createRedisReader } from './redis-reader.ts'
 import { nodeOfCluster, redisError } from './redis-error.ts'
-import { allSettled, chunksOf, gotAll, keysPerTurn, saidGoodbye, scriptAnswer, scriptArguments } from './redis-commands.ts'
+import { allSettled, chunksOf, gotAll, keysPerTurn, quitGracefully, scriptAnswer, scriptArguments } from './redis-commands.ts'
 
 /** Keys of one MGET: large enough to amortize the round trip, small enough not to hold Redis up. */
 const keysPerRead = 1_000
@@ -64,7 +64,7 @@ export function singleRedis(redis: Redis): RedisCommands {
     async close() {
       if (redis.status === 'end') return
       // a Redis that is not there cannot answer; QUIT waits for the answers under way
-      if (redis.status === 'ready') await saidGoodbye(reader.close().then(() => redis.quit()))
+      if (redis.status === 'ready') await quitGracefully(reader.close().then(() => redis.quit()))
       cutRedis(redis)
     },
   }

@@ -2,11 +2,11 @@ import { keySlot, slots } from './key-slot.ts'
 
 /**
  * The key of a slot's mark in a cluster: one short key for each slot, for all views, that lies beside the states of that slot and goes where they go. A primary that was emptied
- * has lost its marks with its states, which the markers of views, on other primaries, do not tell.
+ * has lost its marks with its states, which the checkpoints of views, on other primaries, do not tell.
  *
  *     PREFIX:{TAG}+
  *
- * No state and no marker is called so (redis-key.ts).
+ * No state and no checkpoint is called so (redis-key.ts).
  */
 export function slotMark(prefix: string, slot: number): string {
   tags ??= makeTags()

@@ -49,7 +49,7 @@ export interface ReadOptions {
   readonly sure?: boolean
 }
 
-/** Every part of the store has a mark, which goes where its states go: a part without its mark may lack states, whatever the markers of views say, which lie in other parts. */
+/** Every part of the store has a mark, which goes where its states go: a part without its mark may lack states, whatever the checkpoints of views say, which lie in other parts. */
 export interface StoreParts {
   /** Whether the mark of a part is gone, or was never made. It looks at a few of each server, so that it can be asked often. */
   lost(): Promise<boolean>
@@ -74,4 +74,4 @@ export interface OnlineWrite extends OnlineKey {
 export const noBytes = Buffer.alloc(0)
 
 /** In place of an entity's name, for what a store keeps of a view itself: no entity is called so. */
-export const markerEntity = '~'
+export const checkpointEntity = '~'

@@ -3,8 +3,8 @@ import { sql } from 'kysely'
 import { LockstepError, messageOf } from '../kernel/errors.ts'
 import type { SourceSpec } from '../kernel/view-spec.ts'
 import type { LockstepTables } from '../migrations/schema.ts'
-import type { Queryable } from './relation.ts'
-import { arrivalColumns, queryColumns, sourceRelation, sqlState, tableColumns } from './relation.ts'
+import type { Queryable } from '../runtime/relation.ts'
+import { arrivalColumns, queryColumns, sourceRelation, sqlState, tableColumns } from '../runtime/relation.ts'
 
 /** What the database says about a source. */
 export interface SourceTable {

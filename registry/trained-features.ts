@@ -124,9 +124,9 @@ function originsIn({ members }: ServiceSpec): ReadonlyMap<string, string> {
   )
 }
 
-const mostListed = 3
+const maxListed = 3
 
 function listed(reasons: readonly string[]): string {
-  const more = reasons.length - mostListed
-  return `${reasons.slice(0, mostListed).join(', ')}${more > 0 ? `, and ${more} more` : ''}`
+  const more = reasons.length - maxListed
+  return `${reasons.slice(0, maxListed).join(', ')}${more > 0 ? `, and ${more} more` : ''}`
 }

@@ -2,7 +2,7 @@ import { createConnection } from 'node:net'
 import { z } from 'zod'
 import { withShortPath } from './short-path.ts'
 
-const ANSWER_TIMEOUT_MS = 500
+const answerTimeoutMs = 500
 
 export type OwnerAnswer = z.infer<typeof ownerAnswer>
 
@@ -22,7 +22,7 @@ export function askOwner(directory: string, name: string): Promise<OwnerAnswer |
       new Promise((resolve) => {
         let text = ''
         const socket = createConnection(path)
-        socket.setTimeout(ANSWER_TIMEOUT_MS, () => {
+        socket.setTimeout(answerTimeoutMs, () => {
           resolve('silent')
           socket.destroy()
         })

@@ -103,8 +103,8 @@ const redisReads = ['primary', 'replica'] as const
 const logLevels = ['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'] as const
 /** As many as the 32 bytes of a key have in base64. */
 const minSigningKey = 32
-const MAX_REPLAY_SECONDS = 31_536_000
-const MAX_BODY_BYTES = 1024 ** 3
+const maxReplaySeconds = 31_536_000
+const maxBodyBytes = 1024 ** 3
 
 const integer = (min: number, max: number) => {
   const allowed = `a whole number from ${min} to ${max}`
@@ -130,7 +130,7 @@ export const variables = z.object({
   LOCKSTEP_REDIS_READS: z.enum(redisReads, `one of ${redisReads.join(', ')}`).default('primary'),
   LOCKSTEP_STREAM_REDIS_URL: redisUrl.optional(),
   LOCKSTEP_NATS_URL: url(['nats:', 'tls:'], 'nats://user:password@host:4222').optional(),
-  LOCKSTEP_REPLAY_SECONDS: integer(0, MAX_REPLAY_SECONDS).default(3600),
+  LOCKSTEP_REPLAY_SECONDS: integer(0, maxReplaySeconds).default(3600),
   LOCKSTEP_REDIS_PREFIX: z
     .string()
     .regex(/^[A-Za-z0-9_.:-]{1,64}$/, '1 to 64 letters, digits, or the signs _ . : -')
@@ -143,7 +143,7 @@ export const variables = z.object({
   LOCKSTEP_GRPC_PORT: integer(0, 65_535).optional(),
   LOCKSTEP_GRPC_MAX_STREAMS: integer(1, 100_000).default(100),
   LOCKSTEP_GRPC_MAX_CONNECTIONS: integer(1, 1_000_000).optional(),
-  LOCKSTEP_BODY_LIMIT_BYTES: integer(1, MAX_BODY_BYTES).default(1024 ** 2),
+  LOCKSTEP_BODY_LIMIT_BYTES: integer(1, maxBodyBytes).default(1024 ** 2),
   LOCKSTEP_CORS_ORIGINS: z
     .string()
     .transform((text) => text.split(',').map((origin) => origin.trim()))

@@ -2,9 +2,9 @@ import type { Connection, PoolClient, Submittable } from 'pg'
 import type { TupleBatch } from './database.ts'
 import { createTupleScanner } from './tuple-scanner.ts'
 
-const COPY_DATA = 0x64
-const SKIPPED = new Set(['H', 'N', 'S', 'c'].map((type) => type.charCodeAt(0)))
-const READ_AHEAD_CHUNKS = 4
+const copyData = 0x64
+const skipped = new Set(['H', 'N', 'S', 'c'].map((type) => type.charCodeAt(0)))
+const readAheadChunks = 4
 
 /** A running `COPY … TO STDOUT (FORMAT binary)`, for `client.query(copyOut)`. */
 export interface CopyOut extends Submittable {
@@ -35,7 +35,7 @@ export function copySql(select: string): string {
  * the socket, uncopied. What is not a row goes to the driver's own parser. The socket is paused while the reader lags behind.
  */
 export function createCopyOut(sql: string): CopyOut {
-  const scanner = createTupleScanner(COPY_DATA, SKIPPED)
+  const scanner = createTupleScanner(copyData, skipped)
   const chunks: Buffer[] = []
   let socket: Connection['stream'] | null = null
   let driver: ((chunk: Buffer) => void) | null = null
@@ -50,7 +50,7 @@ export function createCopyOut(sql: string): CopyOut {
   }
   const onData = (chunk: Buffer) => {
     chunks.push(chunk)
-    if (chunks.length >= READ_AHEAD_CHUNKS) socket?.pause()
+    if (chunks.length >= readAheadChunks) socket?.pause()
     notify()
   }
   /** Returns the socket to the driver, with the bytes that are the driver's. */

@@ -1,8 +1,8 @@
-const SIGNATURE = Buffer.from('PGCOPY\n\xff\r\n\0', 'latin1')
-const FIXED_HEADER_BYTES = SIGNATURE.length + 8
+const signature = Buffer.from('PGCOPY\n\xff\r\n\0', 'latin1')
+const fixedHeaderBytes = signature.length + 8
 
 /** A binary COPY without header extension or flags, to precede tuples. */
-export const copyHeader = Buffer.concat([SIGNATURE, Buffer.alloc(8)])
+export const copyHeader = Buffer.concat([signature, Buffer.alloc(8)])
 /** What ends a binary COPY: a tuple of -1 fields. */
 export const copyTrailer = Buffer.from([0xff, 0xff])
 
@@ -49,11 +49,11 @@ export async function* copyPieces(
 }
 
 function isBinary(bytes: Buffer): boolean {
-  return bytes.length >= FIXED_HEADER_BYTES && bytes.subarray(0, SIGNATURE.length).equals(SIGNATURE)
+  return bytes.length >= fixedHeaderBytes && bytes.subarray(0, signature.length).equals(signature)
 }
 
 function headerLength(bytes: Buffer): number {
-  return FIXED_HEADER_BYTES + bytes.readUInt32BE(SIGNATURE.length + 4)
+  return fixedHeaderBytes + bytes.readUInt32BE(signature.length + 4)
 }
 
 /** Where the last whole tuple ends, before the trailer. */

@@ -1,14 +1,14 @@
 import { statfsSync } from 'node:fs'
 import { constants } from 'node:os'
 import { LockstepError, messageOf } from '../kernel/errors.ts'
-import { sqlState } from '../registry/relation.ts'
+import { sqlState } from './relation.ts'
 
 /** A segment of the database's log, and some: with less than that it cannot even start. */
-const LITTLE_BYTES = 20_000_000
+const littleBytes = 20_000_000
 /** What one write of the online store may need. */
-const PAGES_BYTES = 1_000_000
-const DISK_FULL = '53100'
-const MDB_MAP_FULL = -30_792
+const pagesBytes = 1_000_000
+const diskFullState = '53100'
+const mdbMapFull = -30_792
 const systemErrors = new Map(Object.entries(constants.errno).map(([name, number]) => [number, name]))
 
 /** What the WebAssembly engine's numbers mean, as far as they are worth a name. */
@@ -48,7 +48,7 @@ export function folderFailure(directory: string, cause: unknown): LockstepError 
       return cause instanceof Error && 'syscall' in cause && cause.syscall === 'mkdir' ? readOnly(directory, code, cause) : null
     case 'EIO':
       // LMDB says no more than that when it could not write all of a page
-      return freeBytes(directory) < PAGES_BYTES ? diskFull(directory, cause) : null
+      return freeBytes(directory) < pagesBytes ? diskFull(directory, cause) : null
     default:
       return null
   }
@@ -61,7 +61,7 @@ export function embeddedFailure(directory: string, cause: unknown, phase: 'openi
   if (known !== null) return known
   if (!isBroken(cause) && phase === 'running') return cause
   // the engine does not say what ended it
-  if (freeBytes(directory) < LITTLE_BYTES) return diskFull(directory, cause)
+  if (freeBytes(directory) < littleBytes) return diskFull(directory, cause)
   const reason = reasonOf(cause)
   if (phase === 'opening') return damaged(directory, 'database', reason, cause)
   return new LockstepError(
@@ -105,13 +105,13 @@ function diskFull(directory: string, cause: unknown): LockstepError {
 }
 
 function fileSystemCode(error: unknown): string {
-  if (sqlState(error) === DISK_FULL) return 'ENOSPC'
+  if (sqlState(error) === diskFullState) return 'ENOSPC'
   for (let cause = error; typeof cause === 'object' && cause !== null; cause = 'cause' in cause ? cause.cause : null) {
     if ('errno' in cause && typeof cause.errno === 'number' && !(cause instanceof Error)) return engineErrors[cause.errno] ?? ''
     if ('code' in cause && typeof cause.code === 'string' && /^E[A-Z]+$/.test(cause.code)) return cause.code
     // LMDB has the number of the system's error, or one of its own
     if ('code' in cause && typeof cause.code === 'number')
-      return cause.code === MDB_MAP_FULL ? 'ENOSPC' : (systemErrors.get(cause.code) ?? '')
+      return cause.code === mdbMapFull ? 'ENOSPC' : (systemErrors.get(cause.code) ?? '')
   }
   return ''
 }

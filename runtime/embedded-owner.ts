@@ -10,9 +10,9 @@ import { folderFailure } from './embedded-failure.ts'
 import { makePrivate } from './private-folder.ts'
 import { withShortPath } from './short-path.ts'
 
-const PATTERN = /^owner-[0-9a-z-]+\.sock$/
-const YIELD_MS = 800
-const POLL_MS = 20
+const pattern = /^owner-[0-9a-z-]+\.sock$/
+const yieldMs = 800
+const pollMs = 20
 
 export interface EmbeddedOwner {
   /** Gives the folder back. */
@@ -43,7 +43,7 @@ export async function ownEmbeddedFolder(directory: string): Promise<EmbeddedOwne
     await new Promise((resolve) => server.close(resolve))
   }
   try {
-    for (const deadline = Date.now() + YIELD_MS; ; await delay(POLL_MS)) {
+    for (const deadline = Date.now() + yieldMs; ; await delay(pollMs)) {
       const others = await livingOthers(directory, name)
       if (others.length === 0) break
       const stronger = others.find(
@@ -66,7 +66,7 @@ interface Other {
 }
 
 async function livingOthers(directory: string, own: string): Promise<Other[]> {
-  const names = (await readdir(directory)).filter((name) => PATTERN.test(name) && name !== own)
+  const names = (await readdir(directory)).filter((name) => pattern.test(name) && name !== own)
   const asked = await Promise.all(
     names.map(async (name) => {
       const answer = await askOwner(directory, name)

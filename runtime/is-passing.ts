@@ -1,7 +1,7 @@
 import type { ErrorCode } from '../kernel/errors.ts'
 import { LockstepError } from '../kernel/errors.ts'
 import { isUnavailable } from './postgres-unavailable.ts'
-import { sqlState } from '../registry/relation.ts'
+import { sqlState } from './relation.ts'
 
 /** Something is down, starting, stopping or overloaded. */
 const passingCodes: ReadonlySet<ErrorCode> = new Set([

@@ -6,7 +6,7 @@ import type { Config } from './config.ts'
 import type { Database, EmbeddedDatabase } from './database.ts'
 import { parseTarget } from './open-postgres.ts'
 import { isUnavailable, postgresUnavailable } from './postgres-unavailable.ts'
-import { sqlState } from '../registry/relation.ts'
+import { sqlState } from './relation.ts'
 
 /** The schema that holds the jobs; it is made when jobs are first used. */
 const schema = 'lockstep_jobs'
@@ -18,7 +18,7 @@ const silentMs = 15_000
 const touchMs = 2_000
 const resultsAtOnce = 50
 const jobsAtOnce = 500
-const mostFailures = 10_000
+const maxFailures = 10_000
 const foreignKeyViolation = '23503'
 const insufficientPrivilege = '42501'
 const deleteTries = 10
@@ -240,7 +240,7 @@ async function startJobQueue(where: ConstructorOptions, explain: (cause: unknown
       }),
     failures: (queue) =>
       attempt(async () => {
-        const jobs = await boss.findJobs<object>(queue, { limit: mostFailures })
+        const jobs = await boss.findJobs<object>(queue, { limit: maxFailures })
         return jobs.flatMap(({ state, data, output, retryCount, completedOn }) =>
           state === 'failed'
             ? [{ data, why: whyOf(output), code: codeOf(output), attempts: retryCount + 1, at: completedOn ?? new Date(0) }]

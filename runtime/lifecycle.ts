@@ -1,8 +1,8 @@
 import { LockstepError, messageOf } from '../kernel/errors.ts'
 import type { Logger } from './log.ts'
 
-const CLOSE_TIMEOUT_MS = 15_000
-const SIGNALS = ['SIGINT', 'SIGTERM'] as const
+const closeTimeoutMs = 15_000
+const signals = ['SIGINT', 'SIGTERM'] as const
 
 /** What must be closed before the process ends, in the order in which it was opened. */
 export interface Lifecycle {
@@ -20,7 +20,7 @@ export interface Lifecycle {
 
 /** @param options.timeoutMs for closing all, 15 s where it is not given */
 export function createLifecycle(log: Logger, options: { timeoutMs?: number } = {}): Lifecycle {
-  const timeoutMs = options.timeoutMs ?? CLOSE_TIMEOUT_MS
+  const timeoutMs = options.timeoutMs ?? closeTimeoutMs
   const open: { name: string; close: () => Promise<void> | void }[] = []
   let current = ''
   let closing: Promise<void> | null = null
@@ -64,7 +64,7 @@ export function createLifecycle(log: Logger, options: { timeoutMs?: number } = {
           },
         )
       }
-      for (const signal of SIGNALS) process.on(signal, onSignal)
+      for (const signal of signals) process.on(signal, onSignal)
     },
   }
   return lifecycle

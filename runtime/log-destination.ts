@@ -2,7 +2,7 @@ import { fstatSync, writeSync } from 'node:fs'
 import type { Writable } from 'node:stream'
 
 /** How much of the log waits for the reader of its pipe, bytes. What comes on top is dropped. */
-const MAX_WAITING_BYTES = 1024 ** 2
+const maxWaitingBytes = 1024 ** 2
 
 /** Where the log goes. It never throws and never waits: a line that cannot be written is dropped, and counted. */
 export interface LogDestination {
@@ -31,7 +31,7 @@ export function logToPipe(stream: Writable): LogDestination {
   stream.on('drain', sayLosses)
   return {
     write(line) {
-      if (stream.destroyed || stream.writableLength > MAX_WAITING_BYTES) return losses.add()
+      if (stream.destroyed || stream.writableLength > maxWaitingBytes) return losses.add()
       sayLosses()
       stream.write(line, onWritten)
     },

@@ -12,10 +12,10 @@ import { inTransaction, withPgliteSnapshot } from './pglite-snapshot.ts'
 import { closeFolder, makePrivate } from './private-folder.ts'
 import { copyMessages, queryMessage } from './postgres-wire.ts'
 
-const COPY_PIECE_BYTES = 8 * 1024 * 1024
+const copyPieceBytes = 8 * 1024 * 1024
 
 /** Memory to sort some million rows without files. A cursor's plan must be the plan for all its rows: they are all read. */
-const SETTINGS = ['work_mem=64MB', 'maintenance_work_mem=128MB', 'max_wal_size=1GB', 'cursor_tuple_fraction=1', 'TimeZone=UTC']
+const settings = ['work_mem=64MB', 'maintenance_work_mem=128MB', 'max_wal_size=1GB', 'cursor_tuple_fraction=1', 'TimeZone=UTC']
 
 /**
  * Opens the embedded PostgreSQL whose data are in a folder, which is made where it is missing. The folder must have one owner
@@ -119,7 +119,7 @@ async function createEngine(directory: string): Promise<PGlite> {
   if (fresh) await writeFile(note, '')
   const engine = await PGlite.create(directory, {
     parsers: Object.fromEntries(controlValues),
-    startParams: [...PGlite.defaultStartParams, ...SETTINGS.flatMap((setting) => ['-c', setting])],
+    startParams: [...PGlite.defaultStartParams, ...settings.flatMap((setting) => ['-c', setting])],
   })
   // the image that a new database is made of may be read by all, and so may what is made with each start
   closeFolder(directory, ['PG_VERSION', 'global/pg_internal.init'])
@@ -167,7 +167,7 @@ function copyIn(pglite: PGlite, copy: string, chunks: AsyncIterable<Uint8Array>,
   return inTransaction(pglite, async (transaction) => {
     for (const statement of around?.before ?? []) await transaction.query(statement)
     let rows = 0
-    for await (const { binary, bytes } of copyPieces(chunks, COPY_PIECE_BYTES)) {
+    for await (const { binary, bytes } of copyPieces(chunks, copyPieceBytes)) {
       const data = binary ? [copyHeader, bytes, copyTrailer] : [bytes]
       const wire = Buffer.concat([queryMessage(copy), ...copyMessages(data)])
       const { messages } = await pglite.runExclusive(() => pglite.execProtocol(wire, { syncToFs: false }))

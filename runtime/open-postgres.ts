@@ -19,18 +19,18 @@ import { stableInt32 } from './stable-id.ts'
 import { createSlots } from './slots.ts'
 
 /** With the start and the end of a command line a failure is told within 5 s. */
-const CONNECT_TIMEOUT_MS = 3_000
-const PING_TIMEOUT_MS = 3_500
+const connectTimeoutMs = 3_000
+const pingTimeoutMs = 3_500
 /** How long a close waits for what is under way. */
-const CLOSE_MS = 2_000
-const CUT_MS = 500
+const closeMs = 2_000
+const cutMs = 500
 /** How pg says that a connection was not made in time. */
-const SILENT = 'timeout expired'
-const POOL_SIZE = 10
-const MAX_SNAPSHOTS = 8
+const silentText = 'timeout expired'
+const poolSize = 10
+const maxSnapshots = 8
 
 /** What every session sets, whatever the defaults of its role and database are. */
-const SESSION = ['TimeZone=UTC', 'DateStyle=ISO', 'bytea_output=hex', 'extra_float_digits=1', 'idle_in_transaction_session_timeout=0']
+const session = ['TimeZone=UTC', 'DateStyle=ISO', 'bytea_output=hex', 'extra_float_digits=1', 'idle_in_transaction_session_timeout=0']
 
 /**
  * Opens PostgreSQL, 15 or newer. Nothing is connected before the first call, so that a server can start while its database is away; what cannot be
@@ -45,7 +45,7 @@ const SESSION = ['TimeZone=UTC', 'DateStyle=ISO', 'bytea_output=hex', 'extra_flo
 export function openPostgres(url: string, options: { readonly signal?: AbortSignal | undefined } = {}): Database {
   const target = parseTarget(url)
   const sessions = createPostgresSessions(target.url)
-  const statements = createPool(target.url, POOL_SIZE, sessions)
+  const statements = createPool(target.url, poolSize, sessions)
   const streams = createPool(target.url, Number.POSITIVE_INFINITY, sessions)
   let stopped = false
   let stopping: Promise<void> | null = null
@@ -61,7 +61,7 @@ export function openPostgres(url: string, options: { readonly signal?: AbortSign
   const kysely = new Kysely<LockstepTables>({
     dialect: new PostgresDialect({ pool: { options: {}, connect: connectKysely, end: async () => undefined } }),
   })
-  const slots = createSlots(MAX_SNAPSHOTS)
+  const slots = createSlots(maxSnapshots)
   const listeners = new Set<() => Promise<void>>()
   let closing: Promise<unknown> | null = null
 
@@ -111,11 +111,11 @@ export function openPostgres(url: string, options: { readonly signal?: AbortSign
     // what was cut goes on until the server has been told
     if (stopped) await stopping
     const ended = Promise.all([kysely.destroy(), statements.end(), streams.end()])
-    if (await endsWithin(ended, CLOSE_MS)) return
+    if (await endsWithin(ended, closeMs)) return
     await sessions.cancel(0)
     sessions.cut()
     // what somebody holds on to stays behind, without its connection
-    await endsWithin(ended, CUT_MS)
+    await endsWithin(ended, cutMs)
   }
 
   const database: Database = {
@@ -185,10 +185,10 @@ export function openPostgres(url: string, options: { readonly signal?: AbortSign
       return rows[0]?.holders ?? 0
     },
     async ping() {
-      const silent = new Error(SILENT)
+      const silent = new Error(silentText)
       let timer: NodeJS.Timeout | undefined
       const late = new Promise<never>((_, reject) => {
-        timer = setTimeout(() => reject(postgresUnavailable(target.server, silent)), PING_TIMEOUT_MS)
+        timer = setTimeout(() => reject(postgresUnavailable(target.server, silent)), pingTimeoutMs)
       })
       try {
         await Promise.race([withClient(streams, (client) => client.query('SELECT 1'), true), late])
@@ -227,7 +227,7 @@ function createPool(connectionString: string, max: number, sessions: PostgresSes
     // given to the client and not to the pool, where it would also limit the wait for a busy connection
     Client: class extends pg.Client {
       constructor(config: pg.ClientConfig = {}) {
-        super({ ...config, connectionTimeoutMillis: CONNECT_TIMEOUT_MS })
+        super({ ...config, connectionTimeoutMillis: connectTimeoutMs })
         const session = { pid: () => backendOf(this), cut: () => void this.connection.stream.destroy() }
         sessions.open.add(session)
         this.once('end', () => sessions.open.delete(session))
@@ -256,7 +256,7 @@ export function parseTarget(url: string): { url: string; server: string; databas
     throw new LockstepError('CONFIG_INVALID', 'LOCKSTEP_POSTGRES_URL is not a URL; write "postgres://user:password@host:5432/database".')
   }
   const options = parsed.searchParams.get('options') ?? ''
-  parsed.searchParams.set('options', [options, ...SESSION.map((setting) => `-c ${setting}`)].join(' ').trim())
+  parsed.searchParams.set('options', [options, ...session.map((setting) => `-c ${setting}`)].join(' ').trim())
   // what the URL calls it comes behind that, so that whoever waits for every Lockstep finds them all
   const name = parsed.searchParams.get('application_name') ?? ''
   parsed.searchParams.set('application_name', name.startsWith('lockstep') ? name : `lockstep ${name}`.trim())

@@ -5,11 +5,11 @@ import { parseSnapshot, stableScans } from './snapshot-bounds.ts'
 import { createTupleScanner } from './tuple-scanner.ts'
 import { errorOf, queryMessage } from './postgres-wire.ts'
 
-const DATA_ROW = 0x44
-const SKIPPED = new Set(['T', 'N', 'S'].map((type) => type.charCodeAt(0)))
-const FIRST_FETCH_ROWS = 64
-const MAX_FETCH_ROWS = 20_000
-const BATCH_BYTES = 512 * 1024
+const dataRow = 0x44
+const skipped = new Set(['T', 'N', 'S'].map((type) => type.charCodeAt(0)))
+const firstFetchRows = 64
+const maxFetchRows = 20_000
+const batchBytes = 512 * 1024
 
 /** What `work` fails with is told, and not what its end then fails with: a transaction that has failed can often not be rolled back in order. */
 export async function inTransaction<T>(pglite: PGlite, work: (transaction: Transaction) => Promise<T>): Promise<T> {
@@ -55,9 +55,9 @@ async function* streamTuples(
 ): AsyncGenerator<TupleBatch, void, undefined> {
   if (stable) await transaction.exec(stableScans)
   await transaction.exec(`DECLARE ${cursor} BINARY NO SCROLL CURSOR FOR ${select}`)
-  const scanner = createTupleScanner(DATA_ROW, SKIPPED)
-  let buffer = Buffer.allocUnsafe(BATCH_BYTES)
-  let fetchRows = FIRST_FETCH_ROWS
+  const scanner = createTupleScanner(dataRow, skipped)
+  let buffer = Buffer.allocUnsafe(batchBytes)
+  let fetchRows = firstFetchRows
   let failed = false
   try {
     for (;;) {
@@ -94,6 +94,6 @@ async function* streamTuples(
 
 /** As many rows as fill a batch, going by the last one; growing by steps, since later rows may be wider. */
 function nextFetchRows(rows: number, bytes: number): number {
-  const fitting = Math.floor((rows * BATCH_BYTES) / bytes)
-  return Math.max(1, Math.min(fitting, rows * 4, MAX_FETCH_ROWS))
+  const fitting = Math.floor((rows * batchBytes) / bytes)
+  return Math.max(1, Math.min(fitting, rows * 4, maxFetchRows))
 }

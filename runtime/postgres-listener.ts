@@ -2,8 +2,8 @@ import type pg from 'pg'
 import { stableInt32 } from './stable-id.ts'
 
 /** How long after a lost connection, or an attempt that failed, the next one is made: twice as long each time, up to the second. */
-const FIRST_DELAY_MS = 100
-const MAX_DELAY_MS = 5_000
+const firstDelayMs = 100
+const maxDelayMs = 5_000
 
 /** The group of the advisory locks that those who listen hold, by channel. */
 export const listenerLocks = 0x6c73_4c4e
@@ -20,7 +20,7 @@ export function listenOnPostgres(
   onNotice: (said: string | null) => void,
 ): () => Promise<void> {
   let stopped = false
-  let delayMs = FIRST_DELAY_MS
+  let delayMs = firstDelayMs
   let timer: NodeJS.Timeout | undefined
   let held: pg.PoolClient | null = null
 
@@ -41,7 +41,7 @@ export function listenOnPostgres(
       // others count the locks
       if (!stopped) await client.query('SELECT pg_advisory_lock_shared($1, $2)', [listenerLocks, stableInt32(channel)])
       if (!stopped) await client.query(`LISTEN "${channel}"`)
-      delayMs = FIRST_DELAY_MS
+      delayMs = firstDelayMs
       if (!stopped) onNotice(null)
     } catch {
       letGo(client)
@@ -61,7 +61,7 @@ export function listenOnPostgres(
     if (stopped) return
     timer = setTimeout(() => void listen(), delayMs)
     timer.unref()
-    delayMs = Math.min(delayMs * 2, MAX_DELAY_MS)
+    delayMs = Math.min(delayMs * 2, maxDelayMs)
   }
 
   void listen()

@@ -1,10 +1,10 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import pg from 'pg'
 
-const CANCEL_TIMEOUT_MS = 700
-const STOP_STEP_MS = 250
-const LAST_MS = 750
-const STOP_MS = 1_000
+const cancelTimeoutMs = 700
+const stopStepMs = 250
+const lastMs = 750
+const stopMs = 1_000
 
 /** A connection of this process, from its beginning to its end. */
 export interface Session {
@@ -30,7 +30,7 @@ export function createPostgresSessions(connectionString: string): PostgresSessio
     async cancel(afterMs) {
       const pids = [...open].map((session) => session.pid()).filter((pid) => pid !== null)
       if (pids.length === 0) return
-      const client = new pg.Client({ connectionString, connectionTimeoutMillis: CANCEL_TIMEOUT_MS, query_timeout: CANCEL_TIMEOUT_MS })
+      const client = new pg.Client({ connectionString, connectionTimeoutMillis: cancelTimeoutMs, query_timeout: cancelTimeoutMs })
       client.on('error', () => undefined)
       try {
         await client.connect()
@@ -62,18 +62,18 @@ export function createPostgresSessions(connectionString: string): PostgresSessio
 export async function stopSessions(sessions: PostgresSessions, onLast: () => void): Promise<void> {
   let over = false
   const cancelAgain = async (): Promise<void> => {
-    for (let afterMs = 0; !over; afterMs = STOP_STEP_MS) {
+    for (let afterMs = 0; !over; afterMs = stopStepMs) {
       await sessions.cancel(afterMs)
-      await delay(STOP_STEP_MS, undefined, { ref: false })
+      await delay(stopStepMs, undefined, { ref: false })
     }
   }
   void cancelAgain()
-  await delay(LAST_MS, undefined, { ref: false })
+  await delay(lastMs, undefined, { ref: false })
   over = true
   onLast()
   const cancelled = sessions.cancel(0)
   // a close may wait for it
-  await delay(STOP_MS - LAST_MS)
+  await delay(stopMs - lastMs)
   sessions.cut()
   await cancelled
 }

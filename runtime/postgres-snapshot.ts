@@ -10,7 +10,7 @@ export interface SnapshotConnections {
   explain(error: unknown): unknown
 }
 
-const TERMINATE_TIMEOUT_MS = 2_000
+const terminateTimeoutMs = 2_000
 
 /**
  * One connection, the leader, holds the snapshot open and exports it; every stream imports it on a connection of its own. A stream that is left
@@ -98,7 +98,7 @@ async function* streamTuples(
     copyOut.abort()
     client.release(true)
     // where the leader cannot say it, the cut connection does, once the server writes to it
-    await snapshot.leader.query('SELECT pg_terminate_backend($1, $2)', [backendOf(client), TERMINATE_TIMEOUT_MS]).catch(() => undefined)
+    await snapshot.leader.query('SELECT pg_terminate_backend($1, $2)', [backendOf(client), terminateTimeoutMs]).catch(() => undefined)
   }
   snapshot.streams.open.add(end)
   try {

@@ -1,6 +1,6 @@
 import { LockstepError } from '../kernel/errors.ts'
 
-const UNAVAILABLE_CODES = new Set([
+const unavailableCodes = new Set([
   'ECONNREFUSED',
   'ECONNRESET',
   'EPIPE',
@@ -15,7 +15,7 @@ const UNAVAILABLE_CODES = new Set([
   '57P03', // starting up
 ])
 
-const UNAVAILABLE_MESSAGES = [
+const unavailableMessages = [
   /^Connection terminated/,
   /^timeout expired/,
   /^Client has encountered a connection error/,
@@ -30,9 +30,9 @@ export function isUnavailable(error: unknown): boolean {
     // a statement's own fault, such as a parameter without a value; proxies tell their failures by the same code, as
     // fatal
     if (error.code === '08P01' && 'severity' in error && error.severity === 'ERROR') return false
-    if (UNAVAILABLE_CODES.has(error.code) || error.code.startsWith('08')) return true
+    if (unavailableCodes.has(error.code) || error.code.startsWith('08')) return true
   }
-  return UNAVAILABLE_MESSAGES.some((pattern) => pattern.test(error.message))
+  return unavailableMessages.some((pattern) => pattern.test(error.message))
 }
 
 /** `POSTGRES_UNAVAILABLE` for a server, which is named as host:port; neither user nor password is told. */

@@ -1,7 +1,7 @@
 import { chmodSync, mkdirSync, readdirSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 
-const OTHERS = 0o077
+const others = 0o077
 
 /** Makes a folder that only its owner may enter, where it is missing. */
 export function makePrivate(folder: string): void {
@@ -18,7 +18,7 @@ export function closeFolder(folder: string, telling: readonly string[]): boolean
   if (process.platform === 'win32') return false
   const open = ['.', ...telling].some((name) => {
     const stat = statSync(join(folder, name), { throwIfNoEntry: false })
-    return stat !== undefined && (stat.mode & OTHERS) !== 0
+    return stat !== undefined && (stat.mode & others) !== 0
   })
   if (!open) return false
   try {

@@ -1,13 +1,13 @@
 import { Cluster } from 'ioredis'
 import type { Redis } from 'ioredis'
-import { COMMAND_TIMEOUT_MS, CONNECT_TIMEOUT_MS, MAX_RECONNECT_DELAY_MS, STOP_MS, cutRedis } from './redis.ts'
+import { commandTimeoutMs, connectTimeoutMs, maxReconnectDelayMs, stopMs, cutRedis } from './redis.ts'
 import type { RedisConnection } from './redis.ts'
 import { redisServers } from './redis-url.ts'
 import type { RedisAddress } from './redis-url.ts'
 
 /** The client sends a command that a lost or failing node refused again after a tenth of a second; for so long as a command may take. */
-const RETRY_MS = 100
-const REFRESH_MS = 5_000
+const retryMs = 100
+const refreshMs = 5_000
 
 /** What messages call it: the client does not tell where it began. */
 const servers = new WeakMap<Cluster, string>()
@@ -16,17 +16,17 @@ const servers = new WeakMap<Cluster, string>()
 export function openRedisCluster(address: RedisAddress, options: { readonly signal?: AbortSignal | undefined } = {}): Cluster {
   const { username, password, tls } = address
   const cluster = new Cluster([...address.nodes], {
-    clusterRetryStrategy: (attempt) => Math.min(attempt * 50, MAX_RECONNECT_DELAY_MS),
-    maxRedirections: COMMAND_TIMEOUT_MS / RETRY_MS,
-    retryDelayOnFailover: RETRY_MS,
-    retryDelayOnClusterDown: RETRY_MS,
+    clusterRetryStrategy: (attempt) => Math.min(attempt * 50, maxReconnectDelayMs),
+    maxRedirections: commandTimeoutMs / retryMs,
+    retryDelayOnFailover: retryMs,
+    retryDelayOnClusterDown: retryMs,
     // A node that fell silent is replaced without its connections being closed, and one that came back is not seen otherwise.
-    slotsRefreshInterval: REFRESH_MS,
+    slotsRefreshInterval: refreshMs,
     // certificates are made out for names, which a look-up of their own would lose
     ...(tls ? { dnsLookup: (host, done) => done(null, host) } : {}),
     redisOptions: {
-      connectTimeout: CONNECT_TIMEOUT_MS,
-      commandTimeout: COMMAND_TIMEOUT_MS,
+      connectTimeout: connectTimeoutMs,
+      commandTimeout: commandTimeoutMs,
       ...(username === null ? {} : { username }),
       ...(password === null ? {} : { password }),
       ...(tls ? { tls: {} } : {}),
@@ -34,7 +34,7 @@ export function openRedisCluster(address: RedisAddress, options: { readonly sign
   })
   servers.set(cluster, redisServers(address))
   cluster.on('error', () => undefined)
-  const stop = () => setTimeout(() => cutCluster(cluster), STOP_MS).unref()
+  const stop = () => setTimeout(() => cutCluster(cluster), stopMs).unref()
   options.signal?.addEventListener('abort', stop, { once: true })
   cluster.on('end', () => options.signal?.removeEventListener('abort', stop))
   return cluster
@@ -56,5 +56,5 @@ export function watchCluster(cluster: Cluster): RedisConnection {
   cluster.on('error', note)
   cluster.on('node error', note)
   cluster.on('ready', () => (trouble = null))
-  return { server: servers.get(cluster) ?? 'a cluster', cluster: true, answerMs: COMMAND_TIMEOUT_MS, trouble: () => trouble }
+  return { server: servers.get(cluster) ?? 'a cluster', cluster: true, answerMs: commandTimeoutMs, trouble: () => trouble }
 }

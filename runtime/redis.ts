@@ -1,11 +1,11 @@
 import { Redis } from 'ioredis'
 
-export const CONNECT_TIMEOUT_MS = 2_000
+export const connectTimeoutMs = 2_000
 /** With the start and the end of a command line a failure is told within 5 s. */
-export const COMMAND_TIMEOUT_MS = 3_000
-export const MAX_RECONNECT_DELAY_MS = 1_000
+export const commandTimeoutMs = 3_000
+export const maxReconnectDelayMs = 1_000
 /** How long commands under way may go on after the process is told to end. */
-export const STOP_MS = 1_000
+export const stopMs = 1_000
 
 /**
  * Connects to Redis 7.2+ or Valkey, in the background and again whenever the connection is lost, so that a server can start while its Redis is away.
@@ -16,14 +16,14 @@ export const STOP_MS = 1_000
  */
 export function openRedis(url: string, options: { readonly signal?: AbortSignal | undefined } = {}): Redis {
   const redis = new Redis(url, {
-    connectTimeout: CONNECT_TIMEOUT_MS,
-    commandTimeout: COMMAND_TIMEOUT_MS,
+    connectTimeout: connectTimeoutMs,
+    commandTimeout: commandTimeoutMs,
     maxRetriesPerRequest: 1,
-    retryStrategy: (attempt) => Math.min(attempt * 50, MAX_RECONNECT_DELAY_MS),
+    retryStrategy: (attempt) => Math.min(attempt * 50, maxReconnectDelayMs),
   })
   // every command reports the lost connection to its caller; without a listener the client would print it, too
   redis.on('error', () => undefined)
-  const stop = () => setTimeout(() => cutRedis(redis), STOP_MS).unref()
+  const stop = () => setTimeout(() => cutRedis(redis), stopMs).unref()
   options.signal?.addEventListener('abort', stop, { once: true })
   redis.on('end', () => options.signal?.removeEventListener('abort', stop))
   return redis

@@ -1,8 +1,8 @@
 import type { TupleBatch } from './database.ts'
 
-const HEADER_MARK = 0x50 // 'P' of PGCOPY: no tuple starts so, it would have over 20,000 fields
-const TRAILER_MARK = 0xff // the high byte of the field count -1
-const COPY_SIGNATURE_BYTES = 11
+const headerMark = 0x50 // 'P' of PGCOPY: no tuple starts so, it would have over 20,000 fields
+const trailerMark = 0xff // the high byte of the field count -1
+const copySignatureBytes = 11
 
 export interface Scan {
   readonly batch: TupleBatch
@@ -75,8 +75,8 @@ export function createTupleScanner(rowMessage: number, skip: ReadonlySet<number>
 /** Where the tuple of a message's payload starts, -1 where it holds none. */
 function tupleStart(bytes: Buffer, payload: number, end: number): number {
   let start = payload
-  if (bytes[start] === HEADER_MARK) {
-    start += COPY_SIGNATURE_BYTES + 8 + bytes.readUInt32BE(start + COPY_SIGNATURE_BYTES + 4)
+  if (bytes[start] === headerMark) {
+    start += copySignatureBytes + 8 + bytes.readUInt32BE(start + copySignatureBytes + 4)
   }
-  return start >= end || bytes[start] === TRAILER_MARK ? -1 : start
+  return start >= end || bytes[start] === trailerMark ? -1 : start
 }

@@ -6,10 +6,10 @@ import type { Logger } from '../runtime/log.ts'
 import type { TlsFiles } from '../runtime/tls-pair.ts'
 import type { BackfillDeps, Backfills } from './backfills.ts'
 import type { EventIntake, EventIntakeDeps } from './event-intake.ts'
-import type { GatewayOptions } from './traffic/traffic.ts'
+import type { TrafficOptions } from './traffic/traffic.ts'
 import type { PredictionLogOptions } from '../monitoring/prediction-log/prediction-log.ts'
-import type { WhenUnavailable } from './features/fallback-policy.ts'
-import type { Readiness, Whole } from './lifecycle/server-status.ts'
+import type { OnUnavailable } from './features/fallback-policy.ts'
+import type { Readiness, ServerStatus } from './lifecycle/server-status.ts'
 
 export interface ServerOptions {
   /**
@@ -43,7 +43,7 @@ export interface ServerOptions {
      */
     readonly grpcMaxStreams?: number
     readonly grpcMaxConnections?: number | null
-  } & GatewayOptions
+  } & TrafficOptions
   /** Opens the database; called again while it fails. The server closes what it gives. */
   readonly database: () => Promise<Database>
   /** Opens the online store; called again while it fails. The server closes what it gives. */
@@ -59,9 +59,9 @@ export interface ServerOptions {
   /** The moment of requests that name none, epoch microseconds. Absent: now. */
   readonly defaultAsOf?: number
   /** What requests are answered that do not say, where the online store cannot be read. Default: the error. */
-  readonly whenUnavailable?: WhenUnavailable
+  readonly onUnavailable?: OnUnavailable
   /** Where several processes share the port: what all say together, of what this one does. */
-  readonly whole?: (own: Whole) => Whole
+  readonly status?: (own: ServerStatus) => ServerStatus
   /**
    * Whether it drops old days of the prediction log and watches parity, which one process does for all. Default: true.
    */

@@ -8,7 +8,7 @@ import { writtenKeys } from '../offline/written-keys.ts'
 import { isDamaged } from '../kernel/stored-state.ts'
 import type { ViewPlan } from '../kernel/view-plan.ts'
 import type { OnlineStore } from '../online/store.ts'
-import { createMarkerOwner } from '../online/checkpoint-owner.ts'
+import { createCheckpointOwner } from '../online/checkpoint-owner.ts'
 import { watchedStore } from '../online/instrumented-store.ts'
 import type { Catalog } from '../registry/catalog.ts'
 import { parseLoadRequest } from '../registry/load-request.ts'
@@ -20,18 +20,18 @@ import { logNothing } from '../runtime/log-shares.ts'
 import { parseRedisUrl, redisServers } from '../runtime/redis-url.ts'
 import { isUnavailable } from '../runtime/postgres-unavailable.ts'
 import { openTlsPair } from '../runtime/tls-pair.ts'
-import { byPlan } from '../kernel/memoize-weak.ts'
+import { memoizeWeak } from '../kernel/memoize-weak.ts'
 import { within } from '../runtime/with-timeout.ts'
 import { drainOf } from './lifecycle/drain.ts'
 import type { Finding } from './lifecycle/readiness.ts'
 import { about, readinessOf } from './lifecycle/readiness.ts'
 import { createRecentStates } from './features/stale-cache.ts'
 import { createDependency } from './lifecycle/dependency.ts'
-import { createGateway } from './traffic/traffic.ts'
+import { createTraffic } from './traffic/traffic.ts'
 import { isLoopback } from './traffic/loopback.ts'
 import type { GrpcServer } from './protocols/grpc/grpc-server.ts'
 import { createApp, routes } from './protocols/http/app.ts'
-import type { AppDeps } from './protocols/http/context.ts'
+import type { ServingContext } from './context.ts'
 import { guarded } from './protocols/http/admission-listener.ts'
 import { createHttpServer } from './protocols/http/http-server.ts'
 import { createLimit } from '../runtime/semaphore.ts'
@@ -55,7 +55,7 @@ import type { LockstepServer, ServerOptions } from './server-options.ts'
 import { requireKeys } from './traffic/require-keys.ts'
 import { createTransformWatch } from './features/transform-watch.ts'
 import { createUpkeepWatch } from './lifecycle/upkeep-watch.ts'
-import type { Readiness, Whole } from './lifecycle/server-status.ts'
+import type { Readiness, ServerStatus } from './lifecycle/server-status.ts'
 
 /** Each read of the history takes two connections of the database while it runs. */
 const historyLimit = { running: 4, waiting: 100, name: 'reads of the history' }
@@ -102,9 +102,9 @@ export function createServer(options: ServerOptions): LockstepServer {
   const late = createLateViews((view) => catalog.current().online.has(view), options.clock)
   const views = createOnlineViews(metrics.onlineViews, log, late, () => options.defaultAsOf ?? options.clock())
   const readCatalogOf = createReadCatalogs(() => views.complete)
-  const owner = createMarkerOwner(needDatabase)
+  const owner = createCheckpointOwner(needDatabase)
   const upkeep = createUpkeepWatch(log, options.upkeep ?? {})
-  const gateway = createGateway(options.config, { log, registry: options.metrics })
+  const traffic = createTraffic(options.config, { log, registry: options.metrics })
   const limitHistory = createLimit(historyLimit)
   const drained = new AbortController()
   const transforms = createTransformWatch(options.metrics, log)
@@ -164,16 +164,16 @@ export function createServer(options: ServerOptions): LockstepServer {
   const boundMs = (options.config.staleSeconds ?? 0) * 1000
   const maxBytes = (options.config.staleMegabytes ?? 64) * 2 ** 20
   const recent = boundMs === 0 ? null : createRecentStates({ boundMs, maxBytes, now: () => performance.now() })
-  const own: Whole = { readiness: () => Promise.resolve(readiness()), metrics: () => options.metrics.metrics() }
-  const deps: AppDeps = {
+  const own: ServerStatus = { readiness: () => Promise.resolve(readiness()), metrics: () => options.metrics.metrics() }
+  const deps: ServingContext = {
     catalog: catalog.current,
     readCatalog: () => readCatalogOf(catalog.current()),
-    reader: byPlan(({ online }: Catalog) => ({
+    reader: memoizeWeak(({ online }: Catalog) => ({
       store: {
         owner,
         read(keys, how) {
           const open = needStore()
-          return gateway.store.run(() => open.read(keys, how))
+          return traffic.store.run(() => open.read(keys, how))
         },
       },
       views,
@@ -192,9 +192,9 @@ export function createServer(options: ServerOptions): LockstepServer {
     idempotency: createIdempotency(needDatabase),
     audit: (filter) => readAudit(needDatabase(), filter),
     explain: (plan, key, asked) => ofHistory((db) => explainView(db, plan, key, { ...asked, signal: drained.signal })),
-    gateway,
+    traffic,
     readiness,
-    whole: options.whole?.(own) ?? own,
+    status: options.status?.(own) ?? own,
     metricsAt: (options.config.metricsPort ?? null) === null ? (options.config.metricsAuth ?? 'off') : 'elsewhere',
     closing: () => closing,
     metrics,
@@ -202,16 +202,16 @@ export function createServer(options: ServerOptions): LockstepServer {
     log,
     clock: options.clock,
     defaultAsOf: options.defaultAsOf ?? null,
-    whenUnavailable: options.whenUnavailable ?? 'error',
+    onUnavailable: options.onUnavailable ?? 'error',
     bodyLimitBytes: options.config.bodyLimitBytes,
     idleBackfillMs: options.idleBackfillMs ?? 60_000,
     corsOrigins: options.config.corsOrigins ?? [],
   }
   const listener = guarded(createApp(deps), {
-    admission: gateway.admission,
-    paced: gateway.paced,
+    admission: traffic.admission,
+    paced: traffic.paced,
     routes,
-    requestTimeoutMs: gateway.requestTimeoutMs,
+    requestTimeoutMs: traffic.requestTimeoutMs,
     corsOrigins: deps.corsOrigins,
     closing: deps.closing,
   })
@@ -230,7 +230,7 @@ export function createServer(options: ServerOptions): LockstepServer {
   function ofHistory<T>(read: (db: Database) => Promise<T>): Promise<T> {
     return limitHistory(() => {
       const db = needDatabase()
-      return gateway.history.run(() => read(db))
+      return traffic.history.run(() => read(db))
     })
   }
 
@@ -277,13 +277,13 @@ export function createServer(options: ServerOptions): LockstepServer {
       ...about('certificate', tls?.warnings() ?? []),
     ]
     // where something else is given, it is ready without the store
-    const storeNeeded = (options.whenUnavailable ?? 'error') === 'error' ? reasons : warnings
+    const storeNeeded = (options.onUnavailable ?? 'error') === 'error' ? reasons : warnings
     if (closing) reasons.push({ part: 'server', text: 'The server is shutting down.' })
     if (store.failure !== null) storeNeeded.push({ part: 'online store', text: store.failure })
     else if (catalog.loaded !== null && views.failure !== null) storeNeeded.push({ part: 'views', text: views.failure })
     const registry = about('database', database.failure === null ? [] : [database.failure])
     if (registry.length === 0 && catalog.failure !== null) registry.push({ part: 'registry', text: catalog.failure })
-    if (!gateway.keys.known && registry.length === 0) reasons.push({ part: 'keys', text: 'The API keys are not loaded yet.' })
+    if (!traffic.keys.known && registry.length === 0) reasons.push({ part: 'keys', text: 'The API keys are not loaded yet.' })
     if (catalog.loaded !== null) warnings.push(...registry)
     else reasons.push(...(registry.length > 0 ? registry : about('registry', ['The registry is not loaded yet.'])))
     // until then it is not known which version a bare name means
@@ -295,10 +295,10 @@ export function createServer(options: ServerOptions): LockstepServer {
   async function watchDatabase(): Promise<void> {
     await database.check()
     if (database.value !== null && database.failure === null) {
-      if (gateway.history.isOpen) gateway.history.reset()
+      if (traffic.history.isOpen) traffic.history.reset()
       // the first loop watches the database; where nobody can listen, it looks by itself
       if (!closing) listening ??= database.value.listen(registryChannel, noticed)
-      await gateway.keys.refresh(database.value)
+      await traffic.keys.refresh(database.value)
       await catalog.refresh(database.value)
     }
     await checkViews()
@@ -326,12 +326,12 @@ export function createServer(options: ServerOptions): LockstepServer {
   }
 
   async function watchKeys(): Promise<void> {
-    if (database.value !== null && database.failure === null) await gateway.keys.refresh(database.value)
+    if (database.value !== null && database.failure === null) await traffic.keys.refresh(database.value)
   }
 
   async function watchStore(): Promise<void> {
     await store.check()
-    if (store.failure === null && gateway.store.isOpen) gateway.store.reset()
+    if (store.failure === null && traffic.store.isOpen) traffic.store.reset()
     await checkViews()
     noteReady()
   }
@@ -353,7 +353,7 @@ export function createServer(options: ServerOptions): LockstepServer {
     if (shutdownDelayMs > 0) await delay(shutdownDelayMs)
     const drainMs = options.drainMs ?? 10_000
     await Promise.all([drain(drainMs), grpc?.close(drainMs)])
-    gateway.close()
+    traffic.close()
     tls?.close()
     const pushed = closed('the pushed events', loopsStopMs, intake.close(foldsCloseMs))
     drained.abort(new LockstepError('NOT_READY', 'The server is shutting down.'))
@@ -434,7 +434,7 @@ export function createServer(options: ServerOptions): LockstepServer {
 
   return {
     async listen(host, port, grpcPort) {
-      if (!isLoopback(host)) await requireKeys(host, { keys: gateway.keys, auth: options.config.auth, refresh: refreshKeys, log })
+      if (!isLoopback(host)) await requireKeys(host, { keys: traffic.keys, auth: options.config.auth, refresh: refreshKeys, log })
       const { warmMs = 0 } = options
       if (warmMs > 0) {
         watch()

@@ -12,11 +12,13 @@ const ranks: Readonly<Record<string, number>> = {
   registry: 2,
   offline: 3,
   online: 3,
+  inference: 3,
   materializer: 4,
-  serving: 4,
   client: 4,
-  cli: 5,
-  'index.ts': 5,
+  monitoring: 5,
+  serving: 6,
+  cli: 8,
+  'index.ts': 8,
 }
 
 /** The rooms that take the compiled plan as an argument, and so know nothing of the registry. */
@@ -46,7 +48,9 @@ const packages: Readonly<Record<string, readonly string[]>> = {
   offline: ['csv-parse', 'hyparquet', 'hyparquet-compressors', 'hyparquet-writer'],
   online: ['ioredis', 'lmdb'],
   materializer: ['kysely'],
-  serving: ['@grpc/grpc-js', '@grpc/proto-loader', 'hono', 'onnxruntime-node', 'prom-client', 'zod'],
+  inference: ['onnxruntime-node', 'zod'],
+  monitoring: ['prom-client'],
+  serving: ['@grpc/grpc-js', '@grpc/proto-loader', 'hono', 'prom-client', 'zod'],
   client: [],
   cli: ['date-fns'],
   'index.ts': [],
@@ -55,13 +59,13 @@ const packages: Readonly<Record<string, readonly string[]>> = {
 /** The places, within their rooms, that alone may import these packages. */
 const homes: Readonly<Record<string, readonly string[]>> = {
   ioredis: ['online/redis-', 'runtime/redis'],
-  'onnxruntime-node': ['serving/inference/'],
+  'onnxruntime-node': ['inference/'],
   'pg-boss': ['runtime/job-queue.ts'],
   '@nats-io/jetstream': ['runtime/streams/nats-consumer.ts'],
   '@nats-io/transport-node': ['runtime/streams/nats-consumer.ts'],
-  '@grpc/grpc-js': ['serving/grpc/'],
-  '@grpc/proto-loader': ['serving/grpc/'],
-  hono: ['serving/http/', 'serving/dashboard/'],
+  '@grpc/grpc-js': ['serving/protocols/grpc/'],
+  '@grpc/proto-loader': ['serving/protocols/grpc/'],
+  hono: ['serving/protocols/http/'],
 }
 
 const rooms = Object.keys(ranks)
@@ -180,11 +184,11 @@ describe('the product', () => {
 
   it('reads the environment in runtime/config.ts alone, and where it must be set before something is used', () => {
     expect(users(reachesEnvironment, 'node:process')).toEqual([
-      'runtime/compile-cache.ts',
-      'runtime/config.ts',
       'inference/onnx-runtime.ts',
       // what children get of it
       'inference/spawn-model-process.ts',
+      'runtime/compile-cache.ts',
+      'runtime/config.ts',
     ])
   })
 
@@ -241,7 +245,7 @@ describe('these rules', () => {
 
   it('refuse an import that goes up, sideways, out of the list or out of its home', () => {
     expect(wrong('kernel/x.ts', `import type { A } from '../runtime/database.ts'`)).toHaveLength(1)
-    expect(wrong('serving/x.ts', `import { a } from '../materializer/a.ts'`)).toHaveLength(1)
+    expect(wrong('materializer/x.ts', `import { a } from '../monitoring/a.ts'`)).toHaveLength(1)
     expect(wrong('online/x.ts', `import { a } from '../registry/a.ts'`)).toHaveLength(1)
     expect(wrong('runtime/x.ts', `import { a } from '../test/a.ts'`)).toHaveLength(1)
     expect(wrong('kernel/x.ts', `import { readFile } from 'node:fs/promises'`)).toHaveLength(1)
@@ -251,7 +255,7 @@ describe('these rules', () => {
     expect(wrong('client/x.ts', `import type { A } from '../runtime/a.ts'`)).toHaveLength(1)
     expect(wrong('client/x.ts', `import type { A } from '../registry/define/t.ts'\nimport { b } from '../kernel/time.ts'`)).toEqual([])
     expect(wrong('client/x.ts', `import { join } from 'node:path'`)).toHaveLength(1)
-    expect(wrong('serving/http/x.ts', `import { Hono } from 'hono'\nimport { a } from '../../online/a.ts'`)).toEqual([])
+    expect(wrong('serving/protocols/http/x.ts', `import { Hono } from 'hono'\nimport { a } from '../../../online/a.ts'`)).toEqual([])
   })
 
   it('see a cycle of what is there at run time', () => {

@@ -30,7 +30,7 @@ export interface Load {
   readonly cpuSeconds: () => Promise<number>
 }
 
-const mostConnections = 1500
+const maxConnections = 1500
 const connectionsAtOnce = 50
 
 /**
@@ -94,7 +94,7 @@ export async function askAtRate(
   }
 
   // beforehand: a busy server takes in one connection a turn of its event loop, and what is asked for is how it deals with requests
-  while (open < mostConnections) {
+  while (open < maxConnections) {
     await Promise.all(Array.from({ length: connectionsAtOnce }, add))
     await delay(50)
   }

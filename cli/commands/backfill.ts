@@ -4,7 +4,7 @@ import { formatTimestamp } from '../../kernel/time.ts'
 import { backfillQueue, beginBackfill, cancelBackfill, chunkJobs, tendBackfills } from '../../materializer/backfill.ts'
 import type { Backfill } from '../../materializer/backfills.ts'
 import { readBackfill, runningBackfill } from '../../materializer/backfills.ts'
-import { tellTooLarge } from '../../materializer/log-oversized.ts'
+import { logOversized } from '../../materializer/log-oversized.ts'
 import type { Logger } from '../../runtime/log.ts'
 import type { JobEvent } from '../../runtime/work-on-jobs.ts'
 import { workOnJobs } from '../../runtime/work-on-jobs.ts'
@@ -75,7 +75,7 @@ async function finish(context: Context, tools: WorkerTools, id: number, work: bo
   const progress = terminal.progress(`Backfilling`, 'chunks')
   const stop = new AbortController()
   const ended = AbortSignal.any([stop.signal, signal])
-  const onTooLarge = tellTooLarge(context.log, () => undefined)
+  const onTooLarge = logOversized(context.log, () => undefined)
   const working = work
     ? workOnJobs(tools.jobs, {
         kinds: [chunkJobs(tools, tools.view, onTooLarge)],

@@ -2,7 +2,7 @@ import { LockstepError, messageOf } from '../../kernel/errors.ts'
 import type { SourceSpec } from '../../kernel/view-spec.ts'
 import { foldTransactions } from '../../materializer/fold-transaction.ts'
 import { retryDeadLetters } from '../../materializer/streams/retry-dead-letters.ts'
-import { tellTooLarge } from '../../materializer/log-oversized.ts'
+import { logOversized } from '../../materializer/log-oversized.ts'
 import { actorOf } from '../actor.ts'
 import type { Command } from '../command.ts'
 import { chosenLetters, letterArguments, letterJson, letterOptions } from '../dead-letters.ts'
@@ -22,7 +22,7 @@ export const deadLetterRetryCommand: Command = {
     const letters = await chosenLetters(db, input)
     const catalog = await context.catalog()
     const late = new Set<string>()
-    const onTooLarge = tellTooLarge(context.log, () => undefined)
+    const onTooLarge = logOversized(context.log, () => undefined)
 
     async function fold({ name }: SourceSpec, xids: readonly number[]): Promise<void> {
       const readers = [...catalog.online].flatMap((id) => catalog.views.get(id) ?? []).filter(({ spec }) => spec.source.name === name)

@@ -8,7 +8,7 @@ import { durationOption } from '../duration-option.ts'
 import type { Input } from '../input.ts'
 import { keyJson, madeKeyText } from '../key-text.ts'
 
-const mostPerSecond = 1_000_000_000
+const maxPerSecond = 1_000_000_000
 
 export const keysCreateCommand: Command = {
   name: 'keys create',
@@ -60,5 +60,5 @@ function scopesOf(text: string): Scope[] {
 }
 
 function perSecond(input: Input, option: string): number | null {
-  return input.count(option, 1, mostPerSecond) ?? null
+  return input.count(option, 1, maxPerSecond) ?? null
 }

@@ -7,7 +7,7 @@ import { startWatchdog } from '../../runtime/watchdog.ts'
 import { createWorkerPool } from '../../runtime/workers/pool.ts'
 import { tryPort } from '../../runtime/listen.ts'
 import type { ListeningAt } from '../../serving/server-options.ts'
-import { whenUnavailable } from '../../serving/features/fallback-policy.ts'
+import { onUnavailable } from '../../serving/features/fallback-policy.ts'
 import type { Command, Outcome } from '../command.ts'
 import type { Context } from '../context.ts'
 import type { Input } from '../input.ts'
@@ -28,7 +28,7 @@ export const serveCommand: Command = {
     port: { value: 'PORT', help: 'Instead of LOCKSTEP_PORT; 0 takes any that is free.' },
     'grpc-port': { value: 'PORT', help: 'Instead of LOCKSTEP_GRPC_PORT: answers gRPC there too; 0 takes any that is free.' },
     workers: { value: 'N', help: 'Answers with N processes behind the one port, 64 at most. Default: this one alone.' },
-    'when-unavailable': {
+    'on-unavailable': {
       value: 'WHAT',
       help: 'What requests get that need an online store that is away: error; or, flagged, stale, what was read within LOCKSTEP_STALE_SECONDS, or defaults, where that is not there. Default: error.',
     },
@@ -46,7 +46,7 @@ async function serveAlone(context: Context, input: Input): Promise<Outcome> {
   const { defaultAsOf, policy, host, port, grpcPort } = choices(context, input)
   const { server, metrics } = await startServer(context, {
     ...(defaultAsOf === undefined ? {} : { defaultAsOf }),
-    ...(policy === undefined ? {} : { whenUnavailable: policy }),
+    ...(policy === undefined ? {} : { onUnavailable: policy }),
   })
   return {
     ...told(await server.listen(host, port, grpcPort), defaultAsOf),
@@ -82,7 +82,7 @@ async function serveWithWorkers(context: Context, input: Input, count: number): 
   const pool = createWorkerPool({
     file: fileURLToPath(new URL(`../serve-child${import.meta.url.endsWith('.ts') ? '.ts' : '.js'}`, import.meta.url)),
     count,
-    task: { host, port: boundPort, grpcPort: boundGrpcPort, asOf: defaultAsOf ?? null, whenUnavailable: policy ?? null },
+    task: { host, port: boundPort, grpcPort: boundGrpcPort, asOf: defaultAsOf ?? null, onUnavailable: policy ?? null },
     log,
   })
   context.add('workers', () => pool.close())
@@ -100,7 +100,7 @@ async function serveWithWorkers(context: Context, input: Input, count: number): 
 function choices({ config }: Context, input: Input) {
   return {
     defaultAsOf: input.time('as-of'),
-    policy: input.choice('when-unavailable', whenUnavailable),
+    policy: input.choice('on-unavailable', onUnavailable),
     host: input.text('host') ?? config.host,
     port: input.count('port', 0, 65_535) ?? config.port,
     grpcPort: input.count('grpc-port', 0, 65_535) ?? config.grpcPort ?? undefined,

@@ -9,7 +9,7 @@ import { materializationStatus } from '../../materializer/status.ts'
 import type { ViewFreshness } from '../../monitoring/freshness/view-freshness.ts'
 import type { OnlineStore } from '../../online/store.ts'
 import { streamStatus } from '../../materializer/streams/stream-status.ts'
-import { createMarkerOwner } from '../../online/checkpoint-owner.ts'
+import { createCheckpointOwner } from '../../online/checkpoint-owner.ts'
 import { isEmbedded } from '../../runtime/database.ts'
 import { databaseName } from '../../runtime/open-database.ts'
 import { hasWorker, noWorker } from '../../runtime/worker-sessions.ts'
@@ -38,7 +38,7 @@ export const statusCommand: Command = {
     const late = freshness.flatMap((view) => view.late ?? [])
     const setAside = freshness.flatMap(setAsideLines)
     const served = [...catalog.online].flatMap((id) => catalog.views.get(id) ?? [])
-    const notReady = store === null ? [] : await lacksOf({ ...store, owner: createMarkerOwner(() => db) }, served)
+    const notReady = store === null ? [] : await lacksOf({ ...store, owner: createCheckpointOwner(() => db) }, served)
     // what is embedded is kept by the process that serves it
     const worker = isEmbedded(db) || context.config.redisUrl === null ? null : await hasWorker(db)
     const removing = identity === null ? [] : await pendingRemovals(db, identity)

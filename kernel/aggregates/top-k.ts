@@ -5,10 +5,10 @@ import { compareCategories, ofCategories } from './category-counts.ts'
 
 /** The `k` values that came most often, those first; of two that came equally often, the lesser first. */
 export function topK(k: number, slot: number, type: ColumnType, limit: CategoryLimit): Aggregate {
-  return ofCategories(slot, type, limit, (counts) => mostFrequent(counts, k))
+  return ofCategories(slot, type, limit, (counts) => maxFrequent(counts, k))
 }
 
-function mostFrequent(counts: ReadonlyMap<Scalar, number>, k: number): Scalar[] {
+function maxFrequent(counts: ReadonlyMap<Scalar, number>, k: number): Scalar[] {
   return [...counts]
     .sort(([a, countOfA], [b, countOfB]) => countOfB - countOfA || compareCategories(a, b))
     .slice(0, k)

@@ -4,7 +4,7 @@ import type { Column, KeyType, Value } from '../../kernel/value-type.ts'
 import type { DefinitionId, EntitySpec, SourceSpec } from '../../kernel/view-spec.ts'
 import { definitionId } from '../../kernel/view-spec.ts'
 import type { Definition } from '../../registry/definition.ts'
-import { sourceRelation } from '../../registry/relation.ts'
+import { sourceRelation } from '../../runtime/relation.ts'
 
 /** A relation that holds rows of an entity, and the columns that hold its key, in the key's order. */
 export interface Carrier {

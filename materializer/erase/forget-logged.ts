@@ -1,6 +1,6 @@
 import { sql } from 'kysely'
 import type { EntityKey } from '../../kernel/entity-key.ts'
-import { clockSlackMs, forgetLoggedEntity, lockPredictionLog, loggedEntity } from '../../monitoring/prediction-log/logged-entity.ts'
+import { clockSlackMs, forgetLoggedEntity, lockPredictionLog, loggedEntity } from './logged-entity.ts'
 import type { Database } from '../../runtime/database.ts'
 import { erasedKeyHash } from '../../runtime/erased-key.ts'
 

@@ -80,7 +80,7 @@ async function renewIn(
     moment,
     rows,
     start: 'renew',
-    mostRanges: Number.POSITIVE_INFINITY,
+    maxRanges: Number.POSITIVE_INFINITY,
     onStored,
     onNewer,
   } as const

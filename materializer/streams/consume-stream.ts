@@ -16,9 +16,9 @@ import { keepDeadLetters, reasonOf } from './dead-letters.ts'
 import { messageEvent, placeOf } from './message-event.ts'
 
 /** What is held at once: so many messages, and about so many bytes, by the size of those that came last. */
-const mostMessages = 500
+const maxMessages = 500
 const firstMessages = 50
-const mostBytes = 8 * 1024 * 1024
+const maxBytes = 8 * 1024 * 1024
 const lagMs = 5_000
 const firstPauseMs = 100
 const lastPauseMs = 5_000
@@ -137,7 +137,7 @@ export async function consumeFeed(deps: ConsumeFeedDeps, options: ConsumeFeedOpt
       // what is not acknowledged comes again, and is known
       await feed.acknowledge(messages).catch(() => undefined)
       const bytes = messages.reduce((sum, { body }) => sum + (body?.length ?? 0), 0)
-      limit = Math.max(1, Math.min(mostMessages, Math.floor((mostBytes * messages.length) / Math.max(1, bytes))))
+      limit = Math.max(1, Math.min(maxMessages, Math.floor((maxBytes * messages.length) / Math.max(1, bytes))))
     }
   } finally {
     clearInterval(lagTimer)

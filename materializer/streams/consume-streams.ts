@@ -8,7 +8,7 @@ import type { Logger } from '../../runtime/log.ts'
 import { openFeed } from '../../runtime/streams/open-consumer.ts'
 import type { StreamMetrics } from '../../runtime/streams/stream-metrics.ts'
 import { foldTransactions } from '../fold-transaction.ts'
-import { tellTooLarge } from '../log-oversized.ts'
+import { logOversized } from '../log-oversized.ts'
 import { consumeFeed } from './consume-stream.ts'
 
 const lookMs = 1_000
@@ -75,7 +75,7 @@ function start(tools: StreamTools, options: StreamOptions, catalog: Catalog, nam
     const [source, spec] = [catalog.source(name), catalog.streams.get(name)]
     if (spec === undefined) return
     const feed = openFeed(config, spec, { redeliverMs: options.redeliverMs ?? redeliverMs })
-    const onTooLarge = tellTooLarge(log, tools.metrics.overCap)
+    const onTooLarge = logOversized(log, tools.metrics.overCap)
     const fold = async (xids: readonly number[]): Promise<void> => {
       const { online, views } = await tools.catalog()
       const readers = [...online].flatMap((id) => views.get(id) ?? []).filter((plan) => plan.spec.source.name === name)

@@ -6,8 +6,8 @@ import type { StreamSpec } from '../../runtime/streams/stream-spec.ts'
 import type { Database } from '../../runtime/database.ts'
 
 /** The newest of each source that are kept, and how much of the body of each. */
-export const mostDeadLetters = 1_000
-const mostBodyBytes = 64 * 1024
+export const maxDeadLetters = 1_000
+const maxBodyBytes = 64 * 1024
 
 /** A message that no row could be made of. */
 export interface DeadLetter {
@@ -34,7 +34,7 @@ export async function keepDeadLetters(
         source,
         stream: `${kind}:${stream}`,
         message,
-        body: body === null ? null : Buffer.from(body.subarray(0, mostBodyBytes)),
+        body: body === null ? null : Buffer.from(body.subarray(0, maxBodyBytes)),
         size_bytes: body?.length ?? null,
         reason,
         error: textOf(error),
@@ -46,7 +46,7 @@ export async function keepDeadLetters(
   if (kept.length === 0) return
   await sql`
     delete from lockstep.stream_dead_letters where source = ${source} and id <= (
-      select id from lockstep.stream_dead_letters where source = ${source} order by id desc offset ${mostDeadLetters} limit 1
+      select id from lockstep.stream_dead_letters where source = ${source} order by id desc offset ${maxDeadLetters} limit 1
     )`.execute(db.kysely)
 }
 

@@ -24,7 +24,7 @@ export async function readFreshness(db: Database, store: OnlineStore | null, cat
 
 /** What is asked for again within so long is answered as before. */
 const keptMs = 2000
-const mostMs = 4000
+const maxMs = 4000
 
 /**
  * Reads the freshness of all online views again and again, as a process that exports metrics does.
@@ -51,7 +51,7 @@ export function createFreshnessReader(deps: {
     let timer: NodeJS.Timeout | undefined
     // one that takes longer is the only one until it is done
     underWay ??= read().finally(() => (underWay = null))
-    const late = new Promise<null>((resolve) => (timer = setTimeout(() => resolve(null), mostMs)))
+    const late = new Promise<null>((resolve) => (timer = setTimeout(() => resolve(null), maxMs)))
     try {
       const freshness = await Promise.race([underWay, late])
       kept = { at: performance.now(), freshness }

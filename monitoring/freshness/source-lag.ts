@@ -6,7 +6,7 @@ import type { SourceRow } from '../../offline/row-decoder.ts'
 import { readSourceTable } from '../../offline/source-table.ts'
 import type { OnlineStore } from '../../online/store.ts'
 import type { Database } from '../../runtime/database.ts'
-import { sqlState } from '../../registry/relation.ts'
+import { sqlState } from '../../runtime/relation.ts'
 import { sqlIdentifier, sqlText } from '../../runtime/sql.ts'
 import { currentXmax } from '../../online/checkpoint-owner.ts'
 import { uncovered } from '../../materializer/missing-ranges.ts'
@@ -16,7 +16,7 @@ export const countedRows = 10_000
 /** The newest event is looked for among so many rows that arrived last, or among all of the last transaction. */
 const newestRows = 1000
 /** Of a table of more bytes, the rows of one transaction are not all looked at. */
-const mostBytes = 1024 * 1024 * 1024
+const maxBytes = 1024 * 1024 * 1024
 /** Tables of so many bytes are read without an index. */
 const smallBytes = 32 * 1024 * 1024
 
@@ -99,7 +99,7 @@ async function readNewest(db: Database, relation: string, event: string): Promis
   const before = known.get(name)
   if (before?.xid === last.xid) return before.newest
   const [all] = await db.query<{ event: string | null }>(`
-    SELECT CASE WHEN pg_relation_size(to_regclass(${sqlText(relation)})) <= ${mostBytes} THEN (
+    SELECT CASE WHEN pg_relation_size(to_regclass(${sqlText(relation)})) <= ${maxBytes} THEN (
       SELECT (extract(epoch FROM max(e)) * 1000000)::int8::text
       FROM (SELECT ${event} AS e FROM ${relation} WHERE _xid = '${last.xid}'::xid8) load WHERE isfinite(e)) END AS event`)
   const newest = numberOf(all?.event)

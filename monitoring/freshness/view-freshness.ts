@@ -2,11 +2,11 @@ import { formatDuration } from '../../kernel/duration.ts'
 import { lateFrom, lateText } from '../../kernel/due-moment.ts'
 import { LockstepError } from '../../kernel/errors.ts'
 import type { ViewPlan } from '../../kernel/view-plan.ts'
-import type { Marker } from '../../online/checkpoint.ts'
-import { tryMarkers } from '../../online/checkpoint.ts'
+import type { Checkpoint } from '../../online/checkpoint.ts'
+import { tryCheckpoints } from '../../online/checkpoint.ts'
 import type { OnlineStore } from '../../online/store.ts'
 import type { Database } from '../../runtime/database.ts'
-import { sqlState } from '../../registry/relation.ts'
+import { sqlState } from '../../runtime/relation.ts'
 import type { SourceLag } from './source-lag.ts'
 import type { SetAsideOfView } from '../../materializer/set-aside.ts'
 import { noneSetAside, readSetAsides } from '../../materializer/set-aside.ts'
@@ -40,7 +40,7 @@ export interface ViewFreshness {
 }
 
 /**
- * How fresh views are, from the store's markers and a few rows of each source: no table is read whole.
+ * How fresh views are, from the store's checkpoints and a few rows of each source: no table is read whole.
  *
  * @param store null where it does not answer
  * @param runs as `materializationStatus` gives them, of this store
@@ -54,19 +54,19 @@ export async function viewFreshness(
   now: number,
 ): Promise<ViewFreshness[]> {
   const ids = plans.map(({ id }) => id)
-  const markers = store === null ? null : await tryMarkers(store, ids)
+  const checkpoints = store === null ? null : await tryCheckpoints(store, ids)
   const setAside = store === null ? null : await readSetAsides(db, await store.identity())
   const views: ViewFreshness[] = []
   for (const [i, plan] of plans.entries()) {
     const run = runs.find(({ view, fingerprint }) => view === plan.id && fingerprint === plan.fingerprint) ?? null
-    const marker = markers?.[i] ?? null
+    const checkpoint = checkpoints?.[i] ?? null
     const there =
-      marker !== null &&
-      !(marker instanceof LockstepError) &&
-      marker.fingerprint === plan.fingerprint &&
-      !marker.removing &&
-      marker.frontier.below > 0
-    const source = await readableLag(db, store, plan, there ? marker.frontier : null)
+      checkpoint !== null &&
+      !(checkpoint instanceof LockstepError) &&
+      checkpoint.fingerprint === plan.fingerprint &&
+      !checkpoint.removing &&
+      checkpoint.frontier.below > 0
+    const source = await readableLag(db, store, plan, there ? checkpoint.frontier : null)
     const seconds = source === null ? null : waitingSeconds(source, run, now)
     const newest = source?.newestEvent ?? null
     const { freshnessMicros } = plan.upkeep
@@ -79,8 +79,8 @@ export async function viewFreshness(
       scheduled: plan.spec.availability.kind === 'schedule',
       setAside: setAside?.get(plan.id) ?? noneSetAside,
       late:
-        (there ? lateRun(plan, marker, now) : null) ??
-        (freshnessMicros === null ? null : lateness(plan, freshnessMicros, { known: markers !== null, there, source, seconds, run })),
+        (there ? lateRun(plan, checkpoint, now) : null) ??
+        (freshnessMicros === null ? null : lateness(plan, freshnessMicros, { known: checkpoints !== null, there, source, seconds, run })),
     })
   }
   return views
@@ -98,7 +98,7 @@ async function readableLag(...of: Parameters<typeof sourceLag>): Promise<SourceL
   }
 }
 
-function lateRun({ id, spec }: ViewPlan, { begunAt }: Marker, now: number): string | null {
+function lateRun({ id, spec }: ViewPlan, { begunAt }: Checkpoint, now: number): string | null {
   if (spec.availability.kind === 'continuous' || begunAt === undefined) return null
   const from = lateFrom(spec.availability, begunAt)
   return from <= now ? lateText(id, from) : null

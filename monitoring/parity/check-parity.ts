@@ -145,17 +145,17 @@ async function makeAgain(
   answers: readonly LoggedAnswer[],
   graceMicros: number | undefined,
 ): Promise<{ made: Map<LoggedAnswer, Ways>; failed: number }> {
-  const byPlan = new Map<ViewPlan, { readonly answer: LoggedAnswer; readonly use: number }[]>()
+  const memoizeWeak = new Map<ViewPlan, { readonly answer: LoggedAnswer; readonly use: number }[]>()
   for (const answer of answers) {
     for (const [use, { plan }] of answer.service.uses.entries()) {
-      const known = byPlan.get(plan)
-      if (known === undefined) byPlan.set(plan, [{ answer, use }])
+      const known = memoizeWeak.get(plan)
+      if (known === undefined) memoizeWeak.set(plan, [{ answer, use }])
       else known.push({ answer, use })
     }
   }
   const found = new Map<LoggedAnswer, WhatIf[]>(answers.map((answer) => [answer, []]))
   const failed = new Set<LoggedAnswer>()
-  for (const [plan, asked] of byPlan) {
+  for (const [plan, asked] of memoizeWeak) {
     try {
       const { hasRow, hasXid } = await readSourceTable(db, plan.spec.source)
       const arrivals = hasRow && hasXid

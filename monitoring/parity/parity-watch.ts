@@ -31,7 +31,7 @@ export interface ParityWatchOptions {
 
 const defaultDelayMicros = 300_000_000
 /** Vectors that are older than that by more are passed over: a server that was down does not go back. */
-const mostMicros = 600_000_000
+const maxMicros = 600_000_000
 const checkMs = 30_000
 
 /** Checks a few of the vectors that were logged since the last check, and counts what came of it in metrics. */
@@ -78,7 +78,7 @@ export function createParityWatch(deps: ParityWatchDeps, { vectors, delayMicros 
   return {
     async check() {
       const until = clock() - delayMicros
-      const since = Math.max(checkedUntil, until - mostMicros)
+      const since = Math.max(checkedUntil, until - maxMicros)
       if (since >= until) return
       try {
         const signal = AbortSignal.any([deps.signal, AbortSignal.timeout(checkMs)])

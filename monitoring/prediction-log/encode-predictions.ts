@@ -1,23 +1,21 @@
 import { decodeKey } from '../../kernel/entity-key.ts'
 import { frontierText } from '../../kernel/frontier.ts'
-import type { ServicePlan, ServiceValues } from '../../kernel/service-plan.ts'
+import type { ServedEntity, ServicePlan, ServiceValues } from '../../kernel/service-plan.ts'
 import { Status, statusNames } from '../../kernel/state.ts'
 import { formatTimestamp } from '../../kernel/time.ts'
 import { countsJson, valueToJson } from '../../kernel/value-json.ts'
 import type { Column, CountsValue, Value, ValueType } from '../../kernel/value-type.ts'
 import type { LoggedPrediction } from './copy-predictions.ts'
-import { loggedEntity } from './logged-entity.ts'
+import { loggedEntity } from '../../materializer/erase/logged-entity.ts'
 import { parseSnapshot } from '../../runtime/snapshot-bounds.ts'
-import { byPlan } from '../../kernel/memoize-weak.ts'
-import type { ServedEntity } from '../../serving/features/entity-parser.ts'
-import type { FeatureRead } from '../../serving/features/read-features.ts'
+import { memoizeWeak } from '../../kernel/memoize-weak.ts'
 import type { ReadOrigin } from './provenance.ts'
 import type { EndedBy } from './snapshot-tracker.ts'
-import type { NotedPredictions } from './prediction-log.ts'
+import type { LoggedRead, NotedPredictions } from './prediction-log.ts'
 
 /** A request as it was noted, with what only that moment could tell, and without what came over the connection with its values. */
 export interface KeptPredictions extends Omit<NotedPredictions, 'read'> {
-  readonly read: Pick<FeatureRead, 'entities' | 'asOf' | 'degraded' | 'skewed'> & {
+  readonly read: Omit<LoggedRead, 'rows' | 'origins'> & {
     readonly rows: readonly Pick<ServiceValues, 'values' | 'statuses'>[]
     readonly origins: readonly (readonly ReadOrigin[])[]
   }
@@ -65,9 +63,9 @@ export function* encodePredictions(kept: KeptPredictions, snapshot: string): Gen
   }
 }
 
-const outputsOf = byPlan((outputs: readonly Column[]) => record(outputs))
+const outputsOf = memoizeWeak((outputs: readonly Column[]) => record(outputs))
 
-const writerOf = byPlan((service: ServicePlan) => {
+const writerOf = memoizeWeak((service: ServicePlan) => {
   const uses = service.uses.map(({ plan, alias }) => JSON.stringify({ view: plan.id, alias, fingerprint: plan.fingerprint }).slice(0, -1))
   return {
     keys: record(service.keys),

@@ -1,7 +1,7 @@
 import type { EntityKey } from '../../kernel/entity-key.ts'
 import type { Database } from '../../runtime/database.ts'
 import { erasedKeyHash } from '../../runtime/erased-key.ts'
-import { clockSlackMs, forgetLoggedEntity } from './logged-entity.ts'
+import { clockSlackMs, forgetLoggedEntity } from '../../materializer/erase/logged-entity.ts'
 
 /**
  * Deletes what was just logged of entities whose erasure was not finished when it was noted, as it may be made of what was erased: the rows of a request lie in a buffer for a

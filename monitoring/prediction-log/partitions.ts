@@ -1,5 +1,5 @@
 import type { Database } from '../../runtime/database.ts'
-import { sqlState } from '../../registry/relation.ts'
+import { sqlState } from '../../runtime/relation.ts'
 
 const dayMicros = 86_400_000_000
 const prefix = 'prediction_log_'

@@ -1,5 +1,5 @@
 import { setImmediate as nextTurn } from 'node:timers/promises'
-import type { ServicePlan, ServiceValues } from '../../kernel/service-plan.ts'
+import type { ServedEntity, ServicePlan, ServiceValues } from '../../kernel/service-plan.ts'
 import { messageOf } from '../../kernel/errors.ts'
 import type { Column } from '../../kernel/value-type.ts'
 import { dayOf, dropPartitions } from './partitions.ts'
@@ -8,14 +8,29 @@ import { sharedNowMs } from '../../runtime/database-clock.ts'
 import type { LogShares } from '../../runtime/log-shares.ts'
 import type { Logger } from '../../runtime/log.ts'
 import type { Prediction } from '../../inference/load-model.ts'
-import type { FeatureRead } from '../../serving/features/read-features.ts'
 import type { KeptPredictions } from './encode-predictions.ts'
 import { encodePredictions } from './encode-predictions.ts'
 import { createEndedTransactions } from './snapshot-tracker.ts'
 import type { LogMetrics } from './log-metrics.ts'
+import type { ReadOrigin } from './provenance.ts'
 import { createSampling } from './sampling.ts'
 import { createPredictionWriter } from './prediction-writer.ts'
 import { sizeOf } from './row-size.ts'
+
+/** The features that predictions were made from: what the log keeps of a read. */
+export interface LoggedRead {
+  readonly entities: readonly ServedEntity[]
+  /** By index of the entities. */
+  readonly rows: readonly ServiceValues[]
+  /** Epoch microseconds. */
+  readonly asOf: number
+  /** Whether the online store could not answer for some views. */
+  readonly degraded: boolean
+  /** Whether this machine's clock was behind what is stored. */
+  readonly skewed: boolean
+  /** By entity, and there by index of the service's `uses`. */
+  origins(): ReadOrigin[][]
+}
 
 /** A request that was answered, and from what. Nothing of it may be changed after. */
 export interface NotedPredictions {
@@ -25,9 +40,7 @@ export interface NotedPredictions {
   readonly service: ServicePlan
   /** What `predictions` holds. */
   readonly outputs: readonly Column[]
-  readonly read: Pick<FeatureRead, 'entities' | 'asOf' | 'degraded' | 'skewed' | 'origins'> & {
-    readonly rows: readonly ServiceValues[]
-  }
+  readonly read: LoggedRead
   /** By index of the entities. */
   readonly predictions: readonly Prediction[]
   /** When the request came, by `performance.now()`. */
@@ -73,9 +86,9 @@ export interface PredictionLogOptions {
 /** So much is written before the second is over. */
 const soonShare = 0.1
 /** What an int4 holds. */
-const mostMicros = 2 ** 31 - 1
+const maxMicros = 2 ** 31 - 1
 /** A batch is encoded in about so many turns of the event loop, of so many rows each: few, so that no request waits for long, and more where many wait. */
-const [turnsPerBatch, leastPerTurn, mostPerTurn] = [20, 10, 50]
+const [turnsPerBatch, minPerTurn, maxPerTurn] = [20, 10, 50]
 
 export function createPredictionLog(deps: PredictionLogDeps, options: PredictionLogOptions): PredictionLog {
   const { log, clock } = deps
@@ -140,7 +153,7 @@ export function createPredictionLog(deps: PredictionLogDeps, options: Prediction
         return false
       }
     }
-    const perTurn = Math.min(mostPerTurn, Math.max(leastPerTurn, Math.ceil(notedRows / turnsPerBatch)))
+    const perTurn = Math.min(maxPerTurn, Math.max(minPerTurn, Math.ceil(notedRows / turnsPerBatch)))
     const taken = noted
     noted = []
     notedValues = 0
@@ -171,7 +184,7 @@ export function createPredictionLog(deps: PredictionLogDeps, options: Prediction
         if (closed) return metrics.dropped('closed', rows)
         const values = sizeOf(predictions)
         if (heldValues + values > maxValues) return metrics.dropped('full', rows)
-        const latencyMicros = Math.min(Math.round((performance.now() - startedMs) * 1000), mostMicros)
+        const latencyMicros = Math.min(Math.round((performance.now() - startedMs) * 1000), maxMicros)
         const kept = { ...predictions, read: keptOf(read), at: Math.round(clock()), latencyMicros, ended: ended.now() }
         noted.push({ kept, values })
         notedValues += values

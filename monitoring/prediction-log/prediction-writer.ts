@@ -6,7 +6,7 @@ import { dayOf, makePartitions } from './partitions.ts'
 import type { Database } from '../../runtime/database.ts'
 import type { Logger } from '../../runtime/log.ts'
 import { isUnavailable } from '../../runtime/postgres-unavailable.ts'
-import { sqlState } from '../../registry/relation.ts'
+import { sqlState } from '../../runtime/relation.ts'
 import type { LogMetrics } from './log-metrics.ts'
 
 /** One batch of the prediction log at a time, which is written once, or dropped. */
@@ -47,7 +47,7 @@ const ended = ['55P03', '40P01', '57014']
 /** So long after the next day's partition could not be made that is tried again: whoever waits for the lock of a table that is read holds others up. */
 const aheadEveryMs = 60_000
 /** Entities that are kept to be looked at for erasures once the database can be asked; some 10 MB. */
-const mostOwed = 100_000
+const maxOwed = 100_000
 
 export function createPredictionWriter({ database, metrics, log }: PredictionWriterDeps): PredictionWriter {
   const made = new Set<number>()
@@ -83,7 +83,7 @@ export function createPredictionWriter({ database, metrics, log }: PredictionWri
       await forgetErased(database(), all.oldest / 1000, all.entities.values())
       owed = null
     } catch (error) {
-      if (all.entities.size > mostOwed) owed = null
+      if (all.entities.size > maxOwed) owed = null
       log.warn({ error: messageOf(error) }, `whether logged entities were erased meanwhile cannot be told${owed === null ? '' : ' yet'}`)
     }
   }

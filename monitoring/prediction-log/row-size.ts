@@ -1,6 +1,6 @@
 import type { ServicePlan } from '../../kernel/service-plan.ts'
 import type { Value, ValueType } from '../../kernel/value-type.ts'
-import { byPlan } from '../../kernel/memoize-weak.ts'
+import { memoizeWeak } from '../../kernel/memoize-weak.ts'
 import type { NotedPredictions } from './prediction-log.ts'
 
 const lettersPerValue = 16
@@ -18,7 +18,7 @@ export function sizeOf({ service, outputs, read, predictions }: NotedPredictions
   return size
 }
 
-const longOf = byPlan((service: ServicePlan) => service.features.flatMap(({ type }, f) => (isLong(type) ? [f] : [])))
+const longOf = memoizeWeak((service: ServicePlan) => service.features.flatMap(({ type }, f) => (isLong(type) ? [f] : [])))
 
 function isLong({ kind }: ValueType): boolean {
   return kind === 'string' || kind === 'vector' || kind === 'list' || kind === 'counts'

@@ -3,8 +3,8 @@ import { show } from '../../kernel/value-type.ts'
 import type { AggregateParameters } from '../../kernel/view-spec.ts'
 import type { Aggregate } from './aggregate.ts'
 
-const leastError = 0.001
-const mostError = 0.2
+const minError = 0.001
+const maxError = 0.2
 
 /**
  * What a variance, a stddev or a quantile takes besides its column, checked; nothing for another aggregate.
@@ -20,10 +20,10 @@ export function aggregateParameters({ aggregate, sample, quantile, error }: Aggr
       `The ${what} is the quantile ${show(quantile)}; write a number between 0 and 1, such as 0.5 for the median. The ends are min and max.`,
     )
   }
-  if (typeof error !== 'number' || !(error >= leastError && error <= mostError)) {
+  if (typeof error !== 'number' || !(error >= minError && error <= maxError)) {
     throw new LockstepError(
       'DEFINITIONS_INVALID',
-      `The ${what} is a quantile with the error ${show(error)}; write a number from ${leastError} to ${mostError}, such as 0.01 for one per cent.`,
+      `The ${what} is a quantile with the error ${show(error)}; write a number from ${minError} to ${maxError}, such as 0.01 for one per cent.`,
     )
   }
   return { quantile, error }

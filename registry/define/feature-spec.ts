@@ -42,7 +42,7 @@ const taken: Partial<Record<AggregateName, string>> = {
 }
 
 /** A window keeps about so many tiles for each entity at most. */
-const mostHops = 10_000
+const maxHops = 10_000
 
 /**
  * One feature of a view as data, checked against the columns that it may read: the source's and the derived ones.
@@ -115,10 +115,10 @@ export function featureSpec(
       `The hop "${aggregate.hop}" of ${what} is longer than its window "${aggregate.window}"; make it shorter, or leave it out.`,
     )
   }
-  if (aggregate.hop !== null && windowMicros / hopMicros > mostHops) {
+  if (aggregate.hop !== null && windowMicros / hopMicros > maxHops) {
     throw new LockstepError(
       'INVALID_DURATION',
-      `The hop "${aggregate.hop}" of ${what} goes more than ${mostHops} times into its window "${aggregate.window}", which would make states too large; make it longer, or leave it out.`,
+      `The hop "${aggregate.hop}" of ${what} goes more than ${maxHops} times into its window "${aggregate.window}", which would make states too large; make it longer, or leave it out.`,
     )
   }
   return Object.freeze({ kind: 'window', ...fields, windowMicros, hopMicros })

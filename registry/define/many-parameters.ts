@@ -3,8 +3,8 @@ import { show } from '../../kernel/value-type.ts'
 import type { AggregateParameters } from '../../kernel/view-spec.ts'
 import type { Aggregate } from './aggregate.ts'
 
-const mostElements = 1_000
-const mostCategories = 10_000
+const maxElements = 1_000
+const maxCategories = 10_000
 
 /**
  * What an aggregate of many values takes, checked; nothing for another aggregate.
@@ -15,11 +15,11 @@ export function manyParameters({ aggregate, n, cap }: Aggregate, what: string): 
   switch (aggregate) {
     case 'firstN':
     case 'lastN':
-      return { n: whole(n, mostElements, `The ${what} takes ${aggregate} of`) }
+      return { n: whole(n, maxElements, `The ${what} takes ${aggregate} of`) }
     case 'topK':
-      return { n: whole(n, mostElements, `The ${what} takes topK of`), cap: whole(cap, mostCategories, `The ${what} has a cap of`) }
+      return { n: whole(n, maxElements, `The ${what} takes topK of`), cap: whole(cap, maxCategories, `The ${what} has a cap of`) }
     case 'histogram':
-      return { cap: whole(cap, mostCategories, `The ${what} has a cap of`) }
+      return { cap: whole(cap, maxCategories, `The ${what} has a cap of`) }
     default:
       return {}
   }

@@ -12,7 +12,7 @@ import type { Types } from './t.ts'
 import { checkColumnType } from './t.ts'
 
 const defaultCacheEntries = 10_000
-const mostCacheEntries = 1_000_000
+const maxCacheEntries = 1_000_000
 
 /** A model: which features it takes and what it answers. Its versions, each an ONNX file, are pushed to the registry. */
 export interface Model<N extends string = string, S extends FeatureService = FeatureService, O extends Types = Types> {
@@ -85,11 +85,11 @@ function running({ tolerance, batchDelay, timeout, cache }: ModelRunning, what: 
 function cacheSettings(cache: NonNullable<ModelRunning['cache']>, what: string): CacheSettings {
   checkFields(cache, what)
   const { ttl, maxEntries = defaultCacheEntries } = cache
-  if (!Number.isSafeInteger(maxEntries) || maxEntries < 1 || maxEntries > mostCacheEntries) {
+  if (!Number.isSafeInteger(maxEntries) || maxEntries < 1 || maxEntries > maxCacheEntries) {
     const given = show(maxEntries)
     throw new LockstepError(
       'DEFINITIONS_INVALID',
-      `${what} has a cache of ${given} entries; give a whole number from 1 to ${mostCacheEntries}.`,
+      `${what} has a cache of ${given} entries; give a whole number from 1 to ${maxCacheEntries}.`,
     )
   }
   return Object.freeze({ ttlMicros: duration(ttl, 'cache ttl', '1d', what), maxEntries })

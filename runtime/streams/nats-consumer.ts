@@ -7,13 +7,13 @@ import type { Feed, FeedLag, FeedMessage, FeedOptions } from './stream-consumer.
 import type { NatsStreamSpec } from './stream-spec.ts'
 import { streamName } from './stream-spec.ts'
 
-const CONNECT_TIMEOUT_MS = 2_000
-const ANSWER_TIMEOUT_MS = 3_000
-const WAIT_MS = 1_000
+const connectTimeoutMs = 2_000
+const answerTimeoutMs = 3_000
+const waitMs = 1_000
 /** Once a message has come, how long others are waited for. */
-const LULL_MS = 3
+const lullMs = 3
 /** Messages that all processes together may hold at once. */
-const MAX_UNACKNOWLEDGED = 20_000
+const maxUnacknowledged = 20_000
 
 /** A JetStream stream, read through a durable pull consumer that begins with the oldest message. The stream is the user's to make. */
 export function openNatsFeed(url: string, spec: NatsStreamSpec, { redeliverMs }: FeedOptions): Feed {
@@ -51,7 +51,7 @@ export function openNatsFeed(url: string, spec: NatsStreamSpec, { redeliverMs }:
   }
 
   async function manager(): Promise<JetStreamManager> {
-    return await jetstreamManager(await connected(), { timeout: ANSWER_TIMEOUT_MS, checkAPI: false })
+    return await jetstreamManager(await connected(), { timeout: answerTimeoutMs, checkAPI: false })
   }
 
   async function join(): Promise<Consumer> {
@@ -64,10 +64,10 @@ export function openNatsFeed(url: string, spec: NatsStreamSpec, { redeliverMs }:
       ack_policy: AckPolicy.Explicit,
       ack_wait: redeliverMs * 1e6,
       deliver_policy: DeliverPolicy.All,
-      max_ack_pending: MAX_UNACKNOWLEDGED,
+      max_ack_pending: maxUnacknowledged,
       ...(spec.subject === null ? {} : { filter_subject: spec.subject }),
     })
-    consumer = await jetstream(await connected(), { timeout: ANSWER_TIMEOUT_MS }).consumers.get(spec.stream, spec.group)
+    consumer = await jetstream(await connected(), { timeout: answerTimeoutMs }).consumers.get(spec.stream, spec.group)
     return consumer
   }
 
@@ -84,9 +84,9 @@ export function openNatsFeed(url: string, spec: NatsStreamSpec, { redeliverMs }:
       attempt(async () => {
         const from = await join()
         const taken: FeedMessage[] = []
-        let timer = inTime(WAIT_MS)
+        let timer = inTime(waitMs)
         while (taken.length < limit) {
-          request ??= begun(await from.fetch({ max_messages: limit, expires: WAIT_MS }))
+          request ??= begun(await from.fetch({ max_messages: limit, expires: waitMs }))
           const come = await next(request, timer.done)
           if (come === 'later') break
           if (come === null) {
@@ -95,7 +95,7 @@ export function openNatsFeed(url: string, spec: NatsStreamSpec, { redeliverMs }:
           }
           if (taken.length === 0) {
             timer.cancel()
-            timer = inTime(LULL_MS)
+            timer = inTime(lullMs)
           }
           const message = { id: `${created}-${come.seq}`, body: come.data }
           held.set(message, come)
@@ -108,7 +108,7 @@ export function openNatsFeed(url: string, spec: NatsStreamSpec, { redeliverMs }:
       attempt(async () => {
         for (const message of messages) held.get(message)?.ack()
         const nats = await connected()
-        if ((await within(nats.flush(), ANSWER_TIMEOUT_MS)) === 'later') throw new Error('it does not answer')
+        if ((await within(nats.flush(), answerTimeoutMs)) === 'later') throw new Error('it does not answer')
       }),
     lag: () =>
       attempt(async (): Promise<FeedLag> => {
@@ -125,7 +125,7 @@ export function openNatsFeed(url: string, spec: NatsStreamSpec, { redeliverMs }:
     async close() {
       // what has come and was not taken goes to others at once
       request?.messages.stop()
-      const late = inTime(ANSWER_TIMEOUT_MS)
+      const late = inTime(answerTimeoutMs)
       while (request !== null) {
         const come = await next(request, late.done).catch(() => null)
         if (come === null || come === 'later') break
@@ -135,7 +135,7 @@ export function openNatsFeed(url: string, spec: NatsStreamSpec, { redeliverMs }:
       if (connection !== null)
         await within(
           connection.flush().then(() => connection?.close()),
-          WAIT_MS,
+          waitMs,
         ).catch(() => undefined)
       await connection?.close().catch(() => undefined)
     },
@@ -158,7 +158,7 @@ function connectionOptions(url: string): Parameters<typeof connect>[0] {
   return {
     servers: host,
     name: 'lockstep',
-    timeout: CONNECT_TIMEOUT_MS,
+    timeout: connectTimeoutMs,
     maxReconnectAttempts: -1,
     reconnectTimeWait: 250,
     ...(protocol === 'tls:' ? { tls: {} } : {}),

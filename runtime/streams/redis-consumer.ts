@@ -8,11 +8,11 @@ import type { Feed, FeedLag, FeedMessage, FeedOptions } from './stream-consumer.
 import type { RedisStreamSpec } from './stream-spec.ts'
 import { streamName } from './stream-spec.ts'
 
-const BLOCK_MS = 1_000
+const blockMs = 1_000
 /** A consumer that was not heard of for so long, and holds nothing, is forgotten. */
-const FORGET_MS = 3_600_000
+const forgetMs = 3_600_000
 /** Where the server does not know how many entries wait, because some were deleted, they are counted up to here. */
-const MAX_COUNTED = 10_000
+const maxCounted = 10_000
 
 /** A Redis Stream, read through a consumer group that begins with the oldest entry. */
 export function openRedisFeed(url: string, spec: RedisStreamSpec, { redeliverMs }: FeedOptions): Feed {
@@ -59,7 +59,7 @@ export function openRedisFeed(url: string, spec: RedisStreamSpec, { redeliverMs 
 
   async function read(limit: number): Promise<FeedMessage[]> {
     const reply = (await redis.callBuffer(
-      ...(['XREADGROUP', 'GROUP', group, consumer, 'COUNT', limit, 'BLOCK', BLOCK_MS, 'STREAMS', stream, '>'] as const),
+      ...(['XREADGROUP', 'GROUP', group, consumer, 'COUNT', limit, 'BLOCK', blockMs, 'STREAMS', stream, '>'] as const),
     )) as RawReply | null
     // the entries of the one stream: the value of a map, or, in the older protocol, of a pair
     const entries = reply === null ? [] : reply.length === 2 ? reply[1] : reply[0][1]
@@ -85,11 +85,11 @@ export function openRedisFeed(url: string, spec: RedisStreamSpec, { redeliverMs 
       }),
     lag: () =>
       attempt(async (): Promise<FeedLag> => {
-        const [waiting, pending] = (await redis.eval(lagScript, 1, stream, group, MAX_COUNTED)) as [number, number]
+        const [waiting, pending] = (await redis.eval(lagScript, 1, stream, group, maxCounted)) as [number, number]
         return { waiting, pending }
       }),
     async close() {
-      if (joined) await redis.eval(forgetScript, 1, stream, group, consumer, FORGET_MS).catch(() => undefined)
+      if (joined) await redis.eval(forgetScript, 1, stream, group, consumer, forgetMs).catch(() => undefined)
       cut()
     },
   }

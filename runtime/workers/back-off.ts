@@ -1,5 +1,5 @@
 const firstMs = 100
-const mostMs = 30_000
+const maxMs = 30_000
 /** Who lived for so long did not die of how it began. */
 const provenMs = 60_000
 
@@ -12,5 +12,5 @@ const provenMs = 60_000
  */
 export function backOff(failures: number, livedMs: number): { readonly waitMs: number; readonly failures: number } {
   const before = livedMs >= provenMs ? 0 : failures
-  return { waitMs: before === 0 ? 0 : Math.min(mostMs, firstMs * 2 ** (before - 1)), failures: before + 1 }
+  return { waitMs: before === 0 ? 0 : Math.min(maxMs, firstMs * 2 ** (before - 1)), failures: before + 1 }
 }

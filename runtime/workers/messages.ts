@@ -15,7 +15,7 @@ export interface Task {
   readonly grpcPort: number | null
   /** Epoch microseconds; null: now. */
   readonly asOf: number | null
-  readonly whenUnavailable: string | null
+  readonly onUnavailable: string | null
   /** One worker of a pool has it: it does what is to be done once. */
   readonly lead: boolean
   /** Takes another's place: it waits so long to be ready before it listens, as the others can answer until then. */
@@ -51,7 +51,7 @@ export interface Report extends Standing {
 }
 
 /** What a pool says of all its workers. */
-export interface Whole extends Standing {
+export interface PoolStatus extends Standing {
   /** As Prometheus reads them. */
   readonly metrics: string
 }
@@ -59,7 +59,7 @@ export interface Whole extends Standing {
 export type ToWorker =
   | { readonly kind: 'begin'; readonly task: Task }
   | { readonly kind: 'report'; readonly id: number }
-  | { readonly kind: 'whole'; readonly id: number; readonly whole: Whole }
+  | { readonly kind: 'status'; readonly id: number; readonly status: PoolStatus }
   | { readonly kind: 'stop' }
 
 export type ToPool =
@@ -67,4 +67,4 @@ export type ToPool =
   | { readonly kind: 'listening'; readonly address: Address }
   | { readonly kind: 'failed'; readonly code: ErrorCode; readonly message: string; readonly details: Readonly<Record<string, unknown>> }
   | { readonly kind: 'report'; readonly id: number; readonly report: Report }
-  | { readonly kind: 'whole'; readonly id: number }
+  | { readonly kind: 'status'; readonly id: number }

@@ -5,7 +5,7 @@ import type { Logger } from '../log.ts'
 import { backOff } from './back-off.ts'
 import { closeUntaken } from './close-unclaimed.ts'
 import { mergeStandings } from './merge-positions.ts'
-import type { Address, Report, Task, ToPool, ToWorker, Whole } from './messages.ts'
+import type { Address, Report, Task, ToPool, ToWorker, PoolStatus } from './messages.ts'
 import { createPoolMetrics } from './pool-metrics.ts'
 
 export interface PoolOptions {
@@ -72,7 +72,7 @@ export function createWorkerPool({ file, count, task, log, lookMs = defaultLookM
   const timers = new Set<NodeJS.Timeout>()
   let asks = 0
   let closing = false
-  let underWay: Promise<Whole> | null = null
+  let underWay: Promise<PoolStatus> | null = null
   let started: (address: Address) => void
   let refused: (error: Error) => void
   const starting = new Promise<Address>((resolve, reject) => ([started, refused] = [resolve, reject]))
@@ -116,7 +116,7 @@ export function createWorkerPool({ file, count, task, log, lookMs = defaultLookM
         slot.silent = 0
         asked.get(message.id)?.answer(message.report)
         return
-      case 'whole':
+      case 'status':
         void answerWhole(slot, message.id)
         return
       default:
@@ -160,7 +160,7 @@ export function createWorkerPool({ file, count, task, log, lookMs = defaultLookM
   }
 
   /** Asks all. Of a worker that is busy for longer, the counts of the last time are taken. */
-  async function look(): Promise<Whole> {
+  async function look(): Promise<PoolStatus> {
     const standings = await Promise.all(slots.filter(({ listening }) => listening).map(report))
     const latest = slots.flatMap((slot) => (slot.latest === null ? [] : [slot.latest.metrics]))
     return { ...mergeStandings(standings, count), metrics: await metrics.whole(latest) }
@@ -170,7 +170,7 @@ export function createWorkerPool({ file, count, task, log, lookMs = defaultLookM
   async function answerWhole(slot: Slot, id: number): Promise<void> {
     underWay ??= look().finally(() => (underWay = null))
     try {
-      tell(slot, { kind: 'whole', id, whole: await underWay })
+      tell(slot, { kind: 'status', id, status: await underWay })
     } catch (error) {
       log.warn({ error: messageOf(error) }, 'the metrics of the workers cannot be put together')
     }

@@ -1,6 +1,6 @@
 import { messageOf, LockstepError } from '../../kernel/errors.ts'
 import { keepFor } from '../keep-for.ts'
-import type { Address, Report, Task, ToPool, ToWorker, Whole } from './messages.ts'
+import type { Address, Report, Task, ToPool, ToWorker, PoolStatus } from './messages.ts'
 
 /** A worker's side of its pool. */
 export interface Member {
@@ -14,7 +14,7 @@ export interface Member {
   /** Says why it ends. Resolves once that is said. */
   fails(error: unknown): Promise<void>
   /** Of all workers; null where the pool does not answer in time. */
-  whole(): Promise<Whole | null>
+  status(): Promise<PoolStatus | null>
 }
 
 const wholeMs = 3000
@@ -22,7 +22,7 @@ const wholeMs = 3000
 /** Joins the pool that has forked this process. */
 export function joinPool(): Member {
   const stopped = new AbortController()
-  const asked = new Map<number, (whole: Whole | null) => void>()
+  const asked = new Map<number, (status: PoolStatus | null) => void>()
   let report: (() => Promise<Report>) | null = null
   let asks = 0
   let begin: (task: Task) => void
@@ -47,8 +47,8 @@ export function joinPool(): Member {
         return stopped.abort(new LockstepError('STOPPED', 'Stopped with its pool.'))
       case 'report':
         return void answerReport(message.id).catch(() => undefined)
-      case 'whole':
-        return asked.get(message.id)?.(message.whole)
+      case 'status':
+        return asked.get(message.id)?.(message.status)
       default:
         return message satisfies never
     }
@@ -68,13 +68,13 @@ export function joinPool(): Member {
       await send({ kind: 'failed', code, message, details })
     },
     // those who ask while the pool is being asked get the same
-    whole: keepFor(0, async () => {
+    status: keepFor(0, async () => {
       const id = (asks += 1)
-      const answer = new Promise<Whole | null>((resolve) => {
+      const answer = new Promise<PoolStatus | null>((resolve) => {
         asked.set(id, resolve)
         setTimeout(resolve, wholeMs, null).unref()
       })
-      await send({ kind: 'whole', id })
+      await send({ kind: 'status', id })
       return await answer.finally(() => asked.delete(id))
     }),
   }

@@ -1,7 +1,6 @@
 import { encodeKey } from '../../kernel/entity-key.ts'
 import { LockstepError } from '../../kernel/errors.ts'
-import type { ServicePlan } from '../../kernel/service-plan.ts'
-import type { ServedEntity } from './entity-parser.ts'
+import type { ServedEntity, ServicePlan } from '../../kernel/service-plan.ts'
 
 /** A failure; one that is of one entity of a request says its index. */
 export function namingIndex(service: ServicePlan, entities: readonly ServedEntity[], error: unknown): unknown {

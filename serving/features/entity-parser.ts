@@ -1,19 +1,11 @@
 import { encodeKey } from '../../kernel/entity-key.ts'
 import type { EntityKey } from '../../kernel/entity-key.ts'
 import { LockstepError, messageOf } from '../../kernel/errors.ts'
-import type { ServicePlan } from '../../kernel/service-plan.ts'
+import type { ServedEntity, ServicePlan } from '../../kernel/service-plan.ts'
 import { sentValue, shown } from '../../kernel/parse-value.ts'
 import type { Column, Value } from '../../kernel/value-type.ts'
 import { typeName } from '../../kernel/value-type.ts'
 import { didYouMean } from '../../kernel/did-you-mean.ts'
-
-/** One entity of a request, checked and encoded. */
-export interface ServedEntity {
-  /** By index of the service's `uses`. */
-  readonly keys: readonly EntityKey[]
-  /** By index of the service's `request`. */
-  readonly request: readonly Value[]
-}
 
 /**
  * Compiles a service's reader of entity objects, such as `{ airport: 'ATL', distance: 594 }`: the key columns and the request values, no more

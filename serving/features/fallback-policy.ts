@@ -10,8 +10,8 @@ import type { OnlineAnswer } from '../../online/read.ts'
  * - `stale`: the states that this server has read lately, within the bound that it was given; where one of them is not there, the error
  * - `defaults`: those, and where one is not there what an entity has that was never seen
  */
-export type WhenUnavailable = (typeof whenUnavailable)[number]
-export const whenUnavailable = ['error', 'stale', 'defaults'] as const
+export type OnUnavailable = (typeof onUnavailable)[number]
+export const onUnavailable = ['error', 'stale', 'defaults'] as const
 
 /** Whether the online store is away, or does not hold a view whole; what it answers in error is a failure always. */
 export function isAway(error: unknown): error is LockstepError {

@@ -3,9 +3,9 @@ import { LockstepError } from '../../kernel/errors.ts'
 import type { ServicePlan } from '../../kernel/service-plan.ts'
 import type { ViewPlan } from '../../kernel/view-plan.ts'
 import type { DefinitionId } from '../../kernel/view-spec.ts'
-import { tryMarkers } from '../../online/checkpoint.ts'
+import { tryCheckpoints } from '../../online/checkpoint.ts'
 import type { OnlineStore } from '../../online/store.ts'
-import { byPlan } from '../../kernel/memoize-weak.ts'
+import { memoizeWeak } from '../../kernel/memoize-weak.ts'
 
 /** So long what the store said of a view that is late, or that it says nothing of, is not asked again. */
 const askedAgainMs = 100
@@ -27,18 +27,18 @@ const none: readonly DefinitionId[] = []
 /** @param clock epoch microseconds */
 export function createLateViews(isOnline: (view: DefinitionId) => boolean, clock: () => number): LateViews {
   const known = new WeakMap<ViewPlan, { readonly from: number; readonly askedAt: number }>()
-  const scheduledOf = byPlan(({ uses }: ServicePlan) => [...new Set(uses.map(({ plan }) => plan).filter(isScheduled))])
+  const scheduledOf = memoizeWeak(({ uses }: ServicePlan) => [...new Set(uses.map(({ plan }) => plan).filter(isScheduled))])
 
   async function ask(plans: readonly ViewPlan[], store: Pick<OnlineStore, 'read'>): Promise<void> {
     const askedAt = performance.now()
-    const markers = await tryMarkers(
+    const checkpoints = await tryCheckpoints(
       store,
       plans.map(({ id }) => id),
     ).catch(() => [])
     for (const [i, plan] of plans.entries()) {
-      const marker = markers[i] ?? null
+      const checkpoint = checkpoints[i] ?? null
       const { availability } = plan.spec
-      const begunAt = marker === null || marker instanceof LockstepError ? undefined : marker.begunAt
+      const begunAt = checkpoint === null || checkpoint instanceof LockstepError ? undefined : checkpoint.begunAt
       const from = begunAt === undefined || availability.kind === 'continuous' ? Number.NaN : lateFrom(availability, begunAt)
       known.set(plan, { from, askedAt })
     }

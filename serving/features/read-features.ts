@@ -4,7 +4,7 @@ import type { Frontier } from '../../kernel/frontier.ts'
 import { frontierText, intersection } from '../../kernel/frontier.ts'
 import { isOfOneEntity, readSetAside, setAsideError } from '../../kernel/set-aside.ts'
 import { readHeader } from '../../kernel/stored-state.ts'
-import type { ServicePlan, ServiceRow } from '../../kernel/service-plan.ts'
+import type { ServedEntity, ServicePlan, ServiceRow } from '../../kernel/service-plan.ts'
 import type { ViewValues } from '../../kernel/state.ts'
 import type { ViewPlan } from '../../kernel/view-plan.ts'
 import type { DefinitionId } from '../../kernel/view-spec.ts'
@@ -19,14 +19,13 @@ import type { RequestDeadline } from '../traffic/request-deadline.ts'
 import { requireTime } from '../traffic/request-deadline.ts'
 import { within } from '../../runtime/with-timeout.ts'
 import type { LateViews } from './late-views.ts'
-import type { ServedEntity } from './entity-parser.ts'
 import type { RecentStates } from './stale-cache.ts'
 import type { OnlineViews } from './online-views.ts'
 import { namingIndex, ofIndex } from './entity-error.ts'
 import type { ReadOrigin } from '../../monitoring/prediction-log/provenance.ts'
 import { originsOf } from '../../monitoring/prediction-log/provenance.ts'
 import { evaluateRows, refuseMissing } from './service-rows.ts'
-import type { WhenUnavailable } from './fallback-policy.ts'
+import type { OnUnavailable } from './fallback-policy.ts'
 import { isAway, unavailableAnswer } from './fallback-policy.ts'
 
 export interface FeatureReaderDeps {
@@ -55,7 +54,7 @@ export interface FeatureMoment {
   /** True where the caller named the moment; false where it is this machine's "now", which a skewed clock may put before what is stored. */
   readonly asked: boolean
   /** What is answered of the views that the online store cannot be asked for. Default: the error. */
-  readonly whenUnavailable?: WhenUnavailable
+  readonly onUnavailable?: OnUnavailable
   /** When the online store counts as away that has not answered, milliseconds of `performance.now()`, so that there is time left for what is answered then. Default: the store's own patience. */
   readonly giveUpAt?: number | undefined
   /** What the read is to see at least. */
@@ -281,22 +280,22 @@ class OnlineReading {
   }
 
   read(behind: boolean, after?: Pushed): Promise<OnlineAnswer[]> {
-    const { whenUnavailable = 'error', giveUpAt } = this.#moment
+    const { onUnavailable = 'error', giveUpAt } = this.#moment
     // most often
-    if (whenUnavailable === 'error' && giveUpAt === undefined && after === undefined) return this.#readStore(behind)
-    return this.#readOrElse(whenUnavailable, behind, after)
+    if (onUnavailable === 'error' && giveUpAt === undefined && after === undefined) return this.#readStore(behind)
+    return this.#readOrElse(onUnavailable, behind, after)
   }
 
-  async #readOrElse(whenUnavailable: WhenUnavailable, behind: boolean, after?: Pushed): Promise<OnlineAnswer[]> {
+  async #readOrElse(onUnavailable: OnUnavailable, behind: boolean, after?: Pushed): Promise<OnlineAnswer[]> {
     try {
       if (after === undefined) return await beforeGivingUp(this.#moment.giveUpAt, this.#readStore(behind))
       const read = await awaitPushed(this.#deps, this.requests, after, (again) => this.#readStore(again))
       this.late = read.late
       return read.answers
     } catch (error) {
-      if (whenUnavailable === 'error' || !isAway(error)) throw error
+      if (onUnavailable === 'error' || !isAway(error)) throw error
       this.away ??= error
-      return this.#instead(error, whenUnavailable)
+      return this.#instead(error, onUnavailable)
     }
   }
 
@@ -329,13 +328,13 @@ class OnlineReading {
   }
 
   /** What is answered while the store is away. */
-  #instead(error: LockstepError, whenUnavailable: WhenUnavailable): OnlineAnswer[] {
+  #instead(error: LockstepError, onUnavailable: OnUnavailable): OnlineAnswer[] {
     const { recent } = this.#deps
     return this.requests.map(({ plan, key }) => {
       // none of them says that it holds what was pushed
       const state = this.#moment.pushed === undefined ? (recent?.find(plan, key) ?? null) : null
       if (state === null) {
-        if (whenUnavailable === 'stale') throw error
+        if (onUnavailable === 'stale') throw error
         return unavailableAnswer(plan, this.asOf)
       }
       try {

@@ -6,11 +6,11 @@ import { includes, noTransactions, union } from '../../kernel/frontier.ts'
 import { parsePushToken } from '../../kernel/push-token.ts'
 import type { ViewPlan } from '../../kernel/view-plan.ts'
 import type { DefinitionId } from '../../kernel/view-spec.ts'
-import { tryMarkers } from '../../online/checkpoint.ts'
+import { tryCheckpoints } from '../../online/checkpoint.ts'
 import type { OnlineAnswer } from '../../online/read.ts'
 import type { OnlineStore } from '../../online/store.ts'
 
-const mostWaitMs = 250
+const maxWaitMs = 250
 const firstPauseMs = 2
 const lastPauseMs = 20
 
@@ -51,8 +51,8 @@ interface Read {
 }
 
 /**
- * Reads until the answers hold what was pushed, for a bounded time. An entity's state, or the marker of its view, says which transactions are in it; of one that does not hold
- * them the table is asked whether they wrote rows of it at all. What a marker says holds of what is read after it.
+ * Reads until the answers hold what was pushed, for a bounded time. An entity's state, or the checkpoint of its view, says which transactions are in it; of one that does not hold
+ * them the table is asked whether they wrote rows of it at all. What a checkpoint says holds of what is read after it.
  *
  * @param read answers `requests`, by index; with `behind` as of `OnlineStore.read`
  */
@@ -69,7 +69,7 @@ export async function awaitPushed(
   const found = await ofEntities(deps, requests, pushed, first)
   let { late } = found
   if (found.folded) answers = await read(false)
-  const end = performance.now() + mostWaitMs
+  const end = performance.now() + maxWaitMs
   // a scheduled view has to wait for its schedule
   const comes = (): boolean => late.some((i) => requests[i]?.plan.spec.availability.kind === 'continuous')
   for (let pauseMs = firstPauseMs; comes() && performance.now() < end; pauseMs = Math.min(pauseMs * 2, lastPauseMs)) {
@@ -86,7 +86,7 @@ function lacks(answers: readonly OnlineAnswer[], requests: readonly { readonly p
   return wanted !== undefined && !includes(answers[i]?.frontier ?? noTransactions, wanted)
 }
 
-/** Those of the indexes whose entities the pushes wrote rows of, as far as the views' markers do not hold them; and whether a marker does, whose states may have come after they were read. */
+/** Those of the indexes whose entities the pushes wrote rows of, as far as the views' checkpoints do not hold them; and whether a checkpoint does, whose states may have come after they were read. */
 async function ofEntities(
   { store, written }: AwaitPushedDeps,
   requests: readonly { readonly plan: ViewPlan; readonly key: EntityKey }[],
@@ -100,13 +100,13 @@ async function ofEntities(
     if (group === undefined) byView.set(plan.id, { plan, indexes: [i] })
     else group.indexes.push(i)
   }
-  const markers = await tryMarkers(store, [...byView.keys()])
+  const checkpoints = await tryCheckpoints(store, [...byView.keys()])
   const late: number[] = []
   let folded = false
   for (const [at, { plan, indexes: ofView }] of [...byView.values()].entries()) {
     const wanted = pushed.get(plan.spec.source.name) ?? noTransactions
-    const marker = markers[at] ?? null
-    if (marker !== null && !(marker instanceof LockstepError) && includes(marker.frontier, wanted)) {
+    const checkpoint = checkpoints[at] ?? null
+    if (checkpoint !== null && !(checkpoint instanceof LockstepError) && includes(checkpoint.frontier, wanted)) {
       folded = true
       continue
     }

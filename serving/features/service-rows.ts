@@ -1,10 +1,9 @@
 import { LockstepError } from '../../kernel/errors.ts'
-import type { ServicePlan, ServiceRow, ServiceValues } from '../../kernel/service-plan.ts'
+import type { ServedEntity, ServicePlan, ServiceRow, ServiceValues } from '../../kernel/service-plan.ts'
 import type { ViewValues } from '../../kernel/state.ts'
 import { formatTimestamp } from '../../kernel/time.ts'
 import type { CountsValue, Value } from '../../kernel/value-type.ts'
-import { byPlan } from '../../kernel/memoize-weak.ts'
-import type { ServedEntity } from './entity-parser.ts'
+import { memoizeWeak } from '../../kernel/memoize-weak.ts'
 import { ofIndex } from './entity-error.ts'
 
 /** How long the code of on-demand views may hold up the process for one request. */
@@ -68,7 +67,7 @@ function evaluate(service: ServicePlan, read: readonly ViewValues[], request: re
 }
 
 /** Features, by index, that are or hold texts. */
-const textsOf = byPlan((service: ServicePlan) =>
+const textsOf = memoizeWeak((service: ServicePlan) =>
   service.features.flatMap(({ type }, f) =>
     (type.kind === 'list' ? type.of : type).kind === 'string' || type.kind === 'counts' ? [f] : [],
   ),

@@ -1,7 +1,7 @@
 import type { EntityKey } from '../../kernel/entity-key.ts'
 import type { ViewPlan } from '../../kernel/view-plan.ts'
 import type { OnlineAnswer, OnlineRequest } from '../../online/read.ts'
-import { byPlan } from '../../kernel/memoize-weak.ts'
+import { memoizeWeak } from '../../kernel/memoize-weak.ts'
 
 /** States of the online store as they were read last, for when it is away. */
 export interface RecentStates {
@@ -100,7 +100,7 @@ function copyOf(bytes: Buffer): Buffer {
 }
 
 /** Of another registry, a view of the same name and version may be another one. */
-const viewName = byPlan(({ id, fingerprint }: ViewPlan) => `${id} ${fingerprint} `)
+const viewName = memoizeWeak(({ id, fingerprint }: ViewPlan) => `${id} ${fingerprint} `)
 
 function nameOf(plan: ViewPlan, key: EntityKey): string {
   return viewName(plan) + key

@@ -10,7 +10,7 @@ export interface Readiness {
 }
 
 /** What a server says of the port that it answers: of itself, or, where several processes share the port, of all. */
-export interface Whole {
+export interface ServerStatus {
   readiness(): Promise<Readiness>
   /** As Prometheus reads them. */
   metrics(): Promise<string>

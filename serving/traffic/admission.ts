@@ -45,7 +45,7 @@ interface Held {
 }
 
 /** Of a busy process before which a crowd waits. Each costs memory that young collections copy: by 128 it answers a tenth less than by 16. */
-const leastOfAll = 16
+const minOfAll = 16
 /** By how much the limit changes with each sample. */
 const fall = 0.9
 const rise = 1.5
@@ -70,7 +70,7 @@ const fullFrom = 0.98
 const weight = 0.2
 
 export function createAdmission({ most, now, busy, onRefuse }: AdmissionOptions): Admission {
-  const least = Math.min(most, leastOfAll)
+  const least = Math.min(most, minOfAll)
   const crowd = Math.min(most, crowdFrom)
   let inFlight = 0
   let left = 0

@@ -1,11 +1,11 @@
 import { LockstepError } from '../../kernel/errors.ts'
 import type { Logger } from '../../runtime/log.ts'
-import type { GatewayOptions } from './traffic.ts'
+import type { TrafficOptions } from './traffic.ts'
 import type { KeyRing } from './key-ring.ts'
 
 export interface RequireKeysDeps {
   readonly keys: Pick<KeyRing, 'expose' | 'known' | 'configured'>
-  readonly auth: GatewayOptions['auth']
+  readonly auth: TrafficOptions['auth']
   /** Reads the keys from the database now, where it answers. */
   readonly refresh: () => Promise<void>
   readonly log: Logger

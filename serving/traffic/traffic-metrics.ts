@@ -2,22 +2,22 @@ import type { Registry } from 'prom-client'
 import { Counter, Gauge } from 'prom-client'
 import type { ErrorCode } from '../../kernel/errors.ts'
 
-/** What the gateway counts. No label holds a key. */
-export interface GatewayMetrics {
+/** Counts refused requests and queue lengths. No label holds a key. */
+export interface TrafficMetrics {
   /** A request that was refused before its handler began, or whose deadline passed. */
   refused(code: ErrorCode): void
   /** A breaker that opened or closed. */
   breaker(dependency: string, open: boolean): void
 }
 
-export function createGatewayMetrics(
+export function createTrafficMetrics(
   registry: Registry,
   admission: () => { readonly inFlight: number; readonly limit: number },
-): GatewayMetrics {
+): TrafficMetrics {
   const registers = [registry]
   const refused = new Counter({
     name: 'lockstep_refused_requests_total',
-    help: 'Requests that the gateway refused, by the code of the error.',
+    help: 'Requests refused before they were handled, by error code.',
     labelNames: ['code'],
     registers,
   })

@@ -8,8 +8,8 @@ import type { Admission } from './admission.ts'
 import { createAdmission } from './admission.ts'
 import type { Breaker } from './circuit-breaker.ts'
 import { createBreaker } from './circuit-breaker.ts'
-import type { GatewayMetrics } from './traffic-metrics.ts'
-import { createGatewayMetrics } from './traffic-metrics.ts'
+import type { TrafficMetrics } from './traffic-metrics.ts'
+import { createTrafficMetrics } from './traffic-metrics.ts'
 import type { LimitFallback, RateLimiter } from './rate-limiter.ts'
 import { createRateLimiter } from './rate-limiter.ts'
 import type { KeyPlaces } from './key-places.ts'
@@ -20,7 +20,7 @@ import { createPaced } from './paced.ts'
 import { createKeyRing, keyOf } from './key-ring.ts'
 
 /** What stands between a connection and the handlers: who may ask what, how much at once, and for how long. */
-export interface Gateway {
+export interface Traffic {
   readonly keys: KeyRing
   readonly admission: Admission
   /** For what is open to all and long: one at a time. */
@@ -31,7 +31,7 @@ export interface Gateway {
   /** Before the reads of the online store, and of the offline history. */
   readonly store: Breaker
   readonly history: Breaker
-  readonly metrics: GatewayMetrics
+  readonly metrics: TrafficMetrics
   /**
    * Who makes a call that is no HTTP request, by its metadata; null where no key is needed.
    *
@@ -46,7 +46,7 @@ export interface Gateway {
 }
 
 /** As `Config` has them. */
-export interface GatewayOptions {
+export interface TrafficOptions {
   readonly auth?: AuthMode
   readonly requestTimeoutMs?: number
   readonly maxInFlight?: number
@@ -61,8 +61,8 @@ export interface GatewayOptions {
 
 const sampleMs = 50
 
-export function createGateway(options: GatewayOptions, { log, registry }: { readonly log: Logger; readonly registry: Registry }): Gateway {
-  const metrics = createGatewayMetrics(registry, () => admission)
+export function createTraffic(options: TrafficOptions, { log, registry }: { readonly log: Logger; readonly registry: Registry }): Traffic {
+  const metrics = createTrafficMetrics(registry, () => admission)
   const maxInFlight = options.maxInFlight ?? 1024
   const admission = createAdmission({
     most: maxInFlight,

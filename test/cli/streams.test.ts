@@ -8,7 +8,7 @@ import { createContext } from '../../cli/context.ts'
 import { prepare } from '../../cli/run.ts'
 import { createTerminal } from '../../cli/terminal.ts'
 import { withContext } from '../../cli/with-context.ts'
-import { keepDeadLetters, mostDeadLetters } from '../../materializer/streams/dead-letters.ts'
+import { keepDeadLetters, maxDeadLetters } from '../../materializer/streams/dead-letters.ts'
 import { loadConfig } from '../../runtime/config.ts'
 import type { Database } from '../../runtime/database.ts'
 import { openPostgres } from '../../runtime/open-postgres.ts'
@@ -124,9 +124,9 @@ it(
 )
 
 it('dead letters are kept once each, and no more than a thousand of a source', async () => {
-  const letters = Array.from({ length: mostDeadLetters + 5 }, (_, i) => ({
+  const letters = Array.from({ length: maxDeadLetters + 5 }, (_, i) => ({
     message: `m${i}`,
-    body: Buffer.alloc(i === mostDeadLetters ? 70_000 : 10, 'x'),
+    body: Buffer.alloc(i === maxDeadLetters ? 70_000 : 10, 'x'),
     reason: 'r',
     error: 'e',
   }))
@@ -136,7 +136,7 @@ it('dead letters are kept once each, and no more than a thousand of a source', a
     `select count(*)::int n, max(length(body)) most, max(size_bytes) size, bool_or(message = 'm0') oldest,
        bool_or(message = 'm1004') newest from lockstep.stream_dead_letters where source = 'many'`,
   )
-  expect(kept).toEqual([{ n: mostDeadLetters, most: 65_536, size: 70_000, oldest: false, newest: true }])
+  expect(kept).toEqual([{ n: maxDeadLetters, most: 65_536, size: 70_000, oldest: false, newest: true }])
 })
 
 it('metrics count messages by what became of them, and say the lag', async () => {

@@ -9,7 +9,7 @@ import {
   frontierText,
   includes,
   intersection,
-  mostRanges,
+  maxRanges,
   noTransactions,
   oneTransaction,
   parseFrontier,
@@ -102,8 +102,8 @@ describe('a frontier', () => {
     const running = Array.from({ length: 2_000 }, (_, i) => 100 + 2 * i)
     const whole = { xmin: 100, xmax: 5_000, running }
     const frontier = frontierOf(whole)
-    expect(frontier.beyond.length).toBe(mostRanges)
-    expect([covers(frontier, 101), covers(frontier, 100 + 2 * mostRanges - 1), covers(frontier, 100 + 2 * mostRanges + 1)]).toEqual([
+    expect(frontier.beyond.length).toBe(maxRanges)
+    expect([covers(frontier, 101), covers(frontier, 100 + 2 * maxRanges - 1), covers(frontier, 100 + 2 * maxRanges + 1)]).toEqual([
       true,
       true,
       false,

@@ -31,7 +31,7 @@ const files = definitionFiles({
   `,
 })
 
-const run = ['run: recorded', 'run: begun', 'states: to be written', 'states: written', 'run: folded', 'run: marker moved'] as const
+const run = ['run: recorded', 'run: begun', 'states: to be written', 'states: written', 'run: folded', 'run: checkpoint moved'] as const
 const matrix: Readonly<Record<Operation, readonly FaultPoint[]>> = {
   push: ['push: committed', 'push: rows read', 'states: to be written', 'states: written'],
   incremental: run,
@@ -43,7 +43,7 @@ const matrix: Readonly<Record<Operation, readonly FaultPoint[]>> = {
     'states: written',
     'backfill: chunk made',
     'backfill: chunk written down',
-    'backfill: marker moved',
+    'backfill: checkpoint moved',
     'backfill: ended',
   ],
   rebuild: ['rebuild: marked', 'rebuild: removed', ...run],

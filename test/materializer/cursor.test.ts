@@ -4,7 +4,7 @@ import { allBelow } from '../../kernel/frontier.ts'
 import type { ViewPlan } from '../../kernel/view-plan.ts'
 import type { MaterializeResult } from '../../materializer/materialize.ts'
 import { materializeView } from '../../materializer/materialize.ts'
-import { readMarker, writeMarker } from '../../online/checkpoint.ts'
+import { readCheckpoint, writeCheckpoint } from '../../online/checkpoint.ts'
 import type { Database } from '../../runtime/database.ts'
 import { freshView, materializerFixture, moment } from './fixture.ts'
 import type { Payment } from './payments.ts'
@@ -85,10 +85,10 @@ describe('a view of a table that tells what is new by a cursor', () => {
     await written(of('a'), '2026-01-01 10:00')
     expect((await materializeView(db, store, plan, { moment })).mode).toBe('full')
     expect((await materializeView(db, store, plan, { moment })).mode).toBe('cursor')
-    const marker = await readMarker(store, plan.id)
-    if (marker === null) throw new Error('no marker')
+    const checkpoint = await readCheckpoint(store, plan.id)
+    if (checkpoint === null) throw new Error('no checkpoint')
     // as after a failover
-    await writeMarker(store, plan.id, { ...marker, frontier: allBelow(marker.frontier.below - 1) }, marker)
+    await writeCheckpoint(store, plan.id, { ...checkpoint, frontier: allBelow(checkpoint.frontier.below - 1) }, checkpoint)
     expect((await materializeView(db, store, plan, { moment })).mode).toBe('full')
     const other = { ...plan, upkeep: { ...plan.upkeep, cursor: { ...cursor, column: 'paid_at' } } }
     expect((await materializeView(db, store, other, { moment })).mode).toBe('full')

@@ -3,7 +3,7 @@ import { Cluster } from 'ioredis'
 import { afterAll, beforeAll, expect, it } from 'vitest'
 import { materializeView } from '../../materializer/materialize.ts'
 import { noticeFailover } from '../../materializer/detect-failover.ts'
-import { markerKey, readMarker } from '../../online/checkpoint.ts'
+import { checkpointKey, readCheckpoint } from '../../online/checkpoint.ts'
 import { openOnlineStore } from '../../online/open-store.ts'
 import { readOnline } from '../../online/read.ts'
 import { redisKey } from '../../online/redis-key.ts'
@@ -39,9 +39,9 @@ it('goes over the last arrivals again where a replica has taken over that lacks 
   const { table, plan } = await freshView(db)
   await table.insert(many(1_500))
   await materializeView(db, store, plan, { moment })
-  const marker = redisKey('fail', markerKey(plan.id))
+  const checkpoint = redisKey('fail', checkpointKey(plan.id))
   const shards = await cluster.shards()
-  const owners = await Promise.all(shards.map(({ primary }) => asking(primary.port, (redis) => redis.exists(marker)).catch(() => 0)))
+  const owners = await Promise.all(shards.map(({ primary }) => asking(primary.port, (redis) => redis.exists(checkpoint)).catch(() => 0)))
   const shard = shards[owners.indexOf(1) === 0 ? 1 : 0]
   if (!shard?.replica) throw new Error('The cluster has no replica.')
   await asking(shard.primary.port, (redis) => redis.wait(1, 2_000))
@@ -52,19 +52,19 @@ it('goes over the last arrivals again where a replica has taken over that lacks 
   await asking(shard.primary.port, (redis) => redis.call('CLIENT', 'KILL', 'TYPE', 'replica'))
   await table.insert(many(1_500))
   await materializeView(db, store, plan, { moment })
-  const ahead = await readMarker(store, plan.id)
+  const ahead = await readCheckpoint(store, plan.id)
   expect(await storedStates(store, plan, table.keys(plan))).toEqual(table.expected(plan, moment))
   process.kill(shard.primary.pid, 'SIGKILL')
   process.kill(shard.replica.pid, 'SIGCONT')
   await cluster.whole({ replicas: false })
 
-  // What was acknowledged is lost, and the marker, on another primary, says nothing of it.
+  // What was acknowledged is lost, and the checkpoint, on another primary, says nothing of it.
   expect(await storedStates(store, plan, table.keys(plan))).not.toEqual(table.expected(plan, moment))
-  expect(await readMarker(store, plan.id)).toEqual(ahead)
+  expect(await readCheckpoint(store, plan.id)).toEqual(ahead)
 
   const replay = (nowMs: number) => noticeFailover(db, store, { nowMs, replayMs: nowMs - between })
   expect(await replay(Date.now())).toEqual([plan.id])
-  const back = await readMarker(store, plan.id)
+  const back = await readCheckpoint(store, plan.id)
   expect(back?.frontier.below).toBeGreaterThan(1)
   expect(back?.frontier.below).toBeLessThan(ahead?.frontier.below ?? 0)
   expect(await replay(Date.now())).toEqual([])
@@ -85,15 +85,15 @@ it('is not whole where one primary was emptied, until a run has made it anew', a
   expect(before.map(({ frontier }) => frontier === null)).toEqual(accounts.map((_, i) => i > 0))
   expect(await lacksOf(store, [plan])).toEqual([])
 
-  const marker = redisKey('fail', markerKey(plan.id))
+  const checkpoint = redisKey('fail', checkpointKey(plan.id))
   const shards = await cluster.shards()
-  const owners = await Promise.all(shards.map(({ primary }) => asking(primary.port, (redis) => redis.exists(marker)).catch(() => 0)))
+  const owners = await Promise.all(shards.map(({ primary }) => asking(primary.port, (redis) => redis.exists(checkpoint)).catch(() => 0)))
   const { primary } = shards[owners.indexOf(1) === 0 ? 1 : 0] ?? {}
   if (primary === undefined) throw new Error('The cluster has no primary.')
   await asking(primary.port, (redis) => redis.flushall())
 
-  // its marker, on another primary, says nothing of it
-  expect(await readMarker(store, plan.id)).not.toBeNull()
+  // its checkpoint, on another primary, says nothing of it
+  expect(await readCheckpoint(store, plan.id)).not.toBeNull()
   expect(await storedStates(store, plan, table.keys(plan))).not.toEqual(table.expected(plan, moment))
   const answers = await Promise.allSettled(accounts.map((account) => readOnline(store, [request(account)], moment)))
   const refused = answers.filter((answer) => answer.status === 'rejected')

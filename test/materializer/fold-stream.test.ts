@@ -185,7 +185,7 @@ async function foldArrivals(store: OnlineStore, plan: ViewPlan, rows: readonly S
 }
 
 function targetIn(store: OnlineStore, plan: ViewPlan) {
-  return { plan, read: reader(store, plan), mostRanges: fewRanges, moment, start: 'resume' } as const
+  return { plan, read: reader(store, plan), maxRanges: fewRanges, moment, start: 'resume' } as const
 }
 
 function reader(store: OnlineStore, plan: ViewPlan) {

@@ -3,12 +3,12 @@ import fc from 'fast-check'
 import { Client } from 'pg'
 import { describe, expect, it } from 'vitest'
 import type { EntityKey } from '../../kernel/entity-key.ts'
-import { covers, mostRanges } from '../../kernel/frontier.ts'
+import { covers, maxRanges } from '../../kernel/frontier.ts'
 import { readHeader } from '../../kernel/stored-state.ts'
 import type { ViewPlan } from '../../kernel/view-plan.ts'
 import { foldTransaction, foldTransactions } from '../../materializer/fold-transaction.ts'
 import { materializeView } from '../../materializer/materialize.ts'
-import { firstMarker, markerKey, readMarker, writeMarker } from '../../online/checkpoint.ts'
+import { firstCheckpoint, checkpointKey, readCheckpoint, writeCheckpoint } from '../../online/checkpoint.ts'
 import { readOnline } from '../../online/read.ts'
 import type { OnlineStore } from '../../online/store.ts'
 import type { Database } from '../../runtime/database.ts'
@@ -90,10 +90,10 @@ describe.each(storeKinds)('folding single transactions into the %s store', (kind
     await table.insert(many(10))
     for (const each of [plan, world, scheduled, removing, changed]) await materializeView(db, store, each, { moment })
     const facts = { incremental: true, origin: { id: '7', startedAt: new Date(0) }, removing: false }
-    await writeMarker(store, elsewhere.id, firstMarker({ ...facts, fingerprint: elsewhere.fingerprint }), null)
-    const present = await readMarker(store, removing.id)
-    if (present !== null) await writeMarker(store, removing.id, firstMarker({ ...present, removing: true }), present)
-    await store.write([{ ...markerKey(unreadable.id), expected: null, bytes: Buffer.from('of another') }])
+    await writeCheckpoint(store, elsewhere.id, firstCheckpoint({ ...facts, fingerprint: elsewhere.fingerprint }), null)
+    const present = await readCheckpoint(store, removing.id)
+    if (present !== null) await writeCheckpoint(store, removing.id, firstCheckpoint({ ...present, removing: true }), present)
+    await store.write([{ ...checkpointKey(unreadable.id), expected: null, bytes: Buffer.from('of another') }])
     const xid = await push(db, table, [one('account 0', 500, 1), one('fresh', 500, 2)])
     const plans = [plan, world, absent, elsewhere, scheduled, removing, unreadable, { ...changed, fingerprint: 'another' }]
     const folded = await foldTransaction(db, store, plans, xid, { moment })
@@ -137,8 +137,8 @@ describe.each(storeKinds)('folding single transactions into the %s store', (kind
       const rows = await db.query<{ xid: string }>(`select _xid::text as xid from ${table.name} where _row > ${last?.row}`)
       return rows.map(({ xid }) => Number(xid))
     }
-    expect(await foldTransactions(db, store, [plan], await pushes(mostRanges), { moment })).toMatchObject({ rows: mostRanges })
-    expect(await rangesOf()).toBe(mostRanges)
+    expect(await foldTransactions(db, store, [plan], await pushes(maxRanges), { moment })).toMatchObject({ rows: maxRanges })
+    expect(await rangesOf()).toBe(maxRanges)
     const [first = 0, second = 0] = await pushes(2)
     expect(await foldTransaction(db, store, [plan], first, { moment })).toMatchObject({ rows: 2, entities: 1 })
     expect(await rangesOf()).toBe(0)

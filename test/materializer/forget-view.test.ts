@@ -5,7 +5,7 @@ import { materializeView } from '../../materializer/materialize.ts'
 import { endRemoval, requestRemoval, workOnRemovals } from '../../materializer/removals.ts'
 import { startRun } from '../../materializer/runs.ts'
 import { materializationStatus } from '../../materializer/status.ts'
-import { firstMarker, markerKey, readMarker, writeMarker } from '../../online/checkpoint.ts'
+import { firstCheckpoint, checkpointKey, readCheckpoint, writeCheckpoint } from '../../online/checkpoint.ts'
 import type { OnlineStore } from '../../online/store.ts'
 import { freshView, heldSecondRun, many, materializerFixture, moment, storeKinds } from './fixture.ts'
 import { storedStates } from './payments.ts'
@@ -13,7 +13,7 @@ import { storedStates } from './payments.ts'
 const fixture = materializerFixture()
 
 describe.each(storeKinds)('a view that is forgotten in the %s store', (kind) => {
-  it('has no state, no marker and no run, and is materialized again as if for the first time', async () => {
+  it('has no state, no checkpoint and no run, and is materialized again as if for the first time', async () => {
     const { db, store } = fixture().open(kind)
     const [{ table, plan }, other] = [await freshView(db), await freshView(db)]
     await table.insert(many(300))
@@ -21,7 +21,7 @@ describe.each(storeKinds)('a view that is forgotten in the %s store', (kind) => 
     for (const each of [plan, other.plan]) await materializeView(db, store, each, { moment })
     const keys = table.keys(plan)
     expect(await forgetView(db, store, plan.id)).toBe(keys.length + 1)
-    expect(await readMarker(store, plan.id)).toBeNull()
+    expect(await readCheckpoint(store, plan.id)).toBeNull()
     expect((await store.read(keys.map((key) => ({ view: plan.id, entity: 'account', key })))).every((bytes) => bytes === null)).toBe(true)
     const identity = await store.identity()
     const listed = (await materializationStatus(db, 0)).filter((run) => run.store === identity).map(({ view }) => view)
@@ -80,17 +80,17 @@ describe.each(storeKinds)('a view that is forgotten in the %s store', (kind) => 
     const { db, store } = fixture().open(kind)
     const { plan } = await freshView(db)
     const origin = { id: '7', startedAt: new Date(0) }
-    const marker = firstMarker({ fingerprint: plan.fingerprint, incremental: true, origin, removing: false })
-    await writeMarker(store, plan.id, marker, null)
+    const checkpoint = firstCheckpoint({ fingerprint: plan.fingerprint, incremental: true, origin, removing: false })
+    await writeCheckpoint(store, plan.id, checkpoint, null)
     expect(await forgetView(db, store, plan.id)).toBeNull()
-    expect(await readMarker(store, plan.id)).toEqual(marker)
+    expect(await readCheckpoint(store, plan.id)).toEqual(checkpoint)
   })
 
-  it('goes where its marker cannot be read, and is nothing where the store never had it', async () => {
+  it('goes where its checkpoint cannot be read, and is nothing where the store never had it', async () => {
     const { db, store } = fixture().open(kind)
     const { plan } = await freshView(db)
     expect(await forgetView(db, store, plan.id)).toBe(0)
-    await store.write([{ ...markerKey(plan.id), expected: null, bytes: Buffer.from('?') }])
+    await store.write([{ ...checkpointKey(plan.id), expected: null, bytes: Buffer.from('?') }])
     expect(await forgetView(db, store, plan.id)).toBe(1)
   })
 })

@@ -5,8 +5,8 @@ import type { EntityKey } from '../../kernel/entity-key.ts'
 import type { ViewPlan } from '../../kernel/view-plan.ts'
 import { materializeView } from '../../materializer/materialize.ts'
 import { materializationStatus } from '../../materializer/status.ts'
-import { firstMarker, markerKey, readMarker, writeMarker } from '../../online/checkpoint.ts'
-import { createMarkerOwner } from '../../online/checkpoint-owner.ts'
+import { firstCheckpoint, checkpointKey, readCheckpoint, writeCheckpoint } from '../../online/checkpoint.ts'
+import { createCheckpointOwner } from '../../online/checkpoint-owner.ts'
 import type { OnlineStore } from '../../online/store.ts'
 import type { Database } from '../../runtime/database.ts'
 import { freshView, heldRun, heldSecondRun, many, materializerFixture, moment, storeKinds } from './fixture.ts'
@@ -130,13 +130,13 @@ describe.each(storeKinds)('a view whose states are lost in the %s store', (kind)
     const { db, store } = fixture().open(kind)
     const { plan } = await freshView(db)
     const origin = { id: '1', startedAt: new Date(0) }
-    const removing = firstMarker({ fingerprint: plan.fingerprint, incremental: true, origin, removing: true })
-    await writeMarker(store, plan.id, removing, null)
+    const removing = firstCheckpoint({ fingerprint: plan.fingerprint, incremental: true, origin, removing: true })
+    await writeCheckpoint(store, plan.id, removing, null)
     await expect(materializeView(db, store, plan, { moment })).rejects.toMatchObject({
       code: 'STORE_MISMATCH',
       message: expect.stringContaining('from another database'),
     })
-    expect(await readMarker(store, plan.id)).toEqual(removing)
+    expect(await readCheckpoint(store, plan.id)).toEqual(removing)
   })
 
   it('records no end of a run that did not move the view on', async () => {
@@ -156,15 +156,15 @@ it('the owner of a view is asked of the database once, and again where it is to 
   const { table, plan } = await freshView(db)
   await table.insert(many(3))
   await materializeView(db, store, plan, { moment })
-  const marker = await readMarker(store, plan.id)
-  if (marker === null) throw new Error('it was materialized')
-  const other = { ...marker, origin: { id: marker.origin.id, startedAt: new Date(0) } }
+  const checkpoint = await readCheckpoint(store, plan.id)
+  if (checkpoint === null) throw new Error('it was materialized')
+  const other = { ...checkpoint, origin: { id: checkpoint.origin.id, startedAt: new Date(0) } }
   let asked = 0
-  const owner = createMarkerOwner(() => {
+  const owner = createCheckpointOwner(() => {
     asked++
     return db
   })
-  const views = [marker, other].map((each) => ({ view: plan.id, marker: each }))
+  const views = [checkpoint, other].map((each) => ({ view: plan.id, checkpoint: each }))
   const told = [null, expect.stringContaining('is of another database') as string]
   for (const [anew, times] of [
     [false, 1],
@@ -270,7 +270,7 @@ let others = 0
 async function forget(store: OnlineStore, plan: ViewPlan, keys: readonly EntityKey[], gone: EntityKey): Promise<void> {
   const online = [...new Set(keys)].map((key) => ({ view: plan.id, entity: plan.spec.entity.name, key }))
   const stored = await store.read(online)
-  await store.removeView(plan.id, markerKey(plan.id))
+  await store.removeView(plan.id, checkpointKey(plan.id))
   const kept = online.flatMap((key, i) => (stored[i] && key.key !== gone ? [{ ...key, expected: null, bytes: stored[i] }] : []))
   expect(await store.write(kept)).toEqual(kept.map(() => true))
 }

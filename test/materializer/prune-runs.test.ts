@@ -4,7 +4,7 @@ import { materializeView } from '../../materializer/materialize.ts'
 import { noticeFailover } from '../../materializer/detect-failover.ts'
 import { pruneRuns } from '../../materializer/prune-runs.ts'
 import { materializationStatus } from '../../materializer/status.ts'
-import { readMarker } from '../../online/checkpoint.ts'
+import { readCheckpoint } from '../../online/checkpoint.ts'
 import type { Database } from '../../runtime/database.ts'
 import { freshView, many, materializerFixture, moment, storeKinds } from './fixture.ts'
 import { storedStates } from './payments.ts'
@@ -65,12 +65,12 @@ it.each(storeKinds)('keeps of the runs into the %s store what is asked for, in i
   expect(await materializeView(db, store, plan, { moment })).toMatchObject({ from: all[11]?.to, rows: 3 })
   await noticeFailover(db, store, { nowMs: Date.now() })
   await noticeFailover(db, { ...store, primaries: () => Promise.resolve([`another ${kind}`]) }, { nowMs: Date.now() })
-  expect((await readMarker(store, plan.id))?.frontier.below).toBe(all[9]?.to)
+  expect((await readCheckpoint(store, plan.id))?.frontier.below).toBe(all[9]?.to)
   await materializeView(db, store, plan, { moment })
   expect(await storedStates(store, plan, table.keys(plan))).toEqual(table.expected(plan, moment))
 })
 
-it('leaves a view alone whose marker is not there, and all that a longer replay may ask for', async () => {
+it('leaves a view alone whose checkpoint is not there, and all that a longer replay may ask for', async () => {
   const { db, store } = fixture().open('redis')
   const { table, plan } = await freshView(db)
   for (let i = 0; i < 4; i++) {

@@ -11,7 +11,7 @@ import { materializeView } from '../../materializer/materialize.ts'
 import { noticeFailover } from '../../materializer/detect-failover.ts'
 import { askForScheduledRun, deadLetters, scheduledJobs } from '../../materializer/scheduled-runs.ts'
 import { readHistory } from '../../offline/history.ts'
-import { readMarker, writeMarker } from '../../online/checkpoint.ts'
+import { readCheckpoint, writeCheckpoint } from '../../online/checkpoint.ts'
 import { readOnline } from '../../online/read.ts'
 import type { OnlineStore } from '../../online/store.ts'
 import type { JobQueue } from '../../runtime/job-queue.ts'
@@ -92,11 +92,11 @@ describe('what keeps views current', () => {
       [plan],
       2,
       () => moment,
-      async () => (await readMarker(store, plan.id)) !== null && (await isCurrent()),
+      async () => (await readCheckpoint(store, plan.id)) !== null && (await isCurrent()),
     )
   })
 
-  it('fills no view again that another one has filled since its marker was read', async () => {
+  it('fills no view again that another one has filled since its checkpoint was read', async () => {
     const { db, store } = fixture().open('redis')
     const { table, plan } = await freshView(db)
     await table.insert(many(50))
@@ -131,7 +131,7 @@ describe('what keeps views current', () => {
       await beginBackfill(tools, plan, { now: () => moment })
       await failBackfills(db, identity, replaced)
     }
-    const isWhole = async (): Promise<boolean> => ((await readMarker(store, plan.id))?.frontier.below ?? 0) > 0
+    const isWhole = async (): Promise<boolean> => ((await readCheckpoint(store, plan.id))?.frontier.below ?? 0) > 0
     await keep([plan], 1, () => moment, isWhole)
     expect(await storedStates(store, plan, table.keys(plan))).toEqual(table.expected(plan, moment))
     const [third, second] = await readBackfills(db, Date.now(), { view: plan.id, store: identity })
@@ -149,12 +149,12 @@ describe('what keeps views current', () => {
     await cancelBackfill({ db, jobs }, id)
     const stopping = { ...store, removeView: () => Promise.reject(new Error('stopped')) }
     await expect(materializeView(db, stopping, plan, { moment, rebuild: true })).rejects.toThrow('stopped')
-    expect((await readMarker(store, plan.id))?.removing).toBe(true)
+    expect((await readCheckpoint(store, plan.id))?.removing).toBe(true)
     await keep(
       [plan],
       2,
       () => moment,
-      async () => ((await readMarker(store, plan.id))?.frontier.below ?? 0) > 0,
+      async () => ((await readCheckpoint(store, plan.id))?.frontier.below ?? 0) > 0,
     )
     expect(await storedStates(store, plan, table.keys(plan))).toEqual(table.expected(plan, moment))
   })
@@ -200,7 +200,7 @@ describe('what keeps views current', () => {
     // after the instant and before the run reads: they wait for the next one
     await table.insert(Array.from({ length: maxPendingRows + 1 }, () => row('a', instant + 1_000_000)))
     let now = instant + 1_000_000
-    const began = async (at: number): Promise<boolean> => ((await readMarker(store, plan.id))?.begunAt ?? 0) >= at
+    const began = async (at: number): Promise<boolean> => ((await readCheckpoint(store, plan.id))?.begunAt ?? 0) >= at
     await keep(
       [plan],
       1,
@@ -241,10 +241,10 @@ describe('what keeps views current', () => {
     const { table, plan } = await freshView(db)
     await table.insert(many(5))
     await materializeView(db, store, plan, { moment })
-    const marker = await readMarker(store, plan.id)
-    if (marker === null) throw new Error('There is no marker.')
-    await writeMarker(store, plan.id, { ...marker, setBack: true }, marker)
-    const isWhole = async (): Promise<boolean> => (await readMarker(store, plan.id))?.setBack !== true
+    const checkpoint = await readCheckpoint(store, plan.id)
+    if (checkpoint === null) throw new Error('There is no checkpoint.')
+    await writeCheckpoint(store, plan.id, { ...checkpoint, setBack: true }, checkpoint)
+    const isWhole = async (): Promise<boolean> => (await readCheckpoint(store, plan.id))?.setBack !== true
     expect(await isWhole()).toBe(false)
     await keep([plan], 1, () => moment, isWhole)
   })

@@ -8,8 +8,8 @@ import { foldTransaction } from '../../materializer/fold-transaction.ts'
 import { materializeView } from '../../materializer/materialize.ts'
 import { renewRange } from '../../materializer/rebuild-range.ts'
 import { hasArrived } from '../../offline/has-arrived.ts'
-import type { Marker } from '../../online/checkpoint.ts'
-import { readMarker, writeMarker } from '../../online/checkpoint.ts'
+import type { Checkpoint } from '../../online/checkpoint.ts'
+import { readCheckpoint, writeCheckpoint } from '../../online/checkpoint.ts'
 import type { OnlineStore } from '../../online/store.ts'
 import { freshView, many, materializerFixture, moment, storeKinds } from './fixture.ts'
 import { createPaymentsTable } from './payments-table.ts'
@@ -21,10 +21,10 @@ const fixture = materializerFixture()
 const gone: Frontier = { below: 0, beyond: [{ from: 900_000_000, to: 900_000_010 }] }
 const account = many(1)[0]?.account ?? ''
 
-async function markerOf(store: OnlineStore, plan: ViewPlan): Promise<Marker> {
-  const marker = await readMarker(store, plan.id)
-  if (marker === null) throw new Error('There is no marker.')
-  return marker
+async function checkpointOf(store: OnlineStore, plan: ViewPlan): Promise<Checkpoint> {
+  const checkpoint = await readCheckpoint(store, plan.id)
+  if (checkpoint === null) throw new Error('There is no checkpoint.')
+  return checkpoint
 }
 
 /** The state of `account` as a push before the restore has left it. */
@@ -51,13 +51,13 @@ describe.each(storeKinds)('a database that was restored, beside what the %s stor
     await table.insert(many(30))
     await materializeView(db, store, plan, { moment })
     await setAhead(store, plan)
-    const marker = await markerOf(store, plan)
+    const checkpoint = await checkpointOf(store, plan)
     const range = { from: null, to: null }
-    await expect(renewRange(db, store, plan, { marker, range, events: null, moment })).rejects.toMatchObject(refusal)
+    await expect(renewRange(db, store, plan, { checkpoint, range, events: null, moment })).rejects.toMatchObject(refusal)
     await expect(renewStates(db, store, plan, [accountKey(plan, account)], moment)).rejects.toMatchObject(refusal)
     await table.insert(many(1))
     await expect(materializeView(db, store, plan, { moment })).rejects.toMatchObject(refusal)
-    expect((await markerOf(store, plan)).frontier).toEqual(marker.frontier)
+    expect((await checkpointOf(store, plan)).frontier).toEqual(checkpoint.frontier)
     await materializeView(db, store, plan, { moment, rebuild: true })
     expect(await storedStates(store, plan, table.keys(plan))).toEqual(table.expected(plan, moment))
   })
@@ -77,20 +77,20 @@ describe.each(storeKinds)('a database that was restored, beside what the %s stor
     expect(await push()).toEqual([plan.id])
   })
 
-  it('is told where only a range of the marker is ahead, and no push is folded', async () => {
+  it('is told where only a range of the checkpoint is ahead, and no push is folded', async () => {
     const { db, store } = fixture().open(kind)
     const { table, plan } = await freshView(db)
     await table.insert(many(30))
     await materializeView(db, store, plan, { moment })
-    const before = await markerOf(store, plan)
-    const marker = { ...before, frontier: union(before.frontier, gone) }
-    expect(await writeMarker(store, plan.id, marker, before)).toBe(true)
+    const before = await checkpointOf(store, plan)
+    const checkpoint = { ...before, frontier: union(before.frontier, gone) }
+    expect(await writeCheckpoint(store, plan.id, checkpoint, before)).toBe(true)
     await expect(materializeView(db, store, plan, { moment })).rejects.toMatchObject(refusal)
-    await expect(renewRange(db, store, plan, { marker, range: { from: null, to: null }, events: null, moment })).rejects.toMatchObject(
+    await expect(renewRange(db, store, plan, { checkpoint, range: { from: null, to: null }, events: null, moment })).rejects.toMatchObject(
       refusal,
     )
     expect(await hasArrived(db, plan, before.frontier)).toBe(false)
-    expect(await hasArrived(db, plan, marker.frontier)).toBe(true)
+    expect(await hasArrived(db, plan, checkpoint.frontier)).toBe(true)
     await table.insert(many(1))
     const [row] = await db.query<{ xid: string }>(`select max(_xid)::text as xid from ${table.name}`)
     expect(await foldTransaction(db, store, [plan], Number(row?.xid), { moment })).toMatchObject({ rows: 0, left: [plan.id] })

@@ -6,8 +6,8 @@ import { headOf, readHeader } from '../../kernel/stored-state.ts'
 import type { ViewPlan } from '../../kernel/view-plan.ts'
 import { foldTransaction } from '../../materializer/fold-transaction.ts'
 import { materializeView } from '../../materializer/materialize.ts'
-import type { Marker } from '../../online/checkpoint.ts'
-import { readMarker, writeMarker } from '../../online/checkpoint.ts'
+import type { Checkpoint } from '../../online/checkpoint.ts'
+import { readCheckpoint, writeCheckpoint } from '../../online/checkpoint.ts'
 import type { OnlineStore } from '../../online/store.ts'
 import type { Database } from '../../runtime/database.ts'
 import { freshView, heldSecondRun, many, materializerFixture, moment, storeKinds } from './fixture.ts'
@@ -51,7 +51,7 @@ describe.each(storeKinds)('how far runs move a view on in the %s store', (kind) 
     }
     expect(intervals.filter(({ from, to }) => to > from).length).toBeGreaterThanOrEqual(6)
     expect(intervals.at(-1)?.to).toBe(last.to)
-    expect((await readMarker(store, plan.id))?.frontier.below).toBe(last.to)
+    expect((await readCheckpoint(store, plan.id))?.frontier.below).toBe(last.to)
     // each row in one
     const rows = await db.query<{ xid: string }>(`select _xid::text as xid from ${table.name}`)
     for (const { xid } of rows) expect(intervals.filter(({ from, to }) => from <= Number(xid) && Number(xid) < to).length).toBe(1)
@@ -82,14 +82,14 @@ describe.each(storeKinds)('how far runs move a view on in the %s store', (kind) 
   })
 })
 
-describe.each(storeKinds)('a marker that is set back in the %s store', (kind) => {
+describe.each(storeKinds)('a checkpoint that is set back in the %s store', (kind) => {
   it('makes the states exact that the store had set back, though rows were folded into them before that was seen', async () => {
     const { db, store } = fixture().open(kind)
     const { table, plan } = await freshView(db)
     const payments = (amount: number) => ['a', 'b'].map((account) => ({ account, paidAt: start, knownAt: null, amount, label: null }))
     await table.insert(payments(1))
     await materializeView(db, store, plan, { moment })
-    const marker = await markerOf(store, plan)
+    const checkpoint = await checkpointOf(store, plan)
     const [before] = await store.read([online(plan, 'a')])
     await table.insert(payments(2))
     await materializeView(db, store, plan, { moment })
@@ -104,7 +104,7 @@ describe.each(storeKinds)('a marker that is set back in the %s store', (kind) =>
     await materializeView(db, store, plan, { moment })
     expect(await storedStates(store, plan, table.keys(plan))).not.toEqual(table.expected(plan, moment))
 
-    await setBack(store, plan, marker)
+    await setBack(store, plan, checkpoint)
     expect(await materializeView(db, store, plan, { moment })).toMatchObject({ rows: 1, entities: 1 })
     expect(await storedStates(store, plan, table.keys(plan))).toEqual(table.expected(plan, moment))
   })
@@ -114,27 +114,27 @@ describe.each(storeKinds)('a marker that is set back in the %s store', (kind) =>
     const first = await freshView(db)
     await materializeView(db, store, first.plan, { moment })
     const { plan, table, run, open } = await heldSecondRun(db, store)
-    const marker = await markerOf(store, plan)
-    const back = await setBack(store, plan, { ...marker, frontier: allBelow(marker.frontier.below - 5) })
+    const checkpoint = await checkpointOf(store, plan)
+    const back = await setBack(store, plan, { ...checkpoint, frontier: allBelow(checkpoint.frontier.below - 5) })
     open()
     await expect(run).rejects.toMatchObject({ code: 'STORE_MISMATCH' })
-    const present = await markerOf(store, plan)
+    const present = await checkpointOf(store, plan)
     expect(present.frontier).toEqual(back.frontier)
     expect(await materializeView(db, store, plan, { moment })).toMatchObject({ rows: 0 })
-    expect(includes((await markerOf(store, plan)).frontier, marker.frontier)).toBe(true)
+    expect(includes((await checkpointOf(store, plan)).frontier, checkpoint.frontier)).toBe(true)
     expect(await storedStates(store, plan, table.keys(plan))).toEqual(table.expected(plan, moment))
   })
 })
 
-async function setBack(store: OnlineStore, plan: ViewPlan, to: Marker): Promise<Marker> {
-  expect(await writeMarker(store, plan.id, to, await markerOf(store, plan))).toBe(true)
+async function setBack(store: OnlineStore, plan: ViewPlan, to: Checkpoint): Promise<Checkpoint> {
+  expect(await writeCheckpoint(store, plan.id, to, await checkpointOf(store, plan))).toBe(true)
   return to
 }
 
-async function markerOf(store: OnlineStore, plan: ViewPlan): Promise<Marker> {
-  const marker = await readMarker(store, plan.id)
-  if (marker === null) throw new Error('There is no marker.')
-  return marker
+async function checkpointOf(store: OnlineStore, plan: ViewPlan): Promise<Checkpoint> {
+  const checkpoint = await readCheckpoint(store, plan.id)
+  if (checkpoint === null) throw new Error('There is no checkpoint.')
+  return checkpoint
 }
 
 function online(plan: ViewPlan, account: string) {

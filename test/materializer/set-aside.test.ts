@@ -3,7 +3,7 @@ import { maxPendingRows } from '../../kernel/state.ts'
 import { foldTransaction } from '../../materializer/fold-transaction.ts'
 import { materializeView } from '../../materializer/materialize.ts'
 import { readSetAsides, setAsideKeys } from '../../materializer/set-aside.ts'
-import { tellTooLarge } from '../../materializer/log-oversized.ts'
+import { logOversized } from '../../materializer/log-oversized.ts'
 import { readOnline } from '../../online/read.ts'
 import { createLogger } from '../../runtime/log.ts'
 import { freshView, materializerFixture, moment } from './fixture.ts'
@@ -62,7 +62,7 @@ it('an entity whose rows cannot be folded stops no other, is named and tried by 
   ])
   expect(await answered()).toEqual([2, undefined, undefined, undefined])
   const overCap: number[] = []
-  tellTooLarge(createLogger('silent'), (_, entities) => overCap.push(entities))(plan.id, first.setAside)
+  logOversized(createLogger('silent'), (_, entities) => overCap.push(entities))(plan.id, first.setAside)
   expect(overCap).toEqual([])
   const identity = await store.identity()
   expect((await readSetAsides(db, identity)).get(plan.id)).toMatchObject({

@@ -3,7 +3,7 @@ import { beginBackfill, tendBackfills } from '../../materializer/backfill.ts'
 import { finishChunk, readBackfill } from '../../materializer/backfills.ts'
 import { materializeView } from '../../materializer/materialize.ts'
 import { noticeFailover } from '../../materializer/detect-failover.ts'
-import { markerKey, readMarker, tryMarkers } from '../../online/checkpoint.ts'
+import { checkpointKey, readCheckpoint, tryCheckpoints } from '../../online/checkpoint.ts'
 import { readOnline } from '../../online/read.ts'
 import type { OnlineStore } from '../../online/store.ts'
 import { openJobQueue } from '../../runtime/job-queue.ts'
@@ -20,14 +20,14 @@ function failedOver(store: OnlineStore): OnlineStore {
 }
 
 describe('a failover that is noticed while a view is written', () => {
-  it('ends a run that is under way as lost, however far back its marker stands', async () => {
+  it('ends a run that is under way as lost, however far back its checkpoint stands', async () => {
     const { db, store } = fixture().open('redis')
     await noticeFailover(db, failedOver(store), { nowMs: Date.now() })
     const { table, plan, run, open } = await heldSecondRun(db, store)
-    const before = (await readMarker(store, plan.id))?.frontier.below ?? 0
+    const before = (await readCheckpoint(store, plan.id))?.frontier.below ?? 0
     // where it stands is older than the horizon
     expect(await noticeFailover(db, failedOver(store), { nowMs: Date.now() + 1, replayMs: 0 })).toContain(plan.id)
-    expect((await readMarker(store, plan.id))?.frontier.below).toBe(before - 1)
+    expect((await readCheckpoint(store, plan.id))?.frontier.below).toBe(before - 1)
     open()
     await expect(run).rejects.toMatchObject({ code: 'STORE_MISMATCH' })
     for (let round = 0; round < 3; round++) {
@@ -70,7 +70,7 @@ describe('a failover that is noticed while a view is written', () => {
     await table.insert(many(300))
     const { run, open } = await heldRun(db, store, plan)
     expect(await noticeFailover(db, failedOver(store), { nowMs: Date.now() })).toContain(plan.id)
-    expect(await readMarker(store, plan.id)).toBeNull()
+    expect(await readCheckpoint(store, plan.id)).toBeNull()
     open()
     await expect(run).rejects.toMatchObject({ code: 'STORE_MISMATCH' })
     await materializeView(db, store, plan, { moment })
@@ -78,7 +78,7 @@ describe('a failover that is noticed while a view is written', () => {
   })
 })
 
-it('fails a backfill that runs, and leaves the marker set back when its last chunk is done', async () => {
+it('fails a backfill that runs, and leaves the checkpoint set back when its last chunk is done', async () => {
   const { db, store } = fixture().open('redis')
   const jobs = await openJobQueue({ postgresUrl: fixture().databaseUrl })
   const tools = { db, store, jobs, worker: 'test' }
@@ -87,26 +87,31 @@ it('fails a backfill that runs, and leaves the marker set back when its last chu
   await table.insert(many(50))
   await materializeView(db, store, plan, { moment })
   const { id } = await beginBackfill(tools, plan, { now: () => moment, chunks: 1 })
-  await finishChunk(db, id, 0, { below: (await readMarker(store, plan.id))?.frontier.below ?? 0, rows: 50, entities: 50, worker: 'test' })
+  await finishChunk(db, id, 0, {
+    below: (await readCheckpoint(store, plan.id))?.frontier.below ?? 0,
+    rows: 50,
+    entities: 50,
+    worker: 'test',
+  })
   await noticeFailover(db, failedOver(store), { nowMs: Date.now() })
-  const back = await readMarker(store, plan.id)
+  const back = await readCheckpoint(store, plan.id)
   await tendBackfills(tools, () => Promise.resolve(plan))
-  expect(await readMarker(store, plan.id)).toEqual(back)
+  expect(await readCheckpoint(store, plan.id)).toEqual(back)
   expect(await readBackfill(db, id, Date.now())).toMatchObject({ state: 'failed', error: { code: 'STORE_MISMATCH' } })
   await jobs.close()
 })
 
-it('passes over a marker that cannot be read', async () => {
+it('passes over a checkpoint that cannot be read', async () => {
   const { db, store } = fixture().open('redis')
   await noticeFailover(db, store, { nowMs: Date.now() })
   const [broken, other] = [(await freshView(db)).plan, (await freshView(db)).plan]
   for (const plan of [broken, other]) await materializeView(db, store, plan, { moment })
   await store.removeView(broken.id)
-  await store.write([{ ...markerKey(broken.id), expected: null, bytes: Buffer.from('not a marker') }])
+  await store.write([{ ...checkpointKey(broken.id), expected: null, bytes: Buffer.from('not a checkpoint') }])
   const views = await noticeFailover(db, failedOver(store), { nowMs: Date.now() })
   expect(views).toContain(other.id)
   expect(views).not.toContain(broken.id)
-  const [unreadable, marker] = await tryMarkers(store, [broken.id, other.id])
+  const [unreadable, checkpoint] = await tryCheckpoints(store, [broken.id, other.id])
   expect(unreadable).toMatchObject({ code: 'STATE_CORRUPT' })
-  expect(marker).toMatchObject({ fingerprint: other.fingerprint })
+  expect(checkpoint).toMatchObject({ fingerprint: other.fingerprint })
 })

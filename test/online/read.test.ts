@@ -7,7 +7,7 @@ import { allBelow } from '../../kernel/frontier.ts'
 import { Status } from '../../kernel/state.ts'
 import { encodeStored, readHeader } from '../../kernel/stored-state.ts'
 import { openEmbeddedStore } from '../../online/embedded-store.ts'
-import { advanceMarker, firstMarker, markerKey, readMarker, writeMarker } from '../../online/checkpoint.ts'
+import { advanceCheckpoint, firstCheckpoint, checkpointKey, readCheckpoint, writeCheckpoint } from '../../online/checkpoint.ts'
 import { readOnline } from '../../online/read.ts'
 import type { OnlineKey, OnlineStore } from '../../online/store.ts'
 import { lacksOf } from '../../online/completeness.ts'
@@ -26,7 +26,7 @@ describe('reading features from the online store', () => {
     store = openEmbeddedStore(directory)
     for (const { id, fingerprint } of [plan, other]) {
       const facts = { fingerprint, incremental: true, removing: false, origin: { id: '1', startedAt: new Date(0) } }
-      await writeMarker(store, id, { ...facts, frontier: allBelow(7) }, null)
+      await writeCheckpoint(store, id, { ...facts, frontier: allBelow(7) }, null)
     }
   })
   afterAll(async () => {
@@ -101,28 +101,28 @@ describe('reading features from the online store', () => {
     await readOnline(counting, requests('there'), moment)
     expect(reads.length).toBe(1)
     await readOnline(counting, requests('there', 'absent', 'absent too'), moment)
-    expect(reads.slice(2)).toEqual([[markerKey(plan.id)], [keyOf('absent'), keyOf('absent too')]])
+    expect(reads.slice(2)).toEqual([[checkpointKey(plan.id)], [keyOf('absent'), keyOf('absent too')]])
 
     const asked = () => readOnline(store, [{ plan: empty, key: accountKey(empty, 'absent') }], moment)
     const notReady = { code: 'NOT_READY', message: expect.stringContaining('"empty@1"'), details: { view: 'empty@1' } }
     const facts = { fingerprint: empty.fingerprint, incremental: true, origin: { id: '1', startedAt: new Date(0) } }
     await expect(asked()).rejects.toMatchObject(notReady)
-    for (const marker of [
-      firstMarker({ ...facts, removing: false }),
-      firstMarker({ ...facts, removing: true }),
+    for (const checkpoint of [
+      firstCheckpoint({ ...facts, removing: false }),
+      firstCheckpoint({ ...facts, removing: true }),
       { ...facts, removing: false, fingerprint: 'another', frontier: allBelow(7) },
     ]) {
-      await writeMarker(store, empty.id, marker, await readMarker(store, empty.id))
+      await writeCheckpoint(store, empty.id, checkpoint, await readCheckpoint(store, empty.id))
       await expect(asked()).rejects.toMatchObject(notReady)
     }
-    await writeMarker(store, empty.id, { ...facts, removing: false, frontier: allBelow(8) }, await readMarker(store, empty.id))
+    await writeCheckpoint(store, empty.id, { ...facts, removing: false, frontier: allBelow(8) }, await readCheckpoint(store, empty.id))
     expect((await asked())[0]?.values?.statuses.every((status) => status === Status.notFound)).toBe(true)
   })
 
   it('leaves what is absent to the history where its view was set back and may have lost it, and answers what is there', async () => {
     const back = paymentsPlan({ name: 'back', relation: { kind: 'table', table: 'payments' } })
     const facts = { fingerprint: back.fingerprint, incremental: true, removing: false, origin: { id: '1', startedAt: new Date(0) } }
-    await writeMarker(store, back.id, { ...facts, setBack: true, frontier: allBelow(7) }, null)
+    await writeCheckpoint(store, back.id, { ...facts, setBack: true, frontier: allBelow(7) }, null)
     const bytes = encodeStored(back.newState(), allBelow(7))
     await store.write([{ view: back.id, entity: 'account', key: accountKey(back, 'there'), expected: null, bytes }])
     const keys = [accountKey(back, 'there'), accountKey(back, 'absent'), null]
@@ -130,15 +130,15 @@ describe('reading features from the online store', () => {
     const asked = async () => (await readOnline(store, requests, moment)).map(({ values }) => values !== null)
     expect(await asked()).toEqual([true, false, true, true])
     expect(await lacksOf(store, [back])).toEqual([])
-    const marker = await readMarker(store, back.id)
-    if (marker === null) throw new Error('There is no marker.')
-    await advanceMarker(store, back.id, marker, allBelow(8), moment)
+    const checkpoint = await readCheckpoint(store, back.id)
+    if (checkpoint === null) throw new Error('There is no checkpoint.')
+    await advanceCheckpoint(store, back.id, checkpoint, allBelow(8), moment)
     expect(await asked()).toEqual([true, true, true, true])
   })
 
-  it('tells of a view whose marker cannot be read, and of no other for its sake', async () => {
+  it('tells of a view whose checkpoint cannot be read, and of no other for its sake', async () => {
     const bad = paymentsPlan({ name: 'bad', relation: { kind: 'table', table: 'payments' } })
-    await store.write([{ ...markerKey(bad.id), expected: null, bytes: Buffer.from('\x05 the format of a later build') }])
+    await store.write([{ ...checkpointKey(bad.id), expected: null, bytes: Buffer.from('\x05 the format of a later build') }])
     expect(await lacksOf(store, [bad, plan, other])).toEqual([
       { view: bad.id, code: 'STATE_VERSION', problem: expect.stringContaining('"bad@1"') },
     ])
@@ -216,19 +216,19 @@ describe('reading features from the online store', () => {
     expect(then).toEqual(now.map((answer) => ({ ...answer, bytes: older })))
   })
 
-  it('moves a marker on that an earlier build wrote', async () => {
+  it('moves a checkpoint on that an earlier build wrote', async () => {
     const old = paymentsPlan({ name: 'old', relation: { kind: 'table', table: 'payments' } })
     const facts = { fingerprint: old.fingerprint, incremental: true, removing: false, origin: { id: '1', startedAt: new Date(0) } }
-    await writeMarker(store, old.id, { ...facts, frontier: allBelow(7) }, null)
-    const [bytes] = await store.read([markerKey(old.id)])
+    await writeCheckpoint(store, old.id, { ...facts, frontier: allBelow(7) }, null)
+    const [bytes] = await store.read([checkpointKey(old.id)])
     if (!bytes) throw new Error('it was stored')
     const { headEnd } = readHeader(bytes, old.id)
     const older = Buffer.concat([Buffer.of(3), bytes.subarray(1, headEnd), bytes.subarray(headEnd + 4)])
-    expect(await store.write([{ ...markerKey(old.id), expected: bytes, bytes: older }])).toEqual([true])
-    const marker = await readMarker(store, old.id)
-    if (marker === null) throw new Error('it is there')
-    await advanceMarker(store, old.id, marker, allBelow(9), 1)
-    expect(await readMarker(store, old.id)).toEqual({ ...facts, frontier: allBelow(9), begunAt: 1 })
+    expect(await store.write([{ ...checkpointKey(old.id), expected: bytes, bytes: older }])).toEqual([true])
+    const checkpoint = await readCheckpoint(store, old.id)
+    if (checkpoint === null) throw new Error('it is there')
+    await advanceCheckpoint(store, old.id, checkpoint, allBelow(9), 1)
+    expect(await readCheckpoint(store, old.id)).toEqual({ ...facts, frontier: allBelow(9), begunAt: 1 })
   })
 
   it('names the view where the bytes are not a state', async () => {

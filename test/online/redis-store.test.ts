@@ -2,7 +2,7 @@ import { Redis } from 'ioredis'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { readHeader } from '../../kernel/stored-state.ts'
 import type { DefinitionId } from '../../kernel/view-spec.ts'
-import { markerKey } from '../../online/checkpoint.ts'
+import { checkpointKey } from '../../online/checkpoint.ts'
 import { readOnline } from '../../online/read.ts'
 import { redisError } from '../../online/redis-error.ts'
 import { redisKey } from '../../online/redis-key.ts'
@@ -97,15 +97,15 @@ describe('the Redis store, beyond the contract', () => {
     await admin.del(redisKey(prefix, text))
   })
 
-  it('says so of a marker too, rather than that its view is not materialized', async () => {
+  it('says so of a checkpoint too, rather than that its view is not materialized', async () => {
     const plan = paymentsPlan({ relation: { kind: 'table', table: 'payments' } })
-    const marker = redisKey(prefix, markerKey(plan.id))
+    const checkpoint = redisKey(prefix, checkpointKey(plan.id))
     expect(await lacksOf(store, [plan])).toMatchObject([{ code: 'NOT_READY' }])
-    await admin.hset(marker, 'a', 'hash')
-    const problem = expect.stringContaining(`The key "${marker}"`)
+    await admin.hset(checkpoint, 'a', 'hash')
+    const problem = expect.stringContaining(`The key "${checkpoint}"`)
     expect(await lacksOf(store, [plan])).toEqual([{ view: plan.id, code: 'STATE_CORRUPT', problem }])
     await expect(readOnline(store, [{ plan, key: 'absent' }], 1)).rejects.toMatchObject({ code: 'STATE_CORRUPT', message: problem })
-    await admin.del(marker)
+    await admin.del(checkpoint)
   })
 
   it('refuses what it cannot reach with REDIS_UNAVAILABLE, on every path, and closes all the same', async () => {

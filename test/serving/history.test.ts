@@ -1,7 +1,7 @@
 import { setTimeout } from 'node:timers/promises'
 import { sql } from 'kysely'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { readMarker, writeMarker } from '../../online/checkpoint.ts'
+import { readCheckpoint, writeCheckpoint } from '../../online/checkpoint.ts'
 import type { Database } from '../../runtime/database.ts'
 import { openPostgres } from '../../runtime/open-postgres.ts'
 import { createLimit } from '../../runtime/semaphore.ts'
@@ -80,11 +80,11 @@ describe('the history', () => {
       return body.results.map(({ features, statuses }) => [features.lastDelay, statuses.lastDelay])
     }
     const [before, none] = await delays().then((all) => [all[0], all[2]])
-    const marker = await readMarker(world.store, view)
-    if (marker === null) throw new Error('There is no marker.')
-    await writeMarker(world.store, view, { ...marker, setBack: true }, marker)
+    const checkpoint = await readCheckpoint(world.store, view)
+    if (checkpoint === null) throw new Error('There is no checkpoint.')
+    await writeCheckpoint(world.store, view, { ...checkpoint, setBack: true }, checkpoint)
     expect(await delays()).toEqual([before, [78, 'PRESENT'], none])
-    await writeMarker(world.store, view, marker, marker)
+    await writeCheckpoint(world.store, view, checkpoint, checkpoint)
     expect(await delays()).toEqual([before, none, none])
     await server.close()
   })

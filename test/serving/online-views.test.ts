@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { readMarker, removeMarker, writeMarker } from '../../online/checkpoint.ts'
+import { readCheckpoint, removeCheckpoint, writeCheckpoint } from '../../online/checkpoint.ts'
 import { createKey } from '../../registry/keys/api-keys.ts'
 import { applyChanges } from '../../registry/apply.ts'
 import { openPostgres } from '../../runtime/open-postgres.ts'
@@ -156,24 +156,24 @@ describe.each(['redis', 'embedded'] as const)('a server over the %s store', (kin
     await server.close()
   })
 
-  it('answers no state of a view whose marker is gone, though the state is there', async () => {
+  it('answers no state of a view whose checkpoint is gone, though the state is there', async () => {
     const { store } = world
-    const marker = await readMarker(store, 'airport_delays@1')
-    if (marker === null) throw new Error('it was materialized')
+    const checkpoint = await readCheckpoint(store, 'airport_delays@1')
+    if (checkpoint === null) throw new Error('it was materialized')
     const asked = async () => (await ask(url, '/v1/features', { service: 'flight@1', entities: [{ airport: 'ATL', distance: 1 }] })).status
     expect(await asked()).toBe(200)
-    await removeMarker(store, 'airport_delays@1', marker)
+    await removeCheckpoint(store, 'airport_delays@1', checkpoint)
     await until(async () => (await asked()) === 503)
-    expect(await writeMarker(store, 'airport_delays@1', marker, null)).toBe(true)
+    expect(await writeCheckpoint(store, 'airport_delays@1', checkpoint, null)).toBe(true)
     expect(await asked()).toBe(200)
     await until(async () => (await about('airport_delays@1')).length === 0)
   })
 
   it('warns of a view that another definition made, and of a store that was emptied', async () => {
     const { store } = world
-    const marker = await readMarker(store, 'airport_delays@1')
-    if (marker === null) throw new Error('it was materialized')
-    expect(await writeMarker(store, 'airport_delays@1', { ...marker, fingerprint: 'another' }, marker)).toBe(true)
+    const checkpoint = await readCheckpoint(store, 'airport_delays@1')
+    if (checkpoint === null) throw new Error('it was materialized')
+    expect(await writeCheckpoint(store, 'airport_delays@1', { ...checkpoint, fingerprint: 'another' }, checkpoint)).toBe(true)
     await until(async () => (await about('airport_delays@1')).length === 1)
     expect((await about('airport_delays@1'))[0]).toContain('lockstep materialize airport_delays@1 --rebuild')
     await store.removeView('airport_delays@1')

@@ -35,7 +35,7 @@ async function pushOffline(url: string): Promise<string> {
   return (body as unknown as { token: string }).token
 }
 
-it('sees what a run folds between the read of the states and that of the marker', async () => {
+it('sees what a run folds between the read of the states and that of the checkpoint', async () => {
   const { url, arm } = await serveBetween(() => world.materialize('airport_delays'))
   const after = await pushOffline(url)
   arm()
@@ -56,7 +56,7 @@ it('gives defaults where the online store is away and the request asks for them'
   const { server, url } = await world.serve({ store: async () => ({ ...store, read }) })
   await server.whenReady()
   away = true
-  const asked = { service: 'flight', entities: [{ airport: 'ATL', distance: 1 }], after, whenUnavailable: 'defaults' }
+  const asked = { service: 'flight', entities: [{ airport: 'ATL', distance: 1 }], after, onUnavailable: 'defaults' }
   const { status, body } = await ask(url, '/v1/features', asked)
   expect(status).toBe(200)
   expect(body).toMatchObject({ degraded: true, results: [{ statuses: { lastDelay: 'UNAVAILABLE' } }] })

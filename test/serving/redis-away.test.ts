@@ -52,7 +52,7 @@ const outcomeOf = (answer: Answer): string =>
   answer.status === 200 ? ('degraded' in answer.body ? 'degraded' : 'whole') : answer.body.error.code
 
 it('answers errors or flagged defaults, as it is told, while Redis is silent or gone, and recovers by itself', async () => {
-  const [strict, lenient] = await Promise.all([world.serve({ store: open }), world.serve({ store: open, whenUnavailable: 'defaults' })])
+  const [strict, lenient] = await Promise.all([world.serve({ store: open }), world.serve({ store: open, onUnavailable: 'defaults' })])
   await Promise.all([strict.server.whenReady(), lenient.server.whenReady()])
   const whole = await ask(strict.url, '/v1/features', question)
   expect(outcomeOf(whole)).toBe('whole')
@@ -66,8 +66,8 @@ it('answers errors or flagged defaults, as it is told, while Redis is silent or 
   expect(Object.values(degraded.body.results[0]?.statuses ?? {})).toContain('UNAVAILABLE')
   expect(Object.keys(degraded.body.results[0]?.features ?? {})).toEqual(Object.keys(whole.body.results[0]?.features ?? {}))
   // a request may ask for the other
-  expect(outcomeOf(await ask(lenient.url, '/v1/features', { ...question, whenUnavailable: 'error' }))).toBe('REDIS_UNAVAILABLE')
-  expect(outcomeOf(await ask(strict.url, '/v1/features', { ...question, whenUnavailable: 'defaults' }))).toBe('degraded')
+  expect(outcomeOf(await ask(lenient.url, '/v1/features', { ...question, onUnavailable: 'error' }))).toBe('REDIS_UNAVAILABLE')
+  expect(outcomeOf(await ask(strict.url, '/v1/features', { ...question, onUnavailable: 'defaults' }))).toBe('degraded')
   const ready = await ask(lenient.url, '/readyz')
   expect([ready.status, ready.body.warnings?.some((warning) => warning.includes('online store'))]).toEqual([200, true])
   process.kill(redis.pid, 'SIGCONT')
@@ -97,7 +97,7 @@ it('answers errors or flagged defaults, as it is told, while Redis is silent or 
 
 it('answers what it has read lately, flagged, while Redis is silent, and nothing else as if it knew', async () => {
   const config = { bodyLimitBytes: 100_000, staleSeconds: 600 }
-  const { url, server, registry } = await world.serve({ store: open, whenUnavailable: 'stale', config })
+  const { url, server, registry } = await world.serve({ store: open, onUnavailable: 'stale', config })
   await server.whenReady()
   await until(async () => outcomeOf(await ask(url, '/v1/features', question)) === 'whole')
   const whole = await ask(url, '/v1/features', question)
@@ -115,9 +115,9 @@ it('answers what it has read lately, flagged, while Redis is silent, and nothing
     const { body } = await ask(url, '/v1/features', { ...question, include: ['frontiers'] })
     expect(body.results).toEqual(whole.body.results)
     expect(body).toMatchObject({ degraded: true, staleMs: expect.any(Number), frontiers: { 'airport_delays@1': expect.any(String) } })
-    expect(outcomeOf(await ask(url, '/v1/features', { ...question, whenUnavailable: 'error' }))).toBe('REDIS_UNAVAILABLE')
+    expect(outcomeOf(await ask(url, '/v1/features', { ...question, onUnavailable: 'error' }))).toBe('REDIS_UNAVAILABLE')
     expect(outcomeOf(await ask(url, '/v1/features', strangers))).toBe('REDIS_UNAVAILABLE')
-    const mixed = await ask(url, '/v1/features', { ...strangers, whenUnavailable: 'defaults' })
+    const mixed = await ask(url, '/v1/features', { ...strangers, onUnavailable: 'defaults' })
     expect(mixed.body.results[0]).toEqual(whole.body.results[0])
     expect(mixed.body.results[1]?.statuses).toMatchObject({ lastDelay: 'UNAVAILABLE' })
     // what a state cannot say, the history does
@@ -145,7 +145,7 @@ it('answers what it has read lately, flagged, while Redis is silent, and nothing
 
 it('answers what it has read lately from a Redis that was emptied since, and goes on doing so', async () => {
   const config = { bodyLimitBytes: 100_000, staleSeconds: 600 }
-  const { url, server } = await world.serve({ store: open, whenUnavailable: 'stale', config })
+  const { url, server } = await world.serve({ store: open, onUnavailable: 'stale', config })
   await server.whenReady()
   await until(async () => outcomeOf(await ask(url, '/v1/features', question)) === 'whole')
   const whole = await ask(url, '/v1/features', question)
@@ -162,7 +162,7 @@ it('answers what it has read lately from a Redis that was emptied since, and goe
 }, 120_000)
 
 it('tells what is wrong with what Redis holds or answers, counts it, and loses nothing', async () => {
-  const { url, server } = await world.serve({ store: open, whenUnavailable: 'defaults' })
+  const { url, server } = await world.serve({ store: open, onUnavailable: 'defaults' })
   await server.whenReady()
   await until(async () => outcomeOf(await ask(url, '/v1/features', question)) === 'whole')
   const whole = await ask(url, '/v1/features', question)
@@ -192,17 +192,17 @@ it('tells what is wrong with what Redis holds or answers, counts it, and loses n
     await admin.set(key, kept)
     expect((await ask(url, '/v1/features', question)).body.results).toEqual(whole.body.results)
 
-    const marker = { code: 'REDIS_UNAVAILABLE' }
+    const checkpoint = { code: 'REDIS_UNAVAILABLE' }
     const run = () => world.materialize('airport_required', noon, store)
     await admin.config('SET', 'maxmemory', '1')
     await expect(run()).rejects.toMatchObject({
-      ...marker,
+      ...checkpoint,
       details: { redis: 'OOM' },
       message: expect.stringContaining('raise its maxmemory'),
     })
     await admin.config('SET', 'maxmemory', '0')
     await admin.replicaof('127.0.0.1', '1')
-    await expect(run()).rejects.toMatchObject({ ...marker, details: { redis: 'READONLY' } })
+    await expect(run()).rejects.toMatchObject({ ...checkpoint, details: { redis: 'READONLY' } })
     await admin.replicaof('NO', 'ONE')
   })
   await world.materialize('airport_required', noon, store)

@@ -3,11 +3,12 @@ import type { ServiceValues } from '../../../kernel/service-plan.ts'
 import { Status, statusNames } from '../../../kernel/state.ts'
 import { formatTimestamp } from '../../../kernel/time.ts'
 import { LockstepError } from '../../../kernel/errors.ts'
-import { byPlan } from '../../../kernel/memoize-weak.ts'
+import { memoizeWeak } from '../../../kernel/memoize-weak.ts'
 import { entityRows } from './entity-rows.ts'
 import { requestedFeatures } from './requested-features.ts'
 import { readBody } from '../http/body.ts'
-import type { AppDeps, Call, RouteAnswer } from '../http/context.ts'
+import type { ServingContext } from '../../context.ts'
+import type { Call, RouteAnswer } from '../http/context.ts'
 import { maxEntities, readEntities } from '../http/features-route.ts'
 import { jsonCanSay, valueWriter } from '../http/json.ts'
 
@@ -51,7 +52,7 @@ export const onlineFeaturesAnswer = z.object({
 const never = '"1970-01-01T00:00:00Z"'
 
 /** `POST /get-online-features`, column by column as Feast answers; with the statuses that Lockstep computes, ttl among them. */
-export async function answerOnlineFeatures(call: Call, deps: AppDeps): Promise<RouteAnswer> {
+export async function answerOnlineFeatures(call: Call, deps: ServingContext): Promise<RouteAnswer> {
   const asked = await readBody(call, deps.bodyLimitBytes, onlineFeaturesSchema)
   const catalog = deps.readCatalog()
   const { plan, names } = requestedFeatures(catalog, asked)
@@ -80,7 +81,7 @@ export async function answerOnlineFeatures(call: Call, deps: AppDeps): Promise<R
   return { status: 200, body, headers: flags }
 }
 
-const writersOf = byPlan((plan: Parameters<typeof readEntities>[2]) => plan.features.map(({ type }) => valueWriter(type)))
+const writersOf = memoizeWeak((plan: Parameters<typeof readEntities>[2]) => plan.features.map(({ type }) => valueWriter(type)))
 
 function featureVector(rows: readonly ServiceValues[], f: number, write: ReturnType<typeof valueWriter>): string {
   const values = rows.map((row) => write(row.values[f] ?? null))

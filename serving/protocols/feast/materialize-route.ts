@@ -6,7 +6,8 @@ import type { ViewPlan } from '../../../kernel/view-plan.ts'
 import type { Catalog } from '../../../registry/catalog.ts'
 import { checkQuery } from '../http/check-query.ts'
 import { readBody } from '../http/body.ts'
-import type { AppDeps, Call, RouteAnswer } from '../http/context.ts'
+import type { ServingContext } from '../../context.ts'
+import type { Call, RouteAnswer } from '../http/context.ts'
 import { momentSchema } from '../http/features-route.ts'
 import { actorOf, jsonAnswer } from '../http/context.ts'
 
@@ -43,7 +44,7 @@ const firstPauseMs = 50
 const lastPauseMs = 1000
 
 /** `POST /materialize`: a backfill of each view over the range; with `?async=true` it is not waited for. */
-export async function answerMaterialize(call: Call, deps: AppDeps): Promise<RouteAnswer> {
+export async function answerMaterialize(call: Call, deps: ServingContext): Promise<RouteAnswer> {
   const body = await readBody(call, deps.bodyLimitBytes, materializeSchema)
   const events = body.disable_event_timestamp ? null : rangeOf(body.start_ts, body.end_ts)
   const plans = plansOf(deps.catalog(), body.feature_views)
@@ -53,7 +54,7 @@ export async function answerMaterialize(call: Call, deps: AppDeps): Promise<Rout
 }
 
 /** `POST /materialize-incremental`: brings each view up to what has arrived. */
-export async function answerMaterializeIncremental(call: Call, deps: AppDeps): Promise<RouteAnswer> {
+export async function answerMaterializeIncremental(call: Call, deps: ServingContext): Promise<RouteAnswer> {
   const body = await readBody(call, deps.bodyLimitBytes, incrementalSchema)
   parseTimestamp(body.end_ts)
   const plans = plansOf(deps.catalog(), body.feature_views)
@@ -75,7 +76,7 @@ interface Running {
 /** @param start of one view: what is to be waited for then, if anything */
 async function begin(
   call: Call,
-  deps: AppDeps,
+  deps: ServingContext,
   plans: readonly ViewPlan[],
   start: (plan: ViewPlan) => Promise<Running | null>,
 ): Promise<RouteAnswer> {
@@ -112,7 +113,7 @@ async function begin(
 }
 
 /** Until workers have done it, none gets on with it, the client has gone or the server is told to stop. */
-async function ended(call: Call, deps: AppDeps, { id }: Running): Promise<void> {
+async function ended(call: Call, deps: ServingContext, { id }: Running): Promise<void> {
   const gone = call.incoming.socket
   let [doneBefore, sinceMs] = [0, performance.now()]
   for (let pauseMs = firstPauseMs; ; pauseMs = Math.min(pauseMs * 2, lastPauseMs)) {

@@ -2,7 +2,8 @@ import { z } from 'zod'
 import { LockstepError } from '../../../kernel/errors.ts'
 import type { SourceSpec } from '../../../kernel/view-spec.ts'
 import { readBody } from '../http/body.ts'
-import type { AppDeps, Call, RouteAnswer } from '../http/context.ts'
+import type { ServingContext } from '../../context.ts'
+import type { Call, RouteAnswer } from '../http/context.ts'
 import { jsonAnswer } from '../http/context.ts'
 import { maxEvents } from '../http/events-route.ts'
 import { withEventIds } from '../http/idempotent.ts'
@@ -23,7 +24,7 @@ const feastTime = 'event_timestamp'
 const feastCreated = new Set(['created', 'created_timestamp'])
 
 /** `POST /push`: the columns of a data frame as events of a source. */
-export async function answerPush(call: Call, deps: AppDeps): Promise<RouteAnswer> {
+export async function answerPush(call: Call, deps: ServingContext): Promise<RouteAnswer> {
   const { push_source_name: name, df, to } = await readBody(call, deps.bodyLimitBytes, pushSchema)
   const source = deps.catalog().source(name)
   const { accepted, duplicates } = await deps.intake.push(source, withEventIds(call, eventsOf(source, df)), {

@@ -21,7 +21,7 @@ export interface RequestedFeatures {
 }
 
 /** What one registry has been asked for is compiled once; clients ask for a few things again and again. */
-const mostRemembered = 500
+const maxRemembered = 500
 /** A longer request is compiled each time. */
 const longestRemembered = 10_000
 const remembered = new WeakMap<ReadCatalog, Map<string, RequestedFeatures>>()
@@ -39,7 +39,7 @@ export function requestedFeatures(catalog: ReadCatalog, request: FeastRequest): 
   if (known === undefined) {
     known = compile(catalog, request)
     if (key.length > longestRemembered) return known
-    if (ofCatalog.size >= mostRemembered) ofCatalog.clear()
+    if (ofCatalog.size >= maxRemembered) ofCatalog.clear()
     ofCatalog.set(key, known)
   }
   return known

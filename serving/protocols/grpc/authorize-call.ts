@@ -1,6 +1,6 @@
 import type { IncomingHttpHeaders } from 'node:http'
 import { LockstepError } from '../../../kernel/errors.ts'
-import type { Gateway } from '../../traffic/traffic.ts'
+import type { Traffic } from '../../traffic/traffic.ts'
 import type { Principal } from '../../traffic/key-ring.ts'
 import type { RequestDeadline } from '../../traffic/request-deadline.ts'
 import { beforeDeadline, limitOf } from '../../traffic/request-deadline.ts'
@@ -8,7 +8,7 @@ import { overloaded } from '../http/admission-listener.ts'
 import { isRefusal } from '../http/authorize.ts'
 import type { Scope } from '../../../registry/keys/scope.ts'
 
-export interface GatewayCall {
+export interface AdmittedCall {
   /** Its metadata, as far as they name a key. */
   readonly sent: IncomingHttpHeaders
   /** null: open to all, and let in always. */
@@ -25,14 +25,14 @@ export interface GatewayCall {
  * @throws LockstepError `OVERLOADED`, `UNAUTHENTICATED`, `FORBIDDEN`, `RATE_LIMITED`, `NOT_READY`, `DEADLINE_EXCEEDED`, and what `run` throws
  */
 export async function passGateway<T>(
-  gateway: Gateway,
-  { sent, scope, startedMs, limitMs: wanted }: GatewayCall,
+  traffic: Traffic,
+  { sent, scope, startedMs, limitMs: wanted }: AdmittedCall,
   run: (principal: Principal | null, deadline?: RequestDeadline) => T | Promise<T>,
 ): Promise<T> {
   if (scope === null) return await run(null)
-  const limitMs = limitOf(wanted, gateway.requestTimeoutMs)
+  const limitMs = limitOf(wanted, traffic.requestTimeoutMs)
   await new Promise<void>((enter, reject) => {
-    gateway.admission.enter({
+    traffic.admission.enter({
       run: enter,
       refuse: () => reject(overloaded),
       deadline: limitMs === null ? Number.POSITIVE_INFINITY : startedMs + limitMs,
@@ -42,17 +42,17 @@ export async function passGateway<T>(
   let over = false
   try {
     const deadline = limitMs === null ? undefined : { at: startedMs + limitMs, limitMs }
-    const answer = Promise.resolve(gateway.admitCall(sent, scope)).then((principal) => {
-      if (principal !== null && !over) leaveKey = gateway.places.take(principal.id)
+    const answer = Promise.resolve(traffic.admitCall(sent, scope)).then((principal) => {
+      if (principal !== null && !over) leaveKey = traffic.places.take(principal.id)
       return run(principal, deadline)
     })
     return await (deadline === undefined ? answer : beforeDeadline(deadline, answer))
   } catch (error) {
-    if (error instanceof LockstepError && isRefusal(error)) gateway.metrics.refused(error.code)
+    if (error instanceof LockstepError && isRefusal(error)) traffic.metrics.refused(error.code)
     throw error
   } finally {
     over = true
     leaveKey?.()
-    gateway.admission.leave()
+    traffic.admission.leave()
   }
 }

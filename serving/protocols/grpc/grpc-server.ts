@@ -3,7 +3,7 @@ import type { handleUnaryCall, ServiceDefinition } from '@grpc/grpc-js'
 import { logVerbosity, Metadata, Server, setLogVerbosity } from '@grpc/grpc-js'
 import { loadSync } from '@grpc/proto-loader'
 import { LockstepError, messageOf } from '../../../kernel/errors.ts'
-import type { AppDeps } from '../http/context.ts'
+import type { ServingContext } from '../../context.ts'
 import type { Principal } from '../../traffic/key-ring.ts'
 import { traceOf, traceparent } from '../../traffic/trace.ts'
 import { isFailure, toldError } from '../http/error-answer.ts'
@@ -75,7 +75,7 @@ function load(name: string) {
  * The Open Inference Protocol over gRPC: the same calls as under `/v2`, by the same code. Beside it gRPC's own services
  * for health checks and reflection.
  */
-export function createGrpcServer(deps: AppDeps, options: GrpcOptions): GrpcServer {
+export function createGrpcServer(deps: ServingContext, options: GrpcOptions): GrpcServer {
   setLogVerbosity(logVerbosity.NONE) // what fails is told to the caller and to our log
   const patrol = createGrpcPatrol(options)
   const server = new Server({
@@ -129,7 +129,7 @@ export function createGrpcServer(deps: AppDeps, options: GrpcOptions): GrpcServe
       const perSecond = principal?.rowsPerSecond ?? null
       const rows = rowsOf(request)
       if (principal !== null && perSecond !== null && rows > 0) {
-        await deps.gateway.limits.take({ owner: principal.id, scope: 'predict', unit: 'rows', perSecond }, rows)
+        await deps.traffic.limits.take({ owner: principal.id, scope: 'predict', unit: 'rows', perSecond }, rows)
       }
       const answer = await infer(deps, request, { ...caller, apiKey: principal?.id ?? null })
       return writeInferMessage(answer, message.raw_input_contents.length > 0)
@@ -166,7 +166,7 @@ export function createGrpcServer(deps: AppDeps, options: GrpcOptions): GrpcServe
       try {
         const sent = { authorization: text(call.metadata, 'authorization'), 'x-api-key': text(call.metadata, 'x-api-key') }
         const asked = { sent, scope, startedMs, limitMs: limitOf(call.getDeadline()) }
-        const answer = await passGateway(deps.gateway, asked, (principal, deadline) =>
+        const answer = await passGateway(deps.traffic, asked, (principal, deadline) =>
           run(call.request, { requestId, startedMs, principal, deadline }),
         )
         callback(null, answer)

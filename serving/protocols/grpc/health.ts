@@ -1,7 +1,7 @@
 import type { ServerWritableStream } from '@grpc/grpc-js'
 import { status } from '@grpc/grpc-js'
 import { LockstepError } from '../../../kernel/errors.ts'
-import type { AppDeps } from '../http/context.ts'
+import type { ServingContext } from '../../context.ts'
 import { failureOf, isReady } from '../oip/describe.ts'
 
 type ServingStatus = 'SERVING' | 'NOT_SERVING'
@@ -33,7 +33,7 @@ const lookMs = 1000
  *
  * @param ours the name of the service
  */
-export function createHealth(deps: Pick<AppDeps, 'catalog' | 'models' | 'readiness'>, ours: string): Health {
+export function createHealth(deps: Pick<ServingContext, 'catalog' | 'models' | 'readiness'>, ours: string): Health {
   const watching = new Map<Watch, Watched['status']>()
   let timer: NodeJS.Timeout | null = null
 

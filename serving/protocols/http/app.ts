@@ -5,7 +5,8 @@ import { createAnswering } from './send-response.ts'
 import { auditRoutes } from './audit-route.ts'
 import { backfillRoutes } from './backfills-route.ts'
 import { createCors } from './cors.ts'
-import type { AppDeps, Call, RequestEnv } from './context.ts'
+import type { ServingContext } from '../../context.ts'
+import type { Call, RequestEnv } from './context.ts'
 import { docsRoutes } from './docs-routes.ts'
 import { eventRoutes } from './events-route.ts'
 import { feastRoutes } from '../feast/feast-routes.ts'
@@ -43,7 +44,7 @@ export const routes: readonly Route[] = [...described, ...docsRoutes(described)]
 export type Listener = (incoming: IncomingRequest, outgoing: ServerResponse, startedMs: number) => void
 
 /** The HTTP interface. Every answer, errors included, carries `x-request-id`: the caller's where it sent one, else a new one. */
-export function createApp(deps: AppDeps): Listener {
+export function createApp(deps: ServingContext): Listener {
   /** Of the paths without parameters, which need no router. */
   const fixed = new Map<string, (call: Call) => void>()
   // answers go to the Node response straight away: a Request and a Response made for each would cost more than the routing

@@ -1,12 +1,13 @@
 import { LockstepError } from '../../../kernel/errors.ts'
 import type { Scope } from '../../../registry/keys/scope.ts'
-import type { Gateway } from '../../traffic/traffic.ts'
+import type { Traffic } from '../../traffic/traffic.ts'
 import type { Principal } from '../../traffic/key-ring.ts'
 import { checkScope, keyOf } from '../../traffic/key-ring.ts'
 import type { LimitState, LimitUnit } from '../../traffic/rate-limiter.ts'
 import { beforeDeadline, limitOf, timeoutHeader, timeoutOf } from '../../traffic/request-deadline.ts'
 import { checkQuery } from './check-query.ts'
-import type { AppDeps, Call, RouteAnswer } from './context.ts'
+import type { ServingContext } from '../../context.ts'
+import type { Call, RouteAnswer } from './context.ts'
 import { answerOnce, idempotencyHeader, isIdempotent } from './idempotent.ts'
 import { requireLocalHost } from './require-local-host.ts'
 import type { Route } from './route.ts'
@@ -17,22 +18,22 @@ import type { Route } from './route.ts'
  * @throws LockstepError `UNAUTHENTICATED`, `FORBIDDEN`, `NOT_READY`, `OVERLOADED`, `RATE_LIMITED`, and what the handler
  *   throws
  */
-export function passGateway(call: Call, route: Route, deps: AppDeps): RouteAnswer | Promise<RouteAnswer> {
+export function passGateway(call: Call, route: Route, deps: ServingContext): RouteAnswer | Promise<RouteAnswer> {
   if (route.scope === null) return route.handle(call, deps)
   const principal = authorize(call, route.scope, deps)
   if (principal !== null) {
-    call.leaveKey = deps.gateway.places.take(principal.id)
+    call.leaveKey = deps.traffic.places.take(principal.id)
     call.outgoing.on('close', call.leaveKey)
   }
   if (principal === null || (principal.requestsPerSecond === null && principal.rowsPerSecond === null)) return handled(call, route, deps)
-  return takeRequest(call, route.scope, principal, deps.gateway).then(() => {
+  return takeRequest(call, route.scope, principal, deps.traffic).then(() => {
     const made = handled(call, route, deps)
     return call.deadline !== undefined && made instanceof Promise ? beforeDeadline(call.deadline, made) : made
   })
 }
 
 /** Whose request it is, by its key. @throws LockstepError `UNAUTHENTICATED`, `FORBIDDEN`, `NOT_READY` */
-export function authorize(call: Call, scope: Scope, { gateway: { keys } }: Pick<AppDeps, 'gateway'>): Principal | null {
+export function authorize(call: Call, scope: Scope, { traffic: { keys } }: Pick<ServingContext, 'traffic'>): Principal | null {
   const { headers } = call.incoming
   const principal = keys.authorize(keyOf(headers), scope)
   call.principal = principal?.id ?? null
@@ -41,16 +42,16 @@ export function authorize(call: Call, scope: Scope, { gateway: { keys } }: Pick<
   return principal
 }
 
-function handled(call: Call, route: Route, deps: AppDeps): RouteAnswer | Promise<RouteAnswer> {
+function handled(call: Call, route: Route, deps: ServingContext): RouteAnswer | Promise<RouteAnswer> {
   if (route.query !== undefined) checkQuery(call, route.query)
-  const limitMs = limitOf(timeoutOf(call.incoming.headers[timeoutHeader]), route.scope === 'admin' ? null : deps.gateway.requestTimeoutMs)
+  const limitMs = limitOf(timeoutOf(call.incoming.headers[timeoutHeader]), route.scope === 'admin' ? null : deps.traffic.requestTimeoutMs)
   if (limitMs !== null) call.deadline = { at: call.startedMs + limitMs, limitMs }
   if (call.incoming.headers[idempotencyHeader] !== undefined && isIdempotent(route)) return answerOnce(call, route, deps)
   return route.handle(call, deps)
 }
 
 /** Takes one of the requests that a key may make in a second, and has the rows taken once they are known. */
-async function takeRequest(call: Call, scope: Scope, key: Principal, { limits }: Gateway): Promise<void> {
+async function takeRequest(call: Call, scope: Scope, key: Principal, { limits }: Traffic): Promise<void> {
   const { requestsPerSecond, rowsPerSecond, id: owner } = key
   const take = async (unit: LimitUnit, perSecond: number, units: number) => {
     const note = (state: LimitState) => (call.limits = [...(call.limits ?? []), state])
@@ -94,7 +95,7 @@ export function rowsOf(body: unknown): number {
 
 const refusals: ReadonlySet<string> = new Set(['UNAUTHENTICATED', 'FORBIDDEN', 'RATE_LIMITED', 'DEADLINE_EXCEEDED'])
 
-/** Whether the gateway turned a request away. */
+/** Whether a request was refused before it was handled. */
 export function isRefusal(error: unknown): error is LockstepError {
   if (!(error instanceof LockstepError)) return false
   const { code, details } = error

@@ -3,7 +3,8 @@ import { LockstepError } from '../../../kernel/errors.ts'
 import { parseTimestamp } from '../../../kernel/time.ts'
 import { backfillAnswer, backfillsAnswer } from './response-schemas.ts'
 import { readBody } from './body.ts'
-import type { AppDeps, Call, RouteAnswer } from './context.ts'
+import type { ServingContext } from '../../context.ts'
+import type { Call, RouteAnswer } from './context.ts'
 import { actorOf, jsonAnswer } from './context.ts'
 import { momentSchema, nameSchema } from './features-route.ts'
 import type { Route } from './route.ts'
@@ -61,17 +62,17 @@ export const backfillRoutes: readonly Route[] = [
 ]
 
 /** `GET /v1/backfills` */
-async function answerBackfills(call: Call, deps: AppDeps): Promise<RouteAnswer> {
+async function answerBackfills(call: Call, deps: ServingContext): Promise<RouteAnswer> {
   return jsonAnswer({ backfills: await deps.backfills.list(), requestId: call.requestId })
 }
 
 /** `GET /v1/backfills/{id}` */
-async function answerBackfill(call: Call, deps: AppDeps, id: string): Promise<RouteAnswer> {
+async function answerBackfill(call: Call, deps: ServingContext, id: string): Promise<RouteAnswer> {
   return jsonAnswer({ ...(await deps.backfills.get(idOf(id))), requestId: call.requestId })
 }
 
 /** `POST /v1/backfills`: begins one, or joins the one of the same view and range that is running. */
-async function answerBeginBackfill(call: Call, deps: AppDeps): Promise<RouteAnswer> {
+async function answerBeginBackfill(call: Call, deps: ServingContext): Promise<RouteAnswer> {
   const { view, from, to, chunks } = await readBody(call, deps.bodyLimitBytes, schema)
   const catalog = deps.catalog()
   const plan = catalog.view(view)
@@ -83,7 +84,7 @@ async function answerBeginBackfill(call: Call, deps: AppDeps): Promise<RouteAnsw
 }
 
 /** `DELETE /v1/backfills/{id}`: cancels it. */
-async function answerCancelBackfill(call: Call, deps: AppDeps, id: string): Promise<RouteAnswer> {
+async function answerCancelBackfill(call: Call, deps: ServingContext, id: string): Promise<RouteAnswer> {
   return jsonAnswer({ ...(await deps.backfills.cancel(idOf(id), actorOf(call))), requestId: call.requestId })
 }
 

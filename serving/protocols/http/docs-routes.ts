@@ -1,9 +1,10 @@
 import type { Catalog } from '../../../registry/catalog.ts'
 import { LockstepError } from '../../../kernel/errors.ts'
 import { readVersion } from '../../../runtime/version.ts'
-import { byPlan } from '../../../kernel/memoize-weak.ts'
+import { memoizeWeak } from '../../../kernel/memoize-weak.ts'
 import { keyOf } from '../../traffic/key-ring.ts'
-import type { AppDeps, Call } from './context.ts'
+import type { ServingContext } from '../../context.ts'
+import type { Call } from './context.ts'
 import { keptAnswer } from './context.ts'
 import { docsPage } from './docs/docs-page.ts'
 import { examplesOf } from './examples.ts'
@@ -17,14 +18,14 @@ export function docsRoutes(described: readonly Route[]): readonly Route[] {
   const routes = (): readonly Route[] => [...described, ...own]
   let general: OpenApi | undefined
   /** Made once for each registry, as are its text and its page. */
-  const ofRegistry = byPlan((catalog: Catalog) => openApi(routes(), readVersion(), examplesOf(catalog)))
-  const jsonOf = byPlan((document: OpenApi) => keptAnswer(JSON.stringify(document)))
-  const pageOf = byPlan((document: OpenApi) => {
+  const ofRegistry = memoizeWeak((catalog: Catalog) => openApi(routes(), readVersion(), examplesOf(catalog)))
+  const jsonOf = memoizeWeak((document: OpenApi) => keptAnswer(JSON.stringify(document)))
+  const pageOf = memoizeWeak((document: OpenApi) => {
     const { html, contentSecurityPolicy } = docsPage(document)
     return keptAnswer(html, { contentType: 'text/html; charset=utf-8', headers: { 'content-security-policy': contentSecurityPolicy } })
   })
 
-  function documentFor(call: Call, deps: AppDeps): OpenApi {
+  function documentFor(call: Call, deps: ServingContext): OpenApi {
     const catalog = registryFor(call, deps)
     return catalog === null ? (general ??= openApi(routes(), readVersion())) : ofRegistry(catalog)
   }
@@ -57,9 +58,9 @@ export function docsRoutes(described: readonly Route[]): readonly Route[] {
  * Examples name what the registry has: where the server has keys, they are for those who may read it. null: the
  * document is that of any server.
  */
-function registryFor({ incoming }: Call, deps: AppDeps): Catalog | null {
+function registryFor({ incoming }: Call, deps: ServingContext): Catalog | null {
   try {
-    const { keys } = deps.gateway
+    const { keys } = deps.traffic
     if (keys.authorize(keyOf(incoming.headers), 'read') === null && keys.unprotected) requireLocalHost(incoming.headers.host)
     return deps.catalog()
   } catch (error) {

@@ -3,7 +3,8 @@ import { LockstepError } from '../../../kernel/errors.ts'
 import { pushToken } from '../../../kernel/push-token.ts'
 import { eventsAnswer } from './response-schemas.ts'
 import { readBody } from './body.ts'
-import type { AppDeps, Call, RouteAnswer } from './context.ts'
+import type { ServingContext } from '../../context.ts'
+import type { Call, RouteAnswer } from './context.ts'
 import { jsonAnswer } from './context.ts'
 import { objectSchema } from './features-route.ts'
 import { withEventIds } from './idempotent.ts'
@@ -36,7 +37,7 @@ export const eventRoutes: readonly Route[] = [
  * `POST /v1/sources/{name}/events`: writes events to the source, all or none, and answers when they are committed, and as a rule when the online views have them:
  * `{ "accepted": 2, "duplicates": 0, "online": true, "token": "landings~0+8123" }`.
  */
-async function answerEvents(call: Call, deps: AppDeps, name: string): Promise<RouteAnswer> {
+async function answerEvents(call: Call, deps: ServingContext, name: string): Promise<RouteAnswer> {
   const { push } = deps.metrics
   try {
     const { events, to } = await readBody(call, deps.bodyLimitBytes, eventsSchema)

@@ -2,7 +2,8 @@ import { z } from 'zod'
 import { explain } from '../../features/explain.ts'
 import { explainAnswer } from './response-schemas.ts'
 import { readBody } from './body.ts'
-import type { AppDeps, Call, RouteAnswer } from './context.ts'
+import type { ServingContext } from '../../context.ts'
+import type { Call, RouteAnswer } from './context.ts'
 import { jsonAnswer } from './context.ts'
 import { asOfSchema, nameSchema, readMoment } from './features-route.ts'
 import type { Route } from './route.ts'
@@ -34,7 +35,7 @@ export const explainRoutes: readonly Route[] = [
   },
 ]
 
-async function answerExplain(call: Call, deps: AppDeps): Promise<RouteAnswer> {
+async function answerExplain(call: Call, deps: ServingContext): Promise<RouteAnswer> {
   const { service, view, entity, asOf, candidates } = await readBody(call, deps.bodyLimitBytes, explainSchema)
   const moment = (asOf === undefined ? deps.defaultAsOf : readMoment(asOf)) ?? deps.clock()
   const explained = await explain(deps.readCatalog(), deps.explain, { service, view, entity, asOf: moment, most: candidates })

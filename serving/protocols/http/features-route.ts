@@ -7,17 +7,18 @@ import type { Column, ValueType } from '../../../kernel/value-type.ts'
 import { typeName } from '../../../kernel/value-type.ts'
 import type { Catalog } from '../../../registry/catalog.ts'
 import { pushedBy } from '../../features/read-your-writes.ts'
-import { byPlan } from '../../../kernel/memoize-weak.ts'
+import { memoizeWeak } from '../../../kernel/memoize-weak.ts'
 import { createEntityParser } from '../../features/entity-parser.ts'
 import type { RequestDeadline } from '../../traffic/request-deadline.ts'
 import { requireTime } from '../../traffic/request-deadline.ts'
 import type { FeatureRead } from '../../features/read-features.ts'
 import { readFeatures } from '../../features/read-features.ts'
-import type { WhenUnavailable } from '../../features/fallback-policy.ts'
-import { whenUnavailable } from '../../features/fallback-policy.ts'
+import type { OnUnavailable } from '../../features/fallback-policy.ts'
+import { onUnavailable } from '../../features/fallback-policy.ts'
 import { featuresAnswer } from './response-schemas.ts'
 import { readBody } from './body.ts'
-import type { AppDeps, Call, RouteAnswer } from './context.ts'
+import type { ServingContext } from '../../context.ts'
+import type { Call, RouteAnswer } from './context.ts'
 import { serviceValuesWriter } from './json.ts'
 import { requestIdJson } from './request-id.ts'
 import type { Route } from './route.ts'
@@ -52,8 +53,8 @@ export const afterSchema = z
   .optional()
   .describe('Tokens that pushes answered with: the answer waits until it holds those events')
 
-export const whenUnavailableSchema = z
-  .enum(whenUnavailable)
+export const onUnavailableSchema = z
+  .enum(onUnavailable)
   .optional()
   .describe('What to answer while the online store cannot be read: an error, stale values, or defaults. The last two are flagged')
 
@@ -67,7 +68,7 @@ const featuresSchema = z.strictObject({
   entities: entitiesSchema,
   asOf: asOfSchema,
   after: afterSchema,
-  whenUnavailable: whenUnavailableSchema,
+  onUnavailable: onUnavailableSchema,
   include: z
     .array(z.enum(['eventTimes', 'frontiers', 'types']))
     .max(maxIncluded)
@@ -75,8 +76,8 @@ const featuresSchema = z.strictObject({
     .describe('What the answer has beside values and statuses'),
 })
 
-const parserOf = byPlan(createEntityParser)
-export const writerOf = byPlan((service: ServicePlan) => serviceValuesWriter(service.features))
+const parserOf = memoizeWeak(createEntityParser)
+export const writerOf = memoizeWeak((service: ServicePlan) => serviceValuesWriter(service.features))
 
 /** What reads features. */
 export const featureRoutes: readonly Route[] = [
@@ -98,7 +99,7 @@ export const featureRoutes: readonly Route[] = [
  * `frontiers`, by online view (`{ "airport_delays@1": "8123+8125..8127" }`): the transactions whose rows are in every value of the answer (`frontierText`), null
  * where nothing is stored of any entity asked for.
  */
-async function answerFeatures(call: Call, deps: AppDeps): Promise<RouteAnswer> {
+async function answerFeatures(call: Call, deps: ServingContext): Promise<RouteAnswer> {
   const body = await readBody(call, deps.bodyLimitBytes, featuresSchema)
   const now = deps.clock()
   const catalog = deps.readCatalog()
@@ -124,14 +125,14 @@ async function answerFeatures(call: Call, deps: AppDeps): Promise<RouteAnswer> {
  * @param neededMs how long what comes after is going to take: with a tenth of the time allowed it is left for what is answered while the online store is away
  */
 export function readEntities(
-  deps: AppDeps,
+  deps: ServingContext,
   catalog: Catalog,
   service: ServicePlan,
   body: {
     readonly entities: readonly unknown[]
     readonly asOf?: string | number | undefined
     readonly after?: readonly string[] | undefined
-    readonly whenUnavailable?: WhenUnavailable | undefined
+    readonly onUnavailable?: OnUnavailable | undefined
   },
   now: number,
   deadline?: RequestDeadline,
@@ -139,11 +140,11 @@ export function readEntities(
 ): Promise<FeatureRead> {
   const asked = body.asOf === undefined ? deps.defaultAsOf : readMoment(body.asOf)
   const entities = body.entities.map(parserOf(service))
-  const policy = body.whenUnavailable ?? deps.whenUnavailable
+  const policy = body.onUnavailable ?? deps.onUnavailable
   return readFeatures(deps.reader(catalog), service, entities, {
     asOf: asked ?? now,
     asked: asked !== null,
-    whenUnavailable: policy,
+    onUnavailable: policy,
     deadline,
     ...(policy === 'error' || deadline === undefined ? {} : { giveUpAt: deadline.at - deadline.limitMs / 10 - neededMs }),
     ...(body.after === undefined ? {} : { pushed: pushedBy(body.after, catalog.sources) }),
@@ -151,7 +152,7 @@ export function readEntities(
 }
 
 /** The members that say when an answer holds and which request it answers. They are logged too. */
-export function momentJson(call: Call, deps: AppDeps, service: ServicePlan, read: FeatureRead): string {
+export function momentJson(call: Call, deps: ServingContext, service: ServicePlan, read: FeatureRead): string {
   const requestId = call.requestId
   if (deps.log.isLevelEnabled('debug')) {
     deps.log.debug(
@@ -179,7 +180,7 @@ export function frontiersJson(include: readonly string[] | undefined, read: Feat
   return include?.includes('frontiers') ? `,"frontiers":${JSON.stringify(Object.fromEntries(read.frontiers()))}` : ''
 }
 
-const typesOf = byPlan((service: ServicePlan) => typesText(service.features))
+const typesOf = memoizeWeak((service: ServicePlan) => typesText(service.features))
 
 /** The member `types`, where the request asks for it: of each feature, so that a client reads it back exactly. */
 export function typesJson(include: readonly string[] | undefined, service: ServicePlan): string {

@@ -1,18 +1,19 @@
 import { LockstepError } from '../../../kernel/errors.ts'
 import { keepFor } from '../../../runtime/keep-for.ts'
-import { byPlan } from '../../../kernel/memoize-weak.ts'
+import { memoizeWeak } from '../../../kernel/memoize-weak.ts'
 import { liveAnswer, readyAnswer } from './response-schemas.ts'
 import { keyOf } from '../../traffic/key-ring.ts'
 import { isFromHere } from '../../traffic/loopback.ts'
-import type { AppDeps, Call } from './context.ts'
+import type { ServingContext } from '../../context.ts'
+import type { Call } from './context.ts'
 import { jsonAnswer, keptAnswer } from './context.ts'
 import { authorize } from './authorize.ts'
 import type { Route } from './route.ts'
 
 /** To make the text takes milliseconds, and to compress it longer. */
 const metricsMs = 1000
-const metricsAnswer = byPlan(({ whole, metrics }: AppDeps) =>
-  keepFor(metricsMs, async () => keptAnswer(await whole.metrics(), { contentType: metrics.registry.contentType })),
+const metricsAnswer = memoizeWeak(({ status, metrics }: ServingContext) =>
+  keepFor(metricsMs, async () => keptAnswer(await status.metrics(), { contentType: metrics.registry.contentType })),
 )
 
 /** What tells whether the process is well. */
@@ -35,7 +36,7 @@ export const healthRoutes: readonly Route[] = [
     status: [200, 503],
     answer: readyAnswer,
     async handle(call, deps) {
-      const { ready, failing, degraded, reasons, warnings } = await deps.whole.readiness()
+      const { ready, failing, degraded, reasons, warnings } = await deps.status.readiness()
       const parts = { ...(ready ? {} : { failing }), ...(degraded.length > 0 ? { degraded } : {}) }
       const texts = { ...(ready ? {} : { reasons }), ...(warnings.length > 0 ? { warnings } : {}) }
       return jsonAnswer({ ready, ...parts, ...(isOperator(call, deps) ? texts : {}) }, ready ? 200 : 503)
@@ -65,7 +66,7 @@ export const healthRoutes: readonly Route[] = [
  * Who may read what names hosts, views and models. A server with keys shows it to admin keys alone, as a proxy on this
  * machine may make every client look like a program of this machine. A server that needs no keys shows it to this machine.
  */
-function isOperator({ incoming }: Call, { gateway: { keys } }: AppDeps): boolean {
+function isOperator({ incoming }: Call, { traffic: { keys } }: ServingContext): boolean {
   if (!keys.required) return isFromHere(incoming)
   try {
     keys.authorize(keyOf(incoming.headers), 'admin')

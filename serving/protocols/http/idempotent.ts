@@ -2,7 +2,8 @@ import { createHash } from 'node:crypto'
 import { LockstepError } from '../../../kernel/errors.ts'
 import { requireTime } from '../../traffic/request-deadline.ts'
 import type { KeptAnswer } from '../../traffic/idempotency.ts'
-import type { AppDeps, Call, RouteAnswer } from './context.ts'
+import type { ServingContext } from '../../context.ts'
+import type { Call, RouteAnswer } from './context.ts'
 import { readChunks } from './read-bytes.ts'
 import type { Route } from './route.ts'
 
@@ -24,7 +25,7 @@ export function isIdempotent({ method, scope }: Pick<Route, 'method' | 'scope'>)
  * @throws LockstepError `INVALID_REQUEST`, `IDEMPOTENCY_KEY_REUSED`, `IDEMPOTENCY_KEY_BUSY`, and what the handler
  *   throws
  */
-export async function answerOnce(call: Call, route: Route, deps: AppDeps): Promise<RouteAnswer> {
+export async function answerOnce(call: Call, route: Route, deps: ServingContext): Promise<RouteAnswer> {
   const { incoming, principal } = call
   const key = keyOf(incoming.headersDistinct[idempotencyHeader] ?? [])
   const owner = principal ?? ''

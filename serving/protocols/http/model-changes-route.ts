@@ -8,7 +8,8 @@ import type { TakenChange } from '../../models/model-changes.ts'
 import { aliasChangeAnswer, modelHistoryAnswer } from './response-schemas.ts'
 import { readBody } from './body.ts'
 import { checkQuery } from './check-query.ts'
-import type { AppDeps, Call, RouteAnswer } from './context.ts'
+import type { ServingContext } from '../../context.ts'
+import type { Call, RouteAnswer } from './context.ts'
 import { actorOf, jsonAnswer } from './context.ts'
 import { versionSchema } from './model-version-schema.ts'
 import type { Route } from './route.ts'
@@ -121,7 +122,7 @@ export const modelChangeRoutes: readonly Route[] = [
   },
 ]
 
-async function promoted(call: Call, deps: AppDeps, to: string, body: z.infer<typeof promoteSchema>): Promise<RouteAnswer> {
+async function promoted(call: Call, deps: ServingContext, to: string, body: z.infer<typeof promoteSchema>): Promise<RouteAnswer> {
   const { version, reason: why, atOnce: now = false, datasetMismatch: meant = false, untried: anyway = false } = body
   const options = { atOnce: now, datasetMismatch: meant, untried: anyway, ...whileAwaited(call) }
   return changed(call, await deps.modelChanges.promote(nameOf(call), version, to, actorOf(call, why), options))

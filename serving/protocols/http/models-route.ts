@@ -4,7 +4,8 @@ import type { ModelVersion } from '../../../registry/model-versions.ts'
 import { pickVersion, versionReference } from '../../../registry/pick-version.ts'
 import { typeName } from '../../../kernel/value-type.ts'
 import { modelAnswer, modelsAnswer, modelVersionAnswer } from './response-schemas.ts'
-import type { AppDeps, Call, RouteAnswer } from './context.ts'
+import type { ServingContext } from '../../context.ts'
+import type { Call, RouteAnswer } from './context.ts'
 import { jsonAnswer } from './context.ts'
 import type { Route } from './route.ts'
 
@@ -40,17 +41,17 @@ export const modelRoutes: readonly Route[] = [
 ]
 
 /** `GET /v1/models`: every model with its versions. */
-function answerModels(call: Call, deps: AppDeps): RouteAnswer {
+function answerModels(call: Call, deps: ServingContext): RouteAnswer {
   const models = [...deps.catalog().models.values()].map((model) => describe(deps, model))
   return jsonAnswer({ models, requestId: call.requestId })
 }
 
 /** `GET /v1/models/{name}` */
-function answerModel(call: Call, deps: AppDeps, name: string): RouteAnswer {
+function answerModel(call: Call, deps: ServingContext, name: string): RouteAnswer {
   return jsonAnswer({ ...describe(deps, deps.catalog().model(name)), requestId: call.requestId })
 }
 
-function describe(deps: AppDeps, model: CatalogModel) {
+function describe(deps: ServingContext, model: CatalogModel) {
   return {
     model: model.name,
     service: model.spec.service,
@@ -84,7 +85,7 @@ function describeVersion(model: CatalogModel, version: ModelVersion) {
 }
 
 /** `GET /v1/models/{name}/versions/{version}` */
-async function answerVersion(call: Call, deps: AppDeps, name: string, wanted: string): Promise<RouteAnswer> {
+async function answerVersion(call: Call, deps: ServingContext, name: string, wanted: string): Promise<RouteAnswer> {
   const model = deps.catalog().model(name)
   const version = pickVersion(model, versionReference(wanted))
   const lineage = await deps.modelChanges.lineage(version)

@@ -4,13 +4,14 @@ import { Status, statusNames } from '../../../kernel/state.ts'
 import type { ModelVersion } from '../../../registry/model-versions.ts'
 import type { FeatureRead } from '../../features/read-features.ts'
 import type { ServedModel } from '../../models/model-host.ts'
-import { byPlan } from '../../../kernel/memoize-weak.ts'
+import { memoizeWeak } from '../../../kernel/memoize-weak.ts'
 import type { Prediction } from '../../../inference/load-model.ts'
 import { predictAnswer } from './response-schemas.ts'
 import { requireTime } from '../../traffic/request-deadline.ts'
 import { readBody } from './body.ts'
 import { requireScope } from './authorize.ts'
-import type { AppDeps, Call, RouteAnswer } from './context.ts'
+import type { ServingContext } from '../../context.ts'
+import type { Call, RouteAnswer } from './context.ts'
 import {
   afterSchema,
   asOfSchema,
@@ -22,7 +23,7 @@ import {
   readEntities,
   typesJson,
   typesText,
-  whenUnavailableSchema,
+  onUnavailableSchema,
   writerOf,
 } from './features-route.ts'
 import { canSayAll, jsonCanSay, recordWriter } from './json.ts'
@@ -35,7 +36,7 @@ const predictSchema = z.strictObject({
   entities: entitiesSchema,
   asOf: asOfSchema,
   after: afterSchema,
-  whenUnavailable: whenUnavailableSchema,
+  onUnavailable: onUnavailableSchema,
   include: z
     .array(z.enum(['features', 'eventTimes', 'frontiers', 'types']))
     .max(maxIncluded)
@@ -43,11 +44,11 @@ const predictSchema = z.strictObject({
     .describe('What the answer has beside the predictions'),
 })
 
-const headOf = byPlan(
+const headOf = memoizeWeak(
   ({ model, version, service }: ModelVersion) => `{"model":${JSON.stringify(model)},"version":${version},"service":"${service}"`,
 )
-const outputTypesOf = byPlan((outputs: readonly Column[]) => typesText(outputs))
-const outputsWriter = byPlan((outputs: readonly Column[]) => recordWriter(outputs))
+const outputTypesOf = memoizeWeak((outputs: readonly Column[]) => typesText(outputs))
+const outputsWriter = memoizeWeak((outputs: readonly Column[]) => recordWriter(outputs))
 
 /** What predicts. */
 export const predictRoutes: readonly Route[] = [
@@ -71,7 +72,7 @@ export const predictRoutes: readonly Route[] = [
  * names those outputs and no others: `"predictions":[{"delay":null},{"delay":3}],"outputStatuses":[{"delay":"INVALID"},{}]`. What `include` asks for
  * stands in `features` with `statuses`, `eventTimes` and `frontiers`, as `POST /v1/features` answers them.
  */
-async function answerPredict(call: Call, deps: AppDeps): Promise<RouteAnswer> {
+async function answerPredict(call: Call, deps: ServingContext): Promise<RouteAnswer> {
   const body = await readBody(call, deps.bodyLimitBytes, predictSchema)
   // what a model is asked says nothing of the features that it reads
   if (body.include?.some((each) => each === 'features' || each === 'eventTimes') === true) requireScope(call, 'read')
@@ -90,7 +91,7 @@ async function answerPredict(call: Call, deps: AppDeps): Promise<RouteAnswer> {
 /** The answer, which is noted in the log too. By itself, as `answersOf` in online/read.ts. */
 function answered(
   call: Call,
-  deps: AppDeps,
+  deps: ServingContext,
   { include }: z.output<typeof predictSchema>,
   { version, service, outputs }: Pick<ServedModel, 'version' | 'service' | 'outputs'>,
   read: FeatureRead,
@@ -124,7 +125,7 @@ function outputStatusesJson(outputs: readonly Column[], predictions: readonly Pr
 }
 
 /** Names the outputs that JSON cannot say. */
-const invalidWriter = byPlan((outputs: readonly Column[]) => {
+const invalidWriter = memoizeWeak((outputs: readonly Column[]) => {
   const members = outputs.map(({ name }) => `${JSON.stringify(name)}:"${statusNames[Status.invalid]}"`)
   return (prediction: Prediction) => `{${members.filter((_, o) => !jsonCanSay(prediction[o] ?? null)).join()}}`
 })

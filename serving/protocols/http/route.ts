@@ -1,6 +1,7 @@
 import type { z } from 'zod'
 import type { Scope } from '../../../registry/keys/scope.ts'
-import type { AppDeps, Call, RouteAnswer } from './context.ts'
+import type { ServingContext } from '../../context.ts'
+import type { Call, RouteAnswer } from './context.ts'
 
 /** How errors are told: Lockstep's own way, or as the protocol has it that a route speaks. */
 export type ErrorShape = 'lockstep' | 'oip' | 'feast'
@@ -40,5 +41,5 @@ export interface Route {
   readonly query?: z.ZodObject
   /** Default: lockstep. */
   readonly errors?: ErrorShape
-  handle(call: Call, deps: AppDeps): RouteAnswer | Promise<RouteAnswer>
+  handle(call: Call, deps: ServingContext): RouteAnswer | Promise<RouteAnswer>
 }

@@ -2,7 +2,8 @@ import { limitHeaders } from '../../traffic/rate-limiter.ts'
 import { settleInTime } from '../../traffic/request-deadline.ts'
 import type { Trace } from '../../traffic/trace.ts'
 import { traceOf, traceparent } from '../../traffic/trace.ts'
-import type { AppDeps, Call, RouteAnswer } from './context.ts'
+import type { ServingContext } from '../../context.ts'
+import type { Call, RouteAnswer } from './context.ts'
 import type { Cors } from './cors.ts'
 import { deflated, isDeflatable } from './compress.ts'
 import { errorAnswer } from './error-answer.ts'
@@ -20,7 +21,7 @@ export interface AnsweredRoute {
 
 /** How long a client may take for an answer whose request has no deadline, and at least, past a deadline. */
 const readMs = 30_000
-const leastReadMs = 1000
+const minReadMs = 1000
 /** How long what is left of a body is taken from a client that was answered before it had sent all. */
 const restMs = 1000
 
@@ -28,7 +29,7 @@ const restMs = 1000
  * Sends what a handler makes of a request before its deadline, or the error that it throws, now or later, with the headers of every answer, and notes it in metrics and log.
  */
 export function createAnswering(
-  deps: AppDeps,
+  deps: ServingContext,
   cors: Cors,
 ): (call: Call, route: AnsweredRoute, handle: () => RouteAnswer | Promise<RouteAnswer>, more?: Readonly<Record<string, string>>) => void {
   const unread = createUnreadAnswers()
@@ -38,7 +39,7 @@ export function createAnswering(
     let trace = parent === undefined ? null : traceOf(parent)
     const failed = (error: unknown) => {
       trace ??= traceOf(undefined)
-      if (isRefusal(error)) deps.gateway.metrics.refused(error.code)
+      if (isRefusal(error)) deps.traffic.metrics.refused(error.code)
       void send(errorAnswer(call.requestId, error, { log: deps.log, shape: route.errors, trace }))
     }
     const send = (made: RouteAnswer) => {
@@ -105,24 +106,24 @@ export function createAnswering(
       else outgoing.write(body)
       afterBody(incoming, () => outgoing.end())
       // whatever it goes on sending is for nothing, and keeps no other request out
-      leaveEarly(outgoing, deps.gateway.admission.leave)
+      leaveEarly(outgoing, deps.traffic.admission.leave)
       if (call.leaveKey !== undefined) leaveEarly(outgoing, call.leaveKey)
     }
     // what the connection has not taken at once waits for its client to read
     if (outgoing.socket !== null && outgoing.socket.writableLength > 0) {
       const now = performance.now()
-      unread.watch(outgoing, Math.max(now + leastReadMs, readUntil(call, now)))
+      unread.watch(outgoing, Math.max(now + minReadMs, readUntil(call, now)))
     }
   }
 
   /** The deadline of its request, that it had before it was lifted too, is the answer's as well. */
   function readUntil({ deadline, startedMs }: Call, now: number): number {
-    return deadline === undefined ? now + (deps.gateway.requestTimeoutMs ?? readMs) : startedMs + deadline.limitMs
+    return deadline === undefined ? now + (deps.traffic.requestTimeoutMs ?? readMs) : startedMs + deadline.limitMs
   }
 
   /** Each request where the log has level debug, else a share of them. */
   function logAccess(call: Call, route: string, status: number, ms: number, traced: Trace | null): void {
-    const { accessLogShare } = deps.gateway
+    const { accessLogShare } = deps.traffic
     const sampled = accessLogShare > 0 && Math.random() < accessLogShare
     if (!sampled && !deps.log.isLevelEnabled('debug')) return
     const { traceId, spanId, parentId } = traced ?? traceOf(undefined)

@@ -1,6 +1,6 @@
 import { LockstepError, messageOf } from '../../../kernel/errors.ts'
 import { readVersion } from '../../../runtime/version.ts'
-import type { AppDeps } from '../http/context.ts'
+import type { ServingContext } from '../../context.ts'
 import type { TensorMetadata } from './model-tensors.ts'
 import { inputsOf, outputsOf } from './model-tensors.ts'
 import { useModel } from './use-model.ts'
@@ -24,10 +24,10 @@ export interface ModelMetadata {
   readonly outputs: readonly TensorMetadata[]
 }
 
-type Deps = Pick<AppDeps, 'catalog' | 'models'>
+type Deps = Pick<ServingContext, 'catalog' | 'models'>
 
 /** Whether the server can answer, and all models with it. */
-export function isReady(deps: Pick<AppDeps, 'readiness' | 'models'>): boolean {
+export function isReady(deps: Pick<ServingContext, 'readiness' | 'models'>): boolean {
   return deps.readiness().ready && deps.models.failures.length === 0
 }
 
@@ -65,7 +65,7 @@ export interface IndexEntry {
 }
 
 /** Why a version is known not to load; undefined: nothing is known against it. */
-export function failureOf({ models }: Pick<AppDeps, 'models'>, model: string, version: number): string | undefined {
+export function failureOf({ models }: Pick<ServingContext, 'models'>, model: string, version: number): string | undefined {
   return models.failureOf(model, version)
 }
 

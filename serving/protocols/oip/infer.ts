@@ -4,13 +4,13 @@ import { didYouMean } from '../../../kernel/did-you-mean.ts'
 import { within } from '../../../runtime/with-timeout.ts'
 import type { RequestDeadline } from '../../traffic/request-deadline.ts'
 import { requireTime } from '../../traffic/request-deadline.ts'
-import type { AppDeps } from '../http/context.ts'
+import type { ServingContext } from '../../context.ts'
 import { readEntities } from '../http/features-route.ts'
 import type { Prediction } from '../../../inference/load-model.ts'
 import type { TensorValue } from '../../../inference/tensor-value.ts'
 import type { ServedModel } from '../../models/model-host.ts'
 import type { FeatureRead } from '../../features/read-features.ts'
-import { whenUnavailable } from '../../features/fallback-policy.ts'
+import { onUnavailable } from '../../features/fallback-policy.ts'
 import { datatypeOf, onnxTypeOf } from './datatype.ts'
 import { entitiesOf, entityColumns, outputTensors } from './entity-inputs.ts'
 import type { InferAnswer, InferRequest, Parameters } from './infer-request.ts'
@@ -40,7 +40,7 @@ export interface Caller {
  *
  * @throws LockstepError `INVALID_REQUEST`, `UNSUPPORTED`, `DEADLINE_EXCEEDED` after the parameter `timeout`, and what the model host and the reading of features throw
  */
-export async function infer(deps: AppDeps, request: InferRequest, caller: Caller): Promise<InferAnswer> {
+export async function infer(deps: ServingContext, request: InferRequest, caller: Caller): Promise<InferAnswer> {
   refuseUnsupported(request.parameters)
   wholeParameter('priority', request.parameters) // no request waits for another, so there is nothing to put first
   const micros = wholeParameter('timeout', request.parameters)
@@ -63,7 +63,12 @@ export async function infer(deps: AppDeps, request: InferRequest, caller: Caller
 }
 
 /** @param requireInTime called before the answer is noted: what it throws was answered instead */
-async function run(deps: AppDeps, request: InferRequest, { deadline, ...caller }: Caller, requireInTime: () => void): Promise<InferAnswer> {
+async function run(
+  deps: ServingContext,
+  request: InferRequest,
+  { deadline, ...caller }: Caller,
+  requireInTime: () => void,
+): Promise<InferAnswer> {
   return await useModel(deps, request.model, request.version, async (model, catalog) => {
     refuseTwice(request.inputs.map((input) => input.name))
     refuseTwice(request.outputs ?? [])
@@ -182,15 +187,15 @@ async function runEntities(
 function asked(parameters: Parameters) {
   const asOf = textParameter('as_of', parameters)
   const after = textParameter('after', parameters)
-  const policy = textParameter('when_unavailable', parameters)
-  const known = whenUnavailable.find((each) => each === policy)
+  const policy = textParameter('on_unavailable', parameters)
+  const known = onUnavailable.find((each) => each === policy)
   if (policy !== undefined && known === undefined) {
     throw new LockstepError(
       'INVALID_REQUEST',
-      `The parameter "when_unavailable" is "${policy}", and must be one of ${quoted(whenUnavailable)}.`,
+      `The parameter "on_unavailable" is "${policy}", and must be one of ${quoted(onUnavailable)}.`,
     )
   }
-  return { asOf, ...(after === undefined ? {} : { after: [after] }), whenUnavailable: known }
+  return { asOf, ...(after === undefined ? {} : { after: [after] }), onUnavailable: known }
 }
 
 function refuseTwice(names: readonly string[]): void {

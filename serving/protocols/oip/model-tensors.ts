@@ -1,7 +1,7 @@
 import type { TensorInfo } from '../../../registry/model-contract.ts'
 import { fixedSize } from '../../../registry/model-contract.ts'
 import { bindModel } from '../../../registry/model-binding.ts'
-import { byPlan } from '../../../kernel/memoize-weak.ts'
+import { memoizeWeak } from '../../../kernel/memoize-weak.ts'
 import type { ServedModel } from '../../models/model-host.ts'
 import type { Datatype } from './datatype.ts'
 import { datatypeOf } from './datatype.ts'
@@ -14,7 +14,7 @@ export interface TensorMetadata {
 }
 
 /** The model's inputs: what the file leaves free beside the rows is as its feature service makes it. */
-export const inputsOf = byPlan(({ version, service }: ServedModel): readonly TensorMetadata[] => {
+export const inputsOf = memoizeWeak(({ version, service }: ServedModel): readonly TensorMetadata[] => {
   const { inputs } = bindModel(service, version.contract, { name: version.model, service: version.service, output: [] })
   const rowShapes = new Map(inputs.map((input) => [input.name, input.rowShape]))
   return version.contract.inputs.flatMap((input) => {
@@ -24,7 +24,7 @@ export const inputsOf = byPlan(({ version, service }: ServedModel): readonly Ten
 })
 
 /** The outputs of the file, declared or not, without those that the protocol has no datatype for. */
-export const outputsOf = byPlan(({ version }: ServedModel): readonly TensorMetadata[] => version.contract.outputs.flatMap(describe))
+export const outputsOf = memoizeWeak(({ version }: ServedModel): readonly TensorMetadata[] => version.contract.outputs.flatMap(describe))
 
 function describe({ name, type, shape, isTensor }: TensorInfo): TensorMetadata[] {
   const datatype = isTensor ? datatypeOf(type) : null

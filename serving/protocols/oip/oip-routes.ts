@@ -6,7 +6,8 @@ import { inferAnswerSchema, inferSchema, readInferBody, writeInferBody } from '.
 import { infer } from './infer.ts'
 import { rowsOf } from './infer-request.ts'
 import { checkType, readBody } from '../http/body.ts'
-import type { AppDeps, Call, RouteAnswer } from '../http/context.ts'
+import type { ServingContext } from '../../context.ts'
+import type { Call, RouteAnswer } from '../http/context.ts'
 import { jsonAnswer } from '../http/context.ts'
 import { takeRows } from '../http/authorize.ts'
 import { joined, readChunks } from '../http/read-bytes.ts'
@@ -102,7 +103,7 @@ export const oipRoutes: readonly Route[] = [
 ]
 
 /** `POST /v2/models/{model}[/versions/{version}]/infer` */
-async function answerInfer(call: Call, deps: AppDeps): Promise<RouteAnswer> {
+async function answerInfer(call: Call, deps: ServingContext): Promise<RouteAnswer> {
   const { deadline, startedMs, requestId, principal: apiKey } = call
   const { [lengthHeader]: said, 'content-type': type } = call.incoming.headers
   const headerLength = lengthOf(said)

@@ -1,6 +1,6 @@
 import type { Catalog } from '../../../registry/catalog.ts'
 import { versionReference } from '../../../registry/pick-version.ts'
-import type { AppDeps } from '../http/context.ts'
+import type { ServingContext } from '../../context.ts'
 import type { ServedModel } from '../../models/model-host.ts'
 
 /**
@@ -10,7 +10,7 @@ import type { ServedModel } from '../../models/model-host.ts'
  * @throws LockstepError `UNKNOWN_DEFINITION`, what keeps the version from loading, and what `fn` throws
  */
 export async function useModel<T>(
-  deps: Pick<AppDeps, 'catalog' | 'models'>,
+  deps: Pick<ServingContext, 'catalog' | 'models'>,
   name: string,
   version: string | undefined,
   fn: (model: ServedModel, catalog: Catalog) => Promise<T>,

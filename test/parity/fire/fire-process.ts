@@ -9,7 +9,7 @@ import { materializeView } from '../../../materializer/materialize.ts'
 import { renewRange } from '../../../materializer/rebuild-range.ts'
 import { consumeStreams } from '../../../materializer/streams/consume-streams.ts'
 import { keyRanges } from '../../../offline/key-ranges.ts'
-import { readMarker } from '../../../online/checkpoint.ts'
+import { readCheckpoint } from '../../../online/checkpoint.ts'
 import { openOnlineStore } from '../../../online/open-store.ts'
 import { loadCatalog } from '../../../registry/catalog.ts'
 import { createLogger } from '../../../runtime/log.ts'
@@ -73,11 +73,11 @@ const work: Readonly<Record<string, () => Promise<void>>> = {
     const plan = plans[Math.floor(random() * plans.length)] ?? plans[0]
     if (plan === undefined) return
     await unlessAway(async () => {
-      const marker = await readMarker(store, plan.id)
+      const checkpoint = await readCheckpoint(store, plan.id)
       const ranges = await keyRanges(db, plan, 8)
       const range = ranges[Math.floor(random() * ranges.length)]
-      if (marker !== null && range !== undefined)
-        await renewRange(db, store, plan, { marker, range, events: null, moment: Date.now() * 1000 })
+      if (checkpoint !== null && range !== undefined)
+        await renewRange(db, store, plan, { checkpoint, range, events: null, moment: Date.now() * 1000 })
     })
     await setTimeout(random() * 100)
   },

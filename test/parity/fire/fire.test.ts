@@ -131,7 +131,7 @@ it('every state and every answer under fire is that of the offline history', { t
     }
     await fresh.close()
 
-    // until a failover is noticed, markers hold what its replica may never have got
+    // until a failover is noticed, checkpoints hold what its replica may never have got
     const judged = answers.filter(
       ({ absent, request: { asOf }, answeredAt }) => !absent || answeredAt < unnoticed.from || asOf > unnoticed.to,
     )

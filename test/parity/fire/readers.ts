@@ -6,8 +6,8 @@ import type { Frontier } from '../../../kernel/frontier.ts'
 import type { ViewValues } from '../../../kernel/state.ts'
 import type { ViewPlan } from '../../../kernel/view-plan.ts'
 import type { HistoryRequest } from '../../../offline/history.ts'
-import type { Marker } from '../../../online/checkpoint.ts'
-import { tryMarkers } from '../../../online/checkpoint.ts'
+import type { Checkpoint } from '../../../online/checkpoint.ts'
+import { tryCheckpoints } from '../../../online/checkpoint.ts'
 import { readOnline } from '../../../online/read.ts'
 import type { OnlineStore } from '../../../online/store.ts'
 import { fireEntities, seeded } from './fire-events.ts'
@@ -15,13 +15,13 @@ import { fireEntities, seeded } from './fire-events.ts'
 export interface ReadAnswer {
   readonly request: HistoryRequest
   readonly values: ViewValues
-  /** Nothing was stored of the entity: that none of the transactions that its view's marker held before had a row of it. */
+  /** Nothing was stored of the entity: that none of the transactions that its view's checkpoint held before had a row of it. */
   readonly absent: boolean
   /** When its read had ended, epoch microseconds. */
   readonly answeredAt: number
 }
 
-/** One reader: asks for some entities over and over, and keeps every answer with its moment and frontier; of what is absent, the frontier of the marker. */
+/** One reader: asks for some entities over and over, and keeps every answer with its moment and frontier; of what is absent, the frontier of the checkpoint. */
 export async function read(
   store: OnlineStore,
   plans: readonly ViewPlan[],
@@ -40,11 +40,11 @@ export async function read(
     )
     const asOf = Date.now() * 1000
     try {
-      const markers = await tryMarkers(
+      const checkpoints = await tryCheckpoints(
         store,
         plans.map(({ id }) => id),
       )
-      const frontiers = new Map(plans.map((plan, i) => [plan, frontierOf(markers[i] ?? null)]))
+      const frontiers = new Map(plans.map((plan, i) => [plan, frontierOf(checkpoints[i] ?? null)]))
       const answered = await readOnline(store, requests, asOf)
       const answeredAt = Date.now() * 1000
       for (const [i, answer] of answered.entries()) {
@@ -62,6 +62,6 @@ export async function read(
 }
 
 /** One that has only begun holds nothing. */
-function frontierOf(marker: Marker | LockstepError | null): Frontier {
-  return marker === null || marker instanceof LockstepError || marker.frontier.below <= 0 ? noTransactions : marker.frontier
+function frontierOf(checkpoint: Checkpoint | LockstepError | null): Frontier {
+  return checkpoint === null || checkpoint instanceof LockstepError || checkpoint.frontier.below <= 0 ? noTransactions : checkpoint.frontier
 }

@@ -6,7 +6,7 @@ import { createWorkerPool } from '../../../runtime/workers/pool.ts'
 const pool = createWorkerPool({
   file: fileURLToPath(new URL('./silent-worker.ts', import.meta.url)),
   count: 1,
-  task: { host: '', port: 0, grpcPort: null, asOf: null, whenUnavailable: null },
+  task: { host: '', port: 0, grpcPort: null, asOf: null, onUnavailable: null },
   log: createLogger('info', { write: (line) => void process.stdout.write(line) }),
   lookMs: 200,
 })

@@ -138,7 +138,7 @@ const answers: readonly OipCase[] = [
   },
   {
     name: 'an entity that may be answered by defaults',
-    call: flight([airports(['ATL']), distances([100])], { parameters: { when_unavailable: 'defaults' } }),
+    call: flight([airports(['ATL']), distances([100])], { parameters: { on_unavailable: 'defaults' } }),
     outputs: [out([25, 1, 0.25])],
     parameters: moment,
   },
@@ -274,7 +274,7 @@ const refusals: readonly OipCase[] = [
   },
   {
     name: 'an unknown policy',
-    call: flight([airports(['ATL']), distances([1])], { parameters: { when_unavailable: 'guess' } }),
+    call: flight([airports(['ATL']), distances([1])], { parameters: { on_unavailable: 'guess' } }),
     refused: [400, '"guess"'],
   },
 ]

@@ -1,5 +1,5 @@
 import type { SourceSpec } from '../kernel/view-spec.ts'
-import { sqlIdentifier, sqlRelation, sqlText } from '../runtime/sql.ts'
+import { sqlIdentifier, sqlRelation, sqlText } from './sql.ts'
 
 /** Anything that runs one SQL statement without parameters: a `Database` or a `Snapshot`. */
 export interface Queryable {
