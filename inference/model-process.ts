@@ -57,7 +57,7 @@ const releaseTimeoutMs = 5000
 
 /** Starts a runner. A call that does not end in its time has the process killed, and with it all that waits. */
 export function startRunner(): Runner {
-  const child = spawnModelProcess('runner-child', ['ignore', 'ignore', 'ignore', 'pipe'])
+  const child = spawnModelProcess('model-process-child', ['ignore', 'ignore', 'ignore', 'pipe'])
   // before all else: where no more files can be opened, a child has no pipes, and this is all that comes of it
   child.on('error', (cause) => end(gone(`could not start: ${cause.message}`)))
   const pipes = child.stdio as ChildProcess['stdio'] | undefined

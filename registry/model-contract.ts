@@ -1,5 +1,5 @@
 /**
- * What a model's bytes say that goes in and comes out, as data. Reading it from the bytes is the business of serving/inference (`inspectModel`);
+ * What a model's bytes say that goes in and comes out, as data. Reading it from the bytes is the business of inference/ (`inspectModel`);
  * here it is compared with the feature service and stored.
  */
 export interface ModelContract {

@@ -58,7 +58,7 @@ describe('the package that is published', () => {
         'package/cli/main.js',
         'package/LICENSE',
         'package/README.md',
-        'package/serving/grpc/inference.proto',
+        'package/serving/protocols/grpc/inference.proto',
       ]),
     )
     expect(packed.filter((file) => /(^package\/(test|bench|examples|build|\.[^/]*)(\/|$))|(?<!\.d)\.ts$/.test(file))).toEqual([])

@@ -126,7 +126,7 @@ export function openGrpcService(
   version = 'v1',
   trust = credentials.createInsecure(),
 ): GrpcCaller {
-  const file = join(rootFolder, `serving/grpc/${proto}.proto`)
+  const file = join(rootFolder, `serving/protocols/grpc/${proto}.proto`)
   const definition = loadSync(file, {
     keepCase: true,
     longs: String,
