@@ -44,7 +44,7 @@ function isOpen(text: string): boolean {
 }
 
 /** What a shell would make of it; what stands behind `#` or three spaces is a comment. */
-function wordsOf(text: string): string[] {
+export function wordsOf(text: string): string[] {
   const words: string[] = []
   for (const [, single, double, bare, comment] of text.matchAll(/'([^']*)'|"([^"]*)"|((?:[^\s'"#]|(?<=\S)#)+)|(#|\s{3,})/g)) {
     if (comment !== undefined) break
