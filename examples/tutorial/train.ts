@@ -1,5 +1,5 @@
 import { readFileSync, writeFileSync } from 'node:fs'
-import { floats, makeOnnx } from '../../test/serving/make-onnx.ts'
+import { floats, makeOnnx } from '../../test/inference/make-onnx.ts'
 
 // node train.ts TRAIN.csv TEST.csv OUT.onnx
 //
