@@ -5,7 +5,6 @@ import type { LogShares } from '../runtime/log-shares.ts'
 import type { Logger } from '../runtime/log.ts'
 import type { TlsFiles } from '../runtime/tls-pair.ts'
 import type { BackfillDeps, Backfills } from './backfills.ts'
-import type { EventIntake, EventIntakeDeps } from './event-intake.ts'
 import type { TrafficOptions } from './traffic/traffic.ts'
 import type { PredictionLogOptions } from '../monitoring/prediction-log/prediction-log.ts'
 import type { OnUnavailable } from './features/fallback-policy.ts'
@@ -25,6 +24,8 @@ export interface ServerOptions {
     /** For how many days the audit log is kept. Default: 365. */
     readonly auditRetentionDays?: number
     readonly shutdownDelayMs?: number
+    /** How far after its receipt an event may say it happened, microseconds. Default: 10 minutes. */
+    readonly futureMicros?: number
     /** Whether `/metrics` needs a key. Default: off. */
     readonly metricsAuth?: 'off' | 'required'
     /** Where something else answers it; null: here it is answered. */
@@ -48,8 +49,6 @@ export interface ServerOptions {
   readonly database: () => Promise<Database>
   /** Opens the online store; called again while it fails. The server closes what it gives. */
   readonly store: () => Promise<OnlineStore>
-  /** Makes what takes pushed events in. */
-  readonly intake: (deps: EventIntakeDeps) => EventIntake
   /** Makes what begins backfills. */
   readonly backfills: (deps: BackfillDeps) => Backfills
   readonly log: Logger
@@ -63,7 +62,8 @@ export interface ServerOptions {
   /** Where several processes share the port: what all say together, of what this one does. */
   readonly status?: (own: ServerStatus) => ServerStatus
   /**
-   * Whether it drops old days of the prediction log and watches parity, which one process does for all. Default: true.
+   * Whether it drops old days of the prediction log, and watches parity and freshness, which one process does for all.
+   * Default: true.
    */
   readonly lead?: boolean
   /** How long it waits to be ready before it listens. Default: 0. */
@@ -80,11 +80,10 @@ export interface ServerOptions {
    */
   readonly headMs?: number
   readonly requestMs?: number
-  /**
-   * Tells which views are further behind than they declare, and how long no worker may be seen before that is reported.
-   * Default: nothing of views, and 10,000.
-   */
-  readonly upkeep?: { readonly lateViews?: () => Promise<readonly string[]>; readonly graceMs?: number }
+  /** How long no worker may be seen before that is reported. Default 10,000. */
+  readonly workerGraceMs?: number
+  /** How long a push waits until its events are online. Default 250. */
+  readonly foldWaitMs?: number
   /** How long a request waits for a backfill of which no chunk is done. Default 60,000. */
   readonly idleBackfillMs?: number
 }

@@ -7,6 +7,10 @@ import { readHistory } from '../offline/history.ts'
 import { writtenKeys } from '../offline/written-keys.ts'
 import { isDamaged } from '../kernel/stored-state.ts'
 import type { ViewPlan } from '../kernel/view-plan.ts'
+import { createEventIntake } from '../materializer/event-intake.ts'
+import { logOversized } from '../materializer/log-oversized.ts'
+import { registerFreshness } from '../monitoring/freshness/freshness-metrics.ts'
+import { createFreshnessReader } from '../monitoring/freshness/freshness-reader.ts'
 import type { OnlineStore } from '../online/store.ts'
 import { createCheckpointOwner } from '../online/checkpoint-owner.ts'
 import { watchedStore } from '../online/instrumented-store.ts'
@@ -103,7 +107,6 @@ export function createServer(options: ServerOptions): LockstepServer {
   const views = createOnlineViews(metrics.onlineViews, log, late, () => options.defaultAsOf ?? options.clock())
   const readCatalogOf = createReadCatalogs(() => views.complete)
   const owner = createCheckpointOwner(needDatabase)
-  const upkeep = createUpkeepWatch(log, options.upkeep ?? {})
   const traffic = createTraffic(options.config, { log, registry: options.metrics })
   const limitHistory = createLimit(historyLimit)
   const drained = new AbortController()
@@ -115,20 +118,32 @@ export function createServer(options: ServerOptions): LockstepServer {
   let becameReady: () => void
   const ready = new Promise<void>((resolve) => (becameReady = resolve))
 
-  const intake = options.intake({
-    database: needDatabase,
-    store: () => watchedStore(needStore(), metrics.onlineError),
-    views: onlineViewsOf,
-    metrics: metrics.push,
-    onFoldFailure(source, error) {
-      metrics.push.foldFailed(source)
-      log.warn({ source, error: messageOf(error) }, 'pushed events are committed and not online yet')
+  const freshness =
+    options.lead === false
+      ? null
+      : createFreshnessReader({
+          database: () => (database.failure === null ? database.value : null),
+          store: () => store.value,
+          catalog: async () => catalog.loaded,
+        })
+  if (freshness !== null) registerFreshness(options.metrics, freshness)
+  const upkeep = createUpkeepWatch(log, freshness, options.workerGraceMs)
+
+  const { futureMicros = 600_000_000 } = options.config
+  const intake = createEventIntake(
+    {
+      database: needDatabase,
+      store: () => watchedStore(needStore(), metrics.onlineError),
+      views: onlineViewsOf,
+      metrics: metrics.push,
+      onFoldFailure(source, error) {
+        metrics.push.foldFailed(source)
+        log.warn({ source, error: messageOf(error) }, 'pushed events are committed and not online yet')
+      },
+      onTooLarge: logOversized(log, metrics.push.overCap),
     },
-    onTooLarge(view, { entities, errors }) {
-      metrics.push.overCap(view, entities)
-      for (const { code, message } of errors) log.warn({ view, code, entities }, message)
-    },
-  })
+    { futureMicros, ...(options.foldWaitMs !== undefined && { foldWaitMs: options.foldWaitMs }) },
+  )
 
   const backfills = options.backfills({ database: needDatabase, store: needStore })
 

@@ -3,7 +3,6 @@ import { mkdtemp, readFile, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createServerBackfills } from '../../cli/server-backfills.ts'
-import { createEventIntake } from '../../materializer/event-intake.ts'
 import { materializeView } from '../../materializer/materialize.ts'
 import { migrate } from '../../migrations/migrate.ts'
 import { openEmbeddedStore } from '../../online/embedded-store.ts'
@@ -43,7 +42,6 @@ const server = createServer({
   config: { bodyLimitBytes: 1 << 20 },
   database: async () => db,
   store: async () => store,
-  intake: (deps) => createEventIntake(deps, { futureMicros: 600_000_000 }),
   backfills: (deps) => createServerBackfills(deps, { postgresUrl: null, replaySeconds: 3600 }),
   log: createLogger('error', { write: () => undefined }),
   metrics: createMetricsRegistry(),

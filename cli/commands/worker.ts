@@ -46,7 +46,10 @@ export const workerCommand: Command = {
     const metrics = createJobMetrics(registry)
     const opened = only === 'exports' ? null : await workerTools(context, true)
     const tools = opened === null ? null : { ...opened, store: watchedStore(opened.store, createOnlineErrorMetric(registry)) }
-    if (tools !== null) registerFreshness(registry, createFreshnessReader({ database: () => tools.db, store: () => tools.store }))
+    if (tools !== null) {
+      const { db, store, catalog } = tools
+      registerFreshness(registry, createFreshnessReader({ database: () => db, store: () => store, catalog }))
+    }
     const views = tools === null ? null : viewsWork(tools, log, metrics)
     const streams =
       tools === null ? null : { ...tools, config, log, metrics: createStreamMetrics(registry), clock: () => Date.now() * 1000 }

@@ -1,25 +1,9 @@
 import type { Registry } from 'prom-client'
 import { Gauge } from 'prom-client'
-import type { OldestWriter } from '../../runtime/oldest-writer.ts'
+import type { Freshness, FreshnessReader } from './freshness-reader.ts'
+import type { ViewFreshness } from './view-freshness.ts'
 
-/** What the metrics of freshness say, as of one moment; null is not said. */
-export interface FreshnessSample {
-  readonly views: readonly {
-    readonly view: string
-    readonly newestRowSeconds: number | null
-    readonly lastRunSeconds: number | null
-    readonly lag: { readonly rows: number; readonly transactions: number; readonly seconds: number } | null
-    readonly freshnessMicros: number | null
-    readonly scheduled: boolean
-    readonly setAside: { readonly entities: number }
-    readonly late: string | null
-  }[]
-  readonly oldestWriter: OldestWriter | null
-}
-
-type View = FreshnessSample['views'][number]
-
-const gauges: readonly { readonly name: string; readonly help: string; readonly value: (view: View) => number | null }[] = [
+const gauges: readonly { readonly name: string; readonly help: string; readonly value: (view: ViewFreshness) => number | null }[] = [
   {
     name: 'lockstep_view_newest_row_age_seconds',
     help: 'Since the greatest event time among the rows of the view that arrived last.',
@@ -58,13 +42,13 @@ const gauges: readonly { readonly name: string; readonly help: string; readonly 
 ]
 
 /**
- * Registers the metrics of freshness. They are read when they are asked for, all in one.
+ * Registers the metrics of freshness. One scrape reads the freshness once, for all of them.
  *
- * @param read null, or a failure: nothing is known, and nothing is said
+ * @param read where it fails or answers null, the metrics have no values
  */
-export function registerFreshness(registry: Registry, read: () => Promise<FreshnessSample | null>): void {
-  let underWay: Promise<FreshnessSample | null> | null = null
-  const sample = (): Promise<FreshnessSample | null> =>
+export function registerFreshness(registry: Registry, read: FreshnessReader): void {
+  let underWay: Promise<Freshness | null> | null = null
+  const sample = (): Promise<Freshness | null> =>
     (underWay ??= read()
       .catch(() => null)
       .finally(() => (underWay = null)))
@@ -78,8 +62,8 @@ export function registerFreshness(registry: Registry, read: () => Promise<Freshn
         const found = await sample()
         this.reset()
         for (const view of found?.views ?? []) {
-          const said = value(view)
-          if (said !== null) this.set({ view: view.view }, said)
+          const known = value(view)
+          if (known !== null) this.set({ view: view.view }, known)
         }
       },
     })

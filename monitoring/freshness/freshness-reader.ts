@@ -1,7 +1,5 @@
 import type { OnlineStore } from '../../online/store.ts'
 import type { Catalog } from '../../registry/catalog.ts'
-import { loadCatalog } from '../../registry/catalog.ts'
-import { catalogRevision } from '../../registry/revision.ts'
 import type { Database } from '../../runtime/database.ts'
 import type { OldestWriter } from '../../runtime/oldest-writer.ts'
 import { oldestWriter } from '../../runtime/oldest-writer.ts'
@@ -26,24 +24,27 @@ export async function readFreshness(db: Database, store: OnlineStore | null, cat
 const keptMs = 2000
 const maxMs = 4000
 
+/** The freshness of all online views now; null where it cannot be read in time. Rejects where the stores fail. */
+export type FreshnessReader = () => Promise<Freshness | null>
+
 /**
  * Reads the freshness of all online views again and again, as a process that exports metrics does.
  *
- * @param deps database and store are null while they are not open
+ * @param deps each is null while it is not open or loaded
  */
 export function createFreshnessReader(deps: {
   readonly database: () => Database | null
   readonly store: () => OnlineStore | null
-}): () => Promise<Freshness | null> {
-  let catalog: Catalog | null = null
+  readonly catalog: () => Promise<Catalog | null>
+}): FreshnessReader {
   let underWay: Promise<Freshness | null> | null = null
   let kept: { readonly at: number; readonly freshness: Freshness | null } | null = null
 
   async function read(): Promise<Freshness | null> {
     const [db, store] = [deps.database(), deps.store()]
     if (db === null || store === null) return null
-    if (catalog === null || (await catalogRevision(db)) !== catalog.revision) catalog = await loadCatalog(db)
-    return await readFreshness(db, store, catalog, Date.now() * 1000)
+    const catalog = await deps.catalog()
+    return catalog === null ? null : await readFreshness(db, store, catalog, Date.now() * 1000)
   }
 
   return async () => {

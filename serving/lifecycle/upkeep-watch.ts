@@ -1,4 +1,5 @@
 import { messageOf } from '../../kernel/errors.ts'
+import type { FreshnessReader } from '../../monitoring/freshness/freshness-reader.ts'
 import type { OnlineStore } from '../../online/store.ts'
 import type { Catalog } from '../../registry/catalog.ts'
 import type { Database } from '../../runtime/database.ts'
@@ -20,11 +21,8 @@ export interface UpkeepWatch {
   check(db: Database, store: OnlineStore, catalog: Catalog): Promise<void>
 }
 
-/** @param lateViews why views are further behind than their `freshness` allows */
-export function createUpkeepWatch(
-  log: Logger,
-  { lateViews, graceMs = defaultGraceMs }: { readonly lateViews?: () => Promise<readonly string[]>; readonly graceMs?: number },
-): UpkeepWatch {
+/** @param freshness null: views that are late are not reported */
+export function createUpkeepWatch(log: Logger, freshness: FreshnessReader | null, graceMs = defaultGraceMs): UpkeepWatch {
   let warnings: readonly string[] = []
   let seenAt = performance.now()
 
@@ -33,7 +31,8 @@ export function createUpkeepWatch(
     // an embedded store is filled by the process that owns it
     if (store.kind === 'embedded' || (await hasWorker(db))) seenAt = at
     const declared = [...catalog.views.values()].some(({ id, upkeep }) => catalog.online.has(id) && upkeep.freshnessMicros !== null)
-    const late = declared && lateViews !== undefined ? await lateViews() : []
+    const found = declared ? await freshness?.() : null
+    const late = found?.views.flatMap((view) => view.late ?? []) ?? []
     return [...(at - seenAt > graceMs ? [noWorker] : []), ...late]
   }
 

@@ -138,7 +138,7 @@ describe.each(['redis', 'embedded'] as const)('a server over the %s store', (kin
   })
 
   it('says that no worker is seen, until one is connected', async () => {
-    const { url: there, server } = await world.serve({ upkeep: { graceMs: 0 } })
+    const { url: there, server } = await world.serve({ workerGraceMs: 0 })
     await server.whenReady()
     const told = async () =>
       (await ask(there, '/readyz')).body.warnings?.some((warning) => warning.startsWith('No worker is connected')) ?? false

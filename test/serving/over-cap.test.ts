@@ -3,9 +3,9 @@ import { afterAll, beforeAll, expect, it } from 'vitest'
 import { encodeKey } from '../../kernel/entity-key.ts'
 import { withinCap } from '../../kernel/over-cap.ts'
 import { headOf, readHeader } from '../../kernel/stored-state.ts'
-import { createEventIntake } from '../../materializer/event-intake.ts'
+import { applyChanges } from '../../registry/apply.ts'
 import { loadCatalog } from '../../registry/catalog.ts'
-import type { EventIntakeDeps } from '../../serving/event-intake.ts'
+import { servingSet } from './definitions.ts'
 import type { World } from './world.ts'
 import { ask, createWorld, noon } from './world.ts'
 
@@ -37,11 +37,9 @@ it('answers an entity over its cap with the rows of the online store alone too',
 it('counts and logs an entity that an event has brought over its cap', async () => {
   const lines: string[] = []
   const log = pino({ level: 'warn' }, { write: (line) => void lines.push(line) })
-  const intake = (deps: EventIntakeDeps) => {
-    const views = (source: string) => deps.views(source).map((plan) => ({ ...plan, upkeep: { ...plan.upkeep, maxStateBytes: 1 } }))
-    return createEventIntake({ ...deps, views }, { futureMicros: 600_000_000 })
-  }
-  const { server, url } = await world.serve({ log, intake })
+  const views = servingSet.views.map((view) => ({ ...view, operational: { ...view.operational, maxStateBytes: 1 } }))
+  await applyChanges(world.db, { ...servingSet, views })
+  const { server, url } = await world.serve({ log })
   await server.whenReady()
   const event = { airport: 'BIG', at: '2001-07-01T11:30:00Z', delay: 3, amount: null, count: null, city: null, open: null, vec: null }
   expect((await ask(url, '/v1/sources/landings/events', { events: [event] })).status).toBe(200)

@@ -1,7 +1,6 @@
 import { createServerBackfills } from '../../cli/server-backfills.ts'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { createRedisStore } from '../../online/redis-store.ts'
-import { createEventIntake } from '../../materializer/event-intake.ts'
 import { openPostgres } from '../../runtime/open-postgres.ts'
 import { openRedis } from '../../runtime/redis.ts'
 import { testDatabase, testRedis } from '../services/index.ts'
@@ -111,7 +110,6 @@ describe('a server that starts and stops', () => {
       config: { bodyLimitBytes: 1000 },
       database: async () => openPostgres(world.postgresUrl),
       store: async () => world.openStore(),
-      intake: (deps) => createEventIntake(deps, { futureMicros: 600_000_000 }),
       backfills: (deps) => createServerBackfills(deps, { postgresUrl: world.postgresUrl, replaySeconds: 3600 }),
       log: createLogger('silent'),
       metrics: new Registry(),

@@ -3,7 +3,6 @@ import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { Registry } from 'prom-client'
-import { createEventIntake } from '../../materializer/event-intake.ts'
 import { materializeView } from '../../materializer/materialize.ts'
 import { openEmbeddedStore } from '../../online/embedded-store.ts'
 import { createRedisStore } from '../../online/redis-store.ts'
@@ -84,7 +83,7 @@ export async function createWorld(kind: OnlineStore['kind'], set: DefinitionSet 
         config: { bodyLimitBytes: 100_000 },
         database: async () => openPostgres(database.url),
         store: async () => openStore(),
-        intake: (deps) => createEventIntake(deps, { futureMicros: 600_000_000, foldWaitMs: 5000 }),
+        foldWaitMs: 5000,
         backfills: (deps) => createServerBackfills(deps, { postgresUrl: database.url, replaySeconds: 3600 }),
         log: createLogger('debug', { write: (line) => void logged.push(line) }),
         metrics: registry,
