@@ -1,4 +1,5 @@
 import { existsSync } from 'node:fs'
+import { cutText } from '../kernel/cut-text.ts'
 import { LockstepError } from '../kernel/errors.ts'
 import type { SpineInput } from '../offline/spine/spine.ts'
 import { didYouMean } from '../kernel/did-you-mean.ts'
@@ -19,6 +20,6 @@ export function spineInput(text: string): SpineInput {
   if (first === '' || /\.(parquet|csv|jsonl|ndjson)$/i.test(text)) return { file: text }
   throw new LockstepError(
     'USAGE',
-    `The spine "${text.slice(0, 100)}" is neither a file nor a query: a query begins with SELECT, WITH, VALUES or TABLE.${didYouMean(first.toLowerCase(), beginnings)}`,
+    `The spine "${cutText(text, 100)}" is neither a file nor a query: a query begins with SELECT, WITH, VALUES or TABLE.${didYouMean(first.toLowerCase(), beginnings)}`,
   )
 }

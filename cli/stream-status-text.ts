@@ -1,3 +1,4 @@
+import { cutText } from '../kernel/cut-text.ts'
 import { maxDeadLetters } from '../materializer/streams/dead-letters.ts'
 import type { StreamStatus } from '../materializer/streams/stream-status.ts'
 import { streamName } from '../runtime/streams/stream-spec.ts'
@@ -13,7 +14,7 @@ export function streamRow({ source, spec, lag, deadLetters }: StreamStatus, nowM
       ? ['0', '']
       : [
           `${count(deadLetters.count)}${deadLetters.count < maxDeadLetters ? '' : ' or more'}`,
-          `${ago(nowMs - deadLetters.lastAt.getTime())}: ${deadLetters.lastError.slice(0, 100)}`,
+          `${ago(nowMs - deadLetters.lastAt.getTime())}: ${cutText(deadLetters.lastError, 100)}`,
         ]
   return [source, streamName(spec), spec.group, known(lag?.waiting), known(lag?.pending), ...dead]
 }

@@ -1,3 +1,4 @@
+import { cutText } from './cut-text.ts'
 import { LockstepError } from './errors.ts'
 import type { Frontier } from './frontier.ts'
 import { frontierText, noTransactions, parseFrontier, union, withTransaction } from './frontier.ts'
@@ -30,7 +31,7 @@ export function parsePushToken(token: string): { readonly source: string; readon
 }
 
 function invalid(token: string, cause?: unknown): LockstepError {
-  return new LockstepError('INVALID_REQUEST', `"${token.slice(0, 100)}" is no token; send the "token" of a push as it was answered.`, {
+  return new LockstepError('INVALID_REQUEST', `"${cutText(token, 100)}" is no token; send the "token" of a push as it was answered.`, {
     cause,
   })
 }

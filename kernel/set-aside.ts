@@ -1,5 +1,6 @@
 import { ByteReader } from './binary.ts'
 import type { EntityKey } from './entity-key.ts'
+import { cutText } from './cut-text.ts'
 import type { ErrorCode } from './errors.ts'
 import { LockstepError } from './errors.ts'
 import type { Frontier } from './frontier.ts'
@@ -38,7 +39,7 @@ export function encodeSetAside({ code, message }: SetAside, frontier: Frontier, 
     encode(writer: Parameters<Parameters<typeof encodeStored>[0]['encode']>[0]) {
       writer.byte(setAsideFlag)
       writer.string(code)
-      writer.string(message.slice(0, maxCharacters))
+      writer.string(cutText(message, maxCharacters))
       writer.int(moment)
     },
   }

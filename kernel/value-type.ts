@@ -1,3 +1,4 @@
+import { cutText } from './cut-text.ts'
 import { LockstepError } from './errors.ts'
 import { compareUtf8 } from './utf8-order.ts'
 
@@ -144,7 +145,7 @@ export function ownCopy<V extends Value | null>(value: V): V {
 /** A short printed form of any value for messages. */
 export function show(value: unknown): string {
   if (typeof value === 'bigint') return `${value}n`
-  if (typeof value === 'string') return JSON.stringify(value.length > 60 ? `${value.slice(0, 57)}...` : value)
+  if (typeof value === 'string') return JSON.stringify(cutText(value, 60))
   if (value instanceof Float32Array) return `a vector of ${value.length}`
   if (value instanceof Map) return `a map of ${value.size}`
   if (typeof value === 'function') return 'a function'

@@ -1,5 +1,6 @@
 import { sql } from 'kysely'
 import type { EntityKey } from '../kernel/entity-key.ts'
+import { cutText } from '../kernel/cut-text.ts'
 import type { LockstepError } from '../kernel/errors.ts'
 import type { Frontier } from '../kernel/frontier.ts'
 import { includes } from '../kernel/frontier.ts'
@@ -34,7 +35,7 @@ export async function noteSetAside(db: Database, store: OnlineStore, plan: ViewP
         entity: plan.spec.entity.name,
         key: Buffer.from(key, 'latin1'),
         code,
-        message: message.slice(0, keptMessage),
+        message: cutText(message, keptMessage),
       })),
     )
     .onConflict((conflict) =>

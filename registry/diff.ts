@@ -1,3 +1,4 @@
+import { cutText } from '../kernel/cut-text.ts'
 import { formatDuration } from '../kernel/duration.ts'
 
 /** One field that is not what it was. */
@@ -64,7 +65,7 @@ function nameOf(item: unknown): string | null {
 function print(value: unknown, path: string): string | null {
   if (value === undefined) return null
   const text = typeof value === 'object' && value !== null ? readable(value, path) : scalar(value, path)
-  return text.length > 160 ? `${text.slice(0, 157)}...` : text
+  return cutText(text, 160)
 }
 
 function scalar(value: unknown, path: string): string {

@@ -1,3 +1,5 @@
+import { cutText } from '../kernel/cut-text.ts'
+
 /** What is said on `registryChannel` to have every server load a version of a model that is to answer soon. */
 export interface LoadRequest {
   readonly model: string
@@ -35,7 +37,7 @@ export function parseLoadRequest(notice: string): LoadRequest | null {
 }
 
 export function loadReplyNotice({ server, state, message }: LoadReply): string {
-  return `${server} ${state} ${message.slice(0, messageLength)}`
+  return `${server} ${state} ${cutText(message, messageLength)}`
 }
 
 /** null: it is none. */

@@ -1,3 +1,4 @@
+import { cutText } from '../../kernel/cut-text.ts'
 import { readDeadLetters } from '../../materializer/streams/dead-letters.ts'
 import type { Command } from '../command.ts'
 import { letterJson } from '../dead-letters.ts'
@@ -22,7 +23,7 @@ export const deadLetterListCommand: Command = {
       message,
       moment(at),
       reason,
-      error.length > errorLength ? `${error.slice(0, errorLength)}…` : error,
+      cutText(error, errorLength),
     ])
     return {
       json: { deadLetters: letters.map(letterJson) },

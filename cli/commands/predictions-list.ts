@@ -1,3 +1,4 @@
+import { cutText } from '../../kernel/cut-text.ts'
 import { listPredictions } from '../../monitoring/prediction-log/list-predictions.ts'
 import type { Command } from '../command.ts'
 import { durationOption } from '../duration-option.ts'
@@ -51,6 +52,5 @@ export const predictionsListCommand: Command = {
 }
 
 function shortened(json: unknown): string {
-  const text = JSON.stringify(json)
-  return text.length > longest ? `${text.slice(0, longest)}…` : text
+  return cutText(JSON.stringify(json), longest)
 }

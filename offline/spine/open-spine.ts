@@ -1,3 +1,4 @@
+import { cutText } from '../../kernel/cut-text.ts'
 import { LockstepError } from '../../kernel/errors.ts'
 import type { ServicePlan } from '../../kernel/service-plan.ts'
 import type { ColumnType } from '../../kernel/value-type.ts'
@@ -173,7 +174,7 @@ async function rowText(db: Database, table: string, ordinal: string): Promise<st
     [ordinal],
   )
   const text = row?.values ?? ''
-  return `Row ${ordinal} of the spine (${text.length > 300 ? `${text.slice(0, 300)}…` : text})`
+  return `Row ${ordinal} of the spine (${cutText(text, 300)})`
 }
 
 /** The condition under which a number cannot be cast to `type`; null where its own type, `actual`, has no such numbers. */

@@ -1,5 +1,6 @@
 import { setTimeout } from 'node:timers/promises'
 import type { EntityKey } from '../../kernel/entity-key.ts'
+import { cutText } from '../../kernel/cut-text.ts'
 import { LockstepError } from '../../kernel/errors.ts'
 import type { Frontier } from '../../kernel/frontier.ts'
 import { includes, noTransactions, union } from '../../kernel/frontier.ts'
@@ -28,7 +29,7 @@ export function pushedBy(tokens: readonly string[], sources: ReadonlyMap<string,
     if (!sources.has(source)) {
       throw new LockstepError(
         'INVALID_REQUEST',
-        `The token "${token.slice(0, 100)}" is of the source "${source.slice(0, 100)}", which is not in the registry; send the "token" of a push as it was answered.`,
+        `The token "${cutText(token, 100)}" is of the source "${cutText(source, 100)}", which is not in the registry; send the "token" of a push as it was answered.`,
       )
     }
     pushed.set(source, union(pushed.get(source) ?? noTransactions, written))

@@ -1,3 +1,4 @@
+import { cutText } from '../../kernel/cut-text.ts'
 import type { z } from 'zod'
 import { shown } from '../../kernel/parse-value.ts'
 import { didYouMean } from '../../kernel/did-you-mean.ts'
@@ -111,7 +112,7 @@ function kindOf(expected: string): string {
 }
 
 function cut(text: string): string {
-  return (text.length > maxShown ? `${text.slice(0, maxShown)}…` : text).toWellFormed()
+  return cutText(text, maxShown).toWellFormed()
 }
 
 function at(value: unknown, path: readonly PropertyKey[]): unknown {

@@ -9,6 +9,9 @@ it('what is asked of servers, and what they say, is read as it was written, and 
   const reply = { server: 'one', state: 'refused', message: 'It is\nno model.' } as const
   expect(parseLoadReply(loadReplyNotice(reply))).toEqual(reply)
   for (const notice of ['', 'one', 'one loaded', 'one gone away', ' loaded ']) expect(parseLoadReply(notice)).toBeNull()
+  // a long message is cut between characters
+  const long = `${'m'.repeat(998)}🛬${'m'.repeat(100)}`
+  expect(parseLoadReply(loadReplyNotice({ ...reply, message: long }))?.message).toBe(`${'m'.repeat(998)}…`)
   // PostgreSQL takes less than 8,000 bytes
   expect(Buffer.byteLength(loadReplyNotice({ ...reply, message: '漢'.repeat(10_000) }))).toBeLessThan(8000)
 })

@@ -1,3 +1,4 @@
+import { cutText } from '../../../kernel/cut-text.ts'
 import { LockstepError } from '../../../kernel/errors.ts'
 
 /** `driver_stats:conv_rate`, `driver_stats@v2:conv_rate` or `driver_stats@latest:conv_rate`, taken apart. */
@@ -14,8 +15,8 @@ const pattern = /^([^:@]+)(?:@(?:[vV]?(\d{1,9})|latest))?:([^:]+)$/
 export function parseFeatureRef(text: string): FeatureRef {
   const match = pattern.exec(text)
   if (match === null) {
-    throw new LockstepError('INVALID_REQUEST', `The feature "${text.slice(0, 200)}" is not named as "view:feature" or "view@v2:feature".`, {
-      details: { feature: text.slice(0, 200) },
+    throw new LockstepError('INVALID_REQUEST', `The feature "${cutText(text, 200)}" is not named as "view:feature" or "view@v2:feature".`, {
+      details: { feature: cutText(text, 200) },
     })
   }
   const [, view = '', version, feature = ''] = match

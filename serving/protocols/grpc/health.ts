@@ -1,5 +1,6 @@
 import type { ServerWritableStream } from '@grpc/grpc-js'
 import { status } from '@grpc/grpc-js'
+import { cutText } from '../../../kernel/cut-text.ts'
 import { LockstepError } from '../../../kernel/errors.ts'
 import type { ServingContext } from '../../context.ts'
 import { failureOf, isReady } from '../oip/describe.ts'
@@ -69,7 +70,7 @@ export function createHealth(deps: Pick<ServingContext, 'catalog' | 'models' | '
       if (found !== null) return found
       throw new LockstepError(
         'NOT_FOUND',
-        `There is no service or model "${service.slice(0, 200)}"; send the empty name, "${ours}", or the name of a model.`,
+        `There is no service or model "${cutText(service, 200)}"; send the empty name, "${ours}", or the name of a model.`,
       )
     },
     watch(call) {

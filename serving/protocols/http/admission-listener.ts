@@ -1,4 +1,5 @@
 import type { IncomingMessage, RequestListener, ServerResponse } from 'node:http'
+import { cutText } from '../../../kernel/cut-text.ts'
 import { LockstepError } from '../../../kernel/errors.ts'
 import type { Admission, Admitted } from '../../traffic/admission.ts'
 import { createArrivalClock } from '../../traffic/arrival-clock.ts'
@@ -120,7 +121,7 @@ function wrongMessage({
   }
   const { 'transfer-encoding': encoding } = headers
   if (encoding !== undefined && encoding.toLowerCase() !== 'chunked') {
-    const sent = encoding.slice(0, 100)
+    const sent = cutText(encoding, 100)
     return [
       501,
       new LockstepError(

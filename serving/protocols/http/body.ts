@@ -1,6 +1,7 @@
 import { isUtf8 } from 'node:buffer'
 import type { IncomingHttpHeaders } from 'node:http'
 import type { z } from 'zod'
+import { cutText } from '../../../kernel/cut-text.ts'
 import { LockstepError, messageOf } from '../../../kernel/errors.ts'
 import { parseJson } from '../../../kernel/parse-json.ts'
 import { sayIssues } from '../format-issues.ts'
@@ -56,8 +57,8 @@ export function checkType({ 'content-type': type, origin }: IncomingHttpHeaders)
   if (origin === undefined && saysNothing.test(type)) return
   throw new LockstepError(
     'UNSUPPORTED_MEDIA_TYPE',
-    `The content type "${type.slice(0, 100)}" is not taken; send JSON, as "application/json".`,
-    { details: { contentType: type.slice(0, 100) } },
+    `The content type "${cutText(type, 100)}" is not taken; send JSON, as "application/json".`,
+    { details: { contentType: cutText(type, 100) } },
   )
 }
 

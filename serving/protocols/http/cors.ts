@@ -1,4 +1,5 @@
 import type { IncomingMessage } from 'node:http'
+import { cutText } from '../../../kernel/cut-text.ts'
 import { LockstepError } from '../../../kernel/errors.ts'
 
 /** What a page of another origin may send, and see of an answer. */
@@ -45,8 +46,8 @@ export function createCors(origins: readonly string[]): Cors {
       if (host !== undefined && /^https?:\/\/(.+)$/.exec(origin)?.[1] === host.toLowerCase()) return
       throw new LockstepError(
         'FORBIDDEN',
-        `Pages of the origin "${origin.slice(0, 200)}" may send nothing here; list it in LOCKSTEP_CORS_ORIGINS where they are meant to.`,
-        { details: { origin: origin.slice(0, 200) } },
+        `Pages of the origin "${cutText(origin, 200)}" may send nothing here; list it in LOCKSTEP_CORS_ORIGINS where they are meant to.`,
+        { details: { origin: cutText(origin, 200) } },
       )
     },
     preflight(methods) {

@@ -1,5 +1,6 @@
 import { promisify } from 'node:util'
 import { brotliDecompress, gunzip, inflate, zstdDecompress } from 'node:zlib'
+import { cutText } from '../../../kernel/cut-text.ts'
 import { LockstepError, messageOf } from '../../../kernel/errors.ts'
 
 const ways = {
@@ -29,8 +30,8 @@ export async function inflated(
   if (way === undefined) {
     throw new LockstepError(
       'UNSUPPORTED_MEDIA_TYPE',
-      `The content encoding "${encoding.slice(0, 100)}" is not taken; send the body as it is, or in one of ${acceptedEncodings}.`,
-      { details: { encoding: encoding.slice(0, 100) } },
+      `The content encoding "${cutText(encoding, 100)}" is not taken; send the body as it is, or in one of ${acceptedEncodings}.`,
+      { details: { encoding: cutText(encoding, 100) } },
     )
   }
   try {

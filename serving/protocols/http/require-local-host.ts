@@ -1,4 +1,5 @@
 import { isIP } from 'node:net'
+import { cutText } from '../../../kernel/cut-text.ts'
 import { LockstepError } from '../../../kernel/errors.ts'
 import { hostName } from '../../traffic/loopback.ts'
 
@@ -11,7 +12,7 @@ import { hostName } from '../../traffic/loopback.ts'
  */
 export function requireLocalHost(host: string | undefined): void {
   if (host === undefined || isLocal(host)) return
-  const sent = host.slice(0, 200)
+  const sent = cutText(host, 200)
   throw new LockstepError(
     'FORBIDDEN',
     `Without API keys the server answers to its address and to "localhost" alone, and not as "${sent}"; use one of those, or make a key with "lockstep keys create".`,

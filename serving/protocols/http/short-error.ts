@@ -1,3 +1,4 @@
+import { cutText } from '../../../kernel/cut-text.ts'
 import { LockstepError } from '../../../kernel/errors.ts'
 
 /**
@@ -22,17 +23,13 @@ export function shortError(error: LockstepError): LockstepError {
 
 export function shortMessage(message: string): string {
   if (message.length <= maxText) return message
-  const told = message.replaceAll(/"([^"]{201,})"/g, (_, echo: string) => `"${cut(echo, maxText)}"`)
-  return cut(told, maxMessage)
-}
-
-function cut(text: string, most: number): string {
-  return text.length <= most ? text : `${text.slice(0, most - 1).toWellFormed()}…`
+  const told = message.replaceAll(/"([^"]{201,})"/g, (_, echo: string) => `"${cutText(echo, maxText)}"`)
+  return cutText(told, maxMessage)
 }
 
 /** The same value where nothing in it is long. */
 function shortened(value: unknown, depth: number): unknown {
-  if (typeof value === 'string') return cut(value, maxText)
+  if (typeof value === 'string') return cutText(value, maxText)
   if (typeof value === 'bigint') return shortened(String(value), depth)
   if (typeof value !== 'object' || value === null) return value
   if (depth === maxDepth) return '…'
@@ -42,7 +39,7 @@ function shortened(value: unknown, depth: number): unknown {
   }
   if (Object.getPrototypeOf(value) !== Object.prototype) return value
   const entries = Object.entries(value)
-  const kept = entries.slice(0, maxItems).map(([name, item]) => [cut(name, maxText), shortened(item, depth + 1)] as const)
+  const kept = entries.slice(0, maxItems).map(([name, item]) => [cutText(name, maxText), shortened(item, depth + 1)] as const)
   const isSame = kept.length === entries.length && kept.every(([name, item], i) => name === entries[i]?.[0] && item === entries[i]?.[1])
   return isSame ? value : Object.fromEntries(kept)
 }
