@@ -27,7 +27,7 @@ export function freshnessJson({ newestRowSeconds, lastRunSeconds, lag, late, fre
 }
 
 /** Which entities are set aside, the first few of them by name. */
-export function setAsideLines({ view, setAside: { entities, messages } }: ViewFreshness): string[] {
+export function setAsideLines({ view, setAside: { entities, messages } }: Pick<ViewFreshness, 'view' | 'setAside'>): string[] {
   const more = entities - messages.length
   return [
     ...messages.map((message) => `set aside: ${message}`),

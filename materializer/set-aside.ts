@@ -108,12 +108,12 @@ export interface SetAsideOfView {
 
 export const noneSetAside: SetAsideOfView = { entities: 0, messages: [] }
 
-/** By view, as it is in one store. */
-export async function readSetAsides(db: Database, store: string): Promise<ReadonlyMap<string, SetAsideOfView>> {
+/** By view, as it is in one store. @param since only entities that were tried from then on */
+export async function readSetAsides(db: Database, store: string, since = new Date(0)): Promise<ReadonlyMap<string, SetAsideOfView>> {
   const rows = await db.query<{ view: string; entities: string; messages: string[] }>(
     `SELECT view, count(*)::text AS entities, (array_agg(message ORDER BY since, key))[1:${shownEach}] AS messages
-     FROM ${table} WHERE store = $1 GROUP BY view`,
-    [store],
+     FROM ${table} WHERE store = $1 AND tried_at >= $2 GROUP BY view`,
+    [store, since],
   )
   return new Map(rows.map(({ view, entities, messages }) => [view, { entities: Number(entities), messages }]))
 }

@@ -5,6 +5,7 @@ import { backfillQueue, beginBackfill, cancelBackfill, chunkJobs, tendBackfills 
 import type { Backfill } from '../../materializer/backfills.ts'
 import { readBackfill, runningBackfill } from '../../materializer/backfills.ts'
 import { logOversized } from '../../materializer/log-oversized.ts'
+import { noneSetAside, readSetAsides } from '../../materializer/set-aside.ts'
 import type { Logger } from '../../runtime/log.ts'
 import type { JobEvent } from '../../runtime/work-on-jobs.ts'
 import { workOnJobs } from '../../runtime/work-on-jobs.ts'
@@ -12,6 +13,7 @@ import type { Actor } from '../../runtime/audit.ts'
 import { actorOf, reasonOption } from '../actor.ts'
 import type { Command, Outcome } from '../command.ts'
 import type { Context } from '../context.ts'
+import { setAsideLines } from '../freshness-text.ts'
 import { counted, duration } from '../human.ts'
 import type { Input } from '../input.ts'
 import { backfillJson } from '../backfill-json.ts'
@@ -27,6 +29,7 @@ export const backfillCommand: Command = {
   description: [
     'The keys are cut into chunks, which this process and all that run "lockstep worker" on the same database take, one after another. What is online stays there meanwhile, and pushes and runs go on beside it.',
     'It can be stopped and run again: it goes on where it was. A second one of the same view and range joins the first.',
+    'An entity whose rows cannot be folded is set aside and holds up no other: it is named, and the exit code is 1.',
   ],
   arguments: [{ name: 'VIEW', help: 'A view, as "name" or "name@version".' }],
   options: {
@@ -62,9 +65,12 @@ export const backfillCommand: Command = {
     if (input.flag('detach')) return { json: { id, view: plan.id, joined }, text: `${begun}; workers go on with it.` }
     const done = await finish(context, tools, id, !input.flag('no-work'))
     const seconds = ((done.finishedAt ?? new Date()).getTime() - done.startedAt.getTime()) / 1000
+    const setAside = (await readSetAsides(tools.db, done.store, done.startedAt)).get(plan.id) ?? noneSetAside
+    const line = `Backfilled ${plan.id} as of ${formatTimestamp(done.moment)}: ${counted(done.rows, 'row')} folded, ${counted(done.entities, 'entity', 'entities')} written, in ${counted(done.chunks, 'chunk')}, in ${duration(seconds * 1000)}.`
     return {
-      json: { ...backfillJson(done), joined },
-      text: `Backfilled ${plan.id} as of ${formatTimestamp(done.moment)}: ${counted(done.rows, 'row')} folded, ${counted(done.entities, 'entity', 'entities')} written, in ${counted(done.chunks, 'chunk')}, in ${duration(seconds * 1000)}.`,
+      json: { ...backfillJson(done), joined, setAside },
+      text: [line, ...setAsideLines({ view: plan.id, setAside })].join('\n'),
+      exitCode: setAside.entities > 0 ? 1 : 0,
     }
   },
 }

@@ -178,8 +178,16 @@ describe('a backfill', () => {
   }, 90_000)
 
   it('sets entities aside whose rows cannot be folded, and goes on with the others', async () => {
-    const { code, err } = await lockstep(env, 'backfill', 'unlucky', '--chunks', '2')
-    expect([code, err]).toEqual([0, expect.stringMatching(/TRANSFORM_FAILED.*unlucky@1.* is set aside.*thirteen/)])
+    const aside = /TRANSFORM_FAILED.*unlucky@1.* is set aside.*thirteen/
+    const { code, out, err } = await lockstep(env, 'backfill', 'unlucky', '--chunks', '2')
+    expect([code, out, err]).toEqual([1, expect.stringMatching(/set aside: .*thirteen/), expect.stringMatching(aside)])
+    // also where another process does the work
+    const begun = await lockstep(env, 'backfill', 'unlucky', '--detach', '--chunks', '2')
+    expect(begun.code).toBe(0)
+    const worker = await startWorker()
+    const waited = await lockstep(env, 'backfill', 'unlucky', '--no-work')
+    expect([waited.code, waited.out]).toEqual([1, expect.stringContaining('thirteen')])
+    await end(worker)
     expect(await lockstep(env, 'backfill', 'unlucky', '--from', '2001-01-02')).toMatchObject({
       code: 2,
       err: expect.stringContaining('--to'),
