@@ -52,7 +52,7 @@ it.each([
     { inputs: [{ name: 'a', shape: [1.5], datatype: 'X' }] },
     /^"inputs\.0\.shape\.0" is 1\.5, and must be a whole number/,
   ],
-  ['a long text', '/v1/features', { service: 'a', entities: 'x'.repeat(1000) }, /^"entities" is "x{57}\.\.\.", and must be an array/],
+  ['a long text', '/v1/features', { service: 'a', entities: 'x'.repeat(1000) }, /^"entities" is "x{59}…", and must be an array/],
 ])('says what is wrong in sentences: %s', (_, path, body, pattern) => {
   expect(said(path, body)).toMatch(pattern)
 })
