@@ -4,7 +4,7 @@ import type { Option } from './command.ts'
 import type { Input } from './input.ts'
 
 /** Why something is done, for those who read its history. */
-export const reasonOption: Option = { value: 'TEXT', help: 'Why, for the history.' }
+export const reasonOption: Option = { value: 'TEXT', help: 'The reason, for the history.' }
 
 /** Who runs this process, `user@host`, and why by the option "reason". */
 export function actorOf(input: Input): Actor {

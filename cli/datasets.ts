@@ -50,7 +50,7 @@ export async function findDataset(db: Database, id: string): Promise<StoredDatas
   const [dataset] = found
   if (dataset !== undefined && found.length === 1) return dataset
   const what = dataset === undefined ? 'There is no training set' : `There are ${found.length} training sets`
-  throw new LockstepError('UNKNOWN_DEFINITION', `${what} "${id}"; list what there is with "lockstep dataset list".`, {
+  throw new LockstepError('UNKNOWN_DEFINITION', `${what} "${id}"; "lockstep dataset list" lists them.`, {
     details: { id },
   })
 }

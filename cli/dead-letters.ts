@@ -8,11 +8,11 @@ import type { Input } from './input.ts'
 
 /** How commands that do something with dead letters are told with which. */
 export const letterArguments: readonly Argument[] = [
-  { name: 'ID', help: 'Which ones, as "lockstep dead-letter list" shows them.', takes: 'many' },
+  { name: 'ID', help: 'The ids, as "lockstep dead-letter list" shows them.', takes: 'many' },
 ]
 export const letterOptions: Readonly<Record<string, Option>> = {
-  source: { value: 'SOURCE', help: 'All of that source.' },
-  all: { help: 'All of all sources.' },
+  source: { value: 'SOURCE', help: 'All dead letters of this source.' },
+  all: { help: 'All dead letters of all sources.' },
   reason: reasonOption,
 }
 
@@ -24,7 +24,7 @@ export const letterOptions: Readonly<Record<string, Option>> = {
 export async function chosenLetters(db: Database, input: Input): Promise<KeptLetter[]> {
   const [given, source, all] = [input.arguments('ID'), input.text('source'), input.flag('all')]
   if ([given.length > 0, source !== undefined, all].filter(Boolean).length !== 1) {
-    throw new LockstepError('USAGE', 'Say which dead letters: give their ids, or "--source SOURCE", or "--all".')
+    throw new LockstepError('USAGE', 'Name the dead letters: give ids, or "--source SOURCE", or "--all".')
   }
   if (given.length === 0) return await readDeadLetters(db, source === undefined ? {} : { source })
   return await lettersOf(db, given)
@@ -34,12 +34,12 @@ export async function chosenLetters(db: Database, input: Input): Promise<KeptLet
 export async function lettersOf(db: Database, given: readonly string[]): Promise<KeptLetter[]> {
   const ids = given.map((id) => {
     if (/^[1-9]\d{0,14}$/.test(id)) return Number(id)
-    throw new LockstepError('USAGE', `"${id}" is no id of a dead letter; "lockstep dead-letter list" shows them.`)
+    throw new LockstepError('USAGE', `"${id}" is not the id of a dead letter; "lockstep dead-letter list" shows the ids.`)
   })
   const letters = await readDeadLetters(db, { ids })
   const missing = ids.find((id) => letters.every((letter) => letter.id !== id))
   if (missing === undefined) return letters
-  throw new LockstepError('NOT_FOUND', `There is no dead letter "${missing}"; "lockstep dead-letter list" shows those that are kept.`)
+  throw new LockstepError('NOT_FOUND', `There is no dead letter "${missing}"; "lockstep dead-letter list" shows the existing ones.`)
 }
 
 /** A dead letter as `--json` prints it, without its message. */

@@ -39,5 +39,5 @@ export function setAsideLines({ view, setAside: { entities, messages } }: Pick<V
 export function oldestWriterText({ pid, application, database, state, seconds }: OldestWriter): string {
   const who = pid === null ? `prepared as "${application}"` : `process ${pid}${application === '' ? '' : `, "${application}"`}`
   const age = seconds === null ? 'of unknown age' : `open for ${duration(seconds * 1000)}`
-  return `The oldest transaction that writes is ${age} (${who}, database "${database}"${state === '' ? '' : `, ${state}`}).`
+  return `The oldest writing transaction is ${age} (${who}, database "${database}"${state === '' ? '' : `, ${state}`}).`
 }

@@ -6,7 +6,7 @@ export function heldBackNotes(heldBackRows: Readonly<Record<string, number>>): s
     rows === 0
       ? []
       : [
-          `note: ${counted(rows, 'row')} of "${source}" not read, behind a transaction that is still open; run this again once it has ended`,
+          `note: ${counted(rows, 'row')} of "${source}" not read, because an older transaction is still open. Run this again when that transaction has ended.`,
         ],
   )
 }

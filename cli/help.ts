@@ -25,17 +25,17 @@ async function loaded(entries: readonly CommandEntry[]): Promise<readonly Comman
 /** What `lockstep help` prints. */
 export function generalHelp(commands: readonly Command[]): string {
   return [
-    'Lockstep: a feature store with model serving bundled.',
+    'Lockstep: a feature store with model serving.',
     '',
     'Usage: lockstep COMMAND [ARGUMENTS] [OPTIONS]',
     '',
     'Commands:',
     ...summaries(commands),
     '',
-    'Options: --json, --help or -h (of each command), --version or -v',
+    'Options: --json, --help or -h (for each command), --version or -v',
     '',
-    'Without LOCKSTEP_POSTGRES_URL and LOCKSTEP_REDIS_URL, all data are in .lockstep (LOCKSTEP_DIR).',
-    'For one command: lockstep COMMAND --help',
+    'Without LOCKSTEP_POSTGRES_URL and LOCKSTEP_REDIS_URL, all data is in .lockstep (LOCKSTEP_DIR).',
+    'Help for one command: lockstep COMMAND --help',
   ].join('\n')
 }
 

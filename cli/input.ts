@@ -25,8 +25,8 @@ export interface Input {
 
 /** Options that every command has. */
 export const commonOptions: Readonly<Record<string, Option>> = {
-  json: { help: 'Print one JSON document, and nothing else.' },
-  help: { help: 'Print this text.' },
+  json: { help: 'Print a single JSON document.' },
+  help: { help: 'Print this help.' },
 }
 
 /** @throws LockstepError `USAGE`, which names what is unknown, missing or too much */
@@ -124,7 +124,7 @@ function assign(command: Command, positionals: readonly string[]): Map<string, r
     at += values.length
   }
   const extra = positionals[at]
-  if (extra !== undefined) throw usage(command, `The argument "${extra}" is one too many.`)
+  if (extra !== undefined) throw usage(command, `The argument "${extra}" is unexpected.`)
   return named
 }
 

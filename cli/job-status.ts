@@ -52,7 +52,7 @@ export function jobStatusLines({ backfills, deadLetters: letters }: JobStatus): 
     }),
     ...letters.map(
       ({ view, moment, why, attempts, at }) =>
-        `failed: the run of ${view} as of ${formatTimestamp(moment)}, tried ${attempts} times, the last ${ago(Date.now() - at.getTime())}: ${why} Once that is mended, the next run makes up for it, or "lockstep materialize ${view}".`,
+        `failed: the run of ${view} as of ${formatTimestamp(moment)}, tried ${attempts} times, the last ${ago(Date.now() - at.getTime())}: ${why} Fix the cause; the next run then catches up, or run "lockstep materialize ${view}".`,
     ),
   ]
 }

@@ -64,7 +64,7 @@ export async function keepEmbedded(context: Context, metrics: JobMetrics, stream
       ])
     } catch (error) {
       if (signal.aborted) return
-      log.warn({ error: messageOf(error) }, 'the views cannot be kept current')
+      log.warn({ error: messageOf(error) }, 'the views cannot be kept up to date')
       await setTimeout(retryMs, undefined, { signal }).catch(() => undefined)
     }
   }

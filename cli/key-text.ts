@@ -20,7 +20,7 @@ export function keyJson(key: ApiKey) {
 
 export function madeKeyText({ text, key }: MadeKey): string {
   const until = key.expiresAt === null ? 'until it is revoked' : `until ${moment(key.expiresAt)} UTC`
-  return `${text}\n\nThe key "${key.id}" is valid ${until}, for ${key.scopes.join(', ')}. It is shown this once: keep it where secrets are kept.`
+  return `${text}\n\nThe key "${key.id}" is valid ${until}, for ${key.scopes.join(', ')}. It is shown only once: store it as a secret.`
 }
 
 export function keyState(key: ApiKey): 'valid' | 'replaced' | 'expired' | 'revoked' {

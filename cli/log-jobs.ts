@@ -10,9 +10,9 @@ export function logJobs(log: Logger): (event: JobEvent) => void {
       case 'done':
         return log.info({ job: event.job, seconds: event.seconds }, 'a job is done')
       case 'handed back':
-        return log.warn({ job: event.job, error: event.why }, 'a job is handed back')
+        return log.warn({ job: event.job, error: event.why }, 'a job is returned for another worker')
       case 'lost':
-        return log.warn({ job: event.job }, "a job is given up, which is another's now, or gone")
+        return log.warn({ job: event.job }, 'a job is abandoned: another worker has it, or it was deleted')
       case 'refused':
         return log.error({ job: event.job, error: event.why }, 'a job has failed')
       case 'away':

@@ -59,7 +59,7 @@ async function beginRemovals(db: Database, store: OnlineStore, signal: AbortSign
     if (!(cause instanceof LockstepError)) throw cause
     throw new LockstepError(
       cause.code,
-      `The registry is changed, but the online store still holds retired views: ${cause.message} Nothing serves them, and a worker or the next "lockstep apply" removes them.`,
+      `The registry was changed, but the online store still holds retired views: ${cause.message} Nothing serves them. A worker or the next "lockstep apply" deletes them.`,
       { cause },
     )
   }
@@ -67,15 +67,14 @@ async function beginRemovals(db: Database, store: OnlineStore, signal: AbortSign
 
 export function removalsText({ removed, removing }: Removals, foreign: readonly DefinitionId[]): string[] {
   return [
-    ...removed.map(({ view, removed: keys }) => `Removed ${view} from the online store: ${counted(keys, 'key')}.`),
+    ...removed.map(({ view, removed: keys }) => `Deleted ${view} from the online store: ${counted(keys, 'key')}.`),
     ...removing.map(
-      ({ view, removed: keys }) =>
-        `${view} is being removed from the online store, ${counted(keys, 'key')} so far: a worker goes on with it.`,
+      ({ view, removed: keys }) => `${view} is being deleted from the online store, ${counted(keys, 'key')} so far: a worker continues.`,
     ),
     ...foreign.map(foreignText),
   ]
 }
 
 function foreignText(view: DefinitionId): string {
-  return `note: the online store holds "${view}" from another database, which stays`
+  return `note: the online store holds "${view}" of another database, which is not deleted`
 }

@@ -4,9 +4,9 @@ import { counted } from './human.ts'
 import { table } from './table.ts'
 
 const skippedText: Readonly<Record<keyof ParityReport['skipped'], string>> = {
-  definitions: 'whose feature service is not in the registry as it was',
-  degraded: 'answered with defaults, as the online store was away',
-  unreadable: 'that cannot be read or made again',
+  definitions: 'whose feature service is not in the registry or has changed',
+  degraded: 'answered with defaults because the online store was down',
+  unreadable: 'that cannot be read or recomputed',
 }
 
 const maxExamples = 10
@@ -26,9 +26,9 @@ export function parityText({ vectors, skipped, features, examples }: ParityRepor
     ...(shown.length === 0 ? [] : ['', 'For example:', ...shown.map(exampleText)]),
     ...(examples.length > shown.length ? [`  and ${counted(examples.length - shown.length, 'more kind')} of difference (--json)`] : []),
     ...(features.length === 0 ? [] : ['']),
-    `Made ${counted(vectors, 'logged vector')} again.`,
+    `Recomputed ${counted(vectors, 'logged vector')}.`,
     ...Object.entries(skipped).flatMap(([why, count]) =>
-      count === 0 ? [] : [`note: left out ${counted(count, 'vector')} ${skippedText[why as keyof typeof skippedText]}`],
+      count === 0 ? [] : [`note: skipped ${counted(count, 'vector')} ${skippedText[why as keyof typeof skippedText]}`],
     ),
   ].join('\n')
 }

@@ -6,11 +6,11 @@ import type { Option } from './command.ts'
 import type { Context } from './context.ts'
 import type { Input } from './input.ts'
 
-export const atOnceOption: Option = { help: 'Change it without having servers load the version first.' }
+export const atOnceOption: Option = { help: 'Do not wait until the servers have loaded the version.' }
 
-export const datasetMismatchOption: Option = { help: 'It is meant that it was trained on other features than it is served with.' }
+export const datasetMismatchOption: Option = { help: 'Allow a version that was trained on other features than it is served with.' }
 
-export const untriedOption: Option = { help: 'Take it though its trial on made-up rows does not end.' }
+export const untriedOption: Option = { help: 'Allow a version whose trial run on made-up rows does not end.' }
 
 /** Points an alias at a version, and shows how many servers have loaded that meanwhile. */
 export async function promoteWithProgress(

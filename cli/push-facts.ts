@@ -33,7 +33,7 @@ function read<T>(option: string, pairs: readonly string[], example: string, valu
     const name = pair.slice(0, Math.max(0, at)).trim()
     const value = name === '' ? undefined : valueOf(pair.slice(at + 1))
     const what = option === 'metric' ? 'a name and a number' : 'a name and a value'
-    if (value === undefined) throw new LockstepError('USAGE', `The option "--${option}" is "${pair}"; write ${what}, as in ${example}.`)
+    if (value === undefined) throw new LockstepError('USAGE', `The option "--${option}" is "${pair}"; write ${what}, such as ${example}.`)
     if (values.has(name)) throw new LockstepError('USAGE', `The option "--${option}" gives "${name}" twice; give it once.`)
     values.set(name, value)
   }
@@ -84,7 +84,7 @@ export async function checkedOutCommit(): Promise<string> {
   } catch (cause) {
     throw new LockstepError(
       'USAGE',
-      `The option "--git-commit" is "auto", and git does not tell a commit here: ${messageOf(cause).trim()}. Give the commit itself.`,
+      `The option "--git-commit" is "auto", but git finds no commit here: ${messageOf(cause).trim()}. Give the commit itself.`,
       { cause },
     )
   }

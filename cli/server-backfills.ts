@@ -43,7 +43,7 @@ export function createServerBackfills({ database, store }: BackfillDeps, config:
     async cancel(id, by) {
       await get(id)
       if (await cancelBackfill({ db: database(), jobs: await jobs() }, id, by)) return await get(id)
-      throw new LockstepError('NOT_FOUND', `The backfill "${id}" is not running any more.`, { details: { id } })
+      throw new LockstepError('NOT_FOUND', `The backfill "${id}" is no longer running.`, { details: { id } })
     },
     close: async () => await (await opening?.catch(() => null))?.close(),
   }

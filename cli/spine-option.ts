@@ -20,6 +20,6 @@ export function spineInput(text: string): SpineInput {
   if (first === '' || /\.(parquet|csv|jsonl|ndjson)$/i.test(text)) return { file: text }
   throw new LockstepError(
     'USAGE',
-    `The spine "${cutText(text, 100)}" is neither a file nor a query: a query begins with SELECT, WITH, VALUES or TABLE.${didYouMean(first.toLowerCase(), beginnings)}`,
+    `The spine "${cutText(text, 100)}" is neither a file nor a query. A query starts with SELECT, WITH, VALUES or TABLE.${didYouMean(first.toLowerCase(), beginnings)}`,
   )
 }

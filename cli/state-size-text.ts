@@ -9,18 +9,18 @@ export function stateSizeText({ view, tiles, pending, maxStateBytes, latest, lif
   const parts = [
     ...levels.map((level) => `${counted(level.tiles, 'tile')} of ${formatDuration(level.hopMicros)} (${amount(level.each)} each)`),
     ...(lifetime.bytes > 0 ? [`${amount(lifetime)} of all time`] : []),
-    ...(pending.kind === 'rows' ? [`${counted(pending.most, 'row')} that wait to become visible (${amount(pending.each)} each)`] : []),
+    ...(pending.kind === 'rows' ? [`${counted(pending.most, 'row')} that are not visible yet (${amount(pending.each)} each)`] : []),
     `${amount(latest)} besides`,
   ]
   const visible = { bytes: all.bytes - pending.most * pending.each.bytes, texts: all.texts - pending.most * pending.each.texts }
   const waiting =
     pending.kind === 'rows'
-      ? `${amount(all)} with rows that wait`
-      : `as much again for each moment of its schedule that rows wait for (${counted(pending.most, 'moment')} at most)`
-  const most = `state of ${view}: at most ${amount(visible)} for each entity, and ${waiting}: ${parts.join(', ')}${all.texts === 0 ? '' : ' (a text adds its bytes, which nothing bounds)'}`
+      ? `${amount(all)} with rows that are not visible yet`
+      : `the same again for each moment of its schedule that rows wait for (at most ${counted(pending.most, 'moment')})`
+  const most = `state of ${view}: at most ${amount(visible)} for each entity, and ${waiting}: ${parts.join(', ')}${all.texts === 0 ? '' : ' (a string adds its bytes, which have no limit)'}`
   if (maxStateBytes === null) return most
   const within = all.texts === 0 && all.bytes <= maxStateBytes
-  return `${most}; its cap of ${bytes(maxStateBytes)} ${within ? 'is never reached' : 'keeps larger ones out of the online store'}`
+  return `${most}; its cap of ${bytes(maxStateBytes)} ${within ? 'is never reached' : 'keeps larger states out of the online store'}`
 }
 
 function amount(size: GreatestBytes): string {

@@ -21,6 +21,6 @@ export function streamRow({ source, spec, lag, deadLetters }: StreamStatus, nowM
 
 export function streamProblems(statuses: readonly StreamStatus[]): string[] {
   return statuses.flatMap(({ source, problem }) =>
-    problem === null ? [] : [`How far the stream of source "${source}" is read is not known: ${problem}`],
+    problem === null ? [] : [`The lag of the stream of source "${source}" is unknown: ${problem}`],
   )
 }

@@ -30,7 +30,7 @@ export function createTerminal(json: boolean, { out, err }: TerminalStreams = { 
     progress: (label, unit) => (json ? { update: () => undefined, end: () => undefined } : createProgress(err, { label, unit })),
     async confirm(question) {
       if (json || !process.stdin.isTTY || err.isTTY !== true) {
-        throw new LockstepError('USAGE', `${question} There is no terminal to ask on: give --yes where that is meant.`)
+        throw new LockstepError('USAGE', `${question} There is no terminal to ask on. To confirm, pass --yes.`)
       }
       const asking = createInterface({ input: process.stdin, output: process.stderr })
       try {

@@ -8,15 +8,15 @@ import { changeCounts, planJson, planText } from '../plan-text.ts'
 
 export const applyCommand: Command = {
   name: 'apply',
-  summary: 'Bring the registry to what a definitions file declares',
+  summary: 'Store a definitions file in the registry',
   description: [
-    'In one transaction: all of it or nothing. A definition under a version that exists never changes; what is in the registry and not in the file stays, unless --prune.',
-    'What the online store holds of a view that is retired is removed, in the background where it is much. A view that comes back begins empty, and is served once it is materialized.',
+    'Runs in one transaction: all or nothing. An existing version of a definition never changes. Definitions that are not in the file stay, unless you pass --prune.',
+    'The states of retired views are deleted from the online store, in the background if there are many. A view that comes back starts empty and is served when it is materialized.',
   ],
   arguments: [{ name: 'FILE', help: 'The definitions file (TypeScript or JavaScript).' }],
   options: {
-    prune: { help: 'Retire what is in the registry and not in the file, and that nothing needs.' },
-    'break-models': { help: 'Apply it also where versions of models that are served no longer fit.' },
+    prune: { help: 'Retire definitions that are not in the file and that nothing needs.' },
+    'break-models': { help: 'Apply the file even if served model versions no longer fit it.' },
     reason: reasonOption,
   },
   example: 'lockstep apply features.ts',

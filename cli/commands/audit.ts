@@ -9,13 +9,13 @@ export const auditCommand: Command = {
   name: 'audit',
   summary: 'Show who changed what, and when',
   description: [
-    'Each change of the registry, of models, keys, backfills and dead letters is written down in the transaction that makes it, and so is each erasure, without the key. --json shows what was there before and after.',
+    'Every change to the registry, models, keys, backfills and dead letters is recorded in the transaction that makes it. Erasures are recorded without the key. --json shows the state before and after each change.',
   ],
   options: {
-    since: { value: 'TIME', help: 'Only what was done at that time or later.' },
-    who: { value: 'WHO', help: 'The id or name of an API key, user@host, or the user alone.' },
-    what: { value: 'WHAT', help: 'An action (model.promote), a group of them (model), or what it was done to (delay).' },
-    limit: { value: 'N', help: `How many of the newest. Default: ${defaultLimit}.` },
+    since: { value: 'TIME', help: 'Only changes at this time or later.' },
+    who: { value: 'WHO', help: 'The id or name of an API key, user@host, or only the user.' },
+    what: { value: 'WHAT', help: 'An action (model.promote), a group of actions (model), or the thing that was changed (delay).' },
+    limit: { value: 'N', help: `The maximum number, newest first. Default: ${defaultLimit}.` },
   },
   example: 'lockstep audit --what model --since 2026-01-01T00:00:00Z',
   async run(context, input) {
@@ -35,7 +35,7 @@ export const auditCommand: Command = {
     ])
     return {
       json: { records },
-      text: rows.length === 0 ? 'Nothing of that is in the audit log.' : table(['AT (UTC)', 'BY', 'ACTION', 'WHAT', 'WHY'], rows),
+      text: rows.length === 0 ? 'The audit log has no such change.' : table(['AT (UTC)', 'BY', 'ACTION', 'WHAT', 'WHY'], rows),
     }
   },
 }

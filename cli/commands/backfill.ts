@@ -25,20 +25,20 @@ const tendMs = 2_000
 
 export const backfillCommand: Command = {
   name: 'backfill',
-  summary: 'Make the states of a view in the online store anew from the whole history, with all workers',
+  summary: 'Rebuild the online states of a view from the complete history, with all workers',
   description: [
-    'The keys are cut into chunks, which this process and all that run "lockstep worker" on the same database take, one after another. What is online stays there meanwhile, and pushes and runs go on beside it.',
-    'It can be stopped and run again: it goes on where it was. A second one of the same view and range joins the first.',
-    'An entity whose rows cannot be folded is set aside and holds up no other: it is named, and the exit code is 1.',
+    'The keys are split into chunks. This process and all "lockstep worker" processes on the same database work on them. Online values stay available meanwhile, and pushes and runs continue.',
+    'You can stop it and run it again: it continues where it was. A second backfill of the same view and range joins the first.',
+    'An entity whose rows cannot be folded is set aside and does not stop the others. The command names it and exits with 1.',
   ],
   arguments: [{ name: 'VIEW', help: 'A view, as "name" or "name@version".' }],
   options: {
-    from: { value: 'TIME', help: 'Only entities with an event from here on. Needs --to.' },
-    to: { value: 'TIME', help: 'Only entities with an event before it. Needs --from.' },
-    chunks: { value: 'N', help: 'In how many chunks. Default: one for every 100,000 rows.' },
+    from: { value: 'TIME', help: 'Only entities with an event at this time or later. Needs --to.' },
+    to: { value: 'TIME', help: 'Only entities with an event before this time. Needs --from.' },
+    chunks: { value: 'N', help: 'The number of chunks. Default: one for every 100,000 rows.' },
     'no-work': { help: 'Leave all chunks to workers.' },
-    detach: { help: 'Begin it, leave it to workers, and do not wait for it.' },
-    cancel: { help: 'Cancel the one of this view and range that is running.' },
+    detach: { help: 'Start it, leave it to workers, and do not wait.' },
+    cancel: { help: 'Cancel the running backfill of this view and range.' },
     reason: reasonOption,
   },
   streams: true,
@@ -61,8 +61,8 @@ export const backfillCommand: Command = {
     const by = actorOf(input)
     if (input.flag('cancel')) return await cancel(tools, plan.id, events, by)
     const { id, joined } = await beginBackfill(tools, plan, { events, chunks, by, now: () => Date.now() * 1000 })
-    const begun = joined ? `Joined backfill ${id} of ${plan.id}, which was running` : `Began backfill ${id} of ${plan.id}`
-    if (input.flag('detach')) return { json: { id, view: plan.id, joined }, text: `${begun}; workers go on with it.` }
+    const begun = joined ? `Joined the running backfill ${id} of ${plan.id}` : `Started backfill ${id} of ${plan.id}`
+    if (input.flag('detach')) return { json: { id, view: plan.id, joined }, text: `${begun}; workers continue with it.` }
     const done = await finish(context, tools, id, !input.flag('no-work'))
     const seconds = ((done.finishedAt ?? new Date()).getTime() - done.startedAt.getTime()) / 1000
     const setAside = (await readSetAsides(tools.db, done.store, done.startedAt)).get(plan.id) ?? noneSetAside
@@ -97,7 +97,7 @@ async function finish(context: Context, tools: WorkerTools, id: number, work: bo
     for (;;) {
       signal.throwIfAborted()
       const backfill = await readBackfill(tools.db, id, Date.now())
-      if (backfill === null) throw new LockstepError('NOT_FOUND', `The backfill ${id} is gone.`)
+      if (backfill === null) throw new LockstepError('NOT_FOUND', `The backfill ${id} no longer exists.`)
       if (backfill.state === 'done') return backfill
       if (backfill.state === 'cancelled') throw new LockstepError('STOPPED', `The backfill ${id} of "${backfill.view}" was cancelled.`)
       if (backfill.state === 'failed') throw failure(backfill)
@@ -122,23 +122,23 @@ function tellTrouble(log: Logger): (event: JobEvent) => void {
   return (event) => {
     if ((event.kind !== 'handed back' && event.kind !== 'away') || event.why === said) return
     said = event.why
-    log.warn({ error: event.why }, 'a part of the backfill is tried again')
+    log.warn({ error: event.why }, 'a chunk of the backfill is retried')
   }
 }
 
 function failure({ id, view, error }: Backfill): LockstepError {
-  const message = `The backfill ${id} of "${view}" failed: ${error?.message ?? 'see what the workers log'}`
+  const message = `The backfill ${id} of "${view}" failed: ${error?.message ?? 'see the logs of the workers'}`
   return new LockstepError('INTERNAL', message, { details: { id, view, code: error?.code ?? 'INTERNAL' } })
 }
 
 async function cancel(tools: WorkerTools, view: string, events: Backfill['events'], by: Actor): Promise<Outcome> {
   const id = await runningBackfill(tools.db, { view, store: await tools.store.identity(), events })
   if (id === null || !(await cancelBackfill(tools, id, by))) {
-    throw new LockstepError('NOT_FOUND', `No backfill of "${view}" and this range is running; "lockstep status" shows those that are.`)
+    throw new LockstepError('NOT_FOUND', `No backfill of "${view}" with this range is running; "lockstep status" lists the running ones.`)
   }
   return {
     json: { id, view, state: 'cancelled' },
-    text: `Cancelled backfill ${id} of ${view}. What it has written stays, and is whole by entity.`,
+    text: `Cancelled backfill ${id} of ${view}. The states that it has written stay; each of them is complete.`,
   }
 }
 

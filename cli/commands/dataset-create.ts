@@ -20,46 +20,49 @@ import { spineInput } from '../spine-option.ts'
 
 export const datasetCreateCommand: Command = {
   name: 'dataset create',
-  summary: "Write a training set: a spine, with a service's features as of each row's moment",
+  summary: "Write a training set: a spine with a service's features as of each row's time",
   description: [
-    'The spine is a file (.parquet, .csv, .jsonl) or a SQL query. It holds the key columns of the service, a time and the request values; other columns, as the label, are carried over.',
-    'Beside the file, FILE.manifest.json says what went into it.',
+    'The spine is a file (.parquet, .csv, .jsonl) or a SQL query. It has the key columns of the service, a time and the request values. Other columns, such as the label, are copied.',
+    'FILE.manifest.json, beside the file, records how it was made.',
     'With --parts or --rows-per-part, the file is a folder of files, which all that run "lockstep worker" on the same database write together.',
   ],
   arguments: [{ name: 'SERVICE', help: 'The feature service, as "name" or "name@version".' }],
   options: {
-    spine: { value: 'FILE|SQL', help: 'The rows to compute features for. This or --rows-of is needed.' },
+    spine: { value: 'FILE|SQL', help: 'The rows to compute features for. Give this or --rows-of.' },
     'rows-of': {
       value: 'VIEW',
-      help: "Instead of a spine: the rows of this view's source, each at the moment at which it becomes visible. Needs --from and --to.",
+      help: "Instead of a spine: the rows of this view's source, each at the time when it becomes visible. Needs --from and --to.",
     },
     from: { value: 'TIME', help: 'With --rows-of: the first moment.' },
     to: { value: 'TIME', help: 'With --rows-of: the moment before which it ends.' },
-    out: { value: 'FILE', help: 'The file to write: .parquet, .csv or .jsonl. With parts: the folder.', needed: true },
-    format: { value: 'FORMAT', help: '"parquet", "csv" or "jsonl". Default: by the ending of the file; of parts, parquet.' },
-    time: { value: 'COLUMN', help: "The spine's time column, where it has several." },
-    columns: { value: 'A,B,…', help: 'The columns of the spine to carry over. Default: all.' },
-    sample: { value: 'FRACTION', help: 'Take this share of the rows of the spine, the same ones each time: above 0, 1 at most.' },
-    seed: { value: 'N', help: 'Which rows a sample takes. Default: 0.' },
+    out: { value: 'FILE', help: 'The file to write: .parquet, .csv or .jsonl. With --parts: the folder.', needed: true },
+    format: { value: 'FORMAT', help: '"parquet", "csv" or "jsonl". Default: by the file extension; parquet for parts.' },
+    time: { value: 'COLUMN', help: "The spine's time column, if it has several." },
+    columns: { value: 'A,B,…', help: 'The columns of the spine to copy. Default: all.' },
+    sample: { value: 'FRACTION', help: 'Use this share of the spine rows, the same rows each time: above 0, at most 1.' },
+    seed: { value: 'N', help: 'The seed that selects the sample. Default: 0.' },
     split: {
       value: 'TIME[,TIME]',
-      help: 'Split the rows by time into files beside each other: train and test, or train, validation and test.',
+      help: 'Split the rows by time into several files: train and test, or train, validation and test.',
     },
     'as-of': {
       value: 'BOUND',
-      help: '"at": what becomes visible at the very moment of a row counts (the default); "before": it does not.',
+      help: '"at" (the default): rows that become visible at exactly the time of a spine row count; "before": they do not.',
     },
     knowledge: {
       value: 'RULE',
-      help: '"bitemporal": what was known then (the default); "latest": as if every row had been known at its event.',
+      help: '"bitemporal" (the default): only what was known at the time; "latest": as if every row had been known at its event time.',
     },
-    freshness: { value: 'RULE', help: '"served": as fresh as the schedules of the views (the default); "ideal": as if they ran always.' },
-    'known-before': { value: 'TIME', help: 'Count no row that was known, or else happened, at this moment or later.' },
-    'drop-incomplete': { help: 'Leave out rows that lack a required feature, which a server would refuse. Default: they stay, with null.' },
-    parts: { value: 'N', help: 'Write so many files of about as many rows of the spine each, part-00000.parquet and so on.' },
-    'rows-per-part': { value: 'N', help: 'Instead of --parts: so many rows of the spine for each file, at most.' },
+    freshness: {
+      value: 'RULE',
+      help: '"served" (the default): as fresh as the schedules of the views allow; "ideal": as if every view were continuous.',
+    },
+    'known-before': { value: 'TIME', help: 'Ignore rows with a known time (or, without one, an event time) at this moment or later.' },
+    'drop-incomplete': { help: 'Drop rows that lack a required feature, which a server would refuse. Default: keep them, with null.' },
+    parts: { value: 'N', help: 'Write this number of files with about the same number of spine rows each: part-00000.parquet and so on.' },
+    'rows-per-part': { value: 'N', help: 'Instead of --parts: the maximum number of spine rows per file.' },
     'no-work': { help: 'With parts: leave all of them to workers.' },
-    overwrite: { help: 'Replace a file that is there.' },
+    overwrite: { help: 'Replace an existing file.' },
   },
   streams: true,
   example: `lockstep dataset create flight_features --spine "select origin as airport, date, delay > 15 as late from flights" --out train.parquet`,
@@ -133,8 +136,8 @@ function partsOf(input: Input): SharedDatasetOptions['parts'] | null {
   throw new LockstepError(
     'USAGE',
     parts === null
-      ? 'The option "--no-work" leaves parts to workers; give "--parts N" too, or leave it out.'
-      : 'A set in parts is not split by time, too; leave out "--split", or the parts.',
+      ? 'The option "--no-work" leaves parts to workers; give "--parts N" too, or remove it.'
+      : 'A training set in parts cannot also be split by time; remove "--split", or the parts.',
   )
 }
 
@@ -157,11 +160,11 @@ function spineOf(input: Input): SpineInput {
 function sampleOf(input: Input): SpineSample | undefined {
   const [text, seed] = [input.text('sample'), input.count('seed', 0)]
   if (text === undefined && seed !== undefined)
-    throw new LockstepError('USAGE', 'The option "--seed" chooses the rows of a sample; give "--sample FRACTION" too, or leave it out.')
+    throw new LockstepError('USAGE', 'The option "--seed" selects the rows of a sample; give "--sample FRACTION" too, or remove it.')
   if (text === undefined) return undefined
   const fraction = /^\d*\.?\d+$/.test(text) ? Number(text) : Number.NaN
   if (fraction > 0 && fraction <= 1) return { fraction, seed: seed ?? 0 }
-  throw new LockstepError('USAGE', `The option "--sample" is "${text}"; give a number above 0, 1 at most, as 0.1.`)
+  throw new LockstepError('USAGE', `The option "--sample" is "${text}"; give a number above 0 and at most 1, such as 0.1.`)
 }
 
 /** Without the fields that were not given. */

@@ -10,9 +10,9 @@ import { findDataset } from '../datasets.ts'
 
 export const datasetDeleteCommand: Command = {
   name: 'dataset delete',
-  summary: 'Forget a training set, and delete its files where that is asked for',
-  description: ['Refused while a version of a model names it: the version could not tell any more what it was trained on.'],
-  arguments: [{ name: 'ID', help: 'The id of the training set, or the beginning of it.' }],
+  summary: 'Delete the record of a training set, and with --files its files',
+  description: ['Refused while a model version refers to it, because the version would lose its lineage.'],
+  arguments: [{ name: 'ID', help: 'The id of the training set, or its first characters.' }],
   options: { files: { help: 'Delete its files and its manifest too.' }, reason: reasonOption },
   example: 'lockstep dataset delete 3f0c2a --files',
   async run(context, input) {
@@ -24,9 +24,9 @@ export const datasetDeleteCommand: Command = {
     return {
       json: { id, files },
       text: [
-        `Forgot the training set ${id}.`,
+        `Deleted the record of the training set ${id}.`,
         ...files.map((path) => `Deleted ${path}.`),
-        ...(files.length === 0 ? [`Its files, where they are there, stay: ${left.join(', ')}`] : []),
+        ...(files.length === 0 ? [`Its files were not deleted: ${left.join(', ')}`] : []),
       ].join('\n'),
     }
   },
@@ -43,7 +43,7 @@ async function deleteFiles({ id, manifest }: StoredDataset): Promise<string[]> {
   if (there !== null && there !== id)
     throw new LockstepError(
       'FILE_EXISTS',
-      `The files of the training set "${id}" were overwritten: "${beside}" is of "${there}". Forget it without --files.`,
+      `The files of the training set "${id}" were overwritten: "${beside}" belongs to "${there}". Delete it without --files.`,
       { details: { id, path: beside, holds: there } },
     )
   if (there === null) return []
@@ -63,7 +63,7 @@ async function idIn(path: string): Promise<string | null> {
     if ((cause as NodeJS.ErrnoException).code === 'ENOENT') return null
     throw new LockstepError(
       'FILE_UNREADABLE',
-      `The manifest "${path}" cannot be read: ${messageOf(cause)}. Forget the set without --files.`,
+      `The manifest "${path}" cannot be read: ${messageOf(cause)}. Delete the training set without --files.`,
       {
         cause,
         details: { path },

@@ -5,14 +5,14 @@ import { table } from '../table.ts'
 
 export const datasetListCommand: Command = {
   name: 'dataset list',
-  summary: 'List the training sets that were written',
+  summary: 'List training sets',
   example: 'lockstep dataset list',
   async run(context) {
     const datasets = await readDatasets(await context.database())
     const rows = datasets.map(({ id, service, createdAt, rows: length, path }) => [id, service, count(length), moment(createdAt), path])
     return {
       json: { datasets: datasets.map(withoutManifest) },
-      text: rows.length === 0 ? 'No training set was written yet.' : table(['ID', 'SERVICE', 'ROWS', 'CREATED (UTC)', 'FILE'], rows),
+      text: rows.length === 0 ? 'There is no training set yet.' : table(['ID', 'SERVICE', 'ROWS', 'CREATED (UTC)', 'FILE'], rows),
     }
   },
 }

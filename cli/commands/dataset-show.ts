@@ -8,8 +8,8 @@ import { table } from '../table.ts'
 
 export const datasetShowCommand: Command = {
   name: 'dataset show',
-  summary: 'Show what went into a training set: its manifest',
-  arguments: [{ name: 'ID', help: 'The id of the training set, or the beginning of it.' }],
+  summary: 'Show the manifest of a training set: how it was made',
+  arguments: [{ name: 'ID', help: 'The id of the training set, or its first characters.' }],
   example: 'lockstep dataset show 3f0c2a',
   async run(context, input) {
     const { manifest } = await findDataset(await context.database(), input.argument('ID'))

@@ -7,16 +7,16 @@ import { counted } from '../human.ts'
 import { createJoinProgress } from '../join-progress.ts'
 
 function compared(order: DatasetVerdict['order']): string {
-  return order === 'values' ? ', compared whatever their order, as the query of the spine asks for none' : ', in the same order'
+  return order === 'values' ? ', compared in any order, because the query of the spine has no order' : ', in the same order'
 }
 
 export const datasetVerifyCommand: Command = {
   name: 'dataset verify',
-  summary: 'Make a training set again from its manifest, and compare it with what it was',
+  summary: 'Recreate a training set from its manifest, and compare it with the original',
   description: [
-    'The same definitions and the same rows must give the same bytes. No file is written. Where something differs, it says what, and ends with exit code 1.',
+    'The same definitions and the same rows must give the same bytes. No file is written. If something differs, the command says what, and exits with 1.',
   ],
-  arguments: [{ name: 'ID', help: 'The id of the training set, or the beginning of it.' }],
+  arguments: [{ name: 'ID', help: 'The id of the training set, or its first characters.' }],
   streams: true,
   example: 'lockstep dataset verify 3f0c2a',
   async run(context, input) {
@@ -33,13 +33,13 @@ export const datasetVerifyCommand: Command = {
       const files = filesOf(manifest)
       const rows = files.reduce((sum, file) => sum + file.rows, 0)
       const again = files.every(({ sha256 }, i) => rebuilt?.[i]?.sha256 === sha256)
-        ? ['It can be made again: the same bytes came of it.']
+        ? ['It can be recreated: the result has the same bytes.']
         : []
       return {
         json: verdict,
         text: equal
-          ? `The training set ${manifest.id} is what its manifest says, and so ${files.length === 1 ? 'is its file' : 'are its files'}: made again, the same ${counted(rows, 'row')} came of it${compared(verdict.order)}.`
-          : [`The training set ${manifest.id} is not what its manifest says.`, ...differences, ...again].join('\n'),
+          ? `The training set ${manifest.id} matches its manifest, and so ${files.length === 1 ? 'does its file' : 'do its files'}: recreating it gave the same ${counted(rows, 'row')}${compared(verdict.order)}.`
+          : [`The training set ${manifest.id} does not match its manifest.`, ...differences, ...again].join('\n'),
         exitCode: equal ? 0 : 1,
       }
     } finally {

@@ -9,7 +9,7 @@ const errorLength = 100
 
 export const deadLetterListCommand: Command = {
   name: 'dead-letter list',
-  summary: 'List the messages of streams that no row could be made of, newest first',
+  summary: 'List dead letters (stream messages that could not become rows), newest first',
   arguments: [{ name: 'SOURCE', help: 'The source.', takes: 'optional' }],
   example: 'lockstep dead-letter list landings',
   async run(context, input) {
@@ -27,7 +27,7 @@ export const deadLetterListCommand: Command = {
     ])
     return {
       json: { deadLetters: letters.map(letterJson) },
-      text: rows.length === 0 ? 'There is no dead letter.' : table(['ID', 'SOURCE', 'MESSAGE', 'AT (UTC)', 'REASON', 'ERROR'], rows),
+      text: rows.length === 0 ? 'There are no dead letters.' : table(['ID', 'SOURCE', 'MESSAGE', 'AT (UTC)', 'REASON', 'ERROR'], rows),
     }
   },
 }

@@ -10,9 +10,9 @@ import { counted } from '../human.ts'
 
 export const deadLetterRetryCommand: Command = {
   name: 'dead-letter retry',
-  summary: 'Take messages that no row could be made of as if they came now',
+  summary: 'Process dead letters again, as if they arrived now',
   description: [
-    'What becomes a row is no dead letter any more; it is in the online views at once. A message counts once, also where it was sent again meanwhile. What is still at fault stays, with what is wrong now, and the command exits with 1.',
+    'A message that becomes a row is no longer a dead letter, and is at once in the online views. It counts once, even if it was sent again meanwhile. Messages that still fail stay, with the new error, and the command exits with 1.',
   ],
   arguments: letterArguments,
   options: letterOptions,
@@ -52,7 +52,7 @@ export const deadLetterRetryCommand: Command = {
         left: [...late],
       },
       text: [
-        `Took ${counted(taken.length, 'dead letter')}${failed.length === 0 ? '.' : `; ${counted(failed.length, 'other')} stay:`}`,
+        `Processed ${counted(taken.length, 'dead letter')}${failed.length === 0 ? '.' : `; ${counted(failed.length, 'other')} still ${failed.length === 1 ? 'fails' : 'fail'}:`}`,
         ...failed.map(({ letter, error }) => `${letter.id}: ${error.message}`),
         ...[...late].map((view) => `The next run of ${view} folds the rows.`),
       ].join('\n'),

@@ -4,8 +4,8 @@ import { bytes, moment } from '../human.ts'
 
 export const deadLetterShowCommand: Command = {
   name: 'dead-letter show',
-  summary: 'Show one message that no row could be made of, and why',
-  arguments: [{ name: 'ID', help: 'Which one, as "lockstep dead-letter list" shows it.' }],
+  summary: 'Show one dead letter and its error',
+  arguments: [{ name: 'ID', help: 'The id, as "lockstep dead-letter list" shows it.' }],
   example: 'lockstep dead-letter show 17',
   async run(context, input) {
     const [letter] = await lettersOf(await context.database(), [input.argument('ID')])
@@ -23,7 +23,9 @@ export const deadLetterShowCommand: Command = {
         `Dead letter ${id} of ${source}: message ${message} of ${stream}, ${moment(at)} UTC`,
         `${reason}: ${error}`,
         '',
-        body === null ? 'The entry held no message.' : `${bytes(sizeBytes ?? body.length)}${kept}${text === null ? ', in base64' : ''}:`,
+        body === null
+          ? 'The stream entry contained no message.'
+          : `${bytes(sizeBytes ?? body.length)}${kept}${text === null ? ', in base64' : ''}:`,
         ...(body === null ? [] : [text ?? Buffer.from(body).toString('base64')]),
       ].join('\n'),
     }

@@ -16,16 +16,16 @@ const waitMs = 5_000
 
 export const eraseCommand: Command = {
   name: 'erase',
-  summary: 'Remove all that Lockstep holds of one entity, and leave a receipt',
+  summary: 'Delete all data of one entity, and keep a receipt',
   description: [
-    "Deletes the entity's rows from the tables that Lockstep made and its states from the online store, and makes the states of other entities anew that held these rows. Rows in tables of your own and training sets that were written are listed, and stay.",
-    'The receipt is kept without the key. What a transaction that is still open holds up is finished by a worker, or by this command, given again.',
+    "Deletes the entity's rows from the tables that Lockstep created, and its states from the online store. Rebuilds the states of other entities that contained these rows. Rows in your own tables, and existing training sets, are listed and not deleted.",
+    'The receipt does not contain the key. If an open transaction delays the erasure, a worker finishes it; so does running this command again.',
   ],
   arguments: [
-    { name: 'ENTITY', help: 'The entity, as the registry has it.' },
-    { name: 'KEY', help: 'Its key; of a composite key all parts, in their order.', takes: 'many' },
+    { name: 'ENTITY', help: 'The entity, by its name in the registry.' },
+    { name: 'KEY', help: 'Its key. For a composite key, all parts in order.', takes: 'many' },
   ],
-  options: { yes: { help: 'Do not ask.' }, reason: reasonOption },
+  options: { yes: { help: 'Do not ask for confirmation.' }, reason: reasonOption },
   example: 'lockstep erase airport ATL',
   async run(context, input) {
     const catalog = await context.catalog()
@@ -33,7 +33,7 @@ export const eraseCommand: Command = {
     const values = keyOf(entity, input.arguments('KEY'))
     const [db, store] = [await context.database(), await context.store()]
     if (!input.flag('yes')) {
-      const sure = await context.terminal.confirm(`Erase ${entity.name} ${input.arguments('KEY').join(' ')} for good?`)
+      const sure = await context.terminal.confirm(`Erase ${entity.name} ${input.arguments('KEY').join(' ')} permanently?`)
       if (!sure) throw new LockstepError('STOPPED', 'Nothing was erased.')
     }
     const receipt = await eraseEntity(db, catalog, entity, values, new Date(), actorOf(input))
@@ -46,7 +46,7 @@ export const eraseCommand: Command = {
       // the rows are gone, and what is left is noted: the receipt must not be lost with the store
       if (!(error instanceof LockstepError) || error.code === 'STOPPED' || context.signal.aborted) throw error
       const { code, message } = error
-      const problem = `not finished: ${code}: ${message} The rows are gone; a worker goes on with the states, or this command, given again.`
+      const problem = `not finished: ${code}: ${message} The rows are deleted; a worker deletes the states, or run this command again.`
       const unfinished = await pendingErasures(db)
       return { json: { receipt, unfinished, problem: { code, message } }, text: `${receiptText(receipt, 0)}\n${problem}`, exitCode: 1 }
     }
@@ -58,7 +58,7 @@ function entityOf(entities: ReadonlyMap<string, EntitySpec>, name: string): Enti
   if (entity !== undefined) return entity
   throw new LockstepError(
     'UNKNOWN_DEFINITION',
-    `There is no entity "${name}" in the registry; it has ${[...entities.keys()].map((each) => `"${each}"`).join(', ') || 'none'}.`,
+    `There is no entity "${name}" in the registry. It has ${[...entities.keys()].map((each) => `"${each}"`).join(', ') || 'none'}.`,
     {
       details: { kind: 'entity', name },
     },
@@ -70,7 +70,7 @@ function keyOf({ name, key }: EntitySpec, words: readonly string[]): Value[] {
     const parts = key.map((part) => `"${part.name}" (${typeName(part.type)})`).join(', ')
     throw new LockstepError(
       'USAGE',
-      `The key of the entity "${name}" is ${parts || 'empty'}, and ${words.length} were given. See "lockstep erase --help".`,
+      `The key of the entity "${name}" is ${parts || 'empty'}, but ${words.length} were given. See "lockstep erase --help".`,
     )
   }
   return key.map((part, i) => keyValue(part, words[i] ?? ''))
@@ -94,11 +94,11 @@ function receiptText({ id, entity, keyHash, parts }: Receipt, left: number): str
     ...parts.map(partText),
     ...(parts.some(({ kind, where, count }) => kind === 'rows' && where !== 'lockstep.prediction_log' && count > 0)
       ? []
-      : ['note: no source has a row of this key. Look whether it is the right one.']),
+      : ['note: no source has a row with this key. Check that it is the right one.']),
     ...(left === 0
       ? []
       : [
-          'note: a transaction is open in which its rows may have been read; until it has ended, empty states and the key stand in its place. A worker removes them then.',
+          'note: an open transaction may have read its rows. Until that transaction ends, empty states with the key remain. A worker deletes them afterwards.',
         ]),
   ].join('\n')
 }

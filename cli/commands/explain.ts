@@ -6,15 +6,15 @@ import type { Command } from '../command.ts'
 
 export const explainCommand: Command = {
   name: 'explain',
-  summary: 'Tell why the features of one entity are what they are at a moment',
+  summary: 'Explain why the features of one entity have their values',
   description: [
-    'For each feature the row that won, those that it beat and why; for a window the span that it covers. Read from the offline history.',
+    'Shows for each feature the row that won, the rows that it beat and why, and for a window the time that it covers. Reads the offline history.',
   ],
   arguments: [{ name: 'NAME', help: 'A feature service or a feature view.' }],
   options: {
-    entity: { value: 'JSON', help: 'The key, as {"airport": "ATL"}.', needed: true },
+    entity: { value: 'JSON', help: 'The key, such as {"airport": "ATL"}.', needed: true },
     'as-of': { value: 'TIME', help: 'The moment. Default: now.' },
-    candidates: { value: 'N', help: 'How many rows of each kind are shown. Default: 10.' },
+    candidates: { value: 'N', help: 'The maximum number of rows of each kind. Default: 10.' },
   },
   example: `lockstep explain airport_delays --entity '{"airport": "ATL"}' --as-of 2001-06-30T12:00:00Z`,
   async run(context, input) {
@@ -73,5 +73,5 @@ function entityOf(text: string): Readonly<Record<string, unknown>> {
     throw new LockstepError('USAGE', `The option "--entity" is not JSON: ${messageOf(cause)}. Write it as '{"airport": "ATL"}'.`, { cause })
   }
   if (typeof json === 'object' && json !== null && !Array.isArray(json)) return { ...json }
-  throw new LockstepError('USAGE', `The option "--entity" is no JSON object; write it as '{"airport": "ATL"}'.`)
+  throw new LockstepError('USAGE', `The option "--entity" is not a JSON object. Write it as '{"airport": "ATL"}'.`)
 }

@@ -4,7 +4,7 @@ import { table } from '../table.ts'
 
 export const ingestListCommand: Command = {
   name: 'ingest list',
-  summary: 'List the files that were loaded into sources',
+  summary: 'List the files that were loaded',
   example: 'lockstep ingest list',
   async run(context) {
     const { kysely } = await context.database()
@@ -32,7 +32,7 @@ export const ingestListCommand: Command = {
       json: { loads },
       text:
         lines.length === 0
-          ? 'No file was loaded yet.'
+          ? 'No file has been loaded yet.'
           : [
               table(['ID', 'SOURCE', 'ROWS', 'LOADED (UTC)', 'STATE', 'FILE'], lines),
               ...halfway.map((command) => `note: an undo was interrupted; finish it with "${command}"`),

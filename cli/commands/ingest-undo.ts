@@ -9,13 +9,13 @@ const waitMs = 5_000
 
 export const ingestUndoCommand: Command = {
   name: 'ingest undo',
-  summary: "Take back a load of a file: delete its rows and renew the views' states",
+  summary: "Undo a load of a file: delete its rows and rebuild the views' states",
   description: [
-    'Deletes the rows that the load wrote, and makes the states of their entities anew in the online views that read the table. If it is interrupted, run it again: it then rebuilds these views.',
-    'A source that is a query over the table is not known to read it: materialize its views afterwards.',
+    'Deletes the rows that the load wrote, and rebuilds the states of their entities in the online views that read the table. If it is interrupted, run it again: it then rebuilds these views.',
+    'If a source is a query over the table, Lockstep does not know that it reads the table. Materialize its views afterwards.',
   ],
   arguments: [{ name: 'ID', help: 'The load, as "lockstep ingest list" shows it.' }],
-  options: { yes: { help: 'Do not ask.' }, reason: reasonOption },
+  options: { yes: { help: 'Do not ask for confirmation.' }, reason: reasonOption },
   streams: true,
   example: 'lockstep ingest undo 7',
   async run(context, input) {
@@ -32,7 +32,7 @@ export const ingestUndoCommand: Command = {
       signal: context.signal,
     })
     const views = Object.entries(undone.entities).map(([view, entities]) =>
-      entities === null ? `Rebuilt ${view}.` : `Renewed ${counted(entities, 'entity', 'entities')} of ${view}.`,
+      entities === null ? `Rebuilt ${view}.` : `Rebuilt ${counted(entities, 'entity', 'entities')} of ${view}.`,
     )
     return { json: undone, text: [`Deleted ${counted(undone.rows, 'row')} of "${undone.source}".`, ...views].join('\n') }
   },

@@ -7,17 +7,17 @@ export const ingestCommand: Command = {
   name: 'ingest',
   summary: "Load a Parquet, CSV or JSON lines file into a source's table",
   description: [
-    'All of its rows or none. Columns go by name. The same file is loaded into a table once; "lockstep ingest undo" takes a load back.',
+    'Loads all rows or none. Columns are matched by name. A file is loaded into a table only once. "lockstep ingest undo" undoes a load.',
     'With --key, rows whose values in these columns are in the table already are passed over, so that a load can be repeated.',
   ],
   arguments: [
-    { name: 'SOURCE', help: 'The source, as the registry has it.' },
+    { name: 'SOURCE', help: 'The source, by its name in the registry.' },
     { name: 'FILE', help: 'The file: .parquet, .csv or .jsonl.' },
   ],
   options: {
     every: { value: 'N', help: 'Load only every N-th row.' },
-    key: { value: 'A,B,…', help: 'The columns that tell rows apart: load only rows whose values in them are new.' },
-    again: { help: 'Load the file although the same one was loaded before: its rows count once more.' },
+    key: { value: 'A,B,…', help: 'The columns that identify a row: load only rows with new values in them.' },
+    again: { help: 'Load the file even if it was loaded before: its rows count again.' },
   },
   streams: true,
   example: 'lockstep ingest payments payments.parquet',

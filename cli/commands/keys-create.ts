@@ -12,20 +12,20 @@ const maxPerSecond = 1_000_000_000
 
 export const keysCreateCommand: Command = {
   name: 'keys create',
-  summary: 'Make an API key for those who ask a server',
+  summary: 'Create an API key',
   description: [
-    'Prints the key once; what is kept of it is a hash. Servers know it within about a second, and need a key for every request from the first one that is made.',
-    'Scopes: read (features), predict (models), push (events), metrics (where LOCKSTEP_METRICS_AUTH is required), admin (models, backfills, and all of the others).',
+    'Prints the key once; only a hash is stored. Servers accept it within about a second. Once the first key exists, every request needs a key.',
+    'Scopes: read (features), predict (models), push (events), metrics (if LOCKSTEP_METRICS_AUTH is required), admin (models, backfills, and everything else).',
   ],
   options: {
-    scope: { value: 'SCOPES', help: 'What it is good for, with commas between: read, predict, push, metrics, admin.', needed: true },
-    name: { value: 'NAME', help: 'What it is called in lists.' },
-    expires: { value: 'DURATION', help: 'For how long it is valid, such as 90d. Default: until it is revoked.' },
+    scope: { value: 'SCOPES', help: 'Its scopes, separated by commas: read, predict, push, metrics, admin.', needed: true },
+    name: { value: 'NAME', help: 'Its name in lists.' },
+    expires: { value: 'DURATION', help: 'How long it is valid, such as 90d. Default: until it is revoked.' },
     'requests-per-second': {
       value: 'N',
-      help: 'Requests of each scope that it may make in a second, over all servers. Default: any number.',
+      help: 'The maximum number of requests per second for each scope, across all servers. Default: no limit.',
     },
-    'rows-per-second': { value: 'N', help: 'Entities and events of its requests in a second. Default: any number.' },
+    'rows-per-second': { value: 'N', help: 'The maximum number of entities and events per second. Default: no limit.' },
     reason: reasonOption,
   },
   example: 'lockstep keys create --name checkout --scope read,predict --expires 90d',
@@ -53,7 +53,7 @@ function scopesOf(text: string): Scope[] {
   if (wrong !== undefined) {
     throw new LockstepError(
       'USAGE',
-      `The option "--scope" has "${wrong}"; it takes ${scopes.map((scope) => `"${scope}"`).join(', ')}, with commas between.`,
+      `The option "--scope" has "${wrong}"; it can have ${scopes.map((scope) => `"${scope}"`).join(', ')}, separated by commas.`,
     )
   }
   return scopes.filter((scope) => named.includes(scope))

@@ -6,7 +6,7 @@ import { table } from '../table.ts'
 
 export const keysListCommand: Command = {
   name: 'keys list',
-  summary: 'List the API keys, also those that are over',
+  summary: 'List API keys, including expired and revoked ones',
   example: 'lockstep keys list',
   async run(context) {
     const keys = await listKeys(await context.database())
@@ -24,7 +24,7 @@ export const keysListCommand: Command = {
     const header = ['ID', 'NAME', 'SCOPES', 'STATE', 'CREATED (UTC)', 'EXPIRES', 'LAST USED', 'REQUESTS/S', 'ROWS/S']
     return {
       json: { keys: keys.map(keyJson) },
-      text: rows.length === 0 ? 'There is no API key: make one with "lockstep keys create".' : table(header, rows),
+      text: rows.length === 0 ? 'There is no API key. Create one with "lockstep keys create".' : table(header, rows),
     }
   },
 }

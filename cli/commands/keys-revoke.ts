@@ -5,8 +5,8 @@ import { keyJson } from '../key-text.ts'
 
 export const keysRevokeCommand: Command = {
   name: 'keys revoke',
-  summary: 'End an API key for good',
-  description: ['Servers refuse it within about a second; one that has lost its database, once it has it back.'],
+  summary: 'Revoke an API key permanently',
+  description: ['Servers refuse it within about a second. A server that has lost its database refuses it when the database is back.'],
   arguments: [{ name: 'ID', help: 'The id of the key, as "keys list" shows it.' }],
   options: { reason: reasonOption },
   example: 'lockstep keys revoke 7hQ2mZ0aLx9B',

@@ -9,17 +9,20 @@ const defaultOverlap = '7d'
 
 export const keysRotateCommand: Command = {
   name: 'keys rotate',
-  summary: 'Make an API key in the place of another, which works on for a while',
-  description: ['The new key has the name, scopes, limits and length of validity of the old one. Prints it once.'],
+  summary: 'Replace an API key; the old one keeps working for a while',
+  description: ['The new key has the name, scopes, limits and validity period of the old one. Prints it once.'],
   arguments: [{ name: 'ID', help: 'The id of the old key, as "keys list" shows it.' }],
-  options: { overlap: { value: 'DURATION', help: `For how long the old key works on. Default: ${defaultOverlap}.` }, reason: reasonOption },
+  options: {
+    overlap: { value: 'DURATION', help: `How long the old key keeps working. Default: ${defaultOverlap}.` },
+    reason: reasonOption,
+  },
   example: 'lockstep keys rotate 7hQ2mZ0aLx9B --overlap 1d',
   async run(context, input) {
     const overlapMs = durationOption('keys rotate', 'overlap', input.text('overlap') ?? defaultOverlap) / 1000
     const { old, ...made } = await rotateKey(await context.database(), input.argument('ID'), { overlapMs }, actorOf(input))
     return {
       json: { key: made.text, ...keyJson(made.key), old: keyJson(old) },
-      text: `${madeKeyText(made)}\nThe key "${old.id}", in whose place it is, works until ${moment(old.expiresAt ?? new Date())} UTC.`,
+      text: `${madeKeyText(made)}\nIt replaces the key "${old.id}", which works until ${moment(old.expiresAt ?? new Date())} UTC.`,
     }
   },
 }

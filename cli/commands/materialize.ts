@@ -10,15 +10,15 @@ import { counted, duration } from '../human.ts'
 
 export const materializeCommand: Command = {
   name: 'materialize',
-  summary: 'Bring views in the online store up to date',
+  summary: 'Bring online views up to date',
   description: [
-    'Folds the rows that arrived since the last run into the stored states; each row counts once, however many runs work at once. Safe to stop and to run again.',
-    'A view that fails holds up no other, and a row that cannot be folded no other entity: they are named, and the exit code is 1.',
+    'Folds the rows that have arrived since the last run into the stored states. Each row counts once, even if several runs work at the same time. Safe to stop and to run again.',
+    'A view that fails does not stop the others, and a row that cannot be folded affects only its entity. The command names them and exits with 1.',
   ],
-  arguments: [{ name: 'VIEW', help: 'A view, as "name" or "name@version". None: all that are online.', takes: 'many' }],
+  arguments: [{ name: 'VIEW', help: 'A view, as "name" or "name@version". Default: all online views.', takes: 'many' }],
   options: {
-    to: { value: 'TIME', help: 'What the run counts as now: rows that become visible later wait in the states. Default: now.' },
-    rebuild: { help: 'Remove what the store holds of the views first.' },
+    to: { value: 'TIME', help: 'The moment of the run: rows that become visible later wait in the states. Default: now.' },
+    rebuild: { help: 'Delete the stored states of the views first.' },
   },
   streams: true,
   example: 'lockstep materialize airport_delays --to 2001-07-01T00:00:00Z',
@@ -71,7 +71,7 @@ export const materializeCommand: Command = {
         })),
         failed: failed.map(({ view, error: { code, message, details } }) => ({ view, code, message, details })),
       },
-      text: plans.length === 0 ? 'No view is online, so there is nothing to materialize.' : [...lines, ...failures].join('\n'),
+      text: plans.length === 0 ? 'There are no online views, so there is nothing to materialize.' : [...lines, ...failures].join('\n'),
       exitCode: failed.length > 0 || done.some(({ setAside }) => setAside.entities > 0) ? 1 : 0,
     }
   },

@@ -6,7 +6,7 @@ import { counted } from '../human.ts'
 export const migrateCommand: Command = {
   name: 'migrate',
   summary: "Create Lockstep's own tables, or bring them up to date",
-  description: ['Safe to run at any time and from several processes at once; what is there already is left alone.'],
+  description: ['Safe to run at any time, also from several processes at once. Existing tables are not changed again.'],
   example: 'lockstep migrate',
   async run(context) {
     const db = await context.unmigratedDatabase()
@@ -17,7 +17,7 @@ export const migrateCommand: Command = {
       text:
         migrations.length === 0
           ? `${name} is up to date.`
-          : `${name} is brought up to date by ${counted(migrations.length, 'migration')}: ${migrations.join(', ')}.`,
+          : `${name} was brought up to date by ${counted(migrations.length, 'migration')}: ${migrations.join(', ')}.`,
     }
   },
 }

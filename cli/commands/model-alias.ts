@@ -8,13 +8,13 @@ import { atOnceOption, datasetMismatchOption, promoteWithProgress, untriedOption
 
 export const modelAliasCommand: Command = {
   name: 'model alias',
-  summary: 'Point an alias at a version of a model, or take it away',
+  summary: 'Point an alias to a model version, or remove the alias',
   description: [
     'Requests can name a version by an alias. Without a champion, the newest version answers requests that name none.',
-    'All servers that run load the version first, as for "model promote".',
+    'All running servers load the version first, as with "model promote".',
   ],
   arguments: [
-    { name: 'MODEL@VERSION', help: 'The version; to take the alias away, the model.' },
+    { name: 'MODEL@VERSION', help: 'The version; with --remove, the model.' },
     { name: 'ALIAS', help: 'The alias: champion, challenger, or any other name.' },
   ],
   options: {
@@ -32,7 +32,7 @@ export const modelAliasCommand: Command = {
     const removes = input.flag('remove')
     if (removes !== (version === undefined)) {
       const how = removes ? `write "lockstep model alias ${model} ${alias} --remove"` : `write "lockstep model alias ${model}@3 ${alias}"`
-      throw new LockstepError('USAGE', `"${reference}" ${removes ? 'names a version' : 'names no version'}; ${how}.`)
+      throw new LockstepError('USAGE', `"${reference}" ${removes ? 'names a version' : 'does not name a version'}; ${how}.`)
     }
     const change =
       version === undefined

@@ -10,7 +10,7 @@ export const modelDeleteCommand: Command = {
   name: 'model delete',
   summary: 'Delete a version of a model that nothing serves',
   description: [
-    'Refused while an alias points at it, or while it answers requests as the newest version of a model without a champion. Its number is not given again: logged predictions, and the history, go on naming it.',
+    'Refused while an alias points to it, or while it answers requests as the newest version of a model without a champion. Its number is never reused, because logged predictions and the history refer to it.',
   ],
   arguments: [{ name: 'MODEL@VERSION', help: 'The version, by its number: delay@3.' }],
   options: { reason: reasonOption },
@@ -19,7 +19,7 @@ export const modelDeleteCommand: Command = {
     const reference = input.argument('MODEL@VERSION')
     const { model, version } = parseModelReference(reference)
     if (version === undefined)
-      throw new LockstepError('USAGE', `"${reference}" names no version; say which is to be deleted, as in "${model}@3".`)
+      throw new LockstepError('USAGE', `"${reference}" does not name a version; say which one to delete, such as "${model}@3".`)
     const { deleted, freed, revision } = await deleteModelVersion(await context.database(), model, version, actorOf(input))
     const names = freed.map(labelOf)
     return {
@@ -35,7 +35,7 @@ export const modelDeleteCommand: Command = {
         ...(freed.length === 0
           ? []
           : [
-              `No model needs any more: ${freed.map(displayName).join(', ')}. To retire what your definitions file does not declare: lockstep prune ${names.join(' ')}`,
+              `No model needs these any more: ${freed.map(displayName).join(', ')}. To retire those that are not in your definitions file: lockstep prune ${names.join(' ')}`,
             ]),
       ].join('\n'),
     }

@@ -5,9 +5,9 @@ import { table } from '../table.ts'
 
 export const modelHistoryCommand: Command = {
   name: 'model history',
-  summary: 'Show what was done to a model: by whom, when and why',
+  summary: 'Show the changes of a model: who, when and why',
   arguments: [{ name: 'NAME', help: 'The model.' }],
-  options: { limit: { value: 'N', help: 'How many of the newest. Default: 100.' } },
+  options: { limit: { value: 'N', help: 'The maximum number, newest first. Default: 100.' } },
   example: 'lockstep model history delay',
   async run(context, input) {
     const { name } = (await context.catalog()).model(input.argument('NAME'))
@@ -24,7 +24,9 @@ export const modelHistoryCommand: Command = {
     return {
       json: { model: name, events },
       text:
-        rows.length === 0 ? `Nothing was done to ${name} yet.` : table(['AT (UTC)', 'ACTION', 'ALIAS', 'FROM', 'TO', 'BY', 'WHY'], rows),
+        rows.length === 0
+          ? `The model ${name} has no changes yet.`
+          : table(['AT (UTC)', 'ACTION', 'ALIAS', 'FROM', 'TO', 'BY', 'WHY'], rows),
     }
   },
 }

@@ -46,7 +46,7 @@ export const modelListCommand: Command = {
       json: {
         versions: versions.map((version) => ({ ...modelVersionJson(version), aliases: aliases(version), default: isDefault(version) })),
       },
-      text: rows.length === 0 ? 'No version of a model was pushed yet.' : table(header, rows),
+      text: rows.length === 0 ? 'No model version has been pushed yet.' : table(header, rows),
     }
   },
 }

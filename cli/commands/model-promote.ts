@@ -10,8 +10,8 @@ export const modelPromoteCommand: Command = {
   name: 'model promote',
   summary: 'Serve a version of a model: make it the champion',
   description: [
-    'Requests that name no version are answered by the champion, on every server from the next moment on. A version that cannot be served any more is refused, and so is one whose training set has other features than it is served with.',
-    'All servers that run load the version first, for 30 seconds at most; where one cannot, nothing is changed.',
+    'The champion answers requests that name no version, on every server at once. A version that can no longer be served is refused. So is a version whose training set has other features than it is served with.',
+    'All running servers load the version first, for at most 30 seconds. If one cannot, nothing changes.',
   ],
   arguments: [{ name: 'MODEL@VERSION', help: 'The version, by its number or an alias: delay@3, delay@challenger.' }],
   options: { reason: reasonOption, 'at-once': atOnceOption, 'dataset-mismatch': datasetMismatchOption, untried: untriedOption },
@@ -20,7 +20,7 @@ export const modelPromoteCommand: Command = {
     const reference = input.argument('MODEL@VERSION')
     const { model, version } = parseModelReference(reference)
     if (version === undefined) {
-      throw new LockstepError('USAGE', `"${reference}" names no version; say which is to be the champion, as in "${model}@3".`)
+      throw new LockstepError('USAGE', `"${reference}" does not name a version; say which one becomes the champion, such as "${model}@3".`)
     }
     const change = await promoteWithProgress(context, input, { model, version, alias: championAlias })
     return { json: change, text: aliasChangeText(change) }

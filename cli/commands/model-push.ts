@@ -18,23 +18,23 @@ export const modelPushCommand: Command = {
   name: 'model push',
   summary: 'Store an ONNX file as the next version of a model',
   description: [
-    "The file's inputs and outputs are checked against the model's feature service first. The same file for the same service again is the same version.",
+    "The file's inputs and outputs are checked against the model's feature service first. Pushing the same file for the same service again returns the same version.",
     'With --dataset, the features of the training set are compared with those that the model is served with: another view, another version of it or another order is refused.',
-    'The newest version answers requests, until one is made the champion: from then on the champion does, whatever is pushed.',
+    'The newest version answers requests until a version becomes the champion. From then on the champion answers, whatever is pushed.',
   ],
   arguments: [
-    { name: 'NAME', help: 'The model, as the definitions file names it.' },
+    { name: 'NAME', help: 'The model, by its name in the definitions file.' },
     { name: 'FILE', help: 'The ONNX file.' },
   ],
   options: {
-    metric: { value: 'NAME=NUMBER', help: 'What it was judged by.', many: true },
-    param: { value: 'NAME=VALUE', help: 'What it was trained with.', many: true },
-    dataset: { value: 'ID', help: 'The training set that it was made of; the beginning of its id is enough.' },
+    metric: { value: 'NAME=NUMBER', help: 'An evaluation result.', many: true },
+    param: { value: 'NAME=VALUE', help: 'A training parameter.', many: true },
+    dataset: { value: 'ID', help: 'The training set that it was trained on. The first characters of its id are enough.' },
     'dataset-mismatch': datasetMismatchOption,
     untried: untriedOption,
-    'git-commit': { value: 'SHA', help: 'The commit of the code that trained it; auto: the one that is checked out here.' },
-    metadata: { value: 'FILE|JSON', help: 'An object to keep with the version.' },
-    alias: { value: 'ALIAS', help: 'Point this alias at it: champion serves it.' },
+    'git-commit': { value: 'SHA', help: 'The commit of the training code. auto: the commit that is checked out here.' },
+    metadata: { value: 'FILE|JSON', help: 'A JSON object, or a file with one, to store with the version.' },
+    alias: { value: 'ALIAS', help: 'Point this alias to the version. champion: serve it.' },
     reason: reasonOption,
   },
   example: 'lockstep model push delay delay.onnx --metric auc=0.71 --dataset 3f0c2a --git-commit auto',
@@ -74,10 +74,10 @@ export const modelPushCommand: Command = {
       text: [
         created
           ? `Stored ${file} (${bytes(version.sizeBytes)}) as ${label}, for ${version.service}; sha256 ${version.sha256}.`
-          : `The file is ${label} already, pushed at ${version.createdAt.toISOString()}.`,
+          : `The file already is ${label}, pushed at ${version.createdAt.toISOString()}.`,
         ...(pushed.alias === null ? [] : [aliasChangeText(pushed.alias)]),
         ...(created && champion !== null && champion !== version.version
-          ? [`Version ${champion} goes on answering as the champion; to serve this one: lockstep model promote ${label}`]
+          ? [`Version ${champion} stays the champion. To serve this version: lockstep model promote ${label}`]
           : []),
         ...pushed.notes.map((note) => `note: ${note}`),
         ...(binding.unused.length > 0 ? [`note: the model takes no input from ${binding.unused.join(', ')}`] : []),

@@ -6,10 +6,10 @@ import type { Command } from '../command.ts'
 
 export const modelRollbackCommand: Command = {
   name: 'model rollback',
-  summary: 'Serve the version again that was the champion before',
-  description: ['Given again, it goes back one more. Before the first promotion stands the version that was the newest then.'],
+  summary: 'Restore the previous champion',
+  description: ['Run it again to go back further. The oldest entry is the version that was newest before the first promotion.'],
   arguments: [{ name: 'NAME', help: 'The model.' }],
-  options: { alias: { value: 'ALIAS', help: 'Another alias than champion.' }, reason: reasonOption },
+  options: { alias: { value: 'ALIAS', help: 'The alias to roll back. Default: champion.' }, reason: reasonOption },
   example: 'lockstep model rollback delay --reason "errors since noon"',
   async run(context, input) {
     const change = await rollBackModel(

@@ -10,8 +10,8 @@ import { modelVersionJson } from '../model-json.ts'
 
 export const modelShowCommand: Command = {
   name: 'model show',
-  summary: 'Show a version of a model: what is known of it, and what it was made of',
-  description: ['Without a version it is the champion, and where there is none the newest.'],
+  summary: 'Show a model version: its facts and its lineage',
+  description: ['Without a version, shows the champion, or the newest version if there is no champion.'],
   arguments: [{ name: 'MODEL', help: 'The model, or one version of it: delay@3, delay@challenger.' }],
   example: 'lockstep model show delay@3',
   async run(context, input) {
@@ -58,14 +58,14 @@ function versionText(
 }
 
 function datasetText({ id, path, sameService, service }: NonNullable<ModelLineage['dataset']>): string {
-  if (path === null) return `${id}, which the registry does not know any more`
+  if (path === null) return `${id}, which is no longer in the registry`
   return `${id}, ${path}${sameService === true ? '' : `, with the features of another definition (${service})`}`
 }
 
 function relationText(relation: ModelLineage['sources'][number]['relation']): string {
   switch (relation.kind) {
     case 'owned':
-      return 'the table that Lockstep made'
+      return 'the table that Lockstep created'
     case 'table':
       return `the table ${relation.table}`
     case 'sql':

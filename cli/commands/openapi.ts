@@ -6,7 +6,7 @@ import type { Command } from '../command.ts'
 export const openapiCommand: Command = {
   name: 'openapi',
   summary: 'Print the OpenAPI 3.1 document of the HTTP interface',
-  description: ['A server gives the same at GET /openapi.json, and a page made of it at GET /docs.'],
+  description: ['A server has the same document at GET /openapi.json, and as a page at GET /docs.'],
   example: 'lockstep openapi > openapi.json',
   async run() {
     const document = openApi(routes, readVersion())

@@ -11,19 +11,19 @@ const defaultSample = 1000
 
 export const parityCommand: Command = {
   name: 'parity',
-  summary: 'Make the features of logged predictions again from the offline history, and compare',
+  summary: 'Recompute logged predictions from the offline history, and compare',
   description: [
-    'Takes vectors from the prediction log (LOCKSTEP_LOG_PREDICTIONS), makes the features of each again as of its own moment, by the stored code, and says of each value whether it is equal, or why it differs: another row of the same times (tie), its age (ttl), rows that the online store did not hold yet (stale), rows that came after (late), or something else (other).',
-    'Ends with exit code 1 where more values differ than the budget allows, and where there are none to compare: a log that is dead says nothing.',
+    'Takes feature vectors from the prediction log (LOCKSTEP_LOG_PREDICTIONS), and recomputes the features of each as of its own moment, with the stored code. Reports for each value whether it is equal, or why it differs: another row with the same times (tie), its age (ttl), rows that were not yet in the online store (stale), rows that arrived later (late), or another cause (other).',
+    'Exits with 1 if more values differ than the budget allows, or if there are no values to compare.',
   ],
   options: {
     model: { value: 'MODEL', help: 'Only predictions of this model.' },
-    since: { value: 'DURATION', help: 'Predictions of the last so long, such as 30m or 7d. Default: 1h.' },
-    sample: { value: 'N', help: 'So many vectors at most, any of them. Default: 1000.' },
-    budget: { value: 'SHARE', help: 'Which share of the values may differ, such as 0.1%. Default: 0%.' },
+    since: { value: 'DURATION', help: 'How far back to look, such as 30m or 7d. Default: 1h.' },
+    sample: { value: 'N', help: 'The maximum number of vectors, chosen at random. Default: 1000.' },
+    budget: { value: 'SHARE', help: 'The share of values that may differ, such as 0.1%. Default: 0%.' },
     grace: {
       value: 'DURATION',
-      help: "How long after a row becomes visible it may be missing online. Default: the view's freshness, or 10s where it declares none.",
+      help: "How long after it becomes visible a row may be missing online. Default: the view's freshness, or 10s if it declares none.",
     },
   },
   example: 'lockstep parity --model delay --since 24h --budget 0.1%',
@@ -60,7 +60,7 @@ export const parityCommand: Command = {
       text: [
         parityText(report),
         values === 0
-          ? `No predictions of the last ${input.text('since') ?? '1h'} can be compared. LOCKSTEP_LOG_PREDICTIONS says which are logged.`
+          ? `There are no predictions of the last ${input.text('since') ?? '1h'} to compare. LOCKSTEP_LOG_PREDICTIONS sets which are logged.`
           : `${count(differing)} of ${count(values)} values differ${share}.`,
       ].join('\n'),
       exitCode: within ? 0 : 1,

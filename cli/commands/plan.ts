@@ -6,12 +6,12 @@ import { changeCounts, planJson, planText } from '../plan-text.ts'
 
 export const planCommand: Command = {
   name: 'plan',
-  summary: 'Show what "apply" would do with a definitions file',
-  description: ['Reads the registry and the tables of the sources, and writes nothing. Exits with 1 where "apply" would refuse the file.'],
+  summary: 'Show what "apply" would change',
+  description: ['Reads the registry and the tables of the sources, and writes nothing. Exits with 1 if "apply" would refuse the file.'],
   arguments: [{ name: 'FILE', help: 'The definitions file (TypeScript or JavaScript).' }],
   options: {
-    prune: { help: 'Plan the removal of what is in the registry and not in the file.' },
-    'break-models': { help: 'Plan it as "apply --break-models" would do it.' },
+    prune: { help: 'Plan to retire definitions that are not in the file.' },
+    'break-models': { help: 'Plan what "apply --break-models" would do.' },
   },
   example: 'lockstep plan features.ts',
   async run(context, input) {
@@ -21,7 +21,7 @@ export const planCommand: Command = {
     const verdict = refused
       ? `"apply" would refuse the file: ${counted(plan.problems.length, 'problem')}.`
       : plan.changes.some(({ status }) => status !== 'unchanged' && status !== 'absent') || plan.tables.length > 0
-        ? 'Nothing was written. To do it: lockstep apply.'
+        ? 'Nothing was written. To make these changes: lockstep apply.'
         : 'There is nothing to do.'
     return {
       json: planJson(plan),

@@ -12,18 +12,18 @@ import { spineInput } from '../spine-option.ts'
 
 export const predictCommand: Command = {
   name: 'predict',
-  summary: "Write a model's predictions for every row of a spine, as of the row's moment",
+  summary: "Write a model's predictions for every row of a spine, as of the row's time",
   description: [
-    'The features are those of a training set, the model run is that of the server. The spine is a file (.parquet, .csv, .jsonl) or a SQL query, as for "dataset create".',
+    'Features are computed as for a training set, and the model runs as on a server. The spine is a file (.parquet, .csv, .jsonl) or a SQL query, as for "dataset create".',
   ],
   arguments: [{ name: 'MODEL', help: 'The model, or one version of it: delay@3, delay@challenger.' }],
   options: {
     spine: { value: 'FILE|SQL', help: 'The rows to predict for.', needed: true },
     out: { value: 'FILE', help: 'The file to write: .parquet, .csv or .jsonl.', needed: true },
-    version: { value: 'N', help: 'The version of the model. Default: the champion, or the newest where there is none.' },
-    time: { value: 'COLUMN', help: "The spine's time column, where it has several." },
+    version: { value: 'N', help: 'The version of the model. Default: the champion, or the newest version if there is none.' },
+    time: { value: 'COLUMN', help: "The spine's time column, if it has several." },
     'as-of': { value: 'BOUND', help: '"at" (the default) or "before", as for "dataset create".' },
-    overwrite: { help: 'Replace a file that is there.' },
+    overwrite: { help: 'Replace an existing file.' },
   },
   streams: true,
   example: 'lockstep predict delay --spine june.parquet --out predictions.parquet',

@@ -16,9 +16,9 @@ export const predictionsExportCommand: Command = {
   arguments: [{ name: 'MODEL', help: 'The model.' }],
   options: {
     out: { value: 'FILE', help: 'The file to write: .parquet, .csv or .jsonl.', needed: true },
-    service: { value: 'SERVICE', help: "The feature service that made the vectors, as name@version. Default: the model's own." },
-    since: { value: 'DURATION', help: 'Of the last so long, such as 30m or 7d. Default: 24h.' },
-    overwrite: { help: 'Replace a file that is there.' },
+    service: { value: 'SERVICE', help: "The feature service of the predictions, as name@version. Default: the model's current one." },
+    since: { value: 'DURATION', help: 'How far back to look, such as 30m or 7d. Default: 24h.' },
+    overwrite: { help: 'Replace an existing file.' },
   },
   streams: true,
   example: 'lockstep predictions export delay --since 7d --out served.parquet',
@@ -54,7 +54,7 @@ export const predictionsExportCommand: Command = {
           `Wrote ${counted(file.rows, 'logged prediction')} of ${name}, from ${service.id}, to ${out} (${bytes(file.bytes)}).`,
           ...others.map(
             ({ id, rows }) =>
-              `note: ${counted(rows, 'logged prediction')} of that time ${rows === 1 ? 'is' : 'are'} from ${id}, and not in the file: --service ${id}`,
+              `note: ${counted(rows, 'logged prediction')} of that time ${rows === 1 ? 'is' : 'are'} from ${id} and not in the file: use --service ${id}`,
           ),
         ].join('\n'),
       }

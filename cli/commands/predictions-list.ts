@@ -12,13 +12,13 @@ export const predictionsListCommand: Command = {
   name: 'predictions list',
   summary: 'List logged predictions, newest first',
   description: [
-    'The log holds what LOCKSTEP_LOG_PREDICTIONS says. With --json it shows all that is logged of each: features, statuses, what was read.',
+    'LOCKSTEP_LOG_PREDICTIONS sets which predictions are logged. --json shows everything that is logged: features, statuses and reads.',
   ],
   options: {
-    model: { value: 'MODEL', help: 'Only of this model.' },
-    request: { value: 'ID', help: 'Only of this request.' },
-    since: { value: 'DURATION', help: 'Of the last so long, such as 30m or 7d. Default: 1h.' },
-    limit: { value: 'N', help: 'How many at most. Default: 20.' },
+    model: { value: 'MODEL', help: 'Only predictions of this model.' },
+    request: { value: 'ID', help: 'Only predictions of this request.' },
+    since: { value: 'DURATION', help: 'How far back to look, such as 30m or 7d. Default: 1h.' },
+    limit: { value: 'N', help: 'The maximum number. Default: 20.' },
   },
   example: 'lockstep predictions list --model delay --since 10m',
   async run(context, input) {
@@ -45,7 +45,7 @@ export const predictionsListCommand: Command = {
       json: { predictions: rows },
       text:
         rows.length === 0
-          ? 'No prediction is logged of that time.'
+          ? 'No predictions are logged for that time.'
           : table(['AT (UTC)', 'MODEL', 'REQUEST', 'ENTITY', 'OUTPUTS', 'TOOK'], lines),
     }
   },

@@ -10,13 +10,13 @@ export const pruneCommand: Command = {
   name: 'prune',
   summary: 'Retire definitions that nothing needs any more',
   description: [
-    'What something else needs stays, and is listed with what needs it: then the exit code is 1. Things that need only each other go together when all are named.',
-    'What the online store holds of a retired view is removed. A retired name and version stay taken; the same definition comes back with "apply" of a file that declares it.',
+    'Keeps definitions that something else needs, lists them with what needs them, and exits with 1. Definitions that need only each other are retired together if you name all of them.',
+    'Deletes the online states of retired views. A retired name and version stay taken. To restore a definition, apply a file that declares it.',
   ],
   arguments: [
     {
       name: 'NAME',
-      help: 'What to retire: a view, an on-demand view or a service with its version, or a source, an entity or a model.',
+      help: 'The definitions to retire: a view, on-demand view or service with its version, or a source, entity or model.',
       takes: 'some',
     },
   ],

@@ -16,23 +16,23 @@ import { startServer } from '../start-server.ts'
 
 export const serveCommand: Command = {
   name: 'serve',
-  summary: 'Answer features and predictions over HTTP',
+  summary: 'Serve features and predictions over HTTP and gRPC',
   description: [
-    'Listens on LOCKSTEP_HOST and LOCKSTEP_PORT. It starts with PostgreSQL or Redis away, and is ready once they answer (GET /readyz).',
+    'Listens on LOCKSTEP_HOST and LOCKSTEP_PORT. Starts even if PostgreSQL or Redis is down, and is ready when they answer (GET /readyz).',
     'With the embedded database it keeps online views current, as "worker" does elsewhere, unless it serves history (--as-of).',
-    'On SIGINT or SIGTERM it finishes the requests under way, and exits with 0.',
+    'On SIGINT or SIGTERM it finishes the requests in progress and exits with 0.',
     'With --workers, that many processes answer behind one port; one that dies is replaced. They need PostgreSQL and Redis.',
   ],
   options: {
     host: { value: 'HOST', help: 'Instead of LOCKSTEP_HOST.' },
-    port: { value: 'PORT', help: 'Instead of LOCKSTEP_PORT; 0 takes any that is free.' },
-    'grpc-port': { value: 'PORT', help: 'Instead of LOCKSTEP_GRPC_PORT: answers gRPC there too; 0 takes any that is free.' },
-    workers: { value: 'N', help: 'Answers with N processes behind the one port, 64 at most. Default: this one alone.' },
+    port: { value: 'PORT', help: 'The port, instead of LOCKSTEP_PORT. 0: any free port.' },
+    'grpc-port': { value: 'PORT', help: 'The gRPC port, instead of LOCKSTEP_GRPC_PORT. 0: any free port.' },
+    workers: { value: 'N', help: 'Run N server processes on one port, at most 64. Default: only this process.' },
     'on-unavailable': {
       value: 'WHAT',
-      help: 'What requests get that need an online store that is away: error; or, flagged, stale, what was read within LOCKSTEP_STALE_SECONDS, or defaults, where that is not there. Default: error.',
+      help: 'What requests get while the online store is down: error (the default), stale (values that were read within LOCKSTEP_STALE_SECONDS), or defaults (stale values if there are any, else defaults). Fallback answers are flagged.',
     },
-    'as-of': { value: 'TIME', help: 'The moment of requests that name none, to serve history. Default: now.' },
+    'as-of': { value: 'TIME', help: 'The moment of requests that name none, to serve the past. Default: now.' },
   },
   example: 'lockstep serve --port 8080',
   async run(context, input) {
@@ -71,7 +71,7 @@ async function serveWithWorkers(context: Context, input: Input, count: number): 
     if (url !== null) continue
     throw new LockstepError(
       'EMBEDDED_ALONE',
-      `Several processes cannot share what is embedded, and "${name}" is not set. Set it, or leave --workers out.`,
+      `Several processes cannot share the embedded database or store, and "${name}" is not set. Set it, or remove --workers.`,
       { details: { setting: name } },
     )
   }
@@ -111,7 +111,7 @@ function told({ host, port, url, grpcPort }: ListeningAt, defaultAsOf: number | 
   const asOf = defaultAsOf === undefined ? null : formatTimestamp(defaultAsOf)
   return {
     json: { url, host, port, ...(grpcPort === null ? {} : { grpcPort }), asOf },
-    text: `Listening on ${url}${grpcPort === null ? '' : `, gRPC on port ${grpcPort}`}${asOf === null ? '' : `, as of ${asOf} where a request names no moment`}.`,
+    text: `Listening on ${url}${grpcPort === null ? '' : `, gRPC on port ${grpcPort}`}${asOf === null ? '' : `, as of ${asOf} for requests that name no moment`}.`,
   }
 }
 

@@ -6,18 +6,18 @@ import { counted } from '../human.ts'
 
 export const signCommand: Command = {
   name: 'sign',
-  summary: 'Sign the definitions and models that the registry holds without a signature',
+  summary: 'Sign unsigned definitions and models in the registry',
   description: [
-    'Lists what LOCKSTEP_SIGNING_KEY has not signed, asks, and signs it. Look at it first: anyone who could write to the database may have put it there. After a change of the key it signs anew what an older key has signed.',
-    '"apply" and "model push" sign what they store, so this is for what was stored before the key was set.',
+    'Lists what LOCKSTEP_SIGNING_KEY has not signed, asks for confirmation, and signs it. Review the list: anyone who could write to the database may have added to it. After a key change, it also re-signs what an older key signed.',
+    '"apply" and "model push" sign what they store. So this is for what was stored before the key was set.',
   ],
-  options: { yes: { help: 'Do not ask.' }, reason: reasonOption },
+  options: { yes: { help: 'Do not ask for confirmation.' }, reason: reasonOption },
   example: 'lockstep sign',
   async run(context, input) {
     const db = await context.database()
     const { signing } = db
     if (signing === undefined) {
-      throw new LockstepError('CONFIG_INVALID', 'There is no key to sign with: set "LOCKSTEP_SIGNING_KEY", as in docs/configuration.md.')
+      throw new LockstepError('CONFIG_INVALID', 'There is no signing key. Set "LOCKSTEP_SIGNING_KEY" (docs/configuration.md).')
     }
     const unsigned = await unsignedContent(db.kysely, signing)
     const lines = unsigned.map(({ what, wasSigned }) => `  ${what}: ${wasSigned ? 'signed by an older key' : 'not signed'}`)
@@ -29,7 +29,7 @@ export const signCommand: Command = {
     if (unsigned.length > 0) await signContent(db, signing, unsigned, actorOf(input))
     return {
       json: { signed: unsigned.map(({ what, wasSigned }) => ({ what, wasSigned })) },
-      text: unsigned.length === 0 ? 'All is signed already.' : ['Signed:', ...lines].join('\n'),
+      text: unsigned.length === 0 ? 'Everything is signed already.' : ['Signed:', ...lines].join('\n'),
     }
   },
 }

@@ -25,9 +25,9 @@ import { table } from '../table.ts'
 
 export const statusCommand: Command = {
   name: 'status',
-  summary: 'Show what there is: views, how fresh they are and their last materialization, sources, models, training sets',
+  summary: 'Show views with their freshness and last run, sources, models and training sets',
   description: [
-    'Exits with 1 where a view is further behind its source than the "freshness" that it declares, or the run of its schedule is late, or an entity of it is set aside, and says what to do.',
+    'Exits with 1, and says what to do, if a view is further behind its source than its "freshness", if its scheduled run is overdue, or if one of its entities is set aside.',
   ],
   example: 'lockstep status --json',
   async run(context) {
@@ -95,10 +95,9 @@ export const statusCommand: Command = {
         ...(worker === false && served.length > 0 ? [`no worker: ${noWorker}`] : []),
         ...notReady.map(({ problem: lack }) => `not ready: ${lack}`),
         ...removing.map(
-          ({ view, removed }) =>
-            `being removed from the online store: ${view}, ${counted(removed, 'key')} so far; a worker goes on with it`,
+          ({ view, removed }) => `being deleted from the online store: ${view}, ${counted(removed, 'key')} so far; a worker continues`,
         ),
-        ...(erasing === 0 ? [] : [`${counted(erasing, 'erasure')} not finished: a worker goes on with it, or any "lockstep erase"`]),
+        ...(erasing === 0 ? [] : [`${counted(erasing, 'erasure')} not finished: a worker continues, or any "lockstep erase"`]),
         ...jobStatusLines(jobs),
         section(
           ['VIEW', 'ONLINE', 'FRESHNESS', 'MATERIALIZED AS OF', 'LAST RUN', 'LAST RUN FOLDED', 'NEWEST ROW', 'LAG', 'MAY BE'],

@@ -20,18 +20,18 @@ import { exportTools, workerTools } from '../worker-tools.ts'
 
 export const workerCommand: Command = {
   name: 'worker',
-  summary: 'Keep online views current, read streams, and take jobs of any process on the same database, until it is told to end',
+  summary: 'Keep online views current, consume streams, and run jobs',
   description: [
-    'It brings online views up to date when rows arrive or their schedules say so, fills those that the store lacks, reads the streams that feed sources, and takes chunks of "backfill" and parts of "dataset create --parts". Any number of workers share all of it. It needs PostgreSQL: with the embedded database "serve" does the same.',
-    'A worker on another machine must reach the folders of exports under the same path.',
-    'What it does is logged. On SIGINT or SIGTERM it hands back what it is at, for another worker, and exits with 0.',
+    'Brings online views up to date when rows arrive or their schedules are due, fills new views, consumes the streams that feed sources, and runs chunks of "backfill" and parts of "dataset create --parts". Any number of workers share this work. Needs PostgreSQL: with the embedded database, "serve" does this work.',
+    'A worker on another machine must see the folders of exports under the same path.',
+    'Logs what it does. On SIGINT or SIGTERM it returns its jobs to other workers and exits with 0.',
   ],
   options: {
-    concurrency: { value: 'N', help: 'How many jobs at a time, 8 at most. Default: 1.' },
+    concurrency: { value: 'N', help: 'The maximum number of jobs at the same time, at most 8. Default: 1.' },
     only: { value: 'WORK', help: '"views": online views, streams and backfills; "exports": parts of exports. Default: both.' },
     'metrics-port': {
       value: 'PORT',
-      help: 'Answer GET /metrics, GET /livez and GET /readyz there, on LOCKSTEP_METRICS_HOST; 0 takes any that is free. Default: LOCKSTEP_METRICS_PORT.',
+      help: 'The port of GET /metrics, GET /livez and GET /readyz, on LOCKSTEP_METRICS_HOST. 0: any free port. Default: LOCKSTEP_METRICS_PORT.',
     },
   },
   example: 'lockstep worker --concurrency 2 --metrics-port 9090',
@@ -77,7 +77,7 @@ export const workerCommand: Command = {
     }[only ?? 'both']
     return {
       json: { worker, concurrency, only: only ?? null, metricsPort: server?.port ?? null },
-      text: `The worker ${worker} waits for ${what}, ${concurrency} at a time.${server === null ? '' : ` Its metrics are at port ${server.port}.`}`,
+      text: `The worker ${worker} waits for ${what}, ${concurrency} at a time.${server === null ? '' : ` Its metrics are on port ${server.port}.`}`,
       async stay() {
         startWatchdog(config, log)
         const turns = Array.from({ length: concurrency }, () => workOnJobs(jobs, { kinds, signal, onEvent }))
@@ -90,6 +90,6 @@ export const workerCommand: Command = {
 function embedded(): LockstepError {
   return new LockstepError(
     'CONFIG_INVALID',
-    'A worker shares its work with other processes through PostgreSQL, and the embedded database belongs to one process, where "lockstep serve" keeps the views current; set "LOCKSTEP_POSTGRES_URL".',
+    'Workers share their work through PostgreSQL, but the embedded database serves only one process. Set "LOCKSTEP_POSTGRES_URL", or use "lockstep serve", which keeps the views current.',
   )
 }

@@ -216,7 +216,7 @@ describe('a backfill', () => {
     })
     await insert(rows + 1, rows + 200)
     const [one, two] = [await startWorker('--metrics-port', '0'), await startWorker()]
-    const [, port] = await one.until(/metrics are at port (\d+)/)
+    const [, port] = await one.until(/metrics are on port (\d+)/)
     const answers = await Promise.all(['metrics', 'livez', 'other'].map((path) => fetch(`http://127.0.0.1:${port}/${path}`)))
     expect(answers.map(({ status }) => status)).toEqual([200, 200, 404])
     expect(await answers[0]?.text()).toContain('# TYPE lockstep_jobs_total counter')

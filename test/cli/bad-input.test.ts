@@ -104,17 +104,17 @@ describe('data that do not fit', () => {
     })
     expect(await must(env, 'ingest', 'landings', inFolder('rows.csv'), '--again')).toMatchObject({ id: '2', rows: 2 })
     const undone = await lockstep(env, 'ingest', 'undo', '2', '--yes')
-    expect(undone.out).toBe('Deleted 2 rows of "landings".\nRenewed 2 entities of delays@1.\n')
+    expect(undone.out).toBe('Deleted 2 rows of "landings".\nRebuilt 2 entities of delays@1.\n')
     expect((await lockstep(env, 'ingest', 'list')).out).toMatch(/^ *2 +landings +2 .* undone .*rows\.csv\n *1 +landings +2 .* loaded /m)
   }, 120_000)
 
   it('are not erased without --yes where there is nobody to ask', async () => {
     const { code, err } = await lockstep(env, 'erase', 'airport', 'ORD')
-    expect([code, err]).toEqual([2, expect.stringMatching(/Erase airport ORD for good\?.*--yes/)])
+    expect([code, err]).toEqual([2, expect.stringMatching(/Erase airport ORD permanently\?.*--yes/)])
   })
 
   it('are told where a key is erased that no row has', async () => {
-    const note = /note: no source has a row of this key/
+    const note = /note: no source has a row with this key/
     const erase = async (key: string) => (await lockstep(env, 'erase', 'airport', key, '--yes')).out
     expect(await erase('nowhere')).toMatch(note)
     const known = await erase('ORD')

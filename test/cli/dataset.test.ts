@@ -73,7 +73,7 @@ describe('the verbs of training sets', () => {
     const listed = await must(env, 'dataset', 'list')
     expect(listed.datasets).toMatchObject([{ id: manifest.id, rows: parts.flat().length }])
     const verified = await lockstep(env, 'dataset', 'verify', manifest.id.slice(0, 8))
-    expect(verified).toMatchObject({ code: 0, out: expect.stringContaining('is what its manifest says, and so are its files') })
+    expect(verified).toMatchObject({ code: 0, out: expect.stringContaining('matches its manifest, and so do its files') })
     await rm(inFolder('set.test.jsonl'))
     const gone = await lockstep(env, 'dataset', 'verify', manifest.id, '--json')
     expect(gone.code).toBe(1)

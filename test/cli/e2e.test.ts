@@ -109,7 +109,7 @@ describe('the whole path, each step a process of its own', { timeout: 120_000 },
     await rename(inFolder('training.parquet'), inFolder('moved.parquet'))
     const verdict = await lockstep(env, 'dataset', 'verify', manifest.id)
     expect(verdict.code).toBe(1)
-    expect(verdict.out).toContain('training.parquet" is gone.\nIt can be made again')
+    expect(verdict.out).toContain('training.parquet" is gone.\nIt can be recreated')
     await rename(inFolder('moved.parquet'), inFolder('training.parquet'))
   })
 

@@ -43,7 +43,7 @@ describe('with nothing configured', { timeout: 120_000 }, () => {
   it('a command says which database is meant, and "migrate" alone makes it', () => {
     expect(before.err).toMatch(/^error MIGRATIONS_PENDING: There is no embedded database in ".*data", .* LOCKSTEP_POSTGRES_URL is not set/)
     expect([before.code, madeBefore]).toEqual([1, false])
-    expect(migrated).toMatch(/^The embedded database in ".*data" \(LOCKSTEP_POSTGRES_URL is not set\) is brought up/)
+    expect(migrated).toMatch(/^The embedded database in ".*data" \(LOCKSTEP_POSTGRES_URL is not set\) was brought up/)
   })
 
   it('a load that is stopped by Ctrl-C exits with 130 and leaves nothing behind', async () => {

@@ -80,7 +80,7 @@ it('a backfill on a full Redis says why it waits, and is whole once there is roo
 it('a worker counts what a full Redis refuses', { timeout: 120_000 }, async () => {
   await limit(1)
   const worker = start(env, 'worker', '--metrics-port', '0')
-  const [, port] = await worker.until(/metrics are at port (\d+)/)
+  const [, port] = await worker.until(/metrics are on port (\d+)/)
   await db.query(`insert into lockstep_source.rows (thing, at, x) values ('thing newer', '2001-01-02', 1)`)
   await worker.until(/It is full: raise its maxmemory/)
   expect(await (await fetch(`http://127.0.0.1:${port}/metrics`)).text()).toMatch(/lockstep_online_errors_total\{code="OOM"\} [1-9]/)

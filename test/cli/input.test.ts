@@ -52,7 +52,7 @@ describe('a command line', () => {
 
   it('with an argument too many is refused', () => {
     expect(() => parseInput({ ...command, arguments: [{ name: 'FILE', help: 'The file.' }] }, ['a', 'b', '--out', 'x'])).toThrow(
-      'The argument "b" is one too many.',
+      'The argument "b" is unexpected.',
     )
   })
 
@@ -126,7 +126,7 @@ describe('--spine', () => {
 
   it('says how a query begins where several words are no file', () => {
     expect(() => spineInput('selec user_id from transactions')).toThrow(
-      expect.objectContaining({ code: 'USAGE', message: expect.stringMatching(/begins with SELECT.*Did you mean "select"\?/) }),
+      expect.objectContaining({ code: 'USAGE', message: expect.stringMatching(/starts with SELECT.*Did you mean "select"\?/) }),
     )
   })
 

@@ -72,7 +72,7 @@ it('rows behind an open transaction are said by what leaves them out', async () 
     await db.query(insert(2))
     return [await create('held.csv'), await predict('held-predictions.csv', spine())]
   })
-  const note = 'note: 1 row of "landings" not read, behind a transaction that is still open'
+  const note = 'note: 1 row of "landings" not read, because an older transaction is still open'
   expect(before.text).not.toContain('not read')
   expect([created.text, predicted.text]).toEqual([expect.stringContaining(note), expect.stringContaining(note)])
   expect(predicted.json).toMatchObject({ heldBackRows: { landings: 1 } })

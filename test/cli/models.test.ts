@@ -60,10 +60,10 @@ describe('the life of a model', () => {
     })
 
     const second = await text('model', 'push', 'delay', join(folder, 'mlp.onnx'), '--alias', 'challenger')
-    expect(second).toContain('The alias "challenger" of delay is version 2 now.')
+    expect(second).toContain('The alias "challenger" of delay now points to version 2.')
     await expect(lockstep('model', 'promote', 'delay@1')).rejects.toMatchObject(refused('DATASET_MISMATCH', 'another definition'))
     const promoted = await text('model', 'promote', 'delay@1', '--reason', 'as agreed', '--dataset-mismatch')
-    expect(promoted).toBe('The alias "champion" of delay is version 1 now; it was 2.')
+    expect(promoted).toBe('The alias "champion" of delay now points to version 1; it was 2.')
     expect(await json('model', 'promote', 'delay@challenger')).toMatchObject({ from: 1, to: 2, changed: true })
     expect(await json('model', 'rollback', 'delay')).toMatchObject({ from: 2, to: 1 })
 
@@ -119,10 +119,10 @@ describe('the life of a model', () => {
       '--dataset-mismatch',
     ]
     await expect(json(...push)).resolves.toMatchObject({ created: false })
-    expect((await forget()).text).toContain(`Its files, where they are there, stay: ${path}`)
+    expect((await forget()).text).toContain(`Its files were not deleted: ${path}`)
     await remember()
     await writeFile(`${path}.manifest.json`, '{"id":"set-three"}')
-    await expect(forget('--files')).rejects.toMatchObject(refused('FILE_EXISTS', 'is of "set-three"'))
+    await expect(forget('--files')).rejects.toMatchObject(refused('FILE_EXISTS', 'belongs to "set-three"'))
     await writeFile(`${path}.manifest.json`, JSON.stringify(manifest))
     expect((await forget('--files')).text).toContain(`Deleted ${path}.`)
     expect(await readdir(folder)).not.toEqual(expect.arrayContaining(['one.parquet']))
@@ -134,7 +134,7 @@ describe('the life of a model', () => {
       exitCode: 1,
       text: expect.stringMatching(/^Kept the feature service flight@1: .*model "delay" version 2 need it\.\n/),
     })
-    await expect(lockstep('prune')).rejects.toMatchObject(refused('USAGE', 'The argument NAME (what to retire: a view'))
+    await expect(lockstep('prune')).rejects.toMatchObject(refused('USAGE', 'The argument NAME (the definitions to retire: a view'))
     expect(await lockstep('prune', 'noted@1', 'notes@1')).toMatchObject({
       exitCode: 0,
       text: 'Retired the feature service noted@1.\nRetired the on-demand view notes@1.',

@@ -114,7 +114,7 @@ describe('an export that workers share', () => {
     const listed = await must(env, 'dataset', 'list')
     expect(listed.datasets.find(({ id }) => id === parquet.id)).toMatchObject({ rows: rows - (one.missingRequired['word'] ?? 0) })
     const verified = await lockstep(env, 'dataset', 'verify', parquet.id)
-    expect(verified).toMatchObject({ code: 0, out: expect.stringContaining('and so are its files') })
+    expect(verified).toMatchObject({ code: 0, out: expect.stringContaining('and so do its files') })
     const { out } = await lockstep(env, 'dataset', 'show', parquet.id)
     expect(out).toMatch(/part 3 +.*part-00003\.parquet: parquet/)
     expect(out).toMatch(/color +string +spine +0 +"w\d+" 9/)
@@ -142,7 +142,7 @@ describe('an export that workers share', () => {
       })
       made.catch(() => undefined)
       await leaving.until(/"part 0 of 2[^"]*".*"msg":"a job is taken/)
-      expect(await end(leaving)).toMatch(/"part 0 of 2[^"]*".*"msg":"a job is handed back/)
+      expect(await end(leaving)).toMatch(/"part 0 of 2[^"]*".*"msg":"a job is returned for another worker/)
       const killed = await startWorker('--concurrency', '2')
       await killed.until(/"part 0 of 2[^"]*".*"msg":"a job is taken/)
       await killed.until(/"part 1 of 2[^"]*".*"msg":"a job is taken/)
@@ -178,7 +178,7 @@ describe('an export that workers share', () => {
       expect(performance.now() - started).toBeLessThan(8_000)
       await expectNothingLeft('stopped')
     })
-    await worker.until(/"part \d of 3[^"]*".*"msg":"a job is given up/)
+    await worker.until(/"part \d of 3[^"]*".*"msg":"a job is abandoned/)
     await must(env, ...create('all', 'after', '--parts', '2', '--no-work'))
     await end(worker)
   }, 90_000)
@@ -204,7 +204,7 @@ describe('an export that workers share', () => {
       { env, words: create('open', 'no', '--parts', '2'), code: 1, message: 'source "plain" has no column "_xid"' },
       { env, words: create('all', 'no', '--parts', '2', '--split', '2001-01-02'), code: 2, message: '"--split"' },
       { env, words: create('all', 'no.csv', '--no-work'), code: 2, message: '"--no-work"' },
-      { env: embedded, words: ['worker'], code: 1, message: 'set "LOCKSTEP_POSTGRES_URL"' },
+      { env: embedded, words: ['worker'], code: 1, message: 'Set "LOCKSTEP_POSTGRES_URL"' },
     ]
     await Promise.all(
       refused.map(async ({ env: given, words, code, message }) => {

@@ -91,7 +91,7 @@ it(
     expect(JSON.stringify(applied.json)).toContain('"status":"changed"')
     const after = await run(['status'])
     expect(after.text).toContain(
-      '"rows" is read is not known: Nothing says where the server of the JetStream stream "THINGS" is; set "LOCKSTEP_NATS_URL".',
+      '"rows" is unknown: Nothing says where the server of the JetStream stream "THINGS" is; set "LOCKSTEP_NATS_URL".',
     )
     await expect(run(['apply', join(files, 'same.ts')])).rejects.toMatchObject({ code: 'DEFINITIONS_INVALID' })
   },
@@ -112,7 +112,7 @@ it(
       '--metrics-port',
       '0',
     )
-    const [, port] = await worker.until(/metrics are at port (\d+)/)
+    const [, port] = await worker.until(/metrics are on port (\d+)/)
     await producer.send('things', ['{"thing":"a","at":"2026-03-01T09:30:00Z","x":1}'])
     const said = async (): Promise<string> => await (await fetch(`http://127.0.0.1:${port}/metrics`)).text()
     await vi.waitFor(async () => expect(await said()).toContain('lockstep_stream_lag_messages{source="rows",state="waiting"} 0'), 30_000)
@@ -230,5 +230,5 @@ it('dead letters are listed, shown, tried again, each once, and dropped', { time
   expect(await run(['dead-letter', 'retry', idOf('7-0')])).toMatchObject({ exitCode: 1, json: { taken: [] } })
   expect((await run(['dead-letter', 'drop', idOf('3-0'), '--yes'])).json).toMatchObject({ dropped: 1 })
   expect((await run(['dead-letter', 'drop', '--all', '--yes'])).json).toMatchObject({ dropped: 3 })
-  expect((await run(['dead-letter', 'list'])).text).toBe('There is no dead letter.')
+  expect((await run(['dead-letter', 'list'])).text).toBe('There are no dead letters.')
 })

@@ -66,7 +66,7 @@ async function folded(): Promise<number> {
 
 it('tells of a database that has gone silent, and goes on once it is back, without a restart', { timeout: 90_000 }, async () => {
   const worker = start(env, 'worker', '--metrics-port', '0')
-  const [, port] = await worker.until(/metrics are at port (\d+)/)
+  const [, port] = await worker.until(/metrics are on port (\d+)/)
   const get = async (path: string) => {
     const answer = await fetch(`http://127.0.0.1:${port}${path}`)
     return { status: answer.status, text: await answer.text() }

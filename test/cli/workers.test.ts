@@ -178,7 +178,9 @@ it('answers predictions by every worker behind one port over TLS, and logs all o
 it('needs what processes can share', { timeout: 120_000 }, async () => {
   const { code, err } = await lockstep({ LOCKSTEP_DIR: folder }, 'serve', '--workers', '2', '--port', '0')
   expect(code).toBe(1)
-  expect(err).toContain('error EMBEDDED_ALONE: Several processes cannot share what is embedded, and "LOCKSTEP_POSTGRES_URL" is not set.')
+  expect(err).toContain(
+    'error EMBEDDED_ALONE: Several processes cannot share the embedded database or store, and "LOCKSTEP_POSTGRES_URL" is not set.',
+  )
 })
 
 it('ends with what a worker says that cannot begin', { timeout: 120_000 }, async () => {
