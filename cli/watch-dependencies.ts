@@ -4,7 +4,7 @@ import { createDependencyMetric } from '../runtime/dependency-metric.ts'
 import type { Logger } from '../runtime/log.ts'
 import type { createMetricsRegistry } from '../runtime/metrics.ts'
 import { createDependency } from '../serving/lifecycle/dependency.ts'
-import { repeat } from '../runtime/poll-loop.ts'
+import { startPollLoop } from '../runtime/async.ts'
 
 const watchMs = 2_000
 
@@ -37,7 +37,7 @@ export async function watchDependencies(
         ]),
   ]
   const tell = createDependencyMetric(registry)
-  const look = repeat(
+  const look = startPollLoop(
     async () => {
       await Promise.all(watched.map(({ dependency }) => dependency.check()))
       for (const { name, dependency } of watched) tell(name, dependency.failure === null)

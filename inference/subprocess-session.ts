@@ -1,4 +1,5 @@
 import { LockstepError } from '../kernel/errors.ts'
+import { backoffMs } from '../runtime/async.ts'
 import type { ModelMetadata } from './check-feeds.ts'
 import type { ModelSession, RunResult } from './model-session.ts'
 import type { Runner } from './model-process.ts'
@@ -24,8 +25,7 @@ export interface HostedOptions {
 
 /** After so many ends in a row that tell against the model, its process is not started for a while. */
 const endsInARow = 3
-const firstPauseMs = 5000
-const longestPauseMs = 300_000
+const restartBackoff = { firstMs: 5000, maxMs: 300_000 }
 /** Of how many elements at most a run is kept that went well. */
 const maxProbe = 4096
 
@@ -77,7 +77,7 @@ export function createHostedSession(options: HostedOptions): ModelSession {
 
   function countEnd(): void {
     ends++
-    if (ends >= endsInARow) pausedUntilMs = now() + Math.min(longestPauseMs, firstPauseMs * 2 ** (ends - endsInARow))
+    if (ends >= endsInARow) pausedUntilMs = now() + backoffMs(ends - endsInARow + 1, restartBackoff)
   }
 
   function startAnew(): void {

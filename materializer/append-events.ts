@@ -1,7 +1,7 @@
-import { setTimeout } from 'node:timers/promises'
 import { LockstepError, messageOf } from '../kernel/errors.ts'
 import type { Database } from '../runtime/database.ts'
 import { faultPoint } from './fault-point.ts'
+import { randomBackoffMs, sleep } from '../runtime/async.ts'
 import { sqlState } from '../runtime/relation.ts'
 import type { SourceEvent } from './event-reader.ts'
 import type { EventTable } from './event-table.ts'
@@ -23,6 +23,7 @@ export interface AppendedEvents {
 }
 
 const maxTries = 5
+const deadlockBackoff = { firstMs: 10, maxMs: 80 }
 
 /**
  * Writes events to the source's table in one transaction, which is committed when this resolves: all of them or none. An event whose id is there is not written
@@ -71,7 +72,7 @@ async function insert(db: Database, table: EventTable, parameters: readonly unkn
     } catch (error) {
       const state = sqlState(error)
       if ((state === '40P01' || state === '40001') && tries < maxTries) {
-        await setTimeout(Math.random() * 10 * tries)
+        await sleep(randomBackoffMs(tries, deadlockBackoff))
         continue
       }
       throw refusedByTable(error, state, table)

@@ -1,12 +1,11 @@
-import { setTimeout } from 'node:timers/promises'
+import { backoffMs, jitter, orTimeout, sleep, timedOut } from '../runtime/async.ts'
 import { isPassing } from '../runtime/is-passing.ts'
 
 /** Transactions of one source that wait while they cannot be folded; beyond that they are left to the next run of its views. */
 const maxWaiting = 100_000
 /** Transactions that are folded together, which several are after the store was away. */
 const maxAtOnce = 64
-const firstRetryMs = 100
-const lastRetryMs = 2_000
+const retryBackoff = { firstMs: 100, maxMs: 2_000 }
 
 export interface FoldQueueOptions {
   /**
@@ -47,7 +46,7 @@ export function createFoldQueue(options: FoldQueueOptions): FoldQueue {
   const closed = new AbortController()
 
   async function run(source: string, work: Work): Promise<void> {
-    let retryMs = firstRetryMs
+    let failures = 0
     while (work.waiting.length > 0 && !closed.signal.aborted) {
       const next = work.waiting.slice(0, maxAtOnce)
       const start = performance.now()
@@ -69,14 +68,12 @@ export function createFoldQueue(options: FoldQueueOptions): FoldQueue {
         work.failing = true
         for (const { settle } of work.waiting) settle(false)
         notify(work)
-        const pauseMs = retryMs * (0.75 + Math.random() / 2)
-        await setTimeout(pauseMs, undefined, { signal: closed.signal, ref: false }).catch(() => undefined)
-        retryMs = Math.min(retryMs * 2, lastRetryMs)
+        await sleep(jitter(backoffMs(++failures, retryBackoff)), { signal: closed.signal, ref: false })
         continue
       }
       options.onFold?.(source, (performance.now() - start) / 1000)
       work.failing = false
-      retryMs = firstRetryMs
+      failures = 0
       work.waiting.splice(0, next.length)
       for (const { settle } of next) settle(folded)
       notify(work)
@@ -92,7 +89,7 @@ export function createFoldQueue(options: FoldQueueOptions): FoldQueue {
       if (closed.signal.aborted || (present !== undefined && present.waiting.length >= maxWaiting)) return Promise.resolve(false)
       const work = present ?? { waiting: [], failing: false, change: Promise.resolve(), changed: () => {} }
       const folded = new Promise<boolean>((resolve) => {
-        const timer = globalThis.setTimeout(resolve, waitMs, false)
+        const timer = setTimeout(resolve, waitMs, false)
         const settle = (done: boolean): void => {
           clearTimeout(timer)
           resolve(done)
@@ -113,18 +110,14 @@ export function createFoldQueue(options: FoldQueueOptions): FoldQueue {
         return work !== undefined && !work.failing && work.waiting.length > 1 ? work : undefined
       }
       if (busy() === undefined) return
-      const waited = new AbortController()
-      const late = setTimeout(waitMs, 'late' as const, { signal: waited.signal }).catch(() => undefined)
-      let first: unknown
-      for (let work = busy(); work !== undefined && first !== 'late'; work = busy()) first = await Promise.race([work.change, late])
-      waited.abort()
+      const until = performance.now() + waitMs
+      for (let work = busy(); work !== undefined; work = busy())
+        if ((await orTimeout(work.change, until - performance.now())) === timedOut) return
     },
     async close(limitMs) {
-      const late = setTimeout(limitMs, 'late' as const, { signal: closed.signal, ref: false }).catch(() => undefined)
-      for (const work of works.values()) {
-        let timedOut: unknown
-        while (timedOut !== 'late' && !work.failing && work.waiting.length > 0) timedOut = await Promise.race([work.change, late])
-      }
+      const until = performance.now() + limitMs
+      for (const work of works.values())
+        while (!work.failing && work.waiting.length > 0) if ((await orTimeout(work.change, until - performance.now())) === timedOut) break
       closed.abort()
     },
   }

@@ -7,7 +7,8 @@ import type { Checkpoint } from '../online/checkpoint.ts'
 import { readCheckpoint, tryCheckpoints } from '../online/checkpoint.ts'
 import type { Catalog } from '../registry/catalog.ts'
 import type { Logger } from '../runtime/log.ts'
-import { createSlots } from '../runtime/slots.ts'
+import type { Semaphore } from '../runtime/async.ts'
+import { backoffMs, createSemaphore } from '../runtime/async.ts'
 import type { BackfillTools } from './backfill.ts'
 import { beginBackfill, tendBackfills } from './backfill.ts'
 import { failedBackfills, readBackfills } from './backfills.ts'
@@ -27,8 +28,7 @@ const cost = 20
 const wholeMs = 60_000
 /** One that tells them by a cursor, no more often. */
 const cursorMs = 5_000
-const awayMs = 1_000
-const maxAwayMs = 60_000
+const failureBackoff = { firstMs: 1_000, maxMs: 60_000 }
 const tendMs = 5_000
 /** How often the records of runs are looked through for what may go. */
 const pruneMs = 600_000
@@ -65,7 +65,7 @@ export interface KeepOptions {
 export async function keepCurrent(tools: KeepTools, options: KeepOptions): Promise<void> {
   const { signal, pollMs = defaultPollMs } = options
   const views = new Map<string, KeptView>()
-  const slots = createSlots(runsAtOnce)
+  const slots = createSemaphore({ permits: runsAtOnce })
   const underWay = new Set<Promise<void>>()
   let tendAt = 0
   let pruneAt = 0
@@ -137,7 +137,7 @@ async function takeTurn(
   options: KeepOptions,
   view: KeptView,
   checkpoint: Checkpoint | LockstepError | null,
-  slots: ReturnType<typeof createSlots>,
+  slots: Semaphore,
 ): Promise<void> {
   const { plan } = view
   view.busy = true
@@ -151,7 +151,7 @@ async function takeTurn(
     if (options.signal.aborted) return
     options.onFailure?.(plan, error)
     tools.log.error({ view: plan.id, error: messageOf(error), failures: view.failures + 1 }, 'a view could not be kept current')
-    view.nextAt = performance.now() + Math.min(maxAwayMs, awayMs * 2 ** view.failures++)
+    view.nextAt = performance.now() + backoffMs(++view.failures, failureBackoff)
   } finally {
     view.busy = false
   }
@@ -162,7 +162,7 @@ async function bringUpToDate(
   { signal, onRun, replayMs }: KeepOptions,
   view: KeptView,
   checkpoint: Checkpoint,
-  slots: ReturnType<typeof createSlots>,
+  slots: Semaphore,
 ): Promise<void> {
   const { plan } = view
   const started = performance.now()
@@ -172,7 +172,7 @@ async function bringUpToDate(
     // of one that was set back readers ask the history, until a run has ended
     if (!arrived && checkpoint.setBack !== true) return
   }
-  const result = await slots.run(async () => {
+  const result = await slots(async () => {
     signal.throwIfAborted()
     return await underViewLock(db, await store.identity(), plan.id, () =>
       materializeView(db, store, plan, { now: clock, signal, replayMs }),
@@ -201,7 +201,7 @@ async function keepSchedule(
   { signal, onRun, replayMs }: KeepOptions,
   view: KeptView,
   checkpoint: Checkpoint,
-  slots: ReturnType<typeof createSlots>,
+  slots: Semaphore,
 ): Promise<void> {
   const { db, store, clock } = tools
   const { plan } = view
@@ -219,7 +219,7 @@ async function keepSchedule(
     if (isIdle || (await askForScheduledRun(tools, plan))) view.settled = point
     return
   }
-  const result = await slots.run(async () => {
+  const result = await slots(async () => {
     signal.throwIfAborted()
     return await underViewLock(db, identity, plan.id, async () => {
       // another process may have done it

@@ -1,14 +1,13 @@
-import { setTimeout } from 'node:timers/promises'
 import type { EntityKey } from '../kernel/entity-key.ts'
 import { noTransactions, without } from '../kernel/frontier.ts'
 import type { Frontier } from '../kernel/frontier.ts'
+import { randomBackoffMs, sleep } from '../runtime/async.ts'
 import type { Arrivals } from './arrivals.ts'
 import type { FoldTarget } from './fold-stream.ts'
 import { foldStream } from './fold-stream.ts'
 import { regroup } from './rebatch.ts'
 
-const firstPauseMs = 1
-const longestPauseMs = 20
+const conflictBackoff = { firstMs: 4, maxMs: 20 }
 
 /** The keys of one statement. Where the table has no index on the key, each reads the table once. */
 const keysPerStatement = 20_000
@@ -38,7 +37,7 @@ export async function foldRefused(
   }
 }
 
-/** Writers that have met twice part by chance. */
+/** Waits a random time from the second conflict in a row on, so that two writers of one state do not meet again. */
 export async function pauseBefore(attempt: number): Promise<void> {
-  if (attempt > 1) await setTimeout(Math.random() * Math.min(longestPauseMs, firstPauseMs * 2 ** attempt))
+  if (attempt > 1) await sleep(randomBackoffMs(attempt - 1, conflictBackoff))
 }

@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto'
-import { setTimeout as delay } from 'node:timers/promises'
 import type { Cluster, Redis } from 'ioredis'
+import { orTimeout, timedOut } from '../runtime/async.ts'
 import { cutCluster, watchCluster } from '../runtime/redis-cluster.ts'
 import { coalesced } from './coalesce.ts'
 import { compareAndSet } from './compare-and-set.ts'
@@ -218,12 +218,8 @@ function groupBy<T, Group, Kept>(all: readonly T[], place: (each: T, at: number)
 }
 
 async function atMost<T>(ms: number, work: Promise<T>): Promise<T | null> {
-  const timer = new AbortController()
-  try {
-    return await Promise.race([work, delay(ms, null, { signal: timer.signal })])
-  } finally {
-    timer.abort()
-  }
+  const result = await orTimeout(work, ms)
+  return result === timedOut ? null : result
 }
 
 /**

@@ -1,4 +1,5 @@
 import type { Redis } from 'ioredis'
+import { orTimeout } from '../runtime/async.ts'
 import type { RedisConnection } from '../runtime/redis.ts'
 
 /** What the online store asks of a Redis (redis-single.ts) or of a Redis Cluster (redis-cluster.ts). They fail as their client does, where nothing else is said; `redisError` says what it means. */
@@ -92,12 +93,12 @@ export function gotAll(
   )
 }
 
-/** Waits for the goodbye of a server, but only for a moment. */
+/** Waits for a server's answer to QUIT, for half a second at most. */
 export async function quitGracefully(quit: Promise<unknown>): Promise<void> {
-  let timer: NodeJS.Timeout | undefined
-  const late = new Promise((resolve) => (timer = setTimeout(resolve, quitMs)))
-  await Promise.race([quit.catch(() => undefined), late])
-  clearTimeout(timer)
+  await orTimeout(
+    quit.catch(() => undefined),
+    quitMs,
+  )
 }
 
 const quitMs = 500

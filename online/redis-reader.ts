@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto'
 import type { Duplex } from 'node:stream'
 import { ReplyError } from 'ioredis'
 import type { Redis } from 'ioredis'
+import { withTimeout } from '../runtime/async.ts'
 import { cutRedis, cutStream } from '../runtime/redis.ts'
 import { mget } from './redis-mget-command.ts'
 import type { Reply } from './redis-resp-parser.ts'
@@ -69,10 +70,8 @@ export function createRedisReader(redis: Redis): RedisReader {
   function askAgain({ keys, resolve, reject, until }: Read): void {
     const leftMs = until - performance.now()
     if (leftMs <= 0) return reject(timedOut())
-    const timer = Number.isFinite(leftMs) ? setTimeout(() => reject(timedOut()), leftMs) : undefined
-    void mget(redis, keys)
-      .then(resolve, reject)
-      .finally(() => clearTimeout(timer))
+    const read = mget(redis, keys)
+    void (Number.isFinite(leftMs) ? withTimeout(read, leftMs, timedOut) : read).then(resolve, reject)
   }
 
   function cut(): void {

@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto'
 import { LockstepError } from '../kernel/errors.ts'
 import type { Database } from '../runtime/database.ts'
-import { createSlots } from '../runtime/slots.ts'
+import { createSemaphore } from '../runtime/async.ts'
 import type { LoadReply } from './load-request.ts'
 import { loadRequestNotice, parseLoadReply } from './load-request.ts'
 import { registryChannel } from './revision.ts'
@@ -42,11 +42,11 @@ export function loadOnServers(
   which: { readonly version: number; readonly revision: number },
   options: LoadOnServersOptions = {},
 ): Promise<LoadedOn> {
-  return slots.run(() => load(db, model, which, options))
+  return slots(() => load(db, model, which, options))
 }
 
 /** Each takes a connection of the database. */
-const slots = createSlots(8)
+const slots = createSemaphore({ permits: 8 })
 
 async function load(
   db: Database,

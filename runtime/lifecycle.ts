@@ -1,4 +1,5 @@
 import { LockstepError, messageOf } from '../kernel/errors.ts'
+import { withTimeout } from './async.ts'
 import type { Logger } from './log.ts'
 
 const closeTimeoutMs = 15_000
@@ -47,7 +48,11 @@ export function createLifecycle(log: Logger, options: { timeoutMs?: number } = {
         .catch((error: unknown) => log.error({ err: error }, 'closing failed'))
     },
     close() {
-      closing ??= withTimeout(closeAll(), timeoutMs, () => `"${current}" was not closed within ${timeoutMs} ms.`)
+      closing ??= withTimeout(
+        closeAll(),
+        timeoutMs,
+        () => new LockstepError('INTERNAL', `"${current}" was not closed within ${timeoutMs} ms.`),
+      )
       return closing
     },
     closeOnSignals() {
@@ -68,16 +73,4 @@ export function createLifecycle(log: Logger, options: { timeoutMs?: number } = {
     },
   }
   return lifecycle
-}
-
-async function withTimeout(work: Promise<void>, timeoutMs: number, message: () => string): Promise<void> {
-  let timer: NodeJS.Timeout | undefined
-  const late = new Promise<never>((_, reject) => {
-    timer = setTimeout(() => reject(new LockstepError('INTERNAL', message())), timeoutMs)
-  })
-  try {
-    await Promise.race([work, late])
-  } finally {
-    clearTimeout(timer)
-  }
 }

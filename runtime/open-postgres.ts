@@ -16,7 +16,7 @@ import { createPostgresSessions, stopSessions } from './postgres-sessions.ts'
 import { backendOf, withPostgresSnapshot } from './postgres-snapshot.ts'
 import { isUnavailable, postgresUnavailable } from './postgres-unavailable.ts'
 import { stableInt32 } from './stable-id.ts'
-import { createSlots } from './slots.ts'
+import { createSemaphore, orTimeout, timedOut, withTimeout } from './async.ts'
 
 /** With the start and the end of a command line a failure is told within 5 s. */
 const connectTimeoutMs = 3_000
@@ -61,7 +61,7 @@ export function openPostgres(url: string, options: { readonly signal?: AbortSign
   const kysely = new Kysely<LockstepTables>({
     dialect: new PostgresDialect({ pool: { options: {}, connect: connectKysely, end: async () => undefined } }),
   })
-  const slots = createSlots(maxSnapshots)
+  const slots = createSemaphore({ permits: maxSnapshots })
   const listeners = new Set<() => Promise<void>>()
   let closing: Promise<unknown> | null = null
 
@@ -111,11 +111,11 @@ export function openPostgres(url: string, options: { readonly signal?: AbortSign
     // what was cut goes on until the server has been told
     if (stopped) await stopping
     const ended = Promise.all([kysely.destroy(), statements.end(), streams.end()])
-    if (await endsWithin(ended, closeMs)) return
+    if ((await orTimeout(ended, closeMs)) !== timedOut) return
     await sessions.cancel(0)
     sessions.cut()
     // what somebody holds on to stays behind, without its connection
-    await endsWithin(ended, cutMs)
+    await orTimeout(ended, cutMs)
   }
 
   const database: Database = {
@@ -163,7 +163,7 @@ export function openPostgres(url: string, options: { readonly signal?: AbortSign
         true,
       ),
     tuples: (select, onBatch) => withClient(streams, (client) => copyTuples(client, select, onBatch), true),
-    snapshot: (fn) => slots.run(() => withPostgresSnapshot({ connect: () => connect(streams), explain }, fn)),
+    snapshot: (fn) => slots(() => withPostgresSnapshot({ connect: () => connect(streams), explain }, fn)),
     lock: async (group, id) => (await lock('pg_advisory_lock', group, id)) as () => Promise<void>,
     tryLock: (group, id) => lock('pg_try_advisory_lock', group, id),
     async listen(channel, onNotice) {
@@ -186,18 +186,13 @@ export function openPostgres(url: string, options: { readonly signal?: AbortSign
     },
     async ping() {
       const silent = new Error(silentText)
-      let timer: NodeJS.Timeout | undefined
-      const late = new Promise<never>((_, reject) => {
-        timer = setTimeout(() => reject(postgresUnavailable(target.server, silent)), pingTimeoutMs)
-      })
+      const answer = withClient(streams, (client) => client.query('SELECT 1'), true)
       try {
-        await Promise.race([withClient(streams, (client) => client.query('SELECT 1'), true), late])
+        await withTimeout(answer, pingTimeoutMs, () => postgresUnavailable(target.server, silent))
       } catch (error) {
         // a new connection may have been waited for, whose own timeout is shorter
         if (error instanceof LockstepError && error.cause === silent) sessions.cut()
         throw error
-      } finally {
-        clearTimeout(timer)
       }
     },
     async close() {
@@ -206,16 +201,6 @@ export function openPostgres(url: string, options: { readonly signal?: AbortSign
     },
   }
   return database
-}
-
-async function endsWithin(work: Promise<unknown>, timeoutMs: number): Promise<boolean> {
-  let timer: NodeJS.Timeout | undefined
-  const late = new Promise<false>((resolve) => (timer = setTimeout(() => resolve(false), timeoutMs)))
-  try {
-    return await Promise.race([work.then(() => true), late])
-  } finally {
-    clearTimeout(timer)
-  }
 }
 
 function createPool(connectionString: string, max: number, sessions: PostgresSessions): pg.Pool {

@@ -1,9 +1,9 @@
 import type pg from 'pg'
+import { backoffMs } from './async.ts'
 import { stableInt32 } from './stable-id.ts'
 
-/** How long after a lost connection, or an attempt that failed, the next one is made: twice as long each time, up to the second. */
-const firstDelayMs = 100
-const maxDelayMs = 5_000
+/** Between a lost connection, or a failed attempt, and the next attempt. */
+const reconnectBackoff = { firstMs: 100, maxMs: 5_000 }
 
 /** The group of the advisory locks that those who listen hold, by channel. */
 export const listenerLocks = 0x6c73_4c4e
@@ -20,7 +20,7 @@ export function listenOnPostgres(
   onNotice: (said: string | null) => void,
 ): () => Promise<void> {
   let stopped = false
-  let delayMs = firstDelayMs
+  let failures = 0
   let timer: NodeJS.Timeout | undefined
   let held: pg.PoolClient | null = null
 
@@ -41,7 +41,7 @@ export function listenOnPostgres(
       // others count the locks
       if (!stopped) await client.query('SELECT pg_advisory_lock_shared($1, $2)', [listenerLocks, stableInt32(channel)])
       if (!stopped) await client.query(`LISTEN "${channel}"`)
-      delayMs = firstDelayMs
+      failures = 0
       if (!stopped) onNotice(null)
     } catch {
       letGo(client)
@@ -59,9 +59,8 @@ export function listenOnPostgres(
 
   function later(): void {
     if (stopped) return
-    timer = setTimeout(() => void listen(), delayMs)
+    timer = setTimeout(() => void listen(), backoffMs(++failures, reconnectBackoff))
     timer.unref()
-    delayMs = Math.min(delayMs * 2, maxDelayMs)
   }
 
   void listen()

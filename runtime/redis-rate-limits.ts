@@ -1,5 +1,6 @@
 import type { Cluster, Redis } from 'ioredis'
 import { LockstepError, messageOf } from '../kernel/errors.ts'
+import { withTimeout } from './async.ts'
 import { cutCluster, openRedisCluster } from './redis-cluster.ts'
 import { parseRedisUrl } from './redis-url.ts'
 import { cutRedis, openRedis } from './redis.ts'
@@ -74,15 +75,8 @@ export function createRedisRateLimits(url: string, prefix: string): RedisRateLim
 
   async function answer(keys: readonly string[], values: readonly number[]): Promise<unknown> {
     redis ??= address?.cluster === true ? openRedisCluster(address) : openRedis(url)
-    let timer: NodeJS.Timeout | undefined
-    const late = new Promise<never>((_, reject) => {
-      timer = setTimeout(() => reject(new Error(`It did not answer within ${answerMs} ms.`)), answerMs)
-    })
-    try {
-      return await Promise.race([redis.eval(script, keys.length, ...keys, ...values), late])
-    } finally {
-      clearTimeout(timer)
-    }
+    const taken = redis.eval(script, keys.length, ...keys, ...values)
+    return await withTimeout(taken, answerMs, () => new Error(`It did not answer within ${answerMs} ms.`))
   }
 
   return {

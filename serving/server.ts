@@ -1,5 +1,4 @@
 import type { AddressInfo } from 'node:net'
-import { setTimeout as delay } from 'node:timers/promises'
 import { allocateYoung } from '../runtime/v8-flags.ts'
 import { LockstepError, messageOf } from '../kernel/errors.ts'
 import { explainView } from '../offline/explain-view.ts'
@@ -25,7 +24,6 @@ import { parseRedisUrl, redisServers } from '../runtime/redis-url.ts'
 import { isUnavailable } from '../runtime/postgres-unavailable.ts'
 import { openTlsPair } from '../runtime/tls-pair.ts'
 import { memoizeWeak } from '../kernel/memoize-weak.ts'
-import { within } from '../runtime/with-timeout.ts'
 import { drainOf } from './lifecycle/drain.ts'
 import type { Finding } from './lifecycle/readiness.ts'
 import { about, readinessOf } from './lifecycle/readiness.ts'
@@ -38,7 +36,6 @@ import { createApp, routes } from './protocols/http/app.ts'
 import type { ServingContext } from './context.ts'
 import { guarded } from './protocols/http/admission-listener.ts'
 import { createHttpServer } from './protocols/http/http-server.ts'
-import { createLimit } from '../runtime/semaphore.ts'
 import { listening as listenOn } from '../runtime/listen.ts'
 import { createLogMetrics } from '../monitoring/prediction-log/log-metrics.ts'
 import { createPredictionLog } from '../monitoring/prediction-log/prediction-log.ts'
@@ -53,8 +50,8 @@ import { createParityWatch } from '../monitoring/parity/parity-watch.ts'
 import { createLateViews } from './features/late-views.ts'
 import { createOnlineViews } from './features/online-views.ts'
 import { createRetention } from './lifecycle/retention.ts'
-import type { Repeated } from '../runtime/poll-loop.ts'
-import { repeat } from '../runtime/poll-loop.ts'
+import type { PollLoop } from '../runtime/async.ts'
+import { createSemaphore, jitter, sleep, startPollLoop, withTimeout } from '../runtime/async.ts'
 import type { LockstepServer, ServerOptions } from './server-options.ts'
 import { requireKeys } from './traffic/require-keys.ts'
 import { createTransformWatch } from './features/transform-watch.ts'
@@ -62,7 +59,7 @@ import { createUpkeepWatch } from './lifecycle/upkeep-watch.ts'
 import type { Readiness, ServerStatus } from './lifecycle/server-status.ts'
 
 /** Each read of the history takes two connections of the database while it runs. */
-const historyLimit = { running: 4, waiting: 100, name: 'reads of the history' }
+const historyLimit = { permits: 4, queue: { max: 100, name: 'reads of the history' } }
 /** How long a change of the registry waits for a model that is to be loaded for it. */
 const patienceMs = 500
 /** How long the parts of a server may take to close, after the requests under way. */
@@ -108,7 +105,7 @@ export function createServer(options: ServerOptions): LockstepServer {
   const readCatalogOf = createReadCatalogs(() => views.complete)
   const owner = createCheckpointOwner(needDatabase)
   const traffic = createTraffic(options.config, { log, registry: options.metrics })
-  const limitHistory = createLimit(historyLimit)
+  const limitHistory = createSemaphore(historyLimit)
   const drained = new AbortController()
   const transforms = createTransformWatch(options.metrics, log)
   const catalog = createLiveCatalog({ models, transforms, log })
@@ -233,7 +230,7 @@ export function createServer(options: ServerOptions): LockstepServer {
   const http = createHttpServer(listener, { headMs, requestMs, tls })
   const drain = drainOf(http)
   let grpc: GrpcServer | null = null
-  const loops: Repeated[] = []
+  const loops: PollLoop[] = []
   let listening: Promise<() => Promise<void>> | null = null
 
   function needDatabase(): Database {
@@ -365,7 +362,7 @@ export function createServer(options: ServerOptions): LockstepServer {
     closing = true
     // who sends requests here learns of it by and by
     const { shutdownDelayMs = 0 } = options.config
-    if (shutdownDelayMs > 0) await delay(shutdownDelayMs)
+    if (shutdownDelayMs > 0) await sleep(shutdownDelayMs)
     const drainMs = options.drainMs ?? 10_000
     await Promise.all([drain(drainMs), grpc?.close(drainMs)])
     traffic.close()
@@ -395,7 +392,7 @@ export function createServer(options: ServerOptions): LockstepServer {
 
   async function closed(part: string, ms: number, work: Promise<unknown>): Promise<void> {
     try {
-      await within(ms, work, () => new Error(`It was not closed within ${ms} ms.`))
+      await withTimeout(work, ms, () => new Error(`It was not closed within ${ms} ms.`))
     } catch (error) {
       log.warn({ part, error: messageOf(error) }, 'something did not close')
     }
@@ -415,11 +412,11 @@ export function createServer(options: ServerOptions): LockstepServer {
 
   /** With jitter, so that many servers do not ask at once; soon again while something is missing. */
   function delayMs(): number {
-    return (readiness().ready ? pollMs : Math.min(pollMs, 500)) * (0.75 + Math.random() / 2)
+    return jitter(readiness().ready ? pollMs : Math.min(pollMs, 500))
   }
 
   function upkeepDelayMs(): number {
-    return Math.min(catalog.loaded === null ? 500 : upkeepMs, 2 * pollMs) * (0.75 + Math.random() / 2)
+    return jitter(Math.min(catalog.loaded === null ? 500 : upkeepMs, 2 * pollMs))
   }
 
   /** Where a change is not told of, a revoked key is refused within about a second all the same. */
@@ -434,17 +431,17 @@ export function createServer(options: ServerOptions): LockstepServer {
 
   function watch(): void {
     loops.push(
-      repeat(watchDatabase, delayMs),
-      repeat(watchStore, delayMs),
-      repeat(watchKeys, keysDelayMs),
-      repeat(checkUpkeep, upkeepDelayMs),
+      startPollLoop(watchDatabase, delayMs),
+      startPollLoop(watchStore, delayMs),
+      startPollLoop(watchKeys, keysDelayMs),
+      startPollLoop(checkUpkeep, upkeepDelayMs),
     )
     if (options.lead !== false)
       loops.push(
-        repeat(dropOldLog, () => dropDelayMs),
-        repeat(retention.forgetOld, () => retention.delayMs),
+        startPollLoop(dropOldLog, () => dropDelayMs),
+        startPollLoop(retention.forgetOld, () => retention.delayMs),
       )
-    if (parity !== null) loops.push(repeat(parity.check, () => parityMs * (0.75 + Math.random() / 2)))
+    if (parity !== null) loops.push(startPollLoop(parity.check, () => jitter(parityMs)))
   }
 
   return {
@@ -453,7 +450,7 @@ export function createServer(options: ServerOptions): LockstepServer {
       const { warmMs = 0 } = options
       if (warmMs > 0) {
         watch()
-        await Promise.race([ready, delay(warmMs, undefined, { ref: false })])
+        await Promise.race([ready, sleep(warmMs, { ref: false })])
       }
       await listenOn(http, host, port)
       const boundGrpcPort = grpcPort === undefined ? null : await listenGrpc(host, grpcPort)

@@ -1,4 +1,3 @@
-import { setTimeout } from 'node:timers/promises'
 import { LockstepError, messageOf } from '../../kernel/errors.ts'
 import type { SourceSpec } from '../../kernel/view-spec.ts'
 import type { Database } from '../../runtime/database.ts'
@@ -6,6 +5,7 @@ import type { Logger } from '../../runtime/log.ts'
 import type { Feed, FeedMessage } from '../../runtime/streams/stream-consumer.ts'
 import type { StreamMetrics } from '../../runtime/streams/stream-metrics.ts'
 import type { StreamSpec } from '../../runtime/streams/stream-spec.ts'
+import { backoffMs, jitter, sleep } from '../../runtime/async.ts'
 import { appendEvents } from '../append-events.ts'
 import type { SourceEvent } from '../event-reader.ts'
 import { createEventReader } from '../event-reader.ts'
@@ -20,8 +20,7 @@ const maxMessages = 500
 const firstMessages = 50
 const maxBytes = 8 * 1024 * 1024
 const lagMs = 5_000
-const firstPauseMs = 100
-const lastPauseMs = 5_000
+const retryBackoff = { firstMs: 100, maxMs: 5_000 }
 /** Of more transactions than that, whose events came again, the next run of a view folds what is not folded. */
 const foldedAgain = 16
 
@@ -158,7 +157,7 @@ const nothing: Written = { xids: [], appended: 0, duplicate: 0, letters: [] }
 function createRetry({ source, metrics, log }: ConsumeFeedDeps, signal: AbortSignal) {
   let said: string | null = null
   return async <T>(action: () => Promise<T>): Promise<T | null> => {
-    for (let pauseMs = firstPauseMs; !signal.aborted; pauseMs = Math.min(lastPauseMs, pauseMs * 2)) {
+    for (let failures = 1; !signal.aborted; failures++) {
       try {
         const result = await action()
         if (said !== null) log.info({ source: source.name }, 'the stream of a source is read again')
@@ -169,7 +168,7 @@ function createRetry({ source, metrics, log }: ConsumeFeedDeps, signal: AbortSig
         metrics.failure(source.name)
         if (said !== messageOf(error)) log.error({ source: source.name, error: messageOf(error) }, 'the stream of a source waits')
         said = messageOf(error)
-        await setTimeout(pauseMs * (0.75 + Math.random() / 2), undefined, { signal }).catch(() => undefined)
+        await sleep(jitter(backoffMs(failures, retryBackoff)), { signal })
       }
     }
     return null

@@ -3,6 +3,7 @@ import type { Catalog } from '../../registry/catalog.ts'
 import type { Database } from '../../runtime/database.ts'
 import type { OldestWriter } from '../../runtime/oldest-writer.ts'
 import { oldestWriter } from '../../runtime/oldest-writer.ts'
+import { orTimeout, timedOut } from '../../runtime/async.ts'
 import { materializationStatus } from '../../materializer/status.ts'
 import type { ViewFreshness } from './view-freshness.ts'
 import { viewFreshness } from './view-freshness.ts'
@@ -40,7 +41,7 @@ export function createFreshnessReader(deps: {
   let underWay: Promise<Freshness | null> | null = null
   let kept: { readonly at: number; readonly freshness: Freshness | null } | null = null
 
-  async function read(): Promise<Freshness | null> {
+  async function readNow(): Promise<Freshness | null> {
     const [db, store] = [deps.database(), deps.store()]
     if (db === null || store === null) return null
     const catalog = await deps.catalog()
@@ -49,16 +50,11 @@ export function createFreshnessReader(deps: {
 
   return async () => {
     if (kept !== null && performance.now() - kept.at < keptMs) return kept.freshness
-    let timer: NodeJS.Timeout | undefined
     // one that takes longer is the only one until it is done
-    underWay ??= read().finally(() => (underWay = null))
-    const late = new Promise<null>((resolve) => (timer = setTimeout(() => resolve(null), maxMs)))
-    try {
-      const freshness = await Promise.race([underWay, late])
-      kept = { at: performance.now(), freshness }
-      return freshness
-    } finally {
-      clearTimeout(timer)
-    }
+    underWay ??= readNow().finally(() => (underWay = null))
+    const read = await orTimeout(underWay, maxMs)
+    const freshness = read === timedOut ? null : read
+    kept = { at: performance.now(), freshness }
+    return freshness
   }
 }

@@ -3,6 +3,7 @@ import type { ServedEntity, ServicePlan, ServiceValues } from '../../kernel/serv
 import { messageOf } from '../../kernel/errors.ts'
 import type { Column } from '../../kernel/value-type.ts'
 import { dayOf, dropPartitions } from './partitions.ts'
+import { sleep } from '../../runtime/async.ts'
 import type { Database } from '../../runtime/database.ts'
 import { sharedNowMs } from '../../runtime/database-clock.ts'
 import type { LogShares } from '../../runtime/log-shares.ts'
@@ -207,10 +208,10 @@ export function createPredictionLog(deps: PredictionLogDeps, options: Prediction
       closed = true
       clearTimeout(timer ?? undefined)
       const deadline = performance.now() + ms
-      const late = new Promise<void>((resolve) => setTimeout(resolve, ms).unref())
+      const timeout = sleep(ms, { ref: false })
       while (performance.now() < deadline && (noted.length > 0 || writer.rows > 0 || flushing !== null)) {
         flush()
-        await Promise.race([flushing, late])
+        await Promise.race([flushing, timeout])
         if (failing) break
       }
       if (waitingRows > 0) metrics.dropped('closed', waitingRows)

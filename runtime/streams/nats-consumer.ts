@@ -2,6 +2,7 @@ import type { Consumer, ConsumerMessages, JetStreamManager, JsMsg } from '@nats-
 import { AckPolicy, DeliverPolicy, JetStreamApiCodes, JetStreamApiError, jetstream, jetstreamManager } from '@nats-io/jetstream'
 import type { NatsConnection } from '@nats-io/transport-node'
 import { connect } from '@nats-io/transport-node'
+import { orTimeout, timedOut, withTimeout } from '../async.ts'
 import { LockstepError, messageOf } from '../../kernel/errors.ts'
 import type { Feed, FeedLag, FeedMessage, FeedOptions } from './stream-consumer.ts'
 import type { NatsStreamSpec } from './stream-spec.ts'
@@ -71,11 +72,11 @@ export function openNatsFeed(url: string, spec: NatsStreamSpec, { redeliverMs }:
     return consumer
   }
 
-  /** The next message of the request, or null where it has ended; `later` where it takes longer than that. */
-  async function next({ iterator }: Request, later: Promise<'later'>): Promise<JsMsg | null | 'later'> {
+  /** The next message of the request, null where it has ended, or `timedOut` once `until` has passed (`performance.now()`). */
+  async function next({ iterator }: Request, until: number): Promise<JsMsg | null | typeof timedOut> {
     upcoming ??= iterator.next().then(({ done, value }) => (done === true ? null : value))
-    const come = await Promise.race([upcoming, later])
-    if (come !== 'later') upcoming = null
+    const come = await orTimeout(upcoming, Math.max(0, until - performance.now()))
+    if (come !== timedOut) upcoming = null
     return come
   }
 
@@ -84,31 +85,27 @@ export function openNatsFeed(url: string, spec: NatsStreamSpec, { redeliverMs }:
       attempt(async () => {
         const from = await join()
         const taken: FeedMessage[] = []
-        let timer = inTime(waitMs)
+        let until = performance.now() + waitMs
         while (taken.length < limit) {
           request ??= begun(await from.fetch({ max_messages: limit, expires: waitMs }))
-          const come = await next(request, timer.done)
-          if (come === 'later') break
+          const come = await next(request, until)
+          if (come === timedOut) break
           if (come === null) {
             request = null
             continue
           }
-          if (taken.length === 0) {
-            timer.cancel()
-            timer = inTime(lullMs)
-          }
+          if (taken.length === 0) until = performance.now() + lullMs
           const message = { id: `${created}-${come.seq}`, body: come.data }
           held.set(message, come)
           taken.push(message)
         }
-        timer.cancel()
         return taken
       }),
     acknowledge: (messages) =>
       attempt(async () => {
         for (const message of messages) held.get(message)?.ack()
         const nats = await connected()
-        if ((await within(nats.flush(), answerTimeoutMs)) === 'later') throw new Error('it does not answer')
+        await withTimeout(nats.flush(), answerTimeoutMs, () => new Error('it does not answer'))
       }),
     lag: () =>
       attempt(async (): Promise<FeedLag> => {
@@ -125,15 +122,14 @@ export function openNatsFeed(url: string, spec: NatsStreamSpec, { redeliverMs }:
     async close() {
       // what has come and was not taken goes to others at once
       request?.messages.stop()
-      const late = inTime(answerTimeoutMs)
+      const until = performance.now() + answerTimeoutMs
       while (request !== null) {
-        const come = await next(request, late.done).catch(() => null)
-        if (come === null || come === 'later') break
+        const come = await next(request, until).catch(() => null)
+        if (come === null || come === timedOut) break
         come.nak()
       }
-      late.cancel()
       if (connection !== null)
-        await within(
+        await orTimeout(
           connection.flush().then(() => connection?.close()),
           waitMs,
         ).catch(() => undefined)
@@ -163,20 +159,5 @@ function connectionOptions(url: string): Parameters<typeof connect>[0] {
     reconnectTimeWait: 250,
     ...(protocol === 'tls:' ? { tls: {} } : {}),
     ...(user === '' ? {} : pass === '' ? { token: user } : { user, pass }),
-  }
-}
-
-function inTime(ms: number): { readonly done: Promise<'later'>; cancel(): void } {
-  let timer: NodeJS.Timeout | undefined
-  const done = new Promise<'later'>((resolve) => (timer = setTimeout(resolve, ms, 'later')))
-  return { done, cancel: () => clearTimeout(timer) }
-}
-
-async function within<T>(work: Promise<T>, ms: number): Promise<T | 'later'> {
-  const late = inTime(ms)
-  try {
-    return await Promise.race([work, late.done])
-  } finally {
-    late.cancel()
   }
 }

@@ -1,5 +1,6 @@
-const firstMs = 100
-const maxMs = 30_000
+import { backoffMs } from '../async.ts'
+
+const restartBackoff = { firstMs: 100, maxMs: 30_000 }
 /** Who lived for so long did not die of how it began. */
 const provenMs = 60_000
 
@@ -12,5 +13,5 @@ const provenMs = 60_000
  */
 export function backOff(failures: number, livedMs: number): { readonly waitMs: number; readonly failures: number } {
   const before = livedMs >= provenMs ? 0 : failures
-  return { waitMs: before === 0 ? 0 : Math.min(maxMs, firstMs * 2 ** (before - 1)), failures: before + 1 }
+  return { waitMs: backoffMs(before, restartBackoff), failures: before + 1 }
 }

@@ -5,7 +5,7 @@ import type { HoldingStore, Lack } from '../../online/completeness.ts'
 import { lacksOf } from '../../online/completeness.ts'
 import type { Catalog } from '../../registry/catalog.ts'
 import type { Logger } from '../../runtime/log.ts'
-import { within } from '../../runtime/with-timeout.ts'
+import { withTimeout } from '../../runtime/async.ts'
 import { answerMs } from '../lifecycle/dependency.ts'
 import type { LateViews } from './late-views.ts'
 
@@ -76,9 +76,9 @@ export function createOnlineViews(
       let lacks: readonly Lack[]
       let late: readonly string[]
       try {
-        ;[lacks, late] = await within(
-          answerMs,
+        ;[lacks, late] = await withTimeout(
           Promise.all([lacksOf(store, plans), lateViews.problems(watched, store, asOf())]),
+          answerMs,
           () => new LockstepError('REDIS_UNAVAILABLE', 'The online store does not answer.'),
         )
       } catch (error) {

@@ -17,7 +17,7 @@ import type { AwaitPushedDeps, Pushed } from './read-your-writes.ts'
 import { awaitPushed } from './read-your-writes.ts'
 import type { RequestDeadline } from '../traffic/request-deadline.ts'
 import { requireTime } from '../traffic/request-deadline.ts'
-import { within } from '../../runtime/with-timeout.ts'
+import { withTimeout } from '../../runtime/async.ts'
 import type { LateViews } from './late-views.ts'
 import type { RecentStates } from './stale-cache.ts'
 import type { OnlineViews } from './online-views.ts'
@@ -356,8 +356,9 @@ const noneLateViews: readonly DefinitionId[] = []
 /** @throws LockstepError `REDIS_UNAVAILABLE`, as of a store that is away, where it takes longer */
 function beforeGivingUp<T>(giveUpAt: number | undefined, read: Promise<T>): Promise<T> {
   if (giveUpAt === undefined) return read
-  const late = () => new LockstepError('REDIS_UNAVAILABLE', 'The online store has not answered in the time that the request allows it.')
-  return within(Math.max(0, giveUpAt - performance.now()), read, late)
+  const timeoutError = () =>
+    new LockstepError('REDIS_UNAVAILABLE', 'The online store has not answered in the time that the request allows it.')
+  return withTimeout(read, Math.max(0, giveUpAt - performance.now()), timeoutError)
 }
 
 function greatestHighWater(answers: readonly OnlineAnswer[]): number {

@@ -1,4 +1,3 @@
-import { setTimeout } from 'node:timers/promises'
 import type { EntityKey } from '../../kernel/entity-key.ts'
 import { cutText } from '../../kernel/cut-text.ts'
 import { LockstepError } from '../../kernel/errors.ts'
@@ -7,13 +6,13 @@ import { includes, noTransactions, union } from '../../kernel/frontier.ts'
 import { parsePushToken } from '../../kernel/push-token.ts'
 import type { ViewPlan } from '../../kernel/view-plan.ts'
 import type { DefinitionId } from '../../kernel/view-spec.ts'
+import { backoffMs, sleep } from '../../runtime/async.ts'
 import { tryCheckpoints } from '../../online/checkpoint.ts'
 import type { OnlineAnswer } from '../../online/read.ts'
 import type { OnlineStore } from '../../online/store.ts'
 
 const maxWaitMs = 250
-const firstPauseMs = 2
-const lastPauseMs = 20
+const pollBackoff = { firstMs: 2, maxMs: 20 }
 
 /** What a read is to see at least, by source: the transactions of the pushes that it comes after. */
 export type Pushed = ReadonlyMap<string, Frontier>
@@ -73,8 +72,8 @@ export async function awaitPushed(
   const end = performance.now() + maxWaitMs
   // a scheduled view has to wait for its schedule
   const comes = (): boolean => late.some((i) => requests[i]?.plan.spec.availability.kind === 'continuous')
-  for (let pauseMs = firstPauseMs; comes() && performance.now() < end; pauseMs = Math.min(pauseMs * 2, lastPauseMs)) {
-    await setTimeout(pauseMs)
+  for (let tries = 1; comes() && performance.now() < end; tries++) {
+    await sleep(backoffMs(tries, pollBackoff))
     answers = await read(false)
     late = lacking(late)
   }

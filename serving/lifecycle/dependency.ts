@@ -1,6 +1,6 @@
 import type { Logger } from '../../runtime/log.ts'
 import { messageOf } from '../../kernel/errors.ts'
-import { within } from '../../runtime/with-timeout.ts'
+import { withTimeout } from '../../runtime/async.ts'
 
 /** A dependency that takes longer than this to say that it is there is away. */
 export const answerMs = 5000
@@ -61,7 +61,7 @@ export function createDependency<T extends { close(): Promise<void> }>(options: 
       if (closed) return
       let problem: string | null = null
       try {
-        await within(answerMs, ask(), () => new Error(`It does not answer within ${answerMs / 1000} s.`))
+        await withTimeout(ask(), answerMs, () => new Error(`It does not answer within ${answerMs / 1000} s.`))
       } catch (error) {
         problem = `${name}: ${messageOf(error)}`
       }

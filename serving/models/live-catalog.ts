@@ -6,7 +6,7 @@ import { loadCatalog } from '../../registry/catalog.ts'
 import { catalogRevision } from '../../registry/revision.ts'
 import type { TransformGuard } from '../../registry/transform-guard.ts'
 import type { Database } from '../../runtime/database.ts'
-import { within } from '../../runtime/with-timeout.ts'
+import { withTimeout } from '../../runtime/async.ts'
 import type { ModelHost } from './model-host.ts'
 
 const defaultDeadlineMs = 5000
@@ -78,13 +78,13 @@ export function createLiveCatalog(
     },
     async refresh(db) {
       underWay ??= load(db).finally(() => (underWay = null))
-      const late = () =>
+      const timeoutError = () =>
         new LockstepError(
           'POSTGRES_UNAVAILABLE',
           `The registry and its models were not read within ${deadlineMs / 1000} s; the server keeps waiting.`,
         )
       try {
-        await within(deadlineMs, underWay, late)
+        await withTimeout(underWay, deadlineMs, timeoutError)
         failure = null
       } catch (error) {
         const message = messageOf(error)

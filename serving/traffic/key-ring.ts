@@ -7,7 +7,7 @@ import { keyHash, keyId } from '../../registry/keys/key-text.ts'
 import type { Scope } from '../../registry/keys/scope.ts'
 import type { Database } from '../../runtime/database.ts'
 import type { Logger } from '../../runtime/log.ts'
-import { within } from '../../runtime/with-timeout.ts'
+import { withTimeout } from '../../runtime/async.ts'
 
 /** `auto`: keys are needed once there has ever been one, or where other machines reach the server; `required`: always; `off`: never. */
 export type AuthMode = 'auto' | 'required' | 'off'
@@ -132,7 +132,7 @@ export function createKeyRing({ mode, log, now }: KeyRingDeps): KeyRing {
       if (mode === 'off') return
       underWay ??= load(db).finally(() => (underWay = null))
       try {
-        await within(deadlineMs, underWay, () => new Error(`They were not read within ${deadlineMs / 1000} s.`))
+        await withTimeout(underWay, deadlineMs, () => new Error(`They were not read within ${deadlineMs / 1000} s.`))
         failure = null
       } catch (error) {
         const message = messageOf(error)

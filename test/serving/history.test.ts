@@ -4,7 +4,6 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { readCheckpoint, writeCheckpoint } from '../../online/checkpoint.ts'
 import type { Database } from '../../runtime/database.ts'
 import { openPostgres } from '../../runtime/open-postgres.ts'
-import { createLimit } from '../../runtime/semaphore.ts'
 import { until } from './gate.ts'
 import type { World } from './world.ts'
 import { ask, createWorld } from './world.ts'
@@ -119,35 +118,4 @@ describe('the history', () => {
     await server.close()
     await other.close()
   }, 120_000)
-})
-
-describe('a limit', () => {
-  it('runs so many at once, in order, and gives the place of one that failed to the next', async () => {
-    const limit = createLimit({ running: 2, waiting: 3, name: 'things' })
-    const ends: (() => void)[] = []
-    const begun: number[] = []
-    const run = (n: number) =>
-      limit(async () => {
-        begun.push(n)
-        await new Promise<void>((resolve, reject) => ends.push(n % 2 === 0 ? resolve : () => reject(new Error(`${n}`))))
-        return n
-      })
-    const runs = Promise.allSettled([0, 1, 2, 3, 4, 5].map(run))
-    expect(begun).toEqual([0, 1])
-    for (let n = 0; n < 5; n++) {
-      ends[n]?.()
-      await setTimeout(0)
-    }
-    const settled = await runs
-    expect(begun).toEqual([0, 1, 2, 3, 4])
-    expect(settled.map((one) => (one.status === 'fulfilled' ? one.value : (one.reason as Error).message))).toEqual([
-      0,
-      '1',
-      2,
-      '3',
-      4,
-      expect.stringContaining('2 things under way and 3 waiting'),
-    ])
-    await limit(async () => undefined)
-  })
 })

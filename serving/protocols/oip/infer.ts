@@ -1,7 +1,7 @@
 import { LockstepError } from '../../../kernel/errors.ts'
 import { formatTimestamp } from '../../../kernel/time.ts'
 import { didYouMean } from '../../../kernel/did-you-mean.ts'
-import { within } from '../../../runtime/with-timeout.ts'
+import { withTimeout } from '../../../runtime/async.ts'
 import type { RequestDeadline } from '../../traffic/request-deadline.ts'
 import { requireTime } from '../../traffic/request-deadline.ts'
 import type { ServingContext } from '../../context.ts'
@@ -56,7 +56,7 @@ export async function infer(deps: ServingContext, request: InferRequest, caller:
     if (caller.deadline !== undefined) requireTime(caller.deadline)
   })
   if (micros === 0) return await answer
-  const made = await within(Math.min(micros / 1000, longestMs), answer, late)
+  const made = await withTimeout(answer, Math.min(micros / 1000, longestMs), late)
   // a busy process comes to its timers late
   if (isLate()) throw late()
   return made

@@ -1,0 +1,140 @@
+import { setTimeout as delay } from 'node:timers/promises'
+import { LockstepError } from '../kernel/errors.ts'
+
+/** The result of `orTimeout` where the time ran out first. */
+export const timedOut: unique symbol = Symbol('timed out')
+
+/** The result of `work`, or `timedOut` after `ms`. The work itself goes on; its later failure is ignored. Rejects as `work` does. */
+export function orTimeout<T>(work: Promise<T>, ms: number): Promise<T | typeof timedOut> {
+  return settleBefore(work, ms, (resolve) => resolve(timedOut))
+}
+
+/** The result of `work`; rejects with `timeoutError()` after `ms`, while the work itself goes on. */
+export function withTimeout<T>(work: Promise<T>, ms: number, timeoutError: () => Error): Promise<T> {
+  return settleBefore<T, T>(work, ms, (_, reject) => reject(timeoutError()))
+}
+
+function settleBefore<T, R>(
+  work: Promise<T>,
+  ms: number,
+  onTimeout: (resolve: (value: R) => void, reject: (error: Error) => void) => void,
+): Promise<T | R> {
+  return new Promise((resolve, reject) => {
+    const timer = setTimeout(() => onTimeout(resolve, reject), ms)
+    const settle =
+      <Outcome>(by: (outcome: Outcome) => void) =>
+      (outcome: Outcome): void => {
+        clearTimeout(timer)
+        by(outcome)
+      }
+    work.then(settle(resolve), settle(reject))
+  })
+}
+
+/** Resolves after `ms`, or at once when the signal is aborted. With `ref: false` it does not keep the process alive. */
+export async function sleep(ms: number, { signal, ref = true }: { signal?: AbortSignal | undefined; ref?: boolean } = {}): Promise<void> {
+  await delay(ms, undefined, { ref, ...(signal === undefined ? {} : { signal }) }).catch(() => undefined)
+}
+
+/** A random time around `ms`, 25 % less or more: many processes do not act in step. */
+export function jitter(ms: number): number {
+  return ms * (0.75 + Math.random() / 2)
+}
+
+/** A wait that doubles with each failure in a row. */
+export interface Backoff {
+  /** After the first failure, milliseconds. */
+  readonly firstMs: number
+  readonly maxMs: number
+}
+
+/** How long to wait after so many failures in a row, milliseconds: 0 after none. */
+export function backoffMs(failures: number, { firstMs, maxMs }: Backoff): number {
+  return failures <= 0 ? 0 : Math.min(maxMs, firstMs * 2 ** (failures - 1))
+}
+
+/** A random time from 0 to `backoffMs` ("full jitter"): for writers that have met and must part. */
+export function randomBackoffMs(failures: number, backoff: Backoff): number {
+  return Math.random() * backoffMs(failures, backoff)
+}
+
+export interface SemaphoreOptions {
+  /** How many run at once. */
+  readonly permits: number
+  /** How many may wait, and what an error calls them (`reads of the history`). Absent: any number waits. */
+  readonly queue?: { readonly max: number; readonly name: string }
+}
+
+/** Runs `work` when a permit is free. @throws LockstepError `BUSY` where too many wait already, and what `work` throws */
+export type Semaphore = <T>(work: () => Promise<T>) => Promise<T>
+
+/** A counting semaphore, first in, first out. */
+export function createSemaphore({ permits, queue }: SemaphoreOptions): Semaphore {
+  const waiting: (() => void)[] = []
+  let free = permits
+
+  return async (work) => {
+    if (free > 0) free--
+    else if (queue === undefined || waiting.length < queue.max) await new Promise<void>((resolve) => waiting.push(resolve))
+    else throw new LockstepError('BUSY', `The server has ${permits} ${queue.name} under way and ${queue.max} waiting; try again soon.`)
+    try {
+      return await work()
+    } finally {
+      // the permit passes to the next in the queue, so that no newcomer can take it
+      const next = waiting.shift()
+      if (next === undefined) free++
+      else next()
+    }
+  }
+}
+
+/** A task that runs again and again. */
+export interface PollLoop {
+  /** Its first run. */
+  readonly first: Promise<void>
+  /** Runs the task now instead of after its delay, or once more where it is running. */
+  wake(): void
+  /** Begins no further run, and waits for the one under way. */
+  stop(): Promise<void>
+}
+
+/** Runs `task` until stopped: each run starts `delayMs()` after the last one ended. The timer keeps no process alive. */
+export function startPollLoop(task: () => Promise<void>, delayMs: () => number): PollLoop {
+  let timer: NodeJS.Timeout | undefined
+  let stopped = false
+  let busy = false
+  let again = false
+  let running: Promise<void>
+
+  async function run(): Promise<void> {
+    busy = true
+    do {
+      again = false
+      await task()
+    } while (again && !stopped)
+    busy = false
+    if (stopped) return
+    timer = setTimeout(start, delayMs())
+    timer.unref()
+  }
+
+  function start(): void {
+    running = run()
+  }
+
+  running = run()
+  return {
+    first: running,
+    wake() {
+      again = true
+      if (busy || stopped) return
+      clearTimeout(timer)
+      start()
+    },
+    async stop() {
+      stopped = true
+      clearTimeout(timer)
+      await running
+    },
+  }
+}
