@@ -20,8 +20,9 @@ import { openPostgres } from '../../runtime/open-postgres.ts'
 import { storedStates } from '../materializer/payments.ts'
 import { definitionFiles } from '../registry/definition-files.ts'
 import { testDatabase, testRedis } from '../services/index.ts'
+import { lockstep, must } from './lockstep.ts'
 import type { Environment, Running } from './run-lockstep.ts'
-import { killAll, lockstep, must, start } from './run-lockstep.ts'
+import { killAll, start } from './run-lockstep.ts'
 
 const definitions = `import { count, entity, featureView, last, lastN, mean, source, t } from 'lockstep'
 const seat = entity('seat', { key: { airport: t.string, gate: t.int32 } })

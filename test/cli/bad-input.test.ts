@@ -7,8 +7,9 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { definitionFiles } from '../registry/definition-files.ts'
 import { onnx } from '../serving/fixtures.ts'
 import { testDatabase, testRedis } from '../services/index.ts'
-import type { Environment } from './run-lockstep.ts'
-import { killAll, lockstep, must, start } from './run-lockstep.ts'
+import { lockstep, must } from './lockstep.ts'
+import type { Ended, Environment } from './run-lockstep.ts'
+import { killAll, start } from './run-lockstep.ts'
 
 const head = `import { entity, featureService, featureView, last, model, mean, source, t } from 'lockstep'
 const airport = entity('airport', { key: { airport: t.string } })
@@ -60,7 +61,10 @@ afterAll(async () => {
 
 /** The error that a command line ends with. */
 async function failure(words: readonly string[], environment: Environment = env) {
-  const { code, err, out } = await lockstep(environment, ...words, '--json')
+  return failureOf(await lockstep(environment, ...words, '--json'))
+}
+
+function failureOf({ code, err, out }: Ended) {
   expect([out, code]).toEqual(['', code === 2 ? 2 : 1])
   const { error } = JSON.parse(err)
   return error as { readonly code: string; readonly message: string }
@@ -176,7 +180,7 @@ describe('the command line', () => {
     const taken = createServer().listen(0, '127.0.0.1')
     await new Promise((resolve) => taken.once('listening', resolve))
     const { port } = taken.address() as AddressInfo
-    expect(await failure(['serve', '--port', String(port)])).toMatchObject({
+    expect(failureOf(await start(env, 'serve', '--port', String(port), '--json').ended)).toMatchObject({
       code: 'PORT_IN_USE',
       message: expect.stringContaining(`"${port}"`),
     })
@@ -184,21 +188,17 @@ describe('the command line', () => {
   }, 120_000)
 
   it('takes --json before a command, and its help', async () => {
-    const [help, one, none] = await Promise.all(
-      [
-        ['--json', '--help'],
-        ['--json', 'help', 'plan'],
-        ['--json', 'pan'],
-      ].map((words) => lockstep(env, ...words)),
-    )
-    expect([help?.code, one?.code, none?.code]).toEqual([0, 0, 2])
-    expect([help?.out, one?.out, none?.err]).toEqual(
+    const help = await lockstep(env, '--json', '--help')
+    const one = await lockstep(env, '--json', 'help', 'plan')
+    const none = await lockstep(env, '--json', 'pan')
+    expect([help.code, one.code, none.code]).toEqual([0, 0, 2])
+    expect([help.out, one.out, none.err]).toEqual(
       ['lockstep COMMAND', 'lockstep plan', 'Did you mean'].map((text) => expect.stringContaining(text) as string),
     )
   })
 
   it('exits with 2 and one line where it is called wrongly', async () => {
-    const { code, err, out } = await lockstep(env, 'plan', 'features.ts', '--prun')
+    const { code, err, out } = await start(env, 'plan', 'features.ts', '--prun').ended
     expect([code, out]).toEqual([2, ''])
     expect(err).toBe('error USAGE: There is no option "--prun". Did you mean "--prune"? See "lockstep plan --help".\n')
   })

@@ -4,8 +4,9 @@ import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { definitionFiles } from '../registry/definition-files.ts'
 import { testDatabase } from '../services/index.ts'
+import { lockstep, must } from './lockstep.ts'
 import type { Environment } from './run-lockstep.ts'
-import { killAll, lockstep, must } from './run-lockstep.ts'
+import { killAll } from './run-lockstep.ts'
 
 const definitions = `import { count, entity, featureService, featureView, last, source, t } from 'lockstep'
 const airport = entity('airport', { key: { airport: t.string } })

@@ -5,8 +5,9 @@ import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { flightsFile } from '../examples/sample-flights.ts'
 import { definitionFiles } from '../registry/definition-files.ts'
+import { lockstep, must } from './lockstep.ts'
 import type { Ended, Environment } from './run-lockstep.ts'
-import { killAll, lockstep, must, postJson, start, whenReady } from './run-lockstep.ts'
+import { killAll, postJson, start, whenReady } from './run-lockstep.ts'
 
 const features = `import { count, entity, featureService, featureView, last, source, t } from 'lockstep'
 const airport = entity('airport', { key: { airport: t.string } })

@@ -8,8 +8,9 @@ import { definitionFiles } from '../registry/definition-files.ts'
 import { testDatabase } from '../services/index.ts'
 import { asking, ownRedis } from '../services/own-redis.ts'
 import type { OwnRedis } from '../services/own-redis.ts'
+import { lockstep, must } from './lockstep.ts'
 import type { Environment } from './run-lockstep.ts'
-import { killAll, lockstep, must, start } from './run-lockstep.ts'
+import { killAll, start } from './run-lockstep.ts'
 
 const files = definitionFiles({
   'full.ts': `

@@ -1,6 +1,12 @@
 import { run } from '../../cli/run.ts'
 
-// The command line as a process that stays: it is sent the words of a command, runs them as bin/lockstep does, and sends back what came of it.
+// The command line as a process that stays: it is sent command lines, runs each as bin/lockstep does, and sends back what came of it.
+
+export interface CommandLine {
+  readonly words: readonly string[]
+  /** Environment variables for this command alone. */
+  readonly env: Readonly<Record<string, string>>
+}
 
 export interface Ran {
   readonly exitCode: number
@@ -16,11 +22,15 @@ for (const stream of ['stdout', 'stderr'] as const) {
   }
 }
 
-process.on('message', (words: readonly string[]) => {
+const own = { ...process.env }
+process.on('message', ({ words, env }: CommandLine) => {
+  Object.assign(process.env, env)
   void run(words, new AbortController().signal).then((exitCode) => {
     const ran: Ran = { exitCode, out: written.stdout, err: written.stderr }
     written.stdout = ''
     written.stderr = ''
+    for (const name of Object.keys(env)) delete process.env[name]
+    Object.assign(process.env, own)
     return process.send?.(ran)
   })
 })

@@ -4,8 +4,9 @@ import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import type { World } from '../serving/world.ts'
 import { ask, createWorld, noon } from '../serving/world.ts'
+import { lockstep } from './lockstep.ts'
 import type { Ended, Environment } from './run-lockstep.ts'
-import { killAll, lockstep } from './run-lockstep.ts'
+import { killAll } from './run-lockstep.ts'
 
 let world: World
 let env: Environment
@@ -46,7 +47,8 @@ describe('lockstep parity', () => {
     await world.db.query(
       `update lockstep.prediction_log set features = replace(features::text, '"lastDelay":25', '"lastDelay":26')::json where request_id = 'mine-1'`,
     )
-    const [strict, lenient] = await Promise.all([parity('--since', '30m'), parity('--budget', '20%', '--json')])
+    const strict = await parity('--since', '30m')
+    const lenient = await parity('--budget', '20%', '--json')
     expect(strict.code).toBe(1)
     expect(strict.out).toContain(
       'other: lastDelay of {"airport":"ATL"} as of 2001-07-01T12:00:00Z: 26 was served, the history says 25 (echo@1, request mine-1, entity 0)',
@@ -61,12 +63,10 @@ describe('lockstep parity', () => {
   it('has the log that it reads listed, and written to a file with typed columns', async () => {
     const folder = await mkdtemp(join(tmpdir(), 'lockstep-predictions-'))
     const out = join(folder, 'served.jsonl')
-    const [listed, told, exported, other] = await Promise.all([
-      lockstep(env, 'predictions', 'list', '--request', 'mine-1'),
-      lockstep(env, 'predictions', 'list', '--request', 'mine-1', '--json'),
-      lockstep(env, 'predictions', 'export', 'echo', '--out', out, '--json'),
-      lockstep(env, 'predictions', 'list', '--model', 'ehco'),
-    ])
+    const listed = await lockstep(env, 'predictions', 'list', '--request', 'mine-1')
+    const told = await lockstep(env, 'predictions', 'list', '--request', 'mine-1', '--json')
+    const exported = await lockstep(env, 'predictions', 'export', 'echo', '--out', out, '--json')
+    const other = await lockstep(env, 'predictions', 'list', '--model', 'ehco')
     expect([listed.code, listed.out]).toEqual([0, expect.stringMatching(/echo@1 +mine-1 +{"airport":"ATL"} +{"out":\[25,1,6.25\]}/)])
     expect(told.json).toMatchObject({ predictions: [{ asOf: '2001-07-01T12:00:00Z', at: expect.stringMatching(/Z$/) }, { entity: 1 }] })
     expect([other.code, other.err]).toEqual([1, expect.stringContaining('"ehco"')])
@@ -105,7 +105,9 @@ describe('lockstep parity', () => {
       ['--budget', '2'],
       ['--since', 'yesterday'],
     ]
-    for (const [i, { code, err }] of (await Promise.all(wrong.map((words) => parity(...words)))).entries())
-      expect([code, err]).toEqual([2, expect.stringMatching(new RegExp(`"${wrong[i]?.[0]}".*lockstep parity --help`))])
+    for (const words of wrong) {
+      const { code, err } = await parity(...words)
+      expect([code, err]).toEqual([2, expect.stringMatching(new RegExp(`"${words[0]}".*lockstep parity --help`))])
+    }
   }, 120_000)
 })

@@ -55,6 +55,11 @@ export function killAll(): void {
 
 const main = join(rootFolder, 'cli/main.ts')
 
+export function jsonOf(out: string): Printed {
+  const text = out.trim()
+  return JSON.parse(/^[[{]/.test(text) ? text : '{}')
+}
+
 /** Starts the command line as a process of its own, with no settings but these. */
 export function start(env: Environment, ...words: readonly string[]): Running {
   const child = spawn(process.execPath, [main, ...words], {
@@ -71,8 +76,7 @@ export function start(env: Environment, ...words: readonly string[]): Running {
     child.on('error', reject)
     child.on('close', (code) => {
       living.delete(child)
-      const text = out.trim()
-      resolve({ code, out, err, json: JSON.parse(/^[[{]/.test(text) ? text : '{}') })
+      resolve({ code, out, err, json: jsonOf(out) })
     })
   })
   return {
@@ -93,17 +97,6 @@ export function start(env: Environment, ...words: readonly string[]): Running {
         )
       }),
   }
-}
-
-export function lockstep(env: Environment, ...words: readonly string[]): Promise<Ended> {
-  return start(env, ...words).ended
-}
-
-/** As `lockstep`, but a failure is an error: for what must succeed before there is anything to test. */
-export async function must(env: Environment, ...words: readonly string[]): Promise<Printed> {
-  const { code, err, json } = await lockstep(env, ...words, '--json')
-  if (code !== 0) throw new Error(`lockstep ${words.join(' ')} ended with ${code}: ${err}`)
-  return json
 }
 
 export async function postJson(url: string, body: unknown): Promise<{ readonly status: number; readonly body: ServerAnswer }> {

@@ -13,8 +13,9 @@ import { openJobQueue } from '../../runtime/job-queue.ts'
 import { openPostgres } from '../../runtime/open-postgres.ts'
 import { definitionFiles } from '../registry/definition-files.ts'
 import { testDatabase } from '../services/index.ts'
+import { lockstep, must } from './lockstep.ts'
 import type { Environment, Running } from './run-lockstep.ts'
-import { killAll, lockstep, must, start } from './run-lockstep.ts'
+import { killAll, start } from './run-lockstep.ts'
 
 const definitions = `import { count, entity, featureService, featureView, last, mean, source, t } from 'lockstep'
 const airport = entity('airport', { key: { airport: t.string } })
@@ -206,11 +207,8 @@ describe('an export that workers share', () => {
       { env, words: create('all', 'no.csv', '--no-work'), code: 2, message: '"--no-work"' },
       { env: embedded, words: ['worker'], code: 1, message: 'Set "LOCKSTEP_POSTGRES_URL"' },
     ]
-    await Promise.all(
-      refused.map(async ({ env: given, words, code, message }) => {
-        expect(await lockstep(given, ...words)).toMatchObject({ code, err: expect.stringContaining(message) })
-      }),
-    )
+    for (const { env: given, words, code, message } of refused)
+      expect(await lockstep(given, ...words)).toMatchObject({ code, err: expect.stringContaining(message) })
     expect(existsSync(inFolder('no'))).toBe(false)
   }, 90_000)
 })

@@ -8,8 +8,9 @@ import { openPostgres } from '../../runtime/open-postgres.ts'
 import { definitionFiles } from '../registry/definition-files.ts'
 import { gated, until } from '../serving/gate.ts'
 import { testDatabase, testRedis } from '../services/index.ts'
+import { must } from './lockstep.ts'
 import type { Environment, Running } from './run-lockstep.ts'
-import { killAll, must, start } from './run-lockstep.ts'
+import { killAll, start } from './run-lockstep.ts'
 
 const features = `import { count, entity, featureService, featureView, source, t } from 'lockstep'
 const shop = entity('shop', { key: { shop: t.string } })

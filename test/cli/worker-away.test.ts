@@ -18,8 +18,9 @@ import type { Gate } from '../serving/gate.ts'
 import { gated } from '../serving/gate.ts'
 import { testDatabase, testRedis } from '../services/index.ts'
 import { ownRedis } from '../services/own-redis.ts'
+import { must } from './lockstep.ts'
 import type { Environment, Running } from './run-lockstep.ts'
-import { killAll, must, start } from './run-lockstep.ts'
+import { killAll, start } from './run-lockstep.ts'
 
 const definitions = `import { count, entity, featureView, source, t } from 'lockstep'
 const seat = entity('seat', { key: { airport: t.string } })

@@ -21,8 +21,9 @@ import { servingSet } from '../serving/definitions.ts'
 import { onnx } from '../serving/fixtures.ts'
 import { until } from '../serving/gate.ts'
 import { testDatabase, testRedis } from '../services/index.ts'
+import { must } from './lockstep.ts'
 import type { Environment, Running } from './run-lockstep.ts'
-import { killAll, lockstep, must, start, whenReady } from './run-lockstep.ts'
+import { killAll, start, whenReady } from './run-lockstep.ts'
 
 let env: Environment
 let folder: string
@@ -176,7 +177,7 @@ it('answers predictions by every worker behind one port over TLS, and logs all o
 })
 
 it('needs what processes can share', { timeout: 120_000 }, async () => {
-  const { code, err } = await lockstep({ LOCKSTEP_DIR: folder }, 'serve', '--workers', '2', '--port', '0')
+  const { code, err } = await start({ LOCKSTEP_DIR: folder }, 'serve', '--workers', '2', '--port', '0').ended
   expect(code).toBe(1)
   expect(err).toContain(
     'error EMBEDDED_ALONE: Several processes cannot share the embedded database or store, and "LOCKSTEP_POSTGRES_URL" is not set.',
@@ -184,7 +185,7 @@ it('needs what processes can share', { timeout: 120_000 }, async () => {
 })
 
 it('ends with what a worker says that cannot begin', { timeout: 120_000 }, async () => {
-  const { code, err } = await lockstep(env, 'serve', '--workers', '1', '--port', '0', '--host', '0.0.0.0')
+  const { code, err } = await start(env, 'serve', '--workers', '1', '--port', '0', '--host', '0.0.0.0').ended
   expect(code).toBe(1)
   expect(err).toMatch(/^error CONFIG_INVALID: The server would listen on "0\.0\.0\.0"/m)
 })
