@@ -7,6 +7,7 @@ import { createRowKey } from '../../inference/row-key.ts'
 import type { Value } from '../../kernel/value-type.ts'
 import type { FeatureRow } from '../../inference/tensor-writer.ts'
 import { valuesOf } from '../../inference/tensor-writer.ts'
+import { budget } from '../budget.ts'
 import { onnx } from '../serving/fixtures.ts'
 import { inspectModel } from '../../inference/inspect-model.ts'
 import { bindTo } from '../serving/load.ts'
@@ -145,7 +146,7 @@ describe('the key of a row', () => {
         expect(keyOf(a)).toBe(keyOf([...a, x]))
         expect(keyOf(a)).toHaveLength(22)
       }),
-      { numRuns: 2000 },
+      { numRuns: budget(2000) },
     )
   })
 })

@@ -8,6 +8,7 @@ import { where } from '../../kernel/aggregates/where.ts'
 import { ByteReader, ByteWriter } from '../../kernel/binary.ts'
 import { HyperLogLog } from '../../kernel/hyper-log-log.ts'
 import type { Value } from '../../kernel/value-type.ts'
+import { budget } from '../budget.ts'
 import { quantile as exactQuantile } from './view-oracle.ts'
 
 const float64 = { kind: 'float64' } as const
@@ -81,7 +82,7 @@ describe('the accumulator of', () => {
             expect(bytesOf(back)).toEqual(bytes)
             for (const one of [parts, back]) expect(aggregate.value(one)).toEqual(aggregate.value(expected))
           }),
-          { numRuns: 300 },
+          { numRuns: budget(300) },
         )
       })
 
@@ -93,7 +94,7 @@ describe('the accumulator of', () => {
             accumulator.merge(part)
             if (accumulator.remove(part)) expect(bytesOf(accumulator)).toEqual(bytesOf(folded(aggregate, kept)))
           }),
-          { numRuns: 300 },
+          { numRuns: budget(300) },
         )
       })
     }

@@ -2,6 +2,7 @@ import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { ByteReader, ByteWriter } from '../../kernel/binary.ts'
 import { ExactSum } from '../../kernel/exact-sum.ts'
+import { budget } from '../budget.ts'
 
 /** Doubles as m * 2^e, so that an exact sum is a sum of bigints: an oracle that shares nothing with the code under test. */
 const term = fc.record({ m: fc.integer({ min: -(2 ** 31), max: 2 ** 31 }), e: fc.integer({ min: -60, max: 60 }) })
@@ -27,7 +28,7 @@ describe('ExactSum', () => {
       fc.property(fc.array(term, { maxLength: 40 }), (terms) => {
         expect(sumOf(terms.map(toNumber)).value()).toBe(Number(exactly(terms)) * 2 ** -60 + 0)
       }),
-      { numRuns: 2000 },
+      { numRuns: budget(2000) },
     )
   })
 
@@ -68,7 +69,7 @@ describe('ExactSum', () => {
         expect(bytesOf(parts)).toBe(bytesOf(sumOf(values)))
         expect(parts.value()).toBe(sumOf(values).value())
       }),
-      { numRuns: 1500 },
+      { numRuns: budget(1500) },
     )
   })
 

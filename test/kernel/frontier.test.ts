@@ -19,6 +19,7 @@ import {
   without,
   writeFrontier,
 } from '../../kernel/frontier.ts'
+import { budget } from '../budget.ts'
 
 const most = 60
 const transactions = Array.from({ length: most }, (_, i) => i)
@@ -54,7 +55,7 @@ describe('a frontier', () => {
         for (const [frontier, expected] of outcomes) expect(frontier).toEqual(asFrontier(expected))
         expect(includes(one, other)).toBe([...b].every((xid) => a.has(xid)))
       }),
-      { numRuns: 1000 },
+      { numRuns: budget(1000) },
     )
   })
 
@@ -67,7 +68,7 @@ describe('a frontier', () => {
         expect(parseFrontier(frontierText(one))).toEqual(one)
         expect(others.subarray(0, bytes.length).equals(bytes)).toBe(frontierText(one) === frontierText(other))
       }),
-      { numRuns: 1000 },
+      { numRuns: budget(1000) },
     )
   })
 

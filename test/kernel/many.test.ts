@@ -13,6 +13,7 @@ import { decodeStored, encodeStored } from '../../kernel/stored-state.ts'
 import { parseTimestamp } from '../../kernel/time.ts'
 import type { CountsValue, Scalar } from '../../kernel/value-type.ts'
 import type { AggregateSpec, FeatureSpec } from '../../kernel/view-spec.ts'
+import { budget } from '../budget.ts'
 import { many } from './many-oracle.ts'
 import { hour, minute, viewSpec } from './view-oracle.ts'
 
@@ -79,7 +80,7 @@ describe.each(aggregates)('$1.aggregate', (aggregate, spec) => {
         expect(bytes(merged)).toEqual(bytes(all))
         expect(ordered(aggregate.value(aggregate.decode(new ByteReader(bytes(all)))))).toEqual(ordered(expected))
       }),
-      { numRuns: 500 },
+      { numRuns: budget(500) },
     )
   })
 
@@ -93,7 +94,7 @@ describe.each(aggregates)('$1.aggregate', (aggregate, spec) => {
         without++
         expect(bytes(all)).toEqual(bytes(of(aggregate, rest)))
       }),
-      { numRuns: 500 },
+      { numRuns: budget(500) },
     )
     expect(without).toBeGreaterThan(50)
   })
@@ -170,7 +171,7 @@ describe('topK and histogram', () => {
           else expect(Array.from((ask() ?? []) as Iterable<unknown>)).toHaveLength(distinct)
         }
       }),
-      { numRuns: 500 },
+      { numRuns: budget(500) },
     )
   })
 

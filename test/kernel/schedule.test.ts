@@ -3,6 +3,7 @@ import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { parseSchedule } from '../../kernel/schedule.ts'
 import { parseTimestamp } from '../../kernel/time.ts'
+import { budget } from '../budget.ts'
 
 const field = (min: number, max: number): fc.Arbitrary<string> => {
   const value = fc.integer({ min, max })
@@ -29,7 +30,7 @@ describe('a schedule', () => {
         const peer = CronExpressionParser.parse(text, { currentDate: new Date(micros / 1000 - 1), tz: 'UTC' })
         expect(parseSchedule(text).at(micros)).toBe(peer.next().getTime() * 1000)
       }),
-      { numRuns: 500 },
+      { numRuns: budget(500) },
     )
   })
 

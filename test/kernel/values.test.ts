@@ -11,6 +11,7 @@ import { valueCodec } from '../../kernel/value-codec.ts'
 import { valueFromJson, valueToJson } from '../../kernel/value-json.ts'
 import type { CountsValue, Value, ValueType } from '../../kernel/value-type.ts'
 import { canonical, isValueOf, ownCopy } from '../../kernel/value-type.ts'
+import { budget } from '../budget.ts'
 
 const micros = fc.integer({ min: Number.MIN_SAFE_INTEGER, max: Number.MAX_SAFE_INTEGER })
 
@@ -113,7 +114,7 @@ describe('entity keys', () => {
         const [x, y] = [encodeKey(parts, a), encodeKey(parts, b)]
         expect(x < y ? -1 : x > y ? 1 : 0).toBe(Math.sign(expected))
       }),
-      { numRuns: 1000 },
+      { numRuns: budget(1000) },
     )
   })
 
@@ -183,7 +184,7 @@ describe('values', () => {
         expect(reader.done).toBe(true)
         expect(valueFromJson(type, JSON.parse(JSON.stringify(valueToJson(type, kept))), 'x')).toEqual(kept)
       }),
-      { numRuns: 1000 },
+      { numRuns: budget(1000) },
     )
   })
 
@@ -204,7 +205,7 @@ describe('values', () => {
       fc.property(text, text, (a, b) => {
         expect(Math.sign(compareUtf8(a, b))).toBe(Buffer.compare(Buffer.from(a), Buffer.from(b)))
       }),
-      { numRuns: 2000 },
+      { numRuns: budget(2000) },
     )
     const counts = new Map([
       ['b', 1],

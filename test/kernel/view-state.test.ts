@@ -9,6 +9,7 @@ import { decodeStored, encodeStored, readHeader } from '../../kernel/stored-stat
 import type { Column, Value } from '../../kernel/value-type.ts'
 import { canonical } from '../../kernel/value-type.ts'
 import type { ViewPlan } from '../../kernel/view-plan.ts'
+import { budget } from '../budget.ts'
 import {
   allColumns,
   everyMinutes,
@@ -103,7 +104,7 @@ describe.each(origins)('a view state of rows from %i µs on', (start) => {
           expect(answer(state, t)).toEqual(oracle(view.spec, rows, t))
         }
       }),
-      { numRuns: 1500 },
+      { numRuns: budget(1500) },
     )
   })
 
@@ -118,7 +119,7 @@ describe.each(origins)('a view state of rows from %i µs on', (start) => {
           expect(answerOfBytes(view, bytes, t)).toEqual(answer(decodeStored(view, bytes), t))
         }
       }),
-      { numRuns: 1000 },
+      { numRuns: budget(1000) },
     )
   })
 
@@ -147,7 +148,7 @@ describe.each(origins)('a view state of rows from %i µs on', (start) => {
         expect(body(inRuns)).toBe(body(atOnce))
         expect(inRuns.highWater).toBe(atOnce.highWater)
       }),
-      { numRuns: 1000 },
+      { numRuns: budget(1000) },
     )
   })
 
@@ -184,7 +185,7 @@ describe.each(origins)('a view state of rows from %i µs on', (start) => {
           expect(answer(one, end)).toEqual(oracle(view.spec, rows, end))
         },
       ),
-      { numRuns: 1000 },
+      { numRuns: budget(1000) },
     )
   })
 })

@@ -11,6 +11,7 @@ import { createStateWriter } from '../../materializer/state-writer.ts'
 import type { SourceRow } from '../../offline/row-decoder.ts'
 import { openEmbeddedStore } from '../../online/embedded-store.ts'
 import type { OnlineStore } from '../../online/store.ts'
+import { budget } from '../budget.ts'
 import { accountKey, asRow, foldAll, minute, payment, start, storedStates } from './payments.ts'
 import { paymentsPlan } from './plans.ts'
 
@@ -60,7 +61,7 @@ describe('folding an ordered stream into stored states', () => {
           expect(await statesOf(store, plan, rows)).toEqual(foldAll(plan, rows, moment))
         },
       ),
-      { numRuns: 150 },
+      { numRuns: budget(150) },
     )
   }, 120_000)
 

@@ -11,6 +11,7 @@ import { advanceCheckpoint, firstCheckpoint, checkpointKey, readCheckpoint, writ
 import { readOnline } from '../../online/read.ts'
 import type { OnlineKey, OnlineStore } from '../../online/store.ts'
 import { lacksOf } from '../../online/completeness.ts'
+import { budget } from '../budget.ts'
 import { accountKey, asRow, minute, payment, start } from '../materializer/payments.ts'
 import { paymentsPlan } from '../materializer/plans.ts'
 
@@ -184,7 +185,7 @@ describe('reading features from the online store', () => {
         const [answer] = await readOnline(store, [{ plan, key: accountKey(plan, account) }], asOf)
         expect(answer?.values).toEqual(asOf < direct.highWater ? null : direct.valueAt(asOf))
       }),
-      { numRuns: 100 },
+      { numRuns: budget(100) },
     )
   })
 

@@ -2,6 +2,7 @@ import fc from 'fast-check'
 import { expect, test } from 'vitest'
 import type { Reply } from '../../online/redis-resp-parser.ts'
 import { ReplyParser } from '../../online/redis-resp-parser.ts'
+import { budget } from '../budget.ts'
 
 const bulk = fc.option(fc.uint8Array({ maxLength: 40 }), { nil: null })
 const line = fc.stringMatching(/^[\x20-\x7e]{0,20}$/)
@@ -43,7 +44,7 @@ test('replies are read as they were sent, wherever they are cut', () => {
       }
       expect(read).toEqual(made.map(expected))
     }),
-    { numRuns: 500 },
+    { numRuns: budget(500) },
   )
 })
 

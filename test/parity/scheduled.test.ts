@@ -1,6 +1,7 @@
 import fc from 'fast-check'
 import { describe, it } from 'vitest'
 import { everyMinutes, minute } from '../kernel/view-oracle.ts'
+import { budget } from '../budget.ts'
 import { agreement } from './parity.ts'
 
 const schedules = fc
@@ -8,7 +9,7 @@ const schedules = fc
   .map(([n, delayMicros]) => everyMinutes(n, delayMicros))
 
 describe('a scheduled view', () => {
-  const agrees = agreement(schedules, 500)
+  const agrees = agreement(schedules, budget(500))
 
   it(
     'gives training and serving the same bits, as its schedule would have served them, on both online stores',

@@ -2,6 +2,7 @@ import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { codeDifference, differences, differenceText } from '../../registry/diff.ts'
 import { nearest } from '../../kernel/did-you-mean.ts'
+import { budget } from '../budget.ts'
 import { airport, landings, windowFeature } from './sample-set.ts'
 
 const texts = (was: unknown, now: unknown): string[] => differences(was, now).map(differenceText)
@@ -49,7 +50,7 @@ describe('differences', () => {
       fc.property(json, json, (was, now) => {
         expect(differences(was, now).length === 0).toBe(sorted(was) === sorted(now))
       }),
-      { numRuns: 2000 },
+      { numRuns: budget(2000) },
     )
   })
 })

@@ -3,6 +3,7 @@ import { describe, expect, it } from 'vitest'
 import type { Column, Value, ValueType } from '../../../kernel/value-type.ts'
 import type { StatisticsState } from '../../../offline/profile/column-statistics.ts'
 import { collectStatistics } from '../../../offline/profile/column-statistics.ts'
+import { budget } from '../../budget.ts'
 
 const columns: readonly Column<ValueType>[] = [
   { name: 'float', type: { kind: 'float64' } },
@@ -36,7 +37,7 @@ describe('statistics of rows in parts', () => {
         for (const rows of parts) merged.merge(JSON.parse(JSON.stringify(collect(rows).state())) as StatisticsState)
         expect(merged.result()).toEqual(collect(parts.flat()).result())
       }),
-      { numRuns: 300 },
+      { numRuns: budget(300) },
     )
   })
 

@@ -4,6 +4,7 @@ import { ExactSum } from '../../../kernel/exact-sum.ts'
 import type { Value, ValueType } from '../../../kernel/value-type.ts'
 import { collectStatistics } from '../../../offline/profile/column-statistics.ts'
 import type { NumberStatistics } from '../../../offline/profile/number-statistics.ts'
+import { budget } from '../../budget.ts'
 
 function statistics(type: ValueType, ...batches: readonly (readonly (Value | null)[])[]) {
   const collector = collectStatistics([{ name: 'x', type }])
@@ -69,7 +70,7 @@ describe('the statistics of numbers', () => {
         else expect(Math.abs((stddev ?? Number.NaN) - wanted)).toBeLessThanOrEqual(wanted * 2 ** -50 + Number.MIN_VALUE)
         expect(numbers(float64, values.toReversed().slice(0, 5), values.toReversed().slice(5))).toEqual(numbers(float64, values))
       }),
-      { numRuns: 300 },
+      { numRuns: budget(300) },
     )
   })
 
@@ -103,7 +104,7 @@ describe('the statistics of numbers', () => {
         expect(within).toEqual(counts)
         expect(counts.reduce((a, b) => a + b, 0)).toBe(values.length)
       }),
-      { numRuns: 300 },
+      { numRuns: budget(300) },
     )
   })
 

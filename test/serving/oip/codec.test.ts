@@ -8,6 +8,7 @@ import { readBinary, writeBinary } from '../../../serving/protocols/oip/binary-d
 import type { Datatype } from '../../../serving/protocols/oip/datatype.ts'
 import { readInferBody, writeInferBody } from '../../../serving/protocols/oip/infer-body.ts'
 import { readJson, writeJson } from '../../../serving/protocols/oip/json-data.ts'
+import { budget } from '../../budget.ts'
 
 /** Of each datatype: its elements in JSON, and their bytes as the protocol has them, in hexadecimal. */
 const golden: readonly (readonly [Datatype, string, string])[] = [
@@ -239,7 +240,7 @@ describe('the body of an infer call', () => {
         const said = failure(() => readInferBody(Buffer.concat([head, rest]), length ?? head.length))
         expect(said).toMatch(/^(nothing was thrown|INVALID_REQUEST: |UNSUPPORTED: )/)
       }),
-      { numRuns: 500 },
+      { numRuns: budget(500) },
     )
   })
 
