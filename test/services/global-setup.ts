@@ -3,6 +3,7 @@ import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { Redis } from 'ioredis'
+import type { ProvidedContext } from 'vitest'
 import type { TestProject } from 'vitest/node'
 import type { Service } from './keeper.ts'
 import { administer } from './administer.ts'
@@ -20,11 +21,26 @@ declare module 'vitest' {
   }
 }
 
-/**
- * Finds or starts the services once per run. Each worker has a PostgreSQL cluster of its own, because a transaction that is open in one database
- * holds back `pg_snapshot_xmin` in all databases of its cluster.
- */
+interface Started {
+  readonly services: ProvidedContext['services']
+  stop(): Promise<void>
+}
+
+/** The services of this run. Each project of vitest loads this module anew, so they are kept where all find them. */
+const shared = globalThis as { lockstepTestServices?: Promise<Started> }
+
+/** Gives the tests of a project the services of the run, which the first project to ask finds or starts. */
 export default async function setup(project: TestProject): Promise<() => Promise<void>> {
+  const { services, stop } = await (shared.lockstepTestServices ??= start(project.config.maxWorkers))
+  project.provide('services', services)
+  return stop
+}
+
+/**
+ * Finds or starts the services. Each worker has a PostgreSQL cluster of its own, because a transaction that is open in one database holds back
+ * `pg_snapshot_xmin` in all databases of its cluster.
+ */
+async function start(workers: number): Promise<Started> {
   const run = `lockstep_test_${randomBytes(4).toString('hex')}`
   const started: Service[] = []
   // of this run alone: tests write definitions in folders that never come again, and what was compiled of them would stay
@@ -34,10 +50,7 @@ export default async function setup(project: TestProject): Promise<() => Promise
   const removeFolder = () => rm(folder, { recursive: true, force: true, maxRetries: 10, retryDelay: 200 })
   await forgetServicePolicy()
   try {
-    const found = await Promise.allSettled([
-      firstThatWorks('PostgreSQL', postgresWays, project.config.maxWorkers),
-      firstThatWorks('Redis', redisWays, 1),
-    ])
+    const found = await Promise.allSettled([firstThatWorks('PostgreSQL', postgresWays, workers), firstThatWorks('Redis', redisWays, 1)])
     const [clusters, redis] = found.map((result) => {
       if (result.status === 'rejected') return []
       started.push(...result.value)
@@ -49,8 +62,10 @@ export default async function setup(project: TestProject): Promise<() => Promise
     const redisUrl = redis?.[0]?.url ?? ''
     await checkRedis(redisUrl).catch(unusable('Redis', redisUrl, 'LOCKSTEP_TEST_REDIS_URL'))
     for (const url of postgres) await makeTemplate(url, run).catch(unusable('PostgreSQL', url, 'LOCKSTEP_TEST_POSTGRES_URL'))
-    project.provide('services', { run, folder, postgres, redis: redisUrl })
-    return async () => {
+    let stopped: Promise<void> | undefined
+    return { services: { run, folder, postgres, redis: redisUrl }, stop: () => (stopped ??= stop()) }
+
+    async function stop(): Promise<void> {
       const left = (await Promise.all(postgres.map((url) => dropDatabases(url, run)))).flat()
       await forgetKeys(redisUrl, `${run}:`)
       await Promise.all(started.map((service) => service.stop()))
