@@ -160,7 +160,7 @@ describe('a backfill', () => {
     expect(await readBackfill(db, first.id, Date.now())).toMatchObject({ chunks: 4, chunksDone: 0, secondsLeft: null })
     expect(await bounds(first.id)).toBe(4)
     const waiting = start(env, 'backfill', 'cancelled', '--no-work')
-    await expect.poll(async () => (await jobs.queues()).includes(backfillQueue(first.id))).toBe(true)
+    await waiting.until(/Backfilling/)
     expect((await must(env, 'status'))['backfills' as never]).toMatchObject([{ id: first.id, view: 'cancelled@1', state: 'running' }])
     expect(await must(env, 'backfill', 'cancelled', '--cancel')).toMatchObject({ id: first.id, state: 'cancelled' })
     expect(await waiting.ended).toMatchObject({
