@@ -16,6 +16,7 @@ import * as idempotencyKeys from './0014-idempotency-keys.ts'
 import * as setAside from './0015-set-aside.ts'
 import * as metricsScope from './0016-metrics-scope.ts'
 import * as sourceOids from './0017-source-oids.ts'
+import * as predictionIds from './0018-prediction-ids.ts'
 
 /** Every migration, in order. Append-only: what is here has run somewhere, and is never edited, renamed or removed. */
 export const migrations: Readonly<Record<string, Migration>> = {
@@ -36,4 +37,5 @@ export const migrations: Readonly<Record<string, Migration>> = {
   '0015-set-aside': setAside,
   '0016-metrics-scope': metricsScope,
   '0017-source-oids': sourceOids,
+  '0018-prediction-ids': predictionIds,
 }

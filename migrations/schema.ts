@@ -1,6 +1,9 @@
 import type { ColumnType, Generated } from 'kysely'
 
-/** The tables of the schema `lockstep`, as Kysely sees them. A column that a migration adds is a line here. */
+/**
+ * The tables of the schema `lockstep`, as Kysely sees them. A column that a migration adds is a line here, or, where it is
+ * of the prediction log, in monitoring/prediction-log/columns.ts.
+ */
 export interface LockstepTables {
   'lockstep.definitions': DefinitionsTable
   'lockstep.code': CodeTable
@@ -21,7 +24,6 @@ export interface LockstepTables {
   'lockstep.ingests': IngestsTable
   'lockstep.api_keys': ApiKeysTable
   'lockstep.api_key_state': ApiKeyStateTable
-  'lockstep.prediction_log': PredictionLogTable
   'lockstep.audit_log': AuditLogTable
   'lockstep.idempotency_keys': IdempotencyKeysTable
   'lockstep.set_aside': SetAsideTable
@@ -291,41 +293,6 @@ export interface ApiKeysTable {
 export interface ApiKeyStateTable {
   only: Generated<boolean>
   revision: number
-}
-
-/** One row for each entity of a logged request. Written by COPY (monitoring/prediction-log/copy-predictions.ts). */
-export interface PredictionLogTable {
-  /** When it was answered. */
-  at: Date
-  request_id: string
-  /** Index of the entity in the request. */
-  entity: number
-  model: string
-  version: number
-  /** `flight_features@1` */
-  service: string
-  service_fingerprint: string
-  /** The moment that the features hold for. */
-  as_of: Date
-  /** Every entity that was read: its name, a zero byte, and its key as the online store has it. */
-  entities: Buffer[]
-  /** By the service's key columns. */
-  keys: Json
-  /** The request data of on-demand views, by column. */
-  request: Json
-  /** Values by feature, as `valueToJson` writes them. */
-  features: Json
-  /** By feature, of those alone that are not PRESENT. */
-  statuses: Json
-  /** For each view that was read: `view`, `alias`, `fingerprint`, `from`, `frontier`, `eventTime`. */
-  reads: Json
-  outputs: Json
-  latency_micros: number
-  api_key: string | null
-  degraded: boolean
-  skewed: boolean
-  /** Which transactions had ended when it was answered, or a second before at most; where that could not be asked then, when it was logged. */
-  snapshot: Generated<string>
 }
 
 /** Who changed what. Only added to, and forgotten after a time (runtime/audit.ts). */

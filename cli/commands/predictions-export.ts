@@ -11,7 +11,7 @@ export const predictionsExportCommand: Command = {
   name: 'predictions export',
   summary: "Write a model's logged predictions to a file, with typed columns",
   description: [
-    'The columns are the keys, request values and features of the feature service, the outputs as output__NAME, and _at, _request_id, _entity, _version and _as_of.',
+    'The columns are the keys, request values and features of the feature service, the outputs as output__NAME, and _at, _request_id, _prediction_id, _entity, _version and _as_of.',
   ],
   arguments: [{ name: 'MODEL', help: 'The model.' }],
   options: {

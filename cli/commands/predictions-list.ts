@@ -1,5 +1,5 @@
 import { cutText } from '../../kernel/cut-text.ts'
-import { listPredictions } from '../../monitoring/prediction-log/list-predictions.ts'
+import { listPredictions } from '../../monitoring/prediction-log/read-predictions.ts'
 import type { Command } from '../command.ts'
 import { durationOption } from '../duration-option.ts'
 import { moment } from '../human.ts'
@@ -17,12 +17,13 @@ export const predictionsListCommand: Command = {
   options: {
     model: { value: 'MODEL', help: 'Only predictions of this model.' },
     request: { value: 'ID', help: 'Only predictions of this request.' },
+    prediction: { value: 'ID', help: 'Only the prediction with this id.' },
     since: { value: 'DURATION', help: 'How far back to look, such as 30m or 7d. Default: 1h.' },
     limit: { value: 'N', help: 'The maximum number. Default: 20.' },
   },
   example: 'lockstep predictions list --model delay --since 10m',
   async run(context, input) {
-    const [model, requestId] = [input.text('model'), input.text('request')]
+    const [model, requestId, predictionId] = [input.text('model'), input.text('request'), input.text('prediction')]
     const since = Date.now() * 1000 - durationOption('predictions list', 'since', input.text('since') ?? '1h')
     const limit = input.count('limit', 1, 10_000) ?? defaultLimit
     const rows = await listPredictions(await context.database(), {
@@ -30,6 +31,7 @@ export const predictionsListCommand: Command = {
       limit,
       ...(model === undefined ? {} : { model }),
       ...(requestId === undefined ? {} : { requestId }),
+      ...(predictionId === undefined ? {} : { predictionId }),
     })
     // so that a misspelt name is an error and not an empty list; of a model that is gone there may be some
     if (model !== undefined && rows.length === 0) (await context.catalog()).model(model)

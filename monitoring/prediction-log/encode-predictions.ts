@@ -5,7 +5,7 @@ import { Status, statusNames } from '../../kernel/state.ts'
 import { formatTimestamp } from '../../kernel/time.ts'
 import { countsJson, valueToJson } from '../../kernel/value-json.ts'
 import type { Column, CountsValue, Value, ValueType } from '../../kernel/value-type.ts'
-import type { LoggedPrediction } from './copy-predictions.ts'
+import type { LoggedPrediction } from './columns.ts'
 import { loggedEntity } from '../../materializer/erase/logged-entity.ts'
 import { parseSnapshot } from '../../runtime/snapshot-bounds.ts'
 import { memoizeWeak } from '../../kernel/memoize-weak.ts'
@@ -41,6 +41,7 @@ export function* encodePredictions(kept: KeptPredictions, snapshot: string): Gen
     yield {
       at: kept.at,
       requestId: kept.requestId,
+      predictionId: `${kept.predictionBase}/${index}`,
       entity: index,
       model: kept.model,
       version: kept.version,

@@ -4,7 +4,8 @@ import { valueFromJson } from '../../kernel/value-json.ts'
 import type { Column, Value, ValueType } from '../../kernel/value-type.ts'
 import type { Database, Snapshot } from '../../runtime/database.ts'
 import { sqlText } from '../../runtime/sql.ts'
-import { microsOf } from './micros-of.ts'
+import type { LogField } from './columns.ts'
+import { columnOf, logColumns, readSql } from './columns.ts'
 
 /** What is exported: the rows of one model that one feature service made. */
 export interface ExportQuery {
@@ -16,15 +17,12 @@ export interface ExportQuery {
   readonly until: number
 }
 
-const own: readonly Column[] = [
-  { name: '_at', type: { kind: 'timestamp' } },
-  { name: '_request_id', type: { kind: 'string' } },
-  { name: '_entity', type: { kind: 'int32' } },
-  { name: '_version', type: { kind: 'int32' } },
-  { name: '_as_of', type: { kind: 'timestamp' } },
-]
+/** What is exported of the row itself, under names that no feature has: `_request_id` for `requestId`. */
+const ownFields = ['at', 'requestId', 'predictionId', 'entity', 'version', 'asOf'] as const satisfies readonly LogField[]
+const kinds = { timestamptz: 'timestamp', text: 'string', integer: 'int32' } as const
+const own: readonly Column[] = ownFields.map((field) => ({ name: `_${columnOf(field)}`, type: { kind: kinds[logColumns[field].type] } }))
 
-/** What the log says of the row, under names that no feature has; the service's keys, request values and features; and the outputs as `output__NAME`. */
+/** The fields of the row itself; the service's keys, request values and features; and the outputs as `output__NAME`. */
 export function exportColumns({ service, outputs }: ExportQuery): Column<ValueType>[] {
   const named = outputs.map(({ name, type }) => ({ name: `output__${name}`, type }))
   const all: Column<ValueType>[] = []
@@ -44,20 +42,22 @@ export async function* exportPredictions(snapshot: Snapshot, query: ExportQuery)
   const columns = exportColumns(query)
   const output = new Map(outputs.map(({ name }) => [`output__${name}`, name]))
   const moment = (micros: number) => `to_timestamp(${micros / 1e6})`
-  const select = `SELECT json_build_array(${microsOf('at')}, request_id, entity, version, ${microsOf('as_of')}, keys, request, features, outputs)::text
+  const fields: readonly LogField[] = ['keys', 'request', 'features', 'outputs', ...ownFields]
+  const select = `SELECT json_build_array(${fields.map(readSql).join(', ')})::text
     FROM lockstep.prediction_log WHERE at >= ${moment(since)} AND at < ${moment(until)} AND model = ${sqlText(model)}
       AND service = ${sqlText(service.id)} AND service_fingerprint = ${sqlText(service.fingerprint)} ORDER BY at, request_id, entity`
   for await (const { bytes, starts } of snapshot.tuples(select)) {
     const rows = starts.map((start) => {
       const text = bytes.toString('utf8', start + 6, start + 6 + bytes.readInt32BE(start + 2))
-      const [at, requestId, entity, version, asOf, keys, request, features, predicted] = JSON.parse(text) as unknown[]
-      const named = { ...record(request), ...record(keys), ...record(features) }
-      const ofRow: Readonly<Record<string, unknown>> = { _at: at, _request_id: requestId, _entity: entity, _version: version, _as_of: asOf }
+      const [keys, request, features, outputValues, ...ownValues] = JSON.parse(text) as unknown[]
+      const ofRow: Readonly<Record<string, unknown>> = Object.fromEntries(own.map(({ name }, i) => [name, ownValues[i]]))
+      const named = { ...record(request), ...record(keys), ...record(features), ...ofRow }
+      const requestId = String(ofRow['_request_id'])
       return columns.map(({ name, type }) => {
         const outputName = output.get(name)
-        const json = Object.hasOwn(ofRow, name) ? ofRow[name] : outputName === undefined ? named[name] : record(predicted)[outputName]
-        if (json === undefined) throw unreadable(String(requestId), name)
-        return valueFromJson(type, json, `"${name}" of the request "${String(requestId)}"`)
+        const json = outputName === undefined ? named[name] : record(outputValues)[outputName]
+        if (json === undefined) throw unreadable(requestId, name)
+        return valueFromJson(type, json, `"${name}" of the request "${requestId}"`)
       })
     })
     yield columns.map((_, c) => rows.map((row) => row[c] ?? null))

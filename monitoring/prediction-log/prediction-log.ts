@@ -36,6 +36,8 @@ export interface LoggedRead {
 /** A request that was answered, and from what. Nothing of it may be changed after. */
 export interface NotedPredictions {
   readonly requestId: string
+  /** Unique in the log. The id of each row is `<predictionBase>/<index of the entity>`. */
+  readonly predictionBase: string
   readonly model: string
   readonly version: number
   readonly service: ServicePlan

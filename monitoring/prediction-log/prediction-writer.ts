@@ -1,5 +1,6 @@
 import { LockstepError, messageOf } from '../../kernel/errors.ts'
-import type { LoggedPrediction, PredictionCopy } from './copy-predictions.ts'
+import type { LoggedPrediction } from './columns.ts'
+import type { PredictionCopy } from './copy-predictions.ts'
 import { copyPredictions, createPredictionCopy } from './copy-predictions.ts'
 import { forgetErased } from './forget-erased.ts'
 import { dayOf, makePartitions } from './partitions.ts'

@@ -1,25 +1,27 @@
+import { formatTimestamp } from '../../kernel/time.ts'
 import type { Database } from '../../runtime/database.ts'
-import { microsOf } from './micros-of.ts'
+import type { LogField, StoredPrediction } from './columns.ts'
+import { logFields, readLog } from './columns.ts'
 
-/** One logged row, as far as its features can be made again from it. Members that are JSON are as JSON.parse gives them. */
-export interface LoggedVector {
-  /** Epoch microseconds, as `asOf`. */
-  readonly at: number
-  readonly requestId: string
-  readonly entity: number
-  readonly model: string
-  readonly version: number
-  readonly service: string
-  readonly serviceFingerprint: string
-  readonly asOf: number
-  readonly keys: unknown
-  readonly request: unknown
-  readonly features: unknown
-  readonly statuses: unknown
-  readonly reads: unknown
-  /** `xmin:xmax:running,running` */
-  readonly snapshot: string
-}
+const vectorFields = [
+  'at',
+  'requestId',
+  'entity',
+  'model',
+  'version',
+  'service',
+  'serviceFingerprint',
+  'asOf',
+  'keys',
+  'request',
+  'features',
+  'statuses',
+  'reads',
+  'snapshot',
+] as const satisfies readonly LogField[]
+
+/** One logged row, as far as its features can be computed again from it. */
+export type LoggedVector = Pick<StoredPrediction, (typeof vectorFields)[number]>
 
 export interface LoggedQuery {
   /** Epoch microseconds: logged from `since` on and before `until`. */
@@ -37,13 +39,47 @@ export async function readLoggedVectors(
   db: Pick<Database, 'query'>,
   { since, until, model, limit, order }: LoggedQuery,
 ): Promise<LoggedVector[]> {
-  const rows = await db.query<{ [Key in keyof LoggedVector]: Key extends 'at' | 'asOf' ? string : LoggedVector[Key] }>(
-    `SELECT ${microsOf('at')}::text AS at, request_id AS "requestId", entity, model, version, service, service_fingerprint AS "serviceFingerprint",
-       ${microsOf('as_of')}::text AS "asOf", keys, request, features, statuses, reads, snapshot::text AS snapshot
-     FROM lockstep.prediction_log
-     WHERE at >= to_timestamp($1) AND at < to_timestamp($2) AND ($3::text IS NULL OR model = $3)
-     ORDER BY ${order === 'random' ? 'random()' : 'at DESC'} LIMIT $4`,
+  return await readLog(
+    db,
+    vectorFields,
+    `WHERE prediction_log.at >= to_timestamp($1) AND prediction_log.at < to_timestamp($2)
+       AND ($3::text IS NULL OR prediction_log.model = $3)
+     ORDER BY ${order === 'random' ? 'random()' : 'prediction_log.at DESC'} LIMIT $4`,
     [since / 1e6, until / 1e6, model ?? null, limit],
   )
-  return rows.map((row) => ({ ...row, at: Number(row.at), asOf: Number(row.asOf) }))
+}
+
+/** What people are not shown: what only parity checks and erasures need. */
+type Internal = 'serviceFingerprint' | 'entities' | 'snapshot'
+const internal: readonly LogField[] = ['serviceFingerprint', 'entities', 'snapshot'] satisfies Internal[]
+
+/** A row of the log, as people read it. `at` and `asOf` are RFC 3339, to the microsecond. */
+export interface ListedPrediction extends Omit<StoredPrediction, Internal | 'at' | 'asOf'> {
+  readonly at: string
+  readonly asOf: string
+}
+
+export interface ListQuery {
+  /** Epoch microseconds: logged from then on. */
+  readonly since: number
+  readonly model?: string
+  readonly requestId?: string
+  readonly predictionId?: string
+  readonly limit: number
+}
+
+/** Newest first; the entities of a request in their order. */
+export async function listPredictions(
+  db: Pick<Database, 'query'>,
+  { since, model, requestId, predictionId, limit }: ListQuery,
+): Promise<ListedPrediction[]> {
+  const rows = await readLog(
+    db,
+    logFields.filter((field) => !internal.includes(field)),
+    `WHERE prediction_log.at >= to_timestamp($1) AND ($2::text IS NULL OR prediction_log.model = $2)
+       AND ($3::text IS NULL OR prediction_log.request_id = $3) AND ($4::text IS NULL OR prediction_log.prediction_id = $4)
+     ORDER BY prediction_log.at DESC, prediction_log.request_id, prediction_log.entity LIMIT $5`,
+    [since / 1e6, model ?? null, requestId ?? null, predictionId ?? null, limit],
+  )
+  return rows.map((row) => ({ ...row, at: formatTimestamp(row.at), asOf: formatTimestamp(row.asOf) }))
 }

@@ -69,6 +69,10 @@ describe('lockstep parity', () => {
     const other = await lockstep(env, 'predictions', 'list', '--model', 'ehco')
     expect([listed.code, listed.out]).toEqual([0, expect.stringMatching(/echo@1 +mine-1 +{"airport":"ATL"} +{"out":\[25,1,6.25\]}/)])
     expect(told.json).toMatchObject({ predictions: [{ asOf: '2001-07-01T12:00:00Z', at: expect.stringMatching(/Z$/) }, { entity: 1 }] })
+    const ids = told.json.predictions.map(({ predictionId }) => predictionId)
+    expect(ids).toEqual([expect.stringMatching(/.+\/0$/), expect.stringMatching(/.+\/1$/)])
+    const byId = await lockstep(env, 'predictions', 'list', '--prediction', ids[1] ?? '', '--json')
+    expect(byId.json).toEqual({ predictions: [expect.objectContaining({ predictionId: ids[1], entity: 1 })] })
     expect([other.code, other.err]).toEqual([1, expect.stringContaining('"ehco"')])
     expect([exported.code, exported.json]).toEqual([0, expect.objectContaining({ model: 'echo', service: 'flight@1', rows: 2 })])
     await world.db.query(`update lockstep.prediction_log set service = 'flight@9' where model = 'echo' and entity = 1`)
@@ -86,6 +90,7 @@ describe('lockstep parity', () => {
       {
         _at: expect.any(String),
         _request_id: 'mine-1',
+        _prediction_id: ids[0],
         _entity: 0,
         _version: 1,
         _as_of: '2001-07-01T12:00:00Z',

@@ -30,6 +30,7 @@ export interface Printed {
   readonly file: { readonly rows: number }
   readonly datasets: readonly { readonly id: string }[]
   readonly versions: readonly unknown[]
+  readonly predictions: readonly { readonly predictionId: string }[]
 }
 
 /** What a server answers, as far as tests look into it. */

@@ -108,6 +108,7 @@ function answered(
   if (call.deadline !== undefined) requireTime(call.deadline)
   deps.predictionLog.note({
     requestId: call.requestId,
+    predictionBase: call.requestId,
     model: version.model,
     version: version.version,
     service,

@@ -88,7 +88,16 @@ async function run(
           (read, predictions) => {
             const { version, service, outputs } = model
             requireInTime()
-            deps.predictionLog.note({ ...caller, model: version.model, version: version.version, service, outputs, read, predictions })
+            deps.predictionLog.note({
+              ...caller,
+              predictionBase: caller.requestId,
+              model: version.model,
+              version: version.version,
+              service,
+              outputs,
+              read,
+              predictions,
+            })
           },
         )
     return {

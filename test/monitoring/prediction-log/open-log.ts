@@ -30,6 +30,7 @@ export function openLog(db: Database, at: number, registry = new Registry(), dat
     }
     log.note({
       requestId: `${at}`,
+      predictionBase: `${at}`,
       model: 'm',
       version: 1,
       service,

@@ -18,6 +18,7 @@ const dayMicros = 86_400_000_000
 const row = {
   at: noon,
   requestId: 'r',
+  predictionId: 'r/0',
   entity: 0,
   model: 'm',
   version: 1,
