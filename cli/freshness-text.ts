@@ -15,13 +15,14 @@ function lagRows(rows: number): string {
   return rows < countedRows ? counted(rows, 'row') : `${count(countedRows)}+ rows`
 }
 
-export function freshnessJson({ newestRowSeconds, lastRunSeconds, lag, late, freshnessMicros, setAside }: ViewFreshness): object {
+export function freshnessJson({ newestRowSeconds, lastRunSeconds, lag, late, freshnessMicros, setAside, failing }: ViewFreshness): object {
   return {
     newestRowSeconds,
     lastRunSeconds,
     lag,
     late,
     setAside,
+    failing,
     freshnessSeconds: freshnessMicros === null ? null : freshnessMicros / 1e6,
   }
 }

@@ -85,8 +85,6 @@ export async function materializeView(
   const now = options.now ?? (() => Date.now() * 1000)
   const begunAt = Math.floor(now())
   const moment = options.moment ?? begunAt
-  const table = await readSourceTable(db, plan.spec.source)
-  const incremental = table.hasRow && table.hasXid
   const identity = await store.identity()
   const startedAt = new Date(Math.floor(begunAt / 1000))
   await noticeFailover(db, store, { replayMs: options.replayMs, nowMs: startedAt.getTime() })
@@ -99,6 +97,9 @@ export async function materializeView(
     table: sourceTableName(plan.spec.source),
   })
   faultPoint('run: recorded')
+  // from here on a failure leaves a run that has not ended, which is how it is known that a view's runs fail
+  const table = await readSourceTable(db, plan.spec.source)
+  const incremental = table.hasRow && table.hasXid
   const checkpoint =
     options.rebuild === true ? await beginAnew(db, store, plan, run, incremental) : await beginView(db, store, plan, run, incremental)
   faultPoint('run: begun')

@@ -18,6 +18,7 @@ import { keepHouse } from './housekeeping.ts'
 import { materializeView } from './materialize.ts'
 import { reachedByRuns } from './runs.ts'
 import { askForScheduledRun } from './scheduled-runs.ts'
+import { readFailingViews } from './failing-views.ts'
 import { setAsideKeys } from './set-aside.ts'
 import { underRebuildLock, underViewLock } from './view-lock.ts'
 
@@ -167,7 +168,9 @@ async function bringUpToDate(
   const { plan } = view
   const started = performance.now()
   if (checkpoint.incremental) {
-    const arrived = (await hasArrived(db, plan, checkpoint.frontier)) || (await hasSetAside(db, store, view))
+    // where this cannot be read, the run fails of the same and is recorded
+    const arrived =
+      view.failures > 0 || (await hasArrived(db, plan, checkpoint.frontier).catch(() => true)) || (await isRetryDue(db, store, view))
     view.nextAt = performance.now() + (performance.now() - started) * cost
     // of one that was set back readers ask the history, until a run has ended
     if (!arrived && checkpoint.setBack !== true) return
@@ -185,11 +188,15 @@ async function bringUpToDate(
   onRun?.(plan, result)
 }
 
-/** Whether entities are to be tried again: their rows may have been corrected in place, which no arrival tells. */
-async function hasSetAside(db: KeepTools['db'], store: KeepTools['store'], view: KeptView): Promise<boolean> {
+/**
+ * Whether to run though nothing arrived. Rows of entities that are set aside may have been corrected in place, and rows
+ * that failed the runs of a process that has ended may have been deleted.
+ */
+async function isRetryDue(db: KeepTools['db'], store: KeepTools['store'], view: KeptView): Promise<boolean> {
   if (performance.now() < view.againAt) return false
   view.againAt = performance.now() + againMs
-  return (await setAsideKeys(db, view.plan.id, await store.identity(), againMs)).length > 0
+  const [{ id }, identity] = [view.plan, await store.identity()]
+  return (await setAsideKeys(db, id, identity, againMs)).length > 0 || (await readFailingViews(db, identity, [id])).size > 0
 }
 
 /**

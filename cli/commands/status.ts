@@ -2,6 +2,7 @@ import { LockstepError } from '../../kernel/errors.ts'
 import { formatTimestamp } from '../../kernel/time.ts'
 import type { ViewPlan } from '../../kernel/view-plan.ts'
 import { pendingErasures } from '../../materializer/erase/finish-erasures.ts'
+import { failingText } from '../../materializer/failing-views.ts'
 import { pendingRemovals } from '../../materializer/removals.ts'
 import { readFreshness } from '../../monitoring/freshness/freshness-reader.ts'
 import type { MaterializationStatus } from '../../materializer/status.ts'
@@ -27,7 +28,7 @@ export const statusCommand: Command = {
   name: 'status',
   summary: 'Show views with their freshness and last run, sources, models and training sets',
   description: [
-    'Exits with 1, and says what to do, if a view is further behind its source than its "freshness", if its scheduled run is overdue, or if one of its entities is set aside.',
+    'Exits with 1, and says what to do, if a view is further behind its source than its "freshness", if its scheduled run is overdue, if its last three runs have failed, or if one of its entities is set aside.',
   ],
   example: 'lockstep status --json',
   async run(context) {
@@ -37,6 +38,7 @@ export const statusCommand: Command = {
     const { views: freshness, oldestWriter } = await readFreshness(db, store, catalog, Date.now() * 1000)
     const late = freshness.flatMap((view) => view.late ?? [])
     const setAside = freshness.flatMap(setAsideLines)
+    const failing = freshness.flatMap(({ view, failing: runs }) => (runs === null ? [] : [failingText(view, runs)]))
     const served = [...catalog.online].flatMap((id) => catalog.views.get(id) ?? [])
     const notReady = store === null ? [] : await lacksOf({ ...store, owner: createCheckpointOwner(() => db) }, served)
     // what is embedded is kept by the process that serves it
@@ -104,6 +106,7 @@ export const statusCommand: Command = {
           views.map(viewRow),
         ),
         ...late.map((each) => `late: ${each}`),
+        ...failing.map((each) => `failing: ${each}`),
         ...setAside,
         ...(oldestWriter === null ? [] : [oldestWriterText(oldestWriter)]),
         section(
@@ -126,7 +129,7 @@ export const statusCommand: Command = {
       ]
         .filter((part) => part !== '')
         .join('\n'),
-      exitCode: late.length > 0 || setAside.length > 0 ? 1 : 0,
+      exitCode: late.length > 0 || failing.length > 0 || setAside.length > 0 ? 1 : 0,
     }
   },
 }

@@ -35,6 +35,11 @@ const gauges: readonly { readonly name: string; readonly help: string; readonly 
     value: (view) => view.setAside.entities,
   },
   {
+    name: 'lockstep_view_failing_runs',
+    help: 'How many runs of the view have failed since one succeeded, from three on, else 0.',
+    value: (view) => view.failing?.runs ?? 0,
+  },
+  {
     name: 'lockstep_view_late',
     help: '1 where the view is further behind its source than its freshness allows, or the run of its schedule is late, else 0. Only views that declare one of them.',
     value: (view) => (view.late !== null ? 1 : view.freshnessMicros === null && !view.scheduled ? null : 0),

@@ -8,6 +8,8 @@ import type { OnlineStore } from '../../online/store.ts'
 import type { Database } from '../../runtime/database.ts'
 import { sqlState } from '../../runtime/relation.ts'
 import type { SourceLag } from './source-lag.ts'
+import type { FailingView } from '../../materializer/failing-views.ts'
+import { readFailingViews } from '../../materializer/failing-views.ts'
 import type { SetAsideOfView } from '../../materializer/set-aside.ts'
 import { noneSetAside, readSetAsides } from '../../materializer/set-aside.ts'
 import { countedRows, sourceLag } from './source-lag.ts'
@@ -33,6 +35,8 @@ export interface ViewFreshness {
   readonly scheduled: boolean
   /** Entities of which the store has no state, as their rows cannot be folded. */
   readonly setAside: SetAsideOfView
+  /** Whether its runs fail one after the other; null: they do not. */
+  readonly failing: FailingView | null
   /**
    * Why it is further behind than it may be, by its freshness or its schedule, and what to do; null where it is not.
    */
@@ -55,7 +59,9 @@ export async function viewFreshness(
 ): Promise<ViewFreshness[]> {
   const ids = plans.map(({ id }) => id)
   const checkpoints = store === null ? null : await tryCheckpoints(store, ids)
-  const setAside = store === null ? null : await readSetAsides(db, await store.identity())
+  const identity = store === null ? null : await store.identity()
+  const setAside = identity === null ? null : await readSetAsides(db, identity)
+  const failing = identity === null ? null : await readFailingViews(db, identity, ids)
   const views: ViewFreshness[] = []
   for (const [i, plan] of plans.entries()) {
     const run = runs.find(({ view, fingerprint }) => view === plan.id && fingerprint === plan.fingerprint) ?? null
@@ -78,6 +84,7 @@ export async function viewFreshness(
       freshnessMicros,
       scheduled: plan.spec.availability.kind === 'schedule',
       setAside: setAside?.get(plan.id) ?? noneSetAside,
+      failing: failing?.get(plan.id) ?? null,
       late:
         (there ? lateRun(plan, checkpoint, now) : null) ??
         (freshnessMicros === null ? null : lateness(plan, freshnessMicros, { known: checkpoints !== null, there, source, seconds, run })),

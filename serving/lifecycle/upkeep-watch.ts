@@ -1,4 +1,5 @@
 import { messageOf } from '../../kernel/errors.ts'
+import { failingText, readFailingViews } from '../../materializer/failing-views.ts'
 import type { FreshnessReader } from '../../monitoring/freshness/freshness-reader.ts'
 import type { OnlineStore } from '../../online/store.ts'
 import type { Catalog } from '../../registry/catalog.ts'
@@ -11,8 +12,8 @@ import { hasWorker, noWorker } from '../../runtime/worker-sessions.ts'
 const defaultGraceMs = 10_000
 
 /**
- * Watches whether anybody keeps the online views of a shared database and store current, and whether they are as fresh
- * as they declare.
+ * Watches whether anybody keeps the online views of a shared database and store current, whether they are as fresh as
+ * they declare, and whether their runs fail.
  */
 export interface UpkeepWatch {
   /** One sentence each, as of the last look. */
@@ -26,14 +27,21 @@ export function createUpkeepWatch(log: Logger, freshness: FreshnessReader | null
   let warnings: readonly string[] = []
   let seenAt = performance.now()
 
+  async function failingViews(db: Database, store: OnlineStore, catalog: Catalog): Promise<string[]> {
+    return [...(await readFailingViews(db, await store.identity(), [...catalog.online]))].map(([view, runs]) => failingText(view, runs))
+  }
+
   async function look(db: Database, store: OnlineStore, catalog: Catalog): Promise<string[]> {
+    const failing = await failingViews(db, store, catalog)
+    // the process that serves an embedded database keeps its views current
+    if (isEmbedded(db)) return failing
     const at = performance.now()
     // an embedded store is filled by the process that owns it
     if (store.kind === 'embedded' || (await hasWorker(db))) seenAt = at
     const declared = [...catalog.views.values()].some(({ id, upkeep }) => catalog.online.has(id) && upkeep.freshnessMicros !== null)
     const found = declared ? await freshness?.() : null
     const late = found?.views.flatMap((view) => view.late ?? []) ?? []
-    return [...(at - seenAt > graceMs ? [noWorker] : []), ...late]
+    return [...(at - seenAt > graceMs ? [noWorker] : []), ...late, ...failing]
   }
 
   return {
@@ -41,8 +49,7 @@ export function createUpkeepWatch(log: Logger, freshness: FreshnessReader | null
       return warnings
     },
     async check(db, store, catalog) {
-      // one that is embedded is looked after by the process that serves it
-      if (isEmbedded(db) || catalog.online.size === 0) {
+      if (catalog.online.size === 0) {
         warnings = []
         return
       }

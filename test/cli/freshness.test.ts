@@ -171,5 +171,34 @@ it('goes on with the other views where one fails, and with the other entities of
   ])
   await db.script('delete from lockstep_source.rows where at is null or not isfinite(at)')
   await run('materialize', 'seen')
-  expect((await run('status')).text).not.toContain('set aside')
+  const healed = await run('status')
+  expect(healed.text).not.toContain('set aside')
+
+  // two runs have failed so far, which says little
+  expect(healed.text).not.toContain('failing')
+  await expect(run('materialize', 'before')).rejects.toMatchObject({ code: 'SOURCE_MISSING' })
+  const failing = await run('status')
+  expect(failing.exitCode).toBe(1)
+  expect(failing.text).toMatch(
+    /^failing: The view "before@1" is not kept current: its last 3 runs have failed, and the first of them began .*s ago\. /m,
+  )
+  expect(failing.json).toMatchObject({
+    views: expect.arrayContaining([
+      expect.objectContaining({
+        id: 'before@1',
+        freshness: expect.objectContaining({ failing: { runs: 3, seconds: expect.any(Number) } }),
+      }),
+    ]),
+  })
+  await whileServing(async (at) => {
+    await expect
+      .poll(async () => await textOf(`${at}/readyz`), { timeout: 60_000 })
+      .toContain('The view \\"before@1\\" is not kept current')
+    const metrics = await textOf(`${at}/metrics`)
+    expect(metrics).toMatch(/^lockstep_view_failing_runs\{view="before@1"\} 3$/m)
+    expect(metrics).toMatch(/^lockstep_view_failing_runs\{view="seen@1"\} 0$/m)
+  })
+  await db.script('create table other (thing text, at timestamptz, x int4)')
+  expect((await run('materialize', 'before')).exitCode).toBe(0)
+  expect((await run('status')).text).not.toContain('failing')
 })

@@ -6,6 +6,7 @@ import type { ViewPlan } from '../../kernel/view-plan.ts'
 import { failBackfills, finishChunk, openChunks, readBackfill, readBackfills } from '../../materializer/backfills.ts'
 import type { BackfillTools } from '../../materializer/backfill.ts'
 import { backfillQueue, beginBackfill, cancelBackfill, chunkJobs, tendBackfills } from '../../materializer/backfill.ts'
+import { readFailingViews } from '../../materializer/failing-views.ts'
 import { keepCurrent } from '../../materializer/reconcile-loop.ts'
 import { materializeView } from '../../materializer/materialize.ts'
 import { noticeFailover } from '../../materializer/detect-failover.ts'
@@ -247,6 +248,29 @@ describe('what keeps views current', () => {
     const isWhole = async (): Promise<boolean> => (await readCheckpoint(store, plan.id))?.setBack !== true
     expect(await isWhole()).toBe(false)
     await keep([plan], 1, () => moment, isWhole)
+  })
+
+  it('knows a view whose runs fail, and runs it once they can succeed, though nothing arrived', async () => {
+    const { db, store } = fixture().open('redis')
+    const { table, plan } = await freshView(db)
+    await table.insert(many(5))
+    await materializeView(db, store, plan, { moment })
+    const failing = async () => (await readFailingViews(db, await store.identity(), [plan.id])).get(plan.id)?.runs
+    await db.script(`alter table ${table.name} rename to gone`)
+    for (const runs of [1, 2]) {
+      await expect(materializeView(db, store, plan, { moment })).rejects.toMatchObject({ code: 'SOURCE_MISSING' })
+      expect([runs, await failing()]).toEqual([runs, undefined])
+    }
+    let isBack = false
+    const until = async (): Promise<boolean> => {
+      const runs = await failing()
+      if (isBack || runs === undefined) return isBack && runs === undefined
+      expect(runs).toBeGreaterThanOrEqual(3)
+      await db.script(`alter table gone rename to ${table.name}`)
+      isBack = true
+      return false
+    }
+    await keep([plan], 1, () => moment, until)
   })
 
   it('tries a run that fails again, and then keeps it as a dead letter until one has made up for it', async () => {
