@@ -1,4 +1,5 @@
 import type { ErrorCode } from '../kernel/errors.ts'
+import { isRecord } from '../kernel/is-record.ts'
 import { ClientError } from './client-error.ts'
 import { parseJson, writeJson } from './json.ts'
 
@@ -121,10 +122,6 @@ function parsed(text: string): Record<string, unknown> | null {
   } catch {
     return null
   }
-}
-
-function isRecord(value: unknown): value is Record<string, unknown> {
-  return typeof value === 'object' && value !== null && !Array.isArray(value)
 }
 
 /** Node keeps what went wrong in the cause; what it says of TLS is a line of OpenSSL's. */

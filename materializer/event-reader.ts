@@ -1,4 +1,5 @@
 import { LockstepError, messageOf } from '../kernel/errors.ts'
+import { isRecord } from '../kernel/is-record.ts'
 import { sentValue, shown } from '../kernel/parse-value.ts'
 import { formatTimestamp } from '../kernel/time.ts'
 import type { Value } from '../kernel/value-type.ts'
@@ -146,8 +147,4 @@ function textOf(kind: EventColumn['type']['kind']): (value: Value) => string {
   if (kind === 'timestamp') return (value) => (value === Number.POSITIVE_INFINITY ? 'infinity' : formatTimestamp(value as number))
   if (kind === 'vector') return (value) => `{${(value as Float32Array).join()}}`
   return String
-}
-
-function isRecord(value: unknown): value is Record<string, unknown> {
-  return typeof value === 'object' && value !== null && !Array.isArray(value)
 }

@@ -3,6 +3,7 @@ import { encodeKey } from '../../kernel/entity-key.ts'
 import { LockstepError } from '../../kernel/errors.ts'
 import type { Frontier } from '../../kernel/frontier.ts'
 import { parseFrontier } from '../../kernel/frontier.ts'
+import { asRecord } from '../../kernel/is-record.ts'
 import type { ServicePlan } from '../../kernel/service-plan.ts'
 import { Status, statusNames } from '../../kernel/state.ts'
 import { valueFromJson } from '../../kernel/value-json.ts'
@@ -27,7 +28,7 @@ export interface LoggedAnswer {
 /** @throws LockstepError where a member is not what the service's is */
 export function readAnswer(row: LoggedVector, service: ServicePlan): LoggedAnswer {
   const keyValues = valuesOf(service.keys, row.keys, 'The key')
-  const statuses = record(row.statuses)
+  const statuses = asRecord(row.statuses)
   const reads = Array.isArray(row.reads) ? row.reads : []
   return {
     row,
@@ -49,7 +50,7 @@ export function readAnswer(row: LoggedVector, service: ServicePlan): LoggedAnswe
 }
 
 function valuesOf(columns: readonly Column<ValueType>[], json: unknown, what: string): (Value | null)[] {
-  const values = record(json)
+  const values = asRecord(json)
   return columns.map(({ name, type }) => {
     if (!Object.hasOwn(values, name)) throw unreadable(`${what} "${name}" is not in it.`)
     return valueFromJson(type, values[name], `${what} "${name}"`)
@@ -57,7 +58,7 @@ function valuesOf(columns: readonly Column<ValueType>[], json: unknown, what: st
 }
 
 function originOf(json: unknown): LoggedAnswer['reads'][number] {
-  const { from, frontier } = record(json)
+  const { from, frontier } = asRecord(json)
   const origin = (['state', 'history', 'rebuilt', 'default'] as const).find((each) => each === from)
   if (origin === undefined) throw unreadable('Where a view was read is not in it.')
   return { from: origin, frontier: typeof frontier === 'string' ? parseFrontier(frontier) : null }
@@ -68,10 +69,6 @@ function statusOf(json: unknown): Status {
   const status = statusNames.findIndex((name) => name === json)
   if (status < 0) throw unreadable('A status is none.')
   return status as Status
-}
-
-function record(json: unknown): Readonly<Record<string, unknown>> {
-  return typeof json === 'object' && json !== null ? (json as Readonly<Record<string, unknown>>) : {}
 }
 
 function unreadable(why: string): LockstepError {

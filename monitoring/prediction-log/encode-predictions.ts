@@ -38,11 +38,12 @@ export function* encodePredictions(kept: KeptPredictions, snapshot: string): Gen
   for (const [index, entity] of read.entities.entries()) {
     const row = read.rows[index]
     if (row === undefined) return
+    const rowInRequest = kept.rows[index] ?? index
     yield {
       at: kept.at,
       requestId: kept.requestId,
-      predictionId: `${kept.predictionBase}/${index}`,
-      entity: index,
+      predictionId: `${kept.predictionBase}/${rowInRequest}`,
+      entity: rowInRequest,
       model: kept.model,
       version: kept.version,
       service: service.id,

@@ -1,4 +1,5 @@
 import { LockstepError } from '../../kernel/errors.ts'
+import { asRecord } from '../../kernel/is-record.ts'
 import type { ServicePlan } from '../../kernel/service-plan.ts'
 import { valueFromJson } from '../../kernel/value-json.ts'
 import type { Column, Value, ValueType } from '../../kernel/value-type.ts'
@@ -51,11 +52,11 @@ export async function* exportPredictions(snapshot: Snapshot, query: ExportQuery)
       const text = bytes.toString('utf8', start + 6, start + 6 + bytes.readInt32BE(start + 2))
       const [keys, request, features, outputValues, ...ownValues] = JSON.parse(text) as unknown[]
       const ofRow: Readonly<Record<string, unknown>> = Object.fromEntries(own.map(({ name }, i) => [name, ownValues[i]]))
-      const named = { ...record(request), ...record(keys), ...record(features), ...ofRow }
+      const named = { ...asRecord(request), ...asRecord(keys), ...asRecord(features), ...ofRow }
       const requestId = String(ofRow['_request_id'])
       return columns.map(({ name, type }) => {
         const outputName = output.get(name)
-        const json = outputName === undefined ? named[name] : record(outputValues)[outputName]
+        const json = outputName === undefined ? named[name] : asRecord(outputValues)[outputName]
         if (json === undefined) throw unreadable(requestId, name)
         return valueFromJson(type, json, `"${name}" of the request "${requestId}"`)
       })
@@ -78,10 +79,6 @@ export async function otherServices(
       AND (service, service_fingerprint) <> (${sqlText(service.id)}, ${sqlText(service.fingerprint)}) GROUP BY service ORDER BY service`,
   )
   return found.map(({ service: id, rows }) => ({ id, rows: Number(rows) }))
-}
-
-function record(json: unknown): Readonly<Record<string, unknown>> {
-  return typeof json === 'object' && json !== null ? (json as Readonly<Record<string, unknown>>) : {}
 }
 
 function unreadable(requestId: string, name: string): LockstepError {

@@ -36,7 +36,7 @@ export interface LoggedRead {
 /** A request that was answered, and from what. Nothing of it may be changed after. */
 export interface NotedPredictions {
   readonly requestId: string
-  /** Unique in the log. The id of each row is `<predictionBase>/<index of the entity>`. */
+  /** Unique in the log. The id of each row is `<predictionBase>/<its index in the request>`. */
   readonly predictionBase: string
   readonly model: string
   readonly version: number
@@ -44,6 +44,8 @@ export interface NotedPredictions {
   /** What `predictions` holds. */
   readonly outputs: readonly Column[]
   readonly read: LoggedRead
+  /** The index in the request of each entity of `read`. */
+  readonly rows: readonly number[]
   /** By index of the entities. */
   readonly predictions: readonly Prediction[]
   /** When the request came, by `performance.now()`. */

@@ -2,12 +2,24 @@ import { encodeKey } from '../../kernel/entity-key.ts'
 import { LockstepError } from '../../kernel/errors.ts'
 import type { ServedEntity, ServicePlan } from '../../kernel/service-plan.ts'
 
-/** A failure; one that is of one entity of a request says its index. */
-export function namingIndex(service: ServicePlan, entities: readonly ServedEntity[], error: unknown): unknown {
-  return error instanceof LockstepError && error.code === 'TOO_MANY_CATEGORIES' ? ofIndex(indexOf(service, entities, error), error) : error
+/**
+ * The error; one about the state of one entity names the entity.
+ *
+ * @param rows what to call each entity. Absent: its index.
+ */
+export function nameEntity(
+  service: ServicePlan,
+  entities: readonly ServedEntity[],
+  rows: readonly number[] | undefined,
+  error: unknown,
+): unknown {
+  if (!(error instanceof LockstepError) || error.code !== 'TOO_MANY_CATEGORIES') return error
+  const index = indexOf(service, entities, error)
+  return entityError(rows?.[index] ?? index, error)
 }
 
-export function ofIndex(index: number, cause: LockstepError): LockstepError {
+/** The error, about the entity of that index in the request. */
+export function entityError(index: number, cause: LockstepError): LockstepError {
   return new LockstepError(cause.code, `Entity ${index}: ${cause.message}`, { cause, details: { ...cause.details, entity: index } })
 }
 

@@ -1,6 +1,7 @@
 import { encodeKey } from '../../kernel/entity-key.ts'
 import type { EntityKey } from '../../kernel/entity-key.ts'
 import { LockstepError, messageOf } from '../../kernel/errors.ts'
+import { isRecord } from '../../kernel/is-record.ts'
 import type { ServedEntity, ServicePlan } from '../../kernel/service-plan.ts'
 import { sentValue, shown } from '../../kernel/parse-value.ts'
 import type { Column, Value } from '../../kernel/value-type.ts'
@@ -111,8 +112,4 @@ function encode(
 
 function typesOf(parts: readonly Column[]): string {
   return parts.map((part) => typeName(part.type)).join()
-}
-
-function isRecord(value: unknown): value is Record<string, unknown> {
-  return typeof value === 'object' && value !== null && !Array.isArray(value)
 }

@@ -21,7 +21,7 @@ import { withTimeout } from '../../runtime/async.ts'
 import type { LateViews } from './late-views.ts'
 import type { RecentStates } from './stale-cache.ts'
 import type { OnlineViews } from './online-views.ts'
-import { namingIndex, ofIndex } from './entity-error.ts'
+import { nameEntity, entityError } from './entity-error.ts'
 import type { ReadOrigin } from '../../monitoring/prediction-log/provenance.ts'
 import { originsOf } from '../../monitoring/prediction-log/provenance.ts'
 import { evaluateRows, refuseMissing } from './service-rows.ts'
@@ -61,6 +61,8 @@ export interface FeatureMoment {
   readonly pushed?: Pushed
   /** After it nothing more is made of what was read. */
   readonly deadline?: RequestDeadline | undefined
+  /** What errors call each entity: its index in the request. Absent: its own index. */
+  readonly rows?: readonly number[]
 }
 
 export interface FeatureRead {
@@ -106,7 +108,8 @@ export async function readFeatures(
   if (!moment.asked && greatestHighWater(answers) > reading.asOf) answers = await readAhead(reading, answers)
   const found = foundIn(reading, service, entities, moment.asked, answers)
   if (found.lacking !== null) for (const { damage } of answers) if (damage !== undefined) deps.onStoreError?.(damage)
-  if (found.lacking !== null) await askHistory(deps, service, entities, found.values, found.lacking, () => refuseSetAside(reading, answers))
+  if (found.lacking !== null)
+    await askHistory(deps, service, entities, found.values, found.lacking, moment.rows, () => refuseSetAside(reading, answers))
   const read = featuresOf(reading, service, entities, moment, answers, found, lateViews)
   deps.onRead?.(service, read)
   return read
@@ -164,12 +167,13 @@ async function askHistory(
   entities: readonly ServedEntity[],
   values: (ViewValues | null)[],
   lacking: Lacking,
+  entityRows: readonly number[] | undefined,
   refuse: () => void,
 ): Promise<void> {
   const asked = deps.history(lacking.missing, (frontier) => (lacking.seen = frontier))
   const found = await asked.catch((error: unknown) => {
     if (isOfOneEntity(error)) refuse()
-    throw namingIndex(service, entities, error)
+    throw nameEntity(service, entities, entityRows, error)
   })
   for (const [i, at] of lacking.missingAt.entries()) values[at] = found[i] as ViewValues
 }
@@ -179,14 +183,18 @@ async function askHistory(
  *
  * @throws LockstepError `ENTITY_SET_ASIDE` of the first that is
  */
-function refuseSetAside({ requests, online }: OnlineReading, answers: readonly OnlineAnswer[]): void {
+function refuseSetAside({ requests, online, entityRows }: OnlineReading, answers: readonly OnlineAnswer[]): void {
   const each = online.filter(Boolean).length
   for (const [i, { bytes }] of answers.entries()) {
     const { plan, key } = requests[i] as OnlineRead
     const aside = bytes === null ? null : readSetAside(bytes, readHeader(bytes, plan.id))
     if (aside === null) continue
     const { message, details } = setAsideError(plan, key, aside)
-    throw ofIndex(Math.floor(i / each), new LockstepError('ENTITY_SET_ASIDE', message, { details: { ...details, cause: aside.code } }))
+    const entity = Math.floor(i / each)
+    throw entityError(
+      entityRows?.[entity] ?? entity,
+      new LockstepError('ENTITY_SET_ASIDE', message, { details: { ...details, cause: aside.code } }),
+    )
   }
 }
 
@@ -201,11 +209,11 @@ function featuresOf(
   late: readonly DefinitionId[],
 ): FeatureRead {
   const { asOf, online, requests } = reading
-  const rows = evaluateRows(service, entities, values as ViewValues[], asOf)
+  const rows = evaluateRows(service, entities, values as ViewValues[], asOf, moment.rows)
   // what is required cannot be had from a default
   const failure = reading.away
   if (failure !== null && rows.some((row) => row.missing.length > 0)) throw failure
-  refuseMissing(service, rows, asOf)
+  refuseMissing(service, rows, asOf, moment.rows)
   const { missing, missingAt, seen } = lacking ?? noneLacking
   return {
     entities,
@@ -252,6 +260,8 @@ class OnlineReading {
   staleMs: number | null = null
   /** Indexes of the requests whose answers lack what was pushed. */
   late: ReadonlySet<number> = noneLate
+  /** What errors call each entity. */
+  readonly entityRows: readonly number[] | undefined
   readonly #deps: FeatureReaderDeps
   readonly #service: ServicePlan
   readonly #entities: readonly ServedEntity[]
@@ -270,6 +280,7 @@ class OnlineReading {
     this.#entities = entities
     this.#moment = moment
     this.asOf = moment.asOf
+    this.entityRows = moment.rows
     this.online = online
     this.requests = requests
   }
@@ -314,7 +325,7 @@ class OnlineReading {
           })
     return noted.catch((cause: unknown) => {
       views?.noteFailure(cause)
-      const error = namingIndex(this.#service, this.#entities, cause)
+      const error = nameEntity(this.#service, this.#entities, this.entityRows, cause)
       onStoreError?.(error)
       throw error
     })
@@ -342,7 +353,7 @@ class OnlineReading {
         if (answer.values !== null) this.staleMs = Math.max(this.staleMs ?? 0, state.ageMs)
         return answer
       } catch (cause) {
-        throw namingIndex(this.#service, this.#entities, cause)
+        throw nameEntity(this.#service, this.#entities, this.entityRows, cause)
       }
     })
   }

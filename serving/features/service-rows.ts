@@ -4,7 +4,7 @@ import type { ViewValues } from '../../kernel/state.ts'
 import { formatTimestamp } from '../../kernel/time.ts'
 import type { CountsValue, Value } from '../../kernel/value-type.ts'
 import { memoizeWeak } from '../../kernel/memoize-weak.ts'
-import { ofIndex } from './entity-error.ts'
+import { entityError } from './entity-error.ts'
 
 /** How long the code of on-demand views may hold up the process for one request. */
 const rowsMs = 1000
@@ -13,6 +13,7 @@ const rowsMs = 1000
  * A service's row of each entity.
  *
  * @param read by entity, and there by index of the service's `uses`
+ * @param entityRows what errors call each entity. Absent: its index.
  * @throws LockstepError `TRANSFORM_FAILED`, `TRANSFORM_TIMEOUT` or `INVALID_ENTITY`, naming the entity's index
  */
 export function evaluateRows(
@@ -20,6 +21,7 @@ export function evaluateRows(
   entities: readonly ServedEntity[],
   read: readonly ViewValues[],
   asOf: number,
+  entityRows?: readonly number[],
 ): ServiceRow[] {
   const uses = service.uses.length
   const rows = new Array<ServiceRow>(entities.length)
@@ -28,8 +30,9 @@ export function evaluateRows(
   const untilMs = entities.length > 1 && service.direct === null ? performance.now() + rowsMs : Number.POSITIVE_INFINITY
   for (let e = 0; e < entities.length; e++) {
     const own = entities.length === 1 ? read : read.slice(e * uses, (e + 1) * uses)
-    const row = evaluate(service, own, (entities[e] as ServedEntity).request, asOf, e)
-    for (const f of texts) if (!isUnicode(row.values[f] ?? null)) throw notUnicode(service, e, f)
+    const name = entityRows?.[e] ?? e
+    const row = evaluate(service, own, (entities[e] as ServedEntity).request, asOf, name)
+    for (const f of texts) if (!isUnicode(row.values[f] ?? null)) throw notUnicode(service, name, f)
     rows[e] = row
     if (untilMs < Number.POSITIVE_INFINITY && performance.now() > untilMs) throw rowsTimeout(service, e + 1, entities.length)
   }
@@ -45,13 +48,14 @@ function rowsTimeout(service: ServicePlan, done: number, of: number): LockstepEr
 }
 
 /** What is required and missing refuses the request: there is nothing that the model was trained to be given instead. */
-export function refuseMissing(service: ServicePlan, rows: readonly ServiceValues[], asOf: number): void {
+export function refuseMissing(service: ServicePlan, rows: readonly ServiceValues[], asOf: number, entityRows?: readonly number[]): void {
   for (const [index, { missing }] of rows.entries()) {
     if (missing.length === 0) continue
+    const entity = entityRows?.[index] ?? index
     throw new LockstepError(
       'REQUIRED_FEATURE_MISSING',
-      `Entity ${index} has no value for ${missing.map((name) => `"${name}"`).join(', ')} at ${formatTimestamp(asOf)}, and the service "${service.id}" requires it; materialize the view, or leave the entity out.`,
-      { details: { entity: index, features: missing } },
+      `Entity ${entity} has no value for ${missing.map((name) => `"${name}"`).join(', ')} at ${formatTimestamp(asOf)}, and the service "${service.id}" requires it; materialize the view, or leave the entity out.`,
+      { details: { entity, features: missing } },
     )
   }
 }
@@ -62,7 +66,7 @@ function evaluate(service: ServicePlan, read: readonly ViewValues[], request: re
     return service.evaluate(read, request, asOf)
   } catch (cause) {
     if (!(cause instanceof LockstepError)) throw cause
-    throw ofIndex(index, cause)
+    throw entityError(index, cause)
   }
 }
 

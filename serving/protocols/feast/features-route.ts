@@ -1,15 +1,17 @@
 import { z } from 'zod'
-import type { ServiceValues } from '../../../kernel/service-plan.ts'
+import type { ServicePlan, ServiceValues } from '../../../kernel/service-plan.ts'
 import { Status, statusNames } from '../../../kernel/state.ts'
 import { formatTimestamp } from '../../../kernel/time.ts'
 import { LockstepError } from '../../../kernel/errors.ts'
+import { isRecord } from '../../../kernel/is-record.ts'
 import { memoizeWeak } from '../../../kernel/memoize-weak.ts'
+import { readEntities } from '../../features/read-request.ts'
+import { maxEntities } from '../../features/request-schema.ts'
 import { entityRows } from './entity-rows.ts'
 import { requestedFeatures } from './requested-features.ts'
 import { readBody } from '../http/body.ts'
 import type { ServingContext } from '../../context.ts'
 import type { Call, RouteAnswer } from '../http/context.ts'
-import { maxEntities, readEntities } from '../http/features-route.ts'
 import { jsonCanSay, valueWriter } from '../http/json.ts'
 
 /** What Feast has that makes no difference here may be sent too. */
@@ -53,6 +55,7 @@ const never = '"1970-01-01T00:00:00Z"'
 
 /** `POST /get-online-features`, column by column as Feast answers; with the statuses that Lockstep computes, ttl among them. */
 export async function answerOnlineFeatures(call: Call, deps: ServingContext): Promise<RouteAnswer> {
+  const { requestId, deadline } = call
   const asked = await readBody(call, deps.bodyLimitBytes, onlineFeaturesSchema)
   const catalog = deps.readCatalog()
   const { plan, names } = requestedFeatures(catalog, asked)
@@ -63,7 +66,7 @@ export async function answerOnlineFeatures(call: Call, deps: ServingContext): Pr
       `The request has no entities; send ${[...plan.keys, ...plan.request].map(({ name }) => `"${name}"`).join(', ')}, each with a list of values.`,
     )
   }
-  const { rows, degraded, staleMs, late } = await readEntities(deps, catalog, plan, { entities }, deps.clock(), call.deadline)
+  const { rows, degraded, staleMs, late } = await readEntities(deps, catalog, plan, { requestId, entities, deadline })
   const sent = Object.entries(asked.entities)
   const results = [
     ...sent.map(([name, values]) => sentVector(name, values)),
@@ -81,7 +84,7 @@ export async function answerOnlineFeatures(call: Call, deps: ServingContext): Pr
   return { status: 200, body, headers: flags }
 }
 
-const writersOf = memoizeWeak((plan: Parameters<typeof readEntities>[2]) => plan.features.map(({ type }) => valueWriter(type)))
+const writersOf = memoizeWeak((plan: ServicePlan) => plan.features.map(({ type }) => valueWriter(type)))
 
 function featureVector(rows: readonly ServiceValues[], f: number, write: ReturnType<typeof valueWriter>): string {
   const values = rows.map((row) => write(row.values[f] ?? null))
@@ -98,7 +101,7 @@ function sentVector(name: string, values: readonly unknown[]): string {
 /** As it was sent, integers beyond 2^53 too. What nobody takes may hold anything: no type of ours has arrays or objects in others. */
 function sentText(column: string, value: unknown): string {
   if (typeof value === 'bigint') return String(value)
-  if (isObject(value) && Object.values(value).some(isObject)) {
+  if (isNested(value) && Object.values(value).some(isNested)) {
     throw new LockstepError(
       'INVALID_ENTITY',
       `The entity column "${column}" has a value with arrays or objects in it; send plain values.`,
@@ -108,8 +111,9 @@ function sentText(column: string, value: unknown): string {
   return JSON.stringify(value, (_, inner: unknown) => (typeof inner === 'bigint' ? String(inner) : inner))
 }
 
-function isObject(value: unknown): value is object {
-  return typeof value === 'object' && value !== null
+/** An object or an array. */
+function isNested(value: unknown): value is object {
+  return isRecord(value) || Array.isArray(value)
 }
 
 /** Feast knows no status for a store that is away: then the value is a default that it must not take for one. */

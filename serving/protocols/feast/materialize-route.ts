@@ -8,7 +8,7 @@ import { checkQuery } from '../http/check-query.ts'
 import { readBody } from '../http/body.ts'
 import type { ServingContext } from '../../context.ts'
 import type { Call, RouteAnswer } from '../http/context.ts'
-import { momentSchema } from '../http/features-route.ts'
+import { momentSchema } from '../../features/request-schema.ts'
 import { actorOf, jsonAnswer } from '../http/context.ts'
 
 const views = z.array(z.string()).max(1000).nullish().describe('The feature views. Default: all that are online')

@@ -4,13 +4,15 @@ import { logVerbosity, Metadata, Server, setLogVerbosity } from '@grpc/grpc-js'
 import { loadSync } from '@grpc/proto-loader'
 import { LockstepError, messageOf } from '../../../kernel/errors.ts'
 import type { ServingContext } from '../../context.ts'
+import type { RequestDeadline } from '../../traffic/request-deadline.ts'
 import type { Principal } from '../../traffic/key-ring.ts'
 import { traceOf, traceparent } from '../../traffic/trace.ts'
 import { isFailure, toldError } from '../http/error-answer.ts'
 import { requestIdOf } from '../http/request-id.ts'
 import type { Scope } from '../../../registry/keys/scope.ts'
 import { checkModelReady, isReady, modelMetadata, repositoryIndex, serverMetadata } from '../oip/describe.ts'
-import type { Caller } from '../oip/infer.ts'
+import type { Caller } from '../../predict/predict.ts'
+import { predictionBase } from '../../predict/prediction-id.ts'
 import { infer } from '../oip/infer.ts'
 import { rowsOf } from '../oip/infer-request.ts'
 import type { TlsPair } from '../../../runtime/tls-pair.ts'
@@ -45,6 +47,7 @@ export interface GrpcOptions extends GrpcPatience {
 
 interface GrpcCaller extends Omit<Caller, 'apiKey'> {
   readonly principal: Principal | null
+  readonly deadline: RequestDeadline | undefined
 }
 
 interface Named {
@@ -123,7 +126,7 @@ export function createGrpcServer(deps: ServingContext, options: GrpcOptions): Gr
     RepositoryIndex: unary('RepositoryIndex', 'read', ({ ready }: { readonly ready: boolean }) => ({
       models: repositoryIndex(deps, ready),
     })),
-    ModelInfer: unary('ModelInfer', 'predict', async (message: InferMessage, { principal, ...caller }) => {
+    ModelInfer: unary('ModelInfer', 'predict', async (message: InferMessage, { principal, deadline, ...caller }) => {
       named(message.model_name, 'model_name')
       const request = readInferMessage(message)
       const perSecond = principal?.rowsPerSecond ?? null
@@ -131,7 +134,7 @@ export function createGrpcServer(deps: ServingContext, options: GrpcOptions): Gr
       if (principal !== null && perSecond !== null && rows > 0) {
         await deps.traffic.limits.take({ owner: principal.id, scope: 'predict', unit: 'rows', perSecond }, rows)
       }
-      const answer = await infer(deps, request, { ...caller, apiKey: principal?.id ?? null })
+      const answer = await infer(deps, request, { ...caller, apiKey: principal?.id ?? null }, deadline)
       return writeInferMessage(answer, message.raw_input_contents.length > 0)
     }),
   })
@@ -155,7 +158,8 @@ export function createGrpcServer(deps: ServingContext, options: GrpcOptions): Gr
     const route = `/${of}/${method}`
     return async (call, callback) => {
       const startedMs = performance.now()
-      const requestId = requestIdOf(text(call.metadata, 'x-request-id'))
+      const sentId = text(call.metadata, 'x-request-id')
+      const requestId = requestIdOf(sentId)
       const parent = text(call.metadata, 'traceparent')
       const trace = parent === undefined ? null : traceOf(parent)
       const head = new Metadata()
@@ -167,7 +171,7 @@ export function createGrpcServer(deps: ServingContext, options: GrpcOptions): Gr
         const sent = { authorization: text(call.metadata, 'authorization'), 'x-api-key': text(call.metadata, 'x-api-key') }
         const asked = { sent, scope, startedMs, limitMs: limitOf(call.getDeadline()) }
         const answer = await passGateway(deps.traffic, asked, (principal, deadline) =>
-          run(call.request, { requestId, startedMs, principal, deadline }),
+          run(call.request, { requestId, predictionBase: predictionBase(requestId, sentId), startedMs, principal, deadline }),
         )
         callback(null, answer)
       } catch (error) {

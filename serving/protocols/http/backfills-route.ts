@@ -6,7 +6,7 @@ import { readBody } from './body.ts'
 import type { ServingContext } from '../../context.ts'
 import type { Call, RouteAnswer } from './context.ts'
 import { actorOf, jsonAnswer } from './context.ts'
-import { momentSchema, nameSchema } from './features-route.ts'
+import { momentSchema, nameSchema } from '../../features/request-schema.ts'
 import type { Route } from './route.ts'
 
 const schema = z

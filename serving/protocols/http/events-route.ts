@@ -6,7 +6,7 @@ import { readBody } from './body.ts'
 import type { ServingContext } from '../../context.ts'
 import type { Call, RouteAnswer } from './context.ts'
 import { jsonAnswer } from './context.ts'
-import { objectSchema } from './features-route.ts'
+import { objectSchema } from '../../features/request-schema.ts'
 import { withEventIds } from './idempotent.ts'
 import type { Route } from './route.ts'
 

@@ -1,11 +1,12 @@
 import { z } from 'zod'
 import { explain } from '../../features/explain.ts'
+import { requestedMoment } from '../../features/read-request.ts'
+import { asOfSchema, nameSchema } from '../../features/request-schema.ts'
 import { explainAnswer } from './response-schemas.ts'
 import { readBody } from './body.ts'
 import type { ServingContext } from '../../context.ts'
 import type { Call, RouteAnswer } from './context.ts'
 import { jsonAnswer } from './context.ts'
-import { asOfSchema, nameSchema, readMoment } from './features-route.ts'
 import type { Route } from './route.ts'
 
 const explainSchema = z
@@ -37,7 +38,7 @@ export const explainRoutes: readonly Route[] = [
 
 async function answerExplain(call: Call, deps: ServingContext): Promise<RouteAnswer> {
   const { service, view, entity, asOf, candidates } = await readBody(call, deps.bodyLimitBytes, explainSchema)
-  const moment = (asOf === undefined ? deps.defaultAsOf : readMoment(asOf)) ?? deps.clock()
+  const moment = requestedMoment(deps, asOf) ?? deps.clock()
   const explained = await explain(deps.readCatalog(), deps.explain, { service, view, entity, asOf: moment, most: candidates })
   return jsonAnswer({ ...explained, requestId: call.requestId })
 }

@@ -2,30 +2,18 @@ import { z } from 'zod'
 import type { Column } from '../../../kernel/value-type.ts'
 import { Status, statusNames } from '../../../kernel/state.ts'
 import type { ModelVersion } from '../../../registry/model-versions.ts'
-import type { FeatureRead } from '../../features/read-features.ts'
-import type { ServedModel } from '../../models/model-host.ts'
+import { afterSchema, asOfSchema, entitiesSchema, nameSchema, onUnavailableSchema } from '../../features/request-schema.ts'
+import type { Predicted } from '../../predict/predict.ts'
+import { onlyGroup, predict } from '../../predict/predict.ts'
 import { memoizeWeak } from '../../../kernel/memoize-weak.ts'
 import type { Prediction } from '../../../inference/load-model.ts'
 import { predictAnswer } from './response-schemas.ts'
-import { requireTime } from '../../traffic/request-deadline.ts'
 import { readBody } from './body.ts'
 import { requireScope } from './authorize.ts'
+import { callerOf } from './caller.ts'
 import type { ServingContext } from '../../context.ts'
 import type { Call, RouteAnswer } from './context.ts'
-import {
-  afterSchema,
-  asOfSchema,
-  entitiesSchema,
-  frontiersJson,
-  maxIncluded,
-  momentJson,
-  nameSchema,
-  readEntities,
-  typesJson,
-  typesText,
-  onUnavailableSchema,
-  writerOf,
-} from './features-route.ts'
+import { featuresWriter, frontiersJson, maxIncluded, momentJson, typesJson, typesText } from './feature-members.ts'
 import { canSayAll, jsonCanSay, recordWriter } from './json.ts'
 import { versionSchema } from './model-version-schema.ts'
 import type { Route } from './route.ts'
@@ -73,51 +61,25 @@ export const predictRoutes: readonly Route[] = [
  * stands in `features` with `statuses`, `eventTimes` and `frontiers`, as `POST /v1/features` answers them.
  */
 async function answerPredict(call: Call, deps: ServingContext): Promise<RouteAnswer> {
-  const body = await readBody(call, deps.bodyLimitBytes, predictSchema)
-  // what a model is asked says nothing of the features that it reads
-  if (body.include?.some((each) => each === 'features' || each === 'eventTimes') === true) requireScope(call, 'read')
-  const catalog = deps.catalog()
-  return await deps.models.use(catalog, body.model, body.version, async ({ version, service, outputs, predict, predictedRunMs }) => {
-    const { deadline } = call
-    const runMs = deadline === undefined ? 0 : predictedRunMs(body.entities.length)
-    if (deadline !== undefined) requireTime(deadline, runMs)
-    const read = await readEntities(deps, catalog, service, body, deps.clock(), deadline, runMs)
-    if (deadline !== undefined) requireTime(deadline, runMs)
-    const answers = await predict(read.rows)
-    return { status: 200, body: answered(call, deps, body, { version, service, outputs }, read, answers) }
-  })
+  const { include, ...body } = await readBody(call, deps.bodyLimitBytes, predictSchema)
+  // the scope for predictions does not include the features that they are made from
+  if (include?.some((each) => each === 'features' || each === 'eventTimes') === true) requireScope(call, 'read')
+  const request = { ...body, caller: callerOf(call), deadline: call.deadline }
+  return await predict(deps, request, (predicted) => ({ status: 200, body: bodyOf(predicted, include, call.requestId) }))
 }
 
-/** The answer, which is noted in the log too. By itself, as `answersOf` in online/read.ts. */
-function answered(
-  call: Call,
-  deps: ServingContext,
-  { include }: z.output<typeof predictSchema>,
-  { version, service, outputs }: Pick<ServedModel, 'version' | 'service' | 'outputs'>,
-  read: FeatureRead,
-  answers: readonly Prediction[],
-): string {
-  let text = `${headOf(version)},${momentJson(call, deps, service, read)}${frontiersJson(include, read)}`
+function bodyOf(predicted: Predicted, include: z.output<typeof predictSchema>['include'], requestId: string): string {
+  const { predictions } = predicted
+  const { model, read } = onlyGroup(predicted)
+  const { version, service, outputs } = model
+  let text = `${headOf(version)},${momentJson(predicted.read, requestId)}${frontiersJson(include, read)}`
   if (include?.includes('types')) text += `${typesJson(include, service)},"outputTypes":${outputTypesOf(outputs)}`
-  text += `,"predictions":[${answers.map(outputsWriter(outputs)).join()}]${outputStatusesJson(outputs, answers)}`
+  text += `,"predictions":[${predictions.map(outputsWriter(outputs)).join()}]${outputStatusesJson(outputs, predictions)}`
   if (include?.includes('features')) {
-    const { features, statuses } = writerOf(service)
+    const { features, statuses } = featuresWriter(service)
     text += `,"features":[${read.rows.map(features).join()}],"statuses":[${read.rows.map(statuses).join()}]`
   }
-  if (include?.includes('eventTimes')) text += `,"eventTimes":[${read.rows.map(writerOf(service).eventTimes).join()}]`
-  if (call.deadline !== undefined) requireTime(call.deadline)
-  deps.predictionLog.note({
-    requestId: call.requestId,
-    predictionBase: call.requestId,
-    model: version.model,
-    version: version.version,
-    service,
-    outputs,
-    read,
-    predictions: answers,
-    startedMs: call.startedMs,
-    apiKey: call.principal,
-  })
+  if (include?.includes('eventTimes')) text += `,"eventTimes":[${read.rows.map(featuresWriter(service).eventTimes).join()}]`
   return `${text}}`
 }
 

@@ -1,5 +1,6 @@
 import { z } from 'zod'
 import { LockstepError, messageOf } from '../../../kernel/errors.ts'
+import { isRecord } from '../../../kernel/is-record.ts'
 import { parseJson } from '../../../kernel/parse-json.ts'
 import { checkJsonShape } from '../http/check-json-shape.ts'
 import { sayIssues } from '../format-issues.ts'
@@ -23,12 +24,7 @@ const parametersSchema = z
 const parameterTypes = new Set(['string', 'number', 'boolean'])
 
 function isParameters(json: unknown): boolean {
-  return (
-    typeof json === 'object' &&
-    json !== null &&
-    !Array.isArray(json) &&
-    Object.values(json).every((each) => parameterTypes.has(typeof each))
-  )
+  return isRecord(json) && Object.values(json).every((each) => parameterTypes.has(typeof each))
 }
 const aboutTensor = 'Parameters of the tensor, such as binary_data_size'
 

@@ -3,13 +3,12 @@ import { formatTimestamp } from '../../../kernel/time.ts'
 import { didYouMean } from '../../../kernel/did-you-mean.ts'
 import { withTimeout } from '../../../runtime/async.ts'
 import type { RequestDeadline } from '../../traffic/request-deadline.ts'
-import { requireTime } from '../../traffic/request-deadline.ts'
-import type { ServingContext } from '../../context.ts'
-import { readEntities } from '../http/features-route.ts'
-import type { Prediction } from '../../../inference/load-model.ts'
 import type { TensorValue } from '../../../inference/tensor-value.ts'
 import type { ServedModel } from '../../models/model-host.ts'
-import type { FeatureRead } from '../../features/read-features.ts'
+import type { EntityRequest } from '../../features/read-request.ts'
+import type { Caller, Predicted, PredictContext } from '../../predict/predict.ts'
+import { onlyGroup, predict } from '../../predict/predict.ts'
+import { runTensors } from '../../predict/run-tensors.ts'
 import { onUnavailable } from '../../features/fallback-policy.ts'
 import { datatypeOf, onnxTypeOf } from './datatype.ts'
 import { entitiesOf, entityColumns, outputTensors } from './entity-inputs.ts'
@@ -17,96 +16,59 @@ import type { InferAnswer, InferRequest, Parameters } from './infer-request.ts'
 import { refuseUnsupported, textParameter, wholeParameter } from './infer-request.ts'
 import type { InferTensor } from './infer-tensor.ts'
 import { tensorError } from './infer-tensor.ts'
-import { useModel } from './use-model.ts'
+import { useModel, wantedVersion } from './use-model.ts'
 import { inputsOf, outputsOf } from './model-tensors.ts'
 
 /** A timer takes no more, which is 24 days. */
 const longestMs = 2 ** 31 - 1
 
-/** Who asks, for the log of predictions. */
-export interface Caller {
-  readonly requestId: string
-  /** When the request came, by `performance.now()`. */
-  readonly startedMs: number
-  /** The id of the API key that it came with. */
-  readonly apiKey: string | null
-  /** Past it the model is not run any more. */
-  readonly deadline?: RequestDeadline | undefined
-}
-
 /**
- * Answers an infer call. Its inputs are the model's tensors, or what its feature service takes for each entity: then the features are read as in
- * `POST /v1/predict`, and the outputs are the model's declared ones.
+ * Answers an infer call. Its inputs are the tensors of the model, or what its feature service takes for each entity: then
+ * the features are read as for `POST /v1/predict`, and the outputs are those that the model declares.
  *
- * @throws LockstepError `INVALID_REQUEST`, `UNSUPPORTED`, `DEADLINE_EXCEEDED` after the parameter `timeout`, and what the model host and the reading of features throw
+ * @throws LockstepError `INVALID_REQUEST`, `UNSUPPORTED`, `DEADLINE_EXCEEDED` after the parameter `timeout`, and what
+ *   `predict` and `runTensors` throw
  */
-export async function infer(deps: ServingContext, request: InferRequest, caller: Caller): Promise<InferAnswer> {
+export async function infer(
+  context: PredictContext,
+  request: InferRequest,
+  caller: Caller,
+  deadline: RequestDeadline | undefined,
+): Promise<InferAnswer> {
   refuseUnsupported(request.parameters)
-  wholeParameter('priority', request.parameters) // no request waits for another, so there is nothing to put first
+  wholeParameter('priority', request.parameters) // no request waits for another, so priorities change nothing
   const micros = wholeParameter('timeout', request.parameters)
   const startMs = performance.now()
-  const late = () =>
+  const timeoutError = () =>
     new LockstepError(
       'DEADLINE_EXCEEDED',
       `The answer was not there within "timeout", ${micros} microseconds; allow more, or ask for less at once.`,
     )
-  const isLate = () => micros > 0 && performance.now() - startMs >= micros / 1000
-  const answer = run(deps, request, caller, () => {
-    if (isLate()) throw late()
-    if (caller.deadline !== undefined) requireTime(caller.deadline)
+  const requireInTime = () => {
+    if (micros > 0 && performance.now() - startMs >= micros / 1000) throw timeoutError()
+  }
+  refuseTwice(request.inputs.map((input) => input.name))
+  refuseTwice(request.outputs ?? [])
+  const answering = useModel(context, request.model, request.version, async (model, catalog) => {
+    if (areTensorsOf(model, request.inputs)) return answerTo(request, model, { outputs: await tensorOutputs(model, request, deadline) })
+    requireDeclared(model, request.outputs)
+    const { inputs, version } = request
+    const entities = entitiesOf(model.service, inputs)
+    const asked = { model: request.model, version: wantedVersion(version), catalog, entities, ...readParameters(request.parameters) }
+    return await predict(context, { ...asked, caller, deadline }, (predicted) => {
+      requireInTime()
+      return answerTo(request, onlyGroup(predicted).model, entityOutputs(predicted, request.outputs))
+    })
   })
-  if (micros === 0) return await answer
-  const made = await withTimeout(answer, Math.min(micros / 1000, longestMs), late)
-  // a busy process comes to its timers late
-  if (isLate()) throw late()
-  return made
+  if (micros === 0) return await answering
+  const answer = await withTimeout(answering, Math.min(micros / 1000, longestMs), timeoutError)
+  // the timer of a busy process fires late
+  requireInTime()
+  return answer
 }
 
-/** @param requireInTime called before the answer is noted: what it throws was answered instead */
-async function run(
-  deps: ServingContext,
-  request: InferRequest,
-  { deadline, ...caller }: Caller,
-  requireInTime: () => void,
-): Promise<InferAnswer> {
-  return await useModel(deps, request.model, request.version, async (model, catalog) => {
-    refuseTwice(request.inputs.map((input) => input.name))
-    refuseTwice(request.outputs ?? [])
-    const answered = areTensorsOf(model, request.inputs)
-      ? { outputs: await runTensors(model, request, deadline) }
-      : await runEntities(
-          model,
-          request,
-          async (entities) => {
-            const runMs = deadline === undefined ? 0 : model.predictedRunMs(entities.length)
-            if (deadline !== undefined) requireTime(deadline, runMs)
-            const what = { entities, ...asked(request.parameters) }
-            const read = await readEntities(deps, catalog, model.service, what, deps.clock(), deadline, runMs)
-            if (deadline !== undefined) requireTime(deadline, runMs)
-            return read
-          },
-          (read, predictions) => {
-            const { version, service, outputs } = model
-            requireInTime()
-            deps.predictionLog.note({
-              ...caller,
-              predictionBase: caller.requestId,
-              model: version.model,
-              version: version.version,
-              service,
-              outputs,
-              read,
-              predictions,
-            })
-          },
-        )
-    return {
-      model: model.version.model,
-      version: model.version.version,
-      ...(request.id === undefined ? {} : { id: request.id }),
-      ...answered,
-    }
-  })
+function answerTo({ id }: InferRequest, { version }: ServedModel, answered: Pick<InferAnswer, 'outputs' | 'parameters'>): InferAnswer {
+  return { model: version.model, version: version.version, ...(id === undefined ? {} : { id }), ...answered }
 }
 
 /**
@@ -131,7 +93,7 @@ function areTensorsOf(model: ServedModel, inputs: readonly InferTensor[]): boole
   )
 }
 
-async function runTensors(
+async function tensorOutputs(
   model: ServedModel,
   { inputs, outputs }: InferRequest,
   deadline: RequestDeadline | undefined,
@@ -149,8 +111,7 @@ async function runTensors(
     feeds[name] = { type: onnxTypeOf(datatype), dims: input.shape, data: input.data }
   }
   const wanted = outputs ?? outputsOf(model).map((output) => output.name)
-  if (deadline !== undefined) requireTime(deadline, model.predictedRunMs(rows ?? 1))
-  const results = await model.runTensors(feeds, wanted)
+  const results = await runTensors(model, { feeds, rows: rows ?? 1, outputs: wanted, deadline })
   return wanted.map((name) => {
     const { type, dims, data } = results[name] as TensorValue
     const datatype = datatypeOf(type)
@@ -161,39 +122,36 @@ async function runTensors(
   })
 }
 
-async function runEntities(
-  model: ServedModel,
-  { inputs, outputs }: InferRequest,
-  read: (entities: readonly unknown[]) => Promise<FeatureRead>,
-  note: (read: FeatureRead, predictions: readonly Prediction[]) => void,
-): Promise<Pick<InferAnswer, 'outputs' | 'parameters'>> {
-  const declared = model.outputs.map((column) => column.name)
-  const unknown = outputs?.find((name) => !declared.includes(name))
-  if (unknown !== undefined) {
-    throw new LockstepError(
-      'INVALID_REQUEST',
-      `The model "${model.version.model}" declares no output "${unknown}", which is what is answered for entities.${didYouMean(unknown, declared)} It declares ${quoted(declared)}.`,
-      { details: { output: unknown, outputs: declared } },
-    )
-  }
-  const features = await read(entitiesOf(model.service, inputs))
-  const predictions = await model.predict(features.rows)
-  const tensors = outputTensors(model.outputs, predictions)
-  note(features, predictions)
+/** @throws LockstepError `INVALID_REQUEST` for an output that the model does not declare */
+function requireDeclared({ version, outputs }: ServedModel, wanted: readonly string[] = []): void {
+  const declared = outputs.map((column) => column.name)
+  const unknown = wanted.find((name) => !declared.includes(name))
+  if (unknown === undefined) return
+  throw new LockstepError(
+    'INVALID_REQUEST',
+    `The model "${version.model}" declares no output "${unknown}", which is what is answered for entities.${didYouMean(unknown, declared)} It declares ${quoted(declared)}.`,
+    { details: { output: unknown, outputs: declared } },
+  )
+}
+
+function entityOutputs(predicted: Predicted, wanted: readonly string[] | undefined): Pick<InferAnswer, 'outputs' | 'parameters'> {
+  const { asOf, skewed, degraded, late, staleMs } = predicted.read
+  const { outputs: columns } = onlyGroup(predicted).model
+  const tensors = outputTensors(columns, predicted.predictions)
   return {
-    outputs: outputs === undefined ? tensors : outputs.map((name) => tensors[declared.indexOf(name)] as InferTensor),
+    outputs: wanted === undefined ? tensors : wanted.flatMap((name) => tensors.find((tensor) => tensor.name === name) ?? []),
     parameters: {
-      as_of: formatTimestamp(features.asOf),
-      ...(features.skewed ? { skewed: true } : {}),
-      ...(features.degraded ? { degraded: true } : {}),
-      ...(features.late.length > 0 ? { late: features.late.join() } : {}),
-      ...(features.staleMs === null ? {} : { stale_ms: Math.ceil(features.staleMs) }),
+      as_of: formatTimestamp(asOf),
+      ...(skewed ? { skewed: true } : {}),
+      ...(degraded ? { degraded: true } : {}),
+      ...(late.length > 0 ? { late: late.join() } : {}),
+      ...(staleMs === null ? {} : { stale_ms: Math.ceil(staleMs) }),
     },
   }
 }
 
-/** What `POST /v1/predict` takes beside the entities, by the parameters of the call. */
-function asked(parameters: Parameters) {
+/** The parameters of a call that say what `POST /v1/predict` takes beside the entities. */
+function readParameters(parameters: Parameters): Omit<EntityRequest, 'entities'> {
   const asOf = textParameter('as_of', parameters)
   const after = textParameter('after', parameters)
   const policy = textParameter('on_unavailable', parameters)

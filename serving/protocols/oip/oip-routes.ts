@@ -6,6 +6,7 @@ import { inferAnswerSchema, inferSchema, readInferBody, writeInferBody } from '.
 import { infer } from './infer.ts'
 import { rowsOf } from './infer-request.ts'
 import { checkType, readBody } from '../http/body.ts'
+import { callerOf } from '../http/caller.ts'
 import type { ServingContext } from '../../context.ts'
 import type { Call, RouteAnswer } from '../http/context.ts'
 import { jsonAnswer } from '../http/context.ts'
@@ -104,7 +105,7 @@ export const oipRoutes: readonly Route[] = [
 
 /** `POST /v2/models/{model}[/versions/{version}]/infer` */
 async function answerInfer(call: Call, deps: ServingContext): Promise<RouteAnswer> {
-  const { deadline, startedMs, requestId, principal: apiKey } = call
+  const { deadline } = call
   const { [lengthHeader]: said, 'content-type': type } = call.incoming.headers
   const headerLength = lengthOf(said)
   // other clients of the protocol say nothing, or that all of it is bytes
@@ -114,7 +115,7 @@ async function answerInfer(call: Call, deps: ServingContext): Promise<RouteAnswe
   if (deadline !== undefined) requireTime(deadline)
   const { isBinary, ...asked } = readInferBody(body, headerLength)
   await takeRows(call, rowsOf(asked))
-  const answer = writeInferBody(await infer(deps, { ...namedIn(call), ...asked }, { requestId, startedMs, apiKey, deadline }), isBinary)
+  const answer = writeInferBody(await infer(deps, { ...namedIn(call), ...asked }, callerOf(call), deadline), isBinary)
   return {
     status: 200,
     body: answer.body,

@@ -36,6 +36,7 @@ export function openLog(db: Database, at: number, registry = new Registry(), dat
       service,
       outputs: [],
       read: { entities, rows: entities.map(() => row), asOf: at, degraded: false, skewed: false, origins: () => [] },
+      rows: entities.map((_, row) => row),
       predictions: [],
       startedMs: 0,
       apiKey: null,

@@ -1,0 +1,132 @@
+import { LockstepError } from '../../kernel/errors.ts'
+import { memoizeWeak } from '../../kernel/memoize-weak.ts'
+import type { ServedEntity, ServicePlan } from '../../kernel/service-plan.ts'
+import { valueFromJson } from '../../kernel/value-json.ts'
+import type { Catalog } from '../../registry/catalog.ts'
+import type { Logger } from '../../runtime/log.ts'
+import type { RequestDeadline } from '../traffic/request-deadline.ts'
+import { createEntityParser } from './entity-parser.ts'
+import type { OnUnavailable } from './fallback-policy.ts'
+import type { FeatureMoment, FeatureRead, FeatureReaderDeps } from './read-features.ts'
+import { readFeatures } from './read-features.ts'
+import { pushedBy } from './read-your-writes.ts'
+
+/** What reading features needs of its server. */
+export interface FeatureContext {
+  /** What reads features under a catalog. @throws LockstepError `NOT_READY` */
+  readonly reader: (catalog: Catalog) => FeatureReaderDeps
+  /** Epoch microseconds. */
+  readonly clock: () => number
+  /** The moment of a request that names none, epoch microseconds; null: now. */
+  readonly defaultAsOf: number | null
+  /** What a request gets that does not say, while the online store cannot be read. */
+  readonly onUnavailable: OnUnavailable
+  readonly log: Logger
+}
+
+/** What a request asks about entities, whatever protocol it came by. */
+export interface EntityRequest {
+  /** Entity objects, as `createEntityParser` takes them. */
+  readonly entities: readonly unknown[]
+  /** RFC 3339 or epoch microseconds. Absent: the server's default. */
+  readonly asOf?: string | number | undefined
+  /** Tokens of pushes that the read must include. */
+  readonly after?: readonly string[] | undefined
+  /** Absent: the server's default. */
+  readonly onUnavailable?: OnUnavailable | undefined
+  readonly deadline?: RequestDeadline | undefined
+}
+
+const parserOf = memoizeWeak(createEntityParser)
+
+/**
+ * Parses the entities of a request and reads their features at its moment.
+ *
+ * @throws LockstepError `INVALID_TIME`, `INVALID_TYPE`, `INVALID_REQUEST` for a token, and what `createEntityParser` and
+ *   `readFeatures` throw
+ */
+export function readEntities(
+  context: FeatureContext,
+  catalog: Catalog,
+  service: ServicePlan,
+  request: EntityRequest & { readonly requestId: string },
+): Promise<FeatureRead> {
+  const moment = momentOf(context, catalog, request)
+  return readAt(context, catalog, service, parseEntities(service, request.entities), moment, request.requestId)
+}
+
+/**
+ * @param rows indexes of the entities to parse. Absent: all.
+ * @throws LockstepError what `createEntityParser` throws
+ */
+export function parseEntities(service: ServicePlan, entities: readonly unknown[], rows?: readonly number[]): ServedEntity[] {
+  const parse = parserOf(service)
+  return rows === undefined || rows.length === entities.length ? entities.map(parse) : rows.map((row) => parse(entities[row], row))
+}
+
+/**
+ * The moment of a request, and what its read goes by.
+ *
+ * @param neededMs how long the steps after the read take. A read with a fallback gives up early enough to leave this
+ *   time, and a tenth of the time that the request allows.
+ */
+export function momentOf(context: FeatureContext, catalog: Catalog, request: EntityRequest, neededMs = 0): FeatureMoment {
+  const { deadline, after } = request
+  const asked = requestedMoment(context, request.asOf)
+  const onUnavailable = request.onUnavailable ?? context.onUnavailable
+  return {
+    asOf: asked ?? context.clock(),
+    asked: asked !== null,
+    onUnavailable,
+    deadline,
+    ...(onUnavailable === 'error' || deadline === undefined ? {} : { giveUpAt: deadline.at - deadline.limitMs / 10 - neededMs }),
+    ...(after === undefined ? {} : { pushed: pushedBy(after, catalog.sources) }),
+  }
+}
+
+/** Reads the features of parsed entities, and logs at level debug what was read. */
+export function readAt(
+  context: FeatureContext,
+  catalog: Catalog,
+  service: ServicePlan,
+  entities: readonly ServedEntity[],
+  moment: FeatureMoment,
+  requestId: string,
+): Promise<FeatureRead> {
+  const reading = readFeatures(context.reader(catalog), service, entities, moment)
+  return context.log.isLevelEnabled('debug') ? reading.then((read) => logged(context.log, service, read, requestId)) : reading
+}
+
+function logged(log: Logger, service: ServicePlan, read: FeatureRead, requestId: string): FeatureRead {
+  log.debug(
+    {
+      requestId,
+      service: service.id,
+      asOf: read.asOf,
+      entities: read.rows.length,
+      skewed: read.skewed,
+      fromHistory: read.fromHistory,
+      frontiers: Object.fromEntries(read.frontiers()),
+    },
+    'features were read',
+  )
+  return read
+}
+
+/** The moment that a request names, or the server's default; null: now. @throws LockstepError as `readMoment` */
+export function requestedMoment({ defaultAsOf }: Pick<FeatureContext, 'defaultAsOf'>, asOf: string | number | undefined): number | null {
+  return asOf === undefined ? defaultAsOf : readMoment(asOf)
+}
+
+/** The moment that a request names, in epoch microseconds. @throws LockstepError `INVALID_TIME`, `INVALID_TYPE` */
+function readMoment(asOf: string | number): number {
+  const moment = valueFromJson({ kind: 'timestamp' }, asOf, 'The field "asOf"')
+  if (typeof asOf === 'number' && asOf >= 1e8 && asOf < 1e14) {
+    throw new LockstepError(
+      'INVALID_TIME',
+      `The field "asOf" is ${asOf}. In microseconds that is a time in the early 1970s; convert seconds or milliseconds to microseconds, or write the time as 2001-07-01T00:00:00Z.`,
+    )
+  }
+  if (typeof moment === 'number') return moment
+  throw new LockstepError('INVALID_TIME', 'The field "asOf" is not a time; write it as 2001-07-01T00:00:00Z or leave it out.')
+}

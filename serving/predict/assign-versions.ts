@@ -1,0 +1,17 @@
+import type { VersionReference } from '../../registry/pick-version.ts'
+
+/** Rows of a request that one version of the model serves. */
+export interface VersionAssignment {
+  /** undefined: the version that serves requests by default. */
+  readonly version: VersionReference | undefined
+  /** Indexes of the rows in the request, ascending. */
+  readonly rows: readonly number[]
+}
+
+/** Which version serves which rows of a request: every row has exactly one. All rows have the version that the request names. */
+export function assignVersions(request: {
+  readonly version?: VersionReference | undefined
+  readonly entities: readonly unknown[]
+}): readonly VersionAssignment[] {
+  return [{ version: request.version, rows: Array.from(request.entities, (_, row) => row) }]
+}

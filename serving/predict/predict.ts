@@ -1,0 +1,195 @@
+import { LockstepError } from '../../kernel/errors.ts'
+import type { Prediction } from '../../inference/load-model.ts'
+import type { PredictionLog } from '../../monitoring/prediction-log/prediction-log.ts'
+import type { Catalog } from '../../registry/catalog.ts'
+import type { VersionReference } from '../../registry/pick-version.ts'
+import type { FeatureMoment, FeatureRead } from '../features/read-features.ts'
+import type { EntityRequest, FeatureContext } from '../features/read-request.ts'
+import { momentOf, parseEntities, readAt } from '../features/read-request.ts'
+import type { ModelHost, ServedModel } from '../models/model-host.ts'
+import { requireTime } from '../traffic/request-deadline.ts'
+import type { VersionAssignment } from './assign-versions.ts'
+import { assignVersions } from './assign-versions.ts'
+import { runGroups } from './run-groups.ts'
+
+/** What predicting needs of its server. */
+export interface PredictContext extends FeatureContext {
+  /** @throws LockstepError `NOT_READY` */
+  readonly catalog: () => Catalog
+  readonly models: Pick<ModelHost, 'use'>
+  readonly predictionLog: Pick<PredictionLog, 'note'>
+}
+
+/** Who asks, for the prediction log. */
+export interface Caller {
+  readonly requestId: string
+  /** As `predictionBase` makes it. */
+  readonly predictionBase: string
+  /** When the request arrived, milliseconds of `performance.now()`. */
+  readonly startedMs: number
+  /** The id of the API key; null: the request has none. */
+  readonly apiKey: string | null
+}
+
+/** A request for predictions, whatever protocol it came by. Each of its `entities` is a row. */
+export interface PredictRequest extends EntityRequest {
+  readonly model: string
+  /** Absent: the version that serves requests by default. */
+  readonly version?: VersionReference | undefined
+  readonly caller: Caller
+  /** Absent: the current one. */
+  readonly catalog?: Catalog
+}
+
+/** Rows that one version served. */
+export interface PredictedGroup {
+  readonly model: ServedModel
+  /** Indexes of the rows in the request, ascending. */
+  readonly rows: readonly number[]
+  /** From the version's own feature service. Its entities and rows are by index of `rows`. */
+  readonly read: FeatureRead
+}
+
+/** How the features of a request were read. */
+export type ReadSummary = Pick<FeatureRead, 'asOf' | 'skewed' | 'degraded' | 'staleMs' | 'late'>
+
+export interface Predicted {
+  /** Every row of the request is in exactly one group. */
+  readonly groups: readonly PredictedGroup[]
+  /** Of all groups: they have one moment. */
+  readonly read: ReadSummary
+  /** By row of the request. */
+  readonly predictions: readonly Prediction[]
+}
+
+/**
+ * Predicts the rows of a request and notes them in the prediction log. Every protocol calls it.
+ *
+ *     select versions -> parse rows -> read features -> evaluate -> run models -> encode the answer -> log
+ *
+ * @param encode makes the answer, while the models are loaded. If it throws, nothing is logged.
+ * @throws LockstepError `UNKNOWN_DEFINITION`, `DEADLINE_EXCEEDED`, and what the model host, the read of features and the
+ *   models throw
+ */
+export function predict<Answer>(
+  context: PredictContext,
+  request: PredictRequest,
+  encode: (predicted: Predicted) => Answer,
+): Promise<Answer> {
+  return predictAssigned(context, request, assignVersions(request), encode)
+}
+
+/** As `predict`, by given assignments of rows to versions. Each version reads its own feature service, all at one moment. */
+export function predictAssigned<Answer>(
+  context: PredictContext,
+  request: PredictRequest,
+  assignments: readonly VersionAssignment[],
+  encode: (predicted: Predicted) => Answer,
+): Promise<Answer> {
+  const { entities, deadline } = request
+  const catalog = request.catalog ?? context.catalog()
+  return useVersions(context.models, catalog, request.model, assignments, [], async (assigned) => {
+    const runMs = deadline === undefined ? 0 : predictedRunMs(assigned)
+    if (deadline !== undefined) requireTime(deadline, runMs)
+    const reads = await readGroups(context, catalog, request, assigned, runMs)
+    if (deadline !== undefined) requireTime(deadline, runMs)
+    const groups = assigned.map(({ model, rows }, g): PredictedGroup => ({ model, rows, read: reads[g] as FeatureRead }))
+    // every row is in a group
+    const predictions = (await runGroups(groups, entities.length)) as readonly Prediction[]
+    const answer = encode({ groups, read: summaryOf(reads), predictions })
+    // only what is answered is logged
+    if (deadline !== undefined) requireTime(deadline)
+    for (const group of groups) note(context.predictionLog, request.caller, group, predictions)
+    return answer
+  })
+}
+
+/**
+ * The group of a request that one version serves.
+ *
+ * @throws LockstepError `INTERNAL` if several versions serve it: then the answer must name the version of each row
+ */
+export function onlyGroup({ groups }: Predicted): PredictedGroup {
+  const [group] = groups
+  if (group !== undefined && groups.length === 1) return group
+  throw new LockstepError('INTERNAL', `The request is served by ${groups.length} versions, and the answer can name one.`)
+}
+
+interface AssignedRows {
+  readonly model: ServedModel
+  readonly rows: readonly number[]
+}
+
+/** Gives `fn` the versions of the assignments, which stay loaded until it is done. */
+function useVersions<T>(
+  models: Pick<ModelHost, 'use'>,
+  catalog: Catalog,
+  name: string,
+  assignments: readonly VersionAssignment[],
+  assigned: readonly AssignedRows[],
+  fn: (assigned: readonly AssignedRows[]) => Promise<T>,
+): Promise<T> {
+  const next = assignments[assigned.length]
+  if (next === undefined) return fn(assigned)
+  return models.use(catalog, name, next.version, (model) =>
+    useVersions(models, catalog, name, assignments, [...assigned, { model, rows: next.rows }], fn),
+  )
+}
+
+function predictedRunMs(assigned: readonly AssignedRows[]): number {
+  let ms = 0
+  for (const { model, rows } of assigned) ms += model.predictedRunMs(rows.length)
+  return ms
+}
+
+/** Reads the features of each group, all at one moment. */
+async function readGroups(
+  context: PredictContext,
+  catalog: Catalog,
+  request: PredictRequest,
+  assigned: readonly AssignedRows[],
+  runMs: number,
+): Promise<readonly FeatureRead[]> {
+  const moment = momentOf(context, catalog, request, runMs)
+  const parsed = assigned.map(({ model: { service }, rows }) => ({
+    service,
+    rows,
+    entities: parseEntities(service, request.entities, rows),
+  }))
+  const read = ({ service, entities, rows }: (typeof parsed)[number], at: FeatureMoment) =>
+    readAt(context, catalog, service, entities, { ...at, rows }, request.caller.requestId)
+  const [only] = parsed
+  if (only !== undefined && parsed.length === 1) return [await read(only, moment)]
+  const reads = await Promise.all(parsed.map((group) => read(group, moment)))
+  // a state that is ahead of this machine's clock moves the moment of its group: the other groups follow
+  const asOf = Math.max(...reads.map((each) => each.asOf))
+  return await Promise.all(
+    parsed.map(async (group, g) => {
+      const first = reads[g] as FeatureRead
+      return first.asOf === asOf ? first : { ...(await read(group, { ...moment, asOf, asked: true })), skewed: true }
+    }),
+  )
+}
+
+function summaryOf(reads: readonly FeatureRead[]): ReadSummary {
+  const [first] = reads
+  if (first !== undefined && reads.length === 1) return first
+  const stale = reads.flatMap(({ staleMs }) => staleMs ?? [])
+  return {
+    asOf: Math.max(...reads.map(({ asOf }) => asOf)),
+    skewed: reads.some(({ skewed }) => skewed),
+    degraded: reads.some(({ degraded }) => degraded),
+    staleMs: stale.length === 0 ? null : Math.max(...stale),
+    late: [...new Set(reads.flatMap(({ late }) => late))],
+  }
+}
+
+function note(
+  log: Pick<PredictionLog, 'note'>,
+  caller: Caller,
+  { model: { version, service, outputs }, rows, read }: PredictedGroup,
+  all: readonly Prediction[],
+): void {
+  const predictions = rows.length === all.length ? all : rows.map((row) => all[row] as Prediction)
+  log.note({ ...caller, model: version.model, version: version.version, service, outputs, read, rows, predictions })
+}

@@ -1,0 +1,32 @@
+import type { Prediction } from '../../inference/load-model.ts'
+import type { FeatureRow } from '../../inference/tensor-writer.ts'
+
+/** Rows that one model version predicts. */
+export interface RowGroup {
+  readonly model: { predict(rows: readonly FeatureRow[]): Promise<readonly Prediction[]> }
+  /** Indexes of the rows among all rows. */
+  readonly rows: readonly number[]
+  /** The features, by index of `rows`. */
+  readonly read: { readonly rows: readonly FeatureRow[] }
+}
+
+/**
+ * Runs each version on its rows, and puts the predictions in the order of all rows.
+ *
+ * @param total how many rows there are. A row that is in no group has no prediction: null.
+ * @throws LockstepError what the models throw
+ */
+export function runGroups(groups: readonly RowGroup[], total: number): Promise<readonly (Prediction | null)[]> {
+  const [first] = groups
+  if (first !== undefined && first.rows.length === total) return first.model.predict(first.read.rows)
+  return runSeveral(groups, total)
+}
+
+async function runSeveral(groups: readonly RowGroup[], total: number): Promise<readonly (Prediction | null)[]> {
+  const answers = await Promise.all(groups.map(({ model, read }) => model.predict(read.rows)))
+  const predictions = new Array<Prediction | null>(total).fill(null)
+  for (const [g, { rows }] of groups.entries()) {
+    for (const [i, row] of rows.entries()) predictions[row] = answers[g]?.[i] ?? null
+  }
+  return predictions
+}
