@@ -7,9 +7,12 @@ import type { MaterializeResult } from '../materializer/materialize.ts'
 import { scheduledJobs } from '../materializer/scheduled-runs.ts'
 import { consumeStreams } from '../materializer/streams/consume-streams.ts'
 import { logOversized } from '../materializer/log-oversized.ts'
-import type { JobMetrics } from '../runtime/job-metrics.ts'
+import { createJobMetrics } from '../runtime/job-metrics.ts'
 import type { Logger } from '../runtime/log.ts'
-import type { StreamMetrics } from '../runtime/streams/stream-metrics.ts'
+import type { MetricsRegistry } from '../runtime/metrics.ts'
+import { createStreamMetrics } from '../materializer/streams/stream-metrics.ts'
+import type { ViewRunMetrics } from '../materializer/view-run-metrics.ts'
+import { createViewRunMetrics } from '../materializer/view-run-metrics.ts'
 import type { JobKind } from '../runtime/work-on-jobs.ts'
 import { workOnJobs } from '../runtime/work-on-jobs.ts'
 import type { Context } from './context.ts'
@@ -24,7 +27,7 @@ export interface ViewsWork {
 }
 
 /** What a worker does for the online views, and a server of an embedded database. */
-export function viewsWork(tools: WorkerTools, log: Logger, metrics: JobMetrics): ViewsWork {
+export function viewsWork(tools: WorkerTools, log: Logger, metrics: ViewRunMetrics): ViewsWork {
   const all = { ...tools, log, clock: () => Date.now() * 1000 }
   const onTooLarge = logOversized(log, metrics.overCap)
   const onRun = ({ id }: ViewPlan, { rows, tooLarge, setAside }: MaterializeResult): void => {
@@ -50,16 +53,19 @@ const idleMs = 2_000
 /**
  * Keeps the views of an embedded database current and reads its streams, until the signal, within the process that serves them. An online store that is away is waited for.
  */
-export async function keepEmbedded(context: Context, metrics: JobMetrics, streamMetrics: StreamMetrics): Promise<void> {
+export async function keepEmbedded(context: Context, registry: MetricsRegistry): Promise<void> {
   const { signal, log, config } = context
+  const runMetrics = createViewRunMetrics(registry)
+  const jobMetrics = createJobMetrics(registry)
+  const streamMetrics = createStreamMetrics(registry)
   while (!signal.aborted) {
     try {
       const tools = await workerTools(context)
-      const { keep, kinds } = viewsWork(tools, log, metrics)
+      const { keep, kinds } = viewsWork(tools, log, runMetrics)
       const streams = { ...tools, config, log, metrics: streamMetrics, clock: () => Date.now() * 1000 }
       await Promise.all([
         keep(signal),
-        workOnJobs(tools.jobs, { kinds, signal, idleMs, onEvent: metrics.job }),
+        workOnJobs(tools.jobs, { kinds, signal, idleMs, onEvent: jobMetrics.job }),
         consumeStreams(streams, { signal }),
       ])
     } catch (error) {

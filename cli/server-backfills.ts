@@ -1,4 +1,3 @@
-import { hostname } from 'node:os'
 import { LockstepError } from '../kernel/errors.ts'
 import { beginBackfill, cancelBackfill } from '../materializer/backfill.ts'
 import { readBackfill, readBackfills } from '../materializer/backfills.ts'
@@ -9,6 +8,7 @@ import type { JobQueue } from '../runtime/job-queue.ts'
 import { openEmbeddedJobQueue, openJobQueue } from '../runtime/job-queue.ts'
 import type { BackfillDeps, Backfills } from '../serving/backfills.ts'
 import { backfillJson } from './backfill-json.ts'
+import { processName } from '../runtime/process-name.ts'
 
 /** Backfills as the server shows and begins them; workers do them, or with the embedded database the server itself. */
 export function createServerBackfills({ database, store }: BackfillDeps, config: Pick<Config, 'postgresUrl' | 'replaySeconds'>): Backfills {
@@ -33,7 +33,7 @@ export function createServerBackfills({ database, store }: BackfillDeps, config:
     get,
     list: async () => (await readBackfills(database(), Date.now())).map(backfillJson),
     async begin(plan, { events, chunks, by }) {
-      const tools = { db: database(), store: store(), jobs: await jobs(), worker: `${hostname()}:${process.pid}` }
+      const tools = { db: database(), store: store(), jobs: await jobs(), worker: processName() }
       const { id, joined } = await beginBackfill(tools, plan, { events, chunks, by, now: () => Date.now() * 1000 })
       return { ...(await get(id)), joined }
     },

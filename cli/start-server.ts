@@ -1,4 +1,5 @@
 import { openOnlineStore } from '../online/open-store.ts'
+import type { MetricsRegistry } from '../runtime/metrics.ts'
 import { createMetricsRegistry } from '../runtime/metrics.ts'
 import { openDatabase } from '../runtime/open-database.ts'
 import { serveMetrics } from '../serving/lifecycle/metrics-server.ts'
@@ -11,10 +12,7 @@ import { createServerBackfills } from './server-backfills.ts'
 type Choices = Pick<ServerOptions, 'defaultAsOf' | 'onUnavailable' | 'status' | 'lead' | 'warmMs'>
 
 /** The server of a process, which the context closes, and its metrics. */
-export async function startServer(
-  context: Context,
-  choices: Choices,
-): Promise<{ server: LockstepServer; metrics: ReturnType<typeof createMetricsRegistry> }> {
+export async function startServer(context: Context, choices: Choices): Promise<{ server: LockstepServer; metrics: MetricsRegistry }> {
   const { config, log } = context
   const metrics = createMetricsRegistry()
   const server = createServer({

@@ -1,7 +1,7 @@
 import { cutText } from '../kernel/cut-text.ts'
 import { maxDeadLetters } from '../materializer/streams/dead-letters.ts'
 import type { StreamStatus } from '../materializer/streams/stream-status.ts'
-import { streamName } from '../runtime/streams/stream-spec.ts'
+import { streamName } from '../kernel/stream-spec.ts'
 import { ago, count } from './human.ts'
 
 /** What `status` says of streams, as a table. */

@@ -1,4 +1,3 @@
-import { hostname } from 'node:os'
 import type { ServicePlan } from '../kernel/service-plan.ts'
 import type { ViewPlan } from '../kernel/view-plan.ts'
 import type { OnlineStore } from '../online/store.ts'
@@ -11,6 +10,7 @@ import type { JobQueue } from '../runtime/job-queue.ts'
 import { openEmbeddedJobQueue, openJobQueue } from '../runtime/job-queue.ts'
 import { workerUrl } from '../runtime/worker-sessions.ts'
 import type { Context } from './context.ts'
+import { processName } from '../runtime/process-name.ts'
 
 /** What a process needs that takes jobs of exports. */
 export interface ExportTools {
@@ -63,7 +63,7 @@ function toolsOf(db: Database, jobs: JobQueue): ExportTools {
   return {
     db,
     jobs,
-    worker: `${hostname()}:${process.pid}`,
+    worker: processName(),
     catalog,
     find: async (service) => (await catalog()).service(service),
   }

@@ -8,7 +8,7 @@ import type { DefinitionId, EntitySpec, SourceSpec } from '../kernel/view-spec.t
 import type { LockstepTables } from '../migrations/schema.ts'
 import type { Database } from '../runtime/database.ts'
 import type { Signing } from '../runtime/signing.ts'
-import type { StreamSpec } from '../runtime/streams/stream-spec.ts'
+import type { StreamSpec } from '../kernel/stream-spec.ts'
 import { compileDefinitions } from './compile-definitions.ts'
 import type { Definition, DefinitionKey } from './definition.ts'
 import { definitionKey, displayName, labelOf, storedDefinitions } from './definition.ts'

@@ -1,5 +1,5 @@
 import { LockstepError } from '../kernel/errors.ts'
-import { streamName } from '../runtime/streams/stream-spec.ts'
+import { streamName } from '../kernel/stream-spec.ts'
 import type { Definition } from './definition.ts'
 
 /** Two sources that read one stream as one group would each get a part of it: what is wrong, one error for each such pair. */

@@ -1,6 +1,6 @@
 import type { ModelSpec, OnDemandSpec, ServiceSpec } from '../kernel/service-spec.ts'
 import type { CursorSpec, EntitySpec, SourceSpec, ViewSpec } from '../kernel/view-spec.ts'
-import type { StreamSpec } from '../runtime/streams/stream-spec.ts'
+import type { StreamSpec } from '../kernel/stream-spec.ts'
 
 /**
  * Everything that one definitions file declares, reduced to data: specs, fingerprints and the bundled code. `loadDefinitions` makes it, `plan` and

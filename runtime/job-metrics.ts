@@ -1,14 +1,10 @@
 import type { Registry } from 'prom-client'
 import { Counter, Gauge, Histogram } from 'prom-client'
-import { createOverCapMetric } from './over-cap-metric.ts'
 import type { JobEvent } from './work-on-jobs.ts'
 
-/** What a process that works on jobs and keeps views current counts. */
+/** What a process that works on jobs counts. */
 export interface JobMetrics {
   job(event: JobEvent): void
-  run(view: string, rows: number): void
-  runFailed(view: string): void
-  overCap(view: string, entities: number): void
 }
 
 export function createJobMetrics(registry: Registry): JobMetrics {
@@ -27,19 +23,6 @@ export function createJobMetrics(registry: Registry): JobMetrics {
     buckets: [0.01, 0.05, 0.1, 0.5, 1, 5, 10, 30, 60, 300, 900, 3600],
     registers,
   })
-  const runs = new Counter({
-    name: 'lockstep_view_runs_total',
-    help: 'Runs by which this process brought a view up to date, by their outcome: done or failed.',
-    labelNames: ['view', 'outcome'],
-    registers,
-  })
-  const rows = new Counter({ name: 'lockstep_view_run_rows_total', help: 'Rows that these runs folded.', labelNames: ['view'], registers })
-  const last = new Gauge({
-    name: 'lockstep_view_last_run_timestamp_seconds',
-    help: "When this process's last run of a view ended.",
-    labelNames: ['view'],
-    registers,
-  })
   return {
     job(event) {
       if (event.kind === 'away') return
@@ -50,12 +33,5 @@ export function createJobMetrics(registry: Registry): JobMetrics {
       jobs.inc({ queue, outcome: event.kind.replace(' ', '_') })
       if (event.kind === 'done') seconds.observe({ queue }, event.seconds)
     },
-    run(view, count) {
-      runs.inc({ view, outcome: 'done' })
-      rows.inc({ view }, count)
-      last.setToCurrentTime({ view })
-    },
-    runFailed: (view) => runs.inc({ view, outcome: 'failed' }),
-    overCap: createOverCapMetric(registry),
   }
 }

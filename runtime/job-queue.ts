@@ -1,4 +1,3 @@
-import { hostname } from 'node:os'
 import type { ConstructorOptions, Job } from 'pg-boss'
 import { PgBoss } from 'pg-boss'
 import { LockstepError, messageOf } from '../kernel/errors.ts'
@@ -7,6 +6,7 @@ import type { Database, EmbeddedDatabase } from './database.ts'
 import { parseTarget } from './open-postgres.ts'
 import { isUnavailable, postgresUnavailable } from './postgres-unavailable.ts'
 import { sqlState } from './relation.ts'
+import { processName } from './process-name.ts'
 
 /** The schema that holds the jobs; it is made when jobs are first used. */
 const schema = 'lockstep_jobs'
@@ -188,7 +188,7 @@ async function startJobQueue(where: ConstructorOptions, explain: (cause: unknown
       handBack: (why, code) =>
         attempt(async () => {
           clearInterval(heart)
-          await boss.fail(queue, { id, retryCount }, { why, ...(code !== undefined && { code }), by: `${hostname()}:${process.pid}` })
+          await boss.fail(queue, { id, retryCount }, { why, ...(code !== undefined && { code }), by: processName() })
         }),
     }
   }

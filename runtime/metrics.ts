@@ -1,11 +1,13 @@
 import { collectDefaultMetrics, Counter, Registry } from 'prom-client'
 import { logToStandardError } from './log-destination.ts'
 
+export type MetricsRegistry = Registry
+
 /**
  * A registry of Prometheus metrics with those of the process (memory, CPU, event loop, garbage collection, its log) in
  * it. One for each process.
  */
-export function createMetricsRegistry(): Registry {
+export function createMetricsRegistry(): MetricsRegistry {
   const registry = new Registry()
   collectDefaultMetrics({ register: registry })
   // gauges with the names of counters, which Prometheus' own linter refuses; by type they are there without the ending

@@ -1,6 +1,6 @@
 import type { Registry } from 'prom-client'
 import { Counter, Gauge, Histogram } from 'prom-client'
-import { createOverCapMetric } from '../runtime/over-cap-metric.ts'
+import { createOverCapMetric } from '../materializer/over-cap-metric.ts'
 
 export interface PushMetrics {
   /** Events of one request: those that are new, and those that were there. */

@@ -1,8 +1,6 @@
 import { fileURLToPath } from 'node:url'
 import { LockstepError } from '../../kernel/errors.ts'
 import { formatTimestamp } from '../../kernel/time.ts'
-import { createJobMetrics } from '../../runtime/job-metrics.ts'
-import { createStreamMetrics } from '../../runtime/streams/stream-metrics.ts'
 import { startWatchdog } from '../../runtime/watchdog.ts'
 import { createWorkerPool } from '../../runtime/workers/pool.ts'
 import { tryPort } from '../../runtime/listen.ts'
@@ -54,7 +52,7 @@ async function serveAlone(context: Context, input: Input): Promise<Outcome> {
       startWatchdog(config, log)
       // of a database that other processes reach, workers do it; history is served as it was
       const keeps = config.postgresUrl === null && defaultAsOf === undefined
-      const keeping = keeps ? keepEmbedded(context, createJobMetrics(metrics), createStreamMetrics(metrics)) : null
+      const keeping = keeps ? keepEmbedded(context, metrics) : null
       await aborted(signal)
       await Promise.all([server.close(), keeping])
     },

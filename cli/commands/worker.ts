@@ -5,10 +5,11 @@ import { watchedStore } from '../../online/instrumented-store.ts'
 import { partJobs } from '../../offline/distributed-export/part-jobs.ts'
 import { registerFreshness } from '../../monitoring/freshness/freshness-metrics.ts'
 import { createJobMetrics } from '../../runtime/job-metrics.ts'
-import { createOnlineErrorMetric } from '../../runtime/online-error-metric.ts'
+import { createOnlineErrorMetric } from '../../online/online-error-metric.ts'
 import { createMetricsRegistry } from '../../runtime/metrics.ts'
 import type { JobEvent } from '../../runtime/work-on-jobs.ts'
-import { createStreamMetrics } from '../../runtime/streams/stream-metrics.ts'
+import { createStreamMetrics } from '../../materializer/streams/stream-metrics.ts'
+import { createViewRunMetrics } from '../../materializer/view-run-metrics.ts'
 import { startWatchdog } from '../../runtime/watchdog.ts'
 import { workOnJobs } from '../../runtime/work-on-jobs.ts'
 import type { Command } from '../command.ts'
@@ -43,14 +44,14 @@ export const workerCommand: Command = {
     const port = input.count('metrics-port', 0, 65_535) ?? config.metricsPort
     if (config.postgresUrl === null) throw embedded()
     const registry = createMetricsRegistry()
-    const metrics = createJobMetrics(registry)
+    const [metrics, runMetrics] = [createJobMetrics(registry), createViewRunMetrics(registry)]
     const opened = only === 'exports' ? null : await workerTools(context, true)
     const tools = opened === null ? null : { ...opened, store: watchedStore(opened.store, createOnlineErrorMetric(registry)) }
     if (tools !== null) {
       const { db, store, catalog } = tools
       registerFreshness(registry, createFreshnessReader({ database: () => db, store: () => store, catalog }))
     }
-    const views = tools === null ? null : viewsWork(tools, log, metrics)
+    const views = tools === null ? null : viewsWork(tools, log, runMetrics)
     const streams =
       tools === null ? null : { ...tools, config, log, metrics: createStreamMetrics(registry), clock: () => Date.now() * 1000 }
     const shared = tools ?? (await exportTools(context))

@@ -10,7 +10,7 @@ import { notifyErased } from '../../registry/revision.ts'
 import type { Actor } from '../../runtime/audit.ts'
 import { recordAudit, unknownActor } from '../../runtime/audit.ts'
 import type { Database } from '../../runtime/database.ts'
-import { erasedKeyHash } from '../../runtime/erased-key.ts'
+import { erasedKeyHash } from './erased-key.ts'
 import type { Receipt, ReceiptPart } from './erasing.ts'
 import { holders } from './holders.ts'
 

@@ -2,7 +2,7 @@ import { sql } from 'kysely'
 import type { EntityKey } from '../../kernel/entity-key.ts'
 import { clockSlackMs, forgetLoggedEntity, lockPredictionLog, loggedEntity } from './logged-entity.ts'
 import type { Database } from '../../runtime/database.ts'
-import { erasedKeyHash } from '../../runtime/erased-key.ts'
+import { erasedKeyHash } from './erased-key.ts'
 
 interface ErasedEntity {
   readonly erasure: string

@@ -2,7 +2,7 @@ import { sql } from 'kysely'
 import { LockstepError, messageOf } from '../../kernel/errors.ts'
 import type { Actor } from '../../runtime/audit.ts'
 import { recordAudit, unknownActor } from '../../runtime/audit.ts'
-import type { StreamSpec } from '../../runtime/streams/stream-spec.ts'
+import type { StreamSpec } from '../../kernel/stream-spec.ts'
 import type { Database } from '../../runtime/database.ts'
 
 /** The newest of each source that are kept, and how much of the body of each. */

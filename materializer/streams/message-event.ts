@@ -1,6 +1,6 @@
 import { LockstepError, messageOf } from '../../kernel/errors.ts'
 import { parseJson } from '../../kernel/parse-json.ts'
-import type { StreamSpec } from '../../runtime/streams/stream-spec.ts'
+import type { StreamSpec } from '../../kernel/stream-spec.ts'
 import { eventIdField } from '../event-reader.ts'
 
 const utf8 = new TextDecoder('utf-8', { fatal: true })

@@ -3,7 +3,7 @@ import type { Config } from '../../runtime/config.ts'
 import type { Database } from '../../runtime/database.ts'
 import type { FeedLag } from '../../runtime/streams/stream-consumer.ts'
 import { openFeed } from '../../runtime/streams/open-consumer.ts'
-import type { StreamSpec } from '../../runtime/streams/stream-spec.ts'
+import type { StreamSpec } from '../../kernel/stream-spec.ts'
 import type { DeadLetterCount } from './dead-letters.ts'
 import { countDeadLetters } from './dead-letters.ts'
 

@@ -1,6 +1,6 @@
 import type { EntityKey } from '../../kernel/entity-key.ts'
 import type { Database } from '../../runtime/database.ts'
-import { erasedKeyHash } from '../../runtime/erased-key.ts'
+import { erasedKeyHash } from '../../materializer/erase/erased-key.ts'
 import { clockSlackMs, forgetLoggedEntity } from '../../materializer/erase/logged-entity.ts'
 
 /**

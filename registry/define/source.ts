@@ -1,7 +1,7 @@
 import { LockstepError } from '../../kernel/errors.ts'
 import type { CursorSpec, SourceRelation, SourceSpec } from '../../kernel/view-spec.ts'
 import { ownedColumnNames } from '../../kernel/owned-columns.ts'
-import type { StreamSpec } from '../../runtime/streams/stream-spec.ts'
+import type { StreamSpec } from '../../kernel/stream-spec.ts'
 import type { StatedCursor } from './cursor.ts'
 import { cursorSpec } from './cursor.ts'
 import type { Description } from './definition.ts'

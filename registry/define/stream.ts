@@ -1,6 +1,6 @@
 import { LockstepError } from '../../kernel/errors.ts'
 import { show } from '../../kernel/value-type.ts'
-import type { NatsStreamSpec, RedisStreamSpec, StreamSpec } from '../../runtime/streams/stream-spec.ts'
+import type { NatsStreamSpec, RedisStreamSpec, StreamSpec } from '../../kernel/stream-spec.ts'
 
 const defaultField = 'data'
 

@@ -5,8 +5,8 @@ import { connect } from '@nats-io/transport-node'
 import { orTimeout, timedOut, withTimeout } from '../async.ts'
 import { LockstepError, messageOf } from '../../kernel/errors.ts'
 import type { Feed, FeedLag, FeedMessage, FeedOptions } from './stream-consumer.ts'
-import type { NatsStreamSpec } from './stream-spec.ts'
-import { streamName } from './stream-spec.ts'
+import type { NatsStreamSpec } from '../../kernel/stream-spec.ts'
+import { streamName } from '../../kernel/stream-spec.ts'
 
 const connectTimeoutMs = 2_000
 const answerTimeoutMs = 3_000

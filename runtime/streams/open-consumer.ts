@@ -3,8 +3,8 @@ import type { Config } from '../config.ts'
 import type { Feed, FeedOptions } from './stream-consumer.ts'
 import { openNatsFeed } from './nats-consumer.ts'
 import { openRedisFeed } from './redis-consumer.ts'
-import type { StreamSpec } from './stream-spec.ts'
-import { streamName } from './stream-spec.ts'
+import type { StreamSpec } from '../../kernel/stream-spec.ts'
+import { streamName } from '../../kernel/stream-spec.ts'
 
 /** @throws LockstepError `CONFIG_INVALID` where the configuration does not say where the server is */
 export function openFeed(config: Pick<Config, 'streamRedisUrl' | 'natsUrl'>, spec: StreamSpec, options: FeedOptions): Feed {

@@ -1,12 +1,12 @@
 import { randomBytes } from 'node:crypto'
-import { hostname } from 'node:os'
 import { LockstepError, messageOf } from '../../kernel/errors.ts'
 import { cutCluster, openRedisCluster, watchCluster } from '../redis-cluster.ts'
 import { parseRedisUrl } from '../redis-url.ts'
 import { cutRedis, openRedis, watchRedis } from '../redis.ts'
 import type { Feed, FeedLag, FeedMessage, FeedOptions } from './stream-consumer.ts'
-import type { RedisStreamSpec } from './stream-spec.ts'
-import { streamName } from './stream-spec.ts'
+import type { RedisStreamSpec } from '../../kernel/stream-spec.ts'
+import { streamName } from '../../kernel/stream-spec.ts'
+import { processName } from '../process-name.ts'
 
 const blockMs = 1_000
 /** A consumer that was not heard of for so long, and holds nothing, is forgotten. */
@@ -18,7 +18,7 @@ const maxCounted = 10_000
 export function openRedisFeed(url: string, spec: RedisStreamSpec, { redeliverMs }: FeedOptions): Feed {
   const { stream, field, group } = spec
   const { redis, connection, cut } = connectTo(url)
-  const consumer = `${hostname()}:${process.pid}:${randomBytes(4).toString('hex')}`
+  const consumer = `${processName()}:${randomBytes(4).toString('hex')}`
   let joined = false
   let cursor = '0-0'
   let claimAtMs = 0

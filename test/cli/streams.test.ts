@@ -12,7 +12,7 @@ import { keepDeadLetters, maxDeadLetters } from '../../materializer/streams/dead
 import { loadConfig } from '../../runtime/config.ts'
 import type { Database } from '../../runtime/database.ts'
 import { openPostgres } from '../../runtime/open-postgres.ts'
-import { createStreamMetrics } from '../../runtime/streams/stream-metrics.ts'
+import { createStreamMetrics } from '../../materializer/streams/stream-metrics.ts'
 import { definitionFiles } from '../registry/definition-files.ts'
 import { redisProducer } from '../runtime/streams/producers.ts'
 import type { Producer } from '../runtime/streams/producers.ts'

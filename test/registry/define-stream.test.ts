@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest'
 import { natsStream, redisStream, source, t } from '../../index.ts'
 import { checkStreams } from '../../registry/check-streams.ts'
 import type { Definition } from '../../registry/definition.ts'
-import type { StreamSpec } from '../../runtime/streams/stream-spec.ts'
+import type { StreamSpec } from '../../kernel/stream-spec.ts'
 
 const rest = { key: { airport: 'origin' }, eventTime: 'date', columns: { delay: t.float64 } }
 

@@ -12,8 +12,8 @@ import type { Database } from '../../../runtime/database.ts'
 import { createLogger } from '../../../runtime/log.ts'
 import { openPostgres } from '../../../runtime/open-postgres.ts'
 import { openRedis } from '../../../runtime/redis.ts'
-import type { StreamMetrics } from '../../../runtime/streams/stream-metrics.ts'
-import type { StreamSpec } from '../../../runtime/streams/stream-spec.ts'
+import type { StreamMetrics } from '../../../materializer/streams/stream-metrics.ts'
+import type { StreamSpec } from '../../../kernel/stream-spec.ts'
 import { testDatabase, testRedis } from '../../services/index.ts'
 
 const user: EntitySpec = { name: 'user', key: [{ name: 'user', type: { kind: 'string' } }] }

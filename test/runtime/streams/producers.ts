@@ -1,7 +1,7 @@
 import { StorageType, jetstream, jetstreamManager } from '@nats-io/jetstream'
 import { connect } from '@nats-io/transport-node'
 import { Redis } from 'ioredis'
-import type { StreamSpec } from '../../../runtime/streams/stream-spec.ts'
+import type { StreamSpec } from '../../../kernel/stream-spec.ts'
 import type { RestartableServer } from '../../services/restartable-server.ts'
 import { restartableNats, restartableRedis } from '../../services/restartable-server.ts'
 

@@ -1,7 +1,7 @@
 import type { Registry } from 'prom-client'
 import { Counter, Gauge } from 'prom-client'
 import { createOverCapMetric } from '../over-cap-metric.ts'
-import type { FeedLag } from './stream-consumer.ts'
+import type { FeedLag } from '../../runtime/streams/stream-consumer.ts'
 
 /** What a process that reads streams counts. */
 export interface StreamMetrics {
