@@ -19,11 +19,11 @@ export interface ModelMetadata {
 export function checkFeeds({ inputs }: ModelMetadata, feeds: Tensors, name: string): void {
   const known = inputs.map((input) => input.name)
   for (const given of Object.keys(feeds)) {
-    if (!known.includes(given)) throw refused(name, given, `is no input; the model takes ${listed(inputs)}`)
+    if (!known.includes(given)) throw refused(name, given, `is not an input of the model, which has ${listed(inputs)}`)
   }
   for (const input of inputs) {
     const feed = Object.hasOwn(feeds, input.name) ? feeds[input.name] : undefined
-    if (feed === undefined) throw refused(name, input.name, `is missing; the model takes ${listed(inputs)}`)
+    if (feed === undefined) throw refused(name, input.name, `is missing; the model has the inputs ${listed(inputs)}`)
     checkFeed(input, feed, name)
   }
 }
@@ -38,8 +38,9 @@ export function checkOutputs({ outputs }: ModelMetadata, wanted: readonly string
   const there = outputs.filter((output) => output.isTensor)
   if (wanted === undefined || wanted.length === 0) return there.map((output) => output.name)
   for (const [index, output] of wanted.entries()) {
-    if (!there.some((candidate) => candidate.name === output)) throw refused(name, output, `is no output; the model has ${listed(there)}`)
-    if (wanted.indexOf(output) !== index) throw refused(name, output, 'is asked for twice; ask for it once')
+    if (!there.some((candidate) => candidate.name === output))
+      throw refused(name, output, `is not an output of the model, which has ${listed(there)}`)
+    if (wanted.indexOf(output) !== index) throw refused(name, output, 'is requested twice; request it once')
   }
   return wanted
 }
@@ -51,15 +52,11 @@ function checkFeed(input: TensorInfo, feed: TensorValue, name: string): void {
     // of a shape that the file does not tell, the runtime says nothing
     (input.shape.length === 0 || feed.dims.length === input.shape.length) &&
     feed.dims.every((size, axis) => Number.isSafeInteger(size) && size > 0 && (fixedSize(input.shape[axis]) ?? size) === size)
-  if (!fits) throw refused(name, input.name, `is ${is}, and the model takes ${tensorText(input)}`)
-  if (!holds(feed.type, feed.data)) throw refused(name, input.name, `is ${is}, and its data are of another type`)
+  if (!fits) throw refused(name, input.name, `is ${is}, but the model takes ${tensorText(input)}`)
+  if (!holds(feed.type, feed.data)) throw refused(name, input.name, `is ${is}, but its data has another type`)
   const elements = feed.dims.reduce((product, size) => product * size, 1)
   if (feed.data.length !== elements)
-    throw refused(
-      name,
-      input.name,
-      `is ${is}, which is ${elements} elements, and it has ${feed.data.length}; give as many as its shape says`,
-    )
+    throw refused(name, input.name, `is ${is}, which has ${elements} elements, but its data has ${feed.data.length}`)
 }
 
 function refused(model: string, tensor: string, reason: string): LockstepError {

@@ -97,7 +97,10 @@ export function loadedModel(
   }
 
   async function whileOpen<T>(run: () => Promise<T>): Promise<T> {
-    if (closed) throw new LockstepError('MODEL_FAILED', `The model "${name}" is no longer loaded; ask again.`, { details: { model: name } })
+    if (closed)
+      throw new LockstepError('MODEL_FAILED', `The model "${name}" is no longer loaded; send the request again.`, {
+        details: { model: name },
+      })
     const running = run()
     underWay.add(running)
     try {

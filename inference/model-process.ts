@@ -93,21 +93,21 @@ export function startRunner(): Runner {
     const [first] = pending.values()
     if (first === undefined) return
     timer = setTimeout(() => {
-      const message = `The model "${name}" did not answer within ${first.timeoutMs} ms, so its process was ended; another is started. Give it more time with the "timeout" of its definition, or push a version that is faster.`
+      const message = `The model "${name}" did not answer within ${first.timeoutMs} ms, so its process was killed and is restarted. Raise the "timeout" in the model's definition, or push a faster version.`
       end(new LockstepError('MODEL_TIMEOUT', message, { details: { model: name, timeoutMs: first.timeoutMs } }))
       child.kill('SIGKILL')
     }, first.timeoutMs)
   }
 
   function gone(how: string, details: Record<string, unknown> = {}): LockstepError {
-    return new LockstepError('MODEL_UNAVAILABLE', `The process that runs the model "${name}" ${how}; ask again.`, {
+    return new LockstepError('MODEL_UNAVAILABLE', `The process that runs the model "${name}" ${how}; send the request again.`, {
       details: { model: name, ...details },
     })
   }
 
   /** Whatever it has loaded has got hold of it. */
   function endAsStrange(): LockstepError {
-    const error = gone('said what is no answer, so it was ended')
+    const error = gone('sent an invalid answer, so it was killed')
     end(error)
     child.kill('SIGKILL')
     return error
@@ -122,7 +122,7 @@ export function startRunner(): Runner {
     pending.clear()
     socket.destroy()
     first?.reject(error)
-    for (const call of behind) call.reject(gone('ended in a run before', { behind: true }))
+    for (const call of behind) call.reject(gone('ended during an earlier run', { behind: true }))
   }
 
   /** @param bytes sent before the call; its time runs while they are written */

@@ -63,7 +63,7 @@ export function readOnnxFacts(bytes: Uint8Array): OnnxFacts {
     else if (number === 20) readTraining(field)
     else if (number === 25) readFunction(field)
   }
-  if (graphs === 0) throw new Error('The bytes hold no ONNX graph.')
+  if (graphs === 0) throw new Error('The bytes contain no ONNX graph.')
   return {
     irVersion,
     producer: [producerName, producerVersion].filter((part) => part !== '').join(' '),
@@ -95,7 +95,7 @@ export function readOnnxFacts(bytes: Uint8Array): OnnxFacts {
   }
 
   function readGraph(message: Uint8Array, depth: number): void {
-    if (depth > maxDepth) throw new Error(`The graphs of the ONNX file lie in each other more than ${maxDepth} deep.`)
+    if (depth > maxDepth) throw new Error(`The graphs of the ONNX file are nested more than ${maxDepth} levels deep.`)
     for (const { number, bytes: field } of protobufFields(message)) {
       if (number === 1) readNode(field, depth)
       else if (number === 5) readTensor(field)

@@ -89,7 +89,7 @@ export async function openModel(bytes: () => Promise<Uint8Array>, options: OpenM
   if (tried.measured?.sharesRuns === false && binding.maxRows === null && running.tolerance !== 0)
     log.warn(
       { model: name },
-      'a model is run row by row: its answers to made-up rows differ by the rows beside them, or it takes none of them, or one takes it too long to try more at once',
+      'a model is run one row at a time: in its trial, outputs changed with the other rows of the batch, or it accepted no made-up rows, or one row took too long to try more at once',
     )
   const { place, session } = await settle()
   const { metadata } = session
@@ -209,7 +209,7 @@ async function tryModel(reading: Promise<Uint8Array>, { binding, name, running, 
       return { runner, loaded, measured: await runner.measure(how, trialTimeoutMs) }
     } catch (error) {
       if (runner.alive()) throw error
-      log.warn({ model: name, error: messageOf(error) }, 'a model could not be measured')
+      log.warn({ model: name, error: messageOf(error) }, 'a model could not be profiled')
     }
   } catch (error) {
     runners.end(runner)

@@ -22,7 +22,7 @@ export function createOutputReader(output: OutputBinding): OutputReader {
     if (!wanted.includes(width)) {
       throw new LockstepError(
         'MODEL_FAILED',
-        `The model's output "${name}" came back with shape [${tensor.dims.join(', ')}] for ${rows} rows, which is not ${typeName(type)} for each row; declare the output as the model writes it.`,
+        `The model's output "${name}" came back with shape [${tensor.dims.join(', ')}] for ${rows} rows, which is not ${typeName(type)} for each row. Declare the output with the type that the model has.`,
         { details: { output: name, shape: tensor.dims, rows } },
       )
     }

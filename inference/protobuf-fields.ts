@@ -50,7 +50,7 @@ export function* protobufFields(message: Uint8Array): Generator<ProtobufField> {
     int32 = 0
     for (let i = 0; i < maxVarintBytes; i++) {
       const byte = message[at++]
-      if (byte === undefined) throw malformed('it ends within a field')
+      if (byte === undefined) throw malformed('it ends inside a field')
       value += (byte & 0x7f) * scale
       if (i < 5) int32 |= (byte & 0x7f) << (7 * i)
       if (byte < 0x80) return value
@@ -61,10 +61,10 @@ export function* protobufFields(message: Uint8Array): Generator<ProtobufField> {
 
   function skip(length: number): void {
     at += length
-    if (at > message.length) throw malformed('it ends within a field')
+    if (at > message.length) throw malformed('it ends inside a field')
   }
 }
 
 function malformed(how: string): Error {
-  return new Error(`The bytes are no protobuf message: ${how}.`)
+  return new Error(`The bytes are not a protobuf message: ${how}.`)
 }

@@ -57,7 +57,9 @@ export function createHostedSession(options: HostedOptions): ModelSession {
       await started.load(bytes, name, options.loadTimeoutMs)
       if (probe !== null) await tryProbe(started, probe)
       if (released)
-        throw new LockstepError('MODEL_UNAVAILABLE', `The model "${name}" is no longer loaded; ask again.`, { details: { model: name } })
+        throw new LockstepError('MODEL_UNAVAILABLE', `The model "${name}" is no longer loaded; send the request again.`, {
+          details: { model: name },
+        })
       return started
     } catch (error) {
       runners.end(started)
@@ -113,7 +115,7 @@ export function createHostedSession(options: HostedOptions): ModelSession {
     const seconds = Math.max(1, Math.ceil(leftMs / 1000))
     throw new LockstepError(
       'MODEL_UNAVAILABLE',
-      `The model "${name}" has ended its process ${ends} times in a row and is left alone; it is tried again in ${seconds} s. Roll back to a version that answers.`,
+      `The model "${name}" has crashed its process ${ends} times in a row. It is not called now and is retried in ${seconds} s. Roll back to a version that works.`,
       { details: { model: name, retryAfterSeconds: seconds } },
     )
   }

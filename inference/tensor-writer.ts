@@ -85,7 +85,7 @@ function fill(rows: readonly FeatureRow[], columns: readonly InputColumn[], widt
       if (value === null || value === undefined) {
         throw new LockstepError(
           'MODEL_FAILED',
-          `The feature "${column.name}" is missing, and the model's input has no form for that; give the feature a default.`,
+          `The feature "${column.name}" is missing, and the model's input cannot represent a missing value. Give the feature a default.`,
           { details: { feature: column.name } },
         )
       }

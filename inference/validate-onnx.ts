@@ -44,7 +44,7 @@ export function refuseOnnx(facts: OnnxFacts, what: string): void {
   }
   if (externalData.length > 0) {
     refuse(
-      `the values of ${namesOf(externalData)} lie in other files, and a model is one file. Save it whole: onnx.save_model(onnx.load("model.onnx"), "whole.onnx", save_as_external_data=False).`,
+      `the values of ${namesOf(externalData)} are in other files, but a model must be one file. Save it as one file: onnx.save_model(onnx.load("model.onnx"), "whole.onnx", save_as_external_data=False).`,
       { externalData },
     )
   }
@@ -53,14 +53,14 @@ export function refuseOnnx(facts: OnnxFacts, what: string): void {
     if (version > newest) {
       const name = domain === '' ? 'ONNX' : domain
       refuse(
-        `it is made for version ${version} of the operators of ${name}, and ONNX Runtime 1.30 knows ${newest} at most. Export it for an older one (target_opset, opset_version), or convert it: onnx.version_converter.convert_version(model, ${newest}).`,
+        `it is made for version ${version} of the operators of ${name}, but ONNX Runtime 1.30 supports at most ${newest}. Export it for an older version (target_opset, opset_version), or convert it: onnx.version_converter.convert_version(model, ${newest}).`,
         { domain, version, newest },
       )
     }
   }
   if (irVersion > newestOnnx.irVersion) {
     refuse(
-      `its ONNX format has the version ${irVersion}, and ONNX Runtime 1.30 reads ${newestOnnx.irVersion} at most. Set model.ir_version = ${newestOnnx.irVersion} before it is saved, or export it with an older onnx.`,
+      `its ONNX format has version ${irVersion}, but ONNX Runtime 1.30 reads at most ${newestOnnx.irVersion}. Set model.ir_version = ${newestOnnx.irVersion} before saving it, or export it with an older onnx.`,
       { irVersion, newest: newestOnnx.irVersion },
     )
   }
@@ -72,7 +72,7 @@ export function refuseOnnx(facts: OnnxFacts, what: string): void {
   }
   const training = [...opTypes].filter((type) => type.startsWith('ai.onnx.training.') || type.startsWith('ai.onnx.preview.training.'))
   if (training.length > 0) {
-    refuse(`it holds operators of training (${namesOf(training)}). Export the model for inference: model.eval().`, { operators: training })
+    refuse(`it contains training operators (${namesOf(training)}). Export the model for inference: model.eval().`, { operators: training })
   }
 }
 

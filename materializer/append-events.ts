@@ -67,7 +67,7 @@ async function insert(db: Database, table: EventTable, parameters: readonly unkn
   for (let tries = 1; ; tries++) {
     try {
       const [added] = await db.query<Added>(table.insert, parameters, { prepared: true })
-      if (added === undefined) throw new LockstepError('INTERNAL', 'An insert of events gave no answer.')
+      if (added === undefined) throw new LockstepError('INTERNAL', 'An insert of events returned no rows.')
       return added
     } catch (error) {
       const state = sqlState(error)

@@ -58,6 +58,6 @@ function foreign(plan: ViewPlan, xid: number, xmax: number): LockstepError {
   const table = relation.kind === 'table' ? relation.table : name
   return new LockstepError(
     'INVALID_ROW',
-    `The table "${table}" of source "${name}" holds rows of transaction ${xid} in "_xid", and this database has only come to ${xmax}: it was restored from another one's dump. Let the rows arrive here once (update ${table} set _xid = pg_current_xact_id()), then run "lockstep materialize ${plan.id} --rebuild".`,
+    `The table "${table}" of source "${name}" has rows of transaction ${xid} in "_xid", but this database has only reached ${xmax}: it was restored from a dump of another database. Mark the rows as arrived here (update ${table} set _xid = pg_current_xact_id()), then run "lockstep materialize ${plan.id} --rebuild".`,
   )
 }

@@ -111,7 +111,7 @@ async function refuseUnmaterialized(store: OnlineStore, plan: ViewPlan): Promise
   if (checkpoint !== null && checkpoint.frontier.below > 0) return
   throw new LockstepError(
     'INVALID_REQUEST',
-    `The view "${plan.id}" is not in the online store yet, so a backfill of some of its entities would leave the others out; leave out the range, or materialize the view first.`,
+    `The view "${plan.id}" is not in the online store yet, so a backfill of a part would leave out the other entities. Remove the range, or materialize the view first.`,
     { details: { view: plan.id } },
   )
 }
@@ -217,7 +217,7 @@ export async function tendBackfills(tools: BackfillTools, find: (view: string) =
     const [failure] = await jobs.failures(`${prefix}${id}`)
     if (failure !== undefined) {
       const { chunk } = failure.data as Chunk
-      const message = `Chunk ${chunk} of ${backfill.chunks} was tried ${failure.attempts} times, and given up: ${failure.why}. See what the workers log, and run the backfill again.`
+      const message = `Chunk ${chunk} of ${backfill.chunks} failed ${failure.attempts} times: ${failure.why}. See the logs of the workers, and run the backfill again.`
       await endBackfill(db, id, 'failed', { code: failure.code ?? 'INTERNAL', message })
       await jobs.remove(`${prefix}${id}`)
     } else if (backfill.chunksDone === backfill.chunks) {
@@ -246,5 +246,5 @@ function sameRun(a: Backfill['origin'], b: Backfill['origin']): boolean {
 }
 
 function changed({ id, view }: Backfill): LockstepError {
-  return new LockstepError('STORE_MISMATCH', `The view "${view}" is another than when backfill ${id} was begun; run it again.`)
+  return new LockstepError('STORE_MISMATCH', `The view "${view}" has changed since backfill ${id} was started; run it again.`)
 }

@@ -33,7 +33,7 @@ export async function beginView(db: Database, store: OnlineStore, plan: ViewPlan
     // The rows that were there got their arrival when the columns were added, and would be counted once more.
     if (incremental && !present.incremental) throw mismatch(plan, 'from before its table had the columns "_row" and "_xid"')
     if (incremental && (await readOtherTables(db, present.origin, run)))
-      throw mismatch(plan, 'from a table that was dropped since and made again under its name')
+      throw mismatch(plan, 'from a table that was dropped and recreated since')
     return { ...present, incremental }
   }
 }
@@ -92,7 +92,7 @@ async function markerToReplace(store: OnlineStore, plan: ViewPlan): Promise<Chec
 }
 
 export function mismatch(plan: ViewPlan, how: string, { foreign = false }: { readonly foreign?: boolean } = {}): LockstepError {
-  const replace = `"lockstep materialize ${plan.id} --rebuild" to replace what is there`
+  const replace = `"lockstep materialize ${plan.id} --rebuild" to replace it`
   const advice = foreign ? `${ownStore}, or run ${replace}` : `Run ${replace}`
   return new LockstepError('STORE_MISMATCH', `The online store holds "${plan.id}" ${how}. ${advice}.`)
 }

@@ -31,7 +31,7 @@ export function createAheadWatch(db: Pick<Database, 'query'>, plan: ViewPlan): A
 /** @param end `endOf` what the store holds @throws LockstepError `STORE_MISMATCH` where the database, asked later, has not come so far */
 export function refuseAhead(plan: ViewPlan, end: number, xmax: number): void {
   if (end > xmax)
-    throw mismatch(plan, `up to transaction ${end}, and this database has only come to ${xmax} (it was restored or moved)`, {
+    throw mismatch(plan, `up to transaction ${end}, but this database has only reached ${xmax} (it was restored or moved)`, {
       foreign: true,
     })
 }

@@ -75,10 +75,10 @@ export async function readCursor(
   const { column } = cursor
   const type = table.types.get(column)
   if (table.types.size > 0 && (type === undefined || !timeTypes.includes(type))) {
-    const found = type === undefined ? 'does not have' : `has as ${type}, and not as a time`
+    const found = type === undefined ? 'does not have' : `has as ${type}, not as a time`
     throw new LockstepError(
       'SOURCE_MISSING',
-      `The source "${plan.spec.source.name}" has the cursor "${column}", a column that the table ${table.relation} ${found}; correct the cursor, or leave it out.`,
+      `The source "${plan.spec.source.name}" has the cursor "${column}", a column that the table ${table.relation} ${found}. Correct the cursor, or remove it.`,
     )
   }
   const time = `s.${sqlIdentifier(column)}::timestamptz`

@@ -53,7 +53,7 @@ async function noticeEmptied(db: Database, { parts, ...store }: OnlineStore): Pr
   const done: DefinitionId[] = []
   await failBackfills(db, await store.identity(), {
     code: 'STORE_MISMATCH',
-    message: 'A server of the online store was emptied amid it, and has lost what it wrote. Run the backfill again.',
+    message: 'A server of the online store was emptied during the backfill and has lost what it wrote. Run the backfill again.',
   })
   for (const { view } of known as { view: DefinitionId }[]) {
     for (;;) {
@@ -74,7 +74,8 @@ async function setBack(db: Database, store: OnlineStore, identity: string, optio
   const done: DefinitionId[] = []
   await failBackfills(db, identity, {
     code: 'STORE_MISMATCH',
-    message: 'A primary of the online store was restarted or replaced amid it, and may have lost what it wrote. Run the backfill again.',
+    message:
+      'A primary of the online store was restarted or replaced during the backfill and may have lost what it wrote. Run the backfill again.',
   })
   await reopenErasures(db)
   // a run that has not ended may have written already

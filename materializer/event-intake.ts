@@ -131,7 +131,7 @@ export function createEventIntake(deps: EventIntakeDeps, options: EventIntakeOpt
     if (lane.waiting.length > 0 && (lane.events + events.length > waitingEvents || lane.bytes + bytes > waitingBytes)) {
       throw new LockstepError(
         'OVERLOADED',
-        `The source "${source.name}" has ${lane.events} events waiting to be written, which is as many as may; nothing of this request was taken. Send it again soon.`,
+        `The source "${source.name}" has ${lane.events} events waiting to be written, which is the maximum. Nothing of this request was accepted; send it again soon.`,
         { details: { source: source.name, waiting: lane.events } },
       )
     }

@@ -55,7 +55,7 @@ export function createEventReader(
         'unknown_column',
         index,
         name,
-        `Event ${index} has "${name}", which the source "${source.name}" has no column for. It has ${taken}, and takes "${eventIdField}".`,
+        `Event ${index} has "${name}", for which the source "${source.name}" has no column. It has ${taken}, and accepts "${eventIdField}".`,
       )
     }
     const id = Object.hasOwn(json, eventIdField) ? readId(json[eventIdField], index) : null
@@ -65,7 +65,7 @@ export function createEventReader(
         'missing_column',
         index,
         columns[keys[0] as number]?.name ?? null,
-        `Event ${index} has no key (${keys.map((at) => `"${columns[at]?.name}"`).join(', ')}), so it is of no entity; send one.`,
+        `Event ${index} has no key (${keys.map((at) => `"${columns[at]?.name}"`).join(', ')}), so it belongs to no entity; send a key.`,
       )
     }
     const long = tooLong === null ? null : tooLong(values.map((value) => [value]), 0) // prettier-ignore
@@ -89,7 +89,7 @@ export function createEventReader(
     if (json === null || json === undefined) {
       if (name === source.known) return receivedAt
       if (nullable) return null
-      throw refused('missing_column', index, name, `${what} is null, and it is when the event happened; send a time.`)
+      throw refused('missing_column', index, name, `${what} is null, but it is the event time; send a time.`)
     }
     // never visible
     if (known && json === 'infinity') return Number.POSITIVE_INFINITY
@@ -100,7 +100,7 @@ export function createEventReader(
       throw refused('wrong_type', index, name, messageOf(cause), json, cause)
     }
     if (Number.isNaN(value) || (typeof value === 'string' && value.includes('\0'))) {
-      const why = typeof value === 'string' ? 'holds a zero byte, which no table can' : 'is NaN, which says nothing; send null'
+      const why = typeof value === 'string' ? 'contains a zero byte, which PostgreSQL cannot store' : 'is NaN; send null'
       throw refused('wrong_type', index, name, `${what} ${why}.`, json)
     }
     if (name !== source.eventTime && name !== source.known) return value
@@ -125,7 +125,7 @@ function readId(id: unknown, index: number): string | null {
     'event_id',
     index,
     eventIdField,
-    `The id ("${eventIdField}") of event ${index} is ${shown(id)}; send a text of 1 to ${maxIdBytes} bytes, or leave it out.`,
+    `The id ("${eventIdField}") of event ${index} is ${shown(id)}; send a string of 1 to ${maxIdBytes} bytes, or leave it out.`,
     id,
   )
 }

@@ -32,7 +32,10 @@ export interface EventColumn {
 export async function readEventTable(db: Pick<Database, 'query'>, source: SourceSpec): Promise<EventTable> {
   const { relation, types, hasXid, hasOnlineOnly } = await tableOf(db, source)
   if (!hasXid || !hasOnlineOnly || !types.has('_event_id')) {
-    throw notPushable(source, `Its table ${relation} lacks what pushed events need. Apply the definitions again, which adds it.`)
+    throw notPushable(
+      source,
+      `Its table ${relation} lacks columns or indexes that pushed events need. Apply the definitions again to add them.`,
+    )
   }
   const declared = new Map(source.columns.map(({ name, type }) => [name, type]))
   const keys = new Set(source.key.map(({ column }) => column))
@@ -59,7 +62,7 @@ async function tableOf(db: Pick<Database, 'query'>, source: SourceSpec): ReturnT
     return await readSourceTable(db, source)
   } catch (cause) {
     if (!(cause instanceof LockstepError) || cause.code !== 'SOURCE_MISSING') throw cause
-    throw notPushable(source, 'Its table is not made yet. Apply the definitions with a view that reads it.', cause)
+    throw notPushable(source, 'Its table does not exist yet. Apply the definitions with a view that reads it.', cause)
   }
 }
 

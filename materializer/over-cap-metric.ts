@@ -11,7 +11,7 @@ export function createOverCapMetric(registry: Registry): (view: string, entities
       ? present
       : new Counter({
           name,
-          help: "Times that the state of an entity was not kept, by a push, a stream, a run or a backfill, as it is over its view's maxStateBytes.",
+          help: "How often the state of an entity was not stored because it exceeds its view's maxStateBytes (in pushes, streams, runs and backfills).",
           labelNames: ['view'],
           registers: [registry],
         })

@@ -78,7 +78,7 @@ export async function keepCurrent(tools: KeepTools, options: KeepOptions): Promi
       if (reset.length > 0)
         tools.log.warn(
           { views: reset },
-          'a server of the online store was replaced or emptied: the last arrivals are gone over again, or all',
+          'a server of the online store was replaced or emptied: recent rows, or all rows, are re-materialized',
         )
       const catalog = await tools.catalog()
       const plans = [...catalog.online].flatMap((id) => catalog.views.get(id) ?? [])
@@ -106,14 +106,14 @@ export async function keepCurrent(tools: KeepTools, options: KeepOptions): Promi
           signal,
         })
           .catch((error: unknown) => {
-            if (!signal.aborted) tools.log.warn({ error: messageOf(error) }, 'what is to be removed could not be')
+            if (!signal.aborted) tools.log.warn({ error: messageOf(error) }, 'removals could not be completed')
           })
           .finally(() => (house = null))
         await tendBackfills(tools, async (id) => (await tools.catalog()).view(id))
       }
       failed = null
     } catch (error) {
-      if (!signal.aborted && messageOf(error) !== failed) tools.log.warn({ error: messageOf(error) }, 'the views cannot be looked after')
+      if (!signal.aborted && messageOf(error) !== failed) tools.log.warn({ error: messageOf(error) }, 'the views cannot be kept up to date')
       failed = messageOf(error)
     }
     await setTimeout(pollMs, undefined, { signal }).catch(() => undefined)
@@ -151,7 +151,7 @@ async function takeTurn(
   } catch (error) {
     if (options.signal.aborted) return
     options.onFailure?.(plan, error)
-    tools.log.error({ view: plan.id, error: messageOf(error), failures: view.failures + 1 }, 'a view could not be kept current')
+    tools.log.error({ view: plan.id, error: messageOf(error), failures: view.failures + 1 }, 'a view could not be brought up to date')
     view.nextAt = performance.now() + backoffMs(++view.failures, failureBackoff)
   } finally {
     view.busy = false
@@ -264,7 +264,7 @@ async function rebuild(tools: KeepTools, plan: ViewPlan): Promise<void> {
     const isAt = checkpoint?.removing === true && (await underRebuildLock(db, identity, plan.id, () => Promise.resolve(true))) === null
     if (isAt) return
     const { id, joined } = await beginBackfill(tools, plan, { now: clock })
-    if (!joined) log.info({ view: plan.id, backfill: id }, 'a view that the online store lacks is filled')
+    if (!joined) log.info({ view: plan.id, backfill: id }, 'a view that is missing in the online store is being filled')
   })
 }
 

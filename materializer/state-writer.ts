@@ -127,6 +127,6 @@ export function createStateWriter(store: OnlineStore, plan: ViewPlan): StateWrit
 function tooManyAside({ id }: ViewPlan, { code, message }: LockstepError): LockstepError {
   return new LockstepError(
     code,
-    `The rows of over ${maxSetAside} entities of the view "${id}" cannot be folded, so the run has stopped. One of them: ${message}`,
+    `The rows of over ${maxSetAside} entities of the view "${id}" cannot be folded, so the run stopped. One of them: ${message}`,
   )
 }

@@ -65,7 +65,7 @@ export async function undoIngest(
   if (columns?.some(({ name, type }) => name === '_xid' && type === 'xid8') !== true) {
     throw new LockstepError(
       'NOT_REPRODUCIBLE',
-      `The table ${load.relation} has no column "_xid", so the rows of the load "${id}" cannot be told from others; delete them yourself.`,
+      `The table ${load.relation} has no column "_xid", so the rows of the load "${id}" cannot be identified; delete them yourself.`,
       { details: { id, table: load.relation } },
     )
   }
@@ -108,7 +108,7 @@ async function renew(db: Database, store: OnlineStore, plan: ViewPlan, keys: rea
 function numberedTwice(id: string, relation: string, others: number): LockstepError {
   return new LockstepError(
     'NOT_REPRODUCIBLE',
-    `${others} other rows of ${relation} have the transaction number of the load "${id}", as in a database that was restored or moved, so its rows cannot be told from them; delete them yourself.`,
+    `${others} other rows of ${relation} have the transaction number of the load "${id}", as happens after a restore or move of the database. So its rows cannot be identified; delete them yourself.`,
     { details: { id, table: relation } },
   )
 }
@@ -117,12 +117,12 @@ async function findIngest({ kysely }: Database, id: string) {
   const query = kysely.selectFrom('lockstep.ingests').select(['source', 'relation', 'rows', 'xid', 'undoing_at', 'undone_at'])
   const load = /^\d{1,18}$/.test(id) ? await query.where('id', '=', id).executeTakeFirst() : undefined
   if (load === undefined) {
-    throw new LockstepError('UNKNOWN_DEFINITION', `There is no load "${id}"; list what there is with "lockstep ingest list".`, {
+    throw new LockstepError('UNKNOWN_DEFINITION', `There is no load "${id}"; "lockstep ingest list" lists the loads.`, {
       details: { id },
     })
   }
   if (load.undone_at !== null) {
-    throw new LockstepError('USAGE', `The load "${id}" was undone on ${load.undone_at.toISOString()}; none of its rows is left.`)
+    throw new LockstepError('USAGE', `The load "${id}" was already undone on ${load.undone_at.toISOString()}.`)
   }
   return { ...load, resumed: load.undoing_at !== null }
 }

@@ -13,7 +13,7 @@ export function createViewRunMetrics(registry: Registry): ViewRunMetrics {
   const registers = [registry]
   const runs = new Counter({
     name: 'lockstep_view_runs_total',
-    help: 'Runs by which this process brought a view up to date, by their outcome: done or failed.',
+    help: 'Runs of this process that materialized a view, by outcome: done or failed.',
     labelNames: ['view', 'outcome'],
     registers,
   })

@@ -91,5 +91,5 @@ function nameOf({ id, startedAt }: Checkpoint['origin']): string {
 }
 
 function foreignTo(view: DefinitionId): string {
-  return `The view "${view}" in this online store is of another database, or of a time before this one was restored. ${ownStore}, or run "lockstep materialize ${view} --rebuild" to replace what is there.`
+  return `The view "${view}" in this online store belongs to another database, or to this one before it was restored. ${ownStore}, or run "lockstep materialize ${view} --rebuild" to replace it.`
 }

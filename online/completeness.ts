@@ -109,20 +109,20 @@ async function whatIsInstead(store: Pick<OnlineStore, 'read'>, view: DefinitionI
 }
 
 function unknownOwner(id: DefinitionId): string {
-  return `The view "${id}" was begun in this online store since the database was last reached, so it is not known whether it is of this database: wait for the database, or bring it back.`
+  return `The view "${id}" in this online store was started while the database was unreachable, so Lockstep does not know whether it belongs to this database. Wait until the database is back.`
 }
 
 function emptiedIn(id: DefinitionId): string {
-  return `The view "${id}" has lost states: a server of the Redis Cluster was emptied. Wait for a worker that fills it again, or run "lockstep materialize ${id}".`
+  return `The view "${id}" has lost states: a server of the Redis Cluster was emptied. Wait until a worker has filled it again, or run "lockstep materialize ${id}".`
 }
 
 /** Why the store does not hold the view whole; null where it does. */
 function lackOf(id: DefinitionId, fingerprint: string, checkpoint: Checkpoint | null): string | null {
   if (checkpoint?.removing === true)
-    return `The view "${id}" is being rebuilt in this online store: wait for it, or, where that was stopped, for a worker that goes on with it, or run "lockstep materialize ${id}".`
+    return `The view "${id}" is being rebuilt in this online store. Wait for it. If the rebuild was stopped, a worker continues it, or run "lockstep materialize ${id}".`
   // Its first run has begun and not ended.
   if (checkpoint === null || checkpoint.frontier.below <= 0)
-    return `The view "${id}" is not materialized in this online store: run "lockstep materialize ${id}", or wait for a worker that does.`
+    return `The view "${id}" is not materialized in this online store: run "lockstep materialize ${id}", or wait for a worker.`
   if (checkpoint.fingerprint === fingerprint) return null
-  return `The view "${id}" in this online store is of another definition: run "lockstep materialize ${id} --rebuild".`
+  return `The view "${id}" in this online store has another definition: run "lockstep materialize ${id} --rebuild".`
 }

@@ -124,7 +124,7 @@ function refuseForeign(directory: string): void {
     const head = Buffer.alloc(2 * pageBytes)
     const bytes = readSync(file, head, 0, head.length, 0)
     if (bytes === 0 || (bytes === head.length && head.readUInt32LE(markOffset) === mark)) return
-    throw damaged(directory, 'online store', '"data.mdb" is no file of LMDB', null)
+    throw damaged(directory, 'online store', '"data.mdb" is not an LMDB file', null)
   } finally {
     closeSync(file)
   }
@@ -156,7 +156,7 @@ function guarded<T>(directory: string, run: () => T): T {
       throw damaged(directory, 'online store', messageOf(cause), cause)
     throw new LockstepError(
       'WRITE_FAILED',
-      `The online store in "${directory}" cannot be written: ${messageOf(cause)}. Check that the folder may be written to and that its disk has room.`,
+      `The online store in "${directory}" cannot be written: ${messageOf(cause)}. Check that the folder is writable and that its disk has space.`,
       { cause },
     )
   }

@@ -12,7 +12,7 @@ export function createOnlineErrorMetric(registry: Registry): (error: unknown) =>
       ? present
       : new Counter({
           name,
-          help: 'Reads and writes that the online store failed, by the code of the error, or of what Redis answered.',
+          help: 'Reads and writes that failed in the online store, by the code of the error or of the answer of Redis.',
           labelNames: ['code'],
           registers: [registry],
         })

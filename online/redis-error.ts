@@ -3,16 +3,16 @@ import type { RedisConnection } from '../runtime/redis.ts'
 
 /** What to do about the errors that Redis answers with, by their first word. */
 const remedies: Readonly<Record<string, string>> = {
-  OOM: 'It is full: raise its maxmemory, or remove what else it holds.',
+  OOM: 'It is full: raise its maxmemory, or delete other data in it.',
   NOAUTH: 'Put the user and the password into LOCKSTEP_REDIS_URL.',
   WRONGPASS: 'Correct the user and the password in LOCKSTEP_REDIS_URL.',
-  NOPERM: 'Give the user in LOCKSTEP_REDIS_URL the right to do it, or name another one.',
+  NOPERM: 'Give the user in LOCKSTEP_REDIS_URL permission, or use another user.',
   READONLY: 'It is a replica: set LOCKSTEP_REDIS_URL to the primary.',
-  MISCONF: 'It cannot save to its disk, and takes no writes until it can.',
-  LOADING: 'It has only just started: try again.',
-  BUSY: 'Another script holds it up: try again.',
+  MISCONF: 'It cannot save to its disk, and refuses writes until it can.',
+  LOADING: 'It is still starting: try again.',
+  BUSY: 'Another script blocks it: try again.',
   MASTERDOWN: 'It is a replica that has lost its primary.',
-  NOREPLICAS: 'It takes no writes while it has too few replicas (its min-replicas-to-write).',
+  NOREPLICAS: 'It refuses writes while it has too few replicas (min-replicas-to-write).',
   CLUSTERDOWN: 'A part of the cluster has no primary: see "CLUSTER NODES" on any node.',
 }
 
@@ -27,7 +27,7 @@ export function redisError(cause: unknown, connection: RedisConnection): Lockste
   if (trouble.includes('cluster support disabled')) {
     return new LockstepError(
       'CONFIG_INVALID',
-      `${where} is a single one, and LOCKSTEP_REDIS_URL names it as a cluster. Set LOCKSTEP_REDIS_URL to redis://${connection.server}, or start it with "cluster-enabled yes".`,
+      `${where} is a single server, but LOCKSTEP_REDIS_URL names a cluster. Set LOCKSTEP_REDIS_URL to redis://${connection.server}, or start it with "cluster-enabled yes".`,
       { cause },
     )
   }
@@ -44,11 +44,11 @@ export function redisError(cause: unknown, connection: RedisConnection): Lockste
   if (kind === 'WRONGTYPE') {
     return new LockstepError(
       'STATE_CORRUPT',
-      `${keyOf(cause)} of the online store holds something that is not a string; another program writes to this Redis under the same prefix. Set another LOCKSTEP_REDIS_PREFIX, or remove that key.`,
+      `${keyOf(cause)} of the online store holds something other than a string: another program writes to this Redis under the same prefix. Set another LOCKSTEP_REDIS_PREFIX, or delete that key.`,
       { cause, details: { redis: kind } },
     )
   }
-  const remedy = remedies[kind] ?? 'Check that it is a single Redis of version 7.2 or newer, or a Valkey.'
+  const remedy = remedies[kind] ?? 'Check that it is a single Redis 7.2 or newer, or Valkey.'
   return new LockstepError('REDIS_UNAVAILABLE', `${where} refused a command: ${text}. ${remedy}`, { cause, details: { redis: kind } })
 }
 
@@ -56,7 +56,7 @@ export function redisError(cause: unknown, connection: RedisConnection): Lockste
 export function nodeOfCluster(server: string, cause?: unknown): LockstepError {
   return new LockstepError(
     'CONFIG_INVALID',
-    `Redis at "${server}" is a node of a cluster, and LOCKSTEP_REDIS_URL names it as a single one. Set LOCKSTEP_REDIS_URL to redis+cluster://${server} (any of its nodes, or several with commas between).`,
+    `Redis at "${server}" is a node of a cluster, but LOCKSTEP_REDIS_URL names a single server. Set LOCKSTEP_REDIS_URL to redis+cluster://${server} (any of its nodes, or several separated by commas).`,
     { cause },
   )
 }
@@ -73,7 +73,7 @@ function reasonOf(cause: unknown, connection: RedisConnection): string {
   if (connection.cluster && text.startsWith('Connection is closed')) return 'none of its nodes can be reached'
   if (text.startsWith('Too many Cluster redirections'))
     return `a part of it does not answer (${sentence(text.replace(/^.*Last error: (\w*Error: )?/, ''))})`
-  if (text.startsWith('Unknown RESP type')) return 'it does not speak as a Redis does'
+  if (text.startsWith('Unknown RESP type')) return 'it does not speak the Redis protocol'
   return sentence(text)
 }
 

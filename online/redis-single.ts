@@ -34,7 +34,7 @@ export function singleRedis(redis: Redis): RedisCommands {
       const pipeline = redis.pipeline()
       for (const key of keys) pipeline.getBuffer(key)
       return await gotAll(await pipeline.exec(), keys, async (_, error) => {
-        throw error ?? new Error('It gave no answer')
+        throw error ?? new Error('It did not answer')
       })
     },
 

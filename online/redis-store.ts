@@ -92,7 +92,7 @@ export function createRedisStore({ redis, prefix, reads = 'primary' }: RedisStor
           const present = ids.filter((id) => id !== null)
           if (present.length === ids.length) return present
           // what it answers to a write, so that it is told in the same way
-          if (tries === triesForPrimaries) throw new ReplyError('READONLY One that was its primary is a replica now')
+          if (tries === triesForPrimaries) throw new ReplyError('READONLY A former primary is now a replica')
           await delay(pauseMs)
         }
       })
@@ -117,7 +117,7 @@ async function readSurely(commands: RedisCommands, prefix: string, keys: readonl
   if (unmarked.size > 0 && keys.some((key, i) => values[i] === null && unmarked.has(keySlot(key)))) {
     throw new LockstepError(
       'NOT_READY',
-      'A server of the Redis Cluster was emptied, or holds a part of it that was never filled: what it held is not known. Wait for a worker that fills it, or run "lockstep materialize".',
+      'A server of the Redis Cluster was emptied, or has never been filled, so its states are unknown. Wait until a worker has filled it, or run "lockstep materialize".',
     )
   }
   return values
@@ -146,7 +146,7 @@ function partsOf(commands: RedisCommands, prefix: string, guarded: Guard, someSl
 async function primaryId(node: Redis): Promise<string | null> {
   const info = await node.info('server', 'replication')
   const [run, history] = [/^run_id:(\w+)/m.exec(info)?.[1], /^master_replid:(\w+)/m.exec(info)?.[1]]
-  if (run === undefined || history === undefined) throw new Error('It does not tell which process it is (INFO server)')
+  if (run === undefined || history === undefined) throw new Error('It does not report its process (INFO server)')
   return /^role:slave/m.test(info) ? null : `${run}:${history}`
 }
 

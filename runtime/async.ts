@@ -76,7 +76,7 @@ export function createSemaphore({ permits, queue }: SemaphoreOptions): Semaphore
   return async (work) => {
     if (free > 0) free--
     else if (queue === undefined || waiting.length < queue.max) await new Promise<void>((resolve) => waiting.push(resolve))
-    else throw new LockstepError('BUSY', `The server has ${permits} ${queue.name} under way and ${queue.max} waiting; try again soon.`)
+    else throw new LockstepError('BUSY', `The server has ${permits} ${queue.name} in progress and ${queue.max} waiting; try again soon.`)
     try {
       return await work()
     } finally {

@@ -147,12 +147,12 @@ export const variables = z.object({
   LOCKSTEP_CORS_ORIGINS: z
     .string()
     .transform((text) => text.split(',').map((origin) => origin.trim()))
-    .refine((origins) => origins.every(isOrigin), 'origins such as https://app.example, with commas between them, or *')
+    .refine((origins) => origins.every(isOrigin), 'origins such as https://app.example, separated by commas, or *')
     .optional(),
   LOCKSTEP_FUTURE_SECONDS: integer(0, 10 * 365 * 86_400).default(600),
   LOCKSTEP_LOG_PREDICTIONS: z
     .string()
-    .refine((text) => parseLogShares(text) !== null, 'a share from 0 to 1, and others for models, such as 0.01 or 0.01,delay=1')
+    .refine((text) => parseLogShares(text) !== null, 'a share from 0 to 1, optionally with shares for models, such as 0.01 or 0.01,delay=1')
     .default('0'),
   LOCKSTEP_LOG_RETENTION_DAYS: integer(1, 3650).default(30),
   LOCKSTEP_PARITY_PER_MINUTE: integer(0, 1000).default(0),
@@ -163,7 +163,7 @@ export const variables = z.object({
     .transform((text) => text.split(',').map((key) => key.trim()))
     .refine(
       (keys) => keys.every((key) => key.length >= minSigningKey),
-      `a secret of ${minSigningKey} characters or more, or several with commas between them`,
+      `a secret of ${minSigningKey} characters or more, or several, separated by commas`,
     )
     .optional(),
   LOCKSTEP_AUTH: z.enum(auths, `one of ${auths.join(', ')}`).default('auto'),
@@ -202,17 +202,17 @@ export function loadConfig(env: Readonly<Record<string, string | undefined>> = p
   const parsed = variables.safeParse(given)
   for (const issue of parsed.error?.issues ?? []) {
     const name = String(issue.path[0])
-    problems.push(`"${name}" is ${shown(name, given[name])}, and must be ${issue.message}`)
+    problems.push(`"${name}" is ${shown(name, given[name])}; it must be ${issue.message}`)
   }
   if (parsed.data?.LOCKSTEP_REDIS_READS === 'replica' && parseRedisUrl(parsed.data.LOCKSTEP_REDIS_URL ?? '')?.cluster !== true)
-    problems.push('"LOCKSTEP_REDIS_READS" is "replica", which only a cluster has: set LOCKSTEP_REDIS_URL to redis+cluster://host:6379')
+    problems.push('"LOCKSTEP_REDIS_READS" is "replica", which needs a cluster: set LOCKSTEP_REDIS_URL to redis+cluster://host:6379')
   const { LOCKSTEP_TLS_CERT: cert, LOCKSTEP_TLS_KEY: key } = given
   if ((cert === undefined) !== (key === undefined))
     problems.push(
       `"${cert === undefined ? 'LOCKSTEP_TLS_CERT' : 'LOCKSTEP_TLS_KEY'}" is missing: set both LOCKSTEP_TLS_CERT and LOCKSTEP_TLS_KEY, or neither`,
     )
   if (!parsed.success || problems.length > 0) {
-    throw new LockstepError('CONFIG_INVALID', `The environment is not a configuration: ${problems.join('; ')}.`, { details: { problems } })
+    throw new LockstepError('CONFIG_INVALID', `The environment variables are not valid: ${problems.join('; ')}.`, { details: { problems } })
   }
   const { data } = parsed
   return {

@@ -36,7 +36,7 @@ export function folderFailure(directory: string, cause: unknown): LockstepError 
     case 'ENOTDIR':
       return new LockstepError(
         'CONFIG_INVALID',
-        `The folder "${directory}" cannot be made, for it, or something on the way to it, is a file (${code}). Set LOCKSTEP_DIR to a folder.`,
+        `The folder "${directory}" cannot be created: it, or a part of its path, is a file (${code}). Set LOCKSTEP_DIR to a folder.`,
         { cause, details: { directory } },
       )
     case 'EACCES':
@@ -66,17 +66,19 @@ export function embeddedFailure(directory: string, cause: unknown, phase: 'openi
   if (phase === 'opening') return damaged(directory, 'database', reason, cause)
   return new LockstepError(
     'INTERNAL',
-    `The embedded database in "${directory}" broke down: ${reason}. What was committed is kept; run the command again.`,
+    `The embedded database in "${directory}" failed: ${reason}. Committed data is kept; run the command again.`,
     { cause, details: { directory } },
   )
 }
 
 export function damaged(directory: string, what: 'database' | 'online store', reason: string, cause: unknown): LockstepError {
   const remedy =
-    what === 'database' ? 'Put a copy of the folder in its place, or remove it to begin anew.' : 'Remove the folder and materialize again.'
+    what === 'database'
+      ? 'Restore the folder from a copy, or delete it to start again without data.'
+      : 'Delete the folder and materialize again.'
   return new LockstepError(
     'EMBEDDED_DAMAGED',
-    `The embedded ${what} in "${directory}" cannot be opened; its files seem to be damaged (${reason}). ${remedy}`,
+    `The embedded ${what} in "${directory}" cannot be opened. Its files seem to be damaged (${reason}). ${remedy}`,
     { cause, details: { directory } },
   )
 }
@@ -91,7 +93,7 @@ export function isBroken(cause: unknown): boolean {
 function readOnly(directory: string, code: string, cause: unknown): LockstepError {
   return new LockstepError(
     'WRITE_FAILED',
-    `The folder "${directory}" may not be written to (${code}). Allow it, or set LOCKSTEP_DIR to another one.`,
+    `The folder "${directory}" is not writable (${code}). Change its permissions, or set LOCKSTEP_DIR to another folder.`,
     { cause, details: { directory } },
   )
 }
@@ -99,7 +101,7 @@ function readOnly(directory: string, code: string, cause: unknown): LockstepErro
 function diskFull(directory: string, cause: unknown): LockstepError {
   return new LockstepError(
     'WRITE_FAILED',
-    `The disk of the folder "${directory}" is full, or all but full. Make room and run again; what was committed is kept.`,
+    `The disk of the folder "${directory}" is full, or almost full. Free some space and run again; committed data is kept.`,
     { cause, details: { directory } },
   )
 }

@@ -98,7 +98,7 @@ async function listen(directory: string, name: string, answer: OwnerAnswer): Pro
     if (known !== null) throw known
     throw new LockstepError(
       'CONFIG_INVALID',
-      `The folder "${directory}" cannot hold the socket that keeps other processes out: ${messageOf(error)}. Set LOCKSTEP_DIR to a folder on a local disk.`,
+      `The folder "${directory}" cannot hold the socket that locks out other processes: ${messageOf(error)}. Set LOCKSTEP_DIR to a folder on a local disk.`,
       { cause: error, details: { directory } },
     )
   }
@@ -112,8 +112,8 @@ function inUse(directory: string, answer: Other['answer']): LockstepError {
   const who = owner === null ? 'another process' : `process ${owner.pid} ("${owner.command}")`
   return new LockstepError(
     'EMBEDDED_IN_USE',
-    `The embedded database in "${directory}" is in use by ${who}. Stop that process for as long as this takes, or set LOCKSTEP_POSTGRES_URL, since only PostgreSQL serves several processes. ` +
-      'What its HTTP interface does (reads, predictions, events, aliases, backfills) it does meanwhile.',
+    `The embedded database in "${directory}" is in use by ${who}. Stop that process, or set LOCKSTEP_POSTGRES_URL, because only PostgreSQL serves several processes. ` +
+      'Its HTTP interface works meanwhile: reads, predictions, events, aliases and backfills.',
     { details: { directory, pid: owner?.pid ?? null, command: owner?.command ?? null } },
   )
 }

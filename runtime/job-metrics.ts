@@ -11,14 +11,14 @@ export function createJobMetrics(registry: Registry): JobMetrics {
   const registers = [registry]
   const jobs = new Counter({
     name: 'lockstep_jobs_total',
-    help: 'Jobs that this process has held, by the sort of their queue and what became of them: done, handed back, lost or refused.',
+    help: 'Jobs that this process took, by queue and outcome: done, handed_back, lost or refused.',
     labelNames: ['queue', 'outcome'],
     registers,
   })
-  const held = new Gauge({ name: 'lockstep_jobs_held', help: 'Jobs that this process holds now.', labelNames: ['queue'], registers })
+  const held = new Gauge({ name: 'lockstep_jobs_held', help: 'Jobs that this process is working on.', labelNames: ['queue'], registers })
   const seconds = new Histogram({
     name: 'lockstep_job_seconds',
-    help: 'How long jobs took that are done.',
+    help: 'Duration of finished jobs.',
     labelNames: ['queue'],
     buckets: [0.01, 0.05, 0.1, 0.5, 1, 5, 10, 30, 60, 300, 900, 3600],
     registers,

@@ -101,7 +101,7 @@ export async function openJobQueue({ postgresUrl }: Pick<Config, 'postgresUrl'>)
   if (postgresUrl === null) {
     throw new LockstepError(
       'CONFIG_INVALID',
-      'Several workers share their jobs through PostgreSQL, and the embedded database belongs to one process; set "LOCKSTEP_POSTGRES_URL".',
+      'Workers share their jobs through PostgreSQL, but the embedded database serves only one process. Set "LOCKSTEP_POSTGRES_URL".',
     )
   }
   const { url, server } = parseTarget(postgresUrl)
@@ -147,7 +147,7 @@ async function startJobQueue(where: ConstructorOptions, explain: (cause: unknown
     if (!isDenied(error)) throw error
     throw new LockstepError(
       'CONFIG_INVALID',
-      `The jobs of workers are kept in a schema "${schema}", which cannot be made: ${messageOf(error)}. Let the database's owner run this once, or grant CREATE on the database.`,
+      `The jobs of workers need the schema "${schema}", which cannot be created: ${messageOf(error)}. Let the database's owner run this once, or grant CREATE on the database.`,
       { cause: error },
     )
   }
@@ -162,7 +162,7 @@ async function startJobQueue(where: ConstructorOptions, explain: (cause: unknown
       return touched.affected === 1
     }
     const beat = async (): Promise<void> => {
-      if (!(await isHeld())) lost.abort(new LockstepError('STOPPED', "The job is no longer this process's own."))
+      if (!(await isHeld())) lost.abort(new LockstepError('STOPPED', 'This process no longer owns the job.'))
     }
     // a beat that fails says nothing about the job
     const heart = setInterval(() => void beat().catch(() => undefined), touchMs)
@@ -274,7 +274,7 @@ function resultsOf(queue: string): string {
 
 function whyOf(output: object | null): string {
   if (output !== null && 'why' in output) return String(output.why)
-  return output !== null && 'message' in output ? String(output.message) : 'its worker was not heard of any more'
+  return output !== null && 'message' in output ? String(output.message) : 'its worker stopped responding'
 }
 
 function codeOf(output: object | null): string | null {

@@ -37,7 +37,7 @@ function listenError(cause: NodeJS.ErrnoException, host: string, port: number, s
   if (cause.code === 'EADDRINUSE') {
     return new LockstepError(
       'PORT_IN_USE',
-      `The port "${port}" on "${host}" is in use by another process; stop that one, or set ${setting} to a free port.`,
+      `The port "${port}" on "${host}" is in use by another process. Stop that process, or set ${setting} to a free port.`,
       {
         cause,
         details: { host, port },

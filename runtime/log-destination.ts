@@ -78,7 +78,7 @@ function createLosses(): { add(): void; say(write: (line: string) => void): void
     say(write) {
       if (said === total) return
       const lines = total - said
-      const msg = 'lines of the log were dropped, as it could not be written to'
+      const msg = 'log lines were dropped because the log could not be written'
       write(`${JSON.stringify({ level: 'warn', time: new Date().toISOString(), pid: process.pid, lines, msg })}\n`)
       said += lines
     },

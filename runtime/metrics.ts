@@ -15,7 +15,7 @@ export function createMetricsRegistry(): MetricsRegistry {
   const log = logToStandardError()
   const dropped = new Counter({
     name: 'lockstep_log_lines_dropped_total',
-    help: 'Lines of the log that were dropped, as standard error was a full disk, or a pipe that was closed or not read.',
+    help: 'Log lines that were dropped because standard error could not be written: a full disk, or a pipe that was closed or not read.',
     registers: [],
     collect() {
       this.reset()

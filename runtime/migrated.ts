@@ -32,7 +32,7 @@ export async function requireMigrated(kysely: Kysely<LockstepTables>, what = 'Th
   const pending = await pendingMigrations(kysely)
   if (pending.length === 0) return
   const [first] = pending
-  const which = pending.length === 1 ? `the migration "${first}"` : `${pending.length} migrations, "${first}" the first of them`
+  const which = pending.length === 1 ? `the migration "${first}"` : `${pending.length} migrations, starting with "${first}"`
   throw new LockstepError('MIGRATIONS_PENDING', `${what} lacks ${which}; run "lockstep migrate".`, {
     details: { pending },
   })
@@ -43,7 +43,7 @@ async function refuseNewer(kysely: Kysely<LockstepTables>, what: string): Promis
   if (unknown === undefined) return
   throw new LockstepError(
     'SCHEMA_NEWER',
-    `${what} has the migration "${unknown}", which this Lockstep does not know: a newer one has migrated it. Install that or a later version.`,
+    `${what} has the migration "${unknown}", which this version of Lockstep does not know: a newer version has migrated it. Install that version or a later one.`,
     { details: { migration: unknown } },
   )
 }

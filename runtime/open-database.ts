@@ -57,8 +57,8 @@ function closeToOthers(directory: string, warn: (message: string) => void = () =
   // a folder that holds other things, too, may be meant for others
   if (readdirSync(directory).every((name) => /^(postgres|online|owner-.*\.sock(\.new)?)$/.test(name)))
     closed.push(closeFolder(directory, []))
-  if (closed.includes(null)) warn(`Other users of this machine may read the folder "${directory}", and it cannot be closed to them.`)
-  else if (closed.includes(true)) warn(`Other users of this machine could read the folder "${directory}"; it is closed to them now (0700).`)
+  if (closed.includes(null)) warn(`Other users of this machine can read the folder "${directory}", and its permissions cannot be changed.`)
+  else if (closed.includes(true)) warn(`Other users of this machine could read the folder "${directory}". Its permissions are now 0700.`)
 }
 
 /** Which database is meant, and why, as a sentence begins with it; without user and password. */
@@ -79,7 +79,7 @@ export function requireMade(config: Pick<Config, 'postgresUrl' | 'directory'>): 
   if (config.postgresUrl !== null || existsSync(join(config.directory, 'postgres'))) return
   throw new LockstepError(
     'MIGRATIONS_PENDING',
-    `There is no embedded database in "${config.directory}", which is meant as LOCKSTEP_POSTGRES_URL is not set. Set LOCKSTEP_POSTGRES_URL or LOCKSTEP_DIR to what you mean, or run "lockstep migrate" to make it there.`,
+    `There is no embedded database in "${config.directory}", and LOCKSTEP_POSTGRES_URL is not set. Set LOCKSTEP_POSTGRES_URL or LOCKSTEP_DIR, or run "lockstep migrate" to create an embedded database there.`,
     { details: { directory: config.directory } },
   )
 }

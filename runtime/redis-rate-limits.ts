@@ -85,7 +85,7 @@ export function createRedisRateLimits(url: string, prefix: string): RedisRateLim
       try {
         taken = await answer([`${prefix}:limit:{${owner}}:${name}`], [perSecond, wanted, least])
       } catch (cause) {
-        throw new LockstepError('REDIS_UNAVAILABLE', `The rate limits in Redis cannot be asked: ${messageOf(cause)}`, { cause })
+        throw new LockstepError('REDIS_UNAVAILABLE', `The rate limits in Redis cannot be read: ${messageOf(cause)}`, { cause })
       }
       const [granted, remaining, retryMs, resetMs] = Array.isArray(taken) && Array.isArray(taken[0]) ? taken[0].map(Number) : []
       return { granted: granted ?? 0, remaining: remaining ?? 0, retryMs: retryMs ?? 0, resetMs: resetMs ?? 0 }

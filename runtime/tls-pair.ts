@@ -80,8 +80,7 @@ export function openTlsPair(files: TlsFiles, { log, metrics, now, pollMs = 10_00
       next = load(files)
     } catch (error) {
       const message = messageOf(error)
-      if (message !== failure)
-        log.warn({ error: message }, 'the TLS files have changed and cannot be used; the certificate before them stays')
+      if (message !== failure) log.warn({ error: message }, 'the new TLS files cannot be used; the previous certificate stays in use')
       failure = message
       return
     }
@@ -113,9 +112,8 @@ export function openTlsPair(files: TlsFiles, { log, metrics, now, pollMs = 10_00
       const soon =
         leftMs > warnDays * dayMs
           ? []
-          : [`The TLS certificate ${leftMs > 0 ? 'expires' : 'expired'} on ${day(loaded.expiresAtMs)}; put a new one in its place.`]
-      const broken =
-        failure === null ? [] : ['The TLS files have changed and cannot be used; the log tells why. The certificate before them stays.']
+          : [`The TLS certificate ${leftMs > 0 ? 'expires' : 'expired'} on ${day(loaded.expiresAtMs)}; replace it.`]
+      const broken = failure === null ? [] : ['The new TLS files cannot be used; see the log. The previous certificate stays in use.']
       return [...soon, ...broken]
     },
     close() {
@@ -137,7 +135,7 @@ function load(files: TlsFiles): Loaded {
       `The key "${files.key}" does not belong to the certificate "${files.cert}"; set LOCKSTEP_TLS_CERT and LOCKSTEP_TLS_KEY to a pair. The server's own certificate must be the first in its file.`,
     )
   }
-  parsed(files.cert, 'LOCKSTEP_TLS_CERT', 'a chain of certificates that OpenSSL takes', () => createSecureContext({ cert, key }))
+  parsed(files.cert, 'LOCKSTEP_TLS_CERT', 'a certificate chain that OpenSSL accepts', () => createSecureContext({ cert, key }))
   return { context: { cert, key }, expiresAtMs: Date.parse(certificate.validTo) }
 }
 

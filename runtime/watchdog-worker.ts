@@ -18,7 +18,7 @@ setInterval(() => {
 
 /** The log belongs to the other thread. A pipe that is full is not waited for: the other has set it so. */
 function say(): void {
-  const msg = 'the event loop stands still, and the process is killed'
+  const msg = 'the event loop is blocked; the process is killed'
   const line = { level: 'fatal', time: new Date().toISOString(), pid: process.pid, seconds: looks, msg }
   try {
     writeSync(2, `${JSON.stringify(line)}\n`)

@@ -30,7 +30,7 @@ export function startWatchdog({ watchdogSeconds, postgresUrl, logLevel }: Config
   const workerData: Watched = { beats, looks: seconds, logs: logLevel !== 'silent' }
   const file = new URL(`./watchdog-worker${import.meta.url.endsWith('.ts') ? '.ts' : '.js'}`, import.meta.url)
   const thread = new Worker(file, { workerData, execArgv: [], resourceLimits: { maxOldGenerationSizeMb: 32, maxYoungGenerationSizeMb: 1 } })
-  thread.on('error', (error) => log.warn({ err: error }, 'the watchdog has failed: nothing ends this process if it stands still'))
+  thread.on('error', (error) => log.warn({ err: error }, 'the watchdog has failed: this process is not killed if its event loop blocks'))
   thread.unref()
   setInterval(() => Atomics.add(beats, 0, 1), beatMs).unref()
 }

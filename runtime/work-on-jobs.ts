@@ -163,7 +163,7 @@ async function giveUp(
     return 'handed back'
   }
   if (held.lost.aborted || !(await held.isHeld().catch(() => false))) {
-    await handBack('it was taken away')
+    await handBack('another worker took it')
     return 'lost'
   }
   if (error instanceof LockstepError && error.code !== 'INTERNAL' && !isPassing(error)) {

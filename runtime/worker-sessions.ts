@@ -25,4 +25,4 @@ export async function hasWorker(db: Pick<Database, 'query'>): Promise<boolean> {
 
 /** A sentence that says what to do. */
 export const noWorker =
-  'No worker is connected to the database, so nothing keeps the online views current: rows that arrive are not served until a run. Start "lockstep worker", or run "lockstep materialize" as often as the views are to be fresh.'
+  'No worker is connected to the database, so nothing keeps the online views current: new rows are not served until the next run. Start "lockstep worker", or run "lockstep materialize" regularly.'

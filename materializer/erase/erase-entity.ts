@@ -39,7 +39,7 @@ export async function eraseEntity(
   if (entity.key.length === 0) {
     throw new LockstepError(
       'INVALID_ENTITY',
-      `The entity "${entity.name}" has no key: it is one, of all rows, and cannot be erased. Erase the entities of its rows, or retire its views.`,
+      `The entity "${entity.name}" has no key: it covers all rows and cannot be erased. Erase the entities of its rows, or retire its views.`,
     )
   }
   const key = encodeKey(entity.key, values)

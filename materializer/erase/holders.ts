@@ -24,8 +24,8 @@ const ownTables: Holder = async (erasing) => {
       if (plan.spec.entity.name === entity.name) continue
       const note =
         plan.key.length === 0
-          ? 'its aggregates over all rows are made without these'
-          : 'they held rows of the entity, and are made without these'
+          ? 'its aggregates over all rows are recomputed without these rows'
+          : 'they contained rows of the entity, and are rebuilt without them'
       parts.push({ what: 'renewed', kind: 'states', where: plan.id, count: keys.size, note })
     }
   }
@@ -54,7 +54,7 @@ const deadLetters: Holder = async ({ entity, values, definitions, db }) => {
       kind: 'rows',
       where: 'lockstep.stream_dead_letters',
       count: hits.length,
-      note: 'messages in which the key may stand',
+      note: 'messages that may contain the key',
     },
   ]
 }
@@ -71,7 +71,7 @@ const loggedPredictions: Holder = async ({ entity, values, db }) => {
       kind: 'rows',
       where: 'lockstep.prediction_log',
       count,
-      note: 'logged predictions with the features they were made of',
+      note: 'logged predictions with their features',
     },
   ]
 }
@@ -91,7 +91,7 @@ const ownStates: Holder = async (erasing) => {
   // a view that was never in a store holds nothing, and is no part of what was removed
   const runs = await erasing.db.kysely.selectFrom('lockstep.materialization_runs').select('view').distinct().execute()
   const stored = new Set([...runs.map(({ view }) => view), ...erasing.online.map(({ id }) => id)])
-  const note = 'if there was one: the receipt is written before the store is asked'
+  const note = 'if there was one: the receipt is written before the store is updated'
   return views.filter(({ view }) => stored.has(view)).map(({ view }) => ({ what: 'removed', kind: 'states', where: view, count: 1, note }))
 }
 
@@ -108,7 +108,7 @@ const userTables: Holder = async ({ entity, values, definitions, db }) => {
     })
     if (rows === 0) continue
     const where = carrier.relation.startsWith('(') ? `the query of the source "${carrier.source}"` : carrier.relation
-    const note = 'not a table of Lockstep: delete the rows there and erase again, or what reads them brings the entity back'
+    const note = 'not a table of Lockstep: delete the rows there and erase again, or else they bring the entity back'
     parts.push({ what: 'kept', kind: 'rows', where, count: rows, note })
   }
   return parts
@@ -124,8 +124,8 @@ const datasets: Holder = async ({ entity, definitions, db }) => {
     const count = filesOf({ views: used, ...rest }).reduce((sum, file) => sum + file.rows, 0)
     const over = rows.slice(i + 1).some((later) => later.path === path)
     const note = over
-      ? 'another one was written under its path later: it is gone, unless that was on another machine'
-      : 'it has features of this entity; whether any of its rows is of this one is not known: look into the file'
+      ? 'a later one overwrote it under the same path, unless that was on another machine'
+      : 'it has features of this kind of entity; check the file for rows of this one'
     return [{ what: 'kept' as const, kind: 'dataset' as const, where: path, id, count, note }]
   })
 }

@@ -132,7 +132,7 @@ export async function consumeFeed(deps: ConsumeFeedDeps, options: ConsumeFeedOpt
       await fold(written.xids)
       const { appended, duplicate, letters } = written
       metrics.messages(source.name, { appended, duplicate, dead: letters.length })
-      for (const { message, error } of letters) log.warn({ source: source.name, message, error }, 'a message of a stream is a dead letter')
+      for (const { message, error } of letters) log.warn({ source: source.name, message, error }, 'a stream message became a dead letter')
       // what is not acknowledged comes again, and is known
       await feed.acknowledge(messages).catch(() => undefined)
       const bytes = messages.reduce((sum, { body }) => sum + (body?.length ?? 0), 0)
@@ -160,7 +160,7 @@ function createRetry({ source, metrics, log }: ConsumeFeedDeps, signal: AbortSig
     for (let failures = 1; !signal.aborted; failures++) {
       try {
         const result = await action()
-        if (said !== null) log.info({ source: source.name }, 'the stream of a source is read again')
+        if (said !== null) log.info({ source: source.name }, 'the stream of a source is being read again')
         said = null
         return result
       } catch (error) {

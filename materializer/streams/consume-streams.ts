@@ -49,7 +49,7 @@ export async function consumeStreams(tools: StreamTools, options: StreamOptions)
       for (const [name, identity] of wanted) if (!running.has(name)) running.set(name, start(tools, options, catalog, name, identity))
       failed = null
     } catch (error) {
-      if (!signal.aborted && failed !== messageOf(error)) tools.log.warn({ error: messageOf(error) }, 'the streams cannot be looked after')
+      if (!signal.aborted && failed !== messageOf(error)) tools.log.warn({ error: messageOf(error) }, 'the streams cannot be checked')
       failed = messageOf(error)
     }
     await setTimeout(lookMs, undefined, { signal }).catch(() => undefined)

@@ -68,7 +68,7 @@ async function append(
   if (body !== null && body.length !== sizeBytes) {
     throw new LockstepError(
       'INVALID_EVENT',
-      `Of the message "${message}" only the first ${body.length} of its ${sizeBytes} bytes were kept; send it to its stream again.`,
+      `Only the first ${body.length} of ${sizeBytes} bytes of the message "${message}" were kept; send it to its stream again.`,
       { details: { reason: 'cut_off' } },
     )
   }

@@ -16,19 +16,19 @@ export function createStreamMetrics(registry: Registry): StreamMetrics {
   const registers = [registry]
   const messages = new Counter({
     name: 'lockstep_stream_messages_total',
-    help: 'Messages of the stream of a source that this process is done with, by what became of them: appended, duplicate or dead.',
+    help: 'Stream messages of a source that this process finished, by outcome: appended, duplicate or dead.',
     labelNames: ['source', 'outcome'],
     registers,
   })
   const lag = new Gauge({
     name: 'lockstep_stream_lag_messages',
-    help: 'Messages of the stream of a source that wait, or that were handed to a process and are not acknowledged (pending). The same for all processes.',
+    help: 'Stream messages of a source that are waiting, or pending (given to a process and not acknowledged). The same for all processes.',
     labelNames: ['source', 'state'],
     registers,
   })
   const failures = new Counter({
     name: 'lockstep_stream_failures_total',
-    help: 'How often the stream of a source could not be read, or its events not be written; it is tried again.',
+    help: 'How often the stream of a source could not be read, or its events not written. Both are retried.',
     labelNames: ['source'],
     registers,
   })

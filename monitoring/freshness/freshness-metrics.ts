@@ -6,17 +6,17 @@ import type { ViewFreshness } from './view-freshness.ts'
 const gauges: readonly { readonly name: string; readonly help: string; readonly value: (view: ViewFreshness) => number | null }[] = [
   {
     name: 'lockstep_view_newest_row_age_seconds',
-    help: 'Since the greatest event time among the rows of the view that arrived last.',
+    help: 'Seconds since the greatest event time among the rows of the view that arrived last.',
     value: (view) => view.newestRowSeconds,
   },
   {
     name: 'lockstep_view_last_run_age_seconds',
-    help: 'Since the last materialization of the view ended.',
+    help: 'Seconds since the last materialization of the view ended.',
     value: (view) => view.lastRunSeconds,
   },
   {
     name: 'lockstep_view_lag_rows',
-    help: 'Committed rows of the source that the online store lacks, 10,000 at most.',
+    help: 'Committed rows of the source that the online store lacks, counted up to 10,000.',
     value: (view) => view.lag?.rows ?? null,
   },
   {
@@ -26,12 +26,12 @@ const gauges: readonly { readonly name: string; readonly help: string; readonly 
   },
   {
     name: 'lockstep_view_lag_seconds',
-    help: 'For how long rows of the source may have waited to be in the online store, at most.',
+    help: 'The longest time in seconds that rows of the source may have waited for the online store.',
     value: (view) => view.lag?.seconds ?? null,
   },
   {
     name: 'lockstep_view_set_aside_entities',
-    help: 'Entities of which the online store has no state of the view, as their rows cannot be folded.',
+    help: 'Entities without a state in the online store because their rows cannot be folded.',
     value: (view) => view.setAside.entities,
   },
   {
@@ -41,7 +41,7 @@ const gauges: readonly { readonly name: string; readonly help: string; readonly 
   },
   {
     name: 'lockstep_view_late',
-    help: '1 where the view is further behind its source than its freshness allows, or the run of its schedule is late, else 0. Only views that declare one of them.',
+    help: '1 if the view is further behind its source than its freshness allows, or its scheduled run is overdue, else 0. Only for views that declare one of them.',
     value: (view) => (view.late !== null ? 1 : view.freshnessMicros === null && !view.scheduled ? null : 0),
   },
 ]
@@ -76,7 +76,7 @@ export function registerFreshness(registry: Registry, read: FreshnessReader): vo
   }
   const oldest = new Gauge({
     name: 'lockstep_oldest_transaction_seconds',
-    help: 'The age of the open transaction that has been writing for longest in the PostgreSQL server, by who holds it; 0 where none writes.',
+    help: 'Age in seconds of the oldest open writing transaction in the PostgreSQL server, by owner; 0 if there is none.',
     labelNames: ['pid', 'application', 'database'],
     registers: [],
     async collect() {

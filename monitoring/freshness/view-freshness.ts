@@ -128,16 +128,16 @@ interface Found {
 
 function lateness({ id }: ViewPlan, freshnessMicros: number, { known, there, source, seconds, run }: Found): string | null {
   const may = `it may be ${formatDuration(freshnessMicros)} behind its source`
-  const mend = `run "lockstep materialize ${id}", or see that a "lockstep worker" runs`
-  if (!known) return `The view "${id}" may be late: ${may}, and the online store does not answer. Bring the store back.`
-  if (!there) return `The view "${id}" is late: ${may}, and the online store does not hold it. To mend that, ${mend}.`
+  const mend = `run "lockstep materialize ${id}", or start a "lockstep worker"`
+  if (!known) return `The view "${id}" may be late: ${may}, and the online store does not answer. Start the store.`
+  if (!there) return `The view "${id}" is late: ${may}, and the online store does not hold it. To fix this, ${mend}.`
   if (seconds !== null && source !== null) {
     if (seconds * 1e6 <= freshnessMicros) return null
     const rows = source.rows === 1 ? '1 row has' : `${source.rows}${source.rows < countedRows ? '' : ' or more'} rows have`
-    return `The view "${id}" is late: ${may}, and ${rows} waited for up to ${formatDuration(Math.floor(seconds) * 1e6)}. To mend that, ${mend}.`
+    return `The view "${id}" is late: ${may}, and ${rows} waited for up to ${formatDuration(Math.floor(seconds) * 1e6)}. To fix this, ${mend}.`
   }
   // What has arrived cannot be told: the view is as old as its last run.
   if (run !== null && run.ageMs * 1000 <= freshnessMicros) return null
   const ago = run === null ? 'no run of it is known' : `its last run ended ${formatDuration(Math.floor(run.ageMs / 1000) * 1e6)} ago`
-  return `The view "${id}" is late: ${may}, and ${ago}. To mend that, ${mend}.`
+  return `The view "${id}" is late: ${may}, and ${ago}. To fix this, ${mend}.`
 }

@@ -60,7 +60,7 @@ function valuesOf(columns: readonly Column<ValueType>[], json: unknown, what: st
 function originOf(json: unknown): LoggedAnswer['reads'][number] {
   const { from, frontier } = asRecord(json)
   const origin = (['state', 'history', 'rebuilt', 'default'] as const).find((each) => each === from)
-  if (origin === undefined) throw unreadable('Where a view was read is not in it.')
+  if (origin === undefined) throw unreadable('It does not say where a view was read.')
   return { from: origin, frontier: typeof frontier === 'string' ? parseFrontier(frontier) : null }
 }
 
@@ -72,5 +72,5 @@ function statusOf(json: unknown): Status {
 }
 
 function unreadable(why: string): LockstepError {
-  return new LockstepError('INVALID_ROW', `A row of the prediction log cannot be read: ${why} Something else has written it.`)
+  return new LockstepError('INVALID_ROW', `A row of the prediction log cannot be read: ${why} Another program has written it.`)
 }

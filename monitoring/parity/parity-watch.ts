@@ -45,19 +45,23 @@ export function createParityWatch(deps: ParityWatchDeps, { vectors, delayMicros 
   const registers = [deps.metrics]
   const values = new Counter({
     name: 'lockstep_parity_values_total',
-    help: 'Logged feature values that were made again from the offline history, by how they compare: equal, tie, ttl, stale, late, other.',
+    help: 'Logged feature values that were recomputed from the offline history, by verdict: equal, tie, ttl, stale, late, other.',
     labelNames: ['service', 'feature', 'verdict'],
     registers,
   })
-  const checked = new Counter({ name: 'lockstep_parity_vectors_total', help: 'Logged vectors that were made again.', registers })
+  const checked = new Counter({ name: 'lockstep_parity_vectors_total', help: 'Logged vectors that were recomputed.', registers })
   const skipped = new Counter({
     name: 'lockstep_parity_skipped_total',
-    help: 'Logged vectors that could not be made again, by why: definitions, degraded, unreadable.',
+    help: 'Logged vectors that could not be recomputed, by reason: definitions, degraded, unreadable.',
     labelNames: ['reason'],
     registers,
   })
-  const failures = new Counter({ name: 'lockstep_parity_failures_total', help: 'Checks of parity that failed.', registers })
-  const last = new Gauge({ name: 'lockstep_parity_checked_timestamp_seconds', help: 'When parity was checked last.', registers })
+  const failures = new Counter({ name: 'lockstep_parity_failures_total', help: 'Parity checks that failed.', registers })
+  const last = new Gauge({
+    name: 'lockstep_parity_checked_timestamp_seconds',
+    help: 'When parity was last checked, in seconds since 1970.',
+    registers,
+  })
   let checkedUntil = Number.NEGATIVE_INFINITY
   let failing = false
 
@@ -72,7 +76,7 @@ export function createParityWatch(deps: ParityWatchDeps, { vectors, delayMicros 
     }
     // without key or value, which are data of an entity
     for (const { verdict, service, feature, requestId, entity } of examples)
-      log.warn({ verdict, service, feature, requestId, entity }, 'a served value is not what the history says')
+      log.warn({ verdict, service, feature, requestId, entity }, 'a served value differs from the history')
   }
 
   return {

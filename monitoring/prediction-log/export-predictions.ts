@@ -84,6 +84,6 @@ export async function otherServices(
 function unreadable(requestId: string, name: string): LockstepError {
   return new LockstepError(
     'INVALID_ROW',
-    `The prediction log has no "${name}" in a row of the request "${requestId}"; something else has written it, or the model had other outputs then. Export another time.`,
+    `The prediction log has no "${name}" in a row of the request "${requestId}"; another program has written it, or the model had other outputs then. Export another time range.`,
   )
 }

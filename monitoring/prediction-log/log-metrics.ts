@@ -23,7 +23,7 @@ export function createLogMetrics(registry: Registry, waiting: () => number): Log
   const rows = new Counter({ name: 'lockstep_prediction_log_rows_total', help: 'Rows written to the prediction log.', registers })
   const dropped = new Counter({
     name: 'lockstep_prediction_log_dropped_total',
-    help: 'Rows that were to be logged and are not, by reason: full, lost, refused, closed.',
+    help: 'Rows that were lost instead of logged, by reason: full, lost, refused, closed.',
     labelNames: ['reason'],
     registers,
   })
@@ -31,7 +31,7 @@ export function createLogMetrics(registry: Registry, waiting: () => number): Log
   registry.registerMetric(
     new Gauge({
       name: 'lockstep_prediction_log_waiting_rows',
-      help: 'Rows that are to be written to the prediction log.',
+      help: 'Rows that wait to be written to the prediction log.',
       registers: [],
       collect() {
         this.set(waiting())

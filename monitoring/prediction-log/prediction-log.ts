@@ -198,7 +198,7 @@ export function createPredictionLog(deps: PredictionLogDeps, options: Prediction
         notedRows += rows
         schedule()
       } catch (error) {
-        log.error({ error: messageOf(error) }, 'predictions cannot be noted')
+        log.error({ error: messageOf(error) }, 'predictions cannot be recorded')
       }
     },
     async dropOld() {
@@ -206,7 +206,7 @@ export function createPredictionLog(deps: PredictionLogDeps, options: Prediction
       // what all servers share goes by the clock that they share
       const nowMs = await sharedNowMs(db, clock() / 1000)
       const dropped = await dropPartitions(db, dayOf(nowMs * 1000) - options.retentionDays)
-      if (dropped > 0) log.info({ days: dropped }, 'old days of the prediction log were dropped')
+      if (dropped > 0) log.info({ days: dropped }, 'old days of the prediction log were deleted')
     },
     async close(ms) {
       closed = true

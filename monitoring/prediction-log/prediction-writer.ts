@@ -72,7 +72,7 @@ export function createPredictionWriter({ database, metrics, log }: PredictionWri
     try {
       await partitions(database(), new Set([next]))
     } catch (error) {
-      log.debug({ error: messageOf(error) }, 'the next partition of the prediction log cannot be made yet')
+      log.debug({ error: messageOf(error) }, 'the next partition of the prediction log cannot be created yet')
     }
   }
 
@@ -85,7 +85,7 @@ export function createPredictionWriter({ database, metrics, log }: PredictionWri
       owed = null
     } catch (error) {
       if (all.entities.size > maxOwed) owed = null
-      log.warn({ error: messageOf(error) }, `whether logged entities were erased meanwhile cannot be told${owed === null ? '' : ' yet'}`)
+      log.warn({ error: messageOf(error) }, `it is not known${owed === null ? '' : ' yet'} whether logged entities were erased meanwhile`)
     }
   }
 
@@ -144,7 +144,7 @@ export function createPredictionWriter({ database, metrics, log }: PredictionWri
       if (outcome !== 'written') metrics.dropped(outcome, writing.copy.rows)
       if (outcome === 'refused') return true
       if (outcome === 'written') {
-        if (failing) log.info('the prediction log is written again')
+        if (failing) log.info('the prediction log can be written again')
         failing = false
         metrics.written(writing.copy.rows)
         void partitionAhead(writing.days)

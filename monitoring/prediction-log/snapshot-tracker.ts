@@ -30,7 +30,7 @@ export function createEndedTransactions(database: () => Database, log: Logger): 
     try {
       moment.snapshot = await ask()
     } catch (error) {
-      log.debug({ error: messageOf(error) }, 'which transactions have ended cannot be asked yet')
+      log.debug({ error: messageOf(error) }, 'the PostgreSQL snapshot cannot be read yet')
     }
   }
 

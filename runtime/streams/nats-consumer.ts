@@ -37,7 +37,7 @@ export function openNatsFeed(url: string, spec: NatsStreamSpec, { redeliverMs }:
       consumer = null // it may be gone with its stream
       throw new LockstepError(
         'STREAM_UNAVAILABLE',
-        `The ${streamName(spec)} at "${server}" cannot be read: ${messageOf(cause).replace(/\.$/, '')}. Check LOCKSTEP_NATS_URL, that the server runs with JetStream, and that the stream is there.`,
+        `The ${streamName(spec)} at "${server}" cannot be read: ${messageOf(cause).replace(/\.$/, '')}. Check LOCKSTEP_NATS_URL, that the server runs with JetStream, and that the stream exists.`,
         { cause },
       )
     }

@@ -20,5 +20,5 @@ export function openFeed(config: Pick<Config, 'streamRedisUrl' | 'natsUrl'>, spe
 
 function given(url: string | null, variable: string, spec: StreamSpec): string {
   if (url !== null) return url
-  throw new LockstepError('CONFIG_INVALID', `Nothing says where the server of the ${streamName(spec)} is; set "${variable}".`)
+  throw new LockstepError('CONFIG_INVALID', `The server of the ${streamName(spec)} is not configured; set "${variable}".`)
 }

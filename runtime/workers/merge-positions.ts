@@ -17,10 +17,10 @@ export function mergeStandings(standings: readonly (Standing | null)[], wanted: 
     degraded: all(({ degraded }) => degraded),
   }
   const { reasons, warnings } = merged
-  if (known.length === 0) reasons.push('No worker answers.')
-  if (known.length < standings.length) warnings.push(`${standings.length - known.length} of ${wanted} workers do not answer in time.`)
-  if (standings.length < wanted)
-    warnings.push(`${wanted - standings.length} of ${wanted} workers are not there yet, or are being replaced.`)
+  if (known.length === 0) reasons.push('No server process answers.')
+  if (known.length < standings.length)
+    warnings.push(`${standings.length - known.length} of ${wanted} server processes do not answer in time.`)
+  if (standings.length < wanted) warnings.push(`${wanted - standings.length} of ${wanted} server processes are starting or being replaced.`)
   if (known.length === 0) merged.failing.push('processes')
   else if (known.length < wanted) merged.degraded.push('processes')
   return { ready: reasons.length === 0 && known.every(({ ready }) => ready), ...merged }

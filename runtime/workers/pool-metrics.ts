@@ -20,15 +20,23 @@ export function createPoolMetrics(alive: () => number): PoolMetrics {
   registry.registerMetric(
     new Gauge({
       name: 'lockstep_workers',
-      help: 'Processes that answer behind the port.',
+      help: 'Server processes that answer.',
       registers: [],
       collect() {
         this.set(alive())
       },
     }),
   )
-  const replaced = new Counter({ name: 'lockstep_workers_replaced_total', help: 'Workers that died and were replaced.', registers })
-  const silent = new Counter({ name: 'lockstep_workers_silent_total', help: 'Workers that did not answer and were killed.', registers })
+  const replaced = new Counter({
+    name: 'lockstep_workers_replaced_total',
+    help: 'Server processes that died and were replaced.',
+    registers,
+  })
+  const silent = new Counter({
+    name: 'lockstep_workers_silent_total',
+    help: 'Server processes that did not answer and were killed.',
+    registers,
+  })
   /** Who asks while another one is being added gets what there is with it. */
   let kept: Promise<readonly MetricJson[]> = Promise.resolve([])
 

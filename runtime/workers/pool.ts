@@ -91,7 +91,7 @@ export function createWorkerPool({ file, count, task, log, lookMs = defaultLookM
       // what a dead worker had said may come after its place was taken
       if (slot.worker === worker) hear(slot, message, warm)
     })
-    worker.on('error', (error) => log.warn({ worker: worker.process.pid, error: messageOf(error) }, 'a worker cannot be told something'))
+    worker.on('error', (error) => log.warn({ worker: worker.process.pid, error: messageOf(error) }, 'a message to a server process failed'))
     worker.on('exit', (code: number | null, signal: string | null) => {
       void lost(slot, performance.now() - since, code, signal)
     })
@@ -132,12 +132,12 @@ export function createWorkerPool({ file, count, task, log, lookMs = defaultLookM
     slot.silent = 0
     for (const { slot: of, answer } of asked.values()) if (of === slot) answer(null)
     if (latest !== null) await metrics.gone(latest.metrics)
-    refused(new LockstepError('INTERNAL', `A worker ended with ${signal ?? code ?? 'no code'} before it listened.`))
+    refused(new LockstepError('INTERNAL', `A server process ended with ${signal ?? code ?? 'no code'} before it listened.`))
     if (closing) return
     const { waitMs, failures } = backOff(slot.failures, livedMs)
     slot.failures = failures
     metrics.replaced()
-    log.error({ worker: worker?.process.pid, code, signal, waitMs }, 'a worker died, and is replaced')
+    log.error({ worker: worker?.process.pid, code, signal, waitMs }, 'a server process died and is replaced')
     const timer = setTimeout(() => {
       timers.delete(timer)
       if (!closing) fork(slot, true)
@@ -172,7 +172,7 @@ export function createWorkerPool({ file, count, task, log, lookMs = defaultLookM
     try {
       tell(slot, { kind: 'status', id, status: await underWay })
     } catch (error) {
-      log.warn({ error: messageOf(error) }, 'the metrics of the workers cannot be put together')
+      log.warn({ error: messageOf(error) }, 'the metrics of the server processes cannot be merged')
     }
   }
 
@@ -182,7 +182,7 @@ export function createWorkerPool({ file, count, task, log, lookMs = defaultLookM
       if (!slot.listening || ++slot.silent <= silentLooks) continue
       log.error(
         { worker: slot.worker?.process.pid, seconds: Math.round((slot.silent * lookMs) / 1000) },
-        'a worker does not answer, and is killed',
+        'a server process does not answer and is killed',
       )
       metrics.silent()
       slot.listening = false

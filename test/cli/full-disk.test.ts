@@ -51,8 +51,8 @@ it('a full disk is an error that names the folder, ends the command, and is over
     .trim()
     .split('\n')
     .filter((line) => !line.startsWith('Ingesting') && !line.startsWith('Materializing'))
-  const full = `error WRITE_FAILED: The disk of the folder "${folder}/disk/data/postgres" is full, or all but full. Make room and run again; what was committed is kept.`
-  const readOnly = `error WRITE_FAILED: The folder "${folder}/disk/data" may not be written to (EROFS). Allow it, or set LOCKSTEP_DIR to another one.`
+  const full = `error WRITE_FAILED: The disk of the folder "${folder}/disk/data/postgres" is full, or almost full. Free some space and run again; committed data is kept.`
+  const readOnly = `error WRITE_FAILED: The folder "${folder}/disk/data" is not writable (EROFS). Change its permissions, or set LOCKSTEP_DIR to another folder.`
   expect(lines).toEqual([
     full,
     'migrate ended with 1',

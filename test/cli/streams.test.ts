@@ -91,7 +91,7 @@ it(
     expect(JSON.stringify(applied.json)).toContain('"status":"changed"')
     const after = await run(['status'])
     expect(after.text).toContain(
-      '"rows" is unknown: Nothing says where the server of the JetStream stream "THINGS" is; set "LOCKSTEP_NATS_URL".',
+      '"rows" is unknown: The server of the JetStream stream "THINGS" is not configured; set "LOCKSTEP_NATS_URL".',
     )
     await expect(run(['apply', join(files, 'same.ts')])).rejects.toMatchObject({ code: 'DEFINITIONS_INVALID' })
   },

@@ -99,7 +99,7 @@ it('goes on answering where a worker is killed, replaces it, and counts as one',
   // closed, not left to wait
   expect(failures).toMatchObject([{ reason: { code: 'ECONNRESET' } }])
   for (let i = 0; i < 8; i++) await ask()
-  await server.until(new RegExp(`"worker":${lead},.*"msg":"a worker died, and is replaced"`))
+  await server.until(new RegExp(`"worker":${lead},.*"msg":"a server process died and is replaced"`))
   await server.until(new RegExp(`"lead":true,"worker":(?!${lead})\\d+,"msg":"a worker listens"`))
 
   await Promise.all(Array.from({ length: 8 }, ask))

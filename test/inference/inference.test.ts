@@ -138,15 +138,15 @@ describe('a run on tensors', () => {
 
   it.each([
     ['is missing', {}, undefined],
-    ['is no input', { features: three(1, 2, 3), more: three(1, 2, 3) }, undefined],
-    ['is no output', { features: three(1, 2, 3) }, ['score']],
+    ['is not an input', { features: three(1, 2, 3), more: three(1, 2, 3) }, undefined],
+    ['is not an output', { features: three(1, 2, 3) }, ['score']],
     ['twice', { features: three(1, 2, 3) }, ['label', 'label']],
     ['is float64[1, 3]', { features: { type: 'float64', dims: [1, 3], data: new Float64Array(3) } }, undefined],
     ['is float32[3]', { features: { type: 'float32', dims: [3], data: new Float32Array(3) } }, undefined],
     ['is float32[1, 2]', { features: { type: 'float32', dims: [1, 2], data: new Float32Array(2) } }, undefined],
     ['is float32[0, 3]', { features: { type: 'float32', dims: [0, 3], data: new Float32Array(0) } }, undefined],
-    ['which is 6 elements, and it has 3', { features: { type: 'float32', dims: [2, 3], data: new Float32Array(3) } }, undefined],
-    ['its data are of another type', { features: { type: 'float32', dims: [1, 3], data: new Int32Array(3) } }, undefined],
+    ['which has 6 elements, but its data has 3', { features: { type: 'float32', dims: [2, 3], data: new Float32Array(3) } }, undefined],
+    ['its data has another type', { features: { type: 'float32', dims: [1, 3], data: new Int32Array(3) } }, undefined],
   ])('refuses a tensor that %s', async (said, feeds, outputs) => {
     const model = await load('logistic', 'flight', 'delay')
     const refusal = { code: 'INVALID_REQUEST', message: expect.stringContaining(said) }

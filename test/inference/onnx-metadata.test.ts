@@ -74,7 +74,7 @@ describe('the facts of an ONNX file', () => {
       [0xf0, 0x80, 0x80, 0x80, 0x10, 0x01],
       [0xf0, 0x80, 0x80, 0x80, 0x80, 0x00, 0x01],
     ])
-      expect(() => readOnnxFacts(Buffer.concat([makeOnnx(twice), Buffer.from(tail)]))).toThrow('no protobuf message')
+      expect(() => readOnnxFacts(Buffer.concat([makeOnnx(twice), Buffer.from(tail)]))).toThrow('not a protobuf message')
   })
 
   it('tell control flow, also where it stands within another', () => {
@@ -105,7 +105,7 @@ describe('the facts of an ONNX file', () => {
     expect(() => readOnnxFacts(new Uint8Array(0))).toThrow('no ONNX graph')
     expect(() => readOnnxFacts(Buffer.from('not a model'))).toThrow('protobuf')
     const whole = await onnx('mlp')
-    expect(() => readOnnxFacts(whole.subarray(0, whole.length - 3))).toThrow('ends within a field')
+    expect(() => readOnnxFacts(whole.subarray(0, whole.length - 3))).toThrow('ends inside a field')
     let graph = twice.graph
     for (let i = 0; i < 102; i++) graph = { nodes: [{ type: 'Loop', attributes: { body: graph } }] }
     expect(() => readOnnxFacts(makeOnnx({ graph }))).toThrow('deep')

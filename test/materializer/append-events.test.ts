@@ -171,7 +171,7 @@ for (const { kind, open } of databases) {
         event({ extra: 1 }),
         'unknown_column',
         'extra',
-        'Event 1 has "extra", which the source "measures" has no column for',
+        'Event 1 has "extra", for which the source "measures" has no column',
       ],
       [
         'a missing column',
@@ -186,10 +186,10 @@ for (const { kind, open } of databases) {
       ['a fraction', event({ l: 1.5 }), 'wrong_type', 'l', 'The column "l" of event 1 is 1.5, which is not int64'],
       ['an integer that is too large', event({ l: 9223372036854775808n }), 'wrong_type', 'l', 'is 9223372036854775808, which is not int64'],
       ['a float32 that is too large', event({ f: 1e39 }), 'wrong_type', 'f', 'is beyond what float32 holds'],
-      ['NaN', event({ d: 'NaN' }), 'wrong_type', 'd', 'The column "d" of event 1 is NaN, which says nothing; send null'],
+      ['NaN', event({ d: 'NaN' }), 'wrong_type', 'd', 'The column "d" of event 1 is NaN; send null'],
       ['a vector of another length', event({ v: [1] }), 'wrong_type', 'v', 'is a vector of 1, which is not vector(2)'],
       ['half a character', event({ s: '\ud800' }), 'wrong_type', 's', 'has half a character'],
-      ['a zero byte', event({ s: 'a\0' }), 'wrong_type', 's', 'holds a zero byte'],
+      ['a zero byte', event({ s: 'a\0' }), 'wrong_type', 's', 'contains a zero byte'],
       ['a time that is none', event({ t: 'noon' }), 'wrong_type', 't', '"noon" is not a time'],
       ['a day that is none', event({ at: '2026-02-30T00:00:00Z' }), 'wrong_type', 'at', 'is not a time'],
       [
@@ -209,7 +209,7 @@ for (const { kind, open } of databases) {
       ['an event at infinity', event({ at: 'infinity' }), 'wrong_type', 'at', 'is not a time'],
       ['a key that is too long', event({ place: 'é'.repeat(600) }), 'key_too_long', 'place', 'at most 1024 are allowed'],
       ['an empty id', event({ _event_id: '' }), 'event_id', '_event_id', 'The id ("_event_id") of event 1 is ""'],
-      ['an id that is no text', event({ _event_id: 7 }), 'event_id', '_event_id', 'is 7; send a text of 1 to 512 bytes'],
+      ['an id that is no text', event({ _event_id: 7 }), 'event_id', '_event_id', 'is 7; send a string of 1 to 512 bytes'],
     ])('refuses %s, by index, column and value, and writes nothing', async (_what, sent, reason, column, message) => {
       const error: unknown = await append([event({ at: noon }), sent]).catch((thrown: unknown) => thrown)
       expect(error).toBeInstanceOf(LockstepError)
@@ -240,7 +240,7 @@ for (const { kind, open } of databases) {
       expect(await refused({ ...measures, relation: { kind: 'sql', sql: 'select 1' } })).toMatchObject({ code: 'NOT_PUSHABLE' })
       expect(await refused({ ...measures, name: 'unmade' })).toMatchObject({
         code: 'NOT_PUSHABLE',
-        message: expect.stringContaining('Its table is not made yet'),
+        message: expect.stringContaining('Its table does not exist yet'),
       })
       await db.script('alter table lockstep_source.measures drop column _event_id')
       expect(await refused(measures)).toMatchObject({

@@ -114,9 +114,9 @@ describe('the receipt of an erasure', () => {
       expect.objectContaining({
         id: 'first',
         where: '/sets/a.csv',
-        note: expect.stringContaining('written under its path later') as string,
+        note: expect.stringContaining('overwrote it under the same path') as string,
       }),
-      expect.objectContaining({ id: 'second', where: '/sets/a.csv', note: expect.stringContaining('is not known') as string }),
+      expect.objectContaining({ id: 'second', where: '/sets/a.csv', note: expect.stringContaining('check the file') as string }),
     ])
   })
 })

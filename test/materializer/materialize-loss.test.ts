@@ -165,7 +165,7 @@ it('the owner of a view is asked of the database once, and again where it is to 
     return db
   })
   const views = [checkpoint, other].map((each) => ({ view: plan.id, checkpoint: each }))
-  const told = [null, expect.stringContaining('is of another database') as string]
+  const told = [null, expect.stringContaining('belongs to another database') as string]
   for (const [anew, times] of [
     [false, 1],
     [false, 1],

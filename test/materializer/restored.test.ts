@@ -40,7 +40,7 @@ async function setAhead(store: OnlineStore, plan: ViewPlan): Promise<void> {
 const refusal = {
   code: 'STORE_MISMATCH',
   message: expect.stringMatching(
-    /up to transaction 900000010, and this database has only come to \d+ \(it was restored or moved\).*, or run "lockstep materialize \S+ --rebuild"/,
+    /up to transaction 900000010, but this database has only reached \d+ \(it was restored or moved\).*, or run "lockstep materialize \S+ --rebuild"/,
   ),
 }
 
@@ -108,9 +108,7 @@ describe.each(storeKinds)('a table that is dropped and made again under its name
     await again.insert(many(20))
     await expect(materializeView(db, store, plan, { moment })).rejects.toMatchObject({
       code: 'STORE_MISMATCH',
-      message: expect.stringContaining(
-        `a table that was dropped since and made again under its name. Run "lockstep materialize ${plan.id} --rebuild"`,
-      ),
+      message: expect.stringContaining(`a table that was dropped and recreated since. Run "lockstep materialize ${plan.id} --rebuild"`),
     })
     expect(await storedStates(store, plan, table.keys(plan))).toEqual(table.expected(plan, moment))
     await materializeView(db, store, plan, { moment, rebuild: true })

@@ -71,7 +71,7 @@ describe.each(storeKinds)('a load that is undone, with states in %s', (kind) => 
     expect(await db.query('select account from lockstep_source.bills order by account')).toEqual([{ account: 'a' }, { account: 'b' }])
     await materializeView(db, store, plan, { moment })
     expect(await states(store)).toEqual(before)
-    await expect(undo(mistake)).rejects.toMatchObject({ code: 'USAGE', message: expect.stringContaining('was undone on') })
+    await expect(undo(mistake)).rejects.toMatchObject({ code: 'USAGE', message: expect.stringContaining('was already undone on') })
     await expect(undo('x')).rejects.toMatchObject({ code: 'UNKNOWN_DEFINITION' })
 
     // one that was killed after its rows were deleted

@@ -19,6 +19,6 @@ it('names the folder that it cannot use', async () => {
   const directory = await mkdtemp(join(tmpdir(), 'lockstep-online-'))
   await writeFile(join(directory, 'taken'), 'a file')
   const within = join(directory, 'taken', 'online')
-  expect(() => openEmbeddedStore(within)).toThrow(`The folder "${within}" cannot be made`)
+  expect(() => openEmbeddedStore(within)).toThrow(`The folder "${within}" cannot be created`)
   await rm(directory, { recursive: true })
 })

@@ -127,7 +127,7 @@ describe('the Redis store, beyond the contract', () => {
       "OOM command not allowed when used memory > 'maxmemory'.": 'raise its maxmemory',
       'NOAUTH Authentication required.': 'LOCKSTEP_REDIS_URL',
       "READONLY You can't write against a read only replica.": 'set LOCKSTEP_REDIS_URL to the primary',
-      "ERR unknown command 'X'": 'Redis of version 7.2',
+      "ERR unknown command 'X'": 'Redis 7.2 or newer',
     }
     const connection = { server: 'redis.example:6379', cluster: false, answerMs: 3_000, trouble: () => null }
     for (const [answer, remedy] of Object.entries(answers)) {

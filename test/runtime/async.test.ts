@@ -51,7 +51,7 @@ describe('a semaphore', () => {
       2,
       '3',
       4,
-      expect.stringContaining('2 things under way and 3 waiting'),
+      expect.stringContaining('2 things in progress and 3 waiting'),
     ])
     await limit(async () => undefined)
   })

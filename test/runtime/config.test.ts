@@ -155,7 +155,7 @@ describe('the configuration', () => {
     ['LOCKSTEP_LOG_LEVEL', 'loud', 'one of trace, debug, info, warn, error, fatal, silent'],
     ['LOCKSTEP_REDIS_PREFIX', 'a{b}', '1 to 64 letters, digits, or the signs _ . : -'],
   ])('refuses %s=%s, and says what is allowed', (name, value, allowed) => {
-    expect(failure({ [name]: value })).toContain(`"${name}" is "${value}", and must be ${allowed}`)
+    expect(failure({ [name]: value })).toContain(`"${name}" is "${value}"; it must be ${allowed}`)
   })
 
   it.each([

@@ -62,7 +62,7 @@ describe('the owner of an embedded folder', () => {
       details: { pid: first.child.pid, command: `owner-process.ts ${folder}` },
       message: expect.stringMatching(
         new RegExp(
-          `process ${first.child.pid} \\("owner-process.ts .+"\\)\\. Stop that process for as long as this takes, or set LOCKSTEP_POSTGRES_URL, .+ its HTTP interface does`,
+          `process ${first.child.pid} \\("owner-process.ts .+"\\)\\. Stop that process, or set LOCKSTEP_POSTGRES_URL, .+ Its HTTP interface works`,
         ),
       ) as string,
     })

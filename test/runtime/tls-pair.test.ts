@@ -73,7 +73,7 @@ describe('a certificate and its key', () => {
     const day = 86_400_000
     expect(open(expiresMs - 15 * day).pair.warnings()).toEqual([])
     pair?.close()
-    expect(open(expiresMs - 13 * day).pair.warnings()).toEqual(['The TLS certificate expires on 2126-11-03; put a new one in its place.'])
+    expect(open(expiresMs - 13 * day).pair.warnings()).toEqual(['The TLS certificate expires on 2126-11-03; replace it.'])
     pair?.close()
     expect(open(expiresMs + day).pair.warnings()[0]).toContain('expired on 2126-11-03')
   })

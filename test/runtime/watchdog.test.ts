@@ -25,7 +25,7 @@ describe('a process whose event loop', () => {
       busy('turns', { LOCKSTEP_WATCHDOG_SECONDS: '2' }),
     ])
     expect(stands).toMatchObject({ code: null, endedBy: 'SIGKILL' })
-    expect(JSON.parse(stands.log)).toMatchObject({ level: 'fatal', seconds: 1, msg: expect.stringContaining('stands still') })
+    expect(JSON.parse(stands.log)).toMatchObject({ level: 'fatal', seconds: 1, msg: expect.stringContaining('is blocked') })
     expect(told).toEqual({ code: null, endedBy: 'SIGKILL', log: '' })
     expect(turns).toEqual({ code: 0, endedBy: null, log: '' })
   })

@@ -44,7 +44,7 @@ describe.each(['redis', 'embedded'] as const)('a server over the %s store', (kin
     await until(async () => (await about('airport_required@1')).length === 1)
     expect((await ask(url, '/readyz')).status).toBe(200)
     expect(await about('airport_required@1')).toEqual([
-      'The view "airport_required@1" is not materialized in this online store: run "lockstep materialize airport_required@1", or wait for a worker that does.',
+      'The view "airport_required@1" is not materialized in this online store: run "lockstep materialize airport_required@1", or wait for a worker.',
     ])
     expect([await gauge('airport_required@1'), await gauge('airport_delays@1')]).toEqual(['0', '1'])
     expect(await about('airport_delays@1')).toEqual([])
@@ -111,7 +111,7 @@ describe.each(['redis', 'embedded'] as const)('a server over the %s store', (kin
       }
       const { status, body } = await ask(there, '/readyz')
       expect([status, body.reasons]).toEqual([503, ['The online store holds none of the views that are served from it.']])
-      expect(body.warnings?.find((warning) => warning.includes('"airport_delays@1"'))).toContain('is of another database')
+      expect(body.warnings?.find((warning) => warning.includes('"airport_delays@1"'))).toContain('belongs to another database')
 
       // without keys, this machine sees why, unless a proxy on it may have passed the request on
       for (const headers of proxied) {

@@ -136,7 +136,7 @@ describe('a parity check', () => {
     expect(await sum(registry, 'lockstep_parity_vectors_total')).toBe(6)
     expect(await sum(registry, 'lockstep_parity_values_total')).toBe(18)
     expect(await registry.metrics()).toContain('lockstep_parity_values_total{service="flight@1",feature="landed1h",verdict="equal"}')
-    expect(lines.join()).toContain('a served value is not what the history says')
+    expect(lines.join()).toContain('a served value differs from the history')
     expect(lines.join()).not.toContain('LATE')
     now += second
     await watch.check()

@@ -43,12 +43,12 @@ describe('the readiness of several workers', () => {
     expect(mergeStandings([ready, ready], 2)).toEqual(ready)
     expect(mergeStandings([ready], 2)).toEqual({
       ...ready,
-      warnings: ['1 of 2 workers are not there yet, or are being replaced.'],
+      warnings: ['1 of 2 server processes are starting or being replaced.'],
       degraded: ['processes'],
     })
     expect(mergeStandings([ready, null], 2)).toEqual({
       ...ready,
-      warnings: ['1 of 2 workers do not answer in time.'],
+      warnings: ['1 of 2 server processes do not answer in time.'],
       degraded: ['processes'],
     })
     const away = { ready: false, reasons: ['Redis is away.'], warnings: [], failing: ['online store'], degraded: [] }

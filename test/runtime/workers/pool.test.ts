@@ -26,8 +26,8 @@ it('kills a worker that does not answer any more, and replaces it', { timeout: 1
   if (pool.exitCode === null) await once(pool, 'exit')
   expect(said.map(({ msg }) => msg)).toEqual([
     'a worker listens',
-    'a worker does not answer, and is killed',
-    'a worker died, and is replaced',
+    'a server process does not answer and is killed',
+    'a server process died and is replaced',
     'a worker listens',
   ])
   const [first, killed, died, next] = said
