@@ -1,10 +1,15 @@
 import type { Socket } from 'node:net'
 import { deserialize, serialize } from 'node:v8'
 
+// Node's own channel (`fork` with `serialization: 'advanced'`) is not used here: a model is foreign code, a child may send
+// anything, and the parent's channel throws outside any handler on bytes that are no value. Here a bad frame is a call back.
+//
 // A frame is its length (uint32, little-endian), its kind (one byte) and its body: a value as V8 writes it, or bytes as they are.
 const headerBytes = 5
 const valueKind = 0
 const bytesKind = 1
+/** A frame that claims more is refused before it is read. */
+const maxFrameBytes = 2 ** 30
 /** Bytes go in pieces of this size, so that writing many never holds the event loop. */
 const pieceBytes = 128 * 1024
 
@@ -26,11 +31,25 @@ export async function writeBytes(socket: Socket, bytes: Uint8Array): Promise<voi
   }
 }
 
+export interface FrameHandlers {
+  readonly onValue: (value: unknown) => void
+  readonly onBytes?: (bytes: Buffer) => void
+  /** Called once for a frame that is too large or is no value; what follows it is not read. */
+  readonly onInvalid: () => void
+}
+
 /** Calls back for each frame that arrives, in order. */
-export function readFrames(socket: Socket, onValue: (value: unknown) => void, onBytes: (bytes: Buffer) => void = () => undefined): void {
+export function readFrames(socket: Socket, { onValue, onBytes, onInvalid }: FrameHandlers): void {
   let chunks: Buffer[] = []
   let size = 0
+  let invalid = false
+  const refuse = (): void => {
+    invalid = true
+    chunks = []
+    onInvalid()
+  }
   socket.on('data', (chunk: Buffer) => {
+    if (invalid) return
     chunks.push(chunk)
     size += chunk.length
     while (size >= headerBytes) {
@@ -38,13 +57,23 @@ export function readFrames(socket: Socket, onValue: (value: unknown) => void, on
       if (first.length < headerBytes) chunks = [Buffer.concat(chunks)]
       const head = chunks[0] as Buffer
       const end = headerBytes + head.readUInt32LE(0)
+      if (end > maxFrameBytes) return refuse()
       if (size < end) return
       const all = chunks.length === 1 ? head : Buffer.concat(chunks)
       const body = all.subarray(headerBytes, end)
       chunks = all.length === end ? [] : [all.subarray(end)]
       size -= end
-      if (head[4] === valueKind) onValue(deserialize(body))
-      else onBytes(body)
+      if (head[4] !== valueKind) {
+        onBytes?.(body)
+        continue
+      }
+      let value: unknown
+      try {
+        value = deserialize(body)
+      } catch {
+        return refuse()
+      }
+      onValue(value)
     }
   })
 }

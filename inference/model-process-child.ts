@@ -28,17 +28,17 @@ const watcher = new Worker(new URL(`./orphan-worker${import.meta.url.endsWith('.
 watcher.unref()
 socket.on('close', () => process.exit())
 socket.on('error', () => process.exit())
-readFrames(
-  socket,
-  (value) => {
+readFrames(socket, {
+  onValue(value) {
     const call = value as RunnerCall
     const bytes = pieces
     if (call.kind === 'load') pieces = []
     turn = turn.then(async () => writeValue(socket, await reply(call, bytes)))
   },
   // the memory is the socket's
-  (piece) => pieces.push(Buffer.from(piece)),
-)
+  onBytes: (piece) => pieces.push(Buffer.from(piece)),
+  onInvalid: () => process.exit(1),
+})
 
 async function reply(call: RunnerCall, bytes: readonly Buffer[]): Promise<RunnerReply> {
   try {

@@ -73,7 +73,7 @@ export function startRunner(): Runner {
   child.on('exit', (code, signal) => end(gone(signal === null ? `ended with exit code ${code}` : `was ended by ${signal}`)))
   // how it ended is told by 'exit'
   socket.on('error', () => undefined)
-  readFrames(socket, (value) => {
+  const onValue = (value: unknown): void => {
     const reply: RunnerReply | undefined = replySchema.safeParse(value).data
     if (reply === undefined) {
       endAsStrange()
@@ -84,7 +84,8 @@ export function startRunner(): Runner {
     watchFirst()
     if ('answer' in reply) call?.resolve(reply.answer)
     else call?.reject(new LockstepError(reply.code, reply.error, { details: { model: name } }))
-  })
+  }
+  readFrames(socket, { onValue, onInvalid: () => void endAsStrange() })
 
   /** The clock runs for the call that is being answered. */
   function watchFirst(): void {

@@ -1,3 +1,4 @@
+import { LRUCache } from 'lru-cache'
 import { LockstepError } from '../kernel/errors.ts'
 import type { CacheSettings } from '../registry/definition-set.ts'
 import type { BatchedModel } from './batched-model.ts'
@@ -15,91 +16,71 @@ export interface PredictionCacheOptions extends CacheSettings {
 
 export interface PredictionCache {
   readonly predict: BatchedModel['predict']
+  /** How many predictions are held. */
+  readonly size: number
   /** Forgets all, also what is being made. */
   forget(): void
   /** Forgets all, for good. */
   close(): void
 }
 
-interface Kept {
-  readonly prediction: Prediction
-  readonly untilMs: number
-}
-
-/** Of all answers together, whatever number of them is allowed. */
+/** Of all entries of one cache together, whatever number of them is allowed. */
 const maxBytes = 256 * 1024 * 1024
-/** What an entry takes beside its values. */
+/** The key and the bookkeeping of an entry. */
 const entryBytes = 200
 
 /**
- * Keeps the answers of one version of a model by the values that it was fed. Rows that are asked for while their answer is being made share it.
- *
- * Entries live in two generations: a hit moves an entry to the younger one, and when that holds half of what is allowed, or the ttl has passed, the elder
- * is dropped as a whole and the younger takes its place. So what was used least lately goes first, nothing is swept, and nothing is held for more than
- * twice its ttl.
+ * Keeps the predictions of one model version by the values that the model was fed. The least recently used entry is
+ * evicted first, and nothing is kept for more than twice its ttl. Rows that are asked for while their prediction is
+ * computed share it; the rows that are missing run as one job of the model, which is why `fetchMethod` of `lru-cache`,
+ * one call a key, is not used.
  */
 export function createPredictionCache(predict: BatchedModel['predict'], options: PredictionCacheOptions): PredictionCache {
   const { keyOf, now, onLookups } = options
-  const ttlMs = options.ttlMicros / 1000
-  const youngMost = Math.max(1, Math.floor(options.maxEntries / 2))
+  const ttlMs = Math.max(1, Math.round(options.ttlMicros / 1000))
   const making = new Map<string, Promise<Prediction>>()
-  let young = new Map<string, Kept>()
-  let old = new Map<string, Kept>()
-  let youngBytes = 0
-  /** How often all was forgotten. */
-  let forgotten = 0
+  const kept = new LRUCache<string, Prediction>({
+    maxSize: maxBytes,
+    sizeCalculation: bytesOf,
+    // `lru-cache` reserves memory for this many at once
+    max: Math.min(options.maxEntries, Math.floor(maxBytes / entryBytes)),
+    ttl: ttlMs,
+    ttlResolution: 0,
+    perf: { now },
+  })
+  /** How often everything was forgotten. */
+  let generation = 0
   let closed = false
-  let timer: NodeJS.Timeout | null = null
+  let sweep: NodeJS.Timeout | null = null
 
-  function turn(): void {
-    // a cache of one entry has no room for an elder
-    old = youngMost * 2 > options.maxEntries ? new Map() : young
-    young = new Map()
-    youngBytes = 0
-    if (timer !== null) clearTimeout(timer)
-    timer = old.size > 0 ? setTimeout(turn, ttlMs).unref() : null
+  function keep(key: string, prediction: Prediction): void {
+    kept.set(key, prediction)
+    sweep ??= setTimeout(dropOld, ttlMs).unref()
   }
 
-  function find(key: string): Prediction | null {
-    const kept = young.get(key) ?? old.get(key)
-    if (kept === undefined || kept.untilMs <= now()) return null
-    if (!young.has(key)) {
-      old.delete(key)
-      keep(key, kept)
-    }
-    return kept.prediction
-  }
-
-  function keep(key: string, kept: Kept): void {
-    const bytes = entryBytes + bytesOf(kept.prediction)
-    if (young.size >= youngMost || youngBytes + bytes > maxBytes / 2) turn()
-    young.set(key, kept)
-    youngBytes += bytes
-    timer ??= setTimeout(turn, ttlMs).unref()
+  function dropOld(): void {
+    kept.purgeStale()
+    sweep = kept.size > 0 ? setTimeout(dropOld, ttlMs).unref() : null
   }
 
   /** Runs what is missing, as one job of its caller. */
   async function make(rows: readonly FeatureRow[], keys: readonly string[]): Promise<readonly Prediction[]> {
-    const before = forgotten
+    const begun = generation
     try {
       const predictions = await predict(rows)
-      const untilMs = now() + ttlMs
-      if (!closed && forgotten === before)
-        for (const [index, key] of keys.entries()) keep(key, { prediction: predictions[index] as Prediction, untilMs })
+      if (!closed && generation === begun) for (const [index, key] of keys.entries()) keep(key, predictions[index] as Prediction)
       return predictions
     } finally {
-      if (forgotten === before) for (const key of keys) making.delete(key)
+      if (generation === begun) for (const key of keys) making.delete(key)
     }
   }
 
   function forget(): void {
-    forgotten++
-    if (timer !== null) clearTimeout(timer)
-    timer = null
-    young = new Map()
-    old = new Map()
-    youngBytes = 0
-    // who shares one holds it already
+    generation++
+    if (sweep !== null) clearTimeout(sweep)
+    sweep = null
+    kept.clear()
+    // callers that share one hold its promise already
     making.clear()
   }
 
@@ -117,7 +98,7 @@ export function createPredictionCache(predict: BatchedModel['predict'], options:
     async predict(rows) {
       const known = rows.map((row) => {
         const key = keyOf(row)
-        return { row, key, found: find(key) }
+        return { row, key, found: kept.get(key) ?? null }
       })
       const hits = known.reduce((count, { found }) => (found === null ? count : count + 1), 0)
       if (hits === rows.length) {
@@ -141,6 +122,9 @@ export function createPredictionCache(predict: BatchedModel['predict'], options:
       if (missing.length > 0) make(missing, keys).then(resolve, reject)
       return await Promise.all(answers)
     },
+    get size() {
+      return kept.size
+    },
     forget,
     close() {
       closed = true
@@ -150,7 +134,7 @@ export function createPredictionCache(predict: BatchedModel['predict'], options:
 }
 
 function bytesOf(prediction: Prediction): number {
-  let bytes = 0
+  let bytes = entryBytes
   for (const value of prediction)
     bytes += value instanceof Float32Array ? value.byteLength : typeof value === 'string' ? 2 * value.length : 8
   return bytes

@@ -48,7 +48,7 @@ const packages: Readonly<Record<string, readonly string[]>> = {
   offline: ['csv-parse', 'hyparquet', 'hyparquet-compressors', 'hyparquet-writer'],
   online: ['ioredis', 'lmdb', 'prom-client'],
   materializer: ['kysely', 'prom-client'],
-  inference: ['onnxruntime-node', 'zod'],
+  inference: ['lru-cache', 'onnxruntime-node', 'zod'],
   monitoring: ['prom-client'],
   serving: ['@grpc/grpc-js', '@grpc/proto-loader', 'hono', 'prom-client', 'zod'],
   client: [],
