@@ -1,5 +1,5 @@
 import { formatDuration } from '../kernel/duration.ts'
-import { countedRows } from '../monitoring/freshness/source-lag.ts'
+import { maxCountedRows } from '../monitoring/freshness/source-lag.ts'
 import type { ViewFreshness } from '../monitoring/freshness/view-freshness.ts'
 import type { OldestWriter } from '../runtime/oldest-writer.ts'
 import { ago, count, counted, duration } from './human.ts'
@@ -12,7 +12,7 @@ export function freshnessCells({ newestRowSeconds, lag, freshnessMicros }: ViewF
 }
 
 function lagRows(rows: number): string {
-  return rows < countedRows ? counted(rows, 'row') : `${count(countedRows)}+ rows`
+  return rows < maxCountedRows ? counted(rows, 'row') : `${count(maxCountedRows)}+ rows`
 }
 
 export function freshnessJson({ newestRowSeconds, lastRunSeconds, lag, late, freshnessMicros, setAside, failing }: ViewFreshness): object {

@@ -1,4 +1,4 @@
-import type { Difference, ParityReport, ShownSide } from '../monitoring/parity/check-parity.ts'
+import type { Difference, ParityReport, ShownAnswer } from '../monitoring/parity/check-parity.ts'
 import { verdicts } from '../monitoring/parity/classify.ts'
 import { counted } from './human.ts'
 import { table } from './table.ts'
@@ -35,11 +35,11 @@ export function parityText({ vectors, skipped, features, examples }: ParityRepor
 
 function exampleText(example: Difference): string {
   const { verdict, feature, keys, asOf, logged, history, model, version, requestId, entity } = example
-  const said = history === null ? "the service's code fails on the history" : `the history says ${sideText(history)}`
-  return `  ${verdict}: ${feature} of ${JSON.stringify(keys)} as of ${asOf}: ${sideText(logged)} was served, ${said} (${model}@${version}, request ${requestId}, entity ${entity})`
+  const said = history === null ? "the service's code fails on the history" : `the history says ${answerText(history)}`
+  return `  ${verdict}: ${feature} of ${JSON.stringify(keys)} as of ${asOf}: ${answerText(logged)} was served, ${said} (${model}@${version}, request ${requestId}, entity ${entity})`
 }
 
-function sideText({ value, status }: ShownSide): string {
+function answerText({ value, status }: ShownAnswer): string {
   const text = JSON.stringify(value)
   return status === 'PRESENT' ? text : `${text} ${status}`
 }

@@ -7,52 +7,51 @@ import type { Snapshot } from '../runtime/database.ts'
 import { sourceRows } from './source-stream.ts'
 import { eventBound } from './stream-bounds.ts'
 
-/** An answer that is in doubt: what it would have been of some of the rows and of others. */
-export interface DoubtedAnswer {
-  readonly plan: ViewPlan
+/** An answer that a server gave from one view's rows of one entity. */
+export interface ServedAnswer {
   readonly key: EntityKey
   /** Epoch microseconds. */
   readonly asOf: number
-  /** The transactions whose rows it was made of; null: of a table that tells no arrivals, so that only the grace tells which these may be. */
-  readonly own: Frontier | null
+  /** The transactions whose rows it includes; null: the table has no arrival columns, so only the grace period tells. */
+  readonly frontier: Frontier | null
   /** Whether rows count that are of the online store alone. */
   readonly onlineOnly: boolean
-  /** The transactions that had ended when it was given, or a moment before. */
-  readonly there: Frontier
-  /** How long a row may be visible and not in it yet, microseconds. */
+  /** The transactions that were committed when it was served, or a moment before. */
+  readonly committed: Frontier
+  /** How long after it becomes visible a row may be missing in it, microseconds. */
   readonly graceMicros: number
 }
 
-/** What the answer is, by which of the rows that are visible at its moment count. */
-export interface WhatIf {
-  /** Those of its own transactions. */
-  readonly own: ViewValues
-  /** Those, and all that had been visible for longer than the grace. */
-  readonly prompt: ViewValues
-  /** Of these, the ones that were there then. */
-  readonly there: ViewValues
-  readonly all: ViewValues
-  /** As `own` and `all`, but among rows of the same event and known time the order is turned round. */
-  readonly ownTurned: ViewValues
-  readonly allTurned: ViewValues
-}
+/**
+ * The row sets from which an answer is computed again. All hold only rows that are visible at its moment.
+ *
+ * - `frontier`: the rows of its own transactions
+ * - `expected`: those, and all that had been visible for longer than the grace period
+ * - `committed`: of these, the rows that were committed when it was served
+ * - `all`: all rows
+ * - `frontierReversed`, `allReversed`: as `frontier` and `all`, with rows of equal event and known time in reverse order
+ */
+export type RowSet = 'frontier' | 'expected' | 'committed' | 'all' | 'frontierReversed' | 'allReversed'
+
+/** What the answer is for each row set. */
+export type Counterfactuals = Readonly<Record<RowSet, ViewValues>>
 
 /** Keys of one query at most. */
 const keysPerQuery = 500
 
 /**
- * Makes answers that are in doubt again in several ways, each from one pass over its entity's rows as they are now.
+ * Computes answers again for each row set, in one pass over the rows of their entities as they are now.
  *
- * @param tellsArrivals whether the source's table does
- * @returns by index of `doubted`
+ * @param hasArrivals whether the source's table has arrival columns
+ * @returns by index of `served`
  */
-export async function whatIf(
+export async function computeCounterfactuals(
   snapshot: Snapshot,
   plan: ViewPlan,
-  doubted: readonly Omit<DoubtedAnswer, 'plan'>[],
-  tellsArrivals: boolean,
-): Promise<WhatIf[]> {
-  const probes = doubted.map((answer) => new Probe(plan, answer))
+  served: readonly ServedAnswer[],
+  hasArrivals: boolean,
+): Promise<Counterfactuals[]> {
+  const probes = served.map((answer) => new Probe(plan, answer))
   for (const onlineOnly of [true, false]) {
     const byKey = new Map<EntityKey, Probe[]>()
     for (const probe of probes) {
@@ -66,71 +65,65 @@ export async function whatIf(
       const some = keys.slice(at, at + keysPerQuery)
       const moments = some.flatMap((key) => (byKey.get(key) ?? []).map(({ answer }) => answer.asOf))
       const [first, last] = [moments.reduce((a, b) => Math.min(a, b)), moments.reduce((a, b) => Math.max(a, b))]
-      const bounds = { keys: some, until: last, onlineOnly, withXid: tellsArrivals, ...eventBound([plan], first) }
+      const bounds = { keys: some, until: last, onlineOnly, withXid: hasArrivals, ...eventBound([plan], first) }
       for await (const rows of sourceRows(snapshot, [plan], bounds)) {
         for (const row of rows) {
           const folded = plan.fold(row.eventTime, row.knownTime, row.tie, row.values)
-          if (folded !== null) for (const probe of byKey.get(row.key) ?? []) probe.take(folded, row.xid)
+          if (folded !== null) for (const probe of byKey.get(row.key) ?? []) probe.add(folded, row.xid)
         }
       }
     }
   }
-  return probes.map((probe) => probe.answers())
+  return probes.map((probe) => probe.counterfactuals())
 }
 
+/** One answer, with a state for each row set. */
 class Probe {
-  readonly answer: Omit<DoubtedAnswer, 'plan'>
-  readonly #states: Readonly<Record<keyof WhatIf, EntityState>>
+  readonly answer: ServedAnswer
+  readonly #states: Readonly<Record<RowSet, EntityState>>
 
-  constructor(plan: ViewPlan, answer: Omit<DoubtedAnswer, 'plan'>) {
+  constructor(plan: ViewPlan, answer: ServedAnswer) {
     this.answer = answer
-    this.#states = {
-      own: plan.newState(),
-      prompt: plan.newState(),
-      there: plan.newState(),
-      all: plan.newState(),
-      ownTurned: plan.newState(),
-      allTurned: plan.newState(),
-    }
+    this.#states = byRowSet(() => plan.newState())
   }
 
-  take(row: FoldRow, xid: number): void {
-    const { asOf, own, there, graceMicros } = this.answer
+  add(row: FoldRow, xid: number): void {
+    const { asOf, frontier, committed, graceMicros } = this.answer
     if (row.visibleAt > asOf) return
-    const { tie } = row
-    const turned = { ...row, tie: turnedTie(tie) }
+    const reversed = { ...row, tie: reversedTie(row.tie) }
     const isSettled = row.visibleAt <= asOf - graceMicros
-    const isOwn = own === null ? isSettled : covers(own, xid)
-    const isPrompt = isOwn || isSettled
+    const isInFrontier = frontier === null ? isSettled : covers(frontier, xid)
     const states = this.#states
     states.all.add(row, asOf)
-    states.allTurned.add(turned, asOf)
-    if (isOwn) {
-      states.own.add(row, asOf)
-      states.ownTurned.add(turned, asOf)
+    states.allReversed.add(reversed, asOf)
+    if (isInFrontier) {
+      states.frontier.add(row, asOf)
+      states.frontierReversed.add(reversed, asOf)
     }
-    if (isPrompt) states.prompt.add(row, asOf)
-    if (isOwn || (isPrompt && covers(there, xid))) states.there.add(row, asOf)
+    if (isInFrontier || isSettled) states.expected.add(row, asOf)
+    if (isInFrontier || (isSettled && covers(committed, xid))) states.committed.add(row, asOf)
   }
 
-  answers(): WhatIf {
-    const { asOf } = this.answer
-    const { own, prompt, there, all, ownTurned, allTurned } = this.#states
-    return {
-      own: own.valueAt(asOf),
-      prompt: prompt.valueAt(asOf),
-      there: there.valueAt(asOf),
-      all: all.valueAt(asOf),
-      ownTurned: ownTurned.valueAt(asOf),
-      allTurned: allTurned.valueAt(asOf),
-    }
+  counterfactuals(): Counterfactuals {
+    return byRowSet((rowSet) => this.#states[rowSet].valueAt(this.answer.asOf))
+  }
+}
+
+export function byRowSet<T>(valueOf: (rowSet: RowSet) => T): Readonly<Record<RowSet, T>> {
+  return {
+    frontier: valueOf('frontier'),
+    expected: valueOf('expected'),
+    committed: valueOf('committed'),
+    all: valueOf('all'),
+    frontierReversed: valueOf('frontierReversed'),
+    allReversed: valueOf('allReversed'),
   }
 }
 
 /** A tie that comes before another's where this one came after it. */
-function turnedTie(tie: Tie): Tie {
+function reversedTie(tie: Tie): Tie {
   if (typeof tie === 'number') return -tie
-  let turned = ''
-  for (let i = 0; i < tie.length; i++) turned += String.fromCharCode(0xffff - tie.charCodeAt(i))
-  return `${turned}\uffff`
+  let reversed = ''
+  for (let i = 0; i < tie.length; i++) reversed += String.fromCharCode(0xffff - tie.charCodeAt(i))
+  return `${reversed}\uffff`
 }

@@ -13,7 +13,12 @@ export interface Freshness {
   readonly oldestWriter: OldestWriter | null
 }
 
-/** How fresh all online views are. @param store null where it does not answer @param now epoch microseconds */
+/**
+ * How fresh all online views are.
+ *
+ * @param store null where it does not answer
+ * @param now epoch microseconds
+ */
 export async function readFreshness(db: Database, store: OnlineStore | null, catalog: Catalog, now: number): Promise<Freshness> {
   const identity = store === null ? null : await store.identity()
   const runs = (await materializationStatus(db, now / 1000)).filter((run) => identity === null || run.store === identity)
@@ -21,8 +26,9 @@ export async function readFreshness(db: Database, store: OnlineStore | null, cat
   return { views: await viewFreshness(db, store, plans, runs, now), oldestWriter: await oldestWriter(db) }
 }
 
-/** What is asked for again within so long is answered as before. */
+/** How long an answer is given again. */
 const keptMs = 2000
+/** How long a read is waited for. */
 const maxMs = 4000
 
 /** The freshness of all online views now; null where it cannot be read in time. Rejects where the stores fail. */
@@ -50,7 +56,7 @@ export function createFreshnessReader(deps: {
 
   return async () => {
     if (kept !== null && performance.now() - kept.at < keptMs) return kept.freshness
-    // one that takes longer is the only one until it is done
+    // a slow read goes on: no second one starts beside it
     underWay ??= readNow().finally(() => (underWay = null))
     const read = await orTimeout(underWay, maxMs)
     const freshness = read === timedOut ? null : read

@@ -1,32 +1,32 @@
 import type { Frontier } from '../../kernel/frontier.ts'
 import { allBelow, without } from '../../kernel/frontier.ts'
 import type { ViewPlan } from '../../kernel/view-plan.ts'
+import { uncovered } from '../../materializer/missing-ranges.ts'
 import { readArrived } from '../../offline/read-arrived.ts'
 import type { SourceRow } from '../../offline/row-decoder.ts'
 import { readSourceTable } from '../../offline/source-table.ts'
+import { currentXmax } from '../../online/checkpoint-owner.ts'
 import type { OnlineStore } from '../../online/store.ts'
 import type { Database } from '../../runtime/database.ts'
 import { sqlState } from '../../runtime/relation.ts'
 import { sqlIdentifier, sqlText } from '../../runtime/sql.ts'
-import { currentXmax } from '../../online/checkpoint-owner.ts'
-import { uncovered } from '../../materializer/missing-ranges.ts'
 
-/** Waiting rows are counted up to this many. */
-export const countedRows = 10_000
-/** The newest event is looked for among so many rows that arrived last, or among all of the last transaction. */
+/** Waiting rows are counted up to this number. */
+export const maxCountedRows = 10_000
+/** The newest event is searched among this number of newest rows, or among all rows of the last transaction. */
 const newestRows = 1000
-/** Of a table of more bytes, the rows of one transaction are not all looked at. */
+/** In a larger table, not all rows of the last transaction are read. */
 const maxBytes = 1024 * 1024 * 1024
-/** Tables of so many bytes are read without an index. */
+/** A table up to this size is read without an index. */
 const smallBytes = 32 * 1024 * 1024
 
-/** What a source holds that a store may lack. */
+/** The rows of a source that a store may lack. */
 export interface SourceLag {
-  /** Committed rows that are in no state, 10,000 at most: there may be more. */
+  /** Committed rows that are in no state. 10,000 means: that many or more. */
   readonly rows: number
-  /** The transactions that wrote them. */
+  /** How many transactions wrote them. */
   readonly transactions: number
-  /** When the first of them could be seen by what it says itself, the later one of its two times; epoch microseconds, null where there are none. */
+  /** When the first of them became visible (the later of its two times), epoch microseconds; null where there are none. */
   readonly visibleSince: number | null
   /**
    * The greatest event time among the rows that arrived last; epoch microseconds, null where there are none, or too
@@ -36,11 +36,12 @@ export interface SourceLag {
 }
 
 /**
- * What a view's source holds that is in no state, by an index on `_xid`: no table is read whole, unless it is small. Rows beyond the frontier are looked up in the states, where
- * pushes may have folded them; where there are 10,000 or more, or one cannot be read, they are counted as they are.
+ * The rows of a view's source that are in no state. It uses an index on `_xid`, so that no large table is read completely.
+ * Rows beyond the frontier are looked up in the states, because a push may have folded them. Where there are 10,000 or
+ * more, or one cannot be read, all of them are counted.
  *
- * @param frontier what all states hold; null: nothing is known of the store, and only the newest row is looked for
- * @returns null where that cannot be told: the source has no `_xid`, or no index on it and many rows
+ * @param frontier what all states hold; null: the store is unknown, and only the newest row is searched
+ * @returns null where it is unknown: the source has no `_xid`, or many rows without an index on it
  */
 export async function sourceLag(
   db: Database,
@@ -50,7 +51,7 @@ export async function sourceLag(
 ): Promise<SourceLag | null> {
   const { source } = plan.spec
   const table = await readSourceTable(db, source)
-  if (!table.hasXid || !table.hasRow || !(await findsArrivals(db, table.relation))) return null
+  if (!table.hasXid || !table.hasRow || !(await canFindArrivals(db, table.relation))) return null
   const event = `${sqlIdentifier(source.eventTime)}::timestamptz`
   const visible = source.known === null ? event : `greatest(${event}, ${sqlIdentifier(source.known)}::timestamptz)`
   const micros = (time: string): string => `(extract(epoch FROM ${time}) * 1000000)::int8::text`
@@ -60,11 +61,11 @@ export async function sourceLag(
   const [waiting] = await db.query<{ rows: string; transactions: string; since: string | null }>(`
     SELECT count(*)::text AS rows, count(DISTINCT x)::text AS transactions, ${micros('min(v) FILTER (WHERE isfinite(v))')} AS since
     FROM (SELECT _xid AS x, ${visible} AS v FROM ${table.relation}
-          WHERE _xid >= '${Math.max(0, frontier.below)}'::xid8${outside} ORDER BY _xid LIMIT ${countedRows}) waiting`)
+          WHERE _xid >= '${Math.max(0, frontier.below)}'::xid8${outside} ORDER BY _xid LIMIT ${maxCountedRows}) waiting`)
   const beyond = Number(waiting?.rows)
-  if (beyond > 0 && beyond < countedRows) {
+  if (beyond > 0 && beyond < maxCountedRows) {
     const arrived = without(allBelow(await currentXmax(db)), frontier)
-    const rows = await readArrived(db, [plan], arrived, countedRows).catch(noneWhereUnreadable)
+    const rows = await readArrived(db, [plan], arrived, maxCountedRows).catch(noneWhereUnreadable)
     if (rows !== null) return { ...lagOf(await uncovered(store, plan, rows)), newestEvent }
   }
   return {
@@ -84,10 +85,10 @@ function noneWhereUnreadable(error: unknown): null {
   throw error
 }
 
-/** By a load of history, the greatest event time of its many rows, which does not change. */
+/** For each large transaction, the greatest event time of its rows, which does not change. */
 const loads = new WeakMap<Database, Map<string, { readonly xid: string; readonly newest: number | null }>>()
 
-/** Rows of one transaction are in no order of arrival: of a load, all count. */
+/** The rows of one transaction have no order of arrival. So all rows of a large last transaction are read. */
 async function readNewest(db: Database, relation: string, event: string): Promise<number | null> {
   const [last] = await db.query<{ event: string | null; xid: string | null; rows: string; least: string | null }>(`
     SELECT (extract(epoch FROM max(e) FILTER (WHERE isfinite(e))) * 1000000)::int8::text AS event, max(x)::text AS xid, min(x)::text AS least, count(*)::text AS rows
@@ -123,7 +124,7 @@ function lagOf(rows: readonly SourceRow[]): Omit<SourceLag, 'newestEvent'> {
   }
 }
 
-async function findsArrivals(db: Database, relation: string): Promise<boolean> {
+async function canFindArrivals(db: Database, relation: string): Promise<boolean> {
   const [found] = await db.query<{ found: boolean }>(`
     SELECT EXISTS (SELECT FROM pg_index i JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = i.indkey[0]
                    WHERE i.indrelid = c.oid AND i.indisvalid AND i.indpred IS NULL AND a.attname = '_xid')

@@ -2,52 +2,55 @@ import { formatDuration } from '../../kernel/duration.ts'
 import { lateFrom, lateText } from '../../kernel/due-moment.ts'
 import { LockstepError } from '../../kernel/errors.ts'
 import type { ViewPlan } from '../../kernel/view-plan.ts'
+import type { FailingView } from '../../materializer/failing-views.ts'
+import { readFailingViews } from '../../materializer/failing-views.ts'
+import type { SetAsideOfView } from '../../materializer/set-aside.ts'
+import { noneSetAside, readSetAsides } from '../../materializer/set-aside.ts'
+import type { MaterializationStatus } from '../../materializer/status.ts'
 import type { Checkpoint } from '../../online/checkpoint.ts'
 import { tryCheckpoints } from '../../online/checkpoint.ts'
 import type { OnlineStore } from '../../online/store.ts'
 import type { Database } from '../../runtime/database.ts'
 import { sqlState } from '../../runtime/relation.ts'
 import type { SourceLag } from './source-lag.ts'
-import type { FailingView } from '../../materializer/failing-views.ts'
-import { readFailingViews } from '../../materializer/failing-views.ts'
-import type { SetAsideOfView } from '../../materializer/set-aside.ts'
-import { noneSetAside, readSetAsides } from '../../materializer/set-aside.ts'
-import { countedRows, sourceLag } from './source-lag.ts'
-import type { MaterializationStatus } from '../../materializer/status.ts'
+import { maxCountedRows, sourceLag } from './source-lag.ts'
 
 /** How fresh one view is in the online store. */
 export interface ViewFreshness {
   readonly view: string
-  /** Since the greatest event time among the rows that arrived last; null where the source has none, or cannot tell. */
+  /** Since the greatest event time among the rows that arrived last; null where there is none or it is unknown. */
   readonly newestRowSeconds: number | null
   /** Since the end of the last run; null where there was none. */
   readonly lastRunSeconds: number | null
-  /** What the source holds and the store lacks; null where that cannot be told. */
+  /** The rows that the source has and the store lacks; null where they are unknown. */
   readonly lag: {
-    /** 10,000 at most: there may be more. */
+    /** 10,000 means: that many or more. */
     readonly rows: number
     readonly transactions: number
-    /** For how long rows may have waited, at most: since the last run began, or since the first of them could be seen, whichever is later. 0 where none waits. */
+    /**
+     * How long rows may have waited, at most: since the last run began, or since the first of them became visible,
+     * whichever is later. 0 where none waits.
+     */
     readonly seconds: number
   } | null
-  /** How far behind the view may be; null where it does not say. */
+  /** How far behind its source the view may be; null where it declares nothing. */
   readonly freshnessMicros: number | null
   readonly scheduled: boolean
-  /** Entities of which the store has no state, as their rows cannot be folded. */
+  /** Entities that have no state in the store, because their rows cannot be folded. */
   readonly setAside: SetAsideOfView
   /** Whether its runs fail one after the other; null: they do not. */
   readonly failing: FailingView | null
   /**
-   * Why it is further behind than it may be, by its freshness or its schedule, and what to do; null where it is not.
+   * Why it is further behind than its freshness or schedule allows, and what to do; null where it is not.
    */
   readonly late: string | null
 }
 
 /**
- * How fresh views are, from the store's checkpoints and a few rows of each source: no table is read whole.
+ * How fresh views are, from the store's checkpoints and a few rows of each source. No large table is read completely.
  *
  * @param store null where it does not answer
- * @param runs as `materializationStatus` gives them, of this store
+ * @param runs this store's, from `materializationStatus`
  * @param now epoch microseconds
  */
 export async function viewFreshness(
@@ -66,13 +69,13 @@ export async function viewFreshness(
   for (const [i, plan] of plans.entries()) {
     const run = runs.find(({ view, fingerprint }) => view === plan.id && fingerprint === plan.fingerprint) ?? null
     const checkpoint = checkpoints?.[i] ?? null
-    const there =
+    const isStored =
       checkpoint !== null &&
       !(checkpoint instanceof LockstepError) &&
       checkpoint.fingerprint === plan.fingerprint &&
       !checkpoint.removing &&
       checkpoint.frontier.below > 0
-    const source = await readableLag(db, store, plan, there ? checkpoint.frontier : null)
+    const source = await readableLag(db, store, plan, isStored ? checkpoint.frontier : null)
     const seconds = source === null ? null : waitingSeconds(source, run, now)
     const newest = source?.newestEvent ?? null
     const { freshnessMicros } = plan.upkeep
@@ -80,26 +83,28 @@ export async function viewFreshness(
       view: plan.id,
       newestRowSeconds: newest === null ? null : Math.max(0, (now - newest) / 1e6),
       lastRunSeconds: run === null ? null : run.ageMs / 1000,
-      lag: source === null || seconds === null || !there ? null : { rows: source.rows, transactions: source.transactions, seconds },
+      lag: source === null || seconds === null || !isStored ? null : { rows: source.rows, transactions: source.transactions, seconds },
       freshnessMicros,
       scheduled: plan.spec.availability.kind === 'schedule',
       setAside: setAside?.get(plan.id) ?? noneSetAside,
       failing: failing?.get(plan.id) ?? null,
       late:
-        (there ? lateRun(plan, checkpoint, now) : null) ??
-        (freshnessMicros === null ? null : lateness(plan, freshnessMicros, { known: checkpoints !== null, there, source, seconds, run })),
+        (isStored ? lateRun(plan, checkpoint, now) : null) ??
+        (freshnessMicros === null
+          ? null
+          : lateness(plan, freshnessMicros, { isStoreKnown: checkpoints !== null, isStored, source, seconds, run })),
     })
   }
   return views
 }
 
-/** A source that is gone or wrong is told elsewhere, and hides no other view. */
-async function readableLag(...of: Parameters<typeof sourceLag>): Promise<SourceLag | null> {
+/** A source that is missing or wrong is reported elsewhere, and hides no other view. */
+async function readableLag(...[db, store, plan, frontier]: Parameters<typeof sourceLag>): Promise<SourceLag | null> {
   try {
-    return await sourceLag(...of)
+    return await sourceLag(db, store, plan, frontier)
   } catch (error) {
     if (error instanceof LockstepError && error.code !== 'POSTGRES_UNAVAILABLE') return null
-    // a value, a column or a right that is wrong
+    // a value cannot be read, or a column or a permission is missing
     if (['22', '42'].includes(sqlState(error).slice(0, 2))) return null
     throw error
   }
@@ -119,25 +124,25 @@ function waitingSeconds({ rows, visibleSince }: SourceLag, run: MaterializationS
 }
 
 interface Found {
-  readonly known: boolean
-  readonly there: boolean
+  readonly isStoreKnown: boolean
+  readonly isStored: boolean
   readonly source: SourceLag | null
   readonly seconds: number | null
   readonly run: MaterializationStatus | null
 }
 
-function lateness({ id }: ViewPlan, freshnessMicros: number, { known, there, source, seconds, run }: Found): string | null {
-  const may = `it may be ${formatDuration(freshnessMicros)} behind its source`
-  const mend = `run "lockstep materialize ${id}", or start a "lockstep worker"`
-  if (!known) return `The view "${id}" may be late: ${may}, and the online store does not answer. Start the store.`
-  if (!there) return `The view "${id}" is late: ${may}, and the online store does not hold it. To fix this, ${mend}.`
+function lateness({ id }: ViewPlan, freshnessMicros: number, { isStoreKnown, isStored, source, seconds, run }: Found): string | null {
+  const allowed = `it may be ${formatDuration(freshnessMicros)} behind its source`
+  const fix = `run "lockstep materialize ${id}", or start a "lockstep worker"`
+  if (!isStoreKnown) return `The view "${id}" may be late: ${allowed}, and the online store does not answer. Start the store.`
+  if (!isStored) return `The view "${id}" is late: ${allowed}, and the online store does not hold it. To fix this, ${fix}.`
   if (seconds !== null && source !== null) {
     if (seconds * 1e6 <= freshnessMicros) return null
-    const rows = source.rows === 1 ? '1 row has' : `${source.rows}${source.rows < countedRows ? '' : ' or more'} rows have`
-    return `The view "${id}" is late: ${may}, and ${rows} waited for up to ${formatDuration(Math.floor(seconds) * 1e6)}. To fix this, ${mend}.`
+    const rows = source.rows === 1 ? '1 row has' : `${source.rows}${source.rows < maxCountedRows ? '' : ' or more'} rows have`
+    return `The view "${id}" is late: ${allowed}, and ${rows} waited for up to ${formatDuration(Math.floor(seconds) * 1e6)}. To fix this, ${fix}.`
   }
-  // What has arrived cannot be told: the view is as old as its last run.
+  // It is unknown which rows have arrived: the view is as old as its last run.
   if (run !== null && run.ageMs * 1000 <= freshnessMicros) return null
   const ago = run === null ? 'no run of it is known' : `its last run ended ${formatDuration(Math.floor(run.ageMs / 1000) * 1e6)} ago`
-  return `The view "${id}" is late: ${may}, and ${ago}. To fix this, ${mend}.`
+  return `The view "${id}" is late: ${allowed}, and ${ago}. To fix this, ${fix}.`
 }

@@ -1,23 +1,23 @@
 import { LockstepError, messageOf } from '../../kernel/errors.ts'
 import { frontierOf, noTransactions } from '../../kernel/frontier.ts'
 import type { ServicePlan } from '../../kernel/service-plan.ts'
-import { statusNames } from '../../kernel/state.ts'
 import type { ViewValues } from '../../kernel/state.ts'
+import { statusNames } from '../../kernel/state.ts'
 import { formatTimestamp } from '../../kernel/time.ts'
 import { valueToJson } from '../../kernel/value-json.ts'
 import type { ViewPlan } from '../../kernel/view-plan.ts'
 import type { DefinitionId, JsonValue } from '../../kernel/view-spec.ts'
+import type { Counterfactuals, RowSet, ServedAnswer } from '../../offline/counterfactual.ts'
+import { byRowSet, computeCounterfactuals } from '../../offline/counterfactual.ts'
 import { readHistory } from '../../offline/history.ts'
-import type { LoggedQuery } from '../prediction-log/read-predictions.ts'
-import { readLoggedVectors } from '../prediction-log/read-predictions.ts'
 import { readSourceTable } from '../../offline/source-table.ts'
-import type { DoubtedAnswer, WhatIf } from '../../offline/counterfactual.ts'
-import { whatIf } from '../../offline/counterfactual.ts'
 import type { Catalog } from '../../registry/catalog.ts'
 import type { Database } from '../../runtime/database.ts'
 import { parseSnapshot } from '../../runtime/snapshot-bounds.ts'
-import type { Side, Sides, Verdict } from './classify.ts'
-import { classify, expectedOf, sameSide, verdicts } from './classify.ts'
+import type { LoggedQuery } from '../prediction-log/read-predictions.ts'
+import { readLoggedVectors } from '../prediction-log/read-predictions.ts'
+import type { FeatureAnswer, Verdict } from './classify.ts'
+import { classify, expectedOf, sameAnswer, verdicts } from './classify.ts'
 import type { LoggedAnswer } from './logged-answer.ts'
 import { readAnswer } from './logged-answer.ts'
 
@@ -31,9 +31,9 @@ export interface ParityOptions extends LoggedQuery {
 }
 
 export interface ParityReport {
-  /** Logged vectors that were made again. */
+  /** Logged vectors that were recomputed. */
   readonly vectors: number
-  /** Vectors that were not, by why. */
+  /** Vectors that were skipped, by reason. */
   readonly skipped: Readonly<Record<SkipReason, number>>
   readonly features: readonly FeatureParity[]
   /** Differences, the first of each feature and verdict. */
@@ -41,9 +41,9 @@ export interface ParityReport {
 }
 
 /**
- * - `definitions`: the service is not in the registry as it was
- * - `degraded`: defaults were answered, as the online store was away
- * - `unreadable`: the row is not one that a server writes, or its history cannot be made
+ * - `definitions`: the service is not in the registry, or has changed
+ * - `degraded`: it was answered with defaults, because the online store was down
+ * - `unreadable`: no server wrote the row, or its history cannot be read
  */
 export type SkipReason = 'definitions' | 'degraded' | 'unreadable'
 
@@ -63,12 +63,12 @@ export interface Difference {
   readonly keys: unknown
   /** RFC 3339. */
   readonly asOf: string
-  readonly logged: ShownSide
+  readonly logged: ShownAnswer
   /** What the history says; null where the service's code fails on it. */
-  readonly history: ShownSide | null
+  readonly history: ShownAnswer | null
 }
 
-export interface ShownSide {
+export interface ShownAnswer {
   readonly value: JsonValue
   readonly status: string
 }
@@ -76,10 +76,11 @@ export interface ShownSide {
 const defaultGraceMicros = 10_000_000
 
 /**
- * Takes logged vectors, makes the features of each again from the offline history as of its own moment, by the stored code, and says of each value how both compare.
+ * Recomputes the features of logged vectors from the offline history, each as of its own moment and with the stored code,
+ * and compares each value with the logged one.
  *
- * Most are what the history says of all its rows, and are done. What is left is made again in several ways from one more pass over its entity's rows: by those that the
- * answer knew (its frontier), by those that were there, and so on (`whatIf`), which tells why it differs (`classify`).
+ * Most vectors equal what all rows say. The others are computed again from several row sets in one more pass over their
+ * entities' rows (`computeCounterfactuals`). From these `classify` finds why a value differs.
  */
 export async function checkParity(db: Database, catalog: Pick<Catalog, 'services'>, options: ParityOptions): Promise<ParityReport> {
   const skipped = { definitions: 0, degraded: 0, unreadable: 0 }
@@ -100,16 +101,16 @@ export async function checkParity(db: Database, catalog: Pick<Catalog, 'services
     }
   }
   const tally = createTally()
-  const doubted = await withoutEqual(db, answers, tally, options.signal)
+  const unequal = await findUnequal(db, answers, tally, options.signal)
   options.signal?.throwIfAborted()
-  const { made, failed } = await makeAgain(db, doubted, options.graceMicros)
-  for (const [answer, ways] of made) judge(answer, ways, tally)
+  const { computed, failed } = await recompute(db, unequal, options.graceMicros)
+  for (const [answer, byRows] of computed) compare(answer, byRows, tally)
   skipped.unreadable += failed
   return { vectors: answers.length - failed, skipped, ...tally.report() }
 }
 
-/** Counts the vectors that are what all of the history says, and gives the others. */
-async function withoutEqual(
+/** Counts the vectors that equal what all rows say, and returns the others. */
+async function findUnequal(
   db: Database,
   answers: readonly LoggedAnswer[],
   tally: Tally,
@@ -119,110 +120,114 @@ async function withoutEqual(
     service.uses.map(({ plan }, use) => ({ plan, key: keys[use] ?? null, asOf: row.asOf, onlineOnly: reads[use]?.from !== 'history' })),
   )
   const read = await readHistory(db, requests, signal === undefined ? {} : { signal }).catch((error: unknown) => {
-    // one entity's rows may be at fault: each is then told apart
+    // the rows of one entity may be at fault: each is then read separately
     if (error instanceof LockstepError && error.code !== 'POSTGRES_UNAVAILABLE') return null
     throw error
   })
   if (read === null) return [...answers]
-  const doubted: LoggedAnswer[] = []
+  const unequal: LoggedAnswer[] = []
   let at = 0
   for (const answer of answers) {
     const { service } = answer
-    const sides = evaluate(answer, read.slice(at, (at += service.uses.length)))
-    const isEqual = sides !== null && service.features.every(({ type }, f) => sameSide(type, loggedSide(answer, f), sides[f] as Side))
-    if (!isEqual) doubted.push(answer)
+    const computed = evaluate(answer, read.slice(at, (at += service.uses.length)))
+    const isEqual =
+      computed !== null && service.features.every(({ type }, f) => sameAnswer(type, loggedFeature(answer, f), computed[f] as FeatureAnswer))
+    if (!isEqual) unequal.push(answer)
     else for (const [f] of service.features.entries()) tally.add(answer, f, 'equal', null)
   }
-  return doubted
+  return unequal
 }
 
-type Ways = Readonly<Record<keyof WhatIf, readonly Side[] | null>>
-const ways = ['own', 'prompt', 'there', 'all', 'ownTurned', 'allTurned'] as const
+/** By index of the service's features; null where its code fails on those rows. */
+type ByRowSet = Readonly<Record<RowSet, readonly FeatureAnswer[] | null>>
 
-/** Each in all ways, view by view. */
-async function makeAgain(
+/** Each answer from all row sets, view by view. */
+async function recompute(
   db: Database,
   answers: readonly LoggedAnswer[],
   graceMicros: number | undefined,
-): Promise<{ made: Map<LoggedAnswer, Ways>; failed: number }> {
-  const memoizeWeak = new Map<ViewPlan, { readonly answer: LoggedAnswer; readonly use: number }[]>()
+): Promise<{ computed: Map<LoggedAnswer, ByRowSet>; failed: number }> {
+  const usesByPlan = new Map<ViewPlan, { readonly answer: LoggedAnswer; readonly use: number }[]>()
   for (const answer of answers) {
     for (const [use, { plan }] of answer.service.uses.entries()) {
-      const known = memoizeWeak.get(plan)
-      if (known === undefined) memoizeWeak.set(plan, [{ answer, use }])
+      const known = usesByPlan.get(plan)
+      if (known === undefined) usesByPlan.set(plan, [{ answer, use }])
       else known.push({ answer, use })
     }
   }
-  const found = new Map<LoggedAnswer, WhatIf[]>(answers.map((answer) => [answer, []]))
+  const found = new Map<LoggedAnswer, Counterfactuals[]>(answers.map((answer) => [answer, []]))
   const failed = new Set<LoggedAnswer>()
-  for (const [plan, asked] of memoizeWeak) {
+  for (const [plan, uses] of usesByPlan) {
     try {
       const { hasRow, hasXid } = await readSourceTable(db, plan.spec.source)
-      const arrivals = hasRow && hasXid
-      const doubts = asked.map(({ answer, use }) => doubtOf(answer, use, { arrivals, graceMicros: graceOf(plan, graceMicros) }))
-      const results = await db.snapshot((snapshot) => whatIf(snapshot, plan, doubts, arrivals))
-      for (const [i, { answer, use }] of asked.entries()) (found.get(answer) as WhatIf[])[use] = results[i] as WhatIf
+      const hasArrivals = hasRow && hasXid
+      const served = uses.map(({ answer, use }) => servedAnswerOf(answer, use, { hasArrivals, graceMicros: graceOf(plan, graceMicros) }))
+      const results = await db.snapshot((snapshot) => computeCounterfactuals(snapshot, plan, served, hasArrivals))
+      for (const [i, { answer, use }] of uses.entries()) (found.get(answer) as Counterfactuals[])[use] = results[i] as Counterfactuals
     } catch (error) {
       if (!(error instanceof LockstepError) || error.code === 'POSTGRES_UNAVAILABLE') throw error
-      for (const { answer } of asked) failed.add(answer)
+      for (const { answer } of uses) failed.add(answer)
     }
   }
-  const made = new Map<LoggedAnswer, Ways>()
+  const computed = new Map<LoggedAnswer, ByRowSet>()
   for (const [answer, uses] of found) {
     if (failed.has(answer)) continue
-    const sides = ways.map((way) => [way, evaluate(answer, uses.map((use) => use[way]))] as const) // prettier-ignore
-    made.set(answer, Object.fromEntries(sides) as unknown as Ways)
+    const valuesFrom = (rowSet: RowSet) => uses.map((use) => use[rowSet])
+    computed.set(
+      answer,
+      byRowSet((rowSet) => evaluate(answer, valuesFrom(rowSet))),
+    )
   }
-  return { made, failed: failed.size }
+  return { computed, failed: failed.size }
 }
 
-function doubtOf(
+function servedAnswerOf(
   { row, keys, reads }: LoggedAnswer,
   use: number,
-  { arrivals, graceMicros }: { readonly arrivals: boolean; readonly graceMicros: number },
-): Omit<DoubtedAnswer, 'plan'> {
+  { hasArrivals, graceMicros }: { readonly hasArrivals: boolean; readonly graceMicros: number },
+): ServedAnswer {
   const { from, frontier } = reads[use] ?? { from: 'state', frontier: null }
   return {
     key: keys[use] ?? '',
     asOf: row.asOf,
-    own: arrivals ? (frontier ?? noTransactions) : null,
+    frontier: hasArrivals ? (frontier ?? noTransactions) : null,
     onlineOnly: from !== 'history',
-    there: frontierOf(parseSnapshot(row.snapshot)),
+    committed: frontierOf(parseSnapshot(row.snapshot)),
     graceMicros,
   }
 }
 
-/** Of a scheduled view the delay is all the time that there is: what its run lacks then is late. */
+/** A scheduled view has no grace period: its delay is the time that a run may take. */
 function graceOf({ spec, upkeep }: ViewPlan, graceMicros: number | undefined): number {
   if (spec.availability.kind === 'schedule') return 0
   return graceMicros ?? upkeep.freshnessMicros ?? defaultGraceMicros
 }
 
 /** By index of the service's features; null where its code fails. */
-function evaluate({ service, request, row }: LoggedAnswer, read: readonly ViewValues[]): readonly Side[] | null {
+function evaluate({ service, request, row }: LoggedAnswer, read: readonly ViewValues[]): readonly FeatureAnswer[] | null {
   try {
     const { values, statuses } = service.evaluate(read, request, row.asOf)
-    return service.features.map((_, f) => ({ value: values[f] ?? null, status: statuses[f] as Side['status'] }))
+    return service.features.map((_, f) => ({ value: values[f] ?? null, status: statuses[f] as FeatureAnswer['status'] }))
   } catch (error) {
     if (error instanceof LockstepError) return null
     throw new LockstepError('INTERNAL', `The service "${service.id}" cannot be evaluated: ${messageOf(error)}`, { cause: error })
   }
 }
 
-function judge(answer: LoggedAnswer, made: Ways, tally: Tally): void {
+function compare(answer: LoggedAnswer, computed: ByRowSet, tally: Tally): void {
   for (const [f, { type }] of answer.service.features.entries()) {
-    const sides = Object.fromEntries(ways.map((way) => [way, made[way]?.[f] ?? null])) as unknown as Sides
-    const logged = loggedSide(answer, f)
-    tally.add(answer, f, classify(type, logged, sides), expectedOf(type, logged, sides))
+    const answers = byRowSet((rowSet) => computed[rowSet]?.[f] ?? null)
+    const logged = loggedFeature(answer, f)
+    tally.add(answer, f, classify(type, logged, answers), expectedOf(type, logged, answers))
   }
 }
 
-function loggedSide({ values, statuses }: LoggedAnswer, f: number): Side {
-  return { value: values[f] ?? null, status: statuses[f] as Side['status'] }
+function loggedFeature({ values, statuses }: LoggedAnswer, f: number): FeatureAnswer {
+  return { value: values[f] ?? null, status: statuses[f] as FeatureAnswer['status'] }
 }
 
 interface Tally {
-  add(answer: LoggedAnswer, feature: number, verdict: Verdict, expected: Side | null): void
+  add(answer: LoggedAnswer, feature: number, verdict: Verdict, expected: FeatureAnswer | null): void
   report(): Pick<ParityReport, 'features' | 'examples'>
 }
 
@@ -241,7 +246,10 @@ function createTally(): Tally {
       }
       counts[verdict]++
       if (verdict === 'equal' || examples.has(`${key} ${verdict}`)) return
-      const shown = ({ value, status }: Side): ShownSide => ({ value: valueToJson(feature.type, value), status: statusNames[status] })
+      const shown = ({ value, status }: FeatureAnswer): ShownAnswer => ({
+        value: valueToJson(feature.type, value),
+        status: statusNames[status],
+      })
       examples.set(`${key} ${verdict}`, {
         verdict,
         service: service.id,
@@ -252,7 +260,7 @@ function createTally(): Tally {
         entity: row.entity,
         keys: row.keys,
         asOf: formatTimestamp(row.asOf),
-        logged: shown(loggedSide(answer, f)),
+        logged: shown(loggedFeature(answer, f)),
         history: expected === null ? null : shown(expected),
       })
     },

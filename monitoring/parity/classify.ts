@@ -2,66 +2,65 @@ import { ByteWriter } from '../../kernel/binary.ts'
 import { Status } from '../../kernel/state.ts'
 import { valueCodec } from '../../kernel/value-codec.ts'
 import type { Value, ValueType } from '../../kernel/value-type.ts'
+import type { RowSet } from '../../offline/counterfactual.ts'
 
 /**
- * How a served value compares with what the offline history says of its moment:
+ * How a served value compares with the one that is computed from the offline history:
  *
- * - `equal`: it is the same, but for rows that became visible so shortly before that they may have been under way
- * - `tie`: it is that of another row of the same event and known time
- * - `ttl`: one of both has passed its maximal age, and the other has not
- * - `stale`: it lacks rows that were in the source's table, and were visible, when it was served
- * - `late`: it lacks rows that came after it was served, and say that they were visible before
- * - `other`: none of this explains it
+ * - `equal`: it is the same, or lacks only rows that became visible within the grace period
+ * - `tie`: it is that of another row with the same event and known time
+ * - `ttl`: one of the two has exceeded its maximum age, and the other has not
+ * - `stale`: it lacks rows that were committed when it was served, and had been visible for longer than the grace period
+ * - `late`: it lacks rows that arrived after it was served, but claim an earlier time
+ * - `other`: it has none of these causes
  */
 export const verdicts = ['equal', 'tie', 'ttl', 'stale', 'late', 'other'] as const
 export type Verdict = (typeof verdicts)[number]
 
-/** One feature, as it is by which rows count (`WhatIf`); null where the service's code fails on them. */
-export interface Side {
+/** The value of one feature, and its status. */
+export interface FeatureAnswer {
   readonly value: Value | null
   readonly status: Status
 }
-export interface Sides {
-  readonly own: Side | null
-  readonly prompt: Side | null
-  readonly there: Side | null
-  readonly all: Side | null
-  readonly ownTurned: Side | null
-  readonly allTurned: Side | null
+
+/** The answer of one feature for each row set; null where the service's code fails on those rows. */
+export type FeatureAnswers = Readonly<Record<RowSet, FeatureAnswer | null>>
+
+export function classify(type: ValueType, logged: FeatureAnswer, answers: FeatureAnswers): Verdict {
+  const isSame = (answer: FeatureAnswer | null): boolean => answer !== null && sameAnswer(type, logged, answer)
+  const isOfFrontier = isSame(answers.frontier)
+  if (isSame(answers.all) || (isOfFrontier && isSame(answers.expected))) return 'equal'
+  if (isSame(answers.allReversed) || (!isOfFrontier && isSame(answers.frontierReversed))) return 'tie'
+  const expected = expectedOf(type, logged, answers)
+  if (expected !== null && isOverAge(logged) !== isOverAge(expected)) return 'ttl'
+  if (!isOfFrontier) return 'other'
+  return isSame(answers.committed) ? 'late' : 'stale'
 }
 
-export function classify(type: ValueType, logged: Side, sides: Sides): Verdict {
-  const is = (side: Side | null): boolean => side !== null && sameSide(type, logged, side)
-  const isOwn = is(sides.own)
-  if (is(sides.all) || (isOwn && is(sides.prompt))) return 'equal'
-  if (is(sides.allTurned) || (!isOwn && is(sides.ownTurned))) return 'tie'
-  const against = expectedOf(type, logged, sides)
-  if (against !== null && isAged(logged) !== isAged(against)) return 'ttl'
-  if (!isOwn) return 'other'
-  return is(sides.there) ? 'late' : 'stale'
+/**
+ * What the logged value should have been: where it is right for the rows of its frontier, the value with the rows that it
+ * lacks; else the value of its frontier.
+ */
+export function expectedOf(type: ValueType, logged: FeatureAnswer, { frontier, expected }: FeatureAnswers): FeatureAnswer | null {
+  return frontier !== null && sameAnswer(type, logged, frontier) ? expected : frontier
 }
 
-/** What the logged value is held against: where it is what its own rows say, what it would be of those that it lacks, too. */
-export function expectedOf(type: ValueType, logged: Side, { own, prompt }: Sides): Side | null {
-  return own !== null && sameSide(type, logged, own) ? prompt : own
-}
-
-function isAged({ status }: Side): boolean {
+function isOverAge({ status }: FeatureAnswer): boolean {
   return status === Status.outsideMaxAge
 }
 
-export function sameSide(type: ValueType, a: Side, b: Side): boolean {
+export function sameAnswer(type: ValueType, a: FeatureAnswer, b: FeatureAnswer): boolean {
   return a.status === b.status && sameValue(type, a.value, b.value)
 }
 
-const [one, other] = [new ByteWriter(), new ByteWriter()]
+const [first, second] = [new ByteWriter(), new ByteWriter()]
 
-/** To the bit; NaN is itself. */
+/** To the bit; NaN equals NaN. */
 function sameValue(type: ValueType, a: Value | null, b: Value | null): boolean {
   const { write } = valueCodec(type)
-  one.reset()
-  other.reset()
-  write(one, a)
-  write(other, b)
-  return one.view().equals(other.view())
+  first.reset()
+  second.reset()
+  write(first, a)
+  write(second, b)
+  return first.view().equals(second.view())
 }

@@ -11,7 +11,7 @@ import type { Column, Value, ValueType } from '../../kernel/value-type.ts'
 import type { LoggedVector } from '../prediction-log/read-predictions.ts'
 import type { ReadOrigin } from '../prediction-log/provenance.ts'
 
-/** A logged vector, read under the service that made it. */
+/** A logged vector, decoded with the service that made it. */
 export interface LoggedAnswer {
   readonly row: LoggedVector
   readonly service: ServicePlan
@@ -25,7 +25,7 @@ export interface LoggedAnswer {
   readonly request: readonly Value[]
 }
 
-/** @throws LockstepError where a member is not what the service's is */
+/** @throws LockstepError `INVALID_ROW` where a member is missing or not of the service's type */
 export function readAnswer(row: LoggedVector, service: ServicePlan): LoggedAnswer {
   const keyValues = valuesOf(service.keys, row.keys, 'The key')
   const statuses = asRecord(row.statuses)
@@ -52,7 +52,7 @@ export function readAnswer(row: LoggedVector, service: ServicePlan): LoggedAnswe
 function valuesOf(columns: readonly Column<ValueType>[], json: unknown, what: string): (Value | null)[] {
   const values = asRecord(json)
   return columns.map(({ name, type }) => {
-    if (!Object.hasOwn(values, name)) throw unreadable(`${what} "${name}" is not in it.`)
+    if (!Object.hasOwn(values, name)) throw unreadable(`${what} "${name}" is missing.`)
     return valueFromJson(type, values[name], `${what} "${name}"`)
   })
 }
@@ -67,7 +67,7 @@ function originOf(json: unknown): LoggedAnswer['reads'][number] {
 function statusOf(json: unknown): Status {
   if (json === undefined) return Status.present
   const status = statusNames.findIndex((name) => name === json)
-  if (status < 0) throw unreadable('A status is none.')
+  if (status < 0) throw unreadable('A status is unknown.')
   return status as Status
 }
 

@@ -13,7 +13,7 @@ export interface ParityWatchDeps {
   readonly database: () => Database
   /** @throws LockstepError `NOT_READY` */
   readonly catalog: () => Pick<Catalog, 'services'>
-  /** Runs a check in its turn among other readers of the history. */
+  /** Runs a check in the queue of all readers of the history. */
   readonly inTurn: <T>(run: () => Promise<T>) => Promise<T>
   readonly metrics: Registry
   readonly log: Logger
@@ -23,18 +23,18 @@ export interface ParityWatchDeps {
 }
 
 export interface ParityWatchOptions {
-  /** Vectors of one check at most. */
+  /** The maximum number of vectors in one check. */
   readonly vectors: number
-  /** How long after its logging a vector is checked, so that rows that come late have come. Default: 5 min. */
+  /** How long after it was logged a vector is checked, so that late rows have arrived. Default: 5 min. */
   readonly delayMicros?: number
 }
 
 const defaultDelayMicros = 300_000_000
-/** Vectors that are older than that by more are passed over: a server that was down does not go back. */
-const maxMicros = 600_000_000
+/** Older vectors are skipped: a server that was down does not catch up. */
+const maxAgeMicros = 600_000_000
 const checkMs = 30_000
 
-/** Checks a few of the vectors that were logged since the last check, and counts what came of it in metrics. */
+/** Checks some of the vectors that were logged since the last check, and counts the results in metrics. */
 export interface ParityWatch {
   /** Never rejects. */
   check(): Promise<void>
@@ -65,9 +65,9 @@ export function createParityWatch(deps: ParityWatchDeps, { vectors, delayMicros 
   let checkedUntil = Number.NEGATIVE_INFINITY
   let failing = false
 
-  function count({ features, skipped: left, vectors: made, examples }: ParityReport): void {
-    checked.inc(made)
-    for (const [reason, amount] of Object.entries(left)) if (amount > 0) skipped.inc({ reason }, amount)
+  function count({ features, skipped: unchecked, vectors: recomputed, examples }: ParityReport): void {
+    checked.inc(recomputed)
+    for (const [reason, amount] of Object.entries(unchecked)) if (amount > 0) skipped.inc({ reason }, amount)
     for (const feature of features) {
       for (const verdict of verdicts) {
         const labels = { service: feature.service, feature: feature.feature, verdict }
@@ -82,7 +82,7 @@ export function createParityWatch(deps: ParityWatchDeps, { vectors, delayMicros 
   return {
     async check() {
       const until = clock() - delayMicros
-      const since = Math.max(checkedUntil, until - maxMicros)
+      const since = Math.max(checkedUntil, until - maxAgeMicros)
       if (since >= until) return
       try {
         const signal = AbortSignal.any([deps.signal, AbortSignal.timeout(checkMs)])
