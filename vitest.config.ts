@@ -15,6 +15,7 @@ function project(name: keyof typeof tests, options: UserWorkspaceConfig['test'] 
       name,
       // a project without files would take all that vitest finds
       include: tests[name].length === 0 ? ['none'] : tests[name],
+      globalSetup: ['test/shared-folder.ts', ...(name === 'unit' ? [] : ['test/services/global-setup.ts'])],
       setupFiles: ['test/note-cpu.ts', 'test/quiet.ts'],
       pool: 'forks',
       maxWorkers: given ? 1 : 2,
@@ -26,13 +27,11 @@ function project(name: keyof typeof tests, options: UserWorkspaceConfig['test'] 
   }
 }
 
-const globalSetup = ['test/services/global-setup.ts']
-
 export default defineConfig({
   test: {
     projects: [
-      project('slow', { globalSetup }),
-      project('integration', { globalSetup }),
+      project('slow'),
+      project('integration'),
       project('unit', {
         isolate: false,
         typecheck: {

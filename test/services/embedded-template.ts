@@ -12,7 +12,7 @@ import { openPglite } from '../../runtime/open-pglite.ts'
  */
 export async function copyEmbedded(folder: string, { migrate }: { readonly migrate: boolean }): Promise<void> {
   const copy = (template: string) => cp(template, folder, { recursive: true })
-  const template = join(inject('services').folder, migrate ? 'pglite-migrated' : 'pglite')
+  const template = join(inject('folder'), migrate ? 'pglite-migrated' : 'pglite')
   await copy(template).catch(async (error: NodeJS.ErrnoException) => {
     if (error.code !== 'ENOENT') throw error
     await makeTemplate(template, migrate)

@@ -1,7 +1,4 @@
 import { randomBytes } from 'node:crypto'
-import { mkdtemp, rm } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
 import { Redis } from 'ioredis'
 import type { ProvidedContext } from 'vitest'
 import type { TestProject } from 'vitest/node'
@@ -16,8 +13,8 @@ import { firstThatWorks } from './ways.ts'
 
 declare module 'vitest' {
   export interface ProvidedContext {
-    /** Where the services of this run are, and a folder for what its test files share. A worker takes the PostgreSQL cluster of its own number. */
-    services: { readonly run: string; readonly folder: string; readonly postgres: readonly string[]; readonly redis: string }
+    /** Where the services of this run are. A worker takes the PostgreSQL cluster of its own number. */
+    services: { readonly run: string; readonly postgres: readonly string[]; readonly redis: string }
   }
 }
 
@@ -43,11 +40,6 @@ export default async function setup(project: TestProject): Promise<() => Promise
 async function start(workers: number): Promise<Started> {
   const run = `lockstep_test_${randomBytes(4).toString('hex')}`
   const started: Service[] = []
-  // of this run alone: tests write definitions in folders that never come again, and what was compiled of them would stay
-  const folder = await mkdtemp(join(tmpdir(), 'lockstep-tests-'))
-  process.env['NODE_COMPILE_CACHE'] = join(folder, 'compiled')
-  // a process that is ending may be writing there
-  const removeFolder = () => rm(folder, { recursive: true, force: true, maxRetries: 10, retryDelay: 200 })
   await forgetServicePolicy()
   try {
     const found = await Promise.allSettled([firstThatWorks('PostgreSQL', postgresWays, workers), firstThatWorks('Redis', redisWays, 1)])
@@ -63,18 +55,16 @@ async function start(workers: number): Promise<Started> {
     await checkRedis(redisUrl).catch(unusable('Redis', redisUrl, 'LOCKSTEP_TEST_REDIS_URL'))
     for (const url of postgres) await makeTemplate(url, run).catch(unusable('PostgreSQL', url, 'LOCKSTEP_TEST_POSTGRES_URL'))
     let stopped: Promise<void> | undefined
-    return { services: { run, folder, postgres, redis: redisUrl }, stop: () => (stopped ??= stop()) }
+    return { services: { run, postgres, redis: redisUrl }, stop: () => (stopped ??= stop()) }
 
     async function stop(): Promise<void> {
       const left = (await Promise.all(postgres.map((url) => dropDatabases(url, run)))).flat()
       await forgetKeys(redisUrl, `${run}:`)
       await Promise.all(started.map((service) => service.stop()))
-      await removeFolder()
       if (left.length > 0) throw new Error(`${left.length} test databases were not dropped: a test file lacks its "await database.drop()".`)
     }
   } catch (error) {
     await Promise.all(started.map((service) => service.stop()))
-    await removeFolder()
     throw error
   }
 }
