@@ -1,5 +1,7 @@
 import type { UserWorkspaceConfig } from 'vitest/config'
 import { defineConfig } from 'vitest/config'
+import type { TestSpecification } from 'vitest/node'
+import { BaseSequencer } from 'vitest/node'
 import { testsByProject } from './test/projects.ts'
 
 process.env['TZ'] = 'UTC'
@@ -8,6 +10,16 @@ process.env['TZ'] = 'UTC'
 const given = (process.env['LOCKSTEP_TEST_POSTGRES_URL'] ?? '') !== ''
 
 const tests = testsByProject()
+
+const inOrder: readonly string[] = ['slow', 'integration', 'unit']
+
+/** Begins the slow files first, so that no worker is left with a long one at the end. */
+class SlowFirst extends BaseSequencer {
+  override async sort(files: TestSpecification[]): Promise<TestSpecification[]> {
+    const sorted = await super.sort(files)
+    return sorted.toSorted((a, b) => inOrder.indexOf(a.project.name) - inOrder.indexOf(b.project.name))
+  }
+}
 
 function project(name: keyof typeof tests, options: UserWorkspaceConfig['test'] = {}): UserWorkspaceConfig {
   return {
@@ -31,7 +43,8 @@ export default defineConfig({
   test: {
     projects: [
       project('slow'),
-      project('integration'),
+      // files share a process, in which each would import much of the product anew
+      project('integration', { isolate: false }),
       project('unit', {
         isolate: false,
         typecheck: {
@@ -43,6 +56,7 @@ export default defineConfig({
         },
       }),
     ],
+    sequence: { sequencer: SlowFirst },
     teardownTimeout: 30_000,
   },
 })

@@ -1,37 +1,42 @@
-import { readFileSync, readdirSync } from 'node:fs'
+import { existsSync, readFileSync, readdirSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 
-// Which test files are of which project of vitest. Files say it themselves, by what they import, but for the slow ones.
+// Which test files are of which project of vitest: files say it by what they import, themselves or by a helper.
 
-/** Test files that take long even on a quiet machine, by name: they are begun first. */
-const slow = ['crash', 'commands']
+interface Reached {
+  /** Services: what test/services finds or starts. */
+  services: boolean
+  /** Processes of its own. */
+  processes: boolean
+}
 
-/** What a test or its helpers must not import for the test to be a unit. */
-const processes = /^(?:import|export|\}).* from '(node:child_process|node:cluster|node:worker_threads)/m
-
+const processes = /^(?:import|export|\}).* from 'node:(child_process|cluster|worker_threads)'/m
+const helpers = /^(?:import|export|\}).* from '(\.[^']*\.ts)'$/gm
 const root = dirname(import.meta.dirname)
 
 export function testsByProject(): { readonly unit: string[]; readonly integration: string[]; readonly slow: string[] } {
-  const files = readdirSync(join(root, 'test'), { recursive: true, encoding: 'utf8' })
-    .filter((name) => name.endsWith('.test.ts'))
-    .map((name) => join('test', name))
-  const isSlow = (path: string) => slow.some((name) => path.endsWith(`/${name}.test.ts`))
-  const isUnit = (path: string) => !reachesProcesses(path, new Set())
-  return {
-    slow: files.filter(isSlow),
-    unit: files.filter((path) => !isSlow(path) && isUnit(path)),
-    integration: files.filter((path) => !isSlow(path) && !isUnit(path)),
+  const tests = { unit: [] as string[], integration: [] as string[], slow: [] as string[] }
+  for (const name of readdirSync(join(root, 'test'), { recursive: true, encoding: 'utf8' })) {
+    if (!name.endsWith('.test.ts')) continue
+    const path = join('test', name)
+    const reached = { services: false, processes: false }
+    reach(path, reached, new Set())
+    tests[reached.processes ? 'slow' : reached.services ? 'integration' : 'unit'].push(path)
   }
+  return tests
 }
 
-function reachesProcesses(path: string, seen: Set<string>): boolean {
-  if (seen.has(path)) return false
+function reach(path: string, reached: Reached, seen: Set<string>): void {
+  if (seen.has(path)) return
   seen.add(path)
-  if (path.startsWith('test/services/')) return true
+  if (path.startsWith('test/services/') && !path.endsWith('.test.ts')) {
+    reached.services = true
+    return
+  }
   const text = readFileSync(join(root, path), 'utf8')
-  if (processes.test(text)) return true
-  const helpers = [...text.matchAll(/^(?:import|export|\}).* from '(\.[^']*\.ts)'$/gm)].map(([, imported = '']) =>
-    join(dirname(path), imported),
-  )
-  return helpers.some((helper) => helper.startsWith('test/') && reachesProcesses(helper, seen))
+  if (processes.test(text)) reached.processes = true
+  for (const [, imported = ''] of text.matchAll(helpers)) {
+    const helper = join(dirname(path), imported)
+    if (helper.startsWith('test/') && existsSync(join(root, helper))) reach(helper, reached, seen)
+  }
 }
