@@ -10,6 +10,7 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { loadConfig } from '../../runtime/config.ts'
 import { ownEmbeddedFolder } from '../../runtime/embedded-owner.ts'
 import { openDatabase } from '../../runtime/open-database.ts'
+import { copyEmbedded } from '../services/embedded-template.ts'
 
 interface Starter {
   readonly child: ChildProcessByStdio<Writable, Readable, null>
@@ -162,6 +163,7 @@ describe('the owner of an embedded folder', () => {
   })
 
   it('is whoever opened the embedded database, until it is closed', async () => {
+    await copyEmbedded(join(folder, 'postgres'), { migrate: false })
     const config = loadConfig({ LOCKSTEP_DIR: folder })
     const db = await openDatabase(config)
     expect(db.kind).toBe('pglite')
