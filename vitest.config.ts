@@ -1,3 +1,4 @@
+import { availableParallelism } from 'node:os'
 import type { UserWorkspaceConfig } from 'vitest/config'
 import { defineConfig } from 'vitest/config'
 import type { TestSpecification } from 'vitest/node'
@@ -6,8 +7,10 @@ import { testsByProject } from './test/projects.ts'
 
 process.env['TZ'] = 'UTC'
 
-/** Two workers, each with a PostgreSQL of its own. A server that is given is one for all, so its tests run one after the other. */
+/** A server that is given is one for all, so its tests run one after the other. */
 const given = (process.env['LOCKSTEP_TEST_POSTGRES_URL'] ?? '') !== ''
+/** Each has a PostgreSQL of its own. One more than processors, as tests often wait for a process or for time to pass. */
+const maxWorkers = given ? 1 : Math.min(8, availableParallelism() + 1)
 
 const tests = testsByProject()
 
@@ -30,7 +33,7 @@ function project(name: keyof typeof tests, options: UserWorkspaceConfig['test'] 
       globalSetup: ['test/shared-folder.ts', ...(name === 'unit' ? [] : ['test/services/global-setup.ts'])],
       setupFiles: ['test/note-cpu.ts', 'test/quiet.ts'],
       pool: 'forks',
-      maxWorkers: given ? 1 : 2,
+      maxWorkers,
       // what a test waits for has a deadline of its own, whose error says more than these
       testTimeout: 60_000,
       hookTimeout: 120_000,
