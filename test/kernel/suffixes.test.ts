@@ -9,6 +9,7 @@ import type { FoldRow } from '../../kernel/state.ts'
 import { Suffixes } from '../../kernel/suffix-aggregates.ts'
 import { Tiles } from '../../kernel/tiles.ts'
 import { floorTo } from '../../kernel/time.ts'
+import { budget } from '../budget.ts'
 
 const float64 = { kind: 'float64' } as const
 const lanes: readonly Aggregate[] = [count(null), extreme('min', 0, float64), edgeN('firstN', 3, 0, float64)]
@@ -64,7 +65,7 @@ describe.each(lanes)('what is made anew of the lane $lane', (lane) => {
           expect(bytes(suffixes.since(from))).toEqual(bytes(expected))
         }
       }),
-      { numRuns: 60 },
+      { numRuns: budget(60) },
     )
   })
 })

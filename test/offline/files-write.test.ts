@@ -12,6 +12,7 @@ import type { Column, Value, ValueType } from '../../kernel/value-type.ts'
 import { shortFloat32 } from '../../kernel/value-json.ts'
 import { createDatasetWriter } from '../../offline/files/dataset-writer.ts'
 import { openTabularFile } from '../../offline/files/tabular-file.ts'
+import { budget } from '../budget.ts'
 import { readRows } from './read-values.ts'
 
 let folder: string
@@ -115,7 +116,7 @@ describe('a dataset writer', () => {
         expect((await writer.close()).rows).toBe(data.length)
         expect(await readBack(path)).toEqual(data.map(canonicalRow))
       }),
-      { numRuns: 60 },
+      { numRuns: budget(60) },
     )
   })
 

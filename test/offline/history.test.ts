@@ -6,6 +6,7 @@ import { parseTimestamp } from '../../kernel/time.ts'
 import type { Availability } from '../../kernel/view-spec.ts'
 import { readHistory } from '../../offline/history.ts'
 import { streamSelect } from '../../offline/stream-sql.ts'
+import { budget } from '../budget.ts'
 import { everyMinutes, featuresArbitrary, hour, minute, oracle, rowsArbitrary, viewSpec } from '../kernel/view-oracle.ts'
 import type { OpenedDatabase } from './databases.ts'
 import { databases } from './databases.ts'
@@ -70,7 +71,7 @@ for (const { kind, open } of databases) {
           )
           await opened.db.query(`DROP TABLE ${table}`)
         }),
-        { numRuns: 40 },
+        { numRuns: budget(40) },
       )
     })
 

@@ -6,6 +6,7 @@ import type { TimeRule } from '../../kernel/view-plan.ts'
 import type { Availability, ViewSpec } from '../../kernel/view-spec.ts'
 import { joinSpine } from '../../offline/join.ts'
 import { openSpine } from '../../offline/spine/open-spine.ts'
+import { budget } from '../budget.ts'
 import { everyMinutes, featuresArbitrary, hour, minute, oracle, rowsArbitrary, viewSpec } from '../kernel/view-oracle.ts'
 import type { OpenedDatabase } from './databases.ts'
 import { databases } from './databases.ts'
@@ -91,7 +92,7 @@ for (const { kind, open } of databases) {
           expect(found).toEqual(expected)
           await db.query(`DROP TABLE ${table}`)
         }),
-        { numRuns: 60 },
+        { numRuns: budget(60) },
       )
     })
   })

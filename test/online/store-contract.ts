@@ -6,6 +6,7 @@ import type { DefinitionId } from '../../kernel/view-spec.ts'
 import { maxKeyBytes } from '../../kernel/entity-key.ts'
 import type { OnlineKey, OnlineStore } from '../../online/store.ts'
 import { noBytes } from '../../online/store.ts'
+import { budget } from '../budget.ts'
 import { increment } from './increment.ts'
 import { expecting, stored, storedBody, storedCount } from './stored-bytes.ts'
 
@@ -176,7 +177,7 @@ export function storeContract(name: string, setUp: () => Promise<StoreFixture>):
           expect(await store.write(entries)).toEqual(keys.map(() => true))
           expect((await store.read(entries)).map(bodyOf)).toEqual(keys.map((_, i) => `${i}`))
         }),
-        { numRuns: 50 },
+        { numRuns: budget(50) },
       )
     })
 

@@ -5,6 +5,7 @@ import { z } from 'zod'
 import { errorBody, feastErrorBody, oipErrorBody } from '../../serving/protocols/http/response-schemas.ts'
 import { routes } from '../../serving/protocols/http/app.ts'
 import type { Route } from '../../serving/protocols/http/route.ts'
+import { budget } from '../budget.ts'
 import type { Schema } from './generated-json.ts'
 import { mutationsOf, textsOf, valuesOf } from './generated-json.ts'
 import type { World } from './world.ts'
@@ -25,7 +26,7 @@ beforeAll(async () => {
 })
 afterAll(() => world?.close())
 
-const runs = 25
+const runs = budget(25)
 /** What takes a request longer than that hangs. */
 const hangMs = 10_000
 

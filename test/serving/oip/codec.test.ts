@@ -155,7 +155,7 @@ describe('the codec of tensors', () => {
           const plain = datatype.startsWith('FP') ? (data as Float64Array).map((element) => element + 0) : data
           expect(readJson(datatype, shape, parseJson(writeJson(datatype, plain, 'x').json), 'x')).toEqual(plain)
         }),
-        { numRuns: 50 },
+        { numRuns: budget(50) },
       )
     }
   })
