@@ -12,6 +12,7 @@ import { oneProcess } from '../cli/one-process.ts'
 import type { Environment, Running } from '../cli/run-lockstep.ts'
 import { killAll, start, whenReady } from '../cli/run-lockstep.ts'
 import { floats, makeOnnx } from '../inference/make-onnx.ts'
+import { copyEmbedded } from '../services/embedded-template.ts'
 import { testDatabase, testRedis } from '../services/index.ts'
 import { rootFolder } from '../source-files.ts'
 import type { Documented } from './documented.ts'
@@ -224,6 +225,8 @@ describe('the ten lines of the README', { timeout: 120_000 }, () => {
     await writeFile(join(own, 'landings.csv'), `${block('    airport,landed_at,delay')}\n`)
     await writeFile(join(own, 'labels.csv'), `${block('    airport,at,late')}\n`)
     await writeFile(join(own, 'delay.onnx'), sumModel)
+    // docs/tutorial.md is followed from nothing
+    await copyEmbedded(join(own, '.lockstep/postgres'), { migrate: false })
     const settings = { LOCKSTEP_DIR: join(own, '.lockstep') }
     const embedded = oneProcess(settings, own)
     let running: Running | null = null
