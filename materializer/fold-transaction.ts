@@ -3,6 +3,7 @@ import { LockstepError } from '../kernel/errors.ts'
 import { endOf, frontierOf, maxRanges, noTransactions, oneTransaction, union } from '../kernel/frontier.ts'
 import type { Frontier } from '../kernel/frontier.ts'
 import { readOverCap } from '../kernel/over-cap.ts'
+import { isOfOneEntity } from '../kernel/set-aside.ts'
 import { soundHeader } from '../kernel/stored-state.ts'
 import type { ViewPlan } from '../kernel/view-plan.ts'
 import type { DefinitionId } from '../kernel/view-spec.ts'
@@ -164,7 +165,6 @@ async function foldInto(
     })
   }
 
-  const left: DefinitionId[] = []
   try {
     let part = rows
     for (let attempt = 0; part.length > 0; attempt++) {
@@ -189,14 +189,15 @@ async function foldInto(
     // a state of a database that was set back since takes these rows for those that it holds
     await ahead.check(endOf(written))
   } catch (error) {
-    if (!(error instanceof LockstepError) || error.code !== 'STORE_MISMATCH') throw error
-    left.push(plan.id)
+    // too many entities of this view, which is no reason to hold back others: its next run reports it
+    if (!isOfOneEntity(error) && !(error instanceof LockstepError && error.code === 'STORE_MISMATCH')) throw error
+    isLeft = true
   } finally {
     reportNotKept(plan.id, writer.stored, onTooLarge)
   }
   const { setAside } = writer.stored
   await noteSetAside(db, store, plan, setAside)
-  if (isLeft || setAside.length > 0) left.push(plan.id)
+  const left = isLeft || setAside.length > 0 ? [plan.id] : []
   return { rows: writer.stored.rows, entities: writer.stored.entities, left }
 }
 

@@ -127,6 +127,6 @@ export function createStateWriter(store: OnlineStore, plan: ViewPlan): StateWrit
 function tooManyAside({ id }: ViewPlan, { code, message }: LockstepError): LockstepError {
   return new LockstepError(
     code,
-    `The rows of over ${maxSetAside} entities of the view "${id}" cannot be folded, so the run stopped. One of them: ${message}`,
+    `The rows of over ${maxSetAside} entities of the view "${id}" cannot be folded, so the run stopped and the view stays as it is. The source or the view has a fault. Correct or delete the rows, or raise the version of the view and leave such rows out: by a query as the source, or by a transform that returns null. One of them: ${message}`,
   )
 }

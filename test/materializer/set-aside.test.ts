@@ -110,3 +110,36 @@ it('an entity that was set aside by a run which ended before it noted that is tr
   const [{ values } = { values: null }] = await readOnline(store, [{ plan, key: accountKey(plan, 'good') }], moment)
   expect(values?.values[0]).toBe(3)
 })
+
+it('over 1,000 entities whose rows cannot be folded stop their view alone, which says what to do', async () => {
+  const { db, store } = opened().open('redis')
+  const { table, plan: other } = await freshView(db)
+  const code = '(row) => { if (row.amount === 13) throw new Error("thirteen"); return {} }'
+  const plan = paymentsPlan({ name: `${other.spec.name}_picky`, relation: other.spec.source.relation, code })
+  const row = (account: string, amount: number): Payment => ({ account, paidAt: moment - minute, knownAt: null, amount, label: null })
+  const bad = Array.from({ length: 1_001 }, (_, i) => row(`bad ${i}`, 13))
+  await table.insert([row('good', 1)])
+  for (const each of [plan, other]) await materializeView(db, store, each, { moment })
+  await table.insert([row('good', 2), ...bad])
+
+  // a push of them holds back no other view
+  const [last] = await db.query<{ xid: string }>(`select max(_xid)::text as xid from ${table.name}`)
+  const folded = await foldTransaction(db, store, [plan, other], Number(last?.xid), { moment })
+  expect(folded.left).toEqual([plan.id])
+  const answer = async (of: typeof plan) =>
+    (await readOnline(store, [{ plan: of, key: accountKey(of, 'good') }], moment))[0]?.values?.values[0]
+  expect(await answer(other)).toBe(2)
+
+  expect(await materializeView(db, store, other, { moment })).toMatchObject({ setAside: { entities: 0 } })
+  const error: unknown = await materializeView(db, store, plan, { moment }).catch((each: unknown) => each)
+  expect(error).toMatchObject({ code: 'TRANSFORM_FAILED' })
+  const { message } = error as Error
+  expect(message).toContain(`The rows of over 1000 entities of the view "${plan.id}" cannot be folded, so the run stopped`)
+  expect(message).toMatch(/Correct or delete the rows, or raise the version.*leave such rows out: .* One of them: .*thirteen/)
+
+  await db.script(`delete from ${table.name} where amount = 13`)
+  // each run tries 1,000 of those that were set aside
+  for (let runs = 0; runs < 2; runs++) await materializeView(db, store, plan, { moment })
+  expect(await setAsideKeys(db, plan.id, await store.identity())).toEqual([])
+  expect(await answer(plan)).toBe(2)
+})
