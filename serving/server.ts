@@ -32,9 +32,8 @@ import { createDependency } from './lifecycle/dependency.ts'
 import { createTraffic } from './traffic/traffic.ts'
 import { isLoopback } from './traffic/loopback.ts'
 import type { GrpcServer } from './protocols/grpc/grpc-server.ts'
-import { createApp, routes } from './protocols/http/app.ts'
+import { createHttpListener } from './protocols/http/app.ts'
 import type { ServingContext } from './context.ts'
-import { guarded } from './protocols/http/admission-listener.ts'
 import { createHttpServer } from './protocols/http/http-server.ts'
 import { listening as listenOn } from '../runtime/listen.ts'
 import { createLogMetrics } from '../monitoring/prediction-log/log-metrics.ts'
@@ -219,15 +218,7 @@ export function createServer(options: ServerOptions): LockstepServer {
     idleBackfillMs: options.idleBackfillMs ?? 60_000,
     corsOrigins: options.config.corsOrigins ?? [],
   }
-  const listener = guarded(createApp(deps), {
-    admission: traffic.admission,
-    paced: traffic.paced,
-    routes,
-    requestTimeoutMs: traffic.requestTimeoutMs,
-    corsOrigins: deps.corsOrigins,
-    closing: deps.closing,
-  })
-  const http = createHttpServer(listener, { headMs, requestMs, tls })
+  const http = createHttpServer(createHttpListener(deps), { headMs, requestMs, tls })
   const drain = drainOf(http)
   let grpc: GrpcServer | null = null
   const loops: PollLoop[] = []

@@ -4,7 +4,7 @@ import type { Config } from '../../runtime/config.ts'
 import { keepFor } from '../../runtime/keep-for.ts'
 import { isFromHere } from '../traffic/loopback.ts'
 import { maxHeadBytes } from '../protocols/http/client-error.ts'
-import { inTurn } from '../protocols/http/serialize-pipelined.ts'
+import { serializePipelined } from '../protocols/http/serialize-pipelined.ts'
 import { IncomingRequest } from '../protocols/http/incoming-request.ts'
 import { listening } from '../../runtime/listen.ts'
 
@@ -60,7 +60,7 @@ export async function serveMetrics(
 
   const server = createServer(
     { IncomingMessage: IncomingRequest, headersTimeout: requestMs, requestTimeout: requestMs, maxHeaderSize: maxHeadBytes },
-    inTurn((request, response) => {
+    serializePipelined((request, response) => {
       request.dropRest(() => undefined)
       answerTo(request).then(
         ([status, type, body]) => response.writeHead(status, { 'content-type': type }).end(body),

@@ -1,3 +1,5 @@
+import type { RequestDeadline } from './request-deadline.ts'
+
 /**
  * Bounds how many requests are under way. Below the limit a request enters at once; at the limit it is held for a moment, and enters when another one leaves or is refused. Up to `crowdFrom` all
  * enter.
@@ -25,8 +27,8 @@ export interface Admission {
 export interface Admitted {
   run(): void
   refuse(): void
-  /** When it is of no use any more, milliseconds by `now`. */
-  readonly deadline: number
+  /** By `now`; undefined: it has none. */
+  readonly deadline: RequestDeadline | undefined
 }
 
 export interface AdmissionOptions {
@@ -138,7 +140,7 @@ export function createAdmission({ most, now, busy, onRefuse }: AdmissionOptions)
       const one = inOrder ? (held[first++] as Held) : newest
       if (!inOrder) held.pop()
       // by what is under way, it would not be done in time
-      if (rate > 0 && at + inFlight / rate >= one.request.deadline) {
+      if (rate > 0 && at + inFlight / rate >= deadlineAt(one.request)) {
         refuse(one)
         continue
       }
@@ -168,7 +170,7 @@ export function createAdmission({ most, now, busy, onRefuse }: AdmissionOptions)
       const since = now()
       const heldNow = held.length - first
       const holdMs = Math.min(holdMostMs, Math.max(holdLeastMs, heldNow * holdMsOfEach))
-      const one = { request, since, until: Math.min(since + holdMs, request.deadline) }
+      const one = { request, since, until: Math.min(since + holdMs, deadlineAt(request)) }
       if (heldNow >= heldAtMost) return refuse(one)
       held.push(one)
       sweeping ??= setInterval(sweep, 10).unref()
@@ -197,4 +199,8 @@ export function createAdmission({ most, now, busy, onRefuse }: AdmissionOptions)
       for (const one of rest) refuse(one)
     },
   }
+}
+
+function deadlineAt({ deadline }: Admitted): number {
+  return deadline?.at ?? Number.POSITIVE_INFINITY
 }

@@ -1,5 +1,6 @@
 import type { IncomingMessage } from 'node:http'
-import { isIPv4 } from 'node:net'
+import { isIP, isIPv4 } from 'node:net'
+import { LockstepError } from '../../kernel/errors.ts'
 
 /** Whether an address to listen on is reached by this machine alone. */
 export function isLoopback(host: string): boolean {
@@ -27,4 +28,24 @@ export function isFromHere({ headers, socket }: IncomingMessage): boolean {
   if (Object.keys(headers).some((name) => name.startsWith('x-forwarded-') || proxyHeaders.has(name))) return false
   const name = hostName(headers.host ?? '')
   return isLoopback(name) || name.endsWith('.localhost')
+}
+
+/**
+ * Accepts requests to an address, or to this machine by its own name. A page can make its own name point at this machine
+ * (DNS rebinding): its browser then takes the server for the page's own, and only `Host` shows that name. A server
+ * without keys needs this check.
+ *
+ * @param host the header; undefined: the request comes from no browser
+ * @throws LockstepError `FORBIDDEN`
+ */
+export function requireLocalHost(host: string | undefined): void {
+  if (host === undefined) return
+  const name = hostName(host)
+  if (name === 'localhost' || name.endsWith('.localhost') || isIP(name.replaceAll(/^\[|\]$/g, '')) !== 0) return
+  const sent = host.slice(0, 200)
+  throw new LockstepError(
+    'FORBIDDEN',
+    `Without API keys the server answers to its address and to "localhost" alone, and not as "${sent}"; use one of those, or make a key with "lockstep keys create".`,
+    { details: { host: sent } },
+  )
 }

@@ -1,6 +1,6 @@
 import { LockstepError } from '../../kernel/errors.ts'
 
-/** Until when a request is of use. What takes it through a stage asks before it begins the next. */
+/** Until when a request is of use. Each stage checks it before the next begins. */
 export interface RequestDeadline {
   /** Milliseconds of `performance.now()`. Set by `lift` alone. */
   at: number
@@ -9,7 +9,19 @@ export interface RequestDeadline {
 }
 
 export const timeoutHeader = 'x-request-timeout-ms'
-export const longestTimeoutMs = 3_600_000
+export const maxTimeoutMs = 3_600_000
+
+/**
+ * The deadline of a request: what it asks for, within what the server allows. undefined: it may take as long as it does.
+ *
+ * @param wantedMs how long its client waits; null: it does not say
+ * @param allowedMs null: without end
+ */
+export function deadlineFrom(startedMs: number, wantedMs: number | null, allowedMs: number | null): RequestDeadline | undefined {
+  if (wantedMs === null && allowedMs === null) return undefined
+  const limitMs = Math.min(wantedMs ?? Number.POSITIVE_INFINITY, allowedMs ?? Number.POSITIVE_INFINITY)
+  return { at: startedMs + limitMs, limitMs }
+}
 
 /**
  * How long a request may take by its header, milliseconds; null where it does not say.
@@ -19,69 +31,65 @@ export const longestTimeoutMs = 3_600_000
 export function timeoutOf(header: string | readonly string[] | undefined): number | null {
   if (header === undefined) return null
   const ms = typeof header === 'string' && /^\d{1,7}$/.test(header) ? Number(header) : 0
-  if (ms >= 1 && ms <= longestTimeoutMs) return ms
+  if (ms >= 1 && ms <= maxTimeoutMs) return ms
   throw new LockstepError(
     'INVALID_REQUEST',
-    `The header "X-Request-Timeout-Ms" is "${String(header)}"; it must be a whole number of milliseconds from 1 to ${longestTimeoutMs}.`,
+    `The header "X-Request-Timeout-Ms" is "${String(header)}"; it must be a whole number of milliseconds from 1 to ${maxTimeoutMs}.`,
     { details: { header: timeoutHeader } },
   )
-}
-
-/**
- * How long a request may take: what it asks for, within what the server allows; null: without end. What an admin asks
- * for may take as long as it does.
- */
-export function limitOf(wantedMs: number | null, allowedMs: number | null): number | null {
-  if (wantedMs === null || allowedMs === null) return wantedMs ?? allowedMs
-  return Math.min(wantedMs, allowedMs)
 }
 
 /**
  * @param neededMs what is known to be needed still
  * @throws LockstepError `DEADLINE_EXCEEDED` where it is past, or will be by then
  */
-export function requireTime({ at, limitMs }: RequestDeadline, neededMs = 0): void {
-  if (performance.now() + neededMs >= at) throw deadlineExceeded(limitMs)
+export function requireTime(deadline: RequestDeadline | undefined, neededMs = 0): void {
+  if (deadline !== undefined && performance.now() + neededMs >= deadline.at) throw deadlineExceeded(deadline.limitMs)
 }
 
-/** From here on the request is answered with what becomes of it, however long that takes. @throws LockstepError `DEADLINE_EXCEEDED` where it is past */
+/** Lifts the deadline: from here on the request is answered however long it takes. @throws LockstepError `DEADLINE_EXCEEDED` where it is past */
 export function lift(deadline: RequestDeadline): void {
   requireTime(deadline)
   deadline.at = Number.POSITIVE_INFINITY
 }
 
-/** A request that is waited for. */
-interface Awaited {
+/** Work that has a deadline. */
+interface TimedWork {
   readonly deadline: RequestDeadline
   readonly failed: (error: unknown) => void
   over: boolean
 }
 
 const sweepMs = 2
-/** All of this process: a timer for each would cost more than what most of them wait for. Those that are over go with the next sweep. */
-let awaited: Awaited[] = []
+/**
+ * All of this process. A timer for each would cost more than most of the work. The next sweep drops those that are over.
+ */
+let pending: TimedWork[] = []
 let sweeping: NodeJS.Timeout | null = null
 
 function sweep(): void {
   const now = performance.now()
-  const all = awaited
-  awaited = []
+  const all = pending
+  pending = []
   for (const one of all) {
     if (one.over) continue
     if (now < one.deadline.at) {
-      awaited.push(one)
+      pending.push(one)
       continue
     }
     one.over = true
-    // each by itself: what one of them throws is not the others' affair
+    // separately: an error that one of them throws stops no other
     queueMicrotask(() => one.failed(deadlineExceeded(one.deadline.limitMs)))
   }
-  if (awaited.length > 0 || sweeping === null) return
+  if (pending.length > 0 || sweeping === null) return
   clearInterval(sweeping)
   sweeping = null
 }
 
-/** Calls `done` with what `work` comes to, where that is before the deadline, or `failed` with what it throws, or `DEADLINE_EXCEEDED`; after it nobody waits for it any more. */
+/**
+ * Calls `done` with the result of `work`, or `failed` with its error. Past the deadline it calls `failed` with
+ * `DEADLINE_EXCEEDED`, and the result is dropped.
+ */
 export function settleInTime<T>(
   deadline: RequestDeadline,
   work: Promise<T>,
@@ -89,12 +97,12 @@ export function settleInTime<T>(
   failed: (error: unknown) => void,
 ): void {
   const one = { deadline, failed, over: false }
-  awaited.push(one)
+  pending.push(one)
   sweeping ??= setInterval(sweep, sweepMs)
   const settle = (value: T): void => {
     if (one.over) return
     one.over = true
-    // a busy process comes to its timers late
+    // the timers of a busy process are late
     if (performance.now() >= deadline.at) failed(deadlineExceeded(deadline.limitMs))
     else done(value)
   }

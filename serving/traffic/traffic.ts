@@ -1,7 +1,5 @@
-import type { IncomingHttpHeaders } from 'node:http'
 import type { Registry } from 'prom-client'
 import { LockstepError } from '../../kernel/errors.ts'
-import type { Scope } from '../../registry/keys/scope.ts'
 import type { Logger } from '../../runtime/log.ts'
 import { createRedisRateLimits } from '../../runtime/redis-rate-limits.ts'
 import type { Admission } from './admission.ts'
@@ -14,10 +12,10 @@ import type { LimitFallback, RateLimiter } from './rate-limiter.ts'
 import { createRateLimiter } from './rate-limiter.ts'
 import type { KeyPlaces } from './key-places.ts'
 import { createKeyPlaces } from './key-places.ts'
-import type { AuthMode, KeyRing, Principal } from './key-ring.ts'
+import type { AuthMode, KeyRing } from './key-ring.ts'
 import type { Paced } from './paced.ts'
 import { createPaced } from './paced.ts'
-import { createKeyRing, keyOf } from './key-ring.ts'
+import { createKeyRing } from './key-ring.ts'
 
 /** What stands between a connection and the handlers: who may ask what, how much at once, and for how long. */
 export interface Traffic {
@@ -32,12 +30,6 @@ export interface Traffic {
   readonly store: Breaker
   readonly history: Breaker
   readonly metrics: TrafficMetrics
-  /**
-   * Who makes a call that is no HTTP request, by its metadata; null where no key is needed.
-   *
-   * @throws LockstepError `UNAUTHENTICATED`, `FORBIDDEN`, `RATE_LIMITED`, `NOT_READY`
-   */
-  admitCall(sent: IncomingHttpHeaders, scope: Scope): Promise<Principal | null>
   /** How long a request may take, milliseconds; null: as long as it says. */
   readonly requestTimeoutMs: number | null
   /** The share of requests that the log tells of, 0 to 1. */
@@ -102,12 +94,6 @@ export function createTraffic(options: TrafficOptions, { log, registry }: { read
     metrics,
     requestTimeoutMs: options.requestTimeoutMs ?? null,
     accessLogShare: options.accessLogShare ?? 0,
-    async admitCall(sent, scope) {
-      const principal = keys.authorize(keyOf(sent), scope)
-      const perSecond = principal?.requestsPerSecond ?? null
-      if (principal !== null && perSecond !== null) await limits.take({ owner: principal.id, scope, unit: 'requests', perSecond }, 1)
-      return principal
-    },
     close() {
       clearInterval(sampling)
       admission.close()

@@ -7,7 +7,7 @@ import { setTimeout as delay } from 'node:timers/promises'
 import { setFlagsFromString } from 'node:v8'
 import { runInNewContext } from 'node:vm'
 import { expect, onTestFinished, test } from 'vitest'
-import { inTurn } from '../../serving/protocols/http/serialize-pipelined.ts'
+import { serializePipelined } from '../../serving/protocols/http/serialize-pipelined.ts'
 import { IncomingRequest } from '../../serving/protocols/http/incoming-request.ts'
 
 const megabyte = Buffer.from(Array.from({ length: 1 << 20 }, (_, i) => i % 251))
@@ -151,7 +151,7 @@ test('pipelined requests are answered one after the other, and none are read whi
   const [seen, bodies]: [number[], string[]] = [[], []]
   let [underWay, most, bytesRead] = [0, 0, 0]
   const socket = await connected(
-    inTurn((incoming, outgoing) => {
+    serializePipelined((incoming, outgoing) => {
       void (async () => {
         most = Math.max(most, ++underWay)
         bytesRead = incoming.socket.bytesRead
@@ -190,7 +190,7 @@ test('pipelined requests are answered one after the other, and none are read whi
 test('pipelined requests are answered where they are few, however many others send', async () => {
   const [first, floods]: [string[], Socket[]] = [[], []]
   const flood = await connected(
-    inTurn((incoming, outgoing) => {
+    serializePipelined((incoming, outgoing) => {
       first.push(incoming.url ?? '')
       if (incoming.url !== '/') outgoing.end(incoming.url)
     }),
@@ -214,7 +214,7 @@ test('pipelined requests are answered where they are few, however many others se
 test('pipelined requests whose connection ends are not answered, and leave room for others', async () => {
   let answered = 0
   const ports: number[] = []
-  const handle = inTurn((incoming, outgoing) => {
+  const handle = serializePipelined((incoming, outgoing) => {
     ports.push((incoming.socket.address() as AddressInfo).port)
     answered++
     if (incoming.url === '/last') outgoing.end('done')

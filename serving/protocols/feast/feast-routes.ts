@@ -20,6 +20,8 @@ export const feastRoutes: readonly Route[] = [
     method: 'POST',
     path: '/get-online-features',
     scope: 'read',
+    isHot: true,
+    rowsIn: 'entities',
     summary: 'Features of a feature service or of a list, column by column',
     body: onlineFeaturesSchema,
     example: { features: ['airport_delays:landed1h'], entities: { airport: ['ATL', 'ORD'] } },
@@ -31,6 +33,7 @@ export const feastRoutes: readonly Route[] = [
     method: 'POST',
     path: '/push',
     scope: 'push',
+    rowsIn: 'df',
     summary: 'Write the rows of a data frame to a source',
     body: pushSchema,
     example: {

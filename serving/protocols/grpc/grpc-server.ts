@@ -1,17 +1,15 @@
 import { join } from 'node:path'
-import type { handleUnaryCall, ServiceDefinition } from '@grpc/grpc-js'
+import type { handleUnaryCall, ServerUnaryCall, ServiceDefinition } from '@grpc/grpc-js'
 import { logVerbosity, Metadata, Server, setLogVerbosity } from '@grpc/grpc-js'
 import { loadSync } from '@grpc/proto-loader'
-import { LockstepError, messageOf } from '../../../kernel/errors.ts'
+import { LockstepError } from '../../../kernel/errors.ts'
 import type { ServingContext } from '../../context.ts'
-import type { RequestDeadline } from '../../traffic/request-deadline.ts'
-import type { Principal } from '../../traffic/key-ring.ts'
+import { takeRows } from '../../traffic/authorize.ts'
+import { requestIdOf } from '../../traffic/request-id.ts'
+import { logError, shownError } from '../../traffic/shown-error.ts'
 import { traceOf, traceparent } from '../../traffic/trace.ts'
-import { isFailure, toldError } from '../http/error-answer.ts'
-import { requestIdOf } from '../http/request-id.ts'
 import type { Scope } from '../../../registry/keys/scope.ts'
 import { checkModelReady, isReady, modelMetadata, repositoryIndex, serverMetadata } from '../oip/describe.ts'
-import type { Caller } from '../../predict/predict.ts'
 import { predictionBase } from '../../predict/prediction-id.ts'
 import { infer } from '../oip/infer.ts'
 import { rowsOf } from '../oip/infer-request.ts'
@@ -21,9 +19,10 @@ import { createGrpcListener, createGrpcPatrol, defaultMaxConnections } from './g
 import { createHealth } from './health.ts'
 import type { InferMessage } from './infer-message.ts'
 import { readInferMessage, writeInferMessage } from './infer-message.ts'
-import { passGateway } from './authorize-call.ts'
 import { createReflection } from './reflection.ts'
-import { grpcStatusOf, toldDetails } from './status.ts'
+import type { ArrivedCall, GrpcRequest } from './run-stages.ts'
+import { runStages } from './run-stages.ts'
+import { grpcStatusOf, statusDetails } from './status.ts'
 
 export interface GrpcServer {
   /**
@@ -43,11 +42,6 @@ export interface GrpcOptions extends GrpcPatience {
   readonly maxStreams?: number | undefined
   /** Default: a quarter of the files that the process may have open. */
   readonly maxConnections?: number | null | undefined
-}
-
-interface GrpcCaller extends Omit<Caller, 'apiKey'> {
-  readonly principal: Principal | null
-  readonly deadline: RequestDeadline | undefined
 }
 
 interface Named {
@@ -79,7 +73,7 @@ function load(name: string) {
  * for health checks and reflection.
  */
 export function createGrpcServer(deps: ServingContext, options: GrpcOptions): GrpcServer {
-  setLogVerbosity(logVerbosity.NONE) // what fails is told to the caller and to our log
+  setLogVerbosity(logVerbosity.NONE) // errors go to the caller and to our log
   const patrol = createGrpcPatrol(options)
   const server = new Server({
     'grpc.max_receive_message_length': deps.bodyLimitBytes,
@@ -101,40 +95,33 @@ export function createGrpcServer(deps: ServingContext, options: GrpcOptions): Gr
   const [definition, healthDefinition, reflectionDefinition] = [load('inference'), load('health'), load('reflection')]
   const health = createHealth(deps, service)
   server.addService(healthDefinition['grpc.health.v1.Health'] as ServiceDefinition, {
-    Check: unary(
-      'Check',
-      null,
-      ({ service: asked }: { readonly service: string }) => ({ status: health.check(asked) }),
-      'grpc.health.v1.Health',
-    ),
+    Check: open('Check', ({ service: asked }: { readonly service: string }) => ({ status: health.check(asked) }), 'grpc.health.v1.Health'),
     Watch: health.watch,
   })
   const reflection = createReflection([definition, healthDefinition, reflectionDefinition])
   for (const each of reflection.services) server.addService(each, { ServerReflectionInfo: reflection.answer })
   server.addService(definition[service] as ServiceDefinition, {
-    ServerLive: unary('ServerLive', null, () => ({ live: true })),
-    ServerReady: unary('ServerReady', null, () => ({ ready: isReady(deps) })),
-    ServerMetadata: unary('ServerMetadata', null, () => serverMetadata),
-    ModelReady: unary('ModelReady', 'read', async ({ name, version }: Named) => ({
+    ServerLive: open('ServerLive', () => ({ live: true })),
+    ServerReady: open('ServerReady', () => ({ ready: isReady(deps) })),
+    ServerMetadata: open('ServerMetadata', () => serverMetadata),
+    ModelReady: keyed('ModelReady', 'read', async ({ name, version }: Named) => ({
       ready: await isModelReady(named(name, 'name'), version),
     })),
-    ModelMetadata: unary(
+    ModelMetadata: keyed(
       'ModelMetadata',
       'read',
       async ({ name, version }: Named) => await modelMetadata(deps, named(name, 'name'), version),
     ),
-    RepositoryIndex: unary('RepositoryIndex', 'read', ({ ready }: { readonly ready: boolean }) => ({
+    RepositoryIndex: keyed('RepositoryIndex', 'read', ({ ready }: { readonly ready: boolean }) => ({
       models: repositoryIndex(deps, ready),
     })),
-    ModelInfer: unary('ModelInfer', 'predict', async (message: InferMessage, { principal, deadline, ...caller }) => {
+    ModelInfer: keyed('ModelInfer', 'predict', async (message: InferMessage, passed) => {
       named(message.model_name, 'model_name')
       const request = readInferMessage(message)
-      const perSecond = principal?.rowsPerSecond ?? null
-      const rows = rowsOf(request)
-      if (principal !== null && perSecond !== null && rows > 0) {
-        await deps.traffic.limits.take({ owner: principal.id, scope: 'predict', unit: 'rows', perSecond }, rows)
-      }
-      const answer = await infer(deps, request, { ...caller, apiKey: principal?.id ?? null }, deadline)
+      await takeRows(passed, rowsOf(request))
+      const { requestId, sentId, startedMs, key, deadline } = passed
+      const caller = { requestId, predictionBase: predictionBase(requestId, sentId), startedMs, apiKey: key?.id ?? null }
+      const answer = await infer(deps, request, caller, deadline)
       return writeInferMessage(answer, message.raw_input_contents.length > 0)
     }),
   })
@@ -149,13 +136,28 @@ export function createGrpcServer(deps: ServingContext, options: GrpcOptions): Gr
     }
   }
 
-  function unary<Request, Answer>(
+  /** A method that needs no key, and is admitted always. */
+  function open<Request, Answer>(method: string, run: (request: Request) => Answer, of = service): handleUnaryCall<Request, Answer> {
+    return unary(`/${of}/${method}`, async ({ request }) => run(request))
+  }
+
+  /** A method that needs a key with the scope. */
+  function keyed<Request, Answer>(
     method: string,
-    scope: Scope | null,
-    run: (request: Request, caller: GrpcCaller) => Answer | Promise<Answer>,
-    of = service,
+    scope: Scope,
+    run: (request: Request, passed: GrpcRequest) => Answer | Promise<Answer>,
   ): handleUnaryCall<Request, Answer> {
-    const route = `/${of}/${method}`
+    return unary(`/${service}/${method}`, async (call, arrived) => {
+      const headers = { authorization: text(call.metadata, 'authorization'), 'x-api-key': text(call.metadata, 'x-api-key') }
+      const head = { ...arrived, headers, scope, wantedMs: waitOf(call.getDeadline()) }
+      return await runStages(deps.traffic, head, (passed) => run(call.request, passed))
+    })
+  }
+
+  function unary<Request, Answer>(
+    route: string,
+    answer: (call: ServerUnaryCall<Request, Answer>, arrived: ArrivedCall) => Promise<Answer>,
+  ): handleUnaryCall<Request, Answer> {
     return async (call, callback) => {
       const startedMs = performance.now()
       const sentId = text(call.metadata, 'x-request-id')
@@ -168,23 +170,14 @@ export function createGrpcServer(deps: ServingContext, options: GrpcOptions): Gr
       call.sendMetadata(head)
       let status = 200
       try {
-        const sent = { authorization: text(call.metadata, 'authorization'), 'x-api-key': text(call.metadata, 'x-api-key') }
-        const asked = { sent, scope, startedMs, limitMs: limitOf(call.getDeadline()) }
-        const answer = await passGateway(deps.traffic, asked, (principal, deadline) =>
-          run(call.request, { requestId, predictionBase: predictionBase(requestId, sentId), startedMs, principal, deadline }),
-        )
-        callback(null, answer)
+        callback(null, await answer(call, { requestId, sentId, startedMs }))
       } catch (error) {
-        const told = toldError(requestId, error)
-        const { grpc, http } = grpcStatusOf(told)
+        const shown = shownError(requestId, error)
+        const { grpc, http } = grpcStatusOf(shown)
         status = http
-        const { traceId, spanId, parentId } = trace ?? traceOf(undefined)
-        const logged = { requestId, traceId, spanId, parentId, code: told.code, error: messageOf(error) }
-        if (isFailure(told, http))
-          deps.log.error({ ...logged, stack: error instanceof Error ? error.stack : undefined }, 'a request failed')
-        else deps.log.debug(logged, 'a request was refused')
-        // clients have the trailing metadata at hand in their error, and the initial one only where they listen for it
-        callback({ code: grpc, details: toldDetails(told.message), metadata: head })
+        logError(deps.log, { requestId, trace, error, shown, status })
+        // a client's error has the trailing metadata; the initial one is only for clients that listen for it
+        callback({ code: grpc, details: statusDetails(shown.message), metadata: head })
       }
       deps.metrics.request(route, status, (performance.now() - startedMs) / 1000)
     }
@@ -210,7 +203,7 @@ function named(name: string, field: string): string {
 }
 
 /** How long the caller waits from now on, milliseconds; null where it does not say. */
-function limitOf(deadline: Date | number): number | null {
+function waitOf(deadline: Date | number): number | null {
   const at = Number(deadline)
   return Number.isFinite(at) ? Math.max(at - Date.now(), 0) : null
 }

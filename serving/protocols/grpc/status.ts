@@ -52,7 +52,7 @@ const maxDetails = 800
  * A message as it fits into the status of a call: one that is too long would reach the client as an error of another
  * kind.
  */
-export function toldDetails(message: string): string {
+export function statusDetails(message: string): string {
   const cut = message.length > maxDetails ? `${message.slice(0, maxDetails - 1)}…` : message
   return cut.toWellFormed()
 }

@@ -1,27 +1,31 @@
+import type { Context } from 'hono'
 import { Hono } from 'hono'
-import type { ServerResponse } from 'node:http'
+import { RegExpRouter } from 'hono/router/reg-exp-router'
 import { LockstepError } from '../../../kernel/errors.ts'
-import { createAnswering } from './send-response.ts'
+import type { ServingContext } from '../../context.ts'
+import { feastRoutes } from '../feast/feast-routes.ts'
+import { oipRoutes } from '../oip/oip-routes.ts'
 import { auditRoutes } from './audit-route.ts'
 import { backfillRoutes } from './backfills-route.ts'
-import { createCors } from './cors.ts'
-import type { ServingContext } from '../../context.ts'
-import type { Call, RequestEnv } from './context.ts'
+import type { RouteAnswer } from './context.ts'
+import { crossOrigin } from './cors.ts'
 import { docsRoutes } from './docs-routes.ts'
 import { eventRoutes } from './events-route.ts'
-import { feastRoutes } from '../feast/feast-routes.ts'
 import { explainRoutes } from './explain-route.ts'
 import { featureRoutes } from './features-route.ts'
 import { healthRoutes } from './health-routes.ts'
+import type { HttpCall } from './http-call.ts'
+import { createHttpCalls } from './http-call.ts'
 import type { IncomingRequest } from './incoming-request.ts'
+import { messageError } from './message-error.ts'
 import { modelChangeRoutes } from './model-changes-route.ts'
 import { modelRoutes } from './models-route.ts'
-import { oipRoutes } from '../oip/oip-routes.ts'
-import { passGateway } from './authorize.ts'
-import { predictRoutes } from './predict-route.ts'
-import { requestIdOf } from './request-id.ts'
 import { pathOf } from './path-of.ts'
-import type { Route } from './route.ts'
+import { predictRoutes } from './predict-route.ts'
+import type { ErrorShape, Route } from './route.ts'
+import { answerHeaders, createSender } from './send-response.ts'
+import type { HttpListener } from './serialize-pipelined.ts'
+import { serializePipelined } from './serialize-pipelined.ts'
 
 const described: readonly Route[] = [
   ...featureRoutes,
@@ -40,91 +44,112 @@ const described: readonly Route[] = [
 /** Every operation of the HTTP interface. */
 export const routes: readonly Route[] = [...described, ...docsRoutes(described)]
 
-/** Answers a request that came at this moment, milliseconds of `performance.now()`. */
-export type Listener = (incoming: IncomingRequest, outgoing: ServerResponse, startedMs: number) => void
+type Env = { Bindings: HttpCall }
 
-/** The HTTP interface. Every answer, errors included, carries `x-request-id`: the caller's where it sent one, else a new one. */
-export function createApp(deps: ServingContext): Listener {
-  /** Of the paths without parameters, which need no router. */
-  const fixed = new Map<string, (call: Call) => void>()
-  // answers go to the Node response straight away: a Request and a Response made for each would cost more than the routing
-  const app = new Hono<RequestEnv>({ getPath: (_, options) => pathOf(options?.env?.incoming.url ?? '') })
-  const seenTo = new Response()
-  const cors = createCors(deps.corsOrigins)
-  const answer = createAnswering(deps, cors)
-  for (const [path, ofPath] of Map.groupBy(routes.flatMap(withBothPaths), (route) => route.path)) {
-    const byMethod = new Map<string, Route>(ofPath.map((route) => [route.method, route]))
-    // one handler for all methods: of several that match, Hono would make a chain
-    const handle = (call: Call) => {
-      const { method = '' } = call.incoming
-      const route = byMethod.get(method === 'HEAD' ? 'GET' : method)
-      if (route === undefined) refuseMethod(call, path, ofPath)
-      else answer(call, route, () => passGateway(call, route, deps))
+/**
+ * Answers HTTP. An ordinary Hono app has every route. The routes with `isHot` are also matched before it, by Hono's own
+ * router, and answered without a `Request` and a `Response`: these cost more than all else that a prediction takes here.
+ * A hot request with anything unusual (an `Origin`, a query, percent-encoding) is left to the app.
+ *
+ * Both ways go through the stages of `http-call.ts` and are sent by `send-response.ts`. `@hono/node-server` would take
+ * the place of the latter, but
+ *
+ * - it ends the connection of a request that is refused before all of its body was sent, so that the client never reads
+ *   the answer;
+ * - it waits for ever for a client that does not read;
+ * - it reads bodies as streams, which costs more than parsing them.
+ */
+export function createHttpListener(context: ServingContext): HttpListener {
+  const createCall = createHttpCalls(context)
+  const send = createSender(context)
+  const app = createApp(context)
+  const hot = new RegExpRouter<Route>()
+  for (const route of routes) if (route.isHot === true) hot.add(route.method, route.path, route)
+
+  const respondHot = (call: HttpCall, answer: RouteAnswer): void => send(call, answer.status, answerHeaders(call, answer), answer.body)
+
+  return serializePipelined((incoming, outgoing) => {
+    const call = createCall(incoming, outgoing)
+    const invalid = messageError(incoming)
+    if (invalid !== null) return call.reject(invalid.status, invalid.error, respondHot)
+    const { method = '', url = '', headers } = incoming
+    if (headers.origin === undefined && !/[?%]/.test(url)) {
+      const [[found], values] = hot.match(method, url)
+      if (found !== undefined) return call.start(found[0], paramsOf(found[1], values), respondHot)
     }
-    if (!path.includes(':')) {
-      fixed.set(path, handle)
-      continue
-    }
-    app.all(path, ({ env: call, req }) => {
-      call.params = req.param()
-      handle(call)
-      return seenTo
-    })
-  }
-  app.notFound(({ env: call, req: { path } }) => {
-    answer(call, path.startsWith('/v2/') ? nowhereOfV2 : nowhere, () => {
-      throw new LockstepError('NOT_FOUND', `There is nothing at "${path}"; GET /docs lists what there is.`, { details: { path } })
-    })
-    return seenTo
+    void answerByApp(call)
   })
 
-  /** Says what a path takes to requests by other methods. */
-  function refuseMethod(call: Call, path: string, ofPath: readonly Route[]): void {
-    const { method, headers } = call.incoming
-    const methods = ofPath.flatMap((route) => (route.method === 'GET' ? ['GET', 'HEAD'] : [route.method]))
-    const allow = [...methods, 'OPTIONS'].join(', ')
-    if (method === 'OPTIONS') {
-      const asked = headers.origin === undefined ? {} : cors.preflight(methods)
-      answer(call, { path }, () => ({ status: 204, body: null, headers: { allow, ...asked } }))
-      return
-    }
-    const refuse = () => {
-      throw new LockstepError('METHOD_NOT_ALLOWED', `"${pathOf(call.incoming.url ?? '')}" takes ${methods.join(', ')}, not ${method}.`, {
-        details: { allow: methods },
-      })
-    }
-    answer(call, ofPath[0] ?? nowhere, refuse, { allow })
-  }
-
-  return (incoming, outgoing, startedMs) => {
-    const requestId = requestIdOf(incoming.headers['x-request-id'])
-    const call: Call = {
-      incoming,
-      outgoing,
-      startedMs,
-      requestId,
-      params: noParams,
-      principal: null,
-      scopes: null,
-      leaveKey: undefined,
-      idempotent: undefined,
-      deadline: undefined,
-      takeRows: undefined,
-      limits: undefined,
-    }
-    const handle = fixed.get(pathOf(incoming.url ?? ''))
-    if (handle !== undefined) return handle(call)
-    // of the request Hono reads its method, and what its path is by `getPath`
-    void app.fetch(incoming as unknown as Request, call)
+  async function answerByApp(call: HttpCall): Promise<void> {
+    const { status, headers, body } = await app.fetch(requestOf(call.incoming), call)
+    send(call, status, Object.fromEntries(headers), body === null ? null : Buffer.from(await new Response(body).arrayBuffer()))
   }
 }
 
-const noParams = {}
+function createApp({ corsOrigins }: ServingContext): Hono<Env> {
+  const app = new Hono<Env>({ getPath: (_, options) => pathOf(options?.env?.incoming.url ?? '') })
+  for (const [path, ofPath] of Map.groupBy(routes.flatMap(withBothPaths), (route) => route.path)) {
+    const methods = ofPath.flatMap(({ method }) => (method === 'GET' ? ['GET', 'HEAD'] : [method]))
+    if (corsOrigins.length > 0) app.use(path, crossOrigin(corsOrigins, methods))
+    for (const route of ofPath) app.on(route.method, path, (c) => answerTo(c, route))
+    const [{ errors = 'lockstep' } = {}] = ofPath
+    const refusal = methodRefusal(path, methods, errors)
+    app.all(path, (c) => answerTo(c, refusal))
+  }
+  app.notFound((c) => answerTo(c, c.req.path.startsWith('/v2/') ? notFoundOip : notFound))
+  return app
+}
+
+/** Takes a call through its stages. */
+function answerTo({ env: call, req }: Context<Env>, route: Route): Promise<Response> {
+  return new Promise((resolve) =>
+    call.start(route, req.param(), (_, answer) =>
+      resolve(new Response(answer.body, { status: answer.status, headers: answerHeaders(call, answer) })),
+    ),
+  )
+}
+
+/** For Hono and its middlewares, which read method and headers. The body is read from Node's request. */
+function requestOf({ method = '', headers }: IncomingRequest): Request {
+  return new Request('http://localhost', {
+    method,
+    headers: Object.entries(headers).map(([name, value]): [string, string] => [name, String(value)]),
+  })
+}
+
+function paramsOf(of: Readonly<Record<string, number | string>>, values: readonly string[] = []): Record<string, string> {
+  const params: Record<string, string> = {}
+  for (const name in of) params[name] = values[of[name] as number] ?? ''
+  return params
+}
 
 function withBothPaths(route: Route): Route[] {
   return route.alsoPath === undefined ? [route] : [route, { ...route, path: route.alsoPath }]
 }
 
-/** What stands for the route of a request that has none. */
-const nowhere = { path: 'none' }
-const nowhereOfV2 = { ...nowhere, errors: 'oip' } as const
+const undescribed = { method: 'GET', scope: null, summary: '', tag: '' } as const
+
+/** Answers `OPTIONS`, and refuses the methods that a path does not have. */
+function methodRefusal(path: string, methods: readonly string[], errors: ErrorShape): Route {
+  return {
+    ...undescribed,
+    path,
+    errors,
+    handle({ incoming: { method, url = '' } }) {
+      if (method === 'OPTIONS') return { status: 204, body: null, headers: { allow: [...methods, 'OPTIONS'].join(', ') } }
+      throw new LockstepError('METHOD_NOT_ALLOWED', `"${pathOf(url)}" takes ${methods.join(', ')}, not ${method}.`, {
+        details: { allow: methods },
+      })
+    },
+  }
+}
+
+const notFound: Route = {
+  ...undescribed,
+  path: 'none',
+  handle({ incoming: { url = '' } }) {
+    const path = pathOf(url)
+    throw new LockstepError('NOT_FOUND', `There is nothing at "${path}"; GET /docs lists what there is.`, { details: { path } })
+  },
+}
+const notFoundOip: Route = { ...notFound, errors: 'oip' }

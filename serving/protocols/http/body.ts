@@ -5,19 +5,20 @@ import { cutText } from '../../../kernel/cut-text.ts'
 import { LockstepError, messageOf } from '../../../kernel/errors.ts'
 import { parseJson } from '../../../kernel/parse-json.ts'
 import { sayIssues } from '../format-issues.ts'
-import { requireTime } from '../../traffic/request-deadline.ts'
+import { takeRows } from '../../traffic/authorize.ts'
 import { checkJsonShape } from './check-json-shape.ts'
 import type { Call } from './context.ts'
-import { rowsOf, takeRows } from './authorize.ts'
 import { readChunks } from './read-bytes.ts'
+import type { Route } from './route.ts'
 
 const jsonType = /^\s*(application\/([\w.-]+\+)?json|text\/json)\s*(;|$)/i
 const saysNothing = /^\s*(application\/x-www-form-urlencoded|text\/plain)\s*(;|$)/i
 
 /**
- * The request's body, read within the limit, unpacked, parsed and validated.
+ * The body of a request: read within the limit, decompressed, parsed and validated. Its rows are taken from the limit of
+ * the API key.
  *
- * @param whenEmpty what there is where no body was sent; absent: it must be
+ * @param whenEmpty stands for a body that was not sent; absent: there must be one
  * @throws LockstepError `BODY_TOO_LARGE`, `UNSUPPORTED_MEDIA_TYPE`, `REQUEST_ABORTED`, `RATE_LIMITED`, `DEADLINE_EXCEEDED`, or `INVALID_REQUEST` saying which field is wrong
  */
 export async function readBody<Schema extends z.ZodType>(
@@ -27,10 +28,7 @@ export async function readBody<Schema extends z.ZodType>(
   whenEmpty?: z.output<Schema>,
 ): Promise<z.output<Schema>> {
   checkType(call.incoming.headers)
-  const text = textOf(await readChunks(call.incoming, limitBytes))
-  // it may have come slowly
-  const deadline = call.deadline
-  if (deadline !== undefined) requireTime(deadline)
+  const text = textOf(await readChunks(call, limitBytes))
   if (text === '' && whenEmpty !== undefined) return whenEmpty
   let json: unknown
   try {
@@ -42,18 +40,18 @@ export async function readBody<Schema extends z.ZodType>(
   }
   const parsed = schema.safeParse(json)
   if (parsed.success) {
-    if (call.takeRows !== undefined) await takeRows(call, rowsOf(parsed.data))
+    const { takeRows: limited, route } = call
+    if (limited !== undefined && route.rowsIn !== undefined) await takeRows(call, countRows(parsed.data, route.rowsIn))
     return parsed.data
   }
   const { said, issues } = sayIssues(parsed.error, schema, json)
   throw new LockstepError('INVALID_REQUEST', `The body is not a valid request: ${said}.`, { details: { issues } })
 }
 
-/** A form or a picture is no JSON. */
-/** @throws LockstepError `UNSUPPORTED_MEDIA_TYPE` */
+/** Requires JSON: a form or a picture is none. @throws LockstepError `UNSUPPORTED_MEDIA_TYPE` */
 export function checkType({ 'content-type': type, origin }: IncomingHttpHeaders): void {
   if (type === undefined || type.trim() === '' || jsonType.test(type)) return
-  // what curl and fetch say of any body, where no page of a browser sends it
+  // curl and fetch send these with any body; a page of a browser means them
   if (origin === undefined && saysNothing.test(type)) return
   throw new LockstepError(
     'UNSUPPORTED_MEDIA_TYPE',
@@ -70,4 +68,11 @@ function textOf(chunks: readonly Buffer[]): string {
   if (!isUtf8(bytes)) throw new LockstepError('INVALID_REQUEST', 'The body is not UTF-8, as JSON is; send it in that encoding.')
   const text = bytes.toString()
   return text.charCodeAt(0) === 0xfeff ? text.slice(1) : text
+}
+
+/** How many rows a body has in a field: an array of them, or an object of columns. */
+function countRows(body: unknown, field: NonNullable<Route['rowsIn']>): number {
+  const rows: unknown = (body as Readonly<Record<string, unknown>>)[field]
+  const [column]: unknown[] = typeof rows === 'object' && rows !== null && !Array.isArray(rows) ? Object.values(rows) : [rows]
+  return Array.isArray(column) ? column.length : 0
 }

@@ -2,24 +2,24 @@ import { promisify } from 'node:util'
 import { brotliCompress, constants, gzip } from 'node:zlib'
 import type { RouteAnswer } from './context.ts'
 
-/** Shorter answers go as they are: they fit into a few packets, and take longer to compress than to send. */
-const deflatedFromBytes = 4096
+/** Shorter answers are sent as they are: they fit into a few packets, and take longer to compress than to send. */
+const minBytes = 4096
 
 const br = promisify(brotliCompress)
 const gz = promisify(gzip)
 
-/** Whether an answer is long enough to be worth it. */
-export function isDeflatable({ body, headers }: RouteAnswer): boolean {
-  return body !== null && body.length >= deflatedFromBytes && headers?.['content-encoding'] === undefined
+/** Whether an answer is long enough to be compressed. */
+export function isCompressible({ body, headers }: RouteAnswer): boolean {
+  return body !== null && body.length >= minBytes && headers?.['content-encoding'] === undefined
 }
 
 type Encoding = 'br' | 'gzip'
 
-/** Of answers that are kept: what was made of them, by encoding. */
+/** The compressed bodies of kept answers, by encoding. */
 const packed = new WeakMap<RouteAnswer, Map<Encoding, Promise<Uint8Array<ArrayBuffer>>>>()
 
-/** A long answer, compressed where its client takes that. One that is kept is compressed once. */
-export async function deflated(made: RouteAnswer, accepted: string | undefined): Promise<RouteAnswer> {
+/** A long answer, compressed where its client accepts that. One that is kept is compressed once. */
+export async function compressed(made: RouteAnswer, accepted: string | undefined): Promise<RouteAnswer> {
   const { body: plain } = made
   if (plain === null) return made
   const vary = { ...made.headers, vary: 'accept-encoding' }
@@ -43,7 +43,7 @@ async function pack(plain: string | Uint8Array, encoding: Encoding): Promise<Uin
   )
 }
 
-/** Of what an `accept-encoding` takes, the better one; its order says nothing. */
+/** The better one of the encodings in `accept-encoding`, whose order means nothing. */
 function chosen(accepted: string): Encoding | null {
   const taken = new Map<string, boolean>()
   for (const part of accepted.toLowerCase().split(',')) {
@@ -51,6 +51,6 @@ function chosen(accepted: string): Encoding | null {
     taken.set(name.trim(), !/;\s*q=0(\.0*)?\s*$/.test(part))
   }
   if (taken.get('br') === true) return 'br'
-  // the star stands for those that are not named
+  // the star stands for the encodings that are not named
   return (taken.get('gzip') ?? taken.get('*')) === true ? 'gzip' : null
 }

@@ -11,16 +11,16 @@ const ways = {
   zstd: promisify(zstdDecompress),
 } as const
 
-/** What a request may say of its body in `content-encoding`. */
+/** The values of `content-encoding` that a request may have. */
 export const acceptedEncodings = 'gzip, deflate, br, zstd'
 
 /**
- * A body as it was before it was compressed. It is unpacked up to the limit and no further, however much is in it.
+ * Decompresses a body, up to the limit and no further.
  *
- * @param encoding of the header `content-encoding`
- * @throws LockstepError `UNSUPPORTED_MEDIA_TYPE`, `INVALID_REQUEST` where it is not what the header says, or what `tooLarge` makes
+ * @param encoding the header `content-encoding`
+ * @throws LockstepError `UNSUPPORTED_MEDIA_TYPE`, `INVALID_REQUEST` where the body is not in that encoding, or the error of `tooLarge`
  */
-export async function inflated(
+export async function decompressed(
   bytes: Uint8Array,
   encoding: string,
   limitBytes: number,

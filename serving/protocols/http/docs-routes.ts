@@ -10,7 +10,7 @@ import { docsPage } from './docs/docs-page.ts'
 import { examplesOf } from './examples.ts'
 import type { OpenApi } from './openapi.ts'
 import { openApi } from './openapi.ts'
-import { requireLocalHost } from './require-local-host.ts'
+import { requireLocalHost } from '../../traffic/loopback.ts'
 import type { Route } from './route.ts'
 
 /** What describes the routes, to programs and to people; itself as well. */

@@ -24,6 +24,8 @@ export const eventRoutes: readonly Route[] = [
     method: 'POST',
     path: '/v1/sources/:name/events',
     scope: 'push',
+    isHot: true,
+    rowsIn: 'events',
     summary: 'Write events to a source, all or none',
     tag: 'Events',
     body: eventsSchema,

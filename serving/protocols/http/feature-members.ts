@@ -5,7 +5,7 @@ import type { Column, ValueType } from '../../../kernel/value-type.ts'
 import { typeName } from '../../../kernel/value-type.ts'
 import type { FeatureRead } from '../../features/read-features.ts'
 import { serviceValuesWriter } from './json.ts'
-import { requestIdJson } from './request-id.ts'
+import { requestIdJson } from '../../traffic/request-id.ts'
 
 /** The largest number of parts that a request may name in `include`: more than there are. */
 export const maxIncluded = 10

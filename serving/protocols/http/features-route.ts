@@ -30,6 +30,8 @@ export const featureRoutes: readonly Route[] = [
     method: 'POST',
     path: '/v1/features',
     scope: 'read',
+    isHot: true,
+    rowsIn: 'entities',
     summary: 'The features of a service for each entity, with the status of each value',
     tag: 'Features',
     body: featuresSchema,

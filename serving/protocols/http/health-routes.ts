@@ -3,11 +3,10 @@ import { keepFor } from '../../../runtime/keep-for.ts'
 import { memoizeWeak } from '../../../kernel/memoize-weak.ts'
 import { liveAnswer, readyAnswer } from './response-schemas.ts'
 import { keyOf } from '../../traffic/key-ring.ts'
-import { isFromHere } from '../../traffic/loopback.ts'
+import { isFromHere, requireLocalHost } from '../../traffic/loopback.ts'
 import type { ServingContext } from '../../context.ts'
 import type { Call } from './context.ts'
 import { jsonAnswer, keptAnswer } from './context.ts'
-import { authorize } from './authorize.ts'
 import type { Route } from './route.ts'
 
 /** To make the text takes milliseconds, and to compress it longer. */
@@ -56,11 +55,16 @@ export const healthRoutes: readonly Route[] = [
       if (deps.metricsAt === 'elsewhere') {
         throw new LockstepError('NOT_FOUND', 'The metrics are not answered on this port; ask the one of LOCKSTEP_METRICS_PORT.')
       }
-      if (deps.metricsAt === 'required') authorize(call, 'metrics', deps)
+      if (deps.metricsAt === 'required') requireScraper(call, deps)
       return metricsAnswer(deps)()
     },
   },
 ]
+
+/** @throws LockstepError `UNAUTHENTICATED`, `FORBIDDEN`, `NOT_READY` */
+function requireScraper({ incoming: { headers } }: Call, { traffic: { keys } }: ServingContext): void {
+  if (keys.authorize(keyOf(headers), 'metrics') === null && keys.unprotected) requireLocalHost(headers.host)
+}
 
 /**
  * Who may read what names hosts, views and models. A server with keys shows it to admin keys alone, as a proxy on this

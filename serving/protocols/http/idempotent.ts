@@ -1,6 +1,5 @@
 import { createHash } from 'node:crypto'
 import { LockstepError } from '../../../kernel/errors.ts'
-import { requireTime } from '../../traffic/request-deadline.ts'
 import type { KeptAnswer } from '../../traffic/idempotency.ts'
 import type { ServingContext } from '../../context.ts'
 import type { Call, RouteAnswer } from './context.ts'
@@ -11,39 +10,38 @@ export const idempotencyHeader = 'idempotency-key'
 export const maxIdempotencyKey = 255
 
 /**
- * Whether a request of the route may be marked, so that it is done once: of those that change something and are no
- * replacement of one thing by another.
+ * Whether a route takes `Idempotency-Key`, so that a request is done once: those that change something, and do not
+ * replace one thing by another.
  */
 export function isIdempotent({ method, scope }: Pick<Route, 'method' | 'scope'>): boolean {
   return method === 'POST' && (scope === 'push' || scope === 'admin')
 }
 
 /**
- * Has a route's handler answer a request that is marked with `Idempotency-Key`, or gives the answer that it had. An
- * error is not kept: who sends the request again has it done again.
+ * Answers a request with `Idempotency-Key`: by the handler of its route, or with the answer that it had before. Errors
+ * are not kept: a request that failed can be sent again.
  *
  * @throws LockstepError `INVALID_REQUEST`, `IDEMPOTENCY_KEY_REUSED`, `IDEMPOTENCY_KEY_BUSY`, and what the handler
  *   throws
  */
-export async function answerOnce(call: Call, route: Route, deps: ServingContext): Promise<RouteAnswer> {
-  const { incoming, principal } = call
+export async function answerOnce(call: Call, context: ServingContext): Promise<RouteAnswer> {
+  const { incoming, principal, route } = call
   const key = keyOf(incoming.headersDistinct[idempotencyHeader] ?? [])
   const owner = principal ?? ''
   const hash = createHash('sha256').update(JSON.stringify([incoming.method, incoming.url]))
-  for (const chunk of await readChunks(incoming, deps.bodyLimitBytes)) hash.update(chunk)
-  if (call.deadline !== undefined) requireTime(call.deadline)
+  for (const chunk of await readChunks(call, context.bodyLimitBytes)) hash.update(chunk)
   const fingerprint = hash.digest('base64url')
   call.idempotent = JSON.stringify([owner, key, fingerprint])
   let made: RouteAnswer | null = null
-  const answer = await deps.idempotency.once({ owner, key, fingerprint }, async () => kept((made = await route.handle(call, deps))))
+  const answer = await context.idempotency.once({ owner, key, fingerprint }, async () => kept((made = await route.handle(call, context))))
   if (made !== null) return made
   const { status, body, contentType } = answer
   return { status, body, ...(contentType === null ? {} : { contentType }), headers: { 'idempotency-replayed': 'true' } }
 }
 
 /**
- * Events of a marked request, of which those without an id get one of its own: whatever became of the request, each is
- * written once.
+ * Gives the events of a request with `Idempotency-Key` that have no id one of their own, so that each is written once
+ * whatever became of the request.
  */
 export function withEventIds({ idempotent }: Call, events: readonly unknown[]): readonly unknown[] {
   if (idempotent === undefined) return events

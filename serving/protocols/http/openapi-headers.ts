@@ -1,5 +1,4 @@
-import { inferSchema } from '../oip/infer-body.ts'
-import { longestTimeoutMs } from '../../traffic/request-deadline.ts'
+import { maxTimeoutMs } from '../../traffic/request-deadline.ts'
 import { onlineFeaturesAnswer } from '../feast/features-route.ts'
 import { isIdempotent, maxIdempotencyKey } from './idempotent.ts'
 import type { Route } from './route.ts'
@@ -35,7 +34,7 @@ const timeout: SharedParameter = {
   name: 'X-Request-Timeout-Ms',
   in: 'header',
   description: 'How long the request is of use, milliseconds; after that it is answered with 504',
-  schema: { type: 'integer', minimum: 1, maximum: longestTimeoutMs },
+  schema: { type: 'integer', minimum: 1, maximum: maxTimeoutMs },
 }
 const idempotencyKey: SharedParameter = {
   name: 'Idempotency-Key',
@@ -86,7 +85,7 @@ export function parameterRefs(route: Route): Ref[] {
   const names = [
     ...(route.scope === null ? [] : [timeout]),
     ...always,
-    ...(takesBinary(route) ? [binaryLength] : []),
+    ...(route.takesBinary === true ? [binaryLength] : []),
     ...(isIdempotent(route) ? [idempotencyKey] : []),
   ]
   return names.map(({ name }) => ({ $ref: `#/components/parameters/${name}` }))
@@ -95,7 +94,7 @@ export function parameterRefs(route: Route): Ref[] {
 /** The headers of a route's answers that are no errors. */
 export function answerHeaderRefs(route: Route): Record<string, Ref> {
   const own: HeaderName[] = []
-  if (takesBinary(route)) own.push('inference-header-content-length')
+  if (route.takesBinary === true) own.push('inference-header-content-length')
   if (isIdempotent(route)) own.push('idempotency-replayed')
   if (route.answer === onlineFeaturesAnswer) own.push('lockstep-degraded', 'lockstep-stale-ms', 'lockstep-late')
   return headerRefs([...inEveryAnswer, ...own])
@@ -103,9 +102,4 @@ export function answerHeaderRefs(route: Route): Record<string, Ref> {
 
 export function headerRefs(names: readonly HeaderName[]): Record<string, Ref> {
   return Object.fromEntries(names.map((name) => [name, { $ref: `#/components/headers/${name}` }]))
-}
-
-/** Whether requests and answers may have tensors in binary behind their JSON. */
-export function takesBinary({ body }: Route): boolean {
-  return body === inferSchema
 }

@@ -3,15 +3,7 @@ import { errorBody, feastErrorBody, oipErrorBody } from './response-schemas.ts'
 import type { Examples } from './examples.ts'
 import { noExamples } from './examples.ts'
 import type { HeaderName, Ref, SharedParameter } from './openapi-headers.ts'
-import {
-  answerHeaderRefs,
-  headerRefs,
-  inEveryAnswer,
-  parameterRefs,
-  sharedHeaders,
-  sharedParameters,
-  takesBinary,
-} from './openapi-headers.ts'
+import { answerHeaderRefs, headerRefs, inEveryAnswer, parameterRefs, sharedHeaders, sharedParameters } from './openapi-headers.ts'
 import type { ErrorShape, Route } from './route.ts'
 
 type Json = Readonly<Record<string, unknown>>
@@ -109,7 +101,7 @@ function operation(route: Route, path: string, examples: Examples): Operation {
   })
   const example = examples.body(route) ?? route.example
   const parameters = [...inPath, ...parametersOf('query', route.query), ...parameterRefs(route)]
-  const binary = takesBinary(route) ? { 'application/octet-stream': { schema: { type: 'string', format: 'binary' } } } : {}
+  const binary = route.takesBinary === true ? { 'application/octet-stream': { schema: { type: 'string', format: 'binary' } } } : {}
   const error = { $ref: `#/components/responses/${errorNames[errors]}` }
   const later = { $ref: `${error.$ref}Later` }
   const told = {

@@ -9,7 +9,7 @@ import { memoizeWeak } from '../../../kernel/memoize-weak.ts'
 import type { Prediction } from '../../../inference/load-model.ts'
 import { predictAnswer } from './response-schemas.ts'
 import { readBody } from './body.ts'
-import { requireScope } from './authorize.ts'
+import { requireScope } from '../../traffic/authorize.ts'
 import { callerOf } from './caller.ts'
 import type { ServingContext } from '../../context.ts'
 import type { Call, RouteAnswer } from './context.ts'
@@ -44,6 +44,8 @@ export const predictRoutes: readonly Route[] = [
     method: 'POST',
     path: '/v1/predict',
     scope: 'predict',
+    isHot: true,
+    rowsIn: 'entities',
     summary: "A model's answer for each entity",
     tag: 'Predictions',
     body: predictSchema,

@@ -1,18 +1,21 @@
-import type { IncomingRequest } from './incoming-request.ts'
+import { requireTime } from '../../traffic/request-deadline.ts'
+import type { Call } from './context.ts'
+import { decompressed } from './decompress.ts'
 import { tooLarge } from './incoming-request.ts'
-import { inflated } from './decompress.ts'
 
 /**
- * A request's body, unpacked, in the chunks that it came in.
+ * The body of a request, decompressed, in the chunks that it arrived in.
  *
- * @throws LockstepError `BODY_TOO_LARGE`, `REQUEST_ABORTED`, and what `inflated` throws
+ * @throws LockstepError `BODY_TOO_LARGE`, `REQUEST_ABORTED`, `DEADLINE_EXCEEDED`, and as `decompressed`
  */
-export function readChunks(incoming: IncomingRequest, limitBytes: number): Promise<readonly Buffer[]> {
+export async function readChunks({ incoming, deadline }: Call, limitBytes: number): Promise<readonly Buffer[]> {
   const { 'content-length': declared, 'content-encoding': encoding } = incoming.headers
-  if (declared !== undefined && Number(declared) > limitBytes) return Promise.reject(tooLarge(limitBytes))
-  const chunks = incoming.body(limitBytes)
+  if (declared !== undefined && Number(declared) > limitBytes) throw tooLarge(limitBytes)
+  const chunks = await incoming.body(limitBytes)
+  // a body may arrive slowly
+  requireTime(deadline)
   if (encoding === undefined || /^\s*(identity\s*)?$/i.test(encoding)) return chunks
-  return chunks.then(async (packed) => [await inflated(Buffer.concat(packed), encoding, limitBytes, tooLarge)])
+  return [await decompressed(Buffer.concat(chunks), encoding, limitBytes, tooLarge)]
 }
 
 /** A body as one, its bytes from `alignedFrom` on at a multiple of eight in memory, so that numbers there can be viewed in place. */

@@ -3,40 +3,43 @@ import type { Scope } from '../../../registry/keys/scope.ts'
 import type { ServingContext } from '../../context.ts'
 import type { Call, RouteAnswer } from './context.ts'
 
-/** How errors are told: Lockstep's own way, or as the protocol has it that a route speaks. */
+/** The shape of errors: Lockstep's own, or that of the protocol that a route speaks. */
 export type ErrorShape = 'lockstep' | 'oip' | 'feast'
 
-/** One operation of the HTTP interface, as data: what `app.ts` routes to and what the OpenAPI document describes. */
+/** One operation of the HTTP interface, as data: `app.ts` routes to it, and the OpenAPI document describes it. */
 export interface Route {
   readonly method: 'GET' | 'POST' | 'DELETE' | 'PUT'
   /** As Hono has it: `/v1/models/:name`. */
   readonly path: string
-  /** A second path, which the documentation leaves out. */
+  /** A second path, which the documentation omits. */
   readonly alsoPath?: string
-  /** null: open to all, as it tells nothing of anyone's data. */
+  /** null: it needs no key, as it shows nobody's data. */
   readonly scope: Scope | null
-  /**
-   * Whether its answer is long and the same for all: such are answered one after the other, apart from all other
-   * requests, so that they take little from those.
-   */
+  /** Whether its answer is long and the same for all: these are answered one after the other, apart from all others. */
   readonly isPaced?: true
+  /** Whether its requests are matched before Hono, which costs less (`app.ts`). */
+  readonly isHot?: true
+  /** The field of the body that has the rows, which count for the limit of an API key: an array, or an object of columns. */
+  readonly rowsIn?: 'entities' | 'events' | 'df'
+  /** Whether tensors in binary may follow the JSON of requests and answers. */
+  readonly takesBinary?: true
   /** A sentence without its full stop. */
   readonly summary: string
   /** More for the documentation, in Markdown's plain paragraphs. */
   readonly description?: string
   /** The group in the documentation. */
   readonly tag: string
-  /** Of the JSON body. The handler validates by the same schema (`readBody`). */
+  /** The schema of the JSON body. The handler validates by it too (`readBody`). */
   readonly body?: z.ZodType
-  /** Whether a request may have none. */
+  /** Whether a request may have no body. */
   readonly bodyOptional?: true
-  /** A body that could be sent. */
+  /** An example of a body. */
   readonly example?: unknown
-  /** Of the JSON answer. */
+  /** The schema of the JSON answer. */
   readonly answer?: z.ZodType
   /** The media type of answers that are not JSON. */
   readonly produces?: string
-  /** Of an answer that is no error; the statuses, where it has several. Default: 200. */
+  /** The status of an answer that is no error, or its statuses. Default: 200. */
   readonly status?: number | readonly number[]
   readonly query?: z.ZodObject
   /** Default: lockstep. */

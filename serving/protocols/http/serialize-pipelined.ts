@@ -4,18 +4,18 @@ import type { IncomingRequest } from './incoming-request.ts'
 
 /** Pipelined requests that wait, of all connections: each takes some kilobytes. */
 const maxWaiting = 10_000
-/** So many of one connection wait all the same, so that clients that send many keep out none that send few. */
-const alwaysWaiting = 16
+/** Each connection may have so many, also beyond that: clients that send many keep out none that send few. */
+const minWaiting = 16
 
-type Listener = RequestListener<typeof IncomingRequest>
+export type HttpListener = RequestListener<typeof IncomingRequest>
 
 /**
  * Answers the requests of one connection one after the other. Node parses all that a client has sent and calls the
  * listener for each at once: ten thousand pipelined requests in one segment would be answered at the same time, and
- * their answers held until the client reads. Here the next one begins when the answer before it is written out, and
- * while any waits nothing is read.
+ * their answers held until the client reads. Here each begins once the answer before it is written to the socket.
+ * While any waits, the server reads nothing from the connection.
  */
-export function inTurn(listener: Listener): Listener {
+export function serializePipelined(listener: HttpListener): HttpListener {
   const waitingOn = new WeakMap<Socket, number>()
   let waiting = 0
 
@@ -26,11 +26,11 @@ export function inTurn(listener: Listener): Listener {
     return now
   }
 
-  function wait(...[incoming, outgoing]: Parameters<Listener>): void {
+  function wait(...[incoming, outgoing]: Parameters<HttpListener>): void {
     const { socket } = incoming
-    // what is left of a segment whose connection was cut
+    // the rest of a segment whose connection was cut
     if (socket.destroyed) return
-    if (waiting >= maxWaiting && (waitingOn.get(socket) ?? 0) >= alwaysWaiting) {
+    if (waiting >= maxWaiting && (waitingOn.get(socket) ?? 0) >= minWaiting) {
       socket.destroy()
       return
     }
@@ -48,7 +48,7 @@ export function inTurn(listener: Listener): Listener {
     // Node gives the socket to an answer when those before it are out
     outgoing.once('socket', () => {
       leave()
-      // other connections come in between
+      // requests of other connections run in between
       setImmediate(() => {
         if (!socket.destroyed) listener(incoming, outgoing)
       })

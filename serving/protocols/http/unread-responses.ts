@@ -2,17 +2,17 @@ import type { ServerResponse } from 'node:http'
 
 const sweepMs = 100
 
-/** Answers that their clients have not taken in yet: what is over its time is cut, with its connection. */
-export interface UnreadAnswers {
+/** Responses that their clients have yet to read. Past its time a response is cut, with its connection. */
+export interface UnreadResponses {
   /**
-   * Watches an answer that was written and that the connection has not taken whole.
+   * Watches a response of which the socket has not taken all.
    *
    * @param until milliseconds of `performance.now()`
    */
   watch(outgoing: ServerResponse, until: number): void
 }
 
-export function createUnreadAnswers(): UnreadAnswers {
+export function createUnreadResponses(): UnreadResponses {
   const watched = new Map<ServerResponse, number>()
   let sweeping: NodeJS.Timeout | null = null
 

@@ -1,6 +1,5 @@
 import { z } from 'zod'
 import { LockstepError } from '../../../kernel/errors.ts'
-import { requireTime } from '../../traffic/request-deadline.ts'
 import { checkModelReady, isReady, modelMetadata, repositoryIndex, serverMetadata } from './describe.ts'
 import { inferAnswerSchema, inferSchema, readInferBody, writeInferBody } from './infer-body.ts'
 import { infer } from './infer.ts'
@@ -10,7 +9,7 @@ import { callerOf } from '../http/caller.ts'
 import type { ServingContext } from '../../context.ts'
 import type { Call, RouteAnswer } from '../http/context.ts'
 import { jsonAnswer } from '../http/context.ts'
-import { takeRows } from '../http/authorize.ts'
+import { takeRows } from '../../traffic/authorize.ts'
 import { joined, readChunks } from '../http/read-bytes.ts'
 import type { Route } from '../http/route.ts'
 
@@ -95,6 +94,8 @@ export const oipRoutes: readonly Route[] = [
       method: 'POST',
       path: `${path}/infer`,
       scope: 'predict',
+      isHot: true,
+      takesBinary: true,
       summary: 'Run a model on tensors, or on the features of the entities that the inputs name',
       body: inferSchema,
       answer: inferAnswerSchema,
@@ -110,9 +111,7 @@ async function answerInfer(call: Call, deps: ServingContext): Promise<RouteAnswe
   const headerLength = lengthOf(said)
   // other clients of the protocol say nothing, or that all of it is bytes
   if (type === undefined || !/^\s*application\/octet-stream\s*(;|$)/i.test(type)) checkType(call.incoming.headers)
-  const body = joined(await readChunks(call.incoming, deps.bodyLimitBytes), headerLength ?? 0)
-  // it may have come slowly
-  if (deadline !== undefined) requireTime(deadline)
+  const body = joined(await readChunks(call, deps.bodyLimitBytes), headerLength ?? 0)
   const { isBinary, ...asked } = readInferBody(body, headerLength)
   await takeRows(call, rowsOf(asked))
   const answer = writeInferBody(await infer(deps, { ...namedIn(call), ...asked }, callerOf(call), deadline), isBinary)

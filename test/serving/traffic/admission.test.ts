@@ -16,7 +16,7 @@ function admission(most: number) {
       made.enter({
         run: () => void said.push(`${name} in`),
         refuse: () => void said.push(`${name} refused`),
-        deadline: until,
+        deadline: { at: until, limitMs: until },
       }),
     limit: () => made.limit,
     inFlight: () => made.inFlight,
@@ -57,14 +57,14 @@ describe('an admission', () => {
   it('lets thousands in one after the other that leave as soon as they are in', () => {
     const gate = createAdmission({ most: 1, now: () => 0, busy: () => 0 })
     let ran = 0
-    gate.enter({ run: () => undefined, refuse: () => undefined, deadline: forever })
+    gate.enter({ run: () => undefined, refuse: () => undefined, deadline: undefined })
     const request = {
       run() {
         ran++
         gate.leave()
       },
       refuse: () => undefined,
-      deadline: forever,
+      deadline: undefined,
     }
     for (let i = 0; i < 10_000; i++) gate.enter(request)
     gate.leave()

@@ -1,5 +1,5 @@
-import { cutText } from '../../../kernel/cut-text.ts'
-import { LockstepError } from '../../../kernel/errors.ts'
+import { cutText } from '../../kernel/cut-text.ts'
+import { LockstepError } from '../../kernel/errors.ts'
 
 /**
  * What a request has sent may be as long as its body, and comes back in an error: of each text so much is enough to

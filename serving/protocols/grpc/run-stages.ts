@@ -1,0 +1,55 @@
+import type { IncomingHttpHeaders } from 'node:http'
+import type { AuthorizedRequest } from '../../traffic/authorize.ts'
+import { authorize } from '../../traffic/authorize.ts'
+import { isRefusal, overloaded } from '../../traffic/refusals.ts'
+import type { RequestDeadline } from '../../traffic/request-deadline.ts'
+import { beforeDeadline, deadlineFrom } from '../../traffic/request-deadline.ts'
+import type { Traffic } from '../../traffic/traffic.ts'
+
+export interface ArrivedCall {
+  readonly requestId: string
+  /** The request id that its caller sent; undefined: none. */
+  readonly sentId: string | undefined
+  /** When it arrived, milliseconds of `performance.now()`. */
+  readonly startedMs: number
+}
+
+/** A call of gRPC that was admitted and authorized. */
+export interface GrpcRequest extends AuthorizedRequest, ArrivedCall {
+  readonly deadline: RequestDeadline | undefined
+}
+
+export interface GrpcHead extends ArrivedCall, Pick<GrpcRequest, 'scope'> {
+  /** The API key, from the metadata. */
+  readonly headers: IncomingHttpHeaders
+  /** How long its caller waits for it, milliseconds; null: it does not say. */
+  readonly wantedMs: number | null
+}
+
+/**
+ * Runs a call through the stages of every request: deadline, admission, authorization, handler.
+ *
+ * @throws LockstepError `OVERLOADED`, `DEADLINE_EXCEEDED`, as `authorize`, and what `run` throws
+ */
+export async function runStages<T>(
+  traffic: Traffic,
+  { headers, wantedMs, ...head }: GrpcHead,
+  run: (request: GrpcRequest) => T | Promise<T>,
+): Promise<T> {
+  const deadline = deadlineFrom(head.startedMs, wantedMs, traffic.requestTimeoutMs)
+  const request: GrpcRequest = { ...head, deadline, key: null, leaveKey: undefined, takeRows: undefined, limits: undefined }
+  await new Promise<void>((admit, reject) => traffic.admission.enter({ run: admit, refuse: () => reject(overloaded), deadline }))
+  const handle = async () => {
+    await authorize(traffic, request, headers)
+    return await run(request)
+  }
+  try {
+    return await (deadline === undefined ? handle() : beforeDeadline(deadline, handle()))
+  } catch (error) {
+    if (isRefusal(error)) traffic.metrics.refused(error.code)
+    throw error
+  } finally {
+    request.leaveKey?.()
+    traffic.admission.leave()
+  }
+}

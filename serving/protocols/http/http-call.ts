@@ -1,0 +1,224 @@
+import type { ServerResponse } from 'node:http'
+import { LockstepError } from '../../../kernel/errors.ts'
+import type { ServingContext } from '../../context.ts'
+import type { Admitted } from '../../traffic/admission.ts'
+import { createArrivalClock } from '../../traffic/arrival-clock.ts'
+import { authorize } from '../../traffic/authorize.ts'
+import type { Principal } from '../../traffic/key-ring.ts'
+import { requireLocalHost } from '../../traffic/loopback.ts'
+import type { LimitState } from '../../traffic/rate-limiter.ts'
+import { isRefusal, overloaded } from '../../traffic/refusals.ts'
+import type { RequestDeadline } from '../../traffic/request-deadline.ts'
+import { deadlineFrom, settleInTime, timeoutHeader, timeoutOf } from '../../traffic/request-deadline.ts'
+import { requestIdOf } from '../../traffic/request-id.ts'
+import type { Trace } from '../../traffic/trace.ts'
+import { traceOf } from '../../traffic/trace.ts'
+import { checkQuery } from './check-query.ts'
+import { compressed, isCompressible } from './compress.ts'
+import type { Call, RouteAnswer } from './context.ts'
+import { requireKnownOrigin } from './cors.ts'
+import { errorAnswer } from './error-answer.ts'
+import { answerOnce, idempotencyHeader, isIdempotent } from './idempotent.ts'
+import type { IncomingRequest } from './incoming-request.ts'
+import type { Route } from './route.ts'
+
+/** Takes the answer of a request. It is called once for each, unless the client has disconnected. */
+export type Respond = (call: HttpCall, answer: RouteAnswer) => void
+
+/** A request over HTTP, and the stages that it goes through once its route is known. */
+export interface HttpCall extends Call {
+  /** The caller's trace, where it sent one. */
+  readonly trace: Trace | null
+  /** Begins with the first stage. */
+  start(route: Route, params: Readonly<Record<string, string>>, respond: Respond): void
+  /** Answers a message that is no valid request. */
+  reject(status: number, error: LockstepError, respond: Respond): void
+}
+
+/**
+ * Makes calls. The stages of a call, in their order:
+ *
+ *     deadline -> admission -> authorization -> handler -> compression -> metrics and access log -> respond
+ *
+ * Admission comes before authorization, so that a refusal is cheap. It lets operations of health and of admins pass
+ * always, and those that are open to all and long (`isPaced`) one after the other.
+ */
+export function createHttpCalls(context: ServingContext): (incoming: IncomingRequest, outgoing: ServerResponse) => HttpCall {
+  const { traffic, log } = context
+  const { admission, paced, keys, requestTimeoutMs } = traffic
+  const arrival = createArrivalClock()
+  const origins = new Set(context.corsOrigins)
+
+  /** A class: functions made for each request would cost more. */
+  class StagedCall implements HttpCall, Admitted {
+    readonly incoming: IncomingRequest
+    readonly outgoing: ServerResponse
+    readonly startedMs: number
+    readonly requestId: string
+    trace: Trace | null
+    route: Route = unrouted
+    params: Readonly<Record<string, string>> = noParams
+    deadline: RequestDeadline | undefined = undefined
+    key: Principal | null = null
+    leaveKey: (() => void) | undefined = undefined
+    takeRows: ((rows: number) => Promise<void>) | undefined = undefined
+    limits: readonly LimitState[] | undefined = undefined
+    idempotent: string | undefined = undefined
+    #respond: Respond = ignore
+
+    constructor(incoming: IncomingRequest, outgoing: ServerResponse) {
+      const { traceparent, 'x-request-id': sentId } = incoming.headers
+      this.incoming = incoming
+      this.outgoing = outgoing
+      this.startedMs = admission.isBusy ? arrival() : performance.now()
+      this.requestId = requestIdOf(sentId)
+      this.trace = traceparent === undefined ? null : traceOf(traceparent)
+    }
+
+    get principal() {
+      return this.key?.id ?? null
+    }
+
+    /** Of a route that needs no key, nothing asks for it. */
+    get scope() {
+      return this.route.scope ?? 'read'
+    }
+
+    start(route: Route, params: Readonly<Record<string, string>>, respond: Respond): void {
+      const { scope, isPaced } = route
+      const { headers } = this.incoming
+      this.route = route
+      this.params = params
+      this.#respond = respond
+      try {
+        if (headers.origin !== undefined) requireKnownOrigin(this.incoming, origins)
+        if (scope !== null) {
+          // an admin's request may take as long as it does
+          this.deadline = deadlineFrom(this.startedMs, timeoutOf(headers[timeoutHeader]), scope === 'admin' ? null : requestTimeoutMs)
+        }
+      } catch (error) {
+        return this.#fail(error)
+      }
+      if (isPaced === true) paced.enter(this)
+      else if (scope === null || scope === 'admin') this.#handle()
+      else admission.enter(this)
+    }
+
+    reject(status: number, error: LockstepError, respond: Respond): void {
+      const answer = errorAnswer(this.requestId, error, { log, shape: 'lockstep', trace: this.trace })
+      // a proxy may read it as another request: nothing more is taken from this connection
+      respond(this, { ...answer, status, headers: { ...answer.headers, connection: 'close' } })
+    }
+
+    /** Admitted. */
+    run(): void {
+      // its client may have disconnected while it waited
+      if (this.outgoing.destroyed) {
+        if (this.route.isPaced !== true) admission.leave()
+        return
+      }
+      if (this.route.isPaced !== true) this.outgoing.on('close', admission.leave)
+      this.#handle()
+    }
+
+    /** Not admitted. The refusal is not measured or logged as an answer, so that it stays cheap. */
+    refuse(): void {
+      if (!this.outgoing.destroyed) this.#respond(this, this.#errorAnswer(overloaded))
+    }
+
+    #handle(): void {
+      try {
+        const limited = this.route.scope === null ? undefined : this.#authorize()
+        if (limited !== undefined) return this.#settle(limited.then(() => this.#answer()))
+        const answer = this.#answer()
+        if (answer instanceof Promise) this.#settle(answer)
+        else this.#succeed(answer)
+      } catch (error) {
+        this.#fail(error)
+      }
+    }
+
+    #authorize(): Promise<void> | undefined {
+      const { headers } = this.incoming
+      const limited = authorize(traffic, this, headers)
+      if (this.leaveKey !== undefined) this.outgoing.on('close', this.leaveKey)
+      if (this.key === null && keys.unprotected) requireLocalHost(headers.host)
+      return limited
+    }
+
+    #answer(): RouteAnswer | Promise<RouteAnswer> {
+      const { route, incoming } = this
+      if (route.query !== undefined) checkQuery(this, route.query)
+      if (incoming.headers[idempotencyHeader] !== undefined && isIdempotent(route)) return answerOnce(this, context)
+      return route.handle(this, context)
+    }
+
+    #settle(work: Promise<RouteAnswer>): void {
+      const succeed = (answer: RouteAnswer) => this.#succeed(answer)
+      const fail = (error: unknown) => this.#fail(error)
+      if (this.deadline === undefined) work.then(succeed, fail)
+      else settleInTime(this.deadline, work, succeed, fail)
+    }
+
+    #succeed(answer: RouteAnswer): void {
+      if (isCompressible(answer)) {
+        compressed(answer, this.incoming.headers['accept-encoding'])
+          .then((packed) => this.#finish(packed))
+          .catch((error: unknown) => this.#fail(error))
+        return
+      }
+      try {
+        this.#finish(answer)
+      } catch (error) {
+        this.#fail(error)
+      }
+    }
+
+    #fail(error: unknown): void {
+      if (isRefusal(error)) traffic.metrics.refused(error.code)
+      // the lines of the error and of the access have the same trace
+      this.trace ??= traceOf(undefined)
+      this.#finish(this.#errorAnswer(error))
+    }
+
+    #errorAnswer(error: unknown): RouteAnswer {
+      return errorAnswer(this.requestId, error, { log, shape: this.route.errors ?? 'lockstep', trace: this.trace })
+    }
+
+    #finish(answer: RouteAnswer): void {
+      const ms = performance.now() - this.startedMs
+      context.metrics.request(this.route.path, answer.status, ms / 1000)
+      this.#logAccess(answer.status, ms)
+      this.#respond(this, answer)
+    }
+
+    /** Each request where the log has level debug, else a share of them. */
+    #logAccess(status: number, ms: number): void {
+      const { accessLogShare } = traffic
+      const sampled = accessLogShare > 0 && Math.random() < accessLogShare
+      if (!sampled && !log.isLevelEnabled('debug')) return
+      const { requestId, incoming, route, principal: key } = this
+      const { traceId, spanId, parentId } = this.trace ?? traceOf(undefined)
+      const line = { requestId, traceId, spanId, parentId, method: incoming.method, route: route.path, status, ms, key }
+      if (sampled) log.info(line, 'a request was answered')
+      else log.debug(line, 'a request was answered')
+    }
+  }
+
+  return (incoming, outgoing) => new StagedCall(incoming, outgoing)
+}
+
+const noParams = {}
+const ignore = (): void => undefined
+
+/** The route of a call until it is matched. */
+const unrouted: Route = {
+  method: 'GET',
+  path: 'none',
+  scope: null,
+  summary: '',
+  tag: '',
+  handle() {
+    throw new LockstepError('INTERNAL', 'The request has no route.')
+  },
+}

@@ -1,0 +1,45 @@
+import { LockstepError, messageOf } from '../../kernel/errors.ts'
+import type { Logger } from '../../runtime/log.ts'
+import { shortError, shortMessage } from './short-error.ts'
+import type { Trace } from './trace.ts'
+import { traceOf } from './trace.ts'
+
+/**
+ * The error as a client may see it: cut short, and without what stays in the log. That is the message of an error that
+ * is not Lockstep's own, and where the stores are.
+ */
+export function shownError(requestId: string, error: unknown): LockstepError {
+  if (!(error instanceof LockstepError)) {
+    return new LockstepError('INTERNAL', `The server failed; its log tells why, under the request id "${requestId}".`, { cause: error })
+  }
+  if (error.code === 'POSTGRES_UNAVAILABLE' || error.code === 'REDIS_UNAVAILABLE') {
+    const what = error.code === 'POSTGRES_UNAVAILABLE' ? 'The database' : 'The online store'
+    return new LockstepError(error.code, `${what}, which this request needs, does not answer; try again soon.`, { cause: error })
+  }
+  return shortError(error)
+}
+
+export interface FailedRequest {
+  readonly requestId: string
+  readonly trace: Trace | null
+  readonly error: unknown
+  /** The same error as its client sees it. */
+  readonly shown: LockstepError
+  /** The HTTP status of its code, also where the request came by another protocol. */
+  readonly status: number
+}
+
+/** Logs an error: with its stack where the server failed, else at level debug. */
+export function logError(log: Logger, { requestId, trace, error, shown, status }: FailedRequest): void {
+  const failed = isFailure(shown, status)
+  if (!failed && !log.isLevelEnabled('debug')) return
+  const { traceId, spanId } = trace ?? traceOf(undefined)
+  const line = { requestId, traceId, spanId, code: shown.code, error: shortMessage(messageOf(error)) }
+  if (failed) log.error({ ...line, stack: error instanceof Error ? error.stack : undefined }, 'a request failed')
+  else log.debug(line, 'a request was refused')
+}
+
+/** Whether the server failed. Otherwise the request asked for something wrong, for too much, or in too little time. */
+function isFailure({ code }: LockstepError, status: number): boolean {
+  return status >= 500 && status !== 501 && code !== 'DEADLINE_EXCEEDED' && code !== 'OVERLOADED'
+}
