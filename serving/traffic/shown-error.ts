@@ -33,8 +33,8 @@ export interface FailedRequest {
 export function logError(log: Logger, { requestId, trace, error, shown, status }: FailedRequest): void {
   const failed = isFailure(shown, status)
   if (!failed && !log.isLevelEnabled('debug')) return
-  const { traceId, spanId } = trace ?? traceOf(undefined)
-  const line = { requestId, traceId, spanId, code: shown.code, error: shortMessage(messageOf(error)) }
+  const { traceId, spanId, parentId } = trace ?? traceOf(undefined)
+  const line = { requestId, traceId, spanId, parentId, code: shown.code, error: shortMessage(messageOf(error)) }
   if (failed) log.error({ ...line, stack: error instanceof Error ? error.stack : undefined }, 'a request failed')
   else log.debug(line, 'a request was refused')
 }

@@ -137,14 +137,11 @@ describe('a key with limits', () => {
     expect([first.status, first.headers.get('ratelimit-policy')]).toEqual([200, '"requests";q=2;w=1'])
     expect(first.headers.get('ratelimit')).toMatch(/^"requests";r=1;t=1$/)
     await ask(url, '/v1/features', question, bearer(slow))
-    const third = await ask(url, '/v1/features', question, bearer(slow))
+    // its body is not looked at
+    const third = await ask(url, '/v1/features', 'no JSON', bearer(slow))
     expect(told(third)).toEqual([429, 'RATE_LIMITED'])
     expect([third.headers.get('retry-after'), third.headers.get('ratelimit-policy')]).toEqual(['1', '"requests";q=2;w=1'])
     expect(third.headers.get('ratelimit')).toBe('"requests";r=0;t=1')
-    // the deadline comes before the limit, and the body after it
-    const wrong = await ask(url, '/v1/features', question, { ...bearer(slow), 'x-request-timeout-ms': 'soon' })
-    expect(told(wrong)).toEqual([400, 'INVALID_REQUEST'])
-    expect(told(await ask(url, '/v1/features', 'no JSON', bearer(slow)))).toEqual([429, 'RATE_LIMITED'])
     // of another scope
     expect((await ask(url, '/v1/predict', prediction, bearer(slow))).status).toBe(200)
     async function* slowly() {
