@@ -1,4 +1,6 @@
-import { escapeHtml } from './escape-html.ts'
+import { html } from 'hono/html'
+
+type Html = ReturnType<typeof html>
 
 /** The parts of JSON Schema that zod writes and the page shows. */
 interface Schema {
@@ -16,19 +18,26 @@ interface Schema {
   readonly default?: unknown
 }
 
-/** The members of a JSON schema as rows of a table, those of the objects within it by their paths: `results[].features`. */
-export function fieldRows(schema: Schema): string {
+/** The members of a JSON schema as rows of a table. Nested ones have their path: `results[].features`. */
+export function fieldRows(schema: Schema): Html {
   const rows = rowsOf(schema, '')
-  if (rows.length === 0) return `<p><code>${escapeHtml(typeOf(schema))}</code></p>`
-  return `<table>${rows.join('')}</table>`
+  return rows.length === 0
+    ? html`<p><code>${typeOf(schema)}</code></p>`
+    : html`<table>
+        ${rows}
+      </table>`
 }
 
-function rowsOf(schema: Schema, path: string): string[] {
+function rowsOf(schema: Schema, path: string): Html[] {
   return Object.entries(schema.properties ?? {}).flatMap(([name, field]) => {
     const at = path === '' ? name : `${path}.${name}`
-    const needed = schema.required?.includes(name) === true
-    const told = [field.description, field.default === undefined ? '' : `Default: ${JSON.stringify(field.default)}`].filter(Boolean)
-    const row = `<tr><td><code>${escapeHtml(at)}</code>${needed ? '' : ' <span class="dim">optional</span>'}</td><td><code>${escapeHtml(typeOf(field))}</code></td><td class="dim">${escapeHtml(told.join('. '))}</td></tr>`
+    const optional = schema.required?.includes(name) !== true && html` <span class="dim">optional</span>`
+    const notes = [field.description, field.default === undefined ? '' : `Default: ${JSON.stringify(field.default)}`].filter(Boolean)
+    const row = html`<tr>
+      <td><code>${at}</code>${optional}</td>
+      <td><code>${typeOf(field)}</code></td>
+      <td class="dim">${notes.join('. ')}</td>
+    </tr>`
     return [row, ...rowsOf(field, at), ...(field.items === undefined ? [] : rowsOf(field.items, `${at}[]`))]
   })
 }
