@@ -154,8 +154,8 @@ describe('every field of a request', () => {
   })
 })
 
-describe('the page on the interface', () => {
-  const { html, contentSecurityPolicy } = docsPage(document)
+describe('the page on the interface', async () => {
+  const { html, contentSecurityPolicy } = await docsPage(document)
 
   it('shows every operation, and is whole by itself', () => {
     for (const { operationId } of operations) expect(html).toContain(`<details id="${operationId}">`)
@@ -170,8 +170,8 @@ describe('the page on the interface', () => {
     expect(html).not.toContain('undefined')
   })
 
-  it('takes what it is told as text and never as tags', () => {
-    const wild = docsPage({ ...document, info: { title: '<b>&"', version: '1', description: '</script>' } })
+  it('takes what it is told as text and never as tags', async () => {
+    const wild = await docsPage({ ...document, info: { title: '<b>&"', version: '1', description: '</script>' } })
     expect(wild.html).toContain('<title>&lt;b&gt;&amp;&quot; HTTP interface</title>')
     expect(wild.html).toContain('&lt;/script&gt;')
   })

@@ -20,8 +20,8 @@ export function docsRoutes(described: readonly Route[]): readonly Route[] {
   /** Made once for each registry, as are its text and its page. */
   const ofRegistry = memoizeWeak((catalog: Catalog) => openApi(routes(), readVersion(), examplesOf(catalog)))
   const jsonOf = memoizeWeak((document: OpenApi) => keptAnswer(JSON.stringify(document)))
-  const pageOf = memoizeWeak((document: OpenApi) => {
-    const { html, contentSecurityPolicy } = docsPage(document)
+  const pageOf = memoizeWeak(async (document: OpenApi) => {
+    const { html, contentSecurityPolicy } = await docsPage(document)
     return keptAnswer(html, { contentType: 'text/html; charset=utf-8', headers: { 'content-security-policy': contentSecurityPolicy } })
   })
 

@@ -22,7 +22,7 @@ interface Listed {
  * of RapiDoc, Scalar and Swagger UI would do, but their packages take 3.7, 7.3 and 12 MB, and the first two need a
  * Content-Security-Policy with `unsafe-inline` for their styles.
  */
-export function docsPage(document: OpenApi): DocsPage {
+export async function docsPage(document: OpenApi): Promise<DocsPage> {
   const style = readFileSync(join(import.meta.dirname, 'page.css'), 'utf8')
   const script = readFileSync(join(import.meta.dirname, 'try.js'), 'utf8')
   const listed = Object.entries(document.paths).flatMap(([path, methods]) =>
@@ -34,7 +34,7 @@ export function docsPage(document: OpenApi): DocsPage {
     header.name,
     { ...header.schema, description: header.description },
   ])
-  const page = html`<!doctype html>
+  const page = await html`<!doctype html>
     <html lang="en">
       <head>
         <meta charset="utf-8" />
