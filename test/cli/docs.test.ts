@@ -34,12 +34,13 @@ describe('docs/cli.md', () => {
     const shown = optionsIn(help, /^ {2}--([a-z-]+)(?: (\S+))?(?:$| {2})/gm)
     const common = Object.keys(commonOptions).map((option) => `${option} `)
     expect(shown).toEqual(expect.arrayContaining(common))
-    const told = optionsIn(sections.get(usage) ?? '', /^- `--([a-z-]+)(?: ([^`]+))?`/gm)
-    expect(told).toEqual(shown.filter((option) => !common.includes(option)))
+    const section = (sections.get(usage) ?? '').replaceAll(String.raw`\|`, '|')
+    const documented = optionsIn(section, /^\| `--([a-z-]+)(?: ([^`]+))?` \|/gm)
+    expect(documented).toEqual(shown.filter((option) => !common.includes(option)))
   })
 
   it('has the options that every command takes, and the exit codes', () => {
-    for (const option of Object.keys(commonOptions)) expect(page).toContain(`- \`--${option}\``)
+    for (const option of Object.keys(commonOptions)) expect(page).toContain(`| \`--${option}\` |`)
     for (const code of ['0', '1', '2', '130, 143']) expect(page).toContain(`\n| ${code} | `)
   })
 
