@@ -1,6 +1,7 @@
 import type { JoinProgress } from '../offline/join.ts'
 import type { Progress } from './progress.ts'
 import type { Terminal } from './terminal.ts'
+import { counted } from './human.ts'
 
 /** Shows the two halves of a join, one after the other: the features are looked up in the order of keys, then handed over in the spine's own. */
 export function createJoinProgress(terminal: Terminal, labels: Readonly<Record<JoinProgress['step'], string>>) {
@@ -19,4 +20,15 @@ export function createJoinProgress(terminal: Terminal, labels: Readonly<Record<J
       bar.end()
     },
   }
+}
+
+/** Says of which sources a join left out rows that came behind a transaction which was still open. */
+export function heldBackNotes(heldBackRows: Readonly<Record<string, number>>): string[] {
+  return Object.entries(heldBackRows).flatMap(([source, rows]) =>
+    rows === 0
+      ? []
+      : [
+          `note: ${counted(rows, 'row')} of "${source}" not read, because an older transaction is still open. Run this again when that transaction has ended.`,
+        ],
+  )
 }

@@ -1,6 +1,6 @@
 import type { LogLevel } from '../runtime/config.ts'
 import { loadConfig } from '../runtime/config.ts'
-import { keepHeapSmall } from '../runtime/small-heap.ts'
+import { keepHeapSmall } from '../runtime/v8-flags.ts'
 import { readVersion } from '../runtime/version.ts'
 import type { Outcome } from './command.ts'
 import { commands } from './commands.ts'

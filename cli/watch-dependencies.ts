@@ -1,6 +1,6 @@
 import type { OnlineStore } from '../online/store.ts'
 import type { Database } from '../runtime/database.ts'
-import { createDependencyMetric } from '../runtime/dependency-metric.ts'
+import { createDependencyMetric } from '../runtime/metrics.ts'
 import type { Logger } from '../runtime/log.ts'
 import type { createMetricsRegistry } from '../runtime/metrics.ts'
 import { createDependency } from '../serving/lifecycle/dependency.ts'

@@ -1,5 +1,5 @@
 import { LockstepError } from './errors.ts'
-import { isNullable } from './nullable.ts'
+import { isNullable } from './result-type.ts'
 import type { OnDemandCode, OnDemandStep, StepInput, StepValues } from './on-demand-step.ts'
 import { onDemandStep } from './on-demand-step.ts'
 import type { ServiceFeature, ServicePlan, ViewUse } from './service-plan.ts'

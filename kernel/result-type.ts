@@ -1,5 +1,6 @@
 import type { ColumnType, ScalarType, ValueType } from './value-type.ts'
-import type { AggregateName } from './view-spec.ts'
+import type { AggregateName, FeatureSpec } from './view-spec.ts'
+import type { OnDemandFeatureSpec } from './service-spec.ts'
 
 /**
  * The type of an aggregate's value, or null where it does not go with the column's type. `column` is null for a count of rows. Counts are int32; the sum
@@ -49,4 +50,9 @@ function isCategory(type: ColumnType): type is ScalarType {
 
 function isNumeric(type: ColumnType): boolean {
   return type.kind === 'int32' || type.kind === 'int64' || type.kind === 'float32' || type.kind === 'float64'
+}
+
+/** Whether a value can be null. A default, or being required, takes null away; a count is never null. */
+export function isNullable(feature: FeatureSpec | OnDemandFeatureSpec): boolean {
+  return !isCount(feature) && feature.default === null && !feature.required
 }

@@ -122,3 +122,6 @@ export interface CursorSpec {
   /** All is read again so often. */
   readonly reconcileMicros: number
 }
+
+/** The columns that Lockstep reserves for itself in the tables that it creates. */
+export const ownedColumnNames: readonly string[] = ['_row', '_xid', '_event_id', '_online_only']

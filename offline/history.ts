@@ -13,7 +13,7 @@ import { sourceRows } from './source-stream.ts'
 import { eventBound, fewer } from './stream-bounds.ts'
 import { streamId } from './stream-groups.ts'
 import type { Pass } from './stream-groups.ts'
-import { unlessAborted } from './unless-aborted.ts'
+import { unlessAborted } from '../runtime/async.ts'
 
 /** Requests of one query at most: its keys are written out in it. */
 const requestsPerQuery = 500

@@ -19,7 +19,6 @@ import { keysSelect, questionsSelect } from './spine/spine-sql.ts'
 import type { SpineBatch } from './spine/spine-rows.ts'
 import { spineRows } from './spine/spine-rows.ts'
 import type { Spine } from './spine/spine.ts'
-import { startNow } from './eager-iterator.ts'
 import type { Pass } from './stream-groups.ts'
 import { planPasses } from './stream-groups.ts'
 import type { Seen } from './stream-bounds.ts'
@@ -99,7 +98,7 @@ export async function joinSpine(
     const arrivedBefore = settledBefore(snapshot, options.arrivedBefore ?? null)
     const seen = { rule: options.rule ?? servedTime, knownBefore: options.knownBefore ?? null, arrivedBefore }
     const buckets = await createResultBuckets(places.map((uses) => uses.map((use) => (service.uses[use] as ViewUse).plan)))
-    const inOrder = startNow(spineRows(snapshot, spine))
+    const inOrder = startEagerly(spineRows(snapshot, spine))
     try {
       const omitted = await answerAll(snapshot, spine, passes, buckets, seen, options)
       const rows = await zip(inOrder, service, spine, places, buckets, options, consume)
@@ -244,4 +243,23 @@ export function sumLeftOut(counts: readonly SourceLeftOut[]): Pick<JoinSummary, 
     if (heldBack !== null) heldBackRows[source] = heldBack
   }
   return { droppedRows, heldBackRows }
+}
+
+/**
+ * The same iterable, but its first element is requested at once, not by the first reader: so the database begins to sort.
+ * It can be read once. If it is never read, an error of its first element is ignored.
+ */
+function startEagerly<T>(iterable: AsyncIterable<T>): AsyncIterable<T> {
+  const rest = iterable[Symbol.asyncIterator]()
+  const first = rest.next()
+  first.catch(() => undefined)
+  return {
+    async *[Symbol.asyncIterator]() {
+      try {
+        for (let next = await first; next.done !== true; next = await rest.next()) yield next.value
+      } finally {
+        await rest.return?.()
+      }
+    },
+  }
 }

@@ -6,7 +6,9 @@ import type { SourceRow } from './row-decoder.ts'
 import { prepareStream } from './source-stream.ts'
 import type { SourceTable } from './source-table.ts'
 import { readSourceTable } from './source-table.ts'
-import { arrivalOf } from './stream-sql.ts'
+import { arrivalCondition, arrivalOf } from './stream-sql.ts'
+import { endOf } from '../kernel/frontier.ts'
+import { sourceRelation } from '../runtime/relation.ts'
 
 const described = new WeakMap<Database, WeakMap<SourceSpec, Promise<SourceTable>>>()
 
@@ -48,4 +50,17 @@ function tableOf(db: Database, source: SourceSpec): Promise<SourceTable> {
     table.catch(() => ofDatabase.delete(source))
   }
   return table
+}
+
+/**
+ * Whether the view's source, which has arrival columns, holds committed rows of transactions that are not in `known`. Also
+ * true where the database has not reached `known` yet, as after it was restored.
+ */
+export async function hasArrived(db: Pick<Database, 'query'>, plan: ViewPlan, known: Frontier): Promise<boolean> {
+  const { below, beyond } = known
+  const condition = arrivalCondition({ from: Math.max(0, below), to: Number.MAX_SAFE_INTEGER, except: beyond })
+  const [row] = await db.query<{ arrived: boolean }>(
+    `SELECT EXISTS (SELECT FROM ${sourceRelation(plan.spec.source)} s WHERE ${condition}) OR pg_snapshot_xmax(pg_current_snapshot())::text::int8 < ${endOf(known)} AS arrived`,
+  )
+  return row?.arrived === true
 }

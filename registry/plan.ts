@@ -4,14 +4,13 @@ import { LockstepError } from '../kernel/errors.ts'
 import type { LockstepTables } from '../migrations/schema.ts'
 import type { Database } from '../runtime/database.ts'
 import { sameCode } from './bundle/expression.ts'
-import type { Backfill, Breakage, Change, ChangePlan, ChangeStatus } from './change-plan.ts'
-import { checkCompiles } from './check-compiles.ts'
+import type { Backfill, Breakage, Change, ChangePlan, ChangeStatus, StateSize } from './change-plan.ts'
 import { checkReferences } from './check-references.ts'
 import { checkStreams } from './check-streams.ts'
-import type { Comparison } from './compare.ts'
+import type { CodeTexts, Comparison } from './compare.ts'
 import { compareDefinitions } from './compare.ts'
 import type { Definition } from './definition.ts'
-import { declaredDefinitions, definitionKey, displayName, kindNames, labelOf, storedDefinitions } from './definition.ts'
+import { declaredDefinitions, definitionKey, displayName, kindNames, kindOrder, labelOf, storedDefinitions } from './definition.ts'
 import type { DefinitionSet } from './definition-set.ts'
 import { differenceText } from './diff.ts'
 import { readModelAliases } from './model-aliases.ts'
@@ -21,11 +20,15 @@ import type { ModelsPlan } from './plan-models.ts'
 import { planModels } from './plan-models.ts'
 import { prunable } from './prunable.ts'
 import { planBackfill, planSources } from './plan-sources.ts'
-import { stateSizes } from './state-sizes.ts'
 import { readRevision } from './revision.ts'
 import type { ModelUse } from './usage.ts'
 import { modelUses, usersOf } from './usage.ts'
 import { storedCode } from './verified-code.ts'
+import { compileDefinitions } from './compile-definitions.ts'
+import { tieOfColumns, tieOfIdentity } from '../kernel/greatest-bytes.ts'
+import { stateBytes } from '../kernel/state-bytes.ts'
+import { definitionId } from '../kernel/view-spec.ts'
+import type { SourceTable } from './source-table.ts'
 
 export interface PlanOptions {
   /** Whether what is in the registry and not in the file goes. */
@@ -208,5 +211,29 @@ function modelNotes(comparisons: readonly Comparison[], uses: readonly ModelUse[
     return [
       `The model "${declared.name}" takes the ${kindNames.service} "${declared.spec.service}"; its pushed versions keep the one that they were pushed for: ${versions}.`,
     ]
+  })
+}
+
+/** Compiles the declared definitions as a server would, with the stored ones that they refer to. Returns why some do not compile. */
+function checkCompiles(declared: readonly Definition[], stored: readonly Definition[], code: CodeTexts): LockstepError[] {
+  const keys = new Set(declared.map(definitionKey))
+  const all = [...declared, ...stored.filter((definition) => !keys.has(definitionKey(definition)))]
+  const { broken } = compileDefinitions(
+    all.toSorted((a, b) => kindOrder.indexOf(a.kind) - kindOrder.indexOf(b.kind)),
+    { textOf: (hash) => code.declared.get(hash) ?? code.stored.get(hash) ?? '' },
+  )
+  const errors = declared.map((definition) => broken.get(definitionKey(definition))).filter((error) => error !== undefined)
+  // what refers to a broken definition is broken by the same error
+  return [...new Set(errors)]
+}
+
+/** The largest state of one entity, for each windowed view that is online and whose source can be read. */
+function stateSizes(set: DefinitionSet, found: ReadonlyMap<string, SourceTable>): StateSize[] {
+  return set.views.flatMap(({ spec, operational }): StateSize[] => {
+    const table = found.get(spec.source.name)
+    if (table === undefined || !operational.online || !spec.features.some(({ kind }) => kind === 'window')) return []
+    const hasRow = spec.source.relation.kind === 'owned' || table.columns.get('_row')?.base === 'int8'
+    const tie = hasRow ? tieOfIdentity : tieOfColumns(spec.source.columns.map(({ type }) => type))
+    return [{ view: definitionId(spec), maxStateBytes: operational.maxStateBytes ?? null, ...stateBytes(spec, tie) }]
   })
 }

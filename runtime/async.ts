@@ -138,3 +138,19 @@ export function startPollLoop(task: () => Promise<void>, delayMs: () => number):
     },
   }
 }
+
+/** The result of `work`; rejects with the signal's reason when the signal is aborted, while the work itself goes on. */
+export async function unlessAborted<T>(signal: AbortSignal | undefined, work: () => Promise<T>): Promise<T> {
+  if (signal === undefined) return await work()
+  signal.throwIfAborted()
+  let abort = () => {}
+  const aborted = new Promise<never>((_, reject) => {
+    abort = () => reject(signal.reason as Error)
+    signal.addEventListener('abort', abort)
+  })
+  try {
+    return await Promise.race([work(), aborted])
+  } finally {
+    signal.removeEventListener('abort', abort)
+  }
+}

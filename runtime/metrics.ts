@@ -1,4 +1,4 @@
-import { collectDefaultMetrics, Counter, Registry } from 'prom-client'
+import { collectDefaultMetrics, Counter, Gauge, Registry } from 'prom-client'
 import { logToStandardError } from './log-destination.ts'
 
 export type MetricsRegistry = Registry
@@ -24,4 +24,15 @@ export function createMetricsRegistry(): MetricsRegistry {
   })
   registry.registerMetric(dropped)
   return registry
+}
+
+/** Whether the database and the online store answered when they were last asked. */
+export function createDependencyMetric(registry: Registry): (dependency: string, up: boolean) => void {
+  const gauge = new Gauge({
+    name: 'lockstep_dependency_up',
+    help: 'Whether the database and the online store answered when this process last asked: 1 or 0.',
+    labelNames: ['dependency'],
+    registers: [registry],
+  })
+  return (dependency, up) => gauge.set({ dependency }, up ? 1 : 0)
 }

@@ -12,10 +12,9 @@ import type { SpineInput } from '../../offline/spine/spine.ts'
 import type { Command } from '../command.ts'
 import type { Context } from '../context.ts'
 import { createInParts } from '../create-in-parts.ts'
-import { heldBackNotes } from '../held-back.ts'
+import { createJoinProgress, heldBackNotes } from '../join-progress.ts'
 import { bytes, count, counted, duration } from '../human.ts'
 import type { Input } from '../input.ts'
-import { createJoinProgress } from '../join-progress.ts'
 import { spineInput } from '../spine-option.ts'
 
 export const datasetCreateCommand: Command = {

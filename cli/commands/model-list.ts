@@ -4,7 +4,7 @@ import { listModelVersions } from '../../registry/model-versions.ts'
 import { pickVersion } from '../../registry/pick-version.ts'
 import type { Command } from '../command.ts'
 import { bytes, moment } from '../human.ts'
-import { modelVersionJson } from '../model-json.ts'
+import { modelVersionJson } from '../model-text.ts'
 import { table } from '../table.ts'
 
 export const modelListCommand: Command = {

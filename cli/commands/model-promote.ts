@@ -2,7 +2,7 @@ import { LockstepError } from '../../kernel/errors.ts'
 import { championAlias } from '../../registry/model-aliases.ts'
 import { parseModelReference } from '../../registry/pick-version.ts'
 import { reasonOption } from '../actor.ts'
-import { aliasChangeText } from '../alias-change-text.ts'
+import { aliasChangeText } from '../model-text.ts'
 import type { Command } from '../command.ts'
 import { atOnceOption, datasetMismatchOption, promoteWithProgress, untriedOption } from '../promote-with-progress.ts'
 

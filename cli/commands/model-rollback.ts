@@ -1,7 +1,7 @@
 import { championAlias } from '../../registry/model-aliases.ts'
 import { rollBackModel } from '../../registry/promote.ts'
 import { actorOf, reasonOption } from '../actor.ts'
-import { aliasChangeText } from '../alias-change-text.ts'
+import { aliasChangeText } from '../model-text.ts'
 import type { Command } from '../command.ts'
 
 export const modelRollbackCommand: Command = {

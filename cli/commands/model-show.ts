@@ -6,7 +6,7 @@ import type { ModelVersion } from '../../registry/model-versions.ts'
 import { parseModelReference, pickVersion } from '../../registry/pick-version.ts'
 import type { Command } from '../command.ts'
 import { bytes, moment } from '../human.ts'
-import { modelVersionJson } from '../model-json.ts'
+import { modelVersionJson } from '../model-text.ts'
 
 export const modelShowCommand: Command = {
   name: 'model show',

@@ -5,9 +5,8 @@ import { createDatasetWriter, formatOf } from '../../offline/files/dataset-write
 import { parseModelReference } from '../../registry/pick-version.ts'
 import { predictBatch } from '../../serving/predict/batch.ts'
 import type { Command } from '../command.ts'
-import { heldBackNotes } from '../held-back.ts'
+import { createJoinProgress, heldBackNotes } from '../join-progress.ts'
 import { bytes, count, counted, duration } from '../human.ts'
-import { createJoinProgress } from '../join-progress.ts'
 import { spineInput } from '../spine-option.ts'
 
 export const predictCommand: Command = {

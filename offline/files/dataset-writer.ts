@@ -4,12 +4,12 @@ import type { Column, Value, ValueType } from '../../kernel/value-type.ts'
 import { createCsvEncoder } from './csv-encoder.ts'
 import type { ByteSink } from './file-sink.ts'
 import { createFileSink } from './file-sink.ts'
-import { createHashSink } from './hash-sink.ts'
 import { createJsonLinesEncoder } from './jsonl-encoder.ts'
 import { createParquetEncoder } from './parquet-encoder.ts'
 import { removeStalePartials } from './partial-file.ts'
 import type { SealedFile } from './place-files.ts'
 import { placeFiles, refuseExisting } from './place-files.ts'
+import { createHash } from 'node:crypto'
 
 /** Takes the rows of a training set, in batches. */
 export interface DatasetOutput<Sealed = WrittenFile> {
@@ -145,5 +145,20 @@ function encodeInto<Sealed>(
       return { rows, ...(await sink.seal()) }
     },
     abort: () => sink.abort(),
+  }
+}
+
+/** Keeps only the size and the hash of the bytes. */
+function createHashSink(): ByteSink<{ readonly bytes: number; readonly sha256: string }> {
+  const hash = createHash('sha256')
+  let bytes = 0
+  return {
+    write(chunk) {
+      hash.update(chunk)
+      bytes += chunk.length
+      return Promise.resolve()
+    },
+    seal: () => Promise.resolve({ bytes, sha256: hash.digest('hex') }),
+    abort: () => Promise.resolve(),
   }
 }

@@ -9,7 +9,7 @@ import { inParentheses, queryColumns, sqlState } from '../../runtime/relation.ts
 import { sqlIdentifier } from '../../runtime/sql.ts'
 import { openSpool } from '../spool.ts'
 import { naturalType } from '../sql-type.ts'
-import { unlessAborted } from '../unless-aborted.ts'
+import { unlessAborted } from '../../runtime/async.ts'
 import type { SpineOrder } from './query-order.ts'
 import type { SpineRole } from './spine-columns.ts'
 import { assignRoles } from './spine-columns.ts'

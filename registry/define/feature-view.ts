@@ -1,6 +1,6 @@
 import { parseDuration } from '../../kernel/duration.ts'
 import { LockstepError } from '../../kernel/errors.ts'
-import { isNullable } from '../../kernel/nullable.ts'
+import { isNullable } from '../../kernel/result-type.ts'
 import type { CountName, ViewSpec } from '../../kernel/view-spec.ts'
 import type { Aggregate, AggregateOver, ResultType } from './aggregate.ts'
 import type { StatedAvailability } from './availability.ts'

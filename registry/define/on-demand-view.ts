@@ -1,5 +1,5 @@
 import { LockstepError } from '../../kernel/errors.ts'
-import { isNullable } from '../../kernel/nullable.ts'
+import { isNullable } from '../../kernel/result-type.ts'
 import type { OnDemandFeatureSpec, OnDemandInputSpec, OnDemandSpec } from '../../kernel/service-spec.ts'
 import type { ValueOf, ValueType } from '../../kernel/value-type.ts'
 import { show } from '../../kernel/value-type.ts'

@@ -1,6 +1,6 @@
 import { LockstepError } from '../../kernel/errors.ts'
 import type { CursorSpec, SourceRelation, SourceSpec } from '../../kernel/view-spec.ts'
-import { ownedColumnNames } from '../../kernel/owned-columns.ts'
+import { ownedColumnNames } from '../../kernel/view-spec.ts'
 import type { StreamSpec } from '../../kernel/stream-spec.ts'
 import type { StatedCursor } from './cursor.ts'
 import { cursorSpec } from './cursor.ts'
