@@ -1,12 +1,8 @@
 import { formatTimestamp } from '../kernel/time.ts'
-import type { Backfill } from '../materializer/backfills.ts'
-import { readBackfills } from '../materializer/backfills.ts'
+import type { Backfill } from '../materializer/read-backfills.ts'
+import { backfillJson, readBackfills } from '../materializer/read-backfills.ts'
 import type { DeadLetter } from '../materializer/scheduled-runs.ts'
 import { deadLetters } from '../materializer/scheduled-runs.ts'
-import type { Database } from '../runtime/database.ts'
-import { isEmbedded } from '../runtime/database.ts'
-import { hasJobs, openEmbeddedJobQueue, openJobQueue } from '../runtime/job-queue.ts'
-import { backfillJson } from './backfill-json.ts'
 import type { Context } from './context.ts'
 import { ago, duration } from './human.ts'
 
@@ -18,17 +14,8 @@ export interface JobStatus {
 /** The backfills that are running, and the scheduled runs of the store that were given up. */
 export async function jobStatus(context: Context, store: string | null): Promise<JobStatus> {
   const db = await context.database()
-  const backfills = await readBackfills(db, Date.now(), { state: 'running' })
-  return { backfills, deadLetters: store === null || !(await hasJobs(db)) ? [] : await readDeadLetters(context, db, store) }
-}
-
-async function readDeadLetters({ config }: Context, db: Database, store: string): Promise<DeadLetter[]> {
-  const jobs = isEmbedded(db) ? await openEmbeddedJobQueue(db) : await openJobQueue(config)
-  try {
-    return await deadLetters(db, jobs, store)
-  } finally {
-    await jobs.close()
-  }
+  const backfills = await readBackfills(db, { state: 'running' })
+  return { backfills, deadLetters: store === null ? [] : await deadLetters(db, store) }
 }
 
 export function jobStatusJson({ backfills, deadLetters: letters }: JobStatus) {

@@ -1,10 +1,11 @@
 import { setTimeout } from 'node:timers/promises'
 import { messageOf } from '../kernel/errors.ts'
 import type { ViewPlan } from '../kernel/view-plan.ts'
-import { chunkJobs } from '../materializer/backfill.ts'
+import { backfills } from '../materializer/backfill.ts'
+import { housekeeping } from '../materializer/housekeeping.ts'
 import { keepCurrent } from '../materializer/reconcile-loop.ts'
 import type { MaterializeResult } from '../materializer/materialize.ts'
-import { scheduledJobs } from '../materializer/scheduled-runs.ts'
+import { scheduledRuns } from '../materializer/scheduled-runs.ts'
 import { consumeStreams } from '../materializer/streams/consume-streams.ts'
 import { logOversized } from '../materializer/log-oversized.ts'
 import { createJobMetrics } from '../runtime/job-metrics.ts'
@@ -13,8 +14,8 @@ import type { MetricsRegistry } from '../runtime/metrics.ts'
 import { createStreamMetrics } from '../materializer/streams/stream-metrics.ts'
 import type { ViewRunMetrics } from '../materializer/view-run-metrics.ts'
 import { createViewRunMetrics } from '../materializer/view-run-metrics.ts'
-import type { JobKind } from '../runtime/work-on-jobs.ts'
-import { workOnJobs } from '../runtime/work-on-jobs.ts'
+import type { JobKind } from '../runtime/jobs/job-kind.ts'
+import { workOnJobs } from '../runtime/jobs/work-on-jobs.ts'
 import type { Context } from './context.ts'
 import type { WorkerTools } from './worker-tools.ts'
 import { workerTools } from './worker-tools.ts'
@@ -22,7 +23,7 @@ import { workerTools } from './worker-tools.ts'
 export interface ViewsWork {
   /** What keeps the online views current, until the signal. */
   keep(signal: AbortSignal): Promise<void>
-  /** The jobs of backfills and of schedules. */
+  /** Backfills, scheduled runs and housekeeping. */
   readonly kinds: readonly JobKind[]
 }
 
@@ -42,7 +43,11 @@ export function viewsWork(tools: WorkerTools, log: Logger, metrics: ViewRunMetri
         onRun,
         onFailure: ({ id }) => metrics.runFailed(id),
       }),
-    kinds: [chunkJobs(tools, tools.view, onTooLarge), scheduledJobs(all, tools.view, onRun, tools.replayMs)],
+    kinds: [
+      backfills(tools, tools.view, { onTooLarge, now: all.clock }),
+      scheduledRuns(all, tools.view, onRun, tools.replayMs),
+      housekeeping(all),
+    ],
   }
 }
 
@@ -65,7 +70,7 @@ export async function keepEmbedded(context: Context, registry: MetricsRegistry):
       const streams = { ...tools, config, log, metrics: streamMetrics, clock: () => Date.now() * 1000 }
       await Promise.all([
         keep(signal),
-        workOnJobs(tools.jobs, { kinds, signal, idleMs, onEvent: jobMetrics.job }),
+        workOnJobs(tools.jobs, { kinds, worker: tools.worker, signal, idleMs, onEvent: jobMetrics.job }),
         consumeStreams(streams, { signal }),
       ])
     } catch (error) {

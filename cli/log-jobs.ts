@@ -1,22 +1,24 @@
+import type { JobEvent } from '../runtime/jobs/job-kind.ts'
 import type { Logger } from '../runtime/log.ts'
-import type { JobEvent } from '../runtime/work-on-jobs.ts'
 
-/** Logs what becomes of jobs, one line each. */
+/** Logs what becomes of the steps of jobs, one line each. */
 export function logJobs(log: Logger): (event: JobEvent) => void {
   return (event) => {
-    switch (event.kind) {
+    switch (event.type) {
       case 'taken':
-        return log.info({ job: event.job }, 'a job is taken')
+        return log.info({ job: event.what }, 'a job is taken')
       case 'done':
-        return log.info({ job: event.job, seconds: event.seconds }, 'a job is done')
+        return log.info({ job: event.what, seconds: event.seconds }, 'a job is done')
       case 'handed back':
-        return log.warn({ job: event.job, error: event.why }, 'a job is returned for another worker')
+        return log.warn({ job: event.what, error: event.error }, 'a job is returned for another worker')
       case 'lost':
-        return log.warn({ job: event.job }, 'a job is abandoned: another worker has it, or it was deleted')
-      case 'refused':
-        return log.error({ job: event.job, error: event.why }, 'a job has failed')
-      case 'away':
-        return log.warn({ error: event.why }, 'jobs wait: a database or store is down')
+        return log.warn({ job: event.what }, 'a job is abandoned: another worker has it, or it has ended')
+      case 'failed':
+        return log.error({ job: event.what, error: event.error }, 'a job has failed')
+      case 'unavailable':
+        return log.warn({ error: event.error }, 'jobs wait: a database or store is down')
+      case 'unknown kind':
+        return log.warn({ kind: event.kind }, 'jobs wait: this version does not know their kind; update the worker')
       default:
         return event satisfies never
     }

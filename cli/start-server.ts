@@ -7,7 +7,6 @@ import type { ServerStatus } from '../serving/lifecycle/server-status.ts'
 import type { LockstepServer, ServerOptions } from '../serving/server-options.ts'
 import { createServer } from '../serving/server.ts'
 import type { Context } from './context.ts'
-import { createServerBackfills } from './server-backfills.ts'
 
 type Choices = Pick<ServerOptions, 'defaultAsOf' | 'onUnavailable' | 'status' | 'lead' | 'warmMs'>
 
@@ -18,7 +17,7 @@ export async function startServer(context: Context, choices: Choices): Promise<{
   const server = createServer({
     config,
     ...(await dependencies(context)),
-    backfills: (deps) => createServerBackfills(deps, config),
+    replayMs: config.replaySeconds * 1000,
     log,
     metrics,
     clock: () => Date.now() * 1000,

@@ -7,54 +7,39 @@ import { catalogRevision } from '../registry/revision.ts'
 import type { Database } from '../runtime/database.ts'
 import { isEmbedded } from '../runtime/database.ts'
 import type { JobQueue } from '../runtime/job-queue.ts'
-import { openEmbeddedJobQueue, openJobQueue } from '../runtime/job-queue.ts'
+import { openJobQueue } from '../runtime/job-queue.ts'
+import { openDatabase } from '../runtime/open-database.ts'
 import { workerUrl } from '../runtime/worker-sessions.ts'
 import type { Context } from './context.ts'
 import { processName } from '../runtime/process-name.ts'
 
-/** What a process needs that takes jobs of exports. */
-export interface ExportTools {
+/** What a process needs that works on jobs. */
+export interface JobTools {
   readonly db: Database
-  readonly jobs: JobQueue
+  /** The same database over connections that a stop does not end, so that steps can be handed back. */
+  readonly jobs: Database
   /** How others call this process: `host:pid`. */
   readonly worker: string
   /** The registry, read again when it has changed. */
   catalog(): Promise<Catalog>
-  find(service: string): Promise<ServicePlan>
-}
-
-/** What a process needs that takes jobs of views, too. */
-export interface WorkerTools extends ExportTools {
-  readonly store: OnlineStore
-  /** How far views are gone over again after a failover of the store, milliseconds. */
-  readonly replayMs: number
+  service(id: string): Promise<ServicePlan>
   view(id: string): Promise<ViewPlan>
 }
 
-/** @throws LockstepError `CONFIG_INVALID` where the database is embedded: exports are shared among processes */
-export async function exportTools(context: Context): Promise<ExportTools> {
-  const jobs = await openJobQueue(context.config)
-  context.add('jobs', () => jobs.close())
-  return toolsOf(await context.database(), jobs)
+/** What a process needs that works on jobs of online views, too. */
+export interface WorkerTools extends JobTools {
+  readonly store: OnlineStore
+  /** How far views are re-materialized after a failover of the store, milliseconds. */
+  readonly replayMs: number
 }
 
-/**
- * Of an embedded database, for its one process.
- *
- * @param keepsViews whether others are to see that this process keeps the online views current
- */
-export async function workerTools(context: Context, keepsViews = false): Promise<WorkerTools> {
+/** @param keepsViews whether others are to see that this process keeps the online views current */
+export async function jobTools(context: Context, keepsViews = false): Promise<JobTools> {
   const { config } = context
-  const [db, store] = [await context.database(), await context.store()]
-  const postgresUrl = keepsViews && config.postgresUrl !== null ? workerUrl(config.postgresUrl) : config.postgresUrl
-  const jobs = isEmbedded(db) ? await openEmbeddedJobQueue(db) : await openJobQueue({ postgresUrl })
-  context.add('jobs', () => jobs.close())
-  const tools = toolsOf(db, jobs)
-  const replayMs = context.config.replaySeconds * 1000
-  return { ...tools, store, replayMs, view: async (id) => (await tools.catalog()).view(id) }
-}
-
-function toolsOf(db: Database, jobs: JobQueue): ExportTools {
+  const db = await context.database()
+  const jobs = isEmbedded(db)
+    ? db
+    : await openLasting(context, keepsViews && config.postgresUrl !== null ? workerUrl(config.postgresUrl) : null)
   let known: Catalog | null = null
   const catalog = async (): Promise<Catalog> => {
     if (known === null || known.revision !== (await catalogRevision(db))) known = await loadCatalog(db)
@@ -65,6 +50,25 @@ function toolsOf(db: Database, jobs: JobQueue): ExportTools {
     jobs,
     worker: processName(),
     catalog,
-    find: async (service) => (await catalog()).service(service),
+    service: async (id) => (await catalog()).service(id),
+    view: async (id) => (await catalog()).view(id),
   }
+}
+
+export async function workerTools(context: Context, keepsViews = false): Promise<WorkerTools> {
+  const store = await context.store()
+  return { ...(await jobTools(context, keepsViews)), store, replayMs: context.config.replaySeconds * 1000 }
+}
+
+async function openLasting(context: Context, url: string | null): Promise<Database> {
+  const jobs = await openDatabase(url === null ? context.config : { ...context.config, postgresUrl: url })
+  context.add('jobs', () => jobs.close())
+  return jobs
+}
+
+/** @throws LockstepError `CONFIG_INVALID` where the database is embedded: exports are shared among processes */
+export async function exportQueue(context: Context): Promise<JobQueue> {
+  const queue = await openJobQueue(context.config)
+  context.add('queue of exports', () => queue.close())
+  return queue
 }

@@ -1,7 +1,7 @@
 import { LockstepError, messageOf } from '../kernel/errors.ts'
 import type { Database } from '../runtime/database.ts'
-import { faultPoint } from './fault-point.ts'
 import { randomBackoffMs, sleep } from '../runtime/async.ts'
+import { faultPoint } from '../runtime/fault-point.ts'
 import { sqlState } from '../runtime/relation.ts'
 import type { SourceEvent } from './event-reader.ts'
 import type { EventTable } from './event-table.ts'

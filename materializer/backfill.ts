@@ -1,109 +1,131 @@
-import { sourceTableName } from '../runtime/relation.ts'
 import { LockstepError } from '../kernel/errors.ts'
 import { allBelow } from '../kernel/frontier.ts'
+import { formatTimestamp } from '../kernel/time.ts'
 import type { ViewPlan } from '../kernel/view-plan.ts'
 import { keyRanges } from '../offline/key-ranges.ts'
 import { readSourceTable } from '../offline/source-table.ts'
+import type { KeyRange } from '../offline/stream-sql.ts'
+import type { Checkpoint } from '../online/checkpoint.ts'
 import { advanceCheckpoint, readCheckpoint } from '../online/checkpoint.ts'
 import type { OnlineStore } from '../online/store.ts'
 import type { Actor } from '../runtime/audit.ts'
+import { recordAudit } from '../runtime/audit.ts'
 import type { Database } from '../runtime/database.ts'
-import { faultPoint } from './fault-point.ts'
-import type { JobQueue } from '../runtime/job-queue.ts'
-import type { JobKind } from '../runtime/work-on-jobs.ts'
-import { stableUuid } from '../runtime/stable-id.ts'
-import type { Backfill } from './backfills.ts'
-import {
-  backfillState,
-  endBackfill,
-  finishChunk,
-  insertBackfill,
-  openChunk,
-  openChunks,
-  readBackfill,
-  readBackfills,
-  runningBackfill,
-} from './backfills.ts'
+import { faultPoint } from '../runtime/fault-point.ts'
+import type { JobKind } from '../runtime/jobs/job-kind.ts'
+import { findJob, submitJob } from '../runtime/jobs/submit-job.ts'
+import { sourceTableName } from '../runtime/relation.ts'
+import type { BackfillPlan, BackfillSpec } from './backfill-spec.ts'
+import { backfillKind, backfillPlan, backfillSpec } from './backfill-spec.ts'
 import { beginView, lost } from './begin-view.ts'
 import { renewRange } from './rebuild-range.ts'
+import type { Run } from './runs.ts'
 import { finishRun, startRun } from './runs.ts'
 import type { NotKeptListener } from './state-writer.ts'
-
-const prefix = 'backfill.'
-/** How often a chunk is tried again, its workers' ends included. */
-const retries = 9
-const backoffSeconds = { from: 1, to: 60 }
 
 export interface BackfillTools {
   readonly db: Database
   readonly store: OnlineStore
-  readonly jobs: JobQueue
   /** How others call this process: `host:pid`. */
   readonly worker: string
 }
 
 export interface BackfillOptions {
   /** Only entities with an event in [from, to), epoch microseconds. Absent: all. */
-  readonly events?: Backfill['events']
+  readonly events?: BackfillSpec['events']
   /** How many chunks. Absent: one for every 100,000 rows. */
   readonly chunks?: number | undefined
   /** Who asks for it, for the audit log; absent: nobody, it is part of keeping views current. */
   readonly by?: Actor | undefined
   /** The clock, epoch microseconds. */
   readonly now: () => number
-  /** A worker that is not heard of for so long is gone: 10 at least. Absent: 30. */
-  readonly heartbeatSeconds?: number
+  /** A worker that is not heard of for so long is gone. Absent: 30. */
+  readonly leaseSeconds?: number
+}
+
+/** As JSON, which has no bigint, and whose numbers are summed up. */
+interface RangeResult {
+  readonly rows: number
+  readonly entities: number
+  /** All rows of transactions below it are in the states. */
+  readonly below: string
 }
 
 /**
- * Makes the states of a view anew from their whole history, in chunks of keys that all workers of the database share. It belongs to nobody: whoever began it may go.
+ * Rebuilds the states of a view from their complete history, in ranges of keys that all workers of the database share.
  * Where one of the same view, store and range runs already, it is joined.
  *
- *     begin: checkpoint, ranges, one job for each -> workers: renew the states of a range, write it down -> whoever writes down the last one: move the checkpoint, done
+ *     begin: checkpoint, ranges -> workers: rebuild the states of a range -> finish: move the checkpoint
  *
  * @throws LockstepError `INVALID_REQUEST` where only some entities of a view are asked for that was never materialized; `STORE_MISMATCH`, `SOURCE_MISSING`
  */
 export async function beginBackfill(
   tools: BackfillTools,
   plan: ViewPlan,
-  options: BackfillOptions,
+  { events = null, chunks, by, now, leaseSeconds }: BackfillOptions,
 ): Promise<{ readonly id: number; readonly joined: boolean }> {
-  const { db, store, jobs, worker } = tools
-  const { events = null, heartbeatSeconds } = options
-  const identity = await store.identity()
-  const what = { view: plan.id, store: identity, events }
-  let id = await runningBackfill(db, what)
-  const joined = id !== null
-  if (id === null) {
-    if (events !== null) await refuseUnmaterialized(store, plan)
-    const table = await readSourceTable(db, plan.spec.source)
-    const now = options.now()
-    const startedAt = new Date(Math.floor(now / 1000))
-    const run = await startRun(db, {
-      view: plan.id,
-      fingerprint: plan.fingerprint,
-      store: identity,
-      moment: now,
-      startedAt,
-      table: sourceTableName(plan.spec.source),
+  const { db, store, worker } = tools
+  const kind = backfills(tools, () => Promise.resolve(plan), { now })
+  const what = { scope: await store.identity(), key: keyOf(plan.id, events) }
+  const spec = { view: plan.id, events, chunks: chunks ?? null }
+  for (;;) {
+    const running = await findJob(db, { kind: kind.name, ...what })
+    if (running !== null) return { id: running, joined: true }
+    const planned = await planBackfill(tools, plan, spec, now())
+    const submitted = await submitJob(db, kind, {
+      ...what,
+      spec,
+      subject: plan.id,
+      planned,
+      worker,
+      leaseSeconds,
+      async within(transaction, id) {
+        // it must not be forgotten meanwhile
+        const runs = transaction.selectFrom('lockstep.materialization_runs').select('id').where('id', '=', planned.plan.run.id)
+        if ((await runs.forShare().executeTakeFirst()) === undefined) return false
+        if (by === undefined) return true
+        const range = events === null ? null : { from: formatTimestamp(events.from), to: formatTimestamp(events.to) }
+        const after = { backfill: id, events: range, chunks: planned.chunks.length }
+        await recordAudit({ kysely: transaction }, by, { action: 'backfill.start', subject: plan.id, after })
+        return true
+      },
     })
-    const { origin } = await beginView(db, store, plan, run, table.hasRow && table.hasXid)
-    faultPoint('backfill: begun')
-    const ranges = await keyRanges(db, plan, options.chunks ?? null)
-    id = await insertBackfill(
-      db,
-      { ...what, fingerprint: plan.fingerprint, moment: now, run, origin, startedBy: worker },
-      ranges,
-      options.by,
-    )
     faultPoint('backfill: written down')
-    id ??= await runningBackfill(db, what)
+    if (submitted !== null) return submitted
   }
-  // it ran and was done in between
-  if (id === null) return await beginBackfill(tools, plan, options)
-  await addChunks(db, jobs, id, heartbeatSeconds)
-  faultPoint('backfill: shared out')
-  return { id, joined }
+}
+
+/** The id of the backfill of that view, store and range that runs. */
+export async function runningBackfill(
+  db: Pick<Database, 'kysely'>,
+  { view, store, events }: { readonly view: string; readonly store: string; readonly events: BackfillSpec['events'] },
+): Promise<number | null> {
+  return await findJob(db, { kind: backfillKind, scope: store, key: keyOf(view, events) })
+}
+
+function keyOf(view: string, events: BackfillSpec['events']): string {
+  return events === null ? view : `${view} ${events.from} ${events.to}`
+}
+
+async function planBackfill(
+  { db, store }: BackfillTools,
+  plan: ViewPlan,
+  { events, chunks }: BackfillSpec,
+  now: number,
+): Promise<{ readonly plan: BackfillPlan; readonly chunks: readonly KeyRange[] }> {
+  if (events !== null) await refuseUnmaterialized(store, plan)
+  const table = await readSourceTable(db, plan.spec.source)
+  const run = await startRun(db, {
+    view: plan.id,
+    fingerprint: plan.fingerprint,
+    store: await store.identity(),
+    moment: now,
+    startedAt: new Date(Math.floor(now / 1000)),
+    table: sourceTableName(plan.spec.source),
+  })
+  const { origin } = await beginView(db, store, plan, run, table.hasRow && table.hasXid)
+  faultPoint('backfill: begun')
+  return { plan: { fingerprint: plan.fingerprint, moment: now, run, origin }, chunks: await keyRanges(db, plan, chunks) }
 }
 
 async function refuseUnmaterialized(store: OnlineStore, plan: ViewPlan): Promise<void> {
@@ -116,135 +138,76 @@ async function refuseUnmaterialized(store: OnlineStore, plan: ViewPlan): Promise
   )
 }
 
-/** Also those that were added before, which are passed over. */
-async function addChunks(db: Database, jobs: JobQueue, id: number, heartbeatSeconds = 30): Promise<void> {
-  const queue = `${prefix}${id}`
-  await jobs.create(queue, { heartbeatSeconds, retries, backoffSeconds })
-  await jobs.add(
-    queue,
-    (await openChunks(db, id)).map((chunk) => ({ id: stableUuid(`${queue} ${chunk}`), data: { backfill: id, chunk } })),
-  )
+export interface BackfillWork {
+  readonly onTooLarge?: NotKeptListener | undefined
+  /** The clock, epoch microseconds. */
+  readonly now: () => number
 }
 
-/** Without its running chunks being waited for: they end when they find it gone. @returns whether it was running */
-export async function cancelBackfill({ db, jobs }: Pick<BackfillTools, 'db' | 'jobs'>, id: number, by?: Actor): Promise<boolean> {
-  const ended = await endBackfill(db, id, 'cancelled', undefined, by)
-  await jobs.remove(`${prefix}${id}`)
-  return ended
-}
+/** Backfills as jobs. @param find gives the view of that id, or throws why there is none */
+export function backfills(
+  tools: BackfillTools,
+  find: (view: string) => Promise<ViewPlan>,
+  { onTooLarge, now }: BackfillWork,
+): JobKind<BackfillSpec, BackfillPlan, KeyRange, RangeResult> {
+  const { db, store } = tools
 
-export function backfillQueue(id: number): string {
-  return `${prefix}${id}`
-}
+  /** The view and its checkpoint, which must be those that the backfill began with. */
+  async function begun(job: number, { view }: BackfillSpec, stored: unknown) {
+    const { fingerprint, origin, ...rest } = backfillPlan.parse(stored)
+    const plan = await find(view)
+    if (plan.fingerprint !== fingerprint) throw changed(job, view)
+    const checkpoint = await readCheckpoint(store, plan.id)
+    if (checkpoint === null || checkpoint.removing || !isSame(checkpoint.origin, origin)) throw lost(plan)
+    return { ...rest, plan, origin, checkpoint }
+  }
 
-/** The chunks of backfills as jobs. @param find gives the view of that id, or throws why there is none */
-export function chunkJobs(tools: BackfillTools, find: (view: string) => Promise<ViewPlan>, onTooLarge?: NotKeptListener): JobKind {
-  const { db, store, jobs, worker } = tools
   return {
-    prefix,
-    unowned: true,
-    async isWanted(queue) {
-      const found = await backfillState(db, idOf(queue))
-      if (found?.state === 'running') return found.store === (await store.identity())
-      await jobs.remove(queue)
-      return false
+    name: backfillKind,
+    spec: backfillSpec,
+    retries: 9,
+    backoffSeconds: { from: 1, to: 60 },
+    scope: () => store.identity(),
+    plan: async ({ spec }) => await planBackfill(tools, await find(spec.view), spec, now()),
+    async run({ id, spec, plan: stored }, range, { signal }) {
+      const { plan, checkpoint, moment } = await begun(id, spec, stored)
+      const { rows, entities, below } = await renewRange(db, store, plan, {
+        checkpoint,
+        range,
+        events: spec.events,
+        moment,
+        signal,
+        onTooLarge,
+      })
+      signal.throwIfAborted()
+      faultPoint('backfill: chunk made')
+      return { rows, entities, below: String(below) }
     },
-    async work({ data }, signal) {
-      const { backfill: id, chunk } = data as Chunk // made by addChunks alone
-      const backfill = await readBackfill(db, id, Date.now())
-      if (backfill === null || backfill.state !== 'running') return null
-      const plan = await find(backfill.view)
-      if (plan.fingerprint !== backfill.fingerprint) throw changed(backfill)
-      const range = await openChunk(db, id, chunk)
-      if (range !== null) {
-        const checkpoint = await readCheckpoint(store, plan.id)
-        if (checkpoint === null || checkpoint.removing || !sameRun(checkpoint.origin, backfill.origin)) throw lost(plan)
-        const { events, moment } = backfill
-        const renewed = await renewRange(db, store, plan, { checkpoint, range, events, moment, signal, onTooLarge })
-        signal.throwIfAborted()
-        faultPoint('backfill: chunk made')
-        await finishChunk(db, id, chunk, { ...renewed, worker })
-        faultPoint('backfill: chunk written down')
-      }
-      await finishBackfill(tools, id, plan)
-      return null
+    async finish({ id, spec, plan: stored }, results, { isHeld }) {
+      // Before it is seen that the backfill still runs: a failover fails it, and then sets the checkpoint back.
+      const { plan, checkpoint, run, origin } = await begun(id, spec, stored)
+      if (!(await isHeld())) return null
+      const below = Math.min(...results.map((result) => Number(result.below)))
+      const sum = (of: (result: RangeResult) => number): number => results.reduce((all, result) => all + of(result), 0)
+      const outcome = { rows: sum(({ rows }) => rows), entities: sum(({ entities }) => entities) }
+      // of some entities alone it says nothing of the others, and is no run of the view: one that is due has still to come
+      if (spec.events !== null) return outcome
+      const moved = await advanceCheckpoint(store, plan.id, checkpoint, allBelow(below), run.startedAt.getTime() * 1000)
+      if (moved === null) throw lost(plan)
+      faultPoint('backfill: checkpoint moved')
+      await finishRun(db, run, { ...outcome, begun: origin, whole: !checkpoint.incremental, to: moved.is.below }, new Date())
+      return outcome
     },
-    async refuse({ data }, error) {
-      await endBackfill(db, (data as Chunk).backfill, 'failed', error)
-      return null
-    },
-    describe(data) {
-      const { backfill, chunk } = data as Chunk
-      return `chunk ${chunk} of backfill ${backfill}`
+    describe({ id }, { step, number }) {
+      return step === 'chunk' ? `chunk ${number} of backfill ${id}` : `the ${step} of backfill ${id}`
     },
   }
 }
 
-/** Ends a backfill all of whose chunks are done; of several that see it, one does. A process that is killed in between leaves it to the next that tends it. */
-async function finishBackfill({ db, store }: BackfillTools, id: number, plan: ViewPlan): Promise<void> {
-  if ((await openChunks(db, id)).length > 0) return
-  // Before it is seen that the backfill still runs: a failover fails it, and then sets the checkpoint back.
-  const checkpoint = await readCheckpoint(store, plan.id)
-  const backfill = await readBackfill(db, id, Date.now())
-  if (backfill === null || backfill.state !== 'running') return
-  const { origin, run, rows, entities, below, events } = backfill
-  if (checkpoint === null || checkpoint.removing || !sameRun(checkpoint.origin, origin)) throw lost(plan)
-  // of some entities alone it says nothing of the others
-  const moved =
-    events === null
-      ? await advanceCheckpoint(store, plan.id, checkpoint, allBelow(below ?? 0), run.startedAt.getTime() * 1000)
-      : { is: checkpoint.frontier }
-  if (moved === null) throw lost(plan)
-  faultPoint('backfill: checkpoint moved')
-  const outcome = { begun: origin, whole: !checkpoint.incremental, to: moved.is.below, rows, entities }
-  if (!(await endBackfill(db, id, 'done'))) return
-  faultPoint('backfill: ended')
-  // of some entities alone it is no run of the view: one that is due as of that moment has still to come
-  if (events === null) await finishRun(db, run, outcome, new Date())
-}
-
-/**
- * Sees to the backfills that run: that each has its jobs, that one whose chunk was given up fails, and that one whose chunks are all done ends. To be called now and then by
- * whoever works on them or waits for one.
- */
-export async function tendBackfills(tools: BackfillTools, find: (view: string) => Promise<ViewPlan>, only?: number): Promise<void> {
-  const { db, jobs, store } = tools
-  const queues = new Set(await jobs.queues())
-  for (const backfill of await readBackfills(db, Date.now(), { state: 'running', ...(only === undefined ? {} : { id: only }) })) {
-    const { id } = backfill
-    if (backfill.store !== (await store.identity())) continue
-    if (!queues.has(`${prefix}${id}`)) await addChunks(db, jobs, id)
-    const [failure] = await jobs.failures(`${prefix}${id}`)
-    if (failure !== undefined) {
-      const { chunk } = failure.data as Chunk
-      const message = `Chunk ${chunk} of ${backfill.chunks} failed ${failure.attempts} times: ${failure.why}. See the logs of the workers, and run the backfill again.`
-      await endBackfill(db, id, 'failed', { code: failure.code ?? 'INTERNAL', message })
-      await jobs.remove(`${prefix}${id}`)
-    } else if (backfill.chunksDone === backfill.chunks) {
-      try {
-        await finishBackfill(tools, id, await find(backfill.view))
-      } catch (error) {
-        // it lost its view, or the view was retired
-        if (!(error instanceof LockstepError) || (error.code !== 'STORE_MISMATCH' && error.code !== 'UNKNOWN_DEFINITION')) throw error
-        await endBackfill(db, id, 'failed', error)
-      }
-    }
-  }
-}
-
-interface Chunk {
-  readonly backfill: number
-  readonly chunk: number
-}
-
-function idOf(queue: string): number {
-  return Number(queue.slice(prefix.length))
-}
-
-function sameRun(a: Backfill['origin'], b: Backfill['origin']): boolean {
+function isSame(a: Checkpoint['origin'], b: Run): boolean {
   return a.id === b.id && a.startedAt.getTime() === b.startedAt.getTime()
 }
 
-function changed({ id, view }: Backfill): LockstepError {
+function changed(id: number, view: string): LockstepError {
   return new LockstepError('STORE_MISMATCH', `The view "${view}" has changed since backfill ${id} was started; run it again.`)
 }

@@ -5,7 +5,7 @@ import { firstCheckpoint, checkpointKey, readCheckpoint, sameOrigin, writeCheckp
 import { knowsRun, ownStore } from '../online/checkpoint-owner.ts'
 import type { OnlineStore } from '../online/store.ts'
 import type { Database } from '../runtime/database.ts'
-import { faultPoint } from './fault-point.ts'
+import { faultPoint } from '../runtime/fault-point.ts'
 import type { Run } from './runs.ts'
 import { readOtherTables } from './runs.ts'
 import { underRebuildLock } from './view-lock.ts'

@@ -6,7 +6,7 @@ import { removeCheckpoint, tryCheckpoints, writeCheckpoint } from '../online/che
 import type { OnlineStore } from '../online/store.ts'
 import type { Database } from '../runtime/database.ts'
 import { sharedNowMs } from '../runtime/database-clock.ts'
-import { failBackfills } from './backfills.ts'
+import { failBackfills } from './read-backfills.ts'
 import { reopenErasures } from './erase/reopen-erasures.ts'
 
 /** Replication is asynchronous, but not by so much. */

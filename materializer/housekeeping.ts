@@ -1,17 +1,24 @@
+import { z } from 'zod'
 import type { OnlineStore } from '../online/store.ts'
 import type { Catalog } from '../registry/catalog.ts'
 import type { Database } from '../runtime/database.ts'
+import { forgetJobs } from '../runtime/jobs/forget-jobs.ts'
+import type { JobKind } from '../runtime/jobs/job-kind.ts'
 import { forgetErased } from './erase/forget-erased.ts'
 import { finishErasures, pendingErasures } from './erase/finish-erasures.ts'
+import type { PruneOptions } from './prune-runs.ts'
 import { pruneRuns } from './prune-runs.ts'
 import { hasRemovals, workOnRemovals } from './removals.ts'
+
+/** The kind of jobs by which old records are deleted. */
+export const housekeepingKind = 'housekeeping'
 
 const waitMs = 1_000
 
 export interface HouseOptions {
   /** `FailoverOptions.replayMs` */
   readonly replayMs?: number | undefined
-  /** Whether to look through the records of runs for what may go, too. */
+  /** Whether to delete old records of runs and jobs, too. */
   readonly prune: boolean
   /** Epoch milliseconds. */
   readonly nowMs: number
@@ -32,5 +39,37 @@ export async function keepHouse(
   if (await hasRemovals(db)) await workOnRemovals(db, store, { waitMs, ...stop })
   if ((await pendingErasures(db)) > 0) await finishErasures(db, store, catalog, { waitMs, moment: Date.now() * 1000, replayMs, ...stop })
   await forgetErased(db, store, { replayMs, nowMs })
-  if (prune) await pruneRuns(db, store, { replayMs, nowMs })
+  if (prune) await forgetOld(db, store, { replayMs, nowMs })
+}
+
+/** The deletion of old records as a job: of all workers, one does it every ten minutes. */
+export function housekeeping({
+  db,
+  store,
+  clock,
+  replayMs,
+}: {
+  readonly db: Database
+  readonly store: OnlineStore
+  readonly clock: () => number
+  readonly replayMs: number
+}): JobKind {
+  return {
+    name: housekeepingKind,
+    spec: z.object({}),
+    retries: 2,
+    backoffSeconds: { from: 10, to: 60 },
+    keepDays: 1,
+    scope: () => store.identity(),
+    schedules: () => Promise.resolve([{ key: 'old records', subject: 'old records', cron: '*/10 * * * *', spec: {} }]),
+    run: async () => await forgetOld(db, store, { replayMs, nowMs: Math.floor(clock() / 1000) }),
+  }
+}
+
+async function forgetOld(
+  db: Database,
+  store: OnlineStore,
+  options: PruneOptions,
+): Promise<{ readonly runs: number; readonly jobs: number }> {
+  return { runs: await pruneRuns(db, store, options), jobs: await forgetJobs(db) }
 }

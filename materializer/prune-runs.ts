@@ -6,6 +6,7 @@ import type { OnlineStore } from '../online/store.ts'
 import type { Database } from '../runtime/database.ts'
 import { sharedNowMs } from '../runtime/database-clock.ts'
 import { stableInt32 } from '../runtime/stable-id.ts'
+import { backfillKind } from './backfill-spec.ts'
 import { defaultReplayMs } from './detect-failover.ts'
 
 /** The advisory lock of who prunes, apart from others of this database. */
@@ -13,7 +14,6 @@ const group = 5_496_231
 const dayMs = 86_400_000
 /** A run that has not ended for so long was killed. */
 const unfinishedMs = dayMs
-const backfillsMs = 30 * dayMs
 
 export interface PruneOptions {
   /** `FailoverOptions.replayMs` */
@@ -23,7 +23,7 @@ export interface PruneOptions {
 }
 
 /**
- * Deletes the records of runs into this store that nobody asks for any more, and those of backfills that ended a month ago. Of each view stay
+ * Deletes the records of runs into this store that nobody asks for any more. Of each view stay
  *
  *     the run that began it in the store                        the checkpoint names it
  *     what ended within the last hour, or `replayMs`            a failover sets the checkpoint back to one of these
@@ -53,10 +53,6 @@ export async function pruneRuns(db: Database, store: OnlineStore, options: Prune
     )
     if (rows[0]?.first !== true) return 0
     const now = new Date(nowMs)
-    await sql`
-      delete from lockstep.backfills b
-      where store = ${identity} and finished_at < ${new Date(nowMs - backfillsMs)}
-        and id < (select max(id) from lockstep.backfills o where o.view = b.view and o.store = b.store)`.execute(transaction)
     const horizon = new Date(nowMs - Math.max(defaultReplayMs, options.replayMs ?? defaultReplayMs))
     let pruned = 0
     for (const { view, origin } of begun) {
@@ -80,9 +76,10 @@ export async function pruneRuns(db: Database, store: OnlineStore, options: Prune
           and case when ranked.finished_at is null then ranked.started_at < ${new Date(nowMs - unfinishedMs)}
               else ranked.finished_at < ${horizon} and not coalesce(ahead, false) and newest > 1 and newest_before > 1 and latest > 1 and furthest > 1
                 and not (by_cursor and cursor_furthest = 1) and not (ranked.read_all and whole = 1) end
-          and not exists (select from lockstep.backfills b where b.store = ${identity} and b.view = ${view} and (b.run = r.id or b.origin = r.id))`.execute(
-        transaction,
-      )
+          and not exists (
+            select from lockstep.jobs b where b.kind = ${backfillKind} and b.scope = ${identity} and b.subject = ${view}
+              and r.id::text in (b.plan #>> '{run,id}', b.plan #>> '{origin,id}')
+          )`.execute(transaction)
       if (numAffectedRows === 0n) continue
       pruned += Number(numAffectedRows)
       await sql`

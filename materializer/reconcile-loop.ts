@@ -10,12 +10,12 @@ import type { Logger } from '../runtime/log.ts'
 import type { Semaphore } from '../runtime/async.ts'
 import { backoffMs, createSemaphore } from '../runtime/async.ts'
 import type { BackfillTools } from './backfill.ts'
-import { beginBackfill, tendBackfills } from './backfill.ts'
-import { failedBackfills, readBackfills } from './backfills.ts'
+import { beginBackfill } from './backfill.ts'
 import { noticeFailover } from './detect-failover.ts'
 import type { MaterializeResult } from './materialize.ts'
 import { keepHouse } from './housekeeping.ts'
 import { materializeView } from './materialize.ts'
+import { failedBackfills, readBackfills } from './read-backfills.ts'
 import { reachedByRuns } from './runs.ts'
 import { askForScheduledRun } from './scheduled-runs.ts'
 import { readFailingViews } from './failing-views.ts'
@@ -30,9 +30,8 @@ const wholeMs = 60_000
 /** One that tells them by a cursor, no more often. */
 const cursorMs = 5_000
 const failureBackoff = { firstMs: 1_000, maxMs: 60_000 }
-const tendMs = 5_000
-/** How often the records of runs are looked through for what may go. */
-const pruneMs = 600_000
+/** How often it is looked for what is to be removed. */
+const houseMs = 5_000
 /** How long a rebuild that has failed is left alone: twice as long after each that fails, at most that long. */
 const afterFailureSeconds = { first: 1, most: 300 }
 const runsAtOnce = 2
@@ -68,8 +67,7 @@ export async function keepCurrent(tools: KeepTools, options: KeepOptions): Promi
   const views = new Map<string, KeptView>()
   const slots = createSemaphore({ permits: runsAtOnce })
   const underWay = new Set<Promise<void>>()
-  let tendAt = 0
-  let pruneAt = 0
+  let houseAt = 0
   let house: Promise<void> | null = null
   let failed: string | null = null
   while (!signal.aborted) {
@@ -95,13 +93,11 @@ export async function keepCurrent(tools: KeepTools, options: KeepOptions): Promi
         const turn = takeTurn(tools, options, view, checkpoints[i] ?? null, slots).finally(() => underWay.delete(turn))
         underWay.add(turn)
       }
-      if (performance.now() >= tendAt) {
-        tendAt = performance.now() + tendMs
-        const prune = performance.now() >= pruneAt
-        if (prune && house === null) pruneAt = performance.now() + pruneMs
+      if (performance.now() >= houseAt) {
+        houseAt = performance.now() + houseMs
         house ??= keepHouse(tools.db, tools.store, catalog, {
           replayMs: options.replayMs,
-          prune,
+          prune: false,
           nowMs: Math.floor(tools.clock() / 1000),
           signal,
         })
@@ -109,7 +105,6 @@ export async function keepCurrent(tools: KeepTools, options: KeepOptions): Promi
             if (!signal.aborted) tools.log.warn({ error: messageOf(error) }, 'removals could not be completed')
           })
           .finally(() => (house = null))
-        await tendBackfills(tools, async (id) => (await tools.catalog()).view(id))
       }
       failed = null
     } catch (error) {
@@ -248,16 +243,16 @@ async function rebuild(tools: KeepTools, plan: ViewPlan): Promise<void> {
   const { db, store, log, clock } = tools
   const identity = await store.identity()
   await underViewLock(db, identity, plan.id, async () => {
-    const [last] = await readBackfills(db, Date.now(), { view: plan.id, store: identity })
+    const [last] = await readBackfills(db, { view: plan.id, store: identity })
     // read after them: a backfill that has ended moved it before
     const checkpoint = await readCheckpoint(store, plan.id)
     if (checkpoint !== null && isMaterialized(checkpoint)) return
-    if (last?.fingerprint === plan.fingerprint) {
+    if (last !== undefined && (last.plan === null || last.plan.fingerprint === plan.fingerprint)) {
       if (last.state === 'running') return
-      const anew = checkpoint !== null && Number(checkpoint.origin.id) > Number(last.run.id)
+      const anew = checkpoint !== null && last.plan !== null && Number(checkpoint.origin.id) > Number(last.plan.run.id)
       if (last.state === 'cancelled' && !anew) return
       if (!anew && last.state === 'failed') {
-        const { times, secondsAgo } = await failedBackfills(db, last)
+        const { times, secondsAgo } = await failedBackfills(db, { view: plan.id, store: identity, fingerprint: plan.fingerprint })
         if (secondsAgo < Math.min(afterFailureSeconds.most, afterFailureSeconds.first * 2 ** (times - 1))) return
       }
     }

@@ -1,5 +1,6 @@
 import { sql } from 'kysely'
 import type { Database } from '../runtime/database.ts'
+import { forgetBackfills } from './read-backfills.ts'
 
 /** One run of one view into one store, as `lockstep.materialization_runs` keeps it. */
 export interface Run {
@@ -62,6 +63,9 @@ export async function finishRun(db: Database, run: Run, outcome: RunOutcome, fin
     const runs = 'lockstep.materialization_runs'
     // one at a time
     await transaction.selectFrom(runs).select('id').where('id', '=', outcome.begun.id).forUpdate().execute()
+    const own = await transaction.selectFrom(runs).select(['from_xid', 'to_xid', 'finished_at']).where('id', '=', run.id).executeTakeFirst()
+    // recorded already, by a process that was killed after it
+    if (own !== undefined && own.finished_at !== null) return { from: Number(own.from_xid), to: Number(own.to_xid) }
     const last = await transaction
       .selectFrom(runs)
       .innerJoin(`${runs} as mine`, (join) => join.onRef('mine.view', '=', `${runs}.view`).onRef('mine.store', '=', `${runs}.store`))
@@ -112,7 +116,7 @@ export async function readOtherTables(db: Pick<Database, 'kysely'>, a: Run, b: R
 /** Forgets the backfills of the view too: one that runs has lost the view. */
 export async function forgetRuns(db: Pick<Database, 'kysely'>, view: string, store: string): Promise<void> {
   await db.kysely.deleteFrom('lockstep.materialization_runs').where('view', '=', view).where('store', '=', store).execute()
-  await db.kysely.deleteFrom('lockstep.backfills').where('view', '=', view).where('store', '=', store).execute()
+  await forgetBackfills(db, view, store)
   await db.kysely.deleteFrom('lockstep.set_aside').where('view', '=', view).where('store', '=', store).execute()
 }
 

@@ -1,105 +1,109 @@
+import { z } from 'zod'
 import { runPoint } from '../kernel/due-moment.ts'
 import { formatTimestamp } from '../kernel/time.ts'
 import type { ViewPlan } from '../kernel/view-plan.ts'
 import type { OnlineStore } from '../online/store.ts'
 import type { Database } from '../runtime/database.ts'
-import type { JobQueue } from '../runtime/job-queue.ts'
-import { stableUuid } from '../runtime/stable-id.ts'
-import type { JobKind } from '../runtime/work-on-jobs.ts'
+import type { JobKind } from '../runtime/jobs/job-kind.ts'
+import { readJobs } from '../runtime/jobs/read-jobs.ts'
+import { submitJob } from '../runtime/jobs/submit-job.ts'
 import type { MaterializeResult } from './materialize.ts'
 import { materializeView } from './materialize.ts'
 
-const prefix = 'scheduled.'
-const options = { heartbeatSeconds: 30, retries: 4, backoffSeconds: { from: 5, to: 300 }, oneByKey: true } as const
+/** The kind of jobs that runs of schedules are. */
+export const scheduledRunKind = 'scheduled-run'
+
+const specSchema = z.object({ view: z.string(), fingerprint: z.string() })
+type ScheduledRunSpec = z.infer<typeof specSchema>
+
+/** What a retry cannot mend for now may be mended in the database: every failure is tried again. */
+const kind = {
+  name: scheduledRunKind,
+  spec: specSchema,
+  retries: 4,
+  backoffSeconds: { from: 5, to: 300 },
+  isFinal: () => false,
+} as const
 
 export interface ScheduleTools {
   readonly db: Database
   readonly store: OnlineStore
-  readonly jobs: JobQueue
   /** Epoch microseconds. */
   readonly clock: () => number
-}
-
-interface ScheduledRun {
-  readonly view: string
-  readonly fingerprint: string
-  /** When it is to begin (`runPoint`), epoch microseconds. */
-  readonly moment: number
+  /** How others call this process: `host:pid`. */
+  readonly worker: string
 }
 
 /**
- * Asks for the run that a view's schedule wants by now, once, whoever asks: its job is named by its moment. Of runs that were missed only the newest is asked for, since it
- * folds all that has arrived.
+ * Asks for the run that a view's schedule wants by now, once, whoever asks. While the run of an earlier moment still
+ * waits for its next attempt none is added: it folds all that has arrived. Of runs that were missed only the newest is
+ * asked for.
  *
  * @returns whether there was nothing to ask for
  */
-export async function askForScheduledRun({ db, store, jobs, clock }: ScheduleTools, plan: ViewPlan): Promise<boolean> {
+export async function askForScheduledRun({ db, store, clock, worker }: ScheduleTools, plan: ViewPlan): Promise<boolean> {
   const { availability } = plan.spec
   if (availability.kind !== 'schedule') return true
   const moment = runPoint(availability, clock())
-  const identity = await store.identity()
-  const run: ScheduledRun = { view: plan.id, fingerprint: plan.fingerprint, moment }
-  if (moment < 0 || (await isDone(db, identity, run))) return true
-  const queue = `${prefix}${identity}`
-  await jobs.create(queue, options)
-  await jobs.add(queue, [{ data: run, key: plan.id, id: stableUuid(`${queue} ${plan.id} ${plan.fingerprint} ${moment}`) }])
+  const scope = await store.identity()
+  const spec = { view: plan.id, fingerprint: plan.fingerprint }
+  if (moment < 0 || (await isDone(db, scope, spec, moment))) return true
+  const submission = { spec, subject: plan.id, scope, key: `${plan.id} ${plan.fingerprint}`, moment, worker }
+  await submitJob(db, { ...kind, run: () => Promise.resolve(null) }, submission)
   return false
 }
 
 /**
- * The runs of scheduled views as jobs: one of each view at a time, over all workers. One that fails is tried again, later each time, and at last becomes a dead letter.
+ * The runs of scheduled views as jobs: one of each view at a time, over all workers.
  *
  * @param find gives the view of that id, or throws why there is none
  * @param replayMs `FailoverOptions.replayMs`
  */
-export function scheduledJobs(
+export function scheduledRuns(
   { db, store, clock }: ScheduleTools,
   find: (view: string) => Promise<ViewPlan>,
   onRun: (plan: ViewPlan, result: MaterializeResult) => void,
   replayMs?: number,
-): JobKind {
+): JobKind<ScheduledRunSpec> {
   return {
-    prefix,
-    unowned: true,
-    // a store that was emptied is another one from then on
-    isWanted: async (queue) => queue === `${prefix}${await store.identity()}`,
-    async work({ data }, signal) {
-      const run = data as ScheduledRun // made by askForScheduledRun alone
-      if (await isDone(db, await store.identity(), run)) return null
-      const plan = await find(run.view)
-      const { availability } = plan.spec
-      // it was made anew, and has asked for runs of its own
-      if (plan.fingerprint !== run.fingerprint || availability.kind !== 'schedule') return null
-      onRun(plan, await materializeView(db, store, plan, { now: clock, signal, replayMs }))
-      return null
+    ...kind,
+    scope: () => store.identity(),
+    async run({ spec, moment }, _chunk, { signal }) {
+      if (await isDone(db, await store.identity(), spec, moment ?? 0)) return null
+      const plan = await find(spec.view)
+      // it was rebuilt, and has asked for runs of its own
+      if (plan.fingerprint !== spec.fingerprint || plan.spec.availability.kind !== 'schedule') return null
+      const result = await materializeView(db, store, plan, { now: clock, signal, replayMs })
+      onRun(plan, result)
+      return { rows: result.rows, entities: result.entities }
     },
-    describe(data) {
-      const { view, moment } = data as ScheduledRun
-      return `the run of ${view} of ${formatTimestamp(moment)}`
-    },
+    describe: ({ spec, moment }) => `the run of ${spec.view} of ${formatTimestamp(moment ?? 0)}`,
   }
 }
 
-export interface DeadLetter extends ScheduledRun {
+export interface DeadLetter {
+  readonly view: string
+  /** When it was to begin, epoch microseconds. */
+  readonly moment: number
   readonly why: string
   readonly attempts: number
   readonly at: Date
 }
 
 /** Runs that were given up, and that no later one has made up for. */
-export async function deadLetters(db: Database, jobs: JobQueue, store: string): Promise<DeadLetter[]> {
-  const queue = `${prefix}${store}`
-  if (!(await jobs.queues()).includes(queue)) return []
+export async function deadLetters(db: Database, store: string): Promise<DeadLetter[]> {
   const letters: DeadLetter[] = []
-  for (const { data, why, attempts, at } of await jobs.failures(queue)) {
-    const run = data as ScheduledRun
-    if (!(await isDone(db, store, run))) letters.push({ ...run, why, attempts, at })
+  for (const { spec, moment, error, finishedAt } of await readJobs(db, { kind: scheduledRunKind, scope: store, state: 'failed' })) {
+    const run = specSchema.parse(spec)
+    if (await isDone(db, store, run, moment ?? 0)) continue
+    const { reason, attempts } = z.object({ reason: z.string(), attempts: z.number() }).parse(error?.details)
+    letters.push({ view: run.view, moment: moment ?? 0, why: reason, attempts, at: finishedAt ?? new Date(0) })
   }
   return letters
 }
 
 /** Whether a run that began at that moment, or a later one, has finished. */
-async function isDone(db: Database, store: string, { view, fingerprint, moment }: ScheduledRun): Promise<boolean> {
+async function isDone(db: Database, store: string, { view, fingerprint }: ScheduledRunSpec, moment: number): Promise<boolean> {
   const found = await db.kysely
     .selectFrom('lockstep.materialization_runs')
     .select('id')

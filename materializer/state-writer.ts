@@ -5,7 +5,7 @@ import { overCapError } from '../kernel/over-cap.ts'
 import type { ViewPlan } from '../kernel/view-plan.ts'
 import type { DefinitionId } from '../kernel/view-spec.ts'
 import type { OnlineStore } from '../online/store.ts'
-import { faultPoint } from './fault-point.ts'
+import { faultPoint } from '../runtime/fault-point.ts'
 import type { SetAsideEntity } from './set-aside.ts'
 import { maxSetAside } from './set-aside.ts'
 

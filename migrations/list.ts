@@ -17,6 +17,7 @@ import * as setAside from './0015-set-aside.ts'
 import * as metricsScope from './0016-metrics-scope.ts'
 import * as sourceOids from './0017-source-oids.ts'
 import * as predictionIds from './0018-prediction-ids.ts'
+import * as jobs from './0019-jobs.ts'
 
 /** Every migration, in order. Append-only: what is here has run somewhere, and is never edited, renamed or removed. */
 export const migrations: Readonly<Record<string, Migration>> = {
@@ -38,4 +39,5 @@ export const migrations: Readonly<Record<string, Migration>> = {
   '0016-metrics-scope': metricsScope,
   '0017-source-oids': sourceOids,
   '0018-prediction-ids': predictionIds,
+  '0019-jobs': jobs,
 }

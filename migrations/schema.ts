@@ -17,8 +17,8 @@ export interface LockstepTables {
   'lockstep.erasures': ErasuresTable
   'lockstep.erasure_states': ErasureStatesTable
   'lockstep.removals': RemovalsTable
-  'lockstep.backfills': BackfillsTable
-  'lockstep.backfill_chunks': BackfillChunksTable
+  'lockstep.jobs': JobsTable
+  'lockstep.job_chunks': JobChunksTable
   'lockstep.online_primaries': OnlinePrimariesTable
   'lockstep.stream_dead_letters': StreamDeadLettersTable
   'lockstep.ingests': IngestsTable
@@ -184,45 +184,66 @@ export interface RemovalsTable {
   requested_at: Generated<Date>
 }
 
-export interface BackfillsTable {
+/** A piece of work of one kind, which any number of processes do together (runtime/jobs). */
+export interface JobsTable {
   id: Generated<string>
-  view: string
-  fingerprint: string
-  store: string
-  /** Epoch microseconds: of the entities with an event in [from_time, to_time) alone; null: of all. */
-  from_time: string | null
-  to_time: string | null
-  /** What its chunks count as now, epoch microseconds. */
-  moment: string
-  /** Its line in `materialization_runs`. */
-  run: string
-  /** The run that began the view in the store. */
-  origin: string
-  origin_started_at: Date
-  chunks: number
-  state: BackfillState
-  /** `code` and `message` of what it failed with. */
+  kind: string
+  /** What it is about, for people: a view, a service. */
+  subject: string
+  /** Only processes of the same scope may do it, as an online store's identity; empty: all may. */
+  scope: string
+  /** Of one kind, scope and key, one job is unfinished at most; null: any number. */
+  key: string | null
+  /** The instant of its schedule, epoch microseconds: of one kind, scope, key and moment there is one job ever. */
+  moment: string | null
+  spec: Json
+  /** What the chunks share, found out by the plan step. */
+  plan: ColumnType<unknown, string | null, string | null>
+  state: JobState
+  /** Which steps its kind has, beside its chunks. */
+  plans: boolean
+  finishes: boolean
+  cleans: boolean
+  /** A step whose worker is not heard of for so long goes to another. */
+  lease_seconds: number
+  /** How long it stays in the history after its end. */
+  keep_days: number
+  chunks: Generated<number>
+  chunks_done: Generated<number>
+  /** `code`, `message` and `details` of what it failed with. */
   error: ColumnType<unknown, string | null, string | null>
-  started_by: string
-  started_at: Generated<Date>
+  result: ColumnType<unknown, string | null, string | null>
+  submitted_by: string
+  submitted_at: Generated<Date>
   finished_at: Date | null
 }
 
-export type BackfillState = 'running' | 'done' | 'failed' | 'cancelled'
+export type JobState = 'running' | 'done' | 'failed' | 'cancelled'
 
-/** The entities whose key lies in [from_key, to_key): the parts as PostgreSQL writes them, or null where there is no bound, and once the backfill has ended. */
-export interface BackfillChunksTable {
-  backfill: string
-  chunk: number
-  from_key: Json
-  to_key: Json
-  /** All rows of transactions below it are in its states; null until it is done, as what follows. */
-  below: string | null
-  rows: string | null
-  entities: string | null
+/** A step of a job: its plan, one of its chunks, its end, or what removes leftovers after a failure. */
+export interface JobChunksTable {
+  job: string
+  step: JobStep
+  number: number
+  /** `closed`: the job ended before it was done. */
+  state: 'open' | 'done' | 'closed'
+  /** What is to be done; null once it is no longer open, as it may hold keys of entities. */
+  data: Json
+  attempts: Generated<number>
+  /** When it may be claimed: at once, after a back-off, or when the lease of its worker has run out. */
+  claimable_at: Generated<Date>
+  /** Whose it is now; null: nobody's. */
+  claim: string | null
   worker: string | null
+  /** From 0 to 1, as far as its worker says. */
+  progress: number | null
+  result: ColumnType<unknown, string | null, string | null>
+  /** What its last attempt failed with. */
+  error: ColumnType<unknown, string | null, string | null>
   finished_at: Date | null
 }
+
+export type JobStep = 'plan' | 'chunk' | 'finish' | 'clean'
 
 /** One row for each server that held an online store when it was last looked at (`OnlineStore.primaries`). */
 export interface OnlinePrimariesTable {

@@ -1,6 +1,6 @@
 import type { Registry } from 'prom-client'
 import { Counter, Gauge, Histogram } from 'prom-client'
-import type { JobEvent } from './work-on-jobs.ts'
+import type { JobEvent } from './jobs/job-kind.ts'
 
 /** What a process that works on jobs counts. */
 export interface JobMetrics {
@@ -11,27 +11,31 @@ export function createJobMetrics(registry: Registry): JobMetrics {
   const registers = [registry]
   const jobs = new Counter({
     name: 'lockstep_jobs_total',
-    help: 'Jobs that this process took, by queue and outcome: done, handed_back, lost or refused.',
-    labelNames: ['queue', 'outcome'],
+    help: 'Steps of jobs that this process has held, by kind and outcome: done, handed_back, lost or failed.',
+    labelNames: ['kind', 'outcome'],
     registers,
   })
-  const held = new Gauge({ name: 'lockstep_jobs_held', help: 'Jobs that this process is working on.', labelNames: ['queue'], registers })
+  const held = new Gauge({
+    name: 'lockstep_jobs_held',
+    help: 'Steps of jobs that this process holds now.',
+    labelNames: ['kind'],
+    registers,
+  })
   const seconds = new Histogram({
     name: 'lockstep_job_seconds',
-    help: 'Duration of finished jobs.',
-    labelNames: ['queue'],
+    help: 'How long steps of jobs took that are done.',
+    labelNames: ['kind'],
     buckets: [0.01, 0.05, 0.1, 0.5, 1, 5, 10, 30, 60, 300, 900, 3600],
     registers,
   })
   return {
     job(event) {
-      if (event.kind === 'away') return
-      // `backfill.12` is one of its sort
-      const queue = event.queue.slice(0, event.queue.indexOf('.'))
-      if (event.kind === 'taken') return held.inc({ queue })
-      held.dec({ queue })
-      jobs.inc({ queue, outcome: event.kind.replace(' ', '_') })
-      if (event.kind === 'done') seconds.observe({ queue }, event.seconds)
+      if (event.type === 'unavailable' || event.type === 'unknown kind') return
+      const { kind, type } = event
+      if (type === 'taken') return held.inc({ kind })
+      held.dec({ kind })
+      jobs.inc({ kind, outcome: type.replace(' ', '_') })
+      if (type === 'done') seconds.observe({ kind }, event.seconds)
     },
   }
 }

@@ -1,5 +1,6 @@
 import type { AuditFilter, AuditRecord } from '../runtime/audit.ts'
-import type { Backfills } from './backfills.ts'
+import type { OnlineStore } from '../online/store.ts'
+import type { Database } from '../runtime/database.ts'
 import type { Traffic } from './traffic/traffic.ts'
 import type { EventIntake } from '../materializer/event-intake.ts'
 import type { ReadExplanation } from './features/explain.ts'
@@ -18,7 +19,15 @@ export interface ServingContext extends PredictContext {
   readonly models: Pick<ModelHost, 'use' | 'answering' | 'failures' | 'failureOf'>
   readonly modelChanges: ModelChanges
   readonly intake: EventIntake
-  readonly backfills: Backfills
+  /** What begins backfills and runs, and shows jobs. */
+  readonly upkeep: {
+    /** @throws LockstepError `POSTGRES_UNAVAILABLE` */
+    readonly database: () => Database
+    /** @throws LockstepError `REDIS_UNAVAILABLE`, `NOT_READY` */
+    readonly store: () => OnlineStore
+    /** How far views are re-materialized after a failover of the store, milliseconds. */
+    readonly replayMs: number | undefined
+  }
   readonly idempotency: Idempotency
   /** Lines of the audit log, newest first. */
   readonly audit: (filter: AuditFilter) => Promise<AuditRecord[]>

@@ -4,7 +4,6 @@ import type { Database } from '../runtime/database.ts'
 import type { LogShares } from '../runtime/log-shares.ts'
 import type { Logger } from '../runtime/log.ts'
 import type { TlsFiles } from '../runtime/tls-pair.ts'
-import type { BackfillDeps, Backfills } from './backfills.ts'
 import type { TrafficOptions } from './traffic/traffic.ts'
 import type { PredictionLogOptions } from '../monitoring/prediction-log/prediction-log.ts'
 import type { OnUnavailable } from './features/fallback-policy.ts'
@@ -49,8 +48,6 @@ export interface ServerOptions {
   readonly database: () => Promise<Database>
   /** Opens the online store; called again while it fails. The server closes what it gives. */
   readonly store: () => Promise<OnlineStore>
-  /** Makes what begins backfills. */
-  readonly backfills: (deps: BackfillDeps) => Backfills
   readonly log: Logger
   readonly metrics: Registry
   /** Now, in epoch microseconds. */
@@ -84,6 +81,8 @@ export interface ServerOptions {
   readonly workerGraceMs?: number
   /** How long a push waits until its events are online. Default 250. */
   readonly foldWaitMs?: number
+  /** How far views are re-materialized after a failover of the store, milliseconds. Default: an hour. */
+  readonly replayMs?: number
   /** How long a request waits for a backfill of which no chunk is done. Default 60,000. */
   readonly idleBackfillMs?: number
 }

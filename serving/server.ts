@@ -141,8 +141,6 @@ export function createServer(options: ServerOptions): LockstepServer {
     { futureMicros, ...(options.foldWaitMs !== undefined && { foldWaitMs: options.foldWaitMs }) },
   )
 
-  const backfills = options.backfills({ database: needDatabase, store: needStore })
-
   const predictionLog = createPredictionLog(
     { database: needDatabase, metrics: (waiting) => createLogMetrics(options.metrics, waiting), log, clock: options.clock },
     {
@@ -199,7 +197,7 @@ export function createServer(options: ServerOptions): LockstepServer {
     models,
     modelChanges: createModelChanges(needDatabase, catalog, models),
     intake,
-    backfills,
+    upkeep: { database: needDatabase, store: needStore, replayMs: options.replayMs },
     idempotency: createIdempotency(needDatabase),
     audit: (filter) => readAudit(needDatabase(), filter),
     explain: (plan, key, asked) => ofHistory((db) => explainView(db, plan, key, { ...asked, signal: drained.signal })),
@@ -368,11 +366,7 @@ export function createServer(options: ServerOptions): LockstepServer {
     await pushed
     await closed('the prediction log', logCloseMs + 500, predictionLog.close(logCloseMs))
     await closed('the models', partsCloseMs, models.close())
-    await Promise.all([
-      closed('the jobs', partsCloseMs, backfills.close()),
-      closed('the online store', partsCloseMs, store.close()),
-      closed('the database', partsCloseMs, closeDatabase()),
-    ])
+    await Promise.all([closed('the online store', partsCloseMs, store.close()), closed('the database', partsCloseMs, closeDatabase())])
   }
 
   /** Asks once more: a database that has gone silent since the last time then drops its connections, which would wait for its goodbye for ever. */

@@ -47,7 +47,7 @@ const packages: Readonly<Record<string, readonly string[]>> = {
   registry: ['esbuild', 'kysely', 'oxc-parser'],
   offline: ['csv-parse', 'hyparquet', 'hyparquet-compressors', 'hyparquet-writer'],
   online: ['ioredis', 'lmdb', 'prom-client'],
-  materializer: ['kysely', 'prom-client'],
+  materializer: ['kysely', 'prom-client', 'zod'],
   inference: ['lru-cache', 'onnxruntime-node', 'zod'],
   monitoring: ['prom-client'],
   serving: ['@grpc/grpc-js', '@grpc/proto-loader', 'hono', 'prom-client', 'zod'],

@@ -2,7 +2,6 @@
 import { mkdtemp, readFile, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { createServerBackfills } from '../../cli/server-backfills.ts'
 import { materializeView } from '../../materializer/materialize.ts'
 import { migrate } from '../../migrations/migrate.ts'
 import { openEmbeddedStore } from '../../online/embedded-store.ts'
@@ -42,7 +41,6 @@ const server = createServer({
   config: { bodyLimitBytes: 1 << 20 },
   database: async () => db,
   store: async () => store,
-  backfills: (deps) => createServerBackfills(deps, { postgresUrl: null, replaySeconds: 3600 }),
   log: createLogger('error', { write: () => undefined }),
   metrics: createMetricsRegistry(),
   clock: () => now,

@@ -1,27 +1,23 @@
-import { setTimeout } from 'node:timers/promises'
 import { LockstepError } from '../../kernel/errors.ts'
 import { formatTimestamp } from '../../kernel/time.ts'
-import { backfillQueue, beginBackfill, cancelBackfill, chunkJobs, tendBackfills } from '../../materializer/backfill.ts'
-import type { Backfill } from '../../materializer/backfills.ts'
-import { readBackfill, runningBackfill } from '../../materializer/backfills.ts'
+import { backfills, beginBackfill, runningBackfill } from '../../materializer/backfill.ts'
 import { logOversized } from '../../materializer/log-oversized.ts'
+import type { Backfill } from '../../materializer/read-backfills.ts'
+import { backfillJson, backfillOf } from '../../materializer/read-backfills.ts'
 import { noneSetAside, readSetAsides } from '../../materializer/set-aside.ts'
-import type { Logger } from '../../runtime/log.ts'
-import type { JobEvent } from '../../runtime/work-on-jobs.ts'
-import { workOnJobs } from '../../runtime/work-on-jobs.ts'
 import type { Actor } from '../../runtime/audit.ts'
+import { cancelJob } from '../../runtime/jobs/end-job.ts'
 import { actorOf, reasonOption } from '../actor.ts'
 import type { Command, Outcome } from '../command.ts'
 import type { Context } from '../context.ts'
 import { setAsideLines } from '../freshness-text.ts'
 import { counted, duration } from '../human.ts'
 import type { Input } from '../input.ts'
-import { backfillJson } from '../backfill-json.ts'
+import { watchJob } from '../watch-job.ts'
 import type { WorkerTools } from '../worker-tools.ts'
 import { workerTools } from '../worker-tools.ts'
 
-const pollMs = 250
-const tendMs = 2_000
+const now = (): number => Date.now() * 1000
 
 export const backfillCommand: Command = {
   name: 'backfill',
@@ -60,13 +56,13 @@ export const backfillCommand: Command = {
     const tools = await workerTools(context)
     const by = actorOf(input)
     if (input.flag('cancel')) return await cancel(tools, plan.id, events, by)
-    const { id, joined } = await beginBackfill(tools, plan, { events, chunks, by, now: () => Date.now() * 1000 })
+    const { id, joined } = await beginBackfill(tools, plan, { events, chunks, by, now })
     const begun = joined ? `Joined the running backfill ${id} of ${plan.id}` : `Started backfill ${id} of ${plan.id}`
     if (input.flag('detach')) return { json: { id, view: plan.id, joined }, text: `${begun}; workers continue with it.` }
     const done = await finish(context, tools, id, !input.flag('no-work'))
     const seconds = ((done.finishedAt ?? new Date()).getTime() - done.startedAt.getTime()) / 1000
     const setAside = (await readSetAsides(tools.db, done.store, done.startedAt)).get(plan.id) ?? noneSetAside
-    const line = `Backfilled ${plan.id} as of ${formatTimestamp(done.moment)}: ${counted(done.rows, 'row')} folded, ${counted(done.entities, 'entity', 'entities')} written, in ${counted(done.chunks, 'chunk')}, in ${duration(seconds * 1000)}.`
+    const line = `Backfilled ${plan.id} as of ${formatTimestamp(done.plan?.moment ?? now())}: ${counted(done.rows, 'row')} folded, ${counted(done.entities, 'entity', 'entities')} written, in ${counted(done.chunks, 'chunk')}, in ${duration(seconds * 1000)}.`
     return {
       json: { ...backfillJson(done), joined, setAside },
       text: [line, ...setAsideLines({ view: plan.id, setAside })].join('\n'),
@@ -75,55 +71,14 @@ export const backfillCommand: Command = {
   },
 }
 
-/** Works on it where it is told to, and waits until it is done. */
+/** Works on it unless it is told not to, and waits until it is done. */
 async function finish(context: Context, tools: WorkerTools, id: number, work: boolean): Promise<Backfill> {
-  const { terminal, signal } = context
-  const progress = terminal.progress(`Backfilling`, 'chunks')
-  const stop = new AbortController()
-  const ended = AbortSignal.any([stop.signal, signal])
   const onTooLarge = logOversized(context.log, () => undefined)
-  const working = work
-    ? workOnJobs(tools.jobs, {
-        kinds: [chunkJobs(tools, tools.view, onTooLarge)],
-        only: backfillQueue(id),
-        signal: ended,
-        onEvent: tellTrouble(context.log),
-      })
-    : null
-  const failed = new Promise<never>((_, reject) => void working?.catch(reject))
-  failed.catch(() => undefined) // told by the race
-  let tendAt = 0
-  try {
-    for (;;) {
-      signal.throwIfAborted()
-      const backfill = await readBackfill(tools.db, id, Date.now())
-      if (backfill === null) throw new LockstepError('NOT_FOUND', `The backfill ${id} no longer exists.`)
-      if (backfill.state === 'done') return backfill
-      if (backfill.state === 'cancelled') throw new LockstepError('STOPPED', `The backfill ${id} of "${backfill.view}" was cancelled.`)
-      if (backfill.state === 'failed') throw failure(backfill)
-      progress.update(backfill.chunksDone, backfill.chunks)
-      if (performance.now() >= tendAt) {
-        tendAt = performance.now() + tendMs
-        await tools.jobs.sweep(backfillQueue(id))
-        await tendBackfills(tools, tools.view, id)
-      }
-      await Promise.race([setTimeout(pollMs, undefined, { signal }).catch(() => undefined), failed])
-    }
-  } finally {
-    stop.abort()
-    await working?.catch(() => undefined)
-    progress.end()
-  }
-}
-
-/** Says, once, why a chunk has to be tried again: it may be long until it is given up. */
-function tellTrouble(log: Logger): (event: JobEvent) => void {
-  let said: string | undefined
-  return (event) => {
-    if ((event.kind !== 'handed back' && event.kind !== 'away') || event.why === said) return
-    said = event.why
-    log.warn({ error: event.why }, 'a chunk of the backfill is retried')
-  }
+  const kinds = work ? [backfills(tools, tools.view, { onTooLarge, now })] : null
+  const backfill = backfillOf(await watchJob(context, tools, id, { label: 'Backfilling', kinds }))
+  if (backfill.state === 'done') return backfill
+  if (backfill.state === 'cancelled') throw new LockstepError('STOPPED', `The backfill ${id} of "${backfill.view}" was cancelled.`)
+  throw failure(backfill)
 }
 
 function failure({ id, view, error }: Backfill): LockstepError {
@@ -133,7 +88,7 @@ function failure({ id, view, error }: Backfill): LockstepError {
 
 async function cancel(tools: WorkerTools, view: string, events: Backfill['events'], by: Actor): Promise<Outcome> {
   const id = await runningBackfill(tools.db, { view, store: await tools.store.identity(), events })
-  if (id === null || !(await cancelBackfill(tools, id, by))) {
+  if (id === null || !(await cancelJob(tools.db, id, by, 'backfill.cancel'))) {
     throw new LockstepError('NOT_FOUND', `No backfill of "${view}" with this range is running; "lockstep status" lists the running ones.`)
   }
   return {

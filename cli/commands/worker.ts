@@ -7,17 +7,20 @@ import { registerFreshness } from '../../monitoring/freshness/freshness-metrics.
 import { createJobMetrics } from '../../runtime/job-metrics.ts'
 import { createOnlineErrorMetric } from '../../online/online-error-metric.ts'
 import { createMetricsRegistry } from '../../runtime/metrics.ts'
-import type { JobEvent } from '../../runtime/work-on-jobs.ts'
 import { createStreamMetrics } from '../../materializer/streams/stream-metrics.ts'
 import { createViewRunMetrics } from '../../materializer/view-run-metrics.ts'
+import type { JobEvent } from '../../runtime/jobs/job-kind.ts'
+import { registerJobGauges } from '../../runtime/jobs/job-gauges.ts'
+import { workOnJobs } from '../../runtime/jobs/work-on-jobs.ts'
 import { startWatchdog } from '../../runtime/watchdog.ts'
-import { workOnJobs } from '../../runtime/work-on-jobs.ts'
+import type { JobEvent as PartEvent } from '../../runtime/work-on-jobs.ts'
+import { workOnJobs as workOnParts } from '../../runtime/work-on-jobs.ts'
 import type { Command } from '../command.ts'
 import { viewsWork } from '../keep-views.ts'
 import { logJobs } from '../log-jobs.ts'
 import { serveMetrics } from '../../serving/lifecycle/metrics-server.ts'
 import { watchDependencies } from '../watch-dependencies.ts'
-import { exportTools, workerTools } from '../worker-tools.ts'
+import { exportQueue, jobTools, workerTools } from '../worker-tools.ts'
 
 export const workerCommand: Command = {
   name: 'worker',
@@ -54,9 +57,11 @@ export const workerCommand: Command = {
     const views = tools === null ? null : viewsWork(tools, log, runMetrics)
     const streams =
       tools === null ? null : { ...tools, config, log, metrics: createStreamMetrics(registry), clock: () => Date.now() * 1000 }
-    const shared = tools ?? (await exportTools(context))
+    const shared = tools ?? (await jobTools(context))
     const { jobs, worker } = shared
-    const kinds = [...(views?.kinds ?? []), ...(only === 'views' ? [] : [partJobs(shared)])]
+    const queue = only === 'views' ? null : await exportQueue(context)
+    const kinds = views?.kinds ?? []
+    registerJobGauges(registry, shared.db)
     const watched = await watchDependencies({ db: shared.db, store: tools?.store ?? null }, registry, log)
     context.add('watch', () => watched.close())
     const source = {
@@ -81,11 +86,24 @@ export const workerCommand: Command = {
       text: `The worker ${worker} waits for ${what}, ${concurrency} at a time.${server === null ? '' : ` Its metrics are on port ${server.port}.`}`,
       async stay() {
         startWatchdog(config, log)
-        const turns = Array.from({ length: concurrency }, () => workOnJobs(jobs, { kinds, signal, onEvent }))
-        await Promise.all([...turns, views?.keep(signal), streams === null ? null : consumeStreams(streams, { signal })])
+        const turns = Array.from({ length: concurrency }, async () => {
+          if (queue === null) return
+          const parts = partJobs({ db: shared.db, jobs: queue, worker, find: shared.service })
+          await workOnParts(queue, { kinds: [parts], signal, onEvent: (event) => onEvent(partEvent(event)) })
+        })
+        const work = workOnJobs(jobs, { kinds, worker, signal, concurrency, onEvent })
+        await Promise.all([...turns, work, views?.keep(signal), streams === null ? null : consumeStreams(streams, { signal })])
       },
     }
   },
+}
+
+function partEvent(event: PartEvent): JobEvent {
+  if (event.kind === 'away') return { type: 'unavailable', error: event.why }
+  const about = { kind: 'export', job: 0, what: event.job }
+  if (event.kind === 'done') return { type: 'done', ...about, seconds: event.seconds }
+  if (event.kind === 'taken') return { type: 'taken', ...about }
+  return { type: event.kind === 'refused' ? 'failed' : event.kind, ...about, error: event.why ?? '' }
 }
 
 function embedded(): LockstepError {

@@ -6,16 +6,17 @@ import { sql } from 'kysely'
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
 import { encodeKey } from '../../kernel/entity-key.ts'
 import type { ViewPlan } from '../../kernel/view-plan.ts'
-import { backfillQueue, beginBackfill, cancelBackfill } from '../../materializer/backfill.ts'
-import type { Backfill } from '../../materializer/backfills.ts'
-import { openChunk, readBackfill } from '../../materializer/backfills.ts'
+import { beginBackfill } from '../../materializer/backfill.ts'
+import type { Backfill } from '../../materializer/read-backfills.ts'
+import { backfillOf, readBackfill } from '../../materializer/read-backfills.ts'
 import { materializeView } from '../../materializer/materialize.ts'
 import { createRedisStore } from '../../online/redis-store.ts'
 import type { OnlineStore } from '../../online/store.ts'
 import { loadCatalog } from '../../registry/catalog.ts'
 import type { Database } from '../../runtime/database.ts'
-import type { JobQueue } from '../../runtime/job-queue.ts'
-import { openJobQueue } from '../../runtime/job-queue.ts'
+import { awaitJob } from '../../runtime/jobs/await-job.ts'
+import { endJob } from '../../runtime/jobs/end-job.ts'
+import { readSteps } from '../../runtime/jobs/read-jobs.ts'
 import { openPostgres } from '../../runtime/open-postgres.ts'
 import { storedStates } from '../materializer/payments.ts'
 import { definitionFiles } from '../registry/definition-files.ts'
@@ -46,11 +47,10 @@ describe('a backfill', () => {
   let folder: string
   let store: OnlineStore
   let other: OnlineStore
-  let jobs: JobQueue
   let plans: ReadonlyMap<string, ViewPlan>
   let close: () => Promise<void>
   const plan = (id: string): ViewPlan => plans.get(id) as ViewPlan
-  const tools = () => ({ db, store, jobs, worker: 'test' })
+  const tools = () => ({ db, store, worker: 'test' })
   const insert = (from: number, to: number) =>
     db.query(
       `INSERT INTO lockstep_source.landings (airport, gate, at, delay, word)
@@ -76,14 +76,11 @@ describe('a backfill', () => {
     return err
   }
   const done = async (id: number): Promise<Backfill> => {
-    await expect.poll(async () => (await readBackfill(db, id, Date.now()))?.state, { timeout: 60_000 }).not.toBe('running')
-    return (await readBackfill(db, id, Date.now())) as Backfill
+    return backfillOf(await awaitJob(db, id, { signal: AbortSignal.timeout(60_000) }))
   }
   /** How many chunks of a backfill tell a key. */
   const bounds = async (id: number): Promise<number> => {
-    const found = await db.query<{ n: string }>(
-      `select count(*) n from lockstep.backfill_chunks where backfill = ${id} and (from_key::text <> 'null' or to_key::text <> 'null')`,
-    )
+    const found = await db.query<{ n: string }>(`select count(*) n from lockstep.job_chunks where job = ${id} and data::text <> 'null'`)
     return Number(found[0]?.n)
   }
   const whileLocked = (run: () => Promise<void>): Promise<void> =>
@@ -108,10 +105,8 @@ describe('a backfill', () => {
     await must(env, 'apply', join(definitionFiles({ 'all.ts': definitions }), 'all.ts'))
     await insert(1, rows)
     await db.query('ANALYZE lockstep_source.landings')
-    jobs = await openJobQueue({ postgresUrl: database.url })
     plans = (await loadCatalog(db)).views
     close = async () => {
-      await jobs.close()
       await store.close()
       await other.close()
       await db.close()
@@ -157,7 +152,7 @@ describe('a backfill', () => {
     const first = await beginBackfill(tools(), view, { chunks: 4, now: () => moment })
     const [second, third] = await Promise.all([1, 2].map(() => beginBackfill(tools(), view, { chunks: 9, now: () => moment })))
     expect([first.joined, second, third]).toEqual([false, { id: first.id, joined: true }, { id: first.id, joined: true }])
-    expect(await readBackfill(db, first.id, Date.now())).toMatchObject({ chunks: 4, chunksDone: 0, secondsLeft: null })
+    expect(await readBackfill(db, first.id)).toMatchObject({ chunks: 4, chunksDone: 0, secondsLeft: null })
     expect(await bounds(first.id)).toBe(4)
     const waiting = start(env, 'backfill', 'cancelled', '--no-work')
     await waiting.until(/Backfilling/)
@@ -167,9 +162,9 @@ describe('a backfill', () => {
       code: 1,
       err: expect.stringContaining(`The backfill ${first.id} of "cancelled@1" was cancelled`),
     })
-    expect(await cancelBackfill(tools(), first.id)).toBe(false)
-    expect(await jobs.queues()).not.toContain(backfillQueue(first.id))
-    expect([await openChunk(db, first.id, 1), await bounds(first.id)]).toEqual([null, 0])
+    expect(await endJob(db, first.id, 'cancelled')).toBe(false)
+    expect(new Set((await readSteps(db, first.id)).map(({ state }) => state))).toEqual(new Set(['closed']))
+    expect(await bounds(first.id)).toBe(0)
     expect(await lockstep(env, 'backfill', 'cancelled', '--cancel')).toMatchObject({ code: 1, err: expect.stringContaining('NOT_FOUND') })
   }, 90_000)
 
@@ -198,7 +193,6 @@ describe('a backfill', () => {
   it('that is begun again after its process was killed goes on with what is left', async () => {
     const view = plan('again@1')
     const begun = await beginBackfill(tools(), view, { chunks: 3, now: () => moment })
-    await jobs.remove(backfillQueue(begun.id))
     expect(await must(env, 'backfill', 'again')).toMatchObject({ id: begun.id, joined: true, chunks: 3, state: 'done' })
     await materializeView(db, other, view, { moment })
     expect(await states(store, view)).toEqual(await states(other, view))
@@ -207,7 +201,7 @@ describe('a backfill', () => {
   it('goes on where a worker is killed in the midst of a chunk, and ends with the same bytes', async () => {
     const view = plan('killed@1')
     let id = 0
-    const begun = await beginBackfill(tools(), view, { chunks: 6, now: () => moment, heartbeatSeconds: 10 })
+    const begun = await beginBackfill(tools(), view, { chunks: 6, now: () => moment, leaseSeconds: 3 })
     id = begun.id
     await whileLocked(async () => {
       const killed = await startWorker('--concurrency', '2')
@@ -222,8 +216,6 @@ describe('a backfill', () => {
     expect(answers.map(({ status }) => status)).toEqual([200, 200, 404])
     expect(await answers[0]?.text()).toContain('# TYPE lockstep_jobs_total counter')
     expect(await done(id)).toMatchObject({ state: 'done', chunksDone: 6, entities: 50, error: null })
-    // a worker removes it when it next looks for work
-    await expect.poll(() => jobs.queues(), { timeout: 60_000 }).not.toContain(backfillQueue(id))
     await Promise.all([one, two].map(end))
     await materializeView(db, store, view, { moment })
     await materializeView(db, other, view, { moment })

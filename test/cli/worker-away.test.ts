@@ -10,7 +10,6 @@ import { openOnlineStore } from '../../online/open-store.ts'
 import { readOnline } from '../../online/read.ts'
 import { loadCatalog } from '../../registry/catalog.ts'
 import type { Database } from '../../runtime/database.ts'
-import { openJobQueue } from '../../runtime/job-queue.ts'
 import { openPostgres } from '../../runtime/open-postgres.ts'
 import { definitionFiles } from '../registry/definition-files.ts'
 import { seeded } from '../parity/fire/fire-events.ts'
@@ -117,7 +116,6 @@ it('goes on through outages of both stores during backfills, and loses no row', 
     return worker
   }
   const open = () => openOnlineStore({ redisUrl: own.url, redisPrefix: 'chaos', directory: '/nowhere' })
-  const jobs = await openJobQueue({ postgresUrl: databaseUrl })
   const plan = (await loadCatalog(db)).view('delays')
   const random = seeded(Number(process.env['LOCKSTEP_TEST_CHAOS_SEED'] ?? 7))
   let sent = 0
@@ -129,7 +127,7 @@ it('goes on through outages of both stores during backfills, and loses no row', 
   }
   const backfill = async (): Promise<void> => {
     const store = await open()
-    await beginBackfill({ db, store, jobs, worker: 'test' }, plan, { chunks: 20, now: () => Date.now() * 1000 }).catch((error: unknown) => {
+    await beginBackfill({ db, store, worker: 'test' }, plan, { chunks: 20, now: () => Date.now() * 1000 }).catch((error: unknown) => {
       // the view is being filled already
       if (!(error instanceof LockstepError)) throw error
     })
@@ -194,6 +192,5 @@ it('goes on through outages of both stores during backfills, and loses no row', 
     worker.child.kill('SIGTERM')
     expect((await worker.ended).code).toBe(0)
   }
-  await jobs.close()
   await own.stop()
 })

@@ -1,7 +1,6 @@
 import { formatTimestamp } from '../../kernel/time.ts'
 import { appendEvents } from '../../materializer/append-events.ts'
-import { beginBackfill, chunkJobs, tendBackfills } from '../../materializer/backfill.ts'
-import { openChunks } from '../../materializer/backfills.ts'
+import { backfills, beginBackfill } from '../../materializer/backfill.ts'
 import { eraseEntity } from '../../materializer/erase/erase-entity.ts'
 import { finishErasures } from '../../materializer/erase/finish-erasures.ts'
 import { createEventReader } from '../../materializer/event-reader.ts'
@@ -11,7 +10,7 @@ import { materializeView } from '../../materializer/materialize.ts'
 import type { OnlineStore } from '../../online/store.ts'
 import type { Catalog } from '../../registry/catalog.ts'
 import type { Database } from '../../runtime/database.ts'
-import { openJobQueue } from '../../runtime/job-queue.ts'
+import { awaitJob } from '../../runtime/jobs/await-job.ts'
 
 export const crashMoment = 992_000_000_000_000
 const hour = 3_600_000_000
@@ -31,13 +30,7 @@ export const operations = ['push', 'incremental', 'backfill', 'rebuild', 'erase'
 export type Operation = (typeof operations)[number]
 
 /** What a process is killed in. Done once more, it does what is left. */
-export async function operate(
-  operation: Operation,
-  db: Database,
-  store: OnlineStore,
-  catalog: Catalog,
-  postgresUrl: string,
-): Promise<void> {
+export async function operate(operation: Operation, db: Database, store: OnlineStore, catalog: Catalog): Promise<void> {
   const plans = [...catalog.views.values()]
   switch (operation) {
     case 'push': {
@@ -55,17 +48,13 @@ export async function operate(
       break
     }
     case 'backfill': {
-      const jobs = await openJobQueue({ postgresUrl })
-      const tools = { db, store, jobs, worker: 'crash' }
-      const find = (view: string) => Promise.resolve(catalog.view(view))
-      const held = { queue: 'crash', attempt: 0, lost: new AbortController().signal }
+      const tools = { db, store, worker: 'crash' }
+      const now = (): number => crashMoment
+      const kinds = [backfills(tools, (view) => Promise.resolve(catalog.view(view)), { now })]
       for (const plan of plans) {
-        const { id } = await beginBackfill(tools, plan, { now: () => crashMoment, chunks: 2 })
-        for (const chunk of await openChunks(db, id))
-          await chunkJobs(tools, find).work({ ...held, data: { backfill: id, chunk } }, held.lost)
-        await tendBackfills(tools, find, id)
+        const { id } = await beginBackfill(tools, plan, { now, chunks: 2, leaseSeconds: 1 })
+        await awaitJob(db, id, { signal: AbortSignal.timeout(60_000), work: { kinds, worker: 'crash' } })
       }
-      await jobs.close()
       break
     }
     case 'incremental':

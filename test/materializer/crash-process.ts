@@ -2,8 +2,8 @@
 import { Redis } from 'ioredis'
 import { createRedisStore } from '../../online/redis-store.ts'
 import { loadCatalog } from '../../registry/catalog.ts'
-import type { FaultPoint } from '../../materializer/fault-point.ts'
-import { armFaultPoint } from '../../materializer/fault-point.ts'
+import type { FaultPoint } from '../../runtime/fault-point.ts'
+import { armFaultPoint } from '../../runtime/fault-point.ts'
 import { openPostgres } from '../../runtime/open-postgres.ts'
 import type { Operation } from './crash-operation.ts'
 import { operate } from './crash-operation.ts'
@@ -13,6 +13,6 @@ const db = openPostgres(url)
 const store = createRedisStore({ redis: new Redis(redis), prefix })
 const catalog = await loadCatalog(db)
 armFaultPoint(point as FaultPoint)
-await operate(operation as Operation, db, store, catalog, url)
+await operate(operation as Operation, db, store, catalog)
 await store.close()
 await db.close()

@@ -12,7 +12,7 @@ import { applyChanges } from '../../registry/apply.ts'
 import type { Catalog } from '../../registry/catalog.ts'
 import { loadCatalog } from '../../registry/catalog.ts'
 import { loadDefinitions } from '../../registry/load-definitions.ts'
-import type { FaultPoint } from '../../materializer/fault-point.ts'
+import type { FaultPoint } from '../../runtime/fault-point.ts'
 import { openPostgres } from '../../runtime/open-postgres.ts'
 import { definitionFiles } from '../registry/definition-files.ts'
 import { testDatabase, testRedis } from '../services/index.ts'
@@ -38,13 +38,12 @@ const matrix: Readonly<Record<Operation, readonly FaultPoint[]>> = {
   backfill: [
     'backfill: begun',
     'backfill: written down',
-    'backfill: shared out',
     'states: to be written',
     'states: written',
     'backfill: chunk made',
-    'backfill: chunk written down',
+    'job: chunk written down',
     'backfill: checkpoint moved',
-    'backfill: ended',
+    'job: ended',
   ],
   rebuild: ['rebuild: marked', 'rebuild: removed', ...run],
   erase: ['erase: committed', 'states: to be written', 'states: written', 'erase: made anew', 'erase: waited', 'erase: removed'],
@@ -119,7 +118,7 @@ async function survives(operation: Operation, point: FaultPoint): Promise<void> 
     if (operation === 'erase') {
       for (const plan of plans) await materializeView(db, store, plan, { moment: crashMoment })
       expect(await finishErasures(db, store, catalog, { waitMs: 5_000, moment: crashMoment })).toBe(0)
-    } else await operate(operation, db, store, catalog, here.url)
+    } else await operate(operation, db, store, catalog)
     for (const plan of plans) await materializeView(db, store, plan, { moment: crashMoment })
     const [row] = await db.query<{ n: number }>('select count(*)::int as n from lockstep_source.orders')
     expect([operation, point, row?.n]).toEqual([operation, point, operation === 'erase' ? 60 : 80])

@@ -1,9 +1,9 @@
 import { describe, expect, it } from 'vitest'
-import { insertBackfill, runningBackfill } from '../../materializer/backfills.ts'
+import { beginBackfill, runningBackfill } from '../../materializer/backfill.ts'
 import { forgetView } from '../../materializer/forget-view.ts'
 import { materializeView } from '../../materializer/materialize.ts'
 import { endRemoval, requestRemoval, workOnRemovals } from '../../materializer/removals.ts'
-import { startRun } from '../../materializer/runs.ts'
+import { forgetRuns, startRun } from '../../materializer/runs.ts'
 import { materializationStatus } from '../../materializer/status.ts'
 import { firstCheckpoint, checkpointKey, readCheckpoint, writeCheckpoint } from '../../online/checkpoint.ts'
 import type { OnlineStore } from '../../online/store.ts'
@@ -38,14 +38,23 @@ describe.each(storeKinds)('a view that is forgotten in the %s store', (kind) => 
     const { db, store } = fixture().open(kind)
     const { plan } = await freshView(db)
     const what = { view: plan.id, store: await store.identity(), events: null }
-    const run = await startRun(db, { ...what, fingerprint: plan.fingerprint, moment, startedAt: new Date() })
-    const backfill = { ...what, fingerprint: plan.fingerprint, moment, run, origin: run, startedBy: 'test' }
-    const range = { from: null, to: null }
-    const id = await insertBackfill(db, backfill, [range])
+    const { id } = await beginBackfill({ db, store, worker: 'test' }, plan, { now: () => moment })
     expect(await runningBackfill(db, what)).toBe(id)
     await forgetView(db, store, plan.id)
     expect(await runningBackfill(db, what)).toBeNull()
-    expect(await insertBackfill(db, backfill, [range])).toBeNull()
+    // nor where the view is forgotten while one begins
+    let reads = 0
+    const forgetful: OnlineStore = {
+      ...store,
+      async read(keys) {
+        const read = await store.read(keys)
+        if (reads++ === 0) await forgetRuns(db, plan.id, what.store)
+        return read
+      },
+    }
+    const beginning = beginBackfill({ db, store: forgetful, worker: 'test' }, plan, { now: () => moment })
+    await expect(beginning).rejects.toMatchObject({ code: 'STORE_MISMATCH' })
+    expect(await runningBackfill(db, what)).toBeNull()
   })
 
   it('keeps the runs of its return where that comes between its last key and the end of its removal', async () => {

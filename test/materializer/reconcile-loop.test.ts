@@ -1,24 +1,25 @@
 import { isDeepStrictEqual } from 'node:util'
-import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { describe, expect, it } from 'vitest'
 import { LockstepError } from '../../kernel/errors.ts'
 import { maxPendingRows } from '../../kernel/state.ts'
 import type { ViewPlan } from '../../kernel/view-plan.ts'
-import { failBackfills, finishChunk, openChunks, readBackfill, readBackfills } from '../../materializer/backfills.ts'
+import { failBackfills, readBackfill, readBackfills } from '../../materializer/read-backfills.ts'
 import type { BackfillTools } from '../../materializer/backfill.ts'
-import { backfillQueue, beginBackfill, cancelBackfill, chunkJobs, tendBackfills } from '../../materializer/backfill.ts'
+import { backfills, beginBackfill } from '../../materializer/backfill.ts'
 import { readFailingViews } from '../../materializer/failing-views.ts'
 import { keepCurrent } from '../../materializer/reconcile-loop.ts'
 import { materializeView } from '../../materializer/materialize.ts'
 import { noticeFailover } from '../../materializer/detect-failover.ts'
-import { askForScheduledRun, deadLetters, scheduledJobs } from '../../materializer/scheduled-runs.ts'
+import { askForScheduledRun, deadLetters, scheduledRunKind, scheduledRuns } from '../../materializer/scheduled-runs.ts'
 import { readHistory } from '../../offline/history.ts'
 import { readCheckpoint, writeCheckpoint } from '../../online/checkpoint.ts'
 import { readOnline } from '../../online/read.ts'
 import type { OnlineStore } from '../../online/store.ts'
-import type { JobQueue } from '../../runtime/job-queue.ts'
-import { openJobQueue } from '../../runtime/job-queue.ts'
+import { awaitJob } from '../../runtime/jobs/await-job.ts'
+import { endJob } from '../../runtime/jobs/end-job.ts'
+import { readJob, readJobs } from '../../runtime/jobs/read-jobs.ts'
 import { createLogger } from '../../runtime/log.ts'
-import { workOnJobs } from '../../runtime/work-on-jobs.ts'
+import { workOnJobs } from '../../runtime/jobs/work-on-jobs.ts'
 import { freshView, many, materializerFixture, moment } from './fixture.ts'
 import { createPaymentsTable } from './payments-table.ts'
 import type { Payment } from './payments.ts'
@@ -32,12 +33,6 @@ const instant = Math.floor(moment / (5 * minute)) * 5 * minute
 const availability = { kind: 'schedule', schedule: '*/5 * * * *', delayMicros: minute } as const
 
 describe('what keeps views current', () => {
-  let jobs: JobQueue
-  beforeAll(async () => {
-    jobs = await openJobQueue({ postgresUrl: fixture().databaseUrl })
-  })
-  afterAll(() => jobs?.close())
-
   /** So many workers over these views. */
   const keep = async (plans: readonly ViewPlan[], workers: number, clock: () => number, until: () => Promise<boolean>) => {
     const { db, store } = fixture().open('redis')
@@ -48,12 +43,12 @@ describe('what keeps views current', () => {
     const runs: { view: string; moment: number; rows: number }[] = []
     const onRun = ({ id }: ViewPlan, { moment: at, rows }: { moment: number; rows: number }): void =>
       void runs.push({ view: id, moment: at, rows })
-    const tools = { db, store, jobs, worker: 'test', log, clock, catalog: async () => ({ views, online: new Set(views.keys()), view }) }
-    const kinds = [chunkJobs(tools, find), scheduledJobs(tools, find, onRun)]
+    const tools = { db, store, worker: 'test', log, clock, catalog: async () => ({ views, online: new Set(views.keys()), view }) }
+    const kinds = [backfills(tools, find, { now: clock }), scheduledRuns(tools, find, onRun)]
     const all = Array.from({ length: workers }, () =>
       Promise.all([
         keepCurrent(tools, { signal: stop.signal, onRun, pollMs: 50 }),
-        workOnJobs(jobs, { kinds, signal: stop.signal, idleMs: 50 }),
+        workOnJobs(db, { kinds, worker: 'test', signal: stop.signal, idleMs: 50 }),
       ]),
     )
     try {
@@ -74,7 +69,7 @@ describe('what keeps views current', () => {
       return isDeepStrictEqual(states, table.expected(plan, moment))
     }
     const filled = async (): Promise<string[]> => {
-      const all = await readBackfills(db, Date.now())
+      const all = await readBackfills(db)
       return all.flatMap(({ view, state }) => (view === plan.id ? [state] : []))
     }
     await keep(
@@ -101,13 +96,13 @@ describe('what keeps views current', () => {
     const { db, store } = fixture().open('redis')
     const { table, plan } = await freshView(db)
     await table.insert(many(50))
-    const tools = { db, store, jobs, worker: 'test', log, clock: () => moment }
+    const tools = { db, store, worker: 'test', log, clock: () => moment }
     let reads = 0
     const late: OnlineStore = {
       ...store,
       async read(keys) {
         const read = await store.read(keys)
-        if (reads++ === 0) await workOnChunk(tools, plan, (await beginBackfill(tools, plan, { chunks: 1, now: () => moment })).id)
+        if (reads++ === 0) await finish(tools, plan, (await beginBackfill(tools, plan, { chunks: 1, now: () => moment })).id)
         return read
       },
     }
@@ -117,7 +112,7 @@ describe('what keeps views current', () => {
     await expect.poll(() => reads).toBeGreaterThan(2)
     stop.abort()
     await kept
-    expect((await readBackfills(db, Date.now())).filter(({ view }) => view === plan.id)).toMatchObject([{ state: 'done' }])
+    expect((await readBackfills(db)).filter(({ view }) => view === plan.id)).toMatchObject([{ state: 'done' }])
     expect(await storedStates(store, plan, table.keys(plan))).toEqual(table.expected(plan, moment))
   })
 
@@ -125,9 +120,9 @@ describe('what keeps views current', () => {
     const { db, store } = fixture().open('redis')
     const { table, plan } = await freshView(db)
     await table.insert(many(50))
-    const tools = { db, store, jobs, worker: 'test' }
+    const tools = { db, store, worker: 'test' }
     const identity = await store.identity()
-    const replaced = { code: 'STORE_MISMATCH', message: 'The primary was replaced.' }
+    const replaced = { code: 'STORE_MISMATCH' as const, message: 'The primary was replaced.' }
     for (let i = 0; i < 2; i++) {
       await beginBackfill(tools, plan, { now: () => moment })
       await failBackfills(db, identity, replaced)
@@ -135,7 +130,7 @@ describe('what keeps views current', () => {
     const isWhole = async (): Promise<boolean> => ((await readCheckpoint(store, plan.id))?.frontier.below ?? 0) > 0
     await keep([plan], 1, () => moment, isWhole)
     expect(await storedStates(store, plan, table.keys(plan))).toEqual(table.expected(plan, moment))
-    const [third, second] = await readBackfills(db, Date.now(), { view: plan.id, store: identity })
+    const [third, second] = await readBackfills(db, { view: plan.id, store: identity })
     expect([third?.state, second?.state]).toEqual(['done', 'failed'])
     const pauseMs = (third?.startedAt.getTime() ?? 0) - (second?.finishedAt?.getTime() ?? 0)
     expect(pauseMs).toBeGreaterThanOrEqual(2_000)
@@ -146,8 +141,8 @@ describe('what keeps views current', () => {
     const { table, plan } = await freshView(db)
     await table.insert(many(50))
     await materializeView(db, store, plan, { moment })
-    const { id } = await beginBackfill({ db, store, jobs, worker: 'test' }, plan, { now: () => moment })
-    await cancelBackfill({ db, jobs }, id)
+    const { id } = await beginBackfill({ db, store, worker: 'test' }, plan, { now: () => moment })
+    await endJob(db, id, 'cancelled')
     const stopping = { ...store, removeView: () => Promise.reject(new Error('stopped')) }
     await expect(materializeView(db, stopping, plan, { moment, rebuild: true })).rejects.toThrow('stopped')
     expect((await readCheckpoint(store, plan.id))?.removing).toBe(true)
@@ -279,27 +274,35 @@ describe('what keeps views current', () => {
     const plan = paymentsPlan({ name: 'failing', relation: { kind: 'table', table: 'failing' }, availability })
     const due = instant + minute
     await materializeView(db, store, plan, { now: () => due - 5 * minute })
-    const tools = { db, store, jobs, clock: () => due }
+    const tools = { db, store, worker: 'test', clock: () => due }
     await askForScheduledRun(tools, plan)
     await askForScheduledRun(tools, plan)
     const identity = await store.identity()
-    const queue = `scheduled.${identity}`
-    const held = await jobs.take(queue)
-    expect(await jobs.take(queue)).toBeNull()
-    await held?.handBack('first')
-    expect(await deadLetters(db, jobs, identity)).toEqual([])
-    // its last attempts, without the waiting
-    await db.query(
-      `UPDATE lockstep_jobs.job SET retry_count = 3, start_after = now() - interval '1 s' WHERE name = $1 AND state = 'retry'`,
-      [queue],
+    const asked = () => readJobs(db, { kind: scheduledRunKind, subject: plan.id })
+    const [run] = await asked()
+    if (run === undefined) throw new Error('No run is asked for.')
+    expect(await asked()).toHaveLength(1)
+    const broken = scheduledRuns(
+      tools,
+      () => Promise.reject(new Error('no such table')),
+      () => undefined,
     )
-    const last = await jobs.take(queue)
-    await last?.handBack('no such table')
-    expect(await deadLetters(db, jobs, identity)).toMatchObject([{ view: plan.id, moment: due, why: 'no such table', attempts: 5 }])
+    const stop = new AbortController()
+    const working = workOnJobs(db, { kinds: [broken], worker: 'test', only: run.id, signal: stop.signal, idleMs: 20 })
+    const failed = async (): Promise<string> => {
+      // its attempts, without the waiting
+      await db.query(`UPDATE lockstep.job_chunks SET claimable_at = clock_timestamp() WHERE job = $1 AND claim IS NULL`, [run.id])
+      return (await readJob(db, run.id)).state
+    }
+    expect(await deadLetters(db, identity)).toEqual([])
+    await expect.poll(failed, { timeout: 60_000 }).toBe('failed')
+    stop.abort()
+    await working
+    expect(await deadLetters(db, identity)).toMatchObject([{ view: plan.id, moment: due, why: 'no such table', attempts: 5 }])
     await askForScheduledRun(tools, plan)
-    expect(await jobs.take(queue)).toBeNull()
+    expect(await asked()).toHaveLength(1)
     await materializeView(db, store, plan, { now: () => due + 5 * minute })
-    expect(await deadLetters(db, jobs, identity)).toEqual([])
+    expect(await deadLetters(db, identity)).toEqual([])
   })
 
   it('asks for the run that is due also where some entities were made anew since', async () => {
@@ -310,34 +313,31 @@ describe('what keeps views current', () => {
     const due = instant + minute
     await materializeView(db, store, plan, { now: () => due - 5 * minute })
     await table.insert(many(50))
-    const tools = { db, store, jobs, clock: () => due, worker: 'test' }
+    const tools = { db, store, clock: () => due, worker: 'test' }
     const { id } = await beginBackfill(tools, plan, { events: { from: start, to: start + minute }, chunks: 1, now: () => due })
-    await workOnChunk(tools, plan, id)
-    expect(await readBackfill(db, id, Date.now())).toMatchObject({ state: 'done' })
-    await jobs.remove(backfillQueue(id))
+    await finish(tools, plan, id)
+    expect(await readBackfill(db, id)).toMatchObject({ state: 'done' })
     await askForScheduledRun(tools, plan)
-    const asked = await jobs.take(`scheduled.${await store.identity()}`)
-    expect(asked?.data).toMatchObject({ view: plan.id, moment: due })
-    await asked?.finish(null)
+    const asked = await readJobs(db, { kind: scheduledRunKind, subject: plan.id })
+    expect(asked).toMatchObject([{ state: 'running', moment: due }])
   })
 
-  it('ends a backfill that is done where its view has been retired', async () => {
+  it('fails a backfill whose view was retired meanwhile', async () => {
     const { db, store } = fixture().open('redis')
     const { plan } = await freshView(db)
-    const tools = { db, store, jobs, worker: 'test' }
+    const tools = { db, store, worker: 'test' }
     const { id } = await beginBackfill(tools, plan, { chunks: 1, now: () => moment })
-    for (const chunk of await openChunks(db, id)) await finishChunk(db, id, chunk, { below: 1, rows: 0, entities: 0, worker: 'test' })
     const gone = new LockstepError('UNKNOWN_DEFINITION', 'There is no such view.')
-    await tendBackfills(tools, () => Promise.reject(gone), id)
-    expect(await readBackfill(db, id, Date.now())).toMatchObject({ state: 'failed', error: { code: 'UNKNOWN_DEFINITION' } })
+    await finish(tools, plan, id, () => Promise.reject(gone))
+    expect(await readBackfill(db, id)).toMatchObject({ state: 'failed', error: { code: 'UNKNOWN_DEFINITION' } })
   })
 
   const looked = (times: number) => () => Promise.resolve(times-- <= 0)
 
-  const workOnChunk = async (tools: BackfillTools, plan: ViewPlan, id: number): Promise<void> => {
-    const chunk = await jobs.take(backfillQueue(id))
-    if (chunk === null) throw new Error('The backfill has no chunk.')
-    await chunkJobs(tools, () => Promise.resolve(plan)).work({ queue: backfillQueue(id), ...chunk }, chunk.lost)
+  /** Works on a backfill until it has ended. */
+  const finish = async (tools: BackfillTools, plan: ViewPlan, id: number, find = () => Promise.resolve(plan)): Promise<void> => {
+    const kinds = [backfills(tools, find, { now: () => moment })]
+    await awaitJob(tools.db, id, { signal: AbortSignal.timeout(60_000), work: { kinds, worker: 'test' } })
   }
 
   const finished = async (plan: ViewPlan): Promise<number[]> => {

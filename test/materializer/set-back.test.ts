@@ -1,12 +1,13 @@
 import { describe, expect, it } from 'vitest'
-import { beginBackfill, tendBackfills } from '../../materializer/backfill.ts'
-import { finishChunk, readBackfill } from '../../materializer/backfills.ts'
+import { backfills, beginBackfill } from '../../materializer/backfill.ts'
+import { backfillPlan, backfillSpec } from '../../materializer/backfill-spec.ts'
+import { readBackfill } from '../../materializer/read-backfills.ts'
+import { readJob } from '../../runtime/jobs/read-jobs.ts'
 import { materializeView } from '../../materializer/materialize.ts'
 import { noticeFailover } from '../../materializer/detect-failover.ts'
 import { checkpointKey, readCheckpoint, tryCheckpoints } from '../../online/checkpoint.ts'
 import { readOnline } from '../../online/read.ts'
 import type { OnlineStore } from '../../online/store.ts'
-import { openJobQueue } from '../../runtime/job-queue.ts'
 import { freshView, heldRun, heldSecondRun, many, materializerFixture, moment } from './fixture.ts'
 import { accountKey, storedStates } from './payments.ts'
 
@@ -78,27 +79,36 @@ describe('a failover that is noticed while a view is written', () => {
   })
 })
 
-it('fails a backfill that runs, and leaves the checkpoint set back when its last chunk is done', async () => {
+it('fails a backfill that runs, and leaves the checkpoint set back where its finish comes later', async () => {
   const { db, store } = fixture().open('redis')
-  const jobs = await openJobQueue({ postgresUrl: fixture().databaseUrl })
-  const tools = { db, store, jobs, worker: 'test' }
+  const tools = { db, store, worker: 'test' }
+  const now = (): number => moment
   await noticeFailover(db, store, { nowMs: Date.now() })
   const { table, plan } = await freshView(db)
   await table.insert(many(50))
   await materializeView(db, store, plan, { moment })
-  const { id } = await beginBackfill(tools, plan, { now: () => moment, chunks: 1 })
-  await finishChunk(db, id, 0, {
-    below: (await readCheckpoint(store, plan.id))?.frontier.below ?? 0,
-    rows: 50,
-    entities: 50,
-    worker: 'test',
-  })
-  await noticeFailover(db, failedOver(store), { nowMs: Date.now() })
-  const back = await readCheckpoint(store, plan.id)
-  await tendBackfills(tools, () => Promise.resolve(plan))
-  expect(await readCheckpoint(store, plan.id)).toEqual(back)
-  expect(await readBackfill(db, id, Date.now())).toMatchObject({ state: 'failed', error: { code: 'STORE_MISMATCH' } })
-  await jobs.close()
+  const { id } = await beginBackfill(tools, plan, { now, chunks: 1 })
+  const below = String((await readCheckpoint(store, plan.id))?.frontier.below ?? 0)
+  const job = await readJob(db, id)
+  const kind = backfills(tools, () => Promise.resolve(plan), { now })
+  const finishing = kind.finish?.(
+    { ...job, spec: backfillSpec.parse(job.spec), plan: backfillPlan.parse(job.plan) },
+    [{ below, rows: 50, entities: 50 }],
+    {
+      signal: AbortSignal.timeout(60_000),
+      worker: 'test',
+      attempt: 0,
+      progress: () => undefined,
+      // the failover comes after the checkpoint was read
+      async isHeld() {
+        await noticeFailover(db, failedOver(store), { nowMs: Date.now() })
+        return true
+      },
+    },
+  )
+  await expect(finishing).rejects.toMatchObject({ code: 'STORE_MISMATCH' })
+  expect(await readCheckpoint(store, plan.id)).toMatchObject({ setBack: true })
+  expect(await readBackfill(db, id)).toMatchObject({ state: 'failed', error: { code: 'STORE_MISMATCH' } })
 })
 
 it('passes over a checkpoint that cannot be read', async () => {

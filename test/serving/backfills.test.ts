@@ -14,14 +14,8 @@ beforeAll(async () => {
 })
 afterAll(() => world?.close())
 
-const remove = async (path: string) => {
-  const response = await fetch(`${url}${path}`, { method: 'DELETE' })
-  const body: unknown = await response.json()
-  return { status: response.status, body }
-}
-
-describe('/v1/backfills', () => {
-  it('begins one, shows how far it is, joins it and cancels it', async () => {
+describe('/v1/backfills and /v1/jobs', () => {
+  it('begin a backfill, show how far it is, join it, cancel it and retry it', async () => {
     const begun = await ask(url, '/v1/backfills', { view: 'airport_delays', chunks: 3 })
     expect(begun).toMatchObject({
       status: 202,
@@ -29,10 +23,31 @@ describe('/v1/backfills', () => {
     })
     const { id } = begun.body as unknown as { readonly id: number }
     expect(await ask(url, '/v1/backfills', { view: 'airport_delays@1' })).toMatchObject({ status: 202, body: { id, joined: true } })
-    expect(await ask(url, '/v1/backfills')).toMatchObject({ status: 200, body: { backfills: [{ id, state: 'running' }] } })
-    expect(await remove(`/v1/backfills/${id}`)).toMatchObject({ status: 200, body: { id, state: 'cancelled' } })
-    expect(await remove(`/v1/backfills/${id}`)).toMatchObject({ status: 404, body: { error: { code: 'NOT_FOUND' } } })
-    expect(await ask(url, `/v1/backfills/${id}`)).toMatchObject({ status: 200, body: { id, state: 'cancelled' } })
+    const job = { id, kind: 'backfill', subject: 'airport_delays@1' }
+    expect(await ask(url, '/v1/jobs?state=running')).toMatchObject({
+      status: 200,
+      body: { jobs: [{ ...job, state: 'running', workers: [] }] },
+    })
+    expect(await ask(url, '/v1/jobs?kind=export')).toMatchObject({ status: 200, body: { jobs: [] } })
+    const cancelled = await ask(url, `/v1/jobs/${id}/cancel`, { reason: 'by mistake' })
+    expect(cancelled).toMatchObject({ status: 200, body: { ...job, state: 'cancelled', steps: [{ step: 'chunk', state: 'closed' }] } })
+    expect(await ask(url, `/v1/jobs/${id}/cancel`, {})).toMatchObject({ status: 400, body: { error: { code: 'INVALID_REQUEST' } } })
+    const retried = await ask(url, `/v1/jobs/${id}/retry`, {})
+    expect(retried).toMatchObject({
+      status: 202,
+      body: { ...job, state: 'running', steps: [{ step: 'plan', state: 'open', attempts: 0 }] },
+    })
+    expect(await ask(url, `/v1/jobs/${id}/retry`, {})).toMatchObject({ status: 400, body: { error: { code: 'INVALID_REQUEST' } } })
+    expect(await ask(url, `/v1/jobs/${id}/cancel`, {})).toMatchObject({ status: 200 })
+    expect(await ask(url, `/v1/jobs/${id}`)).toMatchObject({ status: 200, body: { ...job, state: 'cancelled', totals: {}, result: null } })
+    const lines = (await ask(url, '/v1/audit?what=job')).body as unknown as { readonly records: readonly object[] }
+    expect(lines.records).toMatchObject([
+      { action: 'job.cancel', subject: 'airport_delays@1' },
+      { action: 'job.retry', before: { state: 'cancelled' }, after: { kind: 'backfill', job: id } },
+      { action: 'job.cancel', reason: 'by mistake' },
+    ])
+    for (const path of ['/v1/jobs/x', '/v1/jobs/999999']) expect((await ask(url, path)).status).toBe(404)
+    expect((await ask(url, '/v1/jobs?state=lost')).status).toBe(400)
   })
 
   it('refuses what is no backfill', async () => {
@@ -58,8 +73,7 @@ describe('/v1/backfills', () => {
       [400, 'INVALID_REQUEST'],
       [400, 'INVALID_REQUEST'],
     ])
-    expect((await ask(url, '/v1/backfills/x')).status).toBe(404)
     const put = await fetch(`${url}/v1/backfills`, { method: 'PUT' })
-    expect([put.status, put.headers.get('allow')]).toEqual([405, 'GET, HEAD, POST, OPTIONS'])
+    expect([put.status, put.headers.get('allow')]).toEqual([405, 'POST, OPTIONS'])
   })
 })

@@ -167,8 +167,8 @@ describe('POST /materialize', () => {
     const accepted = { status: 'accepted', feature_views: ['airport_delays'] }
     expect(await ask(url, '/materialize?async=true', range)).toMatchObject({ status: 202, body: accepted })
     await expect
-      .poll(async () => (await ask(url, '/v1/backfills')).body, { timeout: 60_000 })
-      .toMatchObject({ backfills: [{ state: 'running' }] })
+      .poll(async () => (await ask(url, '/v1/jobs')).body, { timeout: 60_000 })
+      .toMatchObject({ jobs: [{ kind: 'backfill', state: 'running' }] })
     expect(await ask(url, '/materialize?async=true', range)).toMatchObject({ status: 409, body: { feature_views: ['airport_delays'] } })
   })
 
@@ -179,8 +179,8 @@ describe('POST /materialize', () => {
     const { status, text } = await ask(patient.url, '/materialize', range)
     expect([status, text]).toEqual([503, expect.stringMatching(/Of the backfill .* 0 of \d+ chunks are done, and none was in 0.3 s/)])
     expect(text).toContain('lockstep worker')
-    expect((await ask(url, '/v1/backfills')).body).toMatchObject({
-      backfills: expect.arrayContaining([{ view: 'airport_typed@1', state: 'running' }].map((each) => expect.objectContaining(each))),
+    expect((await ask(url, '/v1/jobs')).body).toMatchObject({
+      jobs: expect.arrayContaining([{ subject: 'airport_typed@1', state: 'running' }].map((each) => expect.objectContaining(each))),
     })
     await patient.server.close()
   })

@@ -1,4 +1,3 @@
-import { createServerBackfills } from '../../cli/server-backfills.ts'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { createRedisStore } from '../../online/redis-store.ts'
 import { openPostgres } from '../../runtime/open-postgres.ts'
@@ -110,7 +109,6 @@ describe('a server that starts and stops', () => {
       config: { bodyLimitBytes: 1000 },
       database: async () => openPostgres(world.postgresUrl),
       store: async () => world.openStore(),
-      backfills: (deps) => createServerBackfills(deps, { postgresUrl: world.postgresUrl, replaySeconds: 3600 }),
       log: createLogger('silent'),
       metrics: new Registry(),
       clock: () => noon,

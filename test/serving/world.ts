@@ -1,4 +1,3 @@
-import { createServerBackfills } from '../../cli/server-backfills.ts'
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -84,7 +83,6 @@ export async function createWorld(kind: OnlineStore['kind'], set: DefinitionSet 
         database: async () => openPostgres(database.url),
         store: async () => openStore(),
         foldWaitMs: 5000,
-        backfills: (deps) => createServerBackfills(deps, { postgresUrl: database.url, replaySeconds: 3600 }),
         log: createLogger('debug', { write: (line) => void logged.push(line) }),
         metrics: registry,
         clock: () => noon,

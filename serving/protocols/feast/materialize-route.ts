@@ -3,9 +3,13 @@ import { z } from 'zod'
 import { LockstepError } from '../../../kernel/errors.ts'
 import { parseTimestamp } from '../../../kernel/time.ts'
 import type { ViewPlan } from '../../../kernel/view-plan.ts'
+import { beginBackfill } from '../../../materializer/backfill.ts'
+import { materializeView } from '../../../materializer/materialize.ts'
+import { readBackfill, readBackfills } from '../../../materializer/read-backfills.ts'
 import type { Catalog } from '../../../registry/catalog.ts'
 import { checkQuery } from '../http/check-query.ts'
 import { readBody } from '../http/body.ts'
+import { processName } from '../../../runtime/process-name.ts'
 import type { ServingContext } from '../../context.ts'
 import type { Call, RouteAnswer } from '../http/context.ts'
 import { momentSchema } from '../../features/request-schema.ts'
@@ -40,6 +44,7 @@ export const materializeQuery = z.object({
   force: z.enum(['true', 'false']).optional().describe('true: begins also where the views are being materialized already'),
 })
 
+const thisProcess = processName()
 const firstPauseMs = 50
 const lastPauseMs = 1000
 
@@ -48,9 +53,11 @@ export async function answerMaterialize(call: Call, deps: ServingContext): Promi
   const body = await readBody(call, deps.bodyLimitBytes, materializeSchema)
   const events = body.disable_event_timestamp ? null : rangeOf(body.start_ts, body.end_ts)
   const plans = plansOf(deps.catalog(), body.feature_views)
-  return await begin(call, deps, plans, async (plan) =>
-    stateOf(await deps.backfills.begin(plan, { events, chunks: undefined, by: actorOf(call) })),
-  )
+  const now = (): number => Date.now() * 1000
+  return await begin(call, deps, plans, async (plan) => {
+    const tools = { db: deps.upkeep.database(), store: deps.upkeep.store(), worker: thisProcess }
+    return (await beginBackfill(tools, plan, { events, by: actorOf(call), now })).id
+  })
 }
 
 /** `POST /materialize-incremental`: brings each view up to what has arrived. */
@@ -59,32 +66,24 @@ export async function answerMaterializeIncremental(call: Call, deps: ServingCont
   parseTimestamp(body.end_ts)
   const plans = plansOf(deps.catalog(), body.feature_views)
   return await begin(call, deps, plans, async (plan) => {
-    await deps.backfills.materialize(plan)
+    const { database, store, replayMs } = deps.upkeep
+    await materializeView(database(), store(), plan, { replayMs })
     return null
   })
 }
 
-interface Running {
-  readonly id: number
-  readonly view: string
-  readonly state: string
-  readonly error: string | undefined
-  readonly chunks: number
-  readonly chunksDone: number
-}
-
-/** @param start of one view: what is to be waited for then, if anything */
+/** @param start begins one view. @returns the backfill that is to be waited for then, if any */
 async function begin(
   call: Call,
   deps: ServingContext,
   plans: readonly ViewPlan[],
-  start: (plan: ViewPlan) => Promise<Running | null>,
+  start: (plan: ViewPlan) => Promise<number | null>,
 ): Promise<RouteAnswer> {
   const names = plans.map(({ spec }) => spec.name)
   const { async: asked, force } = checkQuery(call, materializeQuery)
   const isAsync = asked === 'true'
   if (isAsync && force !== 'true') {
-    const running = (await deps.backfills.list()).map(stateOf).filter(({ state }) => state === 'running')
+    const running = await readBackfills(deps.upkeep.database(), { state: 'running' })
     const busy = plans.filter(({ id }) => running.some(({ view }) => view === id)).map(({ spec }) => spec.name)
     if (busy.length > 0) {
       return jsonAnswer(
@@ -97,10 +96,10 @@ async function begin(
     }
   }
   const work = (async () => {
-    const begun: Running[] = []
+    const begun: number[] = []
     for (const plan of plans) {
-      const running = await start(plan)
-      if (running !== null) begun.push(running)
+      const id = await start(plan)
+      if (id !== null) begun.push(id)
     }
     return begun
   })()
@@ -108,37 +107,35 @@ async function begin(
     work.catch((error: unknown) => deps.log.error({ requestId: call.requestId, views: names, error }, 'views were not materialized'))
     return jsonAnswer({ status: 'accepted', feature_views: names }, 202)
   }
-  for (const each of await work) await ended(call, deps, each)
+  for (const id of await work) await ended(call, deps, id)
   return jsonAnswer(null)
 }
 
 /** Until workers have done it, none gets on with it, the client has gone or the server is told to stop. */
-async function ended(call: Call, deps: ServingContext, { id }: Running): Promise<void> {
+async function ended(call: Call, deps: ServingContext, id: number): Promise<void> {
   const gone = call.incoming.socket
   let [doneBefore, sinceMs] = [0, performance.now()]
   for (let pauseMs = firstPauseMs; ; pauseMs = Math.min(pauseMs * 2, lastPauseMs)) {
-    const { state, view, error, chunks, chunksDone } = stateOf(await deps.backfills.get(id))
+    const { state, view, error, chunks, chunksDone } = await readBackfill(deps.upkeep.database(), id)
     if (state === 'done') return
     if (chunksDone > doneBefore) [doneBefore, sinceMs] = [chunksDone, performance.now()]
     if (state === 'running' && performance.now() - sinceMs > deps.idleBackfillMs) {
       throw new LockstepError(
         'NOT_READY',
-        `Of the backfill "${id}" of "${view}" ${chunksDone} of ${chunks} chunks are done, and none was in ${deps.idleBackfillMs / 1000} s: see that a "lockstep worker" runs on this database. It goes on by itself; GET /v1/backfills/${id} shows it.`,
+        `Of the backfill "${id}" of "${view}" ${chunksDone} of ${chunks} chunks are done, and none was in ${deps.idleBackfillMs / 1000} s: see that a "lockstep worker" runs on this database. It goes on by itself; GET /v1/jobs/${id} shows it.`,
         { details: { backfill: id, chunks, chunksDone } },
       )
     }
     if (state !== 'running') {
-      throw new LockstepError('WRITE_FAILED', `The backfill "${id}" of "${view}" is ${state}: ${error ?? 'it was told to stop'}`)
+      throw new LockstepError(
+        'WRITE_FAILED',
+        `The backfill "${id}" of "${view}" is ${state}: ${error?.message ?? 'somebody has cancelled it'}`,
+      )
     }
     if (gone.destroyed) throw new LockstepError('REQUEST_ABORTED', `The client has gone; the backfill "${id}" of "${view}" goes on.`)
     if (deps.closing()) throw new LockstepError('NOT_READY', `The server is shutting down; the backfill "${id}" of "${view}" goes on.`)
     await setTimeout(pauseMs)
   }
-}
-
-function stateOf(backfill: object): Running {
-  const { id, view, state, error, chunks, chunksDone } = backfill as Partial<Running>
-  return { id: Number(id), view: String(view), state: String(state), error, chunks: Number(chunks), chunksDone: Number(chunksDone) }
 }
 
 function rangeOf(start: string | null | undefined, end: string | null | undefined): { from: number; to: number } {

@@ -9,6 +9,7 @@ import { auditRoutes } from './audit-route.ts'
 import { backfillRoutes } from './backfills-route.ts'
 import type { RouteAnswer } from './context.ts'
 import { crossOrigin } from './cors.ts'
+import { jobRoutes } from './jobs-route.ts'
 import { docsRoutes } from './docs-routes.ts'
 import { eventRoutes } from './events-route.ts'
 import { explainRoutes } from './explain-route.ts'
@@ -37,6 +38,7 @@ const described: readonly Route[] = [
   ...oipRoutes,
   ...feastRoutes,
   ...backfillRoutes,
+  ...jobRoutes,
   ...auditRoutes,
   ...healthRoutes,
 ]

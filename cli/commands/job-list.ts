@@ -1,0 +1,26 @@
+import { jobJson } from '../../runtime/jobs/job-json.ts'
+import { maxListedJobs, readJobs } from '../../runtime/jobs/read-jobs.ts'
+import type { Command } from '../command.ts'
+import { jobTable } from '../job-text.ts'
+
+export const jobListCommand: Command = {
+  name: 'job list',
+  summary: 'List jobs, the running ones first',
+  description: ['Jobs are the work that workers share: backfills, exports, scheduled runs and housekeeping.'],
+  options: {
+    kind: { value: 'KIND', help: 'Only jobs of this kind, such as "backfill" or "export".' },
+    state: { value: 'STATE', help: 'Only jobs that are "running", "done", "failed" or "cancelled".' },
+    about: { value: 'NAME', help: 'Only jobs of this view or service, such as airport_delays@1.' },
+    limit: { value: 'N', help: 'How many of the newest. Default: 100.' },
+  },
+  example: 'lockstep job list --state running',
+  async run(context, input) {
+    const jobs = await readJobs(await context.database(), {
+      kind: input.text('kind'),
+      state: input.choice('state', ['running', 'done', 'failed', 'cancelled']),
+      subject: input.text('about'),
+      limit: input.count('limit', 1, maxListedJobs),
+    })
+    return { json: { jobs: jobs.map(jobJson) }, text: jobs.length === 0 ? 'There are no such jobs.' : jobTable(jobs) }
+  },
+}

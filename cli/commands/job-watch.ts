@@ -1,0 +1,25 @@
+import { jobFailure } from '../../runtime/jobs/await-job.ts'
+import { jobJson } from '../../runtime/jobs/job-json.ts'
+import { readJob } from '../../runtime/jobs/read-jobs.ts'
+import type { Command } from '../command.ts'
+import { counted } from '../human.ts'
+import { jobIdOf } from '../job-text.ts'
+import { watchJob } from '../watch-job.ts'
+import { jobTools } from '../worker-tools.ts'
+
+export const jobWatchCommand: Command = {
+  name: 'job watch',
+  summary: 'Wait until a job has ended, and show how far it is',
+  description: ['It works on nothing itself. It exits with 0 where the job is done, and with 1 where it failed or was cancelled.'],
+  arguments: [{ name: 'ID', help: 'The id of the job, as "job list" shows it.' }],
+  streams: true,
+  example: 'lockstep job watch 7',
+  async run(context, input) {
+    const tools = await jobTools(context)
+    const { id, kind, subject } = await readJob(tools.db, jobIdOf(input))
+    const job = await watchJob(context, tools, id, { label: `${kind} ${id} of ${subject}`, kinds: null })
+    const failure = jobFailure(job)
+    if (failure !== null) throw failure
+    return { json: jobJson(job), text: `The ${kind} ${id} of ${subject} is done, in ${counted(job.chunks, 'chunk')}.` }
+  },
+}

@@ -1,0 +1,59 @@
+import { LockstepError } from '../kernel/errors.ts'
+import { formatTimestamp } from '../kernel/time.ts'
+import type { Job, JobStepStatus } from '../runtime/jobs/read-jobs.ts'
+import { ago, count, duration, moment } from './human.ts'
+import type { Input } from './input.ts'
+import { table } from './table.ts'
+
+/** @throws LockstepError `USAGE` where it is no number */
+export function jobIdOf(input: Input): number {
+  const text = input.argument('ID')
+  if (/^[1-9]\d{0,14}$/.test(text)) return Number(text)
+  throw new LockstepError('USAGE', `The id "${text}" is not a number; "lockstep job list" shows the ids of jobs.`)
+}
+
+export function jobTable(jobs: readonly Job[]): string {
+  return table(
+    ['ID', 'KIND', 'ABOUT', 'STATE', 'CHUNKS', 'WORKERS', 'SUBMITTED'],
+    jobs.map((job) => [
+      String(job.id),
+      job.kind,
+      job.subject,
+      stateOf(job),
+      `${count(job.chunksDone)} of ${count(job.chunks)}`,
+      String(job.workers.length),
+      ago(Date.now() - job.submittedAt.getTime()),
+    ]),
+  )
+}
+
+export function jobText(job: Job, steps: readonly JobStepStatus[]): string {
+  const left = job.secondsLeft === null ? '' : `, about ${duration(job.secondsLeft * 1000)} left`
+  const totals = Object.entries(job.totals).map(([name, total]) => `${count(total)} ${name}`)
+  return [
+    `${job.kind} ${job.id} of ${job.subject}: ${stateOf(job)}, ${count(job.chunksDone)} of ${count(job.chunks)} chunks done${left}.`,
+    `Submitted by ${job.submittedBy} at ${moment(job.submittedAt)} UTC.`,
+    ...(job.moment === null ? [] : [`Its schedule asked for it at ${formatTimestamp(job.moment)}.`]),
+    ...(job.finishedAt === null ? [] : [`Ended at ${moment(job.finishedAt)} UTC.`]),
+    ...(totals.length === 0 ? [] : [`So far: ${totals.join(', ')}.`]),
+    ...(job.error === null ? [] : [`Failed: ${job.error.code}: ${job.error.message}`]),
+    '',
+    table(['STEP', 'STATE', 'ATTEMPTS', 'WORKER', 'LAST ERROR'], steps.map(stepRow)),
+  ].join('\n')
+}
+
+function stepRow({ step, number, state, atWork, progress, attempts, worker, error }: JobStepStatus): string[] {
+  const share = progress === null ? '' : ` ${Math.floor(progress * 100)} %`
+  return [
+    step === 'chunk' ? `chunk ${number}` : step,
+    atWork ? `at work${share}` : state === 'open' ? 'waits' : state,
+    String(attempts),
+    worker ?? '',
+    error?.message ?? '',
+  ]
+}
+
+/** A job that runs waits where nobody works on it. */
+function stateOf({ state, workers }: Job): string {
+  return state === 'running' && workers.length === 0 ? 'waiting' : state
+}

@@ -1,0 +1,42 @@
+import { awaitJob } from '../runtime/jobs/await-job.ts'
+import type { JobEvent, JobKind } from '../runtime/jobs/job-kind.ts'
+import type { Job } from '../runtime/jobs/read-jobs.ts'
+import type { Logger } from '../runtime/log.ts'
+import type { Context } from './context.ts'
+import type { JobTools } from './worker-tools.ts'
+
+export interface WatchOptions {
+  /** What the progress bar says: `Backfilling`. */
+  readonly label: string
+  /** What this process works on, too; null: it leaves the job to workers. */
+  readonly kinds: readonly JobKind[] | null
+}
+
+/** Shows how far a job is until it has ended, however it ends. */
+export async function watchJob(
+  { terminal, signal, log }: Context,
+  { jobs, worker }: Pick<JobTools, 'jobs' | 'worker'>,
+  id: number,
+  { label, kinds }: WatchOptions,
+): Promise<Job> {
+  const progress = terminal.progress(label, 'chunks')
+  try {
+    return await awaitJob(jobs, id, {
+      signal,
+      work: kinds === null ? null : { kinds, worker, onEvent: reportTrouble(log) },
+      onProgress: ({ chunks, chunksDone }) => progress.update(chunksDone, chunks === 0 ? null : chunks),
+    })
+  } finally {
+    progress.end()
+  }
+}
+
+/** Says, once, why a step has to be tried again: it may be long until it is given up. */
+function reportTrouble(log: Logger): (event: JobEvent) => void {
+  let said: string | undefined
+  return (event) => {
+    if ((event.type !== 'handed back' && event.type !== 'unavailable') || event.error === said) return
+    said = event.error
+    log.warn({ error: event.error }, 'a step of the job is retried')
+  }
+}

@@ -1,0 +1,58 @@
+import { setTimeout } from 'node:timers/promises'
+import { LockstepError } from '../../kernel/errors.ts'
+import type { Database } from '../database.ts'
+import { listenToJobs } from './job-notices.ts'
+import type { Job } from './read-jobs.ts'
+import { readJob } from './read-jobs.ts'
+import type { WorkOptions } from './work-on-jobs.ts'
+import { workOnJobs } from './work-on-jobs.ts'
+
+export interface AwaitOptions {
+  readonly signal: AbortSignal
+  /** Whether this process works on it, too. */
+  readonly work?: Omit<WorkOptions, 'only' | 'signal'> | null
+  /** Told of the job as it is now and then. */
+  readonly onProgress?: (job: Job) => void
+}
+
+/** How often it is looked how far the job is; its end is told by a notice. */
+const lookMs = 500
+
+/**
+ * Waits until a job has ended, however it ends.
+ *
+ * @throws LockstepError `NOT_FOUND`, and what the signal was aborted with
+ */
+export async function awaitJob(db: Database, id: number, { signal, work, onProgress }: AwaitOptions): Promise<Job> {
+  const stop = new AbortController()
+  const ended = AbortSignal.any([stop.signal, signal])
+  const notices = await listenToJobs(db)
+  const working = work === undefined || work === null ? null : workOnJobs(db, { ...work, only: id, signal: ended })
+  const failed = new Promise<never>((_, reject) => void working?.catch(reject))
+  failed.catch(() => undefined) // told by the race
+  try {
+    for (;;) {
+      signal.throwIfAborted()
+      const look = new AbortController()
+      const unwatch = notices.watch(id, () => look.abort())
+      const job = await readJob(db, id)
+      onProgress?.(job)
+      if (job.state !== 'running') return job
+      const ends = AbortSignal.any([look.signal, signal])
+      await Promise.race([setTimeout(lookMs, undefined, { signal: ends }).catch(() => undefined), failed])
+      unwatch()
+    }
+  } finally {
+    stop.abort()
+    await working?.catch(() => undefined)
+    await notices.close()
+  }
+}
+
+/** The error that a job has ended with; null where it is done. */
+export function jobFailure({ id, kind, subject, state, error }: Job): LockstepError | null {
+  if (state === 'done' || state === 'running') return null
+  const details = { ...error?.details, job: id }
+  if (state === 'cancelled') return new LockstepError('STOPPED', `The ${kind} ${id} of "${subject}" was cancelled.`, { details })
+  return new LockstepError(error?.code ?? 'INTERNAL', error?.message ?? `The ${kind} ${id} of "${subject}" failed.`, { details })
+}

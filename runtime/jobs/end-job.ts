@@ -1,0 +1,131 @@
+import type { Transaction } from 'kysely'
+import { sql } from 'kysely'
+import { LockstepError } from '../../kernel/errors.ts'
+import type { JobState, LockstepTables } from '../../migrations/schema.ts'
+import type { Actor, AuditAction } from '../audit.ts'
+import { recordAudit } from '../audit.ts'
+import type { Database } from '../database.ts'
+import { sqlState } from '../relation.ts'
+import type { JobError } from './job-kind.ts'
+import { announceEnd, announceWork } from './job-notices.ts'
+import { addFirstStep, openStep } from './submit-job.ts'
+
+type Handle = Pick<Database, 'kysely'>
+
+const uniqueViolation = '23505'
+
+export interface JobEnd {
+  readonly error?: JobError | undefined
+  readonly result?: object | null
+  /** Whoever asks for it, for the audit log. */
+  readonly by?: { readonly actor: Actor; readonly action: AuditAction } | undefined
+}
+
+/** Ends a job that runs; steps that are at work find it out. @returns whether it was this call that ended it */
+export async function endJob({ kysely }: Handle, id: number, state: Exclude<JobState, 'running'>, end: JobEnd = {}): Promise<boolean> {
+  return await kysely.transaction().execute((transaction) => endJobWithin(transaction, id, state, end))
+}
+
+/** Cancels a job. What its steps have written stays, unless its kind cleans it away. @returns whether it was running */
+export async function cancelJob(db: Handle, id: number, by: Actor, action: AuditAction = 'job.cancel'): Promise<boolean> {
+  return await endJob(db, id, 'cancelled', { by: { actor: by, action } })
+}
+
+export async function endJobWithin(
+  transaction: Transaction<LockstepTables>,
+  id: number,
+  state: Exclude<JobState, 'running'>,
+  { error, result = null, by }: JobEnd,
+): Promise<boolean> {
+  const job = String(id)
+  const ended = await transaction
+    .updateTable('lockstep.jobs')
+    .set({
+      state,
+      error: error === undefined ? null : JSON.stringify({ code: error.code, message: error.message, details: error.details ?? {} }),
+      result: result === null ? null : JSON.stringify(result),
+      finished_at: sql<Date>`clock_timestamp()`,
+    })
+    .where('id', '=', job)
+    .where('state', '=', 'running')
+    .returning(['kind', 'subject', 'cleans'])
+    .executeTakeFirst()
+  if (ended === undefined) return false
+  if (by !== undefined) {
+    await recordAudit({ kysely: transaction }, by.actor, {
+      action: by.action,
+      subject: ended.subject,
+      after: { kind: ended.kind, job: id },
+    })
+  }
+  await transaction
+    .updateTable('lockstep.job_chunks')
+    .set({ state: 'closed', claim: null, data: 'null' })
+    .where('job', '=', job)
+    .where('state', '=', 'open')
+    .execute()
+  if (state !== 'done' && ended.cleans)
+    await transaction
+      .insertInto('lockstep.job_chunks')
+      .values(openStep(job, 'clean', 0, null))
+      .execute()
+  await announceEnd(transaction, id)
+  return true
+}
+
+/**
+ * Begins a job anew that failed or was cancelled: it is planned again, and all of its chunks are done.
+ *
+ * @throws LockstepError `NOT_FOUND`, `INVALID_REQUEST` where it runs or is done, or another of its sort runs; `BUSY` while its leftovers are removed
+ */
+export async function retryJob({ kysely }: Handle, id: number, by: Actor): Promise<void> {
+  const job = String(id)
+  await kysely
+    .transaction()
+    .execute(async (transaction) => {
+      const found = await transaction
+        .selectFrom('lockstep.jobs')
+        .select(['kind', 'subject', 'state', 'plans'])
+        .where('id', '=', job)
+        .forUpdate()
+        .executeTakeFirst()
+      if (found === undefined) throw noJob(id)
+      const { kind, subject, state, plans } = found
+      if (state === 'running' || state === 'done') {
+        const what = state === 'done' ? 'is done' : 'still runs'
+        throw new LockstepError('INVALID_REQUEST', `The job "${id}" ${what}; only a job that failed or was cancelled is tried again.`, {
+          details: { id, state },
+        })
+      }
+      const steps = transaction.selectFrom('lockstep.job_chunks').select('step').where('job', '=', job).where('state', '=', 'open')
+      if ((await steps.executeTakeFirst()) !== undefined) {
+        throw new LockstepError(
+          'BUSY',
+          `A worker still has to remove what the job "${id}" has left; see that a "lockstep worker" runs, and try again in a moment.`,
+          { details: { id } },
+        )
+      }
+      await transaction.deleteFrom('lockstep.job_chunks').where('job', '=', job).execute()
+      await transaction
+        .updateTable('lockstep.jobs')
+        .set({ state: 'running', plan: null, error: null, result: null, finished_at: null, chunks: 0, chunks_done: 0 })
+        .where('id', '=', job)
+        .execute()
+      await addFirstStep(transaction, job, plans)
+      await recordAudit({ kysely: transaction }, by, { action: 'job.retry', subject, before: { state }, after: { kind, job: id } })
+      await announceWork(transaction)
+    })
+    .catch((error: unknown) => {
+      if (sqlState(error) !== uniqueViolation) throw error
+      throw new LockstepError('INVALID_REQUEST', `Another job does the work of job "${id}" already; "lockstep job list" shows it.`, {
+        cause: error,
+        details: { id },
+      })
+    })
+}
+
+export function noJob(id: number | string): LockstepError {
+  return new LockstepError('NOT_FOUND', `There is no job "${id}"; "lockstep job list" and GET /v1/jobs show those that there are.`, {
+    details: { id },
+  })
+}

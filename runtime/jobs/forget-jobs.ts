@@ -1,0 +1,19 @@
+import { sql } from 'kysely'
+import type { Database } from '../database.ts'
+
+/**
+ * Deletes ended jobs that are older than their kinds keep them. The newest of each kind, scope and key stays: it says
+ * what became of the last one, and for which instant of a schedule there was a job.
+ *
+ * @returns how many
+ */
+export async function forgetJobs({ kysely }: Pick<Database, 'kysely'>): Promise<number> {
+  const { numAffectedRows = 0n } = await sql`
+    delete from lockstep.jobs j
+    where finished_at < clock_timestamp() - make_interval(days => keep_days)
+      and exists (
+        select from lockstep.jobs o where o.kind = j.kind and o.scope = j.scope and o.key is not distinct from j.key and o.id > j.id
+      )
+      and not exists (select from lockstep.job_chunks c where c.job = j.id and c.state = 'open')`.execute(kysely)
+  return Number(numAffectedRows)
+}

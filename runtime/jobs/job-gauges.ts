@@ -1,0 +1,54 @@
+import type { Registry } from 'prom-client'
+import { Gauge } from 'prom-client'
+import { sql } from 'kysely'
+import type { Database } from '../database.ts'
+
+interface KindCount {
+  readonly kind: string
+  readonly running: number
+  readonly waiting: number
+  readonly failed: number
+  readonly oldest: number
+}
+
+/** Reports the jobs of the complete database with each scrape: none while the database does not answer. */
+export function registerJobGauges(registry: Registry, db: Pick<Database, 'kysely'>): void {
+  const registers = [registry]
+  const oldest = new Gauge({
+    name: 'lockstep_jobs_oldest_waiting_seconds',
+    help: 'How long the oldest step has been waiting for a worker, by kind of job.',
+    labelNames: ['kind'],
+    registers,
+  })
+  registry.registerMetric(
+    new Gauge({
+      name: 'lockstep_jobs',
+      help: 'Jobs in the database, by kind and state: running (a worker is at it), waiting (none is), failed (in the history).',
+      labelNames: ['kind', 'state'],
+      registers: [],
+      async collect() {
+        const kinds = await readCounts(db).catch(() => [])
+        this.reset()
+        oldest.reset()
+        for (const { kind, oldest: seconds, ...states } of kinds) {
+          for (const state of ['running', 'waiting', 'failed'] as const) this.set({ kind, state }, states[state])
+          oldest.set({ kind }, seconds)
+        }
+      },
+    }),
+  )
+}
+
+async function readCounts({ kysely }: Pick<Database, 'kysely'>): Promise<KindCount[]> {
+  const { rows } = await sql<KindCount>`
+    with open as (
+      select job, bool_or(claim is not null and claimable_at > clock_timestamp()) as held,
+        max(extract(epoch from clock_timestamp() - claimable_at)) filter (where claimable_at <= clock_timestamp()) as waits
+      from lockstep.job_chunks where state = 'open' group by job
+    )
+    select kind, count(*) filter (where state = 'running' and held)::int as running,
+      count(*) filter (where state = 'running' and held is not true)::int as waiting,
+      count(*) filter (where state = 'failed')::int as failed, coalesce(max(waits), 0)::float8 as oldest
+    from lockstep.jobs left join open on job = id group by kind`.execute(kysely)
+  return rows
+}

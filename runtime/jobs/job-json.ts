@@ -1,0 +1,46 @@
+import { formatTimestamp } from '../../kernel/time.ts'
+import type { Job, JobStepStatus } from './read-jobs.ts'
+
+/** A job as `--json` and HTTP show it: without its spec and plan, which may hold queries and paths. */
+export function jobJson({
+  id,
+  kind,
+  subject,
+  state,
+  moment,
+  chunks,
+  chunksDone,
+  totals,
+  workers,
+  secondsLeft,
+  error,
+  result,
+  ...job
+}: Job) {
+  return {
+    id,
+    kind,
+    subject,
+    state,
+    moment: moment === null ? null : formatTimestamp(moment),
+    chunks,
+    chunksDone,
+    totals,
+    workers,
+    secondsLeft,
+    ...(error === null ? {} : { error: { code: error.code, message: error.message } }),
+    result,
+    submittedBy: job.submittedBy,
+    submittedAt: job.submittedAt.toISOString(),
+    finishedAt: job.finishedAt?.toISOString() ?? null,
+  }
+}
+
+/** A step as `--json` and HTTP show it. */
+export function stepJson({ error, claimableAt, ...step }: JobStepStatus) {
+  return {
+    ...step,
+    claimableAt: claimableAt?.toISOString() ?? null,
+    error: error === null ? null : { code: error.code, message: error.message },
+  }
+}

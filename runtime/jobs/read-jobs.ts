@@ -1,0 +1,160 @@
+import { sql } from 'kysely'
+import type { JobState, JobStep } from '../../migrations/schema.ts'
+import type { Database } from '../database.ts'
+import { noJob } from './end-job.ts'
+import type { JobError } from './job-kind.ts'
+
+type Handle = Pick<Database, 'kysely'>
+
+/** A job and how far it is. */
+export interface Job {
+  readonly id: number
+  readonly kind: string
+  readonly subject: string
+  readonly scope: string
+  readonly key: string | null
+  /** The instant of its schedule, epoch microseconds. */
+  readonly moment: number | null
+  readonly spec: unknown
+  /** What its chunks share; null until it is planned. */
+  readonly plan: unknown
+  readonly state: JobState
+  readonly chunks: number
+  readonly chunksDone: number
+  /** Sums of the numbers in the results of its chunks, by name. */
+  readonly totals: Readonly<Record<string, number>>
+  /** Who is at work on it now, once for each step. */
+  readonly workers: readonly string[]
+  readonly error: JobError | null
+  readonly result: unknown
+  readonly submittedBy: string
+  readonly submittedAt: Date
+  readonly finishedAt: Date | null
+  /** At the pace so far, in seconds; null where nothing tells it. */
+  readonly secondsLeft: number | null
+}
+
+export interface JobFilter {
+  readonly id?: number | undefined
+  readonly kind?: string | undefined
+  readonly state?: JobState | undefined
+  readonly subject?: string | undefined
+  readonly scope?: string | undefined
+  /** Default: 100. */
+  readonly limit?: number | undefined
+}
+
+export const maxListedJobs = 1_000
+
+/** Newest first, those that run before the others. */
+export async function readJobs({ kysely }: Handle, { id, kind, state, subject, scope, limit = 100 }: JobFilter = {}): Promise<Job[]> {
+  const optional = (value: string | number | undefined): string | null => (value === undefined ? null : String(value))
+  const { rows } = await sql<JobRow>`
+    select j.*, extract(epoch from clock_timestamp() - j.submitted_at)::float8 as elapsed, totals.sums, coalesce(held.workers, '{}') as workers
+    from (
+      select * from lockstep.jobs
+      where (${optional(id)}::bigint is null or id = ${optional(id)}::bigint)
+        and (${optional(kind)}::text is null or kind = ${optional(kind)}::text)
+        and (${optional(state)}::text is null or state = ${optional(state)}::text)
+        and (${optional(subject)}::text is null or subject = ${optional(subject)}::text)
+        and (${optional(scope)}::text is null or scope = ${optional(scope)}::text)
+      order by state = 'running' desc, id desc limit ${limit}
+    ) j
+    left join lateral (
+      select json_object_agg(name, total) as sums from (
+        select name, sum(value::text::numeric)::float8 as total
+        from lockstep.job_chunks c, json_each(case json_typeof(c.result) when 'object' then c.result else '{}' end) as r (name, value)
+        where c.job = j.id and c.step = 'chunk' and json_typeof(value) = 'number' group by name
+      ) by_name
+    ) totals on true
+    left join lateral (
+      select array_agg(c.worker order by c.worker) as workers from lockstep.job_chunks c
+      where c.job = j.id and c.state = 'open' and c.claim is not null and c.claimable_at > clock_timestamp()
+    ) held on true
+    order by j.state = 'running' desc, j.id desc`.execute(kysely)
+  return rows.map(jobOf)
+}
+
+interface JobRow {
+  readonly id: string
+  readonly kind: string
+  readonly subject: string
+  readonly scope: string
+  readonly key: string | null
+  readonly moment: string | null
+  readonly spec: unknown
+  readonly plan: unknown
+  readonly state: JobState
+  readonly chunks: number
+  readonly chunks_done: number
+  readonly error: JobError | null
+  readonly result: unknown
+  readonly submitted_by: string
+  readonly submitted_at: Date
+  readonly finished_at: Date | null
+  readonly elapsed: number
+  readonly sums: Readonly<Record<string, number>> | null
+  readonly workers: readonly string[]
+}
+
+function jobOf(row: JobRow): Job {
+  const { id, kind, subject, scope, key, spec, plan, state, chunks, error, result, workers } = row
+  const done = row.chunks_done
+  return {
+    id: Number(id),
+    kind,
+    subject,
+    scope,
+    key,
+    moment: row.moment === null ? null : Number(row.moment),
+    spec,
+    plan,
+    state,
+    chunks,
+    chunksDone: done,
+    totals: row.sums ?? {},
+    workers,
+    error,
+    result,
+    submittedBy: row.submitted_by,
+    submittedAt: row.submitted_at,
+    finishedAt: row.finished_at,
+    secondsLeft: state !== 'running' || done === 0 ? null : Math.max(0, (row.elapsed / done) * (chunks - done)),
+  }
+}
+
+/** @throws LockstepError `NOT_FOUND` */
+export async function readJob(db: Handle, id: number): Promise<Job> {
+  const [job] = await readJobs(db, { id })
+  if (job === undefined) throw noJob(id)
+  return job
+}
+
+/** A step of a job, for people. */
+export interface JobStepStatus {
+  readonly step: JobStep
+  readonly number: number
+  readonly state: 'open' | 'done' | 'closed'
+  readonly attempts: number
+  /** Who has it, or had it last. */
+  readonly worker: string | null
+  /** Whether somebody is at it now. */
+  readonly atWork: boolean
+  readonly progress: number | null
+  /** What the last attempt failed with. */
+  readonly error: JobError | null
+  /** Of one that waits for its next attempt. */
+  readonly claimableAt: Date | null
+}
+
+/** Those at work first, then those that wait, then the others. */
+export async function readSteps({ kysely }: Handle, job: number, limit = 100): Promise<JobStepStatus[]> {
+  const { rows } = await sql<JobStepStatus>`
+    select step, number, state, attempts, worker, state = 'open' and claim is not null and claimable_at > clock_timestamp() as "atWork",
+      progress, error, case when state = 'open' and (claim is null or claimable_at <= clock_timestamp()) then claimable_at end as "claimableAt"
+    from lockstep.job_chunks where job = ${job}
+    order by 6 desc, state = 'open' desc, array_position(array['plan', 'chunk', 'finish', 'clean'], step), number limit ${limit}`.execute(
+    kysely,
+  )
+  return rows
+}

@@ -1,0 +1,278 @@
+import { setTimeout } from 'node:timers/promises'
+import { LockstepError, messageOf } from '../../kernel/errors.ts'
+import type { Database } from '../database.ts'
+import type { FaultPoint } from '../fault-point.ts'
+import { faultPoint } from '../fault-point.ts'
+import { isPassing } from '../is-passing.ts'
+import { endJob } from './end-job.ts'
+import { createScheduleFirer } from './fire-schedules.ts'
+import type { JobError, JobEvent, JobKind, StepContext } from './job-kind.ts'
+import type { JobNotices } from './job-notices.ts'
+import { listenToJobs } from './job-notices.ts'
+import type { ClaimedStep } from './steps.ts'
+import { chunkResults, claimStep, finishChunk, finishLast, finishPlan, handBack, renewLease, unknownKinds } from './steps.ts'
+import { wrongSpec } from './submit-job.ts'
+
+export interface WorkOptions {
+  readonly kinds: readonly JobKind[]
+  /** How others call this process: `host:pid`. */
+  readonly worker: string
+  /** Ends the work; steps that are at work are handed back. */
+  readonly signal: AbortSignal
+  /** How many steps at a time. Default: 1. */
+  readonly concurrency?: number
+  /** The one job to work on. Absent: all, and schedules are kept too. */
+  readonly only?: number
+  /** The names of all kinds that this version has, of which `kinds` may be some: others are reported. */
+  readonly known?: readonly string[]
+  readonly onEvent?: (event: JobEvent) => void
+  /** How long it waits for a notice before it looks for steps again. Default: 1,000. */
+  readonly idleMs?: number
+  /** Epoch microseconds, for schedules. */
+  readonly clock?: () => number
+}
+
+const defaultIdleMs = 1_000
+/** How long it waits while a store is unavailable. */
+const unavailableMs = 2_000
+const maxHeartbeatMs = 2_000
+/** A step that is handed back as its worker was told to end is for others at once. */
+const atOnce = { delaySeconds: 0, refund: true }
+
+/**
+ * Claims steps of jobs, one after another, until the signal. It goes on through outages: jobs whose store is unavailable
+ * wait, and others do not wait for them.
+ *
+ * @param db must outlive the signal, so that steps can be handed back
+ */
+export async function workOnJobs(db: Database, options: WorkOptions): Promise<void> {
+  const stop = new AbortController()
+  const signal = AbortSignal.any([options.signal, stop.signal])
+  const notices = await listenToJobs(db)
+  const firer = options.only === undefined ? createScheduleFirer(db, options.kinds, options.worker) : null
+  const reported = new Set<string>()
+
+  async function look(): Promise<void> {
+    if (options.only !== undefined) return
+    await firer?.fire(options.clock?.() ?? Date.now() * 1000)
+    for (const kind of options.known === undefined ? [] : await unknownKinds(db, options.known)) {
+      if (!reported.has(kind)) options.onEvent?.({ type: 'unknown kind', kind })
+      reported.add(kind)
+    }
+  }
+
+  /** Does something again and again: at once where there was something to do, else after a notice or a while. */
+  async function again(what: () => Promise<'more' | 'idle' | { readonly unavailable: string }>, woken: boolean): Promise<void> {
+    while (!signal.aborted) {
+      const heard = notices.heard()
+      let waitMs = options.idleMs ?? defaultIdleMs
+      try {
+        const found = await what()
+        if (found === 'more') continue
+        if (found !== 'idle') {
+          options.onEvent?.({ type: 'unavailable', error: found.unavailable })
+          waitMs = unavailableMs
+        }
+      } catch (error) {
+        if (signal.aborted) break
+        if (!isPassing(error)) throw error
+        options.onEvent?.({ type: 'unavailable', error: messageOf(error) })
+        waitMs = unavailableMs
+      }
+      if (woken) await notices.next(heard, waitMs, signal)
+      else await setTimeout(waitMs, undefined, { signal }).catch(() => undefined)
+    }
+  }
+
+  const claiming = Array.from({ length: options.concurrency ?? 1 }, () => {
+    let after = 0
+    return again(async () => {
+      const { kinds, unavailable } = await workable(options.kinds)
+      const { worker, only } = options
+      const claimed = await claimStep(db, { kinds, worker, after, only })
+      if (claimed === null) return unavailable === null ? 'idle' : { unavailable }
+      after = claimed.job.id
+      await work(db, claimed, notices, { ...options, signal })
+      return 'more'
+    }, true)
+  })
+  const looking = again(async () => {
+    await look()
+    return 'idle'
+  }, false)
+  try {
+    await Promise.all([...claiming, looking])
+  } finally {
+    stop.abort()
+    await Promise.allSettled([...claiming, looking])
+    await notices.close()
+  }
+}
+
+/** The kinds whose jobs this process can do now, with their scopes. @returns `unavailable`: why one of the others cannot be done */
+async function workable(kinds: readonly JobKind[]) {
+  let unavailable: string | null = null
+  const can: { readonly kind: string; readonly scope: string }[] = []
+  for (const kind of kinds) {
+    try {
+      can.push({ kind: kind.name, scope: (await kind.scope?.()) ?? '' })
+    } catch (error) {
+      // a step that was claimed now would only use up an attempt
+      unavailable ??= messageOf(error)
+    }
+  }
+  return { kinds: can, unavailable }
+}
+
+async function work(
+  db: Database,
+  claimed: ClaimedStep,
+  notices: JobNotices,
+  { kinds, worker, signal, onEvent }: WorkOptions,
+): Promise<void> {
+  const kind = kinds.find(({ name }) => name === claimed.kind)
+  if (kind === undefined) return
+  const { job, attempt } = claimed
+  const spec = kind.spec.safeParse(job.spec)
+  if (!spec.success) {
+    await endJob(db, job.id, 'failed', { error: wrongSpec(kind.name, spec.error.message) })
+    return
+  }
+  const whole = { ...job, spec: spec.data }
+  const what = kind.describe?.(whole, claimed) ?? described(claimed)
+  const about = { kind: kind.name, job: job.id, what }
+  const started = performance.now()
+  onEvent?.({ type: 'taken', ...about })
+  const lost = new AbortController()
+  let progress: number | null = null
+  const isHeld = async (): Promise<boolean> => await renewLease(db, claimed, progress)
+  const beat = async (): Promise<void> => {
+    if (!(await isHeld())) lost.abort(new LockstepError('STOPPED', "The step is no longer this process's own."))
+  }
+  // a beat that fails says nothing of the step
+  const heart = setInterval(() => void beat().catch(() => undefined), Math.min(maxHeartbeatMs, claimed.leaseSeconds * 300))
+  const unwatch = notices.watch(job.id, () => void beat().catch(() => undefined))
+  const step: StepContext = {
+    signal: AbortSignal.any([signal, lost.signal]),
+    worker,
+    attempt,
+    progress: (done, total) => (progress = total === 0 ? null : done / total),
+    isHeld,
+  }
+  try {
+    // one that was killed so often is not tried once more
+    if (attempt > kind.retries && claimed.step !== 'clean') throw new UsedUp(claimed)
+    const isDone = await runStep(db, kind, { ...claimed, job: whole }, step)
+    const error = 'it is the work of another process, or its job has ended'
+    if (isDone) onEvent?.({ type: 'done', ...about, seconds: (performance.now() - started) / 1000 })
+    else onEvent?.({ type: 'lost', ...about, error })
+  } catch (error) {
+    const type = await giveUp(db, kind, claimed, { stopped: signal.aborted, isLost: lost.signal.aborted, isHeld, error })
+    onEvent?.({ type, ...about, error: messageOf(error) })
+  } finally {
+    clearInterval(heart)
+    unwatch()
+  }
+}
+
+/** @returns whether the step was still this process's own when it was done */
+async function runStep(db: Database, kind: JobKind, claimed: ClaimedStep, context: StepContext): Promise<boolean> {
+  const { job, step, data } = claimed
+  switch (step) {
+    case 'plan':
+      return await finishPlan(db, claimed, (await kind.plan?.(job, context)) ?? { plan: null, chunks: [null] })
+    case 'chunk':
+      return await written('job: chunk written down', finishChunk(db, claimed, await kind.run(job, data, context)))
+    case 'finish':
+      return await written('job: ended', finishLast(db, claimed, (await kind.finish?.(job, await resultsOf(db, job.id), context)) ?? null))
+    case 'clean':
+      await kind.clean?.(job, await resultsOf(db, job.id), context)
+      return await finishLast(db, claimed, null)
+    default:
+      return step satisfies never
+  }
+}
+
+async function written(point: FaultPoint, writing: Promise<boolean>): Promise<boolean> {
+  const isTaken = await writing
+  faultPoint(point)
+  return isTaken
+}
+
+/** What `run` gave for the chunks. */
+async function resultsOf(db: Database, job: number): Promise<(object | null)[]> {
+  return (await chunkResults(db, job)) as (object | null)[] // written by finishChunk alone
+}
+
+interface Failure {
+  readonly stopped: boolean
+  readonly isLost: boolean
+  readonly isHeld: () => Promise<boolean>
+  readonly error: unknown
+}
+
+async function giveUp(
+  db: Database,
+  kind: JobKind,
+  claimed: ClaimedStep,
+  { stopped, isLost, isHeld, error }: Failure,
+): Promise<'handed back' | 'failed' | 'lost'> {
+  const why = errorOf(error)
+  try {
+    if (stopped) {
+      await handBack(db, claimed, { ...atOnce, error: { code: 'STOPPED', message: 'its worker was stopped' } })
+      return 'handed back'
+    }
+    if (isLost || !(await isHeld())) return 'lost'
+    const isFinal = error instanceof UsedUp || (kind.isFinal ?? endsJob)(error)
+    if (claimed.step !== 'clean' && (isFinal || claimed.attempt >= kind.retries)) {
+      await endJob(db, claimed.job.id, 'failed', { error: isFinal ? why : givenUp(claimed, why) })
+      return 'failed'
+    }
+    const { from, to } = kind.backoffSeconds
+    await handBack(db, claimed, { delaySeconds: Math.min(to, from * 2 ** Math.min(claimed.attempt, 30)), refund: false, error: why })
+  } catch {
+    // the database went away meanwhile: the lease runs out, and another takes it
+  }
+  return 'handed back'
+}
+
+/** Whether another process would fail of it, too. */
+function endsJob(error: unknown): boolean {
+  return error instanceof LockstepError && error.code !== 'INTERNAL' && !isPassing(error)
+}
+
+/** A step whose workers died as often as it may be tried. */
+class UsedUp extends LockstepError {
+  constructor(claimed: ClaimedStep) {
+    const { code, message, details } = givenUp(claimed, claimed.lastError, -1)
+    super(code, message, { details: { ...details } })
+  }
+}
+
+function givenUp(claimed: ClaimedStep, why: JobError | null, more = 0): JobError {
+  const times = claimed.attempt + 1 + more
+  const reason = why?.message.replace(/\.$/, '') ?? 'its worker stopped responding'
+  return {
+    code: why?.code ?? 'INTERNAL',
+    message: `${sentence(stepName(claimed))} failed ${times} times: ${reason}. See the logs of the workers, then retry the job: "lockstep job retry ${claimed.job.id}".`,
+    details: { ...why?.details, reason: why?.message ?? reason, attempts: times },
+  }
+}
+
+function errorOf(error: unknown): JobError {
+  if (!(error instanceof LockstepError)) return { code: 'INTERNAL', message: messageOf(error) }
+  return { code: error.code, message: error.message, details: error.details }
+}
+
+function stepName({ step, number, job }: ClaimedStep): string {
+  return step === 'chunk' ? `chunk ${number} of ${job.chunks}` : `the step "${step}"`
+}
+
+function described(claimed: ClaimedStep): string {
+  return `${stepName(claimed)} of ${claimed.kind} ${claimed.job.id} (${claimed.job.subject})`
+}
+
+function sentence(text: string): string {
+  return text.charAt(0).toUpperCase() + text.slice(1)
+}

@@ -1,0 +1,45 @@
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { join } from 'node:path'
+import { expect, it } from 'vitest'
+import { awaitJob } from '../../../runtime/jobs/await-job.ts'
+import { readJob } from '../../../runtime/jobs/read-jobs.ts'
+import { submitJob } from '../../../runtime/jobs/submit-job.ts'
+import { bareEnvironment } from '../../bare-environment.ts'
+import { during, openServer } from '../../opened-database.ts'
+import { numbers } from './number-kind.ts'
+
+const opened = during(openServer)
+
+/** Starts a process, and kills it once it has said what fits. */
+async function killAt(role: string, pattern: RegExp): Promise<RegExpExecArray> {
+  const child = spawn(process.execPath, [join(import.meta.dirname, 'jobs-process.ts'), opened().url, role], {
+    env: bareEnvironment,
+    stdio: ['ignore', 'pipe', 'inherit'],
+  })
+  let said = ''
+  for await (const part of child.stdout) {
+    said += String(part)
+    const found = pattern.exec(said)
+    if (found === null) continue
+    child.kill('SIGKILL')
+    await once(child, 'exit')
+    return found
+  }
+  throw new Error(`It ended, and said: ${said}`)
+}
+const finish = (id: number) =>
+  awaitJob(opened().db, id, { signal: AbortSignal.timeout(60_000), work: { kinds: [numbers], worker: 'next' } })
+
+it('a job whose worker is killed amid a chunk is finished by another', { timeout: 90_000 }, async () => {
+  const { db } = opened()
+  const submitted = await submitJob(db, numbers, { spec: { upTo: 3 }, subject: 's', worker: 'test' })
+  await killAt('work', /at chunk 0/)
+  expect(await readJob(db, submitted?.id ?? 0)).toMatchObject({ state: 'running', chunks: 3, chunksDone: 0 })
+  expect(await finish(submitted?.id ?? 0)).toMatchObject({ state: 'done', chunksDone: 3, result: { sum: 3 } })
+})
+
+it('a job is done although the process that submitted it is killed', { timeout: 90_000 }, async () => {
+  const [, id] = await killAt('submit', /submitted (\d+)/)
+  expect(await finish(Number(id))).toMatchObject({ state: 'done', submittedBy: 'killed', result: { sum: 3, unit: 'apples' } })
+})

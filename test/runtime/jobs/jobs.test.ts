@@ -1,0 +1,363 @@
+import { setTimeout } from 'node:timers/promises'
+import { afterEach, describe, expect, it } from 'vitest'
+import { z } from 'zod'
+import { LockstepError } from '../../../kernel/errors.ts'
+import { readAudit } from '../../../runtime/audit.ts'
+import { awaitJob, jobFailure } from '../../../runtime/jobs/await-job.ts'
+import { cancelJob, retryJob } from '../../../runtime/jobs/end-job.ts'
+import { createScheduleFirer } from '../../../runtime/jobs/fire-schedules.ts'
+import { forgetJobs } from '../../../runtime/jobs/forget-jobs.ts'
+import type { JobEvent, JobKind } from '../../../runtime/jobs/job-kind.ts'
+import type { Job } from '../../../runtime/jobs/read-jobs.ts'
+import { readJob, readJobs, readSteps } from '../../../runtime/jobs/read-jobs.ts'
+import { claimStep, finishChunk, renewLease, unknownKinds } from '../../../runtime/jobs/steps.ts'
+import { submitJob } from '../../../runtime/jobs/submit-job.ts'
+import type { WorkOptions } from '../../../runtime/jobs/work-on-jobs.ts'
+import { workOnJobs } from '../../../runtime/jobs/work-on-jobs.ts'
+import { during, openEmbedded, openServer } from '../../opened-database.ts'
+import { numbers } from './number-kind.ts'
+
+const minute = 60_000_000
+const by = { actor: 'ada@test' }
+const wait = { timeout: 60_000 }
+
+describe.each([
+  ['PostgreSQL', openServer],
+  ['PGlite', openEmbedded],
+])('jobs in %s', (_, open) => {
+  const opened = during(open)
+  const stops: AbortController[] = []
+  const working: Promise<void>[] = []
+  const db = () => opened().db
+  let count = 0
+  /** A kind of its own, so that tests leave each other's jobs alone. */
+  const anew = (change: Partial<typeof numbers> = {}): typeof numbers => ({ ...numbers, ...change, name: `kind ${count++}` })
+
+  /** Workers beside each other, until the end of the test. */
+  const hire = (kinds: readonly JobKind[], options: Partial<WorkOptions> = {}): { readonly events: JobEvent[]; stop(): Promise<void> } => {
+    const stop = new AbortController()
+    const events: JobEvent[] = []
+    const ended = workOnJobs(db(), {
+      kinds,
+      worker: `w${count++}`,
+      signal: stop.signal,
+      onEvent: (event) => events.push(event),
+      ...options,
+    })
+    stops.push(stop)
+    working.push(ended)
+    return {
+      events,
+      async stop() {
+        stop.abort()
+        await ended
+      },
+    }
+  }
+  const submit = async (kind: typeof numbers, upTo = 3, options: Partial<Parameters<typeof submitJob>[2]> = {}): Promise<number> => {
+    const submitted = await submitJob(db(), kind, { subject: 'some numbers', worker: 'test', ...options, spec: { upTo } } as never)
+    if (submitted === null) throw new Error('not submitted')
+    return submitted.id
+  }
+  const ended = (id: number): Promise<Job> => awaitJob(db(), id, { signal: AbortSignal.timeout(60_000) })
+  const claimable = (id: number) => db().query('UPDATE lockstep.job_chunks SET claimable_at = clock_timestamp() WHERE job = $1', [id])
+  const claim = (kind: Pick<JobKind, 'name'>, worker: string) =>
+    claimStep(db(), { kinds: [{ kind: kind.name, scope: '' }], worker, after: 0 })
+
+  afterEach(async () => {
+    for (const stop of stops.splice(0)) stop.abort()
+    await Promise.all(working.splice(0))
+  })
+
+  it('are planned, done chunk by chunk by several workers, and finished once', async () => {
+    const runs: [string, number][] = []
+    let finishes = 0
+    const kind = anew({
+      async run(_job, n, { worker }) {
+        runs.push([worker, n])
+        await setTimeout(1)
+        return { n }
+      },
+      finish: async (job, results, step) => (finishes++, (await numbers.finish?.(job, results, step)) ?? null),
+    })
+    hire([kind], { concurrency: 2 })
+    hire([kind], { concurrency: 2 })
+    const id = await submit(kind, 40)
+    expect(await ended(id)).toMatchObject({
+      state: 'done',
+      chunks: 40,
+      chunksDone: 40,
+      totals: { n: 780 },
+      result: { sum: 780, unit: 'apples' },
+      plan: { unit: 'apples' },
+      workers: [],
+      secondsLeft: null,
+    })
+    expect(runs.map(([, n]) => n).toSorted((a, b) => a - b)).toEqual(Array.from({ length: 40 }, (__, n) => n))
+    expect(new Set(runs.map(([worker]) => worker)).size).toBe(2)
+    expect(finishes).toBe(1)
+    const data = await db().query(`SELECT DISTINCT data::text AS data FROM lockstep.job_chunks WHERE job = ${id}`)
+    expect(data).toEqual([{ data: 'null' }])
+  })
+
+  it('without a plan have one chunk, and without chunks are finished at once', async () => {
+    const { plan: _, finish: __, ...rest } = numbers
+    const single = { ...rest, name: `kind ${count++}`, run: async () => ({ n: 7 }) }
+    const none = anew()
+    hire([single, none])
+    expect(await ended(await submit(single))).toMatchObject({ state: 'done', chunks: 1, totals: { n: 7 }, result: null })
+    expect(await ended(await submit(none, 0))).toMatchObject({ state: 'done', chunks: 0, result: { sum: 0 } })
+  })
+
+  it('take turns, so that a small job does not wait for a large one', async () => {
+    const order: string[] = []
+    const kind = anew({ run: async ({ subject }, n) => (order.push(subject), { n }) })
+    const planned = (length: number) => ({ planned: { plan: { unit: 'pears' }, chunks: Array.from({ length }, (__, n) => n) } })
+    const large = await submit(kind, 50, { subject: 'large', ...planned(50) })
+    const small = await submit(kind, 3, { subject: 'small', ...planned(3) })
+    hire([kind])
+    await Promise.all([large, small].map(ended))
+    expect(order.slice(0, 6).toSorted()).toEqual(['large', 'large', 'large', 'small', 'small', 'small'])
+  })
+
+  it('of one key are joined while they run, and of one instant for ever', async () => {
+    const kind = anew()
+    const spec = { upTo: 1 }
+    const first = await submitJob(db(), kind, { spec, subject: 's', worker: 'w', key: 'k', moment: minute })
+    const same = { spec, subject: 's', worker: 'w', key: 'k' }
+    expect(await submitJob(db(), kind, { ...same, moment: 2 * minute })).toEqual({ id: first?.id, joined: true })
+    expect((await submitJob(db(), kind, { ...same, key: 'other' }))?.joined).toBe(false)
+    expect((await submitJob(db(), kind, { ...same, scope: 'other' }))?.joined).toBe(false)
+    hire([kind])
+    await ended(first?.id ?? 0)
+    expect(await submitJob(db(), kind, { ...same, moment: minute })).toEqual({ id: first?.id, joined: true })
+    expect((await submitJob(db(), kind, { ...same, moment: 2 * minute }))?.joined).toBe(false)
+  })
+
+  it('are refused at once where the spec is not one of their kind', async () => {
+    const refused = submitJob(db(), anew(), { spec: { upTo: 'three' } as never, subject: 's', worker: 'w' })
+    await expect(refused).rejects.toMatchObject({ code: 'INVALID_REQUEST', message: expect.stringContaining('upTo') as string })
+  })
+
+  it('fail where the spec that is stored is not one that the worker knows', async () => {
+    const kind = anew()
+    const id = await submit(kind)
+    hire([{ ...kind, spec: z.object({ downTo: z.int() }) }])
+    expect(await ended(id)).toMatchObject({ state: 'failed', error: { code: 'INVALID_REQUEST' } })
+  })
+
+  it('of a kind that no worker knows wait, and the worker says so once', async () => {
+    const newer = anew()
+    const id = await submit(newer)
+    const known = anew()
+    const { events } = hire([known], { known: [known.name] })
+    const other = await submit(known)
+    await ended(other)
+    await expect.poll(() => events, wait).toContainEqual({ type: 'unknown kind', kind: newer.name })
+    expect(await readJob(db(), id)).toMatchObject({ state: 'running', chunksDone: 0, workers: [] })
+    expect(events.filter((event) => event.type === 'unknown kind' && event.kind === newer.name)).toHaveLength(1)
+    expect(await unknownKinds(db(), [known.name])).toContain(newer.name)
+  })
+
+  it('go to another worker where the heartbeat of the first has stopped', async () => {
+    const kind = anew()
+    const id = await submit(kind, 1, { planned: { plan: { unit: 'u' }, chunks: [5] } })
+    const stuck = await claim(kind, 'stuck')
+    expect(stuck).toMatchObject({ step: 'chunk', number: 0, data: 5, attempt: 0 })
+    expect(await claim(kind, 'early')).toBeNull()
+    expect((await readJob(db(), id)).workers).toEqual(['stuck'])
+    // its lease runs out
+    await claimable(id)
+    const next = await claim(kind, 'next')
+    expect(next).toMatchObject({ data: 5, attempt: 1 })
+    if (stuck === null || next === null) throw new Error('not claimed')
+    expect(await renewLease(db(), stuck, null)).toBe(false)
+    expect(await finishChunk(db(), stuck, { n: 1000 })).toBe(false)
+    expect(await renewLease(db(), next, 0.5)).toBe(true)
+    expect(await readSteps(db(), id)).toMatchObject([{ worker: 'next', atWork: true, progress: 0.5, attempts: 2 }])
+    expect(await finishChunk(db(), next, { n: 5 })).toBe(true)
+    expect(await readJob(db(), id)).toMatchObject({ chunksDone: 1, totals: { n: 5 } })
+  })
+
+  it('that fail wait longer each time, and fail for good after their last attempt', async () => {
+    const attempts: number[] = []
+    const kind = anew({
+      run: (__, ___, { attempt }) => (attempts.push(attempt), Promise.reject(new Error('no room'))),
+    })
+    const { events } = hire([kind])
+    const id = await submit(kind, 1)
+    for (const seconds of [60, 120]) {
+      await expect.poll(async () => (await readSteps(db(), id)).find(({ step }) => step === 'chunk')?.error?.message, wait).toBe('no room')
+      const [backOff] = await db().query<{ seconds: number }>(
+        `SELECT extract(epoch FROM claimable_at - clock_timestamp())::float8 AS seconds FROM lockstep.job_chunks WHERE job = ${id} AND step = 'chunk'`,
+      )
+      expect(backOff?.seconds).toBeGreaterThan(seconds - 30)
+      expect(backOff?.seconds).toBeLessThanOrEqual(seconds)
+      // the back-off is over
+      await db().query(`UPDATE lockstep.job_chunks SET claimable_at = clock_timestamp(), error = NULL WHERE job = ${id} AND state = 'open'`)
+    }
+    const job = await ended(id)
+    expect(attempts).toEqual([0, 1, 2])
+    expect(job).toMatchObject({ state: 'failed', error: { code: 'INTERNAL', details: { attempts: 3 } } })
+    expect(jobFailure(job)?.message).toMatch(/^Chunk 0 of 1 failed 3 times: no room\. /)
+    expect(events.flatMap((event) => ('what' in event && event.what.startsWith('chunk') ? [event.type] : []))).toEqual([
+      'taken',
+      'handed back',
+      'taken',
+      'handed back',
+      'taken',
+      'failed',
+    ])
+  })
+
+  it('whose worker dies each time fail in the end, and say so', async () => {
+    const kind = anew()
+    const id = await submit(kind, 1, { planned: { plan: { unit: 'u' }, chunks: [5] } })
+    for (const attempt of [0, 1, 2]) {
+      expect(await claim(kind, 'dies')).toMatchObject({ attempt })
+      await claimable(id)
+    }
+    hire([kind])
+    expect((await ended(id)).error?.message).toMatch(/failed 3 times: its worker stopped responding/)
+  })
+
+  it('end at once with an error that every worker would meet; a retry plans them anew', async () => {
+    let broken = true
+    const kind = anew({
+      run: async (__, n) => {
+        if (broken && n === 1) throw new LockstepError('INVALID_ROW', 'The row "1" is wrong; correct it.', { details: { row: 1 } })
+        return { n }
+      },
+    })
+    hire([kind])
+    const id = await submit(kind)
+    const failed = await ended(id)
+    expect(failed).toMatchObject({ state: 'failed', error: { code: 'INVALID_ROW', details: { row: 1 } } })
+    expect(jobFailure(failed)).toMatchObject({ code: 'INVALID_ROW', message: 'The row "1" is wrong; correct it.' })
+    broken = false
+    await retryJob(db(), id, by)
+    expect(await ended(id)).toMatchObject({ state: 'done', error: null, result: { sum: 3 } })
+    await expect(retryJob(db(), id, by)).rejects.toMatchObject({ code: 'INVALID_REQUEST' })
+    await expect(retryJob(db(), 999_999, by)).rejects.toMatchObject({ code: 'NOT_FOUND' })
+    expect(await readAudit(db(), { what: 'job.retry', limit: 1 })).toMatchObject([
+      { actor: 'ada@test', subject: 'some numbers', before: { state: 'failed' }, after: { job: id, kind: kind.name } },
+    ])
+  })
+
+  it('are cancelled while their chunks are added, and what they left is removed', async () => {
+    const cleaned: unknown[] = []
+    let add: () => void = () => undefined
+    const isCancelled = new Promise<void>((resolve) => (add = resolve))
+    const kind = anew({
+      plan: async () => ({
+        plan: { unit: 'plums' },
+        chunks: (async function* () {
+          yield [1, 2]
+          await isCancelled
+          yield [3, 4]
+        })(),
+      }),
+      run: (__, n, { signal }) => (n === 1 ? Promise.resolve({ n }) : setTimeout(60_000, { n }, { signal })),
+      clean: async ({ plan }, results) => void cleaned.push(plan, results),
+    })
+    const { events } = hire([kind], { concurrency: 2 })
+    const id = await submit(kind)
+    await expect
+      .poll(() => readJob(db(), id))
+      .toMatchObject({ chunks: 2, chunksDone: 1, workers: [expect.any(String), expect.any(String)] })
+    expect(await cancelJob(db(), id, { ...by, reason: 'too many' })).toBe(true)
+    expect(await cancelJob(db(), id, by)).toBe(false)
+    add()
+    await expect.poll(() => cleaned, wait).toEqual([{ unit: 'plums' }, [{ n: 1 }, null]])
+    await expect.poll(() => events.filter(({ type }) => type === 'lost'), wait).toHaveLength(2)
+    const steps = await readSteps(db(), id)
+    expect(steps.map(({ step, state }) => `${step} ${state}`).toSorted()).toEqual([
+      'chunk closed',
+      'chunk done',
+      'clean done',
+      'plan closed',
+    ])
+    expect(jobFailure(await readJob(db(), id))).toMatchObject({ code: 'STOPPED' })
+    const [line] = await readAudit(db(), { what: 'job.cancel', limit: 1 })
+    expect(line).toMatchObject({ actor: 'ada@test', reason: 'too many', after: { job: id } })
+    await retryJob(db(), id, by)
+    expect(await readJob(db(), id)).toMatchObject({ state: 'running', chunks: 0 })
+    await cancelJob(db(), id, by)
+  })
+
+  it('are handed back by a worker that is stopped, which uses up no attempt', async () => {
+    const kind = anew({ retries: 0, run: (__, n, { signal }) => setTimeout(60_000, { n }, { signal }) })
+    const id = await submit(kind, 1)
+    const first = hire([kind])
+    await expect
+      .poll(() => first.events)
+      .toContainEqual(expect.objectContaining({ type: 'taken', what: `chunk 0 of 1 of ${kind.name} ${id} (some numbers)` }))
+    await first.stop()
+    expect(first.events.at(-1)).toMatchObject({ type: 'handed back' })
+    hire([{ ...kind, run: numbers.run }])
+    expect(await ended(id)).toMatchObject({ state: 'done' })
+  })
+
+  it('wait untouched while the store that they need is unavailable, and others go on', async () => {
+    let isUp = false
+    const down = anew({
+      retries: 0,
+      scope: async () => {
+        if (!isUp) throw new LockstepError('REDIS_UNAVAILABLE', 'The online store is down.')
+        return ''
+      },
+    })
+    const beside = anew()
+    const { events } = hire([down, beside], { idleMs: 20 })
+    const waits = await submit(down, 1)
+    expect(await ended(await submit(beside))).toMatchObject({ state: 'done' })
+    await expect.poll(() => events, wait).toContainEqual({ type: 'unavailable', error: 'The online store is down.' })
+    expect(await readSteps(db(), waits)).toMatchObject([{ attempts: 0 }])
+    isUp = true
+    expect(await ended(waits)).toMatchObject({ state: 'done' })
+  })
+
+  it('of a schedule are there once for each instant, whoever fires it', async () => {
+    const runs: (number | null)[] = []
+    const kind = anew({
+      run: async ({ moment }, n) => (runs.push(moment), { n }),
+      schedules: async () => [{ key: 'each minute', subject: 'the numbers', cron: '* * * * *', spec: { upTo: 1 } }],
+    })
+    const jobs = () => readJobs(db(), { kind: kind.name })
+    const firers = Array.from({ length: 5 }, () => createScheduleFirer(db(), [kind], 'w'))
+    const fire = (now: number) => Promise.all(firers.map((firer) => firer.fire(now)))
+    await fire(100 * minute + 5)
+    await fire(100 * minute + 6)
+    expect((await jobs()).map(({ moment, subject }) => [moment, subject])).toEqual([[100 * minute, 'the numbers']])
+    // the first still waits
+    await fire(101 * minute)
+    expect(await jobs()).toHaveLength(1)
+    let now = 101 * minute
+    const clock = () => now
+    for (let i = 0; i < 3; i++) hire([kind], { clock, idleMs: 20 })
+    await expect.poll(() => runs, wait).toEqual([100 * minute, 101 * minute])
+    // two instants are missed
+    now = 104 * minute + 1
+    await expect.poll(() => runs, wait).toEqual([100 * minute, 101 * minute, 104 * minute])
+  })
+
+  it('stay in the history as long as their kind says, and the newest of a key for ever', async () => {
+    const kind = anew({ keepDays: 2 })
+    const { stop } = hire([kind])
+    const ids: number[] = []
+    for (const key of ['a', 'a', 'a', 'b']) {
+      const id = await submit(kind, 1, { key })
+      await ended(id)
+      ids.push(id)
+    }
+    await stop()
+    const age = (id: number | undefined, hours: number) =>
+      db().query(`UPDATE lockstep.jobs SET finished_at = clock_timestamp() - interval '${hours} hours' WHERE id = ${id}`)
+    await age(ids[0], 49)
+    await age(ids[1], 47)
+    await age(ids[3], 1000)
+    expect(await forgetJobs(db())).toBe(1)
+    expect((await readJobs(db(), { kind: kind.name })).map(({ id }) => id)).toEqual([ids[3], ids[2], ids[1]])
+    expect(await db().query(`SELECT FROM lockstep.job_chunks WHERE job = ${ids[0]}`)).toEqual([])
+  })
+})
