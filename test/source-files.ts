@@ -60,7 +60,19 @@ export function parse(path: string, text: string): SourceFile {
     },
   }).visit(program)
   const lines = text.split('\n').length - (text.endsWith('\n') ? 1 : 0)
-  return { path, lines, imports: [...imports], runtimeImports: [...runtimeImports], importsComputed, requires, globals: globalUses(text) }
+  let globals: ReadonlySet<string> | undefined
+  return {
+    path,
+    lines,
+    imports: [...imports],
+    runtimeImports: [...runtimeImports],
+    importsComputed,
+    requires,
+    // it takes longest, and only the product is asked for it
+    get globals() {
+      return (globals ??= globalUses(text))
+    },
+  }
 }
 
 /** `createRequire` itself, or something that holds it: the module as a whole. */
