@@ -6,7 +6,6 @@ import { ingestFile } from '../../../offline/ingest.ts'
 import { applyChanges } from '../../../registry/apply.ts'
 import { loadCatalog } from '../../../registry/catalog.ts'
 import { loadDefinitions } from '../../../registry/load-definitions.ts'
-import { flightsFile } from '../../examples/sample-flights.ts'
 import { openServer } from '../../opened-database.ts'
 
 export interface Exports {
@@ -47,8 +46,8 @@ export const sampleOfCopy = `
     from flights, generate_series(1, 2) s (copy)
     where flight % 15 = 0 and (copy = 1 or flight % 120 = 0)`
 
-/** Ingests the three million flights and exports training sets of them, by all that a user would call. */
-export async function exportFlights(): Promise<Exports> {
+/** Ingests a file of flights and exports training sets of them, by all that a user would call. */
+export async function exportFlights(flightsFile: string): Promise<Exports> {
   const folder = await mkdtemp(join(tmpdir(), 'lockstep-duckdb-'))
   const { db, close } = await openServer()
   try {
