@@ -253,7 +253,7 @@ describe('the keys of a table', () => {
       code: 'INVALID_ROW',
       message: expect.stringMatching(
         new RegExp(
-          `^Row 3 of ".*rows.jsonl": column "k" is "${character}.*\\.\\.\\.", with which the entity's key is \\d+ bytes long; at most 1024`,
+          `^Row 3 of ".*rows.jsonl": column "k" is "${character}.*…", with which the entity's key is \\d+ bytes long; at most 1024`,
           'u',
         ),
       ),

@@ -80,7 +80,8 @@ describe('PostgreSQL', () => {
       void stream.next().catch(() => undefined)
       while ((await sessions('active')) === 0) await new Promise((resolve) => setTimeout(resolve, 10))
     })
-    expect(await sessions('active')).toBe(0)
+    // on a busy machine it takes the server longer to end it than the client waits
+    await expect.poll(() => sessions('active'), { timeout: 30_000 }).toBe(0)
   })
 
   it('does not read ahead of a slow reader without bounds', async () => {
