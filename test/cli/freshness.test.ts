@@ -80,7 +80,7 @@ it('says in status and in metrics that a view is late, and by which rows and tra
   expect((await run('status')).exitCode).toBe(0)
   const plan = await run('plan', join(files, 'fresh.ts'))
   expect(plan.text).toContain('freshness is new (1s)')
-  expect(plan.text).toMatch(/> state of seen@1: at most [\d.]+ kB for each entity.*; its cap of 500 B keeps larger ones out/)
+  expect(plan.text).toMatch(/> state of seen@1: at most [\d.]+ kB for each entity.*; its cap of 500 B keeps larger states out/)
   await apply('fresh.ts')
   expect((await run('status')).text).toContain('and the online store does not hold it')
 
