@@ -60,31 +60,31 @@ export function createServingMetrics(registry: Registry): ServingMetrics {
   const byRoute = new Map<string, Map<number, HistogramCell>>()
   const history = new Counter({
     name: 'lockstep_history_answers_total',
-    help: 'Answers of a view that the offline history gave instead of the online store.',
+    help: 'Views that were answered from the offline history instead of the online store.',
     labelNames: ['service'],
     registers,
   })
   const skewed = new Counter({
     name: 'lockstep_skewed_requests_total',
-    help: "Requests answered as of a moment after this machine's clock, because the stored data are ahead of it.",
+    help: "Requests answered as of a moment after this machine's clock, because the stored data is ahead of it.",
     labelNames: ['service'],
     registers,
   })
   const degraded = new Counter({
     name: 'lockstep_degraded_requests_total',
-    help: 'Requests answered by defaults, or by states read before, because the online store could not be read.',
+    help: 'Requests answered with defaults or stale states because the online store could not be read.',
     labelNames: ['service'],
     registers,
   })
   const late = new Counter({
     name: 'lockstep_late_requests_total',
-    help: 'Requests answered while the run of a scheduled view was late, by view.',
+    help: 'Requests answered while the run of a scheduled view was overdue, by view.',
     labelNames: ['view'],
     registers,
   })
   const onlineViews = new Gauge({
     name: 'lockstep_online_view_materialized',
-    help: '1 where the online store holds the view as the registry defines it, else 0.',
+    help: '1 if the online store holds the view as the registry defines it, else 0.',
     labelNames: ['view'],
     aggregator: 'min',
     registers,

@@ -25,7 +25,7 @@ export function createPushMetrics(registry: Registry): PushMetrics {
   })
   const duplicates = new Counter({
     name: 'lockstep_push_duplicates_total',
-    help: 'Pushed events that were there already, by their ids.',
+    help: 'Pushed events whose id existed already.',
     labelNames,
     registers,
   })
@@ -43,14 +43,14 @@ export function createPushMetrics(registry: Registry): PushMetrics {
   })
   const fold = new Histogram({
     name: 'lockstep_push_fold_seconds',
-    help: 'Time from the commit of pushed events to their being in the online states, by transaction.',
+    help: 'Time from the commit of pushed events until they are in the online states, by transaction.',
     labelNames,
     buckets: [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5],
     registers,
   })
   const failures = new Counter({
     name: 'lockstep_push_fold_failures_total',
-    help: 'Times that folding the pushed events of a source began to fail.',
+    help: 'How often folding the pushed events of a source started to fail.',
     labelNames,
     registers,
   })

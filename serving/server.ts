@@ -134,7 +134,7 @@ export function createServer(options: ServerOptions): LockstepServer {
       metrics: metrics.push,
       onFoldFailure(source, error) {
         metrics.push.foldFailed(source)
-        log.warn({ source, error: messageOf(error) }, 'pushed events are committed and not online yet')
+        log.warn({ source, error: messageOf(error) }, 'pushed events are committed but not online yet')
       },
       onTooLarge: logOversized(log, metrics.push.overCap),
     },
@@ -239,7 +239,7 @@ export function createServer(options: ServerOptions): LockstepServer {
     metrics.onlineError(error)
     if (!isDamaged(error) || performance.now() - damageToldAt < damageToldMs) return
     damageToldAt = performance.now()
-    log.error({ error: error.message }, 'a state in the online store is damaged: the history answers in its place')
+    log.error({ error: error.message }, 'a state in the online store is damaged: the history answers instead')
   }
 
   function needStore(): OnlineStore {
@@ -289,7 +289,7 @@ export function createServer(options: ServerOptions): LockstepServer {
     else reasons.push(...(registry.length > 0 ? registry : about('registry', ['The registry is not loaded yet.'])))
     // until then it is not known which version a bare name means
     if (views.complete === null && catalog.loaded !== null && store.value !== null && store.failure === null)
-      reasons.push({ part: 'views', text: 'The online store has not said yet which views it holds.' })
+      reasons.push({ part: 'views', text: 'The views in the online store have not been checked yet.' })
     return readinessOf(reasons, warnings)
   }
 
@@ -322,7 +322,7 @@ export function createServer(options: ServerOptions): LockstepServer {
       await predictionLog.dropOld()
       dropDelayMs = dropOldMs
     } catch (error) {
-      log.warn({ error: messageOf(error) }, 'old days of the prediction log were not dropped')
+      log.warn({ error: messageOf(error) }, 'old days of the prediction log could not be deleted')
     }
   }
 
@@ -379,7 +379,7 @@ export function createServer(options: ServerOptions): LockstepServer {
     try {
       await withTimeout(work, ms, () => new Error(`It was not closed within ${ms} ms.`))
     } catch (error) {
-      log.warn({ part, error: messageOf(error) }, 'something did not close')
+      log.warn({ part, error: messageOf(error) }, 'a part of the server did not close')
     }
   }
 

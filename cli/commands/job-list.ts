@@ -11,7 +11,7 @@ export const jobListCommand: Command = {
     kind: { value: 'KIND', help: 'Only jobs of this kind, such as "backfill" or "export".' },
     state: { value: 'STATE', help: 'Only jobs that are "running", "done", "failed" or "cancelled".' },
     about: { value: 'NAME', help: 'Only jobs of this view or service, such as airport_delays@1.' },
-    limit: { value: 'N', help: 'How many of the newest. Default: 100.' },
+    limit: { value: 'N', help: 'The maximum number, newest first. Default: 100.' },
   },
   example: 'lockstep job list --state running',
   async run(context, input) {

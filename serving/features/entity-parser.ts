@@ -49,7 +49,7 @@ export function createEntityParser(service: ServicePlan): (entity: unknown, inde
   function unknownField(name: string, index: number): LockstepError {
     return new LockstepError(
       'INVALID_ENTITY',
-      `Entity ${index} has the field "${name}", which the service "${service.id}" does not take.${didYouMean(name, names)} It takes ${names.size === 0 ? 'none: send {}' : taken}.`,
+      `Entity ${index} has the field "${name}", which the service "${service.id}" does not have.${didYouMean(name, names)} It takes ${names.size === 0 ? 'none: send {}' : taken}.`,
       { details: { entity: index, field: name } },
     )
   }

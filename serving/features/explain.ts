@@ -58,7 +58,7 @@ interface Asked {
 
 function askedOf(catalog: Catalog, { service, view }: ExplainRequest): Asked {
   if ((service === undefined) === (view === undefined)) {
-    throw new LockstepError('INVALID_REQUEST', 'The request names neither or both of a "service" and a "view"; send one of them.')
+    throw new LockstepError('INVALID_REQUEST', 'The request must name either a "service" or a "view".')
   }
   if (view !== undefined) {
     const plan = catalog.view(view)
@@ -80,7 +80,7 @@ function refuseUnknown(entity: Readonly<Record<string, unknown>>, takes: readonl
   if (field === undefined) return
   throw new LockstepError(
     'INVALID_ENTITY',
-    `The entity has the field "${field}", which is not taken.${didYouMean(field, takes)} It takes ${takes.map((name) => `"${name}"`).join(', ') || 'none'}.`,
+    `The entity has the unknown field "${field}".${didYouMean(field, takes)} It takes ${takes.map((name) => `"${name}"`).join(', ') || 'none'}.`,
     { details: { field } },
   )
 }

@@ -95,12 +95,9 @@ export function createOnlineViews(
       if (complete === null || complete.size !== found.length || !found.every(({ id }) => complete?.has(id)))
         complete = new Set(found.map(({ id }) => id))
       const problems = [...lacks.flatMap(({ view, problem }) => (served.has(view) ? [problem] : [])), ...late]
-      for (const warning of problems) if (!warnings.includes(warning)) log.warn({ warning }, 'a view is not as it should be')
+      for (const warning of problems) if (!warnings.includes(warning)) log.warn({ warning }, 'an online view has a problem')
       warnings = problems
-      failure =
-        served.size > 0 && [...served].every((id) => absent.has(id))
-          ? 'The online store holds none of the views that are served from it.'
-          : null
+      failure = served.size > 0 && [...served].every((id) => absent.has(id)) ? 'The online store holds none of the served views.' : null
       onState(new Map([...served].map((id) => [id, !lacks.some(({ view }) => view === id)])))
     },
     holds: ({ id, fingerprint }) => held.get(id) === fingerprint,

@@ -368,7 +368,7 @@ const noneLateViews: readonly DefinitionId[] = []
 function beforeGivingUp<T>(giveUpAt: number | undefined, read: Promise<T>): Promise<T> {
   if (giveUpAt === undefined) return read
   const timeoutError = () =>
-    new LockstepError('REDIS_UNAVAILABLE', 'The online store has not answered in the time that the request allows it.')
+    new LockstepError('REDIS_UNAVAILABLE', 'The online store did not answer within the time that the request allows.')
   return withTimeout(read, Math.max(0, giveUpAt - performance.now()), timeoutError)
 }
 

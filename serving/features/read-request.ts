@@ -124,7 +124,7 @@ function readMoment(asOf: string | number): number {
   if (typeof asOf === 'number' && asOf >= 1e8 && asOf < 1e14) {
     throw new LockstepError(
       'INVALID_TIME',
-      `The field "asOf" is ${asOf}. In microseconds that is a time in the early 1970s; convert seconds or milliseconds to microseconds, or write the time as 2001-07-01T00:00:00Z.`,
+      `The field "asOf" is ${asOf}, which in microseconds is a time in the early 1970s. Convert seconds or milliseconds to microseconds, or write the time as 2001-07-01T00:00:00Z.`,
     )
   }
   if (typeof moment === 'number') return moment

@@ -28,7 +28,7 @@ export function pushedBy(tokens: readonly string[], sources: ReadonlyMap<string,
     if (!sources.has(source)) {
       throw new LockstepError(
         'INVALID_REQUEST',
-        `The token "${cutText(token, 100)}" is of the source "${cutText(source, 100)}", which is not in the registry; send the "token" of a push as it was answered.`,
+        `The token "${cutText(token, 100)}" belongs to the source "${cutText(source, 100)}", which is not in the registry. Send the "token" of a push unchanged.`,
       )
     }
     pushed.set(source, union(pushed.get(source) ?? noTransactions, written))

@@ -11,7 +11,7 @@ export const entitiesSchema = z
   .array(objectSchema)
   .min(1)
   .max(maxEntities)
-  .describe('The entities to answer for, each an object with its key columns and the request data that the service takes')
+  .describe('The entities, each an object with its key columns and the request data of the service')
 
 /** A time in RFC 3339. The pattern, for documentation, allows the years 1700 to 2199. */
 export const momentSchema = z.string().meta({ format: 'date-time', pattern: String.raw`^(1[7-9]|2[01])\d\d-` })
@@ -27,12 +27,12 @@ const tokenSchema = z.string().meta({ pattern: String.raw`^.+~\d+(\+\d+(\.\.\d+)
 export const afterSchema = z
   .union([tokenSchema.transform((token) => [token]), z.array(tokenSchema).max(100)])
   .optional()
-  .describe('Tokens that pushes answered with: the answer waits until it holds those events')
+  .describe('Tokens of pushes: the answer waits until it includes their events')
 
 export const onUnavailableSchema = z
   .enum(onUnavailable)
   .optional()
-  .describe('What to answer while the online store cannot be read: an error, stale values, or defaults. The last two are flagged')
+  .describe('What to answer while the online store is down: an error, stale values, or defaults. The last two are flagged')
 
 /** A definition by its name, with `@` and a version where one is meant. */
 export const nameSchema = z.string().min(1)

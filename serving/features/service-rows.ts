@@ -42,7 +42,7 @@ export function evaluateRows(
 function rowsTimeout(service: ServicePlan, done: number, of: number): LockstepError {
   return new LockstepError(
     'TRANSFORM_TIMEOUT',
-    `The on-demand views of "${service.id}" took over ${rowsMs} ms for the first ${done} of ${of} entities. Ask for fewer at once, or make the transforms cheaper under a new version.`,
+    `The on-demand views of "${service.id}" took over ${rowsMs} ms for the first ${done} of ${of} entities. Send fewer entities per request, or make the transforms faster in a new version.`,
     { details: { service: service.id, timeoutMs: rowsMs } },
   )
 }
@@ -54,7 +54,7 @@ export function refuseMissing(service: ServicePlan, rows: readonly ServiceValues
     const entity = entityRows?.[index] ?? index
     throw new LockstepError(
       'REQUIRED_FEATURE_MISSING',
-      `Entity ${entity} has no value for ${missing.map((name) => `"${name}"`).join(', ')} at ${formatTimestamp(asOf)}, and the service "${service.id}" requires it; materialize the view, or leave the entity out.`,
+      `Entity ${entity} has no value for ${missing.map((name) => `"${name}"`).join(', ')} at ${formatTimestamp(asOf)}, but the service "${service.id}" requires it. Materialize the view, or leave the entity out.`,
       { details: { entity, features: missing } },
     )
   }
@@ -88,7 +88,7 @@ function notUnicode(service: ServicePlan, index: number, feature: number): Locks
   const name = service.features[feature]?.name ?? ''
   return new LockstepError(
     'INVALID_ENTITY',
-    `Entity ${index}: the feature "${name}" came out as a text with half a character (a lone surrogate); send other data, or correct the on-demand view.`,
+    `Entity ${index}: the feature "${name}" is a string with half a character (a lone surrogate). Send other data, or correct the on-demand view.`,
     { details: { entity: index, feature: name } },
   )
 }

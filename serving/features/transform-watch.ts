@@ -20,7 +20,7 @@ export interface TransformWatch extends TransformGuard {
 export function createTransformWatch(registry: Registry, log: Logger): TransformWatch {
   const timeouts = new Counter({
     name: 'lockstep_transform_timeouts_total',
-    help: 'Calls of transforms that were broken off because they did not end in time.',
+    help: 'Calls of transforms that were stopped because they did not end in time.',
     labelNames: ['view'],
     registers: [registry],
   })
@@ -31,7 +31,7 @@ export function createTransformWatch(registry: Registry, log: Logger): Transform
     onTimeout(view, ms, again) {
       timeouts.inc({ view })
       // a caller that repeats it shall not fill the log
-      if (!again) log.error({ view, ms: Math.round(ms) }, 'a transform did not end in time and was broken off')
+      if (!again) log.error({ view, ms: Math.round(ms) }, 'a transform did not end in time and was stopped')
     },
   })
   return {
@@ -41,7 +41,7 @@ export function createTransformWatch(registry: Registry, log: Logger): Transform
         .strict()
         .map(
           (view) =>
-            `The transform of "${view}" did not end in time on an input of the last minute: until a minute has passed without one, a call of it may take ${strictMs} ms instead of ${budgetMs}.`,
+            `The transform of "${view}" did not end in time on an input of the last minute. Until a minute passes without a timeout, a call may take ${strictMs} ms instead of ${budgetMs}.`,
         )
     },
   }

@@ -27,7 +27,7 @@ export interface DependencyOptions<T extends { close(): Promise<void> }> {
 export function createDependency<T extends { close(): Promise<void> }>(options: DependencyOptions<T>): Dependency<T> {
   const { name, log } = options
   let value: T | null = null
-  let failure: string | null = `${name} was not reached yet.`
+  let failure: string | null = `${name} has not been reached yet.`
   let announced = false
   let closed = false
   let opening: Promise<T> | null = null

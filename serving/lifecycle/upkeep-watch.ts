@@ -58,7 +58,7 @@ export function createUpkeepWatch(log: Logger, freshness: FreshnessReader | null
         for (const warning of found) if (!warnings.includes(warning)) log.warn({ warning }, 'online views are not kept current')
         warnings = found
       } catch (error) {
-        log.debug({ error: messageOf(error) }, 'it cannot be seen whether the online views are kept current')
+        log.debug({ error: messageOf(error) }, 'Lockstep cannot check whether the online views are kept current')
       }
     },
   }

@@ -81,7 +81,7 @@ export function createLiveCatalog(
       const timeoutError = () =>
         new LockstepError(
           'POSTGRES_UNAVAILABLE',
-          `The registry and its models were not read within ${deadlineMs / 1000} s; the server keeps waiting.`,
+          `The registry and its models were not loaded within ${deadlineMs / 1000} s; the server keeps waiting.`,
         )
       try {
         await withTimeout(underWay, deadlineMs, timeoutError)

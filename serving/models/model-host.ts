@@ -184,7 +184,7 @@ export function createModelHost(deps: ModelHostDeps): ModelHost {
       onLookups: (hits, shared, misses) => metrics.lookedUp(model.name, hits, shared, misses),
       onEnd(reason) {
         metrics.ended(model.name, reason)
-        log.error({ model: model.name, version: version.version, reason }, 'the process of a model has ended in a run')
+        log.error({ model: model.name, version: version.version, reason }, 'a model process ended during a run')
       },
       runners,
       log,
@@ -214,7 +214,7 @@ export function createModelHost(deps: ModelHostDeps): ModelHost {
         await open(catalog, model, version).loading.catch((error: unknown) =>
           log.warn(
             { model: model.name, version: version.version, error: messageOf(error) },
-            'a version that may answer next does not load',
+            'a model version that may be served next does not load',
           ),
         )
         if (newestCatalog !== catalog) return
@@ -301,12 +301,12 @@ export function createModelHost(deps: ModelHostDeps): ModelHost {
       const model = catalog.models.get(name)
       const served = model === undefined ? null : (entries.get(identity(model, version))?.served ?? null)
       const id = `${name}@${version.version}`
-      return served?.tried === false ? [[id, `The model "${id}" answers though its trial on made-up rows did not end.`] as const] : []
+      return served?.tried === false ? [[id, `The model "${id}" answers although its trial run on made-up rows did not end.`] as const] : []
     })
     const unusable = chosen.failed.map(({ model, version, error, instead }) => {
       const message = messageOf(error)
       log.error({ model, version, instead, error: message }, 'a model does not load')
-      const answers = instead === null ? '' : `, and "${model}@${instead}" answers in its stead`
+      const answers = instead === null ? '' : `, and "${model}@${instead}" answers instead`
       return [`${model}@${version}`, `The model "${model}@${version}" cannot be used${answers}: ${message}`] as const
     })
     failuresOf = new Map([...untried, ...unusable])
@@ -326,7 +326,7 @@ export function createModelHost(deps: ModelHostDeps): ModelHost {
         ({ close }) => close(),
         () => undefined,
       )
-      .catch((error: unknown) => log.warn({ error: messageOf(error) }, 'a model could not be freed'))
+      .catch((error: unknown) => log.warn({ error: messageOf(error) }, 'a model could not be unloaded'))
   }
 
   return {
@@ -383,15 +383,15 @@ export function createModelHost(deps: ModelHostDeps): ModelHost {
         if (meanwhile !== null) {
           preparation = ++preparations
           answerWith(catalog, new Map([...meanwhile, ...chosenSoFar]))
-          if (isStart) failures = [...left].map((model) => `The model "${model}" is still being tried.`)
+          if (isStart) failures = [...left].map((model) => `The trial run of the model "${model}" has not ended yet.`)
           // another may be in force by then, which waits for the same loads itself
           const settled = (chosen: ChosenVersions) => {
             if (preparation === preparations) settle(catalog, chosen)
           }
           choosing.then(settled, (error: unknown) => {
             if (preparation !== preparations) return
-            log.warn({ error: messageOf(error) }, 'the models are not all loaded')
-            failures = [`The models are not all loaded: ${messageOf(error)}`]
+            log.warn({ error: messageOf(error) }, 'not all models are loaded')
+            failures = [`Not all models are loaded: ${messageOf(error)}`]
             failuresOf = new Map()
           })
           return
@@ -469,7 +469,7 @@ function requireTried(model: CatalogModel, served: ServedModel): void {
   const { version } = served.version
   throw new LockstepError(
     'MODEL_UNAVAILABLE',
-    `The model "${name}@${version}" was tried on made-up rows, and that did not end within its time or took the process down, so it does not answer. Push a version that does; or make it the champion all the same: lockstep model promote ${name}@${version} --untried.`,
+    `The trial run of the model "${name}@${version}" on made-up rows did not end in time or crashed the process, so this version is not served. Push a version that works, or promote this one anyway: lockstep model promote ${name}@${version} --untried.`,
     { details: { model: name, version } },
   )
 }

@@ -11,14 +11,14 @@ export function createModelMetrics(registry: Registry): ModelMetrics {
   const registers = [registry]
   const answering = new Gauge({
     name: 'lockstep_model_version',
-    help: 'The version of the model that answers requests which name none.',
+    help: 'The model version that answers requests which name no version.',
     labelNames: ['model'],
     aggregator: 'max',
     registers,
   })
   const failed = new Gauge({
     name: 'lockstep_model_version_failed',
-    help: '1 for a version that should answer, or that an alias points at, and does not load.',
+    help: '1 for a version that should be served, or that an alias points to, and does not load.',
     labelNames: ['model', 'version'],
     aggregator: 'max',
     registers,

@@ -34,14 +34,14 @@ export function createLoadOnRequest({
       // what is in force may wait for another model, whose load takes long; this one shall not
       if (known === null || known.revision < revision) known = await loadCatalog(database(), transforms)
     } catch (error) {
-      log.warn({ model, version, error: messageOf(error) }, 'the registry cannot be read for a version that is to be promoted')
+      log.warn({ model, version, error: messageOf(error) }, 'the registry cannot be read to promote a version')
       return { state: 'late', message: messageOf(error) }
     }
     try {
       const { tried } = await models.load(known, model, version)
       return { state: tried ? 'loaded' : 'untried', message: '' }
     } catch (error) {
-      log.warn({ model, version, error: messageOf(error) }, 'a version that is to be promoted does not load')
+      log.warn({ model, version, error: messageOf(error) }, 'a version to be promoted does not load')
       const isAway = error instanceof LockstepError && error.code === 'POSTGRES_UNAVAILABLE'
       return { state: isAway ? 'late' : 'refused', message: messageOf(error) }
     }
@@ -54,7 +54,10 @@ export function createLoadOnRequest({
       await reply({ state: 'loading', message: '' })
       await reply(await load(request))
     } catch (error) {
-      log.warn({ model: request.model, version: request.version, error: messageOf(error) }, 'whoever promotes a version was not told of it')
+      log.warn(
+        { model: request.model, version: request.version, error: messageOf(error) },
+        'the result of loading a version could not be reported',
+      )
     }
   }
 }

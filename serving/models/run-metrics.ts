@@ -27,27 +27,27 @@ export function createRunMetrics(registry: Registry): RunMetrics {
   })
   const runSeconds = new CountedHistogram({
     name: 'lockstep_model_run_seconds',
-    help: 'Time of each run of a model, without the wait for it.',
+    help: 'Time of each run of a model, without waiting.',
     labelNames,
     buckets: [0.00001, 0.000025, 0.00005, 0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.1, 0.5, 2.5, 10],
     registers,
   })
   const waitSeconds = new CountedHistogram({
     name: 'lockstep_model_wait_seconds',
-    help: 'How long the oldest request of each run of a model waited for it to begin.',
+    help: 'How long the oldest request of each run of a model waited for the run.',
     labelNames,
     buckets: [0.00005, 0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.5, 2.5, 10],
     registers,
   })
   const ends = new Counter({
     name: 'lockstep_model_process_ends_total',
-    help: 'Processes of a model that ended in a run: by a run that took too long (timeout), or by themselves (crash).',
+    help: 'Model processes that ended during a run: killed because it took too long (timeout), or crashed (crash).',
     labelNames: ['model', 'reason'],
     registers,
   })
   const lookups = new Counter({
     name: 'lockstep_model_cache_rows_total',
-    help: 'Rows asked of a model that has a cache: answered from it (hit), with the run of another request (shared), or by a run (miss).',
+    help: 'Rows of models with a cache: answered from the cache (hit), by the run of another request (shared), or by a run (miss).',
     labelNames: ['model', 'result'],
     registers,
   })

@@ -108,7 +108,7 @@ function refuseClash(spine: readonly Column[], outputs: readonly Column[]): void
   if (clash === undefined) return
   throw new LockstepError(
     'SPINE_INVALID',
-    `The spine has a column "${clash.name}", which is also an output of the model; rename the column.`,
+    `The spine has a column "${clash.name}", which is also the name of an output of the model. Rename the column.`,
     {
       details: { column: clash.name },
     },

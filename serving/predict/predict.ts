@@ -112,7 +112,7 @@ export function predictAssigned<Answer>(
 export function onlyGroup({ groups }: Predicted): PredictedGroup {
   const [group] = groups
   if (group !== undefined && groups.length === 1) return group
-  throw new LockstepError('INTERNAL', `The request is served by ${groups.length} versions, and the answer can name one.`)
+  throw new LockstepError('INTERNAL', `The request is served by ${groups.length} versions, but the answer can name only one.`)
 }
 
 interface AssignedRows {

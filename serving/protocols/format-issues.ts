@@ -69,7 +69,7 @@ function unknownFields({ keys, path }: Issue & { readonly code: 'unrecognized_ke
 
 function mustBe(value: unknown, what: string, description?: string): string {
   const more = description === undefined ? '' : ` (${description})`
-  return value === undefined ? `is missing: ${what}${more}` : `is ${summary(value)}, and must be ${what}${more}`
+  return value === undefined ? `is missing: ${what}${more}` : `is ${summary(value)}; it must be ${what}${more}`
 }
 
 function outOfBounds(issue: Issue & { readonly code: 'too_small' | 'too_big' }, value: unknown): string {
@@ -79,7 +79,7 @@ function outOfBounds(issue: Issue & { readonly code: 'too_small' | 'too_big' }, 
   if (Array.isArray(value))
     return value.length === 0 ? `is empty; send ${limit}` : `has ${value.length.toLocaleString('en')} elements; send ${limit}`
   if (typeof value === 'string') return value === '' ? 'is empty' : `has ${value.length.toLocaleString('en')} characters; send ${limit}`
-  return `is ${summary(value)}, and must be ${limit}`
+  return `is ${summary(value)}; it must be ${limit}`
 }
 
 /** What was sent, briefly: an array or an object may hold anything. */
@@ -99,7 +99,7 @@ function kindOf(expected: string): string {
     case 'record':
       return 'an object'
     case 'string':
-      return 'a text'
+      return 'a string'
     case 'number':
       return 'a number'
     case 'int':

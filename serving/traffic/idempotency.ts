@@ -87,7 +87,7 @@ async function claimed(db: Database, { owner, key, fingerprint }: IdempotentRequ
   if (row !== undefined && row.fingerprint !== fingerprint) {
     throw new LockstepError(
       'IDEMPOTENCY_KEY_REUSED',
-      `The Idempotency-Key "${key}" was sent with another request within the last ${keptHours} hours; send a new key with each new request.`,
+      `The Idempotency-Key "${key}" was used for another request within the last ${keptHours} hours. Use a new key for each new request.`,
       { details: { key } },
     )
   }
@@ -95,7 +95,7 @@ async function claimed(db: Database, { owner, key, fingerprint }: IdempotentRequ
   if (row === undefined || row.status === null) {
     throw new LockstepError(
       'IDEMPOTENCY_KEY_BUSY',
-      `The request with the Idempotency-Key "${key}" is under way; send it again in a moment for its answer.`,
+      `The request with the Idempotency-Key "${key}" is in progress; retry soon to get its answer.`,
       { details: { key } },
     )
   }

@@ -44,7 +44,7 @@ export function createKeyPlaces(most: number): KeyPlaces {
       if (place.taken >= most) {
         throw new LockstepError(
           'OVERLOADED',
-          `The API key "${key}" has ${most} requests under way, which is all that one key may have; send this one again when some of them are answered, or set LOCKSTEP_MAX_IN_FLIGHT_PER_KEY.`,
+          `The API key "${key}" has ${most} requests in flight, which is the maximum for one key. Retry when some of them are answered, or raise LOCKSTEP_MAX_IN_FLIGHT_PER_KEY.`,
           { details: { key, limit: most } },
         )
       }

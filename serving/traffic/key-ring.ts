@@ -74,7 +74,8 @@ export function createKeyRing({ mode, log, now }: KeyRingDeps): KeyRing {
       // what was changed meanwhile has a revision of its own
       revision = newest
       log.info({ keys: keys.size }, 'the API keys are loaded')
-      if (!required()) log.warn('there are no API keys: whoever reaches this server may do anything; make one with "lockstep keys create"')
+      if (!required())
+        log.warn('there are no API keys: anyone who can reach this server may do anything; create one with "lockstep keys create"')
     }
     if (used.size === 0 || now() - notedAt < noteEveryMs) return
     const noted = used
@@ -87,7 +88,7 @@ export function createKeyRing({ mode, log, now }: KeyRingDeps): KeyRing {
     authorize(text, scope) {
       if (mode === 'off') return null
       if (revision === null) {
-        throw new LockstepError('NOT_READY', 'The server has not read which API keys there are yet; GET /readyz says why. Try again soon.')
+        throw new LockstepError('NOT_READY', 'The server has not loaded the API keys yet; GET /readyz says why. Try again soon.')
       }
       if (!required()) return null
       if (text === null) {
@@ -98,16 +99,14 @@ export function createKeyRing({ mode, log, now }: KeyRingDeps): KeyRing {
         const id = keyId(text)
         stored = id === null ? undefined : keys.get(id)
         if (stored === undefined || !timingSafeEqual(stored.hash, keyHash(text))) {
-          throw unauthenticated('The API key is none of this server, or was revoked; make one with "lockstep keys create".')
+          throw unauthenticated('The API key is unknown or was revoked; create one with "lockstep keys create".')
         }
         proven.set(text, stored)
       }
       const { key } = stored
       const at = now()
       if (key.expiresAt !== null && key.expiresAt.getTime() <= at) {
-        throw unauthenticated(
-          `The API key "${key.id}" has expired at ${key.expiresAt.toISOString()}; make one with "lockstep keys create".`,
-        )
+        throw unauthenticated(`The API key "${key.id}" expired at ${key.expiresAt.toISOString()}; create one with "lockstep keys create".`)
       }
       checkScope(key, scope)
       used.set(key.id, at)
@@ -148,7 +147,7 @@ export function checkScope({ id, scopes }: Pick<Principal, 'id' | 'scopes'>, sco
   if (scopes.includes(scope) || scopes.includes('admin')) return
   throw new LockstepError(
     'FORBIDDEN',
-    `This needs an API key with the scope "${scope}"; that of "${id}" has ${scopes.map((each) => `"${each}"`).join(', ')}.`,
+    `This needs an API key with the scope "${scope}"; the key "${id}" has ${scopes.map((each) => `"${each}"`).join(', ')}.`,
     { details: { scope, key: id } },
   )
 }

@@ -45,7 +45,7 @@ export function requireLocalHost(host: string | undefined): void {
   const sent = host.slice(0, 200)
   throw new LockstepError(
     'FORBIDDEN',
-    `Without API keys the server answers to its address and to "localhost" alone, and not as "${sent}"; use one of those, or make a key with "lockstep keys create".`,
+    `Without API keys the server answers only to its address and to "localhost", not to "${sent}". Use one of those, or create a key with "lockstep keys create".`,
     { details: { host: sent } },
   )
 }

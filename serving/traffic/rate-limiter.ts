@@ -136,7 +136,7 @@ export function createRateLimiter({ shared, fallback, log, now }: RateLimiterDep
       return { granted: wanted.wanted, remaining: Math.max(0, wanted.perSecond - wanted.wanted), retryMs: 0, resetMs: 0 }
     throw new LockstepError(
       'REDIS_UNAVAILABLE',
-      'The rate limits in Redis cannot be asked, and nothing passes without (LOCKSTEP_RATE_LIMIT_FALLBACK).',
+      'The rate limits in Redis cannot be read, so requests are refused (LOCKSTEP_RATE_LIMIT_FALLBACK).',
     )
   }
 
@@ -201,7 +201,7 @@ export function limitHeaders(states: readonly LimitState[]): Record<string, stri
 function limited({ owner, scope, unit, perSecond }: LimitKey, retryMs: number): LockstepError {
   return new LockstepError(
     'RATE_LIMITED',
-    `The API key "${owner}" is over its limit of ${perSecond} ${unit} in a second for the scope "${scope}"; send this again in ${Math.ceil(retryMs)} ms.`,
+    `The API key "${owner}" is over its limit of ${perSecond} ${unit} per second for the scope "${scope}"; retry in ${Math.ceil(retryMs)} ms.`,
     {
       details: {
         key: owner,

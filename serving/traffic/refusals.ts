@@ -3,7 +3,7 @@ import { LockstepError } from '../../kernel/errors.ts'
 /** The error of a request that admission refuses. */
 export const overloaded = new LockstepError(
   'OVERLOADED',
-  'The server has more requests than it can answer in time; send this one again later, or run more servers.',
+  'The server has more requests than it can answer in time. Retry later, or run more servers.',
   { details: { overloaded: 'server' } },
 )
 

@@ -122,7 +122,7 @@ export function beforeDeadline<T>(deadline: RequestDeadline, work: Promise<T>): 
 function deadlineExceeded(limitMs: number): LockstepError {
   return new LockstepError(
     'DEADLINE_EXCEEDED',
-    `The request was not answered within ${limitMs} ms; ask for less, or allow more by the header "X-Request-Timeout-Ms".`,
+    `The request was not answered within ${limitMs} ms. Send fewer rows, or raise the header "X-Request-Timeout-Ms".`,
     { details: { timeoutMs: limitMs } },
   )
 }

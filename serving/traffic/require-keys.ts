@@ -20,14 +20,14 @@ export interface RequireKeysDeps {
 export async function requireKeys(host: string, { keys, auth, refresh, log }: RequireKeysDeps): Promise<void> {
   keys.expose()
   if (auth === 'off') {
-    log.warn({ host }, 'API keys are off: whoever reaches this address may do anything')
+    log.warn({ host }, 'API keys are off: anyone who can reach this address may do anything')
     return
   }
   await refresh()
   if (!keys.known || keys.configured) return
   throw new LockstepError(
     'CONFIG_INVALID',
-    `The server would listen on "${host}", which other machines reach, and there is no API key. Make one with "lockstep keys create --scope read,predict", or set LOCKSTEP_HOST to 127.0.0.1, or, where something else guards it, LOCKSTEP_AUTH to off.`,
+    `The server would listen on "${host}", which other machines can reach, but there is no API key. Create one with "lockstep keys create --scope read,predict", or set LOCKSTEP_HOST to 127.0.0.1. If something else protects the server, set LOCKSTEP_AUTH to off.`,
     { details: { host } },
   )
 }

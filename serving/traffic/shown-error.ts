@@ -10,7 +10,9 @@ import { traceOf } from './trace.ts'
  */
 export function shownError(requestId: string, error: unknown): LockstepError {
   if (!(error instanceof LockstepError)) {
-    return new LockstepError('INTERNAL', `The server failed; its log tells why, under the request id "${requestId}".`, { cause: error })
+    return new LockstepError('INTERNAL', `The server failed; its log has the reason, under the request id "${requestId}".`, {
+      cause: error,
+    })
   }
   if (error.code === 'POSTGRES_UNAVAILABLE' || error.code === 'REDIS_UNAVAILABLE') {
     const what = error.code === 'POSTGRES_UNAVAILABLE' ? 'The database' : 'The online store'

@@ -24,7 +24,7 @@ export function createTrafficMetrics(
   registry.registerMetric(
     new Gauge({
       name: 'lockstep_in_flight_requests',
-      help: 'Requests under way.',
+      help: 'Requests in flight.',
       registers: [],
       collect() {
         this.set(admission().inFlight)
@@ -34,7 +34,7 @@ export function createTrafficMetrics(
   registry.registerMetric(
     new Gauge({
       name: 'lockstep_in_flight_limit',
-      help: 'How many requests may be under way now.',
+      help: 'The current limit of requests in flight.',
       registers: [],
       collect() {
         this.set(admission().limit)
@@ -43,7 +43,7 @@ export function createTrafficMetrics(
   )
   const breakers = new Gauge({
     name: 'lockstep_breaker_open',
-    help: '1 where a dependency has failed so often that it is not asked for a moment, else 0.',
+    help: '1 while the circuit breaker of a dependency is open, else 0.',
     labelNames: ['dependency'],
     aggregator: 'max',
     registers,

@@ -73,12 +73,12 @@ export function createTraffic(options: TrafficOptions, { log, registry }: { read
   const breaker = (name: string, code: 'REDIS_UNAVAILABLE' | 'POSTGRES_UNAVAILABLE') =>
     createBreaker({
       isAway: (error) => error instanceof LockstepError && error.code === code,
-      refuse: () => new LockstepError(code, `${name} has failed several times in a row, and is not asked for a moment.`),
+      refuse: () => new LockstepError(code, `${name} has failed several times in a row and is not called for a short time.`),
       now: () => performance.now(),
       onChange(open) {
         metrics.breaker(name, open)
-        if (open) log.warn({ dependency: name }, 'a dependency fails, and is not asked for a moment')
-        else log.info({ dependency: name }, 'a dependency is asked again')
+        if (open) log.warn({ dependency: name }, 'a dependency fails: its circuit breaker opened')
+        else log.info({ dependency: name }, 'a dependency works again: its circuit breaker closed')
       },
     })
   const sampling = setInterval(admission.sample, sampleMs).unref()

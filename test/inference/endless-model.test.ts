@@ -42,7 +42,7 @@ it('a version whose trial has no end is not served, not promoted by chance, and 
   expect(await world.push('echo', endlessModel(4e18))).toBe(2)
   const warnings = async () => (await ask(url, '/readyz')).body.warnings ?? []
   await until(
-    async () => (await warnings()).some((warning) => /"echo@2" cannot be used, and "echo@1" answers in its stead/.test(warning)),
+    async () => (await warnings()).some((warning) => /"echo@2" cannot be used, and "echo@1" answers instead/.test(warning)),
     40_000,
   )
   expect((await ask(url, '/v1/predict', { model: 'echo', entities: [{ airport: 'ATL', distance: 1000 }] })).body.version).toBe(1)
@@ -54,7 +54,7 @@ it('a version whose trial has no end is not served, not promoted by chance, and 
   })
   const change = await promoteModel(world.db, 'echo', 2, by, 'champion', { untried: true })
   expect(change.servers).toEqual({ asked: 1, loaded: 0 })
-  await until(async () => (await warnings()).some((warning) => /"echo@2" answers though its trial/.test(warning)), 40_000)
+  await until(async () => (await warnings()).some((warning) => /"echo@2" answers although its trial/.test(warning)), 40_000)
 
   world.logged.length = 0
   const late = await world.serve()
@@ -63,6 +63,6 @@ it('a version whose trial has no end is not served, not promoted by chance, and 
     .map((line) => JSON.parse(line) as { msg: string; model?: string })
     .filter(({ msg }) => msg === 'a model is loaded')
   expect(models.map(({ model }) => model)).toEqual(['delay'])
-  expect((await ask(late.url, '/readyz')).body.warnings).toContain('The model "echo" is still being tried.')
+  expect((await ask(late.url, '/readyz')).body.warnings).toContain('The trial run of the model "echo" has not ended yet.')
   await Promise.all([server.close(), late.server.close()])
 })

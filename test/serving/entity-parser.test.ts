@@ -57,7 +57,7 @@ describe('the entity parser', () => {
     const nothing = createEntityParser({ ...servicePlan('flight'), keys: [], request: [], uses: [] })
     expect(nothing({}, 0)).toEqual({ keys: [], request: [] })
     expect(() => nothing(null, 0)).toThrow('Entity 0 is null; send an object without fields, {}.')
-    expect(() => nothing({ airport: 'ATL' }, 0)).toThrow('which the service "flight@1" does not take. It takes none: send {}.')
+    expect(() => nothing({ airport: 'ATL' }, 0)).toThrow('which the service "flight@1" does not have. It takes none: send {}.')
   })
 
   it('takes the infinities and NaN as the texts that say them', () => {

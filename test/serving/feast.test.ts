@@ -177,7 +177,7 @@ describe('POST /materialize', () => {
     await patient.server.whenReady()
     const range = { start_ts: '2001-01-01', end_ts: '2001-08-01', feature_views: ['airport_typed'] }
     const { status, text } = await ask(patient.url, '/materialize', range)
-    expect([status, text]).toEqual([503, expect.stringMatching(/Of the backfill .* 0 of \d+ chunks are done, and none was in 0.3 s/)])
+    expect([status, text]).toEqual([503, expect.stringMatching(/The backfill .* has 0 of \d+ chunks done, and made no progress for 0.3 s/)])
     expect(text).toContain('lockstep worker')
     expect((await ask(url, '/v1/jobs')).body).toMatchObject({
       jobs: expect.arrayContaining([{ subject: 'airport_typed@1', state: 'running' }].map((each) => expect.objectContaining(each))),

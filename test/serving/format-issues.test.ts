@@ -15,10 +15,10 @@ it.each([
     'no fields',
     '/v1/features',
     {},
-    /^"service" is missing: a text \(The feature service: .*\); "entities" is missing: an array \(The entities/,
+    /^"service" is missing: a string \(The feature service: .*\); "entities" is missing: an array \(The entities/,
   ],
-  ['no object', '/v1/features', [], /^it is an array of 0, and must be an object$/],
-  ['nothing', '/v1/features', null, /^it is null, and must be an object$/],
+  ['no object', '/v1/features', [], /^it is an array of 0; it must be an object$/],
+  ['nothing', '/v1/features', null, /^it is null; it must be an object$/],
   [
     'a field that is misspelt',
     '/v1/features',
@@ -36,23 +36,23 @@ it.each([
     'one of several kinds',
     '/v1/features',
     { service: 'a', entities: [{}], asOf: {} },
-    /^"asOf" is an object, and must be a text or a number \(The moment/,
+    /^"asOf" is an object; it must be a string or a number \(The moment/,
   ],
   [
     'a word that is none of a list',
     '/v1/sources/:name/events',
     { events: [{}], to: 'x' },
-    /^"to" is "x", and must be one of "both", "online", "offline"$/,
+    /^"to" is "x"; it must be one of "both", "online", "offline"$/,
   ],
-  ['a number out of bounds', '/v1/backfills', { view: 'a', chunks: 0 }, /^"chunks" is 0, and must be at least 1$/],
+  ['a number out of bounds', '/v1/backfills', { view: 'a', chunks: 0 }, /^"chunks" is 0; it must be at least 1$/],
   ['a version', '/v1/models/:name/promote', {}, /^"version" is missing; it must be the number of a version/],
   [
     'a field within an array',
     '/v2/models/:model/infer',
     { inputs: [{ name: 'a', shape: [1.5], datatype: 'X' }] },
-    /^"inputs\.0\.shape\.0" is 1\.5, and must be a whole number/,
+    /^"inputs\.0\.shape\.0" is 1\.5; it must be a whole number/,
   ],
-  ['a long text', '/v1/features', { service: 'a', entities: 'x'.repeat(1000) }, /^"entities" is "x{59}…", and must be an array/],
+  ['a long text', '/v1/features', { service: 'a', entities: 'x'.repeat(1000) }, /^"entities" is "x{59}…"; it must be an array/],
 ])('says what is wrong in sentences: %s', (_, path, body, pattern) => {
   expect(said(path, body)).toMatch(pattern)
 })
@@ -60,5 +60,5 @@ it.each([
 it('names ten issues at most, and says how many more there are', () => {
   const inputs = Array.from({ length: 200 }, () => ({ name: 5, shape: [], datatype: 'FP32' }))
   const text = said('/v2/models/:model/infer', { inputs })
-  expect(text).toMatch(/^("inputs\.\d\.name" is 5, and must be a text \([^)]*\); ){10}and 190 more$/)
+  expect(text).toMatch(/^("inputs\.\d\.name" is 5; it must be a string \([^)]*\); ){10}and 190 more$/)
 })

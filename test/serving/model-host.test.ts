@@ -188,7 +188,7 @@ describe('what a model answers with', () => {
     const promoted = await loadCatalog(world.db)
     await models.prepare(promoted)
     expect(answering(models, promoted)).toBe(1)
-    expect(models.failures).toEqual([expect.stringContaining(`"delay@${broken}" cannot be used, and "delay@1" answers in its stead`)])
+    expect(models.failures).toEqual([expect.stringContaining(`"delay@${broken}" cannot be used, and "delay@1" answers instead`)])
     expect(told?.failed).toMatchObject([{ model: 'delay', version: broken, instead: 1 }])
     await models.close()
     // a server that begins now has what the champion was before
@@ -204,7 +204,7 @@ describe('what a model answers with', () => {
     const without = await loadCatalog(world.db)
     await models.prepare(without)
     expect(answering(models, without)).toBe(2)
-    expect(models.failures).toEqual([expect.stringContaining('"delay@2" answers in its stead')])
+    expect(models.failures).toEqual([expect.stringContaining('"delay@2" answers instead')])
     await models.close()
     await world.db.query(`delete from lockstep.model_versions where version > 2`)
   })

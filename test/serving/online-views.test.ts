@@ -110,7 +110,7 @@ describe.each(['redis', 'embedded'] as const)('a server over the %s store', (kin
         expect([answer.status, answer.body.error.code]).toEqual([503, 'NOT_READY'])
       }
       const { status, body } = await ask(there, '/readyz')
-      expect([status, body.reasons]).toEqual([503, ['The online store holds none of the views that are served from it.']])
+      expect([status, body.reasons]).toEqual([503, ['The online store holds none of the served views.']])
       expect(body.warnings?.find((warning) => warning.includes('"airport_delays@1"'))).toContain('belongs to another database')
 
       // without keys, this machine sees why, unless a proxy on it may have passed the request on

@@ -167,7 +167,7 @@ describe('a bad request', () => {
     const readiness = (await (await fetch(`${url}/readyz`)).json()) as { warnings: string[] }
     expect(readiness.warnings).toContainEqual(expect.stringMatching(/^The transform of "notes@1" did not end in time/))
     await until(async () => (await ask(url, '/metrics')).text.includes('lockstep_transform_timeouts_total{view="notes@1"} 2'))
-    const told = world.logged.filter((line) => line.includes('"a transform did not end in time and was broken off"'))
+    const told = world.logged.filter((line) => line.includes('"a transform did not end in time and was stopped"'))
     expect(told.map((line) => (JSON.parse(line) as { view: string }).view)).toEqual(['notes@1'])
   })
 

@@ -28,7 +28,7 @@ export function entityRows(
     if (values.length !== length) {
       throw new LockstepError(
         'INVALID_ENTITY',
-        `The entity column "${name}" has ${values.length} values, and "${first}" has ${length}; send a value of each for every row.`,
+        `The entity column "${name}" has ${values.length} values, but "${first}" has ${length}. Send one value of each column for every row.`,
         { details: { field: name } },
       )
     }
@@ -38,7 +38,7 @@ export function entityRows(
       const all = taken.map((each) => each.name)
       throw new LockstepError(
         'INVALID_ENTITY',
-        `The entity column "${name}" is not one that these features take.${didYouMean(name, all)} They take ${all.map((each) => `"${each}"`).join(', ') || 'none'}.`,
+        `The entity column "${name}" does not belong to these features.${didYouMean(name, all)} They take ${all.map((each) => `"${each}"`).join(', ') || 'none'}.`,
         { details: { field: name } },
       )
     }

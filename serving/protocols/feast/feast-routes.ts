@@ -62,7 +62,7 @@ export const feastRoutes: readonly Route[] = [
     method: 'POST',
     path: '/materialize-incremental',
     scope: 'admin',
-    summary: 'Bring feature views up to what has arrived',
+    summary: 'Bring feature views up to date',
     query: materializeQuery,
     body: incrementalSchema,
     example: { end_ts: '2001-07-01T00:00:00' },

@@ -15,9 +15,13 @@ const pattern = /^([^:@]+)(?:@(?:[vV]?(\d{1,9})|latest))?:([^:]+)$/
 export function parseFeatureRef(text: string): FeatureRef {
   const match = pattern.exec(text)
   if (match === null) {
-    throw new LockstepError('INVALID_REQUEST', `The feature "${cutText(text, 200)}" is not named as "view:feature" or "view@v2:feature".`, {
-      details: { feature: cutText(text, 200) },
-    })
+    throw new LockstepError(
+      'INVALID_REQUEST',
+      `The feature "${cutText(text, 200)}" is not written as "view:feature" or "view@v2:feature".`,
+      {
+        details: { feature: cutText(text, 200) },
+      },
+    )
   }
   const [, view = '', version, feature = ''] = match
   return { view, version: version === undefined ? null : Number(version), feature }

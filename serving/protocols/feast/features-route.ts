@@ -19,10 +19,10 @@ export const onlineFeaturesSchema = z
   .object({
     entities: z
       .record(z.string(), z.array(z.unknown()).max(maxEntities))
-      .describe('By name of the column (a key, or request data): a value for each row. All have the same length'),
-    feature_service: z.string().nullish().describe('The feature service, or a list of features in its place'),
+      .describe('By column (a key, or request data): a value for each row. All columns have the same length'),
+    feature_service: z.string().nullish().describe('The feature service, or a list of features instead'),
     features: z.array(z.string()).max(5000).nullish().describe('Features as "view:feature" or "view@v2:feature"'),
-    full_feature_names: z.boolean().default(false).describe('Whether names in the answer have the view before them, as view__feature'),
+    full_feature_names: z.boolean().default(false).describe('Whether names in the answer are prefixed with the view: view__feature'),
     include_feature_view_version_metadata: z.boolean().default(false).describe('Whether the answer names the versions of the views'),
   })
   .meta({
@@ -44,11 +44,11 @@ export const onlineFeaturesAnswer = z.object({
     .array(
       z.object({
         values: z.array(z.unknown()).describe('The values'),
-        statuses: z.array(statuses).describe('What was there'),
-        event_timestamps: z.array(z.string()).describe('When they happened, RFC 3339'),
+        statuses: z.array(statuses).describe('The status of the value'),
+        event_timestamps: z.array(z.string()).describe('Event times, RFC 3339'),
       }),
     )
-    .describe('By index of the names: the entities as they were sent, then the features, each with a cell for every row'),
+    .describe('In the order of the names: the entities as they were sent, then the features, each with one cell per row'),
 })
 
 const never = '"1970-01-01T00:00:00Z"'

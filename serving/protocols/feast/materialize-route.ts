@@ -15,14 +15,14 @@ import type { Call, RouteAnswer } from '../http/context.ts'
 import { momentSchema } from '../../features/request-schema.ts'
 import { actorOf, jsonAnswer } from '../http/context.ts'
 
-const views = z.array(z.string()).max(1000).nullish().describe('The feature views. Default: all that are online')
+const views = z.array(z.string()).max(1000).nullish().describe('The feature views. Default: all online views')
 
 export const materializeSchema = z
   .object({
     start_ts: momentSchema.nullish().describe('The first event time, RFC 3339'),
-    end_ts: momentSchema.nullish().describe('The event time before which it ends, RFC 3339'),
+    end_ts: momentSchema.nullish().describe('The end of the range of event times (exclusive), RFC 3339'),
     feature_views: views,
-    disable_event_timestamp: z.boolean().default(false).describe('Whether all rows are taken, whatever their event time'),
+    disable_event_timestamp: z.boolean().default(false).describe('Whether all rows are used, whatever their event time'),
   })
   .meta({
     anyOf: [
@@ -31,7 +31,7 @@ export const materializeSchema = z
     ],
   })
 export const incrementalSchema = z.object({
-  end_ts: momentSchema.describe('RFC 3339. Checked and passed over: all that has arrived is taken'),
+  end_ts: momentSchema.describe('RFC 3339. Checked and ignored: all rows that have arrived are used'),
   feature_views: views,
 })
 export const materializeAnswer = z.union([
@@ -41,7 +41,7 @@ export const materializeAnswer = z.union([
 ])
 export const materializeQuery = z.object({
   async: z.enum(['true', 'false']).optional().describe('true: answers 202 at once, and does not wait for the work'),
-  force: z.enum(['true', 'false']).optional().describe('true: begins also where the views are being materialized already'),
+  force: z.enum(['true', 'false']).optional().describe('true: starts even if the views are already being materialized'),
 })
 
 const thisProcess = processName()
@@ -88,7 +88,7 @@ async function begin(
     if (busy.length > 0) {
       return jsonAnswer(
         {
-          error: `These feature views are being materialized already: ${busy.join(', ')}. Wait, or send ?force=true.`,
+          error: `These feature views are already being materialized: ${busy.join(', ')}. Wait, or send ?force=true.`,
           feature_views: busy,
         },
         409,
@@ -132,8 +132,9 @@ async function ended(call: Call, deps: ServingContext, id: number): Promise<void
         `The backfill "${id}" of "${view}" is ${state}: ${error?.message ?? 'somebody has cancelled it'}`,
       )
     }
-    if (gone.destroyed) throw new LockstepError('REQUEST_ABORTED', `The client has gone; the backfill "${id}" of "${view}" goes on.`)
-    if (deps.closing()) throw new LockstepError('NOT_READY', `The server is shutting down; the backfill "${id}" of "${view}" goes on.`)
+    if (gone.destroyed)
+      throw new LockstepError('REQUEST_ABORTED', `The client has disconnected; the backfill "${id}" of "${view}" continues.`)
+    if (deps.closing()) throw new LockstepError('NOT_READY', `The server is shutting down; the backfill "${id}" of "${view}" continues.`)
     await setTimeout(pauseMs)
   }
 }

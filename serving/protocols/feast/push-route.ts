@@ -12,10 +12,10 @@ export const pushSchema = z.object({
   push_source_name: z.string().describe('The source'),
   df: z
     .record(z.string(), z.array(z.unknown()).max(maxEvents))
-    .describe('By column of the source: a value for each row. All have the same length'),
+    .describe('By column of the source: a value for each row. All columns have the same length'),
   to: z.enum(['online', 'offline', 'online_and_offline']).default('online').describe('Where the rows go'),
-  allow_registry_cache: z.boolean().default(true).describe('Makes no difference here'),
-  transform_on_write: z.boolean().default(true).describe('Makes no difference here'),
+  allow_registry_cache: z.boolean().default(true).describe('Accepted, without effect'),
+  transform_on_write: z.boolean().default(true).describe('Accepted, without effect'),
 })
 
 const targets = { online: 'online', offline: 'offline', online_and_offline: 'both' } as const
@@ -49,7 +49,7 @@ function eventsOf(source: SourceSpec, df: Readonly<Record<string, readonly unkno
   const uneven = columns.find(([, values]) => values.length !== length)
   if (length === 0 || uneven !== undefined) {
     const why =
-      uneven === undefined ? 'has no rows' : `has ${uneven[1].length} values in "${uneven[0]}", and ${length} in "${columns[0]?.[0]}"`
+      uneven === undefined ? 'has no rows' : `has ${uneven[1].length} values in "${uneven[0]}", but ${length} in "${columns[0]?.[0]}"`
     throw new LockstepError('INVALID_EVENT', `The data frame ${why}; send a list of the same length for each column.`)
   }
   return Array.from({ length }, (_, i) => Object.fromEntries(columns.map(([name, values]) => [name, values[i]])))

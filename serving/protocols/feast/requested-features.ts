@@ -51,7 +51,7 @@ function compile(catalog: ReadCatalog, { feature_service: service, features, ful
     return { plan, names: plan.features.map((feature) => (full ? fullName(plan, feature) : feature.name)) }
   }
   if (features === undefined || features === null || features.length === 0) {
-    throw new LockstepError('INVALID_REQUEST', 'The request names neither "features" nor a "feature_service"; send one of them.')
+    throw new LockstepError('INVALID_REQUEST', 'The request must name "features" or a "feature_service".')
   }
   const groups = grouped(catalog, [...new Set(features)])
   if (!full) refuseClash(groups)
@@ -113,7 +113,7 @@ function refuseClash(groups: readonly Group[]): void {
       if (other !== undefined) {
         throw new LockstepError(
           'INVALID_REQUEST',
-          `"${other}:${feature}" and "${name}:${feature}" would have one name in the answer; set full_feature_names to true.`,
+          `"${other}:${feature}" and "${name}:${feature}" would have the same name in the answer. Set full_feature_names to true.`,
           { details: { features: [`${other}:${feature}`, `${name}:${feature}`] } },
         )
       }

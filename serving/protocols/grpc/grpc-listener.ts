@@ -92,7 +92,10 @@ export function createGrpcPatrol({ firstCallMs, requestMs }: GrpcPatience) {
       pending.delete(call)
       if (answered) sockets.get(peer)?.destroy()
       else
-        call.sendStatus({ code: status.DEADLINE_EXCEEDED, details: `The call was not sent within ${requestMs / 1000} s; send it faster.` })
+        call.sendStatus({
+          code: status.DEADLINE_EXCEEDED,
+          details: `The call was not received completely within ${requestMs / 1000} s; send it faster.`,
+        })
     }
   }, sweepMs).unref()
 
@@ -138,7 +141,7 @@ export function createGrpcListener(server: Server, { connected, maxConnections, 
   accepting.on('drop', () => {
     if (performance.now() - warnedMs < warnAgainMs) return
     warnedMs = performance.now()
-    log.warn({ maxConnections }, 'gRPC connections are refused: LOCKSTEP_GRPC_MAX_CONNECTIONS are open')
+    log.warn({ maxConnections }, 'gRPC connections are refused: the limit LOCKSTEP_GRPC_MAX_CONNECTIONS is reached')
   })
   return {
     async listen(host, port) {

@@ -199,7 +199,7 @@ export function createGrpcServer(deps: ServingContext, options: GrpcOptions): Gr
 /** @throws LockstepError `INVALID_REQUEST` where a call names no model */
 function named(name: string, field: string): string {
   if (name !== '') return name
-  throw new LockstepError('INVALID_REQUEST', `The call names no model; send its name in "${field}".`)
+  throw new LockstepError('INVALID_REQUEST', `The call names no model; send the name in "${field}".`)
 }
 
 /** How long the caller waits from now on, milliseconds; null where it does not say. */

@@ -53,7 +53,7 @@ export function readInferMessage(message: InferMessage): InferRequest {
   if (inputs.length > maxTensors || outputs.length > maxTensors) {
     throw new LockstepError(
       'INVALID_REQUEST',
-      `The call has ${inputs.length} inputs and names ${outputs.length} outputs; send ${maxTensors} of each at most.`,
+      `The call has ${inputs.length} inputs and names ${outputs.length} outputs; send at most ${maxTensors} of each.`,
     )
   }
   if (raw.length > 0 && raw.length !== inputs.length) {
@@ -65,12 +65,12 @@ export function readInferMessage(message: InferMessage): InferRequest {
   const tensors = inputs.map(({ name, datatype: text, shape: sizes, parameters, contents }, index): InferTensor => {
     const datatype = parseDatatype(text, name)
     refuseUnsupported(readParameters(parameters))
-    if (sizes.length > maxRank) throw tensorError(name, `has a shape of ${sizes.length} sizes; send ${maxRank} at most`)
+    if (sizes.length > maxRank) throw tensorError(name, `has a shape of ${sizes.length} dimensions; send at most ${maxRank}`)
     const shape = sizes.map(Number)
-    if (shape.some((size) => size < 0)) throw tensorError(name, `is of shape [${shape.join(', ')}], and no size is below 0`)
+    if (shape.some((size) => size < 0)) throw tensorError(name, `has shape [${shape.join(', ')}], but a dimension cannot be negative`)
     const bytes = raw[index]
     if (bytes === undefined) return { name, datatype, shape, data: readContents(datatype, shape, contents ?? null, name) }
-    if (contents !== null && contents !== undefined) throw tensorError(name, 'has both contents and raw_input_contents; send it once')
+    if (contents !== null && contents !== undefined) throw tensorError(name, 'has both contents and raw_input_contents; send one of them')
     return { name, datatype, shape, data: readBinary(datatype, shape, bytes, name) }
   })
   for (const output of outputs) refuseUnsupported(readParameters(output.parameters))

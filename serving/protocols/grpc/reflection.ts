@@ -45,7 +45,7 @@ export function createReflection(definitions: readonly PackageDefinition[]): Ref
       case 'file_containing_extension':
         return refused(status.NOT_FOUND, 'There are no extensions.')
       default:
-        return refused(status.INVALID_ARGUMENT, 'The request asks for nothing.')
+        return refused(status.INVALID_ARGUMENT, 'The request is empty.')
     }
   }
 
@@ -65,7 +65,7 @@ export function createReflection(definitions: readonly PackageDefinition[]): Ref
 
 function found(file: ProtoFile | undefined): object {
   return file === undefined
-    ? refused(status.NOT_FOUND, 'There is no such file or symbol; list_services lists what there is.')
+    ? refused(status.NOT_FOUND, 'There is no such file or symbol; list_services lists the services.')
     : { file_descriptor_response: { file_descriptor_proto: [file.bytes] } }
 }
 

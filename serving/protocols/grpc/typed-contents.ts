@@ -37,17 +37,14 @@ const fields: Readonly<Record<Exclude<Datatype, 'FP16'>, keyof TypedContents>> =
  * @throws LockstepError `INVALID_REQUEST` where they are in another field, are not as many as the shape says, or one is not of the datatype
  */
 export function readContents(datatype: Datatype, shape: readonly number[], contents: TypedContents | null, tensor: string): TensorData {
-  if (datatype === 'FP16') throw tensorError(tensor, 'is FP16, which has no typed contents; send it in raw_input_contents')
+  if (datatype === 'FP16') throw tensorError(tensor, 'is FP16, which has no typed contents. Send it in raw_input_contents')
   const field = fields[datatype]
   const other = Object.entries(contents ?? {}).find(([name, elements]) => name !== field && (elements as readonly unknown[]).length > 0)
-  if (other !== undefined) throw tensorError(tensor, `is ${datatype} and has ${other[0]}; send its elements as ${field}`)
+  if (other !== undefined) throw tensorError(tensor, `is ${datatype} but has ${other[0]}; send its elements as ${field}`)
   const elements = contents?.[field] ?? []
   const count = elementsOf(shape)
   if (elements.length !== count) {
-    throw tensorError(
-      tensor,
-      `has ${elements.length} elements in ${field}, and its shape [${shape.join(', ')}] takes ${count}; send as many as the shape says`,
-    )
+    throw tensorError(tensor, `has ${elements.length} elements in ${field}, but its shape [${shape.join(', ')}] needs ${count}`)
   }
   switch (datatype) {
     case 'BOOL':
@@ -74,7 +71,7 @@ export function readContents(datatype: Datatype, shape: readonly number[], conte
       return Float64Array.from(elements as readonly number[])
     case 'BYTES':
       return (elements as readonly Buffer[]).map((element, index) => {
-        if (!isUtf8(element)) throw tensorError(tensor, `has an element, ${index}, that is not UTF-8; models take texts`)
+        if (!isUtf8(element)) throw tensorError(tensor, `has an element, ${index}, that is not UTF-8; models take strings`)
         return element.toString()
       })
     default:

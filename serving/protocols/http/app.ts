@@ -139,7 +139,7 @@ function methodRefusal(path: string, methods: readonly string[], errors: ErrorSh
     errors,
     handle({ incoming: { method, url = '' } }) {
       if (method === 'OPTIONS') return { status: 204, body: null, headers: { allow: [...methods, 'OPTIONS'].join(', ') } }
-      throw new LockstepError('METHOD_NOT_ALLOWED', `"${pathOf(url)}" takes ${methods.join(', ')}, not ${method}.`, {
+      throw new LockstepError('METHOD_NOT_ALLOWED', `"${pathOf(url)}" accepts ${methods.join(', ')}, not ${method}.`, {
         details: { allow: methods },
       })
     },
@@ -151,7 +151,7 @@ const notFound: Route = {
   path: 'none',
   handle({ incoming: { url = '' } }) {
     const path = pathOf(url)
-    throw new LockstepError('NOT_FOUND', `There is nothing at "${path}"; GET /docs lists what there is.`, { details: { path } })
+    throw new LockstepError('NOT_FOUND', `There is no route "${path}"; GET /docs lists the routes.`, { details: { path } })
   },
 }
 const notFoundOip: Route = { ...notFound, errors: 'oip' }

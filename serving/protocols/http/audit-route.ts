@@ -9,11 +9,11 @@ import type { Route } from './route.ts'
 const defaultLimit = 100
 
 const query = z.object({
-  since: z.string().optional().describe('Only what was done at that time or later'),
-  who: z.string().optional().describe('The id or name of an API key, user@host, or the user alone'),
-  what: z.string().optional().describe('An action, the beginning of one up to a point, or what it was done to'),
-  before: z.coerce.number().int().min(1).optional().describe('Only records older than the one of that id: `next` of the answer before'),
-  limit: z.coerce.number().int().min(1).max(maxAuditRecords).optional().describe(`Records in an answer. Default: ${defaultLimit}`),
+  since: z.string().optional().describe('Only changes at this time or later'),
+  who: z.string().optional().describe('The id or name of an API key, user@host, or only the user'),
+  what: z.string().optional().describe('An action, a group of actions such as "model", or the thing that was changed'),
+  before: z.coerce.number().int().min(1).optional().describe('Only records older than the one with this id: `next` of the previous answer'),
+  limit: z.coerce.number().int().min(1).max(maxAuditRecords).optional().describe(`The maximum number of records. Default: ${defaultLimit}`),
 })
 
 export const auditRoutes: readonly Route[] = [

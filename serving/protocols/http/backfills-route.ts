@@ -15,9 +15,9 @@ import type { Route } from './route.ts'
 const schema = z
   .strictObject({
     view: nameSchema.describe('The feature view: a name, or a name and version such as airport_delays@1'),
-    from: momentSchema.optional().describe('The first event time, RFC 3339. Send it with "to", or neither for all rows'),
-    to: momentSchema.optional().describe('The event time before which it ends, RFC 3339'),
-    chunks: z.int().min(1).max(10_000).optional().describe('In how many parts workers share it. Default: as the range needs'),
+    from: momentSchema.optional().describe('The first event time, RFC 3339. Send "from" and "to", or neither for all rows'),
+    to: momentSchema.optional().describe('The end of the range of event times (exclusive), RFC 3339'),
+    chunks: z.int().min(1).max(10_000).optional().describe('The number of chunks that workers share. Default: depends on the range'),
   })
   .meta({ dependentRequired: { from: ['to'], to: ['from'] } })
 
@@ -27,7 +27,7 @@ export const backfillRoutes: readonly Route[] = [
     method: 'POST',
     path: '/v1/backfills',
     scope: 'admin',
-    summary: 'Begin a backfill, or join the one of the same view and range that is running',
+    summary: 'Start a backfill, or join the running one of the same view and range',
     tag: 'Jobs',
     body: schema,
     example: { view: 'airport_delays', from: '2001-01-01T00:00:00Z', to: '2001-02-01T00:00:00Z' },
@@ -58,7 +58,7 @@ function eventsOf(from: string | undefined, to: string | undefined): { from: num
   if (from === undefined && to === undefined) return null
   if (from === undefined || to === undefined) {
     const lacking = from === undefined ? 'from' : 'to'
-    throw new LockstepError('INVALID_TIME', `"${lacking}" is missing: send both "from" and "to", or neither for all that there is.`)
+    throw new LockstepError('INVALID_TIME', `"${lacking}" is missing: send both "from" and "to", or neither for all rows.`)
   }
   const events = { from: parseTimestamp(from), to: parseTimestamp(to) }
   if (events.from < events.to) return events

@@ -55,7 +55,7 @@ export function checkType({ 'content-type': type, origin }: IncomingHttpHeaders)
   if (origin === undefined && saysNothing.test(type)) return
   throw new LockstepError(
     'UNSUPPORTED_MEDIA_TYPE',
-    `The content type "${cutText(type, 100)}" is not taken; send JSON, as "application/json".`,
+    `The content type "${cutText(type, 100)}" is not supported; send JSON as "application/json".`,
     { details: { contentType: cutText(type, 100) } },
   )
 }
@@ -65,7 +65,7 @@ function textOf(chunks: readonly Buffer[]): string {
   const [only] = chunks
   const bytes = only !== undefined && chunks.length === 1 ? only : Buffer.concat(chunks)
   // what is none would become one character, whatever it was
-  if (!isUtf8(bytes)) throw new LockstepError('INVALID_REQUEST', 'The body is not UTF-8, as JSON is; send it in that encoding.')
+  if (!isUtf8(bytes)) throw new LockstepError('INVALID_REQUEST', 'The body is not UTF-8; send JSON in UTF-8.')
   const text = bytes.toString()
   return text.charCodeAt(0) === 0xfeff ? text.slice(1) : text
 }

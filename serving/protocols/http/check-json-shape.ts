@@ -38,7 +38,7 @@ export function checkJsonShape(text: string): void {
         break
       case openArray:
       case openObject:
-        if (++depth > maxDepth) throw refused(`arrays and objects ${depth} deep in each other`, maxDepth)
+        if (++depth > maxDepth) throw refused(`arrays and objects nested ${depth} levels deep`, maxDepth)
         members[depth] = text.charCodeAt(at) === openObject ? 1 : -1
         elements++
         break
@@ -70,7 +70,7 @@ function endOfText(text: string, open: number): number {
 }
 
 function refused(what: string, limit: number): LockstepError {
-  return new LockstepError('INVALID_REQUEST', `The body has ${what}, and ${limit} are the most; send less in one request.`, {
+  return new LockstepError('INVALID_REQUEST', `The body has ${what}; the limit is ${limit}. Send less in one request.`, {
     details: { limit },
   })
 }

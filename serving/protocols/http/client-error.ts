@@ -14,11 +14,11 @@ export const maxHeadBytes = 32 * 1024
 const parserErrors: Readonly<Record<string, readonly [status: string, message: string]>> = {
   HPE_HEADER_OVERFLOW: [
     '431 Request Header Fields Too Large',
-    `The head of the request (its path, query and headers) is over ${maxHeadBytes / 1024} KiB; send less there, and what is long in the body.`,
+    `The path, query and headers of the request are over ${maxHeadBytes / 1024} KiB; send long values in the body.`,
   ],
   HPE_CHUNK_EXTENSIONS_OVERFLOW: [
     '413 Payload Too Large',
-    'The extensions of the chunks of the body are over 16 KiB; send chunks without.',
+    'The chunk extensions of the body are over 16 KiB; send chunks without extensions.',
   ],
   ERR_HTTP_REQUEST_TIMEOUT: ['408 Request Timeout', 'The request was not complete in time; send it faster.'],
 }
@@ -58,7 +58,7 @@ function answerInTurn(error: NodeJS.ErrnoException, socket: Duplex & ServerSocke
   }
   const [status, message] = parserErrors[error.code ?? ''] ?? [
     '400 Bad Request',
-    `What came over the connection is not HTTP/1.1 (${error.code ?? error.message}); see that the client speaks it, and no TLS.`,
+    `The data on the connection is not HTTP/1.1 (${error.code ?? error.message}). Check that the client uses HTTP/1.1 without TLS.`,
   ]
   const requestId = requestIdOf(undefined)
   const body = JSON.stringify(shapedError(new LockstepError('INVALID_REQUEST', message), 'lockstep', requestId))

@@ -56,7 +56,7 @@ export function requireKnownOrigin(
   if (host !== undefined && /^https?:\/\/(.+)$/.exec(origin)?.[1] === host.toLowerCase()) return
   throw new LockstepError(
     'FORBIDDEN',
-    `Pages of the origin "${origin.slice(0, 200)}" may send nothing here; list it in LOCKSTEP_CORS_ORIGINS where they are meant to.`,
+    `Pages of the origin "${origin.slice(0, 200)}" may not send requests here; to allow it, add it to LOCKSTEP_CORS_ORIGINS.`,
     { details: { origin: origin.slice(0, 200) } },
   )
 }

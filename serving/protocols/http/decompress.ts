@@ -30,7 +30,7 @@ export async function decompressed(
   if (way === undefined) {
     throw new LockstepError(
       'UNSUPPORTED_MEDIA_TYPE',
-      `The content encoding "${cutText(encoding, 100)}" is not taken; send the body as it is, or in one of ${acceptedEncodings}.`,
+      `The content encoding "${cutText(encoding, 100)}" is not supported; send the body uncompressed, or in one of ${acceptedEncodings}.`,
       { details: { encoding: cutText(encoding, 100) } },
     )
   }
@@ -38,6 +38,8 @@ export async function decompressed(
     return await way(bytes, { maxOutputLength: limitBytes })
   } catch (cause) {
     if (cause instanceof Error && 'code' in cause && cause.code === 'ERR_BUFFER_TOO_LARGE') throw tooLarge(limitBytes)
-    throw new LockstepError('INVALID_REQUEST', `The body is not ${encoding.trim()}, as its header says: ${messageOf(cause)}.`, { cause })
+    throw new LockstepError('INVALID_REQUEST', `The body is not ${encoding.trim()}, although its header says so: ${messageOf(cause)}.`, {
+      cause,
+    })
   }
 }

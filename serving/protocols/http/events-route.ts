@@ -14,7 +14,7 @@ import type { Route } from './route.ts'
 export const maxEvents = 10_000
 
 const eventsSchema = z.strictObject({
-  events: z.array(objectSchema).min(1).max(maxEvents).describe("The events, each an object with a value for the source's columns"),
+  events: z.array(objectSchema).min(1).max(maxEvents).describe('The events, each an object with a value for every column of the source'),
   to: z.enum(['both', 'online', 'offline']).default('both').describe('Where the events go'),
 })
 

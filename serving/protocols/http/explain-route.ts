@@ -11,11 +11,11 @@ import type { Route } from './route.ts'
 
 const explainSchema = z
   .strictObject({
-    service: nameSchema.optional().describe('A feature service, whose views are all explained'),
+    service: nameSchema.optional().describe('A feature service: all its views are explained'),
     view: nameSchema.optional().describe('A feature view'),
     entity: z.record(z.string(), z.unknown()).describe('The key columns of the entity, by name'),
     asOf: asOfSchema,
-    candidates: z.int().min(1).max(100).default(10).describe('How many rows of each kind are shown'),
+    candidates: z.int().min(1).max(100).default(10).describe('The maximum number of rows of each kind'),
   })
   .meta({ oneOf: [{ required: ['service'] }, { required: ['view'] }] })
 
@@ -25,9 +25,9 @@ export const explainRoutes: readonly Route[] = [
     method: 'POST',
     path: '/v1/explain',
     scope: 'read',
-    summary: 'Why the features of one entity are what they are at a moment',
+    summary: 'Why the features of one entity have their values at a moment',
     description:
-      'For each feature the row that won, those that it beat and why; for a window the span that it covers and what it counts. Read from the offline history.',
+      'Shows for each feature the row that won, the rows that it beat and why, and for a window the time that it covers and what it counts. Reads the offline history.',
     tag: 'Features',
     body: explainSchema,
     example: { view: 'airport_delays', entity: { airport: 'ATL' }, asOf: '2001-06-30T12:00:00Z' },

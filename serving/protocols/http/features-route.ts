@@ -11,7 +11,7 @@ import type { Route } from './route.ts'
 
 const featuresSchema = z.strictObject({
   service: nameSchema.describe(
-    'The feature service: a name, or a name and version such as flight_features@1. A name alone is the newest version that is ready',
+    'The feature service: a name, or a name and version such as flight_features@1. A bare name means the newest version that is ready',
   ),
   entities: entitiesSchema,
   asOf: asOfSchema,
@@ -21,7 +21,7 @@ const featuresSchema = z.strictObject({
     .array(z.enum(['eventTimes', 'frontiers', 'types']))
     .max(maxIncluded)
     .optional()
-    .describe('What the answer has beside values and statuses'),
+    .describe('Additional fields of the answer'),
 })
 
 /** What reads features. */

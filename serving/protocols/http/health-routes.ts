@@ -30,7 +30,7 @@ export const healthRoutes: readonly Route[] = [
     method: 'GET',
     path: '/readyz',
     scope: null,
-    summary: 'Whether requests can be answered, and what is amiss',
+    summary: 'Whether requests can be answered, and what has problems',
     tag: 'Health',
     status: [200, 503],
     answer: readyAnswer,
@@ -46,14 +46,14 @@ export const healthRoutes: readonly Route[] = [
     path: '/metrics',
     scope: null,
     isPaced: true,
-    summary: 'Prometheus metrics, made at most once a second',
+    summary: 'Prometheus metrics, rendered at most once a second',
     tag: 'Health',
     produces: 'text/plain',
     description:
-      'Where `LOCKSTEP_METRICS_AUTH` is `required`, it needs a key with the scope `metrics`, as far as the server has keys. With `LOCKSTEP_METRICS_PORT` it is answered on that port alone.',
+      'If `LOCKSTEP_METRICS_AUTH` is `required` and the server has keys, it needs a key with the scope `metrics`. With `LOCKSTEP_METRICS_PORT` it is available only on that port.',
     handle(call, deps) {
       if (deps.metricsAt === 'elsewhere') {
-        throw new LockstepError('NOT_FOUND', 'The metrics are not answered on this port; ask the one of LOCKSTEP_METRICS_PORT.')
+        throw new LockstepError('NOT_FOUND', 'The metrics are not on this port; use LOCKSTEP_METRICS_PORT.')
       }
       if (deps.metricsAt === 'required') requireScraper(call, deps)
       return metricsAnswer(deps)()

@@ -107,7 +107,7 @@ Object.defineProperty(IncomingRequest.prototype, 'readableEnded', {
 })
 
 function aborted(cause?: unknown): LockstepError {
-  return new LockstepError('REQUEST_ABORTED', 'The connection ended before the whole body was there.', { cause })
+  return new LockstepError('REQUEST_ABORTED', 'The connection ended before the body was complete.', { cause })
 }
 
 export function tooLarge(limitBytes: number): LockstepError {

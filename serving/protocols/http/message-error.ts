@@ -16,12 +16,12 @@ export interface MessageError {
 export function messageError(message: IncomingMessage): MessageError | null {
   const { httpVersionMajor, httpVersion, method, headers, rawHeaders } = message
   if (httpVersionMajor !== 1) {
-    return { status: 505, error: new LockstepError('INVALID_REQUEST', `The request is of HTTP/${httpVersion}; send it as HTTP/1.1.`) }
+    return { status: 505, error: new LockstepError('INVALID_REQUEST', `The request uses HTTP/${httpVersion}; use HTTP/1.1.`) }
   }
   const { 'transfer-encoding': encoding } = headers
   if (encoding !== undefined && encoding.toLowerCase() !== 'chunked') {
     const sent = encoding.slice(0, 100)
-    const text = `The transfer encoding "${sent}" is not taken; send "chunked", and say by "Content-Encoding" how the body is compressed.`
+    const text = `The transfer encoding "${sent}" is not supported. Send "chunked", and name the compression of the body in "Content-Encoding".`
     return { status: 501, error: new LockstepError('UNSUPPORTED', text) }
   }
   if (method === 'TRACE') return { status: 501, error: new LockstepError('UNSUPPORTED', 'The method TRACE is not supported.') }

@@ -19,27 +19,24 @@ const reason = z
   .max(2000)
   .refine((text) => text.isWellFormed() && !text.includes('\0'), 'must be Unicode without zero bytes and lone surrogates')
   .optional()
-  .describe('Why, for the history')
-const alias = z.string().optional().describe('Another alias than champion')
+  .describe('The reason, for the history')
+const alias = z.string().optional().describe('The alias. Default: champion')
 
-const atOnce = z
-  .boolean()
-  .optional()
-  .describe('Changes it without having servers load the version first: each answers with it once that has loaded')
+const atOnce = z.boolean().optional().describe('Does not wait until servers have loaded the version: each serves it when it has loaded it')
 
 const datasetMismatch = z
   .boolean()
   .optional()
-  .describe('It is meant that the version was trained on other features than it is served with; else that is refused with DATASET_MISMATCH')
+  .describe('Allows a version that was trained on other features than it is served with. Otherwise that is refused with DATASET_MISMATCH')
 
-const untried = z.boolean().optional().describe('Takes a version whose trial on made-up rows did not end')
+const untried = z.boolean().optional().describe('Allows a version whose trial run on made-up rows did not end')
 
 const promoteSchema = z.strictObject({ version: versionSchema, reason, atOnce, datasetMismatch, untried })
 const rollbackSchema = z.strictObject({ alias, reason })
 /** 202: it is made, and not in force on this server yet. */
 const changeStatuses = [200, 202]
 const historyQuery = z.object({
-  limit: z.coerce.number().int().min(1).max(maxModelEvents).optional().describe('How many of the newest changes'),
+  limit: z.coerce.number().int().min(1).max(maxModelEvents).optional().describe('The maximum number of changes'),
 })
 const removeQuery = z.object({ reason })
 
@@ -49,7 +46,7 @@ export const modelChangeRoutes: readonly Route[] = [
     method: 'POST',
     path: '/v1/models/:name/promote',
     scope: 'admin',
-    summary: 'Make a version the champion, which answers requests that name none',
+    summary: 'Make a version the champion, which answers requests that name no version',
     tag: 'Models',
     body: promoteSchema,
     example: { version: 3, reason: 'better on June' },
@@ -64,7 +61,7 @@ export const modelChangeRoutes: readonly Route[] = [
     method: 'POST',
     path: '/v1/models/:name/rollback',
     scope: 'admin',
-    summary: 'Make the version the champion again that was it before',
+    summary: 'Restore the previous champion',
     tag: 'Models',
     body: rollbackSchema,
     bodyOptional: true,
@@ -81,7 +78,7 @@ export const modelChangeRoutes: readonly Route[] = [
     method: 'PUT',
     path: '/v1/models/:name/aliases/:alias',
     scope: 'admin',
-    summary: 'Point an alias at a version',
+    summary: 'Point an alias to a version',
     tag: 'Models',
     body: promoteSchema,
     example: { version: 4 },
@@ -96,7 +93,7 @@ export const modelChangeRoutes: readonly Route[] = [
     method: 'DELETE',
     path: '/v1/models/:name/aliases/:alias',
     scope: 'admin',
-    summary: 'Take an alias away',
+    summary: 'Remove an alias',
     tag: 'Models',
     query: removeQuery,
     status: changeStatuses,
@@ -110,7 +107,7 @@ export const modelChangeRoutes: readonly Route[] = [
     method: 'GET',
     path: '/v1/models/:name/history',
     scope: 'read',
-    summary: 'What was done to a model, by whom, when and why, newest first',
+    summary: 'The changes of a model: who, when and why, newest first',
     tag: 'Models',
     query: historyQuery,
     answer: modelHistoryAnswer,
@@ -131,7 +128,7 @@ async function promoted(call: Call, deps: ServingContext, to: string, body: z.in
 /** Whoever has gone, or was answered that it took too long, is not to find it changed later. Once it is made there is no deadline any more: who is told that it failed would make it twice. */
 function whileAwaited({ outgoing, deadline }: Call): Required<ChangeOptions> & { readonly signal: AbortSignal } {
   const gone = new AbortController()
-  const leave = () => gone.abort(new LockstepError('NOT_PROMOTABLE', 'Nobody waits for it any more.'))
+  const leave = () => gone.abort(new LockstepError('NOT_PROMOTABLE', 'The request is no longer waiting for it.'))
   if (outgoing.destroyed) leave()
   else outgoing.once('close', leave)
   return {

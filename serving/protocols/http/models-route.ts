@@ -33,7 +33,7 @@ export const modelRoutes: readonly Route[] = [
     method: 'GET',
     path: '/v1/models/:name/versions/:version',
     scope: 'read',
-    summary: 'One version of a model, by number or alias, with what it was made of',
+    summary: 'One version of a model, by number or alias, with its lineage',
     tag: 'Models',
     answer: modelVersionAnswer,
     handle: (call, deps) => answerVersion(call, deps, call.params['name'] ?? '', call.params['version'] ?? ''),

@@ -20,32 +20,32 @@ const always: readonly SharedParameter[] = [
   {
     name: 'X-Request-Id',
     in: 'header',
-    description: 'The id of the request, 1 to 128 printable ASCII characters without spaces; in place of any other the server makes one',
+    description: 'The id of the request: 1 to 128 printable ASCII characters without spaces. Without a valid one, the server creates one',
     schema: { type: 'string' },
   },
   {
     name: 'traceparent',
     in: 'header',
-    description: 'The trace of the request, as W3C Trace Context has it; one that is not valid begins a new trace',
+    description: 'The trace of the request (W3C Trace Context). An invalid one starts a new trace',
     schema: { type: 'string' },
   },
 ]
 const timeout: SharedParameter = {
   name: 'X-Request-Timeout-Ms',
   in: 'header',
-  description: 'How long the request is of use, milliseconds; after that it is answered with 504',
+  description: 'How long an answer is useful, in milliseconds. After that, the answer is 504',
   schema: { type: 'integer', minimum: 1, maximum: maxTimeoutMs },
 }
 const idempotencyKey: SharedParameter = {
   name: 'Idempotency-Key',
   in: 'header',
   description:
-    'What the client calls this request, 1 to 255 printable ASCII characters: sent again within 24 hours with the same body, it is answered as it was, with `idempotency-replayed: true`, and not done again; with another body, 422; while it is under way, 409',
+    'A name for this request, 1 to 255 printable ASCII characters. If it is sent again within 24 hours with the same body, the first answer is repeated with `idempotency-replayed: true` and nothing is done again. With another body: 422. While the first request is in progress: 409',
   schema: { type: 'string', minLength: 1, maxLength: maxIdempotencyKey, pattern: '^[!-~]([ -~]*[!-~])?$' },
 }
 const binaryLength = {
   name: 'Inference-Header-Content-Length',
-  description: 'Where tensors follow in binary, how many bytes before them are JSON',
+  description: 'If binary tensors follow, the number of bytes of JSON before them',
   schema: { type: 'integer', minimum: 0 },
 }
 
@@ -55,23 +55,23 @@ export const sharedParameters: Readonly<Record<string, SharedParameter>> = Objec
 
 export const sharedHeaders = {
   'x-request-id': { description: 'The id of the request', schema: { type: 'string' } },
-  traceparent: { description: "The server's part of the trace, where the request has one", schema: { type: 'string' } },
-  'retry-after': { description: 'Seconds after which the request may be sent again', schema: { type: 'integer', minimum: 0 } },
+  traceparent: { description: "The server's span of the trace, if the request has a trace", schema: { type: 'string' } },
+  'retry-after': { description: 'After how many seconds to retry', schema: { type: 'integer', minimum: 0 } },
   'inference-header-content-length': { description: binaryLength.description, schema: binaryLength.schema },
   'idempotency-replayed': {
-    description: 'The answer is that of the first request with its Idempotency-Key',
+    description: 'The answer is the stored one of the first request with this Idempotency-Key',
     schema: { type: 'string', const: 'true' },
   },
   'lockstep-degraded': {
-    description: 'The online store could not be read, and its features are as they were lately, or defaults',
+    description: 'The online store could not be read: the features are stale values or defaults',
     schema: { type: 'string', const: 'true' },
   },
   'lockstep-stale-ms': {
-    description: 'Of a degraded answer, how long ago the oldest state was read that it is from, milliseconds',
+    description: 'The age of the oldest state in a degraded answer, in milliseconds',
     schema: { type: 'integer', minimum: 0 },
   },
   'lockstep-late': {
-    description: 'Views with a schedule whose run is late, with commas between them',
+    description: 'Scheduled views whose run is overdue, separated by commas',
     schema: { type: 'string' },
   },
 } as const

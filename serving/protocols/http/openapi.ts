@@ -58,7 +58,7 @@ export function openApi(routes: readonly Route[], version: string, examples: Exa
     info: {
       title: 'Lockstep',
       version,
-      description: 'A feature store with model serving bundled: features and predictions over HTTP.',
+      description: 'A feature store with model serving: features and predictions over HTTP.',
       license: { name: 'Apache-2.0', identifier: 'Apache-2.0' },
     },
     servers: [{ url: '/' }],
@@ -66,7 +66,7 @@ export function openApi(routes: readonly Route[], version: string, examples: Exa
     paths,
     components: {
       securitySchemes: {
-        key: { type: 'http', scheme: 'bearer', description: 'An API key, where the server has any. Its scopes say what it may do.' },
+        key: { type: 'http', scheme: 'bearer', description: 'An API key, if the server has keys. Its scopes define what it may do.' },
       },
       schemas: {
         Error: schemaOf(errorBody, 'output'),
@@ -77,8 +77,8 @@ export function openApi(routes: readonly Route[], version: string, examples: Exa
       headers: sharedHeaders,
       responses: Object.fromEntries(
         Object.values(errorNames).flatMap((name) => [
-          [name, errorResponse(name, 'The request is refused, or failed; the status says whose doing it is.', inEveryAnswer)],
-          [`${name}Later`, errorResponse(name, 'It cannot be answered now; send it again later.', [...inEveryAnswer, 'retry-after'])],
+          [name, errorResponse(name, 'The request was refused (4xx) or failed (5xx).', inEveryAnswer)],
+          [`${name}Later`, errorResponse(name, 'The server cannot answer now; retry later.', [...inEveryAnswer, 'retry-after'])],
         ]),
       ),
     },
@@ -112,7 +112,7 @@ function operation(route: Route, path: string, examples: Examples): Operation {
         ? { 'application/json': { schema: answer === undefined ? {} : schemaOf(answer, 'output') }, ...binary }
         : { [route.produces]: { schema: { type: 'string' } } },
   }
-  const needs = scope === null ? 'It needs no key.' : `It needs a key with the scope \`${scope}\`, where the server has keys.`
+  const needs = scope === null ? 'Needs no key.' : `Needs a key with the scope \`${scope}\`, if the server has keys.`
   return {
     operationId: [method.toLowerCase(), ...path.split(/[^A-Za-z0-9]+/).filter(Boolean)].join('_'),
     summary,

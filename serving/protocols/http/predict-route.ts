@@ -29,7 +29,7 @@ const predictSchema = z.strictObject({
     .array(z.enum(['features', 'eventTimes', 'frontiers', 'types']))
     .max(maxIncluded)
     .optional()
-    .describe('What the answer has beside the predictions'),
+    .describe('Additional fields of the answer'),
 })
 
 const headOf = memoizeWeak(

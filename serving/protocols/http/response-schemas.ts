@@ -5,23 +5,20 @@ import { z } from 'zod'
 const named = z.record(z.string(), z.unknown()).describe('By name of the feature or output')
 const statuses = z
   .record(z.string(), z.enum(['PRESENT', 'NULL_VALUE', 'NOT_FOUND', 'OUTSIDE_MAX_AGE', 'UNAVAILABLE', 'INVALID']))
-  .describe('By name of the feature: what was there')
+  .describe('By name of the feature: its status')
 const times = z.record(z.string(), z.string().nullable()).describe('By name of the feature: the event time, RFC 3339')
 
-const requestId = z.string().describe('As in the header x-request-id')
+const requestId = z.string().describe('The same as the header x-request-id')
 
 const moment = {
   asOf: z.string().describe('The moment of all values, RFC 3339 in UTC'),
   skewed: z.literal(true).optional().describe("This machine's clock is behind the stored data"),
-  degraded: z
-    .literal(true)
-    .optional()
-    .describe('The online store could not be read, and its features are as they were lately, or defaults'),
-  staleMs: z.number().optional().describe('Of a degraded answer, how long ago the oldest state was read that it is from, milliseconds'),
+  degraded: z.literal(true).optional().describe('The online store could not be read: the features are stale values or defaults'),
+  staleMs: z.number().optional().describe('The age of the oldest state in a degraded answer, in milliseconds'),
   late: z
     .array(z.string())
     .optional()
-    .describe('Views with a schedule whose run is late: their values lack what it was to bring by the moment of the answer'),
+    .describe('Scheduled views whose run is overdue: their values lack what that run should have added by the moment of the answer'),
   requestId,
   frontiers: z
     .record(z.string(), z.string().nullable())
@@ -29,12 +26,12 @@ const moment = {
     .describe('By online view: the transactions whose rows are in the values'),
 }
 
-const types = z.record(z.string(), z.string()).optional().describe('By name: the type, as "int64" or "list(string)"')
+const types = z.record(z.string(), z.string()).optional().describe('By name: the type, such as "int64" or "list(string)"')
 
 export const featuresAnswer = z.object({
   service: z.string().describe('The feature service'),
   version: z.int().describe('The number of the version'),
-  fingerprint: z.string().describe('The identity of the service: what its features are computed by'),
+  fingerprint: z.string().describe('The fingerprint of the service: equal fingerprints mean equal values'),
   ...moment,
   types,
   results: z.array(z.object({ features: named, statuses, eventTimes: times.optional() })).describe('In the order of the entities'),
@@ -51,7 +48,7 @@ export const predictAnswer = z.object({
   outputStatuses: z
     .array(z.record(z.string(), z.literal('INVALID')))
     .optional()
-    .describe('Only where an output is NaN or an infinity, which JSON cannot say'),
+    .describe('Only if an output is NaN or an infinity, which JSON cannot represent'),
   features: z.array(named).optional().describe('By index of the entities'),
   statuses: z.array(statuses).optional().describe('By index of the entities'),
   eventTimes: z.array(times).optional().describe('By index of the entities'),
@@ -60,9 +57,9 @@ export const predictAnswer = z.object({
 export const eventsAnswer = z.object({
   source: z.string().describe('The source'),
   accepted: z.int().describe('How many events were written'),
-  duplicates: z.int().describe('How many had been written before, by their ids'),
+  duplicates: z.int().describe('How many had been written before, according to their ids'),
   online: z.boolean().optional().describe('Whether the online views have the events'),
-  token: z.string().describe('For "after": an answer that holds what was pushed'),
+  token: z.string().describe('Pass it as "after" to get answers that include the pushed events'),
   requestId,
 })
 
@@ -71,27 +68,27 @@ const tensor = z.looseObject({ name: z.string().describe('Its name') })
 const versionFields = {
   version: z.int().describe('The number of the version'),
   service: z.string().describe('The feature service'),
-  serviceFingerprint: z.string().describe('The identity of the service at that time'),
+  serviceFingerprint: z.string().describe('The fingerprint of the service at that time'),
   sha256: z.string().describe('Of the file'),
   sizeBytes: z.int().describe('Of the file'),
   createdAt: z.string().describe('When it was pushed, RFC 3339'),
   inputs: z.array(tensor).describe("The file's inputs"),
   outputs: z.array(tensor).describe('The outputs'),
-  metadata: z.record(z.string(), z.unknown()).describe('As it was pushed with the version'),
-  metrics: z.record(z.string(), z.number()).describe('What it was judged by'),
-  params: z.record(z.string(), z.unknown()).describe('What it was trained with'),
-  dataset: z.string().nullable().describe('The id of the training set that it was made of'),
-  gitCommit: z.string().nullable().describe('The commit that it was trained from'),
+  metadata: z.record(z.string(), z.unknown()).describe('As pushed with the version'),
+  metrics: z.record(z.string(), z.number()).describe('Evaluation results'),
+  params: z.record(z.string(), z.unknown()).describe('Training parameters'),
+  dataset: z.string().nullable().describe('The id of the training set'),
+  gitCommit: z.string().nullable().describe('The commit of the training code'),
   pushedBy: z.string().nullable().describe('Who pushed it'),
-  aliases: z.array(z.string()).describe('Those that point at it'),
+  aliases: z.array(z.string()).describe('The aliases that point to it'),
 }
 
 const modelFields = {
   model: z.string().describe('The name of the model'),
   service: z.string().describe('The feature service'),
   outputs: z.array(z.looseObject({ name: z.string().describe('Its name'), type: z.string().describe('Its type') })).describe('The outputs'),
-  version: z.int().nullable().describe('The version that answers a request which names none'),
-  aliases: z.record(z.string(), z.int()).describe('By name: the version that it points at'),
+  version: z.int().nullable().describe('The version that answers requests which name no version'),
+  aliases: z.record(z.string(), z.int()).describe('By name: the version that it points to'),
   versions: z.array(z.looseObject(versionFields)).describe('Oldest first'),
 }
 
@@ -113,7 +110,7 @@ export const modelVersionAnswer = z.looseObject({
         sameService: z.boolean().nullable().describe('Whether it has the features that the model is served with'),
       })
       .nullable()
-      .describe('The training set; null where none was named'),
+      .describe('The training set; null if the push named none'),
     service: origin,
     views: z.array(origin),
     onDemand: z.array(origin),
@@ -125,15 +122,15 @@ export const modelVersionAnswer = z.looseObject({
 export const aliasChangeAnswer = z.object({
   model: z.string().describe('The name of the model'),
   alias: z.string().describe('The alias'),
-  from: z.int().nullable().describe('What it pointed at before; of a first champion, the version that answered until then'),
-  to: z.int().nullable().describe('What it points at afterwards; null: it is gone'),
-  changed: z.boolean().describe('False where it was so already'),
+  from: z.int().nullable().describe('The version that it pointed to before; for a first champion, the version that answered until then'),
+  to: z.int().nullable().describe('The version that it points to afterwards; null: it was removed'),
+  changed: z.boolean().describe('false if nothing had to change'),
   revision: z.int().describe("The registry's, afterwards"),
   servers: z
     .object({ asked: z.int().describe('How many servers were asked'), loaded: z.int().describe('How many have loaded it') })
     .optional()
-    .describe('How many servers were asked to load the version before the alias was changed, and how many had'),
-  inForce: z.boolean().describe('False, with status 202, where the change is made but this server has not loaded what it points at yet'),
+    .describe('How many servers were asked to load the version before the alias was changed, and how many loaded it'),
+  inForce: z.boolean().describe('false, with status 202, if the change is made but this server has not loaded the version yet'),
   requestId,
 })
 
@@ -145,10 +142,10 @@ export const modelHistoryAnswer = z.object({
       model: z.string().describe('The name of the model'),
       action: z.enum(['push', 'promote', 'rollback', 'remove']).describe('What was done'),
       alias: z.string().nullable().describe('The alias'),
-      from: z.int().nullable().describe('What it pointed at before'),
-      to: z.int().nullable().describe('What it points at afterwards; null: it is gone'),
+      from: z.int().nullable().describe('The version that it pointed to before'),
+      to: z.int().nullable().describe('The version that it points to afterwards; null: it was removed'),
       actor: z.string().describe('Who did it'),
-      reason: z.string().nullable().describe('Why, where that was said'),
+      reason: z.string().nullable().describe('The reason, if one was given'),
       at: z.string().describe('When, RFC 3339'),
     }),
   ),
@@ -160,17 +157,17 @@ export const auditAnswer = z.object({
     z.object({
       id: z.int().describe('Its id'),
       at: z.string().describe('When, RFC 3339'),
-      actor: z.string().describe('The id of an API key, "http" where the server has none, or user@host'),
+      actor: z.string().describe('The id of an API key, "http" if the server has no keys, or user@host'),
       actorName: z.string().nullable().describe('The name of the key'),
       action: z.string().describe('What was done'),
-      subject: z.string().describe('What it was done to'),
-      before: z.unknown().describe('How that was before'),
-      after: z.unknown().describe('How that is since'),
-      reason: z.string().nullable().describe('Why, where that was said'),
-      requestId: z.string().nullable().describe('Of the request that did it'),
+      subject: z.string().describe('What was changed'),
+      before: z.unknown().describe('The state before'),
+      after: z.unknown().describe('The state after'),
+      reason: z.string().nullable().describe('The reason, if one was given'),
+      requestId: z.string().nullable().describe('The id of the request that did it'),
     }),
   ),
-  next: z.int().nullable().describe('For `before`, to read on; null: there is no more'),
+  next: z.int().nullable().describe('Send it as `before` to read the next page; null: there are no more records'),
   requestId,
 })
 
@@ -224,16 +221,16 @@ export const jobAnswer = z.object({
 export const liveAnswer = z.object({ live: z.literal(true).describe('The process answers') })
 export const readyAnswer = z.object({
   ready: z.boolean().describe('Whether requests can be answered'),
-  failing: z.array(z.string()).optional().describe('The parts for which it is not ready, by name'),
-  degraded: z.array(z.string()).optional().describe('The parts of which something is amiss all the same, by name'),
-  reasons: z.array(z.string()).optional().describe('Why it is not ready: for this machine and keys of scope admin'),
-  warnings: z.array(z.string()).optional().describe('What is amiss all the same: for this machine and keys of scope admin'),
+  failing: z.array(z.string()).optional().describe('The parts that make the server not ready, by name'),
+  degraded: z.array(z.string()).optional().describe('The parts that have problems although the server is ready, by name'),
+  reasons: z.array(z.string()).optional().describe('Why it is not ready. Only for this machine and keys of scope admin'),
+  warnings: z.array(z.string()).optional().describe('Other problems. Only for this machine and keys of scope admin'),
 })
 
 const explainedRow = z.looseObject({
   eventTime: z.string().nullable().describe('When it happened'),
   knownTime: z.string().nullable().describe('When it could first be known'),
-  visibleAt: z.string().nullable().describe('From when on it counts'),
+  visibleAt: z.string().nullable().describe('From when it counts'),
 })
 
 export const explainAnswer = z.looseObject({
@@ -248,13 +245,13 @@ export const explainAnswer = z.looseObject({
         notYetVisible: z.int().describe('Rows that count later'),
         dropped: z.int().describe('Rows that the transform drops'),
       }),
-      notYetVisible: z.array(explainedRow).describe('Those that are visible soonest'),
+      notYetVisible: z.array(explainedRow).describe('The rows that become visible first'),
       features: z.array(
         z.looseObject({
           feature: z.string().describe('The name of the feature'),
           value: z.unknown().describe('Its value at that moment'),
-          status: z.string().describe('What was there'),
-          kind: z.enum(['latest', 'window', 'lifetime']).describe('How the value is made'),
+          status: z.string().describe('The status of the value'),
+          kind: z.enum(['latest', 'window', 'lifetime']).describe('How the value is computed'),
           winner: explainedRow.nullable().optional().describe('Of a latest value'),
           beaten: z
             .array(explainedRow.extend({ why: z.string().describe('Why the winner beat it') }))
@@ -263,9 +260,9 @@ export const explainAnswer = z.looseObject({
           span: z
             .object({ from: z.string().describe('Where it begins'), to: z.string().describe('Where it ends') })
             .optional()
-            .describe('Of a window: the event times that it covers'),
-          counted: z.int().optional().describe('How many rows the value is of'),
-          newest: z.array(explainedRow).optional().describe('Of what is counted, the newest'),
+            .describe('For a window: the event times that it covers'),
+          counted: z.int().optional().describe('The number of rows in the value'),
+          newest: z.array(explainedRow).optional().describe('The newest of the counted rows'),
         }),
       ),
     }),
@@ -276,7 +273,7 @@ export const explainAnswer = z.looseObject({
 /** Of every error, in the house's own shape. */
 export const errorBody = z.object({
   error: z.object({
-    code: z.string().describe('What programs should look at'),
+    code: z.string().describe('The code that programs should check'),
     message: z.string().describe('What failed, the offender in quotes, what to do'),
     details: z.record(z.string(), z.unknown()),
     requestId,

@@ -31,20 +31,17 @@ const views: Readonly<Record<Exclude<Datatype, 'BYTES'>, new (buffer: ArrayBuffe
 export function readBinary(datatype: Datatype, shape: readonly number[], bytes: Uint8Array, tensor: string): TensorData {
   const count = elementsOf(shape)
   if (!Number.isSafeInteger(count))
-    throw tensorError(tensor, `is of shape [${shape.join(', ')}], which is more elements than can be sent: send as many as the shape says`)
+    throw tensorError(tensor, `has shape [${shape.join(', ')}], which needs more elements than a request can carry`)
   if (datatype === 'BYTES') return readTexts(count, bytes, tensor)
   const size = bytesOf(datatype) as number
   if (bytes.byteLength !== count * size) {
-    throw tensorError(
-      tensor,
-      `has ${bytes.byteLength} bytes, and ${datatype} of shape [${shape.join(', ')}] takes ${count * size}; send as many as the shape says`,
-    )
+    throw tensorError(tensor, `has ${bytes.byteLength} bytes, but ${datatype} of shape [${shape.join(', ')}] needs ${count * size}`)
   }
   const isAligned = bytes.byteOffset % size === 0
   const at = isAligned ? bytes : new Uint8Array(bytes)
   const data = new views[datatype](at.buffer, at.byteOffset, count)
   if (datatype === 'BOOL' && data.some((element) => element > 1))
-    throw tensorError(tensor, 'is BOOL, and has a byte that is neither 0 nor 1')
+    throw tensorError(tensor, 'is BOOL, but has a byte that is neither 0 nor 1')
   return data
 }
 
@@ -75,7 +72,7 @@ function readTexts(count: number, bytes: Uint8Array, tensor: string): string[] {
     const end = at + 4 + buffer.readUInt32LE(at)
     if (end > buffer.length) throw cut(count, tensor)
     const element = buffer.subarray(at + 4, end)
-    if (!isUtf8(element)) throw tensorError(tensor, `has an element, ${i}, that is not UTF-8; models take texts`)
+    if (!isUtf8(element)) throw tensorError(tensor, `has an element, ${i}, that is not UTF-8; models take strings`)
     texts[i] = element.toString()
     at = end
   }
@@ -84,5 +81,5 @@ function readTexts(count: number, bytes: Uint8Array, tensor: string): string[] {
 }
 
 function cut(count: number, tensor: string): Error {
-  return tensorError(tensor, `ends within its ${count} elements; write each as its length (uint32, little-endian) and its bytes`)
+  return tensorError(tensor, `ends inside its ${count} elements; write each as its length (uint32, little-endian) and its bytes`)
 }

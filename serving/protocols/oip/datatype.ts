@@ -51,7 +51,7 @@ export function parseDatatype(text: string, tensor: string): Datatype {
   if (Object.hasOwn(datatypes, text)) return text as Datatype
   throw new LockstepError(
     'INVALID_REQUEST',
-    `The tensor "${tensor}" has the datatype "${text}", which is none of ${Object.keys(datatypes).join(', ')}.`,
+    `The tensor "${tensor}" has the unknown datatype "${text}". Use one of ${Object.keys(datatypes).join(', ')}.`,
     { details: { tensor, datatype: text } },
   )
 }

@@ -33,7 +33,7 @@ export function entitiesOf(service: ServicePlan, inputs: readonly InferTensor[])
     const fits = (shape.length === 1 && width === 1) || (shape.length === 2 && shape[1] === width)
     if (!fits || shape[0] !== rows) {
       const wanted = type?.kind === 'vector' ? `[${rows}, ${width}]` : `[${rows}] or [${rows}, 1]`
-      throw tensorError(name, `is of shape [${shape.join(', ')}], and must be ${wanted}: a value for each entity`)
+      throw tensorError(name, `has shape [${shape.join(', ')}]; it must be ${wanted}: a value for each entity`)
     }
     for (let row = 0; row < rows; row++) {
       const value = type?.kind === 'vector' ? Array.from(data.slice(row * width, (row + 1) * width) as Float32Array) : element(data, row)

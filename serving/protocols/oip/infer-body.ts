@@ -19,7 +19,7 @@ type JsonParameters = Readonly<Record<string, string | number | boolean>>
  * the body.
  */
 const parametersSchema = z
-  .custom<JsonParameters>(isParameters, 'must be an object of texts, numbers and booleans')
+  .custom<JsonParameters>(isParameters, 'must be an object of strings, numbers and booleans')
   .meta({ type: 'object', additionalProperties: { type: ['string', 'number', 'boolean'] } })
 const parameterTypes = new Set(['string', 'number', 'boolean'])
 
@@ -30,21 +30,21 @@ const aboutTensor = 'Parameters of the tensor, such as binary_data_size'
 
 /** The JSON of an infer call. What it does not know it passes over, as the protocol has it. */
 export const inferSchema = z.object({
-  id: z.string().optional().describe('Comes back in the answer'),
+  id: z.string().optional().describe('Returned in the answer'),
   parameters: parametersSchema.optional().describe('Parameters of the call, such as timeout (microseconds)'),
   inputs: z
     .array(
       z.object({
         name: z.string().describe('An input of the model, or a key column or request value of its service'),
-        shape: z.array(z.int().nonnegative()).max(maxRank).describe('The rows, then the sizes of each row'),
-        datatype: z.string().describe('BOOL, INT8 to INT64, UINT8 to UINT64, FP16, FP32, FP64 or BYTES (texts)'),
+        shape: z.array(z.int().nonnegative()).max(maxRank).describe('The number of rows, then the dimensions of a row'),
+        datatype: z.string().describe('BOOL, INT8 to INT64, UINT8 to UINT64, FP16, FP32, FP64 or BYTES (strings)'),
         parameters: parametersSchema.optional().describe(aboutTensor),
         /** An array; zod would visit each element, and what they must be the datatype says. */
         data: z
           .unknown()
           .meta({ type: 'array', items: {} })
           .optional()
-          .describe('The elements, flat or nested. Absent where they follow in binary'),
+          .describe('The elements, flat or nested. Absent if they follow in binary'),
       }),
     )
     .max(maxTensors)
@@ -70,7 +70,7 @@ export const inferAnswerSchema = z.object({
   outputs: z.array(
     z.object({
       name: z.string().describe('The output'),
-      shape: z.array(z.int().nonnegative()).describe('The rows, then the sizes of each row'),
+      shape: z.array(z.int().nonnegative()).describe('The number of rows, then the dimensions of a row'),
       datatype: z.string().describe('As in requests'),
       parameters: parametersSchema.optional().describe('Parameters of the tensor, such as null_elements'),
       data: z.array(z.unknown()).optional().describe('The elements, flat'),
@@ -93,7 +93,7 @@ export function readInferBody(body: Uint8Array, headerLength: number | null): In
   if (headerLength !== null && headerLength > body.byteLength) {
     throw new LockstepError(
       'INVALID_REQUEST',
-      `The header "Inference-Header-Content-Length" says ${headerLength}, and the body has ${body.byteLength} bytes.`,
+      `The header "Inference-Header-Content-Length" says ${headerLength}, but the body has ${body.byteLength} bytes.`,
     )
   }
   const json = parse(Buffer.from(body.buffer, body.byteOffset, headerLength ?? body.byteLength).toString())
@@ -103,15 +103,15 @@ export function readInferBody(body: Uint8Array, headerLength: number | null): In
     refuseUnsupported(parameters)
     const size = parameters['binary_data_size']
     if (size === undefined) return { name, datatype, shape, data: readJson(datatype, shape, data, name) }
-    if (data !== undefined) throw tensorError(name, 'has both "data" and "binary_data_size"; send it once')
+    if (data !== undefined) throw tensorError(name, 'has both "data" and "binary_data_size"; send one of them')
     if (typeof size !== 'number' || !Number.isInteger(size) || size < 0)
-      throw tensorError(name, `has the binary_data_size ${size}, which is no number of bytes`)
+      throw tensorError(name, `has the binary_data_size ${size}, which is not a number of bytes`)
     if (at + size > body.byteLength) {
       throw tensorError(
         name,
         headerLength === null
-          ? 'is in binary, and the header "Inference-Header-Content-Length" is missing'
-          : `has the binary_data_size ${size}, and ${body.byteLength - at} bytes are left of the body`,
+          ? 'is in binary, but the header "Inference-Header-Content-Length" is missing'
+          : `has the binary_data_size ${size}, but only ${body.byteLength - at} bytes of the body are left`,
       )
     }
     const bytes = body.subarray(at, at + size)
@@ -119,10 +119,7 @@ export function readInferBody(body: Uint8Array, headerLength: number | null): In
     return { name, datatype, shape, data: readBinary(datatype, shape, bytes, name) }
   })
   if (at !== body.byteLength)
-    throw new LockstepError(
-      'INVALID_REQUEST',
-      `The body has ${body.byteLength - at} bytes that no input's "binary_data_size" accounts for.`,
-    )
+    throw new LockstepError('INVALID_REQUEST', `The body has ${body.byteLength - at} bytes that belong to no input's "binary_data_size".`)
   const all = json.parameters?.['binary_data_output'] === true
   const single = new Map<string, boolean>()
   for (const { name, parameters = {} } of json.outputs ?? []) {
@@ -197,7 +194,7 @@ function parse(text: string): z.output<typeof inferSchema> {
     if (cause instanceof LockstepError) throw cause
     throw new LockstepError(
       'INVALID_REQUEST',
-      `The body is not JSON: ${messageOf(cause)}. Send a JSON object; NaN and the infinities go in binary.`,
+      `The body is not JSON: ${messageOf(cause)}. Send a JSON object, and NaN and infinities in binary.`,
       { cause },
     )
   }

@@ -47,7 +47,7 @@ export function refuseUnsupported(parameters: Parameters): void {
   for (const [name, what] of Object.entries(notBuilt)) {
     const value = Object.hasOwn(parameters, name) ? parameters[name] : undefined
     if (value === undefined || value === 0 || value === 0n || value === '' || value === false) continue
-    throw new LockstepError('UNSUPPORTED', `The parameter "${name}" asks for ${what}, which is not supported; leave it out.`, {
+    throw new LockstepError('UNSUPPORTED', `The parameter "${name}" needs ${what}, which is not supported; remove it.`, {
       details: { parameter: name },
     })
   }
@@ -58,7 +58,7 @@ export function wholeParameter(name: string, parameters: Parameters): number {
   const value = Object.hasOwn(parameters, name) ? parameters[name] : 0
   const number = typeof value === 'number' || typeof value === 'bigint' ? Number(value) : Number.NaN
   if (Number.isInteger(number) && number >= 0) return number
-  throw new LockstepError('INVALID_REQUEST', `The parameter "${name}" is "${value}", and must be a whole number from 0.`, {
+  throw new LockstepError('INVALID_REQUEST', `The parameter "${name}" is "${value}"; it must be a whole number of 0 or more.`, {
     details: { parameter: name },
   })
 }
@@ -67,5 +67,5 @@ export function wholeParameter(name: string, parameters: Parameters): number {
 export function textParameter(name: string, parameters: Parameters): string | undefined {
   const value = Object.hasOwn(parameters, name) ? parameters[name] : undefined
   if (value === undefined || typeof value === 'string') return value
-  throw new LockstepError('INVALID_REQUEST', `The parameter "${name}" is ${value}, and must be a text.`, { details: { parameter: name } })
+  throw new LockstepError('INVALID_REQUEST', `The parameter "${name}" is ${value}; it must be a string.`, { details: { parameter: name } })
 }

@@ -40,10 +40,7 @@ export async function infer(
   const micros = wholeParameter('timeout', request.parameters)
   const startMs = performance.now()
   const timeoutError = () =>
-    new LockstepError(
-      'DEADLINE_EXCEEDED',
-      `The answer was not there within "timeout", ${micros} microseconds; allow more, or ask for less at once.`,
-    )
+    new LockstepError('DEADLINE_EXCEEDED', `The answer took longer than "timeout", ${micros} microseconds; raise it, or send fewer rows.`)
   const requireInTime = () => {
     if (micros > 0 && performance.now() - startMs >= micros / 1000) throw timeoutError()
   }
@@ -82,7 +79,7 @@ function areTensorsOf(model: ServedModel, inputs: readonly InferTensor[]): boole
   const entity = entityColumns(model.service).map((column) => column.name)
   if (given.length === tensors.length && tensors.every((name) => given.includes(name))) return true
   if (given.length > 0 && given.length === entity.length && entity.every((name) => given.includes(name))) return false
-  const takes = `It takes its tensors (${quoted(tensors)})${entity.length === 0 ? '' : `, or what names its entities (${quoted(entity)})`}.`
+  const takes = `It takes its tensors (${quoted(tensors)})${entity.length === 0 ? '' : `, or the columns of its entities (${quoted(entity)})`}.`
   const stranger = given.find((name) => !tensors.includes(name) && !entity.includes(name))
   throw new LockstepError(
     'INVALID_REQUEST',
@@ -106,8 +103,9 @@ async function tensorOutputs(
     const fits =
       input.shape.length === shape.length && input.shape.every((size, axis) => size > 0 && (shape[axis] === -1 || shape[axis] === size))
     if (input.datatype !== datatype || !fits)
-      throw tensorError(name, `${is}, and the model takes ${datatype} of shape [${shape.join(', ')}]`)
-    if (input.shape[0] !== rows) throw tensorError(name, `${is}, and the one before it has ${rows} rows; send as many rows in each`)
+      throw tensorError(name, `${is}, but the model takes ${datatype} of shape [${shape.join(', ')}]`)
+    if (input.shape[0] !== rows)
+      throw tensorError(name, `${is}, but the previous input has ${rows} rows; send the same number of rows in each`)
     feeds[name] = { type: onnxTypeOf(datatype), dims: input.shape, data: input.data }
   }
   const wanted = outputs ?? outputsOf(model).map((output) => output.name)
@@ -116,9 +114,13 @@ async function tensorOutputs(
     const { type, dims, data } = results[name] as TensorValue
     const datatype = datatypeOf(type)
     if (datatype !== null) return { name, datatype, shape: dims, data }
-    throw new LockstepError('UNSUPPORTED', `The output "${name}" is ${type}, which the protocol has no datatype for; ask for another.`, {
-      details: { output: name },
-    })
+    throw new LockstepError(
+      'UNSUPPORTED',
+      `The output "${name}" is ${type}, for which the protocol has no datatype; request other outputs.`,
+      {
+        details: { output: name },
+      },
+    )
   })
 }
 
@@ -129,7 +131,7 @@ function requireDeclared({ version, outputs }: ServedModel, wanted: readonly str
   if (unknown === undefined) return
   throw new LockstepError(
     'INVALID_REQUEST',
-    `The model "${version.model}" declares no output "${unknown}", which is what is answered for entities.${didYouMean(unknown, declared)} It declares ${quoted(declared)}.`,
+    `The model "${version.model}" declares no output "${unknown}", and only declared outputs are answered for entities.${didYouMean(unknown, declared)} It declares ${quoted(declared)}.`,
     { details: { output: unknown, outputs: declared } },
   )
 }
@@ -157,10 +159,7 @@ function readParameters(parameters: Parameters): Omit<EntityRequest, 'entities'>
   const policy = textParameter('on_unavailable', parameters)
   const known = onUnavailable.find((each) => each === policy)
   if (policy !== undefined && known === undefined) {
-    throw new LockstepError(
-      'INVALID_REQUEST',
-      `The parameter "on_unavailable" is "${policy}", and must be one of ${quoted(onUnavailable)}.`,
-    )
+    throw new LockstepError('INVALID_REQUEST', `The parameter "on_unavailable" is "${policy}"; it must be one of ${quoted(onUnavailable)}.`)
   }
   return { asOf, ...(after === undefined ? {} : { after: [after] }), onUnavailable: known }
 }

@@ -15,10 +15,7 @@ export function readJson(datatype: Datatype, shape: readonly number[], data: unk
   const values = Array.isArray(data[0]) ? nested(data, shape, tensor) : (data as readonly unknown[])
   const count = elementsOf(shape)
   if (values.length !== count) {
-    throw tensorError(
-      tensor,
-      `has ${values.length} elements, and its shape [${shape.join(', ')}] takes ${count}; send as many as the shape says`,
-    )
+    throw tensorError(tensor, `has ${values.length} elements, but its shape [${shape.join(', ')}] needs ${count}`)
   }
   switch (datatype) {
     case 'FP32':
@@ -53,7 +50,7 @@ export function readJson(datatype: Datatype, shape: readonly number[], data: unk
         throw notOf(datatype, value, tensor)
       })
     case 'FP16':
-      throw tensorError(tensor, 'is FP16, which JSON has no form for; send it in binary')
+      throw tensorError(tensor, 'is FP16, which JSON cannot represent; send it in binary')
     default:
       return datatype satisfies never
   }
@@ -77,7 +74,7 @@ export function writeJson(datatype: Datatype, data: TensorData, tensor: string):
     case 'BYTES':
       return { json: JSON.stringify(data), nulls: 0 }
     case 'FP16':
-      throw tensorError(tensor, 'is FP16, which JSON has no form for; ask for it in binary, with the parameter "binary_data"')
+      throw tensorError(tensor, 'is FP16, which JSON cannot represent; request it in binary with the parameter "binary_data"')
     default:
       return { json: `[${data.join()}]`, nulls: 0 }
   }
@@ -100,7 +97,7 @@ function nested(data: readonly unknown[], shape: readonly number[], tensor: stri
     }
     if (!Array.isArray(part) || part.length !== shape[axis]) {
       const found = Array.isArray(part) ? `an array of ${part.length}` : shown(part)
-      throw tensorError(tensor, `has ${found} where its shape [${shape.join(', ')}] takes an array of ${shape[axis] ?? 0}`)
+      throw tensorError(tensor, `has ${found} where its shape [${shape.join(', ')}] needs an array of ${shape[axis] ?? 0}`)
     }
     for (const inner of part) visit(inner, axis + 1)
   }
@@ -119,7 +116,7 @@ function floats<Data extends Float32Array | Float64Array>(
     if (typeof value === 'number' || typeof value === 'bigint') {
       into[i] = Number(value)
       // JSON writes finite numbers alone: one that reads as infinite does not fit
-      if (!Number.isFinite(into[i])) throw tensorError(tensor, `has the element ${shown(value)}, which is beyond what ${datatype} holds`)
+      if (!Number.isFinite(into[i])) throw tensorError(tensor, `has the element ${shown(value)}, which is outside the range of ${datatype}`)
     } else if (value === null) into[i] = Number.NaN
     else throw notOf(datatype, value, tensor)
   }

@@ -48,7 +48,7 @@ export const oipRoutes: readonly Route[] = [
     path: '/v2',
     alsoPath: '/v2/',
     scope: null,
-    summary: 'The server, and what it has beyond the protocol',
+    summary: 'The server and its extensions of the protocol',
     handle: () => jsonAnswer(serverMetadata),
   },
   {
@@ -134,6 +134,6 @@ function lengthOf(header: string | string[] | undefined): number | null {
   if (typeof header === 'string' && /^\d{1,15}$/.test(header)) return Number(header)
   throw new LockstepError(
     'INVALID_REQUEST',
-    `The header "Inference-Header-Content-Length" is "${String(header)}", and must be the number of bytes of the JSON.`,
+    `The header "Inference-Header-Content-Length" is "${String(header)}"; it must be the number of bytes of the JSON.`,
   )
 }

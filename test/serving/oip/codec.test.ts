@@ -177,9 +177,9 @@ describe('the body of an infer call', () => {
   })
 
   it.each([
-    ['bytes that nobody asked for', header([binary('a', 4)]), '0000803f00', 'accounts for'],
+    ['bytes that nobody asked for', header([binary('a', 4)]), '0000803f00', 'belong to no input'],
     ['bytes that are missing', header([binary('a', 4)]), '0000', 'are left'],
-    ['a size that is none', header([{ ...binary('a', 4), parameters: { binary_data_size: 'four' } }]), '', 'no number of bytes'],
+    ['a size that is none', header([{ ...binary('a', 4), parameters: { binary_data_size: 'four' } }]), '', 'not a number of bytes'],
     ['data twice', header([{ ...binary('a', 4), data: [1] }]), '0000803f', 'both'],
     ['no data', header([{ name: 'a', shape: [1], datatype: 'FP32' }]), '', 'no "data"'],
     ['a shape below zero', header([{ name: 'a', shape: [-1], datatype: 'FP32', data: [1] }]), '', 'shape'],

@@ -109,7 +109,7 @@ describe('the Open Inference Protocol over gRPC', () => {
   it.each([
     ['raw and typed at once', { inputs: [{ ...features, contents }], raw_input_contents: [raw] }, 'both contents and raw_input_contents'],
     ['more raw inputs than inputs', { inputs: [features], raw_input_contents: [raw, raw] }, '1 inputs and 2 raw_input_contents'],
-    ['a size below zero', { inputs: [{ ...features, shape: [-1, 3], contents }] }, 'below 0'],
+    ['a size below zero', { inputs: [{ ...features, shape: [-1, 3], contents }] }, 'cannot be negative'],
     ['contents in another field', { inputs: [{ ...features, contents: { fp64_contents: [1, 2, 3] } }] }, 'fp32_contents'],
     ['no contents', { inputs: [features] }, '0 elements'],
     [
@@ -125,9 +125,9 @@ describe('the Open Inference Protocol over gRPC', () => {
     [
       'too many outputs',
       { inputs: [{ ...features, contents }], outputs: Array.from({ length: 1001 }, () => ({ name: 'out' })) },
-      '1000 of each at most',
+      'at most 1000 of each',
     ],
-    ['a shape of too many sizes', { inputs: [{ ...features, shape: Array(33).fill(1), contents }] }, '32 at most'],
+    ['a shape of too many sizes', { inputs: [{ ...features, shape: Array(33).fill(1), contents }] }, 'at most 32'],
   ])('refuses %s', async (_, request, says) => {
     expect(await refused(caller.ask('ModelInfer', { ...echo, ...request }))).toEqual({
       code: status.INVALID_ARGUMENT,
@@ -143,7 +143,7 @@ describe('the Open Inference Protocol over gRPC', () => {
     ] as const) {
       expect(await refused(caller.ask(method, {}))).toEqual({
         code: status.INVALID_ARGUMENT,
-        details: expect.stringContaining(`send its name in "${field}"`),
+        details: expect.stringContaining(`send the name in "${field}"`),
       })
     }
     const { code, details } = await refused(caller.ask('ModelInfer', { ...echo, inputs: [{}] }))

@@ -123,7 +123,7 @@ describe('a ring of keys', () => {
     expect(() => keys.authorize(forged, 'read')).toThrow(expect.objectContaining({ code: 'UNAUTHENTICATED' }))
     now += 1000
     expect(() => keys.authorize(text, 'read')).toThrow(
-      expect.objectContaining({ code: 'UNAUTHENTICATED', message: expect.stringContaining('has expired') as string }),
+      expect.objectContaining({ code: 'UNAUTHENTICATED', message: expect.stringContaining('expired at') as string }),
     )
   })
 

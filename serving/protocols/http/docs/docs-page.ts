@@ -54,9 +54,9 @@ export async function docsPage(document: OpenApi): Promise<DocsPage> {
         </nav>
         <main>
           <h1>${title}</h1>
-          <p class="dim">${description} The same for programs: <a href="/openapi.json">/openapi.json</a>, OpenAPI ${document.openapi}.</p>
+          <p class="dim">${description} For programs: <a href="/openapi.json">/openapi.json</a>, OpenAPI ${document.openapi}.</p>
           <p>
-            <label>API key <input id="key" type="password" autocomplete="off" placeholder="where the server has keys" /></label>
+            <label>API key <input id="key" type="password" autocomplete="off" placeholder="if the server has keys" /></label>
           </p>
           <h2>Headers of requests</h2>
           ${fieldRows({ properties: Object.fromEntries(headers) })}
