@@ -83,6 +83,8 @@ export interface PredictAnswer<M extends Model> extends Answer {
   readonly version: number
   /** `name@version` */
   readonly service: string
+  /** By index of the entities: the id of each prediction, as in the prediction log. */
+  readonly predictionIds: readonly string[]
   /** In the order of the entities. */
   readonly predictions: readonly Prediction<M>[]
   /** What the predictions were made from, where `features` asks for it. */
@@ -188,6 +190,7 @@ export function createClient<D>(options: ClientOptions): Client<D> {
         version: answer['version'],
         service: answer['service'],
         ...moment(answer),
+        predictionIds: answer['predictionIds'],
         predictions: (answer['predictions'] as readonly Named[]).map((each, i) => read(each, invalid?.[i])),
         features:
           wanted === undefined ? null : (answer['features'] as readonly Named[]).map((each, i) => readFeatures(each, statuses?.[i])),

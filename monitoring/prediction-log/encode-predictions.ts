@@ -9,6 +9,7 @@ import type { LoggedPrediction } from './columns.ts'
 import { loggedEntity } from '../../materializer/erase/logged-entity.ts'
 import { parseSnapshot } from '../../runtime/snapshot-bounds.ts'
 import { memoizeWeak } from '../../kernel/memoize-weak.ts'
+import { predictionIdPrefix } from './prediction-id.ts'
 import type { ReadOrigin } from './provenance.ts'
 import type { EndedBy } from './snapshot-tracker.ts'
 import type { LoggedRead, NotedPredictions } from './prediction-log.ts'
@@ -34,6 +35,7 @@ export function* encodePredictions(kept: KeptPredictions, snapshot: string): Gen
   const { service, read, outputs, predictions } = kept
   const write = writerOf(service)
   const output = outputsOf(outputs)
+  const prefix = predictionIdPrefix(kept.predictionBase)
   const ended = parseSnapshot(kept.ended.snapshot ?? snapshot)
   for (const [index, entity] of read.entities.entries()) {
     const row = read.rows[index]
@@ -42,7 +44,7 @@ export function* encodePredictions(kept: KeptPredictions, snapshot: string): Gen
     yield {
       at: kept.at,
       requestId: kept.requestId,
-      predictionId: `${kept.predictionBase}/${rowInRequest}`,
+      predictionId: prefix + String(rowInRequest),
       entity: rowInRequest,
       model: kept.model,
       version: kept.version,

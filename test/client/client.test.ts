@@ -84,8 +84,11 @@ describe('a client', () => {
   })
 
   it('predicts, with the features where they are asked for', async () => {
-    const { predictions, features, version } = await client().predict('typed', [{ airport: 'ATL' }], { features: 'typed@1' })
+    const { predictions, predictionIds, features, version, requestId } = await client().predict('typed', [{ airport: 'ATL' }], {
+      features: 'typed@1',
+    })
     expect(version).toBe(1)
+    expect(predictionIds).toEqual([`${requestId}/0`])
     expect(predictions[0]).toMatchObject({ count_out: 9_007_199_254_740_993n, vec_out: Float32Array.of(3, 4) })
     expect(features?.[0]?.count).toBe(9_007_199_254_740_993n)
     expect((await client().predict('delay', [{ airport: 'ATL', distance: 100 }], { version: 1 })).features).toBeNull()

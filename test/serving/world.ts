@@ -119,6 +119,8 @@ export interface Body {
   readonly late?: readonly string[]
   readonly version: number
   readonly results: readonly { readonly features: Named; readonly statuses: Named; readonly eventTimes: Named }[]
+  readonly requestId: string
+  readonly predictionIds: readonly string[]
   readonly predictions: readonly Named[]
   readonly features?: readonly Named[]
   readonly statuses: readonly Named[]

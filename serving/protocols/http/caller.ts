@@ -1,5 +1,5 @@
 import type { Caller } from '../../predict/predict.ts'
-import { predictionBase } from '../../predict/prediction-id.ts'
+import { predictionBase } from '../../../monitoring/prediction-log/prediction-id.ts'
 import type { Call } from './context.ts'
 
 /** Who asks for predictions, for the prediction log. */

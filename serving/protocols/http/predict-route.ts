@@ -1,9 +1,10 @@
 import { z } from 'zod'
+import { predictionIdPrefix } from '../../../monitoring/prediction-log/prediction-id.ts'
 import type { Column } from '../../../kernel/value-type.ts'
 import { Status, statusNames } from '../../../kernel/state.ts'
 import type { ModelVersion } from '../../../registry/model-versions.ts'
 import { afterSchema, asOfSchema, entitiesSchema, nameSchema, onUnavailableSchema } from '../../features/request-schema.ts'
-import type { Predicted } from '../../predict/predict.ts'
+import type { Caller, Predicted } from '../../predict/predict.ts'
 import { onlyGroup, predict } from '../../predict/predict.ts'
 import { memoizeWeak } from '../../../kernel/memoize-weak.ts'
 import type { Prediction } from '../../../inference/load-model.ts'
@@ -16,6 +17,7 @@ import type { Call, RouteAnswer } from './context.ts'
 import { featuresWriter, frontiersJson, maxIncluded, momentJson, typesJson, typesText } from './feature-members.ts'
 import { canSayAll, jsonCanSay, recordWriter } from './json.ts'
 import { versionSchema } from './model-version-schema.ts'
+import { requestIdJson } from '../../traffic/request-id.ts'
 import type { Route } from './route.ts'
 
 const predictSchema = z.strictObject({
@@ -66,23 +68,31 @@ async function answerPredict(call: Call, deps: ServingContext): Promise<RouteAns
   const { include, ...body } = await readBody(call, deps.bodyLimitBytes, predictSchema)
   // the scope for predictions does not include the features that they are made from
   if (include?.some((each) => each === 'features' || each === 'eventTimes') === true) requireScope(call, 'read')
-  const request = { ...body, caller: callerOf(call), deadline: call.deadline }
-  return await predict(deps, request, (predicted) => ({ status: 200, body: bodyOf(predicted, include, call.requestId) }))
+  const caller = callerOf(call)
+  const request = { ...body, caller, deadline: call.deadline }
+  return await predict(deps, request, (predicted) => ({ status: 200, body: bodyOf(predicted, include, caller) }))
 }
 
-function bodyOf(predicted: Predicted, include: z.output<typeof predictSchema>['include'], requestId: string): string {
+function bodyOf(predicted: Predicted, include: z.output<typeof predictSchema>['include'], caller: Caller): string {
   const { predictions } = predicted
   const { model, read } = onlyGroup(predicted)
   const { version, service, outputs } = model
-  let text = `${headOf(version)},${momentJson(predicted.read, requestId)}${frontiersJson(include, read)}`
+  let text = `${headOf(version)},${momentJson(predicted.read, caller.requestId)}${frontiersJson(include, read)}`
   if (include?.includes('types')) text += `${typesJson(include, service)},"outputTypes":${outputTypesOf(outputs)}`
-  text += `,"predictions":[${predictions.map(outputsWriter(outputs)).join()}]${outputStatusesJson(outputs, predictions)}`
+  text += `,"predictionIds":[${predictionIdsJson(caller.predictionBase, predictions.length)}],"predictions":[${predictions.map(outputsWriter(outputs)).join()}]${outputStatusesJson(outputs, predictions)}`
   if (include?.includes('features')) {
     const { features, statuses } = featuresWriter(service)
     text += `,"features":[${read.rows.map(features).join()}],"statuses":[${read.rows.map(statuses).join()}]`
   }
   if (include?.includes('eventTimes')) text += `,"eventTimes":[${read.rows.map(featuresWriter(service).eventTimes).join()}]`
   return `${text}}`
+}
+
+function predictionIdsJson(base: string, rows: number): string {
+  const prefix = predictionIdPrefix(requestIdJson(base).slice(0, -1))
+  let ids = `${prefix}0"`
+  for (let row = 1; row < rows; row++) ids += `,${prefix}${row}"`
+  return ids
 }
 
 function outputStatusesJson(outputs: readonly Column[], predictions: readonly Prediction[]): string {

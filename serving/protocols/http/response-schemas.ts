@@ -44,6 +44,7 @@ export const predictAnswer = z.object({
   ...moment,
   types,
   outputTypes: types,
+  predictionIds: z.array(z.string()).describe('By index of the entities: the id of the prediction, as in the prediction log'),
   predictions: z.array(named).describe('In the order of the entities'),
   outputStatuses: z
     .array(z.record(z.string(), z.literal('INVALID')))

@@ -8,6 +8,7 @@ import type { ServedModel } from '../../models/model-host.ts'
 import type { EntityRequest } from '../../features/read-request.ts'
 import type { Caller, Predicted, PredictContext } from '../../predict/predict.ts'
 import { onlyGroup, predict } from '../../predict/predict.ts'
+import { predictionIdPrefix } from '../../../monitoring/prediction-log/prediction-id.ts'
 import { runTensors } from '../../predict/run-tensors.ts'
 import { onUnavailable } from '../../features/fallback-policy.ts'
 import { datatypeOf, onnxTypeOf } from './datatype.ts'
@@ -54,7 +55,7 @@ export async function infer(
     const asked = { model: request.model, version: wantedVersion(version), catalog, entities, ...readParameters(request.parameters) }
     return await predict(context, { ...asked, caller, deadline }, (predicted) => {
       requireInTime()
-      return answerTo(request, onlyGroup(predicted).model, entityOutputs(predicted, request.outputs))
+      return answerTo(request, onlyGroup(predicted).model, entityOutputs(predicted, request.outputs, caller))
     })
   })
   if (micros === 0) return await answering
@@ -136,13 +137,19 @@ function requireDeclared({ version, outputs }: ServedModel, wanted: readonly str
   )
 }
 
-function entityOutputs(predicted: Predicted, wanted: readonly string[] | undefined): Pick<InferAnswer, 'outputs' | 'parameters'> {
+function entityOutputs(
+  predicted: Predicted,
+  wanted: readonly string[] | undefined,
+  { predictionBase }: Caller,
+): Pick<InferAnswer, 'outputs' | 'parameters'> {
   const { asOf, skewed, degraded, late, staleMs } = predicted.read
   const { outputs: columns } = onlyGroup(predicted).model
   const tensors = outputTensors(columns, predicted.predictions)
   return {
     outputs: wanted === undefined ? tensors : wanted.flatMap((name) => tensors.find((tensor) => tensor.name === name) ?? []),
     parameters: {
+      // a parameter is one value: an id for each row would be a list
+      prediction_id_prefix: predictionIdPrefix(predictionBase),
       as_of: formatTimestamp(asOf),
       ...(skewed ? { skewed: true } : {}),
       ...(degraded ? { degraded: true } : {}),

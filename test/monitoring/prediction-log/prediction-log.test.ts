@@ -45,6 +45,28 @@ const metric = async (registry: Registry, name: string): Promise<number> =>
 const dropped = (registry: Registry, reason: string) => metric(registry, `lockstep_prediction_log_dropped_total{reason="${reason}"}`)
 
 describe('the prediction log', () => {
+  it('has each row under the id that was answered, which differs where a request id comes twice', async () => {
+    const { url, server } = await world.serve(logging(all))
+    await server.whenReady()
+    const request = { model: 'echo', entities: ['ATL', 'JFK'].map((airport) => ({ airport, distance: 1 })) }
+    const answers = []
+    for (const headers of [{}, { 'x-request-id': 'twice"\\' }, { 'x-request-id': 'twice"\\' }])
+      answers.push(await ask(url, '/v1/predict', request, headers))
+    await server.close()
+    const [made, first, second] = answers.map(({ body }) => body.predictionIds)
+    expect(made).toEqual([`${answers[0]?.body.requestId}/0`, `${answers[0]?.body.requestId}/1`])
+    for (const ids of [first, second]) {
+      expect(ids).toEqual([expect.stringMatching(/^twice"\\\.[0-9a-z]{8}\/0$/), expect.stringMatching(/^twice"\\\.[0-9a-z]{8}\/1$/)])
+    }
+    const answered = answers.flatMap(({ body }) => body.predictionIds)
+    expect(new Set(answered).size).toBe(6)
+    const rows = await world.db.query<{ id: string }>(
+      'select prediction_id as id from lockstep.prediction_log where prediction_id = any ($1)',
+      [answered],
+    )
+    expect(rows.map(({ id }) => id).toSorted()).toEqual(answered.toSorted())
+  })
+
   it('has a row for each entity, with values that read back to the bit, and from what they were made', async () => {
     const { url, server, registry } = await world.serve(logging(all))
     await server.whenReady()

@@ -1,3 +1,4 @@
+import { expect } from 'vitest'
 import type { Call, Element, Tensor } from './transports.ts'
 
 /** One call with what is answered, whichever way it goes. NaN is null. */
@@ -27,7 +28,7 @@ const cast = (name: string, data: readonly Element[] = [0, 1, 100]): Call => ({ 
 const airports = (names: readonly string[]) => t('airport', 'BYTES', [names.length], names)
 const distances = (values: readonly number[], datatype = 'FP64') => t('distance', datatype, [values.length], values)
 const flight = (inputs: readonly Tensor[], more: Partial<Call> = {}): Call => ({ model: 'echo', version: '1', inputs, ...more })
-const moment = { as_of: '2001-07-01T12:00:00Z' }
+const moment = { as_of: '2001-07-01T12:00:00Z', prediction_id_prefix: expect.stringMatching(/^[\w.-]{36,}\/$/) as string }
 
 const typed = (rows: number, [amount, count, city, open, vec]: readonly (readonly Element[])[]): Tensor[] => [
   t('amount', 'FP32', [rows, 1], amount ?? []),

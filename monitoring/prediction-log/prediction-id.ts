@@ -4,8 +4,8 @@ const randomLength = 8
 const randomValues = 36 ** randomLength
 
 /**
- * What the ids of a request's predictions begin with: the id of row 2 is `<base>/2`. A caller may send one request id
- * twice, so a random part is added to an id that the caller sent; then every id is unique without a look-up.
+ * The base of the ids of a request's predictions. A caller may send one request id twice, so an id that the caller sent gets
+ * a random part; then every prediction id is unique without a look-up.
  *
  * @param sent what the caller sent as its request id; undefined: nothing
  */
@@ -13,6 +13,7 @@ export function predictionBase(requestId: string, sent: string | readonly string
   return requestId === sent ? `${requestId}.${randomInt(randomValues).toString(36).padStart(randomLength, '0')}` : requestId
 }
 
-export function predictionId(base: string, row: number): string {
-  return `${base}/${row}`
+/** What the ids of a request's predictions begin with; the index of the row in the request follows. */
+export function predictionIdPrefix(base: string): string {
+  return `${base}/`
 }

@@ -1,0 +1,192 @@
+import { Registry } from 'prom-client'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import type { Prediction } from '../../inference/load-model.ts'
+import { createLogMetrics } from '../../monitoring/prediction-log/log-metrics.ts'
+import { createPredictionLog } from '../../monitoring/prediction-log/prediction-log.ts'
+import { listPredictions } from '../../monitoring/prediction-log/read-predictions.ts'
+import { readHistory } from '../../offline/history.ts'
+import { writtenKeys } from '../../offline/written-keys.ts'
+import { applyChanges } from '../../registry/apply.ts'
+import type { Catalog } from '../../registry/catalog.ts'
+import { loadCatalog } from '../../registry/catalog.ts'
+import type { DefinitionSet } from '../../registry/definition-set.ts'
+import { readModelBytes } from '../../registry/model-versions.ts'
+import { createLogger } from '../../runtime/log.ts'
+import type { ModelHost } from '../../serving/models/model-host.ts'
+import { createModelHost } from '../../serving/models/model-host.ts'
+import { createRunMetrics } from '../../serving/models/run-metrics.ts'
+import type { Predicted, PredictContext, PredictRequest } from '../../serving/predict/predict.ts'
+import { onlyGroup, predict, predictAssigned } from '../../serving/predict/predict.ts'
+import { hash, hour, nextServingSet } from './definitions.ts'
+import type { World } from './world.ts'
+import { createWorld, noon } from './world.ts'
+
+/** The model "echo", which returns its features: version 1 takes those of `flight@1`, version 2 those of `flight@2`. */
+function secondSet(): DefinitionSet {
+  const next = nextServingSet()
+  const services = next.services.map((service) => {
+    if (service.spec.version !== 2) return service
+    const [view] = service.spec.members
+    if (view?.kind !== 'view') throw new Error('flight@2 has no view')
+    const members = [
+      { ...view, features: ['lastDelay', 'landed2h'] },
+      { kind: 'onDemand', view: 'flight_context@2', features: ['pressure'] },
+    ] as const
+    const spec = { ...service.spec, members }
+    return { ...service, spec, fingerprint: hash(JSON.stringify(spec)) }
+  })
+  const models = next.models.map((model) => {
+    if (model.spec.name !== 'echo') return model
+    const spec = { ...model.spec, service: 'flight@2' } as const
+    return { ...model, spec, fingerprint: hash(JSON.stringify(spec)) }
+  })
+  return { ...next, services, models }
+}
+
+let world: World
+let catalog: Catalog
+let models: ModelHost
+
+beforeAll(async () => {
+  world = await createWorld('embedded')
+  await world.db.script(`
+    insert into lockstep_source.landings (airport, at, delay) values
+      ('ATL', '2001-07-01T11:30:00Z', 25), ('ATL', '2001-07-01T10:30:00Z', 7), ('JFK', '2001-07-01T10:40:00Z', -3)
+  `)
+  for (const view of ['airport_delays', 'airport_required']) await world.materialize(view)
+  await world.push('echo', 'identity')
+  await world.push('strict', 'one')
+  await world.push('strict', 'one', 'again')
+  await applyChanges(world.db, secondSet())
+  await world.materialize('airport_delays@2')
+  await world.push('echo', 'identity', 'next')
+  catalog = await loadCatalog(world.db)
+  models = createModelHost({
+    readBytes: (model, version) => readModelBytes(world.db, model, version),
+    metrics: createRunMetrics(new Registry()),
+    onVersions: () => undefined,
+    log: createLogger('silent'),
+    now: () => 0,
+  })
+  await models.prepare(catalog)
+})
+afterAll(async () => {
+  await models?.close()
+  await world?.close()
+})
+
+/** @param clock "now", epoch microseconds */
+function contextAt(clock: number): PredictContext & { readonly close: () => Promise<void> } {
+  const log = createLogger('silent')
+  const predictionLog = createPredictionLog(
+    { database: () => world.db, metrics: (waiting) => createLogMetrics(new Registry(), waiting), log, clock: () => noon },
+    { shares: { share: 1, models: new Map() }, retentionDays: 30 },
+  )
+  return {
+    catalog: () => catalog,
+    models,
+    reader: () => ({
+      store: world.store,
+      isOnline: (view) => catalog.online.has(view),
+      history: (requests, onSeen) => readHistory(world.db, requests, { onSeen }),
+      written: (plan, keys, by) => writtenKeys(world.db, plan, keys, by),
+    }),
+    clock: () => clock,
+    defaultAsOf: null,
+    onUnavailable: 'error',
+    log,
+    predictionLog,
+    close: () => predictionLog.close(5000),
+  }
+}
+
+function request(id: string, entities: readonly object[], model = 'echo'): PredictRequest {
+  return { model, entities, caller: { requestId: id, predictionBase: `${id}.base`, startedMs: performance.now(), apiKey: null } }
+}
+const entities = ['ATL', 'JFK', 'ATL', 'XXX'].map((airport, i) => ({ airport, distance: 100 + i }))
+/** The even rows to version 1, the odd ones to version 2. */
+const alternating = [
+  { version: 1, rows: [0, 2] },
+  { version: 2, rows: [1, 3] },
+]
+const outs = (predictions: readonly Prediction[]) => predictions.map(([out]) => [...(out as Float32Array)])
+const servedBy = ({ groups }: Predicted) => groups.map(({ model, rows }) => [model.version.version, model.service.id, rows])
+
+describe('rows of one request that are assigned to two versions', () => {
+  it('are predicted from the feature service of their version, and come back in their order', async () => {
+    const context = contextAt(noon)
+    const { predicted } = await predictAssigned(context, request('two', entities), alternating, (predicted) => ({ predicted }))
+    expect(servedBy(predicted)).toEqual([
+      [1, 'flight@1', [0, 2]],
+      [2, 'flight@2', [1, 3]],
+    ])
+    expect(predicted.read).toMatchObject({ asOf: noon, skewed: false, degraded: false, staleMs: null, late: [] })
+    expect(outs(predicted.predictions)).toEqual([
+      [25, 1, 0.25],
+      [-3, 1, Math.fround(-3 / 101)],
+      [25, 1, Math.fround(25 / 102)],
+      [Number.NaN, 0, Number.NaN],
+    ])
+    // each as the version alone answers it
+    for (const { version, rows } of alternating) {
+      const alone = request('alone', entities)
+      const all = await predict(context, { ...alone, version }, ({ predictions }) => outs(predictions))
+      for (const row of rows) expect(outs(predicted.predictions)[row]).toEqual(all[row])
+    }
+    expect(() => onlyGroup(predicted)).toThrow('served by 2 versions')
+    await context.close()
+  })
+
+  it('are logged with their version and their index in the request, under ids that differ', async () => {
+    const context = contextAt(noon)
+    await predictAssigned(context, request('logged', entities), alternating, () => null)
+    await context.close()
+    const logged = await listPredictions(world.db, { since: 0, requestId: 'logged', limit: 10 })
+    expect(logged.map(({ entity, version, service, predictionId, keys }) => [entity, version, service, predictionId, keys])).toEqual([
+      [0, 1, 'flight@1', 'logged.base/0', { airport: 'ATL' }],
+      [1, 2, 'flight@2', 'logged.base/1', { airport: 'JFK' }],
+      [2, 1, 'flight@1', 'logged.base/2', { airport: 'ATL' }],
+      [3, 2, 'flight@2', 'logged.base/3', { airport: 'XXX' }],
+    ])
+  })
+
+  it('share the moment of the group whose states are ahead of the clock', async () => {
+    const context = contextAt(noon - 5 * hour)
+    const newest = noon - hour / 2
+    const predicted = await predictAssigned(context, request('skewed', entities), alternating, (result) => result)
+    // version 1 reads ATL, version 2 JFK and an entity without rows: each group alone would have a moment of its own
+    expect(predicted.read).toMatchObject({ asOf: newest, skewed: true })
+    expect(predicted.groups.map(({ read }) => [read.asOf, read.skewed])).toEqual([
+      [newest, true],
+      [newest, true],
+    ])
+    expect(outs(predicted.predictions).map(([first, second]) => [first, second])).toEqual([
+      [25, 2],
+      [-3, 1],
+      [25, 2],
+      [Number.NaN, 0],
+    ])
+    await context.close()
+  })
+
+  it('fail together, with an error that names the row by its index in the request', async () => {
+    const context = contextAt(noon)
+    const strict = [{ airport: 'ATL' }, { airport: 'JFK' }, { airport: 'ATL' }, { airport: 'XXX' }]
+    const failing = predictAssigned(context, request('failed', strict, 'strict'), alternating, () => null)
+    await expect(failing).rejects.toMatchObject({ code: 'REQUIRED_FEATURE_MISSING', details: { entity: 3 } })
+    const wrong = predictAssigned(context, request('failed', [...entities.slice(0, 3), {}]), alternating, () => null)
+    await expect(wrong).rejects.toMatchObject({ code: 'INVALID_ENTITY', details: { entity: 3 } })
+    await context.close()
+    expect(await listPredictions(world.db, { since: 0, requestId: 'failed', limit: 10 })).toEqual([])
+  })
+
+  it('are not logged if the answer cannot be encoded', async () => {
+    const context = contextAt(noon)
+    const encoding = predict(context, request('broken', entities), () => {
+      throw new Error('no such form')
+    })
+    await expect(encoding).rejects.toThrow('no such form')
+    await context.close()
+    expect(await listPredictions(world.db, { since: 0, requestId: 'broken', limit: 10 })).toEqual([])
+  })
+})
