@@ -54,7 +54,7 @@ export default defineConfig({
           enabled: true,
           include: ['test/**/*.test-d.ts'],
           checker: 'tsc',
-          tsconfig: './tsconfig.json',
+          tsconfig: './tsconfig.types.json',
           ignoreSourceErrors: true,
         },
       }),
