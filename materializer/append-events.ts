@@ -18,7 +18,10 @@ export const pushTargets = ['both', 'online', 'offline'] as const
 export interface AppendedEvents {
   /** The transaction that wrote the new rows; null where all were there. */
   readonly xid: number | null
-  /** By index of the events: null for one that is new, else the transaction that wrote it. One that is twice among the events is new once. */
+  /**
+   * By index of the events: null for one that is new, else the transaction that wrote it. One that is twice among the
+   * events is new once.
+   */
   readonly duplicates: readonly (number | null)[]
 }
 
@@ -26,11 +29,11 @@ const maxTries = 5
 const deadlockBackoff = { firstMs: 10, maxMs: 80 }
 
 /**
- * Writes events to the source's table in one transaction, which is committed when this resolves: all of them or none. An event whose id is there is not written
- * again, whatever it says.
+ * Writes events to the source's table in one transaction, which is committed when this resolves: all of them or none.
+ * An event whose id is there is not written again, whatever it says.
  *
- * @throws LockstepError `INVALID_ROW` where the table refuses a row; `NOT_PUSHABLE` where it is no longer as it was read; `POSTGRES_UNAVAILABLE`, after which the
- *   events may be there or not
+ * @throws LockstepError `INVALID_ROW` where the table refuses a row; `NOT_PUSHABLE` where it is no longer as it was
+ *   read; `POSTGRES_UNAVAILABLE`, after which the events may be there or not
  */
 export async function appendEvents(
   db: Database,
@@ -62,7 +65,10 @@ interface Added {
   readonly ids: readonly string[] | null
 }
 
-/** Several processes that write the same ids in another order wait for each other; PostgreSQL ends one of them, which then begins anew. */
+/**
+ * Several processes that write the same ids in another order wait for each other; PostgreSQL ends one of them, which
+ * then begins anew.
+ */
 async function insert(db: Database, table: EventTable, parameters: readonly unknown[]): Promise<Added> {
   for (let tries = 1; ; tries++) {
     try {

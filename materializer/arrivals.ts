@@ -22,10 +22,17 @@ export interface ArrivalsOptions {
   readonly only?: Pick<StreamBounds, 'keyRange' | 'keysIn'>
 }
 
-/** The rows of the transactions of `seen` that are not in `known`, of all entities or of these, ordered as `sourceRows` orders them. */
+/**
+ * The rows of the transactions of `seen` that are not in `known`, of all entities or of these, ordered as `sourceRows`
+ * orders them.
+ */
 export type Arrivals = (known: Frontier, keys?: readonly EntityKey[]) => AsyncGenerator<readonly SourceRow[]>
 
-/** The rows that a run folds. @throws LockstepError `INVALID_ROW` for rows that this database cannot have written; what `sourceRows` throws */
+/**
+ * The rows that a run folds.
+ *
+ * @throws LockstepError `INVALID_ROW` for rows that this database cannot have written; what `sourceRows` throws
+ */
 export function createArrivals(
   { snapshot, plan, seen, xmax, signal, onUnkeyed = () => undefined, only }: ArrivalsOptions,
   onRead: (rows: number) => void,

@@ -57,7 +57,8 @@ interface RangeResult {
  *
  *     begin: checkpoint, ranges -> workers: rebuild the states of a range -> finish: move the checkpoint
  *
- * @throws LockstepError `INVALID_REQUEST` where only some entities of a view are asked for that was never materialized; `STORE_MISMATCH`, `SOURCE_MISSING`
+ * @throws LockstepError `INVALID_REQUEST` where only some entities of a view are asked for that was never materialized;
+ *   `STORE_MISMATCH`, `SOURCE_MISSING`
  */
 export async function beginBackfill(
   tools: BackfillTools,
@@ -190,7 +191,8 @@ export function backfills(
       const below = Math.min(...results.map((result) => Number(result.below)))
       const sum = (of: (result: RangeResult) => number): number => results.reduce((all, result) => all + of(result), 0)
       const outcome = { rows: sum(({ rows }) => rows), entities: sum(({ entities }) => entities) }
-      // of some entities alone it says nothing of the others, and is no run of the view: one that is due has still to come
+      // of some entities alone it says nothing of the others, and is no run of the view: one that is due has still to
+      // come
       if (spec.events !== null) return outcome
       const moved = await advanceCheckpoint(store, plan.id, checkpoint, allBelow(below), run.startedAt.getTime() * 1000)
       if (moved === null) throw lost(plan)

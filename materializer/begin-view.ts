@@ -11,7 +11,8 @@ import { readOtherTables } from './runs.ts'
 import { underRebuildLock } from './view-lock.ts'
 
 /**
- * The checkpoint to start from: the store's own, or a first one that names this run. A rebuild that was stopped while it removed the states is done to the end first.
+ * The checkpoint to start from: the store's own, or a first one that names this run. A rebuild that was stopped while
+ * it removed the states is done to the end first.
  *
  * @throws LockstepError `STORE_MISMATCH`
  */
@@ -39,8 +40,9 @@ export async function beginView(db: Database, store: OnlineStore, plan: ViewPlan
 }
 
 /**
- * Removes what the store holds of the view, whoever wrote it, and begins it anew. The checkpoint says so all the while: runs that have begun before find it changed,
- * and none begins before all is gone: where this one is stopped, the next one that comes, a worker's too, does this again as its own. Its lock tells whether it lives.
+ * Removes what the store holds of the view, whoever wrote it, and begins it anew. The checkpoint says so all the while:
+ * runs that have begun before find it changed, and none begins before all is gone: where this one is stopped, the next
+ * one that comes, a worker's too, does this again as its own. Its lock tells whether it lives.
  *
  *     removing, of this run -> remove the states -> begun, of this run
  *
@@ -52,7 +54,10 @@ export async function beginAnew(db: Database, store: OnlineStore, plan: ViewPlan
   return (await underRebuildLock(db, await store.identity(), plan.id, anew)) ?? (await anew())
 }
 
-/** @returns null where nothing is to be taken over any more @throws LockstepError `STORE_MISMATCH` where whoever began it is at it, or is another database's */
+/**
+ * @returns null where nothing is to be taken over any more
+ * @throws LockstepError `STORE_MISMATCH` where whoever began it is at it, or is another database's
+ */
 async function takeOver(db: Database, store: OnlineStore, plan: ViewPlan, run: Run, incremental: boolean): Promise<Checkpoint | null> {
   const done = await underRebuildLock(db, await store.identity(), plan.id, async () => {
     const present = await readCheckpoint(store, plan.id)
@@ -74,7 +79,8 @@ async function removeAndBegin(store: OnlineStore, plan: ViewPlan, run: Run, incr
   const begun = firstCheckpoint({ ...facts, removing: false })
   for (;;) {
     const present = await readCheckpoint(store, plan.id)
-    // The other one removes on, and begins when all of it is done. One that has begun already may have lost states to this one: it is replaced.
+    // The other one removes on, and begins when all of it is done. One that has begun already may have lost states to
+    // this one: it is replaced.
     if (present?.removing === true && !sameOrigin(present, removing)) throw rebuilding(plan)
     if (await writeCheckpoint(store, plan.id, begun, present)) return begun
   }
@@ -97,7 +103,10 @@ export function mismatch(plan: ViewPlan, how: string, { foreign = false }: { rea
   return new LockstepError('STORE_MISMATCH', `The online store holds "${plan.id}" ${how}. ${advice}.`)
 }
 
-/** The view was removed or begun anew while a run was at work. What it wrote is whole, by state; what others wrote may be gone. */
+/**
+ * The view was removed or begun anew while a run was at work. What it wrote is whole, by state; what others wrote may
+ * be gone.
+ */
 export function lost(plan: ViewPlan): LockstepError {
   return new LockstepError(
     'STORE_MISMATCH',

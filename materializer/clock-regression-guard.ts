@@ -6,12 +6,18 @@ import type { Database } from '../runtime/database.ts'
 import { mismatch } from './begin-view.ts'
 
 /**
- * Watches for states that know more than the database: one that was restored from a backup gives the numbers of transactions out again, and a state from before would take the rows
- * of the new ones for those that it holds. What another process writes amid a snapshot is beyond that snapshot, too, but not beyond the next one.
+ * Watches for states that know more than the database: one that was restored from a backup gives the numbers of
+ * transactions out again, and a state from before would take the rows of the new ones for those that it holds. What
+ * another process writes amid a snapshot is beyond that snapshot, too, but not beyond the next one.
  */
 export interface AheadWatch {
   readonly note: (frontier: Frontier) => void
-  /** To be asked outside of any snapshot. @param xmax of the snapshot whose rows were folded @throws LockstepError `STORE_MISMATCH` */
+  /**
+   * To be asked outside of any snapshot.
+   *
+   * @param xmax of the snapshot whose rows were folded
+   * @throws LockstepError `STORE_MISMATCH`
+   */
   check(xmax: number): Promise<void>
 }
 
@@ -28,7 +34,10 @@ export function createAheadWatch(db: Pick<Database, 'query'>, plan: ViewPlan): A
   }
 }
 
-/** @param end `endOf` what the store holds @throws LockstepError `STORE_MISMATCH` where the database, asked later, has not come so far */
+/**
+ * @param end `endOf` what the store holds
+ * @throws LockstepError `STORE_MISMATCH` where the database, asked later, has not come so far
+ */
 export function refuseAhead(plan: ViewPlan, end: number, xmax: number): void {
   if (end > xmax)
     throw mismatch(plan, `up to transaction ${end}, but this database has only reached ${xmax} (it was restored or moved)`, {
@@ -37,8 +46,8 @@ export function refuseAhead(plan: ViewPlan, end: number, xmax: number): void {
 }
 
 /**
- * A transaction that comes after all that have begun to write, open ones too: an erasure stores states that have its own in them before it ends. It takes a number
- * for itself, so it is asked last.
+ * A transaction that comes after all that have begun to write, open ones too: an erasure stores states that have its
+ * own in them before it ends. It takes a number for itself, so it is asked last.
  */
 async function nextTransaction(db: Pick<Database, 'query'>): Promise<number> {
   const [row] = await db.query<{ xid: string }>('SELECT pg_current_xact_id()::text AS xid')

@@ -23,8 +23,9 @@ export interface CursorRun {
 }
 
 /**
- * Whether the next run may go by the cursor: from the overlap before the greatest time that the view's runs have seen, unless all is to be read again. An entity that
- * has such a row is made anew from all its rows, so that none counts twice; what was committed later than the overlap allows, and what was deleted, is found when all is read.
+ * Whether the next run may go by the cursor: from the overlap before the greatest time that the view's runs have seen,
+ * unless all is to be read again. An entity that has such a row is made anew from all its rows, so that none counts
+ * twice; what was committed later than the overlap allows, and what was deleted, is found when all is read.
  */
 export async function planCursorRun(
   db: Database,
@@ -62,7 +63,8 @@ export interface CursorRead {
 }
 
 /**
- * How far the source has come, and what of it the run reads. A time that is still to come tells nothing: the rows that are written until then have earlier ones.
+ * How far the source has come, and what of it the run reads. A time that is still to come tells nothing: the rows that
+ * are written until then have earlier ones.
  *
  * @throws LockstepError `SOURCE_MISSING` where the table lacks the cursor, or it is no time
  */

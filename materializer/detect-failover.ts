@@ -23,9 +23,12 @@ export interface FailoverOptions {
 }
 
 /**
- * Looks whether a part of the store was emptied, and whether the store has a primary that was not one at the last look: it has restarted, or a replica has taken over, and writes that were acknowledged may be lost. Then
- * the checkpoints of all views are set back to where they stood `replayMs` ago, so that the next runs go over those arrivals again; until then readers ask the offline history for what is absent (online/read.ts). That is exact, for each state says itself
- * which transactions it holds. The backfills that run fail, and what was erased is erased again. Whoever is killed amid it leaves the new primary unknown, and the next one does it again.
+ * Looks whether a part of the store was emptied, and whether the store has a primary that was not one at the last look:
+ * it has restarted, or a replica has taken over, and writes that were acknowledged may be lost. Then the checkpoints of
+ * all views are set back to where they stood `replayMs` ago, so that the next runs go over those arrivals again; until
+ * then readers ask the offline history for what is absent (online/read.ts). That is exact, for each state says itself
+ * which transactions it holds. The backfills that run fail, and what was erased is erased again. Whoever is killed amid
+ * it leaves the new primary unknown, and the next one does it again.
  *
  * @returns the views that were set back, or are begun anew
  */
@@ -41,8 +44,9 @@ export async function noticeFailover(db: Database, store: OnlineStore, options: 
 }
 
 /**
- * Looks whether a part of the store was emptied while the others were not. Then no view is whole, whatever its checkpoint says, and each is begun anew; states that are there still
- * say themselves what they hold, so nothing is counted twice. The marks come last: whoever is killed amid it leaves it to the next.
+ * Looks whether a part of the store was emptied while the others were not. Then no view is whole, whatever its
+ * checkpoint says, and each is begun anew; states that are there still say themselves what they hold, so nothing is
+ * counted twice. The marks come last: whoever is killed amid it leaves it to the next.
  *
  * @returns the views that are begun anew
  */
@@ -83,9 +87,11 @@ async function setBack(db: Database, store: OnlineStore, identity: string, optio
   for (const { view } of views as { view: DefinitionId }[]) {
     for (;;) {
       const [checkpoint = null] = await tryCheckpoints(store, [view])
-      // What begins a view anew removes its states first, and leaves its checkpoint to itself. Until then nobody counts on one that cannot be read.
+      // What begins a view anew removes its states first, and leaves its checkpoint to itself. Until then nobody counts
+      // on one that cannot be read.
       if (checkpoint === null || checkpoint instanceof LockstepError || checkpoint.removing) break
-      // Only what was recorded since the view was begun counts; a view that is younger than the horizon is gone over whole.
+      // Only what was recorded since the view was begun counts; a view that is younger than the horizon is gone over
+      // whole.
       const last = await db.kysely
         .selectFrom(runs)
         .select('to_xid')
@@ -106,8 +112,9 @@ async function setBack(db: Database, store: OnlineStore, identity: string, optio
 }
 
 /**
- * By one transaction at least, also where it is there already: a run that is under way then finds that it is no longer where it began, and is done again, for what it has
- * written may be lost. One that cannot be lowered goes. @returns false where the checkpoint has changed since
+ * By one transaction at least, also where it is there already: a run that is under way then finds that it is no longer
+ * where it began, and is done again, for what it has written may be lost. One that cannot be lowered goes. @returns
+ * false where the checkpoint has changed since
  */
 async function lower(store: OnlineStore, view: DefinitionId, checkpoint: Checkpoint, to: number): Promise<boolean> {
   const below = Math.min(to, checkpoint.frontier.below - 1)

@@ -60,13 +60,17 @@ export interface PushedEvents {
   readonly online: boolean | null
 }
 
-/** Takes events in for a process: those of requests that come while a transaction is under way are written by the next one, together. */
+/**
+ * Takes events in for a process: those of requests that come while a transaction is under way are written by the next
+ * one, together.
+ */
 export interface EventIntake {
   /**
    * Writes the events of one request, all or none; when this resolves they are committed.
    *
    * @param receivedAt epoch microseconds
-   * @throws LockstepError `INVALID_EVENT`, `NOT_PUSHABLE`, `OVERLOADED` where too many wait, `INVALID_ROW`, `POSTGRES_UNAVAILABLE`
+   * @throws LockstepError `INVALID_EVENT`, `NOT_PUSHABLE`, `OVERLOADED` where too many wait, `INVALID_ROW`,
+   *   `POSTGRES_UNAVAILABLE`
    */
   push(
     source: SourceSpec,

@@ -30,8 +30,9 @@ export interface EventReaderOptions {
 }
 
 /**
- * Compiles the reader of a source's events: JSON objects with every column of the source, no more and no less, and `_event_id` where they have one. The known time may
- * be left out, and is never before the receipt: what came now was not known before.
+ * Compiles the reader of a source's events: JSON objects with every column of the source, no more and no less, and
+ * `_event_id` where they have one. The known time may be left out, and is never before the receipt: what came now was
+ * not known before.
  *
  * @returns the event at `index` of what was sent, received at that moment (epoch microseconds)
  * @throws LockstepError (the reader) `INVALID_EVENT` naming the event's index, the column and the value

@@ -10,7 +10,10 @@ import { sqlIdentifier } from '../runtime/sql.ts'
 export interface EventTable {
   readonly source: SourceSpec
   readonly columns: readonly EventColumn[]
-  /** Adds rows. $1…: for each column an array of its values as texts, then one of event ids, then whether the rows are of the online store alone. */
+  /**
+   * Adds rows. $1…: for each column an array of its values as texts, then one of event ids, then whether the rows are
+   * of the online store alone.
+   */
   readonly insert: string
   /** The rows of known event ids. $1: an array of ids. */
   readonly known: string
@@ -27,7 +30,8 @@ export interface EventColumn {
 }
 
 /**
- * @throws LockstepError `NOT_PUSHABLE` where the source reads a table or query of the user's own, or its table is not made yet or was made before events could be pushed
+ * @throws LockstepError `NOT_PUSHABLE` where the source reads a table or query of the user's own, or its table is not
+ *   made yet or was made before events could be pushed
  */
 export async function readEventTable(db: Pick<Database, 'query'>, source: SourceSpec): Promise<EventTable> {
   const { relation, types, hasXid, hasOnlineOnly } = await tableOf(db, source)

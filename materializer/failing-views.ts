@@ -13,8 +13,8 @@ export interface FailingView {
 }
 
 /**
- * Those of the views whose last three runs into a store, or more, have not succeeded. Backfills do not count: they report
- * their own failures.
+ * Those of the views whose last three runs into a store, or more, have not succeeded. Backfills do not count: they
+ * report their own failures.
  */
 export async function readFailingViews(
   db: Pick<Database, 'query'>,

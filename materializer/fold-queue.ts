@@ -1,7 +1,10 @@
 import { backoffMs, jitter, orTimeout, sleep, timedOut } from '../runtime/async.ts'
 import { isPassing } from '../runtime/is-passing.ts'
 
-/** Transactions of one source that wait while they cannot be folded; beyond that they are left to the next run of its views. */
+/**
+ * Transactions of one source that wait while they cannot be folded; beyond that they are left to the next run of its
+ * views.
+ */
 const maxWaiting = 100_000
 /** Transactions that are folded together, which several are after the store was away. */
 const maxAtOnce = 64
@@ -22,11 +25,20 @@ export interface FoldQueueOptions {
   readonly onFailure?: (source: string, error: unknown) => void
 }
 
-/** Folds committed transactions into the online states, of each source one after the other, and again where the store is away. */
+/**
+ * Folds committed transactions into the online states, of each source one after the other, and again where the store is
+ * away.
+ */
 export interface FoldQueue {
-  /** Resolves with true when the transaction is folded into every view; with false where one is left to its next run, or where it fails or takes too long: then it is folded later. */
+  /**
+   * Resolves with true when the transaction is folded into every view; with false where one is left to its next run, or
+   * where it fails or takes too long: then it is folded later.
+   */
   add(source: string, xid: number): Promise<boolean>
-  /** Resolves when no more than one transaction of the source is left to fold, or where that fails or takes too long: what is to be committed does not wait for a store that is away. */
+  /**
+   * Resolves when no more than one transaction of the source is left to fold, or where that fails or takes too long:
+   * what is to be committed does not wait for a store that is away.
+   */
   room(source: string): Promise<void>
   /** Waits for what is left, unless that fails or takes longer. */
   close(limitMs: number): Promise<void>

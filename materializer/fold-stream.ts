@@ -21,15 +21,21 @@ export interface FoldTarget {
   readonly plan: ViewPlan
   readonly read: StateReader
   readonly writer: StateWriter
-  /** The stream holds all rows of its entities that these transactions wrote, and no others. Where it is all below some one, it holds each entity from its first row on. */
+  /**
+   * The stream holds all rows of its entities that these transactions wrote, and no others. Where it is all below some
+   * one, it holds each entity from its first row on.
+   */
   readonly rows: Frontier
-  /** An entity whose frontier would come to have more ranges is refused: what it lacks has to be read as a whole. Infinity where the stream is that already. */
+  /**
+   * An entity whose frontier would come to have more ranges is refused: what it lacks has to be read as a whole.
+   * Infinity where the stream is that already.
+   */
   readonly maxRanges: number
   /** Rows that become visible after it wait in their state. Epoch microseconds. */
   readonly moment: number
   /**
-   * `resume`: the stored state is decoded and takes the rows that its frontier does not cover. `renew`: the stream holds all rows of each entity, and
-   * its state starts empty.
+   * `resume`: the stored state is decoded and takes the rows that its frontier does not cover. `renew`: the stream
+   * holds all rows of each entity, and its state starts empty.
    */
   readonly start: 'resume' | 'renew'
   /** Told of the frontier of each state that is met. */
@@ -41,9 +47,10 @@ export interface FoldTarget {
 }
 
 /**
- * Folds an ordered stream entity by entity into the states of the store; at no time are more than two batches of rows, a bounded part of the stored bytes
- * and one state held. An entity whose state no row adds to is left alone, unless its frontier has become long and gets shorter. A state claims the rows that were
- * folded into it and no others, whatever the checkpoint says: so one that a store has set back to what it was tells truly what it lacks.
+ * Folds an ordered stream entity by entity into the states of the store; at no time are more than two batches of rows,
+ * a bounded part of the stored bytes and one state held. An entity whose state no row adds to is left alone, unless its
+ * frontier has become long and gets shorter. A state claims the rows that were folded into it and no others, whatever
+ * the checkpoint says: so one that a store has set back to what it was tells truly what it lacks.
  *
  *     stored frontier f        rows folded              written
  *     none, from first rows    all                      if absent still, with the frontier `rows`

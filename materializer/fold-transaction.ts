@@ -41,16 +41,18 @@ export interface FoldedTransaction {
   readonly rows: number
   readonly entities: number
   /**
-   * Continuous views that the rows were not folded into, as their next run does it: the store has not begun them, or has them from elsewhere or of another definition,
-   * or lost them meanwhile, or has set an entity of theirs aside.
+   * Continuous views that the rows were not folded into, as their next run does it: the store has not begun them, or
+   * has them from elsewhere or of another definition, or lost them meanwhile, or has set an entity of theirs aside.
    */
   readonly left: readonly DefinitionId[]
 }
 
 /**
- * Folds the rows that one committed transaction wrote into the states of the views at once, without waiting for their next run: each view's own, those of a schedule
- * excepted. What a state holds already is passed over, so it may be done again, by anybody, beside any run. A state that another one writes at the same moment is read again, and
- * folded over what that one wrote; an entity that the store lacks is read from its first row on. Whoever dies in the midst of it leaves the rest to the next run.
+ * Folds the rows that one committed transaction wrote into the states of the views at once, without waiting for their
+ * next run: each view's own, those of a schedule excepted. What a state holds already is passed over, so it may be done
+ * again, by anybody, beside any run. A state that another one writes at the same moment is read again, and folded over
+ * what that one wrote; an entity that the store lacks is read from its first row on. Whoever dies in the midst of it
+ * leaves the rest to the next run.
  *
  * @param plans online views that read the source of the table that the transaction wrote to
  * @throws LockstepError as `materializeView`

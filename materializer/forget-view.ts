@@ -9,8 +9,8 @@ import { endRemoval } from './removals.ts'
 import { forgetRuns } from './runs.ts'
 
 /**
- * Removes at once what the store holds of a view, and the record of how it came there: from then on it answers as one that was never materialized. A run that is under
- * way finds it lost. What another database has materialized stays.
+ * Removes at once what the store holds of a view, and the record of how it came there: from then on it answers as one
+ * that was never materialized. A run that is under way finds it lost. What another database has materialized stays.
  *
  * @returns how many keys there were; null where they are another database's
  * @throws LockstepError `REDIS_UNAVAILABLE`

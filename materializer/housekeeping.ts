@@ -26,8 +26,8 @@ export interface HouseOptions {
 }
 
 /**
- * What is done now and then, by any number of processes: the keys of retired views are deleted, what erasures have left undone is done, and records of runs that nobody asks for any
- * more go. Cheap where there is nothing, but for `prune`.
+ * What is done now and then, by any number of processes: the keys of retired views are deleted, what erasures have left
+ * undone is done, and records of runs that nobody asks for any more go. Cheap where there is nothing, but for `prune`.
  */
 export async function keepHouse(
   db: Database,

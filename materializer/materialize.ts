@@ -27,7 +27,10 @@ import { createStateReader } from './state-reader.ts'
 import { createStateWriter, notKept } from './state-writer.ts'
 
 export interface MaterializeOptions {
-  /** What the run counts as now, epoch microseconds: rows that become visible later wait in their states. Default: `now()`. */
+  /**
+   * What the run counts as now, epoch microseconds: rows that become visible later wait in their states. Default:
+   * `now()`.
+   */
   readonly moment?: number
   /** The clock, epoch microseconds. Default: this machine's. */
   readonly now?: () => number
@@ -49,14 +52,20 @@ export interface MaterializeResult {
   /** `incremental`: what arrived since the last run was folded into the stored states. `full`: the table tells no arrivals, so all of it was read. `cursor`: it tells them by
    * a time of its rows, so entities with rows since the last run were read. */
   readonly mode: 'incremental' | 'cursor' | 'full'
-  /** The arrivals by which this run moved the view on, [from, to): those of runs beside it and after it touch them and do not overlap. */
+  /**
+   * The arrivals by which this run moved the view on, [from, to): those of runs beside it and after it touch them and
+   * do not overlap.
+   */
   readonly from: number
   readonly to: number
   readonly moment: number
   /** Rows that were folded, and entities that were written; what was covered already is in neither. */
   readonly rows: number
   readonly entities: number
-  /** Entities of which this run did not store a state because it is over the view's `maxStateBytes`, and the errors of the first five of them. */
+  /**
+   * Entities of which this run did not store a state because it is over the view's `maxStateBytes`, and the errors of
+   * the first five of them.
+   */
   readonly tooLarge: NotKept
   /**
    * Entities that are set aside, as a row of theirs cannot be folded or too many wait; and rows whose key cannot be
@@ -66,15 +75,17 @@ export interface MaterializeResult {
 }
 
 /**
- * Brings the view's states in the online store up to all rows that are committed, once. Each row counts once and the newest wins, however many runs work at once,
- * whatever is pushed beside them and wherever one is killed: a state carries the transactions whose rows it holds, takes only rows of others, and is stored only
- * over the very frontier that it was folded from. A transaction that is still open holds nobody up: its own rows alone are left for a later run.
+ * Brings the view's states in the online store up to all rows that are committed, once. Each row counts once and the
+ * newest wins, however many runs work at once, whatever is pushed beside them and wherever one is killed: a state
+ * carries the transactions whose rows it holds, takes only rows of others, and is stored only over the very frontier
+ * that it was folded from. A transaction that is still open holds nobody up: its own rows alone are left for a later
+ * run.
  *
  *     read the checkpoint -> freeze the database -> stream by entity what the checkpoint lacks -> fold, compare and set -> retry what was refused -> move the checkpoint
  *
- * @throws LockstepError `STORE_MISMATCH` where the store holds this view of another database or definition, or loses it meanwhile; `INVALID_ROW` for rows that this
- *   database did not write; `SOURCE_MISSING`, `REDIS_UNAVAILABLE`, `POSTGRES_UNAVAILABLE`; if over 1,000 entities have
- *   rows that cannot be folded, the error of one of them
+ * @throws LockstepError `STORE_MISMATCH` where the store holds this view of another database or definition, or loses it
+ *   meanwhile; `INVALID_ROW` for rows that this database did not write; `SOURCE_MISSING`, `REDIS_UNAVAILABLE`,
+ *   `POSTGRES_UNAVAILABLE`; if over 1,000 entities have rows that cannot be folded, the error of one of them
  */
 export async function materializeView(
   db: Database,

@@ -9,7 +9,10 @@ import type { OnlineStore } from '../online/store.ts'
 
 const keysPerRead = 100
 
-/** Of rows those that are in no state of the store, by what the states say themselves: pushes fold their rows at once, and the view's checkpoint says nothing of that. */
+/**
+ * Of rows those that are in no state of the store, by what the states say themselves: pushes fold their rows at once,
+ * and the view's checkpoint says nothing of that.
+ */
 export async function uncovered(
   store: Pick<OnlineStore, 'read'>,
   plan: ViewPlan,

@@ -3,7 +3,10 @@ import { Counter } from 'prom-client'
 
 const name = 'lockstep_states_over_cap_total'
 
-/** Counts entities by whose states a view's cap is met, whoever of the process meets it: one metric for all that ask for it. */
+/**
+ * Counts entities by whose states a view's cap is met, whoever of the process meets it: one metric for all that ask for
+ * it.
+ */
 export function createOverCapMetric(registry: Registry): (view: string, entities: number) => void {
   const present = registry.getSingleMetric(name)
   const counter =

@@ -2,7 +2,10 @@ import type { EntityKey } from '../kernel/entity-key.ts'
 import type { SourceRow } from '../offline/row-decoder.ts'
 import type { StateReader } from './state-reader.ts'
 
-/** Of the stored states of one portion; two portions are held at a time. The number of keys follows the size of the states that were met last. */
+/**
+ * Of the stored states of one portion; two portions are held at a time. The number of keys follows the size of the
+ * states that were met last.
+ */
 const bytesPerPortion = 4 * 1024 * 1024
 const maxKeysPerPortion = 500
 const firstKeysPerPortion = 32

@@ -31,8 +31,8 @@ export interface PruneOptions {
  *     the newest, that of the latest moment, the furthest       status, schedules, cursors
  *     what is under way, and runs of backfills
  *
- * The interval of one that stays is made to begin where the one before it ends, so that the intervals still touch. A view whose checkpoint is absent or cannot be read is left alone: it
- * may come back with a copy of the store.
+ * The interval of one that stays is made to begin where the one before it ends, so that the intervals still touch. A
+ * view whose checkpoint is absent or cannot be read is left alone: it may come back with a copy of the store.
  *
  * @returns how many runs went
  */

@@ -58,8 +58,9 @@ export interface KeepOptions {
 }
 
 /**
- * Keeps the online views of the registry current, until the signal, beside any number of others that do the same: a continuous view is brought up to date whenever rows have
- * arrived, by one process at a time; for a scheduled one the runs of its schedule are asked for; one that the store lacks is rebuilt by a backfill, which all workers share. What
+ * Keeps the online views of the registry current, until the signal, beside any number of others that do the same: a
+ * continuous view is brought up to date whenever rows have arrived, by one process at a time; for a scheduled one the
+ * runs of its schedule are asked for; one that the store lacks is rebuilt by a backfill, which all workers share. What
  * fails is logged and tried again, later each time. What was retired or erased is removed.
  */
 export async function keepCurrent(tools: KeepTools, options: KeepOptions): Promise<void> {
@@ -236,8 +237,9 @@ async function keepSchedule(
 
 /**
  * By a backfill. Where one has failed, the next begins at once, and later after each failure; after one that somebody
- * has cancelled none begins, unless the view was begun anew since. A rebuild that was stopped is
- * taken over; one that is at work is left to itself. One process at a time looks whether it is needed: another one's backfill may have begun, and ended, since the checkpoint was read.
+ * has cancelled none begins, unless the view was begun anew since. A rebuild that was stopped is taken over; one that
+ * is at work is left to itself. One process at a time looks whether it is needed: another one's backfill may have
+ * begun, and ended, since the checkpoint was read.
  */
 async function rebuild(tools: KeepTools, plan: ViewPlan): Promise<void> {
   const { db, store, log, clock } = tools

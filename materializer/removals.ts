@@ -23,7 +23,10 @@ export async function requestRemoval({ kysely }: Kysely, store: string, view: De
     .execute()
 }
 
-/** Ends a removal, done or not; where a step of it is under way, after that one. Until this transaction has ended, no other step begins. */
+/**
+ * Ends a removal, done or not; where a step of it is under way, after that one. Until this transaction has ended, no
+ * other step begins.
+ */
 export async function endRemoval({ kysely }: Kysely, store: string, view: DefinitionId): Promise<void> {
   await kysely.deleteFrom('lockstep.removals').where('view', '=', view).where('store', '=', store).execute()
 }
@@ -56,9 +59,10 @@ export interface RemovalOptions {
 }
 
 /**
- * Deletes the keys of the views that left a store, in bounded steps, each under the lock of its row: what ends the removal in between, as a view that comes back does,
- * is heeded by the next step. Runs that began before are waited for first, so that none of them writes a state after its key was looked for. Whoever dies is
- * followed by the next that calls this, which goes through the store again and finds what is left.
+ * Deletes the keys of the views that left a store, in bounded steps, each under the lock of its row: what ends the
+ * removal in between, as a view that comes back does, is heeded by the next step. Runs that began before are waited for
+ * first, so that none of them writes a state after its key was looked for. Whoever dies is followed by the next that
+ * calls this, which goes through the store again and finds what is left.
  *
  * @returns the views that are done
  */
@@ -88,7 +92,11 @@ export async function workOnRemovals(db: Database, store: OnlineStore, options: 
   return done
 }
 
-/** Forgets the runs of a view all of whose keys are deleted. @returns false where it has come back meanwhile, and its runs are those of its return */
+/**
+ * Forgets the runs of a view all of whose keys are deleted.
+ *
+ * @returns false where it has come back meanwhile, and its runs are those of its return
+ */
 async function endWhole({ kysely }: Kysely, store: string, view: DefinitionId): Promise<boolean> {
   return kysely.transaction().execute(async (transaction) => {
     const { numDeletedRows } = await transaction

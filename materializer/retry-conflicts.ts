@@ -13,8 +13,8 @@ const conflictBackoff = { firstMs: 4, maxMs: 20 }
 const keysPerStatement = 20_000
 
 /**
- * Reads again what the states of the refused keys lack of the transactions `seen`, and folds it, until none is refused any more: of two writers of one state the
- * one that comes second finds what the first has folded.
+ * Reads again what the states of the refused keys lack of the transactions `seen`, and folds it, until none is refused
+ * any more: of two writers of one state the one that comes second finds what the first has folded.
  */
 export async function foldRefused(
   target: Omit<FoldTarget, 'rows' | 'maxRanges'>,

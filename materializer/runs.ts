@@ -53,8 +53,9 @@ export async function startRun(db: Database, run: RunStart): Promise<Run> {
 }
 
 /**
- * Records by which arrivals the run moved the view on: from where the last recorded run left it, so that the intervals of all runs touch and never overlap, however
- * many end at once, and what one moved that was killed before it could say so is in that of the next.
+ * Records by which arrivals the run moved the view on: from where the last recorded run left it, so that the intervals
+ * of all runs touch and never overlap, however many end at once, and what one moved that was killed before it could say
+ * so is in that of the next.
  *
  * @returns the interval, [from, to)
  */

@@ -5,7 +5,11 @@ import { readUnderCheckpoint } from '../online/checkpoint.ts'
 import type { OnlineStore } from '../online/store.ts'
 import { lost } from './begin-view.ts'
 
-/** The stored bytes of each key, null where there are none, by index. @throws LockstepError `STORE_MISMATCH` where the checkpoint is no longer the view's */
+/**
+ * The stored bytes of each key, null where there are none, by index.
+ *
+ * @throws LockstepError `STORE_MISMATCH` where the checkpoint is no longer the view's
+ */
 export type StateReader = (keys: readonly EntityKey[]) => Promise<readonly (Buffer | null)[]>
 
 export function createStateReader(store: OnlineStore, plan: ViewPlan, checkpoint: Checkpoint): StateReader {

@@ -5,7 +5,10 @@ import { valueCodec } from '../kernel/value-codec.ts'
 import type { Value } from '../kernel/value-type.ts'
 import type { ViewPlan } from '../kernel/view-plan.ts'
 
-/** What a view answered to each row of a bucket; where nothing was put, what it says of an entity that it has never heard of. Features by index of the view's. */
+/**
+ * What a view answered to each row of a bucket; where nothing was put, what it says of an entity that it has never
+ * heard of. Features by index of the view's.
+ */
 export interface AnswerColumns {
   readonly features: number
   value(feature: number, row: number): Value | null
@@ -28,7 +31,10 @@ export function createAnswers(plan: ViewPlan, rows: number): Answers {
 
 const isNull = 0x80
 
-/** Where all values are doubles, an answer is a status byte and eight bytes for each feature, the highest bit of the status saying null. */
+/**
+ * Where all values are doubles, an answer is a status byte and eight bytes for each feature, the highest bit of the
+ * status saying null.
+ */
 class NumericAnswers implements Answers {
   readonly features: number
   readonly #values: readonly Float64Array[]

@@ -2,7 +2,10 @@ const [minBytes, maxBytes] = [1 << 14, 1 << 18]
 const noBytes = Buffer.alloc(0)
 const noView = new DataView(noBytes.buffer)
 
-/** Bytes in network order, cut into chunks that are the receiver's to keep: of 16 KB, and each twice the one before, up to 256 KB. */
+/**
+ * Bytes in network order, cut into chunks that are the receiver's to keep: of 16 KB, and each twice the one before, up
+ * to 256 KB.
+ */
 export class CopyBuffer {
   #bytes: Buffer = noBytes
   #view: DataView = noView

@@ -36,8 +36,8 @@ export interface CopyColumn {
 
 export interface CopyEncoder {
   /**
-   * Every n-th row of a batch, counted over the whole file, in the form that `COPY … (FORMAT binary)` reads. Yields full chunks, which are the
-   * receiver's to keep.
+   * Every n-th row of a batch, counted over the whole file, in the form that `COPY … (FORMAT binary)` reads. Yields
+   * full chunks, which are the receiver's to keep.
    *
    * @throws LockstepError `INVALID_ROW` naming file, row, column and value
    */
@@ -189,7 +189,10 @@ function timeWriter({ from, infinity }: CopyColumn): FieldWriter {
   }
 }
 
-/** One dimension, no nulls, element type float4 (oid 700) or float8 (oid 701), lower bound 1. An empty array has no dimension. */
+/**
+ * One dimension, no nulls, element type float4 (oid 700) or float8 (oid 701), lower bound 1. An empty array has no
+ * dimension.
+ */
 function vectorWriter({ from, type, length = null }: CopyColumn): FieldWriter {
   const wide = type === '_float8'
   const fit = wide ? (number: number): number => number : inFloat32

@@ -3,7 +3,9 @@ import { UnfitValue } from './files/convert.ts'
 
 const decimal = /^([+-]?)(\d*)(?:\.(\d*))?(?:[eE]([+-]?\d{1,6}))?$/
 
-/** Writes a decimal number as PostgreSQL's `numeric` in binary: digits in base 10,000, exactly as many as the text has. */
+/**
+ * Writes a decimal number as PostgreSQL's `numeric` in binary: digits in base 10,000, exactly as many as the text has.
+ */
 export function writeNumeric(out: CopyBuffer, text: string): void {
   if (text === 'NaN') return header(out, 0, 0, 0xc000, 0)
   const parts = decimal.exec(text)

@@ -12,7 +12,9 @@ export interface ServedAnswer {
   readonly key: EntityKey
   /** Epoch microseconds. */
   readonly asOf: number
-  /** The transactions whose rows it includes; null: the table has no arrival columns, so only the grace period tells. */
+  /**
+   * The transactions whose rows it includes; null: the table has no arrival columns, so only the grace period tells.
+   */
   readonly frontier: Frontier | null
   /** Whether rows count that are of the online store alone. */
   readonly onlineOnly: boolean
@@ -29,7 +31,8 @@ export interface ServedAnswer {
  * - `expected`: those, and all that had been visible for longer than the grace period
  * - `committed`: of these, the rows that were committed when it was served
  * - `all`: all rows
- * - `frontierReversed`, `allReversed`: as `frontier` and `all`, with rows of equal event and known time in reverse order
+ * - `frontierReversed`, `allReversed`: as `frontier` and `all`, with rows of equal event and known time in reverse
+ *   order
  */
 export type RowSet = 'frontier' | 'expected' | 'committed' | 'all' | 'frontierReversed' | 'allReversed'
 

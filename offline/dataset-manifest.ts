@@ -17,12 +17,18 @@ import type { SpineSample } from './spine/sample-spine.ts'
 import type { SpineInput } from './spine/spine.ts'
 import type { ColumnStatistics } from './profile/column-statistics.ts'
 
-/** What a training set was made of, and how to tell that it is still the same. Stands beside it as `<file>.manifest.json`, and in the registry. */
+/**
+ * What a training set was made of, and how to tell that it is still the same. Stands beside it as
+ * `<file>.manifest.json`, and in the registry.
+ */
 export interface DatasetManifest {
   readonly id: string
   /** RFC 3339. */
   readonly createdAt: string
-  /** What was asked for, by its whole path: the file, or the folder of a set in numbered parts; of a split set, the parts stand beside it: `set.train.parquet`. */
+  /**
+   * What was asked for, by its whole path: the file, or the folder of a set in numbered parts; of a split set, the
+   * parts stand beside it: `set.train.parquet`.
+   */
   readonly path: string
   readonly service: { readonly id: string; readonly fingerprint: string }
   readonly views: readonly { readonly id: string; readonly fingerprint: string; readonly code: string | null }[]
@@ -53,9 +59,15 @@ export interface DatasetManifest {
     readonly knownBefore: string | null
   }
   readonly source: {
-    /** Of a table that tells arrivals, every row written by a transaction below it was read, and no other: reading it so again gives the same rows. */
+    /**
+     * Of a table that tells arrivals, every row written by a transaction below it was read, and no other: reading it so
+     * again gives the same rows.
+     */
     readonly xmin: number
-    /** Committed rows of transactions from `xmin` on, which were not read, by source. A source that tells no arrivals is not in it. */
+    /**
+     * Committed rows of transactions from `xmin` on, which were not read, by source. A source that tells no arrivals is
+     * not in it.
+     */
     readonly heldBackRows: Readonly<Record<string, number>>
     /** Rows with a NULL in their key, by source. */
     readonly droppedRows: Readonly<Record<string, number>>
@@ -73,7 +85,10 @@ export interface DatasetManifest {
   readonly file: DatasetFile
   /** The other parts. */
   readonly otherFiles: readonly DatasetFile[]
-  /** Of a set in numbered parts, by column, of all its rows; else null, or absent in what an earlier version wrote, as each file has its own. */
+  /**
+   * Of a set in numbered parts, by column, of all its rows; else null, or absent in what an earlier version wrote, as
+   * each file has its own.
+   */
   readonly statistics?: readonly ColumnStatistics[] | null
 }
 

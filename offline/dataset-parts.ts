@@ -10,7 +10,10 @@ export interface SpineRange {
   readonly to: number
 }
 
-/** The rows of a training set whose moments are in [from, until), or that stand in one range of the spine: a file of their own. */
+/**
+ * The rows of a training set whose moments are in [from, until), or that stand in one range of the spine: a file of
+ * their own.
+ */
 export interface DatasetPart {
   /** null: the whole set, or a range of it. */
   readonly name: PartName | null

@@ -16,7 +16,10 @@ export interface DatasetRecipe {
   readonly sample: SpineSample | null
   readonly rule: TimeRule
   readonly asOf: 'at' | 'before'
-  /** Epoch microseconds: rows of sources that were known, else happened, at it or after it are not seen; null: no such bound. */
+  /**
+   * Epoch microseconds: rows of sources that were known, else happened, at it or after it are not seen; null: no such
+   * bound.
+   */
   readonly knownBefore: number | null
   /** The `source.xmin` of an earlier manifest: what arrived since is not seen; null: all that is settled. */
   readonly arrivedBefore: number | null

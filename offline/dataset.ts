@@ -30,14 +30,23 @@ export interface DatasetOptions extends BuildOptions {
   readonly time?: string
   /** A share of the spine's rows, chosen by their values. Absent: all. */
   readonly sample?: Omit<SpineSample, 'by'>
-  /** Epoch microseconds: one moment splits the rows into `train` and `test`, two into `train`, `validation` and `test`. Absent: one file. */
+  /**
+   * Epoch microseconds: one moment splits the rows into `train` and `test`, two into `train`, `validation` and `test`.
+   * Absent: one file.
+   */
   readonly split?: readonly number[]
   readonly knowledge?: TimeRule['knowledge']
   readonly freshness?: TimeRule['freshness']
   readonly asOf?: 'at' | 'before'
-  /** Epoch microseconds: rows of sources that were known, else happened, at it or after it are not seen, with any rule. Absent: no such bound. */
+  /**
+   * Epoch microseconds: rows of sources that were known, else happened, at it or after it are not seen, with any rule.
+   * Absent: no such bound.
+   */
   readonly knownBefore?: number
-  /** `source.xmin` of an earlier manifest: what arrived since in tables that tell arrivals is not seen. Absent: all that is settled. */
+  /**
+   * `source.xmin` of an earlier manifest: what arrived since in tables that tell arrivals is not seen. Absent: all that
+   * is settled.
+   */
   readonly arrivedBefore?: number
   /** The spine's columns to carry over. Absent: all. */
   readonly columns?: readonly string[]
@@ -47,10 +56,12 @@ export interface DatasetOptions extends BuildOptions {
 }
 
 /**
- * Writes a training set: the spine's columns, then the service's features as of each row's moment. The manifest beside the file and in the registry says
- * what went into it. After an error nothing has changed; after a kill no file stands there with a manifest that is not its own.
+ * Writes a training set: the spine's columns, then the service's features as of each row's moment. The manifest beside
+ * the file and in the registry says what went into it. After an error nothing has changed; after a kill no file stands
+ * there with a manifest that is not its own.
  *
- * @throws LockstepError `USAGE`, `INVALID_TIME`, `LABEL_LEAK`, `SPINE_INVALID`, `FILE_EXISTS`, `WRITE_FAILED` and whatever `openSpine` and `joinSpine` throw
+ * @throws LockstepError `USAGE`, `INVALID_TIME`, `LABEL_LEAK`, `SPINE_INVALID`, `FILE_EXISTS`, `WRITE_FAILED` and
+ *   whatever `openSpine` and `joinSpine` throw
  */
 export async function createDataset(db: Database, service: ServicePlan, options: DatasetOptions): Promise<DatasetManifest> {
   const recipe = recipeOf(options)
@@ -106,7 +117,8 @@ function pastCutOff(knownBefore: number | undefined): number | null {
 }
 
 /**
- * All files are whole on the disk and the registry knows of them before they get their names; should a name fail, the entry goes again.
+ * All files are whole on the disk and the registry knows of them before they get their names; should a name fail, the
+ * entry goes again.
  *
  * @param gone names that nothing stands under afterwards
  */

@@ -52,8 +52,8 @@ export interface ExplainedView {
 }
 
 /**
- * Why a view says what it says of an entity at a moment, from the offline history: the same rows, the same states and the same order as everywhere. Of rows that did not
- * win, or that were counted, the greatest few are kept.
+ * Why a view says what it says of an entity at a moment, from the offline history: the same rows, the same states and
+ * the same order as everywhere. Of rows that did not win, or that were counted, the greatest few are kept.
  *
  * @param options.most rows of each kind
  * @param options.asOf epoch microseconds

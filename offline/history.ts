@@ -25,8 +25,8 @@ export interface HistoryRequest {
   /** Epoch microseconds. */
   readonly asOf: number
   /**
-   * Only rows of these transactions count: so the answer is what an online one with this frontier was, at the same moment. The source's table must tell arrivals.
-   * Absent: all rows.
+   * Only rows of these transactions count: so the answer is what an online one with this frontier was, at the same
+   * moment. The source's table must tell arrivals. Absent: all rows.
    */
   readonly frontier?: Frontier
   /** Of rows of the online store alone, too: an answer in place of a state. Default: whether there is a `frontier`. */
@@ -46,7 +46,8 @@ export interface HistoryOptions {
 }
 
 /**
- * What views said about entities at past moments, from the source tables, through the same states as everything else. All requests see the same data.
+ * What views said about entities at past moments, from the source tables, through the same states as everything else.
+ * All requests see the same data.
  *
  * @returns by index of the requests
  * @throws the signal's reason once it is aborted, and what the database throws

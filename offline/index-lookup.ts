@@ -4,13 +4,20 @@ import { servedTime } from '../kernel/view-plan.ts'
 import type { Question } from './merge.ts'
 
 /**
- * The few rows of a source that a few questions can need, so that an index of key and time finds them and nothing else of the table is read. Moments
- * are those that streams sort by, the later of event and known time, in epoch microseconds.
+ * The few rows of a source that a few questions can need, so that an index of key and time finds them and nothing else
+ * of the table is read. Moments are those that streams sort by, the later of event and known time, in epoch
+ * microseconds.
  */
 export interface Near {
-  /** Of each key, apart from each other: all rows in [from, to]. `from` is -Infinity where the first row can still matter. */
+  /**
+   * Of each key, apart from each other: all rows in [from, to]. `from` is -Infinity where the first row can still
+   * matter.
+   */
   readonly intervals: readonly { readonly key: EntityKey; readonly from: number; readonly to: number }[]
-  /** The rows of the greatest event time among those up to `until` that happened after `after`: all that a latest value can be. */
+  /**
+   * The rows of the greatest event time among those up to `until` that happened after `after`: all that a latest value
+   * can be.
+   */
   readonly greatest: readonly { readonly key: EntityKey; readonly after: number; readonly until: number }[]
   /** Whether no row can be both in an interval and among the greatest. */
   readonly apart: boolean
@@ -20,8 +27,9 @@ export interface Near {
 const maxQuestions = 5_000
 
 /**
- * Where rows count from their event on, the greatest row is either in the interval of a question, or before it and after the interval that precedes it. A row that
- * is known later may have happened in an earlier interval and not be visible in it: then each question asks for its greatest row itself.
+ * Where rows count from their event on, the greatest row is either in the interval of a question, or before it and
+ * after the interval that precedes it. A row that is known later may have happened in an earlier interval and not be
+ * visible in it: then each question asks for its greatest row itself.
  *
  * @param questions of views among `plans`, ordered by key and time
  * @returns null where there are too many

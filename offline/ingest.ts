@@ -55,11 +55,13 @@ export interface IngestResult {
 const progressIntervalMs = 100
 
 /**
- * Loads a Parquet, CSV or JSON lines file into a source's table by one binary COPY: all of its rows or none. Columns go by name, each value is
- * converted to the table's own type and checked. A row without a key is loaded; joins pass it over.
+ * Loads a Parquet, CSV or JSON lines file into a source's table by one binary COPY: all of its rows or none. Columns go
+ * by name, each value is converted to the table's own type and checked. A row without a key is loaded; joins pass it
+ * over.
  *
- * @throws LockstepError `USAGE` for a source that is a query, `SOURCE_MISSING`, `COLUMNS_MISMATCH` listing what is missing and what is too much,
- *   `SOURCE_TYPE_MISMATCH`, `FILE_UNREADABLE`, `INVALID_ROW` naming file, row, column and value
+ * @throws LockstepError `USAGE` for a source that is a query, `SOURCE_MISSING`, `COLUMNS_MISMATCH` listing what is
+ *   missing and what is too much, `SOURCE_TYPE_MISMATCH`, `FILE_UNREADABLE`, `INVALID_ROW` naming file, row, column and
+ *   value
  */
 export async function ingestFile(db: Database, source: SourceSpec, path: string, options: IngestOptions = {}): Promise<IngestResult> {
   const started = performance.now()
@@ -95,7 +97,8 @@ export async function ingestFile(db: Database, source: SourceSpec, path: string,
   } catch (error) {
     throw refusedByTable(error, path, table, db.kind === 'postgres' ? every : null)
   }
-  // so that the joins that follow are planned for the rows that are there now; these are there, whether it succeeds or not
+  // so that the joins that follow are planned for the rows that are there now; these are there, whether it succeeds or
+  // not
   await db.query(`ANALYZE ${table}`).catch(() => undefined)
   return { source: source.name, table, rows, seconds: (performance.now() - started) / 1000 }
 }
@@ -193,8 +196,8 @@ function filledByDatabase({ relation }: SourceSpec, { name, generated }: Relatio
 }
 
 /**
- * Constraints, lengths and triggers are the database's own checks; its message and the row it names are put into ours. PGlite is fed in pieces, and
- * counts in each from 1: there `every` is null and no row is named.
+ * Constraints, lengths and triggers are the database's own checks; its message and the row it names are put into ours.
+ * PGlite is fed in pieces, and counts in each from 1: there `every` is null and no row is named.
  */
 function refusedByTable(error: unknown, path: string, table: string, every: number | null): unknown {
   for (let cause = error; cause instanceof Error; cause = cause.cause) {

@@ -27,13 +27,24 @@ import { awaitWritersMs, settledBefore, sourceBounds } from './stream-bounds.ts'
 export interface JoinOptions {
   /** Absent: what was known when, and schedules as served. */
   readonly rule?: TimeRule
-  /** `at` (the default): what becomes visible at the row's own moment counts; `before`: only what was visible earlier. */
+  /**
+   * `at` (the default): what becomes visible at the row's own moment counts; `before`: only what was visible earlier.
+   */
   readonly bound?: 'at' | 'before'
-  /** Epoch microseconds: rows of sources that were known, else happened, at it or after it are not seen, whatever the rule. Absent: all are. */
+  /**
+   * Epoch microseconds: rows of sources that were known, else happened, at it or after it are not seen, whatever the
+   * rule. Absent: all are.
+   */
   readonly knownBefore?: number | null
-  /** The `xmin` of an earlier join: of tables that tell arrivals, what arrived since is not seen. Absent: all that is settled. */
+  /**
+   * The `xmin` of an earlier join: of tables that tell arrivals, what arrived since is not seen. Absent: all that is
+   * settled.
+   */
   readonly arrivedBefore?: number | null
-  /** One of many joins that see the same: `arrivedBefore` is known to be settled, so that no writer is waited for, and what is left out is not counted in each. */
+  /**
+   * One of many joins that see the same: `arrivedBefore` is known to be settled, so that no writer is waited for, and
+   * what is left out is not counted in each.
+   */
   readonly oneOfMany?: boolean
   /** Whether batches tell `statuses`: they take time, and a training set has none. Absent: they do not. */
   readonly statuses?: boolean
@@ -65,24 +76,32 @@ export interface JoinedBatch {
 
 export interface JoinSummary {
   readonly rows: number
-  /** `pg_snapshot_xmin` of the data that was read, or `arrivedBefore`: of a table that tells arrivals (`_xid`), the rows of transactions below it, which are all settled. */
+  /**
+   * `pg_snapshot_xmin` of the data that was read, or `arrivedBefore`: of a table that tells arrivals (`_xid`), the rows
+   * of transactions below it, which are all settled.
+   */
   readonly xmin: number
-  /** Source rows with a NULL in their key, by source; of a source that a short spine reads through an index, none, as none are looked for. */
+  /**
+   * Source rows with a NULL in their key, by source; of a source that a short spine reads through an index, none, as
+   * none are looked for.
+   */
   readonly droppedRows: Readonly<Record<string, number>>
   /**
-   * Rows that were committed and not read, since an older transaction was still writing, by source. A source whose table tells no arrivals is not in it: all of
-   * its rows were read, and reading it again may give others.
+   * Rows that were committed and not read, since an older transaction was still writing, by source. A source whose
+   * table tells no arrivals is not in it: all of its rows were read, and reading it again may give others.
    */
   readonly heldBackRows: Readonly<Record<string, number>>
 }
 
 /**
- * The point-in-time join: every row of the spine, in its order, with the service's features as they stood at its moment. The source tables are read once each, whatever
- * the number of views and aliases; memory does not grow with the spine. Transactions that are writing when it begins are
- * waited for, 2 s at most; what was committed after one that goes on is held back.
+ * The point-in-time join: every row of the spine, in its order, with the service's features as they stood at its
+ * moment. The source tables are read once each, whatever the number of views and aliases; memory does not grow with the
+ * spine. Transactions that are writing when it begins are waited for, 2 s at most; what was committed after one that
+ * goes on is held back.
  *
  * @param consume takes the batches in order, each before the next is made
- * @throws LockstepError `ORDER_VIOLATED`, `INVALID_ROW`, `INVALID_TIME`, `TRANSFORM_FAILED`, `TOO_MANY_CATEGORIES`, `SOURCE_MISSING`, `WRITE_FAILED`
+ * @throws LockstepError `ORDER_VIOLATED`, `INVALID_ROW`, `INVALID_TIME`, `TRANSFORM_FAILED`, `TOO_MANY_CATEGORIES`,
+ *   `SOURCE_MISSING`, `WRITE_FAILED`
  */
 export async function joinSpine(
   db: Database,
@@ -246,8 +265,8 @@ export function sumLeftOut(counts: readonly SourceLeftOut[]): Pick<JoinSummary, 
 }
 
 /**
- * The same iterable, but its first element is requested at once, not by the first reader: so the database begins to sort.
- * It can be read once. If it is never read, an error of its first element is ignored.
+ * The same iterable, but its first element is requested at once, not by the first reader: so the database begins to
+ * sort. It can be read once. If it is never read, an error of its first element is ignored.
  */
 function startEagerly<T>(iterable: AsyncIterable<T>): AsyncIterable<T> {
   const rest = iterable[Symbol.asyncIterator]()

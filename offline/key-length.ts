@@ -10,7 +10,10 @@ export interface KeyColumn {
   readonly type: string
 }
 
-/** The error of a row whose key is too long, with the index of the column that makes it so; null where the key can be stored. */
+/**
+ * The error of a row whose key is too long, with the index of the column that makes it so; null where the key can be
+ * stored.
+ */
 export type KeyLengthCheck = (
   columns: readonly ArrayLike<unknown>[],
   row: number,

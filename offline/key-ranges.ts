@@ -13,8 +13,8 @@ const sampledPerRange = 100
 const minSampled = 20_000
 
 /**
- * Cuts the keys of a view's source into ranges with about as many rows each. Together they hold every key that there is or will be; a key with many rows makes
- * them fewer.
+ * Cuts the keys of a view's source into ranges with about as many rows each. Together they hold every key that there is
+ * or will be; a key with many rows makes them fewer.
  *
  * @param count how many; null: one for every 100,000 rows
  */

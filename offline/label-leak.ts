@@ -17,7 +17,8 @@ import { tablesBehind } from './tables-behind.ts'
  * says when it became known, or if that was no later.
  *
  * @returns what could not be checked, a sentence each
- * @throws LockstepError `LABEL_LEAK` naming the view, its source and the table; `SOURCE_MISSING` where a source is not there
+ * @throws LockstepError `LABEL_LEAK` naming the view, its source and the table; `SOURCE_MISSING` where a source is not
+ *   there
  */
 export async function refuseLabelLeak(
   db: Database,

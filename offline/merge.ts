@@ -8,7 +8,10 @@ import type { SourceRow } from './row-decoder.ts'
 import { projection, streamColumns } from './source-stream.ts'
 import type { Pass } from './stream-groups.ts'
 
-/** What is asked: the values of the views under one mapping, for one entity at one moment. Questions come ordered by (key, time). */
+/**
+ * What is asked: the values of the views under one mapping, for one entity at one moment. Questions come ordered by
+ * (key, time).
+ */
 export interface Question {
   readonly key: EntityKey
   /** Epoch microseconds. */
@@ -26,8 +29,9 @@ export interface MergeOptions {
 }
 
 /**
- * The sort-merge at the heart of training sets: ordered questions and ordered source rows pass each other once. For each entity, a row goes into the states
- * of its views as soon as it is visible to them, and a question asks the states as they then are.
+ * The sort-merge at the heart of training sets: ordered questions and ordered source rows pass each other once. For
+ * each entity, a row goes into the states of its views as soon as it is visible to them, and a question asks the states
+ * as they then are.
  *
  *     questions   (a, 3) (a, 9) (c, 4)                       a: add rows up to 3, ask, add rows up to 9, ask
  *     source      (a, 1) (a, 5) (b, 2) (c, 7)                b: passed over;  c: asked empty, as 7 is later

@@ -13,8 +13,8 @@ import { sourceRelation } from '../runtime/relation.ts'
 const described = new WeakMap<Database, WeakMap<SourceSpec, Promise<SourceTable>>>()
 
 /**
- * The rows that these transactions wrote to the source that all `plans` share, those for the online store alone too, as `sourceRows` orders and delivers them: in one round
- * trip, for few rows.
+ * The rows that these transactions wrote to the source that all `plans` share, those for the online store alone too, as
+ * `sourceRows` orders and delivers them: in one round trip, for few rows.
  *
  * @returns null where there are more than `most`
  * @throws LockstepError as `sourceRows`
@@ -39,7 +39,10 @@ export async function readArrived(
   return total > most ? null : rows
 }
 
-/** What is known of a source's table is asked once: columns that come to it are those of another source, as it is defined then. */
+/**
+ * What is known of a source's table is asked once: columns that come to it are those of another source, as it is
+ * defined then.
+ */
 function tableOf(db: Database, source: SourceSpec): Promise<SourceTable> {
   let ofDatabase = described.get(db)
   if (ofDatabase === undefined) described.set(db, (ofDatabase = new WeakMap()))
@@ -53,8 +56,8 @@ function tableOf(db: Database, source: SourceSpec): Promise<SourceTable> {
 }
 
 /**
- * Whether the view's source, which has arrival columns, holds committed rows of transactions that are not in `known`. Also
- * true where the database has not reached `known` yet, as after it was restored.
+ * Whether the view's source, which has arrival columns, holds committed rows of transactions that are not in `known`.
+ * Also true where the database has not reached `known` yet, as after it was restored.
  */
 export async function hasArrived(db: Pick<Database, 'query'>, plan: ViewPlan, known: Frontier): Promise<boolean> {
   const { below, beyond } = known

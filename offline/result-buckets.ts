@@ -10,7 +10,10 @@ import type { FeatureSpec } from '../kernel/view-spec.ts'
 import type { AnswerColumns, Answers } from './answers.ts'
 import { createAnswers } from './answers.ts'
 
-/** Answers come in the order of keys and are wanted in the order of the spine; meanwhile they wait in a file, sorted into buckets of consecutive ordinals. */
+/**
+ * Answers come in the order of keys and are wanted in the order of the spine; meanwhile they wait in a file, sorted
+ * into buckets of consecutive ordinals.
+ */
 export interface ResultBuckets {
   /** Ordinals from 0 of one bucket: `ordinal` belongs to bucket `floor(ordinal / rowsPerBucket)`. */
   readonly rowsPerBucket: number
@@ -28,7 +31,8 @@ const maxRowsPerBucket = 65_536
 
 /**
  * @param mappings for each mapping, the plans whose values are put under it
- * @param folder where the file is made; it has no name there for longer than it takes to open it, so that a killed process leaves nothing
+ * @param folder where the file is made; it has no name there for longer than it takes to open it, so that a killed
+ *   process leaves nothing
  */
 export async function createResultBuckets(mappings: readonly (readonly ViewPlan[])[], folder = tmpdir()): Promise<ResultBuckets> {
   const width = mappings.flat().reduce((sum, plan) => sum + 8 + plan.spec.features.reduce((all, feature) => all + bytesOf(feature), 0), 0)

@@ -25,9 +25,10 @@ export interface SourceStreamOptions extends StreamBounds {
 }
 
 /**
- * The rows of the one source that all `plans` share, ordered by entity key, then by the moment from which they count (the later of event and known time). Rows with a
- * NULL in the key belong to no entity and are left out. `values` are by slot of `streamColumns(plans)`, which for one plan are `plan.columns`:
- * pass them to `plan.fold`; for several, through `projection`.
+ * The rows of the one source that all `plans` share, ordered by entity key, then by the moment from which they count
+ * (the later of event and known time). Rows with a NULL in the key belong to no entity and are left out. `values` are
+ * by slot of `streamColumns(plans)`, which for one plan are `plan.columns`: pass them to `plan.fold`; for several,
+ * through `projection`.
  *
  * @throws LockstepError `SOURCE_MISSING`, `INVALID_ROW`, `INVALID_TIME`, `ORDER_VIOLATED`
  */
@@ -62,7 +63,10 @@ function isWhole({ keys, keysIn, keyRange, near, arrival }: SourceStreamOptions)
   return keys === undefined && keysIn === undefined && keyRange === undefined && near === undefined && (arrival?.from ?? 0) === 0
 }
 
-/** Of a value that cannot be cast to its declared type, the database says neither row nor column: it may be any column that is cast. */
+/**
+ * Of a value that cannot be cast to its declared type, the database says neither row nor column: it may be any column
+ * that is cast.
+ */
 function unreadable(
   cause: unknown,
   source: SourceSpec,
@@ -150,14 +154,18 @@ function orderOf({ rule }: SourceStreamOptions): 'known' | 'event' {
 export interface LeftOut {
   /** Rows with a NULL in the key, which no entity gets to see. */
   readonly dropped: number
-  /** Rows that are committed, of transactions from there on; null where the table does not tell arrivals, and nothing is held back. */
+  /**
+   * Rows that are committed, of transactions from there on; null where the table does not tell arrivals, and nothing is
+   * held back.
+   */
   readonly heldBack: number | null
 }
 
 /**
  * @param bounds where they say `near`, only rows near the questions count: the rest of the table is not looked at
  * @param keyed a row without any of these columns is dropped. Absent: those of the plan's key
- * @throws LockstepError `INVALID_ROW` where the table came from another database, whose transactions are none of this one's
+ * @throws LockstepError `INVALID_ROW` where the table came from another database, whose transactions are none of this
+ *   one's
  */
 export async function countLeftOut(
   snapshot: Snapshot,

@@ -11,15 +11,17 @@ export interface SourceTable {
   readonly types: ReadonlyMap<string, string>
   /** Whether rows carry their identity (`_row`). */
   readonly hasRow: boolean
-  /** Whether rows carry the transaction that wrote them (`_xid`), so that a run can read what arrived since the last. */
+  /**
+   * Whether rows carry the transaction that wrote them (`_xid`), so that a run can read what arrived since the last.
+   */
   readonly hasXid: boolean
   /** Whether rows may be of the online store alone (`_online_only`), which offline reads leave out. */
   readonly hasOnlineOnly: boolean
 }
 
 /**
- * @throws LockstepError `SOURCE_MISSING` naming the source and the table or column that is not there, also where a query names it; `DEFINITIONS_INVALID` where
- *   its query is wrong in another way
+ * @throws LockstepError `SOURCE_MISSING` naming the source and the table or column that is not there, also where a
+ *   query names it; `DEFINITIONS_INVALID` where its query is wrong in another way
  */
 export async function readSourceTable(db: Queryable, source: SourceSpec): Promise<SourceTable> {
   const table = sourceTableName(source)

@@ -4,7 +4,10 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { LockstepError, messageOf } from '../kernel/errors.ts'
 
-/** Bytes that wait in a temporary file until they can be read. The file has no name for longer than it takes to open it, so that a killed process leaves nothing. */
+/**
+ * Bytes that wait in a temporary file until they can be read. The file has no name for longer than it takes to open it,
+ * so that a killed process leaves nothing.
+ */
 export interface Spool {
   write(bytes: Uint8Array): Promise<void>
   /** All that was written, in order. */

@@ -25,8 +25,9 @@ export function sqlTypeName(type: ColumnType): string {
 }
 
 /**
- * `expression` cast so that its binary form is the one that the decoders read. `actual` is the expression's own `typname` where it is known; then no cast is
- * made that would change nothing, so that PostgreSQL can still use an index, and pays for no conversion.
+ * `expression` cast so that its binary form is the one that the decoders read. `actual` is the expression's own
+ * `typname` where it is known; then no cast is made that would change nothing, so that PostgreSQL can still use an
+ * index, and pays for no conversion.
  */
 export function castTo(type: ColumnType, expression: string, actual: string | undefined): string {
   const wanted = sqlTypeName(type)

@@ -20,7 +20,10 @@ export const awaitWritersMs = 2_000
 /** A spine is worth looking its keys up for each source row where the source has this many times its rows. */
 const pruneKeysFrom = 4
 
-/** Looking rows up one interval at a time costs some times what reading them in one go does, and questions prefer keys of many rows. */
+/**
+ * Looking rows up one interval at a time costs some times what reading them in one go does, and questions prefer keys
+ * of many rows.
+ */
 const maxCoverage = 1 / 8
 
 /** Which rows of the sources a join may see at all. */
@@ -33,7 +36,8 @@ export interface Seen {
 }
 
 /**
- * What of the plans' source a spine can need at all, which saves reading the rest, and which of it is settled, so that it can be read again.
+ * What of the plans' source a spine can need at all, which saves reading the rest, and which of it is settled, so that
+ * it can be read again.
  *
  * @param asked all the questions that the plans get, ordered, where they are few enough to be at hand
  */
@@ -79,8 +83,9 @@ export interface AskedQuestions {
 }
 
 /**
- * Whether it pays to read only the rows near some questions: an index must lead to them by key and time, and they must be a small part of what is read otherwise. How many
- * they are is guessed from how much of the keys' time they cover, since the planner cannot know it of intervals that stand in a list.
+ * Whether it pays to read only the rows near some questions: an index must lead to them by key and time, and they must
+ * be a small part of what is read otherwise. How many they are is guessed from how much of the keys' time they cover,
+ * since the planner cannot know it of intervals that stand in a list.
  */
 async function pays(
   snapshot: Snapshot,
@@ -99,7 +104,10 @@ async function pays(
   return led.length > 0 && led.every(Boolean)
 }
 
-/** Which part of the time that is read otherwise the intervals cover: of their keys, from the first to the last of them, or for latest values ever. */
+/**
+ * Which part of the time that is read otherwise the intervals cover: of their keys, from the first to the last of them,
+ * or for latest values ever.
+ */
 function coverage({ intervals }: Near, plans: readonly ViewPlan[]): number {
   if (intervals.some(({ from }) => from === Number.NEGATIVE_INFINITY)) return 1
   const keys = new Set(intervals.map(({ key }) => key)).size

@@ -8,7 +8,9 @@ export interface StreamGroup {
   readonly plans: readonly ViewPlan[]
 }
 
-/** Under which columns of a spine some views are asked, and which: by slot of `Pass.streams` and of that stream's plans. */
+/**
+ * Under which columns of a spine some views are asked, and which: by slot of `Pass.streams` and of that stream's plans.
+ */
 export interface Mapping {
   readonly columns: readonly string[]
   readonly asked: readonly AskedView[]
@@ -34,8 +36,8 @@ export function streamId(plan: ViewPlan): string {
 }
 
 /**
- * Plans the passes that answer `uses` so that each source is read once for each of its keys, however many views and aliases ask it: the connected
- * components of the graph that joins key mappings with streams.
+ * Plans the passes that answer `uses` so that each source is read once for each of its keys, however many views and
+ * aliases ask it: the connected components of the graph that joins key mappings with streams.
  */
 export function planPasses(uses: readonly ViewUse[]): Pass[] {
   const components: Component[] = []

@@ -57,8 +57,8 @@ export interface KeyRange {
 }
 
 /**
- * The SELECT behind an ordered stream: key parts, event time, known time where there is one, `_row`, `_xid`, columns. Every column is named
- * through the alias `s`, so that ORDER BY never mistakes an output for a column.
+ * The SELECT behind an ordered stream: key parts, event time, known time where there is one, `_row`, `_xid`, columns.
+ * Every column is named through the alias `s`, so that ORDER BY never mistakes an output for a column.
  */
 export function streamSelect(request: StreamRequest): string {
   const { table } = request
@@ -82,7 +82,10 @@ export function streamSelect(request: StreamRequest): string {
   return `SELECT ${outputs.map((_, i) => `u.c${i}`).join(', ')} FROM (${rows}) u ORDER BY ${order.join(', ')}`
 }
 
-/** Whether rows that are asked for twice can be told from rows that are there twice, where that matters: among latest values alone it does not. */
+/**
+ * Whether rows that are asked for twice can be told from rows that are there twice, where that matters: among latest
+ * values alone it does not.
+ */
 export function nearApplies(table: SourceTable, { apart }: Near): boolean {
   return table.hasRow || apart
 }
@@ -134,7 +137,10 @@ export function arrivalOf(transactions: Frontier, most = Number.POSITIVE_INFINIT
   return { from: first.from, to: last.to, except: ranges.length > most ? [] : except }
 }
 
-/** Each piece has both its bounds, so that an index on `_xid` leads to it, and the planner takes it for small where it knows nothing of the table yet. */
+/**
+ * Each piece has both its bounds, so that an index on `_xid` leads to it, and the planner takes it for small where it
+ * knows nothing of the table yet.
+ */
 export function arrivalCondition({ from, to, except = [] }: Arrival): string {
   const ends = [from, ...except.flatMap((range) => [range.from, range.to]), to]
   const pieces: string[] = []
@@ -146,8 +152,8 @@ export function arrivalCondition({ from, to, except = [] }: Arrival): string {
 }
 
 /**
- * The rows near some questions: those of each key's intervals, and those of the greatest event time up to a moment. A row that is found twice has one `_row`, by which UNION
- * makes it one.
+ * The rows near some questions: those of each key's intervals, and those of the greatest event time up to a moment. A
+ * row that is found twice has one `_row`, by which UNION makes it one.
  */
 function nearRows(request: StreamRequest, parts: Parts, near: Near, outputs: string, conditions: readonly string[]): string {
   const { table, key, eventTime } = request
@@ -164,7 +170,8 @@ function nearRows(request: StreamRequest, parts: Parts, near: Near, outputs: str
     const intervals = near.intervals.map((interval) => keyed(interval.key, [interval.from, interval.to]))
     const within = [sortTime, column(eventTime)].map((time) => `${time} BETWEEN q.a AND q.b`)
     const wanted = [...ofKey, ...new Set(within), ...conditions]
-    // OFFSET 0 keeps the planner from joining some other way, of which it thinks better as it knows nothing of the intervals
+    // OFFSET 0 keeps the planner from joining some other way, of which it thinks better as it knows nothing of the
+    // intervals
     const found = `SELECT s.* FROM ${table.relation} s WHERE ${wanted.join(' AND ')} OFFSET 0`
     selects.push(`SELECT ${outputs} FROM ${listed(intervals, ['a', 'b'])} CROSS JOIN LATERAL (${found}) s`)
   }
@@ -186,8 +193,9 @@ function knownTime({ known, eventTime }: StreamRequest, column: (name: string) =
 const notOnlineOnly = 'NOT s."_online_only"'
 
 /**
- * Which of the source's rows a stream up to the transaction `to` leaves out: `dropped` lack a part of the key, and so belong to no entity; `later` arrived from `to`
- * on. `newest` is the greatest transaction of these. Where the table does not tell arrivals, all have arrived.
+ * Which of the source's rows a stream up to the transaction `to` leaves out: `dropped` lack a part of the key, and so
+ * belong to no entity; `later` arrived from `to` on. `newest` is the greatest transaction of these. Where the table
+ * does not tell arrivals, all have arrived.
  */
 export function leftOutSelect(table: SourceTable, key: readonly Column[], to: number): string {
   const keyless = `(${lacksKey(key)})`
@@ -200,8 +208,9 @@ export function leftOutSelect(table: SourceTable, key: readonly Column[], to: nu
 }
 
 /**
- * The same where only rows near some questions are read: `later` are of those near. `dropped` are of the whole table here too, so that a count does not depend on
- * how rows are read; the index that leads to the others leads to them as well.
+ * The same where only rows near some questions are read: `later` are of those near. `dropped` are of the whole table
+ * here too, so that a count does not depend on how rows are read; the index that leads to the others leads to them as
+ * well.
  */
 export function nearLeftOutSelect(
   request: Omit<StreamRequest, 'columns' | 'row' | 'xid'> & { readonly keyed: readonly Column[] },
@@ -244,7 +253,10 @@ export function keysWithinSelect(request: Pick<StreamRequest, 'table' | 'key' | 
   return `SELECT ${keys.join(', ') || '1'} FROM ${request.table.relation} s WHERE ${event} >= ${literal(from)} AND ${event} < ${literal(to)}`
 }
 
-/** The first keys of `pieces` ranges with about as many rows each, as text, without the very first; judged by a `share` of the rows, by chance. */
+/**
+ * The first keys of `pieces` ranges with about as many rows each, as text, without the very first; judged by a `share`
+ * of the rows, by chance.
+ */
 export function keyBoundsSelect(
   request: Pick<StreamRequest, 'table' | 'key' | 'eventTime' | 'known'>,
   pieces: number,
@@ -267,7 +279,8 @@ function keyCondition(parts: readonly Column<KeyType>[], expressions: readonly s
     const values = decodeKey(parts, key)
     return `(${parts.map(({ type }, i) => keyLiteral(type, values[i] as Value)).join(', ')})`
   })
-  // PostgreSQL hashes a list of single values, but compares each row with each of a list of tuples, unless they stand in VALUES.
+  // PostgreSQL hashes a list of single values, but compares each row with each of a list of tuples, unless they stand
+  // in VALUES.
   return `(${expressions.join(', ')}) IN (${parts.length > 1 ? 'VALUES ' : ''}${tuples.join(', ')})`
 }
 

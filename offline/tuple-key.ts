@@ -5,7 +5,10 @@ import type { Column, KeyType } from '../kernel/value-type.ts'
 import { showKey } from '../kernel/show-key.ts'
 import { microsAt, timeOutside } from './tuple-values.ts'
 
-/** Reads the key parts at the head of a tuple. Streams are ordered by key, so the string is made only where the bytes differ from the last. */
+/**
+ * Reads the key parts at the head of a tuple. Streams are ordered by key, so the string is made only where the bytes
+ * differ from the last.
+ */
 export interface KeyReader {
   /** `at`: where the first key field's length stands. */
   read(bytes: Buffer, view: DataView, at: number): EntityKey
@@ -44,7 +47,10 @@ export function keyReader(parts: readonly Column<KeyType>[], what: string): KeyR
   }
 }
 
-/** PostgreSQL sends integers in two's complement, big-endian; with the sign bit turned they sort as bytes, as `encodeKey` wants them. */
+/**
+ * PostgreSQL sends integers in two's complement, big-endian; with the sign bit turned they sort as bytes, as
+ * `encodeKey` wants them.
+ */
 function makeKey(parts: readonly Column<KeyType>[], what: string, bytes: Buffer, view: DataView, start: number): EntityKey {
   let key = ''
   let at = start

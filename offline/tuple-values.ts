@@ -2,7 +2,10 @@ import { LockstepError } from '../kernel/errors.ts'
 import { postgresEpochMicros } from '../kernel/time.ts'
 import type { ColumnType, Value } from '../kernel/value-type.ts'
 
-/** Reads one value that is not NULL at `at`, `length` bytes long, in PostgreSQL's binary form. `view` is over the same memory as `bytes`. */
+/**
+ * Reads one value that is not NULL at `at`, `length` bytes long, in PostgreSQL's binary form. `view` is over the same
+ * memory as `bytes`.
+ */
 export type ReadValue = (bytes: Buffer, view: DataView, at: number, length: number) => Value
 
 /** The decoder of a column that was selected through `castTo`. Values come out canonical: no -0. */
@@ -34,8 +37,8 @@ export function valueReader(type: ColumnType, what: string): ReadValue {
 }
 
 /**
- * PostgreSQL's `timestamp` or `timestamptz` as epoch microseconds; +-Infinity for the infinities. Beyond +-2^53 the result is no safe integer, which the
- * caller refuses.
+ * PostgreSQL's `timestamp` or `timestamptz` as epoch microseconds; +-Infinity for the infinities. Beyond +-2^53 the
+ * result is no safe integer, which the caller refuses.
  */
 export function microsAt(view: DataView, at: number): number {
   const high = view.getInt32(at)
@@ -69,7 +72,10 @@ function showTime(micros: number): string {
   return Number.isNaN(date.getTime()) ? `${micros} microseconds` : `"${date.toISOString().replace('.000Z', 'Z')}"`
 }
 
-/** float4[]: number of dimensions, a flag for NULLs, the element type, then for each dimension its length and lower bound, then the elements. */
+/**
+ * float4[]: number of dimensions, a flag for NULLs, the element type, then for each dimension its length and lower
+ * bound, then the elements.
+ */
 function vectorAt(view: DataView, at: number, length: number, what: string): Float32Array {
   const dimensions = view.getInt32(at)
   const found = dimensions === 0 ? 0 : view.getInt32(at + 12)

@@ -38,7 +38,8 @@ export interface FoundFile {
 }
 
 /**
- * Makes a training set again from its manifest alone, by the same definitions and of the same rows, and compares it with what it was: no file is written.
+ * Makes a training set again from its manifest alone, by the same definitions and of the same rows, and compares it
+ * with what it was: no file is written.
  *
  * @param find gives the service of that id, or throws why there is none
  * @throws LockstepError where it cannot be told, as when a database cannot be reached; and the signal's reason

@@ -6,7 +6,10 @@ import type { Database } from '../runtime/database.ts'
 import { sourceRows } from './source-stream.ts'
 import { arrivalOf } from './stream-sql.ts'
 
-/** Those of the keys that have rows of these transactions in the view's source, of the online store alone too; where these are very many, maybe also some that have rows of others between. */
+/**
+ * Those of the keys that have rows of these transactions in the view's source, of the online store alone too; where
+ * these are very many, maybe also some that have rows of others between.
+ */
 export async function writtenKeys(
   db: Pick<Database, 'snapshot'>,
   plan: ViewPlan,

@@ -4,8 +4,8 @@ import type { Database } from '../runtime/database.ts'
 import type { Checkpoint } from './checkpoint.ts'
 
 /**
- * Tells whether what a store holds of a view was written by this database, which alone knows the run that its checkpoint
- * names.
+ * Tells whether what a store holds of a view was written by this database, which alone knows the run that its
+ * checkpoint names.
  */
 export interface CheckpointOwner {
   /**
@@ -26,7 +26,9 @@ type Handle = Pick<Database, 'kysely' | 'query'>
 /** @param database throws where it is down */
 export function createCheckpointOwner(database: () => Handle): CheckpointOwner {
   let known: ReadonlySet<string> = new Set()
-  /** Runs are recorded before checkpoints name them: what is not known now will not be, so that not each request asks. */
+  /**
+   * Runs are recorded before checkpoints name them: what is not known now will not be, so that not each request asks.
+   */
   let unknown: ReadonlySet<string> = new Set()
 
   return {

@@ -8,9 +8,10 @@ import { checkpointEntity, noBytes } from './store.ts'
 import type { OnlineKey, OnlineStore } from './store.ts'
 
 /**
- * What a store itself says about a view: how far it is materialized, of which definition, and by which database (by naming a run that only
- * that database knows). It lives beside the states, under a name that no entity can have, so it comes and goes with them: a store that was emptied, set back
- * to an older copy, or filled from elsewhere tells so, where a note in the database would not.
+ * What a store itself says about a view: how far it is materialized, of which definition, and by which database (by
+ * naming a run that only that database knows). It lives beside the states, under a name that no entity can have, so it
+ * comes and goes with them: a store that was emptied, set back to an older copy, or filled from elsewhere tells so,
+ * where a note in the database would not.
  */
 export interface Checkpoint {
   /** Every row of these transactions is in the view's states; below zero until a first run has finished. */
@@ -20,9 +21,15 @@ export interface Checkpoint {
   readonly incremental: boolean
   /** The run that began the view in this store. */
   readonly origin: { readonly id: string; readonly startedAt: Date }
-  /** That run is removing what was there before, or was stopped while it did: until it has, no other run may count on any state. */
+  /**
+   * That run is removing what was there before, or was stopped while it did: until it has, no other run may count on
+   * any state.
+   */
   readonly removing: boolean
-  /** It was set back, for writes that were acknowledged may be lost: until a run has gone over those arrivals again, a state may be absent whose entity has rows. Default: false. */
+  /**
+   * It was set back, for writes that were acknowledged may be lost: until a run has gone over those arrivals again, a
+   * state may be absent whose entity has rows. Default: false.
+   */
   readonly setBack?: boolean
   /** Set where an earlier build wrote it: by its head it is found again. */
   readonly format?: number
@@ -33,7 +40,10 @@ export interface Checkpoint {
   readonly begunAt?: number
 }
 
-/** The checkpoint of a view that `origin` begins. Its frontier is no other run's, so that compare-and-set tells it from every other one. */
+/**
+ * The checkpoint of a view that `origin` begins. Its frontier is no other run's, so that compare-and-set tells it from
+ * every other one.
+ */
 export function firstCheckpoint(facts: Omit<Checkpoint, 'frontier'>): Checkpoint {
   return { ...facts, frontier: allBelow(-2 * Number(facts.origin.id) - (facts.removing ? 1 : 0)) }
 }
@@ -44,7 +54,10 @@ export async function readCheckpoint(store: Pick<OnlineStore, 'read'>, view: Def
   return checkpoint ?? null
 }
 
-/** The checkpoints of several views, in one read, by index. In place of one that cannot be read it gives why, so that it stands in no other view's way. */
+/**
+ * The checkpoints of several views, in one read, by index. In place of one that cannot be read it gives why, so that it
+ * stands in no other view's way.
+ */
 export async function tryCheckpoints(
   store: Pick<OnlineStore, 'read'>,
   views: readonly DefinitionId[],
@@ -61,8 +74,9 @@ export async function tryCheckpoints(
 }
 
 /**
- * The stored bytes of `keys`, by index; null where `checkpoint` is no longer the view's, so that states may be missing. One server reads it last: where it is there still,
- * nothing had been removed when the states were read. The servers of a cluster keep no such order; what is there tells its own frontier all the same.
+ * The stored bytes of `keys`, by index; null where `checkpoint` is no longer the view's, so that states may be missing.
+ * One server reads it last: where it is there still, nothing had been removed when the states were read. The servers of
+ * a cluster keep no such order; what is there tells its own frontier all the same.
  */
 export async function readUnderCheckpoint(
   store: OnlineStore,
@@ -136,8 +150,9 @@ function encodeCheckpoint({ frontier, fingerprint, incremental, removing, setBac
 }
 
 /**
- * Adds to the checkpoint the transactions whose rows a run has folded that began at the checkpoint `from`; one that was set back is whole again by that. Where the view was removed or begun anew meanwhile, or its checkpoint set
- * back, it stays as it is: what this run wrote may be gone.
+ * Adds to the checkpoint the transactions whose rows a run has folded that began at the checkpoint `from`; one that was
+ * set back is whole again by that. Where the view was removed or begun anew meanwhile, or its checkpoint set back, it
+ * stays as it is: what this run wrote may be gone.
  *
  * @param begunAt when the run began, epoch microseconds
  * @returns where the checkpoint was and where it is now; null where it stayed

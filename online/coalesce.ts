@@ -5,8 +5,10 @@ interface Asked<Key, Value> {
 }
 
 /**
- * Gathers the keys that are asked for in one turn of the event loop, and has them answered together, by index. Where more than `atOnce` keys have come, those who ask are
- * answered in groups of about as many, one a turn: what was answered is then worked on while the next is fetched. Who asks for as many alone, while nobody waits, is answered by themselves at once.
+ * Gathers the keys that are asked for in one turn of the event loop, and has them answered together, by index. Where
+ * more than `atOnce` keys have come, those who ask are answered in groups of about as many, one a turn: what was
+ * answered is then worked on while the next is fetched. Who asks for as many alone, while nobody waits, is answered by
+ * themselves at once.
  */
 export function coalesced<Key, Value>(
   answer: (keys: readonly Key[]) => Promise<Value[]>,

@@ -1,12 +1,13 @@
 /**
- * Stores each value whose key still begins with the head that its writer read (kernel/stored-state.ts): the format and the arrival frontier.
+ * Stores each value whose key still begins with the head that its writer read (kernel/stored-state.ts): the format and
+ * the arrival frontier.
  *
  *     KEYS  the keys
  *     ARGV  for each key: the expected head, or empty where the key must be absent; the new value, or empty where the key is to be removed
  *     returns, for each key, 1 where it was stored and 0 where it was not
  *
- * A key whose bytes begin with no head is another program's: it is neither absent nor equal to any, and is never overwritten. One that is no string ends
- * the script with WRONGTYPE, since a read (MGET) takes it for absent.
+ * A key whose bytes begin with no head is another program's: it is neither absent nor equal to any, and is never
+ * overwritten. One that is no string ends the script with WRONGTYPE, since a read (MGET) takes it for absent.
  */
 export const compareAndSet = `
 local stored = {}

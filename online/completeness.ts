@@ -15,11 +15,13 @@ export interface HoldingStore extends Pick<OnlineStore, 'read' | 'parts'> {
 }
 
 /**
- * Has the store say that it holds the views whole. A state that is absent means that its entity was never seen only where it does: in a store that was emptied, or that is
- * filled just now, it means nothing.
+ * Has the store say that it holds the views whole. A state that is absent means that its entity was never seen only
+ * where it does: in a store that was emptied, or that is filled just now, it means nothing.
  *
- * @returns those of the views that were set back after a failover: of these, too, an absent state means nothing, until the next run has ended
- * @throws LockstepError `NOT_READY` naming the view; `STATE_CORRUPT`, `STATE_VERSION` where what the store says of it cannot be read
+ * @returns those of the views that were set back after a failover: of these, too, an absent state means nothing, until
+ *   the next run has ended
+ * @throws LockstepError `NOT_READY` naming the view; `STATE_CORRUPT`, `STATE_VERSION` where what the store says of it
+ *   cannot be read
  */
 export async function requireWhole(store: HoldingStore, views: readonly ViewPlan[]): Promise<ReadonlySet<DefinitionId>> {
   const checkpoints = await checkpointsOf(store, views)
@@ -96,7 +98,10 @@ function isForeign(found: readonly [DefinitionId, string | null]): found is read
 
 const noneForeign: ReadonlyMap<DefinitionId, string> = new Map()
 
-/** Where a checkpoint is absent: whether another program's value lies under its key, which an ordinary read takes for nothing. */
+/**
+ * Where a checkpoint is absent: whether another program's value lies under its key, which an ordinary read takes for
+ * nothing.
+ */
 async function whatIsInstead(store: Pick<OnlineStore, 'read'>, view: DefinitionId): Promise<LockstepError | null> {
   try {
     await store.read([checkpointKey(view)], { sure: true })

@@ -23,11 +23,13 @@ const mark = 0xbeef_c0de
 const damages = new Set([-30_797, -30_796, -30_795, -30_794, -30_793, -30_786, -30_783, -30_782, -30_781, -30_780])
 
 /**
- * An online store in a folder of this machine (LMDB), for the embedded default. The keys of a view lie together, in the order of the entities:
+ * An online store in a folder of this machine (LMDB), for the embedded default. The keys of a view lie together, in the
+ * order of the entities:
  *
  *     VIEW@VERSION 0x00 ENTITY 0x1f KEY BYTES
  *
- * @throws LockstepError `WRITE_FAILED` where the folder cannot be written, `EMBEDDED_DAMAGED` where its files are not LMDB's
+ * @throws LockstepError `WRITE_FAILED` where the folder cannot be written, `EMBEDDED_DAMAGED` where its files are not
+ *   LMDB's
  */
 export function openEmbeddedStore(directory: string): OnlineStore {
   const db = guarded(directory, () => {
@@ -55,7 +57,8 @@ export function openEmbeddedStore(directory: string): OnlineStore {
     },
 
     async read(keys) {
-      // Without this, a read sees what was there when this turn of the event loop began, not what another process has written since.
+      // Without this, a read sees what was there when this turn of the event loop began, not what another process has
+      // written since.
       return guarded(directory, () => {
         db.resetReadTxn()
         return keys.map((key) => {
@@ -117,7 +120,10 @@ export function openEmbeddedStore(directory: string): OnlineStore {
   }
 }
 
-/** LMDB maps its file into memory and ends the process where it is none of its own: the mark of its first page is looked at before. */
+/**
+ * LMDB maps its file into memory and ends the process where it is none of its own: the mark of its first page is looked
+ * at before.
+ */
 function refuseForeign(directory: string): void {
   const file = openSync(join(directory, 'data.mdb'), 'a+')
   try {
@@ -130,7 +136,10 @@ function refuseForeign(directory: string): void {
   }
 }
 
-/** Of a buffer that the next look-up writes over; in memory that many share, which is read faster than many of their own. */
+/**
+ * Of a buffer that the next look-up writes over; in memory that many share, which is read faster than many of their
+ * own.
+ */
 function copyOf(found: Buffer): Buffer {
   const copy = Buffer.allocUnsafe(found.length)
   found.copy(copy, 0, 0, copy.length)

@@ -2,7 +2,8 @@
 export const slots = 16_384
 
 /**
- * The cluster slot of a key, 0 to 16383: CRC-16/XMODEM of what stands between its first braces, or of all of it where nothing does, modulo 16384.
+ * The cluster slot of a key, 0 to 16383: CRC-16/XMODEM of what stands between its first braces, or of all of it where
+ * nothing does, modulo 16384.
  * https://redis.io/docs/latest/operate/oss_and_stack/reference/cluster-spec/#key-distribution-model
  */
 export function keySlot(text: string): number {

@@ -38,12 +38,14 @@ export interface OnlineAnswer {
 }
 
 /**
- * Answers every request from the online store as of `asOf` (epoch microseconds), in one read, and one more where a state is absent.
+ * Answers every request from the online store as of `asOf` (epoch microseconds), in one read, and one more where a
+ * state is absent.
  *
  * @param behind as of `OnlineStore.read`; default true
  * @param caller asked before what was read is answered from: what it throws ends the read
  * @returns by index of `requests`
- * @throws LockstepError `NOT_READY` where a state is absent and the store does not hold its view whole, or one of its servers was emptied; `REDIS_UNAVAILABLE`, `STATE_VERSION`, `STATE_CORRUPT`; `TOO_MANY_CATEGORIES` naming the entity
+ * @throws LockstepError `NOT_READY` where a state is absent and the store does not hold its view whole, or one of its
+ *   servers was emptied; `REDIS_UNAVAILABLE`, `STATE_VERSION`, `STATE_CORRUPT`; `TOO_MANY_CATEGORIES` naming the entity
  */
 export async function readOnline(
   store: HoldingStore,
@@ -99,7 +101,8 @@ function answersOf(
 }
 
 /**
- * Looks again for what a read has not found: the checkpoints say nothing of a copy that lags behind, nor of what was read before a view became whole, nor of a server that was emptied by itself.
+ * Looks again for what a read has not found: the checkpoints say nothing of a copy that lags behind, nor of what was
+ * read before a view became whole, nor of a server that was emptied by itself.
  *
  * @param stored by index of the keys; what is found is put there
  * @returns the views that were set back after a failover

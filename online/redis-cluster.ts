@@ -22,9 +22,10 @@ interface SlotKey {
 }
 
 /**
- * A Redis Cluster. What goes to one node travels in one pipeline: an MGET for the keys of each slot, as the views of an entity share one, and the script for the
- * entries of each slot. Slots are looked up in the client's map of them; what a node refuses (it lost the slot, fell, or lacks the script) goes once more by the client's own
- * way, command by command, which follows redirections and waits for a failover.
+ * A Redis Cluster. What goes to one node travels in one pipeline: an MGET for the keys of each slot, as the views of an
+ * entity share one, and the script for the entries of each slot. Slots are looked up in the client's map of them; what
+ * a node refuses (it lost the slot, fell, or lacks the script) goes once more by the client's own way, command by
+ * command, which follows redirections and waits for a failover.
  */
 export function redisCluster(cluster: Cluster): RedisCommands {
   const readers = new WeakMap<Redis, (keys: readonly SlotKey[]) => Promise<(Buffer | null)[]>>()
@@ -223,7 +224,8 @@ async function atMost<T>(ms: number, work: Promise<T>): Promise<T | null> {
 }
 
 /**
- * Waits until the client knows the cluster's nodes; not for another attempt where one fails meanwhile. All who wait share one wait.
+ * Waits until the client knows the cluster's nodes; not for another attempt where one fails meanwhile. All who wait
+ * share one wait.
  *
  * @throws the client's "Connection is closed." where it does not come to know them
  */

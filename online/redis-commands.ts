@@ -2,11 +2,15 @@ import type { Redis } from 'ioredis'
 import { orTimeout } from '../runtime/async.ts'
 import type { RedisConnection } from '../runtime/redis.ts'
 
-/** What the online store asks of a Redis (redis-single.ts) or of a Redis Cluster (redis-cluster.ts). They fail as their client does, where nothing else is said; `redisError` says what it means. */
+/**
+ * What the online store asks of a Redis (redis-single.ts) or of a Redis Cluster (redis-cluster.ts). They fail as their
+ * client does, where nothing else is said; `redisError` says what it means.
+ */
 export interface RedisCommands {
   readonly connection: RedisConnection
   /**
-   * The values, null where there is none, by index; keys that are asked for in one turn of the event loop travel together, up to some (`keysPerTurn`).
+   * The values, null where there is none, by index; keys that are asked for in one turn of the event loop travel
+   * together, up to some (`keysPerTurn`).
    *
    * @param replicas whether replicas may answer, which lag behind
    * @throws LockstepError as of `redisError`: said once for all that travel together
@@ -35,7 +39,10 @@ export interface RedisWrite {
   readonly bytes: Buffer
 }
 
-/** Keys that are asked for in one turn of the event loop, and more of one caller: few enough that decoding one group takes about as long as fetching the next. */
+/**
+ * Keys that are asked for in one turn of the event loop, and more of one caller: few enough that decoding one group
+ * takes about as long as fetching the next.
+ */
 export const keysPerTurn = 200
 /** Keys of one script call: large enough to amortize the round trip, small enough not to hold Redis up. */
 const keysPerWrite = 100
@@ -78,7 +85,11 @@ export async function allSettled<T>(calls: readonly Promise<T>[]): Promise<T[]> 
   })
 }
 
-/** The values that a pipeline of GETs was answered. @param again asks for one that failed by itself, or throws its error */
+/**
+ * The values that a pipeline of GETs was answered.
+ *
+ * @param again asks for one that failed by itself, or throws its error
+ */
 export function gotAll(
   answers: readonly (readonly [Error | null, unknown])[] | null,
   keys: readonly string[],

@@ -61,7 +61,9 @@ export function nodeOfCluster(server: string, cause?: unknown): LockstepError {
   )
 }
 
-/** The client fails a command with a remark on its own settings; why it had to is in what the connection failed with. */
+/**
+ * The client fails a command with a remark on its own settings; why it had to is in what the connection failed with.
+ */
 function reasonOf(cause: unknown, connection: RedisConnection): string {
   const first = cause instanceof Error && /^(Command timed out|Reached the max retries|Connection is closed)/.test(cause.message)
   const root = (first ? connection.trouble() : null) ?? cause

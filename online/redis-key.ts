@@ -9,12 +9,13 @@ import type { OnlineKey } from './store.ts'
  *     PREFIX:{KEY BYTES}ID
  *     PREFIX:{}~ID
  *
- * The braces are a hash tag, so all views of one entity share a cluster slot. ID is six characters of a hash of VIEW@VERSION: with a million entities the name itself would
- * cost more than a state's header. Two of 200 views share one once in millions of registries; the second is then refused, as their checkpoint is one and of another definition.
+ * The braces are a hash tag, so all views of one entity share a cluster slot. ID is six characters of a hash of
+ * VIEW@VERSION: with a million entities the name itself would cost more than a state's header. Two of 200 views share
+ * one once in millions of registries; the second is then refused, as their checkpoint is one and of another definition.
  * The last brace separates, as neither an ID nor what stands before it holds one, so binary keys are unambiguous.
  *
- * It is a string, of which the client makes UTF-8: a byte of the entity's key from 0x80 on is two there, which costs a number one byte. An MGET of Buffers takes the client
- * half as much time again as one of strings.
+ * It is a string, of which the client makes UTF-8: a byte of the entity's key from 0x80 on is two there, which costs a
+ * number one byte. An MGET of Buffers takes the client half as much time again as one of strings.
  */
 export function redisKey(prefix: string, { view, entity, key }: OnlineKey): string {
   if (entity === checkpointEntity) return `${prefix}:{}~${idOf(view)}`

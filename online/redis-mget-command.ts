@@ -4,9 +4,10 @@ import type { Redis } from 'ioredis'
 type Values = (Buffer | null)[]
 
 /**
- * An MGET that the client sends as its own commands, and that leaves nothing behind. Those that the client makes are linked in a way that V8's young collections do not see through: once
- * one of them was alive at a full collection, each later one survives too, with all that was read and answered by it, until the next full collection. Measured at 1,000 predictions/s: 2 kB of
- * a prediction's 52 survived, which made a young collection take 4 to 8 ms in place of 1.
+ * An MGET that the client sends as its own commands, and that leaves nothing behind. Those that the client makes are
+ * linked in a way that V8's young collections do not see through: once one of them was alive at a full collection, each
+ * later one survives too, with all that was read and answered by it, until the next full collection. Measured at 1,000
+ * predictions/s: 2 kB of a prediction's 52 survived, which made a young collection take 4 to 8 ms in place of 1.
  */
 class ReadCommand {
   readonly name = 'mget'

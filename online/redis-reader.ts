@@ -29,8 +29,9 @@ interface Read {
 const sweepMs = 50
 
 /**
- * A reader with a connection of its own, which the client makes, as often as it takes, and whose replies are read here: what the client makes of an MGET's reply takes most of the time of a read. While
- * there is no such connection, and for what was asked over one that is lost, the client itself reads.
+ * A reader with a connection of its own, which the client makes, as often as it takes, and whose replies are read here:
+ * what the client makes of an MGET's reply takes most of the time of a read. While there is no such connection, and for
+ * what was asked over one that is lost, the client itself reads.
  */
 export function createRedisReader(redis: Redis): RedisReader {
   const timeoutMs = Number(redis.options.commandTimeout ?? Number.POSITIVE_INFINITY)

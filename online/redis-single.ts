@@ -10,7 +10,10 @@ import { allSettled, chunksOf, gotAll, keysPerTurn, quitGracefully, scriptAnswer
 /** Keys of one MGET: large enough to amortize the round trip, small enough not to hold Redis up. */
 const keysPerRead = 1_000
 
-/** One Redis or Valkey: a turn's reads are one MGET, or of many one a turn, and a large one is sent at once by itself (`keysPerTurn`). */
+/**
+ * One Redis or Valkey: a turn's reads are one MGET, or of many one a turn, and a large one is sent at once by itself
+ * (`keysPerTurn`).
+ */
 export function singleRedis(redis: Redis): RedisCommands {
   const connection = watchRedis(redis)
   const reader = createRedisReader(redis)

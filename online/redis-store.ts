@@ -37,7 +37,8 @@ export interface RedisStoreDeps {
  *
  *     PREFIX:{KEY BYTES}ID
  *
- * (online/redis-key.ts). Reads that are asked for in one turn of the event loop travel together, large ones by themselves.
+ * (online/redis-key.ts). Reads that are asked for in one turn of the event loop travel together, large ones by
+ * themselves.
  */
 export function createRedisStore({ redis, prefix, reads = 'primary' }: RedisStoreDeps): OnlineStore {
   const commands = redis instanceof Cluster ? redisCluster(redis) : singleRedis(redis)
@@ -142,7 +143,10 @@ function partsOf(commands: RedisCommands, prefix: string, guarded: Guard, someSl
   }
 }
 
-/** The process, and its term as a primary: a replica that takes over begins a new history of writes. null: it is a primary no more. */
+/**
+ * The process, and its term as a primary: a replica that takes over begins a new history of writes. null: it is a
+ * primary no more.
+ */
 async function primaryId(node: Redis): Promise<string | null> {
   const info = await node.info('server', 'replication')
   const [run, history] = [/^run_id:(\w+)/m.exec(info)?.[1], /^master_replid:(\w+)/m.exec(info)?.[1]]

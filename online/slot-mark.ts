@@ -1,8 +1,9 @@
 import { keySlot, slots } from './key-slot.ts'
 
 /**
- * The key of a slot's mark in a cluster: one short key for each slot, for all views, that lies beside the states of that slot and goes where they go. A primary that was emptied
- * has lost its marks with its states, which the checkpoints of views, on other primaries, do not tell.
+ * The key of a slot's mark in a cluster: one short key for each slot, for all views, that lies beside the states of
+ * that slot and goes where they go. A primary that was emptied has lost its marks with its states, which the
+ * checkpoints of views, on other primaries, do not tell.
  *
  *     PREFIX:{TAG}+
  *

@@ -16,7 +16,10 @@ export interface Carrier {
   readonly columns: readonly string[]
 }
 
-/** Every relation of the registry that holds rows of an entity, also those of retired sources and views, whose tables stay. */
+/**
+ * Every relation of the registry that holds rows of an entity, also those of retired sources and views, whose tables
+ * stay.
+ */
 export function carriersOf(entity: EntitySpec, definitions: readonly Definition[]): Carrier[] {
   const sources = definitions.flatMap((definition) =>
     definition.kind === 'source' ? [definition.spec] : definition.kind === 'view' ? [definition.spec.source] : [],

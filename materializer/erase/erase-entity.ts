@@ -17,14 +17,16 @@ import { holders } from './holders.ts'
 const statesPerInsert = 1_000
 
 /**
- * Erases one entity: in one transaction the rows in Lockstep's tables go, the receipt is written, and what is to be done online is noted; then `finishErasures` does that.
+ * Erases one entity: in one transaction the rows in Lockstep's tables go, the receipt is written, and what is to be
+ * done online is noted; then `finishErasures` does that.
  *
  *     1 delete the rows, write the receipt, note the states that hold them          one transaction
  *     2 make each noted state anew from the rows that are left                       compare and set
  *     3 wait for every transaction that was open then                               who read the old rows is gone
  *     4 remove the states that came out empty, unless rows have come since           compare and set
  *
- * Who dies in between leaves notes that the next to call `finishErasures` goes on from. What is pushed from the transaction on is a new entity of the same key.
+ * Who dies in between leaves notes that the next to call `finishErasures` goes on from. What is pushed from the
+ * transaction on is a new entity of the same key.
  *
  * @throws LockstepError `INVALID_ENTITY` where the entity has no key
  */

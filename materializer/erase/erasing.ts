@@ -19,7 +19,8 @@ export interface Erasing {
 }
 
 /**
- * What an erasure did and left, without the key: that stands in `keyHash` alone. Its parts are what the holders (holders.ts) have to say.
+ * What an erasure did and left, without the key: that stands in `keyHash` alone. Its parts are what the holders
+ * (holders.ts) have to say.
  */
 export interface Receipt {
   readonly id: string

@@ -15,7 +15,10 @@ import { renewStates } from './rebuild-states.ts'
 const statesAtOnce = 1_000
 
 export interface FinishOptions {
-  /** How long transactions that were open before are waited for, milliseconds: as long as one goes on, empty states stay in the place of what was erased. */
+  /**
+   * How long transactions that were open before are waited for, milliseconds: as long as one goes on, empty states stay
+   * in the place of what was erased.
+   */
   readonly waitMs: number
   /** Epoch microseconds. */
   readonly moment: number
@@ -37,7 +40,8 @@ interface State {
 type Views = Pick<Catalog, 'views' | 'online'>
 
 /**
- * Does what erasures have noted and not done (see `eraseEntity`), their own or another process's that died. Any number may call it at once.
+ * Does what erasures have noted and not done (see `eraseEntity`), their own or another process's that died. Any number
+ * may call it at once.
  *
  * @returns how many erasures are left, for which a transaction that is open is waited for
  * @throws LockstepError `REDIS_UNAVAILABLE`: call it again
@@ -103,7 +107,10 @@ async function renew(db: Database, store: OnlineStore, catalog: Views, states: r
   }
 }
 
-/** Where something else stands there by now, rows may have come, or a writer with the old ones who had begun before the view was begun anew: it is made once more. */
+/**
+ * Where something else stands there by now, rows may have come, or a writer with the old ones who had begun before the
+ * view was begun anew: it is made once more.
+ */
 async function remove(db: Database, store: OnlineStore, catalog: Views, states: readonly State[], options: FinishOptions): Promise<void> {
   const removed = await store.write(
     states.map(({ view, entity, key, emptied }) => ({ view, entity, key, expected: emptied, bytes: noBytes })),
@@ -164,8 +171,8 @@ function isKept({ kind }: OnlineStore, { replayMs = defaultReplayMs }: FinishOpt
 }
 
 /**
- * All notes of an erasure are written at once, so that what was made anew after one of them was read was so after all of them. Those that a failover has reopened meanwhile
- * are left as they are.
+ * All notes of an erasure are written at once, so that what was made anew after one of them was read was so after all
+ * of them. Those that a failover has reopened meanwhile are left as they are.
  */
 async function settle({ kysely }: Database, states: readonly State[], keep: boolean): Promise<void> {
   for (const [reopened, some] of Map.groupBy(states, (state) => state.reopened)) {

@@ -23,8 +23,9 @@ export async function erasedEntities(db: Pick<Database, 'query'>): Promise<Erase
 }
 
 /**
- * Deletes from the prediction log once more what was erased, of those erasures that have nothing left to do: predictions of it were made until its states were gone, and the
- * server that logged one may have died before it looked for erasures itself.
+ * Deletes from the prediction log once more what was erased, of those erasures that have nothing left to do:
+ * predictions of it were made until its states were gone, and the server that logged one may have died before it looked
+ * for erasures itself.
  */
 export async function forgetLogged(db: Database, entities: readonly ErasedEntity[]): Promise<void> {
   if (entities.length === 0) return

@@ -32,7 +32,10 @@ const ownTables: Holder = async (erasing) => {
   return parts
 }
 
-/** Messages of streams that were at fault: whichever of a source that carries the entity has all parts of the key in its text, or is cut off or no text. */
+/**
+ * Messages of streams that were at fault: whichever of a source that carries the entity has all parts of the key in its
+ * text, or is cut off or no text.
+ */
 const deadLetters: Holder = async ({ entity, values, definitions, db }) => {
   const sources = [...new Set(carriersOf(entity, definitions).map(({ source }) => source))]
   if (sources.length === 0) return []
@@ -61,7 +64,8 @@ const deadLetters: Holder = async ({ entity, values, definitions, db }) => {
 
 /** What was predicted of it and from it, as one of several entities of a request's row too. */
 const loggedPredictions: Holder = async ({ entity, values, db }) => {
-  // a server that writes to it waits until this is committed, and then looks for what it has written of the entity itself
+  // a server that writes to it waits until this is committed, and then looks for what it has written of the entity
+  // itself
   await sql.raw(lockPredictionLog).execute(db.kysely)
   const { numAffectedRows } = await sql.raw(forgetLoggedEntity(entity.name, encodeKey(entity.key, values))).execute(db.kysely)
   const count = Number(numAffectedRows ?? 0)

@@ -9,8 +9,8 @@ export function loggedEntity(entity: string, key: EntityKey): Buffer {
 }
 
 /**
- * Deletes every logged row that was made of an entity. To be run in a transaction that has run `lockPredictionLog`, so that no row is written beside it which it
- * does not see.
+ * Deletes every logged row that was made of an entity. To be run in a transaction that has run `lockPredictionLog`, so
+ * that no row is written beside it which it does not see.
  *
  * @param until of rows that were logged by then alone, epoch milliseconds
  */

@@ -16,10 +16,12 @@ import { createStateWriter } from '../state-writer.ts'
 const keysPerSnapshot = 200
 
 /**
- * Makes the states of some entities anew, of the rows that their table holds now, and stores them whatever stood there. Where an entity has no rows any more, that is an
- * empty state: not nothing, so that a writer who read the rows before they were deleted finds that they are covered, and stores nothing.
+ * Makes the states of some entities anew, of the rows that their table holds now, and stores them whatever stood there.
+ * Where an entity has no rows any more, that is an empty state: not nothing, so that a writer who read the rows before
+ * they were deleted finds that they are covered, and stores nothing.
  *
- * The frontier of what is stored has a transaction in it that is open all the while, so nobody else's has: no writer can take the new state for the one that he read.
+ * The frontier of what is stored has a transaction in it that is open all the while, so nobody else's has: no writer
+ * can take the new state for the one that he read.
  *
  * @returns of the entities that came out empty, the head of the state that stands there
  * @throws LockstepError `STORE_MISMATCH` where the store knows of transactions that this database has not come to

@@ -2,8 +2,9 @@ import { sql } from 'kysely'
 import type { Database } from '../../runtime/database.ts'
 
 /**
- * Has all that erasures did in an online store done again, as far as it is still noted: the store may have lost that, and a copy that has not heard of it may hold what was
- * erased. Who is at it finds that its notes were reopened amid it, and leaves them open.
+ * Has all that erasures did in an online store done again, as far as it is still noted: the store may have lost that,
+ * and a copy that has not heard of it may hold what was erased. Who is at it finds that its notes were reopened amid
+ * it, and leaves them open.
  *
  * @returns how many erasures
  */

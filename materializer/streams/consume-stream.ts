@@ -29,7 +29,10 @@ export interface ConsumeFeedDeps {
   readonly feed: Feed
   readonly source: SourceSpec
   readonly spec: StreamSpec
-  /** Folds what some transactions wrote to the source into the online states. What fails is left to the next run of each view. */
+  /**
+   * Folds what some transactions wrote to the source into the online states. What fails is left to the next run of each
+   * view.
+   */
   readonly fold: (xids: readonly number[]) => Promise<void>
   readonly metrics: StreamMetrics
   readonly log: Logger
@@ -46,9 +49,10 @@ export interface ConsumeFeedOptions {
 }
 
 /**
- * Reads the feed of a source until the signal, one batch after another, so never faster than it commits: writes the messages' events to the source's table, folds them, and only then
- * acknowledges them. Who dies in between leaves them to another, and an event that comes again is known by its id. A message that is at fault itself becomes a dead letter;
- * what else fails is tried again with the same batch for as long as it takes.
+ * Reads the feed of a source until the signal, one batch after another, so never faster than it commits: writes the
+ * messages' events to the source's table, folds them, and only then acknowledges them. Who dies in between leaves them
+ * to another, and an event that comes again is known by its id. A message that is at fault itself becomes a dead
+ * letter; what else fails is tried again with the same batch for as long as it takes.
  */
 export async function consumeFeed(deps: ConsumeFeedDeps, options: ConsumeFeedOptions): Promise<void> {
   const { db, feed, source, spec, metrics, log } = deps
@@ -113,7 +117,8 @@ export async function consumeFeed(deps: ConsumeFeedDeps, options: ConsumeFeedOpt
 
   async function fold(xids: readonly number[]): Promise<void> {
     if (xids.length === 0) return
-    // in one go: while the store is away each would wait for it anew, and what waits for too long goes to another reader
+    // in one go: while the store is away each would wait for it anew, and what waits for too long goes to another
+    // reader
     await deps.fold([...new Set(xids)]).catch((error: unknown) => {
       log.warn(
         { source: source.name, error: messageOf(error) },
@@ -153,7 +158,9 @@ interface Written {
 
 const nothing: Written = { xids: [], appended: 0, duplicate: 0, letters: [] }
 
-/** Runs something until it works; null where the signal comes first. Says once what is wrong, and once that it is over. */
+/**
+ * Runs something until it works; null where the signal comes first. Says once what is wrong, and once that it is over.
+ */
 function createRetry({ source, metrics, log }: ConsumeFeedDeps, signal: AbortSignal) {
   let said: string | null = null
   return async <T>(action: () => Promise<T>): Promise<T | null> => {

@@ -32,7 +32,10 @@ export interface StreamOptions {
   readonly redeliverMs?: number
 }
 
-/** Reads the streams of all sources of the registry until the signal, beside any number of processes that do the same. It heeds changes of the registry. */
+/**
+ * Reads the streams of all sources of the registry until the signal, beside any number of processes that do the same.
+ * It heeds changes of the registry.
+ */
 export async function consumeStreams(tools: StreamTools, options: StreamOptions): Promise<void> {
   const { signal } = options
   const running = new Map<string, Consumer>()

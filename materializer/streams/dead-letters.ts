@@ -19,7 +19,10 @@ export interface DeadLetter {
   readonly error: string
 }
 
-/** Keeps messages that are passed over, each once however often it comes, and forgets the oldest of the source beyond a bound. */
+/**
+ * Keeps messages that are passed over, each once however often it comes, and forgets the oldest of the source beyond a
+ * bound.
+ */
 export async function keepDeadLetters(
   db: Pick<Database, 'kysely'>,
   source: string,

@@ -17,7 +17,10 @@ export interface StreamStatus {
   readonly deadLetters: Omit<DeadLetterCount, 'source'> | null
 }
 
-/** How far behind the processes are that read the streams, by what the streams' servers say, and how many messages were passed over. */
+/**
+ * How far behind the processes are that read the streams, by what the streams' servers say, and how many messages were
+ * passed over.
+ */
 export async function streamStatus(
   db: Pick<Database, 'kysely'>,
   streams: ReadonlyMap<string, StreamSpec>,

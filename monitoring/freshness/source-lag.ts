@@ -26,7 +26,9 @@ export interface SourceLag {
   readonly rows: number
   /** How many transactions wrote them. */
   readonly transactions: number
-  /** When the first of them became visible (the later of its two times), epoch microseconds; null where there are none. */
+  /**
+   * When the first of them became visible (the later of its two times), epoch microseconds; null where there are none.
+   */
   readonly visibleSince: number | null
   /**
    * The greatest event time among the rows that arrived last; epoch microseconds, null where there are none, or too
@@ -36,9 +38,9 @@ export interface SourceLag {
 }
 
 /**
- * The rows of a view's source that are in no state. It uses an index on `_xid`, so that no large table is read completely.
- * Rows beyond the frontier are looked up in the states, because a push may have folded them. Where there are 10,000 or
- * more, or one cannot be read, all of them are counted.
+ * The rows of a view's source that are in no state. It uses an index on `_xid`, so that no large table is read
+ * completely. Rows beyond the frontier are looked up in the states, because a push may have folded them. Where there
+ * are 10,000 or more, or one cannot be read, all of them are counted.
  *
  * @param frontier what all states hold; null: the store is unknown, and only the newest row is searched
  * @returns null where it is unknown: the source has no `_xid`, or many rows without an index on it

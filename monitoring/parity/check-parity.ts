@@ -76,8 +76,8 @@ export interface ShownAnswer {
 const defaultGraceMicros = 10_000_000
 
 /**
- * Recomputes the features of logged vectors from the offline history, each as of its own moment and with the stored code,
- * and compares each value with the logged one.
+ * Recomputes the features of logged vectors from the offline history, each as of its own moment and with the stored
+ * code, and compares each value with the logged one.
  *
  * Most vectors equal what all rows say. The others are computed again from several row sets in one more pass over their
  * entities' rows (`computeCounterfactuals`). From these `classify` finds why a value differs.

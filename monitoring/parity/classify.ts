@@ -10,7 +10,8 @@ import type { RowSet } from '../../offline/counterfactual.ts'
  * - `equal`: it is the same, or lacks only rows that became visible within the grace period
  * - `tie`: it is that of another row with the same event and known time
  * - `ttl`: one of the two has exceeded its maximum age, and the other has not
- * - `stale`: it lacks rows that were committed when it was served, and had been visible for longer than the grace period
+ * - `stale`: it lacks rows that were committed when it was served, and had been visible for longer than the grace
+ *   period
  * - `late`: it lacks rows that arrived after it was served, but claim an earlier time
  * - `other`: it has none of these causes
  */
@@ -38,8 +39,8 @@ export function classify(type: ValueType, logged: FeatureAnswer, answers: Featur
 }
 
 /**
- * What the logged value should have been: where it is right for the rows of its frontier, the value with the rows that it
- * lacks; else the value of its frontier.
+ * What the logged value should have been: where it is right for the rows of its frontier, the value with the rows that
+ * it lacks; else the value of its frontier.
  */
 export function expectedOf(type: ValueType, logged: FeatureAnswer, { frontier, expected }: FeatureAnswers): FeatureAnswer | null {
   return frontier !== null && sameAnswer(type, logged, frontier) ? expected : frontier

@@ -14,7 +14,10 @@ import type { ReadOrigin } from './provenance.ts'
 import type { EndedBy } from './snapshot-tracker.ts'
 import type { LoggedRead, NotedPredictions } from './prediction-log.ts'
 
-/** A request as it was noted, with what only that moment could tell, and without what came over the connection with its values. */
+/**
+ * A request as it was noted, with what only that moment could tell, and without what came over the connection with its
+ * values.
+ */
 export interface KeptPredictions extends Omit<NotedPredictions, 'read'> {
   readonly read: Omit<LoggedRead, 'rows' | 'origins'> & {
     readonly rows: readonly Pick<ServiceValues, 'values' | 'statuses'>[]

@@ -84,7 +84,10 @@ export interface PredictionLogOptions {
   readonly retentionDays: number
   /** How long what was noted may wait. Default 1000. */
   readonly flushMs?: number
-  /** How much may be held that is not written: feature values and outputs, long texts and lists by their length. Default 1,000,000, some 100 MB at most. */
+  /**
+   * How much may be held that is not written: feature values and outputs, long texts and lists by their length. Default
+   * 1,000,000, some 100 MB at most.
+   */
   readonly maxValues?: number
 }
 
@@ -92,7 +95,10 @@ export interface PredictionLogOptions {
 const soonShare = 0.1
 /** What an int4 holds. */
 const maxMicros = 2 ** 31 - 1
-/** A batch is encoded in about so many turns of the event loop, of so many rows each: few, so that no request waits for long, and more where many wait. */
+/**
+ * A batch is encoded in about so many turns of the event loop, of so many rows each: few, so that no request waits for
+ * long, and more where many wait.
+ */
 const [turnsPerBatch, minPerTurn, maxPerTurn] = [20, 10, 50]
 
 export function createPredictionLog(deps: PredictionLogDeps, options: PredictionLogOptions): PredictionLog {
@@ -224,7 +230,10 @@ export function createPredictionLog(deps: PredictionLogDeps, options: Prediction
   }
 }
 
-/** What is made of a read as it is asked for is made now: until then it holds on to all that came over the connection with it. */
+/**
+ * What is made of a read as it is asked for is made now: until then it holds on to all that came over the connection
+ * with it.
+ */
 function keptOf({ entities, asOf, degraded, skewed, rows, origins }: NotedPredictions['read']): KeptPredictions['read'] {
   return { entities, asOf, degraded, skewed, rows: rows.map(({ values, statuses }) => ({ values, statuses })), origins: origins() }
 }

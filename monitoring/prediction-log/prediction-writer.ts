@@ -18,7 +18,8 @@ export interface PredictionWriter {
   /** What is to be added cannot be made for now. Said once, until something is written. */
   cannotAdd(rows: number, error: unknown): void
   /**
-   * Writes the batch, or drops it where it cannot be known whether it was written, or never can be. What is dropped is counted.
+   * Writes the batch, or drops it where it cannot be known whether it was written, or never can be. What is dropped is
+   * counted.
    *
    * @returns false where the database is away: the batch is kept, to be written later
    */
@@ -43,9 +44,15 @@ interface Batch {
 }
 
 const noPartition = '23514'
-/** Of what a statement was ended for that can be done again: a lock that was not had in time, a deadlock, a cancellation. Nothing of it was written. */
+/**
+ * Of what a statement was ended for that can be done again: a lock that was not had in time, a deadlock, a
+ * cancellation. Nothing of it was written.
+ */
 const ended = ['55P03', '40P01', '57014']
-/** So long after the next day's partition could not be made that is tried again: whoever waits for the lock of a table that is read holds others up. */
+/**
+ * So long after the next day's partition could not be made that is tried again: whoever waits for the lock of a table
+ * that is read holds others up.
+ */
 const aheadEveryMs = 60_000
 /** Entities that are kept to be looked at for erasures once the database can be asked; some 10 MB. */
 const maxOwed = 100_000
@@ -55,7 +62,10 @@ export function createPredictionWriter({ database, metrics, log }: PredictionWri
   let batch: Batch | null = null
   let failing = false
   let aheadAt = 0
-  /** What is still to be looked at for erasures, as the database was away: entities by what names them, and when the first was noted. */
+  /**
+   * What is still to be looked at for erasures, as the database was away: entities by what names them, and when the
+   * first was noted.
+   */
   let owed: Pick<Batch, 'entities' | 'oldest'> | null = null
 
   async function partitions(db: Database, days: ReadonlySet<number>): Promise<void> {

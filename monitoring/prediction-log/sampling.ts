@@ -14,7 +14,9 @@ export function createSampling({ share, models }: LogShares): Sampling {
   }
 }
 
-/** From 0 up to 1 and without it, evenly: FNV-1a, and the finish of MurmurHash3, for ids that differ at their end alone. */
+/**
+ * From 0 up to 1 and without it, evenly: FNV-1a, and the finish of MurmurHash3, for ids that differ at their end alone.
+ */
 function fractionOf(id: string): number {
   let hash = 0x811c9dc5
   for (let i = 0; i < id.length; i++) hash = Math.imul(hash ^ id.charCodeAt(i), 0x01000193)

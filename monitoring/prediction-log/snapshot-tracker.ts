@@ -9,7 +9,10 @@ export interface EndedBy {
 
 /** Tells which rows were there when something was answered. */
 export interface EndedTransactions {
-  /** Of now, or of a second ago at most; where nothing was asked for so long, of the moment that the database takes to say. Never throws. */
+  /**
+   * Of now, or of a second ago at most; where nothing was asked for so long, of the moment that the database takes to
+   * say. Never throws.
+   */
   now(): EndedBy
   /** @throws LockstepError `POSTGRES_UNAVAILABLE` */
   ask(): Promise<string>

@@ -58,16 +58,17 @@ const sweepMs = 2_000
 const retries = 4
 
 /**
- * Writes a training set as numbered files in a folder, shared out among all workers of the database: the rows of the files, one after another, are those of
- * one file. The spine is loaded once; each part reads the sources as they were at the beginning. The files get their names together, when all are there.
+ * Writes a training set as numbered files in a folder, shared out among all workers of the database: the rows of the
+ * files, one after another, are those of one file. The spine is loaded once; each part reads the sources as they were
+ * at the beginning. The files get their names together, when all are there.
  *
  *     this process     spine, jobs ............ results ............ names, manifest, registry
  *     every worker           part 0, part 3 …  (a part of a worker that is gone goes to another)
  *
  * After an error nothing has changed, and neither files nor jobs nor the spine are left.
  *
- * @throws LockstepError `NOT_REPRODUCIBLE` where a source tells no arrivals, so that processes cannot see the same rows of it; what failed a part; and
- *   whatever `createDataset` throws
+ * @throws LockstepError `NOT_REPRODUCIBLE` where a source tells no arrivals, so that processes cannot see the same rows
+ *   of it; what failed a part; and whatever `createDataset` throws
  */
 export async function createSharedDataset(
   tools: SharedDatasetTools,
@@ -297,7 +298,10 @@ async function namesIn(folder: string): Promise<string[]> {
     .map((name) => join(folder, name))
 }
 
-/** Makes a hidden folder in the folder of the export, and that where it is not there. What it made goes again, unless something is in it. */
+/**
+ * Makes a hidden folder in the folder of the export, and that where it is not there. What it made goes again, unless
+ * something is in it.
+ */
 async function makeFolder(out: string, name: string): Promise<{ readonly path: string; remove(): Promise<void> }> {
   const path = join(out, name)
   const made = await mkdir(path, { recursive: true }).catch((cause: unknown) => {

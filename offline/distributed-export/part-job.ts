@@ -51,7 +51,10 @@ export function spineOfQueue(queue: string): number {
 
 export const allQueues = prefix
 
-/** Packed, since the statistics of texts are long, and hold what a database takes in no JSON: zeros, and halves of characters. */
+/**
+ * Packed, since the statistics of texts are long, and hold what a database takes in no JSON: zeros, and halves of
+ * characters.
+ */
 export function packResult(result: PartResult): { readonly packed: string } {
   const text = JSON.stringify(result, (_, value: unknown) => (typeof value === 'bigint' ? String(value) : value))
   return { packed: gzipSync(text).toString('base64') }

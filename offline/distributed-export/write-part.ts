@@ -19,7 +19,8 @@ import type { PartJob, WrittenPart } from './part-job.ts'
 /**
  * Writes the rows of one part into the folder of its export; after an error there is no file.
  *
- * @throws LockstepError `NOT_REPRODUCIBLE` where the service is not the one that was asked for, `WRITE_FAILED`, and whatever `joinSpine` throws
+ * @throws LockstepError `NOT_REPRODUCIBLE` where the service is not the one that was asked for, `WRITE_FAILED`, and
+ *   whatever `joinSpine` throws
  */
 export async function writePart(
   db: Database,

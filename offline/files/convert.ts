@@ -3,7 +3,9 @@ import { parseTimestamp } from '../../kernel/time.ts'
 import { show } from '../../kernel/value-type.ts'
 import type { FileColumn } from './tabular-file.ts'
 
-/** A value that its column cannot take. The message reads on from the column's name: `is "x", which is not a number`. */
+/**
+ * A value that its column cannot take. The message reads on from the column's name: `is "x", which is not a number`.
+ */
 export class UnfitValue extends Error {}
 
 /** Puts the place into the error of a value that does not fit; other errors pass as they are. */
@@ -111,7 +113,10 @@ export function toText(value: unknown): string {
   return value
 }
 
-/** Epoch microseconds. A bare number is a time only in a column that the file itself declares to hold times: its unit is not guessed. */
+/**
+ * Epoch microseconds. A bare number is a time only in a column that the file itself declares to hold times: its unit is
+ * not guessed.
+ */
 export function toMicros(value: unknown, column: FileColumn): number {
   if (typeof value === 'number' || typeof value === 'bigint') {
     if (column.type?.kind !== 'timestamp') throw unfit(value, 'a time; write times as 2001-07-01T00:00:00Z or as a Parquet timestamp')
@@ -127,7 +132,8 @@ export function toMicros(value: unknown, column: FileColumn): number {
 }
 
 /**
- * An array of numbers; also as text, for CSV: a JSON array, or in braces as PostgreSQL prints it. NaN and the infinities go by name.
+ * An array of numbers; also as text, for CSV: a JSON array, or in braces as PostgreSQL prints it. NaN and the
+ * infinities go by name.
  *
  * @param fit checks each number, and rounds it where its place is narrower
  */

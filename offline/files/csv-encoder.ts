@@ -4,8 +4,8 @@ import type { Column, CountsValue, ListValue, Value, ValueType } from '../../ker
 import type { BatchEncoder } from './dataset-writer.ts'
 
 /**
- * RFC 4180 with a header: times as RFC 3339, null as nothing, empty text as `""`, NaN and the infinities by name, a vector as a JSON
- * array in quotes, a list and counts as JSON (`valueToJson`) in quotes.
+ * RFC 4180 with a header: times as RFC 3339, null as nothing, empty text as `""`, NaN and the infinities by name, a
+ * vector as a JSON array in quotes, a list and counts as JSON (`valueToJson`) in quotes.
  */
 export function createCsvEncoder(columns: readonly Column<ValueType>[]): BatchEncoder {
   const formats = columns.map(({ type }) => fieldFormat(type))

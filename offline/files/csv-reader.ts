@@ -6,7 +6,10 @@ import type { FileBatch, TabularFile } from './tabular-file.ts'
 
 const batchRows = 10_000
 
-/** CSV with a header, comma-separated, RFC 4180 quoting, UTF-8. A field with nothing in it is null; `""` is the empty text. */
+/**
+ * CSV with a header, comma-separated, RFC 4180 quoting, UTF-8. A field with nothing in it is null; `""` is the empty
+ * text.
+ */
 export async function openCsv(path: string): Promise<TabularFile> {
   const header = await readHeader(path)
   const columns = header.map((name) => ({ name, type: { kind: 'string' }, described: 'CSV text' }) as const)
@@ -47,7 +50,10 @@ async function readHeader(path: string): Promise<string[]> {
   throw unreadable(path, 'it has no header')
 }
 
-/** The records after the header of so many columns; null: the header first. An empty line is a record only where a null alone looks like it. */
+/**
+ * The records after the header of so many columns; null: the header first. An empty line is a record only where a null
+ * alone looks like it.
+ */
 async function* records(path: string, columns: number | null): AsyncGenerator<(string | null)[]> {
   const parser = parse({
     bom: true,

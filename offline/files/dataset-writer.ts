@@ -25,7 +25,10 @@ export interface DatasetOutput<Sealed = WrittenFile> {
   abort(): Promise<void>
 }
 
-/** A file that is whole on the disk, under a temporary name still. `placeFiles` names it, together with others; `abort` removes it. */
+/**
+ * A file that is whole on the disk, under a temporary name still. `placeFiles` names it, together with others; `abort`
+ * removes it.
+ */
 export interface SealedDataset extends SealedFile, WrittenFile {
   abort(): Promise<void>
 }
@@ -84,7 +87,8 @@ export function formatOf(path: string): DatasetFormat {
 /**
  * Also removes what killed processes have left half written in the folder.
  *
- * @throws LockstepError `FILE_EXISTS` naming the path, unless `overwrite`; `WRITE_FAILED` where the folder cannot be written
+ * @throws LockstepError `FILE_EXISTS` naming the path, unless `overwrite`; `WRITE_FAILED` where the folder cannot be
+ *   written
  */
 export async function createDatasetWriter(
   path: string,

@@ -15,7 +15,10 @@ export interface ByteSink<Sealed> {
   abort(): Promise<void>
 }
 
-/** A file under a hidden temporary name in the folder of its path (`.name.….partial`), whole once it is sealed; `placeFiles` gives it its own name. */
+/**
+ * A file under a hidden temporary name in the folder of its path (`.name.….partial`), whole once it is sealed;
+ * `placeFiles` gives it its own name.
+ */
 export interface FileSink extends ByteSink<SealedFile & { readonly bytes: number; readonly sha256: string }> {
   /** Waits until all bytes are on the disk. */
   seal(): Promise<SealedFile & { readonly bytes: number; readonly sha256: string }>

@@ -6,8 +6,9 @@ import type { BatchEncoder } from './dataset-writer.ts'
 const rowGroupRows = 20_000
 
 /**
- * Parquet with exact types, all columns optional: BOOLEAN, INT32, INT64, FLOAT, DOUBLE, UTF8, TIMESTAMP (microseconds, UTC), LIST of these, and MAP of
- * UTF8 to INT64. Rows are gathered into groups of 20,000, so memory does not grow with the file.
+ * Parquet with exact types, all columns optional: BOOLEAN, INT32, INT64, FLOAT, DOUBLE, UTF8, TIMESTAMP (microseconds,
+ * UTC), LIST of these, and MAP of UTF8 to INT64. Rows are gathered into groups of 20,000, so memory does not grow with
+ * the file.
  */
 export function createParquetEncoder(columns: readonly Column<ValueType>[]): BatchEncoder {
   const bytes = new DrainedWriter()

@@ -110,7 +110,8 @@ function scalar({ type, converted_type: converted, logical_type: logical }: Sche
       }
     case 'INT64':
       if (converted === 'UINT_64' || (logical?.type === 'INTEGER' && !logical.isSigned)) return { type: { kind: 'int64' } }
-      // read through the parser of timestamps, which gives numbers where they are exact, and once for each dictionary entry
+      // read through the parser of timestamps, which gives numbers where they are exact, and once for each dictionary
+      // entry
       return { type: { kind: 'int64' }, readAs: { logical_type: { type: 'TIMESTAMP', isAdjustedToUTC: true, unit: 'MICROS' } } }
     case 'FLOAT':
       return { type: { kind: 'float32' } }

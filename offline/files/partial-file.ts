@@ -12,8 +12,9 @@ export async function partialName(path: string): Promise<string> {
 }
 
 /**
- * Removes what processes of this machine that are no more have left under such names in the folder: a process that is killed cannot do so itself. What another
- * machine writes there stays, as whether its process lives cannot be told from here.
+ * Removes what processes of this machine that are no more have left under such names in the folder: a process that is
+ * killed cannot do so itself. What another machine writes there stays, as whether its process lives cannot be told from
+ * here.
  */
 export async function removeStalePartials(folder: string): Promise<void> {
   const machine = await machineId()
@@ -24,7 +25,10 @@ export async function removeStalePartials(folder: string): Promise<void> {
   }
 }
 
-/** Of the places in which a process id means the same process: a machine, and on Linux each of its process namespaces, as containers have them. */
+/**
+ * Of the places in which a process id means the same process: a machine, and on Linux each of its process namespaces,
+ * as containers have them.
+ */
 async function machineId(): Promise<string> {
   const facts = [hostname(), await readFile('/etc/machine-id', 'utf8').catch(() => ''), await readlink('/proc/self/ns/pid').catch(() => '')]
   return createHash('sha256').update(facts.join('\0')).digest('hex').slice(0, 8)

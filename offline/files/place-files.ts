@@ -15,8 +15,9 @@ export async function refuseExisting(paths: readonly string[]): Promise<void> {
 }
 
 /**
- * Gives files that belong together their names, in order: all or none. Where one name cannot be given, what stood there stands there again. Should the process
- * be killed in the midst, at no moment does a new file stand beside an old one: what is replaced goes aside first, and its bytes stay under a hidden name.
+ * Gives files that belong together their names, in order: all or none. Where one name cannot be given, what stood there
+ * stands there again. Should the process be killed in the midst, at no moment does a new file stand beside an old one:
+ * what is replaced goes aside first, and its bytes stay under a hidden name.
  *
  *     old a, old b   ->   old b   ->   (none)   ->   new a   ->   new a, new b
  *
@@ -67,7 +68,10 @@ async function isThere(path: string): Promise<boolean> {
   return found !== null
 }
 
-/** A hard link fails where the name is taken, so that of two writers one wins; file systems without links get a check and a rename. */
+/**
+ * A hard link fails where the name is taken, so that of two writers one wins; file systems without links get a check
+ * and a rename.
+ */
 async function nameWithoutReplacing(partial: string, path: string): Promise<void> {
   try {
     await link(partial, path)

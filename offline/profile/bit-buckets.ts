@@ -18,9 +18,10 @@ const fraction = 1 << fractionBits
 const shift = 20 - fractionBits
 
 /**
- * Counts finite doubles in buckets whose edges are in their bits: sign, exponent and the first 6 bits of the fraction (DDSketch with a linearly interpolated logarithm;
- * Masson, Rim and Lee, 2019). Order does not matter, nothing is lost or merged, and no logarithm is taken, so the counts are the same everywhere. A
- * column has a page of 64 buckets for each power of two among its values.
+ * Counts finite doubles in buckets whose edges are in their bits: sign, exponent and the first 6 bits of the fraction
+ * (DDSketch with a linearly interpolated logarithm; Masson, Rim and Lee, 2019). Order does not matter, nothing is lost
+ * or merged, and no logarithm is taken, so the counts are the same everywhere. A column has a page of 64 buckets for
+ * each power of two among its values.
  */
 export class BitBuckets {
   /** By the first 12 bits of a double. */

@@ -24,7 +24,10 @@ export interface StatisticsCollector {
   update(batch: readonly (readonly (Value | null)[])[]): void
   /** All of it as plain data, which JSON holds as it is. */
   state(): StatisticsState
-  /** Takes the rows that another collector of the same columns took; of rows in several parts, in their order, it gives what one collector would. */
+  /**
+   * Takes the rows that another collector of the same columns took; of rows in several parts, in their order, it gives
+   * what one collector would.
+   */
   merge(state: StatisticsState): void
   result(): ColumnStatistics[]
 }

@@ -13,12 +13,15 @@ export interface ExactMomentsState {
 }
 
 /**
- * The exact sums of finite doubles and of their squares, in whatever order: mean and standard deviation are rounded once, in the end. A fraction of 53 bits is cut into
- * parts of 17, 18 and 18; for each exponent and sign, the sums of the parts and of their products are kept as doubles that hold whole numbers, and now and
- * then carried into big ones.
+ * The exact sums of finite doubles and of their squares, in whatever order: mean and standard deviation are rounded
+ * once, in the end. A fraction of 53 bits is cut into parts of 17, 18 and 18; for each exponent and sign, the sums of
+ * the parts and of their products are kept as doubles that hold whole numbers, and now and then carried into big ones.
  */
 export class ExactMoments {
-  /** By the first 12 bits of a double: 3 sums of parts, then 5 of products, by the power of 2^18 that they stand for, descending. */
+  /**
+   * By the first 12 bits of a double: 3 sums of parts, then 5 of products, by the power of 2^18 that they stand for,
+   * descending.
+   */
   readonly #parts = new Array<Float64Array | null>(4096).fill(null)
   readonly #sums = new Map<number, { sum: bigint; squares: bigint }>()
   #adds = 0
@@ -62,7 +65,10 @@ export class ExactMoments {
     return this.#count === 0 ? null : ratioToNumber(this.#totals().sum, BigInt(this.#count) << unitBits)
   }
 
-  /** Of a sample: divided by one less than the number of values. null where there are fewer than two, or where no double is so great. */
+  /**
+   * Of a sample: divided by one less than the number of values. null where there are fewer than two, or where no double
+   * is so great.
+   */
   stddev(): number | null {
     if (this.#count < 2) return null
     const { sum, squares } = this.#totals()

@@ -1,5 +1,6 @@
 /**
- * A double and its bits, over the same memory: write `value[0]`, then read `word[high]` (sign, exponent and the first 20 bits of the fraction) and `word[low]`.
+ * A double and its bits, over the same memory: write `value[0]`, then read `word[high]` (sign, exponent and the first
+ * 20 bits of the fraction) and `word[low]`.
  */
 export interface FloatBits {
   readonly value: Float64Array

@@ -29,7 +29,10 @@ export interface NumberCountsState {
   readonly moments: ExactMomentsState
   /** NaN, Infinity, -Infinity. */
   readonly special: readonly [number, number, number]
-  /** The least and the greatest: as text what is no safe integer as a number would be; null where there are no finite values. */
+  /**
+   * The least and the greatest: as text what is no safe integer as a number would be; null where there are no finite
+   * values.
+   */
   readonly range: readonly [min: number | string, max: number | string] | null
 }
 

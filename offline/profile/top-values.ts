@@ -21,8 +21,9 @@ export const keptValues = 4096
 export const keptCharacters = 200
 
 /**
- * Counts values exactly as long as there are 4,096 different ones; beyond, the rarest are taken away in turn, with as much from all others (Misra and Gries,
- * 1982), so that memory is bounded and the error known: at most a 4,096th of the values.
+ * Counts values exactly as long as there are 4,096 different ones; beyond, the rarest are taken away in turn, with as
+ * much from all others (Misra and Gries, 1982), so that memory is bounded and the error known: at most a 4,096th of the
+ * values.
  */
 export class ValueCounts {
   #counts = new Map<string | boolean, number>()

@@ -15,7 +15,8 @@ import { ordinalColumn } from './spine.ts'
 /**
  * Loads a file into a new unlogged table, each column with the type that the service gives it, else with its own.
  *
- * @throws LockstepError `SPINE_INVALID`, `MISSING_REQUEST_VALUE`, `FILE_UNREADABLE`, `INVALID_ROW` naming row, column and value
+ * @throws LockstepError `SPINE_INVALID`, `MISSING_REQUEST_VALUE`, `FILE_UNREADABLE`, `INVALID_ROW` naming row, column
+ *   and value
  */
 export async function loadSpineFile(
   db: Database,

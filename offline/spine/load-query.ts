@@ -20,7 +20,8 @@ import { ordinalColumn } from './spine.ts'
  * gives them, else by time and then by all other values.
  *
  * @returns also each column's type in the table
- * @throws LockstepError `SPINE_INVALID` with the database's own words where the query fails, or naming a column of the wrong type
+ * @throws LockstepError `SPINE_INVALID` with the database's own words where the query fails, or naming a column of the
+ *   wrong type
  */
 export async function loadSpineQuery(
   db: Database,

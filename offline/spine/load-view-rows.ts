@@ -21,12 +21,13 @@ import { ordinalColumn } from './spine.ts'
 const timeColumn = 'event_timestamp'
 
 /**
- * Makes a spine of the rows of a view's source: each row that becomes visible in [from, to), at that very moment, ordered by key and moment. Its columns are the keys under
- * which the service reads the view, and `event_timestamp`. When a row becomes visible is what the view itself says.
+ * Makes a spine of the rows of a view's source: each row that becomes visible in [from, to), at that very moment,
+ * ordered by key and moment. Its columns are the keys under which the service reads the view, and `event_timestamp`.
+ * When a row becomes visible is what the view itself says.
  *
  * @param seen which rows of the source there are; `arrivedBefore` null: all that is settled
- * @throws LockstepError `SPINE_INVALID` where the service does not read the view, or needs keys that it does not have; `MISSING_REQUEST_VALUE`, and what
- *   `sourceRows` throws
+ * @throws LockstepError `SPINE_INVALID` where the service does not read the view, or needs keys that it does not have;
+ *   `MISSING_REQUEST_VALUE`, and what `sourceRows` throws
  */
 export async function loadViewRows(
   db: Database,

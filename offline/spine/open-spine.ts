@@ -34,10 +34,11 @@ export interface SpineOptions {
 }
 
 /**
- * Brings a spine into the database and checks it against the service: its keys, its time, its request values. Order, duplicates and NULL keys are kept. Call
- * `drop` when done with it, whatever happens.
+ * Brings a spine into the database and checks it against the service: its keys, its time, its request values. Order,
+ * duplicates and NULL keys are kept. Call `drop` when done with it, whatever happens.
  *
- * @throws LockstepError `SPINE_INVALID`, `MISSING_REQUEST_VALUE`, `FEATURE_NAME_CLASH`, `INVALID_ROW`, `FILE_UNREADABLE`
+ * @throws LockstepError `SPINE_INVALID`, `MISSING_REQUEST_VALUE`, `FEATURE_NAME_CLASH`, `INVALID_ROW`,
+ *   `FILE_UNREADABLE`
  */
 export async function openSpine(db: Database, service: ServicePlan, input: SpineInput, options: SpineOptions = {}): Promise<Spine> {
   await dropLeftovers(db)
@@ -177,7 +178,9 @@ async function rowText(db: Database, table: string, ordinal: string): Promise<st
   return `Row ${ordinal} of the spine (${cutText(text, 300)})`
 }
 
-/** The condition under which a number cannot be cast to `type`; null where its own type, `actual`, has no such numbers. */
+/**
+ * The condition under which a number cannot be cast to `type`; null where its own type, `actual`, has no such numbers.
+ */
 function outsideOf(type: ColumnType, number: string, actual: string | undefined): string | null {
   if (type.kind === 'int32' && actual === 'int8') return `${number} NOT BETWEEN -2147483648 AND 2147483647`
   const wide = actual === 'numeric' || (actual === 'float8' && type.kind === 'float32')

@@ -8,7 +8,9 @@ import { ordinalColumn } from './spine.ts'
 
 const endReadersEveryMs = 250
 
-/** Some consecutive rows of a spine as a spine of their own, numbered anew. It is not dropped: the whole has an owner. */
+/**
+ * Some consecutive rows of a spine as a spine of their own, numbered anew. It is not dropped: the whole has an owner.
+ */
 export async function sliceSpine(
   db: Database,
   spine: StoredSpine,
@@ -37,7 +39,10 @@ export async function indexSpine(db: Database, { table }: StoredSpine, signal: A
   await db.query(`ANALYZE ${table}`, [], { signal })
 }
 
-/** Drops a spine that others may still read: sessions of processes as this one are ended, again and again until it is gone; others, as a backup, are waited for. */
+/**
+ * Drops a spine that others may still read: sessions of processes as this one are ended, again and again until it is
+ * gone; others, as a backup, are waited for.
+ */
 export async function dropUnderReaders(db: Database, spine: Spine): Promise<void> {
   let dropped = false
   const dropping = spine.drop().finally(() => (dropped = true))

@@ -3,7 +3,10 @@ import type { ServicePlan } from '../../kernel/service-plan.ts'
 import type { ColumnType } from '../../kernel/value-type.ts'
 import { typeName } from '../../kernel/value-type.ts'
 
-/** What a column of the spine is for: its type is the service's where it is a key or request value, a time where it is the time, else its own. */
+/**
+ * What a column of the spine is for: its type is the service's where it is a key or request value, a time where it is
+ * the time, else its own.
+ */
 export interface SpineRole {
   readonly name: string
   /** null: whatever it is. */

@@ -7,8 +7,8 @@ import { ordinalColumn } from './spine.ts'
 const ordinal = `s.${sqlIdentifier(ordinalColumn)}`
 
 /**
- * The questions that a spine asks under some mappings, ordered by key and time: key parts, time, ordinal, number of the mapping. A row with a NULL in the key
- * asks nothing.
+ * The questions that a spine asks under some mappings, ordered by key and time: key parts, time, ordinal, number of the
+ * mapping. A row with a NULL in the key asks nothing.
  */
 export function questionsSelect(
   spine: Spine,

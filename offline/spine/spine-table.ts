@@ -15,7 +15,10 @@ export interface SpinePlace {
   drop(): Promise<void>
 }
 
-/** A name for a spine's table, with an advisory lock on the number in it, which tells others that somebody uses it, wherever they run. */
+/**
+ * A name for a spine's table, with an advisory lock on the number in it, which tells others that somebody uses it,
+ * wherever they run.
+ */
 export async function takeSpinePlace(db: Database): Promise<SpinePlace> {
   const id = randomInt(2 ** 31)
   const table = `"lockstep".${sqlIdentifier(spineName(id))}`
@@ -48,7 +51,9 @@ export async function isSpineHeld(db: Database, id: number): Promise<boolean> {
   return found.length > 0
 }
 
-/** Drops the spines whose owners are gone: nobody holds their lock, which is there before the table and until after it. */
+/**
+ * Drops the spines whose owners are gone: nobody holds their lock, which is there before the table and until after it.
+ */
 export async function dropLeftovers(db: Database): Promise<void> {
   const leftovers = await db.query<{ name: string }>(
     `SELECT c.relname::text AS name FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace

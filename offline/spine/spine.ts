@@ -1,6 +1,9 @@
 import type { Column } from '../../kernel/value-type.ts'
 
-/** What a training set is drawn on: rows of entity keys and moments, with labels and whatever else is to be carried along. */
+/**
+ * What a training set is drawn on: rows of entity keys and moments, with labels and whatever else is to be carried
+ * along.
+ */
 export type SpineInput = { readonly file: string } | { readonly sql: string } | ViewRowsInput
 
 /** No labels at all: the rows of a view's own source that become visible in [from, to), at these moments. */
