@@ -2,8 +2,11 @@ import { pathToFileURL } from 'node:url'
 import { Worker } from 'node:worker_threads'
 import { setTimeout } from 'node:timers/promises'
 
-/** How much later than the main thread its watcher acts: where the main thread is free, it has given up by itself. */
-const graceMs = 250
+/**
+ * How much later than the main thread its watcher acts. Where the main thread is free, it has given up by then, and ending
+ * what it executes would end the wrong thing; a busy machine may hold it up for some hundred milliseconds.
+ */
+const graceMs = 1000
 
 /**
  * Imports a module, and gives up after some time. A top-level await that never settles would otherwise end the process without a word, and an endless

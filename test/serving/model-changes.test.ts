@@ -167,7 +167,7 @@ describe('a promotion that servers are loading the version for', () => {
     await until(async () => asked.length === 1)
     gone.abort()
     await expect(leaving).rejects.toThrow('aborted')
-    const late = await fetch(path, { ...init, headers: { ...init.headers, 'x-request-timeout-ms': '300' } })
+    const late = await fetch(path, { ...init, headers: { ...init.headers, 'x-request-timeout-ms': '1500' } })
     expect([late.status, asked.length]).toEqual([504, 2])
     const { revision, aliases } = await loadCatalog(world.db).then((catalog) => ({ ...catalog, aliases: catalog.model('delay').aliases }))
     expect([aliases.has('slow'), asked.at(-1)]).toMatchObject([false, { model: 'delay', version: 1, revision }])

@@ -50,9 +50,9 @@ describe('limits that processes share in Redis', () => {
     let passed = 0
     await Promise.all(
       shares.map(async (shared) => {
-        // on a busy machine Redis may be late, and nobody is to go by his own account then
+        // on a busy machine Redis may answer too late, and then requests are refused: it goes on until some have passed
         const limits = limiter(shared, 'closed')
-        while (performance.now() - start < 1000) {
+        while (performance.now() - start < 1000 || passed <= 200) {
           const done = await Promise.resolve(limits.take(key('shared', 200), 1)).then(
             () => true,
             () => false,
