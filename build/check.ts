@@ -20,13 +20,14 @@ const quick: readonly Check[] = [
   { name: 'format', command: 'oxfmt', args: ['--check'] },
   { name: 'knip', command: 'knip', args: ['--no-progress'] },
 ]
+const dist = join(root, 'dist')
 const slow: readonly Check[] = [
+  { name: 'build', command: 'node', args: ['build/build.ts', dist] },
   {
     name: 'tests',
     command: 'node',
     args: ['build/test.ts', '--timings', '--reporter=default', '--reporter=json', `--outputFile.json=${report}`],
   },
-  { name: 'build', command: 'node', args: ['build/build.ts'] },
 ]
 
 const failedChecks: string[] = []
@@ -50,7 +51,8 @@ function run({ name, command, args }: Check): Promise<boolean> {
     const child = spawn(command, args, {
       cwd: root,
       stdio: ['ignore', live ? 'inherit' : 'pipe', live ? 'inherit' : 'pipe'],
-      env: { ...process.env, PATH: `${join(root, 'node_modules/.bin')}:${process.env['PATH'] ?? ''}` },
+      // the tests of the package take the build that was made before them
+      env: { ...process.env, LOCKSTEP_TEST_DIST: dist, PATH: `${join(root, 'node_modules/.bin')}:${process.env['PATH'] ?? ''}` },
     })
     let said = ''
     const listen = (chunk: Buffer): void => void (said += chunk.toString())
