@@ -191,7 +191,7 @@ async function joinAndPeers(db: Database, sql: string, rounds: number): Promise<
   return { joinSeconds: times.join, floorSeconds: times.floor, lateralSeconds: times.lateral, differing }
 }
 
-/** The ordered streams of questions and of source rows. */
+/** The ordered streams of lookups and of source rows. */
 function isFloor({ select }: ReadStream): boolean {
   return select.includes('ORDER BY') && !select.includes('ORDER BY s."_lockstep_ordinal"')
 }

@@ -5,7 +5,7 @@ import type { ViewValues } from '../kernel/state.ts'
 import type { ViewPlan } from '../kernel/view-plan.ts'
 import { servedTime } from '../kernel/view-plan.ts'
 import type { Database, Snapshot } from '../runtime/database.ts'
-import type { Question } from './merge.ts'
+import type { Lookup } from './merge.ts'
 import { merge } from './merge.ts'
 import type { SourceRow } from './row-decoder.ts'
 import type { SourceStreamOptions } from './source-stream.ts'
@@ -15,21 +15,24 @@ import { streamId } from './stream-groups.ts'
 import type { Pass } from './stream-groups.ts'
 import { unlessAborted } from '../runtime/async.ts'
 
-/** Requests of one query at most: its keys are written out in it. */
+/** The maximum number of requests in one query, which lists their keys. */
 const requestsPerQuery = 500
 
 export interface HistoryRequest {
   readonly plan: ViewPlan
-  /** null: an entity that cannot be there. */
+  /** null: an entity that cannot exist. */
   readonly key: EntityKey | null
   /** Epoch microseconds. */
   readonly asOf: number
   /**
-   * Only rows of these transactions count: so the answer is what an online one with this frontier was, at the same
-   * moment. The source's table must tell arrivals. Absent: all rows.
+   * Only rows of these transactions count, so that the answer is the one of an online state with this frontier. The
+   * source's table must have arrival columns. Absent: all rows.
    */
   readonly frontier?: Frontier
-  /** Of rows of the online store alone, too: an answer in place of a state. Default: whether there is a `frontier`. */
+  /**
+   * Whether rows count that are of the online store alone: an answer in place of a state. Default: whether `frontier`
+   * is set.
+   */
   readonly onlineOnly?: boolean
 }
 
@@ -39,18 +42,18 @@ interface Asked extends HistoryRequest {
 }
 
 export interface HistoryOptions {
-  /** Its abort ends the queries that are under way. */
+  /** Ends the queries that are running. */
   readonly signal?: AbortSignal
-  /** Told of the transactions whose rows the answers were made of, where the database was asked. */
+  /** Called with the transactions whose rows the answers include, where the database was asked. */
   readonly onSeen?: ((seen: Frontier) => void) | undefined
 }
 
 /**
- * What views said about entities at past moments, from the source tables, through the same states as everything else.
+ * The values of views for entities at past moments, computed from the source tables with the same states as everywhere.
  * All requests see the same data.
  *
  * @returns by index of the requests
- * @throws the signal's reason once it is aborted, and what the database throws
+ * @throws the signal's reason when it is aborted, and what the database throws
  */
 export async function readHistory(db: Database, requests: readonly HistoryRequest[], options: HistoryOptions = {}): Promise<ViewValues[]> {
   const answers = new Array<ViewValues>(requests.length)
@@ -83,7 +86,9 @@ export async function readHistory(db: Database, requests: readonly HistoryReques
   return answers
 }
 
-/** The requests in parts in which no key is asked at two frontiers, as one stream serves one. */
+/**
+ * Splits the requests so that within a part each key has one frontier, because a stream applies one frontier to a key.
+ */
 function unambiguous(asked: readonly Asked[]): (readonly Asked[])[] {
   if (asked[0]?.frontier === undefined) return [asked]
   const parts: { readonly frontiers: Map<EntityKey, string>; readonly asked: Asked[] }[] = []
@@ -107,18 +112,18 @@ async function readPortion(snapshot: Snapshot, asked: readonly Asked[], answers:
     onlineOnly: asked[0]?.onlineOnly === true,
     ...eventBound(plans, minimum(times)),
   }
-  const questions = questionsOf(asked, plans)
+  const lookups = lookupsOf(asked, plans)
   const rows =
     asked[0]?.frontier === undefined
-      ? sourceRows(snapshot, plans, await fewer(snapshot, plans, { questions, bound: 'at' }, bounds, {}))
+      ? sourceRows(snapshot, plans, await fewer(snapshot, plans, { lookups, bound: 'at' }, bounds, {}))
       : rowsWithin(snapshot, plans, asked, bounds)
-  await merge(passOf(plans), inOneBatch(questions), [rows], { rule: servedTime, bound: 'at' }, (question, values) => {
+  await merge(passOf(plans), inOneBatch(lookups), [rows], { rule: servedTime, bound: 'at' }, (lookup, values) => {
     const { values: kept, statuses, eventTime } = values[0] as ViewValues
-    answers[question.ordinal] = { values: [...kept], statuses: [...statuses], eventTime }
+    answers[lookup.ordinal] = { values: [...kept], statuses: [...statuses], eventTime }
   })
 }
 
-/** Of each key the rows that its frontier covers. */
+/** The rows of each key that its frontier covers. */
 async function* rowsWithin(
   snapshot: Snapshot,
   plans: readonly ViewPlan[],
@@ -131,7 +136,7 @@ async function* rowsWithin(
   for await (const batch of stream) yield batch.filter(({ key, xid }) => covers(frontiers.get(key) ?? noTransactions, xid))
 }
 
-/** One stream; each of its views is asked by itself. */
+/** One stream; each of its views has its own mapping. */
 function passOf(plans: readonly ViewPlan[]): Pass {
   return {
     key: plans[0]?.key ?? [],
@@ -140,11 +145,11 @@ function passOf(plans: readonly ViewPlan[]): Pass {
   }
 }
 
-async function* inOneBatch(questions: readonly Question[]): AsyncGenerator<readonly Question[]> {
-  yield questions
+async function* inOneBatch(lookups: readonly Lookup[]): AsyncGenerator<readonly Lookup[]> {
+  yield lookups
 }
 
-function questionsOf(asked: readonly Asked[], plans: readonly ViewPlan[]): Question[] {
+function lookupsOf(asked: readonly Asked[], plans: readonly ViewPlan[]): Lookup[] {
   return asked
     .map(({ key, asOf, index, plan }) => ({
       key,

@@ -1,53 +1,49 @@
 import type { EntityKey } from '../kernel/entity-key.ts'
 import type { TimeRule, ViewPlan } from '../kernel/view-plan.ts'
 import { servedTime } from '../kernel/view-plan.ts'
-import type { Question } from './merge.ts'
+import type { Lookup } from './merge.ts'
 
 /**
- * The few rows of a source that a few questions can need, so that an index of key and time finds them and nothing else
- * of the table is read. Moments are those that streams sort by, the later of event and known time, in epoch
- * microseconds.
+ * The few source rows that a few lookups can need, so that an index of key and time finds them and the rest of the
+ * table is not read. Times are those that streams sort by (the later of event and known time), in epoch microseconds.
  */
 export interface Near {
   /**
-   * Of each key, apart from each other: all rows in [from, to]. `from` is -Infinity where the first row can still
-   * matter.
+   * For each key, disjoint intervals [from, to] of which all rows are read. `from` is -Infinity where the first row can
+   * still matter.
    */
   readonly intervals: readonly { readonly key: EntityKey; readonly from: number; readonly to: number }[]
-  /**
-   * The rows of the greatest event time among those up to `until` that happened after `after`: all that a latest value
-   * can be.
-   */
+  /** The rows with the greatest event time after `after` and up to `until`: all that a latest value can be. */
   readonly greatest: readonly { readonly key: EntityKey; readonly after: number; readonly until: number }[]
-  /** Whether no row can be both in an interval and among the greatest. */
+  /** Whether no row can be both in an interval and in `greatest`. */
   readonly apart: boolean
 }
 
-/** With more questions than that, a query that lists them is no longer cheap. */
-const maxQuestions = 5_000
+/** With more lookups a query that lists them is no longer cheap. */
+const maxLookups = 5_000
 
 /**
- * Where rows count from their event on, the greatest row is either in the interval of a question, or before it and
- * after the interval that precedes it. A row that is known later may have happened in an earlier interval and not be
- * visible in it: then each question asks for its greatest row itself.
+ * Where rows are visible from their event on, the greatest row is in the interval of a lookup, or between the previous
+ * interval and this one. A row that is known later may have happened in an earlier interval and not be visible in it.
+ * Then each lookup searches its greatest row itself.
  *
- * @param questions of views among `plans`, ordered by key and time
+ * @param lookups of views among `plans`, ordered by key and time
  * @returns null where there are too many
  */
 export function nearOf(
   plans: readonly ViewPlan[],
-  questions: readonly Pick<Question, 'key' | 'time'>[],
+  lookups: readonly Pick<Lookup, 'key' | 'time'>[],
   rule: TimeRule = servedTime,
   bound: 'at' | 'before' = 'at',
 ): Near | null {
-  if (questions.length > maxQuestions) return null
+  if (lookups.length > maxLookups) return null
   const reach = Math.max(...plans.map((plan) => plan.needs.windowMicros))
   const latest = plans.filter((plan) => plan.needs.greatest)
   const seen = (time: number): number[] => latest.flatMap((plan) => seenUntil(plan, time, rule, bound) ?? [])
   const known = rule.knowledge !== 'latest' && plans.some((plan) => plan.spec.source.known !== null)
   const intervals: Interval[] = []
   const greatest: Near['greatest'][number][] = []
-  for (const { key, time } of questions) {
+  for (const { key, time } of lookups) {
     const last = intervals.at(-1)
     if (reach === 0 || known) for (const until of new Set(seen(time))) greatest.push({ key, after: Number.NEGATIVE_INFINITY, until })
     if (reach === 0) continue
@@ -73,7 +69,7 @@ interface Interval {
   readonly key: EntityKey
   readonly from: number
   to: number
-  /** Up to which moments before `from` its questions want the greatest row. */
+  /** The moments before `from` up to which its lookups need the greatest row. */
   readonly untils: Set<number>
 }
 

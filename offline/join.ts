@@ -6,16 +6,16 @@ import type { TimeRule, ViewPlan } from '../kernel/view-plan.ts'
 import { servedTime } from '../kernel/view-plan.ts'
 import type { Database, Snapshot, TupleBatch } from '../runtime/database.ts'
 import { awaitWriters } from '../runtime/wait-for-writers.ts'
-import type { MergeOptions, Question } from './merge.ts'
+import type { MergeOptions, Lookup } from './merge.ts'
 import { merge } from './merge.ts'
-import { createQuestionDecoder } from './question-decoder.ts'
+import { createLookupDecoder } from './lookup-decoder.ts'
 import { assemble, noneMissing } from './assemble.ts'
 import type { AnswerColumns } from './answers.ts'
 import type { ResultBuckets } from './result-buckets.ts'
 import { createResultBuckets } from './result-buckets.ts'
 import type { LeftOut, SourceStreamOptions } from './source-stream.ts'
 import { countLeftOut, dropColumns, sourceRows } from './source-stream.ts'
-import { keysSelect, questionsSelect } from './spine/spine-sql.ts'
+import { keysSelect, lookupsSelect } from './spine/spine-sql.ts'
 import type { SpineBatch } from './spine/spine-rows.ts'
 import { spineRows } from './spine/spine-rows.ts'
 import type { Spine } from './spine/spine.ts'
@@ -28,32 +28,32 @@ export interface JoinOptions {
   /** Absent: what was known when, and schedules as served. */
   readonly rule?: TimeRule
   /**
-   * `at` (the default): what becomes visible at the row's own moment counts; `before`: only what was visible earlier.
+   * `at` (the default): a row counts that becomes visible at the spine row's own moment; `before`: only an earlier one.
    */
   readonly bound?: 'at' | 'before'
   /**
-   * Epoch microseconds: rows of sources that were known, else happened, at it or after it are not seen, whatever the
-   * rule. Absent: all are.
+   * Epoch microseconds: source rows that were known (or, without a known time, happened) at it or later are not read,
+   * whatever the rule. Absent: all are.
    */
   readonly knownBefore?: number | null
   /**
-   * The `xmin` of an earlier join: of tables that tell arrivals, what arrived since is not seen. Absent: all that is
-   * settled.
+   * The `xmin` of an earlier join: from tables with arrival columns, no rows are read that arrived since. Absent: all
+   * settled rows are read.
    */
   readonly arrivedBefore?: number | null
   /**
-   * One of many joins that see the same: `arrivedBefore` is known to be settled, so that no writer is waited for, and
-   * what is left out is not counted in each.
+   * One of many joins over the same rows: `arrivedBefore` is known to be settled. So no writer is waited for, and
+   * left-out rows are not counted in each.
    */
   readonly oneOfMany?: boolean
-  /** Whether batches tell `statuses`: they take time, and a training set has none. Absent: they do not. */
+  /** Whether batches have `statuses`: they take time, and a training set has none. Default: false. */
   readonly statuses?: boolean
   readonly signal?: AbortSignal
   readonly onProgress?: (progress: JoinProgress) => void
 }
 
 export interface JoinProgress {
-  /** `join`: questions answered; `write`: rows handed over. */
+  /** `join`: lookups done; `write`: rows passed to `consume`. */
   readonly step: 'join' | 'write'
   readonly done: number
   readonly total: number
@@ -77,29 +77,29 @@ export interface JoinedBatch {
 export interface JoinSummary {
   readonly rows: number
   /**
-   * `pg_snapshot_xmin` of the data that was read, or `arrivedBefore`: of a table that tells arrivals (`_xid`), the rows
-   * of transactions below it, which are all settled.
+   * `pg_snapshot_xmin` of the data that was read, or `arrivedBefore`. From tables with arrival columns (`_xid`), the
+   * rows of all transactions below it were read; all of these are settled.
    */
   readonly xmin: number
   /**
-   * Source rows with a NULL in their key, by source; of a source that a short spine reads through an index, none, as
-   * none are looked for.
+   * Source rows with a NULL in their key, by source. For a source that a short spine reads through an index it is 0,
+   * because no such rows are searched.
    */
   readonly droppedRows: Readonly<Record<string, number>>
   /**
-   * Rows that were committed and not read, since an older transaction was still writing, by source. A source whose
-   * table tells no arrivals is not in it: all of its rows were read, and reading it again may give others.
+   * Committed rows that were not read, because an older transaction was still open, by source. A source without arrival
+   * columns is not in it: all of its rows were read, and reading it again may give others.
    */
   readonly heldBackRows: Readonly<Record<string, number>>
 }
 
 /**
- * The point-in-time join: every row of the spine, in its order, with the service's features as they stood at its
- * moment. The source tables are read once each, whatever the number of views and aliases; memory does not grow with the
- * spine. Transactions that are writing when it begins are waited for, 2 s at most; what was committed after one that
- * goes on is held back.
+ * The point-in-time join: each row of the spine, in its order, with the service's features as they were at its moment.
+ * Each source table is read once, for any number of views and aliases. Memory does not grow with the spine. The join
+ * waits up to 2 s for transactions that are writing when it begins; if one goes on, rows that were committed after it
+ * are held back.
  *
- * @param consume takes the batches in order, each before the next is made
+ * @param consume takes the batches in order; the next batch is made when it has resolved
  * @throws LockstepError `ORDER_VIOLATED`, `INVALID_ROW`, `INVALID_TIME`, `TRANSFORM_FAILED`, `TOO_MANY_CATEGORIES`,
  *   `SOURCE_MISSING`, `WRITE_FAILED`
  */
@@ -129,10 +129,10 @@ export async function joinSpine(
   })
 }
 
-/** So many questions are read before the sources, to see which rows are near them. */
-const fewQuestions = 5_000
+/** Up to this number, lookups are read before the sources, to find which source rows they need. */
+const fewLookups = 5_000
 
-/** First half: in the order of keys, every question's answers go into the buckets. */
+/** First half: the values of every lookup, in the order of keys, go into the buckets. */
 async function answerAll(
   snapshot: Snapshot,
   spine: Spine,
@@ -154,10 +154,10 @@ async function answerAll(
   for (const pass of passes) {
     const first = place
     let full = false
-    const asked = snapshot.tuples(questionsSelect(spine, pass.key, pass.mappings))
-    const decoded = decodeQuestions(asked, createQuestionDecoder(pass.key))
-    const few = spine.rows * pass.mappings.length <= fewQuestions ? await collect(decoded) : null
-    async function* questions(): AsyncGenerator<readonly Question[]> {
+    const asked = snapshot.tuples(lookupsSelect(spine, pass.key, pass.mappings))
+    const decoded = decodeLookups(asked, createLookupDecoder(pass.key))
+    const few = spine.rows * pass.mappings.length <= fewLookups ? await collect(decoded) : null
+    async function* lookups(): AsyncGenerator<readonly Lookup[]> {
       for await (const batch of few ?? decoded) {
         options.signal?.throwIfAborted()
         yield batch
@@ -172,7 +172,7 @@ async function answerAll(
     const streams = []
     for (const [stream, { plans }] of pass.streams.entries()) {
       const ofStream = few?.flat().filter(({ mapping }) => pass.mappings[mapping]?.asked.some((view) => view.stream === stream))
-      const near = ofStream === undefined ? null : { questions: ofStream, bound: merging.bound }
+      const near = ofStream === undefined ? null : { lookups: ofStream, bound: merging.bound }
       const bounds = await sourceBounds(snapshot, plans, spine, keysSelect(spine, pass.key, pass.mappings), seen, near)
       streams.push(sourceRows(snapshot, plans, bounds))
       if (options.oneOfMany === true) continue
@@ -180,8 +180,8 @@ async function answerAll(
       count.catch(() => undefined) // told at the end, unless the join itself fails
       counts.push(count)
     }
-    await merge(pass, questions(), streams, merging, (question, values) => {
-      if (buckets.put(question.ordinal, first + question.mapping, values)) full = true
+    await merge(pass, lookups(), streams, merging, (lookup, values) => {
+      if (buckets.put(lookup.ordinal, first + lookup.mapping, values)) full = true
     })
     place += pass.mappings.length
   }
@@ -189,20 +189,20 @@ async function answerAll(
   return sumLeftOut(await Promise.all(counts))
 }
 
-async function collect(batches: AsyncIterable<readonly Question[]>): Promise<readonly Question[][]> {
-  const all: Question[][] = []
+async function collect(batches: AsyncIterable<readonly Lookup[]>): Promise<readonly Lookup[][]> {
+  const all: Lookup[][] = []
   for await (const batch of batches) all.push([...batch])
   return all
 }
 
-async function* decodeQuestions(
+async function* decodeLookups(
   batches: AsyncIterable<TupleBatch>,
-  decode: (batch: TupleBatch) => readonly Question[],
-): AsyncGenerator<readonly Question[]> {
+  decode: (batch: TupleBatch) => readonly Lookup[],
+): AsyncGenerator<readonly Lookup[]> {
   for await (const batch of batches) yield decode(batch)
 }
 
-/** Second half: in the spine's own order, its columns meet the answers. */
+/** Second half: the spine's columns and the values from the buckets are joined in the order of the spine. */
 async function zip(
   inOrder: AsyncIterable<SpineBatch>,
   service: ServicePlan,

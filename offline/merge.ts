@@ -9,14 +9,14 @@ import { projection, streamColumns } from './source-stream.ts'
 import type { Pass } from './stream-groups.ts'
 
 /**
- * What is asked: the values of the views under one mapping, for one entity at one moment. Questions come ordered by
- * (key, time).
+ * The values of the views under one mapping, for one entity at one moment. A row of a spine has one lookup for each
+ * mapping. Lookups come ordered by key and time.
  */
-export interface Question {
+export interface Lookup {
   readonly key: EntityKey
   /** Epoch microseconds. */
   readonly time: number
-  /** The caller's own number for it. */
+  /** The caller's number for it, such as the index of the spine row. */
   readonly ordinal: number
   /** By index of `pass.mappings`. */
   readonly mapping: number
@@ -24,27 +24,27 @@ export interface Question {
 
 export interface MergeOptions {
   readonly rule: TimeRule
-  /** `at`: what is visible at the moment itself counts; `before`: only what was visible earlier. */
+  /** `at`: a row counts that becomes visible at the moment itself; `before`: only a row that became visible earlier. */
   readonly bound: 'at' | 'before'
 }
 
 /**
- * The sort-merge at the heart of training sets: ordered questions and ordered source rows pass each other once. For
- * each entity, a row goes into the states of its views as soon as it is visible to them, and a question asks the states
- * as they then are.
+ * The sort-merge behind training sets. Ordered lookups and ordered source rows are read once, side by side. A row is
+ * added to the states of its views as soon as it is visible to them, and a lookup takes the values of the states at
+ * that point.
  *
- *     questions   (a, 3) (a, 9) (c, 4)                       a: add rows up to 3, ask, add rows up to 9, ask
- *     source      (a, 1) (a, 5) (b, 2) (c, 7)                b: passed over;  c: asked empty, as 7 is later
+ *     lookups     (a, 3) (a, 9) (c, 4)                       a: add rows up to 3, look up, add rows up to 9, look up
+ *     source      (a, 1) (a, 5) (b, 2) (c, 7)                b: skipped;  c: looked up empty, because 7 is later
  *
  * @param streams by index of `pass.streams`
- * @param answer takes the values by index of the mapping's `asked`; they are written over by those of the next question
+ * @param answer takes the values by index of the mapping's `asked`; the next lookup overwrites them
  */
 export async function merge(
   pass: Pass,
-  questions: AsyncIterable<readonly Question[]>,
+  lookups: AsyncIterable<readonly Lookup[]>,
   streams: readonly AsyncIterable<readonly SourceRow[]>[],
   options: MergeOptions,
-  answer: (question: Question, values: readonly ViewValues[]) => void,
+  answer: (lookup: Lookup, values: readonly ViewValues[]) => void,
 ): Promise<void> {
   const tracks = pass.streams.map(({ plans }, i) => new Track(plans, streams[i] as AsyncIterable<readonly SourceRow[]>, options))
   const asked = pass.mappings.map((mapping) => ({
@@ -55,20 +55,20 @@ export async function merge(
   let key: EntityKey | null = null
   let time = Number.NEGATIVE_INFINITY
   try {
-    for await (const batch of questions) {
-      for (const question of batch) {
-        if (question.key !== key) {
-          if (key !== null && question.key < key) throw unordered()
-          key = question.key
+    for await (const batch of lookups) {
+      for (const lookup of batch) {
+        if (lookup.key !== key) {
+          if (key !== null && lookup.key < key) throw unordered()
+          key = lookup.key
           for (const track of tracks) track.begin(key)
-        } else if (question.time < time) {
+        } else if (lookup.time < time) {
           throw unordered()
         }
-        time = question.time
-        const mapping = asked[question.mapping] as (typeof asked)[number]
+        time = lookup.time
+        const mapping = asked[lookup.mapping] as (typeof asked)[number]
         for (const track of mapping.tracks) while (!track.advance(time)) await track.fetch()
         for (let i = 0; i < mapping.lanes.length; i++) mapping.values[i] = (mapping.lanes[i] as Lane).valueAt(time)
-        answer(question, mapping.values)
+        answer(lookup, mapping.values)
       }
     }
   } catch (error) {
@@ -78,17 +78,17 @@ export async function merge(
   }
 }
 
-/** One source stream on its way through the merge. */
+/** One source stream during the merge. */
 class Track {
   readonly lanes: readonly Lane[]
   readonly #rows: AsyncIterator<readonly SourceRow[]>
-  /** The batch after `#batch`: asked for at once, so that the database sorts all streams at the same time. */
+  /** The batch after `#batch`. It is requested at once, so that the database sorts all streams at the same time. */
   #ahead: Promise<IteratorResult<readonly SourceRow[]>>
   #batch: readonly SourceRow[] = []
   #at = 0
   #ended = false
   #key: EntityKey = ''
-  /** The key string that was last compared with `#key`, and whether it came before (-1), with (0) or after (1) it. */
+  /** The key that was last compared with `#key`, and whether it is less (-1), equal (0) or greater (1). */
   #compared: EntityKey | null = null
   #side: -1 | 0 | 1 = -1
 
@@ -105,7 +105,7 @@ class Track {
     for (const lane of this.lanes) lane.begin()
   }
 
-  /** Takes the key's rows up to the moment; false where the next batch has to be fetched first. */
+  /** Adds the key's rows up to the moment. False: the next batch must be fetched first. */
   advance(time: number): boolean {
     const batch = this.#batch
     while (this.#at < batch.length) {
@@ -134,7 +134,7 @@ class Track {
     if (last !== undefined && last.key < this.#key) this.#at = this.#batch.length
   }
 
-  /** Does not wait: a batch that was asked for may be long in coming, and its end is its stream's business. */
+  /** Does not wait for the batch that was requested: that may take long, and the stream ends it itself. */
   close(): void {
     this.#rows.return?.().catch(() => undefined)
   }
@@ -146,7 +146,7 @@ class Track {
   }
 }
 
-/** One view of a stream, for the entity at hand. */
+/** One view of a stream, for the current entity. */
 class Lane {
   readonly #plan: ViewPlan
   readonly #project: (values: SourceRow['values']) => SourceRow['values']
@@ -155,7 +155,7 @@ class Lane {
   readonly #empty: EntityState
   #state: EntityState | null = null
   #answer: ViewValues | undefined = undefined
-  /** Rows that the view does not see yet (its schedule runs later), in the order in which it will. */
+  /** Rows that are not visible to the view yet (its schedule runs later), in the order in which they become visible. */
   #waiting: FoldRow[] = []
   #next = 0
 

@@ -17,7 +17,7 @@ import { createAnswers } from './answers.ts'
 export interface ResultBuckets {
   /** Ordinals from 0 of one bucket: `ordinal` belongs to bucket `floor(ordinal / rowsPerBucket)`. */
   readonly rowsPerBucket: number
-  /** Takes the answers to one question under mapping `mapping`. Call `flush` whenever it says true. */
+  /** Takes the answers to one lookup under mapping `mapping`. Call `flush` whenever it says true. */
   put(ordinal: number, mapping: number, values: readonly ViewValues[]): boolean
   flush(): Promise<void>
   /** The answers of one bucket: by mapping, then by index of the mapping's plans. The next call writes over them. */

@@ -162,7 +162,7 @@ export interface LeftOut {
 }
 
 /**
- * @param bounds where they say `near`, only rows near the questions count: the rest of the table is not looked at
+ * @param bounds where they say `near`, only rows near the lookups count: the rest of the table is not looked at
  * @param keyed a row without any of these columns is dropped. Absent: those of the plan's key
  * @throws LockstepError `INVALID_ROW` where the table came from another database, whose transactions are none of this
  *   one's

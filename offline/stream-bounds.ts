@@ -4,7 +4,7 @@ import type { TimeRule, ViewPlan } from '../kernel/view-plan.ts'
 import type { Database, Snapshot } from '../runtime/database.ts'
 import { awaitWriters } from '../runtime/wait-for-writers.ts'
 import { explain } from './explain.ts'
-import type { Question } from './merge.ts'
+import type { Lookup } from './merge.ts'
 import type { Near } from './index-lookup.ts'
 import { nearOf } from './index-lookup.ts'
 import type { SourceStreamOptions } from './source-stream.ts'
@@ -17,29 +17,31 @@ import { nearApplies } from './stream-sql.ts'
 /** How long transactions that are writing are waited for. */
 export const awaitWritersMs = 2_000
 
-/** A spine is worth looking its keys up for each source row where the source has this many times its rows. */
+/** The spine's keys are used as a filter where the source has at least this many times the rows of the spine. */
 const pruneKeysFrom = 4
 
 /**
- * Looking rows up one interval at a time costs some times what reading them in one go does, and questions prefer keys
- * of many rows.
+ * Reading rows by intervals costs several times as much per row as reading all of them, and lookups favor keys with
+ * many rows.
  */
 const maxCoverage = 1 / 8
 
-/** Which rows of the sources a join may see at all. */
+/** Which source rows a join may read at all. */
 export interface Seen {
   readonly rule: TimeRule
-  /** Epoch microseconds: no row that was known, else happened, at it or after it; null: no such bound. */
+  /**
+   * Epoch microseconds: no row that was known (or, without a known time, happened) at it or later; null: no such bound.
+   */
   readonly knownBefore: number | null
-  /** Of a table that tells arrivals, only rows of transactions below it. */
+  /** From a table with arrival columns, only rows of transactions below it. */
   readonly arrivedBefore: number
 }
 
 /**
- * What of the plans' source a spine can need at all, which saves reading the rest, and which of it is settled, so that
- * it can be read again.
+ * Which rows of the plans' source a spine can need, so that the rest is not read, and which of these are settled, so
+ * that they can be read again.
  *
- * @param asked all the questions that the plans get, ordered, where they are few enough to be at hand
+ * @param asked all lookups of the plans, ordered, where they are few
  */
 export async function sourceBounds(
   snapshot: Snapshot,
@@ -47,7 +49,7 @@ export async function sourceBounds(
   spine: Spine,
   keysIn: string,
   { rule, knownBefore, arrivedBefore }: Seen,
-  asked: AskedQuestions | null,
+  asked: AskedLookups | null,
 ): Promise<SourceStreamOptions> {
   const [plan] = plans
   if (plan === undefined || spine.firstTime === null || spine.lastTime === null) return { rule, keys: [] }
@@ -61,31 +63,31 @@ export async function sourceBounds(
   return asked === null ? all : await fewer(snapshot, plans, asked, all, settled)
 }
 
-/** `few`, and of it only the rows near the questions, where that pays; else `all`. */
+/** `few` with only the rows near the lookups, where that is cheaper; else `all`. */
 export async function fewer(
   snapshot: Snapshot,
   plans: readonly ViewPlan[],
-  asked: AskedQuestions,
+  asked: AskedLookups,
   all: SourceStreamOptions,
   few: SourceStreamOptions,
 ): Promise<SourceStreamOptions> {
-  const near = nearOf(plans, asked.questions, all.rule, asked.bound)
+  const near = nearOf(plans, asked.lookups, all.rule, asked.bound)
   const [plan] = plans
   if (near === null || plan === undefined) return all
   const table = await readSourceTable(snapshot, plan.spec.source)
   return (await pays(snapshot, table, plans, { ...few, near }, near)) ? { ...few, near } : all
 }
 
-/** All the questions that some views get, ordered by key and time. */
-export interface AskedQuestions {
-  readonly questions: readonly Question[]
+/** All lookups of some views, ordered by key and time. */
+export interface AskedLookups {
+  readonly lookups: readonly Lookup[]
   readonly bound: 'at' | 'before'
 }
 
 /**
- * Whether it pays to read only the rows near some questions: an index must lead to them by key and time, and they must
- * be a small part of what is read otherwise. How many they are is guessed from how much of the keys' time they cover,
- * since the planner cannot know it of intervals that stand in a list.
+ * Whether it is cheaper to read only the rows near some lookups. An index must find them by key and time, and they must
+ * be a small part of what is read otherwise. Their number is estimated from the part of the keys' time that they cover,
+ * because the planner cannot know it for a list of intervals.
  */
 async function pays(
   snapshot: Snapshot,
@@ -105,8 +107,8 @@ async function pays(
 }
 
 /**
- * Which part of the time that is read otherwise the intervals cover: of their keys, from the first to the last of them,
- * or for latest values ever.
+ * The part of the time, read otherwise, that the intervals cover: for their keys from the first interval to the last,
+ * or for latest values since ever.
  */
 function coverage({ intervals }: Near, plans: readonly ViewPlan[]): number {
   if (intervals.some(({ from }) => from === Number.NEGATIVE_INFINITY)) return 1
@@ -118,9 +120,9 @@ function coverage({ intervals }: Near, plans: readonly ViewPlan[]): number {
 }
 
 /**
- * The transaction below which the rows of a snapshot are all settled, or an earlier one that was asked for.
+ * The transaction below which all rows of a snapshot are settled, or an earlier one that was requested.
  *
- * @throws LockstepError `NOT_REPRODUCIBLE` where this database has not come so far
+ * @throws LockstepError `NOT_REPRODUCIBLE` where this database has not reached it
  */
 export function settledBefore(snapshot: Snapshot, arrivedBefore: number | null): number {
   if (arrivedBefore === null) return snapshot.xmin
@@ -132,7 +134,7 @@ export function settledBefore(snapshot: Snapshot, arrivedBefore: number | null):
   )
 }
 
-/** The transaction below which all rows are settled now. Those that are writing are waited for, 2 s at most. */
+/** The transaction below which all rows are settled now. Waits up to 2 s for transactions that are writing. */
 export async function settledNow(db: Database, signal: AbortSignal | undefined): Promise<number> {
   await awaitWriters(db, awaitWritersMs, signal)
   return await db.snapshot((snapshot) => Promise.resolve(snapshot.xmin))

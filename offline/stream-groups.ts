@@ -22,7 +22,7 @@ export interface AskedView {
   readonly plan: number
 }
 
-/** Streams that have to be merged with each other's questions: one ordered pass over the spine answers them all. */
+/** Streams that have to be merged with each other's lookups: one ordered pass over the spine answers them all. */
 export interface Pass {
   /** Types of the key; all mappings and streams of a pass share them. */
   readonly key: readonly Column<KeyType>[]

@@ -152,7 +152,7 @@ export function arrivalCondition({ from, to, except = [] }: Arrival): string {
 }
 
 /**
- * The rows near some questions: those of each key's intervals, and those of the greatest event time up to a moment. A
+ * The rows near some lookups: those of each key's intervals, and those of the greatest event time up to a moment. A
  * row that is found twice has one `_row`, by which UNION makes it one.
  */
 function nearRows(request: StreamRequest, parts: Parts, near: Near, outputs: string, conditions: readonly string[]): string {
@@ -208,7 +208,7 @@ export function leftOutSelect(table: SourceTable, key: readonly Column[], to: nu
 }
 
 /**
- * The same where only rows near some questions are read: `later` are of those near. `dropped` are of the whole table
+ * The same where only rows near some lookups are read: `later` are of those near. `dropped` are of the whole table
  * here too, so that a count does not depend on how rows are read; the index that leads to the others leads to them as
  * well.
  */

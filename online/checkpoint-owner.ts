@@ -4,14 +4,13 @@ import type { Database } from '../runtime/database.ts'
 import type { Checkpoint } from './checkpoint.ts'
 
 /**
- * Tells whether what a store holds of a view was written by this database, which alone knows the run that its
- * checkpoint names.
+ * Finds out whether this database wrote what a store holds of a view: only it knows the run that the checkpoint names.
  */
 export interface CheckpointOwner {
   /**
-   * @param anew also of runs that the database was asked about before; where it does not answer, those it knew count
-   * @returns by index: why the view is not this database's, a sentence that says what to do; null where it is
-   * @throws what the database throws, where it is asked of a run that is not known yet
+   * @param anew whether to ask again about runs that are known; if the database does not answer, the known ones count
+   * @returns by index: why the view does not belong to this database, with what to do; null where it does
+   * @throws what the database throws, if it must be asked about a run
    */
   foreign(views: readonly MarkedView[], anew?: boolean): Promise<(string | null)[]>
 }
@@ -26,9 +25,7 @@ type Handle = Pick<Database, 'kysely' | 'query'>
 /** @param database throws where it is down */
 export function createCheckpointOwner(database: () => Handle): CheckpointOwner {
   let known: ReadonlySet<string> = new Set()
-  /**
-   * Runs are recorded before checkpoints name them: what is not known now will not be, so that not each request asks.
-   */
+  /** A run is recorded before a checkpoint names it. So an unknown run stays unknown, and not every request asks. */
   let unknown: ReadonlySet<string> = new Set()
 
   return {
@@ -53,7 +50,10 @@ export function createCheckpointOwner(database: () => Handle): CheckpointOwner {
   }
 }
 
-/** The runs that the database knows and has come as far as. A database that was set back to a backup has not. */
+/**
+ * The runs that the database knows and whose frontiers it has reached. A database that was restored from a backup has
+ * not.
+ */
 async function knownAmong(db: Handle, views: readonly MarkedView[]): Promise<Set<string>> {
   const ids = views.flatMap(({ checkpoint: { origin } }) => (/^\d{1,18}$/.test(origin.id) ? [origin.id] : []))
   if (ids.length === 0) return new Set()
@@ -79,7 +79,7 @@ export async function knowsRun(db: Pick<Database, 'kysely'>, run: Checkpoint['or
   return found !== undefined
 }
 
-/** One past the last transaction that has ended. Those that are open may be beyond it. */
+/** One past the last transaction that has ended. Open transactions may be beyond it. */
 export async function currentXmax(db: Pick<Database, 'query'>): Promise<number> {
   const [row] = await db.query<{ xmax: string }>('SELECT pg_snapshot_xmax(pg_current_snapshot())::text AS xmax')
   return Number(row?.xmax)

@@ -8,41 +8,41 @@ import { checkpointEntity, noBytes } from './store.ts'
 import type { OnlineKey, OnlineStore } from './store.ts'
 
 /**
- * What a store itself says about a view: how far it is materialized, of which definition, and by which database (by
- * naming a run that only that database knows). It lives beside the states, under a name that no entity can have, so it
- * comes and goes with them: a store that was emptied, set back to an older copy, or filled from elsewhere tells so,
- * where a note in the database would not.
+ * What a store itself records of a view: how far it is materialized, from which definition, and by which database
+ * (through a run that only that database knows). It is stored beside the states, under a name that no entity can have.
+ * So it disappears and returns together with them: it shows that a store was emptied, restored from an older copy or
+ * filled by another database, which a record in the database could not.
  */
 export interface Checkpoint {
-  /** Every row of these transactions is in the view's states; below zero until a first run has finished. */
+  /** All rows of these transactions are in the view's states; below zero until the first run has finished. */
   readonly frontier: Frontier
   readonly fingerprint: string
-  /** Whether its states grow with what arrives; else each run renews them from all rows. */
+  /** Whether runs add arriving rows to the states; if not, each run rebuilds them from all rows. */
   readonly incremental: boolean
   /** The run that began the view in this store. */
   readonly origin: { readonly id: string; readonly startedAt: Date }
   /**
-   * That run is removing what was there before, or was stopped while it did: until it has, no other run may count on
-   * any state.
+   * That run is still removing older states, or was stopped while it did. Until it is done, no other run may rely on a
+   * state.
    */
   readonly removing: boolean
   /**
-   * It was set back, for writes that were acknowledged may be lost: until a run has gone over those arrivals again, a
-   * state may be absent whose entity has rows. Default: false.
+   * It was set back, because acknowledged writes may be lost. Until a run has re-materialized those arrivals, the state
+   * of an entity with rows may be absent. Default: false.
    */
   readonly setBack?: boolean
-  /** Set where an earlier build wrote it: by its head it is found again. */
+  /** Set where an earlier build wrote it: compare-and-set needs its head. */
   readonly format?: number
   /**
-   * When the newest run began that has ended: what was committed by then is in the states. Epoch microseconds; absent
-   * where it is not known.
+   * When the newest finished run began: what was committed by then is in the states. Epoch microseconds; absent where
+   * it is unknown.
    */
   readonly begunAt?: number
 }
 
 /**
- * The checkpoint of a view that `origin` begins. Its frontier is no other run's, so that compare-and-set tells it from
- * every other one.
+ * The checkpoint of a view that `origin` begins. No other run has its frontier, so that compare-and-set distinguishes
+ * it from all others.
  */
 export function firstCheckpoint(facts: Omit<Checkpoint, 'frontier'>): Checkpoint {
   return { ...facts, frontier: allBelow(-2 * Number(facts.origin.id) - (facts.removing ? 1 : 0)) }
@@ -55,8 +55,8 @@ export async function readCheckpoint(store: Pick<OnlineStore, 'read'>, view: Def
 }
 
 /**
- * The checkpoints of several views, in one read, by index. In place of one that cannot be read it gives why, so that it
- * stands in no other view's way.
+ * The checkpoints of several views, in one read, by index. One that cannot be read is returned as its error, so that it
+ * does not affect the other views.
  */
 export async function tryCheckpoints(
   store: Pick<OnlineStore, 'read'>,
@@ -75,8 +75,8 @@ export async function tryCheckpoints(
 
 /**
  * The stored bytes of `keys`, by index; null where `checkpoint` is no longer the view's, so that states may be missing.
- * One server reads it last: where it is there still, nothing had been removed when the states were read. The servers of
- * a cluster keep no such order; what is there tells its own frontier all the same.
+ * A single server reads the checkpoint last: if it is unchanged, no state had been removed when the states were read.
+ * The servers of a cluster have no such order, but each state has its own frontier.
  */
 export async function readUnderCheckpoint(
   store: OnlineStore,
@@ -109,7 +109,7 @@ function decodeCheckpoint(bytes: Buffer, view: DefinitionId): Checkpoint {
   }
 }
 
-/** Stores the checkpoint over the one that was read, or over none; false where it has changed since. */
+/** Replaces the checkpoint that was read, or none; false where it has changed since. */
 export function writeCheckpoint(
   store: OnlineStore,
   view: DefinitionId,
@@ -144,15 +144,15 @@ function encodeCheckpoint({ frontier, fingerprint, incremental, removing, setBac
   writer.byte((incremental ? 1 : 0) | (removing ? 2 : 0) | (setBack ? 4 : 0))
   writer.string(origin.id)
   writer.int(origin.startedAt.getTime())
-  // of one that was set back it says nothing
+  // a checkpoint that was set back has no such moment
   if (begunAt !== undefined && !setBack) writer.int(begunAt)
   return sealed(writer, headEnd)
 }
 
 /**
- * Adds to the checkpoint the transactions whose rows a run has folded that began at the checkpoint `from`; one that was
- * set back is whole again by that. Where the view was removed or begun anew meanwhile, or its checkpoint set back, it
- * stays as it is: what this run wrote may be gone.
+ * Adds the transactions that a run has folded to the checkpoint; the run began at the checkpoint `from`. A checkpoint
+ * that was set back is complete again after that. Where the view was removed, begun anew or set back meanwhile, the
+ * checkpoint stays as it is: what this run wrote may be gone.
  *
  * @param begunAt when the run began, epoch microseconds
  * @returns where the checkpoint was and where it is now; null where it stayed

@@ -8,24 +8,23 @@ import type { CheckpointOwner } from './checkpoint-owner.ts'
 import { checkpointKey, tryCheckpoints } from './checkpoint.ts'
 import type { OnlineStore } from './store.ts'
 
-/** A store, and the database whose views it may hold. */
+/** A store, and the database whose views it holds. */
 export interface HoldingStore extends Pick<OnlineStore, 'read' | 'parts'> {
   /** Absent: any database's. */
   readonly owner?: CheckpointOwner
 }
 
 /**
- * Has the store say that it holds the views whole. A state that is absent means that its entity was never seen only
- * where it does: in a store that was emptied, or that is filled just now, it means nothing.
+ * Requires that the store holds the views completely. Only then does an absent state mean that its entity was never
+ * seen. In a store that was emptied, or is being filled, it means nothing.
  *
- * @returns those of the views that were set back after a failover: of these, too, an absent state means nothing, until
- *   the next run has ended
- * @throws LockstepError `NOT_READY` naming the view; `STATE_CORRUPT`, `STATE_VERSION` where what the store says of it
- *   cannot be read
+ * @returns those of the views whose checkpoints were set back after a failover: for these, too, an absent state means
+ *   nothing, until the next run has ended
+ * @throws LockstepError `NOT_READY` naming the view; `STATE_CORRUPT`, `STATE_VERSION` where a checkpoint cannot be read
  */
 export async function requireWhole(store: HoldingStore, views: readonly ViewPlan[]): Promise<ReadonlySet<DefinitionId>> {
   const checkpoints = await checkpointsOf(store, views)
-  // of its parts a read that is sure looks at those alone that it asks
+  // a read with `sure` checks the parts of its own keys
   const [lack] = await lacksBy(store, views, checkpoints, { emptied: false })
   if (lack !== undefined) throw new LockstepError(lack.code, lack.problem, { details: { view: lack.view } })
   return new Set(views.flatMap(({ id }, i) => ((checkpoints[i] as Checkpoint).setBack === true ? [id] : [])))
@@ -34,13 +33,13 @@ export async function requireWhole(store: HoldingStore, views: readonly ViewPlan
 export interface Lack {
   readonly view: DefinitionId
   readonly code: ErrorCode
-  /** A sentence that says what to do. */
+  /** The message, with what to do. */
   readonly problem: string
-  /** Only states of one server are gone; what others hold is right. */
+  /** Only the states of one server are gone; those of others are right. */
   readonly partial?: true
 }
 
-/** The views that the store does not hold whole. */
+/** The views that the store does not hold completely. */
 export async function lacksOf(store: HoldingStore, views: readonly ViewPlan[]): Promise<Lack[]> {
   return await lacksBy(store, views, await checkpointsOf(store, views), { emptied: (await store.parts?.lost()) === true, anew: true })
 }
@@ -71,7 +70,7 @@ async function lacksBy(
   return (await Promise.all(lacks)).flat()
 }
 
-/** Why views are not those of the store's owner. */
+/** Why views do not belong to the store's owner, by view. */
 async function foreignAmong(
   { owner }: HoldingStore,
   views: readonly ViewPlan[],

@@ -15,7 +15,7 @@ import { requireWhole } from './completeness.ts'
 
 export interface OnlineRequest {
   readonly plan: ViewPlan
-  /** null: the entity has no such key, which is answered as one that was never seen. */
+  /** null: the entity has no such key; it is answered as an entity that was never seen. */
   readonly key: EntityKey | null
 }
 
@@ -25,27 +25,28 @@ export interface OnlineAnswer {
    * aside, or it may have been lost in a failover.
    */
   readonly values: ViewValues | null
-  /** The transactions whose rows are in the answer, and no others; null where nothing is stored. */
+  /** The transactions whose rows the answer includes, exactly; null where nothing is stored. */
   readonly frontier: Frontier | null
   /** The greatest moment at which a folded row became visible, epoch microseconds; -Infinity where there is none. */
   readonly highWater: number
-  /** The state, as it is stored; null where nothing is. It may be a part of what else came with it. */
+  /** The stored state; null where there is none. It may be a slice of a larger buffer. */
   readonly bytes: Buffer | null
-  /** Set where the store could not be asked, and nothing is known of the entity. */
+  /** Set where the store was unavailable, and nothing is known of the entity. */
   readonly isDefault?: true
-  /** Set where a state is there and damaged. It counts as unknown, so that the offline history answers. */
+  /** Set where a state is damaged. It counts as unknown, so that the offline history answers. */
   readonly damage?: LockstepError
 }
 
 /**
- * Answers every request from the online store as of `asOf` (epoch microseconds), in one read, and one more where a
- * state is absent.
+ * Answers every request from the online store as of `asOf` (epoch microseconds), in one read. Where a state is absent,
+ * it reads a second time.
  *
- * @param behind as of `OnlineStore.read`; default true
- * @param caller asked before what was read is answered from: what it throws ends the read
+ * @param behind as in `OnlineStore.read`; default true
+ * @param caller called after the read; what it throws ends the request
  * @returns by index of `requests`
- * @throws LockstepError `NOT_READY` where a state is absent and the store does not hold its view whole, or one of its
- *   servers was emptied; `REDIS_UNAVAILABLE`, `STATE_VERSION`, `STATE_CORRUPT`; `TOO_MANY_CATEGORIES` naming the entity
+ * @throws LockstepError `NOT_READY` where a state is absent and the store does not hold its view completely, or one of
+ *   its servers was emptied; `REDIS_UNAVAILABLE`, `STATE_VERSION`, `STATE_CORRUPT`; `TOO_MANY_CATEGORIES` naming the
+ *   entity
  */
 export async function readOnline(
   store: HoldingStore,
@@ -68,10 +69,10 @@ function keysOf(requests: readonly OnlineRequest[]): OnlineKey[] {
 }
 
 /**
- * By itself, for what an async function keeps over an await is copied there and back.
+ * A separate function, because locals of an async function that live across an await are slower.
  *
  * @param stored by index of the requests that have a key
- * @param setBack the views that were set back after a failover
+ * @param setBack the views whose checkpoints were set back after a failover
  */
 function answersOf(
   requests: readonly OnlineRequest[],
@@ -101,11 +102,11 @@ function answersOf(
 }
 
 /**
- * Looks again for what a read has not found: the checkpoints say nothing of a copy that lags behind, nor of what was
- * read before a view became whole, nor of a server that was emptied by itself.
+ * Reads absent states again. The checkpoints do not cover a copy that lags behind, a read before the view became
+ * complete, or a server that was emptied separately.
  *
  * @param stored by index of the keys; what is found is put there
- * @returns the views that were set back after a failover
+ * @returns the views whose checkpoints were set back after a failover
  */
 async function readLacked(
   store: HoldingStore,
@@ -125,7 +126,7 @@ async function readLacked(
     k++
   }
   const lacked = lackedAt.map((at) => keys[at] as OnlineKey)
-  // both travel together
+  // both requests are sent together
   const [setBack, again] = await Promise.all([requireWhole(store, [...lacking]), store.read(lacked, { sure: true })])
   for (const [i, at] of lackedAt.entries()) stored[at] = again[i] ?? null
   return setBack
@@ -149,11 +150,11 @@ export function storedAnswer(plan: ViewPlan, key: EntityKey, bytes: Buffer, asOf
   }
 }
 
-/** One for all keys of a view that the store lacks. */
+/** One answer for all absent keys of a view. */
 function absentAnswer(plan: ViewPlan, asOf: number): OnlineAnswer {
   return { values: plan.newState().valueAt(asOf), frontier: null, highWater: Number.NEGATIVE_INFINITY, bytes: null }
 }
 
-/** Its view was set back after a failover, and no run has gone over the last arrivals yet. */
+/** Its view's checkpoint was set back after a failover, and no run has re-materialized the last arrivals yet. */
 const perhapsLost: OnlineAnswer = { values: null, frontier: null, highWater: Number.NEGATIVE_INFINITY, bytes: null }
 const nothing: ReadonlySet<DefinitionId> = new Set()

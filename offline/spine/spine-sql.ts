@@ -7,10 +7,10 @@ import { ordinalColumn } from './spine.ts'
 const ordinal = `s.${sqlIdentifier(ordinalColumn)}`
 
 /**
- * The questions that a spine asks under some mappings, ordered by key and time: key parts, time, ordinal, number of the
- * mapping. A row with a NULL in the key asks nothing.
+ * The lookups of a spine under some mappings, ordered by key and time: key parts, time, ordinal, number of the mapping.
+ * A row with a NULL in the key has no lookup.
  */
-export function questionsSelect(
+export function lookupsSelect(
   spine: Spine,
   key: readonly Column<KeyType>[],
   mappings: readonly { readonly columns: readonly string[] }[],
@@ -25,7 +25,7 @@ export function questionsSelect(
   return `SELECT ${[...keys, 'q.t', 'q.o', 'q.m'].join(', ')} FROM (${selects.join(' UNION ALL ')}) q ORDER BY ${[...keys, 'q.t'].join(', ')}`
 }
 
-/** The distinct keys that some mappings of a spine ask for. */
+/** The distinct keys of a spine under some mappings. */
 export function keysSelect(
   spine: Spine,
   key: readonly Column<KeyType>[],

@@ -8,7 +8,7 @@ import type { ViewValues } from '../../kernel/state.ts'
 import { Status } from '../../kernel/state.ts'
 import type { ViewPlan } from '../../kernel/view-plan.ts'
 import type { FeatureSpec } from '../../kernel/view-spec.ts'
-import type { Question } from '../../offline/merge.ts'
+import type { Lookup } from '../../offline/merge.ts'
 import { merge } from '../../offline/merge.ts'
 import type { AnswerColumns } from '../../offline/answers.ts'
 import { createResultBuckets } from '../../offline/result-buckets.ts'
@@ -63,7 +63,7 @@ describe('the passes of a join', () => {
 describe('the merge', () => {
   const plan = view('things', 'things')
   const [pass] = planPasses([{ plan, alias: null, key: ['thing'] }])
-  const question = (key: string, time: number): Question => ({ key, time, ordinal: time, mapping: 0 })
+  const lookup = (key: string, time: number): Lookup => ({ key, time, ordinal: time, mapping: 0 })
   const row = (key: string, time: number): SourceRow => ({
     key,
     eventTime: time,
@@ -78,26 +78,26 @@ describe('the merge', () => {
     for (let i = 0; i < list.length; i += size) yield list.slice(i, i + size)
   }
 
-  async function run(questions: readonly Question[], rows: readonly SourceRow[], size = 2): Promise<unknown[]> {
+  async function run(lookups: readonly Lookup[], rows: readonly SourceRow[], size = 2): Promise<unknown[]> {
     const answers: unknown[] = []
     if (pass === undefined) throw new Error('there is one pass')
-    await merge(pass, batches(questions, size), [batches(rows, size)], { rule: servedTime, bound: 'at' }, (_, values) =>
+    await merge(pass, batches(lookups, size), [batches(rows, size)], { rule: servedTime, bound: 'at' }, (_, values) =>
       answers.push(values[0]?.values[0]),
     )
     return answers
   }
 
   it('gives the same answers wherever the batches end', async () => {
-    const questions = [question('a', 3), question('a', 3), question('a', 9), question('c', 4), question('d', 1)]
+    const lookups = [lookup('a', 3), lookup('a', 3), lookup('a', 9), lookup('c', 4), lookup('d', 1)]
     const rows = [row('0', 1), row('a', 1), row('a', 3), row('a', 10), row('b', 2), row('b', 3), row('c', 7), row('d', 0), row('e', 1)]
-    for (const size of [1, 2, 3, 4, 100]) expect(await run(questions, rows, size)).toEqual([3, 3, 3, null, 0])
-    expect(await run(questions, [])).toEqual([null, null, null, null, null])
+    for (const size of [1, 2, 3, 4, 100]) expect(await run(lookups, rows, size)).toEqual([3, 3, 3, null, 0])
+    expect(await run(lookups, [])).toEqual([null, null, null, null, null])
     expect(await run([], rows)).toEqual([])
   })
 
-  it('fails loudly when questions are not in order', async () => {
-    await expect(run([question('b', 1), question('a', 1)], [])).rejects.toMatchObject({ code: 'ORDER_VIOLATED' })
-    await expect(run([question('a', 2), question('a', 1)], [])).rejects.toMatchObject({ code: 'ORDER_VIOLATED' })
+  it('fails loudly when lookups are not in order', async () => {
+    await expect(run([lookup('b', 1), lookup('a', 1)], [])).rejects.toMatchObject({ code: 'ORDER_VIOLATED' })
+    await expect(run([lookup('a', 2), lookup('a', 1)], [])).rejects.toMatchObject({ code: 'ORDER_VIOLATED' })
   })
 })
 

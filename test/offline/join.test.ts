@@ -21,8 +21,8 @@ const moment = fc.oneof(
   fc.integer({ min: 0, max: 18 * hour }).map((us) => origin + us),
 )
 
-/** Half of the questions stand on or beside the very moment from which some row counts. */
-const question = fc.record({
+/** Half of the lookups stand on or beside the very moment from which some row counts. */
+const lookup = fc.record({
   at: moment,
   from: names,
   to: names,
@@ -34,7 +34,7 @@ const world = fc.record({
   rows: fc
     .tuple(rowsArbitrary(origin, 60), fc.infiniteStream(names))
     .map(([rows, things]) => rows.map((row): ThingRow => ({ ...row, thing: things.next().value as string | null }))),
-  questions: fc.array(question, { maxLength: 25, size: 'medium' }),
+  lookups: fc.array(lookup, { maxLength: 25, size: 'medium' }),
   bound: fc.constantFrom('at' as const, 'before' as const),
   rule: fc.record<TimeRule>({ knowledge: fc.constantFrom('bitemporal', 'latest'), freshness: fc.constantFrom('served', 'ideal') }),
 })
@@ -50,8 +50,8 @@ for (const { kind, open } of databases) {
 
     it('gives every spine row what a fold over all rows visible at its moment gives', { timeout: 300_000 }, async () => {
       await fc.assert(
-        fc.asyncProperty(world, async ({ views, rows, questions, bound, rule }) => {
-          const spine = questions.map((asked) => placed(asked, rows, views))
+        fc.asyncProperty(world, async ({ views, rows, lookups, bound, rule }) => {
+          const spine = lookups.map((asked) => placed(asked, rows, views))
           const { db } = opened
           const table = `things_${cases++}`
           await createThings(db, table, rows)
@@ -99,7 +99,7 @@ for (const { kind, open } of databases) {
 }
 
 function placed(
-  { at, from, to, beside }: typeof question extends fc.Arbitrary<infer Q> ? Q : never,
+  { at, from, to, beside }: typeof lookup extends fc.Arbitrary<infer Q> ? Q : never,
   rows: readonly ThingRow[],
   views: readonly { availability: Availability }[],
 ) {

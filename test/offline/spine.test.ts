@@ -9,7 +9,7 @@ import type { Value } from '../../kernel/value-type.ts'
 import { createDatasetWriter } from '../../offline/files/dataset-writer.ts'
 import { ordersItself } from '../../offline/spine/query-order.ts'
 import { openSpine } from '../../offline/spine/open-spine.ts'
-import { keysSelect, questionsSelect } from '../../offline/spine/spine-sql.ts'
+import { keysSelect, lookupsSelect } from '../../offline/spine/spine-sql.ts'
 import { spineRows } from '../../offline/spine/spine-rows.ts'
 import { spineLocks, spineName } from '../../offline/spine/spine-table.ts'
 import type { Spine, SpineInput } from '../../offline/spine/spine.ts'
@@ -54,7 +54,7 @@ describe('the SQL of a spine', () => {
   const key = [{ name: 'thing', type: { kind: 'string' } }] as const
 
   it('asks under several mappings in one ordered stream', () => {
-    expect(questionsSelect(spine, key, [{ columns: ['from'] }, { columns: ['to'] }])).toBe(
+    expect(lookupsSelect(spine, key, [{ columns: ['from'] }, { columns: ['to'] }])).toBe(
       'SELECT q.k0 COLLATE "C", q.t, q.o, q.m FROM (' +
         'SELECT s."from"::text AS k0, s."at" AS t, s."_lockstep_ordinal" AS o, 0 AS m FROM "lockstep"."spine_x" s WHERE s."from"::text IS NOT NULL UNION ALL ' +
         'SELECT s."to" AS k0, s."at" AS t, s."_lockstep_ordinal" AS o, 1 AS m FROM "lockstep"."spine_x" s WHERE s."to" IS NOT NULL' +

@@ -1,20 +1,20 @@
 import type { Column, KeyType } from '../kernel/value-type.ts'
 import type { TupleBatch } from '../runtime/database.ts'
-import type { Question } from './merge.ts'
+import type { Lookup } from './merge.ts'
 import { keyReader } from './tuple-key.ts'
 import { microsAt, safeInt64At } from './tuple-values.ts'
 
-/** Decodes the tuples of `questionsSelect`: key parts, time, ordinal (from 1), mapping. */
-export function createQuestionDecoder(key: readonly Column<KeyType>[]): (batch: TupleBatch) => Question[] {
+/** Decodes the tuples of `lookupsSelect`: key parts, time, ordinal (from 1), mapping. */
+export function createLookupDecoder(key: readonly Column<KeyType>[]): (batch: TupleBatch) => Lookup[] {
   const keys = keyReader(key, 'the spine')
   return ({ bytes, starts }) => {
     const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength)
-    const questions = new Array<Question>(starts.length)
+    const lookups = new Array<Lookup>(starts.length)
     for (let i = 0; i < starts.length; i++) {
       const entity = keys.read(bytes, view, (starts[i] as number) + 2)
       const at = keys.end()
-      questions[i] = { key: entity, time: microsAt(view, at + 4), ordinal: safeInt64At(view, at + 16) - 1, mapping: view.getInt32(at + 28) }
+      lookups[i] = { key: entity, time: microsAt(view, at + 4), ordinal: safeInt64At(view, at + 16) - 1, mapping: view.getInt32(at + 28) }
     }
-    return questions
+    return lookups
   }
 }
