@@ -3,7 +3,7 @@ import { messageOf } from '../kernel/errors.ts'
 import type { ViewPlan } from '../kernel/view-plan.ts'
 import { backfills } from '../materializer/backfill.ts'
 import { housekeeping } from '../materializer/housekeeping.ts'
-import { keepCurrent } from '../materializer/reconcile-loop.ts'
+import { reconcileViews } from '../materializer/reconcile-loop.ts'
 import type { MaterializeResult } from '../materializer/materialize.ts'
 import { scheduledRuns } from '../materializer/scheduled-runs.ts'
 import { consumeStreams } from '../materializer/streams/consume-streams.ts'
@@ -37,7 +37,7 @@ export function viewsWork(tools: WorkerTools, log: Logger, metrics: ViewRunMetri
   }
   return {
     keep: (signal) =>
-      keepCurrent(all, {
+      reconcileViews(all, {
         replayMs: tools.replayMs,
         signal,
         onRun,

@@ -18,7 +18,7 @@ import { sourceTableName } from '../runtime/relation.ts'
 import type { BackfillPlan, BackfillSpec } from './backfill-spec.ts'
 import { backfillKind, backfillPlan, backfillSpec } from './backfill-spec.ts'
 import { beginView, lost } from './begin-view.ts'
-import { renewRange } from './rebuild-range.ts'
+import { rebuildRange } from './rebuild-range.ts'
 import type { Run } from './runs.ts'
 import { finishRun, startRun } from './runs.ts'
 import type { NotKeptListener } from './state-writer.ts'
@@ -172,7 +172,7 @@ export function backfills(
     plan: async ({ spec }) => await planBackfill(tools, await find(spec.view), spec, now()),
     async run({ id, spec, plan: stored }, range, { signal }) {
       const { plan, checkpoint, moment } = await begun(id, spec, stored)
-      const { rows, entities, below } = await renewRange(db, store, plan, {
+      const { rows, entities, below } = await rebuildRange(db, store, plan, {
         checkpoint,
         range,
         events: spec.events,

@@ -10,7 +10,7 @@ import { mismatch } from './begin-view.ts'
  * transactions out again, and a state from before would take the rows of the new ones for those that it holds. What
  * another process writes amid a snapshot is beyond that snapshot, too, but not beyond the next one.
  */
-export interface AheadWatch {
+export interface RegressionGuard {
   readonly note: (frontier: Frontier) => void
   /**
    * To be asked outside of any snapshot.
@@ -21,7 +21,7 @@ export interface AheadWatch {
   check(xmax: number): Promise<void>
 }
 
-export function createAheadWatch(db: Pick<Database, 'query'>, plan: ViewPlan): AheadWatch {
+export function createRegressionGuard(db: Pick<Database, 'query'>, plan: ViewPlan): RegressionGuard {
   let furthest = 0
   return {
     note(frontier) {
@@ -29,7 +29,7 @@ export function createAheadWatch(db: Pick<Database, 'query'>, plan: ViewPlan): A
       if (end > furthest) furthest = end
     },
     async check(xmax) {
-      if (furthest > xmax && furthest > (await currentXmax(db))) refuseAhead(plan, furthest, await nextTransaction(db))
+      if (furthest > xmax && furthest > (await currentXmax(db))) refuseRegression(plan, furthest, await nextTransaction(db))
     },
   }
 }
@@ -38,7 +38,7 @@ export function createAheadWatch(db: Pick<Database, 'query'>, plan: ViewPlan): A
  * @param end `endOf` what the store holds
  * @throws LockstepError `STORE_MISMATCH` where the database, asked later, has not come so far
  */
-export function refuseAhead(plan: ViewPlan, end: number, xmax: number): void {
+export function refuseRegression(plan: ViewPlan, end: number, xmax: number): void {
   if (end > xmax)
     throw mismatch(plan, `up to transaction ${end}, but this database has only reached ${xmax} (it was restored or moved)`, {
       foreign: true,

@@ -32,8 +32,8 @@ export interface FailoverOptions {
  *
  * @returns the views that were set back, or are begun anew
  */
-export async function noticeFailover(db: Database, store: OnlineStore, options: FailoverOptions): Promise<DefinitionId[]> {
-  const emptied = await noticeEmptied(db, store)
+export async function detectFailover(db: Database, store: OnlineStore, options: FailoverOptions): Promise<DefinitionId[]> {
+  const emptied = await detectEmptied(db, store)
   const [identity, present] = [await store.identity(), await store.primaries()]
   const rows = await db.kysely.selectFrom('lockstep.online_primaries').select('id').where('store', '=', identity).execute()
   const known = new Set(rows.map(({ id }) => id))
@@ -50,7 +50,7 @@ export async function noticeFailover(db: Database, store: OnlineStore, options: 
  *
  * @returns the views that are begun anew
  */
-async function noticeEmptied(db: Database, { parts, ...store }: OnlineStore): Promise<DefinitionId[]> {
+async function detectEmptied(db: Database, { parts, ...store }: OnlineStore): Promise<DefinitionId[]> {
   if (parts === undefined || !(await parts.lost())) return []
   // the store's identity may be gone with that part, and with it which runs were of this store
   const known = await db.kysely.selectFrom(runs).select('view').distinct().execute()

@@ -12,7 +12,7 @@ import type { ViewPlan } from '../kernel/view-plan.ts'
 import type { SourceRow } from '../offline/row-decoder.ts'
 import type { StateReader } from './state-reader.ts'
 import type { StateWriter } from './state-writer.ts'
-import { withStored } from './prefetch-states.ts'
+import { prefetchStates } from './prefetch-states.ts'
 
 /** A run leaves no more ranges in the frontier of a state that it meets, unless its own snapshot has more. */
 export const fewRanges = 16
@@ -66,7 +66,7 @@ export interface FoldTarget {
 export async function foldStream(target: FoldTarget, stream: AsyncIterable<readonly SourceRow[]>): Promise<void> {
   const { plan, moment, writer } = target
   let entity: OpenEntity | null = null
-  for await (const { rows, stored } of withStored(target.read, stream)) {
+  for await (const { rows, stored } of prefetchStates(target.read, stream)) {
     for (const row of rows) {
       if (entity === null || row.key !== entity.key) {
         if (entity !== null) await close(target, entity)

@@ -17,9 +17,9 @@ import { currentXmax, knowsRun } from '../online/checkpoint-owner.ts'
 import type { OnlineStore } from '../online/store.ts'
 import type { Database } from '../runtime/database.ts'
 import { faultPoint } from '../runtime/fault-point.ts'
-import { createAheadWatch } from './clock-regression-guard.ts'
+import { createRegressionGuard } from './clock-regression-guard.ts'
 import { createArrivals } from './arrivals.ts'
-import { foldRefused, pauseBefore } from './retry-conflicts.ts'
+import { retryConflicts, pauseBeforeRetry } from './retry-conflicts.ts'
 import { foldStream } from './fold-stream.ts'
 import { createStateReader } from './state-reader.ts'
 import type { NotKeptListener } from './state-writer.ts'
@@ -151,7 +151,7 @@ async function foldInto(
   const { signal, onTooLarge } = options
   const read = createStateReader(store, plan, checkpoint)
   const writer = createStateWriter(store, plan)
-  const ahead = createAheadWatch(db, plan)
+  const ahead = createRegressionGuard(db, plan)
   let isLeft = false
   const onLeft = (): void => void (isLeft = true)
   const target = { plan, read, writer, moment, onStored: ahead.note, onLeft, start: 'resume' } as const
@@ -171,7 +171,7 @@ async function foldInto(
     let part = rows
     for (let attempt = 0; part.length > 0; attempt++) {
       signal?.throwIfAborted()
-      await pauseBefore(attempt)
+      await pauseBeforeRetry(attempt)
       await foldStream({ ...target, rows: written, maxRanges }, inOneBatch(part))
       const refused = await writer.drain()
       if (refused.length === 0) break
@@ -181,7 +181,7 @@ async function foldInto(
           const bounds = snapshot.bounds
           const seen = frontierOf(bounds)
           const arrivals = createArrivals({ snapshot, plan, seen, xmax: bounds.xmax, signal }, () => undefined)
-          await foldRefused(target, arrivals, seen, whole)
+          await retryConflicts(target, arrivals, seen, whole)
         })
       }
       const again = new Set(refused)

@@ -15,7 +15,7 @@ export const housekeepingKind = 'housekeeping'
 
 const waitMs = 1_000
 
-export interface HouseOptions {
+export interface HousekeepingOptions {
   /** `FailoverOptions.replayMs` */
   readonly replayMs?: number | undefined
   /** Whether to delete old records of runs and jobs, too. */
@@ -29,11 +29,11 @@ export interface HouseOptions {
  * What is done now and then, by any number of processes: the keys of retired views are deleted, what erasures have left
  * undone is done, and records of runs that nobody asks for any more go. Cheap where there is nothing, but for `prune`.
  */
-export async function keepHouse(
+export async function runHousekeeping(
   db: Database,
   store: OnlineStore,
   catalog: Pick<Catalog, 'views' | 'online'>,
-  { replayMs, prune, nowMs, signal }: HouseOptions,
+  { replayMs, prune, nowMs, signal }: HousekeepingOptions,
 ): Promise<void> {
   const stop = signal === undefined ? {} : { signal }
   if (await hasRemovals(db)) await workOnRemovals(db, store, { waitMs, ...stop })

@@ -10,12 +10,12 @@ import { advanceCheckpoint } from '../online/checkpoint.ts'
 import type { OnlineStore } from '../online/store.ts'
 import type { Database, Snapshot } from '../runtime/database.ts'
 import { faultPoint } from '../runtime/fault-point.ts'
-import { createAheadWatch, refuseAhead } from './clock-regression-guard.ts'
+import { createRegressionGuard, refuseRegression } from './clock-regression-guard.ts'
 import { beginAnew, beginView, lost } from './begin-view.ts'
 import { createArrivals } from './arrivals.ts'
-import { foldRefused } from './retry-conflicts.ts'
+import { retryConflicts } from './retry-conflicts.ts'
 import { fewRanges, foldStream } from './fold-stream.ts'
-import { noticeFailover } from './detect-failover.ts'
+import { detectFailover } from './detect-failover.ts'
 import { sourceTableName } from '../runtime/relation.ts'
 import type { RunOutcome } from './runs.ts'
 import { finishRun, startRun } from './runs.ts'
@@ -98,7 +98,7 @@ export async function materializeView(
   const moment = options.moment ?? begunAt
   const identity = await store.identity()
   const startedAt = new Date(Math.floor(begunAt / 1000))
-  await noticeFailover(db, store, { replayMs: options.replayMs, nowMs: startedAt.getTime() })
+  await detectFailover(db, store, { replayMs: options.replayMs, nowMs: startedAt.getTime() })
   const run = await startRun(db, {
     view: plan.id,
     fingerprint: plan.fingerprint,
@@ -115,7 +115,7 @@ export async function materializeView(
     options.rebuild === true ? await beginAnew(db, store, plan, run, incremental) : await beginView(db, store, plan, run, incremental)
   faultPoint('run: begun')
   const cursorRun = incremental ? null : await planCursorRun(db, plan, checkpoint, identity, startedAt)
-  const ahead = createAheadWatch(db, plan)
+  const ahead = createRegressionGuard(db, plan)
   const unkeyed: LockstepError[] = []
   const onUnkeyed = (error: LockstepError): void => void (unkeyed.length < maxSetAside && unkeyed.push(error))
   const again = await setAsideKeys(db, plan.id, identity)
@@ -161,8 +161,8 @@ async function foldSnapshot(
   const { moment, checkpoint, signal, table, cursorRun, again, onUnkeyed, onStored } = options
   const { incremental } = checkpoint
   const bounds = snapshot.bounds
-  refuseAhead(plan, checkpoint.frontier.below, bounds.xmin)
-  refuseAhead(plan, endOf(checkpoint.frontier), bounds.xmax)
+  refuseRegression(plan, checkpoint.frontier.below, bounds.xmin)
+  refuseRegression(plan, endOf(checkpoint.frontier), bounds.xmax)
   const seen = incremental ? frontierOf(bounds) : allBelow(bounds.xmin)
   const known = incremental ? checkpoint.frontier : noTransactions
   const writer = createStateWriter(store, plan)
@@ -182,6 +182,6 @@ async function foldSnapshot(
   signal?.throwIfAborted()
   const first = { ...target, rows, maxRanges: Math.max(fewRanges, seen.beyond.length), onLeft: (key: EntityKey) => void left.push(key) }
   await foldStream(first, arrivals(known))
-  await foldRefused(target, arrivals, states, [...new Set([...(await writer.drain()), ...again, ...left])])
+  await retryConflicts(target, arrivals, states, [...new Set([...(await writer.drain()), ...again, ...left])])
   return { seen, states, xmax: bounds.xmax, cursor: cursor?.outcome ?? null, ...writer.stored }
 }

@@ -10,16 +10,16 @@ const bytesPerPortion = 4 * 1024 * 1024
 const maxKeysPerPortion = 500
 const firstKeysPerPortion = 32
 
-export interface StoredPortion {
+export interface PrefetchedPortion {
   readonly rows: readonly SourceRow[]
   /** The stored bytes of those entities whose first row is in `rows`. */
   readonly stored: ReadonlyMap<EntityKey, Buffer>
 }
 
 /** Cuts a stream into portions and reads each one's states ahead, while the portion before it is folded. */
-export async function* withStored(read: StateReader, stream: AsyncIterable<readonly SourceRow[]>): AsyncGenerator<StoredPortion> {
+export async function* prefetchStates(read: StateReader, stream: AsyncIterable<readonly SourceRow[]>): AsyncGenerator<PrefetchedPortion> {
   let before: EntityKey | null = null
-  let ahead: Promise<StoredPortion> | null = null
+  let ahead: Promise<PrefetchedPortion> | null = null
   let most = firstKeysPerPortion
   for await (const batch of stream) {
     for (let start = 0; start < batch.length;) {

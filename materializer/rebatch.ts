@@ -21,7 +21,7 @@ export interface KeyGroup {
  * were too large for it or that are set aside, and of the others what none of them covers. Those that
  * have everything that was `seen` are left out.
  */
-export async function regroup(plan: ViewPlan, refused: readonly EntityKey[], read: StateReader, seen: Frontier): Promise<KeyGroup[]> {
+export async function rebatch(plan: ViewPlan, refused: readonly EntityKey[], read: StateReader, seen: Frontier): Promise<KeyGroup[]> {
   const absent: EntityKey[] = []
   const present: EntityKey[] = []
   let lowest = Number.POSITIVE_INFINITY

@@ -6,7 +6,7 @@ import type { KeyRange } from '../offline/stream-sql.ts'
 import type { Checkpoint } from '../online/checkpoint.ts'
 import type { OnlineStore } from '../online/store.ts'
 import type { Database } from '../runtime/database.ts'
-import { createAheadWatch, refuseAhead } from './clock-regression-guard.ts'
+import { createRegressionGuard, refuseRegression } from './clock-regression-guard.ts'
 import { createArrivals } from './arrivals.ts'
 import { foldStream } from './fold-stream.ts'
 import { createStateReader } from './state-reader.ts'
@@ -17,7 +17,7 @@ import { noteSetAside } from './set-aside.ts'
 /** The keys of one statement. */
 const keysPerStatement = 20_000
 
-export interface RenewOptions {
+export interface RebuildOptions {
   readonly checkpoint: Checkpoint
   readonly range: KeyRange
   /** Only entities with an event in [from, to), epoch microseconds; null: all. */
@@ -28,7 +28,7 @@ export interface RenewOptions {
   readonly onTooLarge?: NotKeptListener | undefined
 }
 
-export interface Renewed {
+export interface RebuiltRange {
   /** All rows of transactions below it are in the states. */
   readonly below: number
   readonly rows: number
@@ -43,9 +43,9 @@ export interface Renewed {
  * @throws LockstepError `STORE_MISMATCH` where the view was begun anew, or the store knows of transactions that this
  *   database has not come to
  */
-export async function renewRange(db: Database, store: OnlineStore, plan: ViewPlan, options: RenewOptions): Promise<Renewed> {
+export async function rebuildRange(db: Database, store: OnlineStore, plan: ViewPlan, options: RebuildOptions): Promise<RebuiltRange> {
   const done = { below: Number.POSITIVE_INFINITY, rows: 0, entities: 0 }
-  const ahead = createAheadWatch(db, plan)
+  const ahead = createRegressionGuard(db, plan)
   let again: (readonly EntityKey[] | undefined)[] = [undefined]
   while (again.length > 0) {
     const refused: EntityKey[] = []
@@ -55,7 +55,7 @@ export async function renewRange(db: Database, store: OnlineStore, plan: ViewPla
         signal?.throwIfAborted()
         const bounds = snapshot.bounds
         const { incremental } = checkpoint
-        refuseAhead(plan, endOf(checkpoint.frontier), bounds.xmax)
+        refuseRegression(plan, endOf(checkpoint.frontier), bounds.xmax)
         const writer = createStateWriter(store, plan)
         const read = createStateReader(store, plan, checkpoint)
         const seen = frontierOf(bounds)

@@ -11,9 +11,9 @@ import type { Semaphore } from '../runtime/async.ts'
 import { backoffMs, createSemaphore } from '../runtime/async.ts'
 import type { BackfillTools } from './backfill.ts'
 import { beginBackfill } from './backfill.ts'
-import { noticeFailover } from './detect-failover.ts'
+import { detectFailover } from './detect-failover.ts'
 import type { MaterializeResult } from './materialize.ts'
-import { keepHouse } from './housekeeping.ts'
+import { runHousekeeping } from './housekeeping.ts'
 import { materializeView } from './materialize.ts'
 import { failedBackfills, readBackfills } from './read-backfills.ts'
 import { reachedByRuns } from './runs.ts'
@@ -38,7 +38,7 @@ const runsAtOnce = 2
 /** How often entities that are set aside are tried again where nothing arrives. */
 const againMs = 60_000
 
-export interface KeepTools extends BackfillTools {
+export interface ReconcileTools extends BackfillTools {
   /** The registry as it is now. */
   catalog(): Promise<Pick<Catalog, 'views' | 'online' | 'view'>>
   readonly log: Logger
@@ -46,7 +46,7 @@ export interface KeepTools extends BackfillTools {
   readonly clock: () => number
 }
 
-export interface KeepOptions {
+export interface ReconcileOptions {
   /** `FailoverOptions.replayMs` */
   readonly replayMs?: number
   readonly signal: AbortSignal
@@ -63,7 +63,7 @@ export interface KeepOptions {
  * runs of its schedule are asked for; one that the store lacks is rebuilt by a backfill, which all workers share. What
  * fails is logged and tried again, later each time. What was retired or erased is removed.
  */
-export async function keepCurrent(tools: KeepTools, options: KeepOptions): Promise<void> {
+export async function reconcileViews(tools: ReconcileTools, options: ReconcileOptions): Promise<void> {
   const { signal, pollMs = defaultPollMs } = options
   const views = new Map<string, KeptView>()
   const slots = createSemaphore({ permits: runsAtOnce })
@@ -73,7 +73,7 @@ export async function keepCurrent(tools: KeepTools, options: KeepOptions): Promi
   let failed: string | null = null
   while (!signal.aborted) {
     try {
-      const reset = await noticeFailover(tools.db, tools.store, { replayMs: options.replayMs, nowMs: Math.floor(tools.clock() / 1000) })
+      const reset = await detectFailover(tools.db, tools.store, { replayMs: options.replayMs, nowMs: Math.floor(tools.clock() / 1000) })
       if (reset.length > 0)
         tools.log.warn(
           { views: reset },
@@ -96,7 +96,7 @@ export async function keepCurrent(tools: KeepTools, options: KeepOptions): Promi
       }
       if (performance.now() >= houseAt) {
         houseAt = performance.now() + houseMs
-        house ??= keepHouse(tools.db, tools.store, catalog, {
+        house ??= runHousekeeping(tools.db, tools.store, catalog, {
           replayMs: options.replayMs,
           prune: false,
           nowMs: Math.floor(tools.clock() / 1000),
@@ -130,8 +130,8 @@ interface KeptView {
 }
 
 async function takeTurn(
-  tools: KeepTools,
-  options: KeepOptions,
+  tools: ReconcileTools,
+  options: ReconcileOptions,
   view: KeptView,
   checkpoint: Checkpoint | LockstepError | null,
   slots: Semaphore,
@@ -155,8 +155,8 @@ async function takeTurn(
 }
 
 async function bringUpToDate(
-  { db, store, log, clock }: KeepTools,
-  { signal, onRun, replayMs }: KeepOptions,
+  { db, store, log, clock }: ReconcileTools,
+  { signal, onRun, replayMs }: ReconcileOptions,
   view: KeptView,
   checkpoint: Checkpoint,
   slots: Semaphore,
@@ -188,7 +188,7 @@ async function bringUpToDate(
  * Whether to run though nothing arrived. Rows of entities that are set aside may have been corrected in place, and rows
  * that failed the runs of a process that has ended may have been deleted.
  */
-async function isRetryDue(db: KeepTools['db'], store: KeepTools['store'], view: KeptView): Promise<boolean> {
+async function isRetryDue(db: ReconcileTools['db'], store: ReconcileTools['store'], view: KeptView): Promise<boolean> {
   if (performance.now() < view.againAt) return false
   view.againAt = performance.now() + againMs
   const [{ id }, identity] = [view.plan, await store.identity()]
@@ -200,8 +200,8 @@ async function isRetryDue(db: KeepTools['db'], store: KeepTools['store'], view: 
  * failover has set the view back, what it lacks is folded again at once.
  */
 async function keepSchedule(
-  tools: KeepTools,
-  { signal, onRun, replayMs }: KeepOptions,
+  tools: ReconcileTools,
+  { signal, onRun, replayMs }: ReconcileOptions,
   view: KeptView,
   checkpoint: Checkpoint,
   slots: Semaphore,
@@ -241,7 +241,7 @@ async function keepSchedule(
  * is at work is left to itself. One process at a time looks whether it is needed: another one's backfill may have
  * begun, and ended, since the checkpoint was read.
  */
-async function rebuild(tools: KeepTools, plan: ViewPlan): Promise<void> {
+async function rebuild(tools: ReconcileTools, plan: ViewPlan): Promise<void> {
   const { db, store, log, clock } = tools
   const identity = await store.identity()
   await underViewLock(db, identity, plan.id, async () => {

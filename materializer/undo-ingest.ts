@@ -12,7 +12,7 @@ import { awaitEarlier } from '../runtime/earlier-transactions.ts'
 import { faultPoint } from '../runtime/fault-point.ts'
 import { tableColumns } from '../runtime/relation.ts'
 import { deleteWhere } from './erase/delete-rows.ts'
-import { renewStates } from './erase/rebuild-states.ts'
+import { rebuildStates } from './erase/rebuild-states.ts'
 import { isOurs } from './forget-view.ts'
 import { materializeView } from './materialize.ts'
 
@@ -98,7 +98,7 @@ export async function undoIngest(
 
 /** What is left of an entity without rows is an empty state, which is removed once nobody works on its old rows. */
 async function renew(db: Database, store: OnlineStore, plan: ViewPlan, keys: readonly EntityKey[], options: UndoOptions): Promise<void> {
-  const empty = await renewStates(db, store, plan, keys, options.moment)
+  const empty = await rebuildStates(db, store, plan, keys, options.moment)
   if (empty.size === 0 || !(await awaitEarlier(db, options.waitMs, options.signal))) return
   const entity = plan.spec.entity.name
   await store.write([...empty].map(([key, expected]) => ({ view: plan.id, entity, key, expected, bytes: noBytes })))

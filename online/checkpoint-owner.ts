@@ -12,10 +12,10 @@ export interface CheckpointOwner {
    * @returns by index: why the view does not belong to this database, with what to do; null where it does
    * @throws what the database throws, if it must be asked about a run
    */
-  foreign(views: readonly MarkedView[], anew?: boolean): Promise<(string | null)[]>
+  foreign(views: readonly CheckpointedView[], anew?: boolean): Promise<(string | null)[]>
 }
 
-export interface MarkedView {
+export interface CheckpointedView {
   readonly view: DefinitionId
   readonly checkpoint: Checkpoint
 }
@@ -54,7 +54,7 @@ export function createCheckpointOwner(database: () => Handle): CheckpointOwner {
  * The runs that the database knows and whose frontiers it has reached. A database that was restored from a backup has
  * not.
  */
-async function knownAmong(db: Handle, views: readonly MarkedView[]): Promise<Set<string>> {
+async function knownAmong(db: Handle, views: readonly CheckpointedView[]): Promise<Set<string>> {
   const ids = views.flatMap(({ checkpoint: { origin } }) => (/^\d{1,18}$/.test(origin.id) ? [origin.id] : []))
   if (ids.length === 0) return new Set()
   const runs = await db.kysely.selectFrom('lockstep.materialization_runs').select(['id', 'started_at']).where('id', 'in', ids).execute()

@@ -22,7 +22,7 @@ export interface HoldingStore extends Pick<OnlineStore, 'read' | 'parts'> {
  *   nothing, until the next run has ended
  * @throws LockstepError `NOT_READY` naming the view; `STATE_CORRUPT`, `STATE_VERSION` where a checkpoint cannot be read
  */
-export async function requireWhole(store: HoldingStore, views: readonly ViewPlan[]): Promise<ReadonlySet<DefinitionId>> {
+export async function requireComplete(store: HoldingStore, views: readonly ViewPlan[]): Promise<ReadonlySet<DefinitionId>> {
   const checkpoints = await checkpointsOf(store, views)
   // a read with `sure` checks the parts of its own keys
   const [lack] = await lacksBy(store, views, checkpoints, { emptied: false })

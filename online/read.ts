@@ -11,7 +11,7 @@ import type { ViewPlan } from '../kernel/view-plan.ts'
 import type { DefinitionId } from '../kernel/view-spec.ts'
 import type { OnlineKey } from './store.ts'
 import type { HoldingStore } from './completeness.ts'
-import { requireWhole } from './completeness.ts'
+import { requireComplete } from './completeness.ts'
 
 export interface OnlineRequest {
   readonly plan: ViewPlan
@@ -127,7 +127,7 @@ async function readLacked(
   }
   const lacked = lackedAt.map((at) => keys[at] as OnlineKey)
   // both requests are sent together
-  const [setBack, again] = await Promise.all([requireWhole(store, [...lacking]), store.read(lacked, { sure: true })])
+  const [setBack, again] = await Promise.all([requireComplete(store, [...lacking]), store.read(lacked, { sure: true })])
   for (const [i, at] of lackedAt.entries()) stored[at] = again[i] ?? null
   return setBack
 }

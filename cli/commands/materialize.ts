@@ -1,7 +1,7 @@
 import { LockstepError, messageOf } from '../../kernel/errors.ts'
 import { formatTimestamp } from '../../kernel/time.ts'
 import type { ViewPlan } from '../../kernel/view-plan.ts'
-import { keepHouse } from '../../materializer/housekeeping.ts'
+import { runHousekeeping } from '../../materializer/housekeeping.ts'
 import { materializeView } from '../../materializer/materialize.ts'
 import type { NotKept } from '../../materializer/state-writer.ts'
 import type { Catalog } from '../../registry/catalog.ts'
@@ -49,7 +49,7 @@ export const materializeCommand: Command = {
         progress.end()
       }
     }
-    await keepHouse(db, store, catalog, {
+    await runHousekeeping(db, store, catalog, {
       replayMs: context.config.replaySeconds * 1000,
       prune: true,
       nowMs: Date.now(),

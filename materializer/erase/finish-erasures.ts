@@ -10,7 +10,7 @@ import { awaitEarlier } from '../../runtime/earlier-transactions.ts'
 import { isOurs } from '../forget-view.ts'
 import { defaultReplayMs } from '../detect-failover.ts'
 import { erasedEntities, forgetLogged } from './forget-logged.ts'
-import { renewStates } from './rebuild-states.ts'
+import { rebuildStates } from './rebuild-states.ts'
 
 const statesAtOnce = 1_000
 
@@ -86,7 +86,7 @@ async function renew(db: Database, store: OnlineStore, catalog: Views, states: r
   }
   if (!(await isOurs(db, store, plan.id))) return await settle(db, states, keep)
   const keys = states.map(({ key }) => key)
-  const empty = await renewStates(db, store, plan, keys, options.moment)
+  const empty = await rebuildStates(db, store, plan, keys, options.moment)
   faultPoint('erase: made anew')
   await settle(
     db,
@@ -121,7 +121,7 @@ async function remove(db: Database, store: OnlineStore, catalog: Views, states: 
   const plan = first === undefined ? undefined : catalog.views.get(first.view)
   if (plan !== undefined) {
     const keys = others.map(({ key }) => key)
-    const empty = await renewStates(db, store, plan, keys, options.moment)
+    const empty = await rebuildStates(db, store, plan, keys, options.moment)
     const gone = others.filter(({ key }) => empty.has(key))
     await store.write(gone.map(({ view, entity, key }) => ({ view, entity, key, expected: empty.get(key) ?? null, bytes: noBytes })))
   }

@@ -1,7 +1,7 @@
 import type { OnlineStore } from '../../online/store.ts'
 import type { Database } from '../../runtime/database.ts'
 import { sharedNowMs } from '../../runtime/database-clock.ts'
-import { defaultReplayMs, noticeFailover } from '../detect-failover.ts'
+import { defaultReplayMs, detectFailover } from '../detect-failover.ts'
 
 /**
  * Deletes the notes of erasures, and with them the keys, once what they did is surely on every copy of the store:
@@ -16,6 +16,6 @@ export async function forgetErased(
   const until = new Date((await sharedNowMs(db, nowMs)) - replayMs)
   const found = await db.kysely.selectFrom(table).select('erasure').where('done_at', '<=', until).limit(1).executeTakeFirst()
   if (found === undefined) return
-  await noticeFailover(db, store, { replayMs, nowMs })
+  await detectFailover(db, store, { replayMs, nowMs })
   await db.kysely.deleteFrom(table).where('done_at', '<=', until).execute()
 }

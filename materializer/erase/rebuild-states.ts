@@ -5,7 +5,7 @@ import { encodeStored, expectedOf, headOf, readHeader, soundHeader } from '../..
 import type { ViewPlan } from '../../kernel/view-plan.ts'
 import type { OnlineStore } from '../../online/store.ts'
 import type { Database, Snapshot } from '../../runtime/database.ts'
-import { createAheadWatch } from '../clock-regression-guard.ts'
+import { createRegressionGuard } from '../clock-regression-guard.ts'
 import { createArrivals } from '../arrivals.ts'
 import { foldStream } from '../fold-stream.ts'
 import type { SetAsideEntity } from '../set-aside.ts'
@@ -26,7 +26,7 @@ const keysPerSnapshot = 200
  * @returns of the entities that came out empty, the head of the state that stands there
  * @throws LockstepError `STORE_MISMATCH` where the store knows of transactions that this database has not come to
  */
-export async function renewStates(
+export async function rebuildStates(
   db: Database,
   store: OnlineStore,
   plan: ViewPlan,
@@ -34,7 +34,7 @@ export async function renewStates(
   moment: number,
 ): Promise<Map<EntityKey, Buffer>> {
   const empty = new Map<EntityKey, Buffer>()
-  const ahead = createAheadWatch(db, plan)
+  const ahead = createRegressionGuard(db, plan)
   for (let left = [...new Set(keys)]; left.length > 0;) {
     const part = left.slice(0, keysPerSnapshot)
     const { refused, xmax, setAside } = await db.snapshot((snapshot) => renewIn(snapshot, store, plan, part, moment, empty, ahead.note))

@@ -2,7 +2,7 @@ import { LockstepError, messageOf } from '../../kernel/errors.ts'
 import type { SourceSpec } from '../../kernel/view-spec.ts'
 import type { Database } from '../../runtime/database.ts'
 import type { Logger } from '../../runtime/log.ts'
-import type { Feed, FeedMessage } from '../../runtime/streams/stream-consumer.ts'
+import type { StreamConsumer, StreamMessage } from '../../runtime/streams/stream-consumer.ts'
 import type { StreamMetrics } from './stream-metrics.ts'
 import type { StreamSpec } from '../../kernel/stream-spec.ts'
 import { backoffMs, jitter, sleep } from '../../runtime/async.ts'
@@ -24,9 +24,9 @@ const retryBackoff = { firstMs: 100, maxMs: 5_000 }
 /** Of more transactions than that, whose events came again, the next run of a view folds what is not folded. */
 const foldedAgain = 16
 
-export interface ConsumeFeedDeps {
+export interface ConsumeStreamDeps {
   readonly db: Database
-  readonly feed: Feed
+  readonly consumer: StreamConsumer
   readonly source: SourceSpec
   readonly spec: StreamSpec
   /**
@@ -40,7 +40,7 @@ export interface ConsumeFeedDeps {
   readonly clock: () => number
 }
 
-export interface ConsumeFeedOptions {
+export interface ConsumeStreamOptions {
   readonly signal: AbortSignal
   /** How far after its receipt an event may say it happened, microseconds. */
   readonly futureMicros: number
@@ -49,25 +49,25 @@ export interface ConsumeFeedOptions {
 }
 
 /**
- * Reads the feed of a source until the signal, one batch after another, so never faster than it commits: writes the
+ * Reads the stream of a source until the signal, one batch after another, so never faster than it commits: writes the
  * messages' events to the source's table, folds them, and only then acknowledges them. Who dies in between leaves them
  * to another, and an event that comes again is known by its id. A message that is at fault itself becomes a dead
  * letter; what else fails is tried again with the same batch for as long as it takes.
  */
-export async function consumeFeed(deps: ConsumeFeedDeps, options: ConsumeFeedOptions): Promise<void> {
-  const { db, feed, source, spec, metrics, log } = deps
+export async function consumeStream(deps: ConsumeStreamDeps, options: ConsumeStreamOptions): Promise<void> {
+  const { db, consumer, source, spec, metrics, log } = deps
   const { signal } = options
   const retry = createRetry(deps, signal)
   let table: EventTable | null = null
   let limit = firstMessages
   const lagTimer = setInterval(() => {
-    feed.lag().then(
+    consumer.lag().then(
       (lag) => metrics.lag(source.name, lag),
       () => undefined, // reading it fails, too
     )
   }, lagMs).unref()
 
-  async function write(events: readonly SourceEvent[], messages: readonly FeedMessage[]): Promise<Written> {
+  async function write(events: readonly SourceEvent[], messages: readonly StreamMessage[]): Promise<Written> {
     try {
       table ??= await readEventTable(db, source)
       const { xid, duplicates } = await appendEvents(db, table, events, { to: 'both' })
@@ -94,12 +94,12 @@ export async function consumeFeed(deps: ConsumeFeedDeps, options: ConsumeFeedOpt
     }
   }
 
-  async function commit(messages: readonly FeedMessage[]): Promise<Written> {
+  async function commit(messages: readonly StreamMessage[]): Promise<Written> {
     table ??= await readEventTable(db, source)
     const read = createEventReader(table, options)
     const receivedAt = deps.clock()
     const events: SourceEvent[] = []
-    const sound: FeedMessage[] = []
+    const sound: StreamMessage[] = []
     const letters: DeadLetter[] = []
     for (const message of messages) {
       try {
@@ -129,7 +129,7 @@ export async function consumeFeed(deps: ConsumeFeedDeps, options: ConsumeFeedOpt
 
   try {
     while (!signal.aborted) {
-      const messages = await retry(() => feed.take(limit))
+      const messages = await retry(() => consumer.take(limit))
       if (messages === null) break
       if (messages.length === 0) continue
       const written = await retry(() => commit(messages))
@@ -139,7 +139,7 @@ export async function consumeFeed(deps: ConsumeFeedDeps, options: ConsumeFeedOpt
       metrics.messages(source.name, { appended, duplicate, dead: letters.length })
       for (const { message, error } of letters) log.warn({ source: source.name, message, error }, 'a stream message became a dead letter')
       // what is not acknowledged comes again, and is known
-      await feed.acknowledge(messages).catch(() => undefined)
+      await consumer.acknowledge(messages).catch(() => undefined)
       const bytes = messages.reduce((sum, { body }) => sum + (body?.length ?? 0), 0)
       limit = Math.max(1, Math.min(maxMessages, Math.floor((maxBytes * messages.length) / Math.max(1, bytes))))
     }
@@ -161,7 +161,7 @@ const nothing: Written = { xids: [], appended: 0, duplicate: 0, letters: [] }
 /**
  * Runs something until it works; null where the signal comes first. Says once what is wrong, and once that it is over.
  */
-function createRetry({ source, metrics, log }: ConsumeFeedDeps, signal: AbortSignal) {
+function createRetry({ source, metrics, log }: ConsumeStreamDeps, signal: AbortSignal) {
   let said: string | null = null
   return async <T>(action: () => Promise<T>): Promise<T | null> => {
     for (let failures = 1; !signal.aborted; failures++) {
@@ -182,6 +182,6 @@ function createRetry({ source, metrics, log }: ConsumeFeedDeps, signal: AbortSig
   }
 }
 
-function letter({ id, body }: FeedMessage, error: unknown): DeadLetter {
+function letter({ id, body }: StreamMessage, error: unknown): DeadLetter {
   return { message: id, body, reason: reasonOf(error), error: messageOf(error) }
 }

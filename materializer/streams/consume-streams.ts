@@ -5,11 +5,11 @@ import type { Catalog } from '../../registry/catalog.ts'
 import type { Config } from '../../runtime/config.ts'
 import type { Database } from '../../runtime/database.ts'
 import type { Logger } from '../../runtime/log.ts'
-import { openFeed } from '../../runtime/streams/open-consumer.ts'
+import { openConsumer } from '../../runtime/streams/open-consumer.ts'
 import type { StreamMetrics } from './stream-metrics.ts'
 import { foldTransactions } from '../fold-transaction.ts'
 import { logOversized } from '../log-oversized.ts'
-import { consumeFeed } from './consume-stream.ts'
+import { consumeStream } from './consume-stream.ts'
 
 const lookMs = 1_000
 const redeliverMs = 30_000
@@ -77,7 +77,7 @@ function start(tools: StreamTools, options: StreamOptions, catalog: Catalog, nam
   const run = async (): Promise<void> => {
     const [source, spec] = [catalog.source(name), catalog.streams.get(name)]
     if (spec === undefined) return
-    const feed = openFeed(config, spec, { redeliverMs: options.redeliverMs ?? redeliverMs })
+    const consumer = openConsumer(config, spec, { redeliverMs: options.redeliverMs ?? redeliverMs })
     const onTooLarge = logOversized(log, tools.metrics.overCap)
     const fold = async (xids: readonly number[]): Promise<void> => {
       const { online, views } = await tools.catalog()
@@ -86,9 +86,9 @@ function start(tools: StreamTools, options: StreamOptions, catalog: Catalog, nam
     }
     try {
       const { futureMicros, bodyLimitBytes } = config
-      await consumeFeed({ ...tools, feed, source, spec, fold }, { signal, futureMicros, messageLimitBytes: bodyLimitBytes })
+      await consumeStream({ ...tools, consumer, source, spec, fold }, { signal, futureMicros, messageLimitBytes: bodyLimitBytes })
     } finally {
-      await feed.close()
+      await consumer.close()
     }
   }
   const done = run().catch((error: unknown) => log.error({ source: name, error: messageOf(error) }, 'the stream of a source is not read'))

@@ -11,7 +11,7 @@ const maxBodyBytes = 64 * 1024
 
 /** A message that no row could be made of. */
 export interface DeadLetter {
-  /** As the feed calls the message. */
+  /** As the consumer calls the message. */
   readonly message: string
   readonly body: Uint8Array | null
   /** Why, for programs: a code, or the reason of a refused event. */

@@ -1,13 +1,13 @@
 import type { Registry } from 'prom-client'
 import { Counter, Gauge } from 'prom-client'
 import { createOverCapMetric } from '../over-cap-metric.ts'
-import type { FeedLag } from '../../runtime/streams/stream-consumer.ts'
+import type { StreamLag } from '../../runtime/streams/stream-consumer.ts'
 
 /** What a process that reads streams counts. */
 export interface StreamMetrics {
   /** Messages that are done with: as new events, as events that were there, or as dead letters. */
   messages(source: string, counts: { readonly appended: number; readonly duplicate: number; readonly dead: number }): void
-  lag(source: string, lag: FeedLag): void
+  lag(source: string, lag: StreamLag): void
   failure(source: string): void
   overCap(view: string, entities: number): void
 }

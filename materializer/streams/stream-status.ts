@@ -1,8 +1,8 @@
 import { messageOf } from '../../kernel/errors.ts'
 import type { Config } from '../../runtime/config.ts'
 import type { Database } from '../../runtime/database.ts'
-import type { FeedLag } from '../../runtime/streams/stream-consumer.ts'
-import { openFeed } from '../../runtime/streams/open-consumer.ts'
+import type { StreamLag } from '../../runtime/streams/stream-consumer.ts'
+import { openConsumer } from '../../runtime/streams/open-consumer.ts'
 import type { StreamSpec } from '../../kernel/stream-spec.ts'
 import type { DeadLetterCount } from './dead-letters.ts'
 import { countDeadLetters } from './dead-letters.ts'
@@ -11,7 +11,7 @@ export interface StreamStatus {
   readonly source: string
   readonly spec: StreamSpec
   /** null: its server does not say. */
-  readonly lag: FeedLag | null
+  readonly lag: StreamLag | null
   /** Why not. */
   readonly problem: string | null
   readonly deadLetters: Omit<DeadLetterCount, 'source'> | null
@@ -40,11 +40,11 @@ export async function streamStatus(
   )
 }
 
-async function readLag(config: Pick<Config, 'streamRedisUrl' | 'natsUrl'>, spec: StreamSpec): Promise<FeedLag> {
-  const feed = openFeed(config, spec, { redeliverMs: 30_000 })
+async function readLag(config: Pick<Config, 'streamRedisUrl' | 'natsUrl'>, spec: StreamSpec): Promise<StreamLag> {
+  const consumer = openConsumer(config, spec, { redeliverMs: 30_000 })
   try {
-    return await feed.lag()
+    return await consumer.lag()
   } finally {
-    await feed.close()
+    await consumer.close()
   }
 }

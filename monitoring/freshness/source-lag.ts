@@ -1,7 +1,7 @@
 import type { Frontier } from '../../kernel/frontier.ts'
 import { allBelow, without } from '../../kernel/frontier.ts'
 import type { ViewPlan } from '../../kernel/view-plan.ts'
-import { uncovered } from '../../materializer/missing-ranges.ts'
+import { findMissingRows } from '../../materializer/missing-rows.ts'
 import { readArrived } from '../../offline/read-arrived.ts'
 import type { SourceRow } from '../../offline/row-decoder.ts'
 import { readSourceTable } from '../../offline/source-table.ts'
@@ -68,7 +68,7 @@ export async function sourceLag(
   if (beyond > 0 && beyond < maxCountedRows) {
     const arrived = without(allBelow(await currentXmax(db)), frontier)
     const rows = await readArrived(db, [plan], arrived, maxCountedRows).catch(noneWhereUnreadable)
-    if (rows !== null) return { ...lagOf(await uncovered(store, plan, rows)), newestEvent }
+    if (rows !== null) return { ...lagOf(await findMissingRows(store, plan, rows)), newestEvent }
   }
   return {
     rows: beyond,

@@ -11,7 +11,7 @@ import { parseSnapshot } from '../../runtime/snapshot-bounds.ts'
 import { memoizeWeak } from '../../kernel/memoize-weak.ts'
 import { predictionIdPrefix } from './prediction-id.ts'
 import type { ReadOrigin } from './provenance.ts'
-import type { EndedBy } from './snapshot-tracker.ts'
+import type { TakenSnapshot } from './snapshot-tracker.ts'
 import type { LoggedRead, NotedPredictions } from './prediction-log.ts'
 
 /**
@@ -26,7 +26,7 @@ export interface KeptPredictions extends Omit<NotedPredictions, 'read'> {
   /** When it was answered, epoch microseconds. */
   readonly at: number
   readonly latencyMicros: number
-  readonly ended: EndedBy
+  readonly ended: TakenSnapshot
 }
 
 /**

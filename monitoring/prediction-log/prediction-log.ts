@@ -11,7 +11,7 @@ import type { Logger } from '../../runtime/log.ts'
 import type { Prediction } from '../../inference/load-model.ts'
 import type { KeptPredictions } from './encode-predictions.ts'
 import { encodePredictions } from './encode-predictions.ts'
-import { createEndedTransactions } from './snapshot-tracker.ts'
+import { createSnapshotTracker } from './snapshot-tracker.ts'
 import type { LogMetrics } from './log-metrics.ts'
 import type { ReadOrigin } from './provenance.ts'
 import { createSampling } from './sampling.ts'
@@ -116,7 +116,7 @@ export function createPredictionLog(deps: PredictionLogDeps, options: Prediction
   let failing = false
   let closed = false
   const metrics = deps.metrics(() => waitingRows)
-  const ended = createEndedTransactions(deps.database, log)
+  const ended = createSnapshotTracker(deps.database, log)
   const writer = createPredictionWriter({ database: deps.database, metrics, log })
 
   function schedule(): void {

@@ -3,25 +3,25 @@ import type { Database } from '../../runtime/database.ts'
 import type { Logger } from '../../runtime/log.ts'
 
 /** Which transactions had ended at about a moment, as `pg_current_snapshot()` has it; null: that is not known yet. */
-export interface EndedBy {
+export interface TakenSnapshot {
   snapshot: string | null
 }
 
 /** Tells which rows were there when something was answered. */
-export interface EndedTransactions {
+export interface SnapshotTracker {
   /**
    * Of now, or of a second ago at most; where nothing was asked for so long, of the moment that the database takes to
    * say. Never throws.
    */
-  now(): EndedBy
+  now(): TakenSnapshot
   /** @throws LockstepError `POSTGRES_UNAVAILABLE` */
   ask(): Promise<string>
 }
 
 const askAgainMs = 1000
 
-export function createEndedTransactions(database: () => Database, log: Logger): EndedTransactions {
-  let latest: EndedBy = { snapshot: null }
+export function createSnapshotTracker(database: () => Database, log: Logger): SnapshotTracker {
+  let latest: TakenSnapshot = { snapshot: null }
   let askedAt = Number.NEGATIVE_INFINITY
 
   async function ask(): Promise<string> {
@@ -29,7 +29,7 @@ export function createEndedTransactions(database: () => Database, log: Logger): 
     return row?.snapshot ?? ''
   }
 
-  async function fill(moment: EndedBy): Promise<void> {
+  async function fill(moment: TakenSnapshot): Promise<void> {
     try {
       moment.snapshot = await ask()
     } catch (error) {

@@ -4,7 +4,7 @@ import type { NatsConnection } from '@nats-io/transport-node'
 import { connect } from '@nats-io/transport-node'
 import { orTimeout, timedOut, withTimeout } from '../async.ts'
 import { LockstepError, messageOf } from '../../kernel/errors.ts'
-import type { Feed, FeedLag, FeedMessage, FeedOptions } from './stream-consumer.ts'
+import type { StreamConsumer, StreamLag, StreamMessage, StreamConsumerOptions } from './stream-consumer.ts'
 import type { NatsStreamSpec } from '../../kernel/stream-spec.ts'
 import { streamName } from '../../kernel/stream-spec.ts'
 
@@ -17,7 +17,7 @@ const lullMs = 3
 const maxUnacknowledged = 20_000
 
 /** A JetStream stream, read through a durable pull consumer that begins with the oldest message. The stream is the user's to make. */
-export function openNatsFeed(url: string, spec: NatsStreamSpec, { redeliverMs }: FeedOptions): Feed {
+export function openNatsConsumer(url: string, spec: NatsStreamSpec, { redeliverMs }: StreamConsumerOptions): StreamConsumer {
   const server = new URL(url).host
   let connection: NatsConnection | null = null
   let consumer: Consumer | null = null
@@ -26,7 +26,7 @@ export function openNatsFeed(url: string, spec: NatsStreamSpec, { redeliverMs }:
   /** A request for messages that is under way; it outlives a call of `take`, which does not wait for all that were asked for. */
   let request: Request | null = null
   let upcoming: Promise<JsMsg | null> | null = null
-  const held = new WeakMap<FeedMessage, JsMsg>()
+  const held = new WeakMap<StreamMessage, JsMsg>()
 
   async function attempt<T>(action: () => Promise<T>): Promise<T> {
     try {
@@ -84,7 +84,7 @@ export function openNatsFeed(url: string, spec: NatsStreamSpec, { redeliverMs }:
     take: (limit) =>
       attempt(async () => {
         const from = await join()
-        const taken: FeedMessage[] = []
+        const taken: StreamMessage[] = []
         let until = performance.now() + waitMs
         while (taken.length < limit) {
           request ??= begun(await from.fetch({ max_messages: limit, expires: waitMs }))
@@ -108,7 +108,7 @@ export function openNatsFeed(url: string, spec: NatsStreamSpec, { redeliverMs }:
         await withTimeout(nats.flush(), answerTimeoutMs, () => new Error('it does not answer'))
       }),
     lag: () =>
-      attempt(async (): Promise<FeedLag> => {
+      attempt(async (): Promise<StreamLag> => {
         const jsm = await manager()
         const found = await jsm.consumers.info(spec.stream, spec.group).catch((error: unknown) => {
           if (!(error instanceof JetStreamApiError) || error.code !== JetStreamApiCodes.ConsumerNotFound) throw error

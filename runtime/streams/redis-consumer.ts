@@ -3,7 +3,7 @@ import { LockstepError, messageOf } from '../../kernel/errors.ts'
 import { cutCluster, openRedisCluster, watchCluster } from '../redis-cluster.ts'
 import { parseRedisUrl } from '../redis-url.ts'
 import { cutRedis, openRedis, watchRedis } from '../redis.ts'
-import type { Feed, FeedLag, FeedMessage, FeedOptions } from './stream-consumer.ts'
+import type { StreamConsumer, StreamLag, StreamMessage, StreamConsumerOptions } from './stream-consumer.ts'
 import type { RedisStreamSpec } from '../../kernel/stream-spec.ts'
 import { streamName } from '../../kernel/stream-spec.ts'
 import { processName } from '../process-name.ts'
@@ -15,7 +15,7 @@ const forgetMs = 3_600_000
 const maxCounted = 10_000
 
 /** A Redis Stream, read through a consumer group that begins with the oldest entry. */
-export function openRedisFeed(url: string, spec: RedisStreamSpec, { redeliverMs }: FeedOptions): Feed {
+export function openRedisConsumer(url: string, spec: RedisStreamSpec, { redeliverMs }: StreamConsumerOptions): StreamConsumer {
   const { stream, field, group } = spec
   const { redis, connection, cut } = connectTo(url)
   const consumer = `${processName()}:${randomBytes(4).toString('hex')}`
@@ -46,7 +46,7 @@ export function openRedisFeed(url: string, spec: RedisStreamSpec, { redeliverMs 
   }
 
   /** Entries that were handed out and not acknowledged in time, those of this process included: an answer may have been lost. */
-  async function claim(limit: number): Promise<FeedMessage[]> {
+  async function claim(limit: number): Promise<StreamMessage[]> {
     if (Date.now() < claimAtMs) return []
     const reply = (await redis.callBuffer('XAUTOCLAIM', stream, group, consumer, redeliverMs, cursor, 'COUNT', limit)) as [
       Buffer,
@@ -57,7 +57,7 @@ export function openRedisFeed(url: string, spec: RedisStreamSpec, { redeliverMs 
     return reply[1].map(message)
   }
 
-  async function read(limit: number): Promise<FeedMessage[]> {
+  async function read(limit: number): Promise<StreamMessage[]> {
     const reply = (await redis.callBuffer(
       ...(['XREADGROUP', 'GROUP', group, consumer, 'COUNT', limit, 'BLOCK', blockMs, 'STREAMS', stream, '>'] as const),
     )) as RawReply | null
@@ -66,7 +66,7 @@ export function openRedisFeed(url: string, spec: RedisStreamSpec, { redeliverMs 
     return entries.map(message)
   }
 
-  function message([id, fields]: RawEntry): FeedMessage {
+  function message([id, fields]: RawEntry): StreamMessage {
     let body: Buffer | null = null
     for (let i = 0; i + 1 < fields.length; i += 2) if (fields[i]?.toString() === field) body = fields[i + 1] ?? null
     return { id: id.toString(), body }
@@ -84,7 +84,7 @@ export function openRedisFeed(url: string, spec: RedisStreamSpec, { redeliverMs 
         if (messages.length > 0) await redis.call('XACK', stream, group, ...messages.map(({ id }) => id))
       }),
     lag: () =>
-      attempt(async (): Promise<FeedLag> => {
+      attempt(async (): Promise<StreamLag> => {
         const [waiting, pending] = (await redis.eval(lagScript, 1, stream, group, maxCounted)) as [number, number]
         return { waiting, pending }
       }),

@@ -1,38 +1,38 @@
 /**
  * A stream of messages that several processes share: each message goes to one of them, and again, to the same or another, for as long as nobody has said that it is done
- * with. One file for each kind of server (`openFeed` lists them). A feed connects when it is first used, and again whenever it is used after a failure.
+ * with. One file for each kind of server (`openConsumer` lists them). A consumer connects when it is first used, and again whenever it is used after a failure.
  */
-export interface Feed {
+export interface StreamConsumer {
   /**
    * The next messages, first those that were handed to a process that is gone.
    *
    * @returns at most `limit`; none where none came within about a second
    * @throws LockstepError `STREAM_UNAVAILABLE`; the next call tries again
    */
-  take(limit: number): Promise<readonly FeedMessage[]>
+  take(limit: number): Promise<readonly StreamMessage[]>
   /** These messages are done with: nobody gets them again. @throws LockstepError `STREAM_UNAVAILABLE`, and they may come again */
-  acknowledge(messages: readonly FeedMessage[]): Promise<void>
+  acknowledge(messages: readonly StreamMessage[]): Promise<void>
   /** Does not need `take` to have been called, and makes nothing on the server. @throws LockstepError `STREAM_UNAVAILABLE` */
-  lag(): Promise<FeedLag>
+  lag(): Promise<StreamLag>
   /** What was taken and not acknowledged goes to others, in time. */
   close(): Promise<void>
 }
 
-export interface FeedMessage {
-  /** Tells the message from all others that its feed has ever held or will hold; when it comes again it has the same. */
+export interface StreamMessage {
+  /** Tells the message from all others that its stream has ever held or will hold; when it comes again it has the same. */
   readonly id: string
   /** null: what came is not of the form that holds a message. */
   readonly body: Uint8Array | null
 }
 
-export interface FeedLag {
+export interface StreamLag {
   /** Messages that no process of the group has been given. */
   readonly waiting: number
   /** Messages that were given to a process and are not acknowledged. */
   readonly pending: number
 }
 
-export interface FeedOptions {
+export interface StreamConsumerOptions {
   /** A message that is not acknowledged for so long is given to another process. */
   readonly redeliverMs: number
 }

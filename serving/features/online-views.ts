@@ -33,7 +33,7 @@ export interface OnlineViews {
    */
   check(store: HoldingStore, catalog: Catalog): Promise<void>
   /**
-   * Whether the store held the view at the last look. Where not, a read asks the store itself first (`requireWhole`).
+   * Whether the store held the view at the last look. Where not, a read asks the store itself first (`requireComplete`).
    */
   holds(view: ViewPlan): boolean
   /**

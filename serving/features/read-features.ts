@@ -12,7 +12,7 @@ import type { HistoryRequest } from '../../offline/history.ts'
 import { readOnline, storedAnswer } from '../../online/read.ts'
 import type { OnlineAnswer } from '../../online/read.ts'
 import type { HoldingStore } from '../../online/completeness.ts'
-import { requireWhole } from '../../online/completeness.ts'
+import { requireComplete } from '../../online/completeness.ts'
 import type { AwaitPushedDeps, Pushed } from './read-your-writes.ts'
 import { awaitPushed } from './read-your-writes.ts'
 import type { RequestDeadline } from '../traffic/request-deadline.ts'
@@ -315,7 +315,7 @@ class OnlineReading {
     const begun = recent?.begin()
     const unsure = views === undefined ? null : this.#notHeld(views)
     const read = (): Promise<OnlineAnswer[]> => readOnline(store, this.requests, this.asOf, behind, this)
-    const reading = unsure === null ? read() : requireWhole(store, unsure).then(read)
+    const reading = unsure === null ? read() : requireComplete(store, unsure).then(read)
     const noted =
       begun === undefined
         ? reading

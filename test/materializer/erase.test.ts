@@ -6,7 +6,7 @@ import { encodeKey } from '../../kernel/entity-key.ts'
 import { eraseEntity } from '../../materializer/erase/erase-entity.ts'
 import { forgetErased } from '../../materializer/erase/forget-erased.ts'
 import { finishErasures, pendingErasures } from '../../materializer/erase/finish-erasures.ts'
-import { noticeFailover } from '../../materializer/detect-failover.ts'
+import { detectFailover } from '../../materializer/detect-failover.ts'
 import { materializeView } from '../../materializer/materialize.ts'
 import { createRedisStore } from '../../online/redis-store.ts'
 import type { OnlineStore } from '../../online/store.ts'
@@ -281,7 +281,7 @@ describe('a failover to a replica that has not heard of an erasure', () => {
     expect(await store.write(writes)).toEqual(writes.map(() => true))
   }
   const failedOver = (store: OnlineStore, to: string) =>
-    noticeFailover(fixture().open('redis').db, { ...store, primaries: () => Promise.resolve([to]) }, { nowMs: Date.now() })
+    detectFailover(fixture().open('redis').db, { ...store, primaries: () => Promise.resolve([to]) }, { nowMs: Date.now() })
 
   it('brings nothing back that was erased: it is erased again', async () => {
     const { db, store } = fixture().open('redis')

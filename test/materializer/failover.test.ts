@@ -2,7 +2,7 @@ import { setTimeout as delay } from 'node:timers/promises'
 import { Cluster } from 'ioredis'
 import { afterAll, beforeAll, expect, it } from 'vitest'
 import { materializeView } from '../../materializer/materialize.ts'
-import { noticeFailover } from '../../materializer/detect-failover.ts'
+import { detectFailover } from '../../materializer/detect-failover.ts'
 import { checkpointKey, readCheckpoint } from '../../online/checkpoint.ts'
 import { openOnlineStore } from '../../online/open-store.ts'
 import { readOnline } from '../../online/read.ts'
@@ -62,7 +62,7 @@ it('goes over the last arrivals again where a replica has taken over that lacks 
   expect(await storedStates(store, plan, table.keys(plan))).not.toEqual(table.expected(plan, moment))
   expect(await readCheckpoint(store, plan.id)).toEqual(ahead)
 
-  const replay = (nowMs: number) => noticeFailover(db, store, { nowMs, replayMs: nowMs - between })
+  const replay = (nowMs: number) => detectFailover(db, store, { nowMs, replayMs: nowMs - between })
   expect(await replay(Date.now())).toEqual([plan.id])
   const back = await readCheckpoint(store, plan.id)
   expect(back?.frontier.below).toBeGreaterThan(1)
@@ -110,7 +110,7 @@ it('is not whole where one primary was emptied, until a run has made it anew', a
   expect(await storedStates(store, plan, table.keys(plan))).toEqual(table.expected(plan, moment))
   expect((await readOnline(store, accounts.map(request), moment)).map(({ values }) => values)).toEqual(before.map(({ values }) => values))
   // others are begun anew by their next run
-  expect(await noticeFailover(db, store, { nowMs: Date.now() })).toEqual([])
+  expect(await detectFailover(db, store, { nowMs: Date.now() })).toEqual([])
 
   const key = redisKey('fail', { view: plan.id, entity: 'account', key: accountKey(plan, 'foreign') })
   const admin = new Cluster([{ host: '127.0.0.1', port: primary.port }])
@@ -132,5 +132,5 @@ it('is noticed by the next run itself', async () => {
   await asking(replica.port, (redis) => redis.call('CLUSTER', 'FAILOVER'))
   while (!(await cluster.shards()).some(({ primary }) => primary.port === replica.port)) await delay(25)
   expect(await materializeView(db, store, plan, { moment })).toMatchObject({ rows: 0 })
-  expect(await noticeFailover(db, store, { nowMs: Date.now() })).toEqual([])
+  expect(await detectFailover(db, store, { nowMs: Date.now() })).toEqual([])
 }, 120_000)

@@ -1,7 +1,7 @@
 import { expect, it } from 'vitest'
 import type { ViewPlan } from '../../kernel/view-plan.ts'
 import { materializeView } from '../../materializer/materialize.ts'
-import { noticeFailover } from '../../materializer/detect-failover.ts'
+import { detectFailover } from '../../materializer/detect-failover.ts'
 import { pruneRuns } from '../../materializer/prune-runs.ts'
 import { materializationStatus } from '../../materializer/status.ts'
 import { readCheckpoint } from '../../online/checkpoint.ts'
@@ -63,8 +63,8 @@ it.each(storeKinds)('keeps of the runs into the %s store what is asked for, in i
   // the next run goes on, and a failover finds where it stood before the horizon
   await table.insert(many(3))
   expect(await materializeView(db, store, plan, { moment })).toMatchObject({ from: all[11]?.to, rows: 3 })
-  await noticeFailover(db, store, { nowMs: Date.now() })
-  await noticeFailover(db, { ...store, primaries: () => Promise.resolve([`another ${kind}`]) }, { nowMs: Date.now() })
+  await detectFailover(db, store, { nowMs: Date.now() })
+  await detectFailover(db, { ...store, primaries: () => Promise.resolve([`another ${kind}`]) }, { nowMs: Date.now() })
   expect((await readCheckpoint(store, plan.id))?.frontier.below).toBe(all[9]?.to)
   await materializeView(db, store, plan, { moment })
   expect(await storedStates(store, plan, table.keys(plan))).toEqual(table.expected(plan, moment))

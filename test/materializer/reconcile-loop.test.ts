@@ -7,9 +7,9 @@ import { failBackfills, readBackfill, readBackfills } from '../../materializer/r
 import type { BackfillTools } from '../../materializer/backfill.ts'
 import { backfills, beginBackfill } from '../../materializer/backfill.ts'
 import { readFailingViews } from '../../materializer/failing-views.ts'
-import { keepCurrent } from '../../materializer/reconcile-loop.ts'
+import { reconcileViews } from '../../materializer/reconcile-loop.ts'
 import { materializeView } from '../../materializer/materialize.ts'
-import { noticeFailover } from '../../materializer/detect-failover.ts'
+import { detectFailover } from '../../materializer/detect-failover.ts'
 import { askForScheduledRun, deadLetters, scheduledRunKind, scheduledRuns } from '../../materializer/scheduled-runs.ts'
 import { readHistory } from '../../offline/history.ts'
 import { readCheckpoint, writeCheckpoint } from '../../online/checkpoint.ts'
@@ -47,7 +47,7 @@ describe('what keeps views current', () => {
     const kinds = [backfills(tools, find, { now: clock }), scheduledRuns(tools, find, onRun)]
     const all = Array.from({ length: workers }, () =>
       Promise.all([
-        keepCurrent(tools, { signal: stop.signal, onRun, pollMs: 50 }),
+        reconcileViews(tools, { signal: stop.signal, onRun, pollMs: 50 }),
         workOnJobs(db, { kinds, worker: 'test', signal: stop.signal, idleMs: 50 }),
       ]),
     )
@@ -108,7 +108,7 @@ describe('what keeps views current', () => {
     }
     const stop = new AbortController()
     const catalog = { views: new Map([[plan.id, plan]]), online: new Set([plan.id]), view: () => plan }
-    const kept = keepCurrent({ ...tools, store: late, catalog: async () => catalog }, { signal: stop.signal, pollMs: 10 })
+    const kept = reconcileViews({ ...tools, store: late, catalog: async () => catalog }, { signal: stop.signal, pollMs: 10 })
     await expect.poll(() => reads).toBeGreaterThan(2)
     stop.abort()
     await kept
@@ -221,7 +221,7 @@ describe('what keeps views current', () => {
     await createPaymentsTable(db, 'replaced')
     const plan = paymentsPlan({ name: 'replaced', relation: { kind: 'table', table: 'replaced' }, availability })
     await materializeView(db, store, plan, { now: () => instant })
-    await noticeFailover(db, { ...store, primaries: () => Promise.resolve(['another']) }, { nowMs: Date.now() })
+    await detectFailover(db, { ...store, primaries: () => Promise.resolve(['another']) }, { nowMs: Date.now() })
     const runs = await keep(
       [plan],
       1,

@@ -3,10 +3,10 @@ import type { Frontier } from '../../kernel/frontier.ts'
 import { union } from '../../kernel/frontier.ts'
 import { headOf, readHeader, underFrontier } from '../../kernel/stored-state.ts'
 import type { ViewPlan } from '../../kernel/view-plan.ts'
-import { renewStates } from '../../materializer/erase/rebuild-states.ts'
+import { rebuildStates } from '../../materializer/erase/rebuild-states.ts'
 import { foldTransaction } from '../../materializer/fold-transaction.ts'
 import { materializeView } from '../../materializer/materialize.ts'
-import { renewRange } from '../../materializer/rebuild-range.ts'
+import { rebuildRange } from '../../materializer/rebuild-range.ts'
 import { hasArrived } from '../../offline/read-arrived.ts'
 import type { Checkpoint } from '../../online/checkpoint.ts'
 import { readCheckpoint, writeCheckpoint } from '../../online/checkpoint.ts'
@@ -53,8 +53,8 @@ describe.each(storeKinds)('a database that was restored, beside what the %s stor
     await setAhead(store, plan)
     const checkpoint = await checkpointOf(store, plan)
     const range = { from: null, to: null }
-    await expect(renewRange(db, store, plan, { checkpoint, range, events: null, moment })).rejects.toMatchObject(refusal)
-    await expect(renewStates(db, store, plan, [accountKey(plan, account)], moment)).rejects.toMatchObject(refusal)
+    await expect(rebuildRange(db, store, plan, { checkpoint, range, events: null, moment })).rejects.toMatchObject(refusal)
+    await expect(rebuildStates(db, store, plan, [accountKey(plan, account)], moment)).rejects.toMatchObject(refusal)
     await table.insert(many(1))
     await expect(materializeView(db, store, plan, { moment })).rejects.toMatchObject(refusal)
     expect((await checkpointOf(store, plan)).frontier).toEqual(checkpoint.frontier)
@@ -86,9 +86,9 @@ describe.each(storeKinds)('a database that was restored, beside what the %s stor
     const checkpoint = { ...before, frontier: union(before.frontier, gone) }
     expect(await writeCheckpoint(store, plan.id, checkpoint, before)).toBe(true)
     await expect(materializeView(db, store, plan, { moment })).rejects.toMatchObject(refusal)
-    await expect(renewRange(db, store, plan, { checkpoint, range: { from: null, to: null }, events: null, moment })).rejects.toMatchObject(
-      refusal,
-    )
+    await expect(
+      rebuildRange(db, store, plan, { checkpoint, range: { from: null, to: null }, events: null, moment }),
+    ).rejects.toMatchObject(refusal)
     expect(await hasArrived(db, plan, before.frontier)).toBe(false)
     expect(await hasArrived(db, plan, checkpoint.frontier)).toBe(true)
     await table.insert(many(1))
@@ -135,7 +135,7 @@ describe.each(storeKinds)('an erasure that is under way, on the %s store', (kind
         return written
       },
     }
-    await renewStates(db, beside, plan, [accountKey(plan, account)], moment)
+    await rebuildStates(db, beside, plan, [accountKey(plan, account)], moment)
     expect(pushed).toEqual([{ rows: 0, entities: 0, left: [] }])
     expect(await storedStates(store, plan, table.keys(plan))).toEqual(table.expected(plan, moment))
   })

@@ -4,7 +4,7 @@ import { backfillPlan, backfillSpec } from '../../materializer/backfill-spec.ts'
 import { readBackfill } from '../../materializer/read-backfills.ts'
 import { readJob } from '../../runtime/jobs/read-jobs.ts'
 import { materializeView } from '../../materializer/materialize.ts'
-import { noticeFailover } from '../../materializer/detect-failover.ts'
+import { detectFailover } from '../../materializer/detect-failover.ts'
 import { checkpointKey, readCheckpoint, tryCheckpoints } from '../../online/checkpoint.ts'
 import { readOnline } from '../../online/read.ts'
 import type { OnlineStore } from '../../online/store.ts'
@@ -23,18 +23,18 @@ function failedOver(store: OnlineStore): OnlineStore {
 describe('a failover that is noticed while a view is written', () => {
   it('ends a run that is under way as lost, however far back its checkpoint stands', async () => {
     const { db, store } = fixture().open('redis')
-    await noticeFailover(db, failedOver(store), { nowMs: Date.now() })
+    await detectFailover(db, failedOver(store), { nowMs: Date.now() })
     const { table, plan, run, open } = await heldSecondRun(db, store)
     const before = (await readCheckpoint(store, plan.id))?.frontier.below ?? 0
     // where it stands is older than the horizon
-    expect(await noticeFailover(db, failedOver(store), { nowMs: Date.now() + 1, replayMs: 0 })).toContain(plan.id)
+    expect(await detectFailover(db, failedOver(store), { nowMs: Date.now() + 1, replayMs: 0 })).toContain(plan.id)
     expect((await readCheckpoint(store, plan.id))?.frontier.below).toBe(before - 1)
     open()
     await expect(run).rejects.toMatchObject({ code: 'STORE_MISMATCH' })
     for (let round = 0; round < 3; round++) {
       await table.insert(many(20))
       const held = await heldRun(db, failedOver(store), plan)
-      await noticeFailover(db, failedOver(store), { nowMs: Date.now() })
+      await detectFailover(db, failedOver(store), { nowMs: Date.now() })
       held.open()
       await expect(held.run).rejects.toMatchObject({ code: 'STORE_MISMATCH' })
     }
@@ -44,7 +44,7 @@ describe('a failover that is noticed while a view is written', () => {
 
   it('has readers ask the history for what is absent, until a run has gone over the last arrivals', async () => {
     const { db, store } = fixture().open('redis')
-    await noticeFailover(db, store, { nowMs: Date.now() })
+    await detectFailover(db, store, { nowMs: Date.now() })
     const { table, plan } = await freshView(db)
     await table.insert(many(30))
     await materializeView(db, store, plan, { moment })
@@ -58,7 +58,7 @@ describe('a failover that is noticed while a view is written', () => {
         )
       ).map(({ values }) => values !== null)
     expect(await asked()).toEqual([true, true])
-    await noticeFailover(db, failedOver(store), { nowMs: Date.now() + 1, replayMs: 0 })
+    await detectFailover(db, failedOver(store), { nowMs: Date.now() + 1, replayMs: 0 })
     expect(await asked()).toEqual([false, true])
     await materializeView(db, store, plan, { moment })
     expect(await asked()).toEqual([true, true])
@@ -66,11 +66,11 @@ describe('a failover that is noticed while a view is written', () => {
 
   it('ends a first run as lost, and the next one begins the view', async () => {
     const { db, store } = fixture().open('redis')
-    await noticeFailover(db, store, { nowMs: Date.now() })
+    await detectFailover(db, store, { nowMs: Date.now() })
     const { table, plan } = await freshView(db)
     await table.insert(many(300))
     const { run, open } = await heldRun(db, store, plan)
-    expect(await noticeFailover(db, failedOver(store), { nowMs: Date.now() })).toContain(plan.id)
+    expect(await detectFailover(db, failedOver(store), { nowMs: Date.now() })).toContain(plan.id)
     expect(await readCheckpoint(store, plan.id)).toBeNull()
     open()
     await expect(run).rejects.toMatchObject({ code: 'STORE_MISMATCH' })
@@ -83,7 +83,7 @@ it('fails a backfill that runs, and leaves the checkpoint set back where its fin
   const { db, store } = fixture().open('redis')
   const tools = { db, store, worker: 'test' }
   const now = (): number => moment
-  await noticeFailover(db, store, { nowMs: Date.now() })
+  await detectFailover(db, store, { nowMs: Date.now() })
   const { table, plan } = await freshView(db)
   await table.insert(many(50))
   await materializeView(db, store, plan, { moment })
@@ -101,7 +101,7 @@ it('fails a backfill that runs, and leaves the checkpoint set back where its fin
       progress: () => undefined,
       // the failover comes after the checkpoint was read
       async isHeld() {
-        await noticeFailover(db, failedOver(store), { nowMs: Date.now() })
+        await detectFailover(db, failedOver(store), { nowMs: Date.now() })
         return true
       },
     },
@@ -113,12 +113,12 @@ it('fails a backfill that runs, and leaves the checkpoint set back where its fin
 
 it('passes over a checkpoint that cannot be read', async () => {
   const { db, store } = fixture().open('redis')
-  await noticeFailover(db, store, { nowMs: Date.now() })
+  await detectFailover(db, store, { nowMs: Date.now() })
   const [broken, other] = [(await freshView(db)).plan, (await freshView(db)).plan]
   for (const plan of [broken, other]) await materializeView(db, store, plan, { moment })
   await store.removeView(broken.id)
   await store.write([{ ...checkpointKey(broken.id), expected: null, bytes: Buffer.from('not a checkpoint') }])
-  const views = await noticeFailover(db, failedOver(store), { nowMs: Date.now() })
+  const views = await detectFailover(db, failedOver(store), { nowMs: Date.now() })
   expect(views).toContain(other.id)
   expect(views).not.toContain(broken.id)
   const [unreadable, checkpoint] = await tryCheckpoints(store, [broken.id, other.id])

@@ -2,12 +2,12 @@ import { fork } from 'node:child_process'
 import { once } from 'node:events'
 import { join } from 'node:path'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest'
-import { consumeFeed } from '../../../materializer/streams/consume-stream.ts'
+import { consumeStream } from '../../../materializer/streams/consume-stream.ts'
 import { consumeStreams } from '../../../materializer/streams/consume-streams.ts'
 import { countDeadLetters } from '../../../materializer/streams/dead-letters.ts'
 import { streamStatus } from '../../../materializer/streams/stream-status.ts'
 import { loadCatalog } from '../../../registry/catalog.ts'
-import { openFeed } from '../../../runtime/streams/open-consumer.ts'
+import { openConsumer } from '../../../runtime/streams/open-consumer.ts'
 import type { Producer } from '../../runtime/streams/producers.ts'
 import type { ClicksWorld, Counts } from './clicks.ts'
 import { clicks, countingMetrics, createClicksWorld, quietLog } from './clicks.ts'
@@ -115,16 +115,16 @@ export function consumeContract(title: string, startProducer: () => Promise<Prod
       const deps = { db: world.db, source: clicks, spec: producer.spec(stream), log: quietLog, clock: () => Date.now() * 1000 }
       const read = (): void => {
         const stopped = new AbortController()
-        const feed = openFeed(at(), deps.spec, { redeliverMs: 1_000 })
+        const consumer = openConsumer(at(), deps.spec, { redeliverMs: 1_000 })
         const fold = async (xids: readonly number[]): Promise<void> => void folds.push(xids)
-        const done = consumeFeed(
-          { ...deps, feed, fold, metrics: countingMetrics().metrics },
+        const done = consumeStream(
+          { ...deps, consumer, fold, metrics: countingMetrics().metrics },
           { signal: stopped.signal, futureMicros: 600_000_000, messageLimitBytes: 1024 },
         )
         stops.push(async () => {
           stopped.abort()
           await done
-          await feed.close()
+          await consumer.close()
         })
       }
       read()

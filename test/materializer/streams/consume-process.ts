@@ -1,8 +1,8 @@
-import { consumeFeed } from '../../../materializer/streams/consume-stream.ts'
+import { consumeStream } from '../../../materializer/streams/consume-stream.ts'
 import { loadCatalog } from '../../../registry/catalog.ts'
 import { createLogger } from '../../../runtime/log.ts'
 import { openPostgres } from '../../../runtime/open-postgres.ts'
-import { openFeed } from '../../../runtime/streams/open-consumer.ts'
+import { openConsumer } from '../../../runtime/streams/open-consumer.ts'
 
 // A process of its own that reads the stream of "clicks", says when events are committed, and then does not go on: `DATABASE_URL STREAM_URL`.
 const [url = '', stream = ''] = process.argv.slice(2)
@@ -10,10 +10,10 @@ const db = openPostgres(url)
 const catalog = await loadCatalog(db)
 const spec = catalog.streams.get('clicks')
 if (spec === undefined) throw new Error('The source "clicks" has no stream.')
-await consumeFeed(
+await consumeStream(
   {
     db,
-    feed: openFeed({ streamRedisUrl: stream, natsUrl: stream }, spec, { redeliverMs: 1_000 }),
+    consumer: openConsumer({ streamRedisUrl: stream, natsUrl: stream }, spec, { redeliverMs: 1_000 }),
     source: catalog.source('clicks'),
     spec,
     fold: async () => {

@@ -6,7 +6,7 @@ import { createEventReader } from '../../../materializer/event-reader.ts'
 import { readEventTable } from '../../../materializer/event-table.ts'
 import { foldTransaction } from '../../../materializer/fold-transaction.ts'
 import { materializeView } from '../../../materializer/materialize.ts'
-import { renewRange } from '../../../materializer/rebuild-range.ts'
+import { rebuildRange } from '../../../materializer/rebuild-range.ts'
 import { consumeStreams } from '../../../materializer/streams/consume-streams.ts'
 import { keyRanges } from '../../../offline/key-ranges.ts'
 import { readCheckpoint } from '../../../online/checkpoint.ts'
@@ -77,7 +77,7 @@ const work: Readonly<Record<string, () => Promise<void>>> = {
       const ranges = await keyRanges(db, plan, 8)
       const range = ranges[Math.floor(random() * ranges.length)]
       if (checkpoint !== null && range !== undefined)
-        await renewRange(db, store, plan, { checkpoint, range, events: null, moment: Date.now() * 1000 })
+        await rebuildRange(db, store, plan, { checkpoint, range, events: null, moment: Date.now() * 1000 })
     })
     await setTimeout(random() * 100)
   },

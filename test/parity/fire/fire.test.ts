@@ -6,7 +6,7 @@ import { noTransactions } from '../../../kernel/frontier.ts'
 import { decodeStored, encodeStored, readHeader } from '../../../kernel/stored-state.ts'
 import type { ViewPlan } from '../../../kernel/view-plan.ts'
 import { materializeView } from '../../../materializer/materialize.ts'
-import { noticeFailover } from '../../../materializer/detect-failover.ts'
+import { detectFailover } from '../../../materializer/detect-failover.ts'
 import { readHistory } from '../../../offline/history.ts'
 import { openOnlineStore } from '../../../online/open-store.ts'
 import { createRedisStore } from '../../../online/redis-store.ts'
@@ -98,7 +98,7 @@ it('every state and every answer under fire is that of the offline history', { t
       process.kill(shard.primary.pid, 'SIGKILL')
       noticing = (async () => {
         await cluster.whole({ replicas: false })
-        await noticeFailover(db, store, { nowMs: Date.now() })
+        await detectFailover(db, store, { nowMs: Date.now() })
         unnoticed.to = Date.now() * 1000
       })()
     }

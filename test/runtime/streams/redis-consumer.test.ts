@@ -1,10 +1,10 @@
 import { Redis } from 'ioredis'
 import { expect, it } from 'vitest'
-import { openFeed } from '../../../runtime/streams/open-consumer.ts'
-import { feedContract, texts } from './feed-contract.ts'
+import { openConsumer } from '../../../runtime/streams/open-consumer.ts'
+import { streamConsumerContract, texts } from './stream-consumer-contract.ts'
 import { redisProducer } from './producers.ts'
 
-feedContract('a Redis Stream', redisProducer, ({ producer, stream, feed }) => {
+streamConsumerContract('a Redis Stream', redisProducer, ({ producer, stream, consumer }) => {
   const withRedis = async <T>(fn: (redis: Redis) => Promise<T>): Promise<T> => {
     const redis = new Redis(producer().server.url)
     try {
@@ -20,12 +20,12 @@ feedContract('a Redis Stream', redisProducer, ({ producer, stream, feed }) => {
       await redis.xadd(s, '*', 'kind', 'x', 'data', Buffer.from([0xff, 0]), 'more', 'y')
       await redis.xadd(s, '*', 'payload', 'z')
     })
-    expect((await feed(s).take(2)).map(({ body }) => body)).toEqual([Buffer.from([0xff, 0]), null])
+    expect((await consumer(s).take(2)).map(({ body }) => body)).toEqual([Buffer.from([0xff, 0]), null])
   })
 
   it('counts what waits where the server has lost count, for entries were deleted', async () => {
     const s = await stream()
-    const one = feed(s)
+    const one = consumer(s)
     await producer().send(s, ['a', 'b', 'c', 'd'])
     await one.acknowledge(await one.take(1))
     await withRedis(async (redis) => {
@@ -42,18 +42,18 @@ feedContract('a Redis Stream', redisProducer, ({ producer, stream, feed }) => {
     const consumers = (): Promise<number> =>
       withRedis(async (redis) => ((await redis.call('XINFO', 'CONSUMERS', s, 'lockstep')) as []).length)
     await producer().send(s, ['a', 'b'])
-    const [one, two] = [0, 1].map(() => openFeed(at, producer().spec(s), { redeliverMs: 60_000 }))
+    const [one, two] = [0, 1].map(() => openConsumer(at, producer().spec(s), { redeliverMs: 60_000 }))
     await two?.take(1)
     await one?.acknowledge((await one.take(1)) ?? [])
     expect(await consumers()).toBe(2)
     await one?.close()
     await two?.close()
     expect(await consumers()).toBe(1)
-    expect(await feed(s).lag()).toEqual({ waiting: 0, pending: 1 })
+    expect(await consumer(s).lag()).toEqual({ waiting: 0, pending: 1 })
   })
 
   it('names the setting that is missing', () => {
-    expect(() => openFeed({ streamRedisUrl: null, natsUrl: null }, producer().spec('s'), { redeliverMs: 1 })).toThrow(
+    expect(() => openConsumer({ streamRedisUrl: null, natsUrl: null }, producer().spec('s'), { redeliverMs: 1 })).toThrow(
       'LOCKSTEP_STREAM_REDIS_URL',
     )
   })

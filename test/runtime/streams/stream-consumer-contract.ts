@@ -1,44 +1,44 @@
 import { randomBytes } from 'node:crypto'
 import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest'
-import type { Feed, FeedMessage } from '../../../runtime/streams/stream-consumer.ts'
-import { openFeed } from '../../../runtime/streams/open-consumer.ts'
+import type { StreamConsumer, StreamMessage } from '../../../runtime/streams/stream-consumer.ts'
+import { openConsumer } from '../../../runtime/streams/open-consumer.ts'
 import type { Producer } from './producers.ts'
 
 export const redeliverMs = 600
 
 /** What each kind of stream does alike. */
-export function feedContract(stream: string, start: () => Promise<Producer>, more: (tools: FeedTools) => void): void {
-  describe(`the feed of ${stream}`, () => {
+export function streamConsumerContract(stream: string, start: () => Promise<Producer>, more: (tools: StreamConsumerTools) => void): void {
+  describe(`the consumer of ${stream}`, () => {
     let producer: Producer
-    const open: Feed[] = []
+    const open: StreamConsumer[] = []
     beforeAll(async () => {
       producer = await start()
     })
     afterEach(async () => {
-      for (const feed of open.splice(0)) await feed.close()
+      for (const consumer of open.splice(0)) await consumer.close()
     })
     afterAll(() => producer?.close())
 
-    const tools: FeedTools = {
+    const tools: StreamConsumerTools = {
       producer: () => producer,
       async stream() {
         const stream = `s${randomBytes(4).toString('hex')}`
         await producer.make(stream)
         return stream
       },
-      feed(stream, group) {
+      consumer(stream, group) {
         const { url } = producer.server
-        const feed = openFeed({ streamRedisUrl: url, natsUrl: url }, producer.spec(stream, group), { redeliverMs })
-        open.push(feed)
-        return feed
+        const consumer = openConsumer({ streamRedisUrl: url, natsUrl: url }, producer.spec(stream, group), { redeliverMs })
+        open.push(consumer)
+        return consumer
       },
     }
-    const { stream: newStream, feed } = tools
+    const { stream: newStream, consumer } = tools
 
     it('gives each message once, in order, and no more than was asked for', async () => {
       const s = await newStream()
       await producer.send(s, ['a', 'b', 'c'])
-      const one = feed(s)
+      const one = consumer(s)
       const first = await one.take(2)
       expect(texts(first)).toEqual(['a', 'b'])
       await one.acknowledge(first)
@@ -52,7 +52,7 @@ export function feedContract(stream: string, start: () => Promise<Producer>, mor
 
     it('waits about a second for a message, and gives it as soon as it is there', async () => {
       const s = await newStream()
-      const one = feed(s)
+      const one = consumer(s)
       const from = performance.now()
       expect(await one.take(10)).toEqual([])
       expect(performance.now() - from).toBeGreaterThan(500)
@@ -67,11 +67,11 @@ export function feedContract(stream: string, start: () => Promise<Producer>, mor
 
     it('shares messages out among the processes of a group, and gives each group all of them', async () => {
       const s = await newStream()
-      const [one, two, other] = [feed(s), feed(s), feed(s, 'other')]
+      const [one, two, other] = [consumer(s), consumer(s), consumer(s, 'other')]
       const sent = Array.from({ length: 100 }, (_, i) => String(i))
       await producer.send(s, sent)
       const shared: string[] = []
-      const drain = async (each: Feed): Promise<void> => {
+      const drain = async (each: StreamConsumer): Promise<void> => {
         for (;;) {
           const messages = await each.take(7)
           if (messages.length === 0) return
@@ -86,7 +86,7 @@ export function feedContract(stream: string, start: () => Promise<Producer>, mor
 
     it('gives what nobody acknowledged to another, under the same id', async () => {
       const s = await newStream()
-      const [one, two] = [feed(s), feed(s)]
+      const [one, two] = [consumer(s), consumer(s)]
       await producer.send(s, ['a', 'b'])
       const lost = await takeAll(one, 2)
       const again = await takeAll(two, 2)
@@ -98,7 +98,7 @@ export function feedContract(stream: string, start: () => Promise<Producer>, mor
     it('counts what waits and what is not acknowledged, also before anything was taken', async () => {
       const s = await newStream()
       await producer.send(s, ['a', 'b', 'c'])
-      const [one, watcher] = [feed(s), feed(s)]
+      const [one, watcher] = [consumer(s), consumer(s)]
       expect(await watcher.lag()).toEqual({ waiting: 3, pending: 0 })
       const taken = await one.take(2)
       await vi.waitFor(async () => expect(await watcher.lag()).toEqual({ waiting: 1, pending: 2 }), 2_000)
@@ -108,7 +108,7 @@ export function feedContract(stream: string, start: () => Promise<Producer>, mor
 
     it('goes on after its stream was removed and made again, and tells new messages from old ones', async () => {
       const s = await newStream()
-      const one = feed(s)
+      const one = consumer(s)
       await producer.send(s, ['a'])
       const before = await one.take(10)
       await one.acknowledge(before)
@@ -122,13 +122,13 @@ export function feedContract(stream: string, start: () => Promise<Producer>, mor
 
     it('says where the server is that does not answer, and goes on when it is back: with what was not acknowledged, too', async () => {
       const s = await newStream()
-      const one = feed(s)
+      const one = consumer(s)
       await producer.send(s, ['a', 'b'])
       const [a] = await takeAll(one, 1)
       const { server } = producer
       await server.stop()
       const from = performance.now()
-      const away = feed(s)
+      const away = consumer(s)
       await expect(away.take(1)).rejects.toMatchObject({
         code: 'STREAM_UNAVAILABLE',
         message: expect.stringContaining(`stream "${s}" at "${new URL(server.url).host}"`) as string,
@@ -147,21 +147,21 @@ export function feedContract(stream: string, start: () => Promise<Producer>, mor
   })
 }
 
-export interface FeedTools {
+export interface StreamConsumerTools {
   producer(): Producer
   /** A new stream. */
   stream(): Promise<string>
   /** Closed after the test. */
-  feed(stream: string, group?: string): Feed
+  consumer(stream: string, group?: string): StreamConsumer
 }
 
-export function texts(messages: readonly FeedMessage[]): string[] {
+export function texts(messages: readonly StreamMessage[]): string[] {
   return messages.map(({ body }) => (body === null ? 'null' : Buffer.from(body).toString()))
 }
 
 /** Takes until there are so many. */
-async function takeAll(feed: Feed, count: number): Promise<FeedMessage[]> {
-  const all = new Map<string, FeedMessage>()
-  while (all.size < count) for (const message of await feed.take(count)) all.set(message.id, message)
+async function takeAll(consumer: StreamConsumer, count: number): Promise<StreamMessage[]> {
+  const all = new Map<string, StreamMessage>()
+  while (all.size < count) for (const message of await consumer.take(count)) all.set(message.id, message)
   return [...all.values()]
 }

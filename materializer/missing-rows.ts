@@ -13,7 +13,7 @@ const keysPerRead = 100
  * Of rows those that are in no state of the store, by what the states say themselves: pushes fold their rows at once,
  * and the view's checkpoint says nothing of that.
  */
-export async function uncovered(
+export async function findMissingRows(
   store: Pick<OnlineStore, 'read'>,
   plan: ViewPlan,
   rows: readonly SourceRow[],

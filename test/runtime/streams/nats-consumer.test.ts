@@ -1,11 +1,11 @@
 import { jetstreamManager } from '@nats-io/jetstream'
 import { connect } from '@nats-io/transport-node'
 import { expect, it } from 'vitest'
-import { openFeed } from '../../../runtime/streams/open-consumer.ts'
-import { feedContract, texts } from './feed-contract.ts'
+import { openConsumer } from '../../../runtime/streams/open-consumer.ts'
+import { streamConsumerContract, texts } from './stream-consumer-contract.ts'
 import { natsProducer } from './producers.ts'
 
-feedContract('a JetStream stream', natsProducer, ({ producer, stream, feed }) => {
+streamConsumerContract('a JetStream stream', natsProducer, ({ producer, stream, consumer }) => {
   const at = (): { streamRedisUrl: null; natsUrl: string } => ({ streamRedisUrl: null, natsUrl: producer().server.url })
 
   it('gives only messages of the subject, and counts only them', async () => {
@@ -14,7 +14,7 @@ feedContract('a JetStream stream', natsProducer, ({ producer, stream, feed }) =>
     for (const [subject, body] of Object.entries({ [`${s}.a.1`]: 'a', [`${s}.b.1`]: 'b', [`${s}.a.2`]: 'c' })) nats.publish(subject, body)
     await nats.flush()
     await nats.close()
-    const one = openFeed(at(), { kind: 'nats', stream: s, subject: `${s}.a.*`, group: 'g' }, { redeliverMs: 1_000 })
+    const one = openConsumer(at(), { kind: 'nats', stream: s, subject: `${s}.a.*`, group: 'g' }, { redeliverMs: 1_000 })
     expect(await one.lag()).toEqual({ waiting: 2, pending: 0 })
     expect(texts(await one.take(9))).toEqual(['a', 'c'])
     await one.close()
@@ -23,7 +23,7 @@ feedContract('a JetStream stream', natsProducer, ({ producer, stream, feed }) =>
   it('gives back at once what came and was not taken, when it is closed', async () => {
     const s = await stream()
     const slow = { redeliverMs: 60_000 }
-    const [one, two] = [openFeed(at(), producer().spec(s), slow), openFeed(at(), producer().spec(s), slow)]
+    const [one, two] = [openConsumer(at(), producer().spec(s), slow), openConsumer(at(), producer().spec(s), slow)]
     const waiting = one.take(5)
     await new Promise((resolve) => setTimeout(resolve, 300))
     await producer().send(s, ['a'])
@@ -36,17 +36,19 @@ feedContract('a JetStream stream', natsProducer, ({ producer, stream, feed }) =>
   })
 
   it('says that there is no such stream', async () => {
-    await expect(feed('nothing').take(1)).rejects.toMatchObject({
+    await expect(consumer('nothing').take(1)).rejects.toMatchObject({
       code: 'STREAM_UNAVAILABLE',
       message: expect.stringContaining('stream not found') as string,
     })
-    await expect(feed('nothing').lag()).rejects.toMatchObject({ code: 'STREAM_UNAVAILABLE' })
+    await expect(consumer('nothing').lag()).rejects.toMatchObject({ code: 'STREAM_UNAVAILABLE' })
     const nats = await connect({ servers: new URL(producer().server.url).host })
     expect(await (await jetstreamManager(nats)).streams.names().next()).not.toContain('nothing')
     await nats.close()
   })
 
   it('names the setting that is missing', () => {
-    expect(() => openFeed({ streamRedisUrl: null, natsUrl: null }, producer().spec('s'), { redeliverMs: 1 })).toThrow('LOCKSTEP_NATS_URL')
+    expect(() => openConsumer({ streamRedisUrl: null, natsUrl: null }, producer().spec('s'), { redeliverMs: 1 })).toThrow(
+      'LOCKSTEP_NATS_URL',
+    )
   })
 })
