@@ -28,7 +28,7 @@ afterAll(() => rm(folder, { recursive: true, force: true }))
 function onOwnDisk(script: string): Promise<string> {
   const prelude = `
     disk() { if mountpoint -q '${folder}/disk'; then mount -o remount,size=$1m '${folder}/disk'; else mount -t tmpfs -o size=$1m none '${folder}/disk'; fi; }
-    ls() { timeout 30 '${process.execPath}' '${join(rootFolder, 'cli/main.ts')}' "$@" 2>&1 >/dev/null; echo "$1 ended with $?"; }
+    ls() { timeout 120 '${process.execPath}' '${join(rootFolder, 'cli/main.ts')}' "$@" 2>&1 >/dev/null; echo "$1 ended with $?"; }
     cd '${folder}'`
   const own = process.getuid?.() === 0 ? '-m' : '-rm'
   const child = spawn('unshare', [own, 'sh', '-c', `${prelude}\n${script}`], {
@@ -70,4 +70,4 @@ it('a full disk is an error that names the folder, ends the command, and is over
     readOnly,
     'status ended with 1',
   ])
-}, 180_000)
+}, 400_000)
