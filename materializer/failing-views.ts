@@ -34,7 +34,9 @@ export async function readFailingViews(
        SELECT count(*) AS runs, extract(epoch FROM clock_timestamp() - min(started_at))::float8 AS seconds
        FROM lockstep.materialization_runs r
        WHERE r.view = v.view AND r.store = $2 AND r.id > succeeded.id
-         AND NOT EXISTS (SELECT FROM lockstep.backfills b WHERE b.store = $2 AND b.view = r.view AND b.run = r.id)
+         AND NOT EXISTS (
+           SELECT FROM lockstep.jobs j
+           WHERE j.kind = 'backfill' AND j.scope = $2 AND j.subject = r.view AND j.plan -> 'run' ->> 'id' = r.id::text)
      ) AS f
      WHERE f.runs >= ${minRuns}`,
     [views, store],
