@@ -4,7 +4,10 @@
  *
  *     raw_http_rps        requests/s of a bare node:http server that parses the same JSON body and answers a constant
  *     ratio_features      those of /v1/features with one entity, over it; ratio_predict those of /v1/predict. Each is the median of the rounds' own: of one round to the next a shared machine changes its speed
- *     cpu_us              processor time of the server per request, which says more than the clock where the machine is busy
+ *     cpu_us              processor time of the server per request, of the round with the best rate
+ *     cpu_us_raw          the same as the median of the rounds; so are cpu_us_features and cpu_us_predict, and cpu_us_bulk_row for one
+ *                         of the 100 rows of a request. Noise of the machine moves these less than rates
+ *     ratio_cpu_predict   cpu_us_predict over cpu_us_raw, 2.2 at most; ratio_cpu_features that of features, 2.4 at most
  *     predict_p99_ms      at 64 connections, of the round with the best rate; raw_p99_ms that of the bare server
  *     predict_1000        p50 and p99 at 1,000 requests/s, the best of three rounds by p99; raw_1000 those of the bare server
  *     bulk100             predictions/s by requests of 100 entities; ratio_bulk over a bare MGET of the same keys by ioredis, as many at once; ratio_bulk_reader over one by the store's
@@ -98,7 +101,8 @@ await inServedPlace(entities, [], async ({ served, key, config, folder }) => {
     say(
       `bare MGET of one customer's keys: ${oneUs('client').toFixed(0)} us by the client, ${oneUs('reader').toFixed(0)} us by the store's reader; bare run ${runUs.toFixed(0)} us; alone ${(alone.p50Ms * 1000).toFixed(0)} us`,
     )
-    const told = {
+    const cpuUs = (name: TargetName): number => median(rounded(name).map((round) => round.cpuUs))
+    const result = {
       tool,
       raw_http_rps: Math.round(raw.rps),
       features_rps: Math.round(features.rps),
@@ -111,6 +115,12 @@ await inServedPlace(entities, [], async ({ served, key, config, folder }) => {
         predict: Math.round(predict.cpuUs),
         bulk100: Math.round(bulk.cpuUs),
       },
+      cpu_us_raw: round2(cpuUs('raw')),
+      cpu_us_features: round2(cpuUs('features')),
+      cpu_us_predict: round2(cpuUs('predict')),
+      cpu_us_bulk_row: round2(cpuUs('bulk') / 100),
+      ratio_cpu_predict: round2(cpuUs('predict') / cpuUs('raw')),
+      ratio_cpu_features: round2(cpuUs('features') / cpuUs('raw')),
       predict_p99_ms: round2(predict.p99Ms),
       raw_p99_ms: round2(raw.p99Ms),
       predict_1000: { p50_ms: round2(paced.predict.p50Ms), p99_ms: round2(paced.predict.p99Ms), rps: Math.round(paced.predict.rps) },
@@ -121,7 +131,7 @@ await inServedPlace(entities, [], async ({ served, key, config, folder }) => {
       oip_rps: { json: Math.round(best('oipJson').rps), binary: Math.round(best('oipBinary').rps) },
       overhead_us: Math.round(alone.p50Ms * 1000 - runUs - oneUs('client')),
     }
-    process.stdout.write(`${JSON.stringify(told)}\n`)
+    process.stdout.write(`${JSON.stringify(result)}\n`)
   } finally {
     await end(bare)
   }
