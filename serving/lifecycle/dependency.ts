@@ -2,16 +2,18 @@ import type { Logger } from '../../runtime/log.ts'
 import { messageOf } from '../../kernel/errors.ts'
 import { withTimeout } from '../../runtime/async.ts'
 
-/** A dependency that takes longer than this to say that it is there is away. */
+/** A dependency that takes longer than this to answer is unavailable. */
 export const answerMs = 5000
 
-/** A server that may not answer yet, or no longer: opened when it first answers, then watched. */
+/** Another server, which may not answer yet, or no longer: opened when it first answers, then watched. */
 export interface Dependency<T> {
   /** null until it was opened. */
   readonly value: T | null
+  /** The value if it answered the last check, else null. */
+  readonly available: T | null
   /** Why it could not be used at the last check, or null. It may name the server's host: for the operator, not for clients. */
   readonly failure: string | null
-  /** Opens it where that has not succeeded yet, and asks whether it answers. Never rejects, and takes `answerMs` at most. */
+  /** Opens it if that has not succeeded yet, and checks that it answers. Never rejects, and takes `answerMs` at most. */
   check(): Promise<void>
   close(): Promise<void>
 }
@@ -53,6 +55,9 @@ export function createDependency<T extends { close(): Promise<void> }>(options: 
   return {
     get value() {
       return value
+    },
+    get available() {
+      return failure === null ? value : null
     },
     get failure() {
       return failure

@@ -1,33 +1,52 @@
 import { messageOf } from '../../kernel/errors.ts'
+import type { PredictionLog } from '../../monitoring/prediction-log/prediction-log.ts'
+import { startPollLoop } from '../../runtime/async.ts'
+import type { PollLoop } from '../../runtime/async.ts'
 import { forgetAudit } from '../../runtime/audit.ts'
 import type { Database } from '../../runtime/database.ts'
 import type { Logger } from '../../runtime/log.ts'
+import type { LiveCatalog } from '../models/live-catalog.ts'
 import { forgetIdempotent } from '../traffic/idempotency.ts'
+import type { Stores } from './stores.ts'
 
 const everyMs = 3_600_000
-const againMs = 60_000
+const afterFailureMs = 60_000
 
-/** What one server of a machine does now and then: it deletes what is kept for a time alone. */
-export function createRetention(deps: { readonly database: () => Database; readonly auditRetentionDays: number; readonly log: Logger }): {
-  forgetOld(): Promise<void>
-  readonly delayMs: number
-} {
-  let delayMs = againMs
-  return {
-    async forgetOld() {
+export interface RetentionDeps {
+  readonly stores: Pick<Stores, 'database'>
+  readonly catalog: Pick<LiveCatalog, 'loaded'>
+  readonly predictionLog: Pick<PredictionLog, 'dropOld'>
+  readonly auditRetentionDays: number
+  readonly log: Logger
+}
+
+/**
+ * Deletes records that are kept for a limited time: every hour, and a minute after a failure. One server process of each
+ * machine does it.
+ */
+export function startRetention({ stores, catalog, predictionLog, auditRetentionDays, log }: RetentionDeps): PollLoop[] {
+  function hourly(what: string, task: (db: Database) => Promise<void>): PollLoop {
+    let delayMs = afterFailureMs
+    const run = async () => {
+      delayMs = afterFailureMs
+      const db = stores.database.available
+      if (db === null || catalog.loaded === null) return
       try {
-        const db = deps.database()
-        await forgetIdempotent(db)
-        const forgotten = await forgetAudit(db, deps.auditRetentionDays)
-        if (forgotten > 0) deps.log.info({ records: forgotten }, 'old records of the audit log were deleted')
+        await task(db)
         delayMs = everyMs
       } catch (error) {
-        delayMs = againMs
-        deps.log.debug({ error: messageOf(error) }, 'old records were not deleted')
+        log.warn({ error: messageOf(error) }, `${what} could not be deleted`)
       }
-    },
-    get delayMs() {
-      return delayMs
-    },
+    }
+    return startPollLoop(run, () => delayMs)
   }
+
+  return [
+    hourly('old days of the prediction log', () => predictionLog.dropOld()),
+    hourly('old records of the audit log', async (db) => {
+      await forgetIdempotent(db)
+      const forgotten = await forgetAudit(db, auditRetentionDays)
+      if (forgotten > 0) log.info({ records: forgotten }, 'old records of the audit log were deleted')
+    }),
+  ]
 }

@@ -1,0 +1,90 @@
+import { memoizeWeak } from '../../kernel/memoize-weak.ts'
+import { isDamaged } from '../../kernel/stored-state.ts'
+import { explainView } from '../../offline/explain-view.ts'
+import { readHistory } from '../../offline/history.ts'
+import { writtenKeys } from '../../offline/written-keys.ts'
+import type { CheckpointOwner } from '../../online/checkpoint-owner.ts'
+import type { OnlineStore } from '../../online/store.ts'
+import type { HoldingStore } from '../../online/completeness.ts'
+import type { Catalog } from '../../registry/catalog.ts'
+import { createSemaphore } from '../../runtime/async.ts'
+import type { Semaphore } from '../../runtime/async.ts'
+import type { Database } from '../../runtime/database.ts'
+import type { Logger } from '../../runtime/log.ts'
+import type { ServingMetrics } from '../metrics.ts'
+import type { Traffic } from '../traffic/traffic.ts'
+import type { ReadExplanation } from './explain.ts'
+import type { FeatureReaderDeps } from './read-features.ts'
+
+/** Each read of the history takes two database connections while it runs. */
+const historyLimit = { permits: 4, queue: { max: 100, name: 'reads of the history' } }
+/** Damaged states are logged no more often. */
+const damageLogMs = 10_000
+
+export interface ReaderDeps extends Pick<FeatureReaderDeps, 'views' | 'recent' | 'late'> {
+  readonly owner: CheckpointOwner
+  readonly needDatabase: () => Database
+  readonly needOnline: () => OnlineStore
+  readonly traffic: Pick<Traffic, 'store' | 'history'>
+  readonly metrics: Pick<ServingMetrics, 'read' | 'onlineError'>
+  readonly log: Logger
+  /** Ends reads of the history. */
+  readonly signal: AbortSignal
+}
+
+/** What a server reads features by: the online store and the offline history, each behind its circuit breaker. */
+export interface FeatureReader {
+  readonly reader: (catalog: Catalog) => FeatureReaderDeps
+  readonly explain: ReadExplanation
+  /** Limits the reads of the history. */
+  readonly limitHistory: Semaphore
+}
+
+export function createFeatureReader({
+  owner,
+  needDatabase,
+  needOnline,
+  traffic,
+  metrics,
+  log,
+  signal,
+  ...deps
+}: ReaderDeps): FeatureReader {
+  const limitHistory = createSemaphore(historyLimit)
+  let damageLoggedAt = Number.NEGATIVE_INFINITY
+
+  function fromHistory<T>(read: (db: Database) => Promise<T>): Promise<T> {
+    return limitHistory(() => {
+      const db = needDatabase()
+      return traffic.history.run(() => read(db))
+    })
+  }
+
+  function onStoreError(error: unknown): void {
+    metrics.onlineError(error)
+    if (!isDamaged(error) || performance.now() - damageLoggedAt < damageLogMs) return
+    damageLoggedAt = performance.now()
+    log.error({ error: error.message }, 'a state in the online store is damaged: the history answers instead')
+  }
+
+  const store: HoldingStore = {
+    owner,
+    read(keys, how) {
+      const open = needOnline()
+      return traffic.store.run(() => open.read(keys, how))
+    },
+  }
+  return {
+    limitHistory,
+    reader: memoizeWeak(({ online }: Catalog) => ({
+      ...deps,
+      store,
+      onStoreError,
+      onRead: metrics.read,
+      isOnline: (view) => online.has(view),
+      history: (requests, onSeen) => fromHistory((db) => readHistory(db, requests, { signal, onSeen })),
+      written: (plan, keys, by) => fromHistory((db) => writtenKeys(db, plan, keys, by)),
+    })),
+    explain: (plan, key, asked) => fromHistory((db) => explainView(db, plan, key, { ...asked, signal })),
+  }
+}

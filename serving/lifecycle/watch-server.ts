@@ -1,0 +1,124 @@
+import type { CheckpointOwner } from '../../online/checkpoint-owner.ts'
+import type { LoadRequest } from '../../registry/load-request.ts'
+import { parseLoadRequest } from '../../registry/load-request.ts'
+import { erasedNotice, registryChannel } from '../../registry/revision.ts'
+import type { PollLoop } from '../../runtime/async.ts'
+import { jitter, startPollLoop } from '../../runtime/async.ts'
+import type { OnlineViews } from '../features/online-views.ts'
+import type { RecentStates } from '../features/stale-cache.ts'
+import type { LiveCatalog } from '../models/live-catalog.ts'
+import type { ModelHost } from '../models/model-host.ts'
+import type { Traffic } from '../traffic/traffic.ts'
+import type { ServerReadiness } from './readiness.ts'
+import type { Stores } from './stores.ts'
+import type { UpkeepWatch } from './upkeep-watch.ts'
+
+export interface WatchDeps {
+  readonly stores: Stores
+  readonly catalog: LiveCatalog
+  readonly models: Pick<ModelHost, 'forgetAnswers'>
+  readonly views: OnlineViews
+  readonly owner: CheckpointOwner
+  readonly upkeep: UpkeepWatch
+  readonly traffic: Traffic
+  /** null: states are not kept. */
+  readonly recent: RecentStates | null
+  readonly readiness: ServerReadiness
+  readonly loadOnRequest: (request: LoadRequest) => Promise<void>
+  readonly pollMs: number
+  /** Further loops, which begin with the others. */
+  readonly more: () => PollLoop[]
+}
+
+/** The loops of a server, which keep what it knows of the registry and the stores current. */
+export interface ServerWatch {
+  start(): void
+  /** Reads the API keys now, if the database answers. */
+  refreshKeys(): Promise<void>
+  stop(): Promise<void>
+}
+
+/** How often it checks that workers keep the online views current. */
+const upkeepMs = 5000
+/** How soon it looks again while the server is not ready. */
+const notReadyMs = 500
+/** How soon a revoked key is refused if no notice of the change arrives. */
+const keysMs = 1000
+
+export function createServerWatch(deps: WatchDeps): ServerWatch {
+  const { stores, catalog, models, views, owner, upkeep, traffic, recent, readiness, loadOnRequest, pollMs, more } = deps
+  const { database, online } = stores
+  let loops: PollLoop[] = []
+  let listening: Promise<() => Promise<void>> | null = null
+  let stopped = false
+
+  async function watchDatabase(): Promise<void> {
+    await database.check()
+    const db = database.available
+    if (db !== null) {
+      if (traffic.history.isOpen) traffic.history.reset()
+      // a database that cannot notify is polled by this loop alone
+      if (!stopped) listening ??= db.listen(registryChannel, onNotice)
+      await traffic.keys.refresh(db)
+      await catalog.refresh(db)
+    }
+    await checkViews()
+    readiness.note()
+  }
+
+  /**
+   * The registry has changed, an entity was erased, or a version is to be loaded.
+   *
+   * @param notice null: notices may have been missed
+   */
+  function onNotice(notice: string | null): void {
+    const request = notice === null ? null : parseLoadRequest(notice)
+    if (request !== null) return void loadOnRequest(request)
+    models.forgetAnswers()
+    if (notice === null || notice === erasedNotice) recent?.forget()
+    loops[0]?.wake()
+  }
+
+  async function watchOnline(): Promise<void> {
+    await online.check()
+    if (online.failure === null && traffic.store.isOpen) traffic.store.reset()
+    await checkViews()
+    readiness.note()
+  }
+
+  async function checkViews(): Promise<void> {
+    const store = online.available
+    if (store !== null && catalog.loaded !== null) await views.check({ ...store, owner }, catalog.loaded)
+  }
+
+  async function watchKeys(): Promise<void> {
+    if (database.available !== null) await traffic.keys.refresh(database.available)
+  }
+
+  async function watchUpkeep(): Promise<void> {
+    const { available: db } = database
+    if (db !== null && online.value !== null && catalog.loaded !== null) await upkeep.check(db, online.value, catalog.loaded)
+  }
+
+  const delayMs = (): number => jitter(readiness.current().ready ? pollMs : Math.min(pollMs, notReadyMs))
+
+  return {
+    start() {
+      loops = [
+        startPollLoop(watchDatabase, delayMs),
+        startPollLoop(watchOnline, delayMs),
+        startPollLoop(watchKeys, () => Math.min(pollMs, keysMs) * (0.5 + Math.random() / 2)),
+        startPollLoop(watchUpkeep, () => jitter(Math.min(catalog.loaded === null ? notReadyMs : upkeepMs, 2 * pollMs))),
+        ...more(),
+      ]
+    },
+    async refreshKeys() {
+      await database.check()
+      await watchKeys()
+    },
+    async stop() {
+      stopped = true
+      await Promise.all([...loops.map((loop) => loop.stop()), listening?.then((stop) => stop())])
+    },
+  }
+}
