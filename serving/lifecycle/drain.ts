@@ -6,24 +6,24 @@ import type { HttpServer } from '../protocols/http/http-server.ts'
 const stepMs = 20
 
 /**
- * So long a new connection may send nothing: its first request is on the way as a rule, and to close it then is to
+ * How long a new connection may send nothing: usually its first request is on the way, and closing the connection would
  * reset it.
  */
 const freshMs = 500
 
-/** How long it goes on accepting connections while more come than it can take in. */
+/** How long it goes on accepting connections while new ones arrive. */
 const takeInMs = 500
-/** Turns in which none came; the first may begin after connections were looked for. */
+/** Turns of the event loop without a new connection; the first may begin after the look for connections. */
 const quietTurns = 3
 
 /**
- * Ends a server by and by: it waits until the last request is answered and its connection closed; past `capMs` the
- * connections are cut. Those that have sent nothing for a while are idle, though Node does not count them.
+ * Ends a server gracefully: it waits until the last request is answered and its connection closed. After `capMs` it cuts
+ * the connections. A connection that has sent nothing for a while is idle, though Node does not count it.
  *
  * @param http before it listens
  */
 export function drainOf(http: HttpServer): (capMs: number) => Promise<void> {
-  /** With when they came, milliseconds of `performance.now()`. */
+  /** With the time at which they arrived, milliseconds of `performance.now()`. */
   const connections = new Map<Socket, number>()
   let accepted = 0
   const connected = (socket: Socket): void => {
@@ -41,8 +41,8 @@ export function drainOf(http: HttpServer): (capMs: number) => Promise<void> {
   }
 
   /**
-   * Until no connection waits to be accepted, for what waits is reset as the server stops listening: each turn of the
-   * event loop accepts one, and reads what was sent.
+   * Accepts until no connection waits: those that wait are reset when the server stops listening. Each turn of the event
+   * loop accepts one, and reads what was sent.
    */
   async function takeIn(): Promise<void> {
     const until = performance.now() + takeInMs

@@ -13,7 +13,7 @@ export interface MetricsServer {
   close(): Promise<void>
 }
 
-/** What a metrics server tells of its process. */
+/** What a metrics server shows of its process. */
 export interface MetricsSource {
   /** As Prometheus reads them. */
   metrics(): Promise<string>

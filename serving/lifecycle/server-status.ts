@@ -2,14 +2,14 @@ export interface Readiness {
   readonly ready: boolean
   /** Why it is not ready. */
   readonly reasons: readonly string[]
-  /** What is amiss while requests can be answered all the same. */
+  /** Problems that do not keep it from answering. */
   readonly warnings: readonly string[]
-  /** The parts that the reasons, and the warnings, are about: names that tell nothing of this installation. */
+  /** The parts that the reasons, and the warnings, are about: names that reveal nothing about this installation. */
   readonly failing: readonly string[]
   readonly degraded: readonly string[]
 }
 
-/** What a server says of the port that it answers: of itself, or, where several processes share the port, of all. */
+/** The status behind a port: of one process, or of all where several share the port. */
 export interface ServerStatus {
   readiness(): Promise<Readiness>
   /** As Prometheus reads them. */

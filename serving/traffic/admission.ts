@@ -1,29 +1,31 @@
 import type { RequestDeadline } from './request-deadline.ts'
 
 /**
- * Bounds how many requests are under way. Below the limit a request enters at once; at the limit it is held for a moment, and enters when another one leaves or is refused. Up to `crowdFrom` all
- * enter.
+ * Bounds how many requests are in flight.
  *
- * The limit is `most`, until the process has no time left (its event loop is busy): then it falls for as long as there is none, to the fewest that keep it busy, as more would only make each other
- * wait, and grows as soon as there is some: those under way wait for something else then. Of those that are held the oldest enters first while that has waited for `waitMs` at most; where more come
- * than leave, the newest does, which still has its time before it, and the oldest are refused. To hold them costs next to nothing, and a client that waits for its refusal does not ask again meanwhile.
+ * - Below the limit a request enters at once. Up to `crowdFrom` requests all enter, whatever the limit.
+ * - At the limit a request is held. It enters when another leaves, or is refused.
+ * - The limit is `max`. While the event loop is busy all the time, the limit falls step by step, down to `minBusy`: more
+ *   requests would only make each other wait. As soon as the event loop has time left, the limit rises again.
+ * - The oldest of the held requests enters first, as long as it has waited no longer than `waitMs`. After that the newest
+ *   enters first: it still has its time before it, and the oldest are refused.
+ *
+ * Holding a request costs next to nothing, and a client that waits for its refusal does not send the next one meanwhile.
  */
 export interface Admission {
-  /**
-   * Has the request run, now or later, or refused. Whoever has run calls `leave`.
-   */
+  /** Runs the request, now or later, or refuses it. A request that has run calls `leave`. */
   enter(request: Admitted): void
   leave(): void
-  /** Takes note of how many have left and how busy the process was; to be called every few milliseconds. */
+  /** Measures how many have left and how busy the process was. Call it every few milliseconds. */
   sample(): void
   readonly inFlight: number
   readonly limit: number
-  /** Whether the process had no time left lately. */
+  /** Whether the process was busy recently. */
   readonly isBusy: boolean
   close(): void
 }
 
-/** What asks to be let in. */
+/** A request that asks to enter. */
 export interface Admitted {
   run(): void
   refuse(): void
@@ -32,10 +34,11 @@ export interface Admitted {
 }
 
 export interface AdmissionOptions {
-  readonly most: number
+  /** How many may be in flight. */
+  readonly max: number
   /** Milliseconds, monotonic. */
   readonly now: () => number
-  /** How much of the time since it was last asked the process was busy, 0 to 1. */
+  /** The share of the time since the last call in which the process was busy, 0 to 1. */
   readonly busy: () => number
   readonly onRefuse?: () => void
 }
@@ -46,37 +49,43 @@ interface Held {
   readonly until: number
 }
 
-/** Of a busy process before which a crowd waits. Each costs memory that young collections copy: by 128 it answers a tenth less than by 16. */
-const minOfAll = 16
-/** By how much the limit changes with each sample. */
+/**
+ * The least that the limit falls to. Each request in flight costs memory, which young collections copy: with 128 a busy
+ * process answers a tenth less than with 16.
+ */
+const minBusy = 16
+/** The factors by which the limit changes with each sample. */
 const fall = 0.9
 const rise = 1.5
-/** So many, under way and held, are no crowd. */
+/** Fewer requests than this, in flight and held, all enter. */
 const crowdFrom = 128
-/** Of a busy process, those that have waited for longer are not let in any more: who comes now is, and they are refused when their time is over. */
+/** In a busy process a request that has waited longer does not enter any more, and is refused when its time is over. */
 const waitMs = 12
-/** How long a request is held: two milliseconds for each that is, within these bounds. So about 500 in a second are refused while that can be, for a refusal takes time too. */
-const holdLeastMs = 50
-const holdMostMs = 1000
+/**
+ * How long a request is held: 2 ms for each held request, within these bounds. So about 500 are refused in a second, as a
+ * refusal takes time too.
+ */
+const minHoldMs = 50
+const maxHoldMs = 1000
 const holdMsOfEach = 2
-/** Beyond so many that are held, the next is refused at once. */
-const heldAtMost = 10_000
-/** A shorter time says nothing of how busy it was. */
-const sampleLeastMs = 5
+/** Beyond so many held requests, the next is refused at once. */
+const maxHeld = 10_000
+/** A shorter sample does not show how busy the process was. */
+const minSampleMs = 5
 const busyFrom = 0.85
-/** How long it counts as busy after it was. */
+/** How long the process counts as busy after it was. */
 const busyForMs = 500
-/** From here on it has no time left. */
+/** From this share on the process has no time left. */
 const fullFrom = 0.98
-/** How much a new sample counts for in the rate. */
+/** The weight of a new sample in the rate. */
 const weight = 0.2
 
-export function createAdmission({ most, now, busy, onRefuse }: AdmissionOptions): Admission {
-  const least = Math.min(most, minOfAll)
-  const crowd = Math.min(most, crowdFrom)
+export function createAdmission({ max, now, busy, onRefuse }: AdmissionOptions): Admission {
+  const min = Math.min(max, minBusy)
+  const crowd = Math.min(max, crowdFrom)
   let inFlight = 0
   let left = 0
-  let limit = most
+  let limit = max
   /** Requests that leave in a millisecond. */
   let rate = 0
   let sampledAt = now()
@@ -85,7 +94,7 @@ export function createAdmission({ most, now, busy, onRefuse }: AdmissionOptions)
   let held: Held[] = []
   let first = 0
   let sweeping: NodeJS.Timeout | null = null
-  /** Whoever is let in may leave at once: the loop that let it in goes on with the next. */
+  /** Whether `fill` runs: a request that enters may leave at once, and calls it again. */
   let filling = false
 
   function sample(): void {
@@ -97,7 +106,7 @@ export function createAdmission({ most, now, busy, onRefuse }: AdmissionOptions)
     sampledAt = at
     const load = busy()
     if (load >= busyFrom) busyUntil = at + busyForMs
-    limit = load >= fullFrom ? Math.max(least, Math.floor(limit * fall)) : Math.min(most, Math.ceil(limit * rise))
+    limit = load >= fullFrom ? Math.max(min, Math.floor(limit * fall)) : Math.min(max, Math.ceil(limit * rise))
     fill()
   }
 
@@ -106,12 +115,12 @@ export function createAdmission({ most, now, busy, onRefuse }: AdmissionOptions)
     request.refuse()
   }
 
-  /** @param more of those that come, and are not counted yet */
+  /** @param more requests that arrive, and are not counted yet */
   function isCrowd(more: number): boolean {
     return inFlight + held.length - first + more > crowd
   }
 
-  /** Refuses the oldest that have been held for too long. */
+  /** Refuses the oldest requests that were held for too long. */
   function expire(at: number): void {
     while (first < held.length && (held[first] as Held).until <= at) refuse(held[first++] as Held)
     if (first > 1000 && first * 2 > held.length) {
@@ -124,13 +133,13 @@ export function createAdmission({ most, now, busy, onRefuse }: AdmissionOptions)
     if (filling || first === held.length) return
     filling = true
     try {
-      letIn()
+      admit()
     } finally {
       filling = false
     }
   }
 
-  function letIn(): void {
+  function admit(): void {
     const at = now()
     expire(at)
     while (first < held.length && (inFlight < limit || !isCrowd(0))) {
@@ -139,7 +148,7 @@ export function createAdmission({ most, now, busy, onRefuse }: AdmissionOptions)
       if (!inOrder && at - newest.since > waitMs) return
       const one = inOrder ? (held[first++] as Held) : newest
       if (!inOrder) held.pop()
-      // by what is under way, it would not be done in time
+      // the requests in flight leave it no time
       if (rate > 0 && at + inFlight / rate >= deadlineAt(one.request)) {
         refuse(one)
         continue
@@ -160,8 +169,8 @@ export function createAdmission({ most, now, busy, onRefuse }: AdmissionOptions)
 
   return {
     enter(request) {
-      // a crowd comes between two samples
-      if (inFlight >= least && now() - sampledAt >= sampleLeastMs) sample()
+      // many may arrive between two samples
+      if (inFlight >= min && now() - sampledAt >= minSampleMs) sample()
       if (inFlight < limit || !isCrowd(1)) {
         inFlight++
         request.run()
@@ -169,9 +178,9 @@ export function createAdmission({ most, now, busy, onRefuse }: AdmissionOptions)
       }
       const since = now()
       const heldNow = held.length - first
-      const holdMs = Math.min(holdMostMs, Math.max(holdLeastMs, heldNow * holdMsOfEach))
+      const holdMs = Math.min(maxHoldMs, Math.max(minHoldMs, heldNow * holdMsOfEach))
       const one = { request, since, until: Math.min(since + holdMs, deadlineAt(request)) }
-      if (heldNow >= heldAtMost) return refuse(one)
+      if (heldNow >= maxHeld) return refuse(one)
       held.push(one)
       sweeping ??= setInterval(sweep, 10).unref()
     },

@@ -1,11 +1,11 @@
 /**
- * When a request came that is read only now, milliseconds of `performance.now()`: it may have waited in its socket since the event loop last looked there, while the process did
- * other things. For a process that is busy; one that is not reads a request as soon as it comes.
+ * When a request arrived that is read now, milliseconds of `performance.now()`. In a busy process it may have waited in its
+ * socket since the event loop last read there. A process that is not busy reads a request as soon as it arrives.
  *
- * @returns the earliest moment at which the request that is being read can have come
+ * @returns the earliest moment at which the request that is read now can have arrived
  */
 export function createArrivalClock(): () => number {
-  /** When the event loop had last read what there was. */
+  /** When the event loop had last read all sockets. */
   let readAt = Number.POSITIVE_INFINITY
   let idleThen = 0
   let inTurn = false
@@ -22,7 +22,7 @@ export function createArrivalClock(): () => number {
     if (!inTurn) {
       inTurn = true
       setImmediate(afterReading)
-      // had it waited for something to come, nothing was there
+      // if it has waited since, nothing was there before
       const waited = performance.eventLoopUtilization().idle - idleThen > waitedMs
       earliest = waited ? now : readAt
     }

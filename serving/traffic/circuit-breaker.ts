@@ -1,9 +1,10 @@
 /**
- * Stands before something that may be away, and does not ask it while it is: whoever waited for it would wait for nothing, and it would have no time to come back.
+ * A circuit breaker: calls of a dependency that keeps failing are refused at once. Nobody waits for it in vain, and it
+ * gets time to recover.
  *
  *     closed --`failures` in a row--> open --after its time--> half open --one that succeeds--> closed
  *                                      ^                           |
- *                                      +-------one that fails------+  (for twice as long, up to `openMostMs`)
+ *                                      +-------one that fails------+  (for twice as long, up to `maxOpenMs`)
  *
  * While it is half open, one call tries and the others are refused.
  */
@@ -11,14 +12,14 @@ export interface Breaker {
   /** @throws what `work` throws, or `refuse()` without it having begun */
   run<T>(work: () => Promise<T>): Promise<T>
   readonly isOpen: boolean
-  /** Closes it: somebody else has seen that it answers. */
+  /** Closes it: the dependency is known to answer. */
   reset(): void
 }
 
 export interface BreakerOptions {
-  /** Whether an error means that it is away; others count as answers. */
-  readonly isAway: (error: unknown) => boolean
-  /** What a call fails with that is not made. */
+  /** Whether an error means that the dependency is unavailable; others count as answers. */
+  readonly isUnavailable: (error: unknown) => boolean
+  /** The error of a call that is not made. */
   readonly refuse: () => Error
   /** Milliseconds, monotonic. */
   readonly now: () => number
@@ -26,12 +27,12 @@ export interface BreakerOptions {
 }
 
 const failuresToOpen = 5
-const openLeastMs = 500
-const openMostMs = 5000
+const minOpenMs = 500
+const maxOpenMs = 5000
 
-export function createBreaker({ isAway, refuse, now, onChange }: BreakerOptions): Breaker {
+export function createBreaker({ isUnavailable, refuse, now, onChange }: BreakerOptions): Breaker {
   let failures = 0
-  let openMs = openLeastMs
+  let openMs = minOpenMs
   /** null: closed. */
   let openUntil: number | null = null
   let trying = false
@@ -39,7 +40,7 @@ export function createBreaker({ isAway, refuse, now, onChange }: BreakerOptions)
   function failed(): void {
     failures++
     if (openUntil === null && failures < failuresToOpen) return
-    openMs = openUntil === null ? openLeastMs : Math.min(openMs * 2, openMostMs)
+    openMs = openUntil === null ? minOpenMs : Math.min(openMs * 2, maxOpenMs)
     if (openUntil === null) onChange?.(true)
     openUntil = now() + openMs
   }
@@ -52,11 +53,11 @@ export function createBreaker({ isAway, refuse, now, onChange }: BreakerOptions)
   }
 
   function note(error: unknown): void {
-    if (isAway(error)) failed()
+    if (isUnavailable(error)) failed()
     else answered()
   }
 
-  // one that began before it opened says nothing of now
+  // the result of a call that began before it opened is out of date
   const succeeded = () => {
     if (openUntil === null) failures = 0
   }

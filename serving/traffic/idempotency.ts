@@ -18,11 +18,11 @@ export interface IdempotentRequest {
   readonly fingerprint: string
 }
 
-/** The requests that clients marked with a key of their own, for 24 hours. */
+/** The requests that clients sent with an `Idempotency-Key`, for 24 hours. */
 export interface Idempotency {
   /**
-   * Does the work of a request that has not been done, and keeps its answer; where it was done, gives the answer that
-   * is kept. Where the work fails nothing is kept.
+   * Does the work of a request once and keeps its answer; for the same request again it returns that answer. If the work
+   * fails, nothing is kept.
    *
    * @throws LockstepError `IDEMPOTENCY_KEY_REUSED` where the key was sent with another request, `IDEMPOTENCY_KEY_BUSY`
    *   while the first one is under way, and what the work throws
@@ -31,7 +31,7 @@ export interface Idempotency {
 }
 
 const keptHours = 24
-/** A request of which no server has said for so long that it is under way is taken for lost with its server. */
+/** A request that no server has renewed for so long counts as lost with its server. */
 const leaseSeconds = 30
 const renewMs = 10_000
 
@@ -42,7 +42,7 @@ interface Row {
   readonly body: Uint8Array | null
 }
 
-/** @param database throws `POSTGRES_UNAVAILABLE` where it is away */
+/** @param database throws `POSTGRES_UNAVAILABLE` while it is down */
 export function createIdempotency(database: () => Database): Idempotency {
   return {
     async once(request, work) {

@@ -1,8 +1,8 @@
 import { LockstepError } from '../../kernel/errors.ts'
 
 /**
- * How many requests of each API key are under way: one key's clients, slow or many, leave places to those of the
- * others.
+ * Bounds how many requests of each API key are in flight: the clients of one key, slow or many, leave places to those of
+ * the others.
  */
 export interface KeyPlaces {
   /**
@@ -19,8 +19,8 @@ interface Place {
   readonly leave: () => void
 }
 
-/** @param most for each key */
-export function createKeyPlaces(most: number): KeyPlaces {
+/** @param max for each key */
+export function createKeyPlaces(max: number): KeyPlaces {
   const places = new Map<string, Place>()
 
   function placeOf(key: string): Place {
@@ -41,11 +41,11 @@ export function createKeyPlaces(most: number): KeyPlaces {
   return {
     take(key) {
       const place = placeOf(key)
-      if (place.taken >= most) {
+      if (place.taken >= max) {
         throw new LockstepError(
           'OVERLOADED',
-          `The API key "${key}" has ${most} requests in flight, which is the maximum for one key. Retry when some of them are answered, or raise LOCKSTEP_MAX_IN_FLIGHT_PER_KEY.`,
-          { details: { key, limit: most } },
+          `The API key "${key}" has ${max} requests in flight, which is the maximum for one key. Retry when some of them are answered, or raise LOCKSTEP_MAX_IN_FLIGHT_PER_KEY.`,
+          { details: { key, limit: max } },
         )
       }
       place.taken++

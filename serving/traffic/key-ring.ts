@@ -12,30 +12,30 @@ import { withTimeout } from '../../runtime/async.ts'
 /** `auto`: keys are needed once there has ever been one, or where other machines reach the server; `required`: always; `off`: never. */
 export type AuthMode = 'auto' | 'required' | 'off'
 
-/** Who asks: what a request may do by its key. */
+/** The API key of a request, and what it may do. */
 export type Principal = Pick<ApiKey, 'id' | 'name' | 'scopes' | 'requestsPerSecond' | 'rowsPerSecond'>
 
-/** The API keys as the server last read them. A check asks no database, so keys that are known go on while it is away. */
+/** The API keys as the server last read them. A check asks no database, so known keys work while it is down. */
 export interface KeyRing {
   /**
-   * Who asks, by the key that came with the request.
+   * Checks the key of a request.
    *
-   * @param text the key; null: there came none
+   * @param text the key; null: the request has none
    * @returns null where no key is needed
-   * @throws LockstepError `UNAUTHENTICATED`, `FORBIDDEN`, or `NOT_READY` while it is not known yet which keys there are
+   * @throws LockstepError `UNAUTHENTICATED`, `FORBIDDEN`, or `NOT_READY` until the keys are loaded
    */
   authorize(text: string | null, scope: Scope): Principal | null
-  /** Whether the database said which keys there are, or it does not matter. */
+  /** Whether the keys are loaded, or not needed. */
   readonly known: boolean
   /** Whether there has ever been a key. */
   readonly configured: boolean
   /** Whether requests need a key. */
   readonly required: boolean
-  /** Whether they need none only because there has never been one, which nobody has said is meant. */
+  /** Whether they need none only because there has never been one, which may not be intended. */
   readonly unprotected: boolean
-  /** From now on the server is reached by other machines. */
+  /** From now on other machines reach the server. */
   expose(): void
-  /** Reads what is new and notes which keys were used. Never rejects: where it fails, the keys stay as they were. */
+  /** Reads changed keys and notes which were used. Never rejects: if it fails, the keys stay as they were. */
   refresh(db: Database): Promise<void>
 }
 
@@ -47,12 +47,12 @@ export interface KeyRingDeps {
 }
 
 const deadlineMs = 5000
-/** How often it is written down when keys were used. */
+/** How often the use of keys is written to the database. */
 const noteEveryMs = 15_000
 
 export function createKeyRing({ mode, log, now }: KeyRingDeps): KeyRing {
   let keys = new Map<string, StoredKey>()
-  /** By their whole texts, which a look-up compares as hashes of its own seed: those of `keys` that were proven by their SHA-256. */
+  /** By their complete texts: those of `keys` that were verified by their SHA-256. A look-up compares seeded hashes. */
   let proven = new Map<string, StoredKey>()
   let revision: number | null = null
   let configured = false
@@ -71,7 +71,7 @@ export function createKeyRing({ mode, log, now }: KeyRingDeps): KeyRing {
       keys = new Map(read.keys.map((stored) => [stored.key.id, stored]))
       proven = new Map()
       configured = read.configured
-      // what was changed meanwhile has a revision of its own
+      // a change since then has a later revision
       revision = newest
       log.info({ keys: keys.size }, 'the API keys are loaded')
       if (!required())

@@ -2,7 +2,7 @@ import type { IncomingMessage } from 'node:http'
 import { isIP, isIPv4 } from 'node:net'
 import { LockstepError } from '../../kernel/errors.ts'
 
-/** Whether an address to listen on is reached by this machine alone. */
+/** Whether only this machine reaches an address to listen on. */
 export function isLoopback(host: string): boolean {
   const name = host
     .toLowerCase()
@@ -16,12 +16,12 @@ export function hostName(header: string): string {
   return /^(\[[^\]]*\]|[^:]*)(:\d*)?$/.exec(header)?.[1]?.toLowerCase() ?? ''
 }
 
-/** What a proxy adds, besides `X-Forwarded-...`. */
+/** Headers that proxies add, besides `X-Forwarded-...`. */
 const proxyHeaders: ReadonlySet<string> = new Set(['forwarded', 'via', 'x-real-ip'])
 
 /**
- * Whether a request comes from this machine and was sent to it by a name that only this machine has. A proxy that adds
- * no header and replaces `Host` by an address of this machine cannot be told from a program of this machine.
+ * Whether a request comes from this machine and was sent to a name that only this machine has. A proxy that adds no
+ * header and replaces `Host` by an address of this machine looks like a program of this machine.
  */
 export function isFromHere({ headers, socket }: IncomingMessage): boolean {
   if (!isLoopback(socket.remoteAddress ?? '')) return false

@@ -1,16 +1,16 @@
 import type { Admitted } from './admission.ts'
 
 /**
- * Lets requests in one after the other, with a pause between them: so they take little of the process, however many
- * there are.
+ * Runs requests one after the other, with a pause between them: so they take little of the process, however many there
+ * are.
  */
 export interface Paced {
-  /** Has the request run, now or in its turn, or refused where too many wait. */
+  /** Runs the request, now or in its turn, or refuses it where too many wait. */
   enter(request: Pick<Admitted, 'run' | 'refuse'>): void
   close(): void
 }
 
-/** A thousand in a second at most, and what else there is to do comes in between. */
+/** So at most 1,000 run in a second, and other work runs in between. */
 const pauseMs = 1
 const maxWaiting = 1000
 

@@ -7,13 +7,16 @@ import { takeUnits } from './gcra.ts'
 /** What a limit counts. */
 export type LimitUnit = 'requests' | 'rows'
 
-/** What is done while the Redis is away that processes share their limits in: each keeps them by itself, there are none, or nothing passes. */
+/**
+ * While the Redis in which processes share their limits is down: each process counts on its own, there are no limits, or
+ * every request is refused.
+ */
 export type LimitFallback = 'local' | 'open' | 'closed'
 
 export interface LimitKey {
   /** The id of the API key. */
   readonly owner: string
-  /** What its requests are for: each scope has a limit of its own. */
+  /** Of the operation: each scope has a limit of its own. */
   readonly scope: string
   readonly unit: LimitUnit
   readonly perSecond: number
@@ -24,15 +27,16 @@ export interface LimitState {
   readonly unit: LimitUnit
   readonly perSecond: number
   readonly remaining: number
-  /** Milliseconds until all of it is there again. */
+  /** Milliseconds until all of it is available again. */
   readonly resetMs: number
 }
 
 export interface RateLimiter {
   /**
-   * Takes so many units. Answers at once while what was fetched before lasts, which is twenty times a second in a busy process: then no request waits for Redis.
+   * Takes units. It fetches some ahead of need, up to 20 times a second in a busy process, so that few requests wait for
+   * Redis.
    *
-   * @throws LockstepError `RATE_LIMITED` with `details.retryAfterSeconds`; `REDIS_UNAVAILABLE` where Redis is away and the fallback is `closed`
+   * @throws LockstepError `RATE_LIMITED` with `details.retryAfterSeconds`; `REDIS_UNAVAILABLE` where Redis is down and the fallback is `closed`
    */
   take(key: LimitKey, units: number): LimitState | Promise<LimitState>
   close(): void
@@ -52,17 +56,17 @@ interface Lease {
   units: number
   /** Until when they may be used. */
   until: number
-  /** How many units the fetch under way was granted. */
+  /** The fetch in progress: how many units it is granted. */
   refill: Promise<number> | null
   /** Units of requests that wait for a fetch. */
   waiting: number
-  /** None of fewer than `blockedFor` units is asked for before this moment. */
+  /** Requests for `blockedFor` units or more are not sent to Redis before this moment. */
   blockedUntil: number
   blockedFor: number
-  /** What Redis said was left, and when all of it is there again. */
+  /** What Redis reported to be left, and when all of it is available again. */
   remaining: number
   resetAt: number
-  /** For while Redis is away. */
+  /** Used while Redis is down. */
   readonly local: Gcra
 }
 
@@ -70,20 +74,20 @@ interface Lease {
 const aheadShare = 0.05
 const leaseMs = 1000
 /** How long Redis is not asked again after it failed. */
-const awayMs = 1000
-const triesAtMost = 5
-const leasesAtMost = 10_000
+const downMs = 1000
+const maxTries = 5
+const maxLeases = 10_000
 
 export function createRateLimiter({ shared, fallback, log, now }: RateLimiterDeps): RateLimiter {
   const leases = new Map<string, Lease>()
-  let awayUntil = Number.NEGATIVE_INFINITY
-  let away = false
+  let downUntil = Number.NEGATIVE_INFINITY
+  let isDown = false
 
   function leaseOf({ owner, scope, unit, perSecond }: LimitKey): Lease {
     const name = `${owner} ${scope} ${unit} ${perSecond}`
     let lease = leases.get(name)
     if (lease === undefined) {
-      if (leases.size >= leasesAtMost) leases.clear()
+      if (leases.size >= maxLeases) leases.clear()
       lease = {
         units: 0,
         until: 0,
@@ -119,16 +123,16 @@ export function createRateLimiter({ shared, fallback, log, now }: RateLimiterDep
   }
 
   async function fetchUnits({ owner, scope, unit }: LimitKey, lease: Lease, wanted: RateWanted): Promise<RateTaken> {
-    if (shared !== null && now() >= awayUntil) {
+    if (shared !== null && now() >= downUntil) {
       try {
         const taken = await shared.take({ owner, name: `${scope}:${unit}` }, wanted)
-        if (away) log.info('rate limits are shared again')
-        away = false
+        if (isDown) log.info('rate limits are shared again')
+        isDown = false
         return taken
       } catch (error) {
-        if (!away) log.warn({ error, fallback }, 'rate limits are not shared: Redis does not answer')
-        away = true
-        awayUntil = now() + awayMs
+        if (!isDown) log.warn({ error, fallback }, 'rate limits are not shared: Redis does not answer')
+        isDown = true
+        downUntil = now() + downMs
       }
     }
     if (shared === null || fallback === 'local') return takeUnits(lease.local, wanted.wanted, wanted.least, now())
@@ -163,7 +167,7 @@ export function createRateLimiter({ shared, fallback, log, now }: RateLimiterDep
     const waiting = units > key.perSecond ? 0 : units
     lease.waiting += waiting
     try {
-      for (let tries = 0; tries < triesAtMost;) {
+      for (let tries = 0; tries < maxTries;) {
         if (now() < lease.blockedUntil && units >= lease.blockedFor) break
         const granted = await startRefill(key, lease, units)
         const taken = takeFetched(key, lease, units)

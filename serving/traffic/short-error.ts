@@ -2,8 +2,8 @@ import { cutText } from '../../kernel/cut-text.ts'
 import { LockstepError } from '../../kernel/errors.ts'
 
 /**
- * What a request has sent may be as long as its body, and comes back in an error: of each text so much is enough to
- * know it by.
+ * An error repeats parts of a request, which may be as long as its body. Of each text it keeps so much that the client
+ * recognizes it.
  */
 const maxText = 200
 const maxMessage = 2000
@@ -11,8 +11,7 @@ const maxItems = 100
 const maxDepth = 5
 
 /**
- * The error with what it repeats of a request cut short, in its message and its details; itself where nothing in it is
- * long.
+ * The error, with long texts cut in its message and its details. Returns the error itself where nothing in it is long.
  */
 export function shortError(error: LockstepError): LockstepError {
   const message = shortMessage(error.message)
@@ -23,11 +22,11 @@ export function shortError(error: LockstepError): LockstepError {
 
 export function shortMessage(message: string): string {
   if (message.length <= maxText) return message
-  const told = message.replaceAll(/"([^"]{201,})"/g, (_, echo: string) => `"${cutText(echo, maxText)}"`)
-  return cutText(told, maxMessage)
+  const short = message.replaceAll(/"([^"]{201,})"/g, (_, echo: string) => `"${cutText(echo, maxText)}"`)
+  return cutText(short, maxMessage)
 }
 
-/** The same value where nothing in it is long. */
+/** Returns the value itself where nothing in it is long. */
 function shortened(value: unknown, depth: number): unknown {
   if (typeof value === 'string') return cutText(value, maxText)
   if (typeof value === 'bigint') return shortened(String(value), depth)

@@ -1,12 +1,12 @@
 import { randomBytes } from 'node:crypto'
 
-/** Where a request stands in a trace that goes through several services, as W3C Trace Context has it. */
+/** The place of a request in a trace through several services, by W3C Trace Context. */
 export interface Trace {
   /** 32 hex digits. */
   readonly traceId: string
   /** Of this server's part, 16 hex digits. */
   readonly spanId: string
-  /** Of the caller's part; null where the trace begins here. */
+  /** Of the caller's part; null: the trace begins here. */
   readonly parentId: string | null
   /** The flags, two hex digits. */
   readonly flags: string
@@ -28,7 +28,7 @@ export function traceOf(header: string | readonly string[] | undefined): Trace {
   return { traceId: randomBytes(16).toString('hex'), spanId, parentId: null, flags: '00' }
 }
 
-/** As this server's part is told to others. */
+/** The header for this server's part. */
 export function traceparent({ traceId, spanId, flags }: Trace): string {
   return `00-${traceId}-${spanId}-${flags}`
 }

@@ -17,22 +17,22 @@ import type { Paced } from './paced.ts'
 import { createPaced } from './paced.ts'
 import { createKeyRing } from './key-ring.ts'
 
-/** What stands between a connection and the handlers: who may ask what, how much at once, and for how long. */
+/** What requests pass before their handlers, in every protocol: keys, admission, limits, deadlines, circuit breakers. */
 export interface Traffic {
   readonly keys: KeyRing
   readonly admission: Admission
-  /** For what is open to all and long: one at a time. */
+  /** For long answers that need no key: one at a time. */
   readonly paced: Paced
-  /** Of each key, how many are under way. */
+  /** How many requests of each key are in flight. */
   readonly places: KeyPlaces
   readonly limits: RateLimiter
-  /** Before the reads of the online store, and of the offline history. */
+  /** Circuit breakers of the online store and of the offline history. */
   readonly store: Breaker
   readonly history: Breaker
   readonly metrics: TrafficMetrics
   /** How long a request may take, milliseconds; null: as long as it says. */
   readonly requestTimeoutMs: number | null
-  /** The share of requests that the log tells of, 0 to 1. */
+  /** The share of requests that are logged, 0 to 1. */
   readonly accessLogShare: number
   close(): void
 }
@@ -46,7 +46,7 @@ export interface TrafficOptions {
   readonly maxInFlightPerKey?: number | null
   readonly accessLogShare?: number
   readonly rateLimitFallback?: LimitFallback
-  /** Where processes share the limits of keys, and what its keys begin with; null: this process is alone. */
+  /** The Redis in which processes share the limits of keys, and the prefix of its keys; null: this process is alone. */
   readonly redisUrl?: string | null
   readonly redisPrefix?: string
 }
@@ -57,7 +57,7 @@ export function createTraffic(options: TrafficOptions, { log, registry }: { read
   const metrics = createTrafficMetrics(registry, () => admission)
   const maxInFlight = options.maxInFlight ?? 1024
   const admission = createAdmission({
-    most: maxInFlight,
+    max: maxInFlight,
     now: () => performance.now(),
     busy: busySince(),
     onRefuse: () => metrics.refused('OVERLOADED'),
@@ -72,7 +72,7 @@ export function createTraffic(options: TrafficOptions, { log, registry }: { read
   })
   const breaker = (name: string, code: 'REDIS_UNAVAILABLE' | 'POSTGRES_UNAVAILABLE') =>
     createBreaker({
-      isAway: (error) => error instanceof LockstepError && error.code === code,
+      isUnavailable: (error) => error instanceof LockstepError && error.code === code,
       refuse: () => new LockstepError(code, `${name} has failed several times in a row and is not called for a short time.`),
       now: () => performance.now(),
       onChange(open) {
@@ -103,7 +103,7 @@ export function createTraffic(options: TrafficOptions, { log, registry }: { read
   }
 }
 
-/** The share of the time since the last call in which the event loop did not wait for anything. */
+/** Measures the share of the time since the last call in which the event loop was busy. */
 function busySince(): () => number {
   let last = performance.eventLoopUtilization()
   return () => {

@@ -63,7 +63,7 @@ export function createGrpcPatrol({ firstCallMs, requestMs }: GrpcPatience) {
             pending.delete(call)
             then()
           },
-          // told of every call, once its stream is closed
+          // called for every call, once its stream is closed
           onCancel() {
             closed = true
             pending.delete(call)
@@ -136,7 +136,7 @@ export function createGrpcListener(server: Server, { connected, maxConnections, 
     injector.injectConnection(socket)
   }
   const accepting = tls === null ? createServer({ noDelay: true }, take) : secure(tls)
-  // without the second the pool would offer a connection that nobody takes to its workers again and again
+  // without the second a pool of processes would offer the connection to its workers again and again
   Object.assign(accepting, { maxConnections, dropMaxConnection: true })
   accepting.on('drop', () => {
     if (performance.now() - warnedMs < warnAgainMs) return
@@ -153,7 +153,7 @@ export function createGrpcListener(server: Server, { connected, maxConnections, 
 
   function secure(pair: TlsPair): TlsServer {
     const secured = createTlsServer({ ...pair.context, ALPNProtocols: ['h2'], handshakeTimeout: firstCallMs, noDelay: true }, take)
-    // Node tells of a handshake that took too long, and leaves its connection open
+    // Node reports a handshake that took too long and leaves its connection open
     secured.on('tlsClientError', (_, socket) => socket.destroy())
     pair.onChange((context) => secured.setSecureContext(context))
     return secured

@@ -50,7 +50,7 @@ export function createHealth(deps: Pick<ServingContext, 'catalog' | 'models' | '
     return version !== null && failureOf(deps, service, version.version) === undefined ? 'SERVING' : 'NOT_SERVING'
   }
 
-  function tell(call: Watch): void {
+  function report(call: Watch): void {
     const found = find(call.request.service) ?? 'SERVICE_UNKNOWN'
     if (watching.get(call) === found) return
     watching.set(call, found)
@@ -76,9 +76,9 @@ export function createHealth(deps: Pick<ServingContext, 'catalog' | 'models' | '
     watch(call) {
       call.once('close', () => drop(call))
       call.once('cancelled', () => drop(call))
-      tell(call)
+      report(call)
       timer ??= setInterval(() => {
-        for (const each of watching.keys()) tell(each)
+        for (const each of watching.keys()) report(each)
       }, lookMs).unref()
     },
     close() {

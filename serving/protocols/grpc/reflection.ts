@@ -23,7 +23,7 @@ const name = 'grpc.reflection.v1.ServerReflection'
 
 /**
  * gRPC's server reflection, by which tools such as grpcurl find services and their messages without the .proto files.
- * It tells what the repository holds, so it needs no key.
+ * It shows what the repository holds, so it needs no key.
  *
  * @param definitions of the files that the server knows, the reflection's among them; none imports another
  */

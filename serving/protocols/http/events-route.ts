@@ -10,7 +10,7 @@ import { objectSchema } from '../../features/request-schema.ts'
 import { withEventIds } from './idempotent.ts'
 import type { Route } from './route.ts'
 
-/** Events of one request at most. */
+/** The most events of one request. */
 export const maxEvents = 10_000
 
 const eventsSchema = z.strictObject({
@@ -18,7 +18,7 @@ const eventsSchema = z.strictObject({
   to: z.enum(['both', 'online', 'offline']).default('both').describe('Where the events go'),
 })
 
-/** What takes events in. */
+/** The route that takes pushed events. */
 export const eventRoutes: readonly Route[] = [
   {
     method: 'POST',

@@ -19,7 +19,7 @@ const explainSchema = z
   })
   .meta({ oneOf: [{ required: ['service'] }, { required: ['view'] }] })
 
-/** What tells why a value is what it is. */
+/** The route that explains values. */
 export const explainRoutes: readonly Route[] = [
   {
     method: 'POST',

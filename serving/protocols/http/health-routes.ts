@@ -9,13 +9,13 @@ import type { Call } from './context.ts'
 import { jsonAnswer, keptAnswer } from './context.ts'
 import type { Route } from './route.ts'
 
-/** To make the text takes milliseconds, and to compress it longer. */
+/** The text takes milliseconds to make, and longer to compress. */
 const metricsMs = 1000
 const metricsAnswer = memoizeWeak(({ status, metrics }: ServingContext) =>
   keepFor(metricsMs, async () => keptAnswer(await status.metrics(), { contentType: metrics.registry.contentType })),
 )
 
-/** What tells whether the process is well. */
+/** The routes for health checks and metrics. */
 export const healthRoutes: readonly Route[] = [
   {
     method: 'GET',
@@ -67,8 +67,9 @@ function requireScraper({ incoming: { headers } }: Call, { traffic: { keys } }: 
 }
 
 /**
- * Who may read what names hosts, views and models. A server with keys shows it to admin keys alone, as a proxy on this
- * machine may make every client look like a program of this machine. A server that needs no keys shows it to this machine.
+ * Whether a request may read texts that name hosts, views and models. A server with keys shows them to admin keys alone,
+ * as a proxy on this machine may make every client look like a program of this machine. A server without keys shows them
+ * to this machine.
  */
 function isOperator({ incoming }: Call, { traffic: { keys } }: ServingContext): boolean {
   if (!keys.required) return isFromHere(incoming)

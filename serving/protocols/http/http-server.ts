@@ -7,8 +7,8 @@ import { answerClientError, maxHeadBytes } from './client-error.ts'
 import { IncomingRequest } from './incoming-request.ts'
 
 /**
- * How long a connection may be idle: longer than load balancers keep theirs, which is a minute as a rule, so that none
- * sends into one that is being closed.
+ * How long a connection may be idle. Load balancers usually close theirs after a minute: so none sends a request into a
+ * connection that is being closed.
  */
 const keepAliveMs = 75_000
 
@@ -33,8 +33,7 @@ export function createHttpServer(
 
   function secure(pair: TlsPair): TlsServer<typeof IncomingRequest> {
     const server = createTlsServer({ ...options, ...pair.context, handshakeTimeout: headMs }, listener)
-    // Node tells of a handshake that took too long, and leaves its connection open: what is written to it would wait
-    // for ever
+    // Node reports a handshake that took too long and leaves its connection open: writes to it would wait for ever
     server.on('tlsClientError', (_, socket) => socket.destroy())
     pair.onChange((context) => server.setSecureContext(context))
     return server

@@ -1,19 +1,20 @@
 import { IncomingMessage } from 'node:http'
 import { LockstepError } from '../../../kernel/errors.ts'
 
-/** Who waits for a body. */
+/** A handler that waits for the body. */
 interface Waiting {
   readonly limitBytes: number
   readonly resolve: (chunks: readonly Buffer[]) => void
   readonly reject: (error: LockstepError) => void
 }
 
-/** So much of a body is taken in before anybody asks for it. */
+/** So much of a body is taken in before a handler asks for it. */
 const unaskedBytes = 64 * 1024
 
 /**
- * A request of Node's server whose body is gathered as the parser hands it over (by `push`, as to any readable stream). Through a stream, with its events and ticks, a small body would cost more than
- * all else that is done to it. To those who read it as a stream it has none.
+ * A request of Node's server whose body is gathered as the parser hands it over (by `push`, as to any readable stream).
+ * Through a stream, with its events and ticks, a small body would cost more than everything else that is done to it. Read
+ * as a stream, it has no body.
  */
 export class IncomingRequest extends IncomingMessage {
   #chunks: Buffer[] = []
@@ -23,9 +24,9 @@ export class IncomingRequest extends IncomingMessage {
   #dropped: (() => void) | null = null
 
   /**
-   * The body, in the chunks that it came in. One may wait for it at a time.
+   * The body, in the chunks that it arrived in. One handler may wait for it at a time.
    *
-   * @throws LockstepError `BODY_TOO_LARGE`, or `REQUEST_ABORTED`, also where the rest of it was dropped
+   * @throws LockstepError `BODY_TOO_LARGE`, or `REQUEST_ABORTED`, also after its rest was dropped
    */
   body(limitBytes: number): Promise<readonly Buffer[]> {
     return new Promise((resolve, reject) => {
@@ -37,12 +38,12 @@ export class IncomingRequest extends IncomingMessage {
       if (this.complete) return resolve(this.#chunks)
       if (this.destroyed) return reject(aborted(this.errored))
       this.#waiting = { limitBytes, resolve, reject }
-      // what had come unasked may have paused the connection
+      // the part that arrived before may have paused the connection
       this.read(0)
     })
   }
 
-  /** Takes in what is left of the body for nothing, and calls `done` as it ends or the connection does. */
+  /** Takes in the rest of the body and drops it. Calls `done` when the body or the connection ends. */
   dropRest(done: () => void): void {
     if (this.complete || this.destroyed) return done()
     this.#dropping = true
@@ -58,7 +59,7 @@ export class IncomingRequest extends IncomingMessage {
       this.#waiting = null
       waiting?.resolve(this.#chunks)
       this.#end()
-      // Node waits for it to let go of a request that was answered before
+      // Node waits for this event before it releases a request that was answered early
       this.emit('end')
       return false
     }
@@ -74,14 +75,14 @@ export class IncomingRequest extends IncomingMessage {
     return waiting !== null || this.#size <= unaskedBytes
   }
 
-  /** Of one that is complete Node would have the connection flow again, though others wait that came over it. */
+  /** For a complete request Node would resume the connection, though others wait that arrived over it. */
   override _read(size: number): void {
     // oxlint-disable-next-line no-underscore-dangle -- what Node calls it
     if (!this.complete) super._read(size)
   }
 
   override destroy(error?: Error): this {
-    // an error costs more than all else here, and thousands of pipelined requests may end at once
+    // an error is costly to make, and thousands of pipelined requests may end at once
     if (this.#waiting !== null) this.#refuse(aborted(error))
     this.#end()
     return super.destroy(error)
@@ -99,7 +100,8 @@ export class IncomingRequest extends IncomingMessage {
   }
 }
 
-// Node lets go of a request that has ended as its answer is sent, and takes one that has not for aborted; TypeScript has it as a property
+// Node releases a request that has ended when its answer is sent, and counts another as aborted; TypeScript knows it as
+// a property
 Object.defineProperty(IncomingRequest.prototype, 'readableEnded', {
   get(this: IncomingRequest) {
     return this.complete

@@ -79,11 +79,11 @@ export function serviceValuesWriter(features: readonly ServiceFeature[]): Servic
 /** Compiled text of the statuses of a row, whose texts are made beforehand: most often all are PRESENT. */
 function statusWriter(names: readonly string[]): (row: ServiceValues) => string {
   const texts = names.map((name, i) => statusNames.map((status) => `${i === 0 ? '{' : ','}${JSON.stringify(name)}:"${status}"`))
-  const whole = allPresent(names.length)
-  const wholeText = `${texts.map((ofName) => ofName[Status.present]).join('')}}`
+  const present = allPresent(names.length)
+  const presentText = `${texts.map((ofName) => ofName[Status.present]).join('')}}`
   if (names.length === 0) return () => '{}'
   return ({ statuses, values }) => {
-    if (statuses === whole && canSayAll(values)) return wholeText
+    if (statuses === present && canSayAll(values)) return presentText
     let text = ''
     for (let i = 0; i < texts.length; i++) {
       const status = jsonCanSay(values[i] ?? null) ? (statuses[i] as Status) : Status.invalid

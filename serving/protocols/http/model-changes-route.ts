@@ -33,14 +33,14 @@ const untried = z.boolean().optional().describe('Allows a version whose trial ru
 
 const promoteSchema = z.strictObject({ version: versionSchema, reason, atOnce, datasetMismatch, untried })
 const rollbackSchema = z.strictObject({ alias, reason })
-/** 202: it is made, and not in force on this server yet. */
+/** 202: the change is made, and not in force on this server yet. */
 const changeStatuses = [200, 202]
 const historyQuery = z.object({
   limit: z.coerce.number().int().min(1).max(maxModelEvents).optional().describe('The maximum number of changes'),
 })
 const removeQuery = z.object({ reason })
 
-/** What changes which version of a model answers, and tells what was changed. */
+/** The routes that change which version of a model answers, and list the changes. */
 export const modelChangeRoutes: readonly Route[] = [
   {
     method: 'POST',
@@ -125,7 +125,10 @@ async function promoted(call: Call, deps: ServingContext, to: string, body: z.in
   return changed(call, await deps.modelChanges.promote(nameOf(call), version, to, actorOf(call, why), options))
 }
 
-/** Whoever has gone, or was answered that it took too long, is not to find it changed later. Once it is made there is no deadline any more: who is told that it failed would make it twice. */
+/**
+ * A change is not made after its client has disconnected or was answered that it took too long. Once it is made its
+ * deadline is lifted: a client that is answered with an error would make it again.
+ */
 function whileAwaited({ outgoing, deadline }: Call): Required<ChangeOptions> & { readonly signal: AbortSignal } {
   const gone = new AbortController()
   const leave = () => gone.abort(new LockstepError('NOT_PROMOTABLE', 'The request is no longer waiting for it.'))

@@ -9,7 +9,7 @@ import type { Call, RouteAnswer } from './context.ts'
 import { jsonAnswer } from './context.ts'
 import type { Route } from './route.ts'
 
-/** What tells of models. */
+/** The routes that show models. */
 export const modelRoutes: readonly Route[] = [
   {
     method: 'GET',

@@ -104,7 +104,7 @@ function operation(route: Route, path: string, examples: Examples): Operation {
   const binary = route.takesBinary === true ? { 'application/octet-stream': { schema: { type: 'string', format: 'binary' } } } : {}
   const error = { $ref: `#/components/responses/${errorNames[errors]}` }
   const later = { $ref: `${error.$ref}Later` }
-  const told = {
+  const response = {
     description: 'The answer.',
     headers: answerHeaderRefs(route),
     content:
@@ -136,7 +136,7 @@ function operation(route: Route, path: string, examples: Examples): Operation {
         }),
     responses: {
       ...(scope === null ? {} : { 429: later, 503: later, 504: error }),
-      ...Object.fromEntries([route.status ?? 200].flat().map((status) => [status, told])),
+      ...Object.fromEntries([route.status ?? 200].flat().map((status) => [status, response])),
       default: error,
     },
   }

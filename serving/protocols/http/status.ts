@@ -2,7 +2,7 @@ import type { LockstepError } from '../../../kernel/errors.ts'
 
 export type HttpErrorStatus = 400 | 401 | 403 | 404 | 405 | 409 | 413 | 415 | 422 | 429 | 499 | 500 | 501 | 503 | 504
 
-/** The HTTP status of an error. Chosen here and nowhere else; what is not a caller's doing is 500. */
+/** The HTTP status of an error. Only this file chooses it. Failures of the server are 500. */
 export function statusOf({ code, details }: LockstepError): HttpErrorStatus {
   switch (code) {
     case 'INVALID_REQUEST':
@@ -37,17 +37,17 @@ export function statusOf({ code, details }: LockstepError): HttpErrorStatus {
     case 'ENTITY_SET_ASIDE':
       return 422
     case 'TRANSFORM_FAILED':
-      // on-demand code fails on an entity of the request; a view's own transform, on a row that is stored
+      // on-demand code fails on an entity of the request; the transform of a view fails on a stored row
       return details['entity'] === undefined ? 500 : 422
     case 'OVERLOADED':
-      // the server as a whole, or what takes events in
+      // the server, or the intake of events and the places of a key
       return details['overloaded'] === 'server' ? 503 : 429
     case 'RATE_LIMITED':
       return 429
     case 'DEADLINE_EXCEEDED':
       return 504
     case 'REQUEST_ABORTED':
-      return 499 // as nginx has it: nobody reads the answer, but the metrics tell
+      return 499 // as in nginx: nobody reads the answer, but metrics count it
     case 'UNSUPPORTED':
       return 501
     case 'POSTGRES_UNAVAILABLE':
@@ -64,7 +64,7 @@ export function statusOf({ code, details }: LockstepError): HttpErrorStatus {
   }
 }
 
-/** As Triton has it: a model that cannot be run is unavailable, and what is a caller's doing and of no other kind is 400. */
+/** The statuses that Triton uses: a model that cannot be run is unavailable, and other errors of a caller are 400. */
 export function oipStatusOf(error: LockstepError): HttpErrorStatus {
   if (error.code === 'MODEL_INVALID' || error.code === 'MODEL_MISMATCH') return 503
   const status = statusOf(error)

@@ -8,7 +8,7 @@ function admission(most: number) {
   let now = 0
   let busy = 0
   const said: string[] = []
-  const made = createAdmission({ most, now: () => now, busy: () => busy })
+  const made = createAdmission({ max: most, now: () => now, busy: () => busy })
   return {
     ...made,
     said,
@@ -55,7 +55,7 @@ describe('an admission', () => {
   })
 
   it('lets thousands in one after the other that leave as soon as they are in', () => {
-    const gate = createAdmission({ most: 1, now: () => 0, busy: () => 0 })
+    const gate = createAdmission({ max: 1, now: () => 0, busy: () => 0 })
     let ran = 0
     gate.enter({ run: () => undefined, refuse: () => undefined, deadline: undefined })
     const request = {

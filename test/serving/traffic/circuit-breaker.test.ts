@@ -9,7 +9,7 @@ function breaker() {
   let now = 0
   const changes: boolean[] = []
   const made = createBreaker({
-    isAway: (error) => error === away,
+    isUnavailable: (error) => error === away,
     refuse: () => refused,
     now: () => now,
     onChange: (open) => void changes.push(open),
