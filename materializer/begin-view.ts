@@ -11,8 +11,8 @@ import { readOtherTables } from './runs.ts'
 import { underRebuildLock } from './view-lock.ts'
 
 /**
- * The checkpoint to start from: the store's own, or a first one that names this run. A rebuild that was stopped while
- * it removed the states is done to the end first.
+ * The checkpoint to start from: the store's own, or a first one that names this run. If a rebuild was stopped while it
+ * removed states, it is finished first.
  *
  * @throws LockstepError `STORE_MISMATCH`
  */
@@ -31,7 +31,7 @@ export async function beginView(db: Database, store: OnlineStore, plan: ViewPlan
     }
     if (present.fingerprint !== plan.fingerprint) throw mismatch(plan, 'from another definition', { foreign: true })
     if (!(await knowsRun(db, present.origin))) throw mismatch(plan, 'from another database', { foreign: true })
-    // The rows that were there got their arrival when the columns were added, and would be counted once more.
+    // The present rows got their arrival when the columns were added, and would be counted twice.
     if (incremental && !present.incremental) throw mismatch(plan, 'from before its table had the columns "_row" and "_xid"')
     if (incremental && (await readOtherTables(db, present.origin, run)))
       throw mismatch(plan, 'from a table that was dropped and recreated since')
@@ -40,9 +40,9 @@ export async function beginView(db: Database, store: OnlineStore, plan: ViewPlan
 }
 
 /**
- * Removes what the store holds of the view, whoever wrote it, and begins it anew. The checkpoint says so all the while:
- * runs that have begun before find it changed, and none begins before all is gone: where this one is stopped, the next
- * one that comes, a worker's too, does this again as its own. Its lock tells whether it lives.
+ * Removes the view's states, whoever wrote them, and begins the view anew. The checkpoint shows it meanwhile: runs that
+ * began before find it changed, and no run begins before all states are removed. If this run is stopped, the next run
+ * (also of a worker) does it again as its own. A lock shows whether the run is alive.
  *
  *     removing, of this run -> remove the states -> begun, of this run
  *
@@ -50,13 +50,13 @@ export async function beginView(db: Database, store: OnlineStore, plan: ViewPlan
  */
 export async function beginAnew(db: Database, store: OnlineStore, plan: ViewPlan, run: Run, incremental: boolean): Promise<Checkpoint> {
   const anew = (): Promise<Checkpoint> => removeAndBegin(store, plan, run, incremental)
-  // another one that is at it finds that its checkpoint is gone
+  // another run that does the same finds that its checkpoint is gone
   return (await underRebuildLock(db, await store.identity(), plan.id, anew)) ?? (await anew())
 }
 
 /**
- * @returns null where nothing is to be taken over any more
- * @throws LockstepError `STORE_MISMATCH` where whoever began it is at it, or is another database's
+ * @returns null where there is no longer anything to take over
+ * @throws LockstepError `STORE_MISMATCH` where the run that began it is alive, or belongs to another database
  */
 async function takeOver(db: Database, store: OnlineStore, plan: ViewPlan, run: Run, incremental: boolean): Promise<Checkpoint | null> {
   const done = await underRebuildLock(db, await store.identity(), plan.id, async () => {
@@ -79,8 +79,8 @@ async function removeAndBegin(store: OnlineStore, plan: ViewPlan, run: Run, incr
   const begun = firstCheckpoint({ ...facts, removing: false })
   for (;;) {
     const present = await readCheckpoint(store, plan.id)
-    // The other one removes on, and begins when all of it is done. One that has begun already may have lost states to
-    // this one: it is replaced.
+    // The other run goes on removing, and begins when it is done. If it has begun already, it may have lost states to
+    // this run: then it is replaced.
     if (present?.removing === true && !sameOrigin(present, removing)) throw rebuilding(plan)
     if (await writeCheckpoint(store, plan.id, begun, present)) return begun
   }
@@ -91,7 +91,7 @@ async function markerToReplace(store: OnlineStore, plan: ViewPlan): Promise<Chec
     return await readCheckpoint(store, plan.id)
   } catch (error) {
     if (!(error instanceof LockstepError) || (error.code !== 'STATE_CORRUPT' && error.code !== 'STATE_VERSION')) throw error
-    // What cannot be read cannot be replaced: it goes first.
+    // A checkpoint that cannot be read cannot be replaced: it is removed first.
     await store.removeView(plan.id)
     return null
   }
@@ -104,7 +104,7 @@ export function mismatch(plan: ViewPlan, how: string, { foreign = false }: { rea
 }
 
 /**
- * The view was removed or begun anew while a run was at work. What it wrote is whole, by state; what others wrote may
+ * The view was removed or begun anew during a run. Each state that the run wrote is complete, but states of others may
  * be gone.
  */
 export function lost(plan: ViewPlan): LockstepError {

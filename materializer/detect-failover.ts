@@ -9,28 +9,28 @@ import { sharedNowMs } from '../runtime/database-clock.ts'
 import { failBackfills } from './read-backfills.ts'
 import { reopenErasures } from './erase/reopen-erasures.ts'
 
-/** Replication is asynchronous, but not by so much. */
+/** Replication is asynchronous, but never lags this far. */
 export const defaultReplayMs = 3_600_000
-/** No row is of one below it. */
+/** No row belongs to an earlier transaction. */
 const firstTransaction = 3
 const runs = 'lockstep.materialization_runs'
 
 export interface FailoverOptions {
-  /** How long ago what was written is surely on every copy of the store. Default: an hour. */
+  /** How long after a write it is on every copy of the store for sure, milliseconds. Default: an hour. */
   readonly replayMs?: number | undefined
   /** Epoch milliseconds. */
   readonly nowMs: number
 }
 
 /**
- * Looks whether a part of the store was emptied, and whether the store has a primary that was not one at the last look:
- * it has restarted, or a replica has taken over, and writes that were acknowledged may be lost. Then the checkpoints of
- * all views are set back to where they stood `replayMs` ago, so that the next runs go over those arrivals again; until
- * then readers ask the offline history for what is absent (online/read.ts). That is exact, for each state says itself
- * which transactions it holds. The backfills that run fail, and what was erased is erased again. Whoever is killed amid
- * it leaves the new primary unknown, and the next one does it again.
+ * Checks whether a part of the store was emptied, and whether the store has a new primary: it has restarted, or a
+ * replica has taken over, and acknowledged writes may be lost. Then the checkpoints of all views are set back to where
+ * they were `replayMs` ago, so that the next runs re-materialize those arrivals. Until then readers use the offline
+ * history for absent states (online/read.ts). The result is exact, because each state has its own frontier. Running
+ * backfills fail, and erasures are repeated. If the process is killed, the new primary stays unknown, and the next
+ * process does it again.
  *
- * @returns the views that were set back, or are begun anew
+ * @returns the views that were set back or begun anew
  */
 export async function detectFailover(db: Database, store: OnlineStore, options: FailoverOptions): Promise<DefinitionId[]> {
   const emptied = await detectEmptied(db, store)
@@ -44,15 +44,15 @@ export async function detectFailover(db: Database, store: OnlineStore, options: 
 }
 
 /**
- * Looks whether a part of the store was emptied while the others were not. Then no view is whole, whatever its
- * checkpoint says, and each is begun anew; states that are there still say themselves what they hold, so nothing is
- * counted twice. The marks come last: whoever is killed amid it leaves it to the next.
+ * Checks whether a part of the store was emptied while the others were not. Then no view is complete, whatever its
+ * checkpoint says, and each is begun anew. The remaining states have their own frontiers, so nothing is counted twice.
+ * The marks are written last: if the process is killed, the next one does it again.
  *
  * @returns the views that are begun anew
  */
 async function detectEmptied(db: Database, { parts, ...store }: OnlineStore): Promise<DefinitionId[]> {
   if (parts === undefined || !(await parts.lost())) return []
-  // the store's identity may be gone with that part, and with it which runs were of this store
+  // the store's identity may have been in that part, and with it the relation of runs to this store
   const known = await db.kysely.selectFrom(runs).select('view').distinct().execute()
   const done: DefinitionId[] = []
   await failBackfills(db, await store.identity(), {
@@ -82,16 +82,15 @@ async function setBack(db: Database, store: OnlineStore, identity: string, optio
       'A primary of the online store was restarted or replaced during the backfill and may have lost what it wrote. Run the backfill again.',
   })
   await reopenErasures(db)
-  // a run that has not ended may have written already
+  // a run that has not ended may have written states already
   const views = await db.kysely.selectFrom(runs).select('view').distinct().where('store', '=', identity).execute()
   for (const { view } of views as { view: DefinitionId }[]) {
     for (;;) {
       const [checkpoint = null] = await tryCheckpoints(store, [view])
-      // What begins a view anew removes its states first, and leaves its checkpoint to itself. Until then nobody counts
+      // A run that begins a view anew removes its states first, and keeps its own checkpoint. Until then nobody relies
       // on one that cannot be read.
       if (checkpoint === null || checkpoint instanceof LockstepError || checkpoint.removing) break
-      // Only what was recorded since the view was begun counts; a view that is younger than the horizon is gone over
-      // whole.
+      // Only runs since the view was begun count; a view younger than the horizon is re-materialized completely.
       const last = await db.kysely
         .selectFrom(runs)
         .select('to_xid')
@@ -112,9 +111,11 @@ async function setBack(db: Database, store: OnlineStore, identity: string, optio
 }
 
 /**
- * By one transaction at least, also where it is there already: a run that is under way then finds that it is no longer
- * where it began, and is done again, for what it has written may be lost. One that cannot be lowered goes. @returns
- * false where the checkpoint has changed since
+ * Lowers a checkpoint by at least one transaction, even where it is below `to` already. A running run then finds that
+ * the checkpoint is no longer where it began, and is repeated, because its writes may be lost. A checkpoint that cannot
+ * be lowered is removed.
+ *
+ * @returns false where the checkpoint has changed since
  */
 async function lower(store: OnlineStore, view: DefinitionId, checkpoint: Checkpoint, to: number): Promise<boolean> {
   const below = Math.min(to, checkpoint.frontier.below - 1)

@@ -13,10 +13,10 @@ import { createFoldQueue } from './fold-queue.ts'
 import { foldTransactions } from './fold-transaction.ts'
 import type { NotKeptListener } from './state-writer.ts'
 
-/** What one transaction takes at most, unless a single request is more. */
+/** The maximum size of a transaction, unless a single request is larger. */
 const groupEvents = 1_000
 const groupBytes = 4 * 1024 * 1024
-/** Of more transactions than that, whose events were pushed again, the next run of a view folds what is not folded. */
+/** If events that were pushed again come from more transactions than this, the next run of a view folds them. */
 const foldedAgain = 16
 
 export interface EventIntakeDeps {
@@ -24,25 +24,25 @@ export interface EventIntakeDeps {
   readonly database: () => Database
   /** @throws LockstepError `REDIS_UNAVAILABLE`, `NOT_READY` */
   readonly store: () => OnlineStore
-  /** The online views that read the source of that name. @throws LockstepError `NOT_READY` */
+  /** The online views that read the source of this name. @throws LockstepError `NOT_READY` */
   readonly views: (source: string) => readonly ViewPlan[]
   readonly metrics: IntakeMetrics
-  /** Told when the folding of a source begins to fail. */
+  /** Called when the folding of a source begins to fail. */
   readonly onFoldFailure: (source: string, error: unknown) => void
   readonly onTooLarge: NotKeptListener
 }
 
 export interface IntakeMetrics {
-  /** How many events of a source wait, whenever that changes. */
+  /** Called when the number of waiting events of a source changes. */
   waiting(source: string, events: number): void
-  /** One transaction, folded into the online states. */
+  /** Called for each transaction that was folded into the online states. */
   folded(source: string, seconds: number): void
 }
 
 export interface EventIntakeOptions {
-  /** How far after its receipt an event may say it happened, microseconds. */
+  /** How far in the future an event's time may be when it is received, microseconds. */
   readonly futureMicros: number
-  /** How much may wait of one source, beside what is being written. Default: 10,000 events, 32 MiB. */
+  /** How much may wait for each source, in addition to the running transaction. Default: 10,000 events, 32 MiB. */
   readonly waitingEvents?: number
   readonly waitingBytes?: number
   /** How long a push waits until its events are online, milliseconds. Default: 250. */
@@ -50,19 +50,19 @@ export interface EventIntakeOptions {
 }
 
 export interface PushedEvents {
-  /** How many are new. */
+  /** How many events are new. */
   readonly accepted: number
-  /** How many were there, by their ids. */
+  /** How many events were stored already, by their ids. */
   readonly duplicates: number
-  /** The transactions that wrote them, of those that were there too. */
+  /** The transactions that wrote the events, also those that were stored already. */
   readonly xids: readonly number[]
-  /** Whether all of them are in the online states; null where that was not asked for. */
+  /** Whether all events are in the online states; null where that was not requested. */
   readonly online: boolean | null
 }
 
 /**
- * Takes events in for a process: those of requests that come while a transaction is under way are written by the next
- * one, together.
+ * Takes pushed events for a process. Events of requests that arrive while a transaction runs are written together by
+ * the next one.
  */
 export interface EventIntake {
   /**
@@ -77,7 +77,7 @@ export interface EventIntake {
     events: readonly unknown[],
     options: { readonly to: PushTarget; readonly receivedAt: number },
   ): Promise<PushedEvents>
-  /** Waits until what was taken in is written, and so long for its folding. */
+  /** Waits until all accepted events are written, and up to `foldMs` until they are folded. */
   close(foldMs: number): Promise<void>
 }
 
@@ -111,7 +111,7 @@ export function createEventIntake(deps: EventIntakeDeps, options: EventIntakeOpt
     onFailure: deps.onFoldFailure,
   })
   const opened = new WeakMap<SourceSpec, Promise<OpenedSource>>()
-  /** Lanes that have work. */
+  /** Lanes with waiting or running requests. */
   const lanes = new Set<Lane>()
 
   function open(source: SourceSpec): Promise<OpenedSource> {
@@ -160,7 +160,7 @@ export function createEventIntake(deps: EventIntakeDeps, options: EventIntakeOpt
 
   async function drain(lane: Lane): Promise<void> {
     while (lane.waiting.length > 0) {
-      // what comes while states are folded is written together after it
+      // events that arrive during a fold are written together after it
       if (lane.to !== 'offline') await folds.room(lane.source.name)
       const group = nextGroup(lane)
       await write(lane, group)
@@ -192,7 +192,7 @@ export function createEventIntake(deps: EventIntakeDeps, options: EventIntakeOpt
         lane,
       )
     } catch (error) {
-      // one request's row must not refuse the others'
+      // a wrong row of one request must not fail the others
       if (group.length > 1 && error instanceof LockstepError && error.code === 'INVALID_ROW') {
         for (const request of group) await write(lane, [request])
         return
@@ -210,7 +210,7 @@ export function createEventIntake(deps: EventIntakeDeps, options: EventIntakeOpt
     }
   }
 
-  /** Whoever wrote those that were there may have ended before it folded them. */
+  /** Folds the transactions of events that were stored already: their writer may have died before it folded them. */
   function again(source: SourceSpec, xids: readonly number[]): Promise<boolean>[] {
     return xids.length > foldedAgain ? [Promise.resolve(false)] : xids.map((xid) => folds.add(source.name, xid))
   }
@@ -236,7 +236,7 @@ export function createEventIntake(deps: EventIntakeDeps, options: EventIntakeOpt
   }
 }
 
-/** Of one request: the transaction of what is new in it. */
+/** For one request: the transaction of its new events. */
 interface Written extends AppendedEvents {
   readonly folded: Promise<boolean> | null
 }

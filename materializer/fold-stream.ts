@@ -14,7 +14,7 @@ import type { StateReader } from './state-reader.ts'
 import type { StateWriter } from './state-writer.ts'
 import { prefetchStates } from './prefetch-states.ts'
 
-/** A run leaves no more ranges in the frontier of a state that it meets, unless its own snapshot has more. */
+/** A run leaves at most this number of ranges in the frontier of a state, unless its own snapshot has more. */
 export const fewRanges = 16
 
 export interface FoldTarget {
@@ -22,46 +22,46 @@ export interface FoldTarget {
   readonly read: StateReader
   readonly writer: StateWriter
   /**
-   * The stream holds all rows of its entities that these transactions wrote, and no others. Where it is all below some
-   * one, it holds each entity from its first row on.
+   * The stream holds exactly the rows that these transactions wrote to its entities. Where it is everything below a
+   * transaction, it holds each entity from its first row on.
    */
   readonly rows: Frontier
   /**
-   * An entity whose frontier would come to have more ranges is refused: what it lacks has to be read as a whole.
-   * Infinity where the stream is that already.
+   * An entity whose frontier would get more ranges is refused: its missing rows must be read completely. Infinity where
+   * the stream holds them completely.
    */
   readonly maxRanges: number
-  /** Rows that become visible after it wait in their state. Epoch microseconds. */
+  /** Rows that become visible later wait in their state. Epoch microseconds. */
   readonly moment: number
   /**
-   * `resume`: the stored state is decoded and takes the rows that its frontier does not cover. `renew`: the stream
-   * holds all rows of each entity, and its state starts empty.
+   * - `resume`: the stored state is decoded and takes the rows that its frontier does not cover
+   * - `renew`: the stream holds all rows of each entity, and its state starts empty
    */
   readonly start: 'resume' | 'renew'
-  /** Told of the frontier of each state that is met. */
+  /** Called with the frontier of each stored state. */
   readonly onStored?: (frontier: Frontier) => void
-  /** Told of a state that is not renewed since it has rows that the stream lacks. */
+  /** Called for a state that is not rebuilt, because it includes rows that the stream lacks. */
   readonly onNewer?: (key: EntityKey) => void
-  /** Told of an entity that is set aside and left so, as the stream does not hold all of its rows. */
+  /** Called for an entity that stays set aside, because the stream does not hold all its rows. */
   readonly onLeft?: (key: EntityKey) => void
 }
 
 /**
- * Folds an ordered stream entity by entity into the states of the store; at no time are more than two batches of rows,
- * a bounded part of the stored bytes and one state held. An entity whose state no row adds to is left alone, unless its
- * frontier has become long and gets shorter. A state claims the rows that were folded into it and no others, whatever
- * the checkpoint says: so one that a store has set back to what it was tells truly what it lacks.
+ * Folds an ordered stream into the states of the store, entity by entity. At most two batches of rows, a bounded part
+ * of the stored bytes and one state are held at a time. An entity to which no row is added is left alone, unless its
+ * frontier has become long and gets shorter. A state claims exactly the rows that were folded into it, whatever the
+ * checkpoint says. So a state that the store has set back still shows what it lacks.
  *
  *     stored frontier f        rows folded              written
  *     none, from first rows    all                      if absent still, with the frontier `rows`
- *     none, else               none: refused, for rows before those of the stream are missing
+ *     none, else               none: refused, because earlier rows are missing
  *     f                        those that f lacks       if f still, with the frontier f and `rows`; refused where that would have too many ranges
  *     too large for the cap    as none; left alone for an hour unless the cap was raised
  *     set aside                as none; left alone unless the stream holds all of its rows
- *     f, renewed               all, if f is in `rows`   if f still, with the frontier `rows`
+ *     f, rebuilt               all, if f is in `rows`   if f still, with the frontier `rows`
  *
- * An entity with a row that cannot be folded is set aside, with the reason in the place of its state, and holds up no
- * other.
+ * An entity with a row that cannot be folded is set aside: the reason is stored in place of its state, and other
+ * entities go on.
  */
 export async function foldStream(target: FoldTarget, stream: AsyncIterable<readonly SourceRow[]>): Promise<void> {
   const { plan, moment, writer } = target
@@ -95,17 +95,17 @@ export async function foldStream(target: FoldTarget, stream: AsyncIterable<reado
 
 interface OpenEntity {
   readonly key: EntityKey
-  /** `header`: null where the state is damaged, and is to be made anew from all its rows. */
+  /** `header`: null where the state is damaged, and is rebuilt from all its rows. */
   readonly stored: { readonly bytes: Buffer; readonly header: StoredHeader | null } | null
-  /** Rows of these transactions are passed over. */
+  /** Rows of these transactions are skipped. */
   readonly covered: Frontier | null
-  /** What the state covers with the rows of the stream; null where it cannot take them. */
+  /** The frontier of the state with the rows of the stream; null where it cannot take them. */
   readonly frontier: Frontier | null
-  /** Its further rows are passed over. */
+  /** Its further rows are skipped. */
   done: boolean
   state: EntityState | null
   rows: number
-  /** Why it is to be set aside. */
+  /** Why it is set aside. */
   failure: LockstepError | null
 }
 
@@ -129,14 +129,14 @@ function open(target: FoldTarget, key: EntityKey, bytes: Buffer | null): OpenEnt
   const over = readOverCap(stored.bytes, stored.header)
   const isAside = readSetAside(stored.bytes, stored.header) !== null
   if (start === 'resume' && (over !== null || isAside)) {
-    // It is made from all its rows or not at all; what has rows that the stream lacks is left to who wrote it.
+    // It is rebuilt from all its rows or not at all. A state with rows that the stream lacks is left to its writer.
     const whole = rows.below > 0
     const done = whole ? !includes(rows, frontier) : over === null || !worthMaking(plan, over, moment)
     if (isAside && !whole) target.onLeft?.(key)
     return { ...fresh, covered: whole ? null : frontier, frontier: whole ? rows : null, done }
   }
   if (start === 'resume') return { ...fresh, covered: frontier, frontier: joined(target, frontier), done: false }
-  // One of the same frontier is replaced: it holds the same rows, and perhaps counts from another moment.
+  // A state with the same frontier is replaced: it has the same rows, but may be as of another moment.
   const newer = !includes(rows, frontier)
   if (newer) target.onNewer?.(key)
   return { ...fresh, covered: null, frontier: rows, done: newer }
@@ -152,7 +152,7 @@ function startOf({ plan, start }: FoldTarget, { stored }: OpenEntity): EntitySta
   return plan.decodeState(stored.bytes.subarray(stored.header.bodyAt), stored.header.highWater)
 }
 
-/** Whether something stands in the place of a state. */
+/** Whether a marker is stored in place of a state. */
 function isInstead(bytes: Buffer, header: StoredHeader): boolean {
   return readOverCap(bytes, header) !== null || readSetAside(bytes, header) !== null
 }

@@ -26,11 +26,11 @@ import type { NotKeptListener } from './state-writer.ts'
 import { noteSetAside } from './set-aside.ts'
 import { createStateWriter, reportNotKept } from './state-writer.ts'
 
-/** They are held in memory. What is more than that is a load of history, and left to the next run. */
+/** Rows are held in memory. A transaction with more rows is a bulk load, and left to the next run. */
 const maxRows = 100_000
 
 export interface FoldTransactionOptions {
-  /** Rows that become visible after it wait in their states. Epoch microseconds; default: now. */
+  /** Rows that become visible later wait in their states. Epoch microseconds; default: now. */
   readonly moment?: number
   readonly signal?: AbortSignal
   readonly onTooLarge?: NotKeptListener
@@ -41,18 +41,17 @@ export interface FoldedTransaction {
   readonly rows: number
   readonly entities: number
   /**
-   * Continuous views that the rows were not folded into, as their next run does it: the store has not begun them, or
-   * has them from elsewhere or of another definition, or lost them meanwhile, or has set an entity of theirs aside.
+   * Continuous views whose next run folds the rows instead: the store has not begun them, holds them from another
+   * database or definition, lost them meanwhile, or has set one of their entities aside.
    */
   readonly left: readonly DefinitionId[]
 }
 
 /**
- * Folds the rows that one committed transaction wrote into the states of the views at once, without waiting for their
- * next run: each view's own, those of a schedule excepted. What a state holds already is passed over, so it may be done
- * again, by anybody, beside any run. A state that another one writes at the same moment is read again, and folded over
- * what that one wrote; an entity that the store lacks is read from its first row on. Whoever dies in the midst of it
- * leaves the rest to the next run.
+ * Folds the rows of one committed transaction into the states of the views at once, without waiting for their next run;
+ * scheduled views are left out. A state skips rows that it includes already, so anybody may repeat it, beside any run.
+ * If another process writes a state at the same moment, the state is read and folded again. An entity without a state
+ * is read from its first row on. If the process dies, the next run does the rest.
  *
  * @param plans online views that read the source of the table that the transaction wrote to
  * @throws LockstepError as `materializeView`
@@ -67,7 +66,7 @@ export function foldTransaction(
   return foldTransactions(db, store, plans, [xid], options)
 }
 
-/** As `foldTransaction`, of several transactions together. */
+/** As `foldTransaction`, for several transactions together. */
 export async function foldTransactions(
   db: Database,
   store: OnlineStore,
@@ -83,21 +82,21 @@ export async function foldTransactions(
     store,
     continuous.map(({ id }) => id),
   )
-  // Its failure is reported once the rows are there.
+  // Its failure is reported when the rows have been read.
   checkpointsRead.catch(() => undefined)
   const folded = await Promise.all(
     [...groups.values()].map(async (group) => {
       const rows = await readArrived(db, group, wanted, maxRows)
       faultPoint('push: rows read')
       const checkpoints = await checkpointsRead
-      // Of a transaction that wrote rows all are read, or none, where it has not been committed.
+      // A transaction's rows are all read, or none where it has not been committed.
       const written =
         rows === null ? noTransactions : [...new Set(rows.map(({ xid }) => xid))].map(oneTransaction).reduce(union, noTransactions)
       const columns = streamColumns(group)
       return await Promise.all(
         group.map(async (plan) => {
           const checkpoint = checkpoints[continuous.indexOf(plan)] ?? null
-          // one that cannot be read is told by the view's next run
+          // the view's next run reports a checkpoint that cannot be read
           if (rows === null || checkpoint === null || checkpoint instanceof LockstepError || !(await mayFold(db, plan, checkpoint)))
             return leave(plan)
           const project = projection(columns, plan)
@@ -119,7 +118,7 @@ function leave(plan: ViewPlan): FoldedTransaction {
   return { rows: 0, entities: 0, left: [plan.id] }
 }
 
-/** The runs that databases were found to know, by their ids. */
+/** The ids of runs that each database knows. */
 const known = new WeakMap<Database, Set<string>>()
 
 async function mayFold(db: Database, plan: ViewPlan, checkpoint: Checkpoint): Promise<boolean> {
@@ -156,7 +155,7 @@ async function foldInto(
   const onLeft = (): void => void (isLeft = true)
   const target = { plan, read, writer, moment, onStored: ahead.note, onLeft, start: 'resume' } as const
 
-  /** The entities that the rows of the transaction are not enough for. */
+  /** The entities that need more than the rows of the transaction. */
   async function lacking(keys: readonly EntityKey[]): Promise<EntityKey[]> {
     const stored = await read(keys)
     return keys.filter((_, i) => {
@@ -188,10 +187,10 @@ async function foldInto(
       for (const key of whole) again.delete(key)
       part = part.filter(({ key }) => again.has(key))
     }
-    // a state of a database that was set back since takes these rows for those that it holds
+    // after a restore of the database, a state would take these rows for ones that it includes
     await ahead.check(endOf(written))
   } catch (error) {
-    // too many entities of this view, which is no reason to hold back others: its next run reports it
+    // too many entities of this view: its next run reports it, and other views go on
     if (!isOfOneEntity(error) && !(error instanceof LockstepError && error.code === 'STORE_MISMATCH')) throw error
     isLeft = true
   } finally {

@@ -27,14 +27,11 @@ import { createStateReader } from './state-reader.ts'
 import { createStateWriter, notKept } from './state-writer.ts'
 
 export interface MaterializeOptions {
-  /**
-   * What the run counts as now, epoch microseconds: rows that become visible later wait in their states. Default:
-   * `now()`.
-   */
+  /** What counts as now, epoch microseconds: rows that become visible later wait in their states. Default: `now()`. */
   readonly moment?: number
   /** The clock, epoch microseconds. Default: this machine's. */
   readonly now?: () => number
-  /** Removes what the store holds of the view first, whoever wrote it. */
+  /** Removes the view's states first, whoever wrote them. */
   readonly rebuild?: boolean
   /** `FailoverOptions.replayMs` */
   readonly replayMs?: number | undefined
@@ -49,39 +46,42 @@ export interface MaterializeProgress {
 }
 
 export interface MaterializeResult {
-  /** `incremental`: what arrived since the last run was folded into the stored states. `full`: the table tells no arrivals, so all of it was read. `cursor`: it tells them by
-   * a time of its rows, so entities with rows since the last run were read. */
+  /**
+   * - `incremental`: rows that arrived since the last run were folded into the stored states
+   * - `full`: the table has no arrival columns, so all of it was read
+   * - `cursor`: the table has a cursor column, so entities with rows since the last run were read
+   */
   readonly mode: 'incremental' | 'cursor' | 'full'
   /**
-   * The arrivals by which this run moved the view on, [from, to): those of runs beside it and after it touch them and
-   * do not overlap.
+   * The arrivals by which this run advanced the checkpoint, [from, to). The ranges of other runs touch it and do not
+   * overlap.
    */
   readonly from: number
   readonly to: number
   readonly moment: number
-  /** Rows that were folded, and entities that were written; what was covered already is in neither. */
+  /** Rows that were folded, and entities that were written. Rows that a state already included do not count. */
   readonly rows: number
   readonly entities: number
   /**
-   * Entities of which this run did not store a state because it is over the view's `maxStateBytes`, and the errors of
-   * the first five of them.
+   * Entities whose state was not stored, because it is over the view's `maxStateBytes`, and the errors of the first
+   * five.
    */
   readonly tooLarge: NotKept
   /**
-   * Entities that are set aside, as a row of theirs cannot be folded or too many wait; and rows whose key cannot be
-   * read, which are passed over.
+   * Entities that are set aside, because one of their rows cannot be folded or too many rows wait; and rows whose key
+   * cannot be read, which are skipped.
    */
   readonly setAside: NotKept
 }
 
 /**
- * Brings the view's states in the online store up to all rows that are committed, once. Each row counts once and the
- * newest wins, however many runs work at once, whatever is pushed beside them and wherever one is killed: a state
- * carries the transactions whose rows it holds, takes only rows of others, and is stored only over the very frontier
- * that it was folded from. A transaction that is still open holds nobody up: its own rows alone are left for a later
- * run.
+ * Brings the view's states in the online store up to date with all committed rows, once. Each row counts once, and the
+ * newest wins, no matter how many runs work at once, what is pushed meanwhile, or where a run is killed. A state
+ * carries its frontier (the transactions whose rows it includes), takes only rows of other transactions, and is stored
+ * only over the frontier that it was folded from. An open transaction delays no others: only its own rows wait for a
+ * later run.
  *
- *     read the checkpoint -> freeze the database -> stream by entity what the checkpoint lacks -> fold, compare and set -> retry what was refused -> move the checkpoint
+ *     read the checkpoint -> take a snapshot -> stream the missing rows by entity -> fold, compare and set -> retry conflicts -> advance the checkpoint
  *
  * @throws LockstepError `STORE_MISMATCH` where the store holds this view of another database or definition, or loses it
  *   meanwhile; `INVALID_ROW` for rows that this database did not write; `SOURCE_MISSING`, `REDIS_UNAVAILABLE`,
@@ -108,7 +108,7 @@ export async function materializeView(
     table: sourceTableName(plan.spec.source),
   })
   faultPoint('run: recorded')
-  // from here on a failure leaves a run that has not ended, which is how it is known that a view's runs fail
+  // after this, a failure leaves an unfinished run: this shows that runs of a view fail
   const table = await readSourceTable(db, plan.spec.source)
   const incremental = table.hasRow && table.hasXid
   const checkpoint =
@@ -142,7 +142,7 @@ export async function materializeView(
   return { mode, from, to, moment, rows, entities, tooLarge, setAside: notKept([...setAside.map(({ error }) => error), ...unkeyed]) }
 }
 
-/** Folds what the checkpoint lacks of the snapshot. */
+/** Folds the rows of the snapshot that the checkpoint lacks. */
 async function foldSnapshot(
   snapshot: Snapshot,
   store: OnlineStore,
@@ -152,7 +152,7 @@ async function foldSnapshot(
     readonly checkpoint: Checkpoint
     readonly table: SourceTable
     readonly cursorRun: CursorRun | null
-    /** Entities that are set aside: all of their rows are read again. */
+    /** Entities that are set aside: all their rows are read again. */
     readonly again: readonly EntityKey[]
     readonly onUnkeyed: (error: LockstepError) => void
     readonly onStored: (frontier: Frontier) => void
@@ -172,11 +172,11 @@ async function foldSnapshot(
   const arrivals = createArrivals({ snapshot, plan, seen: incremental ? seen : null, xmax: bounds.xmax, signal, only, onUnkeyed }, (rows) =>
     options.onProgress?.({ rows, entities: writer.stored.entities }),
   )
-  // States that are renewed are ordered by the snapshots that they come from.
+  // States that are rebuilt are ordered by the snapshots that they come from.
   const states = incremental ? seen : allBelow(bounds.ended)
   const rows = without(states, known)
   const target = { plan, read, writer, moment, onStored, start: incremental ? 'resume' : 'renew' } as const
-  // what is set aside and not noted: the run that set it aside ended before it could note that
+  // states that are set aside without a note: the run that set them aside ended before it wrote the note
   const left: EntityKey[] = []
 
   signal?.throwIfAborted()

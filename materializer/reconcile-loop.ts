@@ -23,23 +23,23 @@ import { setAsideKeys } from './set-aside.ts'
 import { underRebuildLock, underViewLock } from './view-lock.ts'
 
 const defaultPollMs = 1_000
-/** A look at what arrived, or a run over a table that does not tell it, takes this share of the time at most. */
+/** The maximum share of the time for checks for arrivals, and for runs over tables without arrival columns. */
 const cost = 20
-/** A table that tells no arrivals is read as a whole, no more often. */
+/** How often a table without arrival columns is read completely, at most. */
 const wholeMs = 60_000
-/** One that tells them by a cursor, no more often. */
+/** How often a table with a cursor column is read, at most. */
 const cursorMs = 5_000
 const failureBackoff = { firstMs: 1_000, maxMs: 60_000 }
-/** How often it is looked for what is to be removed. */
+/** How often to check for states to remove. */
 const houseMs = 5_000
-/** How long a rebuild that has failed is left alone: twice as long after each that fails, at most that long. */
+/** How long a failed rebuild waits: it doubles with each failure, up to `most`. */
 const afterFailureSeconds = { first: 1, most: 300 }
 const runsAtOnce = 2
-/** How often entities that are set aside are tried again where nothing arrives. */
+/** How often entities that are set aside are tried again while no rows arrive. */
 const againMs = 60_000
 
 export interface ReconcileTools extends BackfillTools {
-  /** The registry as it is now. */
+  /** The present registry. */
   catalog(): Promise<Pick<Catalog, 'views' | 'online' | 'view'>>
   readonly log: Logger
   /** Epoch microseconds. */
@@ -50,18 +50,22 @@ export interface ReconcileOptions {
   /** `FailoverOptions.replayMs` */
   readonly replayMs?: number
   readonly signal: AbortSignal
-  /** Told of each run that has ended. */
+  /** Called after each run. */
   readonly onRun?: (plan: ViewPlan, result: MaterializeResult) => void
   readonly onFailure?: (plan: ViewPlan, error: unknown) => void
-  /** How often it is looked whether anything has arrived. Default: 1,000. */
+  /** How often to check for arrivals, milliseconds. Default: 1,000. */
   readonly pollMs?: number
 }
 
 /**
- * Keeps the online views of the registry current, until the signal, beside any number of others that do the same: a
- * continuous view is brought up to date whenever rows have arrived, by one process at a time; for a scheduled one the
- * runs of its schedule are asked for; one that the store lacks is rebuilt by a backfill, which all workers share. What
- * fails is logged and tried again, later each time. What was retired or erased is removed.
+ * Keeps the online views of the registry current until the signal. Any number of processes may do it.
+ *
+ * - A continuous view is materialized when rows have arrived, by one process at a time.
+ * - For a scheduled view, the runs of its schedule are submitted as jobs.
+ * - A view that the store lacks is rebuilt by a backfill, which all workers share.
+ * - States of retired views and erased entities are removed.
+ *
+ * Failures are logged and retried with a growing delay.
  */
 export async function reconcileViews(tools: ReconcileTools, options: ReconcileOptions): Promise<void> {
   const { signal, pollMs = defaultPollMs } = options
@@ -119,13 +123,13 @@ export async function reconcileViews(tools: ReconcileTools, options: ReconcileOp
 
 interface KeptView {
   readonly plan: ViewPlan
-  /** `performance.now()` before which it is left alone. */
+  /** `performance.now()` of the next attempt. */
   nextAt: number
   failures: number
   busy: boolean
-  /** `performance.now()` before which it is not looked whether entities are set aside. */
+  /** `performance.now()` of the next check for entities that are set aside. */
   againAt: number
-  /** Of a scheduled view, the last `runPoint` for which there is nothing more to do. */
+  /** For a scheduled view: the last `runPoint` that is done. */
   settled: number
 }
 
@@ -164,11 +168,11 @@ async function bringUpToDate(
   const { plan } = view
   const started = performance.now()
   if (checkpoint.incremental) {
-    // where this cannot be read, the run fails of the same and is recorded
+    // if this cannot be read, the run fails for the same reason and is recorded
     const arrived =
       view.failures > 0 || (await hasArrived(db, plan, checkpoint.frontier).catch(() => true)) || (await isRetryDue(db, store, view))
     view.nextAt = performance.now() + (performance.now() - started) * cost
-    // of one that was set back readers ask the history, until a run has ended
+    // after a set-back, readers use the history until a run has ended
     if (!arrived && checkpoint.setBack !== true) return
   }
   const result = await slots(async () => {
@@ -185,8 +189,8 @@ async function bringUpToDate(
 }
 
 /**
- * Whether to run though nothing arrived. Rows of entities that are set aside may have been corrected in place, and rows
- * that failed the runs of a process that has ended may have been deleted.
+ * Whether to run although nothing arrived: rows of entities that are set aside may have been corrected in place, and
+ * rows that failed the runs of an ended process may have been deleted.
  */
 async function isRetryDue(db: ReconcileTools['db'], store: ReconcileTools['store'], view: KeptView): Promise<boolean> {
   if (performance.now() < view.againAt) return false
@@ -196,8 +200,8 @@ async function isRetryDue(db: ReconcileTools['db'], store: ReconcileTools['store
 }
 
 /**
- * Asks for the run of each instant, and after it for those that fold what came late, where anything has; where a
- * failover has set the view back, what it lacks is folded again at once.
+ * Submits the run of each scheduled instant, and after it the runs that fold late rows. If a failover has set the view
+ * back, its missing rows are folded again at once.
  */
 async function keepSchedule(
   tools: ReconcileTools,
@@ -225,7 +229,7 @@ async function keepSchedule(
   const result = await slots(async () => {
     signal.throwIfAborted()
     return await underViewLock(db, identity, plan.id, async () => {
-      // another process may have done it
+      // another process may have submitted it
       const reached = await reachedByRuns(db, plan.id, identity, checkpoint.origin)
       const now = await readCheckpoint(store, plan.id)
       if (now === null || now.removing || (now.setBack !== true && now.frontier.below >= reached)) return null
@@ -236,17 +240,17 @@ async function keepSchedule(
 }
 
 /**
- * By a backfill. Where one has failed, the next begins at once, and later after each failure; after one that somebody
- * has cancelled none begins, unless the view was begun anew since. A rebuild that was stopped is taken over; one that
- * is at work is left to itself. One process at a time looks whether it is needed: another one's backfill may have
- * begun, and ended, since the checkpoint was read.
+ * Rebuilds a view by a backfill. After a failure the next one begins at once, and later after each further failure.
+ * After a cancellation none begins, unless the view was begun anew since. A rebuild that was stopped is taken over; a
+ * running one is left alone. One process at a time checks whether a backfill is needed: another one's may have begun
+ * and ended since the checkpoint was read.
  */
 async function rebuild(tools: ReconcileTools, plan: ViewPlan): Promise<void> {
   const { db, store, log, clock } = tools
   const identity = await store.identity()
   await underViewLock(db, identity, plan.id, async () => {
     const [last] = await readBackfills(db, { view: plan.id, store: identity })
-    // read after them: a backfill that has ended moved it before
+    // read after the backfills: one that has ended moved the checkpoint before
     const checkpoint = await readCheckpoint(store, plan.id)
     if (checkpoint !== null && isMaterialized(checkpoint)) return
     if (last !== undefined && (last.plan === null || last.plan.fingerprint === plan.fingerprint)) {

@@ -25,12 +25,12 @@ export interface FoldedEntity {
   readonly aside?: LockstepError
 }
 
-/** Writes folded entities in batches, one batch under way while the next one fills. */
+/** Writes folded entities in batches: one batch is being written while the next one fills. */
 export interface StateWriter {
   add(entity: FoldedEntity): Promise<void>
-  /** Counts a key among the refused, unwritten: its rows have to be read again. */
+  /** Adds a key to the refused ones without a write: its rows must be read again. */
   refuse(key: EntityKey): void
-  /** Waits for all writes and hands over the refused keys: those that somebody else wrote first, too. */
+  /** Waits for all writes and returns the refused keys, including those that somebody else wrote first. */
   drain(): Promise<EntityKey[]>
   /** What has been stored so far. */
   readonly stored: Stored
@@ -44,7 +44,7 @@ export interface Stored {
 }
 
 /**
- * Entities of which no state is kept, as it is over the view's cap or cannot be made, and the errors of the first of
+ * Entities whose state is not kept, because it is over the view's cap or cannot be made, and the errors of the first of
  * them.
  */
 export interface NotKept {
@@ -52,7 +52,7 @@ export interface NotKept {
   readonly errors: readonly LockstepError[]
 }
 
-/** Told of what was not kept, where there is any. */
+/** Called where entities were not kept. */
 export type NotKeptListener = (view: DefinitionId, notKept: NotKept) => void
 
 export function notKept(errors: readonly LockstepError[]): NotKept {

@@ -15,8 +15,8 @@ import type { TakenSnapshot } from './snapshot-tracker.ts'
 import type { LoggedRead, NotedPredictions } from './prediction-log.ts'
 
 /**
- * A request as it was noted, with what only that moment could tell, and without what came over the connection with its
- * values.
+ * A buffered request with its time, latency and snapshot. It does not keep the bytes alive that the connection
+ * received.
  */
 export interface KeptPredictions extends Omit<NotedPredictions, 'read'> {
   readonly read: Omit<LoggedRead, 'rows' | 'origins'> & {
@@ -30,9 +30,9 @@ export interface KeptPredictions extends Omit<NotedPredictions, 'read'> {
 }
 
 /**
- * One row for each entity. Values stand there so that they read back to the bit (`valueToJson`).
+ * One row for each entity. Values read back to the bit (`valueToJson`).
  *
- * @param snapshot of transactions that had ended, where it is not known which had by then
+ * @param snapshot the transactions that have ended, where the request has no snapshot of its own
  */
 export function* encodePredictions(kept: KeptPredictions, snapshot: string): Generator<LoggedPrediction> {
   const { service, read, outputs, predictions } = kept
@@ -88,7 +88,7 @@ const writerOf = memoizeWeak((service: ServicePlan) => {
   }
 })
 
-/** Compiled text of an object of named values, each as `valueToJson` has it. */
+/** Compiles a writer of a JSON object of named values, each written by `valueToJson`. */
 function record(columns: readonly Column<ValueType>[]): (values: readonly (Value | null)[]) => string {
   const names = columns.map(({ name }) => `${JSON.stringify(name)}:`)
   const writers = columns.map(({ type }) => valueText(type))
@@ -96,7 +96,7 @@ function record(columns: readonly Column<ValueType>[]): (values: readonly (Value
 }
 
 function valueText(type: ValueType): (value: Value | null) => string {
-  // those that are many, without a detour
+  // a fast path for the most frequent types
   if (type.kind === 'bool' || type.kind === 'int32') return String
   if (type.kind === 'float32' || type.kind === 'float64')
     return (value) => (value === null || Number.isFinite(value) ? `${value as number | null}` : `"${value as number}"`)
@@ -128,7 +128,7 @@ function entitiesOf({ uses }: ServicePlan, { keys }: ServedEntity): Buffer[] {
   const named = new Map<string, Buffer>()
   for (const [u, { plan }] of uses.entries()) {
     const [name, key = ''] = [plan.spec.entity.name, keys[u]]
-    // an entity without a key is all of them
+    // an entity without a key names nobody
     if (plan.key.length > 0) named.set(`${name} ${key}`, loggedEntity(name, key))
   }
   return [...named.values()]

@@ -4,9 +4,9 @@ import { erasedKeyHash } from '../../materializer/erase/erased-key.ts'
 import { clockSlackMs, forgetLoggedEntity } from '../../materializer/erase/logged-entity.ts'
 
 /**
- * Deletes what was just logged of entities whose erasure was not finished when it was noted, as it may be made of what
- * was erased: the rows of a request lie in a buffer for a moment, where an erasure does not see them, and states are
- * answered from until the erasure has come to them. To be called once they are committed.
+ * Deletes new log rows of entities whose erasure was not finished when the rows were noted. Such rows may be made of
+ * erased data: they wait in a buffer, where an erasure does not find them, and states answer requests until the erasure
+ * reaches them. Call it after the rows are committed.
  *
  * @param since when the first of the rows was noted, epoch milliseconds
  * @param entities of the rows, each as `loggedEntity`

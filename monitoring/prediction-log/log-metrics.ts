@@ -4,10 +4,10 @@ import { Counter, Gauge } from 'prom-client'
 /**
  * Why rows of the prediction log are lost:
  *
- * - `full`: the buffer was, as PostgreSQL is away or slower than what is to be logged
- * - `lost`: the connection was, after all had been sent; they may be there
- * - `refused`: the table did not take them, or they could not be written down
- * - `closed`: the server was told to end, and PostgreSQL did not take them in time
+ * - `full`: the buffer was full, because PostgreSQL was down or too slow
+ * - `lost`: the connection was lost after all rows had been sent; they may be stored
+ * - `refused`: the table refused them, or they could not be encoded
+ * - `closed`: the server was stopped, and PostgreSQL did not take them in time
  */
 export type DropReason = 'full' | 'lost' | 'refused' | 'closed'
 const reasons: readonly DropReason[] = ['full', 'lost', 'refused', 'closed']
@@ -17,7 +17,7 @@ export interface LogMetrics {
   dropped(reason: DropReason, rows: number): void
 }
 
-/** @param waiting how many rows are noted and not written */
+/** @param waiting how many rows are buffered */
 export function createLogMetrics(registry: Registry, waiting: () => number): LogMetrics {
   const registers = [registry]
   const rows = new Counter({ name: 'lockstep_prediction_log_rows_total', help: 'Rows written to the prediction log.', registers })

@@ -3,21 +3,21 @@ import { sqlState } from '../../runtime/relation.ts'
 
 const dayMicros = 86_400_000_000
 const prefix = 'prediction_log_'
-/** An exclusive lock of the table may be waited for so long, and others wait behind it. */
+/** How long to wait for an exclusive lock of the table: others wait behind it. */
 const lockTimeout = '2s'
 
-/** Of a moment, epoch microseconds: its day in UTC, as days since 1970. */
+/** The UTC day of a moment (epoch microseconds), as days since 1970. */
 export function dayOf(micros: number): number {
   return Math.floor(micros / dayMicros)
 }
 
-/** Makes the partitions of these days where they are missing. Any number of processes may do it at once. */
+/** Creates the missing partitions of these days. Several processes may do it at once. */
 export async function makePartitions(db: Pick<Database, 'script'>, days: Iterable<number>): Promise<void> {
   for (const day of days) {
     const [from, to] = [dateOf(day), dateOf(day + 1)]
     const create = `CREATE TABLE IF NOT EXISTS lockstep.${partitionOf(day)} PARTITION OF lockstep.prediction_log FOR VALUES FROM ('${from}Z') TO ('${to}Z')`
     await db.script(`SET lock_timeout = '${lockTimeout}'; ${create}`).catch((error: unknown) => {
-      // another process was making it just now
+      // another process has just created it
       if (!['23505', '42P07', '42710'].includes(sqlState(error))) throw error
     })
   }

@@ -18,7 +18,7 @@ import { createSampling } from './sampling.ts'
 import { createPredictionWriter } from './prediction-writer.ts'
 import { sizeOf } from './row-size.ts'
 
-/** The features that predictions were made from: what the log keeps of a read. */
+/** The features that predictions were made from, as the log keeps them. */
 export interface LoggedRead {
   readonly entities: readonly ServedEntity[]
   /** By index of the entities. */
@@ -27,13 +27,13 @@ export interface LoggedRead {
   readonly asOf: number
   /** Whether the online store could not answer for some views. */
   readonly degraded: boolean
-  /** Whether this machine's clock was behind what is stored. */
+  /** Whether this machine's clock was behind the stored data. */
   readonly skewed: boolean
-  /** By entity, and there by index of the service's `uses`. */
+  /** By entity, and for each by index of the service's `uses`. */
   origins(): ReadOrigin[][]
 }
 
-/** A request that was answered, and from what. Nothing of it may be changed after. */
+/** An answered request. It must not be changed afterwards. */
 export interface NotedPredictions {
   readonly requestId: string
   /** Unique in the log. The id of each row is `<predictionBase>/<its index in the request>`. */
@@ -41,37 +41,37 @@ export interface NotedPredictions {
   readonly model: string
   readonly version: number
   readonly service: ServicePlan
-  /** What `predictions` holds. */
+  /** The columns of `predictions`. */
   readonly outputs: readonly Column[]
   readonly read: LoggedRead
   /** The index in the request of each entity of `read`. */
   readonly rows: readonly number[]
   /** By index of the entities. */
   readonly predictions: readonly Prediction[]
-  /** When the request came, by `performance.now()`. */
+  /** When the request arrived, by `performance.now()`. */
   readonly startedMs: number
-  /** The id of the API key that it came with. */
+  /** The id of the request's API key; null: it had none. */
   readonly apiKey: string | null
 }
 
 /**
- * Writes what was predicted from what to PostgreSQL, of every request or of a sample, without a request waiting for it.
+ * Writes predictions and their features to PostgreSQL, for every request or a sample. No request waits for it.
  *
- *     note: sampled? is there room?  ->  buffer  ->  once a second, or where it is well filled: encode, COPY  ->  lockstep.prediction_log
+ *     note: sampled? is there room?  ->  buffer  ->  once a second, or when it is well filled: encode, COPY  ->  lockstep.prediction_log
  */
 export interface PredictionLog {
-  /** Takes a request, or counts that it is dropped. At once: what costs time is done later. Never throws. */
+  /** Buffers a request, or counts it as dropped. It returns at once and never throws; the work is done later. */
   note(predictions: NotedPredictions): void
-  /** Drops partitions that are older than is kept. */
+  /** Drops partitions that are older than the retention. */
   dropOld(): Promise<void>
-  /** Writes what is there, within `ms`, and counts the rest as dropped. */
+  /** Writes the buffer within `ms`, and counts the rest as dropped. */
   close(ms: number): Promise<void>
 }
 
 export interface PredictionLogDeps {
   /** @throws LockstepError `POSTGRES_UNAVAILABLE` */
   readonly database: () => Database
-  /** @param waiting how many rows are noted and not written */
+  /** @param waiting how many rows are buffered */
   readonly metrics: (waiting: () => number) => LogMetrics
   readonly log: Logger
   /** Epoch microseconds. */
@@ -80,24 +80,24 @@ export interface PredictionLogDeps {
 
 export interface PredictionLogOptions {
   readonly shares: LogShares
-  /** Days before the present one that are kept. */
+  /** How many days are kept before the present one. */
   readonly retentionDays: number
-  /** How long what was noted may wait. Default 1000. */
+  /** How long a request may wait in the buffer, milliseconds. Default 1000. */
   readonly flushMs?: number
   /**
-   * How much may be held that is not written: feature values and outputs, long texts and lists by their length. Default
-   * 1,000,000, some 100 MB at most.
+   * The size of the buffer in values: features and outputs, with long texts and lists counted by their length. Default
+   * 1,000,000, about 100 MB at most.
    */
   readonly maxValues?: number
 }
 
-/** So much is written before the second is over. */
+/** When the buffer is filled to this share, it is written at once. */
 const soonShare = 0.1
-/** What an int4 holds. */
+/** The maximum of an int4. */
 const maxMicros = 2 ** 31 - 1
 /**
- * A batch is encoded in about so many turns of the event loop, of so many rows each: few, so that no request waits for
- * long, and more where many wait.
+ * A batch is encoded in about this number of turns of the event loop, with this number of rows in each: few, so that no
+ * request waits long, and more when many rows wait.
  */
 const [turnsPerBatch, minPerTurn, maxPerTurn] = [20, 10, 50]
 
@@ -108,7 +108,7 @@ export function createPredictionLog(deps: PredictionLogDeps, options: Prediction
   let noted: { readonly kept: KeptPredictions; readonly values: number }[] = []
   let notedValues = 0
   let notedRows = 0
-  /** Of what is noted, and of what is being written. */
+  /** Of the buffer and of the batch that is being written. */
   let heldValues = 0
   let waitingRows = 0
   let timer: NodeJS.Timeout | null = null
@@ -143,7 +143,7 @@ export function createPredictionLog(deps: PredictionLogDeps, options: Prediction
       })
   }
 
-  /** Encodes what is noted into a batch and writes it; a batch that could not be written is tried again first. */
+  /** Encodes the buffer into a batch and writes it. A batch that could not be written is tried first. */
   async function write(): Promise<void> {
     if (writer.rows === 0 && !(await encode())) return
     failing = !(await writer.write())
@@ -152,7 +152,7 @@ export function createPredictionLog(deps: PredictionLogDeps, options: Prediction
     heldValues = notedValues
   }
 
-  /** @returns false where the database is away, which must say what it did not say in time */
+  /** @returns false where the database is unavailable but must still give a snapshot */
   async function encode(): Promise<boolean> {
     let snapshot = ''
     if (noted.some(({ kept }) => kept.ended.snapshot === null)) {
@@ -209,7 +209,7 @@ export function createPredictionLog(deps: PredictionLogDeps, options: Prediction
     },
     async dropOld() {
       const db = deps.database()
-      // what all servers share goes by the clock that they share
+      // servers share the table, so its retention follows the clock that they share
       const nowMs = await sharedNowMs(db, clock() / 1000)
       const dropped = await dropPartitions(db, dayOf(nowMs * 1000) - options.retentionDays)
       if (dropped > 0) log.info({ days: dropped }, 'old days of the prediction log were deleted')
@@ -230,10 +230,7 @@ export function createPredictionLog(deps: PredictionLogDeps, options: Prediction
   }
 }
 
-/**
- * What is made of a read as it is asked for is made now: until then it holds on to all that came over the connection
- * with it.
- */
+/** Evaluates the lazy parts of a read now: until then it keeps all bytes alive that the connection received with it. */
 function keptOf({ entities, asOf, degraded, skewed, rows, origins }: NotedPredictions['read']): KeptPredictions['read'] {
   return { entities, asOf, degraded, skewed, rows: rows.map(({ values, statuses }) => ({ values, statuses })), origins: origins() }
 }

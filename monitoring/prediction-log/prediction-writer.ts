@@ -10,18 +10,17 @@ import { isUnavailable } from '../../runtime/postgres-unavailable.ts'
 import { sqlState } from '../../runtime/relation.ts'
 import type { LogMetrics } from './log-metrics.ts'
 
-/** One batch of the prediction log at a time, which is written once, or dropped. */
+/** Writes the prediction log, one batch at a time. A batch is written once or dropped. */
 export interface PredictionWriter {
-  /** Of the batch. */
+  /** The number of rows in the batch. */
   readonly rows: number
   add(row: LoggedPrediction): void
-  /** What is to be added cannot be made for now. Said once, until something is written. */
+  /** Reports that rows cannot be encoded now. Logged once, until a batch is written. */
   cannotAdd(rows: number, error: unknown): void
   /**
-   * Writes the batch, or drops it where it cannot be known whether it was written, or never can be. What is dropped is
-   * counted.
+   * Writes the batch. Drops and counts it where it is unknown whether it was written, or where it can never be written.
    *
-   * @returns false where the database is away: the batch is kept, to be written later
+   * @returns false where the database is unavailable: the batch is kept, to be written later
    */
   write(): Promise<boolean>
 }
@@ -37,7 +36,7 @@ interface Batch {
   readonly copy: PredictionCopy
   chunks: readonly Buffer[] | null
   readonly days: Set<number>
-  /** By what names them. */
+  /** By their bytes. */
   readonly entities: Map<string, Uint8Array>
   /** Epoch microseconds. */
   oldest: number
@@ -45,16 +44,16 @@ interface Batch {
 
 const noPartition = '23514'
 /**
- * Of what a statement was ended for that can be done again: a lock that was not had in time, a deadlock, a
- * cancellation. Nothing of it was written.
+ * Why a statement was ended that can be tried again: a lock timeout, a deadlock, a cancellation. Nothing of it was
+ * written.
  */
 const ended = ['55P03', '40P01', '57014']
 /**
- * So long after the next day's partition could not be made that is tried again: whoever waits for the lock of a table
- * that is read holds others up.
+ * How long to wait until the next day's partition is tried again: waiting for the lock of a table that is being read
+ * holds others up.
  */
 const aheadEveryMs = 60_000
-/** Entities that are kept to be looked at for erasures once the database can be asked; some 10 MB. */
+/** The maximum number of entities that wait for a check for erasures while the database is unavailable; about 10 MB. */
 const maxOwed = 100_000
 
 export function createPredictionWriter({ database, metrics, log }: PredictionWriterDeps): PredictionWriter {
@@ -63,8 +62,8 @@ export function createPredictionWriter({ database, metrics, log }: PredictionWri
   let failing = false
   let aheadAt = 0
   /**
-   * What is still to be looked at for erasures, as the database was away: entities by what names them, and when the
-   * first was noted.
+   * The entities that wait for a check for erasures, because the database was unavailable, and when the first of them
+   * was logged.
    */
   let owed: Pick<Batch, 'entities' | 'oldest'> | null = null
 
@@ -74,7 +73,7 @@ export function createPredictionWriter({ database, metrics, log }: PredictionWri
     for (const day of lacking) made.add(day)
   }
 
-  /** The partition of the day after, so that it is there when the day begins. Nothing waits for it. */
+  /** Creates the partition of the next day before that day begins. Nothing waits for it. */
   async function partitionAhead(days: ReadonlySet<number>): Promise<void> {
     const next = Math.max(...days) + 1
     if (made.has(next) || performance.now() < aheadAt) return
@@ -159,7 +158,7 @@ export function createPredictionWriter({ database, metrics, log }: PredictionWri
         metrics.written(writing.copy.rows)
         void partitionAhead(writing.days)
       }
-      // what is lost may be there
+      // a lost batch may have been stored
       await forget(writing)
       return true
     },

@@ -6,33 +6,33 @@ import type { OnlineAnswer } from '../../online/read.ts'
 /** Where a view's values for one entity came from. */
 export interface ReadOrigin {
   /**
-   * - `state`: the online store, also where nothing is stored, and what was read of it before it was away
+   * - `state`: the online store, also where it has no state, or a state that was read before the store was down
    * - `history`: the offline history
-   * - `rebuilt`: the history in place of a state, with the rows that are of the online store alone
-   * - `default`: the store was away
+   * - `rebuilt`: the history in place of a state, with the rows of the online store alone
+   * - `default`: the store was down
    */
   readonly from: 'state' | 'history' | 'rebuilt' | 'default'
-  /** The transactions whose rows are in the values, and no others; null: no row is. */
+  /** The transactions whose rows the values include, exactly; null: no rows. */
   readonly frontier: Frontier | null
-  /** Of the greatest row, epoch microseconds. */
+  /** The event time of the greatest row, epoch microseconds. */
   readonly eventTime: number | null
 }
 
-/** What a read of features came to, in the order of entities and, for each, of uses. */
+/** The parts of a feature read, in the order of entities and, for each, of uses. */
 export interface ReadParts {
   /** By index of the uses. */
   readonly online: readonly boolean[]
   readonly values: readonly ViewValues[]
-  /** Of the online store: of the uses that are online alone. */
+  /** The answers of the online store, for the uses that are online. */
   readonly answers: readonly OnlineAnswer[]
-  /** What the history was asked instead, and by index of it, which of `values` that was, ascending. */
+  /** The requests to the history instead, and for each the index in `values`, ascending. */
   readonly missing: readonly HistoryRequest[]
   readonly missingAt: readonly number[]
-  /** The transactions that the history held. */
+  /** The transactions that the history included. */
   readonly seen: Frontier | null
 }
 
-/** By entity, and there by index of the uses. */
+/** By entity, and for each by index of the uses. */
 export function originsOf(read: ReadParts): ReadOrigin[][] {
   const entities: ReadOrigin[][] = []
   const { online, values, answers, missing, missingAt } = read

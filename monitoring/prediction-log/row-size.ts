@@ -4,10 +4,10 @@ import { memoizeWeak } from '../../kernel/memoize-weak.ts'
 import type { NotedPredictions } from './prediction-log.ts'
 
 const lettersPerValue = 16
-/** What else is kept of an entity. */
+/** The other values that are kept for each entity. */
 const valuesOfEntity = 10
 
-/** About how much of the log's buffer a request takes: its values, long ones by their length. */
+/** The approximate size of a request in the log's buffer, in values; long values count by their length. */
 export function sizeOf({ service, outputs, read, predictions }: NotedPredictions): number {
   let size = read.rows.length * (service.features.length + outputs.length + service.keys.length + service.request.length + valuesOfEntity)
   const long = longOf(service)

@@ -1,6 +1,6 @@
 import type { LogShares } from '../../runtime/log-shares.ts'
 
-/** Which requests are logged: the same ones on every server, by their id. */
+/** Which requests are logged. Their id decides, so all servers choose the same ones. */
 export interface Sampling {
   takes(model: string, requestId: string): boolean
 }
@@ -15,7 +15,8 @@ export function createSampling({ share, models }: LogShares): Sampling {
 }
 
 /**
- * From 0 up to 1 and without it, evenly: FNV-1a, and the finish of MurmurHash3, for ids that differ at their end alone.
+ * An evenly distributed number in [0, 1): FNV-1a with the finalizer of MurmurHash3, because ids may differ only at
+ * their end.
  */
 function fractionOf(id: string): number {
   let hash = 0x811c9dc5

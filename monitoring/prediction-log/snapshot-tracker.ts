@@ -2,16 +2,18 @@ import { messageOf } from '../../kernel/errors.ts'
 import type { Database } from '../../runtime/database.ts'
 import type { Logger } from '../../runtime/log.ts'
 
-/** Which transactions had ended at about a moment, as `pg_current_snapshot()` has it; null: that is not known yet. */
+/** The transactions that had ended at about a moment, as `pg_current_snapshot()` gives them; null: not known yet. */
 export interface TakenSnapshot {
   snapshot: string | null
 }
 
-/** Tells which rows were there when something was answered. */
+/**
+ * Keeps track of the transactions that have ended, so that an answer can be logged with the rows that it could include.
+ */
 export interface SnapshotTracker {
   /**
-   * Of now, or of a second ago at most; where nothing was asked for so long, of the moment that the database takes to
-   * say. Never throws.
+   * The snapshot of now, or of at most a second ago. Where none was taken in that time, it is filled in when the
+   * database answers. Never throws.
    */
   now(): TakenSnapshot
   /** @throws LockstepError `POSTGRES_UNAVAILABLE` */
