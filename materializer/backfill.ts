@@ -197,7 +197,7 @@ export function backfills(
       const moved = await advanceCheckpoint(store, plan.id, checkpoint, allBelow(below), run.startedAt.getTime() * 1000)
       if (moved === null) throw lost(plan)
       faultPoint('backfill: checkpoint moved')
-      await finishRun(db, run, { ...outcome, begun: origin, whole: !checkpoint.incremental, to: moved.is.below }, new Date())
+      await finishRun(db, run, { ...outcome, begun: origin, readAll: !checkpoint.incremental, to: moved.is.below }, new Date())
       return outcome
     },
     describe({ id }, { step, number }) {

@@ -41,7 +41,7 @@ export async function planCursorRun(
     .select((eb) => [
       eb.fn.max<string | null>('cursor_to').filterWhere('cursor_to', '<=', epochNow).as('seen'),
       eb.fn.max<string | null>('to_xid').as('reached'),
-      eb.fn.max<Date | null>('started_at').filterWhere('read_all', '=', true).as('whole'),
+      eb.fn.max<Date | null>('started_at').filterWhere('read_all', '=', true).as('last_full'),
     ])
     .where('view', '=', plan.id)
     .where('store', '=', store)
@@ -49,10 +49,10 @@ export async function planCursorRun(
     .where('cursor_column', '=', cursor.column)
     .where('finished_at', 'is not', null)
     .executeTakeFirst()
-  const [seen, whole] = [runs?.seen ?? null, runs?.whole ?? null]
+  const [seen, lastFull] = [runs?.seen ?? null, runs?.last_full ?? null]
   // A store that has failed over has its checkpoints set back: what it lost is met when all is read.
   const setBack = checkpoint.frontier.below < Number(runs?.reached ?? 0)
-  const due = setBack || whole === null || startedAt.getTime() - whole.getTime() >= cursor.reconcileMicros / 1000
+  const due = setBack || lastFull === null || startedAt.getTime() - lastFull.getTime() >= cursor.reconcileMicros / 1000
   return { cursor, since: due || seen === null ? null : Number(seen) - cursor.overlapMicros }
 }
 

@@ -130,10 +130,10 @@ function open(target: FoldTarget, key: EntityKey, bytes: Buffer | null): OpenEnt
   const isAside = readSetAside(stored.bytes, stored.header) !== null
   if (start === 'resume' && (over !== null || isAside)) {
     // It is rebuilt from all its rows or not at all. A state with rows that the stream lacks is left to its writer.
-    const whole = rows.below > 0
-    const done = whole ? !includes(rows, frontier) : over === null || !worthMaking(plan, over, moment)
-    if (isAside && !whole) target.onLeft?.(key)
-    return { ...fresh, covered: whole ? null : frontier, frontier: whole ? rows : null, done }
+    const isComplete = rows.below > 0
+    const done = isComplete ? !includes(rows, frontier) : over === null || !worthMaking(plan, over, moment)
+    if (isAside && !isComplete) target.onLeft?.(key)
+    return { ...fresh, covered: isComplete ? null : frontier, frontier: isComplete ? rows : null, done }
   }
   if (start === 'resume') return { ...fresh, covered: frontier, frontier: joined(target, frontier), done: false }
   // A state with the same frontier is replaced: it has the same rows, but may be as of another moment.

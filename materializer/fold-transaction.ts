@@ -174,17 +174,17 @@ async function foldInto(
       await foldStream({ ...target, rows: written, maxRanges }, inOneBatch(part))
       const refused = await writer.drain()
       if (refused.length === 0) break
-      const whole = await lacking(refused)
-      if (whole.length > 0) {
+      const incomplete = await lacking(refused)
+      if (incomplete.length > 0) {
         await db.snapshot(async (snapshot) => {
           const bounds = snapshot.bounds
           const seen = frontierOf(bounds)
           const arrivals = createArrivals({ snapshot, plan, seen, xmax: bounds.xmax, signal }, () => undefined)
-          await retryConflicts(target, arrivals, seen, whole)
+          await retryConflicts(target, arrivals, seen, incomplete)
         })
       }
       const again = new Set(refused)
-      for (const key of whole) again.delete(key)
+      for (const key of incomplete) again.delete(key)
       part = part.filter(({ key }) => again.has(key))
     }
     // after a restore of the database, a state would take these rows for ones that it includes

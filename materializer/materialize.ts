@@ -131,7 +131,7 @@ export async function materializeView(
   faultPoint('run: checkpoint moved')
   const outcome = {
     begun: checkpoint.origin,
-    whole: !incremental,
+    readAll: !incremental,
     to: moved.is.below,
     rows,
     entities,

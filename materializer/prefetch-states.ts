@@ -4,7 +4,7 @@ import type { StateReader } from './state-reader.ts'
 
 /**
  * Of the stored states of one portion; two portions are held at a time. The number of keys follows the size of the
- * states that were met last.
+ * states that were read last.
  */
 const bytesPerPortion = 4 * 1024 * 1024
 const maxKeysPerPortion = 500
@@ -20,13 +20,13 @@ export interface PrefetchedPortion {
 export async function* prefetchStates(read: StateReader, stream: AsyncIterable<readonly SourceRow[]>): AsyncGenerator<PrefetchedPortion> {
   let before: EntityKey | null = null
   let ahead: Promise<PrefetchedPortion> | null = null
-  let most = firstKeysPerPortion
+  let maxKeys = firstKeysPerPortion
   for await (const batch of stream) {
     for (let start = 0; start < batch.length;) {
-      const { keys, end } = cut(batch, start, before, most)
+      const { keys, end } = cut(batch, start, before, maxKeys)
       const rows = start === 0 && end === batch.length ? batch : batch.slice(start, end)
       const next = readStored(read, keys).then(({ stored, bytes }) => {
-        if (keys.length > 0) most = keysFor(bytes / keys.length, most)
+        if (keys.length > 0) maxKeys = keysFor(bytes / keys.length, maxKeys)
         return { rows, stored }
       })
       // Its failure is reported when it is its turn.
@@ -40,15 +40,15 @@ export async function* prefetchStates(read: StateReader, stream: AsyncIterable<r
   if (ahead !== null) yield await ahead
 }
 
-/** The rows from `start` on, up to the one that would begin one more entity than `most`. */
-function cut(batch: readonly SourceRow[], start: number, before: EntityKey | null, most: number): { keys: EntityKey[]; end: number } {
+/** The rows from `start` on, up to the one that would begin one more entity than `maxKeys`. */
+function cut(batch: readonly SourceRow[], start: number, before: EntityKey | null, maxKeys: number): { keys: EntityKey[]; end: number } {
   const keys: EntityKey[] = []
   let last = before
   let end = start
   for (; end < batch.length; end++) {
     const { key } = batch[end] as SourceRow
     if (key === last) continue
-    if (keys.length === most) break
+    if (keys.length === maxKeys) break
     keys.push(key)
     last = key
   }

@@ -26,14 +26,14 @@ const defaultPollMs = 1_000
 /** The maximum share of the time for checks for arrivals, and for runs over tables without arrival columns. */
 const cost = 20
 /** How often a table without arrival columns is read completely, at most. */
-const wholeMs = 60_000
+const fullReadMs = 60_000
 /** How often a table with a cursor column is read, at most. */
 const cursorMs = 5_000
 const failureBackoff = { firstMs: 1_000, maxMs: 60_000 }
 /** How often to check for states to remove. */
 const houseMs = 5_000
-/** How long a failed rebuild waits: it doubles with each failure, up to `most`. */
-const afterFailureSeconds = { first: 1, most: 300 }
+/** How long a failed rebuild waits: it doubles with each failure, up to `max`. */
+const afterFailureSeconds = { first: 1, max: 300 }
 const runsAtOnce = 2
 /** How often entities that are set aside are tried again while no rows arrive. */
 const againMs = 60_000
@@ -182,7 +182,7 @@ async function bringUpToDate(
     )
   })
   if (!checkpoint.incremental)
-    view.nextAt = performance.now() + Math.max(plan.upkeep.cursor === null ? wholeMs : cursorMs, (performance.now() - started) * cost)
+    view.nextAt = performance.now() + Math.max(plan.upkeep.cursor === null ? fullReadMs : cursorMs, (performance.now() - started) * cost)
   if (result === null) return
   log.debug({ view: plan.id, rows: result.rows, entities: result.entities }, 'a view is current')
   onRun?.(plan, result)
@@ -259,7 +259,7 @@ async function rebuild(tools: ReconcileTools, plan: ViewPlan): Promise<void> {
       if (last.state === 'cancelled' && !anew) return
       if (!anew && last.state === 'failed') {
         const { times, secondsAgo } = await failedBackfills(db, { view: plan.id, store: identity, fingerprint: plan.fingerprint })
-        if (secondsAgo < Math.min(afterFailureSeconds.most, afterFailureSeconds.first * 2 ** (times - 1))) return
+        if (secondsAgo < Math.min(afterFailureSeconds.max, afterFailureSeconds.first * 2 ** (times - 1))) return
       }
     }
     const isAt = checkpoint?.removing === true && (await underRebuildLock(db, identity, plan.id, () => Promise.resolve(true))) === null

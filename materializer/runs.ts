@@ -12,7 +12,7 @@ export interface RunOutcome {
   /** The run that began the view in the store. */
   readonly begun: Run
   /** The run read all rows, whatever was read before. */
-  readonly whole: boolean
+  readonly readAll: boolean
   /** Where the checkpoint stands now. */
   readonly to: number
   readonly rows: number
@@ -77,7 +77,7 @@ export async function finishRun(db: Database, run: Run, outcome: RunOutcome, fin
       .orderBy(`${runs}.to_xid`, 'desc')
       .limit(1)
       .executeTakeFirst()
-    const from = outcome.whole ? 0 : Number(last?.to_xid ?? 0)
+    const from = outcome.readAll ? 0 : Number(last?.to_xid ?? 0)
     const to = Math.max(from, outcome.to)
     await transaction
       .updateTable(runs)

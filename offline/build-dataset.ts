@@ -68,9 +68,9 @@ export async function buildDataset<Sealed extends WrittenFile>(
     const all = [...columns.spine, ...columns.features]
     const outputs: Output<Sealed>[] = []
     try {
-      const whole = recipe.parts.some(({ range }) => range !== null) ? collectStatistics(all) : null
+      const combined = recipe.parts.some(({ range }) => range !== null) ? collectStatistics(all) : null
       for (const part of recipe.parts)
-        outputs.push({ part, rows: await open(part, all), statistics: whole ?? collectStatistics(all), sealed: null })
+        outputs.push({ part, rows: await open(part, all), statistics: combined ?? collectStatistics(all), sealed: null })
       let first = 0
       const hash = createSpineHash(spine)
       const missing = countMissingRequired(service)
@@ -94,7 +94,7 @@ export async function buildDataset<Sealed extends WrittenFile>(
       const files: BuiltFile<Sealed>[] = []
       for (const { part, rows, statistics, sealed } of outputs) {
         const file = sealed ?? (await rows.seal())
-        files.push({ ...file, part: part.name, range: part.range, statistics: whole === null ? statistics.result() : [] })
+        files.push({ ...file, part: part.name, range: part.range, statistics: combined === null ? statistics.result() : [] })
       }
       const { rows, nullKeyRows } = spine
       return {
@@ -102,7 +102,7 @@ export async function buildDataset<Sealed extends WrittenFile>(
         join,
         missing,
         columns,
-        statistics: whole?.result() ?? null,
+        statistics: combined?.result() ?? null,
         files,
       }
     } catch (error) {

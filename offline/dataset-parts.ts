@@ -80,8 +80,8 @@ export function rowsOfPart(
   missing: readonly (readonly string[])[] | null,
 ): number[] | null {
   const [start, end] = range === null ? [0, times.length] : [Math.max(0, range.from - first), Math.min(times.length, range.to - first)]
-  const whole = name === null && start === 0 && end === times.length
-  if (whole && (missing === null || missing.every((names) => names.length === 0))) return null
+  const isComplete = name === null && start === 0 && end === times.length
+  if (isComplete && (missing === null || missing.every((names) => names.length === 0))) return null
   const rows: number[] = []
   for (let row = start; row < end; row++) {
     const time = times[row] as number

@@ -135,7 +135,7 @@ class Lens {
     const { list } = this.#candidates
     const common = { spec: this.#spec, value, status, span: this.#span, rows: this.#rows }
     if (this.#spec.kind !== 'latest')
-      return { ...common, winner: null, beaten: [], counted: list.slice(0, -1 + this.#candidates.most).map((each) => each.shown) }
+      return { ...common, winner: null, beaten: [], counted: list.slice(0, -1 + this.#candidates.capacity).map((each) => each.shown) }
     const [winner] = list
     return {
       ...common,

@@ -33,7 +33,7 @@ const ordinal = '"_lockstep_ordinal"'
 
 /**
  * Loads a file as `ingestFile` does, and notes it in the same transaction. The same file, by its SHA-256, is loaded
- * into a table once: as long as rows of that load are there, and no key tells its rows apart.
+ * into a table once: as long as rows of that load are there, and no key hasArrivals its rows apart.
  *
  * @throws LockstepError `ALREADY_INGESTED` naming the earlier load, `UNKNOWN_COLUMN` for a key that the file lacks,
  *   `INVALID_ROW` where a row has no value in the key, and
@@ -128,9 +128,9 @@ async function refuseTwice(db: Database, relation: string, sha256: string, path:
     .orderBy('id')
     .execute()
   const columns = earlier.length === 0 ? null : await tableColumns(db, relation)
-  const tells = columns?.some(({ name, type }) => name === '_xid' && type === 'xid8') === true
+  const hasArrivals = columns?.some(({ name, type }) => name === '_xid' && type === 'xid8') === true
   for (const { id, rows, at, xid } of earlier) {
-    const left = tells ? await db.query(`SELECT FROM ${relation} WHERE "_xid" = '${xid}'::xid8 LIMIT 1`) : [{}]
+    const left = hasArrivals ? await db.query(`SELECT FROM ${relation} WHERE "_xid" = '${xid}'::xid8 LIMIT 1`) : [{}]
     if (left.length > 0) throw twice(path, `on ${at.toISOString()} (load ${id}, ${rows} rows)`)
     await db.kysely.updateTable('lockstep.ingests').set({ undone_at: new Date() }).where('id', '=', id).execute()
   }

@@ -177,7 +177,7 @@ async function answerAll(
       streams.push(sourceRows(snapshot, plans, bounds))
       if (options.oneOfMany === true) continue
       const count = startCount(plans, bounds)
-      count.catch(() => undefined) // told at the end, unless the join itself fails
+      count.catch(() => undefined) // reported at the end, unless the join itself fails
       counts.push(count)
     }
     await merge(pass, lookups(), streams, merging, (lookup, values) => {

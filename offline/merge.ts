@@ -141,7 +141,7 @@ class Track {
 
   #ask(): Promise<IteratorResult<readonly SourceRow[]>> {
     const next = this.#rows.next()
-    next.catch(() => undefined) // told where it is awaited
+    next.catch(() => undefined) // reported where it is awaited
     return next
   }
 }

@@ -16,14 +16,14 @@ const described = new WeakMap<Database, WeakMap<SourceSpec, Promise<SourceTable>
  * The rows that these transactions wrote to the source that all `plans` share, those for the online store alone too, as
  * `sourceRows` orders and delivers them: in one round trip, for few rows.
  *
- * @returns null where there are more than `most`
+ * @returns null where there are more than `maxRows`
  * @throws LockstepError as `sourceRows`
  */
 export async function readArrived(
   db: Database,
   plans: readonly ViewPlan[],
   transactions: Frontier,
-  most: number,
+  maxRows: number,
 ): Promise<readonly SourceRow[] | null> {
   const arrival = arrivalOf(transactions)
   const [plan] = plans
@@ -34,9 +34,9 @@ export async function readArrived(
   let total = 0
   await db.tuples(sql, (batch) => {
     total += batch.starts.length
-    if (total <= most) for (const row of decode(batch)) rows.push(row)
+    if (total <= maxRows) for (const row of decode(batch)) rows.push(row)
   })
-  return total > most ? null : rows
+  return total > maxRows ? null : rows
 }
 
 /**

@@ -42,12 +42,13 @@ export async function* sourceRows(
   if (options.arrival !== undefined && !table.hasXid) {
     throw new LockstepError(
       'SOURCE_MISSING',
-      `The table of source "${source.name}" has no column "_xid" of type xid8, so what arrived since a moment cannot be told; read all of it.`,
+      `The table of source "${source.name}" has no column "_xid" of type xid8, so it is unknown what arrived since a moment; read all of it.`,
     )
   }
   const { sql, decode } = prepareStream(table, plans, options)
   try {
-    for await (const batch of snapshot.tuples(sql, { whole: isWhole(options), stable: source.relation.kind === 'sql' })) yield decode(batch)
+    for await (const batch of snapshot.tuples(sql, { fullScan: isFullScan(options), stable: source.relation.kind === 'sql' }))
+      yield decode(batch)
   } catch (cause) {
     if (!sqlState(cause).startsWith('22')) throw cause
     const key = sourceKey(firstOf(plans))
@@ -58,8 +59,8 @@ export async function* sourceRows(
   }
 }
 
-/** Whether most of the table is read, as far as can be told. */
-function isWhole({ keys, keysIn, keyRange, near, arrival }: SourceStreamOptions): boolean {
+/** Whether most of the table is read, as far as is known. */
+function isFullScan({ keys, keysIn, keyRange, near, arrival }: SourceStreamOptions): boolean {
   return keys === undefined && keysIn === undefined && keyRange === undefined && near === undefined && (arrival?.from ?? 0) === 0
 }
 
@@ -200,10 +201,10 @@ export async function countLeftOut(
  * when it is asked for the same source again, so that a row counts once, however many keys it lacks.
  */
 export function dropColumns(plans: readonly ViewPlan[]): (plan: ViewPlan) => readonly Column[] {
-  const told = new Set<string>()
+  const counted = new Set<string>()
   return ({ spec }) => {
-    if (told.has(spec.source.name)) return []
-    told.add(spec.source.name)
+    if (counted.has(spec.source.name)) return []
+    counted.add(spec.source.name)
     return unionOf(plans.filter((plan) => plan.spec.source.name === spec.source.name).map((plan) => sourceKey(plan)))
   }
 }

@@ -128,13 +128,13 @@ function conditionsOf(request: StreamRequest, { column, keys, sortTime, literal 
   ]
 }
 
-/** Rows of these transactions, and of those between where they are more ranges than `most`; null: of none. */
-export function arrivalOf(transactions: Frontier, most = Number.POSITIVE_INFINITY): Arrival | null {
+/** Rows of these transactions, and of those between where they are more ranges than `maxRanges`; null: of none. */
+export function arrivalOf(transactions: Frontier, maxRanges = Number.POSITIVE_INFINITY): Arrival | null {
   const ranges = rangesOf(transactions)
   const [first, last] = [ranges[0], ranges.at(-1)]
   if (first === undefined || last === undefined) return null
   const except = ranges.slice(1).map(({ from }, i) => ({ from: (ranges[i] as TransactionRange).to, to: from }))
-  return { from: first.from, to: last.to, except: ranges.length > most ? [] : except }
+  return { from: first.from, to: last.to, except: ranges.length > maxRanges ? [] : except }
 }
 
 /**

@@ -58,12 +58,12 @@ async function knownAmong(db: Handle, views: readonly CheckpointedView[]): Promi
   const ids = views.flatMap(({ checkpoint: { origin } }) => (/^\d{1,18}$/.test(origin.id) ? [origin.id] : []))
   if (ids.length === 0) return new Set()
   const runs = await db.kysely.selectFrom('lockstep.materialization_runs').select(['id', 'started_at']).where('id', 'in', ids).execute()
-  const there = new Set(runs.map(({ id, started_at: startedAt }) => nameOf({ id, startedAt })))
+  const known = new Set(runs.map(({ id, started_at: startedAt }) => nameOf({ id, startedAt })))
   const xmax = await currentXmax(db)
   return new Set(
     views.flatMap(({ checkpoint }) => {
       const name = nameOf(checkpoint.origin)
-      return there.has(name) && endOf(checkpoint.frontier) <= xmax ? [name] : []
+      return known.has(name) && endOf(checkpoint.frontier) <= xmax ? [name] : []
     }),
   )
 }

@@ -102,7 +102,7 @@ export interface StreamOptions {
    * The rows are most of a table, in another order than it holds them. PostgreSQL then sorts them, or reads an index that holds all columns, rather than look up each row
    * by an index that gives the order alone: it is told that this is dear, as it is even in memory (3,000,000 rows: 4.4 s, and 2.4 s sorted).
    */
-  readonly whole?: boolean
+  readonly fullScan?: boolean
   /**
    * The same data give the same rows in the same order each time, as far as the query's plan is the same: without
    * parallel workers, whose rows come as they finish, and without scans that begin where another one is.

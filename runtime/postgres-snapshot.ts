@@ -77,7 +77,7 @@ async function* streamTuples(
   connections: SnapshotConnections,
   snapshot: { leader: PoolClient; id: string; streams: Streams },
   select: string,
-  { whole = false, stable = false }: StreamOptions = {},
+  { fullScan = false, stable = false }: StreamOptions = {},
 ): AsyncGenerator<TupleBatch, void, undefined> {
   const client = await connections.connect()
   if (snapshot.streams.closed) {
@@ -103,7 +103,7 @@ async function* streamTuples(
   snapshot.streams.open.add(end)
   try {
     await client.query(
-      `BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SET TRANSACTION SNAPSHOT '${snapshot.id}'${whole ? '; SET LOCAL random_page_cost = 20' : ''}${stable ? `; ${stableScans}` : ''}`,
+      `BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SET TRANSACTION SNAPSHOT '${snapshot.id}'${fullScan ? '; SET LOCAL random_page_cost = 20' : ''}${stable ? `; ${stableScans}` : ''}`,
     )
     client.query(copyOut)
     for (let batch = await copyOut.next(); batch !== null; batch = await copyOut.next()) yield batch

@@ -162,19 +162,19 @@ const nothing: Written = { xids: [], appended: 0, duplicate: 0, letters: [] }
  * Runs something until it works; null where the signal comes first. Says once what is wrong, and once that it is over.
  */
 function createRetry({ source, metrics, log }: ConsumeStreamDeps, signal: AbortSignal) {
-  let said: string | null = null
+  let reported: string | null = null
   return async <T>(action: () => Promise<T>): Promise<T | null> => {
     for (let failures = 1; !signal.aborted; failures++) {
       try {
         const result = await action()
-        if (said !== null) log.info({ source: source.name }, 'the stream of a source is being read again')
-        said = null
+        if (reported !== null) log.info({ source: source.name }, 'the stream of a source is being read again')
+        reported = null
         return result
       } catch (error) {
         if (signal.aborted) break
         metrics.failure(source.name)
-        if (said !== messageOf(error)) log.error({ source: source.name, error: messageOf(error) }, 'the stream of a source waits')
-        said = messageOf(error)
+        if (reported !== messageOf(error)) log.error({ source: source.name, error: messageOf(error) }, 'the stream of a source waits')
+        reported = messageOf(error)
         await sleep(jitter(backoffMs(failures, retryBackoff)), { signal })
       }
     }

@@ -128,10 +128,10 @@ export async function createSharedDataset(
     if (options.work) {
       const ended = AbortSignal.any([stop.signal, ...(signal === undefined ? [] : [signal])])
       working = workOnJobs(jobs, { kinds: [partJobs(tools)], only: queue, signal: ended })
-      working.catch(() => undefined) // told by gather
+      working.catch(() => undefined) // reported by gather
     }
     const facts = Promise.all([hashOf(db, spine, signal), leftOutOf(db, service, arrivedBefore), refused ?? leaks()])
-    reading = facts.catch(() => undefined) // told below
+    reading = facts.catch(() => undefined) // reported below
     const written = await gather(tools, options, spine, parts, working)
     const [digest, leftOut, unchecked] = await facts
     const statistics = collectStatistics([...columns.spine, ...columns.features])
@@ -195,7 +195,7 @@ async function gather(
   const queue = queueOf(spine.id)
   const written = new Map<number, WrittenPart>()
   const failed = new Promise<never>((_, reject) => void working.catch(reject))
-  failed.catch(() => undefined) // told by the race
+  failed.catch(() => undefined) // reported by the race
   let rows = 0
   let sweep = performance.now() + sweepMs
   onRows?.(0, spine.rows)

@@ -42,7 +42,7 @@ export async function writePart(
       { cause, details: { path: job.folder } },
     )
   })
-  const whole = partOfRange(job.range)
+  const range = partOfRange(job.range)
   const spine = await sliceSpine(db, job.spine, job.range, signal)
   const carried = carriedColumns(spine, job.columns)
   const columns: Column<ValueType>[] = [
@@ -59,7 +59,7 @@ export async function writePart(
     await joinSpine(db, service, spine, { rule, bound: asOf, knownBefore, arrivedBefore, oneOfMany: true, signal }, async (batch) => {
       missing.update(batch.missing)
       const data = [...carried.map((slot) => batch.spine[slot] as Values), ...batch.values]
-      const chosen = pick(data, rowsOfPart(whole, first, batch.times, job.dropIncomplete ? batch.missing : null))
+      const chosen = pick(data, rowsOfPart(range, first, batch.times, job.dropIncomplete ? batch.missing : null))
       first += batch.length
       statistics.update(chosen)
       await writer.write(chosen)

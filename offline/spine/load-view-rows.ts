@@ -105,6 +105,6 @@ function useOf(service: ServicePlan, view: string): ViewUse {
     .toSorted((a, b) => versionOf(b.plan) - versionOf(a.plan) || Number(a.alias !== null) - Number(b.alias !== null))
   const [first] = found
   if (first !== undefined) return first
-  const there = [...new Set(service.uses.map(({ plan }) => `"${plan.id}"`))].join(', ')
-  throw new LockstepError('SPINE_INVALID', `The service "${service.id}" does not read the view "${view}"; it reads ${there}.`)
+  const views = [...new Set(service.uses.map(({ plan }) => `"${plan.id}"`))].join(', ')
+  throw new LockstepError('SPINE_INVALID', `The service "${service.id}" does not read the view "${view}"; it reads ${views}.`)
 }

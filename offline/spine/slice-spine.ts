@@ -46,7 +46,7 @@ export async function indexSpine(db: Database, { table }: StoredSpine, signal: A
 export async function dropUnderReaders(db: Database, spine: Spine): Promise<void> {
   let dropped = false
   const dropping = spine.drop().finally(() => (dropped = true))
-  dropping.catch(() => undefined) // told in the end
+  dropping.catch(() => undefined) // reported at the end
   while (!dropped) {
     await endReaders(db, spine).catch(() => undefined)
     await Promise.race([dropping, setTimeout(endReadersEveryMs)])
