@@ -11,21 +11,22 @@ import { readModelBytes } from '../../registry/model-versions.ts'
 import type { VersionReference } from '../../registry/pick-version.ts'
 import { pickVersion } from '../../registry/pick-version.ts'
 import type { Database } from '../../runtime/database.ts'
-import type { LoadedModel } from '../../inference/load-model.ts'
-import type { FeatureRow } from '../../inference/tensor-writer.ts'
+import type { LoadedModel, Prediction } from '../../inference/load-model.ts'
 import { loadModelVersion } from '../models/model-version.ts'
+import type { RowGroup } from './run-groups.ts'
+import { runGroups } from './run-groups.ts'
 
 export interface PredictBatchOptions extends Omit<JoinOptions, 'rule'> {
   readonly model: string
-  /** Absent: the champion, and where there is none the newest. */
+  /** Absent: the champion, or the newest version if there is no champion. */
   readonly version?: VersionReference
   readonly spine: SpineInput
-  /** The spine's time column, where it is not evident. */
+  /** The spine's time column. Absent: its only one. */
   readonly time?: string
 }
 
-/** Rows of one run of a model at most, where it takes more than one. */
-const rowsPerRun = 1024
+/** The maximum number of rows in one run of a model that takes any number. */
+const maxRowsPerRun = 1024
 
 /** Consecutive rows of the spine with the model's answers, by column. */
 export interface PredictedBatch {
@@ -35,7 +36,7 @@ export interface PredictedBatch {
   readonly spine: readonly (readonly (Value | null)[])[]
   /** What `predictions` holds: the model's declared outputs. */
   readonly outputs: readonly Column[]
-  /** null where a required feature is missing: the server would refuse that row. */
+  /** null if a required feature is missing: the server would refuse that row. */
   readonly predictions: readonly (readonly (Value | null)[])[]
 }
 
@@ -50,9 +51,10 @@ export interface PredictBatchSummary extends JoinSummary {
 }
 
 /**
- * Predictions for every row of a spine as of the row's own moment: the features of a training set and the model run of the server.
+ * Predicts every row of a spine as of the row's own moment. The features come from the join that makes training sets, by the
+ * same `evaluate` as in the server; the model runs by the same `runGroups`.
  *
- * @param consume takes the batches in the spine's order, each before the next is made
+ * @param consume gets the batches in the spine's order. The next one waits until it is done.
  * @throws LockstepError what the spine, the join and the model throw
  */
 export async function predictBatch(
@@ -61,16 +63,17 @@ export async function predictBatch(
   options: PredictBatchOptions,
   consume: (batch: PredictedBatch) => Promise<void> | void,
 ): Promise<PredictBatchSummary> {
-  const model = catalog.model(options.model)
-  const version = pickVersion(model, options.version)
-  const { service, loaded } = await loadModelVersion(catalog, model, version, (name, number) => readModelBytes(db, name, number))
+  const declared = catalog.model(options.model)
+  const version = pickVersion(declared, options.version)
+  const { service, loaded } = await loadModelVersion(catalog, declared, version, (name, number) => readModelBytes(db, name, number))
   try {
     const spine = await openSpine(db, service, options.spine, options.time === undefined ? {} : { time: options.time })
     try {
       refuseClash(spine.columns, loaded.outputs)
       let refused = 0
+      const model = inRuns(loaded)
       const summary = await joinSpine(db, service, spine, options, async (batch) => {
-        const predictions = await predictJoined(loaded, batch)
+        const predictions = await predictJoined(model, loaded.outputs, batch)
         refused += predictions.refused
         const { length, spine: values } = batch
         await consume({ length, columns: spine.columns, spine: values, outputs: loaded.outputs, predictions: predictions.columns })
@@ -84,23 +87,25 @@ export async function predictBatch(
   }
 }
 
-async function predictJoined(loaded: LoadedModel, batch: JoinedBatch) {
-  const rows: FeatureRow[] = []
-  const places: number[] = []
-  for (let row = 0; row < batch.length; row++) {
-    if (batch.missing[row]?.length !== 0) continue
-    rows.push(batch.values.map((column) => column[row] ?? null))
-    places.push(row)
-  }
-  const columns = loaded.outputs.map(() => new Array<Value | null>(batch.length).fill(null))
-  const step = loaded.maxRows ?? rowsPerRun
-  for (let at = 0; at < rows.length; at += step) {
-    const answers = await loaded.run(rows.slice(at, at + step))
-    for (const [i, answer] of answers.entries()) {
-      for (const [o, column] of columns.entries()) column[places[at + i] as number] = answer[o] ?? null
-    }
-  }
+/** Rows without a required feature are refused: they are in no group, so they have no prediction. */
+async function predictJoined(model: RowGroup['model'], outputs: readonly Column[], batch: JoinedBatch) {
+  const rows = Array.from({ length: batch.length }, (_, row) => row).filter((row) => batch.missing[row]?.length === 0)
+  const features = rows.map((row) => batch.values.map((column) => column[row] ?? null))
+  const predictions = await runGroups([{ model, rows, read: { rows: features } }], batch.length)
+  const columns = outputs.map((_, o) => predictions.map((prediction) => prediction?.[o] ?? null))
   return { columns, refused: batch.length - rows.length }
+}
+
+/** Runs the model on any number of rows, in several runs. */
+function inRuns(loaded: LoadedModel): RowGroup['model'] {
+  const step = loaded.maxRows ?? maxRowsPerRun
+  return {
+    async predict(rows) {
+      const predictions: Prediction[] = []
+      for (let at = 0; at < rows.length; at += step) predictions.push(...(await loaded.run(rows.slice(at, at + step))))
+      return predictions
+    },
+  }
 }
 
 function refuseClash(spine: readonly Column[], outputs: readonly Column[]): void {
