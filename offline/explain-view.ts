@@ -55,7 +55,7 @@ export interface ExplainedView {
  * Why a view says what it says of an entity at a moment, from the offline history: the same rows, the same states and
  * the same order as everywhere. Of rows that did not win, or that were counted, the greatest few are kept.
  *
- * @param options.most rows of each kind
+ * @param options.maxRows the maximum number of rows of each kind
  * @param options.asOf epoch microseconds
  * @throws LockstepError as `sourceRows`; what the states throw
  */
@@ -63,11 +63,11 @@ export async function explainView(
   db: Database,
   plan: ViewPlan,
   key: EntityKey,
-  { asOf, most, signal }: { readonly asOf: number; readonly most: number; readonly signal?: AbortSignal },
+  { asOf, maxRows, signal }: { readonly asOf: number; readonly maxRows: number; readonly signal?: AbortSignal },
 ): Promise<ExplainedView> {
   const columns = [...plan.columns, ...plan.spec.derive].map(({ name }) => name)
-  const lenses = plan.spec.features.map((spec) => new Lens(spec, columns, asOf, most))
-  const waiting = new GreatestRows<ExplainedRow>(most, (a, b) => a.visibleAt > b.visibleAt)
+  const lenses = plan.spec.features.map((spec) => new Lens(spec, columns, asOf, maxRows))
+  const waiting = new GreatestRows<ExplainedRow>(maxRows, (a, b) => a.visibleAt > b.visibleAt)
   const state = plan.newState()
   const rows = { visible: 0, notYetVisible: 0, dropped: 0 }
   await db.snapshot(async (snapshot) => {
@@ -112,12 +112,12 @@ class Lens {
   readonly #candidates: GreatestRows<Candidate>
   readonly #rows = { taken: 0, outsideWindow: 0, where: 0 }
 
-  constructor(spec: FeatureSpec, columns: readonly string[], asOf: number, most: number) {
+  constructor(spec: FeatureSpec, columns: readonly string[], asOf: number, maxRows: number) {
     this.#spec = spec
     this.#slot = spec.column === null ? -1 : columns.indexOf(spec.column)
     this.#where = spec.where === undefined ? null : columns.indexOf(spec.where)
     this.#span = spec.kind === 'window' ? { from: windowStart(asOf, spec.windowMicros, spec.hopMicros), to: asOf } : null
-    this.#candidates = new GreatestRows(most + 1, (a, b) => isBefore(a.folded, b.folded))
+    this.#candidates = new GreatestRows(maxRows + 1, (a, b) => isBefore(a.folded, b.folded))
   }
 
   add(row: SourceRow, folded: FoldRow): void {

@@ -17,7 +17,7 @@ import { createFeatureReader } from './features/feature-reader.ts'
 import { createLateViews } from './features/late-views.ts'
 import { createOnlineViews, onlineViewsOf } from './features/online-views.ts'
 import { createReadCatalogs } from './features/read-catalog.ts'
-import { createRecentStates } from './features/stale-cache.ts'
+import { createStaleCache } from './features/stale-cache.ts'
 import { createTransformWatch } from './features/transform-watch.ts'
 import { drainOf } from './lifecycle/drain.ts'
 import { createLeadProcess } from './lifecycle/lead-process.ts'
@@ -31,7 +31,7 @@ import { createServingMetrics } from './metrics.ts'
 import { createLiveCatalog } from './models/live-catalog.ts'
 import { createModelChanges } from './models/model-changes.ts'
 import { createModelHost } from './models/model-host.ts'
-import { createLoadOnRequest } from './models/preload-model.ts'
+import { createModelPreloader } from './models/preload-model.ts'
 import { readBytes } from './models/read-bytes.ts'
 import type { GrpcServer } from './protocols/grpc/grpc-server.ts'
 import { createHttpListener } from './protocols/http/app.ts'
@@ -73,7 +73,7 @@ export function createServer(options: ServerOptions): LockstepServer {
   })
   const transforms = createTransformWatch(options.metrics, log)
   const catalog = createLiveCatalog({ models, transforms, log })
-  const loadOnRequest = createLoadOnRequest({ database: needDatabase, catalog, models, transforms, log })
+  const preloadModel = createModelPreloader({ database: needDatabase, catalog, models, transforms, log })
   const traffic = createTraffic(config, { log, registry: options.metrics })
 
   // features
@@ -82,9 +82,9 @@ export function createServer(options: ServerOptions): LockstepServer {
   const readCatalogOf = createReadCatalogs(() => views.complete)
   const boundMs = (config.staleSeconds ?? 0) * 1000
   const maxBytes = (config.staleMegabytes ?? 64) * 2 ** 20
-  const recent = boundMs === 0 ? null : createRecentStates({ boundMs, maxBytes, now: () => performance.now() })
+  const staleCache = boundMs === 0 ? null : createStaleCache({ boundMs, maxBytes, now: () => performance.now() })
   const owner = createCheckpointOwner(needDatabase)
-  const readBy = { owner, needDatabase, needOnline, views, recent, late, signal: drained.signal }
+  const readBy = { owner, needDatabase, needOnline, views, staleCache, late, signal: drained.signal }
   const { reader, explain, limitHistory } = createFeatureReader({ ...readBy, traffic, metrics, log })
 
   // events and the prediction log
@@ -130,7 +130,7 @@ export function createServer(options: ServerOptions): LockstepServer {
     ],
   })
   const { pollMs = 2000 } = options
-  const watched = { stores, catalog, models, views, owner, upkeep, traffic, recent, readiness, loadOnRequest }
+  const watched = { stores, catalog, models, views, owner, upkeep, traffic, staleCache, readiness, preloadModel }
   const watch = createServerWatch({ ...watched, pollMs, more: () => lead?.start() ?? [] })
 
   // protocols

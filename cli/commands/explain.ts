@@ -28,7 +28,7 @@ export const explainCommand: Command = {
       ...(isService ? { service: name } : { view: name }),
       entity,
       asOf: input.time('as-of') ?? Date.now() * 1000,
-      most: input.count('candidates', 1, 100) ?? 10,
+      maxRows: input.count('candidates', 1, 100) ?? 10,
     })
     return { json: explained, text: explained.views.map(viewText).join('\n\n') }
   },

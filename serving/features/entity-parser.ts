@@ -77,7 +77,7 @@ function parse(
     try {
       return sentValue(column.type, json, '')
     } catch {
-      // one that is refused is read again, so that the place is put into words for no other
+      // a value that is refused is parsed again, so that only then the text of its place is made
     }
   }
   throw refused(column, json, index, missing)

@@ -17,18 +17,18 @@ import { didYouMean } from '../../kernel/did-you-mean.ts'
 export interface ExplainRequest {
   readonly service?: string | undefined
   readonly view?: string | undefined
-  /** The key columns; request data of a service may stand there too, and make no difference. */
+  /** The key columns. Request data of a service is accepted, and has no effect. */
   readonly entity: Readonly<Record<string, unknown>>
   /** Epoch microseconds. */
   readonly asOf: number
-  /** How many rows of each kind. */
-  readonly most: number
+  /** The maximum number of rows of each kind. */
+  readonly maxRows: number
 }
 
 export type ReadExplanation = (
   plan: ViewPlan,
   key: EntityKey,
-  options: { readonly asOf: number; readonly most: number },
+  options: { readonly asOf: number; readonly maxRows: number },
 ) => Promise<ExplainedView>
 
 /**
@@ -37,13 +37,13 @@ export type ReadExplanation = (
  * @throws LockstepError `INVALID_REQUEST`, `INVALID_ENTITY`, `UNKNOWN_DEFINITION`, and what `read` throws
  */
 export async function explain(catalog: Catalog, read: ReadExplanation, request: ExplainRequest) {
-  const { asOf, entity, most } = request
+  const { asOf, entity, maxRows } = request
   const asked = askedOf(catalog, request)
   refuseUnknown(entity, asked.takes)
   const views = []
   for (const { plan, alias, columns } of asked.uses) {
     const values = plan.key.map((part, i) => keyValue(entity, columns[i] ?? part.name, part))
-    const found = await read(plan, encodeKey(plan.key, values), { asOf, most })
+    const found = await read(plan, encodeKey(plan.key, values), { asOf, maxRows })
     const key = Object.fromEntries(plan.key.map((part, i) => [part.name, valueToJson(part.type, values[i] ?? null)]))
     views.push(viewJson(plan, alias, key, found))
   }

@@ -4,17 +4,17 @@ import type { ViewPlan } from '../../kernel/view-plan.ts'
 import type { OnlineAnswer } from '../../online/read.ts'
 
 /**
- * What a request is answered whose online views cannot be read:
+ * What a request gets whose online views cannot be read:
  *
  * - `error`: the error
- * - `stale`: the states that this server has read lately, within the bound that it was given; where one of them is not there, the error
- * - `defaults`: those, and where one is not there what an entity has that was never seen
+ * - `stale`: the states that this server read recently, within its bound; the error if one is missing
+ * - `defaults`: the same, and for a missing state the values of an entity that was never seen
  */
 export type OnUnavailable = (typeof onUnavailable)[number]
 export const onUnavailable = ['error', 'stale', 'defaults'] as const
 
-/** Whether the online store is away, or does not hold a view whole; what it answers in error is a failure always. */
-export function isAway(error: unknown): error is LockstepError {
+/** Whether the online store is down, or lacks a part of a view. Any other error of the store is a failure under every policy. */
+export function isStoreUnavailable(error: unknown): error is LockstepError {
   return error instanceof LockstepError && (error.code === 'REDIS_UNAVAILABLE' || error.code === 'NOT_READY')
 }
 

@@ -21,7 +21,7 @@ const historyLimit = { permits: 4, queue: { max: 100, name: 'reads of the histor
 /** Damaged states are logged no more often. */
 const damageLogMs = 10_000
 
-export interface ReaderDeps extends Pick<FeatureReaderDeps, 'views' | 'recent' | 'late'> {
+export interface ReaderDeps extends Pick<FeatureReaderDeps, 'views' | 'staleCache' | 'late'> {
   readonly owner: CheckpointOwner
   readonly needDatabase: () => Database
   readonly needOnline: () => OnlineStore

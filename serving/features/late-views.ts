@@ -7,18 +7,18 @@ import { tryCheckpoints } from '../../online/checkpoint.ts'
 import type { OnlineStore } from '../../online/store.ts'
 import { memoizeWeak } from '../../kernel/memoize-weak.ts'
 
-/** So long what the store said of a view that is late, or that it says nothing of, is not asked again. */
+/** How long the store is not asked again about a view that is late, or that it does not know. */
 const askedAgainMs = 100
 
 export interface LateViews {
   /**
-   * Those of a service's online views that lack the run which was to count by the moment; to be called before their
-   * states are read. The store is asked only where one of them may be late. A store that is away says nothing here.
+   * The online views of a service that lack a run which was due by the moment. Call it before their states are read. It
+   * asks the store only if a view may be late. While the store is down, no view is late.
    *
-   * @param asOf epoch microseconds; of a moment to come, now counts
+   * @param asOf epoch microseconds; a moment in the future counts as now
    */
   of(service: ServicePlan, store: Pick<OnlineStore, 'read'>, asOf: number): readonly DefinitionId[] | Promise<readonly DefinitionId[]>
-  /** For each of the views that is late, a sentence that says what to do. */
+  /** A sentence for each view that is late, which says what to do. */
   problems(plans: readonly ViewPlan[], store: Pick<OnlineStore, 'read'>, asOf: number): Promise<string[]>
 }
 

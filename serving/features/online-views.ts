@@ -28,24 +28,24 @@ export interface OnlineViews {
    */
   readonly failure: string | null
   /**
-   * Asks the store about every online view; warnings are of those that a service uses. Never rejects: a store that is
-   * away is reported by its ping.
+   * Asks the store about every online view. Only views that a service uses have warnings. Never rejects: the ping reports
+   * a store that is down.
    */
   check(store: HoldingStore, catalog: Catalog): Promise<void>
   /**
-   * Whether the store held the view at the last look. Where not, a read asks the store itself first (`requireComplete`).
+   * Whether the store held the view at the last check. If not, a read asks the store first (`requireComplete`).
    */
   holds(view: ViewPlan): boolean
   /**
-   * A read has failed: where its view is not whole, or the store may be another one when it comes back, what was seen
-   * at the last look no longer counts.
+   * Notes that a read failed. If its view is incomplete, or the store may come back as another one, the last check no
+   * longer counts.
    */
   noteFailure(error: unknown): void
 }
 
 /**
- * @param onState told of every view, whether the store holds it as the registry defines it
- * @param asOf the moment that answers are of
+ * @param onState called with every view, and whether the store holds it as the registry defines it
+ * @param asOf the moment of answers
  */
 export function createOnlineViews(
   onState: (states: ReadonlyMap<DefinitionId, boolean>) => void,

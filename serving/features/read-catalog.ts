@@ -10,7 +10,7 @@ import type { Catalog } from '../../registry/catalog.ts'
  * then. Where no version is complete, a bare name is the newest one, and reading it says what is missing.
  */
 export interface ReadCatalog extends Catalog {
-  /** The on-demand view of that version, null: of the newest one that can be read; undefined: there is none. */
+  /** @param version null: the newest one that can be read. @returns undefined: there is no such on-demand view */
   onDemandId(name: string, version: number | null): DefinitionId | undefined
 }
 

@@ -13,53 +13,56 @@ import { readOnline, storedAnswer } from '../../online/read.ts'
 import type { OnlineAnswer } from '../../online/read.ts'
 import type { HoldingStore } from '../../online/completeness.ts'
 import { requireComplete } from '../../online/completeness.ts'
-import type { AwaitPushedDeps, Pushed } from './read-your-writes.ts'
-import { awaitPushed } from './read-your-writes.ts'
+import type { ReadYourWritesDeps, Pushed } from './read-your-writes.ts'
+import { readYourWrites } from './read-your-writes.ts'
 import type { RequestDeadline } from '../traffic/request-deadline.ts'
 import { requireTime } from '../traffic/request-deadline.ts'
 import { withTimeout } from '../../runtime/async.ts'
 import type { LateViews } from './late-views.ts'
-import type { RecentStates } from './stale-cache.ts'
+import type { StaleCache } from './stale-cache.ts'
 import type { OnlineViews } from './online-views.ts'
 import { nameEntity, entityError } from './entity-error.ts'
 import type { ReadOrigin } from '../../monitoring/prediction-log/provenance.ts'
 import { originsOf } from '../../monitoring/prediction-log/provenance.ts'
 import { evaluateRows, refuseMissing } from './service-rows.ts'
 import type { OnUnavailable } from './fallback-policy.ts'
-import { isAway, unavailableAnswer } from './fallback-policy.ts'
+import { isStoreUnavailable, unavailableAnswer } from './fallback-policy.ts'
 
 export interface FeatureReaderDeps {
   readonly store: HoldingStore
-  /** Absent: each view is taken for whole whose states are there. */
+  /** Absent: a view counts as complete. */
   readonly views?: Pick<OnlineViews, 'holds' | 'noteFailure'>
   /** Whether a view is kept in the online store; one that is not is answered from the offline history. */
   readonly isOnline: (view: DefinitionId) => boolean
-  /** The offline history, by index of the requests: one state of the data for all of them, of which `onSeen` is told the transactions. */
+  /** Reads the offline history, by index of the requests, from one snapshot of the data. `onSeen` gets its transactions. */
   readonly history: (requests: readonly HistoryRequest[], onSeen: (seen: Frontier) => void) => Promise<readonly ViewValues[]>
-  /** What was read of the online store lately, for when it is away; without it, nothing is remembered. */
-  readonly recent?: RecentStates | null
-  /** Told of every failure of the online store, also of those that are answered all the same. */
+  /** States that were read recently, for when the store is down. Absent: none are kept. */
+  readonly staleCache?: StaleCache | null
+  /** Called with every failure of the online store, also if the request is answered. */
   readonly onStoreError?: (error: unknown) => void
-  /** Those of the keys of which these transactions wrote rows. */
-  readonly written: AwaitPushedDeps['written']
-  /** Which views are late; without it, none is said to be. */
+  /** The keys of which these transactions wrote rows. */
+  readonly written: ReadYourWritesDeps['written']
+  /** Which scheduled views lack a run that is due. Absent: none is reported. */
   readonly late?: LateViews
-  /** Told of what was read. */
+  /** Called with every read. */
   readonly onRead?: (service: ServicePlan, read: FeatureRead) => void
 }
 
 export interface FeatureMoment {
   /** Epoch microseconds. */
   readonly asOf: number
-  /** True where the caller named the moment; false where it is this machine's "now", which a skewed clock may put before what is stored. */
+  /** True if the caller named the moment; false if it is this machine's "now", which a skewed clock may put before what is stored. */
   readonly asked: boolean
-  /** What is answered of the views that the online store cannot be asked for. Default: the error. */
+  /** What to answer while the online store cannot be read. Default: the error. */
   readonly onUnavailable?: OnUnavailable
-  /** When the online store counts as away that has not answered, milliseconds of `performance.now()`, so that there is time left for what is answered then. Default: the store's own patience. */
+  /**
+   * When to stop waiting for the online store, milliseconds of `performance.now()`, so that time is left for the fallback.
+   * Absent: the store's own timeout.
+   */
   readonly giveUpAt?: number | undefined
-  /** What the read is to see at least. */
+  /** What the read must include. */
   readonly pushed?: Pushed
-  /** After it nothing more is made of what was read. */
+  /** After it the read is not evaluated any more. */
   readonly deadline?: RequestDeadline | undefined
   /** What errors call each entity: its index in the request. Absent: its own index. */
   readonly rows?: readonly number[]
@@ -71,15 +74,15 @@ export interface FeatureRead {
   readonly rows: readonly ServiceRow[]
   /** The one moment that all of it holds for, epoch microseconds. */
   readonly asOf: number
-  /** True where this machine's clock is behind what is stored: then `asOf` is the greatest high-water mark that was met. */
+  /** True if this machine's clock is behind what is stored: then `asOf` is the greatest high-water mark that was read. */
   readonly skewed: boolean
-  /** True where the online store could not answer, and its views are given as they were read lately, or as for an entity that was never seen, with status UNAVAILABLE. */
+  /** True if the online store could not be read: then its views are stale, or defaults with status UNAVAILABLE. */
   readonly degraded: boolean
-  /** Of a degraded read, how long ago the oldest state was read that it is from, milliseconds; null where it is from none. */
+  /** How long ago the oldest stale state was read, milliseconds; null: none is stale. */
   readonly staleMs: number | null
-  /** Scheduled views that lack the run which was to count by this moment. */
+  /** Scheduled views that lack a run which was due by this moment. */
   readonly late: readonly DefinitionId[]
-  /** Online answers of an entity and view that came from the history. */
+  /** How many answers, each of one entity and view, came from the history. */
   readonly fromHistory: number
   /** By view: the transactions whose rows are in every answer of this read (`frontierText`); null where nothing is stored. Online views only. */
   frontiers(): ReadonlyMap<DefinitionId, string | null>
@@ -88,8 +91,8 @@ export interface FeatureRead {
 }
 
 /**
- * The service's features for each entity at one moment, by the same `evaluate` as training: one read of the online store for all entities and views,
- * one of the offline history for what the store can no longer say.
+ * The service's features for each entity at one moment, by the same `evaluate` as training. It reads the online store once
+ * for all entities and views, and the offline history once for what the store cannot answer.
  *
  * @throws LockstepError `REQUIRED_FEATURE_MISSING` naming the entity's index and the features; `TRANSFORM_FAILED` or `INVALID_ENTITY` naming the
  *   index of an entity whose data an on-demand view cannot take or makes an unwritable text of; `TOO_MANY_CATEGORIES` naming the index; what the
@@ -115,7 +118,7 @@ export async function readFeatures(
   return read
 }
 
-/** Another machine's clock is ahead of this one: moves the moment of the whole request, so that all its values hold for one. */
+/** Moves the moment of the request if the clock of another machine is ahead of this one, so that all values have one moment. */
 async function readAhead(reading: OnlineReading, first: OnlineAnswer[]): Promise<OnlineAnswer[]> {
   let answers = first
   let ahead = greatestHighWater(answers)
@@ -127,16 +130,16 @@ async function readAhead(reading: OnlineReading, first: OnlineAnswer[]): Promise
   return answers
 }
 
-/** What the answers say, and what is to be asked of the history. */
+/** The values in the answers, and what to read from the history. */
 function foundIn(
-  { asOf, late, online, requests }: OnlineReading,
+  { asOf, lacking: lackPushed, online, requests }: OnlineReading,
   service: ServicePlan,
   entities: readonly ServedEntity[],
   isAsked: boolean,
   answers: readonly OnlineAnswer[],
 ): Found {
   const { uses } = service
-  // Once one entity of a view is asked of the history, those that are not stored are too: they may be there as well, only not yet materialized.
+  // If one entity of a view is read from the history, entities without a state are too: they may have rows that are not materialized yet.
   const past = isAsked ? viewsOfPast(requests, answers) : noViews
   const values = new Array<ViewValues | null>(entities.length * uses.length)
   let lacking: Lacking | null = null
@@ -144,14 +147,14 @@ function foundIn(
   for (let e = 0, at = 0; e < entities.length; e++) {
     for (let u = 0; u < uses.length; u++, at++) {
       const { plan } = uses[u] as { plan: ViewPlan }
-      const isLate = online[u] === true && late.has(next)
+      const lacksPushed = online[u] === true && lackPushed.has(next)
       const answer = online[u] === true ? (answers[next++] as OnlineAnswer) : null
-      const own = answer === null || isLate || (answer.frontier === null && past.has(plan.id)) ? null : answer.values
+      const own = answer === null || lacksPushed || (answer.frontier === null && past.has(plan.id)) ? null : answer.values
       if (own === null) {
-        // a state holds the rows of the online store alone, and so must what is answered in its place now
+        // a state includes only the rows of the online store, and so must the answer in its place
         const isOverCap = answer !== null && answer.values === null && asOf >= answer.highWater
         lacking ??= { missing: [], missingAt: [], seen: null }
-        lacking.missing.push({ plan, key: (entities[e] as ServedEntity).keys[u] as EntityKey, asOf, onlineOnly: isLate || isOverCap })
+        lacking.missing.push({ plan, key: (entities[e] as ServedEntity).keys[u] as EntityKey, asOf, onlineOnly: lacksPushed || isOverCap })
         lacking.missingAt.push(at)
       }
       values[at] = own
@@ -160,7 +163,7 @@ function foundIn(
   return { values, lacking }
 }
 
-/** Fills in what the online store could not say. */
+/** Fills in what the online store could not answer. */
 async function askHistory(
   deps: FeatureReaderDeps,
   service: ServicePlan,
@@ -179,9 +182,9 @@ async function askHistory(
 }
 
 /**
- * The history fails on what an entity was set aside for.
+ * The history fails on the rows for which an entity was set aside.
  *
- * @throws LockstepError `ENTITY_SET_ASIDE` of the first that is
+ * @throws LockstepError `ENTITY_SET_ASIDE` for the first such entity
  */
 function refuseSetAside({ requests, online, entityRows }: OnlineReading, answers: readonly OnlineAnswer[]): void {
   const each = online.filter(Boolean).length
@@ -198,7 +201,7 @@ function refuseSetAside({ requests, online, entityRows }: OnlineReading, answers
   }
 }
 
-/** @param values all there, by now */
+/** @param values complete by now */
 function featuresOf(
   reading: OnlineReading,
   service: ServicePlan,
@@ -210,11 +213,11 @@ function featuresOf(
 ): FeatureRead {
   const { asOf, online, requests } = reading
   const rows = evaluateRows(service, entities, values as ViewValues[], asOf, moment.rows)
-  // what is required cannot be had from a default
-  const failure = reading.away
+  // a default is no value of a required feature
+  const failure = reading.unavailable
   if (failure !== null && rows.some((row) => row.missing.length > 0)) throw failure
   refuseMissing(service, rows, asOf, moment.rows)
-  const { missing, missingAt, seen } = lacking ?? noneLacking
+  const { missing, missingAt, seen } = lacking ?? nothingMissing
   return {
     entities,
     rows,
@@ -234,32 +237,32 @@ interface OnlineRead {
   readonly key: EntityKey
 }
 
-/** What the history is asked for, and by index of it, which of the values that is. */
+/** What to read from the history. `missingAt` says, by index of `missing`, which of the values that is. */
 interface Lacking {
   readonly missing: HistoryRequest[]
   readonly missingAt: number[]
-  /** The transactions that the history held. */
+  /** The transactions that the history included. */
   seen: Frontier | null
 }
 
-/** What there is for a request, by entity and in the order of the service's `uses`. */
+/** The values for a request, by entity and in the order of the service's `uses`. */
 interface Found {
-  /** null where the history is to say it. */
+  /** null: to be read from the history. */
   readonly values: (ViewValues | null)[]
   readonly lacking: Lacking | null
 }
 
-/** Reads the online store for a request, as often as it takes. */
+/** Reads the online store for a request, once or more. */
 class OnlineReading {
   asOf: number
   /** By index of the service's `uses`. */
   readonly online: readonly boolean[]
   readonly requests: readonly OnlineRead[]
-  /** Why the store could not be asked, where something else is answered. */
-  away: LockstepError | null = null
+  /** Why the store could not be read, if a fallback is answered. */
+  unavailable: LockstepError | null = null
   staleMs: number | null = null
   /** Indexes of the requests whose answers lack what was pushed. */
-  late: ReadonlySet<number> = noneLate
+  lacking: ReadonlySet<number> = noneLacking
   /** What errors call each entity. */
   readonly entityRows: readonly number[] | undefined
   readonly #deps: FeatureReaderDeps
@@ -285,14 +288,14 @@ class OnlineReading {
     this.requests = requests
   }
 
-  /** A read of thousands of entities, beside others, may come back after its time. @throws LockstepError `DEADLINE_EXCEEDED` */
+  /** A read of thousands of entities may end after the deadline. @throws LockstepError `DEADLINE_EXCEEDED` */
   requireInTime(): void {
     if (this.#moment.deadline !== undefined) requireTime(this.#moment.deadline)
   }
 
   read(behind: boolean, after?: Pushed): Promise<OnlineAnswer[]> {
     const { onUnavailable = 'error', giveUpAt } = this.#moment
-    // most often
+    // the usual case, without a further async function
     if (onUnavailable === 'error' && giveUpAt === undefined && after === undefined) return this.#readStore(behind)
     return this.#readOrElse(onUnavailable, behind, after)
   }
@@ -300,19 +303,19 @@ class OnlineReading {
   async #readOrElse(onUnavailable: OnUnavailable, behind: boolean, after?: Pushed): Promise<OnlineAnswer[]> {
     try {
       if (after === undefined) return await beforeGivingUp(this.#moment.giveUpAt, this.#readStore(behind))
-      const read = await awaitPushed(this.#deps, this.requests, after, (again) => this.#readStore(again))
-      this.late = read.late
+      const read = await readYourWrites(this.#deps, this.requests, after, (again) => this.#readStore(again))
+      this.lacking = read.lacking
       return read.answers
     } catch (error) {
-      if (onUnavailable === 'error' || !isAway(error)) throw error
-      this.away ??= error
-      return this.#instead(error, onUnavailable)
+      if (onUnavailable === 'error' || !isStoreUnavailable(error)) throw error
+      this.unavailable ??= error
+      return this.#fallback(error, onUnavailable)
     }
   }
 
   #readStore(behind: boolean): Promise<OnlineAnswer[]> {
-    const { store, views, recent, onStoreError } = this.#deps
-    const begun = recent?.begin()
+    const { store, views, staleCache, onStoreError } = this.#deps
+    const begun = staleCache?.begin()
     const unsure = views === undefined ? null : this.#notHeld(views)
     const read = (): Promise<OnlineAnswer[]> => readOnline(store, this.requests, this.asOf, behind, this)
     const reading = unsure === null ? read() : requireComplete(store, unsure).then(read)
@@ -320,7 +323,7 @@ class OnlineReading {
       begun === undefined
         ? reading
         : reading.then((answers) => {
-            recent?.note(begun, this.requests, answers)
+            staleCache?.note(begun, this.requests, answers)
             return answers
           })
     return noted.catch((cause: unknown) => {
@@ -331,19 +334,19 @@ class OnlineReading {
     })
   }
 
-  /** The views of which it is not known that the store holds them; null, most often: there is none. */
+  /** The views that the store may not hold; null, as usual: none. */
   #notHeld(views: Pick<OnlineViews, 'holds'>): ViewPlan[] | null {
     let unsure: ViewPlan[] | null = null
     for (const [u, { plan }] of this.#service.uses.entries()) if (this.online[u] === true && !views.holds(plan)) (unsure ??= []).push(plan)
     return unsure
   }
 
-  /** What is answered while the store is away. */
-  #instead(error: LockstepError, onUnavailable: OnUnavailable): OnlineAnswer[] {
-    const { recent } = this.#deps
+  /** What is answered while the store is down. */
+  #fallback(error: LockstepError, onUnavailable: OnUnavailable): OnlineAnswer[] {
+    const { staleCache } = this.#deps
     return this.requests.map(({ plan, key }) => {
-      // none of them says that it holds what was pushed
-      const state = this.#moment.pushed === undefined ? (recent?.find(plan, key) ?? null) : null
+      // a stale state does not say that it includes what was pushed
+      const state = this.#moment.pushed === undefined ? (staleCache?.find(plan, key) ?? null) : null
       if (state === null) {
         if (onUnavailable === 'stale') throw error
         return unavailableAnswer(plan, this.asOf)
@@ -359,12 +362,12 @@ class OnlineReading {
   }
 }
 
-const noneLacking: Lacking = { missing: [], missingAt: [], seen: null }
+const nothingMissing: Lacking = { missing: [], missingAt: [], seen: null }
 const noViews: ReadonlySet<DefinitionId> = new Set()
-const noneLate: ReadonlySet<number> = new Set()
+const noneLacking: ReadonlySet<number> = new Set()
 const noneLateViews: readonly DefinitionId[] = []
 
-/** @throws LockstepError `REDIS_UNAVAILABLE`, as of a store that is away, where it takes longer */
+/** @throws LockstepError `REDIS_UNAVAILABLE`, as for a store that is down, if the read takes longer */
 function beforeGivingUp<T>(giveUpAt: number | undefined, read: Promise<T>): Promise<T> {
   if (giveUpAt === undefined) return read
   const timeoutError = () =>
@@ -378,7 +381,7 @@ function greatestHighWater(answers: readonly OnlineAnswer[]): number {
   return greatest
 }
 
-/** Those of which some answer is none, as it is of before the state. */
+/** The views that have an answer without values, because the moment is before the state's. */
 function viewsOfPast(requests: readonly OnlineRead[], answers: readonly OnlineAnswer[]): ReadonlySet<DefinitionId> {
   const views = new Set<DefinitionId>()
   for (const [i, { values }] of answers.entries()) if (values === null) views.add((requests[i] as OnlineRead).plan.id)

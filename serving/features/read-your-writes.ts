@@ -14,11 +14,11 @@ import type { OnlineStore } from '../../online/store.ts'
 const maxWaitMs = 250
 const pollBackoff = { firstMs: 2, maxMs: 20 }
 
-/** What a read is to see at least, by source: the transactions of the pushes that it comes after. */
+/** What a read must include, by source: the transactions of the pushes that it comes after. */
 export type Pushed = ReadonlyMap<string, Frontier>
 
 /**
- * @param sources those that there are
+ * @param sources of the registry, by name
  * @throws LockstepError `INVALID_REQUEST`
  */
 export function pushedBy(tokens: readonly string[], sources: ReadonlyMap<string, unknown>): Pushed {
@@ -36,9 +36,9 @@ export function pushedBy(tokens: readonly string[], sources: ReadonlyMap<string,
   return pushed
 }
 
-export interface AwaitPushedDeps {
+export interface ReadYourWritesDeps {
   readonly store: Pick<OnlineStore, 'read'>
-  /** Those of the keys that have rows of these transactions. */
+  /** The keys that have rows of these transactions. */
   readonly written: (plan: ViewPlan, keys: readonly EntityKey[], by: Frontier) => Promise<ReadonlySet<EntityKey>>
 }
 
@@ -47,37 +47,40 @@ const none: ReadonlySet<number> = new Set()
 interface Read {
   readonly answers: OnlineAnswer[]
   /** Indexes of the answers that lack what was pushed. */
-  readonly late: ReadonlySet<number>
+  readonly lacking: ReadonlySet<number>
 }
 
 /**
- * Reads until the answers hold what was pushed, for a bounded time. An entity's state, or the checkpoint of its view, says which transactions are in it; of one that does not hold
- * them the table is asked whether they wrote rows of it at all. What a checkpoint says holds of what is read after it.
+ * Reads until the answers include what was pushed, for up to 250 ms.
+ *
+ * - The state of an entity, or the checkpoint of its view, names the transactions that it includes.
+ * - If it lacks a pushed transaction, the table is asked whether that transaction wrote rows of the entity. Only then the read waits.
+ * - A checkpoint is true of states that are read after it.
  *
  * @param read answers `requests`, by index; with `behind` as of `OnlineStore.read`
  */
-export async function awaitPushed(
-  deps: AwaitPushedDeps,
+export async function readYourWrites(
+  deps: ReadYourWritesDeps,
   requests: readonly { readonly plan: ViewPlan; readonly key: EntityKey }[],
   pushed: Pushed,
   read: (behind: boolean) => Promise<OnlineAnswer[]>,
 ): Promise<Read> {
   let answers = await read(true)
-  const lacking = (indexes: Iterable<number>): number[] => [...indexes].filter((i) => lacks(answers, requests, pushed, i))
-  const first = lacking(requests.keys())
-  if (first.length === 0) return { answers, late: none }
+  const lackingOf = (indexes: Iterable<number>): number[] => [...indexes].filter((i) => lacks(answers, requests, pushed, i))
+  const first = lackingOf(requests.keys())
+  if (first.length === 0) return { answers, lacking: none }
   const found = await ofEntities(deps, requests, pushed, first)
-  let { late } = found
+  let { lacking } = found
   if (found.folded) answers = await read(false)
   const end = performance.now() + maxWaitMs
-  // a scheduled view has to wait for its schedule
-  const comes = (): boolean => late.some((i) => requests[i]?.plan.spec.availability.kind === 'continuous')
-  for (let tries = 1; comes() && performance.now() < end; tries++) {
+  // a scheduled view changes by its schedule only
+  const isExpected = (): boolean => lacking.some((i) => requests[i]?.plan.spec.availability.kind === 'continuous')
+  for (let tries = 1; isExpected() && performance.now() < end; tries++) {
     await sleep(backoffMs(tries, pollBackoff))
     answers = await read(false)
-    late = lacking(late)
+    lacking = lackingOf(lacking)
   }
-  return { answers, late: new Set(late) }
+  return { answers, lacking: new Set(lacking) }
 }
 
 function lacks(answers: readonly OnlineAnswer[], requests: readonly { readonly plan: ViewPlan }[], pushed: Pushed, i: number): boolean {
@@ -86,13 +89,17 @@ function lacks(answers: readonly OnlineAnswer[], requests: readonly { readonly p
   return wanted !== undefined && !includes(answers[i]?.frontier ?? noTransactions, wanted)
 }
 
-/** Those of the indexes whose entities the pushes wrote rows of, as far as the views' checkpoints do not hold them; and whether a checkpoint does, whose states may have come after they were read. */
+/**
+ * The indexes whose entities the pushes wrote rows of, except where the checkpoint of the view includes the pushes.
+ *
+ * @returns `folded`: whether a checkpoint does. Its states may have been written after they were read.
+ */
 async function ofEntities(
-  { store, written }: AwaitPushedDeps,
+  { store, written }: ReadYourWritesDeps,
   requests: readonly { readonly plan: ViewPlan; readonly key: EntityKey }[],
   pushed: Pushed,
   indexes: readonly number[],
-): Promise<{ late: number[]; folded: boolean }> {
+): Promise<{ lacking: number[]; folded: boolean }> {
   const byView = new Map<DefinitionId, { readonly plan: ViewPlan; readonly indexes: number[] }>()
   for (const i of indexes) {
     const { plan } = requests[i] as { plan: ViewPlan }
@@ -101,7 +108,7 @@ async function ofEntities(
     else group.indexes.push(i)
   }
   const checkpoints = await tryCheckpoints(store, [...byView.keys()])
-  const late: number[] = []
+  const lacking: number[] = []
   let folded = false
   for (const [at, { plan, indexes: ofView }] of [...byView.values()].entries()) {
     const wanted = pushed.get(plan.spec.source.name) ?? noTransactions
@@ -112,7 +119,7 @@ async function ofEntities(
     }
     const keyOf = (i: number): EntityKey => (requests[i] as { key: EntityKey }).key
     const keys = await written(plan, [...new Set(ofView.map(keyOf))], wanted)
-    late.push(...ofView.filter((i) => keys.has(keyOf(i))))
+    lacking.push(...ofView.filter((i) => keys.has(keyOf(i))))
   }
-  return { late, folded }
+  return { lacking, folded }
 }

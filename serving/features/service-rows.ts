@@ -6,7 +6,7 @@ import type { CountsValue, Value } from '../../kernel/value-type.ts'
 import { memoizeWeak } from '../../kernel/memoize-weak.ts'
 import { entityError } from './entity-error.ts'
 
-/** How long the code of on-demand views may hold up the process for one request. */
+/** How long the code of on-demand views may block the process for one request. */
 const rowsMs = 1000
 
 /**
@@ -26,7 +26,7 @@ export function evaluateRows(
   const uses = service.uses.length
   const rows = new Array<ServiceRow>(entities.length)
   const texts = textsOf(service)
-  // one call of a transform ends in time; of many rows all together have to
+  // each call of a transform has a time limit; this one is for all rows together
   const untilMs = entities.length > 1 && service.direct === null ? performance.now() + rowsMs : Number.POSITIVE_INFINITY
   for (let e = 0; e < entities.length; e++) {
     const own = entities.length === 1 ? read : read.slice(e * uses, (e + 1) * uses)
@@ -47,7 +47,7 @@ function rowsTimeout(service: ServicePlan, done: number, of: number): LockstepEr
   )
 }
 
-/** What is required and missing refuses the request: there is nothing that the model was trained to be given instead. */
+/** A missing required feature fails the request: the model was trained on no value in its place. */
 export function refuseMissing(service: ServicePlan, rows: readonly ServiceValues[], asOf: number, entityRows?: readonly number[]): void {
   for (const [index, { missing }] of rows.entries()) {
     if (missing.length === 0) continue
@@ -60,7 +60,7 @@ export function refuseMissing(service: ServicePlan, rows: readonly ServiceValues
   }
 }
 
-/** The on-demand views run here, on what the request has sent: where one fails, it is that entity's doing. */
+/** Runs the on-demand views on the data of the request. If one fails, the error names the entity. */
 function evaluate(service: ServicePlan, read: readonly ViewValues[], request: readonly Value[], asOf: number, index: number): ServiceRow {
   try {
     return service.evaluate(read, request, asOf)
@@ -70,7 +70,7 @@ function evaluate(service: ServicePlan, read: readonly ViewValues[], request: re
   }
 }
 
-/** Features, by index, that are or hold texts. */
+/** Indexes of the features that are or contain texts. */
 const textsOf = memoizeWeak((service: ServicePlan) =>
   service.features.flatMap(({ type }, f) =>
     (type.kind === 'list' ? type.of : type).kind === 'string' || type.kind === 'counts' ? [f] : [],
@@ -83,7 +83,7 @@ function isUnicode(value: Value | null): boolean {
   return Array.isArray(value) ? value.every(isUnicode) : true
 }
 
-/** An on-demand view can cut a text within a character; no file and no other system could take that. */
+/** An on-demand view can cut a text within a character. No file and no other system takes such a text. */
 function notUnicode(service: ServicePlan, index: number, feature: number): LockstepError {
   const name = service.features[feature]?.name ?? ''
   return new LockstepError(

@@ -3,33 +3,33 @@ import type { ViewPlan } from '../../kernel/view-plan.ts'
 import type { OnlineAnswer, OnlineRequest } from '../../online/read.ts'
 import { memoizeWeak } from '../../kernel/memoize-weak.ts'
 
-/** States of the online store as they were read last, for when it is away. */
-export interface RecentStates {
-  /** To be called before a read, and its answer given to `note`. */
+/** States of the online store as they were last read, for requests that accept them while the store is down. */
+export interface StaleCache {
+  /** Call it before a read, and pass its result to `note`. */
   begin(): ReadBegun
-  /** Takes note of what `readOnline` answered, unless all was to be forgotten since the read began: what it holds may be what was erased. */
+  /** Keeps what `readOnline` answered, unless `forget` was called since the read began: the answer may hold what was erased. */
   note(begun: ReadBegun, requests: readonly OnlineRequest[], answers: readonly OnlineAnswer[]): void
-  /** null: it was not read within the bound, or is remembered no more. */
-  find(plan: ViewPlan, key: EntityKey): RecentState | null
+  /** null: it was not read within the bound, or is no longer in the cache. */
+  find(plan: ViewPlan, key: EntityKey): StaleState | null
   forget(): void
 }
 
 export interface ReadBegun {
   readonly atMs: number
-  /** How often all was forgotten before. */
+  /** How often `forget` was called before. */
   readonly forgotten: number
 }
 
-export interface RecentState {
+export interface StaleState {
   readonly bytes: Buffer
   /** How long ago its read began, milliseconds. */
   readonly ageMs: number
 }
 
-export interface RecentStatesOptions {
+export interface StaleCacheOptions {
   /** How old an answer may be, milliseconds. */
   readonly boundMs: number
-  /** How much is remembered; what was read longest ago goes first. */
+  /** The size of the cache, bytes. What was read longest ago is evicted first. */
   readonly maxBytes: number
   /** Milliseconds, monotonic. */
   readonly now: () => number
@@ -40,11 +40,11 @@ interface Entry {
   readonly atMs: number
 }
 
-/** What an entry takes beside its bytes and the characters of its name, about: measured with states of 30 bytes. */
+/** The size of an entry beside its bytes and the characters of its name: measured with states of 30 bytes. */
 const entryBytes = 400
 
-export function createRecentStates({ boundMs, maxBytes, now }: RecentStatesOptions): RecentStates {
-  /** In the order of their last reading. */
+export function createStaleCache({ boundMs, maxBytes, now }: StaleCacheOptions): StaleCache {
+  /** In the order in which they were last read. */
   const entries = new Map<string, Entry>()
   let size = 0
   let forgotten = 0
@@ -64,11 +64,11 @@ export function createRecentStates({ boundMs, maxBytes, now }: RecentStatesOptio
       for (let i = 0; i < requests.length; i++) {
         const { plan, key } = requests[i] as OnlineRequest
         const { bytes, values } = answers[i] as OnlineAnswer
-        // without values it may have been lost
+        // a state without values may be lost
         if (key === null || (bytes === null && values === null)) continue
         const name = nameOf(plan, key)
         remove(name)
-        // one that is larger than all would drive out the others, and then itself
+        // a state that exceeds the cache would evict all others, and then itself
         if (bytes === null || sizeOf(name, bytes) > maxBytes) continue
         entries.set(name, { bytes: copyOf(bytes), atMs })
         size += sizeOf(name, bytes)
@@ -92,14 +92,14 @@ export function createRecentStates({ boundMs, maxBytes, now }: RecentStatesOptio
   }
 }
 
-/** In memory of its own: a part of what came over the connection would keep all of it, and one of Node's pool what else is there. */
+/** A copy in memory of its own: a slice would keep the whole chunk of the connection, or of Node's pool, alive. */
 function copyOf(bytes: Buffer): Buffer {
   const copy = Buffer.allocUnsafeSlow(bytes.length)
   bytes.copy(copy)
   return copy
 }
 
-/** Of another registry, a view of the same name and version may be another one. */
+/** The fingerprint, because in another registry a view of the same name and version may differ. */
 const viewName = memoizeWeak(({ id, fingerprint }: ViewPlan) => `${id} ${fingerprint} `)
 
 function nameOf(plan: ViewPlan, key: EntityKey): string {

@@ -5,7 +5,7 @@ import { erasedNotice, registryChannel } from '../../registry/revision.ts'
 import type { PollLoop } from '../../runtime/async.ts'
 import { jitter, startPollLoop } from '../../runtime/async.ts'
 import type { OnlineViews } from '../features/online-views.ts'
-import type { RecentStates } from '../features/stale-cache.ts'
+import type { StaleCache } from '../features/stale-cache.ts'
 import type { LiveCatalog } from '../models/live-catalog.ts'
 import type { ModelHost } from '../models/model-host.ts'
 import type { Traffic } from '../traffic/traffic.ts'
@@ -22,9 +22,9 @@ export interface WatchDeps {
   readonly upkeep: UpkeepWatch
   readonly traffic: Traffic
   /** null: states are not kept. */
-  readonly recent: RecentStates | null
+  readonly staleCache: StaleCache | null
   readonly readiness: ServerReadiness
-  readonly loadOnRequest: (request: LoadRequest) => Promise<void>
+  readonly preloadModel: (request: LoadRequest) => Promise<void>
   readonly pollMs: number
   /** Further loops, which begin with the others. */
   readonly more: () => PollLoop[]
@@ -46,7 +46,7 @@ const notReadyMs = 500
 const keysMs = 1000
 
 export function createServerWatch(deps: WatchDeps): ServerWatch {
-  const { stores, catalog, models, views, owner, upkeep, traffic, recent, readiness, loadOnRequest, pollMs, more } = deps
+  const { stores, catalog, models, views, owner, upkeep, traffic, staleCache, readiness, preloadModel, pollMs, more } = deps
   const { database, online } = stores
   let loops: PollLoop[] = []
   let listening: Promise<() => Promise<void>> | null = null
@@ -73,9 +73,9 @@ export function createServerWatch(deps: WatchDeps): ServerWatch {
    */
   function onNotice(notice: string | null): void {
     const request = notice === null ? null : parseLoadRequest(notice)
-    if (request !== null) return void loadOnRequest(request)
+    if (request !== null) return void preloadModel(request)
     models.forgetAnswers()
-    if (notice === null || notice === erasedNotice) recent?.forget()
+    if (notice === null || notice === erasedNotice) staleCache?.forget()
     loops[0]?.wake()
   }
 

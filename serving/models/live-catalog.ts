@@ -13,23 +13,23 @@ const defaultDeadlineMs = 5000
 /** How long after it failed a version is tried again. */
 const retryMs = 30_000
 
-/** The catalog that requests are answered by. It changes as a whole, so each request is answered by one catalog from beginning to end. */
+/** The catalog that requests are answered by. It is replaced as one object, so a request has one catalog from beginning to end. */
 export interface LiveCatalog {
   /** @throws LockstepError `NOT_READY` while none was loaded */
   current(): Catalog
-  /** null while none was loaded. */
+  /** null until the first load. */
   readonly loaded: Catalog | null
   /** Why the last refresh failed, or null. It may name the database's host: for the operator, not for clients. */
   readonly failure: string | null
   /**
-   * Loads what is new, with the versions that are to answer. Never rejects: where it fails, the catalog that was there stays. One that takes longer than the
-   * deadline counts as failed until it is done, and is the only one meanwhile.
+   * Loads a changed registry, and the model versions that serve by it. Never rejects: if it fails, the present catalog stays. A refresh
+   * that takes longer than the deadline counts as failed until it is done. No second one starts meanwhile.
    */
   refresh(db: Database): Promise<void>
 }
 
 /**
- * Refreshes until a revision of the registry is loaded, or so many times: the first refresh may be one that is under way and has read the registry before.
+ * Refreshes until a revision of the registry is loaded, at most `refreshes` times: the first refresh may have read the registry before.
  *
  * @returns whether it is loaded
  */

@@ -13,13 +13,13 @@ import type { LiveCatalog } from './live-catalog.ts'
 import { reachRevision } from './live-catalog.ts'
 import type { ModelHost } from './model-host.ts'
 
-/** A change that is made, and whether this server answers by it. */
+/** A change that was committed, and whether this server serves by it. */
 export interface TakenChange extends AliasChange {
-  /** False where the server could not load what is new, as where the version's file takes long: it goes on trying. */
+  /** False if the server has not loaded the new version yet: it keeps trying. */
   readonly inForce: boolean
 }
 
-/** What a server changes and tells of models beyond its catalog. A change is in force on this server once it is answered, as a rule; on the others within a moment. */
+/** Changes to models, and what a server answers about them beyond its catalog. A change is usually in force on this server when it is answered, and on the others within a second. */
 export interface ModelChanges {
   /** @throws LockstepError what `promoteModel` throws, `POSTGRES_UNAVAILABLE` */
   promote(model: string, version: VersionReference, alias: string, by: Actor, options?: PromoteOptions): Promise<TakenChange>
@@ -32,10 +32,10 @@ export interface ModelChanges {
 
 const refreshes = 2
 
-/** @param database throws `POSTGRES_UNAVAILABLE` where it is away */
+/** @param database throws `POSTGRES_UNAVAILABLE` */
 export function createModelChanges(database: () => Database, catalog: LiveCatalog, models?: Pick<ModelHost, 'answering'>): ModelChanges {
-  /** Where it does not load, another version answers in its stead. */
-  function answers({ model, alias, to }: AliasChange): boolean {
+  /** False if the version does not load, so that another one serves in its place. */
+  function isServed({ model, alias, to }: AliasChange): boolean {
     const { loaded } = catalog
     const known = loaded?.models.get(model)
     if (to === null || alias !== championAlias || loaded === null || known === undefined || models === undefined) return true
@@ -45,8 +45,8 @@ export function createModelChanges(database: () => Database, catalog: LiveCatalo
   async function taken(change: (db: Database) => Promise<AliasChange>): Promise<TakenChange> {
     const db = database()
     const made = await change(db)
-    // it is made whatever follows: who is told that it failed would make it twice
-    return { ...made, inForce: (await reachRevision(catalog, db, made.revision, refreshes)) && answers(made) }
+    // the change is committed: a caller that got an error would repeat it
+    return { ...made, inForce: (await reachRevision(catalog, db, made.revision, refreshes)) && isServed(made) }
   }
 
   return {

@@ -8,8 +8,8 @@ import { championAlias } from '../../registry/model-aliases.ts'
 import type { ModelVersion } from '../../registry/model-versions.ts'
 import type { VersionReference } from '../../registry/pick-version.ts'
 import { pickVersion } from '../../registry/pick-version.ts'
-import type { ChosenVersions, FailedVersion } from './select-versions.ts'
-import { chooseVersions } from './select-versions.ts'
+import type { SelectedVersions, FailedVersion } from './select-versions.ts'
+import { selectVersions } from './select-versions.ts'
 import type { OpenModel } from '../../inference/open-model.ts'
 import { openModel } from '../../inference/open-model.ts'
 import { createRunners } from '../../inference/process-pool.ts'
@@ -27,8 +27,8 @@ export interface ModelHostDeps {
   /** @throws LockstepError `POSTGRES_UNAVAILABLE` where they cannot be read now */
   readonly readBytes: (model: string, version: number) => Promise<Uint8Array>
   readonly metrics: RunMetrics
-  /** Told what answers from now on. */
-  readonly onVersions: (chosen: ChosenVersions) => void
+  /** Called with the versions that serve requests from now on. */
+  readonly onVersions: (chosen: SelectedVersions) => void
   readonly log: Logger
   /** Milliseconds, for the time that a version was last used. */
   readonly now: () => number
@@ -37,41 +37,46 @@ export interface ModelHostDeps {
 }
 
 /**
- * Keeps model versions loaded: those that answer and those that aliases point at, or pointed at before, always, others from when they are asked for until nobody has for 5 minutes.
+ * Keeps model versions loaded.
+ *
+ * - Always: versions that serve requests by default, and versions that an alias points at or pointed at last.
+ * - Others: from their first request until 5 minutes after their last one.
  */
 export interface ModelHost {
   /**
-   * Gives `fn` the model, which stays loaded until it is done.
+   * Calls `fn` with the model, which stays loaded until `fn` is done.
    *
-   * @param version a number or an alias; absent: what `answering` says
+   * @param version a number or an alias; absent: the version of `answering`
    * @throws LockstepError `UNKNOWN_DEFINITION`, `MODEL_MISMATCH`, `MODEL_INVALID`, `POSTGRES_UNAVAILABLE`, and what `fn` throws
    */
   use<T>(catalog: Catalog, name: string, version: VersionReference | undefined, fn: (model: ServedModel) => Promise<T>): Promise<T>
   /**
-   * Loads a version as the catalog has it, whatever stands in for it meanwhile.
+   * Loads a version as the catalog has it, even if another one serves in its place meanwhile.
    *
    * @throws LockstepError as `use`
    */
   load(catalog: Catalog, name: string, version: VersionReference): Promise<Pick<ServedModel, 'tried'>>
-  /** The version that answers a request which names none: the champion, else the newest; one that loads, where the catalog was prepared. null: there is none. */
+  /** The version that serves requests by default: the champion, or the newest without a champion. After `prepare` it is one that loads. null: none. */
   answering(catalog: Catalog, model: CatalogModel): ModelVersion | null
   /**
-   * Loads what is to answer under this catalog, and runs each once, so that the first request need not. What cannot be loaded is logged and listed in `failures`;
-   * another answers in its stead, first of all what has answered until now. Where none loads, requests get the error. A model whose load takes long does not hold up others: under the catalog
-   * it goes on as it was, until it is loaded as it is to be.
+   * Loads the versions that serve requests by default under this catalog, and runs each once as a warm-up.
    *
-   * @throws LockstepError `POSTGRES_UNAVAILABLE` where one cannot be read now: nothing is known about it, so the catalog is to be prepared again
+   * - A version that does not load is logged and listed in `failures`. Another one serves in its place, preferably the one
+   *   that served until now. If none loads, requests get the error.
+   * - A model that loads slowly does not delay others: it keeps its present version until the new one is loaded.
+   *
+   * @throws LockstepError `POSTGRES_UNAVAILABLE` if a version cannot be read now; then prepare the catalog again
    */
   prepare(catalog: Catalog): Promise<void>
-  /** Which versions of the catalog whose loads were over last cannot be loaded, and why. */
+  /** Why versions of the last prepared catalog do not load, one sentence each. */
   readonly failures: readonly string[]
-  /** Why a version is known not to load; undefined: nothing is known against it. */
+  /** Why a version does not load; undefined: it loads, or has not been tried. */
   failureOf(model: string, version: number): string | undefined
-  /** Lets go of versions that the catalog no longer has and of those that are out of use, each once nobody uses it. To be called now and then. */
+  /** Unloads versions that the catalog no longer has, and unused ones, each once no request uses it. Call it regularly. */
   retire(catalog: Catalog): void
-  /** Forgets the answers that are cached, of every version. */
+  /** Empties the prediction caches of all versions. */
   forgetAnswers(): void
-  /** Waits until nobody uses a model. */
+  /** Waits until no request uses a model. */
   close(): Promise<void>
 }
 
@@ -92,12 +97,12 @@ interface Entry {
 }
 
 const failureKeptMs = 2000
-/** A run that takes longer goes on by itself: what else the catalog has must not wait for it. */
+/** A warm-up that takes longer continues in the background, so that the rest of the catalog does not wait for it. */
 const warmUpMs = 1000
 const unusedMs = 5 * 60_000
-/** A version whose trial did not end is loaded anew after that, as a busy machine may have been to blame. */
+/** A version whose trial did not end is loaded again after this time, because a busy machine may have been the cause. */
 const untriedKeptMs = 5 * 60_000
-/** A trial that takes longer holds up no start: as a rule it takes a part of it. */
+/** The start of a server does not wait for a trial that takes longer. */
 const slowTrialMs = 1500
 const lookMs = 100
 
@@ -131,7 +136,7 @@ export function createModelHost(deps: ModelHostDeps): ModelHost {
   }
 
   function open(catalog: Catalog, model: CatalogModel, version: ModelVersion): Entry {
-    // what was being prepared as it closed would leave its processes behind
+    // a load that starts after the close would leave its process behind
     if (closed) throw shutDown
     const id = identity(model, version)
     const known = entries.get(id)
@@ -151,7 +156,7 @@ export function createModelHost(deps: ModelHostDeps): ModelHost {
       onUnused: null,
     }
     entries.set(id, entry)
-    // A failure is kept for a moment, so that requests do not load what fails again and again; one of availability may be over by the next request.
+    // A failure is kept for a moment, so that requests do not repeat a load that fails. A database that is down may be back by the next request.
     const loaded = ({ served }: { served: ServedModel }) => {
       entry.served = served
       if (served.tried) return
@@ -167,7 +172,7 @@ export function createModelHost(deps: ModelHostDeps): ModelHost {
       const forget = () => {
         if (entries.get(id) === entry) entries.delete(id)
       }
-      if (isAway(error)) forget()
+      if (isUnavailable(error)) forget()
       else setTimeout(forget, failureKeptMs).unref()
     })
     return entry
@@ -191,7 +196,7 @@ export function createModelHost(deps: ModelHostDeps): ModelHost {
       onTrial,
     })
     log.info({ model: model.name, version: version.version, place: opened.place }, 'a model is loaded')
-    // what it takes need not be what it can make something of: a failure is the operator's to see, and no reason to refuse the version
+    // a model may not take the made-up row: the failure is logged, and does not refuse the version
     const warmedUp = opened
       .predict([warmUpRow(service)])
       .catch((error: unknown) =>
@@ -205,7 +210,7 @@ export function createModelHost(deps: ModelHostDeps): ModelHost {
     return chosenFor.get(catalog)?.get(model.name) ?? (model.versions.length === 0 ? null : pickVersion(model))
   }
 
-  /** Those that are to be loaded though they do not answer, one after the other. */
+  /** Loads the versions that may serve next, one after the other. */
   async function loadReserves(catalog: Catalog): Promise<void> {
     if (closed) return
     newestCatalog = catalog
@@ -227,11 +232,11 @@ export function createModelHost(deps: ModelHostDeps): ModelHost {
     return served !== null && mayAnswer(model, served)
   }
 
-  /** The version as the catalog has it, where that is loaded, else as it last answered. */
+  /** The version as the catalog has it, if that is loaded; else as it last served. */
   function loadedAs({ revision }: Catalog, model: CatalogModel, version: ModelVersion): ModelVersion | undefined {
     if (isLoaded(model, version)) return version
     const former = asAnswered.get(model.name)
-    // a request that began under an older catalog is answered by that
+    // a request that began under an older catalog keeps to that catalog
     if (former === undefined || former.revision >= revision) return undefined
     return former.model.versions.find((each) => each.version === version.version && isLoaded(former.model, each))
   }
@@ -243,8 +248,8 @@ export function createModelHost(deps: ModelHostDeps): ModelHost {
     for (const model of catalog.models.values()) {
       if (model.versions.length === 0) continue
       const before = answered.get(model.name)
-      const there = loadedAs(catalog, model, pickVersion(model)) ?? (before !== undefined && isLoaded(model, before) ? before : undefined)
-      if (there !== undefined) found.set(model.name, there)
+      const loaded = loadedAs(catalog, model, pickVersion(model)) ?? (before !== undefined && isLoaded(model, before) ? before : undefined)
+      if (loaded !== undefined) found.set(model.name, loaded)
       else if (answered.has(model.name)) return null
     }
     return found
@@ -266,7 +271,7 @@ export function createModelHost(deps: ModelHostDeps): ModelHost {
   /** @param asked absent: the one that answers */
   function versionFor(catalog: Catalog, model: CatalogModel, asked: VersionReference | undefined): ModelVersion {
     const chosen = asked === undefined ? chosenFor.get(catalog)?.get(model.name) : undefined
-    // what stood in may be gone, for a request that began before
+    // the version that served in its place may be unloaded, for a request that began before
     if (chosen !== undefined && (isLoaded(model, chosen) || model.versions.includes(chosen))) return chosen
     const version = pickVersion(model, asked)
     return loadedAs(catalog, model, version) ?? version
@@ -292,10 +297,10 @@ export function createModelHost(deps: ModelHostDeps): ModelHost {
     return null
   }
 
-  function settle(catalog: Catalog, chosen: ChosenVersions): void {
+  function settle(catalog: Catalog, chosen: SelectedVersions): void {
     failed = chosen.failed
     answerWith(catalog, chosen.answering)
-    // of what does not load as it is to be there is the error
+    // requests for a model of which nothing loads get the error
     for (const name of asAnswered.keys()) if (!chosen.answering.has(name)) asAnswered.delete(name)
     const untried = [...chosen.answering].flatMap(([name, version]) => {
       const model = catalog.models.get(name)
@@ -359,33 +364,33 @@ export function createModelHost(deps: ModelHostDeps): ModelHost {
       const isStart = answered.size === 0
       const chosenSoFar = new Map<string, ModelVersion>()
       const left = new Set([...catalog.models.values()].flatMap(({ name, versions }) => (versions.length === 0 ? [] : [name])))
-      const choosing = chooseVersions(catalog, {
+      const choosing = selectVersions(catalog, {
         before: (model) => answered.get(model)?.version,
         async load(model, version) {
-          // what a newer one no longer wants must not hold it up
+          // a version that a newer catalog does not need must not delay that catalog
           if (preparation > 0 && preparation !== preparations) throw superseded
           const { served } = await open(catalog, model, version).loading
           requireTried(model, served)
         },
-        isFatal: (error) => error === superseded || error === shutDown || isAway(error),
+        isFatal: (error) => error === superseded || error === shutDown || isUnavailable(error),
         onOver: (model) => left.delete(model),
         onChosen(model, version) {
           left.delete(model)
           chosenSoFar.set(model, version)
-          // where the catalog is in force already
+          // if the catalog is in force already
           if (preparation > 0 && preparation === preparations) answerWith(catalog, new Map([...answered, [model, version]]))
         },
       })
       if (deps.patienceMs !== undefined) {
-        const late = sleep(deps.patienceMs, 'late' as const, { ref: false })
+        const timeout = sleep(deps.patienceMs, 'timeout' as const, { ref: false })
         const meanwhile =
-          (await Promise.race([choosing, late])) === 'late' ? (loadedFor(catalog) ?? (await loadedButTried(left, choosing))) : null
+          (await Promise.race([choosing, timeout])) === 'timeout' ? (loadedFor(catalog) ?? (await loadedButTried(left, choosing))) : null
         if (meanwhile !== null) {
           preparation = ++preparations
           answerWith(catalog, new Map([...meanwhile, ...chosenSoFar]))
           if (isStart) failures = [...left].map((model) => `The trial run of the model "${model}" has not ended yet.`)
-          // another may be in force by then, which waits for the same loads itself
-          const settled = (chosen: ChosenVersions) => {
+          // a newer catalog may be in force by then, and waits for the same loads itself
+          const settled = (chosen: SelectedVersions) => {
             if (preparation === preparations) settle(catalog, chosen)
           }
           choosing.then(settled, (error: unknown) => {
@@ -406,10 +411,10 @@ export function createModelHost(deps: ModelHostDeps): ModelHost {
     },
     failureOf: (model, version) => failuresOf.get(`${model}@${version}`),
     retire(catalog) {
-      const there = new Set<string>()
+      const known = new Set<string>()
       const kept = new Set<string>()
       for (const model of [...catalog.models.values(), ...Array.from(asAnswered.values(), (former) => former.model)]) {
-        for (const version of model.versions) there.add(identity(model, version))
+        for (const version of model.versions) known.add(identity(model, version))
         for (const version of reserves(model)) kept.add(identity(model, version))
       }
       for (const model of catalog.models.values()) {
@@ -419,8 +424,8 @@ export function createModelHost(deps: ModelHostDeps): ModelHost {
       const unusedSince = now() - unusedMs
       for (const [id, entry] of entries) {
         const unused = entry.users === 0 && entry.lastUsed <= unusedSince
-        // an older catalog knows nothing of what is loaded for a newer one
-        if (entry.revision > catalog.revision || kept.has(id) || (there.has(id) && !unused)) continue
+        // an older catalog does not have what was loaded for a newer one
+        if (entry.revision > catalog.revision || kept.has(id) || (known.has(id) && !unused)) continue
         entries.delete(id)
         if (entry.users === 0) discard(entry)
         else entry.onUnused = () => discard(entry)
@@ -440,7 +445,7 @@ export function createModelHost(deps: ModelHostDeps): ModelHost {
       preparations++
       const open = [...entries.values()]
       entries.clear()
-      // a request goes on whose client has gone
+      // a request continues after its client disconnects
       const used = open.filter(({ users }) => users > 0)
       await Promise.all(used.map((entry) => new Promise<void>((resolve) => (entry.onUnused = resolve))))
       for (const { loading } of open) await loading.then(({ close }) => close()).catch(() => undefined)
@@ -449,15 +454,15 @@ export function createModelHost(deps: ModelHostDeps): ModelHost {
   }
 }
 
-/** What may answer next and must take no time then: the newest version, what aliases point at, and what they pointed at before. */
+/** The versions that may serve next and must be loaded by then: the newest, and those that aliases point at or pointed at last. */
 function reserves({ versions, aliases }: CatalogModel): ModelVersion[] {
   const numbers = new Set([...aliases.values()].flatMap(({ version, former }) => [version, former.at(-1)]))
   return versions.filter((each) => each === versions.at(-1) || numbers.has(each.version))
 }
 
 /**
- * A version whose trial did not end answers those who ask for it, and others only where somebody has made it the
- * champion all the same.
+ * Whether a version may serve requests by default. If its trial did not end, it serves only requests that name it, unless it
+ * was made the champion anyway.
  */
 function mayAnswer({ aliases }: CatalogModel, { tried, version }: ServedModel): boolean {
   return tried || aliases.get(championAlias)?.version === version.version
@@ -477,7 +482,7 @@ function requireTried(model: CatalogModel, served: ServedModel): void {
 const superseded = new Error('A newer catalog is in force.')
 const shutDown = new LockstepError('NOT_READY', 'The server is shutting down.')
 
-/** Whether it may load as soon as what is away is there again. */
-function isAway(error: unknown): boolean {
+/** Whether the version may load once the database is available again. */
+function isUnavailable(error: unknown): boolean {
   return error instanceof LockstepError && error.code === 'POSTGRES_UNAVAILABLE'
 }

@@ -1,10 +1,10 @@
 import type { Registry } from 'prom-client'
 import { Gauge } from 'prom-client'
-import type { ChosenVersions } from './select-versions.ts'
+import type { SelectedVersions } from './select-versions.ts'
 
 export interface ModelMetrics {
   /** What answers, and what does not load. Replaces what was said before. */
-  versions(chosen: ChosenVersions): void
+  versions(chosen: SelectedVersions): void
 }
 
 export function createModelMetrics(registry: Registry): ModelMetrics {

@@ -9,8 +9,8 @@ import type { Logger } from '../../runtime/log.ts'
 import type { LiveCatalog } from './live-catalog.ts'
 import type { ModelHost } from './model-host.ts'
 
-export interface LoadOnRequestDeps {
-  /** Throws where it is away. */
+export interface ModelPreloaderDeps {
+  /** @throws LockstepError `POSTGRES_UNAVAILABLE` */
   readonly database: () => Database
   readonly catalog: Pick<LiveCatalog, 'loaded'>
   readonly models: ModelHost
@@ -18,20 +18,20 @@ export interface LoadOnRequestDeps {
   readonly log: Logger
 }
 
-/** Loads versions that are about to be promoted, and says so to whoever promotes them. Never rejects. */
-export function createLoadOnRequest({
+/** Loads a version that is about to be promoted, and replies to the promotion. Never rejects. */
+export function createModelPreloader({
   database,
   catalog,
   models,
   transforms,
   log,
-}: LoadOnRequestDeps): (request: LoadRequest) => Promise<void> {
+}: ModelPreloaderDeps): (request: LoadRequest) => Promise<void> {
   const server = randomUUID()
 
   async function load({ model, version, revision }: LoadRequest): Promise<Omit<LoadReply, 'server'>> {
     let known = catalog.loaded
     try {
-      // what is in force may wait for another model, whose load takes long; this one shall not
+      // the catalog in force may wait for another model that loads slowly; this version must not
       if (known === null || known.revision < revision) known = await loadCatalog(database(), transforms)
     } catch (error) {
       log.warn({ model, version, error: messageOf(error) }, 'the registry cannot be read to promote a version')
@@ -42,14 +42,14 @@ export function createLoadOnRequest({
       return { state: tried ? 'loaded' : 'untried', message: '' }
     } catch (error) {
       log.warn({ model, version, error: messageOf(error) }, 'a version to be promoted does not load')
-      const isAway = error instanceof LockstepError && error.code === 'POSTGRES_UNAVAILABLE'
-      return { state: isAway ? 'late' : 'refused', message: messageOf(error) }
+      const isUnavailable = error instanceof LockstepError && error.code === 'POSTGRES_UNAVAILABLE'
+      return { state: isUnavailable ? 'late' : 'refused', message: messageOf(error) }
     }
   }
 
   return async (request) => {
-    const reply = async (said: Omit<LoadReply, 'server'>) =>
-      await database().query('select pg_notify($1, $2)', [request.replyTo, loadReplyNotice({ server, ...said })])
+    const reply = async (message: Omit<LoadReply, 'server'>) =>
+      await database().query('select pg_notify($1, $2)', [request.replyTo, loadReplyNotice({ server, ...message })])
     try {
       await reply({ state: 'loading', message: '' })
       await reply(await load(request))

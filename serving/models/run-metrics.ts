@@ -3,7 +3,7 @@ import { Counter } from 'prom-client'
 import type { HistogramCell } from '../../runtime/counted-histogram.ts'
 import { CountedHistogram } from '../../runtime/counted-histogram.ts'
 
-/** What running models tells. `model` is the model's name: versions share their series. */
+/** The metrics of model runs. `model` is the model's name: versions share their series. */
 export interface RunMetrics {
   /** One run: its rows, and its own time. */
   run(model: string, rows: number, ms: number): void

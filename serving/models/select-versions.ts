@@ -4,9 +4,9 @@ import type { Catalog, CatalogModel } from '../../registry/catalog.ts'
 import { championAlias } from '../../registry/model-aliases.ts'
 import type { ModelVersion } from '../../registry/model-versions.ts'
 
-/** Which version of each model answers requests that name none, and what does not load of what should. */
-export interface ChosenVersions {
-  /** By model; one of which nothing loads is not in it. */
+/** The version of each model that serves requests by default, and the versions that should load and do not. */
+export interface SelectedVersions {
+  /** By model, without models of which no version loads. */
   readonly answering: ReadonlyMap<string, ModelVersion>
   readonly failed: readonly FailedVersion[]
 }
@@ -15,35 +15,37 @@ export interface FailedVersion {
   readonly model: string
   readonly version: number
   readonly error: unknown
-  /** The version that answers in its stead; null: it is not the one that should answer, or none loads. */
+  /** The version that serves in its place; null: the failed one does not serve by default, or none loads. */
   readonly instead: number | null
 }
 
-/** How many versions are tried for the place of one that does not load. */
+/** How many versions of a model may fail before no other is tried. */
 const tries = 5
-/** Of how many models versions are loaded at the same time: no more than there are processors for, as what they take is measured. */
+/** How many models are loaded at once. No more than there are processors, because loads and runs are measured. */
 const atOnce = Math.max(2, Math.min(4, availableParallelism()))
-/** Of one that takes longer the next does not wait for the end: it is large, or hangs. */
+/** The next model does not wait for a load that takes longer. */
 const turnMs = 1000
 
-export interface Choosing {
-  /** The version of a model that has answered until now. */
+export interface SelectOptions {
+  /** The version of a model that has served until now. */
   readonly before: (model: string) => number | undefined
-  /** Throws where the version does not load. */
+  /** @throws why the version does not load */
   readonly load: (model: CatalogModel, version: ModelVersion) => Promise<unknown>
-  /** Whether an error says nothing about the version: it ends all of it. */
+  /** Whether an error is not the version's: then the whole selection fails with it. */
   readonly isFatal: (error: unknown) => boolean
-  /** Told of each model as soon as the version that is to answer is loaded. */
+  /** Called for each model as soon as its version is loaded. */
   readonly onChosen?: (model: string, version: ModelVersion) => void
-  /** Told of each model once nothing of it is to be loaded any more. */
+  /** Called for each model once no version of it is to be loaded any more. */
   readonly onOver?: (model: string) => void
 }
 
 /**
- * Loads what should answer, and what else aliases point at. The champion answers; where it does not load, what has answered until now, else what the alias
- * pointed at before. Without a champion the newest version that loads answers.
+ * Loads the version of each model that serves requests by default, and the versions that aliases point at.
+ *
+ * - The champion serves. If it does not load: the version that has served until now, else earlier champions.
+ * - Without a champion, the newest version that loads serves.
  */
-export async function chooseVersions(catalog: Catalog, how: Choosing): Promise<ChosenVersions> {
+export async function selectVersions(catalog: Catalog, how: SelectOptions): Promise<SelectedVersions> {
   const choices = new Map<string, Choice>()
   const models = catalog.models.values()
   const choosing: Promise<unknown>[] = []
@@ -71,7 +73,7 @@ interface Choice {
   readonly failed: readonly FailedVersion[]
 }
 
-async function choose(model: CatalogModel, { before, load, isFatal, onChosen }: Choosing): Promise<Choice> {
+async function choose(model: CatalogModel, { before, load, isFatal, onChosen }: SelectOptions): Promise<Choice> {
   const errors = new Map<number, unknown>()
   const loads = async (version: ModelVersion): Promise<boolean> => {
     if (errors.has(version.version)) return false
@@ -106,8 +108,8 @@ async function choose(model: CatalogModel, { before, load, isFatal, onChosen }: 
   return { model: model.name, chosen, failed }
 }
 
-/** What may answer, the first that loads. Asked for one by one: what has answered may change while the champion loads. */
-function* candidates(model: CatalogModel, before: Choosing['before']): Generator<ModelVersion> {
+/** The versions that may serve, in order: the first that loads does. A generator, because the version that has served may change while the champion loads. */
+function* candidates(model: CatalogModel, before: SelectOptions['before']): Generator<ModelVersion> {
   const champion = model.aliases.get(championAlias)
   if (champion === undefined) {
     yield* model.versions.toReversed()

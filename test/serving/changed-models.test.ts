@@ -7,7 +7,7 @@ import { loadCatalog } from '../../registry/catalog.ts'
 import { readModelBytes } from '../../registry/model-versions.ts'
 import { promoteModel, removeModelAlias, rollBackModel } from '../../registry/promote.ts'
 import { createLogger } from '../../runtime/log.ts'
-import type { ChosenVersions } from '../../serving/models/select-versions.ts'
+import type { SelectedVersions } from '../../serving/models/select-versions.ts'
 import type { ModelHost, ModelHostDeps } from '../../serving/models/model-host.ts'
 import { createModelHost } from '../../serving/models/model-host.ts'
 import { createRunMetrics } from '../../serving/models/run-metrics.ts'
@@ -26,7 +26,7 @@ beforeAll(async () => {
 })
 afterAll(() => world?.close())
 
-let told: ChosenVersions | undefined
+let selected: SelectedVersions | undefined
 const by = { actor: 'test' }
 const answering = (models: ModelHost, at: Catalog) => models.answering(at, at.model('delay'))?.version
 const read = (model: string, version: number) => readModelBytes(world.db, model, version)
@@ -36,7 +36,7 @@ function impatient(patienceMs: number, readBytes: ModelHostDeps['readBytes']): M
   return createModelHost({
     readBytes,
     metrics: createRunMetrics(new Registry()),
-    onVersions: (chosen) => (told = chosen),
+    onVersions: (chosen) => (selected = chosen),
     log: createLogger('silent'),
     now: () => 0,
     patienceMs,
@@ -64,7 +64,7 @@ describe('what a model answers with while loads take long', () => {
     await models.use(second, 'echo', 2, async () => undefined)
     await models.prepare(second)
     const echo = () => models.answering(second, second.model('echo'))?.version
-    expect([answering(models, second), echo(), told?.answering.get('delay')?.version]).toEqual([1, 2, 1])
+    expect([answering(models, second), echo(), selected?.answering.get('delay')?.version]).toEqual([1, 2, 1])
     const used = async () => await models.use(second, 'delay', undefined, async (model) => model.version.version)
     expect(await used()).toBe(1)
     // the next one, whose load takes long too, goes on with what answers by then; what an older catalog does not know stays loaded
@@ -85,7 +85,7 @@ describe('what a model answers with while loads take long', () => {
     reading.resolve()
     await until(async () => answering(models, fifth) === slow)
     expect([answering(models, second), echo(), models.failures]).toEqual([1, 2, []])
-    expect(told).toMatchObject({ failed: [] })
+    expect(selected).toMatchObject({ failed: [] })
     await models.close()
     for (const model of ['delay', 'echo']) await removeModelAlias(world.db, model, 'champion', by)
     await world.db.query(`delete from lockstep.model_versions where version > 2 or model = 'echo'`)
@@ -130,7 +130,7 @@ describe('what a model answers with while loads take long', () => {
     await promoteModel(world.db, 'delay', 2, by)
     const second = await loadCatalog(world.db)
     await models.prepare(second)
-    expect([answering(models, second), told?.answering.get('delay')?.version, await all(second)]).toEqual([2, 2, asItWas])
+    expect([answering(models, second), selected?.answering.get('delay')?.version, await all(second)]).toEqual([2, 2, asItWas])
     models.retire(second)
     // whoever wants to promote a version must know that of the model as it is to be
     let isLoaded = false
@@ -153,7 +153,7 @@ describe('what a model answers with while loads take long', () => {
     gates.get('classes')?.resolve()
     await loading
     await until(async () => (await outputs(third))[1] === 1)
-    expect([await outputs(third, 'champion'), told?.answering.get('classes')]).toEqual([[1, 1], third.model('classes').versions[0]])
+    expect([await outputs(third, 'champion'), selected?.answering.get('classes')]).toEqual([[1, 1], third.model('classes').versions[0]])
     // changed once more, it goes on as it is by now
     gates.set('classes', Promise.withResolvers())
     await applyChanges(world.db, { ...servingSet, models: changed(600_000) })
@@ -165,7 +165,7 @@ describe('what a model answers with while loads take long', () => {
     ])
     for (const gate of gates.values()) gate.resolve()
     await until(async () => models.failures.length > 0)
-    expect(told?.answering).toEqual(
+    expect(selected?.answering).toEqual(
       new Map(['delay', 'classes', 'echo'].map((name) => [name, fourth.model(name).versions[name === 'classes' ? 0 : 1]])),
     )
     models.retire(fourth)
@@ -194,7 +194,7 @@ describe('what a model answers with while loads take long', () => {
     const used = async (version?: number) => await models.use(second, 'delay', version, async (model) => model.version.version)
     await expect(used()).rejects.toMatchObject({ code: 'MODEL_INVALID' })
     await expect(used(2)).rejects.toMatchObject({ code: 'MODEL_INVALID' })
-    expect([told?.answering.has('delay'), told?.failed.length]).toEqual([false, 2])
+    expect([selected?.answering.has('delay'), selected?.failed.length]).toEqual([false, 2])
     models.retire(second)
     await models.close()
     await applyChanges(world.db, servingSet)

@@ -8,7 +8,7 @@ import { promoteModel, removeModelAlias } from '../../registry/promote.ts'
 import { registryChannel } from '../../registry/revision.ts'
 import { openPostgres } from '../../runtime/open-postgres.ts'
 import { createLogger } from '../../runtime/log.ts'
-import type { ChosenVersions } from '../../serving/models/select-versions.ts'
+import type { SelectedVersions } from '../../serving/models/select-versions.ts'
 import type { ModelHost } from '../../serving/models/model-host.ts'
 import { createModelHost } from '../../serving/models/model-host.ts'
 import { createRunMetrics } from '../../serving/models/run-metrics.ts'
@@ -153,7 +153,7 @@ describe('what a model answers with', () => {
     world.db.query(`update lockstep.model_versions set bytes = 'x' where model = 'delay' and version = ${version}`)
   /** Until so many servers are told of changes. */
   const listening = (servers: number) => until(async () => (await world.db.listeners(registryChannel)) === servers)
-  let told: ChosenVersions | undefined
+  let told: SelectedVersions | undefined
   const fresh = () =>
     createModelHost({
       readBytes: (model, version) => readModelBytes(world.db, model, version),

@@ -1,6 +1,6 @@
 import { expect, it } from 'vitest'
 import type { Catalog } from '../../registry/catalog.ts'
-import { chooseVersions } from '../../serving/models/select-versions.ts'
+import { selectVersions } from '../../serving/models/select-versions.ts'
 
 const versions = [{ version: 1 }, { version: 2 }]
 const models = ['slow', 'broken', 'good', 'last'].map((name) => [name, { name, versions, aliases: new Map() }] as const)
@@ -10,7 +10,7 @@ it('does not let a model that takes its time hold up the others, and tells them 
   let release: (() => void) | undefined
   const released = new Promise<void>((resolve) => (release = resolve))
   const told: string[] = []
-  const chosen = await chooseVersions(catalog, {
+  const chosen = await selectVersions(catalog, {
     before: () => undefined,
     async load({ name }, { version }) {
       if (name === 'slow') await released
@@ -39,7 +39,7 @@ it('goes on with the next where as many hang as are loaded at once', async () =>
   const names = Array.from({ length: 5 }, (_, i) => `model${i}`)
   const many = { models: new Map(names.map((name) => [name, { name, versions, aliases: new Map() }])) } as unknown as Catalog
   const told: string[] = []
-  const { answering } = await chooseVersions(many, {
+  const { answering } = await selectVersions(many, {
     before: () => undefined,
     async load({ name }) {
       if (name !== 'model4') await gate.promise
@@ -57,6 +57,6 @@ it('goes on with the next where as many hang as are loaded at once', async () =>
 it('ends where nothing can be read', async () => {
   const away = new Error('away')
   await expect(
-    chooseVersions(catalog, { before: () => undefined, load: () => Promise.reject(away), isFatal: (error) => error === away }),
+    selectVersions(catalog, { before: () => undefined, load: () => Promise.reject(away), isFatal: (error) => error === away }),
   ).rejects.toBe(away)
 })

@@ -5,6 +5,7 @@ import { formatTimestamp } from '../../../kernel/time.ts'
 import { LockstepError } from '../../../kernel/errors.ts'
 import { isRecord } from '../../../kernel/is-record.ts'
 import { memoizeWeak } from '../../../kernel/memoize-weak.ts'
+import type { FeatureContext } from '../../features/read-request.ts'
 import { readEntities } from '../../features/read-request.ts'
 import { maxEntities } from '../../features/request-schema.ts'
 import { entityRows } from './entity-rows.ts'
@@ -54,10 +55,13 @@ export const onlineFeaturesAnswer = z.object({
 const never = '"1970-01-01T00:00:00Z"'
 
 /** `POST /get-online-features`, column by column as Feast answers; with the statuses that Lockstep computes, ttl among them. */
-export async function answerOnlineFeatures(call: Call, deps: ServingContext): Promise<RouteAnswer> {
+export async function answerOnlineFeatures(
+  call: Call,
+  context: FeatureContext & Pick<ServingContext, 'readCatalog' | 'bodyLimitBytes'>,
+): Promise<RouteAnswer> {
   const { requestId, deadline } = call
-  const asked = await readBody(call, deps.bodyLimitBytes, onlineFeaturesSchema)
-  const catalog = deps.readCatalog()
+  const asked = await readBody(call, context.bodyLimitBytes, onlineFeaturesSchema)
+  const catalog = context.readCatalog()
   const { plan, names } = requestedFeatures(catalog, asked)
   const entities = entityRows(plan, catalog.entities, asked.entities)
   if (entities.length === 0 && plan.keys.length + plan.request.length > 0 && Object.keys(asked.entities).length === 0) {
@@ -66,7 +70,7 @@ export async function answerOnlineFeatures(call: Call, deps: ServingContext): Pr
       `The request has no entities; send ${[...plan.keys, ...plan.request].map(({ name }) => `"${name}"`).join(', ')}, each with a list of values.`,
     )
   }
-  const { rows, degraded, staleMs, late } = await readEntities(deps, catalog, plan, { requestId, entities, deadline })
+  const { rows, degraded, staleMs, late } = await readEntities(context, catalog, plan, { requestId, entities, deadline })
   const sent = Object.entries(asked.entities)
   const results = [
     ...sent.map(([name, values]) => sentVector(name, values)),
@@ -116,7 +120,7 @@ function isNested(value: unknown): value is object {
   return isRecord(value) || Array.isArray(value)
 }
 
-/** Feast knows no status for a store that is away: then the value is a default that it must not take for one. */
+/** Feast has no status for a store that is down. INVALID keeps clients from using the default. */
 function statusOf(status: Status, canSay: boolean): string {
   return statusNames[!canSay || status === Status.unavailable ? Status.invalid : status]
 }

@@ -3,7 +3,7 @@ import { status } from '@grpc/grpc-js'
 import { cutText } from '../../../kernel/cut-text.ts'
 import { LockstepError } from '../../../kernel/errors.ts'
 import type { ServingContext } from '../../context.ts'
-import { failureOf, isReady } from '../oip/describe.ts'
+import { isReady } from '../oip/describe.ts'
 
 type ServingStatus = 'SERVING' | 'NOT_SERVING'
 
@@ -47,7 +47,7 @@ export function createHealth(deps: Pick<ServingContext, 'catalog' | 'models' | '
     const model = catalog.models.get(service)
     if (model === undefined) return null
     const version = deps.models.answering(catalog, model)
-    return version !== null && failureOf(deps, service, version.version) === undefined ? 'SERVING' : 'NOT_SERVING'
+    return version !== null && deps.models.failureOf(service, version.version) === undefined ? 'SERVING' : 'NOT_SERVING'
   }
 
   function report(call: Watch): void {

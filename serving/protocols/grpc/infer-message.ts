@@ -105,8 +105,8 @@ export function writeInferMessage({ model, version, id, parameters, outputs }: I
 
 function readParameters(messages: ParametersMessage = {}): Parameters {
   const parameters = Object.entries(messages).flatMap(([name, message]): [string, Parameter][] => {
-    const whole = message.int64_param ?? message.uint64_param
-    const value = whole === undefined ? (message.bool_param ?? message.string_param ?? message.double_param) : BigInt(whole)
+    const integer = message.int64_param ?? message.uint64_param
+    const value = integer === undefined ? (message.bool_param ?? message.string_param ?? message.double_param) : BigInt(integer)
     return value === undefined ? [] : [[name, value]]
   })
   return Object.fromEntries(parameters)

@@ -36,9 +36,12 @@ export const explainRoutes: readonly Route[] = [
   },
 ]
 
-async function answerExplain(call: Call, deps: ServingContext): Promise<RouteAnswer> {
-  const { service, view, entity, asOf, candidates } = await readBody(call, deps.bodyLimitBytes, explainSchema)
-  const moment = requestedMoment(deps, asOf) ?? deps.clock()
-  const explained = await explain(deps.readCatalog(), deps.explain, { service, view, entity, asOf: moment, most: candidates })
+async function answerExplain(
+  call: Call,
+  context: Pick<ServingContext, 'readCatalog' | 'explain' | 'clock' | 'defaultAsOf' | 'bodyLimitBytes'>,
+): Promise<RouteAnswer> {
+  const { service, view, entity, asOf, candidates } = await readBody(call, context.bodyLimitBytes, explainSchema)
+  const moment = requestedMoment(context, asOf) ?? context.clock()
+  const explained = await explain(context.readCatalog(), context.explain, { service, view, entity, asOf: moment, maxRows: candidates })
   return jsonAnswer({ ...explained, requestId: call.requestId })
 }

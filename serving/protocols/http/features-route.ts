@@ -1,4 +1,5 @@
 import { z } from 'zod'
+import type { FeatureContext } from '../../features/read-request.ts'
 import { readEntities } from '../../features/read-request.ts'
 import { afterSchema, asOfSchema, entitiesSchema, nameSchema, onUnavailableSchema } from '../../features/request-schema.ts'
 import { requireTime } from '../../traffic/request-deadline.ts'
@@ -46,13 +47,16 @@ export const featureRoutes: readonly Route[] = [
  * `frontiers`, by online view (`{ "airport_delays@1": "8123+8125..8127" }`): the transactions whose rows are in every value of the answer (`frontierText`), null
  * where nothing is stored of any entity asked for.
  */
-async function answerFeatures(call: Call, deps: ServingContext): Promise<RouteAnswer> {
-  const body = await readBody(call, deps.bodyLimitBytes, featuresSchema)
+async function answerFeatures(
+  call: Call,
+  context: FeatureContext & Pick<ServingContext, 'readCatalog' | 'bodyLimitBytes'>,
+): Promise<RouteAnswer> {
+  const body = await readBody(call, context.bodyLimitBytes, featuresSchema)
   const { requestId, deadline } = call
-  const catalog = deps.readCatalog()
+  const catalog = context.readCatalog()
   const service = catalog.service(body.service)
   const { entities, asOf, after, onUnavailable } = body
-  const read = await readEntities(deps, catalog, service, { requestId, entities, asOf, after, onUnavailable, deadline })
+  const read = await readEntities(context, catalog, service, { requestId, entities, asOf, after, onUnavailable, deadline })
   if (deadline !== undefined) requireTime(deadline)
   const write = featuresWriter(service)
   const eventTimes = body.include?.includes('eventTimes') ?? false

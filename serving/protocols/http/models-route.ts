@@ -9,6 +9,8 @@ import type { Call, RouteAnswer } from './context.ts'
 import { jsonAnswer } from './context.ts'
 import type { Route } from './route.ts'
 
+type ModelsContext = Pick<ServingContext, 'catalog' | 'models' | 'modelChanges'>
+
 /** The routes that show models. */
 export const modelRoutes: readonly Route[] = [
   {
@@ -27,7 +29,7 @@ export const modelRoutes: readonly Route[] = [
     summary: 'One model with its versions',
     tag: 'Models',
     answer: modelAnswer,
-    handle: (call, deps) => answerModel(call, deps, call.params['name'] ?? ''),
+    handle: (call, context) => answerModel(call, context, call.params['name'] ?? ''),
   },
   {
     method: 'GET',
@@ -36,28 +38,28 @@ export const modelRoutes: readonly Route[] = [
     summary: 'One version of a model, by number or alias, with its lineage',
     tag: 'Models',
     answer: modelVersionAnswer,
-    handle: (call, deps) => answerVersion(call, deps, call.params['name'] ?? '', call.params['version'] ?? ''),
+    handle: (call, context) => answerVersion(call, context, call.params['name'] ?? '', call.params['version'] ?? ''),
   },
 ]
 
 /** `GET /v1/models`: every model with its versions. */
-function answerModels(call: Call, deps: ServingContext): RouteAnswer {
-  const models = [...deps.catalog().models.values()].map((model) => describe(deps, model))
+function answerModels(call: Call, context: ModelsContext): RouteAnswer {
+  const models = [...context.catalog().models.values()].map((model) => describe(context, model))
   return jsonAnswer({ models, requestId: call.requestId })
 }
 
 /** `GET /v1/models/{name}` */
-function answerModel(call: Call, deps: ServingContext, name: string): RouteAnswer {
-  return jsonAnswer({ ...describe(deps, deps.catalog().model(name)), requestId: call.requestId })
+function answerModel(call: Call, context: ModelsContext, name: string): RouteAnswer {
+  return jsonAnswer({ ...describe(context, context.catalog().model(name)), requestId: call.requestId })
 }
 
-function describe(deps: ServingContext, model: CatalogModel) {
+function describe(context: ModelsContext, model: CatalogModel) {
   return {
     model: model.name,
     service: model.spec.service,
     outputs: model.spec.output.map((output) => ({ name: output.name, type: typeName(output.type) })),
     /** The version that answers a request which names none. */
-    version: deps.models.answering(deps.catalog(), model)?.version ?? null,
+    version: context.models.answering(context.catalog(), model)?.version ?? null,
     aliases: Object.fromEntries([...model.aliases.values()].map(({ alias, version }) => [alias, version])),
     versions: model.versions.map((version) => describeVersion(model, version)),
   }
@@ -85,9 +87,9 @@ function describeVersion(model: CatalogModel, version: ModelVersion) {
 }
 
 /** `GET /v1/models/{name}/versions/{version}` */
-async function answerVersion(call: Call, deps: ServingContext, name: string, wanted: string): Promise<RouteAnswer> {
-  const model = deps.catalog().model(name)
+async function answerVersion(call: Call, context: ModelsContext, name: string, wanted: string): Promise<RouteAnswer> {
+  const model = context.catalog().model(name)
   const version = pickVersion(model, versionReference(wanted))
-  const lineage = await deps.modelChanges.lineage(version)
+  const lineage = await context.modelChanges.lineage(version)
   return jsonAnswer({ model: name, ...describeVersion(model, version), lineage, requestId: call.requestId })
 }

@@ -4,7 +4,7 @@ import type { Column } from '../../../kernel/value-type.ts'
 import { Status, statusNames } from '../../../kernel/state.ts'
 import type { ModelVersion } from '../../../registry/model-versions.ts'
 import { afterSchema, asOfSchema, entitiesSchema, nameSchema, onUnavailableSchema } from '../../features/request-schema.ts'
-import type { Caller, Predicted } from '../../predict/predict.ts'
+import type { Caller, Predicted, PredictContext } from '../../predict/predict.ts'
 import { onlyGroup, predict } from '../../predict/predict.ts'
 import { memoizeWeak } from '../../../kernel/memoize-weak.ts'
 import type { Prediction } from '../../../inference/load-model.ts'
@@ -40,7 +40,7 @@ const headOf = memoizeWeak(
 const outputTypesOf = memoizeWeak((outputs: readonly Column[]) => typesText(outputs))
 const outputsWriter = memoizeWeak((outputs: readonly Column[]) => recordWriter(outputs))
 
-/** What predicts. */
+/** The route for predictions. */
 export const predictRoutes: readonly Route[] = [
   {
     method: 'POST',
@@ -58,19 +58,19 @@ export const predictRoutes: readonly Route[] = [
 ]
 
 /**
- * `POST /v1/predict`: reads each entity's features, runs the model on them and answers its declared outputs, as `predictions` by index of the entities.
+ * `POST /v1/predict`: answers the model's declared outputs as `predictions`, in the order of the entities.
  *
- * An output that JSON cannot say (NaN, an infinity) is null. Only where there is one the answer has `outputStatuses`, by index of the entities too, which
- * names those outputs and no others: `"predictions":[{"delay":null},{"delay":3}],"outputStatuses":[{"delay":"INVALID"},{}]`. What `include` asks for
- * stands in `features` with `statuses`, `eventTimes` and `frontiers`, as `POST /v1/features` answers them.
+ * An output that JSON cannot represent (NaN, an infinity) is null. If there is one, the answer also has `outputStatuses` in the
+ * order of the entities, which names those outputs only:
+ * `"predictions":[{"delay":null},{"delay":3}],"outputStatuses":[{"delay":"INVALID"},{}]`.
  */
-async function answerPredict(call: Call, deps: ServingContext): Promise<RouteAnswer> {
-  const { include, ...body } = await readBody(call, deps.bodyLimitBytes, predictSchema)
+async function answerPredict(call: Call, context: PredictContext & Pick<ServingContext, 'bodyLimitBytes'>): Promise<RouteAnswer> {
+  const { include, ...body } = await readBody(call, context.bodyLimitBytes, predictSchema)
   // the scope for predictions does not include the features that they are made from
   if (include?.some((each) => each === 'features' || each === 'eventTimes') === true) requireScope(call, 'read')
   const caller = callerOf(call)
   const request = { ...body, caller, deadline: call.deadline }
-  return await predict(deps, request, (predicted) => ({ status: 200, body: bodyOf(predicted, include, caller) }))
+  return await predict(context, request, (predicted) => ({ status: 200, body: bodyOf(predicted, include, caller) }))
 }
 
 function bodyOf(predicted: Predicted, include: z.output<typeof predictSchema>['include'], caller: Caller): string {
@@ -99,7 +99,7 @@ function outputStatusesJson(outputs: readonly Column[], predictions: readonly Pr
   return predictions.every(canSayAll) ? '' : `,"outputStatuses":[${predictions.map(invalidWriter(outputs)).join()}]`
 }
 
-/** Names the outputs that JSON cannot say. */
+/** Names the outputs that JSON cannot represent. */
 const invalidWriter = memoizeWeak((outputs: readonly Column[]) => {
   const members = outputs.map(({ name }) => `${JSON.stringify(name)}:"${statusNames[Status.invalid]}"`)
   return (prediction: Prediction) => `{${members.filter((_, o) => !jsonCanSay(prediction[o] ?? null)).join()}}`

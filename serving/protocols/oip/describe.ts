@@ -64,16 +64,11 @@ export interface IndexEntry {
   readonly reason: string
 }
 
-/** Why a version is known not to load; undefined: nothing is known against it. */
-export function failureOf({ models }: Pick<ServingContext, 'models'>, model: string, version: number): string | undefined {
-  return models.failureOf(model, version)
-}
-
-/** Every version of every model. One is READY unless it is known not to load: those that nobody has asked for are loaded by the first who does. */
+/** Every version of every model. A version is READY unless it failed to load: others are loaded by the first request for them. */
 export function repositoryIndex(deps: Deps, readyOnly: boolean): IndexEntry[] {
   const entries = [...deps.catalog().models.values()].flatMap((model) =>
     model.versions.map(({ version }): IndexEntry => {
-      const failure = failureOf(deps, model.name, version)
+      const failure = deps.models.failureOf(model.name, version)
       return { name: model.name, version: String(version), state: failure === undefined ? 'READY' : 'UNAVAILABLE', reason: failure ?? '' }
     }),
   )

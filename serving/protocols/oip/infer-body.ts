@@ -14,10 +14,7 @@ import { readJson, writeJson } from './json-data.ts'
 
 type JsonParameters = Readonly<Record<string, string | number | boolean>>
 
-/**
- * Not of parts: an error for each parameter, of which there may be as many as a body holds, would cost far more than
- * the body.
- */
+/** One check for the whole object: a body may hold very many parameters, and an error for each would cost far more than the body. */
 const parametersSchema = z
   .custom<JsonParameters>(isParameters, 'must be an object of strings, numbers and booleans')
   .meta({ type: 'object', additionalProperties: { type: ['string', 'number', 'boolean'] } })

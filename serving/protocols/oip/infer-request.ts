@@ -1,19 +1,19 @@
 import { LockstepError } from '../../../kernel/errors.ts'
 import type { InferTensor } from './infer-tensor.ts'
 
-/** What a parameter may be. */
+/** The value of a parameter. */
 export type Parameter = string | number | bigint | boolean
 export type Parameters = Readonly<Record<string, Parameter>>
 
-/** A call of a model, whichever way it came. */
+/** A call of a model, by REST or gRPC. */
 export interface InferRequest {
   readonly model: string
-  /** As the caller names it: a number, or an alias. Absent: what the model answers by itself. */
+  /** A number or an alias. Absent: the version that serves requests by default. */
   readonly version?: string
   readonly id?: string
   readonly parameters: Parameters
   readonly inputs: readonly InferTensor[]
-  /** Names of the outputs that are asked for. Absent: all. */
+  /** Names of the wanted outputs. Absent: all. */
   readonly outputs?: readonly string[]
 }
 
@@ -26,25 +26,26 @@ export interface InferAnswer {
   readonly model: string
   readonly version: number
   readonly id?: string
-  /** Absent where there is nothing to say. */
+  /** Absent: none. */
   readonly parameters?: Parameters
   readonly outputs: readonly InferTensor[]
 }
 
-/** Parts of Triton's protocol that are not built, by the parameter that asks for them: passing over one would answer something else than was asked for. */
-const notBuilt: Readonly<Record<string, string>> = {
+/** Parts of Triton's protocol that are not supported, by their parameter. To ignore one would give another answer than the caller wants. */
+const unsupported: Readonly<Record<string, string>> = {
   classification: 'the classification of outputs',
   sequence_id: 'sequences of requests',
   shared_memory_region: 'tensors in shared memory',
 }
 
 /**
- * Refuses parameters of a request or of one of its tensors that ask for what is not built; others that are not known are passed over, as the protocol has it.
+ * Refuses parameters of a request, or of one of its tensors, that need an unsupported part. Other unknown parameters are ignored,
+ * as the protocol says.
  *
  * @throws LockstepError `UNSUPPORTED`
  */
 export function refuseUnsupported(parameters: Parameters): void {
-  for (const [name, what] of Object.entries(notBuilt)) {
+  for (const [name, what] of Object.entries(unsupported)) {
     const value = Object.hasOwn(parameters, name) ? parameters[name] : undefined
     if (value === undefined || value === 0 || value === 0n || value === '' || value === false) continue
     throw new LockstepError('UNSUPPORTED', `The parameter "${name}" needs ${what}, which is not supported; remove it.`, {
@@ -53,8 +54,8 @@ export function refuseUnsupported(parameters: Parameters): void {
   }
 }
 
-/** A parameter that is a whole number from 0, which it is where it is absent. @throws LockstepError `INVALID_REQUEST` */
-export function wholeParameter(name: string, parameters: Parameters): number {
+/** A parameter that is an integer from 0. Absent: 0. @throws LockstepError `INVALID_REQUEST` */
+export function integerParameter(name: string, parameters: Parameters): number {
   const value = Object.hasOwn(parameters, name) ? parameters[name] : 0
   const number = typeof value === 'number' || typeof value === 'bigint' ? Number(value) : Number.NaN
   if (Number.isInteger(number) && number >= 0) return number

@@ -2,9 +2,9 @@ import { LockstepError } from '../../../kernel/errors.ts'
 import type { TensorData } from '../../../inference/tensor-value.ts'
 import type { Datatype } from './datatype.ts'
 
-/** Inputs of one call at most, and outputs that it asks for. */
+/** The maximum number of inputs of a call, and of outputs that it names. */
 export const maxTensors = 1000
-/** Sizes that a shape has at most. */
+/** The maximum number of dimensions of a shape. */
 export const maxRank = 32
 
 /** A tensor of a request or an answer. */

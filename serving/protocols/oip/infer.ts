@@ -14,7 +14,7 @@ import { onUnavailable } from '../../features/fallback-policy.ts'
 import { datatypeOf, onnxTypeOf } from './datatype.ts'
 import { entitiesOf, entityColumns, outputTensors } from './entity-inputs.ts'
 import type { InferAnswer, InferRequest, Parameters } from './infer-request.ts'
-import { refuseUnsupported, textParameter, wholeParameter } from './infer-request.ts'
+import { refuseUnsupported, textParameter, integerParameter } from './infer-request.ts'
 import type { InferTensor } from './infer-tensor.ts'
 import { tensorError } from './infer-tensor.ts'
 import { useModel, wantedVersion } from './use-model.ts'
@@ -37,8 +37,8 @@ export async function infer(
   deadline: RequestDeadline | undefined,
 ): Promise<InferAnswer> {
   refuseUnsupported(request.parameters)
-  wholeParameter('priority', request.parameters) // no request waits for another, so priorities change nothing
-  const micros = wholeParameter('timeout', request.parameters)
+  integerParameter('priority', request.parameters) // no request waits for another, so priorities change nothing
+  const micros = integerParameter('timeout', request.parameters)
   const startMs = performance.now()
   const timeoutError = () =>
     new LockstepError('DEADLINE_EXCEEDED', `The answer took longer than "timeout", ${micros} microseconds; raise it, or send fewer rows.`)
@@ -70,9 +70,10 @@ function answerTo({ id }: InferRequest, { version }: ServedModel, answered: Pick
 }
 
 /**
- * Whether the inputs are the model's own, and not its feature service's. A name that both have is the model's where all of its inputs are there.
+ * Whether the inputs are the model's tensors, and not the entities of its feature service. If both have a name, it is the
+ * model's as long as all inputs of the model are sent.
  *
- * @throws LockstepError `INVALID_REQUEST` where they are neither, or not all
+ * @throws LockstepError `INVALID_REQUEST` if they are neither, or incomplete
  */
 function areTensorsOf(model: ServedModel, inputs: readonly InferTensor[]): boolean {
   const given = inputs.map((input) => input.name)

@@ -59,7 +59,7 @@ export function readJson(datatype: Datatype, shape: readonly number[], data: unk
 /** JSON of a tensor's elements, flat. */
 export interface JsonData {
   readonly json: string
-  /** Elements that are null there, since JSON cannot say NaN and the infinities. */
+  /** How many elements are null, because JSON cannot represent NaN and the infinities. */
   readonly nulls: number
 }
 

@@ -5,6 +5,7 @@ import { inferAnswerSchema, inferSchema, readInferBody, writeInferBody } from '.
 import { infer } from './infer.ts'
 import { rowsOf } from './infer-request.ts'
 import { checkType, readBody } from '../http/body.ts'
+import type { PredictContext } from '../../predict/predict.ts'
 import { callerOf } from '../http/caller.ts'
 import type { ServingContext } from '../../context.ts'
 import type { Call, RouteAnswer } from '../http/context.ts'
@@ -105,16 +106,16 @@ export const oipRoutes: readonly Route[] = [
 ]
 
 /** `POST /v2/models/{model}[/versions/{version}]/infer` */
-async function answerInfer(call: Call, deps: ServingContext): Promise<RouteAnswer> {
+async function answerInfer(call: Call, context: PredictContext & Pick<ServingContext, 'bodyLimitBytes'>): Promise<RouteAnswer> {
   const { deadline } = call
   const { [lengthHeader]: said, 'content-type': type } = call.incoming.headers
   const headerLength = lengthOf(said)
   // other clients of the protocol say nothing, or that all of it is bytes
   if (type === undefined || !/^\s*application\/octet-stream\s*(;|$)/i.test(type)) checkType(call.incoming.headers)
-  const body = joined(await readChunks(call, deps.bodyLimitBytes), headerLength ?? 0)
+  const body = joined(await readChunks(call, context.bodyLimitBytes), headerLength ?? 0)
   const { isBinary, ...asked } = readInferBody(body, headerLength)
   await takeRows(call, rowsOf(asked))
-  const answer = writeInferBody(await infer(deps, { ...namedIn(call), ...asked }, callerOf(call), deadline), isBinary)
+  const answer = writeInferBody(await infer(context, { ...namedIn(call), ...asked }, callerOf(call), deadline), isBinary)
   return {
     status: 200,
     body: answer.body,
