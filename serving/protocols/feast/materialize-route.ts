@@ -72,7 +72,7 @@ export async function answerMaterializeIncremental(call: Call, deps: ServingCont
   })
 }
 
-/** @param start begins one view. @returns the backfill that is to be waited for then, if any */
+/** @param start starts the work of one view. It returns the backfill to wait for, if any. */
 async function begin(
   call: Call,
   deps: ServingContext,
@@ -111,9 +111,9 @@ async function begin(
   return jsonAnswer(null)
 }
 
-/** Until workers have done it, none gets on with it, the client has gone or the server is told to stop. */
+/** Waits for a backfill: until it ends, makes no progress for too long, the client disconnects, or the server shuts down. */
 async function ended(call: Call, deps: ServingContext, id: number): Promise<void> {
-  const gone = call.incoming.socket
+  const connection = call.incoming.socket
   let [doneBefore, sinceMs] = [0, performance.now()]
   for (let pauseMs = firstPauseMs; ; pauseMs = Math.min(pauseMs * 2, lastPauseMs)) {
     const { state, view, error, chunks, chunksDone } = await readBackfill(deps.upkeep.database(), id)
@@ -122,17 +122,14 @@ async function ended(call: Call, deps: ServingContext, id: number): Promise<void
     if (state === 'running' && performance.now() - sinceMs > deps.idleBackfillMs) {
       throw new LockstepError(
         'NOT_READY',
-        `Of the backfill "${id}" of "${view}" ${chunksDone} of ${chunks} chunks are done, and none was in ${deps.idleBackfillMs / 1000} s: see that a "lockstep worker" runs on this database. It goes on by itself; GET /v1/jobs/${id} shows it.`,
+        `The backfill "${id}" of "${view}" has ${chunksDone} of ${chunks} chunks done, and made no progress for ${deps.idleBackfillMs / 1000} s; check that a "lockstep worker" runs on this database. The backfill continues; GET /v1/jobs/${id} shows it.`,
         { details: { backfill: id, chunks, chunksDone } },
       )
     }
     if (state !== 'running') {
-      throw new LockstepError(
-        'WRITE_FAILED',
-        `The backfill "${id}" of "${view}" is ${state}: ${error?.message ?? 'somebody has cancelled it'}`,
-      )
+      throw new LockstepError('WRITE_FAILED', `The backfill "${id}" of "${view}" is ${state}: ${error?.message ?? 'it was cancelled'}`)
     }
-    if (gone.destroyed)
+    if (connection.destroyed)
       throw new LockstepError('REQUEST_ABORTED', `The client has disconnected; the backfill "${id}" of "${view}" continues.`)
     if (deps.closing()) throw new LockstepError('NOT_READY', `The server is shutting down; the backfill "${id}" of "${view}" continues.`)
     await setTimeout(pauseMs)

@@ -138,19 +138,6 @@ describe('the prediction log', () => {
     ])
   })
 
-  it('gives rows of requests with the same caller id different prediction ids', async () => {
-    const { url, server } = await world.serve(logging(all))
-    await server.whenReady()
-    const headers = { 'x-request-id': 'same' }
-    for (let i = 0; i < 2; i++)
-      await ask(url, '/v1/predict', { model: 'typed', entities: [{ airport: 'ATL' }, { airport: 'JFK' }] }, headers)
-    await server.close()
-    const rows = await logged('same')
-    expect(rows.map((row) => row['entity'])).toEqual([0, 0, 1, 1])
-    expect(new Set(rows.map((row) => row['prediction_id'])).size).toBe(4)
-    for (const row of rows) expect(row['prediction_id']).toMatch(new RegExp(`./${String(row['entity'])}$`))
-  })
-
   it('takes the share that is asked for, of a model its own, and the same requests on every server', async () => {
     const sampling = createSampling(parseLogShares('0.01,all=1,none=0')!)
     const ids = Array.from({ length: 100_000 }, (_, i) => `request-${i}`)
