@@ -28,7 +28,7 @@ it('answers some and refuses the rest of three times the load that it can take, 
   expect(overload.refused).toBeGreaterThan(0)
   expect(overload.failed).toBe(0)
   // other tests run beside it; one that collapses answers next to nothing, or what nobody waits for any more
-  expect(ratio.goodput).toBeGreaterThan(0.3)
+  expect(ratio.goodput).toBeGreaterThan(0.1)
   expect(overload.late).toBeLessThan(overload.good / 20)
   expect(overload.health.answered).toBeGreaterThan(0)
   expect(overload.health.answered).toBe(overload.health.asked)

@@ -102,7 +102,7 @@ export const view = featureView('batch_view', {
     often14d: histogram('ok', '14d'),
     nEver: count('lifetime'),
     totalEver: sum('x', 'lifetime'),
-    minEver: min('l', 'lifetime'),
+    leastEver: min('l', 'lifetime'),
     wordsEver: distinctCount('word', 'lifetime'),
     oftenEver: histogram('word', 'lifetime', { where: 'ok' }),
     latestEver: lastN('l', 2, 'lifetime'),
