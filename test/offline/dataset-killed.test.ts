@@ -10,11 +10,12 @@ import { createDataset } from '../../offline/dataset.ts'
 import type { DatasetManifest } from '../../offline/dataset-manifest.ts'
 import type { Database } from '../../runtime/database.ts'
 import { openPostgres } from '../../runtime/open-postgres.ts'
+import { budget } from '../budget.ts'
 import type { TestDatabase } from '../services/index.ts'
 import { testDatabase } from '../services/index.ts'
 import { createManyThings, manyThings } from './many-things.ts'
 
-const kills = 20
+const kills = budget(20)
 
 describe('an export that is killed', () => {
   let database: TestDatabase
@@ -90,7 +91,7 @@ describe('an export that is killed', () => {
           })
           return await db.query(`SELECT relname FROM pg_class WHERE relname LIKE 'spine\\_%'`)
         },
-        { timeout: 10_000 },
+        { timeout: 60_000 },
       )
       .toEqual([])
   }, 120_000)

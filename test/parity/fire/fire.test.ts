@@ -25,7 +25,7 @@ import { read } from './readers.ts'
 import { startWriters } from './writers.ts'
 
 /** `npm run fire` burns for 30 s. */
-const seconds = Number(process.env['LOCKSTEP_TEST_FIRE_SECONDS'] ?? 8)
+const seconds = Number(process.env['LOCKSTEP_TEST_FIRE_SECONDS'] ?? 5)
 const roles = ['push', 'push', 'stream', 'stream', 'incremental', 'incremental', 'backfill', 'backfill']
 const readers = 8
 
