@@ -290,7 +290,7 @@ class OnlineReading {
 
   /** A read of thousands of entities may end after the deadline. @throws LockstepError `DEADLINE_EXCEEDED` */
   requireInTime(): void {
-    if (this.#moment.deadline !== undefined) requireTime(this.#moment.deadline)
+    requireTime(this.#moment.deadline)
   }
 
   read(behind: boolean, after?: Pushed): Promise<OnlineAnswer[]> {

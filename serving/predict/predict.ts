@@ -90,15 +90,15 @@ export function predictAssigned<Answer>(
   const catalog = request.catalog ?? context.catalog()
   return useVersions(context.models, catalog, request.model, assignments, [], async (assigned) => {
     const runMs = deadline === undefined ? 0 : predictedRunMs(assigned)
-    if (deadline !== undefined) requireTime(deadline, runMs)
+    requireTime(deadline, runMs)
     const reads = await readGroups(context, catalog, request, assigned, runMs)
-    if (deadline !== undefined) requireTime(deadline, runMs)
+    requireTime(deadline, runMs)
     const groups = assigned.map(({ model, rows }, g): PredictedGroup => ({ model, rows, read: reads[g] as FeatureRead }))
     // every row is in a group
     const predictions = (await runGroups(groups, entities.length)) as readonly Prediction[]
     const answer = encode({ groups, read: summaryOf(reads), predictions })
     // only what is answered is logged
-    if (deadline !== undefined) requireTime(deadline)
+    requireTime(deadline)
     for (const group of groups) note(context.predictionLog, request.caller, group, predictions)
     return answer
   })

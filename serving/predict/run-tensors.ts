@@ -19,6 +19,6 @@ export interface TensorRequest {
  * @throws LockstepError `DEADLINE_EXCEEDED`, and what the model throws
  */
 export async function runTensors(model: ServedModel, { feeds, rows, outputs, deadline }: TensorRequest): Promise<Tensors> {
-  if (deadline !== undefined) requireTime(deadline, model.predictedRunMs(rows))
+  requireTime(deadline, model.predictedRunMs(rows))
   return await model.runTensors(feeds, outputs)
 }

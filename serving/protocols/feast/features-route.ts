@@ -12,7 +12,7 @@ import { entityRows } from './entity-rows.ts'
 import { requestedFeatures } from './requested-features.ts'
 import { readBody } from '../http/body.ts'
 import type { ServingContext } from '../../context.ts'
-import type { Call, RouteAnswer } from '../http/context.ts'
+import type { Call, RouteAnswer } from '../http/call.ts'
 import { jsonCanSay, valueWriter } from '../http/json.ts'
 
 /** What Feast has that makes no difference here may be sent too. */

@@ -11,9 +11,9 @@ import { checkQuery } from '../http/check-query.ts'
 import { readBody } from '../http/body.ts'
 import { processName } from '../../../runtime/process-name.ts'
 import type { ServingContext } from '../../context.ts'
-import type { Call, RouteAnswer } from '../http/context.ts'
+import type { Call, RouteAnswer } from '../http/call.ts'
 import { momentSchema } from '../../features/request-schema.ts'
-import { actorOf, jsonAnswer } from '../http/context.ts'
+import { actorOf, jsonAnswer } from '../http/call.ts'
 
 const views = z.array(z.string()).max(1000).nullish().describe('The feature views. Default: all online views')
 

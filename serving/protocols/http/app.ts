@@ -7,7 +7,7 @@ import { feastRoutes } from '../feast/feast-routes.ts'
 import { oipRoutes } from '../oip/oip-routes.ts'
 import { auditRoutes } from './audit-route.ts'
 import { backfillRoutes } from './backfills-route.ts'
-import type { RouteAnswer } from './context.ts'
+import type { RouteAnswer } from './call.ts'
 import { crossOrigin } from './cors.ts'
 import { jobRoutes } from './jobs-route.ts'
 import { docsRoutes } from './docs-routes.ts'
@@ -15,13 +15,12 @@ import { eventRoutes } from './events-route.ts'
 import { explainRoutes } from './explain-route.ts'
 import { featureRoutes } from './features-route.ts'
 import { healthRoutes } from './health-routes.ts'
-import type { HttpCall } from './http-call.ts'
-import { createHttpCalls } from './http-call.ts'
+import type { HttpCall } from './call-stages.ts'
+import { createHttpCalls } from './call-stages.ts'
 import type { IncomingRequest } from './incoming-request.ts'
 import { messageError } from './message-error.ts'
 import { modelChangeRoutes } from './model-changes-route.ts'
 import { modelRoutes } from './models-route.ts'
-import { pathOf } from './path-of.ts'
 import { predictRoutes } from './predict-route.ts'
 import type { ErrorShape, Route } from './route.ts'
 import { answerHeaders, createSender } from './send-response.ts'
@@ -53,7 +52,7 @@ type Env = { Bindings: HttpCall }
  * router, and answered without a `Request` and a `Response`: these cost more than all else that a prediction takes here.
  * A hot request with anything unusual (an `Origin`, a query, percent-encoding) is left to the app.
  *
- * Both ways go through the stages of `http-call.ts` and are sent by `send-response.ts`. `@hono/node-server` would take
+ * Both ways go through the stages of `call-stages.ts` and are sent by `send-response.ts`. `@hono/node-server` would take
  * the place of the latter, but
  *
  * - it ends the connection of a request that is refused before all of its body was sent, so that the client never reads
@@ -123,6 +122,20 @@ function paramsOf(of: Readonly<Record<string, number | string>>, values: readonl
   const params: Record<string, string> = {}
   for (const name in of) params[name] = values[of[name] as number] ?? ''
   return params
+}
+
+/** The path of a request's target. Its percent-encoding is decoded as Hono does it. */
+function pathOf(target: string): string {
+  const query = target.indexOf('?')
+  const path = query < 0 ? target : target.slice(0, query)
+  // the request of a proxy also names the server
+  const own = path.startsWith('/') ? path : (URL.parse(path)?.pathname ?? path)
+  if (!own.includes('%')) return own
+  try {
+    return decodeURI(own.replaceAll('%25', '%2525'))
+  } catch {
+    return own
+  }
 }
 
 function withBothPaths(route: Route): Route[] {

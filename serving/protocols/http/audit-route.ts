@@ -3,7 +3,7 @@ import { parseTimestamp } from '../../../kernel/time.ts'
 import { maxAuditRecords } from '../../../runtime/audit.ts'
 import { auditAnswer } from './response-schemas.ts'
 import { checkQuery } from './check-query.ts'
-import { jsonAnswer } from './context.ts'
+import { jsonAnswer } from './call.ts'
 import type { Route } from './route.ts'
 
 const defaultLimit = 100

@@ -7,7 +7,7 @@ import { parseJson } from '../../../kernel/parse-json.ts'
 import { sayIssues } from '../format-issues.ts'
 import { takeRows } from '../../traffic/authorize.ts'
 import { checkJsonShape } from './check-json-shape.ts'
-import type { Call } from './context.ts'
+import type { Call } from './call.ts'
 import { readChunks } from './read-bytes.ts'
 import type { Route } from './route.ts'
 

@@ -1,7 +1,7 @@
 import type { z } from 'zod'
 import { LockstepError } from '../../../kernel/errors.ts'
 import { sayIssues } from '../format-issues.ts'
-import type { Call } from './context.ts'
+import type { Call } from './call.ts'
 
 /**
  * The parameters that the schema names; others are passed over.

@@ -1,6 +1,6 @@
 import { promisify } from 'node:util'
 import { brotliCompress, constants, gzip } from 'node:zlib'
-import type { RouteAnswer } from './context.ts'
+import type { RouteAnswer } from './call.ts'
 
 /** Shorter answers are sent as they are: they fit into a few packets, and take longer to compress than to send. */
 const minBytes = 4096

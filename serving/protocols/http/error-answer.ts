@@ -2,7 +2,7 @@ import type { LockstepError } from '../../../kernel/errors.ts'
 import type { Logger } from '../../../runtime/log.ts'
 import { logError, shownError } from '../../traffic/shown-error.ts'
 import type { Trace } from '../../traffic/trace.ts'
-import type { RouteAnswer } from './context.ts'
+import type { RouteAnswer } from './call.ts'
 import type { ErrorShape } from './route.ts'
 import { oipStatusOf, statusOf } from './status.ts'
 

@@ -5,8 +5,8 @@ import { asOfSchema, nameSchema } from '../../features/request-schema.ts'
 import { explainAnswer } from './response-schemas.ts'
 import { readBody } from './body.ts'
 import type { ServingContext } from '../../context.ts'
-import type { Call, RouteAnswer } from './context.ts'
-import { jsonAnswer } from './context.ts'
+import type { Call, RouteAnswer } from './call.ts'
+import { jsonAnswer } from './call.ts'
 import type { Route } from './route.ts'
 
 const explainSchema = z

@@ -2,11 +2,10 @@ import { z } from 'zod'
 import type { FeatureContext } from '../../features/read-request.ts'
 import { readEntities } from '../../features/read-request.ts'
 import { afterSchema, asOfSchema, entitiesSchema, nameSchema, onUnavailableSchema } from '../../features/request-schema.ts'
-import { requireTime } from '../../traffic/request-deadline.ts'
 import { featuresAnswer } from './response-schemas.ts'
 import { readBody } from './body.ts'
 import type { ServingContext } from '../../context.ts'
-import type { Call, RouteAnswer } from './context.ts'
+import type { Call, RouteAnswer } from './call.ts'
 import { featuresWriter, frontiersJson, maxIncluded, momentJson, typesJson } from './feature-members.ts'
 import type { Route } from './route.ts'
 
@@ -57,7 +56,6 @@ async function answerFeatures(
   const service = catalog.service(body.service)
   const { entities, asOf, after, onUnavailable } = body
   const read = await readEntities(context, catalog, service, { requestId, entities, asOf, after, onUnavailable, deadline })
-  if (deadline !== undefined) requireTime(deadline)
   const write = featuresWriter(service)
   const eventTimes = body.include?.includes('eventTimes') ?? false
   const results = read.rows.map(

@@ -5,8 +5,8 @@ import { liveAnswer, readyAnswer } from './response-schemas.ts'
 import { keyOf } from '../../traffic/key-ring.ts'
 import { isFromHere, requireLocalHost } from '../../traffic/loopback.ts'
 import type { ServingContext } from '../../context.ts'
-import type { Call } from './context.ts'
-import { jsonAnswer, keptAnswer } from './context.ts'
+import type { Call } from './call.ts'
+import { jsonAnswer, keptAnswer } from './call.ts'
 import type { Route } from './route.ts'
 
 /** The text takes milliseconds to make, and longer to compress. */

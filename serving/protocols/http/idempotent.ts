@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto'
 import { LockstepError } from '../../../kernel/errors.ts'
 import type { KeptAnswer } from '../../traffic/idempotency.ts'
 import type { ServingContext } from '../../context.ts'
-import type { Call, RouteAnswer } from './context.ts'
+import type { Call, RouteAnswer } from './call.ts'
 import { readChunks } from './read-bytes.ts'
 import type { Route } from './route.ts'
 

@@ -5,8 +5,8 @@ import { pickVersion, versionReference } from '../../../registry/pick-version.ts
 import { typeName } from '../../../kernel/value-type.ts'
 import { modelAnswer, modelsAnswer, modelVersionAnswer } from './response-schemas.ts'
 import type { ServingContext } from '../../context.ts'
-import type { Call, RouteAnswer } from './context.ts'
-import { jsonAnswer } from './context.ts'
+import type { Call, RouteAnswer } from './call.ts'
+import { jsonAnswer } from './call.ts'
 import type { Route } from './route.ts'
 
 type ModelsContext = Pick<ServingContext, 'catalog' | 'models' | 'modelChanges'>

@@ -1,5 +1,5 @@
 import { requireTime } from '../../traffic/request-deadline.ts'
-import type { Call } from './context.ts'
+import type { Call } from './call.ts'
 import { decompressed } from './decompress.ts'
 import { tooLarge } from './incoming-request.ts'
 

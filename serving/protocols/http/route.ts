@@ -1,7 +1,7 @@
 import type { z } from 'zod'
 import type { Scope } from '../../../registry/keys/scope.ts'
 import type { ServingContext } from '../../context.ts'
-import type { Call, RouteAnswer } from './context.ts'
+import type { Call, RouteAnswer } from './call.ts'
 
 /** The shape of errors: Lockstep's own, or that of the protocol that a route speaks. */
 export type ErrorShape = 'lockstep' | 'oip' | 'feast'

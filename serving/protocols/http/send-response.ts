@@ -1,8 +1,8 @@
 import type { ServingContext } from '../../context.ts'
 import { limitHeaders } from '../../traffic/rate-limiter.ts'
 import { traceparent } from '../../traffic/trace.ts'
-import type { RouteAnswer } from './context.ts'
-import type { HttpCall } from './http-call.ts'
+import type { RouteAnswer } from './call.ts'
+import type { HttpCall } from './call-stages.ts'
 import type { IncomingRequest } from './incoming-request.ts'
 import { createUnreadResponses } from './unread-responses.ts'
 
