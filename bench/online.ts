@@ -20,7 +20,7 @@ import { loadConfig } from '../runtime/config.ts'
 import type { Database } from '../runtime/database.ts'
 import { openPostgres } from '../runtime/open-postgres.ts'
 import { openRedis } from '../runtime/redis.ts'
-import { keepHeapSmall } from '../runtime/v8-flags.ts'
+import { limitHeapGrowth } from '../runtime/v8-flags.ts'
 import { forgetKeys } from './forget-keys.ts'
 import { clock, inOwnPlace, inProcess, tell } from './in-process.ts'
 import { fillTables, latestViews, views, windowedView } from './online/customers.ts'
@@ -152,7 +152,7 @@ async function outcome(db: Database, name: string, view: string): Promise<unknow
   const catalog = await loadCatalog(db)
   const viewOf = (called: string) => catalog.view(called)
   if (name === 'materialize') {
-    keepHeapSmall() // as the command line does
+    limitHeapGrowth() // as the command line does
     const store = await openOnlineStore(config)
     const told = await materialized(db, store, viewOf(view))
     await store.close()

@@ -28,7 +28,7 @@ import type { Database } from '../runtime/database.ts'
 import { migrateDatabase } from '../runtime/migrated.ts'
 import { openPostgres } from '../runtime/open-postgres.ts'
 import { openRedis } from '../runtime/redis.ts'
-import { keepHeapSmall } from '../runtime/v8-flags.ts'
+import { limitHeapGrowth } from '../runtime/v8-flags.ts'
 import { clock, inOwnPlace, inProcess, peakRssMb, tell } from './in-process.ts'
 import type { ReadStream } from './streams.ts'
 import { drain, recording } from './streams.ts'
@@ -88,7 +88,7 @@ function describe(key: string, { rows, seconds, floorSeconds, peakRssMb }: Figur
 }
 
 async function step(key: keyof typeof steps): Promise<void> {
-  keepHeapSmall() // as the command line does
+  limitHeapGrowth() // as the command line does
   const db = openPostgres(config.postgresUrl as string)
   const figure = await steps[key](db, args.folder as string)
   await db.close()

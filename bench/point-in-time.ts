@@ -37,7 +37,7 @@ import { loadConfig } from '../runtime/config.ts'
 import type { Database } from '../runtime/database.ts'
 import { migrateDatabase } from '../runtime/migrated.ts'
 import { openPostgres } from '../runtime/open-postgres.ts'
-import { keepHeapSmall } from '../runtime/v8-flags.ts'
+import { limitHeapGrowth } from '../runtime/v8-flags.ts'
 import { clock, inOwnPlace, inProcess, peakRssMb, tell } from './in-process.ts'
 import { duckdbAsofSeconds } from './point-in-time/duckdb.ts'
 import type { ReadStream } from './streams.ts'
@@ -145,7 +145,7 @@ async function summary(of: Told): Promise<Record<string, unknown>> {
 }
 
 async function step(key: string, folder: string): Promise<void> {
-  keepHeapSmall() // as the command line does
+  limitHeapGrowth() // as the command line does
   const db = openPostgres(config.postgresUrl as string)
   const told = await (steps[key] as (typeof steps)[string])(db, folder)
   await db.close()

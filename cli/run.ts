@@ -1,6 +1,6 @@
 import type { LogLevel } from '../runtime/config.ts'
 import { loadConfig } from '../runtime/config.ts'
-import { keepHeapSmall } from '../runtime/v8-flags.ts'
+import { limitHeapGrowth } from '../runtime/v8-flags.ts'
 import { readVersion } from '../runtime/version.ts'
 import type { Outcome } from './command.ts'
 import { commands } from './commands.ts'
@@ -50,7 +50,7 @@ export async function prepare(words: readonly string[]): Promise<(context: Conte
   const { entry, rest } = findCommand(commands, words)
   const command = await entry.load()
   const input = parseInput(command, rest)
-  if (command.streams === true) keepHeapSmall()
+  if (command.streams === true) limitHeapGrowth()
   return (context) => command.run(context, input)
 }
 

@@ -1,6 +1,6 @@
 import { loadConfig } from '../runtime/config.ts'
 import { asJson } from '../runtime/workers/merge-metrics.ts'
-import type { Member } from '../runtime/workers/worker.ts'
+import type { PoolWorker } from '../runtime/workers/worker.ts'
 import { joinPool } from '../runtime/workers/worker.ts'
 import { onUnavailable } from '../serving/features/fallback-policy.ts'
 import type { Context } from './context.ts'
@@ -23,7 +23,7 @@ try {
   process.exit(signal.aborted ? 0 : 1)
 }
 
-async function serve(context: Context, pool: Member): Promise<void> {
+async function serve(context: Context, pool: PoolWorker): Promise<void> {
   const { host, port, grpcPort, asOf, onUnavailable: wanted, lead, warmMs } = await pool.task
   const policy = onUnavailable.find((known) => known === wanted)
   const { server, metrics } = await startServer(context, {

@@ -51,7 +51,7 @@ export async function send(
   for (let attempts = 1; ; attempts++) {
     signal?.throwIfAborted()
     const leftMs = Math.min(Math.ceil(until - performance.now()), longestHeaderMs)
-    if (leftMs < 1) throw late(timeoutMs, attempts - 1)
+    if (leftMs < 1) throw timeoutError(timeoutMs, attempts - 1)
     const headers: Record<string, string> = { 'content-type': 'application/json', 'x-request-timeout-ms': String(leftMs) }
     if (apiKey !== null) headers['authorization'] = `Bearer ${apiKey}`
     let failure: ClientError
@@ -66,7 +66,7 @@ export async function send(
     } catch (error) {
       if (error instanceof ClientError) throw error
       signal?.throwIfAborted()
-      if (deadline.aborted) throw late(timeoutMs, attempts, error)
+      if (deadline.aborted) throw timeoutError(timeoutMs, attempts, error)
       failure = new ClientError('NETWORK', `The server at "${url}" cannot be reached: ${reasonOf(error as Error)}.`, {
         attempts,
         cause: error,
@@ -107,7 +107,7 @@ function badAnswer(response: Response, attempts: number): ClientError {
   )
 }
 
-function late(timeoutMs: number, attempts: number, cause?: unknown): ClientError {
+function timeoutError(timeoutMs: number, attempts: number, cause?: unknown): ClientError {
   return new ClientError('DEADLINE_EXCEEDED', `There was no answer within ${timeoutMs} ms; ask for less, or allow more by timeoutMs.`, {
     details: { timeoutMs },
     attempts,

@@ -19,9 +19,9 @@ const ms = z.number().nonnegative()
 
 export const inspectAnswerSchema = z.union([z.strictObject(metadata), z.strictObject({ error: z.string() })])
 
-export const loadAnswerSchema = z.strictObject({ metadata: z.strictObject(metadata), loadMs: ms, worksByValue: z.boolean() })
+export const loadAnswerSchema = z.strictObject({ metadata: z.strictObject(metadata), loadMs: ms, valueDependentRunTime: z.boolean() })
 
-export const measuredSchema = z.strictObject({
+export const profileSchema = z.strictObject({
   times: z.array(z.tuple([z.number().int().positive(), ms])),
   sharesRuns: z.boolean(),
   independent: z.boolean(),

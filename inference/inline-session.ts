@@ -1,7 +1,7 @@
 import { InferenceSession, Tensor } from './onnx-runtime.ts'
 import { LockstepError, messageOf } from '../kernel/errors.ts'
 import type { TensorInfo } from '../registry/model-contract.ts'
-import { withLoneRowsInPairs } from './pair-single-rows.ts'
+import { pairSingleRows } from './pair-single-rows.ts'
 import type { ModelSession } from './model-session.ts'
 import { sessionOptions } from './session-options.ts'
 import type { TensorValue } from './tensor-value.ts'
@@ -40,7 +40,7 @@ export async function openInlineSession(bytes: Uint8Array, name: string): Promis
     },
     release: () => session.release(),
   }
-  return withLoneRowsInPairs(loaded, bytes)
+  return pairSingleRows(loaded, bytes)
 }
 
 /** What ONNX Runtime says of an input or output. */

@@ -1,7 +1,7 @@
 import { LockstepError } from '../kernel/errors.ts'
 import type { ModelContract } from '../registry/model-contract.ts'
 import { inspectAnswerSchema } from './compare-outputs.ts'
-import { factsOf, refuseOnnx } from './validate-onnx.ts'
+import { readMetadata, validateOnnx } from './validate-onnx.ts'
 import { spawnModelProcess } from './spawn-model-process.ts'
 
 /** Loading takes milliseconds to a second or two; a file that takes longer is not one to serve. */
@@ -22,7 +22,7 @@ export async function inspectModel(
 ): Promise<ModelContract> {
   const what = file === undefined ? 'The model file' : `The model file "${file}"`
   if (bytes.length === 0) throw new LockstepError('MODEL_INVALID', `${what} is empty; export the model to ONNX and push that file.`)
-  refuseOnnx(factsOf(bytes, what), what)
+  validateOnnx(readMetadata(bytes, what), what)
   const { output, end } = await runChild(bytes, timeoutMs)
   const answer = parseAnswer(output)
   if (answer === null) {

@@ -1,5 +1,5 @@
 /** What a model's runs have taken, and what that says of runs to come. */
-export interface RunTimes {
+export interface LatencyEstimator {
   note(rows: number, ms: number): void
   /** How long one run of so many rows takes: `a * rows + b`, fitted to what was noted. 0 while nothing is known. */
   predictMs(rows: number): number
@@ -29,7 +29,7 @@ const drift = 0.1
 /**
  * Run times by size. An estimate is a slowly rising minimum. The best size can be well below the largest: trees walk out of the processor's cache.
  */
-export function createRunTimes(): RunTimes {
+export function createLatencyEstimator(): LatencyEstimator {
   const rowsOf = new Float64Array(slots)
   const msOf = new Float64Array(slots)
   /** Of what is noted so far, as it is asked for between two runs many times; null: not made yet. */
@@ -104,14 +104,14 @@ export function createRunTimes(): RunTimes {
 /** Where nothing is known yet. */
 const untriedRows = 32
 
-const hostedLeastMs = 5
-const hostedRows = 2
-const hostedShare = 0.25
+const minBudgetMs = 5
+const budgetRowTimes = 2
+const maxBudgetShare = 0.25
 
 /**
  * How long one run in a process of its own may take for the sake of cheaper rows, milliseconds: 5, or twice what a row took in the trial, as who comes a moment later waits for that anyway; and never
  * more than a quarter of what a run may take at all.
  */
-export function hostedBudgetMs(rowMs: number, timeoutMs: number): number {
-  return Math.min(timeoutMs * hostedShare, Math.max(hostedLeastMs, hostedRows * rowMs))
+export function subprocessBudgetMs(rowMs: number, timeoutMs: number): number {
+  return Math.min(timeoutMs * maxBudgetShare, Math.max(minBudgetMs, budgetRowTimes * rowMs))
 }

@@ -3,13 +3,13 @@ import { Worker } from 'node:worker_threads'
 import { LockstepError, messageOf } from '../kernel/errors.ts'
 import { readFrames, writeValue } from './frames.ts'
 import { openInlineSession } from './inline-session.ts'
-import { measureModel } from './profile-model.ts'
+import { profileModel } from './profile-model.ts'
 import type { ModelSession } from './model-session.ts'
-import { factsOf, refuseOnnx } from './validate-onnx.ts'
-import type { LoadAnswer, RunnerCall, RunnerReply } from './model-process.ts'
-import { warmRuntime } from './initialize-ort.ts'
+import { readMetadata, validateOnnx } from './validate-onnx.ts'
+import type { LoadAnswer, ModelProcessCall, ModelProcessReply } from './model-process.ts'
+import { initializeOrt } from './initialize-ort.ts'
 
-// The process of a `Runner`: it holds one model at most, and answers calls one after the other, by a socket at descriptor 3.
+// The process of a `ModelProcess`: it holds one model at most, and answers calls one after the other, by a socket at descriptor 3.
 
 /** Loads are timed again up to so often: the least of them tells. */
 const loads = 3
@@ -20,7 +20,7 @@ const socket = new Socket({ fd: 3 })
 let session: ModelSession | null = null
 let pieces: Buffer[] = []
 // the first load of all takes longer than that of a small model
-let turn = warmRuntime()
+let turn = initializeOrt()
 
 const watcher = new Worker(new URL(`./orphan-worker${import.meta.url.endsWith('.ts') ? '.ts' : '.js'}`, import.meta.url), {
   workerData: process.ppid,
@@ -30,7 +30,7 @@ socket.on('close', () => process.exit())
 socket.on('error', () => process.exit())
 readFrames(socket, {
   onValue(value) {
-    const call = value as RunnerCall
+    const call = value as ModelProcessCall
     const bytes = pieces
     if (call.kind === 'load') pieces = []
     turn = turn.then(async () => writeValue(socket, await reply(call, bytes)))
@@ -40,7 +40,7 @@ readFrames(socket, {
   onInvalid: () => process.exit(1),
 })
 
-async function reply(call: RunnerCall, bytes: readonly Buffer[]): Promise<RunnerReply> {
+async function reply(call: ModelProcessCall, bytes: readonly Buffer[]): Promise<ModelProcessReply> {
   try {
     return { id: call.id, answer: await answer(call, bytes) }
   } catch (error) {
@@ -48,12 +48,12 @@ async function reply(call: RunnerCall, bytes: readonly Buffer[]): Promise<Runner
   }
 }
 
-async function answer(call: RunnerCall, bytes: readonly Buffer[]): Promise<unknown> {
+async function answer(call: ModelProcessCall, bytes: readonly Buffer[]): Promise<unknown> {
   switch (call.kind) {
     case 'load':
       return await load(Buffer.concat(bytes), call.name)
-    case 'measure':
-      return await measureModel(loaded(), call)
+    case 'profile':
+      return await profileModel(loaded(), call)
     case 'run': {
       const { tensors, ms } = await loaded().run(call.feeds, call.fetches)
       const plain = Object.entries(tensors).map(([name, { type, dims, data }]) => [name, { type, dims, data }])
@@ -71,8 +71,8 @@ async function answer(call: RunnerCall, bytes: readonly Buffer[]): Promise<unkno
 async function load(bytes: Buffer, name: string): Promise<LoadAnswer> {
   // what was pushed was refused already, but by the Lockstep of that day
   const what = `The file of the model "${name}"`
-  const facts = factsOf(bytes, what)
-  refuseOnnx(facts, what)
+  const metadata = readMetadata(bytes, what)
+  validateOnnx(metadata, what)
   let least = Number.POSITIVE_INFINITY
   for (let i = 0; i < loads; i++) {
     await session?.release()
@@ -84,7 +84,7 @@ async function load(bytes: Buffer, name: string): Promise<LoadAnswer> {
     least = Math.min(least, (user + system) / 1000)
     if (least > slowLoadMs) break
   }
-  return { metadata: loaded().metadata, loadMs: least, worksByValue: facts.worksByValue }
+  return { metadata: loaded().metadata, loadMs: least, valueDependentRunTime: metadata.valueDependentRunTime }
 }
 
 function loaded(): ModelSession {

@@ -4,19 +4,19 @@ import type { ErrorCode } from '../kernel/errors.ts'
 import { LockstepError } from '../kernel/errors.ts'
 import type { ModelMetadata } from './check-feeds.ts'
 import { readFrames, writeBytes, writeValue } from './frames.ts'
-import type { MeasureOptions, Measured } from './profile-model.ts'
-import { isRunResult, loadAnswerSchema, measuredSchema, replySchema } from './compare-outputs.ts'
+import type { ProfileOptions, ModelProfile } from './profile-model.ts'
+import { isRunResult, loadAnswerSchema, profileSchema, replySchema } from './compare-outputs.ts'
 import type { RunResult } from './model-session.ts'
 import { spawnModelProcess } from './spawn-model-process.ts'
 import type { Tensors } from './tensor-value.ts'
 
 /** A process of its own that holds one model at most. It ends with this process, however that ends. */
-export interface Runner {
+export interface ModelProcess {
   /** Of its process; undefined where that could not start. */
   readonly pid: number | undefined
   /** @throws LockstepError `MODEL_INVALID` where the bytes do not load, `MODEL_TIMEOUT`, `MODEL_UNAVAILABLE` */
   load(bytes: Uint8Array, name: string, timeoutMs: number): Promise<LoadAnswer>
-  measure(options: MeasureOptions, timeoutMs: number): Promise<Measured>
+  profile(options: ProfileOptions, timeoutMs: number): Promise<ModelProfile>
   /** @throws LockstepError `MODEL_FAILED`, `MODEL_TIMEOUT`, `MODEL_UNAVAILABLE` */
   run(feeds: Tensors, fetches: readonly string[], timeoutMs: number): Promise<RunResult>
   /** Lets go of its model; another can be loaded. */
@@ -31,21 +31,21 @@ export interface LoadAnswer {
   /** The least time that loading took in a process that is warm. */
   readonly loadMs: number
   /** Whether a run of it may have no end. */
-  readonly worksByValue: boolean
+  readonly valueDependentRunTime: boolean
 }
 
-export type RunnerCall = { readonly id: number } & (
+export type ModelProcessCall = { readonly id: number } & (
   | { readonly kind: 'load'; readonly name: string }
-  | ({ readonly kind: 'measure' } & MeasureOptions)
+  | ({ readonly kind: 'profile' } & ProfileOptions)
   | { readonly kind: 'run'; readonly feeds: Tensors; readonly fetches: readonly string[] }
   | { readonly kind: 'release' }
 )
 
-export type RunnerReply =
+export type ModelProcessReply =
   | { readonly id: number; readonly answer: unknown }
   | { readonly id: number; readonly error: string; readonly code: ErrorCode }
 
-type Body = RunnerCall extends infer Call ? (Call extends RunnerCall ? Omit<Call, 'id'> : never) : never
+type Body = ModelProcessCall extends infer Call ? (Call extends ModelProcessCall ? Omit<Call, 'id'> : never) : never
 
 interface Pending {
   readonly timeoutMs: number
@@ -55,8 +55,8 @@ interface Pending {
 
 const releaseTimeoutMs = 5000
 
-/** Starts a runner. A call that does not end in its time has the process killed, and with it all that waits. */
-export function startRunner(): Runner {
+/** Starts a modelProcess. A call that does not end in its time has the process killed, and with it all that waits. */
+export function startModelProcess(): ModelProcess {
   const child = spawnModelProcess('model-process-child', ['ignore', 'ignore', 'ignore', 'pipe'])
   // before all else: where no more files can be opened, a child has no pipes, and this is all that comes of it
   child.on('error', (cause) => end(gone(`could not start: ${cause.message}`)))
@@ -74,7 +74,7 @@ export function startRunner(): Runner {
   // how it ended is told by 'exit'
   socket.on('error', () => undefined)
   const onValue = (value: unknown): void => {
-    const reply: RunnerReply | undefined = replySchema.safeParse(value).data
+    const reply: ModelProcessReply | undefined = replySchema.safeParse(value).data
     if (reply === undefined) {
       endAsStrange()
       return
@@ -148,9 +148,9 @@ export function startRunner(): Runner {
       if (data === undefined) throw endAsStrange()
       return data
     },
-    async measure(options, timeoutMs) {
-      const answer = await call({ kind: 'measure', ...options }, timeoutMs)
-      const { data } = measuredSchema.safeParse(answer)
+    async profile(options, timeoutMs) {
+      const answer = await call({ kind: 'profile', ...options }, timeoutMs)
+      const { data } = profileSchema.safeParse(answer)
       if (data === undefined) throw endAsStrange()
       return data
     },

@@ -1,7 +1,7 @@
 import { protobufFields } from './protobuf-fields.ts'
 
 /** What an ONNX file says of itself, read from its bytes without loading it. Field numbers: onnx/onnx.proto of the ONNX project. */
-export interface OnnxFacts {
+export interface OnnxMetadata {
   readonly irVersion: number
   /** `skl2onnx 1.17`; empty where the file does not say. */
   readonly producer: string
@@ -11,7 +11,7 @@ export interface OnnxFacts {
   readonly opTypes: ReadonlySet<string>
   readonly nodes: number
   /** Whether it is up to the values that go in how much it does, and not to their number alone: only then a run can be long, or endless, where others were short. */
-  readonly worksByValue: boolean
+  readonly valueDependentRunTime: boolean
   /** Tensors whose values lie in another file, or that say where in one they would lie, by name. */
   readonly externalData: readonly string[]
   /** Element types of what goes in, comes out, or is stored in it, as ONNX names them: `float`, `bfloat16`, … */
@@ -39,7 +39,7 @@ const decoder = new TextDecoder()
 const maxDepth = 100
 
 /** @throws Error where the bytes are no ONNX model; what loads may hold more than is read here, and what is read here need not load */
-export function readOnnxFacts(bytes: Uint8Array): OnnxFacts {
+export function parseOnnxMetadata(bytes: Uint8Array): OnnxMetadata {
   const facts = {
     opsets: new Map<string, number>(),
     opTypes: new Set<string>(),
@@ -69,7 +69,7 @@ export function readOnnxFacts(bytes: Uint8Array): OnnxFacts {
     producer: [producerName, producerVersion].filter((part) => part !== '').join(' '),
     ...facts,
     nodes,
-    worksByValue: [...facts.opTypes].some((type) => byValue.has(type) || !knownDomain.test(type)),
+    valueDependentRunTime: [...facts.opTypes].some((type) => byValue.has(type) || !knownDomain.test(type)),
   }
 
   function readOpset(message: Uint8Array): void {

@@ -7,19 +7,19 @@ import { messageOf } from '../kernel/errors.ts'
 import type { BatchedModel } from './batched-model.ts'
 import { createBatchedModel } from './batched-model.ts'
 import type { ModelMetadata } from './check-feeds.ts'
-import { createHostedSession } from './subprocess-session.ts'
+import { createSubprocessSession } from './subprocess-session.ts'
 import { openInlineSession } from './inline-session.ts'
 import type { LoadedModel } from './load-model.ts'
 import { loadedModel } from './load-model.ts'
-import type { Measured } from './profile-model.ts'
+import type { ModelProfile } from './profile-model.ts'
 import type { ModelSession } from './model-session.ts'
 import type { PredictionCacheOptions } from './prediction-cache.ts'
 import { createPredictionCache } from './prediction-cache.ts'
 import { createRowKey } from './row-key.ts'
-import { createRunTimes, hostedBudgetMs } from './latency-estimator.ts'
-import type { LoadAnswer, Runner } from './model-process.ts'
+import { createLatencyEstimator, subprocessBudgetMs } from './latency-estimator.ts'
+import type { LoadAnswer, ModelProcess } from './model-process.ts'
 import { trialTimeoutMs } from './require-finished-trial.ts'
-import type { Runners } from './process-pool.ts'
+import type { ProcessPool } from './process-pool.ts'
 
 /** A model version as servers run it. */
 export interface OpenModel extends BatchedModel, Pick<LoadedModel, 'outputs' | 'metadata' | 'close'> {
@@ -42,8 +42,8 @@ export interface OpenModelOptions {
   readonly binding: ModelBinding
   /** What errors call it: `delay@3`. */
   readonly name: string
-  readonly running: ModelOperational
-  readonly runners: Runners
+  readonly operational: ModelOperational
+  readonly pool: ProcessPool
   readonly log: Logger
   readonly onRun: (rows: number, ms: number) => void
   readonly onWait: (ms: number) => void
@@ -70,23 +70,23 @@ const retryFactor = 20
 const defaultTolerance = 1e-6
 
 /**
- * Loads a model to be used by many at once. It is loaded and tried in a process of its own first: there it stays, unless it is up to the number of rows alone how long it runs and what was
- * measured is small; then it is loaded into this process.
+ * Loads a model to be used by many at once. It is loaded and tried in a process of its own first: there it stays, unless it is up to the number of rows alone how long it runs and the
+ * profile shows short runs; then it is loaded into this process.
  *
  * @param bytes called again where the model's process has to be started anew
  * @throws LockstepError `MODEL_INVALID` where the bytes do not load, `MODEL_TIMEOUT` where they do not within a minute, and what `bytes` throws
  */
 export async function openModel(bytes: () => Promise<Uint8Array>, options: OpenModelOptions): Promise<OpenModel> {
-  const { binding, name, running, runners, log, onWait } = options
-  const times = createRunTimes()
-  const timeoutMs = (running.timeoutMicros ?? defaultTimeoutMs * 1000) / 1000
+  const { binding, name, operational, pool, log, onWait } = options
+  const times = createLatencyEstimator()
+  const timeoutMs = (operational.timeoutMicros ?? defaultTimeoutMs * 1000) / 1000
   // a process takes a while to start, and the bytes to be read
   const reading = bytes()
   // it may fail before anything waits for it
   reading.catch(() => undefined)
   const tried = await tryModel(reading, options)
-  for (const [rows, ms] of tried.measured?.times ?? []) times.note(rows, ms)
-  if (tried.measured?.sharesRuns === false && binding.maxRows === null && running.tolerance !== 0)
+  for (const [rows, ms] of tried.profile?.times ?? []) times.note(rows, ms)
+  if (tried.profile?.sharesRuns === false && binding.maxRows === null && operational.tolerance !== 0)
     log.warn(
       { model: name },
       'a model is run one row at a time: in its trial, outputs changed with the other rows of the batch, or it accepted no made-up rows, or one row took too long to try more at once',
@@ -103,24 +103,24 @@ export async function openModel(bytes: () => Promise<Uint8Array>, options: OpenM
     // else the next is as large
     onTimeout: (rows) => times.note(rows, timeoutMs),
   })
-  const rowMs = tried.measured?.times[0]?.[1] ?? 0
-  const budgetMs = place === 'inline' ? inlineRunMs : hostedBudgetMs(rowMs, timeoutMs)
+  const rowMs = tried.profile?.times[0]?.[1] ?? 0
+  const budgetMs = place === 'inline' ? inlineRunMs : subprocessBudgetMs(rowMs, timeoutMs)
   const maxRows = () => times.bestRows(budgetMs)
   const batched = createBatchedModel(loaded, {
     maxRows,
-    sharesRuns: tried.measured?.sharesRuns ?? false,
-    independent: tried.measured?.independent ?? false,
+    sharesRuns: tried.profile?.sharesRuns ?? false,
+    independent: tried.profile?.independent ?? false,
     // far longer than rows take that end, and far shorter than the time that a model has
     retryMs: (rows) => Math.min(timeoutMs, Math.max(minRetryMs, retryFactor * times.predictMs(rows))),
-    delayMs: (running.batchDelayMicros ?? 0) / 1000,
+    delayMs: (operational.batchDelayMicros ?? 0) / 1000,
     inFlight: 1,
     onWait,
   })
   const cache =
-    running.cache === undefined
+    operational.cache === undefined
       ? null
       : createPredictionCache(batched.predict, {
-          ...running.cache,
+          ...operational.cache,
           keyOf: createRowKey(binding, name),
           now: () => performance.now(),
           onLookups: options.onLookups,
@@ -129,7 +129,7 @@ export async function openModel(bytes: () => Promise<Uint8Array>, options: OpenM
     predict: cache?.predict ?? batched.predict,
     runTensors: batched.runTensors,
     place,
-    tried: tried.measured !== null,
+    tried: tried.profile !== null,
     outputs: loaded.outputs,
     metadata,
     forgetAnswers: () => cache?.forget(),
@@ -149,36 +149,36 @@ export async function openModel(bytes: () => Promise<Uint8Array>, options: OpenM
 
   async function settle(): Promise<{ readonly place: OpenModel['place']; readonly session: ModelSession }> {
     if (!isSmall(tried, binding)) {
-      const { runner } = tried
+      const { modelProcess } = tried
       const { onEnd } = options
       const now = () => performance.now()
-      const hosted = { runners, runner, metadata: tried.loaded.metadata, name, timeoutMs, loadTimeoutMs, bytes, onEnd, now }
-      return { place: 'process', session: createHostedSession(hosted) }
+      const subprocess = { pool, modelProcess, metadata: tried.loaded.metadata, name, timeoutMs, loadTimeoutMs, bytes, onEnd, now }
+      return { place: 'process', session: createSubprocessSession(subprocess) }
     }
-    await tried.runner.release().then(
-      () => runners.give(tried.runner),
-      () => runners.end(tried.runner),
+    await tried.modelProcess.release().then(
+      () => pool.give(tried.modelProcess),
+      () => pool.end(tried.modelProcess),
     )
     return { place: 'inline', session: await openInlineSession(await reading, name) }
   }
 }
 
 interface Tried {
-  readonly runner: Runner
+  readonly modelProcess: ModelProcess
   readonly loaded: LoadAnswer
   /** null where trying it took the process down, or too long. */
-  readonly measured: Measured | null
+  readonly profile: ModelProfile | null
 }
 
 /**
- * Whether a run holds up the process for a moment, independent of the request: by what was measured, and because it grows with
+ * Whether a run holds up the process for a moment, independent of the request: by its profile, and because it grows with
  * the rows alone.
  */
-function isSmall({ loaded, measured }: Tried, { maxRows }: ModelBinding): boolean {
-  if (loaded.worksByValue || loaded.loadMs > inlineLoadMs || measured === null) return false
-  const [first] = measured.times
+function isSmall({ loaded, profile }: Tried, { maxRows }: ModelBinding): boolean {
+  if (loaded.valueDependentRunTime || loaded.loadMs > inlineLoadMs || profile === null) return false
+  const [first] = profile.times
   if (first === undefined || first[1] > inlineRowMs) return false
-  return maxRows === 1 || (measured.independent && rowsAreOfOneSize(loaded.metadata))
+  return maxRows === 1 || (profile.independent && rowsAreOfOneSize(loaded.metadata))
 }
 
 /** Whether callers decide how many rows there are, and nothing else. */
@@ -192,35 +192,38 @@ function rowsAreOfOneSize({ inputs, outputs }: ModelMetadata): boolean {
   )
 }
 
-/** Loads a model into a runner and measures it there. */
-async function tryModel(reading: Promise<Uint8Array>, { binding, name, running, runners, log, onTrial }: OpenModelOptions): Promise<Tried> {
+/** Loads a model into a modelProcess and measures it there. */
+async function tryModel(
+  reading: Promise<Uint8Array>,
+  { binding, name, operational, pool, log, onTrial }: OpenModelOptions,
+): Promise<Tried> {
   // to start a process takes a turn by itself
   await nextTurn()
-  const runner = runners.take()
+  const modelProcess = pool.take()
   const bytes = await reading.catch((error: unknown) => {
-    runners.give(runner)
+    pool.give(modelProcess)
     throw error
   })
   try {
-    const loaded = await runner.load(bytes, name, loadTimeoutMs)
+    const loaded = await modelProcess.load(bytes, name, loadTimeoutMs)
     onTrial?.()
     try {
-      const how = { single: binding.maxRows === 1, tolerance: running.tolerance ?? defaultTolerance }
-      return { runner, loaded, measured: await runner.measure(how, trialTimeoutMs) }
+      const how = { single: binding.maxRows === 1, tolerance: operational.tolerance ?? defaultTolerance }
+      return { modelProcess, loaded, profile: await modelProcess.profile(how, trialTimeoutMs) }
     } catch (error) {
-      if (runner.alive()) throw error
+      if (modelProcess.alive()) throw error
       log.warn({ model: name, error: messageOf(error) }, 'a model could not be profiled')
     }
   } catch (error) {
-    runners.end(runner)
+    pool.end(modelProcess)
     throw error
   }
-  runners.end(runner)
-  const again = runners.take()
+  pool.end(modelProcess)
+  const again = pool.take()
   try {
-    return { runner: again, loaded: await again.load(bytes, name, loadTimeoutMs), measured: null }
+    return { modelProcess: again, loaded: await again.load(bytes, name, loadTimeoutMs), profile: null }
   } catch (error) {
-    runners.end(again)
+    pool.end(again)
     throw error
   }
 }

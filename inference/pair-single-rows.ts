@@ -1,6 +1,6 @@
 import { fixedSize } from '../registry/model-contract.ts'
 import type { ModelSession } from './model-session.ts'
-import { readOnnxFacts } from './onnx-metadata.ts'
+import { parseOnnxMetadata } from './onnx-metadata.ts'
 import type { Tensors } from './tensor-value.ts'
 import { joinTensors, tensorRows } from './tensor-value.ts'
 
@@ -26,7 +26,7 @@ const rowByRow: ReadonlySet<string> = new Set([
  *
  * @param bytes what the session was loaded from
  */
-export function withLoneRowsInPairs(session: ModelSession, bytes: Uint8Array): ModelSession {
+export function pairSingleRows(session: ModelSession, bytes: Uint8Array): ModelSession {
   if (!isLinear(bytes) || session.metadata.inputs.some(({ shape }) => shape.length === 0 || fixedSize(shape[0]) !== null)) return session
   return {
     ...session,
@@ -47,7 +47,7 @@ function eachTensor(tensors: Tensors, make: (tensor: Tensors[string]) => Tensors
 
 function isLinear(bytes: Uint8Array): boolean {
   try {
-    const opTypes = [...readOnnxFacts(bytes).opTypes]
+    const opTypes = [...parseOnnxMetadata(bytes).opTypes]
     return opTypes.some((type) => linear.has(type)) && opTypes.every((type) => rowByRow.has(type))
   } catch {
     return false // what cannot be read is left as it is

@@ -1,30 +1,30 @@
-import type { Runner } from './model-process.ts'
-import { startRunner } from './model-process.ts'
+import type { ModelProcess } from './model-process.ts'
+import { startModelProcess } from './model-process.ts'
 
-/** Runners, one of which is kept for the next model to be tried, as starting one takes a while. */
-export interface Runners {
-  take(): Runner
-  /** Takes back a runner that has let go of its model. */
-  give(runner: Runner): void
-  /** Ends a runner. */
-  end(runner: Runner): void
+/** ProcessPool, one of which is kept for the next model to be tried, as starting one takes a while. */
+export interface ProcessPool {
+  take(): ModelProcess
+  /** Takes back a modelProcess that has let go of its model. */
+  give(modelProcess: ModelProcess): void
+  /** Ends a modelProcess. */
+  end(modelProcess: ModelProcess): void
   /** Ends them all. */
   close(): void
 }
 
 const idleMs = 10_000
 
-export function createRunners(): Runners {
-  const all = new Set<Runner>()
-  let spare: Runner | null = null
+export function createProcessPool(): ProcessPool {
+  const all = new Set<ModelProcess>()
+  let spare: ModelProcess | null = null
   let idle: NodeJS.Timeout | null = null
 
-  function end(runner: Runner): void {
-    all.delete(runner)
-    runner.kill()
+  function end(modelProcess: ModelProcess): void {
+    all.delete(modelProcess)
+    modelProcess.kill()
   }
 
-  function takeSpare(): Runner | null {
+  function takeSpare(): ModelProcess | null {
     if (idle !== null) clearTimeout(idle)
     const taken = spare
     spare = null
@@ -35,22 +35,22 @@ export function createRunners(): Runners {
 
   return {
     take() {
-      const runner = takeSpare() ?? startRunner()
-      all.add(runner)
-      return runner
+      const modelProcess = takeSpare() ?? startModelProcess()
+      all.add(modelProcess)
+      return modelProcess
     },
-    give(runner) {
-      if (spare !== null || !all.has(runner)) return end(runner)
-      spare = runner
+    give(modelProcess) {
+      if (spare !== null || !all.has(modelProcess)) return end(modelProcess)
+      spare = modelProcess
       idle = setTimeout(() => {
         spare = null
-        end(runner)
+        end(modelProcess)
       }, idleMs).unref()
     },
     end,
     close() {
       if (idle !== null) clearTimeout(idle)
-      for (const runner of all) end(runner)
+      for (const modelProcess of all) end(modelProcess)
     },
   }
 }

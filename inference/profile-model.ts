@@ -5,7 +5,7 @@ import type { TensorData, TensorValue, Tensors } from './tensor-value.ts'
 import { tensorRows } from './tensor-value.ts'
 
 /** What trying a model on made-up rows has shown. */
-export interface Measured {
+export interface ModelProfile {
   /** Rows and milliseconds of runs: the least of a few. Empty where no run succeeded. */
   readonly times: readonly (readonly [rows: number, ms: number])[]
   /** Whether a row's answer stayed within the tolerance whatever rows were beside it, of every output. */
@@ -17,7 +17,7 @@ export interface Measured {
   readonly independent: boolean
 }
 
-export interface MeasureOptions {
+export interface ProfileOptions {
   /** Whether the model takes one row at a time. */
   readonly single: boolean
   /** See `ModelOperational`. */
@@ -40,7 +40,7 @@ const alone = 16
 const roundingTolerance = 1e-4
 
 /** Runs a model at several sizes on rows of made-up values, and compares what rows are answered in company and alone. */
-export async function measureModel(session: ModelSession, options: MeasureOptions): Promise<Measured> {
+export async function profileModel(session: ModelSession, options: ProfileOptions): Promise<ModelProfile> {
   for (const plain of [false, true]) {
     try {
       return await measure(session, options, plain)
@@ -51,7 +51,7 @@ export async function measureModel(session: ModelSession, options: MeasureOption
   return { times: [], sharesRuns: false, independent: false }
 }
 
-async function measure(session: ModelSession, { single, tolerance }: MeasureOptions, plain: boolean): Promise<Measured> {
+async function measure(session: ModelSession, { single, tolerance }: ProfileOptions, plain: boolean): Promise<ModelProfile> {
   const { inputs, outputs } = session.metadata
   const fetches = outputs.filter((output) => output.isTensor).map((output) => output.name)
   const largest = single ? 1 : (sizes.at(-1) as number)

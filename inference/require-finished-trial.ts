@@ -1,6 +1,6 @@
 import type { ModelContract } from '../registry/model-contract.ts'
 import { fixedSize } from '../registry/model-contract.ts'
-import { startRunner } from './model-process.ts'
+import { startModelProcess } from './model-process.ts'
 
 const loadTimeoutMs = 60_000
 /** How long a model may take to be tried on made-up rows. */
@@ -11,15 +11,15 @@ export const trialTimeoutMs = 5000
  * down.
  */
 export async function trialEnds(bytes: Uint8Array, { inputs }: ModelContract): Promise<boolean> {
-  const runner = startRunner()
+  const modelProcess = startModelProcess()
   try {
-    await runner.load(bytes, 'the model', loadTimeoutMs)
-    await runner.measure({ single: inputs.some(({ shape }) => fixedSize(shape[0]) === 1), tolerance: 0 }, trialTimeoutMs)
+    await modelProcess.load(bytes, 'the model', loadTimeoutMs)
+    await modelProcess.profile({ single: inputs.some(({ shape }) => fixedSize(shape[0]) === 1), tolerance: 0 }, trialTimeoutMs)
     return true
   } catch (error) {
-    if (runner.alive()) throw error
+    if (modelProcess.alive()) throw error
     return false
   } finally {
-    runner.kill()
+    modelProcess.kill()
   }
 }

@@ -2,14 +2,14 @@ import { LockstepError } from '../kernel/errors.ts'
 import { backoffMs } from '../runtime/async.ts'
 import type { ModelMetadata } from './check-feeds.ts'
 import type { ModelSession, RunResult } from './model-session.ts'
-import type { Runner } from './model-process.ts'
-import type { Runners } from './process-pool.ts'
+import type { ModelProcess } from './model-process.ts'
+import type { ProcessPool } from './process-pool.ts'
 import type { Tensors } from './tensor-value.ts'
 
-export interface HostedOptions {
-  readonly runners: Runners
+export interface SubprocessOptions {
+  readonly pool: ProcessPool
   /** Has the model loaded. */
-  readonly runner: Runner
+  readonly modelProcess: ModelProcess
   readonly metadata: ModelMetadata
   readonly name: string
   /** How long one run may take. */
@@ -38,11 +38,11 @@ const maxProbe = 4096
  *     runs ──3 ends in a row──> paused ──5 s, then twice as long each time──> one run is tried ──it answers──> runs
  *                                  └──────────────it ends the process again────────┘
  */
-export function createHostedSession(options: HostedOptions): ModelSession {
-  const { runners, metadata, name, now } = options
-  let runner: Promise<Runner> = Promise.resolve(options.runner)
+export function createSubprocessSession(options: SubprocessOptions): ModelSession {
+  const { pool, metadata, name, now } = options
+  let modelProcess: Promise<ModelProcess> = Promise.resolve(options.modelProcess)
   /** Those whose end has been told. */
-  const noted = new WeakSet<Runner>()
+  const noted = new WeakSet<ModelProcess>()
   let ends = 0
   let pausedUntilMs = 0
   let trying = false
@@ -50,9 +50,9 @@ export function createHostedSession(options: HostedOptions): ModelSession {
   /** A run that went well. */
   let probe: { readonly feeds: Tensors; readonly fetches: readonly string[] } | null = null
 
-  async function start(): Promise<Runner> {
+  async function start(): Promise<ModelProcess> {
     const bytes = await options.bytes()
-    const started = runners.take()
+    const started = pool.take()
     try {
       await started.load(bytes, name, options.loadTimeoutMs)
       if (probe !== null) await tryProbe(started, probe)
@@ -62,12 +62,12 @@ export function createHostedSession(options: HostedOptions): ModelSession {
         })
       return started
     } catch (error) {
-      runners.end(started)
+      pool.end(started)
       throw error
     }
   }
 
-  async function tryProbe(started: Runner, { feeds, fetches }: NonNullable<typeof probe>): Promise<void> {
+  async function tryProbe(started: ModelProcess, { feeds, fetches }: NonNullable<typeof probe>): Promise<void> {
     try {
       await started.run(feeds, fetches, options.timeoutMs)
     } catch (error) {
@@ -83,29 +83,29 @@ export function createHostedSession(options: HostedOptions): ModelSession {
   }
 
   function startAnew(): void {
-    runner = start()
+    modelProcess = start()
     // whoever asks next sees why
-    runner.catch(() => undefined)
+    modelProcess.catch(() => undefined)
   }
 
-  function noteEnd(failed: Runner, error: unknown): void {
+  function noteEnd(failed: ModelProcess, error: unknown): void {
     noted.add(failed)
-    runners.end(failed)
+    pool.end(failed)
     options.onEnd(reasonOf(error))
     if (probe === null) countEnd()
     if (ends < endsInARow) startAnew()
   }
 
   /** The process; a new one where the last has ended or could not be started. */
-  async function current(): Promise<Runner> {
-    const before = runner
+  async function current(): Promise<ModelProcess> {
+    const before = modelProcess
     const known = await before.catch(() => null)
     if (known?.alive() === true) return known
-    if (runner === before) {
-      if (known !== null) runners.end(known)
+    if (modelProcess === before) {
+      if (known !== null) pool.end(known)
       startAnew()
     }
-    return await runner
+    return await modelProcess
   }
 
   function refuseWhilePaused(): void {
@@ -120,7 +120,7 @@ export function createHostedSession(options: HostedOptions): ModelSession {
     )
   }
 
-  async function runOn(at: Runner, feeds: Tensors, fetches: readonly string[], timeoutMs: number): Promise<RunResult> {
+  async function runOn(at: ModelProcess, feeds: Tensors, fetches: readonly string[], timeoutMs: number): Promise<RunResult> {
     try {
       const result = await at.run(feeds, fetches, timeoutMs)
       ends = 0
@@ -152,8 +152,8 @@ export function createHostedSession(options: HostedOptions): ModelSession {
     },
     async release() {
       released = true
-      const last = await runner.catch(() => null)
-      if (last !== null) runners.end(last)
+      const last = await modelProcess.catch(() => null)
+      if (last !== null) pool.end(last)
     },
   }
 }

@@ -1,6 +1,6 @@
 import { LockstepError, messageOf } from '../kernel/errors.ts'
-import type { OnnxFacts } from './onnx-metadata.ts'
-import { readOnnxFacts } from './onnx-metadata.ts'
+import type { OnnxMetadata } from './onnx-metadata.ts'
+import { parseOnnxMetadata } from './onnx-metadata.ts'
 
 /** The newest that ONNX Runtime 1.30 loads: its own versions of the file, and operator sets by domain. */
 export const newestOnnx = {
@@ -17,9 +17,9 @@ export const newestOnnx = {
  * @param what the file, as errors call it
  * @throws LockstepError `MODEL_INVALID`
  */
-export function factsOf(bytes: Uint8Array, what: string): OnnxFacts {
+export function readMetadata(bytes: Uint8Array, what: string): OnnxMetadata {
   try {
-    return readOnnxFacts(bytes)
+    return parseOnnxMetadata(bytes)
   } catch (cause) {
     const message = `${what} is not an ONNX model that can be loaded: ${messageOf(cause)} Export the model to ONNX and push that file.`
     throw new LockstepError('MODEL_INVALID', message, { cause })
@@ -37,8 +37,8 @@ const listed = 3
  * @param what the file, as errors call it
  * @throws LockstepError `MODEL_INVALID`
  */
-export function refuseOnnx(facts: OnnxFacts, what: string): void {
-  const { irVersion, opsets, externalData, elementTypes, opTypes } = facts
+export function validateOnnx(metadata: OnnxMetadata, what: string): void {
+  const { irVersion, opsets, externalData, elementTypes, opTypes } = metadata
   const refuse = (why: string, details: Record<string, unknown>): never => {
     throw new LockstepError('MODEL_INVALID', `${what} cannot be served: ${why}`, { details })
   }

@@ -3,7 +3,7 @@ import type { StateParts } from './answer.ts'
 import { answerAt } from './answer.ts'
 import type { ByteReader } from './binary.ts'
 import { passingReader } from './binary.ts'
-import { DecodedRows, wholeRowAt } from './latest-rows.ts'
+import { DecodedRows, completeRowAt } from './latest-rows.ts'
 import type { LatestRow } from './latest-rows.ts'
 import { PackedLayout, PackedRow } from './packed-row.ts'
 import type { ViewValues } from './state.ts'
@@ -36,7 +36,7 @@ export function encodedReader(plan: StatePlan): (bytes: Uint8Array, bodyAt: numb
     const succeeded = (flags & bodyFlags.successors) !== 0
     parts.begin(t)
     if ((flags & bodyFlags.folded) !== 0) {
-      const eventTime = layout === null || succeeded ? null : wholeRowAt(reader, from)
+      const eventTime = layout === null || succeeded ? null : completeRowAt(reader, from)
       if (layout !== null && eventTime !== null) {
         const row = new PackedRow(layout, bytes, reader, whole, eventTime)
         endOfBody(plan, reader)

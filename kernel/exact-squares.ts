@@ -48,9 +48,9 @@ export class ExactSquares {
     this.#far -= other.#far
   }
 
-  /** As `ExactSum.whole`. */
-  whole(): number | null {
-    return this.#far === 0n ? this.#sum.whole() : null
+  /** As `ExactSum.safeInteger`. */
+  safeInteger(): number | null {
+    return this.#far === 0n ? this.#sum.safeInteger() : null
   }
 
   /** In units of 2^-2148. */

@@ -66,7 +66,7 @@ export class ExactSum {
   }
 
   /** The sum where it is a safe integer and was never more than one double, else null: what small whole numbers can be computed from at once. */
-  whole(): number | null {
+  safeInteger(): number | null {
     return this.#rest === null && this.#fixed === null && this.#special() === null && Number.isSafeInteger(this.#top) ? this.#top : null
   }
 

@@ -34,9 +34,9 @@ export function isNear({ lastEvent, rows }: LatestRows, highWater: number): bool
 }
 
 /**
- * The event time of the greatest row of all, which is told by that row's key where one is kept; then the rows that a plan's `where` takes, if there were any.
+ * The event time of the greatest row of all, which is lastEvent by that row's key where one is kept; then the rows that a plan's `where` takes, if there were any.
  *
- * @param from what times are told as distances from: the high-water mark, or 0
+ * @param from what times are lastEvent as distances from: the high-water mark, or 0
  */
 export function encodeLatest(plans: readonly LatestPlan[], writer: ByteWriter, { lastEvent, rows }: LatestRows, from: number): void {
   if (plans[0]?.where !== null) writer.int(from - lastEvent)
@@ -85,12 +85,12 @@ export class DecodedRows implements LatestRows {
   /** @param from as of `encodeLatest` */
   read(reader: ByteReader, from: number): void {
     const plans = this.#plans
-    const told = plans[0]?.where === null ? null : from - reader.int()
+    const lastEvent = plans[0]?.where === null ? null : from - reader.int()
     for (let i = 0; i < plans.length; i++) {
       const { where, slots } = plans[i] as LatestPlan
       this.rows[i] = where !== null && reader.byte() === 0 ? null : decodeRow(slots, reader, from, this.#own[i] as DecodedRow)
     }
-    this.lastEvent = told ?? (this.rows[0] as LatestRow).key.eventTime
+    this.lastEvent = lastEvent ?? (this.rows[0] as LatestRow).key.eventTime
   }
 
   /** Takes those rows of another one that come after its own. */
@@ -122,7 +122,7 @@ interface DecodedRow {
 }
 
 /** Takes the reader to the values of the row of a plan without a condition, and past its key. @returns its event time; null where one of its values is null */
-export function wholeRowAt(reader: ByteReader, from: number): number | null {
+export function completeRowAt(reader: ByteReader, from: number): number | null {
   const flags = reader.byte()
   const eventTime = from - reader.int()
   if ((flags & sameTime) === 0) reader.int()

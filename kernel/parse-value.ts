@@ -9,7 +9,7 @@ import { isValueOf, show, typeName } from './value-type.ts'
  * @param json not null
  * @throws LockstepError `INVALID_TYPE` or `INVALID_TIME`; `what` names the place
  */
-export function sentValue(type: ValueType, json: unknown, what: string): Value {
+export function parseValue(type: ValueType, json: unknown, what: string): Value {
   // for a float that is one more number
   const plain = typeof json === 'bigint' && (type.kind === 'float64' || type.kind === 'float32') ? Number(json) : json
   if (typeof plain === 'bigint' && !isValueOf(type, plain)) {

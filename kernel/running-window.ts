@@ -1,12 +1,12 @@
 import type { Accumulator, Aggregate } from './aggregates/aggregate.ts'
 import type { FoldRow } from './state.ts'
-import { Suffixes } from './suffix-aggregates.ts'
+import { SuffixAggregates } from './suffix-aggregates.ts'
 import type { WindowPlan } from './tile-chain.ts'
 import type { Tile, Tiles } from './tiles.ts'
 
 /**
  * What a window keeps between questions: its lanes, to which rows are added as they come and from which the tiles are taken out that the tail has passed. A lane
- * that cannot give a tile up is made anew at the next question (`Suffixes`), it alone.
+ * that cannot give a tile up is made anew at the next question (`SuffixAggregates`), it alone.
  */
 export class RunningWindow {
   #from: number
@@ -18,7 +18,7 @@ export class RunningWindow {
   readonly #hop: number
   #stale = false
   /** By lane, of those that had to be made anew. */
-  #suffixes: (Suffixes | undefined)[] | null = null
+  #suffixes: (SuffixAggregates | undefined)[] | null = null
 
   /**
    * @param aggregates of a tile's lanes
@@ -95,9 +95,9 @@ export class RunningWindow {
     }
   }
 
-  #suffixesOf(i: number): Suffixes {
+  #suffixesOf(i: number): SuffixAggregates {
     const lane = this.#plan.lanes[i] as number
-    this.#suffixes ??= new Array<Suffixes | undefined>(this.#lanes.length).fill(undefined)
-    return (this.#suffixes[i] ??= new Suffixes(this.#aggregates[lane] as Aggregate, lane, this.#levels, this.#hop))
+    this.#suffixes ??= new Array<SuffixAggregates | undefined>(this.#lanes.length).fill(undefined)
+    return (this.#suffixes[i] ??= new SuffixAggregates(this.#aggregates[lane] as Aggregate, lane, this.#levels, this.#hop))
   }
 }

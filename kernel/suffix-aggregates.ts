@@ -15,7 +15,7 @@ import { floorTo } from './time.ts'
  * So a lane is one of these, the few tiles before it, and those after the end. The kept ones are made anew once the tiles merged one by one have been as many as
  * there are, so a window costs about 2 sqrt(n) merges for a tile that it loses, at worst.
  */
-export class Suffixes {
+export class SuffixAggregates {
   readonly #lane: Aggregate
   readonly #index: number
   readonly #levels: readonly Tiles[]

@@ -25,7 +25,7 @@ export function momentsBytes(type: ValueType): GreatestBytes {
 }
 
 /** Of the same and the exact sum of the squares. */
-export function spreadBytes(type: ValueType): GreatestBytes {
+export function varianceBytes(type: ValueType): GreatestBytes {
   const { bytes } = momentsBytes(type)
   const exponent = exponentOf(type)
   if (type.kind === 'int64') return fixedBytes(bytes + bigintBytes(2 * exponent + rowBits))

@@ -1,6 +1,6 @@
 import { LockstepError, messageOf } from '../kernel/errors.ts'
 import { isRecord } from '../kernel/is-record.ts'
-import { sentValue, shown } from '../kernel/parse-value.ts'
+import { parseValue, shown } from '../kernel/parse-value.ts'
 import { formatTimestamp } from '../kernel/time.ts'
 import type { Value } from '../kernel/value-type.ts'
 import { typeName } from '../kernel/value-type.ts'
@@ -96,7 +96,7 @@ export function createEventReader(
     if (known && json === 'infinity') return Number.POSITIVE_INFINITY
     let value: Value
     try {
-      value = sentValue(type, json, what)
+      value = parseValue(type, json, what)
     } catch (cause) {
       throw refused('wrong_type', index, name, messageOf(cause), json, cause)
     }

@@ -1,7 +1,7 @@
 import type { DefinitionId } from '../kernel/view-spec.ts'
 import type { OnlineStore } from '../online/store.ts'
 import type { Database } from '../runtime/database.ts'
-import { awaitEarlier } from '../runtime/earlier-transactions.ts'
+import { waitForEarlierTransactions } from '../runtime/earlier-transactions.ts'
 import { forgetRuns } from './runs.ts'
 
 type Kysely = Pick<Database, 'kysely'>
@@ -71,7 +71,7 @@ export async function workOnRemovals(db: Database, store: OnlineStore, options: 
   const identity = await store.identity()
   const done: Removal[] = []
   const pending = await pendingRemovals(db, identity)
-  if (pending.length === 0 || !(await awaitEarlier(db, options.waitMs, options.signal))) return done
+  if (pending.length === 0 || !(await waitForEarlierTransactions(db, options.waitMs, options.signal))) return done
   for (const removal of pending) {
     let { removed } = removal
     let wanted = true

@@ -8,7 +8,7 @@ import type { Catalog } from '../registry/catalog.ts'
 import type { Actor } from '../runtime/audit.ts'
 import { recordAudit, unknownActor } from '../runtime/audit.ts'
 import type { Database } from '../runtime/database.ts'
-import { awaitEarlier } from '../runtime/earlier-transactions.ts'
+import { waitForEarlierTransactions } from '../runtime/earlier-transactions.ts'
 import { faultPoint } from '../runtime/fault-point.ts'
 import { tableColumns } from '../runtime/relation.ts'
 import { deleteWhere } from './erase/delete-rows.ts'
@@ -99,7 +99,7 @@ export async function undoIngest(
 /** What is left of an entity without rows is an empty state, which is removed once nobody works on its old rows. */
 async function renew(db: Database, store: OnlineStore, plan: ViewPlan, keys: readonly EntityKey[], options: UndoOptions): Promise<void> {
   const empty = await rebuildStates(db, store, plan, keys, options.moment)
-  if (empty.size === 0 || !(await awaitEarlier(db, options.waitMs, options.signal))) return
+  if (empty.size === 0 || !(await waitForEarlierTransactions(db, options.waitMs, options.signal))) return
   const entity = plan.spec.entity.name
   await store.write([...empty].map(([key, expected]) => ({ view: plan.id, entity, key, expected, bytes: noBytes })))
 }

@@ -5,7 +5,7 @@ import type { Value } from '../kernel/value-type.ts'
 import type { TimeRule, ViewPlan } from '../kernel/view-plan.ts'
 import { servedTime } from '../kernel/view-plan.ts'
 import type { Database, Snapshot, TupleBatch } from '../runtime/database.ts'
-import { awaitWriters } from '../runtime/wait-for-writers.ts'
+import { waitForWriters } from '../runtime/wait-for-writers.ts'
 import type { MergeOptions, Lookup } from './merge.ts'
 import { merge } from './merge.ts'
 import { createLookupDecoder } from './lookup-decoder.ts'
@@ -110,7 +110,7 @@ export async function joinSpine(
   options: JoinOptions,
   consume: (batch: JoinedBatch) => Promise<void> | void,
 ): Promise<JoinSummary> {
-  if (options.oneOfMany !== true) await awaitWriters(db, awaitWritersMs, options.signal)
+  if (options.oneOfMany !== true) await waitForWriters(db, awaitWritersMs, options.signal)
   return await db.snapshot(async (snapshot) => {
     const passes = planPasses(service.uses)
     const places = passes.flatMap((pass) => pass.mappings.map((mapping) => mapping.asked.map(({ use }) => use)))

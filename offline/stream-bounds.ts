@@ -2,7 +2,7 @@ import { LockstepError } from '../kernel/errors.ts'
 import { maxMicros } from '../kernel/value-type.ts'
 import type { TimeRule, ViewPlan } from '../kernel/view-plan.ts'
 import type { Database, Snapshot } from '../runtime/database.ts'
-import { awaitWriters } from '../runtime/wait-for-writers.ts'
+import { waitForWriters } from '../runtime/wait-for-writers.ts'
 import { explain } from './explain.ts'
 import type { Lookup } from './merge.ts'
 import type { Near } from './index-lookup.ts'
@@ -136,7 +136,7 @@ export function settledBefore(snapshot: Snapshot, arrivedBefore: number | null):
 
 /** The transaction below which all rows are settled now. Waits up to 2 s for transactions that are writing. */
 export async function settledNow(db: Database, signal: AbortSignal | undefined): Promise<number> {
-  await awaitWriters(db, awaitWritersMs, signal)
+  await waitForWriters(db, awaitWritersMs, signal)
   return await db.snapshot((snapshot) => Promise.resolve(snapshot.xmin))
 }
 

@@ -58,7 +58,7 @@ export interface Catalog {
 export interface CatalogModel {
   readonly name: string
   readonly spec: ModelSpec
-  readonly running: ModelOperational
+  readonly operational: ModelOperational
   /** What was pushed, oldest first, without the bytes (`readModelBytes`). */
   readonly versions: readonly ModelVersion[]
   /** Names that point at versions, `champion` at the one that answers. */
@@ -112,7 +112,7 @@ export async function readCatalog(
       models.set(name, {
         name,
         spec: definition.spec,
-        running: definition.operational,
+        operational: definition.operational,
         versions: stored.versions.filter((version) => version.model === name),
         aliases: new Map(stored.aliases.flatMap((each) => (each.model === name ? [[each.alias, each]] : []))),
       })

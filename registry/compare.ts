@@ -1,7 +1,7 @@
 import type { Definition, DefinitionKey } from './definition.ts'
 import { codeOf, definitionKey, references } from './definition.ts'
 import type { Difference } from './diff.ts'
-import { codeDifference, differences } from './diff.ts'
+import { codeDifference, diff } from './diff.ts'
 
 /** What a declared definition is to the registry. */
 export interface Comparison {
@@ -42,7 +42,7 @@ export async function compareDefinitions(
       }
     }
     if (semantic.length > 0) changed.add(key)
-    const operational = before === null ? [] : differences(before.operational, definition.operational)
+    const operational = before === null ? [] : diff(before.operational, definition.operational)
     comparisons.push({ declared: definition, stored: before, semantic, operational })
   }
   return comparisons
@@ -55,7 +55,7 @@ async function semanticDifferences(
   sameCode: (a: string, b: string) => Promise<boolean>,
 ): Promise<Difference[]> {
   if (before.fingerprint === now.fingerprint) return []
-  const found = differences({ ...before.spec, code: null }, { ...now.spec, code: null })
+  const found = diff({ ...before.spec, code: null }, { ...now.spec, code: null })
   const [hashBefore, hashNow] = [codeOf(before), codeOf(now)]
   if (hashBefore === hashNow) return found
   const textBefore = hashBefore === null ? undefined : code.stored.get(hashBefore)

@@ -11,13 +11,13 @@ export interface Difference {
 }
 
 /** Field by field what differs between two pieces of JSON data; arrays of named things are compared by name, and then in their order. */
-export function differences(was: unknown, now: unknown, path = ''): Difference[] {
+export function diff(was: unknown, now: unknown, path = ''): Difference[] {
   if (JSON.stringify(was) === JSON.stringify(now)) return []
   const [before, after] = [fieldsOf(was), fieldsOf(now)]
   if (before === null || after === null || Array.isArray(was) !== Array.isArray(now))
     return [{ path: path.replace(/Micros$/, ''), was: print(was, path), now: print(now, path) }]
   const found = [...new Set([...before.keys(), ...after.keys()])].flatMap((name) =>
-    differences(before.get(name), after.get(name), path === '' ? name : `${path}.${name}`),
+    diff(before.get(name), after.get(name), path === '' ? name : `${path}.${name}`),
   )
   const [orderBefore, orderAfter] = [[...before.keys()].join(', '), [...after.keys()].join(', ')]
   if (found.length > 0 || !Array.isArray(now) || orderBefore === orderAfter) return found

@@ -27,7 +27,7 @@ const loadTimeoutMs = 20_000
  * Loads a definitions file: runs it, takes the definitions that it exports and those that they reach, bundles and tries their transforms, and
  * computes the fingerprints. A file is run once in a process, however often it is loaded.
  *
- * @param options.timeoutMs for running the file, 20 s where it is not given
+ * @param options.timeoutMs how long importing the file may take; default 20 s
  * @throws LockstepError `DEFINITIONS_INVALID` where the file is missing, does not parse, throws or does not finish, naming file and line; `DEFINITIONS_EMPTY`, `DUPLICATE_NAME`,
  * `TRANSFORM_NOT_STATIC`, `TRANSFORM_IMPURE`, `TRANSFORM_FAILED`; and what a wrong definition throws, with file and line added
  */
@@ -130,7 +130,7 @@ function definitionSet(
     views: collected.views.map((d, i) => declared(views[i] as ViewSpec, prints.views.get(definitionId(d)), operationalOf(d))),
     onDemand: collected.onDemand.map((d, i) => declared(onDemand[i] as OnDemandSpec, prints.onDemand.get(definitionId(d)), d.described)),
     services: collected.services.map((d) => declared(d.spec, prints.services.get(definitionId(d)), d.described)),
-    models: collected.models.map((d) => declared(d.spec, prints.models.get(d.name), { ...d.running, ...d.described })),
+    models: collected.models.map((d) => declared(d.spec, prints.models.get(d.name), { ...d.operational, ...d.described })),
     code,
   }
 }

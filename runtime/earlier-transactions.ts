@@ -9,7 +9,7 @@ const pollMs = 25
  *
  * @returns false where one is open still
  */
-export async function awaitEarlier(db: Database, waitMs: number, signal?: AbortSignal): Promise<boolean> {
+export async function waitForEarlierTransactions(db: Database, waitMs: number, signal?: AbortSignal): Promise<boolean> {
   if (db.kind === 'pglite') return true
   const deadline = performance.now() + waitMs
   let open = await openTransactions(db)

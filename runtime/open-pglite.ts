@@ -4,7 +4,7 @@ import { setImmediate as nextTurn } from 'node:timers/promises'
 import type { PGlite } from '@electric-sql/pglite'
 import { Kysely, PGliteDialect } from 'kysely'
 import type { LockstepTables } from '../migrations/schema.ts'
-import { controlValues } from './type-parsers.ts'
+import { typeParsers } from './type-parsers.ts'
 import { copyHeader, copyPieces, copyTrailer } from './copy-pieces.ts'
 import type { AroundCopy, EmbeddedDatabase } from './database.ts'
 import { damaged, embeddedFailure, isBroken } from './embedded-failure.ts'
@@ -118,7 +118,7 @@ async function createEngine(directory: string): Promise<PGlite> {
   if (!fresh && !files.includes('PG_VERSION')) throw damaged(directory, 'database', 'it has no "PG_VERSION"', null)
   if (fresh) await writeFile(note, '')
   const engine = await PGlite.create(directory, {
-    parsers: Object.fromEntries(controlValues),
+    parsers: Object.fromEntries(typeParsers),
     startParams: [...PGlite.defaultStartParams, ...settings.flatMap((setting) => ['-c', setting])],
   })
   // the image that a new database is made of may be read by all, and so may what is made with each start

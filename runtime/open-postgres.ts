@@ -6,7 +6,7 @@ import pg from 'pg'
 import { from as copyFrom } from 'pg-copy-streams'
 import { LockstepError } from '../kernel/errors.ts'
 import type { LockstepTables } from '../migrations/schema.ts'
-import { controlValues } from './type-parsers.ts'
+import { typeParsers } from './type-parsers.ts'
 import { copyTuples } from './copy-out.ts'
 import type { Database, QueryOptions } from './database.ts'
 import { oneStatement, preparedStatement } from './one-statement.ts'
@@ -226,7 +226,7 @@ function createPool(connectionString: string, max: number, sessions: PostgresSes
 }
 
 function getTypeParser(oid: Parameters<typeof pg.types.getTypeParser>[0], format?: 'text' | 'binary') {
-  return (format !== 'binary' && controlValues.get(oid)) || pg.types.getTypeParser(oid, format)
+  return (format !== 'binary' && typeParsers.get(oid)) || pg.types.getTypeParser(oid, format)
 }
 
 /**

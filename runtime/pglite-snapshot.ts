@@ -3,7 +3,7 @@ import type { PGlite, Transaction } from '@electric-sql/pglite'
 import type { Snapshot, StreamOptions, TupleBatch } from './database.ts'
 import { parseSnapshot, stableScans } from './snapshot-bounds.ts'
 import { createTupleScanner } from './tuple-scanner.ts'
-import { errorOf, queryMessage } from './postgres-wire.ts'
+import { parseErrorResponse, queryMessage } from './postgres-wire.ts'
 
 const dataRow = 0x44
 const skipped = new Set(['T', 'N', 'S'].map((type) => type.charCodeAt(0)))
@@ -74,7 +74,7 @@ async function* streamTuples(
       const fetch = queryMessage(`FETCH ${fetchRows} FROM ${cursor}`)
       await pglite.runExclusive(() => pglite.execProtocolRawStream(fetch, { syncToFs: false, onRawData }))
       const { batch, rest } = scanner.push(buffer.subarray(0, used))
-      const error = rest && errorOf(rest)
+      const error = rest && parseErrorResponse(rest)
       if (error) {
         failed = true
         throw error

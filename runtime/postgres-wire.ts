@@ -12,7 +12,7 @@ export function copyMessages(data: readonly Uint8Array[]): Buffer[] {
 }
 
 /** The error of an ErrorResponse message that starts the given bytes; null where another message does. */
-export function errorOf(bytes: Buffer): Error | null {
+export function parseErrorResponse(bytes: Buffer): Error | null {
   if (bytes[0] !== 'E'.charCodeAt(0)) return null
   const fields = new Map<string, string>()
   const end = 1 + bytes.readUInt32BE(1)

@@ -8,7 +8,7 @@ const timestamp = 1114
 const timestamptz = 1184
 
 /** The types, by their OID, that the two drivers would return differently. Times that a Date cannot hold (infinity, BC) are invalid Dates. */
-export const controlValues: ReadonlyMap<number, ParseText> = new Map<number, ParseText>([
+export const typeParsers: ReadonlyMap<number, ParseText> = new Map<number, ParseText>([
   [int8, (text) => text],
   [bytea, (text) => Buffer.from(text.slice(2), 'hex')],
   [date, (text) => new Date(`${text}T00:00:00Z`)],

@@ -7,7 +7,7 @@ const pollMs = 25
  * Waits until every transaction that was writing at the start, in any database of the server, has ended, `waitMs` at most. A snapshot taken then has all that was
  * committed before the start below its `xmin`.
  */
-export async function awaitWriters(db: Database, waitMs: number, signal?: AbortSignal): Promise<void> {
+export async function waitForWriters(db: Database, waitMs: number, signal?: AbortSignal): Promise<void> {
   const deadline = performance.now() + waitMs
   const bounds = async (): Promise<{ xmin: number; xmax: number }> => {
     const [row] = await db.query<{ xmin: string; xmax: string }>(

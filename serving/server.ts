@@ -11,7 +11,7 @@ import { readAudit } from '../runtime/audit.ts'
 import { listening } from '../runtime/listen.ts'
 import { logNothing } from '../runtime/log-shares.ts'
 import { openTlsPair } from '../runtime/tls-pair.ts'
-import { allocateYoung } from '../runtime/v8-flags.ts'
+import { disablePretenuring } from '../runtime/v8-flags.ts'
 import type { ServingContext } from './context.ts'
 import { createFeatureReader } from './features/feature-reader.ts'
 import { createLateViews } from './features/late-views.ts'
@@ -51,7 +51,7 @@ const patienceMs = 500
  * history. From then on V8 allocates all objects of the process young (`runtime/v8-flags.ts`).
  */
 export function createServer(options: ServerOptions): LockstepServer {
-  allocateYoung()
+  disablePretenuring()
   const { config, log, clock, headMs = 10_000, requestMs = 60_000, onUnavailable = 'error' } = options
   let closing: Promise<void> | null = null
   let grpc: GrpcServer | null = null

@@ -5,13 +5,13 @@ import type { Aggregate } from './aggregate.ts'
 import { count } from './count.ts'
 import { distinctCount } from './distinct-count.ts'
 import type { CategoryLimit } from './category-counts.ts'
-import { edge } from './first-last.ts'
-import { edgeN } from './first-last-n.ts'
+import { firstLast } from './first-last.ts'
+import { firstLastN } from './first-last-n.ts'
 import { extreme } from './extreme.ts'
 import { histogram } from './histogram.ts'
 import { mean } from './mean.ts'
 import { quantile } from './quantile.ts'
-import { spread } from './variance.ts'
+import { variance } from './variance.ts'
 import { sum } from './sum.ts'
 import { topK } from './top-k.ts'
 import { where } from './where.ts'
@@ -50,20 +50,20 @@ function overAll(
       return mean(slot, type)
     case 'variance':
     case 'stddev':
-      return spread(feature.aggregate, feature.sample === true ? 'sample' : 'population', slot, type)
+      return variance(feature.aggregate, feature.sample === true ? 'sample' : 'population', slot, type)
     case 'min':
     case 'max':
       return extreme(feature.aggregate, slot, type)
     case 'first':
     case 'last':
-      return edge(feature.aggregate, slot, type)
+      return firstLast(feature.aggregate, slot, type)
     case 'distinctCount':
       return distinctCount(slot)
     case 'quantile':
       return quantile(feature.quantile as number, feature.error as number, slot)
     case 'firstN':
     case 'lastN':
-      return edgeN(feature.aggregate, feature.n as number, slot, type)
+      return firstLastN(feature.aggregate, feature.n as number, slot, type)
     case 'topK':
       return topK(feature.n as number, slot, type, limitOf(feature, view))
     case 'histogram':

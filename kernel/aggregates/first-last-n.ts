@@ -9,33 +9,33 @@ import type { ColumnType, Scalar } from '../value-type.ts'
 import type { Accumulator, Aggregate } from './aggregate.ts'
 
 /** The values of the window's least or greatest `n` rows in the total order, the least first; a row's null is kept as a null. Null for no row. */
-export function edgeN(which: 'firstN' | 'lastN', n: number, slot: number, type: ColumnType): Aggregate<EdgeRows> {
+export function firstLastN(which: 'firstN' | 'lastN', n: number, slot: number, type: ColumnType): Aggregate<FirstLastRows> {
   const codec = valueCodec(type)
   const latest = which === 'lastN'
   return {
     lane: `${which}:${slot}:${n}`,
-    create: () => new EdgeRows(slot, n, latest, codec, []),
-    decode: (reader: ByteReader) => EdgeRows.decode(slot, n, latest, codec, reader),
+    create: () => new FirstLastRows(slot, n, latest, codec, []),
+    decode: (reader: ByteReader) => FirstLastRows.decode(slot, n, latest, codec, reader),
     value: ({ rows }) => (rows.length === 0 ? null : rows.map(({ value }) => value)),
     isFull: ({ rows }) => !latest && rows.length === n,
     greatestBytes: (tie) => inTurn(fixedBytes(uintBytes(n)), times(n, inTurn(orderKeyBytes(tie), valueBytes(type)))),
   }
 }
 
-interface EdgeRow {
+interface KeyedValue {
   readonly key: OrderKey
   readonly value: Scalar | null
 }
 
-class EdgeRows implements Accumulator {
+class FirstLastRows implements Accumulator {
   /** In the total order, `n` at most. Rows of one key are copies of one row. */
-  rows: EdgeRow[]
+  rows: KeyedValue[]
   readonly #slot: number
   readonly #n: number
   readonly #latest: boolean
   readonly #codec: ValueCodec
 
-  constructor(slot: number, n: number, latest: boolean, codec: ValueCodec, rows: EdgeRow[]) {
+  constructor(slot: number, n: number, latest: boolean, codec: ValueCodec, rows: KeyedValue[]) {
     this.#slot = slot
     this.#n = n
     this.#latest = latest
@@ -43,10 +43,10 @@ class EdgeRows implements Accumulator {
     this.rows = rows
   }
 
-  static decode(slot: number, n: number, latest: boolean, codec: ValueCodec, reader: ByteReader): EdgeRows {
-    const rows: EdgeRow[] = []
+  static decode(slot: number, n: number, latest: boolean, codec: ValueCodec, reader: ByteReader): FirstLastRows {
+    const rows: KeyedValue[] = []
     for (let left = reader.uint(); left > 0; left--) rows.push({ key: readOrderKey(reader), value: codec.read(reader) as Scalar | null })
-    return new EdgeRows(slot, n, latest, codec, rows)
+    return new FirstLastRows(slot, n, latest, codec, rows)
   }
 
   add(row: FoldRow): void {
@@ -54,7 +54,7 @@ class EdgeRows implements Accumulator {
     const full = rows.length === this.#n
     if (full && !this.#isNearer(row, this.#farthest().key)) return
     let at = rows.length
-    if (at > 0 && isBefore(row, (rows[at - 1] as EdgeRow).key)) at = placeOf(rows, row)
+    if (at > 0 && isBefore(row, (rows[at - 1] as KeyedValue).key)) at = placeOf(rows, row)
     const key = { eventTime: row.eventTime, knownTime: row.knownTime, tie: row.tie } // not the row, which would be kept alive
     rows.splice(at, 0, { key, value: (row.values[this.#slot] ?? null) as Scalar | null })
     if (!full) return
@@ -62,12 +62,12 @@ class EdgeRows implements Accumulator {
     else rows.pop()
   }
 
-  merge(other: EdgeRows): void {
+  merge(other: FirstLastRows): void {
     if (other.rows.length === 0) return
-    const merged: EdgeRow[] = []
+    const merged: KeyedValue[] = []
     let at = 0
     for (const theirs of other.rows) {
-      while (at < this.rows.length && !isBefore(theirs.key, (this.rows[at] as EdgeRow).key)) merged.push(this.rows[at++] as EdgeRow)
+      while (at < this.rows.length && !isBefore(theirs.key, (this.rows[at] as KeyedValue).key)) merged.push(this.rows[at++] as KeyedValue)
       merged.push(theirs)
     }
     merged.push(...this.rows.slice(at))
@@ -75,7 +75,7 @@ class EdgeRows implements Accumulator {
   }
 
   /** Rows that are here can go where none was left out for them, and where the other's never were here. */
-  remove(other: EdgeRows): boolean {
+  remove(other: FirstLastRows): boolean {
     if (other.rows.length === 0) return true
     if (this.rows.length === this.#n) return this.#isNearer(this.#farthest().key, other.#nearest().key)
     let gone = 0
@@ -96,12 +96,12 @@ class EdgeRows implements Accumulator {
     }
   }
 
-  #nearest(): EdgeRow {
-    return this.rows.at(this.#latest ? -1 : 0) as EdgeRow
+  #nearest(): KeyedValue {
+    return this.rows.at(this.#latest ? -1 : 0) as KeyedValue
   }
 
-  #farthest(): EdgeRow {
-    return this.rows.at(this.#latest ? 0 : -1) as EdgeRow
+  #farthest(): KeyedValue {
+    return this.rows.at(this.#latest ? 0 : -1) as KeyedValue
   }
 
   /** Whether `a` comes nearer to the edge than `b`. */
@@ -111,12 +111,12 @@ class EdgeRows implements Accumulator {
 }
 
 /** The index of the first row that comes after `key`. */
-function placeOf(rows: readonly EdgeRow[], key: OrderKey): number {
+function placeOf(rows: readonly KeyedValue[], key: OrderKey): number {
   let low = 0
   let high = rows.length
   while (low < high) {
     const middle = (low + high) >>> 1
-    if (isBefore(key, (rows[middle] as EdgeRow).key)) high = middle
+    if (isBefore(key, (rows[middle] as KeyedValue).key)) high = middle
     else low = middle + 1
   }
   return low

@@ -9,20 +9,20 @@ import type { ColumnType, Value } from '../value-type.ts'
 import type { Accumulator, Aggregate } from './aggregate.ts'
 
 /** The value of the window's least or greatest row in the total order, null where that row's value is null: no falling back to another one. */
-export function edge(which: 'first' | 'last', slot: number, type: ColumnType): Aggregate<EdgeAccumulator> {
+export function firstLast(which: 'first' | 'last', slot: number, type: ColumnType): Aggregate<FirstLastAccumulator> {
   const codec = valueCodec(type)
   const latest = which === 'last'
   return {
     lane: `${which}:${slot}`,
-    create: () => new EdgeAccumulator(slot, latest, codec),
-    decode: (reader: ByteReader) => EdgeAccumulator.decode(slot, latest, codec, reader),
+    create: () => new FirstLastAccumulator(slot, latest, codec),
+    decode: (reader: ByteReader) => FirstLastAccumulator.decode(slot, latest, codec, reader),
     value: ({ value }) => value,
     isFull: ({ key }) => !latest && key !== null,
     greatestBytes: (tie) => inTurn(fixedBytes(1), orderKeyBytes(tie), valueBytes(type)),
   }
 }
 
-class EdgeAccumulator implements Accumulator {
+class FirstLastAccumulator implements Accumulator {
   key: OrderKey | null = null
   value: Value | null = null
   readonly #slot: number
@@ -35,8 +35,8 @@ class EdgeAccumulator implements Accumulator {
     this.#codec = codec
   }
 
-  static decode(slot: number, latest: boolean, codec: ValueCodec, reader: ByteReader): EdgeAccumulator {
-    const accumulator = new EdgeAccumulator(slot, latest, codec)
+  static decode(slot: number, latest: boolean, codec: ValueCodec, reader: ByteReader): FirstLastAccumulator {
+    const accumulator = new FirstLastAccumulator(slot, latest, codec)
     if (reader.byte() === 1) {
       accumulator.key = readOrderKey(reader)
       accumulator.value = codec.read(reader)
@@ -50,13 +50,13 @@ class EdgeAccumulator implements Accumulator {
     this.value = row.values[this.#slot] ?? null
   }
 
-  merge(other: EdgeAccumulator): void {
+  merge(other: FirstLastAccumulator): void {
     if (other.key === null || (this.key !== null && !this.#isBeyond(other.key, this.key))) return
     this.key = other.key
     this.value = other.value
   }
 
-  remove(other: EdgeAccumulator): boolean {
+  remove(other: FirstLastAccumulator): boolean {
     return other.key === null || (this.key !== null && this.#isBeyond(this.key, other.key))
   }
 
@@ -70,7 +70,7 @@ class EdgeAccumulator implements Accumulator {
     this.#codec.write(writer, this.value)
   }
 
-  /** Whether `a` comes nearer to the edge than `b`. */
+  /** Whether `a` comes nearer to the firstLast than `b`. */
   #isBeyond(a: OrderKey, b: OrderKey): boolean {
     return this.#latest ? isBefore(b, a) : isBefore(a, b)
   }

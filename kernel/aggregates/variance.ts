@@ -2,30 +2,30 @@ import type { ByteReader, ByteWriter } from '../binary.ts'
 import { ExactSquares } from '../exact-squares.ts'
 import { ExactSum, ratioToNumber, readBigint, rootToNumber, writeBigint } from '../exact-sum.ts'
 import type { FoldRow } from '../state.ts'
-import { spreadBytes } from '../sum-bytes.ts'
+import { varianceBytes } from '../sum-bytes.ts'
 import type { ValueType } from '../value-type.ts'
 import type { Accumulator, Aggregate } from './aggregate.ts'
 
 /** What the spread is taken over: the numbers themselves (`population`), or all those of which they are a sample, estimated over n - 1. */
-export type SpreadOf = 'population' | 'sample'
+export type VarianceOf = 'population' | 'sample'
 
 /**
  * The variance of the non-null values or its root, float64, from exact sums, rounded once. NaN where a value is NaN or infinite. Null for none; of a
  * sample also for one alone.
  */
-export function spread(which: 'variance' | 'stddev', of: SpreadOf, slot: number, type: ValueType): Aggregate<Accumulator> {
+export function variance(which: 'variance' | 'stddev', of: VarianceOf, slot: number, type: ValueType): Aggregate<Accumulator> {
   const lane = `spread:${slot}`
-  const greatestBytes = () => spreadBytes(type)
+  const greatestBytes = () => varianceBytes(type)
   const round = which === 'variance' ? ratioToNumber : rootToNumber
   const divisor = (count: number): number => (of === 'sample' ? count * (count - 1) : count * count)
   if (type.kind === 'int64') {
     return {
       lane,
-      create: () => new IntegerSpread(slot),
-      decode: (reader) => IntegerSpread.decode(slot, reader),
+      create: () => new IntegerVariance(slot),
+      decode: (reader) => IntegerVariance.decode(slot, reader),
       greatestBytes,
       value: (a) => {
-        const { count, total, squares } = a as IntegerSpread
+        const { count, total, squares } = a as IntegerVariance
         if (count === 0 || divisor(count) === 0) return null
         return round(BigInt(count) * squares - total * total, exactly(count, of))
       },
@@ -33,17 +33,17 @@ export function spread(which: 'variance' | 'stddev', of: SpreadOf, slot: number,
   }
   return {
     lane,
-    create: () => new FloatSpread(slot),
-    decode: (reader) => FloatSpread.decode(slot, reader),
+    create: () => new FloatVariance(slot),
+    decode: (reader) => FloatVariance.decode(slot, reader),
     greatestBytes,
     value: (a) => {
-      const { count, total, squares } = a as FloatSpread
+      const { count, total, squares } = a as FloatVariance
       if (count === 0 || divisor(count) === 0) return null
-      const [wholeTotal, wholeSquares] = [total.whole(), squares.whole()]
-      if (wholeTotal !== null && wholeSquares !== null) {
-        const [left, right] = [count * wholeSquares, wholeTotal * wholeTotal]
+      const [integerTotal, integerSquares] = [total.safeInteger(), squares.safeInteger()]
+      if (integerTotal !== null && integerSquares !== null) {
+        const [left, right] = [count * integerSquares, integerTotal * integerTotal]
         if (which === 'variance' && Math.max(left, right, divisor(count)) <= Number.MAX_SAFE_INTEGER) return (left - right) / divisor(count)
-        return round(BigInt(count) * BigInt(wholeSquares) - BigInt(wholeTotal) ** 2n, exactly(count, of))
+        return round(BigInt(count) * BigInt(integerSquares) - BigInt(integerTotal) ** 2n, exactly(count, of))
       }
       const units = total.units()
       return units === null ? Number.NaN : round(BigInt(count) * squares.units() - units * units, exactly(count, of) << 2148n)
@@ -51,13 +51,13 @@ export function spread(which: 'variance' | 'stddev', of: SpreadOf, slot: number,
   }
 }
 
-function exactly(count: number, of: SpreadOf): bigint {
+function exactly(count: number, of: VarianceOf): bigint {
   const n = BigInt(count)
   return of === 'sample' ? n * (n - 1n) : n * n
 }
 
 /** The number of non-null values of a column, their exact sum and that of their squares. */
-class FloatSpread implements Accumulator {
+class FloatVariance implements Accumulator {
   readonly #slot: number
   readonly total: ExactSum
   readonly squares: ExactSquares
@@ -70,8 +70,8 @@ class FloatSpread implements Accumulator {
     this.squares = squares
   }
 
-  static decode(slot: number, reader: ByteReader): FloatSpread {
-    return new FloatSpread(slot, reader.uint(), ExactSum.decode(reader), ExactSquares.decode(reader))
+  static decode(slot: number, reader: ByteReader): FloatVariance {
+    return new FloatVariance(slot, reader.uint(), ExactSum.decode(reader), ExactSquares.decode(reader))
   }
 
   add(row: FoldRow): void {
@@ -82,13 +82,13 @@ class FloatSpread implements Accumulator {
     if (Number.isFinite(value)) this.squares.add(value) // the total counts the others, and the answer is NaN
   }
 
-  merge(other: FloatSpread): void {
+  merge(other: FloatVariance): void {
     this.count += other.count
     this.total.merge(other.total)
     this.squares.merge(other.squares)
   }
 
-  remove(other: FloatSpread): boolean {
+  remove(other: FloatVariance): boolean {
     this.count -= other.count
     this.total.unmerge(other.total)
     this.squares.unmerge(other.squares)
@@ -103,7 +103,7 @@ class FloatSpread implements Accumulator {
 }
 
 /** The same for int64: the sums are bigints without bounds. */
-class IntegerSpread implements Accumulator {
+class IntegerVariance implements Accumulator {
   readonly #slot: number
   count: number
   total: bigint
@@ -116,8 +116,8 @@ class IntegerSpread implements Accumulator {
     this.squares = squares
   }
 
-  static decode(slot: number, reader: ByteReader): IntegerSpread {
-    return new IntegerSpread(slot, reader.uint(), readBigint(reader), readBigint(reader))
+  static decode(slot: number, reader: ByteReader): IntegerVariance {
+    return new IntegerVariance(slot, reader.uint(), readBigint(reader), readBigint(reader))
   }
 
   add(row: FoldRow): void {
@@ -128,13 +128,13 @@ class IntegerSpread implements Accumulator {
     this.squares += value * value
   }
 
-  merge(other: IntegerSpread): void {
+  merge(other: IntegerVariance): void {
     this.count += other.count
     this.total += other.total
     this.squares += other.squares
   }
 
-  remove(other: IntegerSpread): boolean {
+  remove(other: IntegerVariance): boolean {
     this.count -= other.count
     this.total -= other.total
     this.squares -= other.squares

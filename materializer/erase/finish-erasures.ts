@@ -6,7 +6,7 @@ import type { Catalog } from '../../registry/catalog.ts'
 import { notifyErased } from '../../registry/revision.ts'
 import type { Database } from '../../runtime/database.ts'
 import { faultPoint } from '../../runtime/fault-point.ts'
-import { awaitEarlier } from '../../runtime/earlier-transactions.ts'
+import { waitForEarlierTransactions } from '../../runtime/earlier-transactions.ts'
 import { isOurs } from '../forget-view.ts'
 import { defaultReplayMs } from '../detect-failover.ts'
 import { erasedEntities, forgetLogged } from './forget-logged.ts'
@@ -51,7 +51,7 @@ export async function finishErasures(db: Database, store: OnlineStore, catalog: 
   // before notes are settled, which may delete the keys
   const erased = await erasedEntities(db)
   for (const view of await notedViews(db, false)) await each(db, view, false, (states) => renew(db, store, catalog, states, options))
-  if (await awaitEarlier(db, options.waitMs, options.signal)) {
+  if (await waitForEarlierTransactions(db, options.waitMs, options.signal)) {
     faultPoint('erase: waited')
     for (const view of await notedViews(db, true)) await each(db, view, true, (states) => remove(db, store, catalog, states, options))
   }

@@ -21,12 +21,12 @@ export interface Model<N extends string = string, S extends FeatureService = Fea
   readonly service: S
   readonly output: O
   readonly spec: ModelSpec
-  readonly running: ModelOperational
+  readonly operational: ModelOperational
   readonly described: Description
 }
 
 /** How a model is run. All of it may change at any time: it changes no version. */
-export interface ModelRunning {
+export interface ModelOptions {
   /**
    * By how much an answer may differ between runs of other rows beside it, relative to the greatest answers where those are above 1: default 1e-6. A model that differs by
    * more is run row by row, and 0 asks for that.
@@ -48,7 +48,7 @@ export interface ModelRunning {
  */
 export function model<const N extends string, S extends FeatureService, const O extends Types>(
   name: N,
-  body: { readonly service: S; readonly output: O } & ModelRunning & Description,
+  body: { readonly service: S; readonly output: O } & ModelOptions & Description,
 ): Model<N, S, O> {
   const what = `model "${checkName(name, 'A model')}"`
   checkBody(body, `The ${what}`, ['service', 'output', 'tolerance', 'batchDelay', 'timeout', 'cache'])
@@ -66,12 +66,12 @@ export function model<const N extends string, S extends FeatureService, const O 
     service: body.service,
     output: Object.freeze({ ...body.output }),
     spec: Object.freeze(spec),
-    running: running(body, `The ${what}`),
+    operational: operationalOf(body, `The ${what}`),
     described: describe(body),
   })
 }
 
-function running({ tolerance, batchDelay, timeout, cache }: ModelRunning, what: string): ModelOperational {
+function operationalOf({ tolerance, batchDelay, timeout, cache }: ModelOptions, what: string): ModelOperational {
   if (tolerance !== undefined && !(typeof tolerance === 'number' && tolerance >= 0 && tolerance <= 1))
     throw new LockstepError('DEFINITIONS_INVALID', `${what} has the tolerance ${show(tolerance)}; give a number from 0 to 1, as in 1e-6.`)
   return Object.freeze({
@@ -82,7 +82,7 @@ function running({ tolerance, batchDelay, timeout, cache }: ModelRunning, what: 
   })
 }
 
-function cacheSettings(cache: NonNullable<ModelRunning['cache']>, what: string): CacheSettings {
+function cacheSettings(cache: NonNullable<ModelOptions['cache']>, what: string): CacheSettings {
   checkFields(cache, what)
   const { ttl, maxEntries = defaultCacheEntries } = cache
   if (!Number.isSafeInteger(maxEntries) || maxEntries < 1 || maxEntries > maxCacheEntries) {

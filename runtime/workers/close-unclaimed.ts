@@ -12,21 +12,21 @@ interface ClusterMessage {
  * Closes the connections that a worker was handed and had not taken when it died. Node's cluster forgets those: this process holds them open, nobody answers,
  * and their callers wait until they give up.
  */
-export function closeUntaken({ process: child }: Worker): void {
-  const untaken = new Map<number, { close(): void }>()
+export function closeUnclaimed({ process: child }: Worker): void {
+  const unclaimed = new Map<number, { close(): void }>()
   const send = child.send.bind(child) as (...args: readonly unknown[]) => boolean
   child.send = (...args: readonly unknown[]) => {
     const [message, handle] = args as [ClusterMessage, { close(): void } | undefined]
     if (message.cmd === 'NODE_CLUSTER' && message.act === 'newconn' && message.seq !== undefined && handle !== undefined) {
-      untaken.set(message.seq, handle)
+      unclaimed.set(message.seq, handle)
     }
     return send(...args)
   }
   child.on('internalMessage', ({ ack }: ClusterMessage) => {
-    if (ack !== undefined) untaken.delete(ack)
+    if (ack !== undefined) unclaimed.delete(ack)
   })
   child.once('exit', () => {
-    for (const handle of untaken.values()) handle.close()
-    untaken.clear()
+    for (const handle of unclaimed.values()) handle.close()
+    unclaimed.clear()
   })
 }

@@ -23,7 +23,7 @@ export interface Task {
 }
 
 /** How a process stands, as `GET /readyz` says. */
-export interface Standing {
+export interface Readiness {
   readonly ready: boolean
   readonly reasons: readonly string[]
   readonly warnings: readonly string[]
@@ -46,12 +46,12 @@ export interface MetricJson {
 }
 
 /** What a worker says of itself. */
-export interface Report extends Standing {
+export interface Report extends Readiness {
   readonly metrics: readonly MetricJson[]
 }
 
 /** What a pool says of all its workers. */
-export interface PoolStatus extends Standing {
+export interface PoolStatus extends Readiness {
   /** As Prometheus reads them. */
   readonly metrics: string
 }

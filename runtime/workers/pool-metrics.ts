@@ -10,7 +10,7 @@ export interface PoolMetrics {
   /** One that did not answer was killed. */
   silent(): void
   /** The text of all: of these workers, of those that are gone, and of the pool. */
-  whole(workers: readonly (readonly MetricJson[])[]): Promise<string>
+  all(workers: readonly (readonly MetricJson[])[]): Promise<string>
 }
 
 /** @param alive how many workers listen */
@@ -47,7 +47,7 @@ export function createPoolMetrics(alive: () => number): PoolMetrics {
     },
     replaced: () => replaced.inc(),
     silent: () => silent.inc(),
-    async whole(workers) {
+    async all(workers) {
       const gone = await kept
       return await mergeMetrics([...workers, gone, asJson(await registry.getMetricsAsJSON())]).metrics()
     },

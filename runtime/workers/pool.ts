@@ -3,8 +3,8 @@ import cluster from 'node:cluster'
 import { LockstepError, messageOf } from '../../kernel/errors.ts'
 import type { Logger } from '../log.ts'
 import { backOff } from './back-off.ts'
-import { closeUntaken } from './close-unclaimed.ts'
-import { mergeStandings } from './merge-positions.ts'
+import { closeUnclaimed } from './close-unclaimed.ts'
+import { mergeReadiness } from './merge-readiness.ts'
 import type { Address, Report, Task, ToPool, ToWorker, PoolStatus } from './messages.ts'
 import { createPoolMetrics } from './pool-metrics.ts'
 
@@ -86,7 +86,7 @@ export function createWorkerPool({ file, count, task, log, lookMs = defaultLookM
     const worker = cluster.fork()
     const since = performance.now()
     slot.worker = worker
-    closeUntaken(worker)
+    closeUnclaimed(worker)
     worker.on('message', (message: ToPool) => {
       // what a dead worker had said may come after its place was taken
       if (slot.worker === worker) hear(slot, message, warm)
@@ -161,9 +161,9 @@ export function createWorkerPool({ file, count, task, log, lookMs = defaultLookM
 
   /** Asks all. Of a worker that is busy for longer, the counts of the last time are taken. */
   async function look(): Promise<PoolStatus> {
-    const standings = await Promise.all(slots.filter(({ listening }) => listening).map(report))
+    const readiness = await Promise.all(slots.filter(({ listening }) => listening).map(report))
     const latest = slots.flatMap((slot) => (slot.latest === null ? [] : [slot.latest.metrics]))
-    return { ...mergeStandings(standings, count), metrics: await metrics.whole(latest) }
+    return { ...mergeReadiness(readiness, count), metrics: await metrics.all(latest) }
   }
 
   /** Those who ask while all are being asked get the same. */

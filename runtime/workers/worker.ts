@@ -3,7 +3,7 @@ import { keepFor } from '../keep-for.ts'
 import type { Address, Report, Task, ToPool, ToWorker, PoolStatus } from './messages.ts'
 
 /** A worker's side of its pool. */
-export interface Member {
+export interface PoolWorker {
   /** What it is to do. */
   readonly task: Promise<Task>
   /** Aborted when the pool ends. */
@@ -17,10 +17,10 @@ export interface Member {
   status(): Promise<PoolStatus | null>
 }
 
-const wholeMs = 3000
+const statusTimeoutMs = 3000
 
 /** Joins the pool that has forked this process. */
-export function joinPool(): Member {
+export function joinPool(): PoolWorker {
   const stopped = new AbortController()
   const asked = new Map<number, (status: PoolStatus | null) => void>()
   let report: (() => Promise<Report>) | null = null
@@ -72,7 +72,7 @@ export function joinPool(): Member {
       const id = (asks += 1)
       const answer = new Promise<PoolStatus | null>((resolve) => {
         asked.set(id, resolve)
-        setTimeout(resolve, wholeMs, null).unref()
+        setTimeout(resolve, statusTimeoutMs, null).unref()
       })
       await send({ kind: 'status', id })
       return await answer.finally(() => asked.delete(id))

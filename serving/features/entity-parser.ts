@@ -3,7 +3,7 @@ import type { EntityKey } from '../../kernel/entity-key.ts'
 import { LockstepError, messageOf } from '../../kernel/errors.ts'
 import { isRecord } from '../../kernel/is-record.ts'
 import type { ServedEntity, ServicePlan } from '../../kernel/service-plan.ts'
-import { sentValue, shown } from '../../kernel/parse-value.ts'
+import { parseValue, shown } from '../../kernel/parse-value.ts'
 import type { Column, Value } from '../../kernel/value-type.ts'
 import { typeName } from '../../kernel/value-type.ts'
 import { didYouMean } from '../../kernel/did-you-mean.ts'
@@ -75,7 +75,7 @@ function parse(
   const json = Object.hasOwn(entity, column.name) ? entity[column.name] : null
   if (json !== null && json !== undefined) {
     try {
-      return sentValue(column.type, json, '')
+      return parseValue(column.type, json, '')
     } catch {
       // a value that is refused is parsed again, so that only then the text of its place is made
     }
@@ -90,7 +90,7 @@ function refused(column: Column, json: unknown, index: number, missing: 'INVALID
     return new LockstepError(missing, `${what} is missing; send it as ${typeName(column.type)}.`, { details })
   }
   try {
-    return sentValue(column.type, json, what)
+    return parseValue(column.type, json, what)
   } catch (cause) {
     return new LockstepError('INVALID_ENTITY', messageOf(cause), { cause, details })
   }

@@ -2,7 +2,7 @@ import { encodeKey } from '../../kernel/entity-key.ts'
 import type { EntityKey } from '../../kernel/entity-key.ts'
 import { formatDuration } from '../../kernel/duration.ts'
 import { LockstepError } from '../../kernel/errors.ts'
-import { sentValue, shown } from '../../kernel/parse-value.ts'
+import { parseValue, shown } from '../../kernel/parse-value.ts'
 import { statusNames } from '../../kernel/state.ts'
 import { formatTimestamp } from '../../kernel/time.ts'
 import { valueToJson } from '../../kernel/value-json.ts'
@@ -93,7 +93,7 @@ function keyValue(entity: Readonly<Record<string, unknown>>, name: string, { typ
     })
   }
   try {
-    return sentValue(type, json, `The field "${name}" of the entity`)
+    return parseValue(type, json, `The field "${name}" of the entity`)
   } catch (cause) {
     if (!(cause instanceof LockstepError)) throw cause
     throw new LockstepError('INVALID_ENTITY', cause.message, { cause, details: { field: name, value: shown(json) } })

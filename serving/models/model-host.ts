@@ -12,8 +12,8 @@ import type { SelectedVersions, FailedVersion } from './select-versions.ts'
 import { selectVersions } from './select-versions.ts'
 import type { OpenModel } from '../../inference/open-model.ts'
 import { openModel } from '../../inference/open-model.ts'
-import { createRunners } from '../../inference/process-pool.ts'
-import { warmRuntime } from '../../inference/initialize-ort.ts'
+import { createProcessPool } from '../../inference/process-pool.ts'
+import { initializeOrt } from '../../inference/initialize-ort.ts'
 import type { RunMetrics } from './run-metrics.ts'
 import { warmUpRow } from './warm-up-models.ts'
 
@@ -116,7 +116,7 @@ export function createModelHost(deps: ModelHostDeps): ModelHost {
   /** By model: as it last came to answer. Where a newer catalog waits for it as it is to be, it goes on like this. */
   const asAnswered = new Map<string, { readonly model: CatalogModel; readonly revision: number }>()
   let failed: readonly FailedVersion[] = []
-  const runners = createRunners()
+  const pool = createProcessPool()
   let warm: Promise<void> | null = null
   let failures: readonly string[] = []
   /** Those that are of one version, by `name@version`. */
@@ -129,7 +129,14 @@ export function createModelHost(deps: ModelHostDeps): ModelHost {
   function identity(model: CatalogModel, version: ModelVersion): string {
     let known = identities.get(version)
     if (known === undefined) {
-      known = JSON.stringify([model.name, version.version, version.sha256, version.serviceFingerprint, model.spec.output, model.running])
+      known = JSON.stringify([
+        model.name,
+        version.version,
+        version.sha256,
+        version.serviceFingerprint,
+        model.spec.output,
+        model.operational,
+      ])
       identities.set(version, known)
     }
     return known
@@ -183,7 +190,7 @@ export function createModelHost(deps: ModelHostDeps): ModelHost {
     const { close, ...opened } = await openModel(() => deps.readBytes(model.name, version.version), {
       binding,
       name: `${model.name}@${version.version}`,
-      running: model.running,
+      operational: model.operational,
       onRun: (rows, ms) => metrics.run(model.name, rows, ms),
       onWait: (ms) => metrics.waited(model.name, ms),
       onLookups: (hits, shared, misses) => metrics.lookedUp(model.name, hits, shared, misses),
@@ -191,7 +198,7 @@ export function createModelHost(deps: ModelHostDeps): ModelHost {
         metrics.ended(model.name, reason)
         log.error({ model: model.name, version: version.version, reason }, 'a model process ended during a run')
       },
-      runners,
+      pool,
       log,
       onTrial,
     })
@@ -359,7 +366,7 @@ export function createModelHost(deps: ModelHostDeps): ModelHost {
     },
     answering,
     async prepare(catalog) {
-      await (warm ??= warmRuntime())
+      await (warm ??= initializeOrt())
       let preparation = 0
       const isStart = answered.size === 0
       const chosenSoFar = new Map<string, ModelVersion>()
@@ -449,7 +456,7 @@ export function createModelHost(deps: ModelHostDeps): ModelHost {
       const used = open.filter(({ users }) => users > 0)
       await Promise.all(used.map((entry) => new Promise<void>((resolve) => (entry.onUnused = resolve))))
       for (const { loading } of open) await loading.then(({ close }) => close()).catch(() => undefined)
-      runners.close()
+      pool.close()
     },
   }
 }

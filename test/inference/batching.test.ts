@@ -3,7 +3,7 @@ import { describe, expect, it } from 'vitest'
 import { createBatchedModel } from '../../inference/batched-model.ts'
 import type { Prediction } from '../../inference/load-model.ts'
 import { openInlineSession } from '../../inference/inline-session.ts'
-import { createRunTimes, hostedBudgetMs, maxRunRows } from '../../inference/latency-estimator.ts'
+import { createLatencyEstimator, subprocessBudgetMs, maxRunRows } from '../../inference/latency-estimator.ts'
 import type { FeatureRow } from '../../inference/tensor-writer.ts'
 import type { TensorValue } from '../../inference/tensor-value.ts'
 import { tensorRows } from '../../inference/tensor-value.ts'
@@ -206,7 +206,7 @@ describe('the batcher', () => {
 
 describe('run times', () => {
   it('say what a run takes that grows with its rows', () => {
-    const times = createRunTimes()
+    const times = createLatencyEstimator()
     for (const rows of [1, 8, 32, 128]) times.note(rows, 0.01 + rows * 0.002)
     expect(times.predictMs(64)).toBeCloseTo(0.138, 6)
     expect(times.bestRows(10)).toBe(maxRunRows)
@@ -214,7 +214,7 @@ describe('run times', () => {
 
   it('find the size that is cheapest by the row, which can be below the largest', () => {
     // 500 trees: microseconds by the row, as measured
-    const times = createRunTimes()
+    const times = createLatencyEstimator()
     for (const [rows, us] of [
       [1, 16],
       [8, 7.8],
@@ -229,27 +229,27 @@ describe('run times', () => {
   })
 
   it('keep a run within its bound, with one row at least', () => {
-    const times = createRunTimes()
+    const times = createLatencyEstimator()
     for (const rows of [1, 2, 4, 8, 16]) times.note(rows, 2 + rows)
     expect(times.bestRows(7)).toBe(4)
     expect(times.bestRows(0.5)).toBe(1)
   })
 
   it('let slow rows share a run that takes twice as long as one at most, and far less than its time', () => {
-    expect(hostedBudgetMs(0.7, 5000)).toBe(5)
-    expect(hostedBudgetMs(20, 5000)).toBe(40)
-    expect(hostedBudgetMs(20, 38)).toBe(9.5)
-    const flat = createRunTimes()
+    expect(subprocessBudgetMs(0.7, 5000)).toBe(5)
+    expect(subprocessBudgetMs(20, 5000)).toBe(40)
+    expect(subprocessBudgetMs(20, 38)).toBe(9.5)
+    const flat = createLatencyEstimator()
     for (const rows of [1, 8, 32, 128, 256]) flat.note(rows, 20 + rows / 8)
-    expect(flat.bestRows(hostedBudgetMs(20.125, 5000))).toBe(128)
+    expect(flat.bestRows(subprocessBudgetMs(20.125, 5000))).toBe(128)
     // each costs its own: nobody is to wait for others
-    const linear = createRunTimes()
+    const linear = createLatencyEstimator()
     for (const rows of [1, 8]) linear.note(rows, rows * 10)
-    expect(linear.bestRows(hostedBudgetMs(10, 5000))).toBe(1)
+    expect(linear.bestRows(subprocessBudgetMs(10, 5000))).toBe(1)
   })
 
   it('leave a size alone whose run was ended after its time', () => {
-    const times = createRunTimes()
+    const times = createLatencyEstimator()
     for (const rows of [1, 8]) times.note(rows, 20)
     expect(times.bestRows(40)).toBe(8)
     times.note(8, 5000)
@@ -257,7 +257,7 @@ describe('run times', () => {
   })
 
   it('follow a model that has become slower, and one slow run hardly', () => {
-    const times = createRunTimes()
+    const times = createLatencyEstimator()
     for (let i = 0; i < 100; i++) times.note(1, 1)
     times.note(1, 100)
     expect(times.predictMs(1)).toBeLessThan(3)
@@ -266,7 +266,7 @@ describe('run times', () => {
   })
 
   it('know nothing before the first run', () => {
-    expect(createRunTimes().predictMs(100)).toBe(0)
-    expect(createRunTimes().bestRows(1)).toBe(32)
+    expect(createLatencyEstimator().predictMs(100)).toBe(0)
+    expect(createLatencyEstimator().bestRows(1)).toBe(32)
   })
 })

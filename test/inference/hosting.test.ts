@@ -5,30 +5,30 @@ import { promisify } from 'node:util'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import type { ModelOperational } from '../../registry/definition-set.ts'
 import { createLogger } from '../../runtime/log.ts'
-import { createHostedSession } from '../../inference/subprocess-session.ts'
+import { createSubprocessSession } from '../../inference/subprocess-session.ts'
 import { openInlineSession } from '../../inference/inline-session.ts'
 import { loadedModel } from '../../inference/load-model.ts'
 import type { OpenModel } from '../../inference/open-model.ts'
 import { openModel } from '../../inference/open-model.ts'
-import type { Runner } from '../../inference/model-process.ts'
-import { startRunner } from '../../inference/model-process.ts'
-import { createRunners } from '../../inference/process-pool.ts'
-import { warmRuntime } from '../../inference/initialize-ort.ts'
+import type { ModelProcess } from '../../inference/model-process.ts'
+import { startModelProcess } from '../../inference/model-process.ts'
+import { createProcessPool } from '../../inference/process-pool.ts'
+import { initializeOrt } from '../../inference/initialize-ort.ts'
 import { onnx } from '../serving/fixtures.ts'
 import { until } from '../serving/gate.ts'
 import { bindTo } from '../serving/load.ts'
 import { centeringModel, endlessModel, pairingModel, treeModel } from './made-models.ts'
 
-const runners = createRunners()
+const pool = createProcessPool()
 const score = [{ name: 'score', type: { kind: 'float32' } }] as const
 const forEver = [0, 0, 4e18] as const
-beforeAll(() => warmRuntime())
-afterAll(() => runners.close())
+beforeAll(() => initializeOrt())
+afterAll(() => pool.close())
 
 async function open(
   bytes: Uint8Array,
   model: string,
-  running: ModelOperational = {},
+  operational: ModelOperational = {},
   output?: typeof score,
   onEnd: (why: string) => void = () => undefined,
   onRun: (rows: number) => void = () => undefined,
@@ -39,8 +39,8 @@ async function open(
   return await openModel(async () => bytes, {
     binding,
     name: model,
-    running,
-    runners,
+    operational,
+    pool,
     log: createLogger('silent'),
     onRun,
     onWait: () => undefined,
@@ -51,13 +51,13 @@ async function open(
 
 /** A fixture in a process of its own, with a clock that is set by hand. */
 async function hosted(bytes: Uint8Array, timeoutMs = 60_000) {
-  const runner = runners.take()
-  const { metadata } = await runner.load(bytes, 'hosted', 60_000)
+  const modelProcess = pool.take()
+  const { metadata } = await modelProcess.load(bytes, 'hosted', 60_000)
   const clock = { ms: 0 }
   const ends: string[] = []
-  const session = createHostedSession({
-    runners,
-    runner,
+  const session = createSubprocessSession({
+    pool,
+    modelProcess,
     metadata,
     name: 'hosted',
     timeoutMs,
@@ -68,7 +68,7 @@ async function hosted(bytes: Uint8Array, timeoutMs = 60_000) {
   })
   const run = (...row: readonly number[]) =>
     session.run({ features: { type: 'float32', dims: [1, 3], data: new Float32Array(row) } }, [metadata.outputs[0]?.name ?? ''])
-  return { session, runner, clock, ends, run }
+  return { session, modelProcess, clock, ends, run }
 }
 
 describe('a model', () => {
@@ -90,9 +90,9 @@ describe('a model', () => {
     const times: number[] = []
     // a busy machine holds up some loads, but not all
     for (let i = 0; i < 3 || (i < 20 && Math.min(...times) >= 8); i++) {
-      const runner = startRunner()
-      times.push((await runner.load(await onnx('mlp'), 'delay', 60_000)).loadMs)
-      runners.end(runner)
+      const modelProcess = startModelProcess()
+      times.push((await modelProcess.load(await onnx('mlp'), 'delay', 60_000)).loadMs)
+      pool.end(modelProcess)
     }
     // one that takes longer than 8 ms is taken for large
     expect(Math.min(...times)).toBeLessThan(8)
@@ -149,7 +149,7 @@ describe('a model', () => {
   })
 
   it('that takes more memory than a model may have fails its run, and nothing else', async () => {
-    const { session, runner, ends } = await hosted(pairingModel())
+    const { session, modelProcess, ends } = await hosted(pairingModel())
     const feeds = (rows: number) => ({ features: { type: 'float32', dims: [rows, 3], data: new Float32Array(rows * 3) } })
     // 640 GB
     await expect(session.run(feeds(400_000), ['out'])).rejects.toMatchObject({
@@ -157,8 +157,8 @@ describe('a model', () => {
       message: expect.stringContaining('allocate'),
     })
     expect(Object.values((await session.run(feeds(2), ['out'])).tensors)[0]?.dims).toEqual([2, 3])
-    expect([runner.alive(), ends]).toEqual([true, []])
-    const environment = readFileSync(`/proc/${runner.pid}/environ`, 'utf8')
+    expect([modelProcess.alive(), ends]).toEqual([true, []])
+    const environment = readFileSync(`/proc/${modelProcess.pid}/environ`, 'utf8')
       .split('\0')
       .map((line) => line.split('=')[0])
     const allowed = [
@@ -176,16 +176,16 @@ describe('a model', () => {
       '',
     ]
     expect(environment.filter((name) => !allowed.includes(name ?? ''))).toEqual([])
-    expect(readFileSync(`/proc/${runner.pid}/cmdline`, 'utf8')).toContain('--permission')
+    expect(readFileSync(`/proc/${modelProcess.pid}/cmdline`, 'utf8')).toContain('--permission')
     await session.release()
   })
 
   it('that does not load is refused, and leaves nothing behind', async () => {
-    const runner = runners.take()
-    await expect(runner.load(Buffer.from('no model'), 'broken', 60_000)).rejects.toMatchObject({ code: 'MODEL_INVALID' })
-    const { metadata } = await runner.load(await onnx('one'), 'one', 60_000)
+    const modelProcess = pool.take()
+    await expect(modelProcess.load(Buffer.from('no model'), 'broken', 60_000)).rejects.toMatchObject({ code: 'MODEL_INVALID' })
+    const { metadata } = await modelProcess.load(await onnx('one'), 'one', 60_000)
     expect(metadata.inputs).toHaveLength(1)
-    runners.end(runner)
+    pool.end(modelProcess)
   })
 })
 
@@ -263,15 +263,15 @@ describe('a run that never returns', () => {
 
 describe('the process of a model', () => {
   it('is started anew when it was killed, within a run or between two', async () => {
-    const { session, runner, ends, run } = await hosted(endlessModel())
-    process.kill(runner.pid ?? 0, 'SIGKILL')
-    await until(async () => !runner.alive())
+    const { session, modelProcess, ends, run } = await hosted(endlessModel())
+    process.kill(modelProcess.pid ?? 0, 'SIGKILL')
+    await until(async () => !modelProcess.alive())
     await run(1, 2, 3)
     expect(ends).toEqual([])
     await session.release()
     const again = await hosted(endlessModel())
     const stuck = again.run(...forEver).catch((error: unknown) => error)
-    process.kill(again.runner.pid ?? 0, 'SIGKILL')
+    process.kill(again.modelProcess.pid ?? 0, 'SIGKILL')
     expect(await stuck).toMatchObject({ code: 'MODEL_UNAVAILABLE' })
     await again.run(1, 2, 3)
     expect(again.ends).toEqual(['crash'])
@@ -279,9 +279,9 @@ describe('the process of a model', () => {
   })
 
   it('ends with its model, and with the server, even where that is killed in the middle of an endless run', async () => {
-    const { session, runner } = await hosted(await onnx('one'))
+    const { session, modelProcess } = await hosted(await onnx('one'))
     await session.release()
-    await until(async () => !exists(runner))
+    await until(async () => !exists(modelProcess))
     const server = spawn(process.execPath, [fileURLToPath(new URL('../serving/endless-server-child.ts', import.meta.url))], {
       stdio: ['ignore', 'pipe', 'inherit'],
     })
@@ -321,7 +321,7 @@ describe('runs and loads without number', () => {
 })
 
 /** Whether the process is there, and not only for its parent to hear of its end. */
-function exists({ pid }: Pick<Runner, 'pid'>): boolean {
+function exists({ pid }: Pick<ModelProcess, 'pid'>): boolean {
   try {
     process.kill(pid ?? 0, 0)
   } catch {

@@ -4,7 +4,7 @@ import { loadCatalog } from '../../registry/catalog.ts'
 import { readModelBytes } from '../../registry/model-versions.ts'
 import { createLogger } from '../../runtime/log.ts'
 import { openInlineSession } from '../../inference/inline-session.ts'
-import { warmRuntime } from '../../inference/initialize-ort.ts'
+import { initializeOrt } from '../../inference/initialize-ort.ts'
 import { createModelHost } from '../../serving/models/model-host.ts'
 import { createRunMetrics } from '../../serving/models/run-metrics.ts'
 import { servingSet } from '../serving/definitions.ts'
@@ -74,6 +74,6 @@ it('a large model is read, loaded and tried while requests go on: no turn of the
   for (let i = 0; i < 3 && longest >= 10; i++) longest = Math.min(longest, await loadBesideRequests())
   expect(longest).toBeLessThan(10)
   // what it would be
-  await warmRuntime()
+  await initializeOrt()
   expect(await longestTurnMs(async () => (await openInlineSession(bytes, 'large')).release())).toBeGreaterThan(10)
 }, 120_000)

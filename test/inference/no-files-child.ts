@@ -1,14 +1,14 @@
 import { closeSync, openSync } from 'node:fs'
 import { LockstepError } from '../../kernel/errors.ts'
 import { inspectModel } from '../../inference/inspect-model.ts'
-import { createRunners } from '../../inference/process-pool.ts'
+import { createProcessPool } from '../../inference/process-pool.ts'
 import { endlessModel } from './made-models.ts'
 
 // A process that can open no more files: it says what becomes of models in it.
 const model = endlessModel()
 const codeOf = (error: unknown) => (error instanceof LockstepError ? error.code : String(error))
 const outcome = (what: Promise<unknown>) => what.then(() => 'no error', codeOf)
-const load = async () => await outcome(createRunners().take().load(model, 'endless', 60_000))
+const load = async () => await outcome(createProcessPool().take().load(model, 'endless', 60_000))
 const opened: number[] = []
 try {
   for (;;) opened.push(openSync('/dev/null', 'r'))

@@ -7,8 +7,8 @@ import { expect, it } from 'vitest'
 import { rootFolder } from '../source-files.ts'
 
 const script = `
-  import { warmRuntime } from '${join(rootFolder, 'inference/initialize-ort.ts')}'
-  await warmRuntime()`
+  import { initializeOrt } from '${join(rootFolder, 'inference/initialize-ort.ts')}'
+  await initializeOrt()`
 
 it('runs models without the runtime telling its maker of it, or writing of it', async () => {
   const home = await mkdtemp(join(tmpdir(), 'lockstep-home-'))

@@ -1,6 +1,6 @@
 import { InferenceSession, Tensor } from '../../inference/onnx-runtime.ts'
 import { describe, expect, it } from 'vitest'
-import { readOnnxFacts } from '../../inference/onnx-metadata.ts'
+import { parseOnnxMetadata } from '../../inference/onnx-metadata.ts'
 import { sessionOptions } from '../../inference/session-options.ts'
 import { onnx } from '../serving/fixtures.ts'
 import type { OnnxGraph, OnnxModel } from './make-onnx.ts'
@@ -19,19 +19,19 @@ const twice: OnnxModel = {
 
 describe('the facts of an ONNX file', () => {
   it('are its version, producer, operator sets and operators', async () => {
-    const facts = readOnnxFacts(await onnx('logistic'))
+    const facts = parseOnnxMetadata(await onnx('logistic'))
     expect(facts.producer).toContain('skl2onnx')
     expect(facts.irVersion).toBe(8)
     expect(Object.fromEntries(facts.opsets)).toEqual({ '': 15, 'ai.onnx.ml': 1 })
     expect([...facts.opTypes]).toContain('ai.onnx.ml.LinearClassifier')
-    expect([facts.worksByValue, facts.externalData]).toEqual([false, []])
-    expect([...readOnnxFacts(await onnx('zipmap')).opTypes]).toContain('ai.onnx.ml.ZipMap')
+    expect([facts.valueDependentRunTime, facts.externalData]).toEqual([false, []])
+    expect([...parseOnnxMetadata(await onnx('zipmap')).opTypes]).toContain('ai.onnx.ml.ZipMap')
   })
 
   it('are of what the runtime loads, also where a file begins like the format of its own', async () => {
     // a text of six bytes in front, of which four are the mark of that format
     const both = Buffer.concat([Buffer.from([6 * 8 + 2, 6, 0, 0]), Buffer.from('ORTM'), makeOnnx(twice)])
-    expect(readOnnxFacts(both).nodes).toBe(1)
+    expect(parseOnnxMetadata(both).nodes).toBe(1)
     const session = await InferenceSession.create(both, sessionOptions)
     expect(session.inputNames).toEqual(['x'])
     await session.release()
@@ -40,11 +40,11 @@ describe('the facts of an ONNX file', () => {
   it('name the tensors that lie in another file, wherever they are used', () => {
     const { graph } = twice
     const elsewhere = { name: 'far', type: 'bfloat16', dims: [2] } as const
-    const facts = readOnnxFacts(makeOnnx({ ...twice, graph: { ...graph, initializers: [elsewhere] } }))
+    const facts = parseOnnxMetadata(makeOnnx({ ...twice, graph: { ...graph, initializers: [elsewhere] } }))
     expect(facts.externalData).toEqual(['far'])
     expect([...facts.elementTypes].sort()).toEqual(['bfloat16', 'float'])
     const constant = { type: 'Constant', outputs: ['w'], attributes: { value: elsewhere } }
-    expect(readOnnxFacts(makeOnnx({ ...twice, graph: { ...graph, nodes: [constant, ...graph.nodes] } })).externalData).toEqual(['far'])
+    expect(parseOnnxMetadata(makeOnnx({ ...twice, graph: { ...graph, nodes: [constant, ...graph.nodes] } })).externalData).toEqual(['far'])
   })
 
   it('name such tensors in every spelling, and cannot be read where readers may differ', () => {
@@ -67,14 +67,14 @@ describe('the facts of an ONNX file', () => {
       [dataLocation, 0x81, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x01],
       [13 * 8 + 2, 0x00],
     ])
-      expect(readOnnxFacts(spelled(field)).externalData).toEqual(['far'])
+      expect(parseOnnxMetadata(spelled(field)).externalData).toEqual(['far'])
     // a group at the end, a tag beyond 32 bits and one that is longer than any
     for (const tail of [
       [0x0b, 0x0c],
       [0xf0, 0x80, 0x80, 0x80, 0x10, 0x01],
       [0xf0, 0x80, 0x80, 0x80, 0x80, 0x00, 0x01],
     ])
-      expect(() => readOnnxFacts(Buffer.concat([makeOnnx(twice), Buffer.from(tail)]))).toThrow('not a protobuf message')
+      expect(() => parseOnnxMetadata(Buffer.concat([makeOnnx(twice), Buffer.from(tail)]))).toThrow('not a protobuf message')
   })
 
   it('tell control flow, also where it stands within another', () => {
@@ -85,14 +85,14 @@ describe('the facts of an ONNX file', () => {
         nodes: [{ type: 'If', inputs: ['c'], outputs: ['y'], attributes: { then_branch: then, else_branch: twice.graph } }],
       },
     })
-    const facts = readOnnxFacts(makeOnnx(inner({ nodes: [{ type: 'Loop', attributes: { body: twice.graph } }] })))
-    expect(facts.worksByValue).toBe(true)
+    const facts = parseOnnxMetadata(makeOnnx(inner({ nodes: [{ type: 'Loop', attributes: { body: twice.graph } }] })))
+    expect(facts.valueDependentRunTime).toBe(true)
     expect([...facts.opTypes].sort()).toEqual(['Add', 'If', 'Loop'])
     expect(facts.nodes).toBe(4)
   })
 
   it('say whether values decide how much is done: of operators that make as much as they are told, and of those that nobody knows', () => {
-    const of = (type: string, domain = '') => readOnnxFacts(makeOnnx({ graph: { nodes: [{ type, domain }] } })).worksByValue
+    const of = (type: string, domain = '') => parseOnnxMetadata(makeOnnx({ graph: { nodes: [{ type, domain }] } })).valueDependentRunTime
     expect(['Range', 'Tile', 'ConstantOfShape', 'Gemm', 'ReduceSum'].map((type) => of(type))).toEqual([true, true, true, false, false])
     expect([of('TreeEnsembleClassifier', 'ai.onnx.ml'), of('BeamSearch', 'com.microsoft'), of('Add', 'ai.onnx')]).toEqual([
       false,
@@ -102,13 +102,13 @@ describe('the facts of an ONNX file', () => {
   })
 
   it('are refused of bytes that are no model, and of graphs without end', async () => {
-    expect(() => readOnnxFacts(new Uint8Array(0))).toThrow('no ONNX graph')
-    expect(() => readOnnxFacts(Buffer.from('not a model'))).toThrow('protobuf')
+    expect(() => parseOnnxMetadata(new Uint8Array(0))).toThrow('no ONNX graph')
+    expect(() => parseOnnxMetadata(Buffer.from('not a model'))).toThrow('protobuf')
     const whole = await onnx('mlp')
-    expect(() => readOnnxFacts(whole.subarray(0, whole.length - 3))).toThrow('ends inside a field')
+    expect(() => parseOnnxMetadata(whole.subarray(0, whole.length - 3))).toThrow('ends inside a field')
     let graph = twice.graph
     for (let i = 0; i < 102; i++) graph = { nodes: [{ type: 'Loop', attributes: { body: graph } }] }
-    expect(() => readOnnxFacts(makeOnnx({ graph }))).toThrow('deep')
+    expect(() => parseOnnxMetadata(makeOnnx({ graph }))).toThrow('deep')
   })
 
   it('are of files that the runtime takes', async () => {

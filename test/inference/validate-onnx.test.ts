@@ -1,6 +1,6 @@
 import { InferenceSession } from '../../inference/onnx-runtime.ts'
 import { describe, expect, it } from 'vitest'
-import { startRunner } from '../../inference/model-process.ts'
+import { startModelProcess } from '../../inference/model-process.ts'
 import { inspectModel } from '../../inference/inspect-model.ts'
 import { newestOnnx } from '../../inference/validate-onnx.ts'
 import type { OnnxModel } from './make-onnx.ts'
@@ -48,9 +48,9 @@ describe('a file that cannot be served', () => {
     await expect(inspectModel(bytes, { file: 'model.onnx' })).rejects.toMatchObject(refusal('a field has the wire type 3'))
     // which the runtime would
     await (await InferenceSession.create(bytes, { logSeverityLevel: 4 })).release()
-    const runner = startRunner()
-    await expect(runner.load(bytes, 'model', 60_000)).rejects.toMatchObject({ code: 'MODEL_INVALID' })
-    runner.kill()
+    const modelProcess = startModelProcess()
+    await expect(modelProcess.load(bytes, 'model', 60_000)).rejects.toMatchObject({ code: 'MODEL_INVALID' })
+    modelProcess.kill()
   })
 
   it('is none that has the newest format and operators that the runtime knows', async () => {

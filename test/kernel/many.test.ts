@@ -1,7 +1,7 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import type { Accumulator, Aggregate } from '../../kernel/aggregates/aggregate.ts'
-import { edgeN } from '../../kernel/aggregates/first-last-n.ts'
+import { firstLastN } from '../../kernel/aggregates/first-last-n.ts'
 import { histogram } from '../../kernel/aggregates/histogram.ts'
 import { topK } from '../../kernel/aggregates/top-k.ts'
 import { ByteReader, ByteWriter } from '../../kernel/binary.ts'
@@ -20,8 +20,8 @@ import { hour, minute, viewSpec } from './view-oracle.ts'
 const text = { kind: 'string' } as const
 const limit = { view: 'things@1', feature: 'f', cap: 1000, shared: 1000 }
 const aggregates: readonly (readonly [aggregate: Aggregate, spec: Pick<AggregateSpec, 'aggregate' | 'n'>])[] = [
-  [edgeN('firstN', 3, 0, text), { aggregate: 'firstN', n: 3 }],
-  [edgeN('lastN', 3, 0, text), { aggregate: 'lastN', n: 3 }],
+  [firstLastN('firstN', 3, 0, text), { aggregate: 'firstN', n: 3 }],
+  [firstLastN('lastN', 3, 0, text), { aggregate: 'lastN', n: 3 }],
   [topK(2, 0, text, limit), { aggregate: 'topK', n: 2 }],
   [histogram(0, text, limit), { aggregate: 'histogram' }],
 ]

@@ -2,17 +2,17 @@ import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import type { Accumulator, Aggregate } from '../../kernel/aggregates/aggregate.ts'
 import { count } from '../../kernel/aggregates/count.ts'
-import { edgeN } from '../../kernel/aggregates/first-last-n.ts'
+import { firstLastN } from '../../kernel/aggregates/first-last-n.ts'
 import { extreme } from '../../kernel/aggregates/extreme.ts'
 import { ByteWriter } from '../../kernel/binary.ts'
 import type { FoldRow } from '../../kernel/state.ts'
-import { Suffixes } from '../../kernel/suffix-aggregates.ts'
+import { SuffixAggregates } from '../../kernel/suffix-aggregates.ts'
 import { Tiles } from '../../kernel/tiles.ts'
 import { floorTo } from '../../kernel/time.ts'
 import { budget } from '../budget.ts'
 
 const float64 = { kind: 'float64' } as const
-const lanes: readonly Aggregate[] = [count(null), extreme('min', 0, float64), edgeN('firstN', 3, 0, float64)]
+const lanes: readonly Aggregate[] = [count(null), extreme('min', 0, float64), firstLastN('firstN', 3, 0, float64)]
 const coarse = 10
 /** Where the fine tiles begin, as far back as the window does, and where the rows end. */
 const [start, cutoff, end] = [-500, 300, 800]
@@ -38,7 +38,7 @@ describe.each(lanes)('what is made anew of the lane $lane', (lane) => {
     fc.assert(
       fc.property(steps, (list) => {
         const [fine, old] = [new Tiles(), new Tiles()]
-        const suffixes = new Suffixes(lane, 0, [fine, old], coarse)
+        const suffixes = new SuffixAggregates(lane, 0, [fine, old], coarse)
         const rows: FoldRow[] = []
         let [from, border, now] = [start, cutoff, end]
         const add = (eventTime: number, value: number): void => {

@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { sentValue } from '../../kernel/parse-value.ts'
+import { parseValue } from '../../kernel/parse-value.ts'
 import { ByteReader, ByteWriter } from '../../kernel/binary.ts'
 import { formatDuration, parseDuration } from '../../kernel/duration.ts'
 import { decodeKey, encodeKey } from '../../kernel/entity-key.ts'
@@ -161,14 +161,14 @@ const typed: fc.Arbitrary<{ type: ValueType; value: Value }> = fc.oneof(
 describe('values that a client sent', () => {
   it('may name an infinity, in a vector too, and may not overflow to one', () => {
     const vector = { kind: 'vector', length: 2 } as const
-    expect(sentValue(vector, [1, 'Infinity'], 'It')).toEqual(new Float32Array([1, Number.POSITIVE_INFINITY]))
-    expect(sentValue({ kind: 'float64' }, '-Infinity', 'It')).toBe(Number.NEGATIVE_INFINITY)
+    expect(parseValue(vector, [1, 'Infinity'], 'It')).toEqual(new Float32Array([1, Number.POSITIVE_INFINITY]))
+    expect(parseValue({ kind: 'float64' }, '-Infinity', 'It')).toBe(Number.NEGATIVE_INFINITY)
     for (const [type, json] of [
       [vector, [1, 1e300]],
       [vector, ['Infinity', Number.POSITIVE_INFINITY]],
       [{ kind: 'float32' }, 1e300],
     ] as const)
-      expect(() => sentValue(type, json, 'It')).toThrow('It is beyond what')
+      expect(() => parseValue(type, json, 'It')).toThrow('It is beyond what')
   })
 })
 

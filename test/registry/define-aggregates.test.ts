@@ -19,7 +19,7 @@ import {
 } from '../../index.ts'
 import type { ViewSpec } from '../../kernel/view-spec.ts'
 import { featureSpec } from '../../registry/define/feature-spec.ts'
-import { differences, differenceText } from '../../registry/diff.ts'
+import { diff, differenceText } from '../../registry/diff.ts'
 import { viewFingerprint } from '../../registry/fingerprint.ts'
 
 const airport = entity('airport', { key: { airport: t.string } })
@@ -115,7 +115,7 @@ describe('a fingerprint and a plan', () => {
   for (const [was, now, text] of changes) {
     it(`know that ${text}`, () => {
       expect(viewFingerprint(one(was), null)).not.toBe(viewFingerprint(one(now), null))
-      expect(differences(one(was), one(now)).map(differenceText)).toContain(text)
+      expect(diff(one(was), one(now)).map(differenceText)).toContain(text)
     })
   }
 

@@ -369,9 +369,9 @@ describe('services and models', () => {
     const settings = { tolerance: 0, batchDelay: '2ms', timeout: '500ms', cache: { ttl: '30s' } }
     const made = model('m', { service, output, ...settings })
     const cache = { ttlMicros: 30_000_000, maxEntries: 10_000 }
-    expect(made.running).toEqual({ tolerance: 0, batchDelayMicros: 2000, timeoutMicros: 500_000, cache })
+    expect(made.operational).toEqual({ tolerance: 0, batchDelayMicros: 2000, timeoutMicros: 500_000, cache })
     expect(made.spec).toEqual(model('m', { service, output }).spec)
-    expect(model('m', { service, output }).running).toEqual({})
+    expect(model('m', { service, output }).operational).toEqual({})
     for (const [wrong, said] of [
       [{ tolerance: -1 }, 'tolerance -1'],
       [{ tolerance: '0' }, 'tolerance "0"'],

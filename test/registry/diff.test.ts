@@ -1,13 +1,13 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { codeDifference, differences, differenceText } from '../../registry/diff.ts'
+import { codeDifference, diff, differenceText } from '../../registry/diff.ts'
 import { nearest } from '../../kernel/did-you-mean.ts'
 import { budget } from '../budget.ts'
 import { airport, landings, windowFeature } from './sample-set.ts'
 
-const texts = (was: unknown, now: unknown): string[] => differences(was, now).map(differenceText)
+const texts = (was: unknown, now: unknown): string[] => diff(was, now).map(differenceText)
 
-describe('differences', () => {
+describe('diff', () => {
   it('name the field, by the name of the thing in an array, with durations as people write them', () => {
     const was = { entity: airport, features: [windowFeature('landed', 'count', 1), windowFeature('mean', 'mean', 6)] }
     const now = { entity: airport, features: [windowFeature('landed', 'count', 2), windowFeature('mean', 'mean', 6, { default: 0 })] }
@@ -30,7 +30,7 @@ describe('differences', () => {
   })
 
   it('do not count the order of an object’s fields', () => {
-    expect(differences({ a: 1, b: [{ name: 'x', y: 2 }] }, { b: [{ y: 2, name: 'x' }], a: 1 })).toEqual([])
+    expect(diff({ a: 1, b: [{ name: 'x', y: 2 }] }, { b: [{ y: 2, name: 'x' }], a: 1 })).toEqual([])
   })
 
   it('are there exactly where the data differ', () => {
@@ -48,7 +48,7 @@ describe('differences', () => {
     })).value
     fc.assert(
       fc.property(json, json, (was, now) => {
-        expect(differences(was, now).length === 0).toBe(sorted(was) === sorted(now))
+        expect(diff(was, now).length === 0).toBe(sorted(was) === sorted(now))
       }),
       { numRuns: budget(2000) },
     )

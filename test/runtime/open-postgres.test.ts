@@ -3,7 +3,7 @@ import { sql } from 'kysely'
 import pg from 'pg'
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest'
 import type { Database } from '../../runtime/database.ts'
-import { awaitEarlier } from '../../runtime/earlier-transactions.ts'
+import { waitForEarlierTransactions } from '../../runtime/earlier-transactions.ts'
 import { openPostgres } from '../../runtime/open-postgres.ts'
 import { type TestDatabase, testDatabase } from '../services/index.ts'
 import { databaseContract } from './database-contract.ts'
@@ -191,9 +191,9 @@ describe('PostgreSQL', () => {
       await other.kysely.transaction().execute(async (transaction) => {
         const { rows } = await sql<{ name: string }>`select current_setting('application_name') as name`.execute(transaction)
         expect(rows).toEqual([{ name: 'lockstep billing' }])
-        expect(await awaitEarlier(db, 100)).toBe(false)
+        expect(await waitForEarlierTransactions(db, 100)).toBe(false)
       })
-      expect(await awaitEarlier(db, 5_000)).toBe(true)
+      expect(await waitForEarlierTransactions(db, 5_000)).toBe(true)
     } finally {
       await other.close()
     }

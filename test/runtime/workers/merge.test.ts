@@ -2,7 +2,7 @@ import { Counter, Gauge, Histogram, Registry } from 'prom-client'
 import { describe, expect, it } from 'vitest'
 import { backOff } from '../../../runtime/workers/back-off.ts'
 import { addGone, asJson, mergeMetrics } from '../../../runtime/workers/merge-metrics.ts'
-import { mergeStandings } from '../../../runtime/workers/merge-positions.ts'
+import { mergeReadiness } from '../../../runtime/workers/merge-readiness.ts'
 import type { MetricJson } from '../../../runtime/workers/messages.ts'
 
 async function worker(requests: number, seconds: number): Promise<readonly MetricJson[]> {
@@ -40,21 +40,21 @@ describe('the readiness of several workers', () => {
   const ready = { ready: true, reasons: [], warnings: [], failing: [], degraded: [] }
 
   it('is there where all that listen are ready, and says what is amiss', () => {
-    expect(mergeStandings([ready, ready], 2)).toEqual(ready)
-    expect(mergeStandings([ready], 2)).toEqual({
+    expect(mergeReadiness([ready, ready], 2)).toEqual(ready)
+    expect(mergeReadiness([ready], 2)).toEqual({
       ...ready,
       warnings: ['1 of 2 server processes are starting or being replaced.'],
       degraded: ['processes'],
     })
-    expect(mergeStandings([ready, null], 2)).toEqual({
+    expect(mergeReadiness([ready, null], 2)).toEqual({
       ...ready,
       warnings: ['1 of 2 server processes do not answer in time.'],
       degraded: ['processes'],
     })
     const away = { ready: false, reasons: ['Redis is away.'], warnings: [], failing: ['online store'], degraded: [] }
-    expect(mergeStandings([away, ready, away], 3)).toEqual(away)
-    expect(mergeStandings([null], 1).ready).toBe(false)
-    expect(mergeStandings([], 2).ready).toBe(false)
+    expect(mergeReadiness([away, ready, away], 3)).toEqual(away)
+    expect(mergeReadiness([null], 1).ready).toBe(false)
+    expect(mergeReadiness([], 2).ready).toBe(false)
   })
 })
 
