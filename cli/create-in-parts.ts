@@ -1,25 +1,50 @@
+import { LockstepError, messageOf } from '../kernel/errors.ts'
 import type { ServicePlan } from '../kernel/service-plan.ts'
 import type { DatasetManifest } from '../offline/dataset-manifest.ts'
-import type { SharedDatasetOptions } from '../offline/distributed-export/create-distributed.ts'
-import { createSharedDataset } from '../offline/distributed-export/create-distributed.ts'
-import { openDatabase } from '../runtime/open-database.ts'
+import type { ExportOptions } from '../offline/distributed-export/begin-export.ts'
+import { beginExport } from '../offline/distributed-export/begin-export.ts'
+import { exportsInParts } from '../offline/distributed-export/export-in-parts.ts'
+import { exportSpec } from '../offline/distributed-export/export-spec.ts'
+import { jobFailure } from '../runtime/jobs/await-job.ts'
 import type { Context } from './context.ts'
-import { exportQueue, jobTools } from './worker-tools.ts'
+import { findDataset } from './datasets.ts'
+import { watchJob } from './watch-job.ts'
+import { jobTools } from './worker-tools.ts'
 
-/** Shares an export out among workers, and shows how far all of them are. */
-export async function createInParts(context: Context, service: ServicePlan, options: SharedDatasetOptions): Promise<DatasetManifest> {
-  const jobs = await exportQueue(context)
-  const tools = await jobTools(context)
-  // a stop ends what the context's own database does, and must not end what is put away after it
-  const keeper = await openDatabase(context.config)
-  context.add('keeper of the spine', () => keeper.close())
-  const progress = context.terminal.progress(`Exporting ${service.id}`, 'rows')
-  try {
-    return await createSharedDataset({ db: tools.db, worker: tools.worker, find: tools.service, jobs, keeper }, service, {
-      ...options,
-      onRows: (done, total) => progress.update(done, total),
-    })
-  } finally {
-    progress.end()
+export interface InPartsOptions extends ExportOptions {
+  /** Whether this process works on parts, too. */
+  readonly work: boolean
+}
+
+/**
+ * Shares an export out among workers, and shows how far it is. Where this process is stopped meanwhile, the workers go
+ * on.
+ *
+ * @throws LockstepError `CONFIG_INVALID` where the database is embedded: exports are shared among processes
+ */
+export async function createInParts(
+  context: Context,
+  service: ServicePlan,
+  { work, ...options }: InPartsOptions,
+): Promise<DatasetManifest> {
+  if (context.config.postgresUrl === null) {
+    throw new LockstepError(
+      'CONFIG_INVALID',
+      'An export in parts is shared among processes through PostgreSQL, and the embedded database belongs to one. Set "LOCKSTEP_POSTGRES_URL", or leave out the parts.',
+    )
   }
+  const tools = await jobTools(context)
+  const { id } = await beginExport(tools, service, options)
+  const kinds = work ? [exportsInParts({ db: tools.db, find: tools.service })] : null
+  const job = await watchJob(context, tools, id, { label: `Exporting ${service.id}`, kinds }).catch((error: unknown) => {
+    if (!context.signal.aborted) throw error
+    throw new LockstepError(
+      'STOPPED',
+      `${messageOf(context.signal.reason)} Workers continue with the export: "lockstep job watch ${id}" shows it, "lockstep job cancel ${id}" ends it.`,
+      { cause: context.signal.reason, details: { job: id } },
+    )
+  })
+  const failure = jobFailure(job)
+  if (failure !== null) throw failure
+  return (await findDataset(tools.db, exportSpec.parse(job.spec).id)).manifest
 }

@@ -15,10 +15,11 @@ import { createStreamMetrics } from '../materializer/streams/stream-metrics.ts'
 import type { ViewRunMetrics } from '../materializer/view-run-metrics.ts'
 import { createViewRunMetrics } from '../materializer/view-run-metrics.ts'
 import type { JobKind } from '../runtime/jobs/job-kind.ts'
+import { registerJobGauges } from '../runtime/jobs/job-gauges.ts'
 import { workOnJobs } from '../runtime/jobs/work-on-jobs.ts'
 import type { Context } from './context.ts'
 import type { WorkerTools } from './worker-tools.ts'
-import { workerTools } from './worker-tools.ts'
+import { jobKinds, workerTools } from './worker-tools.ts'
 
 export interface ViewsWork {
   /** What keeps the online views current, until the signal. */
@@ -62,6 +63,7 @@ export async function keepEmbedded(context: Context, registry: MetricsRegistry):
   const { signal, log, config } = context
   const runMetrics = createViewRunMetrics(registry)
   const jobMetrics = createJobMetrics(registry)
+  registerJobGauges(registry, () => context.database())
   const streamMetrics = createStreamMetrics(registry)
   while (!signal.aborted) {
     try {
@@ -70,7 +72,7 @@ export async function keepEmbedded(context: Context, registry: MetricsRegistry):
       const streams = { ...tools, config, log, metrics: streamMetrics, clock: () => Date.now() * 1000 }
       await Promise.all([
         keep(signal),
-        workOnJobs(tools.jobs, { kinds, worker: tools.worker, signal, idleMs, onEvent: jobMetrics.job }),
+        workOnJobs(tools.jobs, { kinds, known: jobKinds, worker: tools.worker, signal, idleMs, onEvent: jobMetrics.job }),
         consumeStreams(streams, { signal }),
       ])
     } catch (error) {

@@ -1,3 +1,4 @@
+import { LockstepError } from '../kernel/errors.ts'
 import type { LogLevel } from '../runtime/config.ts'
 import { loadConfig } from '../runtime/config.ts'
 import { limitHeapGrowth } from '../runtime/v8-flags.ts'
@@ -36,7 +37,9 @@ export async function run(words: readonly string[], signal: AbortSignal): Promis
       return outcome.exitCode ?? 0
     })
   } catch (error) {
-    return reportError(signal.aborted ? signal.reason : error, terminal, level === 'debug' || level === 'trace')
+    // a stop fails whatever is under way; a command may say more of it
+    const isOfStop = error instanceof LockstepError && error.cause === signal.reason
+    return reportError(signal.aborted && !isOfStop ? signal.reason : error, terminal, level === 'debug' || level === 'trace')
   }
 }
 

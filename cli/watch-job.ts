@@ -23,7 +23,7 @@ export async function watchJob(
   try {
     return await awaitJob(jobs, id, {
       signal,
-      work: kinds === null ? null : { kinds, worker, onEvent: reportTrouble(log) },
+      work: kinds === null ? null : { kinds, worker, onEvent: reportTrouble(log, signal) },
       onProgress: ({ chunks, chunksDone }) => progress.update(chunksDone, chunks === 0 ? null : chunks),
     })
   } finally {
@@ -32,10 +32,10 @@ export async function watchJob(
 }
 
 /** Says, once, why a step has to be tried again: it may be long until it is given up. */
-function reportTrouble(log: Logger): (event: JobEvent) => void {
+function reportTrouble(log: Logger, signal: AbortSignal): (event: JobEvent) => void {
   let said: string | undefined
   return (event) => {
-    if ((event.type !== 'handed back' && event.type !== 'unavailable') || event.error === said) return
+    if (signal.aborted || (event.type !== 'handed back' && event.type !== 'unavailable') || event.error === said) return
     said = event.error
     log.warn({ error: event.error }, 'a step of the job is retried')
   }

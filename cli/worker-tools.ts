@@ -1,17 +1,22 @@
 import type { ServicePlan } from '../kernel/service-plan.ts'
 import type { ViewPlan } from '../kernel/view-plan.ts'
+import { backfillKind } from '../materializer/backfill-spec.ts'
+import { housekeepingKind } from '../materializer/housekeeping.ts'
+import { scheduledRunKind } from '../materializer/scheduled-runs.ts'
+import { exportKind } from '../offline/distributed-export/export-spec.ts'
 import type { OnlineStore } from '../online/store.ts'
 import type { Catalog } from '../registry/catalog.ts'
 import { loadCatalog } from '../registry/catalog.ts'
 import { catalogRevision } from '../registry/revision.ts'
 import type { Database } from '../runtime/database.ts'
 import { isEmbedded } from '../runtime/database.ts'
-import type { JobQueue } from '../runtime/job-queue.ts'
-import { openJobQueue } from '../runtime/job-queue.ts'
 import { openDatabase } from '../runtime/open-database.ts'
 import { workerUrl } from '../runtime/worker-sessions.ts'
 import type { Context } from './context.ts'
 import { processName } from '../runtime/process-name.ts'
+
+/** All kinds of jobs that this version knows. */
+export const jobKinds = [backfillKind, scheduledRunKind, housekeepingKind, exportKind] as const
 
 /** What a process needs that works on jobs. */
 export interface JobTools {
@@ -64,11 +69,4 @@ async function openLasting(context: Context, url: string | null): Promise<Databa
   const jobs = await openDatabase(url === null ? context.config : { ...context.config, postgresUrl: url })
   context.add('jobs', () => jobs.close())
   return jobs
-}
-
-/** @throws LockstepError `CONFIG_INVALID` where the database is embedded: exports are shared among processes */
-export async function exportQueue(context: Context): Promise<JobQueue> {
-  const queue = await openJobQueue(context.config)
-  context.add('queue of exports', () => queue.close())
-  return queue
 }

@@ -2,7 +2,7 @@ import { z } from 'zod'
 import type { OnlineStore } from '../online/store.ts'
 import type { Catalog } from '../registry/catalog.ts'
 import type { Database } from '../runtime/database.ts'
-import { forgetJobs } from '../runtime/jobs/forget-jobs.ts'
+import { endAbandonedJobs, forgetJobs } from '../runtime/jobs/forget-jobs.ts'
 import type { JobKind } from '../runtime/jobs/job-kind.ts'
 import { forgetErased } from './erase/forget-erased.ts'
 import { finishErasures, pendingErasures } from './erase/finish-erasures.ts'
@@ -71,5 +71,6 @@ async function forgetOld(
   store: OnlineStore,
   options: PruneOptions,
 ): Promise<{ readonly runs: number; readonly jobs: number }> {
+  await endAbandonedJobs(db)
   return { runs: await pruneRuns(db, store, options), jobs: await forgetJobs(db) }
 }

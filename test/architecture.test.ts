@@ -38,14 +38,13 @@ const packages: Readonly<Record<string, readonly string[]>> = {
     'ioredis',
     'kysely',
     'pg',
-    'pg-boss',
     'pg-copy-streams',
     'pino',
     'prom-client',
     'zod',
   ],
   registry: ['esbuild', 'kysely', 'oxc-parser'],
-  offline: ['csv-parse', 'hyparquet', 'hyparquet-compressors', 'hyparquet-writer'],
+  offline: ['csv-parse', 'hyparquet', 'hyparquet-compressors', 'hyparquet-writer', 'zod'],
   online: ['ioredis', 'lmdb', 'prom-client'],
   materializer: ['kysely', 'prom-client', 'zod'],
   inference: ['lru-cache', 'onnxruntime-node', 'zod'],
@@ -60,7 +59,6 @@ const packages: Readonly<Record<string, readonly string[]>> = {
 const homes: Readonly<Record<string, readonly string[]>> = {
   ioredis: ['online/redis-', 'runtime/redis'],
   'onnxruntime-node': ['inference/'],
-  'pg-boss': ['runtime/job-queue.ts'],
   '@nats-io/jetstream': ['runtime/streams/nats-consumer.ts'],
   '@nats-io/transport-node': ['runtime/streams/nats-consumer.ts'],
   '@grpc/grpc-js': ['serving/protocols/grpc/'],
@@ -249,7 +247,7 @@ describe('these rules', () => {
     expect(wrong('online/x.ts', `import { a } from '../registry/a.ts'`)).toHaveLength(1)
     expect(wrong('runtime/x.ts', `import { a } from '../test/a.ts'`)).toHaveLength(1)
     expect(wrong('kernel/x.ts', `import { readFile } from 'node:fs/promises'`)).toHaveLength(1)
-    expect(wrong('offline/x.ts', `import { z } from 'zod/mini'`)).toHaveLength(1)
+    expect(wrong('online/x.ts', `import { z } from 'zod/mini'`)).toHaveLength(1)
     expect(wrong('serving/x.ts', `import { Hono } from 'hono'`)).toHaveLength(1)
     expect(wrong('client/x.ts', `import { a } from '../registry/define/t.ts'`)).toHaveLength(1)
     expect(wrong('client/x.ts', `import type { A } from '../runtime/a.ts'`)).toHaveLength(1)

@@ -6,7 +6,7 @@ import type { DatasetOptions } from '../../offline/dataset.ts'
 import { createDataset } from '../../offline/dataset.ts'
 import type { DatasetManifest } from '../../offline/dataset-manifest.ts'
 import { filesOf, pathOfManifest } from '../../offline/dataset-manifest.ts'
-import type { SharedDatasetOptions } from '../../offline/distributed-export/create-distributed.ts'
+import type { ExportOptions } from '../../offline/distributed-export/begin-export.ts'
 import type { SpineSample } from '../../offline/spine/sample-spine.ts'
 import type { SpineInput } from '../../offline/spine/spine.ts'
 import type { Command } from '../command.ts'
@@ -125,7 +125,7 @@ async function createFile(context: Context, service: ServicePlan, options: Datas
 }
 
 /** @throws LockstepError `USAGE` where options do not go together */
-function partsOf(input: Input): SharedDatasetOptions['parts'] | null {
+function partsOf(input: Input): ExportOptions['parts'] | null {
   const [count, rows] = [input.count('parts', 1, 99_999), input.count('rows-per-part', 1)]
   if (count !== undefined && rows !== undefined) throw new LockstepError('USAGE', 'Give "--parts" or "--rows-per-part", not both.')
   const parts = count !== undefined ? { count } : rows !== undefined ? { rows } : null

@@ -1,28 +1,58 @@
 import { LockstepError } from '../../kernel/errors.ts'
+import { exportsInParts } from '../../offline/distributed-export/export-in-parts.ts'
+import { exportKind } from '../../offline/distributed-export/export-spec.ts'
+import { sleep } from '../../runtime/async.ts'
 import { cancelJob } from '../../runtime/jobs/end-job.ts'
 import { jobJson } from '../../runtime/jobs/job-json.ts'
-import { readJob } from '../../runtime/jobs/read-jobs.ts'
+import { readJob, readSteps } from '../../runtime/jobs/read-jobs.ts'
+import { workOnJobs } from '../../runtime/jobs/work-on-jobs.ts'
 import { actorOf, reasonOption } from '../actor.ts'
 import type { Command } from '../command.ts'
+import type { Context } from '../context.ts'
 import { jobIdOf } from '../job-text.ts'
+import type { JobTools } from '../worker-tools.ts'
+import { jobTools } from '../worker-tools.ts'
+
+/** How long it waits until what the job has left is removed, by this process or a worker. */
+const maxCleanMs = 10_000
+const lookMs = 100
 
 export const jobCancelCommand: Command = {
   name: 'job cancel',
   summary: 'Cancel a job',
   description: [
-    'Its workers stop within seconds. States that it has written stay, each of them complete; the files of an export are removed by a worker.',
+    'Its workers stop within seconds. States that it has written stay, each of them complete. The files of an export are removed, by this process or by a worker.',
   ],
   arguments: [{ name: 'ID', help: 'The id of the job, as "job list" shows it.' }],
   options: { reason: reasonOption },
   example: 'lockstep job cancel 7 --reason "wrong range"',
   async run(context, input) {
-    const db = await context.database()
-    const { id, kind, subject, state } = await readJob(db, jobIdOf(input))
-    if (!(await cancelJob(db, id, actorOf(input)))) {
+    const tools = await jobTools(context)
+    const { id, kind, subject, state } = await readJob(tools.db, jobIdOf(input))
+    if (!(await cancelJob(tools.db, id, actorOf(input)))) {
       throw new LockstepError('INVALID_REQUEST', `The job "${id}" is ${state}; only a job that runs can be cancelled.`, {
         details: { id, state },
       })
     }
-    return { json: jobJson(await readJob(db, id)), text: `Cancelled ${kind} ${id} of ${subject}.` }
+    const isClean = kind !== exportKind || (await cleanUp(context, tools, id))
+    return {
+      json: { ...jobJson(await readJob(tools.db, id)), isClean },
+      text: `Cancelled ${kind} ${id} of ${subject}.${isClean ? '' : ' A worker still has to remove its files.'}`,
+    }
   },
+}
+
+/** Removes what an export has left, unless a worker does so. @returns whether it is removed */
+async function cleanUp({ signal }: Context, { db, jobs, worker, service }: JobTools, id: number): Promise<boolean> {
+  const stop = new AbortController()
+  const until = AbortSignal.any([stop.signal, signal, AbortSignal.timeout(maxCleanMs)])
+  const working = workOnJobs(jobs, { kinds: [exportsInParts({ db, find: service })], worker, only: id, signal: until })
+  const isOpen = async (): Promise<boolean> => (await readSteps(db, id)).some(({ state }) => state === 'open')
+  try {
+    while (!until.aborted && (await isOpen())) await sleep(lookMs, { signal: until })
+    return !(await isOpen())
+  } finally {
+    stop.abort()
+    await working
+  }
 }

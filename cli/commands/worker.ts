@@ -2,7 +2,7 @@ import { LockstepError } from '../../kernel/errors.ts'
 import { consumeStreams } from '../../materializer/streams/consume-streams.ts'
 import { createFreshnessReader } from '../../monitoring/freshness/freshness-reader.ts'
 import { watchedStore } from '../../online/instrumented-store.ts'
-import { partJobs } from '../../offline/distributed-export/part-jobs.ts'
+import { exportsInParts } from '../../offline/distributed-export/export-in-parts.ts'
 import { registerFreshness } from '../../monitoring/freshness/freshness-metrics.ts'
 import { createJobMetrics } from '../../runtime/job-metrics.ts'
 import { createOnlineErrorMetric } from '../../online/online-error-metric.ts'
@@ -13,14 +13,12 @@ import type { JobEvent } from '../../runtime/jobs/job-kind.ts'
 import { registerJobGauges } from '../../runtime/jobs/job-gauges.ts'
 import { workOnJobs } from '../../runtime/jobs/work-on-jobs.ts'
 import { startWatchdog } from '../../runtime/watchdog.ts'
-import type { JobEvent as PartEvent } from '../../runtime/work-on-jobs.ts'
-import { workOnJobs as workOnParts } from '../../runtime/work-on-jobs.ts'
 import type { Command } from '../command.ts'
 import { viewsWork } from '../keep-views.ts'
 import { logJobs } from '../log-jobs.ts'
 import { serveMetrics } from '../../serving/lifecycle/metrics-server.ts'
 import { watchDependencies } from '../watch-dependencies.ts'
-import { exportQueue, jobTools, workerTools } from '../worker-tools.ts'
+import { jobKinds, jobTools, workerTools } from '../worker-tools.ts'
 
 export const workerCommand: Command = {
   name: 'worker',
@@ -59,9 +57,9 @@ export const workerCommand: Command = {
       tools === null ? null : { ...tools, config, log, metrics: createStreamMetrics(registry), clock: () => Date.now() * 1000 }
     const shared = tools ?? (await jobTools(context))
     const { jobs, worker } = shared
-    const queue = only === 'views' ? null : await exportQueue(context)
-    const kinds = views?.kinds ?? []
-    registerJobGauges(registry, shared.db)
+    const exported = only === 'views' ? [] : [exportsInParts({ db: shared.db, find: shared.service })]
+    const kinds = [...(views?.kinds ?? []), ...exported]
+    registerJobGauges(registry, async () => shared.db)
     const watched = await watchDependencies({ db: shared.db, store: tools?.store ?? null }, registry, log)
     context.add('watch', () => watched.close())
     const source = {
@@ -86,24 +84,11 @@ export const workerCommand: Command = {
       text: `The worker ${worker} waits for ${what}, ${concurrency} at a time.${server === null ? '' : ` Its metrics are on port ${server.port}.`}`,
       async stay() {
         startWatchdog(config, log)
-        const turns = Array.from({ length: concurrency }, async () => {
-          if (queue === null) return
-          const parts = partJobs({ db: shared.db, jobs: queue, worker, find: shared.service })
-          await workOnParts(queue, { kinds: [parts], signal, onEvent: (event) => onEvent(partEvent(event)) })
-        })
-        const work = workOnJobs(jobs, { kinds, worker, signal, concurrency, onEvent })
-        await Promise.all([...turns, work, views?.keep(signal), streams === null ? null : consumeStreams(streams, { signal })])
+        const work = workOnJobs(jobs, { kinds, known: jobKinds, worker, signal, concurrency, onEvent })
+        await Promise.all([work, views?.keep(signal), streams === null ? null : consumeStreams(streams, { signal })])
       },
     }
   },
-}
-
-function partEvent(event: PartEvent): JobEvent {
-  if (event.kind === 'away') return { type: 'unavailable', error: event.why }
-  const about = { kind: 'export', job: 0, what: event.job }
-  if (event.kind === 'done') return { type: 'done', ...about, seconds: event.seconds }
-  if (event.kind === 'taken') return { type: 'taken', ...about }
-  return { type: event.kind === 'refused' ? 'failed' : event.kind, ...about, error: event.why ?? '' }
 }
 
 function embedded(): LockstepError {

@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto'
-import { access } from 'node:fs/promises'
+import { access, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { LockstepError } from '../../kernel/errors.ts'
 import type { ServicePlan } from '../../kernel/service-plan.ts'
@@ -8,66 +8,78 @@ import type { Database } from '../../runtime/database.ts'
 import type { Values } from '../build-dataset.ts'
 import { pick } from '../build-dataset.ts'
 import { carriedColumns } from '../carried-columns.ts'
+import type { SpineRange } from '../dataset-parts.ts'
 import { partOfRange, rowsOfPart } from '../dataset-parts.ts'
+import type { DatasetRecipe } from '../dataset-recipe.ts'
 import { createDatasetWriter } from '../files/dataset-writer.ts'
+import { writeFailed } from '../files/place-files.ts'
 import { joinSpine } from '../join.ts'
 import { countMissingRequired } from '../missing-required.ts'
 import { sliceSpine } from '../spine/slice-spine.ts'
 import { collectStatistics } from '../profile/column-statistics.ts'
-import type { PartJob, WrittenPart } from './part-job.ts'
+import type { StoredSpine } from '../spine/spine.ts'
+import type { WrittenPart } from './export-spec.ts'
+import { statisticsOfPart } from './export-spec.ts'
+
+/** What one worker is to do: the rows of one range of a spine, seen as all parts of the export see them. */
+export interface PartTask extends Pick<DatasetRecipe, 'rule' | 'asOf' | 'knownBefore' | 'columns' | 'dropIncomplete' | 'format'> {
+  /** From 0. */
+  readonly part: number
+  readonly range: SpineRange
+  readonly spine: StoredSpine
+  /** The `xmin` of the first snapshot, below which all is settled. */
+  readonly arrivedBefore: number
+  /** Where the file is written, under a name that nobody else takes, until all parts are there. */
+  readonly folder: string
+  /** How others call this process: `host:pid`. */
+  readonly worker: string
+}
 
 /**
- * Writes the rows of one part into the folder of its export; after an error there is no file.
+ * Writes the rows of one part into the folder of its export, and its statistics beside it; after an error there is no
+ * file.
  *
- * @throws LockstepError `NOT_REPRODUCIBLE` where the service is not the one that was asked for, `WRITE_FAILED`, and
- *   whatever `joinSpine` throws
+ * @throws LockstepError `WRITE_FAILED`, and whatever `joinSpine` throws
  */
-export async function writePart(
-  db: Database,
-  service: ServicePlan,
-  job: PartJob,
-  worker: string,
-  signal: AbortSignal,
-): Promise<WrittenPart> {
-  if (service.fingerprint !== job.service.fingerprint) {
-    throw new LockstepError(
-      'NOT_REPRODUCIBLE',
-      `The service "${service.id}" is not the one that the export was begun with: its fingerprint is ${service.fingerprint}, not ${job.service.fingerprint}. Let all workers be of the same version.`,
-    )
-  }
-  await access(job.folder).catch((cause: unknown) => {
+export async function writePart(db: Database, service: ServicePlan, task: PartTask, signal: AbortSignal): Promise<WrittenPart> {
+  await access(task.folder).catch((cause: unknown) => {
     throw new LockstepError(
       'WRITE_FAILED',
-      `The folder "${job.folder}" of the export is not there for the worker "${worker}"; let all workers reach it under the same path.`,
-      { cause, details: { path: job.folder } },
+      `The folder "${task.folder}" of the export is not there for the worker "${task.worker}"; let all workers reach it under the same path.`,
+      { cause, details: { path: task.folder } },
     )
   })
-  const range = partOfRange(job.range)
-  const spine = await sliceSpine(db, job.spine, job.range, signal)
-  const carried = carriedColumns(spine, job.columns)
+  const whole = partOfRange(task.range)
+  const spine = await sliceSpine(db, task.spine, task.range, signal)
+  const carried = carriedColumns(spine, task.columns)
   const columns: Column<ValueType>[] = [
     ...carried.map((slot) => spine.columns[slot] as Column),
     ...service.features.map(({ name, type }) => ({ name, type })),
   ]
-  const file = `${job.part}.${randomUUID()}.${job.format}`
-  const writer = await createDatasetWriter(join(job.folder, file), columns, { format: job.format })
+  const file = `${task.part}.${randomUUID()}.${task.format}`
+  const writer = await createDatasetWriter(join(task.folder, file), columns, { format: task.format })
   try {
     const missing = countMissingRequired(service)
     const statistics = collectStatistics(columns)
-    const { rule, asOf, knownBefore, arrivedBefore } = job
-    let first = job.range.from
+    const { rule, asOf, knownBefore, arrivedBefore } = task
+    let first = task.range.from
     await joinSpine(db, service, spine, { rule, bound: asOf, knownBefore, arrivedBefore, oneOfMany: true, signal }, async (batch) => {
       missing.update(batch.missing)
       const data = [...carried.map((slot) => batch.spine[slot] as Values), ...batch.values]
-      const chosen = pick(data, rowsOfPart(range, first, batch.times, job.dropIncomplete ? batch.missing : null))
+      const chosen = pick(data, rowsOfPart(whole, first, batch.times, task.dropIncomplete ? batch.missing : null))
       first += batch.length
       statistics.update(chosen)
       await writer.write(chosen)
     })
     signal.throwIfAborted()
     const written = await writer.close()
-    const lacking = { rows: missing.rows(), byFeature: missing.byFeature() }
-    return { part: job.part, worker, file, ...written, missing: lacking, statistics: statistics.state() }
+    const state = JSON.stringify(statistics.state(), (_, value: unknown) => (typeof value === 'bigint' ? String(value) : value))
+    const beside = join(task.folder, statisticsOfPart(file))
+    await writeFile(beside, state, { flush: true }).catch((cause: unknown) => {
+      throw writeFailed(beside, cause)
+    })
+    const { rows, bytes, sha256 } = written
+    return { file, range: task.range, rows, bytes, sha256, missing: { rows: missing.rows(), byFeature: missing.byFeature() } }
   } catch (error) {
     await writer.abort()
     throw error

@@ -40,21 +40,21 @@ export async function indexSpine(db: Database, { table }: StoredSpine, signal: A
 }
 
 /**
- * Drops a spine that others may still read: sessions of processes as this one are ended, again and again until it is
- * gone; others, as a backup, are waited for.
+ * Drops the table of a spine, where it is there, though others may still read it: sessions of processes as this one are
+ * ended, again and again until it is gone; others, as a backup, are waited for.
  */
-export async function dropUnderReaders(db: Database, spine: Spine): Promise<void> {
+export async function dropUnderReaders(db: Database, table: string): Promise<void> {
   let dropped = false
-  const dropping = spine.drop().finally(() => (dropped = true))
+  const dropping = db.query(`DROP TABLE IF EXISTS ${table}`).finally(() => (dropped = true))
   dropping.catch(() => undefined) // reported at the end
   while (!dropped) {
-    await endReaders(db, spine).catch(() => undefined)
+    await endReaders(db, table).catch(() => undefined)
     await Promise.race([dropping, setTimeout(endReadersEveryMs)])
   }
   await dropping
 }
 
-async function endReaders(db: Database, { table }: StoredSpine): Promise<void> {
+async function endReaders(db: Database, table: string): Promise<void> {
   await db.query(
     `SELECT pg_terminate_backend(a.pid) FROM pg_locks l JOIN pg_stat_activity a ON a.pid = l.pid
     WHERE a.datname = current_database() AND a.usename = current_user AND a.application_name = current_setting('application_name')

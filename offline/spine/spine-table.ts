@@ -40,17 +40,6 @@ export function spineName(id: number): string {
   return `spine_${id}`
 }
 
-/** Whether somebody has a spine of that number. */
-export async function isSpineHeld(db: Database, id: number): Promise<boolean> {
-  const found = await db.query(
-    `SELECT FROM pg_locks l JOIN pg_database d ON d.oid = l.database
-    WHERE d.datname = current_database() AND l.locktype = 'advisory' AND l.objsubid = 2 AND l.granted
-      AND l.classid = ${spineLocks}::oid AND l.objid = $1::text::oid`,
-    [String(id)],
-  )
-  return found.length > 0
-}
-
 /**
  * Drops the spines whose owners are gone: nobody holds their lock, which is there before the table and until after it.
  */

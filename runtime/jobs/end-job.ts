@@ -26,9 +26,34 @@ export async function endJob({ kysely }: Handle, id: number, state: Exclude<JobS
   return await kysely.transaction().execute((transaction) => endJobWithin(transaction, id, state, end))
 }
 
-/** Cancels a job. What its steps have written stays, unless its kind cleans it away. @returns whether it was running */
-export async function cancelJob(db: Handle, id: number, by: Actor, action: AuditAction = 'job.cancel'): Promise<boolean> {
-  return await endJob(db, id, 'cancelled', { by: { actor: by, action } })
+/**
+ * Cancels a job. What its steps have written stays, unless its kind cleans it away.
+ *
+ * @returns whether it was running
+ * @throws LockstepError `BUSY` where a worker is at its finish
+ */
+export async function cancelJob({ kysely }: Handle, id: number, by: Actor, action: AuditAction = 'job.cancel'): Promise<boolean> {
+  return await kysely.transaction().execute(async (transaction) => {
+    const job = String(id)
+    await transaction.selectFrom('lockstep.jobs').select('id').where('id', '=', job).forUpdate().execute()
+    const finishing = await transaction
+      .selectFrom('lockstep.job_chunks')
+      .select('worker')
+      .where('job', '=', job)
+      .where('step', '=', 'finish')
+      .where('state', '=', 'open')
+      .where('claim', 'is not', null)
+      .where('claimable_at', '>', sql<Date>`clock_timestamp()`)
+      .executeTakeFirst()
+    if (finishing !== undefined) {
+      throw new LockstepError(
+        'BUSY',
+        `The job "${id}" can no longer be cancelled: the worker "${finishing.worker}" is at its last step. See in a moment whether it is done.`,
+        { details: { id, worker: finishing.worker } },
+      )
+    }
+    return await endJobWithin(transaction, id, 'cancelled', { by: { actor: by, action } })
+  })
 }
 
 export async function endJobWithin(
@@ -76,7 +101,8 @@ export async function endJobWithin(
 /**
  * Begins a job anew that failed or was cancelled: it is planned again, and all of its chunks are done.
  *
- * @throws LockstepError `NOT_FOUND`, `INVALID_REQUEST` where it runs or is done, or another of its sort runs; `BUSY` while its leftovers are removed
+ * @throws LockstepError `NOT_FOUND`, `INVALID_REQUEST` where it runs or is done, or another of its sort runs; `BUSY`
+ *   while its leftovers are removed
  */
 export async function retryJob({ kysely }: Handle, id: number, by: Actor): Promise<void> {
   const job = String(id)

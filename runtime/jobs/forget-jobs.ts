@@ -1,5 +1,6 @@
 import { sql } from 'kysely'
 import type { Database } from '../database.ts'
+import { endJob } from './end-job.ts'
 
 /**
  * Deletes ended jobs that are older than their kinds keep them. The newest of each kind, scope and key stays: it says
@@ -16,4 +17,22 @@ export async function forgetJobs({ kysely }: Pick<Database, 'kysely'>): Promise<
       )
       and not exists (select from lockstep.job_chunks c where c.job = j.id and c.state = 'open')`.execute(kysely)
   return Number(numAffectedRows)
+}
+
+/**
+ * Cancels jobs of a scope that no worker has taken a step of for a week, as of an online store that was emptied and is
+ * another one since. @returns how many
+ */
+export async function endAbandonedJobs({ kysely }: Pick<Database, 'kysely'>): Promise<number> {
+  const { rows } = await sql<{ id: string; scope: string }>`
+    select id, scope from lockstep.jobs j
+    where state = 'running' and scope <> '' and not exists (
+      select from lockstep.job_chunks c
+      where c.job = j.id and c.state = 'open' and c.claimable_at > clock_timestamp() - interval '7 days'
+    )`.execute(kysely)
+  for (const { id, scope } of rows) {
+    const message = `No worker of "${scope}" has taken it for a week: that store was emptied or replaced, or no worker uses it.`
+    await endJob({ kysely }, Number(id), 'cancelled', { error: { code: 'STORE_MISMATCH', message } })
+  }
+  return rows.length
 }

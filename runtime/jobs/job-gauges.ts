@@ -12,7 +12,7 @@ interface KindCount {
 }
 
 /** Reports the jobs of the complete database with each scrape: none while the database does not answer. */
-export function registerJobGauges(registry: Registry, db: Pick<Database, 'kysely'>): void {
+export function registerJobGauges(registry: Registry, database: () => Promise<Pick<Database, 'kysely'>>): void {
   const registers = [registry]
   const oldest = new Gauge({
     name: 'lockstep_jobs_oldest_waiting_seconds',
@@ -27,7 +27,9 @@ export function registerJobGauges(registry: Registry, db: Pick<Database, 'kysely
       labelNames: ['kind', 'state'],
       registers: [],
       async collect() {
-        const kinds = await readCounts(db).catch(() => [])
+        const kinds = await database()
+          .then(readCounts)
+          .catch(() => [])
         this.reset()
         oldest.reset()
         for (const { kind, oldest: seconds, ...states } of kinds) {

@@ -73,7 +73,10 @@ export interface RunningJob<Spec, Plan = unknown> {
 }
 
 export interface StepContext {
-  /** Aborted when this process is told to end, or the step is no longer its own: the job was cancelled, or another has it. */
+  /**
+   * Aborted when this process is told to end, or the step is no longer its own: the job was cancelled, or another has
+   * it.
+   */
   readonly signal: AbortSignal
   /** How others call this process: `host:pid`. */
   readonly worker: string
@@ -89,7 +92,10 @@ export interface StepContext {
 export type JobEvent =
   | (StepEvent & { readonly type: 'taken' })
   | (StepEvent & { readonly type: 'done'; readonly seconds: number })
-  /** For another to take; or, as nobody could do it, with its job as `failed`; or `lost`, as it is another's now or its job has ended. */
+  /**
+   * For another to take; or, as nobody could do it, with its job as `failed`; or `lost`, as it is another's now or its
+   * job has ended.
+   */
   | (StepEvent & { readonly type: 'handed back' | 'failed' | 'lost'; readonly error: string })
   /** A store is down, and jobs wait for it. */
   | { readonly type: 'unavailable'; readonly error: string }

@@ -104,7 +104,11 @@ export async function renewLease({ kysely }: Handle, { job, step, number, claim 
   return numAffectedRows === 1n
 }
 
-/** Ends a plan step, and adds its chunks in the same transaction. @returns false where it was no longer this process's own */
+/**
+ * Ends a plan step, and adds its chunks in the same transaction.
+ *
+ * @returns false where it was no longer this process's own
+ */
 export async function finishPlan(db: Handle, claimed: ClaimedStep, planned: PlannedJob): Promise<boolean> {
   const { plan, chunks } = planned
   const job = String(claimed.job.id)

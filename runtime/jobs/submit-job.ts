@@ -12,9 +12,14 @@ export interface JobSubmission<Spec, Plan, Chunk> {
   readonly scope?: string
   /** An unfinished job of the same kind, scope and key is joined. Absent: none is. */
   readonly key?: string
-  /** The instant of a schedule, epoch microseconds: a job of the same key and moment is joined, whatever became of it. */
+  /**
+   * The instant of a schedule, epoch microseconds: a job of the same key and moment is joined, whatever became of it.
+   */
   readonly moment?: number
-  /** The plan, where whoever submits it has made it. Absent: a worker makes it. The kind must still have one, for retries. */
+  /**
+   * The plan, where whoever submits it has made it. Absent: a worker makes it. The kind must still have one, for
+   * retries.
+   */
   readonly planned?: PlannedJob<Plan, Chunk> & { readonly chunks: readonly Chunk[] }
   /** Who submits it: `host:pid`. */
   readonly worker: string

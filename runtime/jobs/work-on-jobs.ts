@@ -40,8 +40,8 @@ const maxHeartbeatMs = 2_000
 const atOnce = { delaySeconds: 0, refund: true }
 
 /**
- * Claims steps of jobs, one after another, until the signal. It goes on through outages: jobs whose store is unavailable
- * wait, and others do not wait for them.
+ * Claims steps of jobs, one after another, until the signal. It goes on through outages: jobs whose store is
+ * unavailable wait, and others do not wait for them.
  *
  * @param db must outlive the signal, so that steps can be handed back
  */
@@ -109,7 +109,11 @@ export async function workOnJobs(db: Database, options: WorkOptions): Promise<vo
   }
 }
 
-/** The kinds whose jobs this process can do now, with their scopes. @returns `unavailable`: why one of the others cannot be done */
+/**
+ * The kinds whose jobs this process can do now, with their scopes.
+ *
+ * @returns `unavailable`: why one of the others cannot be done
+ */
 async function workable(kinds: readonly JobKind[]) {
   let unavailable: string | null = null
   const can: { readonly kind: string; readonly scope: string }[] = []

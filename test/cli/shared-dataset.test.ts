@@ -1,15 +1,17 @@
 import { existsSync } from 'node:fs'
-import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises'
+import { link, mkdtemp, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { sql } from 'kysely'
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
 import type { DatasetManifest } from '../../offline/dataset-manifest.ts'
 import { filesOf } from '../../offline/dataset-manifest.ts'
-import { createSharedDataset } from '../../offline/distributed-export/create-distributed.ts'
+import { beginExport } from '../../offline/distributed-export/begin-export.ts'
+import { exportsInParts } from '../../offline/distributed-export/export-in-parts.ts'
 import { loadCatalog } from '../../registry/catalog.ts'
 import type { Database } from '../../runtime/database.ts'
-import { openJobQueue } from '../../runtime/job-queue.ts'
+import { awaitJob } from '../../runtime/jobs/await-job.ts'
+import { readJobs } from '../../runtime/jobs/read-jobs.ts'
 import { openPostgres } from '../../runtime/open-postgres.ts'
 import { definitionFiles } from '../registry/definition-files.ts'
 import { testDatabase } from '../services/index.ts'
@@ -67,8 +69,8 @@ describe('an export that workers share', () => {
     })
   const expectNothingLeft = async (out: string): Promise<void> => {
     expect(existsSync(inFolder(out))).toBe(false)
-    expect(await db.query(`SELECT relname FROM pg_class WHERE relname LIKE 'spine\\_%'`)).toEqual([])
-    expect(await db.query('SELECT name FROM lockstep_jobs.queue UNION ALL SELECT name FROM lockstep_jobs.job')).toEqual([])
+    expect(await db.query(`SELECT relname FROM pg_class WHERE relname ~ '^(spine|export)_'`)).toEqual([])
+    expect(await db.query(`SELECT FROM lockstep.job_chunks WHERE state = 'open'`)).toEqual([])
     expect(await db.query('SELECT path FROM lockstep.datasets WHERE path = $1', [inFolder(out)])).toEqual([])
   }
 
@@ -85,7 +87,7 @@ describe('an export that workers share', () => {
       `INSERT INTO lockstep_source.landings (airport, at, delay, word)
       SELECT 'A' || n % 50, '2001-01-01'::timestamptz + n * interval '7 s', CASE WHEN n % 9 = 0 THEN NULL ELSE n % 97 END, 'x' || n % 13 FROM ${numbers}`,
     )
-  }, 90_000)
+  }, 300_000)
   afterEach(() => killAll())
   afterAll(async () => {
     await db?.close()
@@ -124,80 +126,127 @@ describe('an export that workers share', () => {
     expect(refused).toMatchObject({ code: 1, err: expect.stringContaining('FILE_EXISTS') })
     await must(env, ...create('all', 'many', '--parts', '2', '--overwrite'))
     expect((await readdir(inFolder('many'))).toSorted()).toEqual(['manifest.json', 'part-00000.parquet', 'part-00001.parquet'])
-  }, 90_000)
+  }, 300_000)
 
   it('goes on where a worker is told to end in the midst of its part, and where one is killed', async () => {
-    const jobs = await openJobQueue({ postgresUrl: env['LOCKSTEP_POSTGRES_URL'] ?? '' })
     const catalog = await loadCatalog(db)
-    const tools = { db, keeper: db, jobs, worker: 'test', find: (id: string) => Promise.resolve(catalog.service(id)) }
-    let made: Promise<DatasetManifest> | undefined
+    let id = 0
     await whileLocked(async () => {
       const leaving = await startWorker()
-      made = createSharedDataset(tools, catalog.service('all'), {
+      const begun = await beginExport({ jobs: db, worker: 'test' }, catalog.service('all'), {
         spine: { file: inFolder('spine.jsonl') },
         out: inFolder('killed'),
         format: 'jsonl',
         parts: { count: 2 },
-        work: false,
-        heartbeatSeconds: 10,
+        leaseSeconds: 3,
       })
-      made.catch(() => undefined)
+      id = begun.id
       await leaving.until(/"part 0 of 2[^"]*".*"msg":"a job is taken/)
-      expect(await end(leaving)).toMatch(/"part 0 of 2[^"]*".*"msg":"a job is returned for another worker/)
-      const killed = await startWorker('--concurrency', '2')
+      expect(await end(leaving)).toMatch(/"part 0 of 2[^"]*".*"msg":"a job is returned/)
+      const killed = await startWorker('--concurrency', '3')
       await killed.until(/"part 0 of 2[^"]*".*"msg":"a job is taken/)
       await killed.until(/"part 1 of 2[^"]*".*"msg":"a job is taken/)
       killed.child.kill('SIGKILL')
       await killed.ended
     })
     const last = await startWorker()
-    const manifest = await made
+    expect(await awaitJob(db, id, { signal: AbortSignal.timeout(60_000) })).toMatchObject({ state: 'done', chunks: 3, totals: { rows } })
     await end(last)
-    await jobs.close()
-    const parts = await Promise.all(filesOf(manifest as DatasetManifest).map(({ path }) => readFile(path)))
+    const parts = await Promise.all(filesOf(await manifestOf('killed/manifest.json')).map(({ path }) => readFile(path)))
     expect(Buffer.concat(parts).equals(await readFile(inFolder('one.jsonl')))).toBe(true)
     expect(await readdir(inFolder('killed'))).toHaveLength(3)
-  }, 90_000)
+    const [job] = await readJobs(db, { kind: 'export', limit: 1 })
+    expect(await db.query(`SELECT relname FROM pg_class WHERE relname = 'export_${job?.id}'`)).toEqual([])
+  }, 300_000)
+
+  it('gives its files their names once, also where a process is killed while it does so', async () => {
+    const catalog = await loadCatalog(db)
+    const tools = { db, find: (id: string) => Promise.resolve(catalog.service(id)) }
+    const { id } = await beginExport({ jobs: db, worker: 'test' }, catalog.service('all'), {
+      spine: { file: inFolder('spine.jsonl') },
+      out: inFolder('named'),
+      format: 'jsonl',
+      parts: { count: 2 },
+    })
+    const kind = exportsInParts(tools)
+    // the first has its name when the finish begins, the second has both of its names
+    const kinds = [
+      {
+        ...kind,
+        async finish(...[job, results, step]: Parameters<NonNullable<typeof kind.finish>>) {
+          const [first, second] = results.map((result) => ('file' in result ? inFolder(`named/.export-${id}/${result.file}`) : ''))
+          await rename(first ?? '', inFolder('named/part-00000.jsonl'))
+          await link(second ?? '', inFolder('named/part-00001.jsonl'))
+          await kind.finish?.(job, results, step)
+          // once more, as its end could not be written down
+          return (await kind.finish?.(job, results, step)) ?? null
+        },
+      },
+    ]
+    const work = { kinds, worker: 'test' }
+    expect(await awaitJob(db, id, { signal: AbortSignal.timeout(60_000), work })).toMatchObject({ state: 'done' })
+    const parts = await Promise.all(filesOf(await manifestOf('named/manifest.json')).map(({ path }) => readFile(path)))
+    expect(Buffer.concat(parts).equals(await readFile(inFolder('one.jsonl')))).toBe(true)
+    expect((await readdir(inFolder('named'))).toSorted()).toEqual(['manifest.json', 'part-00000.jsonl', 'part-00001.jsonl'])
+    expect(await db.query('SELECT path FROM lockstep.datasets WHERE path = $1', [inFolder('named')])).toHaveLength(1)
+  }, 300_000)
 
   it('fails with the error of a part, and leaves nothing', async () => {
     const worker = await startWorker()
     const { code, err } = await lockstep(env, ...create('bad', 'bad', '--parts', '3', '--no-work'))
     expect(code).toBe(1)
     expect(err).toMatch(/^error TRANSFORM_FAILED: .*thirteen.*\(Part \d of 3, by the worker ".*:\d+"\.\)/)
+    await worker.until(/the clean of export .*"msg":"a job is done/)
     await expectNothingLeft('bad')
     expect(await end(worker)).toMatch(/"part \d of 3 of bad@1[^"]*".*"msg":"a job has failed/)
-  }, 90_000)
+  }, 300_000)
 
-  it('that is stopped leaves nothing, and its workers take other work', async () => {
-    const worker = await startWorker()
+  it('goes on where the process that began it is stopped or killed, and is joined by the same command', async () => {
+    const words = create('all', 'orphan', '--parts', '3', '--format', 'jsonl')
+    let id = 0
     await whileLocked(async () => {
-      const exporting = start(env, ...create('all', 'stopped', '--parts', '3'))
-      await worker.until(/"part \d of 3[^"]*".*"msg":"a job is taken/)
-      const started = performance.now()
-      exporting.child.kill('SIGTERM')
-      expect(await exporting.ended).toMatchObject({ code: 143, err: 'error STOPPED: Stopped by SIGTERM before it was done.\n' })
-      expect(performance.now() - started).toBeLessThan(8_000)
-      await expectNothingLeft('stopped')
+      const begun = start(env, ...words)
+      const running = () => readJobs(db, { kind: 'export', state: 'running' })
+      await expect.poll(async () => (await running()).map(({ workers }) => workers.length), { timeout: 60_000 }).toEqual([1])
+      begun.child.kill('SIGTERM')
+      const [job] = await running()
+      id = job?.id ?? 0
+      expect(await begun.ended).toMatchObject({ code: 143, err: expect.stringContaining(`lockstep job watch ${id}`) })
+      const other = await lockstep(env, ...create('all', 'orphan', '--parts', '2'))
+      expect(other).toMatchObject({ code: 1, err: expect.stringContaining('error IN_USE') })
+      const again = start(env, ...words)
+      await expect.poll(async () => (await running()).map(({ workers }) => workers.length), { timeout: 60_000 }).toEqual([1])
+      again.child.kill('SIGKILL')
+      await again.ended
+    })
+    await db.query('UPDATE lockstep.job_chunks SET claimable_at = clock_timestamp() WHERE job = $1', [id])
+    const worker = await startWorker()
+    expect(await must(env, 'job', 'watch', String(id))).toMatchObject({ state: 'done', result: { path: inFolder('orphan') } })
+    const parts = await Promise.all(filesOf(await manifestOf('orphan/manifest.json')).map(({ path }) => readFile(path)))
+    expect(Buffer.concat(parts).equals(await readFile(inFolder('one.jsonl')))).toBe(true)
+    await end(worker)
+  }, 300_000)
+
+  it('that is cancelled leaves nothing, its workers take other work, and a retry does it all', async () => {
+    const worker = await startWorker()
+    let id = ''
+    await whileLocked(async () => {
+      const exporting = start(env, ...create('all', 'cancelled', '--parts', '3', '--no-work'))
+      id = (await worker.until(/"part \d of 3 of all@1 \(export (\d+)\)".*"msg":"a job is taken/))[1] ?? ''
+      const listed = await must(env, 'job', 'list', '--kind', 'export', '--state', 'running')
+      expect(listed).toMatchObject({ jobs: [{ id: Number(id), subject: 'all@1', workers: [expect.any(String)] }] })
+      await must(env, 'job', 'cancel', id)
+      expect(await exporting.ended).toMatchObject({ code: 1, err: expect.stringContaining(`The export ${id} of "all@1" was cancelled`) })
+      await expectNothingLeft('cancelled')
     })
     await worker.until(/"part \d of 3[^"]*".*"msg":"a job is abandoned/)
     await must(env, ...create('all', 'after', '--parts', '2', '--no-work'))
+    await must(env, 'job', 'retry', id)
+    expect(await must(env, 'job', 'watch', id)).toMatchObject({ state: 'done', chunks: 4 })
+    expect(filesOf(await manifestOf('cancelled/manifest.json'))).toHaveLength(3)
+    expect((await lockstep(env, 'job', 'show', id)).out).toMatch(/export .* of all@1: done, 4 of 4 chunks done/)
     await end(worker)
-  }, 90_000)
-
-  it('whose process is killed is cleared away by the next', async () => {
-    await whileLocked(async () => {
-      const exporting = start(env, ...create('all', 'gone', '--parts', '3'))
-      await expect.poll(() => existsSync(inFolder('gone')), { timeout: 60_000 }).toBe(true)
-      await expect.poll(() => db.query('SELECT FROM lockstep_jobs.job').then((jobs) => jobs.length)).toBe(3)
-      exporting.child.kill('SIGKILL')
-      await exporting.ended
-    })
-    const worker = await startWorker()
-    await expect.poll(() => db.query('SELECT FROM lockstep_jobs.queue').then((queues) => queues.length), { timeout: 60_000 }).toBe(0)
-    await expect.poll(() => db.query(`SELECT relname FROM pg_class WHERE relname LIKE 'spine\\_%'`)).toEqual([])
-    expect(await readdir(inFolder('gone'))).toEqual([])
-    await end(worker)
-  }, 90_000)
+  }, 300_000)
 
   it('needs sources that tell arrivals, PostgreSQL, and options that go together', async () => {
     const embedded = { LOCKSTEP_DIR: inFolder('.lockstep') }
@@ -210,5 +259,5 @@ describe('an export that workers share', () => {
     for (const { env: given, words, code, message } of refused)
       expect(await lockstep(given, ...words)).toMatchObject({ code, err: expect.stringContaining(message) })
     expect(existsSync(inFolder('no'))).toBe(false)
-  }, 90_000)
+  }, 300_000)
 })

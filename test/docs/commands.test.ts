@@ -31,6 +31,7 @@ c2,2026-01-15T10:00:00Z,2026-01-15T10:00:00Z,70,FR
 /** In the order in which a reader meets them: the last one makes keys, which all requests need from then on. */
 const pages = [
   'training-sets',
+  'jobs',
   'models',
   'http',
   'oip',
@@ -138,6 +139,20 @@ const before: Readonly<Record<string, () => Promise<unknown>>> = {
       await put('earlier.onnx', fraudModel(weight))
       await must('model', 'push', 'fraud', 'earlier.onnx')
     }
+  },
+  // a job that no worker takes before it is retried
+  async 'docs/jobs.md'() {
+    const [job] = await db.query<{ id: string }>(
+      `insert into lockstep.jobs (kind, subject, scope, spec, state, plans, finishes, cleans, lease_seconds, keep_days, chunks, submitted_by)
+      select 'housekeeping', 'old records', store, '{}', 'running', false, false, false, 30, 1, 1, 'test' from lockstep.materialization_runs limit 1
+      returning id`,
+    )
+    await db.query(
+      `insert into lockstep.job_chunks (job, step, number, state, data, claimable_at)
+      values ($1, 'chunk', 0, 'open', 'null', clock_timestamp() + interval '1 h')`,
+      [job?.id],
+    )
+    inPlace.set('1207', String(job?.id))
   },
   'docs/streams.md': () =>
     db.query(`insert into lockstep.stream_dead_letters (id, source, stream, message, body, reason, error)

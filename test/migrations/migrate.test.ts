@@ -3,6 +3,9 @@ import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { sql } from 'kysely'
 import { beforeAll, describe, expect, it } from 'vitest'
+import { runningBackfill } from '../../materializer/backfill.ts'
+import { readBackfills } from '../../materializer/read-backfills.ts'
+import { claimStep } from '../../runtime/jobs/steps.ts'
 import { migrations } from '../../migrations/list.ts'
 import { pendingMigrations } from '../../migrations/migrate.ts'
 import type { Database } from '../../runtime/database.ts'
@@ -143,6 +146,48 @@ describe('the migrations', () => {
     expect(second?.['size']).toBeLessThan(100_000)
     await migrations['0011-model-bytes-plain']?.up(db.kysely)
     expect(await stored()).toEqual([first, { version: 2, ...plain, md5: first?.['md5'] }])
+    await close()
+  })
+
+  it('move backfills to jobs, so that one that runs goes on and the others stay in the history', async () => {
+    const { db, close } = await openServer()
+    // as a database has them that comes from before
+    await db.script('drop table lockstep.job_chunks, lockstep.jobs')
+    await migrations['0003-backfills']?.up(db.kysely)
+    await db.script(`
+      create schema lockstep_jobs; create table lockstep_jobs.queue (name text);
+      insert into lockstep.materialization_runs (view, fingerprint, store, from_xid, to_xid, moment, rows, entities, started_at)
+        values ('delays@1', 'f', 'redis:1', 0, 0, 5, 0, 0, '2026-03-01T12:00:00.123Z');
+      insert into lockstep.backfills
+        (view, fingerprint, store, from_time, to_time, moment, run, origin, origin_started_at, chunks, state, error, started_by, finished_at)
+        values ('delays@1', 'f', 'redis:1', 1, 9, 5, 1, 1, '2026-03-01T12:00:00.123Z', 2, 'failed', '{"code":"INTERNAL","message":"no"}', 'a:1', now()),
+          ('delays@1', 'f', 'redis:1', null, null, 5, 1, 1, '2026-03-01T12:00:00.123Z', 2, 'running', null, 'a:1', null);
+      insert into lockstep.backfill_chunks (backfill, chunk, from_key, to_key, below, rows, entities, worker, finished_at)
+        values (1, 0, 'null', 'null', null, null, null, null, null), (1, 1, 'null', 'null', 7, 3, 2, 'a:1', now()),
+          (2, 0, 'null', '["m"]', 7, 3, 2, 'a:1', now()), (2, 1, '["m"]', 'null', null, null, null, null, null)`)
+    await migrations['0019-jobs']?.up(db.kysely)
+    const run = { id: '1', startedAt: new Date('2026-03-01T12:00:00.123Z') }
+    const plan = { fingerprint: 'f', moment: 5, run, origin: run }
+    const same = { view: 'delays@1', store: 'redis:1', plan, startedBy: 'a:1', chunks: 2, chunksDone: 1, rows: 3, entities: 2 }
+    expect(await readBackfills(db)).toMatchObject([
+      { ...same, id: 2, state: 'running', events: null, error: null },
+      { ...same, id: 1, state: 'failed', events: { from: 1, to: 9 }, error: { code: 'INTERNAL', message: 'no' } },
+    ])
+    expect(await runningBackfill(db, { view: 'delays@1', store: 'redis:1', events: null })).toBe(2)
+    const steps = await db.query('select job, number, state, data from lockstep.job_chunks order by job, number')
+    expect(steps.map(({ job, number, state, data }) => [job, number, state, data])).toEqual([
+      ['1', 0, 'closed', null],
+      ['1', 1, 'done', null],
+      ['2', 0, 'done', null],
+      ['2', 1, 'open', { from: ['m'], to: null }],
+    ])
+    const wanted = { kinds: [{ kind: 'backfill', scope: 'redis:1' }], worker: 'b:2', after: 0 }
+    expect(await claimStep(db, wanted)).toMatchObject({ step: 'chunk', number: 1, job: { id: 2 } })
+    const [next] = await db.query<{ id: string }>(`select nextval(pg_get_serial_sequence('lockstep.jobs', 'id')) as id`)
+    expect(next?.id).toBe('3')
+    expect(await db.query(`select to_regclass('lockstep_jobs.queue') as queue, to_regclass('lockstep.backfills') as backfills`)).toEqual([
+      { queue: null, backfills: null },
+    ])
     await close()
   })
 

@@ -50,10 +50,11 @@ export const jobRoutes: readonly Route[] = [
     summary: 'Cancel a job',
     tag: 'Jobs',
     body: reason,
+    bodyOptional: true,
     example: { reason: 'begun by mistake' },
     answer: jobAnswer,
     async handle(call, deps) {
-      const [id, { reason: why }] = [idOf(call), await readBody(call, deps.bodyLimitBytes, reason)]
+      const [id, { reason: why }] = [idOf(call), await readBody(call, deps.bodyLimitBytes, reason, {})]
       const db = deps.upkeep.database()
       const { state } = await readJob(db, id)
       if (!(await cancelJob(db, id, actorOf(call, why)))) {
@@ -71,11 +72,12 @@ export const jobRoutes: readonly Route[] = [
     summary: 'Begin a job anew that failed or was cancelled',
     tag: 'Jobs',
     body: reason,
+    bodyOptional: true,
     example: { reason: 'the disk has room again' },
     status: 202,
     answer: jobAnswer,
     async handle(call, deps) {
-      const [id, { reason: why }] = [idOf(call), await readBody(call, deps.bodyLimitBytes, reason)]
+      const [id, { reason: why }] = [idOf(call), await readBody(call, deps.bodyLimitBytes, reason, {})]
       await retryJob(deps.upkeep.database(), id, actorOf(call, why))
       return await answerJob(call, deps, id, 202)
     },

@@ -182,7 +182,7 @@ export const backfillAnswer = z.looseObject({
   requestId,
 })
 
-const jobError = z.object({ code: z.string(), message: z.string() })
+const jobError = z.object({ code: z.string().describe('What went wrong'), message: z.string().describe('The same for people') })
 const jobFields = {
   id: z.int().describe('Its id'),
   kind: z.string().describe('What sort of job it is: backfill, export, scheduled-run, housekeeping'),

@@ -1,12 +1,14 @@
 import { setTimeout } from 'node:timers/promises'
+import { Registry } from 'prom-client'
 import { afterEach, describe, expect, it } from 'vitest'
 import { z } from 'zod'
 import { LockstepError } from '../../../kernel/errors.ts'
 import { readAudit } from '../../../runtime/audit.ts'
 import { awaitJob, jobFailure } from '../../../runtime/jobs/await-job.ts'
-import { cancelJob, retryJob } from '../../../runtime/jobs/end-job.ts'
+import { cancelJob, endJob, retryJob } from '../../../runtime/jobs/end-job.ts'
 import { createScheduleFirer } from '../../../runtime/jobs/fire-schedules.ts'
-import { forgetJobs } from '../../../runtime/jobs/forget-jobs.ts'
+import { endAbandonedJobs, forgetJobs } from '../../../runtime/jobs/forget-jobs.ts'
+import { registerJobGauges } from '../../../runtime/jobs/job-gauges.ts'
 import type { JobEvent, JobKind } from '../../../runtime/jobs/job-kind.ts'
 import type { Job } from '../../../runtime/jobs/read-jobs.ts'
 import { readJob, readJobs, readSteps } from '../../../runtime/jobs/read-jobs.ts'
@@ -72,10 +74,13 @@ describe.each([
   it('are planned, done chunk by chunk by several workers, and finished once', async () => {
     const runs: [string, number][] = []
     let finishes = 0
+    let begin: () => void = () => undefined
+    const bothBegan = new Promise<void>((resolve) => (begin = resolve))
     const kind = anew({
       async run(_job, n, { worker }) {
         runs.push([worker, n])
-        await setTimeout(1)
+        if (new Set(runs.map(([name]) => name)).size === 2) begin()
+        await bothBegan
         return { n }
       },
       finish: async (job, results, step) => (finishes++, (await numbers.finish?.(job, results, step)) ?? null),
@@ -285,6 +290,20 @@ describe.each([
     await cancelJob(db(), id, by)
   })
 
+  it('cannot be cancelled while a worker is at their finish', async () => {
+    let go: () => void = () => undefined
+    const isTime = new Promise<void>((resolve) => (go = resolve))
+    const kind = anew({ finish: async () => (await isTime, { sum: 0 }) })
+    const { events } = hire([kind])
+    const id = await submit(kind, 1)
+    await expect
+      .poll(() => events.flatMap((event) => ('what' in event ? [`${event.type} ${event.what}`] : [])), wait)
+      .toContain(`taken the step "finish" of ${kind.name} ${id} (some numbers)`)
+    await expect(cancelJob(db(), id, by)).rejects.toMatchObject({ code: 'BUSY' })
+    go()
+    expect(await ended(id)).toMatchObject({ state: 'done' })
+  })
+
   it('are handed back by a worker that is stopped, which uses up no attempt', async () => {
     const kind = anew({ retries: 0, run: (__, n, { signal }) => setTimeout(60_000, { n }, { signal }) })
     const id = await submit(kind, 1)
@@ -339,6 +358,37 @@ describe.each([
     // two instants are missed
     now = 104 * minute + 1
     await expect.poll(() => runs, wait).toEqual([100 * minute, 101 * minute, 104 * minute])
+  })
+
+  it('are counted by kind and state for Prometheus', async () => {
+    const kind = anew()
+    const registry = new Registry()
+    registerJobGauges(registry, async () => db())
+    const counts = async (): Promise<(string | undefined)[]> => {
+      const text = await registry.metrics()
+      return ['running', 'waiting', 'failed'].map((state) =>
+        text.split(`lockstep_jobs{kind="${kind.name}",state="${state}"} `)[1]?.charAt(0),
+      )
+    }
+    const planned = { plan: { unit: 'u' }, chunks: [1] }
+    await submit(kind, 1, { planned })
+    const failed = await submit(kind, 1, { planned })
+    await endJob(db(), failed, 'failed')
+    expect(await counts()).toEqual(['0', '1', '1'])
+    expect(await registry.metrics()).toMatch(new RegExp(`lockstep_jobs_oldest_waiting_seconds\\{kind="${kind.name}"\\} 0\\.\\d+`))
+    await claim(kind, 'w')
+    expect(await counts()).toEqual(['1', '0', '1'])
+  })
+
+  it('of a store that nobody uses any more are cancelled after a week', async () => {
+    const kind = anew()
+    const [old, fresh] = [await submit(kind, 1, { scope: 'emptied' }), await submit(kind, 2, { scope: 'emptied' })]
+    await db().query(`UPDATE lockstep.job_chunks SET claimable_at = clock_timestamp() - interval '8 days' WHERE job = ${old}`)
+    expect(await endAbandonedJobs(db())).toBe(1)
+    expect((await readJobs(db(), { kind: kind.name })).map(({ id, state }) => [id, state])).toEqual([
+      [fresh, 'running'],
+      [old, 'cancelled'],
+    ])
   })
 
   it('stay in the history as long as their kind says, and the newest of a key for ever', async () => {

@@ -1,0 +1,101 @@
+import { randomUUID } from 'node:crypto'
+import { resolve } from 'node:path'
+import { isDeepStrictEqual } from 'node:util'
+import { LockstepError } from '../../kernel/errors.ts'
+import type { ServicePlan } from '../../kernel/service-plan.ts'
+import type { Database } from '../../runtime/database.ts'
+import { readJob } from '../../runtime/jobs/read-jobs.ts'
+import { findJob, submitJob } from '../../runtime/jobs/submit-job.ts'
+import type { DatasetOptions } from '../dataset.ts'
+import { recipeOf } from '../dataset.ts'
+import { spineName } from '../spine/spine-table.ts'
+import { exportsInParts, makeFolder } from './export-in-parts.ts'
+import type { ExportSpec } from './export-spec.ts'
+import { exportFolder, exportKind, exportSpec, tableName } from './export-spec.ts'
+import { planExport } from './plan-export.ts'
+
+export interface ExportOptions extends Omit<DatasetOptions, 'split' | 'onProgress'> {
+  /** How many files, or how many rows of the spine for each at most. */
+  readonly parts: ExportSpec['parts']
+  /** A worker that is not heard of for so long is gone. Absent: 30. */
+  readonly leaseSeconds?: number
+}
+
+export interface ExportBeginner {
+  /** Over connections that the signal does not end: they keep the spine until the job has it. */
+  readonly jobs: Database
+  /** How others call this process: `host:pid`. */
+  readonly worker: string
+}
+
+/**
+ * Begins to write a training set as numbered files in a folder, shared out among all workers of the database: the rows
+ * of the files, one after another, are those of one file. The spine is loaded here, once; from then on nobody owns the
+ * export. Each part reads the sources as they were at the beginning. The files get their names when all are there.
+ *
+ *     begin: spine, job -> every worker: part 0, part 3 …, facts of the manifest -> finish: registry, names, manifest
+ *
+ * The same export that runs already is joined. After an error nothing has changed.
+ *
+ * @throws LockstepError `IN_USE` where another export into the folder runs; whatever `recipeOf` and `planExport` throw
+ */
+export async function beginExport(
+  { jobs, worker }: ExportBeginner,
+  service: ServicePlan,
+  options: ExportOptions,
+): Promise<{ readonly id: number; readonly joined: boolean }> {
+  const { parts: _, ...recipe } = recipeOf({ ...options, format: options.format ?? 'parquet' })
+  const spec = exportSpec.parse({
+    id: randomUUID(),
+    createdAt: new Date().toISOString(),
+    service: { id: service.id, fingerprint: service.fingerprint },
+    recipe,
+    parts: options.parts,
+    out: resolve(options.out),
+    overwrite: options.overwrite ?? false,
+  })
+  const kind = exportsInParts({ db: jobs, find: () => Promise.resolve(service) })
+  const key = spec.out
+  for (;;) {
+    const running = await findJob(jobs, { kind: exportKind, scope: '', key })
+    if (running !== null) {
+      await refuseOther(jobs, running, spec)
+      return { id: running, joined: true }
+    }
+    const { plan, chunks, spine } = await planExport(jobs, service, spec, options.signal)
+    try {
+      const submitted = await submitJob(jobs, kind, {
+        spec,
+        subject: service.id,
+        key,
+        planned: { plan, chunks },
+        worker,
+        leaseSeconds: options.leaseSeconds,
+        async within(transaction, id) {
+          options.signal?.throwIfAborted()
+          await transaction.schema
+            .alterTable(`lockstep.${spineName(spine.id)}`)
+            .renameTo(tableName(id))
+            .execute()
+          await makeFolder(exportFolder(spec.out, id))
+          return true
+        },
+      })
+      if (submitted !== null && !submitted.joined) return submitted
+    } finally {
+      // the job has the table under another name
+      await spine.drop().catch(() => undefined)
+    }
+  }
+}
+
+/** @throws LockstepError `IN_USE` where the export that runs is another one */
+async function refuseOther(db: Database, id: number, spec: ExportSpec): Promise<void> {
+  const running = exportSpec.parse((await readJob(db, id)).spec)
+  if (isDeepStrictEqual({ ...running, id: '', createdAt: '' }, { ...spec, id: '', createdAt: '' })) return
+  throw new LockstepError(
+    'IN_USE',
+    `Another export into the folder "${spec.out}" is running, as job ${id}; wait for it ("lockstep job watch ${id}"), cancel it ("lockstep job cancel ${id}"), or choose another folder.`,
+    { details: { job: id, path: spec.out } },
+  )
+}

@@ -1,0 +1,219 @@
+import { mkdir, readFile, rm, rmdir } from 'node:fs/promises'
+import { dirname, join } from 'node:path'
+import { LockstepError } from '../../kernel/errors.ts'
+import type { ServicePlan } from '../../kernel/service-plan.ts'
+import type { Column, ValueType } from '../../kernel/value-type.ts'
+import type { Database } from '../../runtime/database.ts'
+import { isPassing } from '../../runtime/is-passing.ts'
+import type { JobKind, RunningJob } from '../../runtime/jobs/job-kind.ts'
+import { carriedColumns } from '../carried-columns.ts'
+import { manifestOf } from '../dataset-manifest.ts'
+import { partOfRange } from '../dataset-parts.ts'
+import { writeFailed } from '../files/place-files.ts'
+import { refuseLabelLeak } from '../label-leak.ts'
+import type { StatisticsState } from '../profile/column-statistics.ts'
+import { collectStatistics } from '../profile/column-statistics.ts'
+import { dropUnderReaders } from '../spine/slice-spine.ts'
+import { spineName } from '../spine/spine-table.ts'
+import type { Spine } from '../spine/spine.ts'
+import { hashSpine, leftOutOf } from './export-facts.ts'
+import type { ExportChunk, ExportFacts, ExportPlan, ExportResult, ExportSpec, WrittenPart } from './export-spec.ts'
+import { exportFolder, exportKind, exportSpec, exportTable, partPathOf, statisticsOfPart, tableName } from './export-spec.ts'
+import { planExport } from './plan-export.ts'
+import { isPublished, publishExport, removeExport } from './publish-export.ts'
+import { writePart } from './write-part.ts'
+
+/** The group of the advisory locks of those who name or remove the files of an export: `lsEX` in ASCII. */
+const exportLocks = 0x6c73_4558
+
+export interface ExportTools {
+  readonly db: Database
+  /** Gives the service of that id, or throws why there is none. */
+  readonly find: (service: string) => Promise<ServicePlan>
+}
+
+/** Exports in parts as jobs. What another worker would fail of, too, fails the export. */
+export function exportsInParts({ db, find }: ExportTools): JobKind<ExportSpec, ExportPlan, ExportChunk, ExportResult> {
+  return {
+    name: exportKind,
+    spec: exportSpec,
+    retries: 4,
+    backoffSeconds: { from: 1, to: 60 },
+    async plan({ id, spec }, { signal, isHeld }) {
+      const service = await serviceOf(find, spec)
+      const folder = exportFolder(spec.out, id)
+      // of an attempt that was killed
+      await rm(folder, { recursive: true, force: true })
+      await dropUnderReaders(db, exportTable(id))
+      const { plan, chunks, spine } = await planExport(db, service, spec, signal)
+      try {
+        if (!(await isHeld())) throw new LockstepError('STOPPED', `The export ${id} has ended, or another worker plans it.`)
+        await db.kysely.schema
+          .alterTable(`lockstep.${spineName(spine.id)}`)
+          .renameTo(tableName(id))
+          .execute()
+        await makeFolder(folder)
+      } finally {
+        await spine.drop().catch(() => undefined)
+      }
+      return { plan, chunks }
+    },
+    async run(job, chunk, { signal, worker }) {
+      const { spec, plan } = job
+      const service = await serviceOf(find, spec)
+      const { recipe } = spec
+      const spine = spineOf(job)
+      if ('facts' in chunk) {
+        const [digest, leftOut, unchecked] = await Promise.all([
+          hashSpine(db, spine, signal),
+          leftOutOf(db, service, plan.arrivedBefore),
+          plan.unchecked ?? refuseLabelLeak(db, service, recipe.spine, recipe),
+        ])
+        return { digest, leftOut, unchecked }
+      }
+      const { arrivedBefore } = plan
+      const task = { ...recipe, ...chunk, spine, arrivedBefore, folder: exportFolder(spec.out, job.id), worker }
+      try {
+        return await writePart(db, service, task, signal)
+      } catch (error) {
+        if (!(error instanceof LockstepError) || isPassing(error)) throw error
+        const { code, message, details } = error
+        throw new LockstepError(code, `${message} (Part ${chunk.part} of ${chunk.parts}, by the worker "${worker}".)`, {
+          cause: error,
+          details: { ...details, part: chunk.part, worker },
+        })
+      }
+    },
+    async finish(job, results, { signal, isHeld }) {
+      const { id, spec } = job
+      const facts = results.find((result): result is ExportFacts => 'digest' in result)
+      const parts = partsOf(results)
+      if (facts === undefined) throw new LockstepError('INTERNAL', `The export ${id} has no facts.`)
+      const service = await serviceOf(find, spec)
+      await alone(db, id, async () => {
+        if (await isPublished(spec)) return
+        const { manifest, files } = await describeExport(job, service, parts, facts)
+        signal.throwIfAborted()
+        if (!(await isHeld())) throw new LockstepError('STOPPED', `The export ${id} has ended, or another worker finishes it.`)
+        await publishExport(db, manifest, files, { folder: exportFolder(spec.out, id), overwrite: spec.overwrite })
+      })
+      await dropUnderReaders(db, exportTable(id))
+      await rm(exportFolder(spec.out, id), { recursive: true, force: true })
+      return { dataset: spec.id, path: spec.out }
+    },
+    async clean({ id, spec, plan }, results) {
+      await alone(db, id, async () => {
+        await dropUnderReaders(db, exportTable(id))
+        await removeExport(db, spec, id, partsOf(results))
+        await removeFolders(spec.out, plan?.made ?? null)
+      })
+    },
+    describe({ id, subject, chunks }, { step, number }) {
+      if (step !== 'chunk') return `the ${step} of export ${id} (${subject})`
+      return number === chunks - 1
+        ? `the facts of ${subject} (export ${id})`
+        : `part ${number} of ${chunks - 1} of ${subject} (export ${id})`
+    },
+  }
+}
+
+/** Makes the hidden folder of an export. Its own folder is there. */
+export async function makeFolder(folder: string): Promise<void> {
+  await mkdir(folder).catch((cause: unknown) => {
+    throw writeFailed(folder, cause)
+  })
+}
+
+/** The manifest, and the files that it names. */
+async function describeExport(
+  job: RunningJob<ExportSpec, ExportPlan>,
+  service: ServicePlan,
+  parts: readonly { readonly part: number; readonly written: WrittenPart }[],
+  { digest, leftOut, unchecked }: ExportFacts,
+) {
+  const { id, spec, plan } = job
+  const { recipe, out } = spec
+  const spine = spineOf(job)
+  const folder = exportFolder(out, id)
+  const columns = {
+    spine: carriedColumns(spine, recipe.columns).map((slot) => spine.columns[slot] as Column),
+    features: service.features.map(({ name, type }): Column<ValueType> => ({ name, type })),
+  }
+  const statistics = collectStatistics([...columns.spine, ...columns.features])
+  for (const { written } of parts) {
+    // written by writePart alone
+    statistics.merge(JSON.parse(await readFile(join(folder, statisticsOfPart(written.file)), 'utf8')) as StatisticsState)
+  }
+  const files = parts.map(({ part, written: { file, rows, bytes, sha256, range } }) => ({
+    partial: join(folder, file),
+    path: partPathOf(spec, part),
+    rows,
+    bytes,
+    sha256,
+    part: null,
+    range,
+    statistics: [],
+  }))
+  const manifest = manifestOf(
+    { id: spec.id, createdAt: spec.createdAt, path: out },
+    service,
+    { ...recipe, parts: parts.map(({ written }) => partOfRange(written.range)) },
+    {
+      spine: { time: spine.time, rows: spine.rows, nullKeyRows: spine.nullKeyRows, ...digest },
+      join: { rows: spine.rows, xmin: plan.arrivedBefore, ...leftOut },
+      missing: missingOf(service, parts),
+      columns,
+      statistics: statistics.result(),
+      files,
+    },
+    unchecked,
+  )
+  return { manifest, files }
+}
+
+function missingOf(service: ServicePlan, parts: readonly { readonly written: WrittenPart }[]) {
+  const sum = (of: (part: WrittenPart) => number): number => parts.reduce((all, { written }) => all + of(written), 0)
+  const byFeature = Object.fromEntries(service.required.map((name) => [name, sum(({ missing }) => missing.byFeature[name] ?? 0)]))
+  return { update: () => undefined, rows: () => sum(({ missing }) => missing.rows), byFeature: () => byFeature }
+}
+
+/** The parts that are written, by their number, which is that of their chunk. */
+function partsOf(results: readonly (ExportResult | null)[]) {
+  return results.flatMap((written, part) => (written !== null && 'file' in written ? [{ part, written }] : []))
+}
+
+/** @throws LockstepError `NOT_REPRODUCIBLE` where the service is not the one that was asked for */
+async function serviceOf(find: ExportTools['find'], { service }: ExportSpec): Promise<ServicePlan> {
+  const found = await find(service.id)
+  if (found.fingerprint === service.fingerprint) return found
+  throw new LockstepError(
+    'NOT_REPRODUCIBLE',
+    `The service "${found.id}" is not the one that the export was begun with: its fingerprint is ${found.fingerprint}, not ${service.fingerprint}. Let all workers be of the same version.`,
+  )
+}
+
+function spineOf({ id, plan }: RunningJob<ExportSpec, ExportPlan>): Spine {
+  return { ...plan.spine, table: exportTable(id), drop: () => Promise.resolve() }
+}
+
+/** One process at a time, also where another was taken for dead and is not. */
+async function alone(db: Database, id: number, fn: () => Promise<void>): Promise<void> {
+  const release = await db.tryLock(exportLocks, id % 2 ** 31)
+  if (release === null) throw new LockstepError('BUSY', `Another process names or removes the files of export ${id}; it is tried again.`)
+  try {
+    await fn()
+  } finally {
+    await release()
+  }
+}
+
+/** Removes the folders that were made for the export, unless something is in them. */
+async function removeFolders(out: string, made: string | null): Promise<void> {
+  for (let folder = out; made !== null && folder.length >= made.length; folder = dirname(folder)) {
+    const removed = await rmdir(folder).then(
+      () => true,
+      () => false,
+    )
+    if (!removed) break
+  }
+}

@@ -1,0 +1,77 @@
+import { mkdir, readdir } from 'node:fs/promises'
+import { join } from 'node:path'
+import { LockstepError } from '../../kernel/errors.ts'
+import type { ServicePlan } from '../../kernel/service-plan.ts'
+import type { Database } from '../../runtime/database.ts'
+import { rangesOf } from '../dataset-parts.ts'
+import { refuseExisting, writeFailed } from '../files/place-files.ts'
+import { refuseLabelLeak } from '../label-leak.ts'
+import { readSourceTable } from '../source-table.ts'
+import { openSpine } from '../spine/open-spine.ts'
+import { indexSpine } from '../spine/slice-spine.ts'
+import type { Spine } from '../spine/spine.ts'
+import { settledNow } from '../stream-bounds.ts'
+import type { ExportChunk, ExportPlan, ExportSpec } from './export-spec.ts'
+
+export interface PlannedExport {
+  readonly plan: ExportPlan
+  readonly chunks: readonly ExportChunk[]
+  /** The spine, which is still this process's own. */
+  readonly spine: Spine
+}
+
+/**
+ * Loads the spine, which all parts read, and cuts it into parts.
+ *
+ * @param db must outlive the signal: it drops the spine after an error
+ * @throws LockstepError `NOT_REPRODUCIBLE` where a source tells no arrivals, so that processes cannot see the same rows
+ *   of it; `FILE_EXISTS`, `LABEL_LEAK`, `WRITE_FAILED`, and whatever `openSpine` throws
+ */
+export async function planExport(
+  db: Database,
+  service: ServicePlan,
+  { recipe, parts, out, overwrite }: ExportSpec,
+  signal: AbortSignal | undefined,
+): Promise<PlannedExport> {
+  if (!overwrite) await refuseExisting(await namesIn(out))
+  await refuseUnfrozen(db, service)
+  const { rule, knownBefore, time, sample, order } = recipe
+  // a file is never refused, so that it can wait
+  const unchecked = 'file' in recipe.spine ? null : await refuseLabelLeak(db, service, recipe.spine, recipe)
+  const arrivedBefore = recipe.arrivedBefore ?? (await settledNow(db, signal))
+  const spine = await openSpine(db, service, recipe.spine, { time, sample, order, seen: { rule, knownBefore, arrivedBefore }, signal })
+  try {
+    await indexSpine(db, spine, signal)
+    const made = await mkdir(out, { recursive: true }).catch((cause: unknown) => {
+      throw writeFailed(out, cause)
+    })
+    const ranges = rangesOf(spine.rows, 'count' in parts ? parts.count : Math.ceil(spine.rows / parts.rows))
+    const { drop: _, table: __, ...stored } = spine
+    const chunks: ExportChunk[] = ranges.map((range, part) => ({ part, parts: ranges.length, range }))
+    return { plan: { spine: stored, arrivedBefore, unchecked, made: made ?? null }, chunks: [...chunks, { facts: true }], spine }
+  } catch (error) {
+    await spine.drop().catch(() => undefined)
+    throw error
+  }
+}
+
+/** What an export into the folder would write over: its parts, whatever their number, and its manifest. */
+export async function namesIn(folder: string): Promise<string[]> {
+  const names = await readdir(folder).catch(() => [])
+  return names
+    .filter((name) => /^part-\d{5,}\.(parquet|csv|jsonl)$/.test(name) || name === 'manifest.json')
+    .map((name) => join(folder, name))
+}
+
+/** @throws LockstepError `NOT_REPRODUCIBLE` naming a source that tells no arrivals */
+async function refuseUnfrozen(db: Database, service: ServicePlan): Promise<void> {
+  for (const { plan } of service.uses) {
+    const { source } = plan.spec
+    if ((await readSourceTable(db, source)).hasXid) continue
+    throw new LockstepError(
+      'NOT_REPRODUCIBLE',
+      `The table of source "${source.name}" has no column "_xid", so several processes cannot read the same rows of it while others arrive. Add the column ("_xid" xid8 NOT NULL DEFAULT pg_current_xact_id()), let "apply" make the table, or export in one process: without parts.`,
+      { details: { source: source.name } },
+    )
+  }
+}

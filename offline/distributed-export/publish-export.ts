@@ -1,0 +1,103 @@
+import { readFile, rm, stat, unlink, writeFile } from 'node:fs/promises'
+import { dirname, join } from 'node:path'
+import { LockstepError } from '../../kernel/errors.ts'
+import type { Database } from '../../runtime/database.ts'
+import type { DatasetManifest } from '../dataset-manifest.ts'
+import { pathOfManifest } from '../dataset-manifest.ts'
+import { hashFile } from '../files/hash-file.ts'
+import type { SealedFile } from '../files/place-files.ts'
+import { placeFiles, writeFailed } from '../files/place-files.ts'
+import type { ExportSpec, WrittenPart } from './export-spec.ts'
+import { exportFolder, partPathOf } from './export-spec.ts'
+import { namesIn } from './plan-export.ts'
+
+/** Whether the manifest of the export stands in its folder, which comes last. */
+export async function isPublished({ id, out }: Pick<ExportSpec, 'id' | 'out'>): Promise<boolean> {
+  const text = await readFile(join(out, 'manifest.json'), 'utf8').catch(() => null)
+  if (text === null) return false
+  try {
+    const manifest: unknown = JSON.parse(text)
+    return typeof manifest === 'object' && manifest !== null && 'id' in manifest && manifest.id === id
+  } catch {
+    return false
+  }
+}
+
+/**
+ * Notes the set in the registry, then gives the files their names, the manifest last. A process that is killed amid it
+ * is made up for by the next that calls this: what has its name already keeps it.
+ *
+ * @throws LockstepError `FILE_EXISTS`, `WRITE_FAILED`; then the registry knows nothing of the set
+ */
+export async function publishExport(
+  db: Pick<Database, 'kysely'>,
+  manifest: DatasetManifest,
+  files: readonly SealedFile[],
+  { folder, overwrite }: { readonly folder: string; readonly overwrite: boolean },
+): Promise<void> {
+  const beside = { partial: join(folder, 'manifest.json'), path: pathOfManifest(manifest) }
+  const text = JSON.stringify(manifest)
+  await writeFile(beside.partial, `${JSON.stringify(manifest, null, 2)}\n`, { flush: true }).catch((cause: unknown) => {
+    throw writeFailed(beside.path, cause)
+  })
+  const { id, path, service } = manifest
+  await db.kysely
+    .insertInto('lockstep.datasets')
+    .values({ id, service: service.id, fingerprint: service.fingerprint, path, manifest: text })
+    .onConflict((conflict) => conflict.column('id').doUpdateSet({ manifest: text }))
+    .execute()
+  try {
+    const all = [...files, beside]
+    const left: SealedFile[] = []
+    for (const file of all) if (!(await isPlaced(file))) left.push(file)
+    const gone = overwrite ? (await namesIn(manifest.path)).filter((name) => !all.some((file) => file.path === name)) : []
+    await placeFiles(left, overwrite, gone)
+  } catch (error) {
+    await forgetDataset(db, id)
+    throw error
+  }
+}
+
+/** Removes what an export has left behind that failed or was cancelled, the manifest first. */
+export async function removeExport(
+  db: Pick<Database, 'kysely'>,
+  spec: ExportSpec,
+  job: number,
+  parts: readonly { readonly part: number; readonly written: WrittenPart }[],
+): Promise<void> {
+  if (await isPublished(spec)) await unlink(join(spec.out, 'manifest.json'))
+  const folder = exportFolder(spec.out, job)
+  for (const { part, written } of parts) {
+    const path = partPathOf(spec, part)
+    // what is still under its hidden name has no other, and what has its name may be somebody else's
+    if ((await find(join(folder, written.file))) !== null || (await find(path))?.size !== written.bytes) continue
+    if ((await hashFile(path, undefined)) === written.sha256) await rm(path, { force: true })
+  }
+  await forgetDataset(db, spec.id)
+  await rm(folder, { recursive: true, force: true })
+}
+
+async function forgetDataset({ kysely }: Pick<Database, 'kysely'>, id: string): Promise<void> {
+  await kysely.deleteFrom('lockstep.datasets').where('id', '=', id).execute()
+}
+
+/** Whether a file has got its name already; a hard link that was left under the hidden one goes. */
+async function isPlaced({ partial, path }: SealedFile): Promise<boolean> {
+  const [hidden, named] = [await find(partial), await find(path)]
+  if (hidden !== null && (named === null || hidden.ino !== named.ino || hidden.dev !== named.dev)) return false
+  if (named === null) {
+    throw new LockstepError(
+      'WRITE_FAILED',
+      `The file "${path}" is gone from "${dirname(partial)}", where it was written; run the export again.`,
+      {
+        details: { path },
+      },
+    )
+  }
+  if (hidden !== null) await unlink(partial)
+  return true
+}
+
+async function find(path: string) {
+  return await stat(path).catch(() => null)
+}
