@@ -3,10 +3,7 @@ import { Counter } from 'prom-client'
 
 const name = 'lockstep_states_over_cap_total'
 
-/**
- * Counts entities by whose states a view's cap is met, whoever of the process meets it: one metric for all that ask for
- * it.
- */
+/** Counts entities whose state is over its view's cap. All callers in a process share one metric. */
 export function createOverCapMetric(registry: Registry): (view: string, entities: number) => void {
   const present = registry.getSingleMetric(name)
   const counter =

@@ -22,13 +22,13 @@ import type { SpineInput } from './spine/spine.ts'
 
 export interface DatasetOptions extends BuildOptions {
   readonly spine: SpineInput
-  /** Path of the file to write; of a set that is split, the parts get names beside it: `set.train.parquet`. */
+  /** The path of the file to write. The parts of a split set get names beside it: `set.train.parquet`. */
   readonly out: string
-  /** Absent: by the ending of the path: .parquet, .csv or .jsonl. */
+  /** Absent: by the extension of the path: .parquet, .csv or .jsonl. */
   readonly format?: DatasetFormat
   /** The spine's time column, where it is not the only one of its type. */
   readonly time?: string
-  /** A share of the spine's rows, chosen by their values. Absent: all. */
+  /** The share of the spine's rows, chosen by their values. Absent: all. */
   readonly sample?: Omit<SpineSample, 'by'>
   /**
    * Epoch microseconds: one moment splits the rows into `train` and `test`, two into `train`, `validation` and `test`.
@@ -39,29 +39,29 @@ export interface DatasetOptions extends BuildOptions {
   readonly freshness?: TimeRule['freshness']
   readonly asOf?: 'at' | 'before'
   /**
-   * Epoch microseconds: rows of sources that were known, else happened, at it or after it are not seen, with any rule.
-   * Absent: no such bound.
+   * Epoch microseconds: source rows that were known (or, without a known time, happened) at it or later are not read,
+   * with any rule. Absent: all are.
    */
   readonly knownBefore?: number
   /**
-   * `source.xmin` of an earlier manifest: what arrived since in tables that tell arrivals is not seen. Absent: all that
-   * is settled.
+   * `source.xmin` of an earlier manifest: from tables with arrival columns, no rows are read that arrived since.
+   * Absent: all settled rows are read.
    */
   readonly arrivedBefore?: number
   /** The spine's columns to carry over. Absent: all. */
   readonly columns?: readonly string[]
-  /** Leave out rows that lack a required feature, which a server would refuse. Absent: they stay, with null. */
+  /** Leave out rows without a required feature, which a server would refuse. Absent: they stay, with null. */
   readonly dropIncomplete?: boolean
   readonly overwrite?: boolean
 }
 
 /**
- * Writes a training set: the spine's columns, then the service's features as of each row's moment. The manifest beside
- * the file and in the registry says what went into it. After an error nothing has changed; after a kill no file stands
- * there with a manifest that is not its own.
+ * Writes a training set: the spine's columns, then the service's features as of each row's moment. A manifest, beside
+ * the file and in the registry, describes how it was made. After an error nothing has changed. After a kill no file has
+ * the manifest of another one.
  *
- * @throws LockstepError `USAGE`, `INVALID_TIME`, `LABEL_LEAK`, `SPINE_INVALID`, `FILE_EXISTS`, `WRITE_FAILED` and
- *   whatever `openSpine` and `joinSpine` throw
+ * @throws LockstepError `USAGE`, `INVALID_TIME`, `LABEL_LEAK`, `SPINE_INVALID`, `FILE_EXISTS`, `WRITE_FAILED`, and what
+ *   `openSpine` and `joinSpine` throw
  */
 export async function createDataset(db: Database, service: ServicePlan, options: DatasetOptions): Promise<DatasetManifest> {
   const recipe = recipeOf(options)
@@ -117,10 +117,10 @@ function pastCutOff(knownBefore: number | undefined): number | null {
 }
 
 /**
- * All files are whole on the disk and the registry knows of them before they get their names; should a name fail, the
- * entry goes again.
+ * All files are complete on the disk and recorded in the registry before they get their names. If that fails, the
+ * record is removed.
  *
- * @param gone names that nothing stands under afterwards
+ * @param gone names under which there is no file afterwards
  */
 export async function publish(
   db: Database,

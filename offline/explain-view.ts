@@ -10,22 +10,22 @@ import { GreatestRows } from './greatest-rows.ts'
 import type { SourceRow } from './row-decoder.ts'
 import { sourceRows } from './source-stream.ts'
 
-/** A row of an entity, as far as it bears on a feature. */
+/** A row of an entity, with the values that matter to a feature. */
 export interface ExplainedRow {
   /** Epoch microseconds. */
   readonly eventTime: number
   readonly knownTime: number
-  /** When it counts; availability included. Infinity: never. */
+  /** From when it counts, with the availability. Infinity: never. */
   readonly visibleAt: number
   /** `_row`, where Lockstep owns the table; else null. */
   readonly row: number | null
-  /** The transaction that wrote it; null where the table does not tell. */
+  /** The transaction that wrote it; null where the table has no arrival columns. */
   readonly xid: number | null
   /** Of the column that the feature reads; null also for a count of rows. */
   readonly value: Value | null
 }
 
-/** Why a row did not win: what it is less by than the winner, in the total order. */
+/** Why a row did not win: the part of the total order in which it is less than the winner. */
 export type Beaten = 'earlier event' | 'known earlier' | 'smaller in the tie'
 
 export interface ExplainedFeature {
@@ -52,8 +52,8 @@ export interface ExplainedView {
 }
 
 /**
- * Why a view says what it says of an entity at a moment, from the offline history: the same rows, the same states and
- * the same order as everywhere. Of rows that did not win, or that were counted, the greatest few are kept.
+ * Why a view has its values for an entity at a moment, from the offline history: with the same rows, states and order
+ * as everywhere. Of the rows that did not win, or that were counted, the greatest few are kept.
  *
  * @param options.maxRows the maximum number of rows of each kind
  * @param options.asOf epoch microseconds
@@ -103,7 +103,7 @@ interface Candidate {
   readonly shown: ExplainedRow
 }
 
-/** What one feature sees of the rows. */
+/** The rows as one feature sees them. */
 class Lens {
   readonly #spec: FeatureSpec
   readonly #slot: number

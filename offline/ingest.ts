@@ -14,12 +14,12 @@ import { describeTable } from './source-table.ts'
 export interface IngestOptions {
   /** Loads only every n-th row of the file: its first, its (n + 1)-th and so on. */
   readonly every?: number
-  /** Told about ten times a second, and once at the end. */
+  /** Called about ten times a second, and once at the end. */
   readonly onProgress?: (progress: IngestProgress) => void
   readonly signal?: AbortSignal
   /** Columns in which no row may be without a value. */
   readonly present?: readonly string[]
-  /** What else happens in the transaction of the load. Absent: nothing. */
+  /** Other work in the transaction of the load. Absent: none. */
   readonly around?: (target: IngestTarget) => AroundIngest
 }
 
@@ -39,7 +39,7 @@ export interface AroundIngest extends AroundCopy {
 export interface IngestProgress {
   /** Rows of the file that are read. */
   readonly rows: number
-  /** Rows of the whole file, where it says so, else null. */
+  /** Rows of the complete file, if it states them, else null. */
   readonly totalRows: number | null
 }
 
@@ -55,12 +55,12 @@ export interface IngestResult {
 const progressIntervalMs = 100
 
 /**
- * Loads a Parquet, CSV or JSON lines file into a source's table by one binary COPY: all of its rows or none. Columns go
- * by name, each value is converted to the table's own type and checked. A row without a key is loaded; joins pass it
- * over.
+ * Loads a Parquet, CSV or JSON lines file into a source's table by one binary COPY: all of its rows or none. Columns
+ * are matched by name, and each value is converted to the table's type and checked. A row without a key is loaded;
+ * joins skip it.
  *
- * @throws LockstepError `USAGE` for a source that is a query, `SOURCE_MISSING`, `COLUMNS_MISMATCH` listing what is
- *   missing and what is too much, `SOURCE_TYPE_MISMATCH`, `FILE_UNREADABLE`, `INVALID_ROW` naming file, row, column and
+ * @throws LockstepError `USAGE` for a source that is a query, `SOURCE_MISSING`, `COLUMNS_MISMATCH` listing the missing
+ *   and the unexpected columns, `SOURCE_TYPE_MISMATCH`, `FILE_UNREADABLE`, `INVALID_ROW` naming file, row, column and
  *   value
  */
 export async function ingestFile(db: Database, source: SourceSpec, path: string, options: IngestOptions = {}): Promise<IngestResult> {
@@ -177,7 +177,7 @@ function copyColumn(source: SourceSpec, from: FileColumn, to: RelationColumn): C
   return {
     from,
     type: to.type,
-    // a row without its event time is at no moment, and could never be used
+    // a row without an event time has no moment, and could never be used
     nullable: to.nullable && to.name !== source.eventTime,
     length: declared?.kind === 'vector' ? declared.length : null,
     infinity: onlyKnown(source, to.name),
@@ -196,8 +196,8 @@ function filledByDatabase({ relation }: SourceSpec, { name, generated }: Relatio
 }
 
 /**
- * Constraints, lengths and triggers are the database's own checks; its message and the row it names are put into ours.
- * PGlite is fed in pieces, and counts in each from 1: there `every` is null and no row is named.
+ * Constraints, lengths and triggers are checked by the database; its message, with the row that it names, is part of
+ * ours. PGlite is fed in pieces and counts in each from 1: there `every` is null, and no row is named.
  */
 function refusedByTable(error: unknown, path: string, table: string, every: number | null): unknown {
   for (let cause = error; cause instanceof Error; cause = cause.cause) {

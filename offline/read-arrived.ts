@@ -13,8 +13,8 @@ import { sourceRelation } from '../runtime/relation.ts'
 const described = new WeakMap<Database, WeakMap<SourceSpec, Promise<SourceTable>>>()
 
 /**
- * The rows that these transactions wrote to the source that all `plans` share, those for the online store alone too, as
- * `sourceRows` orders and delivers them: in one round trip, for few rows.
+ * The rows that these transactions wrote to the source that all `plans` share, including rows of the online store
+ * alone, ordered and delivered as by `sourceRows`. One round trip, for few rows.
  *
  * @returns null where there are more than `maxRows`
  * @throws LockstepError as `sourceRows`
@@ -39,10 +39,7 @@ export async function readArrived(
   return total > maxRows ? null : rows
 }
 
-/**
- * What is known of a source's table is asked once: columns that come to it are those of another source, as it is
- * defined then.
- */
+/** Describes a source's table once: a changed source is a new `SourceSpec`. */
 function tableOf(db: Database, source: SourceSpec): Promise<SourceTable> {
   let ofDatabase = described.get(db)
   if (ofDatabase === undefined) described.set(db, (ofDatabase = new WeakMap()))

@@ -11,16 +11,16 @@ import type { AnswerColumns, Answers } from './answers.ts'
 import { createAnswers } from './answers.ts'
 
 /**
- * Answers come in the order of keys and are wanted in the order of the spine; meanwhile they wait in a file, sorted
- * into buckets of consecutive ordinals.
+ * Feature values are computed in the order of keys and needed in the order of the spine. Meanwhile they wait in a file,
+ * in buckets of consecutive ordinals.
  */
 export interface ResultBuckets {
   /** Ordinals from 0 of one bucket: `ordinal` belongs to bucket `floor(ordinal / rowsPerBucket)`. */
   readonly rowsPerBucket: number
-  /** Takes the answers to one lookup under mapping `mapping`. Call `flush` whenever it says true. */
+  /** Takes the values of one lookup under mapping `mapping`. Call `flush` when it returns true. */
   put(ordinal: number, mapping: number, values: readonly ViewValues[]): boolean
   flush(): Promise<void>
-  /** The answers of one bucket: by mapping, then by index of the mapping's plans. The next call writes over them. */
+  /** The values of one bucket: by mapping, then by index of the mapping's plans. The next call overwrites them. */
   read(bucket: number): Promise<readonly (readonly AnswerColumns[])[]>
   close(): Promise<void>
 }
@@ -30,9 +30,9 @@ const bucketBytes = 8 * 1024 * 1024
 const maxRowsPerBucket = 65_536
 
 /**
- * @param mappings for each mapping, the plans whose values are put under it
- * @param folder where the file is made; it has no name there for longer than it takes to open it, so that a killed
- *   process leaves nothing
+ * @param mappings for each mapping, its plans
+ * @param folder where the file is created. Its name is removed as soon as it is open, so that a killed process leaves
+ *   nothing
  */
 export async function createResultBuckets(mappings: readonly (readonly ViewPlan[])[], folder = tmpdir()): Promise<ResultBuckets> {
   const width = mappings.flat().reduce((sum, plan) => sum + 8 + plan.spec.features.reduce((all, feature) => all + bytesOf(feature), 0), 0)
@@ -94,7 +94,7 @@ export async function createResultBuckets(mappings: readonly (readonly ViewPlan[
   }
 }
 
-/** About how many bytes a value takes; of a list or of counts, one of the largest. */
+/** The approximate size of a value in bytes; for a list or counts, of a large one. */
 function bytesOf(feature: FeatureSpec): number {
   const { type } = feature
   if (type.kind === 'vector') return 4 * type.length

@@ -14,16 +14,16 @@ export interface SourceRow {
   readonly key: EntityKey
   /** Epoch microseconds. */
   readonly eventTime: number
-  /** Epoch microseconds; null where the source says nothing; Infinity: never visible. */
+  /** Epoch microseconds; null where the source has none; Infinity: never visible. */
   readonly knownTime: number | null
   /** What the database sorted by, within the key: the later of both times, or the event time alone. */
   readonly sortTime: number
   readonly tie: Tie
-  /** The transaction that wrote the row; -1 where it was not asked for. */
+  /** The transaction that wrote the row; -1 where it was not requested. */
   readonly xid: number
   /** By slot of the stream's columns, canonical. */
   readonly values: readonly (Value | null)[]
-  /** Why the row cannot be read, where that is asked for; what else it says is not to be relied on. */
+  /** Why the row cannot be read, where that is requested; its other members are unreliable then. */
   readonly failure?: LockstepError
 }
 
@@ -43,8 +43,8 @@ export interface RowLayout {
   readonly tie: readonly number[]
   readonly order: 'known' | 'event'
   /**
-   * Deliver a row that cannot be read with its `failure`; one whose key cannot be, which nobody can ask for, is passed
-   * over, and this is called with it. Default: throw it.
+   * Deliver a row that cannot be read with its `failure`. A row whose key cannot be read is skipped, and this is called
+   * with it. Default: throw.
    */
   readonly tolerant?: ((error: LockstepError) => void) | undefined
 }
@@ -179,7 +179,7 @@ function invalidRow(layout: RowLayout, key: EntityKey, what: string): LockstepEr
   )
 }
 
-/** Readers of values know their column, not the row that they are in. */
+/** Readers of values know their column, but not their row. */
 function withKey(error: unknown, parts: readonly Column<KeyType>[], key: EntityKey): unknown {
   if (!(error instanceof LockstepError) || parts.length === 0) return error
   return new LockstepError(error.code, `${error.message} The row has the key ${showKey(parts, key)}.`, { cause: error })

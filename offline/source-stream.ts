@@ -16,7 +16,7 @@ import type { StreamBounds } from './stream-sql.ts'
 import { leftOutSelect, nearLeftOutSelect, streamSelect } from './stream-sql.ts'
 
 export interface SourceStreamOptions extends StreamBounds {
-  /** Decides what the rows are sorted by. Absent: the rule of time. */
+  /** Decides by which time the rows are sorted. Absent: the rule of time. */
   readonly rule?: TimeRule
   /** Deliver `xid`. */
   readonly withXid?: boolean
@@ -25,10 +25,10 @@ export interface SourceStreamOptions extends StreamBounds {
 }
 
 /**
- * The rows of the one source that all `plans` share, ordered by entity key, then by the moment from which they count
- * (the later of event and known time). Rows with a NULL in the key belong to no entity and are left out. `values` are
- * by slot of `streamColumns(plans)`, which for one plan are `plan.columns`: pass them to `plan.fold`; for several,
- * through `projection`.
+ * The rows of the source that all `plans` share, ordered by entity key, then by the moment from which they count (the
+ * later of event and known time). Rows with a NULL in the key belong to no entity and are left out. `values` are by
+ * slot of `streamColumns(plans)`: for one plan these are `plan.columns`, ready for `plan.fold`; for several, use
+ * `projection`.
  *
  * @throws LockstepError `SOURCE_MISSING`, `INVALID_ROW`, `INVALID_TIME`, `ORDER_VIOLATED`
  */
@@ -53,7 +53,7 @@ export async function* sourceRows(
     if (!sqlState(cause).startsWith('22')) throw cause
     const key = sourceKey(firstOf(plans))
     const columns = [...key, ...streamColumns(plans)]
-    // where a failure ends the whole transaction, as on PGlite, the row cannot be looked for
+    // where a failure ends the complete transaction, as on PGlite, the row cannot be searched
     const row = await tooGreat(snapshot, table, key, columns).catch(() => null)
     throw unreadable(cause, source, columns, table, row)
   }
@@ -65,8 +65,8 @@ function isFullScan({ keys, keysIn, keyRange, near, arrival }: SourceStreamOptio
 }
 
 /**
- * Of a value that cannot be cast to its declared type, the database says neither row nor column: it may be any column
- * that is cast.
+ * If a value cannot be cast to its declared type, the database names neither row nor column: it may be any column that
+ * is cast.
  */
 function unreadable(
   cause: unknown,
@@ -86,7 +86,7 @@ function unreadable(
   )
 }
 
-/** Where a decimal stands that no float holds, as a sentence. */
+/** Says where a decimal is that no float can represent. */
 async function tooGreat(
   snapshot: Snapshot,
   table: SourceTable,
@@ -151,12 +151,12 @@ function orderOf({ rule }: SourceStreamOptions): 'known' | 'event' {
   return rule?.knowledge === 'latest' ? 'event' : 'known'
 }
 
-/** What a stream of all rows of transactions below some one leaves out. */
+/** The rows that a stream of all transactions below a given one leaves out. */
 export interface LeftOut {
-  /** Rows with a NULL in the key, which no entity gets to see. */
+  /** Rows with a NULL in the key, which belong to no entity. */
   readonly dropped: number
   /**
-   * Rows that are committed, of transactions from there on; null where the table does not tell arrivals, and nothing is
+   * Committed rows of transactions from the given one on; null where the table has no arrival columns, and nothing is
    * held back.
    */
   readonly heldBack: number | null
@@ -197,8 +197,8 @@ export async function countLeftOut(
 }
 
 /**
- * The columns by which the rows of a source are dropped, for `countLeftOut`: those of all plans that read it, and none
- * when it is asked for the same source again, so that a row counts once, however many keys it lacks.
+ * The key columns whose NULLs drop rows of a source, for `countLeftOut`: those of all plans that read it for the first
+ * plan, and none for the others. So a row counts once, however many keys it lacks.
  */
 export function dropColumns(plans: readonly ViewPlan[]): (plan: ViewPlan) => readonly Column[] {
   const counted = new Set<string>()
@@ -209,7 +209,7 @@ export function dropColumns(plans: readonly ViewPlan[]): (plan: ViewPlan) => rea
   }
 }
 
-/** As a stream, so that it can run beside others. */
+/** Runs as a stream, so that it can run beside others. */
 async function readCounts(snapshot: Snapshot, select: string): Promise<{ dropped: number; later: number; newest: number | null }> {
   let counts = { dropped: 0, later: 0, newest: null as number | null }
   for await (const { bytes, starts } of snapshot.tuples(select)) {
@@ -228,7 +228,7 @@ export function streamColumns(plans: readonly ViewPlan[]): readonly Column[] {
   return plans.length === 1 ? firstOf(plans).columns : unionOf(plans.map((plan) => plan.columns))
 }
 
-/** From the values of a stream to those of one of its plans. */
+/** Maps the values of a stream to those of one of its plans. */
 export function projection(columns: readonly Column[], plan: ViewPlan): (values: SourceRow['values']) => SourceRow['values'] {
   const slots = plan.columns.map(({ name }) => columns.findIndex((column) => column.name === name))
   if (slots.length === columns.length && slots.every((slot, i) => slot === i)) return (values) => values

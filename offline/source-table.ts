@@ -3,16 +3,16 @@ import type { SourceSpec } from '../kernel/view-spec.ts'
 import type { Queryable, RelationColumn } from '../runtime/relation.ts'
 import { arrivalColumns, checkQuery, sourceRelation, sourceTableName, sqlState, tableColumns } from '../runtime/relation.ts'
 
-/** What the database says about the relation behind a source. */
+/** The relation behind a source, as the database describes it. */
 export interface SourceTable {
-  /** What stands after FROM. */
+  /** The SQL after FROM. */
   readonly relation: string
   /** PostgreSQL's short type name by column; empty for a source that is a query. */
   readonly types: ReadonlyMap<string, string>
   /** Whether rows carry their identity (`_row`). */
   readonly hasRow: boolean
   /**
-   * Whether rows carry the transaction that wrote them (`_xid`), so that a run can read what arrived since the last.
+   * Whether rows have the transaction that wrote them (`_xid`), so that a run can read what arrived since the last one.
    */
   readonly hasXid: boolean
   /** Whether rows may be of the online store alone (`_online_only`), which offline reads leave out. */
@@ -20,8 +20,8 @@ export interface SourceTable {
 }
 
 /**
- * @throws LockstepError `SOURCE_MISSING` naming the source and the table or column that is not there, also where a
- *   query names it; `DEFINITIONS_INVALID` where its query is wrong in another way
+ * @throws LockstepError `SOURCE_MISSING` naming the source and the missing table or column, also one that a query
+ *   names; `DEFINITIONS_INVALID` where the query is wrong in another way
  */
 export async function readSourceTable(db: Queryable, source: SourceSpec): Promise<SourceTable> {
   const table = sourceTableName(source)

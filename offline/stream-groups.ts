@@ -9,7 +9,8 @@ export interface StreamGroup {
 }
 
 /**
- * Under which columns of a spine some views are asked, and which: by slot of `Pass.streams` and of that stream's plans.
+ * The columns of a spine under which some views are looked up, and these views: by slot of `Pass.streams` and of that
+ * stream's plans.
  */
 export interface Mapping {
   readonly columns: readonly string[]
@@ -22,7 +23,7 @@ export interface AskedView {
   readonly plan: number
 }
 
-/** Streams that have to be merged with each other's lookups: one ordered pass over the spine answers them all. */
+/** Streams that must be merged with the same lookups, in one ordered pass over the spine. */
 export interface Pass {
   /** Types of the key; all mappings and streams of a pass share them. */
   readonly key: readonly Column<KeyType>[]
@@ -30,14 +31,14 @@ export interface Pass {
   readonly streams: readonly StreamGroup[]
 }
 
-/** What names a stream: two plans with the same text are served by the same rows in the same order. */
+/** The identity of a stream: two plans with the same text read the same rows in the same order. */
 export function streamId(plan: ViewPlan): string {
   return JSON.stringify([plan.spec.source, sourceKey(plan)])
 }
 
 /**
- * Plans the passes that answer `uses` so that each source is read once for each of its keys, however many views and
- * aliases ask it: the connected components of the graph that joins key mappings with streams.
+ * Plans the passes for `uses`, so that each source is read once for each of its keys, for any number of views and
+ * aliases: the connected components of the graph that joins key mappings with streams.
  */
 export function planPasses(uses: readonly ViewUse[]): Pass[] {
   const components: Component[] = []

@@ -10,14 +10,14 @@ import type { Near } from './index-lookup.ts'
 import type { SourceTable } from './source-table.ts'
 import { castTo, sqlTypeName } from './sql-type.ts'
 
-/** What is to be read of a source, and in which order. */
+/** What to read from a source, and in which order. */
 export interface StreamRequest {
   readonly table: SourceTable
   /** The source's columns that hold the entity's key, with the entity's types. */
   readonly key: readonly Column<KeyType>[]
   readonly eventTime: string
   readonly known: string | null
-  /** The columns to deliver, after the key, the times and what is asked for by `row` and `xid`. */
+  /** The columns to deliver, after the key, the times, `row` and `xid`. */
   readonly columns: readonly Column[]
   readonly row: boolean
   readonly xid: boolean
@@ -26,7 +26,7 @@ export interface StreamRequest {
   readonly bounds: StreamBounds
 }
 
-/** Which rows are wanted; each bound only leaves out rows that cannot matter. */
+/** Which rows to read; each bound only leaves out rows that cannot matter. */
 export interface StreamBounds {
   readonly keys?: readonly EntityKey[]
   /** A SELECT of key parts, in the key's order and types. */
@@ -83,8 +83,8 @@ export function streamSelect(request: StreamRequest): string {
 }
 
 /**
- * Whether rows that are asked for twice can be told from rows that are there twice, where that matters: among latest
- * values alone it does not.
+ * Whether a row that is read twice can be distinguished from two equal rows, where that matters; for latest values
+ * alone it does not.
  */
 export function nearApplies(table: SourceTable, { apart }: Near): boolean {
   return table.hasRow || apart
@@ -128,7 +128,10 @@ function conditionsOf(request: StreamRequest, { column, keys, sortTime, literal 
   ]
 }
 
-/** Rows of these transactions, and of those between where they are more ranges than `maxRanges`; null: of none. */
+/**
+ * A range with the rows of these transactions, and also of those between where there are more ranges than `maxRanges`;
+ * null: there are none.
+ */
 export function arrivalOf(transactions: Frontier, maxRanges = Number.POSITIVE_INFINITY): Arrival | null {
   const ranges = rangesOf(transactions)
   const [first, last] = [ranges[0], ranges.at(-1)]
@@ -138,8 +141,8 @@ export function arrivalOf(transactions: Frontier, maxRanges = Number.POSITIVE_IN
 }
 
 /**
- * Each piece has both its bounds, so that an index on `_xid` leads to it, and the planner takes it for small where it
- * knows nothing of the table yet.
+ * Each piece has both bounds, so that PostgreSQL uses an index on `_xid` and estimates few rows even without
+ * statistics.
  */
 export function arrivalCondition({ from, to, except = [] }: Arrival): string {
   const ends = [from, ...except.flatMap((range) => [range.from, range.to]), to]
@@ -152,8 +155,8 @@ export function arrivalCondition({ from, to, except = [] }: Arrival): string {
 }
 
 /**
- * The rows near some lookups: those of each key's intervals, and those of the greatest event time up to a moment. A
- * row that is found twice has one `_row`, by which UNION makes it one.
+ * The rows near some lookups: those of each key's intervals, and those with the greatest event time up to a moment. A
+ * row that is found twice has one `_row`, so UNION removes the duplicate.
  */
 function nearRows(request: StreamRequest, parts: Parts, near: Near, outputs: string, conditions: readonly string[]): string {
   const { table, key, eventTime } = request
@@ -170,7 +173,7 @@ function nearRows(request: StreamRequest, parts: Parts, near: Near, outputs: str
     const intervals = near.intervals.map((interval) => keyed(interval.key, [interval.from, interval.to]))
     const within = [sortTime, column(eventTime)].map((time) => `${time} BETWEEN q.a AND q.b`)
     const wanted = [...ofKey, ...new Set(within), ...conditions]
-    // OFFSET 0 keeps the planner from joining some other way, of which it thinks better as it knows nothing of the
+    // OFFSET 0 keeps the planner from another join order, which it prefers because it has no statistics of the
     // intervals
     const found = `SELECT s.* FROM ${table.relation} s WHERE ${wanted.join(' AND ')} OFFSET 0`
     selects.push(`SELECT ${outputs} FROM ${listed(intervals, ['a', 'b'])} CROSS JOIN LATERAL (${found}) s`)
@@ -185,7 +188,7 @@ function nearRows(request: StreamRequest, parts: Parts, near: Near, outputs: str
   return selects.join(near.apart ? ' UNION ALL ' : ' UNION ')
 }
 
-/** When a row was known, or else happened; a known time of -infinity says no more than none. */
+/** When a row was known, or happened if that is unknown; a known time of -infinity counts as none. */
 function knownTime({ known, eventTime }: StreamRequest, column: (name: string) => string): string {
   return known === null ? column(eventTime) : `coalesce(nullif(${column(known)}, '-infinity'), ${column(eventTime)})`
 }
@@ -193,9 +196,9 @@ function knownTime({ known, eventTime }: StreamRequest, column: (name: string) =
 const notOnlineOnly = 'NOT s."_online_only"'
 
 /**
- * Which of the source's rows a stream up to the transaction `to` leaves out: `dropped` lack a part of the key, and so
- * belong to no entity; `later` arrived from `to` on. `newest` is the greatest transaction of these. Where the table
- * does not tell arrivals, all have arrived.
+ * Counts the rows that a stream up to the transaction `to` leaves out: `dropped` lack a part of the key and belong to
+ * no entity; `later` arrived from `to` on, and `newest` is the greatest transaction of these. In a table without
+ * arrival columns, all rows have arrived.
  */
 export function leftOutSelect(table: SourceTable, key: readonly Column[], to: number): string {
   const keyless = `(${lacksKey(key)})`
@@ -208,9 +211,8 @@ export function leftOutSelect(table: SourceTable, key: readonly Column[], to: nu
 }
 
 /**
- * The same where only rows near some lookups are read: `later` are of those near. `dropped` are of the whole table
- * here too, so that a count does not depend on how rows are read; the index that leads to the others leads to them as
- * well.
+ * The same where only rows near some lookups are read: `later` counts only those. `dropped` counts in the complete
+ * table here too, so that a count does not depend on how rows are read.
  */
 export function nearLeftOutSelect(
   request: Omit<StreamRequest, 'columns' | 'row' | 'xid'> & { readonly keyed: readonly Column[] },
@@ -254,8 +256,8 @@ export function keysWithinSelect(request: Pick<StreamRequest, 'table' | 'key' | 
 }
 
 /**
- * The first keys of `pieces` ranges with about as many rows each, as text, without the very first; judged by a `share`
- * of the rows, by chance.
+ * The first keys of `pieces` ranges with about the same number of rows each, as text, without the very first; estimated
+ * from a random `share` of the rows.
  */
 export function keyBoundsSelect(
   request: Pick<StreamRequest, 'table' | 'key' | 'eventTime' | 'known'>,
@@ -279,8 +281,8 @@ function keyCondition(parts: readonly Column<KeyType>[], expressions: readonly s
     const values = decodeKey(parts, key)
     return `(${parts.map(({ type }, i) => keyLiteral(type, values[i] as Value)).join(', ')})`
   })
-  // PostgreSQL hashes a list of single values, but compares each row with each of a list of tuples, unless they stand
-  // in VALUES.
+  // PostgreSQL hashes a list of single values, but compares each row with every tuple of a list, unless the list is in
+  // VALUES.
   return `(${expressions.join(', ')}) IN (${parts.length > 1 ? 'VALUES ' : ''}${tuples.join(', ')})`
 }
 

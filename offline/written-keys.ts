@@ -7,8 +7,8 @@ import { sourceRows } from './source-stream.ts'
 import { arrivalOf } from './stream-sql.ts'
 
 /**
- * Those of the keys that have rows of these transactions in the view's source, of the online store alone too; where
- * these are very many, maybe also some that have rows of others between.
+ * The keys that have rows of these transactions in the view's source, including rows of the online store alone. For
+ * very many transactions it may return keys with rows of others between them.
  */
 export async function writtenKeys(
   db: Pick<Database, 'snapshot'>,

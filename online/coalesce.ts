@@ -5,10 +5,9 @@ interface Asked<Key, Value> {
 }
 
 /**
- * Gathers the keys that are asked for in one turn of the event loop, and has them answered together, by index. Where
- * more than `atOnce` keys have come, those who ask are answered in groups of about as many, one a turn: what was
- * answered is then worked on while the next is fetched. Who asks for as many alone, while nobody waits, is answered by
- * themselves at once.
+ * Collects the keys that are requested in one turn of the event loop and reads them together, by index. With more than
+ * `atOnce` keys, the callers are answered in groups of about that size, one group a turn, so that one group is
+ * processed while the next is fetched. A single caller with as many keys, while nobody else waits, is read at once.
  */
 export function coalesced<Key, Value>(
   answer: (keys: readonly Key[]) => Promise<Value[]>,

@@ -23,14 +23,14 @@ export interface HoldingStore extends Pick<OnlineStore, 'read' | 'parts'> {
  * @throws LockstepError `NOT_READY` naming the view; `STATE_CORRUPT`, `STATE_VERSION` where a checkpoint cannot be read
  */
 export async function requireComplete(store: HoldingStore, views: readonly ViewPlan[]): Promise<ReadonlySet<DefinitionId>> {
-  const checkpoints = await checkpointsOf(store, views)
+  const checkpoints = await readCheckpoints(store, views)
   // a read with `sure` checks the parts of its own keys
-  const [lack] = await lacksBy(store, views, checkpoints, { emptied: false })
+  const [lack] = await incompleteBy(store, views, checkpoints, { emptied: false })
   if (lack !== undefined) throw new LockstepError(lack.code, lack.problem, { details: { view: lack.view } })
   return new Set(views.flatMap(({ id }, i) => ((checkpoints[i] as Checkpoint).setBack === true ? [id] : [])))
 }
 
-export interface Lack {
+export interface IncompleteView {
   readonly view: DefinitionId
   readonly code: ErrorCode
   /** The message, with what to do. */
@@ -40,30 +40,33 @@ export interface Lack {
 }
 
 /** The views that the store does not hold completely. */
-export async function lacksOf(store: HoldingStore, views: readonly ViewPlan[]): Promise<Lack[]> {
-  return await lacksBy(store, views, await checkpointsOf(store, views), { emptied: (await store.parts?.lost()) === true, anew: true })
+export async function findIncompleteViews(store: HoldingStore, views: readonly ViewPlan[]): Promise<IncompleteView[]> {
+  return await incompleteBy(store, views, await readCheckpoints(store, views), {
+    emptied: (await store.parts?.lost()) === true,
+    anew: true,
+  })
 }
 
 type FoundCheckpoint = Checkpoint | LockstepError | null
 
-async function checkpointsOf(store: Pick<OnlineStore, 'read'>, views: readonly ViewPlan[]): Promise<FoundCheckpoint[]> {
+async function readCheckpoints(store: Pick<OnlineStore, 'read'>, views: readonly ViewPlan[]): Promise<FoundCheckpoint[]> {
   return await tryCheckpoints(
     store,
     views.map(({ id }) => id),
   )
 }
 
-async function lacksBy(
+async function incompleteBy(
   store: HoldingStore,
   views: readonly ViewPlan[],
   checkpoints: readonly FoundCheckpoint[],
   { emptied, anew = false }: { readonly emptied: boolean; readonly anew?: boolean },
-): Promise<Lack[]> {
+): Promise<IncompleteView[]> {
   const foreign = await foreignAmong(store, views, checkpoints, anew)
-  const lacks = views.map(async ({ id, fingerprint }, i): Promise<Lack[]> => {
+  const lacks = views.map(async ({ id, fingerprint }, i): Promise<IncompleteView[]> => {
     const checkpoint = checkpoints[i] ?? (await whatIsInstead(store, id))
     if (checkpoint instanceof LockstepError) return [{ view: id, code: checkpoint.code, problem: checkpoint.message }]
-    const problem = foreign.get(id) ?? lackOf(id, fingerprint, checkpoint)
+    const problem = foreign.get(id) ?? problemOf(id, fingerprint, checkpoint)
     if (problem !== null) return [{ view: id, code: 'NOT_READY', problem }]
     return emptied ? [{ view: id, code: 'NOT_READY', problem: emptiedIn(id), partial: true }] : []
   })
@@ -98,15 +101,15 @@ function isForeign(found: readonly [DefinitionId, string | null]): found is read
 const noneForeign: ReadonlyMap<DefinitionId, string> = new Map()
 
 /**
- * Where a checkpoint is absent: whether another program's value lies under its key, which an ordinary read takes for
- * nothing.
+ * Whether the value of another program is stored under the key of an absent checkpoint. An ordinary read takes it for
+ * absent.
  */
 async function whatIsInstead(store: Pick<OnlineStore, 'read'>, view: DefinitionId): Promise<LockstepError | null> {
   try {
     await store.read([checkpointKey(view)], { sure: true })
   } catch (error) {
     if (error instanceof LockstepError && error.code === 'STATE_CORRUPT') return error
-    // that a server was emptied is told otherwise
+    // an emptied server is reported separately
     if (!(error instanceof LockstepError) || error.code !== 'NOT_READY') throw error
   }
   return null
@@ -120,8 +123,8 @@ function emptiedIn(id: DefinitionId): string {
   return `The view "${id}" has lost states: a server of the Redis Cluster was emptied. Wait until a worker has filled it again, or run "lockstep materialize ${id}".`
 }
 
-/** Why the store does not hold the view whole; null where it does. */
-function lackOf(id: DefinitionId, fingerprint: string, checkpoint: Checkpoint | null): string | null {
+/** Why the store does not hold the view completely; null where it does. */
+function problemOf(id: DefinitionId, fingerprint: string, checkpoint: Checkpoint | null): string | null {
   if (checkpoint?.removing === true)
     return `The view "${id}" is being rebuilt in this online store. Wait for it. If the rebuild was stopped, a worker continues it, or run "lockstep materialize ${id}".`
   // Its first run has begun and not ended.

@@ -12,7 +12,7 @@ import type { OnlineKey, OnlineStore } from './store.ts'
 const keysPerRemoval = 10_000
 /** No view's name starts with a zero byte. */
 const identityKey = Buffer.from('\0store', 'latin1')
-/** LMDB's file begins with two pages, of 4 KiB at least, that each hold this mark. */
+/** LMDB's file begins with two pages of at least 4 KiB that contain this mark. */
 const pageBytes = 4096
 const markOffset = 24
 const mark = 0xbeef_c0de
@@ -23,8 +23,8 @@ const mark = 0xbeef_c0de
 const damages = new Set([-30_797, -30_796, -30_795, -30_794, -30_793, -30_786, -30_783, -30_782, -30_781, -30_780])
 
 /**
- * An online store in a folder of this machine (LMDB), for the embedded default. The keys of a view lie together, in the
- * order of the entities:
+ * An online store in a local folder (LMDB), the embedded default. The keys of a view are contiguous, in the order of
+ * the entities:
  *
  *     VIEW@VERSION 0x00 ENTITY 0x1f KEY BYTES
  *
@@ -36,7 +36,7 @@ export function openEmbeddedStore(directory: string): OnlineStore {
     makePrivate(directory)
     refuseForeign(directory)
     const opened = open<Buffer, Buffer>({ path: directory, encoding: 'binary', keyEncoding: 'binary', noSubdir: false, cache: false })
-    // LMDB makes its files for all to read
+    // LMDB creates its files readable for all users
     closeFolder(directory, ['data.mdb', 'lock.mdb'])
     return opened
   })
@@ -57,8 +57,8 @@ export function openEmbeddedStore(directory: string): OnlineStore {
     },
 
     async read(keys) {
-      // Without this, a read sees what was there when this turn of the event loop began, not what another process has
-      // written since.
+      // Without this, a read sees the data of the beginning of this turn of the event loop, not what another process
+      // has written since.
       return guarded(directory, () => {
         db.resetReadTxn()
         return keys.map((key) => {
@@ -121,8 +121,8 @@ export function openEmbeddedStore(directory: string): OnlineStore {
 }
 
 /**
- * LMDB maps its file into memory and ends the process where it is none of its own: the mark of its first page is looked
- * at before.
+ * LMDB maps its file into memory and ends the process if it is not its own. So the mark of the first page is checked
+ * before.
  */
 function refuseForeign(directory: string): void {
   const file = openSync(join(directory, 'data.mdb'), 'a+')

@@ -1,7 +1,7 @@
 import type { OnlineStore } from './store.ts'
 
-/** The store, with somebody told of every read and write that fails. */
-export function watchedStore(store: OnlineStore, onError: (error: unknown) => void): OnlineStore {
+/** The store; `onError` is called for each read and write that fails. */
+export function instrumentedStore(store: OnlineStore, onError: (error: unknown) => void): OnlineStore {
   async function watched<T>(work: Promise<T>): Promise<T> {
     try {
       return await work

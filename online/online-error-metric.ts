@@ -4,7 +4,7 @@ import { LockstepError } from '../kernel/errors.ts'
 
 const name = 'lockstep_online_errors_total'
 
-/** Counts failures of the online store, whoever of the process meets them: one metric for all that ask for it. */
+/** Counts failures of the online store. All callers in a process share one metric. */
 export function createOnlineErrorMetric(registry: Registry): (error: unknown) => void {
   const present = registry.getSingleMetric(name)
   const counter =
@@ -18,7 +18,7 @@ export function createOnlineErrorMetric(registry: Registry): (error: unknown) =>
         })
   return (error) => {
     const { code, details } = error instanceof LockstepError ? error : { code: 'INTERNAL', details: {} }
-    // an entity's own doing
+    // caused by the entity's own data
     if (code === 'TOO_MANY_CATEGORIES') return
     const answered = 'redis' in details ? details.redis : null
     counter.inc({ code: typeof answered === 'string' ? answered : code })

@@ -7,9 +7,9 @@ import { createRedisStore } from './redis-store.ts'
 import type { OnlineStore } from './store.ts'
 
 /**
- * Opens the online store that is configured: Redis, or a cluster of it, where `redisUrl` is set, else the embedded one,
- * in the folder `online` of `config.directory`. A Redis that is away does not fail here but when it is asked (`ping`
- * within 5 s), so that a server can start without it.
+ * Opens the configured online store: Redis or a Redis Cluster if `redisUrl` is set, else the embedded one in the folder
+ * `online` of `config.directory`. An unavailable Redis does not fail here, but when it is used (`ping` within 5 s), so
+ * that a server can start without it.
  */
 export async function openOnlineStore(
   config: Pick<Config, 'redisUrl' | 'redisPrefix' | 'directory'> & Partial<Pick<Config, 'redisReads'>>,

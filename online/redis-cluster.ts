@@ -10,10 +10,10 @@ import type { RedisCommands, RedisWrite } from './redis-commands.ts'
 import { allSettled, chunksOf, gotAll, keysPerTurn, quitGracefully, scriptAnswer, scriptArguments } from './redis-commands.ts'
 
 const script = createHash('sha1').update(compareAndSet).digest('hex')
-/** How long a command waits for a cluster that is not connected. */
+/** How long a command waits for the connection to the cluster. */
 const readyMs = 3_000
 const closedMessage = 'Connection is closed.'
-/** How long a replica has for its answer before the primary is asked. */
+/** How long a replica may take before the primary is asked. */
 const replicaMs = 250
 
 interface SlotKey {
@@ -22,10 +22,10 @@ interface SlotKey {
 }
 
 /**
- * A Redis Cluster. What goes to one node travels in one pipeline: an MGET for the keys of each slot, as the views of an
- * entity share one, and the script for the entries of each slot. Slots are looked up in the client's map of them; what
- * a node refuses (it lost the slot, fell, or lacks the script) goes once more by the client's own way, command by
- * command, which follows redirections and waits for a failover.
+ * A Redis Cluster. Commands to one node are sent in one pipeline: an MGET for the keys of each slot (the views of an
+ * entity share one), and the script for the entries of each slot. Slots are looked up in the client's slot map. If a
+ * node refuses a command (it lost the slot, is down, or lacks the script), the client sends it once more itself,
+ * command by command: it follows redirections and waits for a failover.
  */
 export function redisCluster(cluster: Cluster): RedisCommands {
   const readers = new WeakMap<Redis, (keys: readonly SlotKey[]) => Promise<(Buffer | null)[]>>()
@@ -39,7 +39,7 @@ export function redisCluster(cluster: Cluster): RedisCommands {
     return name === undefined ? null : (nodes.get(name) ?? null)
   }
 
-  /** null: nobody known, which the client's own way finds out. */
+  /** null: no node is known, and the client finds one itself. */
   function nodeOf(slot: number, replicas: boolean): Redis | null {
     const names = cluster.slots[slot]
     if (names === undefined) return null
@@ -81,7 +81,7 @@ export function redisCluster(cluster: Cluster): RedisCommands {
     )
   }
 
-  /** A node that is silent is given up: its successor has to be found first. */
+  /** A silent node is given up: the client must find its successor first. */
   function again<T>(error: Error | null, ask: () => Promise<T>): Promise<T> {
     if (error?.message !== 'Command timed out') return ask()
     cluster.refreshSlotsCache()
@@ -102,7 +102,7 @@ export function redisCluster(cluster: Cluster): RedisCommands {
   return {
     connection,
     async primaries() {
-      // the map that commands go by may be some seconds old
+      // the client's slot map may be some seconds old
       await connected()
       await new Promise<void>((resolve) => cluster.refreshSlotsCache(() => resolve()))
       return await primaries()
@@ -189,7 +189,7 @@ export function redisCluster(cluster: Cluster): RedisCommands {
       return (await allSettled(counts)).reduce((sum, count) => sum + count, 0)
     },
 
-    /** A cluster that lost a node is there all the same; what is asked of that node says so. */
+    /** A cluster without one of its nodes is still available; commands to that node fail. */
     async ping() {
       await connected()
       await Promise.any((await primaries()).map((node) => node.ping()))
@@ -224,10 +224,9 @@ async function atMost<T>(ms: number, work: Promise<T>): Promise<T | null> {
 }
 
 /**
- * Waits until the client knows the cluster's nodes; not for another attempt where one fails meanwhile. All who wait
- * share one wait.
+ * Waits until the client knows the cluster's nodes, for one attempt. All callers share one wait.
  *
- * @throws the client's "Connection is closed." where it does not come to know them
+ * @throws the client's "Connection is closed." where the attempt fails
  */
 function waitUntilConnected(cluster: Cluster): () => Promise<void> {
   let waiting: Promise<void> | null = null

@@ -3,30 +3,30 @@ import { orTimeout } from '../runtime/async.ts'
 import type { RedisConnection } from '../runtime/redis.ts'
 
 /**
- * What the online store asks of a Redis (redis-single.ts) or of a Redis Cluster (redis-cluster.ts). They fail as their
- * client does, where nothing else is said; `redisError` says what it means.
+ * The commands that the online store needs from one Redis (redis-single.ts) or a Redis Cluster (redis-cluster.ts). They
+ * fail with the client's errors unless stated otherwise; `redisError` translates them.
  */
 export interface RedisCommands {
   readonly connection: RedisConnection
   /**
-   * The values, null where there is none, by index; keys that are asked for in one turn of the event loop travel
-   * together, up to some (`keysPerTurn`).
+   * The values by index, null where there are none. Keys that are requested in one turn of the event loop are sent
+   * together, up to `keysPerTurn`.
    *
-   * @param replicas whether replicas may answer, which lag behind
-   * @throws LockstepError as of `redisError`: said once for all that travel together
+   * @param replicas whether replicas, which lag behind, may answer
+   * @throws LockstepError as `redisError`, once for all keys that are sent together
    */
   read(keys: readonly string[], replicas: boolean): Promise<(Buffer | null)[]>
-  /** As `read`, from primaries, key by key: what is no string fails with WRONGTYPE. */
+  /** As `read`, from primaries, key by key. A key that is not a string fails with WRONGTYPE. */
   readSurely(keys: readonly string[]): Promise<(Buffer | null)[]>
-  /** Of a cluster: for each server some slots that it holds, of each run of them the ends and one between. */
+  /** Only for a cluster: some slots of each server, namely the ends of each range and one between. */
   someSlots?(): Promise<readonly number[]>
-  /** As the script `compareAndSet`, by index. When it fails, nothing of it is under way any more. */
+  /** As the script `compareAndSet`, by index. When it fails, no part of it is still running. */
   compareAndSet(entries: readonly RedisWrite[]): Promise<boolean[]>
   get(key: string): Promise<string | null>
   setIfAbsent(key: string, value: string): Promise<void>
   /** The nodes that hold the keys: one, or every primary of a cluster. */
   primaries(): Promise<readonly Redis[]>
-  /** Deletes keys that this node told of; returns how many there were. */
+  /** Deletes keys that this node listed; returns how many existed. */
   unlink(node: Redis, keys: readonly string[]): Promise<number>
   ping(): Promise<void>
   close(): Promise<void>
@@ -40,8 +40,8 @@ export interface RedisWrite {
 }
 
 /**
- * Keys that are asked for in one turn of the event loop, and more of one caller: few enough that decoding one group
- * takes about as long as fetching the next.
+ * The maximum number of keys of one group in a turn of the event loop, unless one caller asks for more: few enough that
+ * decoding one group takes about as long as fetching the next.
  */
 export const keysPerTurn = 200
 /** Keys of one script call: large enough to amortize the round trip, small enough not to hold Redis up. */
@@ -70,13 +70,13 @@ export function scriptArguments(entries: readonly RedisWrite[]): (string | Buffe
   return [...entries.map(({ key }) => key), ...entries.flatMap(({ expected, bytes }) => [expected, bytes])]
 }
 
-/** @throws where the script answered something else than its header says */
+/** @throws where the script's answer is not as its header says */
 export function scriptAnswer(answer: unknown, entries: readonly RedisWrite[]): boolean[] {
   if (Array.isArray(answer) && answer.length === entries.length) return answer.map((stored) => stored === 1)
   throw new Error(`The script answered ${String(answer)} for ${entries.length} keys.`)
 }
 
-/** Every one is waited for, so that nothing is under way any more when a failure is reported. */
+/** Waits for all of them, so that nothing is still running when a failure is reported. */
 export async function allSettled<T>(calls: readonly Promise<T>[]): Promise<T[]> {
   const settled = await Promise.allSettled(calls)
   return settled.map((call) => {
@@ -86,9 +86,9 @@ export async function allSettled<T>(calls: readonly Promise<T>[]): Promise<T[]> 
 }
 
 /**
- * The values that a pipeline of GETs was answered.
+ * The values from the answers of a pipeline of GETs.
  *
- * @param again asks for one that failed by itself, or throws its error
+ * @param again requests a failed key once more, or throws its error
  */
 export function gotAll(
   answers: readonly (readonly [Error | null, unknown])[] | null,
@@ -104,7 +104,7 @@ export function gotAll(
   )
 }
 
-/** Waits for a server's answer to QUIT, for half a second at most. */
+/** Waits up to half a second for a server's answer to QUIT. */
 export async function quitGracefully(quit: Promise<unknown>): Promise<void> {
   await orTimeout(
     quit.catch(() => undefined),

@@ -1,7 +1,7 @@
 import { LockstepError, messageOf } from '../kernel/errors.ts'
 import type { RedisConnection } from '../runtime/redis.ts'
 
-/** What to do about the errors that Redis answers with, by their first word. */
+/** What to do about errors of Redis, by their first word. */
 const remedies: Readonly<Record<string, string>> = {
   OOM: 'It is full: raise its maxmemory, or delete other data in it.',
   NOAUTH: 'Put the user and the password into LOCKSTEP_REDIS_URL.',
@@ -16,10 +16,10 @@ const remedies: Readonly<Record<string, string>> = {
   CLUSTERDOWN: 'A part of the cluster has no primary: see "CLUSTER NODES" on any node.',
 }
 
-/** What a node of a cluster answers to one who takes it for a single Redis. */
+/** The error of a cluster's node to a client for a single Redis. */
 const ofCluster: ReadonlySet<string> = new Set(['MOVED', 'ASK', 'CROSSSLOT', 'CLUSTERDOWN'])
 
-/** What a failed command means to users: no answer at all, or an answer that says why not. */
+/** Translates the failure of a command for users: no answer, or an answer that says why not. */
 export function redisError(cause: unknown, connection: RedisConnection): LockstepError {
   if (cause instanceof LockstepError) return cause
   const where = `Redis at "${connection.server}"`
@@ -52,7 +52,7 @@ export function redisError(cause: unknown, connection: RedisConnection): Lockste
   return new LockstepError('REDIS_UNAVAILABLE', `${where} refused a command: ${text}. ${remedy}`, { cause, details: { redis: kind } })
 }
 
-/** A cluster's node that is taken for a single Redis. */
+/** A cluster's node is configured as a single Redis. */
 export function nodeOfCluster(server: string, cause?: unknown): LockstepError {
   return new LockstepError(
     'CONFIG_INVALID',
@@ -61,9 +61,7 @@ export function nodeOfCluster(server: string, cause?: unknown): LockstepError {
   )
 }
 
-/**
- * The client fails a command with a remark on its own settings; why it had to is in what the connection failed with.
- */
+/** The client's error of a command names only its own settings; the reason is in the error of the connection. */
 function reasonOf(cause: unknown, connection: RedisConnection): string {
   const first = cause instanceof Error && /^(Command timed out|Reached the max retries|Connection is closed)/.test(cause.message)
   const root = (first ? connection.trouble() : null) ?? cause
@@ -79,10 +77,10 @@ function reasonOf(cause: unknown, connection: RedisConnection): string {
   return sentence(text)
 }
 
-/** Which key it was that a GET, or the script, found something else under. */
+/** The key under which a GET or the script found something else. */
 function keyOf(cause: Error): string {
   const { command } = cause as { command?: { name?: unknown; args?: readonly unknown[] } } // the client's, which its types leave out
-  // its answer ends where the key holds a zero byte, as texts in keys do at their end
+  // its error text ends at a zero byte of the key, as keys with texts have at their end
   const named = /^WRONGTYPE of the key "([^"]*)/.exec(cause.message)?.[1]
   const [got = named] = command?.name === 'get' ? (command.args ?? []) : []
   return typeof got === 'string' ? `The key "${got}"` : 'A key'

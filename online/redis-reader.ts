@@ -14,7 +14,7 @@ type Values = (Buffer | null)[]
 export interface RedisReader {
   /** The values of the keys, by index; null where there is none. @throws as the client */
   read(keys: readonly string[]): Promise<Values>
-  /** After what is under way. */
+  /** Closes the connection when all pending reads are answered. */
   close(): Promise<void>
 }
 
@@ -29,9 +29,9 @@ interface Read {
 const sweepMs = 50
 
 /**
- * A reader with a connection of its own, which the client makes, as often as it takes, and whose replies are read here:
- * what the client makes of an MGET's reply takes most of the time of a read. While there is no such connection, and for
- * what was asked over one that is lost, the client itself reads.
+ * A reader with its own connection. The client opens it, as often as necessary, but the replies are parsed here,
+ * because the client's parsing of an MGET reply takes most of the time of a read. While there is no such connection,
+ * and for reads whose connection was lost, the client itself reads.
  */
 export function createRedisReader(redis: Redis): RedisReader {
   const timeoutMs = Number(redis.options.commandTimeout ?? Number.POSITIVE_INFINITY)
@@ -43,13 +43,13 @@ export function createRedisReader(redis: Redis): RedisReader {
     const client = redis.duplicate({ protocol: 2, lazyConnect: false })
     client.on('error', () => undefined)
     client.on('ready', () => void takeSame(client))
-    // where the client goes, the reader goes
+    // the reader closes with the client
     redis.on('close', () => cutStream(client))
     redis.once('end', cut)
     return client
   }
 
-  /** An address may have come to mean another server since the client connected. */
+  /** An address may belong to another server since the client connected. */
   async function takeSame(client: Redis): Promise<void> {
     const { stream } = client
     const [its, own] = await Promise.all([redis, client].map(processOf))
@@ -67,7 +67,7 @@ export function createRedisReader(redis: Redis): RedisReader {
     })
   }
 
-  /** In the time that is left. */
+  /** Within the remaining time. */
   function askAgain({ keys, resolve, reject, until }: Read): void {
     const leftMs = until - performance.now()
     if (leftMs <= 0) return reject(timedOut())
@@ -93,7 +93,7 @@ export function createRedisReader(redis: Redis): RedisReader {
   }
 }
 
-/** What tells a server from another one; null where it may not be asked. */
+/** An id that distinguishes servers; null where the client may not ask for it. */
 async function processOf(redis: Redis): Promise<string | null> {
   const info = await redis.info('server').catch(() => '')
   return /^run_id:(\w+)/m.exec(info)?.[1] ?? null
@@ -104,16 +104,16 @@ function timedOut(): Error {
   return new Error('Command timed out')
 }
 
-/** A connection that reads alone go over. */
+/** A connection for reads alone. */
 class Line {
   readonly #stream: Duplex
   readonly #timeoutMs: number
-  /** In the order in which they are answered. */
+  /** In the order of their answers. */
   #reads: Read[] = []
   #onAnswered: (() => void) | null = null
   readonly #timer: NodeJS.Timeout
 
-  /** @param onOpen called once what was asked before is answered */
+  /** @param onOpen called when all earlier commands are answered */
   constructor(stream: Duplex, timeoutMs: number, onOpen: () => void) {
     this.#stream = stream
     this.#timeoutMs = timeoutMs
@@ -143,12 +143,12 @@ class Line {
     })
   }
 
-  /** Waits until all that was asked is answered, or is to be asked elsewhere. */
+  /** Waits until all reads are answered or returned as unanswered. */
   async answered(): Promise<void> {
     if (this.#reads.length > 0) await new Promise<void>((resolve) => (this.#onAnswered = resolve))
   }
 
-  /** @returns what is not answered */
+  /** @returns the unanswered reads */
   end(): readonly Read[] {
     clearInterval(this.#timer)
     this.#onAnswered?.()
@@ -159,14 +159,14 @@ class Line {
     const read = this.#reads[0]
     if (read === undefined) throw new Error('a reply to no command')
     if (reply instanceof Error) read.reject(new ReplyError(reply.message))
-    // of what is out of step nothing can be believed: the client asks again
+    // replies that are out of step cannot be trusted: the client reads again
     else if (!Array.isArray(reply) || reply.length !== read.keys.length) throw new Error('a reply to another command')
     else read.resolve(reply)
     this.#reads.shift()
     if (this.#reads.length === 0) this.#onAnswered?.()
   }
 
-  /** A server that is silent for so long may not be there any more: others are asked over another connection. */
+  /** A server that is silent for this long may be gone: later reads use another connection. */
   #expire(): void {
     const now = performance.now()
     if ((this.#reads[0]?.until ?? Number.POSITIVE_INFINITY) > now) return

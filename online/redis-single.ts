@@ -11,8 +11,8 @@ import { allSettled, chunksOf, gotAll, keysPerTurn, quitGracefully, scriptAnswer
 const keysPerRead = 1_000
 
 /**
- * One Redis or Valkey: a turn's reads are one MGET, or of many one a turn, and a large one is sent at once by itself
- * (`keysPerTurn`).
+ * One Redis or Valkey. The reads of one turn of the event loop are one MGET; many keys are read in groups over several
+ * turns, and a large read is sent at once (`keysPerTurn`).
  */
 export function singleRedis(redis: Redis): RedisCommands {
   const connection = watchRedis(redis)
@@ -58,7 +58,7 @@ export function singleRedis(redis: Redis): RedisCommands {
     async ping() {
       await redis.ping()
       if (known) return
-      // one without the right to ask is told by the first key that is elsewhere
+      // without permission for INFO, the first key on another node shows it
       const info = await redis.info('cluster').catch(() => '')
       known = true
       if (/^cluster_enabled:1/m.test(info)) throw nodeOfCluster(connection.server)
@@ -66,7 +66,7 @@ export function singleRedis(redis: Redis): RedisCommands {
 
     async close() {
       if (redis.status === 'end') return
-      // a Redis that is not there cannot answer; QUIT waits for the answers under way
+      // an unavailable Redis cannot answer; QUIT waits for the pending answers
       if (redis.status === 'ready') await quitGracefully(reader.close().then(() => redis.quit()))
       cutRedis(redis)
     },

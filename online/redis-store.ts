@@ -20,15 +20,15 @@ const triesForPrimaries = 20
 const pauseMs = 50
 /** A divisor of how many there are. */
 const marksAtOnce = 1_024
-/** What the script takes for a key that must not be there. */
+/** The script's argument for a key that must be absent. */
 const absent = Buffer.alloc(0)
 
 export interface RedisStoreDeps {
   /** From `openRedis` or `openRedisCluster`. The store owns it from now on: `close` closes it. */
   readonly redis: Redis | Cluster
-  /** What all keys start with, so that several stores can share a Redis. */
+  /** The start of all keys, so that several stores can share a Redis. */
   readonly prefix: string
-  /** Who answers a read that may lag behind. Default: the primaries. */
+  /** Which servers answer a read that may lag behind. Default: the primaries. */
   readonly reads?: RedisReads
 }
 
@@ -37,8 +37,7 @@ export interface RedisStoreDeps {
  *
  *     PREFIX:{KEY BYTES}ID
  *
- * (online/redis-key.ts). Reads that are asked for in one turn of the event loop travel together, large ones by
- * themselves.
+ * (online/redis-key.ts). Reads of one turn of the event loop are sent together, large ones separately.
  */
 export function createRedisStore({ redis, prefix, reads = 'primary' }: RedisStoreDeps): OnlineStore {
   const commands = redis instanceof Cluster ? redisCluster(redis) : singleRedis(redis)
@@ -50,7 +49,7 @@ export function createRedisStore({ redis, prefix, reads = 'primary' }: RedisStor
     async identity() {
       const key = `${prefix}:store`
       return guarded(async () => {
-        // Read first: a Redis that is full, or a replica, takes no writes.
+        // Read first: a full Redis, or a replica, refuses writes.
         const present = await commands.get(key)
         if (present !== null) return present
         await commands.setIfAbsent(key, randomUUID())
@@ -92,7 +91,7 @@ export function createRedisStore({ redis, prefix, reads = 'primary' }: RedisStor
           const ids = await Promise.all((await commands.primaries()).map(primaryId))
           const present = ids.filter((id) => id !== null)
           if (present.length === ids.length) return present
-          // what it answers to a write, so that it is told in the same way
+          // the same error as for a write, so that it is reported in the same way
           if (tries === triesForPrimaries) throw new ReplyError('READONLY A former primary is now a replica')
           await delay(pauseMs)
         }
@@ -110,7 +109,7 @@ export function createRedisStore({ redis, prefix, reads = 'primary' }: RedisStor
 }
 
 async function readSurely(commands: RedisCommands, prefix: string, keys: readonly string[]): Promise<(Buffer | null)[]> {
-  // each state before the mark of its slot: one that is made anew in between is not taken for one that was there
+  // each state is written before the mark of its slot: a mark that is created in between does not count as an older one
   const owners = commands.someSlots === undefined ? [] : [...new Set(keys.map(keySlot))]
   const found = await commands.readSurely([...keys, ...owners.map((slot) => slotMark(prefix, slot))])
   const unmarked = new Set(owners.filter((_, i) => found[keys.length + i] === null))
@@ -144,8 +143,8 @@ function partsOf(commands: RedisCommands, prefix: string, guarded: Guard, someSl
 }
 
 /**
- * The process, and its term as a primary: a replica that takes over begins a new history of writes. null: it is a
- * primary no more.
+ * The id of the process and of its term as a primary: a replica that takes over begins a new history of writes. null:
+ * it is no longer a primary.
  */
 async function primaryId(node: Redis): Promise<string | null> {
   const info = await node.info('server', 'replication')
@@ -175,7 +174,7 @@ async function removeFrom(
   return removed
 }
 
-/** Runs commands, and says what it means that one fails. */
+/** Runs commands and translates their failures. */
 type Guard = <T>(run: () => Promise<T>) => Promise<T>
 
 function guardWith({ connection }: RedisCommands): Guard {

@@ -5,7 +5,7 @@ import { logOversized } from '../materializer/log-oversized.ts'
 import { createLogMetrics } from '../monitoring/prediction-log/log-metrics.ts'
 import { createPredictionLog } from '../monitoring/prediction-log/prediction-log.ts'
 import { createCheckpointOwner } from '../online/checkpoint-owner.ts'
-import { watchedStore } from '../online/instrumented-store.ts'
+import { instrumentedStore } from '../online/instrumented-store.ts'
 import { sleep } from '../runtime/async.ts'
 import { readAudit } from '../runtime/audit.ts'
 import { listening } from '../runtime/listen.ts'
@@ -92,7 +92,7 @@ export function createServer(options: ServerOptions): LockstepServer {
   const intake = createEventIntake(
     {
       database: needDatabase,
-      store: () => watchedStore(needOnline(), metrics.onlineError),
+      store: () => instrumentedStore(needOnline(), metrics.onlineError),
       views: (source) => onlineViewsOf(catalog.current(), source),
       metrics: metrics.push,
       onFoldFailure(source, error) {

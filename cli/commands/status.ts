@@ -14,7 +14,7 @@ import { createCheckpointOwner } from '../../online/checkpoint-owner.ts'
 import { isEmbedded } from '../../runtime/database.ts'
 import { databaseName } from '../../runtime/open-database.ts'
 import { hasWorker, noWorker } from '../../runtime/worker-sessions.ts'
-import { lacksOf } from '../../online/completeness.ts'
+import { findIncompleteViews } from '../../online/completeness.ts'
 import type { Command } from '../command.ts'
 import type { Context } from '../context.ts'
 import { readDatasets, withoutManifest } from '../datasets.ts'
@@ -40,7 +40,7 @@ export const statusCommand: Command = {
     const setAside = freshness.flatMap(setAsideLines)
     const failing = freshness.flatMap(({ view, failing: runs }) => (runs === null ? [] : [failingText(view, runs)]))
     const served = [...catalog.online].flatMap((id) => catalog.views.get(id) ?? [])
-    const notReady = store === null ? [] : await lacksOf({ ...store, owner: createCheckpointOwner(() => db) }, served)
+    const notReady = store === null ? [] : await findIncompleteViews({ ...store, owner: createCheckpointOwner(() => db) }, served)
     // what is embedded is kept by the process that serves it
     const worker = isEmbedded(db) || context.config.redisUrl === null ? null : await hasWorker(db)
     const removing = identity === null ? [] : await pendingRemovals(db, identity)

@@ -1,7 +1,7 @@
 import { LockstepError } from '../../kernel/errors.ts'
 import { consumeStreams } from '../../materializer/streams/consume-streams.ts'
 import { createFreshnessReader } from '../../monitoring/freshness/freshness-reader.ts'
-import { watchedStore } from '../../online/instrumented-store.ts'
+import { instrumentedStore } from '../../online/instrumented-store.ts'
 import { exportsInParts } from '../../offline/distributed-export/export-in-parts.ts'
 import { registerFreshness } from '../../monitoring/freshness/freshness-metrics.ts'
 import { createJobMetrics } from '../../runtime/job-metrics.ts'
@@ -47,7 +47,7 @@ export const workerCommand: Command = {
     const registry = createMetricsRegistry()
     const [metrics, runMetrics] = [createJobMetrics(registry), createViewRunMetrics(registry)]
     const opened = only === 'exports' ? null : await workerTools(context, true)
-    const tools = opened === null ? null : { ...opened, store: watchedStore(opened.store, createOnlineErrorMetric(registry)) }
+    const tools = opened === null ? null : { ...opened, store: instrumentedStore(opened.store, createOnlineErrorMetric(registry)) }
     if (tools !== null) {
       const { db, store, catalog } = tools
       registerFreshness(registry, createFreshnessReader({ database: () => db, store: () => store, catalog }))

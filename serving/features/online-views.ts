@@ -1,8 +1,8 @@
 import { LockstepError, messageOf } from '../../kernel/errors.ts'
 import type { ViewPlan } from '../../kernel/view-plan.ts'
 import type { DefinitionId } from '../../kernel/view-spec.ts'
-import type { HoldingStore, Lack } from '../../online/completeness.ts'
-import { lacksOf } from '../../online/completeness.ts'
+import type { HoldingStore, IncompleteView } from '../../online/completeness.ts'
+import { findIncompleteViews } from '../../online/completeness.ts'
 import type { Catalog } from '../../registry/catalog.ts'
 import type { Logger } from '../../runtime/log.ts'
 import { withTimeout } from '../../runtime/async.ts'
@@ -73,11 +73,11 @@ export function createOnlineViews(
       const plans = [...catalog.online].flatMap((id) => catalog.views.get(id) ?? [])
       const served = servedOnline(catalog)
       const watched = plans.filter(({ id }) => served.has(id))
-      let lacks: readonly Lack[]
+      let lacks: readonly IncompleteView[]
       let late: readonly string[]
       try {
         ;[lacks, late] = await withTimeout(
-          Promise.all([lacksOf(store, plans), lateViews.problems(watched, store, asOf())]),
+          Promise.all([findIncompleteViews(store, plans), lateViews.problems(watched, store, asOf())]),
           answerMs,
           () => new LockstepError('REDIS_UNAVAILABLE', 'The online store does not answer.'),
         )

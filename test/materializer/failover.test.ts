@@ -8,7 +8,7 @@ import { openOnlineStore } from '../../online/open-store.ts'
 import { readOnline } from '../../online/read.ts'
 import { redisKey } from '../../online/redis-key.ts'
 import type { OnlineStore } from '../../online/store.ts'
-import { lacksOf } from '../../online/completeness.ts'
+import { findIncompleteViews } from '../../online/completeness.ts'
 import type { Database } from '../../runtime/database.ts'
 import { openPostgres } from '../../runtime/open-postgres.ts'
 import type { TestDatabase } from '../services/index.ts'
@@ -83,7 +83,7 @@ it('is not whole where one primary was emptied, until a run has made it anew', a
   const accounts = ['account 0', ...Array.from({ length: 20 }, (_, i) => `nobody ${i}`)]
   const before = await readOnline(store, accounts.map(request), moment)
   expect(before.map(({ frontier }) => frontier === null)).toEqual(accounts.map((_, i) => i > 0))
-  expect(await lacksOf(store, [plan])).toEqual([])
+  expect(await findIncompleteViews(store, [plan])).toEqual([])
 
   const checkpoint = redisKey('fail', checkpointKey(plan.id))
   const shards = await cluster.shards()
@@ -101,12 +101,12 @@ it('is not whole where one primary was emptied, until a run has made it anew', a
   expect(refused.length).toBeLessThan(accounts.length)
   for (const { reason } of refused)
     expect(reason).toMatchObject({ code: 'NOT_READY', message: expect.stringContaining('A server of the Redis Cluster was emptied') })
-  expect(await lacksOf(store, [plan])).toMatchObject([
+  expect(await findIncompleteViews(store, [plan])).toMatchObject([
     { view: plan.id, problem: expect.stringContaining(`lockstep materialize ${plan.id}`) },
   ])
 
   expect(await materializeView(db, store, plan, { moment })).toMatchObject({ mode: 'incremental' })
-  expect(await lacksOf(store, [plan])).toEqual([])
+  expect(await findIncompleteViews(store, [plan])).toEqual([])
   expect(await storedStates(store, plan, table.keys(plan))).toEqual(table.expected(plan, moment))
   expect((await readOnline(store, accounts.map(request), moment)).map(({ values }) => values)).toEqual(before.map(({ values }) => values))
   // others are begun anew by their next run

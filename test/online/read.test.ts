@@ -10,7 +10,7 @@ import { openEmbeddedStore } from '../../online/embedded-store.ts'
 import { advanceCheckpoint, firstCheckpoint, checkpointKey, readCheckpoint, writeCheckpoint } from '../../online/checkpoint.ts'
 import { readOnline } from '../../online/read.ts'
 import type { OnlineKey, OnlineStore } from '../../online/store.ts'
-import { lacksOf } from '../../online/completeness.ts'
+import { findIncompleteViews } from '../../online/completeness.ts'
 import { budget } from '../budget.ts'
 import { accountKey, asRow, minute, payment, start } from '../materializer/payments.ts'
 import { paymentsPlan } from '../materializer/plans.ts'
@@ -130,7 +130,7 @@ describe('reading features from the online store', () => {
     const requests = [...keys.map((key) => ({ plan: back, key })), { plan, key: accountKey(plan, 'absent') }]
     const asked = async () => (await readOnline(store, requests, moment)).map(({ values }) => values !== null)
     expect(await asked()).toEqual([true, false, true, true])
-    expect(await lacksOf(store, [back])).toEqual([])
+    expect(await findIncompleteViews(store, [back])).toEqual([])
     const checkpoint = await readCheckpoint(store, back.id)
     if (checkpoint === null) throw new Error('There is no checkpoint.')
     await advanceCheckpoint(store, back.id, checkpoint, allBelow(8), moment)
@@ -140,7 +140,7 @@ describe('reading features from the online store', () => {
   it('tells of a view whose checkpoint cannot be read, and of no other for its sake', async () => {
     const bad = paymentsPlan({ name: 'bad', relation: { kind: 'table', table: 'payments' } })
     await store.write([{ ...checkpointKey(bad.id), expected: null, bytes: Buffer.from('\x05 the format of a later build') }])
-    expect(await lacksOf(store, [bad, plan, other])).toEqual([
+    expect(await findIncompleteViews(store, [bad, plan, other])).toEqual([
       { view: bad.id, code: 'STATE_VERSION', problem: expect.stringContaining('"bad@1"') },
     ])
     await expect(readOnline(store, [{ plan: bad, key: accountKey(bad, 'absent') }], moment)).rejects.toMatchObject({

@@ -8,7 +8,7 @@ import { redisError } from '../../online/redis-error.ts'
 import { redisKey } from '../../online/redis-key.ts'
 import { createRedisStore } from '../../online/redis-store.ts'
 import type { OnlineKey, OnlineStore } from '../../online/store.ts'
-import { lacksOf } from '../../online/completeness.ts'
+import { findIncompleteViews } from '../../online/completeness.ts'
 import { paymentsPlan } from '../materializer/plans.ts'
 import { testRedis } from '../services/index.ts'
 import { stored } from './stored-bytes.ts'
@@ -100,10 +100,10 @@ describe('the Redis store, beyond the contract', () => {
   it('says so of a checkpoint too, rather than that its view is not materialized', async () => {
     const plan = paymentsPlan({ relation: { kind: 'table', table: 'payments' } })
     const checkpoint = redisKey(prefix, checkpointKey(plan.id))
-    expect(await lacksOf(store, [plan])).toMatchObject([{ code: 'NOT_READY' }])
+    expect(await findIncompleteViews(store, [plan])).toMatchObject([{ code: 'NOT_READY' }])
     await admin.hset(checkpoint, 'a', 'hash')
     const problem = expect.stringContaining(`The key "${checkpoint}"`)
-    expect(await lacksOf(store, [plan])).toEqual([{ view: plan.id, code: 'STATE_CORRUPT', problem }])
+    expect(await findIncompleteViews(store, [plan])).toEqual([{ view: plan.id, code: 'STATE_CORRUPT', problem }])
     await expect(readOnline(store, [{ plan, key: 'absent' }], 1)).rejects.toMatchObject({ code: 'STATE_CORRUPT', message: problem })
     await admin.del(checkpoint)
   })

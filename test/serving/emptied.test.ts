@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, expect, it } from 'vitest'
 import { openOnlineStore } from '../../online/open-store.ts'
-import { lacksOf } from '../../online/completeness.ts'
+import { findIncompleteViews } from '../../online/completeness.ts'
 import { loadCatalog } from '../../registry/catalog.ts'
 import { asking, ownRedis } from '../services/own-redis.ts'
 import type { OwnRedis } from '../services/own-redis.ts'
@@ -38,9 +38,9 @@ it('never answers NOT_FOUND from a Redis that was emptied under a running server
   await until(async () => (await ask(url, '/readyz')).body.warnings?.some((warning) => warning.includes('"airport_delays@1"')) ?? false)
 
   const plans = [...(await loadCatalog(world.db)).views.values()].filter(({ id }) => id === 'airport_delays@1')
-  expect(await lacksOf(store, plans)).toMatchObject([{ view: 'airport_delays@1' }])
+  expect(await findIncompleteViews(store, plans)).toMatchObject([{ view: 'airport_delays@1' }])
   await world.materialize('airport_delays', noon, store)
-  expect(await lacksOf(store, plans)).toEqual([])
+  expect(await findIncompleteViews(store, plans)).toEqual([])
   expect((await ask(url, '/v1/features', question)).body.results).toEqual(first.body.results)
   await server.close()
   await store.close()
