@@ -131,7 +131,7 @@ describe('a model', () => {
       await opened.close()
     }
     expect(Math.min(...counts)).toBeLessThan(8)
-  })
+  }, 300_000)
 
   it('of every type gives in a process what it gives inline', async () => {
     const bytes = await onnx('named')
