@@ -10,20 +10,19 @@ import { joinTensors, tensorRows } from './tensor-value.ts'
 export interface BatchedModel {
   /** The predictions of these rows, by index. Rows of several callers may share a run. @throws LockstepError what the run throws */
   predict(rows: readonly FeatureRow[]): Promise<readonly Prediction[]>
-  /** As of `LoadedModel`; calls whose tensors differ in their first axis alone may share a run. */
+  /** As in `LoadedModel`. Calls whose tensors differ only in the first axis may share a run. */
   runTensors(feeds: Tensors, outputs?: readonly string[]): Promise<Tensors>
 }
 
 export interface BatchedModelOptions extends Omit<BatchOptions, 'maxRows'> {
-  /** Rows of one run at most, for a model that takes any number. */
+  /** The maximum rows of one run, for a model that takes any number of rows. */
   readonly maxRows: () => number
-  /** Whether rows in one run leave each other alone: else every row has a run of its own. */
+  /** Whether the rows of a batch are independent. If not, each row has its own run. */
   readonly sharesRuns: boolean
-  /** Whether tensors of one call may have runs of their own, row by row, though their rows share none. Default: no. */
+  /** Whether the rows of a tensor call may be split into several runs, even if rows do not share runs. Default: false. */
   readonly independent?: boolean
   /**
-   * How long the rows of a run that ended the model's process may take when each is tried alone, milliseconds. Default:
-   * as long as any.
+   * Time limit for one row when the rows of a run that ended the model's process are retried one by one, milliseconds. Default: the model's timeout.
    */
   readonly retryMs?: (rows: number) => number
 }
@@ -59,7 +58,7 @@ export function createBatchedModel(model: LoadedModel, options: BatchedModelOpti
         const feeds = jobs.length === 1 ? first.feeds : joinAll(jobs.map((job) => job.feeds))
         const answers = await model.runTensors(feeds, first.outputs, again ? options.retryMs?.(total) : undefined)
         if (jobs.length === 1) return [answers]
-        // an output that is not a row for each row belongs to no caller alone
+        // an output without one row per input row cannot be divided among the callers
         if (Object.values(answers).some((tensor) => tensor.dims[0] !== total)) throw new Error('An output is not by row.')
         let at = 0
         return jobs.map((job) => {
@@ -76,7 +75,7 @@ export function createBatchedModel(model: LoadedModel, options: BatchedModelOpti
   const byRow =
     (shares || (options.independent === true && model.maxRows === null)) &&
     inputs.every(({ isTensor, shape }) => isTensor && shape.length > 0 && free(shape)) &&
-    // that rows may share runs says that outputs are by row, of those too whose shape the file does not tell
+    // the trial checked that outputs have one row per input row, even where the file does not state their shape
     outputs.every(({ isTensor, shape }) => isTensor && free(shape))
 
   return {
@@ -99,7 +98,7 @@ interface TensorJob {
   readonly group: string
 }
 
-/** What two calls must have in common to share a run: the outputs that are asked for, and all but the first axis of what is given. */
+/** Two calls may share a run if they request the same outputs and their tensors agree in all axes but the first. */
 function groupOf(feeds: Tensors, outputs: readonly string[]): string {
   const shapes = Object.keys(feeds)
     .toSorted()

@@ -1,36 +1,35 @@
 import { LockstepError } from '../kernel/errors.ts'
 
 export interface Batcher<Job, Answer> {
-  /** The answer to this job. Jobs of several callers may share a run. */
+  /** Runs the job and returns its answer. Jobs of several callers may share a run. */
   submit(job: Job): Promise<Answer>
 }
 
-/** How jobs, each of some rows, are run together. */
+/** How jobs of one or more rows are combined into runs. */
 export interface BatchRuns<Job, Answer> {
   rowsOf(job: Job): number
   /** Jobs of different groups never share a run. */
   groupOf(job: Job): string
-  /** Some rows of a job, for one that is too long for a run. */
+  /** Some rows of a job that is too long for one run. */
   part(job: Job, from: number, to: number): Job
-  /** The answer to a job whose parts were answered one by one. */
+  /** Joins the answers to the parts of a job. */
   join(answers: readonly Answer[]): Answer
   /**
-   * One run of these jobs, `rows` in all. The answers are by index.
+   * Runs these jobs together, `rows` rows in total. The answers are by index.
    *
-   * @param again whether it is one of several that were in a run which ended the model's process, and may take less
-   *   time than any other
+   * @param again whether this is a retry after a run that ended the model's process; a retry has a shorter time limit
    */
   run(jobs: readonly Job[], rows: number, again: boolean): Promise<readonly Answer[]>
 }
 
 export interface BatchOptions {
-  /** Rows of one run at most. Asked anew for each run. */
+  /** The maximum rows of one run. Evaluated before each run. */
   readonly maxRows: () => number
-  /** How long a job may wait for company, milliseconds. 0: a row that comes alone waits for what arrives in the same turn of the event loop, and rows that come together do not. */
+  /** How long a job may wait for other jobs, milliseconds. With 0, a single row waits only for rows that arrive in the same turn of the event loop; several rows of one tick do not wait. */
   readonly delayMs: number
-  /** Runs at a time; what arrives meanwhile waits and shares the next. */
+  /** The maximum concurrent runs. Jobs that arrive meanwhile wait and share the next run. */
   readonly inFlight: number
-  /** Told how long the oldest job of a run has waited, as the run begins. */
+  /** Called when a run begins, with the time that its oldest job has waited. */
   readonly onWait: (ms: number) => void
 }
 
@@ -39,9 +38,9 @@ interface Waiting<Job, Answer> {
   readonly rows: number
   readonly group: string
   readonly sinceMs: number
-  /** Of its parts; null while it is whole. */
+  /** Answers to its parts; null while the job is not split. */
   answers: Answer[] | null
-  /** Rows that are in runs already. */
+  /** Rows that were already given to a run. */
   begun: number
   answered: number
   failed: boolean
@@ -53,13 +52,12 @@ interface Piece<Job, Answer> {
   readonly of: Waiting<Job, Answer>
   readonly job: Job
   readonly rows: number
-  /** Among the parts of its job. */
+  /** Index among the parts of its job. */
   readonly index: number
 }
 
 /**
- * A micro-batcher: what arrives in one turn of the event loop runs together, and by default nobody waits for company. Rows that come in one tick of it, as those do whose features were read together, have
- * theirs, and run without waiting for the rest of the turn. While a run is under way, requests pile up, so load makes batches by itself.
+ * A micro-batcher. Jobs that arrive in one turn of the event loop run together. By default a row never waits for other rows. Rows that arrive in one tick, such as rows whose features were read together, run without waiting for the rest of the turn. Requests queue up during a run, so batches grow with the load.
  */
 export function createBatcher<Job, Answer>(runs: BatchRuns<Job, Answer>, options: BatchOptions): Batcher<Job, Answer> {
   let queue: Waiting<Job, Answer>[] = []
@@ -91,7 +89,7 @@ export function createBatcher<Job, Answer>(runs: BatchRuns<Job, Answer>, options
     }
   }
 
-  /** The next run: whole jobs of one group from the front of the queue as long as they fit, and parts of one that fits into no run. */
+  /** The next run: jobs of one group from the front of the queue while they fit, and parts of a job that is larger than a run. */
   function take(): Piece<Job, Answer>[] {
     const maxRows = Math.max(1, options.maxRows())
     const pieces: Piece<Job, Answer>[] = []
@@ -135,17 +133,16 @@ export function createBatcher<Job, Answer>(runs: BatchRuns<Job, Answer>, options
       await answerPieces(pieces, false)
     } catch (error) {
       if (pieces.length === 1) fail((pieces[0] as Piece<Job, Answer>).of, error)
-      // one caller's rows may have failed the run of all: each then runs alone and answers for itself
+      // the rows of one caller may have failed the shared run, so each caller's rows run separately
       else if (hasEnded(error)) await runAlone(pieces)
-      // not so where the model itself is gone
+      // a timeout or an unavailable model is not caused by some of the rows
       else if (isOfRows(error)) for (const piece of pieces) await runPieces([piece])
       else for (const piece of pieces) fail(piece.of, error)
     }
   }
 
   /**
-   * After a run that ended the process: those that answer as fast as others do come first, so that they do not wait for
-   * the one that does not. That one has its time at the end.
+   * Retries each piece separately after a run that ended the process. Pieces that answer within the short retry limit come first. A piece that ends the process again gets the full timeout at the end, so the others do not wait for it.
    */
   async function runAlone(pieces: readonly Piece<Job, Answer>[]): Promise<void> {
     const late: Piece<Job, Answer>[] = []
@@ -178,7 +175,7 @@ export function createBatcher<Job, Answer>(runs: BatchRuns<Job, Answer>, options
   }
 
   function fail(of: Waiting<Job, Answer>, error: unknown): void {
-    // what is left of it is dropped from the queue as its turn comes
+    // `take` drops the rest of a failed job when it reaches it
     if (!of.failed) queuedRows -= of.rows - of.begun
     of.failed = true
     of.reject(error)
@@ -197,12 +194,12 @@ export function createBatcher<Job, Answer>(runs: BatchRuns<Job, Answer>, options
   }
 }
 
-/** Whether the run ended the model's process: by its rows, as a rule. */
+/** Whether the run ended the model's process. The rows of the run are the usual cause. */
 function hasEnded(error: unknown): boolean {
   return error instanceof LockstepError && error.details['endedIn'] !== undefined
 }
 
-/** Whether other rows may fare better. */
+/** Whether other rows may succeed. */
 function isOfRows(error: unknown): boolean {
   return !(error instanceof LockstepError && (error.code === 'MODEL_TIMEOUT' || error.code === 'MODEL_UNAVAILABLE'))
 }

@@ -4,16 +4,16 @@ import { fixedSize, tensorText } from '../registry/model-contract.ts'
 import type { TensorValue, Tensors } from './tensor-value.ts'
 import { holds } from './tensor-value.ts'
 
-/** A model's inputs and outputs, as its file says them. */
+/** A model's inputs and outputs, as stated in its file. */
 export interface ModelMetadata {
   readonly inputs: readonly TensorInfo[]
   readonly outputs: readonly TensorInfo[]
 }
 
 /**
- * Refuses tensors that are not what the model takes: ONNX Runtime passes over inputs that it does not know, and reads beyond data that are too short.
+ * Refuses tensors that do not fit the model. ONNX Runtime ignores unknown inputs and reads past the end of data that is too short.
  *
- * @param name what errors call the model: `delay@3`
+ * @param name the name for error messages: `delay@3`
  * @throws LockstepError `INVALID_REQUEST`, which names the tensor
  */
 export function checkFeeds({ inputs }: ModelMetadata, feeds: Tensors, name: string): void {
@@ -31,8 +31,8 @@ export function checkFeeds({ inputs }: ModelMetadata, feeds: Tensors, name: stri
 /**
  * The outputs that a call asks for.
  *
- * @param wanted absent: all
- * @throws LockstepError `INVALID_REQUEST` for one that the model does not have, is no tensor, or is named twice
+ * @param wanted default: all tensor outputs
+ * @throws LockstepError `INVALID_REQUEST` for an output that the model does not have, that is not a tensor, or that is requested twice
  */
 export function checkOutputs({ outputs }: ModelMetadata, wanted: readonly string[] | undefined, name: string): readonly string[] {
   const there = outputs.filter((output) => output.isTensor)
@@ -49,7 +49,7 @@ function checkFeed(input: TensorInfo, feed: TensorValue, name: string): void {
   const is = `${feed.type}[${feed.dims.join(', ')}]`
   const fits =
     feed.type === input.type &&
-    // of a shape that the file does not tell, the runtime says nothing
+    // an empty shape also means that the file does not state one
     (input.shape.length === 0 || feed.dims.length === input.shape.length) &&
     feed.dims.every((size, axis) => Number.isSafeInteger(size) && size > 0 && (fixedSize(input.shape[axis]) ?? size) === size)
   if (!fits) throw refused(name, input.name, `is ${is}, but the model takes ${tensorText(input)}`)

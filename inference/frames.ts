@@ -1,19 +1,18 @@
 import type { Socket } from 'node:net'
 import { deserialize, serialize } from 'node:v8'
 
-// Node's own channel (`fork` with `serialization: 'advanced'`) is not used here: a model is foreign code, a child may send
-// anything, and the parent's channel throws outside any handler on bytes that are no value. Here a bad frame is a call back.
+// Node's own channel (`fork` with `serialization: 'advanced'`) is not used. A model is foreign code, so the child may send anything, and Node's channel throws outside of any handler on invalid bytes. Here an invalid frame calls `onInvalid`.
 //
-// A frame is its length (uint32, little-endian), its kind (one byte) and its body: a value as V8 writes it, or bytes as they are.
+// A frame has a length (uint32, little-endian), a kind (one byte) and a body: a value in V8's serialization format, or raw bytes.
 const headerBytes = 5
 const valueKind = 0
 const bytesKind = 1
-/** A frame that claims more is refused before it is read. */
+/** A frame with a greater length is refused before it is read. */
 const maxFrameBytes = 2 ** 30
-/** Bytes go in pieces of this size, so that writing many never holds the event loop. */
+/** Bytes are written in pieces of this size, so that a large model does not block the event loop. */
 const pieceBytes = 128 * 1024
 
-/** Writes a value: plain objects, arrays, typed arrays, bigints and texts. */
+/** Writes a value: plain objects, arrays, typed arrays, bigints and strings. */
 export function writeValue(socket: Socket, value: unknown): void {
   const body = serialize(value)
   socket.cork()
@@ -22,7 +21,7 @@ export function writeValue(socket: Socket, value: unknown): void {
   socket.uncork()
 }
 
-/** Writes bytes in pieces, each once the socket has taken what came before; resolves early where the socket closes. */
+/** Writes bytes in pieces and waits for the socket to drain between them. Resolves early if the socket closes. */
 export async function writeBytes(socket: Socket, bytes: Uint8Array): Promise<void> {
   for (let at = 0; at < bytes.length && !socket.destroyed; at += pieceBytes) {
     const piece = bytes.subarray(at, at + pieceBytes)
@@ -34,7 +33,7 @@ export async function writeBytes(socket: Socket, bytes: Uint8Array): Promise<voi
 export interface FrameHandlers {
   readonly onValue: (value: unknown) => void
   readonly onBytes?: (bytes: Buffer) => void
-  /** Called once for a frame that is too large or is no value; what follows it is not read. */
+  /** Called once for a frame that is too large or not a valid value. Later bytes are not read. */
   readonly onInvalid: () => void
 }
 

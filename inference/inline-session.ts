@@ -9,7 +9,7 @@ import type { TensorValue } from './tensor-value.ts'
 /**
  * Loads a model into this process. Loading and each run block the event loop while they last.
  *
- * @param name what errors call it: `delay@3`
+ * @param name the name for error messages: `delay@3`
  * @throws LockstepError `MODEL_INVALID` where the bytes do not load
  */
 export async function openInlineSession(bytes: Uint8Array, name: string): Promise<ModelSession> {
@@ -26,7 +26,7 @@ export async function openInlineSession(bytes: Uint8Array, name: string): Promis
       try {
         const given: Record<string, Tensor> = {}
         for (const input of inputs) given[input] = tensorOf(feeds[input] as TensorValue)
-        // The runtime computes in a turn of its own, which it asks for last: the clock starts just before.
+        // ONNX Runtime computes in its own event-loop turn, scheduled after this one, so the clock starts just before the computation.
         let startMs = 0
         setImmediate(() => (startMs = performance.now()))
         const tensors = await session.run(given, fetches)
@@ -43,7 +43,7 @@ export async function openInlineSession(bytes: Uint8Array, name: string): Promis
   return pairSingleRows(loaded, bytes)
 }
 
-/** What ONNX Runtime says of an input or output. */
+/** Converts ONNX Runtime's metadata of an input or output. */
 export function tensorInfo(value: InferenceSession.ValueMetadata): TensorInfo {
   return value.isTensor
     ? { name: value.name, type: value.type, shape: value.shape, isTensor: true }

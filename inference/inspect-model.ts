@@ -4,17 +4,16 @@ import { inspectAnswerSchema } from './compare-outputs.ts'
 import { readMetadata, validateOnnx } from './validate-onnx.ts'
 import { spawnModelProcess } from './spawn-model-process.ts'
 
-/** Loading takes milliseconds to a second or two; a file that takes longer is not one to serve. */
+/** A usable model loads within a second or two. */
 const defaultTimeoutMs = 60_000
 const maxAnswerBytes = 16 * 2 ** 20
 
 /**
- * What goes into a model and what comes out, read from its ONNX bytes. The bytes are loaded in a child process, so a file that crashes or
- * stalls the runtime costs the child alone.
+ * Reads a model's inputs and outputs from its ONNX bytes. The bytes are loaded in a child process, so a file that crashes or stalls ONNX Runtime cannot harm this process.
  *
  * @example const contract = await inspectModel(await readFile('delay.onnx'))
- * @param options.file what errors name, where the bytes are of a file; `options.timeoutMs` 60 s where it is not given
- * @throws LockstepError `MODEL_INVALID` where the bytes are not a model that ONNX Runtime can load, saying how to export one that it can
+ * @param options.file the file name for error messages; `options.timeoutMs` defaults to 60 s
+ * @throws LockstepError `MODEL_INVALID` if ONNX Runtime cannot load the bytes; the message says how to export the model
  */
 export async function inspectModel(
   bytes: Uint8Array,
@@ -41,8 +40,7 @@ export async function inspectModel(
 export type InspectAnswer = ModelContract | { readonly error: string }
 
 /**
- * null: the child ended without an answer, or with something else. What it says is as foreign as the bytes that it
- * loaded.
+ * Returns null if the child ended without a valid answer. The answer is checked because the child loaded foreign bytes.
  */
 function parseAnswer(output: string): InspectAnswer | null {
   try {
@@ -70,14 +68,14 @@ function runChild(bytes: Uint8Array, timeoutMs: number): Promise<{ output: strin
       const end = timedOut ? `no answer after ${timeoutMs} ms` : signal === null ? `exit code ${code}` : `signal ${signal}`
       resolve({ output: Buffer.concat(chunks).toString('utf8'), end })
     })
-    // where no more files can be opened, it has no pipes: 'error' tells
+    // if the process cannot open more files, the child has no pipes, and 'error' reports it
     if (!child.stdin || !child.stdout) return
     let size = 0
     child.stdout.on('data', (chunk: Buffer) => {
       chunks.push(chunk)
       if ((size += chunk.length) > maxAnswerBytes) child.kill('SIGKILL')
     })
-    // A child that died early closes its end of the pipe; how it ended is told by 'close'.
+    // A child that died early closes its end of the pipe. The 'close' event reports how it ended.
     child.stdin.on('error', () => undefined)
     child.stdin.end(bytes)
   })

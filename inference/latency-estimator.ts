@@ -1,38 +1,37 @@
-/** What a model's runs have taken, and what that says of runs to come. */
+/** Estimates the time of a model's next runs from its past runs. */
 export interface LatencyEstimator {
   note(rows: number, ms: number): void
-  /** How long one run of so many rows takes: `a * rows + b`, fitted to what was noted. 0 while nothing is known. */
+  /** The expected time of a run with this many rows: `a * rows + b`, fitted to the noted runs. 0 while nothing is known. */
   predictMs(rows: number): number
   /**
-   * The rows of one run that take the least time each, among sizes whose run stays within `budgetMs`: 1 at least. A size that has not been tried yet
-   * counts as worth a try where the one below it is the best so far.
+   * The run size with the least time per row among sizes whose run stays within `budgetMs`; at least 1. If the next larger size has not been tried, it is returned when its expected time fits.
    */
   bestRows(budgetMs: number): number
 }
 
-/** What a run takes: milliseconds for each of its rows, and for it. */
+/** The cost of a run: milliseconds per row, and milliseconds per run. */
 interface Line {
   readonly perRow: number
   readonly perRun: number
 }
 
-/** The largest run: beyond it a row gains nothing that could be measured. */
+/** The largest run. Larger runs showed no measurable gain per row. */
 export const maxRunRows = 256
 
-/** Sizes are told apart by powers of two: 1, 2, 3 to 4, 5 to 8, … and more than the largest together. */
+/** Sizes are grouped by powers of two: 1, 2, 3 to 4, 5 to 8, …, and one group above the largest. */
 const slots = Math.log2(maxRunRows) + 2
 
-/** How fast an estimate follows runs that took longer: slowly, as what is around a run (other processes, collected garbage) only ever adds to it. */
+/** How fast an estimate follows slower runs. It is slow because noise (other processes, garbage collection) only ever adds time. */
 const rise = 0.02
 const drift = 0.1
 
 /**
- * Run times by size. An estimate is a slowly rising minimum. The best size can be well below the largest: trees walk out of the processor's cache.
+ * Keeps one estimate per run size: a slowly rising minimum. The best size can be well below the largest, because large tree models outgrow the processor's cache.
  */
 export function createLatencyEstimator(): LatencyEstimator {
   const rowsOf = new Float64Array(slots)
   const msOf = new Float64Array(slots)
-  /** Of what is noted so far, as it is asked for between two runs many times; null: not made yet. */
+  /** Cached fit, because it is read many times between two runs; null: not computed yet. */
   let line: Line | null = null
   let best: { readonly budgetMs: number; readonly rows: number } | null = null
 
@@ -86,7 +85,7 @@ export function createLatencyEstimator(): LatencyEstimator {
         return
       }
       rowsOf[slot] = meanRows + (rows - meanRows) * drift
-      // by the row, as sizes within a slot differ
+      // scaled by rows, because sizes within a slot differ
       const now = (ms / rows) * meanRows
       msOf[slot] = now < before ? now : before + (now - before) * rise
     },
@@ -101,7 +100,7 @@ export function createLatencyEstimator(): LatencyEstimator {
   }
 }
 
-/** Where nothing is known yet. */
+/** The run size while nothing is known. */
 const untriedRows = 32
 
 const minBudgetMs = 5
@@ -109,8 +108,7 @@ const budgetRowTimes = 2
 const maxBudgetShare = 0.25
 
 /**
- * How long one run in a process of its own may take for the sake of cheaper rows, milliseconds: 5, or twice what a row took in the trial, as who comes a moment later waits for that anyway; and never
- * more than a quarter of what a run may take at all.
+ * How long a batched run in a subprocess may take, milliseconds: 5 ms or twice the time of one row in the trial, whichever is greater, but at most a quarter of the timeout. A request that arrives just after a run began waits for about one row's time anyway.
  */
 export function subprocessBudgetMs(rowMs: number, timeoutMs: number): number {
   return Math.min(timeoutMs * maxBudgetShare, Math.max(minBudgetMs, budgetRowTimes * rowMs))

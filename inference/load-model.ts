@@ -10,53 +10,53 @@ import type { FeatureRow } from './tensor-writer.ts'
 import { createTensorWriter } from './tensor-writer.ts'
 import type { TensorValue, Tensors } from './tensor-value.ts'
 
-/** One row's answer, by index of the model's `outputs`. */
+/** The outputs of one row, by index of the model's `outputs`. */
 export type Prediction = readonly Value[]
 
 export interface LoadedModel {
   readonly outputs: readonly Column[]
-  /** How many rows one run takes: null for any number. */
+  /** The maximum rows of one run; null: any number. */
   readonly maxRows: 1 | null
   /**
-   * One run of the model. It blocks the event loop while it computes. The answer is by index of `rows`.
+   * Runs the model once. The run blocks the event loop if the session is inline. The result is by index of `rows`.
    *
-   * @throws LockstepError `MODEL_FAILED` with what the runtime said
+   * @throws LockstepError `MODEL_FAILED` with ONNX Runtime's message
    */
   run(rows: readonly FeatureRow[], timeoutMs?: number): Promise<Prediction[]>
-  /** The inputs and outputs of the file, declared or not. */
+  /** All inputs and outputs of the file, whether declared or not. */
   readonly metadata: ModelMetadata
   /**
-   * One run on tensors, past the feature service: any input and output of the file, by name. The data must not be touched until the promise has settled.
+   * Runs the model once on tensors, without the feature service: any input and output of the file, by name. Do not change the data until the promise has settled.
    *
-   * @param outputs absent: all of the file that are tensors
-   * @throws LockstepError `INVALID_REQUEST` where the tensors are not what the model takes, `MODEL_FAILED` with what the runtime said
+   * @param outputs default: all tensor outputs of the file
+   * @throws LockstepError `INVALID_REQUEST` if the tensors do not fit the model, `MODEL_FAILED` with ONNX Runtime's message
    */
   runTensors(feeds: Tensors, outputs?: readonly string[], timeoutMs?: number): Promise<Tensors>
-  /** Checks a call of `runTensors`, as that does itself, and gives the outputs that it asks for. */
+  /** Checks a call of `runTensors`, as `runTensors` itself does, and returns the requested outputs. */
   checkCall(feeds: Tensors, outputs?: readonly string[]): readonly string[]
   /** Waits for runs under way, then frees the model. */
   close(): Promise<void>
 }
 
 /**
- * Loads a model whose bytes `inspectModel` accepted before and whose binding `bindModel` made.
+ * Loads a model. `inspectModel` must have accepted its bytes, and `bindModel` must have made its binding.
  *
- * @param name what errors call it: `delay@3`
+ * @param name the name for error messages: `delay@3`
  * @throws LockstepError `MODEL_INVALID` where the bytes do not load
  */
 export async function loadModel(bytes: Uint8Array, binding: ModelBinding, name: string): Promise<LoadedModel> {
   return loadedModel(await openInlineSession(bytes, name), binding, name)
 }
 
-/** Who is told of runs. */
+/** Callbacks for runs. */
 export interface RunListener {
-  /** Of each run that came to an answer, the rows and the milliseconds. */
+  /** Called after each successful run. */
   readonly onRun?: (rows: number, ms: number) => void
-  /** Of each that was ended after its time, the rows. */
+  /** Called after each run that exceeded the model's timeout. */
   readonly onTimeout?: (rows: number) => void
 }
 
-/** A model of a session, with its features bound to its tensors. */
+/** Wraps a session as a model: features in, typed outputs out. */
 export function loadedModel(
   session: ModelSession,
   binding: ModelBinding,

@@ -9,17 +9,17 @@ import { readMetadata, validateOnnx } from './validate-onnx.ts'
 import type { LoadAnswer, ModelProcessCall, ModelProcessReply } from './model-process.ts'
 import { initializeOrt } from './initialize-ort.ts'
 
-// The process of a `ModelProcess`: it holds one model at most, and answers calls one after the other, by a socket at descriptor 3.
+// The child side of a `ModelProcess`. It holds at most one model and answers calls one at a time through a socket at file descriptor 3.
 
-/** Loads are timed again up to so often: the least of them tells. */
+/** A load is measured up to this many times; the shortest time counts. */
 const loads = 3
-/** A model that takes longer than this is not loaded again for the sake of its time. */
+/** A model that loads more slowly than this is not loaded again to measure it. */
 const slowLoadMs = 50
 
 const socket = new Socket({ fd: 3 })
 let session: ModelSession | null = null
 let pieces: Buffer[] = []
-// the first load of all takes longer than that of a small model
+// the first load in a process is slow, which would distort the measured load time
 let turn = initializeOrt()
 
 const watcher = new Worker(new URL(`./orphan-worker${import.meta.url.endsWith('.ts') ? '.ts' : '.js'}`, import.meta.url), {
@@ -35,7 +35,7 @@ readFrames(socket, {
     if (call.kind === 'load') pieces = []
     turn = turn.then(async () => writeValue(socket, await reply(call, bytes)))
   },
-  // the memory is the socket's
+  // a copy, because the socket reuses its memory
   onBytes: (piece) => pieces.push(Buffer.from(piece)),
   onInvalid: () => process.exit(1),
 })
@@ -69,7 +69,7 @@ async function answer(call: ModelProcessCall, bytes: readonly Buffer[]): Promise
 }
 
 async function load(bytes: Buffer, name: string): Promise<LoadAnswer> {
-  // what was pushed was refused already, but by the Lockstep of that day
+  // the file was validated when it was pushed, but possibly by an earlier version of Lockstep
   const what = `The file of the model "${name}"`
   const metadata = readMetadata(bytes, what)
   validateOnnx(metadata, what)
@@ -80,7 +80,7 @@ async function load(bytes: Buffer, name: string): Promise<LoadAnswer> {
     const before = process.cpuUsage()
     session = await openInlineSession(bytes, name)
     const { user, system } = process.cpuUsage(before)
-    // of the processor, for the clock of a busy machine tells little
+    // CPU time, because wall time says little on a busy machine
     least = Math.min(least, (user + system) / 1000)
     if (least > slowLoadMs) break
   }

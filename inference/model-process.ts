@@ -10,27 +10,27 @@ import type { RunResult } from './model-session.ts'
 import { spawnModelProcess } from './spawn-model-process.ts'
 import type { Tensors } from './tensor-value.ts'
 
-/** A process of its own that holds one model at most. It ends with this process, however that ends. */
+/** A child process that holds at most one model. It ends when this process ends for any reason. */
 export interface ModelProcess {
-  /** Of its process; undefined where that could not start. */
+  /** Undefined if the process could not start. */
   readonly pid: number | undefined
-  /** @throws LockstepError `MODEL_INVALID` where the bytes do not load, `MODEL_TIMEOUT`, `MODEL_UNAVAILABLE` */
+  /** @throws LockstepError `MODEL_INVALID` if the bytes do not load, `MODEL_TIMEOUT`, `MODEL_UNAVAILABLE` */
   load(bytes: Uint8Array, name: string, timeoutMs: number): Promise<LoadAnswer>
   profile(options: ProfileOptions, timeoutMs: number): Promise<ModelProfile>
   /** @throws LockstepError `MODEL_FAILED`, `MODEL_TIMEOUT`, `MODEL_UNAVAILABLE` */
   run(feeds: Tensors, fetches: readonly string[], timeoutMs: number): Promise<RunResult>
-  /** Lets go of its model; another can be loaded. */
+  /** Unloads the model, so that another can be loaded. */
   release(): Promise<void>
-  /** Whether its process is there. */
+  /** Whether the process is running. */
   alive(): boolean
   kill(): void
 }
 
 export interface LoadAnswer {
   readonly metadata: ModelMetadata
-  /** The least time that loading took in a process that is warm. */
+  /** The shortest load time in a process with an initialized runtime, CPU milliseconds. */
   readonly loadMs: number
-  /** Whether a run of it may have no end. */
+  /** See `OnnxMetadata`. */
   readonly valueDependentRunTime: boolean
 }
 
@@ -55,14 +55,14 @@ interface Pending {
 
 const releaseTimeoutMs = 5000
 
-/** Starts a modelProcess. A call that does not end in its time has the process killed, and with it all that waits. */
+/** Starts a model process. A call that exceeds its timeout kills the process, and all waiting calls fail. */
 export function startModelProcess(): ModelProcess {
   const child = spawnModelProcess('model-process-child', ['ignore', 'ignore', 'ignore', 'pipe'])
-  // before all else: where no more files can be opened, a child has no pipes, and this is all that comes of it
+  // registered first: if the process cannot open more files, the child has no pipes and emits only this event
   child.on('error', (cause) => end(gone(`could not start: ${cause.message}`)))
   const pipes = child.stdio as ChildProcess['stdio'] | undefined
   const socket = pipes === undefined ? new Socket().destroy() : (pipes[3] as Socket)
-  /** In the order in which they are answered. */
+  /** Calls in the order in which the child answers them. */
   const pending = new Map<number, Pending>()
   let name = ''
   let last = 0
@@ -71,7 +71,7 @@ export function startModelProcess(): ModelProcess {
 
   keepNothingOpen(child, socket)
   child.on('exit', (code, signal) => end(gone(signal === null ? `ended with exit code ${code}` : `was ended by ${signal}`)))
-  // how it ended is told by 'exit'
+  // the 'exit' event reports how the process ended
   socket.on('error', () => undefined)
   const onValue = (value: unknown): void => {
     const reply: ModelProcessReply | undefined = replySchema.safeParse(value).data
@@ -87,7 +87,7 @@ export function startModelProcess(): ModelProcess {
   }
   readFrames(socket, { onValue, onInvalid: () => void endAsStrange() })
 
-  /** The clock runs for the call that is being answered. */
+  /** Starts the timeout of the call that is being answered. */
   function watchFirst(): void {
     if (timer !== null) clearTimeout(timer)
     timer = null
@@ -106,7 +106,7 @@ export function startModelProcess(): ModelProcess {
     })
   }
 
-  /** Whatever it has loaded has got hold of it. */
+  /** An invalid message means that the loaded file has taken control of the process. */
   function endAsStrange(): LockstepError {
     const error = gone('sent an invalid answer, so it was killed')
     end(error)
@@ -114,7 +114,7 @@ export function startModelProcess(): ModelProcess {
     return error
   }
 
-  /** The call that was being answered gets the error; those behind it have done nothing. */
+  /** The current call fails with the error. Calls behind it have not started, so they can be retried. */
   function end(error: LockstepError): void {
     if (ended !== null) return
     ended = error
@@ -126,7 +126,7 @@ export function startModelProcess(): ModelProcess {
     for (const call of behind) call.reject(gone('ended during an earlier run', { behind: true }))
   }
 
-  /** @param bytes sent before the call; its time runs while they are written */
+  /** @param bytes sent before the call; writing them counts against the timeout */
   function call(body: Body, timeoutMs: number, bytes?: Uint8Array): Promise<unknown> {
     return new Promise((resolve, reject) => {
       if (ended !== null) return reject(ended)
@@ -170,7 +170,7 @@ export function startModelProcess(): ModelProcess {
   }
 }
 
-/** A process that waits for calls is no reason for this one to stay. */
+/** An idle child must not keep this process alive. */
 function keepNothingOpen(child: ChildProcess, socket: Socket): void {
   child.unref()
   socket.unref()

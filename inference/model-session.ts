@@ -1,23 +1,22 @@
 import type { ModelMetadata } from './check-feeds.ts'
 import type { Tensors } from './tensor-value.ts'
 
-/** A model that is loaded, wherever it runs. */
+/** A loaded model, inline or in a subprocess. */
 export interface ModelSession {
   readonly metadata: ModelMetadata
   /**
-   * One run of tensors that have been checked. Their data must not be touched until the promise has settled.
+   * Runs checked tensors once. Do not change their data until the promise has settled.
    *
-   * @param timeoutMs how long it may take where it is in a process of its own. Default: the model's `timeout`
-   * @throws LockstepError `MODEL_FAILED` with what the runtime said; `MODEL_TIMEOUT` and `MODEL_UNAVAILABLE`, with
-   *   `endedIn` in the details where this run ended the process
+   * @param timeoutMs the time limit of a run in a subprocess. Default: the model's `timeout`
+   * @throws LockstepError `MODEL_FAILED` with ONNX Runtime's message; `MODEL_TIMEOUT` and `MODEL_UNAVAILABLE`, with `endedIn` in the details if this run ended the process
    */
   run(feeds: Tensors, fetches: readonly string[], timeoutMs?: number): Promise<RunResult>
-  /** To be called once, with no run under way. */
+  /** Call once, when no run is in progress. */
   release(): Promise<void>
 }
 
 export interface RunResult {
   readonly tensors: Tensors
-  /** How long the run itself took. */
+  /** The time of the run itself, without waiting. */
   readonly ms: number
 }

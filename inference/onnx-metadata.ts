@@ -1,30 +1,30 @@
 import { protobufFields } from './protobuf-fields.ts'
 
-/** What an ONNX file says of itself, read from its bytes without loading it. Field numbers: onnx/onnx.proto of the ONNX project. */
+/** Metadata of an ONNX file, read from its bytes without loading it. Field numbers: onnx/onnx.proto of the ONNX project. */
 export interface OnnxMetadata {
   readonly irVersion: number
-  /** `skl2onnx 1.17`; empty where the file does not say. */
+  /** `skl2onnx 1.17`; empty if the file does not state it. */
   readonly producer: string
-  /** The version of each operator set that it was made for, by domain; ONNX's own is ''. */
+  /** The version of each operator set, by domain; ONNX's own domain is ''. */
   readonly opsets: ReadonlyMap<string, number>
-  /** Every operator of the graph, its inner graphs and functions: `Gemm`, `ai.onnx.ml.ZipMap`. */
+  /** Every operator of the graph, its subgraphs and functions: `Gemm`, `ai.onnx.ml.ZipMap`. */
   readonly opTypes: ReadonlySet<string>
   readonly nodes: number
-  /** Whether it is up to the values that go in how much it does, and not to their number alone: only then a run can be long, or endless, where others were short. */
+  /** Whether the run time depends on the input values, not only on the number of rows. Such a model can have a long or endless run after many short ones. */
   readonly valueDependentRunTime: boolean
-  /** Tensors whose values lie in another file, or that say where in one they would lie, by name. */
+  /** The names of tensors whose values are in another file. */
   readonly externalData: readonly string[]
-  /** Element types of what goes in, comes out, or is stored in it, as ONNX names them: `float`, `bfloat16`, … */
+  /** Element types of inputs, outputs and stored tensors, by ONNX name: `float`, `bfloat16`, … */
   readonly elementTypes: ReadonlySet<string>
 }
 
-/** Those of ONNX's own that run a number of times or not at all, and those whose output is as large as a value of their input says. */
+/** ONNX's own operators that loop or branch on a value, or whose output size is given by an input value. */
 const byValue: ReadonlySet<string> = new Set(
   'Loop Scan If SequenceMap Range Tile Expand ConstantOfShape Resize Upsample OneHot Pad CenterCropPad Col2Im MaxUnpool AffineGrid DFT STFT HannWindow HammingWindow BlackmanWindow MelWeightMatrix'.split(
     ' ',
   ),
 )
-/** Of operators that are not ONNX's own nobody here knows. */
+/** Operators of other domains are unknown, so they count as value-dependent. */
 const knownDomain = /^(?:[^.]+|ai\.onnx\.ml\.[^.]+)$/
 
 /** TensorProto.DataType, by number. */
@@ -35,10 +35,10 @@ const elementNames = (
 
 const decoder = new TextDecoder()
 
-/** How deep graphs may lie in each other, so that no file can exhaust the stack. */
+/** The maximum nesting of graphs, so that no file can exhaust the stack. */
 const maxDepth = 100
 
-/** @throws Error where the bytes are no ONNX model; what loads may hold more than is read here, and what is read here need not load */
+/** @throws Error if the bytes are not an ONNX model. Success does not mean that the file loads. */
 export function parseOnnxMetadata(bytes: Uint8Array): OnnxMetadata {
   const facts = {
     opsets: new Map<string, number>(),
@@ -79,7 +79,7 @@ export function parseOnnxMetadata(bytes: Uint8Array): OnnxMetadata {
       if (number === 1) domain = decoder.decode(field)
       else if (number === 2) version = value
     }
-    // the two names of ONNX's own
+    // ONNX's own domain has two names
     facts.opsets.set(domain === 'ai.onnx' ? '' : domain, version)
   }
 
@@ -134,13 +134,13 @@ export function parseOnnxMetadata(bytes: Uint8Array): OnnxMetadata {
     for (const { number, int32, bytes: field } of protobufFields(message)) {
       if (number === 2) noteElement(int32)
       else if (number === 8) name = decoder.decode(field)
-      // whatever is said of another file, once is enough
+      // 13: external_data, 14: data_location
       else if (number === 13 || (number === 14 && int32 !== 0)) elsewhere = true
     }
     if (elsewhere) facts.externalData.push(name)
   }
 
-  /** A graph's input or output, which may be no tensor, or one within another type. */
+  /** A graph's input or output. Only plain tensors are read. */
   function readValue(message: Uint8Array): void {
     for (const { number, bytes: type } of protobufFields(message)) {
       if (number !== 2) continue

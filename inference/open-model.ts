@@ -24,45 +24,44 @@ import type { ProcessPool } from './process-pool.ts'
 /** A model version as servers run it. */
 export interface OpenModel extends BatchedModel, Pick<LoadedModel, 'outputs' | 'metadata' | 'close'> {
   /**
-   * Whether its trial ended. Of one that took its process down, or had no end, nobody knows whether it ever answers.
+   * Whether its trial ended. If the trial crashed the process or timed out, it is unknown whether the model ever answers.
    */
   readonly tried: boolean
-  /** In this process, or in one of its own. */
+  /** Runs in this process or in a subprocess. */
   readonly place: 'inline' | 'process'
   /**
-   * How long running so many rows takes, milliseconds, by what runs took so far; the wait for runs under way is not in it. 0 while nothing is known, or nothing new: where no run was let in lately,
-   * the next tells whether it takes as long still. 0 too where answers are cached, which need none.
+   * The expected run time for this many rows, milliseconds, from past runs. The wait for current runs is not included. Returns 0 while nothing is known, and if there was no recent run, so that the next run updates the estimate. Returns 0 if predictions are cached.
    */
   predictedRunMs(rows: number): number
-  /** Forgets the answers that are cached. */
+  /** Clears the prediction cache. */
   forgetAnswers(): void
 }
 
 export interface OpenModelOptions {
   readonly binding: ModelBinding
-  /** What errors call it: `delay@3`. */
+  /** The name for error messages: `delay@3`. */
   readonly name: string
   readonly operational: ModelOperational
   readonly pool: ProcessPool
   readonly log: Logger
   readonly onRun: (rows: number, ms: number) => void
   readonly onWait: (ms: number) => void
-  /** Told of each call where the model has a cache. */
+  /** Called for each call if the model has a cache. */
   readonly onLookups: PredictionCacheOptions['onLookups']
-  /** Told each time a process of the model has ended in a run. */
+  /** Called each time a process of the model has ended during a run. */
   readonly onEnd: (reason: 'timeout' | 'crash') => void
-  /** Told once it has loaded, as its trial begins. */
+  /** Called when the model has loaded and its trial begins. */
   readonly onTrial?: () => void
 }
 
-/** What a model may cost at most that runs in the server's own process: a load and a run hold up every request. */
+/** Cost limits for a model that runs inline. Its loads and runs block every request of the server. */
 const inlineLoadMs = 8
 const inlineRowMs = 0.5
-/** How long one run may take for the sake of a cheaper row. */
+/** The time limit of a batched inline run. */
 const inlineRunMs = 1
 
 const defaultTimeoutMs = 5000
-/** After so long without a run nobody is turned away for what runs took. */
+/** After this long without a run, the estimate is not used to refuse requests. */
 const outdatedMs = 1000
 const loadTimeoutMs = 60_000
 const minRetryMs = 100
@@ -70,19 +69,18 @@ const retryFactor = 20
 const defaultTolerance = 1e-6
 
 /**
- * Loads a model to be used by many at once. It is loaded and tried in a process of its own first: there it stays, unless it is up to the number of rows alone how long it runs and the
- * profile shows short runs; then it is loaded into this process.
+ * Loads a model for concurrent use. The model is first loaded and tried in a subprocess. It moves into this process if its run time depends only on the number of rows and the profile shows short runs; else it stays in the subprocess.
  *
- * @param bytes called again where the model's process has to be started anew
- * @throws LockstepError `MODEL_INVALID` where the bytes do not load, `MODEL_TIMEOUT` where they do not within a minute, and what `bytes` throws
+ * @param bytes called again when the model's process has to be restarted
+ * @throws LockstepError `MODEL_INVALID` if the bytes do not load, `MODEL_TIMEOUT` if loading takes more than a minute, and what `bytes` throws
  */
 export async function openModel(bytes: () => Promise<Uint8Array>, options: OpenModelOptions): Promise<OpenModel> {
   const { binding, name, operational, pool, log, onWait } = options
   const times = createLatencyEstimator()
   const timeoutMs = (operational.timeoutMicros ?? defaultTimeoutMs * 1000) / 1000
-  // a process takes a while to start, and the bytes to be read
+  // the bytes are read while the process starts
   const reading = bytes()
-  // it may fail before anything waits for it
+  // it may fail before anything awaits it
   reading.catch(() => undefined)
   const tried = await tryModel(reading, options)
   for (const [rows, ms] of tried.profile?.times ?? []) times.note(rows, ms)
@@ -100,7 +98,7 @@ export async function openModel(bytes: () => Promise<Uint8Array>, options: OpenM
       ranAt = performance.now()
       options.onRun(rows, ms)
     },
-    // else the next is as large
+    // the timed-out size is noted, so that the next run is smaller
     onTimeout: (rows) => times.note(rows, timeoutMs),
   })
   const rowMs = tried.profile?.times[0]?.[1] ?? 0
@@ -110,7 +108,7 @@ export async function openModel(bytes: () => Promise<Uint8Array>, options: OpenM
     maxRows,
     sharesRuns: tried.profile?.sharesRuns ?? false,
     independent: tried.profile?.independent ?? false,
-    // far longer than rows take that end, and far shorter than the time that a model has
+    // much longer than a normal run, and much shorter than the model's timeout
     retryMs: (rows) => Math.min(timeoutMs, Math.max(minRetryMs, retryFactor * times.predictMs(rows))),
     delayMs: (operational.batchDelayMicros ?? 0) / 1000,
     inFlight: 1,
@@ -138,7 +136,7 @@ export async function openModel(bytes: () => Promise<Uint8Array>, options: OpenM
       await loaded.close()
     },
     predictedRunMs(rows) {
-      // of what is cached there is no run
+      // cached rows need no run
       if (cache !== null || performance.now() - ranAt > outdatedMs) return 0
       const most = loaded.maxRows ?? maxRows()
       const full = Math.floor(rows / most)
@@ -166,13 +164,12 @@ export async function openModel(bytes: () => Promise<Uint8Array>, options: OpenM
 interface Tried {
   readonly modelProcess: ModelProcess
   readonly loaded: LoadAnswer
-  /** null where trying it took the process down, or too long. */
+  /** null if the trial crashed the process or timed out. */
   readonly profile: ModelProfile | null
 }
 
 /**
- * Whether a run holds up the process for a moment, independent of the request: by its profile, and because it grows with
- * the rows alone.
+ * Whether runs are short for any request: the profile shows short runs, and the run time grows only with the number of rows.
  */
 function isSmall({ loaded, profile }: Tried, { maxRows }: ModelBinding): boolean {
   if (loaded.valueDependentRunTime || loaded.loadMs > inlineLoadMs || profile === null) return false
@@ -181,23 +178,23 @@ function isSmall({ loaded, profile }: Tried, { maxRows }: ModelBinding): boolean
   return maxRows === 1 || (profile.independent && rowsAreOfOneSize(loaded.metadata))
 }
 
-/** Whether callers decide how many rows there are, and nothing else. */
+/** Whether the number of rows is the only free dimension of the inputs. */
 function rowsAreOfOneSize({ inputs, outputs }: ModelMetadata): boolean {
   return (
     inputs.every(
       ({ isTensor, shape }) => isTensor && shape.length > 0 && shape.every((size, axis) => (fixedSize(size) === null) === (axis === 0)),
     ) &&
-    // of a shape that the file does not tell, the trial has told that it is by row
+    // an empty shape means that the file does not state it; the trial checked that the output has one row per input row
     outputs.every(({ isTensor, shape }) => isTensor && (shape.length === 0 || fixedSize(shape[0]) === null))
   )
 }
 
-/** Loads a model into a modelProcess and measures it there. */
+/** Loads a model into a subprocess and profiles it there. */
 async function tryModel(
   reading: Promise<Uint8Array>,
   { binding, name, operational, pool, log, onTrial }: OpenModelOptions,
 ): Promise<Tried> {
-  // to start a process takes a turn by itself
+  // starting a process blocks for a while, so other events run first
   await nextTurn()
   const modelProcess = pool.take()
   const bytes = await reading.catch((error: unknown) => {

@@ -1,6 +1,6 @@
 import { workerData } from 'node:worker_threads'
 
-// Ends its process once the one that started it is gone. A thread of its own, as a run that never returns holds up the other for ever.
+// Ends its process when the parent process is gone. It is a separate thread, because an endless run blocks the main thread.
 const parent = workerData as number
 setInterval(() => {
   if (process.ppid !== parent) process.kill(process.pid, 'SIGKILL')

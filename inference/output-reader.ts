@@ -4,14 +4,13 @@ import { canonical, typeName } from '../kernel/value-type.ts'
 import type { OutputBinding } from '../registry/model-binding.ts'
 import type { TensorValue } from './tensor-value.ts'
 
-/** Reads one output of a run: the value of each row, in the output's declared type. */
+/** Reads one output of a run: one value per row, in the output's declared type. */
 export type OutputReader = (tensor: TensorValue, rows: number) => Value[]
 
 /**
- * Compiles the reader of one declared output. A scalar is the row's one element or, where a classifier writes the probabilities of two
- * classes, the second of two; a vector is the row.
+ * Compiles the reader of one declared output. A scalar is the row's only element. If a classifier returns the probabilities of two classes, it is the second element. A vector is the complete row.
  *
- * @throws LockstepError (the reader) `MODEL_FAILED` where the tensor that came back does not have a value for each row
+ * @throws LockstepError (the reader) `MODEL_FAILED` if the tensor does not have one value per row
  */
 export function createOutputReader(output: OutputBinding): OutputReader {
   const { name, type } = output

@@ -5,11 +5,10 @@ import type { Tensors } from './tensor-value.ts'
 import { joinTensors, tensorRows } from './tensor-value.ts'
 
 /**
- * What ONNX Runtime 1.30 adds up in another order for one row than for several: measured, a row in runs of 2 to 128 has one answer to the bit, and alone another, by some 1e-7 for
- * probabilities and by more where the inputs are large and cancel out.
+ * Operators that ONNX Runtime 1.30 sums in another order for one row than for several rows. Measured: a row has bit-equal results in runs of 2 to 128 rows, and a different result alone. Probabilities differ by about 1e-7, and more if large inputs cancel out.
  */
 const linear: ReadonlySet<string> = new Set(['ai.onnx.ml.LinearClassifier', 'ai.onnx.ml.LinearRegressor'])
-/** What else such models are made of, none of which looks at other rows: a row that is there twice changes nothing. */
+/** Operators of linear models that process each row independently, so a duplicated row changes nothing. */
 const rowByRow: ReadonlySet<string> = new Set([
   ...linear,
   'ai.onnx.ml.Imputer',
@@ -21,10 +20,9 @@ const rowByRow: ReadonlySet<string> = new Set([
 ])
 
 /**
- * A linear model that gives a row one answer, whatever rows are beside it: one that is alone runs beside itself. Any other model is given back as it is, as its answers do not
- * depend on that, or are for its trial to judge.
+ * Makes the result for a row independent of the batch size in linear models: a single row is run as a pair of equal rows. Other models are returned unchanged; their trial checks whether their rows are independent.
  *
- * @param bytes what the session was loaded from
+ * @param bytes the ONNX file of the session
  */
 export function pairSingleRows(session: ModelSession, bytes: Uint8Array): ModelSession {
   if (!isLinear(bytes) || session.metadata.inputs.some(({ shape }) => shape.length === 0 || fixedSize(shape[0]) !== null)) return session
@@ -50,6 +48,6 @@ function isLinear(bytes: Uint8Array): boolean {
     const opTypes = [...parseOnnxMetadata(bytes).opTypes]
     return opTypes.some((type) => linear.has(type)) && opTypes.every((type) => rowByRow.has(type))
   } catch {
-    return false // what cannot be read is left as it is
+    return false // an unreadable file is left unchanged
   }
 }

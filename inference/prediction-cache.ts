@@ -6,34 +6,31 @@ import type { Prediction } from './load-model.ts'
 import type { FeatureRow } from './tensor-writer.ts'
 
 export interface PredictionCacheOptions extends CacheSettings {
-  /** Tells rows apart. */
+  /** The cache key of a row. */
   readonly keyOf: (row: FeatureRow) => string
   /** Milliseconds. */
   readonly now: () => number
-  /** Told of each call: rows whose answer was there, that shared one which was being made, and that had to be run. */
+  /** Called for each call with the numbers of rows that were cached, that shared a prediction in progress, and that had to be run. */
   readonly onLookups: (hits: number, shared: number, misses: number) => void
 }
 
 export interface PredictionCache {
   readonly predict: BatchedModel['predict']
-  /** How many predictions are held. */
+  /** The number of cached predictions. */
   readonly size: number
-  /** Forgets all, also what is being made. */
+  /** Clears the cache. Predictions in progress are not cached. */
   forget(): void
-  /** Forgets all, for good. */
+  /** Clears the cache and stops caching. */
   close(): void
 }
 
-/** Of all entries of one cache together, whatever number of them is allowed. */
+/** The maximum size of one cache, independent of `maxEntries`. */
 const maxBytes = 256 * 1024 * 1024
-/** The key and the bookkeeping of an entry. */
+/** The size of an entry's key and bookkeeping. */
 const entryBytes = 200
 
 /**
- * Keeps the predictions of one model version by the values that the model was fed. The least recently used entry is
- * evicted first, and nothing is kept for more than twice its ttl. Rows that are asked for while their prediction is
- * computed share it; the rows that are missing run as one job of the model, which is why `fetchMethod` of `lru-cache`,
- * one call a key, is not used.
+ * Caches the predictions of one model version by the model's input values. The least recently used entry is evicted first. No entry is kept longer than twice its TTL. Requests for a row whose prediction is in progress share that prediction. The missing rows of a call run as one job, which is why `fetchMethod` of `lru-cache` (one call per key) is not used.
  */
 export function createPredictionCache(predict: BatchedModel['predict'], options: PredictionCacheOptions): PredictionCache {
   const { keyOf, now, onLookups } = options
@@ -48,7 +45,7 @@ export function createPredictionCache(predict: BatchedModel['predict'], options:
     ttlResolution: 0,
     perf: { now },
   })
-  /** How often everything was forgotten. */
+  /** How often the cache was cleared. */
   let generation = 0
   let closed = false
   let sweep: NodeJS.Timeout | null = null
@@ -63,7 +60,7 @@ export function createPredictionCache(predict: BatchedModel['predict'], options:
     sweep = kept.size > 0 ? setTimeout(dropOld, ttlMs).unref() : null
   }
 
-  /** Runs what is missing, as one job of its caller. */
+  /** Runs the missing rows as one job. */
   async function make(rows: readonly FeatureRow[], keys: readonly string[]): Promise<readonly Prediction[]> {
     const begun = generation
     try {
@@ -80,7 +77,7 @@ export function createPredictionCache(predict: BatchedModel['predict'], options:
     if (sweep !== null) clearTimeout(sweep)
     sweep = null
     kept.clear()
-    // callers that share one hold its promise already
+    // callers that share a prediction already hold its promise
     making.clear()
   }
 
@@ -88,7 +85,7 @@ export function createPredictionCache(predict: BatchedModel['predict'], options:
     try {
       return await other
     } catch (error) {
-      // it may have failed for the rows beside it
+      // other rows of that job may have caused the failure
       if (error instanceof LockstepError && error.code === 'MODEL_FAILED') return (await predict([row]))[0] as Prediction
       throw error
     }

@@ -1,14 +1,14 @@
 import type { ModelProcess } from './model-process.ts'
 import { startModelProcess } from './model-process.ts'
 
-/** ProcessPool, one of which is kept for the next model to be tried, as starting one takes a while. */
+/** Model processes. One idle process is kept for the next trial, because starting a process is slow. */
 export interface ProcessPool {
   take(): ModelProcess
-  /** Takes back a modelProcess that has let go of its model. */
+  /** Takes back a process that has unloaded its model. */
   give(modelProcess: ModelProcess): void
-  /** Ends a modelProcess. */
+  /** Ends a process. */
   end(modelProcess: ModelProcess): void
-  /** Ends them all. */
+  /** Ends all processes. */
   close(): void
 }
 

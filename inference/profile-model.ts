@@ -4,15 +4,14 @@ import type { ModelSession } from './model-session.ts'
 import type { TensorData, TensorValue, Tensors } from './tensor-value.ts'
 import { tensorRows } from './tensor-value.ts'
 
-/** What trying a model on made-up rows has shown. */
+/** The result of a trial on generated rows. */
 export interface ModelProfile {
-  /** Rows and milliseconds of runs: the least of a few. Empty where no run succeeded. */
+  /** Rows and the shortest time in milliseconds of a few runs. Empty if no run succeeded. */
   readonly times: readonly (readonly [rows: number, ms: number])[]
-  /** Whether a row's answer stayed within the tolerance whatever rows were beside it, of every output. */
+  /** Whether all outputs of each row stay within the tolerance for any other rows of the batch. */
   readonly sharesRuns: boolean
   /**
-   * The same, but for what ONNX Runtime adds up in another order: where it holds, a run of many rows costs no more than
-   * they do alone.
+   * The same with a margin for rounding, because ONNX Runtime may sum in another order. If true, a run of many rows costs no more than separate runs.
    */
   readonly independent: boolean
 }
@@ -26,26 +25,26 @@ export interface ProfileOptions {
 
 const sizes = [1, 8, 32, 128, 256]
 const repeats = 4
-/** Runs before the first that counts. */
+/** Runs before the first measured run. */
 const warmUps = 8
-/** A size whose run takes longer than this, and than two rows one by one, is the last. */
+/** A size is the last one if its run takes longer than this and longer than two single rows. */
 const longRunMs = 10
-/** A size is not tried again once its runs took so long, all together: what else goes on may hold up one run of them, and hardly each. */
+/** The time limit for the repeated runs of one size. Other load may delay one of the runs, but hardly all of them. */
 const repeatMs = 100
-/** No second size is tried where it would take longer than this by the first. */
+/** The second size is not tried if the first predicts a longer run than this. */
 const secondMs = 250
-/** Rows that are run alone too. */
+/** How many rows are also run separately. */
 const alone = 16
-/** By how much answers differ between runs of other rows, of models whose rows are independent. */
+/** How much results of independent rows may differ between batches, due to rounding. */
 const roundingTolerance = 1e-4
 
-/** Runs a model at several sizes on rows of made-up values, and compares what rows are answered in company and alone. */
+/** Runs a model at several sizes on generated rows, and compares the results in a batch with those of single rows. */
 export async function profileModel(session: ModelSession, options: ProfileOptions): Promise<ModelProfile> {
   for (const plain of [false, true]) {
     try {
       return await measure(session, options, plain)
     } catch {
-      // values at random may be none that it takes; zeros are tried next
+      // the model may refuse random values; zeros are tried next
     }
   }
   return { times: [], sharesRuns: false, independent: false }
@@ -72,7 +71,7 @@ async function measure(session: ModelSession, { single, tolerance }: ProfileOpti
         tensors = result.tensors
       }
     } catch (error) {
-      // it may be that it takes one row alone
+      // the model may take only one row
       if (!plain || times.length === 0) throw error
       return { times, sharesRuns: false, independent: false }
     }
@@ -83,7 +82,7 @@ async function measure(session: ModelSession, { single, tolerance }: ProfileOpti
     if (least > maxMs) break
   }
   if (together.length === 1) return { times, sharesRuns: false, independent: false }
-  // what is left of large terms that cancel out is as inexact as they are
+  // if large terms cancel out, the rest is only as exact as the large terms
   const scales = new Map(fetches.map((name) => [name, greatest(together.at(-1)?.[1][name])]))
   const most = Math.min(alone, together.at(-1)?.[0] ?? 1)
   let sharesRuns = tolerance > 0
@@ -99,7 +98,7 @@ async function measure(session: ModelSession, { single, tolerance }: ProfileOpti
   return { times, sharesRuns, independent: true }
 }
 
-/** Whether the output of a run of `size` rows has, in one row, what that row has alone. */
+/** Whether one row of an output of `size` rows equals the output of the same row alone. */
 function sameRow(together: TensorValue | undefined, single: TensorValue | undefined, row: number, size: number, margin: number): boolean {
   if (together === undefined || single === undefined || together.dims[0] !== size || single.dims[0] !== 1) return false
   const { data } = tensorRows(together, row, row + 1)
@@ -107,13 +106,13 @@ function sameRow(together: TensorValue | undefined, single: TensorValue | undefi
   for (let i = 0; i < data.length; i++) {
     const [a, b] = [data[i], single.data[i]]
     if (Object.is(a, b)) continue
-    // -0 beside 0, and floats that are near each other
+    // -0 and 0 are equal, and so are floats within the margin
     if (typeof a !== 'number' || typeof b !== 'number' || !(Math.abs(a - b) <= margin)) return false
   }
   return true
 }
 
-/** The size of the greatest number, 1 at least. */
+/** The greatest absolute value, at least 1. */
 function greatest(tensor: TensorValue | undefined): number {
   let most = 1
   for (const value of tensor?.data ?? []) if (typeof value === 'number' && Number.isFinite(value)) most = Math.max(most, Math.abs(value))
@@ -129,7 +128,7 @@ function madeUp(input: TensorInfo, rows: number, seed: number | null): TensorVal
   return { type: input.type, dims, data: dataOf(input.type, length, random) }
 }
 
-/** Floats between -3 and 3; whole numbers and bools of 0 and 1, which are classes and flags as likely as amounts; empty texts. */
+/** Floats between -3 and 3; integers and bools of 0 and 1, which suit classes, flags and amounts; empty strings. */
 function dataOf(type: string, length: number, random: () => number): TensorData {
   const some = <T>(value: () => T) => Array.from({ length }, value)
   const bit = () => (random() > 0.5 ? 1 : 0)
@@ -151,7 +150,7 @@ function dataOf(type: string, length: number, random: () => number): TensorData 
   }
 }
 
-/** A linear congruential generator (Numerical Recipes): the same numbers everywhere. */
+/** A linear congruential generator (Numerical Recipes), so that the numbers are reproducible. */
 function numbers(seed: number): () => number {
   let state = seed
   return () => (state = (Math.imul(state, 1_664_525) + 1_013_904_223) >>> 0) / 2 ** 32

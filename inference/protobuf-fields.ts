@@ -1,25 +1,24 @@
-/** One field of a protobuf message, as it stands in the bytes. */
+/** One raw field of a protobuf message. */
 export interface ProtobufField {
   readonly number: number
-  /** Of a varint; of a fixed-width field 0, whose value nobody here asks for. Exact below 2^53. */
+  /** The value of a varint, exact below 2^53; 0 for other fields. */
   readonly value: number
-  /** The low 32 bits of a varint, signed: what a reader makes of it where the field is an int32 or an enum. */
+  /** The low 32 bits of a varint, signed, as for an int32 or enum field. */
   readonly int32: number
-  /** Of a length-delimited field, a view of the message's bytes; else empty. */
+  /** For a length-delimited field, a view of the message's bytes; else empty. */
   readonly bytes: Uint8Array
 }
 
 const nothing = new Uint8Array(0)
 const maxVarintBytes = 10
-/** Of a tag. Readers differ in what they make of longer ones. */
+/** The maximum tag. Parsers disagree on longer ones. */
 const maxTag = 2 ** 32 - 1
 const maxTagBytes = 5
 
 /**
- * Walks the fields of a protobuf message in their order, without copying: what nobody descends into, such as weights, is stepped over.
+ * Walks the fields of a protobuf message in order without copying, so skipping the weights of a large model is cheap.
  *
- * @throws Error where the bytes are no protobuf message, or one that readers may take in different ways: groups, which
- *   no writer of ONNX uses, and tags that are longer than they need be
+ * @throws Error if the bytes are not a protobuf message, or if parsers may disagree on it: groups, which no ONNX writer uses, and overlong tags
  */
 export function* protobufFields(message: Uint8Array): Generator<ProtobufField> {
   let at = 0

@@ -3,12 +3,11 @@ import { fixedSize } from '../registry/model-contract.ts'
 import { startModelProcess } from './model-process.ts'
 
 const loadTimeoutMs = 60_000
-/** How long a model may take to be tried on made-up rows. */
+/** The time limit of a trial on generated rows. */
 export const trialTimeoutMs = 5000
 
 /**
- * Whether a model that can be loaded answers made-up rows, or refuses them, in time and without taking its process
- * down.
+ * Whether a loadable model answers or refuses generated rows in time and without crashing its process.
  */
 export async function trialEnds(bytes: Uint8Array, { inputs }: ModelContract): Promise<boolean> {
   const modelProcess = startModelProcess()

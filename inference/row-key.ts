@@ -4,14 +4,13 @@ import type { InputColumn, ModelBinding } from '../registry/model-binding.ts'
 import type { FeatureRow } from './tensor-writer.ts'
 import { valuesOf } from './tensor-writer.ts'
 
-/** Of six bits each: 132 bits. */
+/** Characters of six bits: 132 bits in total. */
 const keyLength = 22
 
 /**
- * Compiles what tells rows apart that a model is fed: 132 bits of SHA-256 over the version and each value, by its type. Features that no input takes are not
- * in it, as no answer depends on them.
+ * Compiles the cache key of a model's input row: 132 bits of SHA-256 over the version and each value. Features that no input uses are not part of the key, because no prediction depends on them.
  *
- * @param version what is told apart too: `delay@3`
+ * @param version also part of the key: `delay@3`
  */
 export function createRowKey({ inputs }: Pick<ModelBinding, 'inputs'>, version: string): (row: FeatureRow) => string {
   const columns = [...new Map(inputs.flatMap((input) => input.columns.map((column) => [column.feature, column] as const))).values()]
@@ -57,7 +56,7 @@ export function createRowKey({ inputs }: Pick<ModelBinding, 'inputs'>, version: 
   }
 }
 
-/** Of a value that is not a text. Lists and counts go into no model. */
+/** The size of a value that is not a string. Lists and counts cannot be model inputs. */
 function bytesOf({ type }: InputColumn): number {
   return type.kind === 'vector' ? 4 * type.length : 8
 }

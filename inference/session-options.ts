@@ -1,11 +1,11 @@
 import type { InferenceSession } from 'onnxruntime-node'
 
-/** One thread a session: the event loop waits for a run anyway, and a machine is filled with processes. */
+/** One thread per session: a run blocks the event loop anyway, and servers scale by processes. */
 export const sessionOptions: InferenceSession.SessionOptions = {
   intraOpNumThreads: 1,
   interOpNumThreads: 1,
   executionMode: 'sequential',
   logSeverityLevel: 4,
-  // a file may be ONNX to those who check it and begin like ONNX Runtime's own format, which it would take it for
+  // without this, ONNX Runtime would load a validated ONNX file as its own format if it begins like one
   extra: { session: { load_model_format: 'ONNX' } },
 }

@@ -5,21 +5,18 @@ import { totalmem } from 'node:os'
 import { dirname } from 'node:path'
 import { fileURLToPath } from 'node:url'
 
-/** What a process that loads models inherits: nothing that opens a store. */
+/** Environment variables that a model process inherits. None of them gives access to a store. */
 const inherited = ['PATH', 'HOME', 'LD_LIBRARY_PATH', 'NODE_COMPILE_CACHE', 'NODE_DISABLE_COMPILE_CACHE'] as const
 const shell = '/bin/sh'
-/** Node and ONNX Runtime take 0.6 GB of it themselves, most of which they never touch. */
+/** Node and ONNX Runtime reserve 0.6 GB of it, most of which they never use. */
 const minMegabytes = 1536
 
 /**
- * Starts a process that loads ONNX files, which are foreign bytes to native code. It has an environment of its own,
- * lies in a folder that holds code alone, since a file may name others by a relative path, and may have half of the
- * memory that this process may: an allocation beyond it fails, and with it the run. Where memory is short all the same,
- * Linux ends it first. Without a shell it has no such limit.
+ * Starts a process that loads ONNX files, which are foreign bytes parsed by native code. The process is restricted: - It has its own environment. - Its working directory contains only code, since a model may name other files by relative paths. - It may use half of this process's memory; an allocation beyond that fails, and so does the run. If memory is still short, Linux kills it first. Without `/bin/sh` there is no memory limit.
  *
- * Its JavaScript may start no processes and write no files (Node's `--permission`); that does not bind native code.
+ * Its JavaScript may not start processes or write files (Node's `--permission`). Native code is not bound by that.
  *
- * @param script beside this file, without its ending
+ * @param script a file in this folder, without its extension
  */
 export function spawnModelProcess(script: string, stdio: StdioOptions): ChildProcess {
   const path = fileURLToPath(new URL(`./${script}${import.meta.url.endsWith('.ts') ? '.ts' : '.js'}`, import.meta.url))
@@ -35,13 +32,13 @@ export function spawnModelProcess(script: string, stdio: StdioOptions): ChildPro
   return spawn(shell, ['-c', limited, shell, kilobytes, ...run], options)
 }
 
-/** ONNX Runtime is an addon, a thread ends the process with its parent, and Node keeps compiled code in a folder. */
+/** ONNX Runtime is an addon, `orphan-worker` is a thread, and Node caches compiled code in a folder. */
 function permissions(compileCache: string | undefined): string[] {
   const written = compileCache === undefined ? [] : [`--allow-fs-write=${compileCache}`]
   return ['--permission', '--allow-addons', '--allow-worker', '--allow-fs-read=*', ...written]
 }
 
-/** It becomes the process, so that its id and its end are the process's. */
+/** `exec` replaces the shell, so that the child's pid and exit are those of the process. */
 const limited = 'ulimit -d "$1" 2>/dev/null; { echo 500 >/proc/$$/oom_score_adj; } 2>/dev/null; shift; exec "$@"'
 
 function memoryMegabytes(): number {

@@ -8,32 +8,29 @@ import type { Tensors } from './tensor-value.ts'
 
 export interface SubprocessOptions {
   readonly pool: ProcessPool
-  /** Has the model loaded. */
+  /** A process that has loaded the model. */
   readonly modelProcess: ModelProcess
   readonly metadata: ModelMetadata
   readonly name: string
-  /** How long one run may take. */
+  /** The time limit of one run. */
   readonly timeoutMs: number
   readonly loadTimeoutMs: number
-  /** The model's bytes again, for a process that is started anew. */
+  /** Reads the model's bytes again for a restarted process. */
   readonly bytes: () => Promise<Uint8Array>
-  /** Told each time a process has ended in a run. */
+  /** Called each time a process has ended during a run. */
   readonly onEnd: (reason: 'timeout' | 'crash') => void
   /** Milliseconds. */
   readonly now: () => number
 }
 
-/** After so many ends in a row that tell against the model, its process is not started for a while. */
+/** After this many consecutive failures of the model, its process is not restarted for a while. */
 const endsInARow = 3
 const restartBackoff = { firstMs: 5000, maxMs: 300_000 }
-/** Of how many elements at most a run is kept that went well. */
+/** The maximum elements of a successful run that is kept as a probe. */
 const maxProbe = 4096
 
 /**
- * A model in a process of its own. Where a run does not end, or takes the process down, the process is started anew,
- * and tried with a run that went well before. Where that goes well again it was the rows of that one run, and no other
- * request notices more than the time it took. Where it does not, or none went well yet, the end tells against the
- * model, and one that does so time and again is left alone for a while:
+ * A model in a subprocess. If a run times out or crashes the process, the process is restarted and probed with an earlier successful run. If the probe succeeds, the rows of that run were the cause, and other requests only see a delay. If the probe fails, or no run has succeeded yet, the failure counts against the model. A model that fails repeatedly is paused:
  *
  *     runs ──3 ends in a row──> paused ──5 s, then twice as long each time──> one run is tried ──it answers──> runs
  *                                  └──────────────it ends the process again────────┘
@@ -41,13 +38,13 @@ const maxProbe = 4096
 export function createSubprocessSession(options: SubprocessOptions): ModelSession {
   const { pool, metadata, name, now } = options
   let modelProcess: Promise<ModelProcess> = Promise.resolve(options.modelProcess)
-  /** Those whose end has been told. */
+  /** Processes whose end was already reported. */
   const noted = new WeakSet<ModelProcess>()
   let ends = 0
   let pausedUntilMs = 0
   let trying = false
   let released = false
-  /** A run that went well. */
+  /** A successful run. */
   let probe: { readonly feeds: Tensors; readonly fetches: readonly string[] } | null = null
 
   async function start(): Promise<ModelProcess> {
@@ -84,7 +81,7 @@ export function createSubprocessSession(options: SubprocessOptions): ModelSessio
 
   function startAnew(): void {
     modelProcess = start()
-    // whoever asks next sees why
+    // the next caller gets the error
     modelProcess.catch(() => undefined)
   }
 
@@ -96,7 +93,7 @@ export function createSubprocessSession(options: SubprocessOptions): ModelSessio
     if (ends < endsInARow) startAnew()
   }
 
-  /** The process; a new one where the last has ended or could not be started. */
+  /** The current process, or a new one if the last has ended or could not start. */
   async function current(): Promise<ModelProcess> {
     const before = modelProcess
     const known = await before.catch(() => null)
@@ -144,7 +141,7 @@ export function createSubprocessSession(options: SubprocessOptions): ModelSessio
         return await runOn(await current(), feeds, fetches, timeoutMs)
       } catch (error) {
         if (!isBehind(error) || released) throw error
-        // another run ended the process before this one began
+        // another run ended the process before this run began, so it is safe to repeat
         return await runOn(await current(), feeds, fetches, timeoutMs)
       } finally {
         if (trial) trying = false
@@ -162,12 +159,12 @@ function reasonOf(error: unknown): 'timeout' | 'crash' {
   return error instanceof LockstepError && error.code === 'MODEL_TIMEOUT' ? 'timeout' : 'crash'
 }
 
-/** Whether the process ended in another run, and this one was waiting for it. */
+/** Whether the process ended during another run while this run was waiting. */
 function isBehind(error: unknown): boolean {
   return error instanceof LockstepError && error.details['behind'] === true
 }
 
-/** A copy, as the memory of feeds is used again; null: it is too large to keep. */
+/** Copies the run, because the memory of feeds is reused. null: too large to keep. */
 function probeOf(feeds: Tensors, fetches: readonly string[]): { readonly feeds: Tensors; readonly fetches: readonly string[] } | null {
   const elements = Object.values(feeds).reduce((sum, { data }) => sum + data.length, 0)
   if (elements > maxProbe) return null

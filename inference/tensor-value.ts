@@ -1,4 +1,4 @@
-/** What holds the elements of a tensor, row after row. Bool is 0 and 1 in a Uint8Array; float16 travels as the bits of a Uint16Array. */
+/** The elements of a tensor in row-major order. Bool is 0 and 1 in a Uint8Array; float16 is the raw bits in a Uint16Array. */
 export type TensorData =
   | Float32Array
   | Float64Array
@@ -12,7 +12,7 @@ export type TensorData =
   | BigUint64Array
   | readonly string[]
 
-/** One tensor, as data: what goes into a run or came out of it. */
+/** One input or output tensor of a run. */
 export interface TensorValue {
   /** Element type as ONNX Runtime names it: `float32`, `int64`, `string`, … */
   readonly type: string
@@ -40,21 +40,21 @@ const arrays: Readonly<Partial<Record<string, new (length: number) => TypedData>
   float16: Uint16Array,
 }
 
-/** Whether the data are held as elements of this type are. */
+/** Whether the data has the array type of this element type. */
 export function holds(type: string, data: TensorData): boolean {
   if (type === 'string') return Array.isArray(data) && data.every((element) => typeof element === 'string')
   const array = arrays[type]
   return array !== undefined && data instanceof array
 }
 
-/** Rows of a tensor, by its first axis: a view, which shares the memory. */
+/** Rows of a tensor by its first axis, as a view that shares the memory. */
 export function tensorRows({ type, dims, data }: TensorValue, from: number, to: number): TensorValue {
   const width = data.length / (dims[0] ?? 1)
   const part = Array.isArray(data) ? data.slice(from * width, to * width) : (data as TypedData).subarray(from * width, to * width)
   return { type, dims: [to - from, ...dims.slice(1)], data: part }
 }
 
-/** Tensors of one type, which differ in their first axis alone, one after the other. */
+/** Concatenates tensors of one type that differ only in the first axis. */
 export function joinTensors(tensors: readonly TensorValue[]): TensorValue {
   const [first] = tensors
   if (first === undefined || tensors.length === 1) return first as TensorValue
@@ -64,7 +64,7 @@ export function joinTensors(tensors: readonly TensorValue[]): TensorValue {
   const data = new (arrays[first.type] as new (length: number) => TypedData)(tensors.reduce((sum, tensor) => sum + tensor.data.length, 0))
   let at = 0
   for (const tensor of tensors) {
-    // of one type, so both are of numbers or both of bigints
+    // all tensors have one type, so all hold numbers or all hold bigints
     data.set(tensor.data as never, at)
     at += tensor.data.length
   }

@@ -6,7 +6,7 @@ import type { Value } from '../kernel/value-type.ts'
 import type { InputBinding, InputColumn } from '../registry/model-binding.ts'
 import type { TensorValue } from './tensor-value.ts'
 
-/** A service's feature values of one entity, in service order, or what has them. */
+/** A service's feature values of one entity in service order, or a row that contains them. */
 export type FeatureRow = readonly (Value | null)[] | Pick<ServiceRow, 'values' | 'fill'>
 
 export function valuesOf(row: FeatureRow): readonly (Value | null)[] {
@@ -18,10 +18,9 @@ const isArray = (row: FeatureRow): row is readonly (Value | null)[] => Array.isA
 export type TensorWriter = (rows: readonly FeatureRow[]) => TensorValue
 
 /**
- * Compiles the writer of one input: from feature rows to a tensor of dims `[rows, ...rowShape]`. A null is NaN in float tensors. The buffer is
- * a new one for each run: the runtime reads it until the run has ended.
+ * Compiles the writer of one input: from feature rows to a tensor of dims `[rows, ...rowShape]`. A null is NaN in float tensors. Each run gets a new buffer, because ONNX Runtime reads it until the run has ended.
  *
- * @throws LockstepError (the writer) `MODEL_FAILED` for a null in a tensor that has no form for it
+ * @throws LockstepError (the writer) `MODEL_FAILED` for a null in a tensor type that cannot represent it
  */
 export function createTensorWriter(input: InputBinding): TensorWriter {
   const { columns, width } = input

@@ -2,7 +2,7 @@ import { LockstepError, messageOf } from '../kernel/errors.ts'
 import type { OnnxMetadata } from './onnx-metadata.ts'
 import { parseOnnxMetadata } from './onnx-metadata.ts'
 
-/** The newest that ONNX Runtime 1.30 loads: its own versions of the file, and operator sets by domain. */
+/** The newest versions that ONNX Runtime 1.30 loads: of the file format, and of operator sets by domain. */
 export const newestOnnx = {
   irVersion: 13,
   opsets: new Map([
@@ -12,9 +12,9 @@ export const newestOnnx = {
 } as const
 
 /**
- * What cannot be read here is not loaded: nobody knows what it would have the runtime do.
+ * Reads the metadata of a file. A file that cannot be read here is not loaded, because its effect on ONNX Runtime is unknown.
  *
- * @param what the file, as errors call it
+ * @param what the file, for error messages
  * @throws LockstepError `MODEL_INVALID`
  */
 export function readMetadata(bytes: Uint8Array, what: string): OnnxMetadata {
@@ -32,9 +32,9 @@ const unservable = /^(bfloat16|float8|float4)/
 const listed = 3
 
 /**
- * Refuses a file that cannot be served, before it is loaded, with the way to export it so that it can.
+ * Refuses a file that cannot be served before it is loaded. The message says how to export it correctly.
  *
- * @param what the file, as errors call it
+ * @param what the file, for error messages
  * @throws LockstepError `MODEL_INVALID`
  */
 export function validateOnnx(metadata: OnnxMetadata, what: string): void {
