@@ -94,8 +94,8 @@ export function predictAssigned<Answer>(
     const reads = await readGroups(context, catalog, request, assigned, runMs)
     requireTime(deadline, runMs)
     const groups = assigned.map(({ model, rows }, g): PredictedGroup => ({ model, rows, read: reads[g] as FeatureRead }))
-    // every row is in a group
-    const predictions = (await runGroups(groups, entities.length)) as readonly Prediction[]
+    const predictions = await runGroups(groups, entities.length)
+    if (!isComplete(predictions)) throw new LockstepError('INTERNAL', 'A row of the request is assigned to no version.')
     const answer = encode({ groups, read: summaryOf(reads), predictions })
     // only what is answered is logged
     requireTime(deadline)
@@ -134,6 +134,10 @@ function useVersions<T>(
   return models.use(catalog, name, next.version, (model) =>
     useVersions(models, catalog, name, assignments, [...assigned, { model, rows: next.rows }], fn),
   )
+}
+
+function isComplete(predictions: readonly (Prediction | null)[]): predictions is readonly Prediction[] {
+  return !predictions.includes(null)
 }
 
 function predictedRunMs(assigned: readonly AssignedRows[]): number {

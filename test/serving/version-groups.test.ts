@@ -180,6 +180,13 @@ describe('rows of one request that are assigned to two versions', () => {
     expect(await listPredictions(world.db, { since: 0, requestId: 'failed', limit: 10 })).toEqual([])
   })
 
+  it('fail if a row is assigned to no version', async () => {
+    const context = contextAt(noon)
+    const partly = predictAssigned(context, request('partly', entities), [{ version: 1, rows: [0, 2, 3] }], () => null)
+    await expect(partly).rejects.toMatchObject({ code: 'INTERNAL' })
+    await context.close()
+  })
+
   it('are not logged if the answer cannot be encoded', async () => {
     const context = contextAt(noon)
     const encoding = predict(context, request('broken', entities), () => {
