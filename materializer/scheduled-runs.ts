@@ -22,6 +22,7 @@ const kind = {
   spec: specSchema,
   retries: 4,
   backoffSeconds: { from: 5, to: 300 },
+  keepDays: 1,
   isFinal: () => false,
 } as const
 

@@ -82,6 +82,7 @@ export async function up(db: Kysely<unknown>): Promise<void> {
   await sql`create unique index jobs_unfinished on lockstep.jobs (kind, scope, key) where state = 'running'`.execute(db)
   await sql`create unique index jobs_moment on lockstep.jobs (kind, scope, key, moment) where moment is not null`.execute(db)
   await sql`create index jobs_key on lockstep.jobs (kind, scope, key, id)`.execute(db)
+  await sql`create index jobs_claimable on lockstep.jobs (id) where state = 'running' or (cleans and state <> 'done')`.execute(db)
   await sql`create index jobs_finished on lockstep.jobs (finished_at) where finished_at is not null`.execute(db)
   await sql`create index job_chunks_open on lockstep.job_chunks (job, claimable_at, number) where state = 'open'`.execute(db)
 

@@ -4,7 +4,7 @@ import { createFreshnessReader } from '../../monitoring/freshness/freshness-read
 import { instrumentedStore } from '../../online/instrumented-store.ts'
 import { exportsInParts } from '../../offline/distributed-export/export-in-parts.ts'
 import { registerFreshness } from '../../monitoring/freshness/freshness-metrics.ts'
-import { createJobMetrics } from '../../runtime/job-metrics.ts'
+import { createJobMetrics } from '../../runtime/jobs/job-metrics.ts'
 import { createOnlineErrorMetric } from '../../online/online-error-metric.ts'
 import { createMetricsRegistry } from '../../runtime/metrics.ts'
 import { createStreamMetrics } from '../../materializer/streams/stream-metrics.ts'

@@ -2,16 +2,20 @@ import { sql } from 'kysely'
 import type { Database } from '../database.ts'
 import { endJob } from './end-job.ts'
 
+/** What has failed is looked for later. */
+const failedDays = 30
+
 /**
- * Deletes ended jobs that are older than their kinds keep them. The newest of each kind, scope and key stays: it says
- * what became of the last one, and for which instant of a schedule there was a job.
+ * Deletes ended jobs that are older than their kinds keep them; those that failed stay for a month at least. The newest
+ * of each kind, scope and key stays: it says what became of the last one, and for which instant of a schedule there was
+ * a job.
  *
  * @returns how many
  */
 export async function forgetJobs({ kysely }: Pick<Database, 'kysely'>): Promise<number> {
   const { numAffectedRows = 0n } = await sql`
     delete from lockstep.jobs j
-    where finished_at < clock_timestamp() - make_interval(days => keep_days)
+    where finished_at < clock_timestamp() - make_interval(days => case when state = 'failed' then greatest(keep_days, ${failedDays}) else keep_days end)
       and exists (
         select from lockstep.jobs o where o.kind = j.kind and o.scope = j.scope and o.key is not distinct from j.key and o.id > j.id
       )

@@ -21,7 +21,10 @@ export interface JobKind<Spec = unknown, Plan = unknown, Chunk = unknown, Result
   readonly backoffSeconds: { readonly from: number; readonly to: number }
   /** A step whose worker is not heard of for so long goes to another. Default: 30. */
   readonly leaseSeconds?: number
-  /** How long ended jobs stay in the history. Default: 30. The newest of each key stays. */
+  /**
+   * How long ended jobs stay in the history. Default: 30. Failed ones stay for 30 at least, the newest of each key
+   * always.
+   */
   readonly keepDays?: number
   /**
    * The scope whose jobs this process can do now. Absent: it can do all. While it throws, as a store is unavailable, no

@@ -60,7 +60,7 @@ export async function claimStep({ kysely }: Handle, { kinds, worker, after, only
   const { rows } = await sql<ClaimedRow>`
     with job as materialized (
       select j.id from lockstep.jobs j
-      where (j.kind, j.scope) in (${wanted}) and (${only ?? null}::bigint is null or j.id = ${only ?? null}::bigint)
+      where (j.state = 'running' or (j.cleans and j.state <> 'done')) and (j.kind, j.scope) in (${wanted}) and (${only ?? null}::bigint is null or j.id = ${only ?? null}::bigint)
         and exists (select from lockstep.job_chunks c where c.job = j.id and c.state = 'open' and c.claimable_at <= clock_timestamp())
       order by j.id > ${after}::bigint desc, j.id limit 1
     ), next as (

@@ -1,6 +1,6 @@
 import type { Registry } from 'prom-client'
 import { Counter, Gauge, Histogram } from 'prom-client'
-import type { JobEvent } from './jobs/job-kind.ts'
+import type { JobEvent } from './job-kind.ts'
 
 /** What a process that works on jobs counts. */
 export interface JobMetrics {
