@@ -7,7 +7,7 @@ import { feastRoutes } from '../feast/feast-routes.ts'
 import { oipRoutes } from '../oip/oip-routes.ts'
 import { auditRoutes } from './audit-route.ts'
 import { backfillRoutes } from './backfills-route.ts'
-import type { RouteAnswer } from './call.ts'
+import type { Call, RouteAnswer } from './call.ts'
 import { crossOrigin } from './cors.ts'
 import { jobRoutes } from './jobs-route.ts'
 import { docsRoutes } from './docs-routes.ts'
@@ -18,7 +18,7 @@ import { healthRoutes } from './health-routes.ts'
 import type { HttpCall } from './call-stages.ts'
 import { createHttpCalls } from './call-stages.ts'
 import type { IncomingRequest } from './incoming-request.ts'
-import { messageError } from './message-error.ts'
+import { invalidMessage } from './invalid-message.ts'
 import { modelChangeRoutes } from './model-changes-route.ts'
 import { modelRoutes } from './models-route.ts'
 import { predictRoutes } from './predict-route.ts'
@@ -67,12 +67,12 @@ export function createHttpListener(context: ServingContext): HttpListener {
   const hot = new RegExpRouter<Route>()
   for (const route of routes) if (route.isHot === true) hot.add(route.method, route.path, route)
 
-  const respondHot = (call: HttpCall, answer: RouteAnswer): void => send(call, answer.status, answerHeaders(call, answer), answer.body)
+  const respondHot = (call: Call, answer: RouteAnswer): void => send(call, answer.status, answerHeaders(call, answer), answer.body)
 
   return serializePipelined((incoming, outgoing) => {
     const call = createCall(incoming, outgoing)
-    const invalid = messageError(incoming)
-    if (invalid !== null) return call.reject(invalid.status, invalid.error, respondHot)
+    const invalid = invalidMessage(incoming, call.requestId)
+    if (invalid !== null) return respondHot(call, invalid)
     const { method = '', url = '', headers } = incoming
     if (headers.origin === undefined && !/[?%]/.test(url)) {
       const [[found], values] = hot.match(method, url)

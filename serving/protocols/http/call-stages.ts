@@ -23,16 +23,11 @@ import type { IncomingRequest } from './incoming-request.ts'
 import type { Route } from './route.ts'
 
 /** Takes the answer of a request. It is called once for each, unless the client has disconnected. */
-export type Respond = (call: HttpCall, answer: RouteAnswer) => void
+export type Respond = (call: Call, answer: RouteAnswer) => void
 
-/** A request over HTTP, and the stages that it goes through once its route is known. */
+/** A call that begins with its first stage once its route is known. */
 export interface HttpCall extends Call {
-  /** The caller's trace, where it sent one. */
-  readonly trace: Trace | null
-  /** Begins with the first stage. */
-  start(route: Route, params: Readonly<Record<string, string>>, respond: Respond): void
-  /** Answers a message that is no valid request. */
-  reject(status: number, error: LockstepError, respond: Respond): void
+  start(route: Route, params: Call['params'], respond: Respond): void
 }
 
 /**
@@ -57,7 +52,7 @@ export function createHttpCalls(context: ServingContext): (incoming: IncomingReq
     readonly requestId: string
     trace: Trace | null
     route: Route = unrouted
-    params: Readonly<Record<string, string>> = noParams
+    params: Call['params'] = noParams
     deadline: RequestDeadline | undefined = undefined
     key: Principal | null = null
     leaveKey: (() => void) | undefined = undefined
@@ -84,7 +79,7 @@ export function createHttpCalls(context: ServingContext): (incoming: IncomingReq
       return this.route.scope ?? 'read'
     }
 
-    start(route: Route, params: Readonly<Record<string, string>>, respond: Respond): void {
+    start(route: Route, params: Call['params'], respond: Respond): void {
       const { scope, isPaced } = route
       const { headers } = this.incoming
       this.route = route
@@ -102,12 +97,6 @@ export function createHttpCalls(context: ServingContext): (incoming: IncomingReq
       if (isPaced === true) paced.enter(this)
       else if (scope === null || scope === 'admin') this.#handle()
       else admission.enter(this)
-    }
-
-    reject(status: number, error: LockstepError, respond: Respond): void {
-      const answer = errorAnswer(this.requestId, error, { log, shape: 'lockstep', trace: this.trace })
-      // a proxy may read it as another request: nothing more is taken from this connection
-      respond(this, { ...answer, status, headers: { ...answer.headers, connection: 'close' } })
     }
 
     /** Admitted. */

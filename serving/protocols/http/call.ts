@@ -2,6 +2,7 @@ import type { ServerResponse } from 'node:http'
 import type { Actor } from '../../../runtime/audit.ts'
 import type { AuthorizedRequest } from '../../traffic/authorize.ts'
 import type { RequestDeadline } from '../../traffic/request-deadline.ts'
+import type { Trace } from '../../traffic/trace.ts'
 import type { IncomingRequest } from './incoming-request.ts'
 import type { Route } from './route.ts'
 
@@ -15,6 +16,8 @@ export interface Call extends AuthorizedRequest {
   /** When it arrived, milliseconds of `performance.now()`. */
   readonly startedMs: number
   readonly requestId: string
+  /** The caller's trace, where it sent one. */
+  readonly trace: Trace | null
   /** undefined: it may take as long as it does. */
   readonly deadline: RequestDeadline | undefined
   /** The id of its API key; null: it has none. */

@@ -4,28 +4,10 @@ import { cors } from 'hono/cors'
 import { LockstepError } from '../../../kernel/errors.ts'
 
 /** The headers that a page of another origin may send, and may read of an answer. */
-const allowHeaders = [
-  'authorization',
-  'x-api-key',
-  'x-request-timeout-ms',
-  'idempotency-key',
-  'content-type',
-  'content-encoding',
-  'x-request-id',
-  'traceparent',
-  'tracestate',
-  'inference-header-content-length',
-]
-const exposeHeaders = [
-  'x-request-id',
-  'idempotency-replayed',
-  'retry-after',
-  'ratelimit',
-  'ratelimit-policy',
-  'traceparent',
-  'www-authenticate',
-  'inference-header-content-length',
-]
+const allowHeaders =
+  'authorization x-api-key x-request-timeout-ms idempotency-key content-type content-encoding x-request-id traceparent tracestate inference-header-content-length'
+const exposeHeaders =
+  'x-request-id idempotency-replayed retry-after ratelimit ratelimit-policy traceparent www-authenticate inference-header-content-length'
 /** For how long a browser need not ask again, seconds. */
 const maxAge = 7200
 /** A page can only read by these. */
@@ -38,7 +20,9 @@ const readMethods = new Set<string | undefined>(['GET', 'HEAD', 'OPTIONS'])
  * @param origins such as `https://app.example`, or `*` for all
  */
 export function crossOrigin(origins: readonly string[], allowMethods: string[]): MiddlewareHandler {
-  const allow = cors({ origin: origins.includes('*') ? '*' : [...origins], allowMethods, allowHeaders, exposeHeaders, maxAge })
+  const origin = origins.includes('*') ? '*' : [...origins]
+  const headers = { allowHeaders: allowHeaders.split(' '), exposeHeaders: exposeHeaders.split(' ') }
+  const allow = cors({ origin, allowMethods, ...headers, maxAge })
   return (c, next) => (c.req.header('origin') === undefined ? next() : allow(c, next))
 }
 

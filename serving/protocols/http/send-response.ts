@@ -1,8 +1,7 @@
 import type { ServingContext } from '../../context.ts'
 import { limitHeaders } from '../../traffic/rate-limiter.ts'
 import { traceparent } from '../../traffic/trace.ts'
-import type { RouteAnswer } from './call.ts'
-import type { HttpCall } from './call-stages.ts'
+import type { Call, RouteAnswer } from './call.ts'
 import type { IncomingRequest } from './incoming-request.ts'
 import { createUnreadResponses } from './unread-responses.ts'
 
@@ -15,7 +14,7 @@ const restMs = 1000
 type Headers = Record<string, string | number>
 
 /** The headers of an answer. */
-export function answerHeaders(call: HttpCall, { body, contentType, headers: own }: RouteAnswer): Record<string, string> {
+export function answerHeaders(call: Call, { body, contentType, headers: own }: RouteAnswer): Record<string, string> {
   const { requestId, limits, trace, incoming } = call
   const headers: Record<string, string> = { 'x-request-id': requestId }
   if (body !== null) {
@@ -36,7 +35,7 @@ export function createSender({ traffic, closing }: Pick<ServingContext, 'traffic
   const unread = createUnreadResponses()
   const { admission, requestTimeoutMs } = traffic
 
-  return (call: HttpCall, status: number, headers: Headers, body: RouteAnswer['body']): void => {
+  return (call: Call, status: number, headers: Headers, body: RouteAnswer['body']): void => {
     const { incoming, outgoing, deadline, startedMs } = call
     // its client may have disconnected
     if (outgoing.destroyed || outgoing.headersSent) return
@@ -70,7 +69,7 @@ export function createSender({ traffic, closing }: Pick<ServingContext, 'traffic
 }
 
 /** Gives a place back before its response closes, where the request has one. */
-function leaveEarly({ outgoing }: HttpCall, leave: () => void): void {
+function leaveEarly({ outgoing }: Call, leave: () => void): void {
   if (!outgoing.listeners('close').includes(leave)) return
   outgoing.off('close', leave)
   leave()
