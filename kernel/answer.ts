@@ -6,25 +6,25 @@ import type { StatePlan } from './state-plan.ts'
 import { floorTo } from './time.ts'
 import type { Value } from './value-type.ts'
 
-/** The parts of a state that features are read from, at a moment by which no row is pending. */
+/** The parts of a state that features are read from. No row that is visible at that moment is pending. */
 export interface StateParts extends LatestRows {
   readonly lifetime: readonly Accumulator[]
-  /** The accumulators of a window at `t`, by index of its plan's `lanes`. Only to be read. */
+  /** The accumulators of a window at `t`, by index of its plan's `lanes`. Read only. */
   windowAt(chain: number, window: number, t: number): readonly Accumulator[]
 }
 
-/** `ViewValues` while they are written. */
+/** A `ViewValues` under construction. */
 interface Answer {
   readonly values: (Value | null)[]
-  /** `allPresent` as long as none is another: only to be written to where it is not. */
+  /** Shared with `allPresent` while all values are present, so it is copied before the first write. */
   statuses: readonly Status[]
   eventTime: number | null
 }
 
 /**
- * A view's feature values at `t`, whatever holds the parts of its state.
+ * A view's feature values at `t`, from decoded or encoded state parts.
  *
- * @param into an earlier answer of the same view, which is written over and answered again; null: a new one
+ * @param into an earlier answer of the same view to overwrite and return; null: a new answer
  */
 export function answerAt(plan: StatePlan, parts: StateParts, t: number, into: ViewValues | null): ViewValues {
   const { features, defaults } = plan
@@ -78,7 +78,7 @@ function newAnswer(features: number): Answer {
   return { values: new Array<Value | null>(features), statuses: allPresent(features), eventTime: null }
 }
 
-/** The earliest event time that still counts as a visible row at `t`: where all features have windows, the start of the one that reaches furthest back. */
+/** The earliest event time that counts at `t`. If all features have windows, it is the start of the window that reaches furthest back. */
 function horizonAt({ endless, tails }: StatePlan, t: number): number {
   if (endless) return Number.MIN_SAFE_INTEGER
   return tails.reduce(

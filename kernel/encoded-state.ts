@@ -15,13 +15,9 @@ import { floorTo } from './time.ts'
 import { bodyFlags, endOfBody, historyNeeded } from './view-state.ts'
 
 /**
- * Compiles what `ViewState.decode(…).valueAt(t)` answers, straight from the bytes: a server asks each state once, so its tiles go into the windows as they are read, and no
- * state that could take rows is made. The parts are decoded, and the features read from them, by the same code; `test/kernel/view-state.test.ts` holds the two against
- * each other.
+ * Compiles a reader that computes `ViewState.decode(…).valueAt(t)` directly from the bytes. A server reads each state once, so tiles are merged into windows as they are read, and no mutable state is built. Both paths use the same code to decode parts and read features; `test/kernel/view-state.test.ts` compares their results.
  *
- * @returns null (the reader) where rows are pending, which only a state can take; where the features are the values of
- *   one row and none is null, a `PackedRow`, unless successors
- * come after it
+ * @returns (the reader) null if rows are pending, which need a `ViewState`. If all features are values of one row without nulls, and no successors follow, it returns a `PackedRow`.
  */
 export function encodedReader(plan: StatePlan): (bytes: Uint8Array, bodyAt: number, highWater: number, t: number) => ViewValues | null {
   const parts = new EncodedParts(plan)
@@ -51,7 +47,7 @@ export function encodedReader(plan: StatePlan): (bytes: Uint8Array, bodyAt: numb
   }
 }
 
-/** Those that count by `t`; the others are passed over. */
+/** Joins the successors that count by `t` and skips the others. */
 function joinSuccessors(parts: EncodedParts, reader: ByteReader, t: number): void {
   for (let left = reader.uint(); left > 0; left--) {
     const from = reader.int()
@@ -61,7 +57,7 @@ function joinSuccessors(parts: EncodedParts, reader: ByteReader, t: number): voi
   }
 }
 
-/** Where the features are latest values of one row, of which none expires, in the row's own order, and are numbers to a model. */
+/** The layout if all features are latest values of one row, in the row's order, never expire and are numbers for a model; else null. */
 function layoutOf({ latest, lifetime, chains, features }: StatePlan): PackedLayout | null {
   const [row] = latest
   if (row === undefined || latest.length > 1 || row.where !== null || lifetime.length > 0 || chains.length > 0) return null
@@ -70,8 +66,7 @@ function layoutOf({ latest, lifetime, chains, features }: StatePlan): PackedLayo
 }
 
 /**
- * Of one state after another: each is written over the one before. Between `begin` and `end` its parts are read, or
- * joined to those that were read.
+ * The parts of one encoded state, reused for the next state. Between `begin` and `end`, parts are read or joined to those already read.
  */
 class EncodedParts implements StateParts {
   readonly #plan: StatePlan
@@ -105,7 +100,7 @@ class EncodedParts implements StateParts {
     for (const chain of this.#chains) chain.begin(t)
   }
 
-  /** @param from what times of rows are told as distances from */
+  /** @param from the base of encoded row times */
   read(reader: ByteReader, from: number, highWater: number): void {
     const { lifetime } = this.#plan
     this.#latest.read(reader, from)
@@ -114,7 +109,7 @@ class EncodedParts implements StateParts {
     this.#empty = false
   }
 
-  /** As `read`, of a state whose rows count as well. */
+  /** Like `read`, for a further state whose rows also count. */
   join(reader: ByteReader, from: number, highWater: number): void {
     if (this.#empty) return this.read(reader, from, highWater)
     const { lifetime } = this.#plan
@@ -136,11 +131,11 @@ class EncodedParts implements StateParts {
 
 class EncodedChain {
   readonly #plan: ChainPlan
-  /** By window: where its tail is. */
+  /** The window starts, by window. */
   readonly #tails: number[]
-  /** By window, and there by lane of the chain: which of the window's lanes it is, or -1. */
+  /** By window and lane of the chain: the index among the window's lanes, or -1. */
   readonly #laneOf: readonly (readonly number[])[]
-  /** By window, and there by its own lanes. */
+  /** By window and index among its lanes. */
   readonly #merged: (Accumulator | undefined)[][]
 
   constructor(plan: ChainPlan) {
@@ -164,9 +159,7 @@ class EncodedChain {
   }
 
   /**
-   * Merges each tile, as it is read, into the windows that reach back to it. A state's tiles hold no row after its
-   * high-water mark, so nothing ends at the moment of the question. The first tile of a window becomes its accumulator,
-   * unless it is another one's already.
+   * Merges each tile into the windows that reach back to it. A state has no row after its high-water mark, so windows need no upper bound. The first tile of a window becomes its accumulator, unless another window already uses that tile.
    */
   read(reader: ByteReader, highWater: number): void {
     const { hops, lanes } = this.#plan
@@ -183,7 +176,7 @@ class EncodedChain {
     }
   }
 
-  /** Windows that no tile came into are as of no row. */
+  /** Windows without tiles get empty accumulators. */
   end(): void {
     const { lanes, windows } = this.#plan
     for (let w = 0; w < windows.length; w++) {

@@ -1,20 +1,18 @@
 import type { ByteReader, ByteWriter } from './binary.ts'
 
-/** Beyond this magnitude sums leave floating point for a fixed-point integer, so that no intermediate can overflow. */
+/** Sums beyond this magnitude use a fixed-point integer, so that no intermediate result overflows. */
 const largest = 2 ** 1000
 /** The fixed-point integer counts units of 2^-1074, the smallest double. */
 const fixedPointBits = 1074n
 
 /**
- * The exact sum of any doubles, whatever their order: adding is error-free, and only `value` and `mean` round, once. Held as a sum of doubles whose bits do
- * not overlap (Shewchuk, "Adaptive Precision Floating-Point Arithmetic", 1997, GROW-EXPANSION), most often one of them alone. NaN and the infinities are
- * counted apart, so that they too can be taken out again.
+ * The exact sum of any doubles, independent of their order. Adding is error-free; only `value` and `mean` round, once. The sum is kept as doubles whose bits do not overlap (Shewchuk, "Adaptive Precision Floating-Point Arithmetic", 1997, GROW-EXPANSION), usually only one. NaN and infinities are counted separately, so that they can be removed again.
  */
 export class ExactSum {
   #top = 0
-  /** The smaller parts, ascending by magnitude; null while `#top` is the whole sum. */
+  /** The smaller parts, ascending by magnitude; null while `#top` is the complete sum. */
   #rest: number[] | null = null
-  /** Where not null, the whole finite sum in units of 2^-1074. */
+  /** If not null, the complete finite sum in units of 2^-1074. */
   #fixed: bigint | null = null
   #nan = 0
   #plus = 0
@@ -25,7 +23,7 @@ export class ExactSum {
       const top = this.#top
       const sum = top + x
       const part = sum - top
-      // Exact, by far the most frequent case (sums of whole numbers). NaN and overflow fail the comparison.
+      // The fast path for exact additions, such as sums of integers. NaN and overflow fail the comparison.
       if (top - (sum - part) + (x - part) === 0 && sum < largest && sum > -largest) {
         this.#top = sum + 0
         return
@@ -44,7 +42,7 @@ export class ExactSum {
     this.#combine(other, 1)
   }
 
-  /** Takes out what was merged in. */
+  /** Removes a sum that was merged before. */
   unmerge(other: ExactSum): void {
     this.#combine(other, -1)
   }
@@ -65,17 +63,17 @@ export class ExactSum {
     return ratioToNumber(this.#toFixed(), BigInt(count) << fixedPointBits)
   }
 
-  /** The sum where it is a safe integer and was never more than one double, else null: what small whole numbers can be computed from at once. */
+  /** The sum if it is a safe integer in a single double, else null. Callers use it for fast integer arithmetic. */
   safeInteger(): number | null {
     return this.#rest === null && this.#fixed === null && this.#special() === null && Number.isSafeInteger(this.#top) ? this.#top : null
   }
 
-  /** The sum in units of 2^-1074; null where NaN or an infinity is part of it. */
+  /** The sum in units of 2^-1074; null if it contains NaN or an infinity. */
   units(): bigint | null {
     return this.#special() === null ? this.#toFixed() : null
   }
 
-  /** Canonical: a double where the sum is one, else the fixed-point integer; then the counters where there are any. */
+  /** Canonical encoding: a double if the sum is one, else the fixed-point integer; then the counters, if any is not 0. */
   encode(writer: ByteWriter): void {
     const counted = this.#nan !== 0 || this.#plus !== 0 || this.#minus !== 0 ? 2 : 0
     let double = this.#top
@@ -165,7 +163,7 @@ export class ExactSum {
   }
 }
 
-/** What `sum = a + b` lost to rounding (Knuth's two-sum). */
+/** The rounding error of `sum = a + b` (Knuth's two-sum). */
 function twoSumError(a: number, b: number, sum: number): number {
   const part = sum - a
   return a - (sum - part) + (b - part)
@@ -182,7 +180,7 @@ function roundParts(rest: readonly number[], top: number): number {
     low = part - (sum - high)
     high = sum
   }
-  // Half-way cases: the parts below decide which way the tie goes.
+  // In half-way cases the lower parts decide the direction of rounding.
   const below = i > 0 ? (rest[i - 1] as number) : 0
   if ((low < 0 && below < 0) || (low > 0 && below > 0)) {
     const twice = low * 2
@@ -210,7 +208,7 @@ export function ratioToNumber(numerator: bigint, denominator: bigint): number {
   if (numerator === 0n) return 0
   const negative = numerator < 0n
   const n = negative ? -numerator : numerator
-  // The quotient has between `size` and `size + 1` bits before the point; its last place is chosen so that 53 remain, or fewer for subnormals.
+  // The quotient has between `size` and `size + 1` integer bits. The exponent is chosen so that 53 bits remain, or fewer for subnormals.
   const size = bitLength(n) - bitLength(denominator)
   let exponent = Math.max(size - 53, -1074)
   let [quotient, remainder, divisor] = divide(n, denominator, exponent)
@@ -227,20 +225,20 @@ export function ratioToNumber(numerator: bigint, denominator: bigint): number {
 /** The double nearest to the square root of `numerator / denominator` (ties to even); neither is negative. */
 export function rootToNumber(numerator: bigint, denominator: bigint): number {
   if (numerator === 0n) return 0
-  // A quotient of about 114 bits has a root of about 57: four more than a double keeps. An even shift is a whole one of the root.
+  // A quotient of about 114 bits has a root of about 57 bits, four more than a double has. The shift must be even, because the root halves it.
   let shift = bitLength(denominator) - bitLength(numerator) + 114
   if (shift % 2 !== 0) shift += 1
   const scaled = shift > 0 ? numerator << BigInt(shift) : numerator
   const divisor = shift < 0 ? denominator << BigInt(-shift) : denominator
   const quotient = scaled / divisor
   const root = floorRoot(quotient)
-  // What is cut off decides nothing but a tie, so a last bit that says whether there is any is enough.
+  // The cut-off part only decides ties, so one sticky bit is enough.
   const sticky = root * root === quotient && quotient * divisor === scaled ? 0n : 1n
   const half = BigInt(shift / 2 + 1)
   return half >= 0n ? ratioToNumber(root * 2n + sticky, 1n << half) : ratioToNumber((root * 2n + sticky) << -half, 1n)
 }
 
-/** The whole part of the square root of a number of at most 120 bits: a double's root is within a few units, one step of Newton's from above the rest. */
+/** The integer part of the square root of a number of at most 120 bits: the double's root is close; one Newton step and a correction downwards make it exact. */
 function floorRoot(x: bigint): bigint {
   const near = BigInt(Math.floor(Math.sqrt(Number(x))))
   let root = (near + x / near) >> 1n
@@ -259,7 +257,7 @@ function bitLength(x: bigint): number {
   return (hex.length - 1) * 4 + (32 - Math.clz32(Number.parseInt(hex[0] as string, 16)))
 }
 
-/** A bigint of any size: the sign, then the magnitude's bytes. */
+/** Writes a bigint of any size: the sign, then the bytes of the magnitude. */
 export function writeBigint(writer: ByteWriter, value: bigint): void {
   const magnitude = value < 0n ? -value : value
   const hex = magnitude.toString(16)

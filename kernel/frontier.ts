@@ -1,15 +1,14 @@
 import type { ByteReader, ByteWriter } from './binary.ts'
 import { LockstepError } from './errors.ts'
 
-/** The transactions from `from` on, up to `to` and without it. */
+/** The transactions from `from` (inclusive) to `to` (exclusive). */
 export interface TransactionRange {
   readonly from: number
   readonly to: number
 }
 
 /**
- * A set of transactions, whose rows are in a state or an answer, and no others: all below `below`, and those of `beyond`. It is in normal form, so that equal sets
- * have equal bytes and texts: the ranges ascend, are not empty and touch neither each other nor `below`.
+ * A set of transactions: exactly those whose rows are in a state or an answer. It contains all transactions below `below`, and those of `beyond`. It is in normal form, so that equal sets have equal bytes and texts: the ranges ascend, are not empty, and touch neither each other nor `below`.
  */
 export interface Frontier {
   readonly below: number
@@ -17,11 +16,10 @@ export interface Frontier {
 }
 
 /**
- * How many ranges the frontier of a snapshot has at most. What was committed beyond the last of them, beside so many transactions that were still open, is left
- * for a later snapshot; one that folds a single transaction into a state with as many ranges reads the entity's other rows too, which leaves few.
+ * The maximum ranges of a snapshot's frontier. Transactions beyond the last range are left for a later snapshot. When a single transaction is folded into a state with this many ranges, the entity's other rows are read too, which leaves few ranges.
  */
 export const maxRanges = 512
-/** More than anybody writes: bytes that say so are not ours. */
+/** More than any build writes. Bytes with more ranges are corrupt. */
 const maxRangesStored = 65_536
 
 const noRanges: readonly TransactionRange[] = []
@@ -36,9 +34,9 @@ export function oneTransaction(xid: number): Frontier {
 }
 
 /**
- * The transactions that had ended when a snapshot was taken, and so all whose rows it shows, except those beyond `mostRanges` gaps.
+ * The transactions that had ended when a snapshot was taken. These are all transactions whose rows it shows, except those beyond `maxRanges` ranges.
  *
- * @param bounds all below `xmin` have ended, none from `xmax` on, and in between all but those that are `running`, ascending
+ * @param bounds all transactions below `xmin` have ended, and none from `xmax` on. In between, all have ended except `running`, which ascends.
  */
 export function frontierOf(bounds: { readonly xmin: number; readonly xmax: number; readonly running: readonly number[] }): Frontier {
   const { xmin, xmax, running } = bounds
@@ -69,12 +67,12 @@ export function withTransaction(frontier: Frontier, xid: number): Frontier {
   return covers(frontier, xid) ? frontier : union(frontier, oneTransaction(xid))
 }
 
-/** All its transactions are below it. */
+/** The exclusive upper bound of its transactions. */
 export function endOf({ below, beyond }: Frontier): number {
   return beyond.at(-1)?.to ?? below
 }
 
-/** The transactions that are in either. */
+/** The transactions in `a` or `b`. */
 export function union(a: Frontier, b: Frontier): Frontier {
   if (includes(a, b)) return a
   if (includes(b, a)) return b
@@ -84,7 +82,7 @@ export function union(a: Frontier, b: Frontier): Frontier {
   )
 }
 
-/** The transactions of `a` that are not in `b`. */
+/** The transactions in `a` but not in `b`. */
 export function without(a: Frontier, b: Frontier): Frontier {
   const cuts = rangesOf(b)
   const left: TransactionRange[] = []
@@ -103,12 +101,12 @@ export function without(a: Frontier, b: Frontier): Frontier {
   return normalized(0, left)
 }
 
-/** The transactions that are in both. */
+/** The transactions in both `a` and `b`. */
 export function intersection(a: Frontier, b: Frontier): Frontier {
   return includes(a, b) ? b : without(a, without(a, b))
 }
 
-/** Whether all transactions of `b` are in `a`. */
+/** Whether `a` contains all transactions of `b`. */
 export function includes(a: Frontier, b: Frontier): boolean {
   const last = b.beyond.at(-1)
   if (b.below <= a.below && (last === undefined || last.to <= a.below)) return true
@@ -135,7 +133,7 @@ function normalized(below: number, ranges: readonly TransactionRange[]): Frontie
   return { below: reached, beyond: beyond.length === 0 ? noRanges : beyond }
 }
 
-/** `below`, the number of ranges, and for each how far after the one before it begins and how long it is. No encoding begins with another one. */
+/** Writes `below`, the number of ranges, and for each range its distance from the previous one and its length. No encoding is a prefix of another one. */
 export function writeFrontier(writer: ByteWriter, { below, beyond }: Frontier): void {
   writer.int(below)
   writer.uint(beyond.length)
@@ -178,7 +176,7 @@ export function frontierText({ below, beyond }: Frontier): string {
   return ranges.length === 0 ? `${below}` : `${below}+${ranges.join()}`
 }
 
-/** @throws LockstepError `INVALID_REQUEST` for a text that is none of `frontierText` */
+/** @throws LockstepError `INVALID_REQUEST` for a text that `frontierText` does not produce */
 export function parseFrontier(text: string): Frontier {
   const [below = '', ranges] = text.split('+', 2)
   const beyond = (ranges?.split(',') ?? []).map((range) => {
@@ -186,7 +184,7 @@ export function parseFrontier(text: string): Frontier {
     return { from: Number(first), to: Number(last) + 1 }
   })
   const frontier = { below: Number(below), beyond: beyond.length === 0 ? noRanges : beyond }
-  // What is read is written again: that also refuses what is no number or not in normal form.
+  // The text must equal its own round trip, which also refuses texts that are not numbers or not in normal form.
   const safe = [frontier.below, ...beyond.flatMap(({ from, to }) => [from, to])].every(Number.isSafeInteger)
   if (safe && beyond.every(({ from, to }) => from < to) && frontierText(normalized(frontier.below, beyond)) === text) return frontier
   throw new LockstepError('INVALID_REQUEST', `"${text}" is no frontier; write it as it was answered: 1234 or 1234+1236..1240,1250.`, {

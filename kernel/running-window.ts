@@ -5,25 +5,24 @@ import type { WindowPlan } from './tile-chain.ts'
 import type { Tile, Tiles } from './tiles.ts'
 
 /**
- * What a window keeps between questions: its lanes, to which rows are added as they come and from which the tiles are taken out that the tail has passed. A lane
- * that cannot give a tile up is made anew at the next question (`SuffixAggregates`), it alone.
+ * The running aggregate of a window between answers. Rows are added to its lanes as they arrive, and tiles that left the window are removed. A lane that cannot remove a tile is rebuilt for the next answer (`SuffixAggregates`); other lanes are not.
  */
 export class RunningWindow {
   #from: number
-  /** null: to be made anew, and then `#stale`. */
+  /** null: must be rebuilt; `#stale` is then true. */
   readonly #lanes: (Accumulator | null)[]
   readonly #plan: WindowPlan
   readonly #aggregates: readonly Aggregate[]
   readonly #levels: readonly Tiles[]
   readonly #hop: number
   #stale = false
-  /** By lane, of those that had to be made anew. */
+  /** By lane, for lanes that were ever rebuilt. */
   #suffixes: (SuffixAggregates | undefined)[] | null = null
 
   /**
    * @param aggregates of a tile's lanes
-   * @param levels of tiles that it can reach, finest first
-   * @param hop by which its tail moves, microseconds
+   * @param levels the tile levels within the window, finest first
+   * @param hop the step of the window's start, microseconds
    */
   constructor(from: number, plan: WindowPlan, aggregates: readonly Aggregate[], levels: readonly Tiles[], hop: number) {
     this.#from = from
@@ -45,13 +44,13 @@ export class RunningWindow {
     return this.#from
   }
 
-  /** Whether its tail stands where it does at `t`. */
+  /** Whether the window's start is already correct for `t`. */
   isAt(t: number): boolean {
     const since = t - this.#plan.windowMicros - this.#from
     return since >= 0 && since < this.#hop
   }
 
-  /** Takes a row that has been added to a tile. */
+  /** Adds a row that was also added to a tile. */
   add(row: FoldRow): void {
     if (row.eventTime < this.#from) return
     const lanes = this.#lanes
@@ -60,7 +59,7 @@ export class RunningWindow {
     if (suffixes !== null) for (let i = 0; i < suffixes.length; i++) suffixes[i]?.add(row)
   }
 
-  /** Moves the tail on to `from`. To be called before the tiles that it passes are merged into coarser ones. */
+  /** Moves the window's start to `from`. Call it before the tiles that leave the window are merged into coarser ones. */
   moveTo(from: number): void {
     if (from === this.#from) return
     const levels = this.#levels
@@ -78,7 +77,7 @@ export class RunningWindow {
     this.#from = from
   }
 
-  /** Its accumulators, by index of the plan's `lanes`. Only to be read. */
+  /** Its accumulators, by index of the plan's `lanes`. Read only. */
   lanes(): readonly Accumulator[] {
     const lanes = this.#lanes
     if (this.#stale) for (let i = 0; i < lanes.length; i++) if (lanes[i] === null) lanes[i] = this.#suffixesOf(i).since(this.#from)

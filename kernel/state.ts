@@ -1,15 +1,15 @@
 import type { ByteWriter } from './binary.ts'
 import type { Value } from './value-type.ts'
 
-/** One source row on its way into a state: already transformed, and already known to become visible. */
+/** A transformed source row that becomes visible at some time, ready to fold into a state. */
 export interface FoldRow {
   /** Epoch microseconds. */
   readonly eventTime: number
-  /** Epoch microseconds; the event time where the source says nothing. */
+  /** Epoch microseconds; the event time if the source has no known time. */
   readonly knownTime: number
-  /** When it counts: `plan.visibleAt(eventTime, knownTime)`, availability included. */
+  /** When the row counts, epoch microseconds: `plan.visibleAt(eventTime, knownTime)`, which includes availability. */
   readonly visibleAt: number
-  /** Breaks ties of event and known time: `_row` where Lockstep owns the table, else the row's raw canonical columns (`tieOf`). */
+  /** Breaks ties of event and known time: `_row` if Lockstep owns the table, else the row's raw canonical columns (`tieOf`). */
   readonly tie: Tie
   /** By slot of `plan.row`: the source's columns, then the derived ones. */
   readonly values: readonly (Value | null)[]
@@ -17,7 +17,7 @@ export interface FoldRow {
 
 export type Tie = number | string
 
-/** Whether `a` comes before `b` in the one total order of an entity's rows: event time, known time, tie. */
+/** Whether `a` comes before `b` in the total order of an entity's rows: event time, known time, tie. */
 export function isBefore(a: OrderKey, b: OrderKey): boolean {
   if (a.eventTime !== b.eventTime) return a.eventTime < b.eventTime
   if (a.knownTime !== b.knownTime) return a.knownTime < b.knownTime
@@ -33,16 +33,16 @@ export const statusNames = ['PRESENT', 'NULL_VALUE', 'NOT_FOUND', 'OUTSIDE_MAX_A
 
 const wholes: (readonly Status[])[] = []
 
-/** The statuses of so many values that are all there: always the same array, by which it is known without a look at each. */
+/** The statuses of `count` values that are all present. It is always the same array, so callers can recognize it by identity. */
 export function allPresent(count: number): readonly Status[] {
   return (wholes[count] ??= new Array<Status>(count).fill(Status.present))
 }
 
-/** A view's features for one entity at one moment, by index of `plan.features`. Defaults are applied; statuses tell what was really there. */
+/** A view's features for one entity at one moment, by index of `plan.features`. Defaults are applied to the values, but not to the statuses. */
 export interface ViewValues {
   readonly values: readonly (Value | null)[]
   readonly statuses: readonly Status[]
-  /** Event time of the greatest visible row within the view's horizon, or null where there is none (then every status is NOT_FOUND). */
+  /** Event time of the greatest visible row within the view's horizon; null if there is none (then every status is NOT_FOUND). */
   readonly eventTime: number | null
 }
 
@@ -52,32 +52,30 @@ export interface ViewValues {
  *     empty --add(row)--> folded rows, high-water mark H, rows that wait --valueAt(t >= H)--> values
  */
 export interface EntityState {
-  /** The greatest `visibleAt` folded; -Infinity when nothing is. `valueAt(t)` is defined for t >= this. */
+  /** The greatest folded `visibleAt`; -Infinity if nothing is folded. `valueAt(t)` is defined for t >= this. */
   readonly highWater: number
   /**
-   * Takes a row. One that is visible by `now` is folded; a later one waits until `advance` or `valueAt` reaches its
-   * `visibleAt`: in the bounded list of pending rows, or, in a scheduled view, folded with all others that count from
-   * the same moment on.
+   * Adds a row. A row that is visible by `now` is folded. A later row waits until `advance` or `valueAt` reaches its `visibleAt`. It waits in the bounded list of pending rows or, in a scheduled view, in the partial state of its moment.
    *
    * @throws LockstepError `PENDING_OVERFLOW` past `maxPendingRows` or `maxWaitingMoments`
    */
   add(row: FoldRow, now: number): void
   /**
-   * The view's feature values at `t` (epoch microseconds). Pending rows visible by `t` are folded first, so later calls need a later t.
+   * The view's feature values at `t` (epoch microseconds). Pending rows that are visible by `t` are folded first, so later calls need the same or a later `t`.
    *
-   * @param into an earlier answer of the same view, which is written over and answered again; absent: a new one
+   * @param into an earlier answer of the same view to overwrite and return; default: a new answer
    *
-   * @throws LockstepError `HISTORY_NEEDED` where t is before the high-water mark
+   * @throws LockstepError `HISTORY_NEEDED` if `t` is before the high-water mark
    */
   valueAt(t: number, into?: ViewValues): ViewValues
   /** Folds pending rows that are visible by `t`. */
   advance(t: number): void
-  /** Joins the partial state of other rows of the same entity into this one. */
+  /** Merges a partial state of other rows of the same entity into this state. */
   merge(other: EntityState): void
   /** The canonical body: equal states write equal bytes. The high-water mark and the frontier are not part of it (`encodeStored`). */
   encode(writer: ByteWriter): void
 }
 
 export const maxPendingRows = 10_000
-/** For how many moments of its schedule rows of one entity may wait. */
+/** The maximum scheduled moments for which rows of one entity may wait. */
 export const maxWaitingMoments = 1_000

@@ -9,25 +9,24 @@ import type { EntityState } from './state.ts'
 import type { ViewPlan } from './view-plan.ts'
 
 /**
- * What an online store keeps under (view version, entity):
+ * The bytes that an online store keeps for an entity of a view version:
  *
  *     head     byte 0       format version (4)
- *              then         arrival frontier: `below`, most often 4 or 5 bytes, and the ranges beyond it; most often one byte says that there are none
- *     then     4 bytes      check sum of all else (`checkSum`), little-endian
- *     then     8 bytes      high-water mark H: float64 epoch microseconds, -Infinity where nothing is folded
+ *              then         arrival frontier: `below` (usually 4 or 5 bytes) and the ranges beyond it (usually one byte: none)
+ *     then     4 bytes      checksum of all other bytes (`checkSum`), little-endian
+ *     then     8 bytes      high-water mark H: float64 epoch microseconds, -Infinity if nothing is folded
  *     then                  canonical body (`EntityState.encode`)
  *
- * The frontier is the set of transactions of which every row of this entity is folded or pending, and no other row is. Writers compare the head and set the whole.
- * Format 3 is the same without a check sum: it is read, and the next write of the state is of this one.
+ * The frontier is the set of transactions whose rows of this entity are in the state, folded or pending. Compare-and-set compares the head and writes all bytes. Format 3 has no checksum. It is still read, and the next write of the state uses format 4.
  */
 const storedFormat = 4
 const withoutSum = 3
 const sumBytes = 4
-/** Formats to come stay below the letters and digits that other programs' values begin with. */
+/** Later formats stay below ASCII letters and digits, with which values of other programs begin. */
 const greatestFormat = 31
 const highWaterBytes = 8
 const minBytes = 1 + 1 + 1 + highWaterBytes
-/** At most, before the body, where the frontier has no ranges. Ranges come and go: a few bytes each for what was pushed since the last run. */
+/** The maximum bytes before the body if the frontier has no ranges. Each range of rows pushed since the last run adds a few bytes. */
 export const storedHeaderBytes = 1 + intBytes(Number.MAX_SAFE_INTEGER) + 1 + sumBytes + highWaterBytes
 
 const scratch = new ByteWriter(4096)
@@ -40,14 +39,14 @@ export function encodeStored(state: Pick<EntityState, 'highWater' | 'encode'>, f
   return sealed(scratch, headEnd)
 }
 
-/** Writes the head, and leaves room for the check sum. @returns where the head ends */
+/** Writes the head and reserves space for the checksum. @returns the offset of the head's end */
 export function beginStored(writer: ByteWriter, frontier: Frontier): number {
   writer.byte(storedFormat)
   writeFrontier(writer, frontier)
   return writer.skip(sumBytes)
 }
 
-/** What was written since `beginStored`, with its check sum. */
+/** The bytes written since `beginStored`, with their checksum. */
 export function sealed(writer: ByteWriter, headEnd: number): Buffer {
   const bytes = writer.bytes()
   bytes.writeUInt32LE(sumOf(bytes, headEnd), headEnd)
@@ -61,15 +60,14 @@ function sumOf(bytes: Uint8Array, headEnd: number): number {
 export interface StoredHeader {
   readonly frontier: Frontier
   readonly highWater: number
-  /** Where the head ends. */
+  /** The offset of the head's end. */
   readonly headEnd: number
-  /** Where the body begins. */
+  /** The offset of the body. */
   readonly bodyAt: number
 }
 
 /**
- * @throws LockstepError `STATE_VERSION` for bytes of another format, `STATE_CORRUPT` for bytes that are not ours, or
- * are damaged (`isDamaged`)
+ * @throws LockstepError `STATE_VERSION` for bytes of another format, `STATE_CORRUPT` for foreign bytes or damaged ones (`isDamaged`)
  */
 export function readHeader(bytes: Uint8Array, what: string): StoredHeader {
   if (bytes.length < minBytes) {
@@ -95,7 +93,7 @@ export function readHeader(bytes: Uint8Array, what: string): StoredHeader {
   const frontier = format === storedFormat ? frontierOf(reader, what) : readFrontier(reader)
   const headEnd = reader.offset
   if (format === storedFormat) {
-    // a frontier that is damaged may seem to end anywhere
+    // a damaged frontier may appear to end anywhere
     if (headEnd + sumBytes + highWaterBytes > bytes.length || sumIn(bytes, headEnd) !== sumOf(bytes, headEnd)) throw damaged(what)
     reader.skip(sumBytes)
   }
@@ -124,17 +122,17 @@ function sumIn(bytes: Uint8Array, at: number): number {
   )
 }
 
-/** The format of readable bytes that an earlier build wrote; null where this one did. */
+/** The format of bytes that an earlier build wrote; null if they have the current format. */
 export function earlierFormat(bytes: Uint8Array): number | null {
   return bytes[0] === storedFormat ? null : (bytes[0] as number)
 }
 
-/** Whether it says that stored bytes are not what was once written. */
+/** Whether the error reports stored bytes whose checksum does not match. */
 export function isDamaged(error: unknown): error is LockstepError {
   return error instanceof LockstepError && error.code === 'STATE_CORRUPT' && error.details['damaged'] === true
 }
 
-/** null where the bytes are damaged: they count as none. @throws as `readHeader` otherwise */
+/** Returns null for damaged bytes, which count as no state. @throws otherwise as `readHeader` */
 export function soundHeader(bytes: Uint8Array, what: string): StoredHeader | null {
   try {
     return readHeader(bytes, what)
@@ -144,14 +142,14 @@ export function soundHeader(bytes: Uint8Array, what: string): StoredHeader | nul
   }
 }
 
-/** What compare-and-set is to expect where `bytes` were read: their head, or all of them where they are damaged. */
+/** The value that compare-and-set expects after `bytes` were read: their head, or all bytes if they are damaged. */
 export function expectedOf(bytes: Buffer, header: StoredHeader | null): Buffer {
   return header === null ? Buffer.from(bytes) : headOf(bytes, header)
 }
 
-/** What of stored bytes compare-and-set compares: format and frontier. No head begins with another one. */
+/** The bytes that compare-and-set compares: format and frontier. No head is a prefix of another head. */
 export function headOf(bytes: Uint8Array, { headEnd }: StoredHeader): Buffer {
-  // a copy, so that it does not keep the whole state
+  // a copy, so that it does not keep the complete state in memory
   return Buffer.from(bytes.subarray(0, headEnd))
 }
 

@@ -4,28 +4,26 @@ import type { Tile, Tiles } from './tiles.ts'
 import { floorTo } from './time.ts'
 
 /**
- * What a window's lane is made anew from, where it cannot give up tiles (the least value has left: which is the least now?). Of n tiles, about every sqrt(n)-th
- * keeps the aggregate of all from it up to a common end:
+ * Rebuilds a window's lane that cannot remove tiles. For example, if the minimum leaves the window, the new minimum is unknown. Of n tiles, about every sqrt(n)-th keeps the aggregate of all tiles from it to a common end:
  *
  *     tiles    | | | | | | | | | | | | | | | | | |
  *     kept         |---------------------|
  *                          |-------------|
  *                                  |-----|  end
  *
- * So a lane is one of these, the few tiles before it, and those after the end. The kept ones are made anew once the tiles merged one by one have been as many as
- * there are, so a window costs about 2 sqrt(n) merges for a tile that it loses, at worst.
+ * A lane is then one of these suffixes, the few tiles before it, and the tiles after the end. The suffixes are rebuilt after n tiles were merged one by one. So a tile that leaves the window costs at worst about 2 sqrt(n) merges.
  */
 export class SuffixAggregates {
   readonly #lane: Aggregate
   readonly #index: number
   readonly #levels: readonly Tiles[]
   readonly #hop: number
-  /** Ascending; the starts are multiples of the hop, so that no tile that is merged into a coarser one is cut. */
+  /** Ascending. The starts are multiples of the hop, so that no coarser tile is split. */
   #kept: { readonly start: number; readonly accumulator: Accumulator }[] = []
   #end = Number.NEGATIVE_INFINITY
   #merged = 0
 
-  /** @param index of the lane in a tile @param levels the window's, finest first @param hop by which its tail moves, microseconds */
+  /** @param index of the lane in a tile @param levels the window's levels, finest first @param hop the step of the window's start, microseconds */
   constructor(lane: Aggregate, index: number, levels: readonly Tiles[], hop: number) {
     this.#lane = lane
     this.#index = index
@@ -33,7 +31,7 @@ export class SuffixAggregates {
     this.#hop = hop
   }
 
-  /** Takes a row that has been added to a tile. */
+  /** Adds a row that was also added to a tile. */
   add(row: FoldRow): void {
     if (row.eventTime >= this.#end) return
     for (const { start, accumulator } of this.#kept) {
@@ -42,7 +40,7 @@ export class SuffixAggregates {
     }
   }
 
-  /** The aggregate of the tiles from `from` on, which does not come before that of the last call. */
+  /** The aggregate of the tiles from `from` on. `from` must not decrease between calls. */
   since(from: number): Accumulator {
     const made = this.#lane.create()
     let tiles = 0
@@ -68,7 +66,7 @@ export class SuffixAggregates {
     return made
   }
 
-  /** Returns how many tiles there were. */
+  /** Returns the number of merged tiles. */
   #mergeInto(target: Accumulator, from: number, to: number): number {
     const index = this.#index
     const lane = this.#lane.isFull === undefined ? null : this.#lane
@@ -116,7 +114,7 @@ export class SuffixAggregates {
   }
 }
 
-/** Merging so many tiles is cheaper than to keep account of them. */
+/** Up to this many tiles, merging all of them is cheaper than keeping suffixes. */
 const few = 256
 
 function copy(lane: Aggregate, accumulator: Accumulator): Accumulator {

@@ -7,7 +7,7 @@ import type { Tile } from './tiles.ts'
 import { Tiles } from './tiles.ts'
 import { floorTo } from './time.ts'
 
-/** What the windows of one divisor chain share. */
+/** The plan that all windows of one divisor chain share. */
 export interface ChainPlan {
   /** Tile sizes in microseconds, ascending, each dividing the next. */
   readonly hops: readonly number[]
@@ -25,18 +25,15 @@ export interface WindowPlan {
 }
 
 /**
- * Sawtooth windows (as in Chronon's `SawtoothAggregator`): the window of length W at t covers `[floor(t - W, hop), t]`. Since a state at high-water mark H holds no
- * row after H <= t, the head is exact by itself, and only the tail needs boundaries: rows are kept in tiles aligned to the hop.
+ * Sawtooth windows (as in Chronon's `SawtoothAggregator`): the window of length W at t covers `[floor(t - W, hop), t]`. A state at high-water mark H has no row after H <= t, so the end of the window is exact. Only the start needs boundaries: rows are kept in tiles aligned to the hop.
  *
  *     level 1 (coarse hop)      |        |        |
  *     level 0 (fine hop)                          | | | | | |
  *                               ^ cutoff 1        ^ cutoff 0      H
  *
- * Fine tiles are kept as far back as a window needs them, `cutoff(level) = floor(H - reach, next hop)`; older ones are merged into the next level, and past the last
- * cutoff nothing can matter at any t >= H. So the tiles after `collapse(H)` depend on the rows and H alone, not on the order of arrival.
+ * Fine tiles are kept back to `cutoff(level) = floor(H - reach, next hop)`. Older tiles are merged into the next level, and tiles before the last cutoff are dropped, because they matter at no t >= H. So the tiles after `collapse(H)` depend only on the rows and H, not on the order of arrival.
  *
- * Each window also keeps a running aggregate between calls (`RunningWindow`): rows are added as they come and tiles that the tail has passed are taken out, which
- * exact sums allow. So the cost of a row, or of an answer, does not grow with the window.
+ * Each window also keeps a running aggregate between calls (`RunningWindow`). It adds rows as they arrive and removes tiles that left the window, which exact sums allow. So the cost of a row or an answer does not grow with the window.
  */
 export class TileChain {
   readonly #plan: ChainPlan
@@ -65,7 +62,7 @@ export class TileChain {
     for (let i = 0; i < running.length; i++) running[i]?.add(row)
   }
 
-  /** The accumulators of a window at `t`, by index of its plan's `lanes`. Only to be read. */
+  /** The accumulators of a window at `t`, by index of its plan's `lanes`. Read only. */
   windowAt(index: number, t: number): readonly Accumulator[] {
     const running = this.#running[index] ?? null
     if (running !== null && running.isAt(t)) return running.lanes()
@@ -81,7 +78,7 @@ export class TileChain {
     return made.lanes()
   }
 
-  /** Moves tiles to where high-water mark `highWater` wants them and drops what no answer at or after it can need. */
+  /** Moves tiles to their levels for this high-water mark, and drops tiles that no answer at or after it needs. */
   collapse(highWater: number): void {
     if (highWater === Number.NEGATIVE_INFINITY) return
     const { hops, reach, windows } = this.#plan
@@ -103,7 +100,7 @@ export class TileChain {
     this.#collapseAt = highWater + Math.max(hops[0] as number, Math.floor((reach[0] as number) / 2))
   }
 
-  /** `highWater` is that of both together; `other` stays as it is. */
+  /** `highWater` is the greater mark of both; `other` is not changed. */
   merge(other: TileChain, highWater: number): void {
     this.#running.fill(null)
     for (const [level, tiles] of other.#levels.entries()) {
@@ -112,7 +109,7 @@ export class TileChain {
     this.collapse(highWater)
   }
 
-  /** Call `collapse` first. By level: the number of tiles, then each tile's distance from the one before, in hops, the first one's from where the high-water mark is, and its lanes. */
+  /** Call `collapse` first. For each level, writes the number of tiles, then each tile's distance in hops from the previous tile (the first: from the high-water mark's tile) and its lanes. */
   encode(writer: ByteWriter, highWater: number): void {
     for (const [level, tiles] of this.#levels.entries()) {
       const hop = this.#plan.hops[level] as number
@@ -159,7 +156,7 @@ export class TileChain {
   }
 }
 
-/** The number of the tile that the high-water mark is in: stored tiles are numbered from there. */
+/** The number of the tile that contains the high-water mark. Stored tile numbers are relative to it. */
 export function tileBase(highWater: number, hop: number): number {
   return Math.round(floorTo(highWater, hop) / hop)
 }

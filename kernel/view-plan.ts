@@ -3,23 +3,20 @@ import type { Column, KeyType, Value, ValueType } from './value-type.ts'
 import type { CursorSpec, DefinitionId, ViewSpec } from './view-spec.ts'
 
 /**
- * A feature view, compiled: everything that the drivers need to fold its rows and answer from its states. Made by `compileView`
- * (kernel/compile-view.ts) from the stored spec and the stored code.
+ * A compiled feature view: everything that is needed to fold its rows and to answer from its states. `compileView` (kernel/compile-view.ts) makes it from the stored spec and code.
  */
 export interface ViewPlan {
   readonly id: DefinitionId
   readonly spec: ViewSpec
   readonly fingerprint: string
-  /** What changes no value, and may change under a version. */
+  /** Settings that change no value, so they may change under a version. */
   readonly upkeep: ViewUpkeep
   readonly key: readonly Column<KeyType>[]
-  /** Those of the source's columns that the view can read, in slot order: what a stream must deliver in `values` before the transform. */
+  /** The source columns that the view reads, in slot order. `values` has them before the transform. */
   readonly columns: readonly Column[]
   readonly features: readonly { readonly name: string; readonly type: ValueType; readonly required: boolean }[]
   /**
-   * A source row into the row that is folded: the transform's columns appended to `values`, the visible moment worked out.
-   * null where the transform drops the row or it never becomes visible. `values` are canonical and by slot of `columns`.
-   * `knowledge: 'latest'` sets the known time aside; `ideal` sets the schedule aside.
+   * Turns a source row into the row to fold: appends the transform's columns to `values` and computes `visibleAt`. Returns null if the transform drops the row or the row never becomes visible. `values` are canonical and by slot of `columns`. `knowledge: 'latest'` ignores the known time; `freshness: 'ideal'` ignores the schedule.
    *
    * @throws LockstepError `TRANSFORM_FAILED` naming view and row
    */
@@ -27,29 +24,28 @@ export interface ViewPlan {
   /** When a row with these times counts in this view, availability included; Infinity: never. */
   visibleAt(eventTime: number, knownTime: number | null, rule?: TimeRule): number
   newState(): EntityState
-  /** The state of which `bytes` is the canonical body and `highWater` the mark (see `decodeStored`). */
+  /** Decodes the canonical body `bytes` of a state with this high-water mark (see `decodeStored`). */
   decodeState(bytes: Uint8Array, highWater: number): EntityState
-  /** What that state's `valueAt(t)` is, without making it. `bodyAt`: where the body begins in `bytes`, which must stay as they are: values may be made of them as they are asked for. */
+  /** The decoded state's `valueAt(t)`, computed without building the state. The body begins at `bodyAt`. `bytes` must not change afterwards, because values may be decoded lazily. */
   valueAt(bytes: Uint8Array, bodyAt: number, highWater: number, t: number): ViewValues
   /**
-   * How far back a visible row can matter: rows with an event time before `t - horizonMicros` (hop-aligned, so this is generous) have no part in any
-   * value or status at `t`. Infinity for a view with latest-value or lifetime features.
+   * How far back a visible row can matter. Rows with an event time before `t - horizonMicros` affect no value or status at `t`. It includes one hop, since window starts are hop-aligned. Infinity for a view with latest-value or lifetime features.
    */
   readonly horizonMicros: number
-  /** Which visible rows an answer at t takes: those with an event time from `t - windowMicros` on, and, where `greatest` says so, the greatest of all. */
+  /** The visible rows that an answer at `t` needs: those with an event time of at least `t - windowMicros` and, if `greatest`, the greatest row of all. */
   readonly needs: { readonly windowMicros: number; readonly greatest: boolean }
 }
 
 export interface ViewUpkeep {
-  /** The cap of one entity's state in the online store, bytes; null: none. */
+  /** The maximum size of one entity's state in the online store, bytes; null: no limit. */
   readonly maxStateBytes: number | null
-  /** How far the online store may be behind the source; null: nothing is said. */
+  /** How far the online store may be behind the source, microseconds; null: no objective. */
   readonly freshnessMicros: number | null
-  /** How what is new is found in a source that does not tell arrivals; null: all of it is read each time. */
+  /** How new rows are found in a source without arrival columns; null: the complete source is read each time. */
   readonly cursor: CursorSpec | null
 }
 
-/** How a training set opts out of what was known (`knowledge`) or of the schedule (`freshness`). Absent: neither. */
+/** How a training set ignores known times (`knowledge`) or the schedule (`freshness`). Default: it ignores neither. */
 export interface TimeRule {
   readonly knowledge: 'bitemporal' | 'latest'
   readonly freshness: 'served' | 'ideal'

@@ -16,21 +16,18 @@ import { formatTimestamp } from './time.ts'
 import type { Value } from './value-type.ts'
 
 /**
- * Of the first byte of a body. `far`: times stand as they are, and not as distances from the high-water mark.
- * `successors`: partial states follow, each of the rows that count from a moment of the schedule on.
+ * Flags in the first byte of a body. `far`: times are absolute, not distances from the high-water mark. `successors`: partial states follow, one for each later moment of the schedule.
  */
 export const bodyFlags = { folded: 1, pending: 2, far: 4, successors: 8 } as const
 
-/** What joins a state at a moment: the rows that count from then on. */
+/** The rows that count from a moment on, as a partial state that is merged at that moment. */
 interface Successor {
   readonly from: number
   readonly state: ViewState
 }
 
 /**
- * The state of one entity in one view: its greatest rows, its aggregates of all rows, its windows' tiles, and what is
- * not visible yet. In a scheduled view that is one partial state for each moment, however many rows it has, so a run
- * can fold rows before they count, and they count on every server from the same moment on.
+ * The state of one entity in one view: its greatest rows, its lifetime aggregates, the tiles of its windows, and rows that are not visible yet. A scheduled view keeps those rows as one partial state for each moment. So a run can fold rows before they count, and they count on every server from the same moment.
  */
 export class ViewState implements EntityState, StateParts {
   readonly #plan: StatePlan
@@ -42,9 +39,9 @@ export class ViewState implements EntityState, StateParts {
   /** The greatest folded rows that latest-value features need, by index of `plan.latest`. */
   readonly #latest: (LatestRow | null)[]
   #pending: FoldRow[] = []
-  /** By ascending moment; of a scheduled view alone. */
+  /** By ascending moment; only in scheduled views. */
   #successors: Successor[] = []
-  /** When the first of what waits becomes visible. */
+  /** When the first waiting row or successor becomes visible. */
   #waitingFrom = Number.POSITIVE_INFINITY
 
   constructor(
@@ -114,7 +111,7 @@ export class ViewState implements EntityState, StateParts {
     this.advance(this.#highWater)
   }
 
-  /** Takes what is folded in another one. */
+  /** Merges the folded part of another state. */
   #join(other: ViewState): void {
     this.#highWater = Math.max(this.#highWater, other.#highWater)
     this.#lastEvent = Math.max(this.#lastEvent, other.#lastEvent)
@@ -181,7 +178,7 @@ export class ViewState implements EntityState, StateParts {
     this.#latest[index] = { key, values: slots.map(({ slot }) => row.values[slot] ?? null) }
   }
 
-  /** @param bounded whether it is refused past the bound; what is stored already is taken */
+  /** @param bounded whether to refuse rows past the limit; rows that are already stored are accepted */
   #wait(row: FoldRow, bounded: boolean): void {
     if (this.#plan.scheduled) return this.#successorAt(row.visibleAt, bounded).#fold(row)
     if (bounded && this.#pending.length >= maxPendingRows) {
@@ -268,7 +265,7 @@ export function historyNeeded({ view }: StatePlan, highWater: number, t: number)
   )
 }
 
-/** @throws LockstepError `STATE_CORRUPT` where more follows */
+/** @throws LockstepError `STATE_CORRUPT` if more bytes follow */
 export function endOfBody({ view }: StatePlan, reader: ByteReader): void {
   if (reader.done) return
   throw new LockstepError(
