@@ -208,7 +208,7 @@ export function createClient<D>(options: ClientOptions): Client<D> {
 function otherService(wanted: string, { model, version, service, requestId }: Named): ClientError {
   return new ClientError(
     'VERSION_CHANGED',
-    `The model "${String(model)}" version ${String(version)} takes the features of "${String(service)}", and those of "${wanted}" were asked for; build this program with the definitions of today, or ask for a version that takes "${wanted}".`,
+    `The model "${String(model)}" version ${String(version)} takes the features of "${String(service)}", but the client asked for those of "${wanted}". Build this program with the current definitions, or name a version that takes "${wanted}".`,
     { status: 200, requestId: String(requestId), details: { service, wanted }, attempts: 1 },
   )
 }
@@ -220,7 +220,7 @@ function baseUrl(text: string): string {
   const meant = text.includes('://') || !URL.canParse(`http://${text}`) ? '' : ` Did you mean "http://${text}"?`
   throw new ClientError(
     'CONFIG_INVALID',
-    `The url "${text}" is not of a server; write it with its scheme, as in https://features.example.com.${meant}`,
+    `The url "${text}" is not a server URL; write it with its scheme, such as https://features.example.com.${meant}`,
     { attempts: 0 },
   )
 }

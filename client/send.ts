@@ -41,7 +41,7 @@ export async function send(
 ): Promise<Record<string, unknown>> {
   const text = writeJson(body)
   if (!(typeof timeoutMs === 'number' && timeoutMs > 0)) {
-    throw new ClientError('INVALID_REQUEST', `The timeoutMs is ${String(timeoutMs)}, and must be a number above 0.`, { attempts: 0 })
+    throw new ClientError('INVALID_REQUEST', `The timeoutMs is ${String(timeoutMs)}; it must be a number above 0.`, { attempts: 0 })
   }
   const limitMs = Math.min(Math.ceil(timeoutMs), longestTimerMs)
   const until = performance.now() + limitMs
@@ -98,7 +98,7 @@ function refused(text: string, response: Response, attempts: number): ClientErro
 function badAnswer(response: Response, attempts: number): ClientError {
   return new ClientError(
     'BAD_ANSWER',
-    `"${response.url}" answered ${response.status} with something else than Lockstep does; check the url.`,
+    `"${response.url}" answered ${response.status} with something that is not from Lockstep; check the URL.`,
     {
       status: response.status,
       requestId: response.headers.get('x-request-id'),
@@ -108,7 +108,7 @@ function badAnswer(response: Response, attempts: number): ClientError {
 }
 
 function timeoutError(timeoutMs: number, attempts: number, cause?: unknown): ClientError {
-  return new ClientError('DEADLINE_EXCEEDED', `There was no answer within ${timeoutMs} ms; ask for less, or allow more by timeoutMs.`, {
+  return new ClientError('DEADLINE_EXCEEDED', `There was no answer within ${timeoutMs} ms; send fewer rows, or raise timeoutMs.`, {
     details: { timeoutMs },
     attempts,
     cause,
@@ -129,7 +129,7 @@ function reasonOf({ message, cause }: Error): string {
   if (!(cause instanceof Error)) return message
   const { code } = cause as { readonly code?: unknown }
   if (typeof code !== 'string' || !/^(ERR_SSL|EPROTO)/.test(code)) return cause.message
-  return `it does not answer in TLS (${code}); if it has none, write its url with http://`
+  return `it does not answer with TLS (${code}); if it has no TLS, use http:// in its URL`
 }
 
 /** In seconds, or a date. */

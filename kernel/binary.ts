@@ -301,5 +301,5 @@ export function passingReader(bytes: Uint8Array, start: number): ByteReader {
 }
 
 function corrupt(): LockstepError {
-  return new LockstepError('STATE_CORRUPT', 'The stored bytes end too early or are malformed; materialize the view again to rebuild them.')
+  return new LockstepError('STATE_CORRUPT', 'The stored bytes are truncated or malformed. Materialize the view again to rebuild them.')
 }

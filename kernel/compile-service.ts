@@ -52,7 +52,7 @@ export function compileService({ spec, fingerprint, views, onDemand }: ServicePa
     if (found === undefined)
       throw new LockstepError(
         'UNKNOWN_DEFINITION',
-        `The service "${id}" uses the on-demand view "${view}", which is not there; apply it first.`,
+        `The service "${id}" uses the on-demand view "${view}", which does not exist. Apply it first.`,
       )
     for (const column of found.spec.request) request.add(column)
     const inputs = found.spec.inputs.map((input): StepInput => {
@@ -221,7 +221,7 @@ class Uses {
     if (plan === undefined)
       throw new LockstepError(
         'UNKNOWN_DEFINITION',
-        `The service "${this.#service}" uses the view "${use.view}", which is not there; apply it first.`,
+        `The service "${this.#service}" uses the view "${use.view}", which does not exist. Apply it first.`,
       )
     for (const [i, part] of plan.key.entries()) this.keys.add({ name: use.key[i] ?? part.name, type: part.type })
     return this.list.push({ plan, alias: use.alias, key: use.key }) - 1

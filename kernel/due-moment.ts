@@ -46,5 +46,5 @@ export function lateFrom({ schedule, delayMicros }: Scheduled, begunAt: number):
 
 /** @param from `lateFrom`, which has passed */
 export function lateText(view: DefinitionId, from: number): string {
-  return `The view "${view}" is late: the run of its schedule was to count from ${formatTimestamp(from)} on and has not ended. See that a "lockstep worker" runs and what it logs, or run "lockstep materialize ${view}".`
+  return `The view "${view}" is late: its scheduled run should count from ${formatTimestamp(from)} but has not ended. Check that a "lockstep worker" runs, and its logs, or run "lockstep materialize ${view}".`
 }

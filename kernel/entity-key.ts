@@ -45,9 +45,12 @@ export function encodeKeyPart(type: KeyType, value: Value): string {
     case 'string': {
       const text = value as string
       if (text.includes('\0'))
-        throw new LockstepError('INVALID_ENTITY', `The key ${show(text)} holds a zero byte, which no stored key can.`)
+        throw new LockstepError('INVALID_ENTITY', `The key ${show(text)} contains a zero byte, which a key cannot have.`)
       if (!text.isWellFormed())
-        throw new LockstepError('INVALID_ENTITY', `The key ${show(text)} is not well-formed Unicode (it holds half of a surrogate pair).`)
+        throw new LockstepError(
+          'INVALID_ENTITY',
+          `The key ${show(text)} is not well-formed Unicode (it contains half of a surrogate pair).`,
+        )
       return isAscii(text) ? `${text}\0` : `${Buffer.from(text, 'utf8').toString('latin1')}\0`
     }
     case 'bool':

@@ -187,7 +187,7 @@ export function parseFrontier(text: string): Frontier {
   // The text must equal its own round trip, which also refuses texts that are not numbers or not in normal form.
   const safe = [frontier.below, ...beyond.flatMap(({ from, to }) => [from, to])].every(Number.isSafeInteger)
   if (safe && beyond.every(({ from, to }) => from < to) && frontierText(normalized(frontier.below, beyond)) === text) return frontier
-  throw new LockstepError('INVALID_REQUEST', `"${text}" is no frontier; write it as it was answered: 1234 or 1234+1236..1240,1250.`, {
+  throw new LockstepError('INVALID_REQUEST', `"${text}" is not a frontier; write it as in answers: 1234 or 1234+1236..1240,1250.`, {
     details: { frontier: text },
   })
 }

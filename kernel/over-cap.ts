@@ -52,7 +52,7 @@ export function overCapError(plan: ViewPlan, key: EntityKey, over: OverCap): Loc
   const entity = plan.key.length === 0 ? 'The one entity' : `The entity ${showKey(plan.key, key)}`
   return new LockstepError(
     'STATE_TOO_LARGE',
-    `${entity} of the view "${plan.id}" is not kept in the online store: its state takes ${over.bytes} bytes, and the view's maxStateBytes is ${maxStateBytes}. Its rows stay in their table, from which it is answered, more slowly. Raise maxStateBytes and apply, or shorten the windows under a new version; its next row brings it back.`,
+    `${entity} of the view "${plan.id}" is not in the online store: its state takes ${over.bytes} bytes, but the view's maxStateBytes is ${maxStateBytes}. It is answered from its table, more slowly. Raise maxStateBytes and apply, or shorten the windows in a new version; the next row then stores it again.`,
     { details: { view: plan.id, bytes: over.bytes, maxStateBytes } },
   )
 }

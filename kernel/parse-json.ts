@@ -25,6 +25,6 @@ export function parseJson(text: string): unknown {
 function tooLong(source: string): LockstepError {
   return new LockstepError(
     'INVALID_REQUEST',
-    `The JSON has the number "${source.slice(0, 20)}…" of ${source.length} digits, and ${maxDigits} are the most; send a shorter one.`,
+    `The JSON has the number "${source.slice(0, 20)}…" of ${source.length} digits, but at most ${maxDigits} are allowed; send a shorter one.`,
   )
 }

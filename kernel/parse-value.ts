@@ -17,10 +17,10 @@ export function parseValue(type: ValueType, json: unknown, what: string): Value 
   }
   const value = valueFromJson(type, plain, what) as Value
   if (typeof value === 'string' && !value.isWellFormed()) {
-    throw new LockstepError('INVALID_TYPE', `${what} has half a character (a lone surrogate), which is no text; send Unicode.`)
+    throw new LockstepError('INVALID_TYPE', `${what} has half a character (a lone surrogate), which is not valid Unicode.`)
   }
   if (overflows(plain, value)) {
-    throw new LockstepError('INVALID_TYPE', `${what} is beyond what ${typeName(type)} holds; send a smaller number, or "Infinity".`)
+    throw new LockstepError('INVALID_TYPE', `${what} is outside the range of ${typeName(type)}; send a smaller number, or "Infinity".`)
   }
   return value
 }

@@ -31,7 +31,7 @@ export function parsePushToken(token: string): { readonly source: string; readon
 }
 
 function invalid(token: string, cause?: unknown): LockstepError {
-  return new LockstepError('INVALID_REQUEST', `"${cutText(token, 100)}" is no token; send the "token" of a push as it was answered.`, {
+  return new LockstepError('INVALID_REQUEST', `"${cutText(token, 100)}" is not a token; send the "token" of a push unchanged.`, {
     cause,
   })
 }

@@ -20,7 +20,7 @@ export interface Schedule {
  */
 export function parseSchedule(text: string): Schedule {
   const fields = text.trim().split(/\s+/)
-  if (fields.length !== 5) throw invalid(text, `it has ${fields.length} fields, and five are needed (minute hour day month weekday)`)
+  if (fields.length !== 5) throw invalid(text, `it has ${fields.length} fields, but needs five (minute hour day month weekday)`)
   const [minutes, hours, days, months, weekdays] = fieldRanges.map((range, i) => parseField(fields[i] as string, range, text)) as [
     Field,
     Field,
@@ -93,7 +93,7 @@ function parseField(field: string, range: FieldRange, text: string): Field {
     const open = star !== undefined || (to === undefined && step !== undefined)
     const last = to !== undefined ? numberOf(to, range, text) : open ? (range.name === 'weekday' ? 6 : range.max) : first
     const stride = step === undefined ? 1 : Number(step)
-    if (stride < 1 || first > last) throw invalid(text, `"${part}" is no range of ${range.name}s`)
+    if (stride < 1 || first > last) throw invalid(text, `"${part}" is not a range of ${range.name}s`)
     for (let value = first; value <= last; value += stride) values.add(value)
   }
   return { values, any: field.startsWith('*') }
@@ -102,7 +102,7 @@ function parseField(field: string, range: FieldRange, text: string): Field {
 function numberOf(word: string, range: FieldRange, text: string): number {
   const named = range.names.indexOf(word.toLowerCase())
   const value = named >= 0 ? named + (range.name === 'month' ? 1 : 0) : /^\d+$/.test(word) ? Number(word) : Number.NaN
-  if (!(value >= range.min && value <= range.max)) throw invalid(text, `"${word}" is no ${range.name} (${range.min} to ${range.max})`)
+  if (!(value >= range.min && value <= range.max)) throw invalid(text, `"${word}" is not a ${range.name} (${range.min} to ${range.max})`)
   return value
 }
 
@@ -124,6 +124,6 @@ function sorted(field: Field): number[] {
 function invalid(text: string, why: string): LockstepError {
   return new LockstepError(
     'INVALID_SCHEDULE',
-    `The schedule "${text}" cannot be read: ${why}. Write five cron fields in UTC, as in "*/5 * * * *".`,
+    `The schedule "${text}" cannot be read: ${why}. Write five cron fields in UTC, such as "*/5 * * * *".`,
   )
 }

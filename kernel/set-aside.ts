@@ -58,7 +58,7 @@ export function setAsideError(plan: ViewPlan, key: EntityKey, { code, message }:
   const entity = plan.key.length === 0 ? 'The one entity' : `The entity ${showKey(plan.key, key)}`
   return new LockstepError(
     code,
-    `${entity} of the view "${plan.id}" is set aside, as its rows cannot be folded; the others go on. ${message} The next run tries it again.`,
+    `${entity} of the view "${plan.id}" is set aside because its rows cannot be folded; the others continue. ${message} The next run retries it.`,
     { details: { view: plan.id, setAside: true } },
   )
 }

@@ -73,20 +73,20 @@ export function readHeader(bytes: Uint8Array, what: string): StoredHeader {
   if (bytes.length < minBytes) {
     throw new LockstepError(
       'STATE_CORRUPT',
-      `The online state of "${what}" is ${bytes.length} bytes, too short to be one; another program may write to this store. Materialize the view again.`,
+      `The online state of "${what}" is ${bytes.length} bytes, too short for a state; another program may write to this store. Materialize the view again.`,
     )
   }
   const format = bytes[0] as number
   if (format === 0 || format > greatestFormat) {
     throw new LockstepError(
       'STATE_CORRUPT',
-      `The online state of "${what}" begins with a byte ${format}, which no build writes; another program may write to this store. Materialize the view again.`,
+      `The online state of "${what}" starts with the byte ${format}, which Lockstep never writes; another program may write to this store. Materialize the view again.`,
     )
   }
   if (format !== storedFormat && format !== withoutSum) {
     throw new LockstepError(
       'STATE_VERSION',
-      `The online state of "${what}" has format ${format}, and this build reads ${storedFormat}; use the build that wrote it, or rebuild the view (lockstep materialize --rebuild).`,
+      `The online state of "${what}" has format ${format}, but this version reads ${storedFormat}. Use the version that wrote it, or rebuild the view (lockstep materialize --rebuild).`,
     )
   }
   const reader = passingReader(bytes, 1)
@@ -111,7 +111,7 @@ function frontierOf(reader: ByteReader, what: string): Frontier {
 function damaged(what: string): LockstepError {
   return new LockstepError(
     'STATE_CORRUPT',
-    `An online state of "${what}" is damaged: its check sum does not fit. It is not answered; the next run that writes it makes it anew from all its rows.`,
+    `An online state of "${what}" is damaged: its checksum does not match. It is not used; the next run that writes it rebuilds it from all its rows.`,
     { details: { view: what, damaged: true } },
   )
 }

@@ -16,7 +16,7 @@ export function tooManyCategories({
 }): LockstepError {
   return new LockstepError(
     'TOO_MANY_CATEGORIES',
-    `The feature "${feature}" of "${view}" met more than its ${cap} categories; count a column of fewer (derive one), or give it a higher cap or a shorter window under a new version.`,
+    `The feature "${feature}" of "${view}" has more than ${cap} categories, its cap. Derive a column with fewer categories, or use a higher cap or a shorter window in a new version.`,
     { details: { view, feature, cap } },
   )
 }
@@ -29,7 +29,7 @@ export function tooManyCategories({
 export function ofEntity(parts: readonly Column<KeyType>[], key: EntityKey, error: unknown): unknown {
   if (!(error instanceof LockstepError) || error.code !== 'TOO_MANY_CATEGORIES' || parts.length === 0) return error
   const values = decodeKey(parts, key)
-  return new LockstepError(error.code, `${error.message} It is the entity ${showKey(parts, key)}.`, {
+  return new LockstepError(error.code, `${error.message} The entity is ${showKey(parts, key)}.`, {
     cause: error,
     details: { ...error.details, key: Object.fromEntries(parts.map(({ name }, i) => [name, values[i]])) },
   })

@@ -95,7 +95,7 @@ function refused(what: string): () => never {
   return () => {
     throw new LockstepError(
       'TRANSFORM_IMPURE',
-      `A transform called ${what}; it must depend on its input alone (an on-demand transform gets its moment as "asOf").`,
+      `A transform called ${what}; it must depend only on its input (an on-demand transform gets its moment as "asOf").`,
     )
   }
 }
@@ -108,7 +108,7 @@ function refused(what: string): () => never {
 export function transformTimeout(view: string, timeoutMs: number, call?: string): LockstepError {
   return new LockstepError(
     'TRANSFORM_TIMEOUT',
-    `The transform of "${view}" did not end ${call === undefined ? '' : `${call} `}within ${timeoutMs} ms and was broken off. Send other values, or correct it under a new version: bound its loops, and let regular expressions repeat nothing that repeats.`,
+    `The transform of "${view}" did not end ${call === undefined ? '' : `${call} `}within ${timeoutMs} ms and was stopped. Send other values, or correct it in a new version: limit its loops, and avoid nested repetition in regular expressions.`,
     { details: { view, timeoutMs } },
   )
 }

@@ -150,9 +150,12 @@ export class ViewState implements EntityState, StateParts {
   static decode(plan: StatePlan, reader: ByteReader, highWater: number): ViewState {
     const flags = reader.byte()
     if (flags === overCapFlag)
-      throw new LockstepError('STATE_TOO_LARGE', `A state of "${plan.view}" is over the view's maxStateBytes and not kept; raise it.`)
+      throw new LockstepError(
+        'STATE_TOO_LARGE',
+        `A state of "${plan.view}" exceeds the view's maxStateBytes and is not stored; raise the limit.`,
+      )
     if (flags === setAsideFlag)
-      throw new LockstepError('STATE_CORRUPT', `A state of "${plan.view}" is set aside and not kept; materialize the view again.`)
+      throw new LockstepError('STATE_CORRUPT', `A state of "${plan.view}" is set aside and not stored; materialize the view again.`)
     const state = (flags & bodyFlags.folded) !== 0 ? ViewState.#decodeFolded(plan, reader, highWater, flags) : new ViewState(plan)
     state.#highWater = highWater
     if ((flags & bodyFlags.pending) !== 0) state.#decodePending(reader)
@@ -197,7 +200,7 @@ export class ViewState implements EntityState, StateParts {
     if (bounded && this.#successors.length >= maxWaitingMoments) {
       throw new LockstepError(
         'PENDING_OVERFLOW',
-        `An entity of "${this.#plan.view}" has rows that wait for over ${maxWaitingMoments} moments of its schedule; correct times that lie in the future, or materialize up to a later moment, or give the view a schedule that runs less often.`,
+        `An entity of "${this.#plan.view}" has rows that wait for over ${maxWaitingMoments} moments of its schedule. Correct times that lie in the future, materialize up to a later moment, or use a schedule that runs less often.`,
       )
     }
     const made = new ViewState(this.#plan)
@@ -261,7 +264,7 @@ export class ViewState implements EntityState, StateParts {
 export function historyNeeded({ view }: StatePlan, highWater: number, t: number): LockstepError {
   return new LockstepError(
     'HISTORY_NEEDED',
-    `The state of "${view}" has folded rows up to ${formatTimestamp(highWater)} and cannot say what held at ${formatTimestamp(t)}; read it from the offline history.`,
+    `The state of "${view}" has folded rows up to ${formatTimestamp(highWater)} and cannot answer for ${formatTimestamp(t)}; read it from the offline history.`,
   )
 }
 

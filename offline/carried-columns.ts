@@ -10,14 +10,13 @@ import type { Spine } from './spine/spine.ts'
 export function carriedColumns(spine: Spine, names: readonly string[] | null): number[] {
   if (names === null) return spine.columns.map((_, slot) => slot)
   const repeated = names.find((name, i) => names.indexOf(name) !== i)
-  if (repeated !== undefined)
-    throw new LockstepError('SPINE_INVALID', `The column "${repeated}" is to be carried over twice; name it once.`)
+  if (repeated !== undefined) throw new LockstepError('SPINE_INVALID', `The column "${repeated}" is to be copied twice; name it once.`)
   return names.map((name) => {
     const slot = spine.columns.findIndex((column) => column.name === name)
     if (slot >= 0) return slot
     throw new LockstepError(
       'SPINE_INVALID',
-      `The spine has no column "${name}" to carry over; it has ${spine.columns.map((column) => `"${column.name}"`).join(', ')}.`,
+      `The spine has no column "${name}" to copy; it has ${spine.columns.map((column) => `"${column.name}"`).join(', ')}.`,
     )
   })
 }

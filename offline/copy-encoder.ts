@@ -74,7 +74,7 @@ export function createCopyEncoder(path: string, columns: readonly CopyColumn[]):
         const value = (batch.columns[field] as ArrayLike<unknown>)[row]
         if (value !== null && value !== undefined) (writers[field] as FieldWriter)(out, value)
         else if (columns[field]?.nullable === true) out.int32(-1)
-        else throw new UnfitValue('has no value, which it must have')
+        else throw new UnfitValue('has no value, but needs one')
       }
       const found = tooLong === null ? null : tooLong(batch.columns, row)
       if (found !== null) {

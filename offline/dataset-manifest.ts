@@ -146,7 +146,7 @@ export function manifestOf(
     sha256,
     statistics,
   }))
-  if (file === undefined) throw new LockstepError('INTERNAL', 'A training set was made without a file.')
+  if (file === undefined) throw new LockstepError('INTERNAL', 'A training set has no file.')
   const { xmin, droppedRows, heldBackRows } = built.join
   return {
     ...identity,

@@ -51,7 +51,7 @@ export function partsOf(cuts: readonly number[]): DatasetPart[] {
   if (first !== undefined && second !== undefined && first >= second) {
     throw new LockstepError(
       'USAGE',
-      `A training set is split at "${formatTimestamp(first)}" and "${formatTimestamp(second)}", which is not later; give the moments in order.`,
+      `A training set is split at "${formatTimestamp(first)}" and "${formatTimestamp(second)}", which is not later. Give the moments in order.`,
     )
   }
   const names = ([[null], ['train', 'test'], ['train', 'validation', 'test']] as const)[cuts.length] ?? []

@@ -112,7 +112,7 @@ function pastCutOff(knownBefore: number | undefined): number | null {
   if (knownBefore <= Date.now() * 1000) return knownBefore
   throw new LockstepError(
     'INVALID_TIME',
-    `What was known before "${formatTimestamp(knownBefore)}" cannot be told yet, as that is in the future; give a moment that has passed.`,
+    `The moment "${formatTimestamp(knownBefore)}" is in the future, so what was known before it is not final. Give a moment in the past.`,
   )
 }
 

@@ -85,7 +85,7 @@ function keyed(
   if (missing !== undefined) {
     throw new LockstepError(
       'UNKNOWN_COLUMN',
-      `The file "${path}" has no column ${missing} to tell its rows apart by; it has ${columns.join(', ')}.`,
+      `The file "${path}" has no column ${missing} to identify its rows; it has ${columns.join(', ')}.`,
     )
   }
   const same = names.map((name) => `t.${name} = s.${name}`).join(' AND ')
@@ -139,7 +139,7 @@ async function refuseTwice(db: Database, relation: string, sha256: string, path:
 function twice(path: string, when: string): LockstepError {
   return new LockstepError(
     'ALREADY_INGESTED',
-    `The file "${path}" was loaded into this table ${when}, and its rows would count twice. To replace them, undo that load ("lockstep ingest list"); to add only rows that are new, name the columns that tell rows apart (--key); to add all of them once more, say so (--again).`,
+    `The file "${path}" was loaded into this table ${when}, so its rows would count twice. To replace them, undo that load ("lockstep ingest list"). To add only new rows, name the columns that identify a row (--key). To add all of them again, use --again.`,
     { details: { path } },
   )
 }

@@ -66,19 +66,19 @@ const progressIntervalMs = 100
 export async function ingestFile(db: Database, source: SourceSpec, path: string, options: IngestOptions = {}): Promise<IngestResult> {
   const started = performance.now()
   const every = options.every ?? 1
-  if (!Number.isInteger(every) || every < 1) throw new LockstepError('USAGE', `"every" is ${every}; give a whole number from 1 on.`)
+  if (!Number.isInteger(every) || every < 1) throw new LockstepError('USAGE', `"every" is ${every}; give a whole number of 1 or more.`)
   const table = sourceTableName(source)
   if (table === null) {
     throw new LockstepError(
       'USAGE',
-      `The source "${source.name}" is a SQL query, into which nothing can be loaded; load the tables that it reads.`,
+      `The source "${source.name}" is a SQL query, so nothing can be loaded into it. Load the tables that it reads.`,
     )
   }
   const tableColumns = await describeTable(db, table)
   if (await isView(db, table)) {
     throw new LockstepError(
       'USAGE',
-      `The source "${source.name}" reads the view ${table}, into which nothing can be loaded; load the tables behind it.`,
+      `The source "${source.name}" reads the view ${table}, so nothing can be loaded into it. Load the tables behind it.`,
     )
   }
   const file = await openTabularFile(path)

@@ -121,7 +121,7 @@ export async function joinSpine(
     try {
       const omitted = await answerAll(snapshot, spine, passes, buckets, seen, options)
       const rows = await zip(inOrder, service, spine, places, buckets, options, consume)
-      if (rows !== spine.rows) throw new LockstepError('INTERNAL', `The spine had ${spine.rows} rows and gave ${rows}.`)
+      if (rows !== spine.rows) throw new LockstepError('INTERNAL', `The spine has ${spine.rows} rows, but ${rows} came back.`)
       return { rows, xmin: arrivedBefore, ...omitted }
     } finally {
       await buckets.close()

@@ -66,7 +66,7 @@ function measured(
   return {
     index: longest.index,
     error: new UnfitValue(
-      `is ${show(longest.value)}, with which the entity's key is ${bytes} bytes long; at most ${maxKeyBytes} are allowed`,
+      `is ${show(longest.value)}, which makes the entity's key ${bytes} bytes long; at most ${maxKeyBytes} are allowed`,
     ),
   }
 }

@@ -44,14 +44,14 @@ export async function refuseLabelLeak(
     if (shared === undefined) {
       const what = drawn === null ? 'a file' : `the function ${doubts.map((name) => `"${name}"`).join(', ')}`
       unchecked.push(
-        `It could not be checked whether the spine has rows of the source "${source.name}" itself, as it comes from ${what}: such a row would see itself in "${id}", and so its own label (${why}). Use --as-of before where that can be.`,
+        `Lockstep cannot check whether the spine contains rows of the source "${source.name}", because the spine comes from ${what}. Such a row would see itself in "${id}", and so its own label (${why}). If that is possible, use --as-of before.`,
       )
       continue
     }
     throw new LockstepError(
       'LABEL_LEAK',
       `The spine is drawn from the table "${shared}", which "${id}" reads as its source "${source.name}", and ${why}: ` +
-        `a row would see itself, and so its own label. ${advice}, or use --as-of before, which counts only what was there before each moment.`,
+        `a row would see itself, and so its own label. ${advice}, or use --as-of before, which counts only rows that were visible before each moment.`,
       { details: { table: shared, view: id, source: source.name } },
     )
   }
@@ -66,8 +66,8 @@ interface Seen {
 /** Why rows of a source count at their own moment, and what to do; null where none does. */
 async function whySeen(db: Database, { eventTime, known }: SourceSpec, relation: string, rule: TimeRule): Promise<Seen | null> {
   if (known === null)
-    return { why: 'nothing says when its rows became known', advice: 'Name the column that says it as the source\'s "known"' }
-  if (rule.knowledge === 'latest') return { why: 'what was known is set aside', advice: 'Leave out --knowledge latest' }
+    return { why: 'nothing says when its rows became known', advice: 'Name the column with that time as the source\'s "known"' }
+  if (rule.knowledge === 'latest') return { why: 'known times are ignored', advice: 'Remove --knowledge latest' }
   const column = `s.${sqlIdentifier(known)}`
   const [found] = await db.snapshot((snapshot) =>
     snapshot.query<{ none: boolean }>(
@@ -77,10 +77,13 @@ async function whySeen(db: Database, { eventTime, known }: SourceSpec, relation:
   if (found === undefined) return null
   return found.none
     ? {
-        why: `"${known}" is null in rows of it, which then count from their event time on`,
-        advice: 'Write "infinity" where it is null and the row is not known yet',
+        why: `"${known}" is null in some of its rows, which then count from their event time`,
+        advice: 'Use "infinity" instead of null for rows that are not known yet',
       }
-    : { why: `"${known}" is no later than the event time in rows of it`, advice: `Let "${known}" say when a row really became known` }
+    : {
+        why: `"${known}" is not later than the event time in some of its rows`,
+        advice: `Set "${known}" to the time when a row really became known`,
+      }
 }
 
 interface ReadTables {

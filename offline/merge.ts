@@ -222,6 +222,6 @@ class Lane {
 function unordered(): LockstepError {
   return new LockstepError(
     'ORDER_VIOLATED',
-    'The rows of the spine did not come in the order of key and time; this is a defect of the database or of Lockstep.',
+    'The rows of the spine are not in the order of key and time. This is a bug of the database or of Lockstep.',
   )
 }

@@ -78,7 +78,7 @@ export async function createResultBuckets(mappings: readonly (readonly ViewPlan[
       for (const chunk of stored.get(bucket) ?? []) {
         const bytes = Buffer.allocUnsafe(chunk.length)
         const { bytesRead } = await file.read(bytes, 0, chunk.length, chunk.at)
-        if (bytesRead !== chunk.length) throw new LockstepError('INTERNAL', `A temporary file in "${folder}" lost what was written to it.`)
+        if (bytesRead !== chunk.length) throw new LockstepError('INTERNAL', `A temporary file in "${folder}" lost its data.`)
         const reader = new ByteReader(bytes)
         while (!reader.done) {
           const row = reader.uint()
@@ -113,7 +113,7 @@ async function openUnnamed(folder: string): Promise<FileHandle> {
   } catch (cause) {
     throw new LockstepError(
       'WRITE_FAILED',
-      `No temporary file can be made in "${folder}": ${messageOf(cause)}. Free space there, or set TMPDIR to another folder.`,
+      `No temporary file can be created in "${folder}": ${messageOf(cause)}. Free space there, or set TMPDIR to another folder.`,
       { cause },
     )
   }

@@ -188,6 +188,6 @@ function withKey(error: unknown, parts: readonly Column<KeyType>[], key: EntityK
 function unordered(what: string): LockstepError {
   return new LockstepError(
     'ORDER_VIOLATED',
-    `The rows of ${what} did not come in the order of key and time, so that an answer could be wrong. An index of the table may be damaged or built under another collation; run REINDEX on it.`,
+    `The rows of ${what} are not in the order of key and time, so results could be wrong. An index of the table may be damaged or use another collation. Run REINDEX on the table.`,
   )
 }

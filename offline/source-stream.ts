@@ -42,7 +42,7 @@ export async function* sourceRows(
   if (options.arrival !== undefined && !table.hasXid) {
     throw new LockstepError(
       'SOURCE_MISSING',
-      `The table of source "${source.name}" has no column "_xid" of type xid8, so it is unknown what arrived since a moment; read all of it.`,
+      `The table of source "${source.name}" has no column "_xid" of type xid8, so Lockstep cannot find new rows. Read all of it.`,
     )
   }
   const { sql, decode } = prepareStream(table, plans, options)
@@ -81,7 +81,7 @@ function unreadable(
   const where = cast.length === 0 ? '' : `, in ${cast.join(' or ')}`
   return new LockstepError(
     'INVALID_ROW',
-    `A row of source "${source.name}" holds a value that cannot be read${where}: ${messageOf(cause)}. ${row ?? ''}Correct the row, or declare a wider type.`,
+    `A row of source "${source.name}" has a value that cannot be read${where}: ${messageOf(cause)}. ${row ?? ''}Correct the row, or declare a wider type.`,
     { cause, details: { source: source.name } },
   )
 }
@@ -189,7 +189,7 @@ export async function countLeftOut(
     if (newest >= xmax) {
       throw new LockstepError(
         'INVALID_ROW',
-        `The table ${table.relation} of source "${source.name}" holds rows of transaction ${newest} in "_xid", and this database has only come to ${xmax}: it was restored from another one's dump. Let the rows arrive here once (update ${table.relation} set _xid = pg_current_xact_id()).`,
+        `The table ${table.relation} of source "${source.name}" has rows of transaction ${newest} in "_xid", but this database has only reached ${xmax}: it was restored from a dump of another database. Mark the rows as arrived here (update ${table.relation} set _xid = pg_current_xact_id()).`,
       )
     }
   }
@@ -267,6 +267,6 @@ function unionOf(lists: readonly (readonly Column[])[]): Column[] {
 
 function firstOf(plans: readonly ViewPlan[]): ViewPlan {
   const [first] = plans
-  if (first === undefined) throw new LockstepError('INTERNAL', 'A source stream was asked for without a view.')
+  if (first === undefined) throw new LockstepError('INTERNAL', 'A source stream needs at least one view.')
   return first
 }

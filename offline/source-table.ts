@@ -68,7 +68,7 @@ async function checkSourceQuery(db: Queryable, source: string, query: string): P
     const missing = state === '42P01' || state === '42703'
     throw new LockstepError(
       missing ? 'SOURCE_MISSING' : 'DEFINITIONS_INVALID',
-      `The query of the source "${source}" cannot be read: ${messageOf(cause)}. ${missing ? 'Create what it names, or correct' : 'Correct'} the query.`,
+      `The query of the source "${source}" cannot be read: ${messageOf(cause)}. ${missing ? 'Create the missing table or column, or correct' : 'Correct'} the query.`,
       { cause, details: { source } },
     )
   }

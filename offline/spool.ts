@@ -42,7 +42,7 @@ export async function openSpool(folder = tmpdir()): Promise<Spool> {
       for (let at = 0; at < end;) {
         const chunk = Buffer.allocUnsafe(Math.min(chunkBytes, end - at))
         const { bytesRead } = await file.read(chunk, 0, chunk.length, at)
-        if (bytesRead === 0) throw new LockstepError('INTERNAL', `A temporary file in "${folder}" lost what was written to it.`)
+        if (bytesRead === 0) throw new LockstepError('INTERNAL', `A temporary file in "${folder}" lost its data.`)
         at += bytesRead
         yield chunk.subarray(0, bytesRead)
       }

@@ -129,7 +129,7 @@ export function settledBefore(snapshot: Snapshot, arrivedBefore: number | null):
   if (arrivedBefore <= snapshot.xmin) return arrivedBefore
   throw new LockstepError(
     'NOT_REPRODUCIBLE',
-    `The rows of all transactions below "${arrivedBefore}" are asked for, and in this database those below "${snapshot.xmin}" are settled: another transaction is still writing, or this is another database. Try again later, or with the database of then.`,
+    `The rows of all transactions below "${arrivedBefore}" are needed, but in this database only those below "${snapshot.xmin}" are final: another transaction is still writing, or this is another database. Try again later, or use the original database.`,
     { details: { arrivedBefore, xmin: snapshot.xmin } },
   )
 }

@@ -82,7 +82,7 @@ function vectorAt(view: DataView, at: number, length: number, what: string): Flo
   if (dimensions > 1 || found !== length) {
     throw new LockstepError(
       'INVALID_ROW',
-      `${what} holds an array of ${dimensions > 1 ? `${dimensions} dimensions` : found}, where a vector of ${length} is declared; correct the row.`,
+      `${what} is an array of ${dimensions > 1 ? `${dimensions} dimensions` : found}, but a vector of ${length} is declared. Correct the row.`,
     )
   }
   const vector = new Float32Array(length)
@@ -90,7 +90,7 @@ function vectorAt(view: DataView, at: number, length: number, what: string): Flo
     if (view.getInt32(from) !== 4)
       throw new LockstepError(
         'INVALID_ROW',
-        `${what} holds NULL at position ${i + 1} of the array; a vector is NULL as a whole or not at all. Correct the row.`,
+        `${what} has NULL at position ${i + 1} of the array. A vector may be NULL, but its elements may not. Correct the row.`,
       )
     vector[i] = view.getFloat32(from + 4) + 0
   }

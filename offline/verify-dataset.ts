@@ -78,7 +78,7 @@ async function rebuild(
   find: (service: string) => ServicePlan,
   options: BuildOptions,
 ): Promise<Pick<DatasetVerdict, 'rebuilt' | 'differences'>> {
-  const unmakeable = (error: LockstepError) => ({ rebuilt: null, differences: [`It cannot be made again: ${error.message}`] })
+  const unmakeable = (error: LockstepError) => ({ rebuilt: null, differences: [`It cannot be recreated: ${error.message}`] })
   let service: ServicePlan
   try {
     service = find(manifest.service.id)
@@ -113,12 +113,10 @@ function definitionDifferences(manifest: DatasetManifest, service: ServicePlan):
   const views = manifest.views.flatMap(({ id, fingerprint, code }) => {
     const view = now.get(id)
     if (view?.fingerprint === fingerprint && view.code === code) return []
-    return [`The view "${id}" is not the one that it was made by: its fingerprint is ${view?.fingerprint ?? 'none'}, not ${fingerprint}.`]
+    return [`The view "${id}" has changed since: its fingerprint is ${view?.fingerprint ?? 'none'}, not ${fingerprint}.`]
   })
   if (views.length > 0 || service.fingerprint === manifest.service.fingerprint) return views
-  return [
-    `The service "${service.id}" is not the one that it was made by: its fingerprint is ${service.fingerprint}, not ${manifest.service.fingerprint}.`,
-  ]
+  return [`The service "${service.id}" has changed since: its fingerprint is ${service.fingerprint}, not ${manifest.service.fingerprint}.`]
 }
 
 function contentDifferences(manifest: DatasetManifest, built: BuiltDataset<WrittenFile>): string[] {
@@ -129,8 +127,7 @@ function contentDifferences(manifest: DatasetManifest, built: BuiltDataset<Writt
   })
   if (pairs.length === 0) return []
   const differs = pairs.map(
-    ({ was, now }) =>
-      `What was made again of "${was.path}" has the SHA-256 ${now.sha256} (${now.rows} rows), not ${was.sha256} (${was.rows} rows).`,
+    ({ was, now }) => `The recreated "${was.path}" has the SHA-256 ${now.sha256} (${now.rows} rows), not ${was.sha256} (${was.rows} rows).`,
   )
   if (built.spine.sha256 !== spine.sha256) return [...differs, spineDifference(spine, built.spine)]
   const { droppedRows, heldBackRows } = built.join
@@ -138,18 +135,17 @@ function contentDifferences(manifest: DatasetManifest, built: BuiltDataset<Writt
   const where = [...differs, ...columnDifferences([...pairs, ...wholes(manifest, built)])]
   if (unfrozen.length > 0) {
     const which = unfrozen.map((source) => `"${source}"`).join(', ')
-    return [...where, `Rows of ${which} have changed: without a column "_xid", those of then cannot be told from those that came since.`]
+    return [...where, `Rows of ${which} have changed. Without a column "_xid", Lockstep cannot separate the original rows from later ones.`]
   }
-  return [...where, 'The spine is the same, and all sources tell when rows arrived: rows that were there have been changed or deleted.']
+  return [...where, 'The spine is the same, and all sources have arrival columns. So existing rows were changed or deleted.']
 }
 
 function spineDifference(was: DatasetManifest['spine'], now: BuiltDataset<WrittenFile>['spine']): string {
   const hashes = `its SHA-256 is ${now.sha256} (${now.rows} rows), not ${was.sha256} (${was.rows} rows)`
-  if (was.rows !== now.rows || (was.rowsHash !== undefined && was.rowsHash !== now.rowsHash))
-    return `The spine gives other rows: ${hashes}.`
-  const why = 'sql' in was.from ? 'let ORDER BY say it of all of them, by a unique column too' : 'what gives them has been ordered anew'
-  if (was.rowsHash !== undefined) return `The spine gives the same rows in another order: ${hashes}; ${why}.`
-  return `The spine gives other rows, or the same ones in another order, which an earlier version of Lockstep did not note: ${hashes}.`
+  if (was.rows !== now.rows || (was.rowsHash !== undefined && was.rowsHash !== now.rowsHash)) return `The spine has other rows: ${hashes}.`
+  const why = 'sql' in was.from ? 'make the ORDER BY unique, for example by adding a unique column' : 'their source has a new order'
+  if (was.rowsHash !== undefined) return `The spine has the same rows in another order: ${hashes}; ${why}.`
+  return `The spine has other rows, or the same rows in another order: ${hashes}. The version of Lockstep that wrote the set did not record which.`
 }
 
 /** Of a set in numbered parts, all its rows. */
@@ -164,13 +160,13 @@ function columnDifferences(pairs: readonly { readonly was: Described; readonly n
   const names = pairs.flatMap(({ was, now }) =>
     was.statistics.flatMap((statistics, i) => (isDeepStrictEqual(statistics, now.statistics[i]) ? [] : [`"${statistics.column}"`])),
   )
-  return names.length === 0 ? [] : [`The statistics differ of ${[...new Set(names)].join(', ')}.`]
+  return names.length === 0 ? [] : [`The statistics of ${[...new Set(names)].join(', ')} differ.`]
 }
 
 function fileDifference({ path, sha256 }: DatasetFile, found: FoundFile): string[] {
   if (found.state === 'same') return []
-  if (found.state === 'gone') return [`The file "${path}" is gone.`]
-  return [`The file "${path}" was altered: its SHA-256 is ${found.sha256}, not ${sha256}.`]
+  if (found.state === 'gone') return [`The file "${path}" does not exist any more.`]
+  return [`The file "${path}" was changed: its SHA-256 is ${found.sha256}, not ${sha256}.`]
 }
 
 async function findFile({ path, sha256: expected }: DatasetFile, signal: AbortSignal | undefined): Promise<FoundFile> {

@@ -21,7 +21,7 @@ export function bindVersion(
   if (service.fingerprint !== version.serviceFingerprint) {
     throw new LockstepError(
       'MODEL_MISMATCH',
-      `The model "${spec.name}@${version.version}" was made for another definition of the service "${service.id}" than the registry holds; push it again for this one.`,
+      `The model "${spec.name}@${version.version}" was pushed for another definition of the service "${service.id}". Push it again for the current one.`,
       { details: { model: spec.name, version: version.version, service: service.id } },
     )
   }

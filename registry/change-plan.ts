@@ -50,7 +50,7 @@ export type ChangeStatus = 'added' | 'revived' | 'changed' | 'unchanged' | 'conf
 
 export interface Backfill {
   readonly view: DefinitionId
-  readonly reason: 'the view is new' | 'the view comes online'
+  readonly reason: 'the view is new' | 'the view becomes online'
   /** Rows of its source, which one materialization reads. */
   readonly rows: number
   /** Whether they were counted; else they are the planner's estimate. */

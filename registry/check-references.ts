@@ -20,7 +20,7 @@ function unknown(from: Definition, key: DefinitionKey, known: Iterable<Definitio
   const candidates = [...known].filter((definition) => definition.kind === kind).map(labelOf)
   return new LockstepError(
     'UNKNOWN_DEFINITION',
-    `The ${displayName(from)} refers to the ${kindNames[kind as DefinitionKind]} "${label}", which is neither in the file nor in the registry.${didYouMean(label, candidates)} Declare it, or refer to another.`,
+    `The ${displayName(from)} refers to the ${kindNames[kind as DefinitionKind]} "${label}", which is neither in the file nor in the registry.${didYouMean(label, candidates)} Declare it, or correct the reference.`,
     { details: { definition: labelOf(from), reference: label } },
   )
 }

@@ -14,7 +14,7 @@ export function checkStreams(definitions: readonly Definition[]): LockstepError[
     return [
       new LockstepError(
         'DEFINITIONS_INVALID',
-        `The sources "${other}" and "${name}" both read the ${streamName(stream)} as the group "${stream.group}", so each would get a part of its messages; leave out the group, or give each its own.`,
+        `The sources "${other}" and "${name}" both read the ${streamName(stream)} with the group "${stream.group}", so each would get only a part of the messages. Remove the group, or give each source its own.`,
         { details: { sources: [other, name] } },
       ),
     ]

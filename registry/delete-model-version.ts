@@ -62,7 +62,7 @@ async function refuseServed(
   const aliases = await readModelAliases(transaction, name)
   const pointing = aliases.filter((each) => each.version === version).map(({ alias }) => `"${alias}"`)
   if (pointing.length > 0)
-    throw inUse(`the alias ${pointing.join(' and ')} points at it. Point it at another version, or take it away, first.`)
+    throw inUse(`the alias ${pointing.join(' and ')} points to it. Point it to another version, or remove it, first.`)
   const model = await transaction
     .selectFrom('lockstep.definitions')
     .select('name')
@@ -73,7 +73,7 @@ async function refuseServed(
   const answers = aliases.some(({ alias }) => alias === championAlias) ? undefined : versions.at(-1)?.version
   if (model !== undefined && answers === version)
     throw inUse(
-      `it answers requests, as the newest version of a model without a champion. Promote another version first; if the model itself is to go, apply a file without it with --prune --break-models.`,
+      `it answers requests, as the newest version of a model without a champion. Promote another version first. To remove the model itself, apply a file without it, with --prune --break-models.`,
     )
 }
 

@@ -41,7 +41,7 @@ export function codeDifference(was: string, now: string): Difference {
 /** `features.x.window was 6h, now 12h` */
 export function differenceText({ path, was, now }: Difference): string {
   if (was === null) return `${path} is new (${now})`
-  if (now === null) return `${path} is gone (it was ${was})`
+  if (now === null) return `${path} was removed (it was ${was})`
   return `${path} was ${was}, now ${now}`
 }
 

@@ -44,7 +44,7 @@ export async function loadDefinitions(file: string, { timeoutMs = loadTimeoutMs 
   if (Object.values(collected).every((list) => list.length === 0)) {
     throw new LockstepError(
       'DEFINITIONS_EMPTY',
-      `The file "${path}" exports no definitions; export what you define, as in export const airport = entity('airport', …).`,
+      `The file "${path}" exports no definitions; export them, as in export const airport = entity('airport', …).`,
     )
   }
   const code = new Map<string, string>()

@@ -108,8 +108,7 @@ async function load(
   })
   const waiting = setTimeout(() => {
     if (looking !== undefined) settled.resolve(count())
-    else
-      settled.reject(new LockstepError('POSTGRES_UNAVAILABLE', 'The database gave no connection on which servers could answer; try again.'))
+    else settled.reject(new LockstepError('POSTGRES_UNAVAILABLE', 'There is no database connection for the answers of servers; try again.'))
   }, waitMs)
   const onAbort = () => settled.reject(signal?.reason)
   signal?.addEventListener('abort', onAbort)
@@ -129,7 +128,7 @@ function notLoadable(model: string, version: number, { state, message }: LoadRep
   if (state === 'untried') return notTried(model, version)
   return new LockstepError(
     'NOT_PROMOTABLE',
-    `A server cannot load the version ${version} of the model "${model}", so nothing was changed: ${message} To change it all the same, say so with --at-once, or "atOnce": true over HTTP.`,
+    `A server cannot load the version ${version} of the model "${model}", so nothing was changed: ${message} To change it anyway, use --at-once, or "atOnce": true over HTTP.`,
     { details: { model, version } },
   )
 }
@@ -139,7 +138,7 @@ export function notTried(model: string, version?: number): LockstepError {
   const what = version === undefined ? 'The file' : `The version ${version}`
   return new LockstepError(
     'NOT_PROMOTABLE',
-    `${what} of the model "${model}" was loaded and tried on made-up rows, and that did not end within its time or took the process down, so nothing was changed. Push one that answers. If it takes only its own kind of rows and is to be served all the same, say so with --untried, or "untried": true over HTTP.`,
+    `${what} of the model "${model}" did not finish its trial run on made-up rows in time, or crashed the process, so nothing was changed. Push a version that works. If the version works only with real rows and you want to serve it, use --untried, or "untried": true over HTTP.`,
     { details: { model, ...(version === undefined ? {} : { version }) } },
   )
 }

@@ -119,7 +119,7 @@ function packedInput(service: ServicePlan, input: TensorInfo, model: ModelSpec):
       model,
       service,
       contract,
-      `its one input "${input.name}" is ${tensorText(input)}, which is neither a float tensor nor named after a feature`,
+      `its only input "${input.name}" is ${tensorText(input)}, which is neither a float tensor nor named after a feature`,
     )
   }
   const columns: InputColumn[] = []
@@ -136,7 +136,7 @@ function packedInput(service: ServicePlan, input: TensorInfo, model: ModelSpec):
       model,
       service,
       contract,
-      `its input "${input.name}" is ${tensorText(input)}, and the service's ${columns.length} numeric features make [N, ${offset}]`,
+      `its input "${input.name}" is ${tensorText(input)}, but the service's ${columns.length} numeric features make [N, ${offset}]`,
     )
   }
   return { name: input.name, type: input.type, width: offset, rowShape: [offset], columns }
@@ -152,7 +152,7 @@ function namedInputs(service: ServicePlan, contract: ModelContract, model: Model
         model,
         service,
         contract,
-        `its input "${input.name}" is no feature of the service`,
+        `its input "${input.name}" is not a feature of the service`,
         didYouMean(input.name, byName.keys()),
       )
     }
@@ -170,7 +170,7 @@ function namedInputs(service: ServicePlan, contract: ModelContract, model: Model
         model,
         service,
         contract,
-        `its input "${input.name}" is ${tensorText(input)}, which has no form for a missing value, and the feature can be missing: give the feature a default or make it required`,
+        `its input "${input.name}" is ${tensorText(input)}, which cannot represent a missing value, but the feature can be missing: give the feature a default or make it required`,
       )
     }
     const width = widthOf(feature.type)
@@ -178,7 +178,7 @@ function namedInputs(service: ServicePlan, contract: ModelContract, model: Model
     const size = fixedSize(input.shape[1])
     const fits = rank === 1 ? feature.type.kind !== 'vector' : rank === 2 && (size === null || size === width)
     if (!fits)
-      throw mismatch(model, service, contract, `its input "${input.name}" is ${tensorText(input)}, and the feature makes [N, ${width}]`)
+      throw mismatch(model, service, contract, `its input "${input.name}" is ${tensorText(input)}, but the feature makes [N, ${width}]`)
     return {
       name: input.name,
       type,
@@ -208,7 +208,7 @@ function outputBinding(column: Column, contract: ModelContract, model: ModelSpec
   if (type === null || !answers[type].includes(column.type.kind) || !shapeFits) {
     throw new LockstepError(
       'MODEL_MISMATCH',
-      `The model "${model.name}" declares the output "${column.name}" as ${typeName(column.type)}, and the file has ${named(output)}; declare ${declarable(output)}.`,
+      `The model "${model.name}" declares the output "${column.name}" as ${typeName(column.type)}, but the file has ${named(output)}; declare ${declarable(output)}.`,
       { details: { model: model.name, output: column.name } },
     )
   }
@@ -222,7 +222,7 @@ function declarable(output: TensorInfo): string {
   if (type === null || output.shape.length === 0 || output.shape.length > 2) return 'another output: this one cannot be answered'
   const scalar = answers[type].find((kind) => kind !== 'vector') ?? 'another output'
   if (output.shape.length === 1 || size === 1) return scalar
-  if (!type.startsWith('float')) return 'another output: this one has several elements a row, and only float32 can be a vector'
+  if (!type.startsWith('float')) return 'another output: this one has several elements per row, and only float32 can be a vector'
   const vector = type === 'float32' ? `vector(${size ?? 'its length'})` : null
   return (
     [size === null || size === 2 ? scalar : null, vector].filter((text) => text !== null).join(' or ') ||

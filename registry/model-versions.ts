@@ -112,7 +112,7 @@ export async function readModelBytes(
   if (found === undefined || row === undefined) {
     throw new LockstepError(
       'UNKNOWN_DEFINITION',
-      `The model "${model}" has no version ${version}; list what there is with "lockstep model list ${model}".`,
+      `The model "${model}" has no version ${version}; "lockstep model list ${model}" lists the versions.`,
       {
         details: { model, version },
       },
@@ -128,7 +128,7 @@ export async function readModelBytes(
   if (hash.digest('hex') !== found.sha256) {
     throw new LockstepError(
       'CODE_HASH_MISMATCH',
-      `The stored bytes of the model "${model}" version ${version} do not have their SHA-256, so they were changed outside Lockstep; they are not run. Push the model file again.`,
+      `The stored bytes of the model "${model}" version ${version} do not match their SHA-256, so they were changed outside Lockstep and are not run. Push the model file again.`,
       { details: { model, version } },
     )
   }

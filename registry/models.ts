@@ -154,5 +154,5 @@ function keptNotes(
   if (dataset !== undefined && dataset !== kept.dataset) names.push('dataset')
   if (gitCommit !== undefined && gitCommit !== kept.gitCommit) names.push('git commit')
   if (names.length === 0) return []
-  return [`what this push says otherwise (${names.join(', ')}) is not stored: the version ${version} keeps what it was pushed with`]
+  return [`the different ${names.join(', ')} of this push are not stored: version ${version} keeps what it was pushed with`]
 }

@@ -99,7 +99,7 @@ function columnTypes(source: SourceSpec, entities: readonly EntitySpec[]): Map<s
     if (other !== undefined && !sameType(other, key.type)) {
       throw new LockstepError(
         'SOURCE_TYPE_MISMATCH',
-        `The source "${source.name}" has the key column "${key.name}" as ${typeName(key.type)} and as ${typeName(other)}; entities and columns must agree on its type.`,
+        `The source "${source.name}" has the key column "${key.name}" as ${typeName(key.type)} and as ${typeName(other)}; use one type for it in entities and columns.`,
         { details: { source: source.name, column: key.name } },
       )
     }

@@ -83,7 +83,7 @@ function noAlias(model: CatalogModel, alias: string, advice: string): LockstepEr
 export function parseModelReference(text: string): { readonly model: string; readonly version?: VersionReference } {
   const [model = '', version, ...more] = text.split('@')
   if (model === '' || version === '' || more.length > 0) {
-    throw new LockstepError('USAGE', `"${text}" names no version of a model; write it as "delay", "delay@3" or "delay@champion".`)
+    throw new LockstepError('USAGE', `"${text}" does not name a model version; write "delay", "delay@3" or "delay@champion".`)
   }
   if (version === undefined) return { model }
   return { model, version: versionReference(version) }

@@ -50,7 +50,7 @@ export function planModels(
       plan.problems.push(
         new LockstepError(
           'BREAKS_MODEL',
-          `The file has no model "${name}" any more, and would be pruned of its version ${version.version}, ${as}. Declare it again, apply without pruning, or apply with --break-models.`,
+          `The file no longer has the model "${name}", so its version ${version.version}, ${as}, would be pruned. Declare the model again, apply without --prune, or apply with --break-models.`,
           { details: { model: name, version: version.version } },
         ),
       )
@@ -71,9 +71,7 @@ export function planModels(
       } else if (declared.spec.service !== version.service) {
         const unfit = refusal(() => bindModel(lookUp.service(declared.spec.service), version.contract, declared.spec))
         if (unfit !== null)
-          plan.notes.push(
-            `The file of the ${broken}, does not fit the "${declared.spec.service}" that pushes are for from now on: ${unfit}`,
-          )
+          plan.notes.push(`The file of the ${broken}, does not fit the "${declared.spec.service}" of future pushes: ${unfit}`)
       }
     }
   }
@@ -109,7 +107,7 @@ function services(definitions: readonly Definition[], code: CodeTexts): { servic
     service(reference) {
       const service = byId.get(reference)
       if (service !== undefined) return service
-      throw new LockstepError('UNKNOWN_DEFINITION', `There is no feature service "${reference}" any more.`, {
+      throw new LockstepError('UNKNOWN_DEFINITION', `The feature service "${reference}" no longer exists.`, {
         details: { name: reference },
       })
     },

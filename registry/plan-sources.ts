@@ -54,7 +54,7 @@ export async function planSources(
         else if (all.length > 0) problems.push(untypedKey(source, all))
         else
           notes.push(
-            `No view reads the source "${source.name}" yet, so the types of its key are not known: its table is made with its first view.`,
+            `No view reads the source "${source.name}" yet, so the types of its key are unknown. Its table is created with its first view.`,
           )
       } else if (!table.hasArrival) {
         const { cursor } = operational
@@ -76,7 +76,7 @@ function untypedKey(source: SourceSpec, entities: readonly EntitySpec[]): Lockst
   const column = source.key.map((part) => part.column).find((name) => !known.has(name)) ?? ''
   return new LockstepError(
     'DEFINITIONS_INVALID',
-    `The source "${source.name}" has the key column "${column}", whose type is not known: no view of an entity with that key reads the source. List the column under the source's columns with its type, or leave it out of the key until such a view is there.`,
+    `The source "${source.name}" has the key column "${column}", whose type is unknown: no view of an entity with that key reads the source. Add the column with its type to the source's columns, or remove it from the key until there is such a view.`,
     { details: { source: source.name, column } },
   )
 }
@@ -124,13 +124,12 @@ function checkCursor(source: SourceSpec, table: SourceTable, { column }: CursorS
 function cursorNote({ name }: SourceSpec, { column, overlapMicros, reconcileMicros }: CursorSpec): string {
   return (
     `The source "${name}" is scanned by "${column}", which is best effort: a row that is committed more than ${formatDuration(overlapMicros)} after the newest one's "${column}", ` +
-    `or that was deleted or changed without it, is only met when all is read, every ${formatDuration(reconcileMicros)}. An index on "${column}" and one on the key make runs cheap.`
+    `or that was deleted or changed without it, is found only when all rows are read, every ${formatDuration(reconcileMicros)}. An index on "${column}" and one on the key make runs fast.`
   )
 }
 
 function scanningNote(source: SourceSpec, entities: readonly EntitySpec[], table: SourceTable): string {
-  const consequence =
-    'so what is new in it cannot be told from what was read before: scanning it is best effort, and every materialization reads it whole'
+  const consequence = 'so Lockstep cannot find new rows: scanning it is best effort, and every materialization reads all of it'
   if (source.relation.kind === 'sql') return `The source "${source.name}" is a query, ${consequence}.`
   const missing = arrivalColumns.flatMap((column) => {
     const found = table.columns.get(column.name)

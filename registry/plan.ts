@@ -156,7 +156,7 @@ async function backfills(
     if (declared.kind !== 'view' || declared.operational.online !== true) continue
     const known = stored !== null && !stored.retired
     if (known && stored.operational.online === true) continue
-    const backfill = await planBackfill(handle, declared.spec, known ? 'the view comes online' : 'the view is new', found)
+    const backfill = await planBackfill(handle, declared.spec, known ? 'the view becomes online' : 'the view is new', found)
     if (backfill !== null) result.push(backfill)
   }
   return result
@@ -182,8 +182,8 @@ function unexportedNotes({ file, unexported = [] }: DefinitionSet): string[] {
   if (unexported.length === 0) return []
   const what =
     unexported.length === 1
-      ? 'is not exported, and nothing that is uses it, so it is'
-      : 'are not exported, and nothing that is uses them, so they are'
+      ? 'is not exported and not used by an export, so it is'
+      : 'are not exported and not used by an export, so they are'
   return [`${unexported.join(', ')} in ${basename(file)} ${what} left out; write export const …`]
 }
 
@@ -197,7 +197,7 @@ function nameNotes(comparisons: readonly Comparison[], stored: readonly Definiti
     )
     if (before === undefined) return []
     return [
-      `Requests for "${declared.name}" without a version are answered by "${labelOf(before)}" until the online store holds all views of "${labelOf(declared)}", and by that one from then on; name the version where that must not happen.`,
+      `Requests for "${declared.name}" without a version use "${labelOf(before)}" until the online store holds all views of "${labelOf(declared)}", and then that one. To prevent that, name the version in requests.`,
     ]
   })
 }

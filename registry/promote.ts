@@ -88,10 +88,10 @@ export async function promoteModel(
 
 /** What was decided later is not undone by what took longer. */
 function changedMeanwhile(model: string, alias: string, version: number, there: number | undefined): LockstepError {
-  const what = there === undefined ? 'was taken away' : `was set to the version ${there}`
+  const what = there === undefined ? 'was removed' : `was set to the version ${there}`
   return new LockstepError(
     'NOT_PROMOTABLE',
-    `The alias "${alias}" of the model "${model}" ${what} while servers loaded the version ${version}, so it stays so. Promote the version again where that is still meant.`,
+    `The alias "${alias}" of the model "${model}" ${what} while servers loaded the version ${version}, so that change stays. Promote the version again if you still want it.`,
     { details: { model, alias, version } },
   )
 }
@@ -115,7 +115,7 @@ export async function rollBackModel(
     if (to === undefined) {
       throw new LockstepError(
         'NOT_PROMOTABLE',
-        `The alias "${alias}" of the model "${name}" cannot be rolled back: it pointed at no version before ${there.version}. Point it at one: lockstep model alias ${name}@N ${alias}.`,
+        `The alias "${alias}" of the model "${name}" cannot be rolled back: it pointed to no version before ${there.version}. Point it to one: lockstep model alias ${name}@N ${alias}.`,
         { details: { model: name, alias } },
       )
     }
@@ -221,7 +221,7 @@ function requireServable(catalog: Catalog, model: CatalogModel, alias: string, v
   } catch (cause) {
     throw new LockstepError(
       'NOT_PROMOTABLE',
-      `The version ${version} of the model "${model.name}" cannot be served, so "${alias}" stays where it is: ${messageOf(cause)}`,
+      `The version ${version} of the model "${model.name}" cannot be served, so "${alias}" was not changed: ${messageOf(cause)}`,
       { cause, details: { model: model.name, alias, version } },
     )
   }

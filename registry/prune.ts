@@ -60,9 +60,7 @@ function definitionsNamed(stored: readonly Definition[], name: string): Definiti
   if (found.length > 0) return found
   const versions = stored.filter((definition) => definition.name === name).map(labelOf)
   const hint =
-    versions.length === 0
-      ? didYouMean(name, stored.map(labelOf))
-      : ` Say which version is meant: ${versions.map((each) => `"${each}"`).join(', ')}.`
+    versions.length === 0 ? didYouMean(name, stored.map(labelOf)) : ` Name the version: ${versions.map((each) => `"${each}"`).join(', ')}.`
   throw new LockstepError('UNKNOWN_DEFINITION', `There is nothing called "${name}" in the registry.${hint}`, { details: { name } })
 }
 

@@ -81,8 +81,8 @@ function unsignedError(what: readonly string[]): LockstepError {
   const others = more.length === 0 ? '' : ` and ${more.length} more`
   return new LockstepError(
     'SIGNATURE_INVALID',
-    `The ${first}${others} in the registry ${more.length === 0 ? 'is' : 'are'} not signed by a key of LOCKSTEP_SIGNING_KEY, so it was written without one or changed outside Lockstep; it is not run. ` +
-      'Apply the definitions file again, or push the model again, with the key set; or look at what is there and run "lockstep sign".',
+    `The ${first}${others} in the registry ${more.length === 0 ? 'is' : 'are'} not signed by a key of LOCKSTEP_SIGNING_KEY, so it was stored without a key or changed outside Lockstep. It is not run. ` +
+      'Apply the definitions file or push the model again with the key set, or review what is stored and run "lockstep sign".',
     { details: { unsigned: what } },
   )
 }

@@ -69,14 +69,14 @@ function checkColumn(
     const where = source.relation.kind === 'sql' ? 'its query' : `the table ${table.relation}`
     return new LockstepError(
       'UNKNOWN_COLUMN',
-      `The source "${source.name}" names the column "${need.name}" as ${need.as}, which ${where} does not have; it has ${[...table.columns.keys()].map((name) => `"${name}"`).join(', ')}.${didYouMean(need.name, table.columns.keys())} Correct the source.`,
+      `The source "${source.name}" has the column "${need.name}" as ${need.as}, which ${where} does not have; it has ${[...table.columns.keys()].map((name) => `"${name}"`).join(', ')}.${didYouMean(need.name, table.columns.keys())} Correct the source.`,
       { details },
     )
   }
   if (need.type === null || readFrom[need.type.kind].includes(column.base)) return null
   return new LockstepError(
     'SOURCE_TYPE_MISMATCH',
-    `The source "${source.name}" reads the column "${need.name}" as ${need.as} of type ${typeName(need.type)}, and the database has it as ${column.text}; ${advice(need.type, column.base, need.declared === true)}.`,
+    `The source "${source.name}" reads the column "${need.name}" as ${need.as} of type ${typeName(need.type)}, but the database has it as ${column.text}; ${advice(need.type, column.base, need.declared === true)}.`,
     { details: { ...details, declared: typeName(need.type), found: column.text } },
   )
 }

@@ -44,7 +44,7 @@ export async function findTrainingSet(handle: Kysely<LockstepTables>, id: string
   const [dataset] = found
   if (dataset !== undefined && found.length === 1) return dataset
   const what = dataset === undefined ? 'There is no training set' : `There are ${found.length} training sets`
-  throw new LockstepError('UNKNOWN_DEFINITION', `${what} "${id}"; list what there is with "lockstep dataset list".`, { details: { id } })
+  throw new LockstepError('UNKNOWN_DEFINITION', `${what} "${id}"; "lockstep dataset list" lists them.`, { details: { id } })
 }
 
 /**
@@ -63,17 +63,15 @@ export async function checkTrainedOn(
 ): Promise<string[]> {
   const { model, service } = served
   if (dataset === null) {
-    return [
-      `no training set was named, so nothing checks that "${model}" was trained on the features of "${service}"; name it with --dataset`,
-    ]
+    return [`without --dataset, Lockstep cannot check that "${model}" was trained on the features of "${service}"`]
   }
   const why = await otherFeatures(handle, dataset, served)
   if (why === null) return []
-  const what = `the training set "${dataset.id}" is of "${dataset.service}", and the model is served with the features of "${service}": ${why}`
+  const what = `the training set "${dataset.id}" has the features of "${dataset.service}", but the model is served with those of "${service}": ${why}`
   if (how.allowed) return [what]
   throw new LockstepError(
     'DATASET_MISMATCH',
-    `The model "${model}" was trained on other features: ${what}. Train it on a training set of "${service}"; if this is meant, ${how.allow}.`,
+    `The model "${model}" was trained on other features: ${what}. Train it on a training set of "${service}". If the difference is intended, ${how.allow}.`,
     { details: { model, service, dataset: dataset.id, datasetService: dataset.service } },
   )
 }
@@ -102,12 +100,12 @@ async function otherFeatures(
   const differing = taken.flatMap((name) => {
     const [then, now] = [trained.get(name), served.get(name)]
     if (then === undefined) return [`"${name}" is not in it`]
-    return then === now ? [] : [`"${name}" is of ${then} there and of ${now ?? 'nothing'} here`]
+    return then === now ? [] : [`"${name}" comes from ${then} there and from ${now ?? 'nothing'} here`]
   })
   if (differing.length > 0) return listed(differing)
   const inOrder = [...trained.keys()].filter((name) => taken.includes(name))
   if (binding.layout === 'named' || inOrder.every((name, i) => name === taken[i])) return null
-  return `its features stand in another order: ${inOrder.join(', ')} there and ${taken.join(', ')} here`
+  return `its features have another order: ${inOrder.join(', ')} there and ${taken.join(', ')} here`
 }
 
 /** Where each feature of a service comes from, by its name there, in order. */

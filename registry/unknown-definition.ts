@@ -14,13 +14,13 @@ export function unknownDefinition(definitions: readonly Definition[], kind: Defi
   const newest = versions.toSorted((a, b) => a.version - b.version).at(-1)
   if (newest !== undefined) {
     const there = versions.length === 1 ? 'Its only version is' : 'Its newest version is'
-    return error(`${missing}. ${there} "${labelOf(newest)}"; apply a file that declares the other, or ask for that.`)
+    return error(`${missing}. ${there} "${labelOf(newest)}"; apply a file that declares it, or use that version.`)
   }
   const other = definitions.find((definition) => [definition.name, labelOf(definition)].includes(reference))
   if (other !== undefined) return error(`${missing}: "${reference}" is ${aOrAn(other.kind)}.${servicesOf(definitions, other, kind)}`)
   if (same.length === 0) return error(`The registry has no ${kindNames[kind]} yet; apply a definitions file.`)
   const names = same.flatMap((definition) => [labelOf(definition), definition.name])
-  return error(`${missing}.${didYouMean(reference, names)} Apply a file that declares it, or ask for another.`)
+  return error(`${missing}.${didYouMean(reference, names)} Apply a file that declares it, or use another.`)
 }
 
 /** Where a service is asked for, and a view is named: the services that have its features. */
@@ -29,8 +29,8 @@ function servicesOf(definitions: readonly Definition[], view: Definition, asked:
   const services = definitions.filter(
     (definition) => definition.kind === 'service' && definition.spec.members.some((member) => nameOf(memberView(member)) === view.name),
   )
-  if (services.length === 0) return ` Ask for a feature service that lists it; none does yet.`
-  return ` Ask for a feature service that lists it: ${services.map((each) => `"${labelOf(each)}"`).join(', ')}.`
+  if (services.length === 0) return ` Use a feature service that lists it; there is none yet.`
+  return ` Use a feature service that lists it: ${services.map((each) => `"${labelOf(each)}"`).join(', ')}.`
 }
 
 function memberView(member: Extract<Definition, { kind: 'service' }>['spec']['members'][number]): string {

@@ -25,13 +25,10 @@ export function verifiedCode(stored: ReadonlyMap<string, string>): VerifiedCode 
     textOf(hash, id) {
       const text = texts.get(hash)
       if (text !== undefined && text !== null) return text
-      const what =
-        text === undefined
-          ? 'is missing from the registry'
-          : 'does not have the hash that it was stored under, so it was changed outside Lockstep'
+      const what = text === undefined ? 'is missing from the registry' : 'does not match its hash, so it was changed outside Lockstep'
       throw new LockstepError(
         'CODE_HASH_MISMATCH',
-        `The stored code of "${id}" ${what}; it is not run. Apply the definitions file that it came from again, which puts it right; if that does not, declare a new version.`,
+        `The stored code of "${id}" ${what}; it is not run. Apply its definitions file again; if that does not help, declare a new version.`,
         { details: { definition: id, hash } },
       )
     },

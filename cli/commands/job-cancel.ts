@@ -30,7 +30,7 @@ export const jobCancelCommand: Command = {
     const tools = await jobTools(context)
     const { id, kind, subject, state } = await readJob(tools.db, jobIdOf(input))
     if (!(await cancelJob(tools.db, id, actorOf(input)))) {
-      throw new LockstepError('INVALID_REQUEST', `The job "${id}" is ${state}; only a job that runs can be cancelled.`, {
+      throw new LockstepError('INVALID_REQUEST', `The job "${id}" is ${state}; only a running job can be cancelled.`, {
         details: { id, state },
       })
     }

@@ -5,7 +5,7 @@ import { jobTable } from '../job-text.ts'
 
 export const jobListCommand: Command = {
   name: 'job list',
-  summary: 'List jobs, the running ones first',
+  summary: 'List jobs, running ones first',
   description: ['Jobs are the work that workers share: backfills, exports, scheduled runs and housekeeping.'],
   options: {
     kind: { value: 'KIND', help: 'Only jobs of this kind, such as "backfill" or "export".' },

@@ -7,8 +7,8 @@ import { jobIdOf } from '../job-text.ts'
 
 export const jobRetryCommand: Command = {
   name: 'job retry',
-  summary: 'Begin a job anew that failed or was cancelled',
-  description: ['Workers plan it again and run all of its chunks. It does not wait for them: "job watch" does.'],
+  summary: 'Retry a job that failed or was cancelled',
+  description: ['Workers plan the job again and run all of its chunks. The command does not wait; use "job watch".'],
   arguments: [{ name: 'ID', help: 'The id of the job, as "job list" shows it.' }],
   options: { reason: reasonOption },
   example: 'lockstep job retry 7',

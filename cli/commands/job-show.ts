@@ -8,7 +8,7 @@ const maxSteps = 100
 export const jobShowCommand: Command = {
   name: 'job show',
   summary: 'Show a job and its steps',
-  description: [`It lists ${maxSteps} steps at most: those that workers are at, then those that wait. --json adds the spec of the job.`],
+  description: [`Lists at most ${maxSteps} steps: running ones first, then waiting ones. --json adds the spec of the job.`],
   arguments: [{ name: 'ID', help: 'The id of the job, as "job list" shows it.' }],
   example: 'lockstep job show 7',
   async run(context, input) {

@@ -9,8 +9,8 @@ import { jobTools } from '../worker-tools.ts'
 
 export const jobWatchCommand: Command = {
   name: 'job watch',
-  summary: 'Wait until a job has ended, and show how far it is',
-  description: ['It works on nothing itself. It exits with 0 where the job is done, and with 1 where it failed or was cancelled.'],
+  summary: 'Show the progress of a job until it ends',
+  description: ['Only shows: workers do the work. Exits with 0 if the job is done, and with 1 if it failed or was cancelled.'],
   arguments: [{ name: 'ID', help: 'The id of the job, as "job list" shows it.' }],
   streams: true,
   example: 'lockstep job watch 7',

@@ -70,7 +70,7 @@ async function refuseUnfrozen(db: Database, service: ServicePlan): Promise<void>
     if ((await readSourceTable(db, source)).hasXid) continue
     throw new LockstepError(
       'NOT_REPRODUCIBLE',
-      `The table of source "${source.name}" has no column "_xid", so several processes cannot read the same rows of it while others arrive. Add the column ("_xid" xid8 NOT NULL DEFAULT pg_current_xact_id()), let "apply" make the table, or export in one process: without parts.`,
+      `The table of source "${source.name}" has no column "_xid", so several processes cannot read the same rows of it while new rows arrive. Add the column ("_xid" xid8 NOT NULL DEFAULT pg_current_xact_id()), let "apply" create the table, or export without parts.`,
       { details: { source: source.name } },
     )
   }

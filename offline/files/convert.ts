@@ -108,7 +108,7 @@ export function inFloat32(value: number): number {
 
 export function toText(value: unknown): string {
   if (typeof value !== 'string') throw unfit(value, 'text')
-  if (value.includes('\0')) throw unfit(value, 'text that can be stored, as it holds a zero byte')
+  if (value.includes('\0')) throw unfit(value, 'text that can be stored: it contains a zero byte')
   if (!value.isWellFormed()) throw unfit(value, 'well-formed Unicode')
   return value
 }

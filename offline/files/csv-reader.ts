@@ -96,7 +96,7 @@ function utf8Check(): Transform {
       else done(new Error('it is not UTF-8 text'))
     },
     flush(done) {
-      done(isText() ? null : new Error('it is not UTF-8 text: it ends within a character'))
+      done(isText() ? null : new Error('it is not UTF-8 text: it ends inside a character'))
     },
   })
 }

@@ -76,7 +76,7 @@ export function formatOf(path: string): DatasetFormat {
     default:
       throw new LockstepError(
         'USAGE',
-        `The file "${path}" is of no kind that can be written; let its name end in .parquet, .csv or .jsonl.`,
+        `The file "${path}" has no format that can be written. Use a name that ends in .parquet, .csv or .jsonl.`,
         {
           details: { path },
         },

@@ -43,7 +43,7 @@ export async function createFileSink(path: string): Promise<FileSink> {
   }
 
   async function attempt<T>(action: (handle: FileHandle) => Promise<T>): Promise<T> {
-    if (file === null) throw new LockstepError('WRITE_FAILED', `The file "${path}" is closed already; open it again to write.`)
+    if (file === null) throw new LockstepError('WRITE_FAILED', `The file "${path}" is already closed; open it again to write.`)
     try {
       return await action(file)
     } catch (cause) {

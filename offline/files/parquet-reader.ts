@@ -39,7 +39,7 @@ export async function openParquet(path: string): Promise<TabularFile> {
       if (column.type === null && !column.list) {
         throw new LockstepError(
           'FILE_UNREADABLE',
-          `The column "${name}" of "${path}" is of the type ${column.described}, which cannot be read; leave it out of the file.`,
+          `The column "${name}" of "${path}" is of the type ${column.described}, which cannot be read. Remove it from the file.`,
         )
       }
       return column
@@ -216,7 +216,7 @@ async function reading<T>(path: string, read: () => Promise<T>): Promise<T> {
     if (cause instanceof LockstepError) throw cause
     throw new LockstepError(
       'FILE_UNREADABLE',
-      `The Parquet file "${path}" could not be read: ${messageOf(cause)}. Check that it is there and whole.`,
+      `The Parquet file "${path}" could not be read: ${messageOf(cause)}. Check that it exists and is complete.`,
       {
         cause,
         details: { path },

@@ -56,7 +56,7 @@ export async function placeFiles(files: readonly SealedFile[], overwrite: boolea
 export function writeFailed(path: string, cause: unknown): LockstepError {
   return new LockstepError(
     'WRITE_FAILED',
-    `The file "${path}" could not be written: ${messageOf(cause)}. Nothing was left behind; make room or choose another place.`,
+    `The file "${path}" could not be written: ${messageOf(cause)}. No partial file was left. Free some space, or choose another place.`,
     { cause, details: { path } },
   )
 }
@@ -98,7 +98,7 @@ function exists(path: string): Promise<boolean> {
 }
 
 function alreadyThere(path: string): LockstepError {
-  return new LockstepError('FILE_EXISTS', `The file "${path}" exists already; choose another name, or replace it (--overwrite).`, {
+  return new LockstepError('FILE_EXISTS', `The file "${path}" already exists. Choose another name, or replace it (--overwrite).`, {
     details: { path },
   })
 }

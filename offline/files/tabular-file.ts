@@ -65,6 +65,9 @@ export async function openTabularFile(path: string): Promise<TabularFile> {
     case '.ndjson':
       return openJsonLines(path)
     default:
-      throw new LockstepError('FILE_UNREADABLE', `The file "${path}" is of no known kind; name it .parquet, .csv, .jsonl or .ndjson.`)
+      throw new LockstepError(
+        'FILE_UNREADABLE',
+        `The file "${path}" has an unknown format. Use a name that ends in .parquet, .csv, .jsonl or .ndjson.`,
+      )
   }
 }

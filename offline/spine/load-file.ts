@@ -53,7 +53,9 @@ export async function loadSpineFile(
   } catch (cause) {
     // 42: names that no column can have, or two columns; 54: more columns than a table can have
     if (!/^(42|54)/.test(sqlState(cause))) throw cause
-    throw new LockstepError('SPINE_INVALID', `${what} cannot be a table: ${messageOf(cause)}. Rename or remove columns.`, { cause })
+    throw new LockstepError('SPINE_INVALID', `${what} cannot be loaded as a table: ${messageOf(cause)}. Rename or remove columns.`, {
+      cause,
+    })
   }
 
   async function* chunks(): AsyncGenerator<Uint8Array> {
@@ -75,7 +77,7 @@ function targetType(role: SpineRole, from: FileColumn, what: string): NonNullabl
   if (wanted === null) {
     throw new LockstepError(
       'SPINE_INVALID',
-      `${what} has a column "${role.name}" of the type ${from.described}, which cannot be carried into a training set; leave it out.`,
+      `${what} has a column "${role.name}" of the type ${from.described}, which cannot be copied into a training set. Remove it.`,
     )
   }
   const isTime = from.type?.kind === 'timestamp'
@@ -83,6 +85,6 @@ function targetType(role: SpineRole, from: FileColumn, what: string): NonNullabl
   if (fits) return wanted
   throw new LockstepError(
     'SPINE_INVALID',
-    `${what} has ${from.described} in its column "${role.name}", where ${typeName(wanted)} is needed; convert the column.`,
+    `${what} has ${from.described} in its column "${role.name}", but ${typeName(wanted)} is needed. Convert the column.`,
   )
 }

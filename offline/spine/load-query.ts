@@ -34,7 +34,7 @@ export async function loadSpineQuery(
   const failed = (cause: unknown): unknown => {
     signal?.throwIfAborted()
     if (cause instanceof LockstepError) return cause
-    const advice = sqlState(cause) === '25006' ? 'A spine only reads: leave out what writes' : 'Correct the query'
+    const advice = sqlState(cause) === '25006' ? 'A spine query may only read: remove what writes' : 'Correct the query'
     return new LockstepError('SPINE_INVALID', `The spine's query fails: ${messageOf(cause)}. ${advice}.`, { cause })
   }
   const described = await queryColumns(db, query).catch((cause: unknown) => {
@@ -49,7 +49,7 @@ export async function loadSpineQuery(
     if (role.type !== null && actual !== undefined && !accepts[type.kind].includes(actual.type)) {
       throw new LockstepError(
         'SPINE_INVALID',
-        `The spine's query gives "${role.name}" as ${actual.described}, where ${typeName(type)} is needed; cast it in the query.`,
+        `The spine's query gives "${role.name}" as ${actual.described}, but ${typeName(type)} is needed. Cast it in the query.`,
       )
     }
     return { ...role, type }

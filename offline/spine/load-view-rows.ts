@@ -40,7 +40,7 @@ export async function loadViewRows(
   if (input.from >= input.to) {
     throw new LockstepError(
       'USAGE',
-      `There are no rows from "${formatTimestamp(input.from)}" to "${formatTimestamp(input.to)}"; give a later moment to end at.`,
+      `There are no rows from "${formatTimestamp(input.from)}" to "${formatTimestamp(input.to)}"; choose another range.`,
     )
   }
   const { plan, key } = useOf(service, input.rowsOf)

@@ -114,7 +114,7 @@ async function checkSpine(
       faults.push({ condition: `${column(name)} IS NULL`, error: (row) => invalid(`${row} has no time in "${name}"`) })
     } else if (use === 'request') {
       const error = (row: string): LockstepError =>
-        new LockstepError('MISSING_REQUEST_VALUE', `${row} has no value for the request's "${name}"; fill it, or leave the row out.`)
+        new LockstepError('MISSING_REQUEST_VALUE', `${row} has no value for the request's "${name}"; add the value, or remove the row.`)
       faults.push({ condition: `${column(name)} IS NULL`, error })
     }
     if (type?.kind === 'timestamp') {
@@ -131,7 +131,7 @@ async function checkSpine(
         error: (row) =>
           new LockstepError(
             'SPINE_INVALID',
-            `${row} has a number in "${name}" with more digits than a float64 holds; cast the column in the query: to text it keeps them, to float8 it is rounded.`,
+            `${row} has a number in "${name}" with more digits than a float64 holds. Cast the column in the query: text keeps all digits, float8 rounds.`,
           ),
       })
     }
@@ -191,5 +191,5 @@ function outsideOf(type: ColumnType, number: string, actual: string | undefined)
 }
 
 function invalid(what: string): LockstepError {
-  return new LockstepError('SPINE_INVALID', `${what}; correct the row, or leave it out.`)
+  return new LockstepError('SPINE_INVALID', `${what}; correct the row, or remove it.`)
 }

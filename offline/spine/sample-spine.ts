@@ -22,7 +22,7 @@ export async function sampleSpine(
   signal: AbortSignal | undefined,
 ): Promise<void> {
   if (!(fraction > 0 && fraction <= 1))
-    throw new LockstepError('USAGE', `A sample of "${fraction}" of the rows is no share; give a number above 0, 1 at most.`)
+    throw new LockstepError('USAGE', `The sample "${fraction}" is not a share; give a number above 0 and at most 1.`)
   if (!Number.isSafeInteger(seed)) throw new LockstepError('USAGE', `The seed "${seed}" is not a whole number; give one.`)
   if (fraction === 1) return
   const ordinal = sqlIdentifier(ordinalColumn)

@@ -72,7 +72,7 @@ export function assignRoles(
   if (conflicting !== undefined) {
     throw new LockstepError(
       'SPINE_INVALID',
-      `${what} gives "${timeColumn}" as its time, but "${service.id}" takes it as a ${conflicting.use} of another type; name another time column.`,
+      `${what} has "${timeColumn}" as its time, but "${service.id}" takes it as a ${conflicting.use} of another type; name another time column.`,
     )
   }
   return { time: timeColumn, roles }
@@ -102,7 +102,7 @@ function findTime(found: readonly FoundColumn[], taken: ReadonlySet<string>, tim
   }
   throw new LockstepError(
     'SPINE_INVALID',
-    `${what} does not say which column is its time; it could be ${candidates.map((name) => `"${name}"`).join(', ')}. Name it (--time), or call it "event_timestamp".`,
+    `${what} does not say which column is its time. Possible: ${candidates.map((name) => `"${name}"`).join(', ')}. Name it (--time), or call it "event_timestamp".`,
   )
 }
 

@@ -40,7 +40,7 @@ export async function bundleTransform(place: TransformPlace, modules: ModuleCach
     const { file, line } = originOf(text, first.at, map, folder)
     throw new LockstepError(
       'TRANSFORM_IMPURE',
-      `The transform of ${place.what} uses ${first.what} (${file}:${line}); it must be synchronous and depend on its input alone: no promises, no clock, no randomness, no input or output, nothing of the machine.`,
+      `The transform of ${place.what} uses ${first.what} (${file}:${line}); it must be synchronous and depend only on its input: no promises, clock, randomness, input or output, or properties of the machine.`,
       { details: { uses: first.what, file, line } },
     )
   }

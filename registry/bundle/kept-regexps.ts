@@ -25,7 +25,7 @@ export function keptRegExps(program: Node): { readonly what: string; readonly at
 }
 
 const stateful: ReadonlySet<string> = new Set(['test', 'exec', 'lastIndex'])
-const remembers = 'remembers between calls where it stopped; leave its flags g and y out, or make it within the function'
+const remembers = 'keeps its position between calls; remove its flags g and y, or create it inside the function'
 
 /** The variables outside of functions that hold one, with its text. */
 function collect(node: Node, kept: Map<string, string>): void {
@@ -44,7 +44,7 @@ function regExpText(node: Node): string | null {
   if (!isMade || node.callee.type !== 'Identifier' || node.callee.name !== 'RegExp') return null
   const [, flags] = node.arguments
   return flags?.type === 'Literal' && typeof flags.value === 'string' && /[gy]/.test(flags.value)
-    ? `a RegExp of the flags "${flags.value}"`
+    ? `a RegExp with the flags "${flags.value}"`
     : null
 }
 

@@ -85,9 +85,9 @@ function visit(node: Node, insideFunction: boolean, found: Impurity[]): void {
       break
     case 'MemberExpression': {
       const name = memberName(node)
-      if (name !== null && localMethods.has(name)) report(`${name}, which depends on the machine's zone or language; use the UTC form`)
+      if (name !== null && localMethods.has(name)) report(`${name}, which depends on the machine's time zone or language; use the UTC form`)
       if (name === 'now' && isConstructor(node.object)) report('Date.now')
-      if (name === 'fromAsync') report('fromAsync, which makes a promise')
+      if (name === 'fromAsync') report('fromAsync, which returns a promise')
       if (name === 'constructor' && isFunctionOrConstructor(node.object)) report(codeFromText)
       break
     }
@@ -106,7 +106,7 @@ function visit(node: Node, insideFunction: boolean, found: Impurity[]): void {
   for (const child of children(node)) visit(child.node, inside, found)
 }
 
-const codeFromText = 'a function made of text (a call of "constructor")'
+const codeFromText = 'a function created from text (a call of "constructor")'
 
 function isConstructor(node: Node): boolean {
   return memberName(node) === 'constructor'

@@ -52,12 +52,12 @@ export async function findTransform(
       .map((d) => ({ file, definition: d })),
   )
   const [place] = places
-  const refused = `The transform of ${what} version ${definition.version} is not in plain sight`
+  const refused = `The transform of ${what} version ${definition.version} cannot be found in the source`
   if (place === undefined || places.length > 1 || place.definition.transform === null) {
     throw new LockstepError(
       'TRANSFORM_NOT_STATIC',
       `${refused}; write the view as a module-level const x = ${call}('${definition.name}', { version: ${definition.version}, transform: … }), ` +
-        'its name, version and transform right there, in this file or in one that it imports by path.',
+        'with its name, version and transform written there, in this file or in one that it imports by path.',
     )
   }
   const [local = ''] = boundNames(place.definition.declarator.id)
@@ -67,14 +67,14 @@ export async function findTransform(
     if ((namespace as Readonly<Record<string, unknown>>)[local] === definition) return { ...place, what }
     throw new LockstepError(
       'TRANSFORM_NOT_STATIC',
-      `${refused}: it is made elsewhere than "${local}" in ${place.file}, which has the same name and version; give one of them another.`,
+      `${refused}: it is created elsewhere than "${local}" in ${place.file}, which has the same name and version. Change one of them.`,
       { details },
     )
   }
   if (modules.some(({ otherUses }) => otherUses.has(call))) {
     throw new LockstepError(
       'TRANSFORM_NOT_STATIC',
-      `${refused}: ${call} is also called in other ways, so that it may be made elsewhere than "${local}" in ${place.file}; export "${local}", which tells them apart.`,
+      `${refused}: ${call} is also called in other ways, so it may be created elsewhere than "${local}" in ${place.file}. Export "${local}" to make it clear.`,
       { details },
     )
   }

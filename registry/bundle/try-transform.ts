@@ -57,7 +57,7 @@ export function tryTransform(trial: Trial): void {
     if (first[i] === second[i] || first[i] === tooLong || second[i] === tooLong) continue
     throw new LockstepError(
       'TRANSFORM_IMPURE',
-      `The transform of ${trial.what} gave ${first[i]} and then ${second[i]} for the same input; it must depend on its input alone and keep nothing between calls.`,
+      `The transform of ${trial.what} returned ${first[i]} and then ${second[i]} for the same input; it must depend only on its input and keep nothing between calls.`,
     )
   }
 }
@@ -65,13 +65,13 @@ export function tryTransform(trial: Trial): void {
 /** The printed outcome of each sample, by its number. */
 function runAll(trial: Trial, order: readonly number[]): string[] {
   const impure = (what: string): LockstepError =>
-    new LockstepError('TRANSFORM_IMPURE', `The transform of ${trial.what} uses ${what}; it must depend on its input alone.`, {
+    new LockstepError('TRANSFORM_IMPURE', `The transform of ${trial.what} uses ${what}; it must depend only on its input.`, {
       details: { uses: what },
     })
   const changes = (what: string): LockstepError =>
     new LockstepError(
       'TRANSFORM_IMPURE',
-      `The transform of ${trial.what} changes "${what}", which all code shares; make a new value instead.`,
+      `The transform of ${trial.what} changes "${what}", which all code shares; create a new value instead.`,
       {
         details: { changes: what },
       },
@@ -109,15 +109,12 @@ function runOne(trial: Trial, transform: (input: object) => unknown, sample: num
   }
   if (isOverLimit(failure)) {
     if (sample >= ordinarySamples) return tooLong
-    throw new LockstepError(
-      'TRANSFORM_FAILED',
-      `The transform of ${trial.what} took over ${limitMs} ms for one row; it must come to an end, and soon.`,
-    )
+    throw new LockstepError('TRANSFORM_FAILED', `The transform of ${trial.what} took over ${limitMs} ms for one row; make it faster.`)
   }
   if (changes.length > 0 || print(input.plain) !== before) {
     throw new LockstepError(
       'TRANSFORM_IMPURE',
-      `The transform of ${trial.what} changes its input${changes.length > 0 ? ` (${changes[0]})` : ''}; make a new value instead.`,
+      `The transform of ${trial.what} changes its input${changes.length > 0 ? ` (${changes[0]})` : ''}; create a new value instead.`,
     )
   }
   if (failure !== null) {

@@ -17,7 +17,7 @@ export function withoutHiddenGlobals<T>(work: () => T, impure: (what: string) =>
   const restore = [
     ...functions.map((owner) => replace(owner, 'constructor', textless(refuse))),
     replace(Date.prototype, 'constructor', clockless(refuse)),
-    replace(Array, 'fromAsync', { apply: () => refuse('fromAsync, which makes a promise') }),
+    replace(Array, 'fromAsync', { apply: () => refuse('fromAsync, which returns a promise') }),
   ]
   let result: T
   try {
@@ -38,7 +38,7 @@ const functions = [() => {}, function* () {}].map((each) => Object.getPrototypeO
 type Refuse = (what: string) => never
 
 function textless(refuse: Refuse): ProxyHandler<Constructor> {
-  const refused = (target: Constructor): never => refuse(`a function made of text (${target.name})`)
+  const refused = (target: Constructor): never => refuse(`a function created from text (${target.name})`)
   return { apply: refused, construct: refused }
 }
 

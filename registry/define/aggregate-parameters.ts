@@ -17,7 +17,7 @@ export function aggregateParameters({ aggregate, sample, quantile, error }: Aggr
   if (typeof quantile !== 'number' || !(quantile > 0 && quantile < 1)) {
     throw new LockstepError(
       'DEFINITIONS_INVALID',
-      `The ${what} is the quantile ${show(quantile)}; write a number between 0 and 1, such as 0.5 for the median. The ends are min and max.`,
+      `The ${what} is the quantile ${show(quantile)}; write a number between 0 and 1, such as 0.5 for the median. For 0 and 1, use min and max.`,
     )
   }
   if (typeof error !== 'number' || !(error >= minError && error <= maxError)) {

@@ -18,14 +18,17 @@ export function cursorSpec(stated: StatedCursor | undefined, relation: SourceRel
   if (stated === undefined) return null
   const what = `The cursor of source "${name}"`
   if (relation.kind === 'owned') {
-    throw new LockstepError('DEFINITIONS_INVALID', `${what} is of no use: Lockstep makes its table, which tells arrivals. Leave it out.`)
+    throw new LockstepError(
+      'DEFINITIONS_INVALID',
+      `${what} is not needed: Lockstep creates its table, which has arrival columns. Remove it.`,
+    )
   }
   const wrong = typeof stated !== 'object' || stated === null || stated.overlap === undefined
   const unknown = wrong ? [] : Object.keys(stated).filter((field) => !['column', 'overlap', 'reconcile'].includes(field))
   if (wrong || unknown.length > 0) {
     throw new LockstepError(
       'DEFINITIONS_INVALID',
-      `${what} ${unknown.length > 0 ? `has a field "${unknown[0]}", which does not exist` : 'cannot be read'}; write { column: 'updated_at', overlap: '10m' }, and how often all is read, as in reconcile: '1d'.`,
+      `${what} ${unknown.length > 0 ? `has a field "${unknown[0]}", which does not exist` : 'cannot be read'}; write { column: 'updated_at', overlap: '10m' }, and how often all rows are read, such as reconcile: '1d'.`,
     )
   }
   return Object.freeze({

@@ -31,7 +31,7 @@ export function checkKind(value: unknown, kinds: readonly DslKind[], what: strin
   if (kind !== null && kinds.includes(kind)) return
   throw new LockstepError(
     'DEFINITIONS_INVALID',
-    `${what} is ${kind ?? show(value)}; it must be ${wanted}, given as the value itself and not by name.`,
+    `${what} is ${kind ?? show(value)}; it must be ${wanted}: pass the value itself, not its name.`,
   )
 }
 

@@ -101,7 +101,7 @@ export function featureService<const N extends string, const M extends readonly 
       if (origin === undefined) continue
       throw new LockstepError(
         'FEATURE_NAME_CLASH',
-        `The ${what} would have the feature "${column}", of ${origin}, and the column "${column}", which ${originOf(member)} needs as a key or as request data; rename one of them, or give the view an alias with .as(…).`,
+        `The ${what} would have the feature "${column}", of ${origin}, and the column "${column}", which ${originOf(member)} needs as a key or as request data. Rename one of them, or give the view an alias with .as(…).`,
       )
     }
   }

@@ -37,8 +37,8 @@ const taken: Partial<Record<AggregateName, string>> = {
   distinctCount: 'all types but vectors',
   firstN: 'all types but vectors',
   lastN: 'all types but vectors',
-  topK: 'texts, bools and integers',
-  histogram: 'texts, bools and integers',
+  topK: 'strings, bools and integers',
+  histogram: 'strings, bools and integers',
 }
 
 /** A window keeps about so many tiles for each entity at most. */
@@ -76,7 +76,7 @@ export function featureSpec(
   if (isCount(aggregate) && aggregate.default !== undefined) {
     throw new LockstepError(
       'DEFINITIONS_INVALID',
-      `The ${what} is a ${aggregate.aggregate} with a default; a count is never missing, so leave the default out.`,
+      `The ${what} is a ${aggregate.aggregate} with a default. A count is never missing, so remove the default.`,
     )
   }
   const where =
@@ -97,28 +97,25 @@ export function featureSpec(
     if (aggregate.hop === null) return Object.freeze({ kind: 'lifetime', ...fields })
     throw new LockstepError(
       'INVALID_DURATION',
-      `The ${what} has a hop, "${aggregate.hop}", and looks at all time, which has no tail that could move; leave the hop out.`,
+      `The ${what} has a hop, "${aggregate.hop}", but covers all time, so it has no end that moves. Remove the hop.`,
     )
   }
   if (aggregate.window === undefined || aggregate.window === null) {
     const call = `${aggregate.aggregate}(${aggregate.column === null ? '' : `'${aggregate.column}', `}`
-    throw new LockstepError(
-      'INVALID_DURATION',
-      `The ${what} has no window; say how far it looks back, as in ${call}'6h'), or ${call}'lifetime').`,
-    )
+    throw new LockstepError('INVALID_DURATION', `The ${what} has no window; give one, such as ${call}'6h'), or ${call}'lifetime').`)
   }
   const windowMicros = parseDuration(aggregate.window, `The window of ${what}`)
   const hopMicros = aggregate.hop === null ? defaultHop(windowMicros) : parseDuration(aggregate.hop, `The hop of ${what}`)
   if (hopMicros > windowMicros) {
     throw new LockstepError(
       'INVALID_DURATION',
-      `The hop "${aggregate.hop}" of ${what} is longer than its window "${aggregate.window}"; make it shorter, or leave it out.`,
+      `The hop "${aggregate.hop}" of ${what} is longer than its window "${aggregate.window}". Make it shorter, or remove it.`,
     )
   }
   if (aggregate.hop !== null && windowMicros / hopMicros > maxHops) {
     throw new LockstepError(
       'INVALID_DURATION',
-      `The hop "${aggregate.hop}" of ${what} goes more than ${maxHops} times into its window "${aggregate.window}", which would make states too large; make it longer, or leave it out.`,
+      `The hop "${aggregate.hop}" of ${what} fits more than ${maxHops} times into its window "${aggregate.window}", which would make states too large. Make it longer, or remove it.`,
     )
   }
   return Object.freeze({ kind: 'window', ...fields, windowMicros, hopMicros })
@@ -129,7 +126,7 @@ export function statedDefault(type: ValueType, value: unknown, what: string): Js
   if (value === undefined || value === null) return null
   const checked = checkValue(type, value, `The default of ${what}`)
   if (checked instanceof Float32Array && !checked.every(Number.isFinite)) {
-    throw new LockstepError('INVALID_TYPE', `The default of ${what} is a vector that holds NaN or an infinity; write finite numbers.`)
+    throw new LockstepError('INVALID_TYPE', `The default of ${what} is a vector with NaN or an infinity; write finite numbers.`)
   }
   return valueToJson(type, checked)
 }
@@ -139,7 +136,7 @@ function whereColumn(column: string, columns: readonly Column[], what: string, s
   if (type.kind === 'bool') return column
   throw new LockstepError(
     'INVALID_TYPE',
-    `The ${what} takes the rows where "${column}" is true, which is ${typeName(type)}; name a bool column, or derive one.`,
+    `The ${what} uses "${column}" as its condition, which is ${typeName(type)}. Name a bool column, or derive one.`,
   )
 }
 
@@ -151,7 +148,7 @@ function columnTypeOf(column: unknown, columns: readonly Column[], what: string,
   if (source !== undefined && role !== null) {
     throw new LockstepError(
       'UNKNOWN_COLUMN',
-      `The ${what} reads the column ${show(column)}, which is ${role} of the source "${source.name}" and not among its columns; list it under columns, too.`,
+      `The ${what} reads the column ${show(column)}, which is ${role} of the source "${source.name}" but not listed in its columns. Add it to columns.`,
       { details: { column } },
     )
   }

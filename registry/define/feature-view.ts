@@ -166,7 +166,7 @@ export function featureView<
     as: (alias, key) => {
       checkName(alias, `An alias of ${what}`)
       if (alias.includes('__'))
-        throw new LockstepError('INVALID_NAME', `The alias "${alias}" of ${what} holds two underscores in a row; use one.`)
+        throw new LockstepError('INVALID_NAME', `The alias "${alias}" of ${what} has two underscores in a row; use one.`)
       const columns = aliasColumns(entity, key, `The alias "${alias}" of ${what}`)
       const needs = Object.fromEntries(entity.spec.key.map((part, i) => [columns[i], part.type]))
       return viewUse(view, alias, columns, Object.freeze(needs) as Renamed<K, typeof key>, features)
@@ -181,14 +181,14 @@ function keyColumn(part: string, source: Source, what: string): { readonly part:
   if (found !== undefined) return found
   throw new LockstepError(
     'UNKNOWN_COLUMN',
-    `The source "${source.name}" of ${what} does not say which column holds the key "${part}"; add it to the source's key, as in key: { ${part}: '…' }.`,
+    `The source "${source.name}" of ${what} does not say which column has the key "${part}"; add it to the source's key, such as key: { ${part}: '…' }.`,
   )
 }
 
 function aliasColumns(entity: Entity, key: Readonly<Record<string, string>>, what: string): string[] {
   for (const part of Object.keys(key ?? {})) {
     if (!Object.hasOwn(entity.key, part)) {
-      throw new LockstepError('UNKNOWN_COLUMN', `${what} maps "${part}", which is no part of the key of entity "${entity.name}".`)
+      throw new LockstepError('UNKNOWN_COLUMN', `${what} maps "${part}", which is not part of the key of entity "${entity.name}".`)
     }
   }
   const columns = entity.spec.key.map((part) => {
@@ -196,7 +196,7 @@ function aliasColumns(entity: Entity, key: Readonly<Record<string, string>>, wha
     if (column === undefined)
       throw new LockstepError(
         'UNKNOWN_COLUMN',
-        `${what} does not say which column holds the key "${part.name}"; write .as('…', { ${part.name}: '…' }).`,
+        `${what} does not say which column has the key "${part.name}"; write .as('…', { ${part.name}: '…' }).`,
       )
     return checkFieldName(column, `${what}: the column for "${part.name}"`)
   })

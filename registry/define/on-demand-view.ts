@@ -129,7 +129,7 @@ export function onDemandView<
     const place = `The input "${input}" of ${what}`
     checkFieldName(input, place)
     if (input === 'request' || input === 'asOf')
-      throw new LockstepError('INVALID_NAME', `${place} has a name that is taken; choose another.`)
+      throw new LockstepError('INVALID_NAME', `${place} has a name that is already used; choose another.`)
     return { name: input, use: usedMember(value, place) }
   })
   const specs = Object.entries(body.features ?? {}).map(([feature, stated]) => onDemandFeature(feature, stated, what))

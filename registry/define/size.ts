@@ -15,6 +15,6 @@ export function parseSize(text: string, what: string): number {
   if (size >= least && size <= most) return size
   throw new LockstepError(
     'DEFINITIONS_INVALID',
-    `${what} is "${String(text)}", which is no size from ${least} bytes to 512 megabytes; write a number and a unit (b, kb of 1,000 or mb), as in "64kb".`,
+    `${what} is "${String(text)}", which is not a size from ${least} bytes to 512 megabytes; write a number and a unit (b, kb of 1,000 or mb), as in "64kb".`,
   )
 }

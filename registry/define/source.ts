@@ -93,13 +93,13 @@ export function source<
       if (column !== undefined && systemColumnNames.includes(column)) {
         throw new LockstepError(
           'INVALID_NAME',
-          `${what} has a column "${column}", a name that PostgreSQL keeps for itself in every table; choose another.`,
+          `${what} has a column "${column}", a name that PostgreSQL reserves in every table; choose another.`,
         )
       }
       if (column !== undefined && ownedColumnNames.includes(column)) {
         throw new LockstepError(
           'INVALID_NAME',
-          `${what} has a column "${column}", a name that Lockstep keeps for itself in the tables that it makes; choose another.`,
+          `${what} has a column "${column}", a name that Lockstep reserves in the tables that it creates; choose another.`,
         )
       }
     }
@@ -133,7 +133,7 @@ function checkStream(stream: StatedStream | undefined, relation: SourceRelation,
   if (relation.kind !== 'owned') {
     throw new LockstepError(
       'DEFINITIONS_INVALID',
-      `The source "${name}" reads a ${relation.kind === 'table' ? 'table' : 'query'} of yours, and a stream feeds tables that Lockstep makes; leave out "${relation.kind}", or the stream.`,
+      `The source "${name}" reads a ${relation.kind === 'table' ? 'table' : 'query'} of your own, but a stream feeds only tables that Lockstep creates. Remove "${relation.kind}", or the stream.`,
     )
   }
   return streamSpec(stream, name)
@@ -143,7 +143,7 @@ function relationOf(body: { readonly table?: string; readonly sql?: string }, wh
   if (body.table !== undefined && body.sql !== undefined) {
     throw new LockstepError(
       'DEFINITIONS_INVALID',
-      `${what} has both a table and a query; give one of them, or neither for a table that Lockstep makes.`,
+      `${what} has both a table and a query. Give one of them, or neither for a table that Lockstep creates.`,
     )
   }
   if (body.table !== undefined) {
@@ -154,7 +154,7 @@ function relationOf(body: { readonly table?: string; readonly sql?: string }, wh
   }
   if (body.sql !== undefined) {
     const sql = typeof body.sql === 'string' ? body.sql.trim().replace(/;$/, '').trimEnd() : ''
-    if (sql === '') throw new LockstepError('DEFINITIONS_INVALID', `${what} has an empty query; write a SELECT, or leave sql out.`)
+    if (sql === '') throw new LockstepError('DEFINITIONS_INVALID', `${what} has an empty query; write a SELECT, or remove sql.`)
     return Object.freeze({ kind: 'sql', sql })
   }
   return Object.freeze({ kind: 'owned' })

@@ -64,7 +64,7 @@ export function streamSpec(stated: StatedStream, source: string): StreamSpec {
 
 function checkText(text: unknown, what: string): string {
   if (typeof text === 'string' && text !== '') return text
-  throw new LockstepError('DEFINITIONS_INVALID', `${what} is ${show(text)}; write a text that is not empty.`)
+  throw new LockstepError('DEFINITIONS_INVALID', `${what} is ${show(text)}; write a string that is not empty.`)
 }
 
 /** What NATS takes for the name of a stream or of a consumer, and Redis for anything. */
@@ -78,5 +78,8 @@ function checkGroup(name: unknown, what: string): string {
 
 function checkSubject(subject: unknown, what: string): string {
   if (typeof subject === 'string' && /^[^\s.]+(\.[^\s.]+)*$/.test(subject)) return subject
-  throw new LockstepError('INVALID_NAME', `${what} is ${show(subject)}; write words parted by dots, as in "flights.landed" or "flights.>".`)
+  throw new LockstepError(
+    'INVALID_NAME',
+    `${what} is ${show(subject)}; write words separated by dots, as in "flights.landed" or "flights.>".`,
+  )
 }

@@ -49,7 +49,7 @@ function list<const E extends ScalarType, const N extends boolean = false>(
   options?: { readonly nulls?: N },
 ): { readonly kind: 'list'; readonly of: E; readonly nulls: NoInfer<N> } {
   if (typeof of !== 'object' || of === null || !scalarKinds.has(of.kind)) {
-    throw new LockstepError('INVALID_TYPE', `A list cannot be of ${show(of)}; its elements are of a scalar type, as in t.list(t.string).`)
+    throw new LockstepError('INVALID_TYPE', `A list cannot have elements of ${show(of)}; use a scalar type, as in t.list(t.string).`)
   }
   return Object.freeze({ kind: 'list', of, nulls: (options?.nulls ?? false) as N })
 }

@@ -53,7 +53,7 @@ export function useOf(value: AnyFeatureView | ViewUse, what: string): ViewUse {
 
 /** @throws LockstepError `UNKNOWN_FEATURE` naming the feature and the nearest one, `DEFINITIONS_INVALID` for none or one twice */
 export function picked<F extends Features, P extends keyof F & string>(features: F, names: readonly P[], what: string): Pick<F, P> {
-  if (names.length === 0) throw new LockstepError('DEFINITIONS_INVALID', `pick() of ${what} names no feature; name at least one.`)
+  if (names.length === 0) throw new LockstepError('DEFINITIONS_INVALID', `pick() of ${what} is empty; name at least one feature.`)
   const result: Partial<Record<string, unknown>> = {}
   for (const name of names) {
     if (!Object.hasOwn(features, name)) {

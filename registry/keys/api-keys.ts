@@ -98,7 +98,9 @@ export async function rotateKey(
     const over = old.revokedAt !== null ? 'was revoked' : old.expiresAt !== null && old.expiresAt.getTime() <= now ? 'has expired' : null
     if (over !== null || old.replacedBy !== null) {
       const why = over ?? `was replaced by "${old.replacedBy}"`
-      throw new LockstepError('INVALID_REQUEST', `The key "${id}" ${why}; make a new one with "lockstep keys create".`, { details: { id } })
+      throw new LockstepError('INVALID_REQUEST', `The key "${id}" ${why}; create a new one with "lockstep keys create".`, {
+        details: { id },
+      })
     }
     const expiresAt = old.expiresAt === null ? null : new Date(now + old.expiresAt.getTime() - old.createdAt.getTime())
     const made = await insertKey(transaction, { ...old, expiresAt })
@@ -232,7 +234,7 @@ async function bumpKeys(transaction: Kysely<LockstepTables>): Promise<void> {
 }
 
 function unknownKey(id: string): LockstepError {
-  return new LockstepError('UNKNOWN_DEFINITION', `There is no API key "${id}"; list what there is with "lockstep keys list".`, {
+  return new LockstepError('UNKNOWN_DEFINITION', `There is no API key "${id}"; "lockstep keys list" lists the keys.`, {
     details: { kind: 'key', id },
   })
 }

@@ -119,7 +119,7 @@ export async function retryJob({ kysely }: Handle, id: number, by: Actor): Promi
       const { kind, subject, state, plans } = found
       if (state === 'running' || state === 'done') {
         const what = state === 'done' ? 'is done' : 'still runs'
-        throw new LockstepError('INVALID_REQUEST', `The job "${id}" ${what}; only a job that failed or was cancelled is tried again.`, {
+        throw new LockstepError('INVALID_REQUEST', `The job "${id}" ${what}; only a job that failed or was cancelled can be retried.`, {
           details: { id, state },
         })
       }
@@ -127,7 +127,7 @@ export async function retryJob({ kysely }: Handle, id: number, by: Actor): Promi
       if ((await steps.executeTakeFirst()) !== undefined) {
         throw new LockstepError(
           'BUSY',
-          `A worker still has to remove what the job "${id}" has left; see that a "lockstep worker" runs, and try again in a moment.`,
+          `A worker still has to clean up after the job "${id}". Check that a "lockstep worker" runs, and try again soon.`,
           { details: { id } },
         )
       }
@@ -143,7 +143,7 @@ export async function retryJob({ kysely }: Handle, id: number, by: Actor): Promi
     })
     .catch((error: unknown) => {
       if (sqlState(error) !== uniqueViolation) throw error
-      throw new LockstepError('INVALID_REQUEST', `Another job does the work of job "${id}" already; "lockstep job list" shows it.`, {
+      throw new LockstepError('INVALID_REQUEST', `Another job already does the work of job "${id}"; "lockstep job list" shows it.`, {
         cause: error,
         details: { id },
       })
@@ -151,7 +151,7 @@ export async function retryJob({ kysely }: Handle, id: number, by: Actor): Promi
 }
 
 export function noJob(id: number | string): LockstepError {
-  return new LockstepError('NOT_FOUND', `There is no job "${id}"; "lockstep job list" and GET /v1/jobs show those that there are.`, {
+  return new LockstepError('NOT_FOUND', `There is no job "${id}"; "lockstep job list" and GET /v1/jobs list the jobs.`, {
     details: { id },
   })
 }

@@ -23,7 +23,7 @@ export function registerJobGauges(registry: Registry, database: () => Promise<Pi
   registry.registerMetric(
     new Gauge({
       name: 'lockstep_jobs',
-      help: 'Jobs in the database, by kind and state: running (a worker is at it), waiting (none is), failed (in the history).',
+      help: 'Jobs in the database, by kind and state: running (a worker works on it), waiting (for a worker), failed (in the history).',
       labelNames: ['kind', 'state'],
       registers: [],
       async collect() {

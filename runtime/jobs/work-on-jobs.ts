@@ -151,7 +151,7 @@ async function work(
   let progress: number | null = null
   const isHeld = async (): Promise<boolean> => await renewLease(db, claimed, progress)
   const beat = async (): Promise<void> => {
-    if (!(await isHeld())) lost.abort(new LockstepError('STOPPED', "The step is no longer this process's own."))
+    if (!(await isHeld())) lost.abort(new LockstepError('STOPPED', 'This process no longer owns the step.'))
   }
   // a beat that fails says nothing of the step
   const heart = setInterval(() => void beat().catch(() => undefined), Math.min(maxHeartbeatMs, claimed.leaseSeconds * 300))
@@ -167,7 +167,7 @@ async function work(
     // one that was killed so often is not tried once more
     if (attempt > kind.retries && claimed.step !== 'clean') throw new UsedUp(claimed)
     const isDone = await runStep(db, kind, { ...claimed, job: whole }, step)
-    const error = 'it is the work of another process, or its job has ended'
+    const error = 'another process has it, or its job has ended'
     if (isDone) onEvent?.({ type: 'done', ...about, seconds: (performance.now() - started) / 1000 })
     else onEvent?.({ type: 'lost', ...about, error })
   } catch (error) {

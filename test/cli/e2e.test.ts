@@ -113,7 +113,7 @@ describe('the whole path', { timeout: 120_000 }, () => {
     await rename(inFolder('training.parquet'), inFolder('moved.parquet'))
     const verdict = await lockstep(env, 'dataset', 'verify', manifest.id)
     expect(verdict.code).toBe(1)
-    expect(verdict.out).toContain('training.parquet" is gone.\nIt can be recreated')
+    expect(verdict.out).toContain('training.parquet" does not exist any more.\nIt can be recreated')
     await rename(inFolder('moved.parquet'), inFolder('training.parquet'))
   })
 

@@ -118,7 +118,7 @@ it('answers an entity whose state is over the cap from the history, names it, an
   await insert(`select 'large', now() - interval '3 h' + n * interval '1 s', n from generate_series(1, 99) n`)
   await insert(`select 'tiny', now() - interval '3 h', 1`)
   const over = await run('materialize')
-  expect(over.text).toContain('note STATE_TOO_LARGE: The entity "thing" = "large" of the view "seen@1" is not kept in the online store')
+  expect(over.text).toContain('note STATE_TOO_LARGE: The entity "thing" = "large" of the view "seen@1" is not in the online store')
   expect(over.json).toMatchObject({ views: [{ tooLarge: { entities: 1, errors: [{ code: 'STATE_TOO_LARGE' }] } }] })
   const ask = (): Promise<unknown> =>
     whileServing(async (at) => {

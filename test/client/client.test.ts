@@ -154,7 +154,7 @@ describe('a client', () => {
     const [first, ...longer] = patient.sent.map((each) => each.timeoutMs)
     expect(Number.isInteger(first)).toBe(true)
     expect(longer).toEqual([3_600_000, 3_600_000, 3_600_000])
-    expect(() => client({ url: 'ftp://x' })).toThrow('The url "ftp://x" is not of a server')
+    expect(() => client({ url: 'ftp://x' })).toThrow('The url "ftp://x" is not a server URL')
     expect(() => client({ url: '127.0.0.1:8091' })).toThrow(
       expect.objectContaining({
         name: 'ClientError',
@@ -164,6 +164,6 @@ describe('a client', () => {
     )
     const overTls = createClient<typeof definitions>({ url: url.replace('http', 'https'), retries: 0 })
     const { message } = await failure(overTls.features('typed@1', [{ airport: 'ATL' }]))
-    expect(message).toMatch(/cannot be reached: it does not answer in TLS \(\w+\); if it has none, write its url with http:\/\/\.$/)
+    expect(message).toMatch(/cannot be reached: it does not answer with TLS \(\w+\); if it has no TLS, use http:\/\/ in its URL\.$/)
   })
 })

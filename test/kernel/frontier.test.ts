@@ -85,7 +85,7 @@ describe('a frontier', () => {
       '1234+1236..1240,1250',
     )
     for (const text of ['', 'x', '1234+', '1234+1234', '1234+9..7', '1234+1240,1236', '1.5', '7+8..', '1e3', '0x10', '5+9007199254740993'])
-      expect(() => parseFrontier(text), text).toThrow(`"${text}" is no frontier`)
+      expect(() => parseFrontier(text), text).toThrow(`"${text}" is not a frontier`)
   })
 
   it('is that of a snapshot: what had ended when it was taken', () => {

@@ -207,12 +207,12 @@ describe('topK and histogram', () => {
     expect(() => ask(31)).toThrow(
       expect.objectContaining({
         code: 'TOO_MANY_CATEGORIES',
-        message: expect.stringMatching(/"byStatus" of "things@1" met more than its 2 categories/),
+        message: expect.stringMatching(/"byStatus" of "things@1" has more than 2 categories/),
         details: { view: 'things@1', feature: 'byStatus', cap: 2 },
       }),
     )
     for (const [i, letter] of ['d', 'e', 'f'].entries()) arrive(40, letter, 5 + i)
-    expect(() => ask(41)).toThrow(/"top" of "things@1" met more than its 4 categories/)
+    expect(() => ask(41)).toThrow(/"top" of "things@1" has more than 4 categories/)
     expect(() => state.valueAt(origin + 41 * minute)).toThrow(/"top"/)
     arrive(104, 'a', 9)
     expect(() => ask(104)).toThrow(/"byStatus"/)

@@ -168,7 +168,7 @@ describe('values that a client sent', () => {
       [vector, ['Infinity', Number.POSITIVE_INFINITY]],
       [{ kind: 'float32' }, 1e300],
     ] as const)
-      expect(() => parseValue(type, json, 'It')).toThrow('It is beyond what')
+      expect(() => parseValue(type, json, 'It')).toThrow('It is outside the range of')
   })
 })
 

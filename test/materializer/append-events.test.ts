@@ -185,7 +185,7 @@ for (const { kind, open } of databases) {
       ['a number in text', event({ i: '5' }), 'wrong_type', 'i', 'The column "i" of event 1 is "5", which is not int32'],
       ['a fraction', event({ l: 1.5 }), 'wrong_type', 'l', 'The column "l" of event 1 is 1.5, which is not int64'],
       ['an integer that is too large', event({ l: 9223372036854775808n }), 'wrong_type', 'l', 'is 9223372036854775808, which is not int64'],
-      ['a float32 that is too large', event({ f: 1e39 }), 'wrong_type', 'f', 'is beyond what float32 holds'],
+      ['a float32 that is too large', event({ f: 1e39 }), 'wrong_type', 'f', 'is outside the range of float32'],
       ['NaN', event({ d: 'NaN' }), 'wrong_type', 'd', 'The column "d" of event 1 is NaN; send null'],
       ['a vector of another length', event({ v: [1] }), 'wrong_type', 'v', 'is a vector of 1, which is not vector(2)'],
       ['half a character', event({ s: '\ud800' }), 'wrong_type', 's', 'has half a character'],

@@ -68,7 +68,7 @@ for (const { kind, open } of databases) {
       expect((await verifyDataset(opened.db, manifest, () => asked, {})).equal).toBe(true)
       await rm(join(folder, 'set.validation.csv'))
       const { differences, files } = await verifyDataset(opened.db, manifest, () => asked, {})
-      expect(differences).toEqual([`The file "${join(folder, 'set.validation.csv')}" is gone.`])
+      expect(differences).toEqual([`The file "${join(folder, 'set.validation.csv')}" does not exist any more.`])
       expect(files.map(({ state }) => state)).toEqual(['same', 'gone', 'same'])
       const taken = make('set.csv', { split: split.slice(0, 1) })
       await expect(taken).rejects.toMatchObject({ code: 'FILE_EXISTS', message: expect.stringContaining('set.train.csv') })

@@ -200,14 +200,14 @@ for (const { kind, open } of databases) {
         message: expect.stringMatching(new RegExp(messages.join('.*'))),
       })
       await expect(make('null.csv')).rejects.toMatchObject(
-        refused('"known" is null in rows of it', 'Write "infinity" where it is null', 'use --as-of before'),
+        refused('"known" is null in some of its rows', 'Use "infinity" instead of null', 'use --as-of before'),
       )
       await opened.db.query(`UPDATE things SET known = CASE WHEN i = 1 THEN at ELSE 'infinity' END`)
-      await expect(make('own.csv')).rejects.toMatchObject(refused('"known" is no later than the event time in rows of it'))
+      await expect(make('own.csv')).rejects.toMatchObject(refused('"known" is not later than the event time in some of its rows'))
       await opened.db.query(`UPDATE things SET known = at + interval '1 second' WHERE i = 1`)
       expect((await make('known.csv')).unchecked).toEqual([])
       await expect(make('latest.csv', { knowledge: 'latest' })).rejects.toMatchObject(
-        refused('what was known is set aside', 'Leave out --knowledge latest'),
+        refused('known times are ignored', 'Remove --knowledge latest'),
       )
       await opened.db.query('UPDATE things SET known = NULL')
     })
@@ -218,10 +218,12 @@ for (const { kind, open } of databases) {
       const make = (spine: DatasetOptions['spine'], asOf: 'at' | 'before') =>
         createDataset(opened.db, unknowing, { spine, time: 'moment', asOf, out: join(folder, 'set.csv'), overwrite: true })
       const byFile = await make({ file }, 'at')
-      expect(byFile.unchecked).toEqual([expect.stringMatching(/source "things" itself, as it comes from a file: .* \(nothing says when/)])
+      expect(byFile.unchecked).toEqual([
+        expect.stringMatching(/source "things", because the spine comes from a file\. .* \(nothing says when/),
+      ])
       expect((await make({ file }, 'before')).unchecked).toEqual([])
       const opaque = await make({ sql: 'SELECT thing, at AS moment FROM opaque_things()' }, 'at')
-      expect(opaque.unchecked).toEqual([expect.stringContaining('as it comes from the function "opaque_things"')])
+      expect(opaque.unchecked).toEqual([expect.stringContaining('because the spine comes from the function "opaque_things"')])
     })
 
     it('says that a source is missing', async () => {

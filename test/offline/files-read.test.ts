@@ -302,7 +302,7 @@ describe('a CSV file', () => {
     const cut = await textFile('cut.csv', Buffer.from('a\nMü').subarray(0, -1))
     await expect(openTabularFile(cut).then(() => columnOf(cut, 'a', { kind: 'string' }))).rejects.toMatchObject({
       code: 'FILE_UNREADABLE',
-      message: expect.stringContaining('it ends within a character'),
+      message: expect.stringContaining('it ends inside a character'),
     })
   })
 

@@ -133,8 +133,8 @@ describe('loading flights', () => {
       '2001-01-01,1,3000000000,ATL',
       'column "distance" is 3000000000, which is outside the range of a 32-bit integer',
     ],
-    ['no value where there must be one', '2001-01-01,1,,ATL', 'column "distance" has no value, which it must have'],
-    ['no event time', ',1,100,ATL', 'column "date" has no value, which it must have'],
+    ['no value where there must be one', '2001-01-01,1,,ATL', 'column "distance" has no value, but needs one'],
+    ['no event time', ',1,100,ATL', 'column "date" has no value, but needs one'],
   ])('loads nothing where a late row has %s', async (_, row, message) => {
     const path = await textFile('bad.csv', `date,delay,distance,origin\n${'2001-01-01,1,100,ATL\n'.repeat(30_000)}${row}\n`)
     await expect(ingestFile(db, landings, path)).rejects.toMatchObject({
@@ -253,7 +253,7 @@ describe('the keys of a table', () => {
       code: 'INVALID_ROW',
       message: expect.stringMatching(
         new RegExp(
-          `^Row 3 of ".*rows.jsonl": column "k" is "${character}.*…", with which the entity's key is \\d+ bytes long; at most 1024`,
+          `^Row 3 of ".*rows.jsonl": column "k" is "${character}.*…", which makes the entity's key \\d+ bytes long; at most 1024`,
           'u',
         ),
       ),
@@ -264,14 +264,14 @@ describe('the keys of a table', () => {
   it('are measured with all of their parts, the longest being named', async () => {
     const parts = (k: number, v: number) => ['x'.repeat(k), 'é'.repeat(v / 2)] as const
     expect(await load(keyed, 'varchar', [parts(416, 600), [null, 'x'.repeat(1016)]])).toBe(2)
-    await expect(load(keyed, 'varchar', [parts(417, 600)])).rejects.toThrow(/^Row 1 of .*: column "v" is "é.* key is 1025 bytes long/)
-    await expect(load(keyed, 'varchar', [parts(700, 600)])).rejects.toThrow(/^Row 1 of .*: column "k" is "x.* key is 1308 bytes long/)
+    await expect(load(keyed, 'varchar', [parts(417, 600)])).rejects.toThrow(/^Row 1 of .*: column "v" is "é.* key 1025 bytes long/)
+    await expect(load(keyed, 'varchar', [parts(700, 600)])).rejects.toThrow(/^Row 1 of .*: column "k" is "x.* key 1308 bytes long/)
   })
 
   it('do without the blanks that fill a char(n)', async () => {
     const source: SourceSpec = { ...typed(), key: [{ part: 'v', column: 'v' }], columns: [] }
     expect(await load(source, 'char(2000)', [['a', `${'x'.repeat(1024)}${' '.repeat(900)}`]])).toBe(1)
-    await expect(load(source, 'char(2000)', [['a', 'x'.repeat(1025)]])).rejects.toThrow(/column "v".* key is 1025 bytes long/)
+    await expect(load(source, 'char(2000)', [['a', 'x'.repeat(1025)]])).rejects.toThrow(/column "v".* key 1025 bytes long/)
   })
 })
 

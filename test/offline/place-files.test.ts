@@ -41,7 +41,7 @@ describe('files that belong together', () => {
     await writeFile(join(folder, 'b'), 'old b')
     await expect(placeFiles(await sealed({ a: 'new a', b: 'new b' }), false)).rejects.toMatchObject({
       code: 'FILE_EXISTS',
-      message: `The file "${join(folder, 'b')}" exists already; choose another name, or replace it (--overwrite).`,
+      message: `The file "${join(folder, 'b')}" already exists. Choose another name, or replace it (--overwrite).`,
     })
     expect(await found()).toEqual({ b: 'old b' })
   })

@@ -203,7 +203,7 @@ for (const { kind, open } of databases) {
         CREATE FUNCTION wipe() RETURNS text LANGUAGE sql VOLATILE AS $$ DELETE FROM kept RETURNING thing $$`)
       await expect(load({ sql: `SELECT wipe() AS thing, now() AS moment` })).rejects.toMatchObject({
         code: 'SPINE_INVALID',
-        message: expect.stringContaining('A spine only reads: leave out what writes.'),
+        message: expect.stringContaining('A spine query may only read: remove what writes.'),
       })
       expect(await opened.db.query('SELECT thing FROM kept')).toEqual([{ thing: 'a' }])
     })
@@ -221,7 +221,7 @@ for (const { kind, open } of databases) {
       const text = 'thing,distance,at,note\nb,120,2001-03-01T12:00:00Z,x\n'
       await expect(load(await file('which.csv', text), asking)).rejects.toMatchObject({
         code: 'SPINE_INVALID',
-        message: expect.stringContaining('it could be "at", "note". Name it'),
+        message: expect.stringContaining('Possible: "at", "note". Name it'),
       })
       await expect(load(await file('timeless.csv', 'thing,distance\nb,120\n'), asking)).rejects.toMatchObject({
         code: 'SPINE_INVALID',
@@ -230,7 +230,7 @@ for (const { kind, open } of databases) {
       const label = '{"thing":"b","distance":120,"at":"2001-03-01T12:00:00Z","late":true,"score":5}\n'
       await expect(load(await file('label.jsonl', label), asking)).rejects.toMatchObject({
         code: 'SPINE_INVALID',
-        message: expect.stringContaining('it could be "at". Name it'),
+        message: expect.stringContaining('Possible: "at". Name it'),
       })
       await expect(load(await file('nothing.jsonl', ''), asking, 'at')).rejects.toMatchObject({
         code: 'SPINE_INVALID',
@@ -274,7 +274,7 @@ for (const { kind, open } of databases) {
           ['1e400', 'is outside the range of float64'],
           ['-1.8e308', 'is outside the range of float64'],
           ['1e-400', 'with more digits than a float64 holds'],
-          ['12345678901234567891', 'with more digits than a float64 holds; cast the column in the query'],
+          ['12345678901234567891', 'with more digits than a float64 holds. Cast the column in the query'],
           ['12345678901234567892', '"x": 12345678901234567892'],
         ].map(
           ([number = '', what = '']) =>

@@ -82,12 +82,12 @@ for (const { kind, open } of databases) {
       const altered = await verify(manifest)
       expect(altered).toMatchObject({ equal: false, files: [{ state: 'altered' }], rebuilt: [{ sha256: manifest.file.sha256 }] })
       expect(altered.differences).toEqual([
-        expect.stringMatching(/^The file ".*set\.parquet" was altered: its SHA-256 is [0-9a-f]{64}, not/),
+        expect.stringMatching(/^The file ".*set\.parquet" was changed: its SHA-256 is [0-9a-f]{64}, not/),
       ])
       await rm(manifest.file.path)
       const gone = await verify(manifest)
       expect(gone).toMatchObject({ equal: false, files: [{ state: 'gone', sha256: null }], rebuilt: [{ sha256: manifest.file.sha256 }] })
-      expect(gone.differences).toEqual([`The file "${manifest.file.path}" is gone.`])
+      expect(gone.differences).toEqual([`The file "${manifest.file.path}" does not exist any more.`])
     })
 
     it('says that the spine has changed, and to which hash', async () => {
@@ -96,7 +96,7 @@ for (const { kind, open } of databases) {
       const { equal, differences } = await verify(manifest)
       expect(equal).toBe(false)
       expect(differences[0]).toContain(`not ${manifest.file.sha256} (3 rows)`)
-      expect(differences[1]).toMatch(/^The spine gives other rows: its SHA-256 is [0-9a-f]{64} \(2 rows\)/)
+      expect(differences[1]).toMatch(/^The spine has other rows: its SHA-256 is [0-9a-f]{64} \(2 rows\)/)
       expect(differences[1]).toContain(`not ${manifest.spine.sha256} (3 rows)`)
     })
 
@@ -120,7 +120,7 @@ for (const { kind, open } of databases) {
       await opened.db.query('UPDATE labels SET n = n WHERE n = 2') // the first of two of one moment
       const { equal, differences } = await verify(manifest)
       expect(equal).toBe(false)
-      expect(differences[1]).toMatch(/^The spine gives the same rows in another order: its SHA-256 .* let ORDER BY say it/)
+      expect(differences[1]).toMatch(/^The spine has the same rows in another order: its SHA-256 .* make the ORDER BY unique/)
     })
 
     it.runIf(kind !== 'PGlite')('is equal where parallel workers may read the table of its spine', async () => {
@@ -141,13 +141,13 @@ for (const { kind, open } of databases) {
       const manifest = await make()
       await opened.db.query('UPDATE things SET i = 7 WHERE i = 1')
       const changed = (await verify(manifest)).differences
-      expect(changed.slice(1)).toEqual(['The statistics differ of "last".', expect.stringContaining('changed or deleted')])
+      expect(changed.slice(1)).toEqual(['The statistics of "last" differ.', expect.stringContaining('changed or deleted')])
       await opened.db.query('ALTER TABLE things DROP COLUMN "_xid"')
       const unfrozen = await make({ out: join(folder, 'unfrozen.csv') })
       expect((await verify(unfrozen)).equal).toBe(true)
       await arrive()
       const { differences } = await verify(unfrozen)
-      expect(differences.at(-1)).toMatch(/^Rows of "things" have changed: without a column "_xid"/)
+      expect(differences.at(-1)).toMatch(/^Rows of "things" have changed. Without a column "_xid"/)
     })
 
     it('says what it was made of that is gone', async () => {
@@ -158,23 +158,23 @@ for (const { kind, open } of databases) {
       await rm(spine)
       const lost = await verify(manifest)
       expect(lost).toMatchObject({ equal: false, files: [{ state: 'same' }], rebuilt: null })
-      expect(lost.differences).toEqual([expect.stringMatching(/^It cannot be made again: .*spine\.csv/)])
+      expect(lost.differences).toEqual([expect.stringMatching(/^It cannot be recreated: .*spine\.csv/)])
 
       const other = await make({ out: join(folder, 'other.csv') })
       const unknown = await verify(other, (id) => {
         throw new LockstepError('UNKNOWN_DEFINITION', `There is no service "${id}" in the registry.`)
       })
-      expect(unknown.differences).toEqual(['It cannot be made again: There is no service "things_service@1" in the registry.'])
+      expect(unknown.differences).toEqual(['It cannot be recreated: There is no service "things_service@1" in the registry.'])
       const redefined = await verify(other, () => ({ ...asked, fingerprint: 'another' }))
       expect(redefined.differences).toEqual([
-        'The service "things_service@1" is not the one that it was made by: its fingerprint is another, not print of the service.',
+        'The service "things_service@1" has changed since: its fingerprint is another, not print of the service.',
       ])
       const [use] = asked.uses
       if (use === undefined) throw new Error('no view')
       const recoded = await verify(other, () => ({ ...asked, uses: [{ ...use, plan: { ...use.plan, fingerprint: 'new' } }] }))
-      expect(recoded.differences).toEqual([expect.stringContaining('The view "things@1" is not the one')])
+      expect(recoded.differences).toEqual([expect.stringContaining('The view "things@1" has changed since')])
       await opened.db.query('DROP TABLE things')
-      expect((await verify(other)).differences).toEqual([expect.stringMatching(/^It cannot be made again: There is no table "things"/)])
+      expect((await verify(other)).differences).toEqual([expect.stringMatching(/^It cannot be recreated: There is no table "things"/)])
     })
 
     it('fails where it cannot be told', async () => {

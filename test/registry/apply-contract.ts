@@ -250,7 +250,7 @@ export function applyContract(opened: () => TestRegistry): void {
       const without = { ...set, services: [], models: [] }
       const error = await refusal(without, true)
       expect(error.code).toBe('BREAKS_MODEL')
-      expect(error.message).toContain('no model "delay" any more')
+      expect(error.message).toContain('no longer has the model "delay"')
       expect(error.message).toContain('version 1, which is served')
       expect((await applyChanges(registry.db, without, { prune: true, breakModels: true })).changed).toBe(true)
     })

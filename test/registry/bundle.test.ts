@@ -129,7 +129,7 @@ describe('a transform that is not in plain sight', () => {
     const files = { 'features.ts': "import { make } from './views.ts'\nexport const made = make(1)\n", 'views.ts': views }
     await expect(load(files)).rejects.toMatchObject({
       code: 'TRANSFORM_NOT_STATIC',
-      message: expect.stringContaining('made elsewhere than "delays"'),
+      message: expect.stringContaining('created elsewhere than "delays"'),
     })
   })
 
@@ -149,7 +149,7 @@ describe('a transform that is not in plain sight', () => {
     expect((await load({ 'features.ts': hidden })).code.size).toBe(1)
     await expect(load({ 'features.ts': hidden + maker })).rejects.toMatchObject({
       code: 'TRANSFORM_NOT_STATIC',
-      message: expect.stringContaining('export "delays"'),
+      message: expect.stringContaining('Export "delays"'),
     })
   })
 })
@@ -166,20 +166,24 @@ describe('an impure transform', () => {
     ['the global "fetch"', '(row) => { void fetch("http://localhost"); return { x: 1 } }'],
     ['the global "eval"', '(row) => ({ x: eval("1") })'],
     ['the global "Function"', '(row) => ({ x: new Function("return 1")() })'],
-    ['a function made of text', '(row) => ({ x: (() => {}).constructor("return globalThis.process.pid")() })'],
-    ['a function made of text', '(row) => ({ x: [].map.constructor("return 1")() })'],
-    ['a function made of text', '(row) => ({ x: [].map["constructor"]("return 1")() })'],
-    ['a function made of text', '(row) => ({ x: new ([].constructor.constructor)("return 1")() })'],
-    ['a function made of text (Function)', '(row) => { const F: any = [].map.constructor; return { x: new F("return 1")() } }'],
-    ['a function made of text (Function)', '(row) => { const { constructor: F }: any = () => 1; return { x: F("return 1")() } }'],
-    ['a function made of text (Function)', '(row) => ({ x: Reflect.construct([].map.constructor, ["return 1"])() })'],
+    ['a function created from text', '(row) => ({ x: (() => {}).constructor("return globalThis.process.pid")() })'],
+    ['a function created from text', '(row) => ({ x: [].map.constructor("return 1")() })'],
+    ['a function created from text', '(row) => ({ x: [].map["constructor"]("return 1")() })'],
+    ['a function created from text', '(row) => ({ x: new ([].constructor.constructor)("return 1")() })'],
+    ['a function created from text (Function)', '(row) => { const F: any = [].map.constructor; return { x: new F("return 1")() } }'],
+    ['a function created from text (Function)', '(row) => { const { constructor: F }: any = () => 1; return { x: F("return 1")() } }'],
+    ['a function created from text (Function)', '(row) => ({ x: Reflect.construct([].map.constructor, ["return 1"])() })'],
     [
-      'a function made of text (Function)',
+      'a function created from text (Function)',
       '(row) => { const f: any = row.x; try { ([] as any).map[["con", "structor"].join("")]("") } catch {} return { x: 1 } }',
     ],
-    ['a function made of text (Function)', '(row) => ({ x: made() })', 'const made = Reflect.construct([].map.constructor, ["return 1"])'],
     [
-      'a function made of text (GeneratorFunction)',
+      'a function created from text (Function)',
+      '(row) => ({ x: made() })',
+      'const made = Reflect.construct([].map.constructor, ["return 1"])',
+    ],
+    [
+      'a function created from text (GeneratorFunction)',
       '(row) => { const F: any = Object.getPrototypeOf(function* () {}).constructor; return { x: new F("").length } }',
     ],
     ['the global "globalThis"', '(row) => ({ x: globalThis["Date"].now() })'],

@@ -141,7 +141,7 @@ export function catalogContract(opened: () => TestRegistry): void {
       const error = refusal(() => catalog.view('airport_delays'))
       expect(error.code).toBe('CODE_HASH_MISMATCH')
       expect(error.message).toContain('"airport_delays@1"')
-      expect(error.message).toContain('Apply the definitions file')
+      expect(error.message).toContain('Apply its definitions file')
       expect(refusal(() => catalog.service('flight_features'))).toBe(error)
       expect([...catalog.broken.keys()]).toEqual(['view airport_delays@1', 'onDemand flight_context@1', 'service flight_features@1'])
       expect(catalog.view('airport_weather').id).toBe('airport_weather@1')

@@ -144,7 +144,7 @@ describe('a feature is refused', () => {
     ['a quantile that is no number', quantile('delay', Number.NaN, '1h'), 'DEFINITIONS_INVALID', ['NaN']],
     ['too small an error', quantile('delay', 0.5, '1h', { error: 1e-4 }), 'DEFINITIONS_INVALID', ['"x"', '0.0001', '0.001 to 0.2']],
     ['too large an error', quantile('delay', 0.5, '1h', { error: 1 }), 'DEFINITIONS_INVALID', ['error 1;']],
-    ['a hop of all time', mean('delay', 'lifetime', { hop: '1h' }), 'INVALID_DURATION', ['"x"', '"1h"', 'leave the hop out']],
+    ['a hop of all time', mean('delay', 'lifetime', { hop: '1h' }), 'INVALID_DURATION', ['"x"', '"1h"', 'Remove the hop']],
     ['a window shorter than its hop', stddev('delay', '1h', { hop: '2h' }), 'INVALID_DURATION', ['"2h"', '"1h"']],
     ['a misspelt lifetime', max('delay', 'lifetimes'), 'INVALID_DURATION', ['"lifetimes"']],
     ['a column that is not there as its where', count('1h', { where: 'canceled' }), 'UNKNOWN_COLUMN', ['"x"', 'Did you mean "cancelled"?']],

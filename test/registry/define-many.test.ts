@@ -120,7 +120,12 @@ describe('a feature of many values', () => {
     ['a cap of none', view({ x: histogram('merchant', '1h', { cap: 0 }) }), 'DEFINITIONS_INVALID', ['"x"', 'cap of 0', '1 to 10000']],
     ['a cap of too many', view({ x: topK('merchant', 1, '1h', { cap: 10_001 }) }), 'DEFINITIONS_INVALID', ['cap of 10001']],
     ['a list of vectors', view({ x: lastN('place', 1, '1h') }), 'INVALID_TYPE', ['"place"', 'vector(2)', 'all types but vectors']],
-    ['categories of floats', view({ x: histogram('amount', '1h') }), 'INVALID_TYPE', ['"amount"', 'float64', 'texts, bools and integers']],
+    [
+      'categories of floats',
+      view({ x: histogram('amount', '1h') }),
+      'INVALID_TYPE',
+      ['"amount"', 'float64', 'strings, bools and integers'],
+    ],
     [
       'a null in topK',
       view({ x: topK('merchant', 1, '1h', { default: [null] }) }),

@@ -33,8 +33,8 @@ describe('the stream of a source', () => {
 
   it('is refused where the table is not of Lockstep, or it is no stream', () => {
     const stream = redisStream('landings')
-    expect(() => source('s', { ...rest, table: 'flights', stream })).toThrow('"s" reads a table of yours')
-    expect(() => source('s', { ...rest, sql: 'select 1', stream })).toThrow('"s" reads a query of yours')
+    expect(() => source('s', { ...rest, table: 'flights', stream })).toThrow('"s" reads a table of your own')
+    expect(() => source('s', { ...rest, sql: 'select 1', stream })).toThrow('"s" reads a query of your own')
     expect(() => source('s', { ...rest, stream: 'landings' as never })).toThrow(`write redisStream('…')`)
     expect(() => source('s', { ...rest, stream: structuredClone(stream) })).toThrow(`write redisStream('…')`)
     expect(() => redisStream('')).toThrow('The key of a Redis stream is ""')
@@ -57,7 +57,7 @@ describe('the stream of a source', () => {
     const [own, same] = ['lockstep_a', 'g'].map((group) => ({ kind: 'redis', stream: 's', field: 'data', group }) as const)
     expect(checkStreams([sourceOf('a', own ?? null), sourceOf('b', same ?? null), sourceOf('c', null)])).toEqual([])
     expect(checkStreams([sourceOf('a', same ?? null), sourceOf('b', same ?? null)]).map(({ message }) => message)).toEqual([
-      expect.stringContaining('The sources "a" and "b" both read the Redis stream "s" as the group "g"'),
+      expect.stringContaining('The sources "a" and "b" both read the Redis stream "s" with the group "g"'),
     ])
   })
 })

@@ -140,7 +140,7 @@ describe('a feature view', () => {
       'the column of a key',
       view({ features: { x: { ...last('code'), column: 'origin' } } }),
       'UNKNOWN_COLUMN',
-      ['"origin"', 'a key of the source "landings"', 'list it under columns, too'],
+      ['"origin"', 'a key of the source "landings"', 'Add it to columns'],
     ],
     [
       'an option of a feature as a field of a source',
@@ -176,7 +176,7 @@ describe('a feature view', () => {
       ['"delay"', '"landings"'],
     ],
     ['a derived column without a type', view({ derive: { late: 'int32' }, transform: () => null }), 'INVALID_TYPE', ['"late"', '"int32"']],
-    ['a source by name', view({ source: 'landings' }), 'DEFINITIONS_INVALID', ['"landings"', 'not by name']],
+    ['a source by name', view({ source: 'landings' }), 'DEFINITIONS_INVALID', ['"landings"', 'not its name']],
     ['an entity by name', view({ entity: 'airport' }), 'DEFINITIONS_INVALID', ['"airport"']],
     ['a version of zero', view({ version: 0 }), 'DEFINITIONS_INVALID', ['version 0']],
     ['an unknown field', view({ fetaures: {} }), 'DEFINITIONS_INVALID', ['"fetaures"']],

@@ -17,7 +17,7 @@ describe('diff', () => {
   it('name what came and what went', () => {
     const [delay, distance] = landings.columns
     expect(texts({ columns: [delay] }, { columns: [distance] })).toEqual([
-      'columns.delay is gone (it was type float64)',
+      'columns.delay was removed (it was type float64)',
       'columns.distance is new (type int32)',
     ])
   })

@@ -198,7 +198,7 @@ describe('outputs', () => {
     expect(declare({ kind: 'float32' }, tensor('scores', 'float32', 'N', 4))).toContain('declare vector(4)')
     expect(declare({ kind: 'int32' }, tensor('label', 'int64', 'N'))).toContain('declare int64')
     expect(declare({ kind: 'vector', length: 3 }, tensor('two', 'float32', 'N', 2))).toContain('declare float32 or vector(2)')
-    expect(declare({ kind: 'int64' }, tensor('labels', 'int64', 'N', 2))).toContain('several elements a row')
+    expect(declare({ kind: 'int64' }, tensor('labels', 'int64', 'N', 2))).toContain('several elements per row')
   })
 
   it('that are maps, as ZipMap makes them, are refused whether they are declared or not', () => {

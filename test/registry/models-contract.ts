@@ -94,10 +94,10 @@ export function modelsContract(opened: () => TestRegistry): void {
         const error = await refusal(push('two', { dataset: 'day-1', alias: 'champion' }))
         expect([error.code, error.message]).toEqual([
           'DATASET_MISMATCH',
-          'The model "delay" was trained on other features: the training set "day-1" is of "flight_features@1", and the model is served with the features of "flight_features@2": "landed1h" is of "airport_delays@1" there and of "airport_delays@2" here, "meanDelay6h" is of "airport_delays@1" there and of "airport_delays@2" here, "lastDelay" is of "airport_delays@1" there and of "airport_delays@2" here, and 1 more. Train it on a training set of "flight_features@2"; if this is meant, push it with --dataset-mismatch.',
+          'The model "delay" was trained on other features: the training set "day-1" has the features of "flight_features@1", but the model is served with those of "flight_features@2": "landed1h" comes from "airport_delays@1" there and from "airport_delays@2" here, "meanDelay6h" comes from "airport_delays@1" there and from "airport_delays@2" here, "lastDelay" comes from "airport_delays@1" there and from "airport_delays@2" here, and 1 more. Train it on a training set of "flight_features@2". If the difference is intended, push it with --dataset-mismatch.',
         ])
         const { notes, version } = await push('two', { dataset: 'day-1', datasetMismatch: true })
-        expect(notes).toEqual([expect.stringContaining('is of "flight_features@1"')])
+        expect(notes).toEqual([expect.stringContaining('has the features of "flight_features@1"')])
         // the file is there now, and was trained on no other features for that
         expect((await refusal(push('two', { alias: 'champion' }))).code).toBe('DATASET_MISMATCH')
 
@@ -121,7 +121,7 @@ export function modelsContract(opened: () => TestRegistry): void {
 
       it('says what it cannot compare where none is named', async () => {
         expect((await push('one')).notes).toEqual([
-          'no training set was named, so nothing checks that "delay" was trained on the features of "flight_features@1"; name it with --dataset',
+          'without --dataset, Lockstep cannot check that "delay" was trained on the features of "flight_features@1"',
         ])
       })
     })
@@ -140,7 +140,7 @@ export function modelsContract(opened: () => TestRegistry): void {
         expect((await remove(3)).freed).toEqual([])
         expect((await push('four')).version.version).toBe(4)
         await remove(2)
-        expect((await refusal(rollBackModel(registry.db, 'delay', by))).message).toContain('it pointed at no version before 1')
+        expect((await refusal(rollBackModel(registry.db, 'delay', by))).message).toContain('it pointed to no version before 1')
         expect((await listModelVersions(registry.db, 'delay')).map(({ version }) => version)).toEqual([1, 4])
         expect((await listModelEvents(registry.db, 'delay', 1))[0]).toMatchObject({
           action: 'remove',
@@ -165,7 +165,7 @@ export function modelsContract(opened: () => TestRegistry): void {
         )
         expect(await refusal(remove(1))).toMatchObject({
           code: 'IN_USE',
-          message: expect.stringContaining('the alias "challenger" points at it'),
+          message: expect.stringContaining('the alias "challenger" points to it'),
         })
         expect(await refusal(remove(2))).toMatchObject({
           code: 'IN_USE',
@@ -193,7 +193,7 @@ export function modelsContract(opened: () => TestRegistry): void {
             ['delay', 'model "delay" version 2'],
           ],
         })
-        expect((await refusal(prune('airport_delays'))).message).toContain('Say which version is meant: "airport_delays@2"')
+        expect((await refusal(prune('airport_delays'))).message).toContain('Name the version: "airport_delays@2"')
         expect((await refusal(prune('airport_delay@2'))).message).toContain('Did you mean "airport_delays@2"?')
       })
     })
@@ -205,9 +205,9 @@ export function modelsContract(opened: () => TestRegistry): void {
       expect([first.version.version, second.version.version]).toEqual([1, 2])
       expect(again.created).toBe(false)
       expect(again.version).toEqual(first.version)
-      expect(again.notes).toEqual([expect.stringMatching(/\(metadata\) is not stored: the version 1 keeps/)])
+      expect(again.notes).toEqual([expect.stringMatching(/the different metadata of this push are not stored: version 1 keeps/)])
       const more = await push('two', { metadata: {}, metrics: { auc: 0.7 }, params: { depth: 3 }, gitCommit: 'abc' })
-      expect(more.notes).toEqual([expect.stringContaining('(metrics, params, git commit)')])
+      expect(more.notes).toEqual([expect.stringContaining('the different metrics, params, git commit of')])
       expect((await push('two')).notes).toEqual([])
       expect(await listModelVersions(registry.db, 'delay')).toHaveLength(2)
     })

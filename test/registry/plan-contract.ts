@@ -104,8 +104,8 @@ export function planContract(opened: () => TestRegistry): void {
       expect(plan.problems).toEqual([])
       const change = plan.changes.find((each) => each.label === 'airport_delays@1')
       expect(change?.status).toBe('changed')
-      expect(change?.differences.map(differenceText)).toEqual(['online was false, now true', 'owner is gone (it was "ops")'])
-      expect(plan.backfills).toMatchObject([{ view: 'airport_delays@1', reason: 'the view comes online' }])
+      expect(change?.differences.map(differenceText)).toEqual(['online was false, now true', 'owner was removed (it was "ops")'])
+      expect(plan.backfills).toMatchObject([{ view: 'airport_delays@1', reason: 'the view becomes online' }])
     })
 
     it('names each field of a definition that changed under its version, and the version to add', async () => {
@@ -123,7 +123,7 @@ export function planContract(opened: () => TestRegistry): void {
       const [view, context] = plan.problems
       expect(view?.code).toBe('VERSION_CHANGED')
       expect(view?.message).toContain('features.landed1h.window was 1h, now 2h')
-      expect(view?.message).toContain('features.lastDelay is gone')
+      expect(view?.message).toContain('features.lastDelay was removed')
       expect(view?.message).toContain('"version: 2"')
       expect(context?.message).toContain('its view airport_delays@1 was as applied before, now changed')
       expect(plan.breaks).toContainEqual({ cause: 'feature view "airport_delays@1"', broken: 'on-demand view "flight_context@1"' })
@@ -161,7 +161,7 @@ export function planContract(opened: () => TestRegistry): void {
         'view airport_weather@1': 'unchanged',
       })
       expect(plan.notes).toContain(
-        'Requests for "flight_features" without a version are answered by "flight_features@1" until the online store holds all views of "flight_features@2", and by that one from then on; name the version where that must not happen.',
+        'Requests for "flight_features" without a version use "flight_features@1" until the online store holds all views of "flight_features@2", and then that one. To prevent that, name the version in requests.',
       )
     })
 
@@ -285,7 +285,7 @@ export function planContract(opened: () => TestRegistry): void {
       await registry.db.script(`alter table flights drop column ${dropped}; ${add}`)
       const { notes } = await planChanges(registry.db, sampleSet())
       expect(notes).toEqual([expect.stringContaining('best effort')])
-      expect(notes[0]).toContain(`has ${what}, so what is new`)
+      expect(notes[0]).toContain(`has ${what}, so Lockstep cannot find new rows`)
       expect(notes[0]).toMatch(/; create index on "flights" \(_xid\); create index on "flights" \("origin" collate "C", .*\);$/)
       await registry.db.script(/To change that: (.*)$/.exec(notes[0] ?? '')?.[1] ?? '')
       expect((await planChanges(registry.db, sampleSet())).notes).toEqual([])

@@ -71,7 +71,7 @@ export function promoteContract(opened: () => TestRegistry): void {
       for (let i = 0; i < 3; i++) back.push((await rollBackModel(registry.db, 'delay', { actor: 'bob' })).to)
       expect(back).toEqual([2, 1, 3])
       const beyond = rollBackModel(registry.db, 'delay', ann)
-      await expect(beyond).rejects.toMatchObject(code('NOT_PROMOTABLE', 'it pointed at no version before 3'))
+      await expect(beyond).rejects.toMatchObject(code('NOT_PROMOTABLE', 'it pointed to no version before 3'))
       expect(await served()).toBe(3)
       expect((await history()).slice(0, 6)).toEqual([
         'rollback champion 1 3',
@@ -158,9 +158,7 @@ export function promoteContract(opened: () => TestRegistry): void {
       const plan = await planChanges(registry.db, sampleSet({ service: { version: 2, members } }))
       expect([plan.problems, plan.breaks]).toEqual([[], []])
       expect(plan.notes).toContainEqual(
-        expect.stringMatching(
-          /version 1, which is served, does not fit the "flight_features@2" that pushes are for from now on: .*\[N, 3\]/,
-        ),
+        expect.stringMatching(/version 1, which is served, does not fit the "flight_features@2" of future pushes: .*\[N, 3\]/),
       )
     })
 
@@ -222,9 +220,7 @@ export function promoteContract(opened: () => TestRegistry): void {
         await server('slow', (say) => say('loading'))
         await server('broken', (say) => say('refused', 'It is no model.'))
         const before = await catalogRevision(registry.db)
-        await expect(promote()).rejects.toMatchObject(
-          code('NOT_PROMOTABLE', 'It is no model. To change it all the same, say so with --at-once'),
-        )
+        await expect(promote()).rejects.toMatchObject(code('NOT_PROMOTABLE', 'It is no model. To change it anyway, use --at-once'))
         expect([await catalogRevision(registry.db), await served()]).toEqual([before, 2])
         expect(await promote({ atOnce: true })).toEqual({
           model: 'delay',

@@ -68,7 +68,7 @@ describe('a guarded transform', () => {
       }
     })()
     const { message } = timeoutOfCall(thrown, 'on the row at noon') ?? {}
-    expect(message).toMatch(/^The transform of "one did not end" did not end on the row at noon within \d+ ms and was broken off\. /)
+    expect(message).toMatch(/^The transform of "one did not end" did not end on the row at noon within \d+ ms and was stopped\. /)
     expect(timeoutOfCall(new Error('another'), 'on the row at noon')).toBe(null)
   })
 

@@ -54,7 +54,9 @@ it('answers say from instant + delay on which view lacks its run, as does /ready
     entities: { airport: ['LHR'] },
   })
   expect(feast.headers.get('lockstep-late')).toBe(late[0])
-  await until(async () => ((await ask(url, '/readyz')).body.warnings ?? []).some((warning) => warning.includes('is late: the run')))
+  await until(async () =>
+    ((await ask(url, '/readyz')).body.warnings ?? []).some((warning) => warning.includes('is late: its scheduled run')),
+  )
   expect((await ask(url, '/metrics')).text).toContain('lockstep_late_requests_total{view="airport_delays@1"} 3')
 
   await until(async () => (await world.db.query('select from lockstep.prediction_log')).length === 1)

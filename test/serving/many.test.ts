@@ -119,7 +119,7 @@ describe.each(['redis', 'embedded'] as const)('features of many values over the 
     expect(online.status).toBe(422)
     expect(online.body.error).toMatchObject({
       code: 'TOO_MANY_CATEGORIES',
-      message: expect.stringMatching(/^Entity 1: The feature "top" of "habits@1" met more than its 4 categories; .*"card" = "many"/),
+      message: expect.stringMatching(/^Entity 1: The feature "top" of "habits@1" has more than 4 categories, .*"card" = "many"/),
       details: { entity: 1, view: 'habits@1', feature: 'top', cap: 4, key: { card: 'many' } },
     })
     expect((await features(['many'], { asOf: '2001-07-01T10:04:30Z' })).body.results[0]?.features).toMatchObject({ top: ['m1', 'm2'] })
@@ -172,7 +172,7 @@ describe.each(['redis', 'embedded'] as const)('features of many values over the 
     const before = await readdir(folder)
     await expect(createDataset(world.db, service, { spine: spine('a,many,none'), out: join(folder, 'no.parquet') })).rejects.toMatchObject({
       code: 'TOO_MANY_CATEGORIES',
-      message: expect.stringMatching(/"top" of "habits@1" met more than its 4 categories.*"card" = "many"/),
+      message: expect.stringMatching(/"top" of "habits@1" has more than 4 categories.*"card" = "many"/),
       details: { view: 'habits@1', feature: 'top', cap: 4, key: { card: 'many' } },
     })
     expect(await readdir(folder)).toEqual(before)

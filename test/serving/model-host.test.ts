@@ -259,7 +259,7 @@ describe('what a model answers with', () => {
     const refused = await promoted({ version: broken })
     expect([refused.status, refused.body.error]).toMatchObject([
       409,
-      { code: 'NOT_PROMOTABLE', message: expect.stringContaining('do not have their SHA-256') as string },
+      { code: 'NOT_PROMOTABLE', message: expect.stringContaining('do not match their SHA-256') as string },
     ])
     const answers = async () =>
       (await ask(url, '/v1/predict', { model: 'delay', entities: [{ airport: 'ATL', distance: 1 }] })).body.version

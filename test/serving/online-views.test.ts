@@ -91,7 +91,7 @@ describe.each(['redis', 'embedded'] as const)('a server over the %s store', (kin
     const { status, body } = await ask(url, '/v1/features', { service: 'airport_typed', entities: [{ airport: 'ATL' }] })
     expect(status).toBe(404)
     expect(body.error.message).toBe(
-      'There is no feature service "airport_typed" in the registry: "airport_typed" is a feature view. Ask for a feature service that lists it: "typed@1".',
+      'There is no feature service "airport_typed" in the registry: "airport_typed" is a feature view. Use a feature service that lists it: "typed@1".',
     )
   })
 

@@ -15,9 +15,9 @@ const query = z.object({
   kind: z.string().optional().describe('Only jobs of this kind, such as backfill'),
   state: jobState.optional().describe('Only jobs in this state'),
   subject: z.string().optional().describe('Only jobs about this view or service, such as airport_delays@1'),
-  limit: z.coerce.number().int().min(1).max(maxListedJobs).optional().describe('How many at most. Default: 100'),
+  limit: z.coerce.number().int().min(1).max(maxListedJobs).optional().describe('The maximum number. Default: 100'),
 })
-const reason = z.strictObject({ reason: z.string().optional().describe('Why, for the audit log') })
+const reason = z.strictObject({ reason: z.string().optional().describe('The reason, for the audit log') })
 
 /** Jobs of all kinds: what shows, cancels and retries them. */
 export const jobRoutes: readonly Route[] = [
@@ -25,7 +25,7 @@ export const jobRoutes: readonly Route[] = [
     method: 'GET',
     path: '/v1/jobs',
     scope: 'read',
-    summary: 'The newest jobs, the running ones first',
+    summary: 'The newest jobs, running ones first',
     tag: 'Jobs',
     query,
     answer: jobsAnswer,
@@ -58,7 +58,7 @@ export const jobRoutes: readonly Route[] = [
       const db = deps.upkeep.database()
       const { state } = await readJob(db, id)
       if (!(await cancelJob(db, id, actorOf(call, why)))) {
-        throw new LockstepError('INVALID_REQUEST', `The job "${id}" is ${state}; only a job that runs can be cancelled.`, {
+        throw new LockstepError('INVALID_REQUEST', `The job "${id}" is ${state}; only a running job can be cancelled.`, {
           details: { id, state },
         })
       }
@@ -69,7 +69,7 @@ export const jobRoutes: readonly Route[] = [
     method: 'POST',
     path: '/v1/jobs/:id/retry',
     scope: 'admin',
-    summary: 'Begin a job anew that failed or was cancelled',
+    summary: 'Retry a job that failed or was cancelled',
     tag: 'Jobs',
     body: reason,
     bodyOptional: true,

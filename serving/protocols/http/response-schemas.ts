@@ -177,7 +177,7 @@ export const jobState = z.enum(['running', 'done', 'failed', 'cancelled'])
 export const backfillAnswer = z.looseObject({
   id: z.int().describe('The id of its job'),
   view: z.string().describe('The feature view'),
-  state: jobState.describe('How far it is'),
+  state: jobState.describe('Its progress'),
   joined: z.boolean().describe('Whether it ran already'),
   requestId,
 })
@@ -185,12 +185,12 @@ export const backfillAnswer = z.looseObject({
 const jobError = z.object({ code: z.string().describe('What went wrong'), message: z.string().describe('The same for people') })
 const jobFields = {
   id: z.int().describe('Its id'),
-  kind: z.string().describe('What sort of job it is: backfill, export, scheduled-run, housekeeping'),
+  kind: z.string().describe('The kind of job: backfill, export, scheduled-run, housekeeping'),
   subject: z.string().describe('What it is about, such as a view or a service'),
-  state: jobState.describe('How far it is'),
-  moment: z.string().nullable().describe('The instant of its schedule; null: it has none'),
-  chunks: z.int().describe('How many chunks it has'),
-  chunksDone: z.int().describe('How many of them are done'),
+  state: jobState.describe('Its progress'),
+  moment: z.string().nullable().describe('The instant of its schedule; null: it has no schedule'),
+  chunks: z.int().describe('The number of chunks'),
+  chunksDone: z.int().describe('The number of finished chunks'),
   totals: z.record(z.string(), z.number()).describe('Sums over the chunks that are done, such as rows'),
   workers: z.array(z.string()).describe('Who works on it now, as host:pid, once for each step'),
   secondsLeft: z.number().nullable().describe('How long it takes at the pace so far; null: unknown'),
@@ -215,7 +215,7 @@ const stepFields = {
 export const jobsAnswer = z.object({ jobs: z.array(z.object(jobFields)), requestId })
 export const jobAnswer = z.object({
   ...jobFields,
-  steps: z.array(z.object(stepFields)).describe('Its steps, those at work first, 100 at most'),
+  steps: z.array(z.object(stepFields)).describe('Its steps, running ones first, at most 100'),
   requestId,
 })
 

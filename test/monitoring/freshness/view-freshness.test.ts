@@ -124,7 +124,7 @@ describe('the freshness of a view', () => {
     await materializeView(db, store, plan, { now: () => instant })
     const lateAt = async (now: number) => await freshnessOf(db, store, plan, now)
     expect(await lateAt(instant + hour + hour / 6 - 1)).toMatchObject({ scheduled: true, late: null })
-    expect((await lateAt(instant + hour + hour / 6)).late).toContain('the run of its schedule was to count from')
+    expect((await lateAt(instant + hour + hour / 6)).late).toContain('its scheduled run should count from')
   })
 
   it('reads no large table without an index on its arrivals', async () => {
