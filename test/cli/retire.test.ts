@@ -60,7 +60,7 @@ it('what the online store holds of a view goes when it is retired, and before it
 
   const pruned = await apply('one.ts', '--prune')
   expect(pruned.json).toMatchObject({ removed: [{ view: 'goes@1', removed: 3 }], removing: [] })
-  expect(pruned.text).toContain('Removed goes@1 from the online store: 3 keys.')
+  expect(pruned.text).toContain('Deleted goes@1 from the online store: 3 keys.')
   await expect(run(['apply', join(files, 'both.ts')], away)).rejects.toMatchObject({ code: 'REDIS_UNAVAILABLE' })
   await expect(materialize('goes')).rejects.toMatchObject({ code: 'UNKNOWN_DEFINITION' })
   await apply('both.ts')

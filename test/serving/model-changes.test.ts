@@ -125,7 +125,7 @@ describe('the champion over HTTP', () => {
     const wrong = await fetch(`${url}/v1/models/delay/promote`)
     expect([wrong.status, await wrong.json()]).toMatchObject([
       405,
-      { error: { message: '"/v1/models/delay/promote" takes POST, not GET.' } },
+      { error: { message: '"/v1/models/delay/promote" accepts POST, not GET.' } },
     ])
     for (const { body } of codes)
       expect(body).toMatchObject({ error: { code: expect.any(String) as string, message: expect.any(String) as string } })
