@@ -13,5 +13,7 @@ export function assignVersions(request: {
   readonly version?: VersionReference | undefined
   readonly entities: readonly unknown[]
 }): readonly VersionAssignment[] {
-  return [{ version: request.version, rows: Array.from(request.entities, (_, row) => row) }]
+  const rows = new Array<number>(request.entities.length)
+  for (let row = 0; row < rows.length; row++) rows[row] = row
+  return [{ version: request.version, rows }]
 }

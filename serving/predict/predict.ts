@@ -155,15 +155,19 @@ async function readGroups(
   runMs: number,
 ): Promise<readonly FeatureRead[]> {
   const moment = momentOf(context, catalog, request, runMs)
+  const { requestId } = request.caller
+  const [only] = assigned
+  if (only !== undefined && assigned.length === 1 && only.rows.length === request.entities.length) {
+    const { service } = only.model
+    return [await readAt(context, catalog, service, parseEntities(service, request.entities), moment, requestId)]
+  }
   const parsed = assigned.map(({ model: { service }, rows }) => ({
     service,
     rows,
     entities: parseEntities(service, request.entities, rows),
   }))
   const read = ({ service, entities, rows }: (typeof parsed)[number], at: FeatureMoment) =>
-    readAt(context, catalog, service, entities, { ...at, rows }, request.caller.requestId)
-  const [only] = parsed
-  if (only !== undefined && parsed.length === 1) return [await read(only, moment)]
+    readAt(context, catalog, service, entities, { ...at, rows }, requestId)
   const reads = await Promise.all(parsed.map((group) => read(group, moment)))
   // a state that is ahead of this machine's clock moves the moment of its group: the other groups follow
   const asOf = Math.max(...reads.map((each) => each.asOf))
@@ -190,10 +194,11 @@ function summaryOf(reads: readonly FeatureRead[]): ReadSummary {
 
 function note(
   log: Pick<PredictionLog, 'note'>,
-  caller: Caller,
-  { model: { version, service, outputs }, rows, read }: PredictedGroup,
+  { requestId, predictionBase, startedMs, apiKey }: Caller,
+  { model: { version: served, service, outputs }, rows, read }: PredictedGroup,
   all: readonly Prediction[],
 ): void {
   const predictions = rows.length === all.length ? all : rows.map((row) => all[row] as Prediction)
-  log.note({ ...caller, model: version.model, version: version.version, service, outputs, read, rows, predictions })
+  const { model, version } = served
+  log.note({ requestId, predictionBase, startedMs, apiKey, model, version, service, outputs, read, rows, predictions })
 }

@@ -65,11 +65,11 @@ export const predictRoutes: readonly Route[] = [
  * `"predictions":[{"delay":null},{"delay":3}],"outputStatuses":[{"delay":"INVALID"},{}]`.
  */
 async function answerPredict(call: Call, context: PredictContext & Pick<ServingContext, 'bodyLimitBytes'>): Promise<RouteAnswer> {
-  const { include, ...body } = await readBody(call, context.bodyLimitBytes, predictSchema)
+  const { include, model, version, entities, asOf, after, onUnavailable } = await readBody(call, context.bodyLimitBytes, predictSchema)
   // the scope for predictions does not include the features that they are made from
   if (include?.some((each) => each === 'features' || each === 'eventTimes') === true) requireScope(call, 'read')
   const caller = callerOf(call)
-  const request = { ...body, caller, deadline: call.deadline }
+  const request = { model, version, entities, asOf, after, onUnavailable, caller, deadline: call.deadline }
   return await predict(context, request, (predicted) => ({ status: 200, body: bodyOf(predicted, include, caller) }))
 }
 
