@@ -275,13 +275,8 @@ describe.each([
     add()
     await expect.poll(() => cleaned, wait).toEqual([{ unit: 'plums' }, [{ n: 1 }, null]])
     await expect.poll(() => events.filter(({ type }) => type === 'lost'), wait).toHaveLength(2)
-    const steps = await readSteps(db(), id)
-    expect(steps.map(({ step, state }) => `${step} ${state}`).toSorted()).toEqual([
-      'chunk closed',
-      'chunk done',
-      'clean done',
-      'plan closed',
-    ])
+    const steps = async () => (await readSteps(db(), id)).map(({ step, state }) => `${step} ${state}`).toSorted()
+    await expect.poll(steps, wait).toEqual(['chunk closed', 'chunk done', 'clean done', 'plan closed'])
     expect(jobFailure(await readJob(db(), id))).toMatchObject({ code: 'STOPPED' })
     const [line] = await readAudit(db(), { what: 'job.cancel', limit: 1 })
     expect(line).toMatchObject({ actor: 'ada@test', reason: 'too many', after: { job: id } })
