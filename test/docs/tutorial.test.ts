@@ -47,7 +47,7 @@ afterAll(async () => {
 })
 
 describe('docs/tutorial.md', () => {
-  it('works from an empty folder, block by block', { timeout: 300_000 }, async () => {
+  it('works from an empty folder, block by block', { timeout: 600_000 }, async () => {
     for (const block of fencedBlocks(await readFile(join(rootFolder, 'docs/tutorial.md'), 'utf8'))) await follow(block)
   })
 })
