@@ -22,22 +22,22 @@ import { definitionFacts, signDefinition } from './signatures.ts'
 export interface ApplyOptions extends PlanOptions {
   /** Who applies it. */
   readonly by?: Actor
-  /** Called once all is written and before it counts; where it throws, nothing is applied. It must use `db` alone. */
+  /** Called after all writes and before the commit. If it throws, nothing is applied. It must use only `db`. */
   readonly beforeCommit?: (online: OnlineChanges, db: Pick<Database, 'kysely'>) => Promise<void>
 }
 
-/** What changes for the online store, whose states are not the registry's business. */
+/** Changes that the caller must make in the online store. */
 export interface OnlineChanges {
   /** Online views that are retired. */
   readonly leaving: readonly DefinitionId[]
-  /** Views of the registry that were retired or offline, and are online from now on. */
+  /** Views that were retired or offline and are now online. */
   readonly returning: readonly DefinitionId[]
 }
 
 export interface AppliedChanges {
   /** What was done. */
   readonly plan: ChangePlan
-  /** The registry's revision afterwards; that of the plan where nothing changed. */
+  /** The registry's revision afterwards; the plan's revision if nothing changed. */
   readonly revision: number
   /** Whether anything was written. */
   readonly changed: boolean
@@ -45,12 +45,10 @@ export interface AppliedChanges {
 }
 
 /**
- * Brings the registry, and the tables of sources that Lockstep makes, to what the file declares: in one transaction and one at a time, so all of it or
- * nothing. What is in the registry and not in the file stays, unless `prune`, which retires what nothing needs.
+ * Changes the registry, and the source tables that Lockstep owns, to what the file declares. One transaction makes all changes, and only one `apply` runs at a time. Definitions that are not in the file stay, unless `prune` is set, which retires those that nothing needs.
  *
  * @throws LockstepError the plan's first problem (`VERSION_CHANGED`, `SOURCE_MISSING`, `UNKNOWN_COLUMN`,
- *   `SOURCE_TYPE_MISMATCH`, `BREAKS_MODEL`, …); where there are several, the message
- * holds them all, and `details.problems` too
+ *   `SOURCE_TYPE_MISMATCH`, `BREAKS_MODEL`, …); if there are several, the message and `details.problems` contain all of them
  */
 export async function applyChanges(db: Database, set: DefinitionSet, options: ApplyOptions = {}): Promise<AppliedChanges> {
   return await db.kysely.transaction().execute(async (transaction) => {
@@ -98,7 +96,7 @@ function onlineChanges(comparisons: readonly Comparison[], removed: readonly Def
   return { leaving: onlineLeaving(removed), returning }
 }
 
-/** The views that leave the online store with what is retired. */
+/** The views that leave the online store because they are retired. */
 export function onlineLeaving(removed: readonly Definition[]): DefinitionId[] {
   return removed.filter(isOnlineView).map(definitionId)
 }
@@ -116,7 +114,7 @@ function refuse(plan: ChangePlan): void {
   })
 }
 
-/** Stores a transform's text under its hash; a text that was changed outside Lockstep is put right. */
+/** Stores a transform's text under its hash. It also repairs a text that was changed outside of Lockstep. */
 async function storeCode(transaction: Kysely<LockstepTables>, hash: string, body: string): Promise<boolean> {
   if (sha256(body) !== hash) {
     throw new LockstepError('CODE_HASH_MISMATCH', `The bundled code "${hash}" does not have that hash; load the definitions file again.`)
@@ -165,7 +163,7 @@ async function storeDefinition(
       operational: JSON.stringify(declared.operational),
       retired_at: null,
       signature: signing?.sign(definitionFacts(kept)) ?? null,
-      // only what has no version comes here with another meaning
+      // only definitions without versions change their meaning in place
       ...(semantic.length > 0 ? { fingerprint: declared.fingerprint, spec: JSON.stringify(declared.spec) } : {}),
     })
     .where('kind', '=', stored.kind)

@@ -25,10 +25,9 @@ import { createTransformGuard, offlineGuard } from './transform-guard.ts'
 import { storedCode, verifiedCode } from './verified-code.ts'
 
 /**
- * The registry, compiled: what data sets are made by and what servers serve, from the stored specs and the stored code alone. It is a value: load
- * another one where `catalogRevision` has moved.
+ * The compiled registry. Training sets and servers use it. It is made only from the stored specs and the stored code. A catalog never changes; load a new one when `catalogRevision` changes.
  *
- * A definition that does not compile, or whose code is not what it was, is in none of the maps; asking for it by name throws why.
+ * A definition that does not compile, or whose code fails its hash check, is in none of the maps. Looking it up by name throws the reason.
  */
 export interface Catalog {
   readonly revision: number
@@ -37,13 +36,13 @@ export interface Catalog {
   /** What feeds a source, by the source's name. */
   readonly streams: ReadonlyMap<string, StreamSpec>
   readonly views: ReadonlyMap<DefinitionId, ViewPlan>
-  /** On-demand views as they are stored: what compiles a service needs them. */
+  /** Stored on-demand views, which are needed to compile a service. */
   readonly onDemand: ReadonlyMap<DefinitionId, OnDemandCode>
   /** The views that are kept in the online store. */
   readonly online: ReadonlySet<DefinitionId>
   readonly services: ReadonlyMap<DefinitionId, ServicePlan>
   readonly models: ReadonlyMap<string, CatalogModel>
-  /** Why a view, an on-demand view or a service cannot be used, by kind and id: `onDemand flight_context@1`. */
+  /** Errors of views, on-demand views and services that cannot be used, by kind and id: `onDemand flight_context@1`. */
   readonly broken: ReadonlyMap<DefinitionKey, LockstepError>
   /** `airport_delays@1`, or `airport_delays` for its newest version. @throws LockstepError `UNKNOWN_DEFINITION`, or why it is broken */
   view(reference: string): ViewPlan
@@ -59,17 +58,17 @@ export interface CatalogModel {
   readonly name: string
   readonly spec: ModelSpec
   readonly operational: ModelOperational
-  /** What was pushed, oldest first, without the bytes (`readModelBytes`). */
+  /** The pushed versions, oldest first, without their bytes (`readModelBytes`). */
   readonly versions: readonly ModelVersion[]
-  /** Names that point at versions, `champion` at the one that answers. */
+  /** Versions by alias. `champion` is the version that answers requests without a version. */
   readonly aliases: ReadonlyMap<string, ModelAlias>
 }
 
 /**
- * Reads and compiles the whole registry, as it was at one moment.
+ * Reads and compiles the complete registry from one snapshot.
  *
- * @param guard ends transforms that take too long; default: one for work that no request waits for
- * @throws LockstepError `SIGNATURE_INVALID` where signing keys are set, and something is not signed
+ * @param guard ends transforms that take too long; the default is for background work
+ * @throws LockstepError `SIGNATURE_INVALID` if signing keys are set and some content is not signed
  */
 export async function loadCatalog(db: Database, guard: TransformGuard = createTransformGuard(offlineGuard)): Promise<Catalog> {
   return await db.kysely
@@ -79,7 +78,7 @@ export async function loadCatalog(db: Database, guard: TransformGuard = createTr
     .execute((transaction) => readCatalog(transaction, db.signing, guard))
 }
 
-/** The same, within a transaction that sees a registry that stands still. */
+/** The same within a transaction whose registry does not change meanwhile. */
 export async function readCatalog(
   transaction: Kysely<LockstepTables>,
   signing: Signing | undefined,
@@ -133,7 +132,7 @@ export async function readCatalog(
   }
 }
 
-/** The definition of that id, or the newest of that name. */
+/** The definition with that id, or the newest one with that name. */
 function pick<T>(
   reference: string,
   kind: 'view' | 'service',

@@ -5,20 +5,20 @@ import type { DefinitionKind } from '../migrations/schema.ts'
 import type { Difference } from './diff.ts'
 import type { TableChange } from './owned-table.ts'
 
-/** What `apply` would do with a definitions file. Plain data, but for `problems`, which are the errors that `apply` would refuse it with. */
+/** What `apply` would do with a definitions file. It is plain data, except `problems`: the errors with which `apply` would refuse the file. */
 export interface ChangePlan {
   readonly file: string
-  /** The registry's revision that was compared with. */
+  /** The registry's revision that the file was compared with. */
   readonly revision: number
   readonly changes: readonly Change[]
-  /** Tables that are made, or gain columns or indexes. */
+  /** Tables that are created or get new columns or indexes. */
   readonly tables: readonly TableChange[]
-  /** Online views whose history is to be materialized. */
+  /** Online views whose history must be materialized. */
   readonly backfills: readonly Backfill[]
-  /** What a windowed view keeps of each entity in the online store, at most. */
+  /** The maximum state size of one entity in the online store, for windowed views. */
   readonly states: readonly StateSize[]
   readonly breaks: readonly Breakage[]
-  /** What pruning leaves, as something that stays needs it. */
+  /** Definitions that pruning keeps, because others need them. */
   readonly kept: readonly KeptDefinition[]
   /** What is worth knowing and stops nothing. */
   readonly notes: readonly string[]
@@ -30,10 +30,10 @@ export interface Change {
   readonly name: string
   /** 0 for entities, sources and models. */
   readonly version: number
-  /** `airport_delays@1`, or the name where there is no version. */
+  /** `airport_delays@1`, or the name if the kind has no versions. */
   readonly label: string
   readonly status: ChangeStatus
-  /** What differs: with `conflict` in what the definition means, with `changed` in what may change. */
+  /** The differences: semantic ones for `conflict`, operational ones for `changed`. */
   readonly differences: readonly Difference[]
 }
 
@@ -51,9 +51,9 @@ export type ChangeStatus = 'added' | 'revived' | 'changed' | 'unchanged' | 'conf
 export interface Backfill {
   readonly view: DefinitionId
   readonly reason: 'the view is new' | 'the view becomes online'
-  /** Rows of its source, which one materialization reads. */
+  /** The rows of its source, all of which a materialization reads. */
   readonly rows: number
-  /** Whether they were counted; else they are the planner's estimate. */
+  /** Whether the rows were counted; else they are PostgreSQL's estimate. */
   readonly exact: boolean
 }
 
@@ -72,7 +72,7 @@ export interface KeptDefinition {
   readonly neededBy: readonly string[]
 }
 
-/** Something that a change or removal takes with it. */
+/** A definition or model version that a change or removal breaks. */
 export interface Breakage {
   /** `feature view "airport_delays@1"` */
   readonly cause: string

@@ -3,13 +3,13 @@ import { codeOf, definitionKey, references } from './definition.ts'
 import type { Difference } from './diff.ts'
 import { codeDifference, diff } from './diff.ts'
 
-/** What a declared definition is to the registry. */
+/** A declared definition compared with the stored one. */
 export interface Comparison {
   readonly declared: Definition
   readonly stored: Definition | null
-  /** In what it means; empty where it means the same. */
+  /** Differences in meaning; empty if the meaning is equal. */
   readonly semantic: readonly Difference[]
-  /** In the fields that may change under a version. */
+  /** Differences in fields that may change under a version. */
   readonly operational: readonly Difference[]
 }
 
@@ -19,10 +19,9 @@ export interface CodeTexts {
 }
 
 /**
- * Compares each declared definition with the stored one of its name and version. Equal fingerprints are equal definitions; where they differ, the
- * fields and the code decide, so that another version of the bundler, which prints the same code in another way, changes nothing.
+ * Compares each declared definition with the stored one of its name and version. Equal fingerprints mean equal definitions. If fingerprints differ, the fields and the code are compared, because another version of the bundler may print the same code differently.
  *
- * @param declared in `kindOrder`, so that what is referred to is compared first
+ * @param declared in `kindOrder`, so that referenced definitions are compared first
  */
 export async function compareDefinitions(
   declared: readonly Definition[],

@@ -3,8 +3,7 @@ import type { CursorSpec, EntitySpec, SourceSpec, ViewSpec } from '../kernel/vie
 import type { StreamSpec } from '../kernel/stream-spec.ts'
 
 /**
- * Everything that one definitions file declares, reduced to data: specs, fingerprints and the bundled code. `loadDefinitions` makes it, `plan` and
- * `apply` take it. Definitions that are reached by reference without being exported are part of it too.
+ * Everything that a definitions file declares, as data: specs, fingerprints and the bundled code. `loadDefinitions` makes it; `plan` and `apply` use it. It includes referenced definitions that are not exported.
  */
 export interface DefinitionSet {
   readonly file: string
@@ -16,13 +15,13 @@ export interface DefinitionSet {
   readonly models: readonly Declared<ModelSpec, ModelOperational>[]
   /** Bundled transforms by hash (SHA-256 of the text, hex); a spec's `code` names one. */
   readonly code: ReadonlyMap<string, string>
-  /** What the file defines and does not export, nor reaches from what it exports: `featureView "airport_delays@1"`. */
+  /** Definitions that the file neither exports nor refers to from an exported one: `featureView "airport_delays@1"`. */
   readonly unexported?: readonly string[]
 }
 
 export interface Declared<Spec, Operational extends object = Described> {
   readonly spec: Spec
-  /** Merkle hash: the semantic fields, the fingerprints of what it refers to, and the identity of its code. Hex. */
+  /** Merkle hash (hex) of the semantic fields, the fingerprints of referenced definitions, and the hash of its code. */
   readonly fingerprint: string
   /** Fields outside the fingerprint, which may change under a version. */
   readonly operational: Operational & Described
@@ -36,24 +35,24 @@ export interface Described {
 export interface SourceOperational extends Described {
   /** What feeds the source. */
   readonly stream?: StreamSpec
-  /** How what is new is found in a table or query of the user's own. */
+  /** How new rows are found in a table or query that the user owns. */
   readonly cursor?: CursorSpec
 }
 
 export interface ViewOperational extends Described {
   /** Whether the view is kept in the online store. */
   readonly online: boolean
-  /** The cap of one entity's state in the online store; absent: none. */
+  /** The maximum size of one entity's state in the online store, bytes; absent: no limit. */
   readonly maxStateBytes?: number
-  /** How far the online store may be behind the source; absent: nothing is said. */
+  /** How far the online store may be behind the source, microseconds; absent: no objective. */
   readonly freshnessMicros?: number
 }
 
-/** How a model is run; what is absent is as docs/models.md says. */
+/** Runtime options of a model. docs/models.md lists the defaults. */
 export interface ModelOperational extends Described {
-  /** By how much an answer may differ between runs of other rows beside it, relative to the greatest answers where those are above 1. */
+  /** How much a prediction may differ between batches with other rows; relative to the greatest output if that is above 1. */
   readonly tolerance?: number
-  /** How long a request may wait for others to share its run. */
+  /** How long a request may wait for other requests to share its run. */
   readonly batchDelayMicros?: number
   /** How long one run may take. */
   readonly timeoutMicros?: number

@@ -5,12 +5,12 @@ import { formatDuration } from '../kernel/duration.ts'
 export interface Difference {
   /** `features.meanDelay6h.window` */
   readonly path: string
-  /** As printed; null where it was, or is, not there. */
+  /** The printed value; null if the field is absent. */
   readonly was: string | null
   readonly now: string | null
 }
 
-/** Field by field what differs between two pieces of JSON data; arrays of named things are compared by name, and then in their order. */
+/** Compares two JSON values field by field. Arrays of named items are compared by name, then by order. */
 export function diff(was: unknown, now: unknown, path = ''): Difference[] {
   if (JSON.stringify(was) === JSON.stringify(now)) return []
   const [before, after] = [fieldsOf(was), fieldsOf(now)]
@@ -24,7 +24,7 @@ export function diff(was: unknown, now: unknown, path = ''): Difference[] {
   return [{ path: `${path} (order)`, was: orderBefore, now: orderAfter }]
 }
 
-/** Where two texts part: some of what was there and of what is, around the first place that differs. */
+/** Excerpts of both texts around their first difference. */
 export function codeDifference(was: string, now: string): Difference {
   let start = 0
   while (start < was.length && start < now.length && was[start] === now[start]) start++
@@ -52,7 +52,7 @@ function fieldsOf(value: unknown): Map<string, unknown> | null {
   return named.size === value.length ? named : new Map(value.map((item: unknown, i) => [`[${i}]`, item]))
 }
 
-/** The field by which an item of a spec's array is known: its name, the key part, or what it uses. */
+/** The identifier of an item in a spec's array: its name or key part, or the string itself. */
 function nameOf(item: unknown): string | null {
   if (typeof item !== 'object' || item === null) return typeof item === 'string' ? item : null
   for (const field of ['name', 'part'] as const) {
@@ -72,7 +72,7 @@ function scalar(value: unknown, path: string): string {
   return typeof value === 'number' && path.endsWith('Micros') ? formatDuration(value) : JSON.stringify(value)
 }
 
-/** Data as people read it: `kind window, aggregate count, window 1h`. What is null says nothing. */
+/** Readable text for data: `kind window, aggregate count, window 1h`. Nulls are left out. */
 function readable(value: object, path = ''): string {
   const part = (each: unknown, of: string): string => {
     if (typeof each === 'string') return each

@@ -24,12 +24,11 @@ import { sha256 } from './sha256.ts'
 const loadTimeoutMs = 20_000
 
 /**
- * Loads a definitions file: runs it, takes the definitions that it exports and those that they reach, bundles and tries their transforms, and
- * computes the fingerprints. A file is run once in a process, however often it is loaded.
+ * Loads a definitions file: imports it, collects its exported definitions and those that they refer to, bundles and tries their transforms, and computes the fingerprints. A process imports a file only once.
  *
  * @param options.timeoutMs how long importing the file may take; default 20 s
- * @throws LockstepError `DEFINITIONS_INVALID` where the file is missing, does not parse, throws or does not finish, naming file and line; `DEFINITIONS_EMPTY`, `DUPLICATE_NAME`,
- * `TRANSFORM_NOT_STATIC`, `TRANSFORM_IMPURE`, `TRANSFORM_FAILED`; and what a wrong definition throws, with file and line added
+ * @throws LockstepError `DEFINITIONS_INVALID`, with file and line, if the file is missing, does not parse, throws or does not finish; `DEFINITIONS_EMPTY`, `DUPLICATE_NAME`,
+ * `TRANSFORM_NOT_STATIC`, `TRANSFORM_IMPURE`, `TRANSFORM_FAILED`; and errors of invalid definitions, with file and line added
  */
 export async function loadDefinitions(file: string, { timeoutMs = loadTimeoutMs } = {}): Promise<DefinitionSet> {
   const asked = resolve(file)
@@ -84,7 +83,7 @@ const kindOfCall: Readonly<Record<string, keyof Collected>> = {
   model: 'models',
 }
 
-/** A forgotten `export` would leave a definition out in silence. */
+/** Without this check, a forgotten `export` would silently omit a definition. */
 function unexportedIn(definitions: readonly StaticDefinition[], collected: Collected): string[] {
   return definitions.flatMap(({ call, name, version, exported }) => {
     const kind = kindOfCall[call]
@@ -166,7 +165,7 @@ async function exportsOf(path: string, modules: readonly ParsedModule[], timeout
     const place = featurePlace(cause, placeOf(cause, modules), modules)
     const where = place === null ? path : `${place.file}:${place.line}`
     const details = { file: place?.file ?? path, ...(place === null ? {} : { line: place.line }) }
-    // Another copy of this package throws another class of the same name.
+    // Another copy of this package throws its own class of the same name, so `instanceof` does not work.
     if (cause instanceof Error && cause.name === 'LockstepError' && 'code' in cause) {
       throw new LockstepError(cause.code as LockstepError['code'], `${cause.message} (${where})`, { cause, details })
     }
@@ -178,8 +177,7 @@ async function exportsOf(path: string, modules: readonly ParsedModule[], timeout
 }
 
 /**
- * The line of the feature that an error is about, below that of its view; `place` itself where the error is about no
- * feature.
+ * The line of the feature that an error names, below the line of its view; `place` if the error names no feature.
  */
 function featurePlace(error: unknown, place: Place | null, modules: readonly ParsedModule[]): Place | null {
   const details = error instanceof Error && 'details' in error ? (error.details as { readonly feature?: unknown }) : {}
@@ -195,7 +193,7 @@ interface Place {
   readonly line: number
 }
 
-/** The place in the user's files that an error comes from, by its stack. */
+/** The place in the user's files where an error was thrown, from its stack. */
 function placeOf(error: unknown, modules: readonly ParsedModule[]): Place | null {
   const stack = error instanceof Error ? (error.stack ?? '') : ''
   const files = new Map(

@@ -8,20 +8,18 @@ import { fixedSize, tensorText } from './model-contract.ts'
 import { didYouMean } from '../kernel/did-you-mean.ts'
 
 /**
- * How the features of a service become a model's tensors and its tensors become an answer: plain data that the tensor writer follows.
+ * The mapping from a service's features to a model's input tensors, and from its output tensors to predictions. Plain data for the tensor writer and the output reader.
  *
- * For N rows, an input is one buffer of `N * width` elements of its `type`, row after row; its dims are `[N, ...rowShape]`. Within a row each
- * column writes `width` elements at `offset`. A missing value (null) is NaN in float tensors, once for every element of a vector; in other
- * tensors the binding guarantees that there is none.
+ * For N rows, an input is one buffer of `N * width` elements of its `type` in row-major order; its dims are `[N, ...rowShape]`. Within a row each column writes `width` elements at `offset`. A missing value (null) is NaN in float tensors, in each element of a vector. In other tensors the binding guarantees that no value is missing.
  */
 export interface ModelBinding {
   /** `packed`: one float tensor [N, F] of the service's numeric features in service order. `named`: one tensor for each feature, by name. */
   readonly layout: 'packed' | 'named'
   readonly inputs: readonly InputBinding[]
   readonly outputs: readonly OutputBinding[]
-  /** How many rows one run takes: null for any number, 1 where the model's first axis is fixed at 1. */
+  /** The maximum rows of one run: null for any number, 1 if the model's first axis is fixed at 1. */
   readonly maxRows: 1 | null
-  /** Features of the service that the model has no input for: they are read and answered, but not fed. */
+  /** Features of the service without a model input. They are read and returned, but not passed to the model. */
   readonly unused: readonly string[]
 }
 
@@ -56,7 +54,7 @@ export interface OutputBinding {
   readonly name: string
   readonly type: ColumnType
   readonly elementType: ElementType
-  /** Elements of one row where the model fixes them, else null: then the tensor that comes back says. */
+  /** The elements of one row if the model states them; null: the returned tensor decides. */
   readonly width: number | null
 }
 
@@ -81,10 +79,9 @@ const answers: Readonly<Record<ElementType, readonly ValueType['kind'][]>> = {
 }
 
 /**
- * Decides how the service's features feed the model and which of its outputs are answered.
+ * Maps the service's features to the model's inputs and selects the returned outputs.
  *
- * @throws LockstepError `MODEL_INVALID` where an input or an output is no tensor; `MODEL_MISMATCH` where names, counts, types or shapes do not fit,
- * saying what the service gives and what the model takes
+ * @throws LockstepError `MODEL_INVALID` if an input or output is not a tensor; `MODEL_MISMATCH` if names, counts, types or shapes do not fit; the message states both sides
  */
 export function bindModel(service: ServicePlan, contract: ModelContract, model: ModelSpec): ModelBinding {
   for (const [side, tensors] of [
@@ -215,7 +212,7 @@ function outputBinding(column: Column, contract: ModelContract, model: ModelSpec
   return { name: column.name, type: column.type, elementType: type, width: size }
 }
 
-/** What an output can be declared as, for the message that refuses another declaration. */
+/** The valid declarations of an output, for error messages. */
 function declarable(output: TensorInfo): string {
   const type = elementType(output.type)
   const size = fixedSize(output.shape[1])

@@ -22,7 +22,7 @@ export interface ModelVersion {
   readonly metrics: Readonly<Record<string, number>>
   /** What it was trained with, by name; JSON. */
   readonly params: Readonly<Record<string, unknown>>
-  /** The training set that it was made of, by its id. */
+  /** The id of its training set. */
   readonly dataset: string | null
   readonly gitCommit: string | null
   /** null: not known. */
@@ -88,11 +88,10 @@ export async function readModelVersions(handle: Kysely<LockstepTables>, model?: 
 }
 
 /**
- * The bytes of a model version, as they were pushed.
+ * Reads the bytes of a model version.
  *
- * @param options.unsigned whether they are read also where signing keys are set and none has signed them
- * @throws LockstepError `UNKNOWN_DEFINITION` where there is no such version; `CODE_HASH_MISMATCH` where the bytes are
- *   not those that were pushed; `SIGNATURE_INVALID`
+ * @param options.unsigned whether to read bytes without a valid signature even if signing keys are set
+ * @throws LockstepError `UNKNOWN_DEFINITION` if the version does not exist; `CODE_HASH_MISMATCH` if the bytes have changed since the push; `SIGNATURE_INVALID`
  */
 export async function readModelBytes(
   db: Database,
@@ -100,7 +99,7 @@ export async function readModelBytes(
   version: number,
   { unsigned = false }: { readonly unsigned?: boolean } = {},
 ): Promise<Buffer> {
-  // the hash that the signature covers is the one that the bytes must have: they are read one after the other
+  // the bytes are checked against the signed hash, because version and bytes are read separately
   const found = (await readModelVersions(db.kysely, model)).find((each) => each.version === version)
   if (!unsigned && found !== undefined) requireSignedModel(db.signing, found)
   const row = await db.kysely
@@ -135,7 +134,7 @@ export async function readModelBytes(
   return bytes
 }
 
-/** A model can be large, and its bytes come as text: in pieces they never hold up what else a server does. */
+/** Bytes arrive as text and may be large, so they are read in pieces that do not block the event loop. */
 const pieceBytes = 128 * 1024
 
 async function readPiece(db: Database, model: string, version: number, at: number): Promise<Uint8Array> {

@@ -25,38 +25,37 @@ export interface ModelPush {
   readonly bytes: Uint8Array
   /** What `inspectModel` reads from the bytes. */
   readonly contract: ModelContract
-  /** Anything worth keeping with the version; JSON. */
+  /** Any metadata to keep with the version; JSON. */
   readonly metadata?: Readonly<Record<string, unknown>>
   /** What it was judged by, by name. */
   readonly metrics?: Readonly<Record<string, number>>
   /** What it was trained with, by name; JSON. */
   readonly params?: Readonly<Record<string, unknown>>
-  /** The training set that it was made of; the beginning of its id is enough. */
+  /** The id of its training set, or a unique prefix of the id. */
   readonly dataset?: string
-  /** Takes it though it was trained on other features than it is served with. */
+  /** Accepts a model that was trained on other features than it is served with. */
   readonly datasetMismatch?: boolean
   readonly gitCommit?: string
   /** Who pushes. */
   readonly actor?: string
-  /** What points at the version from now on: `champion` serves it. */
+  /** The alias to point at the version. `champion` serves it. */
   readonly alias?: string
   readonly reason?: string
 }
 
 export interface PushedModel {
   readonly version: ModelVersion
-  /** False where the same bytes were pushed for the same feature service before: then this is that version, with its own metadata. */
+  /** False if the same bytes were already pushed for the same feature service. The result is then that version with its own metadata. */
   readonly created: boolean
   readonly binding: ModelBinding
-  /** What the alias points at now; null: the push named none. */
+  /** What the alias points at now; null: the push named no alias. */
   readonly alias: Omit<AliasChange, 'revision'> | null
   /** What is worth knowing and stops nothing. */
   readonly notes: readonly string[]
 }
 
 /**
- * Stores a model file as the next version of a declared model, once its inputs and outputs are found to fit the model's feature service. Pushes at
- * the same time get versions of their own. Where the model has a champion, that goes on answering.
+ * Stores a model file as the next version of a declared model. It first checks that the model's inputs and outputs fit its feature service. Concurrent pushes get different versions. An existing champion stays the served version.
  *
  * @throws LockstepError `UNKNOWN_DEFINITION`, `MODEL_MISMATCH`, `MODEL_INVALID`, `INVALID_NAME`, `DATASET_MISMATCH`
  */
@@ -85,7 +84,7 @@ export async function pushModel(db: Database, push: ModelPush): Promise<PushedMo
       await recordModelEvent(transaction, { model: push.model, action: 'push', alias: null, from: null, to: number, sha256: hash, ...by })
     }
     if (db.signing !== undefined) {
-      // also a version that was pushed without a key: these are its bytes
+      // also signs a version that was pushed without a key, because the bytes are equal
       const stored = (await readModelVersions(transaction, push.model)).find((each) => each.version === number)
       if (stored !== undefined) await signModel(transaction, db.signing, stored)
     }
@@ -98,7 +97,7 @@ export async function pushModel(db: Database, push: ModelPush): Promise<PushedMo
   })
 }
 
-/** Of the versions there are and those that were deleted, so that no number is given twice; 0: none was pushed. */
+/** The greatest version number, including deleted versions, so that no number is reused; 0: none was pushed. */
 async function newestNumber(transaction: Kysely<LockstepTables>, { name, versions }: CatalogModel): Promise<number> {
   const deleted = await transaction
     .selectFrom('lockstep.model_events')

@@ -31,16 +31,16 @@ import { definitionId } from '../kernel/view-spec.ts'
 import type { SourceTable } from './source-table.ts'
 
 export interface PlanOptions {
-  /** Whether what is in the registry and not in the file goes. */
+  /** Whether to remove definitions that are in the registry but not in the file. */
   readonly prune?: boolean
-  /** Whether versions of models that are served may stop fitting. */
+  /** Whether changes may break served model versions. */
   readonly breakModels?: boolean
 }
 
 /**
- * What `applyChanges` would do: reads the registry and the sources' tables, and writes nothing.
+ * Computes what `applyChanges` would do. It reads the registry and the sources' tables and writes nothing.
  *
- * @returns the plan, with every reason for which `apply` would refuse the file in `problems`
+ * @returns the plan; `problems` has every reason for which `apply` would refuse the file
  */
 export async function planChanges(db: Database, set: DefinitionSet, options: PlanOptions = {}): Promise<ChangePlan> {
   return (await planOn(db.kysely, set, options)).plan
@@ -48,7 +48,7 @@ export async function planChanges(db: Database, set: DefinitionSet, options: Pla
 
 const noModels: ModelsPlan = { breaks: [], problems: [], notes: [] }
 
-/** The plan and what it was made from, on a given connection or transaction. */
+/** Makes the plan on a given connection or transaction, and returns it with its inputs. */
 export async function planOn(
   handle: Kysely<LockstepTables>,
   set: DefinitionSet,
@@ -187,7 +187,7 @@ function unexportedNotes({ file, unexported = [] }: DefinitionSet): string[] {
   return [`${unexported.join(', ')} in ${basename(file)} ${what} left out; write export const …`]
 }
 
-/** What requests that name no version are answered by, until what is new is materialized. */
+/** The versions that answer requests without a version until the new ones are materialized. */
 function nameNotes(comparisons: readonly Comparison[], stored: readonly Definition[], online: readonly Backfill[]): string[] {
   if (online.length === 0) return []
   return comparisons.flatMap(({ declared, stored: same }) => {
@@ -214,7 +214,7 @@ function modelNotes(comparisons: readonly Comparison[], uses: readonly ModelUse[
   })
 }
 
-/** Compiles the declared definitions as a server would, with the stored ones that they refer to. Returns why some do not compile. */
+/** Compiles the declared definitions, with the stored ones that they refer to, as a server would. Returns the errors. */
 function checkCompiles(declared: readonly Definition[], stored: readonly Definition[], code: CodeTexts): LockstepError[] {
   const keys = new Set(declared.map(definitionKey))
   const all = [...declared, ...stored.filter((definition) => !keys.has(definitionKey(definition)))]
@@ -223,11 +223,11 @@ function checkCompiles(declared: readonly Definition[], stored: readonly Definit
     { textOf: (hash) => code.declared.get(hash) ?? code.stored.get(hash) ?? '' },
   )
   const errors = declared.map((definition) => broken.get(definitionKey(definition))).filter((error) => error !== undefined)
-  // what refers to a broken definition is broken by the same error
+  // a definition that refers to a broken one reports the same error
   return [...new Set(errors)]
 }
 
-/** The largest state of one entity, for each windowed view that is online and whose source can be read. */
+/** The maximum state size of one entity, for each online windowed view whose source can be read. */
 function stateSizes(set: DefinitionSet, found: ReadonlyMap<string, SourceTable>): StateSize[] {
   return set.views.flatMap(({ spec, operational }): StateSize[] => {
     const table = found.get(spec.source.name)

@@ -16,42 +16,41 @@ import type { VersionReference } from './pick-version.ts'
 import { bumpRevision, lockRegistry, readRevision } from './revision.ts'
 import { checkTrainedOn, trainingSetOf } from './trained-features.ts'
 
-/** How many versions an alias remembers to roll back to. */
+/** The maximum previous versions that an alias keeps for rollback. */
 const formerKept = 100
 
 export interface AliasChange {
   readonly model: string
   readonly alias: string
-  /** What it pointed at before; of a first champion, the version that answered until then. */
+  /** The version before the change. For a first champion, the version that answered until then. */
   readonly from: number | null
-  /** What it points at now; null: it was taken away. */
+  /** The version after the change; null: the alias was deleted. */
   readonly to: number | null
   /** False where it was so already. */
   readonly changed: boolean
   /** The registry's revision afterwards. */
   readonly revision: number
-  /** Of a promotion that had servers load the version first: how many, and how many had. */
+  /** For a promotion that made servers load the version first: how many servers were asked and how many loaded it. */
   readonly servers?: LoadedOn
 }
 
 export interface ChangeOptions {
-  /** Called when all is ready to be made: what it throws undoes it, and after it, it is made. */
+  /** Called just before the commit. If it throws, the change is rolled back. */
   readonly beforeCommit?: () => void
 }
 
 export interface PromoteOptions extends LoadOnServersOptions, ChangeOptions {
-  /** Changes it without having servers load the version first, which then answers on each once that has loaded it. */
+  /** Changes the alias without waiting for servers to load the version. Each server switches once it has loaded the version. */
   readonly atOnce?: boolean
-  /** Does it though the version was trained on other features than it is served with. */
+  /** Promotes a version even if it was trained on other features than it is served with. */
   readonly datasetMismatch?: boolean
 }
 
 /**
- * Points an alias at a version, which answers from then on: with `champion`, requests that name no version. All servers have loaded it before, as a rule.
+ * Points an alias at a version. The version of `champion` answers requests without a version. By default all servers load the version first.
  *
  * @param wanted a number, or another alias
- * @throws LockstepError `UNKNOWN_DEFINITION`, `INVALID_NAME`, or `NOT_PROMOTABLE` where the version cannot be served
- *   any more, a server cannot load it, or the alias was changed meanwhile;
+ * @throws LockstepError `UNKNOWN_DEFINITION`, `INVALID_NAME`, or `NOT_PROMOTABLE` if the version can no longer be served, a server cannot load it, or the alias was changed meanwhile;
  *   `DATASET_MISMATCH`
  */
 export async function promoteModel(
@@ -86,7 +85,7 @@ export async function promoteModel(
   return servers === null ? change : { ...change, servers }
 }
 
-/** What was decided later is not undone by what took longer. */
+/** A slow promotion must not overwrite a later change of the alias. */
 function changedMeanwhile(model: string, alias: string, version: number, there: number | undefined): LockstepError {
   const what = there === undefined ? 'was removed' : `was set to the version ${there}`
   return new LockstepError(
@@ -97,9 +96,9 @@ function changedMeanwhile(model: string, alias: string, version: number, there: 
 }
 
 /**
- * Points an alias at the version that it pointed at before; called again, at the one before that.
+ * Points an alias at its previous version. Repeat it to go back further.
  *
- * @throws LockstepError `UNKNOWN_DEFINITION` also where there is no such alias; `NOT_PROMOTABLE` where it pointed at none before, or that cannot be served any more
+ * @throws LockstepError `UNKNOWN_DEFINITION`, also if the alias does not exist; `NOT_PROMOTABLE` if there is no previous version or it can no longer be served
  */
 export async function rollBackModel(
   db: Database,
@@ -123,7 +122,7 @@ export async function rollBackModel(
   })
 }
 
-/** A push without a champion is served at once, and is not undone by a roll-back. */
+/** Without a champion a new push is served at once, which a rollback does not undo. */
 function nothingPromoted({ name, versions }: CatalogModel): LockstepError {
   const [before, newest] = [versions.at(-2)?.version, versions.at(-1)?.version]
   const answers = newest === undefined ? 'and no version' : `so its ${before === undefined ? 'only' : 'newest'} version, ${newest}, answers`
@@ -139,7 +138,7 @@ function nothingPromoted({ name, versions }: CatalogModel): LockstepError {
 }
 
 /**
- * Takes an alias away, with what it pointed at before. Without a champion the newest version answers.
+ * Deletes an alias and its history. Without a champion the newest version answers.
  *
  * @throws LockstepError `UNKNOWN_DEFINITION`
  */
@@ -158,7 +157,7 @@ export async function removeModelAlias(
   })
 }
 
-/** Within the transaction of a push, or of another change. */
+/** Points an alias within the transaction of a push or another change. */
 export async function pointAlias(
   transaction: Kysely<LockstepTables>,
   model: CatalogModel,
@@ -172,7 +171,7 @@ export async function pointAlias(
   return await writeAlias(transaction, model, alias, { to, former: before.slice(-formerKept), action: 'promote' }, by)
 }
 
-/** What answered before there was a champion: the newest version, which may be the one that is pushed with it. */
+/** The version that answered before the first champion: the newest one. Empty if the new champion is itself the newest. */
 function servedBefore(model: CatalogModel, alias: string, to: number): number[] {
   const newest = model.versions.findLast(({ version }) => version !== to)
   return alias === championAlias && newest !== undefined && model.versions.at(-1)?.version !== to ? [newest.version] : []
@@ -196,7 +195,7 @@ async function writeAlias(
   return { model: model.name, alias, from, to, changed: true }
 }
 
-/** One change of a model's aliases at a time, of a registry that stands still meanwhile; what an alias points at afterwards can be served. */
+/** Runs one alias change at a time under the registry lock, and checks that the alias's version can be served afterwards. */
 async function changeAlias(
   db: Database,
   name: string,
