@@ -9,10 +9,9 @@ export type OwnerAnswer = z.infer<typeof ownerAnswer>
 const ownerAnswer = z.object({ pid: z.number(), command: z.string(), owner: z.boolean() })
 
 /**
- * Asks the process behind a socket of an embedded folder who it is.
+ * Asks the process behind a socket of an embedded folder for its identity.
  *
- * @returns `dead` where nobody listens on the socket any more; `gone` where there is no such socket; `silent` where somebody listens who says nothing,
- *   as a stopped process does; `unclear` where the answer broke off, as when the process ends just now
+ * @returns `dead` if no process listens on the socket; `gone` if the socket does not exist; `silent` if the process does not answer, such as a stopped one; `unclear` if the answer is incomplete, such as when the process is ending
  */
 export function askOwner(directory: string, name: string): Promise<OwnerAnswer | 'dead' | 'gone' | 'silent' | 'unclear'> {
   return withShortPath(

@@ -1,7 +1,7 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import { LockstepError } from '../kernel/errors.ts'
 
-/** The result of `orTimeout` where the time ran out first. */
+/** The result of `orTimeout` if the time ran out first. */
 export const timedOut: unique symbol = Symbol('timed out')
 
 /** The result of `work`, or `timedOut` after `ms`. The work itself goes on; its later failure is ignored. Rejects as `work` does. */
@@ -36,7 +36,7 @@ export async function sleep(ms: number, { signal, ref = true }: { signal?: Abort
   await delay(ms, undefined, { ref, ...(signal === undefined ? {} : { signal }) }).catch(() => undefined)
 }
 
-/** A random time around `ms`, 25 % less or more: many processes do not act in step. */
+/** A random time within 25 % of `ms`, so that many processes do not act at the same moment. */
 export function jitter(ms: number): number {
   return ms * (0.75 + Math.random() / 2)
 }
@@ -53,7 +53,7 @@ export function backoffMs(failures: number, { firstMs, maxMs }: Backoff): number
   return failures <= 0 ? 0 : Math.min(maxMs, firstMs * 2 ** (failures - 1))
 }
 
-/** A random time from 0 to `backoffMs` ("full jitter"): for writers that have met and must part. */
+/** A random time from 0 to `backoffMs` ("full jitter"), for writers that conflicted. */
 export function randomBackoffMs(failures: number, backoff: Backoff): number {
   return Math.random() * backoffMs(failures, backoff)
 }
@@ -61,11 +61,11 @@ export function randomBackoffMs(failures: number, backoff: Backoff): number {
 export interface SemaphoreOptions {
   /** How many run at once. */
   readonly permits: number
-  /** How many may wait, and what an error calls them (`reads of the history`). Absent: any number waits. */
+  /** The maximum waiting callers, and their name for errors (`reads of the history`). Absent: no limit. */
   readonly queue?: { readonly max: number; readonly name: string }
 }
 
-/** Runs `work` when a permit is free. @throws LockstepError `BUSY` where too many wait already, and what `work` throws */
+/** Runs `work` when a permit is free. @throws LockstepError `BUSY` if too many callers already wait, and what `work` throws */
 export type Semaphore = <T>(work: () => Promise<T>) => Promise<T>
 
 /** A counting semaphore, first in, first out. */
@@ -92,9 +92,9 @@ export function createSemaphore({ permits, queue }: SemaphoreOptions): Semaphore
 export interface PollLoop {
   /** Its first run. */
   readonly first: Promise<void>
-  /** Runs the task now instead of after its delay, or once more where it is running. */
+  /** Runs the task now instead of after its delay. If it is running, it runs once more. */
   wake(): void
-  /** Begins no further run, and waits for the one under way. */
+  /** Starts no further run and waits for the current one. */
   stop(): Promise<void>
 }
 

@@ -7,22 +7,22 @@ import { logNothing, parseLogShares } from './log-shares.ts'
 import { parseRedisUrl } from './redis-url.ts'
 import type { TlsFiles } from './tls-pair.ts'
 
-// Every process of Lockstep runs in UTC, wherever its machine stands: what a transform makes of a Date must not depend on it.
+// Every process of Lockstep runs in UTC, because a transform's use of Date must not depend on the machine's time zone.
 process.env['TZ'] = 'UTC'
 
-/** What a process is told from outside, by environment variables (docs/configuration.md). */
+/** The configuration of a process, from environment variables (docs/configuration.md). */
 export interface Config {
   /** null: the embedded database. May hold a password: never print it. */
   readonly postgresUrl: string | null
   /** null: the embedded online store. May hold a password: never print it. */
   readonly redisUrl: string | null
-  /** Whether features are read from the replicas of a Redis Cluster, which may lag behind, or from its primaries. */
+  /** Whether features are read from the primaries of a Redis Cluster or from its replicas, which may lag. */
   readonly redisReads: RedisReads
-  /** The Redis that streams of sources are read from; null: there is none. May hold a password: never print it. */
+  /** The Redis for source streams; null: none. May hold a password: never print it. */
   readonly streamRedisUrl: string | null
-  /** The NATS that streams of sources are read from; null: there is none. May hold a password: never print it. */
+  /** The NATS server for source streams; null: none. May hold a password: never print it. */
   readonly natsUrl: string | null
-  /** How far the online store is gone over again where a replica has taken over, seconds. */
+  /** How far back rows are re-materialized after a Redis failover, seconds. */
   readonly replaySeconds: number
   /** What every key in Redis starts with. */
   readonly redisPrefix: string
@@ -30,60 +30,58 @@ export interface Config {
   readonly directory: string
   readonly host: string
   readonly port: number
-  /** The files of the certificate and key for HTTP and gRPC, absolute; null: both are plain. */
+  /** The absolute paths of the certificate and key for HTTP and gRPC; null: no TLS. */
   readonly tls: TlsFiles | null
   /** Where gRPC is answered; null: nowhere. */
   readonly grpcPort: number | null
-  /** How many gRPC calls of one connection may be under way. */
+  /** The maximum concurrent gRPC calls of one connection. */
   readonly grpcMaxStreams: number
-  /** How many gRPC connections may be open; null: a quarter of the files that the process may have open. */
+  /** The maximum open gRPC connections; null: a quarter of the process's file descriptor limit. */
   readonly grpcMaxConnections: number | null
-  /** The longest body that a request may have, bytes. */
+  /** The maximum size of a request body, bytes. */
   readonly bodyLimitBytes: number
-  /** Whose pages may use the server from a browser, as `https://app.example`; `*`: all. */
+  /** The allowed CORS origins, as `https://app.example`; `*`: all. */
   readonly corsOrigins: readonly string[]
-  /** How far after its receipt a pushed event may say it happened, microseconds. */
+  /** How far in the future the event time of a pushed event may be, microseconds. */
   readonly futureMicros: number
   /** Of which requests the predictions are logged. */
   readonly logShares: LogShares
-  /** For how many days before the present one the prediction log is kept. */
+  /** The retention of the prediction log, days before the current day. */
   readonly logRetentionDays: number
-  /** How many logged vectors a server holds against the history each minute. */
+  /** How many logged vectors per minute a server compares with the history. */
   readonly parityPerMinute: number
   readonly logLevel: LogLevel
   /** For how many days the audit log is kept. */
   readonly auditRetentionDays: number
   /**
-   * What definitions and models are signed with: the first one signs, all verify. null: nothing is signed or checked.
-   * Never print them.
+   * The signing keys of definitions and models. The first key signs, and all keys verify. null: no signatures. Never print them.
    */
   readonly signingKeys: readonly [string, ...string[]] | null
-  /** Whether requests need an API key: where there has ever been one or other machines reach the server, always, never. */
+  /** Whether requests need an API key: always, never, or if a key was ever created or other machines can reach the server. */
   readonly auth: Auth
-  /** How long a request may take that does not say, milliseconds. */
+  /** The deadline of requests that state none, milliseconds. */
   readonly requestTimeoutMs: number
-  /** How old states may be that are answered while the online store is away, seconds; 0: none are. */
+  /** The maximum age of stale states that are served while the online store is unavailable, seconds; 0: none are served. */
   readonly staleSeconds: number
-  /** How many megabytes of them a server remembers. */
+  /** The memory for stale states, megabytes. */
   readonly staleMegabytes: number
-  /** What holds for the limits of keys while the Redis is away in which processes share them. */
+  /** The handling of API key limits while the Redis that shares them is unavailable. */
   readonly rateLimitFallback: RateLimitFallback
   /** Whether `/metrics` needs an API key. */
   readonly metricsAuth: MetricsAuth
-  /** Where metrics are answered; null: where all else is. */
+  /** The separate port for metrics; null: the server's main port. */
   readonly metricsPort: number | null
   readonly metricsHost: string
   /** How many requests may be under way at once. */
   readonly maxInFlight: number
-  /** How many of one API key; null: three quarters of those. */
+  /** The same for one API key; null: three quarters of it. */
   readonly maxInFlightPerKey: number | null
-  /** The share of requests that the log tells of, 0 to 1. */
+  /** The share of requests that are logged, 0 to 1. */
   readonly accessLogShare: number
-  /** How long a server that is told to end goes on answering, milliseconds. */
+  /** How long a server keeps answering after it was told to stop, milliseconds. */
   readonly shutdownDelayMs: number
   /**
-   * After how long without a turn of its event loop a process is ended, seconds; 0: never; null: 30, or never with the
-   * embedded database.
+   * A process whose event loop is blocked this long is ended, seconds; 0: never; null: 30, or never with the embedded database.
    */
   readonly watchdogSeconds: number | null
 }
@@ -101,7 +99,7 @@ const metricsAuths = ['off', 'required'] as const
 const auths = ['auto', 'required', 'off'] as const
 const redisReads = ['primary', 'replica'] as const
 const logLevels = ['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'] as const
-/** As many as the 32 bytes of a key have in base64. */
+/** The length of a 32-byte key in base64. */
 const minSigningKey = 32
 const maxReplaySeconds = 31_536_000
 const maxBodyBytes = 1024 ** 3
@@ -123,7 +121,7 @@ const redisUrl = z
 
 const isOrigin = (text: string) => text === '*' || (URL.canParse(text) && new URL(text).origin === text)
 
-/** Every variable, with what it allows and what it is when it is absent. */
+/** Every variable with its valid values and its default. */
 export const variables = z.object({
   LOCKSTEP_POSTGRES_URL: url(['postgres:', 'postgresql:'], 'postgres://user:password@host:5432/database').optional(),
   LOCKSTEP_REDIS_URL: redisUrl.optional(),
@@ -186,10 +184,9 @@ export const variables = z.object({
 })
 
 /**
- * Reads the configuration. A variable that is empty counts as absent; one that starts with LOCKSTEP_ and is none of ours is an error, since it is
- * most likely a misspelt one (LOCKSTEP_TEST_… belong to the tests, and are passed over).
+ * Reads the configuration. An empty variable counts as absent. An unknown variable that starts with LOCKSTEP_ is an error, because it is probably misspelt. LOCKSTEP_TEST_… variables belong to the tests and are ignored.
  *
- * @throws LockstepError `CONFIG_INVALID`, which names every wrong variable, and the value where it cannot hold a password
+ * @throws LockstepError `CONFIG_INVALID`, which names every invalid variable, and its value unless it may contain a password
  */
 export function loadConfig(env: Readonly<Record<string, string | undefined>> = process.env): Config {
   const given = Object.fromEntries(

@@ -4,68 +4,62 @@ import type { Signing } from './signing.ts'
 import type { SnapshotBounds } from './snapshot-bounds.ts'
 
 /**
- * The database that holds the registry and the offline history: PostgreSQL (`openPostgres`) or the embedded PGlite (`openPglite`).
- * Every session runs with TimeZone UTC. What cannot be reached throws `POSTGRES_UNAVAILABLE` within 5 s.
+ * The database of the registry and the offline history: PostgreSQL (`openPostgres`) or the embedded PGlite (`openPglite`). Every session uses the time zone UTC. If the database is unreachable, calls throw `POSTGRES_UNAVAILABLE` within 5 s.
  */
 export interface Database {
   readonly kind: 'postgres' | 'pglite'
   readonly kysely: Kysely<LockstepTables>
-  /** What definitions and models in it are signed with; absent: nothing is signed or checked. */
+  /** The signing keys of definitions and models; absent: no signatures. */
   readonly signing?: Signing
   /**
-   * One statement; a text of several is refused. int8 comes back as string, timestamps as Date: use `tuples` for data, this for control.
+   * Runs one statement; a text with several statements is refused. int8 is returned as string, timestamps as Date. Use it for control, and `tuples` for data.
    *
-   * @param options.signal ends the statement, which throws the signal's reason; PGlite, whose statements block, heeds it before the statement only
-   * @param options.prepared whether each connection keeps the statement parsed and planned, for one that comes again and again
+   * @param options.signal cancels the statement, which throws the signal's reason. PGlite checks it only before the statement, because its statements block.
+   * @param options.prepared whether each connection keeps a prepared statement, for frequent statements
    */
   query<Row = Record<string, unknown>>(sql: string, parameters?: readonly unknown[], options?: QueryOptions): Promise<Row[]>
-  /** Runs several statements, separated by semicolons, as a user's schema file has them. */
+  /** Runs several statements that are separated by semicolons, such as a user's schema file. */
   script(sql: string): Promise<void>
   /**
-   * `COPY … FROM STDIN`: feeds the chunks to it in order, in one statement of its own transaction: all rows or none.
+   * Runs `COPY … FROM STDIN` with the chunks in order, in its own transaction: all rows are copied, or none.
    *
    * @param around statements before and after it in its transaction
    * @returns the number of rows copied
    */
   copyIn(copy: string, chunks: AsyncIterable<Uint8Array>, around?: AroundCopy): Promise<number>
   /**
-   * Runs `fn` on one frozen view of the data (REPEATABLE READ). Inside, use the snapshot alone: on PGlite there is one session, so any other call
-   * waits until `fn` ends. On PostgreSQL at most 8 run at once, and others wait for their turn, so that a snapshot within a snapshot may wait for ever.
+   * Runs `fn` on one snapshot of the data (REPEATABLE READ). Inside `fn`, use only the snapshot. PGlite has one session, so any other call waits until `fn` ends. On PostgreSQL at most 8 snapshots run at once and others wait, so a snapshot within a snapshot may deadlock.
    */
   snapshot<T>(fn: (snapshot: Snapshot) => Promise<T>): Promise<T>
   /**
-   * The rows of one SELECT (no parameters), in a snapshot of its own: on PostgreSQL one round trip, where `snapshot` has several. For few rows: what
-   * `onBatch` does holds up the connection.
+   * Reads the rows of one SELECT (no parameters) in its own snapshot. On PostgreSQL it takes one round trip, and `snapshot` takes several. Use it for few rows, because `onBatch` blocks the connection.
    */
   tuples(select: string, onBatch: (batch: TupleBatch) => void): Promise<void>
   /**
-   * Takes the advisory lock (group, id), two int4, and holds it on a connection of its own until `release` is called or this process ends: `pg_locks` tells
-   * others that somebody is there.
+   * Takes the advisory lock (group, id), two int4, and holds it on its own connection until `release` is called or this process ends. Other processes see it in `pg_locks`.
    *
    * @returns `release`
    */
   lock(group: number, id: number): Promise<() => Promise<void>>
-  /** As `lock`, but where somebody holds it the answer is null, at once. */
+  /** Like `lock`, but returns null at once if the lock is held. */
   tryLock(group: number, id: number): Promise<(() => Promise<void>) | null>
   /**
-   * Calls `onNotice` with what is said when somebody notifies the channel (`pg_notify`), and with null whenever it has begun to listen, for what came before was missed. On PostgreSQL on a
-   * connection of its own, which is made again where it is lost; through a proxy that shares connections by transaction nothing comes.
+   * Calls `onNotice` with the payload of each notification of the channel (`pg_notify`), and with null each time listening starts, since earlier notifications were missed. PostgreSQL uses a separate connection, which is reopened when it is lost. Through a transaction pooler no notifications arrive.
    *
-   * @param channel letters, digits and underscores
-   * @returns what ends it
+   * @param channel letters, digits and underscores @returns a function that stops listening
    */
   listen(channel: string, onNotice: (said: string | null) => void): Promise<() => Promise<void>>
-  /** How many listen to a channel by `listen` now, of all processes. Those whose machine is lost count until PostgreSQL notices. */
+  /** How many listeners (`listen`) a channel has in all processes. Listeners on a lost machine count until PostgreSQL notices. */
   listeners(channel: string): Promise<number>
   ping(): Promise<void>
-  /** Waits for what is under way; PostgreSQL for 2 s, after which it is ended. */
+  /** Waits for running statements and closes. PostgreSQL waits at most 2 s, then ends them. */
   close(): Promise<void>
 }
 
 /** The database that is one process's own. */
 export interface EmbeddedDatabase extends Database {
   readonly kind: 'pglite'
-  /** Runs what may be several statements, where there are no values, and gives the rows of all. */
+  /** Runs one or more statements without parameters and returns all rows. */
   statements(sql: string, values?: readonly unknown[]): Promise<{ rows: unknown[] }>
 }
 
@@ -77,7 +71,7 @@ export interface AroundCopy {
   readonly before?: readonly string[]
   /** By the number of rows copied. */
   after(rows: number): string
-  /** Told what `after` gives, before the transaction is committed. */
+  /** Called with the result of `after` before the commit. */
   onRows(rows: readonly unknown[]): void
 }
 
@@ -89,7 +83,7 @@ export interface QueryOptions {
 export interface Snapshot {
   /** `pg_snapshot_xmin`: every row whose `_xid` is below it is committed, or never will be. */
   readonly xmin: number
-  /** Which transactions had ended when it was taken. */
+  /** The transactions that had ended when the snapshot was taken. */
   readonly bounds: SnapshotBounds
   /** One statement; a text of several is refused. */
   query<Row = Record<string, unknown>>(sql: string): Promise<Row[]>
@@ -99,13 +93,11 @@ export interface Snapshot {
 
 export interface StreamOptions {
   /**
-   * The rows are most of a table, in another order than it holds them. PostgreSQL then sorts them, or reads an index that holds all columns, rather than look up each row
-   * by an index that gives the order alone: it is told that this is dear, as it is even in memory (3,000,000 rows: 4.4 s, and 2.4 s sorted).
+   * Set this if the rows are most of a table in another order. PostgreSQL then sorts, or reads a covering index, instead of looking up each row through an ordering index. Lookups are slower even in memory (3,000,000 rows: 4.4 s, sorted 2.4 s), so they get a higher planner cost.
    */
   readonly fullScan?: boolean
   /**
-   * The same data give the same rows in the same order each time, as far as the query's plan is the same: without
-   * parallel workers, whose rows come as they finish, and without scans that begin where another one is.
+   * The same data and query plan give the same rows in the same order. It disables parallel workers and synchronized scans, which change the order.
    */
   readonly stable?: boolean
 }

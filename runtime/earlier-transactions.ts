@@ -4,10 +4,9 @@ import type { Database } from './database.ts'
 const pollMs = 25
 
 /**
- * Waits until every transaction of a Lockstep in this database that is open now has ended, `waitMs` at most: from then on nobody works on rows as they were before. On
- * the embedded database there is nobody else.
+ * Waits until every Lockstep transaction that is open in this database now has ended, at most `waitMs`. After that no process works on earlier rows. The embedded database has no other processes.
  *
- * @returns false where one is open still
+ * @returns false if a transaction is still open
  */
 export async function waitForEarlierTransactions(db: Database, waitMs: number, signal?: AbortSignal): Promise<boolean> {
   if (db.kind === 'pglite') return true
@@ -23,7 +22,7 @@ export async function waitForEarlierTransactions(db: Database, waitMs: number, s
   return true
 }
 
-/** Those of other roles do not tell which program they are of, and count. */
+/** Transactions of other roles hide their application name, so they count too. */
 async function openTransactions(db: Database): Promise<Set<string>> {
   const rows = await db.query<{ transaction: string }>(
     `SELECT l.virtualtransaction AS transaction FROM pg_locks l JOIN pg_stat_activity a ON a.pid = l.pid

@@ -3,7 +3,7 @@ import { constants } from 'node:os'
 import { LockstepError, messageOf } from '../kernel/errors.ts'
 import { sqlState } from './relation.ts'
 
-/** A segment of the database's log, and some: with less than that it cannot even start. */
+/** A little more than one WAL segment. With less free space the database cannot start. */
 const littleBytes = 20_000_000
 /** What one write of the online store may need. */
 const pagesBytes = 1_000_000
@@ -11,7 +11,7 @@ const diskFullState = '53100'
 const mdbMapFull = -30_792
 const systemErrors = new Map(Object.entries(constants.errno).map(([name, number]) => [number, name]))
 
-/** What the WebAssembly engine's numbers mean, as far as they are worth a name. */
+/** Names for error numbers of the WebAssembly engine. */
 const engineErrors: Readonly<Record<number, string>> = {
   2: 'EACCES',
   22: 'EDQUOT',
@@ -25,7 +25,7 @@ const engineErrors: Readonly<Record<number, string>> = {
   69: 'EROFS',
 }
 
-/** What a file system's error about the folder of the embedded database or store means to users; null where it is none. */
+/** Turns a file system error of the embedded folder into an error for users; null for other errors. */
 export function folderFailure(directory: string, cause: unknown): LockstepError | null {
   const code = fileSystemCode(cause)
   switch (code) {
@@ -44,17 +44,17 @@ export function folderFailure(directory: string, cause: unknown): LockstepError 
     case 'EROFS':
       return readOnly(directory, code, cause)
     case 'ENOENT':
-      // so says a folder that is made in one that is read-only
+      // the error of creating a folder in a read-only one
       return cause instanceof Error && 'syscall' in cause && cause.syscall === 'mkdir' ? readOnly(directory, code, cause) : null
     case 'EIO':
-      // LMDB says no more than that when it could not write all of a page
+      // LMDB reports only this if it could not write a complete page
       return freeBytes(directory) < pagesBytes ? diskFull(directory, cause) : null
     default:
       return null
   }
 }
 
-/** What an error of the embedded database means to users; an error of SQL stays what it is. */
+/** Turns an error of the embedded database into an error for users. SQL errors are returned unchanged. */
 export function embeddedFailure(directory: string, cause: unknown, phase: 'opening' | 'running'): unknown {
   if (cause instanceof LockstepError) return cause
   const known = folderFailure(directory, cause)
@@ -83,7 +83,7 @@ export function damaged(directory: string, what: 'database' | 'online store', re
   )
 }
 
-/** Whether the engine itself has failed, and not a statement; nothing can be done with it any more. */
+/** Whether the engine itself has failed, not a statement. It is then unusable. */
 export function isBroken(cause: unknown): boolean {
   // the engine throws plain objects, too
   if (!(cause instanceof Error)) return typeof cause === 'object' && cause !== null && ('errno' in cause || 'status' in cause)
@@ -111,7 +111,7 @@ function fileSystemCode(error: unknown): string {
   for (let cause = error; typeof cause === 'object' && cause !== null; cause = 'cause' in cause ? cause.cause : null) {
     if ('errno' in cause && typeof cause.errno === 'number' && !(cause instanceof Error)) return engineErrors[cause.errno] ?? ''
     if ('code' in cause && typeof cause.code === 'string' && /^E[A-Z]+$/.test(cause.code)) return cause.code
-    // LMDB has the number of the system's error, or one of its own
+    // an LMDB error has the number of a system error or its own number
     if ('code' in cause && typeof cause.code === 'number')
       return cause.code === mdbMapFull ? 'ENOSPC' : (systemErrors.get(cause.code) ?? '')
   }

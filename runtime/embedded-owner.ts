@@ -20,12 +20,9 @@ export interface EmbeddedOwner {
 }
 
 /**
- * Makes this process the one owner of an embedded folder, until `release` or its end, however it ends.
+ * Makes this process the only owner of an embedded folder until `release` or until the process ends for any reason.
  *
- * Whoever wants the folder listens on a Unix socket in it, under a name that nobody had or will have, and only then looks for others. So of two
- * starters the later looker sees the other, and two never own the folder. A socket that refuses has lost its process, and is removed; since a name
- * appears only when its socket listens already, and never comes back, nothing that lives is removed. Of two starters that see each other, the
- * smaller name, which is the earlier one, stays.
+ * Each process first listens on a Unix socket in the folder, under a unique name, and then looks for other sockets. So of two starting processes at least one sees the other, and two never own the folder. A socket that refuses connections has lost its process and is removed. A name appears only when its socket already listens and is never reused, so no live socket is removed. If two starting processes see each other, the smaller (earlier) name wins.
  *
  * @throws LockstepError `EMBEDDED_IN_USE` within 1 s, with pid and command of the owner; `WRITE_FAILED`, `CONFIG_INVALID`
  */
@@ -77,7 +74,7 @@ async function livingOthers(directory: string, own: string): Promise<Other[]> {
   return asked.flat()
 }
 
-/** The socket gets its name when it listens, so that a socket with such a name that refuses is a dead one. */
+/** The socket is renamed after it listens, so a socket with a final name that refuses connections is dead. */
 async function listen(directory: string, name: string, answer: OwnerAnswer): Promise<Server> {
   const server = createServer((socket) => {
     socket.on('error', () => undefined)

@@ -1,8 +1,7 @@
 /**
- * What `make` resolves to, made at most once in `ms` and once at a time: all who ask meanwhile get the same. A failure
- * is not kept.
+ * Caches the result of `make` for `ms`. Callers that ask while it is being made share that promise. A failure is not cached.
  *
- * @param ms 0: it is shared while it is being made, and not kept
+ * @param ms 0: the result is shared while it is being made, but not cached
  */
 export function keepFor<T>(ms: number, make: () => Promise<T>): () => Promise<T> {
   let current: Promise<T> | null = null

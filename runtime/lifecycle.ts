@@ -5,21 +5,21 @@ import type { Logger } from './log.ts'
 const closeTimeoutMs = 15_000
 const signals = ['SIGINT', 'SIGTERM'] as const
 
-/** What must be closed before the process ends, in the order in which it was opened. */
+/** Closes open resources before the process ends, in reverse order of opening. */
 export interface Lifecycle {
-  /** Registers something that is open now. What is added while all is being closed is closed as well. */
+  /** Registers an open resource. A resource that is added during closing is also closed. */
   add(name: string, close: () => Promise<void> | void): void
   /**
-   * Closes all, last opened first, once: a second call waits for the first. A close that fails does not keep the others from theirs.
+   * Closes all resources, the last opened first. A second call waits for the first. If one close fails, the others still run.
    *
-   * @throws LockstepError `INTERNAL`, which names what failed to close or was not closed in time
+   * @throws LockstepError `INTERNAL`, which names the resources that failed to close or were not closed in time
    */
   close(): Promise<void>
-  /** From now on SIGINT and SIGTERM close all and end the process, with exit code 0 if all closed; a second signal ends it at once. */
+  /** Makes SIGINT and SIGTERM close all resources and end the process, with exit code 0 if all closed. A second signal ends it at once. */
   closeOnSignals(): void
 }
 
-/** @param options.timeoutMs for closing all, 15 s where it is not given */
+/** @param options.timeoutMs the time limit for closing all resources; default 15 s */
 export function createLifecycle(log: Logger, options: { timeoutMs?: number } = {}): Lifecycle {
   const timeoutMs = options.timeoutMs ?? closeTimeoutMs
   const open: { name: string; close: () => Promise<void> | void }[] = []

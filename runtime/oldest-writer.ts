@@ -1,21 +1,20 @@
 import type { Database } from './database.ts'
 
-/** A transaction that has written, or may yet: as long as it is open, nobody can tell whether what it wrote will count. */
+/** An open transaction that may have written. Until it ends, it is unknown whether its rows will be committed. */
 export interface OldestWriter {
-  /** The server's process; null of a prepared transaction, which has none. */
+  /** The PostgreSQL process; null for a prepared transaction, which has none. */
   readonly pid: number | null
-  /** What its client calls itself; of a prepared transaction, its name. */
+  /** The client's application name; for a prepared transaction, its name. */
   readonly application: string
   readonly database: string
-  /** `active`, `idle in transaction`, `prepared`, …; empty where this user may not see it. */
+  /** `active`, `idle in transaction`, `prepared`, …; empty if this user may not see it. */
   readonly state: string
-  /** How long it has been open; null where this user may not see it. */
+  /** How long it has been open; null if this user may not see it. */
   readonly seconds: number | null
 }
 
 /**
- * The open transaction that has been writing for longest, in any database of the server: the one that holds the snapshots' `xmin`. null where none writes. PostgreSQL
- * shows ages of other users' transactions to members of `pg_read_all_stats` alone.
+ * The oldest open writing transaction in any database of the server, which holds back the `xmin` of snapshots. null if there is none. PostgreSQL shows ages of other users' transactions only to members of `pg_read_all_stats`.
  */
 export async function oldestWriter(db: Pick<Database, 'query'>): Promise<OldestWriter | null> {
   const [row] = await db.query<Omit<OldestWriter, 'seconds'> & { readonly seconds: string | null }>(`

@@ -18,29 +18,25 @@ import { isUnavailable, postgresUnavailable } from './postgres-unavailable.ts'
 import { stableInt32 } from './stable-id.ts'
 import { createSemaphore, orTimeout, timedOut, withTimeout } from './async.ts'
 
-/** With the start and the end of a command line a failure is told within 5 s. */
+/** Including the start and end of a command, a failure is reported within 5 s. */
 const connectTimeoutMs = 3_000
 const pingTimeoutMs = 3_500
 /** How long a close waits for what is under way. */
 const closeMs = 2_000
 const cutMs = 500
-/** How pg says that a connection was not made in time. */
+/** The error message of pg for a connection timeout. */
 const silentText = 'timeout expired'
 const poolSize = 10
 const maxSnapshots = 8
 
-/** What every session sets, whatever the defaults of its role and database are. */
+/** Session settings, independent of the defaults of role and database. */
 const session = ['TimeZone=UTC', 'DateStyle=ISO', 'bytea_output=hex', 'extra_float_digits=1', 'idle_in_transaction_session_timeout=0']
 
 /**
- * Opens PostgreSQL, 15 or newer. Nothing is connected before the first call, so that a server can start while its database is away; what cannot be
- * reached throws `POSTGRES_UNAVAILABLE` within 5 s; a `ping` without an answer cuts every connection, for a server that has gone silent would keep
- * their statements waiting for hours. Statements share 10 connections; snapshots and their streams have their own beside them, as
- * many as run at once, so that they cannot wait for each other.
+ * Opens PostgreSQL 15 or newer. It connects at the first call, so a server can start while its database is down. If the database is unreachable, calls throw `POSTGRES_UNAVAILABLE` within 5 s. A `ping` without an answer closes every connection, because statements on a silent server would wait for hours. Statements share 10 connections. Snapshots and their streams use separate connections, one for each, so they cannot wait for each other.
  *
  * @param url as `postgres://user:password@host:5432/database`, with the parameters that `pg` knows
- * @param options.signal once it is aborted, every statement is ended on the server, too; one that begins later has 0.25 s, as for cleaning up; after 0.75 s
- *   none begins any more, and from one second on there are no connections
+ * @param options.signal when it is aborted, all statements are cancelled on the server. Later statements, for cleanup, get 0.25 s. After 0.75 s no statement starts, and after 1 s all connections are closed.
  */
 export function openPostgres(url: string, options: { readonly signal?: AbortSignal | undefined } = {}): Database {
   const target = parseTarget(url)
@@ -65,7 +61,7 @@ export function openPostgres(url: string, options: { readonly signal?: AbortSign
   const listeners = new Set<() => Promise<void>>()
   let closing: Promise<unknown> | null = null
 
-  /** For Kysely, whose statements are single ones, too. */
+  /** Kysely also sends only single statements. */
   async function connectKysely(): Promise<PostgresPoolClient> {
     const client = await connect(statements)
     const query = (text: string, values: readonly unknown[]) => client.query(oneStatement(text, values))
@@ -73,7 +69,7 @@ export function openPostgres(url: string, options: { readonly signal?: AbortSign
     return own
   }
 
-  /** Runs `fn` on a connection, which goes back to the pool only after success. */
+  /** Runs `fn` on a connection, which is returned to the pool only after success. */
   async function withClient<T>(pool: pg.Pool, fn: (client: pg.PoolClient) => Promise<T>, reuse: boolean): Promise<T> {
     const client = await connect(pool)
     let result: T
@@ -87,7 +83,7 @@ export function openPostgres(url: string, options: { readonly signal?: AbortSign
     return result
   }
 
-  /** On a connection of its own; null where it was tried in vain. */
+  /** Takes the lock on its own connection; null if `tryLock` did not get it. */
   async function lock(how: 'pg_advisory_lock' | 'pg_try_advisory_lock', group: number, id: number): Promise<(() => Promise<void>) | null> {
     const client = await connect(streams)
     try {
@@ -108,13 +104,13 @@ export function openPostgres(url: string, options: { readonly signal?: AbortSign
 
   async function closeAll(): Promise<void> {
     await Promise.all([...listeners].map((stop) => stop()))
-    // what was cut goes on until the server has been told
+    // a cut statement runs on until the server is told to cancel it
     if (stopped) await stopping
     const ended = Promise.all([kysely.destroy(), statements.end(), streams.end()])
     if ((await orTimeout(ended, closeMs)) !== timedOut) return
     await sessions.cancel(0)
     sessions.cut()
-    // what somebody holds on to stays behind, without its connection
+    // clients that are still checked out lose their connection
     await orTimeout(ended, cutMs)
   }
 
@@ -140,11 +136,11 @@ export function openPostgres(url: string, options: { readonly signal?: AbortSign
       } finally {
         signal?.removeEventListener('abort', cancel)
         await Promise.all(cancelling)
-        // a cancellation that came too late would hit the next statement
+        // a late cancellation would hit the next statement
         client.release(cancelling.length > 0)
       }
     },
-    // the connection is not used again: a script may leave settings behind
+    // the connection is closed, because a script may leave settings behind
     script: (sql) => withClient(streams, async (client) => void (await client.query(sql)), false),
     copyIn: (copy, chunks, around) =>
       withClient(
@@ -209,7 +205,7 @@ function createPool(connectionString: string, max: number, sessions: PostgresSes
     max,
     keepAlive: true,
     types: { getTypeParser },
-    // given to the client and not to the pool, where it would also limit the wait for a busy connection
+    // set on the client, because on the pool it would also limit the wait for a free connection
     Client: class extends pg.Client {
       constructor(config: pg.ClientConfig = {}) {
         super({ ...config, connectionTimeoutMillis: connectTimeoutMs })
@@ -219,7 +215,7 @@ function createPool(connectionString: string, max: number, sessions: PostgresSes
       }
     },
   })
-  // a connection that dies while idle, or between two statements, is replaced by the pool; without listeners it would end the process
+  // the pool replaces a connection that dies while idle; without a listener the error would end the process
   pool.on('error', () => undefined)
   pool.on('connect', (client) => client.on('error', () => undefined))
   return pool
@@ -242,7 +238,7 @@ export function parseTarget(url: string): { url: string; server: string; databas
   }
   const options = parsed.searchParams.get('options') ?? ''
   parsed.searchParams.set('options', [options, ...session.map((setting) => `-c ${setting}`)].join(' ').trim())
-  // what the URL calls it comes behind that, so that whoever waits for every Lockstep finds them all
+  // an application_name from the URL is appended, so that all sessions of Lockstep start with `lockstep`
   const name = parsed.searchParams.get('application_name') ?? ''
   parsed.searchParams.set('application_name', name.startsWith('lockstep') ? name : `lockstep ${name}`.trim())
   const host = parsed.searchParams.get('host') ?? (decodeURIComponent(parsed.hostname) || 'localhost')

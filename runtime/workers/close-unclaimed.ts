@@ -1,6 +1,6 @@
 import type { Worker } from 'node:cluster'
 
-/** How Node's cluster hands a connection to a worker, and what the worker says once it has it. */
+/** The internal messages with which Node's cluster hands a connection to a worker and the worker confirms it. */
 interface ClusterMessage {
   readonly cmd?: string
   readonly act?: string
@@ -9,8 +9,7 @@ interface ClusterMessage {
 }
 
 /**
- * Closes the connections that a worker was handed and had not taken when it died. Node's cluster forgets those: this process holds them open, nobody answers,
- * and their callers wait until they give up.
+ * Closes connections that were handed to a worker that died before it accepted them. Node's cluster leaves them open in this process, so their clients would wait until they time out.
  */
 export function closeUnclaimed({ process: child }: Worker): void {
   const unclaimed = new Map<number, { close(): void }>()

@@ -1,10 +1,9 @@
 import type { Readiness } from './messages.ts'
 
 /**
- * How several processes behind one port stand. A request may come to any of those that listen, so it is ready when all of them are; one that does not answer,
- * or that is to be replaced, is told.
+ * Merges the readiness of several processes behind one port. A request may reach any listening process, so the port is ready when all of them are. Processes that do not answer or are being replaced are reported as warnings.
  *
- * @param readiness of those that listen; null: it did not answer in time
+ * @param readiness of the listening processes; null: no answer in time
  * @param wanted how many there should be
  */
 export function mergeReadiness(readiness: readonly (Readiness | null)[], wanted: number): Readiness {

@@ -16,9 +16,9 @@ export interface Task {
   /** Epoch microseconds; null: now. */
   readonly asOf: number | null
   readonly onUnavailable: string | null
-  /** One worker of a pool has it: it does what is to be done once. */
+  /** True for one worker of a pool, which does the tasks that must run once. */
   readonly lead: boolean
-  /** Takes another's place: it waits so long to be ready before it listens, as the others can answer until then. */
+  /** How long a replacement worker waits to be ready before it listens, since other workers can answer until then. */
   readonly warmMs: number
 }
 

@@ -9,7 +9,7 @@ export interface PoolMetrics {
   replaced(): void
   /** One that did not answer was killed. */
   silent(): void
-  /** The text of all: of these workers, of those that are gone, and of the pool. */
+  /** The Prometheus text of these workers, of ended workers, and of the pool. */
   all(workers: readonly (readonly MetricJson[])[]): Promise<string>
 }
 
@@ -37,7 +37,7 @@ export function createPoolMetrics(alive: () => number): PoolMetrics {
     help: 'Server processes that did not answer and were killed.',
     registers,
   })
-  /** Who asks while another one is being added gets what there is with it. */
+  /** Readers wait until the counts of an ended worker are added. */
   let kept: Promise<readonly MetricJson[]> = Promise.resolve([])
 
   return {

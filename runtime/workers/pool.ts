@@ -14,34 +14,31 @@ export interface PoolOptions {
   readonly count: number
   readonly task: Omit<Task, 'lead' | 'warmMs'>
   readonly log: Logger
-  /** How often each is asked how it stands. Default: 2000. */
+  /** How often each worker is asked for a report, milliseconds. Default: 2000. */
   readonly lookMs?: number
 }
 
 /** Several processes behind one port. */
 export interface WorkerPool {
   /**
-   * Resolves once all listen.
-   *
-   * @throws LockstepError what the first that failed said
+   * Resolves once all workers listen. * @throws LockstepError the error of the first worker that failed
    */
   start(): Promise<Address>
-  /** Has all finish what they do, and resolves once they are gone. */
+  /** Lets all workers finish their work, and resolves once they have ended. */
   close(): Promise<void>
 }
 
-/** How long a worker that takes another's place may take to be ready, before it listens all the same. */
+/** How long a replacement worker waits to be ready before it listens anyway. */
 const warmMs = 10_000
-/** How long a worker may take to say how it stands. */
+/** The time limit for a worker's report. */
 const reportMs = 1000
-/** How often it is asked unasked: so much of its counts is lost at most if it is killed. */
+/** The report interval. A killed worker loses at most the counts of this time. */
 const defaultLookMs = 2000
 /**
- * One that has said nothing so many times in a row does not come back: something holds its only thread. Looks are
- * counted, and not time, as the machine may have stood still.
+ * A worker that misses this many consecutive reports is stuck. Reports are counted instead of time, because the machine may have been suspended.
  */
 const silentLooks = 5
-/** How long all may take to finish: less than a process that was told to end gives itself. */
+/** The time limit for all workers to finish. It is shorter than that of the process itself. */
 const closeMs = 27_000
 
 interface Slot {
@@ -55,8 +52,7 @@ interface Slot {
 }
 
 /**
- * Runs workers behind one port, and replaces those that die. The pool's process accepts connections and hands them out in turn: callers keep theirs for long,
- * so that costs next to nothing for a request, all workers get as many, and what waits to be accepted outlives a worker.
+ * Runs workers behind one port and replaces those that die. The pool's process accepts connections and distributes them round-robin. Connections are long-lived, so this costs little per request. All workers get equally many, and waiting connections survive the death of a worker.
  */
 export function createWorkerPool({ file, count, task, log, lookMs = defaultLookMs }: PoolOptions): WorkerPool {
   const slots = Array.from({ length: count }, (_, i): Slot => ({
@@ -88,7 +84,7 @@ export function createWorkerPool({ file, count, task, log, lookMs = defaultLookM
     slot.worker = worker
     closeUnclaimed(worker)
     worker.on('message', (message: ToPool) => {
-      // what a dead worker had said may come after its place was taken
+      // a message of a dead worker may arrive after its slot has a new worker
       if (slot.worker === worker) hear(slot, message, warm)
     })
     worker.on('error', (error) => log.warn({ worker: worker.process.pid, error: messageOf(error) }, 'a message to a server process failed'))
@@ -159,14 +155,14 @@ export function createWorkerPool({ file, count, task, log, lookMs = defaultLookM
     })
   }
 
-  /** Asks all. Of a worker that is busy for longer, the counts of the last time are taken. */
+  /** Asks all workers. If a worker is busy, its last counts are used. */
   async function look(): Promise<PoolStatus> {
     const readiness = await Promise.all(slots.filter(({ listening }) => listening).map(report))
     const latest = slots.flatMap((slot) => (slot.latest === null ? [] : [slot.latest.metrics]))
     return { ...mergeReadiness(readiness, count), metrics: await metrics.all(latest) }
   }
 
-  /** Those who ask while all are being asked get the same. */
+  /** Concurrent callers share one result. */
   async function answerWhole(slot: Slot, id: number): Promise<void> {
     underWay ??= look().finally(() => (underWay = null))
     try {
@@ -176,7 +172,7 @@ export function createWorkerPool({ file, count, task, log, lookMs = defaultLookM
     }
   }
 
-  /** A worker whose event loop stands still answers nobody, and holds connections that others could answer. */
+  /** A worker with a blocked event loop answers nothing and holds connections that others could serve. */
   function endSilent(): void {
     for (const slot of slots) {
       if (!slot.listening || ++slot.silent <= silentLooks) continue

@@ -13,7 +13,7 @@ export interface PoolWorker {
   listens(address: Address): void
   /** Says why it ends. Resolves once that is said. */
   fails(error: unknown): Promise<void>
-  /** Of all workers; null where the pool does not answer in time. */
+  /** The status of all workers; null if the pool does not answer in time. */
   status(): Promise<PoolStatus | null>
 }
 
@@ -28,7 +28,7 @@ export function joinPool(): PoolWorker {
   let begin: (task: Task) => void
   const task = new Promise<Task>((resolve) => (begin = resolve))
 
-  /** A pool that is gone is not told: the process ends with its channel. */
+  /** Does nothing if the pool has ended; the process then ends with its channel. */
   const send = (message: ToPool): Promise<void> =>
     new Promise((resolve) => {
       if (process.send === undefined) resolve()
@@ -67,7 +67,7 @@ export function joinPool(): PoolWorker {
         error instanceof LockstepError ? error : { code: 'INTERNAL' as const, message: messageOf(error), details: {} }
       await send({ kind: 'failed', code, message, details })
     },
-    // those who ask while the pool is being asked get the same
+    // concurrent callers share one result
     status: keepFor(0, async () => {
       const id = (asks += 1)
       const answer = new Promise<PoolStatus | null>((resolve) => {
